@@ -141,7 +141,7 @@ async function logIn(page: Page, email: string, password = PASSWORD): Promise<vo
   await page.getByRole('button', { name: 'Log in', exact: true }).click()
 }
 
-/** With its answers and its events, so that it asks for nothing more on its own. */
+/** Waits until a screen has its answers and its event stream, so that it asks for nothing more by itself. */
 async function settled(page: Page, name: string): Promise<void> {
   await heading(page, name).waitFor()
   await page.getByRole('banner').getByText('Live', { exact: true }).waitFor()

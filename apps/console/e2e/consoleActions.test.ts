@@ -24,7 +24,7 @@ afterAll(async () => {
   await stack?.close()
 })
 
-// What a test asserts of the records is then of its own doing.
+// So that all records that a test finds are its own.
 beforeEach(async () => {
   stack.partner.isDown = true
   await stack.prisma.jobAction.deleteMany()
@@ -127,7 +127,7 @@ describe('running a job', () => {
     await confirm(page, 'Run again', 'They may be kind now')
     const again = await endedRun('greetCustomer', { status: 'failed', id: { not: failed.id } })
     expect(again).toMatchObject({ actor: ACTOR, reason: 'They may be kind now' })
-    // A dead letter, as what a program enqueues is one.
+    // It is a dead letter, like work that a program enqueued.
     await page.getByRole('button', { name: 'Redrive' }).waitFor()
   })
 
@@ -238,7 +238,7 @@ describe('a run under way', () => {
     await confirm(page, 'Cancel the run', 'It rains')
     await page.getByText('cancelled', { exact: true }).first().waitFor()
     await page.getByText(`Cancelled by ${ACTOR}`).waitFor()
-    // The run has the reason that it was started for; why it was cancelled is one more.
+    // The run keeps the reason for which it was started; why it was cancelled is another.
     await expectFact(page, 'Reason', 'For a walk')
     const step = page.getByRole('region', { name: 'Timeline' }).getByRole('listitem')
     await step.filter({ hasText: 'Asked to stop' }).getByText(`by ${ACTOR}: It rains`).waitFor()
@@ -253,7 +253,7 @@ describe('a run under way', () => {
       actor: ACTOR,
       reason: 'It rains',
     })
-    // Whoever has cancelled it knows of it.
+    // Nobody needs to be told of it: somebody cancelled it.
     await page.getByRole('link', { name: 'Overview' }).click()
     await expectSeen(page.getByText('Nothing needs you'))
   })
@@ -492,7 +492,7 @@ async function countWaiting(condition: string): Promise<number> {
 }
 
 describe('many dead letters', () => {
-  /** As a worker leaves them, more than a page. */
+  /** Adds dead letters as a worker leaves them, more than fit a page. */
   async function giveUpMany(count: number): Promise<void> {
     const { queueJobId } = await failOnce()
     await waitFor(async () => (await countFailed()) === 1, { message: 'A dead letter' })
@@ -678,7 +678,7 @@ describe('the focus, after an action without the mouse', () => {
       await letters(page).nth(left).waitFor({ state: 'detached' })
       await expectFocus(page.getByRole('heading', { name: 'Dead letters' }))
     }
-    // From there the next Tab goes on.
+    // The next Tab goes on from there.
     await page.keyboard.press('Tab')
     await expectFocus(page.getByRole('region', { name: 'Dead letters' }).getByLabel('Job'))
   })
@@ -762,7 +762,7 @@ function endedRun(name: string, where: object = {}) {
   )
 }
 
-/** Work of `callPartner` that is given up. */
+/** Has work of `callPartner` given up. */
 async function failOnce() {
   const before = await stack.prisma.jobRun.findMany({ select: { id: true } })
   await stack.enqueue('callPartner')

@@ -11,7 +11,7 @@ import { openViewer } from './openViewer.ts'
 
 const MINUTE_MS = 60_000
 const DAY_MS = 24 * 60 * MINUTE_MS
-/** Of each job, as a worker has them unless it is told otherwise. */
+/** How many runs of each job a worker takes at once by default. */
 const LANES = 10
 const WAITING = 20
 
@@ -58,7 +58,7 @@ describe('the overview says what needs somebody', () => {
 
     await page.getByRole('link', { name: 'Jobs', exact: true }).click()
     const rows = page.getByRole('table', { name: 'Jobs' }).getByRole('row')
-    // The first is that of the headings.
+    // The first row holds the headings.
     await rows.nth(1).getByText('52 %').waitFor()
     await expectSeen(rows.nth(1).getByText('14 of 27 in 1 h'))
   })
@@ -194,7 +194,7 @@ describe('the overview says what needs somebody', () => {
     const card = jobRow(page, 'ringBells')
     await card.getByText(/^[23] d .*late$/).waitFor()
 
-    // Somebody who knows it has come.
+    // A worker that knows the schedule has come.
     await stack.prisma.jobSchedule.update({ where: { name }, data: { cursor: new Date() } })
     await page.goto('/console/')
     await expectSeen(sentence(page, 'All 7 jobs on time'))
@@ -272,7 +272,7 @@ describe('the ticks to come of a schedule whose clocks change', () => {
   })
 })
 
-/** By the clock of the server, and with a session that began then. */
+/** Does the work at this instant by the server's clock, with a session that began then. */
 async function atTime(instant: string, work: () => Promise<void>): Promise<void> {
   stack.setLead(Date.parse(instant) - Date.now())
   try {
@@ -282,7 +282,7 @@ async function atTime(instant: string, work: () => Promise<void>): Promise<void>
   }
 }
 
-/** Successes of a length that there is something to compare with. */
+/** Adds successes of this duration, to compare others with. */
 async function makeHistory(name: string, durationMs: number): Promise<void> {
   const data = Array.from({ length: 20 }, (_, index) => {
     const startedAt = new Date(Date.now() - (index + 2) * 60 * MINUTE_MS)
@@ -294,7 +294,7 @@ async function makeHistory(name: string, durationMs: number): Promise<void> {
   await stack.prisma.jobRun.createMany({ data })
 }
 
-/** Runs of the last hour. */
+/** Adds runs of the last hour. */
 async function makeRuns(
   name: string,
   count: number,

@@ -16,14 +16,14 @@ beforeAll(async () => {
 
 describe('the build of the console', () => {
   it('is small enough for a first visit, with every script there is', async () => {
-    // Shortly after the first screen the code of the others is fetched as well, so that all of it counts.
+    // All code counts: that of the other screens is fetched shortly after the first screen.
     const files = await readdir(folder, { recursive: true })
     const scripts = files.filter((file) => file.endsWith('.js'))
     expect(scripts.length).toBeGreaterThan(1)
     let bytes = 0
     for (const script of scripts) bytes += gzipSync(await readFile(join(folder, script))).length
     expect(bytes).toBeLessThan(FIRST_LOAD_BYTES)
-    // A build that lost its code would be small as well.
+    // A build that lost its code would be small, too.
     expect(bytes).toBeGreaterThan(FIRST_LOAD_BYTES / 4)
   })
 

@@ -56,7 +56,7 @@ afterAll(async () => {
   await database.drop()
 })
 
-/** Somebody in a profile of their own, and what the browser complained about meanwhile. */
+/** Opens a page in a browser profile of its own, and collects what the browser complains about. */
 async function view(url: string): Promise<{ page: Page; complaints: string[] }> {
   const context = await browser.newContext()
   context.setDefaultTimeout(15_000)
@@ -70,7 +70,7 @@ async function view(url: string): Promise<{ page: Page; complaints: string[] }> 
   return { page, complaints }
 }
 
-/** A product with a policy and a log-in of its own. */
+/** Opens a product with its own policy and log-in. */
 async function openHost(access: Access | null): Promise<string> {
   host = Fastify()
   host.addHook('onRequest', async (_request, reply) => {

@@ -8,7 +8,7 @@ import { openConsoleStack, type ConsoleStack } from './openConsoleStack.ts'
 import { openViewer } from './openViewer.ts'
 
 const HOUR_MS = 3_600_000
-/** On a stream of its own, beside which that of the console was pinged as well. */
+/** Opens a stream of its own, and waits for a ping: by then the console's stream got one, too. */
 const UNTIL_PINGED = `new Promise((resolve) => {
   const source = new EventSource('/api/jobs/events')
   let pings = 0
@@ -194,7 +194,7 @@ describe('a connection', () => {
     page.on('request', (request) => asked.push(new URL(request.url()).pathname))
 
     expect(proxy.cut()).toBeGreaterThan(0)
-    // Nothing that it asks for on its own now is to show it.
+    // Nothing that the console asks for by itself may show it.
     await waitFor(() => asked.includes('/api/console/session'))
     await page.waitForLoadState('networkidle')
     const told = stack.untilTold('countSheep')
@@ -220,7 +220,7 @@ describe('a connection', () => {
     await liveMark(page, 'Live').waitFor()
     await page.getByText('No runs match').waitFor()
     await stayOnPage(page)
-    // As long as it is told that the stream holds, it leaves it alone.
+    // As long as pings come, the console keeps the stream.
     stack.resumedFrom.length = 0
     for (const _ of [1, 2, 3]) {
       await page.clock.runFor(20_000)
@@ -236,7 +236,7 @@ describe('a connection', () => {
     expect(await liveMark(page, 'Live').isVisible()).toBe(true)
     await page.clock.runFor(10_000)
     await page.getByText('The server cannot be reached.').waitFor()
-    // Not since it was noticed, but since the last that was heard.
+    // Since the last answer, and not since the console noticed.
     await page.getByText(/What you see is 3\d s old/).waitFor()
     await liveMark(page, 'Stale').waitFor()
 
@@ -261,7 +261,7 @@ describe('a tab that nobody looks at', () => {
     await liveMark(page, 'Live').waitFor()
     const asked: string[] = []
     page.on('request', (request) => asked.push(new URL(request.url()).pathname))
-    // While it is looked at, it does ask.
+    // A visible page does ask.
     await page.clock.runFor(60_000)
     await waitFor(() => asked.includes('/api/console/overview'))
 
@@ -279,7 +279,7 @@ describe('a tab that nobody looks at', () => {
   })
 })
 
-/** `refresh` is called when there is something new to see. */
+/** Follows a run to its end. `refresh` is called when there is something new to see. */
 async function followToItsEnd(page: Page, refresh?: () => Promise<void>): Promise<void> {
   const lead = page.locator('.runLead')
   const running = { name: 'walkSteps', status: 'running' as const }
@@ -298,7 +298,7 @@ async function followToItsEnd(page: Page, refresh?: () => Promise<void>): Promis
   await page.getByRole('button', { name: 'Run again' }).waitFor()
 }
 
-/** The same stack, with a network before it that can fail. */
+/** The same stack behind a network that can fail. */
 async function proxyTo(target: ConsoleStack) {
   const proxy = await createProxy(Number(new URL(target.url).port))
   const url = `http://127.0.0.1:${proxy.port}`
@@ -313,7 +313,7 @@ function workers(page: Page) {
   return page.getByRole('region', { name: 'Workers' })
 }
 
-/** A reload would lose this. */
+/** Marks the page: a reload would lose the mark. */
 async function stayOnPage(page: Page): Promise<void> {
   await page.evaluate('globalThis.isTheSamePage = true')
 }
@@ -322,7 +322,7 @@ async function hasStayed(page: Page): Promise<boolean> {
   return await page.evaluate('globalThis.isTheSamePage === true')
 }
 
-/** A headless browser shows every tab, so the page is told what another one would tell it. */
+/** Tells the page that it is hidden or visible: a headless browser shows every tab. */
 async function setHidden(page: Page, isHidden: boolean): Promise<void> {
   await page.evaluate(`
     Object.defineProperty(document, 'hidden', { configurable: true, get: () => ${isHidden} })

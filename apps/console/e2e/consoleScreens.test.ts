@@ -8,17 +8,17 @@ import { findBarriers } from './findBarriers.ts'
 import { openConsoleStack, type ConsoleStack } from './openConsoleStack.ts'
 import { openViewer, type Viewer } from './openViewer.ts'
 
-/** Each beside the one that differs least, so that little has to settle. */
+/** Each next to the one that differs least, so that little has to settle. */
 const VIEWS = [
   { colorScheme: 'light', width: 1280 },
   { colorScheme: 'dark', width: 1280 },
   { colorScheme: 'dark', width: 375 },
   { colorScheme: 'light', width: 375 },
 ] as const
-/** Enough for what lies over a screen: each scheme, and each width. */
+/** Enough for what lies over a screen: both schemes, and both widths. */
 const OVERLAY_VIEWS = [VIEWS[0], VIEWS[2]] as const
 
-/** Of the body, which leaves room for a scrollbar: what is wider makes the page scroll sideways. */
+/** Compared with the body, which leaves room for a scrollbar: what is wider makes the page scroll sideways. */
 const OVERFLOW_PX = 'document.documentElement.scrollWidth - document.body.offsetWidth'
 /**
  * Makes colours change at once with the scheme. They pass from one to the other otherwise, those of each mark of a chart by
@@ -43,13 +43,13 @@ interface Screen {
   title: string
   path: (filling: Filling) => string
   heading: string
-  /** What is to be seen before it counts as loaded. */
+  /** A text that shows once the screen is loaded. */
   shows?: string
   /** Default: an admin. */
   role?: 'admin' | 'staff' | 'nobody'
-  /** Opens what is not open at first. */
+  /** Opens what is closed at first. */
   open?: (page: Page) => Promise<void>
-  /** What is pointed at in every view, and has a tooltip. */
+  /** An element to point at in each view, which has a tooltip. */
   tip?: (page: Page) => Locator
 }
 
@@ -148,7 +148,7 @@ const FILLED: readonly Screen[] = [
     heading: 'Jobs',
     open: async (page) => {
       await page.route('**/api/**', (route) => route.abort())
-      // As when one comes back to the tab: it asks for everything.
+      // As when people come back to the tab: the console asks for everything.
       await page.evaluate(`document.dispatchEvent(new Event('visibilitychange'))`)
     },
     shows: 'The server cannot be reached.',
@@ -157,7 +157,7 @@ const FILLED: readonly Screen[] = [
   { title: 'the refusal', path: () => '/', heading: "You don't have access", role: 'staff' },
 ]
 
-/** Of each action, from where it is asked for. */
+/** The dialog of each action, from where people ask for it. */
 const DIALOGS: readonly Screen[] = [
   dialog(
     'run now, with a payload',
@@ -264,7 +264,7 @@ const DIALOGS: readonly Screen[] = [
   dialog('discard', 'Queue', () => '/queue', 'Discard', 'removed for good'),
 ]
 
-/** One of each kind of mark that has one. */
+/** A tooltip of each kind of mark. */
 const TOOLTIPS: readonly Screen[] = [
   tooltip('of a tick', '/jobs/countSheep', 'countSheep', (page) =>
     page
@@ -320,7 +320,7 @@ const EMPTY: readonly Screen[] = [
 ]
 
 let browser: Browser
-/** Who looks at the screens of the stack that is open: a browser that has compiled the console has done so once. */
+/** The browsers that look at the open stack: each compiles the console's code only once. */
 const viewers = new Map<string, Viewer>()
 
 beforeAll(async () => {
@@ -392,11 +392,11 @@ async function expectSound(
     expect(await page.evaluate(OVERFLOW_PX), view).toBe(0)
     expect(await findBarriers(page), view).toEqual([])
   }
-  // Whoever is refused is told so by the status of an answer, and the browser repeats it.
+  // A refusal is the status of an answer, which the browser repeats in its console.
   expect(complaints.filter((text) => !text.startsWith('Failed to load resource'))).toEqual([])
 }
 
-/** Anew: it goes away when what is below it moves. */
+/** Points again: the tooltip goes away when its element moves. */
 async function showTip(page: Page, target: Locator): Promise<void> {
   await page.mouse.move(0, 0)
   await target.scrollIntoViewIfNeeded()

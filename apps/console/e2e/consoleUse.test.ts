@@ -14,7 +14,7 @@ import { openViewer, type Viewer } from './openViewer.ts'
 const PAGE = 50
 const HOUR_MS = 3_600_000
 const OVERFLOW = 'getComputedStyle(document.documentElement).overflowY'
-/** Before which nothing has run. */
+/** A cursor before which nothing ran. */
 const CURSOR = Buffer.from(
   '2020-01-01T00:00:00.000Z/00000000-0000-0000-0000-000000000000',
 ).toString('base64url')
@@ -46,7 +46,7 @@ it('goes through the runs by j and k, and opens one by Enter or a click anywhere
   await page.keyboard.press('Enter')
   await page.waitForURL(`**${hrefs[1]}`)
   await page.goBack()
-  // By force, since the row's own link lies above the cell.
+  // By force, because the row's link lies above the cell.
   await rows.nth(2).getByRole('cell').last().click({ force: true })
   await page.waitForURL(`**${hrefs[2]}`)
   expect(new URL(page.url()).pathname).toBe(hrefs[2])
@@ -119,7 +119,7 @@ describe('what the screens show is what is in the database', () => {
     const { page } = viewer
     const sheep = jobRow(page, 'countSheep')
     await sheep.getByText(/^At \d\d:\d\d/).waitFor()
-    // Its own zone is UTC, and the reader's is not.
+    // The job's zone is UTC, and the reader's is not.
     await sheep.getByText('UTC', { exact: true }).waitFor()
     await sheep.getByRole('group', { name: /^Last 60 runs of countSheep: \d failed$/ }).waitFor()
 
@@ -129,7 +129,7 @@ describe('what the screens show is what is in the database', () => {
     await prune.getByText(own.cron, { exact: true }).waitFor()
     await jobRow(page, 'walkSteps').getByText('On request only').waitFor()
 
-    // What needs somebody comes first, and then what is paused.
+    // Jobs that need somebody come first, and then paused ones.
     const rows = page.getByRole('table', { name: 'Jobs' }).locator('tbody').getByRole('row')
     const names = await rows.getByRole('rowheader').getByRole('link').allTextContents()
     expect(names.slice(0, 2)).toEqual(['callPartner', 'pruneRows'])
@@ -190,7 +190,7 @@ describe('what the screens show is what is in the database', () => {
     await page.getByText('615 imported by the last run').waitFor()
     expect(await page.getByRole('region', { name: 'A year of runs' }).count()).toBe(0)
 
-    // Each run is a mark that says what became of it, and leads there.
+    // Each run is a mark that tells its outcome, and leads to it.
     const marks = page.getByRole('group', { name: /^Durations of 8 runs/ })
     const links = marks.getByRole('link')
     expect(await links.count()).toBe(8)
@@ -244,7 +244,7 @@ describe('what the screens show is what is in the database', () => {
     await byJob.getByRole('link', { name: '1 dead letters of callPartner' }).waitFor()
     const letter = page.getByRole('table', { name: 'Dead letters' }).getByRole('row').nth(1)
     await letter.getByText('partner_down').waitFor()
-    // The address asks for these, which are the last of the page.
+    // The address asks for these, which stand last on the page.
     await page.waitForFunction('scrollY > 0')
     await expectSeen(letter.getByText('The partner does not answer'))
   })
@@ -269,7 +269,7 @@ describe('what the screens show is what is in the database', () => {
   })
 
   it('queue: what ended how in the last hour, how much waits, and for how long', async () => {
-    // Nobody takes it.
+    // No worker takes it.
     await stack.prisma.$executeRaw`
       insert into pgboss.job (name, data, start_after, blocked)
       select 'greetCustomer', '{"trigger": "queue"}', now() - interval '90 seconds', true from generate_series(1, 3)`
@@ -401,7 +401,7 @@ describe('runs', () => {
     await page.reload()
     await page.getByText(`${failed} runs`, { exact: true }).waitFor()
     expect(await page.getByLabel('Outcome').inputValue()).toBe('failed')
-    // What stands in the address is not hidden.
+    // Filters that the address has are not folded.
     expect(await page.getByLabel('Trigger').inputValue()).toBe('schedule')
 
     await page.getByRole('button', { name: 'Started within the last day' }).click()
@@ -417,7 +417,7 @@ describe('runs', () => {
     await page.getByRole('button', { name: 'Clear' }).click()
     await page.waitForURL('**/console/runs')
 
-    // Dates as ISO 8601 has them whatever the browser's language, or in words.
+    // Dates are as in ISO 8601, whatever the browser's language, or in words.
     const from = page.getByLabel('From')
     await from.fill('11/24/2026')
     await from.press('Enter')
@@ -485,7 +485,7 @@ describe('runs', () => {
 
   it('are looked through part by part where no index tells', async () => {
     await using viewer = await open('/runs?worker=nobody', async (page) => {
-      // As of many more runs than a look takes.
+      // As if there were many more runs than one look reads.
       await page.route('**/api/jobs/runs?worker=nobody&limit=50', async (route) => {
         const answer = { runs: [], nextCursor: CURSOR, lookedBackTo: '2026-11-24T12:00:00.000Z' }
         await route.fulfill({ json: answer })
@@ -553,9 +553,9 @@ describe('without a mouse', () => {
     await page.keyboard.press('Enter')
     const dialog = page.getByRole('dialog', { name: 'Pause the schedule of countSheep' })
     await expectFocus(page, dialog.getByLabel('Reason'))
-    // What dims the page would leave its scrollbar as it is.
+    // What dims the page would not cover the scrollbar.
     expect(await page.evaluate(OVERFLOW)).toBe('hidden')
-    // Letters are letters here.
+    // Here letters are no shortcuts.
     await page.keyboard.type('gr')
     expect(await dialog.getByLabel('Reason').inputValue()).toBe('gr')
     await page.keyboard.press('Tab')
@@ -597,7 +597,7 @@ describe('without a mouse', () => {
     await page.keyboard.press('x')
     await page.getByText('2 selected').waitFor()
     expect(await rows.nth(2).getByRole('checkbox').isChecked()).toBe(true)
-    // Past all rows, with their links.
+    // Past all rows and their links.
     await page.keyboard.press('End')
     await page.keyboard.press('Tab')
     await page.keyboard.press('Tab')
@@ -722,7 +722,7 @@ async function expectFocus(page: Page, element: Locator): Promise<void> {
   await expectSeen(element.and(page.locator(':focus')))
 }
 
-/** The addresses of the runs on a page of so many, once it is not the one that ended with `before`. */
+/** The addresses of the runs on a page of so many, once it is no longer the page that ended with `before`. */
 async function runLinks(page: Page, count: number, before?: string): Promise<string[]> {
   const links = page.getByRole('table', { name: 'Runs' }).getByRole('rowheader').getByRole('link')
   await page.getByText(count === 1 ? '1 run' : `${count} runs`).waitFor()

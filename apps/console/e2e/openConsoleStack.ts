@@ -10,22 +10,22 @@ import { createWorker } from '@roundsman/engine/worker'
 import { migrate } from '@roundsman/engine/migrate'
 import { createTestJobs, type TestJobs } from './createTestJobs.ts'
 
-/** What the worker says that it runs. */
+/** The version that the worker reports. */
 export const VERSION = 'b1946ac92492'
 export const PASSWORD = 'correct horse battery staple'
 
 export interface ConsoleStack extends Omit<TestJobs, 'handlers'> {
-  /** Without a slash at its end. The same after a restart of the server. */
+  /** Without a slash at its end. A restart of the server keeps it. */
   url: string
   prisma: PrismaClient
   userIds: Record<Role, string>
-  /** What a browser keeps in its cookie. */
+  /** Issues what a browser keeps in its cookie. */
   issueSession(role: Role): string
   /** Puts work into the queue as a program does. */
   enqueue(name: string): Promise<void>
-  /** From which event on each client asked to be told, undefined where it said nothing; the latest last. */
+  /** The event after which each client asked to go on, undefined if it named none; the latest last. */
   resumedFrom: (string | undefined)[]
-  /** Resolves once those who follow the server's events are told of a run of this job, from now on. */
+  /** Resolves once the event stream's readers are told of a run of this job, from now on. */
   untilTold(name: string): Promise<void>
   /** How far the server's clock is ahead of the true time. */
   setLead(ms: number): void
@@ -35,15 +35,15 @@ export interface ConsoleStack extends Omit<TestJobs, 'handlers'> {
 }
 
 export interface ConsoleStackOptions {
-  /** Nothing to see anywhere: no jobs, and no worker. */
+  /** Whether there is nothing to see: no jobs, and no worker. */
   isEmpty?: boolean
-  /** The API knows a scheduled job that the worker does not. */
+  /** Whether the API knows a scheduled job that the worker does not. */
   hasUntended?: boolean
-  /** How often the server says that the stream of events holds. Default: as in production. */
+  /** How often the event stream pings. Default: as in production. */
   pingIntervalMs?: number
 }
 
-/** PostgreSQL, a worker, and the API listening with the console as it is now. */
+/** Opens a stack: PostgreSQL, a worker, and the API, which serves the console as its sources are now. */
 export async function openConsoleStack(options: ConsoleStackOptions = {}): Promise<ConsoleStack> {
   const { isEmpty = false, hasUntended = false, pingIntervalMs } = options
   const [consoleDir, database] = await Promise.all([buildConsole(), createTestDatabase()])
@@ -113,7 +113,7 @@ export async function openConsoleStack(options: ConsoleStackOptions = {}): Promi
     const own = app
     app = null
     const closed = own.close()
-    // A browser keeps its connections open as long as it may.
+    // A browser keeps its connections open as long as it can.
     own.server.closeAllConnections()
     await closed
   }

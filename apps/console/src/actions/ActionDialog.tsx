@@ -28,6 +28,10 @@ export interface ActionDialogProps {
 const MAX_REASON_LENGTH = 500
 const NOT_BLANK = '.*\\S.*'
 
+/**
+ * Explains an action, takes its reason, payload or value, and does it. `onDone` gets the sentence that tells the
+ * result.
+ */
 export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
   const { api } = useServices()
   const queries = useQueryClient()
@@ -51,7 +55,7 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
     },
   })
 
-  // The form of the payload comes when the server has said what it is, above where the focus was until then.
+  // The payload's form appears once the server has described it, above the field that had the focus.
   useEffect(() => {
     if (asksPayload) focusPayload(formElement.current)
   }, [asksPayload])
@@ -121,7 +125,7 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
   )
 }
 
-/** Not away from somebody who is typing already. */
+/** Moves the focus to the payload, unless somebody is typing a reason already. */
 function focusPayload(form: HTMLFormElement | null): void {
   if (form === null || text(new FormData(form).get('reason')) !== '') return
   form.querySelector<HTMLElement>(`[name^="${WHOLE}"]`)?.focus()
@@ -143,6 +147,7 @@ type Payload =
       schema: Readonly<Record<string, unknown>> | null
     }
 
+/** Finds out whether the action needs a payload, and from where. It asks the server for the job's schema. */
 function usePayload(action: Action): Payload {
   const { api } = useServices()
   const runId = action.kind === 'run' ? action.runId : undefined
@@ -151,7 +156,7 @@ function usePayload(action: Action): Payload {
   if (action.kind !== 'run') return { kind: 'none' }
   if (run.data?.work.holdsPayload) return { kind: 'held', isDeadLetter: run.data.work.isDeadLetter }
   if ((run.isPending && runId !== undefined) || wanted.isPending) return { kind: 'unknown' }
-  // Where it cannot be asked, the server refuses what does not fit.
+  // If this can't be asked, the server refuses what does not fit.
   if (wanted.data === undefined) return { kind: 'none' }
   const { isNeeded, schema } = wanted.data
   const fields = payloadFields(schema)
@@ -170,7 +175,7 @@ function text(value: FormDataEntryValue | null): string {
   return typeof value === 'string' ? value : ''
 }
 
-/** What was typed as a payload, or what is wrong with it. Empty is an empty object. */
+/** Reads what was typed as a payload, or says what is wrong with it. An empty text is an empty object. */
 export function parsePayload(
   typed: string,
 ): { payload: Record<string, unknown> } | { problem: string } {

@@ -28,8 +28,8 @@ export interface BulkDialogProps {
 const MAX_REASON_LENGTH = 500
 
 /**
- * Says how many there are, takes the reason, and does it part by part: it can be stopped between two of them, and after
- * one that failed it goes on from there.
+ * Says how many there are, takes the reason, and acts on them part by part. People can stop it between two parts, and
+ * after one that failed it goes on from there.
  */
 export function BulkDialog({ bulk, onClose, onDone }: BulkDialogProps) {
   const { api, clock } = useServices()
@@ -87,7 +87,7 @@ export function BulkDialog({ bulk, onClose, onDone }: BulkDialogProps) {
       : Math.max(known, bulk.count - countSettled(progress) + progress.done)
   const isBegun = progress.done > 0
   return (
-    // Escape while it works stops it, as the button does.
+    // While it works, Escape stops it, as the button does.
     <Dialog
       title={words.title}
       onClose={() => {

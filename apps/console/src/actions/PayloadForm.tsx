@@ -3,17 +3,17 @@ import { Field } from '../parts/Field.tsx'
 import { payloadSkeleton, type FieldProblems, type PayloadField } from './payloadFields.ts'
 
 export interface PayloadFormProps {
-  /** Null: as JSON alone. */
+  /** Null when the payload can only be typed as JSON. */
   fields: readonly PayloadField[] | null
   schema: Readonly<Record<string, unknown>> | null
   problems: FieldProblems
 }
 
-/** The name of the control that holds all of it as JSON, and before that of a field. */
+/** The name of the control that holds the whole payload as JSON, and the beginning of a field's name. */
 export const WHOLE = 'payload'
 export const FIELD = 'payload.'
 
-/** What a job takes, field by field, or as JSON. */
+/** Controls for a payload: a field for each part, or one for JSON. */
 export function PayloadForm({ fields, schema, problems }: PayloadFormProps) {
   const [isJson, setIsJson] = useState(fields === null)
   if (fields === null || isJson) {
@@ -75,6 +75,7 @@ function whyJson(fields: PayloadFormProps['fields'], schema: PayloadFormProps['s
     : 'What the job takes is more than a form can show. '
 }
 
+/** The control for one field, by its kind. */
 function Control({
   field,
   control,

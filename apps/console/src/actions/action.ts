@@ -1,6 +1,6 @@
 /** What a person can have done to one thing, from anywhere in the console. */
 export type Action =
-  /** `runId`: what this run was about, once more. */
+  /** `runId`: run it again with the payload of this run. */
   | { kind: 'run'; name: string; dryRun: boolean; runId?: string }
   | { kind: 'pause'; name: string }
   | { kind: 'resume'; name: string }

@@ -8,11 +8,11 @@ export interface ActionRequest {
 
 export interface ActionInput {
   reason: string
-  /** Of a job that takes one; an object. Null: that of the run that is to be run again, which the queue holds. */
+  /** An object, for a job that takes one. Null: that of the run to be run again, which the queue still holds. */
   payload: Record<string, unknown> | null
 }
 
-/** The request that does it. */
+/** Makes the request that does an action. */
 export function actionRequest(action: Action, input: ActionInput): ActionRequest {
   const { reason, payload } = input
   switch (action.kind) {
@@ -48,7 +48,7 @@ export function actionRequest(action: Action, input: ActionInput): ActionRequest
   }
 }
 
-/** Where none is needed, an empty one is none. */
+/** Leaves an empty reason out: where one is needed, the form has asked for it. */
 function given(reason: string): { reason?: string } {
   return reason === '' ? {} : { reason }
 }

@@ -4,13 +4,13 @@ export type WorkChange = 'startWork' | 'postponeWork' | 'prioritiseWork' | 'canc
 /** What is done to many at once, or to one as to many. */
 export interface Bulk {
   what: 'redrive' | 'redriveRuns' | 'discard' | 'cancel' | WorkChange
-  /** How many, as of now. */
+  /** How many there are now. */
   count: number
   /** Whether there are more than that. */
   isMore?: boolean
-  /** Whether only those of them are meant that can be, which the server finds out. */
+  /** Whether it acts only on those that allow it, which only the server knows. */
   isAtMost?: boolean
-  /** Of what they are, as the end of a sentence: `of callPartner that failed with partner_down`. */
+  /** What they are, as the end of a sentence: `of callPartner that failed with partner_down`. */
   about: string
   /** One request after the other: the server takes waiting work of one job at a time. */
   targets: readonly BulkTarget[]
@@ -19,7 +19,7 @@ export interface Bulk {
 export type BulkTarget = Readonly<Record<string, unknown>> &
   ({ ids: readonly string[] } | { all: true } | { label: string })
 
-/** What the answers of several requests say together. */
+/** The sum of the answers to several requests. */
 export interface BulkProgress {
   done: number
   left: number
@@ -36,7 +36,7 @@ export const NOTHING_DONE: BulkProgress = {
   notRunning: 0,
 }
 
-/** One answer of the routes of many. */
+/** An answer of a route that acts on many. */
 export interface BulkAnswer {
   done?: number
   redriven?: number
@@ -85,6 +85,7 @@ export function isUnfinished({ nextCursor, done = 0, left = 0 }: BulkAnswer): bo
   return nextCursor === undefined ? done > 0 && left > 0 : nextCursor !== null
 }
 
+/** Adds an answer to what earlier requests have done. `left` is the last answer's. */
 export function addAnswer(before: BulkProgress, answer: BulkAnswer): BulkProgress {
   const { done = 0, redriven = 0, discarded = 0, requested = 0 } = answer
   return {
@@ -100,13 +101,14 @@ export interface BulkWords {
   title: string
   explanation: string
   confirm: string
-  /** While it works. */
+  /** The title while it works. */
   doing: string
   isDangerous: boolean
   /** What else it asks for. */
   asks?: 'delay' | 'priority'
 }
 
+/** The words of the dialog for an action on many things. */
 export function describeBulk({ what, count, isMore, isAtMost, about }: Bulk): BulkWords {
   const number = `${isMore ? 'more than ' : ''}${count.toLocaleString('en')}`
   const letters = `${number} ${count === 1 ? 'dead letter' : 'dead letters'}`
@@ -188,7 +190,7 @@ export function describeBulk({ what, count, isMore, isAtMost, about }: Bulk): Bu
   }
 }
 
-/** What came of it, without a full stop. */
+/** Tells the result, without a full stop. */
 export function describeDone(what: Bulk['what'], progress: BulkProgress): string {
   const { done, alreadyQueued, unknown, notRunning, left } = progress
   const number = done.toLocaleString('en')

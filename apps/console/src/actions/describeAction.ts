@@ -2,16 +2,17 @@ import type { Action } from './action.ts'
 
 export interface ActionWords {
   title: string
-  /** What it will do, and what it will not. */
+  /** What the action will do, and what it will not do. */
   explanation: string
-  /** On the button that does it. */
+  /** The text of the button that does it. */
   confirm: string
   done: string
-  /** Whether one has to be given; one may always be. */
+  /** Whether a reason is required; it is always possible. */
   needsReason: boolean
   isDangerous: boolean
 }
 
+/** The words of the dialog for an action: what it does, what it leaves alone, and what to say once it is done. */
 export function describeAction(action: Action): ActionWords {
   switch (action.kind) {
     case 'run':

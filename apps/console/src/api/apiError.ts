@@ -44,6 +44,7 @@ export class ApiError extends Error {
 }
 
 /** The error for a request without an answer. */
+/** The error for a request without an answer. */
 export function unreachable(cause: unknown): ApiError {
   return new ApiError({
     status: null,

@@ -19,6 +19,7 @@ import { runQuery, type RunFilters, type RunSearch } from './runFilters.ts'
 /** How many runs a page of the list has. */
 export const RUNS_PER_PAGE = 50
 
+/** Which environment, version and database the header names. */
 export function environmentQuery(api: Api) {
   return queryOptions({
     queryKey: ['environment'],
@@ -105,7 +106,7 @@ export function workersQuery(api: Api) {
   })
 }
 
-/** `at` is an instant at which it ran something: for one that is known no more. */
+/** `at`: an instant at which the worker ran something, to find one that is no longer on record. */
 export function workerQuery(api: Api, id: string, at: string | undefined) {
   return queryOptions({
     queryKey: ['worker', id, at],
@@ -151,7 +152,7 @@ export function workQuery(api: Api, search: WorkSearch) {
   })
 }
 
-/** What the dead letters of a job, or of all, died of. */
+/** The causes of the dead letters of a job, or of all jobs. */
 export function causesQuery(api: Api, name: string | undefined) {
   return queryOptions({
     queryKey: ['deadLetters', { name }, 'causes'],

@@ -6,11 +6,11 @@ export type BarKind = 'success' | 'failed' | 'stopped' | 'running' | 'plain'
 
 export interface Bar {
   key: string
-  /** Below the bar, where there is room for it. */
+  /** Stands below the bar if there is room. */
   label: string | null
-  /** In the table that stands for the chart where nobody sees it. */
+  /** The bar's name in the table that replaces the chart for people who do not see it. */
   name: string
-  /** On hover. */
+  /** The text of its tooltip. */
   tip: string
   parts: { kind: BarKind; value: number }[]
 }
@@ -20,21 +20,21 @@ export interface BarChartProps {
   summary: string
   bars: readonly Bar[]
   kinds: readonly { kind: BarKind; label: string }[]
-  /** What the first and the last bar are, where the bars have no labels. */
+  /** Names of the first and the last bar, when bars have no labels. */
   ends?: readonly [string, string]
 }
 
 const HEIGHT = 140
-/** Room for what a bar that is cut amounts to. */
+/** Room for the value of a bar that is cut. */
 const TOP = 16
 const LABELS = 20
-/** A single failure among thousands has to be seen. */
+/** A single failure among thousands has to be visible. */
 const MIN_PART = 3
 const GAP_SHARE = 0.22
 
 /**
- * Stacked bars. Horizontal positions are shares of the width, so that it fits any place without measuring, and
- * failures are hatched, so that they can be told without colour. A bar far above all others is cut, and says how high it is.
+ * Stacked bars. Positions are shares of the width, so that it fits anywhere without measuring. Failures are hatched, to
+ * be told without colour. A bar far above all others is cut, and shows its value.
  */
 export function BarChart({ summary, bars, kinds, ends }: BarChartProps) {
   const hatch = useId()
@@ -85,7 +85,7 @@ export function BarChart({ summary, bars, kinds, ends }: BarChartProps) {
           <AcrossLabels labels={cut} y={TOP - CUT - 3} isValue />
           {bars.map(({ key, tip, parts }, index) => {
             const total = totals[index] ?? 0
-            // One that is cut ends above the axis, with its parts in proportion.
+            // A bar that is cut ends above the axis, with its parts in proportion.
             const height = total > max ? plot + CUT : (total / max) * plot
             let top = base
             return (
@@ -186,7 +186,7 @@ export function BarChart({ summary, bars, kinds, ends }: BarChartProps) {
 
 const CUT = 4
 
-/** What failures are filled with. */
+/** The pattern that fills failures. */
 export function HatchPattern({ id }: { id: string }) {
   return (
     <defs>

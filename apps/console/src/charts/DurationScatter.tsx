@@ -9,12 +9,12 @@ import { PlotLine, plotY, TimePlot } from './TimePlot.tsx'
 
 const HEIGHT = 190
 const TIME_LABELS = 5
-/** Fewer spans make no line, and spans of fewer runs no point of it: then one goes through all of the chart. */
+/** Fewer points make no line: a level one then goes through the whole chart. A span with fewer runs makes no point. */
 const MIN_SPANS = 3
 const MIN_RUNS = 5
 const MIN_SPAN_MS = 60_000
 
-/** Runs of an hour or of a day. */
+/** The runs of an hour or of a day. */
 export interface Span {
   fromMs: number
   lengthMs: number
@@ -29,14 +29,14 @@ export interface DurationScatterProps {
   name: string
   runs: readonly ConsoleRunPoint[]
   spans: readonly Span[]
-  /** Of the last 1,000 runs. */
+  /** The percentiles of the last 1,000 runs. */
   overall: ConsoleJobDetail['duration']
   now: number
 }
 
 /**
- * How long runs took, each a mark that leads to it, with the lines that half of them (p50) and all but one in twenty (p95)
- * stay below.
+ * How long runs took. Each is a mark that leads to it; lines show what half of them (p50) and all but one in twenty
+ * (p95) stay below.
  */
 export function DurationScatter({ name, runs, spans, overall, now }: DurationScatterProps) {
   const roving = useRoving(runs.length, runs.length - 1)
@@ -104,7 +104,7 @@ interface PercentileLine {
   points: { atMs: number; ms: number }[]
 }
 
-/** In the middle of each span with enough runs; through the whole chart where there are few. */
+/** A point in the middle of each span with enough runs; with few such spans, one line through the whole chart. */
 export function percentileLines(
   spans: readonly Span[],
   overall: ConsoleJobDetail['duration'],
@@ -139,6 +139,7 @@ function describe(run: ConsoleRunPoint): string {
   return `${about}${OUTCOME_WORDS[outcome]}${code} after ${formatDuration(run.durationMs)}\n${local}\n${utc}`
 }
 
+/** The chart in a sentence, for screen readers. */
 function summarise(
   name: string,
   runs: readonly ConsoleRunPoint[],
@@ -155,7 +156,7 @@ function summarise(
   return `Durations of ${runs.length} runs of ${name}: ${outcomes.join(', ')}${usual}`
 }
 
-/** Each outcome has a shape of its own, seen without its colour: around 0, some 8 px wide. */
+/** Each outcome has its own shape, told without its colour: centred on 0, some 8 px wide. */
 const SHAPES: Record<RunOutcome, string> = {
   success: 'M-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0z',
   failed: 'M-3.5-3.5l7 7m0-7l-7 7',
@@ -171,7 +172,7 @@ function OutcomePoint({ outcome }: { outcome: RunOutcome }) {
   return <path d={SHAPES[outcome]} className={`point is-${outcome}`} />
 }
 
-/** What the shapes in a chart mean, of those that are there. */
+/** The legend of the shapes that appear in a chart. */
 function OutcomeKeys({ outcomes }: { outcomes: ReadonlySet<RunOutcome> }) {
   return (Object.keys(SHAPES) as RunOutcome[])
     .filter((outcome) => outcomes.has(outcome))

@@ -5,14 +5,14 @@ import type { useRoving } from '../parts/useRoving.ts'
 export interface RunLinkProps {
   runId: string
   className: string
-  /** What its tooltip says, a line each; read out as one. */
+  /** The lines of its tooltip; a screen reader reads them as one. */
   tip: string
   /** Its place among the marks that share a Tab stop. */
   place: ReturnType<ReturnType<typeof useRoving>['item']>
   children: ReactNode
 }
 
-/** A run's mark in a chart, which leads to its page. */
+/** The mark of a run in a chart, which leads to its page. */
 export function RunLink({ runId, className, tip, place, children }: RunLinkProps) {
   return (
     <Link

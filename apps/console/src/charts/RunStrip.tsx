@@ -7,7 +7,7 @@ import { RunLink } from './RunLink.tsx'
 
 const PLACES = 60
 
-/** The last runs of a job that has no ticks, the newest on the right. */
+/** The last runs of a job without ticks, the newest on the right. */
 export function RunStrip({ name, runs }: { name: string; runs: ConsoleJob['recentRuns'] }) {
   const shown = runs.slice(-PLACES)
   const roving = useRoving(shown.length, shown.length - 1)
@@ -41,7 +41,7 @@ export function RunStrip({ name, runs }: { name: string; runs: ConsoleJob['recen
   )
 }
 
-/** What somebody or something stopped is a dash, as is a tick that came to nothing. */
+/** The mark of an outcome. A run that was stopped gets a dash, as does a tick that came to nothing. */
 function markOf(outcome: RunOutcome): 'success' | 'failed' | 'skipped' {
   if (outcome === 'failed' || outcome === 'lost') return 'failed'
   return outcome === 'success' ? 'success' : 'skipped'

@@ -12,7 +12,7 @@ import { percent, timeScale } from './scales.ts'
 import { mostAtOnce, swimLanes } from './swimLanes.ts'
 
 export interface SwimLanesProps {
-  /** The oldest first. */
+  /** The runs, oldest first. */
   runs: readonly ConsoleWorkerRun[]
   fromMs: number
   toMs: number
@@ -21,10 +21,10 @@ export interface SwimLanesProps {
 const TIME_LABELS = 5
 const AXIS = 20
 const GAP = 2
-/** A run of a millisecond has to be seen. */
+/** A run of a millisecond has to be visible. */
 const MIN_WIDTH = 3
 
-/** What a worker has run, a group of lanes for each job: as many lanes as it ran of that at once. */
+/** What a worker has run: a group of lanes for each job, as many lanes as it had runs at once. */
 export function SwimLanes({ runs, fromMs, toMs }: SwimLanesProps) {
   const hatch = useId()
   const jobs = swimLanes(runs, toMs)
@@ -129,6 +129,7 @@ function Legend({ kinds, hatch }: { kinds: ReadonlySet<BarKind>; hatch: string }
   )
 }
 
+/** The kind of bar that shows an outcome. */
 function kindOf(outcome: RunOutcome): BarKind {
   switch (outcome) {
     case 'success':

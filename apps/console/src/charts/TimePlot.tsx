@@ -12,15 +12,15 @@ export interface TimePlotProps {
   x: Scale
   y: Scale
   height?: number
-  /** Whether there are links in it: otherwise it is one picture. */
+  /** Whether it contains links. Without them it is one picture to a screen reader. */
   isGroup?: boolean
-  /** Drawn over the grid, with `plotY` as its vertical places and shares of the width as its horizontal ones. */
+  /** Drawn over the grid. Children place themselves by shares of the width, and vertically by `plotY`. */
   children: ReactNode
 }
 
 /**
- * The grid of a chart over time: round values on the left, round times below. Horizontal positions are shares of the
- * width, so that it fits any place without measuring.
+ * The grid of a chart over time: round values on the left, round times below. Positions are shares of the width, so
+ * that it fits anywhere without measuring.
  */
 export function TimePlot(props: TimePlotProps) {
   const { summary, x, y, height = PLOT_HEIGHT, isGroup = false, children } = props
@@ -68,20 +68,22 @@ export function TimePlot(props: TimePlotProps) {
   )
 }
 
-/** From the top, of a place on the vertical axis. */
+/** Turns a place on the vertical axis into a distance from the top. */
 export function plotY(place: number, height: number = PLOT_HEIGHT): number {
   return TOP + (1 - place) * (height - TOP - BOTTOM)
 }
 
-/** As wide as a chart of lines is thought to be: they are stretched to what it is. */
+/** The width in which lines are drawn before they are stretched to that of the chart. */
 const WIDE = 1_000
 
-/** Joins points by straight lines, each given by its places on both axes; a gap in them (null) interrupts it. */
+/**
+ * Draws straight lines between points, given by their places on both axes. Null is a gap, which interrupts the line.
+ */
 export function PlotLine(props: {
   points: readonly ({ x: number; y: number } | null)[]
   className: string
   height?: number
-  /** Whether what is below is filled. */
+  /** Whether the area below the line is filled. */
   isArea?: boolean
 }) {
   const { points, className, height = PLOT_HEIGHT, isArea = false } = props

@@ -16,7 +16,7 @@ const MINUTE = 60 * SECOND
 const HOUR = 60 * MINUTE
 const DAY = 24 * HOUR
 
-/** What people count lengths of time in. */
+/** Lengths of time in which people count. */
 const DURATION_STEPS = [
   ...[1, 2, 5, 10, 20, 50, 100, 200, 500],
   ...[1, 2, 5, 10, 15, 30].map((count) => count * SECOND),
@@ -37,10 +37,10 @@ const DECADES = [
   DAY,
   10 * DAY,
 ]
-/** From here on, most of what is there would lie on the floor of an axis that begins at 0. */
+/** From this ratio of the longest to the middle value on, most values would lie on the floor of an axis from 0. */
 const WIDE = 40
 
-/** Lengths of time from 0 on; by their magnitude where the longest is far longer than most. */
+/** An axis for lengths of time from 0; by magnitude where the longest is far longer than most. */
 export function durationScale(values: readonly number[]): Scale {
   const sorted = values.filter((value) => Number.isFinite(value)).toSorted((a, b) => a - b)
   const longest = Math.max(sorted.at(-1) ?? 0, 1)
@@ -66,7 +66,7 @@ export function durationScale(values: readonly number[]): Scale {
   return { place, ticks: decades.map((ms) => ({ at: place(ms), label: formatDuration(ms) })) }
 }
 
-/** Numbers from 0 on, with their half. */
+/** An axis for numbers from 0, with labels at its end and its half. */
 export function countScale(values: readonly number[]): Scale & { max: number } {
   const max = niceMax(values)
   return {
@@ -79,7 +79,7 @@ export function countScale(values: readonly number[]): Scale & { max: number } {
   }
 }
 
-/** The end of an axis that begins at 0, a round number that is little above all values. */
+/** The end of an axis from 0: a round number a little above all values. */
 export function niceMax(values: readonly number[]): number {
   const max = values.reduce((most, value) => Math.max(most, value), 0)
   if (max <= 1) return 1
@@ -88,11 +88,11 @@ export function niceMax(values: readonly number[]): number {
   return (steps.find((step) => step * power >= max) ?? 10) * power
 }
 
-/** How many times higher than nearly all the others a bar has to be to be cut. */
+/** How many times higher than nearly all others a bar has to be to be cut. */
 const FAR_ABOVE = 4
 const FEW = 8
 
-/** Where bars are cut, so that one burst does not press all others to the floor: the end of their axis. */
+/** The end of an axis for bars. Higher ones are cut, so that one burst does not press all others to the floor. */
 export function barMax(values: readonly number[]): number {
   const seen = values.filter((value) => value > 0).toSorted((a, b) => a - b)
   const most = seen.at(-1) ?? 0
@@ -108,7 +108,7 @@ const TIME_STEPS = [
   ...[1, 2, 7, 14, 28, 91].map((count) => count * DAY),
 ]
 
-/** Instants from one to the other, with round times on the wall clock of a zone; the viewer's when it is not given. */
+/** An axis from one instant to another, with round times on the clock of a zone. Default: the viewer's zone. */
 export function timeScale(fromMs: number, toMs: number, most: number, timeZone?: string): Scale {
   const spanMs = Math.max(toMs - fromMs, 1)
   const step = TIME_STEPS.find((candidate) => spanMs / candidate <= most) ?? spanMs
@@ -120,6 +120,7 @@ export function timeScale(fromMs: number, toMs: number, most: number, timeZone?:
   return { place: (ms) => clamp((ms - fromMs) / spanMs), ticks }
 }
 
+/** Names a time on an axis: a date at midnight or for steps of days, else a time, with seconds for short steps. */
 function nameTick(ms: number, step: number, spanMs: number, timeZone?: string): string {
   const format = new Intl.DateTimeFormat('en-GB', {
     hourCycle: 'h23',
@@ -139,7 +140,7 @@ function nameTick(ms: number, step: number, spanMs: number, timeZone?: string): 
   return step < MINUTE ? `${hour}:${minute}:${second}` : `${hour}:${minute}`
 }
 
-/** How far the wall clock is ahead of UTC. */
+/** How far the clock of a zone is ahead of UTC at an instant. */
 function offsetOf(ms: number, timeZone?: string): number {
   if (timeZone === undefined) return -new Date(ms).getTimezoneOffset() * MINUTE
   const parts = new Intl.DateTimeFormat('en-GB', {
@@ -164,7 +165,7 @@ function offsetOf(ms: number, timeZone?: string): number {
   return wall - Math.floor(ms / SECOND) * SECOND
 }
 
-/** On an axis up to `max`, whose labels have one form. */
+/** Writes a number for an axis up to `max`, on which all labels have one form. */
 export function formatCount(value: number, max: number = value): string {
   if (max >= 100_000 && value > 0) {
     return new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 }).format(

@@ -4,19 +4,19 @@ import type { Reachability } from '../api/createReachability.ts'
 import { SESSION_KEY } from '../session/sessionQuery.ts'
 
 export type LiveMode =
-  /** Not known yet how. */
+  /** Waits for the event stream to begin. */
   | 'connecting'
-  /** The server says what changes. */
+  /** The server tells what changes. */
   | 'live'
-  /** It cannot; it is asked every few seconds. */
+  /** No stream comes through; the console asks every few seconds. */
   | 'polling'
-  /** Nobody looks, so nothing is asked. */
+  /** Nobody looks, so the console asks for nothing. */
   | 'resting'
 
 export interface LiveUpdates {
   read(): LiveMode
   subscribe(listener: () => void): () => void
-  /** Returns how to stop. */
+  /** Starts, and returns a function that stops it. */
   start(): () => void
 }
 
@@ -27,24 +27,23 @@ export interface LiveUpdatesOptions {
   view: Document
 }
 
-/** Many runs may start and end in a second; the screen shows that once. */
+/** Changes within this time are shown together: many runs may start and end in a second. */
 const GATHER_MS = 1_000
-/** An event stream that has not begun by then is held back by something on the way. */
+/** Something on the way holds back an event stream that has not begun by then. */
 const OPEN_WITHIN_MS = 5_000
-/** More than two of the server's pings: a stream on which nothing comes for so long leads nowhere any more. */
+/** Longer than two of the server's pings: a stream that is silent for so long is dead. */
 const SILENT_MS = 25_000
 const POLL_MS = 5_000
 /** How soon to try the event stream again while polling. */
 const RETRY_MS = 30_000
-/** What no event tells of: signs of life, lateness, the age of the queue. */
+/** How often to ask for what no event tells: signs of life, lateness, the age of the queue. */
 const UNTOLD_MS = 15_000
 const UNTOLD = new Set<unknown>(['overview', 'job', 'queue', 'work', 'workers', 'worker'])
 const PROBE_MS = 3_000
 
 /**
- * Keeps what is on screen current: by the server's events, or by asking where they do not pass, or, when the
- * server is gone, by knocking until it is back. In a hidden tab it does nothing at all, and when the tab is
- * looked at again everything is asked for anew.
+ * Keeps the screen current: by the server's events, by polling where no stream comes through, and by knocking while the
+ * server is gone. A hidden tab does nothing; when people look at it again, it asks for everything.
  */
 export function createLiveUpdates({
   eventsUrl,
@@ -82,7 +81,7 @@ export function createLiveUpdates({
         type: 'active',
         predicate: ({ queryKey }) => queryKey[0] !== SESSION_KEY[0] && isWanted(queryKey),
       },
-      // A slow answer is waited for, and not asked for again and again.
+      // Wait for a slow answer instead of asking again and again.
       { cancelRefetch: false },
     )
   }
@@ -93,7 +92,7 @@ export function createLiveUpdates({
     })
   }
 
-  /** What was answered before the stream began, and may have changed in between. */
+  /** Asks again for what was answered before the stream began: it may have changed in between. */
   function refreshAnswered(): void {
     void queries.invalidateQueries({
       predicate: ({ queryKey, state }) => queryKey[0] !== SESSION_KEY[0] && state.dataUpdatedAt > 0,
@@ -128,8 +127,8 @@ export function createLiveUpdates({
       setMode('live')
       hear()
       later('untold', UNTOLD_MS, askUntold)
-      // The browser says with which event it goes on when it comes back, and what it missed is told again; not so
-      // for a stream of its own.
+      // When the browser reconnects, it names the last event, and the server repeats what came after it. A new stream
+      // starts without that.
       if (isFirst) refreshAnswered()
       isFirst = false
     })
@@ -138,21 +137,24 @@ export function createLiveUpdates({
     opened.addEventListener('reset', refreshAll)
     for (const kind of ['run', 'tick', 'reset', 'ping']) opened.addEventListener(kind, hear)
     opened.addEventListener('error', () => {
-      // The browser comes back by itself from a dropped connection, but not from a refusal.
+      // The browser reconnects by itself after a dropped connection, but not after a refusal.
       if (opened.readyState === EventSource.CLOSED || mode !== 'live') poll()
       else later('open', OPEN_WITHIN_MS, poll)
-      // A stream that drops is the first to notice that the server is gone, or the log-in over.
+      // A dropped stream is the first sign that the server is gone, or the log-in over.
       probe()
     })
   }
 
   function hear(): void {
-    // It says nothing of the server where that has just refused something.
+    // An event does not prove that requests get through again, if one has just failed.
     if (reachability.read().kind === 'reached') reachability.reached()
     later('silence', SILENT_MS, doubt)
   }
 
-  /** Whether it is the stream alone that leads nowhere, or the server is gone, an answer tells. */
+  /**
+   * Opens a new stream, and asks for the session: an answer tells whether only the stream is dead or the server is
+   * gone.
+   */
   function doubt(): void {
     listen()
     probe()
@@ -241,13 +243,13 @@ export function createLiveUpdates({
   }
 }
 
-/** Which jobs and runs have changed since the queries were last told. */
+/** The runs and jobs that have changed since the queries were last told. */
 interface Changes {
   ids: ReadonlySet<string>
   names: ReadonlySet<string>
 }
 
-/** Whether what a query holds may have changed with these runs and ticks. */
+/** Whether these changes may affect what a query holds. */
 export function isTouched(queryKey: readonly unknown[], data: unknown, changes: Changes): boolean {
   const [kind, about] = queryKey
   switch (kind) {
@@ -260,7 +262,7 @@ export function isTouched(queryKey: readonly unknown[], data: unknown, changes: 
     case 'job':
       return typeof about === 'string' && changes.names.has(about)
     case 'run':
-      // By name as well: another attempt at its work is a run of its own.
+      // By name as well: another attempt at its work is another run.
       return typeof about === 'string' && (changes.ids.has(about) || hasName(data, changes.names))
     case 'runs':
     case 'work':
@@ -278,7 +280,7 @@ function hasName(data: unknown, names: ReadonlySet<string>): boolean {
   return typeof name === 'string' && names.has(name)
 }
 
-/** What an event names; nothing for one that cannot be read. */
+/** Reads the runs and jobs that an event names; none if it can't be read. */
 export function readEvent(data: unknown): ConsoleRunEvent {
   if (typeof data !== 'string') return { ids: [], names: [] }
   try {

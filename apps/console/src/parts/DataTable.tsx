@@ -4,15 +4,15 @@ import type { Selection } from './useSelection.ts'
 export interface Column<Row> {
   header: string
   cell: (row: Row) => ReactNode
-  /** Numbers stand on the right. */
+  /** `end` for numbers, which stand on the right. */
   align?: 'end'
-  /** Names the row; one column at most. */
+  /** Whether this column names the row; one column at most. */
   isRowHeader?: boolean
-  /** Without its own label where rows are cards: it says what it is itself. */
+  /** Whether a card shows the cell without a label, because it says what it is. */
   isPlain?: boolean
-  /** Has a line to itself where rows are cards. */
+  /** Whether a card gives the cell a line of its own. */
   isFull?: boolean
-  /** Takes what the others leave, and is cut where that is not enough. */
+  /** Whether it takes the width that the others leave, and is cut if that is too little. */
   isWide?: boolean
   /** Whether it says nothing of a row: left out where rows are cards. */
   isEmpty?: (row: Row) => boolean
@@ -24,16 +24,15 @@ export interface DataTableProps<Row> {
   rows: readonly Row[]
   keyOf: (row: Row) => string
   rowClass?: (row: Row) => string | undefined
-  /** A check box for each row, which `x` checks where the focus is. */
+  /** Adds a check box to each row; `x` checks the row with the focus. */
   selection?: Selection
-  /** Names the row for who does not see it; needed with check boxes. */
+  /** Names a row for screen readers; needed with check boxes. */
   nameOf?: (row: Row) => string
 }
 
 /**
- * A table that turns into cards where there is no room for columns. The roles are written out, since a table
- * that is not displayed as one loses them. Where its rows have links (`data-row-link`), Tab comes to one row alone, and the
- * arrow keys lead to the others, as j and k do.
+ * A table that becomes cards where columns have no room; roles are written out, because cards would lose them. Tab
+ * reaches one row's link (`data-row-link`); the arrow keys, j and k lead to the others.
  */
 export function DataTable<Row>(props: DataTableProps<Row>) {
   const { caption, columns, rows, keyOf, rowClass, selection, nameOf } = props
@@ -127,12 +126,12 @@ const STEPS: Readonly<Record<string, number>> = {
 }
 const LINK = '[data-row-link]'
 
-/** One stop of the Tab key for all rows: the row that had the focus last, with all that is in it. */
+/** Gives all rows one stop of the Tab key: the row that last had the focus, with all controls in it. */
 function useRowRoving() {
   const body = useRef<HTMLTableSectionElement>(null)
   const [current, setCurrent] = useState<string | null>(null)
 
-  // After each render: rows come and go, and cells do not know of which row they are.
+  // After each render, because rows come and go and cells do not know their row.
   useLayoutEffect(() => {
     const rows = [...(body.current?.rows ?? [])]
     if (!rows.some((row) => row.querySelector(LINK))) return
@@ -148,7 +147,7 @@ function useRowRoving() {
     const step = STEPS[event.key]
     const rows = [...(body.current?.rows ?? [])]
     const at = rows.findIndex((row) => row.contains(event.target as Node))
-    // A menu in a row has taken its key.
+    // A menu in the row has handled the key.
     if (step === undefined || at < 0 || event.defaultPrevented) return
     if (event.altKey || event.ctrlKey || event.metaKey) return
     const next = rows[Math.max(0, Math.min(rows.length - 1, at + step))]

@@ -10,12 +10,12 @@ import { useServices } from '../services/useServices.ts'
 import { formatRelative } from '../parts/Moment.tsx'
 import { paletteGroups, type PaletteEntry } from './paletteGroups.ts'
 
-/** Shorter texts are in too much. */
+/** Shorter texts match too much. */
 const MIN_SEARCHED = 2
 const MAX_SEARCHED = 200
 const SETTLE_MS = 150
 
-/** One box for whatever one is looking for: a combobox whose list is pages, jobs, what the server finds, and actions. */
+/** One box for all that people look for: a combobox whose list has pages, jobs, what the server finds, and actions. */
 export function Palette({ onClose }: { onClose: () => void }) {
   const { api } = useServices()
   const navigate = useNavigate()
@@ -169,7 +169,7 @@ function Ago({ at }: { at: string }) {
   return useClock((now) => formatRelative(Date.parse(at), now))
 }
 
-/** A text once it has not changed for a moment. */
+/** The text, once it has not changed for a moment. */
 function useSettled(text: string): string {
   const [settled, setSettled] = useState(text)
   useEffect(() => {

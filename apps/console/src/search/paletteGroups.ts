@@ -3,7 +3,7 @@ import type { Action } from '../actions/action.ts'
 import type { RunSearch } from '../api/runFilters.ts'
 import { PLACES, type Place } from '../shell/places.ts'
 
-/** What choosing an entry does. */
+/** What happens when people choose an entry. */
 export type PaletteTarget =
   | { kind: 'page'; to: Place }
   | { kind: 'job'; name: string }
@@ -13,14 +13,14 @@ export type PaletteTarget =
   | { kind: 'action'; action: Action }
 
 export interface PaletteEntry {
-  /** Unlike all others. */
+  /** Unique among all entries. */
   id: string
   label: string
-  /** Beside it, quieter. */
+  /** Stands beside the label, quieter. */
   detail?: string
-  /** Of a run. */
+  /** The outcome, for a run. */
   outcome?: RunOutcome
-  /** When it was, ISO 8601 in UTC. */
+  /** When it was, as ISO 8601 in UTC. */
   at?: string
   target: PaletteTarget
 }
@@ -34,7 +34,7 @@ export interface PaletteContents {
   text: string
   jobs: readonly Pick<ConsoleJob, 'name' | 'description' | 'schedule' | 'paused'>[]
   mayAct: boolean
-  /** What the server has found for this text; null until it has answered. */
+  /** What the server found for this text; null until it has answered. */
   found: ConsoleSearch | null
 }
 
@@ -51,7 +51,7 @@ const PAGES: readonly PaletteEntry[] = [
   runs('Runs under way', { outcome: 'running' }),
 ]
 
-/** What there is to choose from, the likeliest first. Nothing that does anything is first, so that Enter alone harms nobody. */
+/** The entries to choose from, the likeliest first. No action comes first, so that Enter alone does no harm. */
 export function paletteGroups({ text, jobs, mayAct, found }: PaletteContents): PaletteGroup[] {
   const words = text.trim().toLowerCase().split(/\s+/).filter(Boolean)
   const fits = (label: string) => words.every((word) => label.toLowerCase().includes(word))
@@ -125,6 +125,7 @@ function runEntry({ id, name, outcome, startedAt }: ConsoleSearch['runs'][number
   }
 }
 
+/** The actions on a job that the palette offers. */
 function jobActions({ name, schedule, paused }: PaletteContents['jobs'][number]): PaletteEntry[] {
   const entry = (label: string, action: Action): PaletteEntry => ({
     id: `${action.kind} ${label}`,

@@ -18,7 +18,7 @@ import { ShortcutHelp } from './ShortcutHelp.tsx'
 import { ThemeButton } from './ThemeButton.tsx'
 import { useShortcuts } from './useShortcuts.ts'
 
-/** What is around every screen. While it is there, what is on screen is kept current. */
+/** The frame around every screen. While it is mounted, live updates keep the screen current. */
 export function Frame({ member, children }: { member: Member; children: ReactNode }) {
   const { live, settings } = useServices()
   const [isHelpOpen, setHelpOpen] = useState(false)
@@ -81,7 +81,7 @@ export function Frame({ member, children }: { member: Member; children: ReactNod
   )
 }
 
-/** Where one is and as whom, so that nobody takes production for something else. */
+/** Shows the environment and the user, so that nobody takes production for something else. */
 function Place({ member: { name, role } }: { member: Member }) {
   const { api } = useServices()
   const { data } = useQuery(environmentQuery(api))
@@ -141,7 +141,7 @@ const SAID = {
   gone: { label: 'Stale', tip: 'The server does not answer' },
 } as const
 
-/** How current the screen is. */
+/** Shows how current the screen is. */
 function LiveMark() {
   const { live, reachability } = useServices()
   const mode = useSyncExternalStore(live.subscribe, live.read)
@@ -161,13 +161,13 @@ function LiveMark() {
   )
 }
 
-/** Says that the server is gone and how old the screen is. It is being knocked at meanwhile. */
+/** Says that the server is gone, and how old the screen is. Live updates knock meanwhile. */
 function StaleBanner() {
   const { reachability } = useServices()
   const queries = useQueryClient()
   const state = useSyncExternalStore(reachability.subscribe, reachability.read)
   const isAsking = useIsFetching({ queryKey: SESSION_KEY }) > 0
-  // There before it is needed: a live region that comes with its text is not read out.
+  // Rendered before it is needed: a screen reader does not read a live region that appears with its text.
   return (
     <div role="status" aria-live="polite" className="bannerPlace">
       {state.kind === 'gone' && (
@@ -189,12 +189,12 @@ function StaleBanner() {
   )
 }
 
-/** By then the first screen has what it needs. */
+/** By then the first screen has all that it needs. */
 const AFTER_MS = 2_000
 
 /**
- * Fetches the code of the other screens once the first one is there. They are small, and one that was not
- * fetched in time could not be gone to while the server is away.
+ * Fetches the code of the other screens once the first one is there. They are small, and without it people could not go
+ * there while the server is away.
  */
 function useScreenPreload(): void {
   const router = useRouter()
@@ -202,7 +202,7 @@ function useScreenPreload(): void {
     const timer = setTimeout(() => {
       if (document.hidden) return
       for (const route of Object.values(router.routesById)) {
-        // It is tried again, and complained about, when somebody goes there.
+        // Going there tries it again, and reports the failure.
         Promise.resolve(router.loadRouteChunk(route)).catch(() => undefined)
       }
     }, AFTER_MS)

@@ -164,7 +164,7 @@ function JobQueue({ queue }: { queue: ConsoleQueueJob }) {
   )
 }
 
-/** What the shapes of a strip mean. */
+/** Explains the shapes of a strip. */
 function TickLegend() {
   return (
     <ul className="legend" aria-label="What the marks mean">

@@ -15,7 +15,7 @@ const OVERLAP = {
   allow: 'Both run',
 } as const
 
-/** What the job is defined with, in words. */
+/** The policies of a job's definition, in words. */
 export function Policies({ job }: { job: ConsoleJob }) {
   const { schedule, retry, guard } = job
   return (
@@ -106,7 +106,7 @@ function describeGuard({ maxRows, maxShare, minRows }: NonNullable<ConsoleJob['g
   return `Asks before it changes more than ${limits.join(' or ')}${always}`
 }
 
-/** When it is due next, on every clock that differs, or why it is not. */
+/** When the job is due next, on every clock that differs, or why it is not. */
 function NextTick({ job: { schedule, paused } }: { job: ConsoleJob }) {
   if (paused !== null) {
     return (

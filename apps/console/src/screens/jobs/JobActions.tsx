@@ -1,7 +1,7 @@
 import type { ConsoleJob } from '@roundsman/fastify/contract'
 import { useAction } from '../../actions/useAction.ts'
 
-/** What can be done with a job. */
+/** The actions on a job. */
 export function JobActions({ job }: { job: ConsoleJob }) {
   const act = useAction()
   if (act === null) return null
@@ -29,7 +29,7 @@ export function JobActions({ job }: { job: ConsoleJob }) {
       >
         Dry run
       </button>
-      {/* One button with two meanings: it keeps the focus when the other one takes its place. */}
+      {/* One button for both: it keeps the focus when its meaning changes. */}
       {(schedule !== null || paused !== null) && (
         <button
           type="button"

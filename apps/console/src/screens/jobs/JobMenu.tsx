@@ -4,7 +4,7 @@ import type { Action } from '../../actions/action.ts'
 import { useAction } from '../../actions/useAction.ts'
 import { Menu } from '../../parts/Menu.tsx'
 
-/** What can be done with a job, and where it leads. */
+/** The actions on a job in a list, and links to its pages. */
 export function JobMenu({ job }: { job: ConsoleJob }) {
   const { name, schedule, paused, queuePaused } = job
   const act = useAction()

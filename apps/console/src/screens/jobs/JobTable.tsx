@@ -61,7 +61,7 @@ export function JobTable({ jobs }: { jobs: readonly ConsoleJob[] }) {
   )
 }
 
-/** Those that need somebody first, then those that are paused; the others in the order of the catalogue. */
+/** Puts jobs that need somebody first, then paused ones; the others stay in the order of the catalogue. */
 function byTrouble(one: ConsoleJob, other: ConsoleJob): number {
   return rank(one) - rank(other) || shareOf(other) - shareOf(one)
 }
@@ -80,7 +80,7 @@ function shareOf({ isFailing, failures }: ConsoleJob): number {
   return isFailing && failures !== null ? failures.failed / failures.runs : 0
 }
 
-/** In words; with its zone where the clocks there show something else than the reader's. */
+/** The schedule in words, with its zone if the clocks there differ from the reader's. */
 function Schedule({ job: { schedule } }: { job: ConsoleJob }) {
   const { clock } = useServices()
   if (schedule === null) return <span className="muted">On request only</span>
@@ -147,7 +147,7 @@ function LastRun({ job: { lastRun, name } }: { job: ConsoleJob }) {
   )
 }
 
-/** Of the last hour where some have failed, else of the week. */
+/** The failures of the last hour if there are any, else those of the week. */
 function Failures({ job: { name, failures, usual, isFailing } }: { job: ConsoleJob }) {
   const text = useClock((now) => (failures === null ? '' : describeFailures(failures, now)))
   if (failures === null) {

@@ -27,6 +27,7 @@ const LABELS: Readonly<Record<ConsoleAttention['kind'], string>> = {
   deadLetters: 'Dead letters',
 }
 
+/** All that needs somebody, the worst first, each with an explanation and the action that helps. */
 export function AttentionList({ attention }: { attention: readonly ConsoleAttention[] }) {
   if (attention.length === 0) {
     return (
@@ -57,6 +58,7 @@ function toneOf(item: ConsoleAttention): string {
   return isBad(item) ? 'isBadNews' : ''
 }
 
+/** Explains one item: what is wrong, since when, and what to do. */
 function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
   switch (item.kind) {
     case 'noWorker':
@@ -178,7 +180,7 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
   }
 }
 
-/** How many fail, against how many usually do, and of what most of them. */
+/** How many runs fail, compared with the usual share, and the most frequent cause. */
 function FailingText({ item }: { item: ConsoleAttention & { kind: 'failing' } }) {
   const { name, since, code, message, lastHour, latest } = item
   const text = useClock((now) => (lastHour === null ? '' : describeFailures(lastHour, now)))
@@ -263,6 +265,7 @@ function RecoveredText({ item }: { item: ConsoleAttention & { kind: 'recovered' 
   )
 }
 
+/** The buttons and links that help with one item. */
 function Act({ item }: { item: ConsoleAttention }): ReactNode {
   switch (item.kind) {
     case 'noWorker':
@@ -379,6 +382,7 @@ function RedriveAll({
   )
 }
 
+/** A button for an action; absent for people who may only look. */
 function ActButton(props: { label: string; action: Action; children: string }) {
   const act = useAction()
   if (act === null) return null

@@ -6,7 +6,7 @@ import { Moment } from '../../parts/Moment.tsx'
 import { ProgressBar } from '../../parts/ProgressBar.tsx'
 import { WorkerMark } from '../worker/WorkerMark.tsx'
 
-/** So many are listed, and so many jobs of each: the page has other things to say. */
+/** How many workers are listed, and how many jobs of each: the page has other things to show. */
 const MAX_WORKERS = 6
 const MAX_LANES = 5
 
@@ -20,7 +20,7 @@ export function WorkerList({ workers }: { workers: readonly ConsoleWorker[] }) {
   }
   const alive = workers.filter(({ isAlive }) => isAlive)
   const gone = workers.filter(({ isAlive }) => !isAlive)
-  // Those that something is the matter with are not among those left out.
+  // Workers with a problem come first, so that none of them is left out.
   const shown = alive
     .toSorted((one, other) => Number(other.isSilent) - Number(one.isSilent))
     .slice(0, MAX_WORKERS)
@@ -94,7 +94,7 @@ function WorkerItem({ worker }: { worker: ConsoleWorker }) {
   )
 }
 
-/** `syncOrder × 9 of 10`, and how long the oldest has been under way. */
+/** Says `syncOrder × 9 of 10`, and how long the oldest run has been under way. */
 function LaneLine({ lane: { name, inUse, of, oldest } }: { lane: ConsoleWorker['lanes'][number] }) {
   const text =
     inUse === 1 && (of === null || of === 1)

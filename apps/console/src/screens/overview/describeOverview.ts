@@ -8,7 +8,7 @@ export interface OverviewSentence {
   text: string
 }
 
-/** What a person should know first. The worst thing leads; the others are counted. */
+/** The sentence that people should read first. The worst problem leads; the others are counted. */
 export function describeOverview(
   { attention, jobs }: Pick<ConsoleOverview, 'attention' | 'jobs'>,
   now: number,
@@ -27,11 +27,12 @@ const BAD = ['noWorker', 'late', 'silent', 'failing'] as const
 const WARN = ['blocked', 'backlog', 'overrunning', 'deadLetters'] as const
 const ORDER: readonly ConsoleAttention['kind'][] = [...BAD, ...WARN, 'recovered']
 
-/** The worst first; what is as bad stays in its order. */
+/** Puts the worst problems first; equally bad ones stay in their order. */
 export function bySeverity(a: ConsoleAttention, b: ConsoleAttention): number {
   return ORDER.indexOf(a.kind) - ORDER.indexOf(b.kind)
 }
 
+/** Whether an item is bad; all others are warnings. */
 export function isBad({ kind }: Pick<ConsoleAttention, 'kind'>): boolean {
   return BAD.some((bad) => bad === kind)
 }
@@ -47,6 +48,7 @@ function sayRecovered(count: number): string {
   return count === 1 ? ', one has recovered' : `, ${count} have recovered`
 }
 
+/** The leading sentence for the worst item. */
 function sayFirst(item: ConsoleAttention, now: number): string {
   switch (item.kind) {
     case 'recovered':

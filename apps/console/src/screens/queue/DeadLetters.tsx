@@ -74,7 +74,7 @@ const COLUMNS: readonly Column<DeadLetter>[] = [
   },
 ]
 
-/** Work that was given up, and what can be done about it. */
+/** Work that was given up, and the actions on it. */
 export function DeadLetters({ queue }: { queue: ConsoleQueue }) {
   const { api } = useServices()
   const search = route.useSearch()
@@ -181,7 +181,7 @@ const countMatching = (causes: readonly DeadLetterCause[], errorCode: string | u
 /** As many as fit on a line or two. */
 const MAX_CAUSES = 8
 
-/** What they died of, each to be narrowed to. */
+/** The causes of the dead letters. Choosing one filters the list by it. */
 function Causes({
   search: { name, errorCode },
   causes,
@@ -223,11 +223,11 @@ function Causes({
 interface LettersProps {
   letters: readonly DeadLetter[]
   search: DeadLetterSearch
-  /** How many match. */
+  /** How many dead letters match. */
   total: number
 }
 
-/** The rows, and what can be done with those that are checked. */
+/** The rows, and the actions on the checked ones. */
 function Letters({ letters, search: { name, errorCode }, total }: LettersProps) {
   const act = useBulk()
   const selection = useSelection(

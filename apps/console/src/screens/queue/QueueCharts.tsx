@@ -13,7 +13,7 @@ import { Panel } from '../../parts/Panel.tsx'
 import { formatDuration } from '../../time/formatDuration.ts'
 import { formatClock, formatSeconds } from '../../time/formatExact.ts'
 
-/** How the queue did over the last hour: what ended how, how much waited, and for how long. */
+/** The queue over the last hour: how work ended, how much waited, and for how long. */
 export function QueueCharts({ queue }: { queue: ConsoleQueue }) {
   const { throughput, history } = queue
   return (
@@ -66,10 +66,10 @@ type Moment = ConsoleQueue['history'][number]
 
 const PLOT_HEIGHT = 96
 const TIME_LABELS = 4
-/** More than a few measurements apart, nobody knows what was between two. */
+/** Measurements further apart are not joined: nobody knows what lay between. */
 const GAP_MS = 90_000
 const MIN_SPAN_MS = 60_000
-/** Work that is taken at once is seen waiting now and then all the same. */
+/** A measurement now and then sees work wait that is taken at once. */
 const TRIFLE_MS = 1_000
 
 function Waiting({ history }: Pick<ConsoleQueue, 'history'>) {
@@ -125,6 +125,7 @@ interface LineProps {
   isArea?: boolean
 }
 
+/** A line over the measurements, interrupted where they lie too far apart. */
 function Line({ summary, history, x, y, read, isArea = false }: LineProps) {
   const places = history.map((moment) => x.place(Date.parse(moment.at)))
   return (
@@ -162,7 +163,7 @@ function Line({ summary, history, x, y, read, isArea = false }: LineProps) {
   )
 }
 
-/** The server has seen no more than what it was there for. */
+/** Names the span that the server has measured, which may be shorter than an hour. */
 function nameSpan(history: readonly Moment[]): string {
   const [first] = history
   const last = history.at(-1)

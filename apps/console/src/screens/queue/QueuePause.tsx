@@ -2,7 +2,7 @@ import type { ConsoleQueueJob } from '@roundsman/fastify/contract'
 import { useAction } from '../../actions/useAction.ts'
 import { Moment } from '../../parts/Moment.tsx'
 
-/** Whether workers take its work, and what can be done about that. */
+/** Whether workers take a job's work, and the action that changes it. */
 export function QueuePause({
   job: { name, queuePaused, isUntaken },
 }: {
@@ -28,7 +28,7 @@ export function QueuePause({
           No worker takes it
         </span>
       )}
-      {/* One button with two meanings: it keeps the focus when the other one takes its place. */}
+      {/* One button for both: it keeps the focus when its meaning changes. */}
       {act !== null && (
         <button
           type="button"

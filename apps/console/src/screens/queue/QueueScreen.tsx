@@ -220,7 +220,7 @@ function QueueSentence({ queue: { jobs } }: { queue: ConsoleQueue }) {
   )
 }
 
-/** Zeros are quiet, so that what is there stands out. */
+/** A number; zeros are muted, so that others stand out. */
 function Quiet({ value }: { value: number }) {
   return value === 0 ? <span className="muted">0</span> : <Count value={value} />
 }

@@ -18,7 +18,7 @@ import { useServices } from '../../services/useServices.ts'
 
 const route = getRouteApi('/queue')
 
-/** So many are counted, and this stands for more, too. */
+/** The server counts no further; this stands for more, too. */
 const MAX_TOTAL = 100_000
 
 const COLUMNS: readonly Column<Work>[] = [
@@ -86,7 +86,7 @@ const COLUMNS: readonly Column<Work>[] = [
   { header: 'Actions', isPlain: true, isFull: true, cell: (work) => <WorkActions work={work} /> },
 ]
 
-/** What waits for a worker or for its time, and what can be done about it. */
+/** Work that waits for a worker or for its time, and the actions on it. */
 export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
   const { api } = useServices()
   const { work: name, label, workCursor: cursor } = route.useSearch()
@@ -313,7 +313,7 @@ interface WorkButtonProps {
   children: string
 }
 
-/** For whoever may act. */
+/** A button for an action on work; absent for people who may only look. */
 function WorkButton({ what, of, look, children }: WorkButtonProps) {
   const act = useBulk()
   return (

@@ -3,7 +3,7 @@ import { useAction } from '../../actions/useAction.ts'
 import { readRunDetails } from '../../api/readRunDetails.ts'
 import { useClock } from '../../services/useClock.ts'
 
-/** For so long after its end a blocked run can be approved. */
+/** How long after its end a blocked run can be approved. */
 const APPROVABLE_MS = 86_400_000
 
 export function RunActions({ run }: { run: RunDetail }) {
@@ -20,7 +20,7 @@ export function RunActions({ run }: { run: RunDetail }) {
       <button
         type="button"
         className="button isDangerous"
-        // A disabled one would lose the focus, from which one goes on when the run has ended.
+        // A disabled button would lose the focus, which people need once the run has ended.
         {...(isStopping && { 'aria-disabled': true })}
         onClick={() => {
           if (!isStopping) act({ kind: 'cancel', name, runId: id })
@@ -61,7 +61,7 @@ export function RunActions({ run }: { run: RunDetail }) {
   )
 }
 
-/** Of work that was given up: it goes on as what it is, and is no dead letter any more. */
+/** Gives work that was given up back to the queue. */
 function Redrive({ name, queueJobId }: { name: string; queueJobId: string }) {
   const act = useAction()
   return (

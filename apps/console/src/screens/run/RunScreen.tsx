@@ -90,12 +90,12 @@ export function RunScreen(): ReactNode {
   )
 }
 
-/** Its label tells it from the others of its job. */
+/** The title of a run. The label tells it from others of its job. */
 function titleOf({ name, label }: RunDetail): string {
   return label === null ? `Run of ${name}` : `${name}: ${label}`
 }
 
-/** Where each stands with what it counted, and why it failed. */
+/** A link to the list of all attempts, with what each counted and why it failed. */
 function AllAttempts({ run: { queueJobId } }: { run: RunDetail }) {
   if (queueJobId === null) return null
   return (
@@ -145,7 +145,7 @@ function Failure({ run }: { run: RunDetail }) {
   )
 }
 
-/** What was thrown, where in the product, and what led to it. */
+/** What was thrown, where in the product's code, and what led to it. */
 function Cause({ run, error }: { run: RunDetail; error: RunError }) {
   const { code, name, message, frames, causes } = error
   const [first, ...others] = frames
@@ -187,7 +187,7 @@ function Cause({ run, error }: { run: RunDetail; error: RunError }) {
   )
 }
 
-/** Whether it is the only one. */
+/** Tells how many runs of the job failed alike, with a link to them; nothing when this is the only one. */
 function Equals({ run: { name, equalFailures }, code }: { run: RunDetail; code: string }) {
   if (equalFailures === null || equalFailures.count < 2) return null
   const { count, since, isCut } = equalFailures
@@ -240,7 +240,7 @@ function Counts({ run }: { run: RunDetail }) {
   )
 }
 
-/** Where nobody asked for it by name. */
+/** What started a run for which no person asked. */
 const STARTED_BY: Readonly<Record<RunDetail['trigger'], string>> = {
   schedule: 'Schedule',
   queue: 'Enqueued work',
@@ -327,7 +327,7 @@ function Facts({ run }: { run: RunDetail }) {
   )
 }
 
-/** The last lines that a run has logged, the oldest first. */
+/** The last lines that a run has logged, oldest first. */
 function LogLines({ log: { lines, earlier } }: { log: KeptLog }) {
   return (
     <>

@@ -56,7 +56,7 @@ const COLUMNS: readonly Column<Run>[] = [
 
 interface RunTableProps {
   runs: readonly Run[]
-  /** Left out for who may only look. */
+  /** Absent for people who may only look. */
   selection?: Selection | undefined
 }
 
@@ -75,7 +75,7 @@ export function RunTable({ runs, selection }: RunTableProps) {
   )
 }
 
-/** The most telling thing about a run: its progress, its error, or its counts. */
+/** The most telling fact about a run: its progress, its error, or its counts. */
 function Telling({ run }: { run: Run }) {
   const { error, counts } = readRunDetails(run.details)
   if (run.status === 'running') {
@@ -95,7 +95,7 @@ function Telling({ run }: { run: Run }) {
       </span>
     )
   }
-  // How many batches it took tells less than what they did, and a zero tells nothing beside another count.
+  // The number of batches tells less than what they did, and a zero tells nothing beside another count.
   const told = counts.filter(({ name, value }) => value !== 0 && name !== 'batches')
   if (told.length === 0)
     return <span className="muted">{counts.length > 0 ? 'nothing to do' : '–'}</span>

@@ -27,7 +27,7 @@ export function RunsScreen(): ReactNode {
   const [isHeld, setHeld] = useState(false)
   const runs = useQuery({
     ...runsQuery(api, search),
-    // Held, so that one can read where many begin and end; what is on screen stays.
+    // When held, the list stays as it is, so that people can read it while many runs begin and end.
     enabled: ({ state }) => !isHeld || state.data === undefined,
     placeholderData: keepPreviousData,
   })
@@ -83,7 +83,7 @@ interface RowsProps {
   filters: RunFilters
 }
 
-/** The rows, and what can be done with those that are checked. */
+/** The rows, and the actions on the checked ones. */
 function Rows({ page: { runs, nextCursor }, filters }: RowsProps) {
   const { api } = useServices()
   const queries = useQueryClient()
@@ -101,7 +101,7 @@ function Rows({ page: { runs, nextCursor }, filters }: RowsProps) {
   if (act === null) return <RunTable runs={runs} />
   const checked = runs.filter(({ id }) => selection.has(id))
   const running = checked.filter(({ status }) => status === 'running').map(({ id }) => id)
-  // Whether each of them is a dead letter still, its redrive finds out.
+  // Redriving finds out whether each of them is still a dead letter.
   const given = checked.flatMap(({ outcome, trigger, queueJobId }) =>
     trigger !== 'schedule' && queueJobId !== null && !NOT_GIVEN_UP.has(outcome) ? [queueJobId] : [],
   )
@@ -231,10 +231,12 @@ function NoRuns({ search, lookedBackTo }: NoRunsProps) {
   )
 }
 
-/** Pages are cut at a run, not at a number: however many there are, each is found at once. */
+/**
+ * Leads to the next and the previous page. Pages begin at a run and not at a number, so the server finds each at once.
+ */
 function Pager({ search, page }: { search: RunSearch; page: RunPage }) {
-  // Where the page before each began, so that one can go back; gone with the screen, and then there is still the
-  // way to the newest.
+  // Where the page before each one began. It is gone when people leave the screen; then only the way to the newest is
+  // left.
   const [before, setBefore] = useState<Readonly<Record<string, string | undefined>>>({})
   const { cursor, ...newest } = search
   const { runs, nextCursor: next, lookedBackTo } = page

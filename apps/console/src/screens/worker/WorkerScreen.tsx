@@ -24,7 +24,7 @@ import { readWorkerId, workerState } from './workerIdentity.ts'
 
 const route = getRouteApi('/workers/$id')
 
-/** One process: whether it lives, what it runs, and what it has run. */
+/** The page of a worker: whether it lives, what it runs, and what it has run. */
 export function WorkerScreen(): ReactNode {
   const { api } = useServices()
   const { id } = route.useParams()
@@ -147,7 +147,7 @@ const COLUMNS: readonly Column<ConsoleWorkerRun>[] = [
   },
 ]
 
-/** A line for each job, and the run that has been going on for longest. */
+/** A line for each job, with the run that has been under way for longest. */
 function RunsNow({ running, isAlive }: { running: readonly ConsoleWorkerRun[]; isAlive: boolean }) {
   if (running.length === 0) {
     return <p className="muted">{isAlive ? 'Idle' : 'Nothing: others took over its runs'}</p>

@@ -16,7 +16,7 @@ import { readWorkerId, workerState, type WorkerState } from './workerIdentity.ts
 
 type Worker = ConsoleWorkers['workers'][number]
 
-/** Each process that executes runs, and those that were killed within a day. */
+/** The page of all workers, with those that were killed within a day. */
 export function WorkersScreen(): ReactNode {
   const { api } = useServices()
   const workers = useQuery(workersQuery(api))
@@ -45,7 +45,7 @@ export function WorkersScreen(): ReactNode {
   )
 }
 
-/** `2 alive, 1 silent`. Those that are gone are told by their rows alone. */
+/** Says `2 alive, 1 silent`. Workers that are gone show by their rows alone. */
 function describeStates(workers: readonly Worker[], seenAt: string): string {
   const states = workers.map((worker) => workerState(worker, seenAt))
   const count = (wanted: WorkerState) => states.filter((state) => state === wanted).length
