@@ -37,7 +37,6 @@ export function createConsoleRouter(basepath: string) {
 }
 
 /** The addresses of all screens, with what each reads from its query. A screen's code is a chunk of its own. */
-/** The addresses of all screens, with what each reads from its query. A screen's code is a chunk of its own. */
 function createRoutes() {
   const root = createRootRoute({ component: Shell, notFoundComponent: NotFoundScreen })
   const overview = createRoute({

@@ -13,7 +13,6 @@ import './styles/index.css'
 import { createClock } from './time/createClock.ts'
 
 /** Makes the services of the page and draws the console. */
-/** Makes the services of the page and draws the console. */
 function start(root: HTMLElement): void {
   const clock = createClock(document)
   const reachability = createReachability(() => clock.now())

@@ -29,7 +29,6 @@ export function payloadFields(schema: Schema | null): PayloadField[] | null {
 }
 
 /** A field for one part of the schema, with a hint from its description and type. */
-/** A field for one part of the schema, with a hint from its description and type. */
 function describeField(
   name: string,
   part: unknown,
@@ -54,7 +53,6 @@ function describeField(
   return { name, kind, isRequired, hint, choices, initial }
 }
 
-/** Which control fits a part; JSON for what no control can express. */
 /** Which control fits a part; JSON for what no control can express. */
 function kindOf(schema: Schema): Pick<PayloadField, 'kind' | 'choices'> & { what: string } {
   const { format } = schema
@@ -87,7 +85,6 @@ export function payloadSkeleton(schema: Schema | null): string {
   return JSON.stringify(schema === null ? {} : skeletonOf(schema, schema), null, 2)
 }
 
-/** An empty value of the right shape: required parts only, with defaults where the schema has them. */
 /** An empty value of the right shape: required parts only, with defaults where the schema has them. */
 function skeletonOf(part: unknown, root: Schema, level = 0): unknown {
   const schema = resolve(part, root)
@@ -171,7 +168,6 @@ export function readPayload(
   return Object.keys(problems).length > 0 ? { problems } : { payload }
 }
 
-/** The value of what was typed; undefined when it is none of this kind. */
 /** The value of what was typed; undefined when it is none of this kind. */
 function readValue(kind: PayloadField['kind'], text: string): unknown {
   if (kind === 'text') return text

@@ -44,7 +44,6 @@ export class ApiError extends Error {
 }
 
 /** The error for a request without an answer. */
-/** The error for a request without an answer. */
 export function unreachable(cause: unknown): ApiError {
   return new ApiError({
     status: null,

@@ -77,7 +77,6 @@ export function runQuery(search: RunSearch, more: Record<string, string> = {}): 
 }
 
 /** Whether the list is narrowed at all. */
-/** Whether the list is narrowed at all. */
 export function hasFilters(search: RunSearch): boolean {
   return Object.entries(search).some(([key, value]) => key !== 'cursor' && value !== undefined)
 }

@@ -13,7 +13,6 @@ export const TICK_KINDS = [
 export type TickKind = (typeof TICK_KINDS)[number]
 
 /** The kind of a tick's mark: the status of its run, or its outcome when it has none. */
-/** The kind of a tick's mark: the status of its run, or its outcome when it has none. */
 export function tickKind({ outcome, run }: Pick<ConsoleTick, 'outcome' | 'run'>): TickKind {
   return outcome === 'enqueued' ? (run?.status ?? 'waiting') : outcome
 }

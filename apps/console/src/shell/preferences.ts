@@ -11,7 +11,6 @@ export function storePreference(key: Key, value: string | null): void {
 }
 
 /** Reads a stored choice; null when there is none, or where storage is forbidden. */
-/** Reads a stored choice; null when there is none, or where storage is forbidden. */
 export function readPreference(key: Key): string | null {
   try {
     return localStorage.getItem(`roundsman.${key}`)

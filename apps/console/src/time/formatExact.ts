@@ -63,7 +63,6 @@ export function formatMillis(instant: string, timeZone?: string): string {
 const SHORT = { day: '2-digit', month: 'short', hour: '2-digit', minute: '2-digit' } as const
 
 /** Writes `2026-11-24 04:00:12` by the clock of a zone. */
-/** Writes `2026-11-24 04:00:12` by the clock of a zone. */
 function wallClock(date: Date, timeZone: string | undefined): string {
   const parts = read(date, {
     year: 'numeric',

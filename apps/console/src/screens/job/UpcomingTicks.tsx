@@ -92,7 +92,6 @@ function Tick({ tick }: { tick: UpcomingTick }) {
 }
 
 /** Explains a day on which the clocks change: the offsets before and after, and what becomes of ticks. */
-/** Explains a day on which the clocks change: the offsets before and after, and what becomes of ticks. */
 function ClockChange({ offsets, ticks }: { offsets: string[]; ticks: UpcomingTick[] }) {
   const marks = new Set(ticks.flatMap(({ mark }) => (mark === null ? [] : [mark])))
   return (

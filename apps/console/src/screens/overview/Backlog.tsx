@@ -31,7 +31,6 @@ export function Backlog({ backlog }: { backlog: readonly ConsoleBacklog[] }) {
 }
 
 /** How much work is ready, with `over` when the server counts no further. */
-/** How much work is ready, with `over` when the server counts no further. */
 export function readyCount({ ready, isCut }: Pick<ConsoleBacklog, 'ready' | 'isCut'>): string {
   return `${isCut ? 'over ' : ''}${ready.toLocaleString('en')}`
 }
@@ -53,7 +52,6 @@ export function describeCatchUp({
   return 'standing still: never caught up'
 }
 
-/** Says `12 a minute taken, 30 a minute coming`, both in one unit. */
 /** Says `12 a minute taken, 30 a minute coming`, both in one unit. */
 export function describeRates({
   takenPerSecond,

@@ -152,7 +152,6 @@ const MARKS = {
 } as const
 
 /** The sentence that says whether all is well, with a mark and a colour for its tone. */
-/** The sentence that says whether all is well, with a mark and a colour for its tone. */
 function OverviewSentence({ overview }: { overview: ConsoleOverview }) {
   const text = useClock((now) => describeOverview(overview, now).text)
   const tone = useClock((now) => describeOverview(overview, now).tone)

@@ -20,7 +20,6 @@ export function describeUsual(usual: { runs: number; failed: number } | null): s
 }
 
 /** The share of failed runs in whole per cent; never 0 or 100 % if that is not exact. */
-/** The share of failed runs in whole per cent; never 0 or 100 % if that is not exact. */
 export function formatShare({ runs, failed }: { runs: number; failed: number }): string {
   const percent = runs === 0 ? 0 : (failed / runs) * 100
   if (percent > 0 && percent < 1) return '< 1 %'

@@ -93,7 +93,6 @@ function by(actor: string, kind: string, { actions }: RunDetail): string {
 }
 
 /** The last step: how the run ended, or that it has not ended yet. */
-/** The last step: how the run ended, or that it has not ended yet. */
 function end(run: RunDetail, code: string | null): TimelineStep {
   if (run.endedAt === null) {
     return { key: 'ended', label: 'Ends', at: null, note: null, state: 'ahead' }
