@@ -16,7 +16,7 @@ export function openBoss(
   return new PgBoss({
     db,
     schema: schema.queue,
-    // Whose name differs from another's in nothing but case is another's.
+    // Two products may have schemas whose names differ only in case; by default pg-boss refuses the second.
     allowSchemaCaseVariant: true,
     migrate,
     supervise,

@@ -108,6 +108,7 @@ handlers take. With ${formatNumber(RUNS_A_DAY)} runs a day, ${formatNumber(runs.
 ${formatNumber(idle?.jobs ?? NaN)} jobs cost PostgreSQL ${formatNumber(inUse)} ms of each second.`
 }
 
+/** Compares what was measured on this side with the small one, `few`: the median ratio, for a target that `what` names. */
 function against(
   values: Record<GrowthSide, number[]>,
   side: GrowthSide,
