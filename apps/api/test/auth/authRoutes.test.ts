@@ -55,11 +55,11 @@ it('answers a wrong password and an unknown e-mail alike', async () => {
   expect(wrong.headers['www-authenticate']).toBe('Bearer realm="roundsman"')
 })
 
-it('takes as long for an unknown e-mail as for a wrong password', async () => {
-  const wrong = await fastestOf(() => logIn({ email: 'owner@example.com', password: 'wrong' }))
-  const unknown = await fastestOf(() => logIn({ email: 'nobody@example.com', password: 'wrong' }))
-  const floor = await fastestOf(() => api.app.inject('/api/i18n/en/invoice.title'))
-  // A hash takes a hundred milliseconds, all else a few: an answer without one would show.
+it('works as long for an unknown e-mail as for a wrong password', async () => {
+  const wrong = await leastWorkOf(() => logIn({ email: 'owner@example.com', password: 'wrong' }))
+  const unknown = await leastWorkOf(() => logIn({ email: 'nobody@example.com', password: 'wrong' }))
+  const floor = await leastWorkOf(() => api.app.inject('/api/i18n/en/invoice.title'))
+  // A hash takes a hundred milliseconds of the processor, all else a few: an answer without one would show.
   expect(unknown).toBeGreaterThan(wrong / 2)
   expect(unknown).toBeGreaterThan(floor * 2)
 })
@@ -90,14 +90,16 @@ it('stores nothing from which the password can be read', async () => {
   expect(await verifyPassword(PASSWORD, passwordHash)).toBe(true)
 })
 
-async function fastestOf(work: () => Promise<unknown>): Promise<number> {
-  const durations: number[] = []
+/** Microseconds of this process on the processors, which a busy machine does not stretch as it stretches the time. */
+async function leastWorkOf(work: () => Promise<unknown>): Promise<number> {
+  const taken: number[] = []
   for (let i = 0; i < 2; i += 1) {
-    const start = performance.now()
+    const before = process.cpuUsage()
     await work()
-    durations.push(performance.now() - start)
+    const { user, system } = process.cpuUsage(before)
+    taken.push(user + system)
   }
-  return Math.min(...durations)
+  return Math.min(...taken)
 }
 
 it('ends the log-ins of an earlier password, of browsers too, and of nobody else', async () => {
