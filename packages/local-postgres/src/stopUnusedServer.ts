@@ -63,9 +63,11 @@ async function stop(cluster: Cluster): Promise<void> {
     ['stop', '-m', 'fast', '-W', '-s', '-D', 'data'],
     { account, cwd: home },
   )
+  // A server that somebody else stops first has removed its file, and pg_ctl found none: it only remains to wait for it.
+  const isRefused = exitCode !== 0 && (await readPostmaster(data)).state !== 'absent'
   const deadline = Date.now() + PATIENCE_MS
   while (await isPostmaster(postmaster.pid, data, postmaster.port)) {
-    if (exitCode !== 0 || Date.now() > deadline) {
+    if (isRefused || Date.now() > deadline) {
       throw new Error(
         `The PostgreSQL in ${home} did not stop (pg_ctl, exit code ${exitCode}) ${output}. Its log is ` +
           'postgres.log in that folder.',
