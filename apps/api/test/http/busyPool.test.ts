@@ -1,3 +1,4 @@
+// Not quick: waits for a busy pool.
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { buildApp } from '../../src/app.ts'
 import { createTestApi, jobs, JWT_SECRET, type TestApi } from '../createTestApi.ts'

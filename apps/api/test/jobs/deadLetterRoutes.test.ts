@@ -1,3 +1,4 @@
+// Not quick: redrives among thousands of dead letters.
 import { dispatchEmail, renderInvoicePdf } from '@roundsman/jobs'
 import { defineJob, type Job } from '@roundsman/engine'
 import { randomUUID } from 'node:crypto'

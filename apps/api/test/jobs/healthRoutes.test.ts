@@ -1,3 +1,4 @@
+// Not quick: waits for a database that does not answer.
 import { createDatabaseClient, Prisma } from '@roundsman/db'
 import { createJobsClient } from '@roundsman/engine/client'
 import { isScheduled } from '@roundsman/engine'

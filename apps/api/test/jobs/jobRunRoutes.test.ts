@@ -1,3 +1,4 @@
+// Not quick: asks with hundreds of drawn filters.
 import { Prisma } from '@roundsman/db'
 import { cleanupI18nCache } from '@roundsman/jobs'
 import { HOLD_RUNS_SQL } from '@roundsman/testing'

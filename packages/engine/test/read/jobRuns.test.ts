@@ -1,3 +1,4 @@
+// Not quick: reads among 200,000 runs.
 import { createDatabaseClient, type DatabaseClient, type JobRun, type Prisma } from '@roundsman/db'
 import { createTestDatabase, HOLD_RUNS_SQL } from '@roundsman/testing'
 import { randomUUID } from 'node:crypto'

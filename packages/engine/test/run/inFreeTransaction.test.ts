@@ -1,3 +1,4 @@
+// Not quick: waits until a connection is free.
 import { createDatabaseClient } from '@roundsman/db'
 import { waitFor } from '@roundsman/testing'
 import { afterEach, beforeEach, expect, test } from 'vitest'

@@ -1,3 +1,4 @@
+// Not quick: waits while the disk is full.
 import { waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { z } from 'zod'

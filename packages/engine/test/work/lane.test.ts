@@ -1,3 +1,4 @@
+// Not quick: waits for lanes that nobody wakes.
 import { waitFor } from '@roundsman/testing'
 import {
   afterAll,

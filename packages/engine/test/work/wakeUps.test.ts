@@ -1,3 +1,4 @@
+// Not quick: waits for answers that never come.
 import { createProxy, waitFor } from '@roundsman/testing'
 import type { Logger } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'

@@ -1,3 +1,4 @@
+// Not quick: waits for connections that are cut.
 import type { ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 import { setImmediate as immediate } from 'node:timers/promises'
