@@ -15,15 +15,14 @@ const WORKSPACE_ROOT = join(import.meta.dirname, '../../../..')
 const DATA_DIR = join(WORKSPACE_ROOT, '.data')
 const REPORT = 'reports/hostile.md'
 const DEFAULTS = { outcomes: 100_000, deadly: DEADLY.length }
-const USAGE = `Usage: pnpm hostile [--seed N]... [--at-once N] [--outcomes N]
-                    [--deadly N] [--only outcomes | --only matrix] [--trace FILE]
+const USAGE = `Usage: pnpm hostile [--seed N]... [--outcomes N] [--deadly N]
+                    [--only outcomes | --only matrix] [--trace FILE]
 
 Runs handlers, payloads, definitions and observers that misbehave at random beside
 innocent jobs, and then checks that only the guilty runs suffered. Then tries hosts
 and roles of all kinds. Writes ${REPORT}.
 
-  --seed N      the seed of the random misbehaviour; several give one report. Default: random
-  --at-once N   how many seeds run at the same time, as they mostly wait; default 1
+  --seed N      the seed of the random misbehaviour; several run one after the other. Default: random
   --outcomes N  how many runs that end in a random way; default ${DEFAULTS.outcomes}
   --deadly N    how many runs that end their process; default ${DEFAULTS.deadly}
   --only WHAT   run only this part, and write no report
@@ -46,26 +45,23 @@ async function main(): Promise<number> {
   }
   const parsed = readArguments()
   if (parsed === null) return 2
-  const { seeds, atOnce, size, only, trace } = parsed
+  const { seeds, size, only, trace } = parsed
   const stop = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => stop.abort(new Error(`Stopped by ${signal}`)))
   }
   const results: HostileResult[] = []
   let isWell = true
-  for (const some of only === 'matrix' ? [] : inParts(seeds, atOnce)) {
-    const tried = await Promise.all(
-      some.map((seed) => runOnItsOwn({ seed, ...size }, { stop: stop.signal, trace })),
-    )
-    for (const result of tried) {
-      if (result === null) return 1
-      print(`Seed ${result.options.seed}`)
-      for (const { name, isPassed, figures } of result.checks) {
-        print(`${isPassed ? 'PASS' : 'FAIL'}  ${name}: ${figures}`)
-      }
-      if (hasFailed(result)) isWell = false
-      results.push(result)
+  for (const seed of only === 'matrix' ? [] : seeds) {
+    const options = { seed, ...size }
+    print(`Seed ${seed}`)
+    const result = await runOnItsOwn(options, { stop: stop.signal, trace })
+    for (const { name, isPassed, figures } of result?.checks ?? []) {
+      print(`${isPassed ? 'PASS' : 'FAIL'}  ${name}: ${figures}`)
     }
+    if (result === null) return 1
+    if (hasFailed(result)) isWell = false
+    results.push(result)
   }
   if (only === 'outcomes') return isWell ? 0 : 1
   const cells = await tryMatrix(stop.signal)
@@ -84,7 +80,7 @@ async function runOnItsOwn(
 ): Promise<HostileResult | null> {
   const signal = AbortSignal.any([stop, AbortSignal.timeout(PATIENCE_MS(options))])
   const elapsed = startClock()
-  const onProgress = (message: string) => print(`${elapsed()}  seed ${options.seed}: ${message}`)
+  const onProgress = (message: string) => print(`${elapsed()}  ${message}`)
   const onEvent = (event: string) => trace && appendFileSync(trace, `${elapsed()}  ${event}\n`)
   try {
     const result = await withServer(signal, async (databaseUrl) =>
@@ -134,12 +130,6 @@ async function withServer<T>(
   )
 }
 
-function inParts<Item>(items: readonly Item[], size: number): Item[][] {
-  return Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
-    items.slice(index * size, (index + 1) * size),
-  )
-}
-
 function startClock(): () => string {
   const startedAt = performance.now()
   return () => `${((performance.now() - startedAt) / 1_000).toFixed(1).padStart(7)} s`
@@ -149,7 +139,6 @@ type Part = 'outcomes' | 'matrix'
 
 function readArguments(): {
   seeds: number[]
-  atOnce: number
   size: Omit<HostileOptions, 'seed'>
   only: Part | null
   trace: string | undefined
@@ -159,7 +148,6 @@ function readArguments(): {
     const { values } = parseArgs({
       options: {
         seed: { type, multiple: true },
-        'at-once': { type },
         outcomes: { type },
         deadly: { type },
         only: { type },
@@ -182,13 +170,7 @@ function readArguments(): {
     if (only !== null && only !== 'outcomes' && only !== 'matrix') {
       throw new Error(`--only is outcomes or matrix, and not ${only}`)
     }
-    return {
-      seeds: seeds.map((seed) => number('seed', seed, 1, 1)),
-      atOnce: number('at-once', values['at-once'], 1, 1),
-      size,
-      only,
-      trace,
-    }
+    return { seeds: seeds.map((seed) => number('seed', seed, 1, 1)), size, only, trace }
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n\n${USAGE}\n`)
     return null
