@@ -127,7 +127,7 @@ export const EMPTY: readonly Shot[] = [
     title: 'Runs, filtered',
     file: 'runs-filtered',
     path: 'runs?outcome=failed',
-    shows: 'No run is like that',
+    shows: 'No runs match',
   },
   { title: 'The queue', file: 'queue', path: 'queue', shows: 'No dead letters' },
   {
@@ -143,7 +143,7 @@ export const EMPTY: readonly Shot[] = [
     title: 'The search',
     file: 'search',
     path: 'runs',
-    shows: 'Nothing is like that',
+    shows: 'Nothing matches',
     open: async (page) => {
       await page.getByRole('button', { name: 'Search' }).click()
       await page.getByRole('combobox', { name: 'Search' }).fill('nothing like that')
