@@ -1,5 +1,6 @@
 import type { InjectOptions, LightMyRequestResponse } from 'fastify'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { emptyTables } from '../emptyTables.ts'
 import { createTestApi, PASSWORD, type TestApi } from '../createTestApi.ts'
 import { expectProblem } from '../expectProblem.ts'
 
@@ -10,8 +11,10 @@ beforeAll(async () => {
 afterAll(() => api.close())
 
 beforeEach(async () => {
-  await api.prisma
-    .$executeRaw`truncate "JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", pgboss.job`
+  await emptyTables(
+    api.prisma,
+    '"JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", pgboss.job',
+  )
 })
 
 const URL = '/api/console/session'

@@ -3,6 +3,7 @@ import { cleanupI18nCache, dispatchEmail } from '@roundsman/jobs'
 import { HOLD_RUNS_SQL } from '@roundsman/testing'
 import { Prisma } from '@roundsman/db'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { emptyTables } from '../emptyTables.ts'
 import { createTestApi, type TestApi } from '../createTestApi.ts'
 
 /**
@@ -16,8 +17,10 @@ beforeAll(async () => {
 afterAll(() => api.close())
 
 beforeEach(async () => {
-  await api.prisma.$executeRaw`
-    truncate "JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", "JobWorker", "JobAction", pgboss.job`
+  await emptyTables(
+    api.prisma,
+    '"JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", "JobWorker", "JobAction", pgboss.job',
+  )
 })
 
 const NAME = cleanupI18nCache.name

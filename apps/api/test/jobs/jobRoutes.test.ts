@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { emptyTables } from '../emptyTables.ts'
 import { createTestApi, jobs, type TestApi } from '../createTestApi.ts'
 import { expectInvalid, expectProblem } from '../expectProblem.ts'
 import { listQueue } from '../listQueue.ts'
@@ -11,8 +12,10 @@ beforeAll(async () => {
 afterAll(() => api.close())
 
 beforeEach(async () => {
-  await api.prisma
-    .$executeRaw`truncate "JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", pgboss.job`
+  await emptyTables(
+    api.prisma,
+    '"JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", pgboss.job',
+  )
 })
 
 const NOON = new Date('2026-11-24T12:00:00.000Z')

@@ -13,6 +13,7 @@ import type {
   ConsoleWorkers,
   ConsoleSearch,
 } from '@roundsman/fastify/contract'
+import { emptyTables } from '../../emptyTables.ts'
 import { createTestApi, jobs, type TestApi } from '../../createTestApi.ts'
 import { expectInvalid, expectProblem } from '../../expectProblem.ts'
 
@@ -23,8 +24,10 @@ beforeAll(async () => {
 afterAll(() => api.close())
 
 beforeEach(async () => {
-  await api.prisma
-    .$executeRaw`truncate "JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", "JobWorker", "JobAction", pgboss.job`
+  await emptyTables(
+    api.prisma,
+    '"JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", "JobWorker", "JobAction", pgboss.job',
+  )
 })
 
 const NOW = '2026-11-24T09:00:00.000Z'

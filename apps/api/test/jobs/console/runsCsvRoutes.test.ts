@@ -1,5 +1,6 @@
 import type { Reader } from '@roundsman/engine/client'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { emptyTables } from '../../emptyTables.ts'
 import { buildApp } from '../../../src/app.ts'
 import { createTestApi, jobs, JWT_SECRET, type TestApi } from '../../createTestApi.ts'
 import { expectInvalid } from '../../expectProblem.ts'
@@ -10,7 +11,7 @@ beforeAll(async () => {
 })
 afterAll(() => api.close())
 
-beforeEach(() => api.prisma.$executeRaw`truncate "JobRun", "JobClaim", "JobStart"`)
+beforeEach(() => emptyTables(api.prisma, '"JobRun", "JobClaim", "JobStart"'))
 
 const get = (query = '') => api.as('admin', { method: 'GET', url: `/api/jobs/runs.csv${query}` })
 
