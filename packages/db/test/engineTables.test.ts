@@ -1,3 +1,4 @@
+// Not quick: asks Prisma's schema engine.
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createTestDatabase, type TestDatabase } from '@roundsman/testing'

@@ -1,3 +1,4 @@
+// Not quick: asks many times at once.
 import { renderInvoicePdf } from '@roundsman/jobs'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createTestApi, type TestApi } from '../createTestApi.ts'

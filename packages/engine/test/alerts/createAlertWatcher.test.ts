@@ -1,3 +1,4 @@
+// Not quick: waits for webhooks that hang.
 import { createHmac, randomUUID } from 'node:crypto'
 import { openMonitor, waitFor, type Monitor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
