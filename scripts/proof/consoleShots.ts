@@ -76,19 +76,14 @@ export const FILLED: readonly Shot[] = [
     file: 'worker',
     path: 'workers',
     shows: 'Runs over time',
-    open: async (page) => {
-      await page.getByRole('table', { name: 'Workers' }).getByRole('link').first().click()
-    },
+    open: openFirstWorker,
   },
   {
     title: 'The search',
     file: 'search',
     path: 'runs',
     shows: 'Errors',
-    open: async (page) => {
-      await page.getByRole('button', { name: 'Search' }).click()
-      await page.getByRole('combobox', { name: 'Search' }).fill('order')
-    },
+    open: searchFor('order'),
   },
   {
     title: 'Asking for a run',
@@ -135,24 +130,30 @@ export const EMPTY: readonly Shot[] = [
     file: 'worker',
     path: 'workers',
     shows: 'Runs over time',
-    open: async (page) => {
-      await page.getByRole('table', { name: 'Workers' }).getByRole('link').first().click()
-    },
+    open: openFirstWorker,
   },
   {
     title: 'The search',
     file: 'search',
     path: 'runs',
     shows: 'Nothing matches',
-    open: async (page) => {
-      await page.getByRole('button', { name: 'Search' }).click()
-      await page.getByRole('combobox', { name: 'Search' }).fill('nothing like that')
-    },
+    open: searchFor('nothing like that'),
   },
 ]
 
 async function openFirstRow(page: Page): Promise<void> {
   await page.locator('a[data-row-link]').first().click()
+}
+
+async function openFirstWorker(page: Page): Promise<void> {
+  await page.getByRole('table', { name: 'Workers' }).getByRole('link').first().click()
+}
+
+function searchFor(text: string) {
+  return async (page: Page) => {
+    await page.getByRole('button', { name: 'Search' }).click()
+    await page.getByRole('combobox', { name: 'Search' }).fill(text)
+  }
 }
 
 /** They are folded where the screen is narrow. */

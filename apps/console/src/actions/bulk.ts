@@ -110,19 +110,19 @@ export interface BulkWords {
 
 /** The words of the dialog for an action on many things. */
 export function describeBulk({ what, count, isMore, isAtMost, about }: Bulk): BulkWords {
-  const number = `${isMore ? 'more than ' : ''}${count.toLocaleString('en')}`
-  const letters = `${number} ${count === 1 ? 'dead letter' : 'dead letters'}`
-  const runs = `${number} ${count === 1 ? 'run' : 'runs'}`
-  const work = count === 1 ? 'waiting work' : `${number} pieces of waiting work`
-  const those = about === '' ? '' : ` ${about}`
   const isOne = count === 1
+  const number = `${isMore ? 'more than ' : ''}${count.toLocaleString('en')}`
+  const letters = `${number} ${isOne ? 'dead letter' : 'dead letters'}`
+  const runs = `${number} ${isOne ? 'run' : 'runs'}`
+  const work = isOne ? 'waiting work' : `${number} pieces of waiting work`
+  const those = about === '' ? '' : ` ${about}`
   switch (what) {
     case 'redrive':
     case 'redriveRuns':
       if (isAtMost) {
         return {
           title: `Redrive up to ${letters}`,
-          explanation: `The work of ${count === 1 ? 'this run' : `these ${number} runs`}, as far as it is a dead letter still, goes back into the queue, with as many attempts as new work.`,
+          explanation: `The work of ${isOne ? 'this run' : `these ${number} runs`}, as far as it is a dead letter still, goes back into the queue, with as many attempts as new work.`,
           confirm: 'Redrive',
           doing: 'Redriving',
           isDangerous: false,
@@ -130,7 +130,7 @@ export function describeBulk({ what, count, isMore, isAtMost, about }: Bulk): Bu
       }
       return {
         title: `Redrive ${letters}`,
-        explanation: `${upperFirst(letters)}${those} ${count === 1 ? 'goes' : 'go'} back into the queue, with as many attempts as new work.`,
+        explanation: `${upperFirst(letters)}${those} ${isOne ? 'goes' : 'go'} back into the queue, with as many attempts as new work.`,
         confirm: `Redrive ${number}`,
         doing: 'Redriving',
         isDangerous: false,
@@ -138,7 +138,7 @@ export function describeBulk({ what, count, isMore, isAtMost, about }: Bulk): Bu
     case 'discard':
       return {
         title: `Discard ${letters}`,
-        explanation: `${upperFirst(letters)}${those} ${count === 1 ? 'is' : 'are'} removed for good. What their runs have recorded stays.`,
+        explanation: `${upperFirst(letters)}${those} ${isOne ? 'is' : 'are'} removed for good. What their runs have recorded stays.`,
         confirm: `Discard ${number} for good`,
         doing: 'Discarding',
         isDangerous: true,
@@ -146,7 +146,7 @@ export function describeBulk({ what, count, isMore, isAtMost, about }: Bulk): Bu
     case 'cancel':
       return {
         title: `Cancel ${runs}`,
-        explanation: `${upperFirst(runs)}${those} ${count === 1 ? 'hears' : 'hear'} of it within a second and ${count === 1 ? 'ends' : 'end'} as cancelled. The batches that they have committed stay.`,
+        explanation: `${upperFirst(runs)}${those} ${isOne ? 'hears' : 'hear'} of it within a second and ${isOne ? 'ends' : 'end'} as cancelled. The batches that they have committed stay.`,
         confirm: `Cancel ${runs}`,
         doing: 'Cancelling',
         isDangerous: true,

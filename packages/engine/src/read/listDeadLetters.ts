@@ -27,7 +27,7 @@ import type { PagePosition, Reader } from './reader.ts'
 
 /** Work that the queue gave up. It stays there with its error until somebody redrives or discards it. */
 export interface DeadLetter {
-  /** Its runs carry it. */
+  /** The id of the work, which each of its runs carries. */
   queueJobId: string
   name: string
   /** The label of the work, and the parts of its payload that the job shows; null without any. */

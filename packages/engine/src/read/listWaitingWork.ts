@@ -4,7 +4,7 @@ import type { PagePosition, Reader } from './reader.ts'
 
 /** Work that no worker has taken yet, or that is to be retried. Its payload stays in the database. */
 export interface WaitingWork {
-  /** Its runs carry it. */
+  /** The id of the work, which each of its runs carries. */
   queueJobId: string
   name: string
   label: string | null

@@ -35,7 +35,7 @@ export interface EnqueueOptions {
 export interface EnqueueResult {
   /** `alreadyQueued`: other work has the unique key. `replaced`: this took the place of work that waited with the key. */
   kind: 'enqueued' | 'alreadyQueued' | 'replaced'
-  /** The id of the new work, or of the work that was there. Its runs carry it. */
+  /** The id of the new work, or of the work that was there; each of its runs carries it. */
   queueJobId: string
 }
 
