@@ -1,6 +1,7 @@
 // Not quick: asks in hundreds of ways.
 import { Prisma } from '@roundsman/db'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { emptyTables } from '../emptyTables.ts'
 import { invoicesQuery } from '../../src/invoices/listInvoices.ts'
 import { createTestApi, type TestApi } from '../createTestApi.ts'
 import { expectInvalid, expectProblem } from '../expectProblem.ts'
@@ -15,8 +16,10 @@ beforeAll(async () => {
 afterAll(() => api.close())
 
 beforeEach(async () => {
-  await api.prisma
-    .$executeRaw`truncate "Invoice", "InvoiceLine", "InvoicePdf", "EmailMessage", pgboss.job`
+  await emptyTables(
+    api.prisma,
+    '"EmailMessage", "InvoicePdf", "InvoiceLine", "Invoice", pgboss.job',
+  )
   await api.prisma.$executeRaw`alter sequence "Invoice_number_seq" restart`
 })
 

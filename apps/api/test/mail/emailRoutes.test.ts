@@ -1,6 +1,7 @@
 import { dispatchEmail } from '@roundsman/jobs'
 import { waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { emptyTables } from '../emptyTables.ts'
 import { createTestApi, type TestApi } from '../createTestApi.ts'
 import { expectInvalid, expectProblem } from '../expectProblem.ts'
 import { createInvoice, invoiceBody, markRendered, setWork } from '../invoices.ts'
@@ -14,8 +15,10 @@ beforeAll(async () => {
 afterAll(() => api.close())
 
 beforeEach(async () => {
-  await api.prisma
-    .$executeRaw`truncate "Invoice", "InvoiceLine", "InvoicePdf", "EmailMessage", pgboss.job`
+  await emptyTables(
+    api.prisma,
+    '"EmailMessage", "InvoicePdf", "InvoiceLine", "Invoice", pgboss.job',
+  )
 })
 
 const UNKNOWN_ID = '01a20e26-367c-766a-a085-72e882269712'
