@@ -111,6 +111,7 @@ const MUST_NOT_REACH: Readonly<Record<string, readonly string[]>> = {
     'packages/engine/src/run/',
     'packages/engine/src/store/',
     'packages/engine/src/work/',
+    'packages/engine/src/worker/',
   ],
   'packages/engine/src/metrics.ts': [
     'node-cron',
@@ -128,6 +129,7 @@ const MUST_NOT_REACH: Readonly<Record<string, readonly string[]>> = {
     'packages/engine/src/tick/scheduler.ts',
     'packages/engine/src/run/',
     'packages/engine/src/work/',
+    'packages/engine/src/worker/',
   ],
   'packages/engine/src/client.ts': [
     'node-cron',
@@ -136,6 +138,7 @@ const MUST_NOT_REACH: Readonly<Record<string, readonly string[]>> = {
     'packages/engine/src/tick/scheduler.ts',
     'packages/engine/src/run/',
     'packages/engine/src/work/',
+    'packages/engine/src/worker/',
   ],
   'packages/fastify/src/index.ts': FOREIGN_TO_FASTIFY,
   'packages/fastify/src/http.ts': FOREIGN_TO_FASTIFY,

@@ -1,7 +1,8 @@
 export type { Retention } from './control/pruneJobRuns.ts'
 export { TablesError } from './store/tablesState.ts'
 export type { AlertOptions } from './alerts/createAlertWatcher.ts'
-export { createWorker, type Worker, type WorkerOptions } from './createWorker.ts'
+export { createWorker } from './createWorker.ts'
+export type { Worker, WorkerOptions } from './worker/workerOptions.ts'
 export type {
   ObservedRun,
   ObservedTick,

@@ -1,0 +1,61 @@
+import { availableParallelism } from 'node:os'
+import type { Retention } from '../control/pruneJobRuns.ts'
+import { isEngineJob, nearest, pruneJobRuns, withEngineJobs, type Job } from '../index.ts'
+import { storableText } from '../job/storableText.ts'
+
+export interface ChosenJobs {
+  /** All jobs that the worker knows, and schedules. */
+  jobs: readonly Job[]
+  /** Those whose work it takes: each has a lane. */
+  taken: readonly Job[]
+}
+
+/**
+ * Decides which jobs a worker schedules, and whose work it takes.
+ * @throws TypeError when there is a handler for one of the engine's own jobs, or `only` names an unknown job
+ */
+export function chooseJobs(options: {
+  jobs: readonly Job[]
+  handlers: object
+  retention?: Retention | false
+  leave?: readonly string[]
+  only?: readonly string[] | undefined
+}): ChosenJobs {
+  const { retention, leave = [], only } = options
+  refuseHandlerOfEngineJob(options.handlers)
+  const jobs =
+    retention === false
+      ? options.jobs.filter((job) => !isEngineJob(job))
+      : withEngineJobs(options.jobs)
+  checkOnly(only, jobs)
+  const isTaken = ({ name }: Job) =>
+    !leave.includes(name) && (only === undefined || only.includes(name))
+  return { jobs, taken: jobs.filter(isTaken) }
+}
+
+/** How many runs of a job that is not exclusive a worker carries out at once. */
+export function countLanes(job: Job, concurrency: number): number {
+  if (job.concurrency !== null) return job.concurrency
+  return job.isolate === null ? concurrency : Math.min(concurrency, availableParallelism())
+}
+
+function refuseHandlerOfEngineJob(handlers: object): void {
+  if (!(pruneJobRuns.name in handlers)) return
+  throw new TypeError(
+    `Job "${pruneJobRuns.name}": it is the engine's own; take its handler out, and set retention instead`,
+  )
+}
+
+function checkOnly(only: readonly string[] | undefined, jobs: readonly Job[]): void {
+  if (only === undefined) return
+  if (only.length === 0)
+    throw new TypeError('only: a worker that takes no job does nothing; name one, or leave it out')
+  const names = jobs.map(({ name }) => name)
+  const unknown = only.find((name) => !names.includes(name))
+  if (unknown === undefined) return
+  const meant = nearest(unknown, names)
+  const remedy = meant === null ? `; there are ${names.join(', ')}` : `: did you mean ${meant}?`
+  throw new TypeError(
+    `only: there is no job ${storableText(JSON.stringify(unknown), 120)} among those of this worker${remedy}`,
+  )
+}

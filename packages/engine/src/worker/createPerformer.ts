@@ -1,0 +1,102 @@
+import { openRetention, type OwnManner, type Retention } from '../control/pruneJobRuns.ts'
+import { isEngineJob, type Handler, type Job } from '../index.ts'
+import { performSuspect } from '../liveness/performSuspect.ts'
+import { createIsolation } from '../run/isolated/isolation.ts'
+import { performRun, type Execute, type RunManner, type RunServices } from '../run/performRun.ts'
+import type { TakenWork } from '../store/claimWork.ts'
+import type { ContainedLog } from '../store/containedLog.ts'
+import { isSuspect } from '../store/losses.ts'
+import { WRITE_OUT_AFTER_MS } from '../store/starts.ts'
+import type { Turns } from '../work/turns.ts'
+
+/** Carries out the work that the lanes have taken. */
+export interface Performer {
+  perform(job: Job, work: TakenWork): Promise<unknown>
+  /** Whether claims may leave a run of the job unwritten until it ends: its last run needed no row before. */
+  mayStart(job: Job): boolean
+  /** Ends the child processes of isolated jobs. */
+  stop(): Promise<void>
+}
+
+/**
+ * Makes what carries work out: in this process, in a child process, or alone in this process.
+ * @throws TypeError when a job is isolated and `handlersModule` is missing or invalid, or `retention` does not fit the jobs
+ */
+export function createPerformer(options: {
+  services: RunServices
+  jobs: readonly Job[]
+  /** The jobs whose work this worker takes. */
+  taken: readonly Job[]
+  /** Keyed by the job's name. */
+  handlers: object
+  handlersModule: URL | string | undefined
+  retention: Retention | false
+  databaseUrl: string
+  /** Calls a handler in this process. */
+  executeHere: Execute
+  turns: Turns
+  log: ContainedLog
+}): Performer {
+  const { services, jobs, taken, retention, turns, log, databaseUrl, handlersModule } = options
+  const handlers = options.handlers as Readonly<Record<string, Handler<never, never>>>
+  const { database, workerId } = services
+  const { schema } = database
+  const isolation = createIsolation({
+    handlersModule,
+    jobs: taken,
+    databaseUrl,
+    schema,
+    workerId,
+    log,
+  })
+  const ownManner = retention === false ? null : openRetention(retention, jobs, database)
+  /** Jobs whose last run was written before its end. The next one will be too, and the claim writes it for less. */
+  const writtenEarly = new Set<string>()
+
+  return {
+    async perform(job, work) {
+      const manner = mannerOf(job)
+      const its = servicesOf(job)
+      // An isolated run cannot harm this process, so it needs no turn.
+      if (job.isolate !== null) return await performRun(its, work, manner)
+      if (isSuspect(work.envelope)) return await performSuspect(its, work, manner, turns)
+      return await performBesideOthers(its, work, manner)
+    },
+    mayStart: (job) => job.isolate === null && !writtenEarly.has(job.name),
+    stop: isolation.stop,
+  }
+
+  function mannerOf(job: Job): RunManner {
+    return {
+      job,
+      handler: ownMannerOf(job)?.handler ?? (handlers[job.name] as Handler<never, never>),
+      execute: job.isolate === null ? options.executeHere : isolation.execute,
+    }
+  }
+
+  /** The engine's own jobs do not use the host's client. */
+  function servicesOf(job: Job): RunServices {
+    const own = ownMannerOf(job)
+    return own === null ? services : { ...services, client: own.client }
+  }
+
+  function ownMannerOf(job: Job): OwnManner | null {
+    return isEngineJob(job) ? ownManner : null
+  }
+
+  async function performBesideOthers(
+    its: RunServices,
+    work: TakenWork,
+    manner: RunManner,
+  ): Promise<void> {
+    turns.enter()
+    try {
+      const { durationMs } = await performRun(its, work, manner)
+      const isWrittenEarly = work.hasSpoken || durationMs > WRITE_OUT_AFTER_MS
+      if (isWrittenEarly) writtenEarly.add(work.run.name)
+      else writtenEarly.delete(work.run.name)
+    } finally {
+      turns.leave()
+    }
+  }
+}

@@ -1,0 +1,98 @@
+import type { Job, TraceEnqueue } from '../index.ts'
+import { storableText } from '../job/storableText.ts'
+import { createSession, type Session } from '../liveness/session.ts'
+import { createAnnouncer, type Announcer } from '../read/announcer.ts'
+import { createCancellations, type Cancellations } from '../run/cancellations.ts'
+import type { ContainedLog } from '../store/containedLog.ts'
+import { openDatabase, type Database } from '../store/database.ts'
+import { createQueue, type Queue } from '../store/queue.ts'
+import type { Schema } from '../store/schema.ts'
+import { settlesWithin } from '../store/settlesWithin.ts'
+import { createWaker, type Waker } from '../store/waker.ts'
+import { createWakeUps, type WakeUps } from '../work/wakeUps.ts'
+import { countLanes } from './chooseJobs.ts'
+import { CLOSE_TIMEOUT_MS } from './drainWorker.ts'
+
+/** What a worker has to do with PostgreSQL. */
+export interface Postgres {
+  /** A pool for all statements. */
+  database: Database
+  /** The one connection that lasts as long as the worker: others see by it that the worker lives. */
+  session: Session
+  queue: Queue
+  /** Tells workers that there is new work. */
+  waker: Waker
+  /** Hears what the wakers of others say. */
+  wakeUps: WakeUps
+  /** Tells consoles what has changed. */
+  announcer: Announcer
+  /** Hears which runs people want to be cancelled. */
+  cancellations: Cancellations
+  /** Closes everything, in any state. It waits for nothing that does not answer, and leaves nothing that keeps the process. */
+  close(): Promise<void>
+}
+
+const MAX_VERSION_LENGTH = 100
+
+/** Puts together what talks with PostgreSQL. Nothing connects before it is used or started. */
+export function openPostgres(options: {
+  databaseUrl: string
+  schema: Schema
+  workerId: string
+  /** The version of the host's product. */
+  version: string | undefined
+  /** The jobs whose work the worker takes, and how many runs of each at once unless the job says so. */
+  taken: readonly Job[]
+  concurrency: number
+  traceEnqueue: TraceEnqueue | undefined
+  log: ContainedLog
+}): Postgres {
+  const { databaseUrl: url, schema, workerId, version, taken, concurrency, log } = options
+  const database = openDatabase({
+    url,
+    applicationName: `roundsman ${workerId} engine`,
+    schema,
+    canPrepare: () => session.isLasting(),
+    log,
+  })
+  const session: Session = createSession({
+    url,
+    database,
+    workerId,
+    version: version === undefined ? null : storableText(version, MAX_VERSION_LENGTH),
+    lanes: Object.fromEntries(
+      taken.map((job) => [job.name, job.isExclusive ? 1 : countLanes(job, concurrency)]),
+    ),
+    log,
+  })
+  const waker = createWaker(database, log)
+  const wakeUps = createWakeUps(database)
+  const queue = createQueue({
+    database,
+    waker,
+    log,
+    supervise: {
+      openPatient: () =>
+        openDatabase({
+          url,
+          applicationName: `roundsman ${workerId} maintenance`,
+          schema,
+          poolSize: 1,
+          statementTimeoutMs: null,
+          log,
+        }),
+    },
+    traceEnqueue: options.traceEnqueue,
+  })
+  const announcer = createAnnouncer(database, log)
+  const cancellations = createCancellations({ database, session, wakeUps, workerId })
+  return { database, session, queue, waker, wakeUps, announcer, cancellations, close }
+
+  async function close(): Promise<void> {
+    await settlesWithin(queue.stop(), CLOSE_TIMEOUT_MS)
+    await settlesWithin(Promise.all([waker.stop(), announcer.stop()]), CLOSE_TIMEOUT_MS)
+    // After all others: it releases the lock that says that this worker lives.
+    await session.stop()
+    await database.close({ timeoutMs: CLOSE_TIMEOUT_MS })
+  }
+}
