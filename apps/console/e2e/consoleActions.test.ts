@@ -406,6 +406,63 @@ describe('waiting work', () => {
     ])
   })
 
+  it('starts now by any browser’s clock, and is changed once: by two clicks, after Escape, and instead of a reload', async () => {
+    await using viewer = await open('/queue', async (page) => {
+      await page.addInitScript('{ const now = Date.now; Date.now = () => now() + 2_500 }')
+    })
+    const { page } = viewer
+    await pauseQueue(page, 'callPartner')
+    for (let n = 0; n < 2; n += 1) await stack.enqueue('callPartner')
+    await page.reload()
+    const work = waitingRows(page)
+    await work.nth(1).waitFor()
+    await page.getByRole('region', { name: 'Waiting work' }).getByLabel('Select all').check()
+    await page.getByRole('button', { name: 'Postpone 2' }).click()
+    await confirm(page, 'Postpone 2', 'Not today')
+    await work.getByRole('button', { name: 'Start now' }).nth(1).waitFor()
+    await work.getByRole('button', { name: 'Start now' }).first().click()
+    await confirm(page, 'Start now', 'They are back')
+    await page.getByText('1 piece of work is due now.').waitFor()
+
+    const held = Promise.withResolvers<() => Promise<void>>()
+    let sent = 0
+    await page.route('**/api/jobs/work/prioritise', async (route) => {
+      sent += 1
+      if (sent > 1) await route.continue()
+      else held.resolve(() => route.fulfill({ status: 500 }))
+    })
+    await work.first().getByRole('button', { name: 'Priority' }).click()
+    await dialog(page).getByLabel('Reason').fill('It is urgent')
+    await dialog(page).getByLabel('Priority').fill('7')
+    const button = dialog(page).getByRole('button', { name: 'Change the priority' })
+    await button.evaluate((element) => {
+      element.click()
+      element.click()
+    })
+    const fail = await held.promise
+    const asked = page.waitForEvent('dialog')
+    await page.evaluate('setTimeout(() => location.reload())')
+    const question = await asked
+    expect(question.type()).toBe('beforeunload')
+    await question.dismiss()
+    for (let n = 0; n < 3; n += 1) await page.keyboard.press('Escape')
+    await dialog(page).waitFor()
+    await fail()
+    await dialog(page).getByRole('alert').waitFor()
+    expect(sent).toBe(1)
+    await dialog(page).getByLabel('Priority').fill('9')
+    await button.click()
+    await work.getByRole('cell', { name: '9', exact: true }).waitFor()
+    expect(sent).toBe(2)
+
+    await page.getByRole('region', { name: 'Waiting work' }).getByLabel('Select all').check()
+    await page.getByRole('button', { name: 'Cancel 2' }).click()
+    await stack.prisma.$executeRaw`delete from pgboss.job where priority = 9`
+    await confirm(page, 'Cancel 2', 'They know already')
+    await page.getByText('1 piece of work is cancelled; 1 waited no more.').waitFor()
+    await resumeQueue(page, 'callPartner')
+  })
+
   it('is selected by keyboard, and changed as a whole: all that match, of several jobs', async () => {
     await using viewer = await open('/queue')
     const { page } = viewer
@@ -724,8 +781,8 @@ async function expectFocus(element: Locator): Promise<void> {
   await expectSeen(element.and(element.page().locator(':focus')))
 }
 
-function open(path: string): Promise<Viewer> {
-  return openViewer(browser, stack, { role: 'admin', path })
+function open(path: string, prepare?: (page: Page) => Promise<void>): Promise<Viewer> {
+  return openViewer(browser, stack, { role: 'admin', path, ...(prepare && { prepare }) })
 }
 
 function dialog(page: Page): Locator {

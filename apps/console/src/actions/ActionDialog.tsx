@@ -40,6 +40,7 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
   const asksPayload = payload.kind === 'given'
   const formElement = useRef<HTMLFormElement>(null)
   const [problems, setProblems] = useState<FieldProblems>({})
+  const isSent = useRef(false)
 
   const perform = useMutation({
     mutationFn: async (input: ActionInput) => {
@@ -53,6 +54,9 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
       })
       onDone(words.done)
     },
+    onSettled: () => {
+      isSent.current = false
+    },
   })
 
   // The payload's form appears once the server has described it, above the field that had the focus.
@@ -62,6 +66,8 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
 
   function submit(event: SubmitEvent<HTMLFormElement>): void {
     event.preventDefault()
+    // The second of two clicks may come before the button is disabled.
+    if (isSent.current) return
     const form = new FormData(event.currentTarget)
     const read = payload.kind === 'given' ? readForm(form, payload.fields) : { payload: null }
     if ('problems' in read) {
@@ -70,6 +76,7 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
       return
     }
     setProblems({})
+    isSent.current = true
     perform.mutate({
       reason: text(form.get('reason')).trim(),
       payload: payload.kind === 'none' ? {} : read.payload,

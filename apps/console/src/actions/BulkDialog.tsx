@@ -1,5 +1,5 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query'
-import { useRef, useState, type SubmitEvent } from 'react'
+import { useEffect, useRef, useState, type SubmitEvent } from 'react'
 import { Dialog } from '../parts/Dialog.tsx'
 import { Field } from '../parts/Field.tsx'
 import { Problem } from '../parts/Problem.tsx'
@@ -10,6 +10,7 @@ import {
   addAnswer,
   BULK_PATHS,
   bulkDetails,
+  countSettled,
   describeBulk,
   describeDone,
   isUnfinished,
@@ -36,11 +37,13 @@ export function BulkDialog({ bulk, onClose, onDone }: BulkDialogProps) {
   const queries = useQueryClient()
   const words = describeBulk(bulk)
   const { what, targets } = bulk
+  const isByIds = targets.every((target) => 'ids' in target)
   const [progress, setProgress] = useState(NOTHING_DONE)
-  /** Where the next part begins, whether there is to be one, and what all of them say. */
+  /** Where the next part begins, whether there is one under way and is to be another, and what all of them say. */
   const state = useRef({
     at: 0,
     cursor: undefined as string | undefined,
+    isSent: false,
     isStopped: false,
     details: null as ReturnType<typeof bulkDetails> | null,
   })
@@ -48,9 +51,10 @@ export function BulkDialog({ bulk, onClose, onDone }: BulkDialogProps) {
   const perform = useMutation({
     mutationFn: async ({ reason, value }: { reason: string; value: number }) => {
       const part = state.current
-      // Once: what it has postponed already would be postponed again by a later instant.
-      part.details ??= bulkDetails(what, value, clock.now())
       let sum = progress
+      // Once: what it has postponed already would be postponed again by a later instant.
+      if (part.details === null || sum.done === 0)
+        part.details = bulkDetails(what, value, clock.now())
       while (part.at < targets.length && !part.isStopped) {
         const { at, cursor, details } = part
         const body = { ...targets[at], ...details, reason, ...(cursor !== undefined && { cursor }) }
@@ -63,15 +67,37 @@ export function BulkDialog({ bulk, onClose, onDone }: BulkDialogProps) {
       const isAll = part.at >= targets.length - 1
       return isAll ? sum : { ...sum, left: Math.max(sum.left, bulk.count - countSettled(sum)) }
     },
-    onSuccess: (sum) => onDone(describeDone(what, sum)),
-    onSettled: () =>
-      queries.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== SESSION_KEY[0] }),
+    onSuccess: (sum) =>
+      onDone(describeDone(what, sum, isByIds && bulk.isAtMost !== true ? bulk.count : undefined)),
+    onSettled: () => {
+      state.current.isSent = false
+      void queries.invalidateQueries({
+        predicate: ({ queryKey }) => queryKey[0] !== SESSION_KEY[0],
+      })
+    },
   })
+  const { isPending } = perform
+
+  // The page does the parts: whoever leaves it before the last is asked first.
+  useEffect(() => {
+    if (!isPending) return undefined
+    const ask = (event: BeforeUnloadEvent) => event.preventDefault()
+    addEventListener('beforeunload', ask)
+    return () => removeEventListener('beforeunload', ask)
+  }, [isPending])
+
+  function stopOrClose(): void {
+    if (isPending) state.current.isStopped = true
+    else onClose()
+  }
 
   function submit(event: SubmitEvent<HTMLFormElement>): void {
     event.preventDefault()
+    // The second of two clicks may come before the button is disabled.
+    if (state.current.isSent) return
     const form = new FormData(event.currentTarget)
     const reason = form.get('reason')
+    state.current.isSent = true
     state.current.isStopped = false
     perform.mutate({
       reason: typeof reason === 'string' ? reason.trim() : '',
@@ -88,13 +114,7 @@ export function BulkDialog({ bulk, onClose, onDone }: BulkDialogProps) {
   const isBegun = progress.done > 0
   return (
     // While it works, Escape stops it, as the button does.
-    <Dialog
-      title={words.title}
-      onClose={() => {
-        if (perform.isPending) state.current.isStopped = true
-        else onClose()
-      }}
-    >
+    <Dialog title={words.title} onClose={stopOrClose}>
       <form onSubmit={submit} className="dialogForm">
         <p>{words.explanation}</p>
         {words.asks !== undefined && <ValueField of={words.asks} isFixed={isBegun} />}
@@ -107,11 +127,11 @@ export function BulkDialog({ bulk, onClose, onDone }: BulkDialogProps) {
               pattern=".*\S.*"
               maxLength={MAX_REASON_LENGTH}
               autoComplete="off"
-              readOnly={perform.isPending}
+              readOnly={isPending}
             />
           )}
         </Field>
-        {(perform.isPending || isBegun) && (
+        {(isPending || isBegun) && (
           <p role="status">
             {words.doing}{' '}
             <ProgressBar
@@ -122,22 +142,15 @@ export function BulkDialog({ bulk, onClose, onDone }: BulkDialogProps) {
         )}
         {perform.isError && <Problem error={perform.error} />}
         <div className="dialogActions">
-          <button
-            type="button"
-            className="button"
-            onClick={() => {
-              if (perform.isPending) state.current.isStopped = true
-              else onClose()
-            }}
-          >
-            {perform.isPending ? 'Stop' : (NEVER_MIND[what] ?? 'Cancel')}
+          <button type="button" className="button" onClick={stopOrClose}>
+            {isPending ? 'Stop' : (NEVER_MIND[what] ?? 'Cancel')}
           </button>
           <button
             type="submit"
             className={words.isDangerous ? 'button isDangerous' : 'button isPrimary'}
-            disabled={perform.isPending}
+            disabled={isPending}
           >
-            {perform.isPending ? 'Working…' : isBegun ? 'Go on' : words.confirm}
+            {isPending ? 'Working…' : isBegun ? 'Go on' : words.confirm}
           </button>
         </div>
       </form>
@@ -149,9 +162,4 @@ export function BulkDialog({ bulk, onClose, onDone }: BulkDialogProps) {
 const NEVER_MIND: Partial<Record<Bulk['what'], string>> = {
   cancel: 'Let them go on',
   cancelWork: 'Keep it',
-}
-
-/** How many there is nothing left to do about. */
-function countSettled({ done, alreadyQueued, unknown, notRunning }: typeof NOTHING_DONE): number {
-  return done + alreadyQueued + unknown + notRunning
 }

@@ -64,7 +64,8 @@ export const BULK_PATHS: Readonly<Record<Bulk['what'], string>> = {
 export function bulkDetails(what: Bulk['what'], value: number, now: number) {
   switch (what) {
     case 'startWork':
-      return { startAfter: new Date(now).toISOString() }
+      // Long past by the clock of any browser and database: of a future instant, however close, delayed work is left.
+      return { startAfter: new Date(0).toISOString() }
     case 'postponeWork':
       return { startAfter: new Date(now + value).toISOString() }
     case 'prioritiseWork':
@@ -190,9 +191,10 @@ export function describeBulk({ what, count, isMore, isAtMost, about }: Bulk): Bu
   }
 }
 
-/** Tells the result, without a full stop. */
-export function describeDone(what: Bulk['what'], progress: BulkProgress): string {
+/** Tells the result, without a full stop. `asked` is how many were asked for one by one; undefined when nobody knows. */
+export function describeDone(what: Bulk['what'], progress: BulkProgress, asked = 0): string {
   const { done, alreadyQueued, unknown, notRunning, left } = progress
+  const gone = asked - countSettled(progress) - left
   const number = done.toLocaleString('en')
   const letters = done === 1 ? 'dead letter is' : 'dead letters are'
   const work = done === 1 ? 'piece of work is' : 'pieces of work are'
@@ -209,9 +211,35 @@ export function describeDone(what: Bulk['what'], progress: BulkProgress): string
       `${alreadyQueued.toLocaleString('en')} stayed: other work holds their unique key`,
     unknown > 0 && `${unknown.toLocaleString('en')} stayed: their job is not known here`,
     notRunning > 0 && `${notRunning.toLocaleString('en')} had ended`,
+    gone > 0 && `${gone.toLocaleString('en')} ${describeGone(what, gone)}`,
     left > 0 && `${left.toLocaleString('en')} left as they were`,
   ]
   return parts.filter((part) => part !== false).join('; ')
+}
+
+/** How many there is nothing left to do about. */
+export function countSettled({ done, alreadyQueued, unknown, notRunning }: BulkProgress): number {
+  return done + alreadyQueued + unknown + notRunning
+}
+
+/** What has become of those that the server found changed when it was asked. */
+function describeGone(what: Bulk['what'], count: number): string {
+  const isOne = count === 1
+  switch (what) {
+    case 'redrive':
+    case 'redriveRuns':
+    case 'discard':
+      return isOne ? 'was no dead letter any more' : 'were no dead letters any more'
+    case 'cancel':
+    case 'cancelWork':
+      return 'waited no more'
+    case 'startWork':
+    case 'postponeWork':
+    case 'prioritiseWork':
+      return isOne ? 'waited no more, or was so already' : 'waited no more, or were so already'
+    default:
+      return what satisfies never
+  }
 }
 
 function upperFirst(text: string): string {

@@ -1,6 +1,7 @@
 import type { RunOutcome, RunStatus, RunTrigger } from '@roundsman/fastify/contract'
 import { RUN_TRIGGERS } from './run.ts'
 import { RUN_OUTCOMES } from './runOutcome.ts'
+import { isKnown } from '../time/readInstant.ts'
 
 /** The filters of the list of runs, as the address has them. */
 export interface RunFilters {
@@ -107,7 +108,7 @@ function instant(value: unknown): string | undefined {
     return undefined
   }
   const date = new Date(value)
-  return Number.isNaN(date.getTime()) ? undefined : date.toISOString()
+  return isKnown(date) ? date.toISOString() : undefined
 }
 
 function withoutEmpty<T extends object>(record: T): T {

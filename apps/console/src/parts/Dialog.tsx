@@ -37,6 +37,12 @@ export function Dialog({ title, isPalette = false, onClose, children }: DialogPr
         event.preventDefault()
         onClose()
       }}
+      // Browsers let a page refuse Escape once, and close the dialog at the second. It stays as long as it is rendered.
+      onClose={({ currentTarget }) => {
+        if (!currentTarget.isConnected || currentTarget.open) return
+        currentTarget.showModal()
+        onClose()
+      }}
       // A click hits the dialog itself only beside its contents.
       onClick={({ target, currentTarget }) => {
         if (isPalette && target === currentTarget) onClose()

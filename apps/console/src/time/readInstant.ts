@@ -15,15 +15,22 @@ export function readInstant(text: string, now: number): string | null {
     const unit = ago[2] as keyof typeof UNITS_MS
     return new Date(now - Number(ago[1]) * UNITS_MS[unit]).toISOString()
   }
-  const written = /^(\d{4}-\d\d-\d\d)(?:[t ](\d\d:\d\d(?::\d\d)?) ?(z|utc|[+-]\d\d:\d\d)?)?$/.exec(
-    words,
-  )
+  const written =
+    /^(\d{4}-\d\d-\d\d)(?:[t ](\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?) ?(z|utc|[+-]\d\d:\d\d)?)?$/.exec(
+      words,
+    )
   if (!written) return null
   const [, day = '', time = '00:00', zone = ''] = written
   // Without a zone, JavaScript reads a date with a time by the viewer's clock.
   const date = new Date(`${day}T${time}${zone === 'utc' ? 'Z' : zone.toUpperCase()}`)
   // JavaScript would turn the 31st of a month of 30 days into the first of the next.
-  return Number.isNaN(date.getTime()) || !isOnCalendar(day) ? null : date.toISOString()
+  return isKnown(date) && isOnCalendar(day) ? date.toISOString() : null
+}
+
+/** Whether the server knows it: an instant of the years 1 to 9999. */
+export function isKnown(date: Date): boolean {
+  const year = date.getUTCFullYear()
+  return year >= 1 && year <= 9_999
 }
 
 /** Writes an instant as readInstant reads it: `2026-11-24 09:00` on the viewer's clock; empty for none. */

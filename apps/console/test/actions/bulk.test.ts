@@ -36,6 +36,18 @@ it('adds up what the answers say, of what is left the last', () => {
   )
 })
 
+it('tells how many of those asked for one by one had changed meanwhile', () => {
+  const sum = { ...NOTHING_DONE, done: 1, left: 1 }
+  expect(describeDone('cancelWork', sum, 5)).toBe(
+    '1 piece of work is cancelled; 3 waited no more; 1 left as they were',
+  )
+  expect(describeDone('discard', { ...NOTHING_DONE, unknown: 1 }, 2)).toContain(
+    '; 1 was no dead letter any more',
+  )
+  expect(describeDone('prioritiseWork', sum, 3)).toContain('1 waited no more, or was so already')
+  expect(describeDone('redriveRuns', sum)).not.toContain('any more')
+})
+
 it('states how much waiting work is meant, and of one piece speaks as of one', () => {
   const targets = [{ name: 'a', label: 'Order 7' }]
   const about = 'of a labelled Order 7'
@@ -51,7 +63,7 @@ it('states how much waiting work is meant, and of one piece speaks as of one', (
 
 it('says in each request until when, or which priority', () => {
   const now = Date.parse('2026-11-24T09:00:00Z')
-  expect(bulkDetails('startWork', 7, now)).toEqual({ startAfter: '2026-11-24T09:00:00.000Z' })
+  expect(bulkDetails('startWork', 7, now)).toEqual({ startAfter: '1970-01-01T00:00:00.000Z' })
   expect(bulkDetails('postponeWork', 60_000, now)).toEqual({
     startAfter: '2026-11-24T09:01:00.000Z',
   })

@@ -86,6 +86,8 @@ describe('parseRunSearch', () => {
 
   it('drops a time without a zone, which would mean something else for everybody', () => {
     expect(parseRunSearch({ from: '2026-11-24T01:30' })).toEqual({})
+    // The server knows the years 1 to 9999.
+    expect(parseRunSearch({ from: '0000-12-31', to: '9999-12-31T23:59-01:00' })).toEqual({})
   })
 
   it('drops an upper limit below the lower one', () => {
