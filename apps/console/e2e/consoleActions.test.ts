@@ -471,6 +471,13 @@ describe('waiting work', () => {
       await stack.enqueue('callPartner')
       await stack.enqueue('countSheep')
     }
+    // A job that has left the catalogue leaves its work behind.
+    await stack.prisma.$executeRaw`
+      insert into pgboss.queue
+      select (jsonb_populate_record(queue, '{"name": "shearSheep"}')).* from pgboss.queue where name = 'countSheep'`
+    await stack.prisma.$executeRaw`
+      insert into pgboss.job (name, data, start_after)
+      values ('shearSheep', '{"trigger": "queue"}', now() + interval '1 minute')`
     await page.reload()
     const work = waitingRows(page)
     await work.nth(19).waitFor()
@@ -487,11 +494,14 @@ describe('waiting work', () => {
 
     const waiting = page.getByRole('region', { name: 'Waiting work' })
     await waiting.getByLabel('Select all on this page').check()
-    await waiting.getByRole('button', { name: 'Select all 30 that match' }).click()
-    await waiting.getByRole('button', { name: 'Postpone 30' }).click()
-    await confirm(page, 'Postpone 30', 'Not today')
-    await page.getByText('30 pieces of work are postponed.').waitFor()
-    expect(await countWaiting('start_after > now()')).toBe(30)
+    await waiting.getByRole('button', { name: 'Select all 31 that match' }).click()
+    await waiting.getByRole('button', { name: 'Postpone 31' }).click()
+    await confirm(page, 'Postpone 31', 'Not today')
+    await page.getByText('31 pieces of work are postponed.').waitFor()
+    expect(await countWaiting(`start_after > now() + interval '10 minutes'`)).toBe(31)
+    await waiting.getByLabel('Job').selectOption('shearSheep')
+    await page.waitForURL('**/queue?work=shearSheep')
+    await work.getByRole('link', { name: 'shearSheep' }).waitFor()
 
     await page.goto('/console/queue?work=callPartner')
     await work.nth(14).waitFor()
@@ -503,15 +513,16 @@ describe('waiting work', () => {
     await confirm(page, 'Cancel 15', 'Nobody wants it')
     await page.getByText('15 pieces of work are cancelled.').waitFor()
     await waiting.getByText('No waiting work matches').waitFor()
-    expect(await countWaiting('true')).toBe(15)
+    expect(await countWaiting('true')).toBe(16)
 
     await stack.prisma.$executeRaw`delete from pgboss.job where state = 'created'`
+    await stack.prisma.$executeRaw`delete from pgboss.queue where name = 'shearSheep'`
     for (const name of ['callPartner', 'countSheep']) await resumeQueue(page, name)
     const counts = Map.groupBy(await actions(), ({ action }) => action)
     expect([...counts].map(([action, { length }]) => [action, length])).toEqual([
       ['pauseQueue', 2],
       ['prioritiseWork', 2],
-      ['postponeWork', 30],
+      ['postponeWork', 31],
       ['cancelWork', 15],
       ['resumeQueue', 2],
     ])

@@ -14,6 +14,7 @@ export type { WhichWork, WorkOutcome } from './control/controlWork.ts'
 export {
   countWaitingWork,
   listWaitingWork,
+  sumWaitingWork,
   type WaitingWork,
   type WaitingWorkQuery,
 } from './read/listWaitingWork.ts'

@@ -31,6 +31,7 @@ type Arguments = readonly unknown[]
 
 const READING: Record<string, Arguments> = {
   countWaitingWork: [{ name: 'letter', label: 'x' }],
+  sumWaitingWork: [{ name: 'letter', label: 'x' }],
   listWaitingWork: [{ limit: 5, name: 'letter', label: 'x', after }],
   countHeedlessWorkers: [],
   jobsWithoutWorker: [names],

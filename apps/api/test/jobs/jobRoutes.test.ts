@@ -522,7 +522,7 @@ describe('waiting work', () => {
     await api.prisma
       .$executeRaw`update pgboss.job set data = data || '{"label": "Order 7"}' where id = ${ids[2]}::uuid`
     const whole = await list('name=sendReport')
-    expect(whole).toMatchObject({ total: 3, nextCursor: null })
+    expect(whole).toMatchObject({ total: 3, names: ['sendReport'], nextCursor: null })
     expect(whole.work.find((one: { queueJobId: string }) => one.queueJobId === ids[1])).toEqual({
       queueJobId: ids[1],
       name: 'sendReport',
@@ -540,6 +540,7 @@ describe('waiting work', () => {
     for (let pages = 1; pages <= 2; pages += 1) {
       const page = await list(query)
       seen.push(...page.work.map((one: { queueJobId: string }) => one.queueJobId))
+      expect(page).toMatchObject({ total: 3, names: ['sendReport'] })
       expect(page.nextCursor === null).toBe(pages === 2)
       query = `limit=2&cursor=${page.nextCursor}`
     }

@@ -16,6 +16,8 @@ export interface WaitingWorkPage {
   work: WaitingWork[]
   /** How many there are on all pages; MAX_TOTAL stands for more, too. */
   total: number
+  /** The jobs of all that match, also those that have left the catalogue. */
+  names: string[]
   nextCursor: string | null
 }
 

@@ -1,5 +1,10 @@
 import { checkLimit, checkParts, checkPosition, checkText, optional } from '../job/argument.ts'
-import { COUNT_WAITING_WORK_SQL, LIST_WAITING_WORK_SQL } from '../store/waitingSql.ts'
+import {
+  LIST_LABELLED_WORK_SQL,
+  LIST_WAITING_WORK_SQL,
+  SUM_LABELLED_WORK_SQL,
+  SUM_WAITING_WORK_SQL,
+} from '../store/waitingSql.ts'
 import type { PagePosition, Reader } from './reader.ts'
 
 /** Work that no worker has taken yet, or that is to be retried. Its payload stays in the database. */
@@ -40,8 +45,14 @@ export async function listWaitingWork(
 ): Promise<{ work: WaitingWork[]; next: PagePosition | null }> {
   const { limit, name, label, after } = checkParts('query', query, QUERY)
   const rows = await reader.rows<WaitingWork & { position: string }>({
-    text: LIST_WAITING_WORK_SQL,
-    values: [name ?? null, label ?? null, after?.at ?? null, after?.id ?? null, limit + 1],
+    text: label === undefined ? LIST_WAITING_WORK_SQL : LIST_LABELLED_WORK_SQL,
+    values: [
+      name ?? null,
+      after?.at ?? null,
+      after?.id ?? null,
+      limit + 1,
+      ...(label === undefined ? [] : [label]),
+    ],
   })
   const page = rows.slice(0, limit)
   const last = rows.length > limit ? page.at(-1) : undefined
@@ -56,10 +67,18 @@ export async function countWaitingWork(
   reader: Reader,
   filter: Pick<WaitingWorkQuery, 'name' | 'label'>,
 ): Promise<number> {
+  return (await sumWaitingWork(reader, filter)).count
+}
+
+/** Counts waiting work likewise, and names the jobs that it is of, also those that have left the catalogue. */
+export async function sumWaitingWork(
+  reader: Reader,
+  filter: Pick<WaitingWorkQuery, 'name' | 'label'>,
+): Promise<{ count: number; names: string[] }> {
   const { name, label } = checkParts('filter', filter, FILTER)
-  const [found] = await reader.rows<{ count: number }>({
-    text: COUNT_WAITING_WORK_SQL,
-    values: [name ?? null, label ?? null],
+  const [found] = await reader.rows<{ count: number; names: string[] }>({
+    text: label === undefined ? SUM_WAITING_WORK_SQL : SUM_LABELLED_WORK_SQL,
+    values: [name ?? null, ...(label === undefined ? [] : [label])],
   })
-  return found?.count ?? 0
+  return found ?? { count: 0, names: [] }
 }

@@ -57,18 +57,36 @@ export const POSTPONE_WORK_SQL = changeSql(
 
 export const PRIORITISE_WORK_SQL = changeSql('job.priority <> $4::int', 'priority = $4::int')
 
-/** A page of work after the position `$3` and `$4` (null: from the first), with the label `$2` (null: any). */
-const pageSql = (state: string) => `
-  select job.id, job.name, job.data, job.start_after, job.created_on, job.priority, job.singleton_key, job.started_on,
-         job.retry_count
-  from pgboss.job job
-  where job.name = queue.name and job.state = '${state}' and job.blocked = false
-    and ($2::text is null or job.data ->> 'label' = $2::text)
-    and ($3::timestamptz is null or (job.start_after >= $3::timestamptz and (job.start_after, job.id) > ($3::timestamptz, $4::uuid)))
-  order by job.start_after, job.id limit $5::int`
+/** As `state < 'active'`, and by an index of pg-boss that lists a state by time. */
+const WAITS = `job.state in ('created', 'retry') and not job.blocked`
 
-/** Lists waiting work of job `$1` (null: any) by when it is due. An index lists each queue and state in that order. */
-export const LIST_WAITING_WORK_SQL = `
+const PAGE_COLUMNS = `
+  job.id, job.name, job.data, job.start_after, job.created_on, job.priority, job.singleton_key, job.started_on, job.retry_count`
+
+/** What comes after the position `$2` and `$3` (null: from the first). */
+const IS_AFTER = `
+  ($2::timestamptz is null or (job.start_after >= $2::timestamptz and (job.start_after, job.id) > ($2::timestamptz, $3::uuid)))`
+
+/** An index lists the work of each queue and state in this order. */
+const pageSql = (state: string) => `
+  select ${PAGE_COLUMNS} from pgboss.job job
+  where job.name = queue.name and job.state = '${state}' and job.blocked = false and ${IS_AFTER}
+  order by job.start_after, job.id limit $4::int`
+
+const PAGES = `
+  select page.* from pgboss.queue queue cross join lateral (
+    (${pageSql('created')}) union all (${pageSql('retry')})
+  ) page
+  where $1::text is null or queue.name = $1::text`
+
+/** No index holds labels of work: all that waits is read once, and not once for each queue. */
+const isLabelled = (label: string) =>
+  `${WAITS} and job.data ->> 'label' = ${label}::text and ($1::text is null or job.name = $1::text)`
+
+const LABELLED = `select ${PAGE_COLUMNS} from pgboss.job job where ${isLabelled('$5')} and ${IS_AFTER}`
+
+/** Lists waiting work of job `$1` (null: any) by when it is due. */
+const listSql = (pages: string) => `
   select work.id::text as "queueJobId", work.name, ${labelOf('work.data')} as "label",
          work.start_after as "startAfter", work.start_after <= now() as "isDue", work.start_after::text as "position",
          work.created_on as "enqueuedAt",
@@ -76,22 +94,37 @@ export const LIST_WAITING_WORK_SQL = `
          work.singleton_key is not null as "hasUniqueKey",
          case when work.data ->> 'expiresAt' ~ '${INSTANT}' then (work.data ->> 'expiresAt')::timestamptz end as "expiresAt"
   from (
-    select page.* from pgboss.queue queue cross join lateral (
-      (${pageSql('created')}) union all (${pageSql('retry')})
-    ) page
-    where $1::text is null or queue.name = $1::text
-    order by page.start_after, page.id limit $5::int
+    select page.* from (${pages}) page order by page.start_after, page.id limit $4::int
   ) work
   order by work.start_after, work.id`
 
-/** Counts waiting work of job `$1` (null: any) with the label `$2` (null: any). */
-export const COUNT_WAITING_WORK_SQL = `
-  select count(*)::int as "count" from (
-    select from pgboss.queue queue cross join lateral (
-      select from pgboss.job job
-      where job.name = queue.name and job.state < 'active' and not job.blocked
-        and ($2::text is null or job.data ->> 'label' = $2::text)
-      limit ${MAX_COUNTED}
-    ) work
-    where $1::text is null or queue.name = $1::text limit ${MAX_COUNTED}
-  ) one`
+export const LIST_WAITING_WORK_SQL = listSql(PAGES)
+/** With the label `$5`. */
+export const LIST_LABELLED_WORK_SQL = listSql(LABELLED)
+
+/** The first of what waits in `queue`. The order keeps PostgreSQL from reading the whole table for a queue without any. */
+const firstOf = (limit: number) => `(
+  (select from pgboss.job job where job.name = queue.name and job.state = 'created' and job.blocked = false
+   order by job.start_after limit ${limit})
+  union all
+  (select from pgboss.job job where job.name = queue.name and job.state = 'retry' and job.blocked = false
+   order by job.start_after limit ${limit})
+)`
+
+/** Counts waiting work of job `$1` (null: any), and names its jobs. */
+export const SUM_WAITING_WORK_SQL = `
+  select (
+           select count(*)::int from (
+             select from pgboss.queue queue cross join lateral ${firstOf(MAX_COUNTED)} work
+             where $1::text is null or queue.name = $1::text limit ${MAX_COUNTED}
+           ) one
+         ) as "count", array(
+           select distinct queue.name from pgboss.queue queue cross join lateral ${firstOf(1)} work
+           where $1::text is null or queue.name = $1::text order by 1
+         ) as "names"`
+
+/** The same, of the work with the label `$2`. */
+export const SUM_LABELLED_WORK_SQL = `
+  select least(${MAX_COUNTED}, coalesce(sum(of.count), 0))::int as "count",
+         coalesce(array_agg(of.name order by of.name), '{}') as "names"
+  from (select job.name, count(*) as count from pgboss.job job where ${isLabelled('$2')} group by 1) of`

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import {
   countWaitingWork,
+  sumWaitingWork,
   findWork,
   listWaitingWork,
   readPausedQueues,
@@ -193,6 +194,17 @@ describe('waiting work', () => {
     const everything = await listWaitingWork(runtime.reader, { limit: 50 })
     expect(everything.work).toHaveLength(8)
     expect(await countWaitingWork(runtime.reader, {})).toBe(8)
+    const names = [...new Set(everything.work.map(({ name }) => name))].toSorted()
+    expect(names).toHaveLength(2)
+    expect(await sumWaitingWork(runtime.reader, {})).toEqual({ count: 8, names })
+    const one = { count: 7, names: ['parcel'] }
+    expect(await sumWaitingWork(runtime.reader, { name: 'parcel' })).toEqual(one)
+    const order = { count: 1, names: ['parcel'] }
+    expect(await sumWaitingWork(runtime.reader, { label: 'Order 6' })).toEqual(order)
+    const none = { count: 0, names: [] }
+    expect(await sumWaitingWork(runtime.reader, { label: 'nothing' })).toEqual(none)
+    const next = await listWaitingWork(runtime.reader, { limit: 1, label: 'Order 6' })
+    expect(next).toMatchObject({ work: [{ queueJobId: late.queueJobId }], next: null })
     const labelled = { name: 'parcel', label: 'Order 6' }
     expect((await listWaitingWork(runtime.reader, { ...labelled, limit: 9 })).work).toHaveLength(1)
     expect(await countWaitingWork(runtime.reader, labelled)).toBe(1)

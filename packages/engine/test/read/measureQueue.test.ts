@@ -9,6 +9,11 @@ import { defineJob } from '../../src/index.ts'
 import { MAX_MEASURED } from '../../src/read/measureQueue.ts'
 import { BACKLOG_SQL } from '../../src/store/backlogSql.ts'
 import { COUNT_QUEUE_SQL, measureQueueSql } from '../../src/store/queueSql.ts'
+import {
+  LIST_LABELLED_WORK_SQL,
+  SUM_LABELLED_WORK_SQL,
+  SUM_WAITING_WORK_SQL,
+} from '../../src/store/waitingSql.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const letter = defineJob({ name: 'letter', description: '' })
@@ -87,6 +92,34 @@ it('reads dead letters once, however many jobs there are', async () => {
   }
 })
 
+it('reads what waits once for a label, and no table to name the jobs, however many queues there are', async () => {
+  await runtime.rows(
+    `insert into pgboss.queue
+     select (jsonb_populate_record(queue, jsonb_build_object('name', 'job' || n))).*
+     from pgboss.queue queue, generate_series(1, 20) n where queue.name = 'letter'`,
+  )
+  const read = async (text: string, values: unknown[]) => {
+    const bound = values.reduceRight<string>(
+      (sql, value, at) =>
+        sql.replaceAll(`$${at + 1}`, value === null ? 'null' : `'${String(value)}'`),
+      text,
+    )
+    const nodes = (await explain(bound, [])).filter(
+      (node) => node['Relation Name'] === 'job_common',
+    )
+    return nodes.reduce(
+      (sum, node) =>
+        sum + node['Actual Loops'] * (node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0)),
+      0,
+    )
+  }
+  // With the dead letters, which lie between.
+  expect(await read(LIST_LABELLED_WORK_SQL, [null, null, null, 51, 'x'])).toBeLessThan(20_100)
+  expect(await read(SUM_LABELLED_WORK_SQL, [null, 'x'])).toBeLessThan(20_100)
+  expect(await read(SUM_WAITING_WORK_SQL, [null])).toBeLessThan(19_100)
+  await runtime.rows(`delete from pgboss.queue where name like 'job%'`)
+})
+
 describe('the backlog', () => {
   const backlog = () => measureBacklog(runtime.reader, ['letter', 'other'])
   const MANY = 30_000
@@ -141,6 +174,8 @@ describe('the backlog', () => {
 
 interface PlanNode {
   'Node Type': string
+  'Relation Name'?: string
+  'Rows Removed by Filter'?: number
   'Index Name'?: string
   'Actual Rows': number
   'Actual Loops': number

@@ -1,6 +1,6 @@
 import {
-  countWaitingWork,
   listWaitingWork,
+  sumWaitingWork,
   type JobsClient,
   type WhichWork,
   type WorkOutcome,
@@ -76,6 +76,9 @@ export const workRoutes: ZodRoutes<WorkRoutesOptions> = async (app, { gate, clie
           200: z.object({
             work: z.array(waitingWorkSchema),
             total: z.int().describe('How many match on all pages; 100,000 stands for more as well'),
+            names: z
+              .array(z.string())
+              .describe('The jobs of all that match, also those that have left the catalogue'),
             nextCursor: nextPageCursor,
           }),
           ...problemResponses(400, 401, 403),
@@ -84,11 +87,13 @@ export const workRoutes: ZodRoutes<WorkRoutesOptions> = async (app, { gate, clie
     },
     async ({ query: { name, label: its, limit, cursor } }) => {
       const of = { name, label: its }
-      const [{ work, next }, total] = await Promise.all([
-        listWaitingWork(client.reader, { ...of, limit, after: cursor }),
-        countWaitingWork(client.reader, of),
-      ])
-      return { work, total, nextCursor: next && formatCursor(next) }
+      const { work, next } = await listWaitingWork(client.reader, { ...of, limit, after: cursor })
+      if (next === null && cursor === undefined) {
+        const names = [...new Set(work.map((each) => each.name))].toSorted()
+        return { work, total: work.length, names, nextCursor: null }
+      }
+      const { count, names } = await sumWaitingWork(client.reader, of)
+      return { work, total: count, names, nextCursor: next && formatCursor(next) }
     },
   )
 

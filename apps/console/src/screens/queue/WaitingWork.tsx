@@ -99,6 +99,9 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
     placeholderData: keepPreviousData,
   })
   const jobs = queue.jobs.filter((job) => job.waiting > 0 || job.name === name)
+  // The queue's counts are of the catalogue. Work of a job that has left it waits all the same.
+  const others = new Set([...(page.data?.names ?? []), ...(name === undefined ? [] : [name])])
+  for (const job of jobs) others.delete(job.name)
   const show = (search: { work?: string | undefined; label?: string | undefined }) =>
     void navigate({ to: '/queue', search, resetScroll: false })
 
@@ -124,9 +127,9 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
                   {job.name} ({job.waiting.toLocaleString('en')})
                 </option>
               ))}
-              {name !== undefined && !jobs.some((job) => job.name === name) && (
-                <option value={name}>{name}</option>
-              )}
+              {[...others].map((other) => (
+                <option key={other}>{other}</option>
+              ))}
             </select>
           </span>
           <form
@@ -155,7 +158,7 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
       }
     >
       <QueryView query={page} skeleton={<Skeleton kind="row" count={3} />}>
-        {({ work, total, nextCursor }) =>
+        {({ work, total, names, nextCursor }) =>
           work.length === 0 ? (
             <EmptyState title="Nothing waits">
               <p>
@@ -166,13 +169,7 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
             </EmptyState>
           ) : (
             <>
-              <Rows
-                work={work}
-                total={total}
-                name={name}
-                label={label}
-                names={name === undefined ? jobs.map((job) => job.name) : [name]}
-              />
+              <Rows work={work} total={total} name={name} label={label} names={names} />
               {(nextCursor !== null || cursor !== undefined) && (
                 <nav className="pager" aria-label="Pages of waiting work">
                   <span className="muted">{countOf(total)} in all</span>
@@ -214,7 +211,7 @@ interface RowsProps {
   total: number
   name: string | undefined
   label: string | undefined
-  /** The jobs that have any. */
+  /** The jobs of all that match. */
   names: readonly string[]
 }
 

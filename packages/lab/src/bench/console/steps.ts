@@ -349,7 +349,7 @@ export const STEPS: readonly Step[] = [
   screen(
     'queue, a label that none waits with',
     () => 'queue?label=nothing',
-    async () => ['No waiting work is like that'],
+    async () => ['No waiting work matches'],
   ),
   screen(
     'queue, dead letters of a job',
