@@ -283,7 +283,7 @@ export function jobRunsQuery(options: RunsWanted, lookEnd: PagePosition | null =
   const where = [
     ...indexedConditions(options, parameter),
     ...lookedConditions(options, parameter),
-    ...(lookEnd === null ? [] : [comesAfter('>=', lookEnd, parameter)]),
+    ...(lookEnd === null ? [] : comesBeforeEnd(lookEnd, parameter)),
   ]
   return {
     text: `
@@ -338,6 +338,12 @@ type Parameter = (value: unknown) => string
 /** A row comparison lets the index scan begin there; the same condition with OR would read all rows before it. */
 const comesAfter = (sign: '<' | '>=', { at, id }: PagePosition, parameter: Parameter) =>
   `(run."startedAt", run."id") ${sign} (${parameter(at)}::timestamptz, ${parameter(id)}::uuid)`
+
+/** The time once more, alone: PostgreSQL does not see that two row comparisons bound one span, and would rather read all. */
+const comesBeforeEnd = (end: PagePosition, parameter: Parameter) => [
+  comesAfter('>=', end, parameter),
+  `run."startedAt" >= ${parameter(end.at)}::timestamptz`,
+]
 
 /** The conditions that an index serves. */
 function indexedConditions(options: RunsWanted, parameter: Parameter): string[] {

@@ -178,7 +178,7 @@ export const HISTORY_SQL = `
 /** The whole script for an empty schema. It builds indexes without `concurrently`, since nobody works there yet. */
 export function newTablesSql(schema: Schema): string {
   const steps = STEPS.flatMap((step) => [
-    step.index ? indexSql(step.index, '') : (step.sql ?? ''),
+    ...(step.index ? indexSql(step.index) : [step.sql ?? '']),
     noteSql(step),
   ])
   const ours = ['begin', HISTORY_SQL, ...steps, 'commit'].join(';\n')
@@ -225,16 +225,21 @@ async function buildIndex(database: Connection, index: NonNullable<Step['index']
   const { rows } = await database.query<{ isWhole: boolean }>(
     `select indisvalid as "isWhole" from pg_index where indexrelid = to_regclass('roundsman."${index.name}"')`,
   )
-  if (rows[0]?.isWhole) return
-  if (rows[0]) await database.query(`drop index concurrently roundsman."${index.name}"`)
-  await database.query(indexSql(index, 'concurrently'))
+  if (rows[0]?.isWhole === false)
+    await database.query(`drop index concurrently roundsman."${index.name}"`)
+  for (const sql of indexSql(index, 'concurrently')) await database.query(sql)
 }
 
+/** The statements that build an index where it is missing, and drop the one that it replaces. */
 export function indexSql(
-  { name, on, isUnique }: NonNullable<Step['index']>,
-  manner: string,
-): string {
-  return `create ${isUnique ? 'unique index' : 'index'} ${manner} "${name}" on ${on}`
+  { name, on, isUnique, replaces }: NonNullable<Step['index']>,
+  manner = '',
+): string[] {
+  const kind = isUnique ? 'unique index' : 'index'
+  const build = `create ${kind} ${manner} if not exists "${name}" on ${on}`
+  return replaces === undefined
+    ? [build]
+    : [build, `drop index ${manner} if exists roundsman."${replaces}"`]
 }
 
 /** Creates pg-boss's tables; or has pg-boss upgrade them, and waits for the indexes that it builds in the background. */

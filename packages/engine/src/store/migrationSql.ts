@@ -39,8 +39,13 @@ function ownSql({ noted, found }: TablesState): string[] {
   const open = STEPS.filter((step) => !known.has(step.name))
   const parts = open.flatMap((step) => {
     if (found.includes(step.name)) return [noteSql(step)]
-    // Outside of a transaction: PostgreSQL refuses `concurrently` inside one.
-    if (step.index) return [indexSql(step.index, 'concurrently if not exists'), noteSql(step)]
+    // Outside of a transaction: PostgreSQL refuses `concurrently` inside one. First goes what an interrupted script left.
+    if (step.index)
+      return [
+        `drop index concurrently if exists roundsman."${step.index.name}"`,
+        ...indexSql(step.index, 'concurrently'),
+        noteSql(step),
+      ]
     return ['begin', step.sql ?? '', noteSql(step), 'commit']
   })
   return parts.length === 0 ? [] : [HISTORY_SQL, ...parts]

@@ -8,7 +8,8 @@
  *
  *   sql       What `migrate` runs in one transaction with the note, while workers of the version before go on. uninstallSql
  *             removes what it creates by `create table`, `view`, `function` and `type`.
- *   index     In place of `sql`: one index of a table that may be large, built concurrently and outside of a transaction.
+ *   index     In place of `sql`: one index of a table that may be large, built concurrently and outside of a transaction. Then
+ *             the one that it `replaces` is dropped in the same manner.
  *   breaks    Whether workers of the version before would fail or do wrong beside it. They then refuse to start. True for what
  *             removes something or demands what the version before does not write: expand first, contract a version later.
  *   isThere   For the first nine steps only, which were Prisma's migrations: SQL that is true when such a migration has run.
@@ -24,7 +25,12 @@ export interface Step {
   readonly breaks: boolean
   readonly isThere?: string
   readonly sql?: string
-  readonly index?: { readonly name: string; readonly on: string; readonly isUnique?: boolean }
+  readonly index?: {
+    readonly name: string
+    readonly on: string
+    readonly isUnique?: boolean
+    readonly replaces?: string
+  }
 }
 
 const hasTable = (table: string) => `to_regclass('"${table}"') is not null`
@@ -455,6 +461,26 @@ export const STEPS: readonly Step[] = [
     index: {
       name: 'JobRun_errorCode_startedAt_id_idx',
       on: `"JobRun"("errorCode", "startedAt" DESC, "id" DESC, "name", "trigger") WHERE "errorCode" IS NOT NULL`,
+    },
+  },
+  {
+    name: 'latestRunsLast',
+    breaks: false,
+    // Ascending, because PostgreSQL leaves pages full that grow at their end. Lists run the same, as they are read backwards.
+    index: {
+      name: 'JobRun_startedAt_id_asc_idx',
+      on: '"JobRun"("startedAt", "id")',
+      replaces: 'JobRun_startedAt_id_idx',
+    },
+  },
+  {
+    name: 'latestRunsOfJobLast',
+    breaks: false,
+    // Read backwards it lists names upwards and times downwards, as this version and the one before ask.
+    index: {
+      name: 'JobRun_name_desc_startedAt_id_trigger_idx',
+      on: '"JobRun"("name" DESC, "startedAt", "id", "trigger")',
+      replaces: 'JobRun_name_startedAt_id_trigger_idx',
     },
   },
 ]
