@@ -67,8 +67,11 @@ function pagesBetween({ firstPage, lastPage, due, rowsPerPage }: FirstLook) {
   if (firstPage === null || lastPage === null) return null
   const first = Math.min(firstPage, lastPage)
   const stop = Math.max(firstPage, lastPage) + 1
-  // Nobody has looked how unevenly they lie: pageOrder counts the next rows until it knows.
-  const density = { full: rowsPerPage, mean: due / (stop - first), densest: Infinity }
+  const mean = due / (stop - first)
+  // Where at least half of the rows between are due, no page has many more. Else nobody knows how unevenly they lie, and
+  // pageOrder counts the next rows.
+  const densest = mean * 2 >= rowsPerPage ? rowsPerPage : Infinity
+  const density = { full: rowsPerPage, mean, densest }
   return { first, stop, density }
 }
 

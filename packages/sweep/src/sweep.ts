@@ -57,11 +57,20 @@ export async function sweep<C extends SweepCounts>(
   let chosen: ChosenOrder | null = null
   let order = null as SweepOrder | null
   let cleaned = 0
+  /** The commit of the last batch. Where much is due, the next one begins meanwhile. */
+  let committed: Promise<void> = Promise.resolve()
 
-  for (;;) {
-    signal.throwIfAborted()
-    if (isAllCleaned() || order?.isOver() || !(await cleanNext())) return findings?.details() ?? {}
+  try {
+    do {
+      // Where little is due, a second connection costs more than waiting for a few commits.
+      if (look?.isAll) await committed
+      signal.throwIfAborted()
+    } while (!isAllCleaned() && !order?.isOver() && (await cleanNext()))
+    await committed
+  } finally {
+    await Promise.allSettled([committed])
   }
+  return findings?.details() ?? {}
 
   /** Everything counted is cleaned: rows that came since are due in the next run. */
   function isAllCleaned(): boolean {
@@ -70,35 +79,57 @@ export async function sweep<C extends SweepCounts>(
     return order !== null && counted !== null && cleaned >= counted
   }
 
-  /** Cleans one batch. Returns whether there may be more. */
+  /**
+   * Changes the rows of one batch, and leaves its counts and its commit under way, so that PostgreSQL need not wait for
+   * them. Returns whether there may be more.
+   */
   async function cleanNext(): Promise<boolean> {
+    const before = committed
+    const changed = Promise.withResolvers<boolean>()
     let next: NextRows | null = null
-    // When the first lock was taken. Only from then on does anybody wait for the batch.
-    let lockedAtMs = 0
+    let cleanedHere: number | null = null
+
     const change = async (work: (tx: Transaction, where: Sql) => Promise<C>) => {
-      const counts = await batch(async (tx) => {
-        next ??= await nextRows(tx)
+      // When the first lock was taken. Only from then on does anybody wait for the batch.
+      let lockedAtMs = 0
+      let changedAtMs = 0
+      const { cleaned: rows } = await batch(async (tx) => {
+        next ??= await nextRows(tx, before)
         lockedAtMs = performance.now()
-        return next.kind === 'rows' ? work(tx, next.where) : target.nothing
+        const counts = next.kind === 'rows' ? await work(tx, next.where) : target.nothing
+        changedAtMs = performance.now()
+        // The batch before holds the run's row until its commit: this one would wait for it, or fail where it must not.
+        await before
+        if (next.kind === 'rows') {
+          if (cleanedHere === null) order?.changed(counts.cleaned)
+          cleaned += counts.cleaned - (cleanedHere ?? 0)
+          cleanedHere = counts.cleaned
+          pace.changed(counts.cleaned, changedAtMs - lockedAtMs)
+        }
+        changed.resolve(next.kind === 'rows')
+        return counts
       })
-      if (next?.kind !== 'rows') return false
-      cleaned += counts.cleaned
-      order?.changed(counts.cleaned)
-      const lockedMs = performance.now() - lockedAtMs
-      pace.took(counts.cleaned, lockedMs)
-      log.debug({ rows: counts.cleaned, lockedMs }, 'clean-up batch done')
-      return true
+      if (next?.kind !== 'rows') return
+      pace.committed(performance.now() - changedAtMs)
+      log.debug({ rows, lockedMs: performance.now() - lockedAtMs }, 'clean-up batch done')
     }
-    if (findings !== null) return change(rehearse)
-    try {
-      return await change((tx, where) => target.change(tx, expectedUnlocked(where)))
-    } catch (error) {
-      if (next === null || !isLockTimeout(error)) throw error
-      return change((tx, where) => target.change(tx, unlockedRows(target, where)))
+
+    const commit = async () => {
+      if (findings !== null) return change(rehearse)
+      try {
+        await change((tx, where) => target.change(tx, expectedUnlocked(where)))
+      } catch (error) {
+        if (next === null || !isLockTimeout(error)) throw error
+        await change((tx, where) => target.change(tx, unlockedRows(target, where)))
+      }
     }
+    committed = commit()
+    committed.catch(changed.reject)
+    return await changed.promise
   }
 
-  async function nextRows(tx: Transaction): Promise<NextRows> {
+  /** Ranges of pages have no row in common; a search would meet those of a batch that is not committed yet. */
+  async function nextRows(tx: Transaction, before: Promise<void>): Promise<NextRows> {
     if (look === null || chosen === null || order === null) {
       look ??= await firstLook(tx, target)
       refuseLaterThan(look.now, target, CLOCK_TOLERANCE_MS)
@@ -109,12 +140,15 @@ export async function sweep<C extends SweepCounts>(
           : pageOrder({ target, signal, due: look.isAll ? look.due : due, ...chosen })
       log.debug({ order: chosen }, 'clean-up order chosen')
     }
+    if (chosen.kind === 'index') await before
+    signal.throwIfAborted()
     const next = await order.next(tx, pace.rows())
     if (next.kind !== 'end' || chosen.kind === 'index') return next
     // What this sweep has cleaned is dead in the index. After a part of the table only, the index must be read all the
     // same: due rows may lie elsewhere.
     const isWhole = chosen.stop - chosen.first >= chosen.pages
     if (isWhole && look.dead + cleaned > MAX_DEAD_FOR_LAST_LOOK) return next
+    await before
     chosen = { kind: 'index' }
     order = indexOrder(target)
     return order.next(tx, pace.rows())
@@ -148,10 +182,13 @@ const MAX_SHRINKING = 4
 export function createPace() {
   let rows = FIRST_ROWS
   let isWarm = false
+  /** How long the last counts and commit took, which does not depend on the number of rows. */
+  let commitMs = 0
 
   return {
     rows: () => rows,
-    took(changed: number, durationMs: number): void {
+    changed(changed: number, changeMs: number): void {
+      const durationMs = changeMs + commitMs
       // The first batch also waits for plans and cold pages: a slow one says little about the others.
       const isFirst = !isWarm
       isWarm = true
@@ -159,8 +196,13 @@ export function createPace() {
       const isPartial = changed < rows / 2
       // The time of a small batch says nothing about a large one, unless it was too long already.
       if (isPartial && durationMs <= TARGET_MS) return
-      const factor = Math.min(MAX_GROWTH, Math.max(1 / MAX_SHRINKING, TARGET_MS / durationMs))
+      // Where commits are slow, smaller batches would only have more of them.
+      const aimMs = Math.max(TARGET_MS / 2, TARGET_MS - commitMs)
+      const factor = Math.min(MAX_GROWTH, Math.max(1 / MAX_SHRINKING, aimMs / changeMs))
       rows = Math.round(Math.min(MAX_ROWS, Math.max(MIN_ROWS, rows * factor)))
+    },
+    committed(durationMs: number): void {
+      commitMs = durationMs
     },
   }
 }

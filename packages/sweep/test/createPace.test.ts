@@ -6,7 +6,7 @@ describe('createPace', () => {
   function after(batches: number, msPerThousand: number): number {
     const pace = createPace()
     for (let batch = 0; batch < batches; batch += 1) {
-      pace.took(pace.rows(), (pace.rows() / 1_000) * msPerThousand)
+      pace.changed(pace.rows(), (pace.rows() / 1_000) * msPerThousand)
     }
     return pace.rows()
   }
@@ -32,12 +32,22 @@ describe('createPace', () => {
     expect(after(50, 100_000)).toBe(100)
   })
 
+  it('leaves time for the counts and the commit, and no less than half of it for the rows', () => {
+    const pace = createPace()
+    pace.committed(6)
+    pace.changed(1_000, 2)
+    expect(pace.rows()).toBe(6_000)
+    pace.committed(100)
+    pace.changed(6_000, 9)
+    expect(pace.rows()).toBe(6_000)
+  })
+
   it('does not take a quick batch of few rows for a reason to grow, and a slow one for one to shrink', () => {
     const pace = createPace()
-    pace.took(1_000, 18)
-    pace.took(10, 1)
+    pace.changed(1_000, 18)
+    pace.changed(10, 1)
     expect(pace.rows()).toBe(1_000)
-    pace.took(10, 36)
+    pace.changed(10, 36)
     expect(pace.rows()).toBe(500)
   })
 })

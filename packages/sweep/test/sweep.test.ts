@@ -82,6 +82,43 @@ it('cleans what lies outside of the pages that it took, also when it has left ma
   expect(left).toBe(0)
 })
 
+it('changes the rows of the next batch while one commits', async () => {
+  await insert(60_000, 180, 60)
+  let begun = 0
+  const batches = await clean(undefined, (work) =>
+    entries.prisma.$transaction(async (tx) => {
+      begun += 1
+      const isFirst = begun === 1
+      const counts = await work(tx)
+      if (isFirst) await waitFor(() => begun > 1)
+      return counts
+    }),
+  )
+  expect(batches.reduce((sum, one) => sum + one)).toBe(60_000)
+})
+
+it('keeps nothing of a batch whose predecessor does not commit', async () => {
+  await insert(60_000, 180, 60)
+  let begun = 0
+  const kept: number[] = []
+  const cleaning = clean(undefined, (work) =>
+    entries.prisma.$transaction(async (tx) => {
+      begun += 1
+      const isSecond = begun === 2
+      const { cleaned } = await work(tx)
+      if (isSecond) {
+        await waitFor(() => begun > 2)
+        throw new Error('lost')
+      }
+      kept.push(cleaned)
+      return { cleaned }
+    }),
+  )
+  await expect(cleaning).rejects.toThrow('lost')
+  expect(kept).toHaveLength(1)
+  expect(await entries.prisma.i18nCacheEntry.count()).toBe(60_000 - kept[0]!)
+})
+
 it.each([5, 20_000])(
   'works in transactions of pg as well, and passes over what is locked: %i rows',
   async (count) => {

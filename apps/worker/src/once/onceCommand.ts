@@ -96,9 +96,9 @@ async function perform(
 }
 
 /**
- * Has Prisma run its first statement, which takes longer than a small clean-up and would count as the run's time. If it
+ * Has Prisma run its first transaction, which takes longer than a small clean-up and would count as the run's time. If it
  * fails, the run meets the same error and reports it.
  */
 async function warmUp(prisma: PrismaClient): Promise<void> {
-  await prisma.$queryRaw`select 1`.catch(() => undefined)
+  await prisma.$transaction((tx) => tx.$queryRaw`select 1`).catch(() => undefined)
 }
