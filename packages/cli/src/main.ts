@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module'
 import {
   exitCodeOf,
+  findNodeProblem,
   ForeseenError,
   UsageError,
   type Command,
@@ -69,6 +70,11 @@ const root: Command<CliTerminal> = {
 }
 
 async function run(args: string[], terminal: CliTerminal): Promise<number> {
+  const problem = findNodeProblem()
+  if (problem !== null) {
+    terminal.stderr.write(`${problem}\n`)
+    return 1
+  }
   const [name = '', ...rest] = args
   const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   if (!load) return await exitCodeOf(root, args, terminal)

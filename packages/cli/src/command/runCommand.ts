@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module'
 import { standardLayout, type Output } from './layout.ts'
 
 /** The exit codes of all commands. A command documents any other code itself. */
@@ -34,6 +35,16 @@ export interface Command<Where extends Terminal = Terminal> {
    * @throws ForeseenError
    */
   run(args: string[], terminal: Where): Promise<number>
+}
+
+/** Says that this Node is older than the package needs, of which npm only warns; null when it is not. */
+export function findNodeProblem(version: string = process.versions.node): string | null {
+  const { engines } = createRequire(import.meta.url)('../../package.json') as {
+    engines: { node: string }
+  }
+  const needed = engines.node.replace('>=', '')
+  const isOlder = version.localeCompare(needed, 'en', { numeric: true }) < 0
+  return isOlder ? `Roundsman needs Node ${needed} or newer, and this is ${version}` : null
 }
 
 /** Runs the command as this process, and sets its exit code. */
