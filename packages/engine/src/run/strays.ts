@@ -7,6 +7,16 @@ import { complainOfObserver, findObserverLog } from './combineObservers.ts'
 import { describeError, toLoggedError } from './describeError.ts'
 import type { Execute } from './performRun.ts'
 
+/*
+ * A stray error is one that nobody caught: an unhandled rejection or an uncaught exception. Node would end the process for
+ * it, with all runs in it. What it leads to instead:
+ *
+ *   its handler's run is under way   That run ends as failed with HANDLER_CRASHED, and the others go on.
+ *   its handler's run has ended      It is logged.
+ *   an observer left it              It is logged. No run ends.
+ *   neither can be told              The process is in an unknown state: `onUnnamed` has to end it.
+ */
+
 /** A run whose handler is called in this process. */
 export interface RunHere {
   readonly name: string
@@ -14,15 +24,17 @@ export interface RunHere {
   readonly timeoutMs: number
 }
 
-interface NamedRun extends RunHere {
-  readonly owner: unknown
+interface TracedRun extends RunHere {
+  /** The worker that carries it out. */
+  readonly worker: symbol
   readonly abort: Abort
   readonly payload: unknown
   isOver: boolean
+  /** How many errors its handler has left behind. */
   strays: number
 }
 
-/** Handles errors that nobody caught, in a process that runs handlers. */
+/** Handles stray errors, in a process that runs handlers. */
 export interface Strays {
   /** Without `isContained` it only reports which run ended the process. */
   start(options: { isContained: boolean }): void
@@ -33,23 +45,20 @@ export interface Strays {
   running(): Iterable<RunHere>
 }
 
-/** The code of a run whose handler left an error that nobody caught. */
+/** The code of a run whose handler left a stray error. */
 const HANDLER_CRASHED = 'handler_crashed'
 
 /** Stops logging a handler that goes on leaving errors behind. */
 const MAX_LINES_OF_A_RUN = 10
 
 /**
- * One for all workers of a process, so that each can tell another's runs from code that belongs to none. The context
- * follows promises, timers and streams; an emitter or a pool calls back in the context of whoever created it.
+ * The run whose handler has led to the code that runs now. It follows promises, timers and streams; an emitter or a pool
+ * calls back in the context of whoever created it. One for all workers of a process, so that each can tell another's runs
+ * from code that belongs to none.
  */
-const currentRun = new AsyncLocalStorage<NamedRun>()
+const currentRun = new AsyncLocalStorage<TracedRun>()
 
-/**
- * Catches rejections and exceptions that nobody caught, which would make Node end the process and all runs in it. The run
- * that caused one ends, and the others go on. An observer's stray error ends no run. When no run can be named, the process
- * is in an unknown state, and the caller has to end it.
- */
+/** Traces stray errors of one worker to the runs that left them. See the header of this file. */
 export function createStrays(options: {
   log: ContainedLog
   execute: Execute
@@ -59,76 +68,84 @@ export function createStrays(options: {
   onUnnamed: (error: unknown) => void
 }): Strays {
   const { log, onUnnamed } = options
-  const owner = {}
-  const runs = new Set<NamedRun>()
+  const worker = Symbol('worker')
+  const runs = new Set<TracedRun>()
 
-  function notice(error: unknown): void {
+  function handleStray(error: unknown): void {
     const observerLog = findObserverLog()
     if (observerLog !== undefined) {
-      // Another worker of this process reports its own observers.
+      // Every worker of this process gets the error; the one with that log reports it.
       if (observerLog === log) complainOfObserver(log, error)
       return
     }
     const run = currentRun.getStore()
     if (run === undefined) return onUnnamed(error)
-    // A run of another worker in this process, which handles it.
-    if (run.owner !== owner) return
-    const { name, runId, abort } = run
-    if (++run.strays <= MAX_LINES_OF_A_RUN) {
-      const line = run.isOver
-        ? 'a handler left an error behind, after its run had ended'
-        : 'a handler left an error behind, and its run ends'
-      logForeignError(log, 'error', { name, runId }, error, line)
-    }
-    if (run.isOver) return
-    abort.abortAtOnce(toCrash(error, run.payload))
+    // Another worker of this process gets the error, too, and handles it.
+    if (run.worker !== worker) return
+    logStray(run, error)
+    if (!run.isOver) run.abort.abortAtOnce(toCrash(error, run.payload))
   }
 
-  /** Reports which run ended the process. After 'exit' nobody can. */
-  function noticeExit(code: number): void {
-    const run = currentRun.getStore()
-    if (run !== undefined && run.owner !== owner) return
-    const by = run === undefined ? {} : { name: run.name, runId: run.runId }
-    // A handler that exits with 0 would tell the supervisor that all is well.
-    if (run !== undefined && code === 0) process.exitCode = 1
-    if (run === undefined && runs.size === 0) return
+  function logStray(run: TracedRun, error: unknown): void {
+    run.strays++
+    if (run.strays > MAX_LINES_OF_A_RUN) return
+    const line = run.isOver
+      ? 'a handler left an error behind, after its run had ended'
+      : 'a handler left an error behind, and its run ends'
+    logForeignError(log, 'error', { name: run.name, runId: run.runId }, error, line)
+  }
+
+  /** Reports which run ended the process, or which runs end with it. */
+  function handleExit(code: number): void {
+    const exiting = currentRun.getStore()
+    if (exiting !== undefined) {
+      // Another worker of this process reports it.
+      if (exiting.worker !== worker) return
+      // A handler that exits with 0 would tell the supervisor that all is well.
+      if (code === 0) process.exitCode = 1
+      const { name, runId } = exiting
+      writeLastLine({ name, runId }, 'a handler ended the process', code)
+    } else if (runs.size > 0) {
+      writeLastLine({}, 'the process ends while runs are under way', code)
+    }
+  }
+
+  /** Writes a line like pino's, but at once: after 'exit' Node writes nothing that waits. */
+  function writeLastLine(fields: object, msg: string, code: number): void {
     const line = {
       level: 60,
       time: Date.now(),
       pid: process.pid,
       ...log.bindings?.(),
-      ...by,
+      ...fields,
       exitCode: process.exitCode ?? code,
       runs: listRuns(runs),
-      msg:
-        run === undefined
-          ? 'the process ends while runs are under way'
-          : 'a handler ended the process',
+      msg,
     }
-    // Synchronous: at this point Node writes nothing else.
     writeSync(2, `${JSON.stringify(line)}\n`)
   }
 
-  function listen(): void {
-    process.on('exit', noticeExit)
-    process.on('uncaughtException', notice)
-    process.on('unhandledRejection', notice)
-    process.on('removeListener', listenAgain)
+  function addListeners(): void {
+    process.on('exit', handleExit)
+    process.on('uncaughtException', handleStray)
+    process.on('unhandledRejection', handleStray)
+    process.on('removeListener', addRemovedAgain)
   }
 
-  function leave(): void {
-    process.off('removeListener', listenAgain)
-    process.off('uncaughtException', notice)
-    process.off('unhandledRejection', notice)
-    process.off('exit', noticeExit)
+  function removeListeners(): void {
+    // First: it must not add the others again.
+    process.off('removeListener', addRemovedAgain)
+    process.off('uncaughtException', handleStray)
+    process.off('unhandledRejection', handleStray)
+    process.off('exit', handleExit)
   }
 
-  /** Puts the listeners back when foreign code removes all listeners of the process. */
-  function listenAgain(event: string | symbol, listener: unknown): void {
-    if (listener !== notice && listener !== noticeExit) return
-    leave()
+  /** Adds the listeners again when foreign code removes all listeners of the process. */
+  function addRemovedAgain(event: string | symbol, listener: unknown): void {
+    if (listener !== handleStray && listener !== handleExit) return
+    removeListeners()
     // After the foreign code has removed all of them.
-    queueMicrotask(listen)
+    queueMicrotask(addListeners)
     log.warn(
       { event: String(event) },
       'something removed the process listeners of the worker, which added them again',
@@ -137,29 +154,29 @@ export function createStrays(options: {
 
   return {
     start({ isContained }) {
-      if (isContained) listen()
-      else process.on('exit', noticeExit)
+      if (isContained) addListeners()
+      else process.on('exit', handleExit)
     },
-    stop: leave,
+    stop: removeListeners,
     running: () => runs,
     async execute(running) {
-      const named: NamedRun = {
+      const run: TracedRun = {
         name: running.run.name,
         runId: running.run.id,
         timeoutMs: running.job.timeoutMs,
-        owner,
+        worker,
         abort: running.abort,
         payload: running.payload,
         isOver: false,
         strays: 0,
       }
-      runs.add(named)
-      options.onStart?.(named)
+      runs.add(run)
+      options.onStart?.(run)
       try {
-        return await currentRun.run(named, options.execute, running)
+        return await currentRun.run(run, options.execute, running)
       } finally {
-        named.isOver = true
-        runs.delete(named)
+        run.isOver = true
+        runs.delete(run)
       }
     },
   }
