@@ -1,4 +1,4 @@
-import { labelOf, shownOf } from './labelSql.ts'
+import { labelOf, shownOf } from './envelopeSql.ts'
 import { HOLDS_KEY } from './uniqueKeys.ts'
 
 /**

@@ -3,7 +3,7 @@ import { RUNNING_RUNS } from '../liveness/whoIsLost.ts'
 import type { Logger } from '../job/logger.ts'
 import type { Connection } from './database.ts'
 import { tells, TOLD_SQL, toldValues, type EndToRecord } from './settleWork.ts'
-import { labelOf, shownOf } from './labelSql.ts'
+import { labelOf, shownOf } from './envelopeSql.ts'
 import { toColumn } from './toColumn.ts'
 
 /*

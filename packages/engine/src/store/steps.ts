@@ -17,7 +17,7 @@
  *             leaves, or that a schema diff of a host's would not make.
  */
 
-import { labelOf, shownOf } from './labelSql.ts'
+import { labelOf, shownOf } from './envelopeSql.ts'
 import { WRITE_OUT_ALL_LABELLED_SQL, WRITE_OUT_ALL_SQL } from './starts.ts'
 
 export interface Step {

@@ -1,5 +1,4 @@
-import { INSTANT } from './claimWork.ts'
-import { labelOf } from './labelSql.ts'
+import { instantOf, labelOf } from './envelopeSql.ts'
 
 /*
  * Waiting work, not taken yet or to be retried, as people see and change it. These statements, like a claim, skip rows that
@@ -92,7 +91,7 @@ const listSql = (pages: string) => `
          work.created_on as "enqueuedAt",
          case when work.started_on is null then 0 else greatest(0, work.retry_count + 1) end as "attempts", work.priority,
          work.singleton_key is not null as "hasUniqueKey",
-         case when work.data ->> 'expiresAt' ~ '${INSTANT}' then (work.data ->> 'expiresAt')::timestamptz end as "expiresAt"
+         ${instantOf('work.data', 'expiresAt')} as "expiresAt"
   from (
     select page.* from (${pages}) page order by page.start_after, page.id limit $4::int
   ) work

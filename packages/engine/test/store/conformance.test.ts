@@ -373,7 +373,7 @@ describe('pg-boss is what it was when ours were held against it', () => {
   const attempt = { id: '01a20e26-367c-766a-a085-72e882269712', retryCount: 0 }
 
   it.each([
-    ['fetch', 'claimWork.ts', FETCH, (db: ReturnType<typeof asDb>) => boss.fetch(THEIRS, { db })],
+    ['fetch', 'claimSql.ts', FETCH, (db: ReturnType<typeof asDb>) => boss.fetch(THEIRS, { db })],
     [
       'complete',
       'settleWork.ts',
