@@ -9,6 +9,22 @@ import type { ConsoleJobDetail } from '../contract.ts'
 type Day = ConsoleJobDetail['days'][number]
 type Hour = ConsoleJobDetail['hours'][number]
 
+/*
+ * A job's calendar, which is kept between requests so that a request costs as much after a year of runs as after an hour.
+ * Hours and days are those of UTC.
+ *
+ * An hour is
+ *   open      Its runs may change: every request reads it again. Ends once the hour has been over for SETTLE_MS, none of its
+ *             runs is under way, and all hours before it are settled.
+ *   settled   Its runs are added to its day, and no request reads it again.
+ *
+ * A day with a settled hour is
+ *   filling   It keeps how long its runs took, because percentiles of hours do not add up. Ends with its last hour.
+ *   closed    It is kept as it is shown.
+ *
+ * Both are forgotten when they are older than the days shown or than the oldest run, and when MAX_RUNS runs are later.
+ */
+
 /**
  * Those of the last 365 days on which the job had runs, and, while none is older than two days ago, their hours. The oldest
  * come first.
@@ -17,15 +33,15 @@ export type JobDays = (name: string, now: Date) => Promise<{ days: Day[]; hours:
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
-const DAYS = 365
+const DAYS_SHOWN = 365
 /** So few days say little as days, and are shown by the hour. */
-const YOUNG_DAYS = 3
+const DAYS_SHOWN_BY_HOUR = 3
 /** Workers' clocks disagree, and a start is committed a little later. */
 const SETTLE_MS = 10 * 60_000
 /** The latest runs of which a calendar is made, so that a job that runs every second costs no more than others. */
 const MAX_RUNS = 50_000
 
-/** The runs of one hour, or of a day's hours. */
+/** The runs of some hours. */
 interface Tally {
   runs: number
   success: number
@@ -35,119 +51,144 @@ interface Tally {
   durations: Map<number, number>
 }
 
+type KeptDay = { kind: 'filling'; tally: Tally } | { kind: 'closed'; shown: Day; runs: number }
+
 interface Calendar {
-  /** `days` contains every run that started before this and is within the limit. */
+  /** Every hour before this instant is settled. */
   settledUpToMs: number
-  /** Keyed by the instant at which the day begins, the oldest first. A finished day is kept as it is shown. */
-  days: Map<number, Tally | (Day & { runs: number })>
-  /** The hours of the days that are settled. */
+  /** Keyed by the instant at which the day begins, the oldest first. */
+  days: Map<number, KeptDay>
+  /** The settled hours, keyed by the instant at which the hour begins, of the days that may be shown by the hour. */
   hours: Map<number, Hour>
 }
 
-/**
- * A job's calendar. It reads an hour until the hour is over and all its runs have ended; then nothing of it changes, and it
- * keeps what the hour adds to its day. So a request costs as much after a year of runs as after an hour.
- */
+/** Makes what reads the calendars of jobs. */
 export function createJobDays(reader: Reader, maxRuns = MAX_RUNS): JobDays {
   const calendars = new Map<string, Calendar>()
 
-  return readDays
-
-  async function readDays(name: string, now: Date): ReturnType<JobDays> {
+  return async function readDays(name, now) {
     const nowMs = now.getTime()
-    const earliestMs = nowMs - DAYS * DAY_MS
-    const known = calendars.get(name)
-    const fromMs = known && known.settledUpToMs <= nowMs ? known.settledUpToMs : earliestMs
-    const from = new Date(Math.max(fromMs, earliestMs))
-    const [hours, oldest] = await Promise.all([
-      tallyDurationsByHour(reader, { name, from, maxRuns }),
+    const oldestShownMs = nowMs - DAYS_SHOWN * DAY_MS
+    const fromMs = settledUpTo(calendars.get(name), nowMs) ?? oldestShownMs
+    const [hours, oldestRun] = await Promise.all([
+      tallyDurationsByHour(reader, {
+        name,
+        from: new Date(Math.max(fromMs, oldestShownMs)),
+        maxRuns,
+      }),
       findOldestStart(reader, name),
     ])
-    // Other requests may have settled more meanwhile, or begun anew.
-    let calendar = calendars.get(name)
-    const isAll = hours.reduce((sum, { runs }) => sum + runs, 0) < maxRuns
-    if (!isAll || !calendar || calendar.settledUpToMs > nowMs || fromMs === earliestMs) {
-      calendar = { settledUpToMs: fromMs, days: new Map(), hours: new Map() }
-      calendars.set(name, calendar)
-    }
+    const runsRead = hours.reduce((sum, { runs }) => sum + runs, 0)
+    const isAllThatIsShown = fromMs === oldestShownMs || runsRead >= maxRuns
+    const calendar = isAllThatIsShown ? renew(name, fromMs) : current(name, fromMs, nowMs)
+    // Another request has begun the calendar anew meanwhile, and what it settled ends before these hours begin.
     if (calendar.settledUpToMs < fromMs) return await readDays(name, now)
-    forget(calendar, Math.max(earliestMs, oldest === null ? Infinity : Date.parse(oldest)))
-    const open = settle(calendar, hours, nowMs)
+
+    const oldestRunMs = oldestRun === null ? Infinity : Date.parse(oldestRun)
+    forgetBefore(calendar, Math.max(oldestShownMs, oldestRunMs))
+    const openHours = settleHours(calendar, hours, nowMs)
+    closeDays(calendar)
     forgetSurplus(calendar, maxRuns)
-    const days = presentDays(calendar, open)
-    const youngMs = startOfDay(nowMs) - (YOUNG_DAYS - 1) * DAY_MS
-    for (const hourMs of calendar.hours.keys()) if (hourMs < youngMs) calendar.hours.delete(hourMs)
-    const isYoung = days[0] !== undefined && Date.parse(days[0].date) >= youngMs
-    return { days, hours: isYoung ? presentHours(calendar, open) : [] }
+    const byHourFromMs = startOfDay(nowMs) - (DAYS_SHOWN_BY_HOUR - 1) * DAY_MS
+    forgetHoursBefore(calendar, byHourFromMs)
+
+    const days = presentDays(calendar, openHours)
+    const [firstDay] = days
+    const isShownByHour = firstDay !== undefined && Date.parse(firstDay.date) >= byHourFromMs
+    return { days, hours: isShownByHour ? presentHours(calendar, openHours) : [] }
+  }
+
+  function renew(name: string, settledUpToMs: number): Calendar {
+    const calendar: Calendar = { settledUpToMs, days: new Map(), hours: new Map() }
+    calendars.set(name, calendar)
+    return calendar
+  }
+
+  /** The calendar as it is now: other requests may have settled more meanwhile, or begun it anew. */
+  function current(name: string, fromMs: number, nowMs: number): Calendar {
+    const calendar = calendars.get(name)
+    const isUsable = settledUpTo(calendar, nowMs) !== null
+    return calendar !== undefined && isUsable ? calendar : renew(name, fromMs)
   }
 }
 
-/** Adds hours of which nothing changes any more to their days. Returns the others. */
-function settle(
+/** Up to when a calendar is settled. Null when there is none, or it is ahead of the clock, which was put back. */
+function settledUpTo(calendar: Calendar | undefined, nowMs: number): number | null {
+  return calendar !== undefined && calendar.settledUpToMs <= nowMs ? calendar.settledUpToMs : null
+}
+
+/** Settles what can be, and returns the hours that stay open. */
+function settleHours(
   calendar: Calendar,
   hours: readonly HourOfDurations[],
   nowMs: number,
 ): HourOfDurations[] {
-  const open: HourOfDurations[] = []
-  for (const row of hours) {
-    const hourMs = Date.parse(row.hour)
-    if (hourMs + HOUR_MS <= calendar.settledUpToMs) continue
-    const isSettled = row.running === 0 && hourMs + HOUR_MS + SETTLE_MS <= nowMs
-    if (!isSettled || open.length > 0) {
-      open.push(row)
-      continue
-    }
-    const dayMs = startOfDay(hourMs)
-    const day = calendar.days.get(dayMs) ?? emptyTally()
-    // A day is closed only once all of its hours are settled.
-    if ('durations' in day) calendar.days.set(dayMs, add(day, row))
-    calendar.hours.set(hourMs, summariseHour(row))
-    calendar.settledUpToMs = hourMs + HOUR_MS
-  }
-  // Hours without runs have no row, and are settled here.
-  const over = Math.floor((nowMs - SETTLE_MS) / HOUR_MS) * HOUR_MS
-  const firstOpen = open[0] ? Date.parse(open[0].hour) : Infinity
-  calendar.settledUpToMs = Math.max(calendar.settledUpToMs, Math.min(over, firstOpen))
-  for (const [dayMs, day] of calendar.days) {
-    if ('durations' in day && dayMs + DAY_MS <= calendar.settledUpToMs) {
-      calendar.days.set(dayMs, { ...summarise(dayMs, day), runs: day.runs })
-    }
-  }
-  return open
+  const unsettled = hours.filter((hour) => endOfHour(hour) > calendar.settledUpToMs)
+  const isOpen = (hour: HourOfDurations) => hour.running > 0 || endOfHour(hour) + SETTLE_MS > nowMs
+  const firstOpenIndex = unsettled.findIndex(isOpen)
+  const settledCount = firstOpenIndex === -1 ? unsettled.length : firstOpenIndex
+  for (const hour of unsettled.slice(0, settledCount)) keepHour(calendar, hour)
+  const openHours = unsettled.slice(settledCount)
+  // Hours without runs are not among `hours`, and are settled here as well.
+  const overUpToMs = Math.floor((nowMs - SETTLE_MS) / HOUR_MS) * HOUR_MS
+  const firstOpenMs = openHours[0] === undefined ? Infinity : startOfHour(openHours[0])
+  calendar.settledUpToMs = Math.max(calendar.settledUpToMs, Math.min(overUpToMs, firstOpenMs))
+  return openHours
 }
 
-/** Forgets what is older than the last 365 days, or than the oldest run that is still kept. */
-function forget({ days, hours }: Calendar, beforeMs: number): void {
+/** Adds an hour that is settled now to its day. */
+function keepHour(calendar: Calendar, hour: HourOfDurations): void {
+  const hourMs = startOfHour(hour)
+  const dayMs = startOfDay(hourMs)
+  const day = calendar.days.get(dayMs) ?? { kind: 'filling', tally: emptyTally() }
+  if (day.kind === 'filling') addHour(day.tally, hour)
+  calendar.days.set(dayMs, day)
+  calendar.hours.set(hourMs, presentHour(hour))
+}
+
+function closeDays({ days, settledUpToMs }: Calendar): void {
+  for (const [dayMs, day] of days) {
+    if (day.kind === 'closed' || dayMs + DAY_MS > settledUpToMs) continue
+    const { tally } = day
+    days.set(dayMs, { kind: 'closed', shown: presentDay(dayMs, tally), runs: tally.runs })
+  }
+}
+
+function forgetBefore(calendar: Calendar, beforeMs: number): void {
+  const { days } = calendar
   for (const dayMs of days.keys()) if (dayMs + DAY_MS <= beforeMs) days.delete(dayMs)
+  forgetHoursBefore(calendar, beforeMs)
+}
+
+function forgetHoursBefore({ hours }: Calendar, beforeMs: number): void {
   for (const hourMs of hours.keys()) if (hourMs + HOUR_MS <= beforeMs) hours.delete(hourMs)
 }
 
-/** Forgets the oldest days, when the later ones have enough runs without them. */
-function forgetSurplus({ days, hours }: Calendar, maxRuns: number): void {
-  let runs = 0
-  for (const day of days.values()) runs += day.runs
-  for (const [dayMs, day] of days) {
-    runs -= day.runs
-    if (runs < maxRuns) return
-    days.delete(dayMs)
-    for (const hourMs of hours.keys()) if (startOfDay(hourMs) === dayMs) hours.delete(hourMs)
+/** Forgets the oldest days, as long as the later ones have enough runs without them. */
+function forgetSurplus(calendar: Calendar, maxRuns: number): void {
+  const runsOf = (day: KeptDay) => (day.kind === 'filling' ? day.tally.runs : day.runs)
+  let runsLater = 0
+  for (const day of calendar.days.values()) runsLater += runsOf(day)
+  for (const [dayMs, day] of calendar.days) {
+    runsLater -= runsOf(day)
+    if (runsLater < maxRuns) return
+    forgetBefore(calendar, dayMs + DAY_MS)
   }
 }
 
-function presentHours({ hours }: Calendar, open: readonly HourOfDurations[]): Hour[] {
-  return [...hours.values(), ...open.map(summariseHour)]
+function presentHours({ hours }: Calendar, openHours: readonly HourOfDurations[]): Hour[] {
+  return [...hours.values(), ...openHours.map(presentHour)]
 }
 
-function presentDays({ days }: Calendar, open: readonly HourOfDurations[]): Day[] {
-  const openDays = Map.groupBy(open, ({ hour }) => startOfDay(Date.parse(hour)))
-  return [...new Set([...days.keys(), ...openDays.keys()])].map((dayMs) => {
-    const kept = days.get(dayMs) ?? emptyTally()
-    if (!('durations' in kept)) {
-      const { runs: _, ...day } = kept
-      return day
-    }
-    const tally = { ...kept, durations: new Map(kept.durations) }
-    return summarise(dayMs, (openDays.get(dayMs) ?? []).reduce(add, tally))
+function presentDays({ days }: Calendar, openHours: readonly HourOfDurations[]): Day[] {
+  const openByDay = Map.groupBy(openHours, (hour) => startOfDay(startOfHour(hour)))
+  const allDays = new Set([...days.keys(), ...openByDay.keys()])
+  return [...allDays].map((dayMs) => {
+    const kept = days.get(dayMs)
+    if (kept?.kind === 'closed') return kept.shown
+    const tally = copyTally(kept?.tally ?? emptyTally())
+    for (const hour of openByDay.get(dayMs) ?? []) addHour(tally, hour)
+    return presentDay(dayMs, tally)
   })
 }
 
@@ -155,25 +196,30 @@ function emptyTally(): Tally {
   return { runs: 0, success: 0, failed: 0, stopped: 0, durations: new Map() }
 }
 
+function copyTally(tally: Tally): Tally {
+  return { ...tally, durations: new Map(tally.durations) }
+}
+
 /** Adds to `tally` itself. */
-function add(tally: Tally, row: HourOfDurations): Tally {
-  tally.runs += row.runs
-  tally.success += row.success
-  tally.failed += row.failed
-  tally.stopped += row.stopped
-  for (const [text, count] of Object.entries(row.durations ?? {})) {
+function addHour(tally: Tally, hour: HourOfDurations): void {
+  tally.runs += hour.runs
+  tally.success += hour.success
+  tally.failed += hour.failed
+  tally.stopped += hour.stopped
+  for (const [text, count] of Object.entries(hour.durations ?? {})) {
     const ms = Number(text)
     tally.durations.set(ms, (tally.durations.get(ms) ?? 0) + count)
   }
-  return tally
 }
 
-function summarise(dayMs: number, tally: Tally): Day {
+function presentDay(dayMs: number, tally: Tally): Day {
   return { date: new Date(dayMs).toISOString().slice(0, 10), ...outcomesOf(tally) }
 }
 
-function summariseHour(row: HourOfDurations): Hour {
-  return { from: new Date(row.hour).toISOString(), ...outcomesOf(add(emptyTally(), row)) }
+function presentHour(hour: HourOfDurations): Hour {
+  const tally = emptyTally()
+  addHour(tally, hour)
+  return { from: new Date(hour.hour).toISOString(), ...outcomesOf(tally) }
 }
 
 function outcomesOf({ success, failed, stopped, durations }: Tally) {
@@ -182,22 +228,35 @@ function outcomesOf({ success, failed, stopped, durations }: Tally) {
   return { success, failed, stopped, p50Ms, p95Ms }
 }
 
+/** Counted durations, the shortest first. */
+type Durations = readonly [ms: number, count: number][]
+
 /** Like PostgreSQL's percentile_cont: between two durations, in proportion. */
-function percentile(sorted: readonly [ms: number, count: number][], share: number): number | null {
-  const total = sorted.reduce((sum, [, count]) => sum + count, 0)
+function percentile(durations: Durations, share: number): number | null {
+  const total = durations.reduce((sum, [, count]) => sum + count, 0)
   if (total === 0) return null
   const rank = share * (total - 1)
-  const low = valueAt(sorted, Math.floor(rank))
-  return low + (valueAt(sorted, Math.ceil(rank)) - low) * (rank - Math.floor(rank))
+  const [below, above] = [Math.floor(rank), Math.ceil(rank)]
+  const belowMs = durationAt(durations, below)
+  return belowMs + (durationAt(durations, above) - belowMs) * (rank - below)
 }
 
-function valueAt(sorted: readonly [ms: number, count: number][], index: number): number {
+/** The duration at this place, counted from 0, if each stood there as often as it is counted. */
+function durationAt(durations: Durations, place: number): number {
   let seen = 0
-  for (const [ms, count] of sorted) {
+  for (const [ms, count] of durations) {
     seen += count
-    if (index < seen) return ms
+    if (place < seen) return ms
   }
   return 0
+}
+
+function startOfHour({ hour }: HourOfDurations): number {
+  return Date.parse(hour)
+}
+
+function endOfHour(hour: HourOfDurations): number {
+  return startOfHour(hour) + HOUR_MS
 }
 
 function startOfDay(ms: number): number {
