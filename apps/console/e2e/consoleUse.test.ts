@@ -76,6 +76,18 @@ it('from the overview to where it was thrown takes one click', async () => {
   await expectSeen(error.getByText(/^at .*callPartner/))
   const log = page.getByRole('region', { name: 'Log' })
   await expectSeen(log.getByText('calling partner=b17'))
+
+  // On a phone, frames break and are not cut.
+  const frame = `\n    at deliver (${'node_modules/a-package-with-a-long-name/'.repeat(3)}index.js:1:1)`
+  await stack.prisma.$executeRaw`
+    update "JobRun" set "details" = jsonb_set("details", '{error,stack}', to_jsonb("details" #>> '{error,stack}' || ${frame}))
+    where "id" = ${page.url().split('/').at(-1)}::uuid`
+  await page.setViewportSize({ width: 375, height: 900 })
+  await page.reload()
+  await error.locator('summary').click()
+  const frames = error.locator('pre')
+  await frames.waitFor()
+  expect(await frames.evaluate((pre) => pre.scrollWidth - pre.clientWidth)).toBe(0)
 })
 
 describe('what the screens show is what is in the database', () => {
@@ -88,11 +100,15 @@ describe('what the screens show is what is in the database', () => {
     await attention.getByText(`${DUE.toLocaleString('en')} rows`).waitFor()
     await attention.getByRole('link', { name: 'View: dead letters of callPartner' }).waitFor()
 
+    await stack.prisma.$executeRaw`
+      update "JobRun" set "label" = 'The long way' where "id" = ${filling.running.id}::uuid`
+    await page.reload()
     const [worker] = await stack.prisma.jobWorker.findMany()
     const workers = page.getByRole('region', { name: 'Workers' })
     await workers.getByText(worker?.id ?? '').waitFor()
     await workers.getByText('Alive').waitFor()
     await workers.getByRole('link', { name: 'walkSteps' }).waitFor()
+    await workers.getByText('The long way').waitFor()
 
     // The other schedule is paused.
     const ticks = page.getByRole('region', { name: 'Next ticks' }).getByRole('listitem')

@@ -310,7 +310,12 @@ const worker = z.object({
       // How many it has; null when only the worker knows.
       of: count.nullable(),
       // The run that has been under way for longest.
-      oldest: z.object({ id: z.guid(), startedAt: at, progress: progressSchema.nullable() }),
+      oldest: z.object({
+        id: z.guid(),
+        label: z.string().nullable(),
+        startedAt: at,
+        progress: progressSchema.nullable(),
+      }),
     }),
   ),
 })

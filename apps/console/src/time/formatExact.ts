@@ -50,6 +50,14 @@ export function formatClock(instant: string, timeZone?: string): string {
   return `${parts['hour']}:${parts['minute']}`
 }
 
+/** Writes `04:00` of the day that it is by the clock of a zone, and names any other day. Default: the viewer's zone. */
+export function formatRecent(instant: string, now: number, timeZone?: string): string {
+  const isToday = dayOf(new Date(instant), timeZone) === dayOf(new Date(now), timeZone)
+  return isToday ? formatClock(instant, timeZone) : formatShort(instant, timeZone)
+}
+
+const dayOf = (date: Date, timeZone: string | undefined) => wallClock(date, timeZone).slice(0, 10)
+
 /** `04:00:07` on the viewer's wall clock. */
 export function formatSeconds(instant: string, timeZone?: string): string {
   return wallClock(new Date(instant), timeZone).slice(11)

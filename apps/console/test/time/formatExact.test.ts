@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { exactLines, formatClock, formatExact, formatShort } from '../../src/time/formatExact.ts'
+import {
+  exactLines,
+  formatClock,
+  formatExact,
+  formatRecent,
+  formatShort,
+} from '../../src/time/formatExact.ts'
 import { nameDate } from '../../src/time/nameDate.ts'
 
 describe('formatExact', () => {
@@ -47,6 +53,10 @@ describe('shorter ones', () => {
   it('say the day and the minute', () => {
     expect(formatShort('2026-11-24T03:05:00Z', 'UTC')).toBe('Tue 24 Nov, 03:05')
     expect(formatClock('2026-11-24T23:30:00Z', 'Europe/Berlin')).toBe('00:30')
+    const now = Date.parse('2026-11-24T23:30:00Z')
+    const recent = (instant: string) => formatRecent(instant, now, 'Europe/Berlin')
+    expect(recent('2026-11-24T23:05:00Z')).toBe('00:05')
+    expect(recent('2026-11-24T22:55:00Z')).toBe('Tue 24 Nov, 23:55')
     expect(nameDate('2026-11-24')).toBe('Tue 24 Nov')
   })
 })

@@ -9,8 +9,9 @@ export interface LanesInUse {
   workerId: string
   name: string
   count: number
-  /** The run that started first: its id, its start as ISO 8601 in UTC, and its progress. */
+  /** The run that started first: its id, its label, its start as ISO 8601 in UTC, and its progress. */
   oldestRunId: string
+  oldestLabel: string | null
   oldestStartedAt: string
   progress: unknown
   /** How long nearly all of the job's last successful runs took; null when none succeeded. */
@@ -33,8 +34,11 @@ export async function listLanesInUse(reader: Reader): Promise<LanesInUse[]> {
       order by run."workerId", run."name", run."startedAt", run."id"
     )
     select ${boundedText('lanes."workerId"')} as "workerId", lanes."name", lanes."count", lanes."oldestRunId",
-           lanes."oldestStartedAt", lanes."progress", usual."ms" as "usualMs"
+           ${boundedText('oldest."label"')} as "oldestLabel", lanes."oldestStartedAt", lanes."progress", usual."ms" as "usualMs"
     from lanes
+    left join lateral (
+      select run."label" from "JobRunAll" run where run."id" = lanes."oldestRunId" limit 1
+    ) oldest on true
     left join (
       select job."name", past."ms" from (select distinct "name" from lanes) job
       cross join lateral (

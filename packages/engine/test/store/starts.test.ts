@@ -722,7 +722,7 @@ describe('whoever looks', () => {
       expect((await listJobRuns(reader, { limit: 5, ...filter })).runs).toEqual([])
     }
     expect(await listLanesInUse(reader)).toMatchObject([
-      { oldestRunId: id, count: 1, name: 'plain', workerId: 'w1' },
+      { oldestRunId: id, oldestLabel: null, count: 1, name: 'plain', workerId: 'w1' },
     ])
     expect(await listRecentRuns(reader, ['plain'], { limit: 5 })).toMatchObject([{ id }])
     expect(await findWork(reader, plain, id)).toEqual({ kind: 'running' })

@@ -123,11 +123,16 @@ function presentWorker(
     isSilent: isAlive && now.getTime() - Date.parse(lastSignAt) > SILENT_AFTER_MS,
     lanes: lanes
       .filter(({ workerId }) => workerId === id)
-      .map(({ name, count, oldestRunId, oldestStartedAt, progress }) => ({
+      .map(({ name, count, oldestRunId, oldestLabel, oldestStartedAt, progress }) => ({
         name,
         inUse: count,
         of: lanesOf(worker, name, jobs),
-        oldest: { id: oldestRunId, startedAt: oldestStartedAt, progress: readProgress(progress) },
+        oldest: {
+          id: oldestRunId,
+          label: oldestLabel,
+          startedAt: oldestStartedAt,
+          progress: readProgress(progress),
+        },
       })),
   }
 }

@@ -94,7 +94,7 @@ function WorkerItem({ worker }: { worker: ConsoleWorker }) {
   )
 }
 
-/** Says `syncOrder × 9 of 10`, and how long the oldest run has been under way. */
+/** Says `syncOrder × 9 of 10`, or what the one run is about, and how long the oldest has been under way. */
 function LaneLine({ lane: { name, inUse, of, oldest } }: { lane: ConsoleWorker['lanes'][number] }) {
   const text =
     inUse === 1 && (of === null || of === 1)
@@ -117,6 +117,9 @@ function LaneLine({ lane: { name, inUse, of, oldest } }: { lane: ConsoleWorker['
           <Elapsed since={oldest.startedAt} />
         </span>
       </span>
+      {inUse === 1 && oldest.label !== null && (
+        <span className="isCut isBlock muted">{oldest.label}</span>
+      )}
       {inUse === 1 && oldest.progress !== null && (
         <ProgressBar progress={oldest.progress} label={`Progress of ${name}`} />
       )}

@@ -17,7 +17,7 @@ import { Skeleton } from '../../parts/Skeleton.tsx'
 import { StatusMark } from '../../parts/StatusMark.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { formatDuration } from '../../time/formatDuration.ts'
-import { formatClock, formatMillis } from '../../time/formatExact.ts'
+import { formatMillis, formatRecent } from '../../time/formatExact.ts'
 import { Attempts } from './Attempts.tsx'
 import { RunActions } from './RunActions.tsx'
 import { Timeline } from './Timeline.tsx'
@@ -189,6 +189,7 @@ function Cause({ run, error }: { run: RunDetail; error: RunError }) {
 
 /** Tells how many runs of the job failed alike, with a link to them; nothing when this is the only one. */
 function Equals({ run: { name, equalFailures }, code }: { run: RunDetail; code: string }) {
+  const { clock } = useServices()
   if (equalFailures === null || equalFailures.count < 2) return null
   const { count, since, isCut } = equalFailures
   return (
@@ -197,7 +198,7 @@ function Equals({ run: { name, equalFailures }, code }: { run: RunDetail; code: 
         {code}, {count.toLocaleString('en')}
         {isCut ? ' or more' : ''} runs
       </Link>{' '}
-      since <Moment at={since}>{formatClock(since)}</Moment>
+      since <Moment at={since}>{formatRecent(since, clock.now())}</Moment>
     </p>
   )
 }
