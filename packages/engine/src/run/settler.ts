@@ -8,9 +8,9 @@ import type { HeldClaim, NewRun } from '../store/claimWork.ts'
 import type { Database } from '../store/database.ts'
 import type { ErrorDescription } from './describeError.ts'
 import type { AfterFailure, Queue } from '../store/queue.ts'
+import { commitEnds, type Committed, type StatedEnd } from './commitEnds.ts'
 import { pauseAfter } from './pauseAfter.ts'
-import { EXPIRED, findSettled, letGo, settleWork, type EndToRecord } from '../store/settleWork.ts'
-import { writeEnds, writeOutRuns } from '../store/starts.ts'
+import { EXPIRED, findSettled, letGo } from '../store/settleWork.ts'
 
 /** A run whose handler has ended, as the settler is to record it. */
 export interface EndedRun {
@@ -39,17 +39,11 @@ export interface Settler {
   stop(): void
 }
 
-interface Waiting extends EndToRecord {
-  ended: EndedRun
+interface Waiting extends StatedEnd {
   /** Whether this end replaces one that PostgreSQL refused. */
   isInstead: boolean
   tries: number
   resolve: (outcome: SettleOutcome) => void
-}
-
-interface Settled extends Awaited<ReturnType<typeof settleWork>> {
-  /** The claims whose rows the group deleted. */
-  let: readonly HeldClaim[]
 }
 
 /**
@@ -194,9 +188,9 @@ export function createSettler(options: {
     const over = [...left, ...heldByThese(group)]
     const again = group.filter(({ tries }) => tries > 0)
     for (const one of group) one.tries++
-    let answer: Settled
+    let answer: Committed
     try {
-      answer = await commit(group, over)
+      answer = await commitEnds({ database, queue, workerId }, group, over)
       await addSettledBefore(answer.recorded, again)
     } catch (error) {
       // Giving up would leave the runs to the rescue, and others would do their work again. If the commit did go through,
@@ -235,70 +229,6 @@ export function createSettler(options: {
     for (const [id, details] of await findSettled(database, workerId, missing)) {
       recorded.set(id, details)
     }
-  }
-
-  /** Writes unwritten successes first, by a statement of their own: the runs of a group do not depend on each other. */
-  async function commit(group: readonly Waiting[], over: readonly HeldClaim[]): Promise<Settled> {
-    const [silent, others] = [group.filter(isSilent), group.filter((one) => !isSilent(one))]
-    if (silent.length === 0) return { ...(await commitWritten(group, over)), let: over }
-    // The start of a run that is yet to be written out has to stay until it is.
-    const loud = new Set(others.map(({ ended }) => ended.held))
-    const quiet = over.filter((held) => !loud.has(held))
-    const starts = quiet.flatMap(({ id, hasStart }) => (hasStart ? [id] : []))
-    const written = await writeEnds(database, workerId, silent, starts)
-    // Somebody has written the missing ones out meanwhile.
-    const missing = silent.filter(({ ended }) => !written.has(ended.run.id))
-    for (const { ended } of missing) ended.held.hasClaim = true
-    if (written.size === group.length)
-      return { recorded: written, expired: [], let: quiet.filter(({ hasClaim }) => !hasClaim) }
-    const rest = group.filter(({ ended }) => !written.has(ended.run.id))
-    const { recorded, expired } = await commitWritten(rest, over)
-    return { recorded: new Map([...written, ...recorded]), expired, let: over }
-  }
-
-  async function commitWritten(
-    group: readonly Waiting[],
-    over: readonly HeldClaim[],
-  ): ReturnType<typeof settleWork> {
-    const failed = group.flatMap(({ ended: { run, failure } }) => {
-      const { id, queueJobId, name, attempt } = run
-      if (queueJobId === null || failure === null) return []
-      return [{ id, delivery: { queueJobId, name, attempt }, failure }]
-    })
-    // One statement is a transaction of its own.
-    if (failed.length === 0) return await settleWork(database, workerId, group, over)
-    return await database.transaction(async (tx) => {
-      const unwritten = group.filter(({ ended }) => ended.isUnwritten).map(({ ended }) => ended)
-      if (unwritten.length > 0) {
-        for (const { held } of unwritten) held.hasClaim = true
-        const startIds = [...new Set(unwritten.map(({ held }) => held.id))]
-        await writeOutRuns(
-          tx,
-          startIds,
-          unwritten.map(({ run }) => run.id),
-        )
-      }
-      const answer = await settleWork(tx, workerId, group, over)
-      const recorded = failed.filter(({ id }) => answer.recorded.has(id))
-      for (const { delivery, failure } of recorded) {
-        if (failure.next === 'drop') continue
-        // The queue's row gets no stack: the run has it.
-        const { code, message } = failure.error
-        await queue.fail(tx, [delivery], { code, message }, failure.next)
-      }
-      // One statement for each job: thousands of pieces may have expired together.
-      const dropped = recorded.filter(({ failure }) => failure.next === 'drop')
-      for (const same of Map.groupBy(dropped, ({ delivery }) => delivery.name).values()) {
-        const [{ failure }] = same as [(typeof same)[0]]
-        await queue.fail(
-          tx,
-          same.map(({ delivery }) => delivery),
-          failure.error,
-          'drop',
-        )
-      }
-      return answer
-    })
   }
 
   return {
@@ -342,11 +272,6 @@ function toInstead(one: Waiting): Waiting | null {
   if (one.isInstead || isPlain) return null
   const ended = toStorable(one.ended)
   return { ...one, ended, details: toText(ended), isInstead: true }
-}
-
-/** Whether the run succeeded and is not written yet. */
-function isSilent({ ended }: Waiting): boolean {
-  return ended.isUnwritten === true && ended.failure === null
 }
 
 /** The same end without anything that the handler handed over. */
