@@ -13,7 +13,7 @@ export class Abort {
   isAtOnce = false
   #controller: AbortController | null = null
   /** Calls listeners in the async context of the run that asked for the signal, so that it is blamed for what they throw. */
-  #within: Within = (call) => call()
+  #within: Within = callHere
   #listener: (() => void) | null = null
 
   get signal(): AbortSignal {
@@ -49,6 +49,7 @@ export class Abort {
 }
 
 type Within = (call: () => void) => void
+const callHere: Within = (call) => call()
 
 /** A copy for each run: one reason may stop many, and a handler may change it. */
 function copyOf(reason: unknown): unknown {

@@ -6,9 +6,11 @@ import {
   type Counts,
   type Details,
   type Enqueue,
+  type GuardCount,
   type Handler,
   type Job,
   type HostClient,
+  type RunContext,
   type RunInfo,
 } from '../index.ts'
 import { recogniseHost } from '../store/callersTransaction.ts'
@@ -79,29 +81,28 @@ export async function executeRun(running: RunningRun): Promise<RunResult> {
     () => abort.abort(new JobError('timeout', `The run took longer than ${job.timeoutMs} ms`)),
     job.timeoutMs,
   )
-  // Made at the first report: most runs report none.
-  let progress: ReturnType<typeof createProgress> | undefined
-  const known: Known = { rehearsed: {}, facts: {} }
+  const known: Known = { rehearsed: {}, facts: {}, counted: null, progress: null }
   try {
-    const returned = await carryOut(running, parsed.payload, known, (report) => {
-      progress ??= createProgress(running.keepProgress)
-      progress.report(report)
-    })
+    const returned = await carryOut(running, parsed.payload, known)
     return succeed(running, known, returned)
   } catch (error) {
     return fail(running, known, error)
   } finally {
     clearTimeout(timer)
-    await progress?.stop()
+    if (known.progress !== null) await known.progress.stop()
   }
 }
 
-/** What the engine knows of a run beside what its handler returns. */
+/** What the engine knows of a run beside what its handler returns. Most runs do without what may be null. */
 interface Known {
   /** What a dry run has counted; a real one counts in its row, batch by batch. */
   rehearsed: Counts
   /** What the guard found. */
   facts: Details
+  /** The names of what its batches have counted. */
+  counted: Set<string> | null
+  /** What it has reported. */
+  progress: ReturnType<typeof createProgress> | null
 }
 
 type Parsed = { kind: 'parsed'; payload: unknown } | { kind: 'refused'; result: RunResult }
@@ -174,64 +175,86 @@ function fail(running: RunningRun, { rehearsed, facts }: Known, error: unknown):
 /**
  * Calls the handler with its context, and waits for it or for an abort. `known` collects facts and rehearsed counts.
  */
-async function carryOut(
+function carryOut(running: RunningRun, payload: unknown, known: Known): Promise<unknown> {
+  const { handler, abort } = running
+  const call = async (context: unknown): Promise<unknown> => await handler(context as never)
+  return running.run.dryRun
+    ? rehearse(
+        running,
+        (transactions) => call(openContext(running, payload, known, transactions)),
+        known.rehearsed,
+      )
+    : untilAborted(abort, () => call(openContext(running, payload, known, null)))
+}
+
+/** What a handler gets. `rehearsal` has the transactions of a dry run; a real run opens its own. */
+function openContext(
   running: RunningRun,
   payload: unknown,
   known: Known,
-  report: (progress: Progress) => void,
-): Promise<unknown> {
-  const { job, handler, client, abort, schema, maxDetailsBytes = MAX_DETAILS_BYTES } = running
+  rehearsal: Transactions | null,
+): RunContext<unknown, unknown> {
+  const { job, abort, maxDetailsBytes = MAX_DETAILS_BYTES } = running
   const run = copyForHandler(running.run)
-  // Made at the first line: most runs log nothing.
-  let log: Logger | undefined
+  const context = {
+    [LAZY]: { abort, openLog: running.openLog, log: null },
+    run,
+    payload,
+    now: running.now,
+    batch(work: (tx: unknown) => Promise<Counts>) {
+      if (abort.isAborted) throw abort.signal.reason
+      return (rehearsal ?? openTransactions(running, known)).batch(work)
+    },
+    async guard(count: GuardCount<unknown>) {
+      const { guard } = job
+      if (guard === null) return
+      try {
+        await (rehearsal ?? openTransactions(running, known)).read(async (tx) => {
+          const found = await checkGuard(tx, guard, count, running.approvedRows)
+          Object.assign(known.facts, storableDetails(found, maxDetailsBytes))
+        })
+      } catch (error) {
+        if (!(run.dryRun && isJobError(error))) throw error
+        Object.assign(known.facts, storableDetails(readPart(error, 'details'), maxDetailsBytes))
+      }
+    },
+    enqueue: running.enqueue,
+    progress(done: number, total?: number) {
+      const progress = storableProgress(done, total)
+      if (progress === null) return
+      known.progress ??= createProgress(running.keepProgress)
+      known.progress.report(progress)
+    },
+  }
+  Object.defineProperty(context, 'signal', SIGNAL)
+  Object.defineProperty(context, 'log', LOG)
+  return context as unknown as RunContext<unknown, unknown>
+}
 
-  const call = async (transactions: Transactions): Promise<unknown> =>
-    (handler as Handler<unknown, unknown>)({
-      run,
-      payload,
-      // Own getters, so that a handler can pass on a copy: `{ ...context, batch }`.
-      get signal() {
-        return abort.signal
-      },
-      get log() {
-        return (log ??= running.openLog())
-      },
-      now: running.now,
-      batch(work) {
-        if (abort.isAborted) throw abort.signal.reason
-        return transactions.batch(work) as never
-      },
-      async guard(count) {
-        const { guard } = job
-        if (guard === null) return
-        try {
-          await transactions.read(async (tx) => {
-            const found = await checkGuard(tx, guard, count, running.approvedRows)
-            Object.assign(known.facts, storableDetails(found, maxDetailsBytes))
-          })
-        } catch (error) {
-          if (!(run.dryRun && isJobError(error))) throw error
-          Object.assign(known.facts, storableDetails(readPart(error, 'details'), maxDetailsBytes))
-        }
-      },
-      enqueue: running.enqueue,
-      progress(done, total) {
-        const progress = storableProgress(done, total)
-        if (progress !== null) report(progress)
-      },
-    })
+/** What a context makes only when the handler asks for it: most runs ask for neither a signal nor a log. */
+interface Lazy {
+  readonly abort: Abort
+  readonly openLog: () => Logger
+  log: Logger | null
+}
 
-  if (run.dryRun) return await rehearse(running, call, known.rehearsed)
-  const names = new Set<string>()
-  return await untilAborted(abort, () =>
-    call({
-      batch: async (work) => {
-        await running.write?.()
-        return await commitBatch(running, work, names)
-      },
-      read: async (work) => await inFreeTransaction(recogniseHost(client, schema), abort, work),
-    }),
-  )
+const LAZY = Symbol('lazy')
+
+/*
+ * Own getters, so that a handler can pass on a copy: `{ ...context, batch }`. All runs share these two: getters of an
+ * object literal, made anew for each run, take three times as long and twice the memory.
+ */
+const SIGNAL: PropertyDescriptor & ThisType<{ [LAZY]: Lazy }> = {
+  enumerable: true,
+  get() {
+    return this[LAZY].abort.signal
+  },
+}
+const LOG: PropertyDescriptor & ThisType<{ [LAZY]: Lazy }> = {
+  enumerable: true,
+  get() {
+    return (this[LAZY].log ??= this[LAZY].openLog())
+  },
 }
 
 /** A frozen copy for the handler, which cannot change the run by it. */
@@ -259,6 +282,18 @@ function readPart(error: JobError, part: 'details' | 'retryable'): unknown {
 interface Transactions {
   batch(work: (tx: unknown) => Promise<Counts>): Promise<Counts>
   read(work: (tx: unknown) => Promise<void>): Promise<void>
+}
+
+/** The transactions of a real run, each by itself. */
+function openTransactions(running: RunningRun, known: Known): Transactions {
+  const { client, schema, abort } = running
+  return {
+    async batch(work) {
+      await running.write?.()
+      return await commitBatch(running, work, (known.counted ??= new Set()))
+    },
+    read: (work) => inFreeTransaction(recogniseHost(client, schema), abort, work),
+  }
 }
 
 /** Commits a batch's changes with its counts, in one transaction that fails when the run is no longer this worker's. */

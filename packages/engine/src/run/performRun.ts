@@ -1,4 +1,5 @@
 import type { Logger } from '../job/logger.ts'
+import { isLevelOn } from '../store/containedLog.ts'
 import type { Details, Handler, Job, HostClient } from '../index.ts'
 import type { NewRun, TakenWork } from '../store/claimWork.ts'
 import type { Envelope } from '../store/envelope.ts'
@@ -76,28 +77,29 @@ export async function performRun(
   const { run, envelope } = taken
   services.onChange?.(run)
   const observation = services.observers?.runStarted({ ...run, trace: envelope.trace ?? null })
-  const { name, id: runId, attempt } = run
-  const fields = { ...observation?.logFields, name, runId, attempt }
-  const { trigger, scheduledFor, label } = run
-  log.info(
-    { ...fields, trigger, scheduledFor: scheduledFor ?? undefined, ...(label && { label }) },
-    'job run started',
-  )
+  const fields = () => fieldsOf(run, observation?.logFields)
+  if (isLevelOn(log, 'info')) {
+    const { trigger, scheduledFor, label } = run
+    log.info(
+      { ...fields(), trigger, scheduledFor: scheduledFor ?? undefined, ...(label && { label }) },
+      'job run started',
+    )
+  }
 
   const abort = new Abort()
   // Most runs log nothing of their own.
   let kept: RunLog | undefined
   const openLog = () => {
-    const own = log.child(fields)
+    const own = log.child(fields())
     if (services.keepLogs === false) return own
     kept ??= createRunLog(own, now)
     return kept.log
   }
   const execute = () => carryOut(services, taken, manner, abort, openLog)
-  const unwanted = findUnwanted(envelope, now())
+  const unwanted = findUnwanted(envelope, now)
   const result = unwanted ?? (await (observation ? observation.within(execute) : execute()))
-  const logs = kept?.close(envelope.payload) ?? null
-  const intended = { ...toEndedRun(taken, manner, result, now(), findAbortCode(abort)), logs }
+  const intended = toEndedRun(taken, manner, result, now(), findAbortCode(abort))
+  if (kept) intended.logs = kept.close(envelope.payload)
   if (unwanted !== null) intended.failure = { error: unwanted.error, next: 'drop' }
   const outcome = await settler.settle(intended)
   const ended = outcome.kind === 'settled' ? (outcome.instead ?? intended) : intended
@@ -108,12 +110,16 @@ export async function performRun(
   // A copy: an observer may change what it gets.
   observation?.ended({ ...ending })
   if (ending.kind === 'lost') {
-    log.warn(fields, 'job run lost: another worker has ended it')
-  } else {
-    const { failure } = ended
-    log[failure ? 'error' : 'info'](
+    log.warn(fields(), 'job run lost: another worker has ended it')
+    return ending
+  }
+  const { failure } = ended
+  const level = failure ? 'error' : 'info'
+  if (isLevelOn(log, level)) {
+    const { label } = run
+    log[level](
       {
-        ...fields,
+        ...fields(),
         ...(label && { label }),
         status: ending.kind,
         durationMs,
@@ -126,10 +132,15 @@ export async function performRun(
   return ending
 }
 
+/** The fields of all that is logged about a run. */
+function fieldsOf({ name, id: runId, attempt }: NewRun, observed: object | undefined): object {
+  return { ...observed, name, runId, attempt }
+}
+
 /** The failure of an attempt whose work has expired or was replaced; null for others. Foreign envelopes may hold anything. */
 function findUnwanted(
   { expiresAt, replacedBy }: Envelope,
-  now: Date,
+  now: () => Date,
 ): Extract<RunResult, { status: 'failed' }> | null {
   const unwanted = (message: string) => ({
     status: 'failed' as const,
@@ -140,7 +151,7 @@ function findUnwanted(
   if (typeof replacedBy === 'string')
     return unwanted('Not started again: newer work has taken its unique key')
   const at = typeof expiresAt === 'string' ? Date.parse(expiresAt) : NaN
-  if (!(at < now.getTime())) return null
+  if (Number.isNaN(at) || at >= now().getTime()) return null
   return unwanted(`Not started: it was to be started by ${new Date(at).toISOString()}`)
 }
 

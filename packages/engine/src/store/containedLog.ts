@@ -1,14 +1,24 @@
 import type { HostLogger, Logger } from '../job/logger.ts'
+import { LEVELS } from '../run/isolated/childLog.ts'
 
 /** The engine's logger, with what some host loggers tell of themselves. */
 export type ContainedLog = Logger & {
   /** The lowest level that it writes, by pino's names. */
   readonly level?: string | undefined
+  /** The lowest level that all its lines need. Absent: unknown, as where transports of winston have levels of their own. */
+  readonly threshold?: string | undefined
   /** The fields that it adds to each line. */
   bindings?(): object
 }
 
-type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal'
+/** Whether lines of that level may be written. If not, the caller need not make them: every run writes two. */
+export function isLevelOn(log: ContainedLog, level: Level): boolean {
+  const { threshold } = log
+  if (threshold === 'silent') return false
+  return LEVELS[level] >= (LEVELS[threshold as Level] ?? 0)
+}
+
+type Level = keyof typeof LEVELS
 
 /** The methods to try for each level. A logger with none of them does not get the line. */
 const METHODS: Readonly<Record<Level, readonly string[]>> = {
@@ -73,6 +83,9 @@ function contain(host: object, manner: Manner, fixed: object): ContainedLog {
       } catch {
         return contained
       }
+    },
+    get threshold() {
+      return manner === 'first' ? contained.level : undefined
     },
     get level() {
       const level = readPart(host, 'level')

@@ -6,7 +6,8 @@ const LATEST_MS = Date.UTC(9999, 0, 1)
  * Wraps the clock that a worker was given, or the system's, so that every instant can be stored. When the clock throws or
  * returns none, the system's time is used: an ended run needs an end.
  */
-export function boundedClock(now: () => Date = () => new Date()): () => Date {
+export function boundedClock(now?: () => Date): () => Date {
+  if (now === undefined) return () => new Date()
   return () => new Date(Math.min(Math.max(read(now) ?? Date.now(), EARLIEST_MS), LATEST_MS))
 }
 

@@ -45,6 +45,8 @@ export interface LaneOptions {
 }
 
 const MAX_CLAIM = 2_000
+/** Runs that begin at once. */
+const MAX_BEGIN = 100
 /** Claims at once, while there is more work than one claim can take. */
 const MAX_CLAIMS = 2
 
@@ -118,11 +120,19 @@ export function createLane(options: LaneOptions): Lane {
       const { work } = answer
       if (work.length > 0) {
         options.observers?.workClaimed(job.name, work.length)
-        for (const taken of work) begin(taken)
+        await beginAll(work)
       }
       return answer
     } finally {
       turns?.leave()
+    }
+  }
+
+  /** Lets short runs end before others begin: what thousands hold at once, the garbage collector copies again and again. */
+  async function beginAll(work: readonly TakenWork[]): Promise<void> {
+    for (let at = 0; at < work.length; at += MAX_BEGIN) {
+      if (at > 0) await afterMicrotasks()
+      for (const taken of work.slice(at, at + MAX_BEGIN)) begin(taken)
     }
   }
 
@@ -178,4 +188,9 @@ export function createLane(options: LaneOptions): Lane {
         else waitingForIdle.push(resolve)
       }),
   }
+}
+
+/** Resolves once all promises that wait for nothing else have settled, still in the same turn of the event loop. */
+function afterMicrotasks(): Promise<void> {
+  return new Promise((resolve) => process.nextTick(resolve))
 }

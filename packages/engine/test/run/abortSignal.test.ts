@@ -81,8 +81,10 @@ test.each([
 ])('a listener that %s when its run is cancelled ends nothing else', async (_, listener) => {
   const release = Promise.withResolvers<void>()
   const { badRunId, fatal } = await startBoth({
-    bad: ({ signal }) =>
+    bad: (context) =>
       new Promise((resolve) => {
+        // Handlers pass on copies of their context.
+        const { signal } = { ...context }
         // oxlint-disable-next-line typescript/no-misused-promises -- that it may be asynchronous is the point
         signal.addEventListener('abort', listener)
         signal.addEventListener('abort', () => resolve())

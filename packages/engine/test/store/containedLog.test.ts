@@ -5,7 +5,7 @@ import { createLogger, format, transports } from 'winston'
 import { afterEach, beforeEach, describe, expect, it, test, vi } from 'vitest'
 import { createJobsClient } from '../../src/client.ts'
 import { defineJob, type HostLogger, type RunContext } from '../../src/index.ts'
-import { containedLog } from '../../src/store/containedLog.ts'
+import { containedLog, isLevelOn } from '../../src/store/containedLog.ts'
 import { createWorker } from '../../src/worker.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
@@ -169,4 +169,17 @@ describe('a line with fields', () => {
     // Node reports an unhandled rejection after the turn.
     await new Promise(setImmediate)
   })
+})
+
+test('lines are left out where the logger says that it writes none, and only there', () => {
+  const on = (host: HostLogger | undefined) => {
+    const log = containedLog(host)
+    return (['info', 'error'] as const).filter((level) => isLevelOn(log, level))
+  }
+  expect(on(pino({ level: 'info' }))).toEqual(['info', 'error'])
+  expect(on(pino({ level: 'warn' }))).toEqual(['error'])
+  expect(on(pino({ level: 'silent' }))).toEqual([])
+  // A transport of winston may write more than its logger says.
+  expect(on(createLogger({ level: 'error' }))).toEqual(['info', 'error'])
+  expect(on(console)).toEqual(['info', 'error'])
 })
