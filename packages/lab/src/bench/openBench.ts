@@ -26,11 +26,10 @@ export interface Bench {
   progress(text: string): void
   /** The server that all scenarios share. The first call starts it. */
   server(): Promise<Server>
-  /** Has the sides take turns, and records the machine's load. Default: `rounds` rounds. */
+  /** Has the sides take turns for `rounds` rounds, and records the machine's load. */
   interleave<Side>(
     sides: readonly Side[],
     measure: (side: Side, round: number) => Promise<void>,
-    options?: { maxRounds?: number },
   ): Promise<void>
   /** Calls `close` when the bench ends, however it ends; the last one first. The returned function calls it at once. */
   onClose(close: () => Promise<void>): () => Promise<void>
@@ -75,8 +74,8 @@ export function openBench({ scale, rounds, seed, postgres, onProgress }: BenchOp
         sized: (values) => values[scale],
         progress: onProgress,
         server: () => (server ??= start()),
-        async interleave(sides, measure, { maxRounds = Infinity } = {}) {
-          for (let round = 0; round < Math.min(wanted, maxRounds); round++) {
+        async interleave(sides, measure) {
+          for (let round = 0; round < wanted; round++) {
             loads.push(loadavg()[0] ?? NaN)
             for (const side of inTurn(sides, round)) await measure(side, round)
           }

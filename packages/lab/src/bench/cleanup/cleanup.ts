@@ -6,7 +6,7 @@ import { measureCleanup, type CleanupCase, type CleanupFigures } from './measure
 export const cleanup = defineScenario<CleanupFigures>({
   name: 'cleanup',
   title: 'Clean-ups',
-  rounds: 3,
+  rounds: 5,
   measure: measureCleanup,
   targets({ cases, validation, memory }) {
     const longest = cases.map(({ batches }) => summarise(batches.map((each) => each.longest)))
@@ -71,7 +71,7 @@ export const cleanup = defineScenario<CleanupFigures>({
     })
     const idle = middle(validation.idle)
     const meanwhile = middle(validation.meanwhile)
-    return `Tables of ${formatNumber(cases[0]?.rows ?? 0)} rows, vacuumed and analysed; a fresh copy for every run. The job runs by \`pnpm worker:once\`, in
+    return `Tables of ${formatNumber(cases[0]?.rows ?? 0)} rows, of sessions ${formatNumber(cases.at(-1)?.rows ?? 0)}, vacuumed and analysed; a fresh copy for every run. The job runs by \`pnpm worker:once\`, in
 batches whose counts commit with them; beside it the one statement that somebody would write by hand, which holds its
 locks from beginning to end and counts nothing. Rows that are due lie together or scattered over the table. A batch lasts
 from its first lock to its commit.
