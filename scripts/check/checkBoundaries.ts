@@ -60,6 +60,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'testing',
     'testing/hostileOutcomes',
     'testing/hostileValues',
+    'testing/readCommit',
     'jobs',
     'engine',
     'engine/client',

@@ -1,4 +1,5 @@
 // `pnpm check`: all checks that need no running program. It prints a line for each, then what failed and why.
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { generateWhenStale } from '../generateWhenStale.ts'
 import { checkBoundaries } from './checkBoundaries.ts'
@@ -11,6 +12,7 @@ import { checkProductionImports } from './checkProductionImports.ts'
 import { checkProductionSize } from './checkProductionSize.ts'
 import { checkTests } from './checkTests.ts'
 import { checkTypes } from './checkTypes.ts'
+import { listFiles } from './listFiles.ts'
 import { readCode } from './readCode.ts'
 import { runChecks } from './runChecks.ts'
 import { runTool } from './runTool.ts'
@@ -49,6 +51,7 @@ const ok = await runChecks({
   write: (text) => process.stdout.write(text),
 })
 process.stdout.write(`\nThe house\n${countHouse(await house())}`)
+process.stdout.write(`\nThe reports, and which commit each was measured at\n${await listCommits()}`)
 // Not exit(): the output may still be on its way through a pipe.
 process.exitCode = ok ? 0 : 1
 
@@ -56,4 +59,19 @@ process.exitCode = ok ? 0 : 1
 function once<Result>(read: () => Promise<Result>): () => Promise<Result> {
   let reading: Promise<Result> | undefined
   return () => (reading ??= read())
+}
+
+/** Says of each report which commits it was measured at, so that one can see whether all are of the same. */
+async function listCommits(): Promise<string> {
+  const reports = (await listFiles(root)).filter((path) => /^reports\/.*\.md$/.test(path))
+  const lines = await Promise.all(
+    reports.map(async (path) => {
+      const text = await readFile(join(root, path), 'utf8')
+      const commits = new Set(
+        text.matchAll(/\bcommit ([0-9a-f]{10}\+?)/g).map(([, found]) => found),
+      )
+      return `  ${path.padEnd(28)} ${[...commits].join(', ') || 'names no commit'}\n`
+    }),
+  )
+  return lines.join('')
 }

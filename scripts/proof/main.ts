@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { readCommit, tellCommit } from '@roundsman/testing/readCommit'
 import { createDatabaseClient } from '@roundsman/db'
 import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
 import { DEMO_PASSWORD } from '../seed/seedDemoData.ts'
@@ -61,7 +62,7 @@ async function main(args: readonly string[]): Promise<number> {
       process.stderr.write(`Usage: pnpm proof [${PICTURES}]\n`)
       return 2
     }
-    const pictures = await photographConsole(join(WORKSPACE_ROOT, 'reports', PICTURES))
+    const pictures = await takePictures()
     process.stdout.write(`${pictures.length} pictures in reports/${PICTURES}\n`)
     return 0
   }
@@ -69,7 +70,7 @@ async function main(args: readonly string[]): Promise<number> {
   const changes = {
     status: git('status', '--short'),
     files: git('ls-files'),
-    commit: git('rev-parse', '--short', 'HEAD'),
+    commit: await readCommit(WORKSPACE_ROOT),
   }
   let stack: Stack | undefined
   const secrets: string[] = []
@@ -94,7 +95,7 @@ async function main(args: readonly string[]): Promise<number> {
     })
   }
   await report.section('What the console looks like', async () => {
-    const pictures = await photographConsole(join(WORKSPACE_ROOT, 'reports', PICTURES))
+    const pictures = await takePictures()
     report.add({
       text: `Each of its screens after a start on an empty folder, which brings jobs of a demo with a week of what they did; empty,
 of one without these:\n\n${listPictures(pictures)}`,
@@ -436,11 +437,23 @@ function describeSchedule(): string {
     .join(', ')
 }
 
+/** Takes the pictures anew, and writes beside them what they are of. */
+async function takePictures(): Promise<Photograph[]> {
+  const folder = join(WORKSPACE_ROOT, 'reports', PICTURES)
+  const commit = tellCommit(await readCommit(WORKSPACE_ROOT))
+  const pictures = await photographConsole(folder)
+  await writeFile(
+    join(folder, 'README.md'),
+    `# Pictures of the console\n\nTaken by \`pnpm proof\` at ${commit}.\n`,
+  )
+  return pictures
+}
+
 function git(...args: string[]): string {
   return spawnSync('git', args, { cwd: WORKSPACE_ROOT, encoding: 'utf8' }).stdout
 }
 
-function renderHeading(startedAt: Date, commit: string, failures: string[]): string {
+function renderHeading(startedAt: Date, commit: string | null, failures: string[]): string {
   const verdict =
     failures.length === 0
       ? 'Everything held.'
@@ -448,14 +461,13 @@ function renderHeading(startedAt: Date, commit: string, failures: string[]): str
   return `# Step 10: proof
 
 Written by \`pnpm proof\`, which starts a stack of its own on an empty data folder and does each of these
-for real. Tokens are shortened to \`…\`; \`$BASE_URL\` is where the API listened.
+for real. Tokens are shortened to \`…\`; \`$BASE_URL\` is where the API listened. Measured at ${tellCommit(commit)}.
 
 ${verdict}
 
 | | |
 |---|---|
 | Started | ${startedAt.toISOString()} |
-| Commit | ${commit.trim()} |
 | Node | ${process.version} |
 `
 }

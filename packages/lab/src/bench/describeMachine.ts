@@ -1,7 +1,5 @@
-import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { cpus, platform, totalmem } from 'node:os'
-import { promisify } from 'node:util'
 
 /** What the figures depend on. It contains nothing that identifies the machine. */
 export interface Machine {
@@ -26,19 +24,4 @@ export async function describeMachine(): Promise<Machine> {
 async function readSystem(): Promise<string> {
   const text = await readFile('/etc/os-release', 'utf8').catch(() => '')
   return /^PRETTY_NAME="?([^"\n]+)/m.exec(text)?.[1] ?? platform()
-}
-
-/** The commit, with a plus sign when the work tree differs from it. Null outside of a repository. */
-export async function readCommit(folder: string): Promise<string | null> {
-  const git = async (...args: string[]) =>
-    (await promisify(execFile)('git', args, { cwd: folder })).stdout.trim()
-  try {
-    const [commit, changes] = await Promise.all([
-      git('rev-parse', '--short=10', 'HEAD'),
-      git('status', '--porcelain', '--', '.', ':!reports'),
-    ])
-    return changes === '' ? commit : `${commit}+`
-  } catch {
-    return null
-  }
 }

@@ -1,10 +1,11 @@
 // Measures everything side by side, in one run on one PostgreSQL: `pnpm bench [scenario…]`.
 import { join } from 'node:path'
+import { readCommit } from '@roundsman/testing/readCommit'
 import { backlog } from './backlog/backlog.ts'
 import { cleanup } from './cleanup/cleanup.ts'
 import { commits } from './commits/commits.ts'
 import { consoleScenario } from './console/console.ts'
-import { describeMachine, readCommit } from './describeMachine.ts'
+import { describeMachine } from './describeMachine.ts'
 import { idle } from './idle/idle.ts'
 import { latency } from './latency/latency.ts'
 import { openBench, type OpenBench } from './openBench.ts'

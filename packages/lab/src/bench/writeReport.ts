@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { tellCommit } from '@roundsman/testing/readCommit'
 import { drawPlot } from './drawPlot.ts'
 import { formatNumber, table } from './markdown.ts'
 import { readResults, removePlots, type StoredResult } from './results.ts'
@@ -112,7 +113,7 @@ function describe({
   const { cpu, cores, memoryGb, system, node } = machine
   return [
     `${measuredAt.slice(0, 16).replace('T', ' ')} UTC`,
-    commit === null ? null : `commit ${commit}`,
+    tellCommit(commit),
     scale === 'full' ? null : '**scale small: for trying out, not for comparing**',
     `${cores} × ${cpu}, ${memoryGb} GB, ${system}`,
     `Node ${node}`,

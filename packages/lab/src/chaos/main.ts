@@ -4,6 +4,7 @@ import { appendFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { readCommit } from '@roundsman/testing/readCommit'
 import { describeVanishing, hasFailed, renderReport, repeatCommand } from './renderReport.ts'
 import { runChaos, type ChaosOptions, type ChaosResult } from './runChaos.ts'
 import { vanishMachine, type VanishResult } from './vanishMachine.ts'
@@ -44,15 +45,16 @@ async function main(): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => stop.abort(new Error(`Stopped by ${signal}`)))
   }
+  const commit = await readCommit(WORKSPACE_ROOT)
   const results: ChaosResult[] = []
   for (const options of parsed.runs) {
     const result = await tryOne(options, { stop, trace: parsed.trace })
     if (result === null) return 1
     results.push(result)
-    await writeFile(join(WORKSPACE_ROOT, REPORT), renderReport(results, null))
+    await writeFile(join(WORKSPACE_ROOT, REPORT), renderReport(results, null, commit))
   }
   const vanish = await tryVanishing(stop)
-  await writeFile(join(WORKSPACE_ROOT, REPORT), renderReport(results, vanish))
+  await writeFile(join(WORKSPACE_ROOT, REPORT), renderReport(results, vanish, commit))
   print(`Written to ${REPORT}`)
   const failed = results.filter(hasFailed)
   for (const result of failed) process.stderr.write(`Repeat with: ${repeatCommand(result)}\n`)

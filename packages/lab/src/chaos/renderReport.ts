@@ -1,9 +1,14 @@
+import { tellCommit } from '@roundsman/testing/readCommit'
 import type { Distribution, RescueTimes } from './measureRescue.ts'
 import type { ChaosResult } from './runChaos.ts'
 import type { VanishResult } from './vanishMachine.ts'
 
 /** A page for people about the runs. On another machine only its figures differ. */
-export function renderReport(results: readonly ChaosResult[], vanish: VanishResult | null): string {
+export function renderReport(
+  results: readonly ChaosResult[],
+  vanish: VanishResult | null,
+  commit: string | null,
+): string {
   const [first] = results
   if (!first) throw new Error('There is nothing to report')
   const { kills, jobs, rows } = first.options
@@ -12,6 +17,7 @@ export function renderReport(results: readonly ChaosResult[], vanish: VanishResu
 Written by \`pnpm chaos\`: three worker processes on one PostgreSQL carry out ${jobs} queued jobs, four schedules by
 the second and a clean-up of ${rows} rows, while a driver kills, freezes, cuts off and misleads them. What is done to them is
 drawn from the seed: \`--kills ${kills} --jobs ${jobs} --rows ${rows} --seconds ${first.options.seconds}\`.
+Measured at ${tellCommit(commit)}.
 
 | seed | ran | checks passed | kills | runs that lost their worker | redelivered after, p50 / p99 | taken over from the living |
 |---|---|---|---|---|---|---|

@@ -3,6 +3,7 @@ import { randomInt } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { readCommit } from '@roundsman/testing/readCommit'
 import { withOwnPostgres } from '../withOwnPostgres.ts'
 import { renderFuzzReport, repeatFuzz, summarizeFindings } from './renderFuzzReport.ts'
 import { runFuzz, type FuzzOptions, type FuzzResult } from './runFuzz.ts'
@@ -39,6 +40,7 @@ async function main(): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => stop.abort(new Error(`Stopped by ${signal}`)))
   }
+  const commit = await readCommit(WORKSPACE_ROOT)
   const results: FuzzResult[] = []
   for (const options of runs) {
     print(`Seed ${options.seed}`)
@@ -53,7 +55,7 @@ async function main(): Promise<number> {
     }
   }
   const report = runs.some(({ hasWorker }) => hasWorker) ? REPORTS.withWorker : REPORTS.alone
-  await writeFile(join(WORKSPACE_ROOT, report), renderFuzzReport(results))
+  await writeFile(join(WORKSPACE_ROOT, report), renderFuzzReport(results, commit))
   for (const result of results) {
     for (const line of summarizeFindings(result.findings)) print(`FAIL  ${line}`)
     if (result.findings.length > 0) print(`Repeat with: ${repeatFuzz(result)}`)

@@ -1,15 +1,17 @@
+import { tellCommit } from '@roundsman/testing/readCommit'
 import type { Finding, FuzzResult } from './runFuzz.ts'
 
 const MAX_SHOWN = 100
 
 /** A page for people about the runs. */
-export function renderFuzzReport(results: readonly FuzzResult[]): string {
+export function renderFuzzReport(results: readonly FuzzResult[], commit: string | null): string {
   return `# Fuzzing the API
 
 Written by \`pnpm fuzz\`: requests drawn from the OpenAPI document that the API serves, valid and broken, from callers who may
 ask and from those who may not, sent to a process of its own on a PostgreSQL of its own. A finding is: an answer of 500 or
 above, or none within 30 s; a status or a content that is not in the document; an error that is not a problem document; an
 answer without the log-in that it needs; an error in the log; a process that ends or grows.
+Measured at ${tellCommit(commit)}.
 
 ${results.map(renderRun).join('\n')}`
 }

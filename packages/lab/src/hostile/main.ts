@@ -4,6 +4,7 @@ import { appendFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { readCommit } from '@roundsman/testing/readCommit'
 import { withOwnPostgres } from '../withOwnPostgres.ts'
 import { DEADLY } from './drawOutcome.ts'
 import { hasFailed, renderHostile, repeatHostile } from './renderHostile.ts'
@@ -50,6 +51,7 @@ async function main(): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => stop.abort(new Error(`Stopped by ${signal}`)))
   }
+  const commit = await readCommit(WORKSPACE_ROOT)
   const results: HostileResult[] = []
   let isWell = true
   for (const seed of only === 'matrix' ? [] : seeds) {
@@ -67,7 +69,7 @@ async function main(): Promise<number> {
   const cells = await tryMatrix(stop.signal)
   if (cells === null || cells.some(({ problem }) => problem !== null)) isWell = false
   if (results.length > 0 && cells) {
-    await writeFile(join(WORKSPACE_ROOT, REPORT), renderHostile(results, cells))
+    await writeFile(join(WORKSPACE_ROOT, REPORT), renderHostile(results, cells, commit))
     print(`Written to ${REPORT}`)
   }
   return isWell ? 0 : 1

@@ -1,3 +1,4 @@
+import { tellCommit } from '@roundsman/testing/readCommit'
 import type { HostileOptions, HostileResult } from './runHostile.ts'
 import type { CellResult } from './runMatrix.ts'
 
@@ -13,6 +14,7 @@ export function repeatHostile({ seed, outcomes, deadly }: HostileOptions): strin
 export function renderHostile(
   results: readonly HostileResult[],
   cells: readonly CellResult[],
+  commit: string | null,
 ): string {
   const [first] = results
   if (!first) throw new Error('There is nothing to report')
@@ -25,6 +27,7 @@ export function renderHostile(
 Written by \`pnpm hostile\`. With each seed, two worker processes on one PostgreSQL, started again whenever they end, carry out
 handlers that end in ${outcomes} drawn ways, and ${deadly} that end their process, with drawn payloads, definitions and observers,
 beside innocent work and a schedule by the second. ${isAllHeld ? 'All held.' : '**Something did not hold.**'}
+Measured at ${tellCommit(commit)}.
 
 | seed | ran | checks passed | runs that failed | innocent pieces of work | requests refused | worker processes |
 |---|---|---|---|---|---|---|

@@ -23,7 +23,7 @@ describe('the suite in its short form', () => {
     const failed = result.checks.filter(({ isPassed }) => !isPassed)
     expect(failed, events.slice(-200).join('\n')).toEqual([])
     expect(result.disturbances.get('SIGKILL')).toBe(SHORT_FORM.kills)
-    const report = renderReport([result], null)
+    const report = renderReport([result], null, null)
     expect(report).toContain('Every check passed.')
     expect(report).toContain('pnpm chaos --seed 5 ')
   }, 260_000)
@@ -46,7 +46,7 @@ describe('the suite in its short form', () => {
       const { started, startedOfOther } = result.fleet
       expect(startedOfOther).toBeGreaterThan(0)
       expect(started - startedOfOther).toBeGreaterThan(0)
-      expect(renderReport([result], null)).toContain(`--beside ${beside}`)
+      expect(renderReport([result], null, null)).toContain(`--beside ${beside}`)
     },
     260_000,
   )

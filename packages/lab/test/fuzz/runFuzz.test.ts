@@ -35,6 +35,6 @@ describe('the fuzzer in its short form', () => {
     const isShort = (operations: string[]) => operations.length < 8
     expect(unserved.filter((operation) => !expected.has(operation))).toSatisfy(isShort)
     expect([...result.callers.keys()].toSorted()).toEqual(CALLERS.toSorted())
-    expect(renderFuzzReport([result])).toContain('No findings.')
+    expect(renderFuzzReport([result], null)).toContain('No findings.')
   }, 120_000)
 })

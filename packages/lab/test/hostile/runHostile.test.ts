@@ -22,7 +22,9 @@ describe('what is drawn, in its short form', () => {
 
     const failed = result.checks.filter(({ isPassed }) => !isPassed)
     expect(failed, events.slice(-100).join('\n')).toEqual([])
-    expect(renderHostile([result], [])).toContain('pnpm hostile --seed 1 --outcomes 300 --deadly 0')
+    expect(renderHostile([result], [], null)).toContain(
+      'pnpm hostile --seed 1 --outcomes 300 --deadly 0',
+    )
   }, 300_000)
 })
 
