@@ -63,7 +63,7 @@ export interface FleetOptions {
   onEvent: (event: string) => void
 }
 
-const WORKERS = 2
+const WORKERS = 3
 const RESTART_DELAY_MS = 200
 /** Far longer than the jobs' longest time-out, after which a watchdog ends a process that stands still. */
 const STUCK_MS = 40_000

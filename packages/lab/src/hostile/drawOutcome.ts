@@ -6,6 +6,7 @@ import type { EnqueueOptions, Job, RunContext, TransactionOf } from '@roundsman/
 import { hostileOutcome, playOutcome } from '@roundsman/testing/hostileOutcomes'
 import { hostileText, makeHostile, ODD_NAMES } from '@roundsman/testing/hostileValues'
 import { JobError } from '@roundsman/engine'
+import type { DeadlyKind } from './deadlyOutcomes.ts'
 import { foreignErrors, foreignValues, SMALL, type Make } from './foreignValues.ts'
 
 type Tx = TransactionOf<PrismaClient>
@@ -32,18 +33,7 @@ export interface Outcome {
   perform(scene: Scene): unknown
 }
 
-export type OutcomeKind = (typeof KINDS)[number]['kind'] | (typeof DEADLY)[number]['kind']
-
-/** Ways to end the process. Each costs a worker. */
-export const DEADLY = [
-  { kind: 'exits with 0', perform: () => process.exit(0) },
-  { kind: 'exits with 1', perform: () => process.exit(1) },
-  { kind: 'aborts', perform: () => process.abort() },
-  { kind: 'kills itself', perform: () => process.kill(process.pid, 'SIGKILL') },
-  { kind: 'fills the memory', perform: fillMemory },
-  { kind: 'loops for ever', perform: loopForEver },
-  { kind: 'throws where nobody is named', perform: throwUnnamed },
-] as const
+export type OutcomeKind = (typeof KINDS)[number]['kind'] | DeadlyKind
 
 const KINDS = [
   { kind: 'plays', weight: 400, draw: drawPlay },
@@ -59,7 +49,8 @@ const KINDS = [
   { kind: 'takes its time', weight: 6, draw: drawSlow },
 ] as const
 
-const arbitrary: fc.Arbitrary<Outcome> = fc.oneof(
+/** Any kind, as often as its weight says. */
+const anyOutcome: fc.Arbitrary<Outcome> = fc.oneof(
   ...KINDS.map(({ kind, weight, draw }) => ({
     weight,
     arbitrary: draw().map((drawn) => ({
@@ -71,16 +62,16 @@ const arbitrary: fc.Arbitrary<Outcome> = fc.oneof(
   })),
 )
 
-/** Draws the same for the same two numbers, in any process. */
+/**
+ * Draws the outcome that has this number under this seed. The driver enqueues the number alone: whoever draws again, in
+ * whatever process, draws the same.
+ */
 export function drawOutcome(seed: number, number: number): Outcome {
-  const [outcome] = fc.sample(arbitrary, { seed: (seed * 1_000_003 + number) | 0, numRuns: 1 })
-  if (!outcome) throw new Error('Nothing was drawn')
+  // fast-check's seeds are whole numbers of 32 bits. The factor keeps the numbers of one seed apart from those of the next.
+  const seedOfItsOwn = (seed * 1_000_003 + number) | 0
+  const [outcome] = fc.sample(anyOutcome, { seed: seedOfItsOwn, numRuns: 1 })
+  if (!outcome) throw new Error('fast-check draws one when asked for one')
   return outcome
-}
-
-export function deadlyOutcome(number: number): Outcome {
-  const { kind, perform } = DEADLY[number % DEADLY.length] ?? DEADLY[0]
-  return { kind, ends: 'failed', isSlow: false, perform }
 }
 
 type Drawn = Partial<Omit<Outcome, 'kind' | 'perform'>> & Pick<Outcome, 'perform'>
@@ -356,32 +347,4 @@ function drawSlow(): fc.Arbitrary<Drawn> {
       },
     }),
   )
-}
-
-function fillMemory(): never {
-  const held: number[][] = []
-  for (;;) held.push(Array.from({ length: 100_000 }, Math.random))
-}
-
-function loopForEver(): never {
-  for (;;);
-}
-
-// Made when the process starts, so that what it calls belongs to no run's async context.
-const elsewhere = new EventEmitter()
-const wishes: (() => void)[] = []
-elsewhere.on('wish', () => {
-  for (const wish of wishes.splice(0)) wish()
-})
-
-/** Called by a process that carries out these outcomes. The timer belongs to no run. */
-export function grantWishes(): void {
-  setInterval(() => elsewhere.emit('wish'), 20)
-}
-
-async function throwUnnamed(): Promise<void> {
-  wishes.push(() => {
-    throw new Error('Nobody in particular')
-  })
-  await pause(2_000)
 }

@@ -7,7 +7,8 @@ import type { Job } from '@roundsman/engine'
 import type { Queryable } from '../openPool.ts'
 import { createRandom } from '../chaos/createRandom.ts'
 import { drawRunnableJobs } from './drawDefinitions.ts'
-import { DEADLY, deadlyOutcome, drawOutcome, type Outcome } from './drawOutcome.ts'
+import { DEADLY, deadlyOutcome } from './deadlyOutcomes.ts'
+import { drawOutcome, type Outcome } from './drawOutcome.ts'
 import { hostileText, hostileValue, makeHostile } from '@roundsman/testing/hostileValues'
 import { SMALL } from './foreignValues.ts'
 import { deadly, guilty, guiltyAgain, guiltyHasty, innocent, innocentLong } from './hostileJobs.ts'
@@ -33,6 +34,9 @@ const ROUND = 250
 /** How much may wait: enough to keep the workers busy. */
 const MAX_WAITING = 500
 const DEADLY_PATIENCE_MS = 240_000
+const HURRY_EVERY_MS = 500
+/** An instant in the past: what waits for a minute after its fourth loss is due now. That is harder on all others. */
+const HURRY = { actor: 'pnpm hostile', reason: 'a minute is too long', startAfter: new Date(0) }
 /** Without lists of billions: checking them item by item would keep this process busy. */
 const payloadValues = hostileValue(SMALL).filter(
   (value) => !/OfGreatLength|sparse/.test(JSON.stringify(value)),
@@ -104,13 +108,16 @@ async function requestForeign(context: LoadContext, number: number): Promise<0 |
   }
 }
 
-/** Enqueues one of each deadly way at once, until all of their work has ended. Resolves to how many had not in time. */
+/**
+ * Enqueues one of each deadly way at once, so that they end several workers side by side, until all of their work has ended.
+ * Each costs as many workers as the engine grants it; the pauses in between are cut short. Resolves to how many had not ended
+ * in time.
+ */
 export async function enqueueDeadly(
   context: LoadContext,
   { count, onProgress }: { count: number; onProgress: (done: number) => void },
 ): Promise<number> {
   const { prisma, client, database, signal, enqueued } = context
-  let unfinished = 0
   for (let from = 0; from < count; from += DEADLY.length) {
     const to = Math.min(from + DEADLY.length, count)
     for (let number = from; number < to; number++) {
@@ -119,23 +126,25 @@ export async function enqueueDeadly(
     }
     const deadline = Date.now() + DEADLY_PATIENCE_MS * (to - from)
     let left = await countUnfinished(database)
-    while (left > 0 && Date.now() < deadline) {
+    while (left > 0) {
+      if (Date.now() > deadline) return left
       signal.throwIfAborted()
       onProgress(to - left)
-      await pause(1_000, undefined, { signal })
+      await pause(HURRY_EVERY_MS, undefined, { signal })
+      await client.postponeWork(null, { job: deadly, all: true }, HURRY)
       left = await countUnfinished(database)
     }
-    unfinished += left
-    if (left > 0) break
     onProgress(to)
   }
-  return unfinished
+  return 0
 }
 
 async function countUnfinished(database: Queryable): Promise<number> {
   const { rows } = await database.query<{ left: number }>(
-    `select (select count(*) from pgboss.job where name = $1 and state in ('created', 'retry', 'active'))::int
-       + (select count(*) from "JobRunAll" where "name" = $1 and "status" = 'running')::int as left`,
+    `select count(*)::int as left from (
+       select id from pgboss.job where name = $1 and state in ('created', 'retry', 'active')
+       union select "queueJobId" from "JobRunAll" where "name" = $1 and "status" = 'running'
+     ) unfinished`,
     [deadly.name],
   )
   return rows[0]?.left ?? 0

@@ -47,7 +47,7 @@ export const deadly = defineJob({
   description: 'Takes its worker with it',
   payload: numbered,
   concurrency: 1,
-  timeoutMs: 5_000,
+  timeoutMs: 3_000,
   retry,
 })
 
@@ -75,7 +75,7 @@ export const innocent = defineJob({
 /** Long enough that others take its worker away from it. */
 export const innocentLong = defineJob({
   name: 'innocentLong',
-  description: 'Leaves a row behind every half second, eight times',
+  description: 'Leaves eight rows behind, one after the other',
   payload: numbered,
   concurrency: 20,
   timeoutMs: 10_000,

@@ -24,7 +24,7 @@ export function renderHostile(
     results.reduce((sum, result) => sum + count(result), 0)
   return `# Hostile
 
-Written by \`pnpm hostile\`. With each seed, two worker processes on one PostgreSQL, started again whenever they end, carry out
+Written by \`pnpm hostile\`. With each seed, three worker processes on one PostgreSQL, started again whenever they end, carry out
 handlers that end in ${outcomes} drawn ways, and ${deadly} that end their process, with drawn payloads, definitions and observers,
 beside innocent work and a schedule by the second. ${isAllHeld ? 'All held.' : '**Something did not hold.**'}
 Measured at ${tellCommit(commit)}.

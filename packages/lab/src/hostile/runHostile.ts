@@ -8,7 +8,7 @@ import { migrate as migrateEngine } from '@roundsman/engine/migrate'
 import { createLogger } from '@roundsman/node-app'
 import { createJobsClient } from '@roundsman/engine/client'
 import { openPool, type Queryable } from '../openPool.ts'
-import { checkHostile, type HostileFigures } from './checkHostile.ts'
+import { checkHostile, type HostileFigures } from './checks/checkHostile.ts'
 import { createFleet, type FleetHistory } from './createFleet.ts'
 import { tryDefinitions, drawRunnableJobs } from './drawDefinitions.ts'
 import {

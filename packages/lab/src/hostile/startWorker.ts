@@ -16,7 +16,7 @@ export interface WorkerReport {
   held?: Held
 }
 
-/** When the event loop stood still, and for how much longer than drawn outcomes blocked it. */
+/** When the event loop stood still, and for how long beyond what drawn outcomes blocked and what the machine withheld. */
 export interface Lag {
   from: number
   to: number

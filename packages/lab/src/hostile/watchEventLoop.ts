@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import type { WorkerReport } from './startWorker.ts'
 
 const LOOK_EVERY_MS = 20
@@ -6,32 +7,46 @@ const SHORTEST_MS = 50
 const BEAT_EVERY_MS = 250
 const MEASURE_EVERY_MS = 2_000
 
+export interface EventLoopWatch {
+  /** Does what a drawn outcome blocks the event loop with. */
+  block<Result>(work: () => Result): Result
+  stop(): void
+}
+
 /**
- * Reports when the event loop stood still, how much of that a drawn outcome blocked it, and what the process holds. Returns
- * the function in which such an outcome has to block.
+ * Reports when the event loop stood still, how much of that neither a drawn outcome nor the machine is to blame for, and what
+ * the process holds.
  */
 export function watchEventLoop(
   report: (message: WorkerReport) => void,
-): <Result>(work: () => Result) => Result {
+  readWithheld: () => number = readWithheldMs,
+): EventLoopWatch {
+  // Stands still while the machine lets this thread wait for a processor.
+  const ownTime = () => performance.now() - readWithheld()
   let lookedAt = Date.now()
+  let lookedAtOwn = ownTime()
   let blockedMs = 0
-  setInterval(() => {
+  const timers = [
+    setInterval(look, LOOK_EVERY_MS),
+    setInterval(() => report({ beatAt: Date.now() }), BEAT_EVERY_MS),
+    setInterval(measure, MEASURE_EVERY_MS),
+  ]
+
+  function look(): void {
     const at = Date.now()
-    const lagMs = at - lookedAt - LOOK_EVERY_MS
-    if (lagMs >= SHORTEST_MS) {
-      report({ lag: { from: lookedAt, to: at, beyondMs: Math.max(0, lagMs - blockedMs) } })
+    const atOwn = ownTime()
+    if (at - lookedAt - LOOK_EVERY_MS >= SHORTEST_MS) {
+      const ownMs = atOwn - lookedAtOwn - LOOK_EVERY_MS
+      report({ lag: { from: lookedAt, to: at, beyondMs: Math.max(0, ownMs - blockedMs) } })
     }
     lookedAt = at
+    lookedAtOwn = atOwn
     blockedMs = 0
-  }, LOOK_EVERY_MS)
-  setInterval(() => report({ beatAt: Date.now() }), BEAT_EVERY_MS)
-  setInterval(measure, MEASURE_EVERY_MS)
+  }
 
   function measure(): void {
-    const startedAt = Date.now()
     // Available with --expose-gc. Its own time counts as blocked.
-    globalThis.gc?.()
-    blockedMs += Date.now() - startedAt
+    block(() => globalThis.gc?.())
     const { heapUsed, external } = process.memoryUsage()
     const listeners = process
       .eventNames()
@@ -40,12 +55,29 @@ export function watchEventLoop(
     report({ held: { bytes: heapUsed + external, listeners, resources } })
   }
 
-  return (work) => {
-    const startedAt = Date.now()
+  function block<Result>(work: () => Result): Result {
+    const startedAt = ownTime()
     try {
       return work()
     } finally {
-      blockedMs += Date.now() - startedAt
+      blockedMs += ownTime() - startedAt
     }
+  }
+
+  return {
+    block,
+    stop() {
+      for (const timer of timers) clearInterval(timer)
+    },
+  }
+}
+
+/** How long this thread has waited for a processor since it was started. Linux tells; elsewhere it is 0. */
+function readWithheldMs(): number {
+  try {
+    const [, waitedNs] = readFileSync('/proc/thread-self/schedstat', 'utf8').split(' ')
+    return Number(waitedNs) / 1_000_000
+  } catch {
+    return 0
   }
 }

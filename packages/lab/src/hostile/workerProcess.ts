@@ -6,7 +6,8 @@ import type { Details, HandlersFor, Job, RunContext, TransactionOf } from '@roun
 import { createWorker } from '@roundsman/engine/worker'
 import { createHostileObserver } from './createHostileObserver.ts'
 import { drawRunnableJobs } from './drawDefinitions.ts'
-import { deadlyOutcome, drawOutcome, grantWishes, type Outcome } from './drawOutcome.ts'
+import { deadlyOutcome, grantWishes } from './deadlyOutcomes.ts'
+import { drawOutcome, type Outcome } from './drawOutcome.ts'
 import { hostileJobs, LONG_STEPS, sink } from './hostileJobs.ts'
 import type { WorkerReport, WorkerSettings } from './startWorker.ts'
 import { watchEventLoop } from './watchEventLoop.ts'
@@ -15,8 +16,10 @@ type Tx = TransactionOf<PrismaClient>
 type Context = RunContext<unknown, Tx>
 
 const settings = JSON.parse(process.argv[2] ?? '{}') as WorkerSettings
-const LONG_STEP_MS = 500
+const LONG_STEP_MS = 150
 const DRAIN_TIMEOUT_MS = 2_000
+/** Shorter than by default, so that an endless loop ends sooner. */
+const WATCHDOG = { marginMs: 2_000 }
 
 // Ctrl-C signals the whole process group. The driver ends the others itself.
 process.on('SIGINT', () => undefined)
@@ -29,7 +32,7 @@ const prisma = createDatabaseClient({
   applicationName: 'hostile worker',
   onPoolError: (error) => log.debug({ err: error }, 'database connection lost'),
 })
-const block = watchEventLoop(report)
+const watch = watchEventLoop(report)
 const drawn = drawRunnableJobs(settings.seed)
 
 const handlers: HandlersFor<typeof hostileJobs, Tx> = {
@@ -63,6 +66,7 @@ const worker = createWorker({
   } as HandlersFor<readonly Job[], Tx>,
   log,
   drainTimeoutMs: DRAIN_TIMEOUT_MS,
+  watchdog: WATCHDOG,
   observers: [createHostileObserver(settings.seed)],
 })
 report({ workerId: worker.id })
@@ -72,7 +76,7 @@ report({ isReady: true })
 
 // Not async: a handler that throws at once is another case than one that rejects.
 function perform(context: Context, outcome: Outcome): Promise<Details | void> {
-  return outcome.perform({ context, sink, block }) as Promise<Details | void>
+  return outcome.perform({ context, sink, block: watch.block }) as Promise<Details | void>
 }
 
 function drawOf({ payload }: Context): Outcome {
@@ -100,6 +104,7 @@ async function leaveRow({ run, batch }: Context, step: number): Promise<void> {
 
 async function stop(): Promise<void> {
   await worker.stop()
+  watch.stop()
   await prisma.$disconnect()
   process.exit(0)
 }

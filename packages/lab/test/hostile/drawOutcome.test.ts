@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { DEADLY, drawOutcome } from '../../src/hostile/drawOutcome.ts'
+import { DEADLY } from '../../src/hostile/deadlyOutcomes.ts'
+import { drawOutcome } from '../../src/hostile/drawOutcome.ts'
 
 describe('a seed', () => {
   const draw = (seed: number) =>
