@@ -15,39 +15,18 @@ import {
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { pino } from 'pino'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { PASSWORD, useServerDatabase } from './useServerDatabase.ts'
 import { runServer } from '../src/runServer.ts'
 
 const log = pino({ level: 'silent' })
-const PASSWORD = 'correct horse battery staple'
-
+const used = useServerDatabase()
 let database: TestDatabase
-beforeAll(async () => {
-  database = await createTestDatabase()
-  await migrateEngine({ schema: 'public', databaseUrl: database.url, jobs, log })
-  const prisma = createDatabaseClient({
-    url: database.url,
-    applicationName: 'tests',
-    onPoolError: () => undefined,
-  })
-  await createUserOfEachRole(prisma, PASSWORD)
-  await prisma.$disconnect()
-})
-afterAll(() => database.drop())
+beforeAll(() => void ({ database } = used))
 
 /** The variables of a server that starts; a test adds its own. */
-function environment(extra: Record<string, string | undefined> = {}) {
-  return makeEnvironment({
-    NODE_ENV: undefined,
-    HOST: undefined,
-    LOG_LEVEL: undefined,
-    ROUNDSMAN_SUPERVISED: undefined,
-    PORT: '0',
-    DATABASE_URL: database.url,
-    JWT_SECRET: 'a secret for tests, of thirty-two or more characters',
-    ...extra,
-  })
-}
+const environment = (extra?: Record<string, string | undefined>) =>
+  makeEnvironment(used.environment(extra))
 
 /** The program of the server in this process. `stop` returns what its exit code would be. */
 async function start(extra: Record<string, string | undefined> = {}) {

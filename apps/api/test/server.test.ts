@@ -1,58 +1,26 @@
 // Processes: runs and stops the API.
-import { changePassword, createDatabaseClient, migrate } from '@roundsman/db'
+import { changePassword, migrate } from '@roundsman/db'
 import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
 import { jobs } from '@roundsman/jobs'
 import { migrate as migrateEngine } from '@roundsman/engine/migrate'
-import {
-  createTestDatabase,
-  createUserOfEachRole,
-  expectNotToBegin,
-  expectToBegin,
-  spawnProcess,
-  waitFor,
-  type TestDatabase,
-} from '@roundsman/testing'
+import { expectNotToBegin, expectToBegin, spawnProcess, waitFor } from '@roundsman/testing'
 import { once } from 'node:events'
 import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { PASSWORD, useServerDatabase } from './useServerDatabase.ts'
 
-const log = pino({ level: 'silent' })
-const PASSWORD = 'correct horse battery staple'
 const SERVER = join(import.meta.dirname, '../src/server.ts')
 
-let database: TestDatabase
-beforeAll(async () => {
-  database = await createTestDatabase()
-  await migrateEngine({ schema: 'public', databaseUrl: database.url, jobs, log })
-  const prisma = createDatabaseClient({
-    url: database.url,
-    applicationName: 'tests',
-    onPoolError: () => undefined,
-  })
-  await createUserOfEachRole(prisma, PASSWORD)
-  // Logging in as owner has to take as long as in production.
-  await changePassword(prisma, 'owner@example.com', PASSWORD)
-  await prisma.$disconnect()
-})
-afterAll(() => database.drop())
+const log = pino({ level: 'silent' })
 
-/** The variables of a server that starts; a test adds its own. */
-function environment(extra: Record<string, string | undefined> = {}) {
-  return {
-    NODE_ENV: undefined,
-    HOST: undefined,
-    LOG_LEVEL: undefined,
-    ROUNDSMAN_SUPERVISED: undefined,
-    PORT: '0',
-    DATABASE_URL: database.url,
-    JWT_SECRET: 'a secret for tests, of thirty-two or more characters',
-    ...extra,
-  }
-}
+// Logging in as owner has to take as long as in production.
+const { environment } = useServerDatabase((prisma) =>
+  changePassword(prisma, 'owner@example.com', PASSWORD),
+)
 
 async function start(extra: Record<string, string | undefined> = {}) {
   const server = spawnProcess(SERVER, { env: environment(extra) })

@@ -1,11 +1,12 @@
 // Processes: runs, stops and kills workers.
 import { cleanupI18nCache, cleanupPreviewSessions } from '@roundsman/jobs'
 import { expectNotToBegin, expectToBegin, spawnProcess, waitFor } from '@roundsman/testing'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { enqueue } from './enqueue.ts'
 import { holdRow } from './holdRow.ts'
 import { insertSessions } from './insertSessions.ts'
-import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
+import { type WorkerDatabase } from './openWorkerDatabase.ts'
+import { useWorkerDatabase } from './useWorkerDatabase.ts'
 import {
   MAIN,
   startWorkerHere,
@@ -15,26 +16,10 @@ import {
 
 const EVERY_SECOND = { CLEANUP_PREVIEW_SESSIONS_CRON: '* * * * * *' }
 
+const used = useWorkerDatabase()
+const { runs, queueState } = used
 let database: WorkerDatabase
-beforeAll(async () => {
-  database = await openWorkerDatabase()
-})
-afterAll(() => database.close())
-beforeEach(
-  () =>
-    database.prisma
-      .$executeRaw`truncate "PreviewSession", "I18nCacheEntry", "JobSchedule", "JobTick", "JobRun", "JobClaim", "JobStart", "JobWorker", pgboss.job`,
-)
-
-const runs = () =>
-  database.prisma.jobRun.findMany({ orderBy: [{ createdAt: 'asc' }, { id: 'asc' }] })
-
-/** The state of the work; undefined once it is completed and has left the queue. */
-async function queueState(id: string): Promise<string | undefined> {
-  const [work] = await database.prisma.$queryRaw<{ state: string }[]>`
-    select state::text from pgboss.job where id = ${id}::uuid`
-  return work?.state
-}
+beforeAll(() => void ({ database } = used))
 
 /** Lists connections to the database, except the test's own. */
 async function connections(): Promise<string[]> {

@@ -4,32 +4,17 @@ import { createServer, type AddressInfo } from 'node:net'
 import { cleanupI18nCache, cleanupPreviewSessions } from '@roundsman/jobs'
 import { readVersion } from '@roundsman/node-app'
 import { createTestDatabase, makeEnvironment, openMonitor, waitFor } from '@roundsman/testing'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { runWorker } from '../src/runWorker.ts'
 import { enqueue } from './enqueue.ts'
 import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
+import { useWorkerDatabase } from './useWorkerDatabase.ts'
 import { startWorkerHere, workerEnvironment } from './startWorkerProcess.ts'
 
+const used = useWorkerDatabase()
+const { runs, queueState } = used
 let database: WorkerDatabase
-beforeAll(async () => {
-  database = await openWorkerDatabase()
-})
-afterAll(() => database.close())
-beforeEach(
-  () =>
-    database.prisma
-      .$executeRaw`truncate "PreviewSession", "I18nCacheEntry", "JobSchedule", "JobTick", "JobRun", "JobClaim", "JobStart", "JobWorker", pgboss.job`,
-)
-
-const runs = () =>
-  database.prisma.jobRun.findMany({ orderBy: [{ createdAt: 'asc' }, { id: 'asc' }] })
-
-/** The state of the work; undefined once it is completed and has left the queue. */
-async function queueState(id: string): Promise<string | undefined> {
-  const [work] = await database.prisma.$queryRaw<{ state: string }[]>`
-    select state::text from pgboss.job where id = ${id}::uuid`
-  return work?.state
-}
+beforeAll(() => void ({ database } = used))
 
 describe('at work', () => {
   it('runs what is enqueued, with the age that the environment gives', async () => {

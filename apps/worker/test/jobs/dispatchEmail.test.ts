@@ -1,65 +1,30 @@
 // Not quick: starts processes.
 import { join } from 'node:path'
 import { dispatchEmail } from '@roundsman/jobs'
-import { createJobsClient, listDeadLetters, type JobsClient } from '@roundsman/engine/client'
+import { listDeadLetters, type JobsClient } from '@roundsman/engine/client'
 import {
   createSmtpServer,
   spawnProcess,
   waitFor,
-  type CreateSmtpServerOptions,
   type SmtpMoment,
   type SmtpReaction,
-  type SmtpServer,
 } from '@roundsman/testing'
-import { pino } from 'pino'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { expectNothingPersonal } from '../email/expectNothingPersonal.ts'
 import { insertEmail, insertEmails, type InsertedEmail } from '../email/insertEmails.ts'
+import { openServer, useEmailQueue } from '../email/useEmailQueue.ts'
 import { startMailWorker } from '../email/startMailWorker.ts'
 import { holdTransaction } from '../holdTransaction.ts'
-import { openWorkerDatabase, type WorkerDatabase } from '../openWorkerDatabase.ts'
+import type { WorkerDatabase } from '../openWorkerDatabase.ts'
 import { startWorkerHere, workerEnvironment } from '../startWorkerProcess.ts'
 
 const ONCE = join(import.meta.dirname, '../../src/once.ts')
 
+const used = useEmailQueue()
+const { enqueueEmails, runs } = used
 let database: WorkerDatabase
 let client: JobsClient
-beforeAll(async () => {
-  database = await openWorkerDatabase()
-  client = createJobsClient({
-    schema: 'public',
-    databaseUrl: database.url,
-    log: pino({ level: 'silent' }),
-  })
-  await client.start()
-})
-afterAll(async () => {
-  await client.stop()
-  await database.close()
-})
-beforeEach(
-  () =>
-    database.prisma
-      .$executeRaw`truncate "Invoice", "InvoicePdf", "EmailMessage", "JobRun", "JobClaim", "JobStart", "JobThrottle", pgboss.job cascade`,
-)
-
-async function openServer(options?: CreateSmtpServerOptions): Promise<SmtpServer> {
-  const server = await createSmtpServer(options)
-  onTestFinished(() => server.close())
-  return server
-}
-
-/** Enqueues the sending of these messages, as the rendering of their PDFs does. */
-async function enqueueEmails(emails: readonly { id: string }[]): Promise<void> {
-  const items = emails.map(({ id }) => ({ payload: { emailId: id }, options: { uniqueKey: id } }))
-  await database.prisma.$transaction((tx) => client.enqueueMany(tx, dispatchEmail, items))
-}
-
-const runs = () =>
-  database.prisma.jobRun.findMany({
-    where: { name: dispatchEmail.name },
-    orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
-  })
+beforeAll(() => void ({ database, client } = used))
 
 const lastRun = () =>
   database.prisma.jobRun.findFirst({

@@ -2,61 +2,19 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { dispatchEmail } from '@roundsman/jobs'
-import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
-import {
-  createSmtpServer,
-  localhostCertificate,
-  waitFor,
-  type CreateSmtpServerOptions,
-  type SmtpServer,
-} from '@roundsman/testing'
-import { pino } from 'pino'
-import { afterAll, beforeAll, beforeEach, expect, it, onTestFinished } from 'vitest'
+import { localhostCertificate, waitFor } from '@roundsman/testing'
+import { beforeAll, expect, it, onTestFinished } from 'vitest'
 import { expectNothingPersonal } from '../email/expectNothingPersonal.ts'
 import { insertEmail, insertEmails } from '../email/insertEmails.ts'
+import { openServer, useEmailQueue } from '../email/useEmailQueue.ts'
 import { holdRow } from '../holdRow.ts'
-import { openWorkerDatabase, type WorkerDatabase } from '../openWorkerDatabase.ts'
+import type { WorkerDatabase } from '../openWorkerDatabase.ts'
 import { startWorkerProcess } from '../startWorkerProcess.ts'
 
+const used = useEmailQueue()
+const { enqueueEmails, runs } = used
 let database: WorkerDatabase
-let client: JobsClient
-beforeAll(async () => {
-  database = await openWorkerDatabase()
-  client = createJobsClient({
-    schema: 'public',
-    databaseUrl: database.url,
-    log: pino({ level: 'silent' }),
-  })
-  await client.start()
-})
-afterAll(async () => {
-  await client.stop()
-  await database.close()
-})
-beforeEach(
-  () =>
-    database.prisma
-      .$executeRaw`truncate "Invoice", "InvoicePdf", "EmailMessage", "JobRun", "JobClaim", "JobStart", "JobThrottle", pgboss.job cascade`,
-)
-
-async function openServer(options?: CreateSmtpServerOptions): Promise<SmtpServer> {
-  const server = await createSmtpServer(options)
-  onTestFinished(() => server.close())
-  return server
-}
-
-/** Enqueues the sending of these messages, as the rendering of their PDFs does. */
-async function enqueueEmails(emails: readonly { id: string }[]): Promise<void> {
-  const items = emails.map(({ id }) => ({ payload: { emailId: id }, options: { uniqueKey: id } }))
-  await database.prisma.$transaction((tx) => client.enqueueMany(tx, dispatchEmail, items))
-}
-
-const runs = () =>
-  database.prisma.jobRun.findMany({
-    where: { name: dispatchEmail.name },
-    orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
-  })
+beforeAll(() => void ({ database } = used))
 
 const runEnds = (count: number) =>
   waitFor(async () => (await runs()).filter(({ status }) => status !== 'running').length >= count)

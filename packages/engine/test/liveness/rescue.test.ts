@@ -1,31 +1,20 @@
 // Not quick: loses hundreds of runs.
 import { waitFor } from '@roundsman/testing'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Logger } from 'pino'
 import type { RunContext } from '../../src/index.ts'
-import { createJobsClient, type JobsClient } from '../../src/client.ts'
+import type { JobsClient } from '../../src/client.ts'
 import { createQueue, type Queue } from '../../src/store/queue.ts'
 import { createWaker } from '../../src/store/waker.ts'
 import { createSession, type Session } from '../../src/liveness/session.ts'
-import { createWorker, runOnce, type Worker } from '../../src/worker.ts'
+import { runOnce } from '../../src/worker.ts'
 import { rescueLostRuns } from '../../src/liveness/rescue.ts'
 import { findLostClaims } from '../../src/liveness/whoIsLost.ts'
 import { claimWork } from '../../src/store/claimWork.ts'
 import { asWorker } from '../asWorker.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
-import { CREATE_EFFECTS, drip, dripHandler, EFFECTS } from '../fixtures/drip.ts'
-
-interface Run {
-  id: string
-  status: string
-  attempt: number
-  trigger: string
-  details: { effects?: number; batches?: number; error?: { code: string } } | null
-  workerId: string
-  queueJobId: string
-  startedAt: Date
-  endedAt: Date | null
-}
+import { drip, dripHandler, EFFECTS } from '../fixtures/drip.ts'
+import type { TestRuntime } from '../openTestRuntime.ts'
+import { useDrip, type DripRun } from './useDrip.ts'
 
 interface Work {
   state: string
@@ -35,67 +24,20 @@ interface Work {
   dueInS: number
 }
 
+const drips = useDrip()
+const { runs, enqueue, effectsOf, isUnderWay, startWorker } = drips
 let runtime: TestRuntime
 let client: JobsClient
-let worker: Worker | undefined
-
-beforeAll(async () => {
-  runtime = await openTestRuntime([drip])
-  await runtime.rows(CREATE_EFFECTS)
-  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
-  await client.start()
-})
-
-afterAll(async () => {
-  await client.stop()
-  await runtime.close()
-})
-
-beforeEach(async () => {
-  await runtime.rows(
-    'truncate "JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", "Effect"',
-  )
-  await runtime.rows('delete from pgboss.job')
-})
-
-afterEach(async () => {
-  await worker?.stop({ drainTimeoutMs: 0 })
-  worker = undefined
-})
-
-const runs = () => runtime.rows<Run>('select * from "JobRun" order by "startedAt", "attempt"')
-const enqueue = () => runtime.prisma.$transaction((tx) => client.enqueue(tx, drip, {}))
-const effectsOf = async (runId: string) =>
-  (
-    await runtime.rows<{ n: number }>('select count(*)::int n from "Effect" where "runId" = $1', [
-      runId,
-    ])
-  )[0]!.n
-const isUnderWay = async () => ((await runs())[0]?.details?.effects ?? 0) > 5
-
-async function startWorker(): Promise<Worker> {
-  const { url, prisma, log } = runtime
-  const started = createWorker({
-    schema: 'public',
-    retention: false,
-    databaseUrl: url,
-    client: prisma,
-    jobs: [drip],
-    handlers: { drip: dripHandler },
-    log,
-  })
-  await started.start()
-  return started
-}
+beforeAll(() => void ({ runtime, client } = drips))
 
 describe('a worker that lives', () => {
   it('whose run was taken over can commit no further batch and can not end it', async () => {
-    worker = await startWorker()
+    await startWorker()
     await enqueue()
     await waitFor(isUnderWay)
     const [run] = await runs()
     const error = JSON.stringify({ error: { code: 'worker_lost', message: 'by the test' } })
-    const [ended] = await runtime.rows<Run>(
+    const [ended] = await runtime.rows<DripRun>(
       `update "JobRun" set "status" = 'failed', "errorCode" = 'worker_lost', "endedAt" = now(),
          "details" = "details" || $1 returning *`,
       [error],

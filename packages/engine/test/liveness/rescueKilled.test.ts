@@ -1,76 +1,18 @@
 // Processes: kills workers.
 import { spawnProcess, waitFor } from '@roundsman/testing'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { createJobsClient, type JobsClient } from '../../src/client.ts'
-import { createWorker, runOnce, type Worker } from '../../src/worker.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
-import { CREATE_EFFECTS, drip, dripHandler, EFFECTS } from '../fixtures/drip.ts'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { runOnce } from '../../src/worker.ts'
+import { drip, dripHandler, EFFECTS } from '../fixtures/drip.ts'
+import type { TestRuntime } from '../openTestRuntime.ts'
+import { useDrip } from './useDrip.ts'
 
 const WORKER = new URL('../fixtures/workerProcess.ts', import.meta.url).pathname
 const ONCE = new URL('../fixtures/onceProcess.ts', import.meta.url).pathname
 
-interface Run {
-  id: string
-  status: string
-  attempt: number
-  details: { effects?: number; error?: { code: string } } | null
-  workerId: string
-  startedAt: Date
-  endedAt: Date | null
-}
-
+const drips = useDrip()
+const { runs, enqueue, effectsOf, isUnderWay, startWorker } = drips
 let runtime: TestRuntime
-let client: JobsClient
-let worker: Worker | undefined
-
-beforeAll(async () => {
-  runtime = await openTestRuntime([drip])
-  await runtime.rows(CREATE_EFFECTS)
-  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
-  await client.start()
-})
-
-afterAll(async () => {
-  await client.stop()
-  await runtime.close()
-})
-
-beforeEach(async () => {
-  await runtime.rows(
-    'truncate "JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", "Effect"',
-  )
-  await runtime.rows('delete from pgboss.job')
-})
-
-afterEach(async () => {
-  await worker?.stop({ drainTimeoutMs: 0 })
-  worker = undefined
-})
-
-const runs = () => runtime.rows<Run>('select * from "JobRun" order by "startedAt", "attempt"')
-const enqueue = () => runtime.prisma.$transaction((tx) => client.enqueue(tx, drip, {}))
-const effectsOf = async (runId: string) =>
-  (
-    await runtime.rows<{ n: number }>('select count(*)::int n from "Effect" where "runId" = $1', [
-      runId,
-    ])
-  )[0]!.n
-const isUnderWay = async () => ((await runs())[0]?.details?.effects ?? 0) > 5
-
-async function startWorker(): Promise<Worker> {
-  const { url, prisma, log } = runtime
-  const started = createWorker({
-    schema: 'public',
-    retention: false,
-    databaseUrl: url,
-    client: prisma,
-    jobs: [drip],
-    handlers: { drip: dripHandler },
-    log,
-  })
-  await started.start()
-  return started
-}
+beforeAll(() => void ({ runtime } = drips))
 
 describe('a worker that is SIGKILLed in the middle of a run', () => {
   it('its run ends as failed with the exact counts of what it did, and the work is done by another', async () => {
@@ -78,7 +20,7 @@ describe('a worker that is SIGKILLed in the middle of a run', () => {
     await victim.waitForLine('Jobs scheduler enabled')
     await enqueue()
     await waitFor(isUnderWay)
-    worker = await startWorker()
+    const worker = await startWorker()
     await victim.kill('SIGKILL')
 
     await waitFor(async () => (await runs()).some(({ status }) => status === 'success'), {
@@ -103,7 +45,7 @@ describe('a worker that is SIGKILLed in the middle of a run', () => {
     await enqueue()
     await waitFor(isUnderWay)
     await victim.kill('SIGKILL')
-    worker = await startWorker()
+    await startWorker()
 
     await waitFor(async () => (await runs()).some(({ status }) => status === 'success'), {
       timeoutMs: 20_000,
@@ -119,7 +61,7 @@ describe('a worker that lives', () => {
   it('is not taken for dead by others, however long it takes', async () => {
     const other = spawnProcess(WORKER, { args: [runtime.url] })
     await other.waitForLine('Jobs scheduler enabled')
-    worker = await startWorker()
+    await startWorker()
     await enqueue()
 
     await waitFor(async () => (await runs()).some(({ status }) => status !== 'running'), {
