@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import pg from 'pg'
 import type { Connection } from './database.ts'
 
 /*
@@ -58,9 +59,21 @@ export async function notify(
   channel: string,
   payloads: readonly string[],
 ): Promise<void> {
-  await connection.query(NOTIFY_SQL, [connection.schema.channel(channel), payloads])
+  const to = connection.schema.channel(channel)
+  if (payloads.length > 1) await connection.query(NOTIFY_SQL, [to, payloads])
+  else
+    for (const payload of payloads)
+      await connection.query({ foreignText: notifyOneSql(to, payload) })
 }
 
 /** The limit counts at the commit, which is when PostgreSQL takes the lock. */
-const NOTIFY_SQL = `
-  select set_config('lock_timeout', '1000', true), pg_notify($1, payload) from unnest($2::text[]) payload`
+const LIMIT = `select set_config('lock_timeout', '1000', true)`
+const NOTIFY_SQL = `${LIMIT}, pg_notify($1, payload) from unnest($2::text[]) payload`
+
+/**
+ * Without parameters it is one message, which PostgreSQL carries out in half the time: workers hear of work sooner.
+ * It is not NOTIFY itself, of which pg_stat_statements would keep each text apart.
+ */
+function notifyOneSql(channel: string, payload: string): string {
+  return `${LIMIT}, pg_notify(${pg.escapeLiteral(channel)}, ${pg.escapeLiteral(payload)})`
+}

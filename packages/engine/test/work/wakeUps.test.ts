@@ -7,7 +7,7 @@ import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import { createListener } from '../../src/liveness/listener.ts'
 import { CANCEL_CHANNEL, WORK_CHANNEL } from '../../src/store/channels.ts'
-import type { Connection } from '../../src/store/database.ts'
+import { sqlOf, type Connection } from '../../src/store/database.ts'
 import { createWaker } from '../../src/store/waker.ts'
 import { createWakeUps, type WakeUps } from '../../src/work/wakeUps.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -270,14 +270,25 @@ describe('a wake-up', () => {
     }
     await stopped
     const [first, second, third] = asked
-    expect(first).toEqual([WORK_CHANNEL, ['one']])
+    expect(first).toEqual([WORK_CHANNEL, 'one'])
     const hundred = (from: number, to: number) =>
       ['two', ...Array.from({ length: to - from + 1 }, (_, n) => from + n)].join(' ')
     expect(second).toEqual([
       WORK_CHANNEL,
       ['two', hundred(1, 100), hundred(101, 200), hundred(201, 250)],
     ])
-    expect(third).toEqual([CANCEL_CHANNEL, ['run 7']])
+    expect(third).toEqual([CANCEL_CHANNEL, 'run 7'])
+  })
+
+  it('arrives as it was told, whatever its text', async () => {
+    const waker = createWaker(runtime.database, runtime.log)
+    const subjects = [`it's`, 'a\\b', `$1'); "pgboss.job"`]
+    for (const [n, subject] of subjects.entries()) {
+      waker.wake(subject, null)
+      await waitFor(() => payloads.length > n)
+    }
+    expect(payloads).toEqual(subjects)
+    await waker.stop()
   })
 
   it('that cannot be told is no error of whoever enqueues', async () => {
@@ -316,8 +327,10 @@ describe('a wake-up', () => {
 function slow(asked: unknown[][], gates: (() => void)[]): Connection {
   return {
     schema: runtime.database.schema,
-    async query(_statement, values = []) {
-      asked.push([...values])
+    async query(statement, values = []) {
+      // A single wake-up stands in the text.
+      const [, , ...texts] = sqlOf(runtime.database.schema, statement).matchAll(/'([^']*)'/g)
+      asked.push(values.length > 0 ? [...values] : texts.map(([, text]) => text))
       await new Promise<void>((resolve) => gates.push(resolve))
       return { rows: [], rowCount: 0 }
     },
