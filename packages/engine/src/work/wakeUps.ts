@@ -1,5 +1,5 @@
 import { readWakeUp } from '../store/channels.ts'
-import type { Connection } from '../store/database.ts'
+import type { Connection, PreparedStatement } from '../store/database.ts'
 
 /** Tells a worker's lanes and runs of notifications, once the transactions behind them have committed. */
 export interface WakeUps {
@@ -113,7 +113,7 @@ async function findEnded(
   transactionIds: readonly string[],
 ): Promise<ReadonlyMap<string, boolean>> {
   try {
-    const { rows } = await connection.query<{ id: string; hasCommitted: boolean }>(FIND_ENDED_SQL, [
+    const { rows } = await connection.query<{ id: string; hasCommitted: boolean }>(FIND_ENDED, [
       transactionIds,
     ])
     return new Map(rows.map(({ id, hasCommitted }) => [id, hasCommitted]))
@@ -124,10 +124,13 @@ async function findEnded(
 }
 
 /** PostgreSQL has forgotten very old transactions: those have ended. Asked for an id it has not given out yet, it would fail. */
-const FIND_ENDED_SQL = `
+const FIND_ENDED: PreparedStatement = {
+  name: 'roundsman_find_ended',
+  text: `
   select id, coalesce(status, 'committed') = 'committed' as "hasCommitted"
   from unnest($1::text[]) id cross join lateral (
     select case when id::xid8 < pg_snapshot_xmax(pg_current_snapshot()) then pg_xact_status(id::xid8)
       else 'in progress' end as status
   ) transaction
-  where status is distinct from 'in progress'`
+  where status is distinct from 'in progress'`,
+}
