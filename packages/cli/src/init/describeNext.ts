@@ -32,6 +32,7 @@ export function describeNext(
       width,
     ),
     describeEnqueue(facts, plan, width),
+    ...describeJavaScript(facts, plan, width),
     [
       wrap(`In production, start the worker by`, width),
       `  ${paint('bold', scripts.production)}`,
@@ -68,6 +69,17 @@ function describeEnqueue(facts: ProductFacts, { places }: InitPlan, width: numbe
     '',
     `  await jobsClient.enqueue(tx, measureDatabase, ${payload})`,
   ].join('\n')
+}
+
+/** How a server that no compiler builds loads what init wrote, which is TypeScript. */
+function describeJavaScript(facts: ProductFacts, { places }: InitPlan, width: number): string[] {
+  if (facts.hasTypeScript) return []
+  const path = `${fromServer({ ...facts, importExtension: '' }, `${places.jobs}/index`)}.ts`
+  const load = facts.isModule
+    ? `import { jobs } from '${path}'`
+    : `const { jobs } = require('${path}')`
+  const text = `A server in JavaScript has to be started by tsx for that, or, from Node 22.18 on, to name the files with their ending: ${load}.`
+  return [wrap(text, width)]
 }
 
 /** The path under which a file in the source folder imports it. */

@@ -248,6 +248,14 @@ it('has Node run a worker whose product it runs without a build', async () => {
   expect(devDependencies).not.toHaveProperty('tsx')
 })
 
+it('says how a server in JavaScript loads what it writes', async () => {
+  const files = { 'package.json': { name: 'shop', dependencies: { pg: '8' } }, 'src/server.js': '' }
+  const { stdout } = await init(await commitProduct(files))
+  expect(stdout.replaceAll(/\s+/g, ' ')).toContain(`const { jobs } = require('./jobs/index.ts')`)
+  const typed = await init(await commitProduct(SHOP))
+  expect(typed.stdout).not.toContain('JavaScript')
+})
+
 it('sends whoever stands at the root of a workspace into a package of it', async () => {
   const root = await commitProduct({
     'package.json': { name: 'all', private: true, workspaces: ['packages/*'] },
