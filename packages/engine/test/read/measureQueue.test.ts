@@ -101,7 +101,7 @@ it('reads what waits once for a label, and no table to name the jobs, however ma
   const read = async (text: string, values: unknown[]) => {
     const bound = values.reduceRight<string>(
       (sql, value, at) =>
-        sql.replaceAll(`$${at + 1}`, value === null ? 'null' : `'${String(value)}'`),
+        sql.replaceAll(`$${at + 1}`, value === null ? 'null' : `'${value as string}'`),
       text,
     )
     const nodes = (await explain(bound, [])).filter(
