@@ -287,8 +287,10 @@ describe('what the screens show is what is in the database', () => {
   it('queue: what ended how in the last hour, how much waits, and for how long', async () => {
     // No worker takes it.
     await stack.prisma.$executeRaw`
-      insert into pgboss.job (name, data, start_after, blocked)
-      select 'greetCustomer', '{"trigger": "queue"}', now() - interval '90 seconds', true from generate_series(1, 3)`
+      insert into "JobQueue" ("name", "pausedBy") values ('greetCustomer', 'somebody')`
+    await stack.prisma.$executeRaw`
+      insert into pgboss.job (name, data, start_after)
+      select 'greetCustomer', '{"trigger": "queue"}', now() - interval '90 seconds' from generate_series(1, 3)`
     const from = new Date(Math.floor(Date.now() / 60_000) * 60_000 - HOUR_MS + 60_000)
     const where = { startedAt: { gte: from }, status: { not: 'running' as const } }
     const ended = await stack.prisma.jobRun.count({ where })
@@ -308,6 +310,7 @@ describe('what the screens show is what is in the database', () => {
     await waiting.getByRole('img', { name: /^Work that was ready to start/ }).waitFor()
     await expectSeen(waiting.getByText(/^The oldest waits for (1 min 3\d|1 min [4-9]\d|[2-9] min)/))
     await stack.prisma.$executeRaw`delete from pgboss.job where name = 'greetCustomer'`
+    await stack.prisma.$executeRaw`delete from "JobQueue"`
   })
 
   it('a worker: who it is, what it runs, and what it has run', async () => {

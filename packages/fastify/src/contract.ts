@@ -462,6 +462,7 @@ const queuePaused = z.object({ at, by: z.string(), reason: z.string().nullable()
 export type ConsoleQueueJob = z.output<typeof queueJob>
 const queueJob = z.object({
   name: z.string(),
+  // What is due is counted up to 100,000, and so is the rest.
   waiting: count,
   // Of those, not to be started yet: delayed, or to be retried.
   delayed: count,

@@ -14,7 +14,7 @@ export interface DeadLetterPage {
 
 export interface WaitingWorkPage {
   work: WaitingWork[]
-  /** How many there are on all pages; MAX_TOTAL stands for more, too. */
+  /** How many there are on all pages; MAX_WAITING stands for more, too. */
   total: number
   /** The jobs of all that match, also those that have left the catalogue. */
   names: string[]

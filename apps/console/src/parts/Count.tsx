@@ -1,4 +1,12 @@
-/** Writes a number with its thousands set apart. */
-export function Count({ value }: { value: number }) {
-  return value.toLocaleString('en')
+/** Writes a number with its thousands set apart; of one that is not counted to the end, that there may be more. */
+export function Count({ value, isCut = false }: { value: number; isCut?: boolean }) {
+  return `${value.toLocaleString('en')}${isCut ? ' or more' : ''}`
+}
+
+/** The server counts waiting work no further: of a job what is due, and what is not, each by itself. */
+export const MAX_WAITING = 100_000
+
+/** Whether more of a job's work may wait than was counted. */
+export function isWaitingCut({ waiting, delayed }: { waiting: number; delayed: number }): boolean {
+  return Math.max(waiting - delayed, delayed) >= MAX_WAITING
 }

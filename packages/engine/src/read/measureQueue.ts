@@ -1,11 +1,11 @@
 import { checkTexts } from '../job/argument.ts'
-import { COUNT_QUEUE_SQL, measureQueueSql } from '../store/queueSql.ts'
+import { countQueueSql, measureQueueSql } from '../store/queueSql.ts'
 import type { Reader } from './reader.ts'
 
 /** Instants are ISO 8601 in UTC. */
 export interface QueueCounts {
   name: string
-  /** Work that no worker has taken, or that is to be retried. */
+  /** Work that no worker has taken, or that is to be retried. What is due is counted up to MAX_MEASURED, and so is the rest. */
   waiting: number
   /** The part of `waiting` that is not due yet: delayed, or to be retried later. */
   delayed: number
@@ -17,10 +17,15 @@ export interface QueueCounts {
   oldestDeadLetterAt: string | null
 }
 
+/** Counting stops here, so that a backlog of millions costs no more. */
+export const MAX_MEASURED = 100_000
+
+const COUNT_SQL = countQueueSql(MAX_MEASURED)
+
 /** Counts the work of each job. It does not read completed work. */
 export async function countQueue(reader: Reader, names: readonly string[]): Promise<QueueCounts[]> {
   return await reader.rows<QueueCounts>({
-    text: COUNT_QUEUE_SQL,
+    text: COUNT_SQL,
     values: [checkTexts('names', names)],
   })
 }
@@ -40,9 +45,6 @@ export interface QueueMeasure {
    */
   oldestSeconds: number | null
 }
-
-/** Counting stops here, so that a backlog of millions costs no more. */
-export const MAX_MEASURED = 100_000
 
 const MEASURE_SQL = measureQueueSql(MAX_MEASURED)
 

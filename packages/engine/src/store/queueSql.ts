@@ -127,18 +127,35 @@ export const FIND_WORK_BY_KEY_SQL = `
 /** As `state < 'active'`, and by an index of pg-boss that lists a state by time: so much is counted without the table. */
 const IS_WAITING = `job.state in ('created', 'retry')`
 
-/** Counts work that is not completed, by indexes that hold nothing else. A row for each name of `$1`. */
-export const COUNT_QUEUE_SQL = `
-  select n.name,
-         coalesce(waiting.count, 0)::int as "waiting", coalesce(waiting.delayed, 0)::int as "delayed",
+const secondsSince = (instant: string) => `extract(epoch from now() - ${instant})::float8`
+const WAITS = `${IS_WAITING} and job.start_after`
+const firstDue = (state: string) => `
+  (select job.start_after as at from pgboss.job job
+   where job.name = n.name and job.state = '${state}' and not job.blocked and job.start_after <= now()
+   order by job.start_after limit 1)`
+
+/**
+ * Counts work that is not completed, by indexes that hold nothing else: of each job up to `most` that is due, and as much that is not. A row for each name of
+ * `$1`.
+ */
+export const countQueueSql = (most: number) => `
+  select n.name, ready.count + delayed.count as "waiting", delayed.count as "delayed",
          (coalesce(active.count, 0) + started.count)::int as "active", coalesce(dead.count, 0)::int as "deadLetters",
-         waiting.oldest as "oldestWaitingAt", dead.oldest as "oldestDeadLetterAt"
+         due.oldest as "oldestWaitingAt", dead.oldest as "oldestDeadLetterAt"
   from unnest($1::text[]) n(name)
-  left join lateral (
-    select count(*) as count, count(*) filter (where job.start_after > now()) as delayed,
-           min(job.start_after) filter (where job.start_after <= now()) as oldest
-    from pgboss.job job where job.name = n.name and ${IS_WAITING}
-  ) waiting on true
+  cross join lateral (
+    select count(*)::int as count from (
+      select from pgboss.job job where job.name = n.name and ${WAITS} <= now() limit ${most}
+    ) one
+  ) ready
+  cross join lateral (
+    select count(*)::int as count from (
+      select from pgboss.job job where job.name = n.name and ${WAITS} > now() limit ${most}
+    ) one
+  ) delayed
+  cross join lateral (
+    select min(first.at) as oldest from (${firstDue('created')} union all ${firstDue('retry')}) first
+  ) due
   left join lateral (
     select count(*) as count from pgboss.job job where job.name = n.name and job.state = 'active'
   ) active on true
@@ -149,13 +166,6 @@ export const COUNT_QUEUE_SQL = `
     select job.name, count(*) as count, min(job.completed_on) as oldest
     from pgboss.job job where job.name = any($1::text[]) and ${IS_DEAD_LETTER} group by 1
   ) dead on dead.name = n.name`
-
-const secondsSince = (instant: string) => `extract(epoch from now() - ${instant})::float8`
-const WAITS = `${IS_WAITING} and job.start_after`
-const firstDue = (state: string) => `
-  (select job.start_after as at from pgboss.job job
-   where job.name = n.name and job.state = '${state}' and not job.blocked and job.start_after <= now()
-   order by job.start_after limit 1)`
 
 /** A row for each name of `$1` and each state. It counts up to `most` of each, and of the dead letters of all `most`. */
 export function measureQueueSql(most: number): string {

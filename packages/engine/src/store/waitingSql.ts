@@ -101,25 +101,23 @@ export const LIST_WAITING_WORK_SQL = listSql(PAGES)
 /** With the label `$5`. */
 export const LIST_LABELLED_WORK_SQL = listSql(LABELLED)
 
-/** The first of what waits in `queue`. The order keeps PostgreSQL from reading the whole table for a queue without any. */
-const firstOf = (limit: number) => `(
-  (select from pgboss.job job where job.name = queue.name and job.state = 'created' and job.blocked = false
-   order by job.start_after limit ${limit})
-  union all
-  (select from pgboss.job job where job.name = queue.name and job.state = 'retry' and job.blocked = false
-   order by job.start_after limit ${limit})
+/** Whether any work in `state` waits in `queue`. The order has PostgreSQL look into the index, and not through the table. */
+const waitsIn = (state: string) => `exists (
+  select from (
+    select from pgboss.job job where job.name = queue.name and job.state = '${state}' and job.blocked = false
+    order by job.start_after limit 1
+  ) first
 )`
 
 /** Counts waiting work of job `$1` (null: any), and names its jobs. */
 export const SUM_WAITING_WORK_SQL = `
   select (
            select count(*)::int from (
-             select from pgboss.queue queue cross join lateral ${firstOf(MAX_COUNTED)} work
-             where $1::text is null or queue.name = $1::text limit ${MAX_COUNTED}
+             select from pgboss.job job where ${WAITS} and ($1::text is null or job.name = $1::text) limit ${MAX_COUNTED}
            ) one
          ) as "count", array(
-           select distinct queue.name from pgboss.queue queue cross join lateral ${firstOf(1)} work
-           where $1::text is null or queue.name = $1::text order by 1
+           select queue.name from pgboss.queue queue
+           where ($1::text is null or queue.name = $1::text) and (${waitsIn('created')} or ${waitsIn('retry')}) order by 1
          ) as "names"`
 
 /** The same, of the work with the label `$2`. */

@@ -8,7 +8,7 @@ import { RunStrip } from '../../charts/RunStrip.tsx'
 import { TICK_KINDS, TICK_WORDS } from '../../charts/tickKind.ts'
 import { TickStrip } from '../../charts/TickStrip.tsx'
 import { ActionLog } from '../../parts/ActionLog.tsx'
-import { Count } from '../../parts/Count.tsx'
+import { Count, isWaitingCut } from '../../parts/Count.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { Panel } from '../../parts/Panel.tsx'
@@ -128,7 +128,7 @@ function JobQueue({ queue }: { queue: ConsoleQueueJob }) {
           'Nothing waits'
         ) : (
           <Link to="/queue" search={{ work: name }}>
-            <Count value={waiting} /> waiting
+            <Count value={waiting} isCut={isWaitingCut(queue)} /> waiting
           </Link>
         )}
         {delayed > 0 && (

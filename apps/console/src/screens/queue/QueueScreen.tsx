@@ -3,7 +3,7 @@ import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useState, type ReactNode } from 'react'
 import { queueQuery } from '../../api/queries.ts'
-import { Count } from '../../parts/Count.tsx'
+import { Count, isWaitingCut } from '../../parts/Count.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
@@ -27,7 +27,7 @@ const COLUMNS: readonly Column<QueueJob>[] = [
     header: 'Waiting',
     align: 'end',
     isEmpty: ({ waiting }) => waiting === 0,
-    cell: ({ name, waiting }) =>
+    cell: ({ name, waiting, delayed }) =>
       waiting === 0 ? (
         <Quiet value={0} />
       ) : (
@@ -37,7 +37,7 @@ const COLUMNS: readonly Column<QueueJob>[] = [
           resetScroll={false}
           aria-label={`${waiting} waiting of ${name}`}
         >
-          <Count value={waiting} />
+          <Count value={waiting} isCut={isWaitingCut({ waiting, delayed })} />
         </Link>
       ),
   },
@@ -212,7 +212,11 @@ function QueueSentence({ queue: { jobs } }: { queue: ConsoleQueue }) {
   const later = sum(({ delayed }) => delayed)
   return (
     <p className="muted">
-      <strong>{sum(({ waiting }) => waiting)}</strong> waiting
+      <strong>
+        {sum(({ waiting }) => waiting)}
+        {jobs.some(isWaitingCut) && ' or more'}
+      </strong>{' '}
+      waiting
       {later === '0' ? '' : ` (${later} of them for later)`},{' '}
       <strong>{sum(({ active }) => active)}</strong> running,{' '}
       <strong>{sum(({ deadLetters }) => deadLetters)}</strong> dead letters

@@ -5,6 +5,7 @@ import { useId } from 'react'
 import type { Bulk, BulkTarget, WorkChange } from '../../actions/bulk.ts'
 import { useBulk } from '../../actions/useAction.ts'
 import { workQuery } from '../../api/queries.ts'
+import { Count, isWaitingCut, MAX_WAITING } from '../../parts/Count.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
@@ -17,9 +18,6 @@ import { useShownWhen } from '../../parts/useShownWhen.ts'
 import { useServices } from '../../services/useServices.ts'
 
 const route = getRouteApi('/queue')
-
-/** The server counts no further; this stands for more, too. */
-const MAX_TOTAL = 100_000
 
 const COLUMNS: readonly Column<Work>[] = [
   {
@@ -124,7 +122,7 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
               <option value="">All</option>
               {jobs.map((job) => (
                 <option key={job.name} value={job.name}>
-                  {job.name} ({job.waiting.toLocaleString('en')})
+                  {job.name} (<Count value={job.waiting} isCut={isWaitingCut(job)} />)
                 </option>
               ))}
               {[...others].map((other) => (
@@ -172,7 +170,9 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
               <Rows work={work} total={total} name={name} label={label} names={names} />
               {(nextCursor !== null || cursor !== undefined) && (
                 <nav className="pager" aria-label="Pages of waiting work">
-                  <span className="muted">{countOf(total)} in all</span>
+                  <span className="muted">
+                    <Count value={total} isCut={total === MAX_WAITING} /> in all
+                  </span>
                   <span className="pagerLinks">
                     {cursor !== undefined && (
                       <Link
@@ -229,7 +229,7 @@ function Rows({ work, total, name, label, names }: RowsProps) {
     : [...new Set(chosen.map((each) => each.name))]
   const of = {
     count: isEverything ? total : count,
-    isMore: isEverything && total === MAX_TOTAL,
+    isMore: isEverything && total === MAX_WAITING,
     about: [
       jobs.length === 1 ? `of ${jobs[0]}` : `of ${jobs.length} jobs`,
       ...(isEverything && label !== undefined ? [`labelled ${label}`] : []),
@@ -275,10 +275,6 @@ function Rows({ work, total, name, label, names }: RowsProps) {
 
 const idsOf = (name: string, work: readonly Work[]) =>
   work.filter((each) => each.name === name).map(({ queueJobId }) => queueJobId)
-
-function countOf(total: number): string {
-  return total === MAX_TOTAL ? `${total.toLocaleString('en')} or more` : total.toLocaleString('en')
-}
 
 function WorkActions({ work: { name, queueJobId, isDue } }: { work: Work }) {
   if (useBulk() === null) return null

@@ -25,8 +25,7 @@ export interface Facts {
   afterMiddle: string
   /** Of the piece of work that is due last. */
   waitingLabel: string
-  /** As the console writes numbers. */
-  waiting: string
+  /** As the console writes it. */
   deadLetters: string
 }
 
@@ -72,7 +71,6 @@ export async function readFacts(client: pg.Client): Promise<Facts> {
     middle: new Date(middleMs).toISOString(),
     afterMiddle: new Date(middleMs + 3_600_000).toISOString(),
     waitingLabel: `customer ${waiting}`,
-    waiting: waiting.toLocaleString('en'),
     deadLetters: deadLetters.toLocaleString('en'),
   }
 }

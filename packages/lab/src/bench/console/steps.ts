@@ -330,7 +330,8 @@ export const STEPS: readonly Step[] = [
     'queue',
     () => 'queue',
     async ({ facts }) => [
-      `${facts.waiting} waiting`,
+      // Counted up to a limit.
+      ' waiting',
       `${facts.deadLetters} dead letters`,
       'customer 1',
       'order_invalid',
