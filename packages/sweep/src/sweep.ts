@@ -1,5 +1,5 @@
 import { JobError, type Details, type RunContext } from '@roundsman/engine'
-import { queryRows, type Transaction } from './transaction.ts'
+import { isPrisma, queryRows, type Transaction } from './transaction.ts'
 import { chooseOrder, type ChosenOrder } from './chooseOrder.ts'
 import { createFindings } from './createFindings.ts'
 import { firstLook, type FirstLook } from './firstLook.ts'
@@ -57,13 +57,14 @@ export async function sweep<C extends SweepCounts>(
   let chosen: ChosenOrder | null = null
   let order = null as SweepOrder | null
   let cleaned = 0
-  /** The commit of the last batch. Where much is due, the next one begins meanwhile. */
+  /** The commit of the last batch. */
   let committed: Promise<void> = Promise.resolve()
+  /** Whether the next batch begins meanwhile. */
+  let overlaps = false
 
   try {
     do {
-      // Where little is due, a second connection costs more than waiting for a few commits.
-      if (look?.isAll) await committed
+      if (!overlaps) await committed
       signal.throwIfAborted()
     } while (!isAllCleaned() && !order?.isOver() && (await cleanNext()))
     await committed
@@ -133,6 +134,9 @@ export async function sweep<C extends SweepCounts>(
     if (look === null || chosen === null || order === null) {
       look ??= await firstLook(tx, target)
       refuseLaterThan(look.now, target, CLOCK_TOLERANCE_MS)
+      // Where little is due, a second connection costs more than waiting for a few commits. A client of pg may be the only
+      // one there is, and the next batch would begin in the transaction of this one.
+      overlaps = !look.isAll && isPrisma(tx)
       chosen = await chooseOrder(tx, target, look)
       order =
         chosen.kind === 'index'

@@ -17,15 +17,19 @@ interface PgTransaction {
   ): Promise<{ rows: unknown[]; rowCount?: number | null | undefined }>
 }
 
+export function isPrisma(tx: Transaction): tx is PrismaTransaction {
+  return '$queryRawUnsafe' in tx
+}
+
 export async function queryRows<Row>(tx: Transaction, statement: Sql): Promise<Row[]> {
   const text = textOf(statement)
-  if ('$queryRawUnsafe' in tx) return await tx.$queryRawUnsafe<Row[]>(text, ...statement.values)
+  if (isPrisma(tx)) return await tx.$queryRawUnsafe<Row[]>(text, ...statement.values)
   return (await tx.query(text, [...statement.values])).rows as Row[]
 }
 
 /** Returns how many rows the statement changed. */
 export async function execute(tx: Transaction, statement: Sql): Promise<number> {
   const text = textOf(statement)
-  if ('$executeRawUnsafe' in tx) return await tx.$executeRawUnsafe(text, ...statement.values)
+  if (isPrisma(tx)) return await tx.$executeRawUnsafe(text, ...statement.values)
   return (await tx.query(text, [...statement.values])).rowCount ?? 0
 }

@@ -119,8 +119,8 @@ it('keeps nothing of a batch whose predecessor does not commit', async () => {
   expect(await entries.prisma.i18nCacheEntry.count()).toBe(60_000 - kept[0]!)
 })
 
-it.each([5, 20_000])(
-  'works in transactions of pg as well, and passes over what is locked: %i rows',
+it.each([5, 20_000, 60_000])(
+  'works in transactions of pg as well, one at a time, and passes over what is locked: %i rows',
   async (count) => {
     await insert(count, 180, 60)
     const pool = new pg.Pool({ connectionString: entries.url, max: 2 })
@@ -129,7 +129,10 @@ it.each([5, 20_000])(
     await holder.query('begin')
     await holder.query(`select from "I18nCacheEntry" order by "id" limit 2 for update`)
 
+    let open = 0
     const transact: Transact = async (work) => {
+      open += 1
+      expect(open).toBe(1)
       const client = await pool.connect()
       try {
         await client.query('begin')
@@ -141,6 +144,7 @@ it.each([5, 20_000])(
         throw error
       } finally {
         client.release()
+        open -= 1
       }
     }
     const batches = await clean(undefined, transact)
