@@ -10,7 +10,9 @@ export async function bulkInsert(client: pg.Client, table: string, insert: strin
      from pg_index where indrelid = format('%I', $1::text)::regclass and not indisprimary`,
     [table],
   )
-  await client.query(`set maintenance_work_mem = '512MB'; set synchronous_commit = off`)
+  // Commits wait for the disk: else the vacuum does not know yet that the rows are committed, and leaves a part of the
+  // pages for index-only scans to look into.
+  await client.query(`set maintenance_work_mem = '512MB'`)
   for (const { name } of rows) await client.query(`drop index ${name}`)
   await client.query(insert)
   for (const { definition } of rows) await client.query(definition)

@@ -119,8 +119,8 @@ function tellRun({ rows, dueShare, sweep, statement, batches }: CleanupCase): st
     formatNumber(summarise(batches.map((batch) => batch[key])).median)
   const locked = batches.flatMap(({ lockedMs }) => lockedMs ?? [])
   const isTold = locked.length === batches.length
-  const inBatches = isTold ? `, ${formatNumber(summarise(locked).median)} ms of it in them` : ''
-  return `a run lasts ${lasts(sweep)} and has ${of('count')} batches of up to ${of('p99')} ms${inBatches}, where the statement lasts ${lasts(statement)}; the rest is its record, what is counted before the first change, and the counts that commit with each batch`
+  const inBatches = isTold ? `, ${formatNumber(summarise(locked).median)} ms together` : ''
+  return `a run lasts ${lasts(sweep)} and has ${of('count')} batches of up to ${of('p99')} ms${inBatches}, where the statement lasts ${lasts(statement)}; the rest is its record, what is counted before the first change, and the counts that commit with each batch; ADR 9 tells how much each`
 }
 
 function labelOf({ job, dueShare, layout }: CleanupCase): string {
