@@ -9,7 +9,8 @@ import { isDelayedSql, MAY_START, retries } from './starts.ts'
  *
  *   alive      Whether others can see that the worker lives. If not, the steps below find nothing.
  *   wanted     The requests, but for jobs whose queue is paused.
- *   next       The work to take, locked. `isStart`: its run may stay unwritten until it ends (starts.ts).
+ *   found      The work to take, locked. `isStart`: its run may stay unwritten until it ends (starts.ts),
+ *   next       and is not written already.
  *     Work whose run is written at once:
  *   taken      It becomes active in the queue.
  *   expired    Earlier attempts at the same work that still count as running end as failed.
@@ -29,7 +30,7 @@ import { isDelayedSql, MAY_START, retries } from './starts.ts'
  */
 
 /** The work to take, for each request its own. Of two claims at the same moment, the later passes over what is locked. */
-const NEXT = `
+const FOUND = `
     select job.id, job.name, job."isStart" from wanted cross join lateral (
       select job.id, job.name, wanted."mayStart" and ${MAY_START} as "isStart"
       from pgboss.job job
@@ -45,6 +46,18 @@ const NEXT = `
       limit wanted."limit"
       for update skip locked
     ) job`
+
+/**
+ * Work whose run is written already may not start unwritten. All are looked up together: a plan made while JobRun is empty
+ * reads it from end to end, and would do so for each piece of work while other runs are being written.
+ */
+const NEXT = `
+    select found.id, found.name, found."isStart" and found.id <> all(written.ids) as "isStart"
+    from found cross join (
+      select array(
+        select run."id" from "JobRun" run where run."id" = any(array(select found.id from found where found."isStart"))
+      ) as ids
+    ) written`
 
 /** All triggers of work but `queue`. */
 const OTHER_TRIGGERS = `'schedule', 'manual', 'cli'`
@@ -153,6 +166,7 @@ function claimSql({ requests, name, isAmong, isOneJob }: ClaimSql): string {
   return `
   with alive as materialized (${aliveSql('$6')}
   ), wanted as materialized (${requests} where alive."isAlive" and not ${isPausedSql(name)}
+  ), found as materialized (${FOUND}
   ), next as materialized (${NEXT}
   ), taken as (${takeSql(isWritten)}
   ), expired as (${END_EARLIER_ATTEMPTS}

@@ -38,8 +38,8 @@ export function isDelayedSql(job: string): string {
 }
 
 /**
- * Whether work may be a start: all columns of its run follow from it, and its row can be made again from its queue and
- * envelope. The last condition is a value because a kept plan of a `not exists` may read all runs.
+ * Whether work may be a start, if its run is not written: all columns of its run follow from it, and its row can be made
+ * again from its queue and envelope.
  */
 export const MAY_START = `
   job.state = 'created' and job.started_on is null and job.retry_count = 0 and job.priority = 0
@@ -47,8 +47,7 @@ export const MAY_START = `
   and job.heartbeat_seconds is null and job.trace_context is null and job.source_id is null and not job.blocking
   and not ${isDelayedSql('job')} and job.data ->> 'trigger' = 'queue' and pg_column_size(job.data) <= ${MAX_ENVELOPE_BYTES}
   and pg_column_compression(job.data) is null and concat_ws(' ', ${retries('job')}) = wanted."retries"
-  and not job.data ?| array['scheduledFor', 'dryRun', 'actor', 'reason', 'lost', 'lostAlone']
-  and (select true from "JobRun" earlier where earlier."id" = job.id) is null`
+  and not job.data ?| array['scheduledFor', 'dryRun', 'actor', 'reason', 'lost', 'lostAlone']`
 
 /** The next round of any worker writes out a run that has not ended by then. */
 export const WRITE_OUT_AFTER_MS = 2_000
