@@ -1,6 +1,6 @@
 import type { Envelope } from './envelope.ts'
 import type { Connection } from './database.ts'
-import { SEND_COMMON_MARK, SEND_MARK, SEND_ONE_MARK } from './schema.ts'
+import { SEND_MARK, SEND_ONE_MARK } from './schema.ts'
 import { TablesError } from './tablesState.ts'
 import { HOLDS_KEY } from './uniqueKeys.ts'
 
@@ -57,10 +57,8 @@ export async function sendWork(
     one !== undefined && work.length === 1
       ? [SEND_ONE_SQL, toColumns(one)]
       : [isListed ? SEND_AND_LIST_SQL : SEND_SQL, [toJson(work)]]
-  // Work with a key may rightly not be inserted, so that nothing would tell of a queue with a table of its own.
-  const isCommon = text === SEND_ONE_SQL && one?.uniqueKey === undefined
-  const send = async (sql = text) => (await connection.query<SentRow>(sql, values)).rows
-  const rows = await send(isCommon ? SEND_COMMON_SQL : text).catch((error: unknown) => {
+  const send = async () => (await connection.query<SentRow>(text, values)).rows
+  const rows = await send().catch((error: unknown) => {
     throw isOfMissingTable(error)
       ? new TablesError('missing', connection.schema.name, [], error)
       : error
@@ -71,8 +69,7 @@ export async function sendWork(
     ? work.some(({ id, uniqueKey }) => uniqueKey === undefined && !sent.has(id))
     : rows[0]?.count !== work.length
   if (isShort || rows.length === 0) await expectQueues(connection, work)
-  // A missing queue may have been created meanwhile, or the queue has a table of its own: send again. Pieces that are there
-  // stay as they are.
+  // A missing queue may have been created meanwhile: send again. Pieces that are there stay as they are.
   if (isShort) rows.push(...(await send()))
   return {
     ids: isListed ? rows.map(({ id }) => id) : null,
@@ -193,12 +190,8 @@ interface ReplacedRow {
  * insert itself, so every part of it costs all who enqueue. `from` yields `work` in the caller's order, which is sorted so
  * that two transactions with the same keys do not deadlock.
  */
-const insertSql = (
-  from: string,
-  startAfter = 'coalesce(work."startAfter", now())',
-  table: 'job' | typeof COMMON = 'job',
-) => `
-  insert into pgboss.${table} as held (
+const insertSql = (from: string, startAfter = 'coalesce(work."startAfter", now())') => `
+  insert into pgboss.job as held (
     id, name, data, start_after, created_on, keep_until, priority, singleton_key, expire_seconds, deletion_seconds,
     retry_limit, retry_delay, retry_backoff, retry_delay_max, policy, dead_letter, heartbeat_seconds
   )
@@ -207,11 +200,8 @@ const insertSql = (
     work."uniqueKey", queue.expire_seconds, queue.deletion_seconds, queue.retry_limit, queue.retry_delay,
     queue.retry_backoff, queue.retry_delay_max, queue.policy, queue.dead_letter, queue.heartbeat_seconds
   from ${from}
-    join pgboss.queue queue on queue.name = work.name${table === 'job' ? '' : ` and queue.table_name = '${table}'`}
+    join pgboss.queue queue on queue.name = work.name
   order by work.place`
-
-/** The partition of all queues that have none of their own, as all of the engine's. */
-const COMMON = 'job_common'
 
 const WORK_SQL = `rows from (json_to_recordset($1::text::json) as (
     id uuid, name text, data jsonb, "startAfter" timestamptz, priority int, "uniqueKey" text
@@ -230,10 +220,6 @@ const LISTED = 'returning id::text as "id", pg_current_xact_id()::text as "trans
 const SEND_AND_LIST_SQL = `${SEND_MARK}${INSERT_SQL}
   ${LISTED}`
 const SEND_ONE_SQL = `${SEND_ONE_MARK}${insertSql(ONE_SQL)}
-  on conflict do nothing
-  ${LISTED}`
-/** Without the parent it takes a tenth less. Nothing is inserted where the queue has a table of its own. */
-const SEND_COMMON_SQL = `${SEND_COMMON_MARK}${insertSql(ONE_SQL, undefined, COMMON)}
   on conflict do nothing
   ${LISTED}`
 

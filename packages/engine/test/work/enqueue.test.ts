@@ -84,10 +84,7 @@ describe('enqueue by a client', () => {
     const two = [{ payload: { n: 4 } }, { payload: { n: 5 } }]
     await prisma.$transaction((tx) => client.enqueueMany(tx, letter, two))
     await prisma.jobRun.findFirst()
-    expect(await prepared()).toEqual([
-      { name: 'roundsman_send' },
-      { name: 'roundsman_send_common' },
-    ])
+    expect(await prepared()).toEqual([{ name: 'roundsman_send' }, { name: 'roundsman_send_one' }])
     expect(await numbers()).toEqual([1, 2, 3, 4, 5])
     await prisma.$disconnect()
   })
