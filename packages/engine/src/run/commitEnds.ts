@@ -2,7 +2,8 @@ import type { HeldClaim } from '../store/claimWork.ts'
 import type { Connection, Database } from '../store/database.ts'
 import type { Queue } from '../store/queue.ts'
 import { settleWork, type EndToRecord } from '../store/settleWork.ts'
-import { writeEnds, writeOutRuns } from '../store/starts.ts'
+import { writeOutRuns } from '../store/starts.ts'
+import { writeEnds } from '../store/writeEnds.ts'
 import type { EndedRun } from './settler.ts'
 
 /** A run's end with its details as JSON. */

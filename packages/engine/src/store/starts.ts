@@ -1,10 +1,7 @@
-import type { Details } from '../index.ts'
 import { RUNNING_RUNS } from '../liveness/whoIsLost.ts'
 import type { Logger } from '../job/logger.ts'
 import type { Connection } from './database.ts'
-import { tells, TOLD_SQL, toldValues, type EndToRecord } from './settleWork.ts'
 import { labelOf, shownOf } from './envelopeSql.ts'
-import { toColumn } from './toColumn.ts'
 
 /*
  * Starts. A claim moves the work of plain first attempts from the queue into one row of JobStart, without writing their
@@ -21,7 +18,7 @@ import { toColumn } from './toColumn.ts'
  *
  * The settler deletes the row of a start whose last run has ended; writing all of it out deletes it as well.
  *
- * Read from top to bottom: what may be a start, how runs are written out, and how they are written at their end.
+ * This file says what may be a start, which runs starts hold, and how runs are written out.
  */
 
 /** Work with a larger envelope is no start: its row stays in the queue. */
@@ -77,10 +74,18 @@ export const RUNS_UNDER_WAY = `(
   ) run`
 
 /**
- * Writing a run out and writing its end both lock its start: the second waits for the first, and then finds the run
- * written. Starts without runs close their claims (settleClaims) and are left alone.
+ * The CTEs that write runs out. Writing a run out and writing its end both lock its start: the second waits for the first,
+ * and then finds the run written. Starts without runs close their claims (settleClaims) and are left alone.
+ *
+ *   start     The starts that `starts` selects, locked.
+ *   work      Their runs that meet `isWanted`, a condition on `held`, with their envelopes.
+ *   run       Each gets a row in JobRun as running, unless it has one. The steps below are for those that had none.
+ *   queued    Their work comes back to the queue, as active.
+ *   claimed   A claim with the id of the start holds them.
+ *
+ * Steps of the tables hold this text by the two exported constants: it must not change, not even its spaces.
  */
-function writeOutSql(starts: string, isWanted: string, told: Told = LABELS): string {
+function writeOutSql(starts: string, isWanted: string, told = LABELS): string {
   return `
   with start as materialized (
     ${starts}
@@ -114,23 +119,21 @@ function writeOutSql(starts: string, isWanted: string, told: Told = LABELS): str
   )`
 }
 
-/** The columns of a run that come from its envelope; none for tables of the version before labels. */
-interface Told {
-  columns: string
-  values: string
-}
-const LABELS: Told = {
+/** The columns of a run that come from its envelope. */
+const LABELS = {
   columns: ', "label", "shown"',
   values: `, ${labelOf('work."envelope"')}, ${shownOf('work."envelope"')}`,
 }
-const NO_LABELS: Told = { columns: '', values: '' }
+/** For tables of the version before labels. */
+const NO_LABELS: typeof LABELS = { columns: '', values: '' }
 
+/** Writes out all runs of the starts that meet `which`, and deletes those starts. */
 const wholeSql = (which: string, lock = 'for update skip locked', told = LABELS) => `
   ${writeOutSql(`select * from "JobStart" where ${which} and "runIds" <> '{}' order by "id" ${lock}`, 'true', told)}
   delete from "JobStart" where "id" in (select "id" from start)`
 
 const WHOLE_SQL = wholeSql('"id" = any($1::uuid[])')
-/** For the trigger that fires when a worker of an older version signs up. Steps of the tables hold both texts: never edit. */
+/** For the trigger that fires when a worker of an older version signs up. */
 export const WRITE_OUT_ALL_SQL = wholeSql('true', undefined, NO_LABELS)
 export const WRITE_OUT_ALL_LABELLED_SQL = wholeSql('true')
 
@@ -194,71 +197,3 @@ export const WRITE_OUT_RUN_SQL = `
     'held."runId" = $1::uuid',
   )}
   select count(*)::int as "written" from run`
-
-/**
- * Writes runs that have succeeded and whose starts still hold them, and deletes the starts `startIds`. A run that is
- * missing in the answer was written by somebody else, or is not this worker's any more.
- */
-export async function writeEnds(
-  connection: Connection,
-  workerId: string,
-  ends: readonly (EndToRecord & { ended: { held: { id: string } } })[],
-  startIds: readonly string[],
-): Promise<Map<string, Details | null>> {
-  const isTelling = ends.some(
-    ({ ended }) => (ended.run.label ?? ended.run.shown ?? null) !== null || tells(ended),
-  )
-  const { rows } = await connection.query<{
-    ended: string[] | null
-    details: Record<string, Details>
-  }>(isTelling ? WRITE_TELLING_ENDS_SQL : WRITE_ENDS_SQL, [
-    workerId,
-    toColumn(ends.map(({ ended }) => ended.run.id)),
-    toColumn(ends.map(({ ended }) => ended.held.id)),
-    toColumn(ends.map(({ ended }) => ended.endedAt)),
-    toColumn(ends.map(({ details }) => details)),
-    startIds,
-    ends.length,
-    ...(isTelling
-      ? [
-          toColumn(ends.map(({ ended }) => ended.run.label ?? null)),
-          toColumn(
-            ends.map(({ ended: { run } }) => (run.shown ? JSON.stringify(run.shown) : null)),
-          ),
-          ...toldValues(ends),
-        ]
-      : []),
-  ])
-  const [{ ended, details } = { ended: [], details: {} }] = rows
-  const ids = ended ?? ends.map(({ ended: { run } }) => run.id)
-  return new Map(ids.map((id) => [id, details[id] ?? null]))
-}
-
-/**
- * Writes the successes of unwritten runs. `isTelling` adds the columns that most runs leave empty, such as the label.
- */
-const writeEndsSql = (isTelling: boolean) => `
-  with start as materialized (
-    select "id", "name", "startedAt", "createdAt" from "JobStart"
-    where "id" = any(array(select distinct unnest($3::uuid[]))) and "workerId" = $1
-    order by "id" for key share
-  ), ended as (
-    insert into "JobRun" ("id", "name", "status", "trigger", "attempt", "startedAt", "endedAt", "details", "queueJobId",
-                          "workerId", "createdAt"${isTelling ? `, "label", "shown", ${TOLD_SQL.names}` : ''})
-    select "end".id, start."name", 'success', 'queue', 1, start."startedAt", "end".at, "end".details::jsonb, "end".id,
-           $1, start."createdAt"${isTelling ? `, "end".label, "end".shown::jsonb, ${TOLD_SQL.values}` : ''}
-    from unnest($2::uuid[], $3::uuid[], $4::timestamptz[], $5::text[]${isTelling ? `, $8::text[], $9::text[], ${TOLD_SQL.parameters}` : ''})
-        as "end"(id, "startId", at, details${isTelling ? `, label, shown, ${TOLD_SQL.names}` : ''})
-      join start on start."id" = "end"."startId"
-    on conflict ("id") do nothing
-    returning "id", "details"
-  ), let_go as (
-    delete from "JobStart" where "id" = any($6::uuid[])
-  )
-  select case when count(*) <> $7::int then coalesce(array_agg("id"::text), '{}') end as "ended",
-         coalesce(jsonb_object_agg("id", "details") filter (where "details" is not null), '{}') as "details"
-  from ended`
-
-const WRITE_ENDS_SQL = writeEndsSql(false)
-/** Only for groups in which some run has a label, log lines or a result. Most have none, and the plain statement is cheaper. */
-const WRITE_TELLING_ENDS_SQL = writeEndsSql(true)
