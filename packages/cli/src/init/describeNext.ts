@@ -1,10 +1,6 @@
 import { wrap, type Layout } from '../command/layout.ts'
-import {
-  dependenciesOf,
-  type Framework,
-  type PackageManager,
-  type ProductFacts,
-} from './inspectProduct.ts'
+import { type Framework, type PackageManager, type ProductFacts } from './inspectProduct.ts'
+import { dependenciesOf } from './manifest.ts'
 import type { InitPlan } from './planInit.ts'
 import { relativeImport } from './clientCode.ts'
 import { VM_MODULES } from './writeFiles.ts'

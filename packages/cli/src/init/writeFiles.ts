@@ -5,7 +5,8 @@ import {
   type ClientCode,
   type Places,
 } from './clientCode.ts'
-import { dependenciesOf, type ProductFacts } from './inspectProduct.ts'
+import type { ProductFacts } from './inspectProduct.ts'
+import { dependenciesOf } from './manifest.ts'
 import { inStyle } from './style.ts'
 
 export interface WrittenFile {

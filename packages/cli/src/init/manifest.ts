@@ -1,0 +1,34 @@
+import { join } from 'node:path'
+import { ForeseenError } from '../command/runCommand.ts'
+
+/** What init reads of a package.json. */
+export interface Manifest {
+  name?: string
+  type?: string
+  packageManager?: string
+  workspaces?: unknown
+  scripts?: Record<string, string>
+  dependencies?: Record<string, string>
+  devDependencies?: Record<string, string>
+  peerDependencies?: Record<string, string>
+}
+
+/** @throws ForeseenError when the text is no JSON */
+export function parseManifest(root: string, text: string): Manifest {
+  try {
+    return JSON.parse(text) as Manifest
+  } catch (error) {
+    throw new ForeseenError(`${join(root, 'package.json')}: ${(error as Error).message}`)
+  }
+}
+
+/** All dependencies, shipped or not. */
+export function dependenciesOf(manifest: Manifest): Record<string, string> {
+  return { ...manifest.peerDependencies, ...manifest.devDependencies, ...manifest.dependencies }
+}
+
+/** The lowest version that a range allows. What is no number (`latest`, `workspace:*`) counts as the newest. */
+export function lowestVersion(range: string): [major: number, minor: number] {
+  const [, major, minor = '0'] = /(\d+)(?:\.(\d+))?/.exec(range) ?? []
+  return major === undefined ? [Number.POSITIVE_INFINITY, 0] : [Number(major), Number(minor)]
+}
