@@ -11,7 +11,7 @@ import {
   optional,
 } from '../job/argument.ts'
 import type { Connection } from '../store/database.ts'
-import { checkPriority } from '../store/enqueueWork.ts'
+import { checkPriority } from '../store/checkEnqueueOptions.ts'
 import { CANCEL_WORK_SQL, POSTPONE_WORK_SQL, PRIORITISE_WORK_SQL } from '../store/waitingSql.ts'
 import type { Request } from './controlJobs.ts'
 import { recordActions, storableActor, type JobActionKind } from './recordActions.ts'

@@ -8,24 +8,16 @@ import {
   type TraceContext,
   type TraceEnqueue,
 } from '../index.ts'
-import {
-  ArgumentError,
-  asItIs,
-  checkDate,
-  checkJobName,
-  checkParts,
-  oneOf,
-  tell,
-  wholeNumber,
-} from '../job/argument.ts'
+import { checkJobName } from '../job/argument.ts'
 import { labelWork } from '../job/labelWork.ts'
 import type { Logger } from '../job/logger.ts'
 import { storablePayload } from '../job/storablePayload.ts'
+import { checkEnqueueOptions } from './checkEnqueueOptions.ts'
 import type { Envelope } from './envelope.ts'
 import type { Connection } from './database.ts'
 import { recogniseHost, type Host } from './callersTransaction.ts'
 import type { Schema } from './schema.ts'
-import { sendReplacing, sendWork, type WorkToSend } from './sendWork.ts'
+import { sendReplacing, sendWork, type KeyHolder, type WorkToSend } from './sendWork.ts'
 import { HOLDS_KEY } from './uniqueKeys.ts'
 import type { Waker } from './waker.ts'
 
@@ -85,32 +77,45 @@ async function putWork(
   work: readonly NewWork[],
 ): Promise<EnqueueResult[]> {
   const log = onceOnly(call.log)
-  const pieces = work.map(({ envelope, options }): Piece => {
-    const checked = checkOptions(options)
-    const { expiresAt, onConflict, maxWaitMs } = checked
-    const { payload, bytes, accepted } = storablePayload(job, envelope.payload)
-    const whole: Envelope = {
-      ...envelope,
-      payload,
-      ...labelWork(job, accepted, log),
-      ...(expiresAt && { expiresAt: expiresAt.toISOString() }),
-      ...(onConflict === 'replace' && {
-        replaces: maxWaitMs === undefined ? {} : { maxWaitMs },
-      }),
-    }
-    return { id: uuid(), envelope: whole, options: checked, bytes }
-  })
-  if (pieces.some(isReplacing)) return await replaceWork(call, job.name, pieces)
-  const byKey = new Map<string, Piece>()
+  const pieces = work.map((one) => toPiece(job, one, log))
+  return pieces.some(isReplacing)
+    ? await replaceWork(call, job.name, pieces)
+    : await keepWork(call, job.name, pieces)
+}
+
+/** New work, with copies of its payload and options that nobody else holds. */
+type Piece = NewWork & { id: string; options: EnqueueOptions; bytes: number }
+
+const isReplacing = ({ options }: Piece) => options.onConflict === 'replace'
+
+/** Checks and labels a piece. What later statements need of its options goes into its envelope. */
+function toPiece(job: EnqueuedJob, { envelope, options }: NewWork, log: Call['log']): Piece {
+  const checked = checkEnqueueOptions(options)
+  const { expiresAt, onConflict, maxWaitMs } = checked
+  const { payload, bytes, accepted } = storablePayload(job, envelope.payload)
+  const whole: Envelope = {
+    ...envelope,
+    payload,
+    ...labelWork(job, accepted, log),
+    ...(expiresAt && { expiresAt: expiresAt.toISOString() }),
+    ...(onConflict === 'replace' && { replaces: maxWaitMs === undefined ? {} : { maxWaitMs } }),
+  }
+  return { id: uuid(), envelope: whole, options: checked, bytes }
+}
+
+/** Enqueues pieces that leave alone work with their unique key. Of pieces with the same key the first counts. */
+async function keepWork(
+  call: Call,
+  name: string,
+  pieces: readonly Piece[],
+): Promise<EnqueueResult[]> {
+  const firstByKey = new Map<string, Piece>()
   for (const piece of pieces) {
     const { uniqueKey } = piece.options
-    if (uniqueKey !== undefined && !byKey.has(uniqueKey)) byKey.set(uniqueKey, piece)
+    if (uniqueKey !== undefined && !firstByKey.has(uniqueKey)) firstByKey.set(uniqueKey, piece)
   }
   const unkeyed = pieces.filter(({ options }) => options.uniqueKey === undefined)
-  const insert = (some: readonly Piece[]) => insertPieces(call, job.name, some)
-  const holders: ReadonlyMap<string, string> =
-    byKey.size === 0 ? new Map() : await takeKeys(call.connection, job.name, byKey, unkeyed, insert)
-  if (byKey.size === 0) await insert(unkeyed)
+  const holders = await insertAndFindHolders(call, name, firstByKey, unkeyed)
   return pieces.map(({ id, options }) => {
     // The holder may be another piece of this call.
     const holder = options.uniqueKey === undefined ? id : holders.get(options.uniqueKey)
@@ -128,11 +133,6 @@ function onceOnly(log: Pick<Logger, 'warn'>): Pick<Logger, 'warn'> {
     },
   }
 }
-
-/** New work, with copies of its payload and options that nobody else holds. */
-type Piece = NewWork & { id: string; options: EnqueueOptions; bytes: number }
-
-const isReplacing = ({ options }: Piece) => options.onConflict === 'replace'
 
 /**
  * Enqueues pieces of which some replace work with their unique key. Of pieces with the same key it sends one, and returns for
@@ -152,68 +152,93 @@ async function replaceWork(
   // Always in the same order: two transactions with the same keys must not wait for each other.
   const keys = [...byKey.keys()].map(String).toSorted()
   const groups = keys.map((key) => byKey.get(key) as Piece[])
-  const chosen = new Map(
-    groups.map((same) => [same.findLast(isReplacing) ?? (same[0] as Piece), same]),
-  )
-  for (const some of divide([...chosen.keys()])) {
+  /** The piece that is sent for each key, and all pieces with that key. */
+  const groupOf = new Map(groups.map((same) => [choosePiece(same), same]))
+  for (const some of divide([...groupOf.keys()])) {
     const sent = await sendReplacing(call.connection, toWork(call, name, some))
     if (sent.isDue) call.onSent(sent.transactionId)
     for (const piece of some) {
-      let holder = sent.holders.get(piece.id)
-      for (const same of chosen.get(piece) ?? []) {
-        if (holder === undefined || (holder.isRunning && isReplacing(same))) {
-          holder = { id: piece.id, isRunning: false }
-          results.set(same, { kind: 'enqueued', queueJobId: holder.id })
-        } else {
-          const kind = isReplacing(same) ? 'replaced' : 'alreadyQueued'
-          results.set(same, { kind, queueJobId: holder.id })
-        }
-      }
+      const same = groupOf.get(piece) ?? []
+      const inTurn = resultsInTurn(same, piece.id, sent.holders.get(piece.id))
+      for (const [index, one] of same.entries()) results.set(one, inTurn[index] as EnqueueResult)
     }
   }
   await insertPieces(call, name, unkeyed)
   return pieces.map((piece) => results.get(piece) as EnqueueResult)
 }
 
+/** The one that would be left of pieces with the same key: the last that replaces, else the first. */
+function choosePiece(same: readonly Piece[]): Piece {
+  return same.findLast(isReplacing) ?? (same[0] as Piece)
+}
+
+/**
+ * What would have become of pieces with the same key, had they come one after the other. The first of them meets `found`,
+ * which held the key before; those that take the key are `sentId` in the end.
+ */
+function resultsInTurn(
+  same: readonly Piece[],
+  sentId: string,
+  found: KeyHolder | undefined,
+): EnqueueResult[] {
+  let holder = found
+  return same.map((piece) => {
+    if (holder === undefined || (holder.isRunning && isReplacing(piece))) {
+      holder = { id: sentId, isRunning: false }
+      return { kind: 'enqueued', queueJobId: sentId }
+    }
+    return { kind: isReplacing(piece) ? 'replaced' : 'alreadyQueued', queueJobId: holder.id }
+  })
+}
+
 /** How often to ask for a key: the work that held it may be gone when it is looked for. */
 const MAX_LOOKS = 10
 
 /**
- * Inserts the pieces whose keys are free, and returns which work holds each key, a piece of this call or other work. When an
+ * Inserts the pieces whose keys are free, and returns which work holds each key: a piece of this call or other work. When an
  * open transaction holds a key, PostgreSQL waits for its end. Pieces without a key go with the first statement.
  */
-async function takeKeys(
-  connection: Connection,
+async function insertAndFindHolders(
+  call: Call,
   name: string,
   byKey: ReadonlyMap<string, Piece>,
   unkeyed: readonly Piece[],
-  insert: (pieces: readonly Piece[]) => Promise<ReadonlySet<string>>,
 ): Promise<Map<string, string>> {
   const holders = new Map<string, string>()
+  const withoutHolder = (keys: readonly string[]) => keys.filter((key) => !holders.has(key))
   // Always in the same order: two transactions with the same keys must not wait for each other.
   let open = [...byKey.keys()].toSorted()
   for (let looks = 1; ; looks++) {
     const asked = open.map((key) => byKey.get(key) as Piece)
-    const taken = await insert(looks === 1 ? [...asked, ...unkeyed] : asked)
+    const inserted = await insertPieces(call, name, looks === 1 ? [...asked, ...unkeyed] : asked)
     for (const key of open) {
       const { id } = byKey.get(key) as Piece
-      if (taken.has(id)) holders.set(key, id)
+      if (inserted.has(id)) holders.set(key, id)
     }
-    open = open.filter((key) => !holders.has(key))
-    if (open.length === 0) return holders
-    const { rows } = await connection.query<{ id: string; key: string }>(
-      `select id::text as id, singleton_key as key from pgboss.job
-       where name = $1 and singleton_key = any($2::text[]) and ${HOLDS_KEY}`,
-      [name, open],
-    )
-    for (const { id, key } of rows) holders.set(key, id)
-    open = open.filter((key) => !holders.has(key))
+    const heldByOthers = withoutHolder(open)
+    if (heldByOthers.length === 0) return holders
+    for (const { id, key } of await findHolders(call.connection, name, heldByOthers))
+      holders.set(key, id)
+    open = withoutHolder(heldByOthers)
     if (open.length === 0) return holders
     if (looks === MAX_LOOKS)
       throw new Error(
         `Work with the unique key ${open[0]} kept ending while this was enqueued; enqueue it again`,
       )
   }
+}
+
+async function findHolders(
+  connection: Connection,
+  name: string,
+  keys: readonly string[],
+): Promise<{ id: string; key: string }[]> {
+  const { rows } = await connection.query<{ id: string; key: string }>(
+    `select id::text as id, singleton_key as key from pgboss.job
+     where name = $1 and singleton_key = any($2::text[]) and ${HOLDS_KEY}`,
+    [name, keys],
+  )
+  return rows
 }
 
 /** Inserts pieces, and returns the ids of those inserted: all except those whose keys others hold. */
@@ -296,74 +321,4 @@ export function createEnqueue(sender: Sender, schema: Schema): Enqueue<HostTrans
     const host = recogniseHost(tx, schema)
     return await enqueueOne(sender, host, job, { envelope, options })
   }
-}
-
-/**
- * Checks and copies the options. It refuses what the database would refuse only in the middle of the caller's transaction,
- * and values of other types, whose JSON may have no end. The copy holds nothing foreign.
- */
-function checkOptions(options: unknown): EnqueueOptions {
-  if (options === undefined) return {}
-  const { priority, startAfter, uniqueKey, onConflict, maxWaitMs, expiresAt } = checkParts(
-    'options',
-    options,
-    OPTIONS,
-  )
-  const checked: EnqueueOptions = {}
-  if (priority !== undefined) {
-    checked.priority = checkPriority(priority)
-  }
-  if (startAfter !== undefined) checked.startAfter = checkDate('startAfter', startAfter)
-  if (expiresAt !== undefined) {
-    checked.expiresAt = checkDate('expiresAt', expiresAt)
-    if (checked.startAfter !== undefined && checked.startAfter >= checked.expiresAt)
-      throw new ArgumentError(
-        'expiresAt',
-        'must be later than startAfter: the work would never start',
-      )
-  }
-  if (uniqueKey !== undefined) {
-    checked.uniqueKey = checkUniqueKey('uniqueKey', uniqueKey)
-  }
-  if (onConflict !== undefined) {
-    checked.onConflict = checkConflict('onConflict', onConflict)
-    if (uniqueKey === undefined)
-      throw new ArgumentError('onConflict', 'needs a uniqueKey: without one, work meets no other')
-  }
-  if (maxWaitMs !== undefined) {
-    if (onConflict !== 'replace')
-      throw new ArgumentError(
-        'maxWaitMs',
-        "needs onConflict: 'replace': other work is never put off",
-      )
-    checked.maxWaitMs = checkMaxWait('maxWaitMs', maxWaitMs)
-  }
-  return checked
-}
-
-const OPTIONS = {
-  priority: asItIs,
-  startAfter: asItIs,
-  uniqueKey: asItIs,
-  onConflict: asItIs,
-  maxWaitMs: asItIs,
-  expiresAt: asItIs,
-}
-const checkConflict = oneOf(['keep', 'replace'])
-/** Ten years. */
-const checkMaxWait = wholeNumber(1, 10 * 365 * 86_400_000)
-
-function checkUniqueKey(argument: string, key: unknown): string {
-  if (typeof key === 'string' && /^[^\0\p{Surrogate}]{1,255}$/su.test(key)) return key
-  throw new ArgumentError(
-    argument,
-    `must have 1 to 255 characters that PostgreSQL can store, not ${tell(key)}`,
-  )
-}
-
-/** @throws TypeError for a priority that the column can't hold */
-export function checkPriority(priority: unknown): number {
-  // An Int32Array holds exactly the numbers that the column takes.
-  if (typeof priority === 'number' && new Int32Array([priority])[0] === priority) return priority
-  throw new ArgumentError('priority', `must be a whole number of 32 bits, not ${tell(priority)}`)
 }
