@@ -290,37 +290,25 @@ export function hostileValue({
   maxCount = 300_000,
   maxLevels = 20_000,
 }: HostileValuesOptions = {}): fc.Arbitrary<HostileValue> {
+  const json = fc.jsonValue({ maxDepth: 2 }).map((value): HostileValue => ({ is: 'json', value }))
+  const text = hostileText().map((value): HostileValue => ({ is: 'json', value }))
+  const odd = fc.constantFrom(...ODD_NAMES).map((name): HostileValue => ({ is: 'odd', name }))
+  const deep = fc.record({
+    is: fc.constant('deep' as const),
+    levels: fc.nat(maxLevels),
+    of: fc.constantFrom('object' as const, 'array' as const),
+  })
+  const doubled = fc.record({ is: fc.constant('doubled' as const), levels: fc.nat(60) })
+  const large = fc.record({
+    is: fc.constant('large' as const),
+    count: fc.nat(maxCount),
+    of: fc.constantFrom('text', 'items', 'keys', 'emoji', 'nul'),
+  }) as fc.Arbitrary<HostileValue>
   const leaf: fc.Arbitrary<HostileValue> = fc.oneof(
-    {
-      weight: 3,
-      arbitrary: fc
-        .jsonValue({ maxDepth: 2 })
-        .map((value): HostileValue => ({ is: 'json', value })),
-    },
-    {
-      weight: 6,
-      arbitrary: fc.constantFrom(...ODD_NAMES).map((name): HostileValue => ({ is: 'odd', name })),
-    },
-    {
-      weight: 2,
-      arbitrary: hostileText().map((value): HostileValue => ({ is: 'json', value })),
-    },
-    {
-      weight: 1,
-      arbitrary: fc.oneof(
-        fc.record({
-          is: fc.constant('deep' as const),
-          levels: fc.nat(maxLevels),
-          of: fc.constantFrom('object' as const, 'array' as const),
-        }),
-        fc.record({ is: fc.constant('doubled' as const), levels: fc.nat(60) }),
-        fc.record({
-          is: fc.constant('large' as const),
-          count: fc.nat(maxCount),
-          of: fc.constantFrom('text', 'items', 'keys', 'emoji', 'nul'),
-        }) as fc.Arbitrary<HostileValue>,
-      ),
-    },
+    { weight: 3, arbitrary: json },
+    { weight: 6, arbitrary: odd },
+    { weight: 2, arbitrary: text },
+    { weight: 1, arbitrary: fc.oneof(deep, doubled, large) },
   )
   return fc.letrec<{ value: HostileValue }>((tie) => ({
     value: fc.oneof(

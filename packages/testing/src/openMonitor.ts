@@ -34,11 +34,12 @@ export async function openMonitor(): Promise<Monitor> {
           return request.socket.resetAndDestroy()
         case 'endless': {
           response.writeHead(200)
-          const more = () => {
-            while (response.writable && response.write('x'.repeat(65_536)));
+          const writeWhileTaken = () => {
+            let isTaken = true
+            while (isTaken && response.writable) isTaken = response.write('x'.repeat(65_536))
           }
-          response.on('drain', more)
-          return more()
+          response.on('drain', writeWhileTaken)
+          return writeWhileTaken()
         }
         default:
           // A redirection leads to an address of its own: a client that follows it shows there.

@@ -31,19 +31,19 @@ export function createAlertWebhook(options: AlertWebhookOptions): AlertChannel {
     name,
     async send(notice, signal) {
       const body = JSON.stringify(notice)
-      const response = await post(url, body, {
+      const answer = await post(url, body, {
         secret,
         signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
       })
-      if (typeof response === 'string') throw new Error(response)
+      if (typeof answer === 'string') throw new Error(answer)
       // Do not read the answer's body, nor mind if it breaks off.
-      await response.body?.cancel().catch(() => undefined)
-      if (!response.ok) throw new Error(`status ${response.status}`)
+      await answer.body?.cancel().catch(() => undefined)
+      if (!answer.ok) throw new Error(`status ${answer.status}`)
     },
   }
 }
 
-/** Posts the notice; throws why there is no answer. */
+/** Posts the notice, and returns the answer, or a text that says why there is none. */
 async function post(
   url: URL,
   body: string,

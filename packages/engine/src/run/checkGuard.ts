@@ -17,25 +17,30 @@ export async function checkGuard<Tx>(
 ): Promise<{ guard?: Details }> {
   const { minRows = 0, maxShare, maxRows = Infinity } = guard
   if (minRows > 0 && (await count.due(tx, minRows + 1)) <= minRows) return {}
-  const shareOf = (total: number | null) =>
+  const approved = approvedRows ?? 0
+  // Null: the guard does not ask for it. An estimate, until it is counted below.
+  let total = maxShare === undefined ? null : await count.total(tx)
+  const allowedByShare = () =>
     total === null || maxShare === undefined
       ? Infinity
       : Math.max(minRows, Math.floor(total * maxShare))
-  const allow = () => Math.max(Math.min(maxRows, shareOf(total)), approvedRows ?? 0)
-  let total = maxShare === undefined ? null : await count.total(tx)
-  let limit = Math.max(COUNT_LIMIT, allow() + 1)
-  let due = await count.due(tx, limit)
+  const allow = () => Math.max(Math.min(maxRows, allowedByShare()), approved)
+  let dueLimit = Math.max(COUNT_LIMIT, allow() + 1)
+  let due = await count.due(tx, dueLimit)
 
-  const dependsOnShare = () =>
-    due <= maxRows && due > Math.max(minRows, approvedRows ?? 0) && 2 * due > shareOf(total)
-  while (total !== null && maxShare !== undefined && dependsOnShare()) {
-    const upTo = Math.max(COUNT_LIMIT, Math.ceil(due / maxShare) + 1)
-    const counted = await count.total(tx, upTo)
-    total = counted
-    if (counted < upTo || due < limit) break
+  /** Whether neither `maxRows` nor `minRows` nor an approval decides, and the estimate is too close to. */
+  const needsCountedTotal = () => {
+    const isDecidedByRows = due > maxRows || due <= Math.max(minRows, approved)
+    return !isDecidedByRows && 2 * due > allowedByShare()
+  }
+  while (total !== null && maxShare !== undefined && needsCountedTotal()) {
+    // A total of so many allows what is due: to count further would change nothing.
+    const totalLimit = Math.max(COUNT_LIMIT, Math.ceil(due / maxShare) + 1)
+    total = await count.total(tx, totalLimit)
+    if (total < totalLimit || due < dueLimit) break
     // The total allows more than the counted limit, so count all that is due.
-    limit = Number.MAX_SAFE_INTEGER
-    due = await count.due(tx, limit)
+    dueLimit = Number.MAX_SAFE_INTEGER
+    due = await count.due(tx, dueLimit)
   }
   // An estimated total may be below what is due.
   if (total !== null) total = Math.max(total, due)

@@ -199,9 +199,11 @@ const MAX_COUNTED = 200
 
 interface NoRunsProps {
   search: RunSearch
+  /** The server looks through so many runs at once: it has found none from here on, and there may be some before. */
   lookedBackTo: string | undefined
 }
 
+/** What the list says when it has no runs: none so far, none that match, or none at all. */
 function NoRuns({ search, lookedBackTo }: NoRunsProps) {
   if (lookedBackTo !== undefined) {
     return (

@@ -10,24 +10,29 @@ export function readPrinted(stream: Readable, onLine: (line: string) => void): {
   let tail = ''
   let partial = ''
   let windowEndsAt = 0
-  let lines = 0
-  let leftOut = 0
+  let linesInWindow = 0
+  let leftOutInWindow = 0
 
-  function hand(line: string): void {
+  function handOver(line: string): void {
     if (line.trim() === '') return
-    lines++
+    linesInWindow++
     onLine(line)
   }
 
-  function isOver(): boolean {
+  /** Begins a new second when the last is over, and says what was left out in that. */
+  function beginWindowWhenDue(): void {
     const now = performance.now()
-    if (now >= windowEndsAt) {
-      windowEndsAt = now + WINDOW_MS
-      lines = 0
-      if (leftOut > 0) hand(`… ${leftOut} characters were left out`)
-      leftOut = 0
-    }
-    return lines >= MAX_LINES_A_WINDOW
+    if (now < windowEndsAt) return
+    windowEndsAt = now + WINDOW_MS
+    linesInWindow = 0
+    if (leftOutInWindow > 0) handOver(leftOutLine(leftOutInWindow))
+    leftOutInWindow = 0
+  }
+
+  /** Whether this second has had its lines. */
+  function isWindowFull(): boolean {
+    beginWindowWhenDue()
+    return linesInWindow >= MAX_LINES_A_WINDOW
   }
 
   stream.setEncoding('utf8')
@@ -35,8 +40,8 @@ export function readPrinted(stream: Readable, onLine: (line: string) => void): {
     tail = (tail + text.slice(-TAIL_LENGTH)).slice(-TAIL_LENGTH)
     let at = 0
     while (at < text.length) {
-      if (isOver()) {
-        leftOut += partial.length + text.length - at
+      if (isWindowFull()) {
+        leftOutInWindow += partial.length + text.length - at
         partial = ''
         return
       }
@@ -44,15 +49,19 @@ export function readPrinted(stream: Readable, onLine: (line: string) => void): {
       const piece = text.slice(at, end < 0 ? undefined : end)
       partial += piece.slice(0, MAX_LINE_LENGTH - partial.length)
       if (end < 0) return
-      hand(partial)
+      handOver(partial)
       partial = ''
       at = end + 1
     }
   })
   stream.on('end', () => {
-    if (!isOver()) hand(partial)
-    else onLine(`… ${leftOut + partial.length} characters were left out`)
+    if (isWindowFull()) onLine(leftOutLine(leftOutInWindow + partial.length))
+    else handOver(partial)
   })
   stream.on('error', () => undefined)
   return { tail: () => tail }
+}
+
+function leftOutLine(characters: number): string {
+  return `… ${characters} characters were left out`
 }

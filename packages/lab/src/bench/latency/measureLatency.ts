@@ -96,7 +96,7 @@ export async function measureLatency(bench: Bench): Promise<LatencyFigures> {
         enqueue: of('/* roundsman_send'),
         wakeUp: of(`select set_config('lock_timeout'`),
         claim: of('with alive as materialized'),
-        all: sumRepeated(executions, jobs) / (WARM_UP + jobs),
+        all: sumTimePerJob(executions, jobs) / (WARM_UP + jobs),
       }
     })
   }
@@ -107,10 +107,9 @@ export async function measureLatency(bench: Bench): Promise<LatencyFigures> {
   return figures
 }
 
-/** Of the statements that were carried out for each job: what a start does is done once. */
-function sumRepeated(executions: readonly Execution[], jobs: number): number {
-  const repeated = [...Map.groupBy(executions, ({ text }) => text).values()].filter(
-    (same) => same.length >= jobs,
-  )
-  return repeated.flat().reduce((total, { ms }) => total + ms, 0)
+/** The time of all statements that were carried out for each job. Those that a worker sends when it starts do not count. */
+function sumTimePerJob(executions: readonly Execution[], jobs: number): number {
+  const byText = [...Map.groupBy(executions, ({ text }) => text).values()]
+  const carriedOutForEach = byText.filter((same) => same.length >= jobs)
+  return carriedOutForEach.flat().reduce((total, { ms }) => total + ms, 0)
 }
