@@ -16,6 +16,16 @@ export interface Logger {
   child(fields: object): Logger
 }
 
+/** The levels of a logger, as pino numbers them. */
+export const LEVELS = {
+  trace: 10,
+  debug: 20,
+  info: 30,
+  warn: 40,
+  error: 50,
+  fatal: 60,
+} as const
+
 // oxlint-disable-next-line typescript/no-explicit-any -- loggers differ in what they take; containedLog calls each as it wants
 type AnyLine = (...args: any[]) => unknown
 

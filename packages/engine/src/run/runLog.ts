@@ -1,10 +1,9 @@
-import type { Logger, LogLine } from '../job/logger.ts'
+import { LEVELS, type Logger, type LogLine } from '../job/logger.ts'
 import { createRedact, MAX_READ, type Redact } from '../job/redact.ts'
 import { storable } from '../job/storable.ts'
 import { readableLine, readableText, storableText } from '../job/storableText.ts'
 import { describeError } from './describeError.ts'
 import { formatMessage, MAX_FIELDS, MAX_FIELDS_BYTES, mergeFields } from './foreignLine.ts'
-import { LEVELS } from './isolated/childLog.ts'
 
 /** What JobRun.logs stores. A type and not an interface, so that it is assignable to JsonValue. */
 export type KeptLog = {

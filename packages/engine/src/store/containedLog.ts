@@ -1,5 +1,4 @@
-import type { HostLogger, Logger } from '../job/logger.ts'
-import { LEVELS } from '../run/isolated/childLog.ts'
+import { LEVELS, type HostLogger, type Logger } from '../job/logger.ts'
 
 /** The engine's logger, with what some host loggers tell of themselves. */
 export type ContainedLog = Logger & {

@@ -1,16 +1,6 @@
-import type { Logger, LogLine } from '../../job/logger.ts'
+import { LEVELS, type Logger, type LogLine } from '../../job/logger.ts'
 import { storable } from '../../job/storable.ts'
 import { formatMessage, mergeFields } from '../foreignLine.ts'
-
-/** As pino numbers them. */
-export const LEVELS = {
-  trace: 10,
-  debug: 20,
-  info: 30,
-  warn: 40,
-  error: 50,
-  fatal: 60,
-} as const
 
 const MAX_LINE_BYTES = 64_000
 const MAX_LINES_A_SECOND = 1_000

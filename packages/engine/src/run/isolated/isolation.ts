@@ -3,11 +3,11 @@ import { randomUUID } from 'node:crypto'
 import { pathToFileURL } from 'node:url'
 import type { ContainedLog } from '../../store/containedLog.ts'
 import { JobError, type IsolationLimits, type Job } from '../../index.ts'
+import { LEVELS } from '../../job/logger.ts'
 import type { Schema } from '../../store/schema.ts'
 import { createProgress } from '../progress.ts'
 import { describeError } from '../describeError.ts'
 import { ABORT_GRACE_MS, type RunningRun, type RunResult } from '../executeRun.ts'
-import { LEVELS } from './childLog.ts'
 import { ChildCrash, startChild, type Child, type ChildLog } from './startChild.ts'
 
 export interface Isolation {
