@@ -1,10 +1,24 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { HostLogger, Job } from '../index.ts'
+import {
+  ArgumentError,
+  asItIs,
+  checkDurationMs,
+  checkFunction,
+  checkJobName,
+  checkParts,
+  checkText,
+  copyList,
+  numberWithin,
+  optional,
+  tell,
+} from '../job/argument.ts'
 import { createRedact } from '../job/redact.ts'
 import { readableLine, storableText } from '../job/storableText.ts'
 import type { Reader } from '../read/reader.ts'
 import { readerOf } from '../read/reader.ts'
 import { containedLog } from '../store/containedLog.ts'
+import { checkDatabaseUrl } from '../store/connectionSettings.ts'
 import { openDatabase, type Connection } from '../store/database.ts'
 import { createSchema } from '../store/schema.ts'
 import { settlesWithin } from '../store/settlesWithin.ts'
@@ -51,6 +65,37 @@ export interface AlertWatcher {
   stop(options?: { timeoutMs?: number }): Promise<void>
 }
 
+/** The longest pause that Node's timers know: a longer one would be none. */
+const checkPauseMs = optional(numberWithin(1, 2 ** 31 - 1))
+/** Long ago enough to switch an alert off. */
+const checkSpanMs = optional(numberWithin(0, 1e15))
+const checkCount = optional(numberWithin(0, Number.MAX_SAFE_INTEGER))
+
+const OPTIONS = {
+  databaseUrl: checkDatabaseUrl,
+  schema: asItIs,
+  log: asItIs,
+  jobs: asItIs,
+  channels: asItIs,
+  limits: asItIs,
+  consoleUrl: optional(checkText),
+  intervalMs: checkPauseMs,
+  sendTimeoutMs: checkPauseMs,
+  retryDelayMs: optional(checkDurationMs),
+  giveUpAfterMs: optional(checkDurationMs),
+}
+const LIMITS = {
+  failureRate: optional(numberWithin(0, 1)),
+  failureMinRuns: checkCount,
+  failureWindowMs: checkSpanMs,
+  queueMinWaiting: checkCount,
+  queueGrowthMs: checkSpanMs,
+  noWorkerMs: checkSpanMs,
+}
+const CHANNEL = { name: checkText, send: checkFunction<AlertChannel['send']> }
+const MAX_JOBS = 10_000
+const MAX_CHANNELS = 100
+
 const MAX_RETRY_DELAY_MS = 15 * 60_000
 const MAX_ERROR_LENGTH = 200
 
@@ -59,24 +104,26 @@ const MAX_ERROR_LENGTH = 200
  * executes, so it can run beside an API as well as beside workers. Run it in both: a process cannot report that it is gone
  * itself. Of any number of watchers on one database one looks and one sends; rows in the database decide which. Nothing that
  * a channel does disturbs anything else.
- * @throws TypeError when two channels have the same name, or a name is invalid
+ * @throws ArgumentError when an option cannot be meant: when two channels have the same name, for instance
  */
 export function createAlertWatcher(options: AlertWatcherOptions): AlertWatcher {
-  const { databaseUrl, jobs, consoleUrl, intervalMs = 15_000 } = options
-  const { sendTimeoutMs = 15_000, retryDelayMs = 5_000, giveUpAfterMs = 86_400_000 } = options
-  const channels = byName(options.channels)
-  const limits: AlertLimits = { ...DEFAULT_LIMITS, ...options.limits }
-  const log = containedLog(options.log)
+  const given = checkParts('options', options, OPTIONS)
+  const { databaseUrl, consoleUrl, intervalMs = 15_000 } = given
+  const { sendTimeoutMs = 15_000, retryDelayMs = 5_000, giveUpAfterMs = 86_400_000 } = given
+  const jobs = copyList('jobs', given.jobs, MAX_JOBS) as Job[]
+  const names = jobs.map((job, at) => checkJobName(`jobs[${at}]`, job))
+  const channels = byName(copyList('channels', given.channels, MAX_CHANNELS))
+  const limits = readLimits(given.limits)
+  const log = containedLog(given.log as HostLogger | undefined)
   const database = openDatabase({
     url: databaseUrl,
     applicationName: 'roundsman alerts',
-    schema: createSchema(options.schema),
+    schema: createSchema(given.schema as string | undefined),
     poolSize: 1,
     keepsProcess: false,
     log,
   })
   const stopping = new AbortController()
-  const names = jobs.map(({ name }) => name)
   let watching: Promise<void> | undefined
 
   async function watch(): Promise<void> {
@@ -166,16 +213,27 @@ export function createAlertWatcher(options: AlertWatcherOptions): AlertWatcher {
 /** A watcher may keep a notice for so long beyond `sendTimeoutMs`; if it died meanwhile, another one sends it then. */
 const LEASE_MARGIN_MS = 5_000
 
-function byName(channels: readonly AlertChannel[]): Map<string, AlertChannel> {
-  const named = new Map(channels.map((channel) => [channel.name, channel]))
-  const wrong = channels.find(({ name }) => !/^[\w-]{1,100}$/.test(name))
-  if (wrong)
-    throw new TypeError(
-      `channels: ${JSON.stringify(wrong.name)} is not a channel name; use 1 to 100 letters, digits, _ and -`,
-    )
-  if (named.size < channels.length)
-    throw new TypeError('channels: two have the same name; rename one')
-  return named
+function readLimits(given: unknown): AlertLimits {
+  const limits = given === undefined ? {} : checkParts('limits', given, LIMITS, 'limits.')
+  const named = Object.entries(limits).filter(([, value]) => value !== undefined)
+  return { ...DEFAULT_LIMITS, ...Object.fromEntries(named) }
+}
+
+/** The channels as they are, since their functions may need them. */
+function byName(channels: readonly unknown[]): Map<string, AlertChannel> {
+  const named = channels.map((channel, at) => {
+    const { name } = checkParts(`channels[${at}]`, channel, CHANNEL, `channels[${at}].`)
+    if (!/^[\w-]{1,100}$/.test(name))
+      throw new ArgumentError(
+        `channels[${at}].name`,
+        `is not a channel name: use 1 to 100 letters, digits, _ and -, not ${tell(name)}`,
+      )
+    return [name, channel as AlertChannel] as const
+  })
+  const channelOf = new Map(named)
+  if (channelOf.size < channels.length)
+    throw new ArgumentError('channels', 'must differ: two have the same name; rename one')
+  return channelOf
 }
 
 /** Sends one statement after another: the driver warns about a statement sent before the last one is answered. */

@@ -1,5 +1,20 @@
 import { createHmac } from 'node:crypto'
+import {
+  ArgumentError,
+  asItIs,
+  checkParts,
+  checkText,
+  numberWithin,
+  optional,
+} from '../job/argument.ts'
 import type { AlertChannel } from './alert.ts'
+
+const OPTIONS = {
+  url: asItIs,
+  secret: optional(checkText),
+  name: optional(checkText),
+  timeoutMs: optional(numberWithin(1, 2 ** 31 - 1)),
+}
 
 export interface AlertWebhookOptions {
   /** An http or https address, without a user and a password. It appears in no log line. */
@@ -18,15 +33,12 @@ export interface AlertWebhookOptions {
 /**
  * A channel that posts each notice as JSON. Any status from 200 to 299 counts as received. It reads only the status of the
  * answer, and follows no redirect: only the given address gets the notice.
- * @throws TypeError when the URL is not http or https, or has a user or password
+ * @throws ArgumentError when the URL is not http or https, or has a user or password, or another option cannot be meant
  */
 export function createAlertWebhook(options: AlertWebhookOptions): AlertChannel {
-  const { secret, name = 'webhook', timeoutMs = 10_000 } = options
-  const url = new URL(options.url)
-  // fetch refuses credentials in an address.
-  if (!/^https?:$/.test(url.protocol) || url.username + url.password !== '') {
-    throw new TypeError('The webhook needs an http or https address without user and password')
-  }
+  const given = checkParts('options', options, OPTIONS)
+  const { secret, name = 'webhook', timeoutMs = 10_000 } = given
+  const url = readUrl(given.url)
   return {
     name,
     async send(notice, signal) {
@@ -41,6 +53,18 @@ export function createAlertWebhook(options: AlertWebhookOptions): AlertChannel {
       if (!answer.ok) throw new Error(`status ${answer.status}`)
     },
   }
+}
+
+/** The error does not tell the address: it may hold a secret. */
+function readUrl(given: unknown): URL {
+  try {
+    const url = new URL(given instanceof URL ? given : checkText('url', given))
+    // fetch refuses credentials in an address.
+    if (/^https?:$/.test(url.protocol) && url.username + url.password === '') return url
+  } catch {
+    // It is no address at all.
+  }
+  throw new ArgumentError('url', 'must be an http or https address without user and password')
 }
 
 /** Posts the notice, and returns the answer, or a text that says why there is none. */

@@ -103,6 +103,14 @@ export function wholeNumber(min: number, max: number): Check<number> {
   }
 }
 
+export function numberWithin(min: number, max: number): Check<number> {
+  return (argument, value) => {
+    // Neither is NaN.
+    if (typeof value === 'number' && value >= min && value <= max) return value
+    throw new ArgumentError(argument, `must be a number from ${min} to ${max}, not ${tell(value)}`)
+  }
+}
+
 export function oneOf<const Choice>(choices: readonly Choice[]): Check<Choice> {
   return (argument, value) => {
     const choice = choices.find((one) => one === value)

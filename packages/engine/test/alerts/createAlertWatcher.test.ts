@@ -1,6 +1,8 @@
 // Not quick: waits for webhooks that hang.
 import { createHmac, randomUUID } from 'node:crypto'
 import { openMonitor, waitFor, type Monitor } from '@roundsman/testing'
+import { hostileValue, makeHostile } from '@roundsman/testing/hostileValues'
+import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import {
   createAlertWatcher,
@@ -9,7 +11,7 @@ import {
   type AlertOptions,
 } from '../../src/alerts.ts'
 import { lookOnce, settleDelivery, takeDeliveries } from '../../src/alerts/alertLedger.ts'
-import { defineJob } from '../../src/index.ts'
+import { ArgumentError, defineJob } from '../../src/index.ts'
 import { createWorker } from '../../src/worker.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
@@ -585,6 +587,73 @@ describe('a channel of the host', () => {
     expect(() => watch({ channels: [channel, channel] })).toThrow('two have the same name')
     expect(() => watch({ channels: [{ ...channel, name: 'a b' }] })).toThrow(
       'is not a channel name',
+    )
+  })
+
+  it('is refused by an error that names it, as is any option that cannot be meant', async () => {
+    const watcherOptions = {
+      databaseUrl: runtime.url,
+      schema: 'public',
+      jobs,
+      channels: [{ name: 'hook', send: async () => undefined }],
+      limits: { failureRate: 0.5, failureMinRuns: 3, queueGrowthMs: 60_000, noWorkerMs: 0 },
+      consoleUrl: 'https://shop.example.com/console',
+      intervalMs: 20,
+      sendTimeoutMs: 20,
+      retryDelayMs: 20,
+      giveUpAfterMs: 20,
+    }
+    const webhookOptions = { url: 'https://example.com', secret: 's', name: 'hook', timeoutMs: 20 }
+    const make = async (of: 'watcher' | 'webhook', options: unknown) =>
+      of === 'webhook'
+        ? void createAlertWebhook(options as never)
+        : await createAlertWatcher(options as never).stop()
+    const places = (of: 'watcher' | 'webhook', options: object, ...more: string[]) =>
+      [...Object.keys(options), ...more].map((place) => ({ of, options, place }))
+    const place = fc.constantFrom(
+      ...places(
+        'watcher',
+        watcherOptions,
+        'jobs.0',
+        'channels.0',
+        'channels.0.name',
+        'channels.0.send',
+      ),
+      ...Object.keys(watcherOptions.limits).map((name) => ({
+        of: 'watcher' as const,
+        options: watcherOptions,
+        place: `limits.${name}`,
+      })),
+      ...places('webhook', webhookOptions),
+    )
+    const odd = [Number.NaN, -1, Infinity, 2 ** 53, '', '\0', 'file:///x', null, undefined, {}, []]
+    const foreign = fc.oneof(
+      fc.constantFrom<unknown>(...odd).map((value) => ({ take: () => value })),
+      hostileValue({ maxCount: 1_000, maxLevels: 100 }).map((value) => ({
+        take: () => makeHostile(value),
+      })),
+    )
+    await make('watcher', watcherOptions)
+    await make('webhook', webhookOptions)
+    await fc.assert(
+      fc.asyncProperty(place, foreign, async ({ of, options, place: path }, { take }) => {
+        const copy = { ...options }
+        const keys = path.split('.')
+        let parent: object = copy
+        for (const key of keys.slice(0, -1)) {
+          const part: object = Reflect.get(parent, key) as object
+          const copied = Array.isArray(part) ? [...(part as unknown[])] : { ...part }
+          Reflect.set(parent, key, copied)
+          parent = copied
+        }
+        Reflect.set(parent, keys.at(-1) ?? '', take())
+        const error = await make(of, copy).then(
+          () => null,
+          (reason: unknown) => reason,
+        )
+        expect([path, error instanceof ArgumentError ? null : error]).toEqual([path, null])
+      }),
+      { numRuns: 300 },
     )
   })
 

@@ -80,12 +80,11 @@ it('counts no further than it is told, what is due and what is not', async () =>
      select 'letter', '{"trigger": "queue"}', now() + n * interval '1 hour'
      from (select generate_series(-9, 9)) row(n)`,
   )
-  const count = async (most: number) =>
-    (await runtime.rows<object>(countQueueSql(most), [['letter', 'other']])).toSorted()
+  const count = (most: number) => runtime.rows<object>(countQueueSql(most), [['letter']])
   const oldestWaitingAt = expect.any(Date)
   const letters = { name: 'letter', active: 0, deadLetters: 0, oldestWaitingAt }
-  expect(await count(2)).toMatchObject([{ ...letters, waiting: 4, delayed: 2 }, { waiting: 0 }])
-  expect(await count(20)).toMatchObject([{ ...letters, waiting: 19, delayed: 9 }, { waiting: 0 }])
+  expect(await count(2)).toMatchObject([{ ...letters, waiting: 4, delayed: 2 }])
+  expect(await count(20)).toMatchObject([{ ...letters, waiting: 19, delayed: 9 }])
 })
 
 it('reads dead letters once, however many jobs there are', async () => {
