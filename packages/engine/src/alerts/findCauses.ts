@@ -2,7 +2,7 @@ import type { Job } from '../index.ts'
 import { NEUTRAL_CODES } from '../read/failureRates.ts'
 import { readPausedQueues } from '../read/readQueues.ts'
 import { measureQueue } from '../read/measureQueue.ts'
-import { readJobHealth } from '../read/readJobHealth.ts'
+import { readJobHealth, type JobProblem } from '../read/readJobHealth.ts'
 import type { Reader } from '../read/reader.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { COUNT_DEAD_LETTERS_BY_CODE_SQL, MAX_COUNTED_DEAD_LETTERS } from '../store/deadLetterSql.ts'
@@ -56,17 +56,20 @@ export async function findCauses(
   const { rows, hasMore } = await countDeadLetters(reader, names, openOf)
   // Last, because it holds locks of workers until the transaction ends, and a worker that comes back waits for its own.
   const { problems } = await readJobHealth(reader, jobs, now)
-  const health = problems.map((problem): AlertCause => {
-    const isOfWorkers = problem.kind === 'noWorker' || problem.kind === 'unscheduled'
-    return {
-      kind: problem.kind,
-      name: 'name' in problem ? problem.name : '',
-      code: '',
-      facts: 'since' in problem ? { since: problem.since } : {},
-      afterMs: isOfWorkers ? limits.noWorkerMs : 0,
-    }
-  })
+  const health = problems.map((problem) => toCause(problem, limits))
   return { causes: [...health, ...failing, ...growing, ...rows], hasMoreDeadLetters: hasMore }
+}
+
+/** A problem of a job or of all workers as a cause. While workers restart there may be none for a moment. */
+function toCause(problem: JobProblem, { noWorkerMs }: AlertLimits): AlertCause {
+  const isOfWorkers = problem.kind === 'noWorker' || problem.kind === 'unscheduled'
+  return {
+    kind: problem.kind,
+    name: 'name' in problem ? problem.name : '',
+    code: '',
+    facts: 'since' in problem ? { since: problem.since } : {},
+    afterMs: isOfWorkers ? noWorkerMs : 0,
+  }
 }
 
 /** Runs to look at: the last hour of a busy job may have millions. */

@@ -41,6 +41,7 @@ export async function redriveWork(
     queueJobId === null ? [] : [{ name, queueJobId }],
   )
   await recordActions(tx, 'redrive', targets, { actor, reason })
+  // Every row carries the same count, also the only one where nothing was redriven.
   return { redriven: targets.length, alreadyQueued: rows[0]?.alreadyQueued ?? 0 }
 }
 

@@ -150,7 +150,10 @@ function oldRowsAt(now: Date, { runDays, failedDays, actionDays }: Days) {
   ] as const
 }
 
-/** Removes a batch. It skips locked rows; the next run of the job finds them again. */
+/**
+ * Removes a batch of what is older than `$1`, the oldest first, from the position `$2` on, where the batch before ended.
+ * Answers with how many it removed and where it ended. It skips locked rows; the next run of the job finds them again.
+ */
 function removeSql({ table, key, where }: OldRows): string {
   return `
     with removed as (

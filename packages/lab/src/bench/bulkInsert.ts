@@ -2,7 +2,8 @@ import type pg from 'pg'
 
 /**
  * Fills a table and builds its indexes once it is full, which takes a fraction of the time. Then vacuums and analyses it,
- * as autovacuum would.
+ * as autovacuum would. Commits of the client have to wait for the disk: else the vacuum does not know yet that the rows are
+ * committed, and leaves a part of the pages for index-only scans to look into.
  */
 export async function bulkInsert(client: pg.Client, table: string, insert: string): Promise<void> {
   const { rows } = await client.query<{ name: string; definition: string }>(
@@ -10,8 +11,6 @@ export async function bulkInsert(client: pg.Client, table: string, insert: strin
      from pg_index where indrelid = format('%I', $1::text)::regclass and not indisprimary`,
     [table],
   )
-  // Commits wait for the disk: else the vacuum does not know yet that the rows are committed, and leaves a part of the
-  // pages for index-only scans to look into.
   await client.query(`set maintenance_work_mem = '512MB'`)
   for (const { name } of rows) await client.query(`drop index ${name}`)
   await client.query(insert)

@@ -157,7 +157,7 @@ function Cause({ run, error }: { run: RunDetail; error: RunError }) {
         {first !== undefined && <code className="errorPlace">{placeOf(first)}</code>}
       </p>
       <p className="isWrapped">{message}</p>
-      <Equals run={run} code={code} />
+      <EqualFailures run={run} code={code} />
       {causes.length > 0 && (
         <ol className="causes" aria-label="Causes">
           {causes.map((cause, at) => (
@@ -188,7 +188,7 @@ function Cause({ run, error }: { run: RunDetail; error: RunError }) {
 }
 
 /** Tells how many runs of the job failed alike, with a link to them; nothing when this is the only one. */
-function Equals({ run: { name, equalFailures }, code }: { run: RunDetail; code: string }) {
+function EqualFailures({ run: { name, equalFailures }, code }: { run: RunDetail; code: string }) {
   const { clock } = useServices()
   if (equalFailures === null || equalFailures.count < 2) return null
   const { count, since, isCut } = equalFailures

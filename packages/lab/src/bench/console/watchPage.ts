@@ -34,7 +34,7 @@ export const NOTE_ACTIONS = `
 /** Opens an address, and waits until its page shows what is wanted. */
 export async function watchLoad(page: Page, path: string, wanted: Wanted): Promise<Shown> {
   await page.goto(path, { waitUntil: 'commit' })
-  return await watch(page, wanted, true)
+  return await watch(page, wanted, { isLoad: true })
 }
 
 /** Does something on the page that is open, and waits until it shows what is wanted. */
@@ -43,12 +43,14 @@ export async function watchAction(
   act: () => Promise<unknown>,
   wanted: Wanted,
 ): Promise<Shown> {
+  // Forgets what was done and answered before.
   await page.evaluate('actedAt = 0; performance.clearResourceTimings()')
-  const [shown] = await Promise.all([watch(page, wanted, false), act()])
+  const [shown] = await Promise.all([watch(page, wanted, { isLoad: false }), act()])
   return shown
 }
 
-async function watch(page: Page, wanted: Wanted, isLoad: boolean): Promise<Shown> {
+/** Waits until the page shows what is wanted, from its load or from what somebody does on it. */
+async function watch(page: Page, wanted: Wanted, { isLoad }: { isLoad: boolean }): Promise<Shown> {
   const asked = JSON.stringify({ ...wanted, isLoad, timeoutMs: TIMEOUT_MS })
   const shown = await page.evaluate<Shown & { problem: string | null }>(`(${WATCH})(${asked})`)
   if (shown.problem !== null) throw new Error(`${page.url()}: ${shown.problem}`)
