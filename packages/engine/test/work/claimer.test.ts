@@ -395,4 +395,37 @@ describe('claims of several jobs', () => {
     }
     for (const plan of plans) expect(plan).not.toMatch(/Seq Scan on job/)
   })
+
+  it('read the runs once, not for each piece of work, where the plan was made without any', async () => {
+    await runtime.rows('vacuum analyze "JobRun"')
+    for (let n = 0; n < 10; n++) await send(echo)
+    let plan = ''
+    const explaining: Connection = {
+      schema: runtime.database.schema,
+      async query(statement, values) {
+        const text = `explain (analyze, timing off) ${textOf(statement)}`
+        const { rows } = await runtime.database.query(text, values)
+        plan = rows.map((row) => row['QUERY PLAN']).join('\n')
+        return { rows: [], rowCount: 0 }
+      },
+    }
+    const request = {
+      name: 'echo',
+      limit: 10,
+      exclusiveKey: null,
+      mayStart: true,
+      claimId: crypto.randomUUID(),
+    }
+    await claimWork(explaining, {
+      workerId: 'w1',
+      requests: [request],
+      startedAt: new Date(),
+      hasFreshRunIds: false,
+    })
+    expect(await runtime.rows('select cardinality("runIds") as runs from "JobStart"')).toEqual([
+      { runs: 10 },
+    ])
+    expect(plan).toMatch(/Scan .*on "JobRun" run/)
+    expect(plan).not.toMatch(/Scan .*on "JobRun".* loops=(?!1\))/)
+  })
 })
