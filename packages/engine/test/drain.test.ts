@@ -87,9 +87,11 @@ describe('a rolling restart of three workers', () => {
     const fleet = await Promise.all([startWorker(), startWorker(), startWorker()])
     let n = 0
     const enqueueQuarter = async () => {
-      for (let i = 0; i < COUNT / 4; i++) {
-        // Two batches with a pause in between, so that the restart hits half-done runs.
-        await ask.enqueue({ n: n++, steps: 2, isGated: false, pauseMs: 300 })
+      for (let i = 0; i < COUNT / 20; i++) {
+        // Five at once, so that a worker still runs some when the last is enqueued, however busy the machine is. Two batches
+        // with a pause in between, so that the restart hits half-done runs.
+        const five = Array.from({ length: 5 }, () => ({ n: n++, steps: 2, isGated: false }))
+        await Promise.all(five.map((payload) => ask.enqueue({ ...payload, pauseMs: 300 })))
       }
     }
     await enqueueQuarter()

@@ -20,6 +20,8 @@ export type Outcome = { answer: Answer; elapsedMs: number } | { failure: string;
 
 /** Far more than any request takes, even on a busy machine. */
 const TIMEOUT_MS = 30_000
+/** In bytes: more than a connection's buffers take at once. */
+const LARGE_BODY = 1_000_000
 
 export interface Sender {
   send(request: WireRequest): Promise<Outcome>
@@ -96,9 +98,11 @@ export function createSender(baseUrl: string, { concurrency }: { concurrency: nu
       })
       sent.on('error', (error: NodeJS.ErrnoException) => {
         clearTimeout(timer)
-        // The server may close an idle connection the moment it is used again.
-        const isStale = sent.reusedSocket && ['ECONNRESET', 'EPIPE'].includes(error.code ?? '')
-        if (isStale && clock.isRepeated !== true) {
+        // The server may close an idle connection the moment it is used again; and where it refuses a large body, it answers
+        // and closes while the rest is being sent, so that the answer can be lost.
+        const mayBeClosed = sent.reusedSocket || (body?.length ?? 0) > LARGE_BODY
+        const isClosed = mayBeClosed && ['ECONNRESET', 'EPIPE'].includes(error.code ?? '')
+        if (isClosed && clock.isRepeated !== true) {
           clock.isRepeated = true
           resolve(attempt({ method, target, headers, body }, clock))
         } else resolve({ failure: `the connection broke: ${error.code ?? error.message}` })
