@@ -275,7 +275,7 @@ export const STEPS: readonly Step[] = [
   search(
     'nothing like that',
     () => 'nothing like that',
-    () => ['Nothing is like that'],
+    () => ['Nothing matches'],
   ),
   {
     what: 'from the search to a run of long ago',
