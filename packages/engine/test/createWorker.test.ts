@@ -3,15 +3,11 @@ import type { PrismaClient } from '@roundsman/db'
 import { waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import {
-  countHeedlessWorkers,
-  createJobsClient,
-  jobsWithoutWorker,
-  type JobsClient,
-} from '../src/client.ts'
+import { countHeedlessWorkers, jobsWithoutWorker, type JobsClient } from '../src/client.ts'
 import { defineJob, JobError, type RunContext, type TransactionOf } from '../src/index.ts'
 import { createWorker, type Worker } from '../src/worker.ts'
-import { openTestRuntime, type TestRuntime } from './openTestRuntime.ts'
+import { openClientRuntime } from './openClientRuntime.ts'
+import type { TestRuntime } from './openTestRuntime.ts'
 import { readWorkStates } from './readWorkStates.ts'
 
 const echo = defineJob({
@@ -48,15 +44,10 @@ let client: JobsClient
 let worker: Worker | undefined
 
 beforeAll(async () => {
-  runtime = await openTestRuntime(jobs)
-  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
-  await client.start()
+  ;({ runtime, client } = await openClientRuntime(jobs))
 })
 
-afterAll(async () => {
-  await client.stop()
-  await runtime.close()
-})
+afterAll(() => runtime.close())
 
 beforeEach(async () => {
   await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')

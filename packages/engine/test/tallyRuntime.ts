@@ -1,9 +1,10 @@
 import { spawnProcess, type SpawnedProcess, type SpawnProcessOptions } from '@roundsman/testing'
 import type { PrismaClient } from '@roundsman/db'
 import type pg from 'pg'
-import { createJobsClient, type JobsClient } from '../src/client.ts'
+import type { JobsClient } from '../src/client.ts'
 import type { Job, PayloadOf } from '../src/index.ts'
-import { openTestRuntime, type TestRuntime } from './openTestRuntime.ts'
+import { openClientRuntime } from './openClientRuntime.ts'
+import type { TestRuntime } from './openTestRuntime.ts'
 import { readWorkStates } from './readWorkStates.ts'
 import { createWorker, type Worker } from '../src/worker.ts'
 import { CLEAR_TALLY, CREATE_TALLY, jobs, tally, tallyHandlers } from './fixtures/tally.ts'
@@ -86,10 +87,8 @@ export interface TallyStage {
 
 /** A database for workers that carry out tallies, in processes of their own or in this one. */
 export async function openTallyStage(): Promise<TallyStage> {
-  const runtime = await openTestRuntime(jobs)
+  const { runtime, client } = await openClientRuntime(jobs)
   await runtime.rows(CREATE_TALLY)
-  const client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
-  await client.start()
   const workers: SpawnedProcess[] = []
   const beside: Worker[] = []
   return {
@@ -122,9 +121,6 @@ export async function openTallyStage(): Promise<TallyStage> {
       await runtime.rows(CLEAR_TALLY)
       await runtime.rows('delete from pgboss.job')
     },
-    async close() {
-      await client.stop()
-      await runtime.close()
-    },
+    close: runtime.close,
   }
 }

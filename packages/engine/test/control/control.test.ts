@@ -1,10 +1,11 @@
 // Not quick: starts processes.
 import { spawnProcess, waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { createJobsClient, type JobsClient } from '../../src/client.ts'
+import type { JobsClient } from '../../src/client.ts'
 import { defineJob, type RunContext } from '../../src/index.ts'
 import { createWorker, type Worker } from '../../src/worker.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openClientRuntime } from '../openClientRuntime.ts'
+import type { TestRuntime } from '../openTestRuntime.ts'
 import { CREATE_EFFECTS, drip } from '../fixtures/drip.ts'
 
 const WORKER = new URL('../fixtures/workerProcess.ts', import.meta.url).pathname
@@ -38,16 +39,11 @@ let rows = { due: 0, total: 0 }
 let removed = 0
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([drip, purge])
+  ;({ runtime, client } = await openClientRuntime([drip, purge]))
   await runtime.rows(CREATE_EFFECTS)
-  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
-  await client.start()
 })
 
-afterAll(async () => {
-  await client.stop()
-  await runtime.close()
-})
+afterAll(() => runtime.close())
 
 beforeEach(async () => {
   await runtime.rows(

@@ -2,10 +2,11 @@
 import { waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { createJobsClient, findWork, listDeadLetters, type JobsClient } from '../../src/client.ts'
+import { findWork, listDeadLetters, type JobsClient } from '../../src/client.ts'
 import { defineJob, JobError, type Handler, type Job, type PayloadOf } from '../../src/index.ts'
 import { createWorker, runOnce, type Worker } from '../../src/worker.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openClientRuntime } from '../openClientRuntime.ts'
+import type { TestRuntime } from '../openTestRuntime.ts'
 
 const parcel = defineJob({
   name: 'parcel',
@@ -29,15 +30,10 @@ let worker: Worker
 let isBroken: boolean
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([parcel, rounds])
-  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
-  await client.start()
+  ;({ runtime, client } = await openClientRuntime([parcel, rounds]))
 })
 
-afterAll(async () => {
-  await client.stop()
-  await runtime.close()
-})
+afterAll(() => runtime.close())
 
 const handleParcel = async () => {
   if (isBroken) throw new JobError('broken', 'The handler is broken')

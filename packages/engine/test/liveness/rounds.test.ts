@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { createJobsClient, type JobsClient } from '../../src/client.ts'
+import type { JobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import { readRound } from '../../src/liveness/rounds.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openClientRuntime } from '../openClientRuntime.ts'
+import type { TestRuntime } from '../openTestRuntime.ts'
 
 const now = defineJob({ name: 'now', description: '' })
 const later = defineJob({ name: 'later', description: '' })
@@ -11,15 +12,10 @@ let runtime: TestRuntime
 let client: JobsClient
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([now, later])
-  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
-  await client.start()
+  ;({ runtime, client } = await openClientRuntime([now, later]))
 })
 
-afterAll(async () => {
-  await client.stop()
-  await runtime.close()
-})
+afterAll(() => runtime.close())
 
 beforeEach(() => runtime.rows('truncate pgboss.job, "JobRun", "JobClaim", "JobStart", "JobWorker"'))
 

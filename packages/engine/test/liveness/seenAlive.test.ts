@@ -3,14 +3,15 @@ import { createProxy, waitFor, type Proxy } from '@roundsman/testing'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { createJobsClient, listWorkers, type JobsClient } from '../../src/client.ts'
+import { listWorkers, type JobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import { isAliveSql } from '../../src/liveness/whoIsLost.ts'
 import { createSession } from '../../src/liveness/session.ts'
 import { createClaimer } from '../../src/work/claimer.ts'
 import { createWorker, type Worker } from '../../src/worker.ts'
 import { WORK_LEFT } from '../readWorkStates.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openClientRuntime } from '../openClientRuntime.ts'
+import type { TestRuntime } from '../openTestRuntime.ts'
 
 const piece = defineJob({ name: 'piece', description: '', payload: z.object({ ms: z.number() }) })
 const slow = defineJob({
@@ -30,15 +31,12 @@ let underWay: Map<string, number>
 let doubled: Set<string>
 
 beforeAll(async () => {
-  runtime = await openTestRuntime(jobs)
-  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
-  await client.start()
+  ;({ runtime, client } = await openClientRuntime(jobs))
   proxy = await createProxy(Number(new URL(runtime.url).port))
 })
 
 afterAll(async () => {
   proxy.close()
-  await client.stop()
   await runtime.close()
 })
 

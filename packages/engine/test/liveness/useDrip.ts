@@ -1,8 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest'
-import { createJobsClient, type JobsClient } from '../../src/client.ts'
+import type { JobsClient } from '../../src/client.ts'
 import { createWorker, type Worker } from '../../src/worker.ts'
 import { CREATE_EFFECTS, drip, dripHandler } from '../fixtures/drip.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openClientRuntime } from '../openClientRuntime.ts'
+import type { TestRuntime } from '../openTestRuntime.ts'
 
 export interface DripRun {
   id: string
@@ -36,16 +37,11 @@ export function useDrip(): Drips {
   let worker: Worker | undefined
 
   beforeAll(async () => {
-    runtime = await openTestRuntime([drip])
+    ;({ runtime, client } = await openClientRuntime([drip]))
     await runtime.rows(CREATE_EFFECTS)
-    client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
-    await client.start()
   })
 
-  afterAll(async () => {
-    await client.stop()
-    await runtime.close()
-  })
+  afterAll(() => runtime.close())
 
   beforeEach(async () => {
     await runtime.rows(

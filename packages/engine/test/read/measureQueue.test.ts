@@ -1,10 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import {
-  createJobsClient,
-  measureBacklog,
-  measureQueue,
-  type JobsClient,
-} from '../../src/client.ts'
+import { measureBacklog, measureQueue, type JobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import { MAX_MEASURED } from '../../src/read/measureQueue.ts'
 import { BACKLOG_SQL } from '../../src/store/backlogSql.ts'
@@ -14,7 +9,8 @@ import {
   SUM_LABELLED_WORK_SQL,
   SUM_WAITING_WORK_SQL,
 } from '../../src/store/waitingSql.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openClientRuntime } from '../openClientRuntime.ts'
+import type { TestRuntime } from '../openTestRuntime.ts'
 
 const letter = defineJob({ name: 'letter', description: '' })
 const other = defineJob({ name: 'other', description: '' })
@@ -22,14 +18,9 @@ const other = defineJob({ name: 'other', description: '' })
 let runtime: TestRuntime
 let client: JobsClient
 beforeAll(async () => {
-  runtime = await openTestRuntime([letter, other])
-  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
-  await client.start()
+  ;({ runtime, client } = await openClientRuntime([letter, other]))
 })
-afterAll(async () => {
-  await client.stop()
-  await runtime.close()
-})
+afterAll(() => runtime.close())
 
 const measure = () => measureQueue(runtime.reader, ['letter', 'other'])
 

@@ -10,11 +10,12 @@ import { makeHostile, ODD_NAMES } from '@roundsman/testing/hostileValues'
 import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { createJobsClient, type JobsClient } from '../../src/client.ts'
+import type { JobsClient } from '../../src/client.ts'
 import { defineJob, JobError, type Handler, type TransactionOf } from '../../src/index.ts'
 import { createWorker, type Worker, type WorkerOptions } from '../../src/worker.ts'
 import { noClock } from '../fixtures/noClock.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openClientRuntime } from '../openClientRuntime.ts'
+import type { TestRuntime } from '../openTestRuntime.ts'
 
 /** Plays the entry of `handlers` that its payload names. */
 const act = defineJob({
@@ -49,14 +50,11 @@ let isPlain = false
 let handlers: unknown[]
 
 beforeAll(async () => {
-  runtime = await openTestRuntime(jobs)
-  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
-  await client.start()
+  ;({ runtime, client } = await openClientRuntime(jobs))
 })
 
 afterAll(async () => {
   await worker?.stop({ drainTimeoutMs: 0 })
-  await client.stop()
   await runtime.close()
 })
 

@@ -3,10 +3,11 @@ import { availableParallelism } from 'node:os'
 import type { PrismaClient } from '@roundsman/db'
 import { spawnProcess, waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { createJobsClient, type JobsClient } from '../../src/client.ts'
+import type { JobsClient } from '../../src/client.ts'
 import { defineJob, type Job, type PayloadOf } from '../../src/index.ts'
 import { createWorker, runOnce, type Worker, type WorkerOptions } from '../../src/worker.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openClientRuntime } from '../openClientRuntime.ts'
+import type { TestRuntime } from '../openTestRuntime.ts'
 import { readWorkStates } from '../readWorkStates.ts'
 import {
   beside,
@@ -49,15 +50,12 @@ const pidsOfWorker = new Set<number>()
 let calls: string[]
 
 beforeAll(async () => {
-  runtime = await openTestRuntime(jobs)
+  ;({ runtime, client } = await openClientRuntime(jobs))
   await runtime.rows(CREATE_ISOLATED)
-  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
-  await client.start()
 })
 
 afterAll(async () => {
   await stopWorker()
-  await client.stop()
   await runtime.close()
 })
 

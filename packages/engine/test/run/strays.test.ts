@@ -1,8 +1,9 @@
 // Processes: runs workers that their work ends.
 import { spawnProcess, waitFor, type SpawnedProcess } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
-import { createJobsClient, type JobsClient } from '../../src/client.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import type { JobsClient } from '../../src/client.ts'
+import { openClientRuntime } from '../openClientRuntime.ts'
+import type { TestRuntime } from '../openTestRuntime.ts'
 import { CREATE_EFFECTS, guilty, innocent, jobs, type Harm } from '../fixtures/guilty.ts'
 
 const PROCESS = new URL('../fixtures/guiltyProcess.ts', import.meta.url).pathname
@@ -21,16 +22,11 @@ let client: JobsClient
 let child: SpawnedProcess
 
 beforeAll(async () => {
-  runtime = await openTestRuntime(jobs)
+  ;({ runtime, client } = await openClientRuntime(jobs))
   await runtime.rows(CREATE_EFFECTS)
-  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
-  await client.start()
 })
 
-afterAll(async () => {
-  await client.stop()
-  await runtime.close()
-})
+afterAll(() => runtime.close())
 
 beforeEach(async () => {
   await runtime.rows(

@@ -5,7 +5,8 @@ import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import { checkTables } from '../../src/store/tablesState.ts'
 import { installUniqueKeys } from '../../src/store/uniqueKeys.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openClientRuntime } from '../openClientRuntime.ts'
+import type { TestRuntime } from '../openTestRuntime.ts'
 
 const parcel = defineJob({ name: 'parcel', description: '' })
 const LONG = { maxWait: 60_000, timeout: 60_000 }
@@ -14,15 +15,10 @@ let runtime: TestRuntime
 let client: JobsClient
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([parcel])
-  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
-  await client.start()
+  ;({ runtime, client } = await openClientRuntime([parcel]))
 })
 
-afterAll(async () => {
-  await client.stop()
-  await runtime.close()
-})
+afterAll(() => runtime.close())
 
 beforeEach(() => runtime.rows('delete from pgboss.job'))
 

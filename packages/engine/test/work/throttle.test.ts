@@ -1,11 +1,12 @@
 import { waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import { createJobsClient, type JobsClient } from '../../src/client.ts'
+import type { JobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import { createWorker, type Worker } from '../../src/worker.ts'
 import { createLane } from '../../src/work/lane.ts'
 import { chargeAllowance, readAllowance } from '../../src/work/throttle.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openClientRuntime } from '../openClientRuntime.ts'
+import type { TestRuntime } from '../openTestRuntime.ts'
 
 const INTERVAL_MS = 100
 const call = defineJob({
@@ -19,9 +20,7 @@ let client: JobsClient
 let workers: Worker[] = []
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([call])
-  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
-  await client.start()
+  ;({ runtime, client } = await openClientRuntime([call]))
 })
 
 afterEach(async () => {
@@ -29,10 +28,7 @@ afterEach(async () => {
   workers = []
 })
 
-afterAll(async () => {
-  await client.stop()
-  await runtime.close()
-})
+afterAll(() => runtime.close())
 
 describe('a job with a rate limit', () => {
   it('starts no more often than that, over all workers, and leaves nothing lying', async () => {
