@@ -65,10 +65,11 @@ export function createSchema(name: string = DEFAULT_SCHEMA): Schema {
 /** Each begins a statement that a host's connection may prepare: see statementName. */
 export const SEND_MARK = '/* roundsman_send */'
 export const SEND_ONE_MARK = '/* roundsman_send_one */'
+export const SEND_KEYED_MARK = '/* roundsman_send_keyed */'
 
 /** Our tables and types, what stands for the two schemas, and the marks. */
 const NAMES =
-  /(?<![."\w])"(?:Job[A-Z][A-Za-z]*|TickOutcome|WorkerLiveness)"|(?<![.\w])(?:pgboss|roundsman)\.|\/\* roundsman_send(?:_one)? \*\//g
+  /(?<![."\w])"(?:Job[A-Z][A-Za-z]*|TickOutcome|WorkerLiveness)"|(?<![.\w])(?:pgboss|roundsman)\.|\/\* roundsman_send(?:_one|_keyed)? \*\//g
 
 /**
  * The name under which a host's connection may prepare an enqueueing statement, or '' for any other statement. Prepared,

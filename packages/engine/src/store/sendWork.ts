@@ -1,6 +1,6 @@
 import type { Envelope } from './envelope.ts'
 import type { Connection } from './database.ts'
-import { SEND_MARK, SEND_ONE_MARK } from './schema.ts'
+import { SEND_KEYED_MARK, SEND_MARK, SEND_ONE_MARK } from './schema.ts'
 import { TablesError } from './tablesState.ts'
 import { HOLDS_KEY } from './uniqueKeys.ts'
 
@@ -55,7 +55,7 @@ export async function sendWork(
   const [one] = work
   const [text, values] =
     one !== undefined && work.length === 1
-      ? [SEND_ONE_SQL, toColumns(one)]
+      ? [one.uniqueKey === undefined ? SEND_ONE_SQL : SEND_KEYED_SQL, toColumns(one)]
       : [isListed ? SEND_AND_LIST_SQL : SEND_SQL, [toJson(work)]]
   const send = async () => (await connection.query<SentRow>(text, values)).rows
   const rows = await send().catch((error: unknown) => {
@@ -219,7 +219,10 @@ const INSERT_SQL = `${insertSql(WORK_SQL)}
 const LISTED = 'returning id::text as "id", pg_current_xact_id()::text as "transactionId"'
 const SEND_AND_LIST_SQL = `${SEND_MARK}${INSERT_SQL}
   ${LISTED}`
+/** Without a unique key nothing can be in its way, and PostgreSQL writes less log for a row that it need not take back. */
 const SEND_ONE_SQL = `${SEND_ONE_MARK}${insertSql(ONE_SQL)}
+  ${LISTED}`
+const SEND_KEYED_SQL = `${SEND_KEYED_MARK}${insertSql(ONE_SQL)}
   on conflict do nothing
   ${LISTED}`
 

@@ -83,9 +83,14 @@ describe('enqueue by a client', () => {
     for (const n of [2, 3]) await prisma.$transaction((tx) => client.enqueue(tx, letter, { n }))
     const two = [{ payload: { n: 4 } }, { payload: { n: 5 } }]
     await prisma.$transaction((tx) => client.enqueueMany(tx, letter, two))
+    await prisma.$transaction((tx) => client.enqueue(tx, letter, { n: 6 }, { uniqueKey: 'six' }))
     await prisma.jobRun.findFirst()
-    expect(await prepared()).toEqual([{ name: 'roundsman_send' }, { name: 'roundsman_send_one' }])
-    expect(await numbers()).toEqual([1, 2, 3, 4, 5])
+    expect(await prepared()).toEqual([
+      { name: 'roundsman_send' },
+      { name: 'roundsman_send_keyed' },
+      { name: 'roundsman_send_one' },
+    ])
+    expect(await numbers()).toEqual([1, 2, 3, 4, 5, 6])
     await prisma.$disconnect()
   })
 
