@@ -319,6 +319,11 @@ export function jobsClientIn(
     return await enqueueWork(sender, recogniseHost(tx, schema), job, work)
   }
 
+  function areConnectionsLasting(): boolean {
+    hasLasted ||= [...watches].some((watch) => watch.isLasting())
+    return hasLasted
+  }
+
   function openPool(): Database {
     if (!isStopped) return pool
     throw new Error('This jobs client is stopped: make another one with createJobsClient')
@@ -350,7 +355,10 @@ export function jobsClientIn(
     return queueJobId
   }
 
-  const reader = readerOf({ schema, query: (...statement) => openPool().query(...statement) })
+  const reader = readerOf(
+    { schema, query: (...statement) => openPool().query(...statement) },
+    areConnectionsLasting,
+  )
 
   return {
     protocol: CLIENT_PROTOCOL,
@@ -370,7 +378,7 @@ export function jobsClientIn(
         },
       }
     },
-    areConnectionsLasting: () => hasLasted || [...watches].some((watch) => watch.isLasting()),
+    areConnectionsLasting,
     start() {
       started ??= checkTables(database).catch((error: unknown) => {
         started = null

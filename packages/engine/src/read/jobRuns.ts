@@ -199,7 +199,9 @@ type RunRow = Omit<ListedJobRun, 'outcome'>
 /** Changes the row instead of copying it: a page has many rows, and nobody else holds them. */
 function toListed<Row extends RunRow>(row: Row): Row & Pick<ListedJobRun, 'outcome'> {
   if (isDeep(row.details)) row.details = { detailsTooDeep: true }
-  return Object.assign(row, { outcome: runOutcome(row) })
+  const listed = row as Row & { outcome: RunOutcome }
+  listed.outcome = runOutcome(row)
+  return listed
 }
 
 /** Whether any run has exactly this label. */
@@ -264,6 +266,7 @@ export async function listOtherAttempts(
 
 /** Whether a value is deeper than MAX_DEPTH. It does not recurse: the stack may be smaller than the depth. */
 function isDeep(value: unknown): boolean {
+  if (!isObject(value)) return false
   let level = [value]
   for (let depth = 0; depth <= MAX_DEPTH; depth++) {
     level = level.flatMap((each) =>
@@ -286,6 +289,8 @@ export function jobRunsQuery(options: RunsWanted, lookEnd: PagePosition | null =
     ...(lookEnd === null ? [] : comesBeforeEnd(lookEnd, parameter)),
   ]
   return {
+    // To plan the page that everybody opens takes longer than to read it.
+    ...(where.length === 0 && { name: `job runs ${options.limit}` }),
     text: `
       select ${LISTED_COLUMNS}
       from ${mayBeUnwritten(options) ? '"JobRunAll"' : '"JobRun"'} run ${whereAll(where)}

@@ -23,10 +23,11 @@ export interface PreparedStatement {
   text: string
 }
 
-/** A statement whose columns are parsed by these types instead of the driver's. */
+/** A statement whose columns are parsed by these types instead of the driver's. With a name it is kept prepared. */
 export interface ReadingStatement {
   text: string
   types: ColumnTypes
+  name?: string | undefined
 }
 
 /** The driver's interface, repeated here: its own type packages are not installed with the engine. */
@@ -116,7 +117,10 @@ export function openDatabase({
   const queryOf = (statement: Statement, values: readonly unknown[] = []) => {
     const query = { text: sqlOf(schema, statement), values: values as unknown[] }
     if (typeof statement === 'string') return query
-    if ('types' in statement) return { ...query, types: statement.types }
+    if ('types' in statement) {
+      const { types, name } = statement
+      return { ...query, types, ...(name !== undefined && { name }) }
+    }
     return { ...query, ...('name' in statement && canPrepare() && { name: statement.name }) }
   }
   const ask = (client: pg.PoolClient, ...query: Parameters<typeof queryOf>) => {

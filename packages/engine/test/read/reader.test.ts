@@ -1,6 +1,6 @@
 import { waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
-import { createJobsClient, openReader, type JobsClient } from '../../src/client.ts'
+import { createJobsClient, listJobRuns, openReader, type JobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import { readerIn } from '../../src/read/reader.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -76,6 +76,45 @@ it('opens no connection before it is asked, and leaves none behind', async () =>
   expect(opened).toBeLessThanOrEqual(5)
   await other.stop()
   await waitFor(async () => (await connections()).length === before)
+})
+
+it('keeps the first page prepared where connections last and runs are many, and few statements whatever is asked for', async () => {
+  const open = async () => {
+    const other = createJobsClient({
+      schema: 'public',
+      databaseUrl: runtime.url,
+      log: runtime.log,
+    })
+    const watch = () => {
+      other.watchChanges({ onChange: () => undefined, onGap: () => undefined })
+      return waitFor(async () => other.areConnectionsLasting())
+    }
+    const readPages = async (...limits: number[]) => {
+      for (const limit of limits) await listJobRuns(other.reader, { limit })
+      await listJobRuns(other.reader, { limit: 50, name: 'letter' })
+      return await other.reader.rows({ text: 'select "name" from pg_prepared_statements' })
+    }
+    return { watch, readPages, stop: () => other.stop() }
+  }
+  const [early, late] = [await open(), await open()]
+  try {
+    await early.watch()
+    expect(await early.readPages(50, 50)).toEqual([])
+    await runtime.rows(
+      `insert into "JobRun" ("id", "name", "trigger", "workerId", "status", "endedAt")
+       select gen_random_uuid(), 'letter', 'queue', repeat('w', 900), 'success', now() from generate_series(1, 18000)`,
+    )
+    expect(await late.readPages(50)).toEqual([])
+    await late.watch()
+    expect(await late.readPages(50, 50)).toEqual([{ name: 'job runs 50' }])
+    expect(await late.readPages(...Array.from({ length: 20 }, (_, at) => at + 1))).toHaveLength(10)
+    // It looks again only after a minute.
+    expect(await early.readPages(50)).toEqual([])
+  } finally {
+    await runtime.rows('delete from "JobRun"')
+    await early.stop()
+    await late.stop()
+  }
 })
 
 it('cancels a statement that takes too long', async () => {

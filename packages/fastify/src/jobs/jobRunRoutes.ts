@@ -328,10 +328,10 @@ export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async
 function present(run: ListedJobRun): Run {
   const { startedAt, endedAt, progress } = run
   // Changes the run itself: a page has many rows, and nobody else holds them.
-  return Object.assign(run, {
-    durationMs: endedAt === null ? null : Date.parse(endedAt) - Date.parse(startedAt),
-    progress: readProgress(progress),
-  })
+  const presented = run as Run
+  presented.durationMs = endedAt === null ? null : Date.parse(endedAt) - Date.parse(startedAt)
+  presented.progress = readProgress(progress)
+  return presented
 }
 
 /** The part of details that the engine writes when a run fails. */
