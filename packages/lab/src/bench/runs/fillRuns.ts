@@ -1,3 +1,4 @@
+import type pg from 'pg'
 import { bulkInsert } from '../bulkInsert.ts'
 import { withClient } from '../openServer.ts'
 
@@ -54,14 +55,57 @@ export async function fillRuns(url: string, rows: number, seed: number): Promise
         from generate_series(1, ${rows}::bigint) n
       ) run`,
     )
-    await client.query(`
-      insert into "JobClaim" ("id", "name", "workerId", "runIds")
-      select "id", "name", "workerId", array["id"] from "JobRun" where "status" = 'running'`)
-    await client.query(`
-      insert into "JobTick" ("name", "scheduledFor", "outcome", "queueJobId", "workerId")
-      select "name", "scheduledFor", 'enqueued', "queueJobId", "workerId" from "JobRun"
-      where "scheduledFor" is not null on conflict do nothing`)
-    await client.query('vacuum analyze "JobTick"')
-    await client.query('checkpoint')
+    await addTheirWork(client)
   })
+}
+
+/** Of a job, by its trigger, failed or not. More than any page shows, and than the console measures. */
+const OF_EACH_KIND = 1_000
+
+/**
+ * Copies the newest runs of a database to an empty one, and beyond them the newest of each kind, so that a page of what is
+ * seldom is as long in both. Returns how many runs these are.
+ */
+export async function copyNewestRuns(from: string, to: string, newest: number): Promise<number> {
+  const { rows } = await withClient(from, (client) =>
+    client.query<{ count: number; runs: string }>(`
+      select count(*)::int as "count", json_agg(run)::text as "runs" from "JobRun" run
+      where run."id" in (
+        (select "id" from "JobRun" order by "startedAt" desc, "id" desc limit ${newest})
+        union all
+        (
+          select "id" from (
+            select "id", row_number() over (
+                     partition by "name", "trigger", "errorCode" is null order by "startedAt" desc
+                   ) as place
+            from "JobRun" where "trigger" <> 'queue' or "errorCode" is not null
+          ) seldom
+          where place <= ${OF_EACH_KIND}
+        )
+      )`),
+  )
+  const [{ count, runs } = { count: 0, runs: '[]' }] = rows
+  await withClient(to, async (client) => {
+    await bulkInsert(
+      client,
+      'JobRun',
+      'insert into "JobRun" select * from json_populate_recordset(null::"JobRun", $1::json) order by "startedAt"',
+      [runs],
+    )
+    await addTheirWork(client)
+  })
+  return count
+}
+
+/** The claims of runs under way, and the ledger of ticks. */
+async function addTheirWork(client: pg.Client): Promise<void> {
+  await client.query(`
+    insert into "JobClaim" ("id", "name", "workerId", "runIds")
+    select "id", "name", "workerId", array["id"] from "JobRun" where "status" = 'running'`)
+  await client.query(`
+    insert into "JobTick" ("name", "scheduledFor", "outcome", "queueJobId", "workerId")
+    select "name", "scheduledFor", 'enqueued', "queueJobId", "workerId" from "JobRun"
+    where "scheduledFor" is not null on conflict do nothing`)
+  await client.query('vacuum analyze "JobTick"')
+  await client.query('checkpoint')
 }

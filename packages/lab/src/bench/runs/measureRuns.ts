@@ -7,7 +7,7 @@ import type { Bench } from '../openBench.ts'
 import { withClient } from '../openServer.ts'
 import { startProcess } from '../startProcess.ts'
 import { inTurn, latencyOf, type Latency } from '../statistics.ts'
-import { fillRuns } from './fillRuns.ts'
+import { copyNewestRuns, fillRuns } from './fillRuns.ts'
 
 export const SIZES = ['few', 'many'] as const
 export type Size = (typeof SIZES)[number]
@@ -45,9 +45,9 @@ const DAY_MS = 86_400_000
 const BARE_SERVER = join(import.meta.dirname, 'bareServerProcess.ts')
 
 export async function measureRuns(bench: Bench): Promise<RunsFigures> {
-  const rows = bench.sized({
-    small: { few: 500, many: 20_000 },
-    full: { few: 10_000, many: 10_000_000 },
+  const { newest, many } = bench.sized({
+    small: { newest: 500, many: 20_000 },
+    full: { newest: 10_000, many: 10_000_000 },
   })
   const requests = bench.sized({ small: 5, full: 500 })
   const server = await bench.server()
@@ -55,11 +55,11 @@ export async function measureRuns(bench: Bench): Promise<RunsFigures> {
     few: await server.createDatabase('runs_few'),
     many: await server.createDatabase('runs_many'),
   }
-  await fillRuns(urls.few, rows.few, bench.seed)
-  bench.progress(`filling in ${rows.many} runs`)
+  bench.progress(`filling in ${many} runs`)
   const startedAtMs = performance.now()
-  await fillRuns(urls.many, rows.many, bench.seed)
+  await fillRuns(urls.many, many, bench.seed)
   const fillMs = performance.now() - startedAtMs
+  const rows = { few: await copyNewestRuns(urls.many, urls.few, newest), many }
 
   setFlagsFromString('--expose-gc')
   const collectGarbage = runInNewContext("() => gc({ type: 'minor' })") as () => void
