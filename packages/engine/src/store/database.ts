@@ -11,7 +11,8 @@ import type { Schema } from './schema.ts'
  *
  *   opening      A statement or transaction found none free and the pool has room. It is idle once it has its settings; after
  *                5 s without an answer it is destroyed, and whoever waited gets the error.
- *   idle         The pool holds it. query() and transaction() make it busy. After 30 s the pool ends it, but keeps one.
+ *   idle         The pool holds it. query() and transaction() make it busy. After 30 s the pool ends it, but keeps one: the
+ *                own one, which carries out the prepared statements while it is free.
  *   busy         One statement or transaction has it. It returns to idle when that ends well, and after a rollback that
  *                came through. After any other error it is destroyed: a failed statement outside a transaction counts.
  *   destroyed    By the above, by the server, or by close() once its time-out is over. Nothing leaves this state.
@@ -109,11 +110,16 @@ export function openDatabase({
   schema,
   poolSize = 10,
   keepsProcess = true,
-  canPrepare = () => false,
+  canPrepare,
   statementTimeoutMs = 30_000,
   answerTimeoutMs = statementTimeoutMs === null ? null : statementTimeoutMs + 5_000,
   log,
 }: DatabaseOptions): Database {
+  const isPrepared = (statement: Statement): statement is PreparedStatement =>
+    typeof statement === 'object' &&
+    'name' in statement &&
+    !('types' in statement) &&
+    canPrepare?.() === true
   const queryOf = (statement: Statement, values: readonly unknown[] = []) => {
     const query = { text: sqlOf(schema, statement), values: values as unknown[] }
     if (typeof statement === 'string') return query
@@ -121,7 +127,7 @@ export function openDatabase({
       const { types, name } = statement
       return { ...query, types, ...(name !== undefined && { name }) }
     }
-    return { ...query, ...('name' in statement && canPrepare() && { name: statement.name }) }
+    return { ...query, ...(isPrepared(statement) && { name: statement.name }) }
   }
   const ask = (client: pg.PoolClient, ...query: Parameters<typeof queryOf>) => {
     const answer = client.query(queryOf(...query))
@@ -129,34 +135,51 @@ export function openDatabase({
     return answerInTime(answer, { timeoutMs: answerTimeoutMs, socket: socketOf(client) })
   }
   const sockets = new Set<Socket>()
-  const pool = new pg.Pool({
-    ...connectionSettings(url),
-    application_name: applicationName,
-    max: poolSize,
-    // One stays open, so that the first statement after a pause finds its connection and its prepared statements.
-    min: 1,
-    idleTimeoutMillis: 30_000,
-    allowExitOnIdle: !keepsProcess,
-    // oxlint-disable-next-line typescript/no-misused-promises -- the pool waits for what it returns
-    onConnect: liftTransactionTimeout,
-    ...(statementTimeoutMs !== null && { statement_timeout: statementTimeoutMs }),
-    stream: () => {
-      const socket = new Socket()
-      sockets.add(socket)
-      return socket.once('close', () => sockets.delete(socket))
-    },
-  })
-  // Restarts and managed databases cut idle connections; the pool opens others.
-  // Log the message alone: the error carries the client, and with it the key that cancels its statements.
-  pool.on('error', ({ message }) => log.warn({ reason: message }, 'idle database connection lost'))
-  // Between the pool and its caller nobody listens to a connection, and an unheard 'error' event ends the process.
-  // The query that meets the broken connection fails by itself.
-  pool.on('connect', (client) => client.on('error', () => undefined))
+  const openPool = (min: number, max: number) => {
+    const opened = new pg.Pool({
+      ...connectionSettings(url),
+      application_name: applicationName,
+      max,
+      min,
+      idleTimeoutMillis: 30_000,
+      allowExitOnIdle: !keepsProcess,
+      // oxlint-disable-next-line typescript/no-misused-promises -- the pool waits for what it returns
+      onConnect: liftTransactionTimeout,
+      ...(statementTimeoutMs !== null && { statement_timeout: statementTimeoutMs }),
+      stream: () => {
+        const socket = new Socket()
+        sockets.add(socket)
+        return socket.once('close', () => sockets.delete(socket))
+      },
+    })
+    // Restarts and managed databases cut idle connections; the pool opens others.
+    // Log the message alone: the error carries the client, and with it the key that cancels its statements.
+    opened.on('error', ({ message }) =>
+      log.warn({ reason: message }, 'idle database connection lost'),
+    )
+    // Between the pool and its caller nobody listens to a connection, and an unheard 'error' event ends the process.
+    // The query that meets the broken connection fails by itself.
+    opened.on('connect', (client) => client.on('error', () => undefined))
+    return opened
+  }
+  // One stays open, so that the first statement after a pause finds its connection and its prepared statements. It is a pool
+  // of its own, since a pool gives out any connection, and each plans a statement six times before it keeps the plan.
+  const own = canPrepare !== undefined && poolSize > 1 ? openPool(1, 1) : null
+  const pool = own === null ? openPool(1, poolSize) : openPool(0, poolSize - 1)
+  const pools = own === null ? [pool] : [own, pool]
+  const choosePool = (statement: Statement) => {
+    if (own === null || !(isFree(own) || own.totalCount === 0)) return pool
+    // Others take it only instead of a first connection, or instead of waiting.
+    const hasRoom = pool.totalCount > 0 && pool.totalCount < poolSize - 1
+    return isPrepared(statement) || !(isFree(pool) || hasRoom) ? own : pool
+  }
+  const sum = (count: (one: pg.Pool) => number) =>
+    pools.reduce((total, one) => total + count(one), 0)
 
   return {
     schema,
     async query(statement, values) {
-      const client = await pool.connect()
+      const client = await choosePool(statement).connect()
       let failure: Error | undefined
       try {
         return await ask(client, statement, values)
@@ -180,13 +203,13 @@ export function openDatabase({
       }),
     connections: () => ({
       max: poolSize,
-      total: pool.totalCount,
-      idle: pool.idleCount,
-      waiting: pool.waitingCount,
+      total: sum(({ totalCount }) => totalCount),
+      idle: sum(({ idleCount }) => idleCount),
+      waiting: sum(({ waitingCount }) => waitingCount),
     }),
     async close({ timeoutMs = 5_000 } = {}) {
       const deadline = performance.now() + timeoutMs
-      await settlesWithin(pool.end(), timeoutMs)
+      await settlesWithin(Promise.all(pools.map((one) => one.end())), timeoutMs)
       const closed = Promise.all(
         [...sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve))),
       )
@@ -196,6 +219,11 @@ export function openDatabase({
       await closed
     },
   }
+}
+
+/** Whether it has an idle connection that nobody waits for. */
+function isFree({ idleCount, waitingCount }: pg.Pool): boolean {
+  return idleCount > waitingCount
 }
 
 /** The text of a statement, with its names translated to this schema. */

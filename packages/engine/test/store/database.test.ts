@@ -161,6 +161,41 @@ describe('openDatabase', () => {
     }
   })
 
+  it('has one connection carry out prepared statements, which wait for no other', async () => {
+    const preparing = openDatabase({
+      schema: createSchema('public'),
+      url: runtime.url,
+      applicationName: 'preparing',
+      canPrepare: () => true,
+      poolSize: 3,
+      log: runtime.log,
+    })
+    const readPid = async () => {
+      const statement = { name: 'pid', text: 'select pg_backend_pid() as pid' }
+      return (await preparing.query<{ pid: number }>(statement)).rows[0]?.pid
+    }
+    const lock = { name: 'lock', text: 'select pg_advisory_xact_lock(814)::text' }
+    try {
+      const pid = await readPid()
+      await preparing.transaction((tx) => tx.query('select 1'))
+      for (let n = 0; n < 5; n++) {
+        const [, again] = await Promise.all([preparing.query('select 1'), readPid()])
+        expect(again).toBe(pid)
+      }
+      let locked: Promise<unknown> | undefined
+      await preparing.transaction(async (tx) => {
+        await tx.query(lock)
+        locked = preparing.query(lock)
+        expect(await readPid()).not.toBe(pid)
+      })
+      await locked
+      expect(await readPid()).toBe(pid)
+      expect(preparing.connections()).toEqual({ max: 3, total: 3, idle: 3, waiting: 0 })
+    } finally {
+      await preparing.close()
+    }
+  })
+
   it('is read committed and uncompiled, and each connection ends when its other end has vanished', async () => {
     const names = ['default_transaction_isolation', 'jit', 'tcp_user_timeout', 'statement_timeout']
     const { rows } = await database.query<{ value: string }>(
