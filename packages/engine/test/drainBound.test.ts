@@ -30,7 +30,7 @@ interface Stage {
   worker: Worker
   /** Lets the handlers end that are under way. */
   openGate(): void
-  /** How many handlers have begun. */
+  /** How many handlers have begun, those of ticks not counted. */
   begun(): number
   /** Takes a lock that makes a statement of the worker wait, until the test is over. */
   hold(statement: string, values?: unknown[]): Promise<void>
@@ -58,7 +58,7 @@ async function openStage(onTestFinished: TestContext['onTestFinished']): Promise
     databaseUrl: url.href,
     client: runtime.prisma,
     jobs,
-    handlers: { task: handle, limited: handle, ticking: handle },
+    handlers: { task: handle, limited: handle, ticking: () => gate },
     drainTimeoutMs: DRAIN_TIMEOUT_MS,
     log: runtime.log,
   })
