@@ -376,6 +376,18 @@ describe('a start that is written out', () => {
     })
   })
 
+  it('in part, unknown to its worker, ends with the details of each run all the same', async () => {
+    await enqueue(3)
+    const work = await start()
+    const [{ held: its, run }] = work as [TakenWork]
+    await writeOutRuns(runtime.database, [its.id], [run.id])
+    const settler = settlerOf()
+    const outcomes = await Promise.all(work.map((taken, n) => settler.settle(ended(taken, { n }))))
+    expect(outcomes).toEqual([0, 1, 2].map((n) => ({ kind: 'settled', details: { n } })))
+    expect(await count(`"JobRun" where "status" = 'success'`)).toBe(3)
+    expect(await count('pgboss.job')).toBe(0)
+  })
+
   it('is written once by two who do it at the same time as it ends', async () => {
     await enqueue(200)
     const work = await start(200)

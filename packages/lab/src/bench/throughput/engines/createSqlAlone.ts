@@ -59,10 +59,10 @@ export const createSqlAlone: CreateEngine<SqlAloneSettings> = async (
         ...end,
         values: replaced(end.values, {
           1: `{${rows.map(([id]) => id).join(',')}}`,
-          2: repeated(claimId, rows.length),
-          3: repeated(new Date().toISOString(), rows.length),
-          5: [claimId],
-          6: rows.length,
+          2: [claimId],
+          3: repeated(1, rows.length),
+          4: repeated(Date.now(), rows.length),
+          6: [claimId],
         }),
       })
     }
@@ -89,8 +89,8 @@ function replaced(values: readonly unknown[], by: Record<number, unknown>): unkn
   return values.map((value, place) => (place in by ? by[place] : value))
 }
 
-function repeated(value: string, count: number): string {
-  return `{${Array.from({ length: count }, () => `"${value}"`).join(',')}}`
+function repeated(value: number, count: number): string {
+  return `{${Array.from({ length: count }, () => value).join(',')}}`
 }
 
 /**
@@ -138,7 +138,7 @@ async function startRecorded(
   while (ended < RECORDED || (await prisma.jobRun.count()) < RECORDED) await pause(5)
   pg.Client.prototype.query = query
   const claim = find('roundsman_claim_backlog')
-  const end = find('insert into "JobRun"', '"end"(id, "startId", at, details)')
+  const end = find('insert into "JobRun"', '"end"(id, place, "atMs", details)')
   if (!claim || !end) throw new Error('The worker took and settled work by other statements')
   return {
     claim,
