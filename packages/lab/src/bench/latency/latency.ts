@@ -50,7 +50,8 @@ export const latency = defineScenario<LatencyFigures>({
     return `${formatNumber(jobs)} jobs a round, one after the other with 20 to 40 ms in between, from a producer in one process to an
 idle worker in another. The time runs from before the call that enqueues, so it includes the commit, to the first line
 of the handler; in a transaction, from before its commit. Roundsman has committed the run's record by then, the others
-record none. By itself, the way the others' documentation begins with too, enqueueing is one statement.${redis === null ? ' BullMQ was not run: no Redis.' : ''}
+record none. Each process has collected before what loading its code left behind, as the product's worker does when it has
+started; else V8 does so during the first hundred jobs and holds one or two of them up for 10 ms. By itself, the way the others' documentation begins with too, enqueueing is one statement.${redis === null ? ' BullMQ was not run: no Redis.' : ''}
 
 ${table(['', 'p50', 'p99', 'p99 in all rounds'], rows)}
 

@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
+import { giveBackMemory } from '@roundsman/node-app/giveBackMemory'
 import { createRandom } from '../../chaos/createRandom.ts'
 import type { Engine } from './engine.ts'
 import { createBullMq } from './engines/createBullMq.ts'
@@ -73,6 +74,7 @@ async function drain(): Promise<void> {
 async function produce(): Promise<void> {
   const random = createRandom(Number(seed))
   const producer = await engine.openProducer()
+  await giveBackMemory()
   process.stdout.write('ready\n')
   await once(input, 'line')
   const sentAtNs: string[] = []
@@ -94,6 +96,7 @@ async function consume(): Promise<void> {
     handledAtNs[n] = String(process.hrtime.bigint())
     if (++handled === jobs) everyHandled.resolve()
   })
+  await giveBackMemory()
   process.stdout.write('ready\n')
   await everyHandled.promise
   process.stdout.write(`handled ${JSON.stringify(handledAtNs)}\n`)
