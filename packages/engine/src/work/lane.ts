@@ -10,8 +10,8 @@ import type { Turns } from './turns.ts'
  * A lane is in one of these states. pump() looks again whenever one of them may have ended.
  *
  *   stopped   It takes nothing: before start() and after stop(). start() ends it.
- *   claiming  A claim is under way (two at once, one for a job with a rate limit). Its answer begins the runs it brought;
- *             where it was answered in full, or wake() was called meanwhile, the lane claims again.
+ *   claiming  A claim is under way (two at once, one for a job with a rate limit). Where it is answered in full, or wake()
+ *             was called meanwhile, the lane claims again; and its answer begins the runs it brought.
  *   waiting   The last claim brought less than it asked for. wake() ends it: a notification, the worker's round, a
  *             reconnect, or the lane's own alarm once the rate limit has room again.
  *   full      As many runs are under way as may be. A run that ends makes room.
@@ -59,6 +59,7 @@ export function createLane(options: LaneOptions): Lane {
   let running = 0
   // Dry runs of an exclusive job: they take no room from its real run, so that the next tick need not wait for them.
   let rehearsing = 0
+  let asking = 0
   let claimed = 0
   let stopped = true
   const underWay = new Set<Promise<void>>()
@@ -74,14 +75,12 @@ export function createLane(options: LaneOptions): Lane {
     while (
       !stopped &&
       woken &&
-      underWay.size < maxClaims &&
+      asking < maxClaims &&
       room() > 0 &&
       (turns === undefined || turns.isOpen())
     ) {
       woken = hasBacklog
-      const most = room()
-      claimed += most
-      const taking = take(most).finally(() => {
+      const taking = take(room()).finally(() => {
         underWay.delete(taking)
         pump()
       })
@@ -96,35 +95,49 @@ export function createLane(options: LaneOptions): Lane {
 
   async function take(most: number): Promise<void> {
     try {
-      const { mayBeMore, freeInMs } = await claim(most)
-      failures = 0
-      hasBacklog = mayBeMore
-      if (mayBeMore) woken = true
-      if (freeInMs !== null) wakeIn(freeInMs)
+      await claimAndBegin(most)
     } catch (error) {
       hasBacklog = false
       // The worker's next round wakes the lane again.
       if (error instanceof ClaimConflict) return
       log.warn({ err: error, name: job.name }, 'taking work failed, trying again')
       woken = true
+      // It counts as asking until it asks again, so that no more claims fail at once than may be under way.
+      asking++
       await pauseAfter(++failures)
-    } finally {
-      claimed -= most
+      asking--
     }
   }
 
-  async function claim(most: number): Promise<ClaimAnswer> {
+  async function claimAndBegin(most: number): Promise<void> {
     turns?.enter()
     try {
-      const answer = await claimer.claim(job, most, { hasBacklog })
-      const { work } = answer
-      if (work.length > 0) {
-        options.observers?.workClaimed(job.name, work.length)
-        await beginAll(work)
-      }
-      return answer
+      const { work, mayBeMore, freeInMs } = await claim(most)
+      failures = 0
+      hasBacklog = mayBeMore
+      if (mayBeMore) woken = true
+      if (freeInMs !== null) wakeIn(freeInMs)
+      if (work.length > 0) options.observers?.workClaimed(job.name, work.length)
+      // PostgreSQL carries out the next claim while these runs begin.
+      pump()
+      await beginAll(work)
     } finally {
       turns?.leave()
+    }
+  }
+
+  /** Until it is answered, as much room is claimed as it asks for, and then as much as it brought. */
+  async function claim(most: number): Promise<ClaimAnswer> {
+    asking++
+    claimed += most
+    let brought = 0
+    try {
+      const answer = await claimer.claim(job, most, { hasBacklog })
+      brought = answer.work.length
+      return answer
+    } finally {
+      asking--
+      claimed -= most - brought
     }
   }
 
@@ -149,6 +162,7 @@ export function createLane(options: LaneOptions): Lane {
 
   function begin(taken: TakenWork): void {
     const isBeside = job.isExclusive && taken.run.dryRun
+    claimed--
     running++
     if (isBeside) rehearsing++
     const end = () => leave(isBeside)
