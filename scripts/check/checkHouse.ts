@@ -12,8 +12,6 @@ const STANDS_ALONE: Readonly<Record<string, string>> = {
     'server.ts runs when it is imported, and tests need this alone',
   'apps/worker/src/check/checkCommand.ts':
     'check.ts runs when it is imported, and a test needs this alone',
-  'apps/worker/src/giveBackMemory.ts':
-    'main.ts runs when it is imported, and a test needs this alone',
   'scripts/check/checkLicences.ts': 'main.ts runs when it is imported, and a test needs this alone',
   'scripts/check/checkLint.ts': 'main.ts runs when it is imported, and a test needs this alone',
   'scripts/hosts/readSteps.ts': 'tests of the documents need this alone',
