@@ -173,13 +173,23 @@ export function openDatabase({
     const hasRoom = pool.totalCount > 0 && pool.totalCount < poolSize - 1
     return isPrepared(statement) || !(isFree(pool) || hasRoom) ? own : pool
   }
+  const connect = async (statement: Statement) => {
+    const chosen = choosePool(statement)
+    try {
+      return await chosen.connect()
+    } catch (error) {
+      // A server with no room for one more connection still answers on those that are open.
+      if (chosen === pool || !isFree(pool)) throw error
+      return await pool.connect()
+    }
+  }
   const sum = (count: (one: pg.Pool) => number) =>
     pools.reduce((total, one) => total + count(one), 0)
 
   return {
     schema,
     async query(statement, values) {
-      const client = await choosePool(statement).connect()
+      const client = await connect(statement)
       let failure: Error | undefined
       try {
         return await ask(client, statement, values)

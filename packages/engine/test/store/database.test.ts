@@ -196,6 +196,28 @@ describe('openDatabase', () => {
     }
   })
 
+  it('carries a prepared statement out on another connection when the server takes no more', async () => {
+    const url = new URL(runtime.url)
+    const proxy = await createProxy(Number(url.port))
+    url.port = String(proxy.port)
+    const preparing = openDatabase({
+      schema: createSchema('public'),
+      url: url.href,
+      applicationName: 'full',
+      canPrepare: () => true,
+      log: runtime.log,
+    })
+    try {
+      await preparing.transaction((tx) => tx.query('select 1'))
+      proxy.refuse(() => true)
+      const statement = { name: 'one', text: 'select 1 as n' }
+      expect((await preparing.query(statement)).rows).toEqual([{ n: 1 }])
+    } finally {
+      await preparing.close()
+      proxy.close()
+    }
+  })
+
   it('is read committed and uncompiled, and each connection ends when its other end has vanished', async () => {
     const names = ['default_transaction_isolation', 'jit', 'tcp_user_timeout', 'statement_timeout']
     const { rows } = await database.query<{ value: string }>(
