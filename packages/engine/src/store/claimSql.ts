@@ -183,7 +183,7 @@ const ALL_READ_STARTS = `not exists (select from "JobWorker" older where not old
 /** The queue's retry settings: writing a run out restores its work with these, so work with others is no start. */
 const retriesOfQueueSql = (name: string) => `
            (select queue.retry_limit from pgboss.queue queue where queue.name = ${name}) as "retryLimit",
-           (select concat_ws(' ', ${retries('queue')}) from pgboss.queue queue where queue.name = ${name}) as "retries"`
+           (select row(${retries('queue')}) from pgboss.queue queue where queue.name = ${name}) as "retries"`
 
 const REQUESTS = `
     select wanted.name, wanted."limit", wanted."exclusiveKey", wanted."claimId", wanted."expireSeconds",
