@@ -54,13 +54,14 @@ export function createPerformer(options: {
   const writtenEarly = new Set<string>()
 
   return {
-    async perform(job, work) {
+    // Not async: thousands of runs wait for their ends at once, and the garbage collector copies what each holds meanwhile.
+    perform(job, work) {
       const manner = mannerOf(job)
       const its = servicesOf(job)
       // An isolated run cannot harm this process, so it needs no turn.
-      if (job.isolate !== null) return await performRun(its, work, manner)
-      if (isSuspect(work.envelope)) return await performSuspect(its, work, manner, turns)
-      return await performBesideOthers(its, work, manner)
+      if (job.isolate !== null) return performRun(its, work, manner)
+      if (isSuspect(work.envelope)) return performSuspect(its, work, manner, turns)
+      return performBesideOthers(its, work, manner)
     },
     mayStart: (job) => job.isolate === null && !writtenEarly.has(job.name),
     stop: isolation.stop,
