@@ -13,16 +13,17 @@ export async function recordRun(
   claim: { id: string; exclusiveKey: string | null },
 ): Promise<boolean> {
   const { rowCount } = await tx.query(
-    `insert into "JobClaim" ("id", "name", "workerId", "exclusiveKey", "runIds")
-     values ($1, $2, $3, $4, array[$5::uuid])
-     on conflict ("exclusiveKey") do nothing`,
-    [claim.id, run.name, workerId, claim.exclusiveKey, run.id],
-  )
-  if (rowCount === 0) return false
-  await tx.query(
-    `insert into "JobRun" ("id", "name", "trigger", "attempt", "scheduledFor", "startedAt", "dryRun", "actor", "reason",
+    `with claim as (
+       insert into "JobClaim" ("id", "name", "workerId", "exclusiveKey", "runIds")
+       values ($14::uuid, $2, $11, $15, array[$1::uuid])
+       on conflict ("exclusiveKey") do nothing
+       returning "id"
+     )
+     insert into "JobRun" ("id", "name", "trigger", "attempt", "scheduledFor", "startedAt", "dryRun", "actor", "reason",
                            "queueJobId", "workerId", "label", "shown")
-     values ($1, $2, $3::"JobTrigger", $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::jsonb)`,
+     select $1::uuid, $2::text, $3::"JobTrigger", $4::int, $5::timestamptz, $6::timestamptz, $7::boolean, $8::text, $9::text,
+            $10::uuid, $11::text, $12::text, $13::jsonb
+     from claim`,
     [
       run.id,
       run.name,
@@ -37,9 +38,11 @@ export async function recordRun(
       workerId,
       run.label ?? null,
       run.shown === undefined ? null : JSON.stringify(run.shown),
+      claim.id,
+      claim.exclusiveKey,
     ],
   )
-  return true
+  return rowCount === 1
 }
 
 /** The key that keeps two runs of an exclusive job apart; null for dry runs, which change nothing. */
