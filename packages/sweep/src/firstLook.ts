@@ -12,6 +12,8 @@ export interface FirstLook {
   dead: number
   /** Rows in a page, as the last vacuum found them. Before any vacuum, as many as a page can hold. */
   rowsPerPage: number
+  /** How many rows the planner takes the table to have; null before any vacuum. */
+  planned: number | null
   /** How many rows are due. When `isAll` is false, there are more than this. */
   due: number
   isAll: boolean
@@ -40,6 +42,8 @@ export async function firstLook(tx: Transaction, target: SweepTarget): Promise<F
            pg_stat_get_dead_tuples(oid)::float8 as "dead",
            case when relpages > 0 and reltuples > 0 then reltuples::float8 / relpages
              else current_setting('block_size')::int / 28 end::float8 as "rowsPerPage",
+           case when relpages > 0 and reltuples > 0 then round(
+             reltuples::float8 / relpages * pg_relation_size(oid) / current_setting('block_size')::int) end as "planned",
            (select count(*) from (
               select from ${table} where ${target.due} ${byIndex} limit ${MAX_DUE + 1}
             ) found)::float8 as "due",

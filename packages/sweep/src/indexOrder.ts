@@ -13,17 +13,24 @@ const MAX_LISTED = 50_000
 export function indexOrder(target: SweepTarget): SweepOrder {
   const searches: Search[] = target.finders.map((finder) => ({ finder, after: null }))
   let listed: string[] = []
+  let taken: string[] = []
 
   return {
     async next(tx, rows) {
       if (listed.length === 0) listed = await list(tx)
       if (listed.length === 0) return { kind: 'end' }
-      const places = `{${listed.splice(0, rows).join(',')}}`
+      taken = listed.splice(0, rows)
+      const places = `{${taken.join(',')}}`
       // Checks again that the row is due: another row may have taken the place of one that is gone.
       const where = sql`ctid = any(${places}::text::tid[]) and ${target.due}`
       return { kind: 'rows', where }
     },
-    changed() {},
+    changed(rows, isCut = false) {
+      if (!isCut) return
+      // PostgreSQL comes to them page by page, also where they are of several lists.
+      const inOrder = taken.toSorted((one, other) => numberOf(one) - numberOf(other))
+      listed = [...inOrder.slice(rows), ...listed]
+    },
     isOver: () => listed.length === 0 && searches.length === 0,
   }
 
@@ -38,6 +45,12 @@ export function indexOrder(target: SweepTarget): SweepOrder {
     }
     return places
   }
+}
+
+/** The page and the row's number in it, which is below 65,536, as one number. */
+function numberOf(place: string): number {
+  const [page = 0, row = 0] = (place.match(/\d+/g) ?? []).map(Number)
+  return page * 65_536 + row
 }
 
 interface Search {

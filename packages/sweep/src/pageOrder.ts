@@ -19,6 +19,8 @@ export interface PageOrderOptions {
 
 /** How many pages it looks ahead at most. They are read in a few milliseconds. */
 const MAX_PAGES = 1_000
+/** By which part a batch may be larger when it is the last. */
+const MAX_SURPLUS = 0.1
 /** How many times more due rows than expected the next pages may hold before a batch takes too long. */
 const MAX_SURPRISE = 4
 
@@ -31,7 +33,9 @@ export function pageOrder(options: PageOrderOptions): SweepOrder {
   let start = options.first
   let end = options.stop
   let isExtended = end < pages
+  let lastStart = start
   let lastPages = 1
+  let isAgain = false
   const isEven = density.densest <= density.mean * MAX_SURPRISE
   /** Due rows in a page of the last range. */
   let lastDensity = isEven ? density.mean : 0
@@ -45,14 +49,18 @@ export function pageOrder(options: PageOrderOptions): SweepOrder {
         const { stop, isEmpty } = await lookAhead(tx, rows)
         start = stop
         if (isEmpty) continue
+        lastStart = first
         lastPages = stop - first
         return { kind: 'rows', where: sql`${pageRange(first, stop)} and ${target.due}` }
       }
       return { kind: 'end' }
     },
-    changed(rows) {
+    changed(rows, isCut = false) {
       changedRows += rows
-      lastDensity = rows / lastPages
+      if (isCut) start = lastStart
+      // How many of its pages a cut one has come through is not known.
+      else if (!isAgain) lastDensity = rows / lastPages
+      isAgain = isCut
     },
     isOver: () => false,
   }
@@ -96,8 +104,10 @@ export function pageOrder(options: PageOrderOptions): SweepOrder {
   ): Promise<{ stop: number; isEmpty: boolean }> {
     const expected = expectedDensity()
     if (expected !== null) {
-      const stop = start + Math.max(1, Math.floor(rows / expected))
-      return { stop: Math.min(stop, end), isEmpty: false }
+      const count = Math.max(1, Math.floor(rows / expected))
+      // A few pages more are no reason for another batch.
+      const isLast = start + count * (1 + MAX_SURPLUS) >= end
+      return { stop: isLast ? end : start + count, isEmpty: false }
     }
     const ceiling = Math.min(start + MAX_PAGES, end)
     const [ahead] = await queryRows<{ found: number; page: number | null }>(

@@ -37,22 +37,25 @@ export async function sweep<C extends SweepCounts>(
   let look = null as FirstLook | null
   /** How many rows are due, when the guard had them counted beyond the first look. */
   let due = null as number | null
+  let populationSize = null as number | null
   await guard({
     total: async (tx, upTo) => {
       const { table, population } = target
-      if (population) return await countRows(tx, table, population, upTo)
+      if (population) return (populationSize ??= await countPopulation(tx, population))
       return upTo === undefined
-        ? await estimateRows(tx, table)
+        ? (look?.planned ?? (await estimateRows(tx, table)))
         : await countRows(tx, table, sql`true`, upTo)
     },
     due: async (tx, limit) => {
       look ??= await firstLook(tx, target)
       if (look.isAll || limit <= look.due) return look.due
-      return (due = await countRows(tx, target.table, target.due))
+      return (due ??= await countRows(tx, target.table, target.due))
     },
   })
 
-  const pace = createPace()
+  let pace = createPace()
+  /** Whether the last batch ran out of time, with rows of its own left. */
+  let wasCut = false
   const findings = run.dryRun ? createFindings(target) : null
   let chosen: ChosenOrder | null = null
   let order = null as SweepOrder | null
@@ -61,6 +64,8 @@ export async function sweep<C extends SweepCounts>(
   let committed: Promise<void> = Promise.resolve()
   /** Whether the next batch begins meanwhile. */
   let overlaps = false
+  /** The transaction of the next batch, when it has begun before there is work for it. */
+  let opened = null as OpenedBatch<C> | null
 
   try {
     do {
@@ -69,15 +74,23 @@ export async function sweep<C extends SweepCounts>(
     } while (!isAllCleaned() && !order?.isOver() && (await cleanNext()))
     await committed
   } finally {
-    await Promise.allSettled([committed])
+    await Promise.allSettled([committed, opened?.leave()])
   }
   return findings?.details() ?? {}
 
   /** Everything counted is cleaned: rows that came since are due in the next run. */
   function isAllCleaned(): boolean {
-    const counted = look?.isAll ? look.due : due
     // `order` is set by the first batch: a run that finds nothing has one too, so that it reports counts.
-    return order !== null && counted !== null && cleaned >= counted
+    return order !== null && cleaned >= countedRows()
+  }
+
+  function countedRows(): number {
+    return (look?.isAll ? look.due : due) ?? Infinity
+  }
+
+  /** How many rows the next batch has at most. */
+  function mostRows(): number {
+    return Math.min(pace.rows(), countedRows() - cleaned)
   }
 
   /**
@@ -89,23 +102,36 @@ export async function sweep<C extends SweepCounts>(
     const changed = Promise.withResolvers<boolean>()
     let next: NextRows | null = null
     let cleanedHere: number | null = null
+    let limitMs = null as number | null
 
     const change = async (work: (tx: Transaction, where: Sql) => Promise<C>) => {
       // When the first lock was taken. Only from then on does anybody wait for the batch.
       let lockedAtMs = 0
       let changedAtMs = 0
-      const { cleaned: rows } = await batch(async (tx) => {
-        next ??= await nextRows(tx, before)
+      const own = opened ?? openBatch(batch)
+      opened = null
+      const { cleaned: rows } = await own.carryOut(async (tx) => {
+        if (next === null) {
+          next = await nextRows(tx, before)
+          // Unlimited after one that was cut, so that each two batches get on, however slowly the rows are found.
+          const isLimited = findings === null && !wasCut && mostRows() > FIRST_ROWS
+          limitMs = isLimited ? LIMIT_MS : null
+        }
+        // PostgreSQL need not wait for the next transaction to begin: it begins while this one changes its rows.
+        if (overlaps && next.kind === 'rows') opened ??= openBatch(batch)
         lockedAtMs = performance.now()
         const counts = next.kind === 'rows' ? await work(tx, next.where) : target.nothing
         changedAtMs = performance.now()
         // The batch before holds the run's row until its commit: this one would wait for it, or fail where it must not.
         await before
         if (next.kind === 'rows') {
-          if (cleanedHere === null) order?.changed(counts.cleaned)
+          const changeMs = changedAtMs - lockedAtMs
+          // Our clock includes the way to PostgreSQL and back, so that none is overlooked.
+          wasCut = limitMs !== null && changeMs >= limitMs
+          if (cleanedHere === null) order?.changed(counts.cleaned, wasCut)
           cleaned += counts.cleaned - (cleanedHere ?? 0)
           cleanedHere = counts.cleaned
-          pace.changed(counts.cleaned, changedAtMs - lockedAtMs)
+          pace.changed(counts.cleaned, changeMs, wasCut)
         }
         changed.resolve(next.kind === 'rows')
         return counts
@@ -118,10 +144,12 @@ export async function sweep<C extends SweepCounts>(
     const commit = async () => {
       if (findings !== null) return change(rehearse)
       try {
-        await change((tx, where) => target.change(tx, expectedUnlocked(where)))
+        await change((tx, where) => target.change(tx, expectedUnlocked(inTime(where, limitMs))))
       } catch (error) {
         if (next === null || !isLockTimeout(error)) throw error
-        await change((tx, where) => target.change(tx, unlockedRows(target, where)))
+        // To lock the rows takes about as long as to change them.
+        if (limitMs !== null) limitMs /= 2
+        await change((tx, where) => target.change(tx, unlockedRows(target, inTime(where, limitMs))))
       }
     }
     committed = commit()
@@ -129,7 +157,7 @@ export async function sweep<C extends SweepCounts>(
     return await changed.promise
   }
 
-  /** Ranges of pages have no row in common; a search would meet those of a batch that is not committed yet. */
+  /** Ranges of pages have no row in common; a search, or a cut range, meets those of a batch that is not committed yet. */
   async function nextRows(tx: Transaction, before: Promise<void>): Promise<NextRows> {
     if (look === null || chosen === null || order === null) {
       look ??= await firstLook(tx, target)
@@ -142,9 +170,11 @@ export async function sweep<C extends SweepCounts>(
         chosen.kind === 'index'
           ? indexOrder(target)
           : pageOrder({ target, signal, due: look.isAll ? look.due : due, ...chosen })
+      // Rows that lie together are changed so quickly that most fit into one batch, and it is cut where they don't.
+      if (look.isAll && chosen.kind === 'pages') pace = createPace(look.due)
       log.debug({ order: chosen }, 'clean-up order chosen')
     }
-    if (chosen.kind === 'index') await before
+    if (chosen.kind === 'index' || wasCut) await before
     signal.throwIfAborted()
     const next = await order.next(tx, pace.rows())
     if (next.kind !== 'end' || chosen.kind === 'index') return next
@@ -156,6 +186,19 @@ export async function sweep<C extends SweepCounts>(
     chosen = { kind: 'index' }
     order = indexOrder(target)
     return order.next(tx, pace.rows())
+  }
+
+  /** Counts in the same scan what of it is due, where the first look has not counted all. */
+  async function countPopulation(tx: Transaction, population: Sql): Promise<number> {
+    if (look === null || look.isAll) return await countRows(tx, target.table, population)
+    const [counted] = await queryRows<{ all: number; due: number }>(
+      tx,
+      sql`
+      select count(*)::float8 as "all", (count(*) filter (where ${target.due}))::float8 as "due"
+      from ${quoted(target.table)} where ${population}`,
+    )
+    due = counted?.due ?? 0
+    return counted?.all ?? 0
   }
 
   /** A dry run is one transaction, which a failed statement would end: so it passes over locked rows from the start. */
@@ -173,42 +216,82 @@ function refuseLaterThan(now: Date, { cutoff }: SweepTarget, toleranceMs = 0): v
   })
 }
 
-/** A batch holds its locks for as long as it takes. Most should stay below 20 ms, so the aim is a little lower. */
-const TARGET_MS = 18
+/** A batch whose transaction begins before there is work for it. */
+interface OpenedBatch<C> {
+  carryOut(work: (tx: Transaction) => Promise<C>): Promise<C>
+  /** Rolls it back, for want of work. */
+  leave(): Promise<void>
+}
+
+function openBatch<C extends SweepCounts>(batch: SweepContext['batch']): OpenedBatch<C> {
+  const given = Promise.withResolvers<(tx: Transaction) => Promise<C>>()
+  const begin = async () => await batch(async (tx) => await (await given.promise)(tx))
+  const done = begin()
+  // Whoever carries it out or leaves it hears of a failure.
+  for (const promise of [done, given.promise]) promise.catch(() => undefined)
+  return {
+    carryOut(work) {
+      given.resolve(work)
+      return done
+    },
+    async leave() {
+      given.reject(new Error('There is nothing left to clean'))
+      await done.catch(() => undefined)
+    },
+  }
+}
+
+/** A batch holds its locks for as long as it takes. None should hold them for 50 ms, and the commit may take some of it. */
+const TARGET_MS = 22
+/** After this long a batch changes no further row: the guess of its size was wrong. */
+const LIMIT_MS = 26
 const FIRST_ROWS = 1_000
 const MIN_ROWS = 100
 const MAX_ROWS = 50_000
 /** One batch may be an exception: the number of rows changes by at most this much, either way. */
-const MAX_GROWTH = 8
+const MAX_GROWTH = 20
 const MAX_SHRINKING = 4
 
 /** Chooses how many rows the next batch should change, by how long the ones before took. */
-export function createPace() {
-  let rows = FIRST_ROWS
+export function createPace(first = FIRST_ROWS) {
+  let rows = first
   let isWarm = false
   /** How long the last counts and commit took, which does not depend on the number of rows. */
   let commitMs = 0
 
   return {
     rows: () => rows,
-    changed(changed: number, changeMs: number): void {
+    /** `isCut`: it ran out of time before it came to all of its rows. */
+    changed(changed: number, changeMs: number, isCut = false): void {
       const durationMs = changeMs + commitMs
       // The first batch also waits for plans and cold pages: a slow one says little about the others.
       const isFirst = !isWarm
       isWarm = true
+      // Where commits are slow, smaller batches would only have more of them.
+      const aimMs = Math.max(TARGET_MS / 2, TARGET_MS - commitMs)
+      if (isCut) return resize((changed * aimMs) / changeMs)
       if (isFirst && durationMs > TARGET_MS) return
       const isPartial = changed < rows / 2
       // The time of a small batch says nothing about a large one, unless it was too long already.
       if (isPartial && durationMs <= TARGET_MS) return
-      // Where commits are slow, smaller batches would only have more of them.
-      const aimMs = Math.max(TARGET_MS / 2, TARGET_MS - commitMs)
       const factor = Math.min(MAX_GROWTH, Math.max(1 / MAX_SHRINKING, aimMs / changeMs))
-      rows = Math.round(Math.min(MAX_ROWS, Math.max(MIN_ROWS, rows * factor)))
+      resize(rows * factor)
     },
     committed(durationMs: number): void {
       commitMs = durationMs
     },
   }
+
+  function resize(to: number): void {
+    rows = Math.round(Math.min(MAX_ROWS, Math.max(MIN_ROWS, to)))
+  }
+}
+
+/** A condition that no further row meets after so many milliseconds of the statement. Null: it has no limit. */
+function inTime(where: Sql, limitMs: number | null): Sql {
+  if (limitMs === null) return where
+  return sql`
+    ${where} and clock_timestamp() < (select statement_timestamp() + ${limitMs}::float8 * interval '1 ms')`
 }
 
 /**

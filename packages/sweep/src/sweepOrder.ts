@@ -5,8 +5,8 @@ import type { Sql } from './sql.ts'
 export interface SweepOrder {
   /** Returns what to change next, about `rows` rows. Called in the transaction that changes them. */
   next(tx: Transaction, rows: number): Promise<NextRows>
-  /** Called with how many rows the last condition changed. */
-  changed(rows: number): void
+  /** Called with how many rows the last condition changed. `isCut`: there may be more, which are to come again. */
+  changed(rows: number, isCut?: boolean): void
   /** Whether nothing more is due, as far as can be known without a query. */
   isOver(): boolean
 }

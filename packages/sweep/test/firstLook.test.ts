@@ -15,6 +15,7 @@ describe('firstLook', () => {
       pages: 0,
       dead: expect.any(Number),
       rowsPerPage: expect.any(Number),
+      planned: null,
       due: 0,
       isAll: true,
       firstPage: null,
@@ -30,7 +31,7 @@ describe('firstLook', () => {
     const [lies] = await entries.prisma.$queryRaw<{ first: number; last: number }[]>`
       select min((ctid::text::point)[0]) as first, max((ctid::text::point)[0]) as last
       from "I18nCacheEntry" where "createdAt" < ${NOW.toISOString()}::timestamptz`
-    const { firstPage, lastPage, due, isAll, pages, rowsPerPage } = await look()
+    const { firstPage, lastPage, due, isAll, pages, planned, rowsPerPage } = await look()
 
     expect({ due, isAll, firstPage, lastPage }).toEqual({
       due: 3_000,
@@ -39,6 +40,7 @@ describe('firstLook', () => {
       lastPage: lies!.last,
     })
     expect(rowsPerPage).toBeCloseTo(23_000 / pages)
+    expect(planned).toBe(23_000)
   })
 
   it('says so where more is due than it counts', async () => {

@@ -43,6 +43,14 @@ async function clean(
   return batches
 }
 
+/** Whether two transactions have changed entries and are still open. */
+async function areTwoChanging(): Promise<boolean> {
+  const changing = await entries.prisma.$queryRaw<unknown[]>`
+    select distinct pid from pg_locks where relation = '"I18nCacheEntry"'::regclass and mode = 'RowExclusiveLock'
+      and database = (select oid from pg_database where datname = current_database())`
+  return changing.length > 1
+}
+
 it('is over with the batch that has cleaned all that its guard has counted', async () => {
   const { prisma } = entries
   await insert(5_000, 180, 60)
@@ -50,9 +58,7 @@ it('is over with the batch that has cleaned all that its guard has counted', asy
   const countDue: SweepContext['guard'] = async ({ due }) => {
     await prisma.$transaction((tx) => due(tx, Infinity))
   }
-  const batches = await clean(countDue)
-  expect(batches.length).toBeGreaterThan(1)
-  expect(Math.min(...batches)).toBeGreaterThan(0)
+  expect(Math.min(...(await clean(countDue)))).toBeGreaterThan(0)
   expect(await clean(countDue)).toEqual([0])
   expect(await prisma.i18nCacheEntry.count({ where: { createdAt: { lt: NOW } } })).toBe(0)
 })
@@ -90,7 +96,7 @@ it('changes the rows of the next batch while one commits', async () => {
       begun += 1
       const isFirst = begun === 1
       const counts = await work(tx)
-      if (isFirst) await waitFor(() => begun > 1)
+      if (isFirst) await waitFor(areTwoChanging)
       return counts
     }),
   )
@@ -118,6 +124,46 @@ it('keeps nothing of a batch whose predecessor does not commit', async () => {
   expect(kept).toHaveLength(1)
   expect(await entries.prisma.i18nCacheEntry.count()).toBe(60_000 - kept[0]!)
 })
+
+it.each([
+  { others: 20_000, count: 2_000, first: 2_000 },
+  { others: 0, count: 6_000 },
+  // So many that the next batch begins while one commits.
+  { others: 0, count: 60_000 },
+])(
+  'ends a batch that takes too long before it comes to all of its rows: $count beside $others',
+  async ({ others, count, first = Infinity }) => {
+    const { prisma } = entries
+    await insert(count, 180, 60)
+    await insert(others, -60, -120)
+    await prisma.$executeRaw`
+      create function take_time() returns trigger language plpgsql as
+      'begin perform pg_sleep(0.002); return old; end'`
+    onTestFinished(async () => void (await prisma.$executeRaw`drop function take_time cascade`))
+    // Behind the first batch where there are several.
+    const [slow] = await prisma.$queryRaw<{ from: string; until: string }[]>`
+      select min("createdAt")::text as from, max("createdAt")::text as until
+      from (select "createdAt" from "I18nCacheEntry" order by "createdAt" offset 1500 limit 100) slow`
+    await prisma.$executeRawUnsafe(`
+      create trigger take_time before delete on "I18nCacheEntry"
+      for each row when (old."createdAt" between '${slow?.from}' and '${slow?.until}') execute function take_time()`)
+
+    const failed: unknown[] = []
+    const batches = await clean(undefined, (work) =>
+      prisma
+        .$transaction((tx) => work(tx))
+        .catch((error: unknown) => {
+          failed.push(error)
+          throw error
+        }),
+    )
+
+    expect(batches[0]).toBeLessThan(first)
+    expect(batches.reduce((sum, one) => sum + one)).toBe(count)
+    // One may have begun for which nothing was left.
+    expect(failed.filter((error) => !String(error).includes('nothing left'))).toEqual([])
+  },
+)
 
 it.each([5, 20_000, 60_000])(
   'works in transactions of pg as well, one at a time, and passes over what is locked: %i rows',
