@@ -60,7 +60,7 @@ export function createDatabaseClient(options: DatabaseClientOptions): DatabaseCl
     idleTimeoutMillis: 30_000,
     statement_timeout: statementTimeoutMs,
     // When the server is out of reach, its own time-out never arrives.
-    query_timeout: statementTimeoutMs + 5_000,
+    Client: boundedClient(statementTimeoutMs + 5_000),
   })
   // Between the pool and the adapter nobody listens to a connection, and an unheard error ends the process. The query on
   // the broken connection fails by itself.
@@ -94,4 +94,43 @@ export function createDatabaseClient(options: DatabaseClientOptions): DatabaseCl
       if (!pool.ending) await pool.end()
     },
   })
+}
+
+/**
+ * A client that gives a query up, with its connection, when no answer comes in time. The driver's `query_timeout` would do, but
+ * with it, and with the driver's promises, each answer stays until the next full garbage collection, and the small ones then
+ * take 10 ms instead of 0.4.
+ */
+function boundedClient(timeoutMs: number): new () => pg.Client {
+  return class extends pg.Client {
+    // oxlint-disable-next-line typescript/no-explicit-any -- the driver has many forms of it
+    override query(...given: any[]): any {
+      const query = super.query.bind(this) as (...all: unknown[]) => unknown
+      if (typeof given[0]?.submit === 'function') return query(...given)
+
+      const ask = (args: unknown[], callback: (error: unknown, result?: unknown) => void) => {
+        let isGivenUp = false
+        query(...args, (error: unknown, result: unknown) => {
+          clearTimeout(timer)
+          if (!isGivenUp) callback(error, result)
+        })
+        const timer = setTimeout(() => {
+          isGivenUp = true
+          callback(new Error('Query read timeout'))
+          this.connection.stream.destroy()
+        }, timeoutMs)
+      }
+
+      const callback: unknown = given.at(-1)
+      if (typeof callback === 'function') {
+        return ask(given.slice(0, -1), (error, result) => callback(error, result))
+      }
+      return new Promise((resolve, reject) => {
+        ask(given, (error, result) => {
+          if (error) reject(error as Error)
+          else resolve(result)
+        })
+      })
+    }
+  }
 }

@@ -55,6 +55,30 @@ describe('createDatabaseClient', () => {
     )
   })
 
+  it('gives up what the server neither answers nor cancels, and goes on over another connection', async () => {
+    const giveUp = async (sleep: (other: DatabaseClient) => Promise<unknown>) => {
+      const other = createDatabaseClient({
+        url: database.url,
+        applicationName: 'unanswered',
+        statementTimeoutMs: 200,
+        poolSize: 1,
+        onPoolError: () => undefined,
+      })
+      try {
+        await other.readRows({ text: 'set statement_timeout = 0' })
+        await expect(sleep(other)).rejects.toThrow('Query read timeout')
+        expect(await other.readRows({ text: 'select 1 as one' })).toEqual([{ one: 1 }])
+      } finally {
+        await other.$disconnect()
+      }
+    }
+    await Promise.all([
+      giveUp((other) => other.readRows({ text: 'select pg_sleep(60)::text' })),
+      giveUp((other) => other.$queryRaw`select pg_sleep(60)::text`),
+      giveUp((other) => other.$transaction((tx) => tx.$queryRaw`select pg_sleep(60)::text`)),
+    ])
+  }, 60_000)
+
   it('keeps what has a name prepared where connections last, and nowhere else', async () => {
     let areLasting = false
     const reader = createDatabaseClient({

@@ -129,8 +129,11 @@ export function openDatabase({
     }
     return { ...query, ...(isPrepared(statement) && { name: statement.name }) }
   }
-  const ask = (client: pg.PoolClient, ...query: Parameters<typeof queryOf>) => {
-    const answer = client.query(queryOf(...query))
+  const ask = <Row extends AnyRow>(
+    client: pg.PoolClient,
+    ...query: Parameters<typeof queryOf>
+  ): Promise<Result<Row>> => {
+    const answer = queryByCallback<Row>(client, queryOf(...query))
     if (answerTimeoutMs === null) return answer
     return answerInTime(answer, { timeoutMs: answerTimeoutMs, socket: socketOf(client) })
   }
@@ -234,6 +237,28 @@ export function openDatabase({
 /** Whether it has an idle connection that nobody waits for. */
 function isFree({ idleCount, waitingCount }: pg.Pool): boolean {
   return idleCount > waitingCount
+}
+
+/**
+ * Sends a query by the driver's callback. With its promises each answer stays until the next full garbage collection, and the
+ * small ones, one for every hundred pages, then take 10 ms instead of 0.4.
+ */
+async function queryByCallback<Row extends AnyRow>(
+  client: pg.PoolClient,
+  query: pg.QueryConfig,
+): Promise<pg.QueryResult<Row>> {
+  try {
+    return await new Promise((resolve, reject) => {
+      client.query<Row>(query, (error: Error | null, result) => {
+        if (error) reject(error)
+        else resolve(result)
+      })
+    })
+  } catch (error) {
+    // As the driver's promises do: the stack leads to who asked, and not to the socket.
+    if (error instanceof Error) Error.captureStackTrace(error)
+    throw error
+  }
 }
 
 /** The text of a statement, with its names translated to this schema. */
