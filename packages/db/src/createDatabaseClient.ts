@@ -106,11 +106,13 @@ function boundedClient(timeoutMs: number): new () => pg.Client {
     // oxlint-disable-next-line typescript/no-explicit-any -- the driver has many forms of it
     override query(...given: any[]): any {
       const query = super.query.bind(this) as (...all: unknown[]) => unknown
-      if (typeof given[0]?.submit === 'function') return query(...given)
+      const all: unknown[] = given
+      if (typeof (all[0] as Partial<pg.Submittable> | null)?.submit === 'function')
+        return query(...all)
 
-      const ask = (args: unknown[], callback: (error: unknown, result?: unknown) => void) => {
+      const ask = (args: readonly unknown[], callback: Callback) => {
         let isGivenUp = false
-        query(...args, (error: unknown, result: unknown) => {
+        query(...args, (error: Error | null, result: unknown) => {
           clearTimeout(timer)
           if (!isGivenUp) callback(error, result)
         })
@@ -121,16 +123,16 @@ function boundedClient(timeoutMs: number): new () => pg.Client {
         }, timeoutMs)
       }
 
-      const callback: unknown = given.at(-1)
-      if (typeof callback === 'function') {
-        return ask(given.slice(0, -1), (error, result) => callback(error, result))
-      }
+      const last = all.at(-1)
+      if (typeof last === 'function') return ask(all.slice(0, -1), last as Callback)
       return new Promise((resolve, reject) => {
-        ask(given, (error, result) => {
-          if (error) reject(error as Error)
+        ask(all, (error, result) => {
+          if (error) reject(error)
           else resolve(result)
         })
       })
     }
   }
 }
+
+type Callback = (error: Error | null, result?: unknown) => void
