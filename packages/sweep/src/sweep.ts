@@ -254,7 +254,8 @@ const MAX_SHRINKING = 4
 
 /** Chooses how many rows the next batch should change, by how long the ones before took. */
 export function createPace(first = FIRST_ROWS) {
-  let rows = first
+  // A first look that finds nothing due asks for none.
+  let rows = Math.max(MIN_ROWS, first)
   let isWarm = false
   /** How long the last counts and commit took, which does not depend on the number of rows. */
   let commitMs = 0

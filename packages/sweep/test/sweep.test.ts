@@ -88,6 +88,28 @@ it('cleans what lies outside of the pages that it took, also when it has left ma
   expect(left).toBe(0)
 })
 
+it('finds nothing right after a large one, while its dead rows are still there', async () => {
+  const { prisma } = entries
+  await prisma.$executeRaw`alter table "I18nCacheEntry" set (autovacuum_enabled = false)`
+  onTestFinished(
+    async () =>
+      void (await prisma.$executeRaw`alter table "I18nCacheEntry" reset (autovacuum_enabled)`),
+  )
+  await insert(40_000, 180, 60)
+  await insert(20_000, -60, -120)
+  await prisma.$transaction(async (tx) => {
+    await tx.$executeRaw`delete from "I18nCacheEntry" where "createdAt" < ${NOW}`
+    await tx.$queryRaw`select pg_stat_force_next_flush()::text`
+  })
+  await waitFor(async () => {
+    const chosen = await prisma.$transaction(async (tx) =>
+      chooseOrder(tx, target, await firstLook(tx, target)),
+    )
+    return chosen.kind === 'pages'
+  })
+  expect(await clean()).toEqual([0])
+})
+
 it('changes the rows of the next batch while one commits', async () => {
   await insert(60_000, 180, 60)
   let begun = 0
