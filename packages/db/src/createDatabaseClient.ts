@@ -111,14 +111,19 @@ function boundedClient(timeoutMs: number): new () => pg.Client {
         return query(...all)
 
       const ask = (args: readonly unknown[], callback: Callback) => {
-        let isGivenUp = false
-        query(...args, (error: Error | null, result: unknown) => {
-          clearTimeout(timer)
-          if (!isGivenUp) callback(error, result)
-        })
-        const timer = setTimeout(() => {
-          isGivenUp = true
-          callback(new Error('Query read timeout'))
+        let isOver = false
+        let timer: NodeJS.Timeout | null = null
+        // Of a value that it cannot send the driver tells twice, and first before it returns.
+        const end: Callback = (error, result) => {
+          if (isOver) return
+          isOver = true
+          if (timer) clearTimeout(timer)
+          callback(error, result)
+        }
+        query(...args, end)
+        if (isOver) return
+        timer = setTimeout(() => {
+          end(new Error('Query read timeout'))
           this.connection.stream.destroy()
         }, timeoutMs)
       }

@@ -79,6 +79,14 @@ describe('createDatabaseClient', () => {
     ])
   }, 60_000)
 
+  it('refuses a value that no driver can send, and goes on over its connections', async () => {
+    const unsendable = { text: 'select $1::jsonb', values: [{ n: 1n }] }
+    for (let n = 0; n < 3; n++) {
+      await expect(prisma.readRows(unsendable)).rejects.toThrow('BigInt')
+      expect(await prisma.readRows({ text: 'select 1 as one' })).toEqual([{ one: 1 }])
+    }
+  })
+
   it('keeps what has a name prepared where connections last, and nowhere else', async () => {
     let areLasting = false
     const reader = createDatabaseClient({
