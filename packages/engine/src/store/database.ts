@@ -176,14 +176,14 @@ export function openDatabase({
     const hasRoom = pool.totalCount > 0 && pool.totalCount < poolSize - 1
     return isPrepared(statement) || !(isFree(pool) || hasRoom) ? own : pool
   }
-  const connect = async (statement: Statement) => {
-    const chosen = choosePool(statement)
+  const connect = async (chosen: pg.Pool) => {
     try {
       return await chosen.connect()
     } catch (error) {
       // A server with no room for one more connection still answers on those that are open.
-      if (chosen === pool || !isFree(pool)) throw error
-      return await pool.connect()
+      const other = pools.find((one) => one !== chosen && isFree(one))
+      if (other === undefined) throw error
+      return await other.connect()
     }
   }
   const sum = (count: (one: pg.Pool) => number) =>
@@ -192,7 +192,7 @@ export function openDatabase({
   return {
     schema,
     async query(statement, values) {
-      const client = await connect(statement)
+      const client = await connect(choosePool(statement))
       let failure: Error | undefined
       try {
         return await ask(client, statement, values)
@@ -203,8 +203,8 @@ export function openDatabase({
         client.release(failure)
       }
     },
-    transaction: (work) =>
-      runTransaction(pool, async (client) => {
+    transaction: async (work) =>
+      runTransaction(await connect(pool), async (client) => {
         const tx: Connection = {
           schema,
           query: (statement, values) => ask(client, statement, values),
@@ -272,10 +272,9 @@ export function sqlOf(schema: Schema, statement: Statement): string {
  * Runs the work in a transaction of a pooled connection. A connection that is lost or does not answer leaves the pool.
  */
 async function runTransaction<Value>(
-  pool: pg.Pool,
+  client: pg.PoolClient,
   work: (client: pg.PoolClient) => Promise<Value>,
 ): Promise<Value> {
-  const client = await pool.connect()
   // A checked-out client reports a lost connection here as well as in the query that is in flight.
   let broken: Error | undefined
   const onError = (error: Error) => (broken = error)

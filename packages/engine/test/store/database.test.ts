@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { createProxy } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openDatabase, type Database } from '../../src/store/database.ts'
+import { openDatabase, type Connection, type Database } from '../../src/store/database.ts'
 import { createSchema } from '../../src/store/schema.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
@@ -212,6 +212,36 @@ describe('openDatabase', () => {
       proxy.refuse(() => true)
       const statement = { name: 'one', text: 'select 1 as n' }
       expect((await preparing.query(statement)).rows).toEqual([{ n: 1 }])
+    } finally {
+      await preparing.close()
+      proxy.close()
+    }
+  })
+
+  it('carries everything else out on the one of prepared statements when the server takes no more', async () => {
+    const url = new URL(runtime.url)
+    const proxy = await createProxy(Number(url.port))
+    url.port = String(proxy.port)
+    const preparing = openDatabase({
+      schema: createSchema('public'),
+      url: url.href,
+      applicationName: 'full',
+      canPrepare: () => true,
+      log: runtime.log,
+    })
+    const isOne = (tx: Connection) => tx.query<{ n: number }>('select 1 as n')
+    try {
+      await preparing.query({ name: 'one', text: 'select 1 as n' })
+      proxy.refuse(() => true)
+      expect((await preparing.transaction(isOne)).rows).toEqual([{ n: 1 }])
+      proxy.refuse(() => false)
+      // Another one is open, and busy meanwhile.
+      await preparing.transaction(async (tx) => {
+        await isOne(tx)
+        proxy.refuse(() => true)
+        expect((await isOne(preparing)).rows).toEqual([{ n: 1 }])
+        expect((await preparing.transaction(isOne)).rows).toEqual([{ n: 1 }])
+      })
     } finally {
       await preparing.close()
       proxy.close()
