@@ -1,5 +1,5 @@
 import { queryRows, type Transaction } from './transaction.ts'
-import type { SweepOrder } from './sweepOrder.ts'
+import { isDue, type SweepOrder } from './sweepOrder.ts'
 import type { DueFinder, SweepTarget } from './sweepTarget.ts'
 import { empty, quoted, raw, sql, type Sql } from './sql.ts'
 
@@ -22,7 +22,7 @@ export function indexOrder(target: SweepTarget): SweepOrder {
       taken = listed.splice(0, rows)
       const places = `{${taken.join(',')}}`
       // Checks again that the row is due: another row may have taken the place of one that is gone.
-      const where = sql`ctid = any(${places}::text::tid[]) and ${target.due}`
+      const where = sql`ctid = any(${places}::text::tid[]) and ${isDue(target)}`
       return { kind: 'rows', where }
     },
     changed(rows, isCut = false) {

@@ -1,6 +1,6 @@
 import { queryRows, type Transaction } from './transaction.ts'
 import type { Density } from './chooseOrder.ts'
-import type { SweepOrder } from './sweepOrder.ts'
+import { isDue, type SweepOrder } from './sweepOrder.ts'
 import type { SweepTarget } from './sweepTarget.ts'
 import { quoted, sql, type Sql } from './sql.ts'
 
@@ -51,7 +51,7 @@ export function pageOrder(options: PageOrderOptions): SweepOrder {
         if (isEmpty) continue
         lastStart = first
         lastPages = stop - first
-        return { kind: 'rows', where: sql`${pageRange(first, stop)} and ${target.due}` }
+        return { kind: 'rows', where: sql`${pageRange(first, stop)} and ${isDue(target)}` }
       }
       return { kind: 'end' }
     },
@@ -116,7 +116,7 @@ export function pageOrder(options: PageOrderOptions): SweepOrder {
       select count(*)::int as "found", (max(ctid)::text::point)[0] as "page"
       from (
         select ctid from ${quoted(target.table)}
-        where ${pageRange(start, ceiling)} and ${target.due}
+        where ${pageRange(start, ceiling)} and ${isDue(target)}
         limit ${rows + 1}
       ) due`,
     )

@@ -1,5 +1,6 @@
 import type { Transaction } from './transaction.ts'
-import type { Sql } from './sql.ts'
+import { sql, type Sql } from './sql.ts'
+import type { SweepTarget } from './sweepTarget.ts'
 
 /** Cuts what is due into batches. */
 export interface SweepOrder {
@@ -14,3 +15,11 @@ export interface SweepOrder {
 export type NextRows =
   /** The condition that the rows meet, all of which are due. */
   { kind: 'rows'; where: Sql } | { kind: 'end' }
+
+/**
+ * Whether a row is due, as a condition that no index answers: where old statistics promise little that is due, PostgreSQL would
+ * read an index for each batch and pick the batch's rows out of it, in another order than they lie.
+ */
+export function isDue({ due }: SweepTarget): Sql {
+  return sql`case when ${due} then true end`
+}

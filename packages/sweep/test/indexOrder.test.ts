@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { indexOrder } from '../src/indexOrder.ts'
+import { sql } from '../src/sql.ts'
+import { queryRows } from '../src/transaction.ts'
 import { openEntries, target } from './openEntries.ts'
 
 describe('indexOrder', () => {
@@ -38,6 +40,24 @@ describe('indexOrder', () => {
     expect(order.isOver()).toBe(false)
     await entries.prisma.$transaction((tx) => order.next(tx, 600))
     expect(order.isOver()).toBe(true)
+  })
+
+  it('takes the rows as they lie, also where statistics from before have the index find next to none', async () => {
+    await entries.insert(40_000, "now + interval '1 hour'")
+    await entries.prisma.$executeRaw`analyze "I18nCacheEntry"`
+    await entries.insert(2_000, "now - random() * interval '1 day'")
+
+    const lines = await entries.prisma.$transaction(async (tx) => {
+      const next = await indexOrder(target).next(tx, 1_000)
+      if (next.kind === 'end') return []
+      return await queryRows<object>(
+        tx,
+        sql`explain delete from "I18nCacheEntry" where ${next.where}`,
+      )
+    })
+
+    const plan = lines.map((line) => String(Object.values(line)).slice(0, 60)).join('\n')
+    expect(plan).toContain('Tid Scan')
   })
 
   it('leaves alone what has come to stand where a listed row was', async () => {
