@@ -70,8 +70,19 @@ export function createPerformer(options: {
   function mannerOf(job: Job): RunManner {
     return {
       job,
-      handler: ownMannerOf(job)?.handler ?? (handlers[job.name] as Handler<never, never>),
+      handler: ownMannerOf(job)?.handler ?? handlerOf(job),
       execute: job.isolate === null ? options.executeHere : isolation.execute,
+    }
+  }
+
+  /** A host may load its handlers when they are read. Where that fails, so does the run, and no other. */
+  function handlerOf({ name }: Job): Handler<never, never> {
+    try {
+      return handlers[name] as Handler<never, never>
+    } catch (error) {
+      return async () => {
+        throw error
+      }
     }
   }
 

@@ -20,12 +20,22 @@ afterEach(async () => {
   await runtime.close()
 })
 
-async function start(now?: () => Date): Promise<{ marks: (string | undefined)[] }> {
+async function start({
+  now,
+  onRead = () => undefined,
+}: {
+  now?: () => Date
+  /** Called when the worker reads the handler. */
+  onRead?: () => void
+} = {}): Promise<{ marks: (string | undefined)[] }> {
   const { url: databaseUrl, prisma, log } = runtime
   const marks: (string | undefined)[] = []
   const handlers = {
-    async tally({ payload }: { payload: { mark?: string | undefined } }) {
-      marks.push(payload.mark)
+    get tally() {
+      onRead()
+      return async ({ payload }: { payload: { mark?: string | undefined } }) => {
+        marks.push(payload.mark)
+      }
     },
   }
   worker = createWorker({
@@ -91,7 +101,21 @@ test.each([
 ])('a clock that %s leaves no run without its end', async (_, now) => {
   runtime = await openTestRuntime([tally])
   await enqueue('innocent')
-  await start(now)
+  await start({ now })
   await waitFor(async () => (await ends()).length > 0)
   expect(await ends()).toEqual(['success 1'])
+})
+
+test('a handler that cannot be read fails that run, and the others of its claim go on', async () => {
+  runtime = await openTestRuntime([tally])
+  for (const mark of ['first', 'second', 'third']) await enqueue(mark)
+  let reads = 0
+  const { marks } = await start({
+    onRead() {
+      if (++reads === 1) throw new Error('its module is broken')
+    },
+  })
+  // Its retry may have succeeded too by then.
+  await waitFor(async () => /^handler_failed 1,success [23]$/.test((await ends()).join()))
+  expect(marks.slice(0, 2).toSorted()).toEqual(['second', 'third'])
 })
