@@ -50,7 +50,7 @@ export interface FleetHistory {
 export interface Fleet {
   /** Resolves when all workers are ready. */
   start(): Promise<void>
-  /** Sends SIGTERM to all, and resolves when they have ended. */
+  /** Sends SIGTERM to all once they are ready, and resolves when they have ended. */
   stop(): Promise<void>
   /** Leaves no process behind. */
   destroy(): Promise<void>
@@ -76,7 +76,8 @@ const ERROR_LEVEL = 50
 
 /** Workers that are started again whenever they end, as a supervisor does. */
 export function createFleet({ settings, env, onEvent }: FleetOptions): Fleet {
-  const alive = new Set<WorkerHandle>()
+  /** And when each is ready. */
+  const alive = new Map<WorkerHandle, Promise<void>>()
   const history: FleetHistory = {
     started: 0,
     pids: [],
@@ -135,7 +136,7 @@ export function createFleet({ settings, env, onEvent }: FleetOptions): Fleet {
     history.started++
     history.pids.push(worker.pid)
     history.lives.push(life)
-    alive.add(worker)
+    alive.set(worker, ready)
     const watch = setInterval(() => {
       if (!isReady || Date.now() - seenAt < STUCK_MS) return
       wasStuck = true
@@ -173,18 +174,23 @@ export function createFleet({ settings, env, onEvent }: FleetOptions): Fleet {
       tooLong.abort()
     },
     async stop() {
-      isStopping = true
       const timer = setTimeout(() => {
-        for (const worker of alive) worker.signal('SIGKILL')
+        for (const worker of alive.keys()) worker.signal('SIGKILL')
       }, STOP_PATIENCE_MS)
-      const workers = [...alive]
+      // A process that still loads its code does not handle the signal yet. Others may be started meanwhile.
+      for (let started = 0; started < history.started;) {
+        started = history.started
+        await Promise.all([...alive].map(([{ exited }, ready]) => Promise.race([ready, exited])))
+      }
+      isStopping = true
+      const workers = [...alive.keys()]
       for (const worker of workers) worker.signal('SIGTERM')
       await Promise.all(workers.map(({ exited }) => exited))
       clearTimeout(timer)
     },
     async destroy() {
       isStopping = true
-      const workers = [...alive]
+      const workers = [...alive.keys()]
       for (const worker of workers) worker.signal('SIGKILL')
       await Promise.all(workers.map(({ exited }) => exited))
     },
