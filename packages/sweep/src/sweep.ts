@@ -147,8 +147,9 @@ export async function sweep<C extends SweepCounts>(
         await change((tx, where) => target.change(tx, expectedUnlocked(inTime(where, limitMs))))
       } catch (error) {
         if (next === null || !isLockTimeout(error)) throw error
-        // To lock the rows takes about as long as to change them.
-        if (limitMs !== null) limitMs /= 2
+        // To lock the rows takes about as long as to change them. Once they were counted nobody comes back for a rest: the next
+        // batch may have begun behind it.
+        limitMs = limitMs === null || cleanedHere !== null ? null : limitMs / 2
         await change((tx, where) => target.change(tx, unlockedRows(target, inTime(where, limitMs))))
       }
     }

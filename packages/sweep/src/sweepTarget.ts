@@ -24,7 +24,10 @@ export interface SweepTarget<
   readonly population?: Sql
   /** The counts of a batch that changes nothing. */
   readonly nothing: C
-  /** Changes the rows that meet the condition, which are all due, and returns the counts. */
+  /**
+   * Changes the rows that meet the condition, which are all due, and returns the counts. Use the condition once: by the time of a
+   * second use fewer rows may meet it, or others. To copy rows before they go, insert what a `delete … returning` returns.
+   */
   change(tx: Tx, where: Sql): Promise<C>
 }
 

@@ -5,6 +5,7 @@ import { expect, it, onTestFinished } from 'vitest'
 import { chooseOrder } from '../src/chooseOrder.ts'
 import { firstLook } from '../src/firstLook.ts'
 import { sweep, type SweepContext } from '../src/sweep.ts'
+import { textOf } from '../src/sql.ts'
 import type { Transaction } from '../src/transaction.ts'
 import { NOW, openEntries, target } from './openEntries.ts'
 
@@ -23,6 +24,7 @@ type Transact = (work: Work) => Promise<{ cleaned: number }>
 async function clean(
   guard: SweepContext['guard'] = async () => undefined,
   transact: Transact = (work) => entries.prisma.$transaction((tx) => work(tx)),
+  change = target.change,
 ): Promise<number[]> {
   const batches: number[] = []
   await sweep(
@@ -38,7 +40,7 @@ async function clean(
       run: { dryRun: false },
       signal: new AbortController().signal,
     } as never,
-    target,
+    { ...target, change },
   )
   return batches
 }
@@ -145,6 +147,31 @@ it('keeps nothing of a batch whose predecessor does not commit', async () => {
   await expect(cleaning).rejects.toThrow('lost')
   expect(kept).toHaveLength(1)
   expect(await entries.prisma.i18nCacheEntry.count()).toBe(60_000 - kept[0]!)
+})
+
+it('changes all rows of a batch whose counts met a lock, since the next may have begun behind them', async () => {
+  await insert(60_000, 180, 60)
+  const changes: { tx: Transaction; pages: string; isLimited: boolean }[] = []
+  let failed: string | null = null
+  await clean(
+    undefined,
+    (work) =>
+      entries.prisma.$transaction(async (tx) => {
+        const counts = await work(tx)
+        const change = changes.find((one) => one.tx === tx)
+        if (failed !== null || !change?.isLimited) return counts
+        failed = change.pages
+        throw Object.assign(new Error('locked'), { code: '55P03' })
+      }),
+    async (tx, where) => {
+      const pages = String(where.values.filter((value) => String(value).startsWith('(')))
+      changes.push({ tx, pages, isLimited: textOf(where).includes('clock_timestamp') })
+      return target.change(tx, where)
+    },
+  )
+  const ofFailed = changes.filter(({ pages }) => pages === failed)
+  expect(ofFailed.slice(0, 2).map(({ isLimited }) => isLimited)).toEqual([true, false])
+  expect(await entries.prisma.i18nCacheEntry.count()).toBe(0)
 })
 
 it.each([
