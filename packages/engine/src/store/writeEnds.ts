@@ -60,9 +60,12 @@ function mayBeWritten({ hasClaim = false, takenAt }: EndOfStarted['ended']['held
   )
 }
 
+/** By the code: while somebody rebuilds the primary key, it has other names. */
 function isWrittenAlready(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && error.constraint === 'JobRun_pkey'
+  return error instanceof pg.DatabaseError && error.code === UNIQUE_VIOLATION
 }
+
+const UNIQUE_VIOLATION = '23505'
 
 /** Whether a run fills columns that most runs leave empty: label, shown, log lines, result. */
 function fillsRareColumn({ ended }: EndOfStarted): boolean {

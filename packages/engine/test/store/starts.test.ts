@@ -388,6 +388,24 @@ describe('a start that is written out', () => {
     expect(await count('pgboss.job')).toBe(0)
   })
 
+  it('ends as it has ended, also while somebody rebuilds the primary key', async () => {
+    await enqueue(2)
+    const work = await start()
+    const [{ held: its, run }] = work as [TakenWork]
+    await writeOutRuns(runtime.database, [its.id], [run.id])
+    // What PostgreSQL calls the old index once `reindex concurrently` has exchanged it for the new one.
+    await runtime.rows('alter index "JobRun_pkey" rename to "JobRun_pkey_ccold"')
+    try {
+      const settler = settlerOf()
+      const outcomes = work.map((taken, n) => settler.settle(ended(taken, { n })))
+      expect(await Promise.all(outcomes)).toEqual(
+        [0, 1].map((n) => ({ kind: 'settled', details: { n } })),
+      )
+    } finally {
+      await runtime.rows('alter index "JobRun_pkey_ccold" rename to "JobRun_pkey"')
+    }
+  })
+
   it('is written once by two who do it at the same time as it ends', async () => {
     await enqueue(200)
     const work = await start(200)
