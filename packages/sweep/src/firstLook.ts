@@ -14,6 +14,8 @@ export interface FirstLook {
   rowsPerPage: number
   /** How many rows the planner takes the table to have; null before any vacuum. */
   planned: number | null
+  /** Whether triggers or foreign keys do something after the rows were changed. No limit of a batch's time ends that. */
+  hasAftermath: boolean
   /** How many rows are due. When `isAll` is false, there are more than this. */
   due: number
   isAll: boolean
@@ -44,6 +46,10 @@ export async function firstLook(tx: Transaction, target: SweepTarget): Promise<F
              else current_setting('block_size')::int / 28 end::float8 as "rowsPerPage",
            case when relpages > 0 and reltuples > 0 then round(
              reltuples::float8 / relpages * pg_relation_size(oid) / current_setting('block_size')::int) end as "planned",
+           exists (
+             -- 2 is before and 64 instead of a change, 8 is a deletion, 16 an update.
+             select from pg_trigger where tgrelid = pg_class.oid and tgtype & 66 = 0 and tgtype & 24 <> 0
+           ) as "hasAftermath",
            (select count(*) from (
               select from ${table} where ${target.due} ${byIndex} limit ${MAX_DUE + 1}
             ) found)::float8 as "due",

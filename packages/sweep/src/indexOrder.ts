@@ -29,7 +29,8 @@ export function indexOrder(target: SweepTarget): SweepOrder {
       if (!isCut) return
       // PostgreSQL comes to them page by page, also where they are of several lists.
       const inOrder = taken.toSorted((one, other) => numberOf(one) - numberOf(other))
-      listed = [...inOrder.slice(rows), ...listed]
+      // Those of partitions it takes one partition after the other. So the first, which it has probably changed, come last.
+      listed = [...inOrder.slice(rows), ...listed, ...inOrder.slice(0, rows)]
     },
     isOver: () => listed.length === 0 && searches.length === 0,
   }

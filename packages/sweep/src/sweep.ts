@@ -172,7 +172,7 @@ export async function sweep<C extends SweepCounts>(
           ? indexOrder(target)
           : pageOrder({ target, signal, due: look.isAll ? look.due : due, ...chosen })
       // Rows that lie together are changed so quickly that most fit into one batch, and it is cut where they don't.
-      if (look.isAll && chosen.kind === 'pages') pace = createPace(look.due)
+      if (look.isAll && !look.hasAftermath && chosen.kind === 'pages') pace = createPace(look.due)
       log.debug({ order: chosen }, 'clean-up order chosen')
     }
     if (chosen.kind === 'index' || wasCut) await before

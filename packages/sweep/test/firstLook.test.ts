@@ -16,6 +16,7 @@ describe('firstLook', () => {
       dead: expect.any(Number),
       rowsPerPage: expect.any(Number),
       planned: null,
+      hasAftermath: false,
       due: 0,
       isAll: true,
       firstPage: null,

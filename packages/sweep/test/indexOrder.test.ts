@@ -60,6 +60,26 @@ describe('indexOrder', () => {
     expect(plan).toContain('Tid Scan')
   })
 
+  it('comes back to all rows of a batch that was cut, whichever of them it has changed', async () => {
+    await entries.insert(1_000, MINUTE_AGO)
+    const order = indexOrder(target)
+    await entries.prisma.$transaction((tx) => order.next(tx, 800))
+    // As in a partitioned table, which PostgreSQL goes through partition by partition.
+    const changed = await entries.prisma.$executeRaw`
+      delete from "I18nCacheEntry" where "id" in (
+        select "id" from "I18nCacheEntry" order by ctid offset 500 limit 300)`
+    order.changed(changed, true)
+
+    while (!order.isOver()) {
+      await entries.prisma.$transaction(async (tx) => {
+        const next = await order.next(tx, 400)
+        if (next.kind === 'rows') order.changed((await target.change(tx, next.where)).cleaned)
+      })
+    }
+
+    expect(await entries.prisma.i18nCacheEntry.count()).toBe(0)
+  })
+
   it('leaves alone what has come to stand where a listed row was', async () => {
     await entries.insert(1_000, MINUTE_AGO)
     const order = indexOrder(target)

@@ -214,6 +214,16 @@ it.each([
   },
 )
 
+it('begins small where triggers or foreign keys work after the rows, which no limit ends', async () => {
+  const { prisma } = entries
+  await prisma.$executeRaw`create table child (entry uuid references "I18nCacheEntry" ("id") on delete cascade)`
+  onTestFinished(async () => void (await prisma.$executeRaw`drop table child`))
+  await insert(20_000, 180, 60)
+  const batches = await clean()
+  expect(batches[0]).toBeLessThan(1_500)
+  expect(batches.reduce((sum, one) => sum + one)).toBe(20_000)
+})
+
 it.each([5, 20_000, 60_000])(
   'works in transactions of pg as well, one at a time, and passes over what is locked: %i rows',
   async (count) => {
