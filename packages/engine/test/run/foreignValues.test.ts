@@ -117,5 +117,5 @@ test('a handler that cannot be read fails that run, and the others of its claim 
   })
   // Its retry may have succeeded too by then.
   await waitFor(async () => /^handler_failed 1,success [23]$/.test((await ends()).join()))
-  expect(marks.slice(0, 2).toSorted()).toEqual(['second', 'third'])
+  expect(new Set(marks.slice(0, 2))).toEqual(new Set(['second', 'third']))
 })
