@@ -51,10 +51,19 @@ export const checkHeld: Check = ({ fleet: { lives } }) => {
   }
 }
 
-export const checkCrashes: Check = ({ fleet: { crashes, exits, rescuedFrom } }) => {
-  const unnamed = crashes.filter(
+/** How long after a worker's end its runs may be rescued, on a busy machine. */
+const RESCUE_MS = 10_000
+
+export const checkCrashes: Check = ({ runs, fleet: { crashes, exits, rescuedFrom } }) => {
+  const silent = crashes.filter(
     (crash) => !crash.hasLoggedError && !rescuedFrom.has(crash.workerId),
   )
+  // Whoever rescues may end between its commit and its line: then the record alone says so.
+  const lost = new Set(runs.flatMap((run) => (run.errorCode === 'worker_lost' ? run.workerId : [])))
+  const unnamed = silent.filter(({ workerId, at }) => {
+    const hasRescuerEnded = crashes.some((other) => other.at > at && other.at < at + RESCUE_MS)
+    return !(hasRescuerEnded && lost.has(workerId))
+  })
   const stuck = crashes.filter(({ wasStuck }) => wasStuck)
   const badExits = exits.filter(({ code }) => code !== 0)
   return {
@@ -62,7 +71,8 @@ export const checkCrashes: Check = ({ fleet: { crashes, exits, rescuedFrom } }) 
     name: 'each crash is named in the logs, none stands still for ever, and what is asked to end ends with 0',
     isPassed: unnamed.length + stuck.length + badExits.length === 0,
     figures:
-      `${crashes.length} workers ended by themselves (${summarizeExits(crashes)}); ${unnamed.length} of them without a line, ` +
+      `${crashes.length} workers ended by themselves (${summarizeExits(crashes)}); ${silent.length} of them without a line, ` +
+      `of which another's end explains all but ${unnamed.length}, ` +
       `${stuck.length} had to be killed from outside; ${exits.length} asked to end, ${badExits.length} of them otherwise`,
   }
 }
