@@ -117,8 +117,9 @@ export async function sweep<C extends SweepCounts>(
           const isLimited = findings === null && !wasCut && mostRows() > FIRST_ROWS
           limitMs = isLimited ? LIMIT_MS : null
         }
-        // PostgreSQL need not wait for the next transaction to begin: it begins while this one changes its rows.
-        if (overlaps && next.kind === 'rows') opened ??= openBatch(batch)
+        // PostgreSQL need not wait for the next transaction to begin: it begins while this one changes its rows. Once they were
+        // counted, the next batch has its own already.
+        if (overlaps && cleanedHere === null && next.kind === 'rows') opened ??= openBatch(batch)
         lockedAtMs = performance.now()
         const counts = next.kind === 'rows' ? await work(tx, next.where) : target.nothing
         changedAtMs = performance.now()
