@@ -1,5 +1,4 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import pg from 'pg'
 import { getConstructionPlans } from 'pg-boss'
 import type { HostLogger } from '../job/logger.ts'
 import { containedLog, type ContainedLog } from './containedLog.ts'
@@ -10,6 +9,7 @@ import { DEAD_LETTER_INDEX_SQL, KEEP_ALL_DEAD_LETTERS_SQL } from './deadLetterSq
 import { declareQueues } from './queue.ts'
 import { dropLeftBehind } from './rebuilds.ts'
 import { createSchema, PUBLIC, type Schema } from './schema.ts'
+import { hasSqlState } from './sqlState.ts'
 import { STEPS, type Step } from './steps.ts'
 import {
   findTablesProblem,
@@ -60,7 +60,7 @@ export async function migrate({
       migrateUnderLock(database, jobs && withEngineJobs(jobs), log),
     )
   } catch (error) {
-    if (error instanceof pg.DatabaseError && error.code === INSUFFICIENT_PRIVILEGE)
+    if (hasSqlState(error, INSUFFICIENT_PRIVILEGE))
       throw new MigrationDeniedError(schema.name, error)
     throw error
   } finally {

@@ -1,6 +1,6 @@
-import pg from 'pg'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Connection, Database } from './database.ts'
+import { hasSqlState, UNIQUE_VIOLATION } from './sqlState.ts'
 
 /** The names of its children, one for each partition, begin with this. */
 export const UNIQUE_KEYS_INDEX = 'roundsman_unique_keys'
@@ -109,7 +109,7 @@ async function buildOf(database: Database, table: string, index: string): Promis
       return
     } catch (error) {
       await database.query(`drop index concurrently if exists pgboss.${index}`)
-      if (!isError(error, UNIQUE_VIOLATION) || tries === MAX_TRIES) throw error
+      if (!hasSqlState(error, UNIQUE_VIOLATION) || tries === MAX_TRIES) throw error
     }
   }
 }
@@ -124,7 +124,7 @@ async function briefly(database: Database, statement: string): Promise<void> {
       })
       return
     } catch (error) {
-      if (!isError(error, LOCK_NOT_AVAILABLE) || tries === MAX_TRIES) throw error
+      if (!hasSqlState(error, LOCK_NOT_AVAILABLE) || tries === MAX_TRIES) throw error
       await pause(RETRY_MS)
     }
   }
@@ -133,14 +133,8 @@ async function briefly(database: Database, statement: string): Promise<void> {
 /** Whether the statement failed because other work took the key meanwhile. */
 export function isKeyTaken(error: unknown): boolean {
   return (
-    isError(error, UNIQUE_VIOLATION) &&
-    (error as pg.DatabaseError).constraint?.startsWith(UNIQUE_KEYS_INDEX) === true
+    hasSqlState(error, UNIQUE_VIOLATION) && error.constraint?.startsWith(UNIQUE_KEYS_INDEX) === true
   )
 }
 
-const UNIQUE_VIOLATION = '23505'
 const LOCK_NOT_AVAILABLE = '55P03'
-
-function isError(error: unknown, code: string): boolean {
-  return error instanceof pg.DatabaseError && error.code === code
-}

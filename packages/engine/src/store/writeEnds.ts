@@ -1,8 +1,8 @@
-import pg from 'pg'
 import type { Details } from '../index.ts'
 import type { HeldClaim } from './claimWork.ts'
 import type { Connection } from './database.ts'
 import { tells, TOLD_SQL, toldValues, type EndToRecord } from './settleWork.ts'
+import { hasSqlState, UNIQUE_VIOLATION } from './sqlState.ts'
 import { WRITE_OUT_AFTER_MS } from './starts.ts'
 import { toColumn } from './toColumn.ts'
 
@@ -48,7 +48,8 @@ export async function writeEnds(
   try {
     return await write('fail')
   } catch (error) {
-    if (!isWrittenAlready(error)) throw error
+    // A run is written already. By the code: while somebody rebuilds the primary key, it has other names.
+    if (!hasSqlState(error, UNIQUE_VIOLATION)) throw error
     return await write('passOver')
   }
 }
@@ -59,13 +60,6 @@ function mayBeWritten({ hasClaim = false, takenAt }: EndOfStarted['ended']['held
     hasClaim || takenAt === undefined || performance.now() - takenAt.monotonic > WRITE_OUT_AFTER_MS
   )
 }
-
-/** By the code: while somebody rebuilds the primary key, it has other names. */
-function isWrittenAlready(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && error.code === UNIQUE_VIOLATION
-}
-
-const UNIQUE_VIOLATION = '23505'
 
 /** Whether a run fills columns that most runs leave empty: label, shown, log lines, result. */
 function fillsRareColumn({ ended }: EndOfStarted): boolean {
