@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createProxy, waitFor } from '@roundsman/testing'
+import { waitFor } from '@roundsman/testing'
 import { answerInTime, UnansweredError } from '../../src/store/answerInTime.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { createSchema } from '../../src/store/schema.ts'
 import { createSession } from '../../src/liveness/session.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openThroughProxy } from './openThroughProxy.ts'
 
 let runtime: TestRuntime
 
@@ -19,14 +20,13 @@ function block(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 }
 
-const open = (url = runtime.url) =>
+const IMPATIENT = { applicationName: 'blocked', poolSize: 1, answerTimeoutMs: 150 }
+const open = () =>
   openDatabase({
     schema: createSchema('public'),
-    url,
-    applicationName: 'blocked',
-    poolSize: 1,
-    answerTimeoutMs: 150,
+    url: runtime.url,
     log: runtime.log,
+    ...IMPATIENT,
   })
 const BIG = `select repeat('x', 1000000) as text from generate_series(1, 5)`
 
@@ -109,10 +109,7 @@ describe('an answer that arrives in parts', () => {
 
 describe('an answer that does not come', () => {
   it('is not waited for, and its connection serves nobody else', async () => {
-    const server = new URL(runtime.url)
-    const proxy = await createProxy(Number(server.port))
-    server.port = String(proxy.port)
-    const database = open(server.href)
+    const { database, proxy, close } = await openThroughProxy(runtime, IMPATIENT)
     try {
       await database.query('select 1')
       proxy.forget()
@@ -127,23 +124,14 @@ describe('an answer that does not come', () => {
       await expect(refused).rejects.toThrow('Query read timeout')
       expect((await database.query('select 3 as n')).rows).toEqual([{ n: 3 }])
     } finally {
-      await database.close()
-      proxy.close()
+      await close()
     }
   })
 })
 
 describe('close', () => {
   it('does not wait for a transaction whose server is silent', { timeout: 20_000 }, async () => {
-    const server = new URL(runtime.url)
-    const proxy = await createProxy(Number(server.port))
-    server.port = String(proxy.port)
-    const database = openDatabase({
-      schema: createSchema('public'),
-      url: server.href,
-      applicationName: 'silent',
-      log: runtime.log,
-    })
+    const { database, proxy } = await openThroughProxy(runtime, { applicationName: 'silent' })
     let isBegun = false
     const hung = database.transaction(async (tx) => {
       await tx.query('select 1')

@@ -1,10 +1,10 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
-import { createProxy } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openDatabase, type Connection, type Database } from '../../src/store/database.ts'
 import { createSchema } from '../../src/store/schema.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openThroughProxy } from './openThroughProxy.ts'
 
 let runtime: TestRuntime
 let database: Database
@@ -112,17 +112,12 @@ describe('openDatabase', () => {
   })
 
   it('gives a connection that no more answers within a transaction to nobody else', async () => {
-    const server = new URL(runtime.url)
-    const proxy = await createProxy(Number(server.port))
-    server.port = String(proxy.port)
-    const half = openDatabase({
-      schema: createSchema('public'),
-      url: server.href,
+    const opened = await openThroughProxy(runtime, {
       applicationName: 'half open',
       poolSize: 1,
       answerTimeoutMs: 200,
-      log: runtime.log,
     })
+    const { database: half, proxy } = opened
     try {
       const refused = half.transaction(async (tx) => {
         await tx.query('select 1')
@@ -134,8 +129,7 @@ describe('openDatabase', () => {
         { n: 3 },
       ])
     } finally {
-      await half.close()
-      proxy.close()
+      await opened.close()
     }
   })
 
@@ -197,38 +191,21 @@ describe('openDatabase', () => {
   })
 
   it('carries a prepared statement out on another connection when the server takes no more', async () => {
-    const url = new URL(runtime.url)
-    const proxy = await createProxy(Number(url.port))
-    url.port = String(proxy.port)
-    const preparing = openDatabase({
-      schema: createSchema('public'),
-      url: url.href,
-      applicationName: 'full',
-      canPrepare: () => true,
-      log: runtime.log,
-    })
+    const full = { applicationName: 'full', canPrepare: () => true }
+    const { database: preparing, proxy, close } = await openThroughProxy(runtime, full)
     try {
       await preparing.transaction((tx) => tx.query('select 1'))
       proxy.refuse(() => true)
       const statement = { name: 'one', text: 'select 1 as n' }
       expect((await preparing.query(statement)).rows).toEqual([{ n: 1 }])
     } finally {
-      await preparing.close()
-      proxy.close()
+      await close()
     }
   })
 
   it('carries everything else out on the one of prepared statements when the server takes no more', async () => {
-    const url = new URL(runtime.url)
-    const proxy = await createProxy(Number(url.port))
-    url.port = String(proxy.port)
-    const preparing = openDatabase({
-      schema: createSchema('public'),
-      url: url.href,
-      applicationName: 'full',
-      canPrepare: () => true,
-      log: runtime.log,
-    })
+    const full = { applicationName: 'full', canPrepare: () => true }
+    const { database: preparing, proxy, close } = await openThroughProxy(runtime, full)
     const isOne = (tx: Connection) => tx.query<{ n: number }>('select 1 as n')
     try {
       await preparing.query({ name: 'one', text: 'select 1 as n' })
@@ -243,8 +220,7 @@ describe('openDatabase', () => {
         expect((await preparing.transaction(isOne)).rows).toEqual([{ n: 1 }])
       })
     } finally {
-      await preparing.close()
-      proxy.close()
+      await close()
     }
   })
 
