@@ -184,19 +184,22 @@ interface ReplacedRow {
   transactionId: string
 }
 
+/** From now on at the earliest: what pg-boss keeps for ten years from 1970 on, it deletes at once. Null counts for nothing. */
+const START_AFTER = `greatest(work."startAfter", now())`
+
 /**
  * Inserts rows as pg-boss's send() makes them: it copies the queue's settings, and the rest is the table's default. The parent
  * table finds the queue's partition. In a caller's transaction PostgreSQL plans it each time, which takes longer than the
  * insert itself, so every part of it costs all who enqueue. `from` yields `work` in the caller's order, which is sorted so
  * that two transactions with the same keys do not deadlock.
  */
-const insertSql = (from: string, startAfter = 'coalesce(work."startAfter", now())') => `
+const insertSql = (from: string, startAfter = START_AFTER) => `
   insert into pgboss.job as held (
     id, name, data, start_after, created_on, keep_until, priority, singleton_key, expire_seconds, deletion_seconds,
     retry_limit, retry_delay, retry_backoff, retry_delay_max, policy, dead_letter, heartbeat_seconds
   )
   select work.id, queue.name, work.data, ${startAfter}, now(),
-    coalesce(work."startAfter", now()) + queue.retention_seconds * interval '1 second', coalesce(work.priority, 0),
+    ${START_AFTER} + queue.retention_seconds * interval '1 second', coalesce(work.priority, 0),
     work."uniqueKey", queue.expire_seconds, queue.deletion_seconds, queue.retry_limit, queue.retry_delay,
     queue.retry_backoff, queue.retry_delay_max, queue.policy, queue.dead_letter, queue.heartbeat_seconds
   from ${from}
@@ -245,7 +248,7 @@ const REPLACE_SQL = `
   with work as materialized (
     select * from ${WORK_SQL}
   ), met as (
-    ${insertSql('work', `least(coalesce(work."startAfter", now()), ${latestSql('now()', 'work.data')})`)}
+    ${insertSql('work', `least(${START_AFTER}, ${latestSql('now()', 'work.data')})`)}
     on conflict (name, singleton_key) where ${HOLDS_KEY} do update set
       singleton_key = case when ${REPLACES} and held.state = 'active' then null else held.singleton_key end,
       data = case when not (${REPLACES}) then held.data when held.state < 'active' then excluded.data
@@ -257,7 +260,7 @@ const REPLACE_SQL = `
       ${replaced('output', 'null')}
     returning id, singleton_key, state, start_after, case when singleton_key is null then data ->> 'replacedBy' end as "by"
   ), again as (
-    ${insertSql('met join work on work.id::text = met."by"', `least(coalesce(work."startAfter", now()), ${latestSql('now()', 'work.data')})`)}
+    ${insertSql('met join work on work.id::text = met."by"', `least(${START_AFTER}, ${latestSql('now()', 'work.data')})`)}
     on conflict do nothing
     returning id, singleton_key, start_after
   )

@@ -2,13 +2,13 @@ import { waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { listDeadLetters } from '../../src/client.ts'
 import { defineJob, type Details } from '../../src/index.ts'
-import { asDb, openBoss } from '../../src/store/boss.ts'
 import { installQueue } from '../../src/store/migrate.ts'
 import { combineObservers } from '../../src/run/combineObservers.ts'
 import { createWorker } from '../../src/createWorker.ts'
 import { endExpiredRuns } from '../../src/liveness/rounds.ts'
 import type { RescuedRun } from '../../src/run/observer.ts'
 import { createSettler } from '../../src/run/settler.ts'
+import { maintainQueue } from '../maintainQueue.ts'
 import { openTestQueue, type TestQueue, type TestWork } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
@@ -53,16 +53,7 @@ async function pass(hours: number): Promise<void> {
   await runtime.rows(`update "JobRun" set "createdAt" = "createdAt" - $1 * interval '1 hour'`, [
     hours,
   ])
-  await runtime.rows(
-    'update pgboss.queue set monitor_on = null, monitor_claim_on = null, maintain_on = null',
-  )
-  const boss = openBoss(asDb(runtime.database), runtime.database.schema, { supervise: false })
-  await boss.start()
-  try {
-    await boss.supervise()
-  } finally {
-    await boss.stop({ graceful: false, close: false })
-  }
+  await maintainQueue(runtime)
 }
 
 const end = (observers?: Parameters<typeof endExpiredRuns>[0]['observers']) => {

@@ -3,8 +3,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { findWork, QueueMissingError, type JobsClient } from '../../src/client.ts'
 import { defineJob, type TransactionOf } from '../../src/index.ts'
-import { asDb, openBoss } from '../../src/store/boss.ts'
 import type { Queue } from '../../src/store/queue.ts'
+import { maintainQueue } from '../maintainQueue.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
@@ -115,10 +115,7 @@ describe('enqueue', () => {
       `update pgboss.job set created_on = created_on - interval '1 year',
          start_after = start_after - interval '1 year', keep_until = keep_until - interval '1 year'`,
     )
-    const boss = openBoss(asDb(runtime.database), runtime.database.schema)
-    await boss.start()
-    await boss.supervise('letter')
-    await boss.stop({ graceful: false, close: false })
+    await maintainQueue(runtime)
 
     expect(await numbers()).toEqual([1])
     expect(await take(10)).toHaveLength(1)

@@ -1,0 +1,110 @@
+import fc from 'fast-check'
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { findWork, measureQueue, type JobsClient } from '../../src/client.ts'
+import { ArgumentError, defineJob, type EnqueueOptions } from '../../src/index.ts'
+import { maintainQueue } from '../maintainQueue.ts'
+import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const parcel = defineJob({ name: 'parcel', description: '' })
+const by = { actor: 'admin@example.com', reason: 'because of the test' }
+
+let runtime: TestRuntime
+let opened: TestQueue
+let client: JobsClient
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([parcel])
+  opened = await openTestQueue(runtime, [parcel])
+  ;({ client } = opened)
+})
+
+afterAll(async () => {
+  await opened.close()
+  await runtime.close()
+})
+
+beforeEach(() => runtime.rows('delete from pgboss.job'))
+
+/** Where JavaScript, JSON and PostgreSQL begin and end, what a queue keeps work for, and what is no date. */
+const EDGES = [
+  ...[Number.NaN, -8.64e15, 8.64e15, 0, -1, 1, 2 ** 31 * 1_000, 253_402_300_799_999],
+  ...[253_402_300_800_000, Date.UTC(2016, 0, 1), Date.UTC(1900, 0, 1)],
+  ...['0000-12-31T23:59:59.999Z', '0001-01-01T00:00:00.000Z', '-004714-01-01T00:00:00.000Z'],
+].map((instant) => new Date(instant))
+const instants = fc.oneof(
+  fc.constantFrom(...EDGES),
+  fc.date({ noInvalidDate: false }),
+  fc.integer({ min: -5_000, max: 5_000 }).map((ms) => new Date(Date.now() + ms)),
+)
+const isStorable = (date: Date | undefined) =>
+  date === undefined || (date.getUTCFullYear() >= 1 && date.getUTCFullYear() <= 9_999)
+
+const pieces = fc.record(
+  {
+    startAfter: instants,
+    /** The work with the same key that replaces it. */
+    again: fc.record({ startAfter: instants, maxWaitMs: fc.integer({ min: 1, max: 10_000 }) }),
+    postponedTo: instants,
+  },
+  { requiredKeys: [] },
+)
+
+/** Enqueues a piece and changes it; returns its id, or null when nothing was enqueued. Each refusal names the instant. */
+async function enqueue(piece: typeof pieces extends fc.Arbitrary<infer P> ? P : never) {
+  const { startAfter, again, postponedTo } = piece
+  const uniqueKey = crypto.randomUUID()
+  let id: string | null = null
+  const put = async (options: EnqueueOptions) => {
+    id = (await client.enqueue(runtime.prisma, parcel, {}, options)).queueJobId
+  }
+  await refused(startAfter, put({ ...(startAfter && { startAfter }), uniqueKey }))
+  if (again) await refused(again.startAfter, put({ ...again, uniqueKey, onConflict: 'replace' }))
+  if (postponedTo && id !== null) {
+    const which = { job: parcel, ids: [id] }
+    await refused(postponedTo, client.postponeWork(null, which, { ...by, startAfter: postponedTo }))
+  }
+  return id
+}
+
+async function refused(startAfter: Date | undefined, call: Promise<unknown>): Promise<void> {
+  const error = await call.then(
+    () => null,
+    (reason: unknown) => reason,
+  )
+  if (isStorable(startAfter)) return expect(error).toBeNull()
+  expect(error).toBeInstanceOf(ArgumentError)
+  expect((error as ArgumentError).message).toMatch(
+    /^startAfter must be a valid date of the years 1 to 9999, not /,
+  )
+}
+
+it('loses no work to the instant at which it is to start, whichever that is', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(pieces, { minLength: 1, maxLength: 12 }), async (drawn) => {
+      await runtime.rows('delete from pgboss.job')
+      const ids: string[] = []
+      for (const piece of drawn) {
+        const id = await enqueue(piece)
+        if (id !== null) ids.push(id)
+      }
+      await maintainQueue(runtime)
+
+      for (const id of ids)
+        expect(await findWork(client.reader, parcel, id)).toMatchObject({ kind: 'waiting' })
+      // Nothing has waited since before it was enqueued.
+      const waits = (await measureQueue(client.reader, ['parcel'])).map(
+        ({ oldestSeconds }) => oldestSeconds ?? 0,
+      )
+      expect(Math.max(...waits)).toBeLessThan(3_600)
+    }),
+    { numRuns: 15, examples: [[EDGES.map((startAfter) => ({ startAfter }))]] },
+  )
+})
+
+it('starts what was due long ago at once', async () => {
+  for (const startAfter of [new Date(0), new Date('0001-01-01T00:00:00Z')])
+    await client.enqueue(runtime.prisma, parcel, {}, { startAfter })
+  await maintainQueue(runtime)
+  expect(await opened.take('parcel')).toHaveLength(2)
+})
