@@ -1,6 +1,9 @@
 import { listProductionFiles, type ProductionPackage } from '../production/listProductionFiles.ts'
 
-/** A little above the present size, so that another PostgreSQL or Prisma's compilers are noticed. */
+/**
+ * A little above the present size, so that another PostgreSQL or Prisma's compilers are noticed. Checks of ours fail by it;
+ * a deployment is only told its size.
+ */
 export const LIMIT_MB = 200
 
 /**
