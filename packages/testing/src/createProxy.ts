@@ -18,6 +18,12 @@ export interface Proxy {
    * fail-over of something in between.
    */
   forget(): void
+  /** From now on, what clients send arrives so much later: a round trip takes so much longer. */
+  delay(ms: number): void
+  /** How many round trips there have been: how often a client sent something after an answer, or at first. */
+  roundTrips(): number
+  /** Ends each open connection in the middle of a message: once so many more bytes have gone to its client. */
+  cutAfter(bytes: number): void
   /** Leads new connections to another port. Open ones stay where they are. */
   retarget(port: number): void
   /** Lets connections through again. Those that lost bytes are reset, as a router that forgot them does. */
@@ -30,6 +36,9 @@ interface Pair {
   /** What its client sent first: to PostgreSQL, the user, the database and the application's name. */
   greeting: string
   isSwallowed: boolean
+  /** Whether the last to speak was the client. */
+  isAsked: boolean
+  bytesLeft: number
 }
 
 export async function createProxy(targetPort: number): Promise<Proxy> {
@@ -37,8 +46,16 @@ export async function createProxy(targetPort: number): Promise<Proxy> {
   let isHalfOpen = false
   let isRefused: (greeting: string) => boolean = () => false
   let target = targetPort
+  let delayMs = 0
+  let roundTrips = 0
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (near) => {
-    const pair: Pair = { sockets: [near], greeting: '', isSwallowed: isHalfOpen }
+    const pair: Pair = {
+      sockets: [near],
+      greeting: '',
+      isSwallowed: isHalfOpen,
+      isAsked: false,
+      bytesLeft: Infinity,
+    }
     pairs.add(pair)
     if (isHalfOpen) {
       near.on('error', () => undefined).resume()
@@ -55,24 +72,60 @@ export async function createProxy(targetPort: number): Promise<Proxy> {
       pair.greeting = chunk.toString('latin1')
       if (isRefused(pair.greeting)) end(pair)
     })
-    forward(pair, near, far)
-    forward(pair, far, near)
+    near.on('data', () => {
+      if (!pair.isAsked) roundTrips++
+      pair.isAsked = true
+    })
+    far.on('data', () => (pair.isAsked = false))
+    forward(pair, near, far, inOrder())
+    forward(pair, far, near, (deliver) => deliver())
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
 
-  function forward(pair: Pair, from: Socket, to: Socket): void {
-    from.on('data', (chunk) => {
-      if (pair.isSwallowed || to.write(chunk)) return
-      from.pause()
-      to.once('drain', () => from.resume())
+  /** Has each delivery wait for the delay of its time, and overtake none before it. */
+  function inOrder(): (deliver: () => void) => void {
+    const underWay: (() => void)[] = []
+    return (deliver) => {
+      if (delayMs === 0 && underWay.length === 0) return deliver()
+      underWay.push(deliver)
+      setTimeout(() => underWay.shift()?.(), delayMs)
+    }
+  }
+
+  function forward(
+    pair: Pair,
+    from: Socket,
+    to: Socket,
+    later: (deliver: () => void) => void,
+  ): void {
+    const isToClient = to === pair.sockets[0]
+    from.on('data', (chunk: Buffer) => {
+      later(() => {
+        if (pair.isSwallowed) return
+        const part = isToClient ? chunk.subarray(0, pair.bytesLeft) : chunk
+        const hasRoom = to.write(part)
+        if (isToClient) pair.bytesLeft -= part.length
+        if (pair.bytesLeft === 0) {
+          pair.isSwallowed = true
+          to.end(() => end(pair))
+          return
+        }
+        if (hasRoom) return
+        from.pause()
+        to.once('drain', () => from.resume())
+      })
     })
     from.on('end', () => {
-      if (!pair.isSwallowed) to.end()
+      later(() => {
+        if (!pair.isSwallowed) to.end()
+      })
     })
     from.on('error', () => undefined)
     from.on('close', () => {
-      if (!pair.isSwallowed) end(pair)
+      later(() => {
+        if (!pair.isSwallowed) end(pair)
+      })
     })
   }
 
@@ -109,6 +162,13 @@ export async function createProxy(targetPort: number): Promise<Proxy> {
       forget()
     },
     forget,
+    delay(ms) {
+      delayMs = ms
+    },
+    roundTrips: () => roundTrips,
+    cutAfter(bytes) {
+      for (const pair of pairs) pair.bytesLeft = bytes
+    },
     retarget(to) {
       target = to
     },

@@ -23,6 +23,12 @@ export interface Delivery {
   envelope: Envelope
 }
 
+/** Why an attempt failed, as the queue's row has it. */
+interface QueuedError {
+  code: string
+  message: string
+}
+
 export type DeliveryRef = Pick<Delivery, 'queueJobId' | 'name' | 'attempt'>
 
 /**
@@ -53,12 +59,13 @@ export interface Queue {
   /** Enqueues in a handler's own transaction. */
   enqueue: Enqueue<HostTransaction>
   /**
-   * Ends attempts of one job that did not succeed. It leaves work alone that the queue has given out again since.
+   * Ends attempts of one job that did not succeed, with one error for all or one for each. It leaves work alone that the
+   * queue has given out again since.
    */
   fail(
     tx: Connection,
     deliveries: readonly DeliveryRef[],
-    error: { code: string; message: string },
+    errors: QueuedError | readonly QueuedError[],
     next: AfterFailure,
   ): Promise<void>
 }
@@ -112,11 +119,13 @@ export function createQueue({
       return rows[0] ? { kind: 'alreadyQueued', queueJobId: rows[0].id } : { kind: 'notFound' }
     },
     enqueue: createEnqueue({ waker, log, traceEnqueue }, database.schema),
-    async fail(tx, deliveries, error, next) {
+    async fail(tx, deliveries, errors, next) {
       const [first] = deliveries
-      if (!first) return
+      const outputs = [errors].flat().map((error) => JSON.stringify(error))
+      const [output] = outputs
+      if (!first || output === undefined) return
       if (next === 'drop') {
-        await tx.query(DROP_SQL, [first.name, ...toColumns(deliveries), JSON.stringify(error)])
+        await tx.query(DROP_SQL, [first.name, ...toColumns(deliveries), output])
         return
       }
       const attempts = deliveries.map(toAttempt)
@@ -130,7 +139,10 @@ export function createQueue({
       if (next === 'redeliver') await adjust(COST_NO_RETRY, 'active')
       if (next === 'lost') await adjust(COUNT_LOSS, 'active')
       if (next === 'lostAlone') await adjust(COUNT_LOSS_ALONE, 'active')
-      await boss.fail(first.name, attempts, error, { db: asDb(tx) })
+      await boss.fail(first.name, attempts, JSON.parse(output) as object, { db: asDb(tx) })
+      // pg-boss writes one error for all.
+      if (outputs.some((other) => other !== output))
+        await tx.query(TELL_APART_SQL, [first.name, ...toColumns(deliveries), toColumn(outputs)])
       if (next === 'redeliver') await adjust('start_after = now()', 'retry')
       if (next === 'lost' || next === 'lostAlone') await adjust(BACK_OFF_AFTER_LOSS, 'retry')
       if (next !== 'redeliver' && next !== 'lost')
@@ -147,6 +159,12 @@ const ATTEMPTS_SQL = `
 const DROP_SQL = `
   update pgboss.job job set ${cancelAs('$4::jsonb')}
   from pgboss.queue queue, ${ATTEMPTS_SQL} and job.state = 'active' and queue.name = $1`
+
+const TELL_APART_SQL = `
+  update pgboss.job job set output = attempt.output
+  from unnest($2::uuid[], $3::int[], $4::jsonb[]) attempt(id, retry_count, output)
+  where job.name = $1 and job.id = attempt.id and job.retry_count = attempt.retry_count
+    and job.state in ('retry', 'failed')`
 
 const TEN_YEARS_S = 10 * 365 * 86_400
 

@@ -260,7 +260,7 @@ describe('a group that is refused', () => {
     const failed = (await states()).filter(({ errorCode }) => errorCode !== null)
     expect(failed).toMatchObject([{ id: work[17]!.runId, errorCode: 'details_unstorable' }])
     expect(await runtime.rows('select state::text from pgboss.job')).toEqual([{ state: 'failed' }])
-    expect(await claims()).toEqual([])
+    await waitForNone()
   })
 
   it('has several causes, and each of them one end', async () => {

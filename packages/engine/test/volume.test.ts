@@ -1,0 +1,222 @@
+// Not quick: thousands of runs, behind a slow network.
+import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
+import { createProxy, waitFor, type Proxy } from '@roundsman/testing'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import {
+  bulkCancel,
+  bulkRedrive,
+  createJobsClient,
+  listDeadLetters,
+  type JobsClient,
+} from '../src/client.ts'
+import { defineJob, JobError, pruneJobRuns } from '../src/index.ts'
+import { createWorker, runOnce, type Worker } from '../src/worker.ts'
+import { openTestRuntime, type TestRuntime } from './openTestRuntime.ts'
+
+const COUNT = 2_000
+/** More than are cancelled at one call. */
+const FEW = 60
+/** For thousands of runs. One trip for each would be many more. */
+const MAX_ROUND_TRIPS = 600
+const ACTOR = { actor: 'somebody', reason: 'a test' }
+
+const parcel = defineJob({
+  name: 'parcel',
+  description: '',
+  payload: z.object({ n: z.number() }),
+  concurrency: COUNT,
+  retry: { limit: 0 },
+})
+const jobs = [parcel] as const
+
+type Behaviour = 'waits' | 'fails' | 'succeeds'
+
+let runtime: TestRuntime
+let proxy: Proxy
+let url: string
+let prisma: PrismaClient
+let client: JobsClient
+let workers: Worker[]
+
+beforeAll(async () => {
+  runtime = await openTestRuntime(jobs)
+  ;({ proxy, url } = await openProxy())
+  prisma = createDatabaseClient({ url, applicationName: 'host', onPoolError: () => undefined })
+  client = createJobsClient({ schema: 'public', databaseUrl: url, log: runtime.log })
+  await client.start()
+})
+
+beforeEach(async () => {
+  workers = []
+  await runtime.rows('truncate "JobRun", "JobClaim", "JobStart", "JobAction"')
+  await runtime.rows('delete from pgboss.job')
+})
+
+afterEach(async () => {
+  proxy.delay(0)
+  await Promise.all(workers.map((worker) => worker.stop({ drainTimeoutMs: 0 })))
+})
+
+afterAll(async () => {
+  await client.stop()
+  await prisma.$disconnect()
+  proxy.close()
+  await runtime.close()
+})
+
+async function openProxy(): Promise<{ proxy: Proxy; url: string }> {
+  const target = new URL(runtime.url)
+  const made = await createProxy(Number(target.port))
+  target.port = String(made.port)
+  return { proxy: made, url: target.href }
+}
+
+async function startWorker(behaviour: Behaviour, databaseUrl = url): Promise<Worker> {
+  const worker = createWorker({
+    schema: 'public',
+    retention: false,
+    databaseUrl,
+    client: prisma,
+    jobs,
+    handlers: {
+      async parcel({ payload, signal }) {
+        if (behaviour === 'fails') throw new JobError(`code_${payload.n}`, `Parcel ${payload.n}`)
+        if (behaviour === 'succeeds') return
+        await new Promise((_, reject) => {
+          signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
+        })
+      },
+    },
+    log: runtime.log,
+  })
+  workers.push(worker)
+  await worker.start()
+  return worker
+}
+
+const enqueue = (count: number) =>
+  client.enqueueMany(
+    prisma,
+    parcel,
+    Array.from({ length: count }, (_, n) => ({ payload: { n } })),
+  )
+
+/** How many runs have ended how, by their error codes. */
+async function ends(): Promise<Record<string, number>> {
+  const rows = await runtime.rows<{ code: string; count: number }>(
+    `select coalesce("errorCode", "status"::text) as "code", count(*)::int as "count" from "JobRunAll" group by 1`,
+  )
+  return Object.fromEntries(rows.map(({ code, count }) => [code, count]))
+}
+
+const end = (wanted: Record<string, number>) =>
+  waitFor(
+    async () => {
+      const found = await ends()
+      expect(found).toEqual(wanted)
+      return true
+    },
+    { timeoutMs: 60_000, message: `ends as ${JSON.stringify(wanted)}` },
+  )
+
+async function roundTripsOf(work: () => Promise<unknown>): Promise<number> {
+  const before = proxy.roundTrips()
+  await work()
+  return proxy.roundTrips() - before
+}
+
+describe.for([1, 5])('thousands of runs behind a network of %i ms', (delayMs) => {
+  beforeEach(() => proxy.delay(delayMs))
+
+  it('are drained, and none is lost', { timeout: 120_000 }, async () => {
+    await enqueue(COUNT)
+    const leaving = await startWorker('waits')
+    await end({ running: COUNT })
+    const trips = await roundTripsOf(() => leaving.stop({ drainTimeoutMs: 0 }))
+    expect(await ends()).toEqual({ drained: COUNT })
+    expect(trips).toBeLessThan(MAX_ROUND_TRIPS)
+
+    await startWorker('succeeds')
+    await end({ drained: COUNT, success: COUNT })
+  })
+
+  it('fail, each with its own error, and are redriven', { timeout: 120_000 }, async () => {
+    await enqueue(COUNT)
+    const failing = await startWorker('fails')
+    const settling = await roundTripsOf(async () => {
+      await waitFor(async () => Object.keys(await ends()).length === COUNT)
+    })
+    expect(settling).toBeLessThan(MAX_ROUND_TRIPS)
+    const { deadLetters } = await listDeadLetters(runtime.reader, { limit: 10_000 })
+    const [told, enqueued] = [new Set<string>(), new Set<string>()]
+    for (const { error } of deadLetters) told.add(`${error.code} ${error.message}`)
+    for (let n = 0; n < COUNT; n++) enqueued.add(`code_${n} Parcel ${n}`)
+    expect(told).toEqual(enqueued)
+
+    await failing.stop()
+    let redriven = 0
+    const redriving = await roundTripsOf(async () => {
+      for (let left = COUNT; left > 0;) {
+        const answer = await bulkRedrive(client, jobs, { filter: {} }, ACTOR)
+        redriven += answer.redriven
+        left = answer.left
+      }
+    })
+    expect(redriven).toBe(COUNT)
+    expect(redriving).toBeLessThan(MAX_ROUND_TRIPS)
+    await startWorker('succeeds')
+    await waitFor(async () => (await ends())['success'] === COUNT)
+  })
+
+  it('lose their worker, and are rescued once each', { timeout: 120_000 }, async () => {
+    await enqueue(COUNT)
+    const lost = await openProxy()
+    await startWorker('waits', lost.url)
+    await end({ running: COUNT })
+    await startWorker('succeeds')
+    lost.proxy.refuse(() => true)
+    const rescuing = await roundTripsOf(async () => {
+      lost.proxy.cut()
+      await end({ worker_lost: COUNT, success: COUNT })
+    })
+    expect(rescuing).toBeLessThan(MAX_ROUND_TRIPS)
+    lost.proxy.refuse(null)
+    await workers[0]!.stop({ drainTimeoutMs: 0 })
+    lost.proxy.close()
+    expect(await ends()).toEqual({ worker_lost: COUNT, success: COUNT })
+  })
+
+  it('are cancelled, a part at each call', { timeout: 120_000 }, async () => {
+    await enqueue(FEW)
+    await startWorker('waits')
+    await end({ running: FEW })
+    await waitFor(async () => {
+      await bulkCancel(client, { filter: {} }, ACTOR)
+      return (await ends())['cancelled'] === FEW
+    })
+    expect(await ends()).toEqual({ cancelled: FEW })
+  })
+
+  it('are enqueued by one statement in a thousand, and removed once they are old', async () => {
+    expect(await roundTripsOf(() => enqueue(10 * COUNT))).toBeLessThan(MAX_ROUND_TRIPS)
+    await runtime.rows('delete from pgboss.job')
+    await runtime.rows(
+      `insert into "JobRun" ("id", "name", "trigger", "workerId", "startedAt", "endedAt", "status", "queueJobId")
+       select gen_random_uuid(), 'parcel', 'queue', 'w', at, at, 'success', gen_random_uuid()
+       from generate_series(1, 2 * ${COUNT}) n, lateral (select now() - case when n % 2 = 0 then interval '40 days' else '1 day' end as at) one`,
+    )
+    const removing = await roundTripsOf(async () => {
+      await runOnce({
+        schema: 'public',
+        databaseUrl: url,
+        client: prisma,
+        job: pruneJobRuns,
+        handler: undefined,
+        log: runtime.log,
+      })
+    })
+    expect(removing).toBeLessThan(MAX_ROUND_TRIPS)
+    expect(await ends()).toEqual({ success: COUNT + 1 })
+  })
+})
