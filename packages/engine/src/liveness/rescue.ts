@@ -17,6 +17,7 @@ interface LostRun {
   startedAt: Date
   /** Nothing else ran in its worker's process. */
   wasAlone: boolean
+  isByHand: boolean
 }
 
 /** How long a worker is connected before it rescues: after a restart of PostgreSQL the others have to come back first. */
@@ -25,7 +26,7 @@ const MAX_RESCUES = 500
 
 const LOST_RUNS_SQL = `
   select run."id", run."name", run."attempt", run."queueJobId", run."workerId", run."dryRun", run."startedAt",
-         claim."isAlone" as "wasAlone"
+         claim."isAlone" as "wasAlone", run."trigger" = 'cli' as "isByHand"
   from ${RUNNING_RUNS}
   where claim."id" = any($1)
   order by run."id"
@@ -119,6 +120,12 @@ export async function rescueClaims(
   return rescued
 }
 
+/** What somebody tries by hand is a dead letter again. A payload that kills its worker alone must not go round for ever. */
+function nextOf({ isByHand, wasAlone }: LostRun): AfterFailure {
+  if (isByHand) return 'giveUp'
+  return wasAlone ? 'lostAlone' : 'lost'
+}
+
 /** Ends runs and gives their work back; returns those that no other worker ended first. */
 async function endLostRuns(
   tx: Connection,
@@ -132,19 +139,8 @@ async function endLostRuns(
   ])
   const ended = new Set(rows.map(({ id }) => id))
   const won = runs.filter(({ id }) => ended.has(id))
-  for (const [name, ofJob] of Map.groupBy(won, (run) => run.name)) {
-    await giveBack(
-      name,
-      ofJob.filter(({ wasAlone }) => !wasAlone),
-      'lost',
-    )
-    // Counted apart: a payload that kills its worker must not go round for ever.
-    await giveBack(
-      name,
-      ofJob.filter(({ wasAlone }) => wasAlone),
-      'lostAlone',
-    )
-  }
+  for (const [name, ofJob] of Map.groupBy(won, (run) => run.name))
+    for (const [next, lost] of Map.groupBy(ofJob, nextOf)) await giveBack(name, lost, next)
   return won
 
   async function giveBack(name: string, lost: LostRun[], next: AfterFailure): Promise<void> {

@@ -1,6 +1,8 @@
 // Processes: kills workers.
 import { spawnProcess, waitFor } from '@roundsman/testing'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { listDeadLetters, type JobsClient } from '../../src/client.ts'
+import { JobError } from '../../src/index.ts'
 import { runOnce } from '../../src/worker.ts'
 import { drip, dripHandler, EFFECTS } from '../fixtures/drip.ts'
 import type { TestRuntime } from '../openTestRuntime.ts'
@@ -12,7 +14,11 @@ const ONCE = new URL('../fixtures/onceProcess.ts', import.meta.url).pathname
 const drips = useDrip()
 const { runs, enqueue, effectsOf, isUnderWay, startWorker } = drips
 let runtime: TestRuntime
-beforeAll(() => void ({ runtime } = drips))
+let client: JobsClient
+beforeAll(() => void ({ runtime, client } = drips))
+
+const by = { actor: 'olga@example.com', reason: 'mended' }
+const letters = async () => (await listDeadLetters(runtime.reader, { limit: 50 })).deadLetters
 
 describe('a worker that is SIGKILLed in the middle of a run', () => {
   it('its run ends as failed with the exact counts of what it did, and the work is done by another', async () => {
@@ -113,5 +119,30 @@ describe('runOnce', () => {
     expect(lost!.details!.effects).toBe(await effectsOf(lost!.id))
     // Its own time begins after the rescue of the lost run, for which it waited.
     expect(next!.startedAt.getTime()).toBeGreaterThanOrEqual(lost!.endedAt!.getTime())
+  })
+
+  it('a dead letter whose process was SIGKILLed is a dead letter again, and no worker takes it', async () => {
+    const { queueJobId } = await enqueue()
+    const broken = await startWorker(async () => {
+      throw new JobError('broken', 'for good', { retryable: false })
+    })
+    await waitFor(async () => (await letters()).length > 0)
+    await broken.stop()
+    const victim = spawnProcess(ONCE, { args: [runtime.url, queueJobId] })
+    await waitFor(async () => ((await runs())[1]?.details?.effects ?? 0) > 5)
+    expect(await letters()).toEqual([])
+    await victim.kill('SIGKILL')
+    await startWorker()
+
+    const letter = { queueJobId, attempts: 2, error: { code: 'worker_lost' } }
+    await waitFor(async () => (await runs())[1]?.status === 'failed')
+    expect(await letters()).toMatchObject([letter])
+    expect(await client.redriveWork(null, drip, [queueJobId], by)).toMatchObject({ redriven: 1 })
+    await waitFor(async () => (await runs()).some(({ status }) => status === 'success'))
+    expect((await runs()).map(({ trigger, attempt }) => [trigger, attempt])).toEqual([
+      ['queue', 1],
+      ['cli', 2],
+      ['queue', 3],
+    ])
   })
 })

@@ -27,7 +27,7 @@ export interface Drips {
   /** Whether the first run has committed some batches. */
   isUnderWay(): Promise<boolean>
   /** The worker stops after the test. */
-  startWorker(): Promise<Worker>
+  startWorker(handler?: typeof dripHandler): Promise<Worker>
 }
 
 /** Has a database, empty before each test of the file that calls it, in which a job leaves one effect after the other. */
@@ -73,14 +73,14 @@ export function useDrip(): Drips {
       return effects!.n
     },
     isUnderWay: async () => ((await runs())[0]?.details?.effects ?? 0) > 5,
-    async startWorker() {
+    async startWorker(handler = dripHandler) {
       worker = createWorker({
         schema: 'public',
         retention: false,
         databaseUrl: runtime.url,
         client: runtime.prisma,
         jobs: [drip],
-        handlers: { drip: dripHandler },
+        handlers: { drip: handler },
         log: runtime.log,
       })
       await worker.start()
