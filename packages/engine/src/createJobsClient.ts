@@ -232,7 +232,8 @@ export type RunAgainOutcome =
 
 export type ApproveOutcome =
   | { kind: 'approved'; queueJobId: string; rows: number }
-  | { kind: 'notFound' | 'notBlocked' | 'tooLate' | 'alreadyApproved' }
+  /** `payloadGone`: the queue no longer holds the run's payload. Call `requestRun` with one instead. */
+  | { kind: 'notFound' | 'notBlocked' | 'tooLate' | 'alreadyApproved' | 'payloadGone' }
 
 /** The version of the client's interface. Packages that take a client, such as the Fastify plugin, check it. */
 export const CLIENT_PROTOCOL = 1
@@ -426,13 +427,14 @@ export function jobsClientIn(
         const { actor, reason } = storableActor(by)
         const approval: Approval = await takeApproval(tx, runId, actor)
         if (approval.kind !== 'taken') return approval
-        const { name, payload, rows } = approval
+        const { name, payload, rows, until } = approval
         const envelope: Envelope = {
           payload,
           trigger: 'manual',
           actor,
           reason,
           approvedRows: rows,
+          approvedUntil: until,
           ...readLabel(approval),
         }
         const queueJobId = await send(tx, { name, payload: anyPayload }, envelope)

@@ -264,12 +264,17 @@ export async function runOnce<J extends Job, Client extends HostClient>(
       maxDetailsBytes: checkMaxDetailsBytes(options.maxDetailsBytes),
       keepLogs: options.keepLogs,
     }
-    const trace = delivery?.envelope.trace
+    const { trace, replacedBy } = delivery?.envelope ?? {}
     const payload = delivery === null ? options.payload : delivery.envelope.payload
     const taken = {
       run,
       held: { id: claim.id, open: 1 },
-      envelope: { trigger: run.trigger, payload, ...(trace && { trace }) },
+      envelope: {
+        trigger: run.trigger,
+        payload,
+        ...(trace && { trace }),
+        ...(replacedBy !== undefined && { replacedBy }),
+      },
     }
     const ending = await performRun(services, taken, {
       job,

@@ -607,6 +607,7 @@ describe('POST /api/jobs/runs/:id/approve', () => {
           actor: 'owner@example.com',
           reason: 'they left the company',
           approvedRows: 500,
+          approvedUntil: expect.any(String),
         },
       },
     ])
@@ -672,6 +673,14 @@ describe('POST /api/jobs/runs/:id/approve', () => {
     await expectNoEffect(late)
 
     expect((await post(`${await seedBlocked(23.9)}/approve`, 'why')).statusCode).toBe(202)
+  })
+
+  it('conflicts with one whose payload the queue does not hold', async () => {
+    const id = await seedBlocked()
+    await api.prisma.$executeRaw`update "JobRun" set "trigger" = 'cli'`
+    const { detail } = expectProblem(await post(`${id}/approve`, 'why'), 409)
+    expect(detail).toContain('request a new run and give its payload')
+    await expectNoEffect(id)
   })
 
   it('does not know a run that never was, nor what is not an id', async () => {

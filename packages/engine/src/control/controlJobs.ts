@@ -1,4 +1,4 @@
-import type { Job, JobTrigger } from '../index.ts'
+import type { Job } from '../index.ts'
 import { checkId, checkJobName, checkText } from '../job/argument.ts'
 import type { Connection } from '../store/database.ts'
 import { readLabel } from '../store/envelope.ts'
@@ -93,26 +93,25 @@ export type FoundPayload =
   | { kind: 'found'; payload: unknown }
   | { kind: 'payloadGone' | 'notFound' }
 
-/** Finds the payload of a run of this job. Runs of ticks have an empty one. */
+/** Finds the payload of a run of this job. */
 export async function findPayload(
   tx: Connection,
   job: Pick<Job, 'name'>,
   runId: string,
 ): Promise<FoundPayload> {
   const name = checkJobName('job', job)
-  const { rows } = await tx.query<{ name: string; trigger: JobTrigger; payload: string | null }>(
-    FIND_PAYLOAD_SQL,
-    [checkId('runId', runId)],
-  )
+  const { rows } = await tx.query<{ name: string; payload: string | null }>(FIND_PAYLOAD_SQL, [
+    checkId('runId', runId),
+  ])
   const [run] = rows
   if (run?.name !== name) return { kind: 'notFound' }
-  if (run.payload !== null) return { kind: 'found', payload: JSON.parse(run.payload) ?? {} }
-  return run.trigger === 'schedule' ? { kind: 'found', payload: {} } : { kind: 'payloadGone' }
+  if (run.payload === null) return { kind: 'payloadGone' }
+  return { kind: 'found', payload: JSON.parse(run.payload) ?? {} }
 }
 
 export type Approval =
-  | ({ kind: 'taken'; name: string; payload: unknown; rows: number } & WorkLabel)
-  | { kind: 'notFound' | 'notBlocked' | 'tooLate' | 'alreadyApproved' }
+  | ({ kind: 'taken'; name: string; payload: unknown; rows: number; until: string } & WorkLabel)
+  | { kind: 'notFound' | 'notBlocked' | 'tooLate' | 'alreadyApproved' | 'payloadGone' }
 
 interface BlockedRun {
   name: string
@@ -120,13 +119,15 @@ interface BlockedRun {
   isApproved: boolean
   isTooOld: boolean
   due: number | null
+  /** When an approval of this moment ends. */
+  until: string
   label: string | null
   /** Both as JSON text: a host's client that reads JSON may rename its keys. */
   payload: string | null
   shown: string | null
 }
 
-/** Marks a blocked run as approved, once, and returns what its successor needs: the payload and the approved rows. */
+/** Marks a blocked run as approved, once, and returns what its successor needs: the payload, and how much is approved until when. */
 export async function takeApproval(
   tx: Connection,
   runId: string,
@@ -138,6 +139,7 @@ export async function takeApproval(
   if (!run.isBlocked || run.due === null) return { kind: 'notBlocked' }
   if (run.isApproved) return { kind: 'alreadyApproved' }
   if (run.isTooOld) return { kind: 'tooLate' }
+  if (run.payload === null) return { kind: 'payloadGone' }
   await tx.query(
     `update "JobRun" set "approvedAt" = now(), "approvedBy" = $2 where "id" = $1::uuid returning "id"::text`,
     [runId, actor],
@@ -145,8 +147,9 @@ export async function takeApproval(
   return {
     kind: 'taken',
     name: run.name,
-    payload: run.payload === null ? {} : (JSON.parse(run.payload) ?? {}),
+    payload: JSON.parse(run.payload) ?? {},
     rows: run.due,
+    until: run.until,
     ...readLabel({ label: run.label, shown: run.shown === null ? null : JSON.parse(run.shown) }),
   }
 }

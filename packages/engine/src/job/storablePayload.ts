@@ -5,7 +5,7 @@ import { storableUnchanged } from './storable.ts'
 import { storableText } from './storableText.ts'
 
 /** Anything larger belongs in a table of its own, and its id in the payload. */
-const MAX_PAYLOAD_BYTES = 8 * 2 ** 20
+export const MAX_PAYLOAD_BYTES = 8 * 2 ** 20
 
 /** `payload` is a copy. `bytes`: the length of its JSON. */
 export interface StorablePayload {

@@ -1,6 +1,7 @@
 import type { HeldClaim } from '../store/claimWork.ts'
 import type { Connection, Database } from '../store/database.ts'
 import type { Queue } from '../store/queue.ts'
+import { KEEP_PAYLOAD_SQL } from '../store/queueSql.ts'
 import { settleWork, type EndToRecord } from '../store/settleWork.ts'
 import { writeOutRuns } from '../store/starts.ts'
 import { writeEnds } from '../store/writeEnds.ts'
@@ -70,13 +71,19 @@ async function commitWritten(
   over: readonly HeldClaim[],
 ): ReturnType<typeof settleWork> {
   const failed = group.flatMap(toFailed)
+  const kept = group.filter(({ ended }) => ended.payloadToKeep !== undefined)
   // One statement is a transaction of its own.
-  if (failed.length === 0) return await settleWork(database, workerId, group, over)
+  if (failed.length + kept.length === 0) return await settleWork(database, workerId, group, over)
   return await database.transaction(async (tx) => {
     await writeOut(tx, group)
     const answer = await settleWork(tx, workerId, group, over)
     const recorded = failed.filter(({ id }) => answer.recorded.has(id))
     await tellQueue(tx, queue, recorded)
+    for (const { ended } of kept) {
+      const { id, name } = ended.run
+      if (!answer.recorded.has(id)) continue
+      await tx.query(KEEP_PAYLOAD_SQL, [id, name, JSON.stringify(ended.payloadToKeep)])
+    }
     return answer
   })
 }

@@ -2,6 +2,8 @@ import type { Logger } from '../job/logger.ts'
 import { isLevelOn } from '../store/containedLog.ts'
 import type { Details, Handler, Job, HostClient } from '../index.ts'
 import type { NewRun, TakenWork } from '../store/claimWork.ts'
+import { storableUnchanged } from '../job/storable.ts'
+import { MAX_PAYLOAD_BYTES } from '../job/storablePayload.ts'
 import type { Envelope } from '../store/envelope.ts'
 import type { Database } from '../store/database.ts'
 import type { AfterFailure, Queue } from '../store/queue.ts'
@@ -12,7 +14,7 @@ import { describeError, isJobError, toLoggedError } from './describeError.ts'
 import { executeRun, type RunningRun, type RunResult } from './executeRun.ts'
 import type { RunEnding } from './observer.ts'
 import { createRunLog, type RunLog } from './runLog.ts'
-import { keepProgress } from './runs.ts'
+import { COUNT_BY_EARLIER_ATTEMPTS_SQL, keepProgress } from './runs.ts'
 import type { EndedRun, SettleOutcome, Settler } from './settler.ts'
 import type { WriteOut } from './writeOuts.ts'
 
@@ -95,11 +97,16 @@ export async function performRun(
     kept ??= createRunLog(own, now)
     return kept.log
   }
+  const isByHand = manner.job.guard !== null && run.queueJobId === null
+  // Before its handler can change it.
+  const byHand = isByHand ? storableUnchanged(envelope.payload ?? {}, MAX_PAYLOAD_BYTES) : null
   const execute = () => carryOut(services, taken, manner, abort, openLog)
   const unwanted = findUnwanted(envelope, now)
   const result = unwanted ?? (await (observation ? observation.within(execute) : execute()))
   const intended = toEndedRun(taken, manner, result, now(), findAbortCode(abort))
   if (kept) intended.logs = kept.close(envelope.payload)
+  if (byHand?.kind === 'stored' && intended.failure?.error.code === 'guard_blocked')
+    intended.payloadToKeep = byHand.value
   if (unwanted !== null) intended.failure = { error: unwanted.error, next: 'drop' }
   const outcome = await settler.settle(intended)
   const ended = outcome.kind === 'settled' ? (outcome.instead ?? intended) : intended
@@ -174,7 +181,8 @@ async function carryOut(
       job,
       handler,
       payload,
-      approvedRows: envelope.approvedRows ?? null,
+      approvedRows:
+        envelope.approvedRows === undefined ? null : await findApprovedRows(services, taken),
       client: services.client,
       workerId: services.workerId,
       schema: services.database.schema,
@@ -201,6 +209,22 @@ async function carryOut(
   } finally {
     cancellations.forget(run.id)
   }
+}
+
+/** How many rows are left of the approval of a run's work: what its earlier attempts have counted in batches is used up. */
+async function findApprovedRows(
+  { database, now }: RunServices,
+  { run, envelope: { approvedRows, approvedUntil } }: TakenWork,
+): Promise<number | null> {
+  // A client of an older version says no end.
+  if (typeof approvedRows !== 'number' || Date.parse(approvedUntil ?? '') < now().getTime())
+    return null
+  if (run.attempt === 1) return approvedRows
+  const { rows } = await database.query<{ count: number }>(COUNT_BY_EARLIER_ATTEMPTS_SQL, [
+    run.queueJobId,
+    run.attempt,
+  ])
+  return Math.max(0, approvedRows - (rows[0]?.count ?? 0))
 }
 
 /** Writes an unwritten run out, before anything is stored in its row. */
@@ -251,7 +275,8 @@ function toEndedRun(
   if (result.status === 'success')
     return { ...of, details: result.details, failure: null, result: result.result }
   const { error, details } = result
-  const next = afterFailure(result, isAlone, reason)
+  // What somebody tries by hand is a dead letter again, whatever ends it.
+  const next = run.trigger === 'cli' ? 'giveUp' : afterFailure(result, isAlone, reason)
   return { ...of, details: { ...details, error }, failure: { error, next } }
 }
 

@@ -95,6 +95,12 @@ export const ADD_COUNTS_SQL = `
   where "id" = $1::uuid and "workerId" = $2 and "status" = 'running'
   returning "id"`
 
+/** What the batches of the attempts at work `$1` before its attempt `$2` have counted in all. */
+export const COUNT_BY_EARLIER_ATTEMPTS_SQL = `
+  select coalesce(sum(counted.value::float8), 0) as "count"
+  from "JobRun" run cross join jsonb_each_text((run."batchMarks" -> -1) - array['at', 'batches']) as counted(name, value)
+  where run."queueJobId" = $1 and run."attempt" < $2`
+
 /** Adds `batches` to a batch's counts: 1, or 0 for a batch that changed nothing. */
 export function countBatch(counts: Counts): Counts {
   return { ...counts, batches: Object.values(counts).some((count) => count !== 0) ? 1 : 0 }

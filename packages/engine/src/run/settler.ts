@@ -22,6 +22,8 @@ export interface EndedRun {
   /** The settler merges them into what the run's batches have counted. */
   details: Details | null
   failure: { error: ErrorDescription; next: AfterFailure } | null
+  /** The payload of a run by hand that its guard has blocked: the queue keeps it for an approval. Default: none. */
+  payloadToKeep?: unknown
   /** Its log lines and its result, as JSON. Default: none. */
   logs?: string | null | undefined
   result?: string | null | undefined

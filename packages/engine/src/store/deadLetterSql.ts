@@ -22,10 +22,18 @@ export const DEAD_LETTER_INDEX = 'roundsman_given_up'
 export const DEAD_LETTER_INDEX_SQL = `
   create index if not exists ${DEAD_LETTER_INDEX} on pgboss.job (completed_on desc, id desc) where ${isDeadLetter('')}`
 
-/** Keeps pg-boss from deleting dead letters after a while: 0 means never. */
+const IS_REPLACED = `job.data ->> 'replacedBy' is not null`
+
+/**
+ * Keeps pg-boss from deleting dead letters after a while: 0 means never. What newer work has replaced while it ran is
+ * cancelled instead: tried once more, it would undo what the newer has done.
+ */
 export const KEEP_DEAD_LETTERS_SQL = `
-  update pgboss.job set deletion_seconds = 0
-  where name = $1 and id = any($2) and ${IS_DEAD_LETTER}`
+  update pgboss.job job
+  set deletion_seconds = case when ${IS_REPLACED} then queue.deletion_seconds else 0 end,
+      state = case when ${IS_REPLACED} then 'cancelled' else job.state end
+  from pgboss.queue queue
+  where queue.name = $1 and job.name = $1 and job.id = any($2) and ${IS_DEAD_LETTER}`
 
 /** Does the same for dead letters of expired attempts, from before claims set `deletion_seconds` themselves. */
 export const KEEP_ALL_DEAD_LETTERS_SQL = `
@@ -197,7 +205,8 @@ export const REDRIVE_DEAD_LETTERS_SQL = `
       'state', 'retry', 'start_after', now(), 'completed_on', null, 'output', null,
       'retry_limit', (letter).retry_count + 1 + $3::int,
       -- What has lost its worker runs alone once more, and has all its tries at it anew. Whoever redrives it wants it now.
-      'data', (letter).data - array['lostAlone', 'expiresAt', 'replacedBy'] || jsonb_build_object('actor', $4::text, 'reason', $5::text),
+      -- An approval has ended with the work that it was for. What newer work has replaced does not start: it ends as expired.
+      'data', (letter).data - array['lostAlone', 'expiresAt', 'approvedRows', 'approvedUntil'] || jsonb_build_object('actor', $4::text, 'reason', $5::text),
       'keep_until', now() + queue.retention_seconds * interval '1 second',
       'deletion_seconds', queue.deletion_seconds
     )) again

@@ -13,12 +13,16 @@ export interface Envelope {
   /** The label and the parts of the payload that people see. Absent: none. */
   label?: string
   shown?: Shown
-  /** How many rows somebody has approved the run to change, whatever its guard says. */
+  /** How many rows somebody has approved its runs to change in all, whatever their guard says. */
   approvedRows?: number
+  /** ISO 8601. The approval has ended then. */
+  approvedUntil?: string
   /** ISO 8601. No attempt starts after it. */
   expiresAt?: string
   /** It replaces work that waits with its unique key. The work is due at most `maxWaitMs` after the first was enqueued. */
   replaces?: { maxWaitMs?: number }
+  /** How many attempts there were at the work that it has replaced: their runs had another payload. Absent: none. */
+  attemptsBefore?: number
   /** The id of the work that took its unique key while it ran. No further attempt of it starts. */
   replacedBy?: string
   /** The trace context in which it was enqueued. Absent: nothing traced that. */

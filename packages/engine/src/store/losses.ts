@@ -16,7 +16,7 @@ export function isSuspect({ lost }: Envelope): boolean {
 }
 
 /** Reads a count; 0 when it is none. Anybody may have written the envelope, and a failing cast would fail every rescue. */
-const readCount = (name: 'lost' | 'lostAlone') => `
+export const readCount = (name: 'lost' | 'lostAlone' | 'attemptsBefore') => `
   case when (job.data -> '${name}')::text ~ '^[0-9]{1,9}$' then (job.data ->> '${name}')::int else 0 end`
 
 /** One more than the limit, whoever set it, without an overflow. */

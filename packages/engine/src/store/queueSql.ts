@@ -1,5 +1,6 @@
 import { RUNNING_RUNS } from '../liveness/whoIsLost.ts'
 import { IS_DEAD_LETTER } from './deadLetterSql.ts'
+import { readCount } from './losses.ts'
 import { IS_UNWRITTEN, UNWRITTEN_RUNS } from './starts.ts'
 import { HOLDS_KEY } from './uniqueKeys.ts'
 
@@ -105,12 +106,28 @@ export const FIND_WORK_OF_RUN_SQL = `
   select ${IS_DEAD_LETTER} as "isDeadLetter", case when job.state < 'active' then job.start_after end as "nextAt"
   from pgboss.job job where job.name = $1 and job.id = $2::uuid`
 
-/** The payload of a run's work, while the queue has it. As text: a host's client that reads JSON may rename its keys. */
+/**
+ * The payload of a run, while the queue has it: null once its work is gone, or newer work has taken its place. Ticks have an
+ * empty one. As text: a host's client that reads JSON may rename its keys.
+ */
+const PAYLOAD_OF_RUN = `coalesce((
+    select coalesce(job.data -> 'payload', '{}')::text from pgboss.job job
+    where job.name = run."name" and job.id = run."queueJobId" and run."attempt" > ${readCount('attemptsBefore')}
+  ), case when run."trigger" = 'schedule' then '{}' end)`
+
+/** Keeps the payload of a blocked run that did not come from the queue, as that of work which has failed. */
+export const KEEP_PAYLOAD_SQL = `
+  with kept as (
+    insert into pgboss.job (id, name, data, state, completed_on, output, retry_limit, policy, deletion_seconds)
+    select $1::uuid, queue.name, jsonb_build_object('trigger', 'cli', 'payload', $3::jsonb), 'failed', now(),
+           '{"code": "guard_blocked"}', 0, queue.policy, queue.deletion_seconds
+    from pgboss.queue queue where queue.name = $2
+    returning id
+  )
+  update "JobRun" run set "queueJobId" = kept.id from kept where run."id" = kept.id`
+
 export const FIND_PAYLOAD_SQL = `
-  select run."name", run."trigger"::text as "trigger", (
-    select (job.data -> 'payload')::text from pgboss.job job where job.name = run."name" and job.id = run."queueJobId"
-  ) as "payload"
-  from "JobRun" run where run."id" = $1::uuid`
+  select run."name", ${PAYLOAD_OF_RUN} as "payload" from "JobRun" run where run."id" = $1::uuid`
 
 /** The work that holds the unique key `$2`, or else the last that was given up with it since `$3`. */
 export const FIND_WORK_BY_KEY_SQL = `
@@ -213,6 +230,5 @@ export const LOCK_BLOCKED_RUN_SQL = `
          case when jsonb_typeof(run."details" #> '{guard,due}') = 'number'
            then case when (run."details" #> '{guard,due}')::numeric between 0 and 9007199254740991
              then (run."details" #> '{guard,due}')::float8 end end as "due",
-         (select (job.data -> 'payload')::text from pgboss.job job
-          where job.name = run."name" and job.id = run."queueJobId") as "payload"
+         to_char((now() + interval '1 day') at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "until", ${PAYLOAD_OF_RUN} as "payload"
   from "JobRun" run where run."id" = $1::uuid for update of run`

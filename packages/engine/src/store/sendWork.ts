@@ -252,6 +252,7 @@ const REPLACE_SQL = `
     on conflict (name, singleton_key) where ${HOLDS_KEY} do update set
       singleton_key = case when ${REPLACES} and held.state = 'active' then null else held.singleton_key end,
       data = case when not (${REPLACES}) then held.data when held.state < 'active' then excluded.data
+          || case when held.started_on is null then '{}' else jsonb_build_object('attemptsBefore', held.retry_count + 1) end
         else held.data || jsonb_build_object('replacedBy', excluded.id) end,
       ${replaced('priority', 'excluded.priority')},
       ${replaced('start_after', `least(excluded.start_after, ${latestSql('held.created_on', 'excluded.data')})`)},

@@ -141,7 +141,13 @@ describe('a dead letter whose unique key other work holds', () => {
 describe('redriving', () => {
   it('keeps all that work is made of, and nothing of its failure', async () => {
     const letter = await fail('a')
-    const former = { expiresAt: '2026-01-01T00:00:00.000Z', replacedBy: 'x', lostAlone: 1 }
+    const former = {
+      expiresAt: '2026-01-01T00:00:00.000Z',
+      replacedBy: 'x',
+      lostAlone: 1,
+      approvedRows: 1,
+      approvedUntil: '2026-01-01T00:00:00.000Z',
+    }
     await runtime.rows('update pgboss.job set priority = 7, data = data || $1', [former])
     const [before] = await readWork(letter)
     await redrive()
@@ -153,7 +159,7 @@ describe('redriving', () => {
       completed_on: null,
       output: null,
       retry_limit: 1,
-      data: { payload: {}, trigger: 'queue', ...by },
+      data: { payload: {}, trigger: 'queue', replacedBy: 'x', ...by },
       keep_until: expect.any(String),
       deletion_seconds: 604_800,
     })

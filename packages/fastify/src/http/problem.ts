@@ -24,6 +24,10 @@ export class Problem extends Error {
   }
 }
 
+/** Why a run cannot be carried out once more: the answer to one that asks for it. */
+export const PAYLOAD_GONE =
+  'The queue does not hold the payload of this run any more: request a new run and give its payload'
+
 /** What is wrong with a part of the request: where, such as `body.lines.3.quantity`, and how to do better. */
 export interface RequestError {
   path: string

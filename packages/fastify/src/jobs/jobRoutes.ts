@@ -12,7 +12,7 @@ import type { ZodRoutes } from '../http/zodRoutes.ts'
 import { listJobs, type ListedJob } from './listJobs.ts'
 import { formatCursor, instantCursor, nextPageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
-import { Problem, problemResponses } from '../http/problem.ts'
+import { PAYLOAD_GONE, Problem, problemResponses } from '../http/problem.ts'
 import { optionalReasonBody, requestReason } from './requestReason.ts'
 import { storableText } from '../http/storableText.ts'
 
@@ -217,10 +217,7 @@ export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client
           return reply.code(202).send({ queueJobId })
         }
         case 'payloadGone':
-          throw new Problem(409, {
-            detail:
-              'The queue does not hold the payload of this run any more: request a new run and give its payload',
-          })
+          throw new Problem(409, { detail: PAYLOAD_GONE })
         case 'notFound':
           throw new Problem(404, { detail: 'There is no run with this id' })
         default:

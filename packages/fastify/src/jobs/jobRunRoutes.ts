@@ -21,7 +21,7 @@ import { instant } from '../http/instant.ts'
 import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { wholeNumber } from '../http/wholeNumber.ts'
-import { Problem, problemResponses } from '../http/problem.ts'
+import { PAYLOAD_GONE, Problem, problemResponses } from '../http/problem.ts'
 import { runDetailSchema, runSchema, type BatchMark, type KeptLog, type Run } from '../contract.ts'
 import { bulkTargets, checkTargets, progressOf, readTargets } from './bulk.ts'
 import { readProgress } from './readProgress.ts'
@@ -122,6 +122,7 @@ const APPROVAL_REFUSALS = {
   alreadyApproved: 'This run is approved already',
   tooLate:
     'This run ended more than a day ago, so its count of rows is out of date: request a new run',
+  payloadGone: PAYLOAD_GONE,
 }
 
 /** Shows what the workers recorded, and marks runs for them: nothing here starts, ends or records one. */

@@ -1,0 +1,234 @@
+// Not quick: a run by hand waits for its session.
+import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
+import { pino } from 'pino'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { findJobRun } from '../../src/client.ts'
+import { defineJob, JobError, type PayloadOf, type RunContext } from '../../src/index.ts'
+import { openTestJobs, type TestJobs } from '../../src/testing.ts'
+import { runOnce } from '../../src/worker.ts'
+import {
+  createPlainClient,
+  type PlainClient,
+  type PlainTransaction,
+} from '../fixtures/plainClient.ts'
+
+/** Removes what is older than its payload says, 100 rows in a batch; more than 100 have to be approved. */
+const purge = defineJob({
+  name: 'purge',
+  description: '',
+  payload: z.strictObject({ olderThanDays: z.number().optional() }),
+  isDestructive: true,
+  guard: { maxRows: 100 },
+  retry: { limit: 3, delayMs: 1_000 },
+})
+const jobs = [purge] as const
+const by = { actor: 'olga@example.com', reason: 'checked' }
+
+type Context = RunContext<PayloadOf<typeof purge>, PlainTransaction>
+
+let database: TestDatabase
+let client: PlainClient
+let test: TestJobs<typeof jobs>
+let afterBatch: (context: Context) => Promise<void>
+
+async function handler(context: Context): Promise<void> {
+  const { olderThanDays = 30 } = context.payload
+  const count = async (tx: PlainTransaction) =>
+    (await tx.$queryRawUnsafe(`select from "Item" where "days" > $1`, olderThanDays)).length
+  await context.guard({ total: count, due: count })
+  for (let isOver = false; !isOver; await afterBatch(context)) {
+    await context.batch(async (tx) => {
+      const removed = await tx.$executeRawUnsafe(
+        `delete from "Item" where "id" in (select "id" from "Item" where "days" > $1 limit 100)`,
+        olderThanDays,
+      )
+      isOver = removed < 100
+      return { removed }
+    })
+  }
+}
+
+beforeAll(async () => {
+  database = await createTestDatabase({ migrated: false })
+  client = createPlainClient(database.url, pino({ level: 'silent' }))
+  await client.$executeRawUnsafe(
+    `create table "Item" ("id" serial primary key, "days" int not null)`,
+  )
+  test = await openTestJobs({
+    databaseUrl: database.url,
+    client,
+    jobs,
+    handlers: { purge: handler },
+  })
+})
+
+afterAll(async () => {
+  await test.close()
+  await client.$disconnect()
+  await database.drop()
+})
+
+beforeEach(async () => {
+  await test.reset()
+  await client.$executeRawUnsafe(`delete from "Item"`)
+  afterBatch = async () => undefined
+})
+
+const insert = (count: number, days: number) =>
+  client.$executeRawUnsafe(
+    `insert into "Item" ("days") select $2::int from generate_series(1, $1::int)`,
+    count,
+    days,
+  )
+const left = async () => (await client.$queryRawUnsafe(`select from "Item"`)).length
+
+/** Has a piece of work blocked by its guard. Returns its run, and the work. */
+async function block(payload: { olderThanDays?: number } = {}, uniqueKey = 'purge') {
+  const { queueJobId } = await test.enqueue(client, purge, payload, { uniqueKey })
+  const [run] = await test.drain()
+  expect(run?.error?.code).toBe('guard_blocked')
+  return { runId: run!.id, queueJobId }
+}
+
+const approve = (runId: string) => test.approveRun(client, runId, by)
+/** Carries out all that is due, retries included. Returns how each attempt ended. */
+async function finish() {
+  const ended = await test.drain()
+  for (let attempt = 2; attempt <= purge.retry.limit + 1; attempt++) {
+    await test.advance({ minutes: 1 })
+    ended.push(...(await test.drain()))
+  }
+  return ended.map(({ details, error, payload }) => ({
+    payload,
+    code: error?.code ?? null,
+    removed: details?.['removed'] ?? 0,
+  }))
+}
+/** Fails the first attempt after its first batch. */
+const failOnce = () => {
+  afterBatch = async () => {
+    afterBatch = async () => undefined
+    throw new Error('broken')
+  }
+}
+
+describe('the payload of a blocked run, approved', () => {
+  it('is that of the run, also where somebody made it by hand', async () => {
+    await insert(101, 500)
+    await insert(71, 40)
+    const blocked = await runOnce({
+      databaseUrl: database.url,
+      schema: test.schema,
+      client,
+      job: purge,
+      handler,
+      payload: { olderThanDays: 400 },
+      now: test.now,
+      log: pino({ level: 'silent' }),
+    })
+    if (blocked.kind !== 'ended') throw new Error(blocked.kind)
+    expect(blocked.run.details).toMatchObject({ error: { code: 'guard_blocked' } })
+
+    expect(await approve(blocked.run.id)).toMatchObject({ kind: 'approved', rows: 101 })
+    expect(await finish()).toEqual([{ payload: { olderThanDays: 400 }, code: null, removed: 101 }])
+    expect(await left()).toBe(71)
+  })
+
+  it('is gone with the dead letter that held it, and the run can not be approved', async () => {
+    await insert(101, 500)
+    await insert(71, 40)
+    const { runId, queueJobId } = await block({ olderThanDays: 400 })
+    await test.discardDeadLetter(client, queueJobId, by)
+
+    expect(await approve(runId)).toEqual({ kind: 'payloadGone' })
+    expect(await test.runAgain(client, purge, runId, by)).toEqual({ kind: 'payloadGone' })
+    expect(await finish()).toEqual([])
+    expect(await findJobRun(test.reader, runId)).toMatchObject({ approvedBy: null })
+  })
+
+  it('is never that of newer work that has replaced it', async () => {
+    await insert(101, 500)
+    await insert(71, 40)
+    const { runId, queueJobId } = await block({ olderThanDays: 400 })
+    await test.redriveWork(client, purge, [queueJobId], by)
+    await test.enqueue(client, purge, {}, { uniqueKey: 'purge', onConflict: 'replace' })
+
+    expect(await approve(runId)).toEqual({ kind: 'payloadGone' })
+    expect(await test.runAgain(client, purge, runId, by)).toEqual({ kind: 'payloadGone' })
+    const [newer] = await test.drain()
+    expect(newer).toMatchObject({ payload: {}, error: { code: 'guard_blocked' } })
+    expect(await approve(newer!.id)).toMatchObject({ kind: 'approved', rows: 172 })
+    expect(await finish()).toEqual([{ payload: {}, code: null, removed: 172 }])
+  })
+})
+
+describe('work that newer work has replaced while it ran', () => {
+  it('never runs after the newer, also where it failed for good', async () => {
+    await insert(5, 40)
+    const replace = (olderThanDays: number) =>
+      test.enqueue(client, purge, { olderThanDays }, { uniqueKey: 'k', onConflict: 'replace' })
+    await replace(1)
+    afterBatch = async () => {
+      afterBatch = async () => undefined
+      await replace(2)
+      throw new JobError('broken', 'for good', { retryable: false })
+    }
+    expect((await test.drain()).map(({ payload }) => payload)).toEqual([
+      { olderThanDays: 1 },
+      { olderThanDays: 2 },
+    ])
+    await test.redriveWork(client, purge, 'all', by)
+    expect(await finish()).toEqual([])
+  })
+})
+
+describe('an approval', () => {
+  it('is used up by what a failed attempt removed: its retry may remove the rest', async () => {
+    await insert(300, 40)
+    const { runId } = await block()
+    expect(await approve(runId)).toMatchObject({ rows: 300 })
+    failOnce()
+    expect(await finish()).toMatchObject([
+      { code: 'handler_failed', removed: 100 },
+      { code: null, removed: 200 },
+    ])
+    expect(await left()).toBe(0)
+  })
+
+  it('does not let a retry remove what has become due meanwhile beside the rest', async () => {
+    await insert(300, 40)
+    const { runId } = await block()
+    await approve(runId)
+    failOnce()
+    expect(await test.drain()).toMatchObject([{ details: { removed: 100 } }])
+    await insert(1, 40)
+    expect(await finish()).toMatchObject([{ code: 'guard_blocked', removed: 0 }])
+    expect(await left()).toBe(201)
+  })
+
+  it('has ended with the work that it was for: a redrive of that has none', async () => {
+    await insert(300, 40)
+    const { runId } = await block()
+    await approve(runId)
+    afterBatch = async () => {
+      throw new JobError('broken', 'for good', { retryable: false })
+    }
+    const [failed] = await test.drain()
+    expect(failed).toMatchObject({ error: { code: 'broken' }, details: { removed: 100 } })
+    afterBatch = async () => undefined
+    const { queueJobId } = (await findJobRun(test.reader, failed!.id))!
+    await test.redriveWork(client, purge, [queueJobId!], by)
+    expect(await finish()).toMatchObject([{ code: 'guard_blocked', removed: 0 }])
+  })
+
+  it('ends after a day, also where nobody has taken its work', async () => {
+    await insert(300, 40)
+    const { runId } = await block()
+    await test.pauseQueue(client, 'purge', by)
+    await approve(runId)
+    await test.advance({ hours: 24, milliseconds: 1 })
+    await test.resumeQueue(client, 'purge', by)
+    expect(await finish()).toMatchObject([{ code: 'guard_blocked', removed: 0 }])
+  })
+})
