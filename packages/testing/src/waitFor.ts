@@ -1,15 +1,18 @@
-import { setTimeout as pause } from 'node:timers/promises'
+import timers from 'node:timers/promises'
 
+/** Node's own, also where a test has replaced it. */
+const pause = timers.setTimeout
 const FIRST_INTERVAL_MS = 20
 const GROWTH = 1.1
 const LAST_INTERVAL_MS = 80
+const MAX_SOURCE = 300
 
 export interface WaitForOptions {
   /** Default 30,000 ms. */
   timeoutMs?: number
   /** Default: 20 ms at first, then longer, up to 80 ms: asking costs more than waiting. */
   intervalMs?: number
-  /** What is waited for, for the error's text. */
+  /** What is waited for, for the error's text. Default: the predicate's source. */
   message?: string
 }
 
@@ -21,7 +24,7 @@ export async function waitFor<Value>(
   predicate: () => Value | Promise<Value>,
   options: WaitForOptions = {},
 ): Promise<Exclude<Awaited<Value>, false | null | undefined | 0 | '' | void>> {
-  const { timeoutMs = 30_000, intervalMs, message = 'The condition' } = options
+  const { timeoutMs = 30_000, intervalMs, message = sourceOf(predicate) } = options
   const deadline = performance.now() + timeoutMs
   let lastError: unknown
   let pauseMs = intervalMs ?? FIRST_INTERVAL_MS
@@ -38,4 +41,12 @@ export async function waitFor<Value>(
   } while (performance.now() < deadline)
   const reason = lastError instanceof Error ? `: ${lastError.message}` : ''
   throw new Error(`${message}: not within ${timeoutMs} ms${reason}`, { cause: lastError })
+}
+
+/** On one line, and without what the test runner made of imported names. */
+function sourceOf(predicate: () => unknown): string {
+  const source = String(predicate)
+    .replaceAll(/\(0, ?__vi_import_\d+__\.(\w+)\)|__vi_import_\d+__\./g, '$1')
+    .replaceAll(/\s+/g, ' ')
+  return source.length > MAX_SOURCE ? `${source.slice(0, MAX_SOURCE)}…` : source
 }

@@ -66,7 +66,9 @@ it('reads what JSON, numbers and nothing are, on its own and in a transaction of
 
 it('opens no connection before it is asked, and leaves none behind', async () => {
   const connections = () =>
-    runtime.rows(`select from pg_stat_activity where application_name = 'roundsman reader'`)
+    runtime.rows(
+      `select from pg_stat_activity where application_name = 'roundsman reader' and datname = current_database()`,
+    )
   const other = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
   await other.start()
   const before = (await connections()).length
