@@ -171,7 +171,7 @@ describe('worker:dead-letters', () => {
       next: null,
     })
     expect((await run(deadLettersCommand, ['--job', 'pruneJobRuns'])).stdout).toEqual([
-      'There is no dead letter.',
+      'There is no such dead letter.',
     ])
   })
 

@@ -22,8 +22,10 @@ export {
   countHeedlessWorkers,
   jobsWithoutWorker,
   readPausedQueues,
+  withOtherJobs,
   type PausedQueue,
 } from './read/readQueues.ts'
+export { listOrphanedWork, type OrphanedWork } from './read/listOrphanedWork.ts'
 export type { AwaitResultOptions, WorkResult } from './read/awaitResult.ts'
 export type { DatabasePlace } from './store/connectionSettings.ts'
 export type { RedriveOutcome } from './control/deadLetters.ts'

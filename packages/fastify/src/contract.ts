@@ -413,6 +413,8 @@ const attention = z.discriminatedUnion('kind', [
   }),
   // More comes than is taken, or catching up takes hours; and this for more than a minute.
   z.object({ kind: z.literal('backlog'), ...backlog.shape }),
+  // Work of a job waits that neither the catalogue nor a living worker knows. `isCut`: there may be more.
+  z.object({ kind: z.literal('orphaned'), name: z.string(), waiting: count, isCut: z.boolean() }),
   z.object({
     kind: z.literal('deadLetters'),
     name: z.string(),
@@ -472,6 +474,8 @@ const queueJob = z.object({
   queuePaused,
   // Workers live, and none of them takes its work.
   isUntaken: z.boolean(),
+  // It is not in the catalogue, and no living worker takes its work.
+  isOrphaned: z.boolean(),
 })
 
 export type ConsoleJob = z.output<typeof jobSchema>
@@ -589,6 +593,7 @@ export const jobDetailSchema = z.object({
 export type ConsoleQueue = z.output<typeof queueSchema>
 export const queueSchema = z.object({
   generatedAt: at,
+  // Those of the catalogue, then others that have left work, dead letters or a pause behind.
   jobs: z.array(
     queueJob.extend({
       // How fast what is due is taken; null where none has waited for a few seconds.

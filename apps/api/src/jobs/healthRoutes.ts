@@ -31,6 +31,11 @@ const jobProblemSchema = z.discriminatedUnion('kind', [
     .describe(
       'A run that started at since still runs, beyond its time-out and the job’s grace period',
     ),
+  z
+    .object({ kind: z.literal('orphaned'), name: z.string(), waiting: z.int() })
+    .describe(
+      'Work waits of a job that is not in the catalogue, and no worker that is alive takes it; counted up to 100,000 that is due, and as much that is not',
+    ),
 ])
 
 const unhealthySchema = problemSchema
@@ -91,7 +96,7 @@ export const healthRoutes: FastifyPluginAsyncZod<HealthOptions> = async (app, op
         tags: ['health'],
         summary: 'Check that jobs run on time, for an uptime monitor',
         description:
-          '503 when a schedule is late, a run overruns or no worker is alive, so that an uptime monitor can raise an alarm. ' +
+          '503 when a schedule is late, a run overruns, work waits that nobody takes, or no worker is alive, so that an uptime monitor can raise an alarm. ' +
           'Paused schedules are never late. Monitors may ask every few seconds.',
         response: {
           200: z.object({
@@ -131,6 +136,8 @@ function inWords(problem: JobProblem): string {
       return `${problem.name} is scheduled by no worker`
     case 'overrunning':
       return `${problem.name} has overrun since ${problem.since}`
+    case 'orphaned':
+      return `${problem.name} has work that no worker knows: ${problem.waiting} waiting`
     default:
       return problem satisfies never
   }

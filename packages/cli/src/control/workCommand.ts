@@ -82,7 +82,9 @@ async function list(
   // A job that left the catalogue may still have work.
   if (work.length === 0 && name !== undefined) refuseUnknown(name, product)
   const layout = standardLayout(terminal.stdout)
-  const lines = work.length === 0 ? ['Nothing waits.'] : formatWork(work, layout)
+  const isNarrowed = [name, label, after].some((one) => one !== undefined)
+  const none = isNarrowed ? 'No waiting work matches.' : 'Nothing waits.'
+  const lines = work.length === 0 ? [none] : formatWork(work, layout)
   if (position !== null) {
     lines.push('', layout.paint('dim', `${work.length} of ${total}. More: --after ${position}`))
   }

@@ -37,6 +37,7 @@ async function showDeadLetters(
 ): Promise<number> {
   const values = parseOptions(args, LIST_OPTIONS)
   const { job: name, error: errorCode } = values
+  const isNarrowed = [name, errorCode, values.after].some((one) => one !== undefined)
   return await showList(values, terminal, source, {
     name: 'deadLetters',
     async read(reader, page) {
@@ -44,7 +45,7 @@ async function showDeadLetters(
       return { items: found.deadLetters, next: found.next }
     },
     format: formatDeadLetters,
-    none: () => 'There is no dead letter.',
+    none: () => (isNarrowed ? 'There is no such dead letter.' : 'There is no dead letter.'),
   })
 }
 

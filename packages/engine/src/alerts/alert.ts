@@ -1,4 +1,5 @@
 import { readableLine } from '../job/storableText.ts'
+import { MAX_MEASURED } from '../read/measureQueue.ts'
 
 /**
  * What can be wrong, one alert each:
@@ -6,6 +7,7 @@ import { readableLine } from '../job/storableText.ts'
  *   late          a tick is due, and nobody has decided it within the job's grace
  *   unscheduled   workers live, and none has started with the schedule
  *   overrunning   a run goes on beyond its time-out and the job's grace
+ *   orphaned      work of a job waits that neither the catalogue nor any living worker knows
  *   failing       too large a part of a job's latest runs has failed
  *   deadLetter    the queue gave work up; one alert for each job and error code, and one for further codes of a job
  *   queueGrowing  more work of a job comes than is done
@@ -15,6 +17,7 @@ export const ALERT_KINDS = [
   'late',
   'unscheduled',
   'overrunning',
+  'orphaned',
   'failing',
   'deadLetter',
   'queueGrowing',
@@ -123,6 +126,8 @@ function inWords(kind: AlertKind, name: string, code: string, facts: AlertFacts)
       return `${name} is scheduled by no worker: the workers that are alive run another version`
     case 'overrunning':
       return `${name} overruns: a run that started at ${facts['since']} still runs beyond its time-out`
+    case 'orphaned':
+      return `${name} is known to no worker: ${inNumbers(Number(facts['waiting']))}`
     case 'failing':
       return `${name} fails: ${facts['failed']} of its last ${facts['runs']} runs`
     case 'deadLetter':
@@ -145,6 +150,8 @@ function whatWas(kind: AlertKind, name: string, code: string): string {
       return `${name} is scheduled again`
     case 'overrunning':
       return `no run of ${name} overruns any more`
+    case 'orphaned':
+      return `no work of ${name} waits any more that no worker knows`
     case 'failing':
       return `${name} does not fail any more`
     case 'deadLetter':
@@ -156,9 +163,14 @@ function whatWas(kind: AlertKind, name: string, code: string): string {
   }
 }
 
+function inNumbers(waiting: number): string {
+  if (waiting === 1) return '1 piece of work waits'
+  return `${waiting >= MAX_MEASURED ? 'at least ' : ''}${waiting} pieces of work wait`
+}
+
 const toCode = (code: string) => (code === '' ? 'other codes' : code)
 
 function placeOf(kind: AlertKind, name: string): string {
-  if (kind === 'deadLetter') return '/queue'
+  if (kind === 'deadLetter' || kind === 'orphaned') return '/queue'
   return name === '' ? '/' : `/jobs/${encodeURIComponent(name)}`
 }

@@ -48,14 +48,17 @@ export async function lookOnce(
     const now = taken[0]?.now
     if (now === undefined) return null
     const { rows: open } = await tx.query<OpenRow>(LIST_OPEN_SQL)
-    const { causes, hasMoreDeadLetters } = await find(tx, open, now)
+    const { causes, hasMoreDeadLetters, orphans } = await find(tx, open, now)
     const causeOf = new Map(causes.map((cause) => [subjectKey(cause), cause]))
     const goesOn = open.filter((row) => causeOf.has(subjectKey(row)))
     const over = open.filter(
       (row) =>
         !causeOf.has(subjectKey(row)) &&
         // A job that this watcher does not know belongs to a watcher of another version, until none saw the alert for a day.
-        (row.name === '' || names.includes(row.name) || row.isForgotten) &&
+        (row.name === '' ||
+          names.includes(row.name) ||
+          (isOfWork(row) && orphans.includes(row.name)) ||
+          row.isForgotten) &&
         !(row.kind === 'deadLetter' && hasMoreDeadLetters),
     )
     await insertBegun(tx, causes)
@@ -68,6 +71,8 @@ export async function lookOnce(
     return { raised, ended }
   })
 }
+
+const isOfWork = ({ kind }: AlertRow) => kind === 'deadLetter' || kind === 'orphaned'
 
 type OpenRow = AlertRow & { isForgotten: boolean }
 

@@ -1,5 +1,6 @@
 import type { Job } from '../index.ts'
 import { NEUTRAL_CODES } from '../read/failureRates.ts'
+import { listOrphans } from '../read/listOrphanedWork.ts'
 import { readPausedQueues } from '../read/readQueues.ts'
 import { measureQueue } from '../read/measureQueue.ts'
 import { readJobHealth, type JobProblem } from '../read/readJobHealth.ts'
@@ -19,7 +20,7 @@ export interface AlertLimits {
   queueMinWaiting: number
   /** How long a queue has to grow. Default 600,000 ms. */
   queueGrowthMs: number
-  /** How long there has to be no worker, or none that has a schedule. Default 60,000 ms. */
+  /** How long there has to be no worker, or none that has a schedule or takes orphaned work. Default 60,000 ms. */
   noWorkerMs: number
 }
 
@@ -36,6 +37,8 @@ export interface Causes {
   causes: readonly AlertCause[]
   /** There are more dead letters than were counted, so a cause that was not found may still exist. */
   hasMoreDeadLetters: boolean
+  /** The other jobs whose work was looked at. */
+  orphans: readonly string[]
 }
 
 /**
@@ -52,24 +55,22 @@ export async function findCauses(
   const names = jobs.map(({ name }) => name)
   const openOf = new Map(open.map((row) => [subjectKey(row), row]))
   const failing = await findFailing(reader, names, limits, openOf, now)
+  const told = open.flatMap(({ name }) => (name === '' ? [] : [name]))
+  const orphans = await listOrphans(reader, names, told)
   const growing = await findGrowing(reader, names, limits, openOf)
-  const { rows, hasMore } = await countDeadLetters(reader, names, openOf)
+  const { rows, hasMore } = await countDeadLetters(reader, [...names, ...orphans], openOf)
   // Last, because it holds locks of workers until the transaction ends, and a worker that comes back waits for its own.
   const { problems } = await readJobHealth(reader, jobs, now)
   const health = problems.map((problem) => toCause(problem, limits))
-  return { causes: [...health, ...failing, ...growing, ...rows], hasMoreDeadLetters: hasMore }
+  const causes = [...health, ...failing, ...growing, ...rows]
+  return { causes, hasMoreDeadLetters: hasMore, orphans }
 }
 
 /** A problem of a job or of all workers as a cause. While workers restart there may be none for a moment. */
 function toCause(problem: JobProblem, { noWorkerMs }: AlertLimits): AlertCause {
-  const isOfWorkers = problem.kind === 'noWorker' || problem.kind === 'unscheduled'
-  return {
-    kind: problem.kind,
-    name: 'name' in problem ? problem.name : '',
-    code: '',
-    facts: 'since' in problem ? { since: problem.since } : {},
-    afterMs: isOfWorkers ? noWorkerMs : 0,
-  }
+  const { kind, name = '', ...facts } = { name: undefined, ...problem }
+  const isOfWorkers = kind === 'noWorker' || kind === 'unscheduled' || kind === 'orphaned'
+  return { kind, name, code: '', facts, afterMs: isOfWorkers ? noWorkerMs : 0 }
 }
 
 /** Runs to look at: the last hour of a busy job may have millions. */
@@ -130,8 +131,8 @@ async function findGrowing(
   const measures = await measureQueue(reader, names)
   const paused = await readPausedQueues(reader)
   return measures.flatMap(({ name, state, count, oldestSeconds }): AlertCause[] => {
-    // A paused queue grows, as somebody wants it to.
-    if (paused.has(name)) return []
+    // A paused queue grows, as somebody wants it to. Of other jobs the alert about orphans tells.
+    if (paused.has(name) || !names.includes(name)) return []
     if (state !== 'ready' || count < queueMinWaiting || (oldestSeconds ?? 0) < SHORT_WAIT_S)
       return []
     const subject = { kind: 'queueGrowing' as const, name, code: '' }

@@ -1,5 +1,6 @@
 import { checkTexts } from '../job/argument.ts'
 import { countQueueSql, measureQueueSql } from '../store/queueSql.ts'
+import { withOtherJobs } from './readQueues.ts'
 import type { Reader } from './reader.ts'
 
 /** Instants are ISO 8601 in UTC. */
@@ -48,13 +49,16 @@ export interface QueueMeasure {
 
 const MEASURE_SQL = measureQueueSql(MAX_MEASURED)
 
-/** Measures the queue for metrics: a row for each job and state, even with a count of 0. One statement, on indexes. */
+/**
+ * Measures the queue for metrics: a row for each job and state, even with a count of 0, and for each other job of which the
+ * queue holds anything. Two bounded statements, on indexes.
+ */
 export async function measureQueue(
   reader: Reader,
   names: readonly string[],
 ): Promise<QueueMeasure[]> {
   return await reader.rows<QueueMeasure>({
     text: MEASURE_SQL,
-    values: [checkTexts('names', names)],
+    values: [await withOtherJobs(reader, names)],
   })
 }

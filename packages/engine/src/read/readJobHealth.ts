@@ -2,6 +2,7 @@ import { isScheduled, type Job } from '../index.ts'
 import { asItIs, checkDate, checkParts, checkText, listOf, wholeNumber } from '../job/argument.ts'
 import { overrunLimitMs } from './judgeRun.ts'
 import { judgeSchedule } from './judgeSchedule.ts'
+import { listOrphanedWork } from './listOrphanedWork.ts'
 import { isAnyWorkerAlive } from './listWorkers.ts'
 import type { Reader } from './reader.ts'
 import { readSchedules } from './readSchedules.ts'
@@ -17,6 +18,8 @@ export type JobProblem =
   | { kind: 'unscheduled'; name: string }
   /** A run started then and goes on beyond its time-out and grace. */
   | { kind: 'overrunning'; name: string; since: string }
+  /** Work of a job waits that is not in the catalogue, and that no living worker takes. Counted up to MAX_MEASURED. */
+  | { kind: 'orphaned'; name: string; waiting: number }
 
 export interface JobHealth {
   /** Empty when all is well. */
@@ -30,8 +33,8 @@ const JOB = { name: checkText, timeoutMs: checkMs, graceMs: checkMs, schedule: a
 const checkJobs = listOf((argument, job) => checkParts(argument, job, JOB, `${argument}.`))
 
 /**
- * Finds problems with the jobs of the catalogue, in three statements: one reads the workers, one a row for each schedule,
- * and one the runs that workers hold.
+ * Finds problems with the jobs of the catalogue, in four statements: one reads the workers, one a row for each schedule,
+ * one the runs that workers hold, and one the other jobs that have work, of which it counts what waits.
  */
 export async function readJobHealth(
   reader: Reader,
@@ -41,13 +44,17 @@ export async function readJobHealth(
   checkJobs('jobs', jobs)
   checkDate('now', now)
   const scheduled = jobs.filter(isScheduled)
-  const [isAnyAlive, rowOf, overrunning] = await Promise.all([
+  const [isAnyAlive, rowOf, overrunning, orphaned] = await Promise.all([
     isAnyWorkerAlive(reader),
     readSchedules(
       reader,
       scheduled.map(({ name }) => name),
     ),
     readOverrunning(reader, jobs, now),
+    listOrphanedWork(
+      reader,
+      jobs.map(({ name }) => name),
+    ),
   ])
   const problems: JobProblem[] = isAnyAlive ? [] : [{ kind: 'noWorker' }]
   const paused: string[] = []
@@ -66,7 +73,14 @@ export async function readJobHealth(
     if (next !== null && lateMs !== null)
       problems.push({ kind: 'late', name, since: next.toISOString() })
   }
-  return { problems: [...problems, ...overrunning], paused }
+  return {
+    problems: [
+      ...problems,
+      ...overrunning,
+      ...orphaned.map((work) => ({ kind: 'orphaned' as const, ...work })),
+    ],
+    paused,
+  }
 }
 
 /** Reads each job's longest running run, if that overruns. */

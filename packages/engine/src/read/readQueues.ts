@@ -1,5 +1,6 @@
 import { checkTexts } from '../job/argument.ts'
 import { isAliveSql } from '../liveness/whoIsLost.ts'
+import { OTHER_JOBS_SQL } from '../store/queueSql.ts'
 import { boundedText } from './bounded.ts'
 import type { Reader } from './reader.ts'
 
@@ -53,4 +54,16 @@ export async function jobsWithoutWorker(
     values: [checkTexts('names', names)],
   })
   return rows.map(({ name }) => name)
+}
+
+/**
+ * Returns these jobs, and after them all others of which the queue holds work or dead letters, or whose queue is paused: a
+ * job that has left the catalogue leaves its work behind.
+ */
+export async function withOtherJobs(reader: Reader, names: readonly string[]): Promise<string[]> {
+  const rows = await reader.rows<{ name: string }>({
+    text: OTHER_JOBS_SQL,
+    values: [checkTexts('names', names)],
+  })
+  return [...names, ...rows.map(({ name }) => name)]
 }

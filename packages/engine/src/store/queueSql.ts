@@ -61,6 +61,18 @@ export function isUnfinishedSql(name: string): string {
   )`
 }
 
+/** The jobs, except `$1`, of which the queue holds anything that is not over, or whose queue is paused. */
+export const OTHER_JOBS_SQL = `
+  select queue.name from pgboss.queue queue
+  where queue.name <> all($1::text[]) and (
+    exists (select from pgboss.job job where job.name = queue.name and job.state < 'active')
+    or exists (select from pgboss.job job where job.name = queue.name and job.state = 'active')
+    or exists (select from ${UNWRITTEN_RUNS} where start."name" = queue.name and ${IS_UNWRITTEN})
+    or exists (select from pgboss.job job where job.name = queue.name and ${IS_DEAD_LETTER})
+  )
+  union select paused."name" from "JobQueue" paused where paused."name" <> all($1::text[])
+  order by 1`
+
 /** When work `$2` of job `$1` was enqueued. No row once the work has left the queue and JobStart. */
 export const FIND_ENQUEUED_AT_SQL = `
   select created_on as "enqueuedAt" from pgboss.job where name = $1 and id = $2::uuid

@@ -19,12 +19,14 @@ const importFeed = defineJob({ name: 'importFeed', description: '' })
 const nightly = defineJob({ name: 'nightly', description: '', schedule: { cron: '0 0 * * *' } })
 const mailing = defineJob({ name: 'mailing', description: '' })
 const jobs = [importFeed, nightly, mailing]
+/** It has left the catalogue. */
+const gone = defineJob({ name: 'gone', description: '' })
 /** Switches the alert about missing workers off: no worker lives in these tests. */
 const NEVER_MS = 1e12
 
 let runtime: TestRuntime
 beforeAll(async () => {
-  runtime = await openTestRuntime(jobs)
+  runtime = await openTestRuntime([...jobs, gone])
 })
 afterAll(() => runtime.close())
 beforeEach(async () => {
@@ -110,6 +112,15 @@ async function raisedBeside(options: Partial<AlertOptions> = {}): Promise<string
   return raised.flatMap(({ kind, name }) => (kind === 'deadLetter' ? [] : [`${kind} ${name}`]))
 }
 
+/** A worker that lives and takes the work of these jobs. */
+async function insertWorker(...names: string[]): Promise<void> {
+  await runtime.rows(
+    `insert into "JobWorker" ("id", "liveness", "readsStarts", "lanes")
+     select 'w', 'heartbeat', true, jsonb_object_agg(name, 1) from unnest($1::text[]) name`,
+    [names],
+  )
+}
+
 async function insertRaised(id: string, endedHoursAgo: number | null = null): Promise<void> {
   await runtime.rows(
     `insert into "JobAlert" ("id", "kind", "name", "code", "facts", "raisedAt", "endedAt")
@@ -162,7 +173,7 @@ describe('of many watchers', () => {
       lookOnce(runtime.database, {
         everyMs: 60_000,
         names: [],
-        find: async () => ({ causes: [], hasMoreDeadLetters: false }),
+        find: async () => ({ causes: [], hasMoreDeadLetters: false, orphans: [] }),
       })
     expect(await look()).toEqual({ raised: [], ended: [] })
     expect(await look()).toBeNull()
@@ -352,6 +363,36 @@ describe('what is told', () => {
       text: 'nightly is late: a tick was due at 2026-05-02T00:00:00.000Z, and no worker has decided it',
       facts: { since: '2026-05-02T00:00:00.000Z' },
     })
+  })
+
+  it('tells of work that nobody knows, and when it is gone', async () => {
+    const receiver = await openMonitor()
+    await insertWorker(importFeed.name)
+    await insertWaiting(gone.name, 3)
+    await insertDeadLetters('feed_broken', 1, gone.name)
+    watch({ channels: [createAlertWebhook({ url: receiver.url })], limits: { noWorkerMs: 0 } })
+    const told = (event: string) =>
+      noticesOf(receiver)
+        .filter((notice) => notice.event === event && notice.job === gone.name)
+        .map(({ kind, text, url }) => ({ kind, text, url }))
+        .toSorted((one, other) => one.kind.localeCompare(other.kind))
+    await waitFor(() => told('began').length > 1)
+    const about = { url: null }
+    expect(told('began')).toEqual([
+      { ...about, kind: 'deadLetter', text: 'gone gave up work with feed_broken: 1 dead letter' },
+      { ...about, kind: 'orphaned', text: 'gone is known to no worker: 3 pieces of work wait' },
+    ])
+    await runtime.rows('delete from pgboss.job')
+    await waitFor(() => told('ended').length > 1)
+    expect(told('ended').map(({ kind }) => kind)).toEqual(['deadLetter', 'orphaned'])
+  })
+
+  it('nothing of work that a worker of another version takes, or of which none lives to tell', async () => {
+    await insertWaiting(gone.name, 3)
+    const nothing = { limits: { noWorkerMs: 0 } }
+    expect(await raisedBeside(nothing)).toEqual(['noWorker '])
+    await insertWorker(importFeed.name, gone.name)
+    expect(await raisedBeside(nothing)).not.toContain('orphaned gone')
   })
 
   it('that half of the latest runs of a job have failed, and that they do no more', async () => {

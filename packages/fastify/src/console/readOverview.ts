@@ -4,14 +4,18 @@ import {
   jobsWithoutWorker,
   listFailures,
   listLanesInUse,
+  listOrphanedWork,
   listWorkers,
+  MAX_MEASURED,
   measureBacklog,
   readPausedQueues,
   slowLimitMs,
+  withOtherJobs,
   type DeadLetterCause,
   type FailedRun,
   type LanesInUse,
   type ListedWorker,
+  type OrphanedWork,
   type Reader,
 } from '@roundsman/engine/client'
 import { readProgress } from '../jobs/readProgress.ts'
@@ -47,19 +51,32 @@ export interface OverviewOptions {
 export async function readOverview(options: OverviewOptions): Promise<ConsoleOverview> {
   const { reader, jobs, now, countHours, usualFailures } = options
   const names = jobs.map(({ name }) => name)
-  const [workers, schedules, lanes, ended, failures, waiting, pauses, untaken, causes, hours] =
-    await Promise.all([
-      listWorkers(reader),
-      describeSchedules(reader, jobs, now),
-      listLanesInUse(reader),
-      listFailures(reader, names, new Date(now.getTime() - DAY_MS)),
-      readFailures(reader, names, now, usualFailures),
-      measureBacklog(reader, names),
-      readPausedQueues(reader),
-      jobsWithoutWorker(reader, names),
-      countDeadLettersByCause(reader, names),
-      countHours(now),
-    ])
+  const all = await withOtherJobs(reader, names)
+  const [
+    workers,
+    schedules,
+    lanes,
+    ended,
+    failures,
+    waiting,
+    pauses,
+    untaken,
+    orphaned,
+    causes,
+    hours,
+  ] = await Promise.all([
+    listWorkers(reader),
+    describeSchedules(reader, jobs, now),
+    listLanesInUse(reader),
+    listFailures(reader, names, new Date(now.getTime() - DAY_MS)),
+    readFailures(reader, names, now, usualFailures),
+    measureBacklog(reader, all),
+    readPausedQueues(reader),
+    jobsWithoutWorker(reader, all),
+    listOrphanedWork(reader, names),
+    countDeadLettersByCause(reader, all),
+    countHours(now),
+  ])
   const presented = workers.map((worker) => presentWorker(worker, lanes, jobs, now))
   const isAnyAlive = workers.some(({ isAlive }) => isAlive)
   const backlog = presentBacklog(
@@ -79,8 +96,11 @@ export async function readOverview(options: OverviewOptions): Promise<ConsoleOve
     ...failing(failures, ended),
     ...ended.flatMap(blocked),
     ...overrunning(lanes, jobs, now),
+    ...orphaned.map(orphan),
     ...(isAnyAlive
-      ? backlog.filter(isTooMuch).map((row) => ({ kind: 'backlog' as const, ...row }))
+      ? backlog
+          .filter((row) => isTooMuch(row) && !orphaned.some(({ name }) => name === row.name))
+          .map((row) => ({ kind: 'backlog' as const, ...row }))
       : []),
     ...deadLetters(causes),
   )
@@ -211,6 +231,10 @@ function blocked(row: FailedRun): ConsoleAttention[] {
   if (code !== 'guard_blocked' || isApproved || due === null) return []
   const approvableUntil = new Date(Date.parse(since) + DAY_MS).toISOString()
   return [{ kind: 'blocked', name, runId, since, due, approvableUntil }]
+}
+
+function orphan({ name, waiting }: OrphanedWork): ConsoleAttention {
+  return { kind: 'orphaned', name, waiting, isCut: waiting >= MAX_MEASURED }
 }
 
 /** Paused work is no problem: somebody wants it to wait. */

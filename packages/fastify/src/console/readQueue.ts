@@ -4,6 +4,7 @@ import {
   jobsWithoutWorker,
   measureBacklog,
   readPausedQueues,
+  withOtherJobs,
   type PausedQueue,
   type Reader,
 } from '@roundsman/engine/client'
@@ -24,9 +25,10 @@ export async function readQueue(
   now: Date,
   { countMinutes, history }: QueueSources,
 ): Promise<ConsoleQueue> {
-  const names = jobs.map(({ name }) => name)
+  const catalogue = jobs.map(({ name }) => name)
+  const names = await withOtherJobs(reader, catalogue)
   const [rows, waiting, minutes, heedlessWorkers] = await Promise.all([
-    readQueueJobs(reader, names, names),
+    readQueueJobs(reader, names, catalogue),
     measureBacklog(reader, names),
     countMinutes(now),
     countHeedlessWorkers(reader),
@@ -61,19 +63,19 @@ export async function readQueue(
   }
 }
 
-/** What the queue holds of the jobs `names`; `all` are those of the catalogue. */
+/** What the queue holds of the jobs `names`. */
 export async function readQueueJobs(
   reader: Reader,
   names: readonly string[],
-  all: readonly string[],
+  catalogue: readonly string[],
 ): Promise<ConsoleQueueJob[]> {
   const [counts, pauses, untaken] = await Promise.all([
     countQueue(reader, names),
     readPausedQueues(reader),
-    jobsWithoutWorker(reader, all),
+    jobsWithoutWorker(reader, [...new Set([...catalogue, ...names])]),
   ])
   // Where none lives, that is what has to be told.
-  const isAnyAlive = untaken.length < all.length
+  const isAnyAlive = catalogue.some((name) => !untaken.includes(name))
   return counts.map(({ name, waiting, delayed, active, deadLetters, oldestWaitingAt }) => ({
     name,
     waiting,
@@ -83,6 +85,7 @@ export async function readQueueJobs(
     oldestWaitingAt,
     queuePaused: presentPause(pauses.get(name)),
     isUntaken: isAnyAlive && untaken.includes(name),
+    isOrphaned: untaken.includes(name) && !catalogue.includes(name),
   }))
 }
 

@@ -542,6 +542,7 @@ describe('the queue', () => {
       failedLastHour: 0,
       queuePaused: null,
       isUntaken: false,
+      isOrphaned: false,
       backlog: null,
     })
     const detail = await get<ConsoleJobDetail>('jobs/sendReport')

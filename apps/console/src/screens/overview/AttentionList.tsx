@@ -13,7 +13,7 @@ import { formatShort } from '../../time/formatExact.ts'
 import { describeCatchUp, describeRates, readyCount } from './Backlog.tsx'
 import { describeFailures, describeUsual } from './describeFailures.ts'
 import { readWorkerId } from '../worker/workerIdentity.ts'
-import { bySeverity, isBad } from './describeOverview.ts'
+import { bySeverity, countPieces, isBad } from './describeOverview.ts'
 
 const LABELS: Readonly<Record<ConsoleAttention['kind'], string>> = {
   noWorker: 'No worker',
@@ -23,6 +23,7 @@ const LABELS: Readonly<Record<ConsoleAttention['kind'], string>> = {
   failing: 'Failing',
   recovered: 'Recovered',
   blocked: 'Blocked',
+  orphaned: 'Orphaned',
   backlog: 'Backlog',
   deadLetters: 'Dead letters',
 }
@@ -142,6 +143,23 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
             {describeCatchUp(item)}
           </p>
           <p className="muted">{describeRates(item)}</p>
+        </>
+      )
+    case 'orphaned':
+      return (
+        <>
+          <p>
+            <strong>{item.name}</strong>:{' '}
+            <Link to="/queue" search={{ work: item.name }}>
+              {item.isCut && 'at least '}
+              {countPieces(item.waiting)}
+            </Link>
+            , and no worker knows the job
+          </p>
+          <p className="muted">
+            It has left the catalogue, and its work would wait for ever. Start a worker that still
+            has the job, or cancel the work.
+          </p>
         </>
       )
     case 'deadLetters':
@@ -342,6 +360,17 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
             Approve
           </ActButton>
         </>
+      )
+    case 'orphaned':
+      return (
+        <Link
+          className="button isSmall isQuiet"
+          to="/queue"
+          search={{ work: item.name }}
+          aria-label={`View: work of ${item.name}`}
+        >
+          View
+        </Link>
       )
     case 'deadLetters':
       return (

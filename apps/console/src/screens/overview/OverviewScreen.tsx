@@ -44,7 +44,9 @@ export function OverviewScreen(): ReactNode {
 
 function OverviewPanels({ overview }: { overview: ConsoleOverview }) {
   // The list above names jobs whose backlog needs somebody.
-  const told = overview.attention.flatMap((item) => (item.kind === 'backlog' ? [item.name] : []))
+  const told = overview.attention.flatMap((item) =>
+    item.kind === 'backlog' || item.kind === 'orphaned' ? [item.name] : [],
+  )
   const backlog = overview.backlog.filter(({ name }) => !told.includes(name))
   return (
     <div className="columns">

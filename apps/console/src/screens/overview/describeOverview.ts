@@ -24,7 +24,7 @@ export function describeOverview(
 }
 
 const BAD = ['noWorker', 'late', 'silent', 'failing'] as const
-const WARN = ['blocked', 'backlog', 'overrunning', 'deadLetters'] as const
+const WARN = ['blocked', 'orphaned', 'backlog', 'overrunning', 'deadLetters'] as const
 const ORDER: readonly ConsoleAttention['kind'][] = [...BAD, ...WARN, 'recovered']
 
 /** Puts the worst problems first; equally bad ones stay in their order. */
@@ -67,6 +67,8 @@ function sayFirst(item: ConsoleAttention, now: number): string {
         : `${item.name}: ${describeFailures(item.lastHour, now)}`
     case 'blocked':
       return `${item.name} waits for an approval`
+    case 'orphaned':
+      return `${item.isCut ? 'At least ' : ''}${countPieces(item.waiting)} of ${item.name}, which no worker knows`
     case 'backlog':
       return `${item.name}: ${readyCount(item)} waiting, ${describeCatchUp(item)}`
     case 'overrunning':
@@ -86,4 +88,10 @@ function since(instant: string, now: number): string {
 
 function otherThings(count: number): string {
   return count === 1 ? 'one other thing needs you' : `${count} other things need you`
+}
+
+/** Says `1 piece of work waits`, `9 pieces of work wait`. */
+export function countPieces(waiting: number): string {
+  if (waiting === 1) return '1 piece of work waits'
+  return `${waiting.toLocaleString('en')} pieces of work wait`
 }

@@ -88,7 +88,7 @@ export function DeadLetters({ queue }: { queue: ConsoleQueue }) {
   })
   const causes = useQuery({ ...causesQuery(api, name), placeholderData: keepPreviousData })
   const jobs = queue.jobs.filter((job) => job.deadLetters > 0 || job.name === name)
-  const isNarrowed = name !== undefined || errorCode !== undefined
+  const isNarrowed = [name, errorCode, cursor].some((one) => one !== undefined)
 
   return (
     <Panel

@@ -4,9 +4,9 @@ import { Moment } from '../../parts/Moment.tsx'
 
 /** Whether workers take a job's work, and the action that changes it. */
 export function QueuePause({
-  job: { name, queuePaused, isUntaken },
+  job: { name, queuePaused, isUntaken, isOrphaned },
 }: {
-  job: Pick<ConsoleQueueJob, 'name' | 'queuePaused' | 'isUntaken'>
+  job: Pick<ConsoleQueueJob, 'name' | 'queuePaused' | 'isUntaken' | 'isOrphaned'>
 }) {
   const act = useAction()
   return (
@@ -23,7 +23,15 @@ export function QueuePause({
           </span>
         </span>
       )}
-      {isUntaken && (
+      {isOrphaned && (
+        <span
+          className="badge isLate"
+          data-tip="The job has left the catalogue, and no worker that lives knows it."
+        >
+          Orphaned
+        </span>
+      )}
+      {isUntaken && !isOrphaned && (
         <span className="badge isLate" data-tip="Workers live, and none of them takes its work.">
           No worker takes it
         </span>

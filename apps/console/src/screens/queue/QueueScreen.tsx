@@ -187,7 +187,7 @@ function byTrouble(one: QueueJob, other: QueueJob): number {
 
 function rank(job: QueueJob): number {
   if (job.queuePaused !== null) return 0
-  if (job.isUntaken && job.waiting > 0) return 1
+  if ((job.isUntaken || job.isOrphaned) && job.waiting > 0) return 1
   if (job.backlog !== null && isGrowing(job.backlog)) return 2
   if (job.backlog !== null) return 3
   if (job.deadLetters > 0) return 4

@@ -97,9 +97,10 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
     placeholderData: keepPreviousData,
   })
   const jobs = queue.jobs.filter((job) => job.waiting > 0 || job.name === name)
-  // The queue's counts are of the catalogue. Work of a job that has left it waits all the same.
+  // What has come since the queue was counted.
   const others = new Set([...(page.data?.names ?? []), ...(name === undefined ? [] : [name])])
   for (const job of jobs) others.delete(job.name)
+  const isNarrowed = [name, label, cursor].some((one) => one !== undefined)
   const show = (search: { work?: string | undefined; label?: string | undefined }) =>
     void navigate({ to: '/queue', search, resetScroll: false })
 
@@ -158,13 +159,16 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
       <QueryView query={page} skeleton={<Skeleton kind="row" count={3} />}>
         {({ work, total, names, nextCursor }) =>
           work.length === 0 ? (
-            <EmptyState title="Nothing waits">
-              <p>
-                {name === undefined && label === undefined
-                  ? 'Work stands here until a worker takes it: what has just come, what is to start later, and what is to be tried again.'
-                  : 'No waiting work matches.'}
-              </p>
-            </EmptyState>
+            isNarrowed ? (
+              <EmptyState title="No waiting work matches" />
+            ) : (
+              <EmptyState title="Nothing waits">
+                <p>
+                  Work stands here until a worker takes it: what has just come, what is to start
+                  later, and what is to be tried again.
+                </p>
+              </EmptyState>
+            )
           ) : (
             <>
               <Rows work={work} total={total} name={name} label={label} names={names} />
