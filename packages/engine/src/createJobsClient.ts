@@ -15,9 +15,9 @@ import {
   checkFunction,
   checkId,
   checkParts,
+  checkTimerMs,
   copyList,
   optional,
-  wholeNumber,
 } from './job/argument.ts'
 import { anyPayload } from './job/standardSchema.ts'
 import { readLabel, type Envelope } from './store/envelope.ts'
@@ -248,12 +248,10 @@ const CLIENT = {
   schema: asItIs,
   traceEnqueue: optional(checkFunction<TraceEnqueue>),
 }
-/** The longest pause that Node's timers know. */
-const MAX_PAUSE_MS = 2 ** 31 - 1
 const WATCH = {
   onChange: checkFunction<ChangesWatchOptions['onChange']>,
   onGap: checkFunction<ChangesWatchOptions['onGap']>,
-  probeMs: optional(wholeNumber(1, MAX_PAUSE_MS)),
+  probeMs: optional(checkTimerMs),
 }
 /** Connections for reading, and for transactions of the client's own. */
 const POOL_SIZE = 5

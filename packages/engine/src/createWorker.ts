@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { createAlertWatcher } from './alerts/createAlertWatcher.ts'
+import { checkRetention } from './control/pruneJobRuns.ts'
 import { isScheduled, JobError, type HostClient, type Job } from './index.ts'
+import { checkParts } from './job/argument.ts'
 import { createRounds } from './liveness/rounds.ts'
 import { combineObservers } from './run/combineObservers.ts'
 import { DRAINED, WORKER_LOST } from './run/performRun.ts'
 import { createSettler } from './run/settler.ts'
-import { checkMaxDetailsBytes } from './run/storableValues.ts'
 import { createWriteOuts } from './run/writeOuts.ts'
 import { recogniseHost } from './store/callersTransaction.ts'
 import { WORK_CHANNEL } from './store/channels.ts'
@@ -24,31 +25,37 @@ import { createPerformer } from './worker/createPerformer.ts'
 import { CLOSE_TIMEOUT_MS, drainWorker } from './worker/drainWorker.ts'
 import { guardProcess } from './worker/guardProcess.ts'
 import { openPostgres } from './worker/openPostgres.ts'
-import type { Worker, WorkerOptions } from './worker/workerOptions.ts'
+import {
+  ALONE_WAIT_MS,
+  WORKER_CHECKS,
+  type Worker,
+  type WorkerOptions,
+} from './worker/workerOptions.ts'
 
 const DRAIN_TIMEOUT_MS = 25_000
-/** Default and maximum: the queue allows an attempt not much more. */
-const ALONE_WAIT_MS = 30_000
+const STOP = { drainTimeoutMs: WORKER_CHECKS.drainTimeoutMs }
 
 /**
  * Makes a worker: it schedules the jobs, takes their work and carries it out. Nothing happens before `start()`.
- * @throws TypeError when a limit is out of range, the client is of no known library, a job is isolated and
+ * @throws ArgumentError when a setting is out of its range, the client is of no known library, a job is isolated and
  * `handlersModule` is missing or invalid, there is a handler for one of the engine's own jobs, or `only` names an unknown
  * job
  */
 export function createWorker<const Jobs extends readonly Job[], Client extends HostClient>(
   options: WorkerOptions<Jobs, Client>,
 ): Worker {
-  const { databaseUrl, client, handlers, handlersModule } = options
-  const { concurrency = 10, retention = {}, version, traceEnqueue } = options
+  const { client, handlers, handlersModule } = options
+  const given = checkParts('options', options, WORKER_CHECKS)
+  const { databaseUrl, concurrency = 10, version, traceEnqueue } = given
+  const { retention = checkRetention('retention', {}) } = given
   const workerId = createWorkerId()
   const log = containedLog(options.log)
-  const now = boundedClock(options.now)
-  const observers = combineObservers(options.observers ?? [], log)
+  const now = boundedClock(given.now)
+  const observers = combineObservers(given.observers ?? [], log)
   const schema = createSchema(options.schema)
   // Throws here instead of at the first batch.
   recogniseHost(client, schema)
-  const { jobs, taken } = chooseJobs(options)
+  const { jobs, taken } = chooseJobs({ ...given, retention, jobs: options.jobs, handlers })
 
   const postgres = openPostgres({
     databaseUrl,
@@ -76,9 +83,9 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
   })
 
   const settler = createSettler({ database, queue, workerId, log, observers })
-  const guard = guardProcess({ ...options, log, stopWorker: (how) => worker.stop(how) })
+  const guard = guardProcess({ ...given, log, stopWorker: (how) => worker.stop(how) })
   const turns = createTurns({
-    waitMs: Math.min(options.aloneWaitMs ?? ALONE_WAIT_MS, ALONE_WAIT_MS),
+    waitMs: given.aloneWaitMs ?? ALONE_WAIT_MS,
     onOpen: () => lanes.wakeAll(),
   })
   const performer = createPerformer({
@@ -92,8 +99,8 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
       log,
       now,
       observers,
-      maxDetailsBytes: checkMaxDetailsBytes(options.maxDetailsBytes),
-      keepLogs: options.keepLogs,
+      maxDetailsBytes: given.maxDetailsBytes,
+      keepLogs: given.keepLogs,
       writeOut: createWriteOuts(database, log),
       onChange: (run) => announcer.run(run),
     },
@@ -173,10 +180,15 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
       alerts?.start()
       logStart()
     },
-    stop({ drainTimeoutMs = options.drainTimeoutMs ?? DRAIN_TIMEOUT_MS } = {}) {
+    async stop(how = {}) {
+      const { drainTimeoutMs = given.drainTimeoutMs ?? DRAIN_TIMEOUT_MS } = checkParts(
+        'options',
+        how,
+        STOP,
+      )
       if (stopping) abortRuns()
       stopping ??= drainAndClose(drainTimeoutMs)
-      return stopping
+      await stopping
     },
     isReady: () => session.connectedForMs() !== null && stopping === null,
     connections: database.connections,
@@ -200,7 +212,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
 
   function logStart(): void {
     const scheduled = jobs.filter(isScheduled).map(({ name, schedule }) => ({ name, ...schedule }))
-    const takesOnly = options.only && taken.map(({ name }) => name)
+    const takesOnly = given.only && taken.map(({ name }) => name)
     log.info(
       { workerId, jobs: scheduled, ...(takesOnly && { takesOnly }) },
       'Jobs scheduler enabled',

@@ -10,8 +10,15 @@ import {
   type TraceEnqueue,
   type TransactionOf,
 } from './index.ts'
-import { openRetention, type Retention } from './control/pruneJobRuns.ts'
-import { checkId, optional } from './job/argument.ts'
+import { checkRetention, openRetention, type Retention } from './control/pruneJobRuns.ts'
+import {
+  ArgumentError,
+  checkBoolean,
+  checkId,
+  checkParts,
+  checkText,
+  optional,
+} from './job/argument.ts'
 import { labelPayload } from './job/labelWork.ts'
 import { readLabel } from './store/envelope.ts'
 import { storableText } from './job/storableText.ts'
@@ -39,7 +46,7 @@ import { createSettler } from './run/settler.ts'
 import { createWriteOuts } from './run/writeOuts.ts'
 import { createWaker } from './store/waker.ts'
 import { createWakeUps } from './work/wakeUps.ts'
-import { checkMaxDetailsBytes } from './run/storableValues.ts'
+import { WORKER_CHECKS } from './worker/workerOptions.ts'
 
 export interface RunOnceOptions<J extends Job, Client extends HostClient> {
   databaseUrl: string
@@ -88,6 +95,19 @@ export type RunOnceResult =
 /** Thrown to roll the taking of the dead letter back. */
 class NotRecorded extends Error {}
 
+const CHECKS = {
+  databaseUrl: WORKER_CHECKS.databaseUrl,
+  maxDetailsBytes: WORKER_CHECKS.maxDetailsBytes,
+  keepLogs: WORKER_CHECKS.keepLogs,
+  observers: WORKER_CHECKS.observers,
+  traceEnqueue: WORKER_CHECKS.traceEnqueue,
+  now: WORKER_CHECKS.now,
+  retention: optional(checkRetention),
+  deadLetter: optional(checkId),
+  actor: optional(checkText),
+  dryRun: optional(checkBoolean),
+}
+
 /** How often to ask whether others can see that this process lives. A session that was cut is back in half a second. */
 const MAX_ALIVE_TRIES = 8
 
@@ -107,18 +127,20 @@ export interface FinishedRun {
  * Runs one job here and now, because a person wants it. The run is recorded, fenced and rescued like any other, but does not
  * come from the queue: it needs no worker, and nobody retries it if this process dies. The result tells how it ended, even
  * when the handler failed.
+ * @throws ArgumentError which names the option, before anything is asked of the database
  * @throws TablesError when the tables do not fit this version: run `migrate`, or this version is too old
  */
 export async function runOnce<J extends Job, Client extends HostClient>(
   options: RunOnceOptions<J, Client>,
 ): Promise<RunOnceResult> {
-  const { databaseUrl, job, handlersModule } = options
+  const { job, handlersModule } = options
   if (options.handler === undefined && !isEngineJob(job)) {
-    throw new TypeError(`Job "${job.name}": it has no handler`)
+    throw new ArgumentError('handler', `is missing: pass that of ${job.name}`)
   }
-  optional(checkId)('deadLetter', options.deadLetter)
+  const given = checkParts('options', options, CHECKS)
+  const { databaseUrl, traceEnqueue, retention = checkRetention('retention', {}) } = given
   const log = containedLog(options.log)
-  const now = boundedClock(options.now)
+  const now = boundedClock(given.now)
   const workerId = createWorkerId()
   const schema = createSchema(options.schema)
   recogniseHost(options.client, schema)
@@ -134,8 +156,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     log,
   })
   const session = createSession({ url: databaseUrl, database, workerId, log })
-  const { traceEnqueue } = options
-  const observers = combineObservers(options.observers ?? [], log)
+  const observers = combineObservers(given.observers ?? [], log)
   const waker = createWaker(database, log)
   const wakeUps = createWakeUps(database)
   const queue = createQueue({ database, waker, log, traceEnqueue })
@@ -248,7 +269,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
 
   async function execute(): Promise<RunOnceResult> {
     const its = isEngineJob(job)
-      ? openRetention(options.retention ?? {}, [job], database)
+      ? openRetention(retention, [job], database)
       : { client: options.client, handler: options.handler }
     const services: RunServices = {
       client: its.client,
@@ -261,8 +282,8 @@ export async function runOnce<J extends Job, Client extends HostClient>(
       log,
       now,
       observers,
-      maxDetailsBytes: checkMaxDetailsBytes(options.maxDetailsBytes),
-      keepLogs: options.keepLogs,
+      maxDetailsBytes: given.maxDetailsBytes,
+      keepLogs: given.keepLogs,
     }
     const { trace, replacedBy } = delivery?.envelope ?? {}
     const payload = delivery === null ? options.payload : delivery.envelope.payload

@@ -145,12 +145,9 @@ describe('createWorker', () => {
   })
 
   it.each([
-    [['echi'], 'only: there is no job "echi" among those of this worker: did you mean echo?'],
-    [
-      ['nothing'],
-      'only: there is no job "nothing" among those of this worker; there are echo, brief',
-    ],
-    [[], 'only: a worker that takes no job does nothing'],
+    [['echi'], 'only names "echi", which is no job of this worker: did you mean echo?'],
+    [['nothing'], 'only names "nothing", which is no job of this worker; there are echo, brief'],
+    [[], 'only names no job, and the worker would do nothing'],
   ])('is not made to take %j alone', async (only, message) => {
     await expect(startWorker({}, { only: only as never })).rejects.toThrow(message)
   })

@@ -1,4 +1,4 @@
-import type { Job } from '@roundsman/engine'
+import { ArgumentError, type Job } from '@roundsman/engine'
 import { CLIENT_PROTOCOL, TablesError, type JobsClient } from '@roundsman/engine/client'
 import type { FastifyBaseLogger, FastifyPluginAsync } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
@@ -167,10 +167,24 @@ function describeEnvironment(
 
 const PRODUCTION = 'production'
 
-/** @throws TypeError when a path is not one, or the client is of another version */
+/** The longest that Node's timers wait: they fire at once when they are to wait for longer. */
+const MAX_TIMER_MS = 2 ** 31 - 1
+
+/** @throws TypeError when a path or a time is not one, or the client is of another version */
 export function checkOptions(
-  options: Pick<RoundsmanOptions, 'client' | 'apiPrefix' | 'consolePath'>,
+  options: Pick<
+    RoundsmanOptions,
+    'client' | 'apiPrefix' | 'consolePath' | 'pingIntervalMs' | 'recheckMs'
+  >,
 ): void {
+  for (const option of ['pingIntervalMs', 'recheckMs'] as const) {
+    const ms: unknown = options[option] ?? 1
+    if (typeof ms === 'number' && ms >= 1 && ms <= MAX_TIMER_MS) continue
+    throw new ArgumentError(
+      option,
+      `must be a number of ms from 1 to ${MAX_TIMER_MS}, not ${String(ms)}`,
+    )
+  }
   const { protocol } = options.client as { protocol?: unknown }
   if (protocol !== CLIENT_PROTOCOL) {
     throw new TypeError(

@@ -88,6 +88,19 @@ describe('addresses', () => {
     })
   })
 
+  it.each([Number.NaN, 0, -1, 2 ** 31, Infinity, '5'])(
+    'are pinged and checked at times that a timer can wait for, not %s',
+    async (ms) => {
+      for (const option of ['pingIntervalMs', 'recheckMs']) {
+        app = Fastify()
+        app.register(roundsman, options({ [option]: ms }))
+        await expect(app.ready()).rejects.toThrow(
+          `${option} must be a number of ms from 1 to 2147483647, not ${ms}`,
+        )
+      }
+    },
+  )
+
   it('are refused where they would lie nowhere', async () => {
     app = Fastify()
     app.register(roundsman, options({ apiPrefix: 'api/' }))

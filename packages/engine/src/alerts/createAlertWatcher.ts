@@ -8,6 +8,8 @@ import {
   checkJobName,
   checkParts,
   checkText,
+  checkTimerMs,
+  checkWaitMs,
   copyList,
   numberWithin,
   optional,
@@ -65,11 +67,7 @@ export interface AlertWatcher {
   stop(options?: { timeoutMs?: number }): Promise<void>
 }
 
-/** The longest pause that Node's timers know: a longer one would be none. */
-const checkPauseMs = optional(numberWithin(1, 2 ** 31 - 1))
-/** Long ago enough to switch an alert off. */
-const checkSpanMs = optional(numberWithin(0, 1e15))
-const checkCount = optional(numberWithin(0, Number.MAX_SAFE_INTEGER))
+const checkCount = optional(numberWithin(0, Infinity))
 
 const OPTIONS = {
   databaseUrl: checkDatabaseUrl,
@@ -79,19 +77,20 @@ const OPTIONS = {
   channels: asItIs,
   limits: asItIs,
   consoleUrl: optional(checkText),
-  intervalMs: checkPauseMs,
-  sendTimeoutMs: checkPauseMs,
+  intervalMs: optional(checkTimerMs),
+  sendTimeoutMs: optional(checkTimerMs),
   retryDelayMs: optional(checkDurationMs),
   giveUpAfterMs: optional(checkDurationMs),
 }
 const LIMITS = {
   failureRate: optional(numberWithin(0, 1)),
   failureMinRuns: checkCount,
-  failureWindowMs: checkSpanMs,
+  failureWindowMs: optional(checkWaitMs),
   queueMinWaiting: checkCount,
-  queueGrowthMs: checkSpanMs,
-  noWorkerMs: checkSpanMs,
+  queueGrowthMs: optional(checkWaitMs),
+  noWorkerMs: optional(checkWaitMs),
 }
+const STOP = { timeoutMs: optional(checkWaitMs) }
 const CHANNEL = { name: checkText, send: checkFunction<AlertChannel['send']> }
 const MAX_JOBS = 10_000
 const MAX_CHANNELS = 100
@@ -202,7 +201,8 @@ export function createAlertWatcher(options: AlertWatcherOptions): AlertWatcher {
     start() {
       watching ??= watch()
     },
-    async stop({ timeoutMs = 2_000 } = {}) {
+    async stop(how = {}) {
+      const { timeoutMs = 2_000 } = checkParts('options', how, STOP)
       stopping.abort()
       if (watching) await settlesWithin(watching, timeoutMs)
       await database.close({ timeoutMs: 1_000 })

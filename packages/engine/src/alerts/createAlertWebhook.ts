@@ -4,7 +4,7 @@ import {
   asItIs,
   checkParts,
   checkText,
-  numberWithin,
+  checkTimerMs,
   optional,
 } from '../job/argument.ts'
 import type { AlertChannel } from './alert.ts'
@@ -13,7 +13,7 @@ const OPTIONS = {
   url: asItIs,
   secret: optional(checkText),
   name: optional(checkText),
-  timeoutMs: optional(numberWithin(1, 2 ** 31 - 1)),
+  timeoutMs: optional(checkTimerMs),
 }
 
 export interface AlertWebhookOptions {

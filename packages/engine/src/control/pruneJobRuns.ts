@@ -1,4 +1,5 @@
 import type { Handler, HostClient, Job, PayloadOf, pruneJobRuns, RunContext } from '../index.ts'
+import { ArgumentError, checkParts, optional, wholeNumber, type Check } from '../job/argument.ts'
 import type { Database } from '../store/database.ts'
 
 /** How long the engine keeps its records, in whole days of 24 hours. */
@@ -15,7 +16,7 @@ interface Transaction {
   $queryRawUnsafe<Value>(text: string, ...values: unknown[]): Promise<Value>
 }
 
-type Days = Required<Retention>
+export type Days = Required<Retention>
 type Context = RunContext<PayloadOf<typeof pruneJobRuns>, Transaction>
 
 /** How the engine carries out a job of its own. */
@@ -25,27 +26,26 @@ export interface OwnManner {
 }
 
 const DAY_MS = 86_400_000
-const MAX_DAYS = 36_500
 const BATCH_SIZE = 1_000
 /** A LIMIT keeps PostgreSQL from counting in parallel. Above this, counting all in parallel is faster than stopping early. */
 const MAX_LIMIT = 100_000
 
 /**
  * Makes the handler of `pruneJobRuns`, and the client that it works with.
- * @throws TypeError when a number is no count of days, or a schedule's `catchUpMs` is longer than `runDays`
+ * @throws ArgumentError when a schedule's `catchUpMs` is longer than `runDays`
  */
 export function openRetention(
-  options: Retention,
+  days: Days,
   jobs: readonly Job[],
   database: Pick<Database, 'transaction'>,
 ): OwnManner {
-  const days = checkDays(options)
   for (const { name, schedule } of jobs) {
     if (schedule === null || schedule.catchUpMs <= days.runDays * DAY_MS) continue
     const least = Math.ceil(schedule.catchUpMs / DAY_MS)
     // A tick whose row was pruned would be decided a second time.
-    throw new TypeError(
-      `Job "${name}": it makes up for ticks of ${least} days, and the ledger forgets them after ${days.runDays}; set retention.runDays to ${least} or more, or lower its catchUpMs`,
+    throw new ArgumentError(
+      'retention.runDays',
+      `is ${days.runDays}, but job "${name}" makes up for ticks of ${least} days, which the ledger forgets sooner; set ${least} or more, or lower its catchUpMs`,
     )
   }
   return { handler: (context: Context) => prune(context, days), client: ownClient(database) }
@@ -66,15 +66,13 @@ function ownClient(database: Pick<Database, 'transaction'>): HostClient {
   }
 }
 
-function checkDays({ runDays = 30, failedDays, actionDays = 365 }: Retention): Days {
-  const days = { runDays, failedDays: failedDays ?? Math.max(90, runDays), actionDays }
-  for (const [name, value] of Object.entries(days)) {
-    if (Number.isInteger(value) && value >= 1 && value <= MAX_DAYS) continue
-    throw new TypeError(
-      `retention.${name} must be a whole number of days from 1 to ${MAX_DAYS}, not ${String(value)}`,
-    )
-  }
-  return days
+const checkDays = optional(wholeNumber(1, 36_500))
+const DAYS = { runDays: checkDays, failedDays: checkDays, actionDays: checkDays }
+
+export const checkRetention: Check<Days> = (argument, value) => {
+  const given = checkParts(argument, value, DAYS, `${argument}.`)
+  const { runDays = 30, failedDays = Math.max(90, runDays), actionDays = 365 } = given
+  return { runDays, failedDays, actionDays }
 }
 
 /** A kind of rows to remove, and the name of their count. */

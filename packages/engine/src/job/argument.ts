@@ -194,6 +194,24 @@ export const checkLimit = wholeNumber(1, 10_000)
 /** As much as any instant may be away from another. */
 export const checkDurationMs = wholeNumber(0, 999_999_999_999)
 
+/** The longest that a timer of Node's waits: one with a longer delay fires at once. */
+export const MAX_TIMER_MS = 2 ** 31 - 1
+
+/** What a timer is made of, or a pause between two rounds. */
+export const checkTimerMs = numberWithin(1, MAX_TIMER_MS)
+
+/** How long somebody is ready to wait; Infinity stands for as long as it takes. */
+export const checkWaitMs: Check<number> = (argument, value) => {
+  if (typeof value === 'number' && value >= 0) return value
+  throw new ArgumentError(
+    argument,
+    `must be a number of milliseconds, from 0 on, not ${tell(value)}`,
+  )
+}
+
+/** How many runs go on at once, of a job or in a worker. */
+export const checkConcurrency = wholeNumber(1, 10_000)
+
 const NAMED = { name: checkText }
 
 /** The name of a job, which may be any object that has one. */

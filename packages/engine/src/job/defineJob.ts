@@ -135,7 +135,7 @@ export interface JobOptions<Name extends string, Payload, Result = never> {
    * No pause may be longer than a year, and no limit above a million.
    */
   retry?: Partial<RetryPolicy>
-  /** Runs at once in one worker. Default: the worker's own limit. Ignored where `overlap` allows one run at a time. */
+  /** Runs at once in one worker, at most 10,000. Default: the worker's own limit. Ignored where `overlap` allows one run at a time. */
   concurrency?: number
   /** How often runs may start, to spare the services that they call. Default: as often as there is work. */
   rateLimit?: RateLimit
@@ -188,6 +188,8 @@ const MAX_TIMEOUT_MS = DAY_MS - 2 * 60_000
 /** Within this, intervals and instants fit in PostgreSQL and JavaScript, and waiting work is kept for longer. */
 const MAX_DELAY_MS = 365 * DAY_MS
 const MAX_CATCH_UP_MS = 10 * MAX_DELAY_MS
+/** As many as a worker carries out at once. */
+const MAX_CONCURRENCY = 10_000
 /** The queue counts attempts with 32 bits, and a redrive grants all of them again. */
 const MAX_RETRIES = 1_000_000
 
@@ -217,7 +219,7 @@ export function defineJob<
     concurrency:
       options.concurrency === undefined
         ? null
-        : positive(options.name, 'concurrency', options.concurrency),
+        : positive(options.name, 'concurrency', options.concurrency, MAX_CONCURRENCY),
     rateLimit: options.rateLimit
       ? {
           limit: positive(options.name, 'rateLimit.limit', options.rateLimit.limit),

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { checkTimerMs, checkWaitMs, optional } from '../job/argument.ts'
 
 export interface KeepFreshOptions<Value> {
   read: () => Promise<Value>
@@ -9,6 +10,9 @@ export interface KeepFreshOptions<Value> {
   /** Called when a read failed, or was not done in time. */
   onFailure: () => void
 }
+
+/** How the two numbers are checked that somebody may set. */
+export const FRESHNESS = { maxAgeMs: optional(checkWaitMs), timeoutMs: optional(checkTimerMs) }
 
 /**
  * Bounds what scrapes ask of the database: one read at a time, whose answer is kept for `maxAgeMs`. It returns null while

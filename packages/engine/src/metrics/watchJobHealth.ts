@@ -1,5 +1,6 @@
 import type { JobHealth } from '../read/readJobHealth.ts'
-import { keepFresh } from './keepFresh.ts'
+import { checkParts } from '../job/argument.ts'
+import { FRESHNESS, keepFresh } from './keepFresh.ts'
 import { watchGauge, type MetricsTarget } from './prometheus.ts'
 
 export interface JobHealthWatchOptions extends MetricsTarget {
@@ -13,7 +14,8 @@ export interface JobHealthWatchOptions extends MetricsTarget {
 
 /** Registers what `readJobHealth` returns as metrics. While the database does not answer they have no values. */
 export function watchJobHealth(options: JobHealthWatchOptions): void {
-  const { prometheus, registry, read, maxAgeMs = 5_000, timeoutMs = 2_000 } = options
+  const { prometheus, registry, read } = options
+  const { maxAgeMs = 5_000, timeoutMs = 2_000 } = checkParts('options', options, FRESHNESS)
   const failures = new prometheus.Counter({
     name: 'roundsman_job_health_failures_total',
     help: 'How often job health could not be read because the database did not answer in time.',

@@ -1,5 +1,6 @@
 import type { QueueMeasure } from '../read/measureQueue.ts'
-import { keepFresh } from './keepFresh.ts'
+import { checkParts } from '../job/argument.ts'
+import { FRESHNESS, keepFresh } from './keepFresh.ts'
 import { watchGauge, type MetricsTarget } from './prometheus.ts'
 
 export interface QueueWatchOptions extends MetricsTarget {
@@ -16,7 +17,8 @@ export interface QueueWatchOptions extends MetricsTarget {
  * While the database does not answer they have no values, which is not zero; the rest of the scrape is complete.
  */
 export function watchQueue(options: QueueWatchOptions): void {
-  const { prometheus, registry, measure, maxAgeMs = 5_000, timeoutMs = 2_000 } = options
+  const { prometheus, registry, measure } = options
+  const { maxAgeMs = 5_000, timeoutMs = 2_000 } = checkParts('options', options, FRESHNESS)
   const failures = new prometheus.Counter({
     name: 'roundsman_queue_measure_failures_total',
     help: 'How often the queue could not be measured, because the database did not answer in time.',

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { ArgumentError, JobError, type Job, type ResultOf } from '../index.ts'
-import { checkId, checkJobName, checkParts, optional, tell } from '../job/argument.ts'
+import { checkId, checkJobName, checkParts, checkWaitMs, optional, tell } from '../job/argument.ts'
 import { askSchema, describeIssues } from '../job/askSchema.ts'
 import { FIND_RESULT_SQL } from '../store/queueSql.ts'
 import type { Reader } from './reader.ts'
@@ -21,7 +21,7 @@ export type WorkResult<Result> =
   | { kind: 'pending' }
 
 export interface AwaitResultOptions {
-  /** How long to wait for its end, in milliseconds; 0 looks once. Default 30,000. */
+  /** How long to wait for its end, in milliseconds; 0 looks once, Infinity waits as long as it takes. Default 30,000. */
   timeoutMs?: number
   /** Ends the waiting: it rejects with the signal's reason. */
   signal?: AbortSignal
@@ -31,15 +31,7 @@ export interface AwaitResultOptions {
 const FIRST_PAUSE_MS = 50
 const MAX_PAUSE_MS = 1_000
 
-const OPTIONS = { timeoutMs: optional(checkWait), signal: optional(checkSignal) }
-
-function checkWait(argument: string, value: unknown): number {
-  if (typeof value === 'number' && value >= 0) return value
-  throw new ArgumentError(
-    argument,
-    `must be a number of milliseconds, from 0 on, not ${tell(value)}`,
-  )
-}
+const OPTIONS = { timeoutMs: optional(checkWaitMs), signal: optional(checkSignal) }
 
 function checkSignal(argument: string, value: unknown): AbortSignal {
   if (value instanceof AbortSignal) return value

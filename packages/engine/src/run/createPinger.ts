@@ -1,5 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Details, HostLogger } from '../index.ts'
+import {
+  checkConcurrency,
+  checkFunction,
+  checkParts,
+  checkTimerMs,
+  checkWaitMs,
+  MAX_TIMER_MS,
+  numberWithin,
+  optional,
+  wholeNumber,
+} from '../job/argument.ts'
 import { containedLog } from '../store/containedLog.ts'
 import type { RescuedRun, RunEnding, WorkerObserver } from './observer.ts'
 
@@ -43,6 +54,16 @@ interface Ping {
   text: string
 }
 
+const OPTIONS = {
+  timeoutMs: optional(checkTimerMs),
+  attempts: optional(wholeNumber(1, 100)),
+  retryDelayMs: optional(numberWithin(0, MAX_TIMER_MS)),
+  concurrency: optional(checkConcurrency),
+  maxWaiting: optional(wholeNumber(1, 1_000_000)),
+  onOutcome: optional(checkFunction<NonNullable<PingerOptions['onOutcome']>>),
+}
+const CLOSE = { timeoutMs: optional(checkWaitMs) }
+
 /** How many of a run's counts a ping carries. */
 const MAX_COUNTS = 20
 
@@ -51,8 +72,10 @@ const MAX_COUNTS = 20
  * `<url>/fail`, with the run's id as `rid`. No run waits for it, and nothing that the monitor does can fail one.
  */
 export function createPinger(options: PingerOptions): Pinger {
-  const { urls, timeoutMs = 10_000, attempts = 3, retryDelayMs = 1_000 } = options
-  const { concurrency = 8, maxWaiting = 1_000, onOutcome } = options
+  const { urls } = options
+  const given = checkParts('options', options, OPTIONS)
+  const { timeoutMs = 10_000, attempts = 3, retryDelayMs = 1_000, onOutcome } = given
+  const { concurrency = 8, maxWaiting = 1_000 } = given
   const log = containedLog(options.log)
   const closing = new AbortController()
   const underWay = new Set<Promise<void>>()
@@ -99,7 +122,9 @@ export function createPinger(options: PingerOptions): Pinger {
         return onOutcome?.(name, event, 'failed')
       }
       const pauseMs = retryDelayMs * 2 ** (attempt - 1)
-      await delay(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined)
+      await delay(Math.min(pauseMs, MAX_TIMER_MS), undefined, { signal: closing.signal }).catch(
+        () => undefined,
+      )
     }
   }
 
@@ -151,8 +176,9 @@ export function createPinger(options: PingerOptions): Pinger {
       runRescued: (run) => tellOfEnd(run, 'worker_lost'),
       runExpired: (run) => tellOfEnd(run, 'expired'),
     },
-    async close({ timeoutMs: patienceMs = 5_000 } = {}) {
-      const timer = setTimeout(() => closing.abort(), patienceMs)
+    async close(how = {}) {
+      const { timeoutMs: patienceMs = 5_000 } = checkParts('options', how, CLOSE)
+      const timer = setTimeout(() => closing.abort(), Math.min(patienceMs, MAX_TIMER_MS))
       while (underWay.size > 0) await Promise.all(underWay)
       clearTimeout(timer)
       closing.abort()

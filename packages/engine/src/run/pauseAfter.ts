@@ -1,8 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** Node fires a timer with a longer delay at once. */
-export const MAX_TIMER_MS = 2 ** 31 - 1
-
 const FIRST_MS = 50
 const MAX_MS = 5_000
 

@@ -1,4 +1,5 @@
 import { JobError, type Counts, type Details } from '../index.ts'
+import { wholeNumber } from '../job/argument.ts'
 import { storable } from '../job/storable.ts'
 import { storableBigint, storableText } from '../job/storableText.ts'
 import type { Progress } from './progress.ts'
@@ -77,13 +78,7 @@ export function storableDetails(foreign: unknown, maxBytes: number): Details | n
 /** PostgreSQL returns the details of many runs as one value, which has a limit. */
 const MOST_DETAILS_BYTES = 16_000_000
 
-/** @throws TypeError */
-export function checkMaxDetailsBytes(bytes: number = MAX_DETAILS_BYTES): number {
-  if (Number.isInteger(bytes) && bytes >= 1 && bytes <= MOST_DETAILS_BYTES) return bytes
-  throw new TypeError(
-    `maxDetailsBytes must be a whole number from 1 to ${MOST_DETAILS_BYTES}, not ${bytes}`,
-  )
-}
+export const checkDetailsBytes = wholeNumber(1, MOST_DETAILS_BYTES)
 
 /** Turns a progress report into numbers that can be stored; null, and the report is dropped, when `done` is none. */
 export function storableProgress(done: unknown, total: unknown): Progress | null {

@@ -3,7 +3,8 @@ import type { Job } from '../index.ts'
 import { ClaimConflict, type TakenWork } from '../store/claimWork.ts'
 import type { ClaimAnswer, Claimer } from './claimer.ts'
 import type { Observers } from '../run/combineObservers.ts'
-import { MAX_TIMER_MS, pauseAfter } from '../run/pauseAfter.ts'
+import { MAX_TIMER_MS } from '../job/argument.ts'
+import { pauseAfter } from '../run/pauseAfter.ts'
 import type { Turns } from './turns.ts'
 
 /*

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
-import type { Retention } from '../control/pruneJobRuns.ts'
 import { isEngineJob, nearest, pruneJobRuns, withEngineJobs, type Job } from '../index.ts'
+import { ArgumentError } from '../job/argument.ts'
 import { storableText } from '../job/storableText.ts'
 
 export interface ChosenJobs {
@@ -12,13 +12,13 @@ export interface ChosenJobs {
 
 /**
  * Decides which jobs a worker schedules, and whose work it takes.
- * @throws TypeError when there is a handler for one of the engine's own jobs, or `only` names an unknown job
+ * @throws ArgumentError when there is a handler for one of the engine's own jobs, or `only` names an unknown job
  */
 export function chooseJobs(options: {
   jobs: readonly Job[]
   handlers: object
-  retention?: Retention | false
-  leave?: readonly string[]
+  retention: object | false
+  leave?: readonly string[] | undefined
   only?: readonly string[] | undefined
 }): ChosenJobs {
   const { retention, leave = [], only } = options
@@ -41,21 +41,26 @@ export function countLanes(job: Job, concurrency: number): number {
 
 function refuseHandlerOfEngineJob(handlers: object): void {
   if (!(pruneJobRuns.name in handlers)) return
-  throw new TypeError(
-    `Job "${pruneJobRuns.name}": it is the engine's own; take its handler out, and set retention instead`,
+  throw new ArgumentError(
+    `handlers.${pruneJobRuns.name}`,
+    "is a handler of the engine's own job; take it out, and set retention instead",
   )
 }
 
 function checkOnly(only: readonly string[] | undefined, jobs: readonly Job[]): void {
   if (only === undefined) return
   if (only.length === 0)
-    throw new TypeError('only: a worker that takes no job does nothing; name one, or leave it out')
+    throw new ArgumentError(
+      'only',
+      'names no job, and the worker would do nothing; name one, or leave it out',
+    )
   const names = jobs.map(({ name }) => name)
   const unknown = only.find((name) => !names.includes(name))
   if (unknown === undefined) return
   const meant = nearest(unknown, names)
   const remedy = meant === null ? `; there are ${names.join(', ')}` : `: did you mean ${meant}?`
-  throw new TypeError(
-    `only: there is no job ${storableText(JSON.stringify(unknown), 120)} among those of this worker${remedy}`,
+  throw new ArgumentError(
+    'only',
+    `names ${storableText(JSON.stringify(unknown), 120)}, which is no job of this worker${remedy}`,
   )
 }

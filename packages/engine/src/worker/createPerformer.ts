@@ -1,4 +1,4 @@
-import { openRetention, type OwnManner, type Retention } from '../control/pruneJobRuns.ts'
+import { openRetention, type Days, type OwnManner } from '../control/pruneJobRuns.ts'
 import { isEngineJob, type Handler, type Job } from '../index.ts'
 import { performSuspect } from '../liveness/performSuspect.ts'
 import { createIsolation } from '../run/isolated/isolation.ts'
@@ -20,7 +20,7 @@ export interface Performer {
 
 /**
  * Makes what carries work out: in this process, in a child process, or alone in this process.
- * @throws TypeError when a job is isolated and `handlersModule` is missing or invalid, or `retention` does not fit the jobs
+ * @throws ArgumentError when a job is isolated and `handlersModule` is missing or invalid, or `retention` does not fit the jobs
  */
 export function createPerformer(options: {
   services: RunServices
@@ -30,7 +30,7 @@ export function createPerformer(options: {
   /** Keyed by the job's name. */
   handlers: object
   handlersModule: URL | string | undefined
-  retention: Retention | false
+  retention: Days | false
   databaseUrl: string
   /** Calls a handler in this process. */
   executeHere: Execute

@@ -1,5 +1,5 @@
 import type { AlertOptions } from '../alerts/createAlertWatcher.ts'
-import type { Retention } from '../control/pruneJobRuns.ts'
+import { checkRetention, type Days, type Retention } from '../control/pruneJobRuns.ts'
 import type {
   EngineJobName,
   HandlersFor,
@@ -8,8 +8,25 @@ import type {
   TraceEnqueue,
   TransactionOf,
 } from '../index.ts'
+import {
+  checkBoolean,
+  checkConcurrency,
+  checkFunction,
+  checkParts,
+  checkText,
+  checkTexts,
+  checkTimerMs,
+  checkWaitMs,
+  numberWithin,
+  oneOf,
+  optional,
+  type Check,
+} from '../job/argument.ts'
 import type { HostLogger } from '../job/logger.ts'
+import { checkObservers } from '../run/combineObservers.ts'
 import type { WorkerObserver } from '../run/observer.ts'
+import { checkDetailsBytes } from '../run/storableValues.ts'
+import { checkDatabaseUrl } from '../store/connectionSettings.ts'
 import type { Connections } from '../store/database.ts'
 import type { Clock } from '../tick/clock.ts'
 
@@ -40,10 +57,13 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends HostC
    * runs, 365 for actions of people.
    */
   retention?: Retention | false
-  /** Runs at once of each job without a limit of its own; of an isolated job at most one per processor. Default 10. */
+  /** Runs at once of each job without a limit of its own; of an isolated job at most one per processor. Default 10, at most 10,000. */
   concurrency?: number
-  /** How long stop() lets runs finish before it aborts them and gives their work back. Default 25,000 ms. */
-  drainTimeoutMs?: number
+  /**
+   * How long stop() lets runs finish before it aborts them and gives their work back; Infinity lets them all finish. Default
+   * 25,000 ms.
+   */
+  drainTimeoutMs?: number | undefined
   /**
    * How long lanes take no new work so that a suspect, whose work has lost several workers, can run alone. If other runs have
    * not ended by then, the worker gives the suspect back, and no suspect holds the lanes up for ten times as long. Default and
@@ -55,18 +75,18 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends HostC
    * process. `contain` (default): the run that caused one ends as failed with code `handler_crashed`, and the others go on; if
    * no run can be named, the worker stops and calls `onFatal`. `leave`: the host handles them.
    */
-  strays?: 'contain' | 'leave'
+  strays?: 'contain' | 'leave' | undefined
   /**
    * Called when the worker has stopped itself over an error that belongs to no run: the process is in an unknown state and has
    * to end. Default: the worker ends it with exit code 1, as Node would without a worker, unless others listen to
    * `uncaughtException` or `unhandledRejection`.
    */
-  onFatal?: (error: unknown) => void
+  onFatal?: ((error: unknown) => void) | undefined
   /**
    * Ends the process by SIGALRM when its event loop has been blocked for longer than the longest time-out of its runs plus
    * `marginMs` (default 10,000), and writes to standard error what ran. Costs a thread while there are runs. Default true.
    */
-  watchdog?: boolean | { marginMs?: number }
+  watchdog?: boolean | { marginMs?: number | undefined } | undefined
   /** Names of jobs whose work this worker leaves to other workers; without any, that work waits. Default: none. */
   leave?: readonly string[]
   /**
@@ -107,10 +127,41 @@ export interface Worker {
   /**
    * Takes no new work, lets runs finish, then aborts them and gives their work back. A second call aborts them at once. It
    * takes at most 15 s beyond `drainTimeoutMs`, even when the database does not answer.
+   * @throws ArgumentError, and goes on working, when `drainTimeoutMs` is no number from 0 on
    */
   stop(options?: { drainTimeoutMs?: number }): Promise<void>
   /** Whether others can see that it lives, and it is not stopping. */
   isReady(): boolean
   /** The engine's own connections. Handlers use those of the host's client. */
   connections(): Connections
+}
+
+/** The default and the most: the queue allows an attempt not much more. */
+export const ALONE_WAIT_MS = 30_000
+
+const checkWatchdog: Check<{ marginMs?: number | undefined } | boolean> = (argument, value) =>
+  typeof value === 'boolean'
+    ? value
+    : checkParts(argument, value, { marginMs: optional(checkTimerMs) }, `${argument}.`)
+
+/** How each setting is checked. Client, jobs, handlers and alerts are checked where they are used. */
+export const WORKER_CHECKS = {
+  databaseUrl: checkDatabaseUrl,
+  version: optional(checkText),
+  retention: optional<Days | false>(
+    (argument, value) => value !== false && checkRetention(argument, value),
+  ),
+  concurrency: optional(checkConcurrency),
+  drainTimeoutMs: optional(checkWaitMs),
+  aloneWaitMs: optional(numberWithin(0, ALONE_WAIT_MS)),
+  strays: optional(oneOf(['contain', 'leave'])),
+  onFatal: optional(checkFunction<(error: unknown) => void>),
+  watchdog: optional(checkWatchdog),
+  leave: optional(checkTexts),
+  only: optional(checkTexts),
+  maxDetailsBytes: optional(checkDetailsBytes),
+  keepLogs: optional(checkBoolean),
+  observers: optional(checkObservers),
+  traceEnqueue: optional(checkFunction<TraceEnqueue>),
+  now: optional(checkFunction<() => Date>),
 }

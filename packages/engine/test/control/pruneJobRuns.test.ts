@@ -2,7 +2,7 @@
 import { Prisma } from '@roundsman/db'
 import { HOLD_RUNS_SQL, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
-import { openRetention } from '../../src/control/pruneJobRuns.ts'
+import { checkRetention, openRetention } from '../../src/control/pruneJobRuns.ts'
 import { createJobsClient } from '../../src/client.ts'
 import { defineJob, pruneJobRuns as job, withEngineJobs } from '../../src/index.ts'
 import { createWorker, runOnce, type RunOnceOptions } from '../../src/worker.ts'
@@ -165,7 +165,7 @@ describe('pruneJobRuns', () => {
         where relname = 'JobRun'`
       return row?.rows ?? 0
     }
-    const { handler } = openRetention({}, [job], database.database)
+    const { handler } = openRetention(checkRetention('retention', {}), [job], database.database)
     await (handler as (context: unknown) => Promise<unknown>)({
       signal: new AbortController().signal,
       now: () => NOW,

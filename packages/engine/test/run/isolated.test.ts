@@ -465,7 +465,9 @@ describe('a module of handlers', () => {
       })
 
     expect(() => create()).toThrow(TypeError)
-    expect(() => create()).toThrow('steady: isolate is set, but handlersModule is not')
+    expect(() => create()).toThrow(
+      'handlersModule is missing, and steady must run isolated; set handlersModule',
+    )
     expect(() => create('./handlers.js')).toThrow('not "./handlers.js"; give new URL(')
   })
 

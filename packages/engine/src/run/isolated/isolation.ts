@@ -2,7 +2,7 @@ import { isAbsolute } from 'node:path'
 import { randomUUID } from 'node:crypto'
 import { pathToFileURL } from 'node:url'
 import type { ContainedLog } from '../../store/containedLog.ts'
-import { JobError, type IsolationLimits, type Job } from '../../index.ts'
+import { ArgumentError, JobError, type IsolationLimits, type Job } from '../../index.ts'
 import { LEVELS } from '../../job/logger.ts'
 import type { Schema } from '../../store/schema.ts'
 import { createProgress } from '../progress.ts'
@@ -193,21 +193,23 @@ export function createIsolation(options: {
 
 /**
  * The URL of the handlers' module; empty when no job is isolated.
- * @throws TypeError when one is, and no usable module is named
+ * @throws ArgumentError when one is, and no usable module is named
  */
 function resolveModule(handlersModule: URL | string | undefined, jobs: readonly Job[]): string {
   if (handlersModule === undefined) {
     const names = jobs.flatMap(({ name, isolate }) => (isolate === null ? [] : [name]))
     if (names.length === 0) return ''
-    throw new TypeError(
-      `${names.join(', ')}: isolate is set, but handlersModule is not; set handlersModule: new URL('./handlers.js', import.meta.url), or leave isolate out`,
+    throw new ArgumentError(
+      'handlersModule',
+      `is missing, and ${names.join(', ')} must run isolated; set handlersModule: new URL('./handlers.js', import.meta.url), or leave isolate out`,
     )
   }
   const text = String(handlersModule)
   if (/^(file|data):/.test(text)) return text
   if (isAbsolute(text)) return pathToFileURL(text).href
-  throw new TypeError(
-    `handlersModule must be a file's URL or absolute path, not "${text}"; give new URL('./handlers.js', import.meta.url)`,
+  throw new ArgumentError(
+    'handlersModule',
+    `must be a file's URL or absolute path, not "${text}"; give new URL('./handlers.js', import.meta.url)`,
   )
 }
 

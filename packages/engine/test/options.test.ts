@@ -1,0 +1,343 @@
+// Not quick: starts and stops workers with drawn options.
+import { readFile } from 'node:fs/promises'
+import { waitFor } from '@roundsman/testing'
+import fc from 'fast-check'
+import * as prometheus from 'prom-client'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createAlertWatcher, createAlertWebhook, type AlertOptions } from '../src/alerts.ts'
+import { findWork, type JobsClient } from '../src/client.ts'
+import { defineJob, pruneJobRuns } from '../src/index.ts'
+import { watchJobHealth, watchQueue } from '../src/metrics.ts'
+import { openTestJobs, type TestJobs } from '../src/testing.ts'
+import { createPinger, createWorker, runOnce, type Worker } from '../src/worker.ts'
+import { openClientRuntime } from './openClientRuntime.ts'
+import type { TestRuntime } from './openTestRuntime.ts'
+
+const letter = defineJob({ name: 'letter', description: '' })
+const jobs = [letter] as const
+
+let runtime: TestRuntime
+let client: JobsClient
+let testJobs: TestJobs<typeof jobs>
+
+beforeAll(async () => {
+  ;({ runtime, client } = await openClientRuntime(jobs))
+  testJobs = await openTestJobs({
+    databaseUrl: runtime.url,
+    client: runtime.prisma,
+    jobs,
+    handlers: { letter: async () => undefined },
+  })
+})
+
+afterAll(async () => {
+  await testJobs.close()
+  await runtime.close()
+})
+
+const makeWorker = (options: object): Worker =>
+  createWorker({
+    databaseUrl: runtime.url,
+    schema: 'public',
+    client: runtime.prisma,
+    jobs,
+    handlers: { letter: async () => undefined },
+    log: runtime.log,
+    ...options,
+  })
+
+const makeAlerts = (options: object) =>
+  createAlertWatcher({
+    databaseUrl: runtime.url,
+    schema: 'public',
+    jobs,
+    log: runtime.log,
+    channels: [],
+    ...(options as Partial<AlertOptions>),
+  })
+const registry = () => ({ prometheus, registry: new prometheus.Registry() })
+const health = { workersAlive: 1, problems: [] } as never
+
+/** Which numbers an option takes. */
+interface Range {
+  min: number
+  max: number
+  /** Whether fractions are refused. */
+  isWhole?: boolean
+}
+
+/** All that makes something from numbers of a caller's: what is called with such options, and their ranges. */
+interface Interface {
+  call: (options: object) => unknown
+  /** By name; of an option within another by a path. */
+  ranges: Readonly<Record<string, Range>>
+}
+
+const whole = (min: number, max: number): Range => ({ min, max, isWhole: true })
+const TIMER: Range = { min: 1, max: 2 ** 31 - 1 }
+const WAIT: Range = { min: 0, max: Infinity }
+const DAYS = whole(1, 36_500)
+const DURATION = whole(0, 999_999_999_999)
+const COUNT: Range = { min: 0, max: Infinity }
+const RETENTION = {
+  'retention.runDays': DAYS,
+  'retention.failedDays': DAYS,
+  'retention.actionDays': DAYS,
+}
+const ALERTS = {
+  intervalMs: TIMER,
+  sendTimeoutMs: TIMER,
+  retryDelayMs: DURATION,
+  giveUpAfterMs: DURATION,
+  'limits.failureRate': { min: 0, max: 1 },
+  'limits.failureMinRuns': COUNT,
+  'limits.failureWindowMs': WAIT,
+  'limits.queueMinWaiting': COUNT,
+  'limits.queueGrowthMs': WAIT,
+  'limits.noWorkerMs': WAIT,
+}
+const YEAR_MS = 365 * 86_400_000
+const positive = (max = Number.MAX_SAFE_INTEGER) => whole(1, max)
+
+const INTERFACES: Readonly<Record<string, Interface>> = {
+  createWorker: {
+    call: makeWorker,
+    ranges: {
+      concurrency: whole(1, 10_000),
+      drainTimeoutMs: WAIT,
+      aloneWaitMs: { min: 0, max: 30_000 },
+      'watchdog.marginMs': TIMER,
+      maxDetailsBytes: whole(1, 16_000_000),
+      ...RETENTION,
+    },
+  },
+  'the alerts of createWorker': {
+    call: (alerts) => makeWorker({ alerts: { channels: [], ...alerts } }),
+    ranges: ALERTS,
+  },
+  'stop of a worker': {
+    call: (options) => makeWorker({}).stop(options),
+    ranges: { drainTimeoutMs: WAIT },
+  },
+  runOnce: {
+    call: (options) =>
+      runOnce({
+        databaseUrl: runtime.url,
+        schema: 'public',
+        client: runtime.prisma,
+        job: pruneJobRuns,
+        handler: undefined,
+        log: runtime.log,
+        ...options,
+      }),
+    ranges: { maxDetailsBytes: whole(1, 16_000_000), ...RETENTION },
+  },
+  createAlertWatcher: { call: makeAlerts, ranges: ALERTS },
+  'drain of a test': {
+    call: (options) => testJobs.drain(options),
+    ranges: { maxRuns: { min: 1, max: Infinity } },
+  },
+  'stop of an alert watcher': {
+    call: (options) => makeAlerts({}).stop(options),
+    ranges: { timeoutMs: WAIT },
+  },
+  createAlertWebhook: {
+    call: (options) => createAlertWebhook({ url: 'http://127.0.0.1:9', ...options }),
+    ranges: { timeoutMs: TIMER },
+  },
+  createPinger: {
+    call: (options) => createPinger({ urls: new Map(), ...options }),
+    ranges: {
+      timeoutMs: TIMER,
+      attempts: whole(1, 100),
+      retryDelayMs: { min: 0, max: 2 ** 31 - 1 },
+      concurrency: whole(1, 10_000),
+      maxWaiting: whole(1, 1_000_000),
+    },
+  },
+  'close of a pinger': {
+    call: (options) => createPinger({ urls: new Map() }).close(options),
+    ranges: { timeoutMs: WAIT },
+  },
+  watchQueue: {
+    call: (options) => watchQueue({ ...registry(), measure: async () => [], ...options }),
+    ranges: { maxAgeMs: WAIT, timeoutMs: TIMER },
+  },
+  watchJobHealth: {
+    call: (options) => watchJobHealth({ ...registry(), read: async () => health, ...options }),
+    ranges: { maxAgeMs: WAIT, timeoutMs: TIMER },
+  },
+  defineJob: {
+    call: (options) => defineJob({ name: 'drawn', description: '', ...options }),
+    ranges: {
+      timeoutMs: positive(86_400_000 - 120_000),
+      graceMs: positive(YEAR_MS),
+      concurrency: positive(10_000),
+      'retry.limit': whole(0, 1_000_000),
+      'retry.delayMs': positive(YEAR_MS),
+      'retry.maxDelayMs': positive(YEAR_MS),
+      'isolate.memoryMb': whole(64, 1_048_576),
+    },
+  },
+  'the rate limit of defineJob': {
+    call: (rateLimit) =>
+      defineJob({
+        name: 'drawn',
+        description: '',
+        rateLimit: { limit: 1, perMs: 1, ...rateLimit },
+      }),
+    ranges: { limit: positive(), perMs: positive(YEAR_MS) },
+  },
+  'the guard of defineJob': {
+    call: (guard) =>
+      defineJob({ name: 'drawn', description: '', guard: { maxShare: 1, ...guard } }),
+    ranges: {
+      maxRows: positive(),
+      minRows: positive(),
+      maxShare: { min: Number.MIN_VALUE, max: 1 },
+    },
+  },
+  'the schedule of defineJob': {
+    call: (schedule) =>
+      defineJob({ name: 'drawn', description: '', schedule: { cron: '@daily', ...schedule } }),
+    ranges: { catchUpMs: positive(10 * YEAR_MS) },
+  },
+}
+
+const ODD = [Number.NaN, Infinity, -Infinity, -0, '5', '', null, true, {}, [], 5n, new Date(5)]
+const edges = ({ min, max }: Range): unknown[] => [
+  ...[min, min - 1, min - 0.5, min + 0.5, max, max + 1, max + 0.5, max - 0.5, 2 * max],
+  ...[0, -1, 1, 2.5, 2 ** 31 - 1, 2 ** 31, 2 ** 32, 2 ** 53, 1e15, 1e21, 1e300, 5e-324],
+  ...ODD,
+]
+
+const isWithin = (value: unknown, { min, max, isWhole = false }: Range) =>
+  typeof value === 'number' &&
+  value >= min &&
+  value <= max &&
+  (!isWhole || Number.isSafeInteger(value))
+
+const settings = Object.entries(INTERFACES).flatMap(([name, { ranges }]) =>
+  Object.entries(ranges).map(([option, range]) => ({ name, option, range })),
+)
+const drawn = fc.constantFrom(...settings).chain(({ name, option, range }) =>
+  fc.record({
+    name: fc.constant(name),
+    option: fc.constant(option),
+    value: fc.oneof(fc.constantFrom(...edges(range)), fc.double(), fc.integer()),
+  }),
+)
+
+/** Sets an option, also one within another: `retention.runDays`. */
+const asOptions = (option: string, value: unknown): object => {
+  const [outer = '', inner] = option.split('.')
+  return { [outer]: inner === undefined ? value : { [inner]: value } }
+}
+
+/** Whose numbers are parts of what a client is called with: client.test.ts tries those. */
+const OF_CLIENTS = `
+  EnqueueOptions AwaitResultOptions ReaderOptions JobsClientOptions ListJobRunsOptions ListJobTicksOptions RecentRunsOptions
+  WorkerRunsOptions DeadLetterQuery WaitingWorkQuery`
+/** As the reference has it, with what stands between its braces. */
+const INTERFACE = /^interface (\w+)[^{]*\{(.*?)^\}/gms
+
+/** An ArgumentError has the option as its argument; a definition's error names its job first. */
+function toRefusal(error: unknown, option: string): string {
+  const { message, argument } = error as { message: string; argument?: string }
+  const isNamed = argument === option || message.startsWith(`Job "drawn": ${option} `)
+  const isOfPart = message.startsWith('Job "drawn": ') && message.includes(`.${option} `)
+  return error instanceof TypeError && (isNamed || isOfPart) ? `${option} is refused` : message
+}
+
+describe('a number that somebody sets', () => {
+  it('is tried, whichever option it is', async () => {
+    const reference = await readFile(
+      new URL('../../../docs/reference/engine.md', import.meta.url),
+      'utf8',
+    )
+    const options = [...reference.matchAll(INTERFACE)].flatMap(([, name = '', body = '']) =>
+      /(?:Options|Limits|Policy|Guard|Query|RateLimit|Retention)$/.test(name) &&
+      !OF_CLIENTS.includes(name)
+        ? [...body.matchAll(/(\w+)\??: number/g)].map(([, option = '']) => option)
+        : [],
+    )
+    const tried = new Set(settings.map(({ option }) => option.split('.').at(-1) ?? ''))
+    expect([...new Set(options)].filter((option) => !tried.has(option))).toEqual([])
+    expect(options).toContain('drainTimeoutMs')
+  })
+
+  it('is taken within its range, and else refused by name before anything else happens', async () => {
+    await fc.assert(
+      fc.asyncProperty(drawn, async ({ name, option, value }) => {
+        const { call, ranges } = INTERFACES[name] as Interface
+        const asked = async () => await call(asOptions(option, value))
+        const answer = await asked().then(
+          () => 'taken',
+          (error: unknown) => toRefusal(error, option),
+        )
+        const isTaken = isWithin(value, ranges[option] as Range)
+        expect([option, answer]).toEqual([option, isTaken ? 'taken' : `${option} is refused`])
+      }),
+      { numRuns: 600 },
+    )
+  })
+
+  it.each(['min', 'max'] as const)(
+    'is kept to at its %s: the worker does its work',
+    async (end) => {
+      const { ranges } = INTERFACES['createWorker'] as Interface
+      const options: Record<string, unknown> = {}
+      for (const [option, range] of Object.entries(ranges))
+        for (const [name, value] of Object.entries(asOptions(option, range[end])))
+          options[name] =
+            typeof value === 'object'
+              ? { ...(options[name] as object), ...(value as object) }
+              : value
+      const worker = makeWorker(options)
+      await worker.start()
+      const { queueJobId } = await client.enqueue(runtime.prisma, letter, {})
+      await waitFor(async () => {
+        const work = await findWork(client.reader, letter, queueJobId)
+        return work?.kind === 'completed'
+      })
+      await worker.stop()
+      expect(worker.isReady()).toBe(false)
+    },
+  )
+
+  it.each([Infinity, 2 ** 31, 1e300])(
+    'has a drain of %d ms wait for the runs under way',
+    async (drainTimeoutMs) => {
+      const started = Promise.withResolvers<AbortSignal>()
+      const finish = Promise.withResolvers<void>()
+      const worker = makeWorker({
+        handlers: {
+          letter: async ({ signal }: { signal: AbortSignal }) => {
+            started.resolve(signal)
+            await finish.promise
+          },
+        },
+      })
+      await worker.start()
+      const { queueJobId } = await client.enqueue(runtime.prisma, letter, {})
+      const signal = await started.promise
+      const stopped = worker.stop({ drainTimeoutMs })
+      // Longer than a timer that fires at once.
+      for (let n = 0; n < 10; n++) await runtime.rows('select')
+      expect(signal.aborted).toBe(false)
+      finish.resolve()
+      await stopped
+      expect(await findWork(client.reader, letter, queueJobId)).toEqual({ kind: 'completed' })
+    },
+  )
+
+  it('is no reason to stop, if the time to drain is none', async () => {
+    const worker = makeWorker({})
+    await worker.start()
+    await expect(worker.stop({ drainTimeoutMs: Number.NaN })).rejects.toThrow(
+      'drainTimeoutMs must be a number of milliseconds, from 0 on, not NaN',
+    )
+    expect(worker.isReady()).toBe(true)
+    await worker.stop()
+  })
+})
