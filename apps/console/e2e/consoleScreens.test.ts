@@ -288,7 +288,7 @@ const TOOLTIPS: readonly Screen[] = [
 ]
 
 const EMPTY: readonly Screen[] = [
-  { title: 'overview', path: () => '/', heading: 'Overview', shows: 'No worker has been seen' },
+  { title: 'overview', path: () => '/', heading: 'Overview', shows: 'No worker is running' },
   { title: 'jobs', path: () => '/jobs', heading: 'Jobs', shows: 'There are no jobs yet' },
   {
     title: 'a job',
@@ -308,7 +308,7 @@ const EMPTY: readonly Screen[] = [
     title: 'workers',
     path: () => '/workers',
     heading: 'Workers',
-    shows: 'No worker has been seen',
+    shows: 'No worker is running',
   },
   {
     title: 'a worker',

@@ -52,7 +52,7 @@ export {
   type DeadLetterFilter,
   type DeadLetterQuery,
 } from './read/listDeadLetters.ts'
-export { findWorker, listWorkers, type ListedWorker } from './read/listWorkers.ts'
+export { findLastSign, findWorker, listWorkers, type ListedWorker } from './read/listWorkers.ts'
 export {
   countQueue,
   MAX_MEASURED,

@@ -43,6 +43,7 @@ const READING: Record<string, Arguments> = {
   findDeadLetterName: [id],
   listDeadLetterCodes: [{ name: 'letter', errorCode: 'x' }],
   listDeadLetters: [{ limit: 5, name: 'letter', errorCode: 'x', after }],
+  findLastSign: [],
   findWorker: ['w1'],
   listWorkers: [],
   countQueue: [names],

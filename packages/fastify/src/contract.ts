@@ -421,12 +421,14 @@ const attention = z.discriminatedUnion('kind', [
     count,
     // Whether there are more than the latest 10,000 of all jobs, which are counted.
     isCut: z.boolean(),
-    since: at,
+    // When the first was given up; null where there may be older ones than those counted.
+    since: at.nullable(),
     // The most frequent first.
     causes: z.array(z.object({ code: z.string(), message: z.string(), count })),
   }),
   z.object({ kind: z.literal('silent'), workerId: z.string(), since: at }),
-  z.object({ kind: z.literal('noWorker'), since: at.nullable() }),
+  // When any worker has last given a sign of life; null when none is on record.
+  z.object({ kind: z.literal('noWorker'), lastSignAt: at.nullable() }),
 ])
 
 /** GET /api/console/overview */

@@ -79,7 +79,7 @@ describe('describeOverview', () => {
     expect(describeThem([DEAD, LATE]).text).toBe(
       'cleanupI18nCache is 14 min late, and one other thing needs you',
     )
-    expect(describeThem([DEAD, FAILING, LATE, { kind: 'noWorker', since: null }]).text).toBe(
+    expect(describeThem([DEAD, FAILING, LATE, { kind: 'noWorker', lastSignAt: null }]).text).toBe(
       'No worker is running, and 3 other things need you',
     )
   })

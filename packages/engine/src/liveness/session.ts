@@ -8,7 +8,13 @@ import { endClient } from '../store/endClient.ts'
 import { isSession } from './isSession.ts'
 import { createListener } from './listener.ts'
 import { settlesWithin } from '../store/settlesWithin.ts'
-import { HEARTBEAT_TIMEOUT_MS, IS_WORKER_LOCK, isBeatingSql, workerLockKey } from './whoIsLost.ts'
+import {
+  HEARTBEAT_TIMEOUT_MS,
+  IS_WORKER_LOCK,
+  isBeatingSql,
+  LAST_SIGN_OFF,
+  workerLockKey,
+} from './whoIsLost.ts'
 
 /*
  * A session is in one of these states.
@@ -98,7 +104,13 @@ const SIGN_UP_SQL = `
   insert into "JobWorker" ("id", "liveness", "startedAt", "readsStarts", "version", "lanes")
   values ($1, $2::"WorkerLiveness", $3, true, $4, $5::jsonb)
   on conflict ("id") do update set "heartbeatAt" = statement_timestamp()`
-const SIGN_OFF_SQL = 'delete from "JobWorker" where "id" = $1'
+/** Where no worker lives, the last instant at which one did has to be on record. */
+const SIGN_OFF_SQL = `
+  with gone as (
+    delete from "JobWorker" where "id" = $1 returning "id"
+  )
+  insert into "JobThrottle" ("name", "freeAt") select '${LAST_SIGN_OFF}', statement_timestamp() from gone
+  on conflict ("name") do update set "freeAt" = greatest("JobThrottle"."freeAt", excluded."freeAt")`
 
 /** Well below RESCUE_GRACE_MS: others would take a worker that waits longer for dead. */
 const RECONNECT_MAX_MS = 500

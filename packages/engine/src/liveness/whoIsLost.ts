@@ -50,6 +50,9 @@ export function isAliveSql(workerId: string, worker: string): string {
   end`
 }
 
+/** The row of JobThrottle that says when a worker last signed off, since its own row goes then. No job has this name. */
+export const LAST_SIGN_OFF = 'last sign-off'
+
 /** A subquery that tells whether a worker lives: one row, `isAlive`. `workerId` is a text. */
 export function aliveSql(workerId: string): string {
   return `

@@ -210,7 +210,7 @@ export interface DeadLetterCause {
   lastAt: string
   /** The error message of the last of them, at most 200 characters. */
   message: string
-  /** Whether there may be more: only the latest 10,000 of all jobs are counted. */
+  /** Whether there may be more, and older ones: only the latest 10,000 of all jobs are counted, and 100 causes listed. */
   isCut: boolean
 }
 

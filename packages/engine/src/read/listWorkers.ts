@@ -1,5 +1,5 @@
 import { checkText } from '../job/argument.ts'
-import { isAliveSql } from '../liveness/whoIsLost.ts'
+import { isAliveSql, LAST_SIGN_OFF } from '../liveness/whoIsLost.ts'
 import { boundedJson, boundedText } from './bounded.ts'
 import type { Reader } from './reader.ts'
 
@@ -50,4 +50,18 @@ export async function isAnyWorkerAlive(reader: Reader): Promise<boolean> {
      ) as "isAlive"`,
   })
   return found?.isAlive ?? false
+}
+
+/**
+ * When any worker has last given a sign of life, as ISO 8601 in UTC: by its heartbeat, or as it stopped. Null where none is on
+ * record. A worker of a version that does not record that it stopped may have been there later.
+ */
+export async function findLastSign(reader: Reader): Promise<string | null> {
+  const [found] = await reader.rows<{ at: string | null }>({
+    text: `select max(sign.at) as "at" from (
+       select "heartbeatAt" as at from "JobWorker" union all select "freeAt" from "JobThrottle" where "name" = $1
+     ) sign`,
+    values: [LAST_SIGN_OFF],
+  })
+  return found?.at ?? null
 }

@@ -163,7 +163,7 @@ const MAX_CAUSES = 100
 export const DEAD_LETTER_CAUSES_SQL = `
   select letter.name, letter.code, count(*)::int as "count", min(letter.at) as "firstAt", max(letter.at) as "lastAt",
          (array_agg(letter.message order by letter.at desc))[1] as "message",
-         (sum(count(*)) over () >= ${MAX_COUNTED_DEAD_LETTERS}) as "isCut"
+         (sum(count(*)) over () >= ${MAX_COUNTED_DEAD_LETTERS} or count(*) over () > ${MAX_CAUSES}) as "isCut"
   from ${LATEST_DEAD_LETTERS}
   group by 1, 2 order by "count" desc, letter.name, letter.code limit ${MAX_CAUSES}`
 

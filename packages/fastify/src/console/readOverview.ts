@@ -1,6 +1,7 @@
 import { nextTick, type Job } from '@roundsman/engine'
 import {
   countDeadLettersByCause,
+  findLastSign,
   jobsWithoutWorker,
   listFailures,
   listLanesInUse,
@@ -86,7 +87,7 @@ export async function readOverview(options: OverviewOptions): Promise<ConsoleOve
   )
   const attention: ConsoleAttention[] = []
   if (!isAnyAlive) {
-    attention.push({ kind: 'noWorker', since: workers[0]?.lastSignAt ?? null })
+    attention.push({ kind: 'noWorker', lastSignAt: await findLastSign(reader) })
   }
   attention.push(
     ...schedules.flatMap(lateness),
@@ -244,14 +245,19 @@ function isTooMuch({ oldestMs, caughtUpInMs, isPaused }: ConsoleBacklog): boolea
 }
 
 function deadLetters(causes: readonly DeadLetterCause[]): ConsoleAttention[] {
-  return [...Map.groupBy(causes, ({ name }) => name)].map(([name, rows]) => ({
-    kind: 'deadLetters',
-    name,
-    count: rows.reduce((sum, row) => sum + row.count, 0),
-    isCut: rows.some(({ isCut }) => isCut),
-    since: rows.map(({ firstAt }) => firstAt).toSorted()[0] ?? '',
-    causes: rows.slice(0, MAX_CAUSES).map(({ code, message, count }) => ({ code, message, count })),
-  }))
+  return [...Map.groupBy(causes, ({ name }) => name)].map(([name, rows]) => {
+    const isCut = rows.some((row) => row.isCut)
+    return {
+      kind: 'deadLetters',
+      name,
+      count: rows.reduce((sum, row) => sum + row.count, 0),
+      isCut,
+      since: isCut ? null : (rows.map(({ firstAt }) => firstAt).toSorted()[0] ?? null),
+      causes: rows
+        .slice(0, MAX_CAUSES)
+        .map(({ code, message, count }) => ({ code, message, count })),
+    }
+  })
 }
 
 /** A late tick is left out: it stands under what needs attention. */

@@ -26,7 +26,7 @@ afterAll(() => api.close())
 beforeEach(async () => {
   await emptyTables(
     api.prisma,
-    '"JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", "JobWorker", "JobAction", pgboss.job',
+    '"JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", "JobWorker", "JobThrottle", "JobAction", pgboss.job',
   )
 })
 
@@ -68,7 +68,7 @@ const kindsOf = ({ attention }: ConsoleOverview) => attention.map(({ kind }) => 
 describe('the overview', () => {
   it('of an empty database says that no worker lives', async () => {
     const overview = await get<ConsoleOverview>('overview')
-    expect(overview.attention).toEqual([{ kind: 'noWorker', since: null }])
+    expect(overview.attention).toEqual([{ kind: 'noWorker', lastSignAt: null }])
     expect(overview.jobs).toEqual({ total: jobs.length, scheduled: 3, paused: 0, late: 0 })
     expect(overview.hours).toHaveLength(25)
     expect(overview.nextTicks).toHaveLength(3)
@@ -103,6 +103,48 @@ describe('the overview', () => {
     } finally {
       await worker.stop()
     }
+  })
+
+  it('tells the last sign of any worker where none lives, of one that stopped as of one that was killed', async () => {
+    const killed = (id: string, minutes: number, startedMinutes: number) =>
+      api.prisma.jobWorker.create({
+        data: {
+          id,
+          liveness: 'heartbeat',
+          heartbeatAt: new Date(Date.now() - minutes * 60_000),
+          startedAt: new Date(Date.now() - startedMinutes * 60_000),
+        },
+      })
+    // The one that started last is not the one that was seen last.
+    await killed('a', 20, 30)
+    await killed('b', 5, 40)
+    await killed('c', 90, 10)
+    const { heartbeatAt } = await api.prisma.jobWorker.findUniqueOrThrow({ where: { id: 'b' } })
+    expect((await get<ConsoleOverview>('overview')).attention).toEqual([
+      { kind: 'noWorker', lastSignAt: heartbeatAt.toISOString() },
+    ])
+
+    const worker = createWorker({
+      schema: 'public',
+      retention: false,
+      databaseUrl: api.databaseUrl,
+      client: api.prisma,
+      jobs: [],
+      handlers: {},
+      log: pino({ level: 'silent' }),
+    })
+    await worker.start()
+    const clock = async () => {
+      const [row] = await api.prisma.$queryRaw<[{ at: Date }]>`select clock_timestamp() as at`
+      return row.at.getTime()
+    }
+    const before = await clock()
+    await worker.stop()
+    const after = await clock()
+    const [item] = (await get<ConsoleOverview>('overview')).attention
+    const lastSignMs = Date.parse(item?.kind === 'noWorker' ? item.lastSignAt! : '')
+    expect(lastSignMs).toBeGreaterThanOrEqual(before - 1)
+    expect(lastSignMs).toBeLessThanOrEqual(after + 1)
   })
 
   it('calls a schedule late whose tick nobody has decided, and not one that is paused', async () => {
@@ -329,6 +371,17 @@ describe('the overview', () => {
         { code: 'no_address', message: 'There is none', count: 3 },
       ],
     })
+  })
+
+  it('names no first dead letter where there may be older ones than it counts', async () => {
+    await api.prisma.$executeRaw`
+      insert into pgboss.job (name, data, state, completed_on, output)
+      select 'sendReport', '{"trigger": "queue"}', 'failed', timestamptz '2026-11-24T08:00:00Z' + n * interval '1 second',
+             jsonb_build_object('code', 'code' || n)
+      from generate_series(1, 101) n`
+    expect((await get<ConsoleOverview>('overview')).attention).toContainEqual(
+      expect.objectContaining({ kind: 'deadLetters', count: 100, isCut: true, since: null }),
+    )
   })
 
   it('shows a run that its guard has blocked, until it is approved', async () => {

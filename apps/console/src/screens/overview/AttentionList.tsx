@@ -67,9 +67,9 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
         <>
           <p>
             <strong>Nothing runs</strong>
-            {item.since !== null && (
+            {item.lastSignAt !== null && (
               <>
-                , since <Moment at={item.since} />
+                : the last sign of a worker came <Moment at={item.lastSignAt} />
               </>
             )}
           </p>
@@ -171,10 +171,12 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
               {item.isCut && 'over '}
               <Count value={item.count} /> {item.count === 1 ? 'piece' : 'pieces'} of work
             </strong>
-            <span className="muted">
-              , {item.count === 1 ? '' : 'the first '}
-              <Moment at={item.since} />
-            </span>
+            {item.since !== null && (
+              <span className="muted">
+                , {item.count === 1 ? '' : 'the first '}
+                <Moment at={item.since} />
+              </span>
+            )}
           </p>
           <ul className="muted causesOf">
             {item.causes.map(({ code, message, count }) => (

@@ -13,7 +13,7 @@ const MAX_LANES = 5
 export function WorkerList({ workers }: { workers: readonly ConsoleWorker[] }) {
   if (workers.length === 0) {
     return (
-      <EmptyState title="No worker has been seen">
+      <EmptyState title="No worker is running">
         <p>Runs begin once a worker process has started.</p>
       </EmptyState>
     )
@@ -46,6 +46,9 @@ export function WorkerList({ workers }: { workers: readonly ConsoleWorker[] }) {
                 <Moment at={lastSignAt} />
               </li>
             ))}
+            {gone.length > MAX_WORKERS && (
+              <li className="muted small">and {gone.length - MAX_WORKERS} more</li>
+            )}
           </ul>
         </details>
       )}

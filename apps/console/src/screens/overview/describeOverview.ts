@@ -54,9 +54,9 @@ function sayFirst(item: ConsoleAttention, now: number): string {
     case 'recovered':
       return `${item.name} has recovered`
     case 'noWorker':
-      return item.since === null
+      return item.lastSignAt === null
         ? 'No worker is running'
-        : `No worker has been running for ${since(item.since, now)}`
+        : `No worker is running, the last was seen ${since(item.lastSignAt, now)} ago`
     case 'late':
       return `${item.name} is ${since(item.since, now)} late`
     case 'silent':
@@ -76,7 +76,7 @@ function sayFirst(item: ConsoleAttention, now: number): string {
     case 'deadLetters':
       return item.count === 1
         ? `${item.name} has 1 dead letter`
-        : `${item.name} has ${item.count.toLocaleString('en')} dead letters`
+        : `${item.name} has ${item.isCut ? 'over ' : ''}${item.count.toLocaleString('en')} dead letters`
     default:
       return item satisfies never
   }

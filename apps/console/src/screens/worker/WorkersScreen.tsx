@@ -26,7 +26,7 @@ export function WorkersScreen(): ReactNode {
       <QueryView query={workers} skeleton={<Skeleton kind="row" count={3} />}>
         {({ workers: all, generatedAt }) =>
           all.length === 0 ? (
-            <EmptyState title="No worker has been seen">
+            <EmptyState title="No worker is running">
               <p>Runs begin once a worker process has started.</p>
             </EmptyState>
           ) : (
