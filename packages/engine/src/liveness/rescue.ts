@@ -1,6 +1,7 @@
 import pg from 'pg'
 import type { Logger } from '../job/logger.ts'
 import type { Connection, Database } from '../store/database.ts'
+import { GIVING_WAY } from '../store/giveWay.ts'
 import type { AfterFailure, Queue } from '../store/queue.ts'
 import { writeOutStarts } from '../store/starts.ts'
 import type { Observers } from '../run/combineObservers.ts'
@@ -51,10 +52,21 @@ async function letGo(database: Database, claimIds: readonly string[]): Promise<v
   await database.transaction(async (tx) => {
     const { rows } = await tx.query<{ id: string }>(LOCK_CLAIMS_SQL, [claimIds])
     await tx.query(LET_GO_SQL, [rows.map(({ id }) => id), claimIds])
-  })
+  }, GIVING_WAY)
 }
 
+/**
+ * Waits for nobody, neither for runs nor for their work in the queue: whoever has locked one may want another of these, and
+ * would wait for us.
+ */
 const END_LOST_RUNS_SQL = `
+  with free as materialized (
+    select job.id from pgboss.job job where job.name = any($3::text[]) and job.id = any($4::uuid[])
+    for update skip locked
+  ), locked as materialized (
+    select job.id from pgboss.job job
+    where job.name = any($3::text[]) and job.id = any($4::uuid[]) and job.id not in (select free.id from free)
+  )
   update "JobRun" run
   set "status" = 'failed', "endedAt" = $2, "errorCode" = '${WORKER_LOST}',
       "details" = coalesce(run."details", '{}') || jsonb_build_object('error', jsonb_build_object(
@@ -63,6 +75,7 @@ const END_LOST_RUNS_SQL = `
   where run."id" in (
     -- Its worker may have been stopped with the row locked, in the middle of a batch: not waited for.
     select "id" from "JobRun" where "id" = any($1) and "status" = 'running'
+      and coalesce("queueJobId" not in (select locked.id from locked), true)
     order by "id" for update skip locked
   )
   returning run."id"`
@@ -99,7 +112,11 @@ export async function rescueClaims(
   for (let runs = groups.pop(); runs !== undefined; runs = groups.pop()) {
     const group = runs
     try {
-      rescued.push(...(await database.transaction((tx) => endLostRuns(tx, queue, group, now()))))
+      const ended = await database.transaction(
+        (tx) => endLostRuns(tx, queue, group, now()),
+        GIVING_WAY,
+      )
+      rescued.push(...ended)
     } catch (error) {
       if (!(error instanceof pg.DatabaseError)) throw error
       // One run fails the statement. Divide them, so that it does not hold the others back.
@@ -126,7 +143,7 @@ function nextOf({ isByHand, wasAlone }: LostRun): AfterFailure {
   return wasAlone ? 'lostAlone' : 'lost'
 }
 
-/** Ends runs and gives their work back; returns those that no other worker ended first. */
+/** Ends runs and gives their work back; returns those that no other worker ended first, and that nobody has locked. */
 async function endLostRuns(
   tx: Connection,
   queue: Pick<Queue, 'fail'>,
@@ -136,6 +153,8 @@ async function endLostRuns(
   const { rows } = await tx.query<{ id: string }>(END_LOST_RUNS_SQL, [
     runs.map(({ id }) => id),
     endedAt,
+    [...new Set(runs.map(({ name }) => name))],
+    runs.flatMap(({ queueJobId }) => queueJobId ?? []),
   ])
   const ended = new Set(rows.map(({ id }) => id))
   const won = runs.filter(({ id }) => ended.has(id))

@@ -8,6 +8,7 @@ import { endClient } from '../store/endClient.ts'
 import { isSession } from './isSession.ts'
 import { createListener } from './listener.ts'
 import { settlesWithin } from '../store/settlesWithin.ts'
+import { hasSqlState, LOCK_NOT_AVAILABLE } from '../store/sqlState.ts'
 import {
   HEARTBEAT_TIMEOUT_MS,
   IS_WORKER_LOCK,
@@ -79,6 +80,11 @@ export interface SessionOptions {
 }
 
 const HEARTBEAT_MS = 5_000
+/** Far shorter than an answer may take: a lock of somebody else's must not look like a lost connection. */
+const LOCK_TIMEOUT_MS = 2_000
+
+/** The row of worker `$1`, unless somebody has locked it: a beat that waits would keep the round from going on. */
+const FREE_ROW = 'select "id" from "JobWorker" where "id" = $1 for no key update skip locked'
 
 /**
  * Writes the heartbeat of worker `$1` when the last one is 5 s old. A worker without a lock that others already take for
@@ -86,7 +92,7 @@ const HEARTBEAT_MS = 5_000
  */
 export const BEAT_SQL = `
   update "JobWorker" worker set "heartbeatAt" = statement_timestamp()
-  where "id" = $1 and "heartbeatAt" < statement_timestamp() - interval '${HEARTBEAT_MS} milliseconds'
+  where "id" in (${FREE_ROW}) and "heartbeatAt" < statement_timestamp() - interval '${HEARTBEAT_MS} milliseconds'
     and ("liveness" = 'lock' or ${isBeatingSql('worker')})`
 
 /** Writes the heartbeat of worker `$1`, and returns whether the one before was recent enough. Its row may be gone. */
@@ -101,9 +107,12 @@ const HEARTBEAT_SQL = `
   select coalesce((select "isBeating" from before), false) as "wasAlive"`
 
 const SIGN_UP_SQL = `
+  with beat as (
+    update "JobWorker" set "heartbeatAt" = statement_timestamp() where "id" in (${FREE_ROW})
+  )
   insert into "JobWorker" ("id", "liveness", "startedAt", "readsStarts", "version", "lanes")
   values ($1, $2::"WorkerLiveness", $3, true, $4, $5::jsonb)
-  on conflict ("id") do update set "heartbeatAt" = statement_timestamp()`
+  on conflict ("id") do nothing`
 /** Where no worker lives, the last instant at which one did has to be on record. */
 const SIGN_OFF_SQL = `
   with gone as (
@@ -212,6 +221,7 @@ export function createSession({
         return false
       }
       await ask(client, LIFT_TRANSACTION_TIMEOUT_SQL)
+      await ask(client, `set lock_timeout = ${LOCK_TIMEOUT_MS}`)
       await takeLock(client)
       isSignedUp = true
       await ask(client, SIGN_UP_SQL, [workerId, 'lock', startedAt, version, lanesText])
@@ -280,7 +290,10 @@ export function createSession({
     try {
       await ask(current.client, SIGN_UP_SQL, [workerId, 'lock', startedAt, version, lanesText])
     } catch (error) {
-      lose(current, error as Error)
+      // Somebody has locked the table. The connection works.
+      if (hasSqlState(error, LOCK_NOT_AVAILABLE))
+        log.warn({ err: error }, 'heartbeat failed, trying again')
+      else lose(current, error as Error)
     }
     if (link === current && !stopped) scheduleBeat()
   }

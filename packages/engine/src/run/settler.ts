@@ -10,6 +10,7 @@ import type { ErrorDescription } from './describeError.ts'
 import type { AfterFailure, Queue } from '../store/queue.ts'
 import { commitEnds, type Committed, type StatedEnd } from './commitEnds.ts'
 import { pauseAfter } from './pauseAfter.ts'
+import { findLocked } from '../store/findLocked.ts'
 import { EXPIRED, findSettled, letGo } from '../store/settleWork.ts'
 
 /** A run whose handler has ended, as the settler is to record it. */
@@ -73,8 +74,8 @@ const MAX_PARTS = 2
  * thousands cost few transactions.
  *
  * While the database is away all runs wait, and the settler tries ever smaller groups in turn, so that none can hold the
- * others back. It divides a group that was refused, or that waited in vain for a lock, and later runs do not wait for the
- * parts. A run that is refused alone ends without what was refused.
+ * others back. It divides a group that was refused, or that found a row locked, and later runs do not wait for the parts: what is
+ * free is settled at once, what somebody has locked once it is free. A run that is refused alone ends without what was refused.
  */
 export function createSettler(options: {
   database: Database
@@ -87,6 +88,9 @@ export function createSettler(options: {
   const waiting: Waiting[] = []
   // Claims without an open run. The next group deletes their rows.
   let left: HeldClaim[] = []
+  // Claims whose rows somebody has locked: no group may wait for them.
+  const locked = new Set<HeldClaim>()
+  let isLettingGo = false
   let busy = 0
   // Failures since the database last answered.
   let failures = 0
@@ -109,19 +113,27 @@ export function createSettler(options: {
     }
     busy--
     if (isStopped) leaveToRescue(waiting.splice(0))
-    else if (busy === 0 && left.length > 0) await letLeftGo()
+    else if (busy === 0) void letLeftGo()
   }
 
+  /** Tries again until none is left: the claim of an exclusive job keeps its next run from starting. */
   async function letLeftGo(): Promise<void> {
-    const over = left
-    left = []
-    try {
-      await letGo(database, over)
-    } catch (error) {
-      // The next group tries again. Meanwhile these claims list no run that is under way.
-      left.push(...over)
-      log.warn({ err: error }, 'claims could not be released')
+    if (isLettingGo) return
+    isLettingGo = true
+    for (let tries = 1; left.length > 0 && !isStopped; tries++) {
+      const over = left
+      try {
+        const kept = await letGo(database, over)
+        const gone = new Set(over.filter(({ id }) => !kept.has(id)))
+        for (const held of gone) locked.delete(held)
+        left = left.filter((held) => !gone.has(held))
+      } catch (error) {
+        // Meanwhile these claims list no run that is under way.
+        log.warn({ err: error }, 'claims could not be released')
+      }
+      if (left.length > 0) await pauseAfter(tries)
     }
+    isLettingGo = false
   }
 
   async function settleNext(): Promise<void> {
@@ -146,16 +158,18 @@ export function createSettler(options: {
   async function settleInParts(group: readonly Waiting[], failure: Failure): Promise<void> {
     const [one] = group
     let last: Failure | null = failure
-    for (let tries = 1; last !== null; tries++) {
+    for (let tries = 1; last !== null && !isStopped; tries++) {
+      if (last === 'contended') {
+        const [free, others] = await divideByLocks(group)
+        if (others.length > 0) {
+          await Promise.all([settlePart(free), settleOnceFree(others)])
+          return
+        }
+      }
       if (group.length > 1 && last !== 'away') {
         if (last === 'contended') await pauseAfter(tries)
         const middle = Math.ceil(group.length / 2)
-        await Promise.all(
-          [group.slice(0, middle), group.slice(middle)].map(async (part) => {
-            const partFailure = await tryPart(part)
-            if (partFailure !== null) await settleInParts(part, partFailure)
-          }),
-        )
+        await Promise.all([settlePart(group.slice(0, middle)), settlePart(group.slice(middle))])
         return
       }
       const instead = last === 'refused' && one ? toInstead(one) : null
@@ -165,6 +179,49 @@ export function createSettler(options: {
       last = await tryPart(group)
     }
     if (last !== null) leaveToRescue(group)
+  }
+
+  async function settlePart(part: readonly Waiting[]): Promise<void> {
+    if (part.length === 0) return
+    const failure = await tryPart(part)
+    if (failure !== null) await settleInParts(part, failure)
+  }
+
+  /** Settles runs that somebody has locked, each as soon as it is free. It looks for that, and never waits for a lock. */
+  async function settleOnceFree(group: readonly Waiting[]): Promise<void> {
+    log.warn(
+      { runs: group.length, runId: group[0]?.ended.run.id },
+      'ends of runs cannot be recorded while another session has locked their rows',
+    )
+    const settling: Promise<void>[] = []
+    let others = group
+    for (let looks = 1; others.length > 0 && !isStopped; looks++) {
+      await pauseAfter(looks)
+      const [free, still] = await divideByLocks(others)
+      settling.push(settlePart(free))
+      others = still
+    }
+    leaveToRescue(others)
+    await Promise.all(settling)
+  }
+
+  /** Divides a group into the runs that can be settled now, and those of which somebody has locked a row. */
+  async function divideByLocks(
+    group: readonly Waiting[],
+  ): Promise<[free: readonly Waiting[], others: readonly Waiting[]]> {
+    const asked = [...group.map(({ ended }) => ended), ...left.map((held) => ({ held }))]
+    let ids: ReadonlySet<string>
+    try {
+      ids = await findLocked(database, asked)
+    } catch (error) {
+      // Such as a lock on a whole table.
+      log.warn({ err: error }, 'locks of other sessions could not be looked for, trying again')
+      return [[], group]
+    }
+    for (const { held } of asked) if (ids.has(held.id)) locked.add(held)
+    const isFree = ({ ended: { run, held, isUnwritten } }: Waiting) =>
+      !ids.has(run.id) && !ids.has(run.queueJobId ?? '') && !(isUnwritten && ids.has(held.id))
+    return [group.filter(isFree), group.filter((one) => !isFree(one))]
   }
 
   function leaveToRescue(group: readonly Waiting[]): void {
@@ -181,13 +238,13 @@ export function createSettler(options: {
       const next = waitingParts.shift()
       if (next === undefined) parts--
       else next()
-      if (parts + busy === 0 && left.length > 0 && !isStopped) await letLeftGo()
+      if (parts + busy === 0) void letLeftGo()
     }
   }
 
   /** Returns null when the group is settled. */
   async function tryToSettle(group: readonly Waiting[]): Promise<Failure | null> {
-    const over = [...left, ...heldByThese(group)]
+    const over = [...left, ...heldByThese(group)].filter((held) => !locked.has(held))
     const again = group.filter(({ tries }) => tries > 0)
     for (const one of group) one.tries++
     let answer: Committed
@@ -210,6 +267,7 @@ export function createSettler(options: {
       const { run, held } = ended
       // Two groups settled the last runs of a claim at the same time: neither knew that it could delete the row.
       if (--held.open === 0 && !answer.let.includes(held)) left.push(held)
+      if (held.open === 0 && locked.has(held)) void letLeftGo()
       const details = answer.recorded.get(run.id)
       if (details === undefined) {
         resolve({ kind: 'lost' })

@@ -1,5 +1,6 @@
 import type { Logger } from '../job/logger.ts'
 import type { Database } from '../store/database.ts'
+import { findLocked } from '../store/findLocked.ts'
 import { writeOutRuns } from '../store/starts.ts'
 import { pauseAfter } from './pauseAfter.ts'
 import { classifyFailure } from './settler.ts'
@@ -16,6 +17,8 @@ interface Waiting {
 
 /** With the pauses between them about a quarter of a minute, for which the handler's first batch waits. */
 const MAX_TRIES = 9
+/** With the pauses between them some five minutes, for which it waits while somebody has locked the start. */
+const MAX_LOOKS = 64
 /** After so long, others start a statement of their own: somebody may hold a start that this one waits for. */
 const SLOW_MS = 500
 /** Statements at once, while the earlier ones are slow. */
@@ -51,7 +54,6 @@ export function createWriteOuts(database: Database, log: Pick<Logger, 'warn'>): 
       await write(group)
       clearTimeout(alarm)
       if (isSlow) slow--
-      for (const { startId } of group) underWay.delete(startId)
     }
     busy--
   }
@@ -63,31 +65,65 @@ export function createWriteOuts(database: Database, log: Pick<Logger, 'warn'>): 
     return group
   }
 
+  /** Lets these go on, or fail, and whatever else waits for the same starts. */
+  function release(group: readonly Waiting[], error?: unknown): void {
+    for (const { startId, resolve, reject } of group) {
+      underWay.delete(startId)
+      if (error === undefined) resolve()
+      else reject(error)
+    }
+    beginIfFree()
+  }
+
   async function write(group: readonly Waiting[]): Promise<void> {
-    const startIds = [...new Set(group.map(({ startId }) => startId))]
-    const runIds = group.map(({ runId }) => runId)
-    for (let tries = 1; ; tries++) {
+    for (let tries = 1; group.length > 0; tries++) {
       try {
+        const startIds = [...new Set(group.map(({ startId }) => startId))]
+        const runIds = group.map(({ runId }) => runId)
         await writeOutRuns(database, startIds, runIds)
-        for (const { resolve } of group) resolve()
-        return
+        return release(group)
       } catch (error) {
-        const isRefused = classifyFailure(error) === 'refused'
-        if (isRefused && group.length > 1) {
+        const failure = classifyFailure(error)
+        if (failure === 'refused' && group.length > 1) {
           for (const one of group) await write([one])
           return
         }
-        if (isRefused || tries === MAX_TRIES) {
-          for (const { reject } of group) reject(error)
-          return
-        }
+        if (failure === 'refused' || tries === MAX_TRIES) return release(group, error)
         log.warn(
           { err: error, runs: group.length },
           'runs that have started could not be recorded, trying again',
         )
         await pauseAfter(tries)
+        if (failure === 'contended') {
+          const [free, locked] = await divideByLocks(group)
+          if (locked.length > 0) void writeOnceFree(locked, error)
+          group = free
+        }
       }
     }
+  }
+
+  /** Writes runs whose start somebody has locked, as soon as it is free. The others do not wait for it. */
+  async function writeOnceFree(locked: readonly Waiting[], reason: unknown): Promise<void> {
+    for (let looks = 1; locked.length > 0; looks++) {
+      if (looks > MAX_LOOKS) return release(locked, reason)
+      await pauseAfter(looks)
+      const [free, still] = await divideByLocks(locked)
+      void write(free)
+      locked = still
+    }
+  }
+
+  async function divideByLocks(
+    group: readonly Waiting[],
+  ): Promise<[free: readonly Waiting[], locked: readonly Waiting[]]> {
+    const held = group.map(({ startId }) => ({ held: { id: startId } }))
+    // When nobody can tell, the next try does.
+    const ids = await findLocked(database, held).catch(() => new Set<string>())
+    return [
+      group.filter(({ startId }) => !ids.has(startId)),
+      group.filter(({ startId }) => ids.has(startId)),
+    ]
   }
 
   return (startId, runId) =>

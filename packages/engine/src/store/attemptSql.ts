@@ -1,5 +1,6 @@
 import { RUNNING_RUNS } from '../liveness/whoIsLost.ts'
 import { IS_DEAD_LETTER } from './deadLetterSql.ts'
+import { GIVES_WAY } from './giveWay.ts'
 import { SHORTEST_EXPIRY_S } from './expireSeconds.ts'
 
 /**
@@ -28,6 +29,7 @@ export const END_EXPIRED_RUNS_SQL = `
       select run."id" from ${RUNNING_RUNS}
       where claim."createdAt" < now() - interval '${SHORTEST_EXPIRY_S} seconds' and run."queueJobId" is not null
         and not ${IS_ATTEMPT_UNDER_WAY}
+        and ${GIVES_WAY}
       order by run."id" limit ${MAX_ENDED}
       for update of run skip locked
     ))

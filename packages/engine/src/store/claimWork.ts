@@ -4,6 +4,7 @@ import type { WorkLabel } from '../job/labelWork.ts'
 import { readLabel, type Envelope } from './envelope.ts'
 import { CLAIM_BACKLOG, CLAIM_FEW, CLAIM_MANY } from './claimSql.ts'
 import type { Connection, PreparedStatement } from './database.ts'
+import { GIVES_WAY } from './giveWay.ts'
 import { writeOutLostClaims } from './starts.ts'
 
 /*
@@ -242,7 +243,7 @@ const CLOSED_FOR_MINUTES = 10
 export async function dropClosedClaims(connection: Connection, workerId: string): Promise<void> {
   for (const table of ['"JobClaim"', '"JobStart"']) {
     await connection.query(
-      `delete from ${table} where "workerId" = $1 and "runIds" = '{}'
+      `delete from ${table} where "workerId" = $1 and "runIds" = '{}' and ${GIVES_WAY}
          and "createdAt" < now() - interval '${CLOSED_FOR_MINUTES} minutes'`,
       [workerId],
     )

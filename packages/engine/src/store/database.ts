@@ -60,10 +60,18 @@ export interface Connection {
   ): Promise<Result<Row>>
 }
 
+export interface TransactionOptions {
+  /** How long a statement waits for a lock of somebody else. Default: as long as it may take. */
+  lockTimeoutMs?: number
+}
+
 export type Result<Row> = { rows: Row[]; rowCount: number | null }
 
 export interface Database extends Connection {
-  transaction<Value>(work: (tx: Connection) => Promise<Value>): Promise<Value>
+  transaction<Value>(
+    work: (tx: Connection) => Promise<Value>,
+    options?: TransactionOptions,
+  ): Promise<Value>
   connections(): Connections
   /** Waits up to `timeoutMs` for what is under way, then destroys what remains. Default 5,000 ms. */
   close(options?: { timeoutMs?: number }): Promise<void>
@@ -203,13 +211,18 @@ export function openDatabase({
         client.release(failure)
       }
     },
-    transaction: async (work) =>
+    transaction: async (work, { lockTimeoutMs } = {}) =>
       runTransaction(await connect(pool), async (client) => {
         const tx: Connection = {
           schema,
           query: (statement, values) => ask(client, statement, values),
         }
-        await tx.query('begin')
+        // One message, since each costs the way to the server and back.
+        await tx.query(
+          lockTimeoutMs === undefined
+            ? 'begin'
+            : `begin; set local lock_timeout = ${lockTimeoutMs}`,
+        )
         const result = await work(tx)
         await tx.query('commit')
         return result

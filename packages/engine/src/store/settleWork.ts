@@ -3,6 +3,7 @@ import type { WorkLabel } from '../job/labelWork.ts'
 import { IS_ATTEMPT_UNDER_WAY } from './attemptSql.ts'
 import type { HeldClaim } from './claimWork.ts'
 import type { Connection } from './database.ts'
+import { GIVES_WAY } from './giveWay.ts'
 import { SHORTEST_EXPIRY_S } from './expireSeconds.ts'
 import { toColumn } from './toColumn.ts'
 
@@ -24,14 +25,28 @@ export interface EndToRecord {
 /** The runs that this worker's statement ended, by id, with their whole details. */
 type Recorded = Map<string, Details | null>
 
-/** Deletes claims and starts without a run that is under way. */
-export async function letGo(connection: Connection, claims: readonly HeldClaim[]): Promise<void> {
-  await connection.query(
-    `with starts as (delete from "JobStart" where "id" = any($2))
-     delete from "JobClaim" where "id" = any($1)`,
-    [claims.map(({ id }) => id), claims.flatMap(({ id, hasStart }) => (hasStart ? [id] : []))],
-  )
+/** Deletes claims and starts without a run that is under way. Returns the ids of those that somebody has locked: they stay. */
+export async function letGo(
+  connection: Connection,
+  claims: readonly HeldClaim[],
+): Promise<ReadonlySet<string>> {
+  const ids = claims.map(({ id }) => id)
+  const { rows } = await connection.query<{ id: string }>(LET_GO_SQL, [ids])
+  return new Set(rows.map(({ id }) => id))
 }
+
+const deleteFreeSql = (table: string) => `
+    delete from ${table} where "id" in (
+      select "id" from ${table} where "id" = any($1::uuid[]) order by "id" for update skip locked
+    ) returning "id"`
+
+const LET_GO_SQL = `
+  with claims as (${deleteFreeSql('"JobClaim"')}
+  ), starts as (${deleteFreeSql('"JobStart"')}
+  )
+  select "id"::text as "id" from "JobClaim" where "id" = any($1::uuid[]) and "id" not in (select "id" from claims)
+  union
+  select "id"::text from "JobStart" where "id" = any($1::uuid[]) and "id" not in (select "id" from starts)`
 
 /** The error of runs that would have succeeded, had the queue not given their work up before. */
 export const EXPIRED = {
@@ -156,6 +171,9 @@ const IS_EXPIRED = `("end".code is null and run."queueJobId" is not null
   and run."createdAt" < now() - interval '${SHORTEST_EXPIRY_S} seconds' and not ${IS_ATTEMPT_UNDER_WAY})`
 
 /**
+ * It waits for no row of the queue: a transaction of the host that has replaced one piece of work may want the next one, and
+ * PostgreSQL would end that transaction if each waited for the other.
+ *
  * `array(select unnest(…))` has PostgreSQL look the runs up by their ids, however many it takes them for. All are
  * ended as a rule, and few have details: then neither is sent back one by one. `state` as a text keeps PostgreSQL from
  * looking through all active work for each that is completed.
@@ -170,13 +188,17 @@ const settleSql = (isExpired: string, isTelling: boolean) => `
     from unnest($2::uuid[], $3::timestamptz[], $4::text[], $5::text[]${isTelling ? `, ${TOLD_SQL.parameters}` : ''})
       as "end"(id, at, code, details${isTelling ? `, ${TOLD_SQL.names}` : ''})
     where run."id" = any(array(select unnest($2::uuid[]))) and run."id" = "end".id
-      and run."status" = 'running' and run."workerId" = $1
+      and run."status" = 'running' and run."workerId" = $1 and ${GIVES_WAY}
     returning run."id", run."details", run."name", run."queueJobId", run."attempt", run."errorCode",
               "end".code is null and run."errorCode" is not null as "isExpired"
-  ), completed as (
-    delete from pgboss.job job using ended
-    where ended."errorCode" is null and job.name = ended."name" and job.id = ended."queueJobId"
+  ), work as materialized (
+    select job.name, job.id, ended."errorCode" is null as "isDone"
+    from ended join pgboss.job job on job.name = ended."name" and job.id = ended."queueJobId"
       and job.retry_count = ended."attempt" - 1 and job.state::text = 'active'
+    for update of job nowait
+  ), completed as (
+    delete from pgboss.job job using work
+    where work."isDone" and job.name = work.name and job.id = work.id and job.state::text = 'active'
   ), let_go as (
     delete from "JobClaim" where "id" = any($6::uuid[])
   ), let_go_starts as (

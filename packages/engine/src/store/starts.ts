@@ -1,6 +1,7 @@
 import { RUNNING_RUNS } from '../liveness/whoIsLost.ts'
 import type { Logger } from '../job/logger.ts'
 import type { Connection } from './database.ts'
+import { GIVES_WAY } from './giveWay.ts'
 import { labelOf, shownOf } from './envelopeSql.ts'
 
 /*
@@ -132,7 +133,7 @@ const wholeSql = (which: string, lock = 'for update skip locked', told = LABELS)
   ${writeOutSql(`select * from "JobStart" where ${which} and "runIds" <> '{}' order by "id" ${lock}`, 'true', told)}
   delete from "JobStart" where "id" in (select "id" from start)`
 
-const WHOLE_SQL = wholeSql('"id" = any($1::uuid[])')
+const WHOLE_SQL = wholeSql(`"id" = any($1::uuid[]) and ${GIVES_WAY}`)
 /** For the trigger that fires when a worker of an older version signs up. */
 export const WRITE_OUT_ALL_SQL = wholeSql('true', undefined, NO_LABELS)
 export const WRITE_OUT_ALL_LABELLED_SQL = wholeSql('true')
@@ -175,7 +176,7 @@ export async function writeOutLostClaims(
 
 const SOME_SQL = `
   ${writeOutSql(
-    'select * from "JobStart" where "id" = any($1::uuid[]) order by "id" for update',
+    `select * from "JobStart" where "id" = any($1::uuid[]) and ${GIVES_WAY} order by "id" for update`,
     'held."runId" = any($2::uuid[])',
   )}
   select count(*) from run`

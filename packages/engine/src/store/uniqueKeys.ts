@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Connection, Database } from './database.ts'
-import { hasSqlState, UNIQUE_VIOLATION } from './sqlState.ts'
+import { hasSqlState, LOCK_NOT_AVAILABLE, UNIQUE_VIOLATION } from './sqlState.ts'
 
 /** The names of its children, one for each partition, begin with this. */
 export const UNIQUE_KEYS_INDEX = 'roundsman_unique_keys'
@@ -136,5 +136,3 @@ export function isKeyTaken(error: unknown): boolean {
     hasSqlState(error, UNIQUE_VIOLATION) && error.constraint?.startsWith(UNIQUE_KEYS_INDEX) === true
   )
 }
-
-const LOCK_NOT_AVAILABLE = '55P03'

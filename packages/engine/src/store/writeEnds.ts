@@ -1,6 +1,7 @@
 import type { Details } from '../index.ts'
 import type { HeldClaim } from './claimWork.ts'
 import type { Connection } from './database.ts'
+import { GIVES_WAY } from './giveWay.ts'
 import { tells, TOLD_SQL, toldValues, type EndToRecord } from './settleWork.ts'
 import { hasSqlState, UNIQUE_VIOLATION } from './sqlState.ts'
 import { WRITE_OUT_AFTER_MS } from './starts.ts'
@@ -92,7 +93,7 @@ type IfWritten = 'fail' | 'passOver'
 const writeEndsSql = (hasRareColumns: boolean, ifWritten: IfWritten) => `
   with start as materialized (
     select "id", "name", "startedAt", "createdAt" from "JobStart"
-    where "id" = any($3::uuid[]) and "workerId" = $1
+    where "id" = any($3::uuid[]) and "workerId" = $1 and ${GIVES_WAY}
     order by "id" for key share
   ), ended as (
     insert into "JobRun" ("id", "name", "status", "trigger", "attempt", "startedAt", "endedAt", "details", "queueJobId",

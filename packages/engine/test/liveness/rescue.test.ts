@@ -1,5 +1,6 @@
 // Not quick: loses hundreds of runs.
 import { waitFor } from '@roundsman/testing'
+import pg from 'pg'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Logger } from 'pino'
 import type { RunContext } from '../../src/index.ts'
@@ -220,6 +221,38 @@ describe('rescueLostRuns', () => {
     expect(await findLostClaims(runtime.database, 'rescuer')).toHaveLength(1)
   })
 
+  const waitsForLong = async () =>
+    (
+      await runtime.rows(
+        `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+           and now() - query_start > interval '1200 milliseconds'`,
+      )
+    ).length > 0
+
+  it('passes over work that somebody has locked, and never makes that transaction a deadlock', async () => {
+    await loseRuns(10)
+    const work = await runtime.rows<{ id: string }>('select id from pgboss.job order by id')
+    const lockWork = 'select from pgboss.job where id = $1 for update'
+    const foreign = new pg.Client({ connectionString: runtime.url })
+    await foreign.connect()
+    try {
+      await foreign.query('begin')
+      await foreign.query(lockWork, [work[5]!.id])
+      let isOver = false
+      const rescued = rescue().finally(() => (isOver = true))
+      // Whoever waits for longer than a second has looked for a deadlock, and will not look again.
+      await waitFor(async () => isOver || (await waitsForLong()), {
+        message: 'the rescue is over, or waits',
+      })
+      for (const { id } of work) await foreign.query(lockWork, [id])
+      await foreign.query('commit')
+      expect(await rescued).toHaveLength(9)
+      expect(await rescue()).toMatchObject([{ queueJobId: work[5]!.id }])
+    } finally {
+      await foreign.end()
+    }
+  })
+
   it('leaves out one that the database refuses to end', async () => {
     await loseRuns(LOST_RUNS)
     const [refused] = await runs()
@@ -233,6 +266,9 @@ describe('rescueLostRuns', () => {
         { status: 'running', state: 'active', n: 1 },
         { status: 'failed', state: 'retry', n: LOST_RUNS - 1 },
       ])
+      expect(runtime.lines).toContainEqual(
+        expect.objectContaining({ msg: 'rescuing a job run failed', runId: refused!.id }),
+      )
     } finally {
       await runtime.rows('drop trigger refuse on "JobRun"; drop function refuse')
     }

@@ -1,0 +1,182 @@
+// Not quick: holds locks for longer than ours wait for them.
+import { waitFor } from '@roundsman/testing'
+import pg from 'pg'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import type { JobsClient } from '../../src/client.ts'
+import { defineJob } from '../../src/index.ts'
+import { createWorker, type Worker } from '../../src/worker.ts'
+import { noClock } from '../fixtures/noClock.ts'
+import { openClientRuntime } from '../openClientRuntime.ts'
+import type { TestRuntime } from '../openTestRuntime.ts'
+
+/** Ends as its payload says, once the test opens the gate. */
+const hold = defineJob({
+  name: 'hold',
+  description: '',
+  payload: z.object({
+    key: z.string(),
+    fails: z.boolean().default(false),
+    hasBatch: z.boolean().default(false),
+  }),
+  concurrency: 100,
+  retry: { limit: 0 },
+})
+const jobs = [hold] as const
+
+let runtime: TestRuntime
+let client: JobsClient
+let worker: Worker
+/** How often each piece was started. */
+let starts: Map<string, number>
+let openGate: () => void
+let gate: Promise<void>
+let foreign: pg.Client
+
+beforeAll(async () => {
+  ;({ runtime, client } = await openClientRuntime(jobs))
+})
+
+afterAll(async () => {
+  await runtime.close()
+})
+
+beforeEach(async () => {
+  starts = new Map()
+  gate = new Promise((resolve) => (openGate = resolve))
+  foreign = new pg.Client({ connectionString: runtime.url, application_name: 'foreign' })
+  await foreign.connect()
+  const { url: databaseUrl, prisma, log } = runtime
+  worker = createWorker({
+    schema: 'public',
+    databaseUrl,
+    client: prisma,
+    jobs,
+    handlers: {
+      async hold({ payload, batch }) {
+        starts.set(payload.key, (starts.get(payload.key) ?? 0) + 1)
+        await gate
+        if (payload.hasBatch) await batch(async () => ({ batched: 1 }))
+        if (payload.fails) throw new Error('as it was told')
+      },
+    },
+    retention: false,
+    clock: noClock,
+    log,
+  })
+  await worker.start()
+})
+
+afterEach(async () => {
+  openGate()
+  await foreign.end()
+  await worker.stop()
+  await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
+  await runtime.rows('delete from pgboss.job')
+})
+
+/** Has so many pieces run until the gate opens. Some fail then. */
+async function runHeld(count: number, options: { isKeyed: boolean }): Promise<string[]> {
+  const keys = Array.from({ length: count }, (_, at) => `${at}`)
+  await client.enqueueMany(
+    runtime.prisma,
+    hold,
+    keys.map((key, at) => ({
+      payload: { key, fails: at % 5 === 4 },
+      ...(options.isKeyed && { options: { uniqueKey: key } }),
+    })),
+  )
+  await waitFor(() => starts.size === count, { message: 'all pieces run' })
+  return keys
+}
+
+/** Replaces work in the transaction of the other session. */
+const replace = (key: string) =>
+  client.enqueue(foreign, hold, { key: `new ${key}` }, { uniqueKey: key, onConflict: 'replace' })
+
+/** How many pieces have ended, as the record says. */
+async function ended(): Promise<number> {
+  const [row] = await runtime.rows<{ n: number }>(
+    `select count(*)::int n from "JobRunAll" where "endedAt" is not null and "name" = 'hold'`,
+  )
+  return row!.n
+}
+
+describe('while a transaction of the host has replaced work that runs', () => {
+  it.each([1, 30])('and is left open, all but those %s are recorded', async (locked) => {
+    const keys = await runHeld(40, { isKeyed: true })
+    await foreign.query('begin')
+    for (const key of keys.slice(0, locked)) {
+      await replace(key)
+    }
+    openGate()
+    await waitFor(async () => (await ended()) === 40 - locked, {
+      message: `${40 - locked} ends are recorded while the locks are held`,
+    })
+    await foreign.query('rollback')
+    await waitFor(async () => (await ended()) === 40, {
+      message: 'all ends are recorded once the locks are gone',
+    })
+    expect([...starts.values()]).toEqual(keys.map(() => 1))
+  })
+
+  it('and then replaces the work beside it, PostgreSQL finds no deadlock', async () => {
+    const keys = await runHeld(30, { isKeyed: true })
+    await foreign.query('begin')
+    await replace('15')
+    openGate()
+    // Whoever waits for longer than a second has looked for a deadlock, and will not look again.
+    await waitFor(async () => (await ended()) === 29 || (await waitsForLong()), {
+      message: 'the other ends are recorded, or wait',
+    })
+    for (const key of keys.filter((one) => one !== '15')) await replace(key)
+    await foreign.query('commit')
+    await waitFor(async () => (await ended()) === 60, { message: 'old and new work has ended' })
+    expect(starts.size).toBe(60)
+  })
+})
+
+const waitsForLong = async () =>
+  (
+    await runtime.rows(
+      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+         and now() - query_start > interval '1200 milliseconds'`,
+    )
+  ).length > 0
+
+describe('while somebody has locked what a worker has taken', () => {
+  /** One claim for each. */
+  async function runOneByOne(count: number): Promise<void> {
+    for (let n = 1; n <= count; n++) {
+      await client.enqueue(runtime.prisma, hold, { key: `${n}`, hasBatch: true })
+      await waitFor(() => starts.size === n, { message: 'the piece runs' })
+    }
+  }
+
+  it('all others commit their first batch and end', async () => {
+    await runOneByOne(8)
+    await foreign.query('begin')
+    const { rows } = await foreign.query(
+      `select from "JobStart" where "id" in (select "id" from "JobStart" limit 6) for update`,
+    )
+    openGate()
+    await waitFor(async () => (await ended()) === 8 - rows.length, {
+      message: 'all ends but the locked ones are recorded',
+    })
+    await foreign.query('rollback')
+    await waitFor(async () => (await ended()) === 8, { message: 'all ends are recorded' })
+    expect([...starts.values()]).toEqual(Array.from({ length: 8 }, () => 1))
+  })
+
+  it('the end of a run is recorded though its claim is locked, which goes when it is free', async () => {
+    const keys = await runHeld(10, { isKeyed: true })
+    const claims = async () => (await runtime.rows('select from "JobClaim"')).length
+    await foreign.query('begin')
+    await foreign.query('select from "JobClaim" for share')
+    openGate()
+    await waitFor(async () => (await ended()) === keys.length, { message: 'all ends are recorded' })
+    expect(await claims()).toBeGreaterThan(0)
+    await foreign.query('rollback')
+    await waitFor(async () => (await claims()) === 0, { message: 'the claims are gone' })
+  })
+})
