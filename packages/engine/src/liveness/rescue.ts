@@ -1,6 +1,7 @@
 import pg from 'pg'
 import type { Logger } from '../job/logger.ts'
 import type { Connection, Database } from '../store/database.ts'
+import { END_LOST_RUNS_SQL } from '../store/attemptSql.ts'
 import { GIVING_WAY } from '../store/giveWay.ts'
 import type { AfterFailure, Queue } from '../store/queue.ts'
 import { writeOutStarts } from '../store/starts.ts'
@@ -54,31 +55,6 @@ async function letGo(database: Database, claimIds: readonly string[]): Promise<v
     await tx.query(LET_GO_SQL, [rows.map(({ id }) => id), claimIds])
   }, GIVING_WAY)
 }
-
-/**
- * Waits for nobody, neither for runs nor for their work in the queue: whoever has locked one may want another of these, and
- * would wait for us.
- */
-const END_LOST_RUNS_SQL = `
-  with free as materialized (
-    select job.id from pgboss.job job where job.name = any($3::text[]) and job.id = any($4::uuid[])
-    for update skip locked
-  ), locked as materialized (
-    select job.id from pgboss.job job
-    where job.name = any($3::text[]) and job.id = any($4::uuid[]) and job.id not in (select free.id from free)
-  )
-  update "JobRun" run
-  set "status" = 'failed', "endedAt" = $2, "errorCode" = '${WORKER_LOST}',
-      "details" = coalesce(run."details", '{}') || jsonb_build_object('error', jsonb_build_object(
-        'code', '${WORKER_LOST}', 'message', 'Worker ' || run."workerId" || ' died while it executed this run'
-      ))
-  where run."id" in (
-    -- Its worker may have been stopped with the row locked, in the middle of a batch: not waited for.
-    select "id" from "JobRun" where "id" = any($1) and "status" = 'running'
-      and coalesce("queueJobId" not in (select locked.id from locked), true)
-    order by "id" for update skip locked
-  )
-  returning run."id"`
 
 interface RescueOptions {
   database: Database
@@ -155,6 +131,7 @@ async function endLostRuns(
     endedAt,
     [...new Set(runs.map(({ name }) => name))],
     runs.flatMap(({ queueJobId }) => queueJobId ?? []),
+    WORKER_LOST,
   ])
   const ended = new Set(rows.map(({ id }) => id))
   const won = runs.filter(({ id }) => ended.has(id))

@@ -75,7 +75,8 @@ export function createWriteOuts(database: Database, log: Pick<Logger, 'warn'>): 
     beginIfFree()
   }
 
-  async function write(group: readonly Waiting[]): Promise<void> {
+  async function write(whole: readonly Waiting[]): Promise<void> {
+    let group = whole
     for (let tries = 1; group.length > 0; tries++) {
       try {
         const startIds = [...new Set(group.map(({ startId }) => startId))]
@@ -104,7 +105,8 @@ export function createWriteOuts(database: Database, log: Pick<Logger, 'warn'>): 
   }
 
   /** Writes runs whose start somebody has locked, as soon as it is free. The others do not wait for it. */
-  async function writeOnceFree(locked: readonly Waiting[], reason: unknown): Promise<void> {
+  async function writeOnceFree(group: readonly Waiting[], reason: unknown): Promise<void> {
+    let locked = group
     for (let looks = 1; locked.length > 0; looks++) {
       if (looks > MAX_LOOKS) return release(locked, reason)
       await pauseAfter(looks)

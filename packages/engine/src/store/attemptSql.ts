@@ -45,6 +45,31 @@ export const END_EXPIRED_RUNS_SQL = `
   select "id", "name", "attempt", "dryRun", "startedAt", "workerId" from expired`
 
 /**
+ * Ends the runs `$1` of dead workers at `$2`; their work has the ids `$4`, of the jobs `$3`. It waits for nobody, neither for
+ * runs nor for their work: whoever has locked one may want another of these, and would wait for us.
+ */
+export const END_LOST_RUNS_SQL = `
+  with free as materialized (
+    select job.id from pgboss.job job where job.name = any($3::text[]) and job.id = any($4::uuid[])
+    for update skip locked
+  ), locked as materialized (
+    select job.id from pgboss.job job
+    where job.name = any($3::text[]) and job.id = any($4::uuid[]) and job.id not in (select free.id from free)
+  )
+  update "JobRun" run
+  set "status" = 'failed', "endedAt" = $2, "errorCode" = $5::text,
+      "details" = coalesce(run."details", '{}') || jsonb_build_object('error', jsonb_build_object(
+        'code', $5::text, 'message', 'Worker ' || run."workerId" || ' died while it executed this run'
+      ))
+  where run."id" in (
+    -- Its worker may have been stopped with the row locked, in the middle of a batch: not waited for.
+    select "id" from "JobRun" where "id" = any($1) and "status" = 'running'
+      and coalesce("queueJobId" not in (select locked.id from locked), true)
+    order by "id" for update skip locked
+  )
+  returning run."id"`
+
+/**
  * Gives the work of a run back as if nobody had taken it, to be taken after `$4` milliseconds. `deleteRun` deletes the run
  * and must be able to return its columns; `letGo` changes the claim that holds it.
  */

@@ -1,6 +1,7 @@
 import { aliveSql } from '../liveness/whoIsLost.ts'
 import type { PreparedStatement } from './database.ts'
 import { instantOf, labelOf, shownOf } from './envelopeSql.ts'
+import { GIVES_WAY } from './giveWay.ts'
 import { isPausedSql } from './queueSql.ts'
 import { isDelayedSql, MAY_START, retries } from './starts.ts'
 
@@ -29,6 +30,15 @@ import { isDelayedSql, MAY_START, retries } from './starts.ts'
  * PostgreSQL then reads the whole table at every batch as soon as a batch is more than a few per cent of it.
  */
 
+/**
+ * Whether nobody has locked a run of the same work that still counts as running, such as a transaction that its handler left
+ * open: the step "expired" would wait for it, and with it all that the claim is for.
+ */
+const earlierRuns = (lock = '') => `
+          select earlier."id" from "JobRun" earlier
+          where earlier."queueJobId" = job.id and earlier."status" = 'running' ${lock}`
+const IS_EARLIER_FREE = `not exists (select from (${earlierRuns()}) running where running."id" not in (${earlierRuns('for update skip locked')}))`
+
 /** The work to take, for each request its own. Of two claims at the same moment, the later passes over what is locked. */
 const FOUND = `
     select job.id, job.name, job."isStart" from wanted cross join lateral (
@@ -42,6 +52,7 @@ const FOUND = `
           where other."exclusiveKey" = wanted."exclusiveKey"
             and (run."queueJobId" is distinct from job.id or run."status" <> 'running')
         ))
+        and (job.started_on is null or ${IS_EARLIER_FREE})
       order by job.priority desc, job.created_on
       limit wanted."limit"
       for update skip locked
@@ -165,7 +176,7 @@ function claimSql({ requests, name, isAmong, isOneJob }: ClaimSql): string {
   const isUnwritten = isAmong('select id from next group by id having bool_and("isStart")')
   return `
   with alive as materialized (${aliveSql('$6')}
-  ), wanted as materialized (${requests} where alive."isAlive" and not ${isPausedSql(name)}
+  ), wanted as materialized (${requests} where alive."isAlive" and ${GIVES_WAY} and not ${isPausedSql(name)}
   ), found as materialized (${FOUND}
   ), next as materialized (${NEXT}
   ), taken as (${takeSql(isWritten)}

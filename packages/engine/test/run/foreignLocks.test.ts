@@ -16,8 +16,8 @@ const hold = defineJob({
   description: '',
   payload: z.object({
     key: z.string(),
-    fails: z.boolean().default(false),
-    hasBatch: z.boolean().default(false),
+    fails: z.boolean().optional(),
+    hasBatch: z.boolean().optional(),
   }),
   concurrency: 100,
   retry: { limit: 0 },

@@ -110,6 +110,27 @@ describe('a claim of work that was given out again', () => {
     const { id, name, attempt, startedAt } = hung!.run
     expect(seen).toEqual([{ id, name, attempt, startedAt, dryRun: false }])
   })
+
+  it('passes over it while somebody has locked the earlier run, and takes the rest', async () => {
+    const claimer = createClaimer({
+      database: runtime.database,
+      workerId: 'w1',
+      now: () => new Date(),
+    })
+    const take = async () =>
+      new Set((await claimer.claim(echo, 10)).work.map(({ run }) => run.queueJobId))
+    const { queueJobId: hung } = await send(echo)
+    expect(await take()).toEqual(new Set([hung]))
+    await runtime.rows(`update pgboss.job set state = 'retry', start_after = now()`)
+    const others = [(await send(echo)).queueJobId, (await send(echo)).queueJobId]
+
+    const rest = await runtime.database.transaction(async (tx) => {
+      await tx.query('select from "JobRun" for update')
+      return await take()
+    })
+    expect(rest).toEqual(new Set(others))
+    expect(await take()).toEqual(new Set([hung]))
+  })
 })
 
 describe('plans of a claim', () => {
