@@ -39,7 +39,7 @@ export interface DemoRun {
   workerId: string
   errorCode?: string
   progress?: { done: number; total: number }
-  batchMarks?: Record<string, number>[]
+  batchMarks?: object[]
   cancelRequestedAt?: Date
   cancelRequestedBy?: string
   label?: string
@@ -574,7 +574,7 @@ function markBatches(
   endedAt: Date,
   batches: number,
   counts: Record<string, number>,
-): Record<string, number>[] {
+): object[] {
   const shown = Math.min(batches, 17)
   return Array.from({ length: shown }, (_, nth) => {
     const done = shown === 1 ? batches : 1 + Math.round((nth * (batches - 1)) / (shown - 1))
@@ -583,7 +583,7 @@ function markBatches(
     return {
       at: Math.round(startedAt.getTime() + ms * share * 0.98),
       batches: done,
-      ...Object.fromEntries(
+      counts: Object.fromEntries(
         Object.entries(counts).map(([name, count]) => [name, Math.round(count * share)]),
       ),
     }

@@ -67,8 +67,8 @@ function makePast(): PastRun[] {
       details: isFailed ? { error } : { cleaned: 1_000 + index, batches: 2, kept: index },
       ...(!isFailed && {
         batchMarks: [
-          { at: startedAt.getTime() + 400, batches: 1, cleaned: 600 },
-          { at: startedAt.getTime() + 900, batches: 2, cleaned: 1_000 + index },
+          { at: startedAt.getTime() + 400, batches: 1, counts: { cleaned: 600 } },
+          { at: startedAt.getTime() + 900, batches: 2, counts: { cleaned: 1_000 + index } },
         ],
       }),
       queueJobId: randomUUID(),

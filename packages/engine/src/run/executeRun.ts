@@ -81,7 +81,12 @@ export async function executeRun(running: RunningRun): Promise<RunResult> {
     () => abort.abort(new JobError('timeout', `The run took longer than ${job.timeoutMs} ms`)),
     job.timeoutMs,
   )
-  const known: Known = { rehearsed: {}, facts: {}, counted: null, progress: null }
+  const known: Known = {
+    rehearsed: Object.create(null) as Counts,
+    facts: {},
+    counted: null,
+    progress: null,
+  }
   try {
     const returned = await carryOut(running, parsed.payload, known)
     return succeed(running, known, returned)
@@ -95,7 +100,7 @@ export async function executeRun(running: RunningRun): Promise<RunResult> {
 
 /** What the engine knows of a run beside what its handler returns. Most runs do without what may be null. */
 interface Known {
-  /** What a dry run has counted; a real one counts in its row, batch by batch. */
+  /** What a dry run has counted, without a prototype, since a count may have any name; a real one counts in its row, batch by batch. */
   rehearsed: Counts
   /** What the guard found. */
   facts: Details

@@ -80,7 +80,9 @@ export const ADD_COUNTS_SQL = `
        from jsonb_array_elements(run."batchMarks") mark
        where (mark ->> 'batches')::int = 1 or (mark ->> 'batches')::int % spread.stride = 0),
       '[]'
-    ) || jsonb_build_array(jsonb_build_object('at', $4::bigint) || counted.details) end
+    ) || jsonb_build_array(jsonb_build_object(
+      'at', $4::bigint, 'batches', counted.details -> 'batches', 'counts', counted.details - 'batches'
+    )) end
     from (
       select coalesce(run."details", '{}') || (
         select jsonb_object_agg(key, coalesce((run."details" ->> key)::numeric, 0) + value::numeric)
@@ -98,7 +100,7 @@ export const ADD_COUNTS_SQL = `
 /** What the batches of the attempts at work `$1` before its attempt `$2` have counted in all. */
 export const COUNT_BY_EARLIER_ATTEMPTS_SQL = `
   select coalesce(sum(counted.value::float8), 0) as "count"
-  from "JobRun" run cross join jsonb_each_text((run."batchMarks" -> -1) - array['at', 'batches']) as counted(name, value)
+  from "JobRun" run cross join jsonb_each_text(run."batchMarks" #> '{-1,counts}') as counted(name, value)
   where run."queueJobId" = $1 and run."attempt" < $2`
 
 /** Adds `batches` to a batch's counts: 1, or 0 for a batch that changed nothing. */

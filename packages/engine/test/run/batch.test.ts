@@ -111,7 +111,11 @@ describe('the marks of batches', () => {
       'select "startedAt", "batchMarks" from "JobRun"',
     )
     const { startedAt, batchMarks } = row!
-    return batchMarks?.map(({ at, ...counts }) => ({ ms: at - startedAt.getTime(), ...counts }))
+    return batchMarks?.map(({ at, batches, counts }) => ({
+      ms: at - startedAt.getTime(),
+      batches,
+      ...counts,
+    }))
   }
 
   it('say when each was counted, and what had been by then', async () => {
@@ -170,5 +174,5 @@ describe('the marks of batches', () => {
 interface Mark {
   at: number
   batches: number
-  cleaned: number
+  counts: { cleaned: number }
 }

@@ -363,8 +363,14 @@ function readLogs(kept: unknown): KeptLog | null {
   return { lines, earlier: log.earlier }
 }
 
-/** As the engine writes them. */
-const keptMark = z.object({ at: z.int(), batches: z.int() }).catchall(z.unknown())
+/** As the engine writes them. Those of version 0.2 have their counts beside `at` and `batches`. */
+const keptMark = z
+  .object({
+    at: z.int().min(-MAX_DATE_MS).max(MAX_DATE_MS),
+    batches: z.int(),
+    counts: z.union([z.looseObject({}), z.number()]).optional(),
+  })
+  .catchall(z.unknown())
 
 /** When a run's batches were committed, in their order. Leaves out marks that cannot be read. */
 function readBatchMarks(kept: unknown): BatchMark[] {
@@ -373,7 +379,8 @@ function readBatchMarks(kept: unknown): BatchMark[] {
     const mark = keptMark.safeParse(entry).data
     if (mark === undefined) return []
     const { at, batches, ...rest } = mark
-    const counts = Object.entries(rest).flatMap(([name, value]) =>
+    const counted = typeof rest.counts === 'object' ? rest.counts : rest
+    const counts = Object.entries(counted).flatMap(([name, value]) =>
       typeof value === 'number' ? [[name, value] as const] : [],
     )
     return [{ at: new Date(at).toISOString(), batches, counts: Object.fromEntries(counts) }]

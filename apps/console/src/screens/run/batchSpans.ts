@@ -18,7 +18,9 @@ export function batchSpans({
 }: Pick<RunDetail, 'startedAt' | 'batchMarks'>): BatchSpan[] {
   let before = { at: startedAt, batches: 0, counts: {} as Record<string, number> }
   return batchMarks.map((mark) => {
-    const { at, batches, counts } = before
+    const { at, batches } = before
+    // A count may have any name, also one that all objects have.
+    const counts = new Map(Object.entries(before.counts))
     before = mark
     return {
       label:
@@ -27,7 +29,7 @@ export function batchSpans({
           : `Batches ${count(batches + 1)} to ${count(mark.batches)}`,
       at: mark.at,
       counted: Object.entries(mark.counts)
-        .map(([name, value]) => ({ name, added: value - (counts[name] ?? 0) }))
+        .map(([name, value]) => ({ name, added: value - (counts.get(name) ?? 0) }))
         .filter(({ added }) => added !== 0)
         .map(({ name, added }) => `${count(added)} ${inWords(name).toLowerCase()}`)
         .join(', '),
