@@ -63,7 +63,8 @@ it('is over with the batch that has cleaned all that its guard has counted', asy
   }
   const batches = await clean(countDue)
   expect(batches.length).toBeGreaterThan(1)
-  expect(Math.min(...batches)).toBeGreaterThan(0)
+  // Others may be empty: after one that seems to have been cut, its pages are looked at once more.
+  expect(batches.at(-1)).toBeGreaterThan(0)
   expect(await clean(countDue)).toEqual([0])
   expect(await prisma.i18nCacheEntry.count({ where: { createdAt: { lt: NOW } } })).toBe(0)
 })
