@@ -20,13 +20,17 @@ const MAX_COUNT_LIMIT = 100_000
 /** Stepping over more dead rows than this in an index takes longer than any batch may. */
 const MAX_DEAD_FOR_LAST_LOOK = 50_000
 
+/** So many rows that a run has passed over are counted. */
+const MAX_STILL_DUE = 10_000
+
 /** Larger than the difference between the clocks of any two machines. */
 const CLOCK_TOLERANCE_MS = 60_000
 
 /**
  * Cleans what is due in batches, in the fastest order for the amount: as the indexes list it, or page by page and then by
  * the indexes for what moved. It passes over locked rows, which are due again in the next run.
- * @returns what a dry run has to say beyond the counts; else an empty object
+ * @returns what it has to say beyond the counts: the findings of a dry run; and `stillDue`, how many rows were due at its
+ * end, if it has passed over any
  * @throws JobError `cutoff_invalid` when the cut-off is not in the past
  */
 export async function sweep<C extends SweepCounts>(
@@ -35,6 +39,7 @@ export async function sweep<C extends SweepCounts>(
 ): Promise<Details> {
   refuseLaterThan(now(), target)
   let look = null as FirstLook | null
+  let hasPassedOver = run.dryRun
   /** How many rows are due, when the guard had them counted beyond the first look. */
   let due = null as number | null
   let populationSize = null as number | null
@@ -76,7 +81,23 @@ export async function sweep<C extends SweepCounts>(
   } finally {
     await Promise.allSettled([committed, opened?.leave()])
   }
-  return findings?.details() ?? {}
+  return { ...findings?.details(), ...(hasPassedOver && (await stillDue())) }
+
+  /** How many rows are due now, by a batch that changes nothing: in a dry run, by its transaction. */
+  async function stillDue(): Promise<Details> {
+    let count = 0
+    await batch(async (tx) => {
+      count = await countRows(tx, target.table, target.due, MAX_STILL_DUE + 1)
+      return target.nothing
+    })
+    if (count === 0) return {}
+    const told = count > MAX_STILL_DUE ? `over ${MAX_STILL_DUE.toLocaleString('en')}` : count
+    log.warn(
+      { table: target.table, stillDue: told },
+      'clean-up passed over rows that others had locked',
+    )
+    return { stillDue: told }
+  }
 
   /** Everything counted is cleaned: rows that came since are due in the next run. */
   function isAllCleaned(): boolean {
@@ -148,6 +169,7 @@ export async function sweep<C extends SweepCounts>(
         await change((tx, where) => target.change(tx, expectedUnlocked(inTime(where, limitMs))))
       } catch (error) {
         if (next === null || !isLockTimeout(error)) throw error
+        hasPassedOver = true
         // To lock the rows takes about as long as to change them. Once they were counted nobody comes back for a rest: the next
         // batch may have begun behind it.
         limitMs = limitMs === null || cleanedHere !== null ? null : limitMs / 2

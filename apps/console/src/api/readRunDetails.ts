@@ -2,6 +2,8 @@
 export interface RunDetailsView {
   error: RunError | null
   guard: { due: number; allowed: number; total: number | null } | null
+  /** How many due rows a clean-up has left, since others had them locked: `111`, `over 10,000`; null when it left none. */
+  stillDue: string | null
   /** Exact counts, in the order in which they were written. */
   counts: { name: string; value: number }[]
   /** Everything else, as text. */
@@ -21,15 +23,28 @@ export interface RunError {
 
 /** Reads a run's details. Never throws, because a handler may have returned anything. */
 export function readRunDetails(details: unknown): RunDetailsView {
-  const view: RunDetailsView = { error: null, guard: null, counts: [], facts: [] }
+  const view: RunDetailsView = { error: null, guard: null, stillDue: null, counts: [], facts: [] }
   if (!isRecord(details)) return view
   for (const [name, value] of Object.entries(details)) {
     if (name === 'error' && isRecord(value)) view.error = readError(value)
     else if (name === 'guard' && isRecord(value)) view.guard = readGuard(value)
+    else if (name === 'stillDue')
+      view.stillDue = typeof value === 'number' ? value.toLocaleString('en') : asText(value)
     else if (typeof value === 'number') view.counts.push({ name, value })
     else if (value !== null) view.facts.push({ name, value: asText(value) })
   }
   return view
+}
+
+/** What a run did, in a line; null when it says nothing, and `nothing to do` only where there was nothing. */
+export function describeCounts({ counts, stillDue }: RunDetailsView): string | null {
+  // The number of batches tells less than what they did, and a zero tells nothing beside another count.
+  const told = counts
+    .filter(({ name, value }) => value !== 0 && name !== 'batches')
+    .map(({ name, value }) => `${value.toLocaleString('en')} ${name}`)
+  if (stillDue !== null) told.push(`${stillDue} still due`)
+  if (told.length > 0) return told.join(', ')
+  return counts.length > 0 ? 'nothing to do' : null
 }
 
 /** Turns `oldestCreatedAt` into `Oldest created at`. */

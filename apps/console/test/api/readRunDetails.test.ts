@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { inWords, placeOf, readRunDetails } from '../../src/api/readRunDetails.ts'
+import { describeCounts, inWords, placeOf, readRunDetails } from '../../src/api/readRunDetails.ts'
 
 describe('readRunDetails', () => {
   it('sorts counts, facts, guard and error', () => {
@@ -24,8 +24,21 @@ describe('readRunDetails', () => {
         { name: 'byLocale', value: '{"de":1}' },
       ],
       guard: { due: 84_120, allowed: 50_000, total: 91_000 },
+      stillDue: null,
       error: { code: 'guard_blocked', name: null, message: 'too many', frames: [], causes: [] },
     })
+  })
+
+  it.each([
+    [{ cleaned: 0, batches: 0 }, 'nothing to do'],
+    [{ cleaned: 0, batches: 0, stillDue: 111 }, '111 still due'],
+    [{ cleaned: 0, batches: 0, stillDue: 'over 10,000' }, 'over 10,000 still due'],
+    [{ cleaned: 4_000, expired: 0, batches: 3, stillDue: 2 }, '4,000 cleaned, 2 still due'],
+    [{ cleaned: 4_000, batches: 3 }, '4,000 cleaned'],
+    [{ cutoff: '2026-10-25T00:00:00.000Z' }, null],
+    [null, null],
+  ])('says in a line what a run with %j did', (details, text) => {
+    expect(describeCounts(readRunDetails(details))).toBe(text)
   })
 
   it('reads where an error was thrown, and what led to it', () => {
@@ -58,7 +71,13 @@ describe('readRunDetails', () => {
   })
 
   it.each([[null], [undefined], ['text'], [[1, 2]], [7]])('finds nothing in %j', (details) => {
-    expect(readRunDetails(details)).toEqual({ error: null, guard: null, counts: [], facts: [] })
+    expect(readRunDetails(details)).toEqual({
+      error: null,
+      guard: null,
+      stillDue: null,
+      counts: [],
+      facts: [],
+    })
   })
 
   it('survives an error and a guard of another making', () => {

@@ -243,7 +243,7 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
       { order: 'index', count: 5 },
       { order: 'pages', count: 20_000 },
     ] as const)(
-      'passes over rows that somebody holds locked, and cleans them the next time, by $order',
+      'passes over rows that somebody holds locked, says how many, and cleans them the next time, by $order',
       async ({ order, count }) => {
         await insertDueFor(count, order)
         const release = await holdTransaction(prisma, (tx) =>
@@ -258,7 +258,8 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
         await run()
 
         expect(await cleanup.countDue(prisma)).toBe(0)
-        await expectRuns(ofSuccess(count - 2, expect.any(Number)), ofSuccess(2, 1))
+        const first = ofSuccess(count - 2, expect.any(Number))
+        await expectRuns({ ...first, details: { ...first.details, stillDue: 2 } }, ofSuccess(2, 1))
       },
     )
 
@@ -300,7 +301,24 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
 
       await run({ dryRun: true })
 
-      await expectRuns({ details: expect.objectContaining({ cleaned: 4, batches: 1 }) })
+      await expectRuns({
+        details: expect.objectContaining({ cleaned: 4, batches: 1, stillDue: 1 }),
+      })
+    })
+
+    it.each([
+      { due: 111, stillDue: 111 },
+      { due: 10_001, stillDue: 'over 10,000' },
+    ])('has not found nothing to do where all of it is locked: $due', async ({ due, stillDue }) => {
+      await cleanup.insertDue(prisma, due)
+      await holdTransaction(prisma, (tx) =>
+        tx.$queryRawUnsafe(`select 1 from "${table}" for update`),
+      )
+
+      await run()
+
+      const { details } = ofSuccess(0, 0)
+      await expectRuns({ status: 'success', details: { ...details, stillDue } })
     })
 
     it('cleans all that is due in a big table page by page, and nothing else', async () => {

@@ -2,7 +2,11 @@ import type { Handler, HostClient, Job, PayloadOf, pruneJobRuns, RunContext } fr
 import { ArgumentError, checkParts, optional, wholeNumber, type Check } from '../job/argument.ts'
 import type { Database } from '../store/database.ts'
 
-/** How long the engine keeps its records, in whole days of 24 hours. */
+/**
+ * How long the engine keeps its records, in whole days of 24 hours. They are those of the whole database: each run of
+ * `pruneJobRuns` goes by the retention of the worker that takes it. So where several services share a database, give all
+ * of them the same, or `false` in all but one.
+ */
 export interface Retention {
   /** How long to keep runs that succeeded and the rows of the tick ledger. Default 30. */
   runDays?: number
@@ -27,6 +31,8 @@ export interface OwnManner {
 
 const DAY_MS = 86_400_000
 const BATCH_SIZE = 1_000
+/** So many rows that a run has passed over, since others had them locked, are counted. */
+const MAX_STILL_DUE = 10_000
 /** A LIMIT keeps PostgreSQL from counting in parallel. Above this, counting all in parallel is faster than stopping early. */
 const MAX_LIMIT = 100_000
 
@@ -123,7 +129,22 @@ async function prune({ batch, guard, now, signal }: Context, days: Days) {
       position = last
     }
   }
+  let left = 0
+  await batch(async (tx) => {
+    for (const { table, where, cutoff } of all) {
+      left += await countRows(tx, {
+        table,
+        where,
+        limit: MAX_STILL_DUE + 1 - left,
+        values: [cutoff],
+      })
+    }
+    return {}
+  })
   return {
+    ...(left > 0 && {
+      stillDue: left > MAX_STILL_DUE ? `over ${MAX_STILL_DUE.toLocaleString('en')}` : left,
+    }),
     cutoff: succeeded.cutoff,
     failedCutoff: failed.cutoff,
     actionsCutoff: actions.cutoff,

@@ -97,11 +97,17 @@ export const ADD_COUNTS_SQL = `
   where "id" = $1::uuid and "workerId" = $2 and "status" = 'running'
   returning "id"`
 
-/** What the batches of the attempts at work `$1` before its attempt `$2` have counted in all. */
+/**
+ * How many rows the attempts at work `$1` before its attempt `$2` have changed: what their batches counted as `cleaned`, or
+ * all that they counted where that is not among it.
+ */
 export const COUNT_BY_EARLIER_ATTEMPTS_SQL = `
-  select coalesce(sum(counted.value::float8), 0) as "count"
-  from "JobRun" run cross join jsonb_each_text(run."batchMarks" #> '{-1,counts}') as counted(name, value)
-  where run."queueJobId" = $1 and run."attempt" < $2`
+  select coalesce(sum(coalesce((counts ->> 'cleaned')::float8, (
+    select sum(value::float8) from jsonb_each_text(counts)
+  ))), 0) as "count"
+  from (
+    select run."batchMarks" #> '{-1,counts}' as counts from "JobRun" run where run."queueJobId" = $1 and run."attempt" < $2
+  ) earlier`
 
 /** Adds `batches` to a batch's counts: 1, or 0 for a batch that changed nothing. */
 export function countBatch(counts: Counts): Counts {

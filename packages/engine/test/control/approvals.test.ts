@@ -30,6 +30,7 @@ type Context = RunContext<PayloadOf<typeof purge>, PlainTransaction>
 let database: TestDatabase
 let client: PlainClient
 let test: TestJobs<typeof jobs>
+let countOtherwise: (removed: number) => Record<string, number>
 let afterBatch: (context: Context) => Promise<void>
 
 async function handler(context: Context): Promise<void> {
@@ -44,7 +45,7 @@ async function handler(context: Context): Promise<void> {
         olderThanDays,
       )
       isOver = removed < 100
-      return { removed }
+      return { ...countOtherwise(removed), removed }
     })
   }
 }
@@ -72,6 +73,7 @@ afterAll(async () => {
 beforeEach(async () => {
   await test.reset()
   await client.$executeRawUnsafe(`delete from "Item"`)
+  countOtherwise = () => ({})
   afterBatch = async () => undefined
 })
 
@@ -194,6 +196,15 @@ describe('an approval', () => {
       { code: null, removed: 200 },
     ])
     expect(await left()).toBe(0)
+  })
+
+  it('is used up by what batches count as cleaned, where they count the same by other names', async () => {
+    countOtherwise = (removed) => ({ cleaned: removed, expired: removed })
+    await insert(300, 40)
+    const { runId } = await block()
+    await approve(runId)
+    failOnce()
+    expect(await finish()).toMatchObject([{ removed: 100 }, { code: null, removed: 200 }])
   })
 
   it('does not let a retry remove what has become due meanwhile beside the rest', async () => {

@@ -1,6 +1,7 @@
 // Not quick: removes thousands of runs.
 import { Prisma } from '@roundsman/db'
 import { HOLD_RUNS_SQL, waitFor } from '@roundsman/testing'
+import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { checkRetention, openRetention } from '../../src/control/pruneJobRuns.ts'
 import { createJobsClient } from '../../src/client.ts'
@@ -76,6 +77,16 @@ async function insertTicks(days: number[]): Promise<void> {
   })
 }
 
+/** Holds what the statement locks until the connection rolls back, at the end of the test at the latest. */
+async function holdRows(statement: string): Promise<pg.Client> {
+  const holder = new pg.Client({ connectionString: database.url })
+  onTestFinished(() => holder.end())
+  await holder.connect()
+  await holder.query('begin')
+  await holder.query(statement)
+  return holder
+}
+
 const left = async () =>
   (await database.prisma.jobRun.findMany({ where: { name: { not: job.name } } }))
     .map(({ name }) => name)
@@ -123,6 +134,35 @@ describe('pruneJobRuns', () => {
     })
     expect(await database.prisma.jobRun.count({ where: { name: job.name } })).toBe(2)
   })
+
+  it('says how many old rows others had locked, of any kind, and removes them the next time', async () => {
+    await insertRuns('success', [31, 32, 29])
+    await insertRuns('failed', [91])
+    await insertTicks([31])
+    const holder = await holdRows(`select from "JobRun" where "name" <> 'success 32' for update`)
+    await holder.query('select from "JobTick" for update')
+
+    const details = { succeeded: 1, failed: 0, ticks: 0, stillDue: 3 }
+    expect(await run()).toMatchObject({ status: 'success', details })
+    await holder.query('rollback')
+    const next = await run()
+    expect(next).toMatchObject({ details: { succeeded: 1, failed: 1, ticks: 1 } })
+    expect(next.details).not.toHaveProperty('stillDue')
+  })
+
+  it.each([
+    { runDays: 180, failed: [91, 179, 180, 181], kept: [179, 180, 91] },
+    { runDays: 30, failed: [89, 90, 91, 181], kept: [89, 90] },
+    { runDays: 180, failedDays: 7, failed: [6, 8], kept: [6] },
+  ])(
+    'keeps failed runs for 90 days, or as long as others, or as long as it is told: $runDays, $failedDays',
+    async (days) => {
+      const { failed, kept, ...retention } = days
+      await insertRuns('failed', failed)
+      await run({ retention })
+      expect(await left()).toEqual(kept.map((each) => `failed ${each}`))
+    },
+  )
 
   it('goes on batch by batch, and a dry run changes nothing', async () => {
     await insertManyRuns(2_500, 31)

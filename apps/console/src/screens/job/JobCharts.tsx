@@ -138,7 +138,8 @@ function CountsPanel({ name, counted }: { name: string; counted: ConsoleJobDetai
   const counters = listCounters(counted)
   const counter = counters.find((candidate) => candidate === wanted) ?? counters[0] ?? ''
   const runs = counted.flatMap((run) => {
-    const value = run.counts[counter]
+    // A count may have any name, also one that all objects have.
+    const value = Object.hasOwn(run.counts, counter) ? run.counts[counter] : undefined
     return value === undefined ? [] : [{ ...run, value }]
   })
   const [first] = runs

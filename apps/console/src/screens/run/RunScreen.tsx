@@ -56,6 +56,7 @@ export function RunScreen(): ReactNode {
           <div className="columns">
             <div className="column">
               <Failure run={data} />
+              <StillDue run={data} />
               {data.logs !== null && (
                 <Panel title="Log">
                   <LogLines log={data.logs} />
@@ -140,6 +141,19 @@ function Failure({ run }: { run: RunDetail }) {
         {run.approvedAt === null
           ? `${guard.due.toLocaleString('en')} rows were due, and ${guard.allowed.toLocaleString('en')} may be changed without an approval. Nothing was changed.`
           : 'It was approved; the run that followed carries the reason.'}
+      </p>
+    </section>
+  )
+}
+
+function StillDue({ run }: { run: RunDetail }) {
+  const { stillDue } = readRunDetails(run.details)
+  if (stillDue === null) return null
+  return (
+    <section className="problem isMild" aria-label="Still due">
+      <p className="problemTitle">{stillDue} still due</p>
+      <p>
+        It passed over these rows, since others had them locked. They are due again in the next run.
       </p>
     </section>
   )

@@ -1,6 +1,6 @@
 import type { Run } from '@roundsman/fastify/contract'
 import { Link } from '@tanstack/react-router'
-import { placeOf, readRunDetails } from '../../api/readRunDetails.ts'
+import { describeCounts, placeOf, readRunDetails } from '../../api/readRunDetails.ts'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { Elapsed } from '../../parts/Elapsed.tsx'
 import { Moment } from '../../parts/Moment.tsx'
@@ -77,7 +77,8 @@ export function RunTable({ runs, selection }: RunTableProps) {
 
 /** The most telling fact about a run: its progress, its error, or its counts. */
 function Telling({ run }: { run: Run }) {
-  const { error, counts } = readRunDetails(run.details)
+  const details = readRunDetails(run.details)
+  const { error } = details
   if (run.status === 'running') {
     return run.progress === null ? (
       <span className="muted">under way</span>
@@ -95,10 +96,7 @@ function Telling({ run }: { run: Run }) {
       </span>
     )
   }
-  // The number of batches tells less than what they did, and a zero tells nothing beside another count.
-  const told = counts.filter(({ name, value }) => value !== 0 && name !== 'batches')
-  if (told.length === 0)
-    return <span className="muted">{counts.length > 0 ? 'nothing to do' : '–'}</span>
-  const text = told.map(({ name, value }) => `${value.toLocaleString('en')} ${name}`).join(', ')
+  const text = describeCounts(details)
+  if (text === null || text === 'nothing to do') return <span className="muted">{text ?? '–'}</span>
   return <span className="isCut isBlock">{text}</span>
 }
