@@ -420,7 +420,7 @@ it('does nothing for those whom it refuses', async () => {
       { name: 'cleanupI18nCache', trigger: 'queue', workerId: 'worker' },
       {
         name: 'cleanupI18nCache',
-        trigger: 'queue',
+        trigger: 'schedule',
         workerId: 'worker',
         status: 'failed',
         endedAt: new Date(),

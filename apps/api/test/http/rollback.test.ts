@@ -64,6 +64,7 @@ it('what is asked for of a job or a run is done if and only if its transaction c
       run,
       {
         ...run,
+        trigger: 'schedule',
         status: 'failed',
         endedAt: new Date(),
         errorCode: 'guard_blocked',

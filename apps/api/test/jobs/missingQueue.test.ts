@@ -16,7 +16,7 @@ it('what needs a job that no worker knows yet says so, and changes nothing', asy
   const run = await prisma.jobRun.create({
     data: {
       name: 'cleanupI18nCache',
-      trigger: 'queue',
+      trigger: 'schedule',
       workerId: 'worker',
       status: 'failed',
       endedAt: new Date(),
