@@ -207,14 +207,15 @@ export function defineJob<
       `Job "${options.name}": a name is a camelCase identifier of at most 100 characters`,
     )
   }
+  const { timeoutMs = 15 * 60_000, graceMs = 60_000 } = options
   const schedule = options.schedule ? resolveSchedule(options.name, options.schedule) : null
   return {
     name: options.name,
     description: options.description,
     payload: resolvePayload(options.name, options.payload),
     schedule,
-    timeoutMs: resolveTimeout(options.name, options.timeoutMs ?? 15 * 60_000),
-    graceMs: positive(options.name, 'graceMs', options.graceMs ?? 60_000, MAX_DELAY_MS),
+    timeoutMs: resolveTimeout(options.name, timeoutMs),
+    graceMs: positive(options.name, 'graceMs', graceMs, MAX_DELAY_MS),
     retry: resolveRetry(options.name, options.retry),
     concurrency:
       options.concurrency === undefined
@@ -315,7 +316,7 @@ function checkGuard(name: string, guard: Guard): Guard {
     throw new TypeError(`Job "${name}": a guard needs maxRows or maxShare`)
   }
   if (maxRows !== undefined) positive(name, 'guard.maxRows', maxRows)
-  if (maxShare !== undefined && !(maxShare > 0 && maxShare <= 1)) {
+  if (maxShare !== undefined && !(typeof maxShare === 'number' && maxShare > 0 && maxShare <= 1)) {
     throw new TypeError(
       `Job "${name}": guard.maxShare must be above 0 and at most 1, not ${maxShare}`,
     )
