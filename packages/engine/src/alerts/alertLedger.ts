@@ -32,7 +32,8 @@ export type FindCauses = (tx: Connection, open: readonly AlertRow[], now: Date) 
 
 /**
  * Looks at what is wrong, or returns null when another watcher did so within `everyMs`. The row of the round is locked
- * meanwhile, so that no watcher decides by an older view. `names`: the jobs that this watcher knows.
+ * meanwhile, so that no watcher decides by an older view. A look that is further ahead than its own counts for nothing: the
+ * database's clock was set back. `names`: the jobs that this watcher knows.
  */
 export async function lookOnce(
   database: Database,
@@ -41,7 +42,8 @@ export async function lookOnce(
   return await database.transaction(async (tx) => {
     const { rows: taken } = await tx.query<{ now: Date }>(
       `insert into "JobThrottle" ("name", "freeAt") values ($1, now() + $2 * interval '1 millisecond')
-       on conflict ("name") do update set "freeAt" = excluded."freeAt" where "JobThrottle"."freeAt" <= now()
+       on conflict ("name") do update set "freeAt" = excluded."freeAt"
+         where "JobThrottle"."freeAt" not between now() and excluded."freeAt"
        returning now() as "now"`,
       [ROUND, everyMs],
     )

@@ -68,6 +68,11 @@ export interface AlertWatcher {
 }
 
 const checkCount = optional(numberWithin(0, Infinity))
+/** A century ago is as good as never, and an instant that PostgreSQL knows. */
+const LONGEST_MS = 100 * 365 * 86_400_000
+const checkSpanMs = optional((argument, value) =>
+  Math.min(checkWaitMs(argument, value), LONGEST_MS),
+)
 
 const OPTIONS = {
   databaseUrl: checkDatabaseUrl,
@@ -85,10 +90,10 @@ const OPTIONS = {
 const LIMITS = {
   failureRate: optional(numberWithin(0, 1)),
   failureMinRuns: checkCount,
-  failureWindowMs: optional(checkWaitMs),
+  failureWindowMs: checkSpanMs,
   queueMinWaiting: checkCount,
-  queueGrowthMs: optional(checkWaitMs),
-  noWorkerMs: optional(checkWaitMs),
+  queueGrowthMs: checkSpanMs,
+  noWorkerMs: checkSpanMs,
 }
 const STOP = { timeoutMs: optional(checkWaitMs) }
 const CHANNEL = { name: checkText, send: checkFunction<AlertChannel['send']> }

@@ -9,6 +9,7 @@ import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { COUNT_DEAD_LETTERS_BY_CODE_SQL, MAX_COUNTED_DEAD_LETTERS } from '../store/deadLetterSql.ts'
 import { subjectKey, type AlertCause, type AlertRow } from './alert.ts'
 
+/** When something counts as wrong. Infinity for the least count or the shortest time of an alert switches it off. */
 export interface AlertLimits {
   /** Which share of a job's latest runs may fail, from 0 to 1. The alert ends below half of it. Default 0.5. */
   failureRate: number
@@ -103,7 +104,7 @@ async function findFailing(
       group by job.name`,
     values: [
       names,
-      failureMinRuns,
+      Math.min(Math.ceil(failureMinRuns), MAX_RUNS),
       new Date(now.getTime() - failureWindowMs).toISOString(),
       new Date(now.getTime() - Math.max(OLDEST_RUN_MS, failureWindowMs)).toISOString(),
       NEUTRAL_CODES,

@@ -335,6 +335,41 @@ describe('what is told', () => {
     })
   })
 
+  it.each(
+    (
+      [
+        'failureMinRuns',
+        'failureWindowMs',
+        'queueMinWaiting',
+        'queueGrowthMs',
+        'noWorkerMs',
+      ] as const
+    ).flatMap((limit) =>
+      [1e15, Number.MAX_VALUE, Infinity].map((value) => [limit, value] as const),
+    ),
+  )('the rest, whatever is switched off by %s: %d', async (limit, value) => {
+    await insertRuns(['broken', 'broken', 'broken'])
+    await insertWaiting(mailing.name, 200)
+    const raised = await raisedBeside({
+      limits: { noWorkerMs: 0, queueGrowthMs: 0, [limit]: value },
+    })
+    const all = ['failing importFeed', 'noWorker ', 'queueGrowing mailing']
+    const off = { failureMinRuns: 0, noWorkerMs: 1, queueMinWaiting: 2, queueGrowthMs: 2 }
+    expect(raised).toEqual(limit === 'failureWindowMs' ? all : all.toSpliced(off[limit], 1))
+  })
+
+  it('what is wrong, after the clock of the database was set back', async () => {
+    // As the last look left it, an hour from now.
+    await runtime.rows(
+      `insert into "JobThrottle" ("name", "freeAt") values ('alert round', now() + interval '1 hour')`,
+    )
+    expect(await raisedBeside({ limits: { noWorkerMs: 0 } })).toEqual(['noWorker '])
+    const [round] = await runtime.rows<{ isSoon: boolean }>(
+      `select "freeAt" <= now() + interval '1 minute' as "isSoon" from "JobThrottle"`,
+    )
+    expect(round).toEqual({ isSoon: true })
+  })
+
   it('nothing of what was wrong for less than that', async () => {
     const receiver = await openMonitor()
     watch({ channels: [createAlertWebhook({ url: receiver.url })] })
