@@ -495,4 +495,12 @@ export const STEPS: readonly Step[] = [
       ALTER INDEX roundsman."JobRun_startedAt_id_asc_idx" SET (fillfactor = 100);
       ALTER INDEX roundsman."JobRun_name_desc_startedAt_id_trigger_idx" SET (fillfactor = 100);`,
   },
+  {
+    name: 'workerSchedules',
+    breaks: false,
+    sql: `
+      -- Which schedules a worker would decide, by job: expression and zone. It says so when it starts. A row of JobSchedule
+      -- that no living worker defines is taken over by one that defines the job otherwise.
+      ALTER TABLE "JobWorker" ADD COLUMN IF NOT EXISTS "schedules" JSONB;`,
+  },
 ]

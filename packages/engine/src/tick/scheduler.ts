@@ -10,6 +10,8 @@ import { createNextTick } from './nextTicks.ts'
 import { decideTicks, type TickDecision } from './decideTicks.ts'
 import { dueTicks, type DueTicks } from './dueTicks.ts'
 import { QueueMissingError } from '../store/sendWork.ts'
+import { settlesWithin } from '../store/settlesWithin.ts'
+import { isAliveSql, isBeatingSql } from '../liveness/whoIsLost.ts'
 import { isUnfinishedSql } from '../store/queueSql.ts'
 import type { Queue } from '../store/queue.ts'
 
@@ -44,15 +46,29 @@ export interface SchedulerOptions {
 const MAX_CLOCK_LEAD_MS = 1_000
 const LATEST_SQL = `clock_timestamp() + interval '${MAX_CLOCK_LEAD_MS} milliseconds'`
 
+/**
+ * After so many wake-ups, a second apart, a worker looks at the rows of its schedules: somebody may have changed or deleted
+ * them. It counts wake-ups because its clock may be set back.
+ */
+const WAKES_PER_LOOK = 60
+/** The same for a row with another definition. Whoever wrote it may be gone. */
+const WAKES_PER_FOREIGN_LOOK = 10
+/** How long stop() tries to tell others that this worker decides no more. */
+const FAREWELL_MS = 1_000
+
 /** What a worker knows of a schedule between two queries. */
 interface Plan {
   job: ScheduledJob
   /** The cursor as this worker last saw it in the database. */
   cursor: Date
-  /** Null when the schedule is never due again, or another worker has a newer version of it. */
+  /** Null when the schedule is never due again, or the row has another definition. */
   nextDue: Date | null
   /** The tick after `nextDue`. */
   following: Date | null
+  /** The row has another definition, or there is none: this worker decides none of its ticks, and looks again. */
+  isForeign: boolean
+  /** The row has not had this worker's definition yet: whoever else defines it, the worker that starts last writes its own. */
+  isNew: boolean
   /** Whether this worker decided its last tick, or nobody has decided one. Then it tries without a head start for others. */
   isOurs: boolean
 }
@@ -110,13 +126,15 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   /** This worker's clock was ahead last time: then a round first asks for the database's time, which else only the claim checks. */
   let isAhead = false
   let round: Promise<void> | null = null
+  let wakes = 0
 
   async function start(): Promise<void> {
-    const startedAt = await boundedNow()
-    await registerSchedules(database, jobs, startedAt)
+    const cursor = await boundedNow()
     for (const job of jobs) {
-      plans.set(job.name, { job, cursor: startedAt, nextDue: null, following: null, isOurs: true })
+      const unknown = { nextDue: null, following: null, isForeign: false, isNew: true }
+      plans.set(job.name, { job, cursor, isOurs: true, ...unknown })
     }
+    await tellSchedules(database, workerId, jobs)
     await refresh([...plans.values()])
     ticking = clock(() => void wake(), log)
   }
@@ -125,11 +143,14 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     ticking?.stop()
     ticking = null
     await round
+    // While it drains, others take over what it alone defines.
+    await settlesWithin(tellSchedules(database, workerId, []), FAREWELL_MS)
   }
 
   async function wake(): Promise<void> {
     // One round at a time: ticks that become due during a long round are still due when the next second wakes us.
     round ??= decideDue()
+      .then(lookAgain)
       .catch((error: unknown) =>
         log.error({ err: error }, 'deciding due ticks failed, trying again'),
       )
@@ -153,6 +174,16 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       left.filter(({ nextDue }) => nextDue !== null && nextDue <= instant),
       instant,
     )
+  }
+
+  async function lookAgain(): Promise<void> {
+    wakes++
+    const isRound = wakes % WAKES_PER_LOOK === 0
+    const stale = [...plans.values()].filter(
+      ({ isForeign }) => isRound || (isForeign && wakes % WAKES_PER_FOREIGN_LOOK === 0),
+    )
+    if (isRound) await tellSchedules(database, workerId, jobs)
+    if (stale.length > 0) await refresh(stale)
   }
 
   /** Decides single due ticks first: after an outage, asking the calendar for the others takes long. */
@@ -268,10 +299,16 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     return { cursors, ticks, decidedAt }
   }
 
+  /** Reads the rows, after it has put right those that are missing, of nobody who lives, or impossible. */
   async function refresh(stale: readonly Plan[]): Promise<void> {
     const names = stale.map(({ job }) => job.name)
-    let rows = await readSchedules(database, names)
-    const strange = rows.filter(({ isStrange }) => isStrange)
+    let stored = await readSchedules(database, names)
+    const differing = stale.filter((plan) => !isOwn(plan, stored))
+    if (differing.length > 0) {
+      await registerSchedules(database, differing, now())
+      stored = await readSchedules(database, names)
+    }
+    const strange = [...stored.values()].filter(({ isStrange }) => isStrange)
     if (strange.length > 0) {
       for (const { name, cursor } of strange) {
         const line =
@@ -279,19 +316,46 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
         log.error({ name, cursor: String(cursor) }, line)
       }
       await database.query(MEND_SQL, [strange.map(({ name }) => name), await boundedNow()])
-      rows = await readSchedules(database, names)
+      stored = await readSchedules(database, names)
     }
-    const stored = new Map(rows.map((row) => [row.name, row]))
     for (const plan of stale) {
-      const { name, schedule } = plan.job
-      const row = stored.get(name)
-      if (row?.cron === schedule.cron && row.timeZone === schedule.timeZone) {
-        advance(plan, row.cursor)
-      } else {
-        if (plan.nextDue !== null) log.warn({ name }, 'schedule was changed by a newer worker')
-        plan.nextDue = null
-      }
+      const row = stored.get(plan.job.name)
+      if (row === undefined || row.isStrange || !isOwn(plan, stored)) await leave(plan)
+      else resume(plan, row.cursor)
     }
+  }
+
+  function isOwn({ job }: Plan, stored: ReadonlyMap<string, ScheduleRow>): boolean {
+    const row = stored.get(job.name)
+    return row?.cron === job.schedule.cron && row.timeZone === job.schedule.timeZone
+  }
+
+  function resume(plan: Plan, cursor: Date): void {
+    const { name } = plan.job
+    if (plan.isForeign) log.info({ name }, 'the schedule is as this worker defines it again')
+    plan.isForeign = false
+    plan.isNew = false
+    const hasMoved = plan.cursor.getTime() !== cursor.getTime()
+    if (hasMoved || plan.nextDue === null) advance(plan, cursor)
+  }
+
+  async function leave(plan: Plan): Promise<void> {
+    const { name } = plan.job
+    plan.nextDue = null
+    if (plan.isForeign) return
+    plan.isForeign = true
+    if (!plan.isNew) {
+      log.warn(
+        { name },
+        'another worker has registered another schedule: it is left to that worker while it lives',
+      )
+      return
+    }
+    const { rows: heldBy } = await database.query(FIND_HOLDERS_SQL, [name])
+    log.warn(
+      { name, heldBy },
+      'another transaction holds the row of the schedule in JobSchedule: trying again',
+    )
   }
 
   function advance(plan: Plan, cursor: Date): void {
@@ -308,48 +372,101 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
 /** Beyond these dates are values such as `infinity`, which no Date holds, and spans too long to count ticks in. */
 const IS_STRANGE = `not "cursor" between '1970-01-01Z' and '9999-01-01Z'`
 
-async function readSchedules(database: Database, names: readonly string[]): Promise<ScheduleRow[]> {
+async function readSchedules(
+  database: Database,
+  names: readonly string[],
+): Promise<Map<string, ScheduleRow>> {
   const { rows } = await database.query<ScheduleRow>(
     `select "name", "cron", "timeZone", "cursor", ${IS_STRANGE} as "isStrange"
      from "JobSchedule" where "name" = any($1)`,
     [names],
   )
-  return rows
+  return new Map(rows.map((row) => [row.name, row]))
 }
 
+/** A row that somebody else holds stays as it is until the next look. */
 const MEND_SQL = `
   update "JobSchedule" schedule
   set "cursor" = least($2::timestamptz, (
     select coalesce(tick."through", tick."scheduledFor") from "JobTick" tick
     where tick."name" = schedule."name" order by tick."scheduledFor" desc limit 1
   ))
-  where "name" = any($1) and ${IS_STRANGE}`
+  where "name" = any(array(
+    select "name" from "JobSchedule" where "name" = any($1) and ${IS_STRANGE} for update skip locked
+  ))`
+
+/** Says in JobWorker which schedules this worker would decide. By that others know which rows nobody cares for any more. */
+async function tellSchedules(
+  database: Database,
+  workerId: string,
+  jobs: readonly ScheduledJob[],
+): Promise<void> {
+  const schedules = jobs.map(({ name, schedule }) => [name, [schedule.cron, schedule.timeZone]])
+  await database.query(
+    `update "JobWorker" set "schedules" = $2::jsonb
+     where "id" = (
+       select "id" from "JobWorker" where "id" = $1 and "schedules" is distinct from $2::jsonb for update skip locked
+     )`,
+    [workerId, JSON.stringify(Object.fromEntries(schedules))],
+  )
+}
 
 /**
- * Stores the schedules. A new or changed one starts from now; an unchanged one goes on where its ledger ends, however long
- * no worker lived.
+ * Whether a worker lives whose definition is that of the row `schedule`, or lived a moment ago: after a restart of PostgreSQL
+ * not all have connected again.
+ */
+const HAS_LIVING_WORKER = `exists (
+  select from "JobWorker" worker
+  where worker."schedules" -> schedule."name" = jsonb_build_array(schedule."cron", schedule."timeZone")
+    and (${isBeatingSql('worker')} or ${isAliveSql('worker."id"', 'worker')})
+)`
+
+/**
+ * Stores schedules whose row is missing or another. A changed one of a worker that starts begins at that start, and one that
+ * a worker takes back begins where the ledger ends, or where this worker saw it last: it owes what was due since. Rows that
+ * others hold are left for the next look, since a transaction of the host's may keep them for as long as it likes.
  */
 async function registerSchedules(
   database: Database,
-  jobs: readonly ScheduledJob[],
+  plans: readonly Plan[],
   now: Date,
 ): Promise<void> {
   await database.query(
-    `insert into "JobSchedule" ("name", "cron", "timeZone", "cursor", "updatedAt")
-     select name, cron, "timeZone", $4::timestamptz, $4::timestamptz
-     from unnest($1::text[], $2::text[], $3::text[]) as job(name, cron, "timeZone")
-     on conflict ("name") do update
-       set "cron" = excluded."cron", "timeZone" = excluded."timeZone",
-           "cursor" = excluded."cursor", "updatedAt" = excluded."updatedAt"
-       where ("JobSchedule"."cron", "JobSchedule"."timeZone") is distinct from (excluded."cron", excluded."timeZone")`,
+    `with mine as (
+       select * from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::boolean[])
+         as mine(name, cron, "timeZone", cursor, "isNew")
+     ), taken as (
+       select schedule."name" from "JobSchedule" schedule join mine on mine.name = schedule."name"
+       where (schedule."cron", schedule."timeZone") is distinct from (mine.cron, mine."timeZone")
+         and (mine."isNew" or not ${HAS_LIVING_WORKER})
+       for update of schedule skip locked
+     ), changed as (
+       update "JobSchedule" schedule
+       set "cron" = mine.cron, "timeZone" = mine."timeZone", "updatedAt" = $6::timestamptz,
+           "cursor" = least(greatest(schedule."cursor", mine.cursor), ${LATEST_SQL})
+       from mine join taken on taken."name" = mine.name where schedule."name" = mine.name
+     )
+     insert into "JobSchedule" ("name", "cron", "timeZone", "cursor", "updatedAt")
+     select name, cron, "timeZone", cursor, $6::timestamptz from mine
+     where not exists (select from "JobSchedule" schedule where schedule."name" = mine.name)
+     order by name on conflict do nothing`,
     [
-      jobs.map(({ name }) => name),
-      jobs.map(({ schedule }) => schedule.cron),
-      jobs.map(({ schedule }) => schedule.timeZone),
+      plans.map(({ job }) => job.name),
+      plans.map(({ job }) => job.schedule.cron),
+      plans.map(({ job }) => job.schedule.timeZone),
+      plans.map(({ cursor }) => cursor),
+      plans.map(({ isNew }) => isNew),
       now,
     ],
   )
 }
+
+/** Whose transactions hold the row of the schedule `$1`. */
+const FIND_HOLDERS_SQL = `
+  select holder."pid", holder."application_name" as "application", holder."xact_start" as "since"
+  from pg_locks lock join pg_stat_activity holder on holder.pid = lock.pid
+  where lock.locktype = 'transactionid' and lock.granted
+    and lock.transactionid = (select schedule.xmax from "JobSchedule" schedule where schedule."name" = $1)`
 
 /**
  * Advances the cursors that still are where this worker saw them, and returns what their ticks depend on. It skips rows that

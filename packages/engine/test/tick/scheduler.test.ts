@@ -193,7 +193,7 @@ describe('scheduler', () => {
   it('a worker with an outdated schedule leaves the job to the newer one', async () => {
     const clock = fakeClock(START)
     const outdated = await startScheduler(clock.now)
-    await startScheduler(clock.now, { jobs: [job({ cron: '0 * * * *' })] })
+    await startScheduler(clock.now, { jobs: [job({ cron: '0 * * * *' })], workerId: 'test' })
     clock.set('2026-05-01T12:01:00Z')
     await outdated.wake()
     clock.set('2026-05-01T12:02:00Z')
@@ -209,7 +209,8 @@ describe('scheduler', () => {
       const cron = '0 * * * *'
       const outdated = await startScheduler(clock.now, { jobs: [job({ cron, timeZone: 'UTC' })] })
       // Its cursor stands where the outdated worker has seen it.
-      await startScheduler(clock.now, { jobs: [job({ cron, timeZone: 'UTC', ...newer })] })
+      const jobs = [job({ cron, timeZone: 'UTC', ...newer })]
+      await startScheduler(clock.now, { jobs, workerId: 'test' })
       clock.set('2026-05-01T13:00:00Z')
       await outdated.wake()
 

@@ -1,0 +1,213 @@
+// Not quick: starts two or three workers in each test.
+import { fakeClock, waitFor } from '@roundsman/testing'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { readJobHealth, type JobsClient } from '../../src/client.ts'
+import { defineJob, type Job } from '../../src/index.ts'
+import { createWorker, type Worker } from '../../src/worker.ts'
+import { openClientRuntime } from '../openClientRuntime.ts'
+import type { TestRuntime } from '../openTestRuntime.ts'
+
+/** The same job, as versions of the code or overrides of the environment define it. */
+const sweepAt = (cron: string) =>
+  defineJob({
+    name: 'sweep',
+    description: '',
+    schedule: { cron, missed: 'all', overlap: 'allow', catchUpMs: 86_400_000 },
+  })
+const hourly = sweepAt('0 * * * *')
+const monthly = sweepAt('0 0 1 * *')
+
+const by = { actor: 'somebody', reason: 'a test' }
+const clock = fakeClock('2026-05-03T10:30:00Z')
+
+let runtime: TestRuntime
+let client: JobsClient
+const workers: Worker[] = []
+
+beforeAll(async () => {
+  ;({ runtime, client } = await openClientRuntime([hourly]))
+})
+
+afterAll(() => runtime.close())
+
+beforeEach(async () => {
+  await runtime.rows('truncate "JobTick", "JobSchedule", "JobRun", "JobClaim", "JobStart"')
+  clock.set('2026-05-03T10:30:00Z')
+  runtime.lines.length = 0
+})
+
+afterEach(async () => {
+  await Promise.all(workers.splice(0).map((worker) => worker.stop()))
+})
+
+/** Starts a worker. Its seconds pass when the test says so. */
+async function startWorker(job: Job) {
+  const { url, prisma, log } = runtime
+  let onSecond = () => undefined as void
+  const worker = createWorker({
+    schema: 'public',
+    retention: false,
+    databaseUrl: url,
+    client: prisma,
+    jobs: [job],
+    handlers: { sweep: async () => undefined },
+    log,
+    now: clock.now,
+    clock: (wake) => {
+      onSecond = wake
+      return { stop: () => undefined }
+    },
+  })
+  workers.push(worker)
+  await worker.start()
+  return {
+    isReady: () => worker.isReady(),
+    stop: () => worker.stop(),
+    /** Lets seconds pass until it holds. */
+    until: (message: string, holds: () => unknown) =>
+      waitFor(() => (onSecond(), holds()), { intervalMs: 2, timeoutMs: 10_000, message }),
+    /** Lets so many seconds pass that the worker has looked at all rows. */
+    async pass() {
+      for (let second = 0; second < 130; second++) {
+        onSecond()
+        await new Promise((resolve) => setTimeout(resolve, 2))
+      }
+    },
+  }
+}
+
+const ticks = async () =>
+  (
+    await runtime.rows<{ at: string }>(
+      `select to_char("scheduledFor" at time zone 'UTC', 'HH24:MI') as at from "JobTick" order by "scheduledFor"`,
+    )
+  ).map(({ at }) => at)
+const isDecided = (time: string) => async () => (await ticks()).includes(time)
+const health = async (job: Job) => (await readJobHealth(client.reader, [job], clock.now())).problems
+
+describe('a worker whose schedule another one has registered otherwise', () => {
+  it('takes it back once that one is gone, and decides what has become due since', async () => {
+    const worker = await startWorker(hourly)
+    const other = await startWorker(monthly)
+    clock.set('2026-05-03T11:00:00Z')
+    await worker.pass()
+    expect(await ticks()).toEqual([])
+
+    await other.stop()
+    clock.set('2026-05-03T12:00:20Z')
+    await worker.until('the tick of noon', isDecided('12:00'))
+    expect(await ticks()).toEqual(['11:00', '12:00'])
+    expect(await health(hourly)).toEqual([])
+  })
+
+  it('leaves it to that one while it lives, and to any other that has the same', async () => {
+    const worker = await startWorker(monthly)
+    const [first, second] = [await startWorker(hourly), await startWorker(hourly)]
+    await first.stop()
+    await worker.pass()
+    clock.set('2026-05-03T11:00:00Z')
+    await worker.pass()
+    await second.until('the tick of eleven', isDecided('11:00'))
+    expect(runtime.lines.filter(({ level }) => Number(level) > 30)).toMatchObject([
+      { name: 'sweep', msg: expect.stringContaining('another schedule') },
+    ])
+  })
+
+  it('goes on where the row is put back by hand', async () => {
+    const worker = await startWorker(hourly)
+    await startWorker(monthly)
+    clock.set('2026-05-03T11:00:00Z')
+    await worker.pass()
+    await runtime.rows(`update "JobSchedule" set "cron" = '0 * * * *'`)
+    await worker.until('the tick of eleven', isDecided('11:00'))
+    expect(await ticks()).toEqual(['11:00'])
+  })
+
+  it('is late, whoever looks, and says since when', async () => {
+    await startWorker(hourly)
+    await startWorker(monthly)
+    clock.set('2026-05-03T11:00:59Z')
+    expect([await health(hourly), await health(monthly)]).toEqual([[], []])
+    clock.set('2026-05-03T12:30:00Z')
+    const late = [{ kind: 'late', name: 'sweep', since: '2026-05-03T11:00:00.000Z' }]
+    expect([await health(hourly), await health(monthly)]).toEqual([late, late])
+  })
+})
+
+describe('a row that somebody has deleted', () => {
+  it('comes back, and no tick is lost or decided twice', async () => {
+    const worker = await startWorker(hourly)
+    clock.set('2026-05-03T11:00:00Z')
+    await worker.until('the tick of eleven', isDecided('11:00'))
+    await runtime.rows('delete from "JobSchedule"')
+    clock.set('2026-05-03T13:00:00Z')
+    await worker.until('the tick of one', isDecided('13:00'))
+    expect(await ticks()).toEqual(['11:00', '12:00', '13:00'])
+    await waitFor(async () => (await runtime.rows('select from "JobRun"')).length === 3)
+  })
+
+  it('comes back before its next tick is due', async () => {
+    const worker = await startWorker(monthly)
+    await runtime.rows('delete from "JobSchedule"')
+    const read = () => runtime.rows('select "name", "cron" from "JobSchedule"')
+    await worker.until('the row', async () => (await read()).length)
+    expect(await read()).toEqual([{ name: 'sweep', cron: '0 0 1 * *' }])
+  })
+})
+
+describe('while a transaction of the host holds the row of a schedule', () => {
+  /** Has such a transaction open meanwhile. */
+  async function whilePausing(work: () => Promise<void>): Promise<void> {
+    await runtime.prisma.$transaction(
+      async (tx) => {
+        expect(await client.pauseJob(tx, 'sweep', by)).toBe('paused')
+        await work()
+      },
+      { timeout: 60_000 },
+    )
+  }
+
+  it('a worker with the same schedule starts', async () => {
+    await startWorker(hourly)
+    await whilePausing(async () => {
+      expect((await startWorker(hourly)).isReady()).toBe(true)
+    })
+  })
+
+  it('a worker with another one starts, says who holds it, and registers its own afterwards', async () => {
+    await startWorker(monthly)
+    let worker: Awaited<ReturnType<typeof startWorker>> | undefined
+    await whilePausing(async () => {
+      worker = await startWorker(hourly)
+      await worker.pass()
+      const [holder] = await runtime.rows<{ pid: number }>(
+        `select pid from pg_stat_activity where datname = current_database() and state = 'idle in transaction'`,
+      )
+      expect(runtime.lines.filter(({ level }) => level === 40)).toMatchObject([
+        { name: 'sweep', heldBy: [{ pid: holder?.pid }] },
+      ])
+    })
+    await client.resumeJob(null, 'sweep', by)
+    clock.set('2026-05-03T11:00:00Z')
+    await worker?.until('the tick of eleven', isDecided('11:00'))
+  })
+
+  it('for ever, a worker with another one starts, and the schedule is late', async () => {
+    await startWorker(monthly)
+    await runtime.database.transaction(async (tx) => {
+      await tx.query(`select from "JobSchedule" for update`)
+      await startWorker(hourly)
+      clock.set('2026-05-03T11:30:00Z')
+      expect(await health(hourly)).toMatchObject([{ kind: 'late', name: 'sweep' }])
+    })
+  })
+
+  it('a worker starts beside an impossible cursor in it', async () => {
+    await startWorker(hourly)
+    await runtime.rows(`update "JobSchedule" set "cursor" = 'infinity'`)
+    await runtime.database.transaction(async (tx) => {
+      await tx.query(`select from "JobSchedule" for update`)
+      expect((await startWorker(hourly)).isReady()).toBe(true)
+    })
+  })
+})
