@@ -12,7 +12,7 @@ import { listOverrunning } from './runsUnderWay.ts'
 export type JobProblem =
   /** No worker lives. */
   | { kind: 'noWorker' }
-  /** A tick has been due since then, and no worker has decided it. */
+  /** A tick of the schedule, as the catalogue or a living worker has it, has been due since then, and nobody has decided it. */
   | { kind: 'late'; name: string; since: string }
   /** Workers live, and none of them has started with this schedule: they are of an older version. */
   | { kind: 'unscheduled'; name: string }
@@ -58,18 +58,21 @@ export async function readJobHealth(
   ])
   const problems: JobProblem[] = isAnyAlive ? [] : [{ kind: 'noWorker' }]
   const paused: string[] = []
-  for (const { name, graceMs } of scheduled) {
+  for (const { name, graceMs, schedule } of scheduled) {
     const row = rowOf.get(name)
     if (row === undefined) {
       if (isAnyAlive) problems.push({ kind: 'unscheduled', name })
       continue
     }
     if (row.pausedAt !== null) paused.push(name)
-    const { next, lateMs } = judgeSchedule(
-      { ...row, cursor: new Date(row.cursor), isPaused: row.pausedAt !== null },
-      graceMs,
-      now,
-    )
+    const state = {
+      ...row,
+      cursor: new Date(row.cursor),
+      updatedAt: new Date(row.updatedAt),
+      isPaused: row.pausedAt !== null,
+      others: [schedule, ...row.others],
+    }
+    const { next, lateMs } = judgeSchedule(state, graceMs, now)
     if (next !== null && lateMs !== null)
       problems.push({ kind: 'late', name, since: next.toISOString() })
   }

@@ -1,4 +1,5 @@
 import { checkTexts } from '../job/argument.ts'
+import { isAliveSql } from '../liveness/whoIsLost.ts'
 import { boundedText } from './bounded.ts'
 import type { Reader } from './reader.ts'
 
@@ -12,6 +13,10 @@ export interface ScheduleRow {
   pausedAt: string | null
   pausedBy: string | null
   pauseReason: string | null
+  /** When it was registered or changed, or people last paused or resumed it. */
+  updatedAt: string
+  /** What living workers define instead. */
+  others: { cron: string; timeZone: string }[]
 }
 
 /** Reads schedules, keyed by job name. A schedule that no worker has started with is missing. */
@@ -20,9 +25,18 @@ export async function readSchedules(
   names: readonly string[],
 ): Promise<Map<string, ScheduleRow>> {
   const rows = await reader.rows<ScheduleRow>({
-    text: `select "name", "cron", "timeZone", "cursor", "pausedAt", ${boundedText('"pausedBy"')} as "pausedBy",
-            ${boundedText('"pauseReason"')} as "pauseReason"
-     from "JobSchedule" where "name" = any($1::text[])`,
+    text: `
+      with living as materialized (
+        select "schedules" from "JobWorker" worker
+        where jsonb_typeof("schedules") = 'object' and ${isAliveSql('worker."id"', 'worker')}
+      )
+      select "name", "cron", "timeZone", "cursor", "updatedAt", "pausedAt", ${boundedText('"pausedBy"')} as "pausedBy",
+             ${boundedText('"pauseReason"')} as "pauseReason", (
+               select coalesce(jsonb_agg(distinct jsonb_build_object('cron', own ->> 0, 'timeZone', own ->> 1)), '[]')
+               from living cross join lateral (select "schedules" -> "name" as own) defined
+               where own <> jsonb_build_array("cron", "timeZone")
+             ) as "others"
+      from "JobSchedule" where "name" = any($1::text[])`,
     values: [checkTexts('names', names)],
   })
   return new Map(rows.map((row) => [row.name, row]))

@@ -27,3 +27,17 @@ it('is never late while it is paused, or before a worker has started with it', (
     lateMs: null,
   })
 })
+
+it('is late by the definition whose undecided tick is the oldest, since the row was last changed', () => {
+  const others = ['30 * * * *', '20 * * * *', '50 * * * *'].map((cron) => ({
+    cron,
+    timeZone: 'UTC',
+  }))
+  const disputed = { ...state, others, updatedAt: at('09:25:00') }
+  expect(judgeSchedule(disputed, 60_000, at('09:31:00'))).toMatchObject({ lateMs: null })
+  const late = { next: at('09:30:00'), lateMs: 61 * 60_000 }
+  expect(judgeSchedule(disputed, 60_000, at('10:31:00'))).toEqual(late)
+  // What the ledger has passed counts no more, and an expression of another version may be none to this one.
+  const passed = { ...disputed, cursor: at('10:00:00'), others: [{ cron: '?', timeZone: 'UTC' }] }
+  expect(judgeSchedule(passed, 60_000, at('10:31:00'))).toMatchObject({ lateMs: null })
+})

@@ -42,7 +42,13 @@ function describeSchedule(
   if (!isScheduled(job)) return null
   const { cron, timeZone } = row ?? job.schedule
   const { next, lateMs } = judgeSchedule(
-    { cron, timeZone, cursor: row ? new Date(row.cursor) : null, isPaused: row?.pausedAt != null },
+    {
+      cron,
+      timeZone,
+      cursor: row ? new Date(row.cursor) : null,
+      isPaused: row?.pausedAt != null,
+      ...(row && { others: [job.schedule, ...row.others], updatedAt: new Date(row.updatedAt) }),
+    },
     job.graceMs,
     now,
   )
