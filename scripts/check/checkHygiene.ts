@@ -11,6 +11,10 @@ const MACHINE_PATH =
 const LEFT_OUT = /\b(?:only|skip|todo)\s*:\s*true\b|\b(?:ctx|context|task)\.skip\(/
 /** A rule that is off for a line needs a reason after two dashes. */
 const SILENCED = /\b(?:oxlint|eslint)-disable(?!.* -- \S)/
+/** What ships and reads what others send, and a call there that throws for some of it, which ends a process in a listener. */
+const SERVES = /^(?:packages\/(?:cli|engine|fastify|node-app)|apps\/(?:api|worker))\/src\//
+const THROWS_FOR_ADDRESS =
+  /\bnew URL\(\s*(?:\w+\.)*(?:request|req|raw|url|originalUrl|headers)\b|\bdecodeURI(?:Component)?\(\s*(?:\w+\.)*(?:request|req|raw)\b/
 
 /** Reports what should not be in a commit, whatever the kind of file. */
 export async function checkHygiene(root: string): Promise<readonly string[]> {
@@ -30,6 +34,11 @@ async function checkFile(root: string, path: string): Promise<string[]> {
     return [
       ...(machinePath ? [`${where}: names a folder of one machine, ${machinePath[0]}`] : []),
       ...(isTest(path) && LEFT_OUT.test(line) ? [`${where}: leaves a test out`] : []),
+      ...(SERVES.test(path) && THROWS_FOR_ADDRESS.test(line)
+        ? [
+            `${where}: throws for some addresses, and anybody can send one: use URL.parse, and answer 400 for null`,
+          ]
+        : []),
       ...(isCode(path) && SILENCED.test(line)
         ? [`${where}: silences the linter without a reason; write it behind ' -- '`]
         : []),

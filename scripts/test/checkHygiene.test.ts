@@ -49,3 +49,23 @@ test('a linter that is silenced without a reason', async () => {
   expect(await problemsOf({ 'scripts/a.ts': silence('') })).toHaveLength(1)
   expect(await problemsOf({ 'scripts/a.ts': silence(' -- prints for people') })).toEqual([])
 })
+
+test.each([
+  "const { pathname } = new URL(request.url ?? '/', 'http://console')",
+  'new URL(req.originalUrl)',
+  'new URL( raw.url, base)',
+  'const host = new URL(url, base).host',
+  'decodeURIComponent(request.url)',
+])('an address that a listener cannot read ends the process: %s', async (line) => {
+  const files = { 'packages/fastify/src/a.ts': `\n${line}\n`, 'packages/lab/src/a.ts': line }
+  expect(await problemsOf(files)).toEqual([
+    expect.stringMatching(/^packages\/fastify\/src\/a\.ts:2: .*URL\.parse/),
+  ])
+})
+
+test.each(["URL.parse(request.url, 'http://console')", "new URL('a.ts', import.meta.url)"])(
+  'an address that ends nothing: %s',
+  async (line) => {
+    expect(await problemsOf({ 'packages/fastify/src/a.ts': line })).toEqual([])
+  },
+)

@@ -86,7 +86,15 @@ export async function serveConsole(options: ServeConsoleOptions): Promise<Served
         )
       return
     }
-    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://console')
+    // An error that is thrown here would end the process, and any page can send any address.
+    const address = URL.parse(request.url ?? '/', 'http://console')
+    if (address === null) {
+      response
+        .writeHead(400, { 'content-type': 'text/plain' })
+        .end('The server cannot read this address\n')
+      return
+    }
+    const { pathname, searchParams } = address
     if (pathname === '/') {
       response.writeHead(303, { location: '/console' }).end()
       return

@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { request } from 'node:http'
+import { connect } from 'node:net'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import { serveConsole, type ServedConsole } from '../src/index.ts'
 import { jobs, log, openHost, type Host } from './openHost.ts'
@@ -87,3 +89,41 @@ it('answers to its own names alone, whatever a page makes another name mean', as
     expect(await statusFor(name)).toBe(421)
   }
 })
+
+it.each([
+  ['//', 400],
+  ['//[', 400],
+  ['http://:99999/', 400],
+  ['http://[/open', 400],
+  ['//evil.example/console', 404],
+  ['*', 404],
+  ['/open?key=%', 303],
+  ['/api/jobs/%', 400],
+  ['/api/jobs/%ff/runs?x=%', 400],
+])('answers a request for %s, and goes on', async (target, status) => {
+  const { url } = await open()
+  const { host: name } = new URL(url)
+  expect(await statusOf(target, name)).toBe(status)
+  expect(await statusOf('/', name)).toBe(303)
+})
+
+it.each(['cookie: ;;=;%', 'origin: //', 'origin: http://[', 'content-length: x', 'host: ['])(
+  'answers a request with the header %s, and goes on',
+  async (header) => {
+    const { url } = await open()
+    const { host: name } = new URL(url)
+    expect(await statusOf('/api/jobs', name, `${header}\r\n`)).toBeGreaterThanOrEqual(400)
+    expect(await statusOf('/', name)).toBe(303)
+  },
+)
+
+/** Sends a request as it stands, which fetch would first put in order, and returns the status of the answer. */
+async function statusOf(target: string, name: string, headers = ''): Promise<number> {
+  const [host = '', port] = name.split(':')
+  const socket = connect(Number(port), host)
+  socket.write(`GET ${target} HTTP/1.1\r\nhost: ${name}\r\nconnection: close\r\n${headers}\r\n`)
+  let answer = ''
+  socket.on('data', (part: Buffer) => (answer += part.toString()))
+  await once(socket, 'close')
+  return Number(/^HTTP\/1\.1 (\d+) /.exec(answer)?.[1])
+}
