@@ -5,7 +5,7 @@ import Fastify, { type FastifyBaseLogger, type RequestPayload } from 'fastify'
 import type { Authorize } from './access.ts'
 import { sendProblem } from './http/answerError.ts'
 import { Problem } from './http/problem.ts'
-import { checkOptions, roundsman, type RoundsmanOptions } from './roundsman.ts'
+import { asPrefix, checkOptions, roundsman, type RoundsmanOptions } from './roundsman.ts'
 
 export interface NodeHandlerOptions<Request extends IncomingMessage = IncomingMessage> extends Omit<
   RoundsmanOptions,
@@ -20,7 +20,10 @@ export interface NodeHandlerOptions<Request extends IncomingMessage = IncomingMe
 }
 
 export interface NodeHandler {
-  /** Passes requests that are not below its API and console on to `next`, or answers 404 without one. */
+  /**
+   * Passes requests that are not below its API and console on to `next`, or answers 404 without one. With `consolePath: '/'`
+   * all that is below `basePath` is its own.
+   */
   (request: IncomingMessage, response: ServerResponse, next?: (error?: unknown) => void): void
   /** Resolves once it answers; earlier requests wait for it. Rejects when it never will. */
   readonly ready: Promise<void>
@@ -37,7 +40,8 @@ export function createNodeHandler<Request extends IncomingMessage = IncomingMess
 ): NodeHandler {
   const { authorize, basePath = '', log, ...others } = options
   const { apiPrefix = '/api', consolePath = '/console' } = others
-  checkOptions(others)
+  checkOptions({ ...others, basePath })
+  const base = asPrefix(basePath)
   const app = Fastify({
     ...(log && { loggerInstance: toFastifyLogger(log) }),
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
@@ -49,16 +53,17 @@ export function createNodeHandler<Request extends IncomingMessage = IncomingMess
   })
   app.register(roundsman, {
     ...others,
-    prefix: basePath,
+    prefix: base,
     authorize: ({ raw }) => authorize(raw as Request),
   })
   const ready = Promise.resolve(app.ready()).then(() => undefined)
   // Whoever awaits `ready` gets the error, and so does each request: without this the process would end.
   ready.catch(() => undefined)
 
-  const ours = [`${apiPrefix}/jobs`, `${apiPrefix}/console`, consolePath]
+  const api = asPrefix(apiPrefix)
+  const ours = [`${api}/jobs`, `${api}/console`, consolePath]
     .filter((path) => path !== null)
-    .map((path) => basePath + path)
+    .map((path) => base + asPrefix(path))
   const handle = (
     request: IncomingMessage,
     response: ServerResponse,

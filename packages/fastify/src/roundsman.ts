@@ -175,7 +175,7 @@ export function checkOptions(
   options: Pick<
     RoundsmanOptions,
     'client' | 'apiPrefix' | 'consolePath' | 'pingIntervalMs' | 'recheckMs'
-  >,
+  > & { basePath?: string },
 ): void {
   for (const option of ['pingIntervalMs', 'recheckMs'] as const) {
     const ms: unknown = options[option] ?? 1
@@ -192,7 +192,7 @@ export function checkOptions(
         `instead of ${CLIENT_PROTOCOL}): install the same version of both`,
     )
   }
-  for (const option of ['apiPrefix', 'consolePath'] as const) {
+  for (const option of ['apiPrefix', 'consolePath', 'basePath'] as const) {
     const path = options[option] ?? ''
     if (asPrefix(path) !== '' && !/^(\/[\w.~-]+)+$/.test(path)) {
       throw new TypeError(
@@ -203,6 +203,6 @@ export function checkOptions(
 }
 
 /** The form in which it can be put before other paths. */
-function asPrefix(path: string): string {
+export function asPrefix(path: string): string {
   return path === '/' ? '' : path
 }

@@ -85,6 +85,24 @@ it.each([['with'], ['without']])(
   },
 )
 
+it.each([
+  ['apiPrefix', { apiPrefix: '/' }, '/jobs', '/console'],
+  ['consolePath', { consolePath: '/' }, '/api/jobs', '/any/page'],
+  ['basePath', { basePath: '/' }, '/api/jobs', '/console'],
+])(
+  'takes / for the %s as the root also where others come after it',
+  async (_name, options, api, page) => {
+    const handle = open(options)
+    const address = await listen((request, response) =>
+      handle(request, response, () => void response.writeHead(418).end()),
+    )
+    expect((await fetch(`${address}${api}`, { headers })).status).toBe(200)
+    const { status, headers: told } = await fetch(`${address}${page}`)
+    expect([status, told.get('content-type')]).not.toContain(418)
+    expect(told.get('content-type')).toMatch(/^(text\/html|application\/problem\+json)/)
+  },
+)
+
 it('ends its streams of events when it is closed', async () => {
   const address = await listen(open())
   const { body, status } = await fetch(`${address}/api/jobs/events`, { headers })
@@ -96,6 +114,7 @@ it('ends its streams of events when it is closed', async () => {
 
 it('refuses at once what it could never serve', () => {
   expect(() => open({ apiPrefix: 'api/' })).toThrow('apiPrefix has to be a path')
+  expect(() => open({ basePath: '/admin/' })).toThrow('basePath has to be a path')
   expect(() => open({ client: { ...host.client, protocol: 0 as never } })).toThrow(
     'do not go together',
   )
