@@ -98,7 +98,14 @@ function writeLine(run: ListedJobRun): string {
 function writeCell(value: Cell): string {
   if (value === null) return ''
   if (typeof value !== 'string') return String(value)
-  // A spreadsheet would run it as a formula, and people may write anything into a reason.
-  const text = /^[=+\-@\t\r\n]/.test(value) ? `'${value}` : value
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
+  const text = value.replaceAll(FORMULAS, "'")
+  return /[",;|\t\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }
+
+/**
+ * Where a spreadsheet would begin to calculate, which an apostrophe prevents: people may write anything into a reason. Where
+ * semicolons or tabs separate cells, quotation marks do not count in the middle of what a comma separates, so that a formula may
+ * also begin behind those. By OWASP's page on CSV injection.
+ */
+const FORMULAS =
+  /^(?=[=+\-@\t\r\n＝＋－＠])|(?<=[;|\r\n])(?=[=+\-@\t＝＋－＠])|(?<=\t)(?=[=+\-@＝＋－＠])/g

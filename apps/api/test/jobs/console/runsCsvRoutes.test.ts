@@ -15,6 +15,25 @@ beforeEach(() => emptyTables(api.prisma, '"JobRun", "JobClaim", "JobStart"'))
 
 const get = (query = '') => api.as('admin', { method: 'GET', url: `/api/jobs/runs.csv${query}` })
 
+/** What begins a formula in a spreadsheet, by OWASP's page on CSV injection: also in full width. */
+const FORMULAS = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']
+/** What begins another cell for one reader or another, or ends the one before. */
+const SEPARATORS = ['', ',', ';', '\t', '|', '\r\n', '\n', '\r', '"', '";', '","']
+
+/** Reads CSV as spreadsheets do: quotation marks count at the beginning of a cell, and any line break ends a row. */
+function readCsv(text: string, separator: string): string[][] {
+  const cell = new RegExp(
+    `(?:"((?:[^"]|"")*)")?([^\\r\\n${separator}]*)(\\r\\n|[\\r\\n${separator}])`,
+    'g',
+  )
+  const rows: string[][] = [[]]
+  for (const [, quoted = '', bare = '', end] of text.matchAll(cell)) {
+    rows.at(-1)?.push(quoted.replaceAll('""', '"') + bare)
+    if (end !== separator) rows.push([])
+  }
+  return rows.slice(0, -1)
+}
+
 describe('GET /api/jobs/runs.csv', () => {
   it('is a table with a heading, newest first, of what is filtered', async () => {
     await api.prisma.jobRun.createMany({
@@ -43,15 +62,43 @@ describe('GET /api/jobs/runs.csv', () => {
     expect(rest).toBe('')
   })
 
-  it.each(['=1+1', '+1', '-1', '@sum'])(
-    'lets no spreadsheet calculate a reason such as %s',
-    async (reason) => {
-      await api.prisma.jobRun.create({
-        data: { name: 'a', trigger: 'manual', workerId: 'w1', reason },
-      })
-      expect((await get()).body).toContain(`,'${reason},`)
+  it.each([',', ';', '\t', '|'])(
+    'has no cell that a spreadsheet calculates, whose cells %j separates, whatever people write',
+    async (separator) => {
+      const reasons = SEPARATORS.flatMap((before) =>
+        FORMULAS.flatMap((formula) => [`${before}${formula}1+1`, `x${before}${formula}1+1`]),
+      )
+      await api.prisma.$executeRaw`
+        insert into "JobRun" ("id", "name", "trigger", "workerId", "reason", "label", "details")
+        select gen_random_uuid(), 'a', 'manual', 'w1', said, said, jsonb_build_object('note', said)
+        from unnest(${reasons}::text[]) said`
+      const rows = readCsv((await get()).body, separator)
+      expect(rows.length).toBeGreaterThan(reasons.length)
+      expect(rows.flat().filter((cell) => FORMULAS.some((one) => cell.startsWith(one)))).toEqual([])
     },
   )
+
+  it('is read back as it was, but for the apostrophe before a formula', async () => {
+    const reasons = [
+      'x, "y"',
+      'a;b|c\td',
+      'two\r\nlines',
+      '"',
+      "'",
+      '=1+1',
+      'x;=1+1',
+      'x\n\ty',
+      '-1',
+    ]
+    await api.prisma.jobRun.createMany({
+      data: reasons.map((reason) => ({ name: 'a', trigger: 'manual', workerId: 'w1', reason })),
+    })
+    const [heading = [], ...rows] = readCsv((await get()).body, ',')
+    const read = rows.map((row) => row[heading.indexOf('reason')])
+    expect(new Set(read)).toEqual(
+      new Set(reasons.map((reason) => reason.replace(/(^|;|\n)(?=[=\t-])/, "$1'"))),
+    )
+  })
 
   it('goes on over many pages', async () => {
     await api.prisma.$executeRaw`
