@@ -95,6 +95,32 @@ it('serves behind a transaction pooler, where a connection forgets what was prep
   expect(statuses).toEqual(Array.from({ length: 20 }, () => 200))
 })
 
+it('logs nothing of the keys and addresses of the connections that it loses', async () => {
+  const { url, lines, stop } = await start({ LOG_LEVEL: 'trace' })
+  expect((await fetch(`${url}/health/ready`)).status).toBe(200)
+  const prisma = createDatabaseClient({
+    url: database.url,
+    applicationName: 'tests',
+    onPoolError: () => undefined,
+  })
+  onTestFinished(() => prisma.$disconnect())
+  // The first query of Prisma's own, from which on its adapter listens as well.
+  await fetch(`${url}/api/auth/login`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ email: 'admin@example.com', password: PASSWORD }),
+  })
+  await prisma.$queryRaw`
+    select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and application_name like 'roundsman%'`
+  await waitFor(() => lines.join('').includes('"msg":"database connection lost"'))
+  await stop()
+  const { password } = new URL(database.url)
+  expect(password).not.toBe('')
+  const secrets = ['secretKey', 'connectionParameters', 'postgres://', 'postgresql://', password]
+  expect(lines.filter((line) => secrets.some((secret) => line.includes(secret)))).toEqual([])
+})
+
 it('serves metrics of itself, of the queue and of whether jobs are done', async () => {
   const METRICS_TOKEN = 'a-token-of-sixteen-or-more'
   const { url } = await start({ METRICS_TOKEN })

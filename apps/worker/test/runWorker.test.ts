@@ -41,6 +41,24 @@ describe('at work', () => {
     await waitFor(async () => (await worker.status('/health/ready')) === 200)
   })
 
+  it('logs nothing of the keys and addresses of the connections that it loses', async () => {
+    await enqueue(database, cleanupI18nCache)
+    const worker = await startWorkerHere(database, { LOG_LEVEL: 'trace' })
+    // From then on Prisma has connections of its own as well.
+    await worker.waitForMessage('job run finished')
+    await database.prisma.$queryRaw`
+      select pg_terminate_backend(pid) from pg_stat_activity
+      where datname = current_database() and application_name like 'roundsman%'`
+    await worker.waitForMessage('database connection lost')
+    await worker.waitForMessage('session lost, reconnecting')
+    await worker.stop()
+    const { password } = new URL(database.url)
+    expect(password).not.toBe('')
+    const secrets = ['secretKey', 'connectionParameters', 'postgres://', 'postgresql://', password]
+    const telling = worker.lines.filter((line) => secrets.some((secret) => line.includes(secret)))
+    expect(telling).toEqual([])
+  })
+
   it('is not ready while its database is away, and works again when that is back', async () => {
     const worker = await startWorkerHere(database)
     await worker.waitForMessage('Jobs scheduler enabled')

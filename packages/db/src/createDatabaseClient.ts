@@ -67,7 +67,12 @@ export function createDatabaseClient(options: DatabaseClientOptions): DatabaseCl
   pool.on('connect', (client) => client.on('error', () => undefined))
   // The adapter listens only from Prisma's first query on: a process that only reads past Prisma would end when an idle
   // connection is cut.
-  pool.on('error', options.onPoolError)
+  const onPoolError = (error: Error & { client?: unknown }) => {
+    // A log writes all that an error carries. The pool has put its client there, with the key that cancels its statements.
+    delete error.client
+    options.onPoolError(error)
+  }
+  pool.on('error', onPoolError)
   if (options.onConnect) pool.on('connect', options.onConnect)
   options.onPool?.(() => ({
     max: pool.options.max,
@@ -76,7 +81,7 @@ export function createDatabaseClient(options: DatabaseClientOptions): DatabaseCl
     waiting: pool.waitingCount,
   }))
   const adapter = new PrismaPg(pool, {
-    onConnectionError: options.onPoolError,
+    onConnectionError: onPoolError,
     disposeExternalPool: true,
     statementNameGenerator: ({ sql }) => (options.canPrepare?.() ? statementName(sql) : ''),
   })
