@@ -2,6 +2,7 @@
 import { cleanupI18nCache, dispatchEmail } from '@roundsman/jobs'
 import { HOLD_RUNS_SQL } from '@roundsman/testing'
 import { Prisma } from '@roundsman/db'
+import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { emptyTables } from '../emptyTables.ts'
 import { createTestApi, type TestApi } from '../createTestApi.ts'
@@ -127,6 +128,49 @@ it('shows runs, actions, ticks and dead letters with texts of 500 kB', async () 
     insert into "JobQueue" ("name", "pausedBy", "pauseReason") values (${dispatchEmail.name}, ${text}, ${text})`
   expect(await lookEverywhere(id)).toBeLessThan(2 * MEGABYTE)
 })
+
+it('shows whatever JSON stands where a run, its work or a dead letter has some', async () => {
+  const [id, ended] = [await addRuns(1, `'{}'`), await addRuns(1, `'{}'`)]
+  await api.prisma
+    .$executeRaw`update "JobRun" set "status" = 'running', "endedAt" = null, "errorCode" = null where "id" = ${id}::uuid`
+  const any = fc.oneof(
+    fc.constantFrom(...HOSTILE_JSON),
+    fc.json({ maxDepth: 3 }).map((json) => json.replaceAll('\\u0000', '')),
+  )
+  await fc.assert(
+    fc.asyncProperty(any, async (json) => {
+      await api.prisma.$executeRaw`delete from pgboss.job`
+      await api.prisma.$executeRaw`
+        update "JobRun" set "details" = ${json}::jsonb, "progress" = ${json}::jsonb, "batchMarks" = ${json}::jsonb,
+          "shown" = ${json}::jsonb, "logs" = ${json}::jsonb, "result" = ${json}::jsonb`
+      const parts = ['label', 'shown', 'scheduledFor', 'dryRun', 'approvedRows', 'lost', 'trace']
+      for (const [state, trigger] of [
+        ['created', json],
+        ['failed', '"queue"'],
+      ]) {
+        const values = [...parts.map((part) => `"${part}": ${json}`), `"trigger": ${trigger}`]
+        await api.prisma.$executeRaw`
+          insert into pgboss.job (name, data, state, completed_on, output)
+          select ${dispatchEmail.name}, ${`{${values.join(', ')}}`}::jsonb, ${state}::pgboss.job_state, now(), ${json}::jsonb`
+      }
+      await lookEverywhere(id)
+      await get(`/api/jobs/runs/${ended}`)
+      expect(JSON.parse(await get('/api/jobs/dead-letters')).deadLetters).toHaveLength(1)
+    }),
+    { numRuns: 30, examples: HOSTILE_JSON.map((json) => [json]) },
+  )
+})
+
+/** Shapes that come close to what we write. */
+const HOSTILE_JSON = [
+  '{"a": {"b": 1}, "c": [1], "d": 1e400}',
+  '{"at": {"b": 1}, "rows": "x", "done": {}, "total": [], "lines": {}, "earlier": "x"}',
+  '[{"at": "x", "rows": {}}, null, 1]',
+  '{"lines": [{"at": {}, "level": 1, "message": []}, null], "earlier": -1}',
+  '{"done": 1e400, "total": "x"}',
+  '{"error": [], "guard": "x", "code": {}, "message": 1, "cleaned": {"a": 1}, "counts": []}',
+  '{"constructor": 1, "__proto__": {"a": 1}, "toString": "x"}',
+]
 
 /** Asks all routes that show the run, and returns the length of the longest answer. */
 async function lookEverywhere(id: string): Promise<number> {

@@ -80,6 +80,11 @@ function toLabel(said: string): string | null {
   return text === '' ? null : storableText(text, MAX_LABEL_LENGTH - 1)
 }
 
+/** Reads stored parts of a payload, which anybody may have written, as if a job showed them. Null where there are none. */
+export function readShown(stored: unknown): Shown | null {
+  return pickShown(Object.keys(stored ?? {}), stored)
+}
+
 function pickShown(show: readonly string[], accepted: unknown): Shown | null {
   if (typeof accepted !== 'object' || accepted === null) return null
   const shown: Shown = {}

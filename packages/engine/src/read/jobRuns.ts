@@ -11,7 +11,7 @@ import {
   oneOf,
   optional,
 } from '../job/argument.ts'
-import type { Shown } from '../job/labelWork.ts'
+import { readShown, type Shown } from '../job/labelWork.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedJson, boundedText } from './bounded.ts'
 import type { PagePosition, Reader, Statement } from './reader.ts'
@@ -241,7 +241,7 @@ export async function findJobRun(reader: Reader, id: string): Promise<FoundJobRu
     text: `select ${FOUND_COLUMNS} from "JobRunAll" run where run."id" = $1::uuid`,
     values: [checkId('id', id)],
   })
-  return run ? toListed(run) : null
+  return run ? { ...toListed(run), shown: readShown(run.shown) } : null
 }
 
 const ATTEMPT = { id: checkId, queueJobId: nullable(checkId) }

@@ -11,7 +11,7 @@ import {
   optional,
   wholeNumber,
 } from '../job/argument.ts'
-import type { Shown } from '../job/labelWork.ts'
+import { readShown, type Shown } from '../job/labelWork.ts'
 import {
   CHOOSE_DEAD_LETTERS_SQL,
   chooseLettersOfRunsSql,
@@ -80,7 +80,7 @@ export async function listDeadLetters(
   return {
     deadLetters: page.map(({ position, ...letter }) => {
       void position
-      return letter
+      return { ...letter, shown: readShown(letter.shown) }
     }),
     next: last ? { at: last.position, id: last.queueJobId } : null,
   }

@@ -1,5 +1,5 @@
 import type { JobTrigger, TraceContext } from '../index.ts'
-import { MAX_LABEL_LENGTH, type Shown, type WorkLabel } from '../job/labelWork.ts'
+import { MAX_LABEL_LENGTH, readShown, type Shown, type WorkLabel } from '../job/labelWork.ts'
 import { cutBetweenCharacters } from '../job/storableText.ts'
 
 /** A payload with what its runs need: the `data` of the queue's row. */
@@ -34,11 +34,18 @@ export interface Envelope {
 }
 
 /** Reads a stored label, which anybody may have written. */
-export function readLabel({ label, shown }: { label?: unknown; shown?: unknown }): WorkLabel {
+export function readLabel({
+  label,
+  shown: stored,
+}: {
+  label?: unknown
+  shown?: unknown
+}): WorkLabel {
+  const shown = readShown(stored)
   return {
     ...(typeof label === 'string' && {
       label: cutBetweenCharacters(label, MAX_LABEL_LENGTH),
     }),
-    ...(typeof shown === 'object' && shown !== null && { shown: shown as Shown }),
+    ...(shown !== null && { shown }),
   }
 }
