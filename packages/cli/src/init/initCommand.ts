@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
-import { mkdir, rename, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { mkdir, realpath, rename, writeFile } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { promisify } from 'node:util'
 import { standardLayout, wrap, type Layout } from '../command/layout.ts'
@@ -101,9 +101,12 @@ async function findUndo(
 ): Promise<string | null> {
   const git = async (...args: string[]) =>
     (await promisify(execFile)('git', ['-C', root, ...args])).stdout
+  let manifest: string
   let changes: string
   try {
-    changes = await git('status', '--porcelain', '--', 'package.json')
+    // Where it is a link, git knows what it leads to by another name.
+    manifest = relative(root, await realpath(join(root, 'package.json')))
+    changes = await git('status', '--porcelain', '--', manifest)
   } catch {
     return null
   }
@@ -112,11 +115,16 @@ async function findUndo(
       'package.json has changes that are not committed, and undoing init would undo them as well: commit or stash them first, or say --force',
     )
   }
-  const created = plan.created.map(({ path }) => path).join(' ')
+  const created = plan.created.map(({ path }) => quote(path)).join(' ')
   return [
-    ...(plan.manifest === null ? [] : ['git checkout package.json']),
+    ...(plan.manifest === null ? [] : [`git checkout ${quote(manifest)}`]),
     ...(created === '' ? [] : [`git clean -f ${created}`]),
   ].join(' && ')
+}
+
+/** Makes one word of a path, for a shell. */
+function quote(path: string): string {
+  return /^[\w./@+-]+$/.test(path) ? path : `'${path.replaceAll("'", String.raw`'\''`)}'`
 }
 
 async function asksYes({ stdin, stdout }: InitTerminal, question: string): Promise<boolean> {
@@ -144,8 +152,10 @@ export async function carryOut(
   if (manifest !== null) await writeWhole(join(root, 'package.json'), manifest)
 }
 
-async function writeWhole(path: string, text: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true })
+async function writeWhole(named: string, text: string): Promise<void> {
+  await mkdir(dirname(named), { recursive: true })
+  // To rename onto a link would replace it.
+  const path = await realpath(named).catch(() => named)
   const part = `${path}.${process.pid}.part`
   await writeFile(part, text)
   await rename(part, path)

@@ -1,6 +1,7 @@
-import { readFile } from 'node:fs/promises'
+import { lstat, readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
+import { ForeseenError } from '../command/runCommand.ts'
 import { CONFIG_NAMES } from '../config/loadConfig.ts'
 import { addEntries } from './editManifest.ts'
 import type { PackageManager, ProductFacts } from './inspectProduct.ts'
@@ -75,8 +76,17 @@ async function firstFree(
   return names.at(-1) ?? ''
 }
 
+/** Reads a file of the product's. What is there and can't be read, a folder or a link that leads nowhere, ends init. */
 async function readOwn({ root }: ProductFacts, path: string): Promise<string | null> {
-  return await readFile(join(root, path), 'utf8').catch(() => null)
+  try {
+    return await readFile(join(root, path), 'utf8')
+  } catch (error) {
+    const isThere = await lstat(join(root, path)).catch(() => null)
+    if (isThere === null) return null
+    throw new ForeseenError(
+      `${path} is there and cannot be read (${(error as NodeJS.ErrnoException).code}): move it elsewhere or remove it, and run this again`,
+    )
+  }
 }
 
 /** The script that starts a worker in development: as the product's other programs are run, else from the build. */

@@ -1,6 +1,8 @@
 // Not quick: asks git.
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { mkdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { inspectProduct } from '../../src/init/inspectProduct.ts'
 import { carryOut } from '../../src/init/initCommand.ts'
@@ -119,6 +121,54 @@ it('is taken back by what it says', async () => {
   for (const command of undo.split(' && ')) await git(root, ...command.split(' ').slice(1))
 
   expect(await git(root, 'status', '--porcelain')).toBe('')
+})
+
+it('is taken back by what it says in a shell, also where folders have blanks', async () => {
+  const { 'src/db.ts': db, ...shop } = SHOP
+  const compilerOptions = { ...SHOP['tsconfig.json'].compilerOptions, rootDir: "the shop's code" }
+  const root = await commitProduct({
+    ...shop,
+    'tsconfig.json': { compilerOptions, include: ["the shop's code"] },
+    "the shop's code/db.ts": db,
+  })
+  const { stdout } = await init(root)
+  expect(await untracked(root)).toContain("the shop's code/worker.ts")
+  const [, undo = ''] = /To take it back: (git .+)/.exec(stdout) ?? []
+
+  await promisify(execFile)('sh', ['-c', undo], { cwd: root })
+
+  expect(await git(root, 'status', '--porcelain')).toBe('')
+})
+
+it('writes through a link, which stays one, and takes that back', async () => {
+  const root = await commitProduct(SHOP)
+  await rename(join(root, 'package.json'), join(root, 'shop.json'))
+  await symlink('shop.json', join(root, 'package.json'))
+  await git(root, 'add', '--all')
+  await git(root, 'commit', '--quiet', '--message', 'A link')
+
+  const { code, stdout } = await init(root)
+  expect(code).toBe(0)
+  expect(await readlink(join(root, 'package.json'))).toBe('shop.json')
+  expect((await readManifest(root)).dependencies).toHaveProperty('roundsman')
+  const [, undo = ''] = /To take it back: (git .+)/.exec(stdout) ?? []
+  await promisify(execFile)('sh', ['-c', undo], { cwd: root })
+  expect(await git(root, 'status', '--porcelain')).toBe('')
+})
+
+it.each([
+  ['a link that leads nowhere', (path: string) => symlink('gone.ts', path)],
+  ['a folder', (path: string) => mkdir(path)],
+])('leaves %s alone, names it, and writes nothing', async (_what, make) => {
+  const root = await commitProduct(SHOP)
+  await make(join(root, 'src/worker.ts'))
+
+  const { code, stderr } = await init(root)
+
+  expect([code, stderr]).toEqual([1, expect.stringMatching(/src\/worker\.ts .*(remove|move)/)])
+  expect(await git(root, 'diff', '--name-only')).toBe('')
+  await rm(join(root, 'src/worker.ts'), { recursive: true })
+  expect(await untracked(root)).toEqual([])
 })
 
 it('that is interrupted leaves whole files that git does not know, and goes on where it stopped', async () => {
