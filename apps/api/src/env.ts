@@ -4,11 +4,12 @@ import {
   databaseRequiredInProduction,
   integerVariable,
   readEnvironment,
+  secretVariable,
   switchVariable,
   telemetryVariables,
 } from '@roundsman/node-app'
 import { z } from 'zod'
-import { obtainJwtSecret } from './auth/obtainJwtSecret.ts'
+import { JWT_SECRET_LENGTH, obtainJwtSecret } from './auth/obtainJwtSecret.ts'
 
 const MAKE_A_SECRET = `make one with: node -p "crypto.randomBytes(32).toString('base64url')"`
 
@@ -21,11 +22,7 @@ const variables = {
   /** Default: only this machine; in production, every interface. */
   HOST: z.string().optional(),
   /** Signs the tokens. Default: a secret that the API makes once and keeps in DATA_DIR. Production has to set it. */
-  JWT_SECRET: z
-    .string()
-    // The message leaves the value out: it is a secret.
-    .min(32, `has fewer than 32 characters; ${MAKE_A_SECRET}`)
-    .optional(),
+  JWT_SECRET: secretVariable({ minLength: JWT_SECRET_LENGTH, remedy: MAKE_A_SECRET }).optional(),
   /** The domain in the Message-IDs of our e-mails. Default: that of buildApp. */
   MAIL_DOMAIN: z
     .string()

@@ -152,7 +152,10 @@ async function serve(
   }
 }
 
-/** Refuses to start in production with demo accounts: whoever has read our documents could log in. */
+/**
+ * Refuses to start in production with demo accounts: whoever has read our documents could log in. Nobody logs in at the worker,
+ * which goes on.
+ */
 async function refuseDemoPasswords(prisma: DatabaseClient): Promise<void> {
   const [email, ...others] = await findDemoPasswords(prisma)
   if (email === undefined) return

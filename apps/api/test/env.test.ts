@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { readApiEnvironment } from '../src/env.ts'
 
-const SECRET = 'x'.repeat(32)
+const SECRET = 'a secret for tests, of thirty-two or more characters'
 
 function problemsOf(source: NodeJS.ProcessEnv): readonly string[] {
   try {
@@ -75,6 +75,19 @@ describe('refuses a secret', () => {
     expect(problems).toEqual([expect.stringMatching(/^JWT_SECRET: .*32 characters/)])
     expect(problems[0]).not.toContain('hunter2')
   })
+
+  it.each([' '.repeat(40), 'a'.repeat(32), 'abc'.repeat(20), 'password'.repeat(5)])(
+    'that is long and can be guessed, such as %j, without repeating it',
+    (secret) => {
+      const problems = problemsOf({ JWT_SECRET: secret })
+      expect(problems).toEqual([
+        expect.stringMatching(
+          /^JWT_SECRET: has fewer than 8 different characters.*; make one with/,
+        ),
+      ])
+      expect(problems[0]).not.toContain(secret)
+    },
+  )
 
   it('that is left out in production, and makes none', () => {
     const dataDir = mkdtempSync(join(tmpdir(), 'roundsman-env-'))

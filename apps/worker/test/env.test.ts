@@ -237,7 +237,7 @@ describe('mail', () => {
 
 describe('telemetry', () => {
   const valid = {
-    METRICS_TOKEN: 'x'.repeat(16),
+    METRICS_TOKEN: 'a-token-of-sixteen-or-more',
     OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:4318',
   }
 
@@ -251,6 +251,11 @@ describe('telemetry', () => {
 
   it.each([
     ['METRICS_TOKEN', 'hunter2', /^METRICS_TOKEN: has fewer than 16 characters; make one with/],
+    [
+      'METRICS_TOKEN',
+      'x'.repeat(16),
+      /^METRICS_TOKEN: has fewer than 4 different characters.*make one/,
+    ],
     ['METRICS_TOKEN', 'sixteen letters, \u00fc', /^METRICS_TOKEN: has characters that a header/],
     ['OTEL_EXPORTER_OTLP_ENDPOINT', '127.0.0.1:4318', /^OTEL_EXPORTER_OTLP_ENDPOINT: is not the/],
     ['OTEL_TRACES_SAMPLER_ARG', '1.5', /^OTEL_TRACES_SAMPLER_ARG: "1.5" is not a share; set a/],

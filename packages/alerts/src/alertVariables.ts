@@ -1,4 +1,4 @@
-import { integerVariable } from '@roundsman/node-app'
+import { integerVariable, secretVariable } from '@roundsman/node-app'
 import { z } from 'zod'
 
 const MAX_RECIPIENTS = 20
@@ -18,10 +18,10 @@ export const alertVariables = {
         'is not an address to post alerts to; set one such as https://hooks.example.com/roundsman, without a user and a password in it, or leave it out',
     }),
   /** Signs requests, so that a receiver can tell them from forged ones. Default: requests are not signed. */
-  ALERT_WEBHOOK_SECRET: z
-    .string()
-    .min(16, 'has fewer than 16 characters; make one with: openssl rand -hex 16')
-    .optional(),
+  ALERT_WEBHOOK_SECRET: secretVariable({
+    minLength: 16,
+    remedy: 'make one with: openssl rand -hex 16',
+  }).optional(),
   /** E-mail addresses, separated by commas. Default: nobody is sent mail. */
   ALERT_EMAIL_TO: z
     .string()

@@ -26,6 +26,7 @@ describe('alertVariables', () => {
     ['ALERT_WEBHOOK_URL', 'alarms.example.org', 'is not an address to post alerts to'],
     ['ALERT_WEBHOOK_URL', 'https://me:password@example.com', 'without a user and a password'],
     ['ALERT_WEBHOOK_SECRET', 'short', 'has fewer than 16 characters'],
+    ['ALERT_WEBHOOK_SECRET', 'x'.repeat(16), 'has fewer than 4 different characters'],
     ['ALERT_EMAIL_TO', 'oncall@example.com, nobody', '"nobody" is not an e-mail address'],
     [
       'ALERT_EMAIL_TO',

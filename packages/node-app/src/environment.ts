@@ -64,6 +64,22 @@ export function integerVariable(options: {
     })
 }
 
+/** A secret. The messages of its problems leave the value out. */
+export function secretVariable({ minLength, remedy }: { minLength: number; remedy: string }) {
+  return z.string().superRefine((text, context) => {
+    const problem = secretProblem(text, minLength)
+    if (problem !== null) context.addIssue(`${problem}; ${remedy}`)
+  })
+}
+
+/** What is wrong with a secret; null when it is long enough and no word, blank or character again and again. */
+export function secretProblem(text: string, minLength: number): string | null {
+  if (text.length < minLength) return `has fewer than ${minLength} characters`
+  const least = minLength / 4
+  if (new Set(text).size >= least) return null
+  return `has fewer than ${least} different characters, so that it can be guessed`
+}
+
 /** Takes `true`, `false`, `1` or `0` and refuses the rest, since nobody would notice a misread switch for long. */
 export function switchVariable(options: { default: boolean }) {
   return z

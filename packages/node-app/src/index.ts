@@ -5,6 +5,8 @@ export {
   EnvironmentError,
   integerVariable,
   readEnvironment,
+  secretProblem,
+  secretVariable,
   switchVariable,
   type EnvironmentOptions,
 } from './environment.ts'

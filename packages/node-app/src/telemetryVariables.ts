@@ -1,12 +1,10 @@
 import { z } from 'zod'
+import { secretVariable } from './environment.ts'
 
 /** Who may read the metrics, and where spans go. The names that start with OTEL_ are OpenTelemetry's own. */
 export const telemetryVariables = {
   /** The bearer token that GET /metrics demands. */
-  METRICS_TOKEN: z
-    .string()
-    // The message does not repeat the value, which is a secret.
-    .min(16, 'has fewer than 16 characters; make one with: openssl rand -hex 16')
+  METRICS_TOKEN: secretVariable({ minLength: 16, remedy: 'make one with: openssl rand -hex 16' })
     .regex(/^[\x21-\x7e]*$/, 'has characters that a header can not carry; use letters and digits')
     .optional(),
   /** The base address of an OTLP/HTTP receiver. Default: nothing is traced. */

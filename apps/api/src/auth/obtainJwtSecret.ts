@@ -1,7 +1,10 @@
-import { EnvironmentError } from '@roundsman/node-app'
+import { EnvironmentError, secretProblem } from '@roundsman/node-app'
 import { randomBytes } from 'node:crypto'
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+
+/** In characters. */
+export const JWT_SECRET_LENGTH = 32
 
 /**
  * Reads the secret that the first start put into the data folder, or makes it; only its owner can read the file. Tokens
@@ -11,9 +14,10 @@ import { join } from 'node:path'
 export function obtainJwtSecret(dataDir: string): string {
   const file = join(dataDir, 'jwt-secret')
   const secret = read(file) ?? create(dataDir, file)
-  if (secret.length >= 32) return secret
+  const problem = secretProblem(secret, JWT_SECRET_LENGTH)
+  if (problem === null) return secret
   throw new EnvironmentError([
-    `JWT_SECRET: is not set, and ${file} has fewer than 32 characters; delete that file, or set JWT_SECRET`,
+    `JWT_SECRET: is not set, and ${file} ${problem}; delete that file, or set JWT_SECRET`,
   ])
 }
 
