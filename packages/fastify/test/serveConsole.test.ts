@@ -119,8 +119,8 @@ it.each(['cookie: ;;=;%', 'origin: //', 'origin: http://[', 'content-length: x',
 
 /** Sends a request as it stands, which fetch would first put in order, and returns the status of the answer. */
 async function statusOf(target: string, name: string, headers = ''): Promise<number> {
-  const [host = '', port] = name.split(':')
-  const socket = connect(Number(port), host)
+  const [address = '', port] = name.split(':')
+  const socket = connect(Number(port), address)
   socket.write(`GET ${target} HTTP/1.1\r\nhost: ${name}\r\nconnection: close\r\n${headers}\r\n`)
   let answer = ''
   socket.on('data', (part: Buffer) => (answer += part.toString()))
