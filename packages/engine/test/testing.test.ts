@@ -54,6 +54,7 @@ const jobs = [sendMail, importOrders, once, all, skip, chain, limited, guarded] 
 
 /** How often the mail server refuses before it takes the mail. */
 let refusals = 0
+let onceFails = false
 const refusal = new JobError('smtp_unavailable', 'Mail server refused the connection')
 const handlers: HandlersFor<typeof jobs, PlainTransaction> = {
   async sendMail({ payload, run }) {
@@ -69,7 +70,9 @@ const handlers: HandlersFor<typeof jobs, PlainTransaction> = {
     })
     return { at: now().toISOString() }
   },
-  once: async () => undefined,
+  async once() {
+    if (onceFails) throw refusal
+  },
   all: async () => undefined,
   skip: async () => undefined,
   async chain({ batch, enqueue }) {
@@ -99,6 +102,7 @@ beforeAll(async () => {
 
 beforeEach(() => {
   refusals = 0
+  onceFails = false
 })
 
 afterEach(() => test.reset())
@@ -341,6 +345,30 @@ describe('advance', () => {
     expect(scheduled(ended, 'skip')).toEqual([])
     expect(await ticks('once')).toEqual(['coalesced', 'coalesced', 'enqueued'])
     expect(await ticks('skip')).toEqual(['missed', 'missed', 'missed'])
+  })
+
+  it.each([
+    ['waits for an instant', { startAfter: later(30 * 24 * HOUR_MS) }, 'enqueued'],
+    ['is due', {}, 'skipped'],
+  ])('has a tick beside work that %s %j %s', async (_, options, outcome) => {
+    await test.enqueue(client, once, {}, options)
+    await test.advance({ hours: 1 })
+    expect(await ticks('once')).toEqual([outcome])
+  })
+
+  it.each([
+    ['is to be retried', null, 'skipped'],
+    ['was to be retried and is postponed', later(30 * 24 * HOUR_MS), 'enqueued'],
+  ])('has a tick beside work that %s %s %s', async (_, startAfter, outcome) => {
+    onceFails = true
+    const { queueJobId } = await test.enqueue(client, once, {})
+    await test.advance(new Date(HOURS[0]!.getTime() - 1_000))
+    expect(await test.drain()).toMatchObject([{ status: 'failed' }])
+    const by = { actor: 'olga@example.com', reason: 'later' }
+    const which = { job: once, ids: [queueJobId] }
+    if (startAfter) await test.postponeWork(client, which, { ...by, startAfter })
+    await test.advance({ seconds: 2 })
+    expect(await ticks('once')).toEqual([outcome])
   })
 
   it('finds each tick in time when it goes from one to the next', async () => {

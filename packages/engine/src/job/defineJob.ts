@@ -103,7 +103,8 @@ export interface ScheduleOptions {
   catchUpMs?: number
   /**
    * What workers do with a tick while an earlier run has not ended. `skip` (default): nothing. `queue`: its work waits until
-   * that run has ended. `allow`: both run.
+   * that run has ended. `allow`: both run. Work of the job that is due or to be retried counts as such a run; what was
+   * enqueued or postponed for a later instant does not.
    */
   overlap?: OverlapPolicy
 }

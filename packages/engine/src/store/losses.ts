@@ -8,7 +8,7 @@ const MAX_LOST_ALONE = 5
 const MAX_LOST_ALONE_IN_PROGRESS = 25
 /** The pause before work starts again that has lost two workers; it quadruples with each further loss. */
 const FIRST_BACK_OFF_S = 1
-const MAX_BACK_OFF_S = 60
+export const MAX_BACK_OFF_S = 60
 
 /** Whether this work may be what kills workers. */
 export function isSuspect({ lost }: Envelope): boolean {

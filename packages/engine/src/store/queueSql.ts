@@ -1,6 +1,7 @@
 import { RUNNING_RUNS } from '../liveness/whoIsLost.ts'
 import { IS_DEAD_LETTER } from './deadLetterSql.ts'
 import { readCount } from './losses.ts'
+import { MAX_BACK_OFF_S } from './losses.ts'
 import { IS_UNWRITTEN, UNWRITTEN_RUNS } from './starts.ts'
 import { HOLDS_KEY } from './uniqueKeys.ts'
 
@@ -45,18 +46,25 @@ export function readyJobsSql(names: string): string {
   ) and not ${isPausedSql('n.name')}`
 }
 
+/** When the retry `work` is due at the latest, by its policy or after losses. One that is due later was postponed. */
+const LAST_RETRY_AT = `
+  now() + greatest(work.retry_delay, work.retry_delay_max, ${MAX_BACK_OFF_S}) * interval '1 second'`
+
 /**
- * Whether a job has work that waits, is to be retried, or runs, or a run that did not come from the queue. Dry runs do not
- * count. `name` is an expression for the job's name.
+ * Whether a job has work that is due, is to be retried, or runs, or a run that did not come from the queue. Dry runs do not
+ * count, nor does what was enqueued or postponed for a later instant. `name` is an expression for the job's name.
  */
 export function isUnfinishedSql(name: string): string {
-  // However much waits or has run, the first part reads one row of an index, and the second only the runs under way.
-  return `(
-    exists (
+  const hasWork = (which: string) => `exists (
       select from pgboss.job work
-      where work.name = ${name} and work.state in ('created', 'retry', 'active')
-        and work.data ->> 'dryRun' is distinct from 'true'
-    ) or ${name} in (select run."name" from ${RUNNING_RUNS} where not run."dryRun")
+      where work.name = ${name} and ${which} and work.data ->> 'dryRun' is distinct from 'true'
+    )`
+  // However much waits or has run, each of the first parts reads one row of an index, and the next only the runs under way.
+  return `(
+    ${hasWork(`work.state = 'created' and not work.blocked and work.start_after <= now()`)}
+    or ${hasWork(`work.state = 'retry' and not work.blocked and work.start_after <= ${LAST_RETRY_AT}`)}
+    or ${hasWork(`work.state = 'active'`)}
+    or ${name} in (select run."name" from ${RUNNING_RUNS} where not run."dryRun")
     or exists (select from ${UNWRITTEN_RUNS} where start."name" = ${name} and ${IS_UNWRITTEN})
   )`
 }
