@@ -1,4 +1,4 @@
-import { createTestDatabase, waitFor, type TestDatabase } from '@roundsman/testing'
+import { createProxy, createTestDatabase, waitFor, type TestDatabase } from '@roundsman/testing'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createDatabaseClient, type DatabaseClient } from '../src/index.ts'
@@ -54,6 +54,29 @@ describe('createDatabaseClient', () => {
       /statement timeout/,
     )
   })
+
+  it('gives up what the server is not at work on, and no connection that fell silent with it serves anybody', async () => {
+    const url = new URL(database.url)
+    const proxy = await createProxy(Number(url.port))
+    url.port = String(proxy.port)
+    const other = createDatabaseClient({
+      url: url.href,
+      applicationName: 'silent',
+      onPoolError: () => undefined,
+    })
+    try {
+      await Promise.all([1, 2, 3].map(() => other.$queryRaw`select pg_sleep(0.1)::text`))
+      proxy.forget()
+      await expect(other.$queryRaw`select 1 as one`).rejects.toThrow(/terminated|closed/)
+      await waitFor(
+        async () =>
+          (await Promise.all([1, 2, 3].map(() => other.$queryRaw`select 1 as one`))).length === 3,
+      )
+    } finally {
+      await other.$disconnect()
+      proxy.close()
+    }
+  }, 60_000)
 
   it('gives up what the server neither answers nor cancels, and goes on over another connection', async () => {
     const giveUp = async (sleep: (other: DatabaseClient) => Promise<unknown>) => {

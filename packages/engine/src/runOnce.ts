@@ -155,7 +155,13 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     poolSize: 2,
     log,
   })
-  const session = createSession({ url: databaseUrl, database, workerId, log })
+  const session = createSession({
+    url: databaseUrl,
+    database,
+    workerId,
+    onLost: database.doubt,
+    log,
+  })
   const observers = combineObservers(given.observers ?? [], log)
   const waker = createWaker(database, log)
   const wakeUps = createWakeUps(database)

@@ -4,6 +4,7 @@ import type { Logger } from '../job/logger.ts'
 import { answerInTime } from '../store/answerInTime.ts'
 import { connectionSettings } from '../store/connectionSettings.ts'
 import { endClient } from '../store/endClient.ts'
+import { sync } from '../store/inquiry.ts'
 
 export interface Listener {
   /** Resolves once it listens. Calls back on every notification, and after every reconnect: some may have been missed. */
@@ -12,6 +13,8 @@ export interface Listener {
     onNotification: (payload: string) => void,
     onReconnect: () => void,
   ): Promise<void>
+  /** Another connection was lost without a word: probes this one now. */
+  doubt(): void
   stop(): Promise<void>
 }
 
@@ -89,12 +92,16 @@ export function createListener(options: ListenerOptions): Listener {
   }
 
   function scheduleProbe(of: Link): void {
-    timer = setTimeout(() => {
-      inTime(of, sync(of.client)).then(
-        () => link === of && scheduleProbe(of),
-        (error: unknown) => lose(of, error as Error),
-      )
-    }, probeMs)
+    clearTimeout(timer)
+    timer = setTimeout(() => probe(of), probeMs)
+  }
+
+  function probe(of: Link): void {
+    clearTimeout(timer)
+    inTime(of, sync(of.client)).then(
+      () => link === of && scheduleProbe(of),
+      (error: unknown) => lose(of, error as Error),
+    )
   }
 
   function lose(lost: Link, error: Error): void {
@@ -123,6 +130,9 @@ export function createListener(options: ListenerOptions): Listener {
       if (subscriptions.length === 1) await connect()
       else if (link) await ask(link, listenSql(channel))
     },
+    doubt() {
+      if (link) probe(link)
+    },
     async stop() {
       stopped = true
       clearTimeout(timer)
@@ -131,17 +141,6 @@ export function createListener(options: ListenerOptions): Listener {
       if (open) await endClient(open.client, open.socket)
     },
   }
-}
-
-/** Sends a Sync, which the server answers without a statement: an idle worker costs it nothing more. */
-function sync(client: pg.Client): Promise<void> {
-  return new Promise((resolve, reject) => {
-    client.query({
-      submit: (connection: pg.Connection) => connection.sync(),
-      handleReadyForQuery: () => resolve(),
-      handleError: reject,
-    })
-  })
 }
 
 function listenSql(channel: string): string {

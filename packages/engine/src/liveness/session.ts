@@ -1,8 +1,8 @@
 import { Socket } from 'node:net'
 import pg from 'pg'
 import type { Logger } from '../job/logger.ts'
-import { answerInTime } from '../store/answerInTime.ts'
-import { socketOf, type Connection, type Result } from '../store/database.ts'
+import { answerInTime, socketOf } from '../store/answerInTime.ts'
+import type { Connection, Result } from '../store/database.ts'
 import { connectionSettings, LIFT_TRANSACTION_TIMEOUT_SQL } from '../store/connectionSettings.ts'
 import { endClient } from '../store/endClient.ts'
 import { isSession } from './isSession.ts'
@@ -76,6 +76,8 @@ export interface SessionOptions {
    * Default 15,000 ms.
    */
   vanishedAfterMs?: number
+  /** Called when it was lost: other connections of this process may be, too, without a word. Default: nothing. */
+  onLost?: () => void
   log: Logger
 }
 
@@ -160,6 +162,7 @@ export function createSession({
   lanes = {},
   answerTimeoutMs = 10_000,
   vanishedAfterMs = 15_000,
+  onLost = () => undefined,
   log,
 }: SessionOptions): Session {
   const listener = createListener({
@@ -259,6 +262,8 @@ export function createSession({
     void discard(lost)
     if (stopped) return
     log.warn({ err: error }, 'session lost, reconnecting')
+    listener.doubt()
+    onLost()
     scheduleReconnect()
   }
 

@@ -4,7 +4,8 @@ import { containedLog } from '../store/containedLog.ts'
 import { CHANGES_CHANNEL, type Announcement } from '../store/channels.ts'
 import { connectionSettings } from '../store/connectionSettings.ts'
 import { createSchema } from '../store/schema.ts'
-import { openDatabase, socketOf } from '../store/database.ts'
+import { socketOf } from '../store/answerInTime.ts'
+import { openDatabase } from '../store/database.ts'
 import { endClient } from '../store/endClient.ts'
 import { isSession } from '../liveness/isSession.ts'
 
@@ -30,7 +31,7 @@ export interface ChangesWatchOptions {
   onGap: () => void
   /**
    * How often it probes the connection: one that lost its other end is as silent as one on which nothing happens. Default
-   * 15,000 ms.
+   * 10,000 ms.
    */
   probeMs?: number | undefined
 }
@@ -44,7 +45,7 @@ const GAP_MS = 5_000
  * pooler it would hear nothing, without an error: there it calls `onGap` every GAP_MS.
  */
 export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
-  const { databaseUrl, onChange, onGap, probeMs = 15_000 } = options
+  const { databaseUrl, onChange, onGap, probeMs = 10_000 } = options
   const log = containedLog(options.log)
   const schema = createSchema(options.schema)
   const own = schema.channel(CHANGES_CHANNEL)

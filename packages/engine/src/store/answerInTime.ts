@@ -59,3 +59,8 @@ export class UnansweredError extends Error {
     super('Query read timeout')
   }
 }
+
+/** The socket of a client; with TLS, the TLS layer, which knows what was read. */
+export function socketOf(client: object): Socket {
+  return (client as { connection: { stream: Socket } }).connection.stream
+}

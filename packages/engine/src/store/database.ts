@@ -1,9 +1,10 @@
 import { Socket } from 'node:net'
 import pg from 'pg'
 import type { Logger } from '../job/logger.ts'
-import { answerInTime, UnansweredError } from './answerInTime.ts'
+import { answerInTime, socketOf, UnansweredError } from './answerInTime.ts'
 import { settlesWithin } from './settlesWithin.ts'
-import { connectionSettings, LIFT_TRANSACTION_TIMEOUT_SQL } from './connectionSettings.ts'
+import { connectionSettings } from './connectionSettings.ts'
+import { createInquiry } from './inquiry.ts'
 import type { Schema } from './schema.ts'
 
 /*
@@ -15,7 +16,8 @@ import type { Schema } from './schema.ts'
  *                own one, which carries out the prepared statements while it is free.
  *   busy         One statement or transaction has it. It returns to idle when that ends well, and after a rollback that
  *                came through. After any other error it is destroyed: a failed statement outside a transaction counts.
- *   destroyed    By the above, by the server, or by close() once its time-out is over. Nothing leaves this state.
+ *   destroyed    By the above, by the server, by close() once its time-out is over, or when it turns out to have lost its
+ *                other end (inquiry.ts). Nothing leaves this state.
  */
 
 /** A statement that a connection may keep prepared, so that PostgreSQL parses and plans it once. */
@@ -73,6 +75,8 @@ export interface Database extends Connection {
     options?: TransactionOptions,
   ): Promise<Value>
   connections(): Connections
+  /** A connection of somebody else was lost without a word: asks those of this pool on which nothing is under way. */
+  doubt(): void
   /** Waits up to `timeoutMs` for what is under way, then destroys what remains. Default 5,000 ms. */
   close(options?: { timeoutMs?: number }): Promise<void>
 }
@@ -101,10 +105,11 @@ export interface DatabaseOptions {
   statementTimeoutMs?: number | null
   /** How long we wait for an answer: a server out of reach cancels nothing. Default: statementTimeoutMs + 5,000 ms. */
   answerTimeoutMs?: number | null
+  /** How long a statement is silent before the server is asked about it. Default 5,000 ms. */
+  askAfterMs?: number
   log: Pick<Logger, 'warn'>
 }
 
-const CONNECT_TIMEOUT_MS = 5_000
 /** How long close() waits for sockets to close before it destroys them. */
 const FAREWELL_MS = 1_000
 
@@ -121,6 +126,7 @@ export function openDatabase({
   canPrepare,
   statementTimeoutMs = 30_000,
   answerTimeoutMs = statementTimeoutMs === null ? null : statementTimeoutMs + 5_000,
+  askAfterMs,
   log,
 }: DatabaseOptions): Database {
   const isPrepared = (statement: Statement): statement is PreparedStatement =>
@@ -137,13 +143,22 @@ export function openDatabase({
     }
     return { ...query, ...(isPrepared(statement) && { name: statement.name }) }
   }
-  const ask = <Row extends AnyRow>(
+  const inquiry = createInquiry({ url, applicationName, askAfterMs, log })
+  const ask = async <Row extends AnyRow>(
     client: pg.PoolClient,
     ...query: Parameters<typeof queryOf>
   ): Promise<Result<Row>> => {
-    const answer = queryByCallback<Row>(client, queryOf(...query))
-    if (answerTimeoutMs === null) return answer
-    return answerInTime(answer, { timeoutMs: answerTimeoutMs, socket: socketOf(client) })
+    inquiry.asked(client)
+    try {
+      const answer = queryByCallback<Row>(client, queryOf(...query))
+      if (answerTimeoutMs === null) return await answer
+      return await answerInTime(answer, { timeoutMs: answerTimeoutMs, socket: socketOf(client) })
+    } catch (error) {
+      if (error instanceof UnansweredError) inquiry.doubt()
+      throw error
+    } finally {
+      inquiry.answered(client)
+    }
   }
   const sockets = new Set<Socket>()
   const openPool = (min: number, max: number) => {
@@ -155,7 +170,7 @@ export function openDatabase({
       idleTimeoutMillis: 30_000,
       allowExitOnIdle: !keepsProcess,
       // oxlint-disable-next-line typescript/no-misused-promises -- the pool waits for what it returns
-      onConnect: liftTransactionTimeout,
+      onConnect: inquiry.open,
       ...(statementTimeoutMs !== null && { statement_timeout: statementTimeoutMs }),
       stream: () => {
         const socket = new Socket()
@@ -211,12 +226,13 @@ export function openDatabase({
         client.release(failure)
       }
     },
-    transaction: async (work, { lockTimeoutMs } = {}) =>
-      runTransaction(await connect(pool), async (client) => {
-        const tx: Connection = {
-          schema,
-          query: (statement, values) => ask(client, statement, values),
-        }
+    transaction: async (work, { lockTimeoutMs } = {}) => {
+      const client = await connect(pool)
+      const tx: Connection = {
+        schema,
+        query: (statement, values) => ask(client, statement, values),
+      }
+      return await runTransaction(client, tx, async () => {
         // One message, since each costs the way to the server and back.
         await tx.query(
           lockTimeoutMs === undefined
@@ -226,7 +242,9 @@ export function openDatabase({
         const result = await work(tx)
         await tx.query('commit')
         return result
-      }),
+      })
+    },
+    doubt: inquiry.doubt,
     connections: () => ({
       max: poolSize,
       total: sum(({ totalCount }) => totalCount),
@@ -234,6 +252,7 @@ export function openDatabase({
       waiting: sum(({ waitingCount }) => waitingCount),
     }),
     async close({ timeoutMs = 5_000 } = {}) {
+      inquiry.stop()
       const deadline = performance.now() + timeoutMs
       await settlesWithin(Promise.all(pools.map((one) => one.end())), timeoutMs)
       const closed = Promise.all(
@@ -286,38 +305,22 @@ export function sqlOf(schema: Schema, statement: Statement): string {
  */
 async function runTransaction<Value>(
   client: pg.PoolClient,
-  work: (client: pg.PoolClient) => Promise<Value>,
+  tx: Connection,
+  work: () => Promise<Value>,
 ): Promise<Value> {
   // A checked-out client reports a lost connection here as well as in the query that is in flight.
   let broken: Error | undefined
   const onError = (error: Error) => (broken = error)
   client.on('error', onError)
   try {
-    return await work(client)
+    return await work()
   } catch (error) {
     // A connection that did not answer would not answer to a rollback either.
     if (error instanceof UnansweredError) broken ??= error
-    else await client.query('rollback').catch((reason: unknown) => (broken ??= reason as Error))
+    else await tx.query('rollback').catch((reason: unknown) => (broken ??= reason as Error))
     throw error
   } finally {
     client.off('error', onError)
     client.release(broken)
   }
-}
-
-/** Prepares a connection that the pool has just opened. The pool waits for this without a limit, so it has its own. */
-async function liftTransactionTimeout(client: pg.ClientBase): Promise<void> {
-  const socket = socketOf(client)
-  try {
-    const answer = client.query(LIFT_TRANSACTION_TIMEOUT_SQL)
-    await answerInTime(answer, { timeoutMs: CONNECT_TIMEOUT_MS, socket })
-  } catch (error) {
-    socket.destroy()
-    throw error
-  }
-}
-
-/** The socket of a client; with TLS, the TLS layer, which knows what was read. */
-export function socketOf(client: object): Socket {
-  return (client as { connection: { stream: Socket } }).connection.stream
 }

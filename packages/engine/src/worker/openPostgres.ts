@@ -63,6 +63,7 @@ export function openPostgres(options: {
     lanes: Object.fromEntries(
       taken.map((job) => [job.name, job.isExclusive ? 1 : countLanes(job, concurrency)]),
     ),
+    onLost: database.doubt,
     log,
   })
   const waker = createWaker(database, log)

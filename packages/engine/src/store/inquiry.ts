@@ -1,0 +1,199 @@
+import { Socket } from 'node:net'
+import pg from 'pg'
+import type { Logger } from '../job/logger.ts'
+import { answerInTime, socketOf } from './answerInTime.ts'
+import { connectionSettings, LIFT_TRANSACTION_TIMEOUT_SQL } from './connectionSettings.ts'
+import { endClient } from './endClient.ts'
+
+/*
+ * When a server fails over, or something in between forgets its connections, nobody tells this end. A statement then waits
+ * as one does that waits for a lock, and so would each further one on each further connection. So once a statement has been
+ * silent for a while, a connection opened for that asks the server whether it is at work on it. If not, the connection is
+ * destroyed, and those on which nothing is under way are asked by a Sync, which costs no statement.
+ */
+
+/** Finds the connections of a pool that have lost their other end. */
+export interface Inquiry {
+  /** Prepares a new connection; within 5 s, since a pool waits for this without a limit. */
+  open(client: pg.ClientBase): Promise<void>
+  /** A statement was sent. */
+  asked(client: pg.ClientBase): void
+  /** Its answer or an error came. */
+  answered(client: pg.ClientBase): void
+  /** Another connection was lost without a word: asks those on which nothing is under way. */
+  doubt(): void
+  stop(): void
+}
+
+export interface InquiryOptions {
+  url: string
+  applicationName: string
+  /** How long a statement is silent before the server is asked about it. Default 5,000 ms. */
+  askAfterMs?: number | undefined
+  log: Pick<Logger, 'warn'>
+}
+
+/** How long a connection on which nothing is under way may take to answer. */
+const SYNC_TIMEOUT_MS = 2_000
+const ANSWER_TIMEOUT_MS = 5_000
+
+/** A connection whose answer is awaited. */
+interface Waiting {
+  statements: number
+  bytesRead: number
+  /** By performance.now(). */
+  askAt: number
+  /** Whether the server was not at work on it when it was last asked: its answer may just have been under way. */
+  wasIdle: boolean
+}
+
+/** Makes an inquiry for one pool: see above. */
+export function createInquiry({
+  url,
+  applicationName,
+  askAfterMs = 5_000,
+  log,
+}: InquiryOptions): Inquiry {
+  const clients = new Set<pg.ClientBase>()
+  const waiting = new Map<pg.ClientBase, Waiting>()
+  /** The server processes of those that reach them directly: a pooler tells other numbers, and changes processes. */
+  const pids = new WeakMap<pg.ClientBase, number>()
+  let question: Socket | null = null
+  let isScheduled = false
+  let isStopped = false
+  let timer: NodeJS.Timeout | undefined
+
+  function schedule(): void {
+    if (isScheduled || isStopped || waiting.size === 0) return
+    isScheduled = true
+    timer = setTimeout(() => {
+      void look().finally(() => {
+        isScheduled = false
+        schedule()
+      })
+    }, askAfterMs / 5)
+    timer.unref()
+  }
+
+  async function look(): Promise<void> {
+    const silent = [...waiting].filter(([client, one]) => isSilent(client, one))
+    if (silent.length === 0) return
+    const states = await readStates(silent.map(([client]) => pids.get(client) as number))
+    // A server that is out of reach is asked again at the next look.
+    if (states === null) return
+    const lost = silent.filter(([client, one]) => {
+      if (waiting.get(client) !== one || !isSilent(client, one)) return false
+      const state = states.get(pids.get(client) as number) ?? 'gone'
+      const isIdle = state === 'gone' || state.startsWith('idle')
+      const isLost = isIdle && one.wasIdle
+      one.wasIdle = isIdle
+      if (!isIdle) one.askAt = performance.now() + askAfterMs
+      return isLost
+    })
+    if (lost.length === 0) return
+    log.warn(
+      { connections: lost.length },
+      'the database is not at work on what was asked: these connections lost their other end and are replaced',
+    )
+    for (const [client] of lost) socketOf(client).destroy()
+    doubt()
+  }
+
+  function isSilent(client: pg.ClientBase, one: Waiting): boolean {
+    const { bytesRead } = socketOf(client)
+    if (bytesRead !== one.bytesRead) Object.assign(one, toWaiting(client, one.statements))
+    return performance.now() >= one.askAt && pids.has(client)
+  }
+
+  const toWaiting = (client: pg.ClientBase, statements: number): Waiting => ({
+    statements,
+    bytesRead: socketOf(client).bytesRead,
+    askAt: performance.now() + askAfterMs,
+    wasIdle: false,
+  })
+
+  /** What the server says of its processes, or null when it does not answer. */
+  async function readStates(of: readonly number[]): Promise<Map<number, string> | null> {
+    const socket = new Socket()
+    question = socket
+    const client = new pg.Client({
+      ...connectionSettings(url),
+      application_name: applicationName,
+      stream: () => socket,
+    })
+    client.on('error', () => undefined)
+    try {
+      await client.connect()
+      const answer = client.query<{ pid: number; state: string | null }>(STATES_SQL, [of])
+      const inTime = { timeoutMs: ANSWER_TIMEOUT_MS, socket: socketOf(client) }
+      const { rows } = await answerInTime(answer, inTime)
+      return new Map(rows.map(({ pid, state }) => [pid, state ?? 'hidden']))
+    } catch {
+      return null
+    } finally {
+      question = null
+      if (isStopped) socket.destroy()
+      await endClient(client, socket)
+    }
+  }
+
+  function doubt(): void {
+    for (const client of clients) {
+      if (waiting.has(client)) continue
+      const inTime = { timeoutMs: SYNC_TIMEOUT_MS, socket: socketOf(client) }
+      answerInTime(sync(client), inTime).catch(() => socketOf(client).destroy())
+    }
+  }
+
+  return {
+    async open(client) {
+      const socket = socketOf(client)
+      try {
+        const answer = client.query<{ pid: number }>(OPEN_SQL)
+        const { rows } = await answerInTime(answer, { timeoutMs: ANSWER_TIMEOUT_MS, socket })
+        const pid = rows[0]?.pid
+        if (pid !== undefined && pid === (client as { processID?: number }).processID)
+          pids.set(client, pid)
+      } catch (error) {
+        socket.destroy()
+        throw error
+      }
+      clients.add(client)
+      client.once('end', () => clients.delete(client))
+    },
+    asked(client) {
+      const one = waiting.get(client)
+      if (one) one.statements++
+      else waiting.set(client, toWaiting(client, 1))
+      schedule()
+    },
+    answered(client) {
+      const one = waiting.get(client)
+      if (one === undefined) return
+      if (one.statements === 1) waiting.delete(client)
+      else waiting.set(client, toWaiting(client, one.statements - 1))
+    },
+    doubt,
+    stop() {
+      isStopped = true
+      clearTimeout(timer)
+      question?.destroy()
+    },
+  }
+}
+
+const OPEN_SQL = `select pg_backend_pid() as "pid", (${LIFT_TRANSACTION_TIMEOUT_SQL})`
+
+const STATES_SQL = `
+  select pid, state from pg_stat_activity where pid = any($1::int[]) and datname = current_database()`
+
+/** Sends a Sync, which the server answers without a statement. */
+export function sync(client: pg.ClientBase): Promise<void> {
+  return new Promise((resolve, reject) => {
+    client.query({
+      submit: (connection: pg.Connection) => connection.sync(),
+      handleReadyForQuery: () => resolve(),
+      handleError: reject,
+    })
+  })
+}

@@ -1,0 +1,106 @@
+// Not quick: waits until connections that say nothing are given up.
+import { createProxy, waitFor, type Proxy } from '@roundsman/testing'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { createJobsClient, type JobsClient } from '../src/client.ts'
+import { defineJob } from '../src/index.ts'
+import { createWorker, type Worker } from '../src/worker.ts'
+import { openTestRuntime, type TestRuntime } from './openTestRuntime.ts'
+
+/** Below the half minute after which a statement is given up, and far below two of them. */
+const SOON = { timeoutMs: 25_000 }
+const COUNT = 20
+
+const parcel = defineJob({
+  name: 'parcel',
+  description: '',
+  payload: z.object({ isHeld: z.boolean() }),
+  concurrency: COUNT,
+})
+const jobs = [parcel] as const
+
+let runtime: TestRuntime
+let proxy: Proxy
+let client: JobsClient
+let worker: Worker
+let openGate: () => void
+let calls: number
+
+beforeEach(async () => {
+  runtime = await openTestRuntime(jobs)
+  const url = new URL(runtime.url)
+  proxy = await createProxy(Number(url.port))
+  url.port = String(proxy.port)
+  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
+  await client.start()
+  const gate = new Promise<void>((resolve) => (openGate = resolve))
+  calls = 0
+  worker = createWorker({
+    schema: 'public',
+    retention: false,
+    databaseUrl: url.href,
+    client: runtime.prisma,
+    jobs,
+    handlers: {
+      async parcel({ payload }) {
+        calls++
+        if (payload.isHeld) await gate
+      },
+    },
+    log: runtime.log,
+  })
+  await worker.start()
+})
+
+afterEach(async () => {
+  openGate()
+  proxy.heal()
+  await worker.stop({ drainTimeoutMs: 0 })
+  proxy.close()
+  await client.stop()
+  await runtime.close()
+})
+
+const enqueue = (isHeld: boolean) =>
+  client.enqueueMany(
+    runtime.prisma,
+    parcel,
+    Array.from({ length: COUNT }, () => ({ payload: { isHeld } })),
+  )
+const succeeded = async () =>
+  (await runtime.rows(`select from "JobRunAll" where "status" = 'success'`)).length
+
+/** Has the pool open several connections: work ends on some while it is taken on others. */
+async function openConnections(): Promise<void> {
+  let enqueued = 0
+  await waitFor(async () => {
+    await Promise.all([enqueue(false), enqueue(false), enqueue(false)])
+    enqueued += 3 * COUNT
+    await waitFor(async () => (await succeeded()) === enqueued)
+    return worker.connections().total > 2
+  })
+  await runtime.rows('truncate "JobRun"')
+}
+
+describe('all connections of a worker that fall silent, while new ones are answered', () => {
+  beforeEach(openConnections, 60_000)
+
+  it('are replaced, all together: work goes on', { timeout: 60_000 }, async () => {
+    proxy.forget()
+    await enqueue(false)
+    await waitFor(async () => (await succeeded()) === COUNT, SOON)
+    await enqueue(false)
+    await waitFor(async () => (await succeeded()) === 2 * COUNT, SOON)
+    expect(worker.isReady()).toBe(true)
+  })
+
+  it('lose no end of a run, and have none called twice', { timeout: 60_000 }, async () => {
+    calls = 0
+    await enqueue(true)
+    await waitFor(() => calls === COUNT)
+    proxy.forget()
+    openGate()
+    await waitFor(async () => (await succeeded()) === COUNT, SOON)
+    expect(calls).toBe(COUNT)
+  })
+})

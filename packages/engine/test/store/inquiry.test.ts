@@ -1,0 +1,116 @@
+// Not quick: waits until connections that say nothing are given up.
+import { createPooler, waitFor } from '@roundsman/testing'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { openDatabase } from '../../src/store/database.ts'
+import { createSchema } from '../../src/store/schema.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openThroughProxy } from './openThroughProxy.ts'
+
+/** As pools have it, but soon. No answer is given up by a time-out. */
+const SOON = { askAfterMs: 50, answerTimeoutMs: null, statementTimeoutMs: null }
+
+let runtime: TestRuntime
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([])
+})
+afterAll(() => runtime.close())
+beforeEach(() => void runtime.lines.splice(0))
+
+const replaced = () =>
+  runtime.lines.flatMap(({ msg, connections }) =>
+    String(msg).includes('lost their other end') ? [connections] : [],
+  )
+
+describe('a statement without an answer', () => {
+  it('is given up when the server is not at work on it', async () => {
+    const { database, proxy, close } = await openThroughProxy(runtime, {
+      applicationName: 'silent',
+      ...SOON,
+    })
+    try {
+      await database.query('select 1')
+      proxy.forget()
+      await expect(database.query('select 1')).rejects.toThrow(/terminated/)
+      expect(replaced()).toEqual([1])
+      expect((await database.query('select 2 as n')).rows).toEqual([{ n: 2 }])
+    } finally {
+      await close()
+    }
+  })
+
+  it('is given up in a transaction, and so is its rollback', async () => {
+    const { database, proxy, close } = await openThroughProxy(runtime, {
+      applicationName: 'silent',
+      ...SOON,
+    })
+    try {
+      const broken = new Error('broken')
+      const rolledBack = database.transaction(async (tx) => {
+        await tx.query('select 1')
+        proxy.forget()
+        throw broken
+      })
+      await expect(rolledBack).rejects.toBe(broken)
+      expect(database.connections()).toMatchObject({ total: 0 })
+    } finally {
+      await close()
+    }
+  })
+
+  it('has the idle connections of its pool replaced at once', async () => {
+    const { database, proxy, close } = await openThroughProxy(runtime, {
+      applicationName: 'silent',
+      ...SOON,
+    })
+    try {
+      await Promise.all([1, 2, 3, 4].map(() => database.query('select pg_sleep(0.05)')))
+      expect(database.connections()).toMatchObject({ total: 4 })
+      proxy.forget()
+      await expect(database.query('select 1')).rejects.toThrow(/terminated/)
+      // The driver gives out the last one that came back, and no other is asked a statement.
+      await waitFor(() => database.connections().total === 0)
+    } finally {
+      await close()
+    }
+  })
+
+  it('is waited for while the server is at work on it, or waits for a lock', async () => {
+    const { database, close } = await openThroughProxy(runtime, {
+      applicationName: 'patient',
+      ...SOON,
+    })
+    try {
+      await database.query('create table if not exists held (n int)')
+      const waits = await database.transaction(async (tx) => {
+        await tx.query('lock table held')
+        const waiting = database.query('select 1 as n from held right join (select) one on true')
+        await tx.query('select pg_sleep(0.5)')
+        return { waiting }
+      })
+      expect((await waits.waiting).rows).toEqual([{ n: 1 }])
+      expect(replaced()).toEqual([])
+    } finally {
+      await close()
+    }
+  })
+
+  it('is waited for behind a pooler, whose processes are not those that it names', async () => {
+    const pooler = await createPooler(runtime.url)
+    const database = openDatabase({
+      schema: createSchema('public'),
+      url: pooler.url,
+      applicationName: 'pooled',
+      log: runtime.log,
+      ...SOON,
+    })
+    try {
+      const { rows } = await database.query('select 1 as n from pg_sleep(0.5)')
+      expect(rows).toEqual([{ n: 1 }])
+      expect(replaced()).toEqual([])
+    } finally {
+      await database.close()
+      await pooler.close()
+    }
+  })
+})
