@@ -1,8 +1,13 @@
 // Not quick: goes through many failures.
-import { waitFor } from '@roundsman/testing'
-import { afterAll, beforeAll, describe, it } from 'vitest'
+import { createProxy, waitFor } from '@roundsman/testing'
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { defineJob, type Job } from '../src/index.ts'
+import { openReader } from '../src/client.ts'
+import { createListener } from '../src/liveness/listener.ts'
 import { createAnnouncer } from '../src/read/announcer.ts'
+import { watchChanges } from '../src/read/watchChanges.ts'
+import { CHANGES_CHANNEL, notify } from '../src/store/channels.ts'
 import { enqueueWork } from '../src/store/enqueueWork.ts'
 import { createWaker } from '../src/store/waker.ts'
 import { createClaimer } from '../src/work/claimer.ts'
@@ -72,7 +77,79 @@ describe('after any ups and downs costs as much as a new one:', () => {
       return await open(counted)
     })
   })
+
+  it('a listener, a watch of changes and a reader, whose connections were cut or refused', async () => {
+    const fresh = await measureNetwork([])
+    expect(fresh.connections).toBe(3)
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.constantFrom('cut', 'refused'), { minLength: 1, maxLength: 3 }),
+        async (faults) => void expect(await measureNetwork(faults)).toEqual(fresh),
+      ),
+      { numRuns: 3 },
+    )
+  })
 })
+
+/** What twenty announcements and readings cost after these faults. */
+async function measureNetwork(faults: readonly ('cut' | 'refused')[]) {
+  const url = new URL(runtime.url)
+  const proxy = await createProxy(Number(url.port))
+  url.port = String(proxy.port)
+  const { log, database, lines } = runtime
+  const heard: string[] = []
+  let [reconnects, gaps] = [0, 0]
+  const listener = createListener({
+    url: url.href,
+    applicationName: 'worn',
+    answerTimeoutMs: 10_000,
+    vanishedAfterMs: 15_000,
+    log,
+  })
+  const of = { databaseUrl: url.href, schema: 'public', log }
+  const watch = watchChanges({
+    ...of,
+    onChange: ({ names }) => void heard.push(`watch ${names[0]}`),
+    onGap: () => gaps++,
+  })
+  const reader = openReader(of)
+  try {
+    await listener.listen(
+      CHANGES_CHANNEL,
+      (payload) => void heard.push(`listener ${JSON.parse(payload).names}`),
+      () => reconnects++,
+    )
+    await waitFor(() => watch.isLasting())
+    for (const [met, fault] of faults.entries()) {
+      let refused = 0
+      if (fault === 'refused') proxy.refuse(() => refused++ >= 0)
+      proxy.cut()
+      await reader.rows({ text: 'select 1' }).catch(() => undefined)
+      if (fault === 'refused') await waitFor(() => refused >= 4)
+      proxy.refuse(null)
+      await waitFor(() => reconnects > met && gaps > met)
+    }
+    const before = lines.length
+    heard.length = 0
+    for (let n = 0; n < 20; n++) {
+      const payload = JSON.stringify({ ids: [], names: [String(n)], ticks: [] })
+      await notify(database, CHANGES_CHANNEL, [payload])
+      await reader.rows({ text: 'select 1' })
+    }
+    await waitFor(() => heard.length >= 40)
+    return {
+      heard: heard.toSorted(),
+      missed: [reconnects - faults.length, gaps - faults.length],
+      lines: lines.length - before,
+      connections: proxy.cut(),
+    }
+  } finally {
+    await listener.stop()
+    await watch.close()
+    await reader.close()
+    proxy.close()
+  }
+}
 
 function useClaimer(counted: Counted): Used {
   const claimer = claimerOf(counted)

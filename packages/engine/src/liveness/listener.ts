@@ -57,6 +57,7 @@ export function createListener(options: ListenerOptions): Listener {
   } = options
   const subscriptions: Subscription[] = []
   let link: Link | null = null
+  let opening: Link | null = null
   let timer: NodeJS.Timeout | undefined
   let stopped = false
 
@@ -72,7 +73,8 @@ export function createListener(options: ListenerOptions): Listener {
       stream: () => socket,
     })
     const next = { client, socket }
-    link = next
+    opening = next
+    // Until it listens, its failures reject what is asked of it: who tries again must be told once.
     client.on('error', (error) => lose(next, error))
     client.on('end', () => lose(next, new Error('the connection ended')))
     client.on('notification', ({ channel, payload = '' }) => {
@@ -84,11 +86,13 @@ export function createListener(options: ListenerOptions): Listener {
       await client.connect()
       for (const { channel } of subscriptions) await ask(next, listenSql(channel))
     } catch (error) {
-      if (link === next) link = null
       await endClient(client, socket)
       throw error
     }
-    if (link === next) scheduleProbe(next)
+    opening = null
+    if (stopped) return await endClient(client, socket)
+    link = next
+    scheduleProbe(next)
   }
 
   function scheduleProbe(of: Link): void {
@@ -121,6 +125,7 @@ export function createListener(options: ListenerOptions): Listener {
       if (!stopped) timer = setTimeout(() => void reconnect(), RETRY_MS)
       return
     }
+    if (stopped) return
     for (const subscription of subscriptions) subscription.onReconnect()
   }
 
@@ -136,7 +141,7 @@ export function createListener(options: ListenerOptions): Listener {
     async stop() {
       stopped = true
       clearTimeout(timer)
-      const open = link
+      const open = link ?? opening
       link = null
       if (open) await endClient(open.client, open.socket)
     },
