@@ -52,7 +52,10 @@ export default defineConfig({
       },
     ],
     setupFiles: ['packages/testing/src/leaveNothing.ts'],
-    provide: { leavesNothing: '/packages/engine/test/(job|read|work|control|store)/' },
+    provide: {
+      leavesNothing:
+        '/packages/(engine/test/(alerts|control|job|liveness|read|run|store|tick|work)|sweep/test)/',
+    },
     // For each process that a test starts: they load the same code again and again.
     env: { NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/compile') },
     globalSetup: ['packages/testing/src/globalSetup.ts'],

@@ -5,10 +5,7 @@ const COPY_LOCK = 7_266_437_003
 
 const EMPTY = { template: 'template0', copies: 'wal_log' } as const
 
-export async function withAdmin<Result>(
-  adminUrl: string,
-  work: (client: pg.Client) => Promise<Result>,
-): Promise<Result> {
+export async function connectAdmin(adminUrl: string): Promise<pg.Client> {
   const client = new pg.Client({
     connectionString: adminUrl,
     application_name: 'roundsman tests',
@@ -16,6 +13,14 @@ export async function withAdmin<Result>(
   })
   client.on('error', () => undefined)
   await client.connect()
+  return client
+}
+
+export async function withAdmin<Result>(
+  adminUrl: string,
+  work: (client: pg.Client) => Promise<Result>,
+): Promise<Result> {
+  const client = await connectAdmin(adminUrl)
   try {
     return await work(client)
   } finally {

@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, expect, inject } from 'vitest'
+import type pg from 'pg'
+import { afterAll, afterEach, beforeAll, expect, inject, type TestContext } from 'vitest'
 import { madeDatabases, problems } from './madeDatabases.ts'
 import { killRunning } from './spawnProcess.ts'
 
@@ -34,6 +35,8 @@ const ONCE_PER_PROCESS: ReadonlySet<string> = new Set(['exit', 'beforeExit'])
  */
 const resourcesBefore = countResources()
 let listenersBefore: ReadonlyMap<string, number> = new Map()
+/** Opened by the first test that has a database. */
+let admin: pg.Client | undefined
 
 // Test files share a process, and with it these sets: findings must be this file's own.
 madeDatabases.clear()
@@ -43,21 +46,48 @@ if (new RegExp(inject('leavesNothing')).test(expect.getState().testPath ?? '')) 
   // Counted once everything is loaded: some libraries listen for as long as the process lives.
   beforeAll(() => void (listenersBefore = countListeners()))
   afterAll(assertNothingLeft)
+  // Called first.
+  afterAll(async () => void (await admin?.end()))
+  afterEach(assertNobodyIdles)
 }
 afterAll(killRunning)
 
 async function assertNothingLeft(): Promise<void> {
-  let left = findLeft()
-  for (
-    const deadline = performance.now() + PATIENCE_MS;
-    left.length > 0 && performance.now() < deadline;
-  ) {
-    await pauseUnseen(LOOK_EVERY_MS)
-    left = findLeft()
-  }
+  const left = await lookPatiently(findLeft)
   left.push(...(await findLeftInDatabases()))
   if (left.length > 0) {
     throw new Error(`The tests of this file have left behind:\n${left.join('\n')}`)
+  }
+}
+
+/**
+ * Asserts after each test that no connection of its databases is in a transaction that nobody goes on with: it holds its locks
+ * and keeps PostgreSQL from cleaning up. Tests that run beside each other may be in the middle of theirs.
+ */
+async function assertNobodyIdles({ task }: TestContext): Promise<void> {
+  if (madeDatabases.size === 0 || task.concurrent) return
+  const { connectAdmin } = await import('./adminConnection.ts')
+  const client = (admin ??= await connectAdmin(inject('testServer').adminUrl))
+  const idling = await lookPatiently(async () => {
+    const { rows } = await client.query<{ user: string; query: string }>(
+      `select application_name as user, query from pg_stat_activity
+       where datname = any($1) and state like 'idle in transaction%'`,
+      [[...madeDatabases]],
+    )
+    return rows.map(({ user, query }) => `- ${user}, after: ${query.trim()}`)
+  })
+  if (idling.length > 0) {
+    throw new Error(`This test has left connections in a transaction:\n${idling.join('\n')}`)
+  }
+}
+
+/** Looks until nothing is found, or patience ends. */
+async function lookPatiently(look: () => string[] | Promise<string[]>): Promise<string[]> {
+  const deadline = performance.now() + PATIENCE_MS
+  for (;;) {
+    const found = await look()
+    if (found.length === 0 || performance.now() >= deadline) return found
+    await pauseUnseen(LOOK_EVERY_MS)
   }
 }
 
