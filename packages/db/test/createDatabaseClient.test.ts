@@ -157,7 +157,7 @@ describe('createDatabaseClient', () => {
     await reader.$disconnect()
     await waitFor(async () => {
       const open = await prisma.$queryRaw<unknown[]>`
-        select from pg_stat_activity where application_name = 'reader'`
+        select from pg_stat_activity where application_name = 'reader' and datname = current_database()`
       return open.length === 0
     })
   })

@@ -162,7 +162,7 @@ describe('a session that was robbed of its lock', () => {
     const session = createSession({ url, database, workerId: 'robbed', log })
     await session.start()
     const locks = `select from pg_locks where locktype = 'advisory' and mode = 'ExclusiveLock'
-      and pid in (select pid from pg_stat_activity where application_name = 'roundsman robbed')`
+      and pid in (select pid from pg_stat_activity where application_name = 'roundsman robbed' and datname = current_database())`
     await session.query('select pg_advisory_unlock_all()')
     expect(await runtime.rows(locks)).toHaveLength(0)
     const claimer = createClaimer({

@@ -165,7 +165,8 @@ describe('a run that goes on for longer than most', { timeout: 120_000 }, () => 
 /** Whether a worker's statement waits for a lock on this table. */
 async function isWaitingFor(table: string): Promise<boolean> {
   const waiting = await runtime.rows(
-    'select from pg_locks where relation = $1::regclass and not granted',
+    `select from pg_locks where relation = $1::regclass and not granted
+       and database = (select oid from pg_database where datname = current_database())`,
     [table],
   )
   return waiting.length > 0

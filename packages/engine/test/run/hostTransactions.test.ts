@@ -45,7 +45,8 @@ const effects = async () =>
 async function cutWriter(): Promise<void> {
   const rows = await runtime.rows(
     `select pg_terminate_backend(pid) from pg_locks
-     where relation = '"Effect"'::regclass and mode = 'RowExclusiveLock' and pid <> pg_backend_pid()`,
+     where relation = '"Effect"'::regclass and mode = 'RowExclusiveLock' and pid <> pg_backend_pid()
+       and database = (select oid from pg_database where datname = current_database())`,
   )
   expect(rows).toHaveLength(1)
 }

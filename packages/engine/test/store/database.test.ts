@@ -66,7 +66,8 @@ async function breakAfterGreeting(url: string): Promise<{ url: string; close(): 
 
 const cut = () =>
   runtime.rows(
-    `select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'victim'`,
+    `select pg_terminate_backend(pid, 5000) from pg_stat_activity
+     where application_name = 'victim' and datname = current_database()`,
   )
 
 describe('openDatabase', () => {

@@ -118,7 +118,8 @@ it('what one leaves behind that was interrupted at its end is dropped by the nex
       if (before === 0) await dropLeftBehind(runtime.database)
       expect(await replaced()).toEqual(found)
       await runtime.rows(
-        `select pg_cancel_backend(pid) from pg_stat_activity where query like 'reindex%' and state = 'active'`,
+        `select pg_cancel_backend(pid) from pg_stat_activity
+         where datname = current_database() and query like 'reindex%' and state = 'active'`,
       )
       expect(await rebuilding).toBe('interrupted')
     })

@@ -674,7 +674,8 @@ describe('the version before', () => {
         async () =>
           (
             await runtime.rows(
-              `select from pg_locks where relation = '"JobStart"'::regclass and not granted`,
+              `select from pg_locks where relation = '"JobStart"'::regclass and not granted
+                 and database = (select oid from pg_database where datname = current_database())`,
             )
           ).length > 0,
       )
