@@ -172,6 +172,25 @@ describe('what a run logs', () => {
     })
   })
 
+  it('is of the last lines what a new run would keep, whatever came before', () => {
+    const lengths = fc.array(fc.nat(20_000), { maxLength: 150 })
+    const told = (before: readonly number[]) => {
+      const { log, close } = openRunLog()
+      for (const length of before) log.info('x'.repeat(length))
+      for (let n = 0; n < 20; n++) log.info({ n }, 'line')
+      return close()
+    }
+    const fresh = told([]).lines
+    fc.assert(
+      fc.property(lengths, (before) => {
+        const { lines, earlier } = told(before)
+        expect(lines.slice(-20)).toEqual(fresh)
+        expect(lines.length + earlier).toBe(before.length + 20)
+      }),
+      { numRuns: 50 },
+    )
+  })
+
   it('can be stored and stays bounded, whatever is logged', () => {
     const level = fc.constantFrom(...LOG_LEVELS)
     const value = hostileValue()

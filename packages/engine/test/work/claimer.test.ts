@@ -1,5 +1,4 @@
 // Not quick: claims out of a large backlog.
-import { setTimeout as delay } from 'node:timers/promises'
 import { waitFor } from '@roundsman/testing'
 import pg from 'pg'
 import {
@@ -20,6 +19,7 @@ import { createClaimer } from '../../src/work/claimer.ts'
 import { combineObservers } from '../../src/run/combineObservers.ts'
 import type { Lane } from '../../src/work/lane.ts'
 import { asWorker } from '../asWorker.ts'
+import { countCosts } from '../countCosts.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 import { startTestLanes, textOf } from '../startTestLanes.ts'
@@ -88,6 +88,22 @@ describe('claims that are asked for at the same moment', () => {
     expect(answers.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'fulfilled'])
     const taken = answers.flatMap((each) => (each.status === 'fulfilled' ? each.value.work : []))
     expect(taken.map(({ run }) => run.queueJobId)).toEqual(ids)
+  })
+})
+
+describe('a claim whose run has the id of another', () => {
+  it('is tried again only after a pause, by when PostgreSQL has let go of the work', async () => {
+    const { queueJobId } = await send(echo)
+    await runtime.rows(
+      `insert into "JobRun" ("id", "name", "trigger", "workerId", "status", "endedAt")
+       values ($1, 'echo', 'queue', 'w0', 'success', now())`,
+      [queueJobId],
+    )
+    const { database, events, close } = countCosts(runtime)
+    onTestFinished(close)
+    const claimer = createClaimer({ database, workerId: 'w1', now: () => new Date() })
+    expect((await claimer.claim(echo, 1)).work).toHaveLength(1)
+    expect(events).toEqual(['statement', 'pause', 'statement'])
   })
 })
 
@@ -226,8 +242,17 @@ describe('a claim whose connection breaks', () => {
         () => [],
       )
       await waitFor(() => broken.length)
-      // Longer than it takes the claimer to ask what became of its claim.
-      await Promise.race([claimed, delay(500)])
+      // The claimer asks what became of its claim, and has to wait until that has ended.
+      let isAnswered = false
+      void claimed.then(() => (isAnswered = true))
+      const areWaiting = async () => {
+        const { rows } = await tx.query(
+          `select from pg_locks where relation = '"JobClaim"'::regclass and not granted
+             and database = (select oid from pg_database where datname = current_database())`,
+        )
+        return rows.length === 2
+      }
+      await waitFor(async () => isAnswered || (await areWaiting()))
     })
     await Promise.all(broken)
 

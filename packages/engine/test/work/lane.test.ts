@@ -580,17 +580,15 @@ describe.each([echo, limited])(
 )
 
 describe('a lane of an exclusive job', () => {
-  it('starts its run beside dry runs that have not ended, and no second one', async () => {
-    const ends: (() => void)[] = []
-    const claimer = createClaimer({
-      database: runtime.database,
-      workerId: 'w1',
-      now: () => new Date(),
-    })
-    const lane = createLane({
+  let ends: (() => void)[]
+  let lane: Lane
+
+  beforeEach(() => {
+    ends = []
+    lane = createLane({
       job: exclusive,
       concurrency: 2,
-      claimer,
+      claimer: realClaimer(),
       log: runtime.log,
       execute: (claim) => {
         executed.push(claim)
@@ -598,11 +596,26 @@ describe('a lane of an exclusive job', () => {
       },
     })
     lanes = [lane]
-    const request = (dryRun: boolean) =>
-      runtime.prisma.$transaction((tx) =>
-        opened.client.requestRun(tx, exclusive, { actor: 'tests', reason: 'look', dryRun }),
-      )
-    const kinds = () => executed.map(({ run }) => (run.dryRun ? 'dry' : 'real'))
+  })
+
+  const request = (dryRun: boolean) =>
+    runtime.prisma.$transaction((tx) =>
+      opened.client.requestRun(tx, exclusive, { actor: 'tests', reason: 'look', dryRun }),
+    )
+  const kinds = () => executed.map(({ run }) => (run.dryRun ? 'dry' : 'real'))
+
+  it('makes no more dry runs at once than its concurrency', async () => {
+    for (let n = 0; n < 3; n++) await request(true)
+    lane.start()
+    await waitFor(() => executed.length === 2)
+    lane.wake()
+    await lane.stop()
+    expect(kinds()).toEqual(['dry', 'dry'])
+    for (const end of ends) end()
+    await lane.idle()
+  })
+
+  it('starts its run beside dry runs that have not ended, and no second one', async () => {
     await request(true)
     lane.start()
     await waitFor(() => executed.length === 1)

@@ -1,7 +1,6 @@
 // Not quick: waits for answers that never come.
 import { createProxy, waitFor } from '@roundsman/testing'
-import type { Logger } from 'pino'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
@@ -10,6 +9,7 @@ import { CANCEL_CHANNEL, WORK_CHANNEL } from '../../src/store/channels.ts'
 import { sqlOf, type Connection } from '../../src/store/database.ts'
 import { createWaker } from '../../src/store/waker.ts'
 import { createWakeUps, type WakeUps } from '../../src/work/wakeUps.ts'
+import { countCosts } from '../countCosts.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const letter = defineJob({
@@ -28,6 +28,8 @@ let payloads: string[]
 /** The jobs that the worker was told to look at. */
 let told: string[]
 let looks = 0
+/** The transactions that the last look asked about. */
+let askedAbout: unknown
 
 const HEARER = {
   isWanted: (subject: string) => subject !== 'unknown',
@@ -41,7 +43,11 @@ beforeAll(async () => {
   await client.start()
   wakeUps = createWakeUps({
     ...database,
-    query: (...of) => (looks++, database.query<never>(...of)),
+    query(...of) {
+      looks++
+      askedAbout = of[1]?.[0]
+      return database.query<never>(...of)
+    },
   })
   listener = createListener({ url, applicationName: 'test', ...VANISHED, log })
   const hear = (payload: string) => {
@@ -141,9 +147,11 @@ describe('a worker', () => {
     await open.commit()
     await waitFor(() => told.length)
     expect(told).toEqual(['letter'])
+    const other = await holdOpen(enqueue)
     const after = looks
-    await new Promise((resolve) => setTimeout(resolve, 250))
-    expect(looks).toBe(after)
+    await waitFor(() => looks > after)
+    expect(askedAbout).toHaveLength(1)
+    await other.rollBack()
   })
 
   it('looks for nothing that was rolled back', async () => {
@@ -167,6 +175,19 @@ describe('a worker', () => {
     await waitFor(() => told.length)
     expect(new Set(payloads).size).toBe(1)
     expect(told).toEqual(['letter'])
+  })
+
+  it('hears of what can start now, also where other pieces of a call wait, and of nothing that waits', async () => {
+    const startAfter = new Date(Date.now() + 3_600_000)
+    const later = { payload: { n: 1 }, options: { startAfter } }
+    const now = { payload: { n: 2 } }
+    for (const work of [[later], [later, now], [now, later]]) {
+      await runtime.prisma.$transaction((tx) => client.enqueueMany(tx, letter, work))
+    }
+    await enqueue(runtime.prisma as never)
+    await waitFor(() => told.length === 3)
+    // Three transactions: the last has no wait.
+    expect(payloads.join(' ').match(/ \d+/g)).toHaveLength(2)
   })
 
   it('hears of a cancellation once its transaction has committed', async () => {
@@ -216,15 +237,16 @@ describe('what somebody else notifies', () => {
   })
 
   it('of nobody whom this worker knows is not looked for', async () => {
-    await new Promise((resolve) => setTimeout(resolve, 50))
-    const before = looks
-    for (let n = 0; n < 1_000; n++) wakeUps.hear(`unknown ${FUTURE}`, HEARER)
+    const unheard = '8000000000000000000'
+    for (let n = 0; n < 1_000; n++) wakeUps.hear(`unknown ${unheard}`, HEARER)
     wakeUps.hear('unknown', HEARER)
-    wakeUps.hear(`letter ${Array.from({ length: 500 }, () => FUTURE).join(' ')}`, HEARER)
+    wakeUps.hear(`letter ${Array.from({ length: 500 }, () => unheard).join(' ')}`, HEARER)
+    const open = await holdOpen(enqueue)
+    const before = looks
+    await waitFor(() => looks > before)
+    expect(askedAbout).not.toContain(unheard)
     expect(told).toEqual([])
-    await new Promise((resolve) => setTimeout(resolve, 150))
-    // What the test before left is asked about at most ten times a second.
-    expect(looks - before).toBeLessThan(6)
+    await open.rollBack()
   })
 
   it('does not use up the patience for a transaction that is open', async () => {
@@ -243,8 +265,9 @@ describe('what somebody else notifies', () => {
     })
     own.hear('letter 1', HEARER)
     for (let n = 2; n < 300; n++) {
+      const before = asked.length
       own.hear(`letter ${n}`, HEARER)
-      await new Promise((resolve) => setTimeout(resolve, 1))
+      await waitFor(() => asked.length > before, { intervalMs: 1 })
     }
     asked.length = 0
     await waitFor(() => asked.length > 0)
@@ -291,25 +314,19 @@ describe('a wake-up', () => {
     await waker.stop()
   })
 
-  it('that cannot be told is no error of whoever enqueues', async () => {
-    const warn = vi.fn<Logger['warn']>()
-    let attempts = 0
-    const broken: Connection = {
-      schema: runtime.database.schema,
-      query: () => (attempts++, Promise.reject(new Error('away'))),
+  it('that cannot be told is no error of whoever enqueues, and one line for many', async () => {
+    const { database, log, events, meet, costs, close } = countCosts(runtime)
+    onTestFinished(close)
+    const waker = createWaker(database, log)
+    meet(['away', 'away'])
+    for (const id of ['1', '2']) {
+      const before = events.length
+      waker.wake('one', id)
+      await waitFor(() => events.slice(before).includes('pause'))
     }
-    const waker = createWaker(broken, { warn })
-    // As long as many attempts would take, but less than a second even on a busy machine.
-    const until = performance.now() + 100
-    for (let n = 0; performance.now() < until; n++) {
-      waker.wake('one', String(n))
-      await new Promise((resolve) => setTimeout(resolve, 1))
-    }
-    // Not one for each: a server that is short of connections is left alone for a second.
-    expect(attempts).toBe(1)
+    // A server that is short of connections is left alone for a second each time.
+    expect(costs()).toEqual({ statements: 2, pauses: [1_000, 1_000], lines: 1 })
     await waker.stop()
-    expect(attempts).toBe(2)
-    expect(warn).toHaveBeenCalledOnce()
   })
 
   it('that hangs does not hold up a stop', async () => {
