@@ -1,3 +1,4 @@
+import { tellWaits } from '@roundsman/engine/connection'
 import { MIGRATIONS_DIR, readMigrationDirectories } from './readMigrationDirectories.ts'
 import { withConnection } from './withConnection.ts'
 import { MIGRATION_CONNECTION, withMigrationLock } from './withMigrationLock.ts'
@@ -9,15 +10,37 @@ import { MIGRATION_CONNECTION, withMigrationLock } from './withMigrationLock.ts'
 export async function migrate(url: string): Promise<string[]> {
   return await withMigrationLock(url, async () => {
     await prepareHistory(url)
-    // Most processes find nothing to migrate, and need not load the schema engine for that.
-    const { withSchemaEngine } = await import('./withSchemaEngine.ts')
-    return await withSchemaEngine(url, async (engine) => {
-      const { appliedMigrationNames } = await engine.applyMigrations({
-        migrationsList: await readMigrations(),
-        filters: { externalTables: [], externalEnums: [] },
-      })
-      return appliedMigrationNames
+    return await tellingWaits(url, () => applyMigrations(url))
+  })
+}
+
+async function applyMigrations(url: string): Promise<string[]> {
+  // Most processes find nothing to migrate, and need not load the schema engine for that.
+  const { withSchemaEngine } = await import('./withSchemaEngine.ts')
+  return await withSchemaEngine(url, async (engine) => {
+    const { appliedMigrationNames } = await engine.applyMigrations({
+      migrationsList: await readMigrations(),
+      filters: { externalTables: [], externalEnums: [] },
     })
+    return appliedMigrationNames
+  })
+}
+
+/** Says on standard error for whom the migration waits. */
+async function tellingWaits<Value>(url: string, work: () => Promise<Value>): Promise<Value> {
+  const looking = { url, applicationName: 'roundsman migrate looks' }
+  return await withConnection(looking, async (connection) => {
+    const log = {
+      warn: (...[fields, text]: unknown[]) =>
+        void process.stderr.write(`${String(text)}: ${JSON.stringify(fields)}\n`),
+    }
+    const { applicationName: application } = MIGRATION_CONNECTION
+    const stopTelling = tellWaits((sql) => connection.query(sql), { application, log })
+    try {
+      return await work()
+    } finally {
+      await stopTelling()
+    }
   })
 }
 

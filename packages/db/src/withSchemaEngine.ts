@@ -8,8 +8,13 @@ import {
   type SqlResultSet,
 } from '@prisma/driver-adapter-utils'
 import * as bindings from '@prisma/schema-engine-wasm/schema_engine_bg'
-import { connectionSettings, LIFT_TRANSACTION_TIMEOUT_SQL } from '@roundsman/engine/connection'
-import { ENGINE_LOCK } from './withMigrationLock.ts'
+import {
+  connectionSettings,
+  LIFT_TRANSACTION_TIMEOUT_SQL,
+  LIMIT_WAITS_SQL,
+  tryUntilFree,
+} from '@roundsman/engine/connection'
+import { ENGINE_LOCK, MIGRATION_CONNECTION } from './withMigrationLock.ts'
 
 // Node has this global, but its types leave it to the DOM library.
 declare const WebAssembly: {
@@ -32,6 +37,7 @@ export async function withSchemaEngine<Result>(
   await instantiated
   const factory = new AtomicScripts({
     ...connectionSettings(url),
+    application_name: MIGRATION_CONNECTION.applicationName,
     // oxlint-disable-next-line typescript/no-misused-promises -- the pool waits for what it returns
     onConnect: (client) => client.query(LIFT_TRANSACTION_TIMEOUT_SQL),
   })
@@ -54,7 +60,8 @@ const LOCK_SQL = `SELECT pg_advisory_lock(${ENGINE_LOCK})`
 
 /**
  * Sends each migration as one query. PrismaPg splits scripts at every semicolon, even inside a quoted body, and sends the
- * pieces one by one. As one query it is one transaction: a process that is killed half-way leaves nothing.
+ * pieces one by one. As one query it is one transaction: a process that is killed half-way leaves nothing. It waits for no
+ * lock for long, since all that come later would wait behind it; an index that is built concurrently keeps nobody waiting.
  */
 class AtomicScripts extends PrismaPg {
   /** The error of the script that failed, if one did. */
@@ -64,8 +71,10 @@ class AtomicScripts extends PrismaPg {
   override async connect() {
     const connection = await super.connect()
     connection.executeScript = async (script) => {
+      const isPatient = /\bconcurrently\b/i.test(script)
+      const text = isPatient ? script : `${LIMIT_WAITS_SQL};\n${script}`
       try {
-        await connection.underlyingDriver().query(script)
+        await tryUntilFree(() => connection.underlyingDriver().query(text))
       } catch (error) {
         this.scriptError = error
         throw error

@@ -93,6 +93,33 @@ describe('migrate', () => {
     expect(await missingMigrations(database.url)).toEqual([])
   })
 
+  it('lets all others pass while a session has locked what it changes', async () => {
+    await migrate(database.url)
+    await missingMigrationsAfter(
+      `delete from _prisma_migrations where migration_name like '%alert_emails'`,
+    )
+    await client.query('begin; select from "EmailMessage" limit 1')
+    const other = new pg.Client({ connectionString: database.url, statement_timeout: 20_000 })
+    await other.connect()
+    try {
+      const migrated = migrate(database.url)
+      const isWaitedFor = async () =>
+        (
+          await other.query(
+            `select from pg_stat_activity where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0`,
+          )
+        ).rowCount === 1
+      for (let looks = 0; looks < 2; looks++) {
+        await waitFor(isWaitedFor, { intervalMs: 5, message: 'the migration waits' })
+        await other.query('select from "EmailMessage" limit 1')
+      }
+      await client.query('commit')
+      expect(await migrated).toHaveLength(1)
+    } finally {
+      await other.end()
+    }
+  })
+
   it('goes on where a process died in the middle of a migration', async () => {
     await migrate(database.url)
     const [first] = await missingMigrationsAfter('update _prisma_migrations set finished_at = null')

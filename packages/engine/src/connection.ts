@@ -6,4 +6,5 @@ export {
   type ConnectionSettings,
 } from './store/connectionSettings.ts'
 export { createInquiry, type Inquiry } from './store/inquiry.ts'
+export { LIMIT_WAITS_SQL, tellWaits, tryUntilFree } from './store/takeLocks.ts'
 export { statementName } from './store/schema.ts'

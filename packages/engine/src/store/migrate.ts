@@ -11,6 +11,7 @@ import { dropLeftBehind } from './rebuilds.ts'
 import { createSchema, PUBLIC, type Schema } from './schema.ts'
 import { hasSqlState } from './sqlState.ts'
 import { STEPS, type Step } from './steps.ts'
+import { changeTables, LIMIT_WAITS_SQL, tellWaits, tryUntilFree } from './takeLocks.ts'
 import {
   findTablesProblem,
   QUEUE_VERSION,
@@ -48,11 +49,16 @@ export async function migrate({
   const schema = createSchema(name)
   const database = openDatabase({
     url: databaseUrl,
-    applicationName: 'roundsman migrate',
+    applicationName: APPLICATION,
     schema,
-    poolSize: 3,
+    // The lock, a second lock while unique keys are installed, the step, and whoever looks for what it waits for.
+    poolSize: 4,
     // Building an index of a long queue takes longer than any time-out.
     statementTimeoutMs: null,
+    log,
+  })
+  const stopTelling = tellWaits((foreignText) => database.query({ foreignText }), {
+    application: APPLICATION,
     log,
   })
   try {
@@ -64,10 +70,12 @@ export async function migrate({
       throw new MigrationDeniedError(schema.name, error)
     throw error
   } finally {
+    await stopTelling()
     await database.close()
   }
 }
 
+const APPLICATION = 'roundsman migrate'
 const INSUFFICIENT_PRIVILEGE = '42501'
 
 /** The database role may not create the tables. */
@@ -150,7 +158,7 @@ async function migrateUnderLock(
   const done: string[] = []
   if (problem || open.length > 0) {
     await makeSchemas(database)
-    await database.query(HISTORY_SQL)
+    await changeTables(database, HISTORY_SQL)
   }
   for (const step of open) {
     const isThere = state.found.includes(step.name)
@@ -206,13 +214,17 @@ async function makeSchemas(database: Connection): Promise<void> {
   await database.query({ foreignText: makeSchemaSql(database.schema) })
 }
 
-/** Sends the step and its note as one text, which is one transaction: a migration that is killed leaves neither or both. */
+/**
+ * Sends the step and its note as one text, which is one transaction: a migration that is killed leaves neither or both. An
+ * index that is built concurrently waits for others, but nobody waits for it.
+ */
 async function take(database: Database, step: Step, isThere: boolean): Promise<void> {
   if (isThere) return void (await database.query(noteSql(step)))
   if (step.index) {
-    await buildIndex(database, step.index)
+    const { index } = step
+    await tryUntilFree(() => buildIndex(database, index))
     await database.query(noteSql(step))
-  } else await database.query(`begin; ${step.sql}; ${noteSql(step)}; commit`)
+  } else await changeTables(database, step.sql ?? '', noteSql(step))
 }
 
 /** The statement that notes a step as done. */
@@ -247,9 +259,16 @@ async function migrateQueue(database: Database, version: number | null): Promise
   const { schema } = database
   if (version === null) return void (await database.query({ foreignText: queueSql(schema) }))
   const failures: Error[] = []
-  const boss = openBoss(asDb(database), schema, { migrate: true })
-  boss.on('error', (error) => failures.push(error))
-  await boss.start()
+  const db = asDb(database)
+  const impatient = {
+    ...db,
+    executeSql: (text: string, values?: unknown[]) => db.executeSql(waitBriefly(text), values),
+  }
+  const boss = await tryUntilFree(async () => {
+    const opened = openBoss(impatient, schema, { migrate: true })
+    opened.on('error', (error) => failures.push(error))
+    return await opened.start()
+  })
   try {
     // pg-boss builds postponed indexes while it runs with `migrate: true`, which workers do not have.
     while (await isUnfinished(database)) {
@@ -262,7 +281,12 @@ async function migrateQueue(database: Database, version: number | null): Promise
   } finally {
     await boss.stop({ graceful: false, close: false })
   }
-  await database.query(DEAD_LETTER_INDEX_SQL)
+  await changeTables(database, DEAD_LETTER_INDEX_SQL)
+}
+
+/** pg-boss lets its changes wait for half a minute, and with them all that come later. */
+export function waitBriefly(text: string): string {
+  return text.replace(/set local lock_timeout\s*=\s*\d+/gi, LIMIT_WAITS_SQL)
 }
 
 const LOOK_EVERY_MS = 200
@@ -281,8 +305,8 @@ async function isUnfinished(database: Connection): Promise<boolean> {
 export async function installQueue(database: Database, jobs: readonly Job[]): Promise<boolean> {
   const { queueVersion, hasDeadLetterIndex } = await readTablesState(database)
   if (queueVersion !== QUEUE_VERSION) await migrateQueue(database, queueVersion)
-  else if (!hasDeadLetterIndex) await database.query(DEAD_LETTER_INDEX_SQL)
-  await database.query(KEEP_ALL_DEAD_LETTERS_SQL)
+  else if (!hasDeadLetterIndex) await changeTables(database, DEAD_LETTER_INDEX_SQL)
+  await changeTables(database, KEEP_ALL_DEAD_LETTERS_SQL)
   await installUniqueKeys(database)
   await dropLeftBehind(database)
   if (jobs.length === 0) return queueVersion !== QUEUE_VERSION

@@ -1,8 +1,17 @@
 import { getMigrationPlans } from 'pg-boss'
 import { DEAD_LETTER_INDEX_SQL, KEEP_ALL_DEAD_LETTERS_SQL } from './deadLetterSql.ts'
-import { HISTORY_SQL, indexSql, makeSchemaSql, newTablesSql, noteSql, queueSql } from './migrate.ts'
+import {
+  HISTORY_SQL,
+  indexSql,
+  makeSchemaSql,
+  newTablesSql,
+  noteSql,
+  queueSql,
+  waitBriefly,
+} from './migrate.ts'
 import { createSchema, type Schema } from './schema.ts'
 import { STEPS } from './steps.ts'
+import { changeTablesSql } from './takeLocks.ts'
 import { findTablesProblem, QUEUE_VERSION, type TablesState } from './tablesState.ts'
 import { SETTLE_DUPLICATES_SQL, UNIQUE_KEYS_SQL } from './uniqueKeys.ts'
 
@@ -46,7 +55,7 @@ function ownSql({ noted, found }: TablesState): string[] {
         ...indexSql(step.index, 'concurrently'),
         noteSql(step),
       ]
-    return ['begin', step.sql ?? '', noteSql(step), 'commit']
+    return changeTablesSql(step.sql ?? '', noteSql(step))
   })
   return parts.length === 0 ? [] : [HISTORY_SQL, ...parts]
 }
@@ -60,11 +69,10 @@ function queueUpgradeSql(
   const isCurrent = queueVersion === QUEUE_VERSION
   if (isCurrent && areKeysUnique && hasDeadLetterIndex) return []
   const ours = [
-    'begin',
     DEAD_LETTER_INDEX_SQL,
     KEEP_ALL_DEAD_LETTERS_SQL,
     ...(areKeysUnique ? [] : [SETTLE_DUPLICATES_SQL, UNIQUE_KEYS_SQL]),
-    'commit',
-  ].map((text) => schema.sql(text))
-  return isCurrent ? ours : [getMigrationPlans(schema.queue, queueVersion), ...ours]
+  ].join(';\n')
+  const parts = changeTablesSql(ours).map((text) => schema.sql(text))
+  return isCurrent ? parts : [waitBriefly(getMigrationPlans(schema.queue, queueVersion)), ...parts]
 }

@@ -29,6 +29,8 @@ export function uninstallSql({ schema: name }: { schema?: string | undefined } =
   const emptied = schema.name === PUBLIC ? 'pgboss' : schema.name
   return `-- Removes Roundsman from the schema ${schema.name}.
 begin;
+-- Behind a session that still reads, it would hold up all that come later. Then nothing is removed: run it again.
+set local lock_timeout = '2s';
 set local client_min_messages = warning;
 ${schema.sql(ours.join(';\n'))};
 do $$ begin

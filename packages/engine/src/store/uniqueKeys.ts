@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Connection, Database } from './database.ts'
-import { hasSqlState, LOCK_NOT_AVAILABLE, UNIQUE_VIOLATION } from './sqlState.ts'
+import { hasSqlState, UNIQUE_VIOLATION } from './sqlState.ts'
+import { changeTables } from './takeLocks.ts'
 
 /** The names of its children, one for each partition, begin with this. */
 export const UNIQUE_KEYS_INDEX = 'roundsman_unique_keys'
@@ -49,7 +50,6 @@ const PARTITIONS_SQL = `
 /** Clients of the version before may add duplicates while the index is built. */
 const MAX_TRIES = 10
 const RETRY_MS = 200
-const LOCK_TIMEOUT_MS = 2_000
 /** An arbitrary number: of two processes that install at once, one waits. */
 const INSTALL_LOCK = 7_310_250
 
@@ -80,7 +80,7 @@ async function isLocked(tx: Connection): Promise<boolean> {
 
 /** Builds the index partition by partition. A build that was interrupted goes on where it stopped. */
 async function build(database: Database): Promise<void> {
-  await briefly(
+  await changeTables(
     database,
     `create unique index if not exists ${UNIQUE_KEYS_INDEX} on only pgboss.job ${COLUMNS}`,
   )
@@ -90,7 +90,7 @@ async function build(database: Database): Promise<void> {
     // An invalid index is left over from an interrupted build.
     if (isBuilt === false) await database.query(`drop index concurrently pgboss.${index}`)
     if (isBuilt !== true) await buildOf(database, table, index)
-    await briefly(
+    await changeTables(
       database,
       `alter index pgboss.${UNIQUE_KEYS_INDEX} attach partition pgboss.${index}`,
     )
@@ -103,29 +103,13 @@ async function build(database: Database): Promise<void> {
  */
 async function buildOf(database: Database, table: string, index: string): Promise<void> {
   for (let tries = 1; ; tries++) {
-    await database.query(SETTLE_DUPLICATES_SQL)
+    await changeTables(database, SETTLE_DUPLICATES_SQL)
     try {
       await database.query(`create unique index concurrently ${index} on ${table} ${COLUMNS}`)
       return
     } catch (error) {
       await database.query(`drop index concurrently if exists pgboss.${index}`)
       if (!hasSqlState(error, UNIQUE_VIOLATION) || tries === MAX_TRIES) throw error
-    }
-  }
-}
-
-/** Tries with a short lock time-out: a statement that waits for a table's lock holds up all that come later. */
-async function briefly(database: Database, statement: string): Promise<void> {
-  for (let tries = 1; ; tries++) {
-    try {
-      await database.transaction(async (tx) => {
-        await tx.query(`set local lock_timeout = ${LOCK_TIMEOUT_MS}`)
-        await tx.query(statement)
-      })
-      return
-    } catch (error) {
-      if (!hasSqlState(error, LOCK_NOT_AVAILABLE) || tries === MAX_TRIES) throw error
-      await pause(RETRY_MS)
     }
   }
 }
