@@ -50,8 +50,7 @@ beforeAll(async () => {
 afterAll(() => runtime.close())
 
 beforeEach(async () => {
-  await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
-  await runtime.rows('delete from pgboss.job')
+  await runtime.clear()
   runtime.lines.length = 0
 })
 

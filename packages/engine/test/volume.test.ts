@@ -49,8 +49,7 @@ beforeAll(async () => {
 
 beforeEach(async () => {
   workers = []
-  await runtime.rows('truncate "JobRun", "JobClaim", "JobStart", "JobAction"')
-  await runtime.rows('delete from pgboss.job')
+  await runtime.clear('JobAction')
 })
 
 afterEach(async () => {

@@ -39,11 +39,6 @@ afterAll(async () => {
   await runtime.close()
 })
 
-async function clear(): Promise<void> {
-  await runtime.rows('truncate "JobRun", "JobClaim", "JobStart", "JobThrottle"')
-  await runtime.rows('delete from pgboss.job')
-}
-
 /** Enqueues so many pieces without a wake-up, which would pause too. */
 async function send(job: Job, count: number): Promise<void> {
   const work = Array.from({ length: count }, () => ({
@@ -73,7 +68,7 @@ describe('after any ups and downs costs as much as a new one:', () => {
 
   it.each(cases)('%s', async (_, open) => {
     await expectLikeNew(runtime, async (counted) => {
-      await clear()
+      await runtime.clear('JobThrottle')
       return await open(counted)
     })
   })

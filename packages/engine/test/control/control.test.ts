@@ -46,10 +46,7 @@ beforeAll(async () => {
 afterAll(() => runtime.close())
 
 beforeEach(async () => {
-  await runtime.rows(
-    'truncate "JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", "Effect"',
-  )
-  await runtime.rows('delete from pgboss.job')
+  await runtime.clear('JobTick', 'JobSchedule', 'Effect')
   removed = 0
 })
 

@@ -46,10 +46,7 @@ const openParcel: Handler<PayloadOf<typeof parcel>, unknown> = async ({ payload:
 
 beforeEach(async () => {
   isBroken = true
-  await runtime.rows(
-    'truncate "JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", "JobAction"',
-  )
-  await runtime.rows('delete from pgboss.job')
+  await runtime.clear('JobTick', 'JobSchedule', 'JobAction')
   const { url, prisma, log } = runtime
   worker = createWorker({
     schema: 'public',

@@ -30,8 +30,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await runtime.rows('truncate "JobRun", "JobClaim", "JobStart", "JobAction"')
-  await runtime.rows('delete from pgboss.job')
+  await runtime.clear('JobAction')
 })
 
 const enqueue = async (uniqueKey?: string, job: typeof parcel | typeof rounds = parcel) =>

@@ -81,8 +81,7 @@ const roundToSeconds = (ms: number) => Math.max(1, Math.round(ms / 1000)) * 1000
 
 async function expectHonoured(job: Job<typeof NAME>): Promise<void> {
   const { timeoutMs, graceMs, retry, rateLimit } = job
-  await runtime.rows('truncate "JobRun", "JobClaim", "JobStart", "JobThrottle"')
-  await runtime.rows('delete from pgboss.job')
+  await runtime.clear('JobThrottle')
   await installQueue(runtime.database, [job])
   await runtime.prisma.$transaction((tx) => client.enqueueMany(tx, job, [{ payload: {} }]))
 

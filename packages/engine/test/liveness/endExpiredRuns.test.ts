@@ -30,8 +30,7 @@ afterAll(async () => {
 
 beforeEach(async () => {
   passedMs = 0
-  await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
-  await runtime.rows('delete from pgboss.job')
+  await runtime.clear()
 })
 
 let passedMs = 0

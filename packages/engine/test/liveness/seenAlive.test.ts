@@ -43,8 +43,7 @@ afterAll(async () => {
 beforeEach(async () => {
   underWay = new Map()
   doubled = new Set()
-  await runtime.rows('truncate "JobRun", "JobClaim", "JobStart", "JobWorker", "JobThrottle"')
-  await runtime.rows('delete from pgboss.job')
+  await runtime.clear('JobWorker', 'JobThrottle')
 })
 
 afterEach(async () => {
@@ -222,8 +221,7 @@ describe('two workers whose sessions are cut at random moments, under load', () 
           async (cuts) => {
             underWay = new Map()
             doubled = new Set()
-            await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
-            await runtime.rows('delete from pgboss.job')
+            await runtime.clear()
             const fleet = [
               await startWorker({ isBehindProxy: true }),
               await startWorker({ isBehindProxy: true }),

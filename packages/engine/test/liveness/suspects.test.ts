@@ -67,10 +67,7 @@ beforeAll(async () => {
 afterAll(() => runtime.close())
 
 beforeEach(async () => {
-  await runtime.rows(
-    'truncate "JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", "JobThrottle"',
-  )
-  await runtime.rows('delete from pgboss.job')
+  await runtime.clear('JobTick', 'JobSchedule', 'JobThrottle')
   running = []
   started = []
   held = new Set()

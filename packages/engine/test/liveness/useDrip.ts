@@ -44,10 +44,7 @@ export function useDrip(): Drips {
   afterAll(() => runtime.close())
 
   beforeEach(async () => {
-    await runtime.rows(
-      'truncate "JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", "Effect"',
-    )
-    await runtime.rows('delete from pgboss.job')
+    await runtime.clear('JobTick', 'JobSchedule', 'Effect')
   })
 
   afterEach(async () => {

@@ -165,7 +165,7 @@ describe('the marks of batches', () => {
       })
     }, clock.now)
     expect(await marks()).toEqual([{ ms: 1_000, batches: 1, cleaned: 5 }])
-    await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
+    await runtime.clear()
     await run(async () => ({ cleaned: 1 }))
     expect(await marks()).toBeUndefined()
   })

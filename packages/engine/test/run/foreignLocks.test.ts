@@ -71,8 +71,7 @@ afterEach(async () => {
   openGate()
   await foreign.end()
   await worker.stop()
-  await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
-  await runtime.rows('delete from pgboss.job')
+  await runtime.clear()
 })
 
 /** Has so many pieces run until the gate opens. Some fail then. */

@@ -60,8 +60,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await runtime.rows('truncate "JobRun", "JobClaim", "JobStart", "Effect", "Gate"')
-  await runtime.rows('delete from pgboss.job')
+  await runtime.clear('Effect', 'Gate')
   runtime.lines.length = 0
   calls = []
 })

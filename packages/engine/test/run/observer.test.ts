@@ -59,8 +59,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await runtime.rows('truncate "JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule"')
-  await runtime.rows('delete from pgboss.job')
+  await runtime.clear('JobTick', 'JobSchedule')
   runtime.lines.length = 0
 })
 

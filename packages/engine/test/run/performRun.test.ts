@@ -43,7 +43,7 @@ afterAll(async () => {
   await runtime.close()
 })
 
-beforeEach(() => runtime.rows('truncate "JobRun", "JobClaim", "JobStart"'))
+beforeEach(() => runtime.clear())
 
 async function perform(
   handler: BriefHandler,

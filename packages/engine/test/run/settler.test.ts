@@ -27,8 +27,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
-  await runtime.rows('delete from pgboss.job')
+  await runtime.clear()
   runtime.lines.length = 0
 })
 

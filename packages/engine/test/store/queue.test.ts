@@ -24,8 +24,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
-  await runtime.rows('delete from pgboss.job')
+  await runtime.clear()
 })
 
 const enqueue = () => runtime.prisma.$transaction((tx) => client.enqueue(tx, parcel, {}))

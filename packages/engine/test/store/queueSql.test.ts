@@ -22,8 +22,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
-  await runtime.rows('delete from pgboss.job')
+  await runtime.clear()
 })
 
 /** Whether work of `parcel` is unfinished. `letter` never has any. */

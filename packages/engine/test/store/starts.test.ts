@@ -48,8 +48,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
-  await runtime.rows('delete from pgboss.job')
+  await runtime.clear()
 })
 
 afterEach(() => {
@@ -305,8 +304,7 @@ describe('a start that is written out', () => {
     await enqueue()
     await start(10, { mayStart: false })
     const asWritten = [await workRow(), await runRow()]
-    await runtime.rows('truncate "JobRun", "JobClaim"')
-    await runtime.rows('delete from pgboss.job')
+    await runtime.clear()
     await enqueue()
     const [before] = await runtime.rows('select id, data, created_on from pgboss.job')
     const [taken] = await start()
@@ -810,8 +808,7 @@ describe('whatever happens in whatever order', () => {
         fc.asyncProperty(
           fc.array(fc.tuple(fc.constantFrom(...STEPS), fc.nat(7)), { minLength: 5, maxLength: 40 }),
           async (steps) => {
-            await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
-            await runtime.rows('delete from pgboss.job')
+            await runtime.clear()
             await enqueue(12)
             let generation = 0
             // Workers that died still hold what they took, and try to go on.

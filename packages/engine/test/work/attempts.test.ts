@@ -32,8 +32,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await runtime.rows('truncate "JobRun", "JobClaim", "JobStart", "JobAction"')
-  await runtime.rows('delete from pgboss.job')
+  await runtime.clear('JobAction')
 })
 
 const enqueue = (job: typeof parcel | typeof letter = parcel) =>
@@ -69,8 +68,7 @@ describe('attempts', () => {
     })
     await fc.assert(
       fc.asyncProperty(ends, async (sequence) => {
-        await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
-        await runtime.rows('delete from pgboss.job')
+        await runtime.clear()
         await enqueue()
         let retriesLeft = LIMIT
         for (const [index, next] of sequence.entries()) {
@@ -170,8 +168,7 @@ describe('attempts', () => {
     expect(await readExpiry()).toEqual(['letter 180', 'parcel 7320'])
 
     for (const hasBacklog of [false, true]) {
-      await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
-      await runtime.rows('delete from pgboss.job')
+      await runtime.clear()
       await enqueue()
       await claim([{ ...longer, hasBacklog }])
       expect(await readExpiry()).toEqual(['parcel 7320'])

@@ -48,8 +48,7 @@ afterAll(async () => {
 
 beforeEach(async () => {
   executed = []
-  await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
-  await runtime.rows('delete from pgboss.job')
+  await runtime.clear()
 })
 
 afterEach(async () => {
@@ -395,8 +394,7 @@ describe('claims of several jobs', () => {
       // other.
       let meetings = 0
       for (let round = 0; round < 10; round++) {
-        await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
-        await runtime.rows('delete from pgboss.job')
+        await runtime.clear()
         for (const job of [first, first, second, second]) await send(job)
         const answers = await Promise.allSettled([claim('w2'), claim('w3')])
         const errors = answers.flatMap((each) => (each.status === 'rejected' ? [each.reason] : []))

@@ -59,8 +59,7 @@ afterAll(async () => {
 beforeEach(async () => {
   executed = []
   statements = []
-  await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
-  await runtime.rows('delete from pgboss.job')
+  await runtime.clear()
 })
 
 afterEach(async () => {
@@ -489,8 +488,7 @@ describe('a lane of a job of which one run may be under way', () => {
 
   it('takes one of two that were enqueued, whichever of two workers is sooner', async () => {
     for (let round = 0; round < 20; round++) {
-      await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
-      await runtime.rows('delete from pgboss.job')
+      await runtime.clear()
       executed = []
       await send(exclusive)
       await send(exclusive)
