@@ -1,0 +1,293 @@
+// Not quick: opens products, databases and consoles, and starts processes.
+import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { createServer, type AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { collectOutput, createTestDatabase, spawnProcess } from '@roundsman/testing'
+import { defineJob } from '@roundsman/engine'
+import { migrate } from '@roundsman/engine/migrate'
+import pg from 'pg'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { exitCodeOf, type Command } from '../../src/command/runCommand.ts'
+import { consoleCommand } from '../../src/config/consoleCommand.ts'
+import * as product from '../../src/config/productCommands.ts'
+import { migrateCommand, uninstallCommand } from '../../src/migrate/migrateCommand.ts'
+import { newCommand } from '../../src/newJob/newCommand.ts'
+import { writeProduct } from '../init/product.ts'
+
+const PACKAGES = join(import.meta.dirname, '../../..')
+const JOB = 'dispatchEmail'
+
+/** Where a setting may come from. */
+type Source = 'flag' | 'config' | 'variable'
+type Settings = Partial<Record<Source, string>>
+
+const COMMANDS: Record<string, Command<never>> = {
+  migrate: migrateCommand,
+  uninstall: uninstallCommand,
+  console: consoleCommand,
+  list: product.listCommand,
+  check: product.checkCommand,
+  once: product.onceCommand,
+  runs: product.runsCommand,
+  'dead-letters': product.deadLettersCommand,
+  queue: product.queueCommand,
+  work: product.workCommand,
+  simulate: product.simulateCommand,
+  new: newCommand,
+}
+
+const EVERYWHERE = ['flag', 'config', 'variable'] as const
+const NOT_BY_FLAG = ['config', 'variable'] as const
+
+/** Which database a command takes, by what comes first, and what it says where nothing names one. */
+const DATABASES: [line: string, order: readonly Source[], otherwise?: string][] = [
+  ['migrate', EVERYWHERE],
+  ['migrate --check', EVERYWHERE],
+  ['migrate --sql', EVERYWHERE, 'create schema'],
+  ['console', NOT_BY_FLAG],
+  ['list', NOT_BY_FLAG],
+  ['check', NOT_BY_FLAG],
+  [`once ${JOB}`, NOT_BY_FLAG],
+  ['runs', NOT_BY_FLAG],
+  ['dead-letters', NOT_BY_FLAG],
+  [`queue pause ${JOB} --reason test`, NOT_BY_FLAG],
+  ['work list', NOT_BY_FLAG],
+  ['simulate --from 2026-01-01 --to 2026-01-02', NOT_BY_FLAG],
+]
+
+/** Which schema. That the others read the configuration's, is told by what they count below. */
+const SCHEMAS: [line: string, order: readonly Source[]][] = [
+  ['migrate --sql', ['flag', 'config']],
+  ['migrate --check', ['flag', 'config']],
+  ['migrate', ['flag', 'config']],
+  ['uninstall --sql', ['flag', 'config']],
+  ['check', ['config']],
+  ['console', ['config']],
+]
+
+/** How many a command shows without the flag, as its help says: counted in what it prints as JSON. */
+const COUNTS: [
+  line: string,
+  flag: string,
+  otherwise: number,
+  read: (printed: Printed) => unknown[],
+][] = [
+  ['list --json', '--next', 3, ({ jobs }) => jobs[0]?.schedule.next ?? []],
+  ['runs --json', '--limit', 20, ({ runs }) => runs],
+  ['dead-letters --json', '--limit', 20, ({ deadLetters }) => deadLetters],
+  ['work list --json', '--limit', 20, ({ work }) => work],
+  [
+    'simulate --from 2026-01-01T00:00 --to 2026-01-01T10:00 --json',
+    '--limit',
+    100,
+    ({ ticks }) => ticks,
+  ],
+]
+
+type Printed = Record<'runs' | 'deadLetters' | 'work' | 'ticks', unknown[]> & {
+  jobs: { schedule: { next: unknown[] } }[]
+}
+
+const home = process.cwd()
+let database: Awaited<ReturnType<typeof createTestDatabase>>
+let client: pg.Client
+
+beforeAll(async () => {
+  database = await createTestDatabase()
+  const job = defineJob({ name: JOB, description: 'Sends mail.' })
+  await migrate({ databaseUrl: database.url, schema: 'public', jobs: [job] })
+  client = new pg.Client({ connectionString: database.url })
+  await client.connect()
+  await client.query(`
+    insert into "JobRun" ("id", "name", "trigger", "workerId")
+    select gen_random_uuid(), '${JOB}', 'queue', 'w1' from generate_series(1, 30)`)
+  await client.query(`
+    insert into pgboss.job (name, data, state, completed_on, output)
+    select '${JOB}', '{"trigger": "queue"}', state::pgboss.job_state, now(), '{"code": "gone", "message": ""}'
+    from unnest('{created, failed}'::text[]) state, generate_series(1, 30)`)
+})
+
+afterAll(async () => {
+  await client.end()
+  await database.drop()
+})
+
+// Commands work in the folder of the configuration.
+afterEach(() => process.chdir(home))
+
+/** Opens a product whose configuration names these. */
+async function openProduct({ databaseUrl, schema }: { databaseUrl?: string; schema?: string }) {
+  const engine = join(PACKAGES, 'engine/src/index.ts')
+  const root = await writeProduct({
+    'roundsman.config.ts': `
+      import pg from ${JSON.stringify(createRequire(import.meta.url).resolve('pg'))}
+      import { defineJob } from ${JSON.stringify(engine)}
+      const schedule = { cron: '* * * * *' }
+      export default {
+        ...${JSON.stringify({ databaseUrl, schema })},
+        jobs: [defineJob({ name: '${JOB}', description: 'Sends mail.', schedule })],
+        open: () => ({ client: new pg.Pool({ connectionString: 'postgresql://127.0.0.1:9' }), handlers: { ${JOB}: () => undefined } }),
+      }`,
+  })
+  process.chdir(root)
+  return root
+}
+
+/** Runs a command line here, and returns all that it writes. A console is stopped once it is open. */
+async function run(line: string, flags: string[], variables: NodeJS.ProcessEnv): Promise<string> {
+  const [name = '', ...args] = line.split(' ')
+  const { stdout, stderr, texts } = collectOutput()
+  const terminal = { variables, stdout, stderr, listenForStop: () => AbortSignal.abort('SIGTERM') }
+  await exitCodeOf(COMMANDS[name] as Command, [...args, ...flags], terminal)
+  return Object.values(texts()).join('')
+}
+
+/** All choices of some of these. */
+function subsets(order: readonly Source[]): Source[][] {
+  return order.reduce<Source[][]>(
+    (found, one) => [...found, ...found.map((some) => [...some, one])],
+    [[]],
+  )
+}
+
+/** Each case once: what is set, and which of it has to win. */
+function cases<Row extends readonly [string, readonly Source[], ...unknown[]]>(
+  rows: readonly Row[],
+) {
+  return rows.flatMap((row) =>
+    subsets(row[1]).map((given) => ({
+      line: row[0],
+      given,
+      said: given.join(', ') || 'nothing',
+      winner: row[1].find((source) => given.includes(source)),
+      row,
+    })),
+  )
+}
+
+const only = (given: readonly Source[], values: Record<Source, string>): Settings =>
+  Object.fromEntries(given.map((source) => [source, values[source]]))
+
+describe('the database', () => {
+  /** Nobody listens there, and the error names the port. */
+  const PORTS = { flag: '1', config: '2', variable: '3' }
+  const addressOf = (port: string) => `postgresql://ada@127.0.0.1:${port}/shop`
+
+  it.each(cases(DATABASES))('of roundsman $line, where it is said by $said', async (one) => {
+    const { flag, config, variable } = only(one.given, {
+      flag: addressOf(PORTS.flag),
+      config: addressOf(PORTS.config),
+      variable: addressOf(PORTS.variable),
+    })
+    await openProduct({ ...(config !== undefined && { databaseUrl: config }) })
+    const flags = flag === undefined ? [] : ['--database-url', flag]
+    const text = await run(one.line, flags, { DATABASE_URL: variable })
+    if (one.winner === undefined) expect(text).toContain(one.row[2] ?? 'DATABASE_URL is not set')
+    else
+      expect(new Set(text.match(/127\.0\.0\.1:\d+/g))).toEqual(
+        new Set([`127.0.0.1:${PORTS[one.winner]}`]),
+      )
+  })
+
+  it('is that of a variable that is set rather than that of a file, which --env-file names', async () => {
+    const root = await openProduct({})
+    await writeFile(join(root, 'env'), `DATABASE_URL=${addressOf('4')}\n`)
+    const read = async (variables: Record<string, string | undefined>) => {
+      const args = ['migrate', '--check', '--env-file', 'env']
+      const started = spawnProcess(join(PACKAGES, 'cli/src/main.ts'), {
+        args,
+        cwd: root,
+        env: variables,
+      })
+      await started.exited
+      return [...started.stdout, ...started.stderr].join('\n')
+    }
+    expect(await read({ DATABASE_URL: addressOf('3') })).toContain('127.0.0.1:3')
+    expect(await read({ DATABASE_URL: undefined })).toContain('127.0.0.1:4')
+  })
+})
+
+describe('the schema', () => {
+  const NAMES = { flag: 'by_flag', config: 'by_config', variable: '' }
+
+  it.each(cases(SCHEMAS))('of roundsman $line, where it is said by $said', async (one) => {
+    const { flag, config } = only(one.given, NAMES)
+    const flags = flag === undefined ? [] : ['--schema', flag]
+    const makes = one.line === 'migrate'
+    const place = makes ? await createTestDatabase({ migrated: false }) : database
+    await openProduct({ ...(config !== undefined && { schema: config }) })
+    let text = await run(one.line, flags, { DATABASE_URL: place.url })
+    if (makes) {
+      const looking = new pg.Client({ connectionString: place.url })
+      await looking.connect()
+      const { rows } = await looking.query<{ nspname: string }>('select nspname from pg_namespace')
+      await looking.end()
+      await place.drop()
+      text = rows.map(({ nspname }) => nspname).join('\n')
+    }
+    const found = new Set(text.match(/(?<=^|schema |")(by_flag|by_config|roundsman)(?=$|"| of )/gm))
+    expect(found).toEqual(new Set([one.winner === undefined ? 'roundsman' : NAMES[one.winner]]))
+  })
+})
+
+describe('what a command does without a flag', () => {
+  const open = () => openProduct({ databaseUrl: database.url, schema: 'public' })
+
+  it.each(COUNTS)(
+    '%s shows as many as its help says without %s: %d',
+    async (line, flag, otherwise, read) => {
+      const [name = ''] = line.split(' ')
+      await open()
+      const count = async (flags: string[]) =>
+        read(JSON.parse(await run(line, flags, {})) as Printed).length
+      expect(COMMANDS[name]?.usage).toMatch(new RegExp(`^ +${flag} N .*default ${otherwise}$`, 'm'))
+      expect(await count([])).toBe(otherwise)
+      expect(await count([flag, '7'])).toBe(7)
+    },
+  )
+
+  it('simulate reads dates in UTC, and takes all jobs that have a schedule', async () => {
+    await open()
+    const ticks = async (...flags: string[]) => {
+      const line = 'simulate --from 2026-01-01 --to 2026-01-02 --limit 1 --json'
+      const { ticks: found } = JSON.parse(await run(line, flags, {})) as { ticks: object[] }
+      return found
+    }
+    expect(await ticks()).toMatchObject([{ job: JOB, scheduledFor: '2026-01-01T00:00:00.000Z' }])
+    expect(await ticks('--time-zone', 'Asia/Tokyo', '--job', JOB)).toMatchObject([
+      { job: JOB, scheduledFor: '2025-12-31T15:00:00.000Z' },
+    ])
+  })
+
+  it('console listens on 127.0.0.1 and a free port', async () => {
+    await open()
+    const link = async (...flags: string[]) =>
+      new URL(/http\S+/.exec(await run('console', flags, {}))?.[0] ?? '').host
+    expect(await link()).toMatch(/^127\.0\.0\.1:[1-9]\d+$/)
+    expect(await link('--host', '0.0.0.0')).toMatch(/^0\.0\.0\.0:\d+$/)
+    const free = createServer().listen(0, '127.0.0.1')
+    await once(free, 'listening')
+    const { port } = free.address() as AddressInfo
+    await once(free.close(), 'close')
+    expect(await link('--port', String(port))).toBe(`127.0.0.1:${port}`)
+  })
+})
+
+it('leaves out no flag whose help names a default', () => {
+  const told = Object.entries(COMMANDS).flatMap(([name, { usage }]) =>
+    [...usage.matchAll(/^ +(--[a-z-]+)\b.*\bdefault\b/gim)].map(([, flag]) => `${name} ${flag}`),
+  )
+  const held = [
+    ...DATABASES.filter(([, order]) => order.includes('flag')).map(
+      ([line]) => `${line} --database-url`,
+    ),
+    ...SCHEMAS.filter(([, order]) => order.includes('flag')).map(([line]) => `${line} --schema`),
+    ...COUNTS.map(([line, flag]) => `${line} ${flag}`),
+    ...['simulate --time-zone', 'simulate --job', 'console --port', 'console --host'],
+    // In scripts/test/newJob.test.ts and apps/worker/test/once.test.ts.
+    ...['new --schedule', 'once --payload'],
+  ].map((line) => `${line.split(' ')[0]} ${line.split(' ').at(-1)}`)
+  expect(new Set(told)).toEqual(new Set(held))
+})
