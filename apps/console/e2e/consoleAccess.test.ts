@@ -96,6 +96,31 @@ describe('the end of a session', () => {
     }
   })
 
+  it('shows whoever logs in next nothing that somebody else has seen', async () => {
+    await using viewer = await openViewer(browser, stack, { role: 'admin', path: '/jobs' })
+    const { page, context } = viewer
+    const job = page.getByRole('main').getByText('countSheep').first()
+    await settled(page, 'Jobs')
+    await job.waitFor()
+    await context.clearCookies()
+    await page.getByRole('link', { name: 'Queue' }).click()
+    await page.getByText('Your log-in has ended.').waitFor()
+
+    const held = Promise.withResolvers<void>()
+    await page.route('**/api/console/jobs*', async (route) => {
+      await held.promise
+      await route.continue()
+    })
+    await logIn(page, 'owner@example.com')
+    await heading(page, 'Queue').waitFor()
+    await page.getByRole('link', { name: 'Jobs' }).click()
+    await heading(page, 'Jobs').waitFor()
+    await page.getByRole('main').locator('[aria-busy=true]').first().waitFor()
+    expect(await job.count()).toBe(0)
+    held.resolve()
+    await job.waitFor()
+  })
+
   it('keeps the filters in the address when its cookie is gone', async () => {
     const path = '/runs?name=countSheep&status=failed'
     await using viewer = await openViewer(browser, stack, { role: 'admin', path })

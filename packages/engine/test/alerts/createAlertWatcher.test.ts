@@ -577,6 +577,8 @@ describe('a webhook', () => {
       /^t=(\d+),v1=([0-9a-f]{64})$/.exec(String(headers['x-roundsman-signature'])) ?? []
     expect(headers['content-type']).toBe('application/json')
     expect(signature).toBe(createHmac('sha256', secret).update(`${at}.${body}`).digest('hex'))
+    // A receiver refuses what is signed five minutes ago or more, which somebody may have kept and sent again.
+    expect(Math.abs(Date.now() / 1_000 - Number(at))).toBeLessThan(300)
   })
 
   it('that fails, redirects, breaks off or hangs is tried again, and takes the notice once', async () => {
