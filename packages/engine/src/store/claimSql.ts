@@ -10,7 +10,7 @@ import { isDelayedSql, MAY_START, retries } from './starts.ts'
  *
  *   alive      Whether others can see that the worker lives. If not, the steps below find nothing.
  *   wanted     The requests, but for jobs whose queue is paused.
- *   found      The work to take, locked. `isStart`: its run may stay unwritten until it ends (starts.ts),
+ *   found      The work to take, locked, and what lies beyond the bytes that a claim may bring. `isStart`: its run may stay unwritten until it ends (starts.ts),
  *   next       and is not written already.
  *     Work whose run is written at once:
  *   taken      It becomes active in the queue.
@@ -39,10 +39,28 @@ const earlierRuns = (lock = '') => `
           where earlier."queueJobId" = job.id and earlier."status" = 'running' ${lock}`
 const IS_EARLIER_FREE = `not exists (select from (${earlierRuns()}) running where running."id" not in (${earlierRuns('for update skip locked')}))`
 
+/** What one claim brings, so that a worker can hold it beside what it runs: after so many bytes it takes no more. */
+const MAX_CLAIM_BYTES = 16 * 2 ** 20
+/** PostgreSQL does not tell how long a compressed value is without reading it. It compresses to about a hundredth at best, */
+const MAX_COMPRESSION = 100
+/** and an enqueue takes no longer payload. */
+const MAX_PAYLOAD_BYTES = 8 * 2 ** 20
+
+/** How many bytes the envelope of `job` may have, without reading it. */
+const bytesSql = (job: string) => `
+  case when pg_column_compression(${job}.data) is null then pg_column_size(${job}.data)
+    else greatest(pg_column_size(${job}.data), least(${MAX_COMPRESSION} * pg_column_size(${job}.data)::bigint, ${MAX_PAYLOAD_BYTES}))
+  end`
+
 /** The work to take, for each request its own. Of two claims at the same moment, the later passes over what is locked. */
 const FOUND = `
-    select job.id, job.name, job."isStart" from wanted cross join lateral (
-      select job.id, job.name, wanted."mayStart" and ${MAY_START} as "isStart"
+    select one.id, one.name, one."isStart",
+           -- In the order in which they were found. The first is always taken.
+           coalesce(sum(one.bytes) over (
+             partition by one.name rows between unbounded preceding and 1 preceding
+           ), 0) >= ${MAX_CLAIM_BYTES} / cardinality($1::text[]) as "isBeyond"
+    from wanted cross join lateral (
+      select job.id, job.name, wanted."mayStart" and ${MAY_START} as "isStart", ${bytesSql('job')} as bytes
       from pgboss.job job
       where job.name = wanted.name and job.state < 'active' and not job.blocked and job.start_after <= now()
         -- Nothing while another run of an exclusive job is under way. An earlier run of the same work does not count: it
@@ -56,7 +74,7 @@ const FOUND = `
       order by job.priority desc, job.created_on
       limit wanted."limit"
       for update skip locked
-    ) job`
+    ) one`
 
 /**
  * Work whose run is written already may not start unwritten. All are looked up together: a plan made while JobRun is empty
@@ -68,7 +86,8 @@ const NEXT = `
       select array(
         select run."id" from "JobRun" run where run."id" = any(array(select found.id from found where found."isStart"))
       ) as ids
-    ) written`
+    ) written
+    where not found."isBeyond"`
 
 /** All triggers of work but `queue`. */
 const OTHER_TRIGGERS = `'schedule', 'manual', 'cli'`
@@ -91,6 +110,7 @@ const takeSql = (isNext: string) => `
                else jsonb_build_object('trigger', 'queue', 'payload', coalesce(job.data, '{}')) end
     where ${isNext}
     returning job.id, job.name, job.data, job.retry_count, job.created_on, job.start_after, greatest(0, job.retry_limit - job.retry_count) as "retriesLeft",
+              ${bytesSql('job')} as bytes,
               case when job.retry_count = 0 and not $7::bool then job.id else gen_random_uuid() end as "runId"`
 
 /**
@@ -155,12 +175,15 @@ const HOLD_STARTED = `
 const answerSql = (isOneJob: boolean) => `
   select id::text as "id", nullif("runId", id)::text as "runId", ${isOneJob ? '' : 'name,'} data as "envelope",
          retry_count + 1 as "attempt", "retriesLeft", true as "isWritten",
-         (select jsonb_agg(expired) from expired) as "expired"
+         (select jsonb_agg(expired) from expired) as "expired", bytes::int as "bytes",
+         exists (select from found where found."isBeyond") as "isCut"
   from taken
   union all
-  select id::text, null, ${isOneJob ? '' : 'name,'} data, 1, retry_limit, false, null from started
+  select id::text, null, ${isOneJob ? '' : 'name,'} data, 1, retry_limit, false, null, null,
+         exists (select from found where found."isBeyond")
+  from started
   union all
-  select null, null, ${isOneJob ? '' : 'null,'} null, null, null, null, null from alive where not "isAlive"`
+  select null, null, ${isOneJob ? '' : 'null,'} null, null, null, null, null, null, null from alive where not "isAlive"`
 
 interface ClaimSql {
   /** Selects the requests as rows, from `alive`. `name` is the expression for the job of each. */

@@ -77,6 +77,8 @@ export interface TakenWork {
   /** The claim by which the worker holds it, maybe with other runs. */
   held: HeldClaim
   envelope: Envelope
+  /** How many bytes its envelope may have. Default: few. */
+  bytes?: number
   /** Only JobStart says that it is under way, as far as this worker knows. Default: JobRun has it. */
   isUnwritten?: boolean
   /** Whether it stored a batch or its progress in its row of JobRun before its end. */
@@ -90,6 +92,8 @@ export interface Claimed {
    * carries it out.
    */
   isAlive: boolean
+  /** Whether more was found than one claim may bring, by its bytes. Default: no. */
+  isCut?: boolean
   expired: ExpiredRun[]
 }
 
@@ -146,6 +150,7 @@ export async function claimWork(connection: Connection, options: ClaimOptions): 
   return {
     work: rows.map((row) => toTakenWork(row, row.name ?? first.name, startedAt, claims)),
     isAlive: true,
+    isCut: firstRow?.isCut ?? false,
     expired: (firstRow?.expired ?? []).map((run) => ({
       ...run,
       startedAt: new Date(run.startedAt),
@@ -263,6 +268,10 @@ interface TakenRow {
   retriesLeft: number
   /** Whether JobRun has the run. Absent: yes. */
   isWritten?: boolean
+  /** Null for a start, which is short. */
+  bytes?: number | null
+  /** Every row says the same. */
+  isCut?: boolean | null
   /** Every row carries the same list. */
   expired?: (Omit<ExpiredRun, 'startedAt'> & { startedAt: string })[] | null
 }
@@ -277,7 +286,7 @@ function openClaims(
 
 /** Turns a row that the claim's statement returned into work for a lane, and counts it to its claim. */
 function toTakenWork(
-  { id, runId, envelope, attempt, retriesLeft, isWritten = true }: TakenRow,
+  { id, runId, envelope, attempt, retriesLeft, isWritten = true, bytes }: TakenRow,
   name: string,
   startedAt: Date,
   claims: ReadonlyMap<string, HeldClaim>,
@@ -291,6 +300,7 @@ function toTakenWork(
     held,
     envelope,
     ...(!isWritten && { isUnwritten: true }),
+    ...(bytes && { bytes }),
     run: {
       id: (runId ?? id) as string,
       name,

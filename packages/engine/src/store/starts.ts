@@ -43,8 +43,8 @@ export const MAY_START = `
   job.state = 'created' and job.started_on is null and job.retry_count = 0 and job.priority = 0
   and job.singleton_key is null and job.singleton_on is null and job.group_id is null and job.dead_letter is null
   and job.heartbeat_seconds is null and job.trace_context is null and job.source_id is null and not job.blocking
-  and not ${isDelayedSql('job')} and job.data ->> 'trigger' = 'queue' and pg_column_size(job.data) <= ${MAX_ENVELOPE_BYTES}
-  and pg_column_compression(job.data) is null and row(${retries('job')}) = wanted."retries"
+  and not ${isDelayedSql('job')} and pg_column_size(job.data) <= ${MAX_ENVELOPE_BYTES}
+  and pg_column_compression(job.data) is null and job.data ->> 'trigger' = 'queue' and row(${retries('job')}) = wanted."retries"
   and not job.data ?| array['scheduledFor', 'dryRun', 'actor', 'reason', 'lost', 'lostAlone']`
 
 /** The next round of any worker writes out a run that has not ended by then. */

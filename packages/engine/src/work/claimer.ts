@@ -29,7 +29,7 @@ export interface ClaimAnswer {
   work: TakenWork[]
   /** False: others cannot see that this worker lives. It gets no work until they can. */
   isAlive: boolean
-  /** The claim brought as much as it asked for, so there may be more. */
+  /** The claim brought as much as it asked for, or as many bytes as it may, so there may be more. */
   mayBeMore: boolean
   /** How long until the job's rate limit lets the next run start; null when the limit holds nothing back. */
   freeInMs: number | null
@@ -225,5 +225,6 @@ function isCertainFailure(error: unknown): boolean {
 }
 
 function toAnswer(taken: Taken, limit: number): ClaimAnswer {
-  return { ...taken, mayBeMore: taken.work.length === limit, freeInMs: null }
+  const { work, isAlive, isCut = false } = taken
+  return { work, isAlive, mayBeMore: isCut || work.length === limit, freeInMs: null }
 }

@@ -1,3 +1,4 @@
+import { getHeapStatistics } from 'node:v8'
 import type { Logger } from '../job/logger.ts'
 import type { Job } from '../index.ts'
 import { ClaimConflict, type TakenWork } from '../store/claimWork.ts'
@@ -15,7 +16,7 @@ import type { Turns } from './turns.ts'
  *             was called meanwhile, the lane claims again; and its answer begins the runs it brought.
  *   waiting   The last claim brought less than it asked for. wake() ends it: a notification, the worker's round, a
  *             reconnect, or the lane's own alarm once the rate limit has room again.
- *   full      As many runs are under way as may be. A run that ends makes room.
+ *   full      As many runs are under way as may be, or their payloads have as many bytes. A run that ends makes room.
  *   held up   A suspect runs alone or waits for that (turns.ts). createWorker wakes the lane when turns open again.
  *   pausing   A claim failed. The lane claims again after a pause; after a ClaimConflict it waits for wake() instead.
  */
@@ -51,6 +52,9 @@ const MAX_BEGIN = 100
 /** Claims at once, while there is more work than one claim can take. */
 const MAX_CLAIMS = 2
 
+/** The payloads of a lane's runs may take this part of the heap, beyond the one claim that reaches it. */
+const HEAP_PER_LANE = 8
+
 /** Makes a lane: see its states above. */
 export function createLane(options: LaneOptions): Lane {
   const { job, claimer, log, turns, execute } = options
@@ -60,6 +64,8 @@ export function createLane(options: LaneOptions): Lane {
   let running = 0
   // Dry runs of an exclusive job: they take no room from its real run, so that the next tick need not wait for them.
   let rehearsing = 0
+  const maxBytes = getHeapStatistics().heap_size_limit / HEAP_PER_LANE
+  let bytes = 0
   let asking = 0
   let claimed = 0
   let stopped = true
@@ -90,6 +96,7 @@ export function createLane(options: LaneOptions): Lane {
   }
 
   function room(): number {
+    if (bytes >= maxBytes) return 0
     const free = concurrency - (running - rehearsing) - claimed
     return rehearsing < options.concurrency ? Math.min(free, MAX_CLAIM) : 0
   }
@@ -166,7 +173,12 @@ export function createLane(options: LaneOptions): Lane {
     claimed--
     running++
     if (isBeside) rehearsing++
-    const end = () => leave(isBeside)
+    const own = taken.bytes ?? 0
+    bytes += own
+    const end = () => {
+      bytes -= own
+      leave(isBeside)
+    }
     execute(taken).then(end, (error: unknown) => {
       const { id: runId, name, attempt } = taken.run
       log.error({ err: error, name, runId, attempt }, 'the end of a job run could not be handled')

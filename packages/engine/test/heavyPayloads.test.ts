@@ -1,0 +1,64 @@
+// Processes: workers that may hold little memory.
+import { randomBytes } from 'node:crypto'
+import { spawnProcess, waitFor } from '@roundsman/testing'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { JobsClient } from '../src/client.ts'
+import { HEAVY_BYTES, HEAVY_COUNT, heavy, heavyJobs, light } from './fixtures/heavy.ts'
+import { openClientRuntime } from './openClientRuntime.ts'
+import type { TestRuntime } from './openTestRuntime.ts'
+
+const WORKER = new URL('fixtures/heavyProcess.ts', import.meta.url).pathname
+
+let runtime: TestRuntime
+let client: JobsClient
+
+beforeAll(async () => {
+  ;({ runtime, client } = await openClientRuntime(heavyJobs))
+})
+afterAll(() => runtime.close())
+
+it.for([
+  ['as long in the table', () => randomBytes(HEAVY_BYTES / 2).toString('hex')],
+  ['compressed there to a hundredth', () => 'x'.repeat(HEAVY_BYTES)],
+] as const)(
+  'payloads of which a worker can hold only a part are taken in parts, beside the work of others: %s',
+  { timeout: 180_000 },
+  async ([, makeText]) => {
+    await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
+    for (let n = 0; n < HEAVY_COUNT; n++) {
+      await client.enqueue(runtime.prisma, heavy, { text: makeText() })
+    }
+    await client.enqueueMany(
+      runtime.prisma,
+      light,
+      Array.from({ length: HEAVY_COUNT }, () => ({ payload: {} })),
+    )
+    const worker = spawnProcess(WORKER, {
+      args: [runtime.url],
+      env: { NODE_OPTIONS: '--max-old-space-size=96' },
+    })
+    let exit: unknown = null
+    void worker.exited.then((how) => (exit = how))
+    const ends = () =>
+      runtime.rows(
+        `select "name", "status"::text as "status", count(*)::int as "count" from "JobRunAll" group by 1, 2 order by 1, 2`,
+      )
+    await waitFor(
+      async () => {
+        if (exit !== null) return true
+        const rows = await ends()
+        return (
+          rows.every(({ status }) => status === 'success') &&
+          rows.reduce((sum, row) => sum + (row['count'] as number), 0) === 2 * HEAVY_COUNT
+        )
+      },
+      { timeoutMs: 150_000, message: 'all have succeeded' },
+    )
+    expect(exit).toBe(null)
+    expect(await ends()).toEqual([
+      { name: 'heavy', status: 'success', count: HEAVY_COUNT },
+      { name: 'light', status: 'success', count: HEAVY_COUNT },
+    ])
+    await worker.kill('SIGKILL')
+  },
+)
