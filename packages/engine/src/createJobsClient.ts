@@ -128,7 +128,8 @@ export interface JobsClient {
   ): Promise<RunAgainOutcome>
   /**
    * Waits until a piece of work has ended, and returns what became of it, with the result if its job has one. Work is known
-   * once the transaction that enqueued it has committed. Rejects with the signal's reason when that is aborted.
+   * once the transaction that enqueued it has committed. While the database is away it goes on waiting. Rejects with the
+   * signal's reason when that is aborted, and with the last error when the database does not answer in that time.
    */
   result<J extends Job>(
     job: J,
@@ -409,7 +410,7 @@ export function jobsClientIn(
         const queueJobId = await sendRun(tx, job, request, found.payload, runId)
         return { kind: 'requested', queueJobId }
       }),
-    result: (job, queueJobId, options) => awaitResult(reader, job, queueJobId, options),
+    result: (...work) => awaitResult({ reader, isOpen: () => !isStopped }, ...work),
     cancelRun: (client, runId, by) =>
       within(client, async (tx) => {
         checkId('runId', runId)

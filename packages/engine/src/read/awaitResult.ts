@@ -38,13 +38,18 @@ function checkSignal(argument: string, value: unknown): AbortSignal {
   throw new ArgumentError(argument, `must be an AbortSignal, not ${tell(value)}`)
 }
 
+/** A statement that PostgreSQL does not take, or to whom it does not answer, will be the same at the next look. */
+const REFUSED = /^(?:42|3D|3F|28)/
+
 /**
  * Waits until a piece of work has ended, and returns what became of it. It asks the database, with pauses of up to a
- * second: workers send no notification of results.
+ * second: workers send no notification of results. While the database does not answer it goes on asking, until its time is
+ * over or `isOpen` says that the reader is closed.
  * @throws JobError `result_invalid` when this version's schema refuses the stored result
+ * @throws the error of the last look, when that failed
  */
 export async function awaitResult<J extends Job>(
-  reader: Reader,
+  { reader, isOpen }: { reader: Reader; isOpen: () => boolean },
   job: J,
   queueJobId: string,
   options: AwaitResultOptions = {},
@@ -55,7 +60,12 @@ export async function awaitResult<J extends Job>(
   const until = performance.now() + timeoutMs
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
     signal?.throwIfAborted()
-    const found = await findResult(reader, job, id)
+    const found = await findResult(reader, job, id).catch((error: unknown) => {
+      const { code } = error as { code?: unknown }
+      const isFinal = error instanceof JobError || REFUSED.test(String(code)) || !isOpen()
+      if (isFinal || performance.now() >= until) throw error
+      return { kind: 'pending' as const }
+    })
     const leftMs = until - performance.now()
     if (found.kind !== 'pending' || leftMs <= 0) return found as WorkResult<ResultOf<J>>
     await pause(Math.min(pauseMs, leftMs), undefined, signal && { signal }).catch(() => undefined)

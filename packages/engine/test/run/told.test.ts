@@ -1,11 +1,13 @@
 // Not quick: waits for retries and results.
+import { getEventListeners } from 'node:events'
 import type { PrismaClient } from '@roundsman/db'
-import { waitFor } from '@roundsman/testing'
+import { createProxy, waitFor } from '@roundsman/testing'
 import { v7 as uuid } from 'uuid'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import {
   countEqualFailures,
+  createJobsClient,
   findJobRun,
   findWorkOfRun,
   listDeadLetters,
@@ -614,6 +616,64 @@ describe('the result of a piece of work', () => {
     expect(await client.result(invoice, id)).toMatchObject({ kind: 'success' })
     const newer = { ...invoice, result: z.object({ sheets: z.number() }) }
     await expect(client.result(newer, id)).rejects.toMatchObject({ code: 'result_invalid' })
+  })
+
+  /** A client whose way to the database a test can cut. */
+  async function openClientThroughProxy() {
+    const url = new URL(runtime.url)
+    const proxy = await createProxy(Number(url.port))
+    url.port = String(proxy.port)
+    const client = createJobsClient({ databaseUrl: url.href, schema: 'public', log: runtime.log })
+    onTestFinished(async () => {
+      await client.stop()
+      proxy.close()
+    })
+    return { client, proxy }
+  }
+
+  it('is waited for while the database is away, by all who wait', async () => {
+    const { client, proxy } = await openClientThroughProxy()
+    const id = await invoicing()
+    const answers = Array.from({ length: 40 }, () => client.result(invoice, id))
+    await waitFor(() => proxy.roundTrips() > 40)
+    let refused = 0
+    proxy.refuse(() => ++refused > 0)
+    proxy.cut()
+    // Everybody has looked in vain at least once: there are five connections.
+    await waitFor(() => refused > 40)
+    proxy.refuse(null)
+    await startWorker({ invoice: async () => ({ pages: 3, at: new Date(0) }) })
+    for (const answer of await Promise.all(answers))
+      expect(answer).toMatchObject({ kind: 'success', result: { pages: 3 } })
+  })
+
+  it('is not waited for where waiting helps nobody', async () => {
+    const { client, proxy } = await openClientThroughProxy()
+    const id = await invoicing()
+    proxy.refuse(() => true)
+    await expect(client.result(invoice, id, { timeoutMs: 0 })).rejects.toThrow('onnection')
+    const waiting = client.result(invoice, id)
+    await client.stop()
+    await expect(waiting).rejects.toThrow(Error)
+    const elsewhere = createJobsClient({ databaseUrl: runtime.url, schema: 'nothing_there' })
+    onTestFinished(() => elsewhere.stop())
+    await expect(elsewhere.result(invoice, id)).rejects.toThrow('does not exist')
+  })
+
+  it('is looked for seldom, and not beyond its time', async () => {
+    const { client, proxy } = await openClientThroughProxy()
+    const id = await invoicing()
+    await client.result(invoice, id, { timeoutMs: 0 })
+    const before = proxy.roundTrips()
+    expect(await client.result(invoice, id, { timeoutMs: 200 })).toEqual({ kind: 'pending' })
+    // At once, after 50 ms, after 100 ms more, and at the end of its time; less often on a busy machine.
+    expect(proxy.roundTrips() - before).toBeLessThanOrEqual(4)
+    const stop = new AbortController()
+    const waiting = client.result(invoice, id, { timeoutMs: Infinity, signal: stop.signal })
+    // Whoever aborts it does not wait for the end of a pause.
+    await waitFor(() => getEventListeners(stop.signal, 'abort').length === 1)
+    stop.abort(new Error('gone home'))
+    await expect(waiting).rejects.toThrow('gone home')
   })
 
   it('is waited for no longer than it is wanted', async () => {
