@@ -22,7 +22,13 @@ import {
 import { anyPayload } from './job/standardSchema.ts'
 import { readLabel, type Envelope } from './store/envelope.ts'
 import { openDatabase, type Connection, type Database } from './store/database.ts'
-import { createEnqueue, enqueueOne, enqueueWork, type EnqueuedJob } from './store/enqueueWork.ts'
+import {
+  createEnqueue,
+  enqueueOne,
+  enqueueWork,
+  mapInTurns,
+  type EnqueuedJob,
+} from './store/enqueueWork.ts'
 import { containedLog } from './store/containedLog.ts'
 import { checkDatabaseUrl, readPlace, type DatabasePlace } from './store/connectionSettings.ts'
 import { createSchema, type Schema } from './store/schema.ts'
@@ -100,7 +106,8 @@ export interface JobsClient {
   areConnectionsLasting(): boolean
   enqueue: Enqueue<HostTransaction>
   /**
-   * Enqueues up to a million pieces of work, with one statement for each 32 MB. The results are in the order of the items.
+   * Enqueues up to a million pieces of work, in a transaction with a statement for each 4 MB. Given a client it commits each
+   * statement, of up to 32 MB. The caller's event loop goes on meanwhile. The results are in the order of the items.
    */
   enqueueMany<J extends Job>(
     tx: HostTransaction,
@@ -309,7 +316,7 @@ export function jobsClientIn(
     job: J,
     items: readonly WorkItem<J>[],
   ): Promise<EnqueueResult[]> {
-    const work = copyList('items', items, MAX_ITEMS).map((item, at) => {
+    const work = await mapInTurns(copyList('items', items, MAX_ITEMS), (item, at) => {
       const { payload, options } = checkParts(`items[${at}]`, item, ITEM)
       return {
         envelope: { payload, trigger: 'queue' as const },

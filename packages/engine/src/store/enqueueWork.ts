@@ -1,3 +1,4 @@
+import { setImmediate as letOthers } from 'node:timers/promises'
 import { v7 as uuid } from 'uuid'
 import {
   type Enqueue,
@@ -57,7 +58,8 @@ export async function enqueueWork(
   const onSent = (transactionId: string) =>
     // A client's own statement is committed once it is answered.
     waker.wake(job.name, isClient ? null : transactionId)
-  const put = (trace?: TraceContext) => putWork({ connection, onSent, trace, log }, job, work)
+  const put = (trace?: TraceContext) =>
+    putWork({ connection, isClient, onSent, trace, log }, job, work)
   if (traceEnqueue === undefined) return await put()
   return await traceEnqueue({ name: job.name, count: work.length }, put)
 }
@@ -65,6 +67,7 @@ export async function enqueueWork(
 /** What all statements of one call share. */
 interface Call {
   connection: Connection
+  isClient: boolean
   onSent: (transactionId: string) => void
   trace: TraceContext | undefined
   log: Pick<Logger, 'warn'>
@@ -77,7 +80,7 @@ async function putWork(
   work: readonly NewWork[],
 ): Promise<EnqueueResult[]> {
   const log = onceOnly(call.log)
-  const pieces = work.map((one) => toPiece(job, one, log))
+  const pieces = await mapInTurns(work, (one) => toPiece(job, one, log))
   return pieces.some(isReplacing)
     ? await replaceWork(call, job.name, pieces)
     : await keepWork(call, job.name, pieces)
@@ -100,7 +103,25 @@ function toPiece(job: EnqueuedJob, { envelope, options }: NewWork, log: Call['lo
     ...(expiresAt && { expiresAt: expiresAt.toISOString() }),
     ...(onConflict === 'replace' && { replaces: maxWaitMs === undefined ? {} : { maxWaitMs } }),
   }
-  return { id: uuid(), envelope: whole, options: checked, bytes }
+  return { id: uuid(), envelope: whole, options: checked, bytes: bytes + OTHER_BYTES }
+}
+
+/** What a statement says of a piece beside its payload, and what that takes in memory. */
+const OTHER_BYTES = 500
+
+const TURN = 1_000
+
+/** Maps a list that may be a million long. After each thousand items it lets the caller's event loop turn. */
+export async function mapInTurns<Item, Value>(
+  items: readonly Item[],
+  map: (item: Item, at: number) => Value,
+): Promise<Value[]> {
+  const mapped: Value[] = []
+  for (const [at, item] of items.entries()) {
+    if (at > 0 && at % TURN === 0) await letOthers()
+    mapped.push(map(item, at))
+  }
+  return mapped
 }
 
 /** Enqueues pieces that leave alone work with their unique key. Of pieces with the same key the first counts. */
@@ -116,7 +137,7 @@ async function keepWork(
   }
   const unkeyed = pieces.filter(({ options }) => options.uniqueKey === undefined)
   const holders = await insertAndFindHolders(call, name, firstByKey, unkeyed)
-  return pieces.map(({ id, options }) => {
+  return await mapInTurns(pieces, ({ id, options }) => {
     // The holder may be another piece of this call.
     const holder = options.uniqueKey === undefined ? id : holders.get(options.uniqueKey)
     return { kind: holder === id ? 'enqueued' : 'alreadyQueued', queueJobId: holder ?? id }
@@ -154,7 +175,7 @@ async function replaceWork(
   const groups = keys.map((key) => byKey.get(key) as Piece[])
   /** The piece that is sent for each key, and all pieces with that key. */
   const groupOf = new Map(groups.map((same) => [choosePiece(same), same]))
-  for (const some of divide([...groupOf.keys()])) {
+  for (const some of divide(call, [...groupOf.keys()])) {
     const sent = await sendReplacing(call.connection, toWork(call, name, some))
     if (sent.isDue) call.onSent(sent.transactionId)
     for (const piece of some) {
@@ -248,21 +269,24 @@ async function insertPieces(
   pieces: readonly Piece[],
 ): Promise<ReadonlySet<string>> {
   const taken = new Set<string>()
-  for (const some of divide(pieces))
+  for (const some of divide(call, pieces))
     for (const id of await insertSome(call, name, some)) taken.add(id)
   return taken
 }
 
 /** PostgreSQL takes up to a gigabyte in a statement, and Node half that in a text, but both need several times the memory. */
 const MAX_STATEMENT_BYTES = 32 * 2 ** 20
+/** In a transaction all parts are one: smaller ones hold up the caller's event loop for a tenth of a second at most. */
+const MAX_PART_BYTES = 4 * 2 ** 20
 
-/** Divides pieces into statements of up to MAX_STATEMENT_BYTES. */
-function divide(pieces: readonly Piece[]): Piece[][] {
+/** Divides pieces into statements. What a client sends commits statement by statement. */
+function divide({ isClient }: Pick<Call, 'isClient'>, pieces: readonly Piece[]): Piece[][] {
+  const maxBytes = isClient ? MAX_STATEMENT_BYTES : MAX_PART_BYTES
   const parts: Piece[][] = []
   let bytes = Infinity
   for (const piece of pieces) {
     bytes += piece.bytes
-    if (bytes > MAX_STATEMENT_BYTES) {
+    if (bytes > maxBytes) {
       parts.push([])
       bytes = piece.bytes
     }

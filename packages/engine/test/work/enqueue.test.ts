@@ -363,6 +363,33 @@ describe('enqueueMany', () => {
     expect(await numbers()).toEqual(Array.from({ length: 5_000 }, (_, n) => n))
   })
 
+  it("lets the caller's event loop turn while it enqueues very many, all or none", async () => {
+    let turns = 0
+    let turning = setImmediate(function turn() {
+      turns++
+      turning = setImmediate(turn)
+    })
+    const seen: number[] = []
+    const items = Array.from({ length: 20_000 }, (_, n) => ({ payload: { n } }))
+    const enqueued = transaction(async (tx) => {
+      const watched = new Proxy(tx, {
+        get: (of, name) => {
+          if (name === '$queryRawUnsafe') seen.push(turns)
+          return Reflect.get(of, name) as unknown
+        },
+      })
+      await client.enqueueMany(watched, letter, items)
+      throw new Error('changed my mind')
+    })
+    await expect(enqueued).rejects.toThrow('changed my mind')
+    clearImmediate(turning)
+    // Twice for each thousand items: they are read, and then checked.
+    expect(seen[0]).toBeGreaterThanOrEqual(38)
+    expect(await numbers()).toEqual([])
+    expect(await client.enqueueMany(runtime.prisma, letter, items)).toHaveLength(20_000)
+    expect(await numbers()).toEqual(items.map(({ payload }) => payload.n))
+  })
+
   it('enqueues all or, where one payload is wrong, none', async () => {
     const refused = transaction((tx) =>
       client.enqueueMany(tx, letter, [{ payload: { n: 1 } }, { payload: { n: 'two' } as never }]),

@@ -242,7 +242,7 @@ describe('many large payloads', () => {
       },
       { timeout: 60_000 },
     )
-    expect(statements).toBe(2)
+    expect(statements).toBe(6)
     expect(results.map(({ kind }) => kind)).toEqual([
       ...items.map(() => 'enqueued'),
       'alreadyQueued',
