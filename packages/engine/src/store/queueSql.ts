@@ -35,15 +35,25 @@ export const isPausedSql = (name: string) =>
 export const KNOWS_QUEUE_SQL = `select queue.name from pgboss.queue queue where queue.name = $1`
 
 /**
+ * Whether job `n.name` has work in `state` that is due. The order has PostgreSQL begin with what has been due for longest, and
+ * not read through all that is for later.
+ */
+const isReadySql = (state: string) => `exists (
+    select from (
+      select from pgboss.job j
+      where j.name = n.name and j.state = '${state}' and not j.blocked and j.start_after <= now()
+      order by j.start_after limit 1
+    ) first
+  )`
+
+/**
  * Those jobs among the parameter `names` that have work to take now. Workers ask every second, because delayed work and
  * retries send no notification.
  */
 export function readyJobsSql(names: string): string {
   return `
-  select n.name from unnest(${names}::text[]) n(name) where exists (
-    select from pgboss.job j
-    where j.name = n.name and j.state < 'active' and not j.blocked and j.start_after <= now()
-  ) and not ${isPausedSql('n.name')}`
+  select n.name from unnest(${names}::text[]) n(name)
+  where (${isReadySql('created')} or ${isReadySql('retry')}) and not ${isPausedSql('n.name')}`
 }
 
 /** When the retry `work` is due at the latest, by its policy or after losses. One that is due later was postponed. */

@@ -1,0 +1,438 @@
+import fc from 'fast-check'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import {
+  countEqualFailures,
+  countRuns,
+  findLastSign,
+  findOldestStart,
+  listJobActions,
+  listLanesInUse,
+  listOtherAttempts,
+  listRecentFailures,
+  listRecentRuns,
+  listRunActions,
+  listRunCounts,
+  listWorkerRuns,
+  listWorkers,
+  measureDuration,
+  readPausedQueues,
+  sampleFailures,
+  sampleRuns,
+  searchRuns,
+  tallyDurationsByHour,
+} from '../../src/client.ts'
+import { NEUTRAL_CODES } from '../../src/read/failureRates.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+/*
+ * What is said of runs, by a look through all of them. They are inserted in any order, many of a job, some at the same instant,
+ * so that "the latest", "the oldest" and "the first" are no matter of luck.
+ */
+
+let runtime: TestRuntime
+beforeAll(async () => {
+  runtime = await openTestRuntime([])
+})
+afterAll(() => runtime.close())
+
+interface Run {
+  id: string
+  name: string
+  status: 'success' | 'failed' | 'running'
+  code: string | null
+  message: string
+  startedAt: string
+  endedAt: string | null
+  dryRun: boolean
+  label: string | null
+  cleaned: number | null
+  attempt: number
+  queueJobId: string
+  workerId: string
+}
+
+const RUNS = 1_500
+const NAMES = ['busy', 'other', 'idle']
+const START_MS = Date.parse('2026-03-01T00:00:00Z')
+const HOUR_MS = 3_600_000
+const SPAN = { from: new Date(START_MS), to: new Date(START_MS + 6 * HOUR_MS) }
+const iso = (ms: number) => new Date(ms).toISOString()
+const uuid = (n: number) => `01890000-0000-7000-8000-${String(n).padStart(12, '0')}`
+
+/** Runs in the order in which they are inserted. */
+const history = fc
+  .tuple(
+    fc.shuffledSubarray(
+      Array.from({ length: 21_600 }, (_, second) => second),
+      { minLength: RUNS, maxLength: RUNS },
+    ),
+    fc.array(fc.nat({ max: 2 ** 30 }), { minLength: RUNS, maxLength: RUNS }),
+  )
+  .map(([seconds, draws]) => {
+    const runs = seconds.map((second, at): Run => {
+      const draw = draws[at]!
+      const code = ['a', 'b', 'c', ...NEUTRAL_CODES, null, null, null, null, null][draw % 12]!
+      const isRunning = code === null && draw % 29 === 0
+      const startMs = START_MS + second * 1_000
+      return {
+        id: uuid((at * 7_919) % 1_000_003),
+        name: draw % 10 === 0 ? 'other' : 'busy',
+        status: isRunning ? 'running' : code === null ? 'success' : 'failed',
+        code,
+        message: `${code} ${at}`,
+        startedAt: iso(startMs),
+        endedAt: isRunning ? null : iso(startMs + (draw % 61) * 1_000),
+        dryRun: draw % 13 === 0,
+        label: draw % 3 === 0 ? `Order ${draw % 17}` : null,
+        cleaned: draw % 5 === 0 ? draw % 101 : null,
+        attempt: (draw % 4) + 1,
+        queueJobId: uuid(9_000_000 + (draw % 40)),
+        workerId: `w${draw % 2}`,
+      }
+    })
+    // Some that succeeded began at the same instant.
+    const succeeded = runs.filter(({ status }) => status === 'success')
+    for (const [at, run] of succeeded.slice(0, 60).entries())
+      Object.assign(run, {
+        startedAt: succeeded[at - (at % 2)]!.startedAt,
+        endedAt: iso(START_MS + 7 * HOUR_MS),
+      })
+    return runs
+  })
+
+async function insert(runs: readonly Run[]): Promise<void> {
+  await runtime.rows('delete from "JobRun"')
+  await runtime.rows('delete from "JobClaim"')
+  await runtime.rows(
+    `insert into "JobRun" ("id", "name", "status", "trigger", "errorCode", "details", "startedAt", "endedAt", "dryRun", "label",
+                           "attempt", "queueJobId", "workerId")
+     select run.id, run.name, run.status::"JobRunStatus", 'queue', run.code,
+            jsonb_strip_nulls(jsonb_build_object('error', case when run.code is not null then jsonb_build_object('message', run.message) end, 'cleaned', run.cleaned)),
+            run."startedAt", run."endedAt", run."dryRun", run.label, run.attempt, run."queueJobId", run."workerId"
+     from rows from (jsonb_to_recordset($1::jsonb) as (id uuid, name text, status text, code text, message text, "startedAt" timestamptz,
+            "endedAt" timestamptz, "dryRun" boolean, label text, cleaned int, attempt int, "queueJobId" uuid, "workerId" text))
+          with ordinality run(id, name, status, code, message, "startedAt", "endedAt", "dryRun", label, cleaned, attempt, "queueJobId", "workerId", nth)
+     order by run.nth`,
+    [JSON.stringify(runs)],
+  )
+  await runtime.rows(
+    `insert into "JobClaim" ("id", "name", "workerId", "runIds")
+     select gen_random_uuid(), "name", "workerId", array_agg("id") from "JobRun" where "status" = 'running' group by 2, 3`,
+  )
+}
+
+const compare = <Value extends string | number>(one: Value, other: Value) =>
+  one < other ? -1 : Number(one > other)
+const byStart = (one: Run, other: Run) =>
+  compare(one.startedAt, other.startedAt) || compare(one.id, other.id)
+const latestFirst = (runs: readonly Run[]) => runs.toSorted(byStart).toReversed()
+const idsOf = (runs: readonly { id: string }[]) => runs.map(({ id }) => id)
+const tookMs = ({ startedAt, endedAt }: Run) => Date.parse(endedAt!) - Date.parse(startedAt)
+const isNeutral = (code: string | null) =>
+  (NEUTRAL_CODES as readonly (string | null)[]).includes(code)
+
+function percentile(share: number, values: readonly number[]): number | null {
+  const sorted = values.toSorted((one, other) => one - other)
+  const place = share * (sorted.length - 1)
+  const [low, high] = [sorted[Math.floor(place)], sorted[Math.ceil(place)]]
+  return low === undefined ? null : low + (high! - low) * (place % 1)
+}
+
+/** Sums numbers by key, as the outcome of runs in a span is told. */
+function outcomes(runs: readonly Run[]) {
+  return {
+    success: runs.filter(({ status }) => status === 'success').length,
+    failed: runs.filter(({ code }) => code !== null && !isNeutral(code)).length,
+    stopped: runs.filter(({ code }) => isNeutral(code)).length,
+    running: runs.filter(({ status }) => status === 'running').length,
+  }
+}
+
+it('says of runs what a look through all of them says, in whatever order they were written', async () => {
+  await fc.assert(
+    fc.asyncProperty(history, async (runs) => {
+      await insert(runs)
+      const { reader } = runtime
+      const of = (name: string) => latestFirst(runs.filter((run) => run.name === name))
+      const ended = (name: string) =>
+        of(name).filter(({ status, dryRun }) => status !== 'running' && !dryRun)
+
+      const perJob = (all: (name: string) => Run[], most: number) =>
+        idsOf(NAMES.toSorted().flatMap((name) => all(name).slice(0, most)))
+      expect(idsOf(await listRecentRuns(reader, NAMES, { limit: 7 }))).toEqual(perJob(of, 7))
+      expect(idsOf(await listRecentRuns(reader, NAMES, { limit: 9, areEnded: true }))).toEqual(
+        perJob(ended, 9),
+      )
+      for (const name of NAMES) {
+        expect(await findOldestStart(reader, name)).toBe(of(name).at(-1)?.startedAt ?? null)
+        const last = ended(name).slice(0, 1_000).map(tookMs)
+        expect(await measureDuration(reader, name)).toEqual({
+          p50Ms: last.length === 0 ? null : expect.closeTo(percentile(0.5, last)!, 3),
+          p95Ms: last.length === 0 ? null : expect.closeTo(percentile(0.95, last)!, 3),
+          runs: last.length,
+        })
+        const counted = ended(name)
+          .slice(0, 30)
+          .filter(({ cleaned }) => cleaned !== null)
+          .toReversed()
+        expect(
+          (await listRunCounts(reader, name, 30)).map(({ id, counts }) => [id, counts['cleaned']]),
+        ).toEqual(counted.map(({ id, cleaned }) => [id, cleaned]))
+
+        const tallied = Map.groupBy(
+          of(name)
+            .filter(({ dryRun, startedAt }) => !dryRun && startedAt >= iso(START_MS + HOUR_MS))
+            .slice(0, 400),
+          ({ startedAt }) => `${startedAt.slice(0, 13)}:00:00.000Z`,
+        )
+        const tally = await tallyDurationsByHour(reader, {
+          name,
+          from: new Date(START_MS + HOUR_MS),
+          maxRuns: 400,
+        })
+        expect(
+          tally.map(({ durations, ...hour }) => ({ ...hour, hour: iso(Date.parse(hour.hour)) })),
+        ).toEqual(
+          [...tallied]
+            .toSorted(([one], [other]) => compare(one, other))
+            .map(([hour, rows]) => ({ hour, runs: rows.length, ...outcomes(rows) })),
+        )
+        const points = await sampleRuns(reader, { name, ...SPAN })
+        expect(idsOf(points.runs)).toEqual(idsOf(modelOfSample(ended(name))))
+      }
+
+      const since = new Date(START_MS + 2 * HOUR_MS)
+      expect(
+        (await listRecentFailures(reader, NAMES, since)).map(({ isCut: _, ...row }) => row),
+      ).toEqual(modelOfFailures(ended, since))
+      const pairs = [...Array(6).keys()].map((hour) => ({
+        name: 'busy',
+        hour: new Date(START_MS + hour * HOUR_MS),
+      }))
+      expect(
+        (await sampleFailures(reader, pairs))
+          .map(({ hour, ...share }) => ({ ...share, hour: iso(Date.parse(hour)) }))
+          .toSorted((one, other) => compare(one.hour, other.hour)),
+      ).toEqual(
+        pairs.map(({ name, hour }) => {
+          const judged = ended(name)
+            .filter(
+              ({ startedAt, code }) =>
+                startedAt.slice(0, 13) === hour.toISOString().slice(0, 13) && !isNeutral(code),
+            )
+            .slice(0, 30)
+          const failed = judged.filter(({ code }) => code !== null).length
+          return { name, hour: hour.toISOString(), runs: judged.length, failed }
+        }),
+      )
+      const spans = await countRuns(reader, [SPAN.from, since], HOUR_MS)
+      for (const from of [SPAN.from, since])
+        for (const name of ['busy', 'other'])
+          expect(
+            spans.find((row) => row.name === name && Date.parse(row.from) === from.getTime()),
+          ).toMatchObject(
+            outcomes(
+              of(name).filter(
+                ({ startedAt }) =>
+                  startedAt >= from.toISOString() && startedAt < iso(from.getTime() + HOUR_MS),
+              ),
+            ),
+          )
+
+      const [failed] = of('busy').filter(({ code }) => code === 'a')
+      const alike = of('busy').filter(({ code }) => code === 'a')
+      expect(
+        await countEqualFailures(reader, {
+          name: 'busy',
+          startedAt: failed!.startedAt,
+          code: 'a',
+          message: '',
+        }),
+      ).toEqual({ count: alike.length, since: alike.at(-1)!.startedAt, isCut: false })
+
+      for (const workerId of ['w0', 'w1']) {
+        const found = await listWorkerRuns(reader, { workerId, ...SPAN })
+        const own = latestFirst(runs.filter((run) => run.workerId === workerId))
+        const last = own.filter(({ status }) => status !== 'running').slice(0, 200)
+        const running = own.filter(({ status }) => status === 'running')
+        expect(idsOf(found.runs).toSorted()).toEqual(idsOf([...last, ...running]).toSorted())
+        expect(found.runs.map(({ startedAt }) => startedAt)).toEqual(
+          [...last, ...running].map(({ startedAt }) => startedAt).toSorted(),
+        )
+        expect(found.since).toBe(last.at(-1)!.startedAt)
+      }
+      expect(await listLanesInUse(reader)).toEqual(modelOfLanes(runs, of))
+
+      const [{ id, queueJobId }] = of('busy') as [Run]
+      const attempts = runs.filter((run) => run.queueJobId === queueJobId && run.id !== id)
+      expect(idsOf(await listOtherAttempts(reader, { id, queueJobId }))).toEqual(
+        idsOf(
+          attempts.toSorted((one, other) => one.attempt - other.attempt || byStart(one, other)),
+        ),
+      )
+      await expectFound(runs)
+    }),
+    { numRuns: 3 },
+  )
+})
+
+/** All where they are few, else the latest of each part of the span, and those that failed. */
+function modelOfSample(ended: readonly Run[]): Run[] {
+  if (ended.length <= 300) return ended.toReversed()
+  const slotMs = (SPAN.to.getTime() - SPAN.from.getTime()) / 48
+  const slots = Map.groupBy(ended, ({ startedAt }) =>
+    Math.floor((Date.parse(startedAt) - START_MS) / slotMs),
+  )
+  const chosen = [...slots.values()].flatMap((rows) => [
+    ...rows.slice(0, 4),
+    ...rows.filter(({ code }) => code !== null).slice(0, 2),
+  ])
+  return [...new Set(chosen)].toSorted(byStart)
+}
+
+function modelOfFailures(ended: (name: string) => Run[], since: Date) {
+  return NAMES.flatMap((name) => {
+    const judged = ended(name).filter(
+      ({ code, startedAt }) => !isNeutral(code) && startedAt >= since.toISOString(),
+    )
+    const failed = judged.filter(({ code }) => code !== null)
+    const [[code, rows] = []] = [...Map.groupBy(failed, (run) => run.code!)].toSorted(
+      ([one, of], [other, ofOther]) => ofOther.length - of.length || compare(one, other),
+    )
+    if (code === undefined || rows === undefined) return []
+    const { startedAt } = failed[0]!
+    return [
+      {
+        name,
+        runs: judged.length,
+        failed: failed.length,
+        from: judged.at(-1)!.startedAt,
+        code,
+        withCode: rows.length,
+        succeededSince: judged.filter((run) => run.code === null && run.startedAt > startedAt)
+          .length,
+        lastRunId: rows[0]!.id,
+        lastAt: rows[0]!.endedAt,
+        message: rows[0]!.message,
+      },
+    ]
+  }).toSorted((one, other) => other.failed - one.failed || compare(one.name, other.name))
+}
+
+function modelOfLanes(runs: readonly Run[], of: (name: string) => Run[]) {
+  const running = runs.filter(({ status }) => status === 'running').toSorted(byStart)
+  const lanes = Map.groupBy(running, ({ workerId, name }) => `${workerId} ${name}`)
+  return [...lanes.values()]
+    .map((rows) => {
+      const { workerId, name, id, label, startedAt } = rows[0]!
+      const usual = of(name)
+        .filter(({ status }) => status === 'success')
+        .slice(0, 100)
+        .map(tookMs)
+      return {
+        workerId,
+        name,
+        count: rows.length,
+        oldestRunId: id,
+        oldestLabel: label,
+        oldestStartedAt: startedAt,
+        progress: null,
+        usualMs: usual.length === 0 ? null : expect.closeTo(percentile(0.95, usual)!, 3),
+      }
+    })
+    .toSorted(
+      (one, other) =>
+        compare(one.oldestStartedAt, other.oldestStartedAt) || compare(one.name, other.name),
+    )
+}
+
+/** Searches for labels, codes and ids. */
+async function expectFound(runs: readonly Run[]): Promise<void> {
+  const all = latestFirst(runs)
+  const byLabel = await searchRuns(runtime.reader, 'order 1')
+  const labels = Map.groupBy(
+    all.filter(({ label }) => label?.startsWith('Order 1')),
+    ({ label }) => label!,
+  )
+  expect(byLabel.labels.map(({ label, run }) => [label, run.startedAt])).toEqual(
+    [...labels].slice(0, 5).map(([label, [run]]) => [label, run!.startedAt]),
+  )
+  const failed = all.filter(({ code }) => code !== null).slice(0, 1_000)
+  const errors = Map.groupBy(
+    failed.filter(({ code }) => code!.includes('e')),
+    ({ code }) => code!,
+  )
+  expect(
+    (await searchRuns(runtime.reader, 'E')).errors.map(({ code, count, message, lastAt }) => ({
+      code,
+      count,
+      message,
+      lastAt,
+    })),
+  ).toEqual(
+    [...errors].slice(0, 5).map(([code, rows]) => ({
+      code,
+      count: rows.length,
+      message: rows[0]!.message,
+      lastAt: rows[0]!.startedAt,
+    })),
+  )
+  const last = (column: 'id' | 'queueJobId') =>
+    runs.toSorted((one, other) => compare(other[column], one[column])).slice(0, 5)
+  const { runs: found } = await searchRuns(runtime.reader, '018900')
+  expect(found.map(({ startedAt }) => startedAt)).toEqual(
+    found
+      .map(({ startedAt }) => startedAt)
+      .toSorted()
+      .toReversed(),
+  )
+  const highest = last('queueJobId')[0]!.queueJobId
+  const mayBe = new Set(
+    idsOf([...last('id'), ...runs.filter(({ queueJobId }) => queueJobId === highest)]),
+  )
+  expect(found.filter(({ id }) => !mayBe.has(id))).toEqual([])
+  expect(found).toHaveLength(5)
+}
+
+it('lists what people did in the order of time, and workers by when they started', async () => {
+  const runId = uuid(1)
+  await runtime.rows(
+    `insert into "JobAction" ("id", "at", "action", "actor", "name", "runId")
+     select gen_random_uuid(), now() - minutes * interval '1 minute', 'runJob', minutes::text, 'busy', $1
+     from unnest($2::int[]) minutes`,
+    [runId, [3, 1, 4, 2]],
+  )
+  const { reader } = runtime
+  const actors = (actions: readonly { actor: string }[]) => actions.map(({ actor }) => actor)
+  expect(actors(await listJobActions(reader, 'busy', 3))).toEqual(['1', '2', '3'])
+  expect(actors(await listRunActions(reader, { id: runId, queueJobId: null }))).toEqual([
+    '4',
+    '3',
+    '2',
+    '1',
+  ])
+
+  await runtime.rows(
+    `insert into "JobWorker" ("id", "liveness", "readsStarts", "startedAt", "heartbeatAt")
+     select 'w' || started, 'heartbeat', true, now() - started * interval '1 minute', now() - beat * interval '1 minute'
+     from unnest($1::int[], $2::int[]) worker(started, beat)`,
+    [
+      [3, 1, 4, 2, 5],
+      [0, 3, 0, 2, 9],
+    ],
+  )
+  const ids = ['w3', 'w4', 'w1', 'w2', 'w5']
+  expect((await listWorkers(reader)).map(({ id }) => id)).toEqual(ids)
+  expect((await searchRuns(reader, 'w')).workers).toEqual(ids.toSorted())
+  await runtime.rows(`delete from "JobWorker" where "heartbeatAt" > now() - interval '1 minute'`)
+  const [{ heartbeatAt }] = (await runtime.rows(
+    `select "heartbeatAt" from "JobWorker" where "id" = 'w2'`,
+  )) as [{ heartbeatAt: Date }]
+  expect(await findLastSign(reader)).toBe(heartbeatAt.toISOString())
+
+  await runtime.rows(
+    `insert into "JobQueue" ("name", "pausedAt", "pausedBy") select name, now(), 'ada' from unnest($1::text[]) name`,
+    [['b', 'c', 'a']],
+  )
+  expect([...(await readPausedQueues(reader)).keys()]).toEqual(['a', 'b', 'c'])
+})

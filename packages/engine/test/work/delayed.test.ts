@@ -1,0 +1,102 @@
+// Not quick: puts much into the queue, and has workers take some.
+import { waitFor } from '@roundsman/testing'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { JobsClient } from '../../src/client.ts'
+import { defineJob } from '../../src/index.ts'
+import { readyJobsSql } from '../../src/store/queueSql.ts'
+import { createWorker } from '../../src/worker.ts'
+import { openClientRuntime } from '../openClientRuntime.ts'
+import type { TestRuntime } from '../openTestRuntime.ts'
+
+const echo = defineJob({ name: 'echo', description: '' })
+/** Of a million it is the same in small. */
+const DELAYED = 20_000
+const AT_ONCE = 50
+const RUNS = 100
+
+let runtime: TestRuntime
+let client: JobsClient
+beforeAll(async () => {
+  ;({ runtime, client } = await openClientRuntime([echo]))
+})
+afterAll(() => runtime.close())
+
+/** As many callers do, each at its own instant. */
+async function delay(): Promise<void> {
+  const startAfter = new Date(Date.now() + 86_400_000)
+  const items = Array.from({ length: AT_ONCE }, () => ({ payload: {}, options: { startAfter } }))
+  for (let count = 0; count < DELAYED; count += AT_ONCE)
+    await client.enqueueMany(runtime.prisma, echo, items)
+  await runtime.rows('vacuum analyze')
+}
+
+/** Empties the queue. */
+async function clear(): Promise<void> {
+  await runtime.rows('truncate pgboss.job, "JobRun", "JobClaim", "JobStart"')
+  await runtime.rows('vacuum analyze')
+}
+
+/** Returns how many pages all sessions that are over have read in this database. */
+async function countPages(): Promise<number> {
+  const [row] = await runtime.rows<{ pages: number }>(
+    `select (blks_hit + blks_read)::int as pages from pg_stat_database where datname = current_database()`,
+  )
+  return row!.pages
+}
+
+/** Returns how many pages a worker reads for each of so many runs that come one by one. */
+async function pagesPerRun(): Promise<number> {
+  const before = await countPages()
+  let ended = 0
+  const worker = createWorker({
+    schema: 'public',
+    retention: false,
+    databaseUrl: runtime.url,
+    client: runtime.prisma,
+    jobs: [echo],
+    handlers: { echo: async () => void (ended += 1) },
+    log: runtime.log,
+  })
+  await worker.start()
+  try {
+    for (let run = 1; run <= RUNS; run += 1) {
+      await client.enqueue(runtime.prisma, echo, {})
+      await waitFor(() => ended === run)
+    }
+  } finally {
+    // A session tells what it has read when it ends.
+    await worker.stop()
+  }
+  return ((await countPages()) - before) / RUNS
+}
+
+describe('a worker', () => {
+  let pages: { alone: number; beside: number }
+  beforeAll(async () => {
+    await clear()
+    const alone = await pagesPerRun()
+    await delay()
+    pages = { alone, beside: await pagesPerRun() }
+  })
+
+  // It waits for the engine's own queue: here a claim reads the index by priority and age, through all that is not due.
+  it.fails('a claim reads as little beside a million delayed pieces', () => {
+    expect(pages.beside - pages.alone).toBeLessThan(50)
+  })
+})
+
+it('a worker that looks for work reads nothing of what is delayed', async () => {
+  const pages = async () => {
+    const rows = await runtime.rows<{ 'QUERY PLAN': [{ Plan: Record<string, number> }] }>(
+      `explain (analyze, buffers, format json) ${readyJobsSql('$1')}`,
+      [[echo.name]],
+    )
+    const { Plan: plan } = rows[0]!['QUERY PLAN'][0]
+    return plan['Shared Hit Blocks']! + plan['Shared Read Blocks']!
+  }
+  await clear()
+  const alone = await pages()
+  await delay()
+  await pages()
+  expect((await pages()) - alone).toBeLessThan(10)
+})
