@@ -8,7 +8,7 @@ import {
   withEmailCounts,
 } from '../../apps/worker/src/metrics/createWorkerMetrics.ts'
 import { createJobsClient } from '@roundsman/engine/client'
-import { createRunMetrics, watchJobHealth } from '@roundsman/engine/metrics'
+import { createRunMetrics, watchJobHealth, watchOldestSnapshot } from '@roundsman/engine/metrics'
 import { createMetrics } from '@roundsman/node-app/telemetry'
 import { WORKSPACE_ROOT } from './stack.ts'
 
@@ -31,6 +31,7 @@ beforeAll(async () => {
   withEmailCounts({ send: async () => ({ kind: 'sent' }), close: () => undefined }, worker.registry)
   worker.watchQueue({} as never, [])
   const api = createMetrics({ app: 'api', version: '1' })
+  watchOldestSnapshot({ ...api, read: async () => null })
   watchJobHealth({ ...api, read: async () => ({ problems: [], paused: [] }) })
   // Never asked: the API only has to know its routes.
   const databaseUrl = 'postgresql://127.0.0.1:1/nowhere'

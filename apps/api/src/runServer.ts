@@ -19,8 +19,13 @@ import {
   tracingOptions,
   type ProcessHost,
 } from '@roundsman/node-app'
-import { measureQueue, readJobHealth, readSchedules } from '@roundsman/engine/client'
-import { watchJobHealth, watchQueue } from '@roundsman/engine/metrics'
+import {
+  findOldestSnapshot,
+  measureQueue,
+  readJobHealth,
+  readSchedules,
+} from '@roundsman/engine/client'
+import { watchJobHealth, watchOldestSnapshot, watchQueue } from '@roundsman/engine/metrics'
 import { createMetrics, type Tracing } from '@roundsman/node-app/telemetry'
 import type { FastifyInstance } from 'fastify'
 import { once } from 'node:events'
@@ -110,6 +115,7 @@ async function serve(
     if (metrics) {
       const names = jobs.map(({ name }) => name)
       watchQueue({ ...metrics, measure: () => measureQueue(jobsClient.reader, names) })
+      watchOldestSnapshot({ ...metrics, read: () => findOldestSnapshot(jobsClient.reader) })
       watchJobHealth({ ...metrics, read: () => readJobHealth(jobsClient.reader, jobs, new Date()) })
     }
     let alerts: Awaited<ReturnType<typeof openAlerts>> = null

@@ -52,6 +52,12 @@ export {
   type DeadLetterFilter,
   type DeadLetterQuery,
 } from './read/listDeadLetters.ts'
+export {
+  findOldestSnapshot,
+  isSnapshotOld,
+  nameSnapshotHolder,
+  type SnapshotHolder,
+} from './read/findOldestSnapshot.ts'
 export { findLastSign, findWorker, listWorkers, type ListedWorker } from './read/listWorkers.ts'
 export {
   countQueue,

@@ -44,6 +44,7 @@ const READING: Record<string, Arguments> = {
   listDeadLetterCodes: [{ name: 'letter', errorCode: 'x' }],
   listDeadLetters: [{ limit: 5, name: 'letter', errorCode: 'x', after }],
   findLastSign: [],
+  findOldestSnapshot: [],
   findWorker: ['w1'],
   listWorkers: [],
   countQueue: [names],
@@ -131,7 +132,13 @@ const METHODS: Record<string, Arguments> = {
 }
 
 /** They compute with what this package has returned, and ask the database nothing. */
-const COMPUTING = ['judgeSchedule', 'runOutcome', 'slowLimitMs']
+const COMPUTING = [
+  'isSnapshotOld',
+  'judgeSchedule',
+  'nameSnapshotHolder',
+  'runOutcome',
+  'slowLimitMs',
+]
 
 interface Call {
   name: string

@@ -426,6 +426,14 @@ const attention = z.discriminatedUnion('kind', [
     // The most frequent first.
     causes: z.array(z.object({ code: z.string(), message: z.string(), count })),
   }),
+  // It keeps old rows from being removed, such as `pid 4711 (psql, idle in transaction)`. Since when its transaction has been open;
+  // null where nobody can tell.
+  z.object({
+    kind: z.literal('oldSnapshot'),
+    holder: z.string(),
+    since: at.nullable(),
+    transactions: count,
+  }),
   z.object({ kind: z.literal('silent'), workerId: z.string(), since: at }),
   // When any worker has last given a sign of life; null when none is on record.
   z.object({ kind: z.literal('noWorker'), lastSignAt: at.nullable() }),

@@ -6,6 +6,7 @@ import {
   checkClockChanges,
   checkDefinitions,
   checkSchedules,
+  checkSnapshots,
   deferSignals,
   describeDuration,
   type CheckResult,
@@ -14,6 +15,7 @@ import {
 import { disconnect } from '../disconnect.ts'
 import type { WorkerEnvironment } from '../env.ts'
 import { createCleanups } from '../jobs/index.ts'
+import { lookInto } from '../command/lookIntoDatabase.ts'
 import { acquireMigratedDatabase } from '../acquireMigratedDatabase.ts'
 import { cronVariable } from '../cronVariable.ts'
 import { checkEnvironment } from './checkEnvironment.ts'
@@ -45,7 +47,11 @@ export async function checkProject(options: CheckProjectOptions): Promise<CheckR
   const unchecked: CheckResult['unchecked'] = []
   const reason = withDatabase ? databaseProblem : '--no-database was given'
   if (reason === null) {
-    const look = () => withPrisma(env, (prisma) => checkIndexes(prisma, sweeps))
+    const look = () =>
+      withPrisma(env, async (prisma, url) => [
+        ...(await checkIndexes(prisma, sweeps)),
+        ...(await lookInto(url, (reader) => checkSnapshots(reader, now))),
+      ])
     findings.push(...(await deferSignals(look)))
   } else {
     unchecked.push({ what: 'indexes for the rows that clean-ups look for', reason })
@@ -64,7 +70,7 @@ function declaredSweeps(env: WorkerEnvironment, now: Date): DeclaredSweep[] {
 /** Opens the database for a check. A database that can't be used is a finding and not an error. */
 async function withPrisma(
   env: WorkerEnvironment,
-  look: (prisma: PrismaClient) => Promise<Finding[]>,
+  look: (prisma: PrismaClient, url: string) => Promise<Finding[]>,
 ): Promise<Finding[]> {
   try {
     const { url, release } = await acquireMigratedDatabase(env, pino({ level: 'silent' }))
@@ -75,7 +81,7 @@ async function withPrisma(
       onPoolError: () => undefined,
     })
     try {
-      return await look(prisma)
+      return await look(prisma, url)
     } finally {
       await disconnect(prisma)
       await release()

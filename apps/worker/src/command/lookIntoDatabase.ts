@@ -54,7 +54,8 @@ export async function withDatabase<Value>(
   })
 }
 
-async function lookInto<Found>(
+/** Reads from the database at an address. */
+export async function lookInto<Found>(
   url: string,
   look: (reader: Reader) => Promise<Found>,
 ): Promise<Found> {

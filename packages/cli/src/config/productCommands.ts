@@ -5,6 +5,7 @@ import { checkClockChanges } from '../check/checkClockChanges.ts'
 import { createCheckCommand } from '../check/checkCommand.ts'
 import { checkDefinitions } from '../check/checkDefinitions.ts'
 import { checkSchedules } from '../check/checkSchedules.ts'
+import { checkSnapshots } from '../check/checkSnapshots.ts'
 import type { CheckResult, Finding } from '../check/finding.ts'
 import { currentUser } from '../command/currentUser.ts'
 import { ForeseenError, type Terminal } from '../command/runCommand.ts'
@@ -50,8 +51,8 @@ async function openControlled({ variables = {} }: Terminal): Promise<ControlledP
 }
 
 const CHECK = `Finds problems of jobs before they run: schedules and their zones, times that daylight saving skips or
-repeats, policies that do not go together, destructive jobs without a guard, and tables that are missing in the
-database of DATABASE_URL. Each finding names the job, the problem and the remedy.`
+repeats, policies that do not go together, destructive jobs without a guard, tables that are missing in the
+database of DATABASE_URL, and who keeps it from removing old rows. Each finding names the job, the problem and the remedy.`
 
 export const checkCommand = createCheckCommand({
   call: 'roundsman check',
@@ -81,6 +82,9 @@ async function checkProduct(
       problem: reason,
       remedy: 'correct it, or leave the database out with --no-database',
     })
+  } else if (withDatabase) {
+    const { found } = await product.look((reader) => checkSnapshots(reader, now))
+    findings.push(...(found ?? []))
   }
   const unchecked = withDatabase
     ? []

@@ -10,6 +10,7 @@ import { MAX_MEASURED } from '../read/measureQueue.ts'
  *   orphaned      work of a job waits that neither the catalogue nor any living worker knows
  *   failing       too large a part of a job's latest runs has failed
  *   deadLetter    the queue gave work up; one alert for each job and error code, and one for further codes of a job
+ *   oldSnapshot   a transaction or replication slot keeps old rows from being removed, so that claims become ever dearer
  *   queueGrowing  more work of a job comes than is done
  */
 export const ALERT_KINDS = [
@@ -20,6 +21,7 @@ export const ALERT_KINDS = [
   'orphaned',
   'failing',
   'deadLetter',
+  'oldSnapshot',
   'queueGrowing',
 ] as const
 export type AlertKind = (typeof ALERT_KINDS)[number]
@@ -41,7 +43,7 @@ export interface AlertNotice {
   startedAt: string
   /** Null in a notice that it began. */
   endedAt: string | null
-  /** Numbers and instants known when the alert was raised. Never payloads or messages. */
+  /** Numbers, instants and names known when the alert was raised. Never payloads or messages. */
   facts: AlertFacts
   /** The console's page about it; null without `consoleUrl`. */
   url: string | null
@@ -132,6 +134,8 @@ function inWords(kind: AlertKind, name: string, code: string, facts: AlertFacts)
       return `${name} fails: ${facts['failed']} of its last ${facts['runs']} runs`
     case 'deadLetter':
       return `${name} gave up work with ${toCode(code)}: ${facts['count']} dead ${facts['count'] === 1 ? 'letter' : 'letters'}`
+    case 'oldSnapshot':
+      return `${facts['holder']} keeps old rows from being removed${facts['since'] === undefined ? '' : `, in a transaction open since ${facts['since']}`}: claims become ever dearer`
     case 'queueGrowing':
       return `${name} falls behind: ${facts['waiting']} pieces of work wait, up from ${facts['waitingBefore']}`
     default:
@@ -156,6 +160,8 @@ function whatWas(kind: AlertKind, name: string, code: string): string {
       return `${name} does not fail any more`
     case 'deadLetter':
       return `${name} has no dead letters with ${toCode(code)} any more`
+    case 'oldSnapshot':
+      return 'nobody keeps old rows from being removed any more'
     case 'queueGrowing':
       return `${name} is catching up`
     default:

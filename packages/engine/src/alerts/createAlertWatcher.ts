@@ -94,6 +94,7 @@ const LIMITS = {
   queueMinWaiting: checkCount,
   queueGrowthMs: checkSpanMs,
   noWorkerMs: checkSpanMs,
+  snapshotMs: checkSpanMs,
 }
 const STOP = { timeoutMs: optional(checkWaitMs) }
 const CHANNEL = { name: checkText, send: checkFunction<AlertChannel['send']> }

@@ -1,5 +1,10 @@
 import type { Job } from '../index.ts'
 import { NEUTRAL_CODES } from '../read/failureRates.ts'
+import {
+  findOldestSnapshot,
+  isSnapshotOld,
+  nameSnapshotHolder,
+} from '../read/findOldestSnapshot.ts'
 import { listOrphans } from '../read/listOrphanedWork.ts'
 import { readPausedQueues } from '../read/readQueues.ts'
 import { measureQueue } from '../read/measureQueue.ts'
@@ -23,6 +28,8 @@ export interface AlertLimits {
   queueGrowthMs: number
   /** How long there has to be no worker, or none that has a schedule or takes orphaned work. Default 60,000 ms. */
   noWorkerMs: number
+  /** How long a transaction may keep old rows from being removed. Default 600,000 ms. */
+  snapshotMs: number
 }
 
 export const DEFAULT_LIMITS: AlertLimits = {
@@ -32,6 +39,7 @@ export const DEFAULT_LIMITS: AlertLimits = {
   queueMinWaiting: 100,
   queueGrowthMs: 600_000,
   noWorkerMs: 60_000,
+  snapshotMs: 600_000,
 }
 
 export interface Causes {
@@ -60,10 +68,11 @@ export async function findCauses(
   const orphans = await listOrphans(reader, names, told)
   const growing = await findGrowing(reader, names, limits, openOf)
   const { rows, hasMore } = await countDeadLetters(reader, [...names, ...orphans], openOf)
+  const snapshots = await findSnapshots(reader, limits, now)
   // Last, because it holds locks of workers until the transaction ends, and a worker that comes back waits for its own.
   const { problems } = await readJobHealth(reader, jobs, now)
   const health = problems.map((problem) => toCause(problem, limits))
-  const causes = [...health, ...failing, ...growing, ...rows]
+  const causes = [...health, ...failing, ...growing, ...rows, ...snapshots]
   return { causes, hasMoreDeadLetters: hasMore, orphans }
 }
 
@@ -143,6 +152,22 @@ async function findGrowing(
     if (count < waitingBefore) return []
     return [{ ...subject, facts: { waiting: count, waitingBefore }, afterMs: queueGrowthMs }]
   })
+}
+
+async function findSnapshots(
+  reader: Reader,
+  { snapshotMs }: AlertLimits,
+  now: Date,
+): Promise<AlertCause[]> {
+  const holder = await findOldestSnapshot(reader)
+  if (holder === null || !isSnapshotOld(holder, now, snapshotMs)) return []
+  const { since, transactions } = holder
+  const facts = {
+    holder: nameSnapshotHolder(holder),
+    transactions,
+    ...(since !== null && { since }),
+  }
+  return [{ kind: 'oldSnapshot', name: '', code: '', facts, afterMs: 0 }]
 }
 
 /** Handlers make up their codes, so each dead letter may have its own; people want no message for each. */

@@ -3,6 +3,7 @@ import { createHmac, randomUUID } from 'node:crypto'
 import { openMonitor, waitFor, type Monitor } from '@roundsman/testing'
 import { hostileValue, makeHostile } from '@roundsman/testing/hostileValues'
 import fc from 'fast-check'
+import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import {
   createAlertWatcher,
@@ -420,6 +421,31 @@ describe('what is told', () => {
     await runtime.rows('delete from pgboss.job')
     await waitFor(() => told('ended').length > 1)
     expect(told('ended').map(({ kind }) => kind)).toEqual(['deadLetter', 'orphaned'])
+  })
+
+  it('that a transaction keeps old rows from being removed, until it ends', async () => {
+    const receiver = await openMonitor()
+    const session = new pg.Client({ connectionString: runtime.url, application_name: 'psql' })
+    await session.connect()
+    let isOpen = true
+    onTestFinished(async () => {
+      if (isOpen) await session.end()
+    })
+    await session.query('begin isolation level repeatable read')
+    const { rows } = await session.query<{ pid: number }>('select pg_backend_pid() as pid')
+    await runtime.rows(
+      `do $$ begin for n in 1..1000 loop perform pg_current_xact_id(); commit; end loop; end $$`,
+    )
+    watch({ channels: [createAlertWebhook({ url: receiver.url })], limits: { snapshotMs: 0 } })
+    const told = () => noticesOf(receiver).filter(({ kind }) => kind === 'oldSnapshot')
+    await waitFor(() => told().length > 0)
+    expect(told()[0]).toMatchObject({ event: 'began', job: null })
+    expect(told()[0]!.text).toMatch(
+      `pid ${rows[0]!.pid} (psql, idle in transaction) keeps old rows from being removed, in a transaction open since 2`,
+    )
+    await session.end()
+    isOpen = false
+    await waitFor(() => told().some(({ event }) => event === 'ended'))
   })
 
   it('nothing of work that a worker of another version takes, or of which none lives to tell', async () => {

@@ -2,6 +2,8 @@ import { nextTick, type Job } from '@roundsman/engine'
 import {
   countDeadLettersByCause,
   findLastSign,
+  findOldestSnapshot,
+  isSnapshotOld,
   jobsWithoutWorker,
   listFailures,
   listLanesInUse,
@@ -9,6 +11,7 @@ import {
   listWorkers,
   MAX_MEASURED,
   measureBacklog,
+  nameSnapshotHolder,
   readPausedQueues,
   slowLimitMs,
   withOtherJobs,
@@ -65,6 +68,7 @@ export async function readOverview(options: OverviewOptions): Promise<ConsoleOve
     orphaned,
     causes,
     hours,
+    snapshot,
   ] = await Promise.all([
     listWorkers(reader),
     describeSchedules(reader, jobs, now),
@@ -77,6 +81,7 @@ export async function readOverview(options: OverviewOptions): Promise<ConsoleOve
     listOrphanedWork(reader, names),
     countDeadLettersByCause(reader, all),
     countHours(now),
+    findOldestSnapshot(reader),
   ])
   const presented = workers.map((worker) => presentWorker(worker, lanes, jobs, now))
   const isAnyAlive = workers.some(({ isAlive }) => isAlive)
@@ -104,6 +109,16 @@ export async function readOverview(options: OverviewOptions): Promise<ConsoleOve
           .map((row) => ({ kind: 'backlog' as const, ...row }))
       : []),
     ...deadLetters(causes),
+    ...(snapshot !== null && isSnapshotOld(snapshot, now)
+      ? [
+          {
+            kind: 'oldSnapshot' as const,
+            holder: nameSnapshotHolder(snapshot),
+            since: snapshot.since,
+            transactions: snapshot.transactions,
+          },
+        ]
+      : []),
   )
   const scheduled = schedules.filter(({ schedule }) => schedule !== null)
   return {

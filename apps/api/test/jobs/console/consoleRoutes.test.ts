@@ -147,6 +147,33 @@ describe('the overview', () => {
     expect(lastSignMs).toBeLessThanOrEqual(after + 1)
   })
 
+  it('names who keeps old rows from being removed', async () => {
+    await api.prisma.$transaction(
+      async (tx) => {
+        const [{ pid, since }] = await tx.$queryRaw<[{ pid: number; since: Date }]>`
+          select pg_backend_pid() as pid, now() as since`
+        await api.prisma.$executeRawUnsafe(
+          `do $$ begin for n in 1..1000 loop perform pg_current_xact_id(); commit; end loop; end $$`,
+        )
+        const found = async (minutes: number) => {
+          api.clock.set(new Date(since.getTime() + minutes * 60_000).toISOString())
+          return (await get<ConsoleOverview>('overview')).attention.filter(
+            ({ kind }) => kind === 'oldSnapshot',
+          )
+        }
+        expect(await found(9)).toEqual([])
+        expect(await found(10)).toMatchObject([
+          {
+            holder: `pid ${pid} (roundsman api tests, idle in transaction)`,
+            since: since.toISOString(),
+          },
+        ])
+      },
+      { isolationLevel: 'RepeatableRead', timeout: 60_000 },
+    )
+    api.clock.set(NOW)
+  })
+
   it('calls a schedule late whose tick nobody has decided, and not one that is paused', async () => {
     await addSchedule({ cursor: new Date('2026-11-23T03:00:00Z') })
     expect((await get<ConsoleOverview>('overview')).attention).toContainEqual({

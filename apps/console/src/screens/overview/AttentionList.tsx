@@ -26,6 +26,7 @@ const LABELS: Readonly<Record<ConsoleAttention['kind'], string>> = {
   orphaned: 'Orphaned',
   backlog: 'Backlog',
   deadLetters: 'Dead letters',
+  oldSnapshot: 'Old snapshot',
 }
 
 /** All that needs somebody, the worst first, each with an explanation and the action that helps. */
@@ -143,6 +144,22 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
             {describeCatchUp(item)}
           </p>
           <p className="muted">{describeRates(item)}</p>
+        </>
+      )
+    case 'oldSnapshot':
+      return (
+        <>
+          <p>
+            <strong>{item.holder}</strong> keeps old rows from being removed
+            {item.since !== null && (
+              <>
+                , in a transaction open since <Moment at={item.since} />
+              </>
+            )}
+          </p>
+          <p className="muted">
+            Each claim reads past them: taking work becomes ever dearer until it ends.
+          </p>
         </>
       )
     case 'orphaned':
@@ -290,6 +307,7 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
   switch (item.kind) {
     case 'noWorker':
     case 'recovered':
+    case 'oldSnapshot':
       return null
     case 'silent':
       return (

@@ -24,7 +24,14 @@ export function describeOverview(
 }
 
 const BAD = ['noWorker', 'late', 'silent', 'failing'] as const
-const WARN = ['blocked', 'orphaned', 'backlog', 'overrunning', 'deadLetters'] as const
+const WARN = [
+  'blocked',
+  'orphaned',
+  'backlog',
+  'overrunning',
+  'deadLetters',
+  'oldSnapshot',
+] as const
 const ORDER: readonly ConsoleAttention['kind'][] = [...BAD, ...WARN, 'recovered']
 
 /** Puts the worst problems first; equally bad ones stay in their order. */
@@ -67,6 +74,8 @@ function sayFirst(item: ConsoleAttention, now: number): string {
         : `${item.name}: ${describeFailures(item.lastHour, now)}`
     case 'blocked':
       return `${item.name} waits for an approval`
+    case 'oldSnapshot':
+      return `${item.holder} keeps old rows from being removed`
     case 'orphaned':
       return `${item.isCut ? 'At least ' : ''}${countPieces(item.waiting)} of ${item.name}, which no worker knows`
     case 'backlog':

@@ -1,5 +1,6 @@
 // Not quick: puts much into the queue, and has workers take some.
 import { waitFor } from '@roundsman/testing'
+import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { JobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
@@ -13,6 +14,8 @@ const echo = defineJob({ name: 'echo', description: '' })
 const DELAYED = 20_000
 const AT_ONCE = 50
 const RUNS = 100
+/** How much is taken meanwhile. */
+const TAKEN = 10_000
 
 let runtime: TestRuntime
 let client: JobsClient
@@ -47,6 +50,17 @@ async function countPages(): Promise<number> {
 /** Returns how many pages a worker reads for each of so many runs that come one by one. */
 async function pagesPerRun(): Promise<number> {
   const before = await countPages()
+  await whileWorking(async (ended) => {
+    for (let run = 1; run <= RUNS; run += 1) {
+      await client.enqueue(runtime.prisma, echo, {})
+      await waitFor(() => ended() === run)
+    }
+  })
+  return ((await countPages()) - before) / RUNS
+}
+
+/** Calls back beside a worker, with how many runs have ended there. Its sessions tell what they have read when they end. */
+async function whileWorking(work: (ended: () => number) => Promise<void>): Promise<void> {
   let ended = 0
   const worker = createWorker({
     schema: 'public',
@@ -59,15 +73,10 @@ async function pagesPerRun(): Promise<number> {
   })
   await worker.start()
   try {
-    for (let run = 1; run <= RUNS; run += 1) {
-      await client.enqueue(runtime.prisma, echo, {})
-      await waitFor(() => ended === run)
-    }
+    await work(() => ended)
   } finally {
-    // A session tells what it has read when it ends.
     await worker.stop()
   }
-  return ((await countPages()) - before) / RUNS
 }
 
 describe('a worker', () => {
@@ -82,6 +91,33 @@ describe('a worker', () => {
   // It waits for the engine's own queue: here a claim reads the index by priority and age, through all that is not due.
   it.fails('a claim reads as little beside a million delayed pieces', () => {
     expect(pages.beside - pages.alone).toBeLessThan(50)
+  })
+})
+
+describe('under an old snapshot', () => {
+  let pages: { first: number; last: number }
+  beforeAll(async () => {
+    await clear()
+    const session = new pg.Client({ connectionString: runtime.url })
+    await session.connect()
+    try {
+      await session.query('begin isolation level repeatable read')
+      await session.query('select 1')
+      const first = await pagesPerRun()
+      await whileWorking(async (ended) => {
+        const items = Array.from({ length: TAKEN }, () => ({ payload: {} }))
+        await client.enqueueMany(runtime.prisma, echo, items)
+        await waitFor(() => ended() === TAKEN)
+      })
+      pages = { first, last: await pagesPerRun() }
+    } finally {
+      await session.end()
+    }
+  })
+
+  // It waits for the engine's own queue: here a claim reads past all that was taken since, until the snapshot goes.
+  it.fails('a claim reads as little, however long the snapshot is held', () => {
+    expect(pages.last - pages.first).toBeLessThan(50)
   })
 })
 

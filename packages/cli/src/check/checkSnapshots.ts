@@ -1,0 +1,28 @@
+import {
+  findOldestSnapshot,
+  isSnapshotOld,
+  nameSnapshotHolder,
+  type Reader,
+} from '@roundsman/engine/client'
+import type { Finding } from './finding.ts'
+
+/** Reports who keeps old rows from being removed, as a forgotten transaction or a standby with feedback does. */
+export async function checkSnapshots(reader: Reader, now: Date): Promise<Finding[]> {
+  const holder = await findOldestSnapshot(reader)
+  if (holder === null || !isSnapshotOld(holder, now)) return []
+  const since = holder.since === null ? '' : `, in a transaction open since ${holder.since}`
+  const remedies = {
+    session: `have it commit, or end it: select pg_terminate_backend(${holder.id})`,
+    slot: 'see why its standby is behind, or drop the slot if nobody uses it',
+    prepared: 'commit prepared it, or rollback prepared it',
+  }
+  return [
+    {
+      severity: 'warning',
+      code: 'old_snapshot',
+      job: null,
+      problem: `${nameSnapshotHolder(holder)} keeps old rows from being removed${since}: claims become ever dearer`,
+      remedy: remedies[holder.kind],
+    },
+  ]
+}
