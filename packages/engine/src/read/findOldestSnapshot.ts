@@ -26,9 +26,9 @@ export async function findOldestSnapshot(reader: Reader): Promise<SnapshotHolder
         select 'session' as "kind", pid::text as "id", application_name as "who", state as "state", xact_start as "since",
                greatest(age(backend_xid), age(backend_xmin)) as "transactions"
         from pg_stat_activity
-        -- Sessions of a standby belong to no database, and vacuum does not wait for itself.
-        where coalesce(datname, current_database()) = current_database() and pid <> pg_backend_pid()
-          and backend_type <> 'autovacuum worker'
+        -- What sends to a standby belongs to no database. Vacuum does not wait for itself.
+        where (backend_type = 'walsender' or datname = current_database() and backend_type <> 'autovacuum worker')
+          and pid <> pg_backend_pid()
         union all
         select 'slot', slot_name::text, '', case when active then 'active' else 'inactive' end, null, age(xmin)
         from pg_replication_slots
