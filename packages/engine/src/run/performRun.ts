@@ -268,9 +268,11 @@ function toEndedRun(
   { run, held, isUnwritten }: TakenWork,
   { isAlone = false }: RunManner,
   result: RunResult,
-  endedAt: Date,
+  now: Date,
   reason: string | null,
 ): EndedRun {
+  // The clock may have been set back meanwhile.
+  const endedAt = new Date(Math.max(now.getTime(), run.startedAt.getTime()))
   const of = { run, held, isUnwritten, endedAt }
   if (result.status === 'success')
     return { ...of, details: result.details, failure: null, result: result.result }

@@ -23,7 +23,7 @@ const MAX_ENDED = 500
 export const END_EXPIRED_RUNS_SQL = `
   with expired as (
     update "JobRun" run
-    set "status" = 'failed', "endedAt" = $1, "errorCode" = 'expired',
+    set "status" = 'failed', "endedAt" = greatest(run."startedAt", $1), "errorCode" = 'expired',
         "details" = coalesce(run."details", '{}') || $2::jsonb
     where run."status" = 'running' and run."id" = any(array(
       select run."id" from ${RUNNING_RUNS}
@@ -57,7 +57,7 @@ export const END_LOST_RUNS_SQL = `
     where job.name = any($3::text[]) and job.id = any($4::uuid[]) and job.id not in (select free.id from free)
   )
   update "JobRun" run
-  set "status" = 'failed', "endedAt" = $2, "errorCode" = $5::text,
+  set "status" = 'failed', "endedAt" = greatest(run."startedAt", $2), "errorCode" = $5::text,
       "details" = coalesce(run."details", '{}') || jsonb_build_object('error', jsonb_build_object(
         'code', $5::text, 'message', 'Worker ' || run."workerId" || ' died while it executed this run'
       ))

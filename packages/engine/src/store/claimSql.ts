@@ -119,7 +119,7 @@ const takeSql = (isNext: string) => `
  */
 const END_EARLIER_ATTEMPTS = `
     update "JobRun" run
-    set "status" = 'failed', "endedAt" = $5, "errorCode" = 'expired',
+    set "status" = 'failed', "endedAt" = greatest(run."startedAt", $5), "errorCode" = 'expired',
         "details" = coalesce(run."details", '{}') || $8::jsonb
     where run."status" = 'running' and run."id" = any(array(
       select earlier."id" from taken join "JobRun" earlier on earlier."queueJobId" = taken.id

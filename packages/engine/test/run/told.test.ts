@@ -22,6 +22,7 @@ import {
   type JsonValue,
   type TransactionOf,
 } from '../../src/index.ts'
+import { rescueLostRuns } from '../../src/liveness/rescue.ts'
 import { claimWork, settleClaims } from '../../src/store/claimWork.ts'
 import { writeOutStarts } from '../../src/store/starts.ts'
 import { createWorker, runOnce, type WorkerOptions } from '../../src/worker.ts'
@@ -471,6 +472,49 @@ describe('a run that a person has asked for', () => {
     expect(
       await runtime.rows(`select "action", "runId" from "JobAction" where "runId" is not null`),
     ).toEqual([{ action: 'run', runId: id }])
+  })
+})
+
+describe('a run whose clock was set back', () => {
+  it.each(['succeeds', 'fails'])('ends no sooner than it began, when it %s', async (end) => {
+    let at = Date.now()
+    const ends: number[] = []
+    await startWorker(
+      {
+        plain: async () => {
+          at -= 3_600_000
+          if (end === 'fails') throw new JobError('broken', '', { retryable: false })
+        },
+      },
+      {
+        now: () => new Date(at),
+        observers: [
+          {
+            runStarted: () => ({
+              ended: (run) => void ends.push(run.kind === 'lost' ? -1 : run.durationMs),
+            }),
+          },
+        ],
+      },
+    )
+    const { queueJobId } = await queue.client.enqueue(runtime.prisma, plain, {})
+    const run = await ended(queueJobId)
+    expect(run.endedAt).toBe(run.startedAt)
+    await waitFor(() => ends.length === 1)
+    expect(ends).toEqual([0])
+  })
+
+  it('ends no sooner when another worker ends it, whose clock is behind', async () => {
+    const queueJobId = await enqueue({ orderId: '1' })
+    await claim(false)
+    const behind = new Date(Date.now() - 3_600_000)
+    const { database, log } = runtime
+    await runtime.rows(
+      `update "JobClaim" set "workerId" = 'gone'; update "JobRun" set "workerId" = 'gone'`,
+    )
+    await rescueLostRuns({ database, queue: queue.queue, workerId: 'w1', log, now: () => behind })
+    const run = await ended(queueJobId)
+    expect([run.errorCode, run.endedAt]).toEqual(['worker_lost', run.startedAt])
   })
 })
 
