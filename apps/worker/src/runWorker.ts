@@ -229,7 +229,7 @@ async function runJobs(
   let givingBack: NodeJS.Timeout | undefined
   let alerts: Awaited<ReturnType<typeof openAlerts>> = null
   try {
-    await worker.start()
+    // What fails here must fail before there is anything to drain.
     alerts = await openAlerts({
       env,
       databaseUrl,
@@ -238,6 +238,7 @@ async function runJobs(
       mailDomain: env.MAIL_FROM.address.slice(env.MAIL_FROM.address.lastIndexOf('@') + 1),
       log,
     })
+    await worker.start()
     onReady(worker.isReady)
     // Later, so that nobody who waits for the worker to be ready waits for this as well.
     givingBack = setTimeout(() => void giveBackMemory(), GIVE_BACK_AFTER_MS).unref()

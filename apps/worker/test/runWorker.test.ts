@@ -173,6 +173,18 @@ describe('says what keeps it from starting, without a stack, and exits with 1', 
     return (other.address() as AddressInfo).port
   }
 
+  it('alerts that cannot be opened, before it takes work', async () => {
+    const id = await enqueue(database, cleanupI18nCache)
+    // Longer than any address of a console.
+    const failing = failure({
+      ALERT_WEBHOOK_URL: 'http://127.0.0.1:9',
+      ALERT_CONSOLE_URL: `http://127.0.0.1:9/${'a'.repeat(10_000)}`,
+    })
+    await expect(failing).rejects.toThrow('consoleUrl must have at most 10000 characters')
+    expect(await queueState(id)).toBe('created')
+    expect(await runs()).toEqual([])
+  })
+
   it('a taken port', async () => {
     const port = await takePort()
 
