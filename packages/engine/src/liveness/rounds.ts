@@ -11,7 +11,7 @@ import { readyJobsSql } from '../store/queueSql.ts'
 import { OLD_STARTS_SQL, writeOutStarts } from '../store/starts.ts'
 import { RESCUE_GRACE_MS, rescueClaims } from './rescue.ts'
 import { BEAT_SQL, type Session } from './session.ts'
-import { LOST_CLAIMS_SQL, type LostClaim } from './whoIsLost.ts'
+import { isBeatingSql, LOST_CLAIMS_SQL, type LostClaim } from './whoIsLost.ts'
 
 export interface Rounds {
   start(): void
@@ -21,6 +21,11 @@ export interface Rounds {
 
 /** How often a worker looks for lost runs and for work that sent no notification. */
 const ROUND_MS = 1_000
+/**
+ * After this worker's own heartbeat was found old, the database's clock has stepped ahead, or this process stood still: for so
+ * long nobody is taken for dead. Others beat every 5 s.
+ */
+const LATE_GRACE_MS = 7_000
 /** Every tenth round looks for expired runs: pg-boss looks for expired attempts once a minute. */
 const ROUNDS_PER_EXPIRY = 10
 
@@ -45,15 +50,17 @@ export function createRounds(options: {
   let timer: NodeJS.Timeout | undefined
   let round: Promise<void> = Promise.resolve()
   let roundsMade = 0
+  let judgesAt = -Infinity
   let isStopped = false
 
   async function makeRound(): Promise<void> {
     const connectedForMs = session.connectedForMs()
     if (connectedForMs === null) return
     try {
-      const { lost, ready, oldStarts, isIdle } = await readRound(session, workerId, names)
+      const { lost, ready, oldStarts, isIdle, isLate } = await readRound(session, workerId, names)
+      if (isLate) judgesAt = performance.now() + LATE_GRACE_MS
       await writeOutStarts(database, log, oldStarts)
-      if (connectedForMs >= RESCUE_GRACE_MS) {
+      if (connectedForMs >= RESCUE_GRACE_MS && performance.now() >= judgesAt) {
         const rescue = { database, queue, log, now, observers }
         for (const run of await rescueClaims(rescue, lost)) hasEnded(run)
       }
@@ -101,6 +108,8 @@ export interface Seen {
   oldStarts: string[]
   /** Whether no worker holds anything. */
   isIdle: boolean
+  /** Whether this worker's own last heartbeat is as old as that of a dead one. */
+  isLate: boolean
 }
 
 /** One statement, the only one that an idle worker sends. `$1` is the worker's id. */
@@ -109,7 +118,8 @@ const ROUND_SQL = `
   select (select coalesce(jsonb_agg(lost), '[]') from (${LOST_CLAIMS_SQL}) lost) as "lost",
          (select coalesce(array_agg(ready.name), '{}') from (${readyJobsSql('$2')}) ready) as "ready",
          (${OLD_STARTS_SQL}) as "oldStarts",
-         not exists (select from "JobClaim") and not exists (select from "JobStart") as "isIdle"`
+         not exists (select from "JobClaim") and not exists (select from "JobStart") as "isIdle",
+         exists (select from "JobWorker" me where me."id" = $1 and not ${isBeatingSql('me')}) as "isLate"`
 
 /** Reads what a round has to do, and writes the worker's heartbeat in the same statement. */
 export async function readRound(
@@ -121,7 +131,7 @@ export async function readRound(
     workerId,
     names,
   ])
-  return rows[0] ?? { lost: [], ready: [], oldStarts: [], isIdle: true }
+  return rows[0] ?? { lost: [], ready: [], oldStarts: [], isIdle: true, isLate: false }
 }
 
 const EXPIRED_DETAILS = JSON.stringify({

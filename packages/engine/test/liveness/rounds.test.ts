@@ -1,7 +1,10 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+// Not quick: waits for rounds, one a second.
+import { waitFor } from '@roundsman/testing'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { JobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
-import { readRound } from '../../src/liveness/rounds.ts'
+import { createRounds, readRound, type Rounds } from '../../src/liveness/rounds.ts'
+import type { Session } from '../../src/liveness/session.ts'
 import { openClientRuntime } from '../openClientRuntime.ts'
 import type { TestRuntime } from '../openTestRuntime.ts'
 
@@ -76,5 +79,147 @@ describe('readRound', () => {
     const before = await lastBeat()
     await look()
     expect(await lastBeat()).toEqual(before)
+  })
+})
+
+describe('createRounds', () => {
+  let rounds: Rounds
+  /** What a session says, and how many rounds have asked it. */
+  let connectedForMs: number | null
+  let asked: number
+  let failsWith: Error | null
+  let calls: string[]
+
+  beforeEach(() => {
+    connectedForMs = 60_000
+    asked = 0
+    failsWith = null
+    calls = []
+    runtime.lines.splice(0)
+    rounds = createRounds({
+      session: {
+        connectedForMs: () => connectedForMs,
+        query: async (text: string, values?: readonly unknown[]) => {
+          asked++
+          if (failsWith) throw failsWith
+          return await runtime.database.query(text, values)
+        },
+      } as Session,
+      database: runtime.database,
+      queue: {
+        fail: async (_tx, _deliveries, _errors, next) => {
+          await Promise.resolve(calls.push(next))
+        },
+      },
+      cancellations: {
+        check: async () => {
+          await Promise.resolve(calls.push('check'))
+        },
+      },
+      workerId: 'w1',
+      names: ['now'],
+      log: runtime.log,
+      now: () => new Date(),
+      onReady: (name) => calls.push(`ready ${name}`),
+      onEnded: ({ name }) => calls.push(`ended ${name}`),
+    })
+  })
+
+  afterEach(() => rounds.stop())
+
+  /** A run of a worker that holds no lock, or whose heartbeat is so old. */
+  const holdRun = async (workerId: string, beatSecondsAgo?: number) => {
+    if (beatSecondsAgo !== undefined)
+      await runtime.rows(
+        `insert into "JobWorker" ("id", "liveness", "heartbeatAt")
+         values ($1, 'heartbeat', now() - $2 * interval '1 second')`,
+        [workerId, beatSecondsAgo],
+      )
+    await runtime.rows(
+      `with run as (
+         insert into "JobRun" ("id", "name", "trigger", "workerId", "startedAt", "queueJobId")
+         values (gen_random_uuid(), 'now', 'queue', $1, now(), gen_random_uuid()) returning "id"
+       )
+       insert into "JobClaim" ("id", "name", "workerId", "runIds")
+       select gen_random_uuid(), 'now', $1, array["id"] from run`,
+      [workerId],
+    )
+  }
+  const states = () =>
+    runtime.rows<{ workerId: string; errorCode: string | null }>(
+      'select "workerId", "errorCode" from "JobRun" order by 1',
+    )
+  const afterRounds = async (count: number) => {
+    const before = asked
+    await waitFor(() => asked >= before + count, { message: `${count} rounds` })
+  }
+
+  it('ends no run until its worker has been connected for a while: others may still come back', async () => {
+    await holdRun('gone')
+    connectedForMs = 1_900
+    rounds.start()
+    await afterRounds(2)
+    expect(await states()).toEqual([{ workerId: 'gone', errorCode: null }])
+    expect(calls).not.toContain('lost')
+
+    connectedForMs = 2_100
+    await waitFor(() => calls.includes('lost'))
+    expect(await states()).toEqual([{ workerId: 'gone', errorCode: 'worker_lost' }])
+    // Whoever is woken finds the run ended, and what people cancelled has been looked at.
+    const [lost] = [calls.indexOf('lost')]
+    await waitFor(() => calls.length > lost + 3)
+    expect(calls.slice(lost, lost + 4)).toEqual(['lost', 'ended now', 'ready now', 'check'])
+  })
+
+  it('ends no run while nobody could see its own worker live', async () => {
+    await holdRun('gone')
+    connectedForMs = null
+    rounds.start()
+    await waitFor(() => asked === 0)
+    connectedForMs = 60_000
+    await waitFor(() => calls.includes('lost'))
+  })
+
+  it('ends no run when all heartbeats have become old at once, as when the clock of the database steps ahead', async () => {
+    await signUp(40)
+    await holdRun('w2', 40)
+    rounds.start()
+    await afterRounds(3)
+    expect(await states()).toEqual([{ workerId: 'w2', errorCode: null }])
+    await rounds.stop()
+    expect(calls).not.toContain('lost')
+  })
+
+  it('ends the run of a worker whose heartbeat is old', async () => {
+    await signUp(1)
+    await holdRun('w2', 40)
+    await holdRun('w3', 20)
+    rounds.start()
+    await waitFor(() => calls.includes('lost'))
+    expect(await states()).toEqual([
+      { workerId: 'w2', errorCode: 'worker_lost' },
+      { workerId: 'w3', errorCode: null },
+    ])
+  })
+
+  it('goes on after a round that failed, and says why it did', async () => {
+    failsWith = new Error('no answer')
+    rounds.start()
+    await afterRounds(2)
+    expect(runtime.lines.filter(({ level }) => level === 40)).toMatchObject([
+      { err: { message: 'no answer' }, msg: expect.stringContaining('round') as string },
+      {},
+    ])
+    failsWith = null
+    await waitFor(() => calls.includes('check'))
+  })
+
+  it('asks nothing more once it has stopped, also in the middle of a round', async () => {
+    rounds.start()
+    await afterRounds(1)
+    await rounds.stop()
+    const [stopped, before] = [asked, calls.length]
+    await runtime.rows('select pg_sleep(1.5)')
+    expect([asked, calls.length]).toEqual([stopped, before])
   })
 })
