@@ -71,7 +71,8 @@ describe('the oldest snapshot', () => {
 
   it('is nobody’s where nobody has any', async () => {
     // Sessions of the tests before may still be ending.
-    await waitFor(async () => (await findOldestSnapshot(runtime.reader)) === null)
+    const isNobodys = async () => (await findOldestSnapshot(runtime.reader)) === null
+    expect(await waitFor(isNobodys)).toBe(true)
   })
 
   it.each([

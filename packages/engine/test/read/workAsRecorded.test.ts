@@ -1,0 +1,195 @@
+import { randomUUID } from 'node:crypto'
+import fc from 'fast-check'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import {
+  countQueue,
+  findWorkByKey,
+  measureBacklog,
+  measureQueue,
+  type JobsClient,
+} from '../../src/client.ts'
+import { defineJob } from '../../src/index.ts'
+import { openClientRuntime } from '../openClientRuntime.ts'
+import type { TestRuntime } from '../openTestRuntime.ts'
+
+/* What is said of work, by a look through all of it. Fixtures have several rows, inserted out of order. */
+
+const NAMES = ['letter', 'parcel', 'import']
+const jobs = NAMES.map((name) => defineJob({ name, description: '', result: z.string() }))
+const [letter, parcel] = jobs as [(typeof jobs)[number], (typeof jobs)[number]]
+
+let runtime: TestRuntime
+let client: JobsClient
+beforeAll(async () => {
+  ;({ runtime, client } = await openClientRuntime(jobs))
+})
+afterAll(() => runtime.close())
+beforeEach(async () => {
+  await runtime.rows('delete from pgboss.job')
+  await runtime.rows('delete from "JobRun"')
+})
+
+interface Piece {
+  name: string
+  state: 'created' | 'retry' | 'active' | 'failed'
+  /** How long ago it became due, was taken or was given up; below 0: it is for later. */
+  secondsAgo: number
+  priority?: number
+  key?: string
+  code?: string
+}
+
+async function insert(pieces: readonly Piece[]): Promise<void> {
+  await runtime.rows(
+    `insert into pgboss.job (name, data, state, start_after, started_on, completed_on, created_on, priority, singleton_key, output)
+     select piece.name, '{"trigger": "queue"}', piece.state::pgboss.job_state, at, at, at, at, coalesce(priority, 0), key,
+            jsonb_build_object('code', code, 'message', code)
+     from jsonb_to_recordset($1::jsonb) as piece(name text, state text, "secondsAgo" float8, priority int, key text, code text),
+          lateral (select now() - "secondsAgo" * interval '1 second') row(at)`,
+    [JSON.stringify(pieces)],
+  )
+}
+
+const piece: fc.Arbitrary<Piece> = fc.record({
+  name: fc.constantFrom(...NAMES),
+  state: fc.constantFrom('created', 'retry', 'active', 'failed'),
+  secondsAgo: fc
+    .tuple(fc.boolean(), fc.integer({ min: 1, max: 50 }))
+    .map(([isOver, tens]) => (isOver ? tens * 100 : -tens * 100)),
+})
+
+it('counts and measures what a look through all of it counts, in whatever order it was written', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(piece, { maxLength: 40 }), async (pieces) => {
+      await runtime.rows('delete from pgboss.job')
+      await insert(pieces)
+      const of = (name: string, ...states: string[]) =>
+        pieces.filter((each) => each.name === name && states.includes(each.state))
+      const oldest = (some: readonly Piece[]) =>
+        some.length === 0 ? null : Math.max(...some.map(({ secondsAgo }) => secondsAgo))
+      const model = NAMES.map((name) => {
+        const waiting = of(name, 'created', 'retry')
+        const ready = waiting.filter(({ secondsAgo }) => secondsAgo > 0)
+        const [active, letters] = [of(name, 'active'), of(name, 'failed')]
+        return { name, waiting, ready, delayed: waiting.length - ready.length, active, letters }
+      })
+      // Between the insert and the look goes less than half of the smallest distance.
+      const round = (seconds: number | null) =>
+        seconds === null ? null : Math.round(seconds / 100) * 100
+      const measures = await measureQueue(runtime.reader, NAMES)
+      expect(measures.map((row) => ({ ...row, oldestSeconds: round(row.oldestSeconds) }))).toEqual(
+        model.flatMap(({ name, ready, delayed, active, letters }) => [
+          { name, state: 'ready', count: ready.length, oldestSeconds: oldest(ready) },
+          { name, state: 'delayed', count: delayed, oldestSeconds: null },
+          { name, state: 'active', count: active.length, oldestSeconds: oldest(active) },
+          { name, state: 'deadLetter', count: letters.length, oldestSeconds: oldest(letters) },
+        ]),
+      )
+      const agoOf = (at: string | null) =>
+        at === null ? null : round((Date.now() - Date.parse(at)) / 1_000)
+      const counts = await countQueue(runtime.reader, NAMES)
+      expect(
+        counts.map(({ oldestWaitingAt, oldestDeadLetterAt, ...row }) => ({
+          ...row,
+          ready: agoOf(oldestWaitingAt),
+          letter: agoOf(oldestDeadLetterAt),
+        })),
+      ).toEqual(
+        model.map(({ name, waiting, ready, delayed, active, letters }) => ({
+          name,
+          waiting: waiting.length,
+          delayed,
+          active: active.length,
+          deadLetters: letters.length,
+          ready: oldest(ready),
+          letter: oldest(letters),
+        })),
+      )
+    }),
+    { numRuns: 12 },
+  )
+})
+
+describe('the work with a unique key', () => {
+  const since = new Date(Date.now() - 86_400_000)
+  const find = () => findWorkByKey(runtime.reader, letter, 'k', since)
+  const given = (secondsAgo: number, code: string, of: Partial<Piece> = {}): Piece => ({
+    name: 'letter',
+    state: 'failed',
+    secondsAgo,
+    code,
+    key: 'k',
+    ...of,
+  })
+
+  it('is the last that was given up, of that job and key, since then', async () => {
+    await insert([
+      given(300, 'b'),
+      given(100, 'a'),
+      given(500, 'c'),
+      given(10, 'other_key', { key: 'l' }),
+      given(20, 'other_job', { name: 'parcel' }),
+    ])
+    expect(await find()).toEqual({ kind: 'failed', errorCode: 'a' })
+  })
+
+  it('is that which waits, whatever was given up', async () => {
+    await insert([given(300, 'b'), given(100, 'a'), given(-50, '', { state: 'created' })])
+    expect(await find()).toMatchObject({ kind: 'waiting' })
+  })
+
+  it('is none where all was given up before', async () => {
+    await insert([given(90_000, 'a')])
+    expect(await find()).toBeNull()
+  })
+})
+
+it('answers with the result of the last attempt, of that piece of work alone', async () => {
+  const id = randomUUID()
+  const run = (queueJobId: string, name: string, attempt: number, result: string) =>
+    runtime.rows(
+      `insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "attempt", "queueJobId", "startedAt", "endedAt", "result")
+       values (gen_random_uuid(), $2, 'success', 'queue', 'w', $3, $1, now() - interval '1 hour', now(), $4::jsonb)`,
+      [queueJobId, name, attempt, JSON.stringify(result)],
+    )
+  await run(id, 'letter', 2, 'second')
+  await run(id, 'letter', 3, 'third')
+  await run(id, 'letter', 1, 'first')
+  await run(id, 'parcel', 9, 'of another job')
+  await run(randomUUID(), 'letter', 9, 'of other work')
+  const resultOf = async (job: typeof letter) => await client.result(job, id, { timeoutMs: 0 })
+  expect(await resultOf(letter)).toMatchObject({ kind: 'success', result: 'third' })
+  expect(await resultOf(parcel)).toMatchObject({ kind: 'success', result: 'of another job' })
+})
+
+it('measures a backlog by what is first to be taken, what has just come and what was just taken', async () => {
+  const due = (name: string, secondsAgo: number, priority = 0): Piece => ({
+    name,
+    state: 'created',
+    secondsAgo,
+    priority,
+  })
+  await insert([
+    due('parcel', 400),
+    // Ten a second came. What is urgent has waited for longest.
+    ...Array.from({ length: 3_000 }, (_, n) => due('letter', (n + 1) / 10, n >= 2_000 ? 1 : 0)),
+    due('import', 350),
+  ])
+  await runtime.rows(
+    `insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt")
+     select gen_random_uuid(), 'letter', 'success', 'queue', 'w', now() - n * interval '50 milliseconds', now()
+     from generate_series(1, 2000) n order by n % 7`,
+  )
+  const backlog = await measureBacklog(runtime.reader, NAMES)
+  expect(backlog.map(({ name, ready }) => [name, ready])).toEqual([
+    ['parcel', 1],
+    ['import', 1],
+    ['letter', 3_000],
+  ])
+  const [, , row] = backlog
+  expect(Math.round(row!.oldestMs / 20_000)).toBe(15)
+  // Less by the time that has passed since.
+  expect(Math.round(row!.comingPerSecond / 4)).toBe(2)
+  expect(Math.round(row!.takenPerSecond / 8)).toBe(2)
+})
