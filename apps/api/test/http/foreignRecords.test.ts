@@ -161,6 +161,60 @@ it('shows whatever JSON stands where a run, its work or a dead letter has some',
   )
 })
 
+it.each([
+  [
+    'a schedule in no zone and without a cron expression',
+    `insert into "JobSchedule" ("name", "cron", "timeZone", "cursor") values ('${NAME}', 'no cron', 'Nowhere/At all', now())`,
+  ],
+  [
+    'a cursor without an end',
+    `insert into "JobSchedule" ("name", "cron", "timeZone", "cursor") values ('${NAME}', '* * * * *', 'UTC', 'infinity')`,
+  ],
+  [
+    'a cursor before all time',
+    `insert into "JobSchedule" ("name", "cron", "timeZone", "cursor") values ('${NAME}', '* * * * *', 'UTC', '-infinity')`,
+  ],
+  [
+    'a far cursor',
+    `insert into "JobSchedule" ("name", "cron", "timeZone", "cursor") values ('${NAME}', '* * * * *', 'UTC', '99999-01-01')`,
+  ],
+  ['a run that started before all time', `update "JobRun" set "startedAt" = '-infinity'`],
+  [
+    'a run that started never',
+    `update "JobRun" set "startedAt" = 'infinity', "endedAt" = 'infinity'`,
+  ],
+  [
+    'a run of the year 12000',
+    `update "JobRun" set "startedAt" = '12000-01-01', "endedAt" = '12000-01-01', "dueAt" = '12000-01-01', "scheduledFor" = '12000-01-01'`,
+  ],
+  [
+    'a run before Christ',
+    `update "JobRun" set "startedAt" = '4000-01-01 BC', "endedAt" = '4000-01-01 BC', "dueAt" = '4000-01-01 BC'`,
+  ],
+  [
+    'a tick of never',
+    `insert into "JobTick" ("name", "scheduledFor", "outcome", "workerId") values ('${NAME}', 'infinity', 'skipped', 'w1')`,
+  ],
+  [
+    'dead letters of never',
+    `insert into pgboss.job (name, data, state, completed_on, output) values ('${dispatchEmail.name}', '{"trigger": "queue"}', 'failed', 'infinity', '{}')`,
+  ],
+  [
+    'work of never',
+    `insert into pgboss.job (name, data, start_after) values ('${dispatchEmail.name}', '{"trigger": "queue"}', 'infinity')`,
+  ],
+  [
+    'an action of never',
+    `insert into "JobAction" ("action", "name", "actor", "at") values ('cancel', '${NAME}', 'x', 'infinity')`,
+  ],
+])('shows %s, which somebody has written by hand', async (_what, sql) => {
+  const id = await addRuns(1, `'{}'`)
+  await api.prisma.$executeRawUnsafe(sql)
+  await lookEverywhere(id)
+  for (const name of [NAME, dispatchEmail.name]) await get(`/api/console/jobs/${name}`)
+  await get('/api/jobs/dead-letters/causes')
+})
+
 /** Shapes that come close to what we write. */
 const HOSTILE_JSON = [
   '{"a": {"b": 1}, "c": [1], "d": 1e400}',

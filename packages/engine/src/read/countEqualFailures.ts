@@ -12,7 +12,8 @@ export interface EqualFailures {
   isCut: boolean
 }
 
-const DAY_MS = 86_400_000
+/** PostgreSQL adds it: a day beyond the year 9999, as JavaScript writes it, is none to PostgreSQL. */
+const DAY = `interval '24 hours'`
 const MAX_LOOKED_AT = 2_000
 
 /** Of a longer message no more than this is compared. */
@@ -33,26 +34,19 @@ export async function countEqualFailures(
   run: { name: string; startedAt: string; code: string; message: string },
 ): Promise<EqualFailures | null> {
   const { name, startedAt, code, message } = checkParts('run', run, RUN)
-  const at = Date.parse(startedAt)
   const [found] = await reader.rows<EqualFailures & { since: string | null }>({
     text: `
       select count(*) filter (where "isEqual")::int as "count", min("startedAt") filter (where "isEqual") as "since",
              count(*) = ${MAX_LOOKED_AT} as "isCut"
       from (
-        select "startedAt", "errorCode" = $4 and ($4 <> 'handler_failed'
-                 or left("details" #>> '{error,message}', ${MAX_MESSAGE_LENGTH}) = left($5, ${MAX_MESSAGE_LENGTH})) as "isEqual"
+        select "startedAt", "errorCode" = $3 and ($3 <> 'handler_failed'
+                 or left("details" #>> '{error,message}', ${MAX_MESSAGE_LENGTH}) = left($4, ${MAX_MESSAGE_LENGTH})) as "isEqual"
         from "JobRun"
         where ${equalsInOrder('"name"', '$1::text')} and "errorCode" is not null
-          and "startedAt" >= $2::timestamptz and "startedAt" < $3::timestamptz
+          and "startedAt" >= $2::timestamptz - ${DAY} and "startedAt" < $2::timestamptz + ${DAY}
         order by "name", "startedAt" desc, "id" desc limit ${MAX_LOOKED_AT}
       ) failed`,
-    values: [
-      name,
-      new Date(at - DAY_MS).toISOString(),
-      new Date(at + DAY_MS).toISOString(),
-      code,
-      message,
-    ],
+    values: [name, startedAt, code, message],
   })
   return found && found.since !== null ? found : null
 }

@@ -55,6 +55,9 @@ export async function countRuns(
   })
 }
 
+/** Between instants that somebody has written by hand there may be no time that a number holds. */
+const IS_FINITE = `isfinite("startedAt") and isfinite(coalesce("endedAt", "startedAt"))`
+
 /** A job's runs of an hour, by how long they took. */
 export interface HourOfDurations {
   /** ISO 8601 in UTC. */
@@ -87,7 +90,7 @@ export async function tallyDurationsByHour(
           select date_trunc('hour', "startedAt", 'UTC') as "hour", "status", "errorCode",
                  (extract(epoch from "endedAt" - "startedAt") * 1000)::float8 as "ms"
           from "JobRunAll"
-          where ${OF_JOB} and "startedAt" >= $2::timestamptz and not "dryRun"
+          where ${OF_JOB} and "startedAt" >= $2::timestamptz and not "dryRun" and ${IS_FINITE}
           order by "name", "startedAt" desc, "id" desc limit $3::int
         ) run
         group by 1, 2
@@ -120,7 +123,7 @@ export async function measureDuration(reader: Reader, name: string): Promise<Usu
             (percentile_cont(0.95) within group (order by "ms"))::float8 as "p95Ms", count(*)::int as "runs"
      from (
        select extract(epoch from "endedAt" - "startedAt") * 1000 as "ms" from "JobRun"
-       where ${OF_JOB} and "status" <> 'running' and not "dryRun"
+       where ${OF_JOB} and "status" <> 'running' and not "dryRun" and ${IS_FINITE}
        order by "name", "startedAt" desc, "id" desc limit 1000
      ) run`,
     values: [checkText('name', name)],

@@ -1,3 +1,4 @@
+import { nextTick } from '../index.ts'
 import { checkTexts } from '../job/argument.ts'
 import { isAliveSql } from '../liveness/whoIsLost.ts'
 import { boundedText } from './bounded.ts'
@@ -19,7 +20,10 @@ export interface ScheduleRow {
   others: { cron: string; timeZone: string }[]
 }
 
-/** Reads schedules, keyed by job name. A schedule that no worker has started with is missing. */
+/**
+ * Reads schedules, keyed by job name. A schedule that no worker has started with is missing, and so is one whose expression or
+ * zone is none to this version: a newer one has written it, or somebody by hand.
+ */
 export async function readSchedules(
   reader: Reader,
   names: readonly string[],
@@ -39,5 +43,14 @@ export async function readSchedules(
       from "JobSchedule" where "name" = any($1::text[])`,
     values: [checkTexts('names', names)],
   })
-  return new Map(rows.map((row) => [row.name, row]))
+  return new Map(rows.filter(isReadable).map((row) => [row.name, row]))
+}
+
+function isReadable(row: ScheduleRow): boolean {
+  try {
+    nextTick(row, new Date(row.cursor))
+    return true
+  } catch {
+    return false
+  }
 }

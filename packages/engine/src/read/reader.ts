@@ -110,7 +110,7 @@ export function readerIn(tx: HostTransaction, schema: Schema): Reader {
       return rows.map((row) => {
         const columns = Object.entries(row).map(([name, value]) => [
           name,
-          value instanceof Date ? value.toISOString() : value,
+          value instanceof Date ? toReadable(value.getTime()) : value,
         ])
         return Object.fromEntries(columns) as Row
       })
@@ -131,11 +131,22 @@ const types: pg.CustomTypesConfig = {
 function toIso(text: string): string {
   // Other texts, as with microseconds or years of five digits, take the slow way.
   if (text.length > 26 || !text.endsWith('+00') || text.charCodeAt(10) !== SPACE) {
-    const parse = pg.types.getTypeParser(TIMESTAMPTZ) as (text: string) => Date
-    return parse(text).toISOString()
+    const parse = pg.types.getTypeParser(TIMESTAMPTZ) as (text: string) => Date | number
+    return toReadable(Number(parse(text)))
   }
   const time = text.slice(11, -3)
   return `${text.slice(0, 10)}T${time.length === 8 ? `${time}.000` : time.padEnd(12, '0')}Z`
 }
 
 const SPACE = 32
+
+/**
+ * The nearest instant with a year of four digits, which is what others read. PostgreSQL has years of more digits, years before
+ * Christ, and infinities, which somebody may have written by hand.
+ */
+function toReadable(ms: number): string {
+  return new Date(Math.min(Math.max(ms, FIRST_MS), LAST_MS)).toISOString()
+}
+
+const FIRST_MS = Date.parse('0001-01-01T00:00:00.000Z')
+const LAST_MS = Date.parse('9999-12-31T23:59:59.999Z')
