@@ -9,6 +9,7 @@ import { createAnnouncer } from '../src/read/announcer.ts'
 import { watchChanges } from '../src/read/watchChanges.ts'
 import { CHANGES_CHANNEL, notify } from '../src/store/channels.ts'
 import { enqueueWork } from '../src/store/enqueueWork.ts'
+import { createSettler } from '../src/run/settler.ts'
 import { createWaker } from '../src/store/waker.ts'
 import { createClaimer } from '../src/work/claimer.ts'
 import { createLane } from '../src/work/lane.ts'
@@ -61,6 +62,7 @@ describe('after any ups and downs costs as much as a new one:', () => {
     ['a claimer', useClaimer],
     ['a lane', (counted) => useLane(counted, letter)],
     ['a lane with a rate limit', (counted) => useLane(counted, limited)],
+    ['a settler', useSettler],
     ['a waker', useWaker],
     ['an announcer', useAnnouncer],
     ['what waits for commits', useWakeUps],
@@ -203,6 +205,34 @@ async function useLane(counted: Counted, job: Job): Promise<Used> {
       await lane.stop()
       claimer.stop()
     },
+  }
+}
+
+/** Each call ends twenty runs together, some of which have failed. */
+function useSettler({ database, log }: Counted): Used {
+  const settler = createSettler({ database, queue: opened.queue, workerId: 'w1', log })
+  const error = { code: 'broken', message: 'broken' }
+  return {
+    async call() {
+      await send(letter, 20)
+      const work = await opened.take('letter', 20)
+      const held = { id: work[0]!.claimId, open: work.length }
+      const outcomes = await Promise.all(
+        work.map(({ run }, at) =>
+          settler.settle({
+            run,
+            held,
+            endedAt: new Date(),
+            details: { at },
+            failure: at % 4 === 0 ? { error, next: 'giveUp' } : null,
+          }),
+        ),
+      )
+      // A claim that a divided group has left goes a moment later.
+      while ((await runtime.rows('select from "JobClaim"')).length > 0);
+      return outcomes.map(({ kind }) => kind)
+    },
+    stop: () => settler.stop(),
   }
 }
 

@@ -33,7 +33,7 @@ async function open(application_name: string): Promise<pg.Client> {
 
 // As console takes them.
 const log = { warn: (text: string, fields: object) => void lines.push({ text, fields }) }
-const migrateAgain = () => migrate({ databaseUrl: database.url, log: log as never })
+const migrateAgain = () => migrate({ databaseUrl: database.url, log })
 
 /** Has the step forgotten, and opens a transaction that has read the table which it changes. */
 async function readBeforeStep(step: string, table: string): Promise<void> {
