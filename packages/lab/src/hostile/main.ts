@@ -1,4 +1,4 @@
-// Has workers live with whatever handlers, payloads, definitions, observers, hosts and roles may do to them.
+// Has workers live with whatever handlers, payloads, definitions, observers, hosts, roles and people may do to them.
 import { randomInt } from 'node:crypto'
 import { appendFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { readCommit } from '@roundsman/testing/readCommit'
 import { withOwnPostgres } from '../withOwnPostgres.ts'
+import { tryControls } from './controlModel.ts'
 import { DEADLY } from './deadlyOutcomes.ts'
 import { hasFailed, renderHostile, repeatHostile } from './renderHostile.ts'
 import { CELLS } from './matrixCells.ts'
@@ -15,17 +16,18 @@ import { runMatrix, type CellResult } from './runMatrix.ts'
 const WORKSPACE_ROOT = join(import.meta.dirname, '../../../..')
 const DATA_DIR = join(WORKSPACE_ROOT, '.data')
 const REPORT = 'reports/hostile.md'
-const DEFAULTS = { outcomes: 100_000, deadly: DEADLY.length }
+const DEFAULTS = { outcomes: 100_000, deadly: DEADLY.length, sequences: 5_000 }
 const USAGE = `Usage: pnpm hostile [--seed N]... [--outcomes N] [--deadly N]
-                    [--only outcomes | --only matrix] [--trace FILE]
+                    [--only outcomes | --only matrix | --only control] [--sequences N] [--trace FILE]
 
 Runs handlers, payloads, definitions and observers that misbehave at random beside
 innocent jobs, and then checks that only the guilty runs suffered. Then tries hosts
-and roles of all kinds. Writes ${REPORT}.
+and roles of all kinds, and what people may do to work, held against a model. Writes ${REPORT}.
 
   --seed N      the seed of the random misbehaviour; several run one after the other. Default: random
   --outcomes N  how many runs that end in a random way; default ${DEFAULTS.outcomes}
   --deadly N    how many runs that end their process; default ${DEFAULTS.deadly}
+  --sequences N how many sequences of what people do; default ${DEFAULTS.sequences}
   --only WHAT   run only this part, and write no report
   --trace FILE  write everything that happens to this file
 
@@ -36,6 +38,8 @@ const PATIENCE_MS = ({ outcomes, deadly }: HostileOptions) =>
   600_000 + outcomes * 50 + deadly * 120_000
 /** A host or a role takes a few seconds. */
 const MATRIX_PATIENCE_MS = 1_200_000
+/** A sequence takes a third of a second. */
+const CONTROL_PATIENCE_MS = (sequences: number) => 300_000 + sequences * 2_000
 
 process.exit(await main())
 
@@ -46,7 +50,7 @@ async function main(): Promise<number> {
   }
   const parsed = readArguments()
   if (parsed === null) return 2
-  const { seeds, size, only, trace } = parsed
+  const { seeds, size, sequences, only, trace } = parsed
   const stop = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => stop.abort(new Error(`Stopped by ${signal}`)))
@@ -54,7 +58,7 @@ async function main(): Promise<number> {
   const commit = await readCommit(WORKSPACE_ROOT)
   const results: HostileResult[] = []
   let isWell = true
-  for (const seed of only === 'matrix' ? [] : seeds) {
+  for (const seed of only === null || only === 'outcomes' ? seeds : []) {
     const options = { seed, ...size }
     print(`Seed ${seed}`)
     const result = await runOnItsOwn(options, { stop: stop.signal, trace })
@@ -66,6 +70,8 @@ async function main(): Promise<number> {
     results.push(result)
   }
   if (only === 'outcomes') return isWell ? 0 : 1
+  if (only !== 'matrix' && !(await tryControl(seeds[0]!, sequences, stop.signal))) isWell = false
+  if (only === 'control') return isWell ? 0 : 1
   const cells = await tryMatrix(stop.signal)
   if (cells === null || cells.some(({ problem }) => problem !== null)) isWell = false
   if (results.length > 0 && cells) {
@@ -94,6 +100,22 @@ async function runOnItsOwn(
     tellError(error, stop)
     if (!stop.aborted) process.stderr.write(`Repeat with: ${repeatHostile(options)}\n`)
     return null
+  }
+}
+
+/** Whether what people do, in any order, has led to what the model says. */
+async function tryControl(seed: number, sequences: number, stop: AbortSignal): Promise<boolean> {
+  const signal = AbortSignal.any([stop, AbortSignal.timeout(CONTROL_PATIENCE_MS(sequences))])
+  try {
+    await withServer(signal, (databaseUrl) => tryControls({ databaseUrl, seed, sequences }))
+    print(`PASS  ${sequences} sequences of what people do to work agree with the model`)
+    return true
+  } catch (error) {
+    tellError(error, stop)
+    process.stderr.write(
+      `Repeat with: pnpm hostile --only control --seed ${seed} --sequences ${sequences}\n`,
+    )
+    return false
   }
 }
 
@@ -137,11 +159,13 @@ function startClock(): () => string {
   return () => `${((performance.now() - startedAt) / 1_000).toFixed(1).padStart(7)} s`
 }
 
-type Part = 'outcomes' | 'matrix'
+const PARTS = ['outcomes', 'matrix', 'control'] as const
+type Part = (typeof PARTS)[number]
 
 function readArguments(): {
   seeds: number[]
   size: Omit<HostileOptions, 'seed'>
+  sequences: number
   only: Part | null
   trace: string | undefined
 } | null {
@@ -152,6 +176,7 @@ function readArguments(): {
         seed: { type, multiple: true },
         outcomes: { type },
         deadly: { type },
+        sequences: { type },
         only: { type },
         trace: { type },
       },
@@ -168,11 +193,12 @@ function readArguments(): {
       outcomes: number('outcomes', values.outcomes, 1, DEFAULTS.outcomes),
       deadly: number('deadly', values.deadly, 0, DEFAULTS.deadly),
     }
-    const { only = null, trace } = values
-    if (only !== null && only !== 'outcomes' && only !== 'matrix') {
-      throw new Error(`--only is outcomes or matrix, and not ${only}`)
-    }
-    return { seeds: seeds.map((seed) => number('seed', seed, 1, 1)), size, only, trace }
+    const sequences = number('sequences', values.sequences, 1, DEFAULTS.sequences)
+    const { trace } = values
+    const only = PARTS.find((part) => part === values.only) ?? null
+    if (only === null && values.only !== undefined)
+      throw new Error(`--only is ${PARTS.join(', ')}, and not ${values.only}`)
+    return { seeds: seeds.map((seed) => number('seed', seed, 1, 1)), size, sequences, only, trace }
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n\n${USAGE}\n`)
     return null

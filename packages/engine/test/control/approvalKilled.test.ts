@@ -1,0 +1,77 @@
+// Processes: kills a worker in the middle of an approved run.
+import { spawnProcess, waitFor } from '@roundsman/testing'
+import { afterAll, beforeAll, beforeEach, expect, it, onTestFinished } from 'vitest'
+import type { JobsClient } from '../../src/client.ts'
+import { createWorker } from '../../src/worker.ts'
+import { CREATE_ROWS, purge, purgeHandler } from '../fixtures/purge.ts'
+import { openClientRuntime } from '../openClientRuntime.ts'
+import type { TestRuntime } from '../openTestRuntime.ts'
+
+const WORKER = new URL('../fixtures/purgeProcess.ts', import.meta.url).pathname
+const by = { actor: 'olga@example.com', reason: 'checked' }
+
+let runtime: TestRuntime
+let client: JobsClient
+
+beforeAll(async () => {
+  ;({ runtime, client } = await openClientRuntime([purge]))
+  await runtime.rows(CREATE_ROWS)
+})
+afterAll(() => runtime.close())
+beforeEach(() => runtime.rows('truncate "Row", "JobRun", "JobClaim", "JobStart"'))
+
+interface Run {
+  id: string
+  status: string
+  errorCode: string | null
+  details: { removed?: number } | null
+}
+
+const runs = () => runtime.rows<Run>('select * from "JobRun" order by "startedAt", "attempt"')
+const insert = (from: number, to: number) =>
+  runtime.rows('insert into "Row" select n from generate_series($1::int, $2::int) n', [from, to])
+
+async function startWorker(): Promise<void> {
+  const worker = createWorker({
+    schema: 'public',
+    retention: false,
+    databaseUrl: runtime.url,
+    client: runtime.prisma,
+    jobs: [purge],
+    handlers: { purge: purgeHandler },
+    log: runtime.log,
+  })
+  onTestFinished(() => worker.stop())
+  await worker.start()
+}
+
+it.each([
+  { more: 0, errorCode: null },
+  { more: 1, errorCode: 'guard_blocked' },
+])(
+  'an approval of 200 rows lets no more go, whoever dies meanwhile: $more due beside them',
+  async ({ more, errorCode }) => {
+    await insert(1, 200)
+    const victim = spawnProcess(WORKER, { args: [runtime.url] })
+    await client.requestRun(null, purge, by)
+    const blocked = await waitFor(async () =>
+      (await runs()).find((run) => run.errorCode === 'guard_blocked'),
+    )
+    expect(await client.approveRun(null, blocked.id, by)).toMatchObject({ rows: 200 })
+    await waitFor(async () => ((await runs())[1]?.details?.removed ?? 0) > 20)
+    await victim.kill('SIGKILL')
+    if (more > 0) await insert(201, 200 + more)
+    await startWorker()
+
+    await waitFor(
+      async () => (await runs()).filter(({ status }) => status !== 'running').length === 3,
+      { timeoutMs: 30_000 },
+    )
+    const [, lost, next] = await runs()
+    const { length: left } = await runtime.rows('select from "Row"')
+    expect(lost).toMatchObject({ errorCode: 'worker_lost' })
+    expect(next).toMatchObject({ errorCode })
+    expect((lost!.details!.removed ?? 0) + (next!.details!.removed ?? 0)).toBe(200 + more - left)
+    expect(left).toBe(errorCode === null ? 0 : 201 - lost!.details!.removed!)
+  },
+)

@@ -1,0 +1,193 @@
+// Not quick: has work fail at a dozen moments.
+import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
+import { pino } from 'pino'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { defineJob, JobError, type HandlersFor } from '../../src/index.ts'
+import {
+  chooseDeadLetters,
+  chooseLettersOfRuns,
+  countDeadLettersByCause,
+  listDeadLetterCodes,
+  listDeadLetters,
+} from '../../src/read/listDeadLetters.ts'
+import { listFailures } from '../../src/read/listFailures.ts'
+import { openTestJobs, type TestJobs } from '../../src/testing.ts'
+import {
+  createPlainClient,
+  type PlainClient,
+  type PlainTransaction,
+} from '../fixtures/plainClient.ts'
+
+/** Fails as its payload says. */
+const payload = z.strictObject({ code: z.string(), message: z.string() })
+const parcel = defineJob({ name: 'parcel', description: '', payload })
+const letter = defineJob({ name: 'letter', description: '', payload })
+const stubborn = defineJob({
+  name: 'stubborn',
+  description: '',
+  retry: { limit: 2, delayMs: 1_000 },
+})
+const purge = defineJob({
+  name: 'purge',
+  description: '',
+  isDestructive: true,
+  guard: { maxRows: 1 },
+})
+const jobs = [parcel, letter, stubborn, purge] as const
+
+const fail = async ({
+  payload: { code, message },
+}: {
+  payload: { code: string; message: string }
+}) => {
+  if (code !== 'none') throw new JobError(code, message, { retryable: false })
+}
+const handlers: HandlersFor<typeof jobs, PlainTransaction> = {
+  parcel: fail,
+  letter: fail,
+  stubborn: async () => {
+    throw new Error('again')
+  },
+  purge: async ({ guard }) => await guard({ total: async () => 9, due: async () => 9 }),
+}
+
+const START = new Date('2031-03-04T05:06:07.000Z')
+const HOUR_MS = 3_600_000
+const at = (hours: number) => new Date(START.getTime() + hours * HOUR_MS)
+
+let database: TestDatabase
+let client: PlainClient
+let test: TestJobs<typeof jobs>
+
+beforeAll(async () => {
+  database = await createTestDatabase({ migrated: false })
+  client = createPlainClient(database.url, pino({ level: 'silent' }))
+  test = await openTestJobs({ databaseUrl: database.url, client, jobs, handlers, now: START })
+})
+afterAll(async () => {
+  await test.close()
+  await client.$disconnect()
+  await database.drop()
+})
+beforeEach(() => test.reset())
+
+/** Enqueues in this order what fails after so many hours, and has it do so. */
+async function failAfter(
+  work: { job?: typeof parcel | typeof letter; hours: number; code: string; message: string }[],
+): Promise<void> {
+  for (const { job = parcel, hours, ...its } of work)
+    await test.enqueue(client, job, its, { startAfter: at(hours) })
+  for (const { hours } of work.toSorted((a, b) => a.hours - b.hours)) {
+    await test.advance(at(hours))
+    await test.drain()
+  }
+}
+
+const SEVEN = [
+  { hours: 3, code: 'x', message: 'third' },
+  { hours: 1, code: 'x', message: 'first' },
+  { hours: 2, code: 'x', message: 'second' },
+  { hours: 4, code: 'y', message: 'later y' },
+  { hours: 1.5, code: 'y', message: 'earlier y' },
+  { hours: 2.5, code: 'z', message: 'earlier z' },
+  { hours: 5, code: 'z', message: 'later z' },
+]
+const IN_ORDER = ['later z', 'later y', 'third', 'earlier z', 'second', 'earlier y', 'first']
+
+describe('of dead letters that failed in another order than they were enqueued', () => {
+  beforeEach(() => failAfter(SEVEN))
+
+  it('the latest is listed first, page by page', async () => {
+    const listed: string[] = []
+    for (let after = undefined as { at: string; id: string } | undefined; ;) {
+      const { deadLetters, next } = await listDeadLetters(test.reader, { limit: 2, after })
+      listed.push(...deadLetters.map(({ error }) => error.message))
+      if (next === null) break
+      after = next
+    }
+    expect(listed).toEqual(IN_ORDER)
+  })
+
+  it('the latest is chosen first, of all and of those of runs', async () => {
+    const { deadLetters } = await listDeadLetters(test.reader, { limit: 50 })
+    const ids = deadLetters.map(({ queueJobId }) => queueJobId)
+    const chosen = await chooseDeadLetters(test.reader, { limit: 3 }, null)
+    expect(chosen.map(({ id }) => id)).toEqual(ids.slice(0, 3))
+    const rest = await chooseDeadLetters(test.reader, { limit: 3, after: chosen.at(-1) }, null)
+    expect(rest.map(({ id }) => id)).toEqual(ids.slice(3, 6))
+
+    const ofRuns = await chooseLettersOfRuns(test.reader, { limit: 2 })
+    expect(ofRuns.letters.map(({ id }) => id)).toEqual(ids.slice(0, 2))
+    expect(ofRuns).toMatchObject({ left: 5, isCut: false, next: { id: ids[1] } })
+  })
+
+  it('each code says how many, from when to when, and what the latest says', async () => {
+    const said = (
+      code: string,
+      count: number,
+      [first, last]: [number, number],
+      message: string,
+    ) => ({
+      code,
+      count,
+      firstAt: at(first).toISOString(),
+      lastAt: at(last).toISOString(),
+      message,
+    })
+    const iso = <Each extends { firstAt: string; lastAt: string }>(each: Each) => ({
+      ...each,
+      firstAt: new Date(each.firstAt).toISOString(),
+      lastAt: new Date(each.lastAt).toISOString(),
+    })
+    const x = said('x', 3, [1, 3], 'third')
+    const y = said('y', 2, [1.5, 4], 'later y')
+    const z = said('z', 2, [2.5, 5], 'later z')
+    // Of two that are as frequent, the one with the latest; of causes, by their names.
+    expect((await listDeadLetterCodes(test.reader)).map(iso)).toEqual([x, z, y])
+    const causes = await countDeadLettersByCause(test.reader, ['parcel', 'letter'])
+    expect(causes.map(iso)).toEqual(
+      [x, y, z].map((each) => ({ ...each, name: 'parcel', isCut: false })),
+    )
+  })
+})
+
+it('a dead letter leads to the last of its attempts', async () => {
+  await test.enqueue(client, stubborn, {})
+  const ids: string[] = []
+  for (let attempt = 1; attempt <= 3; attempt++) {
+    ids.push(...(await test.drain()).map(({ id }) => id))
+    await test.advance(HOUR_MS)
+  }
+  const { deadLetters } = await listDeadLetters(test.reader, { limit: 50 })
+  expect(deadLetters).toMatchObject([{ attempts: 3, runId: ids[2] }])
+})
+
+it('of failures each job has its last, and of blocked runs the latest five, the last that ended first', async () => {
+  await failAfter([
+    { hours: 2, code: 'x', message: 'last of parcels' },
+    { job: letter, hours: 3, code: 'x', message: 'last of letters' },
+    { hours: 1, code: 'x', message: 'earlier' },
+    { job: letter, hours: 2.5, code: 'x', message: 'earlier' },
+    { job: letter, hours: 0.5, code: 'none', message: '' },
+  ])
+  for (const hours of [9, 4, 8, 5, 7, 6])
+    await test.enqueue(client, purge, {}, { startAfter: at(hours) })
+  const blocked: string[] = []
+  for (const hours of [4, 5, 6, 7, 8, 9]) {
+    await test.advance(at(hours))
+    blocked.push(...(await test.drain()).map(({ id }) => id))
+  }
+  const failures = await listFailures(test.reader, ['parcel', 'letter', 'purge'], START)
+  expect(failures.map(({ name, message }) => (name === 'purge' ? name : message))).toEqual([
+    ...Array.from({ length: 5 }, () => 'purge'),
+    'last of letters',
+    'last of parcels',
+  ])
+  expect(failures.slice(0, 5).map(({ id }) => id)).toEqual(blocked.slice(1).toReversed())
+  expect(failures.filter(({ isLatest }) => isLatest).map(({ id }) => id)).toEqual([
+    blocked[5],
+    failures[5]?.id,
+    failures[6]?.id,
+  ])
+})

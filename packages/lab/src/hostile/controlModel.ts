@@ -1,0 +1,586 @@
+import { deepStrictEqual } from 'node:assert'
+import { findJobRun, listDeadLetters } from '@roundsman/engine/client'
+import { defineJob, JobError, type PayloadOf, type RunContext } from '@roundsman/engine'
+import { openTestJobs, type TestJobs, type TestRun } from '@roundsman/engine/testing'
+import fc from 'fast-check'
+import pg from 'pg'
+import { z } from 'zod'
+
+/*
+ * Draws what people and programs may do to work with a guard, in any order, and holds the engine against a model: which run
+ * may remove how much, with which payload, and what is on record of whom. On a real PostgreSQL, with a clock that is moved.
+ */
+
+/** Removes rows that are older than its payload says, a few in a batch. More than the guard allows have to be approved. */
+const purge = defineJob({
+  name: 'purge',
+  description: '',
+  payload: z.strictObject({ olderThanDays: z.int() }),
+  isDestructive: true,
+  guard: { maxRows: 4 },
+  retry: { limit: 2, delayMs: 1_000, maxDelayMs: 1_000 },
+})
+const jobs = [purge] as const
+type Payload = PayloadOf<typeof purge>
+type Tests = TestJobs<typeof jobs>
+
+const MAX_ROWS = 4
+const BATCH_ROWS = 3
+const ATTEMPTS = 3
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+const KEY = 'k'
+const CODES = {
+  fail: 'handler_failed',
+  replace: 'handler_failed',
+  giveUp: 'drawn',
+  cancel: 'cancelled',
+} as const
+
+/** How a run goes on after so many batches. */
+interface Behaviour {
+  batches: number
+  /** `replace`: newer work takes its unique key, and the run fails. */
+  then: 'end' | 'fail' | 'giveUp' | 'cancel' | 'replace'
+}
+
+type Step =
+  | { kind: 'insert'; rows: number; days: number }
+  | { kind: 'enqueue'; payload: Payload; hasKey: boolean; replaces: boolean; delayMs: number }
+  | { kind: 'request'; payload: Payload }
+  | { kind: 'drain'; behaviours: Behaviour[] }
+  | { kind: 'advance'; ms: number }
+  | {
+      kind: 'approve' | 'runAgain' | 'discard' | 'cancel' | 'postpone' | 'prioritise'
+      which: number
+    }
+  | { kind: 'redrive'; which: number | null }
+  | { kind: 'pause' | 'resume' }
+
+const payload = fc.constantFrom({ olderThanDays: 0 }, { olderThanDays: 10 })
+const which = fc.nat({ max: 5 })
+const behaviour: fc.Arbitrary<Behaviour> = fc.record({
+  batches: fc.nat({ max: 3 }),
+  then: fc.constantFrom('end', 'fail', 'fail', 'giveUp', 'cancel', 'replace'),
+})
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('insert'),
+      rows: fc.integer({ min: 1, max: 9 }),
+      days: fc.constantFrom(5, 20),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('enqueue'),
+      payload,
+      hasKey: fc.boolean(),
+      replaces: fc.boolean(),
+      delayMs: fc.constantFrom(0, 0, HOUR_MS),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('request'), payload }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      kind: fc.constant('drain'),
+      behaviours: fc.array(behaviour, { maxLength: 4 }),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('advance'),
+      ms: fc.constantFrom(1_000, 1_000, HOUR_MS, 13 * HOUR_MS, 25 * HOUR_MS),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constantFrom(
+        'approve',
+        'approve',
+        'runAgain',
+        'discard',
+        'cancel',
+        'postpone',
+        'prioritise',
+      ),
+      which,
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('redrive'), which: fc.option(which) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('pause', 'resume', 'resume') }) },
+)
+
+/** A piece of work, as the model has it. `kept`: failed or cancelled, and no dead letter. `gone`: the queue has no row of it. */
+interface Work {
+  id: string
+  payload: Payload
+  state: 'waiting' | 'running' | 'dead' | 'kept' | 'gone'
+  trigger: 'queue' | 'manual'
+  hasKey: boolean
+  isReplaced: boolean
+  /** How many attempts there were, how many of them at work that this has replaced, and after how many it is given up. */
+  attempts: number
+  attemptsBefore: number
+  lastAttempt: number
+  dueAt: number
+  approval: { left: number; until: number } | null
+}
+
+/** What a run is to come to. */
+interface Seen {
+  work: Work
+  due: number
+  allowed: number
+  removed: number
+  code: string | null
+}
+
+interface Run {
+  id: string
+  work: Work
+  attempt: number
+  payload: Payload
+  /** How much was due, when its guard blocked it. */
+  blockedDue: number | null
+  endedAt: number
+  isApproved: boolean
+}
+
+export interface ControlOptions {
+  /** A database that is used for nothing else. */
+  databaseUrl: string
+  seed: number
+  sequences: number
+}
+
+/** @throws Error with the shortest sequence of steps after which the engine differs from the model */
+export async function tryControls({ databaseUrl, seed, sequences }: ControlOptions): Promise<void> {
+  const client = new pg.Pool({ connectionString: databaseUrl, max: 4 })
+  let current: Model | null = null
+  try {
+    await client.query(
+      'create table if not exists "Item" ("id" serial primary key, "days" int not null)',
+    )
+    const test = await openTestJobs({
+      databaseUrl,
+      client,
+      jobs,
+      handlers: { purge: (context) => current!.handle(context) },
+    })
+    try {
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 25 }), async (steps) => {
+          await test.reset()
+          await client.query('truncate "Item"')
+          current = createModel(test, client)
+          for (const each of steps) await current.take(each)
+          await current.finish()
+        }),
+        { seed, numRuns: sequences },
+      )
+    } finally {
+      await test.close()
+    }
+  } finally {
+    await client.end()
+  }
+}
+
+const idsOf = (works: readonly { id: string }[]) =>
+  works.map(({ id }) => id).toSorted((a, b) => a.localeCompare(b))
+
+interface Model {
+  handle(context: RunContext<Payload, pg.PoolClient>): Promise<void>
+  take(step: Step): Promise<void>
+  finish(): Promise<void>
+}
+
+function createModel(test: Tests, client: pg.Pool): Model {
+  const works = new Map<string, Work>()
+  const runs: Run[] = []
+  const actions: object[] = []
+  const items: number[] = []
+  let behaviours: Behaviour[] = []
+  let isPaused = false
+  let asked = 0
+  const seenOf = new Map<string, Seen>()
+
+  const now = () => test.now().getTime()
+  const by = () => ({ actor: `person ${++asked}`, reason: `reason ${asked}` })
+  const dueOf = ({ olderThanDays }: Payload) => items.filter((days) => days > olderThanDays).length
+  const waiting = () => [...works.values()].filter(({ state }) => state === 'waiting')
+  const holder = () =>
+    [...works.values()].find(
+      ({ state, hasKey }) => hasKey && (state === 'waiting' || state === 'running'),
+    )
+  const pick = <Value>(values: readonly Value[], at: number) =>
+    values[at % Math.max(1, values.length)]
+  const payloadOf = ({ work, attempt, payload: its }: Run) =>
+    work.state === 'gone' || attempt <= work.attemptsBefore ? null : its
+
+  function add(id: string, more: Partial<Work> & Pick<Work, 'payload' | 'trigger'>): void {
+    works.set(id, {
+      id,
+      state: 'waiting',
+      hasKey: false,
+      isReplaced: false,
+      attempts: 0,
+      attemptsBefore: 0,
+      lastAttempt: ATTEMPTS,
+      dueAt: now(),
+      approval: null,
+      ...more,
+    })
+  }
+
+  async function enqueue(
+    its: Payload,
+    hasKey: boolean,
+    replaces: boolean,
+    delayMs: number,
+  ): Promise<void> {
+    const held = hasKey ? holder() : undefined
+    const { kind, queueJobId } = await test.enqueue(client, purge, its, {
+      ...(hasKey && { uniqueKey: KEY, ...(replaces && { onConflict: 'replace' as const }) }),
+      ...(delayMs > 0 && { startAfter: new Date(now() + delayMs) }),
+    })
+    if (held === undefined) {
+      deepStrictEqual(kind, 'enqueued')
+      return add(queueJobId, { payload: its, trigger: 'queue', hasKey, dueAt: now() + delayMs })
+    }
+    if (!replaces)
+      return deepStrictEqual({ kind, queueJobId }, { kind: 'alreadyQueued', queueJobId: held.id })
+    if (held.state === 'running') {
+      deepStrictEqual(kind, 'enqueued')
+      Object.assign(held, { hasKey: false, isReplaced: true })
+      return add(queueJobId, { payload: its, trigger: 'queue', hasKey, dueAt: now() + delayMs })
+    }
+    deepStrictEqual({ kind, queueJobId }, { kind: 'replaced', queueJobId: held.id })
+    const { attempts } = held
+    Object.assign(held, {
+      payload: its,
+      attemptsBefore: attempts,
+      lastAttempt: attempts + ATTEMPTS,
+      dueAt: now() + delayMs,
+      approval: null,
+    })
+  }
+
+  /** Carries a run out as drawn, and has the model follow. The runs of a drain come one after the other. */
+  async function handle(context: RunContext<Payload, pg.PoolClient>): Promise<void> {
+    const { payload: its, run } = context
+    // The run of a first attempt has the id of its work, and may not be written yet.
+    const work =
+      works.get(run.id) ?? works.get((await findJobRun(test.reader, run.id))?.queueJobId ?? '')
+    if (work?.state !== 'waiting' || work.dueAt > now() || isPaused)
+      throw new Error(`A run of work that nobody expects: ${run.id}`)
+    const { approval } = work
+    const isApproved = approval !== null && now() <= approval.until
+    const due = dueOf(its)
+    const allowed = isApproved ? Math.max(MAX_ROWS, approval.left) : MAX_ROWS
+    const seen: Seen = { work, due, allowed, removed: 0, code: null }
+    seenOf.set(run.id, seen)
+    work.state = 'running'
+    work.attempts++
+    try {
+      await carryOut(context, seen)
+    } finally {
+      if (approval !== null) approval.left = Math.max(0, approval.left - seen.removed)
+      if (seen.code === null) work.state = 'gone'
+      else if (seen.code === 'handler_failed' && work.attempts < work.lastAttempt)
+        work.state = 'waiting'
+      else if (work.isReplaced) work.state = 'kept'
+      else if (work.trigger === 'manual' && seen.code !== 'handler_failed' && seen.code !== 'drawn')
+        work.state = 'kept'
+      else work.state = 'dead'
+    }
+  }
+
+  async function carryOut(
+    { payload: its, run, guard, batch }: RunContext<Payload, pg.PoolClient>,
+    seen: Seen,
+  ): Promise<void> {
+    const plan = behaviours.shift()
+    const count = async (tx: pg.PoolClient) =>
+      (await tx.query('select from "Item" where "days" > $1', [its.olderThanDays])).rows.length
+    if (seen.due > seen.allowed) seen.code = 'guard_blocked'
+    await guard({ total: count, due: count })
+    for (let batches = 0; ; batches++) {
+      if (batches === plan?.batches) await interrupt(plan.then, run.id, seen)
+      const removed = await removeSome(its, batch)
+      seen.removed += removed
+      if (removed < BATCH_ROWS) return
+    }
+  }
+
+  async function interrupt(how: Behaviour['then'], runId: string, seen: Seen): Promise<void> {
+    if (how === 'end') return
+    seen.code = CODES[how]
+    if (how === 'giveUp') throw new JobError('drawn', 'for good', { retryable: false })
+    if (how === 'cancel') {
+      const wish = by()
+      await test.cancelRun(client, runId, wish)
+      actions.push({ action: 'cancel', runId, queueJobId: null, ...wish })
+      return
+    }
+    if (how === 'replace' && seen.work.hasKey) await enqueue({ olderThanDays: 10 }, true, true, 0)
+    throw new Error('drawn')
+  }
+
+  async function removeSome(
+    { olderThanDays }: Payload,
+    batch: RunContext<Payload, pg.PoolClient>['batch'],
+  ): Promise<number> {
+    let days: number[] = []
+    await batch(async (tx) => {
+      const { rows } = await tx.query<{ days: number }>(
+        'delete from "Item" where "id" in (select "id" from "Item" where "days" > $1 order by "id" limit $2) returning "days"',
+        [olderThanDays, BATCH_ROWS],
+      )
+      days = rows.map((row) => row.days)
+      return { removed: days.length }
+    })
+    for (const each of days) items.splice(items.indexOf(each), 1)
+    return days.length
+  }
+
+  async function drain(drawn: Behaviour[]): Promise<void> {
+    behaviours = [...drawn]
+    for (const run of await test.drain()) await compare(run)
+    await learnDueTimes()
+    if (!isPaused)
+      deepStrictEqual(
+        waiting().filter(({ dueAt }) => dueAt <= now()),
+        [],
+      )
+  }
+
+  /** Compares a run that has ended with what the model expects of it. */
+  async function compare({
+    id,
+    attempt,
+    payload: its,
+    details,
+    error,
+    endedAt,
+  }: TestRun): Promise<void> {
+    const code = error?.code ?? null
+    const seen = seenOf.get(id)
+    if (seen === undefined) {
+      const work = works.get((await findJobRun(test.reader, id))?.queueJobId ?? '')
+      deepStrictEqual({ code, isReplaced: work?.isReplaced }, { code: 'expired', isReplaced: true })
+      work!.attempts++
+      work!.state = 'kept'
+      return
+    }
+    const { work, due, allowed, removed } = seen
+    deepStrictEqual(
+      { code, removed: details?.['removed'] ?? 0, guard: details?.['guard'] },
+      { code: seen.code, removed, guard: { due, allowed } },
+    )
+    if (removed > allowed) throw new Error(`${removed} rows were removed, and ${allowed} allowed`)
+    if (code === null) deepStrictEqual(removed, due)
+    runs.push({
+      id,
+      work,
+      attempt,
+      payload: its as Payload,
+      blockedDue: code === 'guard_blocked' ? due : null,
+      endedAt: endedAt.getTime(),
+      isApproved: false,
+    })
+  }
+
+  /** The pauses before retries are not what is tried here: learns them, and checks what else is told of waiting work. */
+  async function learnDueTimes(): Promise<void> {
+    const told = await test.enqueued(purge)
+    deepStrictEqual(idsOf(told.map(({ queueJobId: id }) => ({ id }))), idsOf(waiting()))
+    for (const { queueJobId, startAfter, payload: its, attempt } of told) {
+      const work = works.get(queueJobId)!
+      deepStrictEqual(
+        { payload: its, attempt },
+        { payload: work.payload, attempt: work.attempts + 1 },
+      )
+      work.dueAt = startAfter.getTime()
+    }
+  }
+
+  async function approve(run: Run | undefined): Promise<void> {
+    if (run === undefined) return
+    const wish = by()
+    const outcome = await test.approveRun(client, run.id, wish)
+    const kept = payloadOf(run)
+    if (run.blockedDue === null) return deepStrictEqual(outcome, { kind: 'notBlocked' })
+    if (run.isApproved) return deepStrictEqual(outcome, { kind: 'alreadyApproved' })
+    if (now() - run.endedAt > DAY_MS) return deepStrictEqual(outcome, { kind: 'tooLate' })
+    if (kept === null) return deepStrictEqual(outcome, { kind: 'payloadGone' })
+    if (outcome.kind !== 'approved') throw new Error(`Not approved: ${outcome.kind}`)
+    deepStrictEqual(outcome.rows, run.blockedDue)
+    run.isApproved = true
+    add(outcome.queueJobId, {
+      payload: kept,
+      trigger: 'manual',
+      approval: { left: outcome.rows, until: now() + DAY_MS },
+    })
+    actions.push({ action: 'approve', runId: run.id, queueJobId: outcome.queueJobId, ...wish })
+  }
+
+  async function runAgain(run: Run | undefined): Promise<void> {
+    if (run === undefined) return
+    const wish = by()
+    const outcome = await test.runAgain(client, purge, run.id, wish)
+    const kept = payloadOf(run)
+    if (kept === null) return deepStrictEqual(outcome, { kind: 'payloadGone' })
+    if (outcome.kind !== 'requested') throw new Error(`Not requested: ${outcome.kind}`)
+    add(outcome.queueJobId, { payload: kept, trigger: 'manual' })
+    actions.push({ action: 'run', runId: run.id, queueJobId: outcome.queueJobId, ...wish })
+  }
+
+  async function redrive(at: number | null): Promise<void> {
+    const dead = [...works.values()].filter(({ state }) => state === 'dead')
+    const wanted = at === null ? dead : [pick(dead, at)].filter((work) => work !== undefined)
+    const wish = by()
+    const ids = wanted.map(({ id }) => id)
+    const { redriven } = await test.redriveWork(client, purge, at === null ? 'all' : ids, wish)
+    const { deadLetters } = await listDeadLetters(test.reader, { limit: 100 })
+    const stayed = new Set(deadLetters.map(({ queueJobId }) => queueJobId))
+    const back = wanted.filter(({ id }) => !stayed.has(id))
+    deepStrictEqual(back.length, redriven)
+    for (const work of back) {
+      if (work.hasKey && holder() !== undefined) throw new Error('Two pieces of work hold one key')
+      Object.assign(work, {
+        state: 'waiting',
+        lastAttempt: work.attempts + ATTEMPTS,
+        dueAt: now(),
+        approval: null,
+      })
+      actions.push({ action: 'redrive', runId: null, queueJobId: work.id, ...wish })
+    }
+    for (const { hasKey, id } of wanted)
+      if (stayed.has(id) && !(hasKey && holder() !== undefined))
+        throw new Error(`Not redriven: ${id}`)
+  }
+
+  /** Changes one waiting piece of work. */
+  async function change(kind: 'cancel' | 'postpone' | 'prioritise', at: number): Promise<void> {
+    const work = pick(waiting(), at)
+    if (work === undefined) return
+    const wish = by()
+    const one = { job: purge, ids: [work.id] }
+    const startAfter = new Date(now() + 30 * HOUR_MS)
+    const change = {
+      cancel: () => test.cancelWork(client, one, wish),
+      postpone: () => test.postponeWork(client, one, { ...wish, startAfter }),
+      prioritise: () => test.prioritiseWork(client, one, { ...wish, priority: asked }),
+    }
+    // What is due later already stays so.
+    const isChanged = kind !== 'postpone' || work.dueAt < startAfter.getTime()
+    deepStrictEqual(await change[kind](), { done: isChanged ? 1 : 0, left: 0 })
+    if (!isChanged) return
+    if (kind === 'cancel') work.state = 'kept'
+    if (kind === 'postpone') work.dueAt = startAfter.getTime()
+    actions.push({ action: `${kind}Work`, runId: null, queueJobId: work.id, ...wish })
+  }
+
+  async function take(step: Step): Promise<void> {
+    switch (step.kind) {
+      case 'insert':
+        await client.query(
+          'insert into "Item" ("days") select $2 from generate_series(1, $1::int)',
+          [step.rows, step.days],
+        )
+        items.push(...Array.from({ length: step.rows }, () => step.days))
+        return
+      case 'enqueue':
+        return await enqueue(step.payload, step.hasKey, step.hasKey && step.replaces, step.delayMs)
+      case 'request': {
+        const wish = by()
+        const queueJobId = await test.requestRun(client, purge, { ...wish, payload: step.payload })
+        add(queueJobId, { payload: step.payload, trigger: 'manual' })
+        actions.push({ action: 'run', runId: null, queueJobId, ...wish })
+        return
+      }
+      case 'drain':
+        return await drain(step.behaviours)
+      case 'advance':
+        return await test.advance(step.ms)
+      case 'approve':
+        return await approve(
+          pick(
+            runs.filter(({ blockedDue }) => blockedDue !== null),
+            step.which,
+          ) ?? pick(runs, step.which),
+        )
+      case 'runAgain':
+        return await runAgain(pick(runs, step.which))
+      case 'redrive':
+        return await redrive(step.which)
+      case 'discard': {
+        const work = pick([...works.values()], step.which)
+        if (work === undefined) return
+        const wish = by()
+        const outcome = await test.discardDeadLetter(client, work.id, wish)
+        deepStrictEqual(outcome, work.state === 'dead' ? 'discarded' : 'notFound')
+        if (outcome === 'notFound') return
+        work.state = 'gone'
+        actions.push({ action: 'discard', runId: null, queueJobId: work.id, ...wish })
+        return
+      }
+      case 'cancel':
+      case 'postpone':
+      case 'prioritise':
+        return await change(step.kind, step.which)
+      case 'pause':
+      case 'resume': {
+        const wish = by()
+        const isPausing = step.kind === 'pause'
+        const outcome = await (isPausing
+          ? test.pauseQueue(client, 'purge', wish)
+          : test.resumeQueue(client, 'purge', wish))
+        if (isPausing === isPaused) return
+        deepStrictEqual(outcome, isPausing ? 'paused' : 'resumed')
+        isPaused = isPausing
+        actions.push({
+          action: isPausing ? 'pauseQueue' : 'resumeQueue',
+          runId: null,
+          queueJobId: null,
+          ...wish,
+        })
+        return
+      }
+      default:
+        return step satisfies never
+    }
+  }
+
+  /** Carries all out to its end, and compares what is left, and what is on record. */
+  async function finish(): Promise<void> {
+    if (isPaused) await take({ kind: 'resume' })
+    for (let rounds = 0; rounds < 2 * ATTEMPTS; rounds++) {
+      await drain([])
+      await test.advance(31 * HOUR_MS)
+    }
+    deepStrictEqual(waiting(), [])
+    deepStrictEqual((await client.query('select from "Item"')).rows.length, items.length)
+    const { deadLetters } = await listDeadLetters(test.reader, { limit: 100 })
+    const dead = [...works.values()].filter(({ state }) => state === 'dead')
+    deepStrictEqual(
+      deadLetters.map(({ queueJobId }) => queueJobId).toSorted(),
+      dead.map(({ id }) => id).toSorted(),
+    )
+    const { rows } = await client.query<{ [column: string]: unknown }>(
+      `select "action", "runId", "queueJobId", "actor", "reason" from "${test.schema}"."JobAction" order by "at", "id"`,
+    )
+    const byActor = (one: object, other: object) =>
+      JSON.stringify(one).localeCompare(JSON.stringify(other))
+    deepStrictEqual(rows.map((row) => ({ ...row })).toSorted(byActor), actions.toSorted(byActor))
+  }
+
+  return { handle, take, finish }
+}
