@@ -163,13 +163,33 @@ it('a dead letter leads to the last of its attempts', async () => {
   expect(deadLetters).toMatchObject([{ attempts: 3, runId: ids[2] }])
 })
 
+it('beyond the bound the oldest are left out', async () => {
+  const letters = `insert into "${test.schema}".job (name, data, state, completed_on, output)
+    select 'parcel', '{"trigger": "queue"}', 'failed', $1::timestamptz - n * interval '1 s',
+      jsonb_build_object('code', case when n = 10001 then 'oldest' else 'younger' end)
+    from generate_series(1, 10001) n returning id::text`
+  const ids = (await client.$queryRawUnsafe<{ id: string }[]>(letters, START)).map(({ id }) => id)
+  for (const id of [ids[0], ids[10_000]]) {
+    await client.$executeRawUnsafe(
+      `insert into "${test.schema}"."JobRun" ("id", "name", "trigger", "workerId", "queueJobId")
+       values (gen_random_uuid(), 'parcel', 'queue', 'w', $1::uuid)`,
+      id,
+    )
+  }
+  const causes = await countDeadLettersByCause(test.reader, ['parcel'])
+  expect(causes).toMatchObject([{ code: 'younger', count: 10_000, isCut: true }])
+  const ofRuns = await chooseLettersOfRuns(test.reader, { limit: 5 })
+  expect(ofRuns).toMatchObject({ letters: [{ id: ids[0] }], isCut: true, next: { id: ids[9_999] } })
+})
+
 it('of failures each job has its last, and of blocked runs the latest five, the last that ended first', async () => {
   await failAfter([
     { hours: 2, code: 'x', message: 'last of parcels' },
     { job: letter, hours: 3, code: 'x', message: 'last of letters' },
     { hours: 1, code: 'x', message: 'earlier' },
     { job: letter, hours: 2.5, code: 'x', message: 'earlier' },
-    { job: letter, hours: 0.5, code: 'none', message: '' },
+    // More than it looks through.
+    ...Array.from({ length: 21 }, () => ({ job: letter, hours: 0.5, code: 'none', message: '' })),
   ])
   for (const hours of [9, 4, 8, 5, 7, 6])
     await test.enqueue(client, purge, {}, { startAfter: at(hours) })
