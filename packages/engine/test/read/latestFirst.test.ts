@@ -140,14 +140,14 @@ describe('of dead letters that failed in another order than they were enqueued',
       firstAt: new Date(each.firstAt).toISOString(),
       lastAt: new Date(each.lastAt).toISOString(),
     })
-    const x = said('x', 3, [1, 3], 'third')
-    const y = said('y', 2, [1.5, 4], 'later y')
-    const z = said('z', 2, [2.5, 5], 'later z')
+    const ofX = said('x', 3, [1, 3], 'third')
+    const ofY = said('y', 2, [1.5, 4], 'later y')
+    const ofZ = said('z', 2, [2.5, 5], 'later z')
     // Of two that are as frequent, the one with the latest; of causes, by their names.
-    expect((await listDeadLetterCodes(test.reader)).map(iso)).toEqual([x, z, y])
+    expect((await listDeadLetterCodes(test.reader)).map(iso)).toEqual([ofX, ofZ, ofY])
     const causes = await countDeadLettersByCause(test.reader, ['parcel', 'letter'])
     expect(causes.map(iso)).toEqual(
-      [x, y, z].map((each) => ({ ...each, name: 'parcel', isCut: false })),
+      [ofX, ofY, ofZ].map((each) => ({ ...each, name: 'parcel', isCut: false })),
     )
   })
 })

@@ -41,7 +41,7 @@ const CODES = {
 interface Behaviour {
   batches: number
   /** `replace`: newer work takes its unique key, and the run fails. */
-  then: 'end' | 'fail' | 'giveUp' | 'cancel' | 'replace'
+  how: 'end' | 'fail' | 'giveUp' | 'cancel' | 'replace'
 }
 
 type Step =
@@ -61,7 +61,7 @@ const payload = fc.constantFrom({ olderThanDays: 0 }, { olderThanDays: 10 })
 const which = fc.nat({ max: 5 })
 const behaviour: fc.Arbitrary<Behaviour> = fc.record({
   batches: fc.nat({ max: 3 }),
-  then: fc.constantFrom('end', 'fail', 'fail', 'giveUp', 'cancel', 'replace'),
+  how: fc.constantFrom('end', 'fail', 'fail', 'giveUp', 'cancel', 'replace'),
 })
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
@@ -171,7 +171,7 @@ export async function tryControls({ databaseUrl, seed, sequences }: ControlOptio
       databaseUrl,
       client,
       jobs,
-      handlers: { purge: (context) => current!.handle(context) },
+      handlers: { purge: async (context) => await current?.handle(context) },
     })
     try {
       await fc.assert(
@@ -312,14 +312,14 @@ function createModel(test: Tests, client: pg.Pool): Model {
     if (seen.due > seen.allowed) seen.code = 'guard_blocked'
     await guard({ total: count, due: count })
     for (let batches = 0; ; batches++) {
-      if (batches === plan?.batches) await interrupt(plan.then, run.id, seen)
+      if (batches === plan?.batches) await interrupt(plan.how, run.id, seen)
       const removed = await removeSome(its, batch)
       seen.removed += removed
       if (removed < BATCH_ROWS) return
     }
   }
 
-  async function interrupt(how: Behaviour['then'], runId: string, seen: Seen): Promise<void> {
+  async function interrupt(how: Behaviour['how'], runId: string, seen: Seen): Promise<void> {
     if (how === 'end') return
     seen.code = CODES[how]
     if (how === 'giveUp') throw new JobError('drawn', 'for good', { retryable: false })
@@ -375,8 +375,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
     if (seen === undefined) {
       const work = works.get((await findJobRun(test.reader, id))?.queueJobId ?? '')
       deepStrictEqual({ code, isReplaced: work?.isReplaced }, { code: 'expired', isReplaced: true })
-      work!.attempts++
-      work!.state = 'kept'
+      Object.assign(work ?? {}, { attempts: attempt, state: 'kept' })
       return
     }
     const { work, due, allowed, removed } = seen
@@ -402,7 +401,8 @@ function createModel(test: Tests, client: pg.Pool): Model {
     const told = await test.enqueued(purge)
     deepStrictEqual(idsOf(told.map(({ queueJobId: id }) => ({ id }))), idsOf(waiting()))
     for (const { queueJobId, startAfter, payload: its, attempt } of told) {
-      const work = works.get(queueJobId)!
+      const work = works.get(queueJobId)
+      if (work === undefined) continue
       deepStrictEqual(
         { payload: its, attempt },
         { payload: work.payload, attempt: work.attempts + 1 },
@@ -474,55 +474,60 @@ function createModel(test: Tests, client: pg.Pool): Model {
     const wish = by()
     const one = { job: purge, ids: [work.id] }
     const startAfter = new Date(now() + 30 * HOUR_MS)
-    const change = {
+    const doIt = {
       cancel: () => test.cancelWork(client, one, wish),
       postpone: () => test.postponeWork(client, one, { ...wish, startAfter }),
       prioritise: () => test.prioritiseWork(client, one, { ...wish, priority: asked }),
     }
     // What is due later already stays so.
     const isChanged = kind !== 'postpone' || work.dueAt < startAfter.getTime()
-    deepStrictEqual(await change[kind](), { done: isChanged ? 1 : 0, left: 0 })
+    deepStrictEqual(await doIt[kind](), { done: isChanged ? 1 : 0, left: 0 })
     if (!isChanged) return
     if (kind === 'cancel') work.state = 'kept'
     if (kind === 'postpone') work.dueAt = startAfter.getTime()
     actions.push({ action: `${kind}Work`, runId: null, queueJobId: work.id, ...wish })
   }
 
-  async function take(step: Step): Promise<void> {
-    switch (step.kind) {
+  async function take(taken: Step): Promise<void> {
+    switch (taken.kind) {
       case 'insert':
         await client.query(
           'insert into "Item" ("days") select $2 from generate_series(1, $1::int)',
-          [step.rows, step.days],
+          [taken.rows, taken.days],
         )
-        items.push(...Array.from({ length: step.rows }, () => step.days))
+        items.push(...Array.from({ length: taken.rows }, () => taken.days))
         return
       case 'enqueue':
-        return await enqueue(step.payload, step.hasKey, step.hasKey && step.replaces, step.delayMs)
+        return await enqueue(
+          taken.payload,
+          taken.hasKey,
+          taken.hasKey && taken.replaces,
+          taken.delayMs,
+        )
       case 'request': {
         const wish = by()
-        const queueJobId = await test.requestRun(client, purge, { ...wish, payload: step.payload })
-        add(queueJobId, { payload: step.payload, trigger: 'manual' })
+        const queueJobId = await test.requestRun(client, purge, { ...wish, payload: taken.payload })
+        add(queueJobId, { payload: taken.payload, trigger: 'manual' })
         actions.push({ action: 'run', runId: null, queueJobId, ...wish })
         return
       }
       case 'drain':
-        return await drain(step.behaviours)
+        return await drain(taken.behaviours)
       case 'advance':
-        return await test.advance(step.ms)
+        return await test.advance(taken.ms)
       case 'approve':
         return await approve(
           pick(
             runs.filter(({ blockedDue }) => blockedDue !== null),
-            step.which,
-          ) ?? pick(runs, step.which),
+            taken.which,
+          ) ?? pick(runs, taken.which),
         )
       case 'runAgain':
-        return await runAgain(pick(runs, step.which))
+        return await runAgain(pick(runs, taken.which))
       case 'redrive':
-        return await redrive(step.which)
+        return await redrive(taken.which)
       case 'discard': {
-        const work = pick([...works.values()], step.which)
+        const work = pick([...works.values()], taken.which)
         if (work === undefined) return
         const wish = by()
         const outcome = await test.discardDeadLetter(client, work.id, wish)
@@ -535,11 +540,11 @@ function createModel(test: Tests, client: pg.Pool): Model {
       case 'cancel':
       case 'postpone':
       case 'prioritise':
-        return await change(step.kind, step.which)
+        return await change(taken.kind, taken.which)
       case 'pause':
       case 'resume': {
         const wish = by()
-        const isPausing = step.kind === 'pause'
+        const isPausing = taken.kind === 'pause'
         const outcome = await (isPausing
           ? test.pauseQueue(client, 'purge', wish)
           : test.resumeQueue(client, 'purge', wish))
@@ -555,7 +560,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
         return
       }
       default:
-        return step satisfies never
+        return taken satisfies never
     }
   }
 

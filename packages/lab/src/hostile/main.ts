@@ -70,7 +70,8 @@ async function main(): Promise<number> {
     results.push(result)
   }
   if (only === 'outcomes') return isWell ? 0 : 1
-  if (only !== 'matrix' && !(await tryControl(seeds[0]!, sequences, stop.signal))) isWell = false
+  if (only !== 'matrix' && !(await tryControl(seeds[0] ?? 1, sequences, stop.signal)))
+    isWell = false
   if (only === 'control') return isWell ? 0 : 1
   const cells = await tryMatrix(stop.signal)
   if (cells === null || cells.some(({ problem }) => problem !== null)) isWell = false
