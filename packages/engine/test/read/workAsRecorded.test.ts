@@ -61,7 +61,7 @@ const piece: fc.Arbitrary<Piece> = fc.record({
 
 it('counts and measures what a look through all of it counts, in whatever order it was written', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(piece, { maxLength: 40 }), async (pieces) => {
+    fc.asyncProperty(fc.array(piece, { minLength: 30, maxLength: 60 }), async (pieces) => {
       await runtime.rows('delete from pgboss.job')
       await insert(pieces)
       const of = (name: string, ...states: string[]) =>
@@ -147,14 +147,15 @@ describe('the work with a unique key', () => {
 
 it('answers with the result of the last attempt, of that piece of work alone', async () => {
   const id = randomUUID()
-  const run = (queueJobId: string, name: string, attempt: number, result: string) =>
+  const run = (queueJobId: string, name: string, attempt: number, result: string, hours = 1) =>
     runtime.rows(
       `insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "attempt", "queueJobId", "startedAt", "endedAt", "result")
-       values (gen_random_uuid(), $2, 'success', 'queue', 'w', $3, $1, now() - interval '1 hour', now(), $4::jsonb)`,
-      [queueJobId, name, attempt, JSON.stringify(result)],
+       values (gen_random_uuid(), $2, 'success', 'queue', 'w', $3, $1, now() - $5 * interval '1 hour', now(), $4::jsonb)`,
+      [queueJobId, name, attempt, JSON.stringify(result), hours],
     )
   await run(id, 'letter', 2, 'second')
   await run(id, 'letter', 3, 'third')
+  await run(id, 'letter', 3, 'third, given out before', 2)
   await run(id, 'letter', 1, 'first')
   await run(id, 'parcel', 9, 'of another job')
   await run(randomUUID(), 'letter', 9, 'of other work')

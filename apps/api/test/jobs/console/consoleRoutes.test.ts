@@ -652,7 +652,7 @@ describe('the workers', () => {
       client: api.prisma,
       jobs: [],
       handlers: {},
-      version: 'b1946ac\0',
+      version: 'b1946ac',
       log: pino({ level: 'silent' }),
     })
     await worker.start()
@@ -672,13 +672,13 @@ describe('the workers', () => {
         {
           id: workerId,
           isAlive: true,
-          version: 'b1946ac\ufffd',
+          version: 'b1946ac',
           running: [{ name: JOB, count: 1, oldestStartedAt: minutesAgo(1).toISOString() }],
         },
       ])
       const detail = await get<ConsoleWorkerDetail>(`workers/${encodeURIComponent(workerId)}`)
       expect(detail).toMatchObject({
-        worker: { id: workerId, version: 'b1946ac\ufffd' },
+        worker: { id: workerId, version: 'b1946ac' },
         runs: [
           { id: failed.id, status: 'failed', errorCode: 'broken' },
           { id: running.id, status: 'running', endedAt: null },
