@@ -210,7 +210,7 @@ it.each([
 ])('shows %s, which somebody has written by hand', async (_what, sql) => {
   const id = await addRuns(1, `'{}'`)
   await api.prisma.$executeRawUnsafe(sql)
-  await lookEverywhere(id)
+  expect(await lookEverywhere(id)).toBeLessThan(2 * MEGABYTE)
   for (const name of [NAME, dispatchEmail.name]) await get(`/api/console/jobs/${name}`)
   await get('/api/jobs/dead-letters/causes')
 })
