@@ -57,8 +57,10 @@ export function createRounds(options: {
     const connectedForMs = session.connectedForMs()
     if (connectedForMs === null) return
     try {
-      const { lost, ready, oldStarts, isIdle, isLate } = await readRound(session, workerId, names)
+      const seen = await readRound(session, workerId, names)
+      const { lost, ready, oldStarts, isIdle, isLate, isListed } = seen
       if (isLate) judgesAt = performance.now() + LATE_GRACE_MS
+      if (!isListed) await session.signUp()
       await writeOutStarts(database, log, oldStarts)
       if (connectedForMs >= RESCUE_GRACE_MS && performance.now() >= judgesAt) {
         const rescue = { database, queue, log, now, observers }
@@ -110,6 +112,8 @@ export interface Seen {
   isIdle: boolean
   /** Whether this worker's own last heartbeat is as old as that of a dead one. */
   isLate: boolean
+  /** Whether the list of workers has this one. */
+  isListed: boolean
 }
 
 /** One statement, the only one that an idle worker sends. `$1` is the worker's id. */
@@ -119,7 +123,8 @@ const ROUND_SQL = `
          (select coalesce(array_agg(ready.name), '{}') from (${readyJobsSql('$2')}) ready) as "ready",
          (${OLD_STARTS_SQL}) as "oldStarts",
          not exists (select from "JobClaim") and not exists (select from "JobStart") as "isIdle",
-         exists (select from "JobWorker" me where me."id" = $1 and not ${isBeatingSql('me')}) as "isLate"`
+         exists (select from "JobWorker" me where me."id" = $1 and not ${isBeatingSql('me')}) as "isLate",
+         exists (select from "JobWorker" where "id" = $1) as "isListed"`
 
 /** Reads what a round has to do, and writes the worker's heartbeat in the same statement. */
 export async function readRound(
@@ -131,7 +136,8 @@ export async function readRound(
     workerId,
     names,
   ])
-  return rows[0] ?? { lost: [], ready: [], oldStarts: [], isIdle: true, isLate: false }
+  if (rows[0]) return rows[0]
+  return { lost: [], ready: [], oldStarts: [], isIdle: true, isLate: false, isListed: true }
 }
 
 const EXPIRED_DETAILS = JSON.stringify({

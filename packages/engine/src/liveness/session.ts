@@ -52,6 +52,8 @@ export interface Session {
     text: string,
     values?: readonly unknown[],
   ): Promise<Result<Row>>
+  /** Puts the worker into the list of workers anew: somebody has removed its row. Behind a pooler the next beat does so. */
+  signUp(): Promise<void>
   /** Calls back on every notification, and after every reconnect, when some may have been missed. */
   listen(
     channel: string,
@@ -344,6 +346,11 @@ export function createSession({
     }
   }
 
+  async function signUp(): Promise<void> {
+    if (link === null) return
+    await ask(link.client, SIGN_UP_SQL, [workerId, 'lock', startedAt, version, lanesText])
+  }
+
   async function query<Row extends pg.QueryResultRow>(
     text: string,
     values?: readonly unknown[],
@@ -367,6 +374,7 @@ export function createSession({
   return {
     start,
     query,
+    signUp,
     async stop() {
       stopped = true
       clearTimeout(timer)

@@ -99,6 +99,7 @@ describe('createRounds', () => {
     rounds = createRounds({
       session: {
         connectedForMs: () => connectedForMs,
+        signUp: async () => undefined,
         query: async (text: string, values?: readonly unknown[]) => {
           asked++
           if (failsWith) throw failsWith

@@ -43,6 +43,7 @@ afterAll(async () => {
 
 beforeEach(async () => {
   starts = new Map()
+  runtime.lines.length = 0
   gate = new Promise((resolve) => (openGate = resolve))
   foreign = new pg.Client({ connectionString: runtime.url, application_name: 'foreign' })
   await foreign.connect()
@@ -177,5 +178,30 @@ describe('while somebody has locked what a worker has taken', () => {
     expect(await claims()).toBeGreaterThan(0)
     await foreign.query('rollback')
     await waitFor(async () => (await claims()) === 0, { message: 'the claims are gone' })
+  })
+})
+
+describe('a worker in the list of workers', () => {
+  const listed = () => runtime.rows('select from "JobWorker" where "id" = $1', [worker.id])
+
+  it('whose row somebody has removed is listed again', async () => {
+    await runtime.rows('delete from "JobWorker"')
+    const again = await waitFor(async () => (await listed()).length === 1)
+    expect(again).toBe(true)
+  })
+
+  it('whose row somebody has locked makes its rounds and keeps its work', async () => {
+    await foreign.query('begin')
+    await foreign.query('select from "JobWorker" for update')
+    await runHeld(3, { isKeyed: false })
+    // Only a round finds it, after the worker's next heartbeat is due.
+    const startAfter = new Date(Date.now() + 8_000)
+    await client.enqueue(runtime.prisma, hold, { key: 'later' }, { startAfter })
+    await waitFor(() => starts.has('later'), { message: 'a round finds delayed work' })
+    openGate()
+    await waitFor(async () => (await ended()) === 4, { message: 'all ends are recorded' })
+    expect([...starts.values()]).toEqual([1, 1, 1, 1])
+    expect(runtime.lines.filter(({ level }) => Number(level) > 30)).toEqual([])
+    await foreign.query('rollback')
   })
 })
