@@ -3,8 +3,9 @@ import timers from 'node:timers/promises'
 import fc from 'fast-check'
 import pg from 'pg'
 import { expect } from 'vitest'
-import type { Logger } from '../src/index.ts'
+import type { Job, Logger } from '../src/index.ts'
 import type { Connection, Database } from '../src/store/database.ts'
+import { enqueueWork } from '../src/store/enqueueWork.ts'
 import type { TestRuntime } from './openTestRuntime.ts'
 
 /** What becomes of a statement or a transaction: it does not arrive, is refused, is done without an answer, or is well. */
@@ -108,6 +109,25 @@ export function countCosts({
       syncBuiltinESMExports()
     },
   }
+}
+
+/** Enqueues so many pieces without a wake-up, whose pauses would be counted too. */
+export async function enqueueSilently(
+  { database, log }: TestRuntime,
+  job: Job,
+  count: number,
+): Promise<string[]> {
+  const waker = { wake: () => undefined, cancel: () => undefined, stop: async () => undefined }
+  const work = Array.from({ length: count }, () => ({
+    envelope: { payload: {}, trigger: 'queue' as const },
+  }))
+  const sent = await enqueueWork(
+    { waker, log },
+    { connection: database, isClient: true },
+    job,
+    work,
+  )
+  return sent.map(({ queueJobId }) => queueJobId)
 }
 
 /** Something that is called again and again. */

@@ -376,7 +376,7 @@ describe('createWorker', () => {
     expect(await runtime.rows('select from pgboss.job where start_after > now()')).toHaveLength(0)
 
     worker = await startWorker({})
-    await waitFor(async () => (await queueStates())[0] === 'completed', { timeoutMs: 3_000 })
+    await waitFor(async () => (await queueStates())[0] === 'completed')
     expect((await runs()).map(({ status, attempt }) => [status, attempt])).toEqual([
       ['failed', 1],
       ['success', 2],

@@ -1,20 +1,28 @@
 // Not quick: goes through many failures.
 import { createProxy, waitFor } from '@roundsman/testing'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { defineJob, type Job } from '../src/index.ts'
 import { openReader } from '../src/client.ts'
+import { createCancellations } from '../src/run/cancellations.ts'
 import { createListener } from '../src/liveness/listener.ts'
+import { performSuspect } from '../src/liveness/performSuspect.ts'
 import { createAnnouncer } from '../src/read/announcer.ts'
 import { watchChanges } from '../src/read/watchChanges.ts'
 import { CHANGES_CHANNEL, notify } from '../src/store/channels.ts'
-import { enqueueWork } from '../src/store/enqueueWork.ts'
 import { createSettler } from '../src/run/settler.ts'
 import { createWaker } from '../src/store/waker.ts'
 import { createClaimer } from '../src/work/claimer.ts'
 import { createLane } from '../src/work/lane.ts'
+import { createTurns } from '../src/work/turns.ts'
 import { createWakeUps } from '../src/work/wakeUps.ts'
-import { expectLikeNew, type Counted, type Used } from './countCosts.ts'
+import {
+  countCosts,
+  enqueueSilently,
+  expectLikeNew,
+  type Counted,
+  type Used,
+} from './countCosts.ts'
 import { openTestQueue, type TestQueue } from './openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from './openTestRuntime.ts'
 
@@ -39,20 +47,6 @@ afterAll(async () => {
   await opened.close()
   await runtime.close()
 })
-
-/** Enqueues so many pieces without a wake-up, which would pause too. */
-async function send(job: Job, count: number): Promise<void> {
-  const work = Array.from({ length: count }, () => ({
-    envelope: { payload: {}, trigger: 'queue' as const },
-  }))
-  const waker = { wake: () => undefined, cancel: () => undefined, stop: async () => undefined }
-  await enqueueWork(
-    { waker, log: runtime.log },
-    { connection: runtime.database, isClient: true },
-    job,
-    work,
-  )
-}
 
 const claimerOf = ({ database }: Counted) =>
   createClaimer({ database, workerId: 'w1', now: () => new Date() })
@@ -86,6 +80,29 @@ describe('after any ups and downs costs as much as a new one:', () => {
       { numRuns: 3 },
     )
   })
+})
+
+it('a run that was given back before it started costs its worker no statement any more', async () => {
+  await runtime.clear()
+  await enqueueSilently(runtime, letter, 1)
+  const [taken] = await opened.take('letter', 1)
+  const { database, log, costs, close } = countCosts(runtime)
+  onTestFinished(close)
+  const cancellations = createCancellations({
+    database,
+    session: { listen: async () => undefined },
+    wakeUps: createWakeUps(database),
+    workerId: 'w1',
+  })
+  const turns = createTurns({ waitMs: 1, onOpen: () => undefined })
+  // Another run, beside which it may not run.
+  turns.enter()
+  const services = { database, cancellations, workerId: 'w1', log }
+  await performSuspect(services as never, taken!, {} as never, turns)
+  expect(await runtime.rows('select from "JobClaim"')).toEqual([])
+  costs()
+  await cancellations.check()
+  expect(costs().statements).toBe(0)
 })
 
 /** What twenty announcements and readings cost after these faults. */
@@ -152,7 +169,7 @@ function useClaimer(counted: Counted): Used {
   const claimer = claimerOf(counted)
   return {
     async call() {
-      for (const job of jobs) await send(job, 1)
+      for (const job of jobs) await enqueueSilently(runtime, job, 1)
       const answers = await Promise.allSettled(jobs.map((job) => claimer.claim(job, 1)))
       return answers.map((answer) => answer.status === 'fulfilled' && answer.value.work.length)
     },
@@ -196,7 +213,7 @@ async function useLane(counted: Counted, job: Job): Promise<Used> {
     async call() {
       both = Promise.withResolvers()
       const before = executed
-      await send(job, 2)
+      await enqueueSilently(runtime, job, 2)
       lane.wake()
       await waitFor(() => executed === before + 2, { intervalMs: 1 })
       await becomesQuiet()
@@ -214,7 +231,7 @@ function useSettler({ database, log }: Counted): Used {
   const error = { code: 'broken', message: 'broken' }
   return {
     async call() {
-      await send(letter, 20)
+      await enqueueSilently(runtime, letter, 20)
       const work = await opened.take('letter', 20)
       const held = { id: work[0]!.claimId, open: work.length }
       const outcomes = await Promise.all(

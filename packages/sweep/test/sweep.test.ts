@@ -25,6 +25,7 @@ async function clean(
   guard: SweepContext['guard'] = async () => undefined,
   transact: Transact = (work) => entries.prisma.$transaction((tx) => work(tx)),
   change = target.change,
+  { now, cutoff } = { now: NOW, cutoff: target.cutoff },
 ): Promise<number[]> {
   const batches: number[] = []
   await sweep(
@@ -36,11 +37,11 @@ async function clean(
       },
       guard,
       log: pino({ level: 'silent' }),
-      now: () => NOW,
+      now: () => now,
       run: { dryRun: false },
       signal: new AbortController().signal,
     } as never,
-    { ...target, change },
+    { ...target, change, cutoff },
   )
   return batches
 }
@@ -52,6 +53,13 @@ async function areTwoChanging(): Promise<boolean> {
       and database = (select oid from pg_database where datname = current_database())`
   return changing.length > 1
 }
+
+it('is refused where its cut-off lies ahead of the database, whatever the clock of its process says', async () => {
+  const tomorrow = new Date(Date.now() + 86_400_000)
+  await expect(
+    clean(undefined, undefined, undefined, { now: tomorrow, cutoff: tomorrow }),
+  ).rejects.toMatchObject({ code: 'cutoff_invalid' })
+})
 
 it('is over with the batch that has cleaned all that its guard has counted', async () => {
   const { prisma } = entries

@@ -19,7 +19,7 @@ import { createClaimer } from '../../src/work/claimer.ts'
 import { combineObservers } from '../../src/run/combineObservers.ts'
 import type { Lane } from '../../src/work/lane.ts'
 import { asWorker } from '../asWorker.ts'
-import { countCosts } from '../countCosts.ts'
+import { countCosts, enqueueSilently } from '../countCosts.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 import { startTestLanes, textOf } from '../startTestLanes.ts'
@@ -92,7 +92,7 @@ describe('claims that are asked for at the same moment', () => {
 
 describe('a claim whose run has the id of another', () => {
   it('is tried again only after a pause, by when PostgreSQL has let go of the work', async () => {
-    const { queueJobId } = await send(echo)
+    const [queueJobId] = await enqueueSilently(runtime, echo, 1)
     await runtime.rows(
       `insert into "JobRun" ("id", "name", "trigger", "workerId", "status", "endedAt")
        values ($1, 'echo', 'queue', 'w0', 'success', now())`,
@@ -190,7 +190,7 @@ describe('lanes that ask at the same moment', () => {
     await send(other)
     startLanes([echo, other], runtime.database)
 
-    await waitFor(() => executed.length, { timeoutMs: 5_000 })
+    await waitFor(() => executed.length)
     expect(names()).toEqual(['other'])
   })
 
@@ -211,7 +211,7 @@ describe('lanes that ask at the same moment', () => {
     // Wakes all lanes at once, as a worker's rounds do.
     const rounds = setInterval(() => lanes.forEach((lane) => lane.wake()), 500)
 
-    await waitFor(() => executed.length, { timeoutMs: 5_000 }).finally(() => clearInterval(rounds))
+    await waitFor(() => executed.length).finally(() => clearInterval(rounds))
     expect(names()).toEqual(['other'])
   })
 })

@@ -17,6 +17,7 @@ const letter = defineJob({
   description: '',
   payload: z.object({ n: z.number() }),
 })
+const parcel = defineJob({ name: 'parcel', description: '' })
 const VANISHED = { answerTimeoutMs: 10_000, vanishedAfterMs: 15_000 }
 
 let runtime: TestRuntime
@@ -37,7 +38,7 @@ const HEARER = {
 }
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([letter])
+  runtime = await openTestRuntime([letter, parcel])
   const { url, log, database } = runtime
   client = createJobsClient({ schema: 'public', databaseUrl: url, log })
   await client.start()
@@ -152,6 +153,16 @@ describe('a worker', () => {
     await waitFor(() => looks > after)
     expect(askedAbout).toHaveLength(1)
     await other.rollBack()
+  })
+
+  it('is told of all jobs of which a transaction enqueues work', async () => {
+    const open = await holdOpen(async (tx) => {
+      await enqueue(tx)
+      await client.enqueue(tx, parcel, {})
+    })
+    await open.commit()
+    await waitFor(() => told.length === 2)
+    expect(told.toSorted()).toEqual(['letter', 'parcel'])
   })
 
   it('looks for nothing that was rolled back', async () => {
