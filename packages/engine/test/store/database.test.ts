@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openDatabase, type Connection, type Database } from '../../src/store/database.ts'
 import { createSchema } from '../../src/store/schema.ts'
@@ -76,8 +77,10 @@ describe('openDatabase', () => {
     await cut()
 
     expect((await database.query<{ n: number }>('select 1 as n')).rows).toEqual([{ n: 1 }])
-    const lost = runtime.lines.filter(({ msg }) => msg === 'idle database connection lost')
-    expect(lost.length).toBeGreaterThan(0)
+    const lost = await waitFor(() => {
+      const lines = runtime.lines.filter(({ msg }) => msg === 'idle database connection lost')
+      return lines.length === 2 && lines
+    })
     expect(JSON.stringify(lost)).not.toMatch(/secretKey|processID/)
   })
 

@@ -183,7 +183,20 @@ describe('a claimer', () => {
     expect(await claim(slow, 10)).toMatchObject({ work: [{}, {}], mayBeMore: true, freeInMs: null })
     const answer = await claim(slow, 10)
     expect(answer).toMatchObject({ work: [], mayBeMore: false })
-    expect(answer.freeInMs).toBeGreaterThan(0)
+    // Three minutes after the first, less what has passed since.
+    expect(answer.freeInMs).toBeGreaterThan(120_000)
+    expect(answer.freeInMs).toBeLessThanOrEqual(180_000)
+  })
+
+  it('charges the rate limit for what it took, and not for what it asked for', async () => {
+    const { claim } = realClaimer()
+    await runtime.rows('delete from "JobThrottle"')
+    for (const _nth of [1, 2]) {
+      await send(slow)
+      expect((await claim(slow, 10)).work).toHaveLength(1)
+    }
+    await send(slow)
+    expect(await claim(slow, 10)).toMatchObject({ work: [] })
   })
 
   it("makes two claims for a lane that asks twice, of work and of nothing that is another one's", async () => {
