@@ -10,6 +10,13 @@ export type ParsedInstant = { instant: Date; problem: null } | { instant: null; 
  * offset it is what the zone's clocks show; of a time that comes twice, the first.
  */
 export function parseInstant(text: string, timeZone: string): ParsedInstant {
+  const parsed = readInstant(text, timeZone)
+  const year = parsed.instant?.getUTCFullYear() ?? 1
+  // Its offset may move it out of the years that a database query takes.
+  return year >= 1 && year <= 9_999 ? parsed : wrong(`"${text}" is not within the years 1 to 9999`)
+}
+
+function readInstant(text: string, timeZone: string): ParsedInstant {
   const match = DATE.exec(text.trim())
   if (!match) {
     return wrong(

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseInstant } from '../../src/command/parseInstant.ts'
 
@@ -15,6 +16,39 @@ describe('parseInstant', () => {
     ['2028-02-29', '2028-02-29T00:00:00.000Z'],
   ])('reads %s', (text, instant) => {
     expect(at(text)).toBe(instant)
+  })
+
+  it('reads an instant that the database knows, or says why not, whatever the text', () => {
+    const digits = (max: number, length: number) =>
+      fc.integer({ min: 0, max }).map((value) => String(value).padStart(length, '0'))
+    const date = fc
+      .tuple(
+        fc.oneof(digits(9_999, 4), fc.constantFrom('0000', '0001', '0099', '9999')),
+        ...[digits(13, 2), digits(32, 2), digits(25, 2), digits(61, 2)],
+        fc.constantFrom('', 'Z', '+14:00', '-14:00', '+99:99', '-0000', '+15:00'),
+      )
+      .map(
+        ([year, month, day, hour, minute, offset]) =>
+          `${year}-${month}-${day}T${hour}:${minute}${offset}`,
+      )
+    const zone = fc.constantFrom('UTC', 'Pacific/Kiritimati', 'Pacific/Pago_Pago', 'Europe/Berlin')
+    const examples: [string, string][] = [
+      ['9999-12-31T23:59-14:00', 'UTC'],
+      ['9999-12-31T23:59', 'Pacific/Pago_Pago'],
+      ['0001-01-01T00:00+14:00', 'UTC'],
+    ]
+    fc.assert(
+      fc.property(fc.oneof(date, fc.string()), zone, (text, timeZone) => {
+        const { instant, problem } = parseInstant(text, timeZone)
+        const year = instant?.getUTCFullYear() ?? 1
+        expect([text, year >= 1 && year <= 9_999, instant === null]).toEqual([
+          text,
+          true,
+          problem !== null,
+        ])
+      }),
+      { numRuns: 2_000, examples },
+    )
   })
 
   it('reads what the clocks of a zone show, unless there is an offset', () => {
