@@ -201,9 +201,12 @@ async function useLane(counted: Counted, job: Job): Promise<Used> {
   const becomesQuiet = () =>
     waitFor(
       async () => {
-        await lane.idle()
-        await new Promise(setImmediate)
-        return asking === 0 && lane.running() === 0
+        // Between a claim that failed and the next one it asks for nothing.
+        for (let turns = 0; turns < 10; turns++) {
+          await new Promise(setImmediate)
+          if (asking + lane.running() > 0) return false
+        }
+        return true
       },
       { intervalMs: 1 },
     )
