@@ -84,8 +84,11 @@ export interface SessionOptions {
 }
 
 const HEARTBEAT_MS = 5_000
-/** Far shorter than an answer may take: a lock of somebody else's must not look like a lost connection. */
-const LOCK_TIMEOUT_MS = 2_000
+/**
+ * Far shorter than an answer may take: a lock of somebody else's must not look like a lost connection. And shorter than the
+ * second after which PostgreSQL looks for a deadlock.
+ */
+const LOCK_TIMEOUT_MS = 800
 
 /** The row of worker `$1`, unless somebody has locked it: a beat that waits would keep the round from going on. */
 const FREE_ROW = 'select "id" from "JobWorker" where "id" = $1 for no key update skip locked'

@@ -1,4 +1,5 @@
 import { createDatabaseClient } from '@roundsman/db'
+import { waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { findWork, QueueMissingError, type JobsClient } from '../../src/client.ts'
@@ -442,6 +443,32 @@ describe('enqueueMany', () => {
       Array.from({ length: 10 }, (_, n) => enqueueAll(n % 2 ? keys : keys.toReversed())),
     )
     expect(results.flat().filter(({ kind }) => kind === 'enqueued')).toHaveLength(40)
+  })
+})
+
+describe('two transactions with the same unique keys in another order', () => {
+  it.each(['keep', 'replace'] as const)('do not wait for each other: %s', async (onConflict) => {
+    const items = ['a', 'm', 'z'].map((uniqueKey, n) => ({
+      payload: { n },
+      options: { uniqueKey, ...(onConflict === 'replace' && { onConflict }) },
+    }))
+    const waiting = async () =>
+      (
+        await runtime.rows(
+          `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+        )
+      ).length
+    const enqueueAll = (of: typeof items) => transaction((tx) => client.enqueueMany(tx, letter, of))
+    let both: Promise<unknown> | undefined
+    await transaction(async (tx) => {
+      // Both wait for it. Each would have the key that the other wants next.
+      await client.enqueue(tx, letter, { n: 9 }, { uniqueKey: 'm' })
+      both = Promise.all([enqueueAll(items), enqueueAll(items.toReversed())])
+      both.catch(() => undefined)
+      await waitFor(async () => (await waiting()) === 2, { message: 'both wait' })
+    })
+    await both
+    expect(await numbers()).toHaveLength(3)
   })
 })
 
