@@ -95,6 +95,7 @@ const ALERTS = {
   'limits.queueMinWaiting': COUNT,
   'limits.queueGrowthMs': WAIT,
   'limits.noWorkerMs': WAIT,
+  'limits.snapshotMs': WAIT,
 }
 const YEAR_MS = 365 * 86_400_000
 const positive = (max = Number.MAX_SAFE_INTEGER) => whole(1, max)
