@@ -150,7 +150,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   async function wake(): Promise<void> {
     // One round at a time: ticks that become due during a long round are still due when the next second wakes us.
     round ??= decideDue()
-      .then(lookAgain)
+      .finally(lookAgain)
       .catch((error: unknown) =>
         log.error({ err: error }, 'deciding due ticks failed, trying again'),
       )

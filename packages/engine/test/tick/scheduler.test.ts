@@ -371,6 +371,55 @@ describe('scheduler', () => {
     },
   )
 
+  it('an impossible cursor goes on after the latest tick, in whatever order the ledger was written', async () => {
+    const clock = fakeClock(START)
+    const scheduler = await startScheduler(clock.now)
+    await runtime.rows(
+      `insert into "JobTick" ("name", "scheduledFor", "outcome", "workerId", "count", "through") values
+         ('sweep', '2026-05-01T12:02:00Z', 'enqueued', 'w', 1, null),
+         ('sweep', '2026-05-01T12:03:00Z', 'missed', 'w', 3, '2026-05-01T12:05:00Z'),
+         ('sweep', '2026-05-01T12:01:00Z', 'enqueued', 'w', 1, null)`,
+    )
+    await runtime.rows(`update "JobSchedule" set "cursor" = 'infinity'`)
+    clock.set('2026-05-01T12:06:00Z')
+    await scheduler.wake()
+    await scheduler.wake()
+    expect(await ledger()).toEqual([
+      '12:01:00 enqueued',
+      '12:02:00 enqueued',
+      '12:03:00 missed',
+      '12:06:00 enqueued',
+    ])
+  })
+
+  it('a worker that stops waits for the round under way, and says that it decides no more', async () => {
+    const clock = fakeClock(START)
+    const gate = Promise.withResolvers<void>()
+    const sending = Promise.withResolvers<void>()
+    const told = async () =>
+      await runtime.rows(`select "schedules" from "JobWorker" where "id" = 'test'`)
+    const scheduler = await startScheduler(clock.now, {
+      workerId: 'test',
+      queue: {
+        async sendAll() {
+          sending.resolve()
+          await gate.promise
+        },
+      },
+    })
+    expect(await told()).toEqual([{ schedules: { sweep: ['* * * * *', 'UTC'] } }])
+    clock.set('2026-05-01T12:01:00Z')
+    void scheduler.wake()
+    await sending.promise
+    let isStopped = false
+    const stopped = scheduler.stop().then(() => (isStopped = true))
+    for (let statement = 0; statement < 5; statement++) await told()
+    expect(isStopped).toBe(false)
+    gate.resolve()
+    await stopped
+    expect([await ledger(), await told()]).toEqual([['12:01:00 enqueued'], [{ schedules: {} }]])
+  })
+
   it('a worker whose clock is ahead of the database decides nothing that is not due there', async () => {
     const clock = fakeClock(new Date().toISOString())
     const scheduler = await startScheduler(clock.now, { jobs: [job({ cron: '* * * * * *' })] })

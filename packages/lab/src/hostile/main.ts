@@ -12,22 +12,25 @@ import { hasFailed, renderHostile, repeatHostile } from './renderHostile.ts'
 import { CELLS } from './matrixCells.ts'
 import { runHostile, type HostileOptions, type HostileResult } from './runHostile.ts'
 import { runMatrix, type CellResult } from './runMatrix.ts'
+import { runSchedules, type SchedulesResult } from './runSchedules.ts'
 
 const WORKSPACE_ROOT = join(import.meta.dirname, '../../../..')
 const DATA_DIR = join(WORKSPACE_ROOT, '.data')
 const REPORT = 'reports/hostile.md'
-const DEFAULTS = { outcomes: 100_000, deadly: DEADLY.length, sequences: 5_000 }
-const USAGE = `Usage: pnpm hostile [--seed N]... [--outcomes N] [--deadly N]
-                    [--only outcomes | --only matrix | --only control] [--sequences N] [--trace FILE]
+const DEFAULTS = { outcomes: 100_000, deadly: DEADLY.length, sequences: 5_000, fleets: 300 }
+const USAGE = `Usage: pnpm hostile [--seed N]... [--outcomes N] [--deadly N] [--sequences N] [--fleets N]
+                    [--only outcomes | --only matrix | --only control | --only fleets] [--trace FILE]
 
 Runs handlers, payloads, definitions and observers that misbehave at random beside
 innocent jobs, and then checks that only the guilty runs suffered. Then tries hosts
-and roles of all kinds, and what people may do to work, held against a model. Writes ${REPORT}.
+and roles of all kinds, what people may do to work, held against a model, and workers
+of different versions that come and go. Writes ${REPORT}.
 
   --seed N      the seed of the random misbehaviour; several run one after the other. Default: random
   --outcomes N  how many runs that end in a random way; default ${DEFAULTS.outcomes}
   --deadly N    how many runs that end their process; default ${DEFAULTS.deadly}
   --sequences N how many sequences of what people do; default ${DEFAULTS.sequences}
+  --fleets N    how often a worker comes or goes, or somebody changes a schedule; default ${DEFAULTS.fleets}
   --only WHAT   run only this part, and write no report
   --trace FILE  write everything that happens to this file
 
@@ -40,6 +43,8 @@ const PATIENCE_MS = ({ outcomes, deadly }: HostileOptions) =>
 const MATRIX_PATIENCE_MS = 1_200_000
 /** A sequence takes a third of a second. */
 const CONTROL_PATIENCE_MS = (sequences: number) => 300_000 + sequences * 2_000
+/** A worker starts in a second or two, and ends within three. */
+const FLEETS_PATIENCE_MS = (steps: number) => 300_000 + steps * 10_000
 
 process.exit(await main())
 
@@ -50,7 +55,7 @@ async function main(): Promise<number> {
   }
   const parsed = readArguments()
   if (parsed === null) return 2
-  const { seeds, size, sequences, only, trace } = parsed
+  const { seeds, size, sequences, fleets, only, trace } = parsed
   const stop = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => stop.abort(new Error(`Stopped by ${signal}`)))
@@ -70,13 +75,15 @@ async function main(): Promise<number> {
     results.push(result)
   }
   if (only === 'outcomes') return isWell ? 0 : 1
-  if (only !== 'matrix' && !(await tryControl(seeds[0] ?? 1, sequences, stop.signal)))
+  const isWanted = (part: Part) => only === null || only === part
+  if (isWanted('control') && !(await tryControl(seeds[0] ?? 1, sequences, stop.signal)))
     isWell = false
-  if (only === 'control') return isWell ? 0 : 1
-  const cells = await tryMatrix(stop.signal)
+  const cells = isWanted('matrix') ? await tryMatrix(stop.signal) : []
   if (cells === null || cells.some(({ problem }) => problem !== null)) isWell = false
-  if (results.length > 0 && cells) {
-    await writeFile(join(WORKSPACE_ROOT, REPORT), renderHostile(results, cells, commit))
+  const schedules = isWanted('fleets') ? await tryFleets(seeds, fleets, stop.signal) : []
+  if (schedules === null || schedules.some(({ problems }) => problems.length > 0)) isWell = false
+  if (results.length > 0 && cells && schedules) {
+    await writeFile(join(WORKSPACE_ROOT, REPORT), renderHostile(results, cells, schedules, commit))
     print(`Written to ${REPORT}`)
   }
   return isWell ? 0 : 1
@@ -138,6 +145,30 @@ async function tryMatrix(stop: AbortSignal): Promise<CellResult[] | null> {
   }
 }
 
+/** Null when it came to no result. */
+async function tryFleets(
+  seeds: readonly number[],
+  steps: number,
+  stop: AbortSignal,
+): Promise<SchedulesResult[] | null> {
+  const results: SchedulesResult[] = []
+  try {
+    for (const seed of seeds) {
+      const signal = AbortSignal.any([stop, AbortSignal.timeout(FLEETS_PATIENCE_MS(steps))])
+      const result = await withServer(signal, (adminUrl) =>
+        runSchedules({ seed, steps }, { adminUrl, signal }),
+      )
+      const verdict = result.problems.length === 0 ? 'held' : 'did NOT hold'
+      print(`${verdict}: schedules with seed ${seed}: ${result.problems.join('; ')}`)
+      results.push(result)
+    }
+    return results
+  } catch (error) {
+    tellError(error, stop)
+    return null
+  }
+}
+
 function tellError(error: unknown, stop: AbortSignal): void {
   const { message, stack } = error as Error
   process.stderr.write(`${stop.aborted ? message : stack}\n`)
@@ -160,13 +191,14 @@ function startClock(): () => string {
   return () => `${((performance.now() - startedAt) / 1_000).toFixed(1).padStart(7)} s`
 }
 
-const PARTS = ['outcomes', 'matrix', 'control'] as const
+const PARTS = ['outcomes', 'matrix', 'control', 'fleets'] as const
 type Part = (typeof PARTS)[number]
 
 function readArguments(): {
   seeds: number[]
   size: Omit<HostileOptions, 'seed'>
   sequences: number
+  fleets: number
   only: Part | null
   trace: string | undefined
 } | null {
@@ -178,6 +210,7 @@ function readArguments(): {
         outcomes: { type },
         deadly: { type },
         sequences: { type },
+        fleets: { type },
         only: { type },
         trace: { type },
       },
@@ -195,11 +228,13 @@ function readArguments(): {
       deadly: number('deadly', values.deadly, 0, DEFAULTS.deadly),
     }
     const sequences = number('sequences', values.sequences, 1, DEFAULTS.sequences)
+    const fleets = number('fleets', values.fleets, 1, DEFAULTS.fleets)
     const { trace } = values
     const only = PARTS.find((part) => part === values.only) ?? null
     if (only === null && values.only !== undefined)
       throw new Error(`--only is ${PARTS.join(', ')}, and not ${values.only}`)
-    return { seeds: seeds.map((seed) => number('seed', seed, 1, 1)), size, sequences, only, trace }
+    const checked = seeds.map((seed) => number('seed', seed, 1, 1))
+    return { seeds: checked, size, sequences, fleets, only, trace }
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n\n${USAGE}\n`)
     return null

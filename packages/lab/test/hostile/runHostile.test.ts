@@ -5,6 +5,7 @@ import { CELLS, SHORT_FORM as SHORT_CELLS } from '../../src/hostile/matrixCells.
 import { renderHostile } from '../../src/hostile/renderHostile.ts'
 import { runHostile } from '../../src/hostile/runHostile.ts'
 import { runMatrix } from '../../src/hostile/runMatrix.ts'
+import { runSchedules } from '../../src/hostile/runSchedules.ts'
 
 const SHORT_FORM = { seed: 1, outcomes: 300, deadly: 0 }
 
@@ -22,7 +23,7 @@ describe('what is drawn, in its short form', () => {
 
     const failed = result.checks.filter(({ isPassed }) => !isPassed)
     expect(failed, events.slice(-100).join('\n')).toEqual([])
-    expect(renderHostile([result], [], null)).toContain(
+    expect(renderHostile([result], [], [], null)).toContain(
       'pnpm hostile --seed 1 --outcomes 300 --deadly 0',
     )
   }, 300_000)
@@ -39,5 +40,15 @@ describe('hosts and roles, a handful', () => {
     })
 
     expect(results.filter(({ problem }) => problem !== null)).toEqual([])
+  }, 300_000)
+})
+
+describe('workers that define schedules differently and come and go, a few', () => {
+  it('leave no due tick undecided', async () => {
+    const { signal } = new AbortController()
+    const { adminUrl } = inject('testServer')
+    const result = await runSchedules({ seed: 1, steps: 10 }, { adminUrl, signal })
+    expect(result).toMatchObject({ problems: [] })
+    expect(result.ticks).toBeGreaterThan(result.started)
   }, 300_000)
 })

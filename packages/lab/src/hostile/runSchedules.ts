@@ -1,0 +1,214 @@
+import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { setTimeout as pause } from 'node:timers/promises'
+import fc from 'fast-check'
+import { nextTick, nextTicks } from '@roundsman/engine'
+import { migrate } from '@roundsman/engine/migrate'
+import { createLogger } from '@roundsman/node-app'
+import { openPool, type Pool } from '../openPool.ts'
+import { SCHEDULES, STEADY } from './scheduleJobs.ts'
+import type { ScheduleSettings } from './scheduleProcess.ts'
+
+export interface SchedulesResult {
+  seed: number
+  started: number
+  ticks: number
+  /** Empty when all held. */
+  problems: string[]
+}
+
+interface Member {
+  version: number
+  end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>
+}
+
+const ENTRY = join(import.meta.dirname, 'scheduleProcess.ts')
+const COMPILE_CACHE = join(import.meta.dirname, '../../../../node_modules/.cache/compile')
+const MAX_MEMBERS = 4
+/** What a killed worker alone defined is taken over after 40 s. */
+const PATIENCE_MS = 90_000
+const log = createLogger({ app: 'hostile', level: 'silent' })
+
+const drawWhich = fc.nat(MAX_MEMBERS)
+const drawStep = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant('start' as const),
+      version: fc.nat(SCHEDULES.length - 1),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constantFrom('SIGTERM' as const, 'SIGKILL' as const),
+      which: drawWhich,
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constantFrom('pause' as const, 'resume' as const, 'delete' as const, 'hold' as const),
+      name: fc.constantFrom(STEADY, 'disputed', 'added', 'removed'),
+    }),
+  },
+)
+
+/**
+ * Has worker processes of two versions come and go in a drawn order, while people pause, resume and delete schedules and hold
+ * their rows. One worker lives all the time, so a schedule that all define alike owes a tick of every second.
+ */
+export async function runSchedules(
+  { seed, steps }: { seed: number; steps: number },
+  { adminUrl, signal }: { adminUrl: string; signal: AbortSignal },
+): Promise<SchedulesResult> {
+  const name = `hostile_${randomBytes(6).toString('hex')}`
+  const url = new URL(adminUrl)
+  url.pathname = `/${name}`
+  const admin = openPool({ url: adminUrl, applicationName: 'hostile schedules', poolSize: 1 })
+  const database = openPool({ url: url.href, applicationName: 'hostile schedules', poolSize: 2 })
+  const members: Member[] = []
+  let started = 0
+  const start = async (version: number) => {
+    members.push(await startMember({ databaseUrl: url.href, version }, signal))
+    started++
+  }
+  try {
+    await admin.query(`create database "${name}"`)
+    await migrate({ schema: 'public', databaseUrl: url.href, jobs: SCHEDULES.flat(), log })
+    await start(0)
+    for (const next of fc.sample(drawStep, { seed, numRuns: steps })) {
+      signal.throwIfAborted()
+      if (next.do === 'start') {
+        if (members.length < MAX_MEMBERS) await start(next.version)
+      } else if ('which' in next) {
+        // The first one stays.
+        const [member] = members.splice(1 + (next.which % MAX_MEMBERS), 1)
+        await member?.end(next.do)
+      } else {
+        await disturb(database, next.do, next.name)
+      }
+      await pause(500, undefined, { signal })
+    }
+    const problems = await judge(database, members, signal)
+    const [{ ticks } = { ticks: 0 }] = (
+      await database.query<{ ticks: number }>('select count(*)::int as ticks from "JobTick"')
+    ).rows
+    return { seed, started, ticks, problems }
+  } finally {
+    await Promise.all(members.map((member) => member.end('SIGKILL')))
+    await database.close()
+    await admin.query(`drop database if exists "${name}" with (force)`)
+    await admin.close()
+  }
+}
+
+async function disturb(
+  database: Pool,
+  how: 'pause' | 'resume' | 'delete' | 'hold',
+  name: string,
+): Promise<void> {
+  const isThere = async () =>
+    (await database.query('select from "JobSchedule" where "name" = $1', [name])).rows.length > 0
+  if (!(await isThere())) return
+  if (how === 'hold') {
+    await database.transaction(async (tx) => {
+      await tx.query('select from "JobSchedule" where "name" = $1 for update', [name])
+      await pause(2_000)
+    })
+  } else if (how === 'delete') {
+    await database.query('delete from "JobSchedule" where "name" = $1', [name])
+    // A worker that starts in this moment would take the job for new, and owe nothing from before.
+    for (let tries = 0; tries < 50 && !(await isThere()); tries++) await pause(100)
+  } else {
+    await database.query(
+      `update "JobSchedule" set "pausedAt" = case when $2 then now() end, "updatedAt" = now() where "name" = $1`,
+      [name, how === 'pause'],
+    )
+  }
+}
+
+async function judge(
+  database: Pool,
+  members: readonly Member[],
+  signal: AbortSignal,
+): Promise<string[]> {
+  const deadline = Date.now() + PATIENCE_MS
+  let undecided = await findUndecided(database, members)
+  while (undecided.length > 0 && Date.now() < deadline) {
+    await pause(500, undefined, { signal })
+    undecided = await findUndecided(database, members)
+  }
+  return [...undecided, ...(await findGaps(database)), ...(await findTwice(database))]
+}
+
+/** Schedules of which no tick is decided any more, though a worker lives that defines the job. */
+async function findUndecided(database: Pool, members: readonly Member[]): Promise<string[]> {
+  const { rows } = await database.query<{
+    name: string
+    cron: string
+    timeZone: string
+    cursor: Date
+    now: Date
+  }>('select "name", "cron", "timeZone", "cursor", clock_timestamp() as now from "JobSchedule"')
+  const living = members.flatMap(({ version }) => SCHEDULES[version] ?? [])
+  return [...new Set(living.map(({ name }) => name))].flatMap((name) => {
+    const row = rows.find((each) => each.name === name)
+    if (!row) return [`${name} has no row`]
+    const isDefined = living.some((job) => job.name === name && job.schedule.cron === row.cron)
+    if (!isDefined) return [`${name} is ${row.cron}, which no living worker defines`]
+    const next = nextTick(row, row.cursor)
+    const isLate = next !== null && row.now.getTime() - next.getTime() > 5_000
+    return isLate ? [`${name} has been due since ${next.toISOString()}`] : []
+  })
+}
+
+async function findGaps(database: Pool): Promise<string[]> {
+  const { rows } = await database.query<{ from: Date; to: Date }>(
+    `select "scheduledFor" as "from", coalesce("through", "scheduledFor") as "to" from "JobTick" where "name" = $1 order by 1`,
+    [STEADY],
+  )
+  const steady = { cron: '* * * * * *', timeZone: 'UTC' }
+  return rows.slice(1).flatMap(({ from }, index) => {
+    const [expected] = nextTicks(steady, rows[index]?.to ?? from)
+    return expected?.getTime() === from.getTime()
+      ? []
+      : [`${STEADY} lacks ${expected?.toISOString()}`]
+  })
+}
+
+async function findTwice(database: Pool): Promise<string[]> {
+  const { rows } = await database.query<{ name: string; at: Date }>(
+    `select "name", "scheduledFor" as at from "JobRun" where "scheduledFor" is not null
+     group by 1, 2 having count(distinct "queueJobId") > 1`,
+  )
+  return rows.map(({ name, at }) => `${name} has two pieces of work for ${at.toISOString()}`)
+}
+
+async function startMember(settings: ScheduleSettings, signal: AbortSignal): Promise<Member> {
+  const child = spawn(
+    process.execPath,
+    ['--conditions=@roundsman/source', '--liftoff-only', ENTRY, JSON.stringify(settings)],
+    {
+      env: { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    },
+  )
+  const exited = new Promise<void>((resolve) => child.once('close', () => resolve()))
+  const started = new Promise<void>((resolve) => {
+    createInterface({ input: child.stdout }).on('line', (line) => line === 'started' && resolve())
+  })
+  await Promise.race([started, exited])
+  signal.throwIfAborted()
+  if (child.exitCode !== null)
+    throw new Error(`A worker ended with ${child.exitCode} as it started`)
+  return {
+    version: settings.version,
+    async end(how) {
+      child.kill(how)
+      await exited
+    },
+  }
+}
