@@ -371,6 +371,19 @@ describe('scheduler', () => {
     },
   )
 
+  it('a worker whose clock is behind registers a change from where the ledger ends', async () => {
+    const [clock, slow] = [fakeClock(START), fakeClock(START)]
+    const hourly = await startScheduler(clock.now, { jobs: [job({ cron: '0 * * * *' })] })
+    clock.set('2026-05-01T13:00:00Z')
+    await hourly.wake()
+    const jobs = [job({ cron: '*/20 * * * *', overlap: 'allow' })]
+    await startScheduler(slow.now, { jobs, workerId: 'slow' })
+    const other = await startScheduler(clock.now, { jobs, workerId: 'w2' })
+    clock.set('2026-05-01T13:20:00Z')
+    await other.wake()
+    expect(await ledger()).toEqual(['13:00:00 enqueued', '13:20:00 enqueued'])
+  })
+
   it('an impossible cursor goes on after the latest tick, in whatever order the ledger was written', async () => {
     const clock = fakeClock(START)
     const scheduler = await startScheduler(clock.now)
