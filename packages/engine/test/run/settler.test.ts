@@ -4,6 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
+import { combineObservers } from '../../src/run/combineObservers.ts'
 import type { HeldClaim } from '../../src/store/claimWork.ts'
 import { openDatabase, type Database } from '../../src/store/database.ts'
 import { createSchema } from '../../src/store/schema.ts'
@@ -162,6 +163,29 @@ describe('a run that is settled', () => {
     ])
     expect(await claims()).toEqual([])
   })
+})
+
+describe('a group', () => {
+  it.each(['details', 'logs', 'result'] as const)(
+    'takes as much text as one statement may carry: %s',
+    async (part) => {
+      const sizes: number[] = []
+      const observers = combineObservers([], runtime.log)
+      const settler = createSettler({
+        database: runtime.database,
+        queue: opened.queue,
+        workerId: 'w1',
+        log: runtime.log,
+        observers: { ...observers, runsSettled: (count) => void sizes.push(count) },
+      })
+      const work = await take(3)
+      const held = heldBy(work)
+      const text = 'x'.repeat(2_100_000)
+      const long = part === 'details' ? { details: { text } } : { [part]: JSON.stringify([text]) }
+      await Promise.all(work.map((one) => settler.settle({ ...settlement(one, held), ...long })))
+      expect(sizes).toEqual([1, 1, 1])
+    },
+  )
 })
 
 describe('a settlement whose answer was lost', () => {

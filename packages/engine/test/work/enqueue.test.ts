@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { findWork, QueueMissingError, type JobsClient } from '../../src/client.ts'
 import { defineJob, type TransactionOf } from '../../src/index.ts'
+import { enqueueWork } from '../../src/store/enqueueWork.ts'
 import type { Queue } from '../../src/store/queue.ts'
 import { maintainQueue } from '../maintainQueue.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
@@ -443,6 +444,28 @@ describe('enqueueMany', () => {
       Array.from({ length: 10 }, (_, n) => enqueueAll(n % 2 ? keys : keys.toReversed())),
     )
     expect(results.flat().filter(({ kind }) => kind === 'enqueued')).toHaveLength(40)
+  })
+})
+
+describe('what is enqueued', () => {
+  it('wakes workers for what can start, and not for what is to start later', async () => {
+    const woken: unknown[] = []
+    const waker = {
+      wake: (...of: unknown[]) => void woken.push(of),
+      cancel: () => undefined,
+      stop: async () => undefined,
+    }
+    const enqueue = (options: { startAfter?: Date }) =>
+      enqueueWork(
+        { waker, log: runtime.log },
+        { connection: runtime.database, isClient: true },
+        letter,
+        [{ envelope: { payload: { n: 1 }, trigger: 'queue' }, options }],
+      )
+    await enqueue({ startAfter: new Date(Date.now() + 60_000) })
+    expect(woken).toEqual([])
+    await enqueue({})
+    expect(woken).toEqual([['letter', null]])
   })
 })
 
