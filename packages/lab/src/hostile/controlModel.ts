@@ -33,6 +33,7 @@ const KEY = 'k'
 const CODES = {
   fail: 'handler_failed',
   replace: 'handler_failed',
+  replaceForGood: 'drawn',
   giveUp: 'drawn',
   cancel: 'cancelled',
 } as const
@@ -40,8 +41,8 @@ const CODES = {
 /** How a run goes on after so many batches. */
 interface Behaviour {
   batches: number
-  /** `replace`: newer work takes its unique key, and the run fails. */
-  how: 'end' | 'fail' | 'giveUp' | 'cancel' | 'replace'
+  /** `replace`: newer work takes its unique key, and the run fails, maybe for good. */
+  how: 'end' | 'fail' | 'giveUp' | 'cancel' | 'replace' | 'replaceForGood'
 }
 
 type Step =
@@ -61,7 +62,7 @@ const payload = fc.constantFrom({ olderThanDays: 0 }, { olderThanDays: 10 })
 const which = fc.nat({ max: 5 })
 const behaviour: fc.Arbitrary<Behaviour> = fc.record({
   batches: fc.nat({ max: 3 }),
-  how: fc.constantFrom('end', 'fail', 'fail', 'giveUp', 'cancel', 'replace'),
+  how: fc.constantFrom('end', 'fail', 'fail', 'giveUp', 'cancel', 'replace', 'replaceForGood'),
 })
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
@@ -115,6 +116,38 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('redrive'), which: fc.option(which) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('pause', 'resume', 'resume') }) },
 )
+
+/** Some steps in a row that lead to where it is interesting, and that by chance seldom come together. */
+const scene = fc
+  .tuple(
+    fc.boolean(),
+    payload,
+    behaviour,
+    fc.constantFrom<number>(1_000, 25 * HOUR_MS),
+    which,
+    step,
+  )
+  .map(([hasKey, its, drawn, ms, at, other]): Step[] => [
+    { kind: 'insert', rows: 7, days: 20 },
+    { kind: 'enqueue', payload: its, hasKey, replaces: false, delayMs: 0 },
+    { kind: 'drain', behaviours: [] },
+    { kind: 'approve', which: at },
+    other,
+    { kind: 'drain', behaviours: [drawn] },
+    { kind: 'insert', rows: 3, days: 20 },
+    { kind: 'enqueue', payload: { olderThanDays: 10 }, hasKey, replaces: true, delayMs: 0 },
+    { kind: 'approve', which: at },
+    { kind: 'runAgain', which: at },
+    { kind: 'redrive', which: null },
+    { kind: 'advance', ms },
+    { kind: 'drain', behaviours: [drawn] },
+  ])
+const sequence = fc
+  .array(fc.oneof({ weight: 4, arbitrary: fc.tuple(step) }, { weight: 1, arbitrary: scene }), {
+    minLength: 4,
+    maxLength: 20,
+  })
+  .map((parts) => parts.flat())
 
 /** A piece of work, as the model has it. `kept`: failed or cancelled, and no dead letter. `gone`: the queue has no row of it. */
 interface Work {
@@ -175,7 +208,7 @@ export async function tryControls({ databaseUrl, seed, sequences }: ControlOptio
     })
     try {
       await fc.assert(
-        fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 25 }), async (steps) => {
+        fc.asyncProperty(sequence, async (steps) => {
           await test.reset()
           await client.query('truncate "Item"')
           current = createModel(test, client)
@@ -322,7 +355,10 @@ function createModel(test: Tests, client: pg.Pool): Model {
   async function interrupt(how: Behaviour['how'], runId: string, seen: Seen): Promise<void> {
     if (how === 'end') return
     seen.code = CODES[how]
-    if (how === 'giveUp') throw new JobError('drawn', 'for good', { retryable: false })
+    const isReplaced = how === 'replace' || how === 'replaceForGood'
+    if (isReplaced && seen.work.hasKey) await enqueue({ olderThanDays: 10 }, true, true, 0)
+    if (how === 'giveUp' || how === 'replaceForGood')
+      throw new JobError('drawn', 'for good', { retryable: false })
     if (how === 'cancel') {
       const wish = by()
       await test.cancelRun(client, runId, wish)
