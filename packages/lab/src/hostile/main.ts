@@ -46,6 +46,9 @@ const CONTROL_PATIENCE_MS = (sequences: number) => 300_000 + sequences * 2_000
 /** A worker starts in a second or two, and ends within three. */
 const FLEETS_PATIENCE_MS = (steps: number) => 300_000 + steps * 10_000
 
+const PARTS = ['outcomes', 'matrix', 'control', 'fleets'] as const
+type Part = (typeof PARTS)[number]
+
 process.exit(await main())
 
 async function main(): Promise<number> {
@@ -190,9 +193,6 @@ function startClock(): () => string {
   const startedAt = performance.now()
   return () => `${((performance.now() - startedAt) / 1_000).toFixed(1).padStart(7)} s`
 }
-
-const PARTS = ['outcomes', 'matrix', 'control', 'fleets'] as const
-type Part = (typeof PARTS)[number]
 
 function readArguments(): {
   seeds: number[]
