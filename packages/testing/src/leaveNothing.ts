@@ -47,7 +47,7 @@ if (new RegExp(inject('leavesNothing')).test(expect.getState().testPath ?? '')) 
   beforeAll(() => void (listenersBefore = countListeners()))
   afterAll(assertNothingLeft)
   // Called first.
-  afterAll(async () => void (await admin?.end()))
+  afterAll(() => admin?.end())
   afterEach(assertNobodyIdles)
 }
 afterAll(killRunning)
