@@ -17,6 +17,8 @@ import { runSchedules, type SchedulesResult } from './runSchedules.ts'
 const WORKSPACE_ROOT = join(import.meta.dirname, '../../../..')
 const DATA_DIR = join(WORKSPACE_ROOT, '.data')
 const REPORT = 'reports/hostile.md'
+const PARTS = ['outcomes', 'matrix', 'control', 'fleets'] as const
+type Part = (typeof PARTS)[number]
 const DEFAULTS = { outcomes: 100_000, deadly: DEADLY.length, sequences: 5_000, fleets: 300 }
 const USAGE = `Usage: pnpm hostile [--seed N]... [--outcomes N] [--deadly N] [--sequences N] [--fleets N]
                     [--only outcomes | --only matrix | --only control | --only fleets] [--trace FILE]
