@@ -170,13 +170,14 @@ describe('a group', () => {
     'takes as much text as one statement may carry: %s',
     async (part) => {
       const sizes: number[] = []
-      const observers = combineObservers([], runtime.log)
+      const observer = { runsSettled: (runs: number) => void sizes.push(runs) }
+      const observers = combineObservers([observer], runtime.log)
       const settler = createSettler({
         database: runtime.database,
         queue: opened.queue,
         workerId: 'w1',
         log: runtime.log,
-        observers: { ...observers, runsSettled: (count) => void sizes.push(count) },
+        observers,
       })
       const work = await take(3)
       const held = heldBy(work)
