@@ -12,27 +12,35 @@ import { hasFailed, renderHostile, repeatHostile } from './renderHostile.ts'
 import { CELLS } from './matrixCells.ts'
 import { runHostile, type HostileOptions, type HostileResult } from './runHostile.ts'
 import { runMatrix, type CellResult } from './runMatrix.ts'
+import { runNetworks } from './runNetworks.ts'
 import { runSchedules, type SchedulesResult } from './runSchedules.ts'
 
 const WORKSPACE_ROOT = join(import.meta.dirname, '../../../..')
 const DATA_DIR = join(WORKSPACE_ROOT, '.data')
 const REPORT = 'reports/hostile.md'
-const PARTS = ['outcomes', 'matrix', 'control', 'fleets'] as const
+const DEFAULTS = {
+  outcomes: 100_000,
+  deadly: DEADLY.length,
+  sequences: 5_000,
+  fleets: 300,
+  networks: 20,
+}
+const PARTS = ['outcomes', 'matrix', 'control', 'fleets', 'networks'] as const
 type Part = (typeof PARTS)[number]
-const DEFAULTS = { outcomes: 100_000, deadly: DEADLY.length, sequences: 5_000, fleets: 300 }
 const USAGE = `Usage: pnpm hostile [--seed N]... [--outcomes N] [--deadly N] [--sequences N] [--fleets N]
-                    [--only outcomes | --only matrix | --only control | --only fleets] [--trace FILE]
+                    [--networks N] [--only outcomes | matrix | control | fleets | networks] [--trace FILE]
 
 Runs handlers, payloads, definitions and observers that misbehave at random beside
 innocent jobs, and then checks that only the guilty runs suffered. Then tries hosts
-and roles of all kinds, what people may do to work, held against a model, and workers
-of different versions that come and go. Writes ${REPORT}.
+and roles of all kinds, what people may do to work, held against a model, workers of
+different versions that come and go, and networks that are slow, silent or cut. Writes ${REPORT}.
 
   --seed N      the seed of the random misbehaviour; several run one after the other. Default: random
   --outcomes N  how many runs that end in a random way; default ${DEFAULTS.outcomes}
   --deadly N    how many runs that end their process; default ${DEFAULTS.deadly}
   --sequences N how many sequences of what people do; default ${DEFAULTS.sequences}
   --fleets N    how often a worker comes or goes, or somebody changes a schedule; default ${DEFAULTS.fleets}
+  --networks N  how many networks; default ${DEFAULTS.networks}
   --only WHAT   run only this part, and write no report
   --trace FILE  write everything that happens to this file
 
@@ -47,9 +55,9 @@ const MATRIX_PATIENCE_MS = 1_200_000
 const CONTROL_PATIENCE_MS = (sequences: number) => 300_000 + sequences * 2_000
 /** A worker starts in a second or two, and ends within three. */
 const FLEETS_PATIENCE_MS = (steps: number) => 300_000 + steps * 10_000
-
-const PARTS = ['outcomes', 'matrix', 'control', 'fleets'] as const
-type Part = (typeof PARTS)[number]
+/** How many disturbances follow each other on one network. They take some seconds each, and the end a minute at most. */
+const NETWORK_STEPS = 10
+const NETWORK_PATIENCE_MS = 300_000
 
 process.exit(await main())
 
@@ -60,7 +68,7 @@ async function main(): Promise<number> {
   }
   const parsed = readArguments()
   if (parsed === null) return 2
-  const { seeds, size, sequences, fleets, only, trace } = parsed
+  const { seeds, size, sequences, fleets, networks, only, trace } = parsed
   const stop = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => stop.abort(new Error(`Stopped by ${signal}`)))
@@ -82,6 +90,8 @@ async function main(): Promise<number> {
   if (only === 'outcomes') return isWell ? 0 : 1
   const isWanted = (part: Part) => only === null || only === part
   if (isWanted('control') && !(await tryControl(seeds[0] ?? 1, sequences, stop.signal)))
+    isWell = false
+  if (isWanted('networks') && !(await tryNetworks(seeds[0] ?? 1, networks, stop.signal)))
     isWell = false
   const cells = isWanted('matrix') ? await tryMatrix(stop.signal) : []
   if (cells === null || cells.some(({ problem }) => problem !== null)) isWell = false
@@ -174,6 +184,28 @@ async function tryFleets(
   }
 }
 
+/** Whether all held. */
+async function tryNetworks(first: number, count: number, stop: AbortSignal): Promise<boolean> {
+  let isWell = true
+  for (let seed = first; seed < first + count; seed++) {
+    const signal = AbortSignal.any([stop, AbortSignal.timeout(NETWORK_PATIENCE_MS)])
+    try {
+      const { problems, steps, enqueued } = await withServer(signal, async (databaseUrl) =>
+        runNetworks({ seed, steps: NETWORK_STEPS }, { databaseUrl, signal }),
+      )
+      print(`${problems.length === 0 ? 'PASS' : 'FAIL'}  network ${seed}: ${enqueued} pieces`)
+      if (problems.length === 0) continue
+      for (const line of [...problems, ...steps]) print(`      ${line}`)
+    } catch (error) {
+      tellError(error, stop)
+    }
+    process.stderr.write(`Repeat with: pnpm hostile --only networks --seed ${seed} --networks 1\n`)
+    isWell = false
+    if (stop.aborted) break
+  }
+  return isWell
+}
+
 function tellError(error: unknown, stop: AbortSignal): void {
   const { message, stack } = error as Error
   process.stderr.write(`${stop.aborted ? message : stack}\n`)
@@ -201,6 +233,7 @@ function readArguments(): {
   size: Omit<HostileOptions, 'seed'>
   sequences: number
   fleets: number
+  networks: number
   only: Part | null
   trace: string | undefined
 } | null {
@@ -213,6 +246,7 @@ function readArguments(): {
         deadly: { type },
         sequences: { type },
         fleets: { type },
+        networks: { type },
         only: { type },
         trace: { type },
       },
@@ -231,12 +265,13 @@ function readArguments(): {
     }
     const sequences = number('sequences', values.sequences, 1, DEFAULTS.sequences)
     const fleets = number('fleets', values.fleets, 1, DEFAULTS.fleets)
+    const networks = number('networks', values.networks, 1, DEFAULTS.networks)
     const { trace } = values
     const only = PARTS.find((part) => part === values.only) ?? null
     if (only === null && values.only !== undefined)
       throw new Error(`--only is ${PARTS.join(', ')}, and not ${values.only}`)
     const checked = seeds.map((seed) => number('seed', seed, 1, 1))
-    return { seeds: checked, size, sequences, fleets, only, trace }
+    return { seeds: checked, size, sequences, fleets, networks, only, trace }
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n\n${USAGE}\n`)
     return null
