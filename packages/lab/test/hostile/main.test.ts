@@ -1,0 +1,16 @@
+// Processes: starts pnpm hostile, whose parts must at least begin.
+import { spawnProcess } from '@roundsman/testing'
+import { expect, it } from 'vitest'
+
+const MAIN = new URL('../../src/hostile/main.ts', import.meta.url).pathname
+const SMALL = '--seed 1 --sequences 1'.split(' ')
+
+it.each([
+  { args: ['--help'], code: 0, says: 'Usage: pnpm hostile' },
+  { args: ['--only', 'nothing'], code: 2, says: 'and not nothing' },
+  { args: ['--only', 'control', ...SMALL], code: 0, says: 'PASS' },
+])('pnpm hostile $args starts, and ends with $code', async ({ args, code, says }) => {
+  const program = spawnProcess(MAIN, { args })
+  expect((await program.exited).code, program.stderr.join('\n')).toBe(code)
+  expect([...program.stdout, ...program.stderr].join('\n')).toContain(says)
+})
