@@ -113,7 +113,10 @@ test('every test that guarantees and mail cite is there', async () => {
     ),
   )
   expect(cited.length).toBeGreaterThan(10)
-  expect(cited.filter((title) => !tests.includes(title))).toEqual([])
+  // An ellipsis stands for what differs from case to case.
+  const isThere = (title: string) =>
+    new RegExp(title.split('…').map(RegExp.escape).join('.*')).test(tests)
+  expect(cited.filter((title) => !isThere(title))).toEqual([])
 })
 
 test('the changes that CONTRIBUTING leads through touch five files at most, which have what it names', async () => {

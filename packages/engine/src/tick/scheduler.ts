@@ -149,13 +149,21 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
 
   async function wake(): Promise<void> {
     // One round at a time: ticks that become due during a long round are still due when the next second wakes us.
-    round ??= decideDue()
-      .finally(lookAgain)
+    round ??= decideAndLook()
       .catch((error: unknown) =>
         log.error({ err: error }, 'deciding due ticks failed, trying again'),
       )
       .finally(() => (round = null))
     await round
+  }
+
+  /** Looks also after a failure: a row that somebody has changed may be its cause. */
+  async function decideAndLook(): Promise<void> {
+    try {
+      await decideDue()
+    } finally {
+      await lookAgain()
+    }
   }
 
   async function decideDue(): Promise<void> {

@@ -185,6 +185,7 @@ describe('createRounds', () => {
     expect(asked).toBe(0)
     connectedForMs = 60_000
     await waitFor(() => calls.includes('lost'))
+    expect(await states()).toEqual([{ workerId: 'gone', errorCode: 'worker_lost' }])
   })
 
   it('ends no run when all heartbeats have become old at once, as when the clock of the database steps ahead', async () => {
