@@ -20,29 +20,35 @@ const insert = (count: number, minutesAgo: number, lastMinutesAgo: number) =>
 type Work = (tx: Transaction) => Promise<{ cleaned: number }>
 type Transact = (work: Work) => Promise<{ cleaned: number }>
 
-/** Cleans everything. Returns how many rows each batch cleaned. */
+/** Cleans everything. Returns how many rows each batch cleaned. However it ends, it leaves no batch under way. */
 async function clean(
   guard: SweepContext['guard'] = async () => undefined,
   transact: Transact = (work) => entries.prisma.$transaction((tx) => work(tx)),
   change = target.change,
-  { now, cutoff } = { now: NOW, cutoff: target.cutoff },
+  { now = NOW, cutoff = target.cutoff, signal = new AbortController().signal } = {},
 ): Promise<number[]> {
   const batches: number[] = []
+  let underWay = 0
   await sweep(
     {
       async batch(work: Work) {
-        const counts = await transact(work)
-        batches.push(counts.cleaned)
-        return counts
+        underWay += 1
+        try {
+          const counts = await transact(work)
+          batches.push(counts.cleaned)
+          return counts
+        } finally {
+          underWay -= 1
+        }
       },
       guard,
       log: pino({ level: 'silent' }),
       now: () => now,
       run: { dryRun: false },
-      signal: new AbortController().signal,
+      signal,
     } as never,
     { ...target, change, cutoff },
-  )
+  ).finally(() => expect(underWay, 'batches under way').toBe(0))
   return batches
 }
 
@@ -159,6 +165,30 @@ it('keeps nothing of a batch whose predecessor does not commit', async () => {
   await expect(cleaning).rejects.toThrow('lost')
   expect(kept).toHaveLength(1)
   expect(await entries.prisma.i18nCacheEntry.count()).toBe(60_000 - kept[0]!)
+})
+
+it('has committed the batch that was under way once it is over, where it is aborted', async () => {
+  await insert(60_000, 180, 60)
+  const controller = new AbortController()
+  let kept = 0
+  const cleaning = clean(
+    undefined,
+    async (work) => {
+      const counts = await entries.prisma.$transaction(async (tx) => {
+        const changed = await work(tx)
+        controller.abort(new Error('stopped'))
+        await tx.$queryRaw`select 1`
+        return changed
+      })
+      kept += counts.cleaned
+      return counts
+    },
+    undefined,
+    { signal: controller.signal },
+  )
+  await expect(cleaning).rejects.toThrow('stopped')
+  expect(kept).toBeGreaterThan(0)
+  expect(await entries.prisma.i18nCacheEntry.count()).toBe(60_000 - kept)
 })
 
 it('changes all rows of a batch whose counts met a lock, since the next may have begun behind them', async () => {
