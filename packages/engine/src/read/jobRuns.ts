@@ -258,7 +258,7 @@ export async function listOtherAttempts(
       select "id", "attempt", "status", "startedAt", "endedAt", "dueAt", ${boundedText('"errorCode"')} as "errorCode"
       from "JobRun"
       where "queueJobId" = $1::uuid and "id" <> $2::uuid
-      order by "attempt", "startedAt" limit ${MAX_ATTEMPTS}`,
+      order by "attempt", "startedAt", "id" limit ${MAX_ATTEMPTS}`,
     values: [queueJobId, id],
   })
   return rows.map((other) => ({ ...other, outcome: runOutcome(other) }))
