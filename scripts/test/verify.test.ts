@@ -24,9 +24,11 @@ import {
   type InvoiceRenderer,
 } from '../../apps/worker/src/invoicePdf/createInvoiceRenderer.ts'
 import { readWorkerEnvironment } from '../../apps/worker/src/env.ts'
+import { demoHandlers } from '../../apps/worker/src/jobs/demoHandlers.ts'
 import { createHandlers } from '../../apps/worker/src/jobs/index.ts'
 import { createDatabaseClient, type DatabaseClient } from '@roundsman/db'
 import { jobs } from '@roundsman/jobs'
+import { demoJobs } from '@roundsman/jobs/demo'
 import { createLogger } from '@roundsman/node-app'
 import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
 import { createWorker, type Worker } from '@roundsman/engine/worker'
@@ -60,6 +62,7 @@ beforeAll(async () => {
     prisma,
     jobsClient,
     jobs,
+    demoJobs,
     jwtSecret: 'a secret of a test, long enough to be one',
     logger,
   })
@@ -72,8 +75,8 @@ beforeAll(async () => {
     schema: 'public',
     databaseUrl: database.url,
     client: prisma,
-    jobs,
-    handlers: createHandlers({ env, prisma, renderer, mailer }),
+    jobs: [...jobs, ...demoJobs],
+    handlers: { ...createHandlers({ env, prisma, renderer, mailer }), ...demoHandlers },
     log: logger,
   })
   await worker.start()

@@ -107,7 +107,7 @@ describe('under an old snapshot', () => {
       await whileWorking(async (ended) => {
         const items = Array.from({ length: TAKEN }, () => ({ payload: {} }))
         await client.enqueueMany(runtime.prisma, echo, items)
-        await waitFor(() => ended() === TAKEN)
+        await waitFor(() => ended() === TAKEN, { timeoutMs: 90_000 })
       })
       pages = { first, last: await pagesPerRun() }
     } finally {
