@@ -1,6 +1,6 @@
 import { waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
-import { listDeadLetters } from '../../src/client.ts'
+import { listDeadLetters, listJobRuns } from '../../src/client.ts'
 import { defineJob, type Details } from '../../src/index.ts'
 import { installQueue } from '../../src/store/migrate.ts'
 import { combineObservers } from '../../src/run/combineObservers.ts'
@@ -182,6 +182,17 @@ describe('a last attempt that the queue has given up', () => {
     expect(await settle(work)).toEqual({ kind: 'lost' })
   })
 
+  it('is not waited for where somebody has locked what holds its exclusive key', async () => {
+    await take(parcel)
+    await runtime.rows(`update "JobClaim" set "exclusiveKey" = 'parcel'`)
+    await pass(2)
+    await runtime.database.transaction(async (tx) => {
+      await tx.query('select from "JobClaim" for update')
+      await expect(end()).rejects.toThrow('lock timeout')
+    })
+    expect(await end()).toHaveLength(1)
+  })
+
   it('that only rehearsed is kept for a while only', async () => {
     await runtime.prisma.$transaction((tx) =>
       opened.client.requestRun(tx, parcel, { actor: 'tests', reason: 'now', dryRun: true }),
@@ -207,6 +218,33 @@ describe('an attempt that is to be followed by another', () => {
     expect(await states()).toEqual(['retry'])
   })
 })
+
+it.each([
+  ['a worker looks', () => end()],
+  ['their work is taken again', () => opened.take('letter')],
+])(
+  'attempts that have expired give up their own exclusive keys alone, and leave what else their claims hold, where %s',
+  async (_, find) => {
+    const goesOn = await take(parcel)
+    const exclusive = await take(letter)
+    await runtime.rows(`update "JobClaim" set "exclusiveKey" = "name"`)
+    for (let n = 0; n < 2; n++)
+      await runtime.prisma.$transaction((tx) => opened.client.enqueue(tx, letter, {}))
+    const [hangs, goesOnBeside] = (await opened.take('letter')) as [TestWork, TestWork]
+    await runtime.rows(`update "JobClaim" set "createdAt" = "createdAt" - interval '1 day'`)
+    await runtime.rows(
+      `update pgboss.job set state = 'retry', start_after = now() where id = any($1::uuid[])`,
+      [[exclusive.queueJobId, hangs.queueJobId]],
+    )
+    await find()
+    expect(
+      await runtime.rows('select "exclusiveKey" from "JobClaim" where "exclusiveKey" is not null'),
+    ).toEqual([{ exclusiveKey: 'parcel' }])
+    const { runs: left } = await listJobRuns(runtime.reader, { limit: 10, status: 'running' })
+    const firstAttempts = left.filter(({ attempt }) => attempt === 1).map(({ id }) => id)
+    expect(new Set(firstAttempts)).toEqual(new Set([goesOn.runId, goesOnBeside.runId]))
+  },
+)
 
 describe('an attempt that ends before it is given out again', () => {
   it.each(['with details', 'without'])(

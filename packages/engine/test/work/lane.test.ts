@@ -121,6 +121,34 @@ describe('lanes that look for work at the same moment', () => {
   })
 })
 
+it('a retry is passed over while somebody has locked the attempt before, as long as that counts as running', async () => {
+  const [hangs, failed] = [await send(echo), await send(echo)]
+  startLanes([echo], runtime.database)
+  await waitFor(() => executed.length === 2, { message: 'both run' })
+  await runtime.rows(
+    `update "JobRun" set "status" = 'failed', "errorCode" = 'broken', "endedAt" = now() where "queueJobId" = $1`,
+    [failed.queueJobId],
+  )
+  await runtime.rows(`update pgboss.job set state = 'retry', start_after = now()`)
+  await runtime.database.transaction(async (tx) => {
+    await tx.query('select from "JobRun" for update')
+    startLanes([echo], runtime.database)
+    await waitFor(() => executed.length === 3, { message: 'the other is retried' })
+  })
+  lanes[0]!.wake()
+  await waitFor(() => executed.length === 4, { message: 'it is retried once it is free' })
+  expect(executed.slice(2).map(({ run }) => run)).toMatchObject([
+    { queueJobId: failed.queueJobId, attempt: 2 },
+    { queueJobId: hangs.queueJobId, attempt: 2 },
+  ])
+  // What has ended keeps its end.
+  const codes = `select "queueJobId", "errorCode" as code from "JobRun" where "attempt" = 1 order by code`
+  expect(await runtime.rows(codes)).toEqual([
+    { queueJobId: failed.queueJobId, code: 'broken' },
+    { queueJobId: hangs.queueJobId, code: 'expired' },
+  ])
+})
+
 describe.each([echo, limited])('a lane of $name', (job) => {
   it('passes over what somebody else is just taking', async () => {
     const [taken, left] = [await send(job), await send(job)]
