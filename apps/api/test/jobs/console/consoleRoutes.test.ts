@@ -210,6 +210,19 @@ describe('the overview', () => {
     })
   })
 
+  it('names of a job the run that has taken longest, whichever worker has it, and ticks by when they come', async () => {
+    const job = jobs.find(({ timeoutMs }) => timeoutMs < 20 * 3_600_000)!
+    for (const [workerId, hours] of Object.entries({ w1: 30, w2: 50, w3: 40 }))
+      await addRun({ name: job.name, workerId, startedAt: minutesAgo(60 * hours) })
+    const { attention, nextTicks } = await get<ConsoleOverview>('overview')
+    expect(attention.filter(({ kind }) => kind === 'overrunning')).toMatchObject([
+      { name: job.name, since: minutesAgo(60 * 50).toISOString() },
+    ])
+    const instants = nextTicks.map(({ at }) => at)
+    expect(new Set(instants).size).toBeGreaterThan(1)
+    expect(instants).toEqual(instants.toSorted())
+  })
+
   it('shows a job whose last run has failed, until one succeeds', async () => {
     const failed = await addFailure({ startedAt: minutesAgo(9), endedAt: minutesAgo(8) })
     const failing = {
@@ -523,6 +536,19 @@ describe('the jobs', () => {
     })
   })
 
+  it('come with their last runs from the oldest on, in whatever order these were written', async () => {
+    const ids = new Map<number, string>()
+    for (const minutes of [20, 40, 10, 30]) {
+      const at = { startedAt: minutesAgo(minutes), endedAt: minutesAgo(minutes) }
+      ids.set(minutes, (await addRun({ status: 'success', ...at })).id)
+    }
+    const { jobs: listed } = await get<ConsoleJobs>('jobs')
+    const job = listed.find(({ name }) => name === JOB)
+    const inOrder = [40, 30, 20, 10].map((minutes) => ids.get(minutes))
+    expect(job?.recentRuns.map(({ id }) => id)).toEqual(inOrder)
+    expect(job?.lastRun?.id).toBe(ids.get(10))
+  })
+
   it('one comes with its calendar, its durations and the ticks to come', async () => {
     for (const minutes of [10, 20, 30]) {
       await addRun({
@@ -643,7 +669,37 @@ describe('the queue', () => {
   })
 })
 
+it('the queue tells how long the work has waited that was due first, of whichever job it is', async () => {
+  await api.prisma.$executeRaw`
+    insert into pgboss.job (name, data, start_after)
+    select name, '{"trigger": "queue"}', timestamptz '2026-11-24T09:00:00Z' - minutes * interval '1 minute'
+    from unnest(${jobs.slice(0, 3).map(({ name }) => name)}::text[], '{5, 50, 20}'::int[]) work(name, minutes)`
+  const { history } = await get<ConsoleQueue>('queue')
+  expect(history.at(-1)).toMatchObject({ at: NOW, oldestMs: 50 * 60_000 })
+})
+
 describe('the workers', () => {
+  it('come with the jobs that they run, the one of which they run most first', async () => {
+    await api.prisma.jobWorker.create({
+      data: { id: 'w1', liveness: 'heartbeat', startedAt: minutesAgo(60) },
+    })
+    const names = jobs.slice(0, 3).map(({ name }) => name)
+    for (const [at, count] of [2, 1, 3].entries())
+      for (let n = 0; n < count; n++) {
+        await addRun({ name: names[at]!, startedAt: minutesAgo(9 - at) })
+      }
+    const { workers } = await get<ConsoleWorkers>('workers')
+    expect(workers).toMatchObject([
+      {
+        running: [
+          { name: names[2], count: 3 },
+          { name: names[0], count: 2 },
+          { name: names[1], count: 1 },
+        ],
+      },
+    ])
+  })
+
   it('come with what they run, and one with what it has run', async () => {
     const worker = createWorker({
       schema: 'public',
