@@ -154,7 +154,8 @@ export interface JobsClient {
   ): Promise<'requested' | 'notRunning' | 'notFound'>
   /**
    * Approves a run that its guard has blocked, once and within a day: enqueues another run, which may change as many rows as
-   * were counted. Returns the new work's id in the queue.
+   * were counted. Returns the new work's id in the queue. It takes the place of the run's own work, which is no dead letter any
+   * more.
    */
   approveRun(tx: HostTransaction | null, runId: string, request: Request): Promise<ApproveOutcome>
   /** Pauses a schedule: workers record its ticks as skipped. A run under way goes on. */

@@ -3,7 +3,8 @@ import { checkId, checkJobName, checkText } from '../job/argument.ts'
 import type { Connection } from '../store/database.ts'
 import { readLabel } from '../store/envelope.ts'
 import type { WorkLabel } from '../job/labelWork.ts'
-import { FIND_PAYLOAD_SQL, LOCK_BLOCKED_RUN_SQL } from '../store/queueSql.ts'
+import { FIND_PAYLOAD_SQL, LOCK_BLOCKED_RUN_SQL, LOCK_WORK_OF_RUN_SQL } from '../store/queueSql.ts'
+import { CANCEL_WORK_OF_APPROVED_RUN_SQL } from '../store/waitingSql.ts'
 import { recordActions, storableActor, type Actor } from './recordActions.ts'
 
 /** Who wants something done to a job or a run, and why. The engine records both. */
@@ -127,13 +128,18 @@ interface BlockedRun {
   shown: string | null
 }
 
-/** Marks a blocked run as approved, once, and returns what its successor needs: the payload, and how much is approved until when. */
+/**
+ * Marks a blocked run as approved, once, and returns what its successor needs: the payload, and how much is approved until
+ * when. The run's own work, a dead letter or redriven, is cancelled: the successor takes its place.
+ */
 export async function takeApproval(
   tx: Connection,
   runId: string,
   actor: string,
 ): Promise<Approval> {
-  const { rows } = await tx.query<BlockedRun>(LOCK_BLOCKED_RUN_SQL, [checkId('runId', runId)])
+  const id = checkId('runId', runId)
+  await tx.query(LOCK_WORK_OF_RUN_SQL, [id])
+  const { rows } = await tx.query<BlockedRun>(LOCK_BLOCKED_RUN_SQL, [id])
   const [run] = rows
   if (!run) return { kind: 'notFound' }
   if (!run.isBlocked || run.due === null) return { kind: 'notBlocked' }
@@ -144,6 +150,7 @@ export async function takeApproval(
     `update "JobRun" set "approvedAt" = now(), "approvedBy" = $2 where "id" = $1::uuid returning "id"::text`,
     [runId, actor],
   )
+  await tx.query(CANCEL_WORK_OF_APPROVED_RUN_SQL, [id])
   return {
     kind: 'taken',
     name: run.name,

@@ -45,10 +45,13 @@ const IS_KEY_HELD = `exists (
   where holder.name = job.name and holder.singleton_key = job.singleton_key and holder.id <> job.id and ${HOLDS_KEY}
 )`
 
-/** Takes a dead letter as a claim takes work, for one attempt, which is the last. */
+/**
+ * Takes a dead letter as a claim takes work, for one attempt, which is the last. From then on a requested run counts as work
+ * of a program: whatever ends the attempt, also a cancellation, it is a dead letter again.
+ */
 export const TAKE_DEAD_LETTER_SQL = `
   update pgboss.job
-  set state = 'active', started_on = now(), completed_on = null, output = null,
+  set state = 'active', data = data || '{"trigger": "queue"}', started_on = now(), completed_on = null, output = null,
       retry_count = retry_count + 1, retry_limit = retry_count + 1, expire_seconds = $3
   where name = $1 and id = $2 and ${IS_DEAD_LETTER} and not ${IS_KEY_HELD}
   returning id::text as id, name, data, retry_count as "retryCount"`

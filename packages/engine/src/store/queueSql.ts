@@ -21,7 +21,7 @@ import { HOLDS_KEY } from './uniqueKeys.ts'
  *   failed     Given up. A redrive makes it retry, runOnce makes it active for one attempt, discarding deletes it. pg-boss
  *              deletes after deletion_seconds; for dead letters that is 0, and they stay.
  *   cancelled  Not wanted any more: people cancelled it, it came too late to start, or newer work took its unique key while
- *              it ran and it was to be retried. pg-boss deletes it after deletion_seconds.
+ *              it ran and it was to be retried, or somebody approved a run of it, by which other work takes its place. pg-boss deletes it after deletion_seconds.
  */
 
 /**
@@ -251,11 +251,20 @@ export function measureQueueSql(most: number): string {
   ) as measure("state", "count", "oldestSeconds")`
 }
 
-/** Reads a run that may be approved, and locks it: the second of two people who approve at once finds it approved. */
+/** Locks the work of a run, before somebody redrives it, takes it, or approves another run of it. */
+export const LOCK_WORK_OF_RUN_SQL = `
+  select job.id::text as "id" from pgboss.job job
+  where (job.name, job.id) = (select run."name", run."queueJobId" from "JobRun" run where run."id" = $1::uuid) for update`
+
+/** Reads a run that may be approved, and locks it: the second of two people who approve at once finds it or its work approved. */
 export const LOCK_BLOCKED_RUN_SQL = `
   select run."name",
          run."errorCode" is not distinct from 'guard_blocked' as "isBlocked",
-         run."approvedAt" is not null as "isApproved",
+         exists (
+           select from "JobRun" approved
+           where (approved."id" = run."id" or approved."queueJobId" = run."queueJobId" and approved."name" = run."name")
+             and approved."approvedAt" is not null
+         ) as "isApproved",
          run."endedAt" < now() - interval '1 day' as "isTooOld", run."label", run."shown"::text as "shown",
          case when jsonb_typeof(run."details" #> '{guard,due}') = 'number'
            then case when (run."details" #> '{guard,due}')::numeric between 0 and 9007199254740991

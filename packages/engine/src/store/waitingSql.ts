@@ -47,6 +47,15 @@ export const CANCEL_WORK_SQL = changeSql(
   ),
 )
 
+/** Cancels the work of the approved run `$1`, unless it runs: the approved work takes its place, and is not to be done beside it. */
+export const CANCEL_WORK_OF_APPROVED_RUN_SQL = `
+  update pgboss.job job
+  set ${cancelAs(`jsonb_build_object('code', 'guard_blocked', 'message', 'Its run was approved, and other work does what it was to do')`)}
+  from pgboss.queue queue, "JobRun" run
+  where run."id" = $1::uuid and queue.name = run."name" and job.name = run."name" and job.id = run."queueJobId"
+    and job.state::text in ('created', 'retry', 'failed')
+  returning job.id::text as "id"`
+
 /** Postpones work to the instant `$4`, from which its retention counts anew. */
 export const POSTPONE_WORK_SQL = changeSql(
   `case when $4::timestamptz > now() then job.start_after < $4::timestamptz else job.start_after > now() end`,

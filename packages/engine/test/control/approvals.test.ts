@@ -3,7 +3,7 @@ import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { findJobRun } from '../../src/client.ts'
+import { findJobRun, findWork } from '../../src/client.ts'
 import { defineJob, JobError, type PayloadOf, type RunContext } from '../../src/index.ts'
 import { openTestJobs, type TestJobs } from '../../src/testing.ts'
 import { runOnce } from '../../src/worker.ts'
@@ -162,6 +162,47 @@ describe('the payload of a blocked run, approved', () => {
     expect(newer).toMatchObject({ payload: {}, error: { code: 'guard_blocked' } })
     expect(await approve(newer!.id)).toMatchObject({ kind: 'approved', rows: 172 })
     expect(await finish()).toEqual([{ payload: {}, code: null, removed: 172 }])
+  })
+})
+
+describe('the dead letter of a blocked run, once that is approved', () => {
+  it('is none any more: the approved work has taken its place', async () => {
+    await insert(101, 40)
+    const { runId, queueJobId } = await block()
+    await approve(runId)
+
+    expect(await test.redriveWork(client, purge, 'all', by)).toMatchObject({ redriven: 0 })
+    expect(await test.discardDeadLetter(client, queueJobId, by)).toBe('notFound')
+    expect(await finish()).toEqual([{ payload: {}, code: null, removed: 101 }])
+    expect(await findWork(test.reader, purge, queueJobId)).toEqual({
+      kind: 'failed',
+      errorCode: 'guard_blocked',
+    })
+  })
+
+  it('is one again where the approval is rolled back', async () => {
+    await insert(101, 40)
+    const { runId, queueJobId } = await block()
+    await expect(
+      client.$transaction(async (tx) => {
+        await test.approveRun(tx, runId, by)
+        throw new Error('rolled back')
+      }),
+    ).rejects.toThrow('rolled back')
+
+    expect(await test.redriveWork(client, purge, [queueJobId], by)).toMatchObject({ redriven: 1 })
+  })
+
+  it('does not run again either where it was redriven, and no other of its runs is approved', async () => {
+    await insert(101, 40)
+    const { runId, queueJobId } = await block()
+    await test.redriveWork(client, purge, [queueJobId], by)
+    const [again] = await test.drain()
+    await test.redriveWork(client, purge, [queueJobId], by)
+
+    expect(await approve(runId)).toMatchObject({ kind: 'approved', rows: 101 })
+    expect(await approve(again!.id)).toEqual({ kind: 'alreadyApproved' })
+    expect(await finish()).toEqual([{ payload: {}, code: null, removed: 101 }])
   })
 })
 

@@ -241,6 +241,35 @@ describe('runOnce for a dead letter', () => {
     expect(await list()).toMatchObject([{ queueJobId, attempts: 3 }])
   })
 
+  it.each(['cancelled', 'guard_blocked'])(
+    'of a run that a person asked for is a dead letter again, also where it ends as %s',
+    async (code) => {
+      await client.requestRun(null, rounds, by)
+      await waitFor(async () => (await list()).length === 1)
+      const [{ queueJobId }] = (await list()) as [{ queueJobId: string }]
+      const stop = new AbortController()
+      const ended = await runOnce({
+        schema: 'public',
+        databaseUrl: runtime.url,
+        client: runtime.prisma,
+        job: rounds,
+        handler: async ({ signal }) => {
+          stop.abort(new JobError(code, 'Stopped', { retryable: false }))
+          signal.throwIfAborted()
+        },
+        deadLetter: queueJobId,
+        signal: stop.signal,
+        log: runtime.log,
+      })
+      expect(ended).toMatchObject({ run: { status: 'failed', details: { error: { code } } } })
+
+      expect(await list()).toMatchObject([{ queueJobId, attempts: 2, error: { code } }])
+      isBroken = false
+      expect(await client.redriveDeadLetters(null, rounds, [queueJobId], by)).toBe(1)
+      await waitFor(async () => (await list()).length === 0)
+    },
+  )
+
   it('is refused for work that is none', async () => {
     const queueJobId = crypto.randomUUID()
     expect(await once(queueJobId)).toEqual({ kind: 'noDeadLetter', queueJobId })

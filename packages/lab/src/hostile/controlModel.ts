@@ -453,12 +453,14 @@ function createModel(test: Tests, client: pg.Pool): Model {
     const outcome = await test.approveRun(client, run.id, wish)
     const kept = payloadOf(run)
     if (run.blockedDue === null) return deepStrictEqual(outcome, { kind: 'notBlocked' })
-    if (run.isApproved) return deepStrictEqual(outcome, { kind: 'alreadyApproved' })
+    if (runs.some(({ work, isApproved }) => isApproved && work === run.work))
+      return deepStrictEqual(outcome, { kind: 'alreadyApproved' })
     if (now() - run.endedAt > DAY_MS) return deepStrictEqual(outcome, { kind: 'tooLate' })
     if (kept === null) return deepStrictEqual(outcome, { kind: 'payloadGone' })
     if (outcome.kind !== 'approved') throw new Error(`Not approved: ${outcome.kind}`)
     deepStrictEqual(outcome.rows, run.blockedDue)
     run.isApproved = true
+    run.work.state = 'kept'
     add(outcome.queueJobId, {
       payload: kept,
       trigger: 'manual',
