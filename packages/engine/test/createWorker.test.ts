@@ -4,7 +4,7 @@ import { waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { countHeedlessWorkers, jobsWithoutWorker, type JobsClient } from '../src/client.ts'
-import { defineJob, JobError, type RunContext, type TransactionOf } from '../src/index.ts'
+import { defineJob, JobError, type Job, type RunContext, type TransactionOf } from '../src/index.ts'
 import { createWorker, type Worker } from '../src/worker.ts'
 import { openClientRuntime } from './openClientRuntime.ts'
 import type { TestRuntime } from './openTestRuntime.ts'
@@ -382,6 +382,45 @@ describe('createWorker', () => {
       ['success', 2],
     ])
   })
+
+  it.each(['toString', 'constructor'])(
+    'fails a run whose handler is missing, also where every object has a function named %s',
+    async (name) => {
+      const { url, prisma, log } = runtime
+      const nameless = defineJob({ name, description: '', retry: { limit: 0 } })
+      worker = createWorker({
+        schema: 'public',
+        retention: false,
+        databaseUrl: url,
+        client: prisma,
+        jobs: [nameless] as readonly Job[],
+        handlers: {},
+        log,
+      })
+      await worker.start()
+      await prisma.$transaction((tx) => client.enqueue(tx, nameless, {}))
+
+      const [run] = await waitFor(async () =>
+        (await runs()).some(({ endedAt }) => endedAt) ? await runs() : null,
+      )
+      expect(run).toMatchObject({
+        status: 'failed',
+        details: { error: { code: 'handler_missing', message: `There is no handler of ${name}` } },
+      })
+    },
+  )
+
+  it.each(['1.2\0', '\ud800', 'x'.repeat(10_001)])(
+    'is not made with a version that nobody could store: %j',
+    (version) => {
+      const { url: databaseUrl, prisma } = runtime
+      expect(() =>
+        createWorker({ databaseUrl, client: prisma, jobs: [], handlers: {}, version }),
+      ).toThrow(
+        expect.objectContaining({ name: 'ArgumentError', message: expect.stringMatching(/^version /) }),
+      )
+    },
+  )
 
   it('logs the start and the end of a run with the fields that people search for', async () => {
     worker = await startWorker({})

@@ -132,7 +132,7 @@ async function runHere(
   const { client, handlers, close } = await config.open()
   try {
     const { name } = request.job
-    const handler = handlers[name]
+    const handler = Object.hasOwn(handlers, name) ? handlers[name] : undefined
     if (!handler) throw new ForeseenError(`${path}: \`open\` gives no handler of ${name}`)
     const stop = new AbortController()
     const wish = terminal.listenForStop()

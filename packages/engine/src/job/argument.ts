@@ -209,8 +209,9 @@ export const checkWaitMs: Check<number> = (argument, value) => {
   )
 }
 
-/** How many runs go on at once, of a job or in a worker. */
-export const checkConcurrency = wholeNumber(1, 10_000)
+/** How many runs go on at once at most, of a job or in a worker. */
+export const MAX_CONCURRENCY = 10_000
+export const checkConcurrency = wholeNumber(1, MAX_CONCURRENCY)
 
 const NAMED = { name: checkText }
 

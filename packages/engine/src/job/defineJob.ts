@@ -1,4 +1,5 @@
 import { Cron } from 'croner'
+import { MAX_CONCURRENCY } from './argument.ts'
 import { isStandardSchema, noPayload, type StandardSchemaV1 } from './standardSchema.ts'
 
 /**
@@ -189,8 +190,6 @@ const MAX_TIMEOUT_MS = DAY_MS - 2 * 60_000
 /** Within this, intervals and instants fit in PostgreSQL and JavaScript, and waiting work is kept for longer. */
 const MAX_DELAY_MS = 365 * DAY_MS
 const MAX_CATCH_UP_MS = 10 * MAX_DELAY_MS
-/** As many as a worker carries out at once. */
-const MAX_CONCURRENCY = 10_000
 /** The queue counts attempts with 32 bits, and a redrive grants all of them again. */
 const MAX_RETRIES = 1_000_000
 

@@ -83,6 +83,16 @@ export type Handler<Payload, Tx, Result = never> = (
   context: RunContext<Payload, Tx>,
 ) => Promise<[Result] extends [never] ? Details | void : Result>
 
+/**
+ * Finds the handler of a job, also one that a host loads when it is read. A job may have the name of what every object has,
+ * such as `toString`: that is no handler.
+ */
+export function findHandler(handlers: object, name: string): Handler<never, never> | undefined {
+  const named = (of: object) => (of as Readonly<Record<string, unknown>>)[name]
+  const found = named(handlers)
+  return found === named(Object.prototype) ? undefined : (found as Handler<never, never>)
+}
+
 /** A handler for every job of a catalogue, except the engine's own jobs. A missing one is a type error. */
 export type HandlersFor<Jobs extends readonly Job[], Tx> = {
   readonly [J in Jobs[number] as Exclude<J['name'], EngineJobName>]: Handler<

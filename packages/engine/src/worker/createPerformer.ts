@@ -1,5 +1,6 @@
 import { openRetention, type Days, type OwnManner } from '../control/pruneJobRuns.ts'
-import { isEngineJob, type Handler, type Job } from '../index.ts'
+import { isEngineJob, JobError, type Handler, type Job } from '../index.ts'
+import { findHandler } from '../job/handler.ts'
 import { performSuspect } from '../liveness/performSuspect.ts'
 import { createIsolation } from '../run/isolated/isolation.ts'
 import { performRun, type Execute, type RunManner, type RunServices } from '../run/performRun.ts'
@@ -38,7 +39,6 @@ export function createPerformer(options: {
   log: ContainedLog
 }): Performer {
   const { services, jobs, taken, retention, turns, log, databaseUrl, handlersModule } = options
-  const handlers = options.handlers as Readonly<Record<string, Handler<never, never>>>
   const { database, workerId } = services
   const { schema } = database
   const isolation = createIsolation({
@@ -78,7 +78,9 @@ export function createPerformer(options: {
   /** A host may load its handlers when they are read. Where that fails, so does the run, and no other. */
   function handlerOf({ name }: Job): Handler<never, never> {
     try {
-      return handlers[name] as Handler<never, never>
+      const handler = findHandler(options.handlers, name)
+      if (handler === undefined) throw new JobError('handler_missing', `There is no handler of ${name}`)
+      return handler
     } catch (error) {
       return async () => {
         throw error

@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { Worker } from 'node:worker_threads'
 import type { JobsClient } from '../../client.ts'
+import { findHandler } from '../../job/handler.ts'
 import type { Logger } from '../../job/logger.ts'
 import {
   JobError,
@@ -145,7 +146,7 @@ async function perform(request: RunRequest, abort: Abort): Promise<RunResult> {
     })
   }
   const job = found.jobs.find(({ name }) => name === run.name)
-  const handler = (found.handlers as Record<string, unknown>)[run.name]
+  const handler = findHandler(found.handlers, run.name)
   if (job === undefined || typeof handler !== 'function') {
     const what = job === undefined ? 'job' : 'handler'
     return failed({
@@ -157,7 +158,7 @@ async function perform(request: RunRequest, abort: Abort): Promise<RunResult> {
   return await executeRun({
     run,
     job: { ...job, timeoutMs, guard },
-    handler: handler as Handler<never, never>,
+    handler,
     payload: request.payload,
     client: found.client,
     workerId: request.workerId,
