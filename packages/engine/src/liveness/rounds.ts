@@ -110,7 +110,10 @@ export interface Seen {
   oldStarts: string[]
   /** Whether no worker holds anything. */
   isIdle: boolean
-  /** Whether this worker's own last heartbeat is as old as that of a dead one. */
+  /**
+   * Whether this worker's own last heartbeat is as old as that of a dead one. A worker with a lock could not write one while
+   * somebody had its row locked: that says nothing of the others.
+   */
   isLate: boolean
   /** Whether the list of workers has this one. */
   isListed: boolean
@@ -118,12 +121,15 @@ export interface Seen {
 
 /** One statement, the only one that an idle worker sends. `$1` is the worker's id. */
 const ROUND_SQL = `
-  with beat as (${BEAT_SQL})
+  with beat as (${BEAT_SQL} returning "id")
   select (select coalesce(jsonb_agg(lost), '[]') from (${LOST_CLAIMS_SQL}) lost) as "lost",
          (select coalesce(array_agg(ready.name), '{}') from (${readyJobsSql('$2')}) ready) as "ready",
          (${OLD_STARTS_SQL}) as "oldStarts",
          not exists (select from "JobClaim") and not exists (select from "JobStart") as "isIdle",
-         exists (select from "JobWorker" me where me."id" = $1 and not ${isBeatingSql('me')}) as "isLate",
+         exists (
+           select from "JobWorker" me where me."id" = $1 and not ${isBeatingSql('me')}
+             and (me."liveness" = 'heartbeat' or exists (select from beat))
+         ) as "isLate",
          exists (select from "JobWorker" where "id" = $1) as "isListed"`
 
 /** Reads what a round has to do, and writes the worker's heartbeat in the same statement. */

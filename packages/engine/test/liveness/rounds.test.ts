@@ -91,26 +91,9 @@ describe('createRounds', () => {
   let failsWith: Error | null
   let calls: string[]
 
-  beforeEach(() => {
-    connectedForMs = 60_000
-    asked = 0
-    looked = 0
-    failsWith = null
-    calls = []
-    runtime.lines.splice(0)
-    rounds = createRounds({
-      session: {
-        connectedForMs() {
-          looked++
-          return connectedForMs
-        },
-        signUp: async () => undefined,
-        query: async (text: string, values?: readonly unknown[]) => {
-          asked++
-          if (failsWith) throw failsWith
-          return await runtime.database.query(text, values)
-        },
-      } as Session,
+  const make = (session: Session) =>
+    createRounds({
+      session,
       database: runtime.database,
       queue: {
         fail: async (_tx, _deliveries, _errors, next) => {
@@ -129,6 +112,26 @@ describe('createRounds', () => {
       onReady: (name) => calls.push(`ready ${name}`),
       onEnded: ({ name }) => calls.push(`ended ${name}`),
     })
+
+  beforeEach(() => {
+    connectedForMs = 60_000
+    asked = 0
+    looked = 0
+    failsWith = null
+    calls = []
+    runtime.lines.splice(0)
+    rounds = make({
+      connectedForMs() {
+        looked++
+        return connectedForMs
+      },
+      signUp: async () => undefined,
+      query: async (text: string, values?: readonly unknown[]) => {
+        asked++
+        if (failsWith) throw failsWith
+        return await runtime.database.query(text, values)
+      },
+    } as Session)
   })
 
   afterEach(() => rounds.stop())
@@ -198,6 +201,17 @@ describe('createRounds', () => {
     expect(calls).not.toContain('lost')
   })
 
+  it('ends runs also while somebody has locked the row of its own worker, so that it writes no heartbeat', async () => {
+    await signUp(40)
+    await holdRun('gone')
+    await runtime.database.transaction(async (tx) => {
+      await tx.query(`select from "JobWorker" where "id" = 'w1' for update`)
+      rounds.start()
+      await waitFor(() => calls.includes('lost'))
+    })
+    expect(await states()).toEqual([{ workerId: 'gone', errorCode: 'worker_lost' }])
+  })
+
   it('ends the run of a worker whose heartbeat is old', async () => {
     await signUp(1)
     await holdRun('w2', 40)
@@ -227,7 +241,11 @@ describe('createRounds', () => {
     await afterRounds(1)
     await rounds.stop()
     const [stopped, before] = [asked, calls.length]
-    await runtime.rows('select pg_sleep(1.5)')
+    // The pause before a round is over by the time that rounds which begin now have begun twice.
+    let others = 0
+    const other = make({ connectedForMs: () => (others++, null) } as Session)
+    other.start()
+    await waitFor(() => others === 2).finally(() => other.stop())
     expect([asked, calls.length]).toEqual([stopped, before])
   })
 })
