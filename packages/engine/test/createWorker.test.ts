@@ -417,7 +417,10 @@ describe('createWorker', () => {
       expect(() =>
         createWorker({ databaseUrl, client: prisma, jobs: [], handlers: {}, version }),
       ).toThrow(
-        expect.objectContaining({ name: 'ArgumentError', message: expect.stringMatching(/^version /) }),
+        expect.objectContaining({
+          name: 'ArgumentError',
+          message: expect.stringMatching(/^version /),
+        }),
       )
     },
   )

@@ -1,7 +1,16 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { ArgumentError, JobError, type Job, type ResultOf } from '../index.ts'
-import { checkId, checkJobName, checkParts, checkWaitMs, optional, tell } from '../job/argument.ts'
+import {
+  checkId,
+  checkJobName,
+  checkParts,
+  checkWaitMs,
+  MAX_TIMER_MS,
+  optional,
+  tell,
+} from '../job/argument.ts'
 import { askSchema, describeIssues } from '../job/askSchema.ts'
+import { UnansweredError } from '../store/answerInTime.ts'
 import { FIND_RESULT_SQL } from '../store/queueSql.ts'
 import type { Reader } from './reader.ts'
 
@@ -41,10 +50,13 @@ function checkSignal(argument: string, value: unknown): AbortSignal {
 /** A statement that PostgreSQL does not take, or to whom it does not answer, will be the same at the next look. */
 const REFUSED = /^(?:42|3D|3F|28)/
 
+/** How much longer than its caller's time a look may take: the connection may have lost its other end. */
+const LAST_LOOK_MS = 5_000
+
 /**
  * Waits until a piece of work has ended, and returns what became of it. It asks the database, with pauses of up to a
  * second: workers send no notification of results. While the database does not answer it goes on asking, until its time is
- * over or `isOpen` says that the reader is closed.
+ * over or `isOpen` says that the reader is closed. It waits at most 5 s longer for an answer.
  * @throws JobError `result_invalid` when this version's schema refuses the stored result
  * @throws the error of the last look, when that failed
  */
@@ -60,15 +72,39 @@ export async function awaitResult<J extends Job>(
   const until = performance.now() + timeoutMs
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
     signal?.throwIfAborted()
-    const found = await findResult(reader, job, id).catch((error: unknown) => {
+    const look = findResult(reader, job, id)
+    const inTimeMs = Math.max(0, until - performance.now()) + LAST_LOOK_MS
+    const found = await answerWithin(look, inTimeMs, signal).catch((error: unknown) => {
       const { code } = error as { code?: unknown }
       const isFinal = error instanceof JobError || REFUSED.test(String(code)) || !isOpen()
-      if (isFinal || performance.now() >= until) throw error
+      if (isFinal || signal?.aborted || performance.now() >= until) throw error
       return { kind: 'pending' as const }
     })
     const leftMs = until - performance.now()
     if (found.kind !== 'pending' || leftMs <= 0) return found as WorkResult<ResultOf<J>>
     await pause(Math.min(pauseMs, leftMs), undefined, signal && { signal }).catch(() => undefined)
+  }
+}
+
+/** @throws UnansweredError when there is no answer in time, or the signal's reason */
+async function answerWithin<Answer>(
+  answer: Promise<Answer>,
+  timeoutMs: number,
+  signal: AbortSignal | undefined,
+): Promise<Answer> {
+  const answered = new AbortController()
+  const ends = signal ? [answered.signal, signal] : [answered.signal]
+  const over = pause(Math.min(timeoutMs, MAX_TIMER_MS), undefined, {
+    signal: AbortSignal.any(ends),
+  }).catch(() => signal?.throwIfAborted())
+  const late = over.then(() => {
+    throw new UnansweredError()
+  })
+  try {
+    return await Promise.race([answer, late])
+  } finally {
+    late.catch(() => undefined)
+    answered.abort()
   }
 }
 

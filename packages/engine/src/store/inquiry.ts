@@ -10,6 +10,9 @@ import { endClient } from './endClient.ts'
  * as one does that waits for a lock, and so would each further one on each further connection. So once a statement has been
  * silent for a while, a connection opened for that asks the server whether it is at work on it. If not, the connection is
  * destroyed, and those on which nothing is under way are asked by a Sync, which costs no statement.
+ *
+ * The question may reach another server, where one address leads to several. A primary that has taken over says that the one
+ * before is gone: a system has one. Any other server cannot tell, and the statement is waited for.
  */
 
 /** Finds the connections of a pool that have lost their other end. */
@@ -47,6 +50,31 @@ interface Waiting {
   wasIdle: boolean
 }
 
+/** Which server answers a connection. */
+interface Place {
+  /** When that server started, as PostgreSQL tells it to the microsecond: no two servers of a product have the same. */
+  startedAt: string
+  /** The object id of the database, which a primary shares with its standbys. */
+  databaseId: string
+  isPrimary: boolean
+}
+
+const PLACE_SQL = `
+  extract(epoch from pg_postmaster_start_time())::text as "startedAt", not pg_is_in_recovery() as "isPrimary",
+  (select oid::text from pg_database where datname = current_database()) as "databaseId"`
+
+/** What a server says of processes: the state of each that it has. */
+interface Answer extends Place {
+  states: Readonly<Record<string, string>>
+}
+
+/** What a server can tell about a process of the server at `place`, or null when it cannot. */
+function stateOf({ pid, ...place }: Place & { pid: number }, answer: Answer): string | null {
+  if (place.startedAt === answer.startedAt) return answer.states[pid] ?? 'gone'
+  const hasTakenOver = place.isPrimary && answer.isPrimary && place.databaseId === answer.databaseId
+  return hasTakenOver ? 'gone' : null
+}
+
 /** Makes an inquiry for one pool: see above. */
 export function createInquiry({
   url,
@@ -56,8 +84,8 @@ export function createInquiry({
 }: InquiryOptions): Inquiry {
   const clients = new Set<pg.ClientBase>()
   const waiting = new Map<pg.ClientBase, Waiting>()
-  /** The server processes of those that reach them directly: a pooler tells other numbers, and changes processes. */
-  const pids = new WeakMap<pg.ClientBase, number>()
+  /** Where those are answered that reach a server directly: a pooler tells other numbers, and changes processes. */
+  const places = new WeakMap<pg.ClientBase, Place & { pid: number }>()
   let question: Socket | null = null
   let isScheduled = false
   let isStopped = false
@@ -78,12 +106,17 @@ export function createInquiry({
   async function look(): Promise<void> {
     const silent = [...waiting].filter(([client, one]) => isSilent(client, one))
     if (silent.length === 0) return
-    const states = await readStates(silent.map(([client]) => pids.get(client) as number))
+    const answer = await ask(silent.flatMap(([client]) => places.get(client)?.pid ?? []))
     // A server that is out of reach is asked again at the next look.
-    if (states === null) return
+    if (answer === null) return
     const lost = silent.filter(([client, one]) => {
-      if (waiting.get(client) !== one || !isSilent(client, one)) return false
-      const state = states.get(pids.get(client) as number) ?? 'gone'
+      const place = places.get(client)
+      if (!place || waiting.get(client) !== one || !isSilent(client, one)) return false
+      const state = stateOf(place, answer)
+      if (state === null) {
+        one.askAt = performance.now() + askAfterMs
+        return false
+      }
       const isIdle = state === 'gone' || state.startsWith('idle')
       const isLost = isIdle && one.wasIdle
       one.wasIdle = isIdle
@@ -102,7 +135,7 @@ export function createInquiry({
   function isSilent(client: pg.ClientBase, one: Waiting): boolean {
     const { bytesRead } = socketOf(client)
     if (bytesRead !== one.bytesRead) Object.assign(one, toWaiting(client, one.statements))
-    return performance.now() >= one.askAt && pids.has(client)
+    return performance.now() >= one.askAt && places.has(client)
   }
 
   const toWaiting = (client: pg.ClientBase, statements: number): Waiting => ({
@@ -113,7 +146,7 @@ export function createInquiry({
   })
 
   /** What the server says of its processes, or null when it does not answer. */
-  async function readStates(of: readonly number[]): Promise<Map<number, string> | null> {
+  async function ask(pids: readonly number[]): Promise<Answer | null> {
     const socket = new Socket()
     question = socket
     const client = new pg.Client({
@@ -124,10 +157,9 @@ export function createInquiry({
     client.on('error', () => undefined)
     try {
       await client.connect()
-      const answer = client.query<{ pid: number; state: string | null }>(STATES_SQL, [of])
+      const answer = client.query<Answer>(STATES_SQL, [pids])
       const inTime = { timeoutMs: ANSWER_TIMEOUT_MS, socket: socketOf(client) }
-      const { rows } = await answerInTime(answer, inTime)
-      return new Map(rows.map(({ pid, state }) => [pid, state ?? 'hidden']))
+      return (await answerInTime(answer, inTime)).rows[0] ?? null
     } catch {
       return null
     } finally {
@@ -149,11 +181,11 @@ export function createInquiry({
     async open(client) {
       const socket = socketOf(client)
       try {
-        const answer = client.query<{ pid: number }>(OPEN_SQL)
+        const answer = client.query<Place & { pid: number }>(OPEN_SQL)
         const { rows } = await answerInTime(answer, { timeoutMs: ANSWER_TIMEOUT_MS, socket })
-        const pid = rows[0]?.pid
-        if (pid !== undefined && pid === (client as { processID?: number }).processID)
-          pids.set(client, pid)
+        const [place] = rows
+        if (place && place.pid === (client as { processID?: number }).processID)
+          places.set(client, place)
       } catch (error) {
         socket.destroy()
         throw error
@@ -182,10 +214,13 @@ export function createInquiry({
   }
 }
 
-const OPEN_SQL = `select pg_backend_pid() as "pid", (${LIFT_TRANSACTION_TIMEOUT_SQL})`
+const OPEN_SQL = `select pg_backend_pid() as "pid", ${PLACE_SQL}, (${LIFT_TRANSACTION_TIMEOUT_SQL})`
 
 const STATES_SQL = `
-  select pid, state from pg_stat_activity where pid = any($1::int[]) and datname = current_database()`
+  select ${PLACE_SQL}, (
+    select coalesce(jsonb_object_agg(pid, coalesce(state, 'hidden')), '{}') from pg_stat_activity
+    where pid = any($1::int[]) and datname = current_database()
+  ) as "states"`
 
 /** Sends a Sync, which the server answers without a statement. */
 export function sync(client: pg.ClientBase): Promise<void> {

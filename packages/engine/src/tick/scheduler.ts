@@ -14,6 +14,8 @@ import { settlesWithin } from '../store/settlesWithin.ts'
 import { isAliveSql, isBeatingSql } from '../liveness/whoIsLost.ts'
 import { isUnfinishedSql } from '../store/queueSql.ts'
 import type { Queue } from '../store/queue.ts'
+import { GIVES_WAY } from '../store/giveWay.ts'
+import { hasSqlState, LOCK_NOT_AVAILABLE } from '../store/sqlState.ts'
 
 export interface Scheduler {
   start(): Promise<void>
@@ -439,8 +441,9 @@ async function registerSchedules(
   plans: readonly Plan[],
   now: Date,
 ): Promise<void> {
-  await database.query(
-    `with mine as (
+  try {
+    await database.query(
+      `with mine as (
        select * from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::boolean[])
          as mine(name, cron, "timeZone", cursor, "isNew")
      ), taken as (
@@ -456,17 +459,22 @@ async function registerSchedules(
      )
      insert into "JobSchedule" ("name", "cron", "timeZone", "cursor", "updatedAt")
      select name, cron, "timeZone", cursor, $6::timestamptz from mine
-     where not exists (select from "JobSchedule" schedule where schedule."name" = mine.name)
+     where ${GIVES_WAY} and not exists (select from "JobSchedule" schedule where schedule."name" = mine.name)
      order by name on conflict do nothing`,
-    [
-      plans.map(({ job }) => job.name),
-      plans.map(({ job }) => job.schedule.cron),
-      plans.map(({ job }) => job.schedule.timeZone),
-      plans.map(({ cursor }) => cursor),
-      plans.map(({ isNew }) => isNew),
-      now,
-    ],
-  )
+      [
+        plans.map(({ job }) => job.name),
+        plans.map(({ job }) => job.schedule.cron),
+        plans.map(({ job }) => job.schedule.timeZone),
+        plans.map(({ cursor }) => cursor),
+        plans.map(({ isNew }) => isNew),
+        now,
+      ],
+    )
+  } catch (error) {
+    if (!hasSqlState(error, LOCK_NOT_AVAILABLE)) throw error
+    // Somebody has inserted one of the rows, and not committed yet.
+    if (plans.length > 1) for (const plan of plans) await registerSchedules(database, [plan], now)
+  }
 }
 
 /** Whose transactions hold the row of the schedule `$1`. */

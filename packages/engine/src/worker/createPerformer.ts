@@ -79,7 +79,8 @@ export function createPerformer(options: {
   function handlerOf({ name }: Job): Handler<never, never> {
     try {
       const handler = findHandler(options.handlers, name)
-      if (handler === undefined) throw new JobError('handler_missing', `There is no handler of ${name}`)
+      if (handler === undefined)
+        throw new JobError('handler_missing', `There is no handler of ${name}`)
       return handler
     } catch (error) {
       return async () => {

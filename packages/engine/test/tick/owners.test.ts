@@ -17,6 +17,8 @@ const sweepAt = (cron: string) =>
 const hourly = sweepAt('0 * * * *')
 const monthly = sweepAt('0 0 1 * *')
 
+const other = defineJob({ name: 'other', description: '', schedule: { cron: '0 * * * *' } })
+
 const by = { actor: 'somebody', reason: 'a test' }
 const clock = fakeClock('2026-05-03T10:30:00Z')
 
@@ -41,7 +43,7 @@ afterEach(async () => {
 })
 
 /** Starts a worker. Its seconds pass when the test says so. */
-async function startWorker(job: Job) {
+async function startWorker(job: Job, ...others: Job[]) {
   const { url, prisma, log } = runtime
   let onSecond = () => undefined as void
   const worker = createWorker({
@@ -49,8 +51,8 @@ async function startWorker(job: Job) {
     retention: false,
     databaseUrl: url,
     client: prisma,
-    jobs: [job],
-    handlers: { sweep: async () => undefined },
+    jobs: [job, ...others],
+    handlers: { sweep: async () => undefined, other: async () => undefined } as never,
     log,
     now: clock.now,
     clock: (wake) => {
@@ -199,6 +201,20 @@ describe('while a transaction of the host holds the row of a schedule', () => {
       await startWorker(hourly)
       clock.set('2026-05-03T11:30:00Z')
       expect(await health(hourly)).toMatchObject([{ kind: 'late', name: 'sweep' }])
+    })
+  })
+
+  it('inserted and not committed, a worker starts, and has its other schedules decided', async () => {
+    await runtime.database.transaction(async (tx) => {
+      await tx.query(
+        `insert into "JobSchedule" ("name", "cron", "timeZone", "cursor", "updatedAt")
+         values ('sweep', '0 * * * *', 'UTC', now(), now())`,
+      )
+      const worker = await startWorker(hourly, other)
+      expect(worker.isReady()).toBe(true)
+      expect(runtime.lines.filter(({ level }) => level === 40)).toMatchObject([{ name: 'sweep' }])
+      const rows = `select "name" from "JobSchedule"`
+      expect(await runtime.rows(rows)).toEqual([{ name: 'other' }])
     })
   })
 

@@ -1,0 +1,52 @@
+// Not quick: waits for answers that never come.
+import { createProxy, type Proxy } from '@roundsman/testing'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import { createJobsClient, type JobsClient } from '../../src/client.ts'
+import { defineJob } from '../../src/index.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const parcel = defineJob({ name: 'parcel', description: '' })
+
+let runtime: TestRuntime
+let proxy: Proxy
+let client: JobsClient
+let queueJobId: string
+
+beforeAll(async () => {
+  runtime = await openTestRuntime([parcel])
+})
+
+afterAll(() => runtime.close())
+
+/** A client whose connection says nothing any more, as the server that each further one reaches. */
+beforeEach(async () => {
+  const url = new URL(runtime.url)
+  proxy = await createProxy(Number(url.port))
+  url.port = String(proxy.port)
+  client = createJobsClient({ schema: 'public', databaseUrl: url.href, log: runtime.log })
+  await client.start()
+  ;({ queueJobId } = await runtime.prisma.$transaction((tx) => client.enqueue(tx, parcel, {})))
+  expect(await client.result(parcel, queueJobId, { timeoutMs: 0 })).toEqual({ kind: 'pending' })
+  proxy.goHalfOpen()
+})
+
+afterEach(async () => {
+  await client.stop()
+  proxy.close()
+})
+
+// The engine's own connections wait for an answer for 35 s.
+const BOUND = { timeout: 20_000 }
+
+it('waits for no answer beyond the time that its caller has', BOUND, async () => {
+  await expect(client.result(parcel, queueJobId, { timeoutMs: 100 })).rejects.toThrow(
+    'Query read timeout',
+  )
+})
+
+it('rejects with the reason of a signal, also while it waits for an answer', BOUND, async () => {
+  const stop = new AbortController()
+  const result = client.result(parcel, queueJobId, { timeoutMs: Infinity, signal: stop.signal })
+  stop.abort(new Error('not wanted any more'))
+  await expect(result).rejects.toThrow('not wanted any more')
+})
