@@ -211,5 +211,9 @@ export function environmentVariable({ databaseVariable, compilerOptions }: Produ
 /** The path of an import in the file `from` of the file `to`. */
 export function relativeImport(from: string, to: string, extension: string): string {
   const path = posix.relative(posix.dirname(from), to)
-  return `${path.startsWith('.') ? '' : './'}${path}${extension}`
+  const quotable = path.replaceAll(
+    /['"\\]/g,
+    (each) => String.raw`\u00${each.charCodeAt(0).toString(16)}`,
+  )
+  return `${path.startsWith('.') ? '' : './'}${quotable}${extension}`
 }

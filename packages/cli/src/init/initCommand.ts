@@ -101,11 +101,12 @@ async function findUndo(
 ): Promise<string | null> {
   const git = async (...args: string[]) =>
     (await promisify(execFile)('git', ['-C', root, ...args])).stdout
+  // Where a link leads to it, git knows it by another name.
+  const knownAs = async (path: string) => relative(root, await realpath(join(root, path)))
   let manifest: string
   let changes: string
   try {
-    // Where it is a link, git knows what it leads to by another name.
-    manifest = relative(root, await realpath(join(root, 'package.json')))
+    manifest = await knownAs('package.json')
     changes = await git('status', '--porcelain', '--', manifest)
   } catch {
     return null
@@ -115,11 +116,27 @@ async function findUndo(
       'package.json has changes that are not committed, and undoing init would undo them as well: commit or stash them first, or say --force',
     )
   }
-  const created = plan.created.map(({ path }) => quote(path)).join(' ')
+  const paths = plan.created.map(async ({ path }) => {
+    const folder = await firstThere(dirname(path), knownAs)
+    return quote(join(folder.knownAs, relative(folder.path, path)))
+  })
+  const created = (await Promise.all(paths)).join(' ')
   return [
     ...(plan.manifest === null ? [] : [`git checkout ${quote(manifest)}`]),
     ...(created === '' ? [] : [`git clean -f ${created}`]),
   ].join(' && ')
+}
+
+/** The nearest folder that is there already, of one to be made. */
+async function firstThere(
+  path: string,
+  knownAs: (path: string) => Promise<string>,
+): Promise<{ path: string; knownAs: string }> {
+  try {
+    return { path, knownAs: await knownAs(path) }
+  } catch {
+    return await firstThere(dirname(path), knownAs)
+  }
 }
 
 /** Makes one word of a path, for a shell. */

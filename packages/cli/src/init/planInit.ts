@@ -93,15 +93,15 @@ async function readOwn({ root }: ProductFacts, path: string): Promise<string | n
 function workerScript(facts: ProductFacts, places: Places): string {
   const dependencies = dependenciesOf(facts.manifest)
   const flags = facts.envFile === 'node' ? ' --env-file-if-exists=.env' : ''
-  if (isRunByNode(facts)) return `node${flags} ${places.worker}`
-  if ('tsx' in dependencies) return `tsx${flags} ${places.worker}`
+  if (isRunByNode(facts)) return `node${flags} ${asWord(places.worker)}`
+  if ('tsx' in dependencies) return `tsx${flags} ${asWord(places.worker)}`
   if ('ts-node' in dependencies && !facts.isModule) {
     const paths = 'tsconfig-paths' in dependencies ? ' -r tsconfig-paths/register' : ''
-    return `${flags === '' ? 'ts-node' : `node${flags} -r ts-node/register`}${paths} ${places.worker}`
+    return `${flags === '' ? 'ts-node' : `node${flags} -r ts-node/register`}${paths} ${asWord(places.worker)}`
   }
   const production = productionCommand(facts, places)
   return production === null
-    ? `tsx${flags} ${places.worker}`
+    ? `tsx${flags} ${asWord(places.worker)}`
     : production.replace('node ', `node${flags} `)
 }
 
@@ -117,7 +117,12 @@ function productionCommand(facts: ProductFacts, places: Places): string | null {
   const { build, sourceFolder } = facts
   if (build?.by !== 'tsc') return null
   const below = sourceFolder === '' ? places.worker : places.worker.slice(sourceFolder.length + 1)
-  return `node ${build.outDir}/${below.replace(/\.ts$/, '.js')}`
+  return `node ${asWord(`${build.outDir}/${below.replace(/\.ts$/, '.js')}`)}`
+}
+
+/** Makes one word of a path, for sh and for Windows' cmd, which knows no single quotes. */
+function asWord(path: string): string {
+  return /^[\w./@+-]+$/.test(path) ? path : `"${path.replaceAll(/["$`\\]/g, String.raw`\$&`)}"`
 }
 
 function nameScripts({ manifest }: ProductFacts, worker: string) {

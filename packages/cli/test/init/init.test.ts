@@ -1,6 +1,7 @@
 // Not quick: asks git.
 import { execFile } from 'node:child_process'
-import { mkdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { stripTypeScriptTypes } from 'node:module'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
@@ -137,6 +138,46 @@ it('is taken back by what it says in a shell, also where folders have blanks', a
 
   await promisify(execFile)('sh', ['-c', undo], { cwd: root })
 
+  expect(await git(root, 'status', '--porcelain')).toBe('')
+})
+
+it('writes imports and a script that hold, also where folders have blanks, quotes and dollars', async () => {
+  const folder = `the shop's "$1" code`
+  const { 'src/db.ts': db, ...shop } = SHOP
+  const compilerOptions = { ...SHOP['tsconfig.json'].compilerOptions, rootDir: folder }
+  const root = await commitProduct({
+    ...shop,
+    'package.json': { ...SHOP['package.json'], devDependencies: { tsx: '4.23.15' } },
+    'tsconfig.json': { compilerOptions, include: [folder] },
+    [`${folder}/db.ts`]: db,
+    'bin/tsx': '#!/bin/sh\nfor word; do echo "$word"; done\n',
+  })
+  await init(root)
+
+  const config = await readFile(join(root, 'roundsman.config.ts'), 'utf8')
+  expect(() => stripTypeScriptTypes(config)).not.toThrow()
+  expect(
+    config.replaceAll(/\\u00(..)/g, (_, code) => String.fromCharCode(parseInt(code, 16))),
+  ).toContain(`./${folder}/jobs/index`)
+  await chmod(join(root, 'bin/tsx'), 0o755)
+  const { worker } = (await readManifest(root)).scripts
+  const { stdout } = await promisify(execFile)('sh', ['-c', `PATH="$PWD/bin:$PATH"; ${worker}`], {
+    cwd: root,
+  })
+  expect(stdout.trimEnd().split('\n').at(-1)).toBe(`${folder}/worker.ts`)
+})
+
+it('is taken back also where the folder of the sources is a link', async () => {
+  const { 'src/db.ts': db, ...shop } = SHOP
+  const root = await commitProduct({ ...shop, 'app/code/db.ts': db })
+  await symlink('app/code', join(root, 'src'))
+  await git(root, 'add', '--all')
+  await git(root, 'commit', '--quiet', '--message', 'A link')
+
+  const { stdout } = await init(root)
+  expect(await untracked(root)).toContain('app/code/worker.ts')
+  const [, undo = ''] = /To take it back: (git .+)/.exec(stdout) ?? []
+  await promisify(execFile)('sh', ['-c', undo], { cwd: root })
   expect(await git(root, 'status', '--porcelain')).toBe('')
 })
 
