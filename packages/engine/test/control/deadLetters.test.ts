@@ -246,7 +246,7 @@ describe('runOnce for a dead letter', () => {
     async (code) => {
       await client.requestRun(null, rounds, by)
       await waitFor(async () => (await list()).length === 1)
-      const [{ queueJobId }] = (await list()) as [{ queueJobId: string }]
+      const { queueJobId } = (await list())[0]!
       const stop = new AbortController()
       const ended = await runOnce({
         schema: 'public',

@@ -245,7 +245,8 @@ describe('createRounds', () => {
     let others = 0
     const other = make({ connectedForMs: () => (others++, null) } as Session)
     other.start()
-    await waitFor(() => others === 2).finally(() => other.stop())
+    await waitFor(() => others === 2)
+    await other.stop()
     expect([asked, calls.length]).toEqual([stopped, before])
   })
 })

@@ -26,7 +26,7 @@ beforeEach(async () => {
   client = createJobsClient({ schema: 'public', databaseUrl: url.href, log: runtime.log })
   await client.start()
   ;({ queueJobId } = await runtime.prisma.$transaction((tx) => client.enqueue(tx, parcel, {})))
-  expect(await client.result(parcel, queueJobId, { timeoutMs: 0 })).toEqual({ kind: 'pending' })
+  await client.result(parcel, queueJobId, { timeoutMs: 0 })
   proxy.goHalfOpen()
 })
 

@@ -17,7 +17,7 @@ const sweepAt = (cron: string) =>
 const hourly = sweepAt('0 * * * *')
 const monthly = sweepAt('0 0 1 * *')
 
-const other = defineJob({ name: 'other', description: '', schedule: { cron: '0 * * * *' } })
+const daily = defineJob({ name: 'daily', description: '', schedule: { cron: '0 3 * * *' } })
 
 const by = { actor: 'somebody', reason: 'a test' }
 const clock = fakeClock('2026-05-03T10:30:00Z')
@@ -52,7 +52,7 @@ async function startWorker(job: Job, ...others: Job[]) {
     databaseUrl: url,
     client: prisma,
     jobs: [job, ...others],
-    handlers: { sweep: async () => undefined, other: async () => undefined } as never,
+    handlers: { sweep: async () => undefined, daily: async () => undefined },
     log,
     now: clock.now,
     clock: (wake) => {
@@ -210,11 +210,11 @@ describe('while a transaction of the host holds the row of a schedule', () => {
         `insert into "JobSchedule" ("name", "cron", "timeZone", "cursor", "updatedAt")
          values ('sweep', '0 * * * *', 'UTC', now(), now())`,
       )
-      const worker = await startWorker(hourly, other)
+      const worker = await startWorker(hourly, daily)
       expect(worker.isReady()).toBe(true)
       expect(runtime.lines.filter(({ level }) => level === 40)).toMatchObject([{ name: 'sweep' }])
       const rows = `select "name" from "JobSchedule"`
-      expect(await runtime.rows(rows)).toEqual([{ name: 'other' }])
+      expect(await runtime.rows(rows)).toEqual([{ name: 'daily' }])
     })
   })
 

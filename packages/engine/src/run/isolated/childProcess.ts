@@ -8,7 +8,6 @@ import type { Logger } from '../../job/logger.ts'
 import {
   JobError,
   type Enqueue,
-  type Handler,
   type HandlersModule,
   type HandlersSetting,
   type Job,
