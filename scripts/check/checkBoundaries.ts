@@ -60,6 +60,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'node-app',
     'node-app/giveBackMemory',
     'testing',
+    'testing/hostileNumbers',
     'testing/hostileOutcomes',
     'testing/hostileValues',
     'testing/readCommit',
@@ -77,6 +78,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /** What tests may import besides what their room may, and the room itself. With the client a test plays a producer. */
 const TESTS_MAY_IMPORT = [
   'testing',
+  'testing/hostileNumbers',
   'testing/hostileOutcomes',
   'testing/hostileValues',
   'db',

@@ -1,6 +1,20 @@
 // Not quick: starts and stops workers with drawn options.
 import { readFile } from 'node:fs/promises'
 import { waitFor } from '@roundsman/testing'
+import {
+  asOptions,
+  DAYS_KEPT,
+  hostileNumber,
+  isWithin,
+  JOB_NUMBERS,
+  positive,
+  TIMER,
+  WAIT,
+  whole,
+  WORKER_NUMBERS,
+  YEAR_MS,
+  type Range,
+} from '@roundsman/testing/hostileNumbers'
 import fc from 'fast-check'
 import * as prometheus from 'prom-client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -58,14 +72,6 @@ const makeAlerts = (options: object) =>
 const registry = () => ({ prometheus, registry: new prometheus.Registry() })
 const health = { workersAlive: 1, problems: [] } as never
 
-/** Which numbers an option takes. */
-interface Range {
-  min: number
-  max: number
-  /** Whether fractions are refused. */
-  isWhole?: boolean
-}
-
 /** All that makes something from numbers of a caller's: what is called with such options, and their ranges. */
 interface Interface {
   call: (options: object) => unknown
@@ -73,17 +79,8 @@ interface Interface {
   ranges: Readonly<Record<string, Range>>
 }
 
-const whole = (min: number, max: number): Range => ({ min, max, isWhole: true })
-const TIMER: Range = { min: 1, max: 2 ** 31 - 1 }
-const WAIT: Range = { min: 0, max: Infinity }
-const DAYS = whole(1, 36_500)
 const DURATION = whole(0, 999_999_999_999)
 const COUNT: Range = { min: 0, max: Infinity }
-const RETENTION = {
-  'retention.runDays': DAYS,
-  'retention.failedDays': DAYS,
-  'retention.actionDays': DAYS,
-}
 const ALERTS = {
   intervalMs: TIMER,
   sendTimeoutMs: TIMER,
@@ -97,20 +94,10 @@ const ALERTS = {
   'limits.noWorkerMs': WAIT,
   'limits.snapshotMs': WAIT,
 }
-const YEAR_MS = 365 * 86_400_000
-const positive = (max = Number.MAX_SAFE_INTEGER) => whole(1, max)
-
 const INTERFACES: Readonly<Record<string, Interface>> = {
   createWorker: {
     call: makeWorker,
-    ranges: {
-      concurrency: whole(1, 10_000),
-      drainTimeoutMs: WAIT,
-      aloneWaitMs: { min: 0, max: 30_000 },
-      'watchdog.marginMs': TIMER,
-      maxDetailsBytes: whole(1, 16_000_000),
-      ...RETENTION,
-    },
+    ranges: WORKER_NUMBERS,
   },
   'the alerts of createWorker': {
     call: (alerts) => makeWorker({ alerts: { channels: [], ...alerts } }),
@@ -131,7 +118,7 @@ const INTERFACES: Readonly<Record<string, Interface>> = {
         log: runtime.log,
         ...options,
       }),
-    ranges: { maxDetailsBytes: whole(1, 16_000_000), ...RETENTION },
+    ranges: { maxDetailsBytes: whole(1, 16_000_000), ...DAYS_KEPT },
   },
   createAlertWatcher: { call: makeAlerts, ranges: ALERTS },
   'drain of a test': {
@@ -170,15 +157,7 @@ const INTERFACES: Readonly<Record<string, Interface>> = {
   },
   defineJob: {
     call: (options) => defineJob({ name: 'drawn', description: '', ...options }),
-    ranges: {
-      timeoutMs: positive(86_400_000 - 120_000),
-      graceMs: positive(YEAR_MS),
-      concurrency: positive(10_000),
-      'retry.limit': whole(0, 1_000_000),
-      'retry.delayMs': positive(YEAR_MS),
-      'retry.maxDelayMs': positive(YEAR_MS),
-      'isolate.memoryMb': whole(64, 1_048_576),
-    },
+    ranges: JOB_NUMBERS,
   },
   'the rate limit of defineJob': {
     call: (rateLimit) =>
@@ -205,19 +184,6 @@ const INTERFACES: Readonly<Record<string, Interface>> = {
   },
 }
 
-const ODD = [Number.NaN, Infinity, -Infinity, -0, '5', '', null, true, {}, [], 5n, new Date(5)]
-const edges = ({ min, max }: Range): unknown[] => [
-  ...[min, min - 1, min - 0.5, min + 0.5, max, max + 1, max + 0.5, max - 0.5, 2 * max],
-  ...[0, -1, 1, 2.5, 2 ** 31 - 1, 2 ** 31, 2 ** 32, 2 ** 53, 1e15, 1e21, 1e300, 5e-324],
-  ...ODD,
-]
-
-const isWithin = (value: unknown, { min, max, isWhole = false }: Range) =>
-  typeof value === 'number' &&
-  value >= min &&
-  value <= max &&
-  (!isWhole || Number.isSafeInteger(value))
-
 const settings = Object.entries(INTERFACES).flatMap(([name, { ranges }]) =>
   Object.entries(ranges).map(([option, range]) => ({ name, option, range })),
 )
@@ -225,15 +191,9 @@ const drawn = fc.constantFrom(...settings).chain(({ name, option, range }) =>
   fc.record({
     name: fc.constant(name),
     option: fc.constant(option),
-    value: fc.oneof(fc.constantFrom(...edges(range)), fc.double(), fc.integer()),
+    value: hostileNumber(range),
   }),
 )
-
-/** Sets an option, also one within another: `retention.runDays`. */
-const asOptions = (option: string, value: unknown): object => {
-  const [outer = '', inner] = option.split('.')
-  return { [outer]: inner === undefined ? value : { [inner]: value } }
-}
 
 /** Whose numbers are parts of what a client is called with: client.test.ts tries those. */
 const OF_CLIENTS = `
@@ -271,7 +231,7 @@ describe('a number that somebody sets', () => {
     await fc.assert(
       fc.asyncProperty(drawn, async ({ name, option, value }) => {
         const { call, ranges } = INTERFACES[name] as Interface
-        const asked = async () => await call(asOptions(option, value))
+        const asked = async () => await call(asOptions({ [option]: value }))
         const answer = await asked().then(
           () => 'taken',
           (error: unknown) => toRefusal(error, option),
@@ -286,14 +246,8 @@ describe('a number that somebody sets', () => {
   it.each(['min', 'max'] as const)(
     'is kept to at its %s: the worker does its work',
     async (end) => {
-      const { ranges } = INTERFACES['createWorker'] as Interface
-      const options: Record<string, unknown> = {}
-      for (const [option, range] of Object.entries(ranges))
-        for (const [name, value] of Object.entries(asOptions(option, range[end])))
-          options[name] =
-            typeof value === 'object'
-              ? { ...(options[name] as object), ...(value as object) }
-              : value
+      const limits = Object.entries(WORKER_NUMBERS).map(([option, range]) => [option, range[end]])
+      const options = asOptions(Object.fromEntries(limits))
       const worker = makeWorker(options)
       await worker.start()
       const { queueJobId } = await client.enqueue(runtime.prisma, letter, {})

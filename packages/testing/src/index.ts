@@ -18,6 +18,12 @@ export {
 } from './createTestDatabase.ts'
 export { createUserOfEachRole } from './createUserOfEachRole.ts'
 export { fakeClock, type FakeClock } from './fakeClock.ts'
+export {
+  foreignLocks,
+  listEngineTables,
+  takeForeignLocks,
+  type ForeignLocks,
+} from './foreignLocks.ts'
 export { expectNotToBegin, expectToBegin } from './heldStart.ts'
 export { HOLD_RUNS_SQL } from './holdRuns.ts'
 export { localhostCertificate } from './localhostCertificate.ts'

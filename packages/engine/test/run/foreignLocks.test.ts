@@ -1,5 +1,5 @@
 // Not quick: holds locks for longer than ours wait for them.
-import { waitFor } from '@roundsman/testing'
+import { foreignLocks, listEngineTables, takeForeignLocks, waitFor } from '@roundsman/testing'
 import fc from 'fast-check'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -183,43 +183,19 @@ describe('while somebody has locked what a worker has taken', () => {
 })
 
 describe('whatever another session locks, and for how long', () => {
-  /** Its place among all tables, modulo their number. */
-  const table = fc.nat()
-  const drawn = fc.record({
-    rows: fc.array(
-      fc.record({ table, lock: fc.constantFrom('update', 'no key update', 'share', 'key share') }),
-      { maxLength: 3 },
-    ),
-    // One at most: ours wait for a whole table as long as it takes, and may have another one in use.
-    whole: fc.option(
-      fc.record({
-        table,
-        lock: fc.constantFrom('row exclusive', 'share', 'exclusive', 'access exclusive'),
-      }),
-    ),
-    heldMs: fc.integer({ min: 1, max: 2_500 }),
-    isKeyed: fc.boolean(),
-  })
-
   it('all work ends once, and that session meets no deadlock', async () => {
-    const tables = await runtime.rows<{ name: string }>(
-      `select oid::regclass::text as name from pg_class
-       where relkind in ('r', 'p') and not relispartition and relname <> '_prisma_migrations'
-         and (relnamespace = 'pgboss'::regnamespace or relname like 'Job%') order by 1`,
-    )
-    const nameOf = (at: number) => tables[at % tables.length]!.name
+    const tables = await listEngineTables(foreign)
+    const isKeyed = fc.boolean()
     await fc.assert(
-      fc.asyncProperty(drawn, async ({ rows, whole, heldMs, isKeyed }) => {
+      fc.asyncProperty(foreignLocks(2_500), isKeyed, async (drawn, areKeyed) => {
         starts.clear()
         const before = await ended()
         gate = new Promise((resolve) => (openGate = resolve))
-        await runHeld(12, { isKeyed })
+        await runHeld(12, { isKeyed: areKeyed })
         await foreign.query('begin')
-        for (const { table: at, lock } of rows)
-          await foreign.query(`select from ${nameOf(at)} for ${lock}`)
-        if (whole) await foreign.query(`lock table ${nameOf(whole.table)} in ${whole.lock} mode`)
+        await takeForeignLocks(foreign, tables, drawn)
         openGate()
-        await foreign.query('select pg_sleep($1 / 1000.0)', [heldMs])
+        await foreign.query('select pg_sleep($1 / 1000.0)', [drawn.heldMs])
         await foreign.query('rollback')
         await waitFor(async () => (await ended()) - before === 12, {
           message: 'all ends are recorded once the locks are gone',

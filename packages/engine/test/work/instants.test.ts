@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import { INSTANT_EDGES, instants, isStorable } from '@roundsman/testing/hostileNumbers'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { findWork, measureQueue, type JobsClient } from '../../src/client.ts'
 import { ArgumentError, defineJob, type EnqueueOptions } from '../../src/index.ts'
@@ -25,20 +26,6 @@ afterAll(async () => {
 })
 
 beforeEach(() => runtime.rows('delete from pgboss.job'))
-
-/** Where JavaScript, JSON and PostgreSQL begin and end, what a queue keeps work for, and what is no date. */
-const EDGES = [
-  ...[Number.NaN, -8.64e15, 8.64e15, 0, -1, 1, 2 ** 31 * 1_000, 253_402_300_799_999],
-  ...[253_402_300_800_000, Date.UTC(2016, 0, 1), Date.UTC(1900, 0, 1)],
-  ...['0000-12-31T23:59:59.999Z', '0001-01-01T00:00:00.000Z', '-004714-01-01T00:00:00.000Z'],
-].map((instant) => new Date(instant))
-const instants = fc.oneof(
-  fc.constantFrom(...EDGES),
-  fc.date({ noInvalidDate: false }),
-  fc.integer({ min: -5_000, max: 5_000 }).map((ms) => new Date(Date.now() + ms)),
-)
-const isStorable = (date: Date | undefined) =>
-  date === undefined || (date.getUTCFullYear() >= 1 && date.getUTCFullYear() <= 9_999)
 
 const pieces = fc.record(
   {
@@ -98,7 +85,7 @@ it('loses no work to the instant at which it is to start, whichever that is', as
       )
       expect(Math.max(...waits)).toBeLessThan(3_600)
     }),
-    { numRuns: 15, examples: [[EDGES.map((startAfter) => ({ startAfter }))]] },
+    { numRuns: 15, examples: [[INSTANT_EDGES.map((startAfter) => ({ startAfter }))]] },
   )
 })
 
