@@ -12,6 +12,7 @@ const STANDS_ALONE: Readonly<Record<string, string>> = {
     'server.ts runs when it is imported, and tests need this alone',
   'apps/worker/src/check/checkCommand.ts':
     'check.ts runs when it is imported, and a test needs this alone',
+  'packages/lab/src/hostile/scheduleProcess.ts': 'is a program, which runSchedules.ts starts',
   'scripts/check/checkLicences.ts': 'main.ts runs when it is imported, and a test needs this alone',
   'scripts/check/checkLint.ts': 'main.ts runs when it is imported, and a test needs this alone',
   'scripts/hosts/readSteps.ts': 'tests of the documents need this alone',

@@ -117,31 +117,72 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('pause', 'resume', 'resume') }) },
 )
 
+interface Scene {
+  its: Payload
+  hasKey: boolean
+  /** How a run of its goes on. */
+  drawn: Behaviour
+  ms: number
+  at: number
+  /** Comes in between. */
+  other: Step
+}
+
+const drained = (...behaviours: Behaviour[]): Step => ({ kind: 'drain', behaviours })
+const put = ({ its, hasKey }: Pick<Scene, 'its' | 'hasKey'>, replaces = false): Step => ({
+  kind: 'enqueue',
+  payload: its,
+  hasKey,
+  replaces,
+  delayMs: 0,
+})
+const insert = (rows: number): Step => ({ kind: 'insert', rows, days: 20 })
+const again = { its: { olderThanDays: 10 }, hasKey: true }
+
 /** Some steps in a row that lead to where it is interesting, and that by chance seldom come together. */
-const scene = fc
-  .tuple(
-    fc.boolean(),
-    payload,
-    behaviour,
-    fc.constantFrom<number>(1_000, 25 * HOUR_MS),
-    which,
-    step,
-  )
-  .map(([hasKey, its, drawn, ms, at, other]): Step[] => [
-    { kind: 'insert', rows: 7, days: 20 },
-    { kind: 'enqueue', payload: its, hasKey, replaces: false, delayMs: 0 },
-    { kind: 'drain', behaviours: [] },
-    { kind: 'approve', which: at },
-    other,
-    { kind: 'drain', behaviours: [drawn] },
-    { kind: 'insert', rows: 3, days: 20 },
-    { kind: 'enqueue', payload: { olderThanDays: 10 }, hasKey, replaces: true, delayMs: 0 },
-    { kind: 'approve', which: at },
-    { kind: 'runAgain', which: at },
+const SCENES: readonly ((scene: Scene) => Step[])[] = [
+  // Approved work fails, and is requested or redriven: the approval is used up, or was for that work alone.
+  ({ drawn, ms, at, other, ...work }) => [
+    ...[insert(7), put(work), drained(), { kind: 'approve', which: at } as const, other],
+    ...[drained(drawn), insert(3), put({ ...again, hasKey: work.hasKey }, true)],
+    ...(['approve', 'runAgain'] as const).map((kind) => ({ kind, which: at })),
     { kind: 'redrive', which: null },
     { kind: 'advance', ms },
-    { kind: 'drain', behaviours: [drawn] },
-  ])
+    drained(drawn),
+  ],
+  // The approval ends before its work begins.
+  ({ drawn, at, other, ...work }) => [
+    ...[insert(7), put(work), drained(), { kind: 'approve', which: at } as const, other],
+    { kind: 'advance', ms: 25 * HOUR_MS },
+    drained(drawn),
+  ],
+  // Newer work takes the key of what waits for its next attempt, and then somebody wants the earlier one back.
+  ({ its, drawn, at, other }) => [
+    ...[insert(3), put({ its, hasKey: true }), drained({ batches: 0, how: 'fail' }), other],
+    ...[put(again, true), { kind: 'runAgain', which: at } as const, drained(drawn)],
+  ],
+  // Newer work takes the key of what runs, which then fails.
+  ({ its, drawn: { batches }, ms, other }) => [
+    ...[insert(3), put({ its, hasKey: true }), drained({ batches, how: 'replaceForGood' }), other],
+    ...[{ kind: 'redrive', which: null } as const, { kind: 'advance', ms } as const, drained()],
+  ],
+  // What was blocked is discarded, or redriven and replaced, and then somebody approves it.
+  ({ drawn, at, other, its }) => [
+    ...[insert(7), put({ its, hasKey: true }), drained(), other],
+    { kind: at % 2 === 0 ? 'discard' : 'redrive', which: 0 },
+    ...[put(again, true), { kind: 'approve', which: at } as const, drained(drawn)],
+  ],
+]
+const scene = fc
+  .record<Scene>({
+    its: payload,
+    hasKey: fc.boolean(),
+    drawn: behaviour,
+    ms: fc.constantFrom(1_000, 25 * HOUR_MS),
+    at: which,
+    other: step,
+  })
+  .chain((drawn) => fc.constantFrom(...SCENES.map((make) => make(drawn))))
 const sequence = fc
   .array(fc.oneof({ weight: 4, arbitrary: fc.tuple(step) }, { weight: 1, arbitrary: scene }), {
     minLength: 4,
@@ -190,10 +231,16 @@ export interface ControlOptions {
   databaseUrl: string
   seed: number
   sequences: number
+  signal: AbortSignal
 }
 
 /** @throws Error with the shortest sequence of steps after which the engine differs from the model */
-export async function tryControls({ databaseUrl, seed, sequences }: ControlOptions): Promise<void> {
+export async function tryControls({
+  databaseUrl,
+  seed,
+  sequences,
+  signal,
+}: ControlOptions): Promise<void> {
   const client = new pg.Pool({ connectionString: databaseUrl, max: 4 })
   let current: Model | null = null
   try {
@@ -209,6 +256,7 @@ export async function tryControls({ databaseUrl, seed, sequences }: ControlOptio
     try {
       await fc.assert(
         fc.asyncProperty(sequence, async (steps) => {
+          signal.throwIfAborted()
           await test.reset()
           await client.query('truncate "Item"')
           current = createModel(test, client)

@@ -1,47 +1,39 @@
 // Has workers live with whatever handlers, payloads, definitions, observers, hosts, roles and people may do to them.
 import { randomInt } from 'node:crypto'
 import { appendFileSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { readCommit } from '@roundsman/testing/readCommit'
 import { withOwnPostgres } from '../withOwnPostgres.ts'
-import { tryControls } from './controlModel.ts'
 import { DEADLY } from './deadlyOutcomes.ts'
-import { hasFailed, renderHostile, repeatHostile } from './renderHostile.ts'
+import { hasFailed, putSection, renderHostile, repeatHostile } from './renderHostile.ts'
 import { CELLS } from './matrixCells.ts'
+import { PARTS, type Part, type PartResult } from './parts.ts'
 import { runHostile, type HostileOptions, type HostileResult } from './runHostile.ts'
 import { runMatrix, type CellResult } from './runMatrix.ts'
-import { runNetworks } from './runNetworks.ts'
-import { runSchedules, type SchedulesResult } from './runSchedules.ts'
 
 const WORKSPACE_ROOT = join(import.meta.dirname, '../../../..')
 const DATA_DIR = join(WORKSPACE_ROOT, '.data')
 const REPORT = 'reports/hostile.md'
-const DEFAULTS = {
-  outcomes: 100_000,
-  deadly: DEADLY.length,
-  sequences: 5_000,
-  fleets: 300,
-  networks: 20,
-}
-const PARTS = ['outcomes', 'matrix', 'control', 'fleets', 'networks'] as const
-type Part = (typeof PARTS)[number]
-const USAGE = `Usage: pnpm hostile [--seed N]... [--outcomes N] [--deadly N] [--sequences N] [--fleets N]
-                    [--networks N] [--only outcomes | matrix | control | fleets | networks] [--trace FILE]
+type PartName = keyof typeof PARTS
+const DRAWN = Object.entries(PARTS) as [PartName, Part][]
+const NAMES = ['outcomes', 'matrix', ...DRAWN.map(([name]) => name)]
+const DEFAULTS = { outcomes: 100_000, deadly: DEADLY.length }
+const USAGE = `Usage: pnpm hostile [--seed N]... [--outcomes N] [--deadly N] ${DRAWN.map(([, { option }]) => `[--${option} N]`).join(' ')}
+                    [--only ${NAMES.join(' | ')}] [--trace FILE]
 
 Runs handlers, payloads, definitions and observers that misbehave at random beside
 innocent jobs, and then checks that only the guilty runs suffered. Then tries hosts
 and roles of all kinds, what people may do to work, held against a model, workers of
-different versions that come and go, and networks that are slow, silent or cut. Writes ${REPORT}.
+different versions that come and go, networks that are slow, silent or cut, what other
+sessions lock, and all numbers that are taken. Writes ${REPORT}.
 
   --seed N      the seed of the random misbehaviour; several run one after the other. Default: random
   --outcomes N  how many runs that end in a random way; default ${DEFAULTS.outcomes}
   --deadly N    how many runs that end their process; default ${DEFAULTS.deadly}
-  --sequences N how many sequences of what people do; default ${DEFAULTS.sequences}
-  --fleets N    how often a worker comes or goes, or somebody changes a schedule; default ${DEFAULTS.fleets}
-  --networks N  how many networks; default ${DEFAULTS.networks}
-  --only WHAT   run only this part, and write no report
+${DRAWN.map(([, { option, counts, fallback }]) => `  --${option.padEnd(9)} N how many ${counts}; default ${fallback}`).join('\n')}
+  --only WHAT   run only this part. Of outcomes or matrix alone, it writes nothing into the report
   --trace FILE  write everything that happens to this file
 
 Exit code: 0 all held, 1 something did not, 2 usage`
@@ -51,13 +43,6 @@ const PATIENCE_MS = ({ outcomes, deadly }: HostileOptions) =>
   600_000 + outcomes * 50 + deadly * 120_000
 /** A host or a role takes a few seconds. */
 const MATRIX_PATIENCE_MS = 1_200_000
-/** A sequence takes a third of a second. */
-const CONTROL_PATIENCE_MS = (sequences: number) => 300_000 + sequences * 2_000
-/** A worker starts in a second or two, and ends within three. */
-const FLEETS_PATIENCE_MS = (steps: number) => 300_000 + steps * 10_000
-/** How many disturbances follow each other on one network. They take some seconds each, and the end a minute at most. */
-const NETWORK_STEPS = 10
-const NETWORK_PATIENCE_MS = 300_000
 
 process.exit(await main())
 
@@ -68,7 +53,7 @@ async function main(): Promise<number> {
   }
   const parsed = readArguments()
   if (parsed === null) return 2
-  const { seeds, size, sequences, fleets, networks, only, trace } = parsed
+  const { seeds, size, counts, only, trace } = parsed
   const stop = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => stop.abort(new Error(`Stopped by ${signal}`)))
@@ -87,18 +72,23 @@ async function main(): Promise<number> {
     if (hasFailed(result)) isWell = false
     results.push(result)
   }
-  if (only === 'outcomes') return isWell ? 0 : 1
-  const isWanted = (part: Part) => only === null || only === part
-  if (isWanted('control') && !(await tryControl(seeds[0] ?? 1, sequences, stop.signal)))
-    isWell = false
-  if (isWanted('networks') && !(await tryNetworks(seeds[0] ?? 1, networks, stop.signal)))
-    isWell = false
+  const isWanted = (part: string) => only === null || only === part
   const cells = isWanted('matrix') ? await tryMatrix(stop.signal) : []
   if (cells === null || cells.some(({ problem }) => problem !== null)) isWell = false
-  const schedules = isWanted('fleets') ? await tryFleets(seeds, fleets, stop.signal) : []
-  if (schedules === null || schedules.some(({ problems }) => problems.length > 0)) isWell = false
-  if (results.length > 0 && cells && schedules) {
-    await writeFile(join(WORKSPACE_ROOT, REPORT), renderHostile(results, cells, schedules, commit))
+  if (cells && results.length > 0 && only === null) {
+    await writeFile(join(WORKSPACE_ROOT, REPORT), renderHostile(results, cells, commit))
+  }
+  for (const [name, part] of DRAWN.filter(([each]) => isWanted(each))) {
+    const drawn: (PartResult & { seed: number; count: number })[] = []
+    for (const seed of seeds) {
+      const count = counts[name]
+      const result = await tryPart(name, { seed, count }, stop.signal)
+      if (result === null) return 1
+      if (result.problems.length > 0) isWell = false
+      drawn.push({ seed, count, ...result })
+    }
+    const report = await readFile(join(WORKSPACE_ROOT, REPORT), 'utf8')
+    await writeFile(join(WORKSPACE_ROOT, REPORT), putSection(report, part, drawn, commit))
     print(`Written to ${REPORT}`)
   }
   return isWell ? 0 : 1
@@ -126,20 +116,32 @@ async function runOnItsOwn(
   }
 }
 
-/** Whether what people do, in any order, has led to what the model says. */
-async function tryControl(seed: number, sequences: number, stop: AbortSignal): Promise<boolean> {
-  const signal = AbortSignal.any([stop, AbortSignal.timeout(CONTROL_PATIENCE_MS(sequences))])
+/** Null when somebody stopped it. */
+async function tryPart(
+  name: PartName,
+  { seed, count }: { seed: number; count: number },
+  stop: AbortSignal,
+): Promise<PartResult | null> {
+  const part: Part = PARTS[name]
+  const signal = AbortSignal.any([stop, AbortSignal.timeout(part.patienceMs(count))])
+  let result: PartResult
   try {
-    await withServer(signal, (databaseUrl) => tryControls({ databaseUrl, seed, sequences }))
-    print(`PASS  ${sequences} sequences of what people do to work agree with the model`)
-    return true
+    result = await withServer(signal, (adminUrl) => part.run({ seed, count }, { adminUrl, signal }))
   } catch (error) {
     tellError(error, stop)
-    process.stderr.write(
-      `Repeat with: pnpm hostile --only control --seed ${seed} --sequences ${sequences}\n`,
-    )
-    return false
+    if (stop.aborted) return null
+    const { message, cause } = error as Error
+    // What has been drawn is long, and stands above.
+    result = { problems: [cause instanceof Error ? cause.message : message], figures: '' }
   }
+  const { problems, figures } = result
+  print(`${problems.length === 0 ? 'PASS' : 'FAIL'}  ${name} with seed ${seed}: ${figures}`)
+  for (const problem of problems) print(`      ${problem}`)
+  if (problems.length > 0)
+    process.stderr.write(
+      `Repeat with: pnpm hostile --only ${name} --seed ${seed} --${part.option} ${count}\n`,
+    )
+  return result
 }
 
 /** Null when it came to no result. */
@@ -160,55 +162,10 @@ async function tryMatrix(stop: AbortSignal): Promise<CellResult[] | null> {
   }
 }
 
-/** Null when it came to no result. */
-async function tryFleets(
-  seeds: readonly number[],
-  steps: number,
-  stop: AbortSignal,
-): Promise<SchedulesResult[] | null> {
-  const results: SchedulesResult[] = []
-  try {
-    for (const seed of seeds) {
-      const signal = AbortSignal.any([stop, AbortSignal.timeout(FLEETS_PATIENCE_MS(steps))])
-      const result = await withServer(signal, (adminUrl) =>
-        runSchedules({ seed, steps }, { adminUrl, signal }),
-      )
-      const verdict = result.problems.length === 0 ? 'held' : 'did NOT hold'
-      print(`${verdict}: schedules with seed ${seed}: ${result.problems.join('; ')}`)
-      results.push(result)
-    }
-    return results
-  } catch (error) {
-    tellError(error, stop)
-    return null
-  }
-}
-
-/** Whether all held. */
-async function tryNetworks(first: number, count: number, stop: AbortSignal): Promise<boolean> {
-  let isWell = true
-  for (let seed = first; seed < first + count; seed++) {
-    const signal = AbortSignal.any([stop, AbortSignal.timeout(NETWORK_PATIENCE_MS)])
-    try {
-      const { problems, steps, enqueued } = await withServer(signal, async (databaseUrl) =>
-        runNetworks({ seed, steps: NETWORK_STEPS }, { databaseUrl, signal }),
-      )
-      print(`${problems.length === 0 ? 'PASS' : 'FAIL'}  network ${seed}: ${enqueued} pieces`)
-      if (problems.length === 0) continue
-      for (const line of [...problems, ...steps]) print(`      ${line}`)
-    } catch (error) {
-      tellError(error, stop)
-    }
-    process.stderr.write(`Repeat with: pnpm hostile --only networks --seed ${seed} --networks 1\n`)
-    isWell = false
-    if (stop.aborted) break
-  }
-  return isWell
-}
-
 function tellError(error: unknown, stop: AbortSignal): void {
-  const { message, stack } = error as Error
+  const { message, stack, cause } = error as Error
   process.stderr.write(`${stop.aborted ? message : stack}\n`)
+  if (cause instanceof Error && !stop.aborted) process.stderr.write(`${cause.message}\n`)
 }
 
 /** Gives `run` a PostgreSQL of its own, which ends with it. */
@@ -231,10 +188,8 @@ function startClock(): () => string {
 function readArguments(): {
   seeds: number[]
   size: Omit<HostileOptions, 'seed'>
-  sequences: number
-  fleets: number
-  networks: number
-  only: Part | null
+  counts: Record<PartName, number>
+  only: string | null
   trace: string | undefined
 } | null {
   try {
@@ -244,11 +199,9 @@ function readArguments(): {
         seed: { type, multiple: true },
         outcomes: { type },
         deadly: { type },
-        sequences: { type },
-        fleets: { type },
-        networks: { type },
         only: { type },
         trace: { type },
+        ...Object.fromEntries(DRAWN.map(([, { option }]) => [option, { type } as const])),
       },
     })
     const number = (name: string, text: string | undefined, least: number, fallback: number) => {
@@ -263,15 +216,19 @@ function readArguments(): {
       outcomes: number('outcomes', values.outcomes, 1, DEFAULTS.outcomes),
       deadly: number('deadly', values.deadly, 0, DEFAULTS.deadly),
     }
-    const sequences = number('sequences', values.sequences, 1, DEFAULTS.sequences)
-    const fleets = number('fleets', values.fleets, 1, DEFAULTS.fleets)
-    const networks = number('networks', values.networks, 1, DEFAULTS.networks)
+    const given = values as Record<string, string | undefined>
+    const counts = Object.fromEntries(
+      DRAWN.map(([name, { option, fallback }]) => [
+        name,
+        number(option, given[option], 1, fallback),
+      ]),
+    ) as Record<PartName, number>
     const { trace } = values
-    const only = PARTS.find((part) => part === values.only) ?? null
+    const only = NAMES.find((name) => name === values.only) ?? null
     if (only === null && values.only !== undefined)
-      throw new Error(`--only is ${PARTS.join(', ')}, and not ${values.only}`)
+      throw new Error(`--only is ${NAMES.join(', ')}, and not ${values.only}`)
     const checked = seeds.map((seed) => number('seed', seed, 1, 1))
-    return { seeds: checked, size, sequences, fleets, networks, only, trace }
+    return { seeds: checked, size, counts, only, trace }
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n\n${USAGE}\n`)
     return null

@@ -1,7 +1,7 @@
 import { tellCommit } from '@roundsman/testing/readCommit'
+import type { Part, PartResult } from './parts.ts'
 import type { HostileOptions, HostileResult } from './runHostile.ts'
 import type { CellResult } from './runMatrix.ts'
-import type { SchedulesResult } from './runSchedules.ts'
 
 export function hasFailed({ checks }: Pick<HostileResult, 'checks'>): boolean {
   return checks.some(({ isPassed }) => !isPassed)
@@ -15,16 +15,12 @@ export function repeatHostile({ seed, outcomes, deadly }: HostileOptions): strin
 export function renderHostile(
   results: readonly HostileResult[],
   cells: readonly CellResult[],
-  schedules: readonly SchedulesResult[],
   commit: string | null,
 ): string {
   const [first] = results
   if (!first) throw new Error('There is nothing to report')
   const { outcomes, deadly } = first.options
-  const isAllHeld =
-    !results.some(hasFailed) &&
-    cells.every(({ problem }) => problem === null) &&
-    schedules.every(({ problems }) => problems.length === 0)
+  const isAllHeld = !results.some(hasFailed) && cells.every(({ problem }) => problem === null)
   const total = (count: (result: HostileResult) => number) =>
     results.reduce((sum, result) => sum + count(result), 0)
   return `# Hostile
@@ -63,17 +59,27 @@ and its retry, a cancellation, and the record read back. ${cells.filter(({ probl
 | host or role | |
 |---|---|
 ${cells.map(({ name, problem }) => `| ${cell(name)} | ${problem === null ? 'held' : `**did not hold**: ${cell(shorten(problem))}`} |`).join('\n')}
-
-## Fleets of several versions
-
-Workers that define schedules differently start, drain and are killed, while people pause, resume and delete schedules and hold
-their rows. No due tick of a job that a living worker defines stays undecided, one that all define alike has a tick of every
-second, and none has two pieces of work.
-
-| seed | workers started | rows of the tick ledger | |
-|---|---|---|---|
-${schedules.map(({ seed, started, ticks, problems }) => `| ${seed} | ${started} | ${ticks} | ${problems.length === 0 ? 'held' : `**did not hold**: ${cell(problems.slice(0, 5).join('; '))}`} |`).join('\n')}
 `
+}
+
+/** The report with this section at its end, or in the place of an earlier one of that part. */
+export function putSection(
+  report: string,
+  { title, about, option }: Part,
+  results: readonly (PartResult & { seed: number; count: number })[],
+  commit: string | null,
+): string {
+  const section = `## ${title}
+
+${about}
+Measured at ${tellCommit(commit)}.
+
+| seed | \`--${option}\` | | |
+|---|---|---|---|
+${results.map(({ seed, count, figures, problems }) => `| ${seed} | ${count} | ${figures} | ${problems.length === 0 ? 'held' : `**did not hold**: ${cell(problems.slice(0, 5).join('; '))}`} |`).join('\n')}
+`
+  const others = report.split(/^(?=## )/m).filter((part) => !part.startsWith(`## ${title}\n`))
+  return `${others.join('').trimEnd()}\n\n${section}`
 }
 
 function renderSummary({

@@ -1,31 +1,18 @@
-import { spawn } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
-import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
 import fc from 'fast-check'
 import { nextTick, nextTicks } from '@roundsman/engine'
 import { migrate } from '@roundsman/engine/migrate'
 import { createLogger } from '@roundsman/node-app'
 import { openPool, type Pool } from '../openPool.ts'
+import type { PartResult } from './parts.ts'
 import { SCHEDULES, STEADY } from './scheduleJobs.ts'
 import type { ScheduleSettings } from './scheduleProcess.ts'
+import { startMember, type Member } from './startMember.ts'
 
-export interface SchedulesResult {
-  seed: number
-  started: number
-  ticks: number
-  /** Empty when all held. */
-  problems: string[]
-}
-
-interface Member {
+interface Versioned extends Member {
   version: number
-  end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>
 }
 
-const ENTRY = join(import.meta.dirname, 'scheduleProcess.ts')
-const COMPILE_CACHE = join(import.meta.dirname, '../../../../node_modules/.cache/compile')
 const MAX_MEMBERS = 4
 /** What a killed worker alone defined is taken over after 40 s. */
 const PATIENCE_MS = 90_000
@@ -62,22 +49,18 @@ const drawStep = fc.oneof(
  */
 export async function runSchedules(
   { seed, steps }: { seed: number; steps: number },
-  { adminUrl, signal }: { adminUrl: string; signal: AbortSignal },
-): Promise<SchedulesResult> {
-  const name = `hostile_${randomBytes(6).toString('hex')}`
-  const url = new URL(adminUrl)
-  url.pathname = `/${name}`
-  const admin = openPool({ url: adminUrl, applicationName: 'hostile schedules', poolSize: 1 })
-  const database = openPool({ url: url.href, applicationName: 'hostile schedules', poolSize: 2 })
-  const members: Member[] = []
+  { databaseUrl, signal }: { databaseUrl: string; signal: AbortSignal },
+): Promise<PartResult> {
+  const database = openPool({ url: databaseUrl, applicationName: 'hostile schedules', poolSize: 2 })
+  const members: Versioned[] = []
   let started = 0
   const start = async (version: number) => {
-    members.push(await startMember({ databaseUrl: url.href, version }, signal))
+    const settings: ScheduleSettings = { databaseUrl, version }
+    members.push({ version, ...(await startMember('scheduleProcess.ts', settings, signal)) })
     started++
   }
   try {
-    await admin.query(`create database "${name}"`)
-    await migrate({ schema: 'public', databaseUrl: url.href, jobs: SCHEDULES.flat(), log })
+    await migrate({ schema: 'public', databaseUrl, jobs: SCHEDULES.flat(), log })
     await start(0)
     for (const next of fc.sample(drawStep, { seed, numRuns: steps })) {
       signal.throwIfAborted()
@@ -96,12 +79,10 @@ export async function runSchedules(
     const [{ ticks } = { ticks: 0 }] = (
       await database.query<{ ticks: number }>('select count(*)::int as ticks from "JobTick"')
     ).rows
-    return { seed, started, ticks, problems }
+    return { problems, figures: `${started} workers started, ${ticks} rows of the tick ledger` }
   } finally {
     await Promise.all(members.map((member) => member.end('SIGKILL')))
     await database.close()
-    await admin.query(`drop database if exists "${name}" with (force)`)
-    await admin.close()
   }
 }
 
@@ -132,7 +113,7 @@ async function disturb(
 
 async function judge(
   database: Pool,
-  members: readonly Member[],
+  members: readonly Versioned[],
   signal: AbortSignal,
 ): Promise<string[]> {
   const deadline = Date.now() + PATIENCE_MS
@@ -145,7 +126,7 @@ async function judge(
 }
 
 /** Schedules of which no tick is decided any more, though a worker lives that defines the job. */
-async function findUndecided(database: Pool, members: readonly Member[]): Promise<string[]> {
+async function findUndecided(database: Pool, members: readonly Versioned[]): Promise<string[]> {
   const { rows } = await database.query<{
     name: string
     cron: string
@@ -185,30 +166,4 @@ async function findTwice(database: Pool): Promise<string[]> {
      group by 1, 2 having count(distinct "queueJobId") > 1`,
   )
   return rows.map(({ name, at }) => `${name} has two pieces of work for ${at.toISOString()}`)
-}
-
-async function startMember(settings: ScheduleSettings, signal: AbortSignal): Promise<Member> {
-  const child = spawn(
-    process.execPath,
-    ['--conditions=@roundsman/source', '--liftoff-only', ENTRY, JSON.stringify(settings)],
-    {
-      env: { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE },
-      stdio: ['pipe', 'pipe', 'inherit'],
-    },
-  )
-  const exited = new Promise<void>((resolve) => child.once('close', () => resolve()))
-  const started = new Promise<void>((resolve) => {
-    createInterface({ input: child.stdout }).on('line', (line) => line === 'started' && resolve())
-  })
-  await Promise.race([started, exited])
-  signal.throwIfAborted()
-  if (child.exitCode !== null)
-    throw new Error(`A worker ended with ${child.exitCode} as it started`)
-  return {
-    version: settings.version,
-    async end(how) {
-      child.kill(how)
-      await exited
-    },
-  }
 }

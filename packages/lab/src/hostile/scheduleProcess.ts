@@ -24,7 +24,7 @@ const worker = createWorker({
   retention: false,
   databaseUrl,
   client,
-  jobs: jobs as readonly Job[],
+  jobs,
   handlers: Object.fromEntries(
     jobs.map(({ name }) => [name, async () => undefined]),
   ) as HandlersFor<readonly Job[], TransactionOf<PrismaClient>>,

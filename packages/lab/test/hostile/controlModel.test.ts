@@ -11,6 +11,7 @@ it('whatever people and programs do to work with a guard, in any order, no run r
       databaseUrl,
       seed: 1,
       sequences: 25,
+      signal: new AbortController().signal,
     }),
   ).resolves.toBeUndefined()
 })

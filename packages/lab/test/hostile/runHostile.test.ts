@@ -4,8 +4,8 @@ import { describe, expect, inject, it, onTestFinished } from 'vitest'
 import { CELLS, SHORT_FORM as SHORT_CELLS } from '../../src/hostile/matrixCells.ts'
 import { renderHostile } from '../../src/hostile/renderHostile.ts'
 import { runHostile } from '../../src/hostile/runHostile.ts'
+import { PARTS } from '../../src/hostile/parts.ts'
 import { runMatrix } from '../../src/hostile/runMatrix.ts'
-import { runSchedules } from '../../src/hostile/runSchedules.ts'
 
 const SHORT_FORM = { seed: 1, outcomes: 300, deadly: 0 }
 
@@ -23,7 +23,7 @@ describe('what is drawn, in its short form', () => {
 
     const failed = result.checks.filter(({ isPassed }) => !isPassed)
     expect(failed, events.slice(-100).join('\n')).toEqual([])
-    expect(renderHostile([result], [], [], null)).toContain(
+    expect(renderHostile([result], [], null)).toContain(
       'pnpm hostile --seed 1 --outcomes 300 --deadly 0',
     )
   }, 300_000)
@@ -43,12 +43,16 @@ describe('hosts and roles, a handful', () => {
   }, 300_000)
 })
 
-describe('workers that define schedules differently and come and go, a few', () => {
-  it('leave no due tick undecided', async () => {
-    const { signal } = new AbortController()
+describe('a few draws', () => {
+  it.each([
+    ['workers that define schedules differently come and go: no due tick is left', 'fleets', 10],
+    ['numbers and instants are at their limits: the worker does what is due', 'numbers', 15],
+    ['another session locks rows and tables: all work ends once, as told', 'locks', 3],
+  ] as const)('%s', { timeout: 300_000 }, async (_, part, count) => {
     const { adminUrl } = inject('testServer')
-    const result = await runSchedules({ seed: 1, steps: 10 }, { adminUrl, signal })
-    expect(result).toMatchObject({ problems: [] })
-    expect(result.ticks).toBeGreaterThan(result.started)
-  }, 300_000)
+    const { signal } = new AbortController()
+    const { problems, figures } = await PARTS[part].run({ seed: 1, count }, { adminUrl, signal })
+    expect(problems).toEqual([])
+    expect(figures).not.toMatch(/\b0 (pieces|rows|workers)/)
+  })
 })

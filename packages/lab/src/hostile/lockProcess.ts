@@ -1,0 +1,42 @@
+// A worker that writes each of its calls down by itself, and says whether it is ready, while others lock what it needs.
+import { setTimeout as pause } from 'node:timers/promises'
+import { JobError } from '@roundsman/engine'
+import { createWorker } from '@roundsman/engine/worker'
+import { createLogger } from '@roundsman/node-app'
+import pg from 'pg'
+import { lockedJobs } from './lockedWork.ts'
+
+export interface LockSettings {
+  databaseUrl: string
+}
+
+const { databaseUrl } = JSON.parse(process.argv[2] ?? '{}') as LockSettings
+process.stdin.on('end', () => process.exit(1)).resume()
+const open = (name: string, max: number) => {
+  const pool = new pg.Pool({ connectionString: databaseUrl, application_name: name, max })
+  return pool.on('error', () => undefined)
+}
+const client = open('hostile locks', 10)
+const calls = open('hostile calls', 4)
+const worker = createWorker({
+  schema: 'public',
+  retention: false,
+  databaseUrl,
+  client,
+  jobs: lockedJobs,
+  handlers: {
+    lockedTick: async () => undefined,
+    async lockedWork({ payload: { pauseMs, fails, hasBatch }, run, batch, signal }) {
+      await calls.query('insert into "Call" values ($1)', [run.id])
+      await pause(pauseMs, undefined, { signal })
+      if (hasBatch) await batch(async () => ({ batched: 1 }))
+      if (fails) throw new JobError('told', 'as it was told', { retryable: false })
+    },
+  },
+  log: createLogger({ app: 'locks', level: 'warn' }),
+  drainTimeoutMs: 2_000,
+})
+process.once('SIGTERM', () => void worker.stop().then(() => process.exit(0)))
+await worker.start()
+process.stdout.write('started\n')
+setInterval(() => process.stdout.write(worker.isReady() ? 'ready\n' : 'not ready\n'), 200)

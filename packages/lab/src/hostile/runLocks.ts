@@ -1,0 +1,227 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { createJobsClient, findManyWork, listJobRuns } from '@roundsman/engine/client'
+import type { PayloadOf } from '@roundsman/engine'
+import { migrate } from '@roundsman/engine/migrate'
+import { createLogger } from '@roundsman/node-app'
+import {
+  foreignLocks,
+  listEngineTables,
+  takeForeignLocks,
+  waitFor,
+  type ForeignLocks,
+} from '@roundsman/testing'
+import fc from 'fast-check'
+import pg from 'pg'
+import { createRandom } from '../chaos/createRandom.ts'
+import type { LockSettings } from './lockProcess.ts'
+import { lockedJobs, lockedWork } from './lockedWork.ts'
+import type { PartResult } from './parts.ts'
+import { startMember, type Member } from './startMember.ts'
+
+type Payload = PayloadOf<typeof lockedWork>
+
+const MEMBERS = 3
+const KEYS = ['a', 'b', 'c', 'd', 'e', 'f'] as const
+const LONGEST_MS = 40_000
+/** Who holds rows for so long sees other work end meanwhile. */
+const NEIGHBOURS_WITHIN_MS = 15_000
+/** What a killed worker had is tried again within a minute. */
+const QUIET_WITHIN_MS = 120_000
+const BY = { actor: 'somebody', reason: 'the locks' }
+const DEADLOCK = '40P01'
+const log = createLogger({ app: 'locks', level: 'silent' })
+
+/**
+ * Has another session lock rows and tables of the engine, one draw after the other, while workers carry out, start, drain and
+ * are killed, and people and programs enqueue, replace, cancel and migrate. When the locks are gone, all has to have ended as told.
+ */
+export async function runLocks(
+  { seed, rounds }: { seed: number; rounds: number },
+  { databaseUrl, signal }: { databaseUrl: string; signal: AbortSignal },
+): Promise<PartResult> {
+  const random = createRandom(seed)
+  const problems: string[] = []
+  /** What ours refused while something was locked. */
+  let refused = 0
+  /** How each piece has to end. Null: in any way, since somebody cancels or replaces it. */
+  const ends = new Map<string, 'completed' | 'failed' | null>()
+  const holders = new Map<string, string>()
+  const members: Member[] = []
+  const settings = { databaseUrl } satisfies LockSettings
+  const start = async () => void members.push(await startMember('lockProcess.ts', settings, signal))
+  const migrateAgain = () => migrate({ schema: 'public', databaseUrl, jobs: lockedJobs, log })
+  await migrateAgain()
+  const pool = new pg.Pool({ connectionString: databaseUrl, application_name: 'host', max: 20 })
+  const foreign = new pg.Client({ connectionString: databaseUrl, application_name: 'foreign' })
+  const client = createJobsClient({ schema: 'public', databaseUrl, log })
+  try {
+    await foreign.connect()
+    await pool.query('create table "Call" ("runId" uuid not null)')
+    await client.start()
+    await Promise.all(Array.from({ length: MEMBERS }, start))
+    const tables = await listEngineTables(pool)
+    for (const drawn of fc.sample(foreignLocks(LONGEST_MS), { seed, numRuns: rounds })) {
+      signal.throwIfAborted()
+      await takeRound(drawn, tables)
+      if (problems.length > 0) break
+    }
+    await migrateAgain()
+    return {
+      problems,
+      figures: `${rounds} times locked, ${ends.size} pieces of work, ${refused} calls refused meanwhile`,
+    }
+  } finally {
+    await Promise.all(members.map((member) => member.end('SIGKILL')))
+    await foreign.end()
+    await client.stop()
+    await pool.end()
+  }
+
+  async function takeRound(drawn: ForeignLocks, tables: readonly string[]): Promise<void> {
+    await Promise.all([enqueueSome(), enqueueKeyed()])
+    await pause(random.integer(0, 500), undefined, { signal })
+    const { heldMs } = drawn
+    const hasNeighbours = drawn.whole === null && heldMs >= NEIGHBOURS_WITHIN_MS
+    /** A host that waits for one of ours must not be the one that PostgreSQL ends. A table that is locked may be in use by ours. */
+    const refuse = (what: string, error: unknown) => {
+      const { code = '', message } = error as { code?: string; message: string }
+      if (code === DEADLOCK && drawn.whole === null) problems.push(`${what}: ${message}`)
+      refused++
+    }
+    const attempt = (what: string, work: () => Promise<unknown>) =>
+      work().catch((error: unknown) => refuse(what, error))
+    let taken = ''
+    await foreign.query('begin')
+    await attempt('foreign', async () => {
+      taken = await takeForeignLocks(foreign, tables, drawn)
+    })
+    const doings = [attempt('enqueue', enqueueSome), attempt('replace', replaceMany)]
+    if (random.chance(0.5)) doings.push(attempt('cancel', cancelSome))
+    if (random.chance(0.3)) doings.push(attempt('migrate', migrateAgain))
+    if (random.chance(0.3) && !hasNeighbours)
+      doings.push(attempt('kill', () => exchange('SIGKILL')))
+    const neighbours: string[] = []
+    let hasStarted = !hasNeighbours
+    if (hasNeighbours || random.chance(0.3)) {
+      const exchanged = attempt('stop', () => exchange('SIGTERM'))
+      doings.push(exchanged.then(() => void (hasStarted = true)))
+    }
+    const innocent = { pauseMs: 0, fails: false, hasBatch: true }
+    const addNeighbour = async () => void neighbours.push(await enqueue(innocent, null))
+    for (let left = hasNeighbours ? 5 : 0; left > 0; left--)
+      doings.push(attempt('enqueue', addNeighbour))
+    await pause(heldMs, undefined, { signal })
+    const late = await findOpen(neighbours)
+    if (late.length > 0) problems.push(`${late.length} pieces waited for the locks of others`)
+    if (!hasStarted) problems.push('a worker waited for the locks of others as it started')
+    await foreign.query('rollback')
+    const isOver = await settles(Promise.all(doings))
+    if (!isOver) problems.push('what was done meanwhile does not end')
+    else await judge()
+    if (problems.length > 0) problems.push(`${heldMs} ms: ${taken}`)
+  }
+
+  async function enqueue(
+    payload: Payload,
+    uniqueKey: string | null,
+    tx: pg.Pool | pg.PoolClient = pool,
+  ) {
+    const { queueJobId } = await client.enqueue(tx, lockedWork, payload, {
+      ...(uniqueKey !== null && { uniqueKey, onConflict: 'replace' as const }),
+    })
+    const before = uniqueKey === null ? undefined : holders.get(uniqueKey)
+    if (before !== undefined) ends.set(before, null)
+    if (uniqueKey !== null) holders.set(uniqueKey, queueJobId)
+    ends.set(queueJobId, ends.has(queueJobId) ? null : payload.fails ? 'failed' : 'completed')
+    return queueJobId
+  }
+
+  function drawPayload(): Payload {
+    return {
+      pauseMs: random.pick([0, 0, 50, 500, 3_000]),
+      fails: random.chance(0.2),
+      hasBatch: random.chance(0.3),
+    }
+  }
+
+  async function enqueueSome(): Promise<void> {
+    for (let left = random.integer(5, 15); left > 0; left--)
+      await enqueue(drawPayload(), random.chance(0.2) ? random.pick(KEYS) : null)
+  }
+
+  /** Work of each key, which runs at once, and ends at once. */
+  async function enqueueKeyed(): Promise<void> {
+    const pauseMs = random.pick([300, 1_000, 2_000])
+    await Promise.all(KEYS.map((key) => enqueue({ ...drawPayload(), pauseMs }, key)))
+  }
+
+  /** One, and after a while those beside it, which may have ended by then, and wait for it in one statement. */
+  async function replaceMany(): Promise<void> {
+    const tx = await pool.connect()
+    const from = random.integer(0, KEYS.length - 1)
+    const [first, ...others] = [...KEYS.slice(from), ...KEYS.slice(0, from)]
+    try {
+      await tx.query('begin')
+      await enqueue(drawPayload(), first ?? null, tx)
+      await pause(random.integer(0, 5_000))
+      for (const key of others) await enqueue(drawPayload(), key, tx)
+      await tx.query('commit')
+      tx.release()
+    } catch (error) {
+      tx.release(true)
+      throw error
+    }
+  }
+
+  async function cancelSome(): Promise<void> {
+    const { runs } = await listJobRuns(client.reader, { limit: 3, status: 'running' })
+    for (const { id, queueJobId } of runs) {
+      if (queueJobId !== null) ends.set(queueJobId, null)
+      await client.cancelRun(pool, id, BY)
+    }
+  }
+
+  /** Like a supervisor: what ends as it starts is started again. */
+  async function exchange(how: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    await members.shift()?.end(how)
+    await waitFor(async () => (await start(), true), {
+      timeoutMs: QUIET_WITHIN_MS,
+      intervalMs: 500,
+    })
+  }
+
+  async function settles(work: Promise<unknown>): Promise<boolean> {
+    return await Promise.race([work.then(() => true), pause(QUIET_WITHIN_MS, false, { signal })])
+  }
+
+  async function findOpen(ids: readonly string[]): Promise<string[]> {
+    const states = await findManyWork(client.reader, lockedWork, ids)
+    return ids.filter((id) => ['waiting', 'running'].includes(states.get(id)?.kind ?? ''))
+  }
+
+  async function judge(): Promise<void> {
+    const ids = [...ends.keys()]
+    const isQuiet = async () => (await findOpen(ids)).length === 0
+    const areReady = () => members.every((member) => member.said() === 'ready')
+    await waitFor(isQuiet, { timeoutMs: QUIET_WITHIN_MS }).catch(async () =>
+      problems.push(`${(await findOpen(ids)).length} pieces do not end`),
+    )
+    await waitFor(areReady).catch(() => problems.push('a worker is not ready again'))
+    const states = await findManyWork(client.reader, lockedWork, ids)
+    for (const [id, end] of ends) {
+      const { kind } = states.get(id) ?? { kind: 'unknown' }
+      if (end !== null && kind !== end) problems.push(`${id} has ${kind}, and should have ${end}`)
+    }
+    const { rows } = await pool.query<{ id: string; what: string }>(WRONG_CALLS_SQL)
+    for (const { id, what } of rows) problems.push(`${id} ${what}`)
+  }
+}
+
+const WRONG_CALLS_SQL = `
+  select call."runId" as "id", 'was called, and has no end on record' as "what"
+  from "Call" call left join "JobRunAll" run on run."id" = call."runId" where run."endedAt" is null
+  union all
+  select "runId", 'was called twice' from "Call" group by 1 having count(*) > 1
+  union all
+  select run."queueJobId", 'has succeeded twice' from "JobRunAll" run
+  where run."status" = 'success' group by 1 having count(*) > 1`
