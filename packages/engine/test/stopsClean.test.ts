@@ -1,0 +1,207 @@
+// Not quick: starts and stops whatever holds connections.
+import { createHook } from 'node:async_hooks'
+import { waitFor } from '@roundsman/testing'
+import pg from 'pg'
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import { createAlertWatcher } from '../src/alerts.ts'
+import { createJobsClient, openReader } from '../src/client.ts'
+import { defineJob } from '../src/index.ts'
+import { createListener } from '../src/liveness/listener.ts'
+import { createSession } from '../src/liveness/session.ts'
+import { watchChanges } from '../src/read/watchChanges.ts'
+import { openDatabase } from '../src/store/database.ts'
+import { createSchema } from '../src/store/schema.ts'
+import { createWaker } from '../src/store/waker.ts'
+import { openTestJobs } from '../src/testing.ts'
+import { createWorker } from '../src/worker.ts'
+import { openTestRuntime, type TestRuntime } from './openTestRuntime.ts'
+
+const letter = defineJob({ name: 'letter', description: '', schedule: { cron: '* * * * * *' } })
+const jobs = [letter] as const
+const nothing = () => undefined
+
+let runtime: TestRuntime
+let observer: pg.Client
+/** The host's. Its own timers are no concern of ours: it has none. */
+let host: pg.Pool
+
+beforeAll(async () => {
+  runtime = await openTestRuntime(jobs)
+  observer = new pg.Client(runtime.url)
+  await observer.connect()
+  host = new pg.Pool({ connectionString: runtime.url, idleTimeoutMillis: 0 })
+})
+
+afterAll(async () => {
+  await host.end()
+  await observer.end()
+  await runtime.close()
+})
+
+/** The timers that the engine has made and that may still fire, also those that keep no process alive. */
+const timers = new Map<number, string>()
+const hook = createHook({
+  init(id, type) {
+    if (type !== 'Timeout') return
+    const { stack = '' } = new Error('made here')
+    const maker = stack.split('\n').find((line) => /packages\/(?!testing)\w+\/src\//.test(line))
+    if (maker !== undefined) timers.set(id, maker.trim())
+  },
+  destroy: (id) => void timers.delete(id),
+})
+
+afterEach(() => {
+  hook.disable()
+  timers.clear()
+})
+
+/** Who is connected by one of the engine's own names, beside the runtime of the test. */
+const connected = async () =>
+  (
+    await observer.query<{ who: string }>(
+      `select application_name as who from pg_stat_activity
+       where datname = current_database() and application_name like 'roundsman %'`,
+    )
+  ).rows.map(({ who }) => who)
+
+interface Stoppable {
+  /** Whether it is at work, so that it is stopped in the middle of that. */
+  isBusy?: () => unknown
+  stop: () => Promise<unknown>
+}
+
+const open = (applicationName: string) =>
+  openDatabase({
+    url: runtime.url,
+    applicationName,
+    schema: createSchema('public'),
+    log: runtime.log,
+  })
+
+const makeWorker = (handler: () => Promise<void>) =>
+  createWorker({
+    databaseUrl: runtime.url,
+    schema: 'public',
+    client: host,
+    jobs,
+    handlers: { letter: handler },
+    log: runtime.log,
+    alerts: { channels: [] },
+  })
+
+const inTime = { answerTimeoutMs: 5_000, vanishedAfterMs: 15_000 }
+
+const MAKERS: Record<string, () => Promise<Stoppable>> = {
+  'a worker that runs': async () => {
+    let calls = 0
+    const worker = makeWorker(async () => void calls++)
+    await worker.start()
+    return { isBusy: () => calls > 0, stop: () => worker.stop() }
+  },
+  'a worker whose run does not end': async () => {
+    let calls = 0
+    const worker = makeWorker(() => new Promise(() => void calls++))
+    await worker.start()
+    return { isBusy: () => calls > 0, stop: () => worker.stop({ drainTimeoutMs: 0 }) }
+  },
+  'a client that watches, wakes and waits': async () => {
+    const client = createJobsClient({
+      databaseUrl: runtime.url,
+      schema: 'public',
+      log: runtime.log,
+    })
+    await client.start()
+    client.watchChanges({ onChange: nothing, onGap: nothing })
+    const { queueJobId } = await client.enqueue(host, letter, {})
+    const waiting = client.result(letter, queueJobId, { timeoutMs: Infinity }).catch(nothing)
+    return { stop: async () => Promise.all([client.stop(), waiting]) }
+  },
+  'a reader': async () => {
+    const reader = openReader({ databaseUrl: runtime.url, schema: 'public', log: runtime.log })
+    await reader.rows({ text: 'select 1' })
+    return { stop: () => reader.close() }
+  },
+  'a watcher of alerts': async () => {
+    const watcher = createAlertWatcher({
+      databaseUrl: runtime.url,
+      schema: 'public',
+      jobs,
+      channels: [],
+      log: runtime.log,
+    })
+    watcher.start()
+    return { stop: () => watcher.stop() }
+  },
+  'a watch of changes that connects': async () => {
+    const watch = watchChanges({
+      databaseUrl: runtime.url,
+      log: runtime.log,
+      onChange: nothing,
+      onGap: nothing,
+    })
+    return { stop: () => watch.close() }
+  },
+  'a pool with a transaction under way': async () => {
+    const database = open('roundsman pool')
+    let isOpen = false
+    void database.transaction(async (tx) => {
+      await tx.query('select 1')
+      isOpen = true
+      await new Promise(nothing)
+    })
+    return { isBusy: () => isOpen, stop: () => database.close({ timeoutMs: 100 }) }
+  },
+  'a listener': async () => {
+    const listener = createListener({
+      url: runtime.url,
+      applicationName: 'roundsman listens',
+      log: runtime.log,
+      ...inTime,
+    })
+    await listener.listen('a_channel', nothing, nothing)
+    return { stop: () => listener.stop() }
+  },
+  'a session': async () => {
+    const database = open('roundsman beside a session')
+    const session = createSession({
+      url: runtime.url,
+      database,
+      workerId: 'one',
+      log: runtime.log,
+    })
+    await session.start()
+    return { stop: () => session.stop().then(() => database.close()) }
+  },
+  'what wakes workers': async () => {
+    const database = open('roundsman wakes')
+    const waker = createWaker(database, runtime.log)
+    waker.wake('letter', null)
+    return { stop: () => waker.stop().then(() => database.close()) }
+  },
+  'the jobs of a test': async () => {
+    const test = await openTestJobs({
+      databaseUrl: runtime.url,
+      client: host,
+      jobs,
+      handlers: { letter: async () => undefined },
+    })
+    await test.enqueue(host, letter, {})
+    await test.drain()
+    return { stop: () => test.close() }
+  },
+}
+
+it.each(Object.entries(MAKERS))(
+  '%s leaves no timer and no connection once it has stopped, and so sends nothing more',
+  async (_, make) => {
+    hook.enable()
+    const { isBusy = () => true, stop } = await make()
+    await waitFor(isBusy)
+    await stop()
+    // Node tells a few turns later of a timer that was cleared.
+    for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve))
+    expect([...timers.values()]).toEqual([])
+    // A closed socket is news to PostgreSQL a moment later.
+    await waitFor(async () => (await connected()).length === 0, { timeoutMs: 5_000 })
+  },
+)
