@@ -102,6 +102,24 @@ describe('a worker whose schedule another one has registered otherwise', () => {
     expect(await health(hourly)).toEqual([])
   })
 
+  it('takes it back also from one that was killed, whose row stays', async () => {
+    const worker = await startWorker(hourly)
+    const other = await startWorker(monthly)
+    const [{ row }] = (await runtime.rows(
+      `select to_jsonb(worker) || jsonb_build_object('heartbeatAt', now() - interval '1 hour') as row
+       from "JobWorker" worker order by "startedAt" desc limit 1`,
+    )) as [{ row: { id: string } }]
+    await other.stop()
+    await runtime.rows(
+      `insert into "JobWorker" select (jsonb_populate_record(null::"JobWorker", $1::jsonb)).*`,
+      [JSON.stringify(row)],
+    )
+    clock.set('2026-05-03T12:00:20Z')
+    await worker.until('the tick of noon', isDecided('12:00'))
+    expect(await health(hourly)).toEqual([])
+    await runtime.rows('delete from "JobWorker" where "id" = $1', [row.id])
+  })
+
   it('leaves it to that one while it lives, and to any other that has the same', async () => {
     const worker = await startWorker(monthly)
     const [first, second] = [await startWorker(hourly), await startWorker(hourly)]
