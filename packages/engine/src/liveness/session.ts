@@ -8,7 +8,7 @@ import { endClient } from '../store/endClient.ts'
 import { isSession } from './isSession.ts'
 import { createListener } from './listener.ts'
 import { settlesWithin } from '../store/settlesWithin.ts'
-import { hasSqlState, LOCK_NOT_AVAILABLE } from '../store/sqlState.ts'
+import { hasSqlState, INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE } from '../store/sqlState.ts'
 import {
   HEARTBEAT_TIMEOUT_MS,
   IS_WORKER_LOCK,
@@ -25,6 +25,7 @@ import {
  *   connected     The connection holds the worker's lock. It becomes reconnecting when the connection ends, when a beat
  *                 fails, when a query has no answer, or when doubt() says that nobody sees the lock.
  *   reconnecting  It tries again after 100 to 500 ms, until connect() has the lock: connected; listeners are called back.
+ *                 Where it may not end the connection that holds the lock, others see that the worker lives: rounds go on.
  *   beating       Behind a transaction pooler: it writes heartbeatAt every 5 s. A beat that fails makes it silent.
  *   silent        A beat failed, or none came through for 30 s: connectedForMs() is null. The next beat that comes through
  *                 makes it beating again; listeners are called back.
@@ -138,12 +139,13 @@ const LOCK_SQL = `select pg_advisory_lock(${workerLockKey('$1')})`
 
 /**
  * Ends the old connection that still holds the lock of worker `$1`. `$2` is the backend of the connection that waits for
- * the lock.
+ * the lock. Where our statements run as another role (`alter role … set role`), that one may not end what the login role
+ * opened; PostgreSQL returns to the login role before it reads rows, and only for this statement.
  */
 const TAKE_OVER_SQL = `
   select pg_terminate_backend(lock.pid)
   from pg_locks lock, ${workerLockKey('$1')} as key
-  where ${IS_WORKER_LOCK} and lock.pid <> $2`
+  where (select set_config('role', 'none', true)) is not null and ${IS_WORKER_LOCK} and lock.pid <> $2`
 
 interface Link {
   client: pg.Client
@@ -192,6 +194,9 @@ export function createSession({
   let timer: NodeJS.Timeout | undefined
   let beating: Promise<void> = Promise.resolve()
   let failures = 0
+  /** The old connection still holds the lock, and the database refuses to end it. */
+  let isTakeOverRefused = false
+  let hasToldRefusal = false
 
   async function start(): Promise<void> {
     const hasSession = await connect({ probe: true })
@@ -253,10 +258,24 @@ export function createSession({
   /** Queues for the lock before it ends the old holder: no other worker finds the lock free in between. */
   async function takeLock(client: pg.Client): Promise<void> {
     const { rows } = await ask<{ pid: number }>(client, 'select pg_backend_pid() as "pid"')
-    await Promise.all([
-      ask(client, LOCK_SQL, [workerId]),
-      database.query(TAKE_OVER_SQL, [workerId, rows[0]?.pid]),
-    ])
+    isTakeOverRefused = false
+    await Promise.all([ask(client, LOCK_SQL, [workerId]), endOldHolder(rows[0]?.pid)])
+  }
+
+  async function endOldHolder(pid: number | undefined): Promise<void> {
+    try {
+      await database.query(TAKE_OVER_SQL, [workerId, pid])
+    } catch (error) {
+      if (!hasSqlState(error, INSUFFICIENT_PRIVILEGE)) throw error
+      isTakeOverRefused = true
+      connectedSince ??= performance.now()
+      if (hasToldRefusal) return
+      hasToldRefusal = true
+      log.warn(
+        { err: error },
+        'the worker may not end its lost connection, and waits until the server does: let its role call pg_terminate_backend, and grant it pg_signal_backend',
+      )
+    }
   }
 
   function lose(lost: Link, error: Error): void {
@@ -280,7 +299,10 @@ export function createSession({
     try {
       await connect()
     } catch (error) {
-      log.warn({ err: error }, 'reconnecting the session failed')
+      if (!isTakeOverRefused || !hasSqlState(error, LOCK_NOT_AVAILABLE)) {
+        connectedSince = null
+        log.warn({ err: error }, 'reconnecting the session failed')
+      }
       if (!stopped) scheduleReconnect()
       return
     }

@@ -43,7 +43,7 @@ const ANSWER_TIMEOUT_MS = 5_000
 /** A connection whose answer is awaited. */
 interface Waiting {
   statements: number
-  bytesRead: number
+  progress: number
   /** By performance.now(). */
   askAt: number
   /** Whether the server was not at work on it when it was last asked: its answer may just have been under way. */
@@ -133,14 +133,13 @@ export function createInquiry({
   }
 
   function isSilent(client: pg.ClientBase, one: Waiting): boolean {
-    const { bytesRead } = socketOf(client)
-    if (bytesRead !== one.bytesRead) Object.assign(one, toWaiting(client, one.statements))
+    if (progressOf(client) !== one.progress) Object.assign(one, toWaiting(client, one.statements))
     return performance.now() >= one.askAt && places.has(client)
   }
 
   const toWaiting = (client: pg.ClientBase, statements: number): Waiting => ({
     statements,
-    bytesRead: socketOf(client).bytesRead,
+    progress: progressOf(client),
     askAt: performance.now() + askAfterMs,
     wasIdle: false,
   })
@@ -157,6 +156,8 @@ export function createInquiry({
     client.on('error', () => undefined)
     try {
       await client.connect()
+      // Its statements may run as another role (`alter role … set role`), which sees no states of the login role.
+      await client.query('set role none')
       const answer = client.query<Answer>(STATES_SQL, [pids])
       const inTime = { timeoutMs: ANSWER_TIMEOUT_MS, socket: socketOf(client) }
       return (await answerInTime(answer, inTime)).rows[0] ?? null
@@ -221,6 +222,13 @@ const STATES_SQL = `
     select coalesce(jsonb_object_agg(pid, coalesce(state, 'hidden')), '{}') from pg_stat_activity
     where pid = any($1::int[]) and datname = current_database()
   ) as "states"`
+
+/** Changes while an answer arrives, and while a long statement is being sent: the server is at work on it only afterwards. */
+function progressOf(client: pg.ClientBase): number {
+  // Node has this number for its own time-outs. What the kernel has taken counts as sent.
+  const socket = socketOf(client) as Socket & { _handle?: { writeQueueSize?: number } | null }
+  return socket.bytesRead - (socket._handle?.writeQueueSize ?? 0)
+}
 
 /** Sends a Sync, which the server answers without a statement. */
 export function sync(client: pg.ClientBase): Promise<void> {

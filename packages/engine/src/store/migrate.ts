@@ -9,7 +9,7 @@ import { DEAD_LETTER_INDEX_SQL, KEEP_ALL_DEAD_LETTERS_SQL } from './deadLetterSq
 import { declareQueues } from './queue.ts'
 import { dropLeftBehind } from './rebuilds.ts'
 import { createSchema, PUBLIC, type Schema } from './schema.ts'
-import { hasSqlState } from './sqlState.ts'
+import { hasSqlState, INSUFFICIENT_PRIVILEGE } from './sqlState.ts'
 import { STEPS, type Step } from './steps.ts'
 import { changeTables, LIMIT_WAITS_SQL, tellWaits, tryUntilFree } from './takeLocks.ts'
 import {
@@ -76,7 +76,6 @@ export async function migrate({
 }
 
 const APPLICATION = 'roundsman migrate'
-const INSUFFICIENT_PRIVILEGE = '42501'
 
 /** The database role may not create the tables. */
 export class MigrationDeniedError extends Error {

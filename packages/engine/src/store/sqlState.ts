@@ -4,6 +4,7 @@ export const UNIQUE_VIOLATION = '23505'
 /** Somebody else held a lock for longer than this transaction waits. */
 export const LOCK_NOT_AVAILABLE = '55P03'
 export const DEADLOCK_DETECTED = '40P01'
+export const INSUFFICIENT_PRIVILEGE = '42501'
 
 /** Whether PostgreSQL refused a statement with this code (SQLSTATE). */
 export function hasSqlState(error: unknown, code: string): error is pg.DatabaseError {

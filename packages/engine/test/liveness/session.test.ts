@@ -3,6 +3,9 @@ import { createProxy, spawnProcess, waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { notify, WORK_CHANNEL } from '../../src/store/channels.ts'
 import { createSession, type Session } from '../../src/liveness/session.ts'
+import { createSchema } from '../../src/store/schema.ts'
+import { openDatabase } from '../../src/store/database.ts'
+import { createBorrowingRole } from '../createBorrowingRole.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const BLOCKED = new URL('../fixtures/blockedProcess.ts', import.meta.url).pathname
@@ -36,7 +39,7 @@ afterEach(async () => {
 const tell = () => notify(runtime.database, WORK_CHANNEL, ['echo'])
 const sessions = (workerId = 'w1') =>
   runtime.rows<{ pid: number; locks: number }>(
-    `select pid, (select count(*)::int from pg_locks lock where lock.pid = activity.pid and locktype = 'advisory') locks
+    `select pid, (select count(*)::int from pg_locks lock where lock.pid = activity.pid and locktype = 'advisory' and granted) locks
      from pg_stat_activity activity where application_name = 'roundsman ' || $1 and datname = current_database()`,
     [workerId],
   )
@@ -114,5 +117,77 @@ describe('createSession', () => {
               current_setting('jit') as jit, current_setting('idle_session_timeout') as "idleSession"`,
     )
     expect(rows).toEqual([{ userTimeout: '15000', idle: '5', jit: 'off', idleSession: '0' }])
+  })
+})
+
+describe('createSession, as a role whose statements run as another', () => {
+  let role: Awaited<ReturnType<typeof createBorrowingRole>>
+  let database: ReturnType<typeof openDatabase>
+  let proxy: Awaited<ReturnType<typeof createProxy>>
+  let far: Session
+
+  beforeEach(async () => {
+    runtime.lines.length = 0
+    role = await createBorrowingRole(runtime)
+    const { log } = runtime
+    database = openDatabase({
+      schema: createSchema('public'),
+      url: role.url,
+      applicationName: 'test',
+      log,
+    })
+    const url = new URL(role.url)
+    proxy = await createProxy(Number(url.port))
+    url.port = String(proxy.port)
+    far = createSession({ url: url.href, database, workerId: 'w3', answerTimeoutMs: 2_000, log })
+    await far.start()
+  })
+
+  afterEach(async () => {
+    await far.stop()
+    await database.close()
+    proxy.close()
+    await role.drop()
+  })
+
+  /** As the round does, which notices that nobody answers. */
+  async function loseSilently() {
+    proxy.forget()
+    await expect(far.query('select 1')).rejects.toThrow(/timeout/)
+  }
+
+  it('takes its lock over', async () => {
+    const [before] = await sessions('w3')
+    await loseSilently()
+    await waitFor(() => far.connectedForMs() !== null)
+    const after = await sessions('w3')
+    expect(after).toMatchObject([{ locks: 1 }])
+    expect(after[0]?.pid).not.toBe(before?.pid)
+  })
+
+  it('goes on while its old connection holds the lock and may not be ended, and says so once', async () => {
+    await runtime.rows('revoke execute on function pg_terminate_backend from public')
+    try {
+      const [before] = await sessions('w3')
+      await loseSilently()
+      const told = (text: string) => runtime.lines.filter(({ msg }) => String(msg).includes(text))
+      await waitFor(() => told('may not end its lost connection').length > 0)
+      expect(far.connectedForMs()).not.toBe(null)
+      expect((await far.query('select 1 as n')).rows).toEqual([{ n: 1 }])
+      // Tries that fail in the same way say nothing.
+      await waitFor(async () => (await sessions('w3')).some(({ locks }) => locks === 0))
+      await waitFor(async () => (await sessions('w3')).every(({ locks }) => locks > 0))
+      await waitFor(async () => (await sessions('w3')).some(({ locks }) => locks === 0))
+      expect(far.connectedForMs()).not.toBe(null)
+      expect(told('may not end its lost connection')).toHaveLength(1)
+      expect(told('reconnecting the session failed')).toEqual([])
+
+      // The server lets go of it at last.
+      await runtime.rows('select pg_terminate_backend($1)', [before?.pid])
+      await waitFor(() => told('session restored').length > 0)
+      expect(await sessions('w3')).toMatchObject([{ locks: 1 }])
+    } finally {
+      await runtime.rows('grant execute on function pg_terminate_backend to public')
+    }
   })
 })

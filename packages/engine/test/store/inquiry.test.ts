@@ -1,8 +1,11 @@
 // Not quick: waits until connections that say nothing are given up.
+import { connect, createServer, type AddressInfo } from 'node:net'
+import { once } from 'node:events'
 import { createPooler, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { openDatabase } from '../../src/store/database.ts'
 import { createSchema } from '../../src/store/schema.ts'
+import { createBorrowingRole } from '../createBorrowingRole.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 import { openThroughProxy } from './openThroughProxy.ts'
 
@@ -113,4 +116,66 @@ describe('a statement without an answer', () => {
       await pooler.close()
     }
   })
+
+  it('is given up, or waited for, also by a role whose statements run as another', async () => {
+    const role = await createBorrowingRole(runtime)
+    const { database, proxy, close } = await openThroughProxy(
+      { ...runtime, url: role.url },
+      { applicationName: 'borrowed', ...SOON },
+    )
+    try {
+      await database.query('select pg_sleep(0.5)')
+      expect(replaced()).toEqual([])
+      proxy.forget()
+      await expect(database.query('select 1')).rejects.toThrow(/terminated/)
+      expect(replaced()).toEqual([1])
+    } finally {
+      await close()
+      await role.drop()
+    }
+  })
+
+  it('is waited for while it is still being sent', async () => {
+    const link = await openSlowLink(Number(new URL(runtime.url).port), 10_000)
+    const url = new URL(runtime.url)
+    url.port = String(link.port)
+    const database = openDatabase({
+      schema: createSchema('public'),
+      url: url.href,
+      applicationName: 'sending',
+      log: runtime.log,
+      // The server knows the statement, and is not at work on it before it has all of its values.
+      canPrepare: () => true,
+      ...SOON,
+      askAfterMs: 1_000,
+    })
+    const measure = { name: 'measure', text: 'select length($1::text) as n' }
+    try {
+      for (const n of [1, 30_000_000]) {
+        const { rows } = await database.query(measure, ['x'.repeat(n)])
+        expect(rows).toEqual([{ n }])
+      }
+      expect(replaced()).toEqual([])
+    } finally {
+      await database.close()
+      link.close()
+    }
+  })
 })
+
+/** A way to PostgreSQL over which so many bytes get in a millisecond. */
+async function openSlowLink(targetPort: number, bytesPerMs: number) {
+  const server = createServer((near) => {
+    const far = connect(targetPort, '127.0.0.1')
+    near.on('error', () => far.destroy()).on('close', () => far.destroy())
+    far.on('error', () => near.destroy()).pipe(near)
+    near.on('data', (chunk) => {
+      far.write(chunk)
+      near.pause()
+      setTimeout(() => near.resume(), chunk.length / bytesPerMs)
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return { port: (server.address() as AddressInfo).port, close: () => server.close() }
+}
