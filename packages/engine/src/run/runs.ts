@@ -99,11 +99,11 @@ export const ADD_COUNTS_SQL = `
 
 /**
  * How many rows the attempts at work `$1` before its attempt `$2` have changed: what their batches counted as `cleaned`, or
- * all that they counted where that is not among it.
+ * all that they counted above zero where that is not among it.
  */
 export const COUNT_BY_EARLIER_ATTEMPTS_SQL = `
   select coalesce(sum(coalesce((counts ->> 'cleaned')::float8, (
-    select sum(value::float8) from jsonb_each_text(counts)
+    select sum(greatest(value::float8, 0)) from jsonb_each_text(counts)
   ))), 0) as "count"
   from (
     select run."batchMarks" #> '{-1,counts}' as counts from "JobRun" run where run."queueJobId" = $1 and run."attempt" < $2

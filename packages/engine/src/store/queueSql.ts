@@ -137,12 +137,13 @@ export const FIND_WORK_OF_RUN_SQL = `
   from pgboss.job job where job.name = $1 and job.id = $2::uuid`
 
 /**
- * The payload of a run, while the queue has it: null once its work is gone, or newer work has taken its place. Ticks have an
+ * The payload of a run, while the queue has it: null once its work is gone, or newer work has taken its place or its key. Ticks have an
  * empty one. As text: a host's client that reads JSON may rename its keys.
  */
 const PAYLOAD_OF_RUN = `coalesce((
     select coalesce(job.data -> 'payload', '{}')::text from pgboss.job job
     where job.name = run."name" and job.id = run."queueJobId" and run."attempt" > ${readCount('attemptsBefore')}
+      and job.data ->> 'replacedBy' is null
   ), case when run."trigger" = 'schedule' then '{}' end)`
 
 /** Keeps the payload of a blocked run that did not come from the queue, as that of work which has failed. */

@@ -31,12 +31,14 @@ let database: TestDatabase
 let client: PlainClient
 let test: TestJobs<typeof jobs>
 let countOtherwise: (removed: number) => Record<string, number>
+let beforeGuard: () => Promise<void>
 let afterBatch: (context: Context) => Promise<void>
 
 async function handler(context: Context): Promise<void> {
   const { olderThanDays = 30 } = context.payload
   const count = async (tx: PlainTransaction) =>
     (await tx.$queryRawUnsafe(`select from "Item" where "days" > $1`, olderThanDays)).length
+  await beforeGuard()
   await context.guard({ total: count, due: count })
   for (let isOver = false; !isOver; await afterBatch(context)) {
     await context.batch(async (tx) => {
@@ -74,6 +76,7 @@ beforeEach(async () => {
   await test.reset()
   await client.$executeRawUnsafe(`delete from "Item"`)
   countOtherwise = () => ({})
+  beforeGuard = async () => undefined
   afterBatch = async () => undefined
 })
 
@@ -224,6 +227,24 @@ describe('work that newer work has replaced while it ran', () => {
     await test.redriveWork(client, purge, 'all', by)
     expect(await finish()).toEqual([])
   })
+
+  it('is not approved or run again either, where its guard blocked it', async () => {
+    await insert(101, 40)
+    const replace = (olderThanDays: number) =>
+      test.enqueue(client, purge, { olderThanDays }, { uniqueKey: 'k', onConflict: 'replace' })
+    await replace(1)
+    beforeGuard = async () => {
+      beforeGuard = async () => undefined
+      await replace(50)
+    }
+    const [older, newer] = await test.drain()
+    expect(older).toMatchObject({ error: { code: 'guard_blocked' } })
+    expect(newer).toMatchObject({ payload: { olderThanDays: 50 }, status: 'success' })
+
+    expect(await approve(older!.id)).toEqual({ kind: 'payloadGone' })
+    expect(await test.runAgain(client, purge, older!.id, by)).toEqual({ kind: 'payloadGone' })
+    expect(await finish()).toEqual([])
+  })
 })
 
 describe('an approval', () => {
@@ -246,6 +267,17 @@ describe('an approval', () => {
     await approve(runId)
     failOnce()
     expect(await finish()).toMatchObject([{ removed: 100 }, { code: null, removed: 200 }])
+  })
+
+  it('is used up by what batches count above zero, where they also count down', async () => {
+    countOtherwise = (removed) => ({ remaining: -removed })
+    await insert(300, 40)
+    const { runId } = await block()
+    await approve(runId)
+    failOnce()
+    expect(await test.drain()).toMatchObject([{ details: { removed: 100, remaining: -100 } }])
+    await insert(1, 40)
+    expect(await finish()).toMatchObject([{ code: 'guard_blocked', removed: 0 }])
   })
 
   it('does not let a retry remove what has become due meanwhile beside the rest', async () => {
