@@ -7,7 +7,7 @@ import { indexOrder } from './indexOrder.ts'
 import { pageOrder } from './pageOrder.ts'
 import type { NextRows, SweepOrder } from './sweepOrder.ts'
 import type { SweepCounts, SweepTarget } from './sweepTarget.ts'
-import { quoted, sql, type Sql } from './sql.ts'
+import { empty, quoted, sql, type Sql } from './sql.ts'
 
 export type SweepContext = Pick<
   RunContext<unknown, Transaction>,
@@ -28,7 +28,8 @@ const CLOCK_TOLERANCE_MS = 60_000
 
 /**
  * Cleans what is due in batches, in the fastest order for the amount: as the indexes list it, or page by page and then by
- * the indexes for what moved. It passes over locked rows, which are due again in the next run.
+ * the indexes for what moved. It passes over locked rows, which are due again in the next run, and never changes more rows
+ * than were counted: what became due since has been neither guarded nor approved.
  * @returns what it has to say beyond the counts: the findings of a dry run; and `stillDue`, how many rows were due at its
  * end, if it has passed over any
  * @throws JobError `cutoff_invalid` when the cut-off is not in the past
@@ -109,9 +110,9 @@ export async function sweep<C extends SweepCounts>(
     return (look?.isAll ? look.due : due) ?? Infinity
   }
 
-  /** How many rows the next batch has at most. */
-  function mostRows(): number {
-    return Math.min(pace.rows(), countedRows() - cleaned)
+  /** How many of the counted rows are left. */
+  function leftRows(): number {
+    return countedRows() - cleaned
   }
 
   /**
@@ -135,7 +136,7 @@ export async function sweep<C extends SweepCounts>(
         if (next === null) {
           next = await nextRows(tx, before)
           // Unlimited after one that was cut, so that each two batches get on, however slowly the rows are found.
-          const isLimited = findings === null && !wasCut && mostRows() > FIRST_ROWS
+          const isLimited = findings === null && !wasCut && Math.min(pace.rows(), leftRows()) > FIRST_ROWS
           limitMs = isLimited ? LIMIT_MS : null
         }
         // PostgreSQL need not wait for the next transaction to begin: it begins while this one changes its rows. Once they were
@@ -147,6 +148,7 @@ export async function sweep<C extends SweepCounts>(
         // The batch before holds the run's row until its commit: this one would wait for it, or fail where it must not.
         await before
         if (next.kind === 'rows') {
+          if (counts.cleaned > (cleanedHere ?? leftRows())) throw new TooManyRows()
           const changeMs = changedAtMs - lockedAtMs
           // Our clock includes the way to PostgreSQL and back, so that none is overlooked.
           wasCut = limitMs !== null && changeMs >= limitMs
@@ -168,12 +170,15 @@ export async function sweep<C extends SweepCounts>(
       try {
         await change((tx, where) => target.change(tx, expectedUnlocked(inTime(where, limitMs))))
       } catch (error) {
-        if (next === null || !isLockTimeout(error)) throw error
-        hasPassedOver = true
+        if (next === null || !(error instanceof TooManyRows || isLockTimeout(error))) throw error
+        hasPassedOver ||= !(error instanceof TooManyRows)
         // To lock the rows takes about as long as to change them. Once they were counted nobody comes back for a rest: the next
         // batch may have begun behind it.
         limitMs = limitMs === null || cleanedHere !== null ? null : limitMs / 2
-        await change((tx, where) => target.change(tx, unlockedRows(target, inTime(where, limitMs))))
+        const most = cleanedHere ?? leftRows()
+        await change((tx, where) =>
+          target.change(tx, unlockedRows(target, inTime(where, limitMs), most)),
+        )
       }
     }
     committed = commit()
@@ -227,7 +232,7 @@ export async function sweep<C extends SweepCounts>(
 
   /** A dry run is one transaction, which a failed statement would end: so it passes over locked rows from the start. */
   async function rehearse(tx: Transaction, where: Sql): Promise<C> {
-    const rows = unlockedRows(target, where)
+    const rows = unlockedRows(target, where, leftRows())
     await findings?.add(tx, rows)
     return target.change(tx, rows)
   }
@@ -338,12 +343,16 @@ function expectedUnlocked(where: Sql): Sql {
 
 /**
  * A condition that locks the rows and passes over those that others hold locked. Locking each row first takes about as long
- * as deleting it, so this is used only after a lock was met.
+ * as deleting it, so this is used only after a lock was met, or more than the `most` rows that a batch may change.
  */
-function unlockedRows(target: SweepTarget, where: Sql): Sql {
+function unlockedRows(target: SweepTarget, where: Sql, most: number): Sql {
+  const limit = most === Infinity ? empty : sql`limit ${most}`
   return sql`
-    ctid = any(array(select ctid from ${quoted(target.table)} where ${where} for update skip locked))`
+    ctid = any(array(select ctid from ${quoted(target.table)} where ${where} ${limit} for update skip locked))`
 }
+
+/** Rolls a batch back that has changed more rows than were left of those counted. */
+class TooManyRows extends Error {}
 
 /** Counts the rows that meet the condition. It stops at `limit` when that is at most 100,000, and else counts them all. */
 async function countRows(

@@ -83,6 +83,19 @@ it('is over with the batch that has cleaned all that its guard has counted', asy
   expect(await prisma.i18nCacheEntry.count({ where: { createdAt: { lt: NOW } } })).toBe(0)
 })
 
+it.each([50, 5_000])(
+  'changes no more rows than its guard has counted, however many become due before its first batch: %i',
+  async (counted) => {
+    await insert(counted, 180, 60)
+    await insert(counted, -60, -120)
+    const batches = await clean(async ({ due }) => {
+      await entries.prisma.$transaction((tx) => due(tx, Infinity))
+      await insert(2_000, 180, 60)
+    })
+    expect(batches.reduce((sum, cleaned) => sum + cleaned)).toBe(counted)
+  },
+)
+
 it('cleans what lies outside of the pages that it took, also when it has left many dead rows in them', async () => {
   const { prisma } = entries
   // By their dates all entries lie in the first entries' pages, but some do not.

@@ -99,6 +99,8 @@ interface OldRows {
 async function prune({ batch, guard, now, signal }: Context, days: Days) {
   const [succeeded, failed, ticks, actions] = oldRowsAt(now(), days)
   const all = [succeeded, failed, ticks, actions]
+  /** How many of the rows that its guard has counted are left. A run that has taken long may end as an old one meanwhile. */
+  let counted = Infinity
   await guard({
     total: async (tx, upTo) =>
       (await countAll(tx, 'JobRun', upTo)) + (await countAll(tx, 'JobTick', upTo)),
@@ -107,6 +109,7 @@ async function prune({ batch, guard, now, signal }: Context, days: Days) {
       for (const { table, where, cutoff } of all) {
         due += await countRows(tx, { table, where, limit: limit - due, values: [cutoff] })
       }
+      counted = due
       return due
     },
   })
@@ -121,8 +124,10 @@ async function prune({ batch, guard, now, signal }: Context, days: Days) {
           removeSql(rows),
           rows.cutoff,
           position,
+          Math.min(BATCH_SIZE, counted),
         )
         last = removed?.last ?? null
+        counted -= removed?.count ?? 0
         return { [rows.count]: removed?.count ?? 0 }
       })
       isOver = last === null
@@ -170,7 +175,7 @@ function oldRowsAt(now: Date, { runDays, failedDays, actionDays }: Days) {
 }
 
 /**
- * Removes a batch of what is older than `$1`, the oldest first, from the position `$2` on, where the batch before ended.
+ * Removes at most `$3` rows that are older than `$1`, the oldest first, from the position `$2` on, where the batch before ended.
  * Answers with how many it removed and where it ended. It skips locked rows; the next run of the job finds them again.
  */
 function removeSql({ table, key, where }: OldRows): string {
@@ -180,7 +185,7 @@ function removeSql({ table, key, where }: OldRows): string {
       where ctid = any(array(
         select ctid from "${table}"
         where ${where} and "${key}" >= coalesce($2::timestamptz, '-infinity')
-        order by "${key}" limit ${BATCH_SIZE} for update skip locked
+        order by "${key}" limit $3::int for update skip locked
       ))
       returning "${key}" as "key"
     )

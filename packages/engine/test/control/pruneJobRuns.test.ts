@@ -174,6 +174,24 @@ describe('pruneJobRuns', () => {
     expect(await left()).toHaveLength(2_500)
   })
 
+  it('removes no more than its guard has counted, also where more runs have become old since', async () => {
+    await insertManyRuns(1_999, 32)
+    await database.rows(`
+      create function runs_that_end_late() returns trigger language plpgsql as $$ begin
+        insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt")
+        select gen_random_uuid(), 'late', 'success', 'cli', 'somebody', run."startedAt" + interval '1 day', run."endedAt"
+        from removed run where not exists (select from "JobRun" where "name" = 'late');
+        return null;
+      end $$`)
+    await database.rows(`
+      create trigger runs_that_end_late after delete on "JobRun" referencing old table as removed
+      for each statement execute function runs_that_end_late()`)
+    onTestFinished(async () => {
+      await database.rows('drop function runs_that_end_late cascade')
+    })
+    expect(await run()).toMatchObject({ details: { succeeded: 1_999, stillDue: 1_000 } })
+  })
+
   it('removes what people did once it is older than it is kept', async () => {
     const { prisma } = database
     await prisma.jobAction.createMany({

@@ -303,7 +303,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
   const pick = <Value>(values: readonly Value[], at: number) =>
     values[at % Math.max(1, values.length)]
   const payloadOf = ({ work, attempt, payload: its }: Run) =>
-    work.state === 'gone' || attempt <= work.attemptsBefore ? null : its
+    work.state === 'gone' || work.isReplaced || attempt <= work.attemptsBefore ? null : its
 
   function add(id: string, more: Partial<Work> & Pick<Work, 'payload' | 'trigger'>): void {
     works.set(id, {
