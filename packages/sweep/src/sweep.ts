@@ -136,7 +136,8 @@ export async function sweep<C extends SweepCounts>(
         if (next === null) {
           next = await nextRows(tx, before)
           // Unlimited after one that was cut, so that each two batches get on, however slowly the rows are found.
-          const isLimited = findings === null && !wasCut && Math.min(pace.rows(), leftRows()) > FIRST_ROWS
+          const isLimited =
+            findings === null && !wasCut && Math.min(pace.rows(), leftRows()) > FIRST_ROWS
           limitMs = isLimited ? LIMIT_MS : null
         }
         // PostgreSQL need not wait for the next transaction to begin: it begins while this one changes its rows. Once they were

@@ -30,6 +30,11 @@ const OUTCOMES: ReadonlyMap<string, RunOutcome> = new Map(
   Object.entries(CODES).map(([outcome, code]) => [code, outcome as keyof typeof CODES]),
 )
 
+/** Whether the code is one of those by which the engine ends a run. One that a handler throws becomes `handler_<code>`. */
+export function isOutcomeCode(code: string): boolean {
+  return OUTCOMES.has(code)
+}
+
 export function runOutcome(run: { status: RunStatus; errorCode: string | null }): RunOutcome {
   if (run.status !== 'failed') return run.status
   return OUTCOMES.get(run.errorCode ?? '') ?? 'failed'

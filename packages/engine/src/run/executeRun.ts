@@ -14,6 +14,7 @@ import {
   type RunInfo,
 } from '../index.ts'
 import { recogniseHost } from '../store/callersTransaction.ts'
+import { isOutcomeCode } from '../read/runOutcome.ts'
 import { askSchema, describeIssues } from '../job/askSchema.ts'
 import { storableText } from '../job/storableText.ts'
 import { checkGuard } from './checkGuard.ts'
@@ -84,6 +85,7 @@ export async function executeRun(running: RunningRun): Promise<RunResult> {
   const known: Known = {
     rehearsed: Object.create(null) as Counts,
     facts: {},
+    isBlocked: false,
     counted: null,
     progress: null,
   }
@@ -104,6 +106,8 @@ interface Known {
   rehearsed: Counts
   /** What the guard found. */
   facts: Details
+  /** Whether the guard has refused it. */
+  isBlocked: boolean
   /** The names of what its batches have counted. */
   counted: Set<string> | null
   /** What it has reported. */
@@ -160,9 +164,17 @@ function succeedWithResult(job: Job, { rehearsed, facts }: Known, returned: unkn
 }
 
 /** The result of a handler that threw. */
-function fail(running: RunningRun, { rehearsed, facts }: Known, error: unknown): RunResult {
-  const { payload, maxDetailsBytes = MAX_DETAILS_BYTES } = running
+function fail(
+  running: RunningRun,
+  { rehearsed, facts, isBlocked }: Known,
+  error: unknown,
+): RunResult {
+  const { payload, abort, maxDetailsBytes = MAX_DETAILS_BYTES } = running
   const description = describeError(error, payload)
+  const { code } = description
+  // Such a code says by what the engine has ended it: a handler's own "cancelled" is a failure like any other.
+  const isOwn = error === abort.reason || (isBlocked && code === 'guard_blocked')
+  if (isOutcomeCode(code) && !isOwn) description.code = `handler_${code}`
   if (!isJobError(error)) {
     const details = { ...rehearsed, ...facts }
     return { status: 'failed', error: description, retryable: true, details }
@@ -219,6 +231,7 @@ function openContext(
           Object.assign(known.facts, storableDetails(found, maxDetailsBytes))
         })
       } catch (error) {
+        known.isBlocked = isJobError(error) && error.code === 'guard_blocked'
         if (!(run.dryRun && isJobError(error))) throw error
         Object.assign(known.facts, storableDetails(readPart(error, 'details'), maxDetailsBytes))
       }

@@ -274,7 +274,7 @@ describe('whatever a handler throws', () => {
       () => Promise.reject(drained),
       () => Promise.reject(Object.assign(new Error('x'), { code: 'drained' })),
     ])
-    expect(runs.map(({ errorCode }) => errorCode)).toEqual(['drained', 'drained'])
+    expect(runs.map(({ errorCode }) => errorCode)).toEqual(['handler_drained', 'handler_drained'])
   })
 
   it('of an error of 5 MB, of emojis, and of a JobError’s odd texts, the beginning is kept', async () => {

@@ -13,6 +13,7 @@ import {
   listDeadLetters,
   listJobRuns,
   listOtherAttempts,
+  listRecentFailures,
   searchRuns,
 } from '../../src/client.ts'
 import {
@@ -45,6 +46,7 @@ const order = defineJob({
 const plain = defineJob({
   name: 'plain',
   description: '',
+  guard: { maxRows: 1 },
   payload: z.looseObject({}),
   retry: { ...retry, limit: 0 },
 })
@@ -438,15 +440,42 @@ describe('a run that a person has asked for', () => {
   })
 
   it('is none where it only rehearsed, or was blocked by its guard or cancelled', async () => {
-    let code = 'broken'
+    let ends: 'fails' | 'is blocked' | 'waits' = 'fails'
     await startWorker({
-      plain: () => Promise.reject(new JobError(code, 'over', { retryable: false })),
+      plain: async ({ guard, signal }) => {
+        if (ends === 'waits')
+          await new Promise((resolve) => signal.addEventListener('abort', resolve))
+        if (ends === 'is blocked') await guard({ due: async () => 2, total: async () => 2 })
+        throw new JobError('broken', 'over', { retryable: false })
+      },
     })
     await ended(await request({ dryRun: true }))
-    for (code of ['guard_blocked', 'cancelled'])
-      expect(await ended(await request())).toMatchObject({ status: 'failed', errorCode: code })
+    ends = 'is blocked'
+    expect(await ended(await request())).toMatchObject({ errorCode: 'guard_blocked' })
+    ends = 'waits'
+    const id = await request()
+    await waitFor(async () => (await queue.client.cancelRun(null, id, ACTOR)) === 'requested')
+    expect(await ended(id)).toMatchObject({ errorCode: 'cancelled' })
     expect(await letters()).toEqual([])
   })
+
+  it.each(['cancelled', 'guard_blocked', 'expired', 'drained', 'worker_lost'])(
+    'is one, and has failed, where the code %s is one that its handler has thrown',
+    async (code) => {
+      await startWorker({ plain: () => Promise.reject(new JobError(code, 'Payment over')) })
+      const queueJobId = await request()
+      const errorCode = `handler_${code}`
+      expect(await ended(queueJobId)).toMatchObject({ status: 'failed', errorCode })
+      expect(await letters()).toMatchObject([{ queueJobId, error: { code: errorCode } }])
+      expect(await queue.client.result(plain, queueJobId)).toMatchObject({
+        kind: 'failed',
+        error: { code: errorCode, message: 'Payment over' },
+      })
+      expect(await listRecentFailures(runtime.reader, ['plain'], new Date(0))).toMatchObject([
+        { failed: 1, code: errorCode },
+      ])
+    },
+  )
 
   it('is run again with the payload that the queue holds, and with none where it is gone', async () => {
     const payloads: unknown[] = []
