@@ -21,7 +21,8 @@ import { startMember, type Member } from './startMember.ts'
 type Payload = PayloadOf<typeof lockedWork>
 
 const MEMBERS = 3
-const KEYS = ['a', 'b', 'c', 'd', 'e', 'f'] as const
+/** So many that several of them end in one statement of a worker's. */
+const KEYS = Array.from({ length: 20 }, (_, at) => `key ${at}`) as [string, ...string[]]
 const LONGEST_MS = 40_000
 /** Who holds rows for so long sees other work end meanwhile. */
 const NEIGHBOURS_WITHIN_MS = 15_000
@@ -151,7 +152,7 @@ export async function runLocks(
 
   /** Work of each key, which runs at once, and ends at once. */
   async function enqueueKeyed(): Promise<void> {
-    const pauseMs = random.pick([300, 1_000, 2_000])
+    const pauseMs = random.pick([500, 1_000, 2_000])
     await Promise.all(KEYS.map((key) => enqueue({ ...drawPayload(), pauseMs }, key)))
   }
 
@@ -163,7 +164,7 @@ export async function runLocks(
     try {
       await tx.query('begin')
       await enqueue(drawPayload(), first ?? null, tx)
-      await pause(random.integer(0, 5_000))
+      await pause(random.integer(0, 4_000))
       for (const key of others) await enqueue(drawPayload(), key, tx)
       await tx.query('commit')
       tx.release()

@@ -76,6 +76,10 @@ export async function runSchedules(
       await pause(500, undefined, { signal })
     }
     const problems = await judge(database, members, signal)
+    // Then the first is left alone, and takes over what another has just defined.
+    await start(1)
+    await Promise.all(members.splice(1).map((member) => member.end('SIGKILL')))
+    problems.push(...(await judge(database, members, signal)))
     const [{ ticks } = { ticks: 0 }] = (
       await database.query<{ ticks: number }>('select count(*)::int as ticks from "JobTick"')
     ).rows
