@@ -159,7 +159,7 @@ export function drawRunnableJobs(seed: number): Job[] {
   const options = fc.record({
     schema: schemas,
     timeoutMs: fc.oneof(between(1, 500), between(1_000, 10_000)),
-    concurrency: fc.constantFrom(1, 3, 1_000, 1_000_000),
+    concurrency: fc.constantFrom(1, 3, 1_000, 10_000),
     limit: between(0, 3),
     delayMs: between(1, 1_000),
     rateLimit: fc.option(fc.record({ limit: between(50, 100_000), perMs: between(1, 1_000) })),
