@@ -40,11 +40,11 @@ const earlierRuns = (lock = '') => `
 const IS_EARLIER_FREE = `not exists (select from (${earlierRuns()}) running where running."id" not in (${earlierRuns('for update skip locked')}))`
 
 /** What one claim brings, so that a worker can hold it beside what it runs: after so many bytes it takes no more. */
-const MAX_CLAIM_BYTES = 16 * 2 ** 20
+export const MAX_CLAIM_BYTES = 16 * 2 ** 20
 /** PostgreSQL does not tell how long a compressed value is without reading it. It compresses to about a hundredth at best, */
 const MAX_COMPRESSION = 100
 /** and an enqueue takes no longer payload. */
-const MAX_PAYLOAD_BYTES = 8 * 2 ** 20
+export const MAX_PAYLOAD_BYTES = 8 * 2 ** 20
 
 /** How many bytes the envelope of `job` may have, without reading it. */
 const bytesSql = (job: string) => `

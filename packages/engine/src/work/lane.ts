@@ -1,4 +1,3 @@
-import { getHeapStatistics } from 'node:v8'
 import type { Logger } from '../job/logger.ts'
 import type { Job } from '../index.ts'
 import { ClaimConflict, type TakenWork } from '../store/claimWork.ts'
@@ -6,6 +5,8 @@ import type { ClaimAnswer, Claimer } from './claimer.ts'
 import type { Observers } from '../run/combineObservers.ts'
 import { MAX_TIMER_MS } from '../job/argument.ts'
 import { pauseAfter } from '../run/pauseAfter.ts'
+import { MAX_CLAIM_BYTES, MAX_PAYLOAD_BYTES } from '../store/claimSql.ts'
+import type { PayloadBudget } from './payloadBudget.ts'
 import type { Turns } from './turns.ts'
 
 /*
@@ -16,7 +17,8 @@ import type { Turns } from './turns.ts'
  *             was called meanwhile, the lane claims again; and its answer begins the runs it brought.
  *   waiting   The last claim brought less than it asked for. wake() ends it: a notification, the worker's round, a
  *             reconnect, or the lane's own alarm once the rate limit has room again.
- *   full      As many runs are under way as may be, or their payloads have as many bytes. A run that ends makes room.
+ *   full      As many runs are under way as may be. A run that ends makes room. Or the payloads of all lanes together have
+ *             as many bytes as they may; then a lane without a run still takes one piece, and a run of any lane makes room.
  *   held up   A suspect runs alone or waits for that (turns.ts). createWorker wakes the lane when turns open again.
  *   pausing   A claim failed. The lane claims again after a pause; after a ClaimConflict it waits for wake() instead.
  */
@@ -42,6 +44,8 @@ export interface LaneOptions {
   observers?: Observers | undefined
   /** The lane takes work only while turns are open. Default: always. */
   turns?: Pick<Turns, 'isOpen' | 'enter' | 'leave'> | undefined
+  /** What all lanes of the process may hold together. Default: anything. */
+  budget?: PayloadBudget | undefined
   /** Carries a run to its end; the lane counts it as running until then. */
   execute: (taken: TakenWork) => Promise<unknown>
 }
@@ -52,20 +56,17 @@ const MAX_BEGIN = 100
 /** Claims at once, while there is more work than one claim can take. */
 const MAX_CLAIMS = 2
 
-/** The payloads of a lane's runs may take this part of the heap, beyond the one claim that reaches it. */
-const HEAP_PER_LANE = 8
-
 /** Makes a lane: see its states above. */
 export function createLane(options: LaneOptions): Lane {
-  const { job, claimer, log, turns, execute } = options
+  const { job, claimer, log, turns, budget, execute } = options
   const concurrency = job.isExclusive ? 1 : options.concurrency
   // The second claim is under way in PostgreSQL while this process records what the first has brought.
   const maxClaims = job.rateLimit === null ? MAX_CLAIMS : 1
   let running = 0
   // Dry runs of an exclusive job: they take no room from its real run, so that the next tick need not wait for them.
   let rehearsing = 0
-  const maxBytes = getHeapStatistics().heap_size_limit / HEAP_PER_LANE
-  let bytes = 0
+  // Of those that the last claim brought. Before the first, they may be as long as any.
+  let meanBytes = MAX_PAYLOAD_BYTES
   let asking = 0
   let claimed = 0
   let stopped = true
@@ -79,15 +80,11 @@ export function createLane(options: LaneOptions): Lane {
   const waitingForIdle: (() => void)[] = []
 
   function pump(): void {
-    while (
-      !stopped &&
-      woken &&
-      asking < maxClaims &&
-      room() > 0 &&
-      (turns === undefined || turns.isOpen())
-    ) {
+    while (!stopped && woken && asking < maxClaims && (turns === undefined || turns.isOpen())) {
+      const most = room()
+      if (most <= 0) return
       woken = hasBacklog
-      const taking = take(room()).finally(() => {
+      const taking = take(most).finally(() => {
         underWay.delete(taking)
         pump()
       })
@@ -96,9 +93,11 @@ export function createLane(options: LaneOptions): Lane {
   }
 
   function room(): number {
-    if (bytes >= maxBytes) return 0
     const free = concurrency - (running - rehearsing) - claimed
-    return rehearsing < options.concurrency ? Math.min(free, MAX_CLAIM) : 0
+    const most = rehearsing < options.concurrency ? Math.min(free, MAX_CLAIM) : 0
+    if (most <= 0 || budget === undefined || budget.hasRoom()) return most
+    budget.wait(pump)
+    return running + claimed === 0 ? 1 : 0
   }
 
   async function take(most: number): Promise<void> {
@@ -134,16 +133,22 @@ export function createLane(options: LaneOptions): Lane {
     }
   }
 
-  /** Until it is answered, as much room is claimed as it asks for, and then as much as it brought. */
+  /** Until it is answered, as much room is claimed as it asks for, and as many bytes as it may bring; then what it brought. */
   async function claim(most: number): Promise<ClaimAnswer> {
     asking++
     claimed += most
+    const expected = Math.min(most * meanBytes, MAX_CLAIM_BYTES)
+    budget?.take(expected)
     let brought = 0
     try {
       const answer = await claimer.claim(job, most, { hasBacklog })
       brought = answer.work.length
+      const bytes = answer.work.reduce((sum, taken) => sum + (taken.bytes ?? 0), 0)
+      budget?.take(bytes)
+      if (brought > 0) meanBytes = bytes / brought
       return answer
     } finally {
+      budget?.give(expected)
       asking--
       claimed -= most - brought
     }
@@ -173,10 +178,8 @@ export function createLane(options: LaneOptions): Lane {
     claimed--
     running++
     if (isBeside) rehearsing++
-    const own = taken.bytes ?? 0
-    bytes += own
     const end = () => {
-      bytes -= own
+      budget?.give(taken.bytes ?? 0)
       leave(isBeside)
     }
     execute(taken).then(end, (error: unknown) => {

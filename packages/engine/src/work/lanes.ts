@@ -1,6 +1,7 @@
 import type { Job } from '../index.ts'
 import type { TakenWork } from '../store/claimWork.ts'
 import { createLane, type Lane, type LaneOptions } from './lane.ts'
+import { createPayloadBudget } from './payloadBudget.ts'
 
 /** The lanes of a worker, one for each job whose work it takes. */
 export interface Lanes {
@@ -29,6 +30,7 @@ export function createLanes(
 ): Lanes {
   const { claimer, log, observers, countLanes, turns, execute } = options
   const lanes = new Map<string, Lane>()
+  const budget = createPayloadBudget()
   for (const job of options.jobs) {
     const lane = createLane({
       job,
@@ -38,6 +40,7 @@ export function createLanes(
       observers,
       // Isolated runs go on in other processes, also while a suspect runs alone in this one.
       turns: job.isolate === null ? turns : undefined,
+      budget,
       execute: (work) => execute(job, work),
     })
     lanes.set(job.name, lane)

@@ -16,6 +16,7 @@ import { ClaimConflict, type TakenWork } from '../../src/store/claimWork.ts'
 import type { Database } from '../../src/store/database.ts'
 import { createClaimer, type Claimer } from '../../src/work/claimer.ts'
 import { createLane, type Lane } from '../../src/work/lane.ts'
+import { createPayloadBudget } from '../../src/work/payloadBudget.ts'
 import { openTestQueue, toTestWork, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 import { startTestLanes, textOf } from '../startTestLanes.ts'
@@ -471,6 +472,71 @@ describe('a lane that is full', () => {
     await lane.stop()
     expect(most).toBe(3)
     expect(new Set(executed.map(({ run }) => run.id)).size).toBe(8)
+  })
+})
+
+describe('lanes that may hold only so many bytes together', () => {
+  const MB = 2 ** 20
+  const OF_EACH = 20
+  const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']
+  let left: Map<string, number>
+  let ends: Map<string, (() => void)[]>
+  let most: number
+
+  beforeEach(() => {
+    left = new Map(names.map((name) => [name, OF_EACH]))
+    ends = new Map(names.map((name) => [name, []]))
+    most = 0
+    let held = 0
+    const budget = createPayloadBudget(10 * MB)
+    lanes = names.map((name) =>
+      createLane({
+        job: defineJob({ name, description: '' }),
+        concurrency: OF_EACH,
+        budget,
+        claimer: {
+          claim: async (_, limit) => {
+            const count = Math.min(limit, left.get(name)!)
+            left.set(name, left.get(name)! - count)
+            const run = { id: 'r', name, attempt: 1 }
+            const work = Array.from({ length: count }, () => ({ run, bytes: MB }) as TakenWork)
+            return { work, mayBeMore: count === limit, freeInMs: null, isAlive: true }
+          },
+        },
+        log: runtime.log,
+        execute: async () => {
+          most = Math.max(most, (held += MB))
+          await new Promise<void>((resolve) => ends.get(name)!.push(resolve))
+          held -= MB
+        },
+      }),
+    )
+    for (const lane of lanes) lane.start()
+  })
+
+  it('take one piece each beyond that, and carry out everything', async () => {
+    const isUnderWay = (lane: Lane, n: number) => lane.running() > 0 || left.get(names[n]!) === 0
+    for (let n = 0; n < names.length * OF_EACH; n++) {
+      await waitFor(() => lanes.every(isUnderWay))
+      // A run of the lane that holds the most.
+      const [next] = [...ends.values()].toSorted((one, other) => other.length - one.length)
+      const [end] = next!.splice(0, 1)
+      end?.()
+      if (end === undefined) n--
+    }
+    await Promise.all(lanes.map((lane) => lane.idle()))
+    expect([...left.values()].every((count) => count === 0)).toBe(true)
+    // One lane's claim goes beyond the limit, and one piece of each other lane.
+    expect(most).toBeLessThanOrEqual((10 + OF_EACH + names.length) * MB)
+  })
+
+  it('take more once the runs of another lane have ended, without being woken', async () => {
+    await waitFor(() => lanes.every((lane) => lane.running() > 0))
+    expect(lanes.map((lane) => lane.running())).toEqual([OF_EACH, 1, 1, 1, 1, 1, 1, 1])
+    for (const end of ends.get('a')!.splice(0)) end()
+    await waitFor(() => lanes[1]!.running() === OF_EACH)
+    for (const lane of lanes) await lane.stop()
+    for (const ending of ends.values()) for (const end of ending) end()
   })
 })
 

@@ -1,0 +1,44 @@
+import { getHeapStatistics } from 'node:v8'
+
+/** How many bytes of payloads the lanes of a worker may hold together. */
+export interface PayloadBudget {
+  hasRoom(): boolean
+  /** Counts these bytes, also beyond the limit: they are here already. */
+  take(bytes: number): void
+  give(bytes: number): void
+  /** Calls back once bytes have come free, those first that have waited longest. */
+  wait(onRoom: () => void): void
+}
+
+/** The payloads of a worker's runs may take this part of the heap, and what the claims bring that reach it. */
+const PART_OF_HEAP = 1 / 8
+
+/** `maxBytes` is an eighth of the heap's limit by default. */
+export function createPayloadBudget(
+  maxBytes = getHeapStatistics().heap_size_limit * PART_OF_HEAP,
+): PayloadBudget {
+  let bytes = 0
+  let telling: NodeJS.Immediate | undefined
+  const waiting = new Set<() => void>()
+  const hasRoom = () => bytes < maxBytes
+
+  return {
+    hasRoom,
+    take(more) {
+      bytes += more
+    },
+    give(fewer) {
+      bytes -= fewer
+      if (waiting.size === 0 || !hasRoom()) return
+      // What settles together comes free together.
+      telling ??= setImmediate(() => {
+        telling = undefined
+        const told = [...waiting]
+        waiting.clear()
+        // Who finds no room any more waits again, behind the others.
+        for (const onRoom of told) onRoom()
+      })
+    },
+    wait: (onRoom) => void waiting.add(onRoom),
+  }
+}
