@@ -33,14 +33,15 @@ export interface NodeHandler {
 
 /**
  * Admin API and console for node:http and frameworks on it: `app.use(createNodeHandler({ … }))`.
- * @throws TypeError when a path is not one, or the client is of another version
+ * @throws ArgumentError which names the option
+ * @throws TypeError when the client is of another version
  */
 export function createNodeHandler<Request extends IncomingMessage = IncomingMessage>(
   options: NodeHandlerOptions<Request>,
 ): NodeHandler {
   const { authorize, basePath = '', log, ...others } = options
   const { apiPrefix = '/api', consolePath = '/console' } = others
-  checkOptions({ ...others, basePath })
+  checkOptions({ ...others, authorize, basePath })
   const base = asPrefix(basePath)
   const app = Fastify({
     ...(log && { loggerInstance: toFastifyLogger(log) }),

@@ -89,9 +89,10 @@ const plugin: FastifyPluginAsync<RoundsmanOptions> = async (scope, options) => {
 
   if (consolePath !== null) {
     const path = asPrefix(consolePath)
+    const prefix = linkedPrefix(scope.prefix)
     const settings = {
-      base: scope.prefix + path,
-      api: scope.prefix + api,
+      base: prefix + path,
+      api: prefix + api,
       hasSessions,
       loginUrl,
     }
@@ -170,12 +171,25 @@ const PRODUCTION = 'production'
 /** The longest that Node's timers wait: they fire at once when they are to wait for longer. */
 const MAX_TIMER_MS = 2 ** 31 - 1
 
-/** @throws TypeError when a path or a time is not one, or the client is of another version */
+/**
+ * How the page's links begin. Fastify keeps the slash at the end of a prefix, and a link that began with two would lead to
+ * another host.
+ */
+function linkedPrefix(prefix: string): string {
+  if (!/^\/\/|[:*]/.test(prefix)) return prefix.replace(/\/$/, '')
+  throw new ArgumentError(
+    'prefix',
+    `has to be a path such as /admin, without parameters, for a console below it, not ${prefix}; or set consolePath to null`,
+  )
+}
+
+/**
+ * What foreign code may have set otherwise than its type says.
+ * @throws ArgumentError which names the option
+ * @throws TypeError when the client is of another version
+ */
 export function checkOptions(
-  options: Pick<
-    RoundsmanOptions,
-    'client' | 'apiPrefix' | 'consolePath' | 'pingIntervalMs' | 'recheckMs'
-  > & { basePath?: string },
+  options: Omit<RoundsmanOptions, 'authorize'> & { authorize: unknown; basePath?: string },
 ): void {
   for (const option of ['pingIntervalMs', 'recheckMs'] as const) {
     const ms: unknown = options[option] ?? 1
@@ -185,21 +199,58 @@ export function checkOptions(
       `must be a number of ms from 1 to ${MAX_TIMER_MS}, not ${String(ms)}`,
     )
   }
-  const { protocol } = options.client as { protocol?: unknown }
-  if (protocol !== CLIENT_PROTOCOL) {
-    throw new TypeError(
-      `@roundsman/fastify and the @roundsman/engine of this client do not go together (the client's protocol is ${String(protocol)} ` +
-        `instead of ${CLIENT_PROTOCOL}): install the same version of both`,
+  checkClient(options.client)
+  checkJobs(options.jobs)
+  const { authorize, now = Date, environment = '', loginUrl = '' } = options
+  if (typeof authorize !== 'function')
+    throw new ArgumentError('authorize', 'must be a function that says who asks')
+  if (typeof now !== 'function')
+    throw new ArgumentError('now', 'must be a function that returns a Date')
+  if (!isEnvironment(environment))
+    throw new ArgumentError('environment', 'must be a text, or an object { name, isProduction }')
+  // A script behind the button would run with the rights of whoever presses it.
+  if (typeof loginUrl !== 'string' || !/^https?:$/.test(URL.parse(loginUrl, HERE)?.protocol ?? ''))
+    throw new ArgumentError('loginUrl', 'must be a path or an address of http or https')
+  for (const option of ['apiPrefix', 'consolePath', 'basePath'] as const) {
+    const path: unknown = options[option] ?? ''
+    if (typeof path === 'string' && (asPrefix(path) === '' || PATH.test(path))) continue
+    throw new ArgumentError(
+      option,
+      'has to be a path such as /admin/jobs, without a slash at its end',
     )
   }
-  for (const option of ['apiPrefix', 'consolePath', 'basePath'] as const) {
-    const path = options[option] ?? ''
-    if (asPrefix(path) !== '' && !/^(\/[\w.~-]+)+$/.test(path)) {
-      throw new TypeError(
-        `${option} has to be a path such as /admin/jobs, without a slash at its end`,
-      )
-    }
+}
+
+/** Clients resolve parts of dots alone, so they never ask for such a path. */
+const PATH = /^(\/(?!\.\.?(\/|$))[\w.~-]+)+$/
+const HERE = 'http://here'
+
+function checkClient(client: unknown): void {
+  if (typeof client !== 'object' || client === null)
+    throw new ArgumentError('client', 'must be what createJobsClient returns')
+  const { protocol } = client as { protocol?: unknown }
+  if (protocol === CLIENT_PROTOCOL) return
+  throw new TypeError(
+    `@roundsman/fastify and the @roundsman/engine of this client do not go together (the client's protocol is ${String(protocol)} ` +
+      `instead of ${CLIENT_PROTOCOL}): install the same version of both`,
+  )
+}
+
+function checkJobs(jobs: unknown): void {
+  if (!Array.isArray(jobs)) throw new ArgumentError('jobs', 'must be a list of jobs')
+  const names = jobs.map((job: unknown) => (job as Partial<Job> | null | undefined)?.name)
+  for (const [at, name] of names.entries()) {
+    if (typeof name !== 'string')
+      throw new ArgumentError(`jobs[${at}]`, 'must be what defineJob returns')
+    if (names.indexOf(name) !== at)
+      throw new ArgumentError(`jobs[${at}]`, `is a second job named ${name}; leave one out`)
   }
+}
+
+function isEnvironment(said: unknown): boolean {
+  if (typeof said !== 'object' || said === null) return typeof said === 'string'
+  const { name, isProduction } = said as { name?: unknown; isProduction?: unknown }
+  return typeof name === 'string' && typeof isProduction === 'boolean'
 }
 
 /** The form in which it can be put before other paths. */

@@ -4,7 +4,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import { hostname, userInfo } from 'node:os'
-import type { HostLogger, Job } from '@roundsman/engine'
+import { ArgumentError, type HostLogger, type Job } from '@roundsman/engine'
 import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
 import { createNodeHandler } from './createNodeHandler.ts'
 import { Problem } from './http/problem.ts'
@@ -15,7 +15,7 @@ export interface ServeConsoleOptions {
   databaseUrl?: string
   schema?: string
   jobs: readonly Job[]
-  /** The address to listen on. Default: 127.0.0.1, which only this machine reaches. */
+  /** The address to listen on, never empty. Default: 127.0.0.1, which only this machine reaches. */
   host?: string
   /** Default 0: any free port. */
   port?: number
@@ -37,9 +37,12 @@ export interface ServedConsole {
 /**
  * Serves console and admin API on a port of this machine, to whoever can read the link. No other web page gets in, and no
  * other name of this machine: a browser needs the cookie that the link gives, and must call the server by its address.
+ * @throws ArgumentError when `host` or `port` cannot be listened on
  */
 export async function serveConsole(options: ServeConsoleOptions): Promise<ServedConsole> {
   const { jobs, host = '127.0.0.1', port = 0, actor = nameOfUser(), log, consoleDir } = options
+  // Node would listen on all addresses.
+  if (host === '') throw new ArgumentError('host', 'is empty; name an address, such as 127.0.0.1')
   const own = options.client === undefined ? await openClient(options) : null
   const client = options.client ?? (own as JobsClient)
   const secret = randomBytes(32).toString('base64url')
@@ -49,13 +52,15 @@ export async function serveConsole(options: ServeConsoleOptions): Promise<Served
   server.listen(port, host)
   await once(server, 'listening').catch(async (error: unknown) => {
     await own?.stop()
-    throw error
+    const { code = '', message } = error as NodeJS.ErrnoException
+    const option = OF_PORT.has(code) ? 'port' : 'host'
+    throw new ArgumentError(option, `cannot be listened on: ${message}`, { cause: error })
   })
   const bound = server.address() as AddressInfo
   // In the name, since all ports of a host share cookies.
   const cookie = `roundsman_console_${bound.port}`
   const names = new Set(
-    [host, bound.address, ...LOOPBACK].map((name) => toAuthority(name, bound.port)),
+    [host, bound.address, ...LOOPBACK].flatMap((name) => [...authoritiesOf(name, bound.port)]),
   )
 
   const handle = createNodeHandler({
@@ -126,6 +131,8 @@ export async function serveConsole(options: ServeConsoleOptions): Promise<Served
 }
 
 const OPEN_PATH = '/open'
+/** Errors of listening that another port may mend. */
+const OF_PORT: ReadonlySet<string> = new Set(['EADDRINUSE', 'EACCES'])
 const LOOPBACK = ['127.0.0.1', '::1', 'localhost']
 
 const HEADERS = {
@@ -147,6 +154,12 @@ async function openClient({ databaseUrl, schema, log }: ServeConsoleOptions): Pr
     await client.stop()
     throw error
   }
+}
+
+/** What clients call a server at this address: as it is written, and as browsers write it. */
+export function authoritiesOf(name: string, port: number): ReadonlySet<string> {
+  const authority = toAuthority(name, port)
+  return new Set([authority, URL.parse(`http://${authority}`)?.host ?? authority])
 }
 
 function toAuthority(name: string, port: number): string {

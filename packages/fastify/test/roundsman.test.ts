@@ -9,7 +9,7 @@ import { waitFor } from '@roundsman/testing'
 import Fastify, { type FastifyInstance, type InjectOptions } from 'fastify'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { roundsman, type RoundsmanOptions } from '../src/index.ts'
+import { createNodeHandler, roundsman, type RoundsmanOptions } from '../src/index.ts'
 import { accessOf, echo, jobs, log, openHost, type Host } from './openHost.ts'
 
 let host: Host
@@ -51,6 +51,32 @@ const pause = (user: string, headers: Record<string, string> = {}) =>
     payload: { reason: 'a test' },
   })
 
+/** What no host can mean. */
+const REFUSED: [string, unknown][] = [
+  ['client', null],
+  ['client', undefined],
+  ['jobs', null],
+  ['jobs', 'echo'],
+  ['jobs', [null]],
+  ['jobs', [{ name: 5 }]],
+  ['jobs', [echo, echo]],
+  ['authorize', undefined],
+  ['authorize', 'ada'],
+  ['now', 5],
+  ['environment', 5],
+  ['environment', null],
+  ['environment', { name: 5, isProduction: true }],
+  ['environment', { name: 'live', isProduction: 'yes' }],
+  ['apiPrefix', '/..'],
+  ['apiPrefix', '/a/./b'],
+  ['apiPrefix', 5],
+  ['consolePath', '/../x'],
+  ['loginUrl', 'javascript:alert(1)'],
+  ['loginUrl', ' javascript:alert(1)'],
+  ['loginUrl', 'data:text/html,x'],
+  ['loginUrl', 5],
+]
+
 describe('addresses', () => {
   it('are those of this repository unless the host says otherwise', async () => {
     app = Fastify()
@@ -88,6 +114,42 @@ describe('addresses', () => {
     })
   })
 
+  it.each(['/', '/ops', '/ops/', '/ops/deep/'])(
+    'lie below the prefix %s on this host, whatever it ends in, and the page knows',
+    async (prefix) => {
+      app = Fastify()
+      await app.register(roundsman, { ...options(), prefix })
+      const base = prefix.replace(/\/$/, '')
+      const { body } = await ask(null, { url: `${base}/console` })
+      const [, api] = /data-api="([^"]*)"/.exec(body) ?? []
+      const [, file] = /href="([^"]*)"/.exec(body) ?? []
+      expect([api, file]).toEqual([`${base}/api`, `${base}/console/assets/a.css`])
+      expect((await ask(null, { url: `${file}` })).body).toBe('a {}')
+      expect((await ask('ada', { url: `${api}/jobs` })).statusCode).toBe(200)
+    },
+  )
+
+  it.each(['/:tenant', '/of/:tenant/', '//other.example'])(
+    'are refused below %s, which a page cannot write into its links',
+    async (prefix) => {
+      app = Fastify()
+      app.register(roundsman, { ...options(), prefix })
+      await expect(app.ready()).rejects.toMatchObject({ argument: 'prefix' })
+      app = Fastify()
+    },
+  )
+
+  it.each(['assets', 'assets/', 'assets/.', 'assets//', 'assets/%2f', 'assets/a.css/', '.'])(
+    'have no file where the folder of the build has none: %s',
+    async (path) => {
+      app = Fastify()
+      await app.register(roundsman, options())
+      const { statusCode, headers } = await ask(null, { url: `/console/${path}` })
+      const isPage = statusCode === 200 && headers['content-type'] === 'text/html; charset=utf-8'
+      expect(isPage ? 'the page' : statusCode).toBe(/^assets./.test(path) ? 404 : 'the page')
+    },
+  )
+
   it.each([Number.NaN, 0, -1, 2 ** 31, Infinity, '5'])(
     'are pinged and checked at times that a timer can wait for, not %s',
     async (ms) => {
@@ -100,6 +162,16 @@ describe('addresses', () => {
       }
     },
   )
+
+  it.each<[string, unknown]>(REFUSED)('are not served with the %s %o', async (option, value) => {
+    app = Fastify()
+    app.register(roundsman, options({ [option]: value }))
+    await expect(app.ready()).rejects.toThrow(new RegExp(`^${option}(\\[|\\.| )`))
+    expect(() => createNodeHandler(options({ [option]: value }) as never)).toThrow(
+      new RegExp(`^${option}(\\[|\\.| )`),
+    )
+    app = Fastify()
+  })
 
   it('are refused where they would lie nowhere', async () => {
     app = Fastify()

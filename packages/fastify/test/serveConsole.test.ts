@@ -3,6 +3,7 @@ import { request } from 'node:http'
 import { connect } from 'node:net'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import { serveConsole, type ServedConsole } from '../src/index.ts'
+import { authoritiesOf } from '../src/serveConsole.ts'
 import { jobs, log, openHost, type Host } from './openHost.ts'
 
 let host: Host
@@ -88,6 +89,35 @@ it('answers to its own names alone, whatever a page makes another name mean', as
   for (const name of [`evil.example:${port}`, 'localhost', '127.0.0.1:1']) {
     expect(await statusFor(name)).toBe(421)
   }
+})
+
+it.each<[string, number, string[]]>([
+  ['127.0.0.1', 4_000, ['127.0.0.1:4000']],
+  // A browser leaves out the port that every address of http has.
+  ['127.0.0.1', 80, ['127.0.0.1:80', '127.0.0.1']],
+  ['LOCALHOST', 80, ['localhost:80', 'localhost']],
+  ['::1', 80, ['[::1]:80', '[::1]']],
+  // It shortens addresses, too.
+  ['::ffff:127.0.0.1', 4_000, ['[::ffff:127.0.0.1]:4000', '[::ffff:7f00:1]:4000']],
+  ['fe80::1%eth0', 4_000, ['[fe80::1%eth0]:4000']],
+])('knows %s on port %d by what a browser calls it', (name, port, called) => {
+  expect(authoritiesOf(name, port)).toEqual(new Set(called))
+})
+
+it('says which of its options cannot be listened on, and leaves nothing open', async () => {
+  const { url } = await open()
+  const attempt = async (options: { host?: string; port?: number }) =>
+    await serveConsole({ databaseUrl: host.databaseUrl, schema: 'public', jobs, log, ...options })
+  await expect(attempt({ port: Number(new URL(url).port) })).rejects.toMatchObject({
+    argument: 'port',
+    message: expect.stringContaining('EADDRINUSE'),
+  })
+  await expect(attempt({ host: '203.0.113.1' })).rejects.toMatchObject({
+    argument: 'host',
+    message: expect.stringContaining('EADDRNOTAVAIL'),
+  })
+  // Node would listen on all addresses of the machine.
+  await expect(attempt({ host: '' })).rejects.toMatchObject({ argument: 'host' })
 })
 
 it.each([

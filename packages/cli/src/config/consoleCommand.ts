@@ -1,7 +1,7 @@
-import { withEngineJobs } from '@roundsman/engine'
+import { ArgumentError, withEngineJobs } from '@roundsman/engine'
 import { serveConsole } from '@roundsman/fastify'
 import { parseOptions, parseWholeNumber } from '../command/parseOptions.ts'
-import type { Command, Terminal } from '../command/runCommand.ts'
+import { ForeseenError, type Command, type Terminal } from '../command/runCommand.ts'
 import { asForeseen } from './asForeseen.ts'
 import { requireConfig, requireDatabaseUrl } from './openProduct.ts'
 
@@ -36,7 +36,10 @@ export const consoleCommand: Command<ConsoleTerminal> = {
         port,
         ...(values.host !== undefined && { host: values.host }),
       }),
-    )
+    ).catch((error: unknown) => {
+      const isOfFlag = error instanceof ArgumentError && /^(host|port)$/.test(error.argument)
+      throw isOfFlag ? new ForeseenError(`--${error.message}`, { cause: error }) : error
+    })
     terminal.stdout.write(`The console is open, once, at ${served.link}\n`)
     if (!stop.aborted) {
       await new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }))

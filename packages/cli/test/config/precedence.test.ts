@@ -296,6 +296,21 @@ describe('what a command does without a flag', () => {
     await once(free.close(), 'close')
     expect(await link('--port', String(port))).toBe(`127.0.0.1:${port}`)
   })
+
+  it('console says of a port or an address that cannot be had which flag names another', async () => {
+    await open()
+    const taken = createServer().listen(0, '127.0.0.1')
+    await once(taken, 'listening')
+    const { port } = taken.address() as AddressInfo
+    expect(await run('console', ['--port', String(port)], {})).toContain(
+      `--port cannot be listened on: listen EADDRINUSE`,
+    )
+    await once(taken.close(), 'close')
+    expect(await run('console', ['--host', '203.0.113.1'], {})).toContain(
+      '--host cannot be listened on: listen EADDRNOTAVAIL',
+    )
+    expect(await run('console', ['--host', ''], {})).toContain('--host is empty; name an address')
+  })
 })
 
 it('leaves out no flag whose help names a default', () => {

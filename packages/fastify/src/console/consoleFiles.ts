@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { extname, join, sep } from 'node:path'
 import type { FastifyPluginAsync, FastifyReply, FastifySchema } from 'fastify'
 import type { ConsoleSettings } from '../contract.ts'
@@ -59,7 +59,7 @@ export const consoleFiles: FastifyPluginAsync<ConsoleFilesOptions> = async (app,
       if (!isFile(path)) return await sendPage(reply)
       const file = join(folder, path)
       // A path outside of the folder is not looked up: the answer would tell whether there is such a file.
-      if (file.startsWith(join(folder, sep)) && existsSync(file)) {
+      if (file.startsWith(join(folder, sep)) && (await isThere(file))) {
         // Names in `assets` contain a hash of the content.
         const isHashed = path.startsWith('assets/')
         return reply
@@ -77,6 +77,14 @@ export const consoleFiles: FastifyPluginAsync<ConsoleFilesOptions> = async (app,
 /** The build's files are in `assets` or beside the page. The page's own paths have no dot on their first level. */
 function isFile(path: string): boolean {
   return path.startsWith('assets/') || /^[^/]+\.[a-z]+$/.test(path)
+}
+
+/** Whether it is there, and no folder. */
+async function isThere(file: string): Promise<boolean> {
+  return await stat(file).then(
+    (found) => found.isFile(),
+    () => false,
+  )
 }
 
 function contentTypeOf(path: string): string {
