@@ -167,6 +167,10 @@ it.each([
     `insert into "JobSchedule" ("name", "cron", "timeZone", "cursor") values ('${NAME}', 'no cron', 'Nowhere/At all', now())`,
   ],
   [
+    'a schedule in a zone without a name',
+    `insert into "JobSchedule" ("name", "cron", "timeZone", "cursor") values ('${NAME}', '* * * * *', '', now())`,
+  ],
+  [
     'a cursor without an end',
     `insert into "JobSchedule" ("name", "cron", "timeZone", "cursor") values ('${NAME}', '* * * * *', 'UTC', 'infinity')`,
   ],
@@ -188,6 +192,10 @@ it.each([
     `update "JobRun" set "startedAt" = '12000-01-01', "endedAt" = '12000-01-01', "dueAt" = '12000-01-01', "scheduledFor" = '12000-01-01'`,
   ],
   [
+    'a run of a year that JavaScript does not have',
+    `update "JobRun" set "startedAt" = '294276-12-31', "endedAt" = '294276-12-31', "dueAt" = '294276-12-31'`,
+  ],
+  [
     'a run before Christ',
     `update "JobRun" set "startedAt" = '4000-01-01 BC', "endedAt" = '4000-01-01 BC', "dueAt" = '4000-01-01 BC'`,
   ],
@@ -202,6 +210,14 @@ it.each([
   [
     'work of never',
     `insert into pgboss.job (name, data, start_after) values ('${dispatchEmail.name}', '{"trigger": "queue"}', 'infinity')`,
+  ],
+  [
+    'work that has been due for ever',
+    `insert into pgboss.job (name, data, start_after) values ('${dispatchEmail.name}', '{"trigger": "queue"}', '-infinity')`,
+  ],
+  [
+    'work under way for ever',
+    `insert into pgboss.job (name, data, state, started_on) values ('${dispatchEmail.name}', '{"trigger": "queue"}', 'active', '-infinity')`,
   ],
   [
     'an action of never',

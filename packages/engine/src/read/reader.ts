@@ -145,7 +145,9 @@ const SPACE = 32
  * Christ, and infinities, which somebody may have written by hand.
  */
 function toReadable(ms: number): string {
-  return new Date(Math.min(Math.max(ms, FIRST_MS), LAST_MS)).toISOString()
+  // JavaScript has no instant beyond the year 275760, though PostgreSQL has.
+  const known = Number.isNaN(ms) ? LAST_MS : ms
+  return new Date(Math.min(Math.max(known, FIRST_MS), LAST_MS)).toISOString()
 }
 
 const FIRST_MS = Date.parse('0001-01-01T00:00:00.000Z')

@@ -1,4 +1,5 @@
 import { equalsInOrder } from './equalsInOrder.ts'
+import { secondsSince } from './queueSql.ts'
 
 /*
  * How much due work waits, how fast workers take it, and how fast more comes. Each part reads a bounded number of rows,
@@ -19,7 +20,6 @@ const COMING_SECONDS = 300
 
 const READY = `
   job.name = wanted.name and job.state < 'active' and not job.blocked and job.start_after <= now()`
-const secondsSince = (instant: string) => `extract(epoch from now() - ${instant})::float8`
 
 /** A row for each name of `$1` with due work that waits. */
 export const BACKLOG_SQL = `

@@ -175,7 +175,9 @@ export const FIND_WORK_BY_KEY_SQL = `
 /** As `state < 'active'`, and by an index of pg-boss that lists a state by time: so much is counted without the table. */
 const IS_WAITING = `job.state in ('created', 'retry')`
 
-const secondsSince = (instant: string) => `extract(epoch from now() - ${instant})::float8`
+/** A number also for an instant without an end, which somebody has written by hand. Null for none. */
+export const secondsSince = (instant: string): string =>
+  `extract(epoch from now() - case ${instant} when 'infinity' then now() when '-infinity' then '0001-01-01Z' else ${instant} end)::float8`
 const WAITS = `${IS_WAITING} and job.start_after`
 const firstDue = (state: string) => `
   (select job.start_after as at from pgboss.job job

@@ -41,6 +41,8 @@ export function isTimeOfDay(cron: string): boolean {
 // that it repeats in autumn. croner's default rule makes up for a single time of day only: `30 2,14 * * *` would have no
 // 02:30 run on the spring day and two of them in autumn.
 function calendar({ cron, timeZone }: Pick<Schedule, 'cron' | 'timeZone'>): Cron {
+  // croner would take the zone of this process.
+  if (timeZone === '') throw new RangeError('A time zone without a name is none')
   return new Cron(cron, { timezone: timeZone, paused: true, fixedTimeRule: 'no-wildcard' })
 }
 

@@ -167,6 +167,23 @@ describe('the backlog', () => {
     expect(row!.comingPerSecond).toBeGreaterThan(0.2)
   })
 
+  it('tells ages as numbers, whatever instants somebody has written by hand', async () => {
+    for (const state of ['created', 'active', 'failed'])
+      await runtime.rows(
+        `insert into pgboss.job (name, data, state, created_on, start_after, started_on, completed_on)
+         values ('other', '{"trigger": "queue"}', '${state}', '-infinity', '-infinity', '-infinity', '-infinity')`,
+      )
+    const ages = [
+      ...(await backlog())
+        .filter(({ name }) => name === 'other')
+        .map((row) => row.oldestMs / 1_000),
+      ...(await measure()).flatMap((row) => (row.name === 'other' && row.oldestSeconds) || []),
+    ]
+    const sinceTheYear1 = (Date.now() - Date.parse('0001-01-01T00:00:00Z')) / 1_000
+    expect(ages.map((age) => Math.round(age / sinceTheYear1))).toEqual([1, 1, 1, 1])
+    await runtime.rows(`delete from pgboss.job where created_on = '-infinity'`)
+  })
+
   it('is read from both ends of the index that claims use, however much waits', async () => {
     const [plan] = await runtime.rows<{ 'QUERY PLAN': unknown }>(
       `explain (analyze, format json) ${BACKLOG_SQL.replace('$1::text[]', `'{letter,other}'::text[]`)}`,

@@ -40,6 +40,8 @@ it('reads instants as ISO 8601 in UTC, whatever the zone and however many digits
     '0001-01-01T00:00:00Z': '0001-01-01T00:00:00.000Z',
     // What others can't read becomes the nearest that they can.
     '12026-05-01T12:00:00.5Z': '9999-12-31T23:59:59.999Z',
+    '275761-01-01T00:00:00Z': '9999-12-31T23:59:59.999Z',
+    '294276-12-31T00:00:00Z': '9999-12-31T23:59:59.999Z',
     '4000-01-01T00:00:00Z BC': '0001-01-01T00:00:00.000Z',
     infinity: '9999-12-31T23:59:59.999Z',
     '-infinity': '0001-01-01T00:00:00.000Z',
