@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
-import { createAlertWatcher } from './alerts/createAlertWatcher.ts'
+import { createAlertWatcher, type AlertOptions } from './alerts/createAlertWatcher.ts'
 import { checkRetention } from './control/pruneJobRuns.ts'
 import { isScheduled, JobError, type HostClient, type Job } from './index.ts'
 import { checkParts } from './job/argument.ts'
@@ -147,9 +147,9 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
     onEnded: (run) => announcer.run(run),
   })
   const alerts =
-    options.alerts &&
+    given.alerts &&
     createAlertWatcher({
-      ...options.alerts,
+      ...(given.alerts as unknown as AlertOptions),
       databaseUrl,
       schema: options.schema,
       jobs,

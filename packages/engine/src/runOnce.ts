@@ -16,6 +16,7 @@ import {
   checkBoolean,
   checkId,
   checkParts,
+  checkSignal,
   checkText,
   optional,
 } from './job/argument.ts'
@@ -106,6 +107,7 @@ const CHECKS = {
   deadLetter: optional(checkId),
   actor: optional(checkText),
   dryRun: optional(checkBoolean),
+  signal: optional(checkSignal),
 }
 
 /** How often to ask whether others can see that this process lives. A session that was cut is back in half a second. */
@@ -189,9 +191,9 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     await session.start()
     await queue.start([job])
     await cancellations.start()
-    const abort = () => cancellations.abortAll(options.signal?.reason)
-    if (options.signal?.aborted) abort()
-    else options.signal?.addEventListener('abort', abort, { once: true })
+    const abort = () => cancellations.abortAll(given.signal?.reason)
+    if (given.signal?.aborted) abort()
+    else given.signal?.addEventListener('abort', abort, { once: true })
     let isRecorded = await record()
     if (options.deadLetter !== undefined && letter.kind !== 'taken') {
       return letter.kind === 'alreadyQueued'

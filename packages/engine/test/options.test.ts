@@ -243,6 +243,16 @@ describe('a number that somebody sets', () => {
     )
   })
 
+  it('is refused by name also where it has no text', async () => {
+    for (const { name, option } of settings)
+      for (const value of [Symbol('odd'), Object.create(null)]) {
+        const { call } = INTERFACES[name] as Interface
+        const asked = async () => await call(asOptions({ [option]: value }))
+        const answer = await asked().catch((error: unknown) => toRefusal(error, option))
+        expect([name, answer]).toEqual([name, `${option} is refused`])
+      }
+  })
+
   it.each(['min', 'max'] as const)(
     'is kept to at its %s: the worker does its work',
     async (end) => {
@@ -296,3 +306,16 @@ describe('a number that somebody sets', () => {
     await worker.stop()
   })
 })
+
+it.each([
+  ...[Number.NaN, 0, '', null, true].map((value) => ['createWorker', 'alerts', value]),
+  ...[5, {}, null, 'now'].map((value) => ['runOnce', 'signal', value]),
+  ['createAlertWebhook', 'secret', ''],
+] as [string, string, unknown][])(
+  '%s refuses the %s %s before anything else happens',
+  async (name, option, value) => {
+    const asked = async () => await INTERFACES[name]?.call({ [option]: value })
+    const answer = await asked().catch((error: unknown) => toRefusal(error, option))
+    expect(answer).toBe(`${option} is refused`)
+  },
+)

@@ -11,9 +11,15 @@ import type { AlertChannel } from './alert.ts'
 
 const OPTIONS = {
   url: asItIs,
-  secret: optional(checkText),
+  secret: optional(checkSecret),
   name: optional(checkText),
   timeoutMs: optional(checkTimerMs),
+}
+
+/** Anybody can sign with an empty key, which a variable that is not set leaves. */
+function checkSecret(argument: string, value: unknown): string {
+  if (value !== '') return checkText(argument, value)
+  throw new ArgumentError(argument, 'is empty; leave it out for requests that are not signed')
 }
 
 export interface AlertWebhookOptions {
@@ -21,7 +27,7 @@ export interface AlertWebhookOptions {
   url: string | URL
   /**
    * Signs each request with `x-roundsman-signature: t=<seconds since 1970>,v1=<hex>`, the HMAC-SHA256 of `<t>.<body>`.
-   * Default: requests are not signed.
+   * Default: requests are not signed. Never empty.
    */
   secret?: string | undefined
   /** The channel's name. Processes that send to the same address give it the same name. Default `webhook`. */

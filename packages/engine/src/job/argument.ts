@@ -92,6 +92,11 @@ export function checkFunction<Callee>(argument: string, value: unknown): Callee 
   throw new ArgumentError(argument, `must be a function, not ${tell(value)}`)
 }
 
+export function checkSignal(argument: string, value: unknown): AbortSignal {
+  if (value instanceof AbortSignal) return value
+  throw new ArgumentError(argument, `must be an AbortSignal, not ${tell(value)}`)
+}
+
 export function wholeNumber(min: number, max: number): Check<number> {
   return (argument, value) => {
     if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max)

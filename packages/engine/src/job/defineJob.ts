@@ -1,5 +1,5 @@
 import { Cron } from 'croner'
-import { MAX_CONCURRENCY } from './argument.ts'
+import { MAX_CONCURRENCY, tell } from './argument.ts'
 import { isStandardSchema, noPayload, type StandardSchemaV1 } from './standardSchema.ts'
 
 /**
@@ -202,9 +202,10 @@ export function defineJob<
   Payload = Record<string, never>,
   Result = never,
 >(options: JobOptions<Name, Payload, Result>): Job<Name, Payload, Result> {
-  if (!/^[a-z][A-Za-z0-9]{0,99}$/.test(options.name)) {
+  const { name }: { name: unknown } = options
+  if (typeof name !== 'string' || !/^[a-z][A-Za-z0-9]{0,99}$/.test(name)) {
     throw new TypeError(
-      `Job "${options.name}": a name is a camelCase identifier of at most 100 characters`,
+      `Job ${tell(name)}: a name is a camelCase identifier of at most 100 characters`,
     )
   }
   const { timeoutMs = 15 * 60_000, graceMs = 60_000 } = options
@@ -294,6 +295,7 @@ function resolveRetry(name: string, options: Partial<RetryPolicy> = {}): RetryPo
 /** Says why a cron expression cannot be used; null when it can. */
 export function cronProblem(cron: string, timeZone = 'UTC'): string | null {
   if (typeof cron !== 'string') return 'a cron expression is a text'
+  if (typeof timeZone !== 'string') return 'a time zone is a text'
   if (!isTimeZone(timeZone)) return `"${timeZone}" is not an IANA time zone, such as Europe/Berlin`
   const fields = cron.trim().split(/\s+/).length
   if (fields !== 5 && fields !== 6 && !cron.startsWith('@')) {
@@ -318,7 +320,7 @@ function checkGuard(name: string, guard: Guard): Guard {
   if (maxRows !== undefined) positive(name, 'guard.maxRows', maxRows)
   if (maxShare !== undefined && !(typeof maxShare === 'number' && maxShare > 0 && maxShare <= 1)) {
     throw new TypeError(
-      `Job "${name}": guard.maxShare must be above 0 and at most 1, not ${maxShare}`,
+      `Job "${name}": guard.maxShare must be above 0 and at most 1, not ${tell(maxShare)}`,
     )
   }
   if (minRows !== undefined) {
@@ -373,7 +375,7 @@ function resolveIsolation(
     return { memoryMb }
   }
   throw new TypeError(
-    `Job "${name}": isolate.memoryMb must be a whole number of megabytes from ${MIN_MEMORY_MB} to ${MAX_MEMORY_MB}, not ${String(memoryMb)}`,
+    `Job "${name}": isolate.memoryMb must be a whole number of megabytes from ${MIN_MEMORY_MB} to ${MAX_MEMORY_MB}, not ${tell(memoryMb)}`,
   )
 }
 
@@ -424,7 +426,9 @@ function resolveTimeout(name: string, timeoutMs: number): number {
 
 function positive(name: string, option: string, value: number, max = Infinity): number {
   if (!(Number.isSafeInteger(value) && value > 0)) {
-    throw new TypeError(`Job "${name}": ${option} must be a positive whole number, not ${value}`)
+    throw new TypeError(
+      `Job "${name}": ${option} must be a positive whole number, not ${tell(value)}`,
+    )
   }
   if (value <= max) return value
   throw new TypeError(`Job "${name}": ${option} must be at most ${max}, not ${value}`)

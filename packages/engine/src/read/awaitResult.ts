@@ -1,13 +1,13 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { ArgumentError, JobError, type Job, type ResultOf } from '../index.ts'
+import { JobError, type Job, type ResultOf } from '../index.ts'
 import {
   checkId,
   checkJobName,
   checkParts,
+  checkSignal,
   checkWaitMs,
   MAX_TIMER_MS,
   optional,
-  tell,
 } from '../job/argument.ts'
 import { askSchema, describeIssues } from '../job/askSchema.ts'
 import { UnansweredError } from '../store/answerInTime.ts'
@@ -41,11 +41,6 @@ const FIRST_PAUSE_MS = 50
 const MAX_PAUSE_MS = 1_000
 
 const OPTIONS = { timeoutMs: optional(checkWaitMs), signal: optional(checkSignal) }
-
-function checkSignal(argument: string, value: unknown): AbortSignal {
-  if (value instanceof AbortSignal) return value
-  throw new ArgumentError(argument, `must be an AbortSignal, not ${tell(value)}`)
-}
 
 /** A statement that PostgreSQL does not take, or to whom it does not answer, will be the same at the next look. */
 const REFUSED = /^(?:42|3D|3F|28)/

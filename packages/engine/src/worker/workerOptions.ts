@@ -17,6 +17,7 @@ import {
   checkTexts,
   checkTimerMs,
   checkWaitMs,
+  copyParts,
   numberWithin,
   oneOf,
   optional,
@@ -162,6 +163,7 @@ export const WORKER_CHECKS = {
   maxDetailsBytes: optional(checkDetailsBytes),
   keepLogs: optional(checkBoolean),
   observers: optional(checkObservers),
+  alerts: optional(copyParts),
   traceEnqueue: optional(checkFunction<TraceEnqueue>),
   now: optional(checkFunction<() => Date>),
 }

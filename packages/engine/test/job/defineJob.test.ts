@@ -125,3 +125,22 @@ it.each([
   const define = () => defineJob({ name: 'late', description: '', schedule: schedule as never })
   expect(define).toThrow(`Job "late": ${problem}`)
 })
+
+const unreadable = (): never => {
+  throw new Error('foreign code failed')
+}
+it.each<unknown>([Symbol('x'), Object.create(null), { toString: () => unreadable() }])(
+  'refuses what has no text by name',
+  (odd) => {
+    for (const option of ['timeoutMs', 'graceMs', 'concurrency', 'name']) {
+      const define = () => defineJob({ name: 'late', description: '', [option]: odd })
+      expect(define).toThrow(option === 'name' ? 'a name is a camelCase' : `"late": ${option} must`)
+    }
+    const schedule = { cron: '@daily', timeZone: odd as never }
+    expect(() => defineJob({ name: 'late', description: '', schedule })).toThrow(
+      'Job "late": a time zone is a text',
+    )
+    const guard = { maxShare: odd as never }
+    expect(() => defineJob({ name: 'late', description: '', guard })).toThrow('guard.maxShare must')
+  },
+)
