@@ -135,10 +135,12 @@ describe('worker:runs', () => {
     [['--work', '1'], '--work: "1" is not the id of a piece of work'],
     [['--limit', '0'], '--limit is a whole number from 1 to 1000'],
     [['--after', 'x/y'], '--after: "x/y" is not a position'],
+    [['--after', `0000-01-01T00:00:00Z/${ids.mail}`], '--after: "0000-01-01T00:00:00Z'],
+    [['--after', `2026-02-30T00:00:00Z/${ids.mail}`], '--after: "2026-02-30T00:00:00Z'],
+    [['--after', `2026-02-28T24:00:00Z/${ids.mail}`], '--after: "2026-02-28T24:00:00Z'],
     // What no option's own check refuses.
     [['--job', 'a\0b'], 'name holds a NUL character'],
     [['--label', 'x'.repeat(10_001)], 'label must have at most 10000 characters'],
-    [['--after', `0000-01-01T00:00:00Z/${ids.mail}`], 'after.at must be an instant'],
   ])('exits with 2 for %j', async (args, problem) => {
     const { code, stderr } = await run(runsCommand, args)
     expect(code).toBe(2)
@@ -234,9 +236,10 @@ describe('worker:work', () => {
       await change('postpone', 'renderInvoicePdf', '--id', id, '--until', '2099-01-01'),
     ).toEqual(['1 of renderInvoicePdf postponed.'])
     expect((await rows())[1]?.due).toEqual(new Date('2099-01-01T00:00:00Z'))
-    expect(await change('prioritise', 'renderInvoicePdf', '--all', '--priority', '9')).toEqual([
-      '3 of renderInvoicePdf given another priority.',
-    ])
+    for (const priority of [-(2 ** 31), 2 ** 31 - 1, 9])
+      expect(
+        await change('prioritise', 'renderInvoicePdf', '--all', `--priority=${priority}`),
+      ).toEqual(['3 of renderInvoicePdf given another priority.'])
     expect(await change('cancel', 'renderInvoicePdf', '--label', 'Invoice 1')).toEqual([
       '1 of renderInvoicePdf cancelled.',
     ])
@@ -288,7 +291,12 @@ describe('worker:work', () => {
     [
       workCommand,
       ['prioritise', 'renderInvoicePdf', '--all', '--priority', 'high', ...by],
-      '--priority is a whole number',
+      '--priority is a whole number of 32 bits',
+    ],
+    [
+      workCommand,
+      ['prioritise', 'renderInvoicePdf', '--all', `--priority=${2 ** 31}`, ...by],
+      '--priority is a whole number of 32 bits',
     ],
     // What no option's own check refuses.
     [queueCommand, ['pause', 'a\0b', ...by], 'name holds a NUL character'],

@@ -143,6 +143,7 @@ describe('worker:simulate', () => {
       ['--from', '2026-02-30', '--to', '2026-05-01'],
       '--from: "2026-02-30" is no date of the calendar',
     ],
+    [['--from', '3000-01-01', '--to', '3000-02-01'], '--to: ticks are listed up to 2999-12-31'],
     [['--from', '2026-05-02', '--to', '2026-05-01'], 'has to be before --to'],
     [['--from', '2026-05-01', '--to', '2026-05-01'], 'has to be before --to'],
     [[...DAY, '--outage', '2026-05-01'], '--outage is FROM/TO'],

@@ -26,7 +26,9 @@ function readInstant(text: string, timeZone: string): ParsedInstant {
   const [year, month, day, hour, minute, second] = match
     .slice(1, 7)
     .map((part) => Number(part ?? 0))
-  const wall = Date.UTC(year ?? 0, (month ?? 0) - 1, day, hour, minute, second)
+  // Date.UTC would take the years 0 to 99 for those from 1900 on.
+  const start = new Date(0).setUTCFullYear(year ?? 0, (month ?? 0) - 1, day)
+  const wall = new Date(start).setUTCHours(hour ?? 0, minute, second)
   // Date would turn the 31st of February into the 3rd of March.
   const [date, time] = new Date(wall).toISOString().slice(0, 19).split('T')
   const given = [match[4] ?? '00', match[5] ?? '00', match[6] ?? '00'].join(':')

@@ -193,8 +193,8 @@ function readStart({ until, for: duration, now = false }: Values): Date {
 
 function readPriority(text: string | undefined): number {
   const value = /^-?\d{1,10}$/.test(text ?? '') ? Number(text) : Number.NaN
-  if (Math.abs(value) < 2 ** 31) return value
-  throw new UsageError(`--priority is a whole number, not "${text ?? ''}"`)
+  if (value >= -(2 ** 31) && value < 2 ** 31) return value
+  throw new UsageError(`--priority is a whole number of 32 bits, not "${text ?? ''}"`)
 }
 
 function parse(args: string[]) {

@@ -14,7 +14,8 @@ const PAGE = 200
  * on: somebody may have seen enough.
  */
 const MAX_LOOKS = 20
-const POSITION = /^(\d{4}-\d\d-\d\d[T ][\d:.]{8,15}(?:Z|\+00))\/([0-9a-f-]{36})$/i
+const POSITION =
+  /^((?!0000)\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|\+00))\/([0-9a-f-]{36})$/i
 
 /** The options of every list. */
 export const LIST_OPTIONS = {
@@ -106,15 +107,15 @@ export function formatPosition({ at, id }: PagePosition): string {
 export function parsePosition(text: string | undefined): PagePosition | undefined {
   if (text === undefined) return undefined
   const [, at, id] = POSITION.exec(text) ?? []
-  if (
-    at !== undefined &&
-    id !== undefined &&
-    UUID.test(id) &&
-    !Number.isNaN(Date.parse(at.replace('+00', 'Z')))
-  ) {
-    return { at, id }
-  }
+  if (at !== undefined && id !== undefined && UUID.test(id) && isOfCalendar(at)) return { at, id }
   throw new UsageError(`--after: "${text}" is not a position that this command has printed`)
+}
+
+/** To JavaScript the 30th of February is another day. */
+function isOfCalendar(at: string): boolean {
+  const second = at.slice(0, 19).replace(' ', 'T')
+  const ms = Date.parse(`${second}Z`)
+  return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(second)
 }
 
 /**

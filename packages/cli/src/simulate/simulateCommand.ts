@@ -11,6 +11,8 @@ import { simulate } from './simulate.ts'
 import type { TimeRange } from './simulateJob.ts'
 
 const MAX_ROWS = 100_000
+/** What reads expressions ends with that year, in any zone. */
+const LAST_LISTED = new Date('2999-12-31T00:00:00Z')
 
 const usage = (call: string) => `Usage: ${call} --from DATE --to DATE [--outage FROM/TO]
                             [--job NAME]... [--time-zone ZONE] [--limit N] [--json]
@@ -105,6 +107,8 @@ function readRange({ from, to }: { from?: string; to?: string }, timeZone: strin
     from: readInstant('--from', from, timeZone),
     to: readInstant('--to', to, timeZone),
   }
+  if (range.to > LAST_LISTED)
+    throw new UsageError(`--to: ticks are listed up to ${LAST_LISTED.toISOString()}`)
   if (range.from < range.to) return range
   throw new UsageError(
     `--from (${range.from.toISOString()}) has to be before --to (${range.to.toISOString()})`,

@@ -58,7 +58,9 @@ function offsetsOf(timeZone: string): (at: number) => number {
       format.formatToParts(at).map(({ type, value }) => [type, Number(value)]),
     )
     const { year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = parts
-    return Date.UTC(year, month - 1, day, hour, minute, second) - Math.floor(at / 1_000) * 1_000
+    // Date.UTC would take the years 0 to 99 for those from 1900 on.
+    const shown = new Date(Date.UTC(2000, 0, 1, hour, minute, second))
+    return shown.setUTCFullYear(year, month - 1, day) - Math.floor(at / 1_000) * 1_000
   }
 }
 

@@ -17,6 +17,11 @@ describe('createLocalTime', () => {
     )
   })
 
+  it('tells years of two digits as such', () => {
+    expect(describeAt('UTC', '0050-06-01T12:00:00Z').local).toBe('0050-06-01 12:00:00')
+    expect(describeAt('Asia/Kolkata', '0099-12-31T20:00:00Z').local).toMatch(/^0100-01-01 /)
+  })
+
   it('marks the first instant after a time that does not come, and no other', () => {
     expect(describeAt('Europe/Berlin', '2026-03-29T00:59:59Z').mark).toBeNull()
     expect(describeAt('Europe/Berlin', '2026-03-29T01:00:00Z').mark).toBe('afterGap')
