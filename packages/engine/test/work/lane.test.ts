@@ -487,7 +487,7 @@ describe('lanes that may hold only so many bytes together', () => {
     left = new Map(names.map((name) => [name, OF_EACH]))
     ends = new Map(names.map((name) => [name, []]))
     most = 0
-    let held = 0
+    let bytes = 0
     const budget = createPayloadBudget(10 * MB)
     lanes = names.map((name) =>
       createLane({
@@ -505,9 +505,9 @@ describe('lanes that may hold only so many bytes together', () => {
         },
         log: runtime.log,
         execute: async () => {
-          most = Math.max(most, (held += MB))
+          most = Math.max(most, (bytes += MB))
           await new Promise<void>((resolve) => ends.get(name)!.push(resolve))
-          held -= MB
+          bytes -= MB
         },
       }),
     )
@@ -519,7 +519,7 @@ describe('lanes that may hold only so many bytes together', () => {
     for (let n = 0; n < names.length * OF_EACH; n++) {
       await waitFor(() => lanes.every(isUnderWay))
       // A run of the lane that holds the most.
-      const [next] = [...ends.values()].toSorted((one, other) => other.length - one.length)
+      const [next] = [...ends.values()].toSorted((a, b) => b.length - a.length)
       const [end] = next!.splice(0, 1)
       end?.()
       if (end === undefined) n--
