@@ -1,16 +1,18 @@
-import { nextTick, type Schedule } from '../index.ts'
+import { nextTick, nextTicks, type Schedule } from '../index.ts'
 
 type Definition = Pick<Schedule, 'cron' | 'timeZone'>
+
+type OtherDefinition = Definition & { since?: string }
 
 export interface ScheduleState extends Definition {
   /** The last tick that was decided; null when no worker has started with the schedule yet. */
   cursor: Date | null
   isPaused: boolean
   /**
-   * How else the job is defined, by the catalogue of whoever asks or by living workers: those ticks nobody decides. Default:
-   * not at all.
+   * How else the job is defined, by the catalogue of whoever asks or by living workers: those ticks nobody decides, but for
+   * those that the schedule has too. `since` is when the first such worker started. Default: not at all.
    */
-  others?: readonly Definition[]
+  others?: readonly OtherDefinition[]
   /** Since when the other definitions are not in force. Default: since the cursor. */
   updatedAt?: Date
 }
@@ -29,21 +31,45 @@ export interface ScheduleVerdict {
  */
 export function judgeSchedule(state: ScheduleState, graceMs: number, now: Date): ScheduleVerdict {
   if (state.isPaused) return { next: null, lateMs: null }
-  const { cursor, others = [], updatedAt } = state
+  const { cursor, others = [] } = state
   const next = nextTick(state, cursor ?? now)
-  const since = new Date(Math.max(Number(cursor), Number(updatedAt ?? 0)))
-  const ofOthers = cursor === null ? [] : others.map((other) => readTick(other, since))
+  const ofOthers =
+    cursor === null ? [] : others.map((other) => findLeftOut({ ...state, cursor }, other, now))
   const [first] = [next, ...ofOthers]
     .filter((tick) => tick !== null && now.getTime() - tick.getTime() > graceMs)
     .toSorted((one, other) => Number(one) - Number(other))
   return first ? { next: first, lateMs: now.getTime() - first.getTime() } : { next, lateMs: null }
 }
 
-/** Null also where another version's expression is none to this one. */
-function readTick(definition: Definition, after: Date): Date | null {
+/** Of how many ticks of another definition it looks whether the schedule has them too. */
+const MAX_SHARED = 100
+
+/**
+ * Finds the first tick of another definition that nobody decides, due or not. A living worker's count since that definition is
+ * not in force, wherever the schedule's own ticks have moved the cursor. A catalogue's count from the cursor: since when it
+ * has them is not known. Null also where another version's expression is none to this one.
+ */
+function findLeftOut(
+  state: ScheduleState & { cursor: Date },
+  other: OtherDefinition,
+  now: Date,
+): Date | null {
+  const { cursor, updatedAt = cursor } = state
+  const startedAt = new Date(other.since ?? cursor)
+  // A start after now is that of a worker whose clock is ahead.
+  const after = startedAt > updatedAt && startedAt <= now ? startedAt : updatedAt
   try {
-    return nextTick(definition, after)
+    let looked = 0
+    for (const tick of nextTicks(other, after)) {
+      if (tick > cursor || !isTick(state, tick)) return tick
+      if (++looked === MAX_SHARED) return nextTick(other, cursor)
+    }
+    return null
   } catch {
     return null
   }
+}
+
+function isTick(definition: Definition, instant: Date): boolean {
+  return nextTick(definition, new Date(instant.getTime() - 1))?.getTime() === instant.getTime()
 }

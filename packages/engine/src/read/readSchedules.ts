@@ -16,8 +16,8 @@ export interface ScheduleRow {
   pauseReason: string | null
   /** When it was registered or changed, or people last paused or resumed it. */
   updatedAt: string
-  /** What living workers define instead. */
-  others: { cron: string; timeZone: string }[]
+  /** What living workers define instead, and when the first of those started. */
+  others: { cron: string; timeZone: string; since: string }[]
 }
 
 /**
@@ -31,14 +31,17 @@ export async function readSchedules(
   const rows = await reader.rows<ScheduleRow>({
     text: `
       with living as materialized (
-        select "schedules" from "JobWorker" worker
+        select "schedules", "startedAt" from "JobWorker" worker
         where jsonb_typeof("schedules") = 'object' and ${isAliveSql('worker."id"', 'worker')}
       )
       select "name", "cron", "timeZone", "cursor", "updatedAt", "pausedAt", ${boundedText('"pausedBy"')} as "pausedBy",
              ${boundedText('"pauseReason"')} as "pauseReason", (
-               select coalesce(jsonb_agg(distinct jsonb_build_object('cron', own ->> 0, 'timeZone', own ->> 1)), '[]')
-               from living cross join lateral (select "schedules" -> "name" as own) defined
-               where own <> jsonb_build_array("cron", "timeZone")
+               select coalesce(jsonb_agg(jsonb_build_object('cron', own ->> 0, 'timeZone', own ->> 1, 'since', since)), '[]')
+               from (
+                 select own, min("startedAt") as since
+                 from living cross join lateral (select "schedules" -> "name" as own) defined
+                 where own <> jsonb_build_array("cron", "timeZone") group by own
+               ) other
              ) as "others"
       from "JobSchedule" where "name" = any($1::text[])`,
     values: [checkTexts('names', names)],

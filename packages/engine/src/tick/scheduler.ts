@@ -9,13 +9,13 @@ import type { Observers } from '../run/combineObservers.ts'
 import { createNextTick } from './nextTicks.ts'
 import { decideTicks, type TickDecision } from './decideTicks.ts'
 import { dueTicks, type DueTicks } from './dueTicks.ts'
+import { GIVING_WAY } from '../store/giveWay.ts'
 import { QueueMissingError } from '../store/sendWork.ts'
+import { hasSqlState, LOCK_NOT_AVAILABLE } from '../store/sqlState.ts'
 import { settlesWithin } from '../store/settlesWithin.ts'
 import { isAliveSql, isBeatingSql } from '../liveness/whoIsLost.ts'
 import { isUnfinishedSql } from '../store/queueSql.ts'
 import type { Queue } from '../store/queue.ts'
-import { GIVES_WAY } from '../store/giveWay.ts'
-import { hasSqlState, LOCK_NOT_AVAILABLE } from '../store/sqlState.ts'
 
 export interface Scheduler {
   start(): Promise<void>
@@ -55,13 +55,15 @@ const LATEST_SQL = `clock_timestamp() + interval '${MAX_CLOCK_LEAD_MS} milliseco
 const WAKES_PER_LOOK = 60
 /** The same for a row with another definition. Whoever wrote it may be gone. */
 const WAKES_PER_FOREIGN_LOOK = 10
+/** How long parts wait for a lock of which the whole has found that somebody holds it. */
+const GIVING_WAY_AT_ONCE = { lockTimeoutMs: 20 }
 /** How long stop() tries to tell others that this worker decides no more. */
 const FAREWELL_MS = 1_000
 
 /** What a worker knows of a schedule between two queries. */
 interface Plan {
   job: ScheduledJob
-  /** The cursor as this worker last saw it in the database. */
+  /** The cursor as this worker last saw it in the database, whoever had set it; when it starts, its start. */
   cursor: Date
   /** Null when the schedule is never due again, or the row has another definition. */
   nextDue: Date | null
@@ -69,8 +71,6 @@ interface Plan {
   following: Date | null
   /** The row has another definition, or there is none: this worker decides none of its ticks, and looks again. */
   isForeign: boolean
-  /** The row has not had this worker's definition yet: whoever else defines it, the worker that starts last writes its own. */
-  isNew: boolean
   /** Whether this worker decided its last tick, or nobody has decided one. Then it tries without a head start for others. */
   isOurs: boolean
 }
@@ -133,10 +133,10 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   async function start(): Promise<void> {
     const cursor = await boundedNow()
     for (const job of jobs) {
-      const unknown = { nextDue: null, following: null, isForeign: false, isNew: true }
+      const unknown = { nextDue: null, following: null, isForeign: false }
       plans.set(job.name, { job, cursor, isOurs: true, ...unknown })
     }
-    await tellSchedules(database, workerId, jobs)
+    await tell(jobs)
     await refresh([...plans.values()])
     ticking = clock(() => void wake(), log)
   }
@@ -146,7 +146,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     ticking = null
     await round
     // While it drains, others take over what it alone defines.
-    await settlesWithin(tellSchedules(database, workerId, []), FAREWELL_MS)
+    await settlesWithin(tell([]), FAREWELL_MS)
   }
 
   async function wake(): Promise<void> {
@@ -192,7 +192,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     const stale = [...plans.values()].filter(
       ({ isForeign }) => isRound || (isForeign && wakes % WAKES_PER_FOREIGN_LOOK === 0),
     )
-    if (isRound) await tellSchedules(database, workerId, jobs)
+    if (isRound) await tell(jobs)
     if (stale.length > 0) await refresh(stale)
   }
 
@@ -213,30 +213,46 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
         due: findOneDue(plan, instant) ?? (await dueTicks(plan.job.schedule, plan.cursor, instant)),
       })),
     )
-    const won = await decideCandidates(candidates, instant)
+    for (const plan of due) plan.isOurs = false
+    await decideCandidates(candidates, instant)
+  }
+
+  /** When a job's queue is missing, or somebody holds it or the schedule, its own ticks stay due, and those of other jobs are decided. */
+  async function decideCandidates(
+    candidates: readonly Candidate[],
+    instant: Date,
+    limits = GIVING_WAY,
+  ): Promise<void> {
+    if (candidates.length === 0) return
+    let won: Decided
+    try {
+      won = await database.transaction((tx) => claimTicks(tx, candidates, instant), limits)
+    } catch (error) {
+      if (error instanceof QueueMissingError) {
+        log.error({ err: error }, 'ticks could not be enqueued, trying again')
+        const others = candidates.filter(({ plan }) => !error.jobs.includes(plan.job.name))
+        return await decideCandidates(others, instant, limits)
+      }
+      const halves = halve(candidates, error)
+      if (halves.length === 0) {
+        const name = candidates[0]?.plan.job.name
+        const line = 'somebody holds a lock that ticks of the schedule need: they stay due'
+        log.error({ err: error, name }, line)
+      }
+      for (const half of halves) await decideCandidates(half, instant, GIVING_WAY_AT_ONCE)
+      return
+    }
     const ticks = Map.groupBy(won.ticks, ({ name }) => name)
-    for (const plan of due) {
+    for (const { plan } of candidates) {
       const { name } = plan.job
       const cursor = won.cursors.get(name)
-      plan.isOurs = cursor !== undefined
       if (cursor === undefined) continue
+      plan.isOurs = true
       advance(plan, cursor)
       const decided = ticks.get(name) ?? []
       options.onTick?.(name)
       if (decided.some(({ queueJobId }) => queueJobId !== null)) options.onWork?.(name)
       options.observers?.ticksDecided(name, decided, won.decidedAt)
-    }
-  }
-
-  /** When a job's queue is missing, its own ticks stay due, and those of other jobs are decided. */
-  async function decideCandidates(candidates: Candidate[], instant: Date): Promise<Decided> {
-    try {
-      return await database.transaction((tx) => claimTicks(tx, candidates, instant))
-    } catch (error) {
-      if (!(error instanceof QueueMissingError)) throw error
-      log.error({ err: error }, 'ticks could not be enqueued, trying again')
-      const others = candidates.filter(({ plan }) => !error.jobs.includes(plan.job.name))
-      return await database.transaction((tx) => claimTicks(tx, others, instant))
     }
   }
 
@@ -250,10 +266,16 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     return isOnly ? { listed: [nextDue], earlier: null } : null
   }
 
-  /** Our time, but no later than the database's: a worker whose clock is ahead must not decide ticks that are not due yet. */
+  /**
+   * Our time, but no later than the database's: a worker whose clock is ahead must not decide ticks that are not due yet. And
+   * put right by as much as the machine's clock is behind: a schedule must not begin in the past.
+   */
   async function boundedNow(): Promise<Date> {
     const { rows } = await database.query<{ latest: Date }>(`select ${LATEST_SQL} as "latest"`)
-    return bound(now(), rows[0]?.latest)
+    const latest = rows[0]?.latest
+    const behindMs = Number(latest) - MAX_CLOCK_LEAD_MS - Date.now()
+    const isBehind = behindMs > MAX_CLOCK_LEAD_MS
+    return bound(new Date(now().getTime() + (isBehind ? behindMs : 0)), latest)
   }
 
   function bound(instant: Date, latest: Date | undefined): Date {
@@ -315,7 +337,9 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     let stored = await readSchedules(database, names)
     const differing = stale.filter((plan) => !isOwn(plan, stored))
     if (differing.length > 0) {
-      await registerSchedules(database, differing, now())
+      // Somebody may have removed what it said, and who has said nothing may not write.
+      await tell(jobs)
+      await registerSchedules(database, differing, await boundedNow())
       stored = await readSchedules(database, names)
     }
     const strange = [...stored.values()].filter(({ isStrange }) => isStrange)
@@ -325,12 +349,13 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
           'the schedule has an impossible cursor: it goes on from its last tick, or from now'
         log.error({ name, cursor: String(cursor) }, line)
       }
-      await database.query(MEND_SQL, [strange.map(({ name }) => name), await boundedNow()])
+      const values = [strange.map(({ name }) => name), await boundedNow()]
+      await unlessLocked(database.transaction((tx) => tx.query(MEND_SQL, values), GIVING_WAY))
       stored = await readSchedules(database, names)
     }
     for (const plan of stale) {
       const row = stored.get(plan.job.name)
-      if (row === undefined || row.isStrange || !isOwn(plan, stored)) await leave(plan)
+      if (row === undefined || row.isStrange || !isOwn(plan, stored)) await leave(plan, row)
       else resume(plan, row.cursor)
     }
   }
@@ -344,28 +369,29 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     const { name } = plan.job
     if (plan.isForeign) log.info({ name }, 'the schedule is as this worker defines it again')
     plan.isForeign = false
-    plan.isNew = false
     const hasMoved = plan.cursor.getTime() !== cursor.getTime()
     if (hasMoved || plan.nextDue === null) advance(plan, cursor)
   }
 
-  async function leave(plan: Plan): Promise<void> {
+  async function leave(plan: Plan, row: ScheduleRow | undefined): Promise<void> {
     const { name } = plan.job
     plan.nextDue = null
+    if (row && !row.isStrange && row.cursor > plan.cursor) plan.cursor = row.cursor
     if (plan.isForeign) return
     plan.isForeign = true
-    if (!plan.isNew) {
-      log.warn(
-        { name },
-        'another worker has registered another schedule: it is left to that worker while it lives',
-      )
-      return
-    }
     const { rows: heldBy } = await database.query(FIND_HOLDERS_SQL, [name])
-    log.warn(
-      { name, heldBy },
-      'another transaction holds the row of the schedule in JobSchedule: trying again',
-    )
+    const line =
+      heldBy.length > 0
+        ? 'another transaction holds the row of the schedule in JobSchedule: trying again'
+        : 'another worker has registered another schedule: it is left to that worker while it lives'
+    log.warn({ name, ...(heldBy.length > 0 && { heldBy }) }, line)
+  }
+
+  /** Says in JobWorker which schedules this worker would decide. By that others know who may write which row. */
+  async function tell(told: readonly ScheduledJob[]): Promise<void> {
+    const schedules = told.map(({ name, schedule }) => [name, [schedule.cron, schedule.timeZone]])
+    const values = [workerId, JSON.stringify(Object.fromEntries(schedules))]
+    await unlessLocked(database.transaction((tx) => tx.query(TELL_SQL, values), GIVING_WAY))
   }
 
   function advance(plan: Plan, cursor: Date): void {
@@ -379,8 +405,11 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   return { start, stop, wake }
 }
 
-/** Beyond these dates are values such as `infinity`, which no Date holds, and spans too long to count ticks in. */
-const IS_STRANGE = `not "cursor" between '1970-01-01Z' and '9999-01-01Z'`
+/**
+ * Nobody has decided a tick of the future, and nothing would tick until then. Before the first of these dates are values such
+ * as `-infinity`, which no Date holds, and spans too long to count ticks in.
+ */
+const IS_STRANGE = `not "cursor" between '1970-01-01Z' and ${LATEST_SQL}`
 
 async function readSchedules(
   database: Database,
@@ -405,75 +434,77 @@ const MEND_SQL = `
     select "name" from "JobSchedule" where "name" = any($1) and ${IS_STRANGE} for update skip locked
   ))`
 
-/** Says in JobWorker which schedules this worker would decide. By that others know which rows nobody cares for any more. */
-async function tellSchedules(
-  database: Database,
-  workerId: string,
-  jobs: readonly ScheduledJob[],
-): Promise<void> {
-  const schedules = jobs.map(({ name, schedule }) => [name, [schedule.cron, schedule.timeZone]])
-  await database.query(
-    `update "JobWorker" set "schedules" = $2::jsonb
-     where "id" = (
-       select "id" from "JobWorker" where "id" = $1 and "schedules" is distinct from $2::jsonb for update skip locked
-     )`,
-    [workerId, JSON.stringify(Object.fromEntries(schedules))],
-  )
+/** The rest of what it would do waits for the next look. */
+async function unlessLocked(work: Promise<unknown>): Promise<void> {
+  await work.catch((error: unknown) => halve([], error))
 }
 
-/**
- * Whether a worker lives whose definition is that of the row `schedule`, or lived a moment ago: after a restart of PostgreSQL
- * not all have connected again.
- */
-const HAS_LIVING_WORKER = `exists (
-  select from "JobWorker" worker
-  where worker."schedules" -> schedule."name" = jsonb_build_array(schedule."cron", schedule."timeZone")
-    and (${isBeatingSql('worker')} or ${isAliveSql('worker."id"', 'worker')})
-)`
+/** The halves of what has met a lock of somebody else's; of a single one, none. Throws any other error. */
+function halve<Item>(items: readonly Item[], error: unknown): (readonly Item[])[] {
+  if (!hasSqlState(error, LOCK_NOT_AVAILABLE)) throw error
+  const half = items.length >> 1
+  return half === 0 ? [] : [items.slice(0, half), items.slice(half)]
+}
+
+const TELL_SQL = `
+  update "JobWorker" set "schedules" = $2::jsonb
+  where "id" = (
+    select "id" from "JobWorker" where "id" = $1 and "schedules" is distinct from $2::jsonb for update skip locked
+  )`
 
 /**
- * Stores schedules whose row is missing or another. A changed one of a worker that starts begins at that start, and one that
- * a worker takes back begins where the ledger ends, or where this worker saw it last: it owes what was due since. Rows that
- * others hold are left for the next look, since a transaction of the host's may keep them for as long as it likes.
+ * Stores schedules whose row is missing or another. Of the workers that define a job and live, or lived a moment ago (after a
+ * restart of PostgreSQL not all have connected again), the one that started last decides which definition may be written. Of
+ * one that has not told its schedules, only the jobs that it takes are known: it goes first all the same.
+ *
+ * A changed schedule of a worker that starts begins at that start, and one that a worker takes back begins where the row's
+ * cursor was last seen: it owes what was due since. Rows that others hold are left for the next look, since a transaction of
+ * the host's may keep them for as long as it likes.
  */
+const REGISTER_SQL = `
+  with told as materialized (
+    select coalesce("schedules", "lanes") as jobs, "startedAt", "id" from "JobWorker" worker
+    where ${isBeatingSql('worker')} or ${isAliveSql('worker."id"', 'worker')}
+  ), mine as materialized (
+    select name, cron, "timeZone", least(cursor, ${LATEST_SQL}) as cursor
+    from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[]) as mine(name, cron, "timeZone", cursor)
+    where not jsonb_build_array(cron, "timeZone") <> (
+      select jobs -> name from told where jobs ? name order by "startedAt" desc, "id" desc limit 1
+    ) is true
+  ), taken as (
+    select schedule."name" from "JobSchedule" schedule join mine on mine.name = schedule."name"
+    where (schedule."cron", schedule."timeZone") is distinct from (mine.cron, mine."timeZone")
+    for update of schedule skip locked
+  ), changed as (
+    update "JobSchedule" schedule
+    set "cron" = mine.cron, "timeZone" = mine."timeZone", "updatedAt" = $5::timestamptz,
+        "cursor" = least(greatest(schedule."cursor", mine.cursor), ${LATEST_SQL})
+    from mine join taken on taken."name" = mine.name where schedule."name" = mine.name
+  )
+  insert into "JobSchedule" ("name", "cron", "timeZone", "cursor", "updatedAt")
+  select name, cron, "timeZone", cursor, $5::timestamptz from mine
+  where not exists (select from "JobSchedule" schedule where schedule."name" = mine.name)
+  order by name on conflict do nothing`
+
 async function registerSchedules(
   database: Database,
   plans: readonly Plan[],
   now: Date,
+  limits = GIVING_WAY,
 ): Promise<void> {
+  const values = [
+    plans.map(({ job }) => job.name),
+    plans.map(({ job }) => job.schedule.cron),
+    plans.map(({ job }) => job.schedule.timeZone),
+    plans.map(({ cursor }) => cursor),
+    now,
+  ]
   try {
-    await database.query(
-      `with mine as (
-       select * from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::boolean[])
-         as mine(name, cron, "timeZone", cursor, "isNew")
-     ), taken as (
-       select schedule."name" from "JobSchedule" schedule join mine on mine.name = schedule."name"
-       where (schedule."cron", schedule."timeZone") is distinct from (mine.cron, mine."timeZone")
-         and (mine."isNew" or not ${HAS_LIVING_WORKER})
-       for update of schedule skip locked
-     ), changed as (
-       update "JobSchedule" schedule
-       set "cron" = mine.cron, "timeZone" = mine."timeZone", "updatedAt" = $6::timestamptz,
-           "cursor" = least(greatest(schedule."cursor", mine.cursor), ${LATEST_SQL})
-       from mine join taken on taken."name" = mine.name where schedule."name" = mine.name
-     )
-     insert into "JobSchedule" ("name", "cron", "timeZone", "cursor", "updatedAt")
-     select name, cron, "timeZone", cursor, $6::timestamptz from mine
-     where ${GIVES_WAY} and not exists (select from "JobSchedule" schedule where schedule."name" = mine.name)
-     order by name on conflict do nothing`,
-      [
-        plans.map(({ job }) => job.name),
-        plans.map(({ job }) => job.schedule.cron),
-        plans.map(({ job }) => job.schedule.timeZone),
-        plans.map(({ cursor }) => cursor),
-        plans.map(({ isNew }) => isNew),
-        now,
-      ],
-    )
+    await database.transaction((tx) => tx.query(REGISTER_SQL, values), limits)
   } catch (error) {
-    if (!hasSqlState(error, LOCK_NOT_AVAILABLE)) throw error
     // Somebody has inserted one of the rows, and not committed yet.
-    if (plans.length > 1) for (const plan of plans) await registerSchedules(database, [plan], now)
+    for (const half of halve(plans, error))
+      await registerSchedules(database, half, now, GIVING_WAY_AT_ONCE)
   }
 }
 

@@ -41,3 +41,19 @@ it('is late by the definition whose undecided tick is the oldest, since the row 
   const passed = { ...disputed, cursor: at('10:00:00'), others: [{ cron: '?', timeZone: 'UTC' }] }
   expect(judgeSchedule(passed, 60_000, at('10:31:00'))).toMatchObject({ lateMs: null })
 })
+
+it('is late by the definition of a worker that lives, though its own ticks go on, but not by ticks that both have', () => {
+  const disputed = { ...state, updatedAt: at('08:10:00') }
+  const isLateBy = (cron: string, since: Date, cursor = at('09:00:00')) => {
+    const others = [{ cron, timeZone: 'UTC', since: since.toISOString() }]
+    return judgeSchedule({ ...disputed, cursor, others }, 60_000, at('09:40:00')).next
+  }
+  expect(isLateBy('30 * * * *', at('08:00:00'))).toEqual(at('08:30:00'))
+  // Since that worker started, unless its clock is ahead.
+  expect(isLateBy('30 * * * *', at('08:31:00'))).toEqual(at('09:30:00'))
+  expect(isLateBy('30 * * * *', at('10:00:00'))).toEqual(at('08:30:00'))
+  expect(isLateBy('0 * * * *', at('08:00:00'))).toEqual(at('10:00:00'))
+  const own = { cron: '* * * * * *', others: [{ cron: '*/2 * * * * *', timeZone: 'UTC' }] }
+  const often = { ...disputed, ...own, cursor: at('09:40:00') }
+  expect(judgeSchedule(often, 60_000, at('09:40:00'))).toMatchObject({ lateMs: null })
+})

@@ -36,6 +36,7 @@ type Step =
   | { do: 'stop' | 'kill'; which: number }
   | { do: 'move'; which: number; clockMs: number }
   | { do: 'pause' | 'resume' | 'delete'; name: (typeof NAMES)[number] }
+  | { do: 'forget' }
   | { do: 'pass'; minutes: number }
 
 const drawVersion = fc.nat(VERSIONS.length - 1)
@@ -74,6 +75,7 @@ const drawStep: fc.Arbitrary<Step> = fc.oneof(
       name: drawName,
     }),
   },
+  { weight: 2, arbitrary: fc.constant({ do: 'forget' as const }) },
   {
     weight: 5,
     arbitrary: fc.record({
@@ -166,6 +168,10 @@ function openFleet(clock: FakeClock) {
       case 'delete':
         await runtime.rows('delete from "JobSchedule" where "name" = $1', [step.name])
         return
+      case 'forget':
+        // Somebody has removed all workers' rows, and they have signed up again.
+        await runtime.rows('update "JobWorker" set "schedules" = null')
+        return
       case 'pass':
         clock.advance(step.minutes * MINUTE_MS)
         return await settle()
@@ -176,8 +182,12 @@ function openFleet(clock: FakeClock) {
 
   async function start(version: number, clockMs: number): Promise<void> {
     const id = `w${started++}`
-    await runtime.rows(`insert into "JobWorker" ("id", "liveness") values ($1, 'heartbeat')`, [id])
     const jobs = VERSIONS[version] ?? []
+    const lanes = Object.fromEntries(jobs.map(({ name }) => [name, 1]))
+    await runtime.rows(
+      `insert into "JobWorker" ("id", "liveness", "startedAt", "lanes") values ($1, 'heartbeat', $2, $3)`,
+      [id, new Date(started), lanes],
+    )
     const member: Member = { id, jobs, clockMs, scheduler: undefined as never }
     member.scheduler = createScheduler({
       jobs,
@@ -213,10 +223,11 @@ function openFleet(clock: FakeClock) {
     members.filter(({ jobs }) => jobs.some((job) => job.name === row.name && isOf(job, row)))
 
   function checkRow(name: string, rows: readonly Row[]): void {
-    if (!members.some(({ jobs }) => jobs.some((job) => job.name === name))) return
+    const last = members.findLast(({ jobs }) => jobs.some((job) => job.name === name))
+    if (!last) return
     const row = rows.find((each) => each.name === name)
     const owners = row ? holders(row) : []
-    expect(owners.length, `living workers that define the schedule of ${name}`).toBeGreaterThan(0)
+    expect(owners, `living workers that define the schedule of ${name}`).toContain(last)
     // The clock that is furthest ahead counts, since its worker decides.
     const latest = clock.now().getTime() + Math.max(...owners.map((member) => member.clockMs))
     const next = row && nextTick(row, row.cursor)

@@ -33,7 +33,7 @@ beforeAll(async () => {
 afterAll(() => runtime.close())
 
 beforeEach(async () => {
-  await runtime.rows('truncate "JobTick", "JobSchedule", "JobRun", "JobClaim", "JobStart"')
+  await runtime.clear('JobTick', 'JobSchedule')
   clock.set('2026-05-03T10:30:00Z')
   runtime.lines.length = 0
 })
@@ -151,6 +151,69 @@ describe('a worker whose schedule another one has registered otherwise', () => {
     clock.set('2026-05-03T12:30:00Z')
     const late = [{ kind: 'late', name: 'sweep', since: '2026-05-03T11:00:00.000Z' }]
     expect([await health(hourly), await health(monthly)]).toEqual([late, late])
+  })
+})
+
+describe('of workers that define a schedule differently, the one that started last decides', () => {
+  const halfPast = sweepAt('30 * * * *')
+  const definition = async () =>
+    (await runtime.rows<{ cron: string }>('select "cron" from "JobSchedule"')).map(
+      ({ cron }) => cron,
+    )
+
+  it('also after somebody has deleted the row', async () => {
+    const worker = await startWorker(hourly)
+    const other = await startWorker(monthly)
+    await runtime.rows('delete from "JobSchedule"')
+    clock.set('2026-05-03T12:30:00Z')
+    await worker.pass()
+    expect([await definition(), await ticks()]).toEqual([[], []])
+    await other.pass()
+    expect(await definition()).toEqual(['0 0 1 * *'])
+  })
+
+  it('also after they have had to sign up again', async () => {
+    const worker = await startWorker(hourly)
+    const other = await startWorker(monthly)
+    await runtime.rows('update "JobWorker" set "schedules" = null')
+    for (const each of [worker, other, worker]) {
+      await each.pass()
+      expect(await definition()).toEqual(['0 0 1 * *'])
+    }
+  })
+
+  it('also where two have started while a transaction held the row', async () => {
+    await startWorker(hourly)
+    const started: Awaited<ReturnType<typeof startWorker>>[] = []
+    await runtime.database.transaction(async (tx) => {
+      await tx.query('select from "JobSchedule" for update')
+      for (const job of [halfPast, monthly]) started.push(await startWorker(job))
+    })
+    for (const each of started.toReversed()) await each.pass()
+    expect(await definition()).toEqual(['0 0 1 * *'])
+  })
+
+  it('and who takes the schedule back owes none of the ticks that were due before', async () => {
+    const worker = await startWorker(hourly)
+    const other = await startWorker(halfPast)
+    clock.set('2026-05-03T11:30:00Z')
+    await other.until('the tick of half past', isDecided('11:30'))
+    await worker.pass()
+    await other.stop()
+    await runtime.rows('delete from "JobSchedule"')
+    clock.set('2026-05-03T12:00:20Z')
+    await worker.until('the tick of noon', isDecided('12:00'))
+    expect(await ticks()).toEqual(['11:30', '12:00'])
+  })
+
+  it('and the ticks of the others are late, also when its own go on', async () => {
+    await startWorker(hourly)
+    const other = await startWorker(halfPast)
+    clock.set('2026-05-03T11:30:00Z')
+    await other.until('the tick of half past', isDecided('11:30'))
+    expect(await health(halfPast)).toEqual([
+      { kind: 'late', name: 'sweep', since: '2026-05-03T11:00:00.000Z' },
+    ])
   })
 })
 

@@ -1,5 +1,5 @@
 import { fakeClock, HOLD_RUNS_SQL, waitFor } from '@roundsman/testing'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { defineJob, type ScheduledJob, type ScheduleOptions } from '../../src/index.ts'
 import { installQueue } from '../../src/store/migrate.ts'
 import { createQueue, type Queue } from '../../src/store/queue.ts'
@@ -39,6 +39,7 @@ afterAll(async () => {
 beforeEach(async () => {
   await runtime.rows('truncate "JobTick", "JobSchedule", "JobRun", "JobClaim", "JobStart"')
   await runtime.rows('delete from pgboss.job')
+  await runtime.rows(`update "JobWorker" set "schedules" = '{}'`)
 })
 
 interface SchedulerSetup {
@@ -305,6 +306,86 @@ describe('scheduler', () => {
     await runtime.rows(`delete from pgboss.queue where name = 'orphan'`)
   })
 
+  describe('while another session holds a lock that ticks need', () => {
+    const jobs = [job(), job({}, 'other')]
+    /** Waits until the work has ended, or has waited for so long that PostgreSQL has looked whether there is a deadlock. */
+    async function untilLookedFor(work: Promise<void>): Promise<void> {
+      let isOver = false
+      void work.finally(() => (isOver = true))
+      await waitFor(
+        async () => {
+          const waiting = await runtime.rows(
+            `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+             and clock_timestamp() - query_start > interval '1.2 seconds'`,
+          )
+          return isOver || waiting.length > 0
+        },
+        { intervalMs: 20 },
+      )
+    }
+    const insertSchedule = (name: string) =>
+      `insert into "JobSchedule" ("name", "cron", "timeZone", "cursor") values ('${name}', '* * * * *', 'UTC', '${START}') on conflict do nothing`
+
+    it.each([
+      `select from pgboss.queue where name = 'sweep' for update`,
+      `insert into "JobTick" ("name", "scheduledFor", "outcome", "workerId") values ('sweep', '2026-05-01T12:01:00Z', 'missed', 'w')`,
+    ])('it holds up its own ticks, and no other: %s', async (lock) => {
+      const clock = fakeClock(START)
+      const scheduler = await startScheduler(clock.now, { jobs })
+      clock.set('2026-05-01T12:01:00Z')
+      await runtime.database.transaction(async (tx) => {
+        await tx.query(lock)
+        await scheduler.wake()
+        expect(await names()).toEqual(['other'])
+      })
+      await scheduler.wake()
+      expect(await names()).toEqual(['other', 'sweep'])
+    })
+
+    it('its own transaction never fails as a deadlock', async () => {
+      const clock = fakeClock(START)
+      const scheduler = await startScheduler(clock.now, { jobs })
+      clock.set('2026-05-01T12:01:00Z')
+      await runtime.database.transaction(async (tx) => {
+        await tx.query('lock table "JobTick" in share mode')
+        const waking = scheduler.wake()
+        await untilLookedFor(waking)
+        await tx.query('update "JobSchedule" set "pausedAt" = null')
+        await waking
+      })
+      await scheduler.wake()
+      expect(await names()).toEqual(['other', 'sweep'])
+    })
+
+    it('its own transaction never fails as a deadlock when it inserts deleted schedules', async () => {
+      const clock = fakeClock(START)
+      const scheduler = await startScheduler(clock.now, { jobs })
+      await runtime.rows('delete from "JobSchedule"')
+      clock.set('2026-05-01T12:01:00Z')
+      await runtime.database.transaction(async (tx) => {
+        await tx.query(insertSchedule('sweep'))
+        const waking = scheduler.wake()
+        await untilLookedFor(waking)
+        await tx.query(insertSchedule('other'))
+        await waking
+      })
+      for (let second = 0; second < 60; second++) await scheduler.wake()
+      expect(await names()).toEqual(['other', 'sweep'])
+    })
+
+    it('a locked list of workers stops no tick', async () => {
+      const clock = fakeClock(START)
+      const scheduler = await startScheduler(clock.now, { jobs })
+      await runtime.database.transaction(async (tx) => {
+        await tx.query('lock table "JobWorker" in share mode')
+        for (let second = 0; second < 60; second++) await scheduler.wake()
+        clock.set('2026-05-01T12:01:00Z')
+        await scheduler.wake()
+        expect(await names()).toEqual(['other', 'sweep'])
+      })
+    })
+  })
+
   it('sends no tick again when a cursor was set back', async () => {
     const clock = fakeClock(START)
     const scheduler = await startScheduler(clock.now)
@@ -325,51 +406,55 @@ describe('scheduler', () => {
     ])
   })
 
-  describe.each(['infinity', '-infinity', '0001-01-01Z', '4000-01-01Z BC', '290000-01-01Z'])(
-    'a cursor that somebody has set to %s',
-    (cursor) => {
-      const set = () =>
-        runtime.rows(`update "JobSchedule" set "cursor" = $1 where "name" = 'sweep'`, [cursor])
-      const jobs = [job(), job({}, 'other')]
-      const lines = () =>
-        runtime.lines.filter(({ msg }) => String(msg).includes('an impossible cursor'))
+  describe.each([
+    'infinity',
+    '-infinity',
+    '0001-01-01Z',
+    '4000-01-01Z BC',
+    '290000-01-01Z',
+    '2100-01-01Z',
+  ])('a cursor that somebody has set to %s', (cursor) => {
+    const set = () =>
+      runtime.rows(`update "JobSchedule" set "cursor" = $1 where "name" = 'sweep'`, [cursor])
+    const jobs = [job(), job({}, 'other')]
+    const lines = () =>
+      runtime.lines.filter(({ msg }) => String(msg).includes('an impossible cursor'))
 
-      it('keeps no other schedule from going on, and its own goes on where the ledger ends', async () => {
-        const clock = fakeClock(START)
-        const scheduler = await startScheduler(clock.now, { jobs })
-        clock.set('2026-05-01T12:01:00Z')
-        await scheduler.wake()
-        expect(await names()).toEqual(['other', 'sweep'])
-        await set()
-        runtime.lines.length = 0
+    it('keeps no other schedule from going on, and its own goes on where the ledger ends', async () => {
+      const clock = fakeClock(START)
+      const scheduler = await startScheduler(clock.now, { jobs })
+      clock.set('2026-05-01T12:01:00Z')
+      await scheduler.wake()
+      expect(await names()).toEqual(['other', 'sweep'])
+      await set()
+      runtime.lines.length = 0
 
-        clock.set('2026-05-01T12:04:00Z')
-        await scheduler.wake()
-        await scheduler.wake()
-        expect(lines()).toMatchObject([{ level: 50, name: 'sweep' }])
-        const minutes = ['12:01:00', '12:02:00', '12:03:00', '12:04:00']
-        expect((await ledger()).map((tick) => tick.slice(0, 8))).toEqual([...minutes, ...minutes])
-      })
+      clock.set('2026-05-01T12:04:00Z')
+      await scheduler.wake()
+      await scheduler.wake()
+      expect(lines()).toMatchObject([{ level: 50, name: 'sweep' }])
+      const minutes = ['12:01:00', '12:02:00', '12:03:00', '12:04:00']
+      expect((await ledger()).map((tick) => tick.slice(0, 8))).toEqual([...minutes, ...minutes])
+    })
 
-      it('keeps no worker from starting', async () => {
-        const clock = fakeClock(START)
-        await startScheduler(clock.now, { jobs })
-        await runtime.rows('delete from "JobTick"')
-        await set()
-        runtime.lines.length = 0
+    it('keeps no worker from starting', async () => {
+      const clock = fakeClock(START)
+      await startScheduler(clock.now, { jobs })
+      await runtime.rows('delete from "JobTick"')
+      await set()
+      runtime.lines.length = 0
 
-        clock.set('2026-05-01T12:05:30Z')
-        const scheduler = await startScheduler(clock.now, { jobs })
-        expect(lines()).toMatchObject([{ level: 50, name: 'sweep' }])
-        clock.set('2026-05-01T12:06:00Z')
-        await scheduler.wake()
-        const [sweep] = await runtime.rows<{ at: Date[] }>(
-          `select array_agg("scheduledFor") as at from "JobTick" where "name" = 'sweep'`,
-        )
-        expect(sweep?.at).toEqual([new Date('2026-05-01T12:06:00Z')])
-      })
-    },
-  )
+      clock.set('2026-05-01T12:05:30Z')
+      const scheduler = await startScheduler(clock.now, { jobs })
+      expect(lines()).toMatchObject([{ level: 50, name: 'sweep' }])
+      clock.set('2026-05-01T12:06:00Z')
+      await scheduler.wake()
+      const [sweep] = await runtime.rows<{ at: Date[] }>(
+        `select array_agg("scheduledFor") as at from "JobTick" where "name" = 'sweep'`,
+      )
+      expect(sweep?.at).toEqual([new Date('2026-05-01T12:06:00Z')])
+    })
+  })
 
   it('a worker whose clock is behind registers a change from where the ledger ends', async () => {
     const [clock, slow] = [fakeClock(START), fakeClock(START)]
@@ -479,6 +564,28 @@ describe('scheduler', () => {
     expect(counting.count).toBe(1)
   })
 
+  it('a worker whose clock is ahead registers no later than at the time of the database', async () => {
+    await startScheduler(() => new Date(Date.now() + 86_400_000))
+    const [row] = await runtime.rows(
+      `select "cursor" > clock_timestamp() + interval '1 second' as cursor, "updatedAt" > clock_timestamp() + interval '1 second' as "updatedAt"
+       from "JobSchedule"`,
+    )
+    expect(row).toEqual({ cursor: false, updatedAt: false })
+  })
+
+  it('a worker whose machine is behind starts a new schedule at the time of the database', async () => {
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() - 600_000 })
+    try {
+      await startScheduler(() => new Date())
+    } finally {
+      vi.useRealTimers()
+    }
+    const [row] = await runtime.rows(
+      `select "cursor" < clock_timestamp() - interval '5 minutes' as "isPast" from "JobSchedule"`,
+    )
+    expect(row).toEqual({ isPast: false })
+  })
+
   it('a worker that is ahead of the database by a part of the lead it may have is not held back', async () => {
     const started = new Date()
     const clock = fakeClock(started.toISOString())
@@ -548,6 +655,7 @@ describe('scheduler', () => {
       jobs: [job(), job({}, 'other')],
       database: counting,
     })
+    transactions = 0
     clock.set('2026-05-01T12:01:00Z')
     await scheduler.wake()
 
