@@ -2,6 +2,7 @@ import {
   countHeedlessWorkers,
   countQueue,
   jobsWithoutWorker,
+  listWorkers,
   measureBacklog,
   readPausedQueues,
   withOtherJobs,
@@ -69,13 +70,14 @@ export async function readQueueJobs(
   names: readonly string[],
   catalogue: readonly string[],
 ): Promise<ConsoleQueueJob[]> {
-  const [counts, pauses, untaken] = await Promise.all([
+  const [counts, pauses, untaken, workers] = await Promise.all([
     countQueue(reader, names),
     readPausedQueues(reader),
-    jobsWithoutWorker(reader, [...new Set([...catalogue, ...names])]),
+    jobsWithoutWorker(reader, names),
+    listWorkers(reader),
   ])
   // Where none lives, that is what has to be told.
-  const isAnyAlive = catalogue.some((name) => !untaken.includes(name))
+  const isAnyAlive = workers.some(({ isAlive }) => isAlive)
   return counts.map(({ name, waiting, delayed, active, deadLetters, oldestWaitingAt }) => ({
     name,
     waiting,

@@ -383,6 +383,10 @@ describe('the overview', () => {
     await api.prisma.$executeRaw`
       insert into "JobWorker" ("id", "liveness", "lanes", "readsStarts") values ('other', 'heartbeat', '{"other": 1}', true)`
     expect((await get<ConsoleOverview>('overview')).backlog[0]).toMatchObject({ isUntaken: true })
+    const page = (await get<ConsoleQueue>('queue')).jobs.find(({ name }) => name === 'sendReport')
+    expect(page).toMatchObject({ isUntaken: true, backlog: { isUntaken: true } })
+    const { queue } = await get<ConsoleJobDetail>('jobs/sendReport')
+    expect(queue).toMatchObject({ isUntaken: true })
     await api.prisma.$executeRaw`delete from "JobWorker"`
     await api.jobsClient.pauseQueue(null, 'sendReport', { actor: 'ada@example.com', reason: 'x' })
     expect((await get<ConsoleOverview>('overview')).backlog[0]).toMatchObject({ isPaused: true })
