@@ -1,15 +1,14 @@
 import { equalsInOrder } from './equalsInOrder.ts'
-import { secondsSince } from './queueSql.ts'
+import { firstDue, secondsSince } from './queueSql.ts'
 
 /*
  * How much due work waits, how fast workers take it, and how fast more comes. Each part reads a bounded number of rows,
- * however much waits: the index by which claims find work lists it from both ends.
+ * however much waits: one index lists it as it was due, and that by which claims find work lists from its end what came last.
  */
 
 /** Pieces to count over all jobs. Each job gets an equal part, and a full part also stands for more. */
 const MAX_READY = 100_000
-/** How many pieces to read of those to be taken first (MAX_FIRST), and of those that came last (MAX_LAST). */
-const MAX_FIRST = 100
+/** How many pieces to read of those that came last. */
 const MAX_LAST = 1_000
 /** Starts from which to compute the rate. */
 const MAX_STARTS = 1_000
@@ -24,15 +23,10 @@ const READY = `
 /** A row for each name of `$1` with due work that waits. */
 export const BACKLOG_SQL = `
   with oldest as materialized (
-    select wanted.name, ${secondsSince('first.at')} as "seconds"
-    from unnest($1::text[]) wanted(name)
-    cross join lateral (
-      select min(start_after) as at from (
-        select job.start_after from pgboss.job job where ${READY}
-        order by job.priority desc, job.created_on limit ${MAX_FIRST}
-      ) job
-    ) first
-    where first.at is not null
+    select n.name, ${secondsSince('min(first.at)')} as "seconds"
+    from unnest($1::text[]) n(name)
+    cross join lateral (${firstDue('created')} union all ${firstDue('retry')}) first
+    group by n.name
   ), wanted as materialized (
     select name, greatest("seconds", 0.001) as "seconds",
            least(greatest("seconds", 0.001) / 2, ${COMING_SECONDS}) as "comingSeconds",

@@ -179,7 +179,8 @@ const IS_WAITING = `job.state in ('created', 'retry')`
 export const secondsSince = (instant: string): string =>
   `extract(epoch from now() - case ${instant} when 'infinity' then now() when '-infinity' then '0001-01-01Z' else ${instant} end)::float8`
 const WAITS = `${IS_WAITING} and job.start_after`
-const firstDue = (state: string) => `
+/** When the work of job `n.name` in `state` was due that has been due for longest. No row where none is. */
+export const firstDue = (state: string) => `
   (select job.start_after as at from pgboss.job job
    where job.name = n.name and job.state = '${state}' and not job.blocked and job.start_after <= now()
    order by job.start_after limit 1)`

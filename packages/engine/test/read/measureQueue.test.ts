@@ -184,13 +184,25 @@ describe('the backlog', () => {
     await runtime.rows(`delete from pgboss.job where created_on = '-infinity'`)
   })
 
-  it('is read from both ends of the index that claims use, however much waits', async () => {
+  it('is as old as what has been due for longest, also behind much of a higher priority', async () => {
+    await runtime.rows(
+      `insert into pgboss.job (name, data, created_on, start_after, priority)
+       values ('letter', '{"trigger": "queue"}', now(), now() - interval '2 days', -5)`,
+    )
+    const [row] = await backlog()
+    expect(Math.round(row!.oldestMs / 3_600_000)).toBe(48)
+    await runtime.rows('delete from pgboss.job where priority < 0')
+  })
+
+  it('is read from the ends of two indexes, however much waits', async () => {
     const [plan] = await runtime.rows<{ 'QUERY PLAN': unknown }>(
       `explain (analyze, format json) ${BACKLOG_SQL.replace('$1::text[]', `'{letter,other}'::text[]`)}`,
     )
     const text = JSON.stringify(plan)
     const scans = [...text.matchAll(/"Index Name":"(\w+)","Relation Name":"job_common"/g)]
-    expect(new Set(scans.map(([, index]) => index))).toEqual(new Set(['job_common_i11']))
+    expect(new Set(scans.map(([, index]) => index))).toEqual(
+      new Set(['job_common_i11', 'job_common_i14']),
+    )
   })
 })
 
