@@ -30,6 +30,7 @@ import { containedLog } from './store/containedLog.ts'
 import { boundedClock } from './tick/boundedClock.ts'
 import { createWorkerId } from './createWorker.ts'
 import { openDatabase } from './store/database.ts'
+import { GIVE_WAY_AFTER_MS } from './store/giveWay.ts'
 import { findLostClaims, IS_ALIVE_SQL } from './liveness/whoIsLost.ts'
 import type { WorkerObserver } from './run/observer.ts'
 import { pauseAfter } from './run/pauseAfter.ts'
@@ -45,6 +46,7 @@ import { createSession } from './liveness/session.ts'
 import { createIsolation } from './run/isolated/isolation.ts'
 import { createSettler } from './run/settler.ts'
 import { createWriteOuts } from './run/writeOuts.ts'
+import { tryUntilFree } from './store/takeLocks.ts'
 import { createWaker } from './store/waker.ts'
 import { createWakeUps } from './work/wakeUps.ts'
 import { WORKER_CHECKS } from './worker/workerOptions.ts'
@@ -155,6 +157,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     applicationName: `roundsman ${workerId} once`,
     schema,
     poolSize: 2,
+    lockTimeoutMs: GIVE_WAY_AFTER_MS,
     log,
   })
   const session = createSession({
@@ -232,7 +235,9 @@ export async function runOnce<J extends Job, Client extends HostClient>(
   async function record(): Promise<boolean> {
     for (let tries = 1; ; tries++) {
       const askedAt = performance.now()
-      const isRecorded = await tryToRecord()
+      const isRecorded = await tryUntilFree(tryToRecord, (err) =>
+        log.warn({ err }, 'the run starts once others have released their locks'),
+      )
       if (isRecorded !== null) return isRecorded
       session.doubt(askedAt)
       if (tries === MAX_ALIVE_TRIES) {

@@ -22,6 +22,7 @@ import { readerOf } from '../read/reader.ts'
 import { containedLog } from '../store/containedLog.ts'
 import { checkDatabaseUrl } from '../store/connectionSettings.ts'
 import { openDatabase, type Connection } from '../store/database.ts'
+import { GIVE_WAY_AFTER_MS } from '../store/giveWay.ts'
 import { createSchema } from '../store/schema.ts'
 import { settlesWithin } from '../store/settlesWithin.ts'
 import { toNotice, type AlertChannel } from './alert.ts'
@@ -126,6 +127,7 @@ export function createAlertWatcher(options: AlertWatcherOptions): AlertWatcher {
     schema: createSchema(given.schema as string | undefined),
     poolSize: 1,
     keepsProcess: false,
+    lockTimeoutMs: GIVE_WAY_AFTER_MS,
     log,
   })
   const stopping = new AbortController()

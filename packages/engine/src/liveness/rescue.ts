@@ -2,7 +2,7 @@ import pg from 'pg'
 import type { Logger } from '../job/logger.ts'
 import type { Connection, Database } from '../store/database.ts'
 import { END_LOST_RUNS_SQL } from '../store/attemptSql.ts'
-import { GIVING_WAY } from '../store/giveWay.ts'
+import { IS_WORK_FREE, LOCKED_QUEUES } from '../store/findLocked.ts'
 import type { AfterFailure, Queue } from '../store/queue.ts'
 import { writeOutStarts } from '../store/starts.ts'
 import type { Observers } from '../run/combineObservers.ts'
@@ -26,13 +26,16 @@ interface LostRun {
 export const RESCUE_GRACE_MS = 2_000
 const MAX_RESCUES = 500
 
+/** For so long a rescue writes starts out, and then ends runs. What others have locked may make each statement take half a second. */
+const MAX_RESCUE_MS = 2_000
+
+/** Passes over runs that others have locked, or of which they have locked the work or the queue. */
 const LOST_RUNS_SQL = `
   select run."id", run."name", run."attempt", run."queueJobId", run."workerId", run."dryRun", run."startedAt",
          claim."isAlone" as "wasAlone", run."trigger" = 'cli' as "isByHand"
   from ${RUNNING_RUNS}
-  where claim."id" = any($1)
-  order by run."id"
-  limit ${MAX_RESCUES}`
+  where claim."id" = any($1) and run."name" not in (${LOCKED_QUEUES}) and ${IS_WORK_FREE}
+  limit ${MAX_RESCUES} for update of run skip locked`
 
 /**
  * Keeps claims with a run that could not be ended, and starts that could not be written out: the next round finds them
@@ -53,7 +56,7 @@ async function letGo(database: Database, claimIds: readonly string[]): Promise<v
   await database.transaction(async (tx) => {
     const { rows } = await tx.query<{ id: string }>(LOCK_CLAIMS_SQL, [claimIds])
     await tx.query(LET_GO_SQL, [rows.map(({ id }) => id), claimIds])
-  }, GIVING_WAY)
+  })
 }
 
 interface RescueOptions {
@@ -78,26 +81,24 @@ export async function rescueClaims(
 ): Promise<LostRun[]> {
   if (claims.length === 0) return []
   const claimIds = claims.map(({ id }) => id)
-  await writeOutStarts(database, log, claimIds)
+  await writeOutStarts(database, log, claimIds, MAX_RESCUE_MS)
+  const until = performance.now() + MAX_RESCUE_MS
   const { rows: lost } = await database.query<LostRun & { [column: string]: unknown }>(
     LOST_RUNS_SQL,
     [claimIds],
   )
   const rescued: LostRun[] = []
-  const groups = lost.length === 0 ? [] : [lost]
-  for (let runs = groups.pop(); runs !== undefined; runs = groups.pop()) {
-    const group = runs
+  const groups: LostRun[][] = lost.length === 0 ? [] : [lost]
+  // In breadth: what can be rescued is, before one that cannot is found. The next round finds what is left.
+  for (const group of groups) {
+    if (performance.now() > until) break
     try {
-      const ended = await database.transaction(
-        (tx) => endLostRuns(tx, queue, group, now()),
-        GIVING_WAY,
-      )
-      rescued.push(...ended)
+      rescued.push(...(await database.transaction((tx) => endLostRuns(tx, queue, group, now()))))
     } catch (error) {
       if (!(error instanceof pg.DatabaseError)) throw error
       // One run fails the statement. Divide them, so that it does not hold the others back.
       const middle = Math.ceil(group.length / 2)
-      if (middle < group.length) groups.push(group.slice(middle), group.slice(0, middle))
+      if (middle < group.length) groups.push(group.slice(0, middle), group.slice(middle))
       else log.warn({ err: error, runId: group[0]?.id }, 'rescuing a job run failed')
     }
   }
@@ -129,8 +130,6 @@ async function endLostRuns(
   const { rows } = await tx.query<{ id: string }>(END_LOST_RUNS_SQL, [
     runs.map(({ id }) => id),
     endedAt,
-    [...new Set(runs.map(({ name }) => name))],
-    runs.flatMap(({ queueJobId }) => queueJobId ?? []),
     WORKER_LOST,
   ])
   const ended = new Set(rows.map(({ id }) => id))

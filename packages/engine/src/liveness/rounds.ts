@@ -56,22 +56,32 @@ export function createRounds(options: {
   async function makeRound(): Promise<void> {
     const connectedForMs = session.connectedForMs()
     if (connectedForMs === null) return
-    try {
+    await attempt(async () => {
       const seen = await readRound(session, workerId, names)
       const { lost, ready, oldStarts, isIdle, isLate, isListed } = seen
       if (isLate) judgesAt = performance.now() + LATE_GRACE_MS
-      if (!isListed) await session.signUp()
-      await writeOutStarts(database, log, oldStarts)
+      // First what concerns this worker's own work: rescuing what others have locked takes time.
+      for (const name of ready) onReady(name)
+      await attempt(() => options.cancellations.check())
+      if (!isListed) await attempt(() => session.signUp())
+      await attempt(() => writeOutStarts(database, log, oldStarts, ROUND_MS))
       if (connectedForMs >= RESCUE_GRACE_MS && performance.now() >= judgesAt) {
         const rescue = { database, queue, log, now, observers }
-        for (const run of await rescueClaims(rescue, lost)) hasEnded(run)
+        await attempt(async () => {
+          for (const run of await rescueClaims(rescue, lost)) hasEnded(run)
+        })
       }
       if (roundsMade++ % ROUNDS_PER_EXPIRY === 0 && !isIdle) {
-        await dropClosedClaims(database, workerId)
+        await attempt(() => dropClosedClaims(database, workerId))
         for (const run of await endExpiredRuns({ database, log, now, observers })) hasEnded(run)
       }
-      await options.cancellations.check()
-      for (const name of ready) onReady(name)
+    })
+  }
+
+  /** One part that fails holds no other back. */
+  async function attempt(part: () => Promise<void>): Promise<void> {
+    try {
+      await part()
     } catch (error) {
       log.warn({ err: error }, 'round of rescue and heartbeat failed, trying again')
     }

@@ -77,7 +77,7 @@ export interface LostClaim {
   name: string
 }
 
-/** Keeps a round short, however much is lost. */
+/** Keeps a round short, however much is lost. Any of them: where some stay locked, the others have their turn. */
 const MAX_LOST = 500
 
 /** Claims and starts of workers that are gone, except `$1`. It asks once for each worker, however much that holds. */
@@ -92,7 +92,7 @@ export const LOST_CLAIMS_SQL = `
   select claim."id", claim."name" from (
     select "id", "name", "workerId" from "JobClaim" union select "id", "name", "workerId" from "JobStart"
   ) claim join gone on gone.id = claim."workerId"
-  limit ${MAX_LOST}`
+  order by random() limit ${MAX_LOST}`
 
 /** Finds claims that seem lost at this moment. Just after a restart of PostgreSQL they may not be: see RESCUE_GRACE_MS. */
 export async function findLostClaims(

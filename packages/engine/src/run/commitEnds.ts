@@ -1,6 +1,5 @@
 import type { HeldClaim } from '../store/claimWork.ts'
 import type { Connection, Database } from '../store/database.ts'
-import { GIVING_WAY } from '../store/giveWay.ts'
 import type { Queue } from '../store/queue.ts'
 import { KEEP_PAYLOAD_SQL } from '../store/queueSql.ts'
 import { settleWork, type EndToRecord } from '../store/settleWork.ts'
@@ -86,7 +85,7 @@ async function commitWritten(
       await tx.query(KEEP_PAYLOAD_SQL, [id, name, JSON.stringify(ended.payloadToKeep)])
     }
     return answer
-  }, GIVING_WAY)
+  })
 }
 
 /** A run from the queue that failed. */

@@ -1,5 +1,6 @@
 import { RUNNING_RUNS } from '../liveness/whoIsLost.ts'
 import { IS_DEAD_LETTER } from './deadLetterSql.ts'
+import { IS_WORK_FREE } from './findLocked.ts'
 import { GIVES_WAY } from './giveWay.ts'
 import { SHORTEST_EXPIRY_S } from './expireSeconds.ts'
 
@@ -18,7 +19,7 @@ const MAX_ENDED = 500
 
 /**
  * Ends runs at `$1`, with the details `$2`, whose work the queue has given up or out again. It skips claims that are too
- * young for that, and locked runs, which are in a batch or being settled: the next look finds those.
+ * young for that, and locked runs, in a batch or being settled, or with a locked claim or work: the next look finds those.
  */
 export const END_EXPIRED_RUNS_SQL = `
   with expired as (
@@ -28,9 +29,12 @@ export const END_EXPIRED_RUNS_SQL = `
     where run."status" = 'running' and run."id" = any(array(
       select run."id" from ${RUNNING_RUNS}
       where claim."createdAt" < now() - interval '${SHORTEST_EXPIRY_S} seconds' and run."queueJobId" is not null
-        and not ${IS_ATTEMPT_UNDER_WAY}
+        and not ${IS_ATTEMPT_UNDER_WAY} and ${IS_WORK_FREE}
+        and (claim."exclusiveKey" is null or (
+          select true from "JobClaim" free where free."id" = claim."id" for update skip locked
+        ))
         and ${GIVES_WAY}
-      order by run."id" limit ${MAX_ENDED}
+      limit ${MAX_ENDED}
       for update of run skip locked
     ))
     returning run."id", run."name", run."attempt", run."dryRun", run."startedAt", run."queueJobId", run."workerId"
@@ -45,27 +49,20 @@ export const END_EXPIRED_RUNS_SQL = `
   select "id", "name", "attempt", "dryRun", "startedAt", "workerId" from expired`
 
 /**
- * Ends the runs `$1` of dead workers at `$2`; their work has the ids `$4`, of the jobs `$3`. It waits for nobody, neither for
- * runs nor for their work: whoever has locked one may want another of these, and would wait for us.
+ * Ends the runs `$1` of dead workers at `$2`. It waits for nobody, neither for runs nor for their work: whoever has locked one
+ * may want another of these, and would wait for us.
  */
 export const END_LOST_RUNS_SQL = `
-  with free as materialized (
-    select job.id from pgboss.job job where job.name = any($3::text[]) and job.id = any($4::uuid[])
-    for update skip locked
-  ), locked as materialized (
-    select job.id from pgboss.job job
-    where job.name = any($3::text[]) and job.id = any($4::uuid[]) and job.id not in (select free.id from free)
-  )
   update "JobRun" run
-  set "status" = 'failed', "endedAt" = greatest(run."startedAt", $2), "errorCode" = $5::text,
+  set "status" = 'failed', "endedAt" = greatest(run."startedAt", $2), "errorCode" = $3::text,
       "details" = coalesce(run."details", '{}') || jsonb_build_object('error', jsonb_build_object(
-        'code', $5::text, 'message', 'Worker ' || run."workerId" || ' died while it executed this run'
+        'code', $3::text, 'message', 'Worker ' || run."workerId" || ' died while it executed this run'
       ))
   where run."id" in (
     -- Its worker may have been stopped with the row locked, in the middle of a batch: not waited for.
-    select "id" from "JobRun" where "id" = any($1) and "status" = 'running'
-      and coalesce("queueJobId" not in (select locked.id from locked), true)
-    order by "id" for update skip locked
+    select run."id" from "JobRun" run
+    where run."id" = any($1) and run."status" = 'running' and ${IS_WORK_FREE}
+    for update skip locked
   )
   returning run."id"`
 

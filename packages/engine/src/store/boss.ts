@@ -1,6 +1,8 @@
 import { PgBoss, type Db } from 'pg-boss'
 import type { Connection } from './database.ts'
+import { GIVE_WAY_AFTER_MS } from './giveWay.ts'
 import type { Schema } from './schema.ts'
+import { waitBriefly } from './takeLocks.ts'
 
 /*
  * Only this folder knows pg-boss and its tables, and translates its words: its queue is our job, its job is our piece of
@@ -34,7 +36,13 @@ export function openBoss(
   })
 }
 
-/** Has pg-boss run its statements on our connection. */
+/**
+ * Has pg-boss run its statements on our connection. By its own limit its maintenance would wait for half a minute, in which
+ * the host's transaction meets a deadlock.
+ */
 export function asDb(connection: Connection): Db {
-  return { executeSql: (foreignText, values) => connection.query({ foreignText }, values) }
+  return {
+    executeSql: (text, values) =>
+      connection.query({ foreignText: waitBriefly(text, GIVE_WAY_AFTER_MS) }, values),
+  }
 }

@@ -18,6 +18,8 @@ export interface ConnectionSettingsOptions {
    * it was sent. Default 30,000 ms.
    */
   vanishedAfterMs?: number
+  /** How long a statement waits for the lock of another session. Default: as long as it may take. */
+  lockTimeoutMs?: number | undefined
 }
 
 /** These replace the defaults of the server and the role. `options` in the URL go before them. */
@@ -56,11 +58,15 @@ export const LIFT_TRANSACTION_TIMEOUT_SQL = `
  */
 export function connectionSettings(
   url: string,
-  { vanishedAfterMs = VANISHED_AFTER_MS }: ConnectionSettingsOptions = {},
+  { vanishedAfterMs = VANISHED_AFTER_MS, lockTimeoutMs = 0 }: ConnectionSettingsOptions = {},
 ): ConnectionSettings {
   // When a setting is named more than once, the last one counts.
   const parts = [
-    toOptions({ ...PREFERRED_SETTINGS, ...vanishingSettings(vanishedAfterMs) }),
+    toOptions({
+      ...PREFERRED_SETTINGS,
+      lock_timeout: String(lockTimeoutMs),
+      ...vanishingSettings(vanishedAfterMs),
+    }),
     readOptions(url),
     toOptions(NEEDED_SETTINGS),
   ]

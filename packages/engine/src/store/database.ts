@@ -62,18 +62,10 @@ export interface Connection {
   ): Promise<Result<Row>>
 }
 
-export interface TransactionOptions {
-  /** How long a statement waits for a lock of somebody else. Default: as long as it may take. */
-  lockTimeoutMs?: number
-}
-
 export type Result<Row> = { rows: Row[]; rowCount: number | null }
 
 export interface Database extends Connection {
-  transaction<Value>(
-    work: (tx: Connection) => Promise<Value>,
-    options?: TransactionOptions,
-  ): Promise<Value>
+  transaction<Value>(work: (tx: Connection) => Promise<Value>): Promise<Value>
   connections(): Connections
   /** A connection of somebody else was lost without a word: asks those of this pool on which nothing is under way. */
   doubt(): void
@@ -103,6 +95,11 @@ export interface DatabaseOptions {
   canPrepare?: () => boolean
   /** The server cancels a statement that runs longer; null: never. Default 30,000 ms. */
   statementTimeoutMs?: number | null
+  /**
+   * How long a statement or a commit waits for a lock of somebody else; behind a pooler only in transactions. Default: as
+   * long as it may take.
+   */
+  lockTimeoutMs?: number
   /** How long we wait for an answer: a server out of reach cancels nothing. Default: statementTimeoutMs + 5,000 ms. */
   answerTimeoutMs?: number | null
   /** How long a statement is silent before the server is asked about it. Default 5,000 ms. */
@@ -127,6 +124,7 @@ export function openDatabase({
   statementTimeoutMs = 30_000,
   answerTimeoutMs = statementTimeoutMs === null ? null : statementTimeoutMs + 5_000,
   askAfterMs,
+  lockTimeoutMs,
   log,
 }: DatabaseOptions): Database {
   const isPrepared = (statement: Statement): statement is PreparedStatement =>
@@ -163,7 +161,7 @@ export function openDatabase({
   const sockets = new Set<Socket>()
   const openPool = (min: number, max: number) => {
     const opened = new pg.Pool({
-      ...connectionSettings(url),
+      ...connectionSettings(url, { lockTimeoutMs }),
       application_name: applicationName,
       max,
       min,
@@ -226,7 +224,7 @@ export function openDatabase({
         client.release(failure)
       }
     },
-    transaction: async (work, { lockTimeoutMs } = {}) => {
+    transaction: async (work) => {
       const client = await connect(pool)
       const tx: Connection = {
         schema,

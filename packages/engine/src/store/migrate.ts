@@ -11,7 +11,7 @@ import { dropLeftBehind } from './rebuilds.ts'
 import { createSchema, PUBLIC, type Schema } from './schema.ts'
 import { hasSqlState, INSUFFICIENT_PRIVILEGE } from './sqlState.ts'
 import { STEPS, type Step } from './steps.ts'
-import { changeTables, LIMIT_WAITS_SQL, tellWaits, tryUntilFree } from './takeLocks.ts'
+import { changeTables, tellWaits, tryUntilFree, waitBriefly } from './takeLocks.ts'
 import {
   findTablesProblem,
   QUEUE_VERSION,
@@ -283,11 +283,6 @@ async function migrateQueue(database: Database, version: number | null): Promise
   await changeTables(database, DEAD_LETTER_INDEX_SQL)
 }
 
-/** pg-boss lets its changes wait for half a minute, and with them all that come later. */
-export function waitBriefly(text: string): string {
-  return text.replace(/set local lock_timeout\s*=\s*\d+/gi, LIMIT_WAITS_SQL)
-}
-
 const LOOK_EVERY_MS = 200
 
 async function isUnfinished(database: Connection): Promise<boolean> {
@@ -313,7 +308,7 @@ export async function installQueue(database: Database, jobs: readonly Job[]): Pr
   boss.on('error', () => undefined)
   await boss.start()
   try {
-    await declareQueues(boss, jobs)
+    await tryUntilFree(() => declareQueues(boss, jobs))
   } finally {
     await boss.stop({ graceful: false, close: false })
   }

@@ -1,17 +1,9 @@
 import { getMigrationPlans } from 'pg-boss'
 import { DEAD_LETTER_INDEX_SQL, KEEP_ALL_DEAD_LETTERS_SQL } from './deadLetterSql.ts'
-import {
-  HISTORY_SQL,
-  indexSql,
-  makeSchemaSql,
-  newTablesSql,
-  noteSql,
-  queueSql,
-  waitBriefly,
-} from './migrate.ts'
+import { HISTORY_SQL, indexSql, makeSchemaSql, newTablesSql, noteSql, queueSql } from './migrate.ts'
 import { createSchema, type Schema } from './schema.ts'
 import { STEPS } from './steps.ts'
-import { changeTablesSql } from './takeLocks.ts'
+import { changeTablesSql, waitBriefly } from './takeLocks.ts'
 import { findTablesProblem, QUEUE_VERSION, type TablesState } from './tablesState.ts'
 import { SETTLE_DUPLICATES_SQL, UNIQUE_KEYS_SQL } from './uniqueKeys.ts'
 

@@ -1,6 +1,7 @@
 import { RUNNING_RUNS } from '../liveness/whoIsLost.ts'
 import type { Logger } from '../job/logger.ts'
 import type { Connection } from './database.ts'
+import { LOCKED_QUEUES } from './findLocked.ts'
 import { GIVES_WAY } from './giveWay.ts'
 import { labelOf, shownOf } from './envelopeSql.ts'
 
@@ -53,12 +54,16 @@ export const WRITE_OUT_AFTER_MS = 2_000
 /** Keeps a round short, however many starts there are. */
 const MAX_OLD_STARTS = 10
 
-/** The oldest starts past WRITE_OUT_AFTER_MS, as one array. Where all runs of one have ended, its worker soon deletes it. */
+/**
+ * The oldest starts past WRITE_OUT_AFTER_MS, as one array, without those that others have locked or of which they have locked
+ * the queue. Where all runs of one have ended, its worker soon deletes it.
+ */
 export const OLD_STARTS_SQL = `
   select coalesce(array_agg(old."id"::text), '{}') from (
     select start."id" from "JobStart" start
     where start."createdAt" < now() - interval '${WRITE_OUT_AFTER_MS} milliseconds' and start."runIds" <> '{}'
-    order by start."createdAt" limit ${MAX_OLD_STARTS}
+      and start."name" not in (${LOCKED_QUEUES})
+    order by start."createdAt" limit ${MAX_OLD_STARTS} for update skip locked
   ) old`
 
 /** `start` and `held` of each run in JobStart. With IS_UNWRITTEN it is what RUNNING_RUNS is for written runs. */
@@ -140,19 +145,24 @@ export const WRITE_OUT_ALL_LABELLED_SQL = wholeSql('true')
 
 /**
  * Writes out all runs of these starts, one start after the other: one that fails keeps no other back, and the next round
- * tries it again. It passes over a start that another transaction has locked, as a worker does that settles its runs.
+ * tries it again. It passes over a start that another transaction has locked, as a worker does that settles its runs, and
+ * begins none after `maxMs`. Default: it tries all.
  */
 export async function writeOutStarts(
   connection: Connection,
   log: Pick<Logger, 'warn'>,
   ids: readonly string[],
+  maxMs = Infinity,
 ): Promise<void> {
   if (ids.length === 0) return
+  const until = performance.now() + maxMs
   const { rows } = await connection.query<{ id: string }>(
-    `select "id"::text as "id" from "JobStart" where "id" = any($1::uuid[]) and "runIds" <> '{}'`,
+    `select "id"::text as "id" from "JobStart" where "id" = any($1::uuid[]) and "runIds" <> '{}'
+       and "name" not in (${LOCKED_QUEUES})`,
     [ids],
   )
   for (const { id } of rows) {
+    if (performance.now() > until) return
     try {
       await connection.query(WHOLE_SQL, [[id]])
     } catch (error) {

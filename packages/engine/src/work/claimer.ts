@@ -11,7 +11,6 @@ import {
   type ClaimRequest,
   type TakenWork,
 } from '../store/claimWork.ts'
-import { GIVING_WAY } from '../store/giveWay.ts'
 import { expireSeconds } from '../store/expireSeconds.ts'
 import { pauseAfter } from '../run/pauseAfter.ts'
 import { exclusiveKey } from '../run/runs.ts'
@@ -189,7 +188,7 @@ export function createClaimer({
         const count = claimed.work.length
         if (count > 0) await chargeAllowance(tx, request.name, rateLimit, count)
         return claimed
-      }, GIVING_WAY),
+      }),
     )
     const { starts, freeInMs } = allowance
     if (starts === 0) return { ...taken, mayBeMore: false, freeInMs }

@@ -5,6 +5,7 @@ import { createAnnouncer, type Announcer } from '../read/announcer.ts'
 import { createCancellations, type Cancellations } from '../run/cancellations.ts'
 import type { ContainedLog } from '../store/containedLog.ts'
 import { openDatabase, type Database } from '../store/database.ts'
+import { GIVE_WAY_AFTER_MS } from '../store/giveWay.ts'
 import { createQueue, type Queue } from '../store/queue.ts'
 import type { Schema } from '../store/schema.ts'
 import { settlesWithin } from '../store/settlesWithin.ts'
@@ -53,6 +54,7 @@ export function openPostgres(options: {
     applicationName: `roundsman ${workerId} engine`,
     schema,
     canPrepare: () => session.isLasting(),
+    lockTimeoutMs: GIVE_WAY_AFTER_MS,
     log,
   })
   const session: Session = createSession({

@@ -43,6 +43,30 @@ beforeEach(async () => {
   await runtime.rows('delete from pgboss.job')
 })
 
+it('a look that waits for what a transaction of the host has locked gives way, and PostgreSQL finds no deadlock', async () => {
+  const foreign = new pg.Client({ connectionString: runtime.url })
+  await foreign.connect()
+  await foreign.query('begin')
+  await foreign.query('lock table "JobAlert" in share mode')
+  watch({ channels: [], limits: { noWorkerMs: 0 } })
+  const waits = async (longerThanMs: number) =>
+    (
+      await runtime.rows(
+        `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+           and now() - query_start > $1 * interval '1 millisecond'`,
+        [longerThanMs],
+      )
+    ).length > 0
+  await waitFor(() => waits(0), { message: 'a look waits' })
+  // Whoever waits for longer than a second has looked for a deadlock, and will not look again.
+  await waitFor(async () => !(await waits(0)) || (await waits(1_200)), { message: 'it gave way' })
+  await foreign.query('select from "JobThrottle" for update')
+  await foreign.query('lock table "JobThrottle" in share mode')
+  await foreign.end()
+  const found = await waitFor(async () => (await runtime.rows('select from "JobAlert"')).length)
+  expect(found).toBeGreaterThan(0)
+})
+
 function watch(options: AlertOptions): void {
   const watcher = createAlertWatcher({
     databaseUrl: runtime.url,

@@ -3,7 +3,7 @@ import { waitFor } from '@roundsman/testing'
 import pg from 'pg'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Logger } from 'pino'
-import type { RunContext } from '../../src/index.ts'
+import { defineJob, type RunContext } from '../../src/index.ts'
 import type { JobsClient } from '../../src/client.ts'
 import { createQueue, type Queue } from '../../src/store/queue.ts'
 import { createWaker } from '../../src/store/waker.ts'
@@ -16,6 +16,8 @@ import { asWorker } from '../asWorker.ts'
 import { drip, dripHandler, EFFECTS } from '../fixtures/drip.ts'
 import type { TestRuntime } from '../openTestRuntime.ts'
 import { useDrip, type DripRun } from './useDrip.ts'
+
+const other = defineJob({ name: 'other', description: '' })
 
 interface Work {
   state: string
@@ -112,6 +114,62 @@ describe('rescueLostRuns', () => {
     expect(rescued.flat()).toHaveLength(LOST_RUNS)
     expect(await states()).toEqual([{ status: 'failed', state: 'retry', n: LOST_RUNS }])
   })
+
+  describe('while a transaction of the host', () => {
+    let foreign: pg.Client
+    beforeEach(async () => {
+      foreign = new pg.Client({ connectionString: runtime.url })
+      await foreign.connect()
+      await foreign.query('begin')
+    })
+    afterEach(() => foreign.end())
+
+    it.each([
+      ['runs', 'select from "JobRun" order by "id" limit 550 for update'],
+      [
+        'the work',
+        'select from pgboss.job where id in (select "queueJobId" from "JobRun" order by "id" limit 550) for update',
+      ],
+    ])(
+      'has locked %s of more than one rescue takes, the others are rescued',
+      async (_what, sql) => {
+        await loseRuns(LOST_RUNS)
+        await foreign.query(sql)
+        expect(await rescue()).toHaveLength(LOST_RUNS - 550)
+        await foreign.query('rollback')
+        expect((await rescue()).length + (await rescue()).length).toBe(550)
+      },
+    )
+
+    it('has locked the queue of lost work, that of other queues is rescued before', async () => {
+      const others = await enqueueOthers(3)
+      await loseRuns(LOST_RUNS)
+      await foreign.query(`select from pgboss.queue where name = 'drip' for update`)
+      const rescued = await rescue()
+      expect(new Set(rescued.map(({ queueJobId }) => queueJobId))).toEqual(new Set(others))
+      expect(runtime.lines.filter(({ msg }) => msg === 'rescuing a job run failed')).toEqual([])
+      await foreign.query('rollback')
+      expect(await rescue()).toHaveLength(500)
+    })
+  })
+
+  /** Has a worker that is gone take work of another job. */
+  async function enqueueOthers(count: number): Promise<string[]> {
+    await queue.start([other])
+    for (let n = 0; n < count; n++)
+      await runtime.prisma.$transaction((tx) => client.enqueue(tx, other, {}))
+    const work = await asWorker(runtime.database, 'gone', () =>
+      claimWork(runtime.database, {
+        workerId: 'gone',
+        requests: [
+          { claimId: crypto.randomUUID(), name: 'other', limit: count, exclusiveKey: null },
+        ],
+        startedAt: new Date(),
+        hasFreshRunIds: false,
+      }),
+    )
+    return work.work.map(({ run }) => run.queueJobId as string)
+  }
 
   it('leaves a run as it is that has ended since it was found', async () => {
     await loseRuns(3)

@@ -89,6 +89,8 @@ describe('createRounds', () => {
   let asked: number
   let looked: number
   let failsWith: Error | null
+  /** What looking for cancelled runs, and giving lost work back, fail with. */
+  let partsFailWith: Error | null
   let calls: string[]
 
   const make = (session: Session) =>
@@ -98,11 +100,13 @@ describe('createRounds', () => {
       queue: {
         fail: async (_tx, _deliveries, _errors, next) => {
           await Promise.resolve(calls.push(next))
+          if (partsFailWith) throw partsFailWith
         },
       },
       cancellations: {
         check: async () => {
           await Promise.resolve(calls.push('check'))
+          if (partsFailWith) throw partsFailWith
         },
       },
       workerId: 'w1',
@@ -118,6 +122,7 @@ describe('createRounds', () => {
     asked = 0
     looked = 0
     failsWith = null
+    partsFailWith = null
     calls = []
     runtime.lines.splice(0)
     rounds = make({
@@ -174,10 +179,10 @@ describe('createRounds', () => {
     connectedForMs = 2_100
     await waitFor(() => calls.includes('lost'))
     expect(await states()).toEqual([{ workerId: 'gone', errorCode: 'worker_lost' }])
-    // Whoever is woken finds the run ended, and what people cancelled has been looked at.
-    const [lost] = [calls.indexOf('lost')]
-    await waitFor(() => calls.length > lost + 3)
-    expect(calls.slice(lost, lost + 4)).toEqual(['lost', 'ended now', 'ready now', 'check'])
+    // What people cancelled has been looked at, and whoever is woken finds the run ended.
+    const check = calls.indexOf('lost') - 1
+    await waitFor(() => calls.length > check + 3)
+    expect(calls.slice(check, check + 4)).toEqual(['check', 'lost', 'ended now', 'ready now'])
   })
 
   it('ends no run while nobody could see its own worker live', async () => {
@@ -222,6 +227,17 @@ describe('createRounds', () => {
       { workerId: 'w2', errorCode: 'worker_lost' },
       { workerId: 'w3', errorCode: null },
     ])
+  })
+
+  it('takes work that is ready, ends expired runs and rescues, whichever of these fails', async () => {
+    partsFailWith = new Error('no answer')
+    await runtime.prisma.$transaction((tx) => client.enqueue(tx, now, {}))
+    await holdRun('gone')
+    await runtime.rows(`update "JobClaim" set "createdAt" = now() - interval '1 hour'`)
+    rounds.start()
+    await waitFor(() => calls.includes('ended now'), { message: 'the expired run is ended' })
+    expect(calls.slice(0, 3)).toEqual(['ready now', 'check', 'lost'])
+    expect(await states()).toEqual([{ workerId: 'gone', errorCode: 'expired' }])
   })
 
   it('goes on after a round that failed, and says why it did', async () => {

@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { waitFor } from '@roundsman/testing'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { openDatabase, type Connection, type Database } from '../../src/store/database.ts'
 import { createSchema } from '../../src/store/schema.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -72,6 +73,42 @@ const cut = () =>
   )
 
 describe('openDatabase', () => {
+  it('waits for a lock no longer than it may, in statements, transactions and commits, whatever its URL says', async () => {
+    await runtime.rows(`create table "Parent" (id int primary key)`)
+    await runtime.rows(
+      `create table "Child" (id int references "Parent" deferrable initially deferred)`,
+    )
+    await runtime.rows(`insert into "Parent" values (1)`)
+    const open = (url: string) => {
+      const impatient = openDatabase({
+        schema: createSchema('public'),
+        url,
+        applicationName: 'impatient',
+        lockTimeoutMs: 20,
+        log: runtime.log,
+      })
+      onTestFinished(() => impatient.close())
+      return impatient
+    }
+    const [plain, lifted] = [
+      open(runtime.url),
+      open(`${runtime.url}?options=${encodeURIComponent('-c lock_timeout=0')}`),
+    ]
+    const foreign = new pg.Client({ connectionString: runtime.url })
+    await foreign.connect()
+    await foreign.query('begin')
+    await foreign.query(`select from "Parent" for update`)
+    const refused = { code: '55P03' }
+    const lock = `select from "Parent" for share`
+    await expect(plain.query(lock)).rejects.toMatchObject(refused)
+    for (const one of [plain, lifted]) {
+      await expect(one.transaction((tx) => tx.query(lock))).rejects.toMatchObject(refused)
+      const write = one.transaction((tx) => tx.query('insert into "Child" values (1)'))
+      await expect(write).rejects.toMatchObject(refused)
+    }
+    await foreign.end()
+  })
+
   it('replaces connections that were cut, and logs neither them nor their keys', async () => {
     await Promise.all([database.query('select 1'), database.query('select 1')])
     await cut()
