@@ -27,7 +27,8 @@ export function addEntries(
   let changed = text
   for (const [key, value] of Object.entries(entries))
     changed = addEntry(changed, section, key, value)
-  return changed
+  const isOfWindows = text.includes('\r\n') && !/(?<!\r)\n/.test(text)
+  return isOfWindows ? changed.replaceAll(/(?<!\r)\n/g, '\r\n') : changed
 }
 
 function addEntry(text: string, section: string, key: string, value: string): string {
@@ -35,7 +36,8 @@ function addEntry(text: string, section: string, key: string, value: string): st
   const line = `${JSON.stringify(key)}: ${JSON.stringify(value)}`
   const place = text.indexOf('{')
   const root = readObject(text, place)
-  const found = root.entries.find((entry) => entry.key === section)
+  // Of a section that is there twice, what reads JSON takes the last.
+  const found = root.entries.findLast((entry) => entry.key === section)
   if (!found) {
     const body = `${JSON.stringify(section)}: {\n${indent}${indent}${line}\n${indent}}`
     return putAtEnd(text, root, body, indent, '')

@@ -13,13 +13,18 @@ export interface Manifest {
   peerDependencies?: Record<string, string>
 }
 
-/** @throws ForeseenError when the text is no JSON */
+/** @throws ForeseenError when the text is no JSON, or holds no object */
 export function parseManifest(root: string, text: string): Manifest {
+  const path = join(root, 'package.json')
+  let manifest: unknown
   try {
-    return JSON.parse(text) as Manifest
+    // Package managers read one with a byte-order mark, too.
+    manifest = JSON.parse(text.replace(/^\uFEFF/, ''))
   } catch (error) {
-    throw new ForeseenError(`${join(root, 'package.json')}: ${(error as Error).message}`)
+    throw new ForeseenError(`${path}: ${(error as Error).message}`)
   }
+  if (typeof manifest === 'object' && manifest !== null && !Array.isArray(manifest)) return manifest
+  throw new ForeseenError(`${path}: it holds no object, such as { "name": "shop" }`)
 }
 
 /** All dependencies, shipped or not. */

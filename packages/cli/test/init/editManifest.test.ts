@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { addEntries } from '../../src/init/editManifest.ts'
+import { parseManifest } from '../../src/init/manifest.ts'
 
 it('adds in the order of the alphabet, and leaves the rest as it stands', () => {
   const text = `{
@@ -62,4 +63,22 @@ it('means what it says, whatever a manifest holds', () => {
       },
     ),
   )
+})
+
+it('ends its lines as the others end, and adds to the section that counts', () => {
+  const text = '{\r\n  "scripts": {},\r\n  "scripts": {\r\n    "a": "1"\r\n  }\r\n}\r\n'
+  expect(addEntries(text, 'scripts', { b: '2' })).toBe(
+    '{\r\n  "scripts": {},\r\n  "scripts": {\r\n    "a": "1",\r\n    "b": "2"\r\n  }\r\n}\r\n',
+  )
+  expect(addEntries('{\r\n  "name": "x"\r\n}', 'scripts', { b: '2' })).toBe(
+    '{\r\n  "name": "x",\r\n  "scripts": {\r\n    "b": "2"\r\n  }\r\n}',
+  )
+})
+
+it.each(['[]', 'null', '5', '"x"', '{'])('refuses %s, which is no package', (text) => {
+  expect(() => parseManifest('/product', text)).toThrow('package.json: ')
+})
+
+it('reads a package that begins with a byte-order mark', () => {
+  expect(parseManifest('/product', '\uFEFF{ "name": "x" }')).toEqual({ name: 'x' })
 })
