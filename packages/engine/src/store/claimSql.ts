@@ -49,17 +49,15 @@ export const MAX_PAYLOAD_BYTES = 8 * 2 ** 20
 /** How many bytes the envelope of `job` may have, without reading it. */
 const bytesSql = (job: string) => `
   case when pg_column_compression(${job}.data) is null then pg_column_size(${job}.data)
-    else greatest(pg_column_size(${job}.data), least(${MAX_COMPRESSION} * pg_column_size(${job}.data)::bigint, ${MAX_PAYLOAD_BYTES}))
+    else greatest(pg_column_size(${job}.data), least(${MAX_COMPRESSION} * pg_column_size(${job}.data)::bigint, ${MAX_PAYLOAD_BYTES})::int)
   end`
 
 /** The work to take, for each request its own. Of two claims at the same moment, the later passes over what is locked. */
 const FOUND = `
-    select one.id, one.name, one."isStart",
-           -- In the order in which they were found. The first is always taken.
-           coalesce(sum(one.bytes) over (
-             partition by one.name rows between unbounded preceding and 1 preceding
-           ), 0) >= ${MAX_CLAIM_BYTES} / cardinality($1::text[]) as "isBeyond"
-    from wanted cross join lateral (
+    select one.id, one.name, one."isStart", one."bytesBefore" >= ${MAX_CLAIM_BYTES} / cardinality($1::text[]) as "isBeyond"
+    from wanted cross join lateral (select found.*,
+      -- In the order in which they were found. The first is always taken.
+      sum(found.bytes) over (rows unbounded preceding) - found.bytes as "bytesBefore" from (
       select job.id, job.name, wanted."mayStart" and ${MAY_START} as "isStart", ${bytesSql('job')} as bytes
       from pgboss.job job
       where job.name = wanted.name and job.state < 'active' and not job.blocked and job.start_after <= now()
@@ -74,7 +72,7 @@ const FOUND = `
       order by job.priority desc, job.created_on
       limit wanted."limit"
       for update skip locked
-    ) one`
+    ) found) one`
 
 /**
  * Work whose run is written already may not start unwritten. All are looked up together: a plan made while JobRun is empty
@@ -175,7 +173,7 @@ const HOLD_STARTED = `
 const answerSql = (isOneJob: boolean) => `
   select id::text as "id", nullif("runId", id)::text as "runId", ${isOneJob ? '' : 'name,'} data as "envelope",
          retry_count + 1 as "attempt", "retriesLeft", true as "isWritten",
-         (select jsonb_agg(expired) from expired) as "expired", bytes::int as "bytes",
+         (select jsonb_agg(expired) from expired) as "expired", bytes as "bytes",
          exists (select from found where found."isBeyond") as "isCut"
   from taken
   union all
