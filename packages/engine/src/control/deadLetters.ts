@@ -13,7 +13,8 @@ export interface RedriveOutcome {
   /** How many went back into the queue. */
   redriven: number
   /**
-   * How many stay dead letters because other work of the job with their unique key waits or runs.
+   * How many stay dead letters because other work of the job with their unique key waits or runs. Where `'all'` takes several
+   * calls, a further one tells again of those of the calls before: do not add them up.
    */
   alreadyQueued: number
 }
