@@ -1,3 +1,4 @@
+// Not quick: waits for locks until the scheduler gives way.
 import { fakeClock, HOLD_RUNS_SQL, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { defineJob, type ScheduledJob, type ScheduleOptions } from '../../src/index.ts'
