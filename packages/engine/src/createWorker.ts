@@ -15,6 +15,7 @@ import { containedLog } from './store/containedLog.ts'
 import { createSchema } from './store/schema.ts'
 import { settlesWithin } from './store/settlesWithin.ts'
 import { checkTables } from './store/tablesState.ts'
+import { tryUntilFree } from './store/takeLocks.ts'
 import { boundedClock } from './tick/boundedClock.ts'
 import { createScheduler } from './tick/scheduler.ts'
 import { createClaimer } from './work/claimer.ts'
@@ -196,9 +197,9 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
   return worker
 
   async function connect(): Promise<void> {
-    await checkTables(database)
-    await session.start()
-    await queue.start(jobs)
+    await startOnceFree(() => checkTables(database))
+    await startOnceFree(() => session.start())
+    await startOnceFree(() => queue.start(jobs))
     const hearer = { isWanted: lanes.has, onCommitted: lanes.wake }
     await session.listen(
       WORK_CHANNEL,
@@ -207,7 +208,15 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
       lanes.wakeAll,
     )
     await cancellations.start()
-    await scheduler.start()
+    await startOnceFree(() => scheduler.start())
+  }
+
+  /** Begins again as often as somebody has locked what it needs, unless the worker is told to stop. */
+  async function startOnceFree(part: () => Promise<void>): Promise<void> {
+    await tryUntilFree(part, (error) => {
+      if (stopping) throw error
+      log.warn({ err: error }, 'the worker starts once others have released their locks')
+    })
   }
 
   function logStart(): void {

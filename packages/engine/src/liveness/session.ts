@@ -121,6 +121,12 @@ const SIGN_UP_SQL = `
   insert into "JobWorker" ("id", "liveness", "startedAt", "readsStarts", "version", "lanes")
   values ($1, $2::"WorkerLiveness", $3, true, $4, $5::jsonb)
   on conflict ("id") do nothing`
+/** Removes rows of workers that are long gone, except those that somebody has locked. */
+const CLEAN_UP_SQL = `
+  delete from "JobWorker" where "id" = any(array(
+    select "id" from "JobWorker" where "heartbeatAt" < statement_timestamp() - interval '1 day' for update skip locked
+  ))`
+
 /** Where no worker lives, the last instant at which one did has to be on record. */
 const SIGN_OFF_SQL = `
   with gone as (
@@ -199,10 +205,8 @@ export function createSession({
   let hasToldRefusal = false
 
   async function start(): Promise<void> {
+    await database.query(CLEAN_UP_SQL)
     const hasSession = await connect({ probe: true })
-    await database.query(
-      `delete from "JobWorker" where "heartbeatAt" < statement_timestamp() - interval '1 day'`,
-    )
     if (hasSession) return
     log.warn(
       `connections to this database do not last, as behind a transaction pooler: the worker writes a heartbeat every ${HEARTBEAT_MS} ms instead of holding a lock`,
@@ -237,7 +241,10 @@ export function createSession({
       await ask(client, `set lock_timeout = ${LOCK_TIMEOUT_MS}`)
       await takeLock(client)
       isSignedUp = true
-      await ask(client, SIGN_UP_SQL, [workerId, 'lock', startedAt, version, lanesText])
+      await signUpOn(client).catch((error: unknown) => {
+        // Others see by its lock that it lives. A round or a beat signs it up once nobody has locked the table.
+        if (!hasSqlState(error, LOCK_NOT_AVAILABLE)) throw error
+      })
     } catch (error) {
       await discard(next)
       throw error
@@ -276,6 +283,10 @@ export function createSession({
         'the worker may not end its lost connection, and waits until the server does: let its role call pg_terminate_backend, and grant it pg_signal_backend',
       )
     }
+  }
+
+  async function signUpOn(client: pg.Client): Promise<void> {
+    await ask(client, SIGN_UP_SQL, [workerId, 'lock', startedAt, version, lanesText])
   }
 
   function lose(lost: Link, error: Error): void {
@@ -320,7 +331,7 @@ export function createSession({
   /** Writes a heartbeat over the session, which also shows whether the connection still works. */
   async function beatOn(current: Link): Promise<void> {
     try {
-      await ask(current.client, SIGN_UP_SQL, [workerId, 'lock', startedAt, version, lanesText])
+      await signUpOn(current.client)
     } catch (error) {
       // Somebody has locked the table. The connection works.
       if (hasSqlState(error, LOCK_NOT_AVAILABLE))
@@ -372,8 +383,7 @@ export function createSession({
   }
 
   async function signUp(): Promise<void> {
-    if (link === null) return
-    await ask(link.client, SIGN_UP_SQL, [workerId, 'lock', startedAt, version, lanesText])
+    if (link !== null) await signUpOn(link.client)
   }
 
   async function query<Row extends pg.QueryResultRow>(

@@ -1,4 +1,4 @@
-import type { PgBoss } from 'pg-boss'
+import type { PgBoss, QueueResult } from 'pg-boss'
 import type { Logger } from '../job/logger.ts'
 import type { Enqueue, Job, TraceEnqueue } from '../index.ts'
 import { asDb, openBoss } from './boss.ts'
@@ -6,11 +6,14 @@ import type { Envelope } from './envelope.ts'
 import type { Connection, Database } from './database.ts'
 import { FIND_HOLDER_SQL, KEEP_DEAD_LETTERS_SQL, TAKE_DEAD_LETTER_SQL } from './deadLetterSql.ts'
 import { createEnqueue } from './enqueueWork.ts'
+import { holdersSql } from './findLocked.ts'
 import { BACK_OFF_AFTER_LOSS, COST_NO_RETRY, COUNT_LOSS, COUNT_LOSS_ALONE } from './losses.ts'
 import { createRebuilds } from './rebuilds.ts'
 import type { HostTransaction } from '../index.ts'
 import { sendWork, type WorkToSend } from './sendWork.ts'
 import { expireSeconds } from './expireSeconds.ts'
+import { hasSqlState, LOCK_NOT_AVAILABLE } from './sqlState.ts'
+import { tryUntilFree } from './takeLocks.ts'
 import { toColumn } from './toColumn.ts'
 import { cancelAs } from './waitingSql.ts'
 import type { Waker } from './waker.ts'
@@ -96,15 +99,37 @@ export function createQueue({
   const rebuilds = supervise && createRebuilds(supervise.openPatient)
   const db = rebuilds ? rebuilds.around(asDb(database)) : asDb(database)
   const boss = openBoss(db, database.schema, { supervise: supervise !== undefined })
-  boss.on('error', (error) => log.error({ err: error }, 'queue error'))
+  boss.on('error', (error) => {
+    if (!hasSqlState(error, LOCK_NOT_AVAILABLE)) log.error({ err: error }, 'queue error')
+    else log.warn({ err: error }, 'the queue is not maintained while others have locked its rows')
+  })
+  let isStopped = false
   boss.on('warning', (warning) => log.warn({ warning }, 'queue warning'))
+
+  /** A queue that somebody has locked keeps its settings until it is free: they matter less than that the worker starts. */
+  async function updateLater({ name }: Job, update: () => Promise<void>): Promise<void> {
+    const { rows: heldBy } = await database
+      .query(holdersSql('pgboss.queue'), [name])
+      .catch(() => ({ rows: [] }))
+    log.warn(
+      { name, heldBy },
+      "another transaction holds the queue's row in pgboss.queue: its settings are updated once that ends",
+    )
+    const endIfStopped = (error: Error) => {
+      if (isStopped) throw error
+    }
+    await tryUntilFree(update, endIfStopped).catch((error: unknown) => {
+      if (!isStopped) log.error({ err: error, name }, "the queue's settings could not be updated")
+    })
+  }
 
   return {
     async start(jobs) {
       await boss.start()
-      await declareQueues(boss, jobs)
+      await declareQueues(boss, jobs, (job, update) => void updateLater(job, update))
     },
     async stop() {
+      isStopped = true
       await boss.stop({ graceful: false, close: false })
       await rebuilds?.stop()
     },
@@ -168,11 +193,17 @@ const TELL_APART_SQL = `
 
 const TEN_YEARS_S = 10 * 365 * 86_400
 
-/** Makes the queues of jobs that have none, and brings the settings of others up to date. */
-export async function declareQueues(boss: PgBoss, jobs: readonly Job[]): Promise<void> {
-  const existing = new Set(
-    (await boss.getQueues(jobs.map(({ name }) => name))).map(({ name }) => name),
-  )
+/**
+ * Makes the queues of jobs that have none, and updates those whose settings differ. `onLocked` gets an update for which
+ * somebody has locked the row. Default: it throws.
+ */
+export async function declareQueues(
+  boss: PgBoss,
+  jobs: readonly Job[],
+  onLocked?: (job: Job, update: () => Promise<void>) => void,
+): Promise<void> {
+  const queues = await boss.getQueues(jobs.map(({ name }) => name))
+  const existing = new Map(queues.map((queue) => [queue.name, queue]))
   for (const job of jobs) {
     const options = {
       // pg-boss would notify in the transaction that enqueues, whose commit then waits for all others that notify.
@@ -185,9 +216,22 @@ export async function declareQueues(boss: PgBoss, jobs: readonly Job[]): Promise
       retentionSeconds: TEN_YEARS_S,
       expireInSeconds: expireSeconds(job),
     }
-    if (existing.has(job.name)) await boss.updateQueue(job.name, options)
-    else await boss.createQueue(job.name, options)
+    const queue = existing.get(job.name)
+    if (queue === undefined) await boss.createQueue(job.name, options)
+    else if (differs(queue, options)) {
+      const update = () => boss.updateQueue(job.name, options)
+      try {
+        await update()
+      } catch (error) {
+        if (onLocked === undefined || !hasSqlState(error, LOCK_NOT_AVAILABLE)) throw error
+        onLocked(job, update)
+      }
+    }
   }
+}
+
+function differs(queue: QueueResult, options: Partial<QueueResult>): boolean {
+  return Object.entries(options).some(([name, value]) => queue[name as keyof QueueResult] !== value)
 }
 
 interface QueueRow {

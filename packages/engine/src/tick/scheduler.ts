@@ -9,13 +9,13 @@ import type { Observers } from '../run/combineObservers.ts'
 import { createNextTick } from './nextTicks.ts'
 import { decideTicks, type TickDecision } from './decideTicks.ts'
 import { dueTicks, type DueTicks } from './dueTicks.ts'
-import { GIVING_WAY } from '../store/giveWay.ts'
 import { QueueMissingError } from '../store/sendWork.ts'
 import { hasSqlState, LOCK_NOT_AVAILABLE } from '../store/sqlState.ts'
 import { settlesWithin } from '../store/settlesWithin.ts'
 import { isAliveSql, isBeatingSql } from '../liveness/whoIsLost.ts'
 import { isUnfinishedSql } from '../store/queueSql.ts'
 import type { Queue } from '../store/queue.ts'
+import { holdersSql } from '../store/findLocked.ts'
 
 export interface Scheduler {
   start(): Promise<void>
@@ -350,7 +350,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
         log.error({ name, cursor: String(cursor) }, line)
       }
       const values = [strange.map(({ name }) => name), await boundedNow()]
-      await unlessLocked(database.transaction((tx) => tx.query(MEND_SQL, values), GIVING_WAY))
+      await unlessLocked(database.transaction((tx) => tx.query(MEND_SQL, values)))
       stored = await readSchedules(database, names)
     }
     for (const plan of stale) {
@@ -379,7 +379,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     if (row && !row.isStrange && row.cursor > plan.cursor) plan.cursor = row.cursor
     if (plan.isForeign) return
     plan.isForeign = true
-    const { rows: heldBy } = await database.query(FIND_HOLDERS_SQL, [name])
+    const { rows: heldBy } = await database.query(holdersSql('"JobSchedule"'), [name])
     const line =
       heldBy.length > 0
         ? 'another transaction holds the row of the schedule in JobSchedule: trying again'
@@ -391,7 +391,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   async function tell(told: readonly ScheduledJob[]): Promise<void> {
     const schedules = told.map(({ name, schedule }) => [name, [schedule.cron, schedule.timeZone]])
     const values = [workerId, JSON.stringify(Object.fromEntries(schedules))]
-    await unlessLocked(database.transaction((tx) => tx.query(TELL_SQL, values), GIVING_WAY))
+    await unlessLocked(database.transaction((tx) => tx.query(TELL_SQL, values)))
   }
 
   function advance(plan: Plan, cursor: Date): void {
@@ -507,13 +507,6 @@ async function registerSchedules(
       await registerSchedules(database, half, now, GIVING_WAY_AT_ONCE)
   }
 }
-
-/** Whose transactions hold the row of the schedule `$1`. */
-const FIND_HOLDERS_SQL = `
-  select holder."pid", holder."application_name" as "application", holder."xact_start" as "since"
-  from pg_locks lock join pg_stat_activity holder on holder.pid = lock.pid
-  where lock.locktype = 'transactionid' and lock.granted
-    and lock.transactionid = (select schedule.xmax from "JobSchedule" schedule where schedule."name" = $1)`
 
 /**
  * Advances the cursors that still are where this worker saw them, and returns what their ticks depend on. It skips rows that

@@ -2,12 +2,22 @@
 import { foreignLocks, listEngineTables, takeForeignLocks, waitFor } from '@roundsman/testing'
 import fc from 'fast-check'
 import pg from 'pg'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  it,
+  onTestFinished,
+} from 'vitest'
 import { z } from 'zod'
 import type { JobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import { createWorker, type Worker } from '../../src/worker.ts'
 import { noClock } from '../fixtures/noClock.ts'
+import { maintainQueue } from '../maintainQueue.ts'
 import { openClientRuntime } from '../openClientRuntime.ts'
 import type { TestRuntime } from '../openTestRuntime.ts'
 
@@ -179,6 +189,98 @@ describe('while somebody has locked what a worker has taken', () => {
     expect(await claims()).toBeGreaterThan(0)
     await foreign.query('rollback')
     await waitFor(async () => (await claims()) === 0, { message: 'the claims are gone' })
+  })
+})
+
+describe('while a transaction of the host', () => {
+  const waiters = () =>
+    runtime.rows(
+      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+    )
+
+  it('has replaced work that the queue gives up, and then replaces other such work, PostgreSQL finds no deadlock', async () => {
+    await runHeld(2, { isKeyed: true })
+    await runtime.rows(`update pgboss.job set started_on = now() - interval '1 day'`)
+    await foreign.query('begin')
+    await replace('1')
+    const maintained = maintainQueue(runtime).catch(() => undefined)
+    await waitFor(async () => (await waiters()).length > 0, { message: 'the queue waits' })
+    await waitFor(async () => (await waiters()).length === 0 || (await waitsForLong()), {
+      message: 'it has given way, or waits',
+    })
+    await expect(replace('0')).resolves.toBeDefined()
+    await foreign.query('rollback')
+    await maintained
+  })
+})
+
+describe('a worker starts', () => {
+  /** It has its own settings for the queue, and signs up beside one that is long gone. */
+  const startAnother = async (job = hold) => {
+    const { url: databaseUrl, prisma, log } = runtime
+    const another = createWorker({
+      schema: 'public',
+      databaseUrl,
+      client: prisma,
+      jobs: [job],
+      handlers: { hold: async () => undefined },
+      retention: false,
+      clock: noClock,
+      log,
+    })
+    onTestFinished(() => another.stop())
+    await another.start()
+  }
+  const retryLimit = async () =>
+    (
+      await runtime.rows<{ n: number }>(
+        `select retry_limit as n from pgboss.queue where name = 'hold'`,
+      )
+    )[0]!.n
+
+  it('while somebody has locked the row of a queue, whose settings change once it is free', async () => {
+    await foreign.query('begin')
+    await foreign.query('select from pgboss.queue for update')
+    await startAnother()
+    expect(runtime.lines.filter(({ level }) => Number(level) > 30)).toEqual([])
+    await startAnother({ ...hold, retry: { ...hold.retry, limit: 7 } })
+    await waitFor(() => runtime.lines.some(({ name, heldBy }) => name === 'hold' && heldBy), {
+      message: 'the log names who holds it',
+    })
+    expect(runtime.lines.find(({ heldBy }) => heldBy)).toMatchObject({
+      heldBy: [{ application: 'foreign' }],
+    })
+    expect(await retryLimit()).toBe(0)
+    await foreign.query('rollback')
+    await waitFor(async () => (await retryLimit()) === 7, { message: 'the settings change' })
+    await runtime.rows('update pgboss.queue set retry_limit = 0')
+  })
+
+  it('while somebody has locked the row of a worker that is long gone', async () => {
+    await runtime.rows(
+      `insert into "JobWorker" ("id", "liveness", "heartbeatAt") values
+         ('held', 'lock', now() - interval '2 days'), ('gone', 'lock', now() - interval '2 days')`,
+    )
+    await foreign.query('begin')
+    await foreign.query(`select from "JobWorker" where "id" = 'held' for update`)
+    await startAnother()
+    const rest = await runtime.rows(`select "id" from "JobWorker" where "id" in ('held', 'gone')`)
+    expect(rest).toEqual([{ id: 'held' }])
+    await foreign.query('rollback')
+    await runtime.rows(`delete from "JobWorker" where "id" = 'held'`)
+  })
+
+  it('as soon as a table is free that somebody has locked', async () => {
+    await foreign.query('begin')
+    await foreign.query('lock table "JobWorker" in share mode')
+    const started = startAnother()
+    started.catch(() => undefined)
+    await waitFor(
+      () => runtime.lines.some(({ msg }) => String(msg).startsWith('the worker starts once')),
+      { message: 'it says what it waits for' },
+    )
+    await foreign.query('rollback')
+    await expect(started).resolves.toBeUndefined()
   })
 })
 
