@@ -1,6 +1,6 @@
 import type { Logger } from '../job/logger.ts'
 import type { Database } from '../store/database.ts'
-import { findLocked } from '../store/findLocked.ts'
+import { findLockedStarts } from '../store/findLocked.ts'
 import { writeOutRuns } from '../store/starts.ts'
 import { pauseAfter } from './pauseAfter.ts'
 import { classifyFailure } from './settler.ts'
@@ -17,7 +17,7 @@ interface Waiting {
 
 /** With the pauses between them about a quarter of a minute, for which the handler's first batch waits. */
 const MAX_TRIES = 9
-/** With the pauses between them some five minutes, for which it waits while somebody has locked the start. */
+/** With the pauses between them some five minutes, for which it waits while somebody has locked what it needs. */
 const MAX_LOOKS = 64
 /** After so long, others start a statement of their own: somebody may hold a start that this one waits for. */
 const SLOW_MS = 500
@@ -89,7 +89,8 @@ export function createWriteOuts(database: Database, log: Pick<Logger, 'warn'>): 
           for (const one of group) await write([one])
           return
         }
-        if (failure === 'refused' || tries === MAX_TRIES) return release(group, error)
+        const maxTries = failure === 'contended' ? MAX_LOOKS : MAX_TRIES
+        if (failure === 'refused' || tries >= maxTries) return release(group, error)
         log.warn(
           { err: error, runs: group.length },
           'runs that have started could not be recorded, trying again',
@@ -104,7 +105,7 @@ export function createWriteOuts(database: Database, log: Pick<Logger, 'warn'>): 
     }
   }
 
-  /** Writes runs whose start somebody has locked, as soon as it is free. The others do not wait for it. */
+  /** Writes runs whose start or queue somebody has locked, as soon as it is free. The others do not wait for it. */
   async function writeOnceFree(group: readonly Waiting[], reason: unknown): Promise<void> {
     let locked = group
     for (let looks = 1; locked.length > 0; looks++) {
@@ -119,9 +120,9 @@ export function createWriteOuts(database: Database, log: Pick<Logger, 'warn'>): 
   async function divideByLocks(
     group: readonly Waiting[],
   ): Promise<[free: readonly Waiting[], locked: readonly Waiting[]]> {
-    const held = group.map(({ startId }) => ({ held: { id: startId } }))
+    const startIds = [...new Set(group.map(({ startId }) => startId))]
     // When nobody can tell, the next try does.
-    const ids = await findLocked(database, held).catch(() => new Set<string>())
+    const ids = await findLockedStarts(database, startIds).catch(() => new Set<string>())
     return [
       group.filter(({ startId }) => !ids.has(startId)),
       group.filter(({ startId }) => ids.has(startId)),
