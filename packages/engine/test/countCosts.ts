@@ -78,7 +78,7 @@ export function countCosts({
     database: {
       ...database,
       query: (...asked) => meet(() => database.query<never>(...asked)),
-      transaction: (work) =>
+      transaction: (work, options) =>
         meet(() =>
           database.transaction((tx) => {
             const counted: Connection = {
@@ -86,7 +86,7 @@ export function countCosts({
               query: (...asked) => (events.push('statement'), tx.query<never>(...asked)),
             }
             return work(counted)
-          }),
+          }, options),
         ),
     },
     log,

@@ -62,10 +62,18 @@ export interface Connection {
   ): Promise<Result<Row>>
 }
 
+export interface TransactionOptions {
+  /** How long a statement or the commit waits for a lock of somebody else. Default: as the pool. */
+  lockTimeoutMs?: number | undefined
+}
+
 export type Result<Row> = { rows: Row[]; rowCount: number | null }
 
 export interface Database extends Connection {
-  transaction<Value>(work: (tx: Connection) => Promise<Value>): Promise<Value>
+  transaction<Value>(
+    work: (tx: Connection) => Promise<Value>,
+    options?: TransactionOptions,
+  ): Promise<Value>
   connections(): Connections
   /** A connection of somebody else was lost without a word: asks those of this pool on which nothing is under way. */
   doubt(): void
@@ -224,7 +232,8 @@ export function openDatabase({
         client.release(failure)
       }
     },
-    transaction: async (work) => {
+    transaction: async (work, options) => {
+      const limitMs = options?.lockTimeoutMs ?? lockTimeoutMs
       const client = await connect(pool)
       const tx: Connection = {
         schema,
@@ -233,9 +242,7 @@ export function openDatabase({
       return await runTransaction(client, tx, async () => {
         // One message, since each costs the way to the server and back.
         await tx.query(
-          lockTimeoutMs === undefined
-            ? 'begin'
-            : `begin; set local lock_timeout = ${lockTimeoutMs}`,
+          limitMs === undefined ? 'begin' : `begin; set local lock_timeout = ${limitMs}`,
         )
         const result = await work(tx)
         await tx.query('commit')

@@ -4,6 +4,9 @@
  */
 export const GIVE_WAY_AFTER_MS = 500
 
+/** For transactions that give way on whatever pool they are. */
+export const GIVING_WAY = { lockTimeoutMs: GIVE_WAY_AFTER_MS }
+
 /**
  * A condition that is always true: from then on, its transaction gives way. PostgreSQL evaluates it before it reads rows. For
  * single statements behind a pooler, which ignores how a connection of ours starts.

@@ -16,6 +16,7 @@ import { isAliveSql, isBeatingSql } from '../liveness/whoIsLost.ts'
 import { isUnfinishedSql } from '../store/queueSql.ts'
 import type { Queue } from '../store/queue.ts'
 import { holdersSql } from '../store/findLocked.ts'
+import { GIVING_WAY } from '../store/giveWay.ts'
 
 export interface Scheduler {
   start(): Promise<void>
@@ -391,7 +392,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   async function tell(told: readonly ScheduledJob[]): Promise<void> {
     const schedules = told.map(({ name, schedule }) => [name, [schedule.cron, schedule.timeZone]])
     const values = [workerId, JSON.stringify(Object.fromEntries(schedules))]
-    await unlessLocked(database.transaction((tx) => tx.query(TELL_SQL, values)))
+    await unlessLocked(database.transaction((tx) => tx.query(TELL_SQL, values), GIVING_WAY))
   }
 
   function advance(plan: Plan, cursor: Date): void {
