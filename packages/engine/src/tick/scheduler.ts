@@ -351,7 +351,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
         log.error({ name, cursor: String(cursor) }, line)
       }
       const values = [strange.map(({ name }) => name), await boundedNow()]
-      await unlessLocked(database.transaction((tx) => tx.query(MEND_SQL, values)))
+      await unlessLocked(database.transaction((tx) => tx.query(MEND_SQL, values), GIVING_WAY))
       stored = await readSchedules(database, names)
     }
     for (const plan of stale) {
