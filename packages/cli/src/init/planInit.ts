@@ -76,15 +76,19 @@ async function firstFree(
   return names.at(-1) ?? ''
 }
 
-/** Reads a file of the product's. What is there and can't be read, a folder or a link that leads nowhere, ends init. */
+/**
+ * Reads a file of the product's. What is there and can't be read, a folder or a link that leads nowhere, ends init, and so does
+ * a file in place of its folder.
+ */
 async function readOwn({ root }: ProductFacts, path: string): Promise<string | null> {
   try {
     return await readFile(join(root, path), 'utf8')
   } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
     const isThere = await lstat(join(root, path)).catch(() => null)
-    if (isThere === null) return null
+    if (isThere === null && code !== 'ENOTDIR') return null
     throw new ForeseenError(
-      `${path} is there and cannot be read (${(error as NodeJS.ErrnoException).code}): move it elsewhere or remove it, and run this again`,
+      `${path} or what stands in place of its folder is there and cannot be read (${code}): move it elsewhere or remove it, and run this again`,
     )
   }
 }

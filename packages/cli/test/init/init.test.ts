@@ -212,6 +212,13 @@ it.each([
   expect(await untracked(root)).toEqual([])
 })
 
+it('leaves a file alone that stands where it needs a folder, and names it', async () => {
+  const root = await commitProduct({ ...SHOP, 'src/jobs': 'mine' })
+  const { code, stderr } = await init(root)
+  expect([code, stderr]).toEqual([1, expect.stringMatching(/src\/jobs\/.*ENOTDIR.*move/)])
+  expect(await git(root, 'status', '--porcelain')).toBe('')
+})
+
 it('that is interrupted leaves whole files that git does not know, and goes on where it stopped', async () => {
   const root = await commitProduct(SHOP)
   const facts = await inspectProduct(root)
