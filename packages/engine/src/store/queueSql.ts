@@ -260,14 +260,17 @@ export const LOCK_WORK_OF_RUN_SQL = `
   select job.id::text as "id" from pgboss.job job
   where (job.name, job.id) = (select run."name", run."queueJobId" from "JobRun" run where run."id" = $1::uuid) for update`
 
-/** Reads a run that may be approved, and locks it: the second of two people who approve at once finds it or its work approved. */
+/**
+ * Reads a run that may be approved, and locks it. The second of two people who approve at once finds it approved: whoever waits
+ * for the lock sees this row as it is then, but all others as they were before. Of its work's other runs the lock of the work
+ * keeps them apart.
+ */
 export const LOCK_BLOCKED_RUN_SQL = `
   select run."name",
          run."errorCode" is not distinct from 'guard_blocked' as "isBlocked",
-         exists (
+         run."approvedAt" is not null or exists (
            select from "JobRun" approved
-           where (approved."id" = run."id" or approved."queueJobId" = run."queueJobId" and approved."name" = run."name")
-             and approved."approvedAt" is not null
+           where approved."queueJobId" = run."queueJobId" and approved."name" = run."name" and approved."approvedAt" is not null
          ) as "isApproved",
          run."endedAt" < now() - interval '1 day' as "isTooOld", run."label", run."shown"::text as "shown",
          case when jsonb_typeof(run."details" #> '{guard,due}') = 'number'
