@@ -91,7 +91,8 @@ describe('start', { timeout: START_TIMEOUT_MS }, () => {
     expect(loser.stderr.join('\n')).toMatch(/ WORKER_PORT: port \d+ is taken/)
     expect(loser.stdout.join('\n')).not.toContain('Ctrl-C stops everything')
     await untilReady(winner)
-    expect((await runVerify({ PORT: String(place.port) })).code).toBe(0)
+    const verified = await runVerify({ PORT: String(place.port) })
+    expect(verified.code, verified.stdout).toBe(0)
     running = winner
   })
 

@@ -19,16 +19,12 @@ import {
   tracingOptions,
   type ProcessHost,
 } from '@roundsman/node-app'
-import {
-  findOldestSnapshot,
-  measureQueue,
-  readJobHealth,
-  readSchedules,
-} from '@roundsman/engine/client'
+import { findOldestSnapshot, measureQueue, readSchedules } from '@roundsman/engine/client'
 import { watchJobHealth, watchOldestSnapshot, watchQueue } from '@roundsman/engine/metrics'
 import { createMetrics, type Tracing } from '@roundsman/node-app/telemetry'
 import type { FastifyInstance } from 'fastify'
 import { once } from 'node:events'
+import { readHealth } from './jobs/readHealth.ts'
 import type { Logger } from 'pino'
 import { buildApp } from './app.ts'
 import { createApiLogger } from './http/createApiLogger.ts'
@@ -116,7 +112,7 @@ async function serve(
       const names = jobs.map(({ name }) => name)
       watchQueue({ ...metrics, measure: () => measureQueue(jobsClient.reader, names) })
       watchOldestSnapshot({ ...metrics, read: () => findOldestSnapshot(jobsClient.reader) })
-      watchJobHealth({ ...metrics, read: () => readJobHealth(jobsClient.reader, jobs, new Date()) })
+      watchJobHealth({ ...metrics, read: () => readHealth(jobsClient.reader, jobs, new Date()) })
     }
     let alerts: Awaited<ReturnType<typeof openAlerts>> = null
     try {

@@ -182,7 +182,15 @@ export async function sweep<C extends SweepCounts>(
         )
       }
     }
-    committed = commit()
+    const commitBoth = async () => {
+      try {
+        await commit()
+      } finally {
+        // One that fails at once, since the run was aborted, has not waited for the one before, and nobody else would.
+        await before.catch(() => undefined)
+      }
+    }
+    committed = commitBoth()
     committed.catch(changed.reject)
     return await changed.promise
   }

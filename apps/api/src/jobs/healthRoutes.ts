@@ -1,9 +1,10 @@
 import { Problem, describeProblems, problemResponses, problemSchema } from '@roundsman/fastify/http'
 import type { PrismaClient } from '@roundsman/db'
 import type { Job } from '@roundsman/engine'
-import { readJobHealth, type JobProblem, type Reader } from '@roundsman/engine/client'
+import type { JobProblem, Reader } from '@roundsman/engine/client'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
+import { readHealth } from './readHealth.ts'
 
 interface HealthOptions {
   prisma: PrismaClient
@@ -57,7 +58,7 @@ export const healthRoutes: FastifyPluginAsyncZod<HealthOptions> = async (app, op
     onError: (err: unknown) => app.log.debug({ err }, 'the database did not answer'),
   }
   const ping = answerInTime(() => prisma.$queryRaw`select 1`, limits)
-  const examineJobs = answerInTime(() => readJobHealth(reader, jobs, now()), limits)
+  const examineJobs = answerInTime(() => readHealth(reader, jobs, now()), limits)
 
   app.get(
     '/health/live',

@@ -43,7 +43,7 @@ export async function performSuspect(
     const handler = async () => {
       throw abort.isAborted ? abort.reason : new JobError('run_lost', 'The run was taken over')
     }
-    return await performRun(services, taken, { ...manner, handler })
+    return await performRun(services, taken, { ...manner, handler, abort })
   } finally {
     if (turn.kind === 'alone') turn.end()
   }

@@ -60,6 +60,8 @@ export interface RunManner {
   handler: Handler<never, never>
   /** Nothing else runs in the process, and the claim says so (performSuspect). Default false. */
   isAlone?: boolean
+  /** What may have been aborted before the run began. Default: a new one. */
+  abort?: Abort
   /** Calls the handler and returns a result whatever happens. Default: in this process. */
   execute?: Execute | undefined
 }
@@ -88,7 +90,7 @@ export async function performRun(
     )
   }
 
-  const abort = new Abort()
+  const { abort = new Abort() } = manner
   // Most runs log nothing of their own.
   let kept: RunLog | undefined
   const openLog = () => {

@@ -46,9 +46,9 @@ const MAX_COMPRESSION = 100
 /** and an enqueue takes no longer payload. */
 export const MAX_PAYLOAD_BYTES = 8 * 2 ** 20
 
-/** How many bytes the envelope of `job` may have, without reading it. */
+/** How many bytes the envelope of `job` may have, without reading it. Others may have sent a row without one. */
 const bytesSql = (job: string) => `
-  case when pg_column_compression(${job}.data) is null then pg_column_size(${job}.data)
+  case when pg_column_compression(${job}.data) is null then coalesce(pg_column_size(${job}.data), 0)
     else greatest(pg_column_size(${job}.data), least(${MAX_COMPRESSION} * pg_column_size(${job}.data)::bigint, ${MAX_PAYLOAD_BYTES})::int)
   end`
 
