@@ -114,7 +114,10 @@ const MAKERS: Record<string, () => Promise<Stoppable>> = {
     client.watchChanges({ onChange: nothing, onGap: nothing })
     const { queueJobId } = await client.enqueue(host, letter, {})
     const waiting = client.result(letter, queueJobId, { timeoutMs: Infinity }).catch(nothing)
-    return { stop: async () => Promise.all([client.stop(), waiting]) }
+    return {
+      isBusy: () => client.areConnectionsLasting(),
+      stop: async () => Promise.all([client.stop(), waiting]),
+    }
   },
   'a reader': async () => {
     const reader = openReader({ databaseUrl: runtime.url, schema: 'public', log: runtime.log })

@@ -12,15 +12,11 @@ export async function isSession(client: pg.Client, database: Connection): Promis
   const channel = `roundsman_probe_${crypto.randomUUID().replaceAll('-', '')}`
   let timer: NodeJS.Timeout | undefined
   let onNotification: (message: pg.Notification) => void = () => undefined
-  let onEnd: () => void = () => undefined
   try {
     await client.query(`listen ${channel}`)
     const heard = new Promise<boolean>((resolve) => {
       onNotification = (message) => message.channel === channel && resolve(true)
       client.on('notification', onNotification)
-      // Whoever gives the connection up need not wait for the rest of the time.
-      onEnd = () => resolve(false)
-      client.on('end', onEnd)
       timer = setTimeout(() => resolve(false), PROBE_MS)
     })
     await database.query(`select pg_notify($1, '')`, [channel])
@@ -31,6 +27,5 @@ export async function isSession(client: pg.Client, database: Connection): Promis
   } finally {
     clearTimeout(timer)
     client.off('notification', onNotification)
-    client.off('end', onEnd)
   }
 }

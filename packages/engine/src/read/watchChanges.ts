@@ -8,7 +8,6 @@ import { socketOf } from '../store/answerInTime.ts'
 import { openDatabase } from '../store/database.ts'
 import { endClient } from '../store/endClient.ts'
 import { isSession } from '../liveness/isSession.ts'
-import { settlesWithin } from '../store/settlesWithin.ts'
 
 export type { Announcement }
 
@@ -40,8 +39,6 @@ export interface ChangesWatchOptions {
 const RETRY_MS = 1_000
 const QUERY_TIMEOUT_MS = 5_000
 const GAP_MS = 5_000
-/** How long close() waits for what is under way on a connection that it has ended. */
-const FAREWELL_MS = 1_000
 
 /**
  * Listens to what workers announce, on a connection of its own, and reconnects until it is closed. Behind a transaction
@@ -54,7 +51,6 @@ export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
   const own = schema.channel(CHANGES_CHANNEL)
   let client: pg.Client | null = null
   let timer: NodeJS.Timeout | undefined
-  let connecting: Promise<void> = Promise.resolve()
   let isClosed = false
   let hasListened = false
   let hasHeardForeign = false
@@ -134,14 +130,10 @@ export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
     void endClient(lost, socketOf(lost))
     if (isClosed) return
     log.warn({ reason: error.message }, 'watching for changes interrupted, trying again')
-    timer = setTimeout(begin, RETRY_MS)
+    timer = setTimeout(() => void connect(), RETRY_MS)
   }
 
-  function begin(): void {
-    connecting = connect()
-  }
-
-  begin()
+  void connect()
   return {
     isLasting: () => hasListened,
     async close() {
@@ -150,8 +142,6 @@ export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
       const open = client
       client = null
       if (open) await endClient(open, socketOf(open))
-      // One that is given up while it connects never says so.
-      await settlesWithin(connecting, FAREWELL_MS)
     },
   }
 }

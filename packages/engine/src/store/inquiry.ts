@@ -15,14 +15,14 @@ import { endClient } from './endClient.ts'
  * before is gone: a system has one. Any other server cannot tell, and the statement is waited for.
  */
 
-/** Finds the connections of a pool that have lost their other end. */
+/** Finds the connections of a pool that have lost their other end. They are clients of `pg`, whose types hosts need not have. */
 export interface Inquiry {
   /** Prepares a new connection; within 5 s, since a pool waits for this without a limit. */
-  open(client: pg.ClientBase): Promise<void>
+  open(client: object): Promise<void>
   /** A statement was sent. */
-  asked(client: pg.ClientBase): void
+  asked(client: object): void
   /** Its answer or an error came. */
-  answered(client: pg.ClientBase): void
+  answered(client: object): void
   /** Another connection was lost without a word: asks those on which nothing is under way. */
   doubt(): void
   stop(): void
@@ -82,10 +82,10 @@ export function createInquiry({
   askAfterMs = 5_000,
   log,
 }: InquiryOptions): Inquiry {
-  const clients = new Set<pg.ClientBase>()
-  const waiting = new Map<pg.ClientBase, Waiting>()
+  const clients = new Set<object>()
+  const waiting = new Map<object, Waiting>()
   /** Where those are answered that reach a server directly: a pooler tells other numbers, and changes processes. */
-  const places = new WeakMap<pg.ClientBase, Place & { pid: number }>()
+  const places = new WeakMap<object, Place & { pid: number }>()
   let question: Socket | null = null
   let isScheduled = false
   let isStopped = false
@@ -132,12 +132,12 @@ export function createInquiry({
     doubt()
   }
 
-  function isSilent(client: pg.ClientBase, one: Waiting): boolean {
+  function isSilent(client: object, one: Waiting): boolean {
     if (progressOf(client) !== one.progress) Object.assign(one, toWaiting(client, one.statements))
     return performance.now() >= one.askAt && places.has(client)
   }
 
-  const toWaiting = (client: pg.ClientBase, statements: number): Waiting => ({
+  const toWaiting = (client: object, statements: number): Waiting => ({
     statements,
     progress: progressOf(client),
     askAt: performance.now() + askAfterMs,
@@ -179,7 +179,8 @@ export function createInquiry({
   }
 
   return {
-    async open(client) {
+    async open(given) {
+      const client = given as pg.Client
       const socket = socketOf(client)
       try {
         const answer = client.query<Place & { pid: number }>(OPEN_SQL)
@@ -224,16 +225,17 @@ const STATES_SQL = `
   ) as "states"`
 
 /** Changes while an answer arrives, and while a long statement is being sent: the server is at work on it only afterwards. */
-function progressOf(client: pg.ClientBase): number {
+function progressOf(client: object): number {
   // Node has this number for its own time-outs. What the kernel has taken counts as sent.
   const socket = socketOf(client) as Socket & { _handle?: { writeQueueSize?: number } | null }
   return socket.bytesRead - (socket._handle?.writeQueueSize ?? 0)
 }
 
 /** Sends a Sync, which the server answers without a statement. */
-export function sync(client: pg.ClientBase): Promise<void> {
+export function sync(client: object): Promise<void> {
   return new Promise((resolve, reject) => {
-    client.query({
+    const asker = client as pg.Client
+    asker.query({
       submit: (connection: pg.Connection) => connection.sync(),
       handleReadyForQuery: () => resolve(),
       handleError: reject,
