@@ -1,3 +1,4 @@
+import { createRandom } from '../../chaos/createRandom.ts'
 import { FROM_THE_START, moveFloor, noteClaim, type Floor, type Look } from './floor.ts'
 
 /*
@@ -7,12 +8,14 @@ import { FROM_THE_START, moveFloor, noteClaim, type Floor, type Look } from './f
  */
 
 /** A rule broken on purpose: a generator that finds no stranded piece then would prove nothing. */
-export type Broken =
-  | 'placeBeforeTransaction'
-  | 'markBySnapshot'
-  | 'passesWhatIsLocked'
-  | 'xminAfterFirst'
-  | 'floorAtHint'
+export const BROKEN_RULES = [
+  'placeBeforeTransaction',
+  'markBySnapshot',
+  'passesWhatIsLocked',
+  'xminAfterFirst',
+  'floorAtHint',
+] as const
+type Broken = (typeof BROKEN_RULES)[number]
 
 interface Transaction {
   id: bigint
@@ -35,7 +38,7 @@ interface Snapshot {
 type Process = Generator<void, void>
 
 /** Places of work that nobody would take any more, that a floor has passed over, and that was taken twice. */
-export interface Played {
+interface Played {
   stranded: bigint[]
   /** Another worker whose floor is lower may still take it. */
   passedOver: bigint[]
@@ -47,8 +50,28 @@ const WORKERS = 3
 /** Claims and looks under way. */
 const MAX_OPEN = 3
 
+/** Plays so many drawn histories, and tells of how many the rule has stranded, passed over or doubled work. */
+export function playHistories(
+  seed: number,
+  count: number,
+  broken: Broken | null = null,
+): { wrong: number; taken: number } {
+  const random = createRandom(seed)
+  let wrong = 0
+  let taken = 0
+  for (let played = 0; played < count; played++) {
+    const choices = Array.from({ length: random.integer(100, 300) }, () =>
+      random.integer(0, 2 ** 31),
+    )
+    const history = playHistory(choices, broken)
+    taken += history.taken
+    if (history.stranded.length + history.passedOver.length + history.doubled.length > 0) wrong++
+  }
+  return { wrong, taken }
+}
+
 /** Plays a history: each number decides which process goes on, what begins, and how it ends. */
-export function playHistory(choices: readonly number[], broken: Broken | null = null): Played {
+function playHistory(choices: readonly number[], broken: Broken | null = null): Played {
   let nextTransaction = 1n
   let latestEnded = 0n
   let nextPlace = 1n
@@ -190,8 +213,7 @@ export function playHistory(choices: readonly number[], broken: Broken | null = 
         if (workers.length > 0) advance(workers, choose(workers.length))
     }
   }
-  for (const processes of [workers, producers])
-    while (processes.length > 0) advance(processes, 0)
+  for (const processes of [workers, producers]) while (processes.length > 0) advance(processes, 0)
   // From now on nobody fails: what is left after this, nobody would ever take.
   for (let round = 0; round < 2 + rows.length; round++) {
     for (let worker = 0; worker < WORKERS; worker++) {
@@ -199,9 +221,7 @@ export function playHistory(choices: readonly number[], broken: Broken | null = 
         while (process.next().done !== true);
     }
   }
-  const left = rows.filter(
-    (row) => row.insertedBy.state === 'committed' && isFree(row),
-  )
+  const left = rows.filter((row) => row.insertedBy.state === 'committed' && isFree(row))
   return {
     stranded: left.map(({ place }) => place),
     passedOver: [...passedOver],

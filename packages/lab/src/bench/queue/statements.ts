@@ -1,3 +1,5 @@
+import { placeSql } from './floor.ts'
+
 /*
  * The statements of a worker that takes work from the sketched tables and records its ends, with all conditions that the
  * real ones have to ask.
@@ -96,5 +98,11 @@ export const LOOK_SQL = `
     where work."name" = $1 and work."place" is not null and work."rank" = $2 and work."place" > $3
     order by work."rank", work."place" limit 1) as "first"`
 
-export const ENQUEUE_SQL = `
-  insert into "JobWork" ("id", "name", "bytes", "payload") values ($1, $2, $3, $4) returning pg_current_xact_id()::text`
+/** Gives places to what has become due, a bounded number at a time. */
+export const PLACE_DUE_SQL = `
+  with due as materialized (
+    select "id" from "JobWork" where "place" is null and "dueAt" <= now()
+    order by "dueAt" limit 10000 for update skip locked
+  )
+  update "JobWork" work set "place" = ${placeSql('own."JobPlace"')}
+  from due where work."id" = due."id"`
