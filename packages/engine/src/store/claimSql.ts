@@ -1,3 +1,4 @@
+import { MAX_PAYLOAD_BYTES } from '../job/storablePayload.ts'
 import { aliveSql } from '../liveness/whoIsLost.ts'
 import type { PreparedStatement } from './database.ts'
 import { instantOf, labelOf, shownOf } from './envelopeSql.ts'
@@ -41,10 +42,8 @@ const IS_EARLIER_FREE = `not exists (select from (${earlierRuns()}) running wher
 
 /** What one claim brings, so that a worker can hold it beside what it runs: after so many bytes it takes no more. */
 export const MAX_CLAIM_BYTES = 16 * 2 ** 20
-/** PostgreSQL does not tell how long a compressed value is without reading it. It compresses to about a hundredth at best, */
+/** PostgreSQL does not tell how long a compressed value is without reading it. It compresses to about a hundredth at best. */
 const MAX_COMPRESSION = 100
-/** and an enqueue takes no longer payload. */
-export const MAX_PAYLOAD_BYTES = 8 * 2 ** 20
 
 /** How many bytes the envelope of `job` may have, without reading it. Others may have sent a row without one. */
 const bytesSql = (job: string) => `
