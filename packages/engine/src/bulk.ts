@@ -1,4 +1,4 @@
-import type { Job } from './index.ts'
+import type { Job } from './job/defineJob.ts'
 import {
   asItIs,
   checkId,

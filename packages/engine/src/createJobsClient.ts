@@ -3,12 +3,12 @@ import type {
   Enqueue,
   EnqueueOptions,
   EnqueueResult,
-  HostTransaction,
-  Job,
-  ResultOf,
   TraceEnqueue,
   WorkItem,
-} from './index.ts'
+} from './job/enqueue.ts'
+import type { HostTransaction } from './job/hostTypes.ts'
+import type { Job } from './job/defineJob.ts'
+import type { ResultOf } from './job/handler.ts'
 import {
   asItIs,
   checkBoolean,

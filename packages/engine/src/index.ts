@@ -26,7 +26,7 @@ export type {
   TraceContext,
   TraceEnqueue,
   WorkItem,
-} from './work/enqueue.ts'
+} from './job/enqueue.ts'
 export {
   defineHandlersModule,
   JOB_TRIGGERS,

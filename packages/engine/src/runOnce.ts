@@ -1,15 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { HostLogger } from './job/logger.ts'
 import { v7 as uuid } from 'uuid'
-import {
-  isEngineJob,
-  type Details,
-  type Handler,
-  type HostClient,
-  type Job,
-  type TraceEnqueue,
-  type TransactionOf,
-} from './index.ts'
+import { isEngineJob } from './job/engineJobs.ts'
+import type { Details, Handler } from './job/handler.ts'
+import type { HostClient, TransactionOf } from './job/hostTypes.ts'
+import type { Job } from './job/defineJob.ts'
+import type { TraceEnqueue } from './job/enqueue.ts'
 import { checkRetention, openRetention, type Retention } from './control/pruneJobRuns.ts'
 import {
   ArgumentError,

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { HostLogger, Job } from '../index.ts'
+import type { HostLogger } from '../job/logger.ts'
+import type { Job } from '../job/defineJob.ts'
 import {
   ArgumentError,
   asItIs,
@@ -17,8 +18,7 @@ import {
 } from '../job/argument.ts'
 import { createRedact } from '../job/redact.ts'
 import { readableLine, storableText } from '../job/storableText.ts'
-import type { Reader } from '../read/reader.ts'
-import { readerOf } from '../read/reader.ts'
+import { type Reader, readerOf } from '../read/reader.ts'
 import { containedLog } from '../store/containedLog.ts'
 import { checkDatabaseUrl } from '../store/connectionSettings.ts'
 import { openDatabase, type Connection } from '../store/database.ts'

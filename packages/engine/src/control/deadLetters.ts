@@ -1,4 +1,4 @@
-import type { Job } from '../index.ts'
+import type { Job } from '../job/defineJob.ts'
 import { asItIs, checkId, checkParts, checkText, listOf, wholeNumber } from '../job/argument.ts'
 import type { Connection } from '../store/database.ts'
 import {

@@ -1,4 +1,7 @@
-import type { Handler, HostClient, Job, PayloadOf, pruneJobRuns, RunContext } from '../index.ts'
+import type { Handler, PayloadOf, RunContext } from '../job/handler.ts'
+import type { HostClient } from '../job/hostTypes.ts'
+import type { Job } from '../job/defineJob.ts'
+import type { pruneJobRuns } from '../job/engineJobs.ts'
 import { ArgumentError, checkParts, optional, wholeNumber, type Check } from '../job/argument.ts'
 import type { Database } from '../store/database.ts'
 

@@ -2,7 +2,7 @@ import type { Logger } from './logger.ts'
 import type { Job } from './defineJob.ts'
 import type { EngineJobName } from './engineJobs.ts'
 import type { HostClient, TransactionOf } from './hostTypes.ts'
-import type { EnqueueOptions, EnqueueResult } from '../work/enqueue.ts'
+import type { EnqueueOptions, EnqueueResult } from './enqueue.ts'
 
 export type JsonValue =
   | string

@@ -1,4 +1,4 @@
-import { JobError } from '../index.ts'
+import { JobError } from '../job/jobError.ts'
 import { giveBackUnstarted, holdAlone } from './suspects.ts'
 import { Abort } from '../run/abort.ts'
 import { pauseAfter } from '../run/pauseAfter.ts'

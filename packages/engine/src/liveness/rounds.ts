@@ -1,5 +1,5 @@
 import type { Logger } from '../job/logger.ts'
-import type { Details } from '../index.ts'
+import type { Details } from '../job/handler.ts'
 import type { Observers } from '../run/combineObservers.ts'
 import type { Cancellations } from '../run/cancellations.ts'
 import type { RescuedRun } from '../run/observer.ts'

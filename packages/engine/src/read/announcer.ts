@@ -1,4 +1,4 @@
-import type { Logger } from '../index.ts'
+import type { Logger } from '../job/logger.ts'
 import { CHANGES_CHANNEL, notify, type Announcement } from '../store/channels.ts'
 import type { Connection } from '../store/database.ts'
 

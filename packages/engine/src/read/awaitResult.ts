@@ -1,5 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { JobError, type Job, type ResultOf } from '../index.ts'
+import { JobError } from '../job/jobError.ts'
+import type { Job } from '../job/defineJob.ts'
+import type { ResultOf } from '../job/handler.ts'
 import {
   checkId,
   checkJobName,

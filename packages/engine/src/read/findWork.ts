@@ -1,4 +1,4 @@
-import type { Job } from '../index.ts'
+import type { Job } from '../job/defineJob.ts'
 import { checkDate, checkId, checkJobName, checkText, listOf } from '../job/argument.ts'
 import { FIND_ENQUEUED_AT_SQL, FIND_WORK_BY_KEY_SQL, FIND_WORK_SQL } from '../store/queueSql.ts'
 import type { Reader } from './reader.ts'

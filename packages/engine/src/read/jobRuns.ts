@@ -1,4 +1,4 @@
-import { JOB_TRIGGERS, type JobTrigger, type JsonValue } from '../index.ts'
+import { JOB_TRIGGERS, type JobTrigger, type JsonValue } from '../job/handler.ts'
 import {
   checkDate,
   checkDurationMs,

@@ -1,4 +1,4 @@
-import type { TickOutcome } from '../index.ts'
+import type { TickOutcome } from '../tick/decideTicks.ts'
 import {
   checkInstant,
   checkLimit,

@@ -1,4 +1,4 @@
-import type { Job } from '../index.ts'
+import type { Job } from '../job/defineJob.ts'
 
 /** A run is slow when it takes longer than nearly all before it by this factor, and at least SLOW_MIN_MS. */
 const SLOW_FACTOR = 2

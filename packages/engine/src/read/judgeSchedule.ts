@@ -1,4 +1,5 @@
-import { nextTick, nextTicks, type Schedule } from '../index.ts'
+import { nextTick, nextTicks } from '../tick/nextTicks.ts'
+import type { Schedule } from '../job/defineJob.ts'
 
 type Definition = Pick<Schedule, 'cron' | 'timeZone'>
 

@@ -1,4 +1,4 @@
-import { isScheduled, type Job } from '../index.ts'
+import { isScheduled, type Job } from '../job/defineJob.ts'
 import { asItIs, checkDate, checkParts, checkText, listOf, wholeNumber } from '../job/argument.ts'
 import { overrunLimitMs } from './judgeRun.ts'
 import { judgeSchedule } from './judgeSchedule.ts'

@@ -1,4 +1,4 @@
-import { nextTick } from '../index.ts'
+import { nextTick } from '../tick/nextTicks.ts'
 import { checkTexts } from '../job/argument.ts'
 import { isAliveSql } from '../liveness/whoIsLost.ts'
 import { boundedText } from './bounded.ts'

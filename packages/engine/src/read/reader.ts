@@ -1,5 +1,6 @@
 import pg from 'pg'
-import type { HostLogger, HostTransaction } from '../index.ts'
+import type { HostLogger } from '../job/logger.ts'
+import type { HostTransaction } from '../job/hostTypes.ts'
 import { asItIs, checkParts, optional, wholeNumber } from '../job/argument.ts'
 import { checkDatabaseUrl } from '../store/connectionSettings.ts'
 import { containedLog } from '../store/containedLog.ts'

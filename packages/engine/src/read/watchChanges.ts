@@ -1,5 +1,5 @@
 import pg from 'pg'
-import type { HostLogger } from '../index.ts'
+import type { HostLogger } from '../job/logger.ts'
 import { containedLog } from '../store/containedLog.ts'
 import { CHANGES_CHANNEL, type Announcement } from '../store/channels.ts'
 import { connectionSettings } from '../store/connectionSettings.ts'

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { JobError } from '../index.ts'
+import { JobError } from '../job/jobError.ts'
 
 /**
  * Stops a run: an AbortController that costs nothing until somebody asks for its signal. It is a class because every run

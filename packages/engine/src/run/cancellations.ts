@@ -1,4 +1,4 @@
-import { JobError } from '../index.ts'
+import { JobError } from '../job/jobError.ts'
 import type { Abort } from './abort.ts'
 import { CANCEL_CHANNEL } from '../store/channels.ts'
 import type { Database } from '../store/database.ts'

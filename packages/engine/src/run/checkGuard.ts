@@ -1,4 +1,6 @@
-import { JobError, type Details, type Guard, type GuardCount } from '../index.ts'
+import { JobError } from '../job/jobError.ts'
+import type { Details, GuardCount } from '../job/handler.ts'
+import type { Guard } from '../job/defineJob.ts'
 
 /** What is due is counted up to here, or to one more than the guard allows. */
 const COUNT_LIMIT = 10_000_000

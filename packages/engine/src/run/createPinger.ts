@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Details, HostLogger } from '../index.ts'
+import type { Details } from '../job/handler.ts'
+import type { HostLogger } from '../job/logger.ts'
 import {
   checkConcurrency,
   checkFunction,

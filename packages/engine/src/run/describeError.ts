@@ -1,4 +1,4 @@
-import { JobError } from '../index.ts'
+import { JobError } from '../job/jobError.ts'
 import { createRedact, MAX_READ, type Redact } from '../job/redact.ts'
 import { readableLine, readableText, storableText } from '../job/storableText.ts'
 

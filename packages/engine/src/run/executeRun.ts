@@ -1,18 +1,10 @@
 import type { Schema } from '../store/schema.ts'
-import type { HostTransaction } from '../index.ts'
+import type { HostTransaction, HostClient } from '../job/hostTypes.ts'
 import type { Logger } from '../job/logger.ts'
-import {
-  JobError,
-  type Counts,
-  type Details,
-  type Enqueue,
-  type GuardCount,
-  type Handler,
-  type Job,
-  type HostClient,
-  type RunContext,
-  type RunInfo,
-} from '../index.ts'
+import { JobError } from '../job/jobError.ts'
+import type { Counts, Details, GuardCount, Handler, RunContext, RunInfo } from '../job/handler.ts'
+import type { Enqueue } from '../job/enqueue.ts'
+import type { Job } from '../job/defineJob.ts'
 import { recogniseHost } from '../store/callersTransaction.ts'
 import { isOutcomeCode } from '../read/runOutcome.ts'
 import { askSchema, describeIssues } from '../job/askSchema.ts'

@@ -1,4 +1,5 @@
-import type { Details, RunInfo, TraceContext } from '../index.ts'
+import type { Details, RunInfo } from '../job/handler.ts'
+import type { TraceContext } from '../job/enqueue.ts'
 import type { TickDecision } from '../tick/decideTicks.ts'
 
 /**

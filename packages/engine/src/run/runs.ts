@@ -1,4 +1,5 @@
-import type { Counts, Job } from '../index.ts'
+import type { Counts } from '../job/handler.ts'
+import type { Job } from '../job/defineJob.ts'
 import type { NewRun } from '../store/claimWork.ts'
 import type { Connection } from '../store/database.ts'
 

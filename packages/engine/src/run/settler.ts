@@ -1,6 +1,6 @@
 import pg from 'pg'
 import type { Logger } from '../job/logger.ts'
-import type { Details } from '../index.ts'
+import type { Details } from '../job/handler.ts'
 import { storableText } from '../job/storableText.ts'
 import type { Observers } from './combineObservers.ts'
 import type { WorkLabel } from '../job/labelWork.ts'

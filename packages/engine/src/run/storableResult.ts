@@ -1,4 +1,4 @@
-import type { Job } from '../index.ts'
+import type { Job } from '../job/defineJob.ts'
 import { askSchema, describeIssues } from '../job/askSchema.ts'
 import { storableUnchanged } from '../job/storable.ts'
 import { storableText } from '../job/storableText.ts'

@@ -1,4 +1,5 @@
-import { JobError, type Counts, type Details } from '../index.ts'
+import { JobError } from '../job/jobError.ts'
+import type { Counts, Details } from '../job/handler.ts'
 import { wholeNumber } from '../job/argument.ts'
 import { storable } from '../job/storable.ts'
 import { storableBigint, storableText } from '../job/storableText.ts'

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { writeSync } from 'node:fs'
 import type { ContainedLog } from '../store/containedLog.ts'
-import { JobError } from '../index.ts'
+import { JobError } from '../job/jobError.ts'
 import type { Abort } from './abort.ts'
 import { complainOfObserver, findObserverLog } from './combineObservers.ts'
 import { describeError, toLoggedError } from './describeError.ts'

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util'
-import type { HostTransaction } from '../index.ts'
+import type { HostTransaction } from '../job/hostTypes.ts'
 import { ArgumentError } from '../job/argument.ts'
 import { sqlOf, type Connection, type ReadingStatement, type Statement } from './database.ts'
 import type { Schema } from './schema.ts'

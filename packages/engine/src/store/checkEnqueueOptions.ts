@@ -1,4 +1,4 @@
-import type { EnqueueOptions } from '../index.ts'
+import type { EnqueueOptions } from '../job/enqueue.ts'
 import {
   ArgumentError,
   asItIs,

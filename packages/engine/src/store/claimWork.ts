@@ -1,5 +1,5 @@
 import pg from 'pg'
-import type { Details, JobTrigger } from '../index.ts'
+import type { Details, JobTrigger } from '../job/handler.ts'
 import type { WorkLabel } from '../job/labelWork.ts'
 import { readLabel, type Envelope } from './envelope.ts'
 import { CLAIM_BACKLOG, CLAIM_FEW, CLAIM_MANY } from './claimSql.ts'

@@ -1,14 +1,14 @@
 import { setImmediate as letOthers } from 'node:timers/promises'
 import { v7 as uuid } from 'uuid'
-import {
-  type Enqueue,
-  type EnqueueOptions,
-  type EnqueueResult,
-  type HostTransaction,
-  type Job,
-  type TraceContext,
-  type TraceEnqueue,
-} from '../index.ts'
+import type {
+  Enqueue,
+  EnqueueOptions,
+  EnqueueResult,
+  TraceContext,
+  TraceEnqueue,
+} from '../job/enqueue.ts'
+import type { HostTransaction } from '../job/hostTypes.ts'
+import type { Job } from '../job/defineJob.ts'
 import { checkJobName } from '../job/argument.ts'
 import { labelWork } from '../job/labelWork.ts'
 import type { Logger } from '../job/logger.ts'

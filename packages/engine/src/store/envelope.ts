@@ -1,4 +1,5 @@
-import type { JobTrigger, TraceContext } from '../index.ts'
+import type { JobTrigger } from '../job/handler.ts'
+import type { TraceContext } from '../job/enqueue.ts'
 import { MAX_LABEL_LENGTH, readShown, type Shown, type WorkLabel } from '../job/labelWork.ts'
 import { cutBetweenCharacters } from '../job/storableText.ts'
 

@@ -1,4 +1,4 @@
-import type { Job } from '../index.ts'
+import type { Job } from '../job/defineJob.ts'
 
 /** No attempt expires sooner: it leaves time for the abort's grace, for settling, and for a short absence of the database. */
 export const SHORTEST_EXPIRY_S = 120

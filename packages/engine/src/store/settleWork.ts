@@ -1,4 +1,4 @@
-import type { Details } from '../index.ts'
+import type { Details } from '../job/handler.ts'
 import type { WorkLabel } from '../job/labelWork.ts'
 import { IS_ATTEMPT_UNDER_WAY } from './attemptSql.ts'
 import type { HeldClaim } from './claimWork.ts'

@@ -1,4 +1,4 @@
-import type { Details } from '../index.ts'
+import type { Details } from '../job/handler.ts'
 import type { HeldClaim } from './claimWork.ts'
 import type { Connection } from './database.ts'
 import { GIVES_WAY } from './giveWay.ts'

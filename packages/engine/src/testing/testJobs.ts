@@ -1,6 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { JobsClient } from '../createJobsClient.ts'
-import type { Details, Job, JobTrigger, JsonValue, PayloadOf } from '../index.ts'
+import type { Details, JobTrigger, JsonValue, PayloadOf } from '../job/handler.ts'
+import type { Job } from '../job/defineJob.ts'
 
 /** Milliseconds, a duration whose parts are added up, or the instant to advance to. */
 export type Advance = number | TestDuration | Date

@@ -1,5 +1,7 @@
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
-import { createLocalTime, isTimeOfDay, nextTicks, type Schedule } from '../index.ts'
+import { createLocalTime } from './localTime.ts'
+import { isTimeOfDay, nextTicks } from './nextTicks.ts'
+import type { Schedule } from '../job/defineJob.ts'
 
 const DAY_S = 86_400
 /** No zone has ever changed its offset and back within this time. */

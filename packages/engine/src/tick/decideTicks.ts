@@ -1,4 +1,4 @@
-import type { Schedule } from '../index.ts'
+import type { Schedule } from '../job/defineJob.ts'
 import type { DueTicks } from './dueTicks.ts'
 
 /*

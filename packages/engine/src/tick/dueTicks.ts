@@ -1,5 +1,5 @@
-import { nextTicks, type Schedule } from '../index.ts'
-import { previousTicks } from './nextTicks.ts'
+import { nextTicks, previousTicks } from './nextTicks.ts'
+import type { Schedule } from '../job/defineJob.ts'
 import { countTicks } from './countTicks.ts'
 
 /** The ticks that have become due: the newest one by one, and the earlier ones as one range. */

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { v7 as uuid } from 'uuid'
-import type { Job } from '../index.ts'
+import type { Job } from '../job/defineJob.ts'
 import type { Observers } from '../run/combineObservers.ts'
 import type { Database } from '../store/database.ts'
 import {

@@ -1,5 +1,5 @@
 import type { Logger } from '../job/logger.ts'
-import type { Job } from '../index.ts'
+import type { Job } from '../job/defineJob.ts'
 import { ClaimConflict, type TakenWork } from '../store/claimWork.ts'
 import type { ClaimAnswer, Claimer } from './claimer.ts'
 import type { Observers } from '../run/combineObservers.ts'

@@ -1,4 +1,4 @@
-import type { Job } from '../index.ts'
+import type { Job } from '../job/defineJob.ts'
 import type { TakenWork } from '../store/claimWork.ts'
 import { createLane, type Lane, type LaneOptions } from './lane.ts'
 import { createPayloadBudget } from './payloadBudget.ts'

@@ -1,4 +1,4 @@
-import type { RateLimit } from '../index.ts'
+import type { RateLimit } from '../job/defineJob.ts'
 import type { Connection } from '../store/database.ts'
 
 export interface Allowance {

@@ -1,5 +1,7 @@
 import { availableParallelism } from 'node:os'
-import { isEngineJob, nearest, pruneJobRuns, withEngineJobs, type Job } from '../index.ts'
+import { isEngineJob, pruneJobRuns, withEngineJobs } from '../job/engineJobs.ts'
+import { nearest } from '../job/nearest.ts'
+import type { Job } from '../job/defineJob.ts'
 import { ArgumentError } from '../job/argument.ts'
 import { storableText } from '../job/storableText.ts'
 

@@ -1,4 +1,5 @@
-import type { Job, TraceEnqueue } from '../index.ts'
+import type { Job } from '../job/defineJob.ts'
+import type { TraceEnqueue } from '../job/enqueue.ts'
 import { storableText } from '../job/storableText.ts'
 import { createSession, type Session } from '../liveness/session.ts'
 import { createAnnouncer, type Announcer } from '../read/announcer.ts'

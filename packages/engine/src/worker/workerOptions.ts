@@ -1,13 +1,10 @@
 import type { AlertOptions } from '../alerts/createAlertWatcher.ts'
 import { checkRetention, type Days, type Retention } from '../control/pruneJobRuns.ts'
-import type {
-  EngineJobName,
-  HandlersFor,
-  HostClient,
-  Job,
-  TraceEnqueue,
-  TransactionOf,
-} from '../index.ts'
+import type { EngineJobName } from '../job/engineJobs.ts'
+import type { HandlersFor } from '../job/handler.ts'
+import type { HostClient, TransactionOf } from '../job/hostTypes.ts'
+import type { Job } from '../job/defineJob.ts'
+import type { TraceEnqueue } from '../job/enqueue.ts'
 import {
   checkBoolean,
   checkConcurrency,

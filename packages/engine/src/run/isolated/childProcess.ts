@@ -3,16 +3,12 @@ import { writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { Worker } from 'node:worker_threads'
 import type { JobsClient } from '../../client.ts'
-import { findHandler } from '../../job/handler.ts'
+import { findHandler, type HandlersModule, type HandlersSetting } from '../../job/handler.ts'
 import type { Logger } from '../../job/logger.ts'
-import {
-  JobError,
-  type Enqueue,
-  type HandlersModule,
-  type HandlersSetting,
-  type Job,
-  type HostClient,
-} from '../../index.ts'
+import { JobError } from '../../job/jobError.ts'
+import type { Enqueue } from '../../job/enqueue.ts'
+import type { Job } from '../../job/defineJob.ts'
+import type { HostClient } from '../../job/hostTypes.ts'
 import { recogniseHost } from '../../store/callersTransaction.ts'
 import { createSchema, type Schema } from '../../store/schema.ts'
 import { Abort } from '../abort.ts'

@@ -1,4 +1,5 @@
-import type { Guard, RunInfo } from '../../index.ts'
+import type { Guard } from '../../job/defineJob.ts'
+import type { RunInfo } from '../../job/handler.ts'
 import { isStorableResult } from '../storableResult.ts'
 
 /** Messages to the process of isolated runs. Dates travel as milliseconds. */

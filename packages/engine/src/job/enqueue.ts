@@ -1,5 +1,5 @@
-import type { Job } from '../job/defineJob.ts'
-import type { PayloadOf } from '../job/handler.ts'
+import type { Job } from './defineJob.ts'
+import type { PayloadOf } from './handler.ts'
 
 export interface EnqueueOptions {
   /** The work does not start before this instant. Default: at once. */
