@@ -131,15 +131,15 @@ describe('${name}', () => {
     await worker.start()
     onTestFinished(() => worker.stop())
 
-    const queueJobId = await enqueue(database, job)
+    const workId = await enqueue(database, job)
     await waitFor(async () => {
       const [work] = await prisma.$queryRaw<{ state: string }[]>\`
-        select state::text from pgboss.job where id = \${queueJobId}::uuid\`
+        select state::text from pgboss.job where id = \${workId}::uuid\`
       return work?.state === 'failed'
     })
 
     const error = { message: expect.stringContaining('this one stays') }
-    const failed = { status: 'failed', trigger: 'queue', queueJobId }
+    const failed = { status: 'failed', trigger: 'queue', workId }
     expect(await runs()).toMatchObject([
       { ...failed, attempt: 1, details: { done: 1_000, batches: 1, error } },
       { ...failed, attempt: 2, details: { error } },

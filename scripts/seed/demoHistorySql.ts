@@ -15,7 +15,7 @@ const COLUMNS: Readonly<Record<string, readonly string[]>> = {
     'dryRun',
     'actor',
     'reason',
-    'queueJobId',
+    'workId',
     'workerId',
     'errorCode',
     'progress',
@@ -33,7 +33,7 @@ const COLUMNS: Readonly<Record<string, readonly string[]>> = {
     'scheduledFor',
     'outcome',
     'reason',
-    'queueJobId',
+    'workId',
     'count',
     'through',
     'workerId',
@@ -60,8 +60,8 @@ function insertSql(table: string): string {
 }
 
 const ACTIONS_SQL = `
-  insert into "JobAction" ("at", "action", "name", "runId", "queueJobId", "actor", "reason")
-  select "at", "action", "name", "runId", "queueJobId", "actor", "reason"
+  insert into "JobAction" ("at", "action", "name", "runId", "workId", "actor", "reason")
+  select "at", "action", "name", "runId", "workId", "actor", "reason"
   from jsonb_populate_recordset(null::"JobAction", $1::jsonb)`
 
 /** A worker that follows these schedules goes on from the cursor. */

@@ -35,7 +35,7 @@ export interface DemoRun {
   dryRun: boolean
   actor?: string
   reason?: string
-  queueJobId: string
+  workId: string
   workerId: string
   errorCode?: string
   progress?: { done: number; total: number }
@@ -61,7 +61,7 @@ interface DemoTick {
   scheduledFor: Date
   outcome: 'enqueued' | 'coalesced' | 'missed' | 'skipped'
   reason?: string
-  queueJobId?: string
+  workId?: string
   count: number
   through?: Date
   workerId: string
@@ -73,7 +73,7 @@ interface DemoAction {
   action: 'pause' | 'resume' | 'cancel' | 'run' | 'redrive'
   name: string
   runId?: string
-  queueJobId?: string
+  workId?: string
   actor: string
   reason?: string
 }
@@ -166,15 +166,15 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
     batches?: number
     trigger?: DemoRun['trigger']
     attempt?: number
-    queueJobId?: string
+    workId?: string
     more?: Partial<DemoRun>
   }): DemoRun {
     const { name, startedAt, durationMs, failure, counts = {}, batches = 0, more = {} } = run
     const { trigger = 'queue', attempt = 1 } = run
-    const queueJobId = run.queueJobId ?? uuid()
+    const workId = run.workId ?? uuid()
     const endedAt = new Date(Math.min(startedAt.getTime() + durationMs, now.getTime()))
     const added: DemoRun = {
-      id: attempt === 1 ? queueJobId : uuid(),
+      id: attempt === 1 ? workId : uuid(),
       name,
       status: failure ? 'failed' : 'success',
       trigger,
@@ -187,7 +187,7 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
         ...(failure && { error: failure }),
       },
       dryRun: false,
-      queueJobId,
+      workId,
       workerId: pick(WORKERS),
       ...(failure && { errorCode: failure.code }),
       ...(batches > 0 && { batchMarks: markBatches(startedAt, endedAt, batches, counts) }),
@@ -202,7 +202,7 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
   function follow(
     job: Job,
     span: { from: Date; to: Date },
-    perform: (tick: Date, queueJobId: string, startedAt: Date) => void,
+    perform: (tick: Date, workId: string, startedAt: Date) => void,
   ): void {
     const ticks: Date[] = []
     if (job.schedule === null) return
@@ -226,22 +226,22 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
         history.ticks.push({ ...common, outcome: 'coalesced', createdAt: outage.to })
         continue
       }
-      const queueJobId = uuid()
+      const workId = uuid()
       const decidedAt = isMissed ? outage.to : tick
-      history.ticks.push({ ...common, outcome: 'enqueued', queueJobId, createdAt: decidedAt })
-      perform(tick, queueJobId, new Date(decidedAt.getTime() + between(20, 900)))
+      history.ticks.push({ ...common, outcome: 'enqueued', workId, createdAt: decidedAt })
+      perform(tick, workId, new Date(decidedAt.getTime() + between(20, 900)))
     }
   }
 
   const week = { from: begin, to: now }
 
-  follow(demoImportFeed, week, (tick, queueJobId, startedAt) => {
+  follow(demoImportFeed, week, (tick, workId, startedAt) => {
     const failure = isWithin(tick, badDeploy)
       ? FAILURES.feedChanged
       : tick >= feedAwaySince || random() < 0.03
         ? FAILURES.feedAway
         : undefined
-    const scheduled = { name: demoImportFeed.name, trigger: 'schedule' as const, queueJobId }
+    const scheduled = { name: demoImportFeed.name, trigger: 'schedule' as const, workId }
     const isForGood = tick >= feedAwaySince || isWithin(tick, badDeploy)
     const attempts = failure ? (isForGood ? 3 : 2) : 1
     let beginsAt = startedAt
@@ -267,7 +267,7 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
     }
   })
 
-  follow(demoArchiveOrders, week, (tick, queueJobId, startedAt) => {
+  follow(demoArchiveOrders, week, (tick, workId, startedAt) => {
     // Yesterday somebody imported the same orders twice, so the guard blocked this run.
     const isBlocked = isWithin(tick, { from: at(20 * HOUR_MS), to: at(19 * HOUR_MS) })
     const archived = between(120, 480)
@@ -275,7 +275,7 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
     addRun({
       name: demoArchiveOrders.name,
       trigger: 'schedule',
-      queueJobId,
+      workId,
       startedAt,
       durationMs: isBlocked ? between(8, 30) : between(600, 2_600),
       ...(isBlocked
@@ -315,11 +315,11 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
     week,
   ]
   for (const span of nights) {
-    follow(demoNightlyReport, span, (tick, queueJobId, startedAt) => {
+    follow(demoNightlyReport, span, (tick, workId, startedAt) => {
       addRun({
         name: demoNightlyReport.name,
         trigger: 'schedule',
-        queueJobId,
+        workId,
         startedAt,
         durationMs: between(4_900, 9_000),
         counts: { reported: 12 },
@@ -329,12 +329,12 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
     })
   }
 
-  follow(demoRebuildSearch, week, (tick, queueJobId, startedAt) => {
+  follow(demoRebuildSearch, week, (tick, workId, startedAt) => {
     const daysAgo = Math.floor((now.getTime() - tick.getTime()) / DAY_MS)
     const common = {
       name: demoRebuildSearch.name,
       trigger: 'schedule' as const,
-      queueJobId,
+      workId,
       startedAt,
     }
     const more = { scheduledFor: tick, progress: { done: 30_000, total: 30_000 } }
@@ -361,7 +361,7 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
         action: 'cancel',
         name: run.name,
         runId: run.id,
-        queueJobId,
+        workId,
         actor: ADMIN,
         reason: 'In the way of the deployment',
       })
@@ -440,7 +440,7 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
         more: aboutOrder(orderId),
         startedAt: at(3 * MINUTE_MS),
         durationMs: between(300, 800),
-        queueJobId: id,
+        workId: id,
         failure: FAILURES.shopUnavailable,
       })
     }
@@ -448,11 +448,11 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
 
   /** Adds an order that was handed over at the first or the second attempt. */
   function addOrder(orderId: number, enqueuedAt: Date): void {
-    const queueJobId = uuid()
+    const workId = uuid()
     const failed =
       random() < 0.06 ? (orderId % 4 === 0 ? FAILURES.timeout : FAILURES.shopUnavailable) : null
     let startedAt = new Date(enqueuedAt.getTime() + between(5, 1_500))
-    const common = { name: demoSyncOrder.name, queueJobId }
+    const common = { name: demoSyncOrder.name, workId }
     let dueAt: Date | undefined
     if (failed) {
       const durationMs = failed === FAILURES.timeout ? 60_000 : between(300, 900)
@@ -487,7 +487,7 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
         startedAt,
         durationMs: between(300, 900),
         attempt,
-        queueJobId: id,
+        workId: id,
         failure,
         more: {
           ...aboutOrder(orderId, startedAt),

@@ -180,7 +180,7 @@ describe('documentation', () => {
     )
     expect(described.toSorted()).toEqual([
       'DELETE /api/console/session: 204 400 403 413 415 431 500',
-      'DELETE /api/jobs/dead-letters/{queueJobId}: 204 400 401 403 404 413 414 415 431 500',
+      'DELETE /api/jobs/dead-letters/{workId}: 204 400 401 403 404 413 414 415 431 500',
       'GET /api/console/access: 200 400 401 403 431 500',
       'GET /api/console/environment: 200 400 401 403 431 500',
       'GET /api/console/jobs/{name}/payload: 200 400 401 403 404 414 431 500',
@@ -218,7 +218,7 @@ describe('documentation', () => {
       'POST /api/invoices: 201 400 401 403 409 413 415 431 500 503',
       'POST /api/jobs/dead-letters/discard: 200 400 401 403 413 415 431 500',
       'POST /api/jobs/dead-letters/redrive: 200 400 401 403 413 415 431 500',
-      'POST /api/jobs/dead-letters/{queueJobId}/redrive: 200 400 401 403 404 409 413 414 415 431 500',
+      'POST /api/jobs/dead-letters/{workId}/redrive: 200 400 401 403 404 409 413 414 415 431 500',
       'POST /api/jobs/runs/cancel: 200 400 401 403 413 415 431 500',
       'POST /api/jobs/runs/redrive: 200 400 401 403 413 415 431 500',
       'POST /api/jobs/runs/{id}/approve: 202 400 401 403 404 409 413 414 415 431 500 503',

@@ -44,7 +44,7 @@ export async function markRendered(
 /** Moves a piece of work to a state as the queue would, with what the queue keeps of its error. */
 export async function setWork(
   prisma: PrismaClient,
-  queueJobId: string,
+  workId: string,
   state: 'created' | 'retry' | 'active' | 'completed' | 'failed',
   error: { code: string; message: string } | null = null,
 ): Promise<void> {
@@ -53,6 +53,6 @@ export async function setWork(
   const count = await prisma.$executeRaw`
     update pgboss.job set state = ${state}::pgboss.job_state, output = ${output}::jsonb,
       completed_on = case when ${hasEnded} then now() end
-    where id = ${queueJobId}::uuid`
+    where id = ${workId}::uuid`
   expect(count).toBe(1)
 }

@@ -309,7 +309,7 @@ describe('dead letters', () => {
     await page.getByText('It is back in the queue.').waitFor()
     const again = await endedRun('callPartner', { attempt: 2 })
     expect(again).toMatchObject({
-      queueJobId: first.queueJobId,
+      workId: first.workId,
       status: 'success',
       actor: ACTOR,
       reason: 'They answer again',
@@ -562,14 +562,14 @@ async function countWaiting(condition: string): Promise<number> {
 describe('many dead letters', () => {
   /** Adds dead letters as a worker leaves them, more than fit a page. */
   async function giveUpMany(count: number): Promise<void> {
-    const { queueJobId } = await failOnce()
+    const { workId } = await failOnce()
     await waitFor(async () => (await countFailed()) === 1, { message: 'A dead letter' })
     await stack.prisma.$executeRaw`
       insert into pgboss.job
       select (jsonb_populate_record(job, jsonb_build_object(
         'id', gen_random_uuid(), 'completed_on', job.completed_on - n * interval '1 s',
         'output', case when n % 2 = 0 then job.output else '{"code":"ECONNREFUSED","message":"connect"}' end))).*
-      from pgboss.job job, generate_series(1, ${count - 1}::int) n where job.id = ${queueJobId}::uuid`
+      from pgboss.job job, generate_series(1, ${count - 1}::int) n where job.id = ${workId}::uuid`
   }
 
   it('are discarded by their cause: all that match, with the number stated before', async () => {
@@ -646,26 +646,26 @@ describe('many runs', () => {
     await dialog(page).getByText('The work of this run, as far as it is a dead letter').waitFor()
     await confirm(page, 'Redrive', 'They are back')
     expect(await endedRun('callPartner', { attempt: 2 })).toMatchObject({
-      queueJobId: failed.queueJobId,
+      workId: failed.workId,
       status: 'success',
     })
   })
 })
 
 it('runs that match are redriven: all whose work was given up, with the number stated', async () => {
-  const { queueJobId } = await failOnce()
+  const { workId } = await failOnce()
   await waitFor(async () => (await countFailed()) === 1, { message: 'A dead letter' })
   // As a worker leaves them, more than a page: each of the dead letters has two runs, and other runs left none.
   await stack.prisma.$executeRaw`
     insert into pgboss.job
     select (jsonb_populate_record(job, jsonb_build_object(
       'id', gen_random_uuid(), 'completed_on', job.completed_on - n * interval '1 s'))).*
-    from pgboss.job job, generate_series(1, 39) n where job.id = ${queueJobId}::uuid`
+    from pgboss.job job, generate_series(1, 39) n where job.id = ${workId}::uuid`
   await stack.prisma.$executeRaw`
-    insert into "JobRun" ("id", "name", "status", "errorCode", "trigger", "workerId", "startedAt", "endedAt", "queueJobId")
+    insert into "JobRun" ("id", "name", "status", "errorCode", "trigger", "workerId", "startedAt", "endedAt", "workId")
     select gen_random_uuid(), 'callPartner', 'failed', 'partner_down', 'queue', 'w1', now() - interval '1 min', now(), job.id
     from (
-      select id from pgboss.job, generate_series(1, 2) where state = 'failed' and id <> ${queueJobId}::uuid
+      select id from pgboss.job, generate_series(1, 2) where state = 'failed' and id <> ${workId}::uuid
       union all select gen_random_uuid() from generate_series(1, 5)
     ) job`
   await stack.prisma.$executeRaw`

@@ -368,25 +368,25 @@ describe('a run that was tried again', () => {
       attempt,
       startedAt: at(attempt),
       endedAt: at(attempt),
-      queueJobId: work,
+      workId: work,
       workerId: 'worker-of-yesterday',
     }))
     await stack.prisma.jobRun.createMany({ data: attempts })
     await using viewer = await open(`/runs/${attempts[1]!.id}`)
     const { page } = viewer
     await page.getByRole('link', { name: 'All attempts of this work' }).click()
-    await page.waitForURL(`**/runs?queueJobId=${work}`)
+    await page.waitForURL(`**/runs?workId=${work}`)
     const links = await runLinks(page, 3)
     expect(links).toEqual(attempts.toReversed().map(({ id }) => `/console/runs/${id}`))
     const csv = page.getByRole('link', { name: 'Download CSV' })
-    expect(await csv.getAttribute('href')).toBe(`/api/jobs/runs.csv?queueJobId=${work}`)
+    expect(await csv.getAttribute('href')).toBe(`/api/jobs/runs.csv?workId=${work}`)
     await page.getByRole('button', { name: 'Of any work' }).click()
     await page.waitForURL('**/console/runs')
     await page.getByText('The newest 50 runs').waitFor()
     await page.goto(`/console/runs/${filling.failed.id}`)
     await page.getByRole('link', { name: /^partner_down, \d+ runs$/ }).click()
     await page.waitForURL('**/runs?*errorCode=partner_down*')
-    await stack.prisma.jobRun.deleteMany({ where: { queueJobId: work } })
+    await stack.prisma.jobRun.deleteMany({ where: { workId: work } })
   })
 })
 
@@ -485,7 +485,7 @@ describe('runs', () => {
       errorCode,
       startedAt: new Date(Date.now() - at * 1_000),
       endedAt: new Date(),
-      queueJobId: randomUUID(),
+      workId: randomUUID(),
       workerId: 'worker-of-yesterday',
     }))
     await stack.prisma.jobRun.createMany({ data: runs })

@@ -46,7 +46,7 @@ export async function fillConsole(stack: ConsoleStack): Promise<Filling> {
   return filling
 }
 
-type PastRun = Prisma.JobRunCreateManyInput & { startedAt: Date; queueJobId: string }
+type PastRun = Prisma.JobRunCreateManyInput & { startedAt: Date; workId: string }
 
 /** A run every three hours for some days, and before that every three days for some months; every eleventh failed. */
 function makePast(): PastRun[] {
@@ -71,7 +71,7 @@ function makePast(): PastRun[] {
           { at: startedAt.getTime() + 900, batches: 2, counts: { cleaned: 1_000 + index } },
         ],
       }),
-      queueJobId: randomUUID(),
+      workId: randomUUID(),
       workerId: 'worker-of-yesterday',
     }
   })
@@ -84,5 +84,5 @@ function tickOf(run: PastRun, index: number): Prisma.JobTickCreateManyInput {
   if (index % 13 === 7) return { ...tick, outcome: 'missed', count: 3, through: scheduledFor }
   if (index % 13 === 8) return { ...tick, outcome: 'skipped', reason: 'paused' }
   if (index % 13 === 9) return { ...tick, outcome: 'coalesced' }
-  return { ...tick, outcome: 'enqueued', queueJobId: run.queueJobId }
+  return { ...tick, outcome: 'enqueued', workId: run.workId }
 }

@@ -12,8 +12,8 @@ export async function enqueue({ url, prisma }: WorkerDatabase, job: Job): Promis
   })
   await client.start()
   try {
-    const { queueJobId } = await prisma.$transaction((tx) => client.enqueue(tx, job, {}))
-    return queueJobId
+    const { workId } = await prisma.$transaction((tx) => client.enqueue(tx, job, {}))
+    return workId
   } finally {
     await client.stop()
   }

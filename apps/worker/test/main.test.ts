@@ -89,14 +89,14 @@ describe('at work', () => {
     const recorded = await runs()
     // The last one may have been enqueued when nobody took work any more.
     const waiting = new Set<string>()
-    for (const { queueJobId } of enqueued) {
-      if ((await queueState(queueJobId!)) === 'created') waiting.add(queueJobId!)
+    for (const { workId } of enqueued) {
+      if ((await queueState(workId!)) === 'created') waiting.add(workId!)
     }
     expect(waiting.size).toBeLessThanOrEqual(1)
-    const done = enqueued.filter(({ queueJobId }) => !waiting.has(queueJobId!))
+    const done = enqueued.filter(({ workId }) => !waiting.has(workId!))
     expect(recorded).toHaveLength(done.length)
-    expect(new Set(recorded.map(({ queueJobId }) => queueJobId))).toEqual(
-      new Set(done.map(({ queueJobId }) => queueJobId)),
+    expect(new Set(recorded.map(({ workId }) => workId))).toEqual(
+      new Set(done.map(({ workId }) => workId)),
     )
     expect(new Set(recorded.map(({ scheduledFor }) => scheduledFor?.getTime())).size).toBe(
       recorded.length,

@@ -77,7 +77,7 @@ describe('a run that succeeds', () => {
       attempt: 1,
       actor: userInfo().username,
       dryRun: false,
-      queueJobId: null,
+      workId: null,
       details: { cleaned: 3, expired: 2, revoked: 1, batches: 1 },
     })
   })
@@ -328,7 +328,7 @@ describe('a dead letter', () => {
     const { code } = await runOnce([JOB, '--dead-letter', id])
 
     expect(code).toBe(0)
-    expect(await runs()).toMatchObject([{ queueJobId: id, attempt: 4, status: 'success' }])
+    expect(await runs()).toMatchObject([{ workId: id, attempt: 4, status: 'success' }])
     expect(
       await database.prisma.$queryRaw`select state::text from pgboss.job where id = ${id}::uuid`,
     ).toEqual([])

@@ -29,7 +29,7 @@ describe('at work', () => {
       details: { cleaned: 1, batches: 1 },
     })
     expect(await queueState(id)).toBeUndefined()
-    expect(await runs()).toMatchObject([{ trigger: 'queue', queueJobId: id, scheduledFor: null }])
+    expect(await runs()).toMatchObject([{ trigger: 'queue', workId: id, scheduledFor: null }])
   })
 
   it('says that it is live and ready', async () => {

@@ -169,7 +169,7 @@ describe('worker:dead-letters', () => {
     })
     const { stdout } = await run(deadLettersCommand, ['--json', '--job', dispatchEmail.name])
     expect(JSON.parse(stdout.join(''))).toMatchObject({
-      deadLetters: [{ queueJobId: ids.letter, error: { code: 'smtp_unavailable' } }],
+      deadLetters: [{ workId: ids.letter, error: { code: 'smtp_unavailable' } }],
       next: null,
     })
     expect((await run(deadLettersCommand, ['--job', 'pruneJobRuns'])).stdout).toEqual([
@@ -223,7 +223,7 @@ describe('worker:work', () => {
     const position = first.stdout.at(-1)?.split(' ').at(-1) ?? ''
     const rest = await run(workCommand, ['list', '--json', '--after', position])
     expect(JSON.parse(rest.stdout.join(''))).toMatchObject({
-      work: [{ queueJobId: waiting[2], label: 'Invoice 3' }],
+      work: [{ workId: waiting[2], label: 'Invoice 3' }],
       total: 3,
       next: null,
     })

@@ -128,7 +128,7 @@ export async function bulkDiscard(
   by: Actor,
 ): Promise<BulkDiscard> {
   const { letters, ...progress } = await choose(client, which)
-  const chosen = letters.map(({ name, id }) => ({ name, queueJobId: id }))
+  const chosen = letters.map(({ name, id }) => ({ name, workId: id }))
   const discarded = chosen.length === 0 ? 0 : await client.discardDeadLetters(null, chosen, by)
   return { discarded, ...progress }
 }

@@ -44,9 +44,9 @@ import {
 } from './control/deadLetters.ts'
 import {
   keepsSnapshot,
-  pauseJob,
+  pauseSchedule,
   requestCancellation,
-  resumeJob,
+  resumeSchedule,
   findPayload,
   takeApproval,
   type Approval,
@@ -140,7 +140,7 @@ export interface JobsClient {
    */
   result<J extends Job>(
     job: J,
-    queueJobId: string,
+    workId: string,
     options?: AwaitResultOptions,
   ): Promise<WorkResult<ResultOf<J>>>
   /**
@@ -159,13 +159,13 @@ export interface JobsClient {
    */
   approveRun(tx: HostTransaction | null, runId: string, request: Request): Promise<ApproveOutcome>
   /** Pauses a schedule: workers record its ticks as skipped. A run under way goes on. */
-  pauseJob(
+  pauseSchedule(
     tx: HostTransaction | null,
     name: string,
     request: Request,
   ): Promise<'paused' | 'alreadyPaused' | 'notScheduled'>
   /** Resumes a schedule with its next tick. Ticks that were due meanwhile stay skipped. */
-  resumeJob(
+  resumeSchedule(
     tx: HostTransaction | null,
     name: string,
     by: Actor,
@@ -221,26 +221,26 @@ export interface JobsClient {
   /** Deletes a dead letter for good. Its runs stay on record. */
   discardDeadLetter(
     tx: HostTransaction | null,
-    queueJobId: string,
+    workId: string,
     by: Actor,
   ): Promise<'discarded' | 'notFound'>
   /** Deletes many with one statement, and returns how many still were there. */
   discardDeadLetters(
     tx: HostTransaction | null,
-    letters: readonly { name: string; queueJobId: string }[],
+    letters: readonly { name: string; workId: string }[],
     by: Actor,
   ): Promise<number>
 }
 
 export type RunAgainOutcome =
-  | { kind: 'requested'; queueJobId: string }
+  | { kind: 'requested'; workId: string }
   /** The queue no longer holds its payload. Call `requestRun` with one instead. */
   | { kind: 'payloadGone' }
   /** There is no run of this job with this id. */
   | { kind: 'notFound' }
 
 export type ApproveOutcome =
-  | { kind: 'approved'; queueJobId: string; rows: number }
+  | { kind: 'approved'; workId: string; rows: number }
   /** `payloadGone`: the queue no longer holds the run's payload. Call `requestRun` with one instead. */
   | { kind: 'notFound' | 'notBlocked' | 'tooLate' | 'alreadyApproved' | 'payloadGone' }
 
@@ -309,7 +309,7 @@ export function jobsClientIn(
     envelope: Envelope,
   ): Promise<string> {
     const caller = { connection, isClient: false }
-    return (await enqueueOne(sender, caller, job, { envelope })).queueJobId
+    return (await enqueueOne(sender, caller, job, { envelope })).workId
   }
 
   async function enqueueMany<J extends Job>(
@@ -357,10 +357,10 @@ export function jobsClientIn(
     const { dryRun = false } = checkParts('request', request, { dryRun: optional(checkBoolean) })
     const { actor, reason } = storableActor(request)
     const envelope: Envelope = { payload, trigger: 'manual', actor, reason, dryRun }
-    const queueJobId = await send(tx, job, envelope)
-    const target = { name: job.name, queueJobId, ...(runId !== undefined && { runId }) }
+    const workId = await send(tx, job, envelope)
+    const target = { name: job.name, workId, ...(runId !== undefined && { runId }) }
     await recordActions(tx, dryRun ? 'dryRun' : 'run', [target], { actor, reason })
-    return queueJobId
+    return workId
   }
 
   const reader = readerOf(
@@ -415,8 +415,8 @@ export function jobsClientIn(
       within<RunAgainOutcome>(client, async (tx) => {
         const found = await findPayload(tx, job, runId)
         if (found.kind !== 'found') return found
-        const queueJobId = await sendRun(tx, job, request, found.payload, runId)
-        return { kind: 'requested', queueJobId }
+        const workId = await sendRun(tx, job, request, found.payload, runId)
+        return { kind: 'requested', workId }
       }),
     result: (...work) => awaitResult({ reader, isOpen: () => !isStopped }, ...work),
     cancelRun: (client, runId, by) =>
@@ -444,12 +444,12 @@ export function jobsClientIn(
           approvedUntil: until,
           ...readLabel(approval),
         }
-        const queueJobId = await send(tx, { name, payload: anyPayload }, envelope)
-        await recordActions(tx, 'approve', [{ name, runId, queueJobId }], { actor, reason })
-        return { kind: 'approved', queueJobId, rows }
+        const workId = await send(tx, { name, payload: anyPayload }, envelope)
+        await recordActions(tx, 'approve', [{ name, runId, workId }], { actor, reason })
+        return { kind: 'approved', workId, rows }
       }),
-    pauseJob: (tx, ...request) => within(tx, (own) => pauseJob(own, ...request)),
-    resumeJob: (tx, ...request) => within(tx, (own) => resumeJob(own, ...request)),
+    pauseSchedule: (tx, ...request) => within(tx, (own) => pauseSchedule(own, ...request)),
+    resumeSchedule: (tx, ...request) => within(tx, (own) => resumeSchedule(own, ...request)),
     pauseQueue: (tx, ...request) => within(tx, (own) => pauseQueue(own, ...request)),
     resumeQueue: (client, name, by) =>
       within(client, async (tx) => {

@@ -85,9 +85,9 @@ export type RunOnceResult =
   /** The job allows one run at a time, and one is under way. */
   | { kind: 'alreadyRunning'; runId: string | null; workerId: string | null }
   /** Work with the dead letter's unique key waits or runs: this one. */
-  | { kind: 'alreadyQueued'; queueJobId: string }
+  | { kind: 'alreadyQueued'; workId: string }
   /** There is no dead letter of this job with the given id. */
-  | { kind: 'noDeadLetter'; queueJobId: string }
+  | { kind: 'noDeadLetter'; workId: string }
   /** Another process ended the run, because it saw this one without its lock. */
   | { kind: 'lost'; runId: string }
 
@@ -181,7 +181,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     dryRun: options.dryRun ?? false,
     actor: options.actor === undefined ? null : storableText(options.actor, 500),
     reason: null,
-    queueJobId: null,
+    workId: null,
     ...(options.deadLetter === undefined && labelPayload(job, options.payload ?? {}, log)),
   }
   const claim = { id: uuid(), exclusiveKey: exclusiveKey(job, run.dryRun) }
@@ -197,7 +197,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     if (options.deadLetter !== undefined && letter.kind !== 'taken') {
       return letter.kind === 'alreadyQueued'
         ? letter
-        : { kind: 'noDeadLetter', queueJobId: options.deadLetter }
+        : { kind: 'noDeadLetter', workId: options.deadLetter }
     }
     // A run whose process has died would block this one until a worker starts, so end it. Wait for the grace first: after a
     // restart of PostgreSQL, processes that live have to come back.
@@ -257,8 +257,8 @@ export async function runOnce<J extends Job, Client extends HostClient>(
           letter = await queue.takeDeadLetter(tx, job, options.deadLetter)
           if (letter.kind !== 'taken') return false
           ;({ delivery } = letter)
-          const { queueJobId, attempt, envelope } = delivery
-          run = { ...run, queueJobId, attempt, ...readLabel(envelope) }
+          const { workId, attempt, envelope } = delivery
+          run = { ...run, workId, attempt, ...readLabel(envelope) }
         }
         if (await recordRun(tx, workerId, run, claim)) return true
         if (delivery !== null) throw new NotRecorded()

@@ -59,7 +59,7 @@ const READING: Record<string, Arguments> = {
       outcome: 'running',
       trigger: 'queue',
       errorCode: 'x',
-      queueJobId: id,
+      workId: id,
       from: at,
       to: at,
       label: 'x',
@@ -68,7 +68,7 @@ const READING: Record<string, Arguments> = {
       maxDurationMs: 2,
     },
   ],
-  listOtherAttempts: [{ id, queueJobId: id }],
+  listOtherAttempts: [{ id, workId: id }],
   listJobTicks: [{ name: 'letter', limit: 5, before: after.at }],
   listRecentTicks: [names, 5],
   listRecentRuns: [names, { limit: 5, areEnded: true }],
@@ -76,7 +76,7 @@ const READING: Record<string, Arguments> = {
   searchRuns: ['0189000'],
   readJobHealth: [[letter], at],
   listJobActions: ['letter', 5],
-  listRunActions: [{ id, queueJobId: id }],
+  listRunActions: [{ id, workId: id }],
   listLanesInUse: [],
   listFailures: [names, at],
   listRecentFailures: [names, at],
@@ -89,7 +89,7 @@ const READING: Record<string, Arguments> = {
   listRunCounts: ['letter', 5],
   sampleRuns: [{ name: 'letter', from: at, to: at }],
   listWorkerRuns: [{ workerId: 'w1', from: at, to: at }],
-  findWorkOfRun: [{ name: 'letter', queueJobId: id }],
+  findWorkOfRun: [{ name: 'letter', workId: id }],
   countEqualFailures: [{ name: 'letter', startedAt: after.at, code: 'x', message: 'x' }],
   findEnqueuedAt: ['letter', id],
   findManyWork: [letter, [id]],
@@ -112,8 +112,8 @@ const METHODS: Record<string, Arguments> = {
   runAgain: [letter, id, { ...by, dryRun: true }],
   cancelRun: [id, by],
   approveRun: [id, by],
-  pauseJob: ['letter', by],
-  resumeJob: ['letter', by],
+  pauseSchedule: ['letter', by],
+  resumeSchedule: ['letter', by],
   pauseQueue: ['letter', by],
   resumeQueue: ['letter', by],
   cancelWork: [{ job: letter, ids: [id], label: 'x' }, by],
@@ -128,7 +128,7 @@ const METHODS: Record<string, Arguments> = {
   redriveWork: [letter, [id], by],
   redriveDeadLetters: [letter, 'all', by],
   discardDeadLetter: [id, by],
-  discardDeadLetters: [[{ name: 'letter', queueJobId: id }], by],
+  discardDeadLetters: [[{ name: 'letter', workId: id }], by],
 }
 
 /** They compute with what this package has returned, and ask the database nothing. */
@@ -282,7 +282,7 @@ describe('what a program passes in', () => {
     ],
     ['cancelWork', [0], { job: letter }, 'which has to say which work is meant'],
     ['cancelWork', [0, 'label'], 'a\0b', 'label holds a NUL character or half of a surrogate pair'],
-    ['result', [1], 'nope', 'queueJobId must be a UUID'],
+    ['result', [1], 'nope', 'workId must be a UUID'],
     ['result', [2, 'timeoutMs'], Number.NaN, 'timeoutMs must be a number of milliseconds'],
     ['pauseQueue', [0], 'a\ud83d', 'name holds a NUL character or half of a surrogate pair'],
     ['pauseQueue', [1, 'actor'], undefined, 'actor must be a text, not undefined'],
@@ -300,7 +300,7 @@ describe('what a program passes in', () => {
     ['listJobRuns', [0, 'status'], "x' or true", 'status must be one of running, success, failed'],
     ['listJobRuns', [0, 'after', 'at'], '2026-02-30 00:00:00+00', 'after.at must be an instant'],
     ['listJobRuns', [0, 'from'], new Date(Number.NaN), 'from must be a valid date'],
-    ['findManyWork', [1], Array(100_001).fill(id), 'queueJobIds must have at most 100000 items'],
+    ['findManyWork', [1], Array(100_001).fill(id), 'workIds must have at most 100000 items'],
   ])('of %s, %j: %j', async (name, path, value, problem) => {
     const of = listCalls().find((call) => call.name === name) as Call
     const args = replaceAt(of.arguments, path, value) as unknown[]
@@ -313,20 +313,20 @@ describe('what a program passes in', () => {
   })
 
   it('leaves the transaction whole in which it was refused', async () => {
-    const queueJobId = await runtime.prisma.$transaction(async (tx) => {
+    const workId = await runtime.prisma.$transaction(async (tx) => {
       const work = await client.enqueue(tx, letter, {})
       const which = { job: letter, ids: ['nope'] }
       await expect(client.cancelWork(tx, which, by)).rejects.toThrow(ArgumentError)
-      return work.queueJobId
+      return work.workId
     })
-    expect(await entry.findWork(client.reader, letter, queueJobId)).toMatchObject({
+    expect(await entry.findWork(client.reader, letter, workId)).toMatchObject({
       kind: 'waiting',
     })
   })
 
   it('may have its ids in upper case', async () => {
-    const { queueJobId } = await client.enqueue(runtime.prisma, letter, {})
-    const upper = queueJobId.toUpperCase()
+    const { workId } = await client.enqueue(runtime.prisma, letter, {})
+    const upper = workId.toUpperCase()
     expect(await entry.findWork(client.reader, letter, upper)).toMatchObject({ kind: 'waiting' })
     expect(await client.cancelWork(null, { job: letter, ids: [upper] }, by)).toMatchObject({
       done: 1,

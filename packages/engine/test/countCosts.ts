@@ -127,7 +127,7 @@ export async function enqueueSilently(
     job,
     work,
   )
-  return sent.map(({ queueJobId }) => queueJobId)
+  return sent.map(({ workId }) => workId)
 }
 
 /** Something that is called again and again. */

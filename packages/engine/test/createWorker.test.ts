@@ -35,7 +35,7 @@ interface Run {
   attempt: number
   details: Record<string, unknown> | null
   endedAt: Date | null
-  queueJobId: string
+  workId: string
   workerId: string
 }
 
@@ -96,7 +96,7 @@ describe('createWorker', () => {
   it('runs what was enqueued, and records it', async () => {
     const seen: string[] = []
     worker = await startWorker({ echo: async ({ payload }) => void seen.push(payload.text) })
-    const { queueJobId } = await send('hello')
+    const { workId } = await send('hello')
 
     const [run] = await waitFor(
       async () => (await runs()).filter(({ endedAt }) => endedAt).length && runs(),
@@ -106,7 +106,7 @@ describe('createWorker', () => {
       name: 'echo',
       status: 'success',
       attempt: 1,
-      queueJobId,
+      workId,
       workerId: worker.id,
     })
     expect(await queueStates()).toEqual(['completed'])
@@ -196,7 +196,7 @@ describe('createWorker', () => {
       attempt: 1,
       details: { error: { code: 'handler_failed', message: 'no luck' } },
     })
-    expect(second).toMatchObject({ status: 'success', attempt: 2, queueJobId: first!.queueJobId })
+    expect(second).toMatchObject({ status: 'success', attempt: 2, workId: first!.workId })
   })
 
   it('what has used up its attempts is kept as failed', async () => {

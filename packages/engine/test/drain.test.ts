@@ -118,7 +118,7 @@ describe('a rolling restart of three workers', () => {
     expect(new Set(runs.map(({ status, attempt }) => `${status} ${attempt}`))).toEqual(
       new Set(['success 1']),
     )
-    expect(new Set(runs.map(({ queueJobId }) => queueJobId)).size).toBe(COUNT)
+    expect(new Set(runs.map(({ workId }) => workId)).size).toBe(COUNT)
     // Each batch ran once: the table has no key, so that a repetition would show.
     expect(await runtime.rows('select from "Attempt"')).toHaveLength(2 * COUNT)
     expect(await runtime.rows('select from "Effect"')).toHaveLength(2 * COUNT)

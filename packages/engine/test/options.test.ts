@@ -260,9 +260,9 @@ describe('a number that somebody sets', () => {
       const options = asOptions(Object.fromEntries(limits))
       const worker = makeWorker(options)
       await worker.start()
-      const { queueJobId } = await client.enqueue(runtime.prisma, letter, {})
+      const { workId } = await client.enqueue(runtime.prisma, letter, {})
       await waitFor(async () => {
-        const work = await findWork(client.reader, letter, queueJobId)
+        const work = await findWork(client.reader, letter, workId)
         return work?.kind === 'completed'
       })
       await worker.stop()
@@ -284,7 +284,7 @@ describe('a number that somebody sets', () => {
         },
       })
       await worker.start()
-      const { queueJobId } = await client.enqueue(runtime.prisma, letter, {})
+      const { workId } = await client.enqueue(runtime.prisma, letter, {})
       const signal = await started.promise
       const stopped = worker.stop({ drainTimeoutMs })
       // Longer than a timer that fires at once.
@@ -292,7 +292,7 @@ describe('a number that somebody sets', () => {
       expect(signal.aborted).toBe(false)
       finish.resolve()
       await stopped
-      expect(await findWork(client.reader, letter, queueJobId)).toEqual({ kind: 'completed' })
+      expect(await findWork(client.reader, letter, workId)).toEqual({ kind: 'completed' })
     },
   )
 

@@ -21,8 +21,8 @@ export async function readWorkStates(rows: TestRuntime['rows']): Promise<string[
        union all
        select held.id, 'active' from ${UNWRITTEN}
        union all
-       select distinct "queueJobId", 'completed' from "JobRun" run
-       where "status" = 'success' and not exists (select from pgboss.job where id = run."queueJobId")
+       select distinct "workId", 'completed' from "JobRun" run
+       where "status" = 'success' and not exists (select from pgboss.job where id = run."workId")
      ) work order by id`,
   )
   return found.map(({ state }) => state)

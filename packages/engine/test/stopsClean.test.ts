@@ -112,8 +112,8 @@ const MAKERS: Record<string, () => Promise<Stoppable>> = {
     })
     await client.start()
     client.watchChanges({ onChange: nothing, onGap: nothing })
-    const { queueJobId } = await client.enqueue(host, letter, {})
-    const waiting = client.result(letter, queueJobId, { timeoutMs: Infinity }).catch(nothing)
+    const { workId } = await client.enqueue(host, letter, {})
+    const waiting = client.result(letter, workId, { timeoutMs: Infinity }).catch(nothing)
     return {
       isBusy: () => client.areConnectionsLasting(),
       stop: async () => Promise.all([client.stop(), waiting]),

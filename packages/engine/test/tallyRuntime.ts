@@ -18,7 +18,7 @@ export interface TallyRun {
   attempt: number
   details: { effects?: number; batches?: number; error?: { code: string } } | null
   workerId: string
-  queueJobId: string
+  workId: string
 }
 
 export interface TallyRuntime {

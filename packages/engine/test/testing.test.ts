@@ -120,7 +120,7 @@ describe('work that was enqueued', () => {
     expect(mail).toMatchObject({ startAfter: START, priority: 0, trigger: 'queue', attempt: 1 })
     const [run] = await test.drain()
     expect(run).toEqual({
-      id: mail?.queueJobId,
+      id: mail?.workId,
       name: 'sendMail',
       status: 'success',
       trigger: 'queue',
@@ -274,12 +274,7 @@ describe('drain', () => {
     expect(await test.drain()).toMatchObject([{ status: 'success' }])
     // It still starts at the instant itself. Since it fails then, it is not retried.
     refusals = 1
-    const { queueJobId } = await test.enqueue(
-      client,
-      sendMail,
-      { to: 'b@example.com' },
-      { expiresAt },
-    )
+    const { workId } = await test.enqueue(client, sendMail, { to: 'b@example.com' }, { expiresAt })
     await test.enqueue(client, importOrders, { orders: 1 }, { expiresAt: later(HOUR_MS - 1) })
     await test.advance({ hours: 1 })
     const expired = { status: 'failed', details: { error: { code: 'expired' } } }
@@ -301,7 +296,7 @@ describe('drain', () => {
       deadLetters: [],
       next: null,
     })
-    expect(await findWork(test.reader, sendMail, queueJobId)).toEqual({
+    expect(await findWork(test.reader, sendMail, workId)).toEqual({
       kind: 'failed',
       errorCode: 'expired',
     })
@@ -361,11 +356,11 @@ describe('advance', () => {
     ['was to be retried and is postponed', later(30 * 24 * HOUR_MS), 'enqueued'],
   ])('has a tick beside work that %s %s %s', async (_, startAfter, outcome) => {
     onceFails = true
-    const { queueJobId } = await test.enqueue(client, once, {})
+    const { workId } = await test.enqueue(client, once, {})
     await test.advance(new Date(HOURS[0]!.getTime() - 1_000))
     expect(await test.drain()).toMatchObject([{ status: 'failed' }])
     const by = { actor: 'olga@example.com', reason: 'later' }
-    const which = { job: once, ids: [queueJobId] }
+    const which = { job: once, ids: [workId] }
     if (startAfter) await test.postponeWork(client, which, { ...by, startAfter })
     await test.advance({ seconds: 2 })
     expect(await ticks('once')).toEqual([outcome])

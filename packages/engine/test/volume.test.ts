@@ -201,7 +201,7 @@ describe.for([1, 5])('thousands of runs behind a network of %i ms', (delayMs) =>
     expect(await roundTripsOf(() => enqueue(10 * COUNT))).toBeLessThan(MAX_ROUND_TRIPS)
     await runtime.rows('delete from pgboss.job')
     await runtime.rows(
-      `insert into "JobRun" ("id", "name", "trigger", "workerId", "startedAt", "endedAt", "status", "queueJobId")
+      `insert into "JobRun" ("id", "name", "trigger", "workerId", "startedAt", "endedAt", "status", "workId")
        select gen_random_uuid(), 'parcel', 'queue', 'w', at, at, 'success', gen_random_uuid()
        from generate_series(1, 2 * ${COUNT}) n, lateral (select now() - case when n % 2 = 0 then interval '40 days' else '1 day' end as at) one`,
     )

@@ -175,7 +175,7 @@ export const runSchema = z.object({
   dryRun: z.boolean(),
   actor: z.string().nullable().describe('The person who requested the run; null when nobody did'),
   reason: z.string().nullable(),
-  queueJobId: z.guid().nullable(),
+  workId: z.guid().nullable(),
   workerId: z.string(),
   progress: progressSchema
     .nullable()
@@ -238,7 +238,7 @@ export const runDetailSchema = runSchema.extend({
 /** One of GET /api/jobs/dead-letters. */
 export type DeadLetter = z.output<typeof deadLetterSchema>
 export const deadLetterSchema = z.object({
-  queueJobId: z.guid().describe('The id of the work; each of its runs has it as queueJobId'),
+  workId: z.guid().describe('The id of the work; each of its runs has it as workId'),
   name: z.string(),
   label: z
     .string()
@@ -270,7 +270,7 @@ export const deadLetterCauseSchema = z.object({
 /** One of GET /api/jobs/work. */
 export type WaitingWork = z.output<typeof waitingWorkSchema>
 export const waitingWorkSchema = z.object({
-  queueJobId: z.guid().describe('The id of the work; each of its runs has it as queueJobId'),
+  workId: z.guid().describe('The id of the work; each of its runs has it as workId'),
   name: z.string(),
   label: z.string().nullable(),
   startAfter: at.describe('No worker starts the work before this instant'),

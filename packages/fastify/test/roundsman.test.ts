@@ -360,7 +360,7 @@ describe('beside what a host has', () => {
 
     const answer = await pause('ada')
     expect([answer.statusCode, answer.headers['x-host']]).toEqual([202, 'here'])
-    expect(answer.json()).toEqual({ queueJobId: expect.any(String) })
+    expect(answer.json()).toEqual({ workId: expect.any(String) })
     const invalid = await ask('ada', { url: '/api/jobs/runs?limit=0&of=me' })
     expect(invalid.headers['content-type']).toBe('application/problem+json; charset=utf-8')
     expect(invalid.json().errors).toEqual([

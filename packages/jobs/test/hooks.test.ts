@@ -12,7 +12,7 @@ async function workAfter<Name extends keyof DomainEvents>(name: Name, event: Dom
       // A hook can only enqueue what its job takes.
       expect(payloadProblem(job, payload)).toBeNull()
       work.push({ tx, job: job.name, payload, options })
-      return { kind: 'enqueued', queueJobId: '' }
+      return { kind: 'enqueued', workId: '' }
     },
     name,
     event,

@@ -44,7 +44,7 @@ const START = '2030-01-01T00:00:00Z'
 const GOOD = `
   insert into "JobSchedule" ("name", "cron", "timeZone", "cursor")
     values ('tickSkip', '* * * * * *', 'UTC', '2030-01-01T00:00:03Z');
-  insert into "JobTick" ("name", "scheduledFor", "outcome", "queueJobId", "count", "through", "workerId") values
+  insert into "JobTick" ("name", "scheduledFor", "outcome", "workId", "count", "through", "workerId") values
     ('tickSkip', '2030-01-01T00:00:01Z', 'enqueued', '${IDS.tick}', 1, null, 'w1'),
     ('tickSkip', '2030-01-01T00:00:02Z', 'missed', null, 2, '2030-01-01T00:00:03Z', 'w1');
   update "JobTick" set "createdAt" = '2030-01-01T00:00:03Z';
@@ -52,7 +52,7 @@ const GOOD = `
     ('${IDS.tick}', 'tickSkip', 'completed'),
     ('${IDS.effect}', 'effect', 'completed'),
     ('${IDS.sweep}', 'sweep', 'completed');
-  insert into "JobRun" ("id", "name", "trigger", "queueJobId", "workerId", "details") values
+  insert into "JobRun" ("id", "name", "trigger", "workId", "workerId", "details") values
     ('${IDS.tickRun}', 'tickSkip', 'schedule', '${IDS.tick}', 'w1', '{"effects": 1}'),
     ('${IDS.effectRun}', 'effect', 'queue', '${IDS.effect}', 'w1', '{"effects": 1}'),
     ('${IDS.sweepRun}', 'sweep', 'queue', '${IDS.sweep}', 'w2', '{"swept": 2, "batches": 1}');
@@ -156,7 +156,7 @@ const VIOLATIONS: Violation[] = [
   {
     what: 'work for a tick that was not enqueued',
     by: TICK_JOBS,
-    sql: `update "JobTick" set "outcome" = 'skipped' where "queueJobId" is not null`,
+    sql: `update "JobTick" set "outcome" = 'skipped' where "workId" is not null`,
   },
   {
     what: 'a tick whose work was given up',
@@ -202,7 +202,7 @@ const VIOLATIONS: Violation[] = [
   {
     what: 'work with two successful runs',
     by: SUCCESSES,
-    sql: `insert into "JobRun" ("id", "name", "trigger", "queueJobId", "workerId", "status", "endedAt")
+    sql: `insert into "JobRun" ("id", "name", "trigger", "workId", "workerId", "status", "endedAt")
           values ('${IDS.other}', 'effect', 'queue', '${IDS.effect}', 'w3', 'success', now())`,
   },
   {
@@ -261,7 +261,7 @@ const VIOLATIONS: Violation[] = [
   {
     what: 'work without an effect',
     by: EFFECTS,
-    sql: `delete from "ChaosEffect" where "queueJobId" = '${IDS.effect}'`,
+    sql: `delete from "ChaosEffect" where "workId" = '${IDS.effect}'`,
   },
   {
     what: 'work that was given up',

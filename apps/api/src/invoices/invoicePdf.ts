@@ -22,9 +22,9 @@ export type PdfState =
   /** Nobody has asked for it, or the queue does not know the work any more: it has to be asked for. */
   | { kind: 'none' }
   /** A worker takes it, but not before `startAfter`. */
-  | { kind: 'waiting'; queueJobId: string; startAfter: string }
-  | { kind: 'running'; queueJobId: string }
-  | { kind: 'ready'; queueJobId: string }
+  | { kind: 'waiting'; workId: string; startAfter: string }
+  | { kind: 'running'; workId: string }
+  | { kind: 'ready'; workId: string }
   /** Given up. It stays so until somebody asks again, or an admin redrives the work. */
   | { kind: 'failed'; errorCode: string }
 
@@ -34,7 +34,7 @@ export interface InvoiceVersion {
 }
 
 interface AskedPdf extends InvoiceVersion {
-  queueJobId: string
+  workId: string
   isReady: boolean
 }
 
@@ -58,9 +58,9 @@ export async function findPdfStates(
   const asked = await findAskedPdfs(tx, wanted)
   // What is ready needs no question to the queue.
   const pending = asked.filter(({ isReady }) => !isReady)
-  const ids = pending.map(({ queueJobId }) => queueJobId)
+  const ids = pending.map(({ workId }) => workId)
   const work = await findManyWork(jobsClient.readerIn(tx), renderInvoicePdf, ids)
-  return new Map(asked.map((pdf) => [pdf.invoiceId, describe(pdf, work.get(pdf.queueJobId))]))
+  return new Map(asked.map((pdf) => [pdf.invoiceId, describe(pdf, work.get(pdf.workId))]))
 }
 
 /**
@@ -71,20 +71,20 @@ export async function requestInvoicePdf(
   tx: Transaction,
   jobsClient: JobsClient,
   { invoiceId, version }: InvoiceVersion,
-): Promise<{ queueJobId: string; isReady: boolean }> {
+): Promise<{ workId: string; isReady: boolean }> {
   const state = await findPdfState(tx, jobsClient, { invoiceId, version })
   if (state.kind === 'ready' || state.kind === 'waiting' || state.kind === 'running') {
-    return { queueJobId: state.queueJobId, isReady: state.kind === 'ready' }
+    return { workId: state.workId, isReady: state.kind === 'ready' }
   }
   const payload = { invoiceId, version }
   const uniqueKey = `${invoiceId}:${version}`
-  const { queueJobId } = await jobsClient.enqueue(tx, renderInvoicePdf, payload, { uniqueKey })
+  const { workId } = await jobsClient.enqueue(tx, renderInvoicePdf, payload, { uniqueKey })
   await tx.invoicePdf.upsert({
     where: { invoiceId_version: { invoiceId, version } },
-    create: { invoiceId, version, queueJobId },
-    update: { queueJobId },
+    create: { invoiceId, version, workId },
+    update: { workId },
   })
-  return { queueJobId, isReady: false }
+  return { workId, isReady: false }
 }
 
 /** Reads which of these versions somebody has asked for, without the PDFs themselves. */
@@ -97,17 +97,17 @@ async function findAskedPdfs(
     ({ invoiceId, version }) => Prisma.sql`(${invoiceId}::uuid, ${version}::int)`,
   )
   return await tx.$queryRaw<AskedPdf[]>`
-    select "invoiceId"::text, "version", "queueJobId"::text, "pdf" is not null as "isReady"
+    select "invoiceId"::text, "version", "queueJobId"::text as "workId", "pdf" is not null as "isReady"
     from "InvoicePdf" where ("invoiceId", "version") in (${Prisma.join(pairs)})`
 }
 
 /** The state of a PDF by its row and by its work in the queue, if the queue still knows it. */
-function describe({ queueJobId, isReady }: AskedPdf, work: WorkState | undefined): PdfState {
-  if (isReady) return { kind: 'ready', queueJobId }
+function describe({ workId, isReady }: AskedPdf, work: WorkState | undefined): PdfState {
+  if (isReady) return { kind: 'ready', workId }
   switch (work?.kind) {
     case 'waiting':
     case 'running':
-      return { ...work, queueJobId }
+      return { ...work, workId }
     case 'failed':
       return work
     // The work was discarded, or ended without a PDF: nobody renders it.

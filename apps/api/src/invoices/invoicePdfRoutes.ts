@@ -33,7 +33,7 @@ export const invoicePdfRoutes: FastifyPluginAsyncZod<{
         params: idParams,
         response: {
           202: z.object({
-            jobId: z.guid().describe('The id of the work; each of its runs has it as queueJobId'),
+            jobId: z.guid().describe('The id of the work; each of its runs has it as workId'),
             statusUrl: z.string().describe('The path from which to fetch the PDF'),
           }),
           ...problemResponses(400, 401, 403, 404, 503),
@@ -41,15 +41,15 @@ export const invoicePdfRoutes: FastifyPluginAsyncZod<{
       },
     },
     async ({ params: { id }, caller, log }, reply) => {
-      const { version, queueJobId } = await transact(prisma, async (tx) => {
+      const { version, workId } = await transact(prisma, async (tx) => {
         const invoice = await lockInvoice(tx, id)
         if (!invoice) throw unknownInvoice()
         const wanted = { invoiceId: id, version: invoice.version }
         return { ...wanted, ...(await requestInvoicePdf(tx, jobsClient, wanted)) }
       })
-      log.info({ invoiceId: id, version, queueJobId, userId: caller.id }, 'invoice PDF requested')
+      log.info({ invoiceId: id, version, workId, userId: caller.id }, 'invoice PDF requested')
       const statusUrl = `/api/invoices/${id}/pdf`
-      return reply.code(202).send({ jobId: queueJobId, statusUrl })
+      return reply.code(202).send({ jobId: workId, statusUrl })
     },
   )
 

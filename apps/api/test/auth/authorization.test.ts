@@ -107,8 +107,8 @@ const ROWS: Record<string, Row> = {
   'POST /api/jobs/dead-letters/redrive': admin(200, {
     body: { name: 'cleanupI18nCache', ...reason },
   }),
-  'POST /api/jobs/dead-letters/:queueJobId/redrive': admin(404, { body: reason }),
-  'DELETE /api/jobs/dead-letters/:queueJobId': admin(404),
+  'POST /api/jobs/dead-letters/:workId/redrive': admin(404, { body: reason }),
+  'DELETE /api/jobs/dead-letters/:workId': admin(404),
   'GET /api/jobs/work': admin(200),
   'POST /api/jobs/work/cancel': admin(200, { body: allWork }),
   'POST /api/jobs/work/postpone': admin(200, {
@@ -305,7 +305,7 @@ const NO_HEAD = new Set(['GET /api/jobs/events'])
 const requests = Object.entries(ROWS).flatMap(([route, row]) => {
   const [method = '', pattern = ''] = route.split(' ')
   const url =
-    row.url ?? pattern.replace(':name', 'cleanupI18nCache').replace(/:(id|queueJobId)/, UNKNOWN_ID)
+    row.url ?? pattern.replace(':name', 'cleanupI18nCache').replace(/:(id|workId)/, UNKNOWN_ID)
   const methods = method === 'GET' && !NO_HEAD.has(route) ? ['GET', 'HEAD'] : [method]
   return methods.map((asked) => ({ name: `${asked} ${pattern}`, method: asked, url, row }))
 })
@@ -429,13 +429,13 @@ it('does nothing for those whom it refuses', async () => {
       },
     ],
   })
-  const queueJobId = await prisma.$transaction((tx) =>
+  const workId = await prisma.$transaction((tx) =>
     api.jobsClient.requestRun(tx, cleanupI18nCache, { actor: 'owner', reason: 'why' }),
   )
   // The work becomes a dead letter.
   await prisma.$executeRaw`
     update pgboss.job set state = 'failed', completed_on = now(), data = data || '{"trigger":"queue"}'
-    where id = ${queueJobId}::uuid`
+    where id = ${workId}::uuid`
   const state = async () => [
     await prisma.jobSchedule.findMany(),
     await prisma.jobRun.findMany({ orderBy: { id: 'asc' } }),
@@ -455,7 +455,7 @@ it('does nothing for those whom it refuses', async () => {
     'runs/cancel',
     'runs/redrive',
     `runs/${blocked!.id}/approve`,
-    `dead-letters/${queueJobId}/redrive`,
+    `dead-letters/${workId}/redrive`,
     'dead-letters/redrive',
     'dead-letters/discard',
   ]) {
@@ -467,7 +467,7 @@ it('does nothing for those whom it refuses', async () => {
     expectProblem(await api.app.inject(request), 401)
     expectProblem(await api.as('staff', request), 403)
   }
-  const discard = { method: 'DELETE', url: `/api/jobs/dead-letters/${queueJobId}` } as const
+  const discard = { method: 'DELETE', url: `/api/jobs/dead-letters/${workId}` } as const
   expectProblem(await api.app.inject(discard), 401)
   expectProblem(await api.as('staff', discard), 403)
   expect(await state()).toEqual(before)

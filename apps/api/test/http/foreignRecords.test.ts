@@ -101,7 +101,7 @@ it('shows runs, actions, ticks and dead letters with texts of 500 kB', async () 
   await api.prisma.$executeRaw`
     update "JobRun" set "actor" = ${text}, "reason" = ${text}, "workerId" = ${text}, "cancelRequestedBy" = ${text},
       "approvedBy" = ${text}, "progress" = ${json}, "batchMarks" = jsonb_build_array(${json}),
-      "queueJobId" = gen_random_uuid()`
+      "workId" = gen_random_uuid()`
   await api.prisma.$executeRaw`
     insert into "JobRun" ("id", "name", "trigger", "workerId", "progress")
     select gen_random_uuid(), ${NAME}, 'queue', 'w1', ${json} from generate_series(1, 20)`

@@ -31,7 +31,7 @@ const change = (id: string, version: number) =>
 const pdfsOf = (invoiceId: string) =>
   api.prisma.invoicePdf.findMany({
     where: { invoiceId },
-    select: { version: true, queueJobId: true, pdf: true },
+    select: { version: true, workId: true, pdf: true },
     orderBy: { version: 'asc' },
   })
 
@@ -57,13 +57,13 @@ describe('POST /api/invoices/:id/pdf', () => {
         data: { payload: { invoiceId: id, version: 1 }, trigger: 'queue' },
       },
     ])
-    expect(await pdfsOf(id)).toEqual([{ version: 1, queueJobId: jobId, pdf: null }])
+    expect(await pdfsOf(id)).toEqual([{ version: 1, workId: jobId, pdf: null }])
     expect(api.log).toContainEqual(
       expect.objectContaining({
         msg: 'invoice PDF requested',
         invoiceId: id,
         version: 1,
-        queueJobId: jobId,
+        workId: jobId,
         userId: api.userIds.staff,
       }),
     )
@@ -108,7 +108,7 @@ describe('POST /api/invoices/:id/pdf', () => {
       { id: jobId, state: 'failed' },
       { id: again, state: 'created', data: { payload: { invoiceId: id, version: 1 } } },
     ])
-    expect(await pdfsOf(id)).toEqual([{ version: 1, queueJobId: again, pdf: null }])
+    expect(await pdfsOf(id)).toEqual([{ version: 1, workId: again, pdf: null }])
     expect((await fetchPdf(id)).json()).toEqual({ state: 'waiting' })
   })
 
@@ -119,13 +119,13 @@ describe('POST /api/invoices/:id/pdf', () => {
     expect(second).not.toBe(jobId)
     await api.prisma.$executeRaw`delete from pgboss.job`
     const third: string = (await ask(id)).json().jobId
-    expect(await pdfsOf(id)).toEqual([{ version: 1, queueJobId: third, pdf: null }])
+    expect(await pdfsOf(id)).toEqual([{ version: 1, workId: third, pdf: null }])
     expect(await listQueue(api.prisma)).toHaveLength(1)
   })
 
   it('names the work that somebody else has put into the queue for it', async () => {
     const { id } = await createInvoice(api)
-    const { queueJobId } = await api.prisma.$transaction((tx) =>
+    const { workId } = await api.prisma.$transaction((tx) =>
       api.jobsClient.enqueue(
         tx,
         renderInvoicePdf,
@@ -133,7 +133,7 @@ describe('POST /api/invoices/:id/pdf', () => {
         { uniqueKey: `${id}:1` },
       ),
     )
-    expect((await ask(id)).json().jobId).toBe(queueJobId)
+    expect((await ask(id)).json().jobId).toBe(workId)
     expect(await listQueue(api.prisma)).toHaveLength(1)
   })
 
@@ -277,13 +277,13 @@ describe('a change while a PDF is waited for', () => {
       await setWork(api.prisma, jobId, state)
       expect((await change(id, 1)).json()).toMatchObject({ version: 2, pdf: 'waiting' })
       const [old, wanted] = await pdfsOf(id)
-      expect(old).toEqual({ version: 1, queueJobId: jobId, pdf: null })
+      expect(old).toEqual({ version: 1, workId: jobId, pdf: null })
       expect(wanted).toMatchObject({ version: 2, pdf: null })
       expect(
-        (await listQueue(api.prisma)).find((work) => work.id === wanted?.queueJobId),
+        (await listQueue(api.prisma)).find((work) => work.id === wanted?.workId),
       ).toMatchObject({ state: 'created', data: { payload: { invoiceId: id, version: 2 } } })
       expect((await fetchPdf(id)).json()).toEqual({ state: 'waiting' })
-      expect((await ask(id)).json().jobId).toBe(wanted?.queueJobId)
+      expect((await ask(id)).json().jobId).toBe(wanted?.workId)
     }
   })
 
@@ -301,7 +301,7 @@ describe('a change while a PDF is waited for', () => {
     await withRefusedCommit(api.prisma, 'insert on pgboss.job_common', async () => {
       expectProblem(await change(id, 1), 500)
     })
-    expect(await pdfsOf(id)).toEqual([{ version: 1, queueJobId: jobId, pdf: null }])
+    expect(await pdfsOf(id)).toEqual([{ version: 1, workId: jobId, pdf: null }])
     expect(await api.prisma.invoice.findUnique({ where: { id } })).toMatchObject({ version: 1 })
     expect(await listQueue(api.prisma)).toHaveLength(1)
   })

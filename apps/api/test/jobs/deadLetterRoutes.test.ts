@@ -37,11 +37,11 @@ const discard = (id: string, payload?: object) =>
 async function giveUp(job: Job, payload: object, count = 1): Promise<string[]> {
   const ids: string[] = []
   for (let i = 0; i < count; i += 1) {
-    const { queueJobId } = await api.prisma.$transaction((tx) =>
+    const { workId } = await api.prisma.$transaction((tx) =>
       api.jobsClient.enqueue(tx, job, payload),
     )
-    await setWork(api.prisma, queueJobId, 'failed', { code: 'smtp_down', message: 'No answer' })
-    ids.push(queueJobId)
+    await setWork(api.prisma, workId, 'failed', { code: 'smtp_down', message: 'No answer' })
+    ids.push(workId)
   }
   await api.prisma.$executeRaw`
     update pgboss.job set retry_count = 2, deletion_seconds = 0 where state = 'failed'`
@@ -54,7 +54,7 @@ const giveUpRender = () => giveUp(renderInvoicePdf, { invoiceId: randomUUID(), v
 async function listIds(query = ''): Promise<string[]> {
   const response = await list(query)
   expect(response.statusCode).toBe(200)
-  return response.json().deadLetters.map((one: { queueJobId: string }) => one.queueJobId)
+  return response.json().deadLetters.map((one: { workId: string }) => one.workId)
 }
 
 describe('GET /api/jobs/dead-letters', () => {
@@ -64,7 +64,7 @@ describe('GET /api/jobs/dead-letters', () => {
     expect(response.json()).toEqual({
       deadLetters: [
         {
-          queueJobId: id,
+          workId: id,
           name: 'dispatchEmail',
           label: null,
           shown: null,
@@ -90,15 +90,15 @@ describe('GET /api/jobs/dead-letters', () => {
     for (const dryRun of [true, false]) {
       const payload = { reason: 'why', dryRun }
       const asked = await api.as('admin', { method: 'POST', url, payload })
-      const { queueJobId } = asked.json()
-      await setWork(api.prisma, queueJobId, 'failed')
+      const { workId } = asked.json()
+      await setWork(api.prisma, workId, 'failed')
       // Work of a dry run is not to be done again.
-      expect(new Set(await listIds())).toEqual(new Set(dryRun ? [email] : [email, queueJobId]))
+      expect(new Set(await listIds())).toEqual(new Set(dryRun ? [email] : [email, workId]))
     }
   })
 
   it('leads to the last run of it', async () => {
-    const [queueJobId] = await giveUpEmails()
+    const [workId] = await giveUpEmails()
     const run = (attempt: number) =>
       api.prisma.jobRun.create({
         data: {
@@ -109,7 +109,7 @@ describe('GET /api/jobs/dead-letters', () => {
           errorCode: 'smtp_down',
           endedAt: new Date(),
           attempt,
-          queueJobId: queueJobId!,
+          workId: workId!,
         },
       })
     await run(1)
@@ -157,7 +157,7 @@ describe('GET /api/jobs/dead-letters', () => {
     let query = 'limit=3'
     for (let pages = 1; pages <= 3; pages += 1) {
       const { deadLetters, nextCursor } = (await list(query)).json()
-      seen.push(...deadLetters.map((one: { queueJobId: string }) => one.queueJobId))
+      seen.push(...deadLetters.map((one: { workId: string }) => one.workId))
       expect(nextCursor === null).toBe(pages === 3)
       query = `limit=3&cursor=${nextCursor}`
     }
@@ -178,7 +178,7 @@ describe('GET /api/jobs/dead-letters', () => {
   }
 })
 
-describe('POST /api/jobs/dead-letters/:queueJobId/redrive', () => {
+describe('POST /api/jobs/dead-letters/:workId/redrive', () => {
   it('gives it back to the queue, with who wanted it and why', async () => {
     const [id, other] = await giveUpEmails(2)
     const response = await redrive(id!)
@@ -194,7 +194,7 @@ describe('POST /api/jobs/dead-letters/:queueJobId/redrive', () => {
       expect.objectContaining({
         msg: 'dead letters redriven',
         name: 'dispatchEmail',
-        queueJobId: id,
+        workId: id,
         redriven: 1,
         userId: api.userIds.owner,
       }),
@@ -213,7 +213,7 @@ describe('POST /api/jobs/dead-letters/:queueJobId/redrive', () => {
     const [id] = await giveUpEmails()
     await setWork(api.prisma, id!, 'active')
     for (const unknown of [id!, UNKNOWN_ID]) expectProblem(await redrive(unknown), 404)
-    expectInvalid(await redrive('1'), ['params.queueJobId'])
+    expectInvalid(await redrive('1'), ['params.workId'])
     expect((await listQueue(api.prisma))[0]?.state).toBe('active')
   })
 
@@ -229,7 +229,7 @@ describe('POST /api/jobs/dead-letters/:queueJobId/redrive', () => {
       api.prisma.$transaction((tx) =>
         api.jobsClient.enqueue(tx, dispatchEmail, { emailId }, { uniqueKey: emailId }),
       )
-    const { queueJobId: id } = await enqueue()
+    const { workId: id } = await enqueue()
     await setWork(api.prisma, id, 'failed')
     const [free] = await giveUpEmails()
     await enqueue()
@@ -283,8 +283,8 @@ describe('POST /api/jobs/dead-letters/redrive', () => {
   it('or those that are named, as far as they are its', async () => {
     const [first, second, third] = await giveUpEmails(3)
     const [render] = await giveUpRender()
-    const queueJobIds = [first, third, render, UNKNOWN_ID]
-    const response = await redriveMany({ name: 'dispatchEmail', queueJobIds, reason: 'why' })
+    const workIds = [first, third, render, UNKNOWN_ID]
+    const response = await redriveMany({ name: 'dispatchEmail', workIds, reason: 'why' })
     expect(response.json()).toEqual({ redriven: 2 })
     expect(new Set(await listIds())).toEqual(new Set([second, render]))
   })
@@ -296,9 +296,9 @@ describe('POST /api/jobs/dead-letters/redrive', () => {
     ['a job that there is not', { ...body, name: 'formerJob' }, ['body.name']],
     ['a name with NUL', { ...body, name: 'a\0b' }, ['body.name']],
     ['no reason', { name: 'dispatchEmail' }, ['body.reason']],
-    ['none', { ...body, queueJobIds: [] }, ['body.queueJobIds']],
-    ['what is not an id', { ...body, queueJobIds: ['1'] }, ['body.queueJobIds.0']],
-    ['too many', { ...body, queueJobIds: [...thousand, UNKNOWN_ID] }, ['body.queueJobIds']],
+    ['none', { ...body, workIds: [] }, ['body.workIds']],
+    ['what is not an id', { ...body, workIds: ['1'] }, ['body.workIds.0']],
+    ['too many', { ...body, workIds: [...thousand, UNKNOWN_ID] }, ['body.workIds']],
     ['ids beside a name', { ...body, ids: [UNKNOWN_ID] }, ['body.ids']],
     ['a code beside a name alone', { ...body, errorCode: 'x' }, ['body.errorCode']],
     ['all and ids', { reason: 'why', all: true, ids: [UNKNOWN_ID] }, ['body.all']],
@@ -313,26 +313,26 @@ describe('POST /api/jobs/dead-letters/redrive', () => {
 
   it('takes a thousand ids', async () => {
     const [id = ''] = await giveUpEmails()
-    const queueJobIds = [...thousand.slice(1), id]
-    expect((await redriveMany({ ...body, queueJobIds })).json()).toEqual({ redriven: 1 })
+    const workIds = [...thousand.slice(1), id]
+    expect((await redriveMany({ ...body, workIds })).json()).toEqual({ redriven: 1 })
   })
 })
 
-describe('DELETE /api/jobs/dead-letters/:queueJobId', () => {
+describe('DELETE /api/jobs/dead-letters/:workId', () => {
   it('removes it, and leaves what its runs have recorded', async () => {
     const [id, other] = await giveUpEmails(2)
     await api.prisma.jobRun.create({
-      data: { name: 'dispatchEmail', trigger: 'queue', workerId: 'worker', queueJobId: id! },
+      data: { name: 'dispatchEmail', trigger: 'queue', workerId: 'worker', workId: id! },
     })
     const response = await discard(id!)
     expect([response.statusCode, response.body]).toEqual([204, ''])
     expect(await listIds()).toEqual([other])
     expect((await listQueue(api.prisma)).map((work) => work.id)).toEqual([other])
-    expect(await api.prisma.jobRun.count({ where: { queueJobId: id! } })).toBe(1)
+    expect(await api.prisma.jobRun.count({ where: { workId: id! } })).toBe(1)
     expect(api.log).toContainEqual(
       expect.objectContaining({
         msg: 'dead letter discarded',
-        queueJobId: id,
+        workId: id,
         userId: api.userIds.admin,
       }),
     )
@@ -344,10 +344,10 @@ describe('DELETE /api/jobs/dead-letters/:queueJobId', () => {
     expect((await discard(ids[0]!, { reason: 'it was sent by hand' })).statusCode).toBe(204)
     expect((await discard(ids[1]!)).statusCode).toBe(204)
     const actions = await api.prisma.jobAction.findMany({
-      where: { queueJobId: { in: ids }, action: 'discard' },
-      select: { queueJobId: true, reason: true },
+      where: { workId: { in: ids }, action: 'discard' },
+      select: { workId: true, reason: true },
     })
-    expect(Object.fromEntries(actions.map((a) => [a.queueJobId, a.reason]))).toEqual({
+    expect(Object.fromEntries(actions.map((a) => [a.workId, a.reason]))).toEqual({
       [ids[0]!]: 'it was sent by hand',
       [ids[1]!]: null,
     })
@@ -363,7 +363,7 @@ describe('DELETE /api/jobs/dead-letters/:queueJobId', () => {
     const [id] = await giveUpEmails()
     await setWork(api.prisma, id!, 'retry')
     expectProblem(await discard(id!), 404)
-    expectInvalid(await discard('1'), ['params.queueJobId'])
+    expectInvalid(await discard('1'), ['params.workId'])
     expect(await listQueue(api.prisma)).toHaveLength(1)
   })
 })
@@ -407,7 +407,7 @@ describe('many at once', () => {
     expect(response.json()).toEqual({ redriven: 2, unknown: 1, left: 0, nextCursor: null })
     expect(new Set(await listIds())).toEqual(new Set([other, former]))
     const actions = await api.prisma.jobAction.findMany({
-      where: { queueJobId: { in: [email!, render!] } },
+      where: { workId: { in: [email!, render!] } },
     })
     expect(actions).toHaveLength(2)
     expect(actions[0]).toMatchObject({
@@ -453,7 +453,7 @@ describe('many at once', () => {
     /** The attempts that the latest dead letters but `offset` had, as many as `limit`. */
     async function addRuns(errorCode: string, limit: number, offset = 0): Promise<void> {
       await api.prisma.$executeRaw`
-        insert into "JobRun" ("id", "name", "status", "errorCode", "trigger", "attempt", "workerId", "startedAt", "endedAt", "queueJobId")
+        insert into "JobRun" ("id", "name", "status", "errorCode", "trigger", "attempt", "workerId", "startedAt", "endedAt", "workId")
         select gen_random_uuid(), letter.name, 'failed', ${errorCode}, 'queue', 1, 'w1', now(), now(), letter.id
         from (
           select name, id from pgboss.job where state = 'failed'
@@ -518,13 +518,13 @@ describe('many at once', () => {
       api.prisma.$transaction((tx) =>
         api.jobsClient.enqueue(tx, dispatchEmail, { emailId: randomUUID() }, { uniqueKey: 'a' }),
       )
-    const { queueJobId } = await enqueue()
-    await setWork(api.prisma, queueJobId, 'failed', { code: 'smtp_down', message: '' })
+    const { workId } = await enqueue()
+    await setWork(api.prisma, workId, 'failed', { code: 'smtp_down', message: '' })
     await enqueue()
     expect(await postAll('redrive', {})).toEqual([
       { redriven: 0, alreadyQueued: 1, left: 0, nextCursor: null },
     ])
-    expect(await listIds()).toEqual([queueJobId])
+    expect(await listIds()).toEqual([workId])
   })
 
   it('are discarded, by their ids or all that match, and recorded', async () => {

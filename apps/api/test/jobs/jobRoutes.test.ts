@@ -39,10 +39,10 @@ describe('POST /api/jobs/:name/run', () => {
   it('puts into the queue what was asked for, with who asked and why', async () => {
     const response = await post('cleanupI18nCache/run', { reason: ' after the import ' }, 'owner')
     expect(response.statusCode).toBe(202)
-    const { queueJobId } = response.json()
+    const { workId } = response.json()
     expect(await listQueue(api.prisma)).toEqual([
       {
-        id: queueJobId,
+        id: workId,
         name: 'cleanupI18nCache',
         state: 'created',
         data: {
@@ -60,7 +60,7 @@ describe('POST /api/jobs/:name/run', () => {
       expect.objectContaining({
         msg: 'job run requested',
         name: 'cleanupI18nCache',
-        queueJobId,
+        workId,
         userId: api.userIds.owner,
       }),
     )
@@ -406,7 +406,7 @@ describe('GET /api/jobs/:name/ticks', () => {
           name: 'cleanupI18nCache',
           scheduledFor: minute(6),
           outcome: 'enqueued',
-          queueJobId: '01a20e26-367c-766a-a085-72e882269712',
+          workId: '01a20e26-367c-766a-a085-72e882269712',
           workerId: 'worker',
           createdAt: minute(7),
         },
@@ -421,7 +421,7 @@ describe('GET /api/jobs/:name/ticks', () => {
           reason: null,
           count: 1,
           through: null,
-          queueJobId: '01a20e26-367c-766a-a085-72e882269712',
+          workId: '01a20e26-367c-766a-a085-72e882269712',
           createdAt: '2026-11-24T12:07:00.000Z',
         },
         {
@@ -430,7 +430,7 @@ describe('GET /api/jobs/:name/ticks', () => {
           reason: 'beyond the catch-up window',
           count: 250,
           through: '2026-11-24T12:05:00.000Z',
-          queueJobId: null,
+          workId: null,
           createdAt: '2026-11-24T12:07:00.000Z',
         },
       ],
@@ -508,7 +508,7 @@ describe('waiting work', () => {
   const to = 'a@example.com'
   const sendReport = jobs.find(({ name }) => name === 'sendReport')!
   const enqueue = async (options?: Parameters<typeof api.jobsClient.enqueue>[3]) =>
-    (await api.jobsClient.enqueue(api.prisma, sendReport, { to }, options)).queueJobId
+    (await api.jobsClient.enqueue(api.prisma, sendReport, { to }, options)).workId
   const list = async (query = '') =>
     (await api.as('admin', { method: 'GET', url: `/api/jobs/work?${query}` })).json()
   const work = (action: string, payload: object) =>
@@ -523,8 +523,8 @@ describe('waiting work', () => {
       .$executeRaw`update pgboss.job set data = data || '{"label": "Order 7"}' where id = ${ids[2]}::uuid`
     const whole = await list('name=sendReport')
     expect(whole).toMatchObject({ total: 3, names: ['sendReport'], nextCursor: null })
-    expect(whole.work.find((one: { queueJobId: string }) => one.queueJobId === ids[1])).toEqual({
-      queueJobId: ids[1],
+    expect(whole.work.find((one: { workId: string }) => one.workId === ids[1])).toEqual({
+      workId: ids[1],
       name: 'sendReport',
       label: null,
       startAfter: '2026-11-24T09:00:00.123Z',
@@ -539,15 +539,15 @@ describe('waiting work', () => {
     let query = 'limit=2'
     for (let pages = 1; pages <= 2; pages += 1) {
       const page = await list(query)
-      seen.push(...page.work.map((one: { queueJobId: string }) => one.queueJobId))
+      seen.push(...page.work.map((one: { workId: string }) => one.workId))
       expect(page).toMatchObject({ total: 3, names: ['sendReport'] })
       expect(page.nextCursor === null).toBe(pages === 2)
       query = `limit=2&cursor=${page.nextCursor}`
     }
-    expect(seen).toEqual(whole.work.map((one: { queueJobId: string }) => one.queueJobId))
+    expect(seen).toEqual(whole.work.map((one: { workId: string }) => one.workId))
     expect(await list('label=Order%207')).toMatchObject({
       total: 1,
-      work: [{ queueJobId: ids[2] }],
+      work: [{ workId: ids[2] }],
     })
     expect(await list('name=cleanupI18nCache')).toMatchObject({ total: 0, work: [] })
     expect(JSON.stringify(whole)).not.toContain(to)
@@ -564,8 +564,8 @@ describe('waiting work', () => {
     expect(await done('postpone', { ids: [ids[0]], startAfter })).toEqual({ done: 1, left: 0 })
     expect(await done('prioritise', { all: true, priority: 5 })).toEqual({ done: 2, left: 0 })
     expect((await list()).work).toMatchObject([
-      { queueJobId: ids[1], priority: 5, isDue: true },
-      { queueJobId: ids[0], priority: 5, startAfter, isDue: false },
+      { workId: ids[1], priority: 5, isDue: true },
+      { workId: ids[0], priority: 5, startAfter, isDue: false },
     ])
     expect(await done('cancel', { label: 'nothing' })).toEqual({ done: 0, left: 0 })
     expect(await done('cancel', { all: true })).toEqual({ done: 2, left: 0 })
@@ -574,7 +574,7 @@ describe('waiting work', () => {
       'cancelled',
     ])
     const actions = await api.prisma.jobAction.findMany({
-      where: { actor: 'owner@example.com', reason: 'why', queueJobId: ids[0]! },
+      where: { actor: 'owner@example.com', reason: 'why', workId: ids[0]! },
       orderBy: { at: 'asc' },
     })
     expect(actions.map(({ action }) => action)).toEqual([
@@ -618,7 +618,7 @@ describe('waiting work', () => {
     const many = Array.from({ length: 1_001 }, () => first)
     expectInvalid(await work('cancel', { ids: many }), ['body.ids'])
     expect((await work('cancel', { ids, label: 'x' })).json()).toEqual({ done: 1, left: 0 })
-    expect((await list()).work).toMatchObject([{ queueJobId: second }])
+    expect((await list()).work).toMatchObject([{ workId: second }])
   })
 
   it('waits while its queue is paused, which the queue tells', async () => {

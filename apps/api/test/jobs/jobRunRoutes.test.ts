@@ -62,7 +62,7 @@ it('shows everything that was recorded of a run', async () => {
     dryRun: true,
     actor: 'owner@example.com',
     reason: 'by hand',
-    queueJobId: '01a20e26-367c-766a-a085-72e882269712',
+    workId: '01a20e26-367c-766a-a085-72e882269712',
     progress: { done: 3, total: null },
     cancelRequestedAt: new Date('2026-11-24T12:00:00.100Z'),
     cancelRequestedBy: 'admin@example.com',
@@ -90,7 +90,7 @@ it('shows everything that was recorded of a run', async () => {
         dryRun: true,
         actor: 'owner@example.com',
         reason: 'by hand',
-        queueJobId: '01a20e26-367c-766a-a085-72e882269712',
+        workId: '01a20e26-367c-766a-a085-72e882269712',
         workerId: 'worker-1',
         progress: { done: 3, total: null },
         cancelRequestedAt: '2026-11-24T12:00:00.100Z',
@@ -172,7 +172,7 @@ it('filters by each field, and by several together', async () => {
       trigger: 'queue',
       startedAt: at(1),
       endedAt: at(2),
-      queueJobId: WORK,
+      workId: WORK,
     },
     { name: 'one', status: 'failed', trigger: 'manual', startedAt: at(2), endedAt: at(3) },
     { name: 'two', status: 'failed', trigger: 'cli', startedAt: at(3), endedAt: at(4) },
@@ -194,10 +194,10 @@ it('filters by each field, and by several together', async () => {
     ['from=2026-11-24T14:01:00%2B02:00', [d, c, b]],
     ['from=2026-11-24T12:02:00.001Z', [d]],
     ['name=two&status=failed&trigger=cli&from=2026-11-24T12:00:00Z&to=2026-11-25T00:00:00Z', [d]],
-    [`queueJobId=${WORK}`, [b]],
-    [`queueJobId=${WORK.toUpperCase()}&name=two`, [b]],
-    [`queueJobId=${WORK}&name=one`, []],
-    [`queueJobId=${UNKNOWN_ID}`, []],
+    [`workId=${WORK}`, [b]],
+    [`workId=${WORK.toUpperCase()}&name=two`, [b]],
+    [`workId=${WORK}&name=one`, []],
+    [`workId=${UNKNOWN_ID}`, []],
     ['name=one&status=success', []],
     ['name=%25', []],
     ["name=one'%20or%20'1'%3D'1", []],
@@ -411,11 +411,11 @@ describe('GET /api/jobs/runs/:id', () => {
   it('shows what the list shows of a run, and the other runs of the same piece of work', async () => {
     const at = (seconds: number) => new Date(NOON.getTime() + seconds * 1_000)
     const [third, first, second] = await seed(
-      { queueJobId: WORK, attempt: 3, startedAt: at(20), status: 'running' },
-      { queueJobId: WORK, attempt: 1, startedAt: at(0), status: 'failed' },
-      { queueJobId: WORK, attempt: 2, startedAt: at(10), status: 'failed' },
-      { queueJobId: UNKNOWN_ID },
-      { queueJobId: null },
+      { workId: WORK, attempt: 3, startedAt: at(20), status: 'running' },
+      { workId: WORK, attempt: 1, startedAt: at(0), status: 'failed' },
+      { workId: WORK, attempt: 2, startedAt: at(10), status: 'failed' },
+      { workId: UNKNOWN_ID },
+      { workId: null },
     )
     const response = await get(second!)
     expect(response.statusCode).toBe(200)
@@ -456,18 +456,18 @@ describe('GET /api/jobs/runs/:id', () => {
   })
 
   it('says when its work was put into the queue', async () => {
-    const { queueJobId } = await api.prisma.$transaction((tx) =>
+    const { workId } = await api.prisma.$transaction((tx) =>
       api.jobsClient.enqueue(tx, cleanupI18nCache, {}),
     )
-    const [id] = await seed({ name: 'cleanupI18nCache', queueJobId })
+    const [id] = await seed({ name: 'cleanupI18nCache', workId })
     const [work] = await api.prisma.$queryRaw<{ at: Date }[]>`
-      select created_on as "at" from pgboss.job where id = ${queueJobId}::uuid`
+      select created_on as "at" from pgboss.job where id = ${workId}::uuid`
     expect((await get(id!)).json().enqueuedAt).toBe(work!.at.toISOString())
     // Completed work leaves the queue. Its id tells when it was enqueued, by the clock of whoever did so.
-    await api.prisma.$executeRaw`delete from pgboss.job where id = ${queueJobId}::uuid`
+    await api.prisma.$executeRaw`delete from pgboss.job where id = ${workId}::uuid`
     const told = new Date((await get(id!)).json().enqueuedAt)
     expect(Math.abs(told.getTime() - work!.at.getTime())).toBeLessThan(60_000)
-    const [unknown] = await seed({ name: 'cleanupI18nCache', queueJobId: crypto.randomUUID() })
+    const [unknown] = await seed({ name: 'cleanupI18nCache', workId: crypto.randomUUID() })
     expect((await get(unknown!)).json().enqueuedAt).toBeNull()
   })
 
@@ -508,7 +508,7 @@ describe('GET /api/jobs/runs/:id', () => {
   })
 
   it('shows a run that no queue delivered as the only one', async () => {
-    const [id] = await seed({ queueJobId: null, trigger: 'cli' }, { queueJobId: null })
+    const [id] = await seed({ workId: null, trigger: 'cli' }, { workId: null })
     expect((await get(id!)).json().attempts).toEqual([])
   })
 
@@ -594,11 +594,11 @@ describe('POST /api/jobs/runs/:id/approve', () => {
     const id = await seedBlocked()
     const response = await post(`${id}/approve`, 'they left the company', 'owner')
     expect(response.statusCode).toBe(202)
-    const { queueJobId, rows } = response.json()
+    const { workId, rows } = response.json()
     expect(rows).toBe(500)
     expect(await listQueue(api.prisma)).toEqual([
       {
-        id: queueJobId,
+        id: workId,
         name: 'cleanupI18nCache',
         state: 'created',
         data: {

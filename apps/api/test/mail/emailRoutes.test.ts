@@ -276,31 +276,26 @@ describe('GET /api/emails/:id', () => {
     }
     const waiting = async () => {
       const { messageId } = (await send((await readyInvoice()).id)).json()
-      return { messageId, queueJobId: await workOf('dispatchEmail') }
+      return { messageId, workId: await workOf('dispatchEmail') }
     }
 
     it.each(['created', 'retry', 'active'] as const)('waits as its work is %s', async (state) => {
-      const { messageId, queueJobId } = await waiting()
-      await setWork(api.prisma, queueJobId, state)
+      const { messageId, workId } = await waiting()
+      await setWork(api.prisma, workId, state)
       expect(await shown(messageId)).toEqual(['queued', null])
     })
 
     it.each(['worker_lost', 'timeout', 'cancelled', null])(
       'has failed when its last attempt ended with %s, and waits again once redriven',
       async (code) => {
-        const { messageId, queueJobId } = await waiting()
-        await setWork(
-          api.prisma,
-          queueJobId,
-          'failed',
-          code === null ? null : { code, message: '' },
-        )
+        const { messageId, workId } = await waiting()
+        await setWork(api.prisma, workId, 'failed', code === null ? null : { code, message: '' })
         expect(await shown(messageId)).toEqual(['failed', code ?? 'expired'])
 
         const redrive = () =>
           api.as('admin', {
             method: 'POST',
-            url: `/api/jobs/dead-letters/${queueJobId}/redrive`,
+            url: `/api/jobs/dead-letters/${workId}/redrive`,
             payload: { reason: 'mended' },
           })
         expect((await redrive()).statusCode).toBe(200)
@@ -309,14 +304,14 @@ describe('GET /api/emails/:id', () => {
         await api.prisma.emailMessage.updateMany({ data })
         expect(await shown(messageId)).toEqual(['queued', null])
 
-        await setWork(api.prisma, queueJobId, 'failed', { code: 'smtp_refused', message: '' })
+        await setWork(api.prisma, workId, 'failed', { code: 'smtp_refused', message: '' })
         expect(await shown(messageId)).toEqual(['failed', 'smtp_refused 550'])
       },
     )
 
     it('waits when it was set going anew beside a dead letter', async () => {
-      const { messageId, queueJobId } = await waiting()
-      await setWork(api.prisma, queueJobId, 'failed', { code: 'timeout', message: '' })
+      const { messageId, workId } = await waiting()
+      await setWork(api.prisma, workId, 'failed', { code: 'timeout', message: '' })
       await api.prisma.$transaction((tx) =>
         api.jobsClient.enqueue(tx, dispatchEmail, { emailId: messageId }, { uniqueKey: messageId }),
       )
@@ -324,11 +319,11 @@ describe('GET /api/emails/:id', () => {
     })
 
     it('has failed when its work was discarded', async () => {
-      const { messageId, queueJobId } = await waiting()
-      await setWork(api.prisma, queueJobId, 'failed', { code: 'timeout', message: '' })
+      const { messageId, workId } = await waiting()
+      await setWork(api.prisma, workId, 'failed', { code: 'timeout', message: '' })
       const discarded = await api.as('admin', {
         method: 'DELETE',
-        url: `/api/jobs/dead-letters/${queueJobId}`,
+        url: `/api/jobs/dead-letters/${workId}`,
       })
       expect(discarded.statusCode).toBe(204)
       expect(await shown(messageId)).toEqual(['failed', 'discarded'])

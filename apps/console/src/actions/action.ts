@@ -6,7 +6,7 @@ export type Action =
   | { kind: 'resume'; name: string }
   | { kind: 'cancel'; name: string; runId: string }
   | { kind: 'approve'; name: string; runId: string; due: number }
-  | { kind: 'redrive'; name: string; queueJobId: string }
-  | { kind: 'discard'; name: string; queueJobId: string }
+  | { kind: 'redrive'; name: string; workId: string }
+  | { kind: 'discard'; name: string; workId: string }
   | { kind: 'pauseQueue'; name: string }
   | { kind: 'resumeQueue'; name: string }

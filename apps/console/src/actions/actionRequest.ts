@@ -32,11 +32,11 @@ export function actionRequest(action: Action, input: ActionInput): ActionRequest
     case 'approve':
       return post(`/jobs/runs/${encode(action.runId)}/approve`, { reason })
     case 'redrive':
-      return post(`/jobs/dead-letters/${encode(action.queueJobId)}/redrive`, { reason })
+      return post(`/jobs/dead-letters/${encode(action.workId)}/redrive`, { reason })
     case 'discard':
       return {
         method: 'DELETE',
-        path: `/jobs/dead-letters/${encode(action.queueJobId)}`,
+        path: `/jobs/dead-letters/${encode(action.workId)}`,
         body: given(reason),
       }
     case 'pauseQueue':

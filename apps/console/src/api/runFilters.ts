@@ -12,7 +12,7 @@ export interface RunFilters {
   errorCode?: string | undefined
   trigger?: RunTrigger | undefined
   /** All attempts at this piece of work. */
-  queueJobId?: string | undefined
+  workId?: string | undefined
   /** Started at this instant or later; ISO 8601 in UTC. */
   from?: string | undefined
   /** Started before this instant. */
@@ -55,7 +55,7 @@ export function parseRunSearch(search: Record<string, unknown>): RunSearch {
     status: narrowed === undefined && status === 'failed' ? ('failed' as const) : undefined,
     errorCode: string(search['errorCode'], MAX_NAME_LENGTH),
     trigger: RUN_TRIGGERS.find((trigger) => trigger === search['trigger']),
-    queueJobId: uuid(search['queueJobId']),
+    workId: uuid(search['workId']),
     from,
     // The server refuses an empty span.
     to: from !== undefined && to !== undefined && to <= from ? undefined : to,

@@ -33,11 +33,11 @@ describe('actionRequest', () => {
       { method: 'POST', path: '/jobs/runs/r/approve', body: { reason: 'because' } },
     ],
     [
-      { kind: 'redrive', name: 'a', queueJobId: 'q' },
+      { kind: 'redrive', name: 'a', workId: 'q' },
       { method: 'POST', path: '/jobs/dead-letters/q/redrive', body: { reason: 'because' } },
     ],
     [
-      { kind: 'discard', name: 'a', queueJobId: 'q' },
+      { kind: 'discard', name: 'a', workId: 'q' },
       { method: 'DELETE', path: '/jobs/dead-letters/q', body: { reason: 'because' } },
     ],
     [
@@ -64,8 +64,8 @@ describe('actionRequest', () => {
       { kind: 'resume', name: 'a' },
       { kind: 'cancel', name: 'a', runId: 'r' },
       { kind: 'approve', name: 'a', runId: 'r', due: 3 },
-      { kind: 'redrive', name: 'a', queueJobId: 'q' },
-      { kind: 'discard', name: 'a', queueJobId: 'q' },
+      { kind: 'redrive', name: 'a', workId: 'q' },
+      { kind: 'discard', name: 'a', workId: 'q' },
       { kind: 'pauseQueue', name: 'a' },
       { kind: 'resumeQueue', name: 'a' },
     ]

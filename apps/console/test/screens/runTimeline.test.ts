@@ -19,7 +19,7 @@ const RUN: RunDetail = {
   dryRun: false,
   actor: null,
   reason: null,
-  queueJobId: null,
+  workId: null,
   workerId: 'w',
   progress: null,
   cancelRequestedAt: null,

@@ -74,7 +74,7 @@ function makeEmail(options: InsertEmailsOptions) {
     pdf: {
       invoiceId,
       version: 1,
-      queueJobId: randomUUID(),
+      workId: randomUUID(),
       ...(isRendered && { pdf: Uint8Array.from(pdf), pages: 1, renderedAt: new Date() }),
     },
     message: { id, kind: 'invoice', recipient, invoiceId, version: 1, messageId } as const,

@@ -573,8 +573,8 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
         message: expect.stringContaining('this row stays'),
       }
       await expectRuns(
-        { ...ofFailure(1_000, 1, error), attempt: 1, trigger: 'queue', queueJobId: id },
-        { status: 'failed', details: { error }, attempt: 2, trigger: 'queue', queueJobId: id },
+        { ...ofFailure(1_000, 1, error), attempt: 1, trigger: 'queue', workId: id },
+        { status: 'failed', details: { error }, attempt: 2, trigger: 'queue', workId: id },
       )
       expect(await cleanup.countDue(prisma)).toBe(1_000)
     })

@@ -62,7 +62,7 @@ async function work(): Promise<WaitingWork[]> {
            (extract(epoch from job.start_after - run."endedAt") * 1000)::float8 as "pauseMs"
     from pgboss.job job
     left join lateral (
-      select "endedAt" from "JobRun" where "queueJobId" = job.id order by "createdAt" desc, "id" desc limit 1
+      select "endedAt" from "JobRun" where "workId" = job.id order by "createdAt" desc, "id" desc limit 1
     ) run on true
     where job.name = ${dispatchEmail.name}`
 }

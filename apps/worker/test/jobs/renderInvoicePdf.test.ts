@@ -114,7 +114,7 @@ const createInvoice = () =>
 /** Does what the API does when somebody asks for a PDF. */
 const ask = (invoiceId: string, version = 1) =>
   prisma.$transaction(async (tx) => {
-    const { queueJobId } = await client.enqueue(
+    const { workId } = await client.enqueue(
       tx,
       job,
       { invoiceId, version },
@@ -122,15 +122,15 @@ const ask = (invoiceId: string, version = 1) =>
     )
     await tx.invoicePdf.upsert({
       where: { invoiceId_version: { invoiceId, version } },
-      create: { invoiceId, version, queueJobId },
-      update: { queueJobId },
+      create: { invoiceId, version, workId },
+      update: { workId },
     })
-    return queueJobId
+    return workId
   })
 
-const isDone = (queueJobId: string) =>
+const isDone = (workId: string) =>
   waitFor(async () => {
-    const work = await findWork(client.reader, job, queueJobId)
+    const work = await findWork(client.reader, job, workId)
     return (work?.kind === 'completed' || work?.kind === 'failed') && work
   })
 
@@ -215,21 +215,21 @@ describe('renderInvoicePdf', () => {
 
   it('an invoice that is gone is given up at once', async () => {
     const { id } = await createInvoice()
-    const queueJobId = await ask(id)
+    const workId = await ask(id)
     await prisma.invoice.delete({ where: { id } })
     await startWorker()
 
-    expect(await isDone(queueJobId)).toEqual({ kind: 'failed', errorCode: 'invoice_missing' })
+    expect(await isDone(workId)).toEqual({ kind: 'failed', errorCode: 'invoice_missing' })
     expect(await prisma.jobRun.count()).toBe(1)
   })
 
   it('without an issuer it fails, and is tried again', async () => {
     const { id } = await createInvoice()
     await startWorker(null)
-    const queueJobId = await ask(id)
+    const workId = await ask(id)
     await waitFor(async () => (await prisma.jobRun.findFirst())?.status === 'failed')
 
-    expect(await findWork(client.reader, job, queueJobId)).toMatchObject({ kind: 'waiting' })
+    expect(await findWork(client.reader, job, workId)).toMatchObject({ kind: 'waiting' })
     expect(await prisma.jobRun.findMany()).toMatchObject([
       { details: { error: { code: 'seller_missing' } } },
     ])

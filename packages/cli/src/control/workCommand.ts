@@ -95,7 +95,7 @@ async function list(
 /** Two lines for each piece: when it is due, and its id. */
 function formatWork(work: readonly WaitingWork[], { width, paint }: Layout): string[] {
   return work.flatMap((one) => {
-    const { queueJobId, name, label, startAfter, isDue, attempts, priority, expiresAt } = one
+    const { workId, name, label, startAfter, isDue, attempts, priority, expiresAt } = one
     const head = `${startAfter.slice(0, 19).replace('T', ' ')}  ${isDue ? 'due    ' : 'not yet'}  ${name}`
     const notes = [
       ...(attempts > 0 ? [`${attempts} tried`] : []),
@@ -105,7 +105,7 @@ function formatWork(work: readonly WaitingWork[], { width, paint }: Layout): str
     ]
     return [
       isDue ? head : paint('dim', head),
-      paint('dim', `  ${[queueJobId, notes.join(', ')].filter(Boolean).join('  ')}`),
+      paint('dim', `  ${[workId, notes.join(', ')].filter(Boolean).join('  ')}`),
       ...(label === null ? [] : [`  ${wrap(onOneLine(label), width - 2, 2)}`]),
     ]
   })

@@ -148,12 +148,12 @@ function report(
         stdout.write(
           `${job.name}: not started, work with the same unique key waits or runs already\n`,
         )
-        stdout.write(`  work     ${result.queueJobId}\n`)
+        stdout.write(`  work     ${result.workId}\n`)
       }
       return EXIT.alreadyRunning
     case 'noDeadLetter':
       stderr.write(
-        `${job.name} has no dead letter ${result.queueJobId}; ${deadLetterList} lists those there are\n`,
+        `${job.name} has no dead letter ${result.workId}; ${deadLetterList} lists those there are\n`,
       )
       return EXIT.usage
     case 'lost':

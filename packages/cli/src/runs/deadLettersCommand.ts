@@ -50,9 +50,9 @@ async function showDeadLetters(
 }
 
 function formatDeadLetters(deadLetters: readonly DeadLetter[], { width, paint }: Layout): string[] {
-  return deadLetters.flatMap(({ queueJobId, name, label, attempts, failedAt, error }) => [
+  return deadLetters.flatMap(({ workId, name, label, attempts, failedAt, error }) => [
     `${failedAt.slice(0, 19).replace('T', ' ')}  ${paint('bold', onOneLine(name))}${label === null ? '' : `  ${onOneLine(label)}`}`,
-    paint('dim', `  ${queueJobId}  ${attempts === 1 ? '1 attempt' : `${attempts} attempts`}`),
+    paint('dim', `  ${workId}  ${attempts === 1 ? '1 attempt' : `${attempts} attempts`}`),
     `  ${wrap(onOneLine(`${error.code}: ${error.message}`), width - 2, 2)}`,
   ])
 }

@@ -60,13 +60,13 @@ async function showRuns(
     from: { type: 'string' },
     to: { type: 'string' },
   })
-  const { job: name, work: queueJobId, error: errorCode, label, worker } = values
-  if (queueJobId !== undefined && !UUID.test(queueJobId)) {
-    throw new UsageError(`--work: "${queueJobId}" is not the id of a piece of work`)
+  const { job: name, work: workId, error: errorCode, label, worker } = values
+  if (workId !== undefined && !UUID.test(workId)) {
+    throw new UsageError(`--work: "${workId}" is not the id of a piece of work`)
   }
   const filters: Omit<ListJobRunsOptions, 'limit' | 'after'> = {
     name,
-    queueJobId,
+    workId,
     errorCode,
     label,
     worker,

@@ -50,7 +50,7 @@ export async function requestCancellation(
 }
 
 /** Pauses a schedule: its ticks are skipped from now on. Records who did it and why. */
-export async function pauseJob(
+export async function pauseSchedule(
   tx: Connection,
   name: string,
   by: Request,
@@ -70,7 +70,7 @@ export async function pauseJob(
 }
 
 /** Resumes a paused schedule, and records who did it. */
-export async function resumeJob(
+export async function resumeSchedule(
   tx: Connection,
   name: string,
   request: Actor,

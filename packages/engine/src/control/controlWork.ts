@@ -94,13 +94,11 @@ async function change(
   const { actor, reason } = storableActor(by)
   const values = [name, ids, label, ...(value === null ? [] : [value])]
   const { rows } = await tx.query<{
-    queueJobId: string | null
+    workId: string | null
     left: number
     transactionId: string
   }>(sql, values)
-  const targets = rows.flatMap(({ queueJobId }) =>
-    queueJobId === null ? [] : [{ name, queueJobId }],
-  )
+  const targets = rows.flatMap(({ workId }) => (workId === null ? [] : [{ name, workId }]))
   await recordActions(tx, kind, targets, { actor, reason })
   const [first] = rows
   return {

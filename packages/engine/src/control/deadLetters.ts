@@ -34,13 +34,11 @@ export async function redriveWork(
   const { limit } = checkParts('job.retry', retry, RETRY, 'job.retry.')
   const ids = which === 'all' ? null : checkIds('which', which)
   const { actor, reason } = storableActor(by)
-  const { rows } = await tx.query<{ queueJobId: string | null; alreadyQueued: number }>(
+  const { rows } = await tx.query<{ workId: string | null; alreadyQueued: number }>(
     REDRIVE_DEAD_LETTERS_SQL,
     [name, ids, limit, actor, reason],
   )
-  const targets = rows.flatMap(({ queueJobId }) =>
-    queueJobId === null ? [] : [{ name, queueJobId }],
-  )
+  const targets = rows.flatMap(({ workId }) => (workId === null ? [] : [{ name, workId }]))
   await recordActions(tx, 'redrive', targets, { actor, reason })
   // Every row carries the same count, also the only one where nothing was redriven.
   return { redriven: targets.length, alreadyQueued: rows[0]?.alreadyQueued ?? 0 }
@@ -49,19 +47,19 @@ export async function redriveWork(
 /** Removes a dead letter for good, and records who did it. */
 export async function discardDeadLetter(
   tx: Connection,
-  queueJobId: string,
+  workId: string,
   request: Actor,
 ): Promise<'discarded' | 'notFound'> {
-  const id = checkId('queueJobId', queueJobId)
+  const id = checkId('workId', workId)
   const by = storableActor(request)
   const { rows } = await tx.query<{ name: string }>(DISCARD_DEAD_LETTER_SQL, [id])
   const [discarded] = rows
   if (!discarded) return 'notFound'
-  await recordActions(tx, 'discard', [{ name: discarded.name, queueJobId: id }], by)
+  await recordActions(tx, 'discard', [{ name: discarded.name, workId: id }], by)
   return 'discarded'
 }
 
-const LETTER = { name: checkText, queueJobId: checkId }
+const LETTER = { name: checkText, workId: checkId }
 const checkLetters = listOf((argument, letter) =>
   checkParts(argument, letter, LETTER, `${argument}.`),
 )
@@ -69,14 +67,14 @@ const checkLetters = listOf((argument, letter) =>
 /** Discards those that still are dead letters, and returns how many. */
 export async function discardDeadLetters(
   tx: Connection,
-  letters: readonly { name: string; queueJobId: string }[],
+  letters: readonly { name: string; workId: string }[],
   request: Actor,
 ): Promise<number> {
   const wanted = checkLetters('letters', letters)
   const by = storableActor(request)
-  const { rows } = await tx.query<{ name: string; queueJobId: string }>(DISCARD_DEAD_LETTERS_SQL, [
+  const { rows } = await tx.query<{ name: string; workId: string }>(DISCARD_DEAD_LETTERS_SQL, [
     wanted.map(({ name }) => name),
-    wanted.map(({ queueJobId }) => queueJobId),
+    wanted.map(({ workId }) => workId),
   ])
   if (rows.length > 0) await recordActions(tx, 'discard', rows, by)
   return rows.length

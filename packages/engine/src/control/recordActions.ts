@@ -26,7 +26,7 @@ export interface Actor {
 export interface JobActionTarget {
   name: string
   runId?: string
-  queueJobId?: string
+  workId?: string
 }
 
 const MAX_ACTOR_LENGTH = 500
@@ -58,7 +58,7 @@ export async function recordActions(
 ): Promise<void> {
   const { actor, reason } = storableActor(by)
   await tx.query(
-    `insert into "JobAction" ("action", "name", "runId", "queueJobId", "actor", "reason")
+    `insert into "JobAction" ("action", "name", "runId", "workId", "actor", "reason")
      select $1, name, run::uuid, job::uuid, $5, $6
      from unnest($2::text[], $3::text[], $4::text[]) as target(name, run, job)
      returning "id"::text`,
@@ -66,7 +66,7 @@ export async function recordActions(
       action,
       targets.map(({ name }) => name),
       targets.map(({ runId }) => runId ?? null),
-      targets.map(({ queueJobId }) => queueJobId ?? null),
+      targets.map(({ workId }) => workId ?? null),
       actor,
       reason ?? null,
     ],

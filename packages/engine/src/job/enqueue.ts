@@ -36,7 +36,7 @@ export interface EnqueueResult {
   /** `alreadyQueued`: other work has the unique key. `replaced`: this took the place of work that waited with the key. */
   kind: 'enqueued' | 'alreadyQueued' | 'replaced'
   /** The id of the new work, or of the work that was there; each of its runs carries it. */
-  queueJobId: string
+  workId: string
 }
 
 /** One piece of work out of many. */

@@ -13,7 +13,7 @@ interface LostRun {
   id: string
   name: string
   attempt: number
-  queueJobId: string | null
+  workId: string | null
   workerId: string
   dryRun: boolean
   startedAt: Date
@@ -31,7 +31,7 @@ const MAX_RESCUE_MS = 2_000
 
 /** Passes over runs that others have locked, or of which they have locked the work or the queue. */
 const LOST_RUNS_SQL = `
-  select run."id", run."name", run."attempt", run."queueJobId", run."workerId", run."dryRun", run."startedAt",
+  select run."id", run."name", run."attempt", run."workId", run."workerId", run."dryRun", run."startedAt",
          claim."isAlone" as "wasAlone", run."trigger" = 'cli' as "isByHand"
   from ${RUNNING_RUNS}
   where claim."id" = any($1) and run."name" not in (${LOCKED_QUEUES}) and ${IS_WORK_FREE}
@@ -140,8 +140,8 @@ async function endLostRuns(
 
   async function giveBack(name: string, lost: LostRun[], next: AfterFailure): Promise<void> {
     // Fenced to the attempt: if the queue has given the work out again, leave that attempt alone.
-    const deliveries = lost.flatMap(({ queueJobId, attempt }) =>
-      queueJobId === null ? [] : [{ queueJobId, name, attempt }],
+    const deliveries = lost.flatMap(({ workId, attempt }) =>
+      workId === null ? [] : [{ workId, name, attempt }],
     )
     await queue.fail(
       tx,

@@ -60,12 +60,12 @@ const LAST_LOOK_MS = 5_000
 export async function awaitResult<J extends Job>(
   { reader, isOpen }: { reader: Reader; isOpen: () => boolean },
   job: J,
-  queueJobId: string,
+  workId: string,
   options: AwaitResultOptions = {},
 ): Promise<WorkResult<ResultOf<J>>> {
   const { timeoutMs = 30_000, signal } = checkParts('options', options, OPTIONS)
   checkJobName('job', job)
-  const id = checkId('queueJobId', queueJobId)
+  const id = checkId('workId', workId)
   const until = performance.now() + timeoutMs
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
     signal?.throwIfAborted()
@@ -124,14 +124,10 @@ interface ResultRow {
 }
 
 /** What can be told of the work now: its result, its failure, or that nothing is known of it any more. */
-async function findResult(
-  reader: Reader,
-  job: Job,
-  queueJobId: string,
-): Promise<WorkResult<unknown>> {
+async function findResult(reader: Reader, job: Job, workId: string): Promise<WorkResult<unknown>> {
   const [row] = await reader.rows<ResultRow>({
     text: FIND_RESULT_SQL,
-    values: [job.name, queueJobId],
+    values: [job.name, workId],
   })
   if (row === undefined) return { kind: 'gone' }
   const { state, runId, status } = row

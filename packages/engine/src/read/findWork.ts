@@ -16,9 +16,9 @@ export type WorkState =
 export async function findWork(
   reader: Reader,
   job: Pick<Job, 'name'>,
-  queueJobId: string,
+  workId: string,
 ): Promise<WorkState | null> {
-  const id = checkId('queueJobId', queueJobId)
+  const id = checkId('workId', workId)
   return (await findManyWork(reader, job, [id])).get(id) ?? null
 }
 
@@ -28,10 +28,10 @@ const checkIds = listOf(checkId)
 export async function findManyWork(
   reader: Reader,
   job: Pick<Job, 'name'>,
-  queueJobIds: readonly string[],
+  workIds: readonly string[],
 ): Promise<Map<string, WorkState>> {
   const name = checkJobName('job', job)
-  const ids = checkIds('queueJobIds', queueJobIds)
+  const ids = checkIds('workIds', workIds)
   if (ids.length === 0) return new Map()
   const rows = await reader.rows<QueueRow>({
     text: FIND_WORK_SQL,
@@ -89,9 +89,9 @@ function toWorkState({ state, startAfter, errorCode }: QueueRow): WorkState {
 export async function findEnqueuedAt(
   reader: Reader,
   name: string,
-  queueJobId: string,
+  workId: string,
 ): Promise<string | null> {
-  const id = checkId('queueJobId', queueJobId)
+  const id = checkId('workId', workId)
   const [found] = await reader.rows<{ enqueuedAt: string }>({
     text: FIND_ENQUEUED_AT_SQL,
     values: [checkText('name', name), id],

@@ -12,20 +12,20 @@ export interface WorkOfRun {
   nextAt: string | null
 }
 
-const RUN = { name: checkText, queueJobId: nullable(checkId) }
+const RUN = { name: checkText, workId: nullable(checkId) }
 
 /** Finds a run's work. It never returns the payload. */
 export async function findWorkOfRun(
   reader: Reader,
-  run: { name: string; queueJobId: string | null },
+  run: { name: string; workId: string | null },
 ): Promise<WorkOfRun> {
-  const { name, queueJobId } = checkParts('run', run, RUN)
+  const { name, workId } = checkParts('run', run, RUN)
   const [work] =
-    queueJobId === null
+    workId === null
       ? []
       : await reader.rows<Omit<WorkOfRun, 'holdsPayload'>>({
           text: FIND_WORK_OF_RUN_SQL,
-          values: [name, queueJobId],
+          values: [name, workId],
         })
   return { holdsPayload: work !== undefined, isDeadLetter: false, nextAt: null, ...work }
 }

@@ -16,19 +16,19 @@ const MAX_OF_RUN = 100
 const COLUMNS = `"at", ${boundedText('"action"')} as "action", ${boundedText('"actor"')} as "actor",
   ${boundedText('"reason"')} as "reason"`
 
-const RUN = { id: checkId, queueJobId: nullable(checkId) }
+const RUN = { id: checkId, workId: nullable(checkId) }
 
 /** Lists what people did to a run or to its work, the oldest first. */
 export async function listRunActions(
   reader: Reader,
-  run: { id: string; queueJobId: string | null },
+  run: { id: string; workId: string | null },
 ): Promise<ListedAction[]> {
-  const { id, queueJobId } = checkParts('run', run, RUN)
+  const { id, workId } = checkParts('run', run, RUN)
   return await reader.rows<ListedAction>({
     text: `
-      select ${COLUMNS} from "JobAction" where "runId" = $1::uuid or "queueJobId" = $2::uuid
+      select ${COLUMNS} from "JobAction" where "runId" = $1::uuid or "workId" = $2::uuid
       order by "at" limit ${MAX_OF_RUN}`,
-    values: [id, queueJobId],
+    values: [id, workId],
   })
 }
 

@@ -38,7 +38,7 @@ export interface ListJobRunsOptions {
   /** Only runs that failed with this code. */
   errorCode?: string | undefined
   /** Only attempts at this piece of work; a UUID. */
-  queueJobId?: string | undefined
+  workId?: string | undefined
   /** Started at this instant or later. */
   from?: Date | undefined
   /** Started before this instant. */
@@ -85,7 +85,7 @@ export interface ListedJobRun {
   dryRun: boolean
   actor: string | null
   reason: string | null
-  queueJobId: string | null
+  workId: string | null
   workerId: string
   progress: unknown
   cancelRequestedAt: string | null
@@ -150,7 +150,7 @@ const columns = (detailsBytes: number) => `
         'code', ${boundedText('run."errorCode"')}, 'message', 'The details are too large to be shown'
       ) end
     )) end) as "details",
-  run."dryRun", ${textColumn('actor')}, ${textColumn('reason')}, run."queueJobId", ${textColumn('workerId')},
+  run."dryRun", ${textColumn('actor')}, ${textColumn('reason')}, run."workId", ${textColumn('workerId')},
   ${progressOf('run')} as "progress", run."cancelRequestedAt", ${textColumn('cancelRequestedBy')},
   run."approvedAt", ${textColumn('approvedBy')}, run."createdAt"`
 
@@ -169,7 +169,7 @@ export const RUN_OPTIONS = {
   outcome: optional(oneOf(RUN_OUTCOMES)),
   trigger: optional(oneOf(JOB_TRIGGERS)),
   errorCode: optional(checkText),
-  queueJobId: optional(checkId),
+  workId: optional(checkId),
   from: optional(checkDate),
   to: optional(checkDate),
   label: optional(checkText),
@@ -244,22 +244,22 @@ export async function findJobRun(reader: Reader, id: string): Promise<FoundJobRu
   return run ? { ...toListed(run), shown: readShown(run.shown) } : null
 }
 
-const ATTEMPT = { id: checkId, queueJobId: nullable(checkId) }
+const ATTEMPT = { id: checkId, workId: nullable(checkId) }
 
 /** Lists the other runs of the same piece of work, by attempt. */
 export async function listOtherAttempts(
   reader: Reader,
-  run: Pick<ListedJobRun, 'id' | 'queueJobId'>,
+  run: Pick<ListedJobRun, 'id' | 'workId'>,
 ): Promise<RunAttempt[]> {
-  const { id, queueJobId } = checkParts('run', run, ATTEMPT)
-  if (queueJobId === null) return []
+  const { id, workId } = checkParts('run', run, ATTEMPT)
+  if (workId === null) return []
   const rows = await reader.rows<Omit<RunAttempt, 'outcome'>>({
     text: `
       select "id", "attempt", "status", "startedAt", "endedAt", "dueAt", ${boundedText('"errorCode"')} as "errorCode"
       from "JobRun"
-      where "queueJobId" = $1::uuid and "id" <> $2::uuid
+      where "workId" = $1::uuid and "id" <> $2::uuid
       order by "attempt", "startedAt", "id" limit ${MAX_ATTEMPTS}`,
-    values: [queueJobId, id],
+    values: [workId, id],
   })
   return rows.map((other) => ({ ...other, outcome: runOutcome(other) }))
 }
@@ -304,8 +304,8 @@ export function jobRunsQuery(options: RunsWanted, lookEnd: PagePosition | null =
 export function lookEndQuery(options: RunsWanted): Statement | null {
   const values: unknown[] = []
   const parameter = (value: unknown) => `$${values.push(value)}`
-  const { queueJobId, status, outcome } = options
-  const areFew = queueJobId !== undefined || status === 'running' || outcome === 'running'
+  const { workId, status, outcome } = options
+  const areFew = workId !== undefined || status === 'running' || outcome === 'running'
   if (areFew || lookedConditions(options, () => '').length === 0) return null
   return {
     text: `
@@ -318,8 +318,8 @@ export function lookEndQuery(options: RunsWanted): Statement | null {
 
 /** The column that the index lists before the time: see equalsInOrder. Null where that is the label's, the work's or none. */
 function listedBy(options: RunsWanted): 'name' | 'errorCode' | null {
-  const { name, label, isWholeLabel = false, queueJobId } = options
-  if (queueJobId !== undefined || (label !== undefined && isWholeLabel)) return null
+  const { name, label, isWholeLabel = false, workId } = options
+  if (workId !== undefined || (label !== undefined && isWholeLabel)) return null
   if (codeOf(options) !== null) return 'errorCode'
   return name === undefined ? null : 'name'
 }
@@ -352,7 +352,7 @@ const comesBeforeEnd = (end: PagePosition, parameter: Parameter) => [
 
 /** The conditions that an index serves. */
 function indexedConditions(options: RunsWanted, parameter: Parameter): string[] {
-  const { after, name, status, outcome, trigger, queueJobId, from, to } = options
+  const { after, name, status, outcome, trigger, workId, from, to } = options
   const { label, isWholeLabel = false } = options
   const code = codeOf(options)
   const first = listedBy(options)
@@ -370,7 +370,7 @@ function indexedConditions(options: RunsWanted, parameter: Parameter): string[] 
     status && hasStatus(status),
     outcome && (code === null || codeOfOutcome(outcome) !== code) && hasOutcome(outcome),
     code !== null && is('errorCode', code),
-    queueJobId !== undefined && `run."queueJobId" = ${parameter(queueJobId)}::uuid`,
+    workId !== undefined && `run."workId" = ${parameter(workId)}::uuid`,
     trigger && hasTrigger(trigger),
     isWholeLabel && label !== undefined && `run."label" = ${parameter(label)}::text`,
   ].filter((condition) => typeof condition === 'string')

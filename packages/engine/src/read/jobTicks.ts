@@ -22,7 +22,7 @@ export interface ListedJobTick {
   count: number
   /** The last of several ticks; else null. */
   through: string | null
-  queueJobId: string | null
+  workId: string | null
   createdAt: string
 }
 
@@ -52,7 +52,7 @@ export async function listJobTicks(
   const rows = await reader.rows<ListedJobTick>({
     text: `
       select "scheduledFor", "outcome"::text as "outcome", ${boundedText('"reason"')} as "reason", "count", "through",
-             "queueJobId"::text as "queueJobId", "createdAt"
+             "workId"::text as "workId", "createdAt"
       from "JobTick" where ${equalsInOrder('"name"', '$1::text')} ${before === undefined ? '' : 'and "scheduledFor" < $3::timestamptz'}
       order by "name" desc, "scheduledFor" desc limit $2::int`,
     values: [name, limit + 1, ...(before === undefined ? [] : [before])],
@@ -112,13 +112,13 @@ export function recentTicksQuery(names: readonly string[], limit: number): State
              run."status" as "runStatus", run."errorCode" as "runErrorCode", run."startedAt" as "runStartedAt", run."endedAt" as "runEndedAt"
       from unnest($1::text[]) as job(name)
       cross join lateral (
-        select "name", "scheduledFor", "outcome", ${boundedText('"reason"')} as "reason", "count", "queueJobId"
+        select "name", "scheduledFor", "outcome", ${boundedText('"reason"')} as "reason", "count", "workId"
         from "JobTick" where ${equalsInOrder('"name"', 'job.name')}
         order by "name" desc, "scheduledFor" desc limit $2::int
       ) tick
       left join lateral (
         select "id", "status", ${boundedText('"errorCode"')} as "errorCode", "startedAt", "endedAt" from "JobRun"
-        where "queueJobId" = tick."queueJobId" order by "attempt" desc limit 1
+        where "workId" = tick."workId" order by "attempt" desc limit 1
       ) run on true
       order by tick."name", tick."scheduledFor" desc`,
     values: [names, limit],

@@ -28,7 +28,7 @@ import type { PagePosition, Reader } from './reader.ts'
 /** Work that the queue gave up. It stays there with its error until somebody redrives or discards it. */
 export interface DeadLetter {
   /** The id of the work, which each of its runs carries. */
-  queueJobId: string
+  workId: string
   name: string
   /** The label of the work, and the parts of its payload that the job shows; null without any. */
   label: string | null
@@ -82,7 +82,7 @@ export async function listDeadLetters(
       void position
       return { ...letter, shown: readShown(letter.shown) }
     }),
-    next: last ? { at: last.position, id: last.queueJobId } : null,
+    next: last ? { at: last.position, id: last.workId } : null,
   }
 }
 
@@ -125,11 +125,11 @@ export async function chooseDeadLetters(
   query: DeadLetterQuery,
   ids: readonly string[] | null,
 ): Promise<ChosenLetter[]> {
-  const rows = await reader.rows<{ queueJobId: string; name: string; position: string }>({
+  const rows = await reader.rows<{ workId: string; name: string; position: string }>({
     text: CHOOSE_DEAD_LETTERS_SQL,
     values: [...toValues(checkParts('query', query, CHOSEN)), checkIds('ids', ids)],
   })
-  return rows.map(({ queueJobId, name, position }) => ({ id: queueJobId, name, at: position }))
+  return rows.map(({ workId, name, position }) => ({ id: workId, name, at: position }))
 }
 
 const OF_RUNS = { ...RUN_OPTIONS, limit: wholeNumber(0, MAX_LETTERS_LOOKED_AT) }
@@ -226,13 +226,10 @@ export async function countDeadLettersByCause(
 }
 
 /** Finds the job of a dead letter; null when there is none with this id. */
-export async function findDeadLetterName(
-  reader: Reader,
-  queueJobId: string,
-): Promise<string | null> {
+export async function findDeadLetterName(reader: Reader, workId: string): Promise<string | null> {
   const [found] = await reader.rows<{ name: string }>({
     text: FIND_DEAD_LETTER_SQL,
-    values: [checkId('queueJobId', queueJobId)],
+    values: [checkId('workId', workId)],
   })
   return found?.name ?? null
 }

@@ -10,7 +10,7 @@ import type { PagePosition, Reader } from './reader.ts'
 /** Work that no worker has taken yet, or that is to be retried. Its payload stays in the database. */
 export interface WaitingWork {
   /** The id of the work, which each of its runs carries. */
-  queueJobId: string
+  workId: string
   name: string
   label: string | null
   /** No worker takes it before. Instants are ISO 8601 in UTC. */
@@ -58,7 +58,7 @@ export async function listWaitingWork(
   const last = rows.length > limit ? page.at(-1) : undefined
   return {
     work: page.map(({ position: _position, ...work }) => work),
-    next: last ? { at: last.position, id: last.queueJobId } : null,
+    next: last ? { at: last.position, id: last.workId } : null,
   }
 }
 

@@ -131,11 +131,11 @@ function toMatch({ status, errorCode, ...run }: RunRow): RunMatch {
 /** Each id has its own index. A run with the id of its work is found by both. */
 const RUNS_SQL = `
   select distinct on (run."startedAt", run."id") run.* from (
-    (${byId('id')}) union all (${byId('queueJobId')})
+    (${byId('id')}) union all (${byId('workId')})
   ) run
   order by run."startedAt" desc, run."id" desc limit ${MAX_MATCHES}`
 
-function byId(column: 'id' | 'queueJobId'): string {
+function byId(column: 'id' | 'workId'): string {
   return `
     select run."id", run."name", run."status", ${boundedText('run."errorCode"')} as "errorCode", run."startedAt"
     from "JobRunAll" run where run."${column}" between $1::uuid and $2::uuid

@@ -91,14 +91,14 @@ async function commitWritten(
 /** A run from the queue that failed. */
 interface Failed {
   id: string
-  delivery: { queueJobId: string; name: string; attempt: number }
+  delivery: { workId: string; name: string; attempt: number }
   failure: NonNullable<EndedRun['failure']>
 }
 
 function toFailed({ ended: { run, failure } }: StatedEnd): Failed[] {
-  const { id, queueJobId, name, attempt } = run
-  if (queueJobId === null || failure === null) return []
-  return [{ id, delivery: { queueJobId, name, attempt }, failure }]
+  const { id, workId, name, attempt } = run
+  if (workId === null || failure === null) return []
+  return [{ id, delivery: { workId, name, attempt }, failure }]
 }
 
 /** Writes out the unwritten runs of a group. */

@@ -25,7 +25,7 @@ export interface WorkerObserver {
 }
 
 export interface ObservedRun extends RunInfo {
-  readonly queueJobId: string | null
+  readonly workId: string | null
   readonly startedAt: Date
   /** The trace context in which its work was enqueued; null when nothing traced that. */
   readonly trace: TraceContext | null

@@ -101,7 +101,7 @@ export async function performRun(
     kept ??= createRunLog(own, now)
     return kept.log
   }
-  const isByHand = manner.job.guard !== null && run.queueJobId === null
+  const isByHand = manner.job.guard !== null && run.workId === null
   // Before its handler can change it.
   const byHand = isByHand ? storableUnchanged(envelope.payload ?? {}, MAX_PAYLOAD_BYTES) : null
   const execute = () => carryOut(services, taken, manner, abort, openLog)
@@ -225,7 +225,7 @@ async function findApprovedRows(
     return null
   if (run.attempt === 1) return approvedRows
   const { rows } = await database.query<{ count: number }>(COUNT_BY_EARLIER_ATTEMPTS_SQL, [
-    run.queueJobId,
+    run.workId,
     run.attempt,
   ])
   return Math.max(0, approvedRows - (rows[0]?.count ?? 0))

@@ -21,7 +21,7 @@ export async function recordRun(
        returning "id"
      )
      insert into "JobRun" ("id", "name", "trigger", "attempt", "scheduledFor", "startedAt", "dryRun", "actor", "reason",
-                           "queueJobId", "workerId", "label", "shown")
+                           "workId", "workerId", "label", "shown")
      select $1::uuid, $2::text, $3::"JobTrigger", $4::int, $5::timestamptz, $6::timestamptz, $7::boolean, $8::text, $9::text,
             $10::uuid, $11::text, $12::text, $13::jsonb
      from claim`,
@@ -35,7 +35,7 @@ export async function recordRun(
       run.dryRun,
       run.actor,
       run.reason,
-      run.queueJobId,
+      run.workId,
       workerId,
       run.label ?? null,
       run.shown === undefined ? null : JSON.stringify(run.shown),
@@ -107,7 +107,7 @@ export const COUNT_BY_EARLIER_ATTEMPTS_SQL = `
     select sum(greatest(value::float8, 0)) from jsonb_each_text(counts)
   ))), 0) as "count"
   from (
-    select run."batchMarks" #> '{-1,counts}' as counts from "JobRun" run where run."queueJobId" = $1 and run."attempt" < $2
+    select run."batchMarks" #> '{-1,counts}' as counts from "JobRun" run where run."workId" = $1 and run."attempt" < $2
   ) earlier`
 
 /** Adds `batches` to a batch's counts: 1, or 0 for a batch that changed nothing. */

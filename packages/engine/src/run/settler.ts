@@ -15,7 +15,7 @@ import { EXPIRED, findSettled, letGo } from '../store/settleWork.ts'
 
 /** A run whose handler has ended, as the settler is to record it. */
 export interface EndedRun {
-  run: Pick<NewRun, 'id' | 'name' | 'attempt' | 'queueJobId' | keyof WorkLabel>
+  run: Pick<NewRun, 'id' | 'name' | 'attempt' | 'workId' | keyof WorkLabel>
   held: HeldClaim
   /** Default: it is written. */
   isUnwritten?: boolean | undefined
@@ -220,7 +220,7 @@ export function createSettler(options: {
     }
     for (const { held } of asked) if (ids.has(held.id)) locked.add(held)
     const isFree = ({ ended: { run, held, isUnwritten } }: Waiting) =>
-      !ids.has(run.id) && !ids.has(run.queueJobId ?? '') && !(isUnwritten && ids.has(held.id))
+      !ids.has(run.id) && !ids.has(run.workId ?? '') && !(isUnwritten && ids.has(held.id))
     return [group.filter(isFree), group.filter((one) => !isFree(one))]
   }
 

@@ -10,7 +10,7 @@ import { SHORTEST_EXPIRY_S } from './expireSeconds.ts'
  */
 export const IS_ATTEMPT_UNDER_WAY = `exists (
     select from pgboss.job job
-    where job.name = run."name" and job.id = run."queueJobId" and job.retry_count = run."attempt" - 1
+    where job.name = run."name" and job.id = run."workId" and job.retry_count = run."attempt" - 1
       and job.state::text = 'active'
   )`
 
@@ -28,7 +28,7 @@ export const END_EXPIRED_RUNS_SQL = `
         "details" = coalesce(run."details", '{}') || $2::jsonb
     where run."status" = 'running' and run."id" = any(array(
       select run."id" from ${RUNNING_RUNS}
-      where claim."createdAt" < now() - interval '${SHORTEST_EXPIRY_S} seconds' and run."queueJobId" is not null
+      where claim."createdAt" < now() - interval '${SHORTEST_EXPIRY_S} seconds' and run."workId" is not null
         and not ${IS_ATTEMPT_UNDER_WAY} and ${IS_WORK_FREE}
         and (claim."exclusiveKey" is null or (
           select true from "JobClaim" free where free."id" = claim."id" for update skip locked
@@ -37,13 +37,13 @@ export const END_EXPIRED_RUNS_SQL = `
       limit ${MAX_ENDED}
       for update of run skip locked
     ))
-    returning run."id", run."name", run."attempt", run."dryRun", run."startedAt", run."queueJobId", run."workerId"
+    returning run."id", run."name", run."attempt", run."dryRun", run."startedAt", run."workId", run."workerId"
   ), freed as (
     delete from "JobClaim" claim
     where claim."exclusiveKey" is not null and claim."runIds" && array(select "id" from expired)
   ), kept as (
     update pgboss.job job set deletion_seconds = 0 from expired
-    where job.name = expired."name" and job.id = expired."queueJobId" and ${IS_DEAD_LETTER}
+    where job.name = expired."name" and job.id = expired."workId" and ${IS_DEAD_LETTER}
       and job.deletion_seconds <> 0
   )
   select "id", "name", "attempt", "dryRun", "startedAt", "workerId" from expired`
@@ -74,13 +74,13 @@ export function giveBackSql(deleteRun: string, letGo: string): string {
   return `
   with gone as (
     ${deleteRun}
-    returning "name", "queueJobId", "attempt"
+    returning "name", "workId", "attempt"
   ), held as (
     ${letGo} and exists (select from gone)
   )
   update pgboss.job job
   set state = 'retry', retry_count = job.retry_count - 1, start_after = now() + $4 * interval '1 millisecond'
   from gone
-  where job.name = gone."name" and job.id = gone."queueJobId" and job.retry_count = gone."attempt" - 1
+  where job.name = gone."name" and job.id = gone."workId" and job.retry_count = gone."attempt" - 1
     and job.state::text = 'active'`
 }

@@ -37,7 +37,7 @@ import { isDelayedSql, MAY_START, retries } from './starts.ts'
  */
 const earlierRuns = (lock = '') => `
           select earlier."id" from "JobRun" earlier
-          where earlier."queueJobId" = job.id and earlier."status" = 'running' ${lock}`
+          where earlier."workId" = job.id and earlier."status" = 'running' ${lock}`
 const IS_EARLIER_FREE = `not exists (select from (${earlierRuns()}) running where running."id" not in (${earlierRuns('for update skip locked')}))`
 
 /** What one claim brings, so that a worker can hold it beside what it runs: after so many bytes it takes no more. */
@@ -65,7 +65,7 @@ const FOUND = `
         and (wanted."exclusiveKey" is null or job.data -> 'dryRun' = 'true' or not exists (
           select from "JobClaim" other left join "JobRun" run on run."id" = other."runIds"[1]
           where other."exclusiveKey" = wanted."exclusiveKey"
-            and (run."queueJobId" is distinct from job.id or run."status" <> 'running')
+            and (run."workId" is distinct from job.id or run."status" <> 'running')
         ))
         and (job.started_on is null or ${IS_EARLIER_FREE})
       order by job.priority desc, job.created_on
@@ -119,7 +119,7 @@ const END_EARLIER_ATTEMPTS = `
     set "status" = 'failed', "endedAt" = greatest(run."startedAt", $5), "errorCode" = 'expired',
         "details" = coalesce(run."details", '{}') || $8::jsonb
     where run."status" = 'running' and run."id" = any(array(
-      select earlier."id" from taken join "JobRun" earlier on earlier."queueJobId" = taken.id
+      select earlier."id" from taken join "JobRun" earlier on earlier."workId" = taken.id
       where taken.retry_count > 0
     ))
     returning run."id", run."name", run."attempt", run."dryRun", run."startedAt"`
@@ -132,7 +132,7 @@ const FREE_KEYS = `
 /** An envelope may hold anything, and must not fail the claim: what cannot be cast counts as absent. */
 const RECORD_RUNS = `
     insert into "JobRun" ("id", "name", "trigger", "attempt", "scheduledFor", "startedAt", "dryRun", "actor", "reason",
-                          "queueJobId", "workerId", "label", "shown", "dueAt")
+                          "workId", "workerId", "label", "shown", "dueAt")
     select taken."runId", taken.name, (taken.data ->> 'trigger')::"JobTrigger",
            taken.retry_count + 1,
            ${instantOf('taken.data', 'scheduledFor')}, $5,

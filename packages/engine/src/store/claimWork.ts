@@ -53,7 +53,7 @@ export interface NewRun extends WorkLabel {
   actor: string | null
   reason: string | null
   /** Null when it did not come from the queue. */
-  queueJobId: string | null
+  workId: string | null
 }
 
 /** A claim that this worker holds, and how many of its runs it has not settled yet. */
@@ -233,12 +233,12 @@ const CLOSE_CLAIMS_SQL = `
 
 /** The work whose written runs these claims hold. */
 const WORK_OF_CLAIMS_SQL = `
-  select run."queueJobId" as "id", run."id" as "runId", run."name", job.data as "envelope", run."attempt",
+  select run."workId" as "id", run."id" as "runId", run."name", job.data as "envelope", run."attempt",
          greatest(0, job.retry_limit - job.retry_count) as "retriesLeft", run."startedAt"
   from "JobClaim" claim
     cross join unnest(claim."runIds") held(id)
     join "JobRun" run on run."id" = held.id
-    join pgboss.job job on job.name = run."name" and job.id = run."queueJobId"
+    join pgboss.job job on job.name = run."name" and job.id = run."workId"
   where claim."id" = any($1) and run."status" = 'running'`
 
 /** Far longer than the half minute after which a statement is cancelled: one may still have been on its way to the server. */
@@ -312,7 +312,7 @@ function toTakenWork(
       dryRun,
       actor,
       reason,
-      queueJobId: id,
+      workId: id,
       ...readLabel(envelope),
     },
   }

@@ -76,7 +76,7 @@ const IS_AFTER = `($3::timestamptz is null or (job.completed_on, job.id) < ($3::
 export const LIST_DEAD_LETTERS_SQL = `
   select letter.*, run."id"::text as "runId"
   from (
-    select job.id::text as "queueJobId", job.name, ${labelOf('job.data')} as "label", ${shownOf('job.data')} as "shown",
+    select job.id::text as "workId", job.name, ${labelOf('job.data')} as "label", ${shownOf('job.data')} as "shown",
            job.retry_count + 1 as "attempts", job.created_on as "enqueuedAt", job.completed_on as "failedAt", job.completed_on::text as "position",
            jsonb_build_object('code', ${CODE}, 'message', ${MESSAGE}) as "error"
     from pgboss.job job
@@ -85,14 +85,14 @@ export const LIST_DEAD_LETTERS_SQL = `
   ) letter
   -- The last attempt, by the index of what runs were attempts at.
   left join lateral (
-    select run."id" from "JobRun" run where run."queueJobId" = letter."queueJobId"::uuid
+    select run."id" from "JobRun" run where run."workId" = letter."workId"::uuid
     order by run."attempt" desc, run."startedAt" desc limit 1
   ) run on true
-  order by letter."failedAt" desc, letter."queueJobId"::uuid desc`
+  order by letter."failedAt" desc, letter."workId"::uuid desc`
 
 /** The ids and positions of dead letters, of all or of the ids `$6`. */
 export const CHOOSE_DEAD_LETTERS_SQL = `
-  select job.id::text as "queueJobId", job.name, job.completed_on::text as "position"
+  select job.id::text as "workId", job.name, job.completed_on::text as "position"
   from pgboss.job job
   where ${IS_WANTED} and ${IS_AFTER} and ($6::uuid[] is null or job.id = any($6::uuid[]))
   order by job.completed_on desc, job.id desc limit $5::int`
@@ -114,7 +114,7 @@ export const chooseLettersOfRunsSql = (conditions: readonly string[]) => `
     select looked.* from looked
     where exists (
       select from "JobRun" run
-      where ${['run."queueJobId" = looked.id', 'run."name" = looked.name', ...conditions].join(' and ')}
+      where ${['run."workId" = looked.id', 'run."name" = looked.name', ...conditions].join(' and ')}
     )
   )
   select (select count(*) from matching)::int as "count", (select count(*) from looked)::int as "looked", (
@@ -177,7 +177,7 @@ export const FIND_DEAD_LETTER_SQL = `
 export const DISCARD_DEAD_LETTERS_SQL = `
   delete from pgboss.job job using unnest($1::text[], $2::uuid[]) as letter(name, id)
   where job.name = letter.name and job.id = letter.id and ${IS_DEAD_LETTER}
-  returning job.name, job.id::text as "queueJobId"`
+  returning job.name, job.id::text as "workId"`
 
 export const DISCARD_DEAD_LETTER_SQL = `
   delete from pgboss.job job where job.id = $1::uuid and ${IS_DEAD_LETTER} returning job.name`
@@ -221,7 +221,7 @@ export const REDRIVE_DEAD_LETTERS_SQL = `
     insert into pgboss.job select (letter).* from taken where (letter).id not in (select id from redriven)
     returning id
   )
-  select redriven.id::text as "queueJobId", left_out.count::int as "alreadyQueued"
+  select redriven.id::text as "workId", left_out.count::int as "alreadyQueued"
   from (
     select (select count(*) from held) + (select count(*) from kept) as count
   ) left_out left join redriven on true`

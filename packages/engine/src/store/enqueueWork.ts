@@ -140,7 +140,7 @@ async function keepWork(
   return await mapInTurns(pieces, ({ id, options }) => {
     // The holder may be another piece of this call.
     const holder = options.uniqueKey === undefined ? id : holders.get(options.uniqueKey)
-    return { kind: holder === id ? 'enqueued' : 'alreadyQueued', queueJobId: holder ?? id }
+    return { kind: holder === id ? 'enqueued' : 'alreadyQueued', workId: holder ?? id }
   })
 }
 
@@ -168,7 +168,7 @@ async function replaceWork(
   const unkeyed = byKey.get(undefined) ?? []
   byKey.delete(undefined)
   const results = new Map<Piece, EnqueueResult>(
-    unkeyed.map((piece) => [piece, { kind: 'enqueued', queueJobId: piece.id }]),
+    unkeyed.map((piece) => [piece, { kind: 'enqueued', workId: piece.id }]),
   )
   // Always in the same order: two transactions with the same keys must not wait for each other.
   const keys = [...byKey.keys()].map(String).toSorted()
@@ -206,9 +206,9 @@ function resultsInTurn(
   return same.map((piece) => {
     if (holder === undefined || (holder.isRunning && isReplacing(piece))) {
       holder = { id: sentId, isRunning: false }
-      return { kind: 'enqueued', queueJobId: sentId }
+      return { kind: 'enqueued', workId: sentId }
     }
-    return { kind: isReplacing(piece) ? 'replaced' : 'alreadyQueued', queueJobId: holder.id }
+    return { kind: isReplacing(piece) ? 'replaced' : 'alreadyQueued', workId: holder.id }
   })
 }
 

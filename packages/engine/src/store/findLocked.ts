@@ -9,10 +9,10 @@ export const LOCKED_QUEUES = `
 /** Whether nobody has locked the work of `run`, or it is gone. It locks the work. */
 export const IS_WORK_FREE = `coalesce(
   (
-    select true from pgboss.job work where work.name = run."name" and work.id = run."queueJobId"
+    select true from pgboss.job work where work.name = run."name" and work.id = run."workId"
     for update skip locked
   ),
-  not exists (select from pgboss.job work where work.name = run."name" and work.id = run."queueJobId")
+  not exists (select from pgboss.job work where work.name = run."name" and work.id = run."workId")
 )`
 
 /** Whose transactions hold the row with the name `$1` of a table. */
@@ -41,7 +41,7 @@ const LOCKED_SQL = [
 export async function findLocked(
   connection: Connection,
   ends: readonly {
-    run?: Pick<NewRun, 'id' | 'name' | 'queueJobId'>
+    run?: Pick<NewRun, 'id' | 'name' | 'workId'>
     held: Pick<HeldClaim, 'id'>
   }[],
 ): Promise<ReadonlySet<string>> {
@@ -49,7 +49,7 @@ export async function findLocked(
   const { rows } = await connection.query<{ id: string }>(LOCKED_SQL, [
     runs.map(({ id }) => id),
     [...new Set(runs.map(({ name }) => name))],
-    runs.flatMap(({ queueJobId }) => queueJobId ?? []),
+    runs.flatMap(({ workId }) => workId ?? []),
     [...new Set(ends.map(({ held }) => held.id))],
   ])
   return new Set(rows.map(({ id }) => id))

@@ -39,7 +39,7 @@ export const COUNT_LOSS_ALONE = `
   retry_limit = case when ${LOST_ALONE} >= (
     select case when count(*) = 0 then ${MAX_LOST_ALONE} else ${MAX_LOST_ALONE_IN_PROGRESS} end
     from "JobRun" run
-    where run."queueJobId" = job.id and run."attempt" = job.retry_count + 1 and run."batchMarks" is not null
+    where run."workId" = job.id and run."attempt" = job.retry_count + 1 and run."batchMarks" is not null
   ) then job.retry_count else ${ONE_MORE} end`
 
 /** An assignment for a `job` that is to be redelivered: at once after its first loss, ever later after each further one. */

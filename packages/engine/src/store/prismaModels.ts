@@ -50,7 +50,7 @@ model JobRun {
   actor        String?
   reason       String?
   /// The work that it is an attempt at.
-  queueJobId   String?      @db.Uuid
+  workId   String?      @db.Uuid
   workerId     String
   /// details.error.code, and set if and only if it failed.
   errorCode    String?

@@ -21,7 +21,7 @@ import type { Waker } from './waker.ts'
 
 /** A piece of work that this worker has taken from the queue. */
 export interface Delivery {
-  queueJobId: string
+  workId: string
   name: string
   attempt: number
   envelope: Envelope
@@ -33,7 +33,7 @@ interface QueuedError {
   message: string
 }
 
-export type DeliveryRef = Pick<Delivery, 'queueJobId' | 'name' | 'attempt'>
+export type DeliveryRef = Pick<Delivery, 'workId' | 'name' | 'attempt'>
 
 /**
  * What follows an attempt that failed.
@@ -49,7 +49,7 @@ export type AfterFailure = 'retry' | 'redeliver' | 'lost' | 'lostAlone' | 'giveU
 export type TakenDeadLetter =
   | { kind: 'taken'; delivery: Delivery }
   /** Work with its unique key waits or runs. */
-  | { kind: 'alreadyQueued'; queueJobId: string }
+  | { kind: 'alreadyQueued'; workId: string }
   /** The job has no dead letter with this id. */
   | { kind: 'notFound' }
 
@@ -59,7 +59,7 @@ export interface Queue {
   /** Enqueues work of any jobs in the caller's transaction; throws QueueMissingError. */
   sendAll(tx: Connection, work: readonly WorkToSend[]): Promise<void>
   /** Takes a dead letter for a single further attempt. */
-  takeDeadLetter(tx: Connection, job: Job, queueJobId: string): Promise<TakenDeadLetter>
+  takeDeadLetter(tx: Connection, job: Job, workId: string): Promise<TakenDeadLetter>
   /** Enqueues in a handler's own transaction. */
   enqueue: Enqueue<HostTransaction>
   /**
@@ -137,12 +137,12 @@ export function createQueue({
     async sendAll(tx, work) {
       if (work.length > 0) await sendWork(tx, work)
     },
-    async takeDeadLetter(tx, job, queueJobId) {
-      const letter = [job.name, queueJobId]
+    async takeDeadLetter(tx, job, workId) {
+      const letter = [job.name, workId]
       const taken = await tx.query<QueueRow>(TAKE_DEAD_LETTER_SQL, [...letter, expireSeconds(job)])
       if (taken.rows[0]) return { kind: 'taken', delivery: toDelivery(taken.rows[0]) }
       const { rows } = await tx.query<{ id: string }>(FIND_HOLDER_SQL, letter)
-      return rows[0] ? { kind: 'alreadyQueued', queueJobId: rows[0].id } : { kind: 'notFound' }
+      return rows[0] ? { kind: 'alreadyQueued', workId: rows[0].id } : { kind: 'notFound' }
     },
     enqueue: createEnqueue({ waker, log, traceEnqueue }, database.schema),
     async fail(tx, deliveries, errors, next) {
@@ -245,7 +245,7 @@ interface QueueRow {
 
 function toDelivery(job: QueueRow): Delivery {
   return {
-    queueJobId: job.id,
+    workId: job.id,
     name: job.name,
     attempt: job.retryCount + 1,
     envelope: job.data,
@@ -254,11 +254,11 @@ function toDelivery(job: QueueRow): Delivery {
 
 function toColumns(deliveries: readonly DeliveryRef[]): unknown[] {
   return [
-    toColumn(deliveries.map(({ queueJobId }) => queueJobId)),
+    toColumn(deliveries.map(({ workId }) => workId)),
     toColumn(deliveries.map(({ attempt }) => attempt - 1)),
   ]
 }
 
-function toAttempt({ queueJobId, attempt }: DeliveryRef): { id: string; retryCount: number } {
-  return { id: queueJobId, retryCount: attempt - 1 }
+function toAttempt({ workId, attempt }: DeliveryRef): { id: string; retryCount: number } {
+  return { id: workId, retryCount: attempt - 1 }
 }

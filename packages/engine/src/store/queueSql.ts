@@ -104,9 +104,9 @@ export const FIND_WORK_SQL = `
   select id::text as "id", state::text as "state", start_after as "startAfter", left(output ->> 'code', 100) as "errorCode"
   from pgboss.job where name = $1 and id = any($2::uuid[])
   union all
-  select run."queueJobId"::text, 'completed', run."endedAt", null
+  select run."workId"::text, 'completed', run."endedAt", null
   from "JobRun" run
-  where run."queueJobId" = any($2::uuid[]) and run."name" = $1 and run."status" = 'success'
+  where run."workId" = any($2::uuid[]) and run."name" = $1 and run."status" = 'success'
   union all
   select held.id::text, 'active', start."startedAt", null
   from ${UNWRITTEN_RUNS}
@@ -117,7 +117,7 @@ export const FIND_RESULT_SQL = `
   select work.*, exists (
            select from "JobStart" start where start."name" = $1 and start."runIds" @> array[$2::uuid]
          ) as "isStarted", exists (
-           select from "JobAction" where "queueJobId" = $2::uuid and "name" = $1 and "action" = 'cancelWork'
+           select from "JobAction" where "workId" = $2::uuid and "name" = $1 and "action" = 'cancelWork'
          ) as "isCancelled", run.*
   from (select) one
   left join lateral (
@@ -127,7 +127,7 @@ export const FIND_RESULT_SQL = `
   left join lateral (
     select "id" as "runId", "status"::text as "status", "errorCode" as "runCode",
            left("details" #>> '{error,message}', 2000) as "runMessage", "result"::text as "result"
-    from "JobRun" where "queueJobId" = $2::uuid and "name" = $1
+    from "JobRun" where "workId" = $2::uuid and "name" = $1
     order by "attempt" desc, "startedAt" desc limit 1
   ) run on true`
 
@@ -142,7 +142,7 @@ export const FIND_WORK_OF_RUN_SQL = `
  */
 const PAYLOAD_OF_RUN = `coalesce((
     select coalesce(job.data -> 'payload', '{}')::text from pgboss.job job
-    where job.name = run."name" and job.id = run."queueJobId" and run."attempt" > ${readCount('attemptsBefore')}
+    where job.name = run."name" and job.id = run."workId" and run."attempt" > ${readCount('attemptsBefore')}
       and job.data ->> 'replacedBy' is null
   ), case when run."trigger" = 'schedule' then '{}' end)`
 
@@ -155,7 +155,7 @@ export const KEEP_PAYLOAD_SQL = `
     from pgboss.queue queue where queue.name = $2
     returning id
   )
-  update "JobRun" run set "queueJobId" = kept.id from kept where run."id" = kept.id`
+  update "JobRun" run set "workId" = kept.id from kept where run."id" = kept.id`
 
 export const FIND_PAYLOAD_SQL = `
   select run."name", ${PAYLOAD_OF_RUN} as "payload" from "JobRun" run where run."id" = $1::uuid`
@@ -258,7 +258,7 @@ export function measureQueueSql(most: number): string {
 /** Locks the work of a run, before somebody redrives it, takes it, or approves another run of it. */
 export const LOCK_WORK_OF_RUN_SQL = `
   select job.id::text as "id" from pgboss.job job
-  where (job.name, job.id) = (select run."name", run."queueJobId" from "JobRun" run where run."id" = $1::uuid) for update`
+  where (job.name, job.id) = (select run."name", run."workId" from "JobRun" run where run."id" = $1::uuid) for update`
 
 /**
  * Reads a run that may be approved, and locks it. The second of two people who approve at once finds it approved: whoever waits
@@ -270,7 +270,7 @@ export const LOCK_BLOCKED_RUN_SQL = `
          run."errorCode" is not distinct from 'guard_blocked' as "isBlocked",
          run."approvedAt" is not null or exists (
            select from "JobRun" approved
-           where approved."queueJobId" = run."queueJobId" and approved."name" = run."name" and approved."approvedAt" is not null
+           where approved."workId" = run."workId" and approved."name" = run."name" and approved."approvedAt" is not null
          ) as "isApproved",
          run."endedAt" < now() - interval '1 day' as "isTooOld", run."label", run."shown"::text as "shown",
          case when jsonb_typeof(run."details" #> '{guard,due}') = 'number'

@@ -167,7 +167,7 @@ const FIND_SETTLED_SQL = `
  * Whether a run's attempt has expired. It looks the work up only for runs old enough for that: one statement wrote both, by
  * the database's clock.
  */
-const IS_EXPIRED = `("end".code is null and run."queueJobId" is not null
+const IS_EXPIRED = `("end".code is null and run."workId" is not null
   and run."createdAt" < now() - interval '${SHORTEST_EXPIRY_S} seconds' and not ${IS_ATTEMPT_UNDER_WAY})`
 
 /**
@@ -189,11 +189,11 @@ const settleSql = (isExpired: string, isTelling: boolean) => `
       as "end"(id, at, code, details${isTelling ? `, ${TOLD_SQL.names}` : ''})
     where run."id" = any(array(select unnest($2::uuid[]))) and run."id" = "end".id
       and run."status" = 'running' and run."workerId" = $1 and ${GIVES_WAY}
-    returning run."id", run."details", run."name", run."queueJobId", run."attempt", run."errorCode",
+    returning run."id", run."details", run."name", run."workId", run."attempt", run."errorCode",
               "end".code is null and run."errorCode" is not null as "isExpired"
   ), work as materialized (
     select job.name, job.id, ended."errorCode" is null as "isDone"
-    from ended join pgboss.job job on job.name = ended."name" and job.id = ended."queueJobId"
+    from ended join pgboss.job job on job.name = ended."name" and job.id = ended."workId"
       and job.retry_count = ended."attempt" - 1 and job.state::text = 'active'
     for update of job nowait
   ), completed as (

@@ -101,7 +101,7 @@ function writeOutSql(starts: string, isWanted: string, told = LABELS): string {
         as held("runId", "envelope", "at")
     where ${isWanted}
   ), run as (
-    insert into "JobRun" ("id", "name", "trigger", "attempt", "startedAt", "queueJobId", "workerId", "createdAt"${told.columns})
+    insert into "JobRun" ("id", "name", "trigger", "attempt", "startedAt", "workId", "workerId", "createdAt"${told.columns})
     select work."runId", work."name", 'queue'::"JobTrigger", 1, work."startedAt", work."runId", work."workerId", work."createdAt"${told.values}
     from work
     on conflict ("id") do nothing

@@ -72,7 +72,7 @@ export const FIND_NEXT_DUE_SQL = `
 
 /** The work of job `$1` that waits, in the order in which it becomes due. */
 export const LIST_WAITING_SQL = `
-  select job.id::text as "queueJobId", job.data as "envelope", job.start_after as "startAfter", job.priority,
+  select job.id::text as "workId", job.data as "envelope", job.start_after as "startAfter", job.priority,
          job.singleton_key as "uniqueKey", job.retry_count + case when job.state = 'retry' then 2 else 1 end as "attempt"
   from pgboss.job job
   where job.name = $1 and job.state < 'active'

@@ -28,7 +28,7 @@ const changeSql = (isWanted: string, assignments: string) => `
       select from pgboss.job job where ${MATCHES} and ${isWanted} limit ${MAX_CHANGED + MAX_COUNTED}
     ) one
   )
-  select changed.id::text as "queueJobId", "left"."count" as "left", pg_current_xact_id()::text as "transactionId"
+  select changed.id::text as "workId", "left"."count" as "left", pg_current_xact_id()::text as "transactionId"
   from (
     select greatest(0, (select count from counted) - (select count(*) from chosen))::int as "count"
   ) "left" left join changed on true`
@@ -52,7 +52,7 @@ export const CANCEL_WORK_OF_APPROVED_RUN_SQL = `
   update pgboss.job job
   set ${cancelAs(`jsonb_build_object('code', 'guard_blocked', 'message', 'Its run was approved, and other work does what it was to do')`)}
   from pgboss.queue queue, "JobRun" run
-  where run."id" = $1::uuid and queue.name = run."name" and job.name = run."name" and job.id = run."queueJobId"
+  where run."id" = $1::uuid and queue.name = run."name" and job.name = run."name" and job.id = run."workId"
     and job.state::text in ('created', 'retry', 'failed')
   returning job.id::text as "id"`
 
@@ -95,7 +95,7 @@ const LABELLED = `select ${PAGE_COLUMNS} from pgboss.job job where ${isLabelled(
 
 /** Lists waiting work of job `$1` (null: any) by when it is due. */
 const listSql = (pages: string) => `
-  select work.id::text as "queueJobId", work.name, ${labelOf('work.data')} as "label",
+  select work.id::text as "workId", work.name, ${labelOf('work.data')} as "label",
          work.start_after as "startAfter", work.start_after <= now() as "isDue", work.start_after::text as "position",
          work.created_on as "enqueuedAt",
          case when work.started_on is null then 0 else greatest(0, work.retry_count + 1) end as "attempts", work.priority,

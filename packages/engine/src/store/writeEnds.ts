@@ -96,7 +96,7 @@ const writeEndsSql = (hasRareColumns: boolean, ifWritten: IfWritten) => `
     where "id" = any($3::uuid[]) and "workerId" = $1 and ${GIVES_WAY}
     order by "id" for key share
   ), ended as (
-    insert into "JobRun" ("id", "name", "status", "trigger", "attempt", "startedAt", "endedAt", "details", "queueJobId",
+    insert into "JobRun" ("id", "name", "status", "trigger", "attempt", "startedAt", "endedAt", "details", "workId",
                           "workerId", "createdAt"${hasRareColumns ? `, "label", "shown", ${TOLD_SQL.names}` : ''})
     select "end".id, start."name", 'success', 'queue', 1, start."startedAt", to_timestamp("end"."atMs" / 1000),
            "end".details::jsonb, "end".id, $1, start."createdAt"${hasRareColumns ? `, "end".label, "end".shown::jsonb, ${TOLD_SQL.values}` : ''}

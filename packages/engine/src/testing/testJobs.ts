@@ -38,7 +38,7 @@ export interface TestRun {
 
 /** Work that waits. It is due from `startAfter` on. */
 export interface WaitingWork<Payload = unknown> {
-  queueJobId: string
+  workId: string
   payload: Payload
   startAfter: Date
   priority: number

@@ -6,7 +6,7 @@ import type { DueTicks } from './dueTicks.ts'
  * schedule's cursor past it writes its row of JobTick, and the work of an enqueued tick, in the same transaction.
  *
  *   due        The cursor has not passed it yet, and it has no row. Every worker tries once it is due.
- *   enqueued   Its work is in the queue, under the row's queueJobId. What becomes of that work is told by its runs.
+ *   enqueued   Its work is in the queue, under the row's workId. What becomes of that work is told by its runs.
  *   coalesced  The latest due tick is enqueued and makes up for this one, as the job's `missed` policy has it.
  *   missed     Nobody decided it within the catch-up window (on time, with `missed: 'skip'`), or too many ticks were due.
  *   skipped    The schedule is paused, or an earlier run has not ended and the job's `overlap` is 'skip'.

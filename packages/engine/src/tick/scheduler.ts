@@ -252,7 +252,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       advance(plan, cursor)
       const decided = ticks.get(name) ?? []
       options.onTick?.(name)
-      if (decided.some(({ queueJobId }) => queueJobId !== null)) options.onWork?.(name)
+      if (decided.some(({ workId }) => workId !== null)) options.onWork?.(name)
       options.observers?.ticksDecided(name, decided, won.decidedAt)
     }
   }
@@ -312,15 +312,15 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
         isUnfinished: row.isUnfinished,
       }
       for (const decision of decideTicks(schedule, due, situation)) {
-        const queueJobId = decision.outcome === 'enqueued' ? uuid() : null
-        entries.push({ ...decision, name, queueJobId })
+        const workId = decision.outcome === 'enqueued' ? uuid() : null
+        entries.push({ ...decision, name, workId })
       }
     }
     if (entries.length === 0) return { cursors, ticks: [], decidedAt }
     const ticks = await writeLedger(tx, workerId, entries)
     await queue.sendAll(
       tx,
-      ticks.flatMap(({ name, scheduledFor, queueJobId: id }) => {
+      ticks.flatMap(({ name, scheduledFor, workId: id }) => {
         if (id === null) return []
         const at = scheduledFor.toISOString()
         const job = plans.get(name)?.job
@@ -534,7 +534,7 @@ const CLAIM_SQL = `
   select clock.latest, advanced.*, ${isUnfinishedSql('advanced."name"')} as "isUnfinished"
   from clock left join advanced on true`
 
-type LedgerEntry = TickDecision & { name: string; queueJobId: string | null }
+type LedgerEntry = TickDecision & { name: string; workId: string | null }
 
 /**
  * Writes decisions that the ledger does not have, and returns those. A tick that has a row, because somebody set the cursor
@@ -546,10 +546,10 @@ async function writeLedger(
   entries: readonly LedgerEntry[],
 ): Promise<LedgerEntry[]> {
   const { rows } = await tx.query<Pick<LedgerEntry, 'name' | 'scheduledFor'>>(
-    `insert into "JobTick" ("name", "scheduledFor", "outcome", "reason", "queueJobId", "count", "through", "workerId")
-     select name, "scheduledFor", outcome::"TickOutcome", reason, "queueJobId", count, through, $8
+    `insert into "JobTick" ("name", "scheduledFor", "outcome", "reason", "workId", "count", "through", "workerId")
+     select name, "scheduledFor", outcome::"TickOutcome", reason, "workId", count, through, $8
      from unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::uuid[], $6::int[], $7::timestamptz[])
-       as tick(name, "scheduledFor", outcome, reason, "queueJobId", count, through)
+       as tick(name, "scheduledFor", outcome, reason, "workId", count, through)
      on conflict do nothing
      returning "name", "scheduledFor"`,
     [
@@ -557,7 +557,7 @@ async function writeLedger(
       entries.map(({ scheduledFor }) => scheduledFor),
       entries.map(({ outcome }) => outcome),
       entries.map(({ reason }) => reason),
-      entries.map(({ queueJobId }) => queueJobId),
+      entries.map(({ workId }) => workId),
       entries.map(({ count }) => count),
       entries.map(({ through }) => through),
       workerId,

@@ -90,10 +90,10 @@ const left = async () => (await client.$queryRawUnsafe(`select from "Item"`)).le
 
 /** Has a piece of work blocked by its guard. Returns its run, and the work. */
 async function block(payload: { olderThanDays?: number } = {}, uniqueKey = 'purge') {
-  const { queueJobId } = await test.enqueue(client, purge, payload, { uniqueKey })
+  const { workId } = await test.enqueue(client, purge, payload, { uniqueKey })
   const [run] = await test.drain()
   expect(run?.error?.code).toBe('guard_blocked')
-  return { runId: run!.id, queueJobId }
+  return { runId: run!.id, workId }
 }
 
 const approve = (runId: string) => test.approveRun(client, runId, by)
@@ -143,8 +143,8 @@ describe('the payload of a blocked run, approved', () => {
   it('is gone with the dead letter that held it, and the run can not be approved', async () => {
     await insert(101, 500)
     await insert(71, 40)
-    const { runId, queueJobId } = await block({ olderThanDays: 400 })
-    await test.discardDeadLetter(client, queueJobId, by)
+    const { runId, workId } = await block({ olderThanDays: 400 })
+    await test.discardDeadLetter(client, workId, by)
 
     expect(await approve(runId)).toEqual({ kind: 'payloadGone' })
     expect(await test.runAgain(client, purge, runId, by)).toEqual({ kind: 'payloadGone' })
@@ -155,8 +155,8 @@ describe('the payload of a blocked run, approved', () => {
   it('is never that of newer work that has replaced it', async () => {
     await insert(101, 500)
     await insert(71, 40)
-    const { runId, queueJobId } = await block({ olderThanDays: 400 })
-    await test.redriveWork(client, purge, [queueJobId], by)
+    const { runId, workId } = await block({ olderThanDays: 400 })
+    await test.redriveWork(client, purge, [workId], by)
     await test.enqueue(client, purge, {}, { uniqueKey: 'purge', onConflict: 'replace' })
 
     expect(await approve(runId)).toEqual({ kind: 'payloadGone' })
@@ -171,13 +171,13 @@ describe('the payload of a blocked run, approved', () => {
 describe('the dead letter of a blocked run, once that is approved', () => {
   it('is none any more: the approved work has taken its place', async () => {
     await insert(101, 40)
-    const { runId, queueJobId } = await block()
+    const { runId, workId } = await block()
     await approve(runId)
 
     expect(await test.redriveWork(client, purge, 'all', by)).toMatchObject({ redriven: 0 })
-    expect(await test.discardDeadLetter(client, queueJobId, by)).toBe('notFound')
+    expect(await test.discardDeadLetter(client, workId, by)).toBe('notFound')
     expect(await finish()).toEqual([{ payload: {}, code: null, removed: 101 }])
-    expect(await findWork(test.reader, purge, queueJobId)).toEqual({
+    expect(await findWork(test.reader, purge, workId)).toEqual({
       kind: 'failed',
       errorCode: 'guard_blocked',
     })
@@ -185,7 +185,7 @@ describe('the dead letter of a blocked run, once that is approved', () => {
 
   it('is one again where the approval is rolled back', async () => {
     await insert(101, 40)
-    const { runId, queueJobId } = await block()
+    const { runId, workId } = await block()
     await expect(
       client.$transaction(async (tx) => {
         await test.approveRun(tx, runId, by)
@@ -193,15 +193,15 @@ describe('the dead letter of a blocked run, once that is approved', () => {
       }),
     ).rejects.toThrow('rolled back')
 
-    expect(await test.redriveWork(client, purge, [queueJobId], by)).toMatchObject({ redriven: 1 })
+    expect(await test.redriveWork(client, purge, [workId], by)).toMatchObject({ redriven: 1 })
   })
 
   it('does not run again either where it was redriven, and no other of its runs is approved', async () => {
     await insert(101, 40)
-    const { runId, queueJobId } = await block()
-    await test.redriveWork(client, purge, [queueJobId], by)
+    const { runId, workId } = await block()
+    await test.redriveWork(client, purge, [workId], by)
     const [again] = await test.drain()
-    await test.redriveWork(client, purge, [queueJobId], by)
+    await test.redriveWork(client, purge, [workId], by)
 
     expect(await approve(runId)).toMatchObject({ kind: 'approved', rows: 101 })
     expect(await approve(again!.id)).toEqual({ kind: 'alreadyApproved' })
@@ -301,8 +301,8 @@ describe('an approval', () => {
     const [failed] = await test.drain()
     expect(failed).toMatchObject({ error: { code: 'broken' }, details: { removed: 100 } })
     afterBatch = async () => undefined
-    const { queueJobId } = (await findJobRun(test.reader, failed!.id))!
-    await test.redriveWork(client, purge, [queueJobId!], by)
+    const { workId } = (await findJobRun(test.reader, failed!.id))!
+    await test.redriveWork(client, purge, [workId!], by)
     expect(await finish()).toMatchObject([{ code: 'guard_blocked', removed: 0 }])
   })
 

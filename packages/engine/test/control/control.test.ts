@@ -115,18 +115,18 @@ describe('cancelRun', () => {
   })
 })
 
-describe('pauseJob and resumeJob', () => {
+describe('pauseSchedule and resumeSchedule', () => {
   it('say what they found, and record who paused and why', async () => {
-    expect(await client.pauseJob(null, 'purge', by)).toBe('notScheduled')
-    expect(await client.resumeJob(null, 'purge', by)).toBe('notScheduled')
+    expect(await client.pauseSchedule(null, 'purge', by)).toBe('notScheduled')
+    expect(await client.resumeSchedule(null, 'purge', by)).toBe('notScheduled')
     await startWorker()
 
-    expect(await client.pauseJob(null, 'purge', by)).toBe('paused')
-    expect(await client.pauseJob(null, 'purge', by)).toBe('alreadyPaused')
+    expect(await client.pauseSchedule(null, 'purge', by)).toBe('paused')
+    expect(await client.pauseSchedule(null, 'purge', by)).toBe('alreadyPaused')
     const [schedule] = await runtime.rows('select * from "JobSchedule"')
     expect(schedule).toMatchObject({ pausedBy: by.actor, pauseReason: by.reason })
-    expect(await client.resumeJob(null, 'purge', by)).toBe('resumed')
-    expect(await client.resumeJob(null, 'purge', by)).toBe('notPaused')
+    expect(await client.resumeSchedule(null, 'purge', by)).toBe('resumed')
+    expect(await client.resumeSchedule(null, 'purge', by)).toBe('notPaused')
   })
 })
 
@@ -150,21 +150,19 @@ describe('requestRun', () => {
 
   it('stores who and why, whatever these texts hold', async () => {
     const odd = { actor: 'a\0b\ud83d', reason: `\0${'👍'.repeat(5_000)}` }
-    const queueJobId = await client.requestRun(runtime.prisma, purge, odd)
+    const workId = await client.requestRun(runtime.prisma, purge, odd)
     const reason = `\ufffd${'👍'.repeat(999)}…`
-    const [action] = await runtime.rows('select * from "JobAction" where "queueJobId" = $1', [
-      queueJobId,
-    ])
+    const [action] = await runtime.rows('select * from "JobAction" where "workId" = $1', [workId])
     expect(action).toMatchObject({ actor: 'a\ufffdb\ufffd', reason })
-    const [work] = await runtime.rows('select data from pgboss.job where id = $1', [queueJobId])
+    const [work] = await runtime.rows('select data from pgboss.job where id = $1', [workId])
     expect(work).toMatchObject({ data: { actor: 'a\ufffdb\ufffd', reason } })
     await runtime.rows(
       `insert into "JobSchedule" ("name", "cron", "timeZone", "cursor", "updatedAt")
        values ('purge', '0 0 1 1 *', 'UTC', now(), now())`,
     )
-    expect(await client.pauseJob(null, 'purge', odd)).toBe('paused')
-    expect(await client.resumeJob(null, 'purge', { actor: '\0' })).toBe('resumed')
-    expect(await client.cancelRun(runtime.prisma, queueJobId, odd)).toBe('notFound')
+    expect(await client.pauseSchedule(null, 'purge', odd)).toBe('paused')
+    expect(await client.resumeSchedule(null, 'purge', { actor: '\0' })).toBe('resumed')
+    expect(await client.cancelRun(runtime.prisma, workId, odd)).toBe('notFound')
   })
 
   it('refuses a payload that does not fit', async () => {

@@ -63,7 +63,7 @@ beforeEach(async () => {
 afterEach(() => worker.stop({ drainTimeoutMs: 0 }))
 
 const enqueue = async (n: number) =>
-  (await runtime.prisma.$transaction((tx) => client.enqueue(tx, parcel, { n }))).queueJobId
+  (await runtime.prisma.$transaction((tx) => client.enqueue(tx, parcel, { n }))).workId
 const list = async (query: { name?: string } = {}) =>
   (await listDeadLetters(runtime.reader, { limit: 50, ...query })).deadLetters
 const redrive = (which: string[] | 'all') => client.redriveDeadLetters(null, parcel, which, by)
@@ -81,11 +81,11 @@ async function failFor(count: number): Promise<string[]> {
 
 describe('work that has used up its attempts', () => {
   it('is kept with its error and what it took', async () => {
-    const [queueJobId] = await failFor(1)
+    const [workId] = await failFor(1)
 
     expect(await list()).toEqual([
       {
-        queueJobId,
+        workId,
         name: 'parcel',
         label: null,
         shown: null,
@@ -102,17 +102,15 @@ describe('work that has used up its attempts', () => {
   })
 
   it('redriven, gets all of its attempts again, and its runs say who wanted it', async () => {
-    const [queueJobId] = await failFor(1)
-    expect(await redrive([queueJobId!])).toBe(1)
-    expect(await actions()).toMatchObject([
-      { action: 'redrive', name: 'parcel', queueJobId, ...by },
-    ])
+    const [workId] = await failFor(1)
+    expect(await redrive([workId!])).toBe(1)
+    expect(await actions()).toMatchObject([{ action: 'redrive', name: 'parcel', workId, ...by }])
     await waitFor(async () => (await list())[0]?.attempts === 4, { timeoutMs: 20_000 })
     isBroken = false
-    await redrive([queueJobId!])
+    await redrive([workId!])
 
     await waitFor(async () => (await runs()).some(({ status }) => status === 'success'))
-    expect(await findWork(runtime.reader, parcel, queueJobId!)).toEqual({ kind: 'completed' })
+    expect(await findWork(runtime.reader, parcel, workId!)).toEqual({ kind: 'completed' })
     expect(await list()).toEqual([])
     expect(await runs()).toMatchObject([
       { attempt: 1, status: 'failed', actor: null },
@@ -124,10 +122,10 @@ describe('work that has used up its attempts', () => {
   })
 
   it('redriven, may lose as many workers anew as before, and runs alone at first', async () => {
-    const [queueJobId] = await failFor(1)
+    const [workId] = await failFor(1)
     await worker.stop({ drainTimeoutMs: 0 })
     await runtime.rows(`update pgboss.job set data = data || '{"lost":7,"lostAlone":5}'`)
-    await redrive([queueJobId!])
+    await redrive([workId!])
     const [{ data } = { data: null }] = await runtime.rows<{ data: unknown }>(
       'select data from pgboss.job',
     )
@@ -149,15 +147,13 @@ describe('work that has used up its attempts', () => {
   })
 
   it('is gone once discarded; its runs stay', async () => {
-    const [queueJobId] = await failFor(1)
-    expect(await client.discardDeadLetter(null, queueJobId!, by)).toBe('discarded')
-    expect(await client.discardDeadLetter(null, queueJobId!, by)).toBe('notFound')
+    const [workId] = await failFor(1)
+    expect(await client.discardDeadLetter(null, workId!, by)).toBe('discarded')
+    expect(await client.discardDeadLetter(null, workId!, by)).toBe('notFound')
 
     expect(await list()).toEqual([])
     expect(await runs()).toHaveLength(2)
-    expect(await actions()).toMatchObject([
-      { action: 'discard', name: 'parcel', queueJobId, ...by },
-    ])
+    expect(await actions()).toMatchObject([{ action: 'discard', name: 'parcel', workId, ...by }])
   })
 
   it('is listed by job, page by page, the latest first', async () => {
@@ -178,11 +174,11 @@ describe('work that has used up its attempts', () => {
 describe('what is no dead letter', () => {
   it('work that waits, runs, or was completed is neither redriven nor discarded', async () => {
     isBroken = false
-    const queueJobId = await enqueue(1)
+    const workId = await enqueue(1)
     await waitFor(async () => (await runs())[0]?.status === 'success')
 
-    expect(await redrive([queueJobId])).toBe(0)
-    expect(await client.discardDeadLetter(null, queueJobId, by)).toBe('notFound')
+    expect(await redrive([workId])).toBe(0)
+    expect(await client.discardDeadLetter(null, workId, by)).toBe('notFound')
   })
 
   it('a run that a person asked for, and that only rehearsed', async () => {
@@ -218,27 +214,27 @@ describe('runOnce for a dead letter', () => {
     })
 
   it('is its next attempt, with its payload, and completes it', async () => {
-    const [queueJobId] = await failFor(1)
+    const [workId] = await failFor(1)
     isBroken = false
-    expect(await once(queueJobId!)).toMatchObject({
+    expect(await once(workId!)).toMatchObject({
       kind: 'ended',
       run: { status: 'success', details: { n: 0 } },
     })
 
     expect(await list()).toEqual([])
-    expect(await findWork(runtime.reader, parcel, queueJobId!)).toEqual({ kind: 'completed' })
+    expect(await findWork(runtime.reader, parcel, workId!)).toEqual({ kind: 'completed' })
     expect(await runs()).toMatchObject([
       { attempt: 1 },
       { attempt: 2 },
-      { attempt: 3, status: 'success', trigger: 'cli', queueJobId },
+      { attempt: 3, status: 'success', trigger: 'cli', workId },
     ])
   })
 
   it('that fails again is a dead letter again, and is not retried', async () => {
-    const [queueJobId] = await failFor(1)
-    expect(await once(queueJobId!)).toMatchObject({ kind: 'ended', run: { status: 'failed' } })
+    const [workId] = await failFor(1)
+    expect(await once(workId!)).toMatchObject({ kind: 'ended', run: { status: 'failed' } })
 
-    expect(await list()).toMatchObject([{ queueJobId, attempts: 3 }])
+    expect(await list()).toMatchObject([{ workId, attempts: 3 }])
   })
 
   it.each(['cancelled', 'guard_blocked'])(
@@ -246,7 +242,7 @@ describe('runOnce for a dead letter', () => {
     async (code) => {
       await client.requestRun(null, rounds, by)
       await waitFor(async () => (await list()).length === 1)
-      const { queueJobId } = (await list())[0]!
+      const { workId } = (await list())[0]!
       const stop = new AbortController()
       const ended = await runOnce({
         schema: 'public',
@@ -257,22 +253,22 @@ describe('runOnce for a dead letter', () => {
           stop.abort(new JobError(code, 'Stopped', { retryable: false }))
           signal.throwIfAborted()
         },
-        deadLetter: queueJobId,
+        deadLetter: workId,
         signal: stop.signal,
         log: runtime.log,
       })
       expect(ended).toMatchObject({ run: { status: 'failed', details: { error: { code } } } })
 
-      expect(await list()).toMatchObject([{ queueJobId, attempts: 2, error: { code } }])
+      expect(await list()).toMatchObject([{ workId, attempts: 2, error: { code } }])
       isBroken = false
-      expect(await client.redriveDeadLetters(null, rounds, [queueJobId], by)).toBe(1)
+      expect(await client.redriveDeadLetters(null, rounds, [workId], by)).toBe(1)
       await waitFor(async () => (await list()).length === 0)
     },
   )
 
   it('is refused for work that is none', async () => {
-    const queueJobId = crypto.randomUUID()
-    expect(await once(queueJobId)).toEqual({ kind: 'noDeadLetter', queueJobId })
+    const workId = crypto.randomUUID()
+    expect(await once(workId)).toEqual({ kind: 'noDeadLetter', workId })
     expect(await runs()).toEqual([])
   })
 })

@@ -38,11 +38,11 @@ const enqueue = async (uniqueKey?: string, job: typeof parcel | typeof rounds = 
     await runtime.prisma.$transaction((tx) =>
       opened.client.enqueue(tx, job, {}, uniqueKey === undefined ? {} : { uniqueKey }),
     )
-  ).queueJobId
+  ).workId
 
 /** Makes a dead letter. */
 async function fail(uniqueKey?: string, job: typeof parcel | typeof rounds = parcel) {
-  const queueJobId = await enqueue(uniqueKey, job)
+  const workId = await enqueue(uniqueKey, job)
   const work = await opened.take(job.name)
   await runtime.database.transaction((tx) =>
     opened.queue.fail(tx, work, { code: 'broken', message: '' }, 'giveUp'),
@@ -51,15 +51,13 @@ async function fail(uniqueKey?: string, job: typeof parcel | typeof rounds = par
     `update "JobRun" set "status" = 'failed', "errorCode" = 'broken', "endedAt" = now() where "status" = 'running'`,
   )
   await runtime.rows('truncate "JobClaim", "JobStart"')
-  return queueJobId
+  return workId
 }
 
 const redrive = (which: readonly string[] | 'all' = 'all') =>
   runtime.prisma.$transaction((tx) => opened.client.redriveWork(tx, parcel, which, by))
 const deadLetters = async () =>
-  (await listDeadLetters(runtime.reader, { limit: 50 })).deadLetters.map(
-    ({ queueJobId }) => queueJobId,
-  )
+  (await listDeadLetters(runtime.reader, { limit: 50 })).deadLetters.map(({ workId }) => workId)
 const readWork = (id: string) =>
   runtime.rows<{ row: object }>('select to_jsonb(job) as row from pgboss.job job where id = $1', [
     id,
@@ -90,8 +88,8 @@ describe('a dead letter whose unique key other work holds', () => {
       expect(await readWork(letter)).toEqual(before)
       expect(await redrive([letter])).toEqual({ redriven: 0, alreadyQueued: 1 })
       expect(
-        await runtime.rows('select "queueJobId" from "JobAction" where "action" = $1', ['redrive']),
-      ).toEqual([{ queueJobId: free }])
+        await runtime.rows('select "workId" from "JobAction" where "action" = $1', ['redrive']),
+      ).toEqual([{ workId: free }])
 
       await runtime.rows('delete from pgboss.job where id = $1', [holder])
       expect(await redrive()).toEqual({ redriven: 1, alreadyQueued: 0 })
@@ -121,18 +119,18 @@ describe('a dead letter whose unique key other work holds', () => {
   it('is run by no hand either, and nothing is recorded', async () => {
     const letter = await fail('a')
     const holder = await enqueue('a')
-    expect(await once(letter)).toEqual({ kind: 'alreadyQueued', queueJobId: holder })
+    expect(await once(letter)).toEqual({ kind: 'alreadyQueued', workId: holder })
     expect(await deadLetters()).toEqual([letter])
     expect(await runtime.rows('select from "JobRun"')).toHaveLength(1)
 
     await runtime.rows('delete from pgboss.job where id = $1', [holder])
     const running = await runtime.prisma.$transaction(async (tx) => {
-      const { queueJobId } = await opened.client.enqueue(tx, parcel, {}, { uniqueKey: 'a' })
+      const { workId } = await opened.client.enqueue(tx, parcel, {}, { uniqueKey: 'a' })
       const result = once(letter)
       await isWaiting()
-      return { result, queueJobId }
+      return { result, workId }
     })
-    expect(await running.result).toEqual({ kind: 'alreadyQueued', queueJobId: running.queueJobId })
+    expect(await running.result).toEqual({ kind: 'alreadyQueued', workId: running.workId })
     expect(await deadLetters()).toEqual([letter])
   })
 })
@@ -179,11 +177,11 @@ describe('redriving', () => {
 })
 
 it('what has gone back meanwhile is not discarded', async () => {
-  const letters = [await fail(), await fail()].map((queueJobId) => ({ name: 'parcel', queueJobId }))
-  await redrive([letters[0]!.queueJobId])
+  const letters = [await fail(), await fail()].map((workId) => ({ name: 'parcel', workId }))
+  await redrive([letters[0]!.workId])
   expect(await opened.client.discardDeadLetters(null, letters, by)).toBe(1)
-  expect(await readWork(letters[0]!.queueJobId)).toHaveLength(1)
-  expect(await readWork(letters[1]!.queueJobId)).toEqual([])
+  expect(await readWork(letters[0]!.workId)).toHaveLength(1)
+  expect(await readWork(letters[1]!.workId)).toEqual([])
 })
 
 describe('a dead letter of an exclusive job', () => {

@@ -61,8 +61,8 @@ const states = async () =>
     )
   ).map(({ state }) => state)
 const actions = () =>
-  runtime.rows<{ action: string; queueJobId: string | null }>(
-    `select "action", "queueJobId"::text as "queueJobId" from "JobAction" where "actor" = $1 and "reason" = $2`,
+  runtime.rows<{ action: string; workId: string | null }>(
+    `select "action", "workId"::text as "workId" from "JobAction" where "actor" = $1 and "reason" = $2`,
     [by.actor, by.reason],
   )
 
@@ -166,12 +166,12 @@ describe('waiting work', () => {
         limit: 2,
         after,
       })
-      seen.push(...work.map(({ queueJobId }) => queueJobId))
+      seen.push(...work.map(({ workId }) => workId))
       if (next === null) break
       after = next
     }
     const all = await listWaitingWork(runtime.reader, { name: 'parcel', limit: 50 })
-    expect(all.work.map(({ queueJobId }) => queueJobId)).toEqual(seen)
+    expect(all.work.map(({ workId }) => workId)).toEqual(seen)
     expect(new Set(seen).size).toBe(7)
     expect(all.work.map(({ startAfter }) => startAfter)).toEqual(
       all.work.map(({ startAfter }) => startAfter).toSorted(),
@@ -181,7 +181,7 @@ describe('waiting work', () => {
       { expiresAt: expiresAt.toISOString(), isDue: true, label: null },
     ])
     expect(all.work.at(-1)).toEqual({
-      queueJobId: late.queueJobId,
+      workId: late.workId,
       name: 'parcel',
       label: 'Order 6',
       startAfter: '2099-01-01T00:00:00.000Z',
@@ -205,7 +205,7 @@ describe('waiting work', () => {
     const none = { count: 0, names: [] }
     expect(await sumWaitingWork(runtime.reader, { label: 'nothing' })).toEqual(none)
     const next = await listWaitingWork(runtime.reader, { limit: 1, label: 'Order 6' })
-    expect(next).toMatchObject({ work: [{ queueJobId: late.queueJobId }], next: null })
+    expect(next).toMatchObject({ work: [{ workId: late.workId }], next: null })
     const labelled = { name: 'parcel', label: 'Order 6' }
     expect((await listWaitingWork(runtime.reader, { ...labelled, limit: 9 })).work).toHaveLength(1)
     expect(await countWaitingWork(runtime.reader, labelled)).toBe(1)
@@ -225,9 +225,9 @@ describe('waiting work', () => {
     expect(numbersOf([running!])).toEqual([1])
     await fail([running!])
 
-    const ids = [first.queueJobId, crypto.randomUUID()]
+    const ids = [first.workId, crypto.randomUUID()]
     expect(await client.cancelWork(null, { job: parcel, ids }, by)).toEqual({ done: 1, left: 0 })
-    expect(await findWork(runtime.reader, parcel, first.queueJobId)).toEqual({
+    expect(await findWork(runtime.reader, parcel, first.workId)).toEqual({
       kind: 'failed',
       errorCode: 'cancelled',
     })
@@ -364,8 +364,8 @@ describe('waiting work', () => {
   it('with a higher priority is taken first', async () => {
     const { client } = opened
     for (const n of [1, 2, 3]) await enqueue(n)
-    const { queueJobId } = await enqueue(4)
-    const which = { job: parcel, ids: [queueJobId] }
+    const { workId } = await enqueue(4)
+    const which = { job: parcel, ids: [workId] }
     expect(await client.prioritiseWork(null, which, { ...by, priority: 5 })).toEqual({
       done: 1,
       left: 0,
@@ -435,7 +435,7 @@ describe('work that replaces what waits with its unique key', () => {
     expect(numbersOf(again).toSorted((a, b) => a - b)).toEqual([1, 3])
     expect(again.map(({ envelope }) => envelope.replacedBy)).toEqual(
       again.map(({ envelope }) =>
-        (envelope.payload as { n: number }).n === 1 ? second.queueJobId : undefined,
+        (envelope.payload as { n: number }).n === 1 ? second.workId : undefined,
       ),
     )
   })
@@ -487,7 +487,7 @@ describe('work that replaces what waits with its unique key', () => {
       ] as never)
     const kinds = async () => {
       const results = await many()
-      const ids = new Set(results.map(({ queueJobId }) => queueJobId))
+      const ids = new Set(results.map(({ workId }) => workId))
       return [...results.map(({ kind }) => kind), ids.size]
     }
     const kept = 'alreadyQueued'

@@ -84,7 +84,7 @@ describe('a last attempt that the queue has given up', () => {
     ['claim', `select from "JobClaim" where "runIds" @> array[$1::uuid] for update`],
     [
       'work',
-      'select from pgboss.job where id = (select "queueJobId" from "JobRun" where "id" = $1) for update',
+      'select from pgboss.job where id = (select "workId" from "JobRun" where "id" = $1) for update',
     ],
   ])('has its run ended while somebody has locked the %s of another', async (_what, sql) => {
     const [held, free] = [await take(parcel), await take(parcel)]
@@ -132,7 +132,7 @@ describe('a last attempt that the queue has given up', () => {
     await runtime.rows(`update pgboss.job set completed_on = completed_on - interval '1 year'`)
     await pass(1)
     const { deadLetters } = await listDeadLetters(runtime.reader, { limit: 10 })
-    expect(deadLetters).toMatchObject([{ queueJobId: work.queueJobId, error: { code: 'expired' } }])
+    expect(deadLetters).toMatchObject([{ workId: work.workId, error: { code: 'expired' } }])
     const by = { actor: 'tests', reason: 'mended' }
     expect(await opened.client.redriveDeadLetters(null, parcel, 'all', by)).toBe(1)
     expect(await opened.take('parcel')).toMatchObject([{ attempt: 2 }])
@@ -257,7 +257,7 @@ it.each([
     await runtime.rows(`update "JobClaim" set "createdAt" = "createdAt" - interval '1 day'`)
     await runtime.rows(
       `update pgboss.job set state = 'retry', start_after = now() where id = any($1::uuid[])`,
-      [[exclusive.queueJobId, hangs.queueJobId]],
+      [[exclusive.workId, hangs.workId]],
     )
     await find()
     expect(

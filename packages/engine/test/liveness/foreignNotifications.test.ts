@@ -44,8 +44,8 @@ it('a worker goes on after notifications that nobody of ours has sent', async ()
       [PAYLOADS],
     )
     // This notification comes after them on the same connection, so that they were heard before it.
-    const { queueJobId } = await prisma.$transaction((tx) => client.enqueue(tx, job, {}))
-    await waitFor(() => prisma.jobRun.findFirst({ where: { queueJobId, status: 'success' } }))
+    const { workId } = await prisma.$transaction((tx) => client.enqueue(tx, job, {}))
+    await waitFor(() => prisma.jobRun.findFirst({ where: { workId, status: 'success' } }))
     expect(lines.filter(({ level }) => Number(level) >= 40)).toEqual([])
   } finally {
     await client.stop()

@@ -197,8 +197,8 @@ describe('one of three workers, SIGKILLed with five runs of a job under way', ()
     for (const run of redone) {
       expect(run).toMatchObject({ status: 'success', attempt: 2, details: { effects: 2 } })
     }
-    expect(new Set(redone.map(({ queueJobId }) => queueJobId))).toEqual(
-      new Set(lost.map(({ queueJobId }) => queueJobId)),
+    expect(new Set(redone.map(({ workId }) => workId))).toEqual(
+      new Set(lost.map(({ workId }) => workId)),
     )
     expect(await runtime.rows('select from "Effect"')).toHaveLength(15)
     expect(await ask.miscounted()).toEqual([])

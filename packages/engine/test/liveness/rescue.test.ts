@@ -101,7 +101,7 @@ describe('rescueLostRuns', () => {
   const states = () =>
     runtime.rows<{ status: string; state: string; n: number }>(
       `select run."status", job.state::text, count(*)::int n
-       from "JobRun" run join pgboss.job job on job.id = run."queueJobId"
+       from "JobRun" run join pgboss.job job on job.id = run."workId"
        group by 1, 2 order by 1`,
     )
 
@@ -128,7 +128,7 @@ describe('rescueLostRuns', () => {
       ['runs', 'select from "JobRun" order by "id" limit 550 for update'],
       [
         'the work',
-        'select from pgboss.job where id in (select "queueJobId" from "JobRun" order by "id" limit 550) for update',
+        'select from pgboss.job where id in (select "workId" from "JobRun" order by "id" limit 550) for update',
       ],
     ])(
       'has locked %s of more than one rescue takes, the others are rescued',
@@ -146,7 +146,7 @@ describe('rescueLostRuns', () => {
       await loseRuns(LOST_RUNS)
       await foreign.query(`select from pgboss.queue where name = 'drip' for update`)
       const rescued = await rescue()
-      expect(new Set(rescued.map(({ queueJobId }) => queueJobId))).toEqual(new Set(others))
+      expect(new Set(rescued.map(({ workId }) => workId))).toEqual(new Set(others))
       expect(runtime.lines.filter(({ msg }) => msg === 'rescuing a job run failed')).toEqual([])
       await foreign.query('rollback')
       expect(await rescue()).toHaveLength(500)
@@ -168,7 +168,7 @@ describe('rescueLostRuns', () => {
         hasFreshRunIds: false,
       }),
     )
-    return work.work.map(({ run }) => run.queueJobId as string)
+    return work.work.map(({ run }) => run.workId as string)
   }
 
   it('leaves a run as it is that has ended since it was found', async () => {
@@ -195,35 +195,35 @@ describe('rescueLostRuns', () => {
     expect((await runs()).find(({ id }) => id === late!.id)).toMatchObject({ status: 'success' })
   })
 
-  const workOf = async (queueJobId: string) =>
+  const workOf = async (workId: string) =>
     (
       await runtime.rows<Work>(
         `select state::text, data, retry_limit as "retryLimit", retry_count as "retryCount",
            -- From the end of the lost run, which the rescue writes when it gives the work back.
           round(extract(epoch from start_after - (
-            select max("endedAt") from "JobRun" where "queueJobId" = job.id
+            select max("endedAt") from "JobRun" where "workId" = job.id
           )))::int as "dueInS"
          from pgboss.job where id = $1`,
-        [queueJobId],
+        [workId],
       )
     )[0]!
 
   /** Takes the work again for a worker that is gone, and has it rescued. */
-  async function loseAgain(queueJobId: string, { isAlone = false, hasProgress = false } = {}) {
-    await runtime.rows('update pgboss.job set start_after = now() where id = $1', [queueJobId])
+  async function loseAgain(workId: string, { isAlone = false, hasProgress = false } = {}) {
+    await runtime.rows('update pgboss.job set start_after = now() where id = $1', [workId])
     await takeAndVanish({ limit: 1, hasFreshRunIds: true })
     await runtime.rows('update "JobClaim" set "isAlone" = $1', [isAlone])
     if (hasProgress) {
       await runtime.rows(`update "JobRun" set "batchMarks" = '[]' where "status" = 'running'`)
     }
-    expect(await rescue()).toMatchObject([{ queueJobId, wasAlone: isAlone }])
-    return await workOf(queueJobId)
+    expect(await rescue()).toMatchObject([{ workId, wasAlone: isAlone }])
+    return await workOf(workId)
   }
 
   async function loseOnce(): Promise<string> {
     await loseRuns(1)
     await rescue()
-    return (await runs())[0]!.queueJobId
+    return (await runs())[0]!.workId
   }
 
   it('gives work back at once that has lost one worker, and ever later what has lost several', async () => {
@@ -305,7 +305,7 @@ describe('rescueLostRuns', () => {
       for (const { id } of work) await foreign.query(lockWork, [id])
       await foreign.query('commit')
       expect(await rescued).toHaveLength(9)
-      expect(await rescue()).toMatchObject([{ queueJobId: work[5]!.id }])
+      expect(await rescue()).toMatchObject([{ workId: work[5]!.id }])
     } finally {
       await foreign.end()
     }

@@ -122,22 +122,22 @@ describe('runOnce', () => {
   })
 
   it('a dead letter whose process was SIGKILLed is a dead letter again, and no worker takes it', async () => {
-    const { queueJobId } = await enqueue()
+    const { workId } = await enqueue()
     const broken = await startWorker(async () => {
       throw new JobError('broken', 'for good', { retryable: false })
     })
     await waitFor(async () => (await letters()).length > 0)
     await broken.stop()
-    const victim = spawnProcess(ONCE, { args: [runtime.url, queueJobId] })
+    const victim = spawnProcess(ONCE, { args: [runtime.url, workId] })
     await waitFor(async () => ((await runs())[1]?.details?.effects ?? 0) > 5)
     expect(await letters()).toEqual([])
     await victim.kill('SIGKILL')
     await startWorker()
 
-    const letter = { queueJobId, attempts: 2, error: { code: 'worker_lost' } }
+    const letter = { workId, attempts: 2, error: { code: 'worker_lost' } }
     await waitFor(async () => (await runs())[1]?.status === 'failed')
     expect(await letters()).toMatchObject([letter])
-    expect(await client.redriveWork(null, drip, [queueJobId], by)).toMatchObject({ redriven: 1 })
+    expect(await client.redriveWork(null, drip, [workId], by)).toMatchObject({ redriven: 1 })
     await waitFor(async () => (await runs()).some(({ status }) => status === 'success'))
     expect((await runs()).map(({ trigger, attempt }) => [trigger, attempt])).toEqual([
       ['queue', 1],

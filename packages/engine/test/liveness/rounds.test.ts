@@ -151,7 +151,7 @@ describe('createRounds', () => {
       )
     await runtime.rows(
       `with run as (
-         insert into "JobRun" ("id", "name", "trigger", "workerId", "startedAt", "queueJobId")
+         insert into "JobRun" ("id", "name", "trigger", "workerId", "startedAt", "workId")
          values (gen_random_uuid(), 'now', 'queue', $1, now(), gen_random_uuid()) returning "id"
        )
        insert into "JobClaim" ("id", "name", "workerId", "runIds")

@@ -52,8 +52,8 @@ afterEach(async () => {
   workers = []
 })
 
-async function carryOut({ ms }: { ms: number }, queueJobId: string | null): Promise<void> {
-  const id = queueJobId ?? ''
+async function carryOut({ ms }: { ms: number }, workId: string | null): Promise<void> {
+  const id = workId ?? ''
   const others = underWay.get(id) ?? 0
   if (others > 0) doubled.add(id)
   underWay.set(id, others + 1)
@@ -67,7 +67,7 @@ async function startWorker({ isBehindProxy = false } = {}): Promise<Worker> {
   const { prisma, log } = runtime
   const handle = async ({ run, payload }: { run: { id: string }; payload: { ms: number } }) => {
     const [{ id } = { id: null }] = await runtime.rows<{ id: string | null }>(
-      'select "queueJobId" as id from "JobRunAll" where "id" = $1',
+      'select "workId" as id from "JobRunAll" where "id" = $1',
       [run.id],
     )
     await carryOut(payload, id)
@@ -110,8 +110,8 @@ const enqueue = (count: number, ms: number, job: typeof piece | typeof slow = pi
   )
 const left = async () => (await runtime.rows(`select from ${WORK_LEFT}`)).length
 const lostRuns = () =>
-  runtime.rows<{ queueJobId: string }>(
-    `select "queueJobId" from "JobRun" where "errorCode" = 'worker_lost'`,
+  runtime.rows<{ workId: string }>(
+    `select "workId" from "JobRun" where "errorCode" = 'worker_lost'`,
   )
 
 describe('a worker whose session is down while its pool works', () => {
@@ -250,7 +250,7 @@ describe('two workers whose sessions are cut at random moments, under load', () 
               ),
             )
             expect(blind).toEqual([])
-            const lost = new Set((await lostRuns()).map(({ queueJobId }) => queueJobId))
+            const lost = new Set((await lostRuns()).map(({ workId }) => workId))
             expect([...doubled].filter((id) => !lost.has(id))).toEqual([])
             const done = await runtime.rows(`select from "JobRun" where "status" = 'success'`)
             expect(done).toHaveLength(200)

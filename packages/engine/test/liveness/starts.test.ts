@@ -65,12 +65,12 @@ async function expectAllDoneOnce(count: number): Promise<void> {
   }, PATIENCE)
   expect(
     await runtime.rows(
-      `select count(*)::int as runs, count(distinct "queueJobId")::int as work from "JobRun" where "status" = 'success'`,
+      `select count(*)::int as runs, count(distinct "workId")::int as work from "JobRun" where "status" = 'success'`,
     ),
   ).toEqual([{ runs: count, work: count }])
   expect(
     await runtime.rows(
-      `select "queueJobId" from "JobRun" group by "queueJobId", "attempt" having count(*) > 1`,
+      `select "workId" from "JobRun" group by "workId", "attempt" having count(*) > 1`,
     ),
   ).toEqual([])
   expect(

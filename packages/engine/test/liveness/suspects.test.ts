@@ -107,14 +107,14 @@ async function enqueue(
 ): Promise<void> {
   const job = jobs.find((one) => one.name === name) ?? parcel
   await runtime.prisma.$transaction(async (tx) => {
-    const { queueJobId } = await client.enqueue(tx, job, { n })
+    const { workId } = await client.enqueue(tx, job, { n })
     if (lost === 0) return
     await tx.$executeRawUnsafe(
       `update pgboss.job
        set data = data || jsonb_build_object('lost', $2::int), state = 'retry', started_on = now(),
            retry_count = $2::int - 1, retry_limit = $2::int + 2
        where id = $1::uuid`,
-      queueJobId,
+      workId,
       lost,
     )
   })

@@ -12,7 +12,7 @@ export interface DripRun {
   trigger: string
   details: { effects?: number; batches?: number; error?: { code: string } } | null
   workerId: string
-  queueJobId: string
+  workId: string
   startedAt: Date
   endedAt: Date | null
 }

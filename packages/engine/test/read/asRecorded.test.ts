@@ -47,7 +47,7 @@ interface Run {
   label: string | null
   cleaned: number | null
   attempt: number
-  queueJobId: string
+  workId: string
   workerId: string
 }
 
@@ -86,7 +86,7 @@ const history = fc
         label: draw % 3 === 0 ? `Order ${draw % 17}` : null,
         cleaned: draw % 5 === 0 ? draw % 101 : null,
         attempt: (draw % 4) + 1,
-        queueJobId: uuid(9_000_000 + (draw % 39)),
+        workId: uuid(9_000_000 + (draw % 39)),
         workerId: `w${draw % 2}`,
       }
     })
@@ -105,13 +105,13 @@ async function insert(runs: readonly Run[]): Promise<void> {
   await runtime.rows('delete from "JobClaim"')
   await runtime.rows(
     `insert into "JobRun" ("id", "name", "status", "trigger", "errorCode", "details", "startedAt", "endedAt", "dryRun", "label",
-                           "attempt", "queueJobId", "workerId")
+                           "attempt", "workId", "workerId")
      select run.id, run.name, run.status::"JobRunStatus", 'queue', run.code,
             jsonb_strip_nulls(jsonb_build_object('error', case when run.code is not null then jsonb_build_object('message', run.message) end, 'cleaned', run.cleaned)),
-            run."startedAt", run."endedAt", run."dryRun", run.label, run.attempt, run."queueJobId", run."workerId"
+            run."startedAt", run."endedAt", run."dryRun", run.label, run.attempt, run."workId", run."workerId"
      from rows from (jsonb_to_recordset($1::jsonb) as (id uuid, name text, status text, code text, message text, "startedAt" timestamptz,
-            "endedAt" timestamptz, "dryRun" boolean, label text, cleaned int, attempt int, "queueJobId" uuid, "workerId" text))
-          with ordinality run(id, name, status, code, message, "startedAt", "endedAt", "dryRun", label, cleaned, attempt, "queueJobId", "workerId", nth)
+            "endedAt" timestamptz, "dryRun" boolean, label text, cleaned int, attempt int, "workId" uuid, "workerId" text))
+          with ordinality run(id, name, status, code, message, "startedAt", "endedAt", "dryRun", label, cleaned, attempt, "workId", "workerId", nth)
      order by run.nth`,
     [JSON.stringify(runs)],
   )
@@ -276,9 +276,9 @@ it('says of runs what a look through all of them says, in whatever order they we
         modelOfLanes(runs, of).map(rounded),
       )
 
-      const [{ id, queueJobId }] = of('busy') as [Run]
-      const attempts = runs.filter((run) => run.queueJobId === queueJobId && run.id !== id)
-      expect(idsOf(await listOtherAttempts(reader, { id, queueJobId }))).toEqual(
+      const [{ id, workId }] = of('busy') as [Run]
+      const attempts = runs.filter((run) => run.workId === workId && run.id !== id)
+      expect(idsOf(await listOtherAttempts(reader, { id, workId }))).toEqual(
         idsOf(
           attempts.toSorted((one, other) => one.attempt - other.attempt || byStart(one, other)),
         ),
@@ -391,7 +391,7 @@ async function expectFound(runs: readonly Run[]): Promise<void> {
       lastAt: rows[0]!.startedAt,
     })),
   )
-  const last = (column: 'id' | 'queueJobId') =>
+  const last = (column: 'id' | 'workId') =>
     runs.toSorted((one, other) => compare(other[column], one[column])).slice(0, 5)
   const { runs: found } = await searchRuns(runtime.reader, '018900')
   expect(found.map(({ startedAt }) => startedAt)).toEqual(
@@ -400,10 +400,8 @@ async function expectFound(runs: readonly Run[]): Promise<void> {
       .toSorted()
       .toReversed(),
   )
-  const highest = last('queueJobId')[0]!.queueJobId
-  const mayBe = new Set(
-    idsOf([...last('id'), ...runs.filter(({ queueJobId }) => queueJobId === highest)]),
-  )
+  const highest = last('workId')[0]!.workId
+  const mayBe = new Set(idsOf([...last('id'), ...runs.filter(({ workId }) => workId === highest)]))
   expect(found.filter(({ id }) => !mayBe.has(id))).toEqual([])
   expect(found).toHaveLength(5)
 }
@@ -449,7 +447,7 @@ it('lists what people did in the order of time, and workers by when they started
   const { reader } = runtime
   const actors = (actions: readonly { actor: string }[]) => actions.map(({ actor }) => actor)
   expect(actors(await listJobActions(reader, 'busy', 3))).toEqual(['1', '2', '3'])
-  expect(actors(await listRunActions(reader, { id: runId, queueJobId: null }))).toEqual([
+  expect(actors(await listRunActions(reader, { id: runId, workId: null }))).toEqual([
     '4',
     '3',
     '2',

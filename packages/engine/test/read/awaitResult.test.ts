@@ -10,7 +10,7 @@ const parcel = defineJob({ name: 'parcel', description: '' })
 let runtime: TestRuntime
 let proxy: Proxy
 let client: JobsClient
-let queueJobId: string
+let workId: string
 
 beforeAll(async () => {
   runtime = await openTestRuntime([parcel])
@@ -25,8 +25,8 @@ beforeEach(async () => {
   url.port = String(proxy.port)
   client = createJobsClient({ schema: 'public', databaseUrl: url.href, log: runtime.log })
   await client.start()
-  ;({ queueJobId } = await runtime.prisma.$transaction((tx) => client.enqueue(tx, parcel, {})))
-  await client.result(parcel, queueJobId, { timeoutMs: 0 })
+  ;({ workId } = await runtime.prisma.$transaction((tx) => client.enqueue(tx, parcel, {})))
+  await client.result(parcel, workId, { timeoutMs: 0 })
   proxy.goHalfOpen()
 })
 
@@ -39,14 +39,14 @@ afterEach(async () => {
 const BOUND = { timeout: 20_000 }
 
 it('waits for no answer beyond the time that its caller has', BOUND, async () => {
-  await expect(client.result(parcel, queueJobId, { timeoutMs: 100 })).rejects.toThrow(
+  await expect(client.result(parcel, workId, { timeoutMs: 100 })).rejects.toThrow(
     'Query read timeout',
   )
 })
 
 it('rejects with the reason of a signal, also while it waits for an answer', BOUND, async () => {
   const stop = new AbortController()
-  const result = client.result(parcel, queueJobId, { timeoutMs: Infinity, signal: stop.signal })
+  const result = client.result(parcel, workId, { timeoutMs: Infinity, signal: stop.signal })
   stop.abort(new Error('not wanted any more'))
   await expect(result).rejects.toThrow('not wanted any more')
 })

@@ -167,7 +167,7 @@ describe('a single run', () => {
         dryRun: true,
         actor: 'admin@example.com',
         reason: 'because',
-        queueJobId: randomUUID(),
+        workId: randomUUID(),
         workerId: 'worker',
         exclusiveKey: 'internal',
         progress: { done: 1, total: null },
@@ -203,7 +203,7 @@ describe('among 200,000 runs', () => {
     // In the order of time, one run a second, of 5 jobs of which one is rare and one is never scheduled. One in a thousand
     // failed, 10 are under way.
     await prisma.$executeRaw`
-      insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt", "errorCode", "queueJobId")
+      insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt", "errorCode", "workId")
       select gen_random_uuid(),
         case when i % 20000 = 0 then 'rare' else 'job' || i % 4 end,
         (case when i <= 10 then 'running' when i % 1000 = 0 then 'failed' else 'success' end)::"JobRunStatus",
@@ -252,9 +252,9 @@ describe('among 200,000 runs', () => {
       name: 'job3',
     },
     'failures by a trigger': { status: 'failed', trigger: 'schedule' },
-    'attempts at a piece of work': { queueJobId: '00000000-0000-0000-0000-000000001000' },
+    'attempts at a piece of work': { workId: '00000000-0000-0000-0000-000000001000' },
     'failed attempts at a piece of work of a name': {
-      queueJobId: '00000000-0000-0000-0000-000000001000',
+      workId: '00000000-0000-0000-0000-000000001000',
       status: 'failed',
       name: 'job0',
     },

@@ -21,14 +21,14 @@ beforeAll(async () => {
     ['other', 11],
   ] as const) {
     await runtime.rows(
-      `insert into "JobTick" ("name", "scheduledFor", "outcome", "workerId", "queueJobId")
+      `insert into "JobTick" ("name", "scheduledFor", "outcome", "workerId", "workId")
        values ($1, $2, 'enqueued', 'w', $3)`,
       [name, at(hour), hour === 13 ? WORK : null],
     )
   }
   for (const attempt of ATTEMPTS) {
     await runtime.rows(
-      `insert into "JobRun" ("id", "name", "trigger", "workerId", "status", "endedAt", "queueJobId", "attempt")
+      `insert into "JobRun" ("id", "name", "trigger", "workerId", "status", "endedAt", "workId", "attempt")
        values ($1, 'sweep', 'schedule', 'w', 'success', now(), $2, $3)`,
       [`0189a000-0000-7000-8000-00000000010${attempt}`, WORK, attempt],
     )

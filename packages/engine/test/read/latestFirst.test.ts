@@ -111,7 +111,7 @@ describe('of dead letters that failed in another order than they were enqueued',
 
   it('the latest is chosen first, of all and of those of runs', async () => {
     const { deadLetters } = await listDeadLetters(test.reader, { limit: 50 })
-    const ids = deadLetters.map(({ queueJobId }) => queueJobId)
+    const ids = deadLetters.map(({ workId }) => workId)
     const chosen = await chooseDeadLetters(test.reader, { limit: 3 }, null)
     expect(chosen.map(({ id }) => id)).toEqual(ids.slice(0, 3))
     const rest = await chooseDeadLetters(test.reader, { limit: 3, after: chosen.at(-1) }, null)
@@ -171,7 +171,7 @@ it('beyond the bound the oldest are left out', async () => {
   const ids = (await client.$queryRawUnsafe<{ id: string }[]>(letters, START)).map(({ id }) => id)
   for (const id of [ids[0], ids[10_000]]) {
     await client.$executeRawUnsafe(
-      `insert into "${test.schema}"."JobRun" ("id", "name", "trigger", "workerId", "queueJobId")
+      `insert into "${test.schema}"."JobRun" ("id", "name", "trigger", "workerId", "workId")
        values (gen_random_uuid(), 'parcel', 'queue', 'w', $1::uuid)`,
       id,
     )

@@ -143,7 +143,7 @@ it('says that a client is stopped to who still reads or acts by it', async () =>
   await stopped.stop()
   const problem = 'This jobs client is stopped: make another one with createJobsClient'
   await expect(stopped.reader.rows({ text: 'select 1' })).rejects.toThrow(problem)
-  await expect(stopped.pauseJob(null, 'letter', by)).rejects.toThrow(problem)
+  await expect(stopped.pauseSchedule(null, 'letter', by)).rejects.toThrow(problem)
 })
 
 it('does what a person asks for in a transaction of its own, all of it or nothing', async () => {
@@ -151,16 +151,16 @@ it('does what a person asks for in a transaction of its own, all of it or nothin
     `insert into "JobSchedule" ("name", "cron", "timeZone", "cursor", "updatedAt")
      values ('letter', '0 0 1 1 *', 'UTC', now(), now())`,
   )
-  const queueJobId = await client.requestRun(null, letter, by)
-  expect(await client.pauseJob(null, 'letter', by)).toBe('paused')
-  expect(await client.resumeJob(null, 'letter', by)).toBe('resumed')
+  const workId = await client.requestRun(null, letter, by)
+  expect(await client.pauseSchedule(null, 'letter', by)).toBe('paused')
+  expect(await client.resumeSchedule(null, 'letter', by)).toBe('resumed')
   expect(await client.cancelRun(null, crypto.randomUUID(), by)).toBe('notFound')
   expect(await client.approveRun(null, crypto.randomUUID(), by)).toEqual({ kind: 'notFound' })
   expect(await client.redriveWork(null, letter, 'all', by)).toEqual({
     redriven: 0,
     alreadyQueued: 0,
   })
-  expect(await client.discardDeadLetter(null, queueJobId, by)).toBe('notFound')
+  expect(await client.discardDeadLetter(null, workId, by)).toBe('notFound')
   const actions = () => runtime.rows('select "action" from "JobAction" order by "at"')
   expect(await actions()).toEqual([{ action: 'run' }, { action: 'pause' }, { action: 'resume' }])
 
@@ -172,10 +172,10 @@ it('does what a person asks for in a transaction of its own, all of it or nothin
   )
   try {
     await expect(client.requestRun(null, letter, by)).rejects.toThrow('refused')
-    await expect(client.pauseJob(null, 'letter', by)).rejects.toThrow('refused')
+    await expect(client.pauseSchedule(null, 'letter', by)).rejects.toThrow('refused')
   } finally {
     await runtime.rows('drop function refuse cascade')
   }
-  expect(await runtime.rows('select "id" from pgboss.job')).toEqual([{ id: queueJobId }])
+  expect(await runtime.rows('select "id" from pgboss.job')).toEqual([{ id: workId }])
   expect(await runtime.rows('select "pausedAt" from "JobSchedule"')).toEqual([{ pausedAt: null }])
 })

@@ -147,11 +147,11 @@ describe('the work with a unique key', () => {
 
 it('answers with the result of the last attempt, of that piece of work alone', async () => {
   const id = randomUUID()
-  const run = (queueJobId: string, name: string, attempt: number, result: string, hours = 1) =>
+  const run = (workId: string, name: string, attempt: number, result: string, hours = 1) =>
     runtime.rows(
-      `insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "attempt", "queueJobId", "startedAt", "endedAt", "result")
+      `insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "attempt", "workId", "startedAt", "endedAt", "result")
        values (gen_random_uuid(), $2, 'success', 'queue', 'w', $3, $1, now() - $5 * interval '1 hour', now(), $4::jsonb)`,
-      [queueJobId, name, attempt, JSON.stringify(result), hours],
+      [workId, name, attempt, JSON.stringify(result), hours],
     )
   await run(id, 'letter', 2, 'second')
   await run(id, 'letter', 3, 'third')

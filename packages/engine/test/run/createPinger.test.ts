@@ -16,7 +16,7 @@ const RUN: ObservedRun = {
   retriesLeft: 0,
   scheduledFor: null,
   dryRun: false,
-  queueJobId: null,
+  workId: null,
   startedAt: new Date(),
   trace: null,
 }

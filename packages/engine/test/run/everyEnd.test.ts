@@ -35,7 +35,7 @@ type AnyHandler = Handler<{ n: number }, TransactionOf<PrismaClient>>
 interface EndedRun {
   id: string
   name: string
-  queueJobId: string
+  workId: string
   status: string
   errorCode: string | null
   details: { error?: { code: string; message: string }; [key: string]: unknown } | null
@@ -119,8 +119,8 @@ async function runAll(these: readonly unknown[]): Promise<EndedRun[]> {
   const beside = runs.filter(({ name }) => name === 'innocent')
   expect(beside).toHaveLength(these.length)
   expect(beside.filter(({ status }) => status !== 'success')).toEqual([])
-  const byWork = new Map(runs.map((run) => [run.queueJobId, run]))
-  return sent.map(({ queueJobId }) => byWork.get(queueJobId)!)
+  const byWork = new Map(runs.map((run) => [run.workId, run]))
+  return sent.map(({ workId }) => byWork.get(workId)!)
 }
 
 async function ended(count: number): Promise<EndedRun[]> {
@@ -131,7 +131,7 @@ async function ended(count: number): Promise<EndedRun[]> {
       )
       if (over?.n !== count || !(await isNothingLeft())) return null
       return await runtime.rows<EndedRun>(
-        `select "id", "name", "queueJobId", "status", "errorCode", "progress",
+        `select "id", "name", "workId", "status", "errorCode", "progress",
                 case when length("details"::text) < 200000 then "details" end as "details"
          from "JobRun"`,
       )

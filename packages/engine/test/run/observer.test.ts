@@ -133,11 +133,11 @@ describe('an observer', () => {
         where = place.getStore()
       },
     })
-    const { queueJobId } = await send()
+    const { workId } = await send()
     await waitFor(() => ended.length === 1)
 
     expect(started).toMatchObject([
-      { name: 'echo', attempt: 1, trigger: 'queue', dryRun: false, queueJobId, trace: TRACE },
+      { name: 'echo', attempt: 1, trigger: 'queue', dryRun: false, workId, trace: TRACE },
     ])
     expect(ended).toEqual([{ kind: 'success', durationMs: expect.any(Number), details: null }])
     expect(seen).toEqual([

@@ -61,7 +61,7 @@ async function perform(
     dryRun,
     actor: null,
     reason: null,
-    queueJobId: null,
+    workId: null,
   }
   const claim = { id: uuid(), exclusiveKey: null }
   await database.transaction((tx) => recordRun(tx, 'w1', run, claim))

@@ -145,9 +145,7 @@ describe('a run that is settled', () => {
       opened.queue.fail(tx, [lost!], { code: 'worker_lost', message: '' }, 'redeliver'),
     )
     const readLost = () =>
-      runtime.rows('select to_jsonb(job) as row from pgboss.job job where id = $1', [
-        lost!.queueJobId,
-      ])
+      runtime.rows('select to_jsonb(job) as row from pgboss.job job where id = $1', [lost!.workId])
     const before = await readLost()
     const outcomes = await Promise.all(
       [lost!, own!].map((one) => settler.settle(settlement(one, held, { error, next: 'giveUp' }))),
@@ -155,7 +153,7 @@ describe('a run that is settled', () => {
     expect(outcomes).toEqual([{ kind: 'lost' }, { kind: 'settled', details: null }])
     expect(await readLost()).toEqual(before)
     expect(
-      await runtime.rows('select state::text from pgboss.job where id = $1', [own!.queueJobId]),
+      await runtime.rows('select state::text from pgboss.job where id = $1', [own!.workId]),
     ).toEqual([{ state: 'failed' }])
     expect(await runtime.rows('select "errorCode" from "JobRun" order by "errorCode"')).toEqual([
       { errorCode: 'broken' },

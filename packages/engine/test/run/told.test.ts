@@ -115,7 +115,7 @@ async function startWorker(
 }
 
 const enqueue = async (payload: { orderId: string; card?: string }) =>
-  (await queue.client.enqueue(runtime.prisma, order, { card: '', ...payload })).queueJobId
+  (await queue.client.enqueue(runtime.prisma, order, { card: '', ...payload })).workId
 
 /** In alphabetical order, with missing labels last. */
 const labelsOf = (runs: readonly { label: string | null }[]) =>
@@ -123,9 +123,9 @@ const labelsOf = (runs: readonly { label: string | null }[]) =>
     .map(({ label }) => label)
     .toSorted((a, b) => (a === null ? 1 : b === null ? -1 : a.localeCompare(b)))
 
-const ended = async (queueJobId: string, attempt = 1) =>
+const ended = async (workId: string, attempt = 1) =>
   await waitFor(async () => {
-    const { runs } = await listJobRuns(runtime.reader, { limit: 10, queueJobId })
+    const { runs } = await listJobRuns(runtime.reader, { limit: 10, workId })
     return runs.find((run) => run.endedAt !== null && run.attempt === attempt)
   })
 
@@ -201,7 +201,7 @@ describe('the label of a piece of work', () => {
       return page.deadLetters.length === 1 && page
     })
     expect(deadLetters).toMatchObject([{ label: 'Order 8', shown: { orderId: '8' } }])
-    const { runs } = await listJobRuns(runtime.reader, { limit: 5, queueJobId: id })
+    const { runs } = await listJobRuns(runtime.reader, { limit: 5, workId: id })
     expect(runs.map(({ label }) => label)).toEqual(['Order 8', 'Order 8'])
   })
 
@@ -210,7 +210,7 @@ describe('the label of a piece of work', () => {
     const { client } = queue
     const items = ['broken', '9', 'broken'].map((orderId) => ({ payload: { orderId, card: '' } }))
     const answers = await client.enqueueMany(runtime.prisma, order, items)
-    for (const { queueJobId } of answers) await ended(queueJobId)
+    for (const { workId } of answers) await ended(workId)
     const { runs } = await listJobRuns(runtime.reader, { limit: 5, status: 'success' })
     expect(labelsOf(runs)).toEqual(['Order 9', null, null])
     const warned = runtime.lines.filter(({ msg }) =>
@@ -223,13 +223,13 @@ describe('the label of a piece of work', () => {
     await enqueue({ orderId: '1' })
     const large = 'x'.repeat(100_000)
     for (const label of [1, { a: 1 }, [], large, { large }]) {
-      const { queueJobId } = await queue.client.enqueue(runtime.prisma, order, {
+      const { workId } = await queue.client.enqueue(runtime.prisma, order, {
         orderId: '2',
         card: '',
       })
       await runtime.rows(
         `update pgboss.job set data = data || jsonb_build_object('label', $2::jsonb, 'shown', $2::jsonb) where id = $1`,
-        [queueJobId, JSON.stringify(label)],
+        [workId, JSON.stringify(label)],
       )
     }
     expect(await claim(false)).toHaveLength(6)
@@ -299,10 +299,10 @@ describe('what a run logs', () => {
       },
     })
     const { client } = queue
-    const { queueJobId } = await client.enqueue(runtime.prisma, invoice, {}, { priority: 1 })
+    const { workId } = await client.enqueue(runtime.prisma, invoice, {}, { priority: 1 })
     const result = { pages: 7, at: new Date(0) }
-    expect(await client.result(invoice, queueJobId)).toMatchObject({ kind: 'success', result })
-    const { id } = await ended(queueJobId)
+    expect(await client.result(invoice, workId)).toMatchObject({ kind: 'success', result })
+    const { id } = await ended(workId)
     expect(await findJobRun(runtime.reader, id)).toMatchObject({
       logs: { lines: [{ message: 'done' }] },
     })
@@ -316,7 +316,7 @@ describe('what a run logs', () => {
     })
     const items = [true, false].map((says) => ({ payload: { says } }))
     const answers = await queue.client.enqueueMany(runtime.prisma, plain, items)
-    for (const { queueJobId } of answers) await ended(queueJobId)
+    for (const { workId } of answers) await ended(workId)
     expect(
       await runtime.rows(
         `select "logs" #>> '{lines,0,message}' as "said" from "JobRun" order by 1`,
@@ -326,8 +326,8 @@ describe('what a run logs', () => {
 
   it('is not kept by a worker that is told so', async () => {
     await startWorker({ plain: async ({ log }) => log.info('done') }, { keepLogs: false })
-    const { queueJobId } = await queue.client.enqueue(runtime.prisma, plain, {})
-    const { id } = await ended(queueJobId)
+    const { workId } = await queue.client.enqueue(runtime.prisma, plain, {})
+    const { id } = await ended(workId)
     expect(await findJobRun(runtime.reader, id)).toMatchObject({ logs: null })
     expect(runtime.lines.some(({ msg }) => msg === 'done')).toBe(true)
   })
@@ -359,12 +359,12 @@ describe('the attempts at a piece of work', () => {
 
   it('were due when the work was to start, where it was delayed', async () => {
     const startAfter = new Date(Date.now() + 3_600_000)
-    const { queueJobId } = await queue.client.enqueue(runtime.prisma, plain, {}, { startAfter })
+    const { workId } = await queue.client.enqueue(runtime.prisma, plain, {}, { startAfter })
     await runtime.rows(
       `update pgboss.job set created_on = created_on - interval '2 hours', start_after = now() - interval '1 minute'`,
     )
     const [taken] = await claim(true, 'plain')
-    expect(taken).toMatchObject({ run: { queueJobId } })
+    expect(taken).toMatchObject({ run: { workId } })
     const [run] = await runtime.rows<{ late: number }>(
       `select round(extract(epoch from now() - "dueAt"))::int as "late" from "JobRun"`,
     )
@@ -395,8 +395,8 @@ describe('equal failures', () => {
     })
     const ids: Record<string, string> = {}
     for (const how of ['refused', 'refused', 'odd', 'odd', 'odd', 'even']) {
-      const { queueJobId } = await queue.client.enqueue(runtime.prisma, plain, { how })
-      const { id } = await ended(queueJobId)
+      const { workId } = await queue.client.enqueue(runtime.prisma, plain, { how })
+      const { id } = await ended(workId)
       ids[how] = id
     }
     // Failures of other days or of another job do not count.
@@ -425,9 +425,9 @@ describe('a run that a person has asked for', () => {
   it('is a dead letter once its attempts are used up, and is redriven as one', async () => {
     let fails = true
     await startWorker({ plain: async () => (fails ? Promise.reject(new Error('no')) : undefined) })
-    const queueJobId = await request()
-    const run = await ended(queueJobId)
-    expect(await letters()).toMatchObject([{ queueJobId, name: 'plain' }])
+    const workId = await request()
+    const run = await ended(workId)
+    expect(await letters()).toMatchObject([{ workId, name: 'plain' }])
     expect(await findWorkOfRun(runtime.reader, run)).toEqual({
       holdsPayload: true,
       isDeadLetter: true,
@@ -435,7 +435,7 @@ describe('a run that a person has asked for', () => {
     })
     fails = false
     expect(await queue.client.redriveDeadLetters(null, plain, 'all', ACTOR)).toBe(1)
-    expect(await ended(queueJobId, 2)).toMatchObject({ status: 'success' })
+    expect(await ended(workId, 2)).toMatchObject({ status: 'success' })
     expect(await letters()).toEqual([])
   })
 
@@ -463,11 +463,11 @@ describe('a run that a person has asked for', () => {
     'is one, and has failed, where the code %s is one that its handler has thrown',
     async (code) => {
       await startWorker({ plain: () => Promise.reject(new JobError(code, 'Payment over')) })
-      const queueJobId = await request()
+      const workId = await request()
       const errorCode = `handler_${code}`
-      expect(await ended(queueJobId)).toMatchObject({ status: 'failed', errorCode })
-      expect(await letters()).toMatchObject([{ queueJobId, error: { code: errorCode } }])
-      expect(await queue.client.result(plain, queueJobId)).toMatchObject({
+      expect(await ended(workId)).toMatchObject({ status: 'failed', errorCode })
+      expect(await letters()).toMatchObject([{ workId, error: { code: errorCode } }])
+      expect(await queue.client.result(plain, workId)).toMatchObject({
         kind: 'failed',
         error: { code: errorCode, message: 'Payment over' },
       })
@@ -490,7 +490,7 @@ describe('a run that a person has asked for', () => {
     fails = false
     const again = await queue.client.runAgain(null, plain, id, ACTOR)
     expect(again).toMatchObject({ kind: 'requested' })
-    const second = await ended((again as { queueJobId: string }).queueJobId)
+    const second = await ended((again as { workId: string }).workId)
     expect(payloads).toEqual([{ secret: 'payload' }, { secret: 'payload' }])
     expect(second).toMatchObject({ trigger: 'manual', actor: 'ann', status: 'success' })
     // Its work has left the queue, and its payload with it.
@@ -526,15 +526,15 @@ describe('a run whose clock was set back', () => {
         ],
       },
     )
-    const { queueJobId } = await queue.client.enqueue(runtime.prisma, plain, {})
-    const run = await ended(queueJobId)
+    const { workId } = await queue.client.enqueue(runtime.prisma, plain, {})
+    const run = await ended(workId)
     expect(run.endedAt).toBe(run.startedAt)
     await waitFor(() => ends.length === 1)
     expect(ends).toEqual([0])
   })
 
   it('ends no sooner when another worker ends it, whose clock is behind', async () => {
-    const queueJobId = await enqueue({ orderId: '1' })
+    const workId = await enqueue({ orderId: '1' })
     await claim(false)
     const behind = new Date(Date.now() - 3_600_000)
     const { database, log } = runtime
@@ -542,14 +542,14 @@ describe('a run whose clock was set back', () => {
       `update "JobClaim" set "workerId" = 'gone'; update "JobRun" set "workerId" = 'gone'`,
     )
     await rescueLostRuns({ database, queue: queue.queue, workerId: 'w1', log, now: () => behind })
-    const run = await ended(queueJobId)
+    const run = await ended(workId)
     expect([run.errorCode, run.endedAt]).toEqual(['worker_lost', run.startedAt])
   })
 })
 
 describe('the result of a piece of work', () => {
   const invoicing = async (payload: Record<string, JsonValue> = {}) =>
-    (await queue.client.enqueue(runtime.prisma, invoice, payload)).queueJobId
+    (await queue.client.enqueue(runtime.prisma, invoice, payload)).workId
 
   it('is waited for, and is what the schema makes of it', async () => {
     const { client } = queue
@@ -617,26 +617,26 @@ describe('the result of a piece of work', () => {
       result: null,
     })
     const failed = await client.enqueue(runtime.prisma, plain, { how: 'fails' })
-    expect(await client.result(plain, failed.queueJobId)).toMatchObject({
+    expect(await client.result(plain, failed.workId)).toMatchObject({
       kind: 'failed',
       error: { code: 'handler_failed', message: 'no luck' },
     })
-    const { queueJobId } = await client.enqueue(runtime.prisma, plain, {})
-    await waitFor(async () => (await client.cancelRun(null, queueJobId, ACTOR)) === 'requested')
-    expect(await client.result(plain, queueJobId)).toEqual({
+    const { workId } = await client.enqueue(runtime.prisma, plain, {})
+    await waitFor(async () => (await client.cancelRun(null, workId, ACTOR)) === 'requested')
+    expect(await client.result(plain, workId)).toEqual({
       kind: 'cancelled',
-      runId: queueJobId,
+      runId: workId,
     })
     expect(await client.result(plain, uuid())).toEqual({ kind: 'gone' })
     const startAfter = new Date(Date.now() + 3_600_000)
     const late = await client.enqueue(runtime.prisma, plain, {}, { startAfter })
-    const ids = [late.queueJobId]
+    const ids = [late.workId]
     expect(await client.cancelWork(null, { job: plain, ids }, ACTOR)).toMatchObject({ done: 1 })
     const cancelled = { kind: 'cancelled', runId: null }
-    expect(await client.result(plain, late.queueJobId)).toEqual(cancelled)
+    expect(await client.result(plain, late.workId)).toEqual(cancelled)
     // As the queue deletes what is over.
     await runtime.rows('delete from pgboss.job where id = $1', ids)
-    expect(await client.result(plain, late.queueJobId)).toEqual(cancelled)
+    expect(await client.result(plain, late.workId)).toEqual(cancelled)
   })
 
   it('is there once its run has failed, while others that were taken with it go on', async () => {
@@ -651,7 +651,7 @@ describe('the result of a piece of work', () => {
               signal.addEventListener('abort', () => reject(signal.reason as Error)),
             ),
     })
-    const id = failed?.queueJobId ?? ''
+    const id = failed?.workId ?? ''
     await ended(id)
     expect(await client.result(plain, id, { timeoutMs: 0 })).toMatchObject({ kind: 'failed' })
   })
@@ -665,7 +665,7 @@ describe('the result of a piece of work', () => {
     }
     const failed = await invoicing()
     await runtime.rows(
-      `insert into "JobRun" ("id", "name", "status", "trigger", "queueJobId", "workerId", "endedAt", "errorCode")
+      `insert into "JobRun" ("id", "name", "status", "trigger", "workId", "workerId", "endedAt", "errorCode")
        values ($1, 'invoice', 'failed', 'queue', $1, 'w1', now(), 'broken')`,
       [failed],
     )
@@ -681,9 +681,9 @@ describe('the result of a piece of work', () => {
     expect(await client.result(invoice, odd)).toMatchObject({ kind: 'success' })
     const expiresAt = new Date(Date.now() - 1_000)
     const late = await client.enqueue(runtime.prisma, invoice, {}, { expiresAt })
-    expect(await client.result(invoice, late.queueJobId)).toEqual({
+    expect(await client.result(invoice, late.workId)).toEqual({
       kind: 'expired',
-      runId: late.queueJobId,
+      runId: late.workId,
     })
     const id = await invoicing()
     expect(await client.result(invoice, id)).toMatchObject({ kind: 'success' })

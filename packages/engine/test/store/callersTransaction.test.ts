@@ -108,7 +108,7 @@ describe.each(Object.entries(HOSTS))('by %s', (_name, openHost) => {
       ...(await client.enqueueMany(tx, any, [{ payload: 3, options: { uniqueKey } }])),
     ])
     expect(first).toMatchObject({ kind: 'enqueued' })
-    const held = { kind: 'alreadyQueued', queueJobId: first?.queueJobId }
+    const held = { kind: 'alreadyQueued', workId: first?.workId }
     expect([second, third]).toEqual([held, held])
     expect(
       await runtime.rows('select priority, singleton_key, start_after from pgboss.job'),
@@ -125,7 +125,7 @@ describe.each(Object.entries(HOSTS))('by %s', (_name, openHost) => {
         startAfter: new Date('2099-01-01T00:00:00Z'),
       }),
     ])
-    expect(second).toEqual({ kind: 'replaced', queueJobId: first?.queueJobId })
+    expect(second).toEqual({ kind: 'replaced', workId: first?.workId })
     expect(await payloads()).toEqual([AWKWARD])
     await runtime.rows(`update pgboss.job set state = 'active'`)
     expect(await client.enqueue(host.client, any, 3, options)).toMatchObject({ kind: 'enqueued' })
@@ -135,12 +135,12 @@ describe.each(Object.entries(HOSTS))('by %s', (_name, openHost) => {
   it('waiting work is cancelled, postponed and prioritised, and its queue paused', async () => {
     const startAfter = new Date('2099-12-31T23:59:59.123Z')
     for (const tx of [host.client, null]) {
-      const { queueJobId } = await client.enqueue(host.client, any, AWKWARD)
-      const which = { job: any, ids: [queueJobId] }
+      const { workId } = await client.enqueue(host.client, any, AWKWARD)
+      const which = { job: any, ids: [workId] }
       const once = { done: 1, left: 0 }
       expect(await client.postponeWork(tx, which, { ...ACTOR, startAfter })).toEqual(once)
       expect(await client.prioritiseWork(tx, which, { ...ACTOR, priority: -7 })).toEqual(once)
-      expect(await findWork(client.reader, any, queueJobId)).toEqual({
+      expect(await findWork(client.reader, any, workId)).toEqual({
         kind: 'waiting',
         startAfter: startAfter.toISOString(),
       })
@@ -157,7 +157,7 @@ describe.each(Object.entries(HOSTS))('by %s', (_name, openHost) => {
   it('many pieces are one statement', async () => {
     const items = Array.from({ length: 1_000 }, (_, n) => ({ payload: { n, ...AWKWARD } }))
     const results = await host.transaction((tx) => client.enqueueMany(tx, any, items))
-    expect(new Set(results.map(({ queueJobId }) => queueJobId)).size).toBe(1_000)
+    expect(new Set(results.map(({ workId }) => workId)).size).toBe(1_000)
     expect(await payloads()).toEqual(items.map(({ payload }) => payload))
   })
 
@@ -170,15 +170,15 @@ describe.each(Object.entries(HOSTS))('by %s', (_name, openHost) => {
   it('what people do is recorded with it', async () => {
     for (const tx of [host.client, null]) {
       const id = await client.requestRun(tx, any, { ...ACTOR, payload: AWKWARD })
-      expect(await client.pauseJob(tx, 'nightly', ACTOR)).toBe('paused')
-      expect(await client.pauseJob(tx, 'nightly', ACTOR)).toBe('alreadyPaused')
-      expect(await client.resumeJob(tx, 'nightly', ACTOR)).toBe('resumed')
-      expect(await client.pauseJob(tx, 'nobody', ACTOR)).toBe('notScheduled')
+      expect(await client.pauseSchedule(tx, 'nightly', ACTOR)).toBe('paused')
+      expect(await client.pauseSchedule(tx, 'nightly', ACTOR)).toBe('alreadyPaused')
+      expect(await client.resumeSchedule(tx, 'nightly', ACTOR)).toBe('resumed')
+      expect(await client.pauseSchedule(tx, 'nobody', ACTOR)).toBe('notScheduled')
       expect(await client.discardDeadLetter(tx, id, ACTOR)).toBe('notFound')
       expect(await client.cancelRun(tx, id, ACTOR)).toBe('notFound')
     }
     const over = host.transaction(async (tx) => {
-      await client.pauseJob(tx, 'nightly', ACTOR)
+      await client.pauseSchedule(tx, 'nightly', ACTOR)
       throw new Error('over')
     })
     await expect(over).rejects.toThrow('over')
@@ -198,13 +198,13 @@ describe.each(Object.entries(HOSTS))('by %s', (_name, openHost) => {
 
   it('a run that its guard blocked is made up for with its payload', async () => {
     const payload = { keep_me: AWKWARD }
-    const queueJobId = await fail(payload)
+    const workId = await fail(payload)
     const [run] = await runtime.rows<{ id: string }>(
-      `insert into "JobRun" ("id", "name", "trigger", "attempt", "startedAt", "endedAt", "dryRun", "queueJobId", "workerId",
+      `insert into "JobRun" ("id", "name", "trigger", "attempt", "startedAt", "endedAt", "dryRun", "workId", "workerId",
                              "status", "errorCode", "details")
        values (gen_random_uuid(), 'any', 'queue', 1, now(), now(), false, $1, 'w', 'failed', 'guard_blocked', $2)
        returning "id"`,
-      [queueJobId, { guard: { due: 12 }, error: { code: 'guard_blocked', message: '' } }],
+      [workId, { guard: { due: 12 }, error: { code: 'guard_blocked', message: '' } }],
     )
     const approved = await host.transaction((tx) => client.approveRun(tx, run!.id, ACTOR))
     expect(approved).toMatchObject({ kind: 'approved', rows: 12 })
@@ -215,8 +215,8 @@ describe.each(Object.entries(HOSTS))('by %s', (_name, openHost) => {
 
   it('what it reads in a transaction is what that has written, instants as ISO 8601', async () => {
     await host.transaction(async (tx) => {
-      const { queueJobId } = await client.enqueue(tx, any, 1)
-      expect(await findWork(client.readerIn(tx), any, queueJobId)).not.toBeNull()
+      const { workId } = await client.enqueue(tx, any, 1)
+      expect(await findWork(client.readerIn(tx), any, workId)).not.toBeNull()
       const text = `select '2026-11-24 09:00:00.12+00'::timestamptz as "at", $1::int as "n"`
       expect(await client.readerIn(tx).rows({ text, values: [7] })).toEqual([
         { at: '2026-11-24T09:00:00.120Z', n: 7 },
@@ -246,12 +246,12 @@ function isStorable(value: unknown): boolean {
 }
 
 async function fail(payload: unknown): Promise<string> {
-  const { queueJobId } = await client.enqueue(runtime.prisma, any, payload)
+  const { workId } = await client.enqueue(runtime.prisma, any, payload)
   await runtime.rows(
     `update pgboss.job set state = 'failed', completed_on = now(), retry_count = 2 where id = $1`,
-    [queueJobId],
+    [workId],
   )
-  return queueJobId
+  return workId
 }
 
 describe('a connection of pg', () => {

@@ -184,11 +184,11 @@ describe('claiming', () => {
                 if (way === 'many') beside = Math.max(0, beside - batchSize)
                 expect(await countWaiting(tx, BESIDE)).toBe(beside)
                 const fetched = await boss.fetch(THEIRS, { batchSize, db: asDb(tx) })
-                const ours = work.map(({ queueJobId }) => queueJobId)
+                const ours = work.map(({ workId }) => workId)
                 const theirs = fetched.map(({ id }) => id)
                 expect(sortKeys(drawn, ours)).toEqual(sortKeys(drawn, theirs))
                 const [jobsOfOurs, jobsOfTheirs] = [await read(tx, OURS), await read(tx, THEIRS)]
-                for (const { queueJobId: id, attempt, envelope } of work) {
+                for (const { workId: id, attempt, envelope } of work) {
                   const job = jobsOfOurs.get(id)
                   expect(attempt).toBe(Number(job?.['retry_count']) + 1)
                   expect(envelope).toEqual(job?.['data'])
@@ -237,16 +237,16 @@ describe('settling', () => {
     await insert(tx, drawn)
     const work = await claim(tx, 100)
     await boss.fetch(THEIRS, { batchSize: 100, db: asDb(tx) })
-    for (const [index, { queueJobId }] of work.entries()) {
+    for (const [index, { workId }] of work.entries()) {
       const change = {
         none: null,
         givenOutAgain: 'update pgboss.job set retry_count = retry_count + 1 where id = $1',
         cancelled: `update pgboss.job set state = 'cancelled', completed_on = now() where id = $1`,
         gone: 'delete from pgboss.job where id = $1',
       }[perturbed[index] as 'none']
-      if (change) await tx.query(change, [queueJobId])
+      if (change) await tx.query(change, [workId])
     }
-    const attempts = work.map(({ queueJobId: id, attempt }) => ({ id, retryCount: attempt - 1 }))
+    const attempts = work.map(({ workId: id, attempt }) => ({ id, retryCount: attempt - 1 }))
     return { work, attempts }
   }
 
@@ -289,8 +289,8 @@ describe('settling', () => {
           trying(async (tx) => {
             const { work, attempts } = await takeAll(tx, drawn, perturbed)
             const before = await read(tx, THEIRS)
-            const deliveries = work.map(({ queueJobId, attempt }) => ({
-              queueJobId,
+            const deliveries = work.map(({ workId, attempt }) => ({
+              workId,
               attempt,
               name: OURS,
             }))

@@ -119,7 +119,7 @@ it('a disk that was full for a while costs no work, no tick and no count', async
 
   async function successes() {
     const found = await rows<{ id: string }>(
-      `select "queueJobId" as "id" from "JobRun" where "name" = 'parcel' and "status" = 'success'`,
+      `select "workId" as "id" from "JobRun" where "name" = 'parcel' and "status" = 'success'`,
     )
     return found.map(({ id }) => id)
   }

@@ -125,14 +125,14 @@ async function endToEnd(): Promise<string> {
   try {
     await client.start()
     await worker.start()
-    const { queueJobId } = await prisma.$transaction((tx) => client.enqueue(tx, count, {}))
+    const { workId } = await prisma.$transaction((tx) => client.enqueue(tx, count, {}))
     const run = await waitFor(() =>
-      prisma.jobRun.findFirst({ where: { queueJobId, status: 'success' } }),
+      prisma.jobRun.findFirst({ where: { workId, status: 'success' } }),
     )
     status = run.status
     expect(run.details).toMatchObject({ cleaned: 3, half: 0.1 + 0.2 })
     expect(Math.abs(run.startedAt.getTime() - Date.now())).toBeLessThan(600_000)
-    expect(await findWork(client.reader, count, queueJobId)).toMatchObject({ kind: 'completed' })
+    expect(await findWork(client.reader, count, workId)).toMatchObject({ kind: 'completed' })
     const ticked = await waitFor(() =>
       prisma.jobRun.findFirst({ where: { name: 'sweep', status: 'success' } }),
     )

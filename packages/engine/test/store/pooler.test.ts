@@ -47,10 +47,10 @@ describe('behind a transaction pooler', () => {
       applicationName: 'test',
       onPoolError: () => undefined,
     })
-    const { queueJobId } = await behind.$transaction((tx) => producer.enqueue(tx, drip, {}))
+    const { workId } = await behind.$transaction((tx) => producer.enqueue(tx, drip, {}))
 
     expect(pooler.url).not.toBe(url)
-    expect(await findWork(producer.reader, drip, queueJobId)).toMatchObject({ kind: 'waiting' })
+    expect(await findWork(producer.reader, drip, workId)).toMatchObject({ kind: 'waiting' })
     await runtime.rows('delete from pgboss.job')
     await producer.stop()
     await behind.$disconnect()

@@ -140,7 +140,7 @@ describe('plain first attempts', () => {
     expect(await count('pgboss.job')).toBe(0)
     expect(
       await runtime.rows(
-        'select "id", "name", "status", "attempt", "workerId", "queueJobId", "startedAt", "trigger" from "JobRunAll"',
+        'select "id", "name", "status", "attempt", "workerId", "workId", "startedAt", "trigger" from "JobRunAll"',
       ),
     ).toEqual(
       work.map(({ run }) => ({
@@ -149,7 +149,7 @@ describe('plain first attempts', () => {
         status: 'running',
         attempt: 1,
         workerId: 'w1',
-        queueJobId: run.queueJobId,
+        workId: run.workId,
         startedAt: run.startedAt,
         trigger: 'queue',
       })),
@@ -296,7 +296,7 @@ describe('a start that is written out', () => {
   const runRow = async () =>
     (
       await runtime.rows(
-        `select to_jsonb(run) - array['id', 'queueJobId', 'startedAt', 'createdAt'] as row from "JobRun" run`,
+        `select to_jsonb(run) - array['id', 'workId', 'startedAt', 'createdAt'] as row from "JobRun" run`,
       )
     )[0]
 
@@ -734,12 +734,7 @@ describe('whoever looks', () => {
     const [one] = await start(1)
     const { id } = one!.run
     expect(await findJobRun(reader, id)).toMatchObject({ id, status: 'running', attempt: 1 })
-    for (const filter of [
-      {},
-      { status: 'running' },
-      { name: 'plain' },
-      { queueJobId: id },
-    ] as const) {
+    for (const filter of [{}, { status: 'running' }, { name: 'plain' }, { workId: id }] as const) {
       const { runs: listed } = await listJobRuns(reader, { limit: 5, ...filter })
       expect(listed.map((run) => run.id)).toEqual([id])
     }
@@ -898,11 +893,11 @@ describe('whatever happens in whatever order', () => {
             expect(await count(`"JobRun" where "status" = 'running'`)).toBe(0)
             expect(
               await runtime.rows(
-                `select "queueJobId" from "JobRun" group by 1, "attempt" having count(*) > 1 limit 5`,
+                `select "workId" from "JobRun" group by 1, "attempt" having count(*) > 1 limit 5`,
               ),
             ).toEqual([])
             const done = await runtime.rows<{ n: number }>(
-              `select count(*)::int as n from "JobRun" where "status" = 'success' group by "queueJobId"`,
+              `select count(*)::int as n from "JobRun" where "status" = 'success' group by "workId"`,
             )
             expect(done.map(({ n }) => n)).toEqual(Array.from({ length: 12 }, () => 1))
           },

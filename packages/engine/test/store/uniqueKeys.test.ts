@@ -49,8 +49,8 @@ describe('unique keys', () => {
     expect(await count()).toBe(100_000)
 
     const again = await client.enqueueMany(runtime.prisma, parcel, items.slice(0, 20_000))
-    expect(again.map(({ kind, queueJobId }) => [kind, queueJobId])).toEqual(
-      results.slice(0, 20_000).map(({ queueJobId }) => ['alreadyQueued', queueJobId]),
+    expect(again.map(({ kind, workId }) => [kind, workId])).toEqual(
+      results.slice(0, 20_000).map(({ workId }) => ['alreadyQueued', workId]),
     )
   })
 
@@ -64,18 +64,18 @@ describe('unique keys', () => {
         return prisma.$queryRawUnsafe(text, ...values)
       },
     } as typeof prisma
-    const { queueJobId } = await client.enqueue(counted, parcel, {}, { uniqueKey: 'k' })
+    const { workId } = await client.enqueue(counted, parcel, {}, { uniqueKey: 'k' })
     expect(asked).toHaveLength(1)
     expect(await client.enqueue(counted, parcel, {}, { uniqueKey: 'k' })).toEqual({
       kind: 'alreadyQueued',
-      queueJobId,
+      workId,
     })
   })
 
   it.each(['commits', 'is rolled back'])(
     'make a later transaction wait until the earlier one %s',
     async (end) => {
-      let later: Promise<{ kind: string; queueJobId: string }> | undefined
+      let later: Promise<{ kind: string; workId: string }> | undefined
       const earlier = runtime.prisma.$transaction(async (tx) => {
         const result = await client.enqueue(tx, parcel, {}, { uniqueKey: 'k' })
         later = client.enqueue(runtime.prisma, parcel, {}, { uniqueKey: 'k' })
@@ -85,9 +85,9 @@ describe('unique keys', () => {
       }, LONG)
       const [first] = await Promise.allSettled([earlier])
       const result = await later!
-      const kept = first.status === 'fulfilled' ? first.value.queueJobId : result.queueJobId
+      const kept = first.status === 'fulfilled' ? first.value.workId : result.workId
       const kind = first.status === 'fulfilled' ? 'alreadyQueued' : 'enqueued'
-      expect(result).toEqual({ kind, queueJobId: kept })
+      expect(result).toEqual({ kind, workId: kept })
       expect(await count()).toBe(1)
     },
   )

@@ -243,7 +243,7 @@ describe('while a transaction of the host holds the row of a schedule', () => {
   async function whilePausing(work: () => Promise<void>): Promise<void> {
     await runtime.prisma.$transaction(
       async (tx) => {
-        expect(await client.pauseJob(tx, 'sweep', by)).toBe('paused')
+        expect(await client.pauseSchedule(tx, 'sweep', by)).toBe('paused')
         await work()
       },
       { timeout: 60_000 },
@@ -270,7 +270,7 @@ describe('while a transaction of the host holds the row of a schedule', () => {
         { name: 'sweep', heldBy: [{ pid: holder?.pid }] },
       ])
     })
-    await client.resumeJob(null, 'sweep', by)
+    await client.resumeSchedule(null, 'sweep', by)
     clock.set('2026-05-03T11:00:00Z')
     await worker?.until('the tick of eleven', isDecided('11:00'))
   })

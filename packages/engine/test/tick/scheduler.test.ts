@@ -128,7 +128,7 @@ describe('scheduler', () => {
     await scheduler.wake()
 
     const [row] = await runtime.rows(
-      'select tick."queueJobId" = job.id as same, tick."workerId" from "JobTick" tick, pgboss.job job',
+      'select tick."workId" = job.id as same, tick."workerId" from "JobTick" tick, pgboss.job job',
     )
     expect(row).toEqual({ same: true, workerId: 'w1' })
   })

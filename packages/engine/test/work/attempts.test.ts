@@ -132,7 +132,7 @@ describe('attempts', () => {
     expect(
       await runtime.rows(
         `select count(*)::int as dated, count(distinct "scheduledFor")::int as days
-         from "JobRun" join pgboss.job on job.id = "queueJobId"
+         from "JobRun" join pgboss.job on job.id = "workId"
          where case when "scheduledFor" is not null then "scheduledFor" = (data ->> 'scheduledFor')::timestamptz end`,
       ),
     ).toEqual([{ dated: 1_002, days: 1_002 }])

@@ -74,7 +74,7 @@ describe('claims that are asked for at the same moment', () => {
   it('are answered though what one of them asks for cannot be recorded', async () => {
     await refuseRunsOfEcho()
     await send(echo)
-    const ids = [(await send(other)).queueJobId, (await send(first)).queueJobId]
+    const ids = [(await send(other)).workId, (await send(first)).workId]
     const claimer = createClaimer({
       database: runtime.database,
       workerId: 'w1',
@@ -86,17 +86,17 @@ describe('claims that are asked for at the same moment', () => {
 
     expect(answers.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'fulfilled'])
     const taken = answers.flatMap((each) => (each.status === 'fulfilled' ? each.value.work : []))
-    expect(taken.map(({ run }) => run.queueJobId)).toEqual(ids)
+    expect(taken.map(({ run }) => run.workId)).toEqual(ids)
   })
 })
 
 describe('a claim whose run has the id of another', () => {
   it('is tried again only after a pause, by when PostgreSQL has let go of the work', async () => {
-    const [queueJobId] = await enqueueSilently(runtime, echo, 1)
+    const [workId] = await enqueueSilently(runtime, echo, 1)
     await runtime.rows(
       `insert into "JobRun" ("id", "name", "trigger", "workerId", "status", "endedAt")
        values ($1, 'echo', 'queue', 'w0', 'success', now())`,
-      [queueJobId],
+      [workId],
     )
     const { database, events, close } = countCosts(runtime)
     onTestFinished(close)
@@ -133,11 +133,11 @@ describe('a claim of work that was given out again', () => {
       now: () => new Date(),
     })
     const take = async () =>
-      new Set((await claimer.claim(echo, 10)).work.map(({ run }) => run.queueJobId))
-    const { queueJobId: hung } = await send(echo)
+      new Set((await claimer.claim(echo, 10)).work.map(({ run }) => run.workId))
+    const { workId: hung } = await send(echo)
     expect(await take()).toEqual(new Set([hung]))
     await runtime.rows(`update pgboss.job set state = 'retry', start_after = now()`)
-    const others = [(await send(echo)).queueJobId, (await send(echo)).queueJobId]
+    const others = [(await send(echo)).workId, (await send(echo)).workId]
 
     const rest = await runtime.database.transaction(async (tx) => {
       await tx.query('select from "JobRun" for update')
@@ -196,15 +196,15 @@ describe('lanes that ask at the same moment', () => {
 
   it('take their work though the key of another has not been let go', async () => {
     // As between the two statements of a rescue, or for as long as the second one fails.
-    const { queueJobId } = await send(first)
+    const { workId } = await send(first)
     await runtime.rows(
       `with run as (
-         insert into "JobRun" ("id", "name", "trigger", "workerId", "status", "errorCode", "endedAt", "queueJobId")
+         insert into "JobRun" ("id", "name", "trigger", "workerId", "status", "errorCode", "endedAt", "workId")
          values (gen_random_uuid(), 'first', 'queue', 'gone', 'failed', 'worker_lost', now(), $1) returning "id"
        )
        insert into "JobClaim" ("id", "name", "workerId", "exclusiveKey", "runIds")
        select gen_random_uuid(), 'first', 'gone', 'first', array["id"] from run`,
-      [queueJobId],
+      [workId],
     )
     await send(other)
     startLanes([first, other], runtime.database)

@@ -104,7 +104,7 @@ describe('enqueue by a client', () => {
     )
 
     expect(results.filter(({ kind }) => kind === 'enqueued')).toHaveLength(1)
-    expect(new Set(results.map(({ queueJobId }) => queueJobId)).size).toBe(1)
+    expect(new Set(results.map(({ workId }) => workId)).size).toBe(1)
     expect(await numbers()).toHaveLength(1)
   })
 })
@@ -175,12 +175,12 @@ describe('enqueue', () => {
 
   it('hands out nothing before its time', async () => {
     const startAfter = new Date(Date.now() + 3_600_000)
-    const { queueJobId } = await transaction((tx) =>
+    const { workId } = await transaction((tx) =>
       client.enqueue(tx, letter, { n: 1 }, { startAfter }),
     )
 
     expect(await take(1)).toEqual([])
-    expect(await findWork(runtime.reader, letter, queueJobId)).toEqual({
+    expect(await findWork(runtime.reader, letter, workId)).toEqual({
       kind: 'waiting',
       startAfter: startAfter.toISOString(),
     })
@@ -249,13 +249,13 @@ describe('enqueue', () => {
       },
     }
 
-    const { queueJobId } = await client.enqueue(runtime.prisma, letter, { n: 1 }, options)
+    const { workId } = await client.enqueue(runtime.prisma, letter, { n: 1 }, options)
 
     expect(await client.enqueue(runtime.prisma, letter, { n: 2 }, { uniqueKey: 'k' })).toEqual({
       kind: 'alreadyQueued',
-      queueJobId,
+      workId,
     })
-    expect(await findWork(runtime.reader, letter, queueJobId)).toEqual({
+    expect(await findWork(runtime.reader, letter, workId)).toEqual({
       kind: 'waiting',
       startAfter: '2100-01-01T00:00:00.000Z',
     })
@@ -275,38 +275,38 @@ describe('a unique key', () => {
 
   it('keeps the second out while the first waits, runs, or is to be retried', async () => {
     const first = await enqueue(1)
-    const { queueJobId } = first
+    const { workId } = first
     expect(first.kind).toBe('enqueued')
-    expect(await enqueue(2)).toEqual({ kind: 'alreadyQueued', queueJobId })
+    expect(await enqueue(2)).toEqual({ kind: 'alreadyQueued', workId })
 
     const [delivery] = await take(1)
-    expect(await findWork(runtime.reader, letter, queueJobId)).toEqual({ kind: 'running' })
-    expect(await enqueue(3)).toEqual({ kind: 'alreadyQueued', queueJobId })
+    expect(await findWork(runtime.reader, letter, workId)).toEqual({ kind: 'running' })
+    expect(await enqueue(3)).toEqual({ kind: 'alreadyQueued', workId })
 
     const error = { code: 'flaky', message: '' }
     await runtime.database.transaction((tx) => queue.fail(tx, [delivery!], error, 'retry'))
-    expect(await findWork(runtime.reader, letter, queueJobId)).toMatchObject({ kind: 'waiting' })
-    expect(await enqueue(4)).toEqual({ kind: 'alreadyQueued', queueJobId })
+    expect(await findWork(runtime.reader, letter, workId)).toMatchObject({ kind: 'waiting' })
+    expect(await enqueue(4)).toEqual({ kind: 'alreadyQueued', workId })
     expect(await numbers()).toEqual([1])
   })
 
   it('frees up when the work is completed', async () => {
-    const { queueJobId } = await enqueue(1)
+    const { workId } = await enqueue(1)
     const deliveries = await take(1)
     await opened.complete(deliveries)
 
     // It has left the queue, and its run remains.
-    expect(await findWork(runtime.reader, letter, queueJobId)).toEqual({ kind: 'completed' })
+    expect(await findWork(runtime.reader, letter, workId)).toEqual({ kind: 'completed' })
     expect(await enqueue(2)).toMatchObject({ kind: 'enqueued' })
   })
 
   it('frees up when the work is given up', async () => {
-    const { queueJobId } = await enqueue(1)
+    const { workId } = await enqueue(1)
     const deliveries = await take(1)
     const error = { code: 'hopeless', message: '' }
     await runtime.database.transaction((tx) => queue.fail(tx, deliveries, error, 'giveUp'))
 
-    expect(await findWork(runtime.reader, letter, queueJobId)).toEqual({
+    expect(await findWork(runtime.reader, letter, workId)).toEqual({
       kind: 'failed',
       errorCode: 'hopeless',
     })
@@ -334,7 +334,7 @@ describe('a unique key', () => {
     )
 
     expect(results.filter(({ kind }) => kind === 'enqueued')).toHaveLength(1)
-    expect(new Set(results.map(({ queueJobId }) => queueJobId)).size).toBe(1)
+    expect(new Set(results.map(({ workId }) => workId)).size).toBe(1)
     expect(await numbers()).toHaveLength(1)
   })
 
@@ -358,7 +358,7 @@ describe('enqueueMany', () => {
       })
       const items = Array.from({ length: 5_000 }, (_, n) => ({ payload: { n } }))
       const results = await client.enqueueMany(counted, letter, items)
-      expect(new Set(results.map(({ queueJobId }) => queueJobId)).size).toBe(5_000)
+      expect(new Set(results.map(({ workId }) => workId)).size).toBe(5_000)
     })
 
     expect(statements).toHaveLength(1)
@@ -422,8 +422,8 @@ describe('enqueueMany', () => {
       'alreadyQueued',
       'enqueued',
     ])
-    expect(results[0]?.queueJobId).toBe(before.queueJobId)
-    expect(results[2]?.queueJobId).toBe(results[1]?.queueJobId)
+    expect(results[0]?.workId).toBe(before.workId)
+    expect(results[2]?.workId).toBe(results[1]?.workId)
     expect(await numbers()).toEqual([0, 2, 4])
   })
 

@@ -43,7 +43,7 @@ async function enqueue(piece: typeof pieces extends fc.Arbitrary<infer P> ? P : 
   const uniqueKey = crypto.randomUUID()
   let id: string | null = null
   const put = async (options: EnqueueOptions) => {
-    id = (await client.enqueue(runtime.prisma, parcel, {}, options)).queueJobId
+    id = (await client.enqueue(runtime.prisma, parcel, {}, options)).workId
   }
   await refused(startAfter, put({ ...(startAfter && { startAfter }), uniqueKey }))
   if (again) await refused(again.startAfter, put({ ...again, uniqueKey, onConflict: 'replace' }))

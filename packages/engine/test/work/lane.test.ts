@@ -83,8 +83,8 @@ function startLanes(of: readonly Job[], database: Database): void {
 
 const send = (job: Job) => runtime.prisma.$transaction((tx) => opened.client.enqueue(tx, job, {}))
 const runs = () =>
-  runtime.rows<{ id: string; queueJobId: string; attempt: number; status: string }>(
-    `select "id", "queueJobId", "attempt", "status" from "JobRun" order by "attempt"`,
+  runtime.rows<{ id: string; workId: string; attempt: number; status: string }>(
+    `select "id", "workId", "attempt", "status" from "JobRun" order by "attempt"`,
   )
 const held = () =>
   runtime.rows<{ name: string; workerId: string; exclusiveKey: string | null; runIds: string[] }>(
@@ -94,12 +94,12 @@ const held = () =>
 
 describe('lanes that look for work at the same moment', () => {
   it('take it with one statement, each its own, and hold it by a claim of each job', async () => {
-    const ids = { echo: (await send(echo)).queueJobId, other: (await send(other)).queueJobId }
+    const ids = { echo: (await send(echo)).workId, other: (await send(other)).workId }
     startLanes([echo, other], runtime.database)
 
     await waitFor(() => executed.length === 2)
     expect(statements).toHaveLength(1)
-    expect(Object.fromEntries(executed.map(({ run }) => [run.name, run.queueJobId]))).toEqual(ids)
+    expect(Object.fromEntries(executed.map(({ run }) => [run.name, run.workId]))).toEqual(ids)
     expect(await held()).toEqual([
       { name: 'echo', workerId: 'w1', exclusiveKey: null, runIds: [ids.echo] },
       { name: 'other', workerId: 'w1', exclusiveKey: null, runIds: [ids.other] },
@@ -107,11 +107,11 @@ describe('lanes that look for work at the same moment', () => {
   })
 
   it('take nothing of another job that has the same id', async () => {
-    const { queueJobId } = await send(echo)
+    const { workId } = await send(echo)
     await send(other)
     await runtime.rows(
       `update pgboss.job set id = $1, start_after = now() + interval '1 hour' where name = 'other'`,
-      [queueJobId],
+      [workId],
     )
     startLanes([echo, other], runtime.database)
     await waitFor(() => executed.length)
@@ -127,8 +127,8 @@ it('a retry is passed over while somebody has locked the attempt before, as long
   startLanes([echo], runtime.database)
   await waitFor(() => executed.length === 2, { message: 'both run' })
   await runtime.rows(
-    `update "JobRun" set "status" = 'failed', "errorCode" = 'broken', "endedAt" = now() where "queueJobId" = $1`,
-    [failed.queueJobId],
+    `update "JobRun" set "status" = 'failed', "errorCode" = 'broken', "endedAt" = now() where "workId" = $1`,
+    [failed.workId],
   )
   await runtime.rows(`update pgboss.job set state = 'retry', start_after = now()`)
   await runtime.database.transaction(async (tx) => {
@@ -139,14 +139,14 @@ it('a retry is passed over while somebody has locked the attempt before, as long
   lanes[0]!.wake()
   await waitFor(() => executed.length === 4, { message: 'it is retried once it is free' })
   expect(executed.slice(2).map(({ run }) => run)).toMatchObject([
-    { queueJobId: failed.queueJobId, attempt: 2 },
-    { queueJobId: hangs.queueJobId, attempt: 2 },
+    { workId: failed.workId, attempt: 2 },
+    { workId: hangs.workId, attempt: 2 },
   ])
   // What has ended keeps its end.
-  const codes = `select "queueJobId", "errorCode" as code from "JobRun" where "attempt" = 1 order by code`
+  const codes = `select "workId", "errorCode" as code from "JobRun" where "attempt" = 1 order by code`
   expect(await runtime.rows(codes)).toEqual([
-    { queueJobId: failed.queueJobId, code: 'broken' },
-    { queueJobId: hangs.queueJobId, code: 'expired' },
+    { workId: failed.workId, code: 'broken' },
+    { workId: hangs.workId, code: 'expired' },
   ])
 })
 
@@ -154,28 +154,28 @@ describe.each([echo, limited])('a lane of $name', (job) => {
   it('passes over what somebody else is just taking', async () => {
     const [taken, left] = [await send(job), await send(job)]
     await runtime.database.transaction(async (tx) => {
-      await tx.query('select from pgboss.job where id = $1 for update', [taken.queueJobId])
+      await tx.query('select from pgboss.job where id = $1 for update', [taken.workId])
       startLanes([job], runtime.database)
       await waitFor(() => executed.length)
     })
-    expect(executed.map(({ run }) => run.queueJobId)).toEqual([left.queueJobId])
+    expect(executed.map(({ run }) => run.workId)).toEqual([left.workId])
   })
 
   it('gives a first run the id of its work, and another one where a run has it already', async () => {
-    const { queueJobId } = await send(job)
+    const { workId } = await send(job)
     await runtime.rows(
       `insert into "JobRun" ("id", "name", "trigger", "workerId", "status", "endedAt")
        values ($1, 'echo', 'queue', 'w0', 'success', now())`,
-      [queueJobId],
+      [workId],
     )
     startLanes([job], runtime.database)
     await waitFor(() => executed.length)
-    expect(executed[0]!.run.id).not.toBe(queueJobId)
+    expect(executed[0]!.run.id).not.toBe(workId)
     expect(await runs()).toHaveLength(2)
 
     const next = await send(job)
     await waitFor(() => executed.length === 2)
-    expect(executed[1]!.run.id).toBe(next.queueJobId)
+    expect(executed[1]!.run.id).toBe(next.workId)
   })
 })
 
@@ -186,7 +186,7 @@ describe('a claim of several runs', () => {
     )
     const taken = await opened.take('echo', 2)
     await runtime.rows(`update pgboss.job set state = 'retry', start_after = now() where id = $1`, [
-      taken[0]!.queueJobId,
+      taken[0]!.workId,
     ])
     await opened.take('echo', 2, 'w2')
     const claims = await held()
@@ -669,10 +669,10 @@ describe.each([echo, limited])(
     })
 
     it('after the commit: the run that it recorded is executed all the same', async () => {
-      const { queueJobId } = await send(job)
+      const { workId } = await send(job)
       // Work of another job with the same id must not be mistaken for it.
       await send(other)
-      await runtime.rows(`update pgboss.job set id = $1 where name = 'other'`, [queueJobId])
+      await runtime.rows(`update pgboss.job set id = $1 where name = 'other'`, [workId])
       startLanes([job], breakOnce('after'))
 
       await waitFor(() => executed.length)
@@ -752,7 +752,7 @@ it('a lane that waits for its rate limit leaves no timer when it is stopped, and
       .filter((_, call) => set.mock.calls[call]![1] === 60_000)
       .map(({ value }) => value)
   const cleared = () => clear.mock.calls.map(([timer]) => timer)
-  const { queueJobId } = await send(echo)
+  const { workId } = await send(echo)
   const [work] = await opened.take('echo', 1)
   let claims = 0
   const lane = createLane({
@@ -777,7 +777,7 @@ it('a lane that waits for its rate limit leaves no timer when it is stopped, and
   await lane.idle()
   expect(runtime.lines.at(-1)).toMatchObject({
     msg: 'the end of a job run could not be handled',
-    runId: queueJobId,
+    runId: workId,
     err: { message: 'broken' },
   })
 })

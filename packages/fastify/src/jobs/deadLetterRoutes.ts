@@ -38,7 +38,7 @@ const filters = {
   name: jobName.optional(),
   errorCode: storableText({ max: 100 }).optional().describe('The error code of the last attempt'),
 }
-const idParams = z.strictObject({ queueJobId: z.guid() })
+const idParams = z.strictObject({ workId: z.guid() })
 const redriven = z.object({
   redriven: z.int().describe('How many dead letters went back into the queue'),
   alreadyQueued: z
@@ -56,7 +56,7 @@ const redriven = z.object({
   ...progressOf(`dead letters match; up to ${MAX_COUNTED_LETTERS}`),
 })
 
-/** Refuses more beside a `name` without `all`, which means what it did at first: all of a job, or its `queueJobIds`. */
+/** Refuses more beside a `name` without `all`, which means what it did at first: all of a job, or its `workIds`. */
 function checkJobAlone(
   body: Partial<Record<'ids' | 'cursor' | 'errorCode', unknown>>,
   context: z.core.$RefinementCtx,
@@ -131,12 +131,12 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
         tags: ['jobs'],
         summary: 'Give dead letters back to the queue',
         description:
-          'Choose by `ids`, or by `all: true` with filters. With `all`, each request handles some hundreds: repeat it with the `nextCursor` of the answer until that is null. `name` alone chooses all dead letters of that job, or those in `queueJobIds`, at most 10,000. A dead letter stays while other work has its unique key. Each one gets as many attempts as new work.',
+          'Choose by `ids`, or by `all: true` with filters. With `all`, each request handles some hundreds: repeat it with the `nextCursor` of the answer until that is null. `name` alone chooses all dead letters of that job, or those in `workIds`, at most 10,000. A dead letter stays while other work has its unique key. Each one gets as many attempts as new work.',
         body: z
           .strictObject({
             ...bulkTargets(MAX_REDRIVEN),
             ...filters,
-            queueJobIds: z.array(z.guid()).min(1).max(MAX_REDRIVEN).optional(),
+            workIds: z.array(z.guid()).min(1).max(MAX_REDRIVEN).optional(),
             reason: requestReason,
           })
           .superRefine((body, context) => {
@@ -148,7 +148,7 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
     },
     async (request) => {
       const { body, log } = request
-      const { name = '', errorCode, queueJobIds, reason, ...targets } = body
+      const { name = '', errorCode, workIds, reason, ...targets } = body
       const { actor, userId } = gate.accessOf(request)
       const which = readTargets(targets, { name: body.name, errorCode })
       if (which !== null) {
@@ -161,7 +161,7 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
         throw invalidRequest([{ path: 'body.name', message: `has to be one of: ${known}` }])
       }
       const by = { actor, reason }
-      const outcome = await client.redriveWork(null, job, queueJobIds ?? 'all', by)
+      const outcome = await client.redriveWork(null, job, workIds ?? 'all', by)
       const { redriven: count, alreadyQueued } = outcome
       const told = { redriven: count, ...(alreadyQueued > 0 && { alreadyQueued }) }
       log.info({ name, ...told, userId }, 'dead letters redriven')
@@ -263,7 +263,7 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
   )
 
   app.post(
-    '/jobs/dead-letters/:queueJobId/redrive',
+    '/jobs/dead-letters/:workId/redrive',
     {
       onRequest: gate.mayAct,
       schema: {
@@ -277,12 +277,12 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
     },
     async (request) => {
       const {
-        params: { queueJobId },
+        params: { workId },
         body: { reason },
         log,
       } = request
       const { actor, userId } = gate.accessOf(request)
-      const name = await findDeadLetterName(client.reader, queueJobId)
+      const name = await findDeadLetterName(client.reader, workId)
       if (name === null) throw unknownDeadLetter()
       const job = jobs.find((candidate) => candidate.name === name)
       if (!job) {
@@ -291,7 +291,7 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
         })
       }
       const by = { actor, reason }
-      const outcome = await client.redriveWork(null, job, [queueJobId], by)
+      const outcome = await client.redriveWork(null, job, [workId], by)
       if (outcome.alreadyQueued > 0) {
         throw new Problem(409, {
           detail:
@@ -300,13 +300,13 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
       }
       // Somebody else was faster.
       if (outcome.redriven === 0) throw unknownDeadLetter()
-      log.info({ name, queueJobId, redriven: 1, userId }, 'dead letters redriven')
+      log.info({ name, workId, redriven: 1, userId }, 'dead letters redriven')
       return { redriven: 1 }
     },
   )
 
   app.delete(
-    '/jobs/dead-letters/:queueJobId',
+    '/jobs/dead-letters/:workId',
     {
       onRequest: gate.mayAct,
       schema: {
@@ -323,15 +323,15 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
     },
     async (request, reply) => {
       const {
-        params: { queueJobId },
+        params: { workId },
         body,
         log,
       } = request
       const { actor, userId } = gate.accessOf(request)
       const by = { actor, ...(body?.reason !== undefined && { reason: body.reason }) }
-      const outcome = await client.discardDeadLetter(null, queueJobId, by)
+      const outcome = await client.discardDeadLetter(null, workId, by)
       if (outcome === 'notFound') throw unknownDeadLetter()
-      log.info({ queueJobId, userId }, 'dead letter discarded')
+      log.info({ workId, userId }, 'dead letter discarded')
       return reply.code(204).send(null)
     },
   )

@@ -62,7 +62,7 @@ const tickSchema = z.object({
     .datetime()
     .nullable()
     .describe('The last tick of a row that stands for several; else null'),
-  queueJobId: z.guid().nullable(),
+  workId: z.guid().nullable(),
   createdAt: z.iso.datetime(),
 })
 
@@ -139,9 +139,7 @@ export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client
         }),
         response: {
           202: z.object({
-            queueJobId: z
-              .guid()
-              .describe('The id of the work; each of its runs has it as queueJobId'),
+            workId: z.guid().describe('The id of the work; each of its runs has it as workId'),
           }),
           ...problemResponses(400, 401, 403, 404, 413, 415, 503),
         },
@@ -157,11 +155,11 @@ export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client
       const job = findJob(name)
       const { reason, dryRun, payload } = body
       const by = { actor, reason, dryRun, payload }
-      const queueJobId = await client.requestRun(null, job, by).catch((error: unknown) => {
+      const workId = await client.requestRun(null, job, by).catch((error: unknown) => {
         throw error instanceof JobError ? refusedPayload(job, error) : error
       })
-      log.info({ name, queueJobId, dryRun, userId }, 'job run requested')
-      return reply.code(202).send({ queueJobId })
+      log.info({ name, workId, dryRun, userId }, 'job run requested')
+      return reply.code(202).send({ workId })
     },
   )
 
@@ -184,9 +182,7 @@ export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client
         }),
         response: {
           202: z.object({
-            queueJobId: z
-              .guid()
-              .describe('The id of the work; each of its runs has it as queueJobId'),
+            workId: z.guid().describe('The id of the work; each of its runs has it as workId'),
           }),
           ...problemResponses(400, 401, 403, 404, 409, 413, 415, 503),
         },
@@ -212,9 +208,9 @@ export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client
       })
       switch (outcome.kind) {
         case 'requested': {
-          const { queueJobId } = outcome
-          log.info({ name: job.name, runId: id, queueJobId, dryRun, userId }, 'job run requested')
-          return reply.code(202).send({ queueJobId })
+          const { workId } = outcome
+          log.info({ name: job.name, runId: id, workId, dryRun, userId }, 'job run requested')
+          return reply.code(202).send({ workId })
         }
         case 'payloadGone':
           throw new Problem(409, { detail: PAYLOAD_GONE })
@@ -251,7 +247,7 @@ export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client
       } = request
       const { actor, userId } = gate.accessOf(request)
       const job = findJob(name)
-      const outcome = await client.pauseJob(null, name, { actor, reason })
+      const outcome = await client.pauseSchedule(null, name, { actor, reason })
       switch (outcome) {
         case 'paused':
           log.info({ name, userId }, 'job paused')
@@ -292,7 +288,7 @@ export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client
       const { actor, userId } = gate.accessOf(request)
       const job = findJob(name)
       const by = { actor, ...(body?.reason !== undefined && { reason: body.reason }) }
-      const outcome = await client.resumeJob(null, name, by)
+      const outcome = await client.resumeSchedule(null, name, by)
       switch (outcome) {
         case 'resumed':
           log.info({ name, userId }, 'job resumed')

@@ -47,7 +47,7 @@ export const runFilters = {
     .optional()
     .describe('Runs that failed with this error code'),
   trigger: z.enum(JOB_TRIGGERS).optional(),
-  queueJobId: z.guid().optional().describe('The id of the work: all attempts at it'),
+  workId: z.guid().optional().describe('The id of the work: all attempts at it'),
   from: instant.optional().describe('Runs that started at this instant or later'),
   to: instant.optional().describe('Runs that started before this instant'),
   label: storableText({ max: 200 })
@@ -100,7 +100,7 @@ const MAX_CANCELLED = 200
 const bodyFilters = {
   name: runFilters.name,
   trigger: runFilters.trigger,
-  queueJobId: runFilters.queueJobId,
+  workId: runFilters.workId,
   from: runFilters.from,
   to: runFilters.to,
   label: runFilters.label,
@@ -183,10 +183,10 @@ export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async
     async ({ params: { id } }) => {
       const run = await findJobRun(reader, id)
       if (!run) throw unknownRun()
-      const { name, queueJobId } = run
+      const { name, workId } = run
       const error = readError(run)
       const [enqueuedAt, attempts, actions, work, equalFailures] = await Promise.all([
-        queueJobId === null ? null : findEnqueuedAt(reader, name, queueJobId),
+        workId === null ? null : findEnqueuedAt(reader, name, workId),
         listOtherAttempts(reader, run),
         listRunActions(reader, run),
         findWorkOfRun(reader, run),
@@ -300,7 +300,7 @@ export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async
         body: reasonBody,
         response: {
           202: z.object({
-            queueJobId: z.guid().describe('The id of the new work; its runs have it as queueJobId'),
+            workId: z.guid().describe('The id of the new work; its runs have it as workId'),
             rows: z.int().describe('How many rows the new run may change'),
           }),
           ...problemResponses(400, 401, 403, 404, 409, 413, 415, 503),
@@ -319,9 +319,9 @@ export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async
       if (outcome.kind !== 'approved') {
         throw new Problem(409, { detail: APPROVAL_REFUSALS[outcome.kind] })
       }
-      const { queueJobId, rows } = outcome
-      log.info({ runId: id, queueJobId, rows, userId }, 'job run approved')
-      return reply.code(202).send({ queueJobId, rows })
+      const { workId, rows } = outcome
+      log.info({ runId: id, workId, rows, userId }, 'job run approved')
+      return reply.code(202).send({ workId, rows })
     },
   )
 }

@@ -32,7 +32,7 @@ const COLUMNS = {
   actor: (run) => run.actor,
   reason: (run) => run.reason,
   workerId: (run) => run.workerId,
-  queueJobId: (run) => run.queueJobId,
+  workId: (run) => run.workId,
   details: (run) => run.details && JSON.stringify(run.details),
   // New columns come last, so that programs that count columns find the old ones where they were.
   label: (run) => run.label,

@@ -104,8 +104,8 @@ export function createChaosHandlers({
     await linger()
     await batch(async (tx) => {
       const effects = await tx.$executeRawUnsafe(
-        `insert into "ChaosEffect" ("queueJobId", "runId")
-         select "queueJobId", "id" from "JobRun" where "id" = $1::uuid
+        `insert into "ChaosEffect" ("workId", "runId")
+         select "workId", "id" from "JobRun" where "id" = $1::uuid
          on conflict do nothing`,
         run.id,
       )

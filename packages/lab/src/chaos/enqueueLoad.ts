@@ -63,14 +63,14 @@ export async function enqueueLoad(options: LoadOptions): Promise<Load> {
   }
 
   async function enqueueEffect(tx: Transaction): Promise<string> {
-    return (await client.enqueue(tx, effect, {})).queueJobId
+    return (await client.enqueue(tx, effect, {})).workId
   }
 
   async function enqueueTouch(tx: Transaction): Promise<string> {
     const id = randomUUID()
-    const { queueJobId } = await client.enqueue(tx, touch, { id })
+    const { workId } = await client.enqueue(tx, touch, { id })
     await tx.$executeRawUnsafe('insert into "ChaosTouch" ("id") values ($1::uuid)', id)
-    return queueJobId
+    return workId
   }
 
   async function enqueueGroup(size: number, isRolledBack: boolean): Promise<void> {

@@ -42,7 +42,7 @@ export async function measureRescue(
      join "ChaosRunEnd" ended on ended."runId" = run."id"
      left join lateral (
        select min("createdAt") as "createdAt" from "JobRun" later
-       where later."queueJobId" = run."queueJobId" and later."attempt" > run."attempt"
+       where later."workId" = run."workId" and later."attempt" > run."attempt"
      ) next on true
      where run."details" -> 'error' ->> 'code' = 'worker_lost' and ended."at" > kill.at`,
     [

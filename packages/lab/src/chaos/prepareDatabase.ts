@@ -43,7 +43,7 @@ export async function prepareDatabase(
 /** Creates the tables of the suite's jobs, and those that record by the server's clock when runs ended. */
 export async function createChaosTables(database: Queryable): Promise<void> {
   await database.query(`
-    create table "ChaosEnqueue" ("queueJobId" uuid primary key);
+    create table "ChaosEnqueue" ("workId" uuid primary key);
     -- What is completed leaves the queue; what was ever in it is seen here, whoever put it there.
     create table "ChaosWork" ("id" uuid primary key, "name" text not null);
     create function chaos_note() returns trigger language plpgsql as $$
@@ -56,8 +56,8 @@ export async function createChaosTables(database: Queryable): Promise<void> {
     create view "ChaosJob" as
       select work."id", work."name", coalesce(job.state::text, run."status"::text, 'completed') as state
       from "ChaosWork" work left join pgboss.job job on job.id = work."id" and job.name = work."name"
-        left join "JobRunAll" run on run."queueJobId" = work."id" and run."status" = 'running';
-    create table "ChaosEffect" ("queueJobId" uuid primary key, "runId" uuid not null);
+        left join "JobRunAll" run on run."workId" = work."id" and run."status" = 'running';
+    create table "ChaosEffect" ("workId" uuid primary key, "runId" uuid not null);
     create table "ChaosTouch" ("id" uuid primary key, "isDone" boolean not null default false);
     create table "ChaosRow" ("id" int primary key, "sweptBy" uuid);
     create index on "ChaosRow" ("id") where "sweptBy" is null;

@@ -155,13 +155,13 @@ function makeSense(
         : { ...rest, ttlSeconds: ttlSeconds ?? 3_600 }
     }
     case 'POST /api/jobs/dead-letters/redrive': {
-      const { queueJobIds, ...rest } = body
+      const { workIds, ...rest } = body
       const id = knowledge.value('queueJob', random)
       return {
         ...rest,
         name: random.pick(JOBS_WITHOUT_PAYLOAD),
         // Mostly not all of them, so that later requests still find some.
-        ...(random.chance(0.9) && { queueJobIds: id === undefined ? queueJobIds : [id] }),
+        ...(random.chance(0.9) && { workIds: id === undefined ? workIds : [id] }),
       }
     }
     case 'POST /api/jobs/{name}/run': {

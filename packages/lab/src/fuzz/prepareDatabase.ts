@@ -115,14 +115,14 @@ async function addDeadLetters(prisma: PrismaClient, databaseUrl: string): Promis
   await client.start()
   try {
     for (let count = 0; count < DEAD_LETTERS; count += 1) {
-      const queueJobId = await prisma.$transaction((tx) =>
+      const workId = await prisma.$transaction((tx) =>
         client.requestRun(tx, cleanupI18nCache, { actor: 'fuzz', reason: 'to be given up' }),
       )
       await prisma.$executeRaw`
         update pgboss.job set state = 'failed', completed_on = now(),
           data = data || '{"trigger":"queue"}',
           output = '{"code":"handler_failed","message":"given up"}'
-        where id = ${queueJobId}::uuid`
+        where id = ${workId}::uuid`
     }
   } finally {
     await client.stop()

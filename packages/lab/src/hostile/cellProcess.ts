@@ -75,10 +75,10 @@ try {
   step = 'enqueues'
   const ids = await stubbornly(() =>
     prisma.$transaction(async (tx) => ({
-      counts: (await client.enqueue(tx, counts, {}, { priority: 3 })).queueJobId,
-      fails: (await client.enqueue(tx, fails, {})).queueJobId,
-      waits: (await client.enqueue(tx, waits, {})).queueJobId,
-      foreign: (await client.enqueue(tx, foreign, {})).queueJobId,
+      counts: (await client.enqueue(tx, counts, {}, { priority: 3 })).workId,
+      fails: (await client.enqueue(tx, fails, {})).workId,
+      waits: (await client.enqueue(tx, waits, {})).workId,
+      foreign: (await client.enqueue(tx, foreign, {})).workId,
     })),
   )
   step = 'cancels'
@@ -131,10 +131,10 @@ interface Run {
   code: string | null
 }
 
-async function runsOf(queueJobId: string): Promise<Run[]> {
+async function runsOf(workId: string): Promise<Run[]> {
   return await prisma.$queryRawUnsafe<Run[]>(
-    `select "id", "status"::text as status, "attempt", "errorCode" as code from "JobRun" where "queueJobId" = $1::uuid`,
-    queueJobId,
+    `select "id", "status"::text as status, "attempt", "errorCode" as code from "JobRun" where "workId" = $1::uuid`,
+    workId,
   )
 }
 

@@ -327,22 +327,22 @@ function createModel(test: Tests, client: pg.Pool): Model {
     delayMs: number,
   ): Promise<void> {
     const held = hasKey ? holder() : undefined
-    const { kind, queueJobId } = await test.enqueue(client, purge, its, {
+    const { kind, workId } = await test.enqueue(client, purge, its, {
       ...(hasKey && { uniqueKey: KEY, ...(replaces && { onConflict: 'replace' as const }) }),
       ...(delayMs > 0 && { startAfter: new Date(now() + delayMs) }),
     })
     if (held === undefined) {
       deepStrictEqual(kind, 'enqueued')
-      return add(queueJobId, { payload: its, trigger: 'queue', hasKey, dueAt: now() + delayMs })
+      return add(workId, { payload: its, trigger: 'queue', hasKey, dueAt: now() + delayMs })
     }
     if (!replaces)
-      return deepStrictEqual({ kind, queueJobId }, { kind: 'alreadyQueued', queueJobId: held.id })
+      return deepStrictEqual({ kind, workId }, { kind: 'alreadyQueued', workId: held.id })
     if (held.state === 'running') {
       deepStrictEqual(kind, 'enqueued')
       Object.assign(held, { hasKey: false, isReplaced: true })
-      return add(queueJobId, { payload: its, trigger: 'queue', hasKey, dueAt: now() + delayMs })
+      return add(workId, { payload: its, trigger: 'queue', hasKey, dueAt: now() + delayMs })
     }
-    deepStrictEqual({ kind, queueJobId }, { kind: 'replaced', queueJobId: held.id })
+    deepStrictEqual({ kind, workId }, { kind: 'replaced', workId: held.id })
     const { attempts } = held
     Object.assign(held, {
       payload: its,
@@ -358,7 +358,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
     const { payload: its, run } = context
     // The run of a first attempt has the id of its work, and may not be written yet.
     const work =
-      works.get(run.id) ?? works.get((await findJobRun(test.reader, run.id))?.queueJobId ?? '')
+      works.get(run.id) ?? works.get((await findJobRun(test.reader, run.id))?.workId ?? '')
     if (work?.state !== 'waiting' || work.dueAt > now() || isPaused)
       throw new Error(`A run of work that nobody expects: ${run.id}`)
     const { approval } = work
@@ -410,7 +410,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
     if (how === 'cancel') {
       const wish = by()
       await test.cancelRun(client, runId, wish)
-      actions.push({ action: 'cancel', runId, queueJobId: null, ...wish })
+      actions.push({ action: 'cancel', runId, workId: null, ...wish })
       return
     }
     if (how === 'replace' && seen.work.hasKey) await enqueue({ olderThanDays: 10 }, true, true, 0)
@@ -457,7 +457,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
     const code = error?.code ?? null
     const seen = seenOf.get(id)
     if (seen === undefined) {
-      const work = works.get((await findJobRun(test.reader, id))?.queueJobId ?? '')
+      const work = works.get((await findJobRun(test.reader, id))?.workId ?? '')
       deepStrictEqual({ code, isReplaced: work?.isReplaced }, { code: 'expired', isReplaced: true })
       Object.assign(work ?? {}, { attempts: attempt, state: 'kept' })
       return
@@ -483,9 +483,9 @@ function createModel(test: Tests, client: pg.Pool): Model {
   /** The pauses before retries are not what is tried here: learns them, and checks what else is told of waiting work. */
   async function learnDueTimes(): Promise<void> {
     const told = await test.enqueued(purge)
-    deepStrictEqual(idsOf(told.map(({ queueJobId: id }) => ({ id }))), idsOf(waiting()))
-    for (const { queueJobId, startAfter, payload: its, attempt } of told) {
-      const work = works.get(queueJobId)
+    deepStrictEqual(idsOf(told.map(({ workId: id }) => ({ id }))), idsOf(waiting()))
+    for (const { workId, startAfter, payload: its, attempt } of told) {
+      const work = works.get(workId)
       if (work === undefined) continue
       deepStrictEqual(
         { payload: its, attempt },
@@ -509,12 +509,12 @@ function createModel(test: Tests, client: pg.Pool): Model {
     deepStrictEqual(outcome.rows, run.blockedDue)
     run.isApproved = true
     run.work.state = 'kept'
-    add(outcome.queueJobId, {
+    add(outcome.workId, {
       payload: kept,
       trigger: 'manual',
       approval: { left: outcome.rows, until: now() + DAY_MS },
     })
-    actions.push({ action: 'approve', runId: run.id, queueJobId: outcome.queueJobId, ...wish })
+    actions.push({ action: 'approve', runId: run.id, workId: outcome.workId, ...wish })
   }
 
   async function runAgain(run: Run | undefined): Promise<void> {
@@ -524,8 +524,8 @@ function createModel(test: Tests, client: pg.Pool): Model {
     const kept = payloadOf(run)
     if (kept === null) return deepStrictEqual(outcome, { kind: 'payloadGone' })
     if (outcome.kind !== 'requested') throw new Error(`Not requested: ${outcome.kind}`)
-    add(outcome.queueJobId, { payload: kept, trigger: 'manual' })
-    actions.push({ action: 'run', runId: run.id, queueJobId: outcome.queueJobId, ...wish })
+    add(outcome.workId, { payload: kept, trigger: 'manual' })
+    actions.push({ action: 'run', runId: run.id, workId: outcome.workId, ...wish })
   }
 
   async function redrive(at: number | null): Promise<void> {
@@ -535,7 +535,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
     const ids = wanted.map(({ id }) => id)
     const { redriven } = await test.redriveWork(client, purge, at === null ? 'all' : ids, wish)
     const { deadLetters } = await listDeadLetters(test.reader, { limit: 100 })
-    const stayed = new Set(deadLetters.map(({ queueJobId }) => queueJobId))
+    const stayed = new Set(deadLetters.map(({ workId }) => workId))
     const back = wanted.filter(({ id }) => !stayed.has(id))
     deepStrictEqual(back.length, redriven)
     for (const work of back) {
@@ -546,7 +546,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
         dueAt: now(),
         approval: null,
       })
-      actions.push({ action: 'redrive', runId: null, queueJobId: work.id, ...wish })
+      actions.push({ action: 'redrive', runId: null, workId: work.id, ...wish })
     }
     for (const { hasKey, id } of wanted)
       if (stayed.has(id) && !(hasKey && holder() !== undefined))
@@ -571,7 +571,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
     if (!isChanged) return
     if (kind === 'cancel') work.state = 'kept'
     if (kind === 'postpone') work.dueAt = startAfter.getTime()
-    actions.push({ action: `${kind}Work`, runId: null, queueJobId: work.id, ...wish })
+    actions.push({ action: `${kind}Work`, runId: null, workId: work.id, ...wish })
   }
 
   async function take(taken: Step): Promise<void> {
@@ -592,9 +592,9 @@ function createModel(test: Tests, client: pg.Pool): Model {
         )
       case 'request': {
         const wish = by()
-        const queueJobId = await test.requestRun(client, purge, { ...wish, payload: taken.payload })
-        add(queueJobId, { payload: taken.payload, trigger: 'manual' })
-        actions.push({ action: 'run', runId: null, queueJobId, ...wish })
+        const workId = await test.requestRun(client, purge, { ...wish, payload: taken.payload })
+        add(workId, { payload: taken.payload, trigger: 'manual' })
+        actions.push({ action: 'run', runId: null, workId, ...wish })
         return
       }
       case 'drain':
@@ -620,7 +620,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
         deepStrictEqual(outcome, work.state === 'dead' ? 'discarded' : 'notFound')
         if (outcome === 'notFound') return
         work.state = 'gone'
-        actions.push({ action: 'discard', runId: null, queueJobId: work.id, ...wish })
+        actions.push({ action: 'discard', runId: null, workId: work.id, ...wish })
         return
       }
       case 'cancel':
@@ -640,7 +640,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
         actions.push({
           action: isPausing ? 'pauseQueue' : 'resumeQueue',
           runId: null,
-          queueJobId: null,
+          workId: null,
           ...wish,
         })
         return
@@ -662,11 +662,11 @@ function createModel(test: Tests, client: pg.Pool): Model {
     const { deadLetters } = await listDeadLetters(test.reader, { limit: 100 })
     const dead = [...works.values()].filter(({ state }) => state === 'dead')
     deepStrictEqual(
-      deadLetters.map(({ queueJobId }) => queueJobId).toSorted(),
+      deadLetters.map(({ workId }) => workId).toSorted(),
       dead.map(({ id }) => id).toSorted(),
     )
     const { rows } = await client.query<{ [column: string]: unknown }>(
-      `select "action", "runId", "queueJobId", "actor", "reason" from "${test.schema}"."JobAction" order by "at", "id"`,
+      `select "action", "runId", "workId", "actor", "reason" from "${test.schema}"."JobAction" order by "at", "id"`,
     )
     const byActor = (one: object, other: object) =>
       JSON.stringify(one).localeCompare(JSON.stringify(other))

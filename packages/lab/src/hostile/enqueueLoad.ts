@@ -70,8 +70,8 @@ export async function enqueueOutcomes(
     for (const [job, numbers] of groups) {
       const items = numbers.map((each) => ({ payload: { number: each } as never }))
       const results = await client.enqueueMany(prisma, job, items)
-      for (const [index, { queueJobId }] of results.entries()) {
-        note(enqueued, queueJobId, job.name, drawOutcome(seed, numbers[index] ?? 0))
+      for (const [index, { workId }] of results.entries()) {
+        note(enqueued, workId, job.name, drawOutcome(seed, numbers[index] ?? 0))
       }
     }
     onProgress(number)
@@ -94,13 +94,13 @@ async function requestForeign(context: LoadContext, number: number): Promise<0 |
     if (number % 2 === 0) {
       const [text = ''] = fc.sample(hostileText(), sampled)
       const request = { actor: text, reason: text, dryRun: true, payload: { number } }
-      const queueJobId = await client.requestRun(prisma, guilty, request)
-      note(enqueued, queueJobId, guilty.name, outcome)
+      const workId = await client.requestRun(prisma, guilty, request)
+      note(enqueued, workId, guilty.name, outcome)
     } else {
       const [texts] = fc.sample(fc.array(payloadValues), sampled)
       const payload = { number, texts: texts?.map(makeHostile) as string[] }
-      const { queueJobId } = await client.enqueue(prisma, guilty, payload)
-      note(enqueued, queueJobId, guilty.name, outcome)
+      const { workId } = await client.enqueue(prisma, guilty, payload)
+      note(enqueued, workId, guilty.name, outcome)
     }
     return 0
   } catch {
@@ -121,8 +121,8 @@ export async function enqueueDeadly(
   for (let from = 0; from < count; from += DEADLY.length) {
     const to = Math.min(from + DEADLY.length, count)
     for (let number = from; number < to; number++) {
-      const { queueJobId } = await client.enqueue(prisma, deadly, { number })
-      note(enqueued, queueJobId, deadly.name, deadlyOutcome(number))
+      const { workId } = await client.enqueue(prisma, deadly, { number })
+      note(enqueued, workId, deadly.name, deadlyOutcome(number))
     }
     const deadline = Date.now() + DEADLY_PATIENCE_MS * (to - from)
     let left = await countUnfinished(database)
@@ -143,7 +143,7 @@ async function countUnfinished(database: Queryable): Promise<number> {
   const { rows } = await database.query<{ left: number }>(
     `select count(*)::int as left from (
        select id from pgboss.job where name = $1 and state in ('created', 'retry', 'active')
-       union select "queueJobId" from "JobRunAll" where "name" = $1 and "status" = 'running'
+       union select "workId" from "JobRunAll" where "name" = $1 and "status" = 'running'
      ) unfinished`,
     [deadly.name],
   )
@@ -155,8 +155,8 @@ export async function enqueueInnocents(context: LoadContext, stop: AbortSignal):
   const { prisma, client, enqueued } = context
   for (let number = 0; !stop.aborted; number++) {
     const job = number % LONG_EVERY === 0 ? innocentLong : innocent
-    const { queueJobId } = await client.enqueue(prisma, job, { number })
-    enqueued.set(queueJobId, { name: job.name, kind: null, ends: 'success' })
+    const { workId } = await client.enqueue(prisma, job, { number })
+    enqueued.set(workId, { name: job.name, kind: null, ends: 'success' })
     await pause(INNOCENT_EVERY_MS, undefined, { signal: stop }).catch(() => undefined)
   }
 }
@@ -176,9 +176,9 @@ async function untilFewWait({ database, signal }: LoadContext): Promise<void> {
 
 function note(
   enqueued: LoadContext['enqueued'],
-  queueJobId: string,
+  workId: string,
   name: string,
   { kind, ends }: Outcome,
 ): void {
-  enqueued.set(queueJobId, { name, kind, ends })
+  enqueued.set(workId, { name, kind, ends })
 }

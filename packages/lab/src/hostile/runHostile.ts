@@ -194,8 +194,8 @@ async function prepareDatabase(url: string, seed: number): Promise<void> {
   try {
     await database.query(`
       create table "HostileEffect" (
-        "queueJobId" uuid not null, "step" int not null, "runId" uuid not null,
-        primary key ("queueJobId", "step")
+        "workId" uuid not null, "step" int not null, "runId" uuid not null,
+        primary key ("workId", "step")
       )`)
   } finally {
     await database.close()

@@ -127,14 +127,14 @@ export async function runLocks(
     uniqueKey: string | null,
     tx: pg.Pool | pg.PoolClient = pool,
   ) {
-    const { queueJobId } = await client.enqueue(tx, lockedWork, payload, {
+    const { workId } = await client.enqueue(tx, lockedWork, payload, {
       ...(uniqueKey !== null && { uniqueKey, onConflict: 'replace' as const }),
     })
     const before = uniqueKey === null ? undefined : holders.get(uniqueKey)
     if (before !== undefined) ends.set(before, null)
-    if (uniqueKey !== null) holders.set(uniqueKey, queueJobId)
-    ends.set(queueJobId, ends.has(queueJobId) ? null : payload.fails ? 'failed' : 'completed')
-    return queueJobId
+    if (uniqueKey !== null) holders.set(uniqueKey, workId)
+    ends.set(workId, ends.has(workId) ? null : payload.fails ? 'failed' : 'completed')
+    return workId
   }
 
   function drawPayload(): Payload {
@@ -176,8 +176,8 @@ export async function runLocks(
 
   async function cancelSome(): Promise<void> {
     const { runs } = await listJobRuns(client.reader, { limit: 3, status: 'running' })
-    for (const { id, queueJobId } of runs) {
-      if (queueJobId !== null) ends.set(queueJobId, null)
+    for (const { id, workId } of runs) {
+      if (workId !== null) ends.set(workId, null)
       await client.cancelRun(pool, id, BY)
     }
   }
@@ -224,5 +224,5 @@ const WRONG_CALLS_SQL = `
   union all
   select "runId", 'was called twice' from "Call" group by 1 having count(*) > 1
   union all
-  select run."queueJobId", 'has succeeded twice' from "JobRunAll" run
+  select run."workId", 'has succeeded twice' from "JobRunAll" run
   where run."status" = 'success' group by 1 having count(*) > 1`

@@ -136,7 +136,7 @@ async function tryDrawn(
       }
       const id = await refuses(
         at,
-        async () => (await client.enqueue(pool, job, { fails }, put)).queueJobId,
+        async () => (await client.enqueue(pool, job, { fails }, put)).workId,
       )
       if (id === null) continue
       ids.push(id)

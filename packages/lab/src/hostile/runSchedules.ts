@@ -167,7 +167,7 @@ async function findGaps(database: Pool): Promise<string[]> {
 async function findTwice(database: Pool): Promise<string[]> {
   const { rows } = await database.query<{ name: string; at: Date }>(
     `select "name", "scheduledFor" as at from "JobRun" where "scheduledFor" is not null
-     group by 1, 2 having count(distinct "queueJobId") > 1`,
+     group by 1, 2 having count(distinct "workId") > 1`,
   )
   return rows.map(({ name, at }) => `${name} has two pieces of work for ${at.toISOString()}`)
 }

@@ -92,8 +92,8 @@ function secondOf({ run }: Context): number {
 async function leaveRow({ run, batch }: Context, step: number): Promise<void> {
   await batch(async (tx) => {
     const effects = await tx.$executeRawUnsafe(
-      `insert into "HostileEffect" ("queueJobId", "step", "runId")
-       select "queueJobId", $2::int, "id" from "JobRun" where "id" = $1::uuid
+      `insert into "HostileEffect" ("workId", "step", "runId")
+       select "workId", $2::int, "id" from "JobRun" where "id" = $1::uuid
        on conflict do nothing`,
       run.id,
       step,

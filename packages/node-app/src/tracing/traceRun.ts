@@ -18,7 +18,7 @@ export interface TracedRun {
   trigger: string
   scheduledFor: Date | null
   dryRun: boolean
-  queueJobId: string | null
+  workId: string | null
   trace: TraceContext | null
 }
 
@@ -43,7 +43,7 @@ export function traceRun(tracer: Tracer, propagator: TextMapPropagator, run: Tra
       kind: SpanKind.CONSUMER,
       attributes: {
         ...messagingAttributes('process', run.name),
-        ...(run.queueJobId !== null && { 'messaging.message.id': run.queueJobId }),
+        ...(run.workId !== null && { 'messaging.message.id': run.workId }),
         'roundsman.run.id': run.id,
         'roundsman.run.attempt': run.attempt,
         'roundsman.run.trigger': run.trigger,

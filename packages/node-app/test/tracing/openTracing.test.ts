@@ -14,7 +14,7 @@ const RUN = {
   trigger: 'schedule',
   scheduledFor: new Date('2026-01-01T00:00:00Z'),
   dryRun: false,
-  queueJobId: 'q1',
+  workId: 'q1',
   trace: null,
 }
 

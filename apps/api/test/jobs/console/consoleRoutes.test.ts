@@ -484,10 +484,10 @@ it('the header says where one is, and not as whom the database is asked', async 
 describe('the jobs', () => {
   it('come with their schedules in words, their last ticks and their last runs', async () => {
     await addSchedule({})
-    const queueJobId = crypto.randomUUID()
+    const workId = crypto.randomUUID()
     const run = await addRun({
       status: 'success',
-      queueJobId,
+      workId,
       startedAt: minutesAgo(360),
       endedAt: minutesAgo(359),
       details: { cleaned: 7 },
@@ -505,7 +505,7 @@ describe('the jobs', () => {
           name: JOB,
           scheduledFor: new Date('2026-11-24T03:00:00Z'),
           outcome: 'enqueued',
-          queueJobId,
+          workId,
           workerId: 'w1',
         },
       ],
@@ -771,7 +771,7 @@ describe('the search', () => {
       errorCode: 'ECONNREFUSED',
       endedAt: new Date(NOW),
       details,
-      queueJobId: '01a20e26-367c-766a-a085-72e882269712',
+      workId: '01a20e26-367c-766a-a085-72e882269712',
     })
     await addRun({ status: 'failed', errorCode: 'ECONNREFUSED', endedAt: new Date(NOW), details })
     await addRun({ status: 'failed', errorCode: 'cancelled', endedAt: new Date(NOW) })
@@ -779,7 +779,7 @@ describe('the search', () => {
     const found = { id: failed.id, name: JOB, outcome: 'failed', startedAt: expect.any(String) }
 
     expect((await search(' I18N ')).jobs.map(({ name }) => name)).toEqual([JOB])
-    for (const id of [failed.id, failed.id.slice(0, 18), failed.queueJobId!, '01a20e26-367c']) {
+    for (const id of [failed.id, failed.id.slice(0, 18), failed.workId!, '01a20e26-367c']) {
       expect({ id, runs: (await search(id)).runs }).toEqual({ id, runs: [found] })
     }
     for (const text of ['econnref', 'ECONNREFUSED', '10.0.0.7:443 REF']) {

@@ -113,9 +113,9 @@ async function startWorker(): Promise<void> {
 }
 
 async function runOnce(): Promise<string> {
-  const { queueJobId } = await api.prisma.$transaction((tx) => api.jobsClient.enqueue(tx, echo, {}))
+  const { workId } = await api.prisma.$transaction((tx) => api.jobsClient.enqueue(tx, echo, {}))
   const run = await waitFor(() =>
-    api.prisma.jobRun.findFirst({ where: { queueJobId, status: 'success' } }),
+    api.prisma.jobRun.findFirst({ where: { workId, status: 'success' } }),
   )
   return run.id
 }

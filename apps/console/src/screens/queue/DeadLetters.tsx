@@ -59,8 +59,8 @@ const COLUMNS: readonly Column<DeadLetter>[] = [
   {
     header: 'Attempts',
     align: 'end',
-    cell: ({ attempts, queueJobId, name }) => (
-      <Link to="/runs" search={{ queueJobId }} aria-label={`${attempts}, the runs of ${name}`}>
+    cell: ({ attempts, workId, name }) => (
+      <Link to="/runs" search={{ workId }} aria-label={`${attempts}, the runs of ${name}`}>
         {attempts}
       </Link>
     ),
@@ -231,7 +231,7 @@ interface LettersProps {
 function Letters({ letters, search: { name, errorCode }, total }: LettersProps) {
   const act = useBulk()
   const selection = useSelection(
-    letters.map(({ queueJobId }) => queueJobId),
+    letters.map(({ workId }) => workId),
     JSON.stringify([name, errorCode]),
   )
   const { isEverything, count } = selection
@@ -271,7 +271,7 @@ function Letters({ letters, search: { name, errorCode }, total }: LettersProps) 
         caption="Dead letters"
         columns={COLUMNS}
         rows={letters}
-        keyOf={({ queueJobId }) => queueJobId}
+        keyOf={({ workId }) => workId}
         nameOf={({ name: job, label, failedAt }) => `${job} ${label ?? ''}, given up ${failedAt}`}
         {...(act !== null && { selection })}
       />
@@ -279,7 +279,7 @@ function Letters({ letters, search: { name, errorCode }, total }: LettersProps) 
   )
 }
 
-function LetterActions({ letter: { name, queueJobId } }: { letter: DeadLetter }) {
+function LetterActions({ letter: { name, workId } }: { letter: DeadLetter }) {
   const act = useAction()
   if (act === null) return null
   return (
@@ -287,14 +287,14 @@ function LetterActions({ letter: { name, queueJobId } }: { letter: DeadLetter })
       <button
         type="button"
         className="button isSmall"
-        onClick={() => act({ kind: 'redrive', name, queueJobId })}
+        onClick={() => act({ kind: 'redrive', name, workId })}
       >
         Redrive
       </button>
       <button
         type="button"
         className="button isSmall isQuiet"
-        onClick={() => act({ kind: 'discard', name, queueJobId })}
+        onClick={() => act({ kind: 'discard', name, workId })}
       >
         Discard
       </button>

@@ -59,11 +59,11 @@ const COLUMNS: readonly Column<Work>[] = [
     header: 'Attempts',
     align: 'end',
     isEmpty: ({ attempts }) => attempts === 0,
-    cell: ({ attempts, queueJobId, name }) =>
+    cell: ({ attempts, workId, name }) =>
       attempts === 0 ? (
         <span className="muted">0</span>
       ) : (
-        <Link to="/runs" search={{ queueJobId }} aria-label={`${attempts}, the runs of ${name}`}>
+        <Link to="/runs" search={{ workId }} aria-label={`${attempts}, the runs of ${name}`}>
           {attempts}
         </Link>
       ),
@@ -223,11 +223,11 @@ interface RowsProps {
 function Rows({ work, total, name, label, names }: RowsProps) {
   const act = useBulk()
   const selection = useSelection(
-    work.map(({ queueJobId }) => queueJobId),
+    work.map(({ workId }) => workId),
     JSON.stringify([name, label]),
   )
   const { isEverything, count } = selection
-  const chosen = work.filter(({ queueJobId }) => selection.has(queueJobId))
+  const chosen = work.filter(({ workId }) => selection.has(workId))
   const jobs = isEverything
     ? [...new Set([...names, ...chosen.map((each) => each.name)])]
     : [...new Set(chosen.map((each) => each.name))]
@@ -269,7 +269,7 @@ function Rows({ work, total, name, label, names }: RowsProps) {
         caption="Waiting work"
         columns={COLUMNS}
         rows={work}
-        keyOf={({ queueJobId }) => queueJobId}
+        keyOf={({ workId }) => workId}
         nameOf={(each) => `${each.name} ${each.label ?? ''}, due ${each.startAfter}`}
         {...(act !== null && { selection })}
       />
@@ -278,11 +278,11 @@ function Rows({ work, total, name, label, names }: RowsProps) {
 }
 
 const idsOf = (name: string, work: readonly Work[]) =>
-  work.filter((each) => each.name === name).map(({ queueJobId }) => queueJobId)
+  work.filter((each) => each.name === name).map(({ workId }) => workId)
 
-function WorkActions({ work: { name, queueJobId, isDue } }: { work: Work }) {
+function WorkActions({ work: { name, workId, isDue } }: { work: Work }) {
   if (useBulk() === null) return null
-  const of = { count: 1, about: `of ${name}`, targets: [{ name, ids: [queueJobId] }] }
+  const of = { count: 1, about: `of ${name}`, targets: [{ name, ids: [workId] }] }
   return (
     <span className="rowActions">
       {!isDue && (

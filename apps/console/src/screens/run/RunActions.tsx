@@ -42,9 +42,7 @@ export function RunActions({ run }: { run: RunDetail }) {
           Approve
         </button>
       )}
-      {run.work.isDeadLetter && run.queueJobId !== null && (
-        <Redrive name={name} queueJobId={run.queueJobId} />
-      )}
+      {run.work.isDeadLetter && run.workId !== null && <Redrive name={name} workId={run.workId} />}
       <button
         type="button"
         className="button"
@@ -62,14 +60,14 @@ export function RunActions({ run }: { run: RunDetail }) {
 }
 
 /** Gives work that was given up back to the queue. */
-function Redrive({ name, queueJobId }: { name: string; queueJobId: string }) {
+function Redrive({ name, workId }: { name: string; workId: string }) {
   const act = useAction()
   return (
     <button
       type="button"
       className="button isPrimary"
       data-tip={'The same work goes back into the queue;\nit is no dead letter any more'}
-      onClick={() => act?.({ kind: 'redrive', name, queueJobId })}
+      onClick={() => act?.({ kind: 'redrive', name, workId })}
     >
       Redrive
     </button>

@@ -97,10 +97,10 @@ function titleOf({ name, label }: RunDetail): string {
 }
 
 /** A link to the list of all attempts, with what each counted and why it failed. */
-function AllAttempts({ run: { queueJobId } }: { run: RunDetail }) {
-  if (queueJobId === null) return null
+function AllAttempts({ run: { workId } }: { run: RunDetail }) {
+  if (workId === null) return null
   return (
-    <Link to="/runs" search={{ queueJobId }}>
+    <Link to="/runs" search={{ workId }}>
       All attempts of this work
     </Link>
   )
@@ -330,11 +330,11 @@ function Facts({ run }: { run: RunDetail }) {
           <code className="isWrapped">{run.id}</code>
         </dd>
       </div>
-      {run.queueJobId !== null && (
+      {run.workId !== null && (
         <div>
           <dt>Work</dt>
           <dd>
-            <code className="isWrapped">{run.queueJobId}</code>
+            <code className="isWrapped">{run.workId}</code>
           </dd>
         </div>
       )}

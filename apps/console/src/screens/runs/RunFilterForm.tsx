@@ -177,16 +177,16 @@ export function RunFilterForm({ filters, onChange }: RunFilterFormProps) {
           <InstantField label="To" value={filters.to} onChange={(to) => change({ to })} />
         </div>
       )}
-      {filters.queueJobId !== undefined && (
+      {filters.workId !== undefined && (
         <div className="field">
           <span className="fieldLabel">Work</span>
           <span className="filterChip">
-            <code title={filters.queueJobId}>{filters.queueJobId.slice(-12)}</code>
+            <code title={filters.workId}>{filters.workId.slice(-12)}</code>
             <button
               type="button"
               className="iconButton"
               aria-label="Of any work"
-              onClick={() => change({ queueJobId: undefined })}
+              onClick={() => change({ workId: undefined })}
             >
               ✕
             </button>

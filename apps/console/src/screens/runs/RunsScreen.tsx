@@ -102,8 +102,8 @@ function Rows({ page: { runs, nextCursor }, filters }: RowsProps) {
   const checked = runs.filter(({ id }) => selection.has(id))
   const running = checked.filter(({ status }) => status === 'running').map(({ id }) => id)
   // Redriving finds out whether each of them is still a dead letter.
-  const given = checked.flatMap(({ outcome, trigger, queueJobId }) =>
-    trigger !== 'schedule' && queueJobId !== null && !NOT_GIVEN_UP.has(outcome) ? [queueJobId] : [],
+  const given = checked.flatMap(({ outcome, trigger, workId }) =>
+    trigger !== 'schedule' && workId !== null && !NOT_GIVEN_UP.has(outcome) ? [workId] : [],
   )
   const work = [...new Set(given)]
   const all = { all: true as const, ...readBulkFilters(filters) }

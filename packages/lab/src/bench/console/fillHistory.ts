@@ -38,8 +38,8 @@ export async function fillHistory(url: string, size: HistorySize, seed: number):
     await bulkInsert(
       client,
       'JobTick',
-      `insert into "JobTick" ("name", "scheduledFor", "outcome", "queueJobId", "workerId")
-       select "name", "scheduledFor", 'enqueued', "queueJobId", "workerId" from "JobRun"
+      `insert into "JobTick" ("name", "scheduledFor", "outcome", "workId", "workerId")
+       select "name", "scheduledFor", 'enqueued', "workId", "workerId" from "JobRun"
        where "scheduledFor" is not null on conflict do nothing`,
     )
     await client.query(WAITING_SQL, [size.waiting])
@@ -128,7 +128,7 @@ function runsSql(rows: number, seed: number): string {
   const messages = FAILURES.map(({ code, message }) => `when '${code}' then '${message}'`)
   return `
     insert into "JobRun" ("id", "name", "status", "trigger", "attempt", "scheduledFor", "startedAt", "endedAt", "errorCode",
-                          "details", "actor", "reason", "queueJobId", "workerId", "createdAt", "label", "logs")
+                          "details", "actor", "reason", "workId", "workerId", "createdAt", "label", "logs")
     select case when trigger = 'queue' then work else pg_temp.id_at(started, 'run ' || n) end, name,
            case when n > ${rows - RUNNING} then 'running' when code is null then 'success' else 'failed' end::"JobRunStatus",
            trigger::"JobTrigger", case when code is null then 1 else 3 end,

@@ -99,7 +99,7 @@ async function fill(server: Server, name: string, waiting: number, runs: number)
       await bulkInsert(
         client,
         'JobRun',
-        `insert into "JobRun" ("id", "name", "status", "trigger", "startedAt", "endedAt", "queueJobId", "workerId", "createdAt")
+        `insert into "JobRun" ("id", "name", "status", "trigger", "startedAt", "endedAt", "workId", "workerId", "createdAt")
          select id, 'noop', 'success', 'queue', at, at + interval '1 s', id, 'before', at
          from (select uuidv7() as id, now() - n * interval '100 ms' as at from generate_series(1, ${runs}) n) run`,
       )

@@ -80,7 +80,7 @@ export const END_SQL = `
     where "id" = any($3::uuid[]) and "workerId" = $1
     order by "id" for key share
   ), ended as (
-    insert into "JobRun" ("id", "name", "status", "trigger", "attempt", "startedAt", "endedAt", "details", "queueJobId", "workerId")
+    insert into "JobRun" ("id", "name", "status", "trigger", "attempt", "startedAt", "endedAt", "details", "workId", "workerId")
     select "end".id, held."name", 'success', 'queue', 1, held."startedAt", to_timestamp("end"."atMs" / 1000),
            "end".details::jsonb, "end".id, $1
     from unnest($2::uuid[], $4::int[], $5::float8[], $6::text[]) as "end"(id, claim, "atMs", details)

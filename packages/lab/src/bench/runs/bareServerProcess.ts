@@ -5,7 +5,7 @@ import pg from 'pg'
 
 const SQL = `
   select "id", "name", "label", "status", "errorCode", "trigger", "attempt", "scheduledFor", "startedAt", "endedAt",
-         "details", "dryRun", "actor", "reason", "queueJobId", "workerId", "progress", "cancelRequestedAt",
+         "details", "dryRun", "actor", "reason", "workId", "workerId", "progress", "cancelRequestedAt",
          "cancelRequestedBy", "approvedAt", "approvedBy", "createdAt"
   from "JobRunAll" order by "startedAt" desc, "id" desc limit 51`
 

@@ -31,7 +31,7 @@ export async function fillRuns(url: string, rows: number, seed: number): Promise
       'JobRun',
       `
       insert into "JobRun" ("id", "name", "status", "trigger", "attempt", "scheduledFor", "startedAt", "endedAt",
-                            "errorCode", "details", "actor", "reason", "queueJobId", "workerId", "createdAt")
+                            "errorCode", "details", "actor", "reason", "workId", "workerId", "createdAt")
       select uuidv7(started - now()), name,
              case when n > ${rows - 3} then 'running' when isfailed then 'failed' else 'success' end::"JobRunStatus",
              trigger::"JobTrigger", case when isfailed then 3 else 1 end,
@@ -103,8 +103,8 @@ async function addTheirWork(client: pg.Client): Promise<void> {
     insert into "JobClaim" ("id", "name", "workerId", "runIds")
     select "id", "name", "workerId", array["id"] from "JobRun" where "status" = 'running'`)
   await client.query(`
-    insert into "JobTick" ("name", "scheduledFor", "outcome", "queueJobId", "workerId")
-    select "name", "scheduledFor", 'enqueued', "queueJobId", "workerId" from "JobRun"
+    insert into "JobTick" ("name", "scheduledFor", "outcome", "workId", "workerId")
+    select "name", "scheduledFor", 'enqueued', "workId", "workerId" from "JobRun"
     where "scheduledFor" is not null on conflict do nothing`)
   await client.query('vacuum analyze "JobTick"')
   await client.query('checkpoint')

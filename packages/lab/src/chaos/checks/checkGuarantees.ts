@@ -92,12 +92,12 @@ const checkClaims: Check = async (database, { samples, claims }) => {
 const checkSuccesses: Check = async (database) => {
   const { rows } = await database.query<Record<'done' | 'twice' | 'without' | 'most', string>>(`
     with successes as (
-      select "queueJobId", count(*) filter (where "status" = 'success') as n, max("attempt") as attempts
-      from "JobRun" where not "dryRun" and "queueJobId" is not null group by "queueJobId"
+      select "workId", count(*) filter (where "status" = 'success') as n, max("attempt") as attempts
+      from "JobRun" where not "dryRun" and "workId" is not null group by "workId"
     )
     select (select count(*) from successes where n > 0) as done,
            (select count(*) from successes where n > 1) as twice,
-           (select count(*) from "ChaosJob" job left join successes on successes."queueJobId" = job.id
+           (select count(*) from "ChaosJob" job left join successes on successes."workId" = job.id
             where (job.state = 'completed') <> (coalesce(n, 0) > 0)) as without,
            (select coalesce(max(attempts), 0) from successes) as most`)
   const { done, twice, without, most } = numbers(rows[0])
@@ -152,16 +152,16 @@ const checkSamples: Check = async (_database, { samples }) => {
 const checkEnqueue: Check = async (database, { load }) => {
   const { rows } = await database.query<Record<'both' | 'alone' | 'vanished' | 'undone', string>>(
     `with job as (select id from "ChaosJob" where name in ('effect', 'touch'))
-     select count(*) filter (where job.id is not null and "queueJobId" is not null) as both,
-            count(*) filter (where job.id is null or "queueJobId" is null) as alone,
+     select count(*) filter (where job.id is not null and "workId" is not null) as both,
+            count(*) filter (where job.id is null or "workId" is null) as alone,
             (select count(*) from unnest($1::uuid[]) committed(id)
              where not exists (select from job where job.id = committed.id)) as vanished,
             (select count(*) from unnest($2::uuid[]) gone(id)
              where exists (select from job where job.id = gone.id)
-                or exists (select from "ChaosEnqueue" where "queueJobId" = gone.id)
-                or exists (select from "JobRun" where "queueJobId" = gone.id)
-                or exists (select from "ChaosEffect" where "queueJobId" = gone.id)) as undone
-     from job full join "ChaosEnqueue" on "queueJobId" = job.id`,
+                or exists (select from "ChaosEnqueue" where "workId" = gone.id)
+                or exists (select from "JobRun" where "workId" = gone.id)
+                or exists (select from "ChaosEffect" where "workId" = gone.id)) as undone
+     from job full join "ChaosEnqueue" on "workId" = job.id`,
     [load.committed, load.rolledBack],
   )
   const { both, alone, vanished, undone } = numbers(rows[0])
@@ -179,10 +179,10 @@ const checkEffects: Check = async (database, { schedules }) => {
     `with job as (select id, state from "ChaosJob" where name = any($1))
      select count(*) filter (where job.id is not null) as jobs,
             count(*) filter (where state <> 'completed') as open,
-            count(*) filter (where effect."queueJobId" is null)
+            count(*) filter (where effect."workId" is null)
               + (select count(*) from "ChaosTouch" where not "isDone") as without,
             count(*) filter (where job.id is null) as strays
-     from job full join "ChaosEffect" effect on effect."queueJobId" = job.id`,
+     from job full join "ChaosEffect" effect on effect."workId" = job.id`,
     [names],
   )
   const { jobs, open, without, strays } = numbers(rows[0])

@@ -7,9 +7,9 @@ export const checkTickJobs: Check = async (database, { schedules }) => {
     `with tick as (select * from "JobTick" where "name" = any($1)),
           job as (select id, name, state from "ChaosJob" where name = any($1))
      select (select count(*) from tick where outcome = 'enqueued') as ticks,
-            (select count(*) from tick left join job on job.id = tick."queueJobId" and job.name = tick."name"
+            (select count(*) from tick left join job on job.id = tick."workId" and job.name = tick."name"
              where (tick.outcome = 'enqueued') <> (job.id is not null)) as without,
-            (select count(*) from job where (select count(*) from tick where tick."queueJobId" = job.id) <> 1) as strays,
+            (select count(*) from job where (select count(*) from tick where tick."workId" = job.id) <> 1) as strays,
             (select count(*) from job where state <> 'completed') as open`,
     [names],
   )

@@ -31,7 +31,7 @@ export interface RunRow {
   name: string
   status: string
   attempt: number
-  queueJobId: string
+  workId: string
   workerId: string | null
   errorCode: string | null
   /** Whether its details have a code and a message. */
@@ -70,7 +70,7 @@ export async function checkHostile(
   evidence: Evidence,
 ): Promise<HostileFigures> {
   const runs = await readRuns(database)
-  const attemptsByWork = Map.groupBy(runs, ({ queueJobId }) => queueJobId)
+  const attemptsByWork = Map.groupBy(runs, ({ workId }) => workId)
   const lateness = measureLateness(attemptsByWork, evidence)
   const seen: Seen = { ...evidence, database, runs, attemptsByWork, lateness }
   const inOrder: readonly Check[] = [
@@ -99,7 +99,7 @@ export async function checkHostile(
 
 async function readRuns(database: Queryable): Promise<RunRow[]> {
   const { rows } = await database.query<RunRow>(`
-    select "id", "name", "status", "attempt", "queueJobId", "workerId", "errorCode",
+    select "id", "name", "status", "attempt", "workId", "workerId", "errorCode",
       "details" #>> '{error,code}' is not null and "details" #>> '{error,message}' is not null as "hasCode",
       case when jsonb_typeof("details" -> 'effects') = 'number' and "name" like 'innocent%'
         then ("details" ->> 'effects')::int else 0 end as "effects",
@@ -119,7 +119,7 @@ const checkEnds: Check = async ({ database, runs, enqueued, isQuiet }) => {
          and (name in ('deadly', 'guilty', 'guiltyAgain', 'guiltyHasty', 'innocent', 'innocentLong')
            or name like 'drawn%')) as waiting`)
   const { claims = 0, waiting = 0 } = rows[0] ?? {}
-  const started = new Set(runs.map(({ queueJobId }) => queueJobId))
+  const started = new Set(runs.map(({ workId }) => workId))
   const vanished = [...enqueued.keys()].filter((id) => !started.has(id)).length
   return {
     guarantee: 'G2, G9',
@@ -133,10 +133,10 @@ const checkEnds: Check = async ({ database, runs, enqueued, isQuiet }) => {
 
 const checkExpectations: Check = ({ runs, enqueued }) => {
   const wrong = runs.filter((run) => {
-    const expected = enqueued.get(run.queueJobId)
+    const expected = enqueued.get(run.workId)
     return run.name === guilty.name && expected?.ends === 'failed' && run.status === 'success'
   })
-  const kinds = new Set(wrong.map((run) => enqueued.get(run.queueJobId)?.kind))
+  const kinds = new Set(wrong.map((run) => enqueued.get(run.workId)?.kind))
   return {
     guarantee: 'G2, G9',
     name: 'what threw is recorded as failed',

@@ -6,16 +6,16 @@ import { sampleOf } from './figures.ts'
 export const FREE_CODES: ReadonlySet<string> = new Set(['worker_lost', 'drained', 'expired'])
 
 export const checkInnocents: Check = async ({ database, attemptsByWork, enqueued }) => {
-  const { rows } = await database.query<{ runId: string; queueJobId: string; steps: number }>(`
-    select "runId", "queueJobId", count(*)::int as steps from "HostileEffect" group by 1, 2`)
+  const { rows } = await database.query<{ runId: string; workId: string; steps: number }>(`
+    select "runId", "workId", count(*)::int as steps from "HostileEffect" group by 1, 2`)
   const effectsOf = new Map(rows.map((row) => [row.runId, row.steps]))
   const innocent = [...attemptsByWork].filter(([, [first]]) =>
     INNOCENTS.includes(first?.name ?? ''),
   )
   const byWork = new Map(innocent)
   const problems: string[] = []
-  for (const [queueJobId, { name }] of enqueued) {
-    if (INNOCENTS.includes(name) && !byWork.has(queueJobId)) problems.push(`${name} never started`)
+  for (const [workId, { name }] of enqueued) {
+    if (INNOCENTS.includes(name) && !byWork.has(workId)) problems.push(`${name} never started`)
   }
   let failed = 0
   let runs = 0

@@ -44,8 +44,8 @@ export function measureLateness(
 }
 
 /** A version 7 UUID contains the time at which it was made. */
-function enqueuedAt({ queueJobId }: RunRow): Date {
-  return new Date(Number.parseInt(queueJobId.replaceAll('-', '').slice(0, 12), 16))
+function enqueuedAt({ workId }: RunRow): Date {
+  return new Date(Number.parseInt(workId.replaceAll('-', '').slice(0, 12), 16))
 }
 
 /** For how much of the time at least one worker could do nothing. */

@@ -96,9 +96,9 @@ export const checkDeadly: Check = ({ enqueued, attemptsByWork, fleet }) => {
   const crashOf = new Map(fleet.crashes.map((crash) => [crash.workerId, crash]))
   const figures: string[] = []
   const wrong: string[] = []
-  for (const [queueJobId, { name, kind }] of enqueued) {
+  for (const [workId, { name, kind }] of enqueued) {
     if (name !== deadly.name) continue
-    const attempts = attemptsByWork.get(queueJobId) ?? []
+    const attempts = attemptsByWork.get(workId) ?? []
     const crashes = attempts.flatMap(({ workerId }) => crashOf.get(workerId ?? '') ?? [])
     const lost = attempts.filter(({ errorCode }) => errorCode === 'worker_lost')
     // Its run may still succeed while the worker drains.
