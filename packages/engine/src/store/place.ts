@@ -1,0 +1,13 @@
+/*
+ * The order in which work is taken. Each piece has a place, from a sequence of the database: an id or a clock would be its
+ * producer's. What is not due yet has none; a round of any worker gives it one then.
+ *
+ * Whoever writes a place does so by `PLACE_SQL`, and nothing ever changes one: work that is retried, prioritised or made due
+ * gets a new one, so that no worker's floor (work/floor.ts) is above it.
+ */
+
+/** The expression for a new place. `case` keeps to the order: PostgreSQL assigns the transaction's id first. */
+export const PLACE_SQL = `case when pg_current_xact_id() is not null then nextval('roundsman."JobPlace"') end`
+
+/** The rank of a priority: what is greater starts later, so that an index lists work in the order in which it is taken. */
+export const rankOf = (priority: number): number => -priority

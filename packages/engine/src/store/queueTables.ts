@@ -1,0 +1,174 @@
+import { PLACE_SQL } from './place.ts'
+
+/*
+ * The queue's tables. Each fact is in one of them.
+ *
+ *   JobWork        What waits: due, delayed, or to be retried. A claim deletes it; so do people who cancel it.
+ *   JobClaim       What runs: one row for what one claim took, with an array for each fact, an element for each run. Its
+ *                  worker deletes it once the last of its runs has ended; a round of another one does when the worker is lost.
+ *   JobRun         What has ended, and what has had something to say before: a batch, progress.
+ *   JobDeadLetter  What was given up. People redrive or discard it.
+ *   JobPayload     Payloads that are too long to be moved: from the enqueue to the last end.
+ *   JobUnique      Who holds a unique key, from the enqueue to the end. Where it names other work, that has replaced this.
+ *   JobCancel      Runs under way that somebody wants stopped. The end of the run deletes it.
+ *
+ * A run is under way while its claim lists it and JobRun has no end of it.
+ */
+
+/** A payload of more bytes is in JobPayload, and not in the rows that move. */
+export const MAX_INLINE_BYTES = 1_000
+
+/** What little work has beside its payload is in `facts`, the rest of its envelope. Null: it has nothing of it. */
+const WORK_COLUMNS = `
+          "attempt" INTEGER NOT NULL DEFAULT 1,
+          -- How many attempts have cost one of the job's retries.
+          "failures" INTEGER NOT NULL DEFAULT 0,
+          -- How often its worker was lost while it ran, and how often of these while nothing else ran in the process.
+          "losses" INTEGER NOT NULL DEFAULT 0,
+          "lossesAlone" INTEGER NOT NULL DEFAULT 0,
+          -- What a worker has to understand to take it.
+          "needs" SMALLINT NOT NULL DEFAULT 0,
+          "bytes" INTEGER NOT NULL,
+          "uniqueKey" TEXT,
+          "key" TEXT,
+          "label" TEXT,
+          "enqueuedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+          "facts" JSONB,
+          -- Null: it is in JobPayload.
+          "payload" JSONB,`
+
+/** Rows come and go by the thousand: vacuum has to follow, and not in naps. Without a large column `toast.…` does nothing. */
+const BUSY = ['', 'toast.']
+  .map(
+    (of) =>
+      `${of}autovacuum_vacuum_scale_factor = 0.05, ${of}autovacuum_vacuum_threshold = 5000, ${of}autovacuum_vacuum_cost_delay = 0`,
+  )
+  .join(', ')
+
+export const QUEUE_TABLES_SQL = `
+      CREATE SEQUENCE IF NOT EXISTS "JobPlace";
+
+      CREATE TABLE IF NOT EXISTS "JobWork" (
+          "id" UUID NOT NULL,
+          "name" TEXT NOT NULL,
+          -- The priority, negated: what is greater starts later.
+          "rank" INTEGER NOT NULL DEFAULT 0,
+          -- Null: it is not due yet.
+          "place" BIGINT DEFAULT ${PLACE_SQL},
+          "dueAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,${WORK_COLUMNS}
+
+          CONSTRAINT "JobWork_pkey" PRIMARY KEY ("id")
+      ) WITH (${BUSY});
+
+      CREATE INDEX IF NOT EXISTS "JobWork_ready_idx" ON "JobWork"("name", "rank", "place") WHERE "place" IS NOT NULL AND "losses" < 2;
+      CREATE INDEX IF NOT EXISTS "JobWork_suspect_idx" ON "JobWork"("name", "place") WHERE "place" IS NOT NULL AND "losses" >= 2;
+      CREATE INDEX IF NOT EXISTS "JobWork_due_idx" ON "JobWork"("name", "dueAt") WHERE "place" IS NULL;
+
+      CREATE TABLE IF NOT EXISTS "JobDeadLetter" (
+          "id" UUID NOT NULL,
+          "name" TEXT NOT NULL,
+          "rank" INTEGER NOT NULL DEFAULT 0,${WORK_COLUMNS}
+          "failedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+          "errorCode" TEXT NOT NULL,
+          "errorMessage" TEXT NOT NULL,
+
+          CONSTRAINT "JobDeadLetter_pkey" PRIMARY KEY ("id")
+      );
+
+      CREATE INDEX IF NOT EXISTS "JobDeadLetter_failedAt_id_idx" ON "JobDeadLetter"("failedAt", "id");
+      CREATE INDEX IF NOT EXISTS "JobDeadLetter_name_failedAt_id_idx" ON "JobDeadLetter"("name", "failedAt", "id");
+
+      CREATE TABLE IF NOT EXISTS "JobPayload" (
+          "workId" UUID NOT NULL,
+          "payload" JSONB NOT NULL,
+          -- Until when an approval may need it. Null: as long as its work is somewhere.
+          "keptUntil" TIMESTAMPTZ(3),
+
+          CONSTRAINT "JobPayload_pkey" PRIMARY KEY ("workId")
+      );
+
+      CREATE INDEX IF NOT EXISTS "JobPayload_keptUntil_idx" ON "JobPayload"("keptUntil") WHERE "keptUntil" IS NOT NULL;
+
+      CREATE TABLE IF NOT EXISTS "JobUnique" (
+          "name" TEXT NOT NULL,
+          "key" TEXT NOT NULL,
+          "workId" UUID NOT NULL,
+
+          CONSTRAINT "JobUnique_pkey" PRIMARY KEY ("name", "key")
+      ) WITH (${BUSY});
+
+      CREATE TABLE IF NOT EXISTS "JobCancel" (
+          "runId" UUID NOT NULL,
+          "name" TEXT NOT NULL,
+          "requestedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+          "requestedBy" TEXT NOT NULL,
+          "reason" TEXT,
+
+          CONSTRAINT "JobCancel_pkey" PRIMARY KEY ("runId")
+      );
+
+      CREATE TABLE IF NOT EXISTS "JobClaim" (
+          "id" UUID NOT NULL,
+          "name" TEXT NOT NULL,
+          "workerId" TEXT NOT NULL,
+          -- Who gets the work back: the queue, nobody ('hand'), or the dead letters ('deadLetter').
+          "origin" TEXT NOT NULL DEFAULT 'queue',
+          -- No two claims have the same: of an exclusive job one run is under way at a time.
+          "exclusiveKey" TEXT,
+          -- Whether nothing else runs in the worker's process: who is lost alone has itself to blame.
+          "isAlone" BOOLEAN NOT NULL DEFAULT false,
+          "startedAt" TIMESTAMPTZ(3) NOT NULL,
+          -- A round of any worker ends what has not ended by then.
+          "expiresAt" TIMESTAMPTZ(3) NOT NULL,
+          "createdAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+          "runIds" UUID[] NOT NULL,
+          -- Each of these is null where it would say the same of all: that the run has the id of its work, attempt 1, 0, or null.
+          "workIds" UUID[],
+          "attempts" INTEGER[],
+          "ranks" INTEGER[],
+          "failures" INTEGER[],
+          "losses" INTEGER[],
+          "lossesAlone" INTEGER[],
+          "needs" SMALLINT[],
+          "uniqueKeys" TEXT[],
+          "keys" TEXT[],
+          "labels" TEXT[],
+          -- When the attempt was due, where that was not when its work was enqueued.
+          "dueAts" TIMESTAMPTZ(3)[],
+          "facts" JSONB[],
+          "bytes" INTEGER[],
+          "enqueuedAts" TIMESTAMPTZ(3)[] NOT NULL,
+          "payloads" JSONB[],
+
+          CONSTRAINT "JobClaim_pkey" PRIMARY KEY ("id")
+      ) WITH (${BUSY});
+
+      CREATE UNIQUE INDEX IF NOT EXISTS "JobClaim_exclusiveKey_key" ON "JobClaim"("exclusiveKey");
+      CREATE INDEX IF NOT EXISTS "JobClaim_workerId_idx" ON "JobClaim"("workerId");`
+
+/** What has started, with its record or without: JobRun, and what a claim alone lists. */
+export const RUNS_VIEW_SQL = `
+      CREATE VIEW "JobRunAll" AS
+      SELECT run."id", run."name", run."status", run."trigger", run."attempt", run."scheduledFor", run."startedAt", run."endedAt",
+             run."details", run."dryRun", run."actor", run."reason", run."workId", run."workerId", run."errorCode", run."progress",
+             run."batchMarks", coalesce(run."cancelRequestedAt", cancel."requestedAt") AS "cancelRequestedAt",
+             coalesce(run."cancelRequestedBy", cancel."requestedBy") AS "cancelRequestedBy", run."approvedAt", run."approvedBy",
+             run."createdAt", run."label", run."shown", run."dueAt", run."logs", run."result"
+      FROM "JobRun" run LEFT JOIN "JobCancel" cancel ON run."status" = 'running' AND cancel."runId" = run."id"
+      UNION ALL
+      SELECT held."id", claim."name", 'running'::"JobRunStatus", coalesce(held."facts" ->> 'trigger', 'queue')::"JobTrigger",
+             coalesce(held."attempt", 1), (held."facts" ->> 'scheduledFor')::timestamptz(3), claim."startedAt", NULL::timestamptz(3),
+             NULL::jsonb, coalesce((held."facts" ->> 'dryRun')::boolean, false), held."facts" ->> 'actor', held."facts" ->> 'reason',
+             CASE WHEN claim."origin" <> 'hand' THEN coalesce(held."workId", held."id") END, claim."workerId", NULL::text, NULL::jsonb,
+             NULL::jsonb, cancel."requestedAt", cancel."requestedBy", NULL::timestamptz(3), NULL::text, claim."createdAt",
+             held."label", held."facts" -> 'shown', held."dueAt", NULL::jsonb, NULL::jsonb
+      FROM "JobClaim" claim
+        CROSS JOIN unnest(claim."runIds", claim."workIds", claim."attempts", claim."labels", claim."dueAts", claim."facts")
+          AS held("id", "workId", "attempt", "label", "dueAt", "facts")
+        LEFT JOIN "JobCancel" cancel ON cancel."runId" = held."id"
+      -- Each is looked up by its id: for a NOT EXISTS, PostgreSQL may read all runs.
+      WHERE (SELECT true FROM "JobRun" run WHERE run."id" = held."id") IS NULL;
+
+      -- For people with psql. Later versions keep it.
+      CREATE VIEW "JobWaiting" AS
+      SELECT "id", "name" AS "job", "label", "dueAt" AS "due", "attempt", -"rank" AS "priority", "uniqueKey", "key" FROM "JobWork";`
