@@ -151,10 +151,14 @@ export const RUNS_VIEW_SQL = `
       CREATE VIEW "JobRunAll" AS
       SELECT run."id", run."name", run."status", run."trigger", run."attempt", run."scheduledFor", run."startedAt", run."endedAt",
              run."details", run."dryRun", run."actor", run."reason", run."workId", run."workerId", run."errorCode", run."progress",
-             run."batchMarks", coalesce(run."cancelRequestedAt", cancel."requestedAt") AS "cancelRequestedAt",
-             coalesce(run."cancelRequestedBy", cancel."requestedBy") AS "cancelRequestedBy", run."approvedAt", run."approvedBy",
-             run."createdAt", run."label", run."shown", run."dueAt", run."logs", run."result"
-      FROM "JobRun" run LEFT JOIN "JobCancel" cancel ON run."status" = 'running' AND cancel."runId" = run."id"
+             run."batchMarks", coalesce(run."cancelRequestedAt", (
+               SELECT "requestedAt" FROM "JobCancel" WHERE run."status" = 'running' AND "runId" = run."id"
+             )) AS "cancelRequestedAt", coalesce(run."cancelRequestedBy", (
+               SELECT "requestedBy" FROM "JobCancel" WHERE run."status" = 'running' AND "runId" = run."id"
+             )) AS "cancelRequestedBy", run."approvedAt", run."approvedBy", run."createdAt", run."label", run."shown", run."dueAt",
+             run."logs", run."result"
+      -- No join: PostgreSQL would read all runs to find the latest.
+      FROM "JobRun" run
       UNION ALL
       SELECT held."id", claim."name", 'running'::"JobRunStatus", coalesce(held."facts" ->> 'trigger', 'queue')::"JobTrigger",
              coalesce(held."attempt", 1), (held."facts" ->> 'scheduledFor')::timestamptz(3), claim."startedAt", NULL::timestamptz(3),
