@@ -1,8 +1,6 @@
 import { PgBoss, type Db } from 'pg-boss'
 import type { Connection } from './database.ts'
-import { GIVE_WAY_AFTER_MS } from './giveWay.ts'
 import type { Schema } from './schema.ts'
-import { waitBriefly } from './takeLocks.ts'
 
 /*
  * Only this folder knows pg-boss and its tables, and translates its words: its queue is our job, its job is our piece of
@@ -17,7 +15,7 @@ export function openBoss(
 ): PgBoss {
   return new PgBoss({
     db,
-    schema: schema.queue,
+    schema: schema.quoted,
     // Two products may have schemas whose names differ only in case; by default pg-boss refuses the second.
     allowSchemaCaseVariant: true,
     migrate,
@@ -42,7 +40,6 @@ export function openBoss(
  */
 export function asDb(connection: Connection): Db {
   return {
-    executeSql: (text, values) =>
-      connection.query({ foreignText: waitBriefly(text, GIVE_WAY_AFTER_MS) }, values),
+    executeSql: (text, values) => connection.query({ foreignText: text }, values),
   }
 }

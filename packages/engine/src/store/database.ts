@@ -302,7 +302,7 @@ async function queryByCallback<Row extends AnyRow>(
 export function sqlOf(schema: Schema, statement: Statement): string {
   if (typeof statement === 'string') return schema.sql(statement)
   if ('text' in statement) return schema.sql(statement.text)
-  return schema.foreignSql?.(statement.foreignText) ?? statement.foreignText
+  return statement.foreignText
 }
 
 /**

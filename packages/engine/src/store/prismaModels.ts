@@ -1,5 +1,4 @@
-import { getUninstallPlans } from 'pg-boss'
-import { createSchema, PUBLIC, type Schema } from './schema.ts'
+import { createSchema, PUBLIC } from './schema.ts'
 import { ENUMS, TABLES } from './uninstallSql.ts'
 
 export interface PrismaModels {
@@ -50,7 +49,7 @@ model JobRun {
   actor        String?
   reason       String?
   /// The work that it is an attempt at.
-  workId   String?      @db.Uuid
+  workId       String?      @db.Uuid
   workerId     String
   /// details.error.code, and set if and only if it failed.
   errorCode    String?
@@ -59,28 +58,15 @@ model JobRun {
 `
   const list = (names: readonly string[]) =>
     names.map((one) => `      '${schema.name}.${one}',\n`).join('')
-  // With a model in our schema, Prisma also sees pg-boss's tables there.
-  const queue = schema.name === PUBLIC ? { tables: [], enums: [] } : findQueueObjects(schema)
   const config = `  experimental: { externalTables: true },
   tables: {
     external: [
-${list([...TABLES, ...queue.tables])}    ],
+${list(TABLES)}    ],
   },
   enums: {
     external: [
-${list([...ENUMS, ...queue.enums])}    ],
+${list(ENUMS)}    ],
   },
 `
   return { models, config }
-}
-
-/** pg-boss's tables and types, without partitions, which Prisma ignores. */
-function findQueueObjects(schema: Schema): { tables: string[]; enums: string[] } {
-  const plans = getUninstallPlans(schema.queue)
-  /** The names that pg-boss's own plan for its removal lists of one kind. */
-  const listed = (kind: string) => {
-    const [, list = ''] = new RegExp(`DROP ${kind} IF EXISTS ([^;]*);`).exec(plans) ?? []
-    return list.split(', ').map((name) => name.split('.').at(-1) ?? '')
-  }
-  return { tables: listed('TABLE'), enums: listed('TYPE') }
 }

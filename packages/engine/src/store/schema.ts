@@ -2,21 +2,15 @@ import { createHash } from 'node:crypto'
 import { ArgumentError } from '../job/argument.ts'
 
 /**
- * Where the tables are. Other code writes statements as if ours had no schema (`"JobRun"`; `roundsman."JobRun_pkey"` for
- * what is no table or type) and pg-boss's had `pgboss`; connections put in the real names.
+ * Where the tables are. Other code writes statements as if they had no schema: `"JobRun"`, or `roundsman."JobRun_pkey"` for
+ * what is no table or type. Connections put in the real names.
  */
 export interface Schema {
   readonly name: string
   /** The name as an identifier, in quotation marks. */
   readonly quoted: string
-  /**
-   * The schema of pg-boss's tables, as its `schema` option takes it: the same as ours, or `pgboss` when ours is `public`.
-   */
-  readonly queue: string
   /** Returns the statement with the real names. It keeps the result for each text. */
   sql(text: string): string
-  /** Changes a statement of pg-boss's, which has the real names already. Default: unchanged. */
-  foreignSql?(text: string): string
   /** The notification channel of this schema: two schemas in one database do not hear each other. */
   channel(name: string): string
 }
@@ -30,13 +24,12 @@ const DEFAULT_SCHEMA = 'roundsman'
  */
 const MAX_KEPT = 1_000
 
-/** @throws ArgumentError when PostgreSQL or pg-boss refuses the name, or would cut it short */
+/** @throws ArgumentError when PostgreSQL refuses the name, or would cut it short */
 export function createSchema(name: string = DEFAULT_SCHEMA): Schema {
   const problem = findProblem(name)
   if (problem !== null)
     throw new ArgumentError('schema', `cannot be used: ${problem}; choose another name`)
   const quoted = `"${name}"`
-  const queue = name === PUBLIC ? 'pgboss' : quoted
   // In `public`, the search_path finds the tables, as it did for earlier versions.
   const own = name === PUBLIC ? '' : `${quoted}.`
   const suffix =
@@ -45,14 +38,13 @@ export function createSchema(name: string = DEFAULT_SCHEMA): Schema {
   return {
     name,
     quoted,
-    queue,
     sql(text) {
       const known = kept.get(text)
       if (known !== undefined) return known
       const sql = text.replace(NAMES, (found) => {
         if (found.startsWith('"')) return own + found
         if (found.startsWith('/*')) return found.replace(' */', `${suffix} */`)
-        return found === 'pgboss.' ? `${queue}.` : own
+        return own
       })
       if (kept.size === MAX_KEPT) kept.clear()
       kept.set(text, sql)
@@ -67,9 +59,9 @@ export const SEND_MARK = '/* roundsman_send */'
 export const SEND_ONE_MARK = '/* roundsman_send_one */'
 export const SEND_KEYED_MARK = '/* roundsman_send_keyed */'
 
-/** Our tables and types, what stands for the two schemas, and the marks. */
+/** Our tables and types, what stands for the schema, and the marks. */
 const NAMES =
-  /(?<![."\w])"(?:Job[A-Z][A-Za-z]*|TickOutcome|WorkerLiveness)"|(?<![.\w])(?:pgboss|roundsman)\.|\/\* roundsman_send(?:_one|_keyed)? \*\//g
+  /(?<![."\w])"(?:Job[A-Z][A-Za-z]*|TickOutcome|WorkerLiveness)"|(?<![.\w])roundsman\.|\/\* roundsman_send(?:_one|_keyed)? \*\//g
 
 /**
  * The name under which a host's connection may prepare an enqueueing statement, or '' for any other statement. Prepared,
@@ -79,19 +71,19 @@ export function statementName(text: string): string {
   return /^\/\* (roundsman_send\w*) \*\//.exec(text)?.[1] ?? ''
 }
 
-/** pg-boss makes longer names out of this one, and writes it into the text of functions. */
-const MAX_BYTES = 50
+/** PostgreSQL cuts longer names short. */
+const MAX_BYTES = 63
 
-/** Why a schema can't have this name; null when it can. Names go into SQL text, so special characters are refused. */
+/** Why a schema can't have this name; null when it can. Names go into SQL text, so what ends a text is refused. */
 function findProblem(name: unknown): string | null {
   if (typeof name !== 'string' || name === '') return 'must be a name'
   const shown = JSON.stringify(name.slice(0, 100))
   if (Buffer.byteLength(name) > MAX_BYTES)
-    return `${shown} is longer than ${MAX_BYTES} bytes, which is what pg-boss leaves of PostgreSQL's 63`
+    return `${shown} is longer than PostgreSQL's ${MAX_BYTES} bytes`
   if (/^pg_/i.test(name)) return `${shown} begins with pg_, which PostgreSQL keeps for itself`
-  if (name === 'pgboss' || name === 'information_schema') return `${shown} is another's`
+  if (name === 'information_schema') return `${shown} is PostgreSQL's`
   // oxlint-disable-next-line no-control-regex -- these are what is looked for
-  if (/["'%$.\\\u0000-\u001f\u007f\p{Surrogate}]/u.test(name))
-    return `${shown} has a quotation mark, %, $, a full stop, a backslash or a control character in it`
+  if (/["'$\\\u0000-\u001f\u007f\p{Surrogate}]/u.test(name))
+    return `${shown} has a quotation mark, $, a backslash or a control character in it`
   return null
 }

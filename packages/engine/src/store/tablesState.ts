@@ -1,35 +1,24 @@
 import type { Connection } from './database.ts'
-import { DEAD_LETTER_INDEX } from './deadLetterSql.ts'
 import { STEPS } from './steps.ts'
-import { IS_WHOLE_SQL, UNIQUE_KEYS_INDEX } from './uniqueKeys.ts'
 
 /*
  * The tables of a database are in one of four states. Nobody but `migrate`, or a DBA with its SQL, moves them on.
  *
- *   missing  None of our tables is there. `migrate` makes them, and pg-boss's: current.
- *   older    Something that this version needs is missing, also after a `migrate` that was killed. `migrate` again: current.
+ *   missing  None of our tables is there. `migrate` makes them: current.
+ *   older    They are of 0.2, or lack a step of this version. `migrate`: current.
  *   current  Clients and workers of this version start. A newer version's `migrate` leaves it current, unless
  *            what it did breaks this one.
  *   newer    A newer version's `migrate` did what breaks this version, which refuses to start. Nothing leads back.
  *
- * Each step is open (not done), found (done by one of Prisma's migrations, not noted) or noted in `JobMigration`. `migrate`
- * does an open step and notes it in the same transaction (an index is built first, and noted once it is whole). It notes a
- * found step without doing it. A noted one stays.
+ * Each step is open, or noted in `JobMigration`. `migrate` does an open step and notes it in the same transaction.
  */
 
-/** The version of pg-boss's tables that the pg-boss in our dependencies needs. */
-export const QUEUE_VERSION = 46
-
-/** What a database has of our tables and of pg-boss's. */
+/** What a database has of our tables. */
 export interface TablesState {
-  /** The steps listed in `JobMigration`, by this version or a newer one. */
+  /** The steps listed in `JobMigration`, by any version. */
   noted: readonly NotedStep[]
-  /** Our steps that Prisma's migrations have done, and that `JobMigration` does not list. */
-  found: readonly string[]
-  /** The version of pg-boss's tables, or null when there are none. */
-  queueVersion: number | null
-  areKeysUnique: boolean
-  hasDeadLetterIndex: boolean
+  /** Whether the tables are those of a version before 0.3. */
+  isBefore: boolean
 }
 
 interface NotedStep {
@@ -38,21 +27,12 @@ interface NotedStep {
   breaks: boolean
 }
 
-const FOUND = STEPS.flatMap(({ name, isThere }) => (isThere ? [`('${name}', ${isThere})`] : []))
-
-const FIND_SQL = `
-  select to_regclass('"JobMigration"') is not null as "isNoted",
-         to_regclass('pgboss.version') is not null as "hasQueue",
-         exists (${IS_WHOLE_SQL}) as "areKeysUnique",
-         to_regclass('pgboss.${DEAD_LETTER_INDEX}') is not null as "hasDeadLetterIndex",
-         array(select name from (values ${FOUND.join(', ')}) step(name, "isThere") where "isThere") as "found"`
-
 /**
  * The tables in a database do not fit this version of the engine.
  *   missing  None of our tables is there. `migrate` creates them.
- *   older    A step, the queue's version or the index of unique keys is missing; `what` lists them. `migrate` adds them.
- *   newer    A newer version has done a step with `breaks`, or upgraded pg-boss's tables; `what` lists them. Only an update
- *            of this process helps. A newer version's other steps are no error.
+ *   older    They are of 0.2, or a step is missing; `what` lists what they lack. `migrate` adds it.
+ *   newer    A newer version has done a step with `breaks`; `what` lists them. Only an update of this process helps. A newer
+ *            version's other steps are no error.
  */
 export class TablesError extends Error {
   override readonly name = 'TablesError'
@@ -98,57 +78,34 @@ export async function checkTables(database: Connection): Promise<void> {
 }
 
 /** Why this version can't work on the database's tables; null when it can. */
-export function findTablesProblem(schema: string, state: TablesState): TablesError | null {
-  const newer = listNewer(state)
+export function findTablesProblem(schema: string, { noted, isBefore }: TablesState) {
+  const known = new Set(STEPS.map(({ name }) => name))
+  const isNewer = ({ name, breaks }: NotedStep) => breaks && !known.has(name) && !isBefore
+  const newer = noted.filter(isNewer).map(({ name }) => name)
   if (newer.length > 0) return new TablesError('newer', schema, newer)
-  const missing = listMissing(state)
-  if (missing.length === 0) return null
-  const isThere = state.noted.length + state.found.length > 0
-  return new TablesError(isThere ? 'older' : 'missing', schema, missing)
+  const open = listOpenSteps(noted).map(({ name }) => name)
+  if (open.length === 0) return null
+  return new TablesError(noted.length > 0 || isBefore ? 'older' : 'missing', schema, open)
 }
 
-/** Returns what a newer version has made that breaks this one. */
-function listNewer({ noted, queueVersion }: TablesState): string[] {
-  const ours = new Set(STEPS.map(({ name }) => name))
-  const steps = noted.filter(({ name, breaks }) => breaks && !ours.has(name))
-  const isQueueNewer = queueVersion !== null && queueVersion > QUEUE_VERSION
-  return [...steps.map(({ name }) => name), ...(isQueueNewer ? [`queue ${queueVersion}`] : [])]
+/** The steps that the database lacks, in the order in which `migrate` does them. */
+export function listOpenSteps(noted: TablesState['noted']) {
+  const done = new Set(noted.map(({ name }) => name))
+  return STEPS.filter(({ name }) => !done.has(name))
 }
 
-/** Returns what this version needs and the database lacks, in the order in which `migrate` makes it. */
-function listMissing(state: TablesState): string[] {
-  const there = new Set([...state.noted.map(({ name }) => name), ...state.found])
-  const missing = STEPS.flatMap(({ name }) => (there.has(name) ? [] : [name]))
-  if ((state.queueVersion ?? 0) < QUEUE_VERSION) missing.push(`queue ${QUEUE_VERSION}`)
-  else if (!state.areKeysUnique) missing.push(UNIQUE_KEYS_INDEX)
-  return missing
-}
-
-/** Reads which steps are done, and how pg-boss's tables stand. */
+/** Reads which steps are done, and whether the tables are of a version before 0.3. */
 export async function readTablesState(database: Connection): Promise<TablesState> {
-  const { rows } = await database.query<{
-    isNoted: boolean
-    hasQueue: boolean
-    areKeysUnique: boolean
-    hasDeadLetterIndex: boolean
-    found: string[]
-  }>(FIND_SQL)
-  const [row] = rows
-  if (row === undefined)
-    throw new Error('PostgreSQL returned nothing about the state of the tables')
-  const { isNoted, hasQueue, areKeysUnique, hasDeadLetterIndex, found } = row
-  const noted = isNoted
-    ? (await database.query<NotedStep>('select "name", "breaks" from "JobMigration"')).rows
-    : []
-  const versions = hasQueue
-    ? (await database.query<{ version: number }>('select version from pgboss.version')).rows
-    : []
-  const known = new Set(noted.map(({ name }) => name))
-  return {
-    noted,
-    found: found.filter((name) => !known.has(name)),
-    queueVersion: versions[0]?.version ?? null,
-    areKeysUnique,
-    hasDeadLetterIndex,
-  }
+  const { rows } = await database.query<{ isNoted: boolean; isBefore: boolean }>(FIND_SQL)
+  const { isNoted = false, isBefore = false } = rows[0] ?? {}
+  if (!isNoted) return { noted: [], isBefore }
+  const noted = await database.query<NotedStep>('select "name", "breaks" from "JobMigration"')
+  return { noted: noted.rows, isBefore }
 }
+
+const FIND_SQL = `
+  select to_regclass('"JobMigration"') is not null as "isNoted",
+         exists (
+           select from pg_attribute
+           where attrelid = to_regclass('"JobRun"') and attname = 'queueJobId' and not attisdropped
+         ) as "isBefore"`

@@ -19,12 +19,6 @@ const MAX_TRIES_OF_SCRIPT = 16
 /** Puts a limit on what the SQL after it waits, until its transaction ends. For one message with that SQL. */
 export const LIMIT_WAITS_SQL = `select set_config('lock_timeout', '${LOCK_TIMEOUT_MS}', true)`
 
-/** pg-boss lets its changes wait for half a minute, and with them all that come later. */
-export function waitBriefly(text: string, limitMs = LOCK_TIMEOUT_MS): string {
-  const limit = `select set_config('lock_timeout', '${limitMs}', true)`
-  return text.replace(/set local lock_timeout\s*=\s*\d+/gi, limit)
-}
-
 /**
  * Tries until nobody has locked what the work needs. The work must leave nothing when it fails for that. `onLocked` is called
  * before each further try, and may throw to end them.

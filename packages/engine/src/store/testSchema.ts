@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import type { Connection } from './database.ts'
-import { newTablesSql } from './migrate.ts'
+import { makeSchemaSql, newTablesSql } from './migrate.ts'
 import { createSchema, type Schema } from './schema.ts'
 
 /*
- * A test's time is a row, which `pgboss.job_now()` reads, as pg-boss's own statements do. createTestSchema() has our
- * statements ask it instead of now() and clock_timestamp(), which decide what is due and what time is recorded.
+ * A test's time is a row of its schema, which `"testNow"()` reads there. createTestSchema() has our statements ask it instead
+ * of now() and clock_timestamp(), which decide what is due and what time is recorded.
  *
  * statement_timestamp() stays real, for heartbeats and time-outs. Production's statements need no test option.
  */
@@ -17,71 +17,67 @@ export function createTestSchema(name: string): Schema {
   return {
     ...schema,
     // This runs for every statement, which is quick enough for tests; the inner sql() keeps its results.
-    sql: (text) => schema.sql(text.replace(ASKS_TIME, 'pgboss.job_now()')),
-    // pg-boss draws a random pause before a retry. Tests get the shortest, which is the one that the job's policy names.
-    foreignSql: (text) => text.replace(/\brandom\(\)/g, '0'),
+    sql: (text) => schema.sql(text.replace(ASKS_TIME, 'roundsman."testNow"()')),
   }
 }
 
 /** Sets the clock of a test schema. */
 export async function setTestTime(connection: Connection, now: Date): Promise<void> {
-  await connection.query('update pgboss.roundsman_test_time set at = $1', [now])
+  await connection.query('update roundsman."testTime" set at = $1', [now])
 }
 
 /**
- * Creates the schema with its clock at `now`. Columns that record when a row was made follow that clock, and work that is
- * enqueued at one instant keeps its order by `created_on`. `workerId` counts as alive at whatever time the clock shows.
+ * Creates the schema with its clock at `now`, by which columns also record when a row was made. `workerId` counts as alive at
+ * whatever time the clock shows.
  */
 export async function makeTestSchema(
   connection: Connection,
   { now, workerId }: { now: Date; workerId: string },
 ): Promise<void> {
   const { schema } = connection
+  const clock = schema.sql(`
+    create table roundsman."testTime" (at timestamptz not null);
+    insert into roundsman."testTime" values ('${now.toISOString()}');
+    create function roundsman."testNow"() returns timestamptz language sql stable
+      as $$ select at from roundsman."testTime" $$`)
+  const worker = schema.sql(`
+    insert into "JobWorker" ("id", "liveness", "startedAt", "heartbeatAt", "lanes")
+    values ('${workerId}', 'heartbeat', now(), '9999-01-01Z', '{}')`)
   await connection.query({
-    foreignText: `${newTablesSql(schema)}; ${schema.sql(ownTimeSql(now, workerId))}`,
+    foreignText: [makeSchemaSql(schema), clock, newTablesSql(schema), worker].join(';\n'),
   })
-}
-
-/** Gives a test schema a clock of its own, instead of PostgreSQL's. */
-function ownTimeSql(now: Date, workerId: string): string {
-  return `
-  create table pgboss.roundsman_test_time (at timestamptz not null);
-  insert into pgboss.roundsman_test_time values ('${now.toISOString()}');
-  create or replace function pgboss.job_now() returns timestamptz language sql stable
-    as $$ select at from pgboss.roundsman_test_time $$;
-
-  create sequence pgboss.roundsman_test_order;
-  create function pgboss.roundsman_keep_order() returns trigger language plpgsql as $$
-    begin
-      new.created_on := new.created_on + nextval('pgboss.roundsman_test_order') * interval '1 microsecond';
-      return new;
-    end
-  $$;
-  create trigger roundsman_keep_order before insert on pgboss.job for each row when (new.state = 'created')
-    execute function pgboss.roundsman_keep_order();
-
-  insert into "JobWorker" ("id", "liveness", "startedAt", "heartbeatAt", "lanes")
-  values ('${workerId}', 'heartbeat', now(), '9999-01-01Z', '{}');`
 }
 
 /** The job, among those that `$1` names, whose work became due first. The claim then chooses the piece. */
 export const FIND_NEXT_DUE_SQL = `
-  select job.name from pgboss.job job
-  where job.name = any($1) and job.state < 'active' and not job.blocked and job.start_after <= now()
-  order by job.start_after, job.created_on limit 1`
+  select "name" from "JobWork" where "name" = any($1) and "dueAt" <= now() order by "dueAt", "place" limit 1`
 
 /** The work of job `$1` that waits, in the order in which it becomes due. */
 export const LIST_WAITING_SQL = `
-  select job.id::text as "workId", job.data as "envelope", job.start_after as "startAfter", job.priority,
-         job.singleton_key as "uniqueKey", job.retry_count + case when job.state = 'retry' then 2 else 1 end as "attempt"
-  from pgboss.job job
-  where job.name = $1 and job.state < 'active'
-  order by job.start_after, job.priority desc, job.created_on limit $2`
+  select work."id"::text as "workId", coalesce(work."payload", long."payload") as "payload",
+         coalesce(work."facts" ->> 'trigger', 'queue') as "trigger", work."facts" -> 'dryRun' = 'true' is true as "dryRun",
+         work."dueAt" as "startAfter", -work."rank" as "priority", work."uniqueKey", work."attempt"
+  from "JobWork" work left join "JobPayload" long on long."workId" = work."id"
+  where work."name" = $1
+  order by work."dueAt", work."rank", work."place", work."enqueuedAt", work."id" limit $2`
 
 /** Deletes all work, runs, claims, ticks, actions, throttles, schedules and paused queues. */
-export const EMPTY_SQL = `
-  delete from pgboss.job; delete from "JobRun"; delete from "JobClaim"; delete from "JobStart"; delete from "JobTick";
-  delete from "JobAction"; delete from "JobThrottle"; delete from "JobSchedule"; delete from "JobQueue"`
+export const EMPTY_SQL = [
+  'JobWork',
+  'JobPayload',
+  'JobUnique',
+  'JobCancel',
+  'JobDeadLetter',
+  'JobClaim',
+  'JobRun',
+  'JobTick',
+  'JobAction',
+  'JobThrottle',
+  'JobSchedule',
+  'JobQueue',
+]
+  .map((table) => `delete from "${table}"`)
+  .join('; ')
 
 const PREFIX = 'roundsman_test_'
 /** Longer than any test file runs. */

@@ -1,48 +1,47 @@
-import { getUninstallPlans } from 'pg-boss'
 import { createSchema, PUBLIC } from './schema.ts'
 import { STEPS } from './steps.ts'
 
 /** Read from the text of the steps, so that a new step's tables are removed too. */
 export const TABLES = [...findMade(/create table (?:if not exists )?"(\w+)"/gi), 'JobMigration']
 const VIEWS = findMade(/create (?:or replace )?view "(\w+)"/gi)
+const SEQUENCES = findMade(/create sequence (?:if not exists )?"(\w+)"/gi)
 const FUNCTIONS = findMade(/create (?:or replace )?function roundsman\."(\w+)"/gi)
 export const ENUMS = findMade(/create type "(\w+)" as enum/gi)
 
 function findMade(pattern: RegExp): string[] {
-  const made = STEPS.flatMap(({ sql = '' }) => [...sql.matchAll(pattern)].map(([, name]) => name))
+  const made = STEPS.flatMap(({ sql }) => [...sql.matchAll(pattern)].map(([, name]) => name))
   return [...new Set(made.filter((name) => name !== undefined))]
 }
 
 /**
  * A script that removes all tables with their runs and the work that waits. Run it when no worker and no client is left. It
  * drops the schema only when nothing else is in it, and removes nothing when a host's view or foreign key depends on a
- * table. With Roundsman in `public` it drops pg-boss's tables whole, with queues that the host itself has in `pgboss`.
+ * table.
  */
 export function uninstallSql({ schema: name }: { schema?: string | undefined } = {}): string {
   const schema = createSchema(name)
   const ours = [
     ...VIEWS.map((view) => `drop view if exists "${view}"`),
     ...TABLES.map((table) => `drop table if exists "${table}"`),
+    ...SEQUENCES.map((sequence) => `drop sequence if exists "${sequence}"`),
     ...FUNCTIONS.map((made) => `drop function if exists roundsman."${made}"`),
     ...ENUMS.map((type) => `drop type if exists "${type}"`),
   ]
-  const emptied = schema.name === PUBLIC ? 'pgboss' : schema.name
   return `-- Removes Roundsman from the schema ${schema.name}.
 begin;
 -- Behind a session that still reads, it would hold up all that come later. Then nothing is removed: run it again.
 set local lock_timeout = '2s';
 set local client_min_messages = warning;
 ${schema.sql(ours.join(';\n'))};
-do $$ begin
-  if exists (select from pg_namespace where nspname = '${emptied}') then
-${getUninstallPlans(schema.queue).trim()}
-    begin
-      drop schema "${emptied}";
-    exception when dependent_objects_still_exist then
-      raise warning 'the schema ${emptied} stays: something else is in it';
-    end;
-  end if;
-end $$;
-commit;
+${schema.name === PUBLIC ? '' : dropEmptySchemaSql(schema.name)}commit;
 `
 }
+
+const dropEmptySchemaSql = (name: string) => `do $$ begin
+  if exists (select from pg_namespace where nspname = '${name}') then
+    drop schema "${name}";
+  end if;
+exception when dependent_objects_still_exist then
+  raise warning '%', 'the schema ${name} stays: something else is in it';
+end $$;
+`
