@@ -1,25 +1,22 @@
 import pg from 'pg'
-import type { Details, JobTrigger } from '../job/handler.ts'
+import type { JobTrigger } from '../job/handler.ts'
 import type { WorkLabel } from '../job/labelWork.ts'
-import { readLabel, type Envelope } from './envelope.ts'
-import { CLAIM_BACKLOG, CLAIM_FEW, CLAIM_MANY } from './claimSql.ts'
+import { aliveSql } from '../liveness/whoIsLost.ts'
 import type { Connection, PreparedStatement } from './database.ts'
+import { labelOfEnvelope, toEnvelope, type Envelope, type Facts } from './envelope.ts'
 import { GIVES_WAY } from './giveWay.ts'
-import { writeOutLostClaims } from './starts.ts'
+import { HELD, HELD_COLUMNS, hasNotEnded } from './heldRuns.ts'
 
 /*
- * A claim is a row of JobClaim that lists written runs, or a row of JobStart that lists unwritten ones (starts.ts); after
- * a start was written out in part, it is both, under one id.
+ * A claim is a row of JobClaim that lists what one statement has taken of one job.
  *
  *   asked    No row yet. The worker chose the id; the claim's statement makes it held, or leaves nothing. When no answer
  *            comes, the worker asks settleClaims, which finds it held or makes it closed.
- *   held     The worker carries out its runs. The settler deletes the row with the group that settles the last of them, or
- *            with the next group. performSuspect moves a run into a claim of its own, or gives it back. Where the run of an
- *            exclusive job has expired, the next claim of its work, or a round, deletes the row.
+ *   held     The worker carries out its runs, and deletes the row with the ends of the last of them, or soon after.
  *   closed   A row with no runs: a late statement with the same id fails on it. dropClosedClaims deletes it after 10
  *            minutes; the rescue does when the worker is gone.
- *   lost     The worker does not live (whoIsLost.ts). A round of any other worker ends the runs, gives their work back and
- *            deletes the row (rescue.ts); a run it could not end keeps the row until the next round.
+ *   lost     The worker does not live (whoIsLost.ts), or the claim has expired. A round of any worker ends the runs, gives
+ *            their work back and deletes the row (rescue.ts); a run it could not end keeps the row until the next round.
  */
 
 /** What a worker asks for of one job. */
@@ -31,21 +28,25 @@ export interface ClaimRequest {
   limit: number
   /** No two claims have the same key. Set for jobs of which one run may be under way at a time; their limit is 1. */
   exclusiveKey: string | null
-  /** After so many seconds the queue takes the attempt for hung. Default: what the work was enqueued with. */
-  expireSeconds?: number
-  /** Whether the job's last claim was answered in full. Default: no. */
-  hasBacklog?: boolean
-  /** Whether the claim may take work as a start, whose runs are written when they end. Default: no. */
-  mayStart?: boolean
+  /** After so many seconds others take the attempt for hung. */
+  expireSeconds: number
+  /** Where to begin to look, by rank. Default: at the beginning. */
+  behind?: readonly Behind[]
 }
 
-/** A run as it is recorded before its handler starts. */
+/** The place behind which there is work of this rank that the worker has not dealt with. */
+export interface Behind {
+  rank: number
+  place: string
+}
+
+/** A run as it is recorded. */
 export interface NewRun extends WorkLabel {
   id: string
   name: string
   trigger: JobTrigger
   attempt: number
-  /** How often the queue gives its work out again if this attempt fails. */
+  /** How often its work is tried again if this attempt fails. */
   retriesLeft: number
   scheduledFor: Date | null
   startedAt: Date
@@ -60,12 +61,6 @@ export interface NewRun extends WorkLabel {
 export interface HeldClaim {
   readonly id: string
   open: number
-  /** Whether JobStart has a row of it: some of its runs were taken without being written. Default: no. */
-  hasStart?: boolean
-  /** Whether JobClaim may have a row of it: some of its runs were written before their end. Default: yes, without a start. */
-  hasClaim?: boolean
-  /** When the answer came, by Date.now() and by performance.now(), which does not jump. Absent: long ago. */
-  readonly takenAt?: { date: number; monotonic: number }
 }
 
 /**
@@ -77,11 +72,16 @@ export interface TakenWork {
   /** The claim by which the worker holds it, maybe with other runs. */
   held: HeldClaim
   envelope: Envelope
-  /** How many bytes its envelope may have. Default: few. */
-  bytes?: number
-  /** Only JobStart says that it is under way, as far as this worker knows. Default: JobRun has it. */
-  isUnwritten?: boolean
-  /** Whether it stored a batch or its progress in its row of JobRun before its end. */
+  /** How many attempts have cost a retry, and how often its worker was lost while it ran alone. */
+  failures: number
+  lossesAlone: number
+  /** How many bytes its payload has as JSON. */
+  bytes: number
+  /** Newer work has taken its unique key. */
+  isReplaced: boolean
+  /** Where the queue had it. Absent when it did not come from there. */
+  from?: Behind
+  /** Whether it stored a batch or its progress in JobRun before its end. */
   hasSpoken?: boolean
 }
 
@@ -92,108 +92,210 @@ export interface Claimed {
    * carries it out.
    */
   isAlive: boolean
-  /** Whether more was found than one claim may bring, by its bytes. Default: no. */
-  isCut?: boolean
-  expired: ExpiredRun[]
+  /** Whether more was found than one claim may bring, by its bytes. */
+  isCut: boolean
+  /** The id of the claim's transaction: work up to what it brought is of transactions with smaller ids. Null: it took nothing. */
+  transaction: string | null
 }
 
-/** An attempt that a claim ended because it took the same work again. */
-export interface ExpiredRun {
-  id: string
-  name: string
-  attempt: number
-  dryRun: boolean
-  startedAt: Date
-}
-
-/** Another claim has the same exclusive key, or another run has the same id: the claim took nothing. */
+/** Another claim has the same exclusive key: the claim took nothing. */
 export class ClaimConflict extends Error {
   override readonly name = 'ClaimConflict'
-  readonly kind: 'exclusiveKey' | 'runId'
-  constructor(kind: ClaimConflict['kind'], cause: unknown) {
-    super(`Another claim or run has the same ${kind}`, { cause })
-    this.kind = kind
+  constructor(cause: unknown) {
+    super('Another run of this exclusive job is under way', { cause })
   }
 }
 
-const EXPIRED_DETAILS = JSON.stringify({
-  error: {
-    code: 'expired',
-    message: 'The run was still running when the queue gave out its work again',
-  },
-} satisfies Details)
+/** What one claim brings, so that a worker can hold it beside what it runs: after so many bytes it takes no more. */
+export const MAX_CLAIM_BYTES = 16 * 2 ** 20
+
+/** Work needs a worker that understands at least this much. Later versions raise it, and leave what needs more alone. */
+const UNDERSTANDS = 0
+
+const [LEAST_RANK, GREATEST_RANK] = [-(2 ** 31), 2 ** 31 - 1]
+
+/**
+ * The statement by which a worker takes work. Its steps, each a CTE:
+ *
+ *   alive     Whether others can see that the worker lives. If not, the steps below find nothing.
+ *   wanted    The requests, except for jobs whose queue is paused.
+ *   found     The work to take, locked. Of two claims at the same moment, the later passes over what is locked.
+ *   taken     What of it is within the bytes that a claim may bring; the first of each request always is. The run of a first attempt has the
+ *             id of its work.
+ *   gone      It leaves JobWork,
+ *   claimed   and each request gets a row in JobClaim.
+ *
+ * Its parameters: $1 the worker's id, $2 the instant at which the runs start; arrays with an element for each request: $3 names,
+ * $4 limits, $5 exclusive keys, $6 ids of the claims, $7 seconds until they expire; and for each range of ranks to look
+ * into, in order: $8 the place of its request in the arrays, $9 and $10 the rank and place behind which it begins, $11 the rank with which it ends.
+ */
+const claimSql = (found: string, isAlone: boolean) => `
+  with alive as materialized (${aliveSql('$1')}
+  ), wanted as materialized (
+    select wanted.* from alive cross join unnest($3::text[], $4::int[], $5::text[], $6::uuid[], $7::int[]) with ordinality
+      as wanted("name", "limit", "exclusiveKey", "claimId", "expireSeconds", "request")
+    where alive."isAlive" and ${GIVES_WAY}
+      and not coalesce((select true from "JobQueue" paused where paused."name" = wanted."name"), false)
+  ), found as materialized (
+    select wanted."claimId", work.* from wanted cross join lateral (${found}
+    ) work
+  ), taken as materialized (
+    select found.*, case when "attempt" = 1 then "id" else gen_random_uuid() end as "runId" from (
+      select found.*, sum("bytes") over (partition by "claimId" order by "rank", "place") - "bytes" as "bytesBefore" from found
+    ) found where "bytesBefore" < ${MAX_CLAIM_BYTES} / cardinality($3::text[])
+  ), gone as (
+    delete from "JobWork" work where work."id" = any(array(select "id" from taken))
+  ), claimed as (
+    insert into "JobClaim" ("id", "name", "workerId", "exclusiveKey", "isAlone", "startedAt", "expiresAt", "runIds", "workIds",
+      "attempts", "ranks", "failures", "losses", "lossesAlone", "needs", "uniqueKeys", "keys", "labels", "dueAts", "facts",
+      "bytes", "enqueuedAts", "payloads")
+    select wanted."claimId", wanted."name", $1,
+      -- Dry runs go on beside the job's real run.
+      case when not bool_or(coalesce("facts" -> 'dryRun' = 'true', false)) then wanted."exclusiveKey" end, ${isAlone}, $2,
+      now() + wanted."expireSeconds" * interval '1 second',
+      array_agg("runId"),
+      case when bool_or("attempt" > 1) then array_agg(taken."id") end,
+      case when bool_or("attempt" > 1) then array_agg("attempt") end,
+      case when bool_or("rank" <> 0) then array_agg("rank") end,
+      case when bool_or("failures" > 0) then array_agg("failures") end,
+      case when bool_or("losses" > 0) then array_agg("losses") end,
+      case when bool_or("lossesAlone" > 0) then array_agg("lossesAlone") end,
+      case when bool_or("needs" > 0) then array_agg("needs") end,
+      case when count("uniqueKey") > 0 then array_agg("uniqueKey") end,
+      case when count("key") > 0 then array_agg("key") end,
+      case when count("label") > 0 then array_agg("label") end,
+      case when bool_or("isDelayed") then array_agg(case when "isDelayed" then "dueAt" end) end,
+      case when count("facts") > 0 then array_agg("facts") end,
+      array_agg("bytes"), array_agg("enqueuedAt"),
+      case when count("payload") > 0 then array_agg("payload") end
+    from (
+      select *, "attempt" > 1 or "dueAt" > "enqueuedAt" + interval '1 second' as "isDelayed" from taken
+    ) taken join wanted on wanted."claimId" = taken."claimId"
+    group by wanted."claimId", wanted."name", wanted."exclusiveKey", wanted."expireSeconds"
+    -- All in the same order, so that two claims that meet at two keys do not wait for each other.
+    order by wanted."exclusiveKey"
+  )
+  select taken."claimId"::text as "claimId", "name", "id"::text as "id", "runId"::text as "runId", "attempt", "failures", "lossesAlone",
+         "label", "facts",
+         case when "payload" is null then (select long."payload" from "JobPayload" long where long."workId" = "id") else "payload" end
+           as "payload",
+         "bytes", "rank", "place"::text as "place",
+         "uniqueKey" is not null and exists (
+           select from "JobUnique" one
+           where one."name" = taken."name" and one."key" = taken."uniqueKey" and one."workId" <> taken."id"
+         ) as "isReplaced",
+         pg_current_xact_id()::text as "transaction",
+         (select count(*) from found) > (select count(*) from taken) as "isCut"
+  from taken
+  union all
+  select ${Array.from({ length: 16 }, () => 'null').join(', ')} from alive where not "isAlive"`
+
+/** Of an exclusive job nothing is taken while a run of it is under way. Dry runs change nothing. */
+const IS_WANTED = `work."needs" <= ${UNDERSTANDS} and (
+          wanted."exclusiveKey" is null or work."facts" -> 'dryRun' = 'true'
+          or not exists (select from "JobClaim" other where other."exclusiveKey" = wanted."exclusiveKey")
+        )`
+
+const CLAIM: PreparedStatement = {
+  name: 'roundsman_claim',
+  text: claimSql(
+    `
+      select work.* from unnest($8::int[], $9::int[], $10::bigint[], $11::int[]) as range("request", "rank", "place", "end")
+      cross join lateral (
+        select work.* from "JobWork" work
+        where work."name" = wanted."name" and work."place" is not null and work."losses" < 2
+          and (work."rank", work."place") > (range."rank", range."place") and work."rank" <= range."end"
+          and ${IS_WANTED}
+        order by work."rank", work."place"
+        -- Here as well, so that PostgreSQL walks the index. The outer one ends the walk through later ranges.
+        limit wanted."limit"
+        for update skip locked
+      ) work
+      where range."request" = wanted."request"
+      limit wanted."limit"`,
+    false,
+  ),
+}
+
+/** Takes a piece of work that has lost several workers, to run alone. */
+const CLAIM_SUSPECT: PreparedStatement = {
+  name: 'roundsman_claim_suspect',
+  text: claimSql(
+    `
+      select work.* from "JobWork" work
+      where work."name" = wanted."name" and work."place" is not null and work."losses" >= 2 and ${IS_WANTED}
+      order by work."place"
+      limit wanted."limit"
+      for update skip locked`,
+    true,
+  ),
+}
 
 export interface ClaimOptions {
   workerId: string
+  /** At most one of each job. */
   requests: readonly ClaimRequest[]
   startedAt: Date
-  /** Give first attempts a fresh run id as well, after a primary-key clash. Else their run has the id of their work. */
-  hasFreshRunIds: boolean
+  /** Takes only what runs alone (losses.ts). Default: only what does not. */
+  isSuspect?: boolean
 }
 
 /**
- * Takes work of these jobs, records its runs and claims them for the worker, in one statement. A worker killed before the
- * commit has taken nothing; one killed after it leaves a claim by which the rescue finds the runs.
+ * Takes work of these jobs and claims it for the worker, in one statement. A worker killed before the commit has taken
+ * nothing; one killed after it leaves a claim by which the rescue finds the runs.
  * The statement asks first, and once, whether others can see that the worker lives. If they cannot a moment later, the
  * rescue gives the work to another worker, and the run here can commit nothing more.
  * @throws ClaimConflict
  */
-export async function claimWork(connection: Connection, options: ClaimOptions): Promise<Claimed> {
-  const { requests, startedAt } = options
-  const [first] = requests
-  if (first === undefined) return { work: [], isAlive: true, expired: [] }
-  const rows = await queryClaim(connection, chooseStatement(requests), options)
-  const [firstRow] = rows
-  if (firstRow?.id === null) return { work: [], isAlive: false, expired: [] }
-  const takenAt = { date: Date.now(), monotonic: performance.now() }
-  const claims = openClaims(requests, { takenAt })
-  return {
-    work: rows.map((row) => toTakenWork(row, row.name ?? first.name, startedAt, claims)),
-    isAlive: true,
-    isCut: firstRow?.isCut ?? false,
-    expired: (firstRow?.expired ?? []).map((run) => ({
-      ...run,
-      startedAt: new Date(run.startedAt),
-    })),
-  }
-}
-
-function chooseStatement([first, ...others]: readonly ClaimRequest[]): PreparedStatement {
-  if (others.length > 0) return CLAIM_MANY
-  return first?.hasBacklog ? CLAIM_BACKLOG : CLAIM_FEW
-}
-
-/** @throws ClaimConflict */
-async function queryClaim(
+export async function claimWork(
   connection: Connection,
-  statement: PreparedStatement,
-  { workerId, requests, startedAt, hasFreshRunIds }: ClaimOptions,
-): Promise<TakenRow[]> {
-  try {
-    const { rows } = await connection.query<TakenRow>(statement, [
-      requests.map(({ name }) => name),
-      requests.map(({ limit }) => limit),
-      requests.map(({ exclusiveKey }) => exclusiveKey),
-      requests.map(({ claimId }) => claimId),
-      startedAt,
-      workerId,
-      hasFreshRunIds,
-      EXPIRED_DETAILS,
-      requests.map(({ expireSeconds = null }) => expireSeconds),
-      // A start has no room for run ids beside those of its work.
-      requests.map(({ mayStart = false }) => mayStart && !hasFreshRunIds),
-    ])
-    return rows
-  } catch (error) {
-    switch (error instanceof pg.DatabaseError ? error.constraint : undefined) {
-      case 'JobClaim_exclusiveKey_key':
-        throw new ClaimConflict('exclusiveKey', error)
-      case 'JobRun_pkey':
-        throw new ClaimConflict('runId', error)
-      default:
-        throw error
-    }
+  { workerId, requests, startedAt, isSuspect = false }: ClaimOptions,
+): Promise<Claimed> {
+  const ranges = isSuspect ? [] : requests.flatMap(toRanges)
+  const values = [
+    workerId,
+    startedAt,
+    requests.map(({ name }) => name),
+    requests.map(({ limit }) => limit),
+    requests.map(({ exclusiveKey }) => exclusiveKey),
+    requests.map(({ claimId }) => claimId),
+    requests.map(({ expireSeconds }) => expireSeconds),
+    ...(isSuspect
+      ? []
+      : [
+          ranges.map(({ request }) => request),
+          ranges.map(({ rank }) => rank),
+          ranges.map(({ place }) => place),
+          ranges.map(({ end }) => end),
+        ]),
+  ]
+  const { rows } = await connection
+    .query<TakenRow>(isSuspect ? CLAIM_SUSPECT : CLAIM, values)
+    .catch((error: unknown) => {
+      const { constraint } = error instanceof pg.DatabaseError ? error : {}
+      throw constraint === 'JobClaim_exclusiveKey_key' ? new ClaimConflict(error) : error
+    })
+  const [first] = rows
+  if (first?.id === null) return { work: [], isAlive: false, isCut: false, transaction: null }
+  return {
+    work: toTakenWork(rows, startedAt),
+    isAlive: true,
+    isCut: first?.isCut ?? false,
+    transaction: first?.transaction ?? null,
   }
+}
+
+/** The ranges of ranks in which to look, each from where the worker has come to, and all others from their beginning. */
+function toRanges({ behind = [] }: ClaimRequest, at: number) {
+  const ranges: { request: number; rank: number; place: string; end: number }[] = []
+  let from = LEAST_RANK
+  for (const { rank, place } of behind.toSorted((a, b) => a.rank - b.rank)) {
+    if (from < rank) ranges.push({ request: at + 1, rank: from, place: '0', end: rank - 1 })
+    ranges.push({ request: at + 1, rank, place, end: rank })
+    from = rank + 1
+  }
+  ranges.push({ request: at + 1, rank: from, place: '0', end: GREATEST_RANK })
+  return ranges
 }
 
 /**
@@ -208,13 +310,12 @@ export async function settleClaims(
   const claimIds = requests.map(({ claimId }) => claimId)
   const names = requests.map(({ name }) => name)
   await connection.query(CLOSE_CLAIMS_SQL, [claimIds, names, workerId])
-  await writeOutLostClaims(connection, claimIds)
-  const { rows } = await connection.query<TakenRow & { name: string; startedAt: Date }>(
-    WORK_OF_CLAIMS_SQL,
-    [claimIds],
+  const { rows } = await connection.query<TakenRow & { startedAt: Date }>(WORK_OF_CLAIMS_SQL, [
+    claimIds,
+  ])
+  return [...Map.groupBy(rows, ({ claimId }) => claimId).values()].flatMap((ofClaim) =>
+    toTakenWork(ofClaim, (ofClaim[0] as { startedAt: Date }).startedAt),
   )
-  const claims = openClaims(requests)
-  return rows.map((row) => toTakenWork(row, row.name, row.startedAt, claims))
 }
 
 /**
@@ -222,98 +323,91 @@ export async function settleClaims(
  * that comes later fails on it. dropClosedClaims deletes the empty claims.
  */
 const CLOSE_CLAIMS_SQL = `
-  with closed as (
-    insert into "JobClaim" ("id", "name", "workerId", "runIds")
-    select id, name, $3, '{}' from unnest($1::uuid[], $2::text[]) as claim(id, name)
-    on conflict ("id") do nothing
-  )
-  insert into "JobStart" ("id", "name", "workerId", "startedAt", "retryLimit", "runIds")
-  select id, name, $3, now(), 0, '{}' from unnest($1::uuid[], $2::text[]) as claim(id, name)
+  insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "enqueuedAts")
+  select id, name, $3, now(), 'infinity', '{}', '{}' from unnest($1::uuid[], $2::text[]) as claim(id, name)
   on conflict ("id") do nothing`
 
-/** The work whose written runs these claims hold. */
 const WORK_OF_CLAIMS_SQL = `
-  select run."workId" as "id", run."id" as "runId", run."name", job.data as "envelope", run."attempt",
-         greatest(0, job.retry_limit - job.retry_count) as "retriesLeft", run."startedAt"
-  from "JobClaim" claim
-    cross join unnest(claim."runIds") held(id)
-    join "JobRun" run on run."id" = held.id
-    join pgboss.job job on job.name = run."name" and job.id = run."workId"
-  where claim."id" = any($1) and run."status" = 'running'`
+  select "claimId"::text, "name", "workId"::text as "id", "runId"::text, "attempt", "failures", "lossesAlone", "label", "facts",
+         coalesce("payload", (select long."payload" from "JobPayload" long where long."workId" = work."workId")) as "payload",
+         "bytes", "rank", "startedAt",
+         "uniqueKey" is not null and exists (
+           select from "JobUnique" one
+           where one."name" = work."name" and one."key" = work."uniqueKey" and one."workId" <> work."workId"
+         ) as "isReplaced"
+  from (
+    select ${HELD_COLUMNS}, inline."payload" from "JobClaim" ${HELD}
+      left join lateral unnest(claim."runIds", claim."payloads") as inline("runId", "payload") on inline."runId" = held."runId"
+    where claim."id" = any($1) and ${hasNotEnded('held."runId"')}
+  ) work`
 
 /** Far longer than the half minute after which a statement is cancelled: one may still have been on its way to the server. */
 const CLOSED_FOR_MINUTES = 10
 
 /** Removes the empty claims by which a worker has closed others: no statement can still carry the same id. */
 export async function dropClosedClaims(connection: Connection, workerId: string): Promise<void> {
-  for (const table of ['"JobClaim"', '"JobStart"']) {
-    await connection.query(
-      `delete from ${table} where "workerId" = $1 and "runIds" = '{}' and ${GIVES_WAY}
-         and "createdAt" < now() - interval '${CLOSED_FOR_MINUTES} minutes'`,
-      [workerId],
-    )
-  }
+  await connection.query(
+    `delete from "JobClaim" where "workerId" = $1 and "runIds" = '{}' and ${GIVES_WAY}
+       and "createdAt" < now() - interval '${CLOSED_FOR_MINUTES} minutes'`,
+    [workerId],
+  )
 }
 
+/** A row of the claim's answer. */
 interface TakenRow {
   [column: string]: unknown
+  claimId: string
+  name: string
   /** The id of the work. Null in the only row of the answer that says that this worker is not alive. */
   id: string | null
-  /** Null where the run has the id of the work. */
-  runId: string | null
-  /** Absent when the claim asked for one job. */
-  name?: string
-  envelope: Envelope
+  runId: string
   attempt: number
-  retriesLeft: number
-  /** Whether JobRun has the run. Absent: yes. */
-  isWritten?: boolean
-  /** Null for a start, which is short. */
-  bytes?: number | null
+  failures: number
+  lossesAlone: number
+  label: string | null
+  facts: Facts | null
+  payload: unknown
+  bytes: number
+  rank: number
+  place?: string
+  isReplaced: boolean
+  transaction?: string
   /** Every row says the same. */
-  isCut?: boolean | null
-  /** Every row carries the same list. */
-  expired?: (Omit<ExpiredRun, 'startedAt'> & { startedAt: string })[] | null
+  isCut?: boolean
 }
 
-/** The claims of these requests, keyed by the job's name: no two requests are for one job. */
-function openClaims(
-  requests: readonly ClaimRequest[],
-  taken: Pick<HeldClaim, 'takenAt'> = {},
-): Map<string, HeldClaim> {
-  return new Map(requests.map(({ name, claimId }) => [name, { id: claimId, open: 0, ...taken }]))
-}
-
-/** Turns a row that the claim's statement returned into work for a lane, and counts it to its claim. */
-function toTakenWork(
-  { id, runId, envelope, attempt, retriesLeft, isWritten = true, bytes }: TakenRow,
-  name: string,
-  startedAt: Date,
-  claims: ReadonlyMap<string, HeldClaim>,
-): TakenWork {
-  const held = claims.get(name) as HeldClaim
-  held.open += 1
-  if (isWritten) held.hasClaim = true
-  else held.hasStart = true
-  const { trigger, scheduledFor, dryRun = false, actor = null, reason = null } = envelope
-  return {
-    held,
-    envelope,
-    ...(!isWritten && { isUnwritten: true }),
-    ...(bytes && { bytes }),
-    run: {
-      id: (runId ?? id) as string,
-      name,
-      trigger,
-      attempt,
-      retriesLeft,
-      scheduledFor: scheduledFor === undefined ? null : new Date(scheduledFor),
-      startedAt,
-      dryRun,
-      actor,
-      reason,
-      workId: id,
-      ...readLabel(envelope),
-    },
-  }
+/** Turns rows into work for lanes, and counts it to its claims. `retriesLeft` is as the job of the worker has it: see claimer.ts. */
+function toTakenWork(rows: readonly TakenRow[], startedAt: Date): TakenWork[] {
+  const claims = new Map<string, HeldClaim>()
+  return rows.map((row) => {
+    const { claimId, name, runId, attempt, failures, lossesAlone, bytes, rank, place } = row
+    let held = claims.get(claimId)
+    if (held === undefined) claims.set(claimId, (held = { id: claimId, open: 0 }))
+    held.open += 1
+    const envelope = toEnvelope(row)
+    const { trigger, scheduledFor, dryRun = false, actor = null, reason = null } = envelope
+    return {
+      held,
+      envelope,
+      failures,
+      lossesAlone,
+      bytes,
+      isReplaced: row.isReplaced,
+      ...(place !== undefined && { from: { rank, place } }),
+      run: {
+        id: runId,
+        name,
+        trigger,
+        attempt,
+        retriesLeft: 0,
+        scheduledFor: scheduledFor === undefined ? null : new Date(scheduledFor),
+        startedAt,
+        dryRun,
+        actor,
+        reason,
+        workId: row.id,
+        ...labelOfEnvelope(envelope),
+      },
+    }
+  })
 }

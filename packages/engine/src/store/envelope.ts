@@ -1,52 +1,48 @@
-import type { JobTrigger } from '../job/handler.ts'
 import type { TraceContext } from '../job/enqueue.ts'
-import { MAX_LABEL_LENGTH, readShown, type Shown, type WorkLabel } from '../job/labelWork.ts'
-import { cutBetweenCharacters } from '../job/storableText.ts'
+import type { JobTrigger } from '../job/handler.ts'
+import type { Shown, WorkLabel } from '../job/labelWork.ts'
 
-/** A payload with what its runs need: the `data` of the queue's row. */
-export interface Envelope {
+/** A payload with what its runs need. */
+export interface Envelope extends Partial<WorkLabel> {
   payload: unknown
   trigger: JobTrigger
+  /** ISO 8601. */
   scheduledFor?: string
   dryRun?: boolean
   actor?: string
   reason?: string
-  /** The label and the parts of the payload that people see. Absent: none. */
-  label?: string
-  shown?: Shown
   /** How many rows somebody has approved its runs to change in all, whatever their guard says. */
   approvedRows?: number
   /** ISO 8601. The approval has ended then. */
   approvedUntil?: string
   /** ISO 8601. No attempt starts after it. */
   expiresAt?: string
-  /** It replaces work that waits with its unique key. The work is due at most `maxWaitMs` after the first was enqueued. */
-  replaces?: { maxWaitMs?: number }
   /** How many attempts there were at the work that it has replaced: their runs had another payload. Absent: none. */
   attemptsBefore?: number
-  /** The id of the work that took its unique key while it ran. No further attempt of it starts. */
-  replacedBy?: string
   /** The trace context in which it was enqueued. Absent: nothing traced that. */
   trace?: TraceContext
-  /** How often its worker was lost while it ran, or it was suspected of a crash; absent: never. The rescue counts. */
-  lost?: number
-  /** How many of these losses came while nothing else ran in the process. */
-  lostAlone?: number
 }
 
-/** Reads a stored label, which anybody may have written. */
-export function readLabel({
-  label,
-  shown: stored,
-}: {
-  label?: unknown
-  shown?: unknown
-}): WorkLabel {
-  const shown = readShown(stored)
-  return {
-    ...(typeof label === 'string' && {
-      label: cutBetweenCharacters(label, MAX_LABEL_LENGTH),
-    }),
-    ...(shown !== null && { shown }),
-  }
+/** An envelope without what has columns of its own. Most work has none: its row says null. */
+export type Facts = Partial<Omit<Envelope, 'payload' | 'label'>>
+
+/** What the row of a piece of work says of its envelope. */
+export interface EnvelopeRow {
+  payload: unknown
+  label: string | null
+  facts: Facts | null
+}
+
+export function toFacts({ payload, label, trigger, ...others }: Envelope): Facts | null {
+  const facts = { ...(trigger !== 'queue' && { trigger }), ...others }
+  return Object.keys(facts).length === 0 ? null : facts
+}
+
+export function toEnvelope({ payload, label, facts }: EnvelopeRow): Envelope {
+  return { payload, trigger: 'queue', ...(label !== null && { label }), ...facts }
+}
+
+/** What people see of the work. */
+export function labelOfEnvelope({ label, shown }: { label?: string; shown?: Shown }): WorkLabel {
+  return { ...(label !== undefined && { label }), ...(shown !== undefined && { shown }) }
 }

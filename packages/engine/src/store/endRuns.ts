@@ -1,0 +1,322 @@
+import type { Details } from '../job/handler.ts'
+import type { Connection } from './database.ts'
+import { GIVES_WAY } from './giveWay.ts'
+import { HELD, HELD_COLUMNS } from './heldRuns.ts'
+import { PLACE_SQL } from './place.ts'
+import { MAX_INLINE_BYTES } from './queueTables.ts'
+import { hasSqlState, UNIQUE_VIOLATION } from './sqlState.ts'
+import { toColumn } from './toColumn.ts'
+
+/**
+ * What becomes of a run's work.
+ *   done   It has succeeded.
+ *   again  It is tried again after `delayMs`; at once where that is 0.
+ *   dead   It is given up, and becomes a dead letter.
+ *   over   It is given up, and nobody is to be asked about it.
+ *   keep   As over, but its payload is kept for a day: somebody may approve another run of it.
+ * Work that is to be tried again, or would be a dead letter, is over where newer work has taken its unique key.
+ */
+export type Next = { kind: 'done' | 'dead' | 'over' | 'keep' } | { kind: 'again'; delayMs: number }
+
+/** The end of a run that a claim holds. */
+export interface RunEnd {
+  runId: string
+  claimId: string
+  endedAt: Date
+  /** Null: it has succeeded. */
+  error: { code: string; message: string } | null
+  /** As JSON, merged into what the run's batches have counted; null when there are none. */
+  details: string | null
+  /** Its log lines and its result, as JSON. Default: none. */
+  logs?: string | null | undefined
+  result?: string | null | undefined
+  /** Whether JobRun may have it, as running: it has stored a batch or its progress. Default: no. */
+  hasSpoken?: boolean | undefined
+  next: Next
+  /** Whether only its row is to be written: the first attempt of work without anything beside its payload. Default: no. */
+  isPlain?: boolean | undefined
+  /** Whether this attempt costs a retry, lost its worker, and lost it while it ran alone. Default: none of it. */
+  costs?: { failure?: boolean; loss?: boolean; lossAlone?: boolean }
+}
+
+/**
+ * Ends runs of a worker and decides on their work, in one statement: the only one that does. It also deletes the claims `letGo`,
+ * whose last runs these are. It waits only for a run's own row, which the handler's transaction may hold.
+ * @returns The whole details of each run that it ended. A run that is missing was ended by somebody else, or no claim of this worker holds it.
+ */
+export async function endRuns(
+  connection: Connection,
+  workerId: string,
+  ends: readonly RunEnd[],
+  letGo: readonly string[] = [],
+): Promise<Map<string, Details | null>> {
+  const isPlain = ends.every(hasOnlyDetails)
+  try {
+    return isPlain
+      ? await writePlain(connection, workerId, ends, letGo)
+      : await endAny(connection, workerId, ends, letGo)
+  } catch (error) {
+    // JobRun has one already: an earlier try was committed whose answer was lost, or somebody else has ended it.
+    if (!hasSqlState(error, UNIQUE_VIOLATION)) throw error
+    const careful = ends.map((end) => ({ ...end, hasSpoken: true }))
+    return await endAny(connection, workerId, careful, letGo)
+  }
+}
+
+const hasOnlyDetails = ({ isPlain = false, hasSpoken = false, error, logs, result }: RunEnd) =>
+  isPlain && !hasSpoken && error === null && (logs ?? result ?? null) === null
+
+const columnOf =
+  (ends: readonly RunEnd[]) =>
+  <Value extends string | number | boolean | Date | null>(of: (end: RunEnd) => Value) =>
+    toColumn(ends.map(of))
+
+async function endAny(
+  connection: Connection,
+  workerId: string,
+  ends: readonly RunEnd[],
+  letGo: readonly string[],
+): Promise<Map<string, Details | null>> {
+  const column = columnOf(ends)
+  const { rows } = await connection.query<{ id: string; details: Details | null }>(END_RUNS, [
+    workerId,
+    [...new Set(ends.map(({ claimId }) => claimId))],
+    column(({ runId }) => runId),
+    column(({ endedAt }) => endedAt.getTime()),
+    column(({ error }) => error?.code ?? null),
+    column(({ error }) => error?.message ?? null),
+    column(({ details }) => details),
+    column(({ logs = null }) => logs),
+    column(({ result = null }) => result),
+    column(({ hasSpoken = false }) => hasSpoken),
+    column(({ next }) => next.kind),
+    column(({ next }) => (next.kind === 'again' ? next.delayMs : 0)),
+    column(({ costs }) => Number(costs?.failure ?? false)),
+    column(({ costs }) => Number(costs?.loss ?? false)),
+    column(({ costs }) => Number(costs?.lossAlone ?? false)),
+    letGo,
+  ])
+  return new Map(rows.map(({ id, details }) => [id, details]))
+}
+
+/** Most runs of a product with very many: for these it takes half as long. */
+async function writePlain(
+  connection: Connection,
+  workerId: string,
+  ends: readonly RunEnd[],
+  letGo: readonly string[],
+): Promise<Map<string, Details | null>> {
+  const claims = [...new Set(ends.map(({ claimId }) => claimId))]
+  const placeOf = new Map(claims.map((id, at) => [id, at + 1]))
+  const column = columnOf(ends)
+  const { rows } = await connection.query<{
+    ended: string[] | null
+    details: Record<string, Details> | null
+  }>(WRITE_PLAIN, [
+    workerId,
+    claims,
+    column(({ runId }) => runId),
+    column(({ endedAt }) => endedAt.getTime()),
+    column(({ details }) => details),
+    column(({ claimId }) => placeOf.get(claimId) ?? null),
+    letGo,
+  ])
+  const [{ ended, details } = { ended: [], details: null }] = rows
+  const ids = ended ?? ends.map(({ runId }) => runId)
+  return new Map(ids.map((id) => [id, details?.[id] ?? null]))
+}
+
+/** As END_RUNS, of which it has the first parameters. It answers with the ids of the runs, or null when it has ended all. */
+const WRITE_PLAIN = `
+  with claim as materialized (
+    select "id", "name", "startedAt", "createdAt" from "JobClaim"
+    where "id" = any($2::uuid[]) and "workerId" = $1 and ${GIVES_WAY}
+    order by "id" for key share
+  ), ended as (
+    insert into "JobRun" ("id", "name", "status", "trigger", "attempt", "startedAt", "endedAt", "details", "workId", "workerId", "createdAt")
+    select "end".id, claim."name", 'success', 'queue', 1, claim."startedAt",
+           greatest(claim."startedAt", to_timestamp("end"."atMs" / 1000)), "end".details::jsonb, "end".id, $1, claim."createdAt"
+    from unnest($3::uuid[], $4::float8[], $5::text[], $6::int[]) as "end"(id, "atMs", details, claim)
+      join claim on claim."id" = ($2::uuid[])["end".claim]
+    returning "id", "details"
+  ), let_go as (
+    delete from "JobClaim" where "id" = any($7::uuid[])
+  )
+  select case when count(*) <> cardinality($3::uuid[]) then coalesce(array_agg("id"::text), '{}') end as "ended",
+         jsonb_object_agg("id", "details") filter (where "details" is not null) as "details"
+  from ended`
+
+/** The columns of JobRun, and what an ended run says there. */
+const RECORD = {
+  id: '"runId"',
+  name: '"name"',
+  status: `(case when "code" is null then 'success' else 'failed' end)::"JobRunStatus"`,
+  trigger: `coalesce("facts" ->> 'trigger', 'queue')::"JobTrigger"`,
+  attempt: '"attempt"',
+  scheduledFor: `("facts" ->> 'scheduledFor')::timestamptz`,
+  startedAt: '"startedAt"',
+  endedAt: `greatest("startedAt", to_timestamp("atMs" / 1000))`,
+  details: '"details"',
+  dryRun: `coalesce("facts" -> 'dryRun' = 'true', false)`,
+  actor: `"facts" ->> 'actor'`,
+  reason: `coalesce("facts" ->> 'reason', "cancelReason")`,
+  workId: `case when "origin" <> 'hand' or "next" = 'keep' then "workId" end`,
+  workerId: '"workerId"',
+  errorCode: '"code"',
+  createdAt: '"createdAt"',
+  label: '"label"',
+  shown: `"facts" -> 'shown'`,
+  dueAt: '"dueAt"',
+  logs: '"logs"',
+  result: '"result"',
+  cancelRequestedAt: '"cancelledAt"',
+  cancelRequestedBy: '"cancelledBy"',
+}
+/** What a run that has spoken says only now. */
+const LAST_SAID = [
+  'status',
+  'endedAt',
+  'errorCode',
+  'reason',
+  'workId',
+  'logs',
+  'result',
+  'cancelRequestedAt',
+  'cancelRequestedBy',
+]
+
+const recordSql = (which: string) => `
+    insert into "JobRun" (${Object.keys(RECORD)
+      .map((name) => `"${name}"`)
+      .join(', ')})
+    select ${Object.values(RECORD).join(', ')} from ended where ${which}`
+
+/** What a piece of work takes along when it is tried again or given up, beside its payload. */
+const WORK = ['needs', 'bytes', 'uniqueKey', 'key', 'label', 'enqueuedAt', 'facts', 'rank']
+  .map((name) => `"${name}"`)
+  .join(', ')
+
+/*
+ *   claim      The claims of this worker that hold the runs, kept by a lock from being rescued meanwhile.
+ *   ended      The runs that they hold. Where JobUnique names other work, newer work has replaced it.
+ *   silent     A row in JobRun for each run that has none yet; without a clause for conflicts, which costs a tenth of the statement.
+ *   spoken     The same for those that have one.
+ *   final      Those of which this statement has recorded the end.
+ *   payload    What their claims know of their payloads, where that is needed.
+ *   again, dead, kept, freed, forgotten, heard   What becomes of the work, its payload, its unique key, and a request to cancel.
+ *   let_go     The claims without a run under way go.
+ */
+const END_RUNS = `
+  with claim as materialized (
+    select * from "JobClaim" where "id" = any($2::uuid[]) and "workerId" = $1 and ${GIVES_WAY}
+    order by "id" for key share
+  ), ended as materialized (
+    select work.*, "end"."atMs", "end"."code", "end"."message", "end"."details"::jsonb as "details", "end"."logs"::jsonb as "logs",
+      "end"."result"::jsonb as "result", "end"."hasSpoken", "end"."delayMs",
+      "end"."failure", "end"."loss", "end"."lossAlone", cancel."requestedAt" as "cancelledAt", cancel."requestedBy" as "cancelledBy",
+      cancel."reason" as "cancelReason",
+      case when work."uniqueKey" is not null and "end"."next" in ('again', 'dead') and exists (
+        select from "JobUnique" one
+        where one."name" = work."name" and one."key" = work."uniqueKey" and one."workId" <> work."workId"
+      ) then 'over' else "end"."next" end as "next"
+    from (select ${HELD_COLUMNS} from claim ${HELD}) work
+      join unnest($3::uuid[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bool[], $11::text[],
+                  $12::float8[], $13::int[], $14::int[], $15::int[])
+        as "end"("runId", "atMs", "code", "message", "details", "logs", "result", "hasSpoken", "next", "delayMs", "failure", "loss", "lossAlone")
+        on "end"."runId" = work."runId"
+      left join "JobCancel" cancel on cancel."runId" = work."runId"
+  ), silent as (${recordSql('not "hasSpoken"')}
+    returning "id", "details"
+  ), spoken as (${recordSql('"hasSpoken"')}
+    on conflict ("id") do update set ${LAST_SAID.map((name) => `"${name}" = excluded."${name}"`).join(', ')},
+      "details" = coalesce("JobRun"."details" || excluded."details", "JobRun"."details", excluded."details")
+    where "JobRun"."status" = 'running' and "JobRun"."workerId" = excluded."workerId"
+    returning "id", "details"
+  ), recorded as (
+    select * from silent union all select * from spoken
+  ), final as materialized (
+    select ended.* from ended join recorded on recorded."id" = ended."runId"
+  ), payload as materialized (
+    select inline."runId", inline."payload"
+    from claim cross join lateral unnest(claim."runIds", claim."payloads") as inline("runId", "payload")
+    where claim."id" in (select "claimId" from final where "next" in ('again', 'dead', 'keep'))
+  ), again as (
+    insert into "JobWork" ("id", "name", "place", "dueAt", "attempt", "failures", "losses", "lossesAlone", "payload", ${WORK})
+    select "workId", "name", case when "delayMs" <= 0 then ${PLACE_SQL} end, now() + "delayMs" * interval '1 millisecond',
+      "attempt" + 1, "failures" + "failure", "losses" + "loss", "lossesAlone" + "lossAlone", payload."payload", ${WORK}
+    from final left join payload using ("runId") where "next" = 'again'
+  ), dead as (
+    insert into "JobDeadLetter" ("id", "name", "attempt", "failures", "losses", "lossesAlone", "errorCode", "errorMessage", "payload", ${WORK})
+    select "workId", "name", "attempt", "failures" + "failure", "losses" + "loss", "lossesAlone" + "lossAlone", "code", "message",
+      payload."payload", ${WORK}
+    from final left join payload using ("runId") where "next" = 'dead'
+  ), kept as (
+    insert into "JobPayload" ("workId", "payload", "keptUntil")
+    select "workId", payload."payload", now() + interval '1 day' from final join payload using ("runId")
+    where "next" = 'keep' and payload."payload" is not null
+    on conflict do nothing
+  ), kept_long as (
+    update "JobPayload" long set "keptUntil" = now() + interval '1 day' from final
+    where final."next" = 'keep' and final."bytes" > ${MAX_INLINE_BYTES} and long."workId" = final."workId"
+  ), forgotten as (
+    delete from "JobPayload" long using final
+    where final."next" in ('done', 'over') and final."bytes" > ${MAX_INLINE_BYTES} and long."workId" = final."workId"
+  ), freed as (
+    -- A transaction that replaces this work may hold the key: not waited for. A round frees what stays.
+    delete from "JobUnique" held using (
+      select free.* from final cross join lateral (
+        select one."name", one."key" from "JobUnique" one
+        where one."name" = final."name" and one."key" = final."uniqueKey" and one."workId" = final."workId"
+        for update skip locked
+      ) free
+      where final."uniqueKey" is not null and final."next" <> 'again'
+    ) free where held."name" = free."name" and held."key" = free."key"
+  ), heard as (
+    delete from "JobCancel" where "runId" in (select "runId" from final where "cancelledAt" is not null)
+  ), let_go as (
+    delete from "JobClaim" where "id" = any($16::uuid[])
+  )
+  select "id"::text as "id", "details" from recorded`
+
+/**
+ * Finds ends that an earlier commit recorded whose answer never came, with their whole details: this worker ended the run at
+ * the same moment with the same code. Any other end is somebody else's.
+ */
+export async function findEnded(
+  connection: Connection,
+  workerId: string,
+  ends: readonly RunEnd[],
+): Promise<Map<string, Details | null>> {
+  if (ends.length === 0) return new Map()
+  const { rows } = await connection.query<{ id: string; details: Details | null }>(FIND_ENDED_SQL, [
+    workerId,
+    toColumn(ends.map(({ runId }) => runId)),
+    toColumn(ends.map(({ endedAt }) => endedAt)),
+    toColumn(ends.map(({ error }) => error?.code ?? null)),
+  ])
+  return new Map(rows.map(({ id, details }) => [id, details]))
+}
+
+const FIND_ENDED_SQL = `
+  select run."id"::text as "id", run."details"
+  from unnest($2::uuid[], $3::timestamptz[], $4::text[]) as "end"(id, at, code)
+    join "JobRun" run on run."id" = "end".id
+  where run."id" = any($2::uuid[]) and run."status" <> 'running' and run."workerId" = $1
+    and run."endedAt" = "end".at and run."errorCode" is not distinct from "end".code`
+
+/** Deletes claims without a run that is under way. Returns the ids of those that somebody has locked: they stay. */
+export async function letGo(
+  connection: Connection,
+  claimIds: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const { rows } = await connection.query<{ id: string }>(LET_GO_SQL, [claimIds])
+  return new Set(rows.map(({ id }) => id))
+}
+
+const LET_GO_SQL = `
+  with gone as (
+    delete from "JobClaim" where "id" in (
+      select "id" from "JobClaim" where "id" = any($1::uuid[]) order by "id" for update skip locked
+    ) returning "id"
+  )
+  select "id"::text as "id" from "JobClaim" where "id" = any($1::uuid[]) and "id" not in (select "id" from gone)`

@@ -1,0 +1,52 @@
+/*
+ * What claims hold. A run is under way while its claim lists it and JobRun has no end of it.
+ */
+
+/** The columns of JobClaim that have an element for each run, all but payloads, which are long. */
+const ARRAYS = [
+  ['runIds', 'runId'],
+  ['workIds', 'workId'],
+  ['attempts', 'attempt'],
+  ['ranks', 'rank'],
+  ['failures', 'failures'],
+  ['losses', 'losses'],
+  ['lossesAlone', 'lossesAlone'],
+  ['needs', 'needs'],
+  ['uniqueKeys', 'uniqueKey'],
+  ['keys', 'key'],
+  ['labels', 'label'],
+  ['dueAts', 'dueAt'],
+  ['facts', 'facts'],
+  ['bytes', 'bytes'],
+  ['enqueuedAts', 'enqueuedAt'],
+] as const
+
+/** `claim` and `held` for each run of the claims in `from`, which selects from JobClaim as `claim`. */
+export const HELD = `
+  claim cross join lateral unnest(${ARRAYS.map(([column]) => `claim."${column}"`).join(', ')})
+    as held(${ARRAYS.map(([, name]) => `"${name}"`).join(', ')})`
+
+/** What `held` says, with what a null stands for. Work by hand has no id. */
+export const HELD_COLUMNS = `
+  claim."id" as "claimId", claim."name", claim."workerId", claim."origin", claim."isAlone", claim."startedAt", claim."createdAt",
+  held."runId", coalesce(held."workId", held."runId") as "workId", coalesce(held."attempt", 1) as "attempt",
+  coalesce(held."rank", 0) as "rank", coalesce(held."failures", 0) as "failures", coalesce(held."losses", 0) as "losses",
+  coalesce(held."lossesAlone", 0) as "lossesAlone", coalesce(held."needs", 0) as "needs", held."uniqueKey", held."key",
+  held."label", held."dueAt", held."facts", coalesce(held."bytes", 2) as "bytes", held."enqueuedAt"`
+
+/**
+ * Whether the run `id` has not ended. Each is looked up by its id: for a `not exists` PostgreSQL may read all runs.
+ */
+export const hasNotEnded = (id: string) =>
+  `coalesce((select run."status" = 'running' from "JobRun" run where run."id" = ${id}), true)`
+
+/** Every run under way as `run`, whether JobRun has it already or not. */
+export const RUNS_UNDER_WAY = `(
+    select held."runId" as "id", claim."name", claim."startedAt", claim."workerId", claim."createdAt", claim."origin",
+           coalesce(held."workId", held."runId") as "workId",
+           coalesce(held."facts" -> 'dryRun' = 'true', false) as "dryRun", written."progress"
+    from "JobClaim" claim
+      cross join unnest(claim."runIds", claim."workIds", claim."facts") as held("runId", "workId", "facts")
+      left join "JobRun" written on written."id" = held."runId"
+    where written."status" is null or written."status" = 'running'
+  ) run`
