@@ -1,5 +1,4 @@
 export { TablesError } from './store/tablesState.ts'
-export { QueueMissingError } from './store/sendWork.ts'
 export type { Actor, JobActionKind } from './control/recordActions.ts'
 export type { Request } from './control/controlJobs.ts'
 export {

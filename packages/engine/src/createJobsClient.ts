@@ -20,7 +20,7 @@ import {
   optional,
 } from './job/argument.ts'
 import { anyPayload } from './job/standardSchema.ts'
-import { readLabel, type Envelope } from './store/envelope.ts'
+import { labelOfEnvelope, type Envelope } from './store/envelope.ts'
 import { openDatabase, type Connection, type Database } from './store/database.ts'
 import {
   createEnqueue,
@@ -83,8 +83,8 @@ export interface JobsClientOptions {
  * `enqueue(client, …)` is then one statement. What people do takes null too, for a transaction of this client's own.
  *
  * Each call throws ArgumentError, which names the argument, before it asks anything of the database that this would refuse.
- * Calls that enqueue throw JobError `payload_invalid`, with the issues in its details, before they write anything, and
- * QueueMissingError when no worker has ever known the job. A payload may have 8 MB as JSON and 64 levels.
+ * Calls that enqueue throw JobError `payload_invalid`, with the issues in its details, before they write anything. A payload
+ * may have 8 MB as JSON and 64 levels. Work of a job that no worker has waits for one.
  */
 export interface JobsClient {
   readonly protocol: typeof CLIENT_PROTOCOL
@@ -442,7 +442,7 @@ export function jobsClientIn(
           reason,
           approvedRows: rows,
           approvedUntil: until,
-          ...readLabel(approval),
+          ...labelOfEnvelope(approval),
         }
         const workId = await send(tx, { name, payload: anyPayload }, envelope)
         await recordActions(tx, 'approve', [{ name, runId, workId }], { actor, reason })

@@ -13,21 +13,21 @@ import { checkJobName } from '../job/argument.ts'
 import { labelWork } from '../job/labelWork.ts'
 import type { Logger } from '../job/logger.ts'
 import { storablePayload } from '../job/storablePayload.ts'
-import { checkEnqueueOptions } from './checkEnqueueOptions.ts'
-import type { Envelope } from './envelope.ts'
-import type { Connection } from './database.ts'
 import { recogniseHost, type Host } from './callersTransaction.ts'
+import { checkEnqueueOptions } from './checkEnqueueOptions.ts'
+import type { Connection } from './database.ts'
+import type { Envelope } from './envelope.ts'
+import { insertWork, type WorkToInsert } from './insertWork.ts'
+import { replaceWork, type Met, type ReplacingWork } from './replaceWork.ts'
 import type { Schema } from './schema.ts'
-import { sendReplacing, sendWork, type KeyHolder, type WorkToSend } from './sendWork.ts'
-import { HOLDS_KEY } from './uniqueKeys.ts'
 import type { Waker } from './waker.ts'
 
-/** The transaction or client in which work is enqueued. */
-export type Caller = Pick<Host, 'connection' | 'isClient'>
+/** The transaction or client in which work is enqueued. A client can also begin a transaction. */
+export type Caller = Pick<Host, 'connection' | 'isClient'> & Partial<Pick<Host, 'transaction'>>
 
 /** What enqueueing needs beside a connection. */
 export interface Sender {
-  waker: Waker
+  waker: Pick<Waker, 'wake'>
   log: Pick<Logger, 'warn'>
   /** Default: nothing is traced. */
   traceEnqueue?: TraceEnqueue | undefined
@@ -41,73 +41,107 @@ export interface NewWork {
   options?: EnqueueOptions | undefined
 }
 
+/** Makes the `enqueue` of clients and handlers, which takes a transaction or a client. */
+export function createEnqueue(sender: Sender, schema: Schema): Enqueue<HostTransaction> {
+  return async (tx, job, payload, options) => {
+    const envelope: Envelope = { payload, trigger: 'queue' }
+    return await enqueueOne(sender, recogniseHost(tx, schema), job, { envelope, options })
+  }
+}
+
+/** Enqueues a single piece. */
+export async function enqueueOne(
+  sender: Sender,
+  caller: Caller,
+  job: EnqueuedJob,
+  work: NewWork,
+): Promise<EnqueueResult> {
+  const name = checkJobName('job', job)
+  const { traceEnqueue } = sender
+  if (traceEnqueue === undefined) return await putOne(sender, caller, job, work)
+  return await traceEnqueue({ name, count: 1 }, (trace) => putOne(sender, caller, job, work, trace))
+}
+
+/** The short way of most work, which has no unique key. */
+async function putOne(
+  sender: Sender,
+  caller: Caller,
+  job: EnqueuedJob,
+  work: NewWork,
+  trace?: TraceContext,
+): Promise<EnqueueResult> {
+  const piece = toPiece(job, work, sender.log, trace)
+  if (piece.uniqueKey !== undefined)
+    return (await putPieces({ sender, caller, name: job.name }, [piece]))[0] as EnqueueResult
+  const { transactionId } = await insertWork(caller.connection, [piece])
+  if (canStart(piece)) sender.waker.wake(job.name, caller.isClient ? null : transactionId)
+  return { kind: 'enqueued', workId: piece.id }
+}
+
 /**
  * Enqueues work of one job in the caller's transaction, or without one when given a client: any number of pieces with one
  * statement, more for large payloads, and another when others hold some of their unique keys. The waker tells the workers
  * outside that transaction, and the caller does not wait for it.
  * @throws ArgumentError, JobError `payload_invalid`, both before anything is written
- * @throws QueueMissingError when no worker has declared this job's queue yet
  */
 export async function enqueueWork(
-  { waker, log, traceEnqueue }: Sender,
-  { connection, isClient }: Caller,
+  sender: Sender,
+  caller: Caller,
   job: EnqueuedJob,
   work: readonly NewWork[],
 ): Promise<EnqueueResult[]> {
-  checkJobName('job', job)
-  const onSent = (transactionId: string) =>
-    // A client's own statement is committed once it is answered.
-    waker.wake(job.name, isClient ? null : transactionId)
-  const put = (trace?: TraceContext) =>
-    putWork({ connection, isClient, onSent, trace, log }, job, work)
-  if (traceEnqueue === undefined) return await put()
-  return await traceEnqueue({ name: job.name, count: work.length }, put)
+  const name = checkJobName('job', job)
+  const put = async (trace?: TraceContext) => {
+    const log = onceOnly(sender.log)
+    const pieces = await mapInTurns(work, (one) => toPiece(job, one, log, trace))
+    return await putPieces({ sender, caller, name }, pieces)
+  }
+  const { traceEnqueue } = sender
+  return traceEnqueue === undefined
+    ? await put()
+    : await traceEnqueue({ name, count: work.length }, put)
 }
 
 /** What all statements of one call share. */
 interface Call {
-  connection: Connection
-  isClient: boolean
-  onSent: (transactionId: string) => void
-  trace: TraceContext | undefined
-  log: Pick<Logger, 'warn'>
-}
-
-/** Checks, labels and enqueues the work, and says of each piece what became of it. */
-async function putWork(
-  call: Call,
-  job: EnqueuedJob,
-  work: readonly NewWork[],
-): Promise<EnqueueResult[]> {
-  const log = onceOnly(call.log)
-  const pieces = await mapInTurns(work, (one) => toPiece(job, one, log))
-  return pieces.some(isReplacing)
-    ? await replaceWork(call, job.name, pieces)
-    : await keepWork(call, job.name, pieces)
+  sender: Sender
+  caller: Caller
+  name: string
 }
 
 /** New work, with copies of its payload and options that nobody else holds. */
-type Piece = NewWork & { id: string; options: EnqueueOptions; bytes: number }
+interface Piece extends WorkToInsert {
+  replaces: boolean
+  maxWaitMs: number | undefined
+}
 
-const isReplacing = ({ options }: Piece) => options.onConflict === 'replace'
+/** Says of each piece what became of it. */
+async function putPieces(call: Call, pieces: readonly Piece[]): Promise<EnqueueResult[]> {
+  return pieces.some(({ replaces }) => replaces)
+    ? await replacePieces(call, pieces)
+    : await keepPieces(call, pieces)
+}
 
-/** Checks and labels a piece. What later statements need of its options goes into its envelope. */
-function toPiece(job: EnqueuedJob, { envelope, options }: NewWork, log: Call['log']): Piece {
-  const checked = checkEnqueueOptions(options)
-  const { expiresAt, onConflict, maxWaitMs } = checked
+/** Checks and labels a piece. */
+function toPiece(
+  job: EnqueuedJob,
+  { envelope, options }: NewWork,
+  log: Sender['log'],
+  trace: TraceContext | undefined,
+): Piece {
+  const { startAfter, priority, uniqueKey, onConflict, maxWaitMs, expiresAt } =
+    checkEnqueueOptions(options)
   const { payload, bytes, accepted } = storablePayload(job, envelope.payload)
   const whole: Envelope = {
     ...envelope,
     payload,
     ...labelWork(job, accepted, log),
     ...(expiresAt && { expiresAt: expiresAt.toISOString() }),
-    ...(onConflict === 'replace' && { replaces: maxWaitMs === undefined ? {} : { maxWaitMs } }),
+    ...(trace && { trace }),
   }
-  return { id: uuid(), envelope: whole, options: checked, bytes: bytes + OTHER_BYTES }
+  const of = { id: uuid(), name: job.name, envelope: whole, bytes }
+  return { ...of, startAfter, priority, uniqueKey, replaces: onConflict === 'replace', maxWaitMs }
 }
-
-/** What a statement says of a piece beside its payload, and what that takes in memory. */
-const OTHER_BYTES = 500
 
 const TURN = 1_000
 
@@ -124,26 +158,6 @@ export async function mapInTurns<Item, Value>(
   return mapped
 }
 
-/** Enqueues pieces that leave alone work with their unique key. Of pieces with the same key the first counts. */
-async function keepWork(
-  call: Call,
-  name: string,
-  pieces: readonly Piece[],
-): Promise<EnqueueResult[]> {
-  const firstByKey = new Map<string, Piece>()
-  for (const piece of pieces) {
-    const { uniqueKey } = piece.options
-    if (uniqueKey !== undefined && !firstByKey.has(uniqueKey)) firstByKey.set(uniqueKey, piece)
-  }
-  const unkeyed = pieces.filter(({ options }) => options.uniqueKey === undefined)
-  const holders = await insertAndFindHolders(call, name, firstByKey, unkeyed)
-  return await mapInTurns(pieces, ({ id, options }) => {
-    // The holder may be another piece of this call.
-    const holder = options.uniqueKey === undefined ? id : holders.get(options.uniqueKey)
-    return { kind: holder === id ? 'enqueued' : 'alreadyQueued', workId: holder ?? id }
-  })
-}
-
 /** Logs only the first warning: a label function that fails usually fails for all pieces of a call. */
 function onceOnly(log: Pick<Logger, 'warn'>): Pick<Logger, 'warn'> {
   let isSaid = false
@@ -155,194 +169,147 @@ function onceOnly(log: Pick<Logger, 'warn'>): Pick<Logger, 'warn'> {
   }
 }
 
-/**
- * Enqueues pieces of which some replace work with their unique key. Of pieces with the same key it sends one, and returns for
- * each what would have become of it if they had come one after the other.
- */
-async function replaceWork(
-  call: Call,
-  name: string,
-  pieces: readonly Piece[],
-): Promise<EnqueueResult[]> {
-  const byKey = Map.groupBy(pieces, ({ options }) => options.uniqueKey)
+/** Groups pieces by their keys, always in the same order: two transactions with the same keys must not wait for each other. */
+function groupByKey(pieces: readonly Piece[]): { groups: Piece[][]; unkeyed: Piece[] } {
+  const byKey = Map.groupBy(pieces, ({ uniqueKey }) => uniqueKey)
   const unkeyed = byKey.get(undefined) ?? []
   byKey.delete(undefined)
-  const results = new Map<Piece, EnqueueResult>(
-    unkeyed.map((piece) => [piece, { kind: 'enqueued', workId: piece.id }]),
-  )
-  // Always in the same order: two transactions with the same keys must not wait for each other.
   const keys = [...byKey.keys()].map(String).toSorted()
-  const groups = keys.map((key) => byKey.get(key) as Piece[])
-  /** The piece that is sent for each key, and all pieces with that key. */
-  const groupOf = new Map(groups.map((same) => [choosePiece(same), same]))
-  for (const some of divide(call, [...groupOf.keys()])) {
-    const sent = await sendReplacing(call.connection, toWork(call, name, some))
-    if (sent.isDue) call.onSent(sent.transactionId)
-    for (const piece of some) {
-      const same = groupOf.get(piece) ?? []
-      const inTurn = resultsInTurn(same, piece.id, sent.holders.get(piece.id))
-      for (const [index, one] of same.entries()) results.set(one, inTurn[index] as EnqueueResult)
-    }
-  }
-  await insertPieces(call, name, unkeyed)
-  return pieces.map((piece) => results.get(piece) as EnqueueResult)
-}
-
-/** The one that would be left of pieces with the same key: the last that replaces, else the first. */
-function choosePiece(same: readonly Piece[]): Piece {
-  return same.findLast(isReplacing) ?? (same[0] as Piece)
-}
-
-/**
- * What would have become of pieces with the same key, had they come one after the other. The first of them meets `found`,
- * which held the key before; those that take the key are `sentId` in the end.
- */
-function resultsInTurn(
-  same: readonly Piece[],
-  sentId: string,
-  found: KeyHolder | undefined,
-): EnqueueResult[] {
-  let holder = found
-  return same.map((piece) => {
-    if (holder === undefined || (holder.isRunning && isReplacing(piece))) {
-      holder = { id: sentId, isRunning: false }
-      return { kind: 'enqueued', workId: sentId }
-    }
-    return { kind: isReplacing(piece) ? 'replaced' : 'alreadyQueued', workId: holder.id }
-  })
+  return { groups: keys.map((key) => byKey.get(key) as Piece[]), unkeyed }
 }
 
 /** How often to ask for a key: the work that held it may be gone when it is looked for. */
 const MAX_LOOKS = 10
 
+function expectLooks(looks: number, { uniqueKey }: WorkToInsert): void {
+  if (looks < MAX_LOOKS) return
+  const what = `Work with the unique key ${uniqueKey} kept changing while this was enqueued`
+  throw new Error(`${what}; enqueue it again`)
+}
+
 /**
- * Inserts the pieces whose keys are free, and returns which work holds each key: a piece of this call or other work. When an
- * open transaction holds a key, PostgreSQL waits for its end. Pieces without a key go with the first statement.
+ * Enqueues pieces that leave alone work with their unique key. Of pieces with the same key the first counts. When an open
+ * transaction holds a key, PostgreSQL waits for its end. Pieces without a key go with the first statement.
  */
-async function insertAndFindHolders(
-  call: Call,
-  name: string,
-  byKey: ReadonlyMap<string, Piece>,
-  unkeyed: readonly Piece[],
-): Promise<Map<string, string>> {
-  const holders = new Map<string, string>()
-  const withoutHolder = (keys: readonly string[]) => keys.filter((key) => !holders.has(key))
-  // Always in the same order: two transactions with the same keys must not wait for each other.
-  let open = [...byKey.keys()].toSorted()
-  for (let looks = 1; ; looks++) {
-    const asked = open.map((key) => byKey.get(key) as Piece)
-    const inserted = await insertPieces(call, name, looks === 1 ? [...asked, ...unkeyed] : asked)
-    for (const key of open) {
-      const { id } = byKey.get(key) as Piece
-      if (inserted.has(id)) holders.set(key, id)
+async function keepPieces(call: Call, pieces: readonly Piece[]): Promise<EnqueueResult[]> {
+  const { groups, unkeyed } = groupByKey(pieces)
+  const holders = new Map<string | undefined, string>()
+  let open = groups.flatMap(([first]) => first ?? [])
+  for (let looks = 0; looks === 0 || open.length > 0; looks++) {
+    if (open[0]) expectLooks(looks, open[0])
+    for (const some of divide(call, looks === 0 ? [...open, ...unkeyed] : open)) {
+      const inserted = await insertWork(call.caller.connection, some)
+      if (inserted.transactionId !== null && some.some(canStart)) wake(call, inserted.transactionId)
+      for (const { id, uniqueKey } of some) {
+        const holder = inserted.holders.get(id)
+        if (holder !== undefined) holders.set(uniqueKey, holder)
+      }
     }
-    const heldByOthers = withoutHolder(open)
-    if (heldByOthers.length === 0) return holders
-    for (const { id, key } of await findHolders(call.connection, name, heldByOthers))
-      holders.set(key, id)
-    open = withoutHolder(heldByOthers)
-    if (open.length === 0) return holders
-    if (looks === MAX_LOOKS)
-      throw new Error(
-        `Work with the unique key ${open[0]} kept ending while this was enqueued; enqueue it again`,
-      )
+    open = open.filter(({ uniqueKey }) => !holders.has(uniqueKey))
   }
+  return await mapInTurns(pieces, ({ id, uniqueKey }) => {
+    // The holder may be another piece of this call.
+    const holder = uniqueKey === undefined ? id : holders.get(uniqueKey)
+    return { kind: holder === id ? 'enqueued' : 'alreadyQueued', workId: holder ?? id }
+  })
 }
 
-async function findHolders(
-  connection: Connection,
-  name: string,
-  keys: readonly string[],
-): Promise<{ id: string; key: string }[]> {
-  const { rows } = await connection.query<{ id: string; key: string }>(
-    `select id::text as id, singleton_key as key from pgboss.job
-     where name = $1 and singleton_key = any($2::text[]) and ${HOLDS_KEY}`,
-    [name, keys],
-  )
-  return rows
+/**
+ * Enqueues pieces of which some replace work with their unique key. Of pieces with the same key it sends one, and returns for
+ * each what would have become of it if they had come one after the other.
+ */
+async function replacePieces(call: Call, pieces: readonly Piece[]): Promise<EnqueueResult[]> {
+  const { groups, unkeyed } = groupByKey(pieces)
+  const results = new Map<Piece, EnqueueResult>()
+  /** The piece that is sent for each key, and all pieces with that key. */
+  const groupOf = new Map(groups.map((same) => [choosePiece(same), same]))
+  for (const some of divide(call, [...groupOf.keys()])) {
+    const met = await replaceAll(call.caller, some as readonly (Piece & ReplacingWork)[])
+    const due = [...met.values()].find(({ isDue }) => isDue)
+    if (due !== undefined) wake(call, due.transactionId)
+    for (const piece of some) {
+      const same = groupOf.get(piece) ?? []
+      const inTurn = resultsInTurn(same, piece.id, met.get(piece.id) as Met)
+      for (const [index, one] of same.entries()) results.set(one, inTurn[index] as EnqueueResult)
+    }
+  }
+  await keepPieces(call, unkeyed)
+  return pieces.map((one) => results.get(one) ?? { kind: 'enqueued', workId: one.id })
 }
 
-/** Inserts pieces, and returns the ids of those inserted: all except those whose keys others hold. */
-async function insertPieces(
-  call: Call,
-  name: string,
-  pieces: readonly Piece[],
-): Promise<ReadonlySet<string>> {
-  const taken = new Set<string>()
-  for (const some of divide(call, pieces))
-    for (const id of await insertSome(call, name, some)) taken.add(id)
-  return taken
+/** Asks again about pieces whose keys changed hands. A client does so in a transaction, which keeps the keys that it has met. */
+async function replaceAll(
+  { connection, isClient, transaction }: Caller,
+  work: readonly ReplacingWork[],
+): Promise<ReadonlyMap<string, Met>> {
+  const met = new Map(await replaceWork(connection, work))
+  const askAgain = async (tx: Connection) => {
+    for (let looks = 1; met.size < work.length; looks++) {
+      const left = work.filter(({ id }) => !met.has(id))
+      if (left[0]) expectLooks(looks, left[0])
+      for (const [id, one] of await replaceWork(tx, left)) met.set(id, one)
+    }
+  }
+  if (met.size < work.length)
+    await (isClient && transaction !== undefined
+      ? transaction((tx) => askAgain(recogniseHost(tx, connection.schema).connection))
+      : askAgain(connection))
+  return met
+}
+
+/** The one that would be left of pieces with the same key: the last that replaces, else the first. */
+function choosePiece(same: readonly Piece[]): Piece {
+  return same.findLast(({ replaces }) => replaces) ?? (same[0] as Piece)
+}
+
+/**
+ * What would have become of pieces with the same key, had they come one after the other. Those that take the key are `sentId`
+ * in the end, which met what `met` says.
+ */
+function resultsInTurn(
+  same: readonly Piece[],
+  sentId: string,
+  { holderId, ranBefore }: Met,
+): EnqueueResult[] {
+  let holder = holderId === sentId ? ranBefore : holderId
+  return same.map(({ replaces }) => {
+    if (holder === null || (holder === ranBefore && replaces)) {
+      holder = sentId
+      return { kind: 'enqueued', workId: sentId }
+    }
+    return { kind: replaces ? 'replaced' : 'alreadyQueued', workId: holder }
+  })
 }
 
 /** PostgreSQL takes up to a gigabyte in a statement, and Node half that in a text, but both need several times the memory. */
 const MAX_STATEMENT_BYTES = 32 * 2 ** 20
 /** In a transaction all parts are one: smaller ones hold up the caller's event loop for a tenth of a second at most. */
 const MAX_PART_BYTES = 4 * 2 ** 20
+/** What a statement says of a piece beside its payload, and what that takes in memory. */
+const OTHER_BYTES = 500
 
 /** Divides pieces into statements. What a client sends commits statement by statement. */
-function divide({ isClient }: Pick<Call, 'isClient'>, pieces: readonly Piece[]): Piece[][] {
-  const maxBytes = isClient ? MAX_STATEMENT_BYTES : MAX_PART_BYTES
+function divide({ caller }: Call, pieces: readonly Piece[]): Piece[][] {
+  const maxBytes = caller.isClient ? MAX_STATEMENT_BYTES : MAX_PART_BYTES
   const parts: Piece[][] = []
   let bytes = Infinity
   for (const piece of pieces) {
-    bytes += piece.bytes
+    bytes += piece.bytes + OTHER_BYTES
     if (bytes > maxBytes) {
       parts.push([])
-      bytes = piece.bytes
+      bytes = piece.bytes + OTHER_BYTES
     }
     parts.at(-1)?.push(piece)
   }
   return parts
 }
 
-/** Inserts pieces of work and returns the ids of those that got in: a unique key may keep others out. */
-async function insertSome(
-  call: Call,
-  name: string,
-  pieces: readonly Piece[],
-): Promise<readonly string[]> {
-  const { connection, onSent } = call
-  const work = toWork(call, name, pieces)
-  const returnIds = work.some(({ uniqueKey }) => uniqueKey !== undefined)
-  const { ids, transactionId } = await sendWork(connection, work, { returnIds })
-  const taken = ids ?? work.map(({ id }) => id)
-  if (transactionId !== null && work.some(canStart)) onSent(transactionId)
-  return taken
-}
-
-function toWork({ trace }: Call, name: string, pieces: readonly Piece[]): WorkToSend[] {
-  return pieces.map(({ id, envelope, options: { startAfter, priority, uniqueKey } }) => ({
-    id,
-    name,
-    envelope: trace === undefined ? envelope : { ...envelope, trace },
-    startAfter,
-    priority,
-    uniqueKey,
-  }))
+function wake({ sender, caller, name }: Call, transactionId: string): void {
+  // A client's own statement is committed once it is answered.
+  sender.waker.wake(name, caller.isClient ? null : transactionId)
 }
 
 /** Whether to wake workers for it: a second early, because the clocks may differ, and a needless wake-up does no harm. */
-function canStart({ startAfter }: WorkToSend): boolean {
+function canStart({ startAfter }: WorkToInsert): boolean {
   return startAfter === undefined || startAfter.getTime() <= Date.now() + 1_000
-}
-
-/** Enqueues a single piece. */
-export async function enqueueOne(
-  sender: Sender,
-  caller: Caller,
-  job: EnqueuedJob,
-  work: NewWork,
-): Promise<EnqueueResult> {
-  const [result] = await enqueueWork(sender, caller, job, [work])
-  if (result === undefined) throw new Error('Nothing was enqueued')
-  return result
-}
-
-/** Makes the `enqueue` of clients and handlers, which takes a transaction or a client. */
-export function createEnqueue(sender: Sender, schema: Schema): Enqueue<HostTransaction> {
-  return async (tx, job, payload, options) => {
-    const envelope: Envelope = { payload, trigger: 'queue' }
-    const host = recogniseHost(tx, schema)
-    return await enqueueOne(sender, host, job, { envelope, options })
-  }
 }

@@ -10,4 +10,4 @@
 export const PLACE_SQL = `case when pg_current_xact_id() is not null then nextval('roundsman."JobPlace"') end`
 
 /** The rank of a priority: what is greater starts later, so that an index lists work in the order in which it is taken. */
-export const rankOf = (priority: number): number => -priority
+export const rankOf = (priority: number): number => Math.min(-priority, 2 ** 31 - 1)

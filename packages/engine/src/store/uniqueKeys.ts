@@ -1,122 +1,58 @@
-import { setTimeout as pause } from 'node:timers/promises'
-import type { Connection, Database } from './database.ts'
-import { hasSqlState, UNIQUE_VIOLATION } from './sqlState.ts'
-import { changeTables } from './takeLocks.ts'
+import type { Connection } from './database.ts'
 
-/** The names of its children, one for each partition, begin with this. */
-export const UNIQUE_KEYS_INDEX = 'roundsman_unique_keys'
+/** A round frees no more at once, and looks at no more. */
+const KEYS_PER_LOOK = 1_000
 
-/** Work that holds its unique key: it waits, runs, or is to be retried. */
-export const HOLDS_KEY = `singleton_key is not null and state <= 'active'`
-const COLUMNS = `(name, singleton_key) where ${HOLDS_KEY}`
-
-export const IS_WHOLE_SQL = `
-  select from pg_index where indexrelid = to_regclass('pgboss.${UNIQUE_KEYS_INDEX}') and indisvalid`
-
-/** Builds the index at once, without `concurrently`: for tables that pg-boss has just made. */
-export const UNIQUE_KEYS_SQL = `
-  create unique index if not exists ${UNIQUE_KEYS_INDEX} on only pgboss.job ${COLUMNS};
-  create unique index if not exists ${UNIQUE_KEYS_INDEX}_job_common on pgboss.job_common ${COLUMNS};
-  alter index pgboss.${UNIQUE_KEYS_INDEX} attach partition pgboss.${UNIQUE_KEYS_INDEX}_job_common`
-
-/** Settles keys that several pieces of work hold, enqueued or given back past a holder: the oldest keeps the key. */
-export const SETTLE_DUPLICATES_SQL = `
-  update pgboss.job job set singleton_key = null
-  from (
-    select name, id, row_number() over (partition by name, singleton_key order by created_on, id) as rank
-    from pgboss.job where ${HOLDS_KEY}
-  ) as same
-  where same.rank > 1 and job.name = same.name and job.id = same.id and job.state <= 'active'`
-
-interface Partition {
-  [column: string]: unknown
-  /** Both quoted where they need it. */
-  table: string
-  index: string
-  isBuilt: boolean | null
-  isAttached: boolean
-}
-
-const PARTITIONS_SQL = `
-  select part.oid::regclass::text as "table",
-         quote_ident('${UNIQUE_KEYS_INDEX}_' || left(part.relname, 40)) as "index",
-         built.indisvalid as "isBuilt",
-         exists (select from pg_inherits where inhrelid = built.indexrelid) as "isAttached"
-  from pg_inherits child
-    join pg_class part on part.oid = child.inhrelid
-    left join pg_index built on built.indexrelid = to_regclass('pgboss.' || quote_ident('${UNIQUE_KEYS_INDEX}_' || left(part.relname, 40)))
-  where child.inhparent = 'pgboss.job'::regclass`
-
-/** Clients of the version before may add duplicates while the index is built. */
-const MAX_TRIES = 10
-const RETRY_MS = 200
-/** An arbitrary number: of two processes that install at once, one waits. */
-const INSTALL_LOCK = 7_310_250
-
-/**
- * Builds the index by which PostgreSQL refuses a second piece of work of a job with the same key. It builds it concurrently,
- * however large the table is: the build waits for open transactions, and none waits for the build.
- */
-export async function installUniqueKeys(database: Database): Promise<void> {
-  if (await areKeysUnique(database)) return
-  await database.transaction(async (tx) => {
-    await tx.query('set local idle_in_transaction_session_timeout = 0')
-    // Ask again and again: a concurrent build would wait for a statement that waits for its lock.
-    while (!(await isLocked(tx))) await pause(RETRY_MS)
-    if (!(await areKeysUnique(database))) await build(database)
-  })
-}
-
-async function areKeysUnique(database: Connection): Promise<boolean> {
-  return (await database.query(IS_WHOLE_SQL)).rows.length > 0
-}
-
-async function isLocked(tx: Connection): Promise<boolean> {
-  const { rows } = await tx.query<{ isLocked: boolean }>(
-    `select pg_try_advisory_xact_lock(${INSTALL_LOCK}) as "isLocked"`,
-  )
-  return rows[0]?.isLocked ?? false
-}
-
-/** Builds the index partition by partition. A build that was interrupted goes on where it stopped. */
-async function build(database: Database): Promise<void> {
-  await changeTables(
-    database,
-    `create unique index if not exists ${UNIQUE_KEYS_INDEX} on only pgboss.job ${COLUMNS}`,
-  )
-  const { rows: partitions } = await database.query<Partition>(PARTITIONS_SQL)
-  for (const { table, index, isBuilt, isAttached } of partitions) {
-    if (isAttached) continue
-    // An invalid index is left over from an interrupted build.
-    if (isBuilt === false) await database.query(`drop index concurrently pgboss.${index}`)
-    if (isBuilt !== true) await buildOf(database, table, index)
-    await changeTables(
-      database,
-      `alter index pgboss.${UNIQUE_KEYS_INDEX} attach partition pgboss.${index}`,
-    )
-  }
+/** The last key that a look has seen. */
+export interface KeyPosition {
+  name: string
+  key: string
 }
 
 /**
- * Builds the index of one partition. Duplicate keys fail the build, and others may enqueue some while it goes on: it
- * settles them and tries again.
+ * Frees unique keys whose work is nowhere: the end that would have freed one met the lock of a transaction that wanted to
+ * replace its work, and was rolled back. It looks at a thousand keys after `after`, and leaves out those that are locked.
+ * @returns How many it has freed, and where the next look goes on: null at the end
  */
-async function buildOf(database: Database, table: string, index: string): Promise<void> {
-  for (let tries = 1; ; tries++) {
-    await changeTables(database, SETTLE_DUPLICATES_SQL)
-    try {
-      await database.query(`create unique index concurrently ${index} on ${table} ${COLUMNS}`)
-      return
-    } catch (error) {
-      await database.query(`drop index concurrently if exists pgboss.${index}`)
-      if (!hasSqlState(error, UNIQUE_VIOLATION) || tries === MAX_TRIES) throw error
-    }
-  }
+export async function freeUniqueKeys(
+  connection: Connection,
+  after: KeyPosition | null,
+): Promise<{ freed: number; next: KeyPosition | null }> {
+  const { rows } = await connection.query<KeyPosition & { freed: number; seen: number }>(FREE_SQL, [
+    after?.name ?? '',
+    after?.key ?? '',
+  ])
+  const [last] = rows
+  if (last === undefined) return { freed: 0, next: null }
+  const { name, key, freed, seen } = last
+  return { freed, next: seen < KEYS_PER_LOOK ? null : { name, key } }
 }
 
-/** Whether the statement failed because other work took the key meanwhile. */
-export function isKeyTaken(error: unknown): boolean {
-  return (
-    hasSqlState(error, UNIQUE_VIOLATION) && error.constraint?.startsWith(UNIQUE_KEYS_INDEX) === true
+/**
+ * All tables are seen at the same moment, and whoever moves work or gives it a key does so in one transaction: so work that is
+ * nowhere is nowhere for good. Only its key may have got other work since, which the lock sees: hence the work's id is compared again.
+ */
+const FREE_SQL = `
+  with seen as materialized (
+    select "name", "key", "workId" from "JobUnique" where ("name", "key") > ($1, $2)
+    order by "name", "key" limit ${KEYS_PER_LOOK}
+  ), running as materialized (
+    select coalesce(held."workId", held."runId") as id
+    from "JobClaim" claim cross join unnest(claim."runIds", claim."workIds", claim."uniqueKeys") as held("runId", "workId", "key")
+    where claim."uniqueKeys" is not null and held."key" is not null
+  ), gone as materialized (
+    select * from seen
+    where not exists (select from "JobWork" waiting where waiting."id" = seen."workId")
+      and "workId" not in (select id from running)
+  ), locked as materialized (
+    select held."name", held."key", held."workId"
+    from gone join "JobUnique" held on held."name" = gone."name" and held."key" = gone."key"
+    where held."workId" = gone."workId"
+    order by held."name", held."key" for update of held skip locked
+  ), freed as (
+    delete from "JobUnique" held using locked
+    where held."name" = locked."name" and held."key" = locked."key" and held."workId" = locked."workId"
+    returning 1
   )
-}
+  select last."name", last."key", (select count(*)::int from freed) as "freed", (select count(*)::int from seen) as "seen"
+  from (select * from seen order by "name" desc, "key" desc limit 1) last`

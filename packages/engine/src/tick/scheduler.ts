@@ -9,12 +9,11 @@ import type { Observers } from '../run/combineObservers.ts'
 import { createNextTick } from './nextTicks.ts'
 import { decideTicks, type TickDecision } from './decideTicks.ts'
 import { dueTicks, type DueTicks } from './dueTicks.ts'
-import { QueueMissingError } from '../store/sendWork.ts'
+import { insertWork } from '../store/insertWork.ts'
 import { hasSqlState, LOCK_NOT_AVAILABLE } from '../store/sqlState.ts'
 import { settlesWithin } from '../store/settlesWithin.ts'
 import { isAliveSql, isBeatingSql } from '../liveness/whoIsLost.ts'
 import { isUnfinishedSql } from '../store/queueSql.ts'
-import type { Queue } from '../store/queue.ts'
 import { holdersSql } from '../store/findLocked.ts'
 import { GIVING_WAY } from '../store/giveWay.ts'
 
@@ -28,7 +27,6 @@ export interface Scheduler {
 export interface SchedulerOptions {
   jobs: readonly ScheduledJob[]
   database: Database
-  queue: Pick<Queue, 'sendAll'>
   workerId: string
   log: Logger
   now: () => Date
@@ -113,16 +111,7 @@ interface Decided {
  * times in memory, so that an idle second costs no query.
  */
 export function createScheduler(options: SchedulerOptions): Scheduler {
-  const {
-    jobs,
-    database,
-    queue,
-    workerId,
-    log,
-    now,
-    clock = nodeCronClock,
-    headStartMs = 50,
-  } = options
+  const { jobs, database, workerId, log, now, clock = nodeCronClock, headStartMs = 50 } = options
   const plans = new Map<string, Plan>()
   const nextTick = createNextTick()
   let ticking: { stop(): void } | null = null
@@ -218,7 +207,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     await decideCandidates(candidates, instant)
   }
 
-  /** When a job's queue is missing, or somebody holds it or the schedule, its own ticks stay due, and those of other jobs are decided. */
+  /** When somebody holds a schedule, its own ticks stay due, and those of other jobs are decided. */
   async function decideCandidates(
     candidates: readonly Candidate[],
     instant: Date,
@@ -229,11 +218,6 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     try {
       won = await database.transaction((tx) => claimTicks(tx, candidates, instant), limits)
     } catch (error) {
-      if (error instanceof QueueMissingError) {
-        log.error({ err: error }, 'ticks could not be enqueued, trying again')
-        const others = candidates.filter(({ plan }) => !error.jobs.includes(plan.job.name))
-        return await decideCandidates(others, instant, limits)
-      }
       const halves = halve(candidates, error)
       if (halves.length === 0) {
         const name = candidates[0]?.plan.job.name
@@ -318,7 +302,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     }
     if (entries.length === 0) return { cursors, ticks: [], decidedAt }
     const ticks = await writeLedger(tx, workerId, entries)
-    await queue.sendAll(
+    await insertWork(
       tx,
       ticks.flatMap(({ name, scheduledFor, workId: id }) => {
         if (id === null) return []
@@ -326,7 +310,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
         const job = plans.get(name)?.job
         const label = job && labelPayload(job, {}, log)
         const envelope = { payload: {}, trigger: 'schedule', scheduledFor: at, ...label } as const
-        return { id, name, envelope }
+        return { id, name, envelope, bytes: 2 }
       }),
     )
     return { cursors, ticks, decidedAt }

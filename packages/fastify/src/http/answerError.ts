@@ -1,5 +1,4 @@
 import { ArgumentError } from '@roundsman/engine'
-import { QueueMissingError } from '@roundsman/engine/client'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { invalidRequest, Problem, problemDocument } from './problem.ts'
 import { SchemaMismatch } from './zodRoutes.ts'
@@ -40,13 +39,6 @@ function toProblem(error: FastifyError): Problem {
   // The engine checks what the routes' schemas let through.
   if (error instanceof ArgumentError)
     return invalidRequest([{ path: error.argument, message: error.message }])
-  // Trying again does not help the caller: an operator must act, and the text says how.
-  if (error instanceof QueueMissingError) {
-    return new Problem(503, {
-      detail:
-        'The queue of this job does not exist in the database yet: run npx roundsman migrate, or start a worker that has the job',
-    })
-  }
   const status = error.statusCode ?? 500
   // The refusal of the host's own log-in.
   if ((status === 401 || status === 403) && error.message !== '') {

@@ -1,0 +1,172 @@
+import type { Connection } from './database.ts'
+import { toFacts, type Envelope } from './envelope.ts'
+import { PLACE_SQL, rankOf } from './place.ts'
+import { MAX_INLINE_BYTES } from './queueTables.ts'
+import { SEND_KEYED_MARK, SEND_MARK, SEND_ONE_MARK } from './schema.ts'
+import { TablesError } from './tablesState.ts'
+
+/** A piece of work to be put into the queue, under an id of the caller's. */
+export interface WorkToInsert {
+  id: string
+  name: string
+  envelope: Envelope
+  /** The length of the payload's JSON. */
+  bytes: number
+  /** Default: it can be taken at once. */
+  startAfter?: Date | undefined
+  /** Default 0. */
+  priority?: number | undefined
+  /** Default: none. */
+  uniqueKey?: string | undefined
+}
+
+export interface Inserted {
+  /** The transaction that inserted it: others see it once that has committed. Null when nothing was inserted. */
+  transactionId: string | null
+  /**
+   * By the id of each piece with a unique key, the id of the work that has the key: its own when it was inserted. A piece is
+   * missing when other work took the key meanwhile, which the next statement sees.
+   */
+  holders: ReadonlyMap<string, string>
+}
+
+/**
+ * Puts work of any jobs into the queue with one statement, and leaves out pieces whose unique keys other work has. It notifies
+ * no worker: the commit of the caller's transaction would wait for all others that notify (see waker.ts). Pieces with keys come
+ * in the order of those: else two transactions with the same keys could wait for each other.
+ * @throws TablesError where there are no tables
+ */
+export async function insertWork(
+  connection: Connection,
+  work: readonly WorkToInsert[],
+): Promise<Inserted> {
+  const [one] = work
+  if (one === undefined) return { transactionId: null, holders: new Map() }
+  const isPlain = one.uniqueKey === undefined && one.bytes <= MAX_INLINE_BYTES
+  const text = work.length > 1 ? INSERT_LIST_SQL : isPlain ? INSERT_ONE_SQL : INSERT_KEYED_SQL
+  const values = work.length > 1 ? [toJson(work)] : toTexts(one, isPlain)
+  try {
+    const { rows } = await connection.query<InsertedRow>(text, values)
+    const holders = new Map<string, string>()
+    for (const { id, holderId } of rows)
+      if (id != null && holderId != null) holders.set(id, holderId)
+    return { transactionId: rows[0]?.transactionId ?? null, holders }
+  } catch (error) {
+    throw isOfMissingTable(error)
+      ? new TablesError('missing', connection.schema.name, [], error)
+      : error
+  }
+}
+
+interface InsertedRow {
+  [column: string]: unknown
+  transactionId: string | null
+  id?: string | null
+  holderId?: string | null
+}
+
+/** What WORK_SQL reads. */
+export function toJson(work: readonly WorkToInsert[]): string {
+  return JSON.stringify(
+    work.map(({ envelope, priority = 0, ...piece }) => {
+      const { label, payload } = envelope
+      return { ...piece, rank: rankOf(priority), label, facts: toFacts(envelope), payload }
+    }),
+  )
+}
+
+/** What ONE_SQL reads: texts, of which no driver makes anything else. */
+function toTexts(work: WorkToInsert, isPlain: boolean): (string | null)[] {
+  const { id, name, envelope, bytes, startAfter, priority = 0, uniqueKey = null } = work
+  const facts = toFacts(envelope)
+  const texts = [
+    id,
+    name,
+    String(rankOf(priority)),
+    startAfter?.toISOString() ?? null,
+    String(bytes),
+    envelope.label ?? null,
+    facts && JSON.stringify(facts),
+    JSON.stringify(envelope.payload),
+  ]
+  return isPlain ? texts : [...texts, uniqueKey]
+}
+
+/** Whether a table was missing. Libraries wrap PostgreSQL's error, some more than once. */
+function isOfMissingTable(error: unknown, depth = 0): boolean {
+  if (typeof error !== 'object' || error === null || depth === MAX_CAUSES) return false
+  const { code, kind, ...wrapped } = error as Record<string, unknown>
+  // Prisma's adapters have their own name for it.
+  if (code === UNDEFINED_TABLE || kind === 'TableDoesNotExist') return true
+  const { cause = (error as Error).cause, meta, driverAdapterError } = wrapped
+  return [cause, meta, driverAdapterError].some((inner) => isOfMissingTable(inner, depth + 1))
+}
+
+const UNDEFINED_TABLE = '42P01'
+const MAX_CAUSES = 4
+
+/** The columns that `insertedSql` fills. */
+export const INSERTED = `"id", "name", "rank", "place", "dueAt", "bytes", "uniqueKey", "label", "facts", "payload"`
+
+/** What is due gets a place at once. */
+export const placeOf = (due: string) => `case when ${due} > now() then null else ${PLACE_SQL} end`
+const dueOf = (startAfter: string) => `greatest(${startAfter}, now())`
+export const inlineOf = (bytes: string, payload: string) =>
+  `case when ${bytes} <= ${MAX_INLINE_BYTES} then ${payload} end`
+
+/** Pieces of `work`, in the order in which the caller made their ids. */
+const insertedSql = (which: string) => `
+    insert into "JobWork" (${INSERTED})
+    select "id", "name", "rank", ${placeOf('"startAfter"')}, ${dueOf('"startAfter"')}, "bytes", "uniqueKey", "label", "facts",
+      ${inlineOf('"bytes"', '"payload"')}
+    from work where ${which} order by "id"`
+
+const ONE = ['uuid', 'text', 'int', 'timestamptz', 'int', 'text', 'jsonb', 'jsonb', 'text'].map(
+  (type, index) => `$${index + 1}::text::${type}`,
+)
+
+/** Without a key nothing can be in its way. In a caller's transaction PostgreSQL plans it each time, so it is as plain as can be. */
+const INSERT_ONE_SQL = `${SEND_ONE_MARK}
+  insert into "JobWork" ("id", "name", "rank", "place", "dueAt", "bytes", "label", "facts", "payload")
+  values (${ONE[0]}, ${ONE[1]}, ${ONE[2]}, ${placeOf(ONE[3]!)}, ${dueOf(ONE[3]!)}, ${ONE.slice(4, 8).join(', ')})
+  returning pg_current_xact_id()::text as "transactionId"`
+
+const COLUMNS = `"id", "name", "rank", "startAfter", "bytes", "label", "facts", "payload", "uniqueKey"`
+
+/** A single piece, for a third less than a list with one in it, which PostgreSQL would read and sort. */
+const ONE_SQL = `(values (${ONE.join(', ')}, 1)) as work(${COLUMNS}, "position")`
+
+/** A list, with its order as `position`. A payload that is JSON's null arrives as no value. */
+export const listSql = (more = '', moreColumns = '') => `(
+    select ${COLUMNS.replace('"payload"', `coalesce("payload", 'null') as "payload"`)}${moreColumns}, "position"
+    from rows from (json_to_recordset($1::text::json) as (
+      "id" uuid, "name" text, "rank" int, "startAfter" timestamptz, "bytes" int, "label" text, "facts" jsonb, "payload" jsonb,
+      "uniqueKey" text${more}
+    )) with ordinality as list(${COLUMNS}${moreColumns}, "position")
+  ) work`
+
+/** A key that other work holds is waited for while that is not committed, and then left alone. */
+const insertSql = (work: string) => `
+  with work as materialized (
+    select * from ${work}
+  ), taken as (
+    insert into "JobUnique" ("name", "key", "workId")
+    select "name", "uniqueKey", "id" from work where "uniqueKey" is not null order by "position"
+    on conflict do nothing returning "workId"
+  ), inserted as (${insertedSql(`"uniqueKey" is null or "id" in (select "workId" from taken)`)}
+    returning "id"
+  ), long as (
+    insert into "JobPayload" ("workId", "payload")
+    select "id", "payload" from work where "bytes" > ${MAX_INLINE_BYTES} and "id" in (select "id" from inserted)
+  ), transaction as (
+    select pg_current_xact_id()::text as id from inserted limit 1
+  )
+  select (select id from transaction) as "transactionId", null as "id", null as "holderId"
+  union all
+  select (select id from transaction), work."id"::text, coalesce(taken."workId", held."workId")::text
+  from work left join taken on taken."workId" = work."id"
+    left join "JobUnique" held on held."name" = work."name" and held."key" = work."uniqueKey"
+  where work."uniqueKey" is not null`
+
+const INSERT_KEYED_SQL = `${SEND_KEYED_MARK}${insertSql(ONE_SQL)}`
+const INSERT_LIST_SQL = `${SEND_MARK}${insertSql(listSql())}`

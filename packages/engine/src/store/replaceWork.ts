@@ -1,0 +1,97 @@
+import type { Connection } from './database.ts'
+import { inlineOf, INSERTED, listSql, placeOf, toJson, type WorkToInsert } from './insertWork.ts'
+import { MAX_INLINE_BYTES } from './queueTables.ts'
+
+/** Work with a unique key, of which a statement has each key once. */
+export interface ReplacingWork extends WorkToInsert {
+  uniqueKey: string
+  /** Whether it replaces work that waits with its key. Work that does not leaves that alone. */
+  replaces: boolean
+  /** It is due at most so long after the first that it replaces was enqueued. */
+  maxWaitMs?: number | undefined
+}
+
+export interface Met {
+  /** The work that has the key now: this, or other work that waits or runs. */
+  holderId: string
+  /** The work that ran with the key until this took it; null when none did. */
+  ranBefore: string | null
+  /** Whether it can be taken now; false when other work has the key. */
+  isDue: boolean
+  transactionId: string
+}
+
+/**
+ * Enqueues work with one statement. Work that waits with its key gets its payload instead; from work that runs it takes the key,
+ * and that is then not retried. It comes in the order of its keys: else two transactions with the same keys could wait for each other.
+ * @returns What each piece met, by its id. A piece is missing when the key changed hands while this waited for it: nothing has
+ *   come of it, and the key is now locked until the transaction ends. The next statement sees who has it.
+ */
+export async function replaceWork(
+  connection: Connection,
+  work: readonly ReplacingWork[],
+): Promise<ReadonlyMap<string, Met>> {
+  const { rows } = await connection.query<Met & { id: string }>(REPLACE_SQL, [toJson(work)])
+  return new Map(rows.map(({ id, ...met }) => [id, met]))
+}
+
+/** Late by so long, other work that replaces this counts for nothing. Null: it has no limit. */
+const dueOf = (since: string) =>
+  `least(greatest(found."startAfter", now()), ${since} + found."maxWaitMs" * interval '1 millisecond')`
+
+const WORK_SQL = listSql(', "replaces" bool, "maxWaitMs" float8', ', "replaces", "maxWaitMs"')
+
+/*
+ * `met` locks the keys, in their order, and sees who has each at that moment. All else sees the tables as they were when the
+ * statement began. So work counts as running, or gone, only where it did not wait then and still has the key: where a key has
+ * changed hands since, and where a claim takes the work that waited, neither `inserted` nor `replaced` has the piece.
+ */
+const REPLACE_SQL = `
+  with work as materialized (
+    select * from ${WORK_SQL}
+  ), running as materialized (
+    select work."id", held."workId"
+    from work join "JobUnique" held on held."name" = work."name" and held."key" = work."uniqueKey"
+    where work."replaces" and not exists (select from "JobWork" waiting where waiting."id" = held."workId")
+  ), met as (
+    insert into "JobUnique" as held ("name", "key", "workId")
+    select "name", "uniqueKey", "id" from work order by "position"
+    on conflict ("name", "key") do update set "workId" =
+      case when (excluded."workId", held."workId") in (select "id", "workId" from running) then excluded."workId"
+        else held."workId" end
+    returning "name", "key", "workId"
+  ), found as materialized (
+    select work.*, met."workId" as "holderId"
+    from work join met on met."name" = work."name" and met."key" = work."uniqueKey"
+  ), inserted as (
+    insert into "JobWork" (${INSERTED})
+    select "id", "name", "rank", ${placeOf(dueOf('now()'))}, ${dueOf('now()')}, "bytes", "uniqueKey", "label", "facts",
+      ${inlineOf('"bytes"', '"payload"')}
+    from found where "holderId" = "id" order by "id"
+    returning "id", "place", "dueAt"
+  ), replaced as (
+    update "JobWork" waiting
+    set "rank" = found."rank", "place" = ${placeOf(dueOf('waiting."enqueuedAt"'))}, "dueAt" = ${dueOf('waiting."enqueuedAt"')},
+        "failures" = 0, "losses" = 0, "lossesAlone" = 0, "needs" = 0, "bytes" = found."bytes", "label" = found."label",
+        "facts" = case when waiting."attempt" = 1 then found."facts"
+          else coalesce(found."facts", '{}') || jsonb_build_object('attemptsBefore', waiting."attempt" - 1) end,
+        "payload" = ${inlineOf('found."bytes"', 'found."payload"')}
+    from found where found."replaces" and found."holderId" <> found."id" and waiting."id" = found."holderId"
+    returning waiting."id", waiting."place", waiting."dueAt"
+  ), put as (
+    select * from inserted union all select * from replaced
+  ), long as (
+    insert into "JobPayload" as long ("workId", "payload")
+    select "holderId", "payload" from found
+    where "bytes" > ${MAX_INLINE_BYTES} and "holderId" in (select "id" from put)
+    on conflict ("workId") do update set "payload" = excluded."payload"
+  ), inline as (
+    delete from "JobPayload" long using found
+    where found."bytes" <= ${MAX_INLINE_BYTES} and long."workId" = found."holderId" and found."holderId" in (select "id" from replaced)
+  )
+  select found."id"::text as "id", found."holderId"::text as "holderId",
+         case when found."holderId" = found."id" then running."workId"::text end as "ranBefore",
+         put."id" is not null and (put."place" is not null or put."dueAt" <= now() + interval '1 second') as "isDue",
+         pg_current_xact_id()::text as "transactionId"
+  from found left join running on running."id" = found."id" left join put on put."id" = found."holderId"
+  where put."id" is not null or not found."replaces"`
