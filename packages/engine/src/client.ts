@@ -27,17 +27,8 @@ export {
 export { listOrphanedWork, type OrphanedWork } from './read/listOrphanedWork.ts'
 export type { AwaitResultOptions, WorkResult } from './read/awaitResult.ts'
 export type { DatabasePlace } from './store/connectionSettings.ts'
-export type { RedriveOutcome } from './control/deadLetters.ts'
-export {
-  bulkCancel,
-  bulkDiscard,
-  bulkRedrive,
-  bulkRedriveOfRuns,
-  type BulkCancel,
-  type BulkDiscard,
-  type BulkRedrive,
-  type Which,
-} from './bulk.ts'
+export type { DiscardOutcome, RedriveOutcome, WhichLetters } from './control/deadLetters.ts'
+export { bulkCancel, type BulkCancel, type Which } from './bulkCancel.ts'
 export {
   countDeadLettersByCause,
   countLettersOfRuns,

@@ -13,14 +13,13 @@ import {
   asItIs,
   checkBoolean,
   checkFunction,
-  checkId,
   checkParts,
   checkTimerMs,
   copyList,
   optional,
 } from './job/argument.ts'
 import { anyPayload } from './job/standardSchema.ts'
-import { labelOfEnvelope, type Envelope } from './store/envelope.ts'
+import type { Envelope } from './store/envelope.ts'
 import { openDatabase, type Connection, type Database } from './store/database.ts'
 import {
   createEnqueue,
@@ -32,18 +31,17 @@ import {
 import { containedLog } from './store/containedLog.ts'
 import { checkDatabaseUrl, readPlace, type DatabasePlace } from './store/connectionSettings.ts'
 import { createSchema, type Schema } from './store/schema.ts'
-import { WRITE_OUT_RUN_SQL } from './store/starts.ts'
 import { createWaker } from './store/waker.ts'
 import { inTransaction, recogniseHost } from './store/callersTransaction.ts'
 import { checkTables } from './store/tablesState.ts'
 import {
-  discardDeadLetter,
   discardDeadLetters,
-  redriveWork,
+  redriveDeadLetters,
+  type DiscardOutcome,
   type RedriveOutcome,
+  type WhichLetters,
 } from './control/deadLetters.ts'
 import {
-  keepsSnapshot,
   pauseSchedule,
   requestCancellation,
   resumeSchedule,
@@ -202,34 +200,20 @@ export interface JobsClient {
     request: Request & { priority: number },
   ): Promise<WorkOutcome>
   /**
-   * Gives dead letters of a job back to the queue, with all attempts that the job grants. One call takes at most 10,000, the
-   * oldest first, so there may be more. Their runs record who wanted it, and why.
+   * Gives dead letters back to the queue, with all attempts that their jobs grant; with `jobs`, only those of these jobs. One
+   * call takes at most 10,000, from the latest on, and says where the next goes on. Their runs record who wanted it, and why.
    */
-  redriveWork(
-    tx: HostTransaction | null,
-    job: Job,
-    which: readonly string[] | 'all',
-    request: Request,
-  ): Promise<RedriveOutcome>
-  /** Does the same, and returns only how many were redriven. */
   redriveDeadLetters(
     tx: HostTransaction | null,
-    job: Job,
-    which: readonly string[] | 'all',
-    request: Request,
-  ): Promise<number>
-  /** Deletes a dead letter for good. Its runs stay on record. */
-  discardDeadLetter(
-    tx: HostTransaction | null,
-    workId: string,
-    by: Actor,
-  ): Promise<'discarded' | 'notFound'>
-  /** Deletes many with one statement, and returns how many still were there. */
+    which: WhichLetters,
+    request: Request & { jobs?: readonly Pick<Job, 'name'>[] | undefined },
+  ): Promise<RedriveOutcome>
+  /** Deletes dead letters for good, as many in one call. Their runs stay on record. */
   discardDeadLetters(
     tx: HostTransaction | null,
-    letters: readonly { name: string; workId: string }[],
+    which: WhichLetters,
     by: Actor,
-  ): Promise<number>
+  ): Promise<DiscardOutcome>
 }
 
 export type RunAgainOutcome =
@@ -421,32 +405,18 @@ export function jobsClientIn(
     result: (...work) => awaitResult({ reader, isOpen: () => !isStopped }, ...work),
     cancelRun: (client, runId, by) =>
       within(client, async (tx) => {
-        checkId('runId', runId)
-        // Write the run out in our own transaction: the caller's would lock all runs of its start for as long as it is open.
-        const isOwn = client === null || (await keepsSnapshot(tx))
-        await (isOwn ? tx : openPool()).query(WRITE_OUT_RUN_SQL, [runId])
         const cancellation: Cancellation = await requestCancellation(tx, runId, by)
         if (cancellation.kind === 'requested') waker.cancel(runId, cancellation.transactionId)
         return cancellation.kind
       }),
     approveRun: (client, runId, by) =>
       within<ApproveOutcome>(client, async (tx) => {
-        const { actor, reason } = storableActor(by)
-        const approval: Approval = await takeApproval(tx, runId, actor)
+        const approval: Approval = await takeApproval(tx, runId, by)
         if (approval.kind !== 'taken') return approval
-        const { name, payload, rows, until } = approval
-        const envelope: Envelope = {
-          payload,
-          trigger: 'manual',
-          actor,
-          reason,
-          approvedRows: rows,
-          approvedUntil: until,
-          ...labelOfEnvelope(approval),
-        }
+        const { name, envelope } = approval
         const workId = await send(tx, { name, payload: anyPayload }, envelope)
-        await recordActions(tx, 'approve', [{ name, runId, workId }], { actor, reason })
-        return { kind: 'approved', workId, rows }
+        await recordActions(tx, 'approve', [{ name, runId, workId }], by)
+        return { kind: 'approved', workId, rows: envelope.approvedRows }
       }),
     pauseSchedule: (tx, ...request) => within(tx, (own) => pauseSchedule(own, ...request)),
     resumeSchedule: (tx, ...request) => within(tx, (own) => resumeSchedule(own, ...request)),
@@ -468,10 +438,8 @@ export function jobsClientIn(
       }),
     prioritiseWork: (tx, ...request) =>
       within(tx, async (own) => toOutcome(await prioritiseWork(own, ...request))),
-    redriveWork: (tx, ...request) => within(tx, (own) => redriveWork(own, ...request)),
     redriveDeadLetters: (tx, ...request) =>
-      within(tx, async (own) => (await redriveWork(own, ...request)).redriven),
-    discardDeadLetter: (tx, ...request) => within(tx, (own) => discardDeadLetter(own, ...request)),
+      within(tx, (own) => redriveDeadLetters(own, ...request)),
     discardDeadLetters: (tx, ...request) =>
       within(tx, (own) => discardDeadLetters(own, ...request)),
   }

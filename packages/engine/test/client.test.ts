@@ -99,9 +99,6 @@ const READING: Record<string, Arguments> = {
 
 const BULK: Record<string, Arguments> = {
   bulkCancel: [{ filter: { name: 'letter', from: at }, after }, by],
-  bulkDiscard: [{ ids: [id] }, by],
-  bulkRedriveOfRuns: [[letter], { filter: { name: 'letter', errorCode: 'x' }, after }, by],
-  bulkRedrive: [[letter], { filter: { name: 'letter', errorCode: 'x' }, after }, by],
 }
 
 /** The first argument is a transaction or a client, for which null stands for one of its own. */
@@ -125,10 +122,11 @@ const METHODS: Record<string, Arguments> = {
     { job: letter, all: true },
     { ...by, priority: 1 },
   ],
-  redriveWork: [letter, [id], by],
-  redriveDeadLetters: [letter, 'all', by],
-  discardDeadLetter: [id, by],
-  discardDeadLetters: [[{ name: 'letter', workId: id }], by],
+  redriveDeadLetters: [
+    { runs: { name: 'letter', errorCode: 'x' }, after, limit: 5 },
+    { ...by, jobs: [letter] },
+  ],
+  discardDeadLetters: [{ ids: [id] }, by],
 }
 
 /** They compute with what this package has returned, and ask the database nothing. */
@@ -287,7 +285,8 @@ describe('what a program passes in', () => {
     ['pauseQueue', [0], 'a\ud83d', 'name holds a NUL character or half of a surrogate pair'],
     ['pauseQueue', [1, 'actor'], undefined, 'actor must be a text, not undefined'],
     ['postponeWork', [1, 'startAfter'], new Date(8.64e15), 'startAfter must be a valid date'],
-    ['redriveWork', [1], 'some', 'which must be a list, not "some"'],
+    ['redriveDeadLetters', [0], 'some', 'which must be an object with ids, filter, runs'],
+    ['discardDeadLetters', [0, 'ids'], 'some', 'ids must be a list, not "some"'],
     [
       'listJobRuns',
       [0, 'limit'],

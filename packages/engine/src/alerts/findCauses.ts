@@ -11,7 +11,8 @@ import { measureQueue } from '../read/measureQueue.ts'
 import { readJobHealth, type JobProblem } from '../read/readJobHealth.ts'
 import type { Reader } from '../read/reader.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
-import { COUNT_DEAD_LETTERS_BY_CODE_SQL, MAX_COUNTED_DEAD_LETTERS } from '../store/deadLetterSql.ts'
+import { listCauses } from '../read/listDeadLetters.ts'
+import { MAX_COUNTED_DEAD_LETTERS } from '../store/deadLetterSql.ts'
 import { subjectKey, type AlertCause, type AlertRow } from './alert.ts'
 
 /** When something counts as wrong. Infinity for the least count or the shortest time of an alert switches it off. */
@@ -179,10 +180,7 @@ async function countDeadLetters(
   names: readonly string[],
   openOf: ReadonlyMap<string, AlertRow>,
 ): Promise<{ rows: AlertCause[]; hasMore: boolean }> {
-  const found = await reader.rows<{ name: string; code: string; count: number }>({
-    text: COUNT_DEAD_LETTERS_BY_CODE_SQL,
-    values: [names],
-  })
+  const found = await listCauses(reader, names, MAX_COUNTED_DEAD_LETTERS)
   const causeOf = (name: string, code: string, count: number): AlertCause => ({
     kind: 'deadLetter',
     name,
@@ -199,6 +197,5 @@ async function countDeadLetters(
     const others = rest.reduce((sum, { facts }) => sum + Number(facts['count']), 0)
     return rest.length === 0 ? own : [...own, causeOf(name, '', others)]
   })
-  const total = found.reduce((sum, { count }) => sum + count, 0)
-  return { rows, hasMore: total >= MAX_COUNTED_DEAD_LETTERS }
+  return { rows, hasMore: found.some(({ isCut }) => isCut) }
 }

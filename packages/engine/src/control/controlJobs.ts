@@ -1,10 +1,14 @@
 import type { Job } from '../job/defineJob.ts'
 import { checkId, checkJobName, checkText } from '../job/argument.ts'
 import type { Connection } from '../store/database.ts'
-import { readLabel } from '../store/envelope.ts'
-import type { WorkLabel } from '../job/labelWork.ts'
-import { FIND_PAYLOAD_SQL, LOCK_BLOCKED_RUN_SQL, LOCK_WORK_OF_RUN_SQL } from '../store/queueSql.ts'
-import { CANCEL_WORK_OF_APPROVED_RUN_SQL } from '../store/waitingSql.ts'
+import {
+  APPROVE_RUN_SQL,
+  FIND_PAYLOAD_SQL,
+  LOCK_BLOCKED_RUN_SQL,
+  LOCK_WORK_OF_RUN_SQL,
+} from '../store/blockedRunSql.ts'
+import type { Envelope } from '../store/envelope.ts'
+import type { Shown } from '../job/labelWork.ts'
 import { recordActions, storableActor, type Actor } from './recordActions.ts'
 
 /** Who wants something done to a job or a run, and why. The engine records both. */
@@ -16,37 +20,28 @@ export type Cancellation =
   | { kind: 'requested'; transactionId: string }
   | { kind: 'notRunning' | 'notFound' }
 
-/** Whether a transaction does not see what others commit after its first statement. */
-export async function keepsSnapshot(tx: Connection): Promise<boolean> {
-  const { rows } = await tx.query<{ keeps: boolean }>(
-    `select current_setting('transaction_isolation') in ('repeatable read', 'serializable') as "keeps"`,
-  )
-  return rows[0]?.keeps === true
-}
-
-/** Records that a running run shall stop. The run must be written, and visible to the transaction. */
+/** Asks a run that is under way to stop: its worker reads JobCancel. No row that the run's end needs is locked for that. */
 export async function requestCancellation(
   tx: Connection,
   runId: string,
   by: Request,
 ): Promise<Cancellation> {
+  const id = checkId('runId', runId)
   const { actor, reason } = storableActor(by)
-  const { rows: requested } = await tx.query<{ name: string; transactionId: string }>(
-    `update "JobRun"
-     set "cancelRequestedAt" = coalesce("cancelRequestedAt", now()),
-         "cancelRequestedBy" = coalesce("cancelRequestedBy", $2),
-         "reason" = coalesce("reason", $3)
-     where "id" = $1::uuid and "status" = 'running'
-     returning "name", pg_current_xact_id()::text as "transactionId"`,
-    [runId, actor, reason],
+  const { rows } = await tx.query<{ name: string; isRunning: boolean; transactionId: string }>(
+    `with run as materialized (
+       select "id", "name", "status" = 'running' as "isRunning" from "JobRunAll" where "id" = $1::uuid
+     ), asked as (
+       insert into "JobCancel" ("runId", "name", "requestedBy", "reason")
+       select "id", "name", $2, $3 from run where "isRunning" on conflict do nothing
+     )
+     select "name", "isRunning", pg_current_xact_id()::text as "transactionId" from run`,
+    [id, actor, reason],
   )
-  const [run] = requested
-  if (run) {
-    await recordActions(tx, 'cancel', [{ name: run.name, runId }], { actor, reason })
-    return { kind: 'requested', transactionId: run.transactionId }
-  }
-  const { rows } = await tx.query(`select 1 as found from "JobRun" where "id" = $1::uuid`, [runId])
-  return { kind: rows.length > 0 ? 'notRunning' : 'notFound' }
+  const [run] = rows
+  if (!run?.isRunning) return { kind: run ? 'notRunning' : 'notFound' }
+  await recordActions(tx, 'cancel', [{ name: run.name, runId: id }], { actor, reason })
+  return { kind: 'requested', transactionId: run.transactionId }
 }
 
 /** Pauses a schedule: its ticks are skipped from now on. Records who did it and why. */
@@ -107,11 +102,11 @@ export async function findPayload(
   const [run] = rows
   if (run?.name !== name) return { kind: 'notFound' }
   if (run.payload === null) return { kind: 'payloadGone' }
-  return { kind: 'found', payload: JSON.parse(run.payload) ?? {} }
+  return { kind: 'found', payload: JSON.parse(run.payload) }
 }
 
 export type Approval =
-  | ({ kind: 'taken'; name: string; payload: unknown; rows: number; until: string } & WorkLabel)
+  | { kind: 'taken'; name: string; envelope: Envelope & { approvedRows: number } }
   | { kind: 'notFound' | 'notBlocked' | 'tooLate' | 'alreadyApproved' | 'payloadGone' }
 
 interface BlockedRun {
@@ -129,36 +124,38 @@ interface BlockedRun {
 }
 
 /**
- * Marks a blocked run as approved, once, and returns what its successor needs: the payload, and how much is approved until
- * when. The run's own work, a dead letter or redriven, is cancelled: the successor takes its place.
+ * Marks a blocked run as approved, once, and returns the work that is to be enqueued: its payload, and how much is approved
+ * until when. The run's own work, a dead letter or redriven, is removed: that work takes its place.
  */
-export async function takeApproval(
-  tx: Connection,
-  runId: string,
-  actor: string,
-): Promise<Approval> {
+export async function takeApproval(tx: Connection, runId: string, by: Request): Promise<Approval> {
   const id = checkId('runId', runId)
-  await tx.query(LOCK_WORK_OF_RUN_SQL, [id])
-  const { rows } = await tx.query<BlockedRun>(LOCK_BLOCKED_RUN_SQL, [id])
+  const { actor, reason } = storableActor(by)
+  const lock = async () => (await tx.query(LOCK_WORK_OF_RUN_SQL, [id])).rows.length > 0
+  // What somebody has just redriven is gone from the table where the first look met it. The second finds it in the other.
+  if (!(await lock())) await lock()
+  const { rows } = await tx.query<BlockedRun & { [column: string]: unknown }>(
+    LOCK_BLOCKED_RUN_SQL,
+    [id],
+  )
   const [run] = rows
   if (!run) return { kind: 'notFound' }
+  const { name, label, shown } = run
   if (!run.isBlocked || run.due === null) return { kind: 'notBlocked' }
   if (run.isApproved) return { kind: 'alreadyApproved' }
   if (run.isTooOld) return { kind: 'tooLate' }
   if (run.payload === null) return { kind: 'payloadGone' }
-  await tx.query(
-    `update "JobRun" set "approvedAt" = now(), "approvedBy" = $2 where "id" = $1::uuid returning "id"::text`,
-    [runId, actor],
-  )
-  await tx.query(CANCEL_WORK_OF_APPROVED_RUN_SQL, [id])
-  return {
-    kind: 'taken',
-    name: run.name,
-    payload: JSON.parse(run.payload) ?? {},
-    rows: run.due,
-    until: run.until,
-    ...readLabel({ label: run.label, shown: run.shown === null ? null : JSON.parse(run.shown) }),
+  await tx.query(APPROVE_RUN_SQL, [id, actor])
+  const envelope = {
+    payload: JSON.parse(run.payload) as unknown,
+    trigger: 'manual' as const,
+    actor,
+    reason,
+    approvedRows: run.due,
+    approvedUntil: run.until,
+    ...(label !== null && { label }),
+    ...(shown !== null && { shown: JSON.parse(shown) as Shown }),
   }
+  return { kind: 'taken', name, envelope }
 }
 
 async function isScheduled(tx: Connection, name: string): Promise<boolean> {

@@ -1,6 +1,5 @@
 import { checkText } from '../job/argument.ts'
 import type { Connection } from '../store/database.ts'
-import { KNOWS_QUEUE_SQL } from '../store/queueSql.ts'
 import type { Request } from './controlJobs.ts'
 import { recordActions, storableActor, type Actor } from './recordActions.ts'
 
@@ -44,6 +43,17 @@ export async function resumeQueue(
   await recordActions(tx, 'resumeQueue', [{ name }], by)
   return { kind: 'resumed', transactionId: resumed.transactionId }
 }
+
+/** Whether a worker has said that it takes work of the job, or anything of it is left. Each part reads a row of an index. */
+const KNOWS_QUEUE_SQL = `
+  select where exists (select from "JobSchedule" where "name" = $1::text)
+    or exists (select from "JobWorker" where "lanes" -> $1::text is not null)
+    or exists (select from "JobWork" where "name" = $1::text and "place" is not null and "losses" < 2)
+    or exists (select from "JobWork" where "name" = $1::text and "place" is not null and "losses" >= 2)
+    or exists (select from "JobWork" where "name" = $1::text and "place" is null)
+    or exists (select from "JobClaim" where "name" = $1::text)
+    or exists (select from "JobDeadLetter" where "name" = $1::text)
+    or exists (select from "JobRun" where "name" = $1::text)`
 
 async function knowsQueue(tx: Connection, name: string): Promise<boolean> {
   return (await tx.query(KNOWS_QUEUE_SQL, [name])).rows.length > 0

@@ -1,81 +1,210 @@
-import type { Job } from '../job/defineJob.ts'
-import { asItIs, checkId, checkParts, checkText, listOf, wholeNumber } from '../job/argument.ts'
-import type { Connection } from '../store/database.ts'
 import {
-  DISCARD_DEAD_LETTER_SQL,
+  asItIs,
+  checkId,
+  checkJobName,
+  checkParts,
+  checkPosition,
+  copyParts,
+  listOf,
+  optional,
+  wholeNumber,
+} from '../job/argument.ts'
+import type { Job } from '../job/defineJob.ts'
+import type { Connection } from '../store/database.ts'
+import type { Facts } from '../store/envelope.ts'
+import {
   DISCARD_DEAD_LETTERS_SQL,
+  FIND_HOLDER_SQL,
   REDRIVE_DEAD_LETTERS_SQL,
+  TAKE_DEAD_LETTER_SQL,
 } from '../store/deadLetterSql.ts'
+import type { ListJobRunsOptions } from '../read/jobRuns.ts'
+import {
+  chooseDeadLetters,
+  chooseLettersOfRuns,
+  countDeadLetters,
+  type ChosenLetter,
+  type DeadLetterFilter,
+} from '../read/listDeadLetters.ts'
+import type { PagePosition, Reader } from '../read/reader.ts'
 import type { Request } from './controlJobs.ts'
 import { recordActions, storableActor, type Actor } from './recordActions.ts'
 
-export interface RedriveOutcome {
+interface Part {
+  /** A call goes on after this position, the `next` of the call before. */
+  after?: PagePosition | undefined
+  /** How many dead letters a call does at most. Default, and most, 10,000. */
+  limit?: number | undefined
+}
+
+/**
+ * Which dead letters are meant: all, those with these ids, those that match, or those of which any run matches, whichever
+ * attempt it was.
+ */
+export type WhichLetters =
+  | 'all'
+  | { ids: readonly string[] }
+  | ({ filter: DeadLetterFilter } & Part)
+  | ({ runs: Omit<ListJobRunsOptions, 'limit' | 'after'> } & Part)
+
+export interface LettersLeft {
+  /** How many more match, as far as was counted: up to 100,000, and of those of runs among the latest 10,000. */
+  left: number
+  /** Where the next call goes on, so that it meets none of these again; null when nothing is left. */
+  next: PagePosition | null
+}
+
+export interface RedriveOutcome extends LettersLeft {
   /** How many went back into the queue. */
   redriven: number
   /**
-   * How many stay dead letters because other work of the job with their unique key waits or runs. Where `'all'` takes several
-   * calls, a further one tells again of those of the calls before: do not add them up.
+   * How many stay dead letters because other work of the job with their unique key waits or runs. A further call from `next`
+   * tells of others. One from the beginning meets these again.
    */
   alreadyQueued: number
+  /** How many stay dead letters because they are of none of the given jobs. */
+  unknown: number
 }
 
-const JOB = { name: checkText, retry: asItIs }
-const RETRY = { limit: wholeNumber(0, 2 ** 31 - 1) }
-const checkIds = listOf(checkId)
+export interface DiscardOutcome extends LettersLeft {
+  discarded: number
+}
 
-/** Gives dead letters of a job back to the queue with new attempts, and records who did it and why. */
-export async function redriveWork(
+/** Gives dead letters back to the queue with new attempts, and records who did it and why. */
+export async function redriveDeadLetters(
   tx: Connection,
-  job: Job,
-  which: readonly string[] | 'all',
-  by: Request,
+  which: WhichLetters,
+  request: Request & { jobs?: readonly Pick<Job, 'name'>[] | undefined },
 ): Promise<RedriveOutcome> {
-  const { name, retry } = checkParts('job', job, JOB, 'job.')
-  const { limit } = checkParts('job.retry', retry, RETRY, 'job.retry.')
-  const ids = which === 'all' ? null : checkIds('which', which)
-  const { actor, reason } = storableActor(by)
-  const { rows } = await tx.query<{ workId: string | null; alreadyQueued: number }>(
-    REDRIVE_DEAD_LETTERS_SQL,
-    [name, ids, limit, actor, reason],
-  )
-  const targets = rows.flatMap(({ workId }) => (workId === null ? [] : [{ name, workId }]))
-  await recordActions(tx, 'redrive', targets, { actor, reason })
+  const { jobs } = checkParts('request', request, { jobs: optional(listOf(checkJobName)) })
+  const { actor, reason } = storableActor(request)
+  const { letters, ...rest } = await choose(tx, which)
+  const known = letters.filter(({ name }) => jobs === undefined || jobs.includes(name))
+  const { rows } = await tx.query<Target & { alreadyQueued: number }>(REDRIVE_DEAD_LETTERS_SQL, [
+    known.map(({ id }) => id),
+    actor,
+    reason,
+  ])
   // Every row carries the same count, also the only one where nothing was redriven.
-  return { redriven: targets.length, alreadyQueued: rows[0]?.alreadyQueued ?? 0 }
+  const [first] = rows
+  const redriven = rows.filter(({ workId }) => workId !== null)
+  await recordActions(tx, 'redrive', redriven, { actor, reason })
+  return {
+    redriven: redriven.length,
+    alreadyQueued: first?.alreadyQueued ?? 0,
+    unknown: letters.length - known.length,
+    ...rest,
+  }
 }
 
-/** Removes a dead letter for good, and records who did it. */
-export async function discardDeadLetter(
-  tx: Connection,
-  workId: string,
-  request: Actor,
-): Promise<'discarded' | 'notFound'> {
-  const id = checkId('workId', workId)
-  const by = storableActor(request)
-  const { rows } = await tx.query<{ name: string }>(DISCARD_DEAD_LETTER_SQL, [id])
-  const [discarded] = rows
-  if (!discarded) return 'notFound'
-  await recordActions(tx, 'discard', [{ name: discarded.name, workId: id }], by)
-  return 'discarded'
-}
-
-const LETTER = { name: checkText, workId: checkId }
-const checkLetters = listOf((argument, letter) =>
-  checkParts(argument, letter, LETTER, `${argument}.`),
-)
-
-/** Discards those that still are dead letters, and returns how many. */
+/** Deletes dead letters for good, and records who did it. Their runs stay on record. */
 export async function discardDeadLetters(
   tx: Connection,
-  letters: readonly { name: string; workId: string }[],
+  which: WhichLetters,
   request: Actor,
-): Promise<number> {
-  const wanted = checkLetters('letters', letters)
+): Promise<DiscardOutcome> {
   const by = storableActor(request)
-  const { rows } = await tx.query<{ name: string; workId: string }>(DISCARD_DEAD_LETTERS_SQL, [
-    wanted.map(({ name }) => name),
-    wanted.map(({ workId }) => workId),
-  ])
-  if (rows.length > 0) await recordActions(tx, 'discard', rows, by)
-  return rows.length
+  const { letters, ...rest } = await choose(tx, which)
+  const { rows } = await tx.query<Target>(DISCARD_DEAD_LETTERS_SQL, [letters.map(({ id }) => id)])
+  await recordActions(tx, 'discard', rows, by)
+  return { discarded: rows.length, ...rest }
+}
+
+interface Target {
+  [column: string]: unknown
+  name: string
+  workId: string
+}
+
+/** Keeps a call within a second or two. */
+const MAX_AT_ONCE = 10_000
+const checkIds = listOf(checkId, MAX_AT_ONCE)
+const WHICH = {
+  ids: optional(checkIds),
+  filter: asItIs,
+  runs: asItIs,
+  after: optional(checkPosition),
+  limit: optional(wholeNumber(1, MAX_AT_ONCE)),
+}
+
+/**
+ * Chooses the dead letters of one call, from the latest to the oldest, and tells how many are left and where the next call
+ * begins. So that meets neither what stays nor what fails again at once.
+ */
+async function choose(
+  tx: Connection,
+  which: WhichLetters,
+): Promise<LettersLeft & { letters: readonly ChosenLetter[] }> {
+  const reader: Reader = {
+    rows: async <Row extends object>({
+      text,
+      values,
+    }: {
+      text: string
+      values?: readonly unknown[]
+    }) => (await tx.query<Row & Record<string, unknown>>(text, values)).rows,
+  }
+  const given = checkParts('which', which === 'all' ? { filter: {} } : which, WHICH)
+  const { ids, runs, after, limit = MAX_AT_ONCE } = given
+  if (ids !== undefined) {
+    const letters = await chooseDeadLetters(reader, { limit: ids.length }, ids)
+    return { letters, left: 0, next: null }
+  }
+  if (runs !== undefined) {
+    const { letters, left, next } = await chooseLettersOfRuns(reader, {
+      ...copyParts('which.runs', runs),
+      after,
+      limit,
+    })
+    return { letters, left, next }
+  }
+  const filter = copyParts('which.filter', given.filter)
+  const letters = await chooseDeadLetters(reader, { ...filter, after, limit }, null)
+  const last = letters.length === limit ? letters.at(-1) : undefined
+  if (last === undefined) return { letters, left: 0, next: null }
+  const next = { at: last.at, id: last.id }
+  const left = await countDeadLetters(reader, { ...filter, after: next })
+  return { letters, left, next: left === 0 ? null : next }
+}
+
+/** A dead letter as a claim of the origin `deadLetter` lists it: the next attempt. */
+export interface LetterTaken {
+  id: string
+  name: string
+  rank: number
+  attempt: number
+  failures: number
+  losses: number
+  lossesAlone: number
+  needs: number
+  bytes: number
+  uniqueKey: string | null
+  key: string | null
+  label: string | null
+  enqueuedAt: Date
+  facts: Facts | null
+  /** Also where it is in JobPayload, which keeps it: when it has more than MAX_INLINE_BYTES. */
+  payload: unknown
+}
+
+export type TakenDeadLetter =
+  | { kind: 'taken'; work: LetterTaken }
+  /** Work with its unique key waits or runs. */
+  | { kind: 'alreadyQueued'; workId: string }
+  /** The job has no dead letter with this id. */
+  | { kind: 'notFound' }
+
+/** Takes a dead letter for one attempt by hand, with its unique key. */
+export async function takeDeadLetter(
+  tx: Connection,
+  name: string,
+  workId: string,
+): Promise<TakenDeadLetter> {
+  const { rows: taken } = await tx.query<LetterTaken & { [column: string]: unknown }>(
+    TAKE_DEAD_LETTER_SQL,
+    [name, workId],
+  )
+  if (taken[0]) return { kind: 'taken', work: taken[0] }
+  const { rows } = await tx.query<{ workId: string }>(FIND_HOLDER_SQL, [name, workId])
+  return rows[0] ? { kind: 'alreadyQueued', workId: rows[0].workId } : { kind: 'notFound' }
 }

@@ -86,9 +86,9 @@ export const checkRetention: Check<Days> = (argument, value) => {
 
 /** A kind of rows to remove, and the name of their count. */
 interface OldRows {
-  count: 'succeeded' | 'failed' | 'ticks' | 'actions'
+  count: 'succeeded' | 'failed' | 'ticks' | 'actions' | 'payloads' | 'cancels'
   table: string
-  /** The column of their age, which has an index. */
+  /** The column of their age. It has an index where there may be many rows. */
   key: string
   cutoff: string
   /** Takes the cut-off as $1. */
@@ -100,8 +100,8 @@ interface OldRows {
  * ended, however old.
  */
 async function prune({ batch, guard, now, signal }: Context, days: Days) {
-  const [succeeded, failed, ticks, actions] = oldRowsAt(now(), days)
-  const all = [succeeded, failed, ticks, actions]
+  const all = oldRowsAt(now(), days)
+  const [succeeded, failed, , actions] = all
   /** How many of the rows that its guard has counted are left. A run that has taken long may end as an old one meanwhile. */
   let counted = Infinity
   await guard({
@@ -159,7 +159,10 @@ async function prune({ batch, guard, now, signal }: Context, days: Days) {
   }
 }
 
-/** The four kinds of rows to remove at an instant, each with its cut-off. */
+/** What says that runs are under way: whatever JobRun says, as long as a claim lists a run, others may look at it. */
+const IS_LISTED = `in (select unnest("runIds") from "JobClaim")`
+
+/** The kinds of rows to remove at an instant, each with its cut-off. */
 function oldRowsAt(now: Date, { runDays, failedDays, actionDays }: Days) {
   const daysAgo = (days: number) => new Date(now.getTime() - days * DAY_MS).toISOString()
   const rows = (
@@ -168,12 +171,27 @@ function oldRowsAt(now: Date, { runDays, failedDays, actionDays }: Days) {
     cutoff: string,
     condition = '',
   ): OldRows => ({ count, table, key, cutoff, where: `${condition}"${key}" < $1::timestamptz` })
+  const isLetGo = `"id" not ${IS_LISTED} and `
   // Failed runs are found by their code, which has an index.
   return [
-    rows('succeeded', ['JobRun', 'startedAt'], daysAgo(runDays), `"status" = 'success' and `),
-    rows('failed', ['JobRun', 'startedAt'], daysAgo(failedDays), '"errorCode" is not null and '),
+    rows(
+      'succeeded',
+      ['JobRun', 'startedAt'],
+      daysAgo(runDays),
+      `"status" = 'success' and ${isLetGo}`,
+    ),
+    rows(
+      'failed',
+      ['JobRun', 'startedAt'],
+      daysAgo(failedDays),
+      `"errorCode" is not null and ${isLetGo}`,
+    ),
     rows('ticks', ['JobTick', 'scheduledFor'], daysAgo(runDays)),
     rows('actions', ['JobAction', 'at'], daysAgo(actionDays)),
+    // Nobody approves a blocked run any more for which they were kept.
+    rows('payloads', ['JobPayload', 'keptUntil'], daysAgo(0)),
+    // Of runs that ended as somebody asked. The end of a run deletes what it sees.
+    rows('cancels', ['JobCancel', 'requestedAt'], daysAgo(1), `"runId" not ${IS_LISTED} and `),
   ] as const
 }
 

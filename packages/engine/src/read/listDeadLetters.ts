@@ -125,11 +125,10 @@ export async function chooseDeadLetters(
   query: DeadLetterQuery,
   ids: readonly string[] | null,
 ): Promise<ChosenLetter[]> {
-  const rows = await reader.rows<{ workId: string; name: string; position: string }>({
+  return await reader.rows<ChosenLetter>({
     text: CHOOSE_DEAD_LETTERS_SQL,
     values: [...toValues(checkParts('query', query, CHOSEN)), checkIds('ids', ids)],
   })
-  return rows.map(({ workId, name, position }) => ({ id: workId, name, at: position }))
 }
 
 const OF_RUNS = { ...RUN_OPTIONS, limit: wholeNumber(0, MAX_LETTERS_LOOKED_AT) }
@@ -210,18 +209,30 @@ export interface DeadLetterCause {
   lastAt: string
   /** The error message of the last of them, at most 200 characters. */
   message: string
-  /** Whether there may be more, and older ones: only the latest 10,000 of all jobs are counted, and 100 causes listed. */
+  /** Whether there may be more, and older ones: of each job an equal part of the latest 10,000 is counted, and 100 causes are listed. */
   isCut: boolean
 }
+
+/** Handlers make up their codes, so each dead letter may have its own. */
+const MAX_CAUSES = 100
 
 /** Counts the dead letters of these jobs by cause, the most frequent first; at most 100 causes. */
 export async function countDeadLettersByCause(
   reader: Reader,
   names: readonly string[],
 ): Promise<DeadLetterCause[]> {
+  return await listCauses(reader, checkTexts('names', names), MAX_CAUSES)
+}
+
+/** Does so up to `limit` causes. */
+export async function listCauses(
+  reader: Reader,
+  names: readonly string[],
+  limit: number,
+): Promise<DeadLetterCause[]> {
   return await reader.rows<DeadLetterCause>({
     text: DEAD_LETTER_CAUSES_SQL,
-    values: [checkTexts('names', names)],
+    values: [names, limit],
   })
 }
 

@@ -448,7 +448,7 @@ describe('work that replaces what waits with its unique key', () => {
       opened.queue.fail(tx, [running!], { code: 'broken', message: '' }, 'giveUp'),
     )
     expect(await states()).toEqual(['cancelled 1', 'created 2'])
-    expect(await opened.client.redriveWork(null, parcel, 'all', by)).toMatchObject({ redriven: 0 })
+    expect(await opened.client.redriveDeadLetters(null, 'all', by)).toMatchObject({ redriven: 0 })
   })
 
   it('leaves a dead letter as it is', async () => {

@@ -115,7 +115,7 @@ async function expectHonoured(job: Job<typeof NAME>): Promise<void> {
   expect(isOver || waitsMs > Math.min(least, most) - 60_000).toBe(true)
   expect(isOver || waitsMs <= Math.min(2 * least, most)).toBe(true)
   if (!isOver) return
-  await client.redriveDeadLetters(null, job, 'all', { actor: 'tests', reason: 'mended' })
+  await client.redriveDeadLetters(null, 'all', { actor: 'tests', reason: 'mended' })
   expect(await readWork()).toMatchObject({ state: 'retry', retry_limit: 1 + retry.limit })
 }
 

@@ -156,11 +156,10 @@ it('does what a person asks for in a transaction of its own, all of it or nothin
   expect(await client.resumeSchedule(null, 'letter', by)).toBe('resumed')
   expect(await client.cancelRun(null, crypto.randomUUID(), by)).toBe('notFound')
   expect(await client.approveRun(null, crypto.randomUUID(), by)).toEqual({ kind: 'notFound' })
-  expect(await client.redriveWork(null, letter, 'all', by)).toEqual({
-    redriven: 0,
-    alreadyQueued: 0,
-  })
-  expect(await client.discardDeadLetter(null, workId, by)).toBe('notFound')
+  const none = { redriven: 0, alreadyQueued: 0, unknown: 0, left: 0, next: null }
+  expect(await client.redriveDeadLetters(null, 'all', by)).toEqual(none)
+  const discard = client.discardDeadLetters(null, { ids: [workId] }, by)
+  expect(await discard).toEqual({ discarded: 0, left: 0, next: null })
   const actions = () => runtime.rows('select "action" from "JobAction" order by "at"')
   expect(await actions()).toEqual([{ action: 'run' }, { action: 'pause' }, { action: 'resume' }])
 

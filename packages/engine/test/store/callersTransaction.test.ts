@@ -174,7 +174,8 @@ describe.each(Object.entries(HOSTS))('by %s', (_name, openHost) => {
       expect(await client.pauseSchedule(tx, 'nightly', ACTOR)).toBe('alreadyPaused')
       expect(await client.resumeSchedule(tx, 'nightly', ACTOR)).toBe('resumed')
       expect(await client.pauseSchedule(tx, 'nobody', ACTOR)).toBe('notScheduled')
-      expect(await client.discardDeadLetter(tx, id, ACTOR)).toBe('notFound')
+      const discard = client.discardDeadLetters(tx, { ids: [id] }, ACTOR)
+      expect(await discard).toMatchObject({ discarded: 0 })
       expect(await client.cancelRun(tx, id, ACTOR)).toBe('notFound')
     }
     const over = host.transaction(async (tx) => {
@@ -190,10 +191,13 @@ describe.each(Object.entries(HOSTS))('by %s', (_name, openHost) => {
 
   it('dead letters go back with what was in them', async () => {
     const [id] = await Promise.all([fail({ keep_me: AWKWARD }), fail({ n: 2 })])
-    const outcome = await host.transaction((tx) => client.redriveWork(tx, any, [id], ACTOR))
-    expect(outcome).toEqual({ redriven: 1, alreadyQueued: 0 })
-    expect(await client.redriveWork(host.client, any, 'all', ACTOR)).toMatchObject({ redriven: 1 })
-    expect(await runtime.rows(`select from pgboss.job where state = 'retry'`)).toHaveLength(2)
+    const outcome = await host.transaction((tx) =>
+      client.redriveDeadLetters(tx, { ids: [id] }, ACTOR),
+    )
+    expect(outcome).toMatchObject({ redriven: 1, alreadyQueued: 0 })
+    const rest = await client.redriveDeadLetters(host.client, 'all', ACTOR)
+    expect(rest).toMatchObject({ redriven: 1 })
+    expect(await runtime.rows('select from "JobWork"')).toHaveLength(2)
   })
 
   it('a run that its guard blocked is made up for with its payload', async () => {

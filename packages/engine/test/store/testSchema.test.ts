@@ -177,7 +177,7 @@ async function tellAll(test: TestJobs<Jobs>): Promise<string[]> {
     await drain()
   }
   told.push((await test.approveRun(client, blocked, by)).kind)
-  told.push(JSON.stringify(await test.redriveWork(null, work, 'all', by)))
+  told.push(JSON.stringify(await test.redriveDeadLetters(null, 'all', by)))
   await test.requestRun(null, hourly, by)
   await drain()
   await test.advance(day)

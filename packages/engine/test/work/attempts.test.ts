@@ -81,7 +81,7 @@ describe('attempts', () => {
           if (next === 'retry') retriesLeft--
           if (!isOver) continue
           const by = { actor: 'tests', reason: 'mended' }
-          await opened.client.redriveDeadLetters(null, parcel, 'all', by)
+          await opened.client.redriveDeadLetters(null, 'all', by)
           retriesLeft = LIMIT
         }
       }),

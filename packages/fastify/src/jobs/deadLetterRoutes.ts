@@ -1,14 +1,13 @@
 import {
-  bulkDiscard,
-  bulkRedrive,
-  bulkRedriveOfRuns,
   countLettersOfRuns,
   findDeadLetterName,
   listDeadLetterCodes,
   listDeadLetters,
   MAX_COUNTED_LETTERS,
-  type BulkRedrive,
+  type DeadLetterFilter,
   type JobsClient,
+  type RedriveOutcome,
+  type Which,
 } from '@roundsman/engine/client'
 import type { Job } from '@roundsman/engine'
 import type { FastifyBaseLogger } from 'fastify'
@@ -32,6 +31,11 @@ interface DeadLetterRoutesOptions {
 }
 
 const MAX_REDRIVEN = 1_000
+/** What a request of many does at once, so that the console sees how it goes on. */
+const LETTERS_AT_ONCE = 500
+
+const inParts = (which: Which<DeadLetterFilter>) =>
+  'ids' in which ? which : { ...which, limit: LETTERS_AT_ONCE }
 
 const jobName = storableText({ max: 100 }).describe('Name of the job')
 const filters = {
@@ -152,7 +156,8 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
       const { actor, userId } = gate.accessOf(request)
       const which = readTargets(targets, { name: body.name, errorCode })
       if (which !== null) {
-        const outcome = await bulkRedrive(client, jobs, which, { actor, reason })
+        const by = { actor, reason, jobs }
+        const outcome = await client.redriveDeadLetters(null, inParts(which), by)
         return tellRedriven(request, outcome, userId)
       }
       const job = jobs.find((candidate) => candidate.name === name)
@@ -160,9 +165,12 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
         const known = jobs.map((candidate) => candidate.name).join(', ')
         throw invalidRequest([{ path: 'body.name', message: `has to be one of: ${known}` }])
       }
-      const by = { actor, reason }
-      const outcome = await client.redriveWork(null, job, workIds ?? 'all', by)
-      const { redriven: count, alreadyQueued } = outcome
+      const by = { actor, reason, jobs: [job] }
+      const { redriven: count, alreadyQueued } = await client.redriveDeadLetters(
+        null,
+        workIds === undefined ? { filter: { name } } : { ids: workIds },
+        by,
+      )
       const told = { redriven: count, ...(alreadyQueued > 0 && { alreadyQueued }) }
       log.info({ name, ...told, userId }, 'dead letters redriven')
       return told
@@ -218,8 +226,8 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
     async (request) => {
       const { all: _, cursor, reason, ...filter } = request.body
       const { actor, userId } = gate.accessOf(request)
-      const by = { actor, reason }
-      const outcome = await bulkRedriveOfRuns(client, jobs, { filter, after: cursor }, by)
+      const which = { runs: filter, after: cursor, limit: LETTERS_AT_ONCE }
+      const outcome = await client.redriveDeadLetters(null, which, { actor, reason, jobs })
       return tellRedriven(request, outcome, userId)
     },
   )
@@ -256,7 +264,10 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
       } = request
       const { actor, userId } = gate.accessOf(request)
       const which = readTargets(targets, { name, errorCode }) ?? { ids: [] }
-      const { next, ...outcome } = await bulkDiscard(client, which, { actor, reason })
+      const { next, ...outcome } = await client.discardDeadLetters(null, inParts(which), {
+        actor,
+        reason,
+      })
       log.info({ name, ...outcome, userId }, 'dead letters discarded')
       return { ...outcome, nextCursor: next && formatCursor(next) }
     },
@@ -290,8 +301,8 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
           detail: `No worker would take it: there is no job ${name}, or not any more`,
         })
       }
-      const by = { actor, reason }
-      const outcome = await client.redriveWork(null, job, [workId], by)
+      const by = { actor, reason, jobs: [job] }
+      const outcome = await client.redriveDeadLetters(null, { ids: [workId] }, by)
       if (outcome.alreadyQueued > 0) {
         throw new Problem(409, {
           detail:
@@ -329,8 +340,8 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
       } = request
       const { actor, userId } = gate.accessOf(request)
       const by = { actor, ...(body?.reason !== undefined && { reason: body.reason }) }
-      const outcome = await client.discardDeadLetter(null, workId, by)
-      if (outcome === 'notFound') throw unknownDeadLetter()
+      const { discarded } = await client.discardDeadLetters(null, { ids: [workId] }, by)
+      if (discarded === 0) throw unknownDeadLetter()
       log.info({ workId, userId }, 'dead letter discarded')
       return reply.code(204).send(null)
     },
@@ -339,7 +350,7 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
 
 function tellRedriven(
   { body, log }: { body: { name?: string | undefined }; log: FastifyBaseLogger },
-  { next, ...outcome }: BulkRedrive,
+  { next, ...outcome }: RedriveOutcome,
   userId: string | undefined,
 ) {
   log.info({ name: body.name ?? '', ...outcome, userId }, 'dead letters redriven')

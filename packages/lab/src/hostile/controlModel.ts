@@ -533,7 +533,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
     const wanted = at === null ? dead : [pick(dead, at)].filter((work) => work !== undefined)
     const wish = by()
     const ids = wanted.map(({ id }) => id)
-    const { redriven } = await test.redriveWork(client, purge, at === null ? 'all' : ids, wish)
+    const { redriven } = await test.redriveDeadLetters(client, at === null ? 'all' : { ids }, wish)
     const { deadLetters } = await listDeadLetters(test.reader, { limit: 100 })
     const stayed = new Set(deadLetters.map(({ workId }) => workId))
     const back = wanted.filter(({ id }) => !stayed.has(id))
@@ -616,9 +616,9 @@ function createModel(test: Tests, client: pg.Pool): Model {
         const work = pick([...works.values()], taken.which)
         if (work === undefined) return
         const wish = by()
-        const outcome = await test.discardDeadLetter(client, work.id, wish)
-        deepStrictEqual(outcome, work.state === 'dead' ? 'discarded' : 'notFound')
-        if (outcome === 'notFound') return
+        const { discarded } = await test.discardDeadLetters(client, { ids: [work.id] }, wish)
+        deepStrictEqual(discarded, work.state === 'dead' ? 1 : 0)
+        if (discarded === 0) return
         work.state = 'gone'
         actions.push({ action: 'discard', runId: null, workId: work.id, ...wish })
         return

@@ -1,0 +1,90 @@
+/*
+ * The payload of a run, and what an approval asks of a run that its guard blocked. What it was is in JobDeadLetter or, redriven,
+ * in JobWork; of a run that a person wanted JobPayload keeps the payload for the day of its approval.
+ */
+
+/** Work by hand has no id but its run's. */
+const WORK_ID = `coalesce(run."workId", run."id")`
+
+/** A null in a row: its payload is in JobPayload. Earlier attempts had another one where newer work has replaced what they were at. */
+const payloadOf = (work: string, workId: string) => `
+  coalesce(${work}."payload", (select long."payload" from "JobPayload" long where long."workId" = ${workId}))::text`
+const hadSame = (work: string) =>
+  `run."attempt" > coalesce((${work}."facts" ->> 'attemptsBefore')::int, 0)`
+
+/**
+ * Null once nothing has it. As text: a host's client that reads JSON may rename its keys. What runs and is replaced has none:
+ * done again, it would undo what the newer work has done. Ticks have an empty one.
+ */
+const PAYLOAD_OF_RUN = `coalesce((
+    select ${payloadOf('work', 'work."id"')} from "JobWork" work where work."id" = ${WORK_ID} and ${hadSame('work')}
+  ), (
+    select ${payloadOf('letter', 'letter."id"')} from "JobDeadLetter" letter where letter."id" = ${WORK_ID} and ${hadSame('letter')}
+  ), (
+    select ${payloadOf('held', WORK_ID)}
+    from "JobClaim" claim cross join lateral unnest(claim."runIds", claim."workIds", claim."facts", claim."uniqueKeys", claim."payloads")
+      as held("runId", "workId", "facts", "uniqueKey", "payload")
+    where claim."name" = run."name" and coalesce(held."workId", held."runId") = ${WORK_ID} and ${hadSame('held')}
+      and coalesce((select other."status" = 'running' from "JobRun" other where other."id" = held."runId"), true)
+      and not exists (
+        select from "JobUnique" one
+        where one."name" = claim."name" and one."key" = held."uniqueKey" and one."workId" <> ${WORK_ID}
+      )
+    limit 1
+  ), (
+    select long."payload"::text from "JobPayload" long where long."workId" = ${WORK_ID} and long."keptUntil" > now()
+  ), case when run."trigger" = 'schedule' then '{}' end)`
+
+export const FIND_PAYLOAD_SQL = `
+  select run."name", ${PAYLOAD_OF_RUN} as "payload" from "JobRunAll" run where run."id" = $1::uuid`
+
+/** Locks the work of the run `$1`, before somebody redrives it, takes it, or approves another run of it. */
+export const LOCK_WORK_OF_RUN_SQL = `
+  with work as materialized (
+    select "id" from "JobWork" where "id" = (select "workId" from "JobRun" where "id" = $1::uuid) for update
+  ), letter as materialized (
+    select "id" from "JobDeadLetter" where "id" = (select "workId" from "JobRun" where "id" = $1::uuid) for update
+  )
+  select "id"::text from work union all select "id"::text from letter`
+
+/**
+ * Reads a run that may be approved, and locks it. The second of two people who approve at once finds it approved: whoever waits
+ * for the lock sees this row as it is then, but all others as they were before. Of its work's other runs the lock of the work
+ * keeps them apart.
+ */
+export const LOCK_BLOCKED_RUN_SQL = `
+  select run."name",
+         run."errorCode" is not distinct from 'guard_blocked' as "isBlocked",
+         run."approvedAt" is not null or exists (
+           select from "JobRun" approved
+           where approved."workId" = run."workId" and approved."name" = run."name" and approved."approvedAt" is not null
+         ) as "isApproved",
+         run."endedAt" < now() - interval '1 day' as "isTooOld", run."label", run."shown"::text as "shown",
+         case when jsonb_typeof(run."details" #> '{guard,due}') = 'number'
+           then case when (run."details" #> '{guard,due}')::numeric between 0 and 9007199254740991
+             then (run."details" #> '{guard,due}')::float8 end end as "due",
+         to_char((now() + interval '1 day') at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "until", ${PAYLOAD_OF_RUN} as "payload"
+  from "JobRun" run where run."id" = $1::uuid for update of run`
+
+/**
+ * Marks the run `$1` as approved by `$2`, and removes its work, unless it runs: the approved work takes its place, and is not to
+ * be done beside it.
+ */
+export const APPROVE_RUN_SQL = `
+  with run as (
+    update "JobRun" run set "approvedAt" = now(), "approvedBy" = $2 where "id" = $1::uuid
+    returning ${WORK_ID} as "workId"
+  ), work as (
+    delete from "JobWork" work using run where work."id" = run."workId" returning work."name", work."id", work."uniqueKey"
+  ), letter as (
+    delete from "JobDeadLetter" letter using run where letter."id" = run."workId" returning letter."id"
+  ), key as (
+    delete from "JobUnique" one using work
+    where one."name" = work."name" and one."key" = work."uniqueKey" and one."workId" = work."id"
+  ), payload as (
+    delete from "JobPayload" long using run
+    where long."workId" = run."workId" and (
+      long."keptUntil" is not null or long."workId" in (select "id" from work union all select "id" from letter)
+    )
+  )
+  select "workId"::text from run`
