@@ -21,7 +21,7 @@ const usage = (
        ${call} postpone <job> (--id ID | --label TEXT | --all) (--until DATE | --for DURATION | --now) --reason TEXT [--json]
        ${call} prioritise <job> (--id ID | --label TEXT | --all) --priority N --reason TEXT [--json]
 
-Lists waiting work, retries included, the earliest due first, and changes it before a worker starts it. Payloads are not
+Lists waiting work, retries included, in the order in which it starts, and changes it before it does. Payloads are not
 shown. Who changed what, and why, is recorded.
 
   --id ID            this piece of work; may be given several times

@@ -12,6 +12,7 @@ import {
 } from '../job/argument.ts'
 import type { Connection } from '../store/database.ts'
 import { checkPriority } from '../store/checkEnqueueOptions.ts'
+import { rankOf } from '../store/place.ts'
 import { CANCEL_WORK_SQL, POSTPONE_WORK_SQL, PRIORITISE_WORK_SQL } from '../store/waitingSql.ts'
 import type { Request } from './controlJobs.ts'
 import { recordActions, storableActor, type JobActionKind } from './recordActions.ts'
@@ -66,7 +67,7 @@ export async function prioritiseWork(
 ): Promise<WorkChange> {
   const given = checkParts('request', request, { priority: asItIs })
   const priority = checkPriority(given.priority)
-  return await change(tx, 'prioritiseWork', PRIORITISE_WORK_SQL, which, priority, request)
+  return await change(tx, 'prioritiseWork', PRIORITISE_WORK_SQL, which, rankOf(priority), request)
 }
 
 const WHICH = {

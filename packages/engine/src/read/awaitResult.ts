@@ -13,7 +13,7 @@ import {
 } from '../job/argument.ts'
 import { askSchema, describeIssues } from '../job/askSchema.ts'
 import { UnansweredError } from '../store/answerInTime.ts'
-import { FIND_RESULT_SQL } from '../store/queueSql.ts'
+import { STATE_OF_WORK_SQL, type StateOfWork } from './findWork.ts'
 import type { Reader } from './reader.ts'
 
 /** What became of a piece of work. `runId` is its last run; null when no run of it is kept. */
@@ -105,45 +105,35 @@ async function answerWithin<Answer>(
   }
 }
 
-interface ResultRow {
-  /** The work's state in the queue; null when it has left the queue. */
-  state: string | null
-  code: string | null
-  message: string | null
-  /** A worker has taken it, at its first attempt; its start may outlive the end of its run. */
-  isStarted: boolean
-  /** Somebody cancelled it while it waited. */
-  isCancelled: boolean
-  /** From here on: its last run. */
-  runId: string | null
-  status: string | null
-  runCode: string | null
-  runMessage: string | null
-  /** As JSON. */
-  result: string | null
-}
-
 /** What can be told of the work now: its result, its failure, or that nothing is known of it any more. */
 async function findResult(reader: Reader, job: Job, workId: string): Promise<WorkResult<unknown>> {
-  const [row] = await reader.rows<ResultRow>({
-    text: FIND_RESULT_SQL,
-    values: [job.name, workId],
+  const [work] = await reader.rows<StateOfWork>({
+    text: STATE_OF_WORK_SQL,
+    values: [job.name, [workId]],
   })
-  if (row === undefined) return { kind: 'gone' }
-  const { state, runId, status } = row
-  if (status === 'success' && runId !== null) {
-    return { kind: 'success', runId, result: readResult(job, row.result) }
+  if (work === undefined) return { kind: 'gone' }
+  const { state, runId, result } = work
+  switch (state) {
+    case 'waiting':
+    case 'running':
+      return { kind: 'pending' }
+    case 'completed':
+      return { kind: 'success', runId: runId as string, result: readResult(job, result) }
+    case 'cancelled':
+      return { kind: state, runId }
+    case 'failed':
+      return toFailure(work)
+    case null:
+      return { kind: 'gone' }
+    default:
+      return state satisfies never
   }
-  const isOpen = state === 'created' || state === 'retry' || state === 'active'
-  const isUnwritten = row.isStarted && status === null
-  if (isOpen || isUnwritten || status === 'running') return { kind: 'pending' }
-  if (row.isCancelled) return { kind: 'cancelled', runId }
-  if (state === null && status === null) return { kind: 'gone' }
-  // Work that pg-boss itself gave up has no code: it expired.
-  const code = row.runCode ?? row.code ?? 'expired'
+}
+
+function toFailure({ runId, errorCode, errorMessage }: StateOfWork): WorkResult<unknown> {
+  const code = errorCode as string
   if (code === 'cancelled' || code === 'expired') return { kind: code, runId }
-  const message = row.runMessage ?? row.message ?? ''
-  return { kind: 'failed', runId, error: { code, message } }
+  return { kind: 'failed', runId, error: { code, message: errorMessage ?? '' } }
 }
 
 function readResult({ name, result: schema }: Job, json: string | null): unknown {

@@ -1,6 +1,6 @@
 import type { Job } from '../job/defineJob.ts'
 import { checkDate, checkId, checkJobName, checkText, listOf } from '../job/argument.ts'
-import { FIND_ENQUEUED_AT_SQL, FIND_WORK_BY_KEY_SQL, FIND_WORK_SQL } from '../store/queueSql.ts'
+import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
 import type { Reader } from './reader.ts'
 
 /** The state of a piece of work. */
@@ -9,8 +9,69 @@ export type WorkState =
   | { kind: 'waiting'; startAfter: string }
   | { kind: 'running' }
   | { kind: 'completed' }
-  /** A dead letter; or cancelled before it started, or expired, which are known for a week. */
+  /** A dead letter; or given up, cancelled or expired, known as long as its run or the action is kept. */
   | { kind: 'failed'; errorCode: string }
+
+/**
+ * What is known of the work `$2` of job `$1`, all of it as it was at one moment: what waits has a row, what runs has a claim,
+ * what was given up is a dead letter, and of all else its last run or the cancellation tells. `state` is null where nothing
+ * does. `runId`, `message` and `result` are of the last run that has a record.
+ */
+export const STATE_OF_WORK_SQL = `
+  with held as materialized (
+    select run."workId" from ${RUNS_UNDER_WAY} where run."name" = $1 and run."workId" = any($2::uuid[])
+  )
+  select wanted.id::text as "id", case
+           when work."id" is not null then 'waiting'
+           when run."status" = 'success' then 'completed'
+           when run."status" = 'running' or wanted.id in (select "workId" from held) then 'running'
+           when letter."id" is not null then 'failed'
+           when action."isCancelled" then 'cancelled'
+           when run."status" = 'failed' then 'failed'
+         end as "state", work."dueAt" as "startAfter", coalesce(run."errorCode", letter."errorCode") as "errorCode",
+         coalesce(left(run."details" #>> '{error,message}', 2000), left(letter."errorMessage", 2000)) as "errorMessage",
+         run."id" as "runId", run."result"::text as "result"
+  from unnest($2::uuid[]) wanted(id)
+  left join "JobWork" work on work."id" = wanted.id and work."name" = $1
+  left join "JobDeadLetter" letter on letter."id" = wanted.id and letter."name" = $1
+  left join lateral (
+    select true as "isCancelled" from "JobAction" action
+    where action."workId" = wanted.id and action."name" = $1 and action."action" = 'cancelWork' limit 1
+  ) action on true
+  left join lateral (
+    select run.* from "JobRun" run where run."workId" = wanted.id and run."name" = $1
+    order by run."attempt" desc, run."startedAt" desc limit 1
+  ) run on true`
+
+const FIND_WORK_SQL = `
+  select "id", "state", "startAfter", "errorCode" from (${STATE_OF_WORK_SQL}) work where "state" is not null`
+
+/** The work that holds the unique key `$2`, or else the last that was given up with it since `$3`. */
+const FIND_WORK_BY_KEY_SQL = `
+  with holder as materialized (
+    select "workId" from "JobUnique" where "name" = $1 and "key" = $2
+  )
+  select holder."workId"::text as "id", case when work."id" is not null then 'waiting' else 'running' end as "state",
+         work."dueAt" as "startAfter", null as "errorCode"
+  from holder left join "JobWork" work on work."id" = holder."workId"
+  where work."id" is not null
+    or exists (select from ${RUNS_UNDER_WAY} where run."name" = $1 and run."workId" = holder."workId")
+  union all (
+    select letter."id"::text, 'failed', null, letter."errorCode" from "JobDeadLetter" letter
+    where letter."name" = $1 and letter."failedAt" >= $3::timestamptz and letter."uniqueKey" = $2
+    order by letter."failedAt" desc limit 1
+  )
+  order by "errorCode" nulls first limit 1`
+
+/** When work `$2` of job `$1` was enqueued. No row once it is over. */
+const FIND_ENQUEUED_AT_SQL = `
+  select "enqueuedAt" from "JobWork" where "name" = $1 and "id" = $2::uuid
+  union all select "enqueuedAt" from "JobDeadLetter" where "name" = $1 and "id" = $2::uuid
+  union all
+  select held."enqueuedAt" from "JobClaim" claim
+    cross join unnest(claim."runIds", claim."workIds", claim."enqueuedAts") as held("runId", "workId", "enqueuedAt")
+  where claim."name" = $1 and coalesce(held."workId", held."runId") = $2::uuid
+  limit 1`
 
 /** Finds a piece of work; null when it is unknown. Completed work is known as long as its run is kept. */
 export async function findWork(
@@ -33,7 +94,7 @@ export async function findManyWork(
   const name = checkJobName('job', job)
   const ids = checkIds('workIds', workIds)
   if (ids.length === 0) return new Map()
-  const rows = await reader.rows<QueueRow>({
+  const rows = await reader.rows<WorkRow>({
     text: FIND_WORK_SQL,
     values: [name, ids],
   })
@@ -50,7 +111,7 @@ export async function findWorkByKey(
   uniqueKey: string,
   failedSince: Date,
 ): Promise<WorkState | null> {
-  const [row] = await reader.rows<QueueRow>({
+  const [row] = await reader.rows<WorkRow>({
     text: FIND_WORK_BY_KEY_SQL,
     values: [
       checkJobName('job', job),
@@ -61,24 +122,36 @@ export async function findWorkByKey(
   return row === undefined ? null : toWorkState(row)
 }
 
-interface QueueRow {
+/** A row of STATE_OF_WORK_SQL. */
+export interface StateOfWork {
   id: string
-  state: string
-  startAfter: string
+  state: 'waiting' | 'running' | 'completed' | 'cancelled' | 'failed' | null
+  /** Null unless it waits. */
+  startAfter: string | null
   errorCode: string | null
+  errorMessage: string | null
+  runId: string | null
+  /** As JSON. */
+  result: string | null
 }
 
-function toWorkState({ state, startAfter, errorCode }: QueueRow): WorkState {
+type WorkRow = Pick<StateOfWork, 'id' | 'startAfter' | 'errorCode'> & {
+  state: NonNullable<StateOfWork['state']>
+}
+
+function toWorkState({ state, startAfter, errorCode }: WorkRow): WorkState {
   switch (state) {
-    case 'created':
-    case 'retry':
-      return { kind: 'waiting', startAfter }
-    case 'active':
-      return { kind: 'running' }
+    case 'waiting':
+      return { kind: state, startAfter: startAfter as string }
+    case 'running':
     case 'completed':
-      return { kind: 'completed' }
+      return { kind: state }
+    case 'cancelled':
+      return { kind: 'failed', errorCode: state }
+    case 'failed':
+      return { kind: state, errorCode: errorCode as string }
     default:
-      return { kind: 'failed', errorCode: errorCode ?? 'expired' }
+      return state satisfies never
   }
 }
 

@@ -1,5 +1,5 @@
 import { checkId, checkParts, checkText, nullable } from '../job/argument.ts'
-import { FIND_WORK_OF_RUN_SQL } from '../store/queueSql.ts'
+import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
 import type { Reader } from './reader.ts'
 
 /** What the queue still has of a run's work. */
@@ -12,6 +12,16 @@ export interface WorkOfRun {
   nextAt: string | null
 }
 
+/** What is left of the work `$2` of job `$1`. What its guard blocked has a payload for a day, without being anywhere else. */
+const FIND_WORK_OF_RUN_SQL = `
+  select letter."id" is not null as "isDeadLetter", work."dueAt" as "nextAt",
+         work."id" is not null or letter."id" is not null
+           or exists (select from "JobPayload" where "workId" = $2::uuid and "keptUntil" > now())
+           or exists (select from ${RUNS_UNDER_WAY} where run."name" = $1 and run."workId" = $2::uuid) as "holdsPayload"
+  from (select) one
+  left join "JobWork" work on work."id" = $2::uuid and work."name" = $1
+  left join "JobDeadLetter" letter on letter."id" = $2::uuid and letter."name" = $1`
+
 const RUN = { name: checkText, workId: nullable(checkId) }
 
 /** Finds a run's work. It never returns the payload. */
@@ -23,9 +33,9 @@ export async function findWorkOfRun(
   const [work] =
     workId === null
       ? []
-      : await reader.rows<Omit<WorkOfRun, 'holdsPayload'>>({
+      : await reader.rows<WorkOfRun>({
           text: FIND_WORK_OF_RUN_SQL,
           values: [name, workId],
         })
-  return { holdsPayload: work !== undefined, isDeadLetter: false, nextAt: null, ...work }
+  return work ?? { holdsPayload: false, isDeadLetter: false, nextAt: null }
 }

@@ -391,15 +391,14 @@ function lookedConditions(options: RunsWanted, parameter: Parameter): string[] {
   ].filter((condition) => typeof condition === 'string')
 }
 
-/** Whether the filters match unwritten runs, which are all running attempts from the queue. */
+/** Whether the filters match runs under way, of which JobRun may have no record. */
 function mayBeUnwritten(options: ListJobRunsOptions): boolean {
-  const { status = 'running', outcome = 'running', trigger = 'queue', errorCode } = options
+  const { status = 'running', outcome = 'running', errorCode, maxDurationMs } = options
   return (
     status === 'running' &&
     outcome === 'running' &&
-    trigger === 'queue' &&
     errorCode === undefined &&
-    options.maxDurationMs === undefined
+    maxDurationMs === undefined
   )
 }
 
@@ -407,9 +406,7 @@ function mayBeUnwritten(options: ListJobRunsOptions): boolean {
 function hasStatus(status: RunStatus): string {
   switch (status) {
     case 'running':
-      return `run."status" = 'running' and run."id" = any(array(
-        select unnest("runIds") from "JobClaim" union all select unnest("runIds") from "JobStart"
-      ))`
+      return `run."status" = 'running' and run."id" = any(array(select unnest("runIds") from "JobClaim"))`
     case 'success':
       return `run."status" = 'success'`
     case 'failed':

@@ -1,5 +1,7 @@
 import { checkTexts } from '../job/argument.ts'
-import { BACKLOG_SQL } from '../store/backlogSql.ts'
+import { equalsInOrder } from '../store/equalsInOrder.ts'
+import { READY } from '../store/waitingSql.ts'
+import { oldestDue, readyParts } from './measureQueue.ts'
 import type { Reader } from './reader.ts'
 
 /** Work of a job that waits and could be taken now. */
@@ -35,3 +37,62 @@ export async function measureBacklog(reader: Reader, names: readonly string[]): 
     }
   })
 }
+
+/** Pieces to count over all jobs. Each job gets an equal part, and a full part also stands for more. */
+const MAX_READY = 100_000
+/** How many pieces to read of those that came last. */
+const MAX_LAST = 1_000
+/** Starts from which to compute the rate. */
+const MAX_STARTS = 1_000
+/** Older starts say nothing about the present rate. */
+const RATE_SECONDS = 3_600
+/** Count as coming what came within this, or within half of the oldest wait: a single load that came at once is not a rate. */
+const COMING_SECONDS = 300
+
+const secondsSince = (instant: string) => `extract(epoch from now() - ${instant})::float8`
+
+/**
+ * A row for each name of `$1` with due work that waits: how much, how fast workers take it, and how fast more comes. Each part
+ * reads a bounded number of rows, however much waits: what came last stands at the end of the index by which claims find work.
+ */
+export const BACKLOG_SQL = `
+  with oldest as materialized (
+    select n.name, ${oldestDue('n.name')} as at from unnest($1::text[]) n(name)
+  ), wanted as materialized (
+    select name, age."seconds", least(age."seconds" / 2, ${COMING_SECONDS}) as "comingSeconds",
+           least(age."seconds", ${RATE_SECONDS}) as "rateSeconds"
+    from oldest cross join lateral (select greatest(${secondsSince('at')}, 0.001) as "seconds") age
+    where at is not null
+  ), budget as materialized (
+    select ${MAX_READY} / greatest(count(*), 1) as most from wanted
+  )
+  select wanted.name, wanted."seconds" as "oldestSeconds", waiting.count as "ready",
+         waiting.count >= (select most from budget) as "isCut",
+         taken.count / case when taken.count = ${MAX_STARTS} then taken."seconds" else wanted."rateSeconds" end as "takenPerSecond",
+         coming.count / case when coming.read = ${MAX_LAST} then least(coming."seconds", wanted."comingSeconds") else wanted."comingSeconds" end
+           as "comingPerSecond"
+  from wanted
+  cross join lateral (
+    select count(*)::int as count from (
+      ${readyParts('wanted.name', '1')
+        .map((part) => `${part})`)
+        .join(' union all ')} limit (select most from budget)
+    ) one
+  ) waiting
+  cross join lateral (
+    select count(*)::float8 as count, greatest(${secondsSince('min("startedAt")')}, 0.001) as "seconds" from (
+      select "startedAt" from "JobRunAll"
+      where ${equalsInOrder('"name"', 'wanted.name')}
+        and "startedAt" > now() - wanted."rateSeconds" * interval '1 second'
+      order by "name", "startedAt" desc, "id" desc limit ${MAX_STARTS}
+    ) run
+  ) taken
+  cross join lateral (
+    select count(*) as read, greatest(${secondsSince('min(last."dueAt")')}, 0.001) as "seconds",
+           (count(*) filter (where last."dueAt" > now() - wanted."comingSeconds" * interval '1 second'))::float8 as count
+    from (
+      select work."dueAt" from "JobWork" work where work."name" = wanted.name and ${READY}
+      order by work."rank" desc, work."place" desc limit ${MAX_LAST}
+    ) last
+  ) coming
+  order by wanted."seconds" desc, wanted.name`

@@ -1,5 +1,6 @@
 import { checkTexts } from '../job/argument.ts'
-import { countQueueSql, measureQueueSql } from '../store/queueSql.ts'
+import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
+import { IN_PLACE, LATER, READY, SUSPECT } from '../store/waitingSql.ts'
 import { withOtherJobs } from './readQueues.ts'
 import type { Reader } from './reader.ts'
 
@@ -20,15 +21,97 @@ export interface QueueCounts {
 
 /** Counting stops here, so that a backlog of millions costs no more. */
 export const MAX_MEASURED = 100_000
+/** Of more priorities, the oldest work of the highest is looked for. */
+const MAX_RANKS = 100
 
-const COUNT_SQL = countQueueSql(MAX_MEASURED)
+/** What is due, as `work`, of the job with this name: parts to be joined by `union all`. */
+export const readyParts = (name: string, columns: string) =>
+  [READY, SUSPECT, `${LATER} and work."dueAt" <= now()`].map(
+    (part) => `(select ${columns} from "JobWork" work where work."name" = ${name} and ${part}`,
+  )
+
+/**
+ * Since when work of the job has been due that has waited for longest. Of each priority the first to be taken has, or nearly: it
+ * looks at no other, however many wait.
+ */
+export const oldestDue = (name: string) => {
+  const first = (part: string, order: string) => `
+    select work."rank", work."dueAt" from "JobWork" work where work."name" = ${name} and ${part} order by ${order} limit 1`
+  return `(
+    with recursive head as (
+      (${first(READY, IN_PLACE)})
+      union all
+      select next.* from head cross join lateral (${first(`${READY} and work."rank" > head."rank"`, IN_PLACE)}) next
+    )
+    select min("dueAt") from (
+      (select "dueAt" from head limit ${MAX_RANKS})
+      union all (select "dueAt" from (${first(SUSPECT, 'work."place"')}) suspect)
+      union all (select "dueAt" from (${first(`${LATER} and work."dueAt" <= now()`, 'work."dueAt"')}) due)
+    ) first
+  )`
+}
+
+/** A row for each name of `$1`. It counts up to `most` of what is due, of what is not, and of dead letters. */
+export const measureQueueSql = (most: number) => `
+  with active as materialized (
+    select run."name", count(*)::int as count, min(run."createdAt") as oldest
+    from ${RUNS_UNDER_WAY} where run."name" = any($1::text[]) group by 1
+  )
+  select n.name, now() as "now", ready.count as "ready", ${oldestDue('n.name')} as "oldestReadyAt", delayed.count as "delayed",
+         coalesce(active.count, 0) as "active", active.oldest as "oldestActiveAt", dead.count as "deadLetters", (
+           select letter."failedAt" from "JobDeadLetter" letter where letter."name" = n.name
+           order by letter."failedAt", letter."id" limit 1
+         ) as "oldestDeadLetterAt"
+  from unnest($1::text[]) with ordinality n(name, place)
+  left join active on active."name" = n.name
+  cross join lateral (
+    select count(*)::int as count from (
+      ${readyParts('n.name', '1')
+        .map((part) => `${part} limit ${most})`)
+        .join(' union all ')} limit ${most}
+    ) one
+  ) ready
+  cross join lateral (
+    select count(*)::int as count from (
+      select from "JobWork" work where work."name" = n.name and ${LATER} and work."dueAt" > now() limit ${most}
+    ) one
+  ) delayed
+  cross join lateral (
+    select count(*)::int as count from (
+      select from "JobDeadLetter" letter where letter."name" = n.name limit ${most}
+    ) one
+  ) dead
+  order by n.place`
+
+const MEASURE_SQL = measureQueueSql(MAX_MEASURED)
+
+interface Measured {
+  name: string
+  now: string
+  ready: number
+  oldestReadyAt: string | null
+  delayed: number
+  active: number
+  oldestActiveAt: string | null
+  deadLetters: number
+  oldestDeadLetterAt: string | null
+}
+
+const measure = async (reader: Reader, names: readonly string[]) =>
+  await reader.rows<Measured>({ text: MEASURE_SQL, values: [names] })
 
 /** Counts the work of each job. It does not read completed work. */
 export async function countQueue(reader: Reader, names: readonly string[]): Promise<QueueCounts[]> {
-  return await reader.rows<QueueCounts>({
-    text: COUNT_SQL,
-    values: [checkTexts('names', names)],
-  })
+  const rows = await measure(reader, checkTexts('names', names))
+  return rows.map(({ name, ready, delayed, active, deadLetters, ...oldest }) => ({
+    name,
+    waiting: ready + delayed,
+    delayed,
+    active,
+    deadLetters,
+    oldestWaitingAt: oldest.oldestReadyAt,
+    oldestDeadLetterAt: oldest.oldestDeadLetterAt,
+  }))
 }
 
 export type QueueState = (typeof QUEUE_STATES)[number]
@@ -38,7 +121,7 @@ export const QUEUE_STATES = ['ready', 'delayed', 'active', 'deadLetter'] as cons
 export interface QueueMeasure {
   name: string
   state: QueueState
-  /** Exact up to MAX_MEASURED, which also stands for more; dead letters as long as all jobs together have no more. */
+  /** Exact up to MAX_MEASURED, which also stands for more. */
   count: number
   /**
    * How many seconds the oldest has been in that state: since it was due, taken, or given up. Null when there is none, and
@@ -46,8 +129,6 @@ export interface QueueMeasure {
    */
   oldestSeconds: number | null
 }
-
-const MEASURE_SQL = measureQueueSql(MAX_MEASURED)
 
 /**
  * Measures the queue for metrics: a row for each job and state, even with a count of 0, and for each other job of which the
@@ -57,8 +138,20 @@ export async function measureQueue(
   reader: Reader,
   names: readonly string[],
 ): Promise<QueueMeasure[]> {
-  return await reader.rows<QueueMeasure>({
-    text: MEASURE_SQL,
-    values: [await withOtherJobs(reader, names)],
+  const rows = await measure(reader, await withOtherJobs(reader, names))
+  return rows.flatMap(({ name, now, ready, delayed, active, deadLetters, ...oldest }) => {
+    const seconds = (at: string | null) =>
+      at === null ? null : (Date.parse(now) - Date.parse(at)) / 1_000
+    return [
+      { name, state: 'ready', count: ready, oldestSeconds: seconds(oldest.oldestReadyAt) },
+      { name, state: 'delayed', count: delayed, oldestSeconds: null },
+      { name, state: 'active', count: active, oldestSeconds: seconds(oldest.oldestActiveAt) },
+      {
+        name,
+        state: 'deadLetter',
+        count: deadLetters,
+        oldestSeconds: seconds(oldest.oldestDeadLetterAt),
+      },
+    ] as const
   })
 }

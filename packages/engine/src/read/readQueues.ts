@@ -1,7 +1,7 @@
 import { checkTexts } from '../job/argument.ts'
 import { isAliveSql } from '../liveness/whoIsLost.ts'
-import { OTHER_JOBS_SQL } from '../store/queueSql.ts'
 import { boundedText } from './bounded.ts'
+import { NAMES_OF_LETTERS, NAMES_OF_WORK } from './namesOfWork.ts'
 import type { Reader } from './reader.ts'
 
 /** A queue from which no worker takes work until somebody resumes it. */
@@ -55,6 +55,14 @@ export async function jobsWithoutWorker(
   })
   return rows.map(({ name }) => name)
 }
+
+/** The jobs, except `$1`, of which the queue holds anything that is not over, or whose queue is paused. */
+const OTHER_JOBS_SQL = `
+  select other.name from (
+    ${NAMES_OF_WORK} union ${NAMES_OF_LETTERS} union select "name" from "JobClaim" where "runIds" <> '{}'
+    union select "name" from "JobQueue"
+  ) other(name)
+  where other.name <> all($1::text[]) order by 1`
 
 /**
  * Returns these jobs, and after them all others of which the queue holds work or dead letters, or whose queue is paused: a

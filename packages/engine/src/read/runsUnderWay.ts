@@ -1,5 +1,5 @@
 import { equalsInOrder } from '../store/equalsInOrder.ts'
-import { RUNS_UNDER_WAY } from '../store/starts.ts'
+import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
 import { boundedText } from './bounded.ts'
 import { progressOf } from './jobRuns.ts'
 import type { Reader } from './reader.ts'

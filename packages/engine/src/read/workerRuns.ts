@@ -70,7 +70,7 @@ type WorkerRunRow = Omit<WorkerRun, 'outcome'>
 
 const RUN = `run."id", ${boundedText('run."name"')} as "name", ${boundedText('run."label"')} as "label", run."startedAt"`
 
-/** Reads unwritten runs too: their labels are in their starts. */
+/** Reads what its claims alone list, too. */
 function underWayQuery({ workerId }: WorkerRunsOptions): Statement {
   return {
     text: `
@@ -78,7 +78,6 @@ function underWayQuery({ workerId }: WorkerRunsOptions): Statement {
       from "JobRunAll" run
       where run."status" = 'running' and run."workerId" = $1 and run."id" = any(array(
         select unnest("runIds") from "JobClaim" where "workerId" = $1
-        union all select unnest("runIds") from "JobStart" where "workerId" = $1
       ))
       order by run."startedAt" limit ${MOST}`,
     values: [workerId],

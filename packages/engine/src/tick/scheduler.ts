@@ -13,7 +13,7 @@ import { insertWork } from '../store/insertWork.ts'
 import { hasSqlState, LOCK_NOT_AVAILABLE } from '../store/sqlState.ts'
 import { settlesWithin } from '../store/settlesWithin.ts'
 import { isAliveSql, isBeatingSql } from '../liveness/whoIsLost.ts'
-import { isUnfinishedSql } from '../store/queueSql.ts'
+import { isUnfinishedSql } from './isUnfinished.ts'
 import { holdersSql } from '../store/findLocked.ts'
 import { GIVING_WAY } from '../store/giveWay.ts'
 
@@ -279,6 +279,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       candidates.map(({ due }) => due.listed.at(-1)),
       candidates.map(({ plan }) => plan.job.schedule.cron),
       candidates.map(({ plan }) => plan.job.schedule.timeZone),
+      candidates.map(({ plan }) => Math.ceil(plan.job.retry.maxDelayMs / 1_000)),
     ])
     const decidedAt = bound(instant, rows[0]?.latest)
     const won = new Map(
@@ -502,8 +503,8 @@ const CLAIM_SQL = `
   with clock as materialized (
     select ${LATEST_SQL} as latest
   ), claim as (
-    select * from unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::text[], $5::text[])
-      as claim(name, seen, next, cron, "timeZone")
+    select * from unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::text[], $5::text[], $6::float8[])
+      as claim(name, seen, next, cron, "timeZone", "pauseS")
   ), won as (
     select schedule."name", claim.next
     from "JobSchedule" schedule join claim on claim.name = schedule."name"
@@ -515,8 +516,8 @@ const CLAIM_SQL = `
     from won where schedule."name" = won."name"
     returning schedule."name", schedule."cursor", schedule."pausedAt"
   )
-  select clock.latest, advanced.*, ${isUnfinishedSql('advanced."name"')} as "isUnfinished"
-  from clock left join advanced on true`
+  select clock.latest, advanced.*, ${isUnfinishedSql('advanced."name"', 'claim."pauseS"')} as "isUnfinished"
+  from clock left join advanced on true left join claim on claim.name = advanced."name"`
 
 type LedgerEntry = TickDecision & { name: string; workId: string | null }
 

@@ -64,7 +64,7 @@ export const workRoutes: ZodRoutes<WorkRoutesOptions> = async (app, { gate, clie
       onRequest: gate.mayView,
       schema: {
         tags: ['jobs'],
-        summary: 'List waiting work, the earliest due first',
+        summary: 'List waiting work, in the order in which it starts',
         description: 'Payloads are not shown. Work that waits for a retry is listed as well.',
         querystring: z.strictObject({
           name: jobName.optional(),
