@@ -18,7 +18,7 @@ beforeAll(async () => {
   await runtime.rows(CREATE_ROWS)
 })
 afterAll(() => runtime.close())
-beforeEach(() => runtime.rows('truncate "Row", "JobRun", "JobClaim", "JobStart"'))
+beforeEach(() => runtime.clear('Row'))
 
 interface Run {
   id: string

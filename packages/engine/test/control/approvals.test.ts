@@ -96,6 +96,7 @@ async function block(payload: { olderThanDays?: number } = {}, uniqueKey = 'purg
   return { runId: run!.id, workId }
 }
 
+const redrive = (workId: string) => test.redriveDeadLetters(client, { ids: [workId] }, by)
 const approve = (runId: string) => test.approveRun(client, runId, by)
 /** Carries out all that is due, retries included. Returns how each attempt ended. */
 async function finish() {
@@ -144,7 +145,7 @@ describe('the payload of a blocked run, approved', () => {
     await insert(101, 500)
     await insert(71, 40)
     const { runId, workId } = await block({ olderThanDays: 400 })
-    await test.discardDeadLetter(client, workId, by)
+    await test.discardDeadLetters(client, { ids: [workId] }, by)
 
     expect(await approve(runId)).toEqual({ kind: 'payloadGone' })
     expect(await test.runAgain(client, purge, runId, by)).toEqual({ kind: 'payloadGone' })
@@ -156,7 +157,7 @@ describe('the payload of a blocked run, approved', () => {
     await insert(101, 500)
     await insert(71, 40)
     const { runId, workId } = await block({ olderThanDays: 400 })
-    await test.redriveWork(client, purge, [workId], by)
+    await redrive(workId)
     await test.enqueue(client, purge, {}, { uniqueKey: 'purge', onConflict: 'replace' })
 
     expect(await approve(runId)).toEqual({ kind: 'payloadGone' })
@@ -174,8 +175,9 @@ describe('the dead letter of a blocked run, once that is approved', () => {
     const { runId, workId } = await block()
     await approve(runId)
 
-    expect(await test.redriveWork(client, purge, 'all', by)).toMatchObject({ redriven: 0 })
-    expect(await test.discardDeadLetter(client, workId, by)).toBe('notFound')
+    expect(await test.redriveDeadLetters(client, 'all', by)).toMatchObject({ redriven: 0 })
+    const discard = test.discardDeadLetters(client, { ids: [workId] }, by)
+    expect(await discard).toMatchObject({ discarded: 0 })
     expect(await finish()).toEqual([{ payload: {}, code: null, removed: 101 }])
     expect(await findWork(test.reader, purge, workId)).toEqual({
       kind: 'failed',
@@ -193,15 +195,24 @@ describe('the dead letter of a blocked run, once that is approved', () => {
       }),
     ).rejects.toThrow('rolled back')
 
-    expect(await test.redriveWork(client, purge, [workId], by)).toMatchObject({ redriven: 1 })
+    expect(await redrive(workId)).toMatchObject({ redriven: 1 })
+  })
+
+  it('is taken by one of two people who approve at once, and by none who redrives it with them', async () => {
+    await insert(101, 40)
+    const { runId, workId } = await block()
+    const answers = await Promise.all([approve(runId), redrive(workId), approve(runId)])
+    const kinds = [answers[0].kind, answers[2].kind].toSorted((a, b) => a.localeCompare(b))
+    expect(kinds).toEqual(['alreadyApproved', 'approved'])
+    expect(await finish()).toEqual([{ payload: {}, code: null, removed: 101 }])
   })
 
   it('does not run again either where it was redriven, and no other of its runs is approved', async () => {
     await insert(101, 40)
     const { runId, workId } = await block()
-    await test.redriveWork(client, purge, [workId], by)
+    await redrive(workId)
     const [again] = await test.drain()
-    await test.redriveWork(client, purge, [workId], by)
+    await redrive(workId)
 
     expect(await approve(runId)).toMatchObject({ kind: 'approved', rows: 101 })
     expect(await approve(again!.id)).toEqual({ kind: 'alreadyApproved' })
@@ -224,7 +235,7 @@ describe('work that newer work has replaced while it ran', () => {
       { olderThanDays: 1 },
       { olderThanDays: 2 },
     ])
-    await test.redriveWork(client, purge, 'all', by)
+    await test.redriveDeadLetters(client, 'all', by)
     expect(await finish()).toEqual([])
   })
 
@@ -302,7 +313,7 @@ describe('an approval', () => {
     expect(failed).toMatchObject({ error: { code: 'broken' }, details: { removed: 100 } })
     afterBatch = async () => undefined
     const { workId } = (await findJobRun(test.reader, failed!.id))!
-    await test.redriveWork(client, purge, [workId!], by)
+    await redrive(workId!)
     expect(await finish()).toMatchObject([{ code: 'guard_blocked', removed: 0 }])
   })
 

@@ -30,6 +30,7 @@ interface Run {
   details: Record<string, unknown> | null
   progress: { done: number; total: number | null } | null
   approvedBy: string | null
+  cancelRequestedBy: string | null
 }
 
 let runtime: TestRuntime
@@ -105,7 +106,9 @@ describe('cancelRun', () => {
     })
     const effects = await runtime.rows('select from "Effect"')
     expect(cancelled!.details!['effects']).toBe(effects.length)
-    expect(await runtime.rows(`select from pgboss.job where state = 'failed'`)).toHaveLength(1)
+    expect(await runtime.rows('select from "JobDeadLetter"')).toHaveLength(1)
+    expect(await runtime.rows('select from "JobCancel"')).toEqual([])
+    expect(cancelled).toMatchObject({ cancelRequestedBy: by.actor, reason: by.reason })
     expect(await client.cancelRun(runtime.prisma, run!.id, by)).toBe('notRunning')
     await other.kill()
   })
@@ -154,8 +157,8 @@ describe('requestRun', () => {
     const reason = `\ufffd${'👍'.repeat(999)}…`
     const [action] = await runtime.rows('select * from "JobAction" where "workId" = $1', [workId])
     expect(action).toMatchObject({ actor: 'a\ufffdb\ufffd', reason })
-    const [work] = await runtime.rows('select data from pgboss.job where id = $1', [workId])
-    expect(work).toMatchObject({ data: { actor: 'a\ufffdb\ufffd', reason } })
+    const [work] = await runtime.rows('select "facts" from "JobWork" where "id" = $1', [workId])
+    expect(work).toMatchObject({ facts: { actor: 'a\ufffdb\ufffd', reason } })
     await runtime.rows(
       `insert into "JobSchedule" ("name", "cron", "timeZone", "cursor", "updatedAt")
        values ('purge', '0 0 1 1 *', 'UTC', now(), now())`,
@@ -193,7 +196,9 @@ describe('a guard', () => {
       },
     })
     expect(removed).toBe(0)
-    expect(await runtime.rows(`select from pgboss.job where state = 'failed'`)).toHaveLength(1)
+    // Its payload is kept for an approval.
+    expect(await runtime.rows('select from "JobDeadLetter"')).toEqual([])
+    expect(await runtime.rows('select "payload" from "JobPayload"')).toEqual([{ payload: {} }])
   })
 
   it.each([

@@ -27,7 +27,7 @@ beforeAll(async () => {
 })
 afterAll(() => database.close())
 beforeEach(async () => {
-  await database.prisma.$executeRaw`truncate "JobRun", "JobClaim", "JobTick", "JobAction"`
+  await database.clear('JobTick', 'JobAction')
 })
 
 const asked = () => ({
@@ -123,6 +123,39 @@ describe('pruneJobRuns', () => {
     await run()
 
     expect(await prisma.jobRun.count({ where: { name: 'old and alive' } })).toBe(1)
+  })
+
+  it('never removes a run that a claim still lists, which would count as under way without it', async () => {
+    await insertRuns('success', [40, 41])
+    const held = `select "id" from "JobRun" where "name" = 'success 40'`
+    await database.rows(
+      `insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "enqueuedAts")
+       values (gen_random_uuid(), 'success 40', 'somebody', now(), now() + interval '1 hour', array(${held}), array[now()])`,
+    )
+    const holder = await holdRows(`select pg_advisory_lock(hashtextextended('somebody', 0))`)
+    expect(await run()).toMatchObject({ details: { succeeded: 1 } })
+    expect(await left()).toEqual(['success 40'])
+
+    await database.rows('delete from "JobClaim"')
+    await holder.query('select pg_advisory_unlock_all()')
+    expect(await run()).toMatchObject({ details: { succeeded: 1 } })
+  })
+
+  it('removes payloads that nobody may approve any more, and requests to cancel what has ended', async () => {
+    await insertRuns('success', [1, 2])
+    await database.rows(
+      `insert into "JobPayload" select gen_random_uuid(), '{}', kept from unnest($1::timestamptz[]) kept`,
+      [[daysOld(1), daysOld(-1), null]],
+    )
+    await database.rows(
+      `insert into "JobCancel" select "id", "name", $1, 'ann' from "JobRun" where "name" = 'success 1'
+       union all select "id", "name", $2, 'ann' from "JobRun" where "name" = 'success 2'`,
+      [daysOld(2), daysOld(0)],
+    )
+    expect(await run()).toMatchObject({ details: { payloads: 1, cancels: 1 } })
+    const kept = await database.rows('select "keptUntil" from "JobPayload" order by 1')
+    expect(kept).toEqual([{ keptUntil: daysOld(-1) }, { keptUntil: null }])
+    expect(await database.rows('select "name" from "JobCancel"')).toEqual([{ name: 'success 2' }])
   })
 
   it('finds nothing the second time, and still records a run', async () => {

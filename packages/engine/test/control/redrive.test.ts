@@ -1,13 +1,19 @@
 import { waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { listDeadLetters } from '../../src/client.ts'
+import { z } from 'zod'
+import { countDeadLettersByCause, listDeadLetters, type WhichLetters } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import { createWorkerId } from '../../src/createWorker.ts'
 import { runOnce } from '../../src/worker.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
-const parcel = defineJob({ name: 'parcel', description: '', retry: { limit: 0 } })
+const parcel = defineJob({
+  name: 'parcel',
+  description: '',
+  payload: z.strictObject({ text: z.string().optional() }),
+  retry: { limit: 0 },
+})
 const rounds = defineJob({
   name: 'rounds',
   description: '',
@@ -15,13 +21,14 @@ const rounds = defineJob({
   retry: { limit: 0 },
 })
 const by = { actor: 'admin@example.com', reason: 'mended' }
+const nobody = '00000000-0000-0000-0000-000000000000'
 
 let runtime: TestRuntime
 let opened: TestQueue
 
 beforeAll(async () => {
   runtime = await openTestRuntime([parcel, rounds])
-  opened = await openTestQueue(runtime, [parcel, rounds])
+  opened = await openTestQueue(runtime)
 })
 
 afterAll(async () => {
@@ -29,40 +36,41 @@ afterAll(async () => {
   await runtime.close()
 })
 
-beforeEach(async () => {
-  await runtime.clear('JobAction')
-})
+beforeEach(() => runtime.clear('JobAction'))
 
-const enqueue = async (uniqueKey?: string, job: typeof parcel | typeof rounds = parcel) =>
+type OneJob = typeof parcel | typeof rounds
+
+const enqueue = async (uniqueKey?: string, job: OneJob = parcel, payload = {}) =>
   (
     await runtime.prisma.$transaction((tx) =>
-      opened.client.enqueue(tx, job, {}, uniqueKey === undefined ? {} : { uniqueKey }),
+      opened.client.enqueue(tx, job, payload, uniqueKey === undefined ? {} : { uniqueKey }),
     )
   ).workId
 
 /** Makes a dead letter. */
-async function fail(uniqueKey?: string, job: typeof parcel | typeof rounds = parcel) {
-  const workId = await enqueue(uniqueKey, job)
-  const work = await opened.take(job.name)
-  await runtime.database.transaction((tx) =>
-    opened.queue.fail(tx, work, { code: 'broken', message: '' }, 'giveUp'),
-  )
-  await runtime.rows(
-    `update "JobRun" set "status" = 'failed', "errorCode" = 'broken', "endedAt" = now() where "status" = 'running'`,
-  )
-  await runtime.rows('truncate "JobClaim", "JobStart"')
+async function fail(uniqueKey?: string, job: OneJob = parcel, payload = {}) {
+  const workId = await enqueue(uniqueKey, job, payload)
+  await opened.fail(await opened.take(job.name), { kind: 'dead' })
   return workId
 }
 
-const redrive = (which: readonly string[] | 'all' = 'all') =>
-  runtime.prisma.$transaction((tx) => opened.client.redriveWork(tx, parcel, which, by))
+/** Makes many, a millisecond apart from the latest on. */
+const insertMany = (name: string, count: number, code = 'broken') =>
+  runtime.rows(
+    `insert into "JobDeadLetter" ("id", "name", "bytes", "payload", "errorCode", "errorMessage", "failedAt")
+     select gen_random_uuid(), $1, 2, '{}', $3, '', now() - n * interval '1 ms' from generate_series(1, $2::int) n`,
+    [name, count, code],
+  )
+
+const redrive = (which: WhichLetters = 'all') =>
+  runtime.prisma.$transaction((tx) => opened.client.redriveDeadLetters(tx, which, by))
 const deadLetters = async () =>
   (await listDeadLetters(runtime.reader, { limit: 50 })).deadLetters.map(({ workId }) => workId)
-const readWork = (id: string) =>
-  runtime.rows<{ row: object }>('select to_jsonb(job) as row from pgboss.job job where id = $1', [
-    id,
-  ])
-const once = (deadLetter: string, job: typeof parcel | typeof rounds = parcel) =>
+const readLetter = (id: string) =>
+  runtime.rows('select * from "JobDeadLetter" where "id" = $1', [id])
+const readWork = (id: string) => runtime.rows('select * from "JobWork" where "id" = $1', [id])
+const keys = () => runtime.rows('select "key", "workId" from "JobUnique" order by 1')
+const once = (deadLetter: string, job: OneJob = parcel) =>
   runOnce({
     schema: 'public',
     databaseUrl: runtime.url,
@@ -74,46 +82,65 @@ const once = (deadLetter: string, job: typeof parcel | typeof rounds = parcel) =
   })
 
 describe('a dead letter whose unique key other work holds', () => {
-  it.each(['created', 'retry', 'active'])(
-    'stays while that is %s, says so, and is redriven afterwards',
-    async (state) => {
+  const holding = {
+    waits: () => enqueue('a'),
+    'is to be retried': async () => {
+      const workId = await enqueue('a')
+      await opened.fail(await opened.take('parcel'), { kind: 'again', delayMs: 60_000 })
+      return workId
+    },
+    runs: async () => {
+      const workId = await enqueue('a')
+      await opened.take('parcel')
+      return workId
+    },
+  }
+  it.each(Object.entries(holding))(
+    'stays while that %s, says so, and is redriven afterwards',
+    async (_state, hold) => {
       const letter = await fail('a')
       const free = await fail('b')
-      const before = await readWork(letter)
-      const holder = await enqueue('a')
-      await runtime.rows('update pgboss.job set state = $2 where id = $1', [holder, state])
+      const before = await readLetter(letter)
+      const holder = await hold()
 
-      expect(await redrive()).toEqual({ redriven: 1, alreadyQueued: 1 })
+      expect(await redrive()).toMatchObject({ redriven: 1, alreadyQueued: 1 })
       expect(await deadLetters()).toEqual([letter])
-      expect(await readWork(letter)).toEqual(before)
-      expect(await redrive([letter])).toEqual({ redriven: 0, alreadyQueued: 1 })
+      expect(await readLetter(letter)).toEqual(before)
+      expect(await redrive({ ids: [letter] })).toMatchObject({ redriven: 0, alreadyQueued: 1 })
       expect(
         await runtime.rows('select "workId" from "JobAction" where "action" = $1', ['redrive']),
       ).toEqual([{ workId: free }])
 
-      await runtime.rows('delete from pgboss.job where id = $1', [holder])
-      expect(await redrive()).toEqual({ redriven: 1, alreadyQueued: 0 })
+      await runtime.rows('delete from "JobUnique" where "workId" = $1', [holder])
+      expect(await redrive()).toMatchObject({ redriven: 1, alreadyQueued: 0 })
+      expect(await keys()).toContainEqual({ key: 'a', workId: letter })
     },
   )
 
-  it('stays where another dead letter with it goes first', async () => {
+  it('stays where an older dead letter with it goes first', async () => {
     const letters = [await fail('a'), await fail('a'), await fail()]
-    expect(await redrive()).toEqual({ redriven: 2, alreadyQueued: 1 })
-    expect(letters).toContain((await deadLetters())[0])
-    expect(await deadLetters()).toHaveLength(1)
+    expect(await redrive()).toMatchObject({ redriven: 2, alreadyQueued: 1 })
+    expect(await deadLetters()).toEqual([letters[1]])
+  })
+
+  it('is redriven where the key that holds it up is its own, which nobody has freed yet', async () => {
+    const letter = await fail('a')
+    await runtime.rows(`insert into "JobUnique" values ('parcel', 'a', $1)`, [letter])
+    expect(await redrive()).toMatchObject({ redriven: 1, alreadyQueued: 0 })
+    expect(await keys()).toEqual([{ key: 'a', workId: letter }])
   })
 
   it('stays as it was where the key is taken at this very moment', async () => {
     const letter = await fail('a')
-    const before = await readWork(letter)
+    const before = await readLetter(letter)
     const redriving = await runtime.prisma.$transaction(async (tx) => {
       await opened.client.enqueue(tx, parcel, {}, { uniqueKey: 'a' })
       const outcome = redrive()
       await isWaiting()
       return { outcome }
     })
-    expect(await redriving.outcome).toEqual({ redriven: 0, alreadyQueued: 1 })
-    expect(await readWork(letter)).toEqual(before)
+    expect(await redriving.outcome).toMatchObject({ redriven: 0, alreadyQueued: 1 })
+    expect(await readLetter(letter)).toEqual(before)
   })
 
   it('is run by no hand either, and nothing is recorded', async () => {
@@ -123,7 +150,7 @@ describe('a dead letter whose unique key other work holds', () => {
     expect(await deadLetters()).toEqual([letter])
     expect(await runtime.rows('select from "JobRun"')).toHaveLength(1)
 
-    await runtime.rows('delete from pgboss.job where id = $1', [holder])
+    await runtime.rows('delete from "JobUnique"; delete from "JobWork"')
     const running = await runtime.prisma.$transaction(async (tx) => {
       const { workId } = await opened.client.enqueue(tx, parcel, {}, { uniqueKey: 'a' })
       const result = once(letter)
@@ -137,73 +164,160 @@ describe('a dead letter whose unique key other work holds', () => {
 
 describe('redriving', () => {
   it('keeps all that work is made of, and nothing of its failure', async () => {
-    const letter = await fail('a')
-    const former = {
-      expiresAt: '2026-01-01T00:00:00.000Z',
-      replacedBy: 'x',
-      lostAlone: 1,
-      approvedRows: 1,
-      approvedUntil: '2026-01-01T00:00:00.000Z',
-    }
-    await runtime.rows('update pgboss.job set priority = 7, data = data || $1', [former])
-    const [before] = await readWork(letter)
+    const letter = await fail('a', parcel, {})
+    const facts = { trigger: 'manual', attemptsBefore: 1, shown: { n: 1 } }
+    const former = { expiresAt: 'x', approvedRows: 1, approvedUntil: 'x', actor: 'former' }
+    const kept = { rank: -7, losses: 3, needs: 0, bytes: 2, uniqueKey: 'a', key: 'k', label: 'l' }
+    await runtime.rows(
+      `update "JobDeadLetter" set "rank" = -7, "losses" = 3, "lossesAlone" = 2, "failures" = 4, "attempt" = 9, "key" = 'k',
+         "label" = 'l', "facts" = $1`,
+      [{ ...facts, ...former }],
+    )
+    const [before] = await readLetter(letter)
     await redrive()
     const [after] = await readWork(letter)
-    expect(after!.row).toEqual({
-      ...before!.row,
-      state: 'retry',
-      start_after: expect.any(String),
-      completed_on: null,
-      output: null,
-      retry_limit: 1,
-      data: { payload: {}, trigger: 'queue', replacedBy: 'x', ...by },
-      keep_until: expect.any(String),
-      deletion_seconds: 604_800,
+    expect(after).toEqual({
+      ...kept,
+      id: letter,
+      name: 'parcel',
+      place: expect.any(String),
+      dueAt: expect.any(Date),
+      attempt: 10,
+      failures: 0,
+      lossesAlone: 0,
+      enqueuedAt: before!['enqueuedAt'],
+      facts: { ...facts, ...by },
+      payload: {},
     })
+  })
+
+  it('puts the oldest first, behind what was ready before', async () => {
+    const letters = [await fail(), await fail(), await fail()]
+    const ready = await enqueue()
+    await redrive()
+    expect((await opened.take('parcel')).map(({ workId }) => workId)).toEqual([ready, ...letters])
+  })
+
+  it('leaves a payload where it is that is too long to be moved, and a discard removes it', async () => {
+    const payload = { text: 'x'.repeat(2_000) }
+    const ids = [await fail(undefined, parcel, payload), await fail(undefined, parcel, payload)]
+    await redrive({ ids: [ids[0]!] })
+    const [work] = await opened.take('parcel')
+    expect(work).toMatchObject({ workId: ids[0], attempt: 2, envelope: { payload } })
+    await opened.client.discardDeadLetters(null, { ids: [ids[1]!] }, by)
+    expect(await runtime.rows('select "workId" from "JobPayload"')).toEqual([{ workId: ids[0] }])
   })
 
   it('passes over what somebody else is redriving, and does not wait for it', async () => {
     const letters = [await fail(), await fail()]
     await runtime.database.transaction(async (tx) => {
-      await tx.query('select from pgboss.job where id = $1 for update', [letters[0]])
+      await tx.query('select from "JobDeadLetter" where "id" = $1 for update', [letters[0]])
       const redriving = runtime.prisma.$transaction(async (other) => {
         await other.$executeRawUnsafe(`set local lock_timeout = '3s'`)
-        return await opened.client.redriveWork(other, parcel, 'all', by)
+        return await opened.client.redriveDeadLetters(other, 'all', by)
       })
-      await expect(redriving).resolves.toEqual({ redriven: 1, alreadyQueued: 0 })
+      await expect(redriving).resolves.toMatchObject({ redriven: 1, alreadyQueued: 0 })
     })
     expect(await deadLetters()).toEqual([letters[0]])
   })
+
+  it('goes on from call to call: each dead letter is met once, also one that stays', async () => {
+    await insertMany('parcel', 5)
+    await runtime.rows(
+      `insert into "JobUnique" select 'parcel', 'k' || n, $1::uuid from generate_series(1, 2) n`,
+      [nobody],
+    )
+    await runtime.rows(
+      `update "JobDeadLetter" set "uniqueKey" = 'k' || nth
+       from (select "id", row_number() over (order by "failedAt" desc) as nth from "JobDeadLetter") one
+       where "JobDeadLetter"."id" = one."id" and nth <= 2`,
+    )
+    const filter = { name: 'parcel' }
+    const first = await redrive({ filter, limit: 3 })
+    expect(first).toMatchObject({ redriven: 1, alreadyQueued: 2, left: 2 })
+    expect(await redrive({ filter, limit: 3, after: first.next! })).toEqual({
+      redriven: 2,
+      alreadyQueued: 0,
+      unknown: 0,
+      left: 0,
+      next: null,
+    })
+  })
+
+  it('leaves those of other jobs than are asked for, and counts them', async () => {
+    const own = await fail()
+    const other = await fail(undefined, rounds)
+    const of = { ...by, jobs: [parcel] }
+    const outcome = await opened.client.redriveDeadLetters(null, { ids: [own, other] }, of)
+    expect(outcome).toMatchObject({ redriven: 1, unknown: 1 })
+    expect(await deadLetters()).toEqual([other])
+  })
+
+  it('takes those of which any run matches', async () => {
+    const [wanted, other] = [await fail(), await fail()]
+    await runtime.rows(`update "JobRun" set "errorCode" = 'rare' where "workId" = $1`, [wanted])
+    expect(await redrive({ runs: { errorCode: 'rare' } })).toMatchObject({ redriven: 1, left: 0 })
+    expect(await deadLetters()).toEqual([other])
+  })
 })
 
-it('what has gone back meanwhile is not discarded', async () => {
-  const letters = [await fail(), await fail()].map((workId) => ({ name: 'parcel', workId }))
-  await redrive([letters[0]!.workId])
-  expect(await opened.client.discardDeadLetters(null, letters, by)).toBe(1)
-  expect(await readWork(letters[0]!.workId)).toHaveLength(1)
-  expect(await readWork(letters[1]!.workId)).toEqual([])
+it('finds the dead letters of a job, its causes too, behind 10,000 later ones of another', async () => {
+  const letter = await fail()
+  await insertMany('rounds', 10_001, 'later')
+  await runtime.rows(`update "JobDeadLetter" set "failedAt" = '2020-01-01Z' where "id" = $1`, [
+    letter,
+  ])
+  const { deadLetters: found } = await listDeadLetters(runtime.reader, { limit: 2, name: 'parcel' })
+  expect(found).toMatchObject([{ workId: letter }])
+  expect(await countDeadLettersByCause(runtime.reader, ['rounds', 'parcel'])).toMatchObject([
+    { name: 'rounds', code: 'later', isCut: true },
+    { name: 'parcel', code: 'broken', count: 1, isCut: false },
+  ])
+})
+
+describe('discarding', () => {
+  it('leaves what has gone back meanwhile', async () => {
+    const ids = [await fail(), await fail()]
+    await redrive({ ids: [ids[0]!] })
+    const outcome = await opened.client.discardDeadLetters(null, { ids }, by)
+    expect(outcome).toEqual({ discarded: 1, left: 0, next: null })
+    expect(await readWork(ids[0]!)).toHaveLength(1)
+    expect(await deadLetters()).toEqual([])
+  })
+
+  it('does a part of those that match, and says where the next call goes on', async () => {
+    await insertMany('parcel', 3)
+    await insertMany('rounds', 1)
+    const filter = { name: 'parcel' }
+    const first = await opened.client.discardDeadLetters(null, { filter, limit: 2 }, by)
+    expect(first).toEqual({
+      discarded: 2,
+      left: 1,
+      next: { at: expect.any(String), id: expect.any(String) },
+    })
+    const after = first.next!
+    const second = await opened.client.discardDeadLetters(null, { filter, limit: 2, after }, by)
+    expect(second).toEqual({ discarded: 1, left: 0, next: null })
+    expect(await deadLetters()).toHaveLength(1)
+  })
 })
 
 describe('a dead letter of an exclusive job', () => {
   it('stays what it is while a run of the job is under way', async () => {
     const letter = await fail(undefined, rounds)
-    const before = await readWork(letter)
+    const before = await readLetter(letter)
     const runId = crypto.randomUUID()
     const workerId = createWorkerId()
     await runtime.rows(`insert into "JobWorker" ("id", "liveness") values ($1, 'heartbeat')`, [
       workerId,
     ])
     await runtime.rows(
-      `insert into "JobRun" ("id", "name", "trigger", "workerId") values ($1, 'rounds', 'cli', $2)`,
-      [runId, workerId],
-    )
-    await runtime.rows(
-      `insert into "JobClaim" ("id", "name", "workerId", "exclusiveKey", "runIds")
-       values (gen_random_uuid(), 'rounds', $2, 'rounds', array[$1::uuid])`,
+      `insert into "JobClaim" ("id", "name", "workerId", "origin", "exclusiveKey", "startedAt", "expiresAt", "runIds", "enqueuedAts")
+       values (gen_random_uuid(), 'rounds', $2, 'hand', 'rounds', now(), now() + interval '1 hour', array[$1::uuid], array[now()])`,
       [runId, workerId],
     )
     expect(await once(letter, rounds)).toEqual({ kind: 'alreadyRunning', runId, workerId })
-    expect(await readWork(letter)).toEqual(before)
+    expect(await readLetter(letter)).toEqual(before)
   })
 })
 
@@ -213,7 +327,7 @@ async function isWaiting(): Promise<void> {
       (
         await runtime.rows(
           `select from pg_stat_activity
-           where datname = current_database() and wait_event_type = 'Lock' and query like '%pgboss.job%'`,
+           where datname = current_database() and wait_event_type = 'Lock' and query like '%"JobUnique"%'`,
         )
       ).length > 0,
     { message: 'Waiting for the key' },
