@@ -10,7 +10,6 @@ import { createRounds } from './liveness/rounds.ts'
 import { combineObservers } from './run/combineObservers.ts'
 import { DRAINED, WORKER_LOST } from './run/performRun.ts'
 import { createSettler } from './run/settler.ts'
-import { createWriteOuts } from './run/writeOuts.ts'
 import { recogniseHost } from './store/callersTransaction.ts'
 import { WORK_CHANNEL } from './store/channels.ts'
 import { containedLog } from './store/containedLog.ts'
@@ -21,6 +20,7 @@ import { tryUntilFree } from './store/takeLocks.ts'
 import { boundedClock } from './tick/boundedClock.ts'
 import { createScheduler } from './tick/scheduler.ts'
 import { createClaimer } from './work/claimer.ts'
+import { createFloors } from './work/floors.ts'
 import { createLanes } from './work/lanes.ts'
 import { createTurns } from './work/turns.ts'
 import { chooseJobs, countLanes } from './worker/chooseJobs.ts'
@@ -70,12 +70,11 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
     traceEnqueue,
     log,
   })
-  const { database, session, queue, waker, wakeUps, announcer, cancellations } = postgres
+  const { database, session, enqueue, waker, wakeUps, announcer, cancellations } = postgres
 
   const scheduler = createScheduler({
     jobs: jobs.filter(isScheduled),
     database,
-    queue,
     workerId,
     log,
     now,
@@ -85,7 +84,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
     ...(options.clock && { clock: options.clock }),
   })
 
-  const settler = createSettler({ database, queue, workerId, log, observers })
+  const settler = createSettler({ database, workerId, log, observers })
   const guard = guardProcess({ ...given, log, stopWorker: (how) => worker.stop(how) })
   const turns = createTurns({
     waitMs: given.aloneWaitMs ?? ALONE_WAIT_MS,
@@ -97,14 +96,13 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
       settler,
       cancellations,
       database,
-      queue,
+      enqueue,
       workerId,
       log,
       now,
       observers,
       maxDetailsBytes: given.maxDetailsBytes,
       keepLogs: given.keepLogs,
-      writeOut: createWriteOuts(database, log),
       onChange: (run) => announcer.run(run),
     },
     jobs,
@@ -118,13 +116,13 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
     log,
   })
 
+  const floors = createFloors()
   const claimer = createClaimer({
     database,
     workerId,
     now,
     onNotAlive: session.doubt,
-    mayStart: performer.mayStart,
-    observers,
+    floors,
   })
   const lanes = createLanes({
     jobs: taken,
@@ -139,14 +137,15 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
   const rounds = createRounds({
     session,
     database,
-    queue,
+    floors,
     cancellations,
     workerId,
-    names: taken.map(({ name }) => name),
+    jobs: taken,
     log,
     now,
     observers,
     onReady: lanes.wake,
+    onSuspect: lanes.wakeSuspect,
     onEnded: (run) => announcer.run(run),
   })
   const alerts =
@@ -201,7 +200,6 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
   async function connect(): Promise<void> {
     await startOnceFree(() => checkTables(database))
     await startOnceFree(() => session.start())
-    await startOnceFree(() => queue.start(jobs))
     const hearer = { isWanted: lanes.has, onCommitted: lanes.wake }
     await session.listen(
       WORK_CHANNEL,

@@ -1,153 +1,188 @@
 import pg from 'pg'
+import type { RetryPolicy } from '../job/defineJob.ts'
+import type { JobTrigger, Details } from '../job/handler.ts'
 import type { Logger } from '../job/logger.ts'
-import type { Connection, Database } from '../store/database.ts'
-import { END_LOST_RUNS_SQL } from '../store/attemptSql.ts'
-import { IS_WORK_FREE, LOCKED_QUEUES } from '../store/findLocked.ts'
-import type { AfterFailure, Queue } from '../store/queue.ts'
-import { writeOutStarts } from '../store/starts.ts'
+import { decideNext, type AfterFailure, type FailedWork } from '../run/afterFailure.ts'
 import type { Observers } from '../run/combineObservers.ts'
 import { WORKER_LOST } from '../run/performRun.ts'
-import { findLostClaims, RUNNING_RUNS, type LostClaim } from './whoIsLost.ts'
+import type { Connection, Database } from '../store/database.ts'
+import { endRuns, type RunEnd } from '../store/endRuns.ts'
+import { HELD, HELD_COLUMNS, hasNotEnded } from '../store/heldRuns.ts'
+import { findLostClaims, isAliveSql, type LostClaim } from './whoIsLost.ts'
 
-interface LostRun {
+/** A run under way of a claim that its worker can do nothing more with. */
+interface LostRun extends Pick<FailedWork, 'origin' | 'failures' | 'losses' | 'lossesAlone'> {
   id: string
+  claimId: string
   name: string
   attempt: number
-  workId: string | null
   workerId: string
+  trigger: JobTrigger
   dryRun: boolean
   startedAt: Date
   /** Nothing else ran in its worker's process. */
   wasAlone: boolean
-  isByHand: boolean
+  hasProgress: boolean
 }
 
 /** How long a worker is connected before it rescues: after a restart of PostgreSQL the others have to come back first. */
 export const RESCUE_GRACE_MS = 2_000
 const MAX_RESCUES = 500
-
-/** For so long a rescue writes starts out, and then ends runs. What others have locked may make each statement take half a second. */
+/** For so long a round ends runs. What others have locked may make each statement take half a second. */
 const MAX_RESCUE_MS = 2_000
 
-/** Passes over runs that others have locked, or of which they have locked the work or the queue. */
-const LOST_RUNS_SQL = `
-  select run."id", run."name", run."attempt", run."workId", run."workerId", run."dryRun", run."startedAt",
-         claim."isAlone" as "wasAlone", run."trigger" = 'cli' as "isByHand"
-  from ${RUNNING_RUNS}
-  where claim."id" = any($1) and run."name" not in (${LOCKED_QUEUES}) and ${IS_WORK_FREE}
-  limit ${MAX_RESCUES} for update of run skip locked`
-
 /**
- * Keeps claims with a run that could not be ended, and starts that could not be written out: the next round finds them
- * again.
+ * The runs under way of the claims `$1`, which it locks. It waits for nobody: it passes over claims that another rescue has locked,
+ * and runs of which somebody has locked the row, as a handler's transaction does that its process left open.
  */
-const LET_GO_SQL = `
-  with closed as (delete from "JobStart" where "id" = any($2) and "runIds" = '{}')
-  delete from "JobClaim" where "id" = any($1) and "id" not in (
-    select claim."id" from ${RUNNING_RUNS} where claim."id" = any($1)
+const LOST_RUNS_SQL = `
+  with claim as materialized (
+    select * from "JobClaim" where "id" = any($1::uuid[]) order by "id" for update skip locked
+  ), held as materialized (
+    select ${HELD_COLUMNS} from claim ${HELD}
+  ), written as materialized (
+    select run."id", run."status", run."batchMarks" is not null as "hasProgress" from "JobRun" run
+    where run."id" = any(array(select "runId" from held))
+  ), free as materialized (
+    select "id" from "JobRun" where "id" = any(array(select "id" from written where "status" = 'running')) for update skip locked
+  )
+  select held."runId"::text as "id", held."claimId"::text as "claimId", held."name", held."attempt", held."workerId", held."startedAt",
+         coalesce(held."facts" ->> 'trigger', 'queue') as "trigger", coalesce(held."facts" -> 'dryRun' = 'true', false) as "dryRun",
+         held."isAlone" as "wasAlone", held."origin", held."failures", held."losses", held."lossesAlone",
+         coalesce(written."hasProgress", false) as "hasProgress"
+  from held left join written on written."id" = held."runId"
+  where written."id" is null or written."id" in (select "id" from free)
+  limit ${MAX_RESCUES}`
+
+/** Deletes those of the claims `$1` of which no run is under way. The next round finds the others again. */
+const DROP_ENDED_SQL = `
+  delete from "JobClaim" where "id" in (
+    select claim."id" from "JobClaim" claim
+    where claim."id" = any($1::uuid[])
+      and not exists (select from unnest(claim."runIds") as held(id) where ${hasNotEnded('held.id')})
+    for update skip locked
   )`
-
-/** Skips a claim to which somebody is adding runs at this moment, in a transaction that takes its time. */
-const LOCK_CLAIMS_SQL = `
-  select "id"::text as "id" from "JobClaim" where "id" = any($1) order by "id" for update skip locked`
-
-/** Deletes claims of dead workers. Two statements: only the second sees runs added to a claim just before it was locked. */
-async function letGo(database: Database, claimIds: readonly string[]): Promise<void> {
-  await database.transaction(async (tx) => {
-    const { rows } = await tx.query<{ id: string }>(LOCK_CLAIMS_SQL, [claimIds])
-    await tx.query(LET_GO_SQL, [rows.map(({ id }) => id), claimIds])
-  })
-}
 
 interface RescueOptions {
   database: Database
-  queue: Pick<Queue, 'fail'>
   log: Logger
   now: () => Date
   observers?: Observers | undefined
 }
 
 /** Finds what dead workers held and rescues it. */
-export async function rescueLostRuns(
-  options: RescueOptions & { workerId: string },
-): Promise<LostRun[]> {
+export async function rescueLostRuns(options: RescueOptions & { workerId: string }): Promise<LostRun[]> {
   return await rescueClaims(options, await findLostClaims(options.database, options.workerId))
 }
 
 /** Ends the runs of dead workers as failed with code `worker_lost` and gives their work back to the queue. */
-export async function rescueClaims(
-  { database, queue, log, now, observers }: RescueOptions,
-  claims: readonly LostClaim[],
-): Promise<LostRun[]> {
-  if (claims.length === 0) return []
-  const claimIds = claims.map(({ id }) => id)
-  await writeOutStarts(database, log, claimIds, MAX_RESCUE_MS)
-  const until = performance.now() + MAX_RESCUE_MS
-  const { rows: lost } = await database.query<LostRun & { [column: string]: unknown }>(
-    LOST_RUNS_SQL,
-    [claimIds],
-  )
-  const rescued: LostRun[] = []
-  const groups: LostRun[][] = lost.length === 0 ? [] : [lost]
-  // In breadth: what can be rescued is, before one that cannot is found. The next round finds what is left.
-  for (const group of groups) {
-    if (performance.now() > until) break
-    try {
-      rescued.push(...(await database.transaction((tx) => endLostRuns(tx, queue, group, now()))))
-    } catch (error) {
-      if (!(error instanceof pg.DatabaseError)) throw error
-      // One run fails the statement. Divide them, so that it does not hold the others back.
-      const middle = Math.ceil(group.length / 2)
-      if (middle < group.length) groups.push(group.slice(0, middle), group.slice(middle))
-      else log.warn({ err: error, runId: group[0]?.id }, 'rescuing a job run failed')
-    }
-  }
-  await letGo(database, claimIds).catch((error: unknown) => {
-    // The next round finds them again.
-    log.warn({ err: error }, 'claims of dead workers could not be released')
+export async function rescueClaims(options: RescueOptions, claims: readonly LostClaim[]): Promise<LostRun[]> {
+  const { log, observers } = options
+  const error = (run: LostRun) => ({
+    code: WORKER_LOST,
+    message: `Worker ${run.workerId} died while it executed this run`,
   })
-  for (const run of rescued) {
+  // A payload that kills its worker alone must not go round for ever.
+  const after = ({ wasAlone }: LostRun): AfterFailure => (wasAlone ? 'lostAlone' : 'lost')
+  return await endClaims(options, claims, error, after, NO_RETRIES, (run) => {
     const { id, name, attempt, workerId: lostWorkerId, wasAlone } = run
     log.warn({ name, runId: id, attempt, lostWorkerId, wasAlone }, 'job run rescued')
     observers?.runRescued(run)
-  }
-  return rescued
+  })
 }
 
-/** What somebody tries by hand is a dead letter again. A payload that kills its worker alone must not go round for ever. */
-function nextOf({ isByHand, wasAlone }: LostRun): AfterFailure {
-  if (isByHand) return 'giveUp'
-  return wasAlone ? 'lostAlone' : 'lost'
-}
+/** A lost worker costs no retry, so the job's own say nothing. */
+const NO_RETRIES = () => ({ limit: 0, delayMs: 0, maxDelayMs: 0 })
 
-/** Ends runs and gives their work back; returns those that no other worker ended first, and that nobody has locked. */
-async function endLostRuns(
-  tx: Connection,
-  queue: Pick<Queue, 'fail'>,
-  runs: readonly LostRun[],
-  endedAt: Date,
+/**
+ * Claims that have expired, of these jobs, whose retries this worker knows; and claims of workers that are gone without a trace
+ * on the list of workers.
+ */
+const STALE_CLAIMS_SQL = `
+  select claim."id"::text as "id", claim."name", claim."workerId", claim."expiresAt" < now() as "isExpired"
+  from "JobClaim" claim left join "JobWorker" worker on worker."id" = claim."workerId"
+  where (claim."expiresAt" < now() and claim."name" = any($2::text[]))
+    or (worker."id" is null and claim."workerId" <> $1 and not ${isAliveSql('claim."workerId"', 'worker')})
+  limit ${MAX_RESCUES}`
+
+/**
+ * Ends runs that go on beyond every limit with code `expired`, so that their workers can commit nothing more, and gives their work back.
+ */
+export async function endStaleClaims(
+  options: RescueOptions & { workerId: string; retryOf: ReadonlyMap<string, RetryPolicy> },
 ): Promise<LostRun[]> {
-  const { rows } = await tx.query<{ id: string }>(END_LOST_RUNS_SQL, [
-    runs.map(({ id }) => id),
-    endedAt,
-    WORKER_LOST,
+  const { database, log, observers, workerId, retryOf } = options
+  const { rows } = await database.query<LostClaim & { isExpired: boolean }>(STALE_CLAIMS_SQL, [
+    workerId,
+    [...retryOf.keys()],
   ])
-  const ended = new Set(rows.map(({ id }) => id))
-  const won = runs.filter(({ id }) => ended.has(id))
-  for (const [name, ofJob] of Map.groupBy(won, (run) => run.name))
-    for (const [next, lost] of Map.groupBy(ofJob, nextOf)) await giveBack(name, lost, next)
-  return won
+  const expired = rows.filter(({ isExpired }) => isExpired)
+  const gone = rows.filter(({ isExpired }) => !isExpired)
+  const error = () => ({
+    code: 'expired',
+    message: 'The run was still under way when all the time that its job has was over',
+  })
+  const retry = ({ name }: LostRun) => retryOf.get(name) ?? NO_RETRIES()
+  const ended = await endClaims(options, expired, error, () => 'retry', retry, (run) => {
+    const { id, name, attempt, workerId: hungWorkerId } = run
+    log.warn({ name, runId: id, attempt, hungWorkerId }, 'job run expired')
+    observers?.runExpired(run)
+  })
+  return [...ended, ...(await rescueClaims(options, gone))]
+}
 
-  async function giveBack(name: string, lost: LostRun[], next: AfterFailure): Promise<void> {
-    // Fenced to the attempt: if the queue has given the work out again, leave that attempt alone.
-    const deliveries = lost.flatMap(({ workId, attempt }) =>
-      workId === null ? [] : [{ workId, name, attempt }],
-    )
-    await queue.fail(
-      tx,
-      deliveries,
-      { code: WORKER_LOST, message: 'The worker that executed the run died' },
-      next,
-    )
+/** Ends the runs of claims, one worker's after the other's, as far as nobody has locked them. */
+async function endClaims(
+  { database, log, now }: RescueOptions,
+  claims: readonly LostClaim[],
+  errorOf: (run: LostRun) => NonNullable<RunEnd['error']>,
+  after: (run: LostRun) => AfterFailure,
+  retryOf: (run: LostRun) => RetryPolicy,
+  onEnded: (run: LostRun) => void,
+): Promise<LostRun[]> {
+  const ended: LostRun[] = []
+  const until = performance.now() + MAX_RESCUE_MS
+  const groups = [...Map.groupBy(claims, ({ workerId }) => workerId).values()]
+  // In breadth: what can be ended is, before one that cannot is found. The next round finds what is left.
+  for (const group of groups) {
+    if (performance.now() > until) break
+    const ids = group.map(({ id }) => id)
+    try {
+      ended.push(...(await database.transaction((tx) => endRunsOf(tx, ids))))
+    } catch (error) {
+      if (!(error instanceof pg.DatabaseError)) throw error
+      // One claim fails the statement. Divide them, so that it does not hold the others back.
+      const middle = Math.ceil(group.length / 2)
+      if (middle < group.length) groups.push(group.slice(0, middle), group.slice(middle))
+      else log.warn({ err: error, claimId: ids[0] }, 'rescuing job runs failed')
+    }
+  }
+  for (const run of ended) onEnded(run)
+  return ended
+
+  async function endRunsOf(tx: Connection, claimIds: readonly string[]): Promise<LostRun[]> {
+    const { rows: lost } = await tx.query<LostRun>(LOST_RUNS_SQL, [claimIds])
+    const [first] = lost
+    const endedAt = now()
+    const recorded =
+      first === undefined
+        ? new Map<string, Details | null>()
+        : await endRuns(tx, first.workerId, lost.map((run) => toEnd(run, endedAt)))
+    await tx.query(DROP_ENDED_SQL, [claimIds])
+    return lost.filter(({ id }) => recorded.has(id))
+  }
+
+  function toEnd(run: LostRun, endedAt: Date): RunEnd {
+    const error = errorOf(run)
+    return {
+      runId: run.id,
+      claimId: run.claimId,
+      endedAt,
+      error,
+      details: JSON.stringify({ error } satisfies Details),
+      // Its worker may have written it at any moment.
+      hasSpoken: true,
+      ...decideNext(run, retryOf(run), after(run), error.code),
+    }
   }
 }

@@ -1,15 +1,13 @@
 import type { Logger } from '../job/logger.ts'
-import type { Details } from '../job/handler.ts'
+import type { Job } from '../job/defineJob.ts'
 import type { Observers } from '../run/combineObservers.ts'
 import type { Cancellations } from '../run/cancellations.ts'
-import type { RescuedRun } from '../run/observer.ts'
-import { END_EXPIRED_RUNS_SQL } from '../store/attemptSql.ts'
 import { dropClosedClaims } from '../store/claimWork.ts'
 import type { Database } from '../store/database.ts'
-import type { Queue } from '../store/queue.ts'
-import { readyJobsSql } from '../store/queueSql.ts'
-import { OLD_STARTS_SQL, writeOutStarts } from '../store/starts.ts'
-import { RESCUE_GRACE_MS, rescueClaims } from './rescue.ts'
+import { lookValues, PLACE_DUE, SEEN, type LookRequest, type Seen } from '../store/looks.ts'
+import type { Floors } from '../work/floors.ts'
+import { freeOrphanedKeys } from '../store/uniqueKeys.ts'
+import { endStaleClaims, RESCUE_GRACE_MS, rescueClaims } from './rescue.ts'
 import { BEAT_SQL, type Session } from './session.ts'
 import { isBeatingSql, LOST_CLAIMS_SQL, type LostClaim } from './whoIsLost.ts'
 
@@ -26,27 +24,29 @@ const ROUND_MS = 1_000
  * long nobody is taken for dead. Others beat every 5 s.
  */
 const LATE_GRACE_MS = 7_000
-/** Every tenth round looks for expired runs: pg-boss looks for expired attempts once a minute. */
-const ROUNDS_PER_EXPIRY = 10
+/** Every tenth round looks for what is rare: claims that have expired, or whose workers left no trace, and keys of nobody's. */
+const ROUNDS_PER_SEARCH = 10
 
 /** Does a worker's housekeeping once a second, beside its runs, while others can see that it lives. */
 export function createRounds(options: {
   session: Session
   database: Database
-  queue: Pick<Queue, 'fail'>
+  floors: Floors
   cancellations: Pick<Cancellations, 'check'>
   workerId: string
   /** The jobs whose work this worker takes. */
-  names: readonly string[]
+  jobs: readonly Job[]
   log: Logger
   now: () => Date
   observers?: Observers | undefined
-  /** Called for a job that may have work to take. */
+  /** Called for a job that may have work to take, also such as runs alone. */
   onReady: (name: string) => void
+  onSuspect: (name: string) => void
   /** Called when this worker has ended a run of a dead worker, or one that went on beyond every limit. */
   onEnded: (run: { id: string; name: string }) => void
 }): Rounds {
-  const { session, database, queue, workerId, names, log, now, observers, onReady } = options
+  const { session, database, floors, workerId, jobs, log, now, observers, onReady } = options
+  const retryOf = new Map(jobs.map(({ name, retry }) => [name, retry]))
   let timer: NodeJS.Timeout | undefined
   let round: Promise<void> = Promise.resolve()
   let roundsMade = 0
@@ -57,24 +57,26 @@ export function createRounds(options: {
     const connectedForMs = session.connectedForMs()
     if (connectedForMs === null) return
     await attempt(async () => {
-      const seen = await readRound(session, workerId, names)
-      const { lost, ready, oldStarts, isIdle, isLate, isListed } = seen
+      const requests = jobs.map(({ name }) => ({ name, behind: floors.behind(name, 'floor') }))
+      const seen = await readRound(session, workerId, requests)
+      const { lost, isIdle, isLate, isListed } = seen
       if (isLate) judgesAt = performance.now() + LATE_GRACE_MS
+      moveFloors(floors, requests, seen)
       // First what concerns this worker's own work: rescuing what others have locked takes time.
-      for (const name of ready) onReady(name)
+      for (const name of seen.ready) onReady(name)
+      for (const name of seen.suspects) options.onSuspect(name)
       await attempt(() => options.cancellations.check())
       if (!isListed) await attempt(() => session.signUp())
-      await attempt(() => writeOutStarts(database, log, oldStarts, ROUND_MS))
-      if (connectedForMs >= RESCUE_GRACE_MS && performance.now() >= judgesAt) {
-        const rescue = { database, queue, log, now, observers }
-        await attempt(async () => {
-          for (const run of await rescueClaims(rescue, lost)) hasEnded(run)
-        })
-      }
-      if (roundsMade++ % ROUNDS_PER_EXPIRY === 0 && !isIdle) {
-        await attempt(() => dropClosedClaims(database, workerId))
-        for (const run of await endExpiredRuns({ database, log, now, observers })) hasEnded(run)
-      }
+      if (connectedForMs < RESCUE_GRACE_MS || performance.now() < judgesAt) return
+      const rescue = { database, log, now, observers }
+      await attempt(async () => {
+        for (const run of await rescueClaims(rescue, lost)) hasEnded(run)
+      })
+      if (roundsMade++ % ROUNDS_PER_SEARCH !== 0) return
+      await attempt(async () => void (await freeOrphanedKeys(database)))
+      if (isIdle) return
+      await attempt(() => dropClosedClaims(database, workerId))
+      for (const run of await endStaleClaims({ ...rescue, workerId, retryOf })) hasEnded(run)
     })
   }
 
@@ -111,13 +113,9 @@ export function createRounds(options: {
   }
 }
 
-export interface Seen {
+interface Round extends Seen {
   /** Claims whose workers seem to be dead. */
   lost: LostClaim[]
-  /** Names of jobs with work to take now. */
-  ready: string[]
-  /** Starts with runs that have not ended for a while. */
-  oldStarts: string[]
   /** Whether no worker holds anything. */
   isIdle: boolean
   /**
@@ -131,55 +129,52 @@ export interface Seen {
 
 /** One statement, the only one that an idle worker sends. `$1` is the worker's id. */
 const ROUND_SQL = `
-  with beat as (${BEAT_SQL} returning "id")
+  with beat as (${BEAT_SQL} returning "id"), ${PLACE_DUE}
   select (select coalesce(jsonb_agg(lost), '[]') from (${LOST_CLAIMS_SQL}) lost) as "lost",
-         (select coalesce(array_agg(ready.name), '{}') from (${readyJobsSql('$2')}) ready) as "ready",
-         (${OLD_STARTS_SQL}) as "oldStarts",
-         not exists (select from "JobClaim") and not exists (select from "JobStart") as "isIdle",
+         not exists (select from "JobClaim") as "isIdle",
          exists (
            select from "JobWorker" me where me."id" = $1 and not ${isBeatingSql('me')}
              and (me."liveness" = 'heartbeat' or exists (select from beat))
          ) as "isLate",
-         exists (select from "JobWorker" where "id" = $1) as "isListed"`
+         exists (select from "JobWorker" where "id" = $1) as "isListed", ${SEEN}`
 
-/** Reads what a round has to do, and writes the worker's heartbeat in the same statement. */
+/** What a round has to do, and the jobs with work to take now. */
+type WhatToDo = Omit<Round, 'placed' | 'firsts' | 'paused'> & {
+  ready: string[]
+  /** For each job and each rank that the worker knows of it, the place of the first work behind its floor. */
+  firsts: Map<string, Map<number, string | null>>
+}
+
+/** Reads what a round has to do, gives places to what is due, and writes the worker's heartbeat, in one statement. */
 export async function readRound(
   connection: Pick<Session, 'query'>,
   workerId: string,
-  names: readonly string[],
-): Promise<Seen> {
-  const { rows } = await connection.query<Seen & { [column: string]: unknown }>(ROUND_SQL, [
-    workerId,
-    names,
-  ])
-  if (rows[0]) return rows[0]
-  return { lost: [], ready: [], oldStarts: [], isIdle: true, isLate: false, isListed: true }
-}
-
-const EXPIRED_DETAILS = JSON.stringify({
-  error: { code: 'expired', message: 'The run was still running when the queue gave up its work' },
-} satisfies Details)
-
-interface EndOptions {
-  database: Database
-  log: Logger
-  now: () => Date
-  observers?: Observers | undefined
-}
-
-/**
- * Ends runs that go on beyond every limit, so that their workers can commit nothing more: the queue has given their work up
- * or out again. The claim of a next attempt would end them too; after the last attempt only this does.
- */
-export async function endExpiredRuns(options: EndOptions): Promise<RescuedRun[]> {
-  const { database, log, now, observers } = options
-  const { rows } = await database.query<
-    RescuedRun & { workerId: string; [column: string]: unknown }
-  >(END_EXPIRED_RUNS_SQL, [now(), EXPIRED_DETAILS])
-  for (const run of rows) {
-    const { id, name, attempt, workerId: hungWorkerId } = run
-    log.warn({ name, runId: id, attempt, hungWorkerId }, 'job run expired')
-    observers?.runExpired(run)
+  requests: readonly LookRequest[],
+): Promise<WhatToDo> {
+  const { values, ranges } = lookValues(requests)
+  const { rows } = await connection.query<Round & { [column: string]: unknown }>(ROUND_SQL, [workerId, ...values])
+  const [row] = rows
+  const firsts = new Map(requests.map(({ name }) => [name, new Map<number, string | null>()]))
+  if (row === undefined) {
+    return { lost: [], isIdle: true, isLate: false, isListed: true, xmin: '0', ready: [], suspects: [], firsts }
   }
-  return rows
+  const ready = new Set(row.placed)
+  for (const [at, { request, rank, end }] of ranges.entries()) {
+    const { name } = requests[request - 1] as LookRequest
+    const first = row.firsts[at] ?? null
+    if (first !== null) ready.add(name)
+    // A range of one rank is of one that the worker knows, or lies between two: which move nothing.
+    if (rank === end) firsts.get(name)?.set(rank, first)
+  }
+  const isOpen = (name: string) => !row.paused.includes(name)
+  return {
+    ...row,
+    firsts,
+    ready: [...ready].filter(isOpen),
+    suspects: row.suspects.filter(isOpen),
+  }
+}
+
+function moveFloors(floors: Floors, requests: readonly LookRequest[], { xmin, firsts }: WhatToDo): void {
+  for (const { name } of requests) floors.move(name, xmin, firsts.get(name) ?? new Map())
 }

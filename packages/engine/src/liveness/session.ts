@@ -108,8 +108,8 @@ const HEARTBEAT_SQL = `
   with before as (
     select ${isBeatingSql('worker')} as "isBeating" from "JobWorker" worker where "id" = $1
   ), beat as (
-    insert into "JobWorker" ("id", "liveness", "startedAt", "readsStarts", "version", "lanes")
-    values ($1, 'heartbeat', $2, true, $3, $4::jsonb)
+    insert into "JobWorker" ("id", "liveness", "startedAt", "version", "lanes")
+    values ($1, 'heartbeat', $2, $3, $4::jsonb)
     on conflict ("id") do update set "heartbeatAt" = statement_timestamp()
   )
   select coalesce((select "isBeating" from before), false) as "wasAlive"`
@@ -118,19 +118,23 @@ const SIGN_UP_SQL = `
   with beat as (
     update "JobWorker" set "heartbeatAt" = statement_timestamp() where "id" in (${FREE_ROW})
   )
-  insert into "JobWorker" ("id", "liveness", "startedAt", "readsStarts", "version", "lanes")
-  values ($1, $2::"WorkerLiveness", $3, true, $4, $5::jsonb)
+  insert into "JobWorker" ("id", "liveness", "startedAt", "version", "lanes")
+  values ($1, $2::"WorkerLiveness", $3, $4, $5::jsonb)
   on conflict ("id") do nothing`
+/** The list of workers leads the rescue to claims: a worker that holds any stays on it. */
+const holdsNothing = (worker: string) => `not exists (select from "JobClaim" claim where claim."workerId" = ${worker})`
+
 /** Removes rows of workers that are long gone, except those that somebody has locked. */
 const CLEAN_UP_SQL = `
   delete from "JobWorker" where "id" = any(array(
-    select "id" from "JobWorker" where "heartbeatAt" < statement_timestamp() - interval '1 day' for update skip locked
+    select "id" from "JobWorker" worker
+    where "heartbeatAt" < statement_timestamp() - interval '1 day' and ${holdsNothing('worker."id"')} for update skip locked
   ))`
 
 /** Where no worker lives, the last instant at which one did has to be on record. */
 const SIGN_OFF_SQL = `
   with gone as (
-    delete from "JobWorker" where "id" = $1 returning "id"
+    delete from "JobWorker" where "id" = $1 and ${holdsNothing('$1')} returning "id"
   )
   insert into "JobThrottle" ("name", "freeAt") select '${LAST_SIGN_OFF}', statement_timestamp() from gone
   on conflict ("name") do update set "freeAt" = greatest("JobThrottle"."freeAt", excluded."freeAt")`

@@ -3,11 +3,10 @@ import type { Connection } from '../store/database.ts'
 /*
  * Who is lost. A worker lives while it holds the session-level advisory lock named after it, which PostgreSQL releases the
  * moment its connection ends, however its process dies. Behind a transaction pooler, where nobody can hold such a lock, it
- * lives while its last heartbeat is less than HEARTBEAT_TIMEOUT_MS old. It holds its runs by claims, and unwritten ones by
- * starts of the same ids. Both are lost when their worker does not live, and the worker that finds them ends their runs
- * (rescue.ts).
+ * lives while its last heartbeat is less than HEARTBEAT_TIMEOUT_MS old. It holds its runs by claims, which are lost when
+ * it does not live: the worker that finds them ends their runs (rescue.ts).
  *
- * Read from top to bottom: the lock, the heartbeat, whether one worker lives, what runs, and which claims are lost.
+ * Read from top to bottom: the lock, the heartbeat, whether one worker lives, and which claims are lost.
  */
 
 /** The number of the advisory lock that a living worker holds, from its id as SQL. */
@@ -63,35 +62,26 @@ export function aliveSql(workerId: string): string {
 /** Whether the worker with the id `$1` lives. */
 export const IS_ALIVE_SQL = aliveSql('$1')
 
-/**
- * `claim` and `run` of each written run that is under way. It starts from the claims: JobRun has no index of running runs,
- * so that ending a run touches none.
- */
-export const RUNNING_RUNS = `
-  "JobClaim" claim cross join unnest(claim."runIds") held(id)
-  join "JobRun" run on run."id" = held.id and run."status" = 'running'`
-
-/** A claim or start of a worker that is gone. */
+/** A claim that its worker can do nothing more with. */
 export interface LostClaim {
   id: string
   name: string
+  workerId: string
 }
 
 /** Keeps a round short, however much is lost. Any of them: where some stay locked, the others have their turn. */
 const MAX_LOST = 500
 
-/** Claims and starts of workers that are gone, except `$1`. It asks once for each worker, however much that holds. */
+/**
+ * Claims of workers that are gone, except `$1`. It begins with the list of workers and asks once for each: after many ended claims
+ * the table of claims takes long to read while an old snapshot keeps what was deleted. A worker that holds a claim stays on the list.
+ */
 export const LOST_CLAIMS_SQL = `
-  with holder as materialized (
-    select "workerId" as id from "JobClaim" where "workerId" <> $1
-    union select "workerId" from "JobStart" where "workerId" <> $1
-  ), gone as materialized (
-    select holder.id from holder left join "JobWorker" worker on worker."id" = holder.id
-    where not ${isAliveSql('holder.id', 'worker')}
+  with gone as materialized (
+    select worker."id" from "JobWorker" worker
+    where worker."id" <> $1 and not ${isAliveSql('worker."id"', 'worker')}
   )
-  select claim."id", claim."name" from (
-    select "id", "name", "workerId" from "JobClaim" union select "id", "name", "workerId" from "JobStart"
-  ) claim join gone on gone.id = claim."workerId"
+  select claim."id"::text as "id", claim."name", claim."workerId" from gone join "JobClaim" claim on claim."workerId" = gone."id"
   order by random() limit ${MAX_LOST}`
 
 /** Finds claims that seem lost at this moment. Just after a restart of PostgreSQL they may not be: see RESCUE_GRACE_MS. */

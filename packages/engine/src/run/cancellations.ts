@@ -2,7 +2,7 @@ import { JobError } from '../job/jobError.ts'
 import type { Abort } from './abort.ts'
 import { CANCEL_CHANNEL } from '../store/channels.ts'
 import type { Database } from '../store/database.ts'
-import { IS_UNWRITTEN, UNWRITTEN_RUNS } from '../store/starts.ts'
+import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
 import type { Session } from '../liveness/session.ts'
 import type { WakeUps } from '../work/wakeUps.ts'
 
@@ -36,11 +36,9 @@ export function createCancellations(options: {
       isCancelled: boolean
       cancelRequestedBy: string | null
     }>(
-      `select "id", "cancelRequestedAt" is not null as "isCancelled", "cancelRequestedBy" from "JobRun"
-       where "status" = 'running' and "workerId" = $1 and "id" = any($2)
-       union all
-       select held.id, false, null from ${UNWRITTEN_RUNS}
-       where start."workerId" = $1 and held.id = any($2) and ${IS_UNWRITTEN}`,
+      `select run."id", cancel."runId" is not null as "isCancelled", cancel."requestedBy" as "cancelRequestedBy"
+       from ${RUNS_UNDER_WAY} left join "JobCancel" cancel on cancel."runId" = run."id"
+       where run."workerId" = $1 and run."id" = any($2)`,
       [workerId, asked],
     )
     const own = new Set(rows.map(({ id }) => id))

@@ -2,13 +2,13 @@ import type { Logger } from '../job/logger.ts'
 import { isLevelOn } from '../store/containedLog.ts'
 import type { Details, Handler } from '../job/handler.ts'
 import type { Job } from '../job/defineJob.ts'
-import type { HostClient } from '../job/hostTypes.ts'
+import type { HostClient, HostTransaction } from '../job/hostTypes.ts'
 import type { NewRun, TakenWork } from '../store/claimWork.ts'
-import { storableUnchanged } from '../job/storable.ts'
-import { MAX_PAYLOAD_BYTES } from '../job/storablePayload.ts'
 import type { Envelope } from '../store/envelope.ts'
 import type { Database } from '../store/database.ts'
-import type { AfterFailure, Queue } from '../store/queue.ts'
+import { recordRunning } from '../store/recordRunning.ts'
+import type { Enqueue } from '../job/enqueue.ts'
+import type { AfterFailure } from './afterFailure.ts'
 import type { Observers } from './combineObservers.ts'
 import { Abort } from './abort.ts'
 import type { Cancellations } from './cancellations.ts'
@@ -17,20 +17,18 @@ import { executeRun, type RunningRun, type RunResult } from './executeRun.ts'
 import type { RunEnding } from './observer.ts'
 import { createRunLog, type RunLog } from './runLog.ts'
 import { COUNT_BY_EARLIER_ATTEMPTS_SQL, keepProgress } from './runs.ts'
-import type { EndedRun, SettleOutcome, Settler } from './settler.ts'
-import type { WriteOut } from './writeOuts.ts'
+import { pauseAfter } from './pauseAfter.ts'
+import { classifyFailure, type EndedRun, type SettleOutcome, type Settler } from './settler.ts'
 
 /*
  * A run's row in JobRun is in one of these states; performRun carries a run from the first to one of the last two.
  *
- *   (no row)  A start holds it (starts.ts), until the settler writes its success, or somebody writes it out as running.
- *   running   A claim, or recordRun for a run that did not come from the queue, wrote it. It ends by the first of these:
+ *   (no row)  Its claim alone lists it. Most runs stay so until their end is written.
+ *   running   Its worker wrote it before its first batch or progress (recordRunning).
+ *   Both end by the first of these; every other finds that the run is no longer under way, and its outcome there is `lost`:
  *               its own worker's settler, once its handler has ended: success or failed;
- *               the rescue, when its worker no longer lives: failed with `worker_lost`;
- *               the claim that takes its work again, or else a round of any worker, when the queue gave the work up or
- *               out again: failed with `expired`.
- *             Every other writer then finds that the run is no longer running, and its outcome there is `lost`.
- *             performSuspect deletes the row of a run that it gives back before it started.
+ *               a round of another worker, when its own no longer lives: failed with `worker_lost`;
+ *               a round of any worker, when its claim has expired: failed with `expired`.
  *   success   Final. The job that prunes runs deletes it after the retention's `runDays`.
  *   failed    Final. The same job deletes it after `failedDays`. A retry is another run.
  */
@@ -41,7 +39,8 @@ export interface RunServices {
   settler: Settler
   cancellations: Cancellations
   database: Database
-  queue: Pick<Queue, 'enqueue'>
+  /** Enqueues in a handler's own transaction. */
+  enqueue: Enqueue<HostTransaction>
   workerId: string
   log: Logger
   now: () => Date
@@ -52,15 +51,13 @@ export interface RunServices {
   keepLogs?: boolean | undefined
   /** Called when a run begins, after its progress was stored, and after it was settled. */
   onChange?: (run: NewRun) => void
-  /** Writes out a run that its claim did not write. */
-  writeOut: WriteOut
 }
 
 /** What performRun calls for a run, and how. */
 export interface RunManner {
   job: Job
   handler: Handler<never, never>
-  /** Nothing else runs in the process, and the claim says so (performSuspect). Default false. */
+  /** Nothing else runs in the process, and the claim says so. Default false. */
   isAlone?: boolean
   /** What may have been aborted before the run began. Default: a new one. */
   abort?: Abort
@@ -101,16 +98,11 @@ export async function performRun(
     kept ??= createRunLog(own, now)
     return kept.log
   }
-  const isByHand = manner.job.guard !== null && run.workId === null
-  // Before its handler can change it.
-  const byHand = isByHand ? storableUnchanged(envelope.payload ?? {}, MAX_PAYLOAD_BYTES) : null
   const execute = () => carryOut(services, taken, manner, abort, openLog)
-  const unwanted = findUnwanted(envelope, now)
+  const unwanted = findUnwanted(taken, now)
   const result = unwanted ?? (await (observation ? observation.within(execute) : execute()))
   const intended = toEndedRun(taken, manner, result, now(), findAbortCode(abort))
   if (kept) intended.logs = kept.close(envelope.payload)
-  if (byHand?.kind === 'stored' && intended.failure?.error.code === 'guard_blocked')
-    intended.payloadToKeep = byHand.value
   if (unwanted !== null) intended.failure = { error: unwanted.error, next: 'drop' }
   const outcome = await settler.settle(intended)
   const ended = outcome.kind === 'settled' ? (outcome.instead ?? intended) : intended
@@ -150,7 +142,7 @@ function fieldsOf({ name, id: runId, attempt }: NewRun, observed: object | undef
 
 /** The failure of an attempt whose work has expired or was replaced; null for others. Foreign envelopes may hold anything. */
 function findUnwanted(
-  { expiresAt, replacedBy }: Envelope,
+  { envelope: { expiresAt }, isReplaced }: TakenWork,
   now: () => Date,
 ): Extract<RunResult, { status: 'failed' }> | null {
   const unwanted = (message: string) => ({
@@ -159,10 +151,10 @@ function findUnwanted(
     retryable: false,
     details: {},
   })
-  if (typeof replacedBy === 'string')
+  if (isReplaced)
     return unwanted('Not started again: newer work has taken its unique key')
-  const at = typeof expiresAt === 'string' ? Date.parse(expiresAt) : NaN
-  if (Number.isNaN(at) || at >= now().getTime()) return null
+  const at = expiresAt === undefined ? Infinity : Date.parse(expiresAt)
+  if (at >= now().getTime()) return null
   return unwanted(`Not started: it was to be started by ${new Date(at).toISOString()}`)
 }
 
@@ -177,7 +169,7 @@ async function carryOut(
   const { run, envelope } = taken
   const { cancellations } = services
   const { payload } = envelope
-  const write = once(() => writeOut(services, taken))
+  const write = once(() => speak(services, taken))
   try {
     cancellations.watch(run.id, abort)
     return await execute({
@@ -193,7 +185,7 @@ async function carryOut(
       now: services.now,
       abort,
       openLog,
-      enqueue: services.queue.enqueue,
+      enqueue: services.enqueue,
       maxDetailsBytes: services.maxDetailsBytes,
       write,
       keepProgress: async (progress) => {
@@ -231,15 +223,25 @@ async function findApprovedRows(
   return Math.max(0, approvedRows - (rows[0]?.count ?? 0))
 }
 
-/** Writes an unwritten run out, before anything is stored in its row. */
-async function writeOut(services: RunServices, taken: TakenWork): Promise<void> {
+/** Writes the run into JobRun, before anything is stored in its row. It tries again while the database is away. */
+async function speak({ database, workerId, log }: RunServices, taken: TakenWork): Promise<void> {
   taken.hasSpoken = true
-  const { run, held } = taken
-  if (!taken.isUnwritten) return
-  held.hasClaim = true
-  await services.writeOut(held.id, run.id)
-  taken.isUnwritten = false
+  for (let tries = 1; ; tries++) {
+    try {
+      return await recordRunning(database, workerId, taken)
+    } catch (error) {
+      const failure = classifyFailure(error)
+      if (failure === 'refused' || tries === (failure === 'contended' ? MAX_LOOKS : MAX_TRIES)) throw error
+      log.warn({ err: error, runId: taken.run.id }, 'a run that has started could not be recorded, trying again')
+      await pauseAfter(tries)
+    }
+  }
 }
+
+/** With the pauses between them about a quarter of a minute, for which the handler's first batch waits. */
+const MAX_TRIES = 9
+/** With the pauses between them some five minutes, for which it waits while somebody has locked what it needs. */
+const MAX_LOOKS = 64
 
 /** Runs `work` once; after a failure the next call tries again. */
 function once(work: () => Promise<void>): () => Promise<void> {
@@ -269,20 +271,19 @@ function toEnding({ failure }: EndedRun, outcome: SettleOutcome, durationMs: num
 
 /** What the settler has to record of a result. */
 function toEndedRun(
-  { run, held, isUnwritten }: TakenWork,
-  { isAlone = false }: RunManner,
+  taken: TakenWork,
+  { job, isAlone = false }: RunManner,
   result: RunResult,
   now: Date,
   reason: string | null,
 ): EndedRun {
   // The clock may have been set back meanwhile.
-  const endedAt = new Date(Math.max(now.getTime(), run.startedAt.getTime()))
-  const of = { run, held, isUnwritten, endedAt }
+  const endedAt = new Date(Math.max(now.getTime(), taken.run.startedAt.getTime()))
+  const of = { taken, retry: job.retry, endedAt }
   if (result.status === 'success')
     return { ...of, details: result.details, failure: null, result: result.result }
   const { error, details } = result
-  // What somebody tries by hand is a dead letter again, whatever ends it.
-  const next = run.trigger === 'cli' ? 'giveUp' : afterFailure(result, isAlone, reason)
+  const next = afterFailure(result, isAlone, reason)
   return { ...of, details: { ...details, error }, failure: { error, next } }
 }
 

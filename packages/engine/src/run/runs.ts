@@ -1,50 +1,6 @@
 import type { Counts } from '../job/handler.ts'
 import type { Job } from '../job/defineJob.ts'
-import type { NewRun } from '../store/claimWork.ts'
 import type { Connection } from '../store/database.ts'
-
-/**
- * Records a run that no claim recorded (`worker:once`), before its handler starts. Returns false, and records nothing, when
- * a run with its exclusive key is under way.
- */
-export async function recordRun(
-  tx: Connection,
-  workerId: string,
-  run: NewRun,
-  claim: { id: string; exclusiveKey: string | null },
-): Promise<boolean> {
-  const { rowCount } = await tx.query(
-    `with claim as (
-       insert into "JobClaim" ("id", "name", "workerId", "exclusiveKey", "runIds")
-       values ($14::uuid, $2, $11, $15, array[$1::uuid])
-       on conflict ("exclusiveKey") do nothing
-       returning "id"
-     )
-     insert into "JobRun" ("id", "name", "trigger", "attempt", "scheduledFor", "startedAt", "dryRun", "actor", "reason",
-                           "workId", "workerId", "label", "shown")
-     select $1::uuid, $2::text, $3::"JobTrigger", $4::int, $5::timestamptz, $6::timestamptz, $7::boolean, $8::text, $9::text,
-            $10::uuid, $11::text, $12::text, $13::jsonb
-     from claim`,
-    [
-      run.id,
-      run.name,
-      run.trigger,
-      run.attempt,
-      run.scheduledFor,
-      run.startedAt,
-      run.dryRun,
-      run.actor,
-      run.reason,
-      run.workId,
-      workerId,
-      run.label ?? null,
-      run.shown === undefined ? null : JSON.stringify(run.shown),
-      claim.id,
-      claim.exclusiveKey,
-    ],
-  )
-  return rowCount === 1
-}
 
 /** The key that keeps two runs of an exclusive job apart; null for dry runs, which change nothing. */
 export function exclusiveKey(job: Job, dryRun: boolean): string | null {

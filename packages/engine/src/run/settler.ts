@@ -3,34 +3,30 @@ import type { Logger } from '../job/logger.ts'
 import type { Details } from '../job/handler.ts'
 import { storableText } from '../job/storableText.ts'
 import type { Observers } from './combineObservers.ts'
-import type { WorkLabel } from '../job/labelWork.ts'
-import type { HeldClaim, NewRun } from '../store/claimWork.ts'
+import type { RetryPolicy } from '../job/defineJob.ts'
+import type { HeldClaim, TakenWork } from '../store/claimWork.ts'
 import type { Database } from '../store/database.ts'
 import type { ErrorDescription } from './describeError.ts'
-import type { AfterFailure, Queue } from '../store/queue.ts'
-import { commitEnds, type Committed, type StatedEnd } from './commitEnds.ts'
+import { decideNext, type AfterFailure } from './afterFailure.ts'
 import { pauseAfter } from './pauseAfter.ts'
 import { findLocked } from '../store/findLocked.ts'
-import { EXPIRED, findSettled, letGo } from '../store/settleWork.ts'
+import { endRuns, findEnded, letGo, type RunEnd } from '../store/endRuns.ts'
 
 /** A run whose handler has ended, as the settler is to record it. */
 export interface EndedRun {
-  run: Pick<NewRun, 'id' | 'name' | 'attempt' | 'workId' | keyof WorkLabel>
-  held: HeldClaim
-  /** Default: it is written. */
-  isUnwritten?: boolean | undefined
+  taken: TakenWork
+  /** How its job is tried again. */
+  retry: RetryPolicy
   endedAt: Date
   /** The settler merges them into what the run's batches have counted. */
   details: Details | null
   failure: { error: ErrorDescription; next: AfterFailure } | null
-  /** The payload of a run by hand that its guard has blocked: the queue keeps it for an approval. Default: none. */
-  payloadToKeep?: unknown
   /** Its log lines and its result, as JSON. Default: none. */
   logs?: string | null | undefined
   result?: string | null | undefined
 }
 
-/** `instead` is what was settled when PostgreSQL refused the intended end, or when the run had expired. */
+/** `instead` is what was settled when PostgreSQL refused the intended end. */
 export type SettleOutcome =
   | { kind: 'settled'; details: Details | null; instead?: EndedRun }
   | { kind: 'lost' }
@@ -42,7 +38,10 @@ export interface Settler {
   stop(): void
 }
 
-interface Waiting extends StatedEnd {
+interface Waiting {
+  ended: EndedRun
+  /** The same, as it is stored. */
+  end: RunEnd
   /** Whether this end replaces one that PostgreSQL refused. */
   isInstead: boolean
   tries: number
@@ -52,7 +51,7 @@ interface Waiting extends StatedEnd {
 /**
  * Why settling failed.
  *   away       the database does not answer, or takes nothing at the moment
- *   contended  somebody has a run or its work locked, or has just changed it
+ *   contended  somebody has a run or its claim locked, or has just changed it
  *   refused    PostgreSQL cannot store something in it, so the next try would fail too
  */
 type Failure = 'away' | 'contended' | 'refused'
@@ -79,12 +78,13 @@ const MAX_PARTS = 2
  */
 export function createSettler(options: {
   database: Database
-  queue: Queue
   workerId: string
   log: Logger
   observers?: Observers | undefined
+  /** Draws the jitter of pauses before retries. Default: Math.random. */
+  random?: (() => number) | undefined
 }): Settler {
-  const { database, queue, workerId, log } = options
+  const { database, workerId, log, random } = options
   const waiting: Waiting[] = []
   // Claims without an open run. The next group deletes their rows.
   let left: HeldClaim[] = []
@@ -123,7 +123,7 @@ export function createSettler(options: {
     for (let tries = 1; left.length > 0 && !isStopped; tries++) {
       const over = left
       try {
-        const kept = await letGo(database, over)
+        const kept = await letGo(database, over.map(({ id }) => id))
         const gone = new Set(over.filter(({ id }) => !kept.has(id)))
         for (const held of gone) locked.delete(held)
         left = left.filter((held) => !gone.has(held))
@@ -172,7 +172,7 @@ export function createSettler(options: {
         await Promise.all([settlePart(group.slice(0, middle)), settlePart(group.slice(middle))])
         return
       }
-      const instead = last === 'refused' && one ? toInstead(one) : null
+      const instead = last === 'refused' && one ? toInstead(one, random) : null
       last = instead === null ? last : await tryPart([instead])
       if (last === null) return
       await pauseAfter(tries)
@@ -190,7 +190,7 @@ export function createSettler(options: {
   /** Settles runs that somebody has locked, each as soon as it is free. It looks for that, and never waits for a lock. */
   async function settleOnceFree(group: readonly Waiting[]): Promise<void> {
     log.warn(
-      { runs: group.length, runId: group[0]?.ended.run.id },
+      { runs: group.length, runId: group[0]?.end.runId },
       'ends of runs cannot be recorded while another session has locked their rows',
     )
     const settling: Promise<void>[] = []
@@ -209,18 +209,20 @@ export function createSettler(options: {
   async function divideByLocks(
     group: readonly Waiting[],
   ): Promise<[free: readonly Waiting[], others: readonly Waiting[]]> {
-    const asked = [...group.map(({ ended }) => ended), ...left.map((held) => ({ held }))]
+    const held = [...new Set([...group.map(({ ended }) => ended.taken.held), ...left])]
     let ids: ReadonlySet<string>
     try {
-      ids = await findLocked(database, asked)
+      ids = await findLocked(database, {
+        runIds: group.map(({ end }) => end.runId),
+        claimIds: held.map(({ id }) => id),
+      })
     } catch (error) {
       // Such as a lock on a whole table.
       log.warn({ err: error }, 'locks of other sessions could not be looked for, trying again')
       return [[], group]
     }
-    for (const { held } of asked) if (ids.has(held.id)) locked.add(held)
-    const isFree = ({ ended: { run, held, isUnwritten } }: Waiting) =>
-      !ids.has(run.id) && !ids.has(run.workId ?? '') && !(isUnwritten && ids.has(held.id))
+    for (const claim of held) if (ids.has(claim.id)) locked.add(claim)
+    const isFree = ({ end }: Waiting) => !ids.has(end.runId) && !ids.has(end.claimId)
     return [group.filter(isFree), group.filter((one) => !isFree(one))]
   }
 
@@ -247,54 +249,42 @@ export function createSettler(options: {
     const over = [...left, ...heldByThese(group)].filter((held) => !locked.has(held))
     const again = group.filter(({ tries }) => tries > 0)
     for (const one of group) one.tries++
-    let answer: Committed
+    let recorded: Map<string, Details | null>
     try {
-      answer = await commitEnds({ database, queue, workerId }, group, over)
-      await addSettledBefore(answer.recorded, again)
+      const ends = group.map(({ end }) => end)
+      recorded = await endRuns(database, workerId, ends, over.map(({ id }) => id))
+      const missing = again.filter(({ end }) => !recorded.has(end.runId))
+      // Of an earlier try that was committed, whose answer was lost.
+      for (const [id, details] of await findEnded(database, workerId, missing.map(({ end }) => end)))
+        recorded.set(id, details)
     } catch (error) {
       // Giving up would leave the runs to the rescue, and others would do their work again. If the commit did go through,
       // the next try finds the runs ended by this worker: nothing settles twice.
       const failure = classifyFailure(error)
-      const runId = group.length === 1 ? group[0]?.ended.run.id : undefined
+      const runId = group.length === 1 ? group[0]?.end.runId : undefined
       log.warn({ err: error, runs: group.length, runId }, 'settling failed, trying again')
       if (!isStopped) return failure
       for (const { resolve } of group) resolve({ kind: 'lost' })
       return null
     }
     options.observers?.runsSettled(group.length)
-    left = left.filter((held) => !answer.let.includes(held))
-    for (const { ended, isInstead, resolve } of group) {
-      const { run, held } = ended
+    left = left.filter((held) => !over.includes(held))
+    for (const { ended, end, isInstead, resolve } of group) {
+      const { held } = ended.taken
       // Two groups settled the last runs of a claim at the same time: neither knew that it could delete the row.
-      if (--held.open === 0 && !answer.let.includes(held)) left.push(held)
+      if (--held.open === 0 && !over.includes(held)) left.push(held)
       if (held.open === 0 && locked.has(held)) void letLeftGo()
-      const details = answer.recorded.get(run.id)
-      if (details === undefined) {
-        resolve({ kind: 'lost' })
-        continue
-      }
-      const isExpired = answer.expired.includes(run.id)
-      const instead = isExpired ? toExpired(ended) : isInstead ? ended : null
-      resolve({ kind: 'settled', details, ...(instead && { instead }) })
+      const details = recorded.get(end.runId)
+      if (details === undefined) resolve({ kind: 'lost' })
+      else resolve({ kind: 'settled', details, ...(isInstead && { instead: ended }) })
     }
     return null
-  }
-
-  /** Adds the runs of an earlier try that was committed, whose answer was lost. */
-  async function addSettledBefore(
-    recorded: Map<string, Details | null>,
-    again: readonly Waiting[],
-  ): Promise<void> {
-    const missing = again.filter(({ ended }) => !recorded.has(ended.run.id))
-    for (const [id, details] of await findSettled(database, workerId, missing)) {
-      recorded.set(id, details)
-    }
   }
 
   return {
     settle: (ended) =>
       new Promise((resolve) => {
-        waiting.push(toWaiting(ended, resolve))
+        waiting.push(toWaiting(ended, resolve, random))
         if (busy === 0 || (busy < MAX_GROUPS && waiting.length >= MAX_GROUP)) startGroups()
       }),
     stop() {
@@ -307,31 +297,54 @@ export function createSettler(options: {
 function takeGroup(waiting: Waiting[], limit: number): Waiting[] {
   let length = 0
   let count = 0
-  for (const { details, ended } of waiting) {
-    for (const text of [details, ended.logs, ended.result]) length += text?.length ?? 0
+  for (const { end } of waiting) {
+    for (const text of [end.details, end.logs, end.result]) length += text?.length ?? 0
     if (count === limit || (count > 0 && length > MAX_GROUP_LENGTH)) break
     count++
   }
   return waiting.splice(0, count)
 }
 
-function toWaiting(ended: EndedRun, resolve: Waiting['resolve']): Waiting {
+type Random = (() => number) | undefined
+
+function toWaiting(ended: EndedRun, resolve: Waiting['resolve'], random: Random): Waiting {
   try {
-    return { ended, details: toText(ended), isInstead: false, tries: 0, resolve }
+    return { ended, end: toRunEnd(ended, random), isInstead: false, tries: 0, resolve }
   } catch {
     // JSON.stringify refuses it, so settle what PostgreSQL's refusal would lead to.
     const instead = toStorable(ended)
-    return { ended: instead, details: toText(instead), isInstead: true, tries: 0, resolve }
+    return { ended: instead, end: toRunEnd(instead, random), isInstead: true, tries: 0, resolve }
   }
 }
 
 /** The end to settle in place of a refused one; null when nothing in it could be refused. */
-function toInstead(one: Waiting): Waiting | null {
+function toInstead(one: Waiting, random: Random): Waiting | null {
   const { details, failure, logs = null, result = null } = one.ended
   const isPlain = [details, failure, logs, result].every((part) => part === null)
   if (one.isInstead || isPlain) return null
   const ended = toStorable(one.ended)
-  return { ...one, ended, details: toText(ended), isInstead: true }
+  return { ...one, ended, end: toRunEnd(ended, random), isInstead: true }
+}
+
+function toRunEnd({ taken, retry, endedAt, failure, ...said }: EndedRun, random: Random): RunEnd {
+  const { run, held, origin, failures, losses, lossesAlone, isPlain, hasSpoken = false } = taken
+  const { trigger, dryRun } = run
+  const work = { origin, trigger, dryRun, failures, losses, lossesAlone, hasProgress: hasSpoken }
+  return {
+    runId: run.id,
+    claimId: held.id,
+    endedAt,
+    details: toText(said),
+    logs: said.logs,
+    result: said.result,
+    hasSpoken,
+    isPlain,
+    // The queue's rows get no stack: the run has it.
+    error: failure && { code: failure.error.code, message: failure.error.message },
+    ...(failure === null
+      ? { next: { kind: 'done' } }
+      : decideNext(work, retry, failure.next, failure.error.code, random)),
+  }
 }
 
 /** The same end without anything that the handler handed over. */
@@ -348,13 +361,7 @@ function toStorable(ended: EndedRun): EndedRun {
   return { ...ended, details: { error }, failure: { error, next }, logs: null, result: null }
 }
 
-/** The end of a run whose handler ended after the queue had given its work up. */
-function toExpired(ended: EndedRun): EndedRun {
-  const details = { ...ended.details, error: EXPIRED }
-  return { ...ended, details, failure: { error: EXPIRED, next: 'giveUp' } }
-}
-
-function toText({ details }: EndedRun): string | null {
+function toText({ details }: Pick<EndedRun, 'details'>): string | null {
   return details === null || Object.keys(details).length === 0 ? null : JSON.stringify(details)
 }
 
@@ -376,6 +383,7 @@ export function classifyFailure(error: unknown): Failure {
 /** The claims whose last open runs are in this group. */
 function heldByThese(group: readonly Waiting[]): HeldClaim[] {
   const counts = new Map<HeldClaim, number>()
-  for (const { ended } of group) counts.set(ended.held, (counts.get(ended.held) ?? 0) + 1)
+  for (const { ended } of group)
+    counts.set(ended.taken.held, (counts.get(ended.taken.held) ?? 0) + 1)
   return [...counts].flatMap(([held, count]) => (held.open === count ? [held] : []))
 }

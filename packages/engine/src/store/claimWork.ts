@@ -5,6 +5,7 @@ import { aliveSql } from '../liveness/whoIsLost.ts'
 import type { Connection, PreparedStatement } from './database.ts'
 import { labelOfEnvelope, toEnvelope, type Envelope, type Facts } from './envelope.ts'
 import { GIVES_WAY } from './giveWay.ts'
+import { MAX_INLINE_BYTES } from './queueTables.ts'
 import { HELD, HELD_COLUMNS, hasNotEnded } from './heldRuns.ts'
 
 /*
@@ -72,13 +73,18 @@ export interface TakenWork {
   /** The claim by which the worker holds it, maybe with other runs. */
   held: HeldClaim
   envelope: Envelope
-  /** How many attempts have cost a retry, and how often its worker was lost while it ran alone. */
+  /** Where it came from. */
+  origin: 'queue' | 'hand' | 'deadLetter'
+  /** How many attempts have cost a retry, and how often its worker was lost, also while it ran alone. */
   failures: number
+  losses: number
   lossesAlone: number
   /** How many bytes its payload has as JSON. */
   bytes: number
   /** Newer work has taken its unique key. */
   isReplaced: boolean
+  /** Whether it is the first attempt of work without anything beside its payload, which is short. */
+  isPlain: boolean
   /** Where the queue had it. Absent when it did not come from there. */
   from?: Behind
   /** Whether it stored a batch or its progress in JobRun before its end. */
@@ -110,7 +116,7 @@ export class ClaimConflict extends Error {
 export const MAX_CLAIM_BYTES = 16 * 2 ** 20
 
 /** Work needs a worker that understands at least this much. Later versions raise it, and leave what needs more alone. */
-const UNDERSTANDS = 0
+export const UNDERSTANDS = 0
 
 const [LEAST_RANK, GREATEST_RANK] = [-(2 ** 31), 2 ** 31 - 1]
 
@@ -129,7 +135,7 @@ const [LEAST_RANK, GREATEST_RANK] = [-(2 ** 31), 2 ** 31 - 1]
  * $4 limits, $5 exclusive keys, $6 ids of the claims, $7 seconds until they expire; and for each range of ranks to look
  * into, in order: $8 the place of its request in the arrays, $9 and $10 the rank and place behind which it begins, $11 the rank with which it ends.
  */
-const claimSql = (found: string, isAlone: boolean) => `
+const claimSql = (found: string, isAlone: string) => `
   with alive as materialized (${aliveSql('$1')}
   ), wanted as materialized (
     select wanted.* from alive cross join unnest($3::text[], $4::int[], $5::text[], $6::uuid[], $7::int[]) with ordinality
@@ -175,12 +181,12 @@ const claimSql = (found: string, isAlone: boolean) => `
     -- All in the same order, so that two claims that meet at two keys do not wait for each other.
     order by wanted."exclusiveKey"
   )
-  select taken."claimId"::text as "claimId", "name", "id"::text as "id", "runId"::text as "runId", "attempt", "failures", "lossesAlone",
-         "label", "facts",
+  select taken."claimId"::text as "claimId", "name", "id"::text as "id", "runId"::text as "runId", "attempt", "failures",
+         "losses", "lossesAlone", "label", "facts",
          case when "payload" is null then (select long."payload" from "JobPayload" long where long."workId" = "id") else "payload" end
            as "payload",
          "bytes", "rank", "place"::text as "place",
-         "uniqueKey" is not null and exists (
+         "uniqueKey" is not null as "isUnique", "uniqueKey" is not null and exists (
            select from "JobUnique" one
            where one."name" = taken."name" and one."key" = taken."uniqueKey" and one."workId" <> taken."id"
          ) as "isReplaced",
@@ -188,7 +194,7 @@ const claimSql = (found: string, isAlone: boolean) => `
          (select count(*) from found) > (select count(*) from taken) as "isCut"
   from taken
   union all
-  select ${Array.from({ length: 16 }, () => 'null').join(', ')} from alive where not "isAlive"`
+  select ${Array.from({ length: 18 }, () => 'null').join(', ')} from alive where not "isAlive"`
 
 /** Of an exclusive job nothing is taken while a run of it is under way. Dry runs change nothing. */
 const IS_WANTED = `work."needs" <= ${UNDERSTANDS} and (
@@ -213,11 +219,11 @@ const CLAIM: PreparedStatement = {
       ) work
       where range."request" = wanted."request"
       limit wanted."limit"`,
-    false,
+    'false',
   ),
 }
 
-/** Takes a piece of work that has lost several workers, to run alone. */
+/** Takes a piece of work that has lost several workers, to run alone. Its last parameter says whether it does. */
 const CLAIM_SUSPECT: PreparedStatement = {
   name: 'roundsman_claim_suspect',
   text: claimSql(
@@ -227,7 +233,7 @@ const CLAIM_SUSPECT: PreparedStatement = {
       order by work."place"
       limit wanted."limit"
       for update skip locked`,
-    true,
+    '$8::bool',
   ),
 }
 
@@ -236,8 +242,8 @@ export interface ClaimOptions {
   /** At most one of each job. */
   requests: readonly ClaimRequest[]
   startedAt: Date
-  /** Takes only what runs alone (losses.ts). Default: only what does not. */
-  isSuspect?: boolean
+  /** Takes only what has lost several workers, and says whether nothing else runs in this process. Default: only what has not. */
+  suspects?: { isAlone: boolean } | undefined
 }
 
 /**
@@ -249,9 +255,9 @@ export interface ClaimOptions {
  */
 export async function claimWork(
   connection: Connection,
-  { workerId, requests, startedAt, isSuspect = false }: ClaimOptions,
+  { workerId, requests, startedAt, suspects }: ClaimOptions,
 ): Promise<Claimed> {
-  const ranges = isSuspect ? [] : requests.flatMap(toRanges)
+  const ranges = requests.flatMap(toRanges)
   const values = [
     workerId,
     startedAt,
@@ -260,8 +266,8 @@ export async function claimWork(
     requests.map(({ exclusiveKey }) => exclusiveKey),
     requests.map(({ claimId }) => claimId),
     requests.map(({ expireSeconds }) => expireSeconds),
-    ...(isSuspect
-      ? []
+    ...(suspects
+      ? [suspects.isAlone]
       : [
           ranges.map(({ request }) => request),
           ranges.map(({ rank }) => rank),
@@ -270,7 +276,7 @@ export async function claimWork(
         ]),
   ]
   const { rows } = await connection
-    .query<TakenRow>(isSuspect ? CLAIM_SUSPECT : CLAIM, values)
+    .query<TakenRow>(suspects ? CLAIM_SUSPECT : CLAIM, values)
     .catch((error: unknown) => {
       const { constraint } = error instanceof pg.DatabaseError ? error : {}
       throw constraint === 'JobClaim_exclusiveKey_key' ? new ClaimConflict(error) : error
@@ -285,9 +291,18 @@ export async function claimWork(
   }
 }
 
+/** Ranks in which to look for the work of a request, and the rank and place behind which to begin. */
+export interface RankRange {
+  /** The place of its request in the list, from 1 on. */
+  request: number
+  rank: number
+  place: string
+  end: number
+}
+
 /** The ranges of ranks in which to look, each from where the worker has come to, and all others from their beginning. */
-function toRanges({ behind = [] }: ClaimRequest, at: number) {
-  const ranges: { request: number; rank: number; place: string; end: number }[] = []
+export function toRanges({ behind = [] }: { behind?: readonly Behind[] }, at: number): RankRange[] {
+  const ranges: RankRange[] = []
   let from = LEAST_RANK
   for (const { rank, place } of behind.toSorted((a, b) => a.rank - b.rank)) {
     if (from < rank) ranges.push({ request: at + 1, rank: from, place: '0', end: rank - 1 })
@@ -328,10 +343,10 @@ const CLOSE_CLAIMS_SQL = `
   on conflict ("id") do nothing`
 
 const WORK_OF_CLAIMS_SQL = `
-  select "claimId"::text, "name", "workId"::text as "id", "runId"::text, "attempt", "failures", "lossesAlone", "label", "facts",
+  select "claimId"::text, "name", "workId"::text as "id", "runId"::text, "attempt", "failures", "losses", "lossesAlone", "label", "facts",
          coalesce("payload", (select long."payload" from "JobPayload" long where long."workId" = work."workId")) as "payload",
          "bytes", "rank", "startedAt",
-         "uniqueKey" is not null and exists (
+         "uniqueKey" is not null as "isUnique", "uniqueKey" is not null and exists (
            select from "JobUnique" one
            where one."name" = work."name" and one."key" = work."uniqueKey" and one."workId" <> work."workId"
          ) as "isReplaced"
@@ -363,6 +378,7 @@ interface TakenRow {
   runId: string
   attempt: number
   failures: number
+  losses: number
   lossesAlone: number
   label: string | null
   facts: Facts | null
@@ -370,6 +386,7 @@ interface TakenRow {
   bytes: number
   rank: number
   place?: string
+  isUnique: boolean
   isReplaced: boolean
   transaction?: string
   /** Every row says the same. */
@@ -380,7 +397,7 @@ interface TakenRow {
 function toTakenWork(rows: readonly TakenRow[], startedAt: Date): TakenWork[] {
   const claims = new Map<string, HeldClaim>()
   return rows.map((row) => {
-    const { claimId, name, runId, attempt, failures, lossesAlone, bytes, rank, place } = row
+    const { claimId, name, runId, attempt, failures, losses, lossesAlone, bytes, rank, place } = row
     let held = claims.get(claimId)
     if (held === undefined) claims.set(claimId, (held = { id: claimId, open: 0 }))
     held.open += 1
@@ -389,10 +406,14 @@ function toTakenWork(rows: readonly TakenRow[], startedAt: Date): TakenWork[] {
     return {
       held,
       envelope,
+      origin: 'queue' as const,
       failures,
+      losses,
       lossesAlone,
       bytes,
       isReplaced: row.isReplaced,
+      isPlain:
+        attempt === 1 && row.facts === null && row.label === null && !row.isUnique && bytes <= MAX_INLINE_BYTES,
       ...(place !== undefined && { from: { rank, place } }),
       run: {
         id: runId,

@@ -1,7 +1,6 @@
 import pg from 'pg'
 import { v7 as uuid } from 'uuid'
 import type { Job } from '../job/defineJob.ts'
-import type { Observers } from '../run/combineObservers.ts'
 import type { Database } from '../store/database.ts'
 import {
   ClaimConflict,
@@ -11,6 +10,7 @@ import {
   type ClaimRequest,
   type TakenWork,
 } from '../store/claimWork.ts'
+import { createFloors, type Floors } from './floors.ts'
 import { expireSeconds } from '../store/expireSeconds.ts'
 import { pauseAfter } from '../run/pauseAfter.ts'
 import { exclusiveKey } from '../run/runs.ts'
@@ -19,7 +19,9 @@ import { chargeAllowance, readAllowance } from './throttle.ts'
 /** Takes work for the lanes of a worker. */
 export interface Claimer {
   /** Takes what several lanes ask for at the same moment with one statement. */
-  claim(job: Job, limit: number, options?: Pick<ClaimRequest, 'hasBacklog'>): Promise<ClaimAnswer>
+  claim(job: Job, limit: number, options?: { hasBacklog?: boolean }): Promise<ClaimAnswer>
+  /** Takes one piece of work that is to run alone. */
+  claimSuspect(job: Job): Promise<ClaimAnswer>
   /** Lets claims under way end soon, even when the database does not answer. */
   stop(): void
 }
@@ -40,15 +42,12 @@ export interface ClaimerOptions {
   now: () => Date
   /** Called when the database answers a claim sent at `askedAt` (performance.now) that this worker does not live. */
   onNotAlive?: (askedAt: number) => void
-  /** Whether claims of a job may take starts, whose runs are written only at their end. Default: no job. */
-  mayStart?: (job: Job) => boolean
-  observers?: Observers | undefined
+  /** Default: claims begin at the start. */
+  floors?: Floors
 }
 
-/** What a claim brought. */
-type Taken = Omit<Claimed, 'expired'>
-
 interface Waiting {
+  job: Job
   request: ClaimRequest
   resolve: (answer: ClaimAnswer) => void
   reject: (error: unknown) => void
@@ -67,8 +66,7 @@ export function createClaimer({
   workerId,
   now,
   onNotAlive = () => undefined,
-  mayStart = () => false,
-  observers,
+  floors = createFloors(),
 }: ClaimerOptions): Claimer {
   let waiting: Waiting[] = []
   let underWay = 0
@@ -101,13 +99,13 @@ export function createClaimer({
   async function claimGroup(group: readonly Waiting[]): Promise<void> {
     const requests = group.map(({ request }) => request)
     try {
-      const taken = await claimWithRetry(requests, (hasFreshRunIds) =>
-        claimWork(database, { workerId, requests, startedAt: now(), hasFreshRunIds }),
+      const taken = await claimWithRetry(requests, () =>
+        claimWork(database, { workerId, requests, startedAt: now() }),
       )
       const byClaim = Map.groupBy(taken.work, ({ held }) => held.id)
-      for (const { request, resolve } of group) {
+      for (const { job, request, resolve } of group) {
         const work = byClaim.get(request.claimId) ?? []
-        resolve(toAnswer({ ...taken, work }, request.limit))
+        resolve(toAnswer({ ...taken, work }, job, request.limit))
       }
     } catch (error) {
       // After a lost answer these claim ids are closed: do not try them again. A lane asks anew, with another id.
@@ -125,23 +123,24 @@ export function createClaimer({
 
   async function claimWithRetry(
     requests: readonly ClaimRequest[],
-    attempt: (hasFreshRunIds: boolean) => Promise<Claimed>,
-  ): Promise<Taken> {
-    let hasFreshRunIds = false
+    attempt: () => Promise<Claimed>,
+  ): Promise<Claimed> {
     for (let tries = 1; ; tries++) {
       const askedAt = performance.now()
       try {
-        const { expired, ...taken } = await attempt(hasFreshRunIds)
+        const taken = await attempt()
         if (!taken.isAlive) onNotAlive(askedAt)
-        for (const run of expired) observers?.runExpired(run)
+        if (taken.transaction !== null)
+          for (const [name, work] of Map.groupBy(taken.work, ({ run }) => run.name))
+            floors.note(name, work, taken.transaction)
         return taken
       } catch (error) {
         if (isCertainFailure(error)) throw error
         if (!(error instanceof ClaimConflict)) {
-          return { work: await findClaimAfterLostAnswer(requests, error), isAlive: true }
+          const work = await findClaimAfterLostAnswer(requests, error)
+          return { work, isAlive: true, isCut: false, transaction: null }
         }
         if (tries === MAX_TRIES) throw error
-        hasFreshRunIds ||= error.kind === 'runId'
         // PostgreSQL sends the error before it releases the statement's locks: a try at once would skip the locked work.
         await pauseAfter(tries)
       }
@@ -169,48 +168,61 @@ export function createClaimer({
 
   /** Claims and charges the job's rate limit in one transaction, which locks the limit meanwhile. */
   async function claimLimited(
+    job: Job,
     request: ClaimRequest,
     rateLimit: NonNullable<Job['rateLimit']>,
+    suspects?: { isAlone: boolean },
   ): Promise<ClaimAnswer> {
     let allowance = { starts: 0, freeInMs: 0 }
-    const taken = await claimWithRetry([request], (hasFreshRunIds) =>
+    const taken = await claimWithRetry([request], () =>
       database.transaction(async (tx) => {
         allowance = await readAllowance(tx, request.name, rateLimit)
         const limit = Math.min(request.limit, allowance.starts)
-        if (limit === 0) return { work: [], isAlive: true, expired: [] }
+        if (limit === 0) return NOTHING
         const requests = [{ ...request, limit }]
-        const claimed = await claimWork(tx, {
-          workerId,
-          requests,
-          startedAt: now(),
-          hasFreshRunIds,
-        })
+        const claimed = await claimWork(tx, { workerId, requests, startedAt: now(), suspects })
         const count = claimed.work.length
         if (count > 0) await chargeAllowance(tx, request.name, rateLimit, count)
         return claimed
       }),
     )
     const { starts, freeInMs } = allowance
-    if (starts === 0) return { ...taken, mayBeMore: false, freeInMs }
-    return toAnswer(taken, Math.min(request.limit, starts))
+    if (starts === 0) return { ...toAnswer(taken, job, request.limit), mayBeMore: false, freeInMs }
+    return toAnswer(taken, job, Math.min(request.limit, starts))
+  }
+
+  function toRequest(job: Job, limit: number, hasBacklog: boolean): ClaimRequest {
+    return {
+      claimId: uuid(),
+      name: job.name,
+      limit,
+      exclusiveKey: exclusiveKey(job, false),
+      expireSeconds: expireSeconds(job),
+      // A claim that follows another begins where that one ended. Others look for what that could not see, too.
+      behind: floors.behind(job.name, hasBacklog ? 'hint' : 'floor'),
+    }
   }
 
   return {
     async claim(job, limit, { hasBacklog = false } = {}) {
-      const request = {
-        claimId: uuid(),
-        name: job.name,
-        limit,
-        hasBacklog,
-        mayStart: !job.isExclusive && mayStart(job),
-        exclusiveKey: exclusiveKey(job, false),
-        expireSeconds: expireSeconds(job),
-      }
-      if (job.rateLimit !== null) return await claimLimited(request, job.rateLimit)
+      const request = toRequest(job, limit, hasBacklog)
+      if (job.rateLimit !== null) return await claimLimited(job, request, job.rateLimit)
       return await new Promise((resolve, reject) => {
-        waiting.push({ request, resolve, reject })
+        waiting.push({ job, request, resolve, reject })
         schedule()
       })
+    },
+    async claimSuspect(job) {
+      const request = toRequest(job, 1, false)
+      // An isolated run is in a process of its own, beside others of this one.
+      const suspects = { isAlone: job.isolate === null }
+      if (job.rateLimit !== null)
+        return await claimLimited(job, request, job.rateLimit, suspects)
+      const requests = [request]
+      const taken = await claimWithRetry(requests, () =>
+        claimWork(database, { workerId, requests, startedAt: now(), suspects }),
+      )
+      return toAnswer(taken, job, 1)
     },
     stop() {
       stoppedAt = performance.now()
@@ -218,12 +230,15 @@ export function createClaimer({
   }
 }
 
+const NOTHING: Claimed = { work: [], isAlive: true, isCut: false, transaction: null }
+
 /** Whether PostgreSQL answered that it did nothing. When a connection or the server went away, it may have done it. */
 function isCertainFailure(error: unknown): boolean {
   return error instanceof pg.DatabaseError && !/^(08|57P)/.test(error.code ?? '')
 }
 
-function toAnswer(taken: Taken, limit: number): ClaimAnswer {
-  const { work, isAlive, isCut = false } = taken
+/** What a lane gets. How often the work is tried again is as this worker knows its job. */
+function toAnswer({ work, isAlive, isCut }: Claimed, { retry }: Job, limit: number): ClaimAnswer {
+  for (const { run, failures } of work) run.retriesLeft = Math.max(0, retry.limit - failures)
   return { work, isAlive, mayBeMore: isCut || work.length === limit, freeInMs: null }
 }

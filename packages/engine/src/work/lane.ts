@@ -1,12 +1,11 @@
 import type { Logger } from '../job/logger.ts'
 import type { Job } from '../job/defineJob.ts'
-import { ClaimConflict, type TakenWork } from '../store/claimWork.ts'
+import { ClaimConflict, MAX_CLAIM_BYTES, type TakenWork } from '../store/claimWork.ts'
 import type { ClaimAnswer, Claimer } from './claimer.ts'
 import type { Observers } from '../run/combineObservers.ts'
 import { MAX_TIMER_MS } from '../job/argument.ts'
 import { pauseAfter } from '../run/pauseAfter.ts'
 import { MAX_PAYLOAD_BYTES } from '../job/storablePayload.ts'
-import { MAX_CLAIM_BYTES } from '../store/claimSql.ts'
 import type { PayloadBudget } from './payloadBudget.ts'
 import type { Turns } from './turns.ts'
 
@@ -20,7 +19,7 @@ import type { Turns } from './turns.ts'
  *             reconnect, or the lane's own alarm once the rate limit has room again.
  *   full      As many runs are under way as may be. A run that ends makes room. Or the payloads of all lanes together have
  *             as many bytes as they may; then a lane without a run still takes one piece, and a run of any lane makes room.
- *   held up   A suspect runs alone or waits for that (turns.ts). createWorker wakes the lane when turns open again.
+ *   held up   Work that has lost workers runs alone or waits for that (turns.ts). createWorker wakes the lane when turns open again.
  *   pausing   A claim failed. The lane claims again after a pause; after a ClaimConflict it waits for wake() instead.
  */
 
@@ -75,6 +74,8 @@ export function createLane(options: LaneOptions): Lane {
   // The lane remembers a wake-up that comes during a claim: the claim may have looked too early.
   let woken = true
   let hasBacklog = false
+  // Somebody has said so since the last claim. The next one looks for all there is, also during a backlog.
+  let isAsked = false
   let failures = 0
   let alarm: NodeJS.Timeout | undefined
   let leaving: NodeJS.Immediate | undefined
@@ -142,9 +143,11 @@ export function createLane(options: LaneOptions): Lane {
     budget?.take(expected)
     let brought = 0
     try {
-      const answer = await claimer.claim(job, most, { hasBacklog })
+      const follows = hasBacklog && !isAsked
+      isAsked = false
+      const answer = await claimer.claim(job, most, { hasBacklog: follows })
       brought = answer.work.length
-      const bytes = answer.work.reduce((sum, taken) => sum + (taken.bytes ?? 0), 0)
+      const bytes = answer.work.reduce((sum, taken) => sum + taken.bytes, 0)
       budget?.take(bytes)
       if (brought > 0) meanBytes = bytes / brought
       return answer
@@ -170,6 +173,7 @@ export function createLane(options: LaneOptions): Lane {
   }
 
   function wake(): void {
+    isAsked = true
     woken = true
     pump()
   }
@@ -180,7 +184,7 @@ export function createLane(options: LaneOptions): Lane {
     running++
     if (isBeside) rehearsing++
     const end = () => {
-      budget?.give(taken.bytes ?? 0)
+      budget?.give(taken.bytes)
       leave(isBeside)
     }
     execute(taken).then(end, (error: unknown) => {

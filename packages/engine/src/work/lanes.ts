@@ -2,6 +2,9 @@ import type { Job } from '../job/defineJob.ts'
 import type { TakenWork } from '../store/claimWork.ts'
 import { createLane, type Lane, type LaneOptions } from './lane.ts'
 import { createPayloadBudget } from './payloadBudget.ts'
+import { createSuspectLane } from './suspectLane.ts'
+import type { Claimer } from './claimer.ts'
+import type { Turns } from './turns.ts'
 
 /** The lanes of a worker, one for each job whose work it takes. */
 export interface Lanes {
@@ -10,6 +13,8 @@ export interface Lanes {
   /** There may be work of this job. Does nothing when the worker takes none of it. */
   wake(name: string): void
   wakeAll(): void
+  /** There is work of this job that is to run alone. */
+  wakeSuspect(name: string): void
   /** They take nothing more. Resolves once the runs of the claims under way have begun. */
   stop(): Promise<unknown>
   /** How many runs have not ended. */
@@ -19,13 +24,14 @@ export interface Lanes {
 }
 
 export function createLanes(
-  options: Pick<LaneOptions, 'claimer' | 'log' | 'observers'> & {
+  options: Pick<LaneOptions, 'log' | 'observers'> & {
+    claimer: Claimer
     jobs: readonly Job[]
     /** How many runs of a job that is not exclusive go on at once. */
     countLanes: (job: Job) => number
-    turns: NonNullable<LaneOptions['turns']>
-    /** Carries a run to its end. */
-    execute: (job: Job, work: TakenWork) => Promise<unknown>
+    turns: Turns
+    /** Carries a run to its end, beside others or alone in the process. */
+    execute: (job: Job, work: TakenWork, isAlone: boolean) => Promise<unknown>
   },
 ): Lanes {
   const { claimer, log, observers, countLanes, turns, execute } = options
@@ -41,16 +47,29 @@ export function createLanes(
       // Isolated runs go on in other processes, also while a suspect runs alone in this one.
       turns: job.isolate === null ? turns : undefined,
       budget,
-      execute: (work) => execute(job, work),
+      execute: (work) => execute(job, work, false),
     })
     lanes.set(job.name, lane)
   }
-  const all = [...lanes.values()]
+  const suspects = createSuspectLane({
+    claimer,
+    turns,
+    log,
+    observers,
+    execute: (job, work) => execute(job, work, job.isolate === null),
+  })
+  const jobOf = new Map(options.jobs.map((job) => [job.name, job]))
+  const own = [...lanes.values()]
+  const all = [...own, suspects]
   return {
-    start: () => all.forEach((lane) => lane.start()),
+    start: () => own.forEach((lane) => lane.start()),
     has: (name) => lanes.has(name),
     wake: (name) => lanes.get(name)?.wake(),
-    wakeAll: () => all.forEach((lane) => lane.wake()),
+    wakeAll: () => own.forEach((lane) => lane.wake()),
+    wakeSuspect(name) {
+      const job = jobOf.get(name)
+      if (job !== undefined) suspects.wake(job)
+    },
     stop: () => Promise.all(all.map((lane) => lane.stop())),
     running: () => all.reduce((sum, lane) => sum + lane.running(), 0),
     idle: () => Promise.all(all.map((lane) => lane.idle())),

@@ -3,20 +3,16 @@ import { isEngineJob } from '../job/engineJobs.ts'
 import { JobError } from '../job/jobError.ts'
 import { type Handler, findHandler } from '../job/handler.ts'
 import type { Job } from '../job/defineJob.ts'
-import { performSuspect } from '../liveness/performSuspect.ts'
 import { createIsolation } from '../run/isolated/isolation.ts'
 import { performRun, type Execute, type RunManner, type RunServices } from '../run/performRun.ts'
 import type { TakenWork } from '../store/claimWork.ts'
 import type { ContainedLog } from '../store/containedLog.ts'
-import { isSuspect } from '../store/losses.ts'
-import { WRITE_OUT_AFTER_MS } from '../store/starts.ts'
 import type { Turns } from '../work/turns.ts'
 
 /** Carries out the work that the lanes have taken. */
 export interface Performer {
-  perform(job: Job, work: TakenWork): Promise<unknown>
-  /** Whether claims may leave a run of the job unwritten until it ends: its last run needed no row before. */
-  mayStart(job: Job): boolean
+  /** `isAlone`: nothing else runs in this process meanwhile. */
+  perform(job: Job, work: TakenWork, isAlone: boolean): Promise<unknown>
   /** Ends the child processes of isolated jobs. */
   stop(): Promise<void>
 }
@@ -52,20 +48,16 @@ export function createPerformer(options: {
     log,
   })
   const ownManner = retention === false ? null : openRetention(retention, jobs, database)
-  /** Jobs whose last run was written before its end. The next one will be too, and the claim writes it for less. */
-  const writtenEarly = new Set<string>()
-
   return {
     // Not async: thousands of runs wait for their ends at once, and the garbage collector copies what each holds meanwhile.
-    perform(job, work) {
+    perform(job, work, isAlone) {
       const manner = mannerOf(job)
       const its = servicesOf(job)
       // An isolated run cannot harm this process, so it needs no turn.
       if (job.isolate !== null) return performRun(its, work, manner)
-      if (isSuspect(work.envelope)) return performSuspect(its, work, manner, turns)
+      if (isAlone) return performRun(its, work, { ...manner, isAlone })
       return performBesideOthers(its, work, manner)
     },
-    mayStart: (job) => job.isolate === null && !writtenEarly.has(job.name),
     stop: isolation.stop,
   }
 
@@ -108,10 +100,7 @@ export function createPerformer(options: {
   ): Promise<void> {
     turns.enter()
     try {
-      const { durationMs } = await performRun(its, work, manner)
-      const isWrittenEarly = work.hasSpoken || durationMs > WRITE_OUT_AFTER_MS
-      if (isWrittenEarly) writtenEarly.add(work.run.name)
-      else writtenEarly.delete(work.run.name)
+      await performRun(its, work, manner)
     } finally {
       turns.leave()
     }

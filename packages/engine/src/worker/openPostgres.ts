@@ -1,5 +1,7 @@
 import type { Job } from '../job/defineJob.ts'
-import type { TraceEnqueue } from '../job/enqueue.ts'
+import type { Enqueue, TraceEnqueue } from '../job/enqueue.ts'
+import type { HostTransaction } from '../job/hostTypes.ts'
+import { createEnqueue } from '../store/enqueueWork.ts'
 import { storableText } from '../job/storableText.ts'
 import { createSession, type Session } from '../liveness/session.ts'
 import { createAnnouncer, type Announcer } from '../read/announcer.ts'
@@ -7,7 +9,6 @@ import { createCancellations, type Cancellations } from '../run/cancellations.ts
 import type { ContainedLog } from '../store/containedLog.ts'
 import { openDatabase, type Database } from '../store/database.ts'
 import { GIVE_WAY_AFTER_MS } from '../store/giveWay.ts'
-import { createQueue, type Queue } from '../store/queue.ts'
 import type { Schema } from '../store/schema.ts'
 import { settlesWithin } from '../store/settlesWithin.ts'
 import { createWaker, type Waker } from '../store/waker.ts'
@@ -21,7 +22,8 @@ export interface Postgres {
   database: Database
   /** The one connection that lasts as long as the worker: others see by it that the worker lives. */
   session: Session
-  queue: Queue
+  /** Enqueues in a handler's own transaction. */
+  enqueue: Enqueue<HostTransaction>
   /** Tells workers that there is new work. */
   waker: Waker
   /** Hears what the wakers of others say. */
@@ -71,29 +73,12 @@ export function openPostgres(options: {
   })
   const waker = createWaker(database, log)
   const wakeUps = createWakeUps(database)
-  const queue = createQueue({
-    database,
-    waker,
-    log,
-    supervise: {
-      openPatient: () =>
-        openDatabase({
-          url,
-          applicationName: `roundsman ${workerId} maintenance`,
-          schema,
-          poolSize: 1,
-          statementTimeoutMs: null,
-          log,
-        }),
-    },
-    traceEnqueue: options.traceEnqueue,
-  })
+  const enqueue = createEnqueue({ waker, log, traceEnqueue: options.traceEnqueue }, schema)
   const announcer = createAnnouncer(database, log)
   const cancellations = createCancellations({ database, session, wakeUps, workerId })
-  return { database, session, queue, waker, wakeUps, announcer, cancellations, close }
+  return { database, session, enqueue, waker, wakeUps, announcer, cancellations, close }
 
   async function close(): Promise<void> {
-    await settlesWithin(queue.stop(), CLOSE_TIMEOUT_MS)
     await settlesWithin(Promise.all([waker.stop(), announcer.stop()]), CLOSE_TIMEOUT_MS)
     // After all others: it releases the lock that says that this worker lives.
     await session.stop()

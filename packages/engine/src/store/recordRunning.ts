@@ -8,9 +8,8 @@ import type { TakenWork } from './claimWork.ts'
 export async function recordRunning(
   connection: Connection,
   workerId: string,
-  { run, held, envelope, from }: TakenWork,
+  { run, held }: TakenWork,
 ): Promise<void> {
-  void from
   await connection.query(RECORD_RUNNING_SQL, [
     workerId,
     held.id,
@@ -23,7 +22,7 @@ export async function recordRunning(
     run.reason,
     run.workId,
     run.label ?? null,
-    envelope.shown === undefined ? null : JSON.stringify(envelope.shown),
+    run.shown === undefined ? null : JSON.stringify(run.shown),
   ])
 }
 

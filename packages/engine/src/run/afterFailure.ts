@@ -1,0 +1,100 @@
+import type { RetryPolicy } from '../job/defineJob.ts'
+import type { JobTrigger } from '../job/handler.ts'
+import type { RunEnd } from '../store/endRuns.ts'
+
+/**
+ * What follows a run that failed.
+ *   retry      another attempt after the job's back-off, unless this was the last
+ *   redeliver  another attempt at once, which costs none of the job's retries: the job is not to blame
+ *   lost       as redeliver, and the loss of its worker counts: after two losses the work waits ever longer, and runs alone
+ *   lostAlone  as lost, for a run that was alone in its process; after too many such losses, as giveUp
+ *   giveUp     nothing, since another attempt cannot help: the work is a dead letter
+ *   drop       nothing, and no dead letter: nobody wants the work any more
+ */
+export type AfterFailure = 'retry' | 'redeliver' | 'lost' | 'lostAlone' | 'giveUp' | 'drop'
+
+/** What decides about a failed run's work. */
+export interface FailedWork {
+  /** Where it came from: the queue, a person's hand, or the dead letters. */
+  origin: 'queue' | 'hand' | 'deadLetter'
+  trigger: JobTrigger
+  dryRun: boolean
+  failures: number
+  losses: number
+  lossesAlone: number
+  /** Whether the run has committed something. */
+  hasProgress: boolean
+}
+
+/** After so many losses, work runs alone in its process, which shows whether it is to blame or was only there. */
+export const LOSSES_BEFORE_ALONE = 2
+/** Work is given up that has lost its worker so often while it ran alone. */
+const MAX_LOST_ALONE = 5
+/** The limit when the lost run had committed something: work that makes progress ends one day. */
+const MAX_LOST_ALONE_IN_PROGRESS = 25
+/** The pause before work starts again that has lost two workers; it quadruples with each further loss. */
+const FIRST_BACK_OFF_MS = 1_000
+const MAX_BACK_OFF_MS = 60_000
+
+/** Decides what becomes of the work of a run that failed with `code`, as the job of this worker has its retries. */
+export function decideNext(
+  work: FailedWork,
+  retry: RetryPolicy,
+  after: AfterFailure,
+  code: string,
+  random: () => number = Math.random,
+): Pick<RunEnd, 'next' | 'costs'> {
+  // What somebody tries by hand is not tried again by itself.
+  if (work.origin !== 'queue' && after !== 'drop') return { next: { kind: giveUp(work, code) } }
+  switch (after) {
+    case 'retry': {
+      const costs = { failure: true }
+      if (work.failures >= retry.limit) return { next: { kind: giveUp(work, code) }, costs }
+      return { next: { kind: 'again', delayMs: backOffMs(retry, work.failures, random) }, costs }
+    }
+    case 'redeliver':
+      return { next: { kind: 'again', delayMs: 0 } }
+    case 'lost':
+      return { next: afterLoss(work), costs: { loss: true } }
+    case 'lostAlone': {
+      const costs = { loss: true, lossAlone: true }
+      const most = work.hasProgress ? MAX_LOST_ALONE_IN_PROGRESS : MAX_LOST_ALONE
+      if (work.lossesAlone + 1 >= most) return { next: { kind: giveUp(work, code) }, costs }
+      return { next: afterLoss(work), costs }
+    }
+    case 'giveUp':
+      return { next: { kind: giveUp(work, code) } }
+    case 'drop':
+      return { next: { kind: 'over' } }
+    default:
+      return after satisfies never
+  }
+}
+
+/**
+ * Only work that a program enqueued or a person requested becomes a dead letter. Dry runs do not, nor do requested runs that
+ * somebody cancelled or may still approve. Work of ticks does not either: the next tick makes up for it.
+ */
+function giveUp({ origin, trigger, dryRun }: FailedWork, code: string): 'dead' | 'over' | 'keep' {
+  if (origin === 'deadLetter' || trigger === 'queue') return 'dead'
+  if (code === 'guard_blocked' && trigger !== 'schedule' && !dryRun) return 'keep'
+  return trigger === 'manual' && !dryRun && code !== 'cancelled' ? 'dead' : 'over'
+}
+
+/** The pause before the retry that follows `failures` others. It doubles each time; jitter adds up to as much again. */
+function backOffMs(
+  { delayMs, maxDelayMs }: RetryPolicy,
+  failures: number,
+  random: () => number,
+): number {
+  const wholeSeconds = (ms: number) => Math.max(1, Math.round(ms / 1_000)) * 1_000
+  const least = wholeSeconds(delayMs) * 2 ** Math.min(15, failures)
+  return Math.min(wholeSeconds(maxDelayMs), least * (1 + random()))
+}
+
+/** At once after its first loss, ever later after each further one. */
+function afterLoss({ losses }: FailedWork): RunEnd['next'] {
+  const beyond = losses + 1 - LOSSES_BEFORE_ALONE
+  const delayMs = beyond < 0 ? 0 : Math.min(MAX_BACK_OFF_MS, FIRST_BACK_OFF_MS * 4 ** Math.min(beyond, 10))
+  return { kind: 'again', delayMs }
+}

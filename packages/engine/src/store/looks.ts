@@ -1,0 +1,78 @@
+import { toRanges, UNDERSTANDS, type Behind, type RankRange } from './claimWork.ts'
+import { PLACE_SQL } from './place.ts'
+
+/*
+ * What a round sees of the work that waits for its worker, however much that is: a look reads the first piece behind each floor.
+ */
+
+/** Where to look, for each job. */
+export interface LookRequest {
+  name: string
+  behind: readonly Behind[]
+}
+
+/** Answers in one row to what `lookValues` asks. */
+export interface Seen {
+  /** The oldest transaction that may still write something which this snapshot does not show. */
+  xmin: string
+  /** For each range the place of its first work; null where there is none. */
+  firsts: (string | null)[]
+  /** The jobs of which work has become due, and has got its places: this snapshot does not show it yet. */
+  placed: string[]
+  /** The jobs of which work waits to run alone. */
+  suspects: string[]
+  paused: string[]
+}
+
+/** Keeps a round short. The next one goes on. */
+const MAX_PLACED = 10_000
+
+/** A CTE that gives places to what has become due of the jobs `$2`, in that order. */
+export const PLACE_DUE = `placed as (
+    update "JobWork" work set "place" = ${PLACE_SQL}
+    from (
+      select due."id" from unnest($2::text[]) job(name) cross join lateral (
+        select "id" from "JobWork" where "name" = job.name and "place" is null and "dueAt" <= now()
+        order by "dueAt" limit ${MAX_PLACED} for update skip locked
+      ) due limit ${MAX_PLACED}
+    ) due where work."id" = due."id"
+    returning work."name"
+  )`
+
+/** The columns of `Seen`. Parameters: $2 names; for each range $3 the place of its name there, $4 and $5 behind which rank and place, $6 the last rank. */
+export const SEEN = `
+  pg_snapshot_xmin(pg_current_snapshot())::text as "xmin",
+  array(
+    select (
+      select work."place"::text from "JobWork" work
+      where work."name" = ($2::text[])[range."request"] and work."place" is not null and work."losses" < 2
+        and (work."rank", work."place") > (range."rank", range."place") and work."rank" <= range."end"
+        and work."needs" <= ${UNDERSTANDS}
+      order by work."rank", work."place" limit 1
+    )
+    from unnest($3::int[], $4::int[], $5::bigint[], $6::int[]) with ordinality as range("request", "rank", "place", "end", "at")
+    order by range."at"
+  ) as "firsts",
+  array(select distinct "name" from placed) as "placed",
+  array(
+    select job.name from unnest($2::text[]) job(name) where exists (
+      select from "JobWork" work
+      where work."name" = job.name and work."place" is not null and work."losses" >= 2 and work."needs" <= ${UNDERSTANDS}
+    )
+  ) as "suspects",
+  array(select "name" from "JobQueue" where "name" = any($2::text[])) as "paused"`
+
+/** The parameters from $2 on, and which range each stands for. */
+export function lookValues(requests: readonly LookRequest[]): { values: unknown[]; ranges: RankRange[] } {
+  const ranges = requests.flatMap(toRanges)
+  return {
+    ranges,
+    values: [
+      requests.map(({ name }) => name),
+      ranges.map(({ request }) => request),
+      ranges.map(({ rank }) => rank),
+      ranges.map(({ place }) => place),
+      ranges.map(({ end }) => end),
+    ],
+  }
+}
