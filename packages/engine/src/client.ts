@@ -133,7 +133,7 @@ export {
   type WorkerRuns,
   type WorkerRunsOptions,
 } from './read/workerRuns.ts'
-export { RUNS_UNDER_WAY } from './store/starts.ts'
+export { RUNS_UNDER_WAY } from './store/heldRuns.ts'
 export type { Announcement, ChangesWatch } from './read/watchChanges.ts'
 export { findWorkOfRun, type WorkOfRun } from './read/findWorkOfRun.ts'
 export { countEqualFailures, type EqualFailures } from './read/countEqualFailures.ts'

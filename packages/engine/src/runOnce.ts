@@ -17,7 +17,6 @@ import {
   optional,
 } from './job/argument.ts'
 import { labelPayload } from './job/labelWork.ts'
-import { readLabel } from './store/envelope.ts'
 import { storableText } from './job/storableText.ts'
 import { createCancellations } from './run/cancellations.ts'
 import { combineObservers } from './run/combineObservers.ts'
@@ -31,17 +30,19 @@ import { findLostClaims, IS_ALIVE_SQL } from './liveness/whoIsLost.ts'
 import type { WorkerObserver } from './run/observer.ts'
 import { pauseAfter } from './run/pauseAfter.ts'
 import { performRun, type RunServices } from './run/performRun.ts'
-import { createQueue, type Delivery, type TakenDeadLetter } from './store/queue.ts'
+import { takeDeadLetter, type TakenDeadLetter } from './control/deadLetters.ts'
+import { claimByHand } from './store/claimByHand.ts'
+import { createEnqueue } from './store/enqueueWork.ts'
+import { labelOfEnvelope, toEnvelope, type Envelope } from './store/envelope.ts'
+import { expireSeconds } from './store/expireSeconds.ts'
 import { RESCUE_GRACE_MS, rescueLostRuns } from './liveness/rescue.ts'
-import { exclusiveKey, recordRun } from './run/runs.ts'
+import { exclusiveKey } from './run/runs.ts'
 import { checkTables } from './store/tablesState.ts'
 import { createSchema } from './store/schema.ts'
-import type { NewRun } from './store/claimWork.ts'
-import { isKeyTaken } from './store/uniqueKeys.ts'
+import type { NewRun, TakenWork } from './store/claimWork.ts'
 import { createSession } from './liveness/session.ts'
 import { createIsolation } from './run/isolated/isolation.ts'
 import { createSettler } from './run/settler.ts'
-import { createWriteOuts } from './run/writeOuts.ts'
 import { tryUntilFree } from './store/takeLocks.ts'
 import { createWaker } from './store/waker.ts'
 import { createWakeUps } from './work/wakeUps.ts'
@@ -166,10 +167,9 @@ export async function runOnce<J extends Job, Client extends HostClient>(
   const observers = combineObservers(given.observers ?? [], log)
   const waker = createWaker(database, log)
   const wakeUps = createWakeUps(database)
-  const queue = createQueue({ database, waker, log, traceEnqueue })
   const cancellations = createCancellations({ database, session, wakeUps, workerId })
-  let delivery: Delivery | null = null
   let letter = { kind: 'notFound' } as TakenDeadLetter
+  let envelope: Envelope = { payload: options.payload ?? {}, trigger: 'cli' }
   let run: NewRun = {
     id: uuid(),
     name: job.name,
@@ -188,7 +188,6 @@ export async function runOnce<J extends Job, Client extends HostClient>(
   try {
     await checkTables(database)
     await session.start()
-    await queue.start([job])
     await cancellations.start()
     const abort = () => cancellations.abortAll(given.signal?.reason)
     if (given.signal?.aborted) abort()
@@ -203,7 +202,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     // restart of PostgreSQL, processes that live have to come back.
     if (!isRecorded && (await isHeldByLostRun())) {
       await delay(RESCUE_GRACE_MS)
-      await rescueLostRuns({ database, queue, workerId, log, now, observers })
+      await rescueLostRuns({ database, workerId, log, now, observers })
       isRecorded = await record()
     }
     if (!isRecorded) {
@@ -221,7 +220,6 @@ export async function runOnce<J extends Job, Client extends HostClient>(
   } finally {
     await isolation?.stop()
     wakeUps.stop()
-    await queue.stop()
     await waker.stop()
     await session.stop()
     await database.close()
@@ -254,20 +252,26 @@ export async function runOnce<J extends Job, Client extends HostClient>(
         const { rows } = await tx.query<{ isAlive: boolean }>(IS_ALIVE_SQL, [workerId])
         if (!rows[0]?.isAlive) return null
         if (options.deadLetter !== undefined) {
-          letter = await queue.takeDeadLetter(tx, job, options.deadLetter)
+          letter = await takeDeadLetter(tx, job.name, options.deadLetter)
           if (letter.kind !== 'taken') return false
-          ;({ delivery } = letter)
-          const { workId, attempt, envelope } = delivery
-          run = { ...run, workId, attempt, ...readLabel(envelope) }
-        }
-        if (await recordRun(tx, workerId, run, claim)) return true
-        if (delivery !== null) throw new NotRecorded()
+          const { id: workId, attempt } = letter.work
+          envelope = toEnvelope(letter.work)
+          run = { ...run, workId, attempt, ...labelOfEnvelope(envelope) }
+        } else envelope = { ...envelope, ...labelOfEnvelope(run) }
+        const claimed = await claimByHand(tx, workerId, {
+          claimId: claim.id,
+          exclusiveKey: claim.exclusiveKey,
+          expireSeconds: expireSeconds(job),
+          run,
+          envelope,
+          ...(letter.kind === 'taken' && { letter: letter.work }),
+        })
+        if (claimed) return true
+        if (letter.kind === 'taken') throw new NotRecorded()
         return false
       })
       .catch((error: unknown) => {
         if (error instanceof NotRecorded) return false
-        // Somebody has just enqueued work with its unique key. The next try sees that work.
-        if (isKeyTaken(error)) return record()
         throw error
       })
   }
@@ -282,11 +286,10 @@ export async function runOnce<J extends Job, Client extends HostClient>(
       : { client: options.client, handler: options.handler }
     const services: RunServices = {
       client: its.client,
-      settler: createSettler({ database, queue, workerId, log, observers }),
-      writeOut: createWriteOuts(database, log),
+      settler: createSettler({ database, workerId, log, observers }),
       cancellations,
       database,
-      queue,
+      enqueue: createEnqueue({ waker, log, traceEnqueue }, schema),
       workerId,
       log,
       now,
@@ -294,17 +297,18 @@ export async function runOnce<J extends Job, Client extends HostClient>(
       maxDetailsBytes: given.maxDetailsBytes,
       keepLogs: given.keepLogs,
     }
-    const { trace, replacedBy } = delivery?.envelope ?? {}
-    const payload = delivery === null ? options.payload : delivery.envelope.payload
-    const taken = {
+    const work = letter.kind === 'taken' ? letter.work : null
+    const taken: TakenWork = {
       run,
       held: { id: claim.id, open: 1 },
-      envelope: {
-        trigger: run.trigger,
-        payload,
-        ...(trace && { trace }),
-        ...(replacedBy !== undefined && { replacedBy }),
-      },
+      envelope: { ...envelope, trigger: run.trigger },
+      origin: work === null ? 'hand' : 'deadLetter',
+      failures: work?.failures ?? 0,
+      losses: work?.losses ?? 0,
+      lossesAlone: work?.lossesAlone ?? 0,
+      bytes: work?.bytes ?? 0,
+      isReplaced: false,
+      isPlain: false,
     }
     const ending = await performRun(services, taken, {
       job,

@@ -71,12 +71,17 @@ interface RescueOptions {
 }
 
 /** Finds what dead workers held and rescues it. */
-export async function rescueLostRuns(options: RescueOptions & { workerId: string }): Promise<LostRun[]> {
+export async function rescueLostRuns(
+  options: RescueOptions & { workerId: string },
+): Promise<LostRun[]> {
   return await rescueClaims(options, await findLostClaims(options.database, options.workerId))
 }
 
 /** Ends the runs of dead workers as failed with code `worker_lost` and gives their work back to the queue. */
-export async function rescueClaims(options: RescueOptions, claims: readonly LostClaim[]): Promise<LostRun[]> {
+export async function rescueClaims(
+  options: RescueOptions,
+  claims: readonly LostClaim[],
+): Promise<LostRun[]> {
   const { log, observers } = options
   const error = (run: LostRun) => ({
     code: WORKER_LOST,
@@ -123,11 +128,18 @@ export async function endStaleClaims(
     message: 'The run was still under way when all the time that its job has was over',
   })
   const retry = ({ name }: LostRun) => retryOf.get(name) ?? NO_RETRIES()
-  const ended = await endClaims(options, expired, error, () => 'retry', retry, (run) => {
-    const { id, name, attempt, workerId: hungWorkerId } = run
-    log.warn({ name, runId: id, attempt, hungWorkerId }, 'job run expired')
-    observers?.runExpired(run)
-  })
+  const ended = await endClaims(
+    options,
+    expired,
+    error,
+    () => 'retry',
+    retry,
+    (run) => {
+      const { id, name, attempt, workerId: hungWorkerId } = run
+      log.warn({ name, runId: id, attempt, hungWorkerId }, 'job run expired')
+      observers?.runExpired(run)
+    },
+  )
   return [...ended, ...(await rescueClaims(options, gone))]
 }
 
@@ -167,7 +179,11 @@ async function endClaims(
     const recorded =
       first === undefined
         ? new Map<string, Details | null>()
-        : await endRuns(tx, first.workerId, lost.map((run) => toEnd(run, endedAt)))
+        : await endRuns(
+            tx,
+            first.workerId,
+            lost.map((run) => toEnd(run, endedAt)),
+          )
     await tx.query(DROP_ENDED_SQL, [claimIds])
     return lost.filter(({ id }) => recorded.has(id))
   }

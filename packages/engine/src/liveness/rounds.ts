@@ -4,9 +4,9 @@ import type { Observers } from '../run/combineObservers.ts'
 import type { Cancellations } from '../run/cancellations.ts'
 import { dropClosedClaims } from '../store/claimWork.ts'
 import type { Database } from '../store/database.ts'
-import { lookValues, PLACE_DUE, SEEN, type LookRequest, type Seen } from '../store/looks.ts'
+import { lookValues, placeDueSql, SEEN, type LookRequest, type Seen } from '../store/looks.ts'
 import type { Floors } from '../work/floors.ts'
-import { freeOrphanedKeys } from '../store/uniqueKeys.ts'
+import { freeUniqueKeys, type KeyPosition } from '../store/uniqueKeys.ts'
 import { endStaleClaims, RESCUE_GRACE_MS, rescueClaims } from './rescue.ts'
 import { BEAT_SQL, type Session } from './session.ts'
 import { isBeatingSql, LOST_CLAIMS_SQL, type LostClaim } from './whoIsLost.ts'
@@ -50,6 +50,7 @@ export function createRounds(options: {
   let timer: NodeJS.Timeout | undefined
   let round: Promise<void> = Promise.resolve()
   let roundsMade = 0
+  let lastKey: KeyPosition | null = null
   let judgesAt = -Infinity
   let isStopped = false
 
@@ -73,7 +74,9 @@ export function createRounds(options: {
         for (const run of await rescueClaims(rescue, lost)) hasEnded(run)
       })
       if (roundsMade++ % ROUNDS_PER_SEARCH !== 0) return
-      await attempt(async () => void (await freeOrphanedKeys(database)))
+      await attempt(async () => {
+        lastKey = (await freeUniqueKeys(database, lastKey)).next
+      })
       if (isIdle) return
       await attempt(() => dropClosedClaims(database, workerId))
       for (const run of await endStaleClaims({ ...rescue, workerId, retryOf })) hasEnded(run)
@@ -129,7 +132,7 @@ interface Round extends Seen {
 
 /** One statement, the only one that an idle worker sends. `$1` is the worker's id. */
 const ROUND_SQL = `
-  with beat as (${BEAT_SQL} returning "id"), ${PLACE_DUE}
+  with beat as (${BEAT_SQL} returning "id"), ${placeDueSql('$2')}
   select (select coalesce(jsonb_agg(lost), '[]') from (${LOST_CLAIMS_SQL}) lost) as "lost",
          not exists (select from "JobClaim") as "isIdle",
          exists (
@@ -152,11 +155,23 @@ export async function readRound(
   requests: readonly LookRequest[],
 ): Promise<WhatToDo> {
   const { values, ranges } = lookValues(requests)
-  const { rows } = await connection.query<Round & { [column: string]: unknown }>(ROUND_SQL, [workerId, ...values])
+  const { rows } = await connection.query<Round & { [column: string]: unknown }>(ROUND_SQL, [
+    workerId,
+    ...values,
+  ])
   const [row] = rows
   const firsts = new Map(requests.map(({ name }) => [name, new Map<number, string | null>()]))
   if (row === undefined) {
-    return { lost: [], isIdle: true, isLate: false, isListed: true, xmin: '0', ready: [], suspects: [], firsts }
+    return {
+      lost: [],
+      isIdle: true,
+      isLate: false,
+      isListed: true,
+      xmin: '0',
+      ready: [],
+      suspects: [],
+      firsts,
+    }
   }
   const ready = new Set(row.placed)
   for (const [at, { request, rank, end }] of ranges.entries()) {
@@ -175,6 +190,10 @@ export async function readRound(
   }
 }
 
-function moveFloors(floors: Floors, requests: readonly LookRequest[], { xmin, firsts }: WhatToDo): void {
+function moveFloors(
+  floors: Floors,
+  requests: readonly LookRequest[],
+  { xmin, firsts }: WhatToDo,
+): void {
   for (const { name } of requests) floors.move(name, xmin, firsts.get(name) ?? new Map())
 }

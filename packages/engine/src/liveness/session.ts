@@ -122,7 +122,8 @@ const SIGN_UP_SQL = `
   values ($1, $2::"WorkerLiveness", $3, $4, $5::jsonb)
   on conflict ("id") do nothing`
 /** The list of workers leads the rescue to claims: a worker that holds any stays on it. */
-const holdsNothing = (worker: string) => `not exists (select from "JobClaim" claim where claim."workerId" = ${worker})`
+const holdsNothing = (worker: string) =>
+  `not exists (select from "JobClaim" claim where claim."workerId" = ${worker})`
 
 /** Removes rows of workers that are long gone, except those that somebody has locked. */
 const CLEAN_UP_SQL = `

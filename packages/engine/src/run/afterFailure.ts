@@ -95,6 +95,7 @@ function backOffMs(
 /** At once after its first loss, ever later after each further one. */
 function afterLoss({ losses }: FailedWork): RunEnd['next'] {
   const beyond = losses + 1 - LOSSES_BEFORE_ALONE
-  const delayMs = beyond < 0 ? 0 : Math.min(MAX_BACK_OFF_MS, FIRST_BACK_OFF_MS * 4 ** Math.min(beyond, 10))
+  const delayMs =
+    beyond < 0 ? 0 : Math.min(MAX_BACK_OFF_MS, FIRST_BACK_OFF_MS * 4 ** Math.min(beyond, 10))
   return { kind: 'again', delayMs }
 }

@@ -151,8 +151,7 @@ function findUnwanted(
     retryable: false,
     details: {},
   })
-  if (isReplaced)
-    return unwanted('Not started again: newer work has taken its unique key')
+  if (isReplaced) return unwanted('Not started again: newer work has taken its unique key')
   const at = expiresAt === undefined ? Infinity : Date.parse(expiresAt)
   if (at >= now().getTime()) return null
   return unwanted(`Not started: it was to be started by ${new Date(at).toISOString()}`)
@@ -231,8 +230,12 @@ async function speak({ database, workerId, log }: RunServices, taken: TakenWork)
       return await recordRunning(database, workerId, taken)
     } catch (error) {
       const failure = classifyFailure(error)
-      if (failure === 'refused' || tries === (failure === 'contended' ? MAX_LOOKS : MAX_TRIES)) throw error
-      log.warn({ err: error, runId: taken.run.id }, 'a run that has started could not be recorded, trying again')
+      if (failure === 'refused' || tries === (failure === 'contended' ? MAX_LOOKS : MAX_TRIES))
+        throw error
+      log.warn(
+        { err: error, runId: taken.run.id },
+        'a run that has started could not be recorded, trying again',
+      )
       await pauseAfter(tries)
     }
   }

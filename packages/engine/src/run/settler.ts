@@ -123,7 +123,10 @@ export function createSettler(options: {
     for (let tries = 1; left.length > 0 && !isStopped; tries++) {
       const over = left
       try {
-        const kept = await letGo(database, over.map(({ id }) => id))
+        const kept = await letGo(
+          database,
+          over.map(({ id }) => id),
+        )
         const gone = new Set(over.filter(({ id }) => !kept.has(id)))
         for (const held of gone) locked.delete(held)
         left = left.filter((held) => !gone.has(held))
@@ -252,10 +255,19 @@ export function createSettler(options: {
     let recorded: Map<string, Details | null>
     try {
       const ends = group.map(({ end }) => end)
-      recorded = await endRuns(database, workerId, ends, over.map(({ id }) => id))
+      recorded = await endRuns(
+        database,
+        workerId,
+        ends,
+        over.map(({ id }) => id),
+      )
       const missing = again.filter(({ end }) => !recorded.has(end.runId))
       // Of an earlier try that was committed, whose answer was lost.
-      for (const [id, details] of await findEnded(database, workerId, missing.map(({ end }) => end)))
+      for (const [id, details] of await findEnded(
+        database,
+        workerId,
+        missing.map(({ end }) => end),
+      ))
         recorded.set(id, details)
     } catch (error) {
       // Giving up would leave the runs to the rescue, and others would do their work again. If the commit did go through,

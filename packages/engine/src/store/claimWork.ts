@@ -413,7 +413,11 @@ function toTakenWork(rows: readonly TakenRow[], startedAt: Date): TakenWork[] {
       bytes,
       isReplaced: row.isReplaced,
       isPlain:
-        attempt === 1 && row.facts === null && row.label === null && !row.isUnique && bytes <= MAX_INLINE_BYTES,
+        attempt === 1 &&
+        row.facts === null &&
+        row.label === null &&
+        !row.isUnique &&
+        bytes <= MAX_INLINE_BYTES,
       ...(place !== undefined && { from: { rank, place } }),
       run: {
         id: runId,

@@ -192,9 +192,11 @@ const recordSql = (which: string) => `
     select ${Object.values(RECORD).join(', ')} from ended where ${which}`
 
 /** What a piece of work takes along when it is tried again or given up, beside its payload. */
-const WORK = ['needs', 'bytes', 'uniqueKey', 'key', 'label', 'enqueuedAt', 'facts', 'rank']
+const WORK = ['needs', 'bytes', 'uniqueKey', 'key', 'label', 'enqueuedAt', 'rank']
   .map((name) => `"${name}"`)
   .join(', ')
+/** A dead letter that was tried by hand is again what it was. */
+const FACTS = `case when "origin" = 'deadLetter' then nullif("facts" - array['trigger', 'actor', 'reason'], '{}') else "facts" end`
 
 /*
  *   claim      The claims of this worker that hold the runs, kept by a lock from being rescued meanwhile.
@@ -241,14 +243,14 @@ const END_RUNS = `
     from claim cross join lateral unnest(claim."runIds", claim."payloads") as inline("runId", "payload")
     where claim."id" in (select "claimId" from final where "next" in ('again', 'dead', 'keep'))
   ), again as (
-    insert into "JobWork" ("id", "name", "place", "dueAt", "attempt", "failures", "losses", "lossesAlone", "payload", ${WORK})
+    insert into "JobWork" ("id", "name", "place", "dueAt", "attempt", "failures", "losses", "lossesAlone", "payload", "facts", ${WORK})
     select "workId", "name", case when "delayMs" <= 0 then ${PLACE_SQL} end, now() + "delayMs" * interval '1 millisecond',
-      "attempt" + 1, "failures" + "failure", "losses" + "loss", "lossesAlone" + "lossAlone", payload."payload", ${WORK}
+      "attempt" + 1, "failures" + "failure", "losses" + "loss", "lossesAlone" + "lossAlone", payload."payload", "facts", ${WORK}
     from final left join payload using ("runId") where "next" = 'again'
   ), dead as (
-    insert into "JobDeadLetter" ("id", "name", "attempt", "failures", "losses", "lossesAlone", "errorCode", "errorMessage", "payload", ${WORK})
+    insert into "JobDeadLetter" ("id", "name", "attempt", "failures", "losses", "lossesAlone", "errorCode", "errorMessage", "payload", "facts", ${WORK})
     select "workId", "name", "attempt", "failures" + "failure", "losses" + "loss", "lossesAlone" + "lossAlone", "code", "message",
-      payload."payload", ${WORK}
+      payload."payload", ${FACTS}, ${WORK}
     from final left join payload using ("runId") where "next" = 'dead'
   ), kept as (
     insert into "JobPayload" ("workId", "payload", "keptUntil")

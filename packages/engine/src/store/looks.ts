@@ -1,4 +1,5 @@
 import { toRanges, UNDERSTANDS, type Behind, type RankRange } from './claimWork.ts'
+import type { Connection } from './database.ts'
 import { PLACE_SQL } from './place.ts'
 
 /*
@@ -27,17 +28,22 @@ export interface Seen {
 /** Keeps a round short. The next one goes on. */
 const MAX_PLACED = 10_000
 
-/** A CTE that gives places to what has become due of the jobs `$2`, in that order. */
-export const PLACE_DUE = `placed as (
+/** A CTE that gives places to what has become due of the jobs that the parameter `names` lists, in that order. */
+export const placeDueSql = (names: string) => `placed as (
     update "JobWork" work set "place" = ${PLACE_SQL}
     from (
-      select due."id" from unnest($2::text[]) job(name) cross join lateral (
+      select due."id" from unnest(${names}::text[]) job(name) cross join lateral (
         select "id" from "JobWork" where "name" = job.name and "place" is null and "dueAt" <= now()
         order by "dueAt" limit ${MAX_PLACED} for update skip locked
       ) due limit ${MAX_PLACED}
     ) due where work."id" = due."id"
     returning work."name"
   )`
+
+/** Gives places to what has become due of these jobs, as a round does. */
+export async function placeDue(connection: Connection, names: readonly string[]): Promise<void> {
+  await connection.query(`with ${placeDueSql('$1')} select from placed`, [names])
+}
 
 /** The columns of `Seen`. Parameters: $2 names; for each range $3 the place of its name there, $4 and $5 behind which rank and place, $6 the last rank. */
 export const SEEN = `
@@ -63,7 +69,10 @@ export const SEEN = `
   array(select "name" from "JobQueue" where "name" = any($2::text[])) as "paused"`
 
 /** The parameters from $2 on, and which range each stands for. */
-export function lookValues(requests: readonly LookRequest[]): { values: unknown[]; ranges: RankRange[] } {
+export function lookValues(requests: readonly LookRequest[]): {
+  values: unknown[]
+  ranges: RankRange[]
+} {
   const ranges = requests.flatMap(toRanges)
   return {
     ranges,

@@ -216,8 +216,7 @@ export function createClaimer({
       const request = toRequest(job, 1, false)
       // An isolated run is in a process of its own, beside others of this one.
       const suspects = { isAlone: job.isolate === null }
-      if (job.rateLimit !== null)
-        return await claimLimited(job, request, job.rateLimit, suspects)
+      if (job.rateLimit !== null) return await claimLimited(job, request, job.rateLimit, suspects)
       const requests = [request]
       const taken = await claimWithRetry(requests, () =>
         claimWork(database, { workerId, requests, startedAt: now(), suspects }),

@@ -36,7 +36,8 @@ export function createFloors(): Floors {
         ranks.delete(rank)
         ranks.set(rank, noteClaim(before, { place, transaction: BigInt(transaction) }))
       }
-      for (const rank of [...ranks.keys()].slice(0, Math.max(0, ranks.size - MAX_RANKS))) ranks.delete(rank)
+      for (const rank of [...ranks.keys()].slice(0, Math.max(0, ranks.size - MAX_RANKS)))
+        ranks.delete(rank)
     },
     move(name, xmin, firsts) {
       const ranks = jobs.get(name)

@@ -47,7 +47,10 @@ export function createSuspectLane(options: {
     // An isolated run cannot harm this process, so it needs no turn.
     const turn = job.isolate === null ? await turns.take(new Abort()) : null
     if (turn !== null && turn.kind !== 'alone') {
-      log.info({ name: job.name, reason: turn.kind }, 'work that is to run alone was left to other workers')
+      log.info(
+        { name: job.name, reason: turn.kind },
+        'work that is to run alone was left to other workers',
+      )
       return
     }
     try {

@@ -1,0 +1,92 @@
+import { storableUnchanged } from '../job/storable.ts'
+import { MAX_PAYLOAD_BYTES } from '../job/storablePayload.ts'
+import type { Connection } from './database.ts'
+import { toFacts, type Envelope } from './envelope.ts'
+import type { NewRun } from './claimWork.ts'
+import { MAX_INLINE_BYTES } from './queueTables.ts'
+
+/** A run that a person starts: of a payload of his own, or of a dead letter. */
+export interface RunByHand {
+  claimId: string
+  run: NewRun
+  envelope: Envelope
+  exclusiveKey: string | null
+  expireSeconds: number
+  /** The work that was a dead letter. Default: none. */
+  letter?: {
+    rank: number
+    failures: number
+    losses: number
+    lossesAlone: number
+    needs: number
+    bytes: number
+    uniqueKey: string | null
+    key: string | null
+    enqueuedAt: Date
+  }
+}
+
+/**
+ * Claims a run by hand for this worker, before its handler starts. Returns false, and claims nothing, when a run with its exclusive
+ * key is under way.
+ */
+export async function claimByHand(
+  tx: Connection,
+  workerId: string,
+  { claimId, run, envelope, exclusiveKey, expireSeconds, letter }: RunByHand,
+): Promise<boolean> {
+  const { actor, reason, scheduledFor, dryRun } = run
+  const facts = toFacts({
+    ...envelope,
+    trigger: run.trigger,
+    ...(actor !== null && { actor }),
+    ...(reason !== null && { reason }),
+    ...(scheduledFor !== null && { scheduledFor: scheduledFor.toISOString() }),
+    ...(dryRun && { dryRun }),
+  })
+  // What JSON cannot hold is not kept: then nobody can approve another run of it.
+  const stored = storableUnchanged(envelope.payload ?? {}, MAX_PAYLOAD_BYTES)
+  const payload = stored.kind === 'stored' ? JSON.stringify(stored.value) : null
+  const { rowCount } = await tx.query(CLAIM_BY_HAND_SQL, [
+    claimId,
+    run.name,
+    workerId,
+    letter === undefined ? 'hand' : 'deadLetter',
+    exclusiveKey,
+    run.startedAt,
+    expireSeconds,
+    run.id,
+    run.workId,
+    run.attempt,
+    letter?.rank ?? 0,
+    letter?.failures ?? 0,
+    letter?.losses ?? 0,
+    letter?.lossesAlone ?? 0,
+    letter?.needs ?? 0,
+    letter?.uniqueKey ?? null,
+    letter?.key ?? null,
+    run.label ?? null,
+    facts === null ? null : JSON.stringify(facts),
+    letter?.bytes ?? Buffer.byteLength(payload ?? ''),
+    letter?.enqueuedAt ?? run.startedAt,
+    payload,
+  ])
+  return rowCount === 1
+}
+
+const CLAIM_BY_HAND_SQL = `
+  with claimed as (
+    insert into "JobClaim" ("id", "name", "workerId", "origin", "exclusiveKey", "startedAt", "expiresAt", "runIds", "workIds", "attempts",
+      "ranks", "failures", "losses", "lossesAlone", "needs", "uniqueKeys", "keys", "labels", "facts", "bytes", "enqueuedAts", "payloads")
+    values ($1::uuid, $2::text, $3, $4, $5, $6::timestamptz, now() + $7::int * interval '1 second', array[$8::uuid], array[$9::uuid],
+      array[$10::int], array[$11::int], array[$12::int], array[$13::int], array[$14::int], array[$15::int::smallint], array[$16::text],
+      array[$17::text], array[$18::text], array[$19::text::jsonb], array[$20::int], array[$21::timestamptz],
+      case when $20::int <= ${MAX_INLINE_BYTES} then array[$22::text::jsonb] end)
+    on conflict ("exclusiveKey") do nothing
+    returning 1
+  ), long as (
+    insert into "JobPayload" ("workId", "payload")
+    select coalesce($9::uuid, $8::uuid), $22::text::jsonb from claimed where $20::int > ${MAX_INLINE_BYTES} and $22::text is not null
+    on conflict do nothing
+  )
+  select 1 from claimed`
