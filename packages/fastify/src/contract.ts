@@ -419,7 +419,7 @@ const attention = z.discriminatedUnion('kind', [
     kind: z.literal('deadLetters'),
     name: z.string(),
     count,
-    // Whether there are more than the latest 10,000 of all jobs, which are counted.
+    // Whether there are more: of each job an equal part of the latest 10,000 is counted.
     isCut: z.boolean(),
     // When the first was given up; null where there may be older ones than those counted.
     since: at.nullable(),

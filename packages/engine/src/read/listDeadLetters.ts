@@ -93,8 +93,8 @@ export interface DeadLetterCode {
   /** When the first and the last of them failed; ISO 8601 in UTC. */
   firstAt: string
   lastAt: string
-  /** The error message of the last of them. */
-  message: string | null
+  /** The error message of the last of them, at most 200 characters. */
+  message: string
 }
 
 /** Counts dead letters by code, the most frequent first: of the last 100,000, and at most 50 codes. */

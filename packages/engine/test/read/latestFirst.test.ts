@@ -164,10 +164,11 @@ it('a dead letter leads to the last of its attempts', async () => {
 })
 
 it('beyond the bound the oldest are left out', async () => {
-  const letters = `insert into "${test.schema}".job (name, data, state, completed_on, output)
-    select 'parcel', '{"trigger": "queue"}', 'failed', $1::timestamptz - n * interval '1 s',
-      jsonb_build_object('code', case when n = 10001 then 'oldest' else 'younger' end)
-    from generate_series(1, 10001) n returning id::text`
+  const letters = `
+    insert into "${test.schema}"."JobDeadLetter" ("id", "name", "bytes", "payload", "failedAt", "errorCode", "errorMessage")
+    select gen_random_uuid(), 'parcel', 2, '{}', $1::timestamptz - n * interval '1 s',
+      case when n = 10001 then 'oldest' else 'younger' end, ''
+    from generate_series(1, 10001) n returning "id"::text`
   const ids = (await client.$queryRawUnsafe<{ id: string }[]>(letters, START)).map(({ id }) => id)
   for (const id of [ids[0], ids[10_000]]) {
     await client.$executeRawUnsafe(
