@@ -1,7 +1,10 @@
 export {
   checkMigrations,
+  foreseeMove,
   migrate,
   MigrationDeniedError,
+  MigrationRefusedError,
+  type ForeseenMove,
   type MigrateOptions,
   type TablesCheck,
 } from './store/migrate.ts'

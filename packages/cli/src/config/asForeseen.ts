@@ -1,4 +1,4 @@
-import { MigrationDeniedError, TablesError } from '@roundsman/engine/migrate'
+import { MigrationDeniedError, MigrationRefusedError, TablesError } from '@roundsman/engine/migrate'
 import { ForeseenError } from '../command/runCommand.ts'
 
 /** Error codes of PostgreSQL and of the network. Such errors are printed without a stack. */
@@ -21,7 +21,10 @@ export function explainDatabaseError(error: unknown): string | null {
   if (!(error instanceof Error)) return null
   // When several addresses refuse a connection, the reasons are inside.
   if (error instanceof AggregateError) return explainDatabaseError(error.errors[0])
-  if (error instanceof TablesError || error instanceof MigrationDeniedError) return error.message
+  const isExplained = [TablesError, MigrationDeniedError, MigrationRefusedError].some(
+    (known) => error instanceof known,
+  )
+  if (isExplained) return error.message
   const { code = '' } = error as NodeJS.ErrnoException
   if (code === UNDEFINED_TABLE) {
     return 'the tables are not there yet; npx roundsman migrate makes them'

@@ -1,10 +1,11 @@
-import { withEngineJobs } from '@roundsman/engine'
 import {
   checkMigrations,
+  foreseeMove,
   migrate,
   migrationSql,
   prismaModels,
   uninstallSql,
+  type ForeseenMove,
 } from '@roundsman/engine/migrate'
 import { parseOptions } from '../command/parseOptions.ts'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
@@ -12,12 +13,14 @@ import { asForeseen } from '../config/asForeseen.ts'
 import { loadConfig, type LoadedConfig } from '../config/loadConfig.ts'
 import { requireDatabaseUrl } from '../config/openProduct.ts'
 
-const USAGE = `Usage: roundsman migrate [--check [--json] | --sql | --prisma] [--database-url URL] [--schema NAME]
+const USAGE = `Usage: roundsman migrate [--check [--json] | --dry-run | --sql | --prisma] [--database-url URL] [--schema NAME]
 
-Creates the tables of the engine and its queue, or updates them from any earlier version to this one. Run it in each
-deployment: several may run at once, and one that was killed can be run again.
+Creates the tables of the engine and its queue, or updates them from any version since 0.2 to this one. Run it in each
+deployment: several may run at once, and one that was killed can be run again. From 0.2 there is no way back: stop all of
+its processes first, and keep a backup.
 
   --check             change nothing; exit with 1 if something is missing or newer. For CI
+  --dry-run           change nothing; say what the update from 0.2 moves, and what it takes
   --json              with --check: print one JSON object
   --sql               print the changes as a script for psql, for somebody else to run; without a database to
                       compare with, print the whole script
@@ -36,12 +39,14 @@ async function migrateTables(args: string[], terminal: Terminal): Promise<number
   const values = parseOptions(args, {
     ...PLACE,
     check: { type: 'boolean' },
+    'dry-run': { type: 'boolean' },
     sql: { type: 'boolean' },
     prisma: { type: 'boolean' },
     json: { type: 'boolean' },
   })
-  const modes = [values.check, values.sql, values.prisma].filter(Boolean)
-  if (modes.length > 1) throw new UsageError('Give only one of --check, --sql and --prisma')
+  const modes = [values.check, values['dry-run'], values.sql, values.prisma].filter(Boolean)
+  if (modes.length > 1)
+    throw new UsageError('Give only one of --check, --dry-run, --sql and --prisma')
   if (values.json && !values.check) throw new UsageError('--json needs --check')
   // A deployment may have no sources and no configuration: then DATABASE_URL is enough.
   const loaded = await loadConfig(process.cwd())
@@ -70,14 +75,37 @@ async function migrateTables(args: string[], terminal: Terminal): Promise<number
     )
     return problem === null ? 0 : 1
   }
-  const jobs = withEngineJobs(loaded?.config.jobs ?? [])
-  const done = await asForeseen(() => migrate({ databaseUrl: findUrl(), schema, jobs }))
+  if (values['dry-run']) {
+    const foreseen = await asForeseen(() => foreseeMove({ databaseUrl: findUrl(), schema }))
+    stdout.write(foreseen === null ? 'Nothing is to be moved from 0.2.\n' : describeMove(foreseen))
+    return 0
+  }
+  const done = await asForeseen(() => migrate({ databaseUrl: findUrl(), schema }))
   stdout.write(
     done.length === 0
       ? 'The tables are up to date.\n'
       : `Done in the database:\n${done.map((name) => `  ${name}\n`).join('')}`,
   )
   return 0
+}
+
+function describeMove(move: ForeseenMove): string {
+  const number = (count: number) => Math.round(count).toLocaleString('en')
+  const megabytes = number(Math.ceil(move.diskBytes / 1_000_000))
+  const lines = [
+    'There is no way back after this update. Stop all processes of 0.2 first, and keep a backup.',
+    `Work that waits: ${number(move.ready)} due, ${number(move.delayed)} for later. It is moved.`,
+    `Dead letters: ${number(move.deadLetters)}. They are moved, with ${number(move.kept)} payloads for approvals.`,
+    `Runs of dead workers: ${number(move.lostRuns)}. They end as worker_lost, and their work waits again.`,
+    `Work that newer work has replaced: ${number(move.replaced)}. It is dropped, with an action for each.`,
+    `Runs: about ${number(move.runs)}. They stay where they are.`,
+    `Time: about ${number(move.seconds)} s, in one transaction. Disk: about ${megabytes} MB, and as much for the log.`,
+    'Locks: all tables of Roundsman, from the first moment to the last. Nobody reads or enqueues meanwhile.',
+    move.others.length === 0
+      ? "pg-boss's tables are removed."
+      : `pg-boss's tables stay, for the queues of others: ${move.others.join(', ')}.`,
+  ]
+  return `${lines.join('\n')}\n`
 }
 
 function hasDatabase(

@@ -2,10 +2,11 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { HostLogger } from '../job/logger.ts'
 import { containedLog, type ContainedLog } from './containedLog.ts'
 import { openDatabase, type Connection, type Database } from './database.ts'
+import { foreseeSql, LAST_STEP_BEFORE, moveSql, type Foreseen } from './fromBefore.ts'
 import { createSchema, type Schema } from './schema.ts'
-import { hasSqlState, INSUFFICIENT_PRIVILEGE } from './sqlState.ts'
+import { hasSqlState, INSUFFICIENT_PRIVILEGE, OBJECT_IN_USE, WRONG_STATE } from './sqlState.ts'
 import { STEPS, type Step } from './steps.ts'
-import { changeTables, tellWaits } from './takeLocks.ts'
+import { changeTables, LIMIT_WAITS_SQL, tellWaits, tryUntilFree } from './takeLocks.ts'
 import {
   findTablesProblem,
   listOpenSteps,
@@ -55,6 +56,8 @@ export async function migrate({
   } catch (error) {
     if (hasSqlState(error, INSUFFICIENT_PRIVILEGE))
       throw new MigrationDeniedError(schema.name, error)
+    if (hasSqlState(error, OBJECT_IN_USE) || hasSqlState(error, WRONG_STATE))
+      throw new MigrationRefusedError(error.message, { cause: error })
     throw error
   } finally {
     await stopTelling()
@@ -74,6 +77,11 @@ export class MigrationDeniedError extends Error {
       { cause },
     )
   }
+}
+
+/** Nothing was changed: the tables are of 0.2 and its processes still run, or they are of an older version. */
+export class MigrationRefusedError extends Error {
+  override readonly name = 'MigrationRefusedError'
 }
 
 export interface TablesCheck {
@@ -103,6 +111,64 @@ export async function checkMigrations({
   } finally {
     await database.close()
   }
+}
+
+/** How long a move from 0.2 takes, and what it needs beside the present tables. */
+export interface ForeseenMove extends Foreseen {
+  seconds: number
+  diskBytes: number
+}
+
+/**
+ * Counts what `migrate` would move from tables of 0.2, without a lock. Null when the tables are not of 0.2.
+ * @throws MigrationRefusedError when they are older
+ */
+export async function foreseeMove({
+  databaseUrl,
+  schema: name,
+  log,
+}: MigrateOptions): Promise<ForeseenMove | null> {
+  const database = openDatabase({
+    url: databaseUrl,
+    applicationName: 'roundsman check',
+    schema: createSchema(name),
+    poolSize: 1,
+    statementTimeoutMs: null,
+    log: containedLog(log),
+  })
+  try {
+    const state = await readTablesState(database)
+    if (!isToMove(state)) return null
+    const foreignText = foreseeSql(database.schema)
+    const { rows } = await database.query<Foreseen & { [column: string]: unknown }>({ foreignText })
+    const [foreseen] = rows
+    if (foreseen === undefined) throw new Error('PostgreSQL returned no counts')
+    const { ready, delayed, deadLetters, kept, payloadBytes, runBytes } = foreseen
+    const pieces = ready + delayed + deadLetters + kept
+    return {
+      ...foreseen,
+      seconds: Math.ceil(1 + pieces / PIECES_PER_S + (payloadBytes + runBytes) / BYTES_PER_S),
+      // Once in the new tables and once for the time of the move, and as much of the log.
+      diskBytes: 3 * (pieces * BYTES_PER_PIECE + payloadBytes),
+    }
+  } finally {
+    await database.close()
+  }
+}
+
+/** Of a machine with two slow processors. */
+const PIECES_PER_S = 10_000
+const BYTES_PER_S = 50_000_000
+/** A row, its entries in indexes, and its unique key. */
+const BYTES_PER_PIECE = 400
+
+/** @throws MigrationRefusedError when 0.2 has to migrate the tables first */
+function isToMove({ noted, isBefore }: TablesState): boolean {
+  if (!isBefore) return false
+  if (noted.some(({ name }) => name === LAST_STEP_BEFORE)) return true
+  throw new MigrationRefusedError(
+    `These tables are older than those of the last version 0.2, which lists the step ${LAST_STEP_BEFORE}; update to that first`,
+  )
 }
 
 const ASK_EVERY_MS = 100
@@ -135,7 +201,12 @@ async function migrateUnderLock(database: Database, log: ContainedLog): Promise<
   const state = await readTablesState(database)
   const problem = findTablesProblem(schema.name, state)
   if (problem?.kind === 'newer') throw problem
-  const open = listOpenSteps(state.noted)
+  const isMoved = isToMove(state)
+  if (isMoved) {
+    await move(database)
+    log.info({ schema: schema.name, step: STEPS[0].name }, 'the queue of 0.2 was moved')
+  }
+  const open = listOpenSteps(isMoved ? [STEPS[0]] : state.noted)
   if (open.length > 0) {
     await database.query({ foreignText: makeSchemaSql(schema) })
     await changeTables(database, HISTORY_SQL)
@@ -144,7 +215,20 @@ async function migrateUnderLock(database: Database, log: ContainedLog): Promise<
     await changeTables(database, step.sql, noteSql(step))
     log.info({ schema: schema.name, step: step.name }, 'migration step done')
   }
-  return open.map(({ name }) => name)
+  return [...(isMoved ? [STEPS[0].name] : []), ...open.map(({ name }) => name)]
+}
+
+/** Whoever holds a lock is let pass, and then it begins again. */
+async function move(database: Database): Promise<void> {
+  const foreignText = moveScript(database.schema).join(';\n')
+  await tryUntilFree(() => database.query({ foreignText }))
+}
+
+/** The transaction that moves what 0.2 has. */
+export function moveScript(schema: Schema, maxTries = 1): string[] {
+  const [tables] = STEPS
+  const parts = moveSql(schema, { newTables: tables.sql, note: noteSql(tables), maxTries })
+  return ['begin', LIMIT_WAITS_SQL, ...parts, 'commit']
 }
 
 export const HISTORY_SQL = `

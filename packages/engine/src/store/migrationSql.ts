@@ -1,6 +1,7 @@
-import { HISTORY_SQL, makeSchemaSql, newTablesSql, noteSql } from './migrate.ts'
+import { HISTORY_SQL, makeSchemaSql, moveScript, newTablesSql, noteSql } from './migrate.ts'
 import { createSchema } from './schema.ts'
-import { changeTablesSql } from './takeLocks.ts'
+import { STEPS } from './steps.ts'
+import { changeTablesSql, MAX_TRIES_OF_SCRIPT } from './takeLocks.ts'
 import { findTablesProblem, listOpenSteps, type TablesState } from './tablesState.ts'
 
 export interface MigrationSqlOptions {
@@ -22,9 +23,10 @@ export function migrationSql({ schema: name, from }: MigrationSqlOptions = {}): 
     return `${head}${newTablesSql(schema)};\n`
   const problem = findTablesProblem(schema.name, from)
   if (problem?.kind === 'newer') throw problem
-  const open = listOpenSteps(from.noted)
-  if (open.length === 0) return ''
+  const moved = from.isBefore ? moveScript(schema, MAX_TRIES_OF_SCRIPT) : []
+  const open = listOpenSteps(from.isBefore ? [STEPS[0]] : from.noted)
+  if (moved.length + open.length === 0) return ''
   const parts = open.flatMap((step) => changeTablesSql(step.sql, noteSql(step)))
-  const own = [HISTORY_SQL, ...parts].map((text) => schema.sql(text))
-  return `${[head + makeSchemaSql(schema), ...own].join(';\n')};\n`
+  const own = open.length === 0 ? [] : [HISTORY_SQL, ...parts].map((text) => schema.sql(text))
+  return `${[head + makeSchemaSql(schema), ...moved, ...own].join(';\n')};\n`
 }

@@ -220,7 +220,7 @@ const ALERTS_SQL = `
           CONSTRAINT "JobAlertDelivery_pkey" PRIMARY KEY ("alertId", "event", "channel")
       );`
 
-export const STEPS: readonly Step[] = [
+export const STEPS: readonly [Step, ...Step[]] = [
   {
     name: 'ownQueue',
     // For processes of 0.2, which look for their work elsewhere.

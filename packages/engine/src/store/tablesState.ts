@@ -89,7 +89,7 @@ export function findTablesProblem(schema: string, { noted, isBefore }: TablesSta
 }
 
 /** The steps that the database lacks, in the order in which `migrate` does them. */
-export function listOpenSteps(noted: TablesState['noted']) {
+export function listOpenSteps(noted: readonly { name: string }[]) {
   const done = new Set(noted.map(({ name }) => name))
   return STEPS.filter(({ name }) => !done.has(name))
 }

@@ -14,7 +14,7 @@ const FURTHER_LOCK_TIMEOUT_MS = 200
 const FIRST_PAUSE_S = 0.5
 const MAX_PAUSE_S = 10
 /** Of a script, which holds a snapshot meanwhile: two minutes. */
-const MAX_TRIES_OF_SCRIPT = 16
+export const MAX_TRIES_OF_SCRIPT = 16
 
 /** Puts a limit on what the SQL after it waits, until its transaction ends. For one message with that SQL. */
 export const LIMIT_WAITS_SQL = `select set_config('lock_timeout', '${LOCK_TIMEOUT_MS}', true)`
@@ -50,13 +50,22 @@ export async function changeTables(
   note = 'select',
 ): Promise<void> {
   await tryUntilFree(() =>
-    connection.query(`begin; ${LIMIT_WAITS_SQL}; ${takeLocksSql(sql)}; ${sql}; ${note}; commit`),
+    connection.query(
+      `begin; ${LIMIT_WAITS_SQL}; ${takeLocksSql(changedTables(sql))}; ${sql}; ${note}; commit`,
+    ),
   )
 }
 
 /** The same for a script, which cannot try its transaction again: it tries to take the locks, and says who has them. */
 export function changeTablesSql(sql: string, note = 'select'): string[] {
-  return ['begin', LIMIT_WAITS_SQL, takeLocksSql(sql, MAX_TRIES_OF_SCRIPT), sql, note, 'commit']
+  return [
+    'begin',
+    LIMIT_WAITS_SQL,
+    takeLocksSql(changedTables(sql), MAX_TRIES_OF_SCRIPT),
+    sql,
+    note,
+    'commit',
+  ]
 }
 
 /** What takes a lock that readers or writers wait for. Other settings of a table (`set (…)`) take none. */
@@ -74,11 +83,10 @@ function changedTables(sql: string): string[] {
 }
 
 /**
- * Locks all that the SQL changes, always in the same order, so that two that change tables do not wait for each other. What
- * the SQL is yet to create is left out. For all but the first it waits for a moment only.
+ * Locks these tables in this order, which is always the same, so that two that change tables do not wait for each other. What
+ * is yet to be created is left out. For all but the first it waits for a moment only.
  */
-function takeLocksSql(sql: string, maxTries = 1): string {
-  const tables = changedTables(sql)
+export function takeLocksSql(tables: readonly string[], maxTries = 1): string {
   if (tables.length === 0) return 'select'
   const names = tables.map((name) => `'${name}'`).join(', ')
   return `do $locks$

@@ -1,3 +1,4 @@
+import { removeLeftSql } from './fromBefore.ts'
 import { createSchema, PUBLIC } from './schema.ts'
 import { STEPS } from './steps.ts'
 
@@ -33,6 +34,7 @@ begin;
 set local lock_timeout = '2s';
 set local client_min_messages = warning;
 ${schema.sql(ours.join(';\n'))};
+${removeLeftSql(schema)};
 ${schema.name === PUBLIC ? '' : dropEmptySchemaSql(schema.name)}commit;
 `
 }

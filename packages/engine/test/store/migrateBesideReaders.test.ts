@@ -1,9 +1,16 @@
 // Not quick: waits for locks.
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { createTestDatabase, waitFor, type TestDatabase } from '@roundsman/testing'
 import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { checkMigrations, migrate, migrationSql, uninstallSql } from '../../src/migrate.ts'
-import { STEPS } from '../../src/store/steps.ts'
+import { containedLog } from '../../src/store/containedLog.ts'
+import { openDatabase } from '../../src/store/database.ts'
+import { createSchema } from '../../src/store/schema.ts'
+import { changeTables, changeTablesSql, tellWaits } from '../../src/store/takeLocks.ts'
+
+const TABLES_OF_02 = await readFile(join(import.meta.dirname, '../fixtures/tablesOf02.sql'), 'utf8')
 
 let database: TestDatabase
 let reader: pg.Client
@@ -31,13 +38,10 @@ async function open(application_name: string): Promise<pg.Client> {
   return client
 }
 
-// As console takes them.
-const log = { warn: (text: string, fields: object) => void lines.push({ text, fields }) }
-const migrateAgain = () => migrate({ databaseUrl: database.url, log })
+const log = { warn: (fields: object, text = '') => void lines.push({ text, fields }) }
 
-/** Has the step forgotten, and opens a transaction that has read the table which it changes. */
-async function readBeforeStep(step: string, table: string): Promise<void> {
-  await other.query('delete from "JobMigration" where "name" = $1', [step])
+/** Opens a transaction that has read the table. */
+async function read(table: string): Promise<void> {
   await reader.query('begin')
   await reader.query(`select from "${table}" limit 1`)
 }
@@ -56,15 +60,31 @@ async function readBehind(table: string): Promise<void> {
   await other.query(`select from "${table}" limit 1`)
 }
 
-describe('migrate behind a session that reads', () => {
+/** A step as a later version may have it. */
+const STEP = 'alter table "JobWorker" add column "berth" text'
+
+describe('a step behind a session that reads', () => {
   it('lets all others pass, names that session, and goes on when it has gone', async () => {
-    await readBeforeStep('workerLanes', 'JobWorker')
-    const migrated = migrateAgain()
+    await read('JobWorker')
+    const changing = openDatabase({
+      url: database.url,
+      applicationName: 'roundsman migrate',
+      schema: createSchema(),
+      poolSize: 2,
+      log: containedLog({}),
+    })
+    const stopTelling = tellWaits((foreignText) => changing.query({ foreignText }), {
+      application: 'roundsman migrate',
+      log,
+    })
+    const changed = changeTables(changing, STEP)
     for (let looks = 0; looks < 2; looks++) await readBehind('JobWorker')
     await waitFor(() => lines.length > 0, { message: 'a line about what it waits for' })
     await reader.query('commit')
+    await changed
+    await stopTelling()
+    await changing.close()
 
-    expect(await migrated).toEqual(['workerLanes'])
     const [line] = lines
     expect(line).toEqual({
       text: 'waiting for a lock that another session holds',
@@ -76,82 +96,67 @@ describe('migrate behind a session that reads', () => {
         query: 'select from "JobWorker" limit 1',
       },
     })
-  })
-
-  it('builds an index that nobody waits for, anew where one was left half built', async () => {
-    await other.query(`
-      drop index "JobRun_errorCode_startedAt_id_idx";
-      create index "JobRun_errorCode_startedAt_id_idx" on "JobRun" ("errorCode");
-      update pg_index set indisvalid = false where indexrelid = '"JobRun_errorCode_startedAt_id_idx"'::regclass`)
-    await readBeforeStep('errorCodes', 'JobRun')
-    const migrated = migrateAgain()
-    await waitFor(() => lines.length > 0, { message: 'a line about what it waits for' })
-    await other.query('select from "JobRun" limit 1')
-    await other.query(`insert into "JobRun" ("id", "name", "trigger", "workerId")
-      values (gen_random_uuid(), 'echo', 'queue', 'w1')`)
-    await reader.query('commit')
-
-    expect(await migrated).toEqual(['errorCodes'])
-    const { rows } = await other.query(
-      `select indisvalid, indnatts from pg_index where indexrelid = '"JobRun_errorCode_startedAt_id_idx"'::regclass`,
-    )
-    expect(rows).toEqual([{ indisvalid: true, indnatts: 5 }])
+    await other.query('select "berth" from "JobWorker"')
   })
 
   it('does so by its script too', async () => {
-    await readBeforeStep('workerLanes', 'JobWorker')
-    const { state } = await checkMigrations({ databaseUrl: database.url })
+    await read('JobWorker')
     const dba = await open('dba')
     try {
       await dba.query('reset statement_timeout')
       const notices: string[] = []
       dba.on('notice', ({ message }) => notices.push(message ?? ''))
-      const done = dba.query(migrationSql({ from: state }))
+      const script = changeTablesSql(STEP).map((text) => createSchema().sql(text))
+      const done = dba.query(script.join(';\n'))
       for (let looks = 0; looks < 2; looks++) await readBehind('JobWorker')
       await reader.query('commit')
       await done
       expect(notices).toContainEqual(
         expect.stringContaining('application psql, idle in transaction'),
       )
-      expect((await checkMigrations({ databaseUrl: database.url })).problem).toBeNull()
+      await other.query('select "berth" from "JobWorker"')
     } finally {
       await dba.end()
     }
   })
 })
 
-describe('what an upgrade does to tables that are there', () => {
-  /** A lock that readers or writers wait for, where it is written as a statement of its own. */
-  const CHANGE =
-    /^\s*(?:alter (?:table|index)|drop|create (?:or replace )?(?:view|trigger)|create (?:unique )?index|update|delete)\b/i
-
-  it('has a limit to what it waits, in each transaction of the script, but for concurrent indexes', () => {
-    const from = {
-      noted: [],
-      found: ['jobs'],
-      queueVersion: 30,
-      areKeysUnique: false,
-      hasDeadLetterIndex: false,
-    }
-    const statements = migrationSql({ from }).replaceAll(/--.*/g, '').split(/;\n?/)
-    let isLimited = false
-    const unlimited: string[] = []
-    for (const statement of statements) {
-      if (/^\s*(?:begin|commit)\s*$/i.test(statement)) isLimited = false
-      if (/set_config\('lock_timeout'/.test(statement)) isLimited = true
-      if (CHANGE.test(statement) && !isLimited && !/\bconcurrently\b/i.test(statement))
-        unlimited.push(statement)
-    }
-    expect(unlimited).toEqual([])
-    expect(statements.filter((text) => CHANGE.test(text)).length).toBeGreaterThan(STEPS.length)
-  })
-
-  it('has one where all is removed', async () => {
-    await reader.query('begin')
-    await reader.query('select from "JobRun" limit 1')
-    await expect(other.query(uninstallSql())).rejects.toMatchObject({ code: '55P03' })
-    await other.query('rollback')
-    await reader.query('commit')
+describe('the move from 0.2 behind a session that reads', () => {
+  beforeEach(async () => {
     await other.query(uninstallSql())
+    await other.query('create schema roundsman')
+    await other.query(TABLES_OF_02.replaceAll('pgboss', 'roundsman'))
   })
+
+  it('lets all others pass, and goes on when it has gone', async () => {
+    await read('JobRun')
+    const moved = migrate({ databaseUrl: database.url, log })
+    for (let looks = 0; looks < 2; looks++) await readBehind('JobRun')
+    await reader.query('commit')
+    expect(await moved).toEqual(['ownQueue'])
+  })
+
+  it('has a limit to what it waits, and one transaction, by its script too', async () => {
+    const { state } = await checkMigrations({ databaseUrl: database.url })
+    const script = migrationSql({ from: state })
+    const [before = '', ...transactions] = script.split(/^begin;$/m)
+    expect(before).not.toMatch(CHANGE)
+    expect(transactions).toHaveLength(1)
+    const [limit = ''] = transactions[0]!.trimStart().split('\n')
+    expect(limit).toMatch(/set_config\('lock_timeout'/)
+    expect(transactions[0]!.split(/^commit;$/m)[1]).not.toMatch(CHANGE)
+  })
+})
+
+/** A lock that readers or writers wait for, where it is written as a statement of its own. */
+const CHANGE =
+  /^\s*(?:alter (?:table|index)|drop|create (?:or replace )?(?:view|trigger)|create (?:unique )?index|update|delete)\b/im
+
+it('the removal of all has a limit to what it waits', async () => {
+  await reader.query('begin')
+  await reader.query('select from "JobRun" limit 1')
+  await expect(other.query(uninstallSql())).rejects.toMatchObject({ code: '55P03' })
+  await other.query('rollback')
+  await reader.query('commit')
+  await other.query(uninstallSql())
 })
