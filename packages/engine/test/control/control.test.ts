@@ -1,10 +1,20 @@
 // Not quick: starts processes.
 import { spawnProcess, waitFor } from '@roundsman/testing'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  it,
+  onTestFinished,
+} from 'vitest'
 import type { JobsClient } from '../../src/client.ts'
 import { defineJob, type RunContext } from '../../src/index.ts'
 import { createWorker, type Worker } from '../../src/worker.ts'
 import { openClientRuntime } from '../openClientRuntime.ts'
+import { openTestQueue } from '../openTestQueue.ts'
 import type { TestRuntime } from '../openTestRuntime.ts'
 import { CREATE_EFFECTS, drip } from '../fixtures/drip.ts'
 
@@ -115,6 +125,52 @@ describe('cancelRun', () => {
 
   it('knows a run that does not exist', async () => {
     expect(await client.cancelRun(runtime.prisma, crypto.randomUUID(), by)).toBe('notFound')
+  })
+
+  it('in a transaction that stays open does not hold up the end of the run; the first request counts', async () => {
+    const opened = await openTestQueue(runtime)
+    onTestFinished(() => opened.close())
+    await client.enqueue(runtime.prisma, drip, {})
+    const [work] = await opened.take('drip')
+    const { runId } = work!
+    expect(await client.cancelRun(null, runId, by)).toBe('requested')
+    await runtime.prisma.$transaction(async (tx) => {
+      const later = { actor: 'later@example.com', reason: 'later' }
+      expect(await client.cancelRun(tx, runId, later)).toBe('requested')
+      await opened.complete([work!])
+      const [run] = await runs()
+      expect(run).toMatchObject({
+        status: 'success',
+        cancelRequestedBy: by.actor,
+        reason: by.reason,
+      })
+    })
+    expect(await runtime.rows('select from "JobCancel"')).toEqual([])
+    expect(await client.cancelRun(null, runId, by)).toBe('notRunning')
+  })
+})
+
+describe('pauseQueue and resumeQueue', () => {
+  const at = `now(), now() + interval '1 hour'`
+  const known = {
+    'a schedule': `insert into "JobSchedule" ("name", "cron", "timeZone", "cursor", "updatedAt") values ($1, '0 0 1 1 *', 'UTC', now(), now())`,
+    'a worker that takes its work': `insert into "JobWorker" ("id", "liveness", "lanes") values ('w9', 'heartbeat', jsonb_build_object($1::text, 1))`,
+    'work that is due': `insert into "JobWork" ("id", "name", "bytes") values (gen_random_uuid(), $1, 2)`,
+    'delayed work': `insert into "JobWork" ("id", "name", "bytes", "place", "dueAt") values (gen_random_uuid(), $1, 2, null, now() + interval '1 day')`,
+    'work that runs alone': `insert into "JobWork" ("id", "name", "bytes", "losses") values (gen_random_uuid(), $1, 2, 2)`,
+    'a run under way': `insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "enqueuedAts") values (gen_random_uuid(), $1, 'w9', ${at}, array[gen_random_uuid()], array[now()])`,
+    'a run': `insert into "JobRun" ("id", "name", "trigger", "workerId") values (gen_random_uuid(), $1, 'queue', 'w9')`,
+    'a dead letter': `insert into "JobDeadLetter" ("id", "name", "bytes", "errorCode", "errorMessage") values (gen_random_uuid(), $1, 2, 'x', '')`,
+  }
+  it.each(Object.entries(known))('know a job by %s', async (_by, insert) => {
+    expect(await client.pauseQueue(null, 'shearSheep', by)).toBe('notFound')
+    expect(await client.resumeQueue(null, 'shearSheep', by)).toBe('notFound')
+    await runtime.rows(insert, ['shearSheep'])
+    onTestFinished(() => runtime.clear('JobWorker', 'JobQueue', 'JobSchedule'))
+    expect(await client.resumeQueue(null, 'shearSheep', by)).toBe('notPaused')
+    expect(await client.pauseQueue(null, 'shearSheep', by)).toBe('paused')
+    expect(await client.pauseQueue(null, 'shearSheep', by)).toBe('alreadyPaused')
+    expect(await client.resumeQueue(null, 'shearSheep', by)).toBe('resumed')
   })
 })
 
