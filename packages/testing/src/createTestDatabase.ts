@@ -35,18 +35,16 @@ export async function createTestDatabase(
   }
 }
 
-/** A worker that was stopped must leave neither a claim nor a start. This looks before the database is gone. */
+/** A worker that was stopped must leave no claim. This looks before the database is gone. */
 async function lookForClaims(url: string): Promise<void> {
   const left = await withAdmin(url, async (client) => {
     const { rows } = await client.query<{ left: boolean }>(
-      `select to_regclass('public."JobStart"') is not null as "left"`,
+      `select to_regclass('public."JobClaim"') is not null as "left"`,
     )
     if (!rows[0]?.left) return []
     // A stopped worker removes its row, and a killed one leaves it. Ids that tests invented have another form.
     const found = await client.query<{ name: string; workerId: string }>(
-      `select "name", "workerId" from (
-         select "name", "workerId" from "JobClaim" union all select "name", "workerId" from "JobStart"
-       ) held
+      `select "name", "workerId" from "JobClaim"
        where "workerId" ~ ':[0-9]+:[0-9a-f]{8}$'
          and "workerId" not in (select "id" from "JobWorker")`,
     )

@@ -1,7 +1,14 @@
 import { checkLimit, checkParts, checkPosition, checkText, optional } from '../job/argument.ts'
 import { IN_PLACE, IN_TIME, LATER, MAX_COUNTED, READY, SUSPECT } from '../store/waitingSql.ts'
-import { NAMES_OF_WORK } from './namesOfWork.ts'
 import type { PagePosition, Reader } from './reader.ts'
+import {
+  DELAYED,
+  DUE_PARTS,
+  GREATEST_PLACE,
+  GREATEST_RANK,
+  LEAST_RANK,
+  NAMES_OF_WORK,
+} from './workOfJobs.ts'
 
 /** Work that no worker has taken yet, or that is to be retried. Its payload stays in the database. */
 export interface WaitingWork {
@@ -34,8 +41,6 @@ export interface WaitingWorkQuery {
 const FILTER = { name: optional(checkText), label: optional(checkText) }
 const QUERY = { ...FILTER, limit: checkLimit, after: optional(checkPosition) }
 
-const [LEAST_RANK, GREATEST_RANK] = [-(2 ** 31), 2 ** 31 - 1]
-const GREATEST_PLACE = '9223372036854775807'
 const LEAST_ID = '00000000-0000-0000-0000-000000000000'
 
 /** The jobs to look at: `$1`, or all that have waiting work. */
@@ -81,7 +86,7 @@ export const SUM_WAITING_WORK_SQL = `
   select array(select job.name from ${JOBS} order by 1) as "names", (
            select count(*)::int from (
              select from ${JOBS} cross join lateral (
-               ${[READY, SUSPECT, LATER]
+               ${[...DUE_PARTS, DELAYED]
                  .map(
                    (part) => `select from "JobWork" work where work."name" = job.name and ${part}`,
                  )

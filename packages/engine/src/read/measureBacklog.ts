@@ -1,8 +1,9 @@
 import { checkTexts } from '../job/argument.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { READY } from '../store/waitingSql.ts'
-import { oldestDue, readyParts } from './measureQueue.ts'
+import { countWork, oldestDue } from './measureQueue.ts'
 import type { Reader } from './reader.ts'
+import { DUE_PARTS } from './workOfJobs.ts'
 
 /** Work of a job that waits and could be taken now. */
 export interface Backlog {
@@ -72,13 +73,7 @@ export const BACKLOG_SQL = `
          coming.count / case when coming.read = ${MAX_LAST} then least(coming."seconds", wanted."comingSeconds") else wanted."comingSeconds" end
            as "comingPerSecond"
   from wanted
-  cross join lateral (
-    select count(*)::int as count from (
-      ${readyParts('wanted.name', '1')
-        .map((part) => `${part})`)
-        .join(' union all ')} limit (select most from budget)
-    ) one
-  ) waiting
+  cross join lateral ${countWork('wanted.name', DUE_PARTS, '(select most from budget)')} waiting
   cross join lateral (
     select count(*)::float8 as count, greatest(${secondsSince('min("startedAt")')}, 0.001) as "seconds" from (
       select "startedAt" from "JobRunAll"

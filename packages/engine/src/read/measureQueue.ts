@@ -3,6 +3,7 @@ import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
 import { IN_PLACE, LATER, READY, SUSPECT } from '../store/waitingSql.ts'
 import { withOtherJobs } from './readQueues.ts'
 import type { Reader } from './reader.ts'
+import { DELAYED, DUE_PARTS } from './workOfJobs.ts'
 
 /** Instants are ISO 8601 in UTC. */
 export interface QueueCounts {
@@ -24,11 +25,18 @@ export const MAX_MEASURED = 100_000
 /** Of more priorities, the oldest work of the highest is looked for. */
 const MAX_RANKS = 100
 
-/** What is due, as `work`, of the job with this name: parts to be joined by `union all`. */
-export const readyParts = (name: string, columns: string) =>
-  [READY, SUSPECT, `${LATER} and work."dueAt" <= now()`].map(
-    (part) => `(select ${columns} from "JobWork" work where work."name" = ${name} and ${part}`,
+/** Counts work of the job with this name in these parts, up to `most` in all. */
+export function countWork(name: string, parts: readonly string[], most: string | number): string {
+  const each = parts.map(
+    (part) =>
+      `(select 1 from "JobWork" work where work."name" = ${name} and ${part} limit ${most})`,
   )
+  return `(
+    select count(*)::int as count from (
+      select from (${each.join(' union all ')}) work limit ${most}
+    ) one
+  )`
+}
 
 /**
  * Since when work of the job has been due that has waited for longest. Of each priority the first to be taken has, or nearly: it
@@ -51,36 +59,24 @@ export const oldestDue = (name: string) => {
   )`
 }
 
-/** A row for each name of `$1`. It counts up to `most` of what is due, of what is not, and of dead letters. */
+/** A row for each name of `$1`. It counts up to `most` of what is due, of what is not, and of the dead letters of all jobs. */
 export const measureQueueSql = (most: number) => `
   with active as materialized (
     select run."name", count(*)::int as count, min(run."createdAt") as oldest
     from ${RUNS_UNDER_WAY} where run."name" = any($1::text[]) group by 1
+  ), dead as materialized (
+    select letter."name", count(*)::int as count from (
+      select "name" from "JobDeadLetter" where "name" = any($1::text[]) order by "failedAt" desc, "id" desc limit ${most}
+    ) letter group by 1
   )
-  select n.name, now() as "now", ready.count as "ready", ${oldestDue('n.name')} as "oldestReadyAt", delayed.count as "delayed",
-         coalesce(active.count, 0) as "active", active.oldest as "oldestActiveAt", dead.count as "deadLetters", (
+  select n.name, now() as "now", ${countWork('n.name', DUE_PARTS, most)} as "ready", ${oldestDue('n.name')} as "oldestReadyAt",
+         ${countWork('n.name', [DELAYED], most)} as "delayed", coalesce(active.count, 0) as "active",
+         active.oldest as "oldestActiveAt", coalesce(dead.count, 0) as "deadLetters", case when dead.count > 0 then (
            select letter."failedAt" from "JobDeadLetter" letter where letter."name" = n.name
            order by letter."failedAt", letter."id" limit 1
-         ) as "oldestDeadLetterAt"
+         ) end as "oldestDeadLetterAt"
   from unnest($1::text[]) with ordinality n(name, place)
-  left join active on active."name" = n.name
-  cross join lateral (
-    select count(*)::int as count from (
-      ${readyParts('n.name', '1')
-        .map((part) => `${part} limit ${most})`)
-        .join(' union all ')} limit ${most}
-    ) one
-  ) ready
-  cross join lateral (
-    select count(*)::int as count from (
-      select from "JobWork" work where work."name" = n.name and ${LATER} and work."dueAt" > now() limit ${most}
-    ) one
-  ) delayed
-  cross join lateral (
-    select count(*)::int as count from (
-      select from "JobDeadLetter" letter where letter."name" = n.name limit ${most}
-    ) one
-  ) dead
+    left join active on active."name" = n.name left join dead on dead."name" = n.name
   order by n.place`
 
 const MEASURE_SQL = measureQueueSql(MAX_MEASURED)
@@ -121,7 +117,7 @@ export const QUEUE_STATES = ['ready', 'delayed', 'active', 'deadLetter'] as cons
 export interface QueueMeasure {
   name: string
   state: QueueState
-  /** Exact up to MAX_MEASURED, which also stands for more. */
+  /** Exact up to MAX_MEASURED, which also stands for more; dead letters as long as all jobs together have no more. */
   count: number
   /**
    * How many seconds the oldest has been in that state: since it was due, taken, or given up. Null when there is none, and

@@ -1,8 +1,8 @@
 import { checkTexts } from '../job/argument.ts'
 import { isAliveSql } from '../liveness/whoIsLost.ts'
 import { boundedText } from './bounded.ts'
-import { NAMES_OF_LETTERS, NAMES_OF_WORK } from './namesOfWork.ts'
 import type { Reader } from './reader.ts'
+import { NAMES_OF_LETTERS, NAMES_OF_WORK } from './workOfJobs.ts'
 
 /** A queue from which no worker takes work until somebody resumes it. */
 export interface PausedQueue {

@@ -1,14 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { measureBacklog, measureQueue, type JobsClient } from '../../src/client.ts'
+import { measureBacklog, measureQueue } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
-import { MAX_MEASURED } from '../../src/read/measureQueue.ts'
-import { BACKLOG_SQL } from '../../src/store/backlogSql.ts'
-import { countQueueSql, measureQueueSql } from '../../src/store/queueSql.ts'
 import {
-  LIST_LABELLED_WORK_SQL,
+  LIST_WAITING_WORK_SQL,
   SUM_LABELLED_WORK_SQL,
   SUM_WAITING_WORK_SQL,
-} from '../../src/store/waitingSql.ts'
+} from '../../src/read/listWaitingWork.ts'
+import { BACKLOG_SQL } from '../../src/read/measureBacklog.ts'
+import { MAX_MEASURED, measureQueueSql } from '../../src/read/measureQueue.ts'
+import { PLACE_SQL } from '../../src/store/place.ts'
+import { insertPieces, type TestPiece } from '../insertPieces.ts'
 import { openClientRuntime } from '../openClientRuntime.ts'
 import type { TestRuntime } from '../openTestRuntime.ts'
 
@@ -16,9 +17,8 @@ const letter = defineJob({ name: 'letter', description: '' })
 const other = defineJob({ name: 'other', description: '' })
 
 let runtime: TestRuntime
-let client: JobsClient
 beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime([letter, other]))
+  ;({ runtime } = await openClientRuntime([letter, other]))
 })
 afterAll(() => runtime.close())
 
@@ -35,20 +35,24 @@ it('has a row for each job and state, also where there is nothing', async () => 
   expect(await measure()).toEqual([...nothing('letter'), ...nothing('other')])
 })
 
+const letterThat = (state: TestPiece['state'], secondsAgo: number): TestPiece => ({
+  name: 'letter',
+  state,
+  secondsAgo,
+})
+
 it('counts what is in each state, and says for how long the oldest has been in it', async () => {
-  const items = Array.from({ length: 8 }, () => ({ payload: {} }))
-  await runtime.prisma.$transaction((tx) => client.enqueueMany(tx, letter, items))
-  const set = (assignment: string, count: number) =>
-    runtime.rows(
-      `update pgboss.job set ${assignment} where id in (
-         select id from pgboss.job where state = 'created' and start_after <= now() limit ${count}
-       )`,
-    )
-  await set(`start_after = now() + interval '1 hour'`, 3)
-  await set(`state = 'active', started_on = now() - interval '20 seconds'`, 1)
-  await set(`state = 'failed', completed_on = now() - interval '1 day'`, 1)
-  await set(`state = 'completed', completed_on = now()`, 1)
-  await set(`start_after = now() - interval '90 seconds'`, 1)
+  await insertPieces(runtime.rows, [
+    ...[1, 2, 3].map((hours) => letterThat('waiting', -hours * 3_600)),
+    letterThat('active', 20),
+    letterThat('failed', 86_400),
+    letterThat('waiting', 0),
+    letterThat('waiting', 90),
+  ])
+  await runtime.rows(
+    `insert into "JobRun" ("id", "name", "status", "trigger", "workId", "workerId", "endedAt")
+     values (gen_random_uuid(), 'letter', 'success', 'queue', gen_random_uuid(), 'w1', now())`,
+  )
 
   const rows = (await measure()).filter(({ name }) => name === 'letter')
   expect(rows.map(({ state, count }) => [state, count])).toEqual([
@@ -64,65 +68,90 @@ it('counts what is in each state, and says for how long the oldest has been in i
   expect(Math.round(dead! / 1_000)).toBe(86)
 })
 
+it('counts as ready what has just become due and has no place yet, and what has lost its workers', async () => {
+  await runtime.clear()
+  await insertPieces(runtime.rows, [
+    { ...letterThat('waiting', 50), losses: 2 },
+    letterThat('waiting', 30),
+  ])
+  await runtime.rows(`update "JobWork" set "place" = null where "losses" = 0`)
+  const [ready] = await measure()
+  expect(ready).toMatchObject({ name: 'letter', state: 'ready', count: 2 })
+  expect(Math.round(ready!.oldestSeconds! / 10)).toBe(5)
+})
+
 it('counts no further than it is told, what is due and what is not', async () => {
-  await runtime.rows('delete from pgboss.job')
-  await runtime.rows(
-    `insert into pgboss.job (name, data, start_after)
-     select 'letter', '{"trigger": "queue"}', now() + n * interval '1 hour'
-     from (select generate_series(-9, 9)) row(n)`,
+  await runtime.clear()
+  const hours = Array.from({ length: 19 }, (_, n) => n - 9)
+  await insertPieces(
+    runtime.rows,
+    hours.map((hour) => letterThat('waiting', hour * 3_600)),
   )
-  const count = (most: number) => runtime.rows<object>(countQueueSql(most), [['letter']])
-  const oldestWaitingAt = expect.any(Date)
-  const letters = { name: 'letter', active: 0, deadLetters: 0, oldestWaitingAt }
-  expect(await count(2)).toMatchObject([{ ...letters, waiting: 4, delayed: 2 }])
-  expect(await count(20)).toMatchObject([{ ...letters, waiting: 19, delayed: 9 }])
-})
-
-it('reads dead letters once, however many jobs there are', async () => {
-  await runtime.rows('delete from pgboss.job')
-  await runtime.rows(
-    `insert into pgboss.job (name, data, state, created_on, start_after, completed_on)
-     select case when n % 2 = 0 then 'letter' else 'other' end, '{"trigger": "queue"}', (case when n % 20 = 0 then 'failed' else 'created' end)::pgboss.job_state,
-            at, at, case when n % 20 = 0 then at end
-     from generate_series(1, 20000) n, lateral (select now() - n * interval '1 second') row(at)`,
-  )
-  await runtime.rows('vacuum analyze pgboss.job')
-  const names = ['letter', 'other', ...Array.from({ length: 30 }, (_, n) => `job${n}`)]
-  for (const text of [measureQueueSql(MAX_MEASURED), countQueueSql(MAX_MEASURED)]) {
-    const nodes = await explain(text, names)
-    const letters = nodes.filter((node) =>
-      node['Index Name']?.startsWith('job_common_completed_on'),
-    )
-    expect(letters).toMatchObject([{ 'Actual Loops': 1, 'Actual Rows': 1_000 }])
+  const count = (most: number) => runtime.rows<object>(measureQueueSql(most), [['letter']])
+  const letters = {
+    name: 'letter',
+    active: 0,
+    deadLetters: 0,
+    oldestReadyAt: expect.any(Date),
+    oldestDeadLetterAt: null,
   }
+  expect(await count(2)).toMatchObject([{ ...letters, ready: 2, delayed: 2 }])
+  expect(await count(20)).toMatchObject([{ ...letters, ready: 10, delayed: 9 }])
 })
 
-it('reads what waits once, for a label or to count, however many queues there are', async () => {
+const OTHERS = 50_000
+
+/** Beside much of other jobs that is for later, and that was given up. */
+async function fill(): Promise<void> {
+  await runtime.clear()
   await runtime.rows(
-    `insert into pgboss.queue
-     select (jsonb_populate_record(queue, jsonb_build_object('name', 'job' || n))).*
-     from pgboss.queue queue, generate_series(1, 20) n where queue.name = 'letter'`,
+    `insert into "JobWork" ("id", "name", "rank", "place", "dueAt", "losses", "bytes", "payload")
+     select gen_random_uuid(), case when n % 2 = 0 then 'letter' else 'other' end, n % 3, ${PLACE_SQL}, now() - n * interval '1 second',
+            case when n % 100 = 0 then 2 else 0 end, 2, '{}'
+     from generate_series(20000, 1, -1) n`,
   )
-  const read = async (text: string, values: unknown[]) => {
-    const bound = values.reduceRight<string>(
-      (sql, value, at) =>
-        sql.replaceAll(`$${at + 1}`, value === null ? 'null' : `'${value as string}'`),
-      text,
-    )
-    const nodes = (await explain(bound, [])).filter(
-      (node) => node['Relation Name'] === 'job_common',
-    )
-    return nodes.reduce(
+  await runtime.rows(
+    `insert into "JobWork" ("id", "name", "place", "dueAt", "bytes", "payload")
+     select gen_random_uuid(), 'bulk' || n % 5, null, now() + n * interval '1 second', 2, '{}' from generate_series(1, ${OTHERS}) n`,
+  )
+  await runtime.rows(
+    `insert into "JobDeadLetter" ("id", "name", "bytes", "payload", "failedAt", "errorCode", "errorMessage")
+     select gen_random_uuid(), case when n % 2 = 0 then 'letter' else 'other' end, 2, '{}', now() - n * interval '1 second', 'broken', ''
+     from generate_series(1, 10000) n`,
+  )
+  await runtime.rows('vacuum analyze "JobWork"')
+  await runtime.rows('vacuum analyze "JobDeadLetter"')
+}
+
+/** How many rows a plan reads of a table. */
+const readOf = (nodes: readonly PlanNode[], table: string) =>
+  nodes
+    .filter((node) => node['Relation Name'] === table)
+    .reduce(
       (sum, node) =>
         sum + node['Actual Loops'] * (node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0)),
       0,
     )
-  }
-  // With the dead letters, which lie between.
-  expect(await read(LIST_LABELLED_WORK_SQL, [null, null, null, 51, 'x'])).toBeLessThan(20_100)
-  expect(await read(SUM_LABELLED_WORK_SQL, [null, 'x'])).toBeLessThan(20_100)
-  expect(await read(SUM_WAITING_WORK_SQL, [null])).toBeLessThan(20_100)
-  await runtime.rows(`delete from pgboss.queue where name like 'job%'`)
+
+it('reads of its jobs alone what it counts, each piece once, however many other jobs there are', async () => {
+  await fill()
+  const names = ['letter', 'other', ...Array.from({ length: 30 }, (_, n) => `job${n}`)]
+  const nodes = await explain(measureQueueSql(MAX_MEASURED), [`{${names.join(',')}}`])
+  // And the first of each priority, twice.
+  expect(readOf(nodes, 'JobWork')).toBeLessThan(20_100)
+  expect(readOf(nodes, 'JobDeadLetter')).toBeLessThan(10_100)
+})
+
+it('lists and counts what waits by its indexes, and finds the names without reading what has them', async () => {
+  const read = async (text: string, values: readonly (string | number | null)[]) =>
+    readOf(await explain(text, values), 'JobWork')
+  expect(await read(LIST_WAITING_WORK_SQL, [null, null, null, 51, null])).toBeLessThan(2_000)
+  expect(await read(LIST_WAITING_WORK_SQL, ['letter', null, null, 51, null])).toBeLessThan(500)
+  expect(await read(SUM_WAITING_WORK_SQL, ['letter'])).toBeLessThan(10_100)
+  // No index holds labels.
+  const all = 20_000 + OTHERS
+  expect(await read(LIST_WAITING_WORK_SQL, [null, null, null, 51, 'x'])).toBeLessThan(all + 100)
+  expect(await read(SUM_LABELLED_WORK_SQL, [null, 'x'])).toBeLessThan(all + 100)
 })
 
 describe('the backlog', () => {
@@ -130,13 +159,13 @@ describe('the backlog', () => {
   const MANY = 30_000
 
   beforeAll(async () => {
-    await runtime.rows('delete from pgboss.job')
+    await runtime.clear()
     await runtime.rows(
-      `insert into pgboss.job (name, data, created_on, start_after)
-       select 'letter', '{"trigger": "queue"}', at, at
-       from generate_series(1, ${MANY}) n, lateral (select now() - interval '1 hour' + n * interval '1 millisecond') row(at)`,
+      `insert into "JobWork" ("id", "name", "dueAt", "bytes", "payload")
+       select gen_random_uuid(), 'letter', now() - interval '1 hour' + n * interval '1 millisecond', 2, '{}'
+       from generate_series(1, ${MANY}) n`,
     )
-    await runtime.rows('vacuum analyze pgboss.job')
+    await runtime.rows('vacuum analyze "JobWork"')
   })
 
   it('is of the jobs whose work could be taken, with how long it takes at the rate of now', async () => {
@@ -157,52 +186,32 @@ describe('the backlog', () => {
 
   it('never ends while more comes than is taken', async () => {
     await runtime.rows('delete from "JobRun"')
-    await runtime.rows(
-      `insert into pgboss.job (name, data, created_on, start_after)
-       select 'other', '{"trigger": "queue"}', at, at
-       from generate_series(1, 100) n, lateral (select now() - n * interval '1 second') row(at)`,
+    await insertPieces(
+      runtime.rows,
+      Array.from({ length: 100 }, (_, n) => ({
+        name: 'other',
+        state: 'waiting',
+        secondsAgo: n + 1,
+      })),
     )
     const row = (await backlog()).find(({ name }) => name === 'other')
     expect(row).toMatchObject({ ready: 100, takenPerSecond: 0, caughtUpInMs: null })
     expect(row!.comingPerSecond).toBeGreaterThan(0.2)
   })
 
-  it('tells ages as numbers, whatever instants somebody has written by hand', async () => {
-    for (const state of ['created', 'active', 'failed'])
-      await runtime.rows(
-        `insert into pgboss.job (name, data, state, created_on, start_after, started_on, completed_on)
-         values ('other', '{"trigger": "queue"}', '${state}', '-infinity', '-infinity', '-infinity', '-infinity')`,
-      )
-    const ages = [
-      ...(await backlog())
-        .filter(({ name }) => name === 'other')
-        .map((row) => row.oldestMs / 1_000),
-      ...(await measure()).flatMap((row) => (row.name === 'other' && row.oldestSeconds) || []),
-    ]
-    const sinceTheYear1 = (Date.now() - Date.parse('0001-01-01T00:00:00Z')) / 1_000
-    expect(ages.map((age) => Math.round(age / sinceTheYear1))).toEqual([1, 1, 1, 1])
-    await runtime.rows(`delete from pgboss.job where created_on = '-infinity'`)
-  })
-
   it('is as old as what has been due for longest, also behind much of a higher priority', async () => {
-    await runtime.rows(
-      `insert into pgboss.job (name, data, created_on, start_after, priority)
-       values ('letter', '{"trigger": "queue"}', now(), now() - interval '2 days', -5)`,
-    )
+    await insertPieces(runtime.rows, [{ ...letterThat('waiting', 2 * 86_400), priority: -5 }])
     const [row] = await backlog()
     expect(Math.round(row!.oldestMs / 3_600_000)).toBe(48)
-    await runtime.rows('delete from pgboss.job where priority < 0')
+    await runtime.rows('delete from "JobWork" where "rank" > 0')
   })
 
-  it('is read from the ends of two indexes, however much waits', async () => {
-    const [plan] = await runtime.rows<{ 'QUERY PLAN': unknown }>(
-      `explain (analyze, format json) ${BACKLOG_SQL.replace('$1::text[]', `'{letter,other}'::text[]`)}`,
-    )
-    const text = JSON.stringify(plan)
-    const scans = [...text.matchAll(/"Index Name":"(\w+)","Relation Name":"job_common"/g)]
-    expect(new Set(scans.map(([, index]) => index))).toEqual(
-      new Set(['job_common_i11', 'job_common_i14']),
-    )
+  it('is read from the ends of an index, however much waits', async () => {
+    const nodes = await explain(BACKLOG_SQL, ['{letter,other}'])
+    const work = nodes.filter((node) => node['Relation Name'] === 'JobWork')
+    expect(work.filter((node) => node['Index Name'] === undefined)).toEqual([])
+    // What it counts, and what came last.
+    expect(readOf(nodes, 'JobWork')).toBeLessThan(MANY + 1_400)
   })
 })
 
@@ -216,11 +225,14 @@ interface PlanNode {
   Plans?: PlanNode[]
 }
 
-/** The nodes of the plan of a statement about these jobs. */
-async function explain(text: string, names: readonly string[]): Promise<PlanNode[]> {
-  const list = `'{${names.join(',')}}'::text[]`
+/** The nodes of the plan of a statement with these values, which PostgreSQL plans for them. */
+async function explain(
+  text: string,
+  values: readonly (string | number | null)[],
+): Promise<PlanNode[]> {
   const [row] = await runtime.rows<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
-    `explain (analyze, format json) ${text.replaceAll('$1::text[]', list)}`,
+    `explain (analyze, format json) ${text}`,
+    [...values],
   )
   const listNodes = (node: PlanNode): PlanNode[] => [node, ...(node.Plans ?? []).flatMap(listNodes)]
   return row === undefined ? [] : listNodes(row['QUERY PLAN'][0].Plan)

@@ -11,6 +11,7 @@ import {
 } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import { openClientRuntime } from '../openClientRuntime.ts'
+import { insertPieces, type TestPiece } from '../insertPieces.ts'
 import type { TestRuntime } from '../openTestRuntime.ts'
 
 /* What is said of work, by a look through all of it. Fixtures have several rows, inserted out of order. */
@@ -25,35 +26,17 @@ beforeAll(async () => {
   ;({ runtime, client } = await openClientRuntime(jobs))
 })
 afterAll(() => runtime.close())
-beforeEach(async () => {
-  await runtime.rows('delete from pgboss.job')
-  await runtime.rows('delete from "JobRun"')
-})
+beforeEach(() => runtime.clear())
 
-interface Piece {
-  name: string
-  state: 'created' | 'retry' | 'active' | 'failed'
-  /** How long ago it became due, was taken or was given up; below 0: it is for later. */
-  secondsAgo: number
-  priority?: number
-  key?: string
-  code?: string
-}
-
-async function insert(pieces: readonly Piece[]): Promise<void> {
-  await runtime.rows(
-    `insert into pgboss.job (name, data, state, start_after, started_on, completed_on, created_on, priority, singleton_key, output)
-     select piece.name, '{"trigger": "queue"}', piece.state::pgboss.job_state, at, at, at, at, coalesce(priority, 0), key,
-            jsonb_build_object('code', code, 'message', code)
-     from jsonb_to_recordset($1::jsonb) as piece(name text, state text, "secondsAgo" float8, priority int, key text, code text),
-          lateral (select now() - "secondsAgo" * interval '1 second') row(at)`,
-    [JSON.stringify(pieces)],
-  )
-}
+const insert = (pieces: readonly Piece[]) => insertPieces(runtime.rows, pieces)
+type Piece = TestPiece & { secondsAgo: number }
 
 const piece: fc.Arbitrary<Piece> = fc.record({
   name: fc.constantFrom(...NAMES),
-  state: fc.constantFrom('created', 'retry', 'active', 'failed'),
+  state: fc.constantFrom('waiting', 'active', 'failed'),
+  attempt: fc.constantFrom(1, 2),
+  losses: fc.constantFrom(0, 2),
+  priority: fc.constantFrom(-1, 0, 7),
   secondsAgo: fc
     .tuple(fc.boolean(), fc.integer({ min: 1, max: 50 }))
     .map(([isOver, tens]) => (isOver ? tens * 100 : -tens * 100)),
@@ -62,14 +45,14 @@ const piece: fc.Arbitrary<Piece> = fc.record({
 it('counts and measures what a look through all of it counts, in whatever order it was written', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(piece, { minLength: 30, maxLength: 60 }), async (pieces) => {
-      await runtime.rows('delete from pgboss.job')
+      await runtime.clear()
       await insert(pieces)
-      const of = (name: string, ...states: string[]) =>
-        pieces.filter((each) => each.name === name && states.includes(each.state))
+      const of = (name: string, state: string) =>
+        pieces.filter((each) => each.name === name && each.state === state)
       const oldest = (some: readonly Piece[]) =>
         some.length === 0 ? null : Math.max(...some.map(({ secondsAgo }) => secondsAgo))
       const model = NAMES.map((name) => {
-        const waiting = of(name, 'created', 'retry')
+        const waiting = of(name, 'waiting')
         const ready = waiting.filter(({ secondsAgo }) => secondsAgo > 0)
         const [active, letters] = [of(name, 'active'), of(name, 'failed')]
         return { name, waiting, ready, delayed: waiting.length - ready.length, active, letters }
@@ -135,7 +118,7 @@ describe('the work with a unique key', () => {
   })
 
   it('is that which waits, whatever was given up', async () => {
-    await insert([given(300, 'b'), given(100, 'a'), given(-50, '', { state: 'created' })])
+    await insert([given(300, 'b'), given(100, 'a'), given(-50, '', { state: 'waiting' })])
     expect(await find()).toMatchObject({ kind: 'waiting' })
   })
 
@@ -167,7 +150,7 @@ it('answers with the result of the last attempt, of that piece of work alone', a
 it('measures a backlog by what is first to be taken, what has just come and what was just taken', async () => {
   const due = (name: string, secondsAgo: number, priority = 0): Piece => ({
     name,
-    state: 'created',
+    state: 'waiting',
     secondsAgo,
     priority,
   })

@@ -22,3 +22,21 @@ export const NAMES_OF_WORK = [READY, SUSPECT, LATER]
   .join(' union ')
 
 export const NAMES_OF_LETTERS = namesIn('"JobDeadLetter"', 'true')
+
+export const [LEAST_RANK, GREATEST_RANK] = [-(2 ** 31), 2 ** 31 - 1]
+export const GREATEST_PLACE = '9223372036854775807'
+
+/**
+ * Where much is counted for each of many names: of a range whose ends it does not know PostgreSQL expects few rows, and looks
+ * into an index. Else it may read the whole table for each name that has none.
+ */
+const within = (column: string, least: string | number, greatest: string | number) =>
+  `work."${column}" >= (select ${least}) and work."${column}" <= (select ${greatest})`
+
+/** The parts of what is due, and what is delayed. */
+export const DUE_PARTS = [
+  `${READY} and ${within('rank', LEAST_RANK, GREATEST_RANK)}`,
+  `${SUSPECT} and ${within('place', '0::bigint', GREATEST_PLACE)}`,
+  `${LATER} and ${within('dueAt', `'-infinity'::timestamptz`, 'now()')}`,
+]
+export const DELAYED = `${LATER} and work."dueAt" > (select now()) and work."dueAt" <= (select 'infinity'::timestamptz)`
