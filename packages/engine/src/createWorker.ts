@@ -204,8 +204,11 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
     await session.listen(
       WORK_CHANNEL,
       (payload) => wakeUps.hear(payload, hearer),
-      // Notifications may have been missed before it connected again.
-      lanes.wakeAll,
+      // Notifications may have been missed before it connected again, and it may be another server.
+      () => {
+        floors.forget()
+        lanes.wakeAll()
+      },
     )
     await cancellations.start()
     await startOnceFree(() => scheduler.start())

@@ -26,6 +26,8 @@ const ROUND_MS = 1_000
 const LATE_GRACE_MS = 7_000
 /** Every tenth round looks for what is rare: claims that have expired, or whose workers left no trace, and keys of nobody's. */
 const ROUNDS_PER_SEARCH = 10
+/** Under an old snapshot a look from the start may take tens of milliseconds: a thousandth of the time. */
+const ROUNDS_PER_START = 100
 
 /** Does a worker's housekeeping once a second, beside its runs, while others can see that it lives. */
 export function createRounds(options: {
@@ -50,6 +52,7 @@ export function createRounds(options: {
   let timer: NodeJS.Timeout | undefined
   let round: Promise<void> = Promise.resolve()
   let roundsMade = 0
+  let looks = 0
   let lastKey: KeyPosition | null = null
   let judgesAt = -Infinity
   let isStopped = false
@@ -58,6 +61,7 @@ export function createRounds(options: {
     const connectedForMs = session.connectedForMs()
     if (connectedForMs === null) return
     await attempt(async () => {
+      if (looks++ % ROUNDS_PER_START === 0) floors.forget()
       const requests = jobs.map(({ name }) => ({ name, behind: floors.behind(name, 'floor') }))
       const seen = await readRound(session, workerId, requests)
       const { lost, isIdle, isLate, isListed } = seen

@@ -9,6 +9,11 @@ export interface Floors {
   note(name: string, work: readonly Pick<TakenWork, 'from'>[], transaction: string): void
   /** A snapshot with this xmin shows the first work behind each floor of the job; null where it shows none. */
   move(name: string, xmin: string, firsts: ReadonlyMap<number, string | null>): void
+  /**
+   * Claims begin at the start again. After a fail-over the sequence of places may have gone back; and what else no
+   * reasoning foresaw waits no longer than until the next call.
+   */
+  forget(): void
 }
 
 /** Of a job with more ranks, those are forgotten that were taken from longest ago: claims begin at their start again. */
@@ -48,5 +53,6 @@ export function createFloors(): Floors {
         ranks?.set(rank, moveFloor(before, look))
       }
     },
+    forget: () => jobs.clear(),
   }
 }
