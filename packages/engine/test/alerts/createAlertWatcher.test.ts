@@ -31,16 +31,7 @@ beforeAll(async () => {
 })
 afterAll(() => runtime.close())
 beforeEach(async () => {
-  for (const table of [
-    'JobAlert',
-    'JobAlertDelivery',
-    'JobThrottle',
-    'JobRun',
-    'JobWorker',
-    'JobSchedule',
-  ])
-    await runtime.rows(`delete from "${table}"`)
-  await runtime.rows('delete from pgboss.job')
+  await runtime.clear('JobAlert', 'JobAlertDelivery', 'JobThrottle', 'JobWorker', 'JobSchedule')
 })
 
 it('a look that waits for what a transaction of the host has locked gives way, and PostgreSQL finds no deadlock', async () => {
@@ -91,9 +82,8 @@ async function insertDeadLetters(
   name: string = importFeed.name,
 ): Promise<void> {
   await runtime.rows(
-    `insert into pgboss.job (name, data, state, retry_count, started_on, completed_on, output)
-     select $1, '{"trigger":"queue","payload":{}}', 'failed', 2, now(), now(), jsonb_build_object('code', $2::text, 'message', 'secret')
-     from generate_series(1, $3::int)`,
+    `insert into "JobDeadLetter" ("id", "name", "attempt", "bytes", "payload", "errorCode", "errorMessage")
+     select gen_random_uuid(), $1, 3, 2, '{}', $2, 'secret' from generate_series(1, $3::int)`,
     [name, code, count],
   )
 }
@@ -118,8 +108,8 @@ async function insertRuns(
 
 async function insertWaiting(name: string, count: number, minutes = 5): Promise<void> {
   await runtime.rows(
-    `insert into pgboss.job (name, data, start_after)
-     select $1, '{"trigger":"queue","payload":{}}', now() - $3 * interval '1 minute' from generate_series(1, $2::int)`,
+    `insert into "JobWork" ("id", "name", "dueAt", "bytes", "payload")
+     select gen_random_uuid(), $1, now() - $3 * interval '1 minute', 2, '{}' from generate_series(1, $2::int)`,
     [name, count, minutes],
   )
 }
@@ -140,8 +130,8 @@ async function raisedBeside(options: Partial<AlertOptions> = {}): Promise<string
 /** A worker that lives and takes the work of these jobs. */
 async function insertWorker(...names: string[]): Promise<void> {
   await runtime.rows(
-    `insert into "JobWorker" ("id", "liveness", "readsStarts", "lanes")
-     select 'w', 'heartbeat', true, jsonb_object_agg(name, 1) from unnest($1::text[]) name`,
+    `insert into "JobWorker" ("id", "liveness", "lanes")
+     select 'w', 'heartbeat', jsonb_object_agg(name, 1) from unnest($1::text[]) name`,
     [names],
   )
 }
@@ -170,7 +160,7 @@ describe('of many watchers', () => {
     await insertDeadLetters('feed_broken')
     await insertDeadLetters('timeout')
     await waitFor(() => receiver.requests.length === 2)
-    await runtime.rows('delete from pgboss.job')
+    await runtime.rows('delete from "JobDeadLetter"')
     await waitFor(() => receiver.requests.length === 4)
     await insertDeadLetters('feed_broken')
     await waitFor(() => receiver.requests.length === 5)
@@ -321,7 +311,7 @@ describe('of many watchers', () => {
       ).map(({ code }) => code)
     await waitFor(async () => (await openCodes()).includes('flood'))
     expect(await openCodes()).toEqual(['feed_broken', 'flood'])
-    await runtime.rows('delete from pgboss.job')
+    await runtime.rows('delete from "JobDeadLetter"')
     await waitFor(async () => (await openCodes()).length === 0)
   })
 
@@ -450,7 +440,8 @@ describe('what is told', () => {
       { ...about, kind: 'deadLetter', text: 'gone gave up work with feed_broken: 1 dead letter' },
       { ...about, kind: 'orphaned', text: 'gone is known to no worker: 3 pieces of work wait' },
     ])
-    await runtime.rows('delete from pgboss.job')
+    await runtime.rows('delete from "JobDeadLetter"')
+    await runtime.rows('delete from "JobWork"')
     await waitFor(() => told('ended').length > 1)
     expect(told('ended').map(({ kind }) => kind)).toEqual(['deadLetter', 'orphaned'])
   })
@@ -651,7 +642,7 @@ describe('a webhook', () => {
     await insertDeadLetters('feed_broken')
 
     await waitFor(async () => (await deliveries())[0]?.isOver)
-    await runtime.rows('delete from pgboss.job')
+    await runtime.rows('delete from "JobDeadLetter"')
     await waitFor(async () => (await deliveries())[1]?.isOver)
 
     expect(noticesOf(receiver).map(({ event }) => event)).toEqual([
@@ -674,7 +665,7 @@ describe('a webhook', () => {
     await waitFor(async () => (await deliveries())[0]?.isOver)
 
     receiver.react(200)
-    await runtime.rows('delete from pgboss.job')
+    await runtime.rows('delete from "JobDeadLetter"')
     await insertDeadLetters('timeout')
     await waitFor(() => receiver.requests.length === 2)
 
@@ -712,7 +703,7 @@ describe('a channel of the host', () => {
     })
     await insertDeadLetters('feed_broken')
     await waitFor(() => told.length === 1)
-    await runtime.rows('delete from pgboss.job')
+    await runtime.rows('delete from "JobDeadLetter"')
     await waitFor(() => told.length === 2)
     expect(told).toEqual(['began', 'ended'])
     const reason = 'the channel threw something that cannot be described'
