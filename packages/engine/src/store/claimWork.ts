@@ -7,6 +7,7 @@ import { labelOfEnvelope, toEnvelope, type Envelope, type Facts } from './envelo
 import { GIVES_WAY } from './giveWay.ts'
 import { MAX_INLINE_BYTES } from './queueTables.ts'
 import { HELD, HELD_COLUMNS, hasNotEnded } from './heldRuns.ts'
+import { isReplacedSql } from './uniqueKeys.ts'
 
 /*
  * A claim is a row of JobClaim that lists what one statement has taken of one job.
@@ -186,10 +187,7 @@ const claimSql = (found: string, isAlone: string) => `
          case when "payload" is null then (select long."payload" from "JobPayload" long where long."workId" = "id") else "payload" end
            as "payload",
          "bytes", "rank", "place"::text as "place",
-         "uniqueKey" is not null as "isUnique", "uniqueKey" is not null and exists (
-           select from "JobUnique" one
-           where one."name" = taken."name" and one."key" = taken."uniqueKey" and one."workId" <> taken."id"
-         ) as "isReplaced",
+         "uniqueKey" is not null as "isUnique", ${isReplacedSql('taken', 'id')} as "isReplaced",
          pg_current_xact_id()::text as "transaction",
          (select count(*) from found) > (select count(*) from taken) as "isCut"
   from taken
@@ -346,10 +344,7 @@ const WORK_OF_CLAIMS_SQL = `
   select "claimId"::text, "name", "workId"::text as "id", "runId"::text, "attempt", "failures", "losses", "lossesAlone", "label", "facts",
          coalesce("payload", (select long."payload" from "JobPayload" long where long."workId" = work."workId")) as "payload",
          "bytes", "rank", "startedAt",
-         "uniqueKey" is not null as "isUnique", "uniqueKey" is not null and exists (
-           select from "JobUnique" one
-           where one."name" = work."name" and one."key" = work."uniqueKey" and one."workId" <> work."workId"
-         ) as "isReplaced"
+         "uniqueKey" is not null as "isUnique", ${isReplacedSql('work', 'workId')} as "isReplaced"
   from (
     select ${HELD_COLUMNS}, inline."payload" from "JobClaim" ${HELD}
       left join lateral unnest(claim."runIds", claim."payloads") as inline("runId", "payload") on inline."runId" = held."runId"

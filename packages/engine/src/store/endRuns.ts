@@ -6,6 +6,7 @@ import { PLACE_SQL } from './place.ts'
 import { MAX_INLINE_BYTES } from './queueTables.ts'
 import { hasSqlState, UNIQUE_VIOLATION } from './sqlState.ts'
 import { toColumn } from './toColumn.ts'
+import { isReplacedSql } from './uniqueKeys.ts'
 
 /**
  * What becomes of a run's work.
@@ -217,10 +218,7 @@ const END_RUNS = `
       "end"."result"::jsonb as "result", "end"."hasSpoken", "end"."delayMs",
       "end"."failure", "end"."loss", "end"."lossAlone", cancel."requestedAt" as "cancelledAt", cancel."requestedBy" as "cancelledBy",
       cancel."reason" as "cancelReason",
-      case when work."uniqueKey" is not null and "end"."next" in ('again', 'dead') and exists (
-        select from "JobUnique" one
-        where one."name" = work."name" and one."key" = work."uniqueKey" and one."workId" <> work."workId"
-      ) then 'over' else "end"."next" end as "next"
+      case when "end"."next" in ('again', 'dead') and ${isReplacedSql('work', 'workId')} then 'over' else "end"."next" end as "next"
     from (select ${HELD_COLUMNS} from claim ${HELD}) work
       join unnest($3::uuid[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bool[], $11::text[],
                   $12::float8[], $13::int[], $14::int[], $15::int[])

@@ -145,7 +145,10 @@ export const listSql = (more = '', moreColumns = '') => `(
     )) with ordinality as list(${COLUMNS}${moreColumns}, "position")
   ) work`
 
-/** A key that other work holds is waited for while that is not committed, and then left alone. */
+/**
+ * A key that other work holds is waited for while that is not committed, and then left alone. It asks by `in`, within an
+ * expression: PostgreSQL hashes the list then, where it might walk it once for each piece in a join.
+ */
 const insertSql = (work: string) => `
   with work as materialized (
     select * from ${work}
@@ -157,16 +160,17 @@ const insertSql = (work: string) => `
     returning "id"
   ), long as (
     insert into "JobPayload" ("workId", "payload")
-    select "id", "payload" from work where "bytes" > ${MAX_INLINE_BYTES} and "id" in (select "id" from inserted)
+    select "id", "payload" from work
+    where "bytes" > ${MAX_INLINE_BYTES} and coalesce("id" in (select "id" from inserted), false)
   ), transaction as (
     select pg_current_xact_id()::text as id from inserted limit 1
   )
   select (select id from transaction) as "transactionId", null as "id", null as "holderId"
   union all
-  select (select id from transaction), work."id"::text, coalesce(taken."workId", held."workId")::text
-  from work left join taken on taken."workId" = work."id"
-    left join "JobUnique" held on held."name" = work."name" and held."key" = work."uniqueKey"
-  where work."uniqueKey" is not null`
+  select (select id from transaction), "id"::text, case when "id" in (select "workId" from taken) then "id" else (
+      select held."workId" from "JobUnique" held where held."name" = work."name" and held."key" = work."uniqueKey"
+    ) end::text
+  from work where "uniqueKey" is not null`
 
 const INSERT_KEYED_SQL = `${SEND_KEYED_MARK}${insertSql(ONE_SQL)}`
 const INSERT_LIST_SQL = `${SEND_MARK}${insertSql(listSql())}`

@@ -45,19 +45,22 @@ const WORK_SQL = listSql(', "replaces" bool, "maxWaitMs" float8', ', "replaces",
  * `met` locks the keys, in their order, and sees who has each at that moment. All else sees the tables as they were when the
  * statement began. So work counts as running, or gone, only where it did not wait then and still has the key: where a key has
  * changed hands since, and where a claim takes the work that waited, neither `inserted` nor `replaced` has the piece.
+ *
+ * It asks by `in`, within an expression: PostgreSQL hashes the list then, where it might walk it once for each piece in a join.
  */
 const REPLACE_SQL = `
   with work as materialized (
-    select * from ${WORK_SQL}
-  ), running as materialized (
-    select work."id", held."workId"
-    from work join "JobUnique" held on held."name" = work."name" and held."key" = work."uniqueKey"
-    where work."replaces" and not exists (select from "JobWork" waiting where waiting."id" = held."workId")
+    select work.*, case when "replaces" then (
+        select held."workId" from "JobUnique" held where held."name" = work."name" and held."key" = work."uniqueKey"
+          and (select true from "JobWork" waiting where waiting."id" = held."workId") is null
+      ) end as "ranBefore"
+    from ${WORK_SQL}
   ), met as (
     insert into "JobUnique" as held ("name", "key", "workId")
     select "name", "uniqueKey", "id" from work order by "position"
-    on conflict ("name", "key") do update set "workId" =
-      case when (excluded."workId", held."workId") in (select "id", "workId" from running) then excluded."workId"
+    on conflict ("name", "key") do update set "workId" = case
+        when (excluded."workId", held."workId") in (select "id", "ranBefore" from work where "ranBefore" is not null)
+          then excluded."workId"
         else held."workId" end
     returning "name", "key", "workId"
   ), found as materialized (
@@ -81,17 +84,18 @@ const REPLACE_SQL = `
   ), put as (
     select * from inserted union all select * from replaced
   ), long as (
-    insert into "JobPayload" as long ("workId", "payload")
+    insert into "JobPayload" ("workId", "payload")
     select "holderId", "payload" from found
-    where "bytes" > ${MAX_INLINE_BYTES} and "holderId" in (select "id" from put)
+    where "bytes" > ${MAX_INLINE_BYTES} and coalesce("holderId" in (select "id" from put), false)
     on conflict ("workId") do update set "payload" = excluded."payload"
   ), inline as (
     delete from "JobPayload" long using found
-    where found."bytes" <= ${MAX_INLINE_BYTES} and long."workId" = found."holderId" and found."holderId" in (select "id" from replaced)
+    where found."bytes" <= ${MAX_INLINE_BYTES} and long."workId" = found."holderId"
+      and coalesce(found."holderId" in (select "id" from replaced), false)
   )
-  select found."id"::text as "id", found."holderId"::text as "holderId",
-         case when found."holderId" = found."id" then running."workId"::text end as "ranBefore",
-         put."id" is not null and (put."place" is not null or put."dueAt" <= now() + interval '1 second') as "isDue",
+  select "id"::text as "id", "holderId"::text as "holderId", case when "holderId" = "id" then "ranBefore"::text end as "ranBefore",
+         "holderId" in (
+           select "id" from put where "place" is not null or "dueAt" <= now() + interval '1 second'
+         ) as "isDue",
          pg_current_xact_id()::text as "transactionId"
-  from found left join running on running."id" = found."id" left join put on put."id" = found."holderId"
-  where put."id" is not null or not found."replaces"`
+  from found where not "replaces" or "holderId" in (select "id" from put)`

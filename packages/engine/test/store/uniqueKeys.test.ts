@@ -1,42 +1,48 @@
 // Not quick: enqueues a hundred thousand pieces.
 import { waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { createJobsClient, type JobsClient } from '../../src/client.ts'
-import { defineJob } from '../../src/index.ts'
-import { checkTables } from '../../src/store/tablesState.ts'
-import { installUniqueKeys } from '../../src/store/uniqueKeys.ts'
-import { openClientRuntime } from '../openClientRuntime.ts'
-import type { TestRuntime } from '../openTestRuntime.ts'
+import type { JobsClient } from '../../src/client.ts'
+import { defineJob, type EnqueueOptions } from '../../src/index.ts'
+import type { AfterFailure } from '../../src/run/afterFailure.ts'
+import { tryUntilFree } from '../../src/store/takeLocks.ts'
+import { freeUniqueKeys, type KeyPosition } from '../../src/store/uniqueKeys.ts'
+import { openTestQueue, type TestQueue, type TestWork } from '../openTestQueue.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const parcel = defineJob({ name: 'parcel', description: '' })
 const LONG = { maxWait: 60_000, timeout: 60_000 }
 
 let runtime: TestRuntime
+let opened: TestQueue
 let client: JobsClient
 
 beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime([parcel]))
+  runtime = await openTestRuntime()
+  opened = await openTestQueue(runtime, [parcel])
+  ;({ client } = opened)
 })
 
-afterAll(() => runtime.close())
+afterAll(async () => {
+  await opened.close()
+  await runtime.close()
+})
 
-beforeEach(() => runtime.rows('delete from pgboss.job'))
+beforeEach(() => runtime.clear())
 
 const keyed = (uniqueKey: string) => ({ payload: {}, options: { uniqueKey } })
-const count = async () => (await runtime.rows('select from pgboss.job')).length
+const count = async () => (await runtime.rows('select from "JobWork"')).length
+const keys = async () =>
+  (await runtime.rows<{ key: string }>('select "key" from "JobUnique" order by "key"')).map(
+    ({ key }) => key,
+  )
 const waiting = () =>
   runtime.rows(
     `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
   )
-const removeIndex = () => runtime.rows('drop index pgboss.roundsman_unique_keys')
-/** Inserts work as an older version may have left it: with a key that other work has. */
-const insert = (keys: (string | null)[], state = 'created') =>
-  runtime.rows(
-    `insert into pgboss.job (name, data, singleton_key, state, created_on)
-     select 'parcel', '{}', key, $2::pgboss.job_state, now() + n * interval '1 s'
-     from unnest($1::text[]) with ordinality as k(key, n)`,
-    [keys, state],
-  )
+const fail = (work: readonly TestWork[], next: AfterFailure = 'redeliver') =>
+  opened.fail(work, { code: 'broken', message: '' }, next)
+const free = (after: KeyPosition | null = null) =>
+  runtime.database.transaction((tx) => freeUniqueKeys(tx, after))
 
 describe('unique keys', () => {
   it('may be a hundred thousand in one transaction', { timeout: 120_000 }, async () => {
@@ -54,7 +60,7 @@ describe('unique keys', () => {
     )
   })
 
-  it('need no transaction of their own', async () => {
+  it('need no transaction of their own, and one statement', async () => {
     const asked: string[] = []
     const { prisma } = runtime
     const counted = {
@@ -66,10 +72,14 @@ describe('unique keys', () => {
     } as typeof prisma
     const { workId } = await client.enqueue(counted, parcel, {}, { uniqueKey: 'k' })
     expect(asked).toHaveLength(1)
-    expect(await client.enqueue(counted, parcel, {}, { uniqueKey: 'k' })).toEqual({
-      kind: 'alreadyQueued',
-      workId,
-    })
+    const options: EnqueueOptions[] = [{}, { onConflict: 'replace' }]
+    for (const [index, more] of options.entries()) {
+      expect(await client.enqueue(counted, parcel, {}, { uniqueKey: 'k', ...more })).toEqual({
+        kind: index === 0 ? 'alreadyQueued' : 'replaced',
+        workId,
+      })
+      expect(asked).toHaveLength(2 + index)
+    }
   })
 
   it.each(['commits', 'is rolled back'])(
@@ -93,19 +103,21 @@ describe('unique keys', () => {
   )
 
   it('fail as not serializable where a snapshot cannot see their holder', async () => {
-    const refused = runtime.prisma.$transaction(
-      async (tx) => {
-        await tx.$queryRawUnsafe('select 1')
-        await client.enqueue(runtime.prisma, parcel, {}, { uniqueKey: 'k' })
-        return await client.enqueue(tx, parcel, {}, { uniqueKey: 'k' })
-      },
-      { ...LONG, isolationLevel: 'RepeatableRead' },
-    )
-    await expect(refused).rejects.toThrow(/write conflict|could not serialize/)
-    expect(await count()).toBe(1)
+    for (const onConflict of ['keep', 'replace'] as const) {
+      const refused = runtime.prisma.$transaction(
+        async (tx) => {
+          await tx.$queryRawUnsafe('select 1')
+          await client.enqueue(runtime.prisma, parcel, {}, { uniqueKey: onConflict })
+          return await client.enqueue(tx, parcel, {}, { uniqueKey: onConflict, onConflict })
+        },
+        { ...LONG, isolationLevel: 'RepeatableRead' },
+      )
+      await expect(refused).rejects.toThrow(/write conflict|could not serialize/)
+    }
+    expect(await count()).toBe(2)
 
     const seen = await runtime.prisma.$transaction(
-      (tx) => client.enqueue(tx, parcel, {}, { uniqueKey: 'k' }),
+      (tx) => client.enqueue(tx, parcel, {}, { uniqueKey: 'keep' }),
       { ...LONG, isolationLevel: 'Serializable' },
     )
     expect(seen.kind).toBe('alreadyQueued')
@@ -122,71 +134,115 @@ describe('unique keys', () => {
   })
 })
 
-describe('the index of unique keys', () => {
-  it('is missed at the start, with what to do about it', async () => {
-    await removeIndex()
-    const late = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
-    await expect(late.start()).rejects.toMatchObject({
-      name: 'TablesError',
-      kind: 'older',
-      what: ['roundsman_unique_keys'],
-    })
-    await late.stop()
-    await installUniqueKeys(runtime.database)
-    await checkTables(runtime.database)
+describe('freeing unique keys', () => {
+  it('frees those whose work is nowhere, and no other', async () => {
+    await client.enqueue(runtime.prisma, parcel, {}, { uniqueKey: 'runs' })
+    const [work] = await opened.take('parcel')
+    await client.enqueue(runtime.prisma, parcel, {}, { uniqueKey: 'is retried' })
+    await fail(await opened.take('parcel'))
+    await opened.take('parcel')
+    const startAfter = new Date('2099-01-01T00:00:00Z')
+    await client.enqueue(runtime.prisma, parcel, {}, { uniqueKey: 'waits', startAfter })
+    await runtime.rows(
+      `insert into "JobUnique" select 'parcel', 'gone ' || n, gen_random_uuid() from generate_series(1, 3) n`,
+    )
+    expect(await free()).toEqual({ freed: 3, next: null })
+    expect(await keys()).toEqual(['is retried', 'runs', 'waits'])
+    await opened.complete([work!])
+    expect(await keys()).toEqual(['is retried', 'waits'])
   })
 
-  it('settles what has the same key: the oldest keeps it, and no work is lost', async () => {
-    await removeIndex()
-    await insert(['a', 'a', 'b', null, null, 'a'])
-    await insert(['a', 'b'], 'failed')
-    // Two at once, and both succeed.
-    await Promise.all([installUniqueKeys(runtime.database), installUniqueKeys(runtime.database)])
-
-    expect(
-      await runtime.rows(
-        `select state::text, singleton_key as key, count(*)::int as n from pgboss.job group by 1, 2 order by 1, 2`,
-      ),
-    ).toEqual([
-      { state: 'created', key: 'a', n: 1 },
-      { state: 'created', key: 'b', n: 1 },
-      { state: 'created', key: null, n: 4 },
-      { state: 'failed', key: 'a', n: 1 },
-      { state: 'failed', key: 'b', n: 1 },
-    ])
-    expect(
-      await runtime.rows(
-        `select singleton_key as key from pgboss.job where state = 'created' order by created_on limit 1`,
-      ),
-    ).toEqual([{ key: 'a' }])
-    await expect(insert(['a'])).rejects.toMatchObject({ code: '23505' })
+  it('goes on where it has stopped', async () => {
+    await runtime.rows(
+      `insert into "JobUnique" select 'parcel', n::text, gen_random_uuid() from generate_series(10000, 11500) n`,
+    )
+    const first = await free()
+    expect(first).toEqual({ freed: 1_000, next: { name: 'parcel', key: '10999' } })
+    expect(await free(first.next)).toEqual({ freed: 501, next: null })
   })
 
-  it(
-    'is built beside transactions that are open, and nobody waits for it',
-    { timeout: 30_000 },
-    async () => {
-      await removeIndex()
-      let installed: Promise<void> | undefined
-      await runtime.prisma.$transaction(async (tx) => {
-        await tx.$executeRawUnsafe(`insert into pgboss.job (name, data) values ('parcel', '{}')`)
-        installed = installUniqueKeys(runtime.database)
-        await waitFor(async () => (await waiting()).length > 0, { timeoutMs: 20_000 })
-        await client.enqueue(runtime.prisma, parcel, {})
-      }, LONG)
-      await installed
-      await checkTables(runtime.database)
-      expect(await count()).toBe(2)
-    },
-  )
+  it('passes over what somebody has locked', async () => {
+    await runtime.rows(`insert into "JobUnique" values ('parcel', 'k', gen_random_uuid())`)
+    await runtime.prisma.$transaction(async (tx) => {
+      await client.enqueue(tx, parcel, {}, { uniqueKey: 'k', onConflict: 'replace' })
+      expect(await free()).toEqual({ freed: 0, next: null })
+    }, LONG)
+    expect(await free()).toEqual({ freed: 0, next: null })
+    expect([await keys(), await count()]).toEqual([['k'], 1])
+  })
 
-  it('is made anew where somebody was interrupted', async () => {
-    await removeIndex()
-    await insert(['a', 'a'])
-    const left = `create unique index concurrently roundsman_unique_keys_job_common
-      on pgboss.job_common (name, singleton_key) where singleton_key is not null and state <= 'active'`
-    await expect(runtime.rows(left)).rejects.toMatchObject({ code: '23505' })
-    await installUniqueKeys(runtime.database)
-    await checkTables(runtime.database)
+  it('keeps the key of work that came back between its look and its lock', async () => {
+    await runtime.rows(`insert into "JobUnique" values ('parcel', 'k', gen_random_uuid())`)
+    const back = `insert into "JobWork" ("id", "name", "bytes", "uniqueKey", "payload")
+      select "workId", "name", 2, "key", '{}' from "JobUnique"`
+    const { freed } = await runtime.database.transaction((tx) =>
+      freeUniqueKeys(
+        {
+          ...tx,
+          async query(...statement) {
+            const answer = await tx.query(...statement)
+            if ((await count()) === 0) await runtime.rows(back)
+            return answer as never
+          },
+        },
+        null,
+      ),
+    )
+    expect([freed, await keys()]).toEqual([0, ['k']])
+  })
+})
+
+describe('ten thousand enqueues, claims and ends that meet at a few keys', () => {
+  it('lose nothing, and leave no key behind', { timeout: 300_000 }, async () => {
+    const NAMES = ['a', 'b', 'c']
+    const results: { kind: string; workId: string }[] = []
+    let left = 10_000
+    const enqueue = async (producer: number) => {
+      while (left-- > 0) {
+        const uniqueKey = NAMES[(left * 7 + producer) % NAMES.length] as string
+        const onConflict = (left + producer) % 3 === 0 ? 'keep' : 'replace'
+        const options = { uniqueKey, onConflict } as const
+        results.push(
+          left % 5 === 0
+            ? await runtime.prisma.$transaction(
+                (tx) => client.enqueue(tx, parcel, {}, options),
+                LONG,
+              )
+            : await client.enqueue(runtime.prisma, parcel, {}, options),
+        )
+      }
+    }
+    let isOver = false
+    const work = async (worker: number) => {
+      for (let turn = worker; !isOver || (await count()) > 0; turn++) {
+        const taken = await opened.take('parcel', 2)
+        for (const one of taken) {
+          // As a worker does: an end that meets a lock gives way, and is tried again.
+          if (one.isReplaced) await tryUntilFree(() => fail([one], 'drop'))
+          else if (turn % 4 === 0) await tryUntilFree(() => fail([one]))
+          else if (turn % 4 === 1) await tryUntilFree(() => fail([one], 'giveUp'))
+          else await tryUntilFree(() => opened.complete([one]))
+        }
+        await free()
+      }
+    }
+    const enqueueing = Promise.all(Array.from({ length: 8 }, (_, n) => enqueue(n))).finally(
+      () => (isOver = true),
+    )
+    await Promise.all([enqueueing, ...Array.from({ length: 3 }, (_, n) => work(n))])
+    await free()
+
+    expect(results).toHaveLength(10_000)
+    expect([await count(), await keys()]).toEqual([0, []])
+    const enqueued = results.filter(({ kind }) => kind === 'enqueued').map(({ workId }) => workId)
+    expect(new Set(enqueued).size).toBe(enqueued.length)
+    // Each result names work that was enqueued, and all of that has ended, whatever was replaced.
+    const all = new Set(enqueued)
+    expect(results.filter(({ workId }) => !all.has(workId))).toEqual([])
+    const ended = await runtime.rows<{ workId: string }>(
+      'select distinct "workId"::text as "workId" from "JobRun"',
+    )
+    expect(new Set(ended.map(({ workId }) => workId))).toEqual(all)
+    expect(await runtime.rows('select from "JobClaim"')).toEqual([])
   })
 })
