@@ -218,10 +218,7 @@ async function outcomeOf(call: () => unknown): Promise<unknown> {
 }
 
 const isOurs = (error: unknown) =>
-  error === null ||
-  error instanceof ArgumentError ||
-  error instanceof JobError ||
-  error instanceof entry.QueueMissingError
+  error === null || error instanceof ArgumentError || error instanceof JobError
 
 const ODD_TEXTS = ['nope', '\0', '\ud83d', '', id.toUpperCase(), "x' or true --", '1; select 1']
 const ODD_NUMBERS = [Number.NaN, -1, 0, 0.5, 2 ** 31, 1e21, Infinity, -Infinity]

@@ -3,8 +3,6 @@ import { fakeClock, type FakeClock } from '@roundsman/testing'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { defineJob, nextTick, nextTicks, type ScheduledJob } from '../../src/index.ts'
-import { createQueue, type Queue } from '../../src/store/queue.ts'
-import { createWaker } from '../../src/store/waker.ts'
 import { createScheduler, type Scheduler } from '../../src/tick/scheduler.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
@@ -100,30 +98,18 @@ interface Row {
 }
 
 let runtime: TestRuntime
-let queue: Queue
 
 beforeAll(async () => {
-  const all = VERSIONS.flat()
-  runtime = await openTestRuntime(all)
-  queue = createQueue({
-    database: runtime.database,
-    waker: createWaker(runtime.database, runtime.log),
-    log: runtime.log,
-  })
-  await queue.start(all)
+  runtime = await openTestRuntime()
 })
 
-afterAll(async () => {
-  await queue.stop()
-  await runtime.close()
-})
+afterAll(() => runtime.close())
 
 it('no due tick of a job that a living worker defines stays undecided, and none is decided twice', async () => {
   expect.hasAssertions()
   await fc.assert(
     fc.asyncProperty(fc.array(drawStep, { minLength: 3, maxLength: 25 }), async (steps) => {
-      await runtime.rows('truncate "JobTick", "JobSchedule", "JobWorker"')
-      await runtime.rows('delete from pgboss.job')
+      await runtime.clear('JobTick', 'JobSchedule', 'JobWorker')
       const fleet = openFleet(fakeClock(START))
       for (const next of steps) await fleet.take(next)
       await fleet.take({ do: 'start', version: 0, clockMs: 0 })
@@ -192,7 +178,6 @@ function openFleet(clock: FakeClock) {
     member.scheduler = createScheduler({
       jobs,
       database: runtime.database,
-      queue,
       workerId: id,
       log: runtime.log,
       now: () => new Date(clock.now().getTime() + member.clockMs),
@@ -255,7 +240,7 @@ function openFleet(clock: FakeClock) {
       }
     }
     const twice = await runtime.rows(
-      `select name, data ->> 'scheduledFor' from pgboss.job group by 1, 2 having count(*) > 1`,
+      `select "name", "facts" ->> 'scheduledFor' from "JobWork" group by 1, 2 having count(*) > 1`,
     )
     expect(twice).toEqual([])
   }

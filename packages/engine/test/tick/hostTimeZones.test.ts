@@ -1,8 +1,6 @@
 import { fakeClock } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { defineJob, type ScheduledJob, type ScheduleOptions } from '../../src/index.ts'
-import { createQueue, type Queue } from '../../src/store/queue.ts'
-import { createWaker } from '../../src/store/waker.ts'
 import { createSession, type Session } from '../../src/liveness/session.ts'
 import { createScheduler, type Scheduler } from '../../src/tick/scheduler.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -19,27 +17,21 @@ const job = (schedule: ScheduleOptions) =>
 
 let runtime: TestRuntime
 let session: Session
-let queue: Queue
 
 beforeAll(async () => {
-  const jobs = [job({ cron: '* * * * *' })]
-  runtime = await openTestRuntime(jobs)
+  runtime = await openTestRuntime()
   const { url, log, database } = runtime
   session = createSession({ url, database, workerId: 'test', log })
   await session.start()
-  queue = createQueue({ database, waker: createWaker(database, log), log })
-  await queue.start(jobs)
 })
 
 afterAll(async () => {
-  await queue.stop()
   await session.stop()
   await runtime.close()
 })
 
 beforeEach(async () => {
-  await runtime.rows('truncate "JobTick", "JobSchedule", "JobRun", "JobClaim", "JobStart"')
-  await runtime.rows('delete from pgboss.job')
+  await runtime.clear('JobTick', 'JobSchedule')
 })
 
 async function startScheduler(
@@ -51,7 +43,6 @@ async function startScheduler(
   const scheduler = createScheduler({
     jobs: [job(schedule)],
     database,
-    queue,
     workerId,
     log,
     now,
@@ -89,7 +80,7 @@ const ledger = async () =>
 const enqueued = async () =>
   (
     await runtime.rows<{ at: string }>(
-      `select data ->> 'scheduledFor' as at from pgboss.job order by 1`,
+      `select "facts" ->> 'scheduledFor' as at from "JobWork" order by 1`,
     )
   ).map(({ at }) => at.slice(0, 16))
 

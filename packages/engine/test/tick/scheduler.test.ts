@@ -2,10 +2,7 @@
 import { fakeClock, HOLD_RUNS_SQL, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { defineJob, type ScheduledJob, type ScheduleOptions } from '../../src/index.ts'
-import { installQueue } from '../../src/store/migrate.ts'
-import { createQueue, type Queue } from '../../src/store/queue.ts'
-import { createWaker } from '../../src/store/waker.ts'
-import type { Connection, Database } from '../../src/store/database.ts'
+import { sqlOf, type Connection, type Database } from '../../src/store/database.ts'
 import { createSession, type Session } from '../../src/liveness/session.ts'
 import type { Clock } from '../../src/tick/clock.ts'
 import { createScheduler, type Scheduler } from '../../src/tick/scheduler.ts'
@@ -19,7 +16,6 @@ const silent: Clock = () => ({ stop: () => undefined })
 
 let runtime: TestRuntime
 let session: Session
-let queue: Queue
 
 beforeAll(async () => {
   const jobs = [job(), job({}, 'other')]
@@ -27,19 +23,15 @@ beforeAll(async () => {
   const { url, log, database } = runtime
   session = createSession({ url, database, workerId: 'test', log })
   await session.start()
-  queue = createQueue({ database, waker: createWaker(database, log), log })
-  await queue.start(jobs)
 })
 
 afterAll(async () => {
-  await queue.stop()
   await session.stop()
   await runtime.close()
 })
 
 beforeEach(async () => {
-  await runtime.rows('truncate "JobTick", "JobSchedule", "JobRun", "JobClaim", "JobStart"')
-  await runtime.rows('delete from pgboss.job')
+  await runtime.clear('JobTick', 'JobSchedule')
   await runtime.rows(`update "JobWorker" set "schedules" = '{}'`)
 })
 
@@ -47,7 +39,6 @@ interface SchedulerSetup {
   jobs?: ScheduledJob[]
   workerId?: string
   database?: Database
-  queue?: Pick<Queue, 'sendAll'>
   onTick?: (name: string) => void
 }
 
@@ -56,7 +47,6 @@ async function startScheduler(now: () => Date, setup: SchedulerSetup = {}): Prom
   const scheduler = createScheduler({
     jobs,
     database,
-    queue: setup.queue ?? queue,
     workerId,
     log: runtime.log,
     now,
@@ -86,6 +76,22 @@ function countStatements(): Database & { count: number } {
   return counting
 }
 
+/** The database, which calls back once work is inserted. */
+function afterInsert(callBack: () => unknown): Database {
+  const query =
+    (tx: Connection): Connection['query'] =>
+    async (...statement) => {
+      const answer = await tx.query(...statement)
+      if (sqlOf(tx.schema, statement[0]).includes('into "JobWork"')) await callBack()
+      return answer as never
+    }
+  return {
+    ...runtime.database,
+    transaction: (work, limits) =>
+      runtime.database.transaction((tx) => work({ ...tx, query: query(tx) }), limits),
+  }
+}
+
 const ledger = async () =>
   (
     await runtime.rows<{ scheduledFor: Date; outcome: string }>(
@@ -101,7 +107,7 @@ const names = async () =>
 const enqueued = async () =>
   (
     await runtime.rows<{ at: string }>(
-      `select data ->> 'scheduledFor' as at from pgboss.job order by 1`,
+      `select "facts" ->> 'scheduledFor' as at from "JobWork" order by 1`,
     )
   ).map(({ at }) => at.slice(11, 19))
 
@@ -128,7 +134,7 @@ describe('scheduler', () => {
     await scheduler.wake()
 
     const [row] = await runtime.rows(
-      'select tick."workId" = job.id as same, tick."workerId" from "JobTick" tick, pgboss.job job',
+      'select tick."workId" = job.id as same, tick."workerId" from "JobTick" tick, "JobWork" job',
     )
     expect(row).toEqual({ same: true, workerId: 'w1' })
   })
@@ -140,7 +146,7 @@ describe('scheduler', () => {
     )
     for (let minute = 1; minute <= 10; minute++) {
       clock.advance(60_000)
-      await runtime.rows('delete from pgboss.job')
+      await runtime.rows('delete from "JobWork"')
       await Promise.all(workers.map((worker) => worker.wake()))
       expect(await enqueued()).toHaveLength(1)
     }
@@ -156,7 +162,7 @@ describe('scheduler', () => {
     clock.set('2026-05-01T12:01:00Z')
     await first.wake()
     await second.wake()
-    await runtime.rows('delete from pgboss.job')
+    await runtime.rows('delete from "JobWork"')
     clock.set('2026-05-01T12:02:00Z')
     await second.wake()
 
@@ -274,12 +280,9 @@ describe('scheduler', () => {
     const clock = fakeClock(START)
     let isBroken = true
     const scheduler = await startScheduler(clock.now, {
-      queue: {
-        sendAll: async (...args) => {
-          await queue.sendAll(...args)
-          if (isBroken) throw new Error('connection lost')
-        },
-      },
+      database: afterInsert(() => {
+        if (isBroken) throw new Error('connection lost')
+      }),
     })
     clock.set('2026-05-01T12:01:00Z')
     await scheduler.wake()
@@ -288,23 +291,6 @@ describe('scheduler', () => {
     isBroken = false
     await scheduler.wake()
     expect([await ledger(), await enqueued()]).toEqual([['12:01:00 enqueued'], ['12:01:00']])
-  })
-
-  it('a queue that is missing keeps the ticks of its own job due, and of no other', async () => {
-    const clock = fakeClock(START)
-    const scheduler = await startScheduler(clock.now, { jobs: [job(), job({}, 'orphan')] })
-    clock.set('2026-05-01T12:01:00Z')
-    await scheduler.wake()
-    expect(await names()).toEqual(['sweep'])
-    expect(runtime.lines.at(-1)).toMatchObject({ err: { type: 'QueueMissingError' } })
-    expect(runtime.lines.at(-1)).toMatchObject({ err: { jobs: ['orphan'] } })
-
-    await installQueue(runtime.database, [job({}, 'orphan')])
-    await scheduler.wake()
-    expect(await names()).toEqual(['orphan', 'sweep'])
-    expect(await enqueued()).toEqual(['12:01:00', '12:01:00'])
-    await runtime.rows(`delete from pgboss.job where name = 'orphan'`)
-    await runtime.rows(`delete from pgboss.queue where name = 'orphan'`)
   })
 
   describe('while another session holds a lock that ticks need', () => {
@@ -327,10 +313,8 @@ describe('scheduler', () => {
     const insertSchedule = (name: string) =>
       `insert into "JobSchedule" ("name", "cron", "timeZone", "cursor") values ('${name}', '* * * * *', 'UTC', '${START}') on conflict do nothing`
 
-    it.each([
-      `select from pgboss.queue where name = 'sweep' for update`,
-      `insert into "JobTick" ("name", "scheduledFor", "outcome", "workerId") values ('sweep', '2026-05-01T12:01:00Z', 'missed', 'w')`,
-    ])('it holds up its own ticks, and no other: %s', async (lock) => {
+    it('it holds up its own ticks, and no other', async () => {
+      const lock = `insert into "JobTick" ("name", "scheduledFor", "outcome", "workerId") values ('sweep', '2026-05-01T12:01:00Z', 'missed', 'w')`
       const clock = fakeClock(START)
       const scheduler = await startScheduler(clock.now, { jobs })
       clock.set('2026-05-01T12:01:00Z')
@@ -392,7 +376,7 @@ describe('scheduler', () => {
     const scheduler = await startScheduler(clock.now)
     clock.set('2026-05-01T12:01:00Z')
     await scheduler.wake()
-    await runtime.rows('delete from pgboss.job')
+    await runtime.rows('delete from "JobWork"')
     await runtime.rows(`update "JobSchedule" set "cursor" = '2026-05-01T12:00:30Z'`)
     clock.set('2026-05-01T12:02:00Z')
     const second = await startScheduler(clock.now, {
@@ -499,12 +483,10 @@ describe('scheduler', () => {
       await runtime.rows(`select "schedules" from "JobWorker" where "id" = 'test'`)
     const scheduler = await startScheduler(clock.now, {
       workerId: 'test',
-      queue: {
-        async sendAll() {
-          sending.resolve()
-          await gate.promise
-        },
-      },
+      database: afterInsert(async () => {
+        sending.resolve()
+        await gate.promise
+      }),
     })
     expect(await told()).toEqual([{ schedules: { sweep: ['* * * * *', 'UTC'] } }])
     clock.set('2026-05-01T12:01:00Z')
@@ -667,7 +649,6 @@ describe('scheduler', () => {
   it('sends as many statements for many jobs as for one', async () => {
     const clock = fakeClock(START)
     const [one, many] = [countStatements(), countStatements()]
-    await installQueue(runtime.database, [job({}, 'third')])
     const alone = await startScheduler(clock.now, { jobs: [job({}, 'third')], database: one })
     const both = await startScheduler(clock.now, {
       jobs: [job(), job({}, 'other')],
@@ -690,7 +671,7 @@ describe('scheduler', () => {
     const winner = await startScheduler(clock.now, { workerId: 'winner' })
     const other = await startScheduler(clock.now, { workerId: 'other', database: counting })
     const decideAt = async (time: string, ...schedulers: Scheduler[]) => {
-      await runtime.rows('delete from pgboss.job')
+      await runtime.rows('delete from "JobWork"')
       counting.count = 0
       clock.set(`2026-05-01T${time}Z`)
       for (const scheduler of schedulers) await scheduler.wake()

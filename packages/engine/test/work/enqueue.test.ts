@@ -2,11 +2,9 @@ import { createDatabaseClient } from '@roundsman/db'
 import { waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { findWork, QueueMissingError, type JobsClient } from '../../src/client.ts'
+import { findWork, type JobsClient } from '../../src/client.ts'
 import { defineJob, type TransactionOf } from '../../src/index.ts'
 import { enqueueWork } from '../../src/store/enqueueWork.ts'
-import type { Queue } from '../../src/store/queue.ts'
-import { maintainQueue } from '../maintainQueue.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
@@ -20,12 +18,11 @@ const unknown = defineJob({ name: 'unknown', description: '' })
 let runtime: TestRuntime
 let client: JobsClient
 let opened: TestQueue
-let queue: Queue
 
 beforeAll(async () => {
   runtime = await openTestRuntime([letter])
   opened = await openTestQueue(runtime, [letter])
-  ;({ client, queue } = opened)
+  ;({ client } = opened)
 })
 
 afterAll(async () => {
@@ -33,7 +30,7 @@ afterAll(async () => {
   await runtime.close()
 })
 
-beforeEach(() => runtime.rows('delete from pgboss.job'))
+beforeEach(() => runtime.clear())
 
 const transaction = <Result>(
   work: (tx: TransactionOf<TestRuntime['prisma']>) => Promise<Result>,
@@ -42,7 +39,9 @@ const take = (limit: number) => opened.take('letter', limit)
 const numbers = async () =>
   (
     await runtime.rows<{ n: number }>(
-      `select (data -> 'payload' ->> 'n')::int as n from pgboss.job order by 1`,
+      `select ("payload" ->> 'n')::int as n from (
+         select "payload" from "JobWork" union all select unnest("payloads") from "JobClaim"
+       ) as held("payload") order by 1`,
     )
   ).map(({ n }) => n)
 
@@ -110,19 +109,6 @@ describe('enqueue by a client', () => {
 })
 
 describe('enqueue', () => {
-  it('keeps what nobody takes for a year, while the queue looks after its tables', async () => {
-    await transaction((tx) => client.enqueue(tx, letter, { n: 1 }))
-    // As if it had been enqueued a year ago.
-    await runtime.rows(
-      `update pgboss.job set created_on = created_on - interval '1 year',
-         start_after = start_after - interval '1 year', keep_until = keep_until - interval '1 year'`,
-    )
-    await maintainQueue(runtime)
-
-    expect(await numbers()).toEqual([1])
-    expect(await take(10)).toHaveLength(1)
-  })
-
   it('leaves a job if and only if its transaction commits, under 50 at once', async () => {
     const outcomes = await Promise.allSettled(
       Array.from({ length: 50 }, (_, n) =>
@@ -163,14 +149,6 @@ describe('enqueue', () => {
       { n: 7 },
     ])
     expect((await take(10)).map(({ envelope }) => envelope.payload)).toEqual([{ n: 5 }])
-  })
-
-  it('hands out nothing that pg-boss holds back until other work is done', async () => {
-    await transaction((tx) => client.enqueue(tx, letter, { n: 1 }))
-    await runtime.rows('update pgboss.job set blocked = true')
-    expect(await take(1)).toEqual([])
-    await runtime.rows('update pgboss.job set blocked = false')
-    expect(await take(1)).toHaveLength(1)
   })
 
   it('hands out nothing before its time', async () => {
@@ -261,11 +239,24 @@ describe('enqueue', () => {
     })
   })
 
-  it('says which queue is missing, and who makes it', async () => {
-    const refused = client.enqueue(runtime.prisma, unknown, {})
+  it('lets work wait that no worker knows yet', async () => {
+    const { workId } = await client.enqueue(runtime.prisma, unknown, {})
+    expect(await findWork(runtime.reader, unknown, workId)).toMatchObject({ kind: 'waiting' })
+  })
 
-    await expect(refused).rejects.toThrow(QueueMissingError)
-    await expect(refused).rejects.toThrow(/queue of unknown is missing .* a worker/)
+  it('has few steps between the call and its one statement', async () => {
+    let stack = ''
+    const counted = {
+      $connect: () => runtime.prisma.$connect(),
+      $queryRawUnsafe: (text: string, ...values: unknown[]) => {
+        stack = new Error('here').stack ?? ''
+        return runtime.prisma.$queryRawUnsafe(text, ...values)
+      },
+    } as typeof runtime.prisma
+    await client.enqueue(counted, letter, { n: 1 })
+    const steps = [...stack.matchAll(/at (?:async )?(?:[\w.]+ )?.*\/store\/(\w+)\.ts/g)]
+    const own = steps.map(([, file]) => file).filter((file) => file !== 'callersTransaction')
+    expect(own).toEqual(['insertWork', 'enqueueWork', 'enqueueWork', 'enqueueWork'])
   })
 })
 
@@ -284,7 +275,7 @@ describe('a unique key', () => {
     expect(await enqueue(3)).toEqual({ kind: 'alreadyQueued', workId })
 
     const error = { code: 'flaky', message: '' }
-    await runtime.database.transaction((tx) => queue.fail(tx, [delivery!], error, 'retry'))
+    await opened.fail([delivery!], error, 'retry')
     expect(await findWork(runtime.reader, letter, workId)).toMatchObject({ kind: 'waiting' })
     expect(await enqueue(4)).toEqual({ kind: 'alreadyQueued', workId })
     expect(await numbers()).toEqual([1])
@@ -304,7 +295,7 @@ describe('a unique key', () => {
     const { workId } = await enqueue(1)
     const deliveries = await take(1)
     const error = { code: 'hopeless', message: '' }
-    await runtime.database.transaction((tx) => queue.fail(tx, deliveries, error, 'giveUp'))
+    await opened.fail(deliveries, error, 'giveUp')
 
     expect(await findWork(runtime.reader, letter, workId)).toEqual({
       kind: 'failed',

@@ -3,7 +3,6 @@ import { INSTANT_EDGES, instants, isStorable } from '@roundsman/testing/hostileN
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { findWork, measureQueue, type JobsClient } from '../../src/client.ts'
 import { ArgumentError, defineJob, type EnqueueOptions } from '../../src/index.ts'
-import { maintainQueue } from '../maintainQueue.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
@@ -25,7 +24,7 @@ afterAll(async () => {
   await runtime.close()
 })
 
-beforeEach(() => runtime.rows('delete from pgboss.job'))
+beforeEach(() => runtime.clear())
 
 const pieces = fc.record(
   {
@@ -69,14 +68,12 @@ async function refused(startAfter: Date | undefined, call: Promise<unknown>): Pr
 it('loses no work to the instant at which it is to start, whichever that is', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(pieces, { minLength: 1, maxLength: 12 }), async (drawn) => {
-      await runtime.rows('delete from pgboss.job')
+      await runtime.clear()
       const ids: string[] = []
       for (const piece of drawn) {
         const id = await enqueue(piece)
         if (id !== null) ids.push(id)
       }
-      await maintainQueue(runtime)
-
       for (const id of ids)
         expect(await findWork(client.reader, parcel, id)).toMatchObject({ kind: 'waiting' })
       // Nothing has waited since before it was enqueued.
@@ -92,6 +89,5 @@ it('loses no work to the instant at which it is to start, whichever that is', as
 it('starts what was due long ago at once', async () => {
   for (const startAfter of [new Date(0), new Date('0001-01-01T00:00:00Z')])
     await client.enqueue(runtime.prisma, parcel, {}, { startAfter })
-  await maintainQueue(runtime)
   expect(await opened.take('parcel')).toHaveLength(2)
 })

@@ -27,15 +27,17 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await runtime.rows('delete from pgboss.job')
+  await runtime.clear()
   await runtime.rows('delete from "Business"')
 })
 
 const arrived = async () => {
-  const rows = await runtime.rows<{ data: { payload?: unknown } }>(
-    `with taken as (delete from pgboss.job returning data) select data from taken`,
+  const rows = await runtime.rows<{ payload: unknown }>(
+    `select coalesce(work."payload", long."payload") as "payload"
+     from "JobWork" work left join "JobPayload" long on long."workId" = work."id"`,
   )
-  return rows.map(({ data }) => data.payload)
+  await runtime.clear()
+  return rows.map(({ payload }) => payload)
 }
 
 type Answer = { kind: 'enqueued' } | { kind: 'refused'; error: JobError }
@@ -247,7 +249,7 @@ describe('many large payloads', () => {
       ...items.map(() => 'enqueued'),
       'alreadyQueued',
     ])
-    expect(await runtime.rows('select from pgboss.job')).toHaveLength(6)
+    expect(await runtime.rows('select from "JobWork"')).toHaveLength(6)
   })
 })
 
