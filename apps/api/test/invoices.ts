@@ -40,19 +40,3 @@ export async function markRendered(
   })
   expect(count).toBe(1)
 }
-
-/** Moves a piece of work to a state as the queue would, with what the queue keeps of its error. */
-export async function setWork(
-  prisma: PrismaClient,
-  workId: string,
-  state: 'created' | 'retry' | 'active' | 'completed' | 'failed',
-  error: { code: string; message: string } | null = null,
-): Promise<void> {
-  const output = JSON.stringify(error)
-  const hasEnded = state === 'completed' || state === 'failed'
-  const count = await prisma.$executeRaw`
-    update pgboss.job set state = ${state}::pgboss.job_state, output = ${output}::jsonb,
-      completed_on = case when ${hasEnded} then now() end
-    where id = ${workId}::uuid`
-  expect(count).toBe(1)
-}

@@ -18,6 +18,7 @@ import { pino } from 'pino'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { PASSWORD, useServerDatabase } from './useServerDatabase.ts'
 import { runServer } from '../src/runServer.ts'
+import { emptyQueue } from './listQueue.ts'
 
 const log = pino({ level: 'silent' })
 const used = useServerDatabase()
@@ -68,7 +69,7 @@ it('tells whom its environment names what is wrong with the jobs, also where no 
     job: 'dispatchEmail',
     code: 'pdf_missing',
   })
-  await prisma.$executeRaw`delete from pgboss.job`
+  await emptyQueue(prisma)
   expect(await stop()).toBe(0)
 })
 

@@ -2,7 +2,7 @@ import type { PrismaClient } from '@roundsman/db'
 
 /**
  * Works on a database that takes every statement and then refuses to commit, by a deferred trigger.
- * `event` is such as `insert on pgboss.job_common`.
+ * `event` is such as `insert on "JobWork"`.
  */
 export async function withRefusedCommit(
   prisma: PrismaClient,

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { emptyTables } from '../emptyTables.ts'
 import { createTestApi, PASSWORD, type TestApi } from '../createTestApi.ts'
 import { expectProblem } from '../expectProblem.ts'
+import { QUEUE } from '../listQueue.ts'
 
 let api: TestApi
 beforeAll(async () => {
@@ -11,10 +12,7 @@ beforeAll(async () => {
 afterAll(() => api.close())
 
 beforeEach(async () => {
-  await emptyTables(
-    api.prisma,
-    '"JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", pgboss.job',
-  )
+  await emptyTables(api.prisma, `"JobRun", "JobClaim", "JobTick", "JobSchedule", ${QUEUE}`)
 })
 
 const URL = '/api/console/session'
@@ -104,7 +102,7 @@ describe('a session', () => {
     ]) {
       expectProblem(await api.app.inject(run(headers)), 403)
     }
-    expect(await api.prisma.$queryRaw`select 1 as "one" from pgboss.job`).toEqual([])
+    expect(await api.prisma.$queryRaw`select 1 as "one" from "JobWork"`).toEqual([])
     const changed = await api.app.inject(run({ cookie, 'x-csrf-token': csrf }))
     expect(changed.statusCode).toBe(202)
   })

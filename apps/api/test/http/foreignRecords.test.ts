@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { emptyTables } from '../emptyTables.ts'
 import { createTestApi, type TestApi } from '../createTestApi.ts'
+import { emptyQueue, QUEUE } from '../listQueue.ts'
 
 /**
  * Rows as no worker of this version writes them: of earlier versions, which knew no bounds, and of others who may write
@@ -20,7 +21,7 @@ afterAll(() => api.close())
 beforeEach(async () => {
   await emptyTables(
     api.prisma,
-    '"JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", "JobWorker", "JobAction", pgboss.job',
+    `"JobRun", "JobClaim", "JobTick", "JobSchedule", "JobWorker", "JobAction", ${QUEUE}`,
   )
 })
 
@@ -139,7 +140,7 @@ it('shows whatever JSON stands where a run, its work or a dead letter has some',
   )
   await fc.assert(
     fc.asyncProperty(any, async (json) => {
-      await api.prisma.$executeRaw`delete from pgboss.job`
+      await emptyQueue(api.prisma)
       await api.prisma.$executeRaw`
         update "JobRun" set "details" = ${json}::jsonb, "progress" = ${json}::jsonb, "batchMarks" = ${json}::jsonb,
           "shown" = ${json}::jsonb, "logs" = ${json}::jsonb, "result" = ${json}::jsonb`

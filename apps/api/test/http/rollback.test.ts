@@ -5,8 +5,8 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { buildApp } from '../../src/app.ts'
 import { createTestApi, jobs, JWT_SECRET, type TestApi } from '../createTestApi.ts'
 import { expectProblem } from '../expectProblem.ts'
-import { createInvoice, invoiceBody, markRendered, setWork } from '../invoices.ts'
-import { listQueue } from '../listQueue.ts'
+import { createInvoice, invoiceBody, markRendered } from '../invoices.ts'
+import { listQueue, setWork } from '../listQueue.ts'
 
 let api: TestApi
 let app: ReturnType<typeof buildApp>

@@ -4,9 +4,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { emptyTables } from '../emptyTables.ts'
 import { createTestApi, type TestApi } from '../createTestApi.ts'
 import { expectInvalid, expectProblem } from '../expectProblem.ts'
-import { createInvoice, invoiceBody, markRendered, setWork } from '../invoices.ts'
-import { listQueue } from '../listQueue.ts'
+import { createInvoice, invoiceBody, markRendered } from '../invoices.ts'
 import { withRefusedCommit } from '../withRefusedCommit.ts'
+import { emptyQueue, listQueue, QUEUE, setWork } from '../listQueue.ts'
 
 let api: TestApi
 beforeAll(async () => {
@@ -15,10 +15,7 @@ beforeAll(async () => {
 afterAll(() => api.close())
 
 beforeEach(async () => {
-  await emptyTables(
-    api.prisma,
-    '"EmailMessage", "InvoicePdf", "InvoiceLine", "Invoice", pgboss.job',
-  )
+  await emptyTables(api.prisma, `"EmailMessage", "InvoicePdf", "InvoiceLine", "Invoice", ${QUEUE}`)
 })
 
 const UNKNOWN_ID = '01a20e26-367c-766a-a085-72e882269712'
@@ -82,7 +79,7 @@ describe('POST /api/invoices/:id/pdf', () => {
       expect((await ask(id)).json().jobId).toBe(jobId)
     }
     expect(await listQueue(api.prisma)).toHaveLength(1)
-    await api.prisma.$executeRaw`delete from pgboss.job`
+    await emptyQueue(api.prisma)
     expect((await ask(id)).json().jobId).toBe(jobId)
     expect(await listQueue(api.prisma)).toEqual([])
   })
@@ -117,7 +114,7 @@ describe('POST /api/invoices/:id/pdf', () => {
     await setWork(api.prisma, jobId, 'completed')
     const second: string = (await ask(id)).json().jobId
     expect(second).not.toBe(jobId)
-    await api.prisma.$executeRaw`delete from pgboss.job`
+    await emptyQueue(api.prisma)
     const third: string = (await ask(id)).json().jobId
     expect(await pdfsOf(id)).toEqual([{ version: 1, workId: third, pdf: null }])
     expect(await listQueue(api.prisma)).toHaveLength(1)
@@ -139,7 +136,7 @@ describe('POST /api/invoices/:id/pdf', () => {
 
   it('leaves neither work nor wish when its transaction does not commit', async () => {
     const { id } = await createInvoice(api)
-    await withRefusedCommit(api.prisma, 'insert on pgboss.job_common', async () => {
+    await withRefusedCommit(api.prisma, 'insert on "JobWork"', async () => {
       expectProblem(await ask(id), 500)
     })
     expect(await listQueue(api.prisma)).toEqual([])
@@ -218,7 +215,7 @@ describe('GET /api/invoices/:id/pdf', () => {
     expect(running.headers['retry-after']).toBe('1')
 
     await setWork(api.prisma, jobId, 'retry')
-    await api.prisma.$executeRaw`update pgboss.job set start_after = now() + interval '1 hour'`
+    await api.prisma.$executeRaw`update "JobWork" set "place" = null, "dueAt" = now() + interval '1 hour'`
     const retried = await fetchPdf(id)
     expect([retried.statusCode, retried.json()]).toEqual([202, { state: 'waiting' }])
     const seconds = Number(retried.headers['retry-after'])
@@ -298,7 +295,7 @@ describe('a change while a PDF is waited for', () => {
 
   it('changes nothing when it does not commit', async () => {
     const { id, jobId } = await askedInvoice()
-    await withRefusedCommit(api.prisma, 'insert on pgboss.job_common', async () => {
+    await withRefusedCommit(api.prisma, 'insert on "JobWork"', async () => {
       expectProblem(await change(id, 1), 500)
     })
     expect(await pdfsOf(id)).toEqual([{ version: 1, workId: jobId, pdf: null }])

@@ -5,9 +5,9 @@ import { emptyTables } from '../emptyTables.ts'
 import { invoicesQuery } from '../../src/invoices/listInvoices.ts'
 import { createTestApi, type TestApi } from '../createTestApi.ts'
 import { expectInvalid, expectProblem } from '../expectProblem.ts'
-import { createInvoice, invoiceBody, markRendered, setWork } from '../invoices.ts'
-import { listQueue } from '../listQueue.ts'
+import { createInvoice, invoiceBody, markRendered } from '../invoices.ts'
 import { withRefusedCommit } from '../withRefusedCommit.ts'
+import { listQueue, QUEUE, setWork } from '../listQueue.ts'
 
 let api: TestApi
 beforeAll(async () => {
@@ -16,10 +16,7 @@ beforeAll(async () => {
 afterAll(() => api.close())
 
 beforeEach(async () => {
-  await emptyTables(
-    api.prisma,
-    '"EmailMessage", "InvoicePdf", "InvoiceLine", "Invoice", pgboss.job',
-  )
+  await emptyTables(api.prisma, `"EmailMessage", "InvoicePdf", "InvoiceLine", "Invoice", ${QUEUE}`)
   await api.prisma.$executeRaw`alter sequence "Invoice_number_seq" restart`
 })
 
@@ -492,7 +489,7 @@ describe('GET /api/invoices', () => {
     await put(changed.invoice.id, invoiceBody({ version: 1 }))
     // Somebody removed the work from the queue by hand.
     const forgotten = await ask({ number: 'forgotten' })
-    await api.prisma.$executeRaw`delete from pgboss.job where id = ${forgotten.jobId}::uuid`
+    await api.prisma.$executeRaw`delete from "JobWork" where "id" = ${forgotten.jobId}::uuid`
 
     const { invoices } = (await list()).json<{ invoices: { number: string; pdf: string }[] }>()
     const states = Object.fromEntries(invoices.map(({ number, pdf }) => [number, pdf]))

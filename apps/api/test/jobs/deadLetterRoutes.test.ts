@@ -5,9 +5,8 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createTestApi, jobs, type TestApi } from '../createTestApi.ts'
 import { expectInvalid, expectProblem } from '../expectProblem.ts'
-import { setWork } from '../invoices.ts'
-import { listQueue } from '../listQueue.ts'
 import { withRefusedCommit } from '../withRefusedCommit.ts'
+import { emptyQueue, listQueue, setWork } from '../listQueue.ts'
 
 /** A job whose work is still in the queue, and which the catalogue no longer has. */
 const formerJob = defineJob({ name: 'formerJob', description: 'Has left the catalogue.' })
@@ -19,7 +18,7 @@ beforeAll(async () => {
 afterAll(() => api.close())
 
 beforeEach(async () => {
-  await api.prisma.$executeRaw`truncate pgboss.job`
+  await emptyQueue(api.prisma)
 })
 
 const UNKNOWN_ID = '01a20e26-367c-766a-a085-72e882269712'
@@ -43,8 +42,7 @@ async function giveUp(job: Job, payload: object, count = 1): Promise<string[]> {
     await setWork(api.prisma, workId, 'failed', { code: 'smtp_down', message: 'No answer' })
     ids.push(workId)
   }
-  await api.prisma.$executeRaw`
-    update pgboss.job set retry_count = 2, deletion_seconds = 0 where state = 'failed'`
+  await api.prisma.$executeRaw`update "JobDeadLetter" set "attempt" = 3`
   return ids
 }
 
@@ -122,9 +120,9 @@ describe('GET /api/jobs/dead-letters', () => {
     const [first, second] = await giveUpEmails(2)
     const [render] = await giveUpRender()
     await api.prisma.$executeRaw`
-      update pgboss.job set output = '{"code":"ECONNREFUSED","message":"connect"}' where id = ${second}::uuid`
-    // Work that pg-boss gave up has no code of the engine's.
-    await api.prisma.$executeRaw`update pgboss.job set output = null where id = ${render}::uuid`
+      update "JobDeadLetter" set "errorCode" = 'ECONNREFUSED', "errorMessage" = 'connect' where "id" = ${second}::uuid`
+    await api.prisma.$executeRaw`
+      update "JobDeadLetter" set "errorCode" = 'expired', "errorMessage" = '' where "id" = ${render}::uuid`
     expect(await listIds('errorCode=smtp_down')).toEqual([first])
     expect(await listIds('errorCode=expired')).toEqual([render])
     expect(await listIds('errorCode=ECONNREFUSED&name=renderInvoicePdf')).toEqual([])
@@ -141,16 +139,16 @@ describe('GET /api/jobs/dead-letters', () => {
       },
     ])
     expect(await causes('errorCode=expired')).toEqual([
-      expect.objectContaining({ code: 'expired', count: 1, message: null }),
+      expect.objectContaining({ code: 'expired', count: 1, message: '' }),
     ])
   })
 
   it('leads from page to page, the latest first, by name too', async () => {
     const emails = await giveUpEmails(7)
     const [render] = await giveUpRender()
-    // Several rows have the same instant, which lies between two milliseconds.
+    // Several rows have the same instant.
     await api.prisma.$executeRaw`
-      update pgboss.job set completed_on = '2026-11-24 09:00:00.123456+00' where name = 'dispatchEmail'`
+      update "JobDeadLetter" set "failedAt" = '2026-11-24 09:00:00.123+00' where "name" = 'dispatchEmail'`
     expect(await listIds('name=renderInvoicePdf')).toEqual([render])
     expect(await listIds('name=nothing')).toEqual([])
     const seen: string[] = []
@@ -255,7 +253,7 @@ describe('POST /api/jobs/dead-letters/:workId/redrive', () => {
   it('changes nothing when its transaction does not commit', async () => {
     const [id] = await giveUpEmails()
     const before = await listQueue(api.prisma)
-    await withRefusedCommit(api.prisma, 'delete on pgboss.job_common', async () => {
+    await withRefusedCommit(api.prisma, 'delete on "JobDeadLetter"', async () => {
       expectProblem(await redrive(id!), 500)
     })
     expect(await listQueue(api.prisma)).toEqual(before)
@@ -393,10 +391,10 @@ describe('many at once', () => {
   async function giveUpMany(count: number): Promise<void> {
     const [id] = await giveUpEmails()
     await api.prisma.$executeRaw`
-      insert into pgboss.job
-      select (jsonb_populate_record(job, jsonb_build_object(
-        'id', gen_random_uuid(), 'completed_on', job.completed_on - n * interval '1 s'))).*
-      from pgboss.job job, generate_series(1, ${count - 1}::int) n where job.id = ${id}::uuid`
+      insert into "JobDeadLetter"
+      select (jsonb_populate_record(letter, jsonb_build_object(
+        'id', gen_random_uuid(), 'failedAt', letter."failedAt" - n * interval '1 s'))).*
+      from "JobDeadLetter" letter, generate_series(1, ${count - 1}::int) n where letter."id" = ${id}::uuid`
   }
 
   it('go back, those of several jobs by their ids', async () => {
@@ -428,8 +426,9 @@ describe('many at once', () => {
     expect(first.json()).toMatchObject({ redriven: 500, left: 600 })
     // All at the same instant, after all others.
     await api.prisma.$executeRaw`
-      update pgboss.job set state = 'failed', completed_on = now(), output = '{"code":"smtp_down"}'
-      where state = 'retry'`
+      with gone as (delete from "JobWork" returning *)
+      insert into "JobDeadLetter" ("id", "name", "bytes", "errorCode", "errorMessage")
+      select "id", "name", "bytes", 'smtp_down', '' from gone`
     const { nextCursor: cursor } = first.json()
     const filters = { all: true, errorCode: 'smtp_down', name: 'dispatchEmail' }
     const second = await post('redrive', { ...filters, cursor })
@@ -454,10 +453,10 @@ describe('many at once', () => {
     async function addRuns(errorCode: string, limit: number, offset = 0): Promise<void> {
       await api.prisma.$executeRaw`
         insert into "JobRun" ("id", "name", "status", "errorCode", "trigger", "attempt", "workerId", "startedAt", "endedAt", "workId")
-        select gen_random_uuid(), letter.name, 'failed', ${errorCode}, 'queue', 1, 'w1', now(), now(), letter.id
+        select gen_random_uuid(), letter."name", 'failed', ${errorCode}, 'queue', 1, 'w1', now(), now(), letter."id"
         from (
-          select name, id from pgboss.job where state = 'failed'
-          order by completed_on desc, id desc limit ${limit} offset ${offset}
+          select "name", "id" from "JobDeadLetter"
+          order by "failedAt" desc, "id" desc limit ${limit} offset ${offset}
         ) letter`
     }
 

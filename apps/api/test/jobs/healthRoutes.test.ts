@@ -119,7 +119,7 @@ describe('the jobs', () => {
 
   beforeEach(async () => {
     api.clock.set(NOW)
-    await api.prisma.$executeRaw`truncate "JobRun", "JobClaim", "JobStart", "JobSchedule"`
+    await api.prisma.$executeRaw`truncate "JobRun", "JobClaim", "JobSchedule"`
     await api.prisma.jobSchedule.createMany({
       data: scheduled.map(({ name }) => ({
         name,

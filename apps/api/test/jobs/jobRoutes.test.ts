@@ -2,8 +2,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { emptyTables } from '../emptyTables.ts'
 import { createTestApi, jobs, type TestApi } from '../createTestApi.ts'
 import { expectInvalid, expectProblem } from '../expectProblem.ts'
-import { listQueue } from '../listQueue.ts'
 import { withRefusedCommit } from '../withRefusedCommit.ts'
+import { listQueue, QUEUE } from '../listQueue.ts'
 
 let api: TestApi
 beforeAll(async () => {
@@ -12,10 +12,7 @@ beforeAll(async () => {
 afterAll(() => api.close())
 
 beforeEach(async () => {
-  await emptyTables(
-    api.prisma,
-    '"JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", pgboss.job',
-  )
+  await emptyTables(api.prisma, `"JobRun", "JobClaim", "JobTick", "JobSchedule", ${QUEUE}`)
 })
 
 const NOON = new Date('2026-11-24T12:00:00.000Z')
@@ -156,7 +153,7 @@ describe('POST /api/jobs/:name/run', () => {
   })
 
   it('puts nothing into the queue when its transaction does not commit', async () => {
-    await withRefusedCommit(api.prisma, 'insert on pgboss.job_common', async () => {
+    await withRefusedCommit(api.prisma, 'insert on "JobWork"', async () => {
       expectProblem(await post('cleanupI18nCache/run', { reason: 'why' }), 500)
     })
     expect(await listQueue(api.prisma)).toEqual([])
@@ -518,9 +515,9 @@ describe('waiting work', () => {
     const ids = [await enqueue(), await enqueue({ uniqueKey: 'k' }), await enqueue()]
     // All get one instant. Whether that is due is for the database's clock to say, not for the test's.
     await api.prisma
-      .$executeRaw`update pgboss.job set start_after = '2026-11-24 09:00:00.123456+00'`
+      .$executeRaw`update "JobWork" set "dueAt" = '2026-11-24 09:00:00.123+00'`
     await api.prisma
-      .$executeRaw`update pgboss.job set data = data || '{"label": "Order 7"}' where id = ${ids[2]}::uuid`
+      .$executeRaw`update "JobWork" set "label" = 'Order 7' where "id" = ${ids[2]}::uuid`
     const whole = await list('name=sendReport')
     expect(whole).toMatchObject({ total: 3, names: ['sendReport'], nextCursor: null })
     expect(whole.work.find((one: { workId: string }) => one.workId === ids[1])).toEqual({
@@ -613,7 +610,7 @@ describe('waiting work', () => {
   it('is named by a thousand ids at most, of which those count that have the label', async () => {
     const [first, second] = [await enqueue(), await enqueue()]
     await api.prisma
-      .$executeRaw`update pgboss.job set data = data || '{"label": "x"}' where id = ${first}::uuid`
+      .$executeRaw`update "JobWork" set "label" = 'x' where "id" = ${first}::uuid`
     const ids = [first, second]
     const many = Array.from({ length: 1_001 }, () => first)
     expectInvalid(await work('cancel', { ids: many }), ['body.ids'])

@@ -6,8 +6,8 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTestApi, type TestApi } from '../createTestApi.ts'
 import { expectInvalid, expectProblem } from '../expectProblem.ts'
-import { listQueue } from '../listQueue.ts'
 import { withRefusedCommit } from '../withRefusedCommit.ts'
+import { emptyQueue, listQueue } from '../listQueue.ts'
 
 let api: TestApi
 beforeAll(async () => {
@@ -461,10 +461,10 @@ describe('GET /api/jobs/runs/:id', () => {
     )
     const [id] = await seed({ name: 'cleanupI18nCache', workId })
     const [work] = await api.prisma.$queryRaw<{ at: Date }[]>`
-      select created_on as "at" from pgboss.job where id = ${workId}::uuid`
+      select "enqueuedAt" as "at" from "JobWork" where "id" = ${workId}::uuid`
     expect((await get(id!)).json().enqueuedAt).toBe(work!.at.toISOString())
     // Completed work leaves the queue. Its id tells when it was enqueued, by the clock of whoever did so.
-    await api.prisma.$executeRaw`delete from pgboss.job where id = ${workId}::uuid`
+    await api.prisma.$executeRaw`delete from "JobWork" where "id" = ${workId}::uuid`
     const told = new Date((await get(id!)).json().enqueuedAt)
     expect(Math.abs(told.getTime() - work!.at.getTime())).toBeLessThan(60_000)
     const [unknown] = await seed({ name: 'cleanupI18nCache', workId: crypto.randomUUID() })
@@ -572,7 +572,7 @@ describe('POST /api/jobs/runs/:id/approve', () => {
 
   /** Adds a run that its guard blocked some hours ago, by the database's clock. */
   async function seedBlocked(hoursAgo = 1): Promise<string> {
-    await api.prisma.$executeRaw`truncate pgboss.job`
+    await emptyQueue(api.prisma)
     const [id] = await seed({
       name: 'cleanupI18nCache',
       status: 'failed',
@@ -649,7 +649,7 @@ describe('POST /api/jobs/runs/:id/approve', () => {
       // No guard's numbers, which would tell how much was due.
       { status: 'failed', details: blocked },
     ] as const) {
-      await api.prisma.$executeRaw`truncate pgboss.job`
+      await emptyQueue(api.prisma)
       const [id] = await seed(run)
       const { detail } = expectProblem(await post(`${id}/approve`, 'why'), 409)
       expect(detail).toContain('nothing to approve')
@@ -660,7 +660,7 @@ describe('POST /api/jobs/runs/:id/approve', () => {
   it('conflicts with one that was approved before', async () => {
     const id = await seedBlocked()
     await post(`${id}/approve`, 'first', 'owner')
-    await api.prisma.$executeRaw`truncate pgboss.job`
+    await emptyQueue(api.prisma)
     const { detail } = expectProblem(await post(`${id}/approve`, 'second', 'admin'), 409)
     expect(detail).toContain('approved already')
     await expectNoEffect(id, 'owner@example.com')
@@ -690,7 +690,7 @@ describe('POST /api/jobs/runs/:id/approve', () => {
 
   it('marks nothing when the run cannot be put into the queue', async () => {
     const id = await seedBlocked()
-    await withRefusedCommit(api.prisma, 'insert on pgboss.job_common', async () => {
+    await withRefusedCommit(api.prisma, 'insert on "JobWork"', async () => {
       expectProblem(await post(`${id}/approve`, 'why'), 500)
     })
     await expectNoEffect(id)

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { buildApp } from '../../src/app.ts'
 import { createTestApi, JWT_SECRET, type TestApi } from '../createTestApi.ts'
 import { emptyTables } from '../emptyTables.ts'
+import { QUEUE } from '../listQueue.ts'
 
 const NAMES = ['import', 'export', 'mail', 'report'] as const
 const jobs = NAMES.map((name) => defineJob({ name, description: '' }))
@@ -41,7 +42,7 @@ const held: fc.Arbitrary<Held> = fc.record({
 })
 
 async function fill(all: ReadonlyMap<string, Held>, isAnyAlive: boolean): Promise<void> {
-  await emptyTables(api.prisma, 'pgboss.job, "JobQueue", "JobWorker", "JobAction"')
+  await emptyTables(api.prisma, `${QUEUE}, "JobQueue", "JobWorker", "JobAction"`)
   for (const [name, { isPaused, due, later, active, deadLetters }] of all) {
     await api.prisma.$executeRaw`
       insert into pgboss.job (name, data, state, start_after, started_on, completed_on)

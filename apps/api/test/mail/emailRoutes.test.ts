@@ -4,9 +4,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { emptyTables } from '../emptyTables.ts'
 import { createTestApi, type TestApi } from '../createTestApi.ts'
 import { expectInvalid, expectProblem } from '../expectProblem.ts'
-import { createInvoice, invoiceBody, markRendered, setWork } from '../invoices.ts'
-import { listQueue } from '../listQueue.ts'
+import { createInvoice, invoiceBody, markRendered } from '../invoices.ts'
 import { withRefusedCommit } from '../withRefusedCommit.ts'
+import { emptyQueue, listQueue, QUEUE, setWork } from '../listQueue.ts'
 
 let api: TestApi
 beforeAll(async () => {
@@ -15,10 +15,7 @@ beforeAll(async () => {
 afterAll(() => api.close())
 
 beforeEach(async () => {
-  await emptyTables(
-    api.prisma,
-    '"EmailMessage", "InvoicePdf", "InvoiceLine", "Invoice", pgboss.job',
-  )
+  await emptyTables(api.prisma, `"EmailMessage", "InvoicePdf", "InvoiceLine", "Invoice", ${QUEUE}`)
 })
 
 const UNKNOWN_ID = '01a20e26-367c-766a-a085-72e882269712'
@@ -36,7 +33,7 @@ async function readyInvoice() {
   const invoice = await createInvoice(api, { customer })
   await ask(invoice.id)
   await markRendered(api.prisma, invoice)
-  await api.prisma.$executeRaw`delete from pgboss.job`
+  await emptyQueue(api.prisma)
   return invoice
 }
 
@@ -71,7 +68,7 @@ describe('POST /api/invoices/:id/email', () => {
       },
     ])
     const [work] = await api.prisma.$queryRaw<{ key: string }[]>`
-      select singleton_key as key from pgboss.job`
+      select "uniqueKey" as key from "JobWork"`
     expect(work?.key).toBe(messageId)
   })
 
@@ -146,7 +143,7 @@ describe('POST /api/invoices/:id/email', () => {
   it('writes nothing when its transaction does not commit', async () => {
     const waiting = await createInvoice(api, { customer })
     const ready = await readyInvoice()
-    await withRefusedCommit(api.prisma, 'insert on pgboss.job_common', async () => {
+    await withRefusedCommit(api.prisma, 'insert on "JobWork"', async () => {
       for (const { id } of [waiting, ready]) expectProblem(await send(id), 500)
     })
     expect(await api.prisma.emailMessage.count()).toBe(0)
@@ -337,7 +334,7 @@ describe('GET /api/emails/:id', () => {
       expect(await shown(messageId)).toEqual(['queued', null])
       await setWork(api.prisma, render, 'failed', { code: 'invoice_invalid', message: '' })
       expect(await shown(messageId)).toEqual(['failed', 'invoice_invalid'])
-      await api.prisma.$executeRaw`delete from pgboss.job`
+      await emptyQueue(api.prisma)
       expect(await shown(messageId)).toEqual(['failed', 'pdf_missing'])
     })
   })

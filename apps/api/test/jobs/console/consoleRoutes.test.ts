@@ -16,6 +16,7 @@ import type {
 import { emptyTables } from '../../emptyTables.ts'
 import { createTestApi, jobs, type TestApi } from '../../createTestApi.ts'
 import { expectInvalid, expectProblem } from '../../expectProblem.ts'
+import { QUEUE } from '../../listQueue.ts'
 
 let api: TestApi
 beforeAll(async () => {
@@ -26,7 +27,7 @@ afterAll(() => api.close())
 beforeEach(async () => {
   await emptyTables(
     api.prisma,
-    '"JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", "JobWorker", "JobThrottle", "JobAction", pgboss.job',
+    `"JobRun", "JobClaim", "JobTick", "JobSchedule", "JobWorker", "JobThrottle", "JobAction", ${QUEUE}`,
   )
 })
 

@@ -11,7 +11,7 @@ beforeAll(async () => {
 })
 afterAll(() => api.close())
 
-beforeEach(() => emptyTables(api.prisma, '"JobRun", "JobClaim", "JobStart"'))
+beforeEach(() => emptyTables(api.prisma, '"JobRun", "JobClaim"'))
 
 const get = (query = '') => api.as('admin', { method: 'GET', url: `/api/jobs/runs.csv${query}` })
 
