@@ -31,14 +31,14 @@ async function main(): Promise<number> {
     return 2
   }
   let isUpToDate = true
-  const code = await runWithDatabase(async ({ url, jobs }) => {
+  const code = await runWithDatabase(async ({ url }) => {
     if (isCheck) {
       const missing = await findMissing(url)
       isUpToDate = missing.length === 0
       if (asJson) return JSON.stringify({ isUpToDate, missing })
       return isUpToDate ? UP_TO_DATE : `The database is not up to date:\n${listed(missing)}`
     }
-    const applied = await migrateDatabase({ url, jobs })
+    const applied = await migrateDatabase(url)
     return applied.length === 0 ? UP_TO_DATE : `Applied to the database:\n${listed(applied)}`
   })
   return isUpToDate ? code : 1

@@ -1,6 +1,5 @@
 import { readWorkerEnvironment } from '../apps/worker/src/env.ts'
 import { EnvironmentError, listenForStop, StartError } from '@roundsman/node-app'
-import type { Job } from '@roundsman/engine'
 import { acquireUsableDatabase } from '../apps/worker/src/acquireMigratedDatabase.ts'
 
 /**
@@ -8,7 +7,7 @@ import { acquireUsableDatabase } from '../apps/worker/src/acquireMigratedDatabas
  * does not break it off: that would leave the embedded database running.
  */
 export async function runWithDatabase(
-  command: (context: { url: string; jobs: readonly Job[] }) => Promise<string>,
+  command: (context: { url: string }) => Promise<string>,
 ): Promise<number> {
   try {
     const env = readWorkerEnvironment(process.env)
@@ -17,7 +16,7 @@ export async function runWithDatabase(
       process.stderr.write(`${message}\n`),
     )
     try {
-      const message = await command({ url: database.url, jobs: env.jobs })
+      const message = await command({ url: database.url })
       process.stdout.write(`${message}\n`)
       return 0
     } finally {

@@ -2,8 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { createDatabaseClient, hashPassword, type PrismaClient, type Role } from '@roundsman/db'
 import { createInvoice } from '../../apps/api/src/invoices/writeInvoice.ts'
 import { findTranslation } from '../../apps/api/src/translations/findTranslation.ts'
-import { demoJobNames, demoJobs } from '@roundsman/jobs/demo'
-import { migrateDatabase } from '../migrate/migrateDatabase.ts'
+import { demoJobNames } from '@roundsman/jobs/demo'
 import { demoHistoryStatements } from './demoHistorySql.ts'
 import { demoInvoices } from './demoInvoices.ts'
 import { makeDemoHistory } from './makeDemoHistory.ts'
@@ -34,8 +33,6 @@ export async function addDemoData(url: string, accounts: DemoAccounts): Promise<
     onPoolError: () => undefined,
   })
   try {
-    // This makes the queues of the demo's jobs.
-    if (accounts.withJobs) await migrateDatabase({ url, jobs: demoJobs })
     return await seed(prisma, accounts)
   } finally {
     await prisma.$disconnect()

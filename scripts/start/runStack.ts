@@ -62,9 +62,7 @@ export async function runStack(options: RunStackOptions): Promise<number> {
       return opening.opened
     })
     running.database = database
-    await progress.step('Migrating', () =>
-      migrateDatabase({ url: database.url, jobs: env.worker.jobs }),
-    )
+    await progress.step('Migrating', () => migrateDatabase(database.url))
     signal.throwIfAborted()
     // Everybody knows the demo accounts' password, so production gets none.
     const isDemo = !env.isProduction && mayAddDemoData(process.env)

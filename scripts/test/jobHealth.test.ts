@@ -2,7 +2,6 @@
 import { createTestDatabase, waitFor } from '@roundsman/testing'
 import { expect, it, onTestFinished } from 'vitest'
 import { createApiLogger } from '../../apps/api/src/http/createApiLogger.ts'
-import { jobs } from '@roundsman/jobs'
 import { migrate } from '@roundsman/engine/migrate'
 import { startApi, startWorker } from './startProcesses.ts'
 
@@ -10,7 +9,7 @@ it('is well from the first worker on, and for as long as one lives that works', 
   const database = await createTestDatabase()
   onTestFinished(() => database.drop())
   const log = createApiLogger({ level: 'silent' })
-  await migrate({ schema: 'public', databaseUrl: database.url, jobs, log })
+  await migrate({ schema: 'public', databaseUrl: database.url, log })
   const { api, url } = await startApi(database.url)
   // A busy machine may answer late, which is 503 as well: wait for the answer's content.
   const answers = (answer: 'ok' | 'noWorker') =>

@@ -5,7 +5,6 @@ import { once } from 'node:events'
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
 import { createApiLogger } from '../../apps/api/src/http/createApiLogger.ts'
 import { createDatabaseClient, hashPassword } from '@roundsman/db'
-import { jobs } from '@roundsman/jobs'
 import { migrate } from '@roundsman/engine/migrate'
 import { startApi, startWorker } from './startProcesses.ts'
 
@@ -25,7 +24,6 @@ beforeAll(async () => {
   await migrate({
     schema: 'public',
     databaseUrl: database.url,
-    jobs,
     log: createApiLogger({ level: 'silent' }),
   })
   const prisma = createDatabaseClient({

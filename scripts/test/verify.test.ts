@@ -55,7 +55,7 @@ beforeAll(async () => {
     onPoolError: () => undefined,
   })
   const logger = createLogger({ app: 'api', level: 'silent' })
-  await migrate({ schema: 'public', databaseUrl: database.url, jobs, log: logger })
+  await migrate({ schema: 'public', databaseUrl: database.url, log: logger })
   jobsClient = createJobsClient({ schema: 'public', databaseUrl: database.url, log: logger })
   await jobsClient.start()
   app = buildApp({

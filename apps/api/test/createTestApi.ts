@@ -48,8 +48,6 @@ export interface TestApi {
 }
 
 export interface TestApiOptions {
-  /** The jobs that have queues, as if a worker that knows them had started. Default: all. */
-  queuesFor?: readonly Job[]
   metrics?: AppOptions['metrics']
   /** The folder of the console's build. Default: where `pnpm build` puts it. */
   consoleDir?: string
@@ -57,7 +55,7 @@ export interface TestApiOptions {
 
 /** Opens the real application on a database of its own, with a user of each role. */
 export async function createTestApi(options: TestApiOptions = {}): Promise<TestApi> {
-  const { queuesFor = jobs, metrics, consoleDir } = options
+  const { metrics, consoleDir } = options
   const database = await createTestDatabase()
   const prisma = createDatabaseClient({
     url: database.url,
@@ -68,7 +66,7 @@ export async function createTestApi(options: TestApiOptions = {}): Promise<TestA
   const log: Record<string, unknown>[] = []
   const destination = { write: (line: string) => void log.push(JSON.parse(line)) }
   const logger = createApiLogger({ level: 'debug', destination })
-  await migrate({ schema: 'public', databaseUrl: database.url, jobs: queuesFor, log: logger })
+  await migrate({ schema: 'public', databaseUrl: database.url, log: logger })
   const jobsClient = createJobsClient({ schema: 'public', databaseUrl: database.url, log: logger })
   await jobsClient.start()
   const app = buildApp({

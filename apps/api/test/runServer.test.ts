@@ -1,6 +1,5 @@
 // Not quick: hashes passwords.
 import { changePassword, createDatabaseClient, DEMO_PASSWORD } from '@roundsman/db'
-import { jobs } from '@roundsman/jobs'
 import { migrate as migrateEngine } from '@roundsman/engine/migrate'
 import { readVersion } from '@roundsman/node-app'
 import {
@@ -204,7 +203,7 @@ describe('says in one line what keeps it from starting, and exits with 1', () =>
   it('demo accounts that still have the demo password, in production', async () => {
     const deployed = await createTestDatabase()
     onTestFinished(() => deployed.drop())
-    await migrateEngine({ schema: 'public', databaseUrl: deployed.url, jobs, log })
+    await migrateEngine({ schema: 'public', databaseUrl: deployed.url, log })
     const prisma = createDatabaseClient({
       url: deployed.url,
       applicationName: 'tests',

@@ -1,7 +1,6 @@
 // Processes: runs and stops the API.
 import { changePassword, migrate } from '@roundsman/db'
 import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
-import { jobs } from '@roundsman/jobs'
 import { migrate as migrateEngine } from '@roundsman/engine/migrate'
 import { expectNotToBegin, expectToBegin, spawnProcess, waitFor } from '@roundsman/testing'
 import { once } from 'node:events'
@@ -141,7 +140,7 @@ describe('on an empty embedded database', () => {
     const postgres = await acquireEmbeddedPostgres({ dataDir })
     try {
       await migrate(postgres.url)
-      await migrateEngine({ schema: 'public', databaseUrl: postgres.url, jobs, log })
+      await migrateEngine({ schema: 'public', databaseUrl: postgres.url, log })
     } finally {
       await postgres.release()
     }

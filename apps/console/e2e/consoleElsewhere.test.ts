@@ -33,7 +33,7 @@ beforeAll(async () => {
     createTestDatabase(),
   ])
   const databaseUrl = database.url
-  await migrate({ databaseUrl, schema: 'public', jobs, log })
+  await migrate({ databaseUrl, schema: 'public', log })
   prisma = createDatabaseClient({
     url: databaseUrl,
     applicationName: 'tests',

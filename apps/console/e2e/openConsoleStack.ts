@@ -56,7 +56,7 @@ export async function openConsoleStack(options: ConsoleStackOptions = {}): Promi
   })
   const { jobs: all, untended, handlers, steps, partner } = createTestJobs()
   const jobs = isEmpty ? [] : all
-  await migrate({ schema: 'public', databaseUrl, jobs, log })
+  await migrate({ schema: 'public', databaseUrl, log })
   const jobsClient = createJobsClient({ schema: 'public', databaseUrl, log })
   await jobsClient.start()
   const worker = isEmpty

@@ -30,7 +30,7 @@ export async function acquireMigratedDatabase(
     if (database.isEmbedded) {
       const missing = await missingMigrations(database.url)
       if (missing.length > 0) await migrate(database.url)
-      await migrateEngine({ schema: ENGINE_SCHEMA, databaseUrl: database.url, jobs: env.jobs, log })
+      await migrateEngine({ schema: ENGINE_SCHEMA, databaseUrl: database.url, log })
     } else {
       const missing = await missingMigrations(database.url)
       if (missing.length > 0) {

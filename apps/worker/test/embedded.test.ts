@@ -63,7 +63,6 @@ it('who looks into the database makes none, and looks into one that is there wit
   await migrateEngine({
     schema: 'public',
     databaseUrl: url,
-    jobs: [],
     log: pino({ level: 'silent' }),
   })
   await release()

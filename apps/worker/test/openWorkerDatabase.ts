@@ -1,5 +1,4 @@
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
-import { jobs } from '@roundsman/jobs'
 import { openReader, type Reader } from '@roundsman/engine/client'
 import { migrate } from '@roundsman/engine/migrate'
 import { createTestDatabase } from '@roundsman/testing'
@@ -16,7 +15,7 @@ export interface WorkerDatabase {
 export async function openWorkerDatabase(): Promise<WorkerDatabase> {
   const { url, drop } = await createTestDatabase()
   const log = pino({ level: 'silent' })
-  await migrate({ schema: 'public', databaseUrl: url, jobs, log })
+  await migrate({ schema: 'public', databaseUrl: url, log })
   const prisma = createDatabaseClient({
     url,
     applicationName: 'tests',

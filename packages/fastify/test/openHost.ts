@@ -21,7 +21,7 @@ export interface Host {
 export async function openHost(): Promise<Host> {
   const database = await createTestDatabase()
   const databaseUrl = database.url
-  await migrate({ databaseUrl, schema: 'public', jobs, log })
+  await migrate({ databaseUrl, schema: 'public', log })
   const prisma = createDatabaseClient({
     url: databaseUrl,
     applicationName: 'tests',

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createLogger } from '@roundsman/node-app'
 import { openPool, type Queryable, type Pool } from '../src/openPool.ts'
 import { migrate } from '@roundsman/engine/migrate'
-import { chaosJobs, chaosSchedules } from '../src/chaos/chaosJobs.ts'
+import { chaosSchedules } from '../src/chaos/chaosJobs.ts'
 import { checkGuarantees, type Evidence } from '../src/chaos/checks/checkGuarantees.ts'
 import { countClaims } from '../src/chaos/countClaims.ts'
 import { createPlan } from '../src/chaos/createPlan.ts'
@@ -304,7 +304,7 @@ describe('the checks', () => {
   beforeAll(async () => {
     const log = createLogger({ app: 'chaos', level: 'silent' })
     testDatabase = await createTestDatabase()
-    await migrate({ schema: 'public', databaseUrl: testDatabase.url, jobs: chaosJobs, log })
+    await migrate({ schema: 'public', databaseUrl: testDatabase.url, log })
     database = openPool({ url: testDatabase.url, applicationName: 'test' })
     await createChaosTables(database)
   })

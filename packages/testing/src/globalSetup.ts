@@ -104,7 +104,7 @@ async function makeTemplates(testServer: TestServer): Promise<void> {
     template: templateWithoutQueue,
     copies,
   })
-  await migrateEngine({ schema: 'public', databaseUrl, jobs: [], log: pino({ level: 'silent' }) })
+  await migrateEngine({ schema: 'public', databaseUrl, log: pino({ level: 'silent' }) })
   await closeTemplate(adminUrl, template)
 }
 

@@ -13,7 +13,7 @@ const formerJob = defineJob({ name: 'formerJob', description: 'Has left the cata
 
 let api: TestApi
 beforeAll(async () => {
-  api = await createTestApi({ queuesFor: [...jobs, formerJob] })
+  api = await createTestApi()
 })
 afterAll(() => api.close())
 

@@ -6,7 +6,7 @@ import { createInvoice } from '../invoices.ts'
 let api: TestApi
 beforeAll(async () => {
   // As when the API was updated before the worker.
-  api = await createTestApi({ queuesFor: [] })
+  api = await createTestApi()
 })
 afterAll(() => api.close())
 

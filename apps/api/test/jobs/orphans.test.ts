@@ -14,7 +14,7 @@ const jobs = NAMES.map((name) => defineJob({ name, description: '' }))
 
 let api: TestApi
 beforeAll(async () => {
-  api = await createTestApi({ queuesFor: jobs })
+  api = await createTestApi()
 })
 afterAll(() => api.close())
 

@@ -11,7 +11,7 @@ const log = pino({ level: 'silent' })
 let database: WorkerDatabase
 beforeAll(async () => {
   database = await openWorkerDatabase()
-  await migrate({ databaseUrl: database.url, schema: 'public', jobs: demoJobs, log })
+  await migrate({ databaseUrl: database.url, schema: 'public', log })
 })
 afterAll(() => database.close())
 

@@ -30,7 +30,7 @@ let renders: number
 
 beforeAll(async () => {
   database = await createTestDatabase()
-  await migrate({ schema: 'public', databaseUrl: database.url, jobs, log })
+  await migrate({ schema: 'public', databaseUrl: database.url, log })
   prisma = createDatabaseClient({
     url: database.url,
     applicationName: 'test',

@@ -96,8 +96,7 @@ let client: pg.Client
 
 beforeAll(async () => {
   database = await createTestDatabase()
-  const job = defineJob({ name: JOB, description: 'Sends mail.' })
-  await migrate({ databaseUrl: database.url, schema: 'public', jobs: [job] })
+  await migrate({ databaseUrl: database.url, schema: 'public' })
   client = new pg.Client({ connectionString: database.url })
   await client.connect()
   await client.query(`

@@ -46,7 +46,7 @@ beforeAll(async () => {
   postgres = await startServer()
   ;({ url, directory } = postgres)
   await migrate(url)
-  await migrateEngine({ schema: 'public', databaseUrl: url, jobs, log })
+  await migrateEngine({ schema: 'public', databaseUrl: url, log })
   prisma = createDatabaseClient({ url, applicationName: 'test', onPoolError: () => undefined })
   pool = new pg.Pool({ connectionString: url })
   pool.on('error', () => undefined)

@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { migrate } from '@roundsman/db'
 import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
-import { jobs } from '@roundsman/jobs'
 import { migrate as migrateEngine } from '@roundsman/engine/migrate'
 import pg from 'pg'
 import { pino } from 'pino'
@@ -61,7 +60,7 @@ export async function openServer(programs: string | null): Promise<Server> {
     }
     await query(`create database "${TEMPLATE}"`)
     await migrate(urlOf(TEMPLATE))
-    await migrateEngine({ schema: 'public', databaseUrl: urlOf(TEMPLATE), jobs, log })
+    await migrateEngine({ schema: 'public', databaseUrl: urlOf(TEMPLATE), log })
     await withClient(urlOf(TEMPLATE), (client) => client.query(UUIDV7_SQL))
     const [{ version } = { version: 'unknown' }] = await query<{ version: string }>(
       `select split_part(current_setting('server_version'), ' ', 1) || case when pg_jit_available() then ', with JIT' else '' end as version`,

@@ -2,7 +2,7 @@ import { migrate } from '@roundsman/db'
 import { createLogger } from '@roundsman/node-app'
 import { openPool, type Queryable } from '../openPool.ts'
 import { migrate as migrateEngine } from '@roundsman/engine/migrate'
-import { chaosJobs, chaosSchedules } from './chaosJobs.ts'
+import { chaosSchedules } from './chaosJobs.ts'
 import type { Server } from './openServer.ts'
 
 const NAME = 'chaos'
@@ -25,7 +25,7 @@ export async function prepareDatabase(
   }
   const url = server.url(NAME)
   await migrate(url)
-  await migrateEngine({ schema: 'public', databaseUrl: url, jobs: chaosJobs, log })
+  await migrateEngine({ schema: 'public', databaseUrl: url, log })
   const database = openPool({ url, applicationName: 'chaos', poolSize: 1 })
   try {
     await createChaosTables(database)

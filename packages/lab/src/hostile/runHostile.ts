@@ -10,7 +10,7 @@ import { createJobsClient } from '@roundsman/engine/client'
 import { openPool, type Queryable } from '../openPool.ts'
 import { checkHostile, type HostileFigures } from './checks/checkHostile.ts'
 import { createFleet, type FleetHistory } from './createFleet.ts'
-import { tryDefinitions, drawRunnableJobs } from './drawDefinitions.ts'
+import { tryDefinitions } from './drawDefinitions.ts'
 import {
   enqueueDeadly,
   enqueueInnocents,
@@ -18,7 +18,7 @@ import {
   type Enqueued,
   type LoadContext,
 } from './enqueueLoad.ts'
-import { hostileSchedules, INNOCENTS, hostileJobs } from './hostileJobs.ts'
+import { hostileSchedules, INNOCENTS } from './hostileJobs.ts'
 
 export interface HostileOptions {
   /** Names the run: what is drawn depends only on it. */
@@ -70,7 +70,7 @@ export async function runHostile(
     const temporary = await mkdtemp(join(tmpdir(), 'roundsman-hostile-'))
     await chmod(temporary, 0o755)
     opened.push(() => rm(temporary, { recursive: true, force: true }))
-    await prepareDatabase(databaseUrl, seed)
+    await prepareDatabase(databaseUrl)
     const database = openPool({ url: databaseUrl, applicationName: 'hostile driver' })
     opened.push(database.close)
     const prisma = createDatabaseClient({
@@ -180,14 +180,13 @@ const QUIET_SQL = `
     where "runIds" <> '{}' and ("createdAt" < now() - interval '6 seconds' or "name" <> all($1))
   ) as "isQuiet"`
 
-/** Migrates the given database for these jobs, whether it is empty or not. */
-async function prepareDatabase(url: string, seed: number): Promise<void> {
+/** Migrates the given database, whether it is empty or not. */
+async function prepareDatabase(url: string): Promise<void> {
   const log = createLogger({ app: 'hostile', level: 'silent' })
   await migrate(url)
   await migrateEngine({
     schema: 'public',
     databaseUrl: url,
-    jobs: [...hostileJobs, ...drawRunnableJobs(seed)],
     log,
   })
   const database = openPool({ url, applicationName: 'hostile', poolSize: 1 })

@@ -14,7 +14,7 @@ import fc from 'fast-check'
 import pg from 'pg'
 import { createRandom } from '../chaos/createRandom.ts'
 import type { LockSettings } from './lockProcess.ts'
-import { lockedJobs, lockedWork } from './lockedWork.ts'
+import { lockedWork } from './lockedWork.ts'
 import type { PartResult } from './parts.ts'
 import { startMember, type Member } from './startMember.ts'
 
@@ -50,7 +50,7 @@ export async function runLocks(
   const members: Member[] = []
   const settings = { databaseUrl } satisfies LockSettings
   const start = async () => void members.push(await startMember('lockProcess.ts', settings, signal))
-  const migrateAgain = () => migrate({ schema: 'public', databaseUrl, jobs: lockedJobs, log })
+  const migrateAgain = () => migrate({ schema: 'public', databaseUrl, log })
   await migrateAgain()
   const pool = new pg.Pool({ connectionString: databaseUrl, application_name: 'host', max: 20 })
   const foreign = new pg.Client({ connectionString: databaseUrl, application_name: 'foreign' })

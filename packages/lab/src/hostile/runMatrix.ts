@@ -7,7 +7,6 @@ import { migrate } from '@roundsman/db'
 import { createLogger } from '@roundsman/node-app'
 import { openPool, type Queryable } from '../openPool.ts'
 import { migrate as migrateEngine } from '@roundsman/engine/migrate'
-import { cellJobs } from './cellJobs.ts'
 import type { CellReport, CellSettings } from './cellProcess.ts'
 import type { Cell, Disturbance } from './matrixCells.ts'
 
@@ -114,7 +113,7 @@ async function tryCell(
   { url, name, admin, signal }: CellPlace,
 ): Promise<string | null> {
   await migrate(url)
-  await migrateEngine({ schema: 'public', databaseUrl: url, jobs: cellJobs, log })
+  await migrateEngine({ schema: 'public', databaseUrl: url, log })
   const database = openPool({ url, applicationName: 'hostile cell', poolSize: 1 })
   const over = new AbortController()
   let disturbing: Promise<void> = Promise.resolve()

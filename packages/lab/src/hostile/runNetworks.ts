@@ -70,7 +70,7 @@ export async function runNetworks(
 ): Promise<NetworkResult> {
   const random = createRandom(seed)
   const log = createLogger({ app: 'networks', level: 'silent' })
-  await migrateEngine({ databaseUrl, log, jobs: [parcel] })
+  await migrateEngine({ databaseUrl, log })
   const pool = new pg.Pool({ connectionString: databaseUrl, application_name: 'networks', max: 2 })
   pool.on('error', () => undefined)
   const networks = {

@@ -60,7 +60,7 @@ export async function runNumbers(
   { databaseUrl, signal }: { databaseUrl: string; signal: AbortSignal },
 ): Promise<PartResult> {
   const log = createLogger({ app: 'numbers', level: 'silent' })
-  await migrate({ schema: 'public', databaseUrl, jobs: [define({})], log })
+  await migrate({ schema: 'public', databaseUrl, log })
   const pool = new pg.Pool({ connectionString: databaseUrl, application_name: 'numbers', max: 10 })
   pool.on('error', () => undefined)
   const client = createJobsClient({ schema: 'public', databaseUrl, log })

@@ -60,7 +60,7 @@ export async function runSchedules(
     started++
   }
   try {
-    await migrate({ schema: 'public', databaseUrl, jobs: SCHEDULES.flat(), log })
+    await migrate({ schema: 'public', databaseUrl, log })
     await start(0)
     for (const next of fc.sample(drawStep, { seed, numRuns: steps })) {
       signal.throwIfAborted()

@@ -25,7 +25,7 @@ let aborts: AbortController[] = []
 beforeAll(async () => {
   api = await createTestApi()
   const { databaseUrl } = api
-  await migrate({ schema: 'public', databaseUrl, jobs: [echo], log })
+  await migrate({ schema: 'public', databaseUrl, log })
   app = appOf({ jobs: [echo], pingIntervalMs: 20 })
   url = `${await app.listen({ port: 0, host: '127.0.0.1' })}/api/jobs/events`
 })

@@ -123,8 +123,7 @@ async function fill(url: string, count: number): Promise<string[]> {
 
 /** Returns how many pieces wait. */
 async function fillBacklog(url: string, waiting: number): Promise<number> {
-  const job = defineJob({ name: BACKLOG, description: '' })
-  await migrate({ schema: 'public', databaseUrl: url, jobs: [job], log })
+  await migrate({ schema: 'public', databaseUrl: url, log })
   await withClient(url, async (client) => {
     await enqueueUpTo(client, BACKLOG, waiting)
     await client.query('vacuum analyze pgboss.job')

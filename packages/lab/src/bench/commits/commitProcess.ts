@@ -98,7 +98,7 @@ async function open(wanted: CommitSide): Promise<Enqueue> {
         description: '',
         payload: z.strictObject({ n: z.int() }),
       })
-      await migrate({ schema: 'public', databaseUrl: url, jobs: [job], log })
+      await migrate({ schema: 'public', databaseUrl: url, log })
       const jobsClient = createJobsClient({ schema: 'public', databaseUrl: url, log })
       await jobsClient.start()
       return {

@@ -25,8 +25,7 @@ export const LIVING_WORKER = 'worker-1:4711:5f0c2a91'
  * Beside it work that waits, and dead letters.
  */
 export async function fillHistory(url: string, size: HistorySize, seed: number): Promise<void> {
-  const jobs = CONSOLE_JOBS.map(({ job }) => job)
-  await migrate({ schema: 'public', databaseUrl: url, jobs, log })
+  await migrate({ schema: 'public', databaseUrl: url, log })
   await declareQueues(url)
   await withClient(url, async (client) => {
     await client.query(FUNCTION_SQL)

@@ -26,7 +26,7 @@ const handlers = Object.fromEntries(
     },
   ]),
 )
-await migrate({ schema: 'public', databaseUrl: url, jobs: definitions, log })
+await migrate({ schema: 'public', databaseUrl: url, log })
 const prisma = createDatabaseClient({ url, applicationName: 'bench', onPoolError: () => undefined })
 const started = Array.from({ length: Number(workers) }, () =>
   createWorker({

@@ -21,7 +21,7 @@ const input = createInterface({ input: process.stdin })
 // The process that started this one is gone.
 input.once('close', () => process.exit(1))
 
-await migrate({ schema: 'public', databaseUrl: url, jobs: [job], log })
+await migrate({ schema: 'public', databaseUrl: url, log })
 const prisma = createDatabaseClient({
   url,
   applicationName: 'bench',

@@ -5,7 +5,6 @@ import type { Bench } from '../openBench.ts'
 import { log, withClient } from '../openServer.ts'
 import { startProcess } from '../startProcess.ts'
 import { quantile } from '../statistics.ts'
-import { createSchedules } from './createSchedules.ts'
 
 export interface SchedulesFigures {
   schedules: number
@@ -44,7 +43,7 @@ export async function measureSchedules(bench: Bench): Promise<SchedulesFigures> 
   await bench.interleave(['schedules'], async (_, round) => {
     bench.progress(`round ${round + 1}`)
     const url = await server.createDatabase('schedules')
-    await migrate({ schema: 'public', databaseUrl: url, jobs: createSchedules(schedules), log })
+    await migrate({ schema: 'public', databaseUrl: url, log })
     const workers = Array.from({ length: WORKERS }, () =>
       startProcess(PROCESS, { args: [url, String(schedules)] }),
     )

@@ -10,7 +10,7 @@ const jobs = createSchedules(Number(count))
 // The process that started this one is gone.
 process.stdin.on('end', () => process.exit(1)).resume()
 
-await migrate({ schema: 'public', databaseUrl: url, jobs, log })
+await migrate({ schema: 'public', databaseUrl: url, log })
 const prisma = createDatabaseClient({
   url,
   applicationName: 'bench',

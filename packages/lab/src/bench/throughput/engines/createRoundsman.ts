@@ -37,7 +37,7 @@ export const createRoundsman: CreateEngine<RoundsmanSettings> = async (
       ? [defineJob({ name: BACKLOG, description: 'Does nothing.', concurrency: backlog })]
       : []),
   ]
-  await migrate({ schema: 'public', databaseUrl: url, jobs, log })
+  await migrate({ schema: 'public', databaseUrl: url, log })
   const prisma = createDatabaseClient({
     url,
     applicationName: 'bench',

@@ -101,7 +101,7 @@ async function startRecorded(
   url: string,
 ): Promise<{ claim: Sent; end: Sent; stop: () => Promise<void> }> {
   const job = defineJob({ name: 'recorded', description: '', concurrency: RECORDED / 3 })
-  await migrate({ schema: 'public', databaseUrl: url, jobs: [job], log })
+  await migrate({ schema: 'public', databaseUrl: url, log })
   const prisma = createDatabaseClient({
     url,
     applicationName: 'bench',
