@@ -34,7 +34,7 @@ const MAX_LOST_ALONE = 5
 const MAX_LOST_ALONE_IN_PROGRESS = 25
 /** The pause before work starts again that has lost two workers; it quadruples with each further loss. */
 const FIRST_BACK_OFF_MS = 1_000
-const MAX_BACK_OFF_MS = 60_000
+export const MAX_BACK_OFF_MS = 60_000
 
 /** Decides what becomes of the work of a run that failed with `code`, as the job of this worker has its retries. */
 export function decideNext(

@@ -1,12 +1,10 @@
+import { MAX_BACK_OFF_MS } from '../run/afterFailure.ts'
 import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
 import { IN_PLACE, LATER, READY, SUSPECT } from '../store/waitingSql.ts'
 
-/** Work that has lost its workers pauses for no longer. */
-const MAX_PAUSE_AFTER_LOSS_S = 60
-
 /** A retry is due within its job's longest pause, or that after losses; one that is due later was postponed. */
 const isRetry = (pauseS: string) => `
-  work."dueAt" <= now() + greatest(${pauseS}, ${MAX_PAUSE_AFTER_LOSS_S}) * interval '1 second'
+  work."dueAt" <= now() + greatest(${pauseS}, ${MAX_BACK_OFF_MS / 1_000}) * interval '1 second'
   and (work."dueAt" <= now() or work."attempt" > 1 + coalesce((work."facts" ->> 'attemptsBefore')::int, 0))`
 
 /**

@@ -1,3 +1,4 @@
+import { HOLD_RUNS_SQL } from '@roundsman/testing'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import {
@@ -115,10 +116,7 @@ async function insert(runs: readonly Run[]): Promise<void> {
      order by run.nth`,
     [JSON.stringify(runs)],
   )
-  await runtime.rows(
-    `insert into "JobClaim" ("id", "name", "workerId", "runIds")
-     select gen_random_uuid(), "name", "workerId", array_agg("id") from "JobRun" where "status" = 'running' group by 2, 3`,
-  )
+  await runtime.rows(HOLD_RUNS_SQL)
 }
 
 const compare = <Value extends string | number>(one: Value, other: Value) =>
@@ -455,8 +453,8 @@ it('lists what people did in the order of time, and workers by when they started
   ])
 
   await runtime.rows(
-    `insert into "JobWorker" ("id", "liveness", "readsStarts", "startedAt", "heartbeatAt")
-     select 'w' || started, 'heartbeat', true, now() - started * interval '1 minute', now() - beat * interval '1 minute'
+    `insert into "JobWorker" ("id", "liveness", "startedAt", "heartbeatAt")
+     select 'w' || started, 'heartbeat', now() - started * interval '1 minute', now() - beat * interval '1 minute'
      from unnest($1::int[], $2::int[]) worker(started, beat)`,
     [
       [3, 1, 4, 2, 5],

@@ -25,8 +25,7 @@ afterAll(async () => {
 })
 
 afterEach(async () => {
-  await runtime.rows('truncate "JobAction", "JobSchedule"')
-  await runtime.rows('delete from pgboss.job')
+  await runtime.clear('JobAction', 'JobSchedule')
 })
 
 it('reads instants as ISO 8601 in UTC, whatever the zone and however many digits', async () => {
@@ -175,6 +174,6 @@ it('does what a person asks for in a transaction of its own, all of it or nothin
   } finally {
     await runtime.rows('drop function refuse cascade')
   }
-  expect(await runtime.rows('select "id" from pgboss.job')).toEqual([{ id: workId }])
+  expect(await runtime.rows('select "id" from "JobWork"')).toEqual([{ id: workId }])
   expect(await runtime.rows('select "pausedAt" from "JobSchedule"')).toEqual([{ pausedAt: null }])
 })

@@ -258,12 +258,11 @@ it('tells the label of a run that a worker has just started, before that is writ
   const [workerId, id] = ['w3', randomUUID()]
   const startedAt = new Date('2026-01-01T14:00:00Z')
   await prisma.$executeRaw`
-    insert into "JobStart" ("id", "name", "workerId", "startedAt", "retryLimit", "runIds", "envelopes", "enqueuedAt")
-    values (${randomUUID()}::uuid, 'sheep', ${workerId}, ${startedAt}, 0, array[${id}::uuid],
-            array['{"trigger": "queue", "label": "sheep 9"}'::jsonb], array[now()])`
+    insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "labels", "enqueuedAts")
+    values (${randomUUID()}::uuid, 'sheep', ${workerId}, ${startedAt}, now(), array[${id}::uuid], array['sheep 9'], array[now()])`
   const { runs } = await listWorkerRuns(reader, { workerId, ...ALL })
   expect(runs).toMatchObject([{ id, name: 'sheep', label: 'sheep 9', status: 'running' }])
-  await prisma.$executeRaw`delete from "JobStart"`
+  await prisma.$executeRaw`delete from "JobClaim"`
 })
 
 function runOf(name: string, startedAt: Date, more: object = {}) {
