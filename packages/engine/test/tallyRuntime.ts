@@ -119,7 +119,7 @@ export async function openTallyStage(): Promise<TallyStage> {
       await Promise.all(workers.splice(0).map((worker) => worker.kill('SIGKILL')))
       await Promise.all(beside.splice(0).map((worker) => worker.stop({ drainTimeoutMs: 0 })))
       await runtime.rows(CLEAR_TALLY)
-      await runtime.rows('delete from pgboss.job')
+      await runtime.clear()
     },
     close: runtime.close,
   }

@@ -357,7 +357,7 @@ describe('a lane that nobody wakes', () => {
       claimer: {
         claim: async () => {
           asked++
-          throw new ClaimConflict('exclusiveKey', undefined)
+          throw new ClaimConflict(undefined)
         },
       },
       log: runtime.log,
