@@ -29,6 +29,8 @@ export type Facts = Partial<Omit<Envelope, 'payload' | 'label'>>
 /** What the row of a piece of work says of its envelope. */
 export interface EnvelopeRow {
   payload: unknown
+  /** The length of the payload's JSON. 0: it was undefined, of which JSON knows nothing. */
+  bytes: number
   label: string | null
   facts: Facts | null
 }
@@ -38,8 +40,13 @@ export function toFacts({ payload, label, trigger, ...others }: Envelope): Facts
   return Object.keys(facts).length === 0 ? null : facts
 }
 
-export function toEnvelope({ payload, label, facts }: EnvelopeRow): Envelope {
-  return { payload, trigger: 'queue', ...(label !== null && { label }), ...facts }
+export function toEnvelope({ payload, bytes, label, facts }: EnvelopeRow): Envelope {
+  return {
+    payload: bytes === 0 ? undefined : payload,
+    trigger: 'queue',
+    ...(label !== null && { label }),
+    ...facts,
+  }
 }
 
 /** What people see of the work. */

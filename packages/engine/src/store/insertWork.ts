@@ -76,7 +76,7 @@ export function toJson(work: readonly WorkToInsert[]): string {
 }
 
 /** What ONE_SQL reads: texts, of which no driver makes anything else. */
-function toTexts(work: WorkToInsert, isPlain: boolean): (string | null)[] {
+function toTexts(work: WorkToInsert, isPlain: boolean): (string | null | undefined)[] {
   const { id, name, envelope, bytes, startAfter, priority = 0, uniqueKey = null } = work
   const facts = toFacts(envelope)
   const texts = [
@@ -87,7 +87,7 @@ function toTexts(work: WorkToInsert, isPlain: boolean): (string | null)[] {
     String(bytes),
     envelope.label ?? null,
     facts && JSON.stringify(facts),
-    JSON.stringify(envelope.payload),
+    JSON.stringify(envelope.payload) as string | undefined,
   ]
   return isPlain ? texts : [...texts, uniqueKey]
 }
@@ -136,9 +136,9 @@ const COLUMNS = `"id", "name", "rank", "startAfter", "bytes", "label", "facts", 
 /** A single piece, for a third less than a list with one in it, which PostgreSQL would read and sort. */
 const ONE_SQL = `(values (${ONE.join(', ')}, 1)) as work(${COLUMNS}, "position")`
 
-/** A list, with its order as `position`. A payload that is JSON's null arrives as no value. */
+/** A list, with its order as `position`. A payload that is JSON's null arrives as no value, as one that is undefined does. */
 export const listSql = (more = '', moreColumns = '') => `(
-    select ${COLUMNS.replace('"payload"', `coalesce("payload", 'null') as "payload"`)}${moreColumns}, "position"
+    select ${COLUMNS.replace('"payload"', `case when "bytes" > 0 then coalesce("payload", 'null') end as "payload"`)}${moreColumns}, "position"
     from rows from (json_to_recordset($1::text::json) as (
       "id" uuid, "name" text, "rank" int, "startAfter" timestamptz, "bytes" int, "label" text, "facts" jsonb, "payload" jsonb,
       "uniqueKey" text${more}

@@ -254,7 +254,7 @@ describe('scheduler', () => {
     await runtime.rows(HOLD_RUNS_SQL)
     clock.set('2026-05-01T12:01:00Z')
     await scheduler.wake()
-    await runtime.rows('delete from "JobRun"')
+    await runtime.rows('truncate "JobRun", "JobClaim"')
     clock.set('2026-05-01T12:02:00Z')
     await scheduler.wake()
     clock.set('2026-05-01T12:03:00Z')

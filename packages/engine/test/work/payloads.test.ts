@@ -32,12 +32,9 @@ beforeEach(async () => {
 })
 
 const arrived = async () => {
-  const rows = await runtime.rows<{ payload: unknown }>(
-    `select coalesce(work."payload", long."payload") as "payload"
-     from "JobWork" work left join "JobPayload" long on long."workId" = work."id"`,
-  )
+  const taken = await opened.take('any')
   await runtime.clear()
-  return rows.map(({ payload }) => payload)
+  return taken.map(({ envelope }) => envelope.payload)
 }
 
 type Answer = { kind: 'enqueued' } | { kind: 'refused'; error: JobError }
