@@ -17,7 +17,7 @@ export interface EnqueueOptions {
    * What happens when other work has the unique key. `keep` (default): the other work stays, and this is not enqueued.
    * `replace`: work that waits with the key gets this payload, priority, startAfter and expiresAt in place of its own,
    * and all its attempts anew. Work that runs with the key goes on without it and is not retried, and this work is
-   * enqueued with the key; the worker can record the end of that run only after this transaction has ended.
+   * enqueued with the key.
    */
   onConflict?: 'keep' | 'replace'
   /**
