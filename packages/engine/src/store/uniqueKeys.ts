@@ -1,4 +1,4 @@
-import type { Connection } from './database.ts'
+import type { Database } from './database.ts'
 
 /**
  * Whether newer work has taken the unique key of `work`, whose id is `id`. That may have ended since: then the key is free, or
@@ -21,59 +21,61 @@ export interface KeyPosition {
 }
 
 /**
- * Frees, in a transaction, unique keys whose work is nowhere: the end that would have freed one met the lock of somebody who
- * then rolled back. It looks at a thousand keys after `after`, and passes over those that are locked.
+ * Frees unique keys whose work is nowhere: the end that would have freed one met the lock of somebody who then rolled back. It
+ * looks at a thousand keys after `after`, and passes over those that are locked.
  * @returns How many it has freed, and where the next look goes on: null at the end
  */
 export async function freeUniqueKeys(
-  tx: Connection,
+  database: Database,
   after: KeyPosition | null,
 ): Promise<{ freed: number; next: KeyPosition | null }> {
-  const { rows } = await tx.query<KeyPosition & { isLocked: boolean; isLast: boolean }>(LOCK_SQL, [
-    after?.name ?? '',
-    after?.key ?? '',
-  ])
+  const { rows } = await database.query<KeyPosition & { isGone: boolean; isLast: boolean }>(
+    LOOK_SQL,
+    [after?.name ?? '', after?.key ?? ''],
+  )
   const last = rows.find(({ isLast }) => isLast)
-  const locked = rows.filter(({ isLocked }) => isLocked)
   const next = last === undefined ? null : { name: last.name, key: last.key }
-  if (locked.length === 0) return { freed: 0, next }
-  const { rowCount } = await tx.query(FREE_SQL, [
-    locked.map(({ name }) => name),
-    locked.map(({ key }) => key),
-  ])
-  return { freed: rowCount ?? 0, next }
+  const gone = rows.filter(({ isGone }) => isGone)
+  if (gone.length === 0) return { freed: 0, next }
+  const freed = await database.transaction(async (tx) => {
+    const keys = [gone.map(({ name }) => name), gone.map(({ key }) => key)]
+    const locked = await tx.query<KeyPosition>(LOCK_SQL, keys)
+    const names = locked.rows.map(({ name }) => name)
+    return await tx.query(FREE_SQL, [names, locked.rows.map(({ key }) => key)])
+  })
+  return { freed: freed.rowCount ?? 0, next }
 }
 
-/** Whoever moves work leaves it nowhere at no moment that a statement sees. */
-const goneSql = (of: string) => `
-    select ${of}.* from ${of}
-    where not exists (select from "JobWork" waiting where waiting."id" = ${of}."workId")
-      and ${of}."workId" not in (
+/** Of keys, those whose work no statement can see at this moment: whoever moves work does so in one transaction. */
+const goneSql = (keys: string) => `
+    select "name", "key" from ${keys}
+    where not exists (select from "JobWork" waiting where waiting."id" = "workId")
+      and "workId" not in (
         select coalesce(held."workId", held."runId")
         from "JobClaim" claim cross join unnest(claim."runIds", claim."workIds", claim."uniqueKeys") as held("runId", "workId", "key")
         where claim."uniqueKeys" is not null and held."key" is not null
       )`
 
-const LOCK_SQL = `
+const LOOK_SQL = `
   with seen as materialized (
     select "name", "key", "workId" from "JobUnique" where ("name", "key") > ($1, $2)
     order by "name", "key" limit ${KEYS_PER_LOOK}
-  ), gone as materialized (${goneSql('seen')}
   )
-  select "name", "key", true as "isLocked", false as "isLast" from (
-    select held."name", held."key" from gone join "JobUnique" held on held."name" = gone."name" and held."key" = gone."key"
-    where held."workId" = gone."workId" for update of held skip locked
-  ) locked
+  select "name", "key", true as "isGone", false as "isLast" from (${goneSql('seen')}
+  ) gone
   union all
-  select "name", "key", false, true from (
-    select "name", "key" from seen offset ${KEYS_PER_LOOK - 1}
-  ) last`
+  select "name", "key", false, true from (select * from seen offset ${KEYS_PER_LOOK - 1}) last`
 
-/** Looks once more: who redrives work has its key locked, and may have given it back before the lock here was taken. */
+const LOCK_SQL = `
+  select held."name", held."key" from unnest($1::text[], $2::text[]) as gone(name, key)
+    join "JobUnique" held on held."name" = gone.name and held."key" = gone.key
+  for update of held skip locked`
+
+/** Looks once more at what is locked: until then it could be enqueued anew, or redriven. */
 const FREE_SQL = `
   with locked as materialized (
-    select held."name", held."key", held."workId"
-    from unnest($1::text[], $2::text[]) as wanted(name, key) join "JobUnique" held on held."name" = wanted.name and held."key" = wanted.key
-  ), gone as materialized (${goneSql('locked')}
+    select held.* from unnest($1::text[], $2::text[]) as locked(name, key)
+      join "JobUnique" held on held."name" = locked.name and held."key" = locked.key
   )
-  delete from "JobUnique" held using gone where held."name" = gone."name" and held."key" = gone."key"`
+  delete from "JobUnique" held using (${goneSql('locked')}
+  ) gone where held."name" = gone."name" and held."key" = gone."key"`

@@ -41,8 +41,7 @@ const waiting = () =>
   )
 const fail = (work: readonly TestWork[], next: AfterFailure = 'redeliver') =>
   opened.fail(work, { code: 'broken', message: '' }, next)
-const free = (after: KeyPosition | null = null) =>
-  runtime.database.transaction((tx) => freeUniqueKeys(tx, after))
+const free = (after: KeyPosition | null = null) => freeUniqueKeys(runtime.database, after)
 
 describe('unique keys', () => {
   it('may be a hundred thousand in one transaction', { timeout: 120_000 }, async () => {
@@ -175,18 +174,15 @@ describe('freeing unique keys', () => {
     await runtime.rows(`insert into "JobUnique" values ('parcel', 'k', gen_random_uuid())`)
     const back = `insert into "JobWork" ("id", "name", "bytes", "uniqueKey", "payload")
       select "workId", "name", 2, "key", '{}' from "JobUnique"`
-    const { freed } = await runtime.database.transaction((tx) =>
-      freeUniqueKeys(
-        {
-          ...tx,
-          async query(...statement) {
-            const answer = await tx.query(...statement)
-            if ((await count()) === 0) await runtime.rows(back)
-            return answer as never
-          },
+    const { freed } = await freeUniqueKeys(
+      {
+        ...runtime.database,
+        async transaction(work) {
+          await runtime.rows(back)
+          return await runtime.database.transaction(work)
         },
-        null,
-      ),
+      },
+      null,
     )
     expect([freed, await keys()]).toEqual([0, ['k']])
   })
