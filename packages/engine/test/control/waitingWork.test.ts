@@ -1,6 +1,5 @@
 // Not quick: changes ten thousand pieces, and lets changes meet in many orders.
 import { waitFor } from '@roundsman/testing'
-import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import {
@@ -14,7 +13,7 @@ import {
 import { defineJob, type EnqueueOptions } from '../../src/index.ts'
 import { readRound } from '../../src/liveness/rounds.ts'
 import { claimWork } from '../../src/store/claimWork.ts'
-import { tryUntilFree } from '../../src/store/takeLocks.ts'
+import { hasNotEnded } from '../../src/store/heldRuns.ts'
 import { openTestQueue, type TestQueue, type TestWork } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
@@ -42,11 +41,7 @@ afterAll(async () => {
   await runtime.close()
 })
 
-beforeEach(async () => {
-  for (const table of ['"JobRun"', '"JobClaim"', '"JobStart"', '"JobAction"', '"JobQueue"'])
-    await runtime.rows(`delete from ${table}`)
-  await runtime.rows('delete from pgboss.job')
-})
+beforeEach(() => runtime.clear('JobAction', 'JobQueue'))
 
 const enqueue = (n: number, options?: EnqueueOptions) =>
   opened.client.enqueue(runtime.prisma, parcel, { n }, options)
@@ -56,8 +51,12 @@ const take = async (limit = 100) => await opened.take('parcel', limit)
 const states = async () =>
   (
     await runtime.rows<{ state: string }>(
-      `select state::text || ' ' || (data #>> '{payload,n}') as state from pgboss.job
-       where name = 'parcel' order by (data #>> '{payload,n}')::int, id`,
+      `select state || ' ' || (payload ->> 'n') as state from (
+         select case when "attempt" = 1 then 'created' else 'retry' end as state, "payload" as payload from "JobWork" where "name" = 'parcel'
+         union all
+         select 'active', held.payload from "JobClaim" claim cross join unnest(claim."runIds", claim."payloads") held(id, payload)
+         where claim."name" = 'parcel' and ${hasNotEnded('held.id')}
+       ) work order by (payload ->> 'n')::int`,
     )
   ).map(({ state }) => state)
 const actions = () =>
@@ -68,14 +67,8 @@ const actions = () =>
 
 /** Has attempts fail, so that their work is due again at once. */
 async function fail(work: readonly TestWork[]): Promise<void> {
-  await runtime.database.transaction((tx) =>
-    opened.queue.fail(tx, work, { code: 'broken', message: '' }, 'retry'),
-  )
-  await runtime.rows(
-    `update "JobRun" set "status" = 'failed', "errorCode" = 'broken', "endedAt" = now() where "id" = any($1)`,
-    [work.map(({ runId }) => runId)],
-  )
-  await runtime.rows(`update pgboss.job set start_after = now() where state = 'retry'`)
+  await opened.fail(work, { code: 'broken', message: '' }, 'retry')
+  await runtime.rows('update "JobWork" set "dueAt" = now() where "place" is null and "attempt" > 1')
 }
 
 describe('a queue that is paused', () => {
@@ -95,17 +88,25 @@ describe('a queue that is paused', () => {
       name,
       limit: 10,
       exclusiveKey: null,
+      expireSeconds: 900,
     }))
-    const claim = (some: typeof requests, hasBacklog = false) =>
+    const claim = (some: typeof requests, suspects?: { isAlone: boolean }) =>
       claimWork(runtime.database, {
         workerId: 'w1',
-        requests: some.map((request) => ({ ...request, hasBacklog })),
+        requests: some,
         startedAt: new Date(),
-        hasFreshRunIds: false,
+        suspects,
       })
-    expect((await claim(requests.slice(0, 1), true)).work).toEqual([])
+    const ready = async () =>
+      (await readRound(runtime.database, 'w1', [{ name: 'parcel', behind: [] }])).ready
+    await runtime.rows(
+      `update "JobWork" set "losses" = 2 where "name" = 'parcel' and "attempt" = 2`,
+    )
+    expect((await claim(requests.slice(0, 1))).work).toEqual([])
+    expect((await claim(requests.slice(0, 1), { isAlone: true })).work).toEqual([])
+    await runtime.rows('update "JobWork" set "losses" = 0')
     expect((await claim(requests)).work.map(({ run }) => run.name)).toEqual(['other'])
-    expect((await readRound(runtime.database, 'w1', ['parcel'])).ready).toEqual([])
+    expect(await ready()).toEqual([])
     await opened.complete([running!])
     expect(await states()).toEqual(['retry 2', 'created 3'])
 
@@ -114,7 +115,7 @@ describe('a queue that is paused', () => {
     expect(await client.resumeQueue(null, 'parcel', by)).toBe('resumed')
     expect(await client.resumeQueue(null, 'parcel', by)).toBe('notPaused')
     expect(await client.resumeQueue(null, 'nothing', by)).toBe('notFound')
-    expect((await readRound(runtime.database, 'w1', ['parcel'])).ready).toEqual(['parcel'])
+    expect(await ready()).toEqual(['parcel'])
     expect(numbersOf(await take()).toSorted((a, b) => a - b)).toEqual([2, 3])
     expect((await actions()).map(({ action }) => action)).toEqual(['pauseQueue', 'resumeQueue'])
   })
@@ -136,31 +137,24 @@ describe('a queue that is paused', () => {
 })
 
 describe('waiting work', () => {
-  it('is listed as it becomes due, page by page, and its payload is not', async () => {
-    const soon = new Date(Date.now() - 60_000)
-    // Several at the same instant, whose fraction of a millisecond the cursor must keep.
-    await opened.client.enqueueMany(
-      runtime.prisma,
-      parcel,
-      Array.from({ length: 5 }, (_, n) => ({ payload: { n } })),
-    )
-    await runtime.rows(`update pgboss.job set start_after = '2026-11-24 09:00:00.123456+00'`)
+  it('is listed in the order in which it starts, page by page, and its payload is not', async () => {
+    const items = [1, 2, 3, 4, 5].map((n) => ({ payload: { n } }))
+    await opened.client.enqueueMany(runtime.prisma, parcel, items)
+    // Several at the same instant, among which the id decides.
+    const startAfter = new Date('2098-01-01T00:00:00.123Z')
+    const delayed = items.map((item) => ({ ...item, options: { startAfter } }))
+    await opened.client.enqueueMany(runtime.prisma, parcel, delayed)
     const late = await enqueue(6, { startAfter: new Date('2099-01-01T00:00:00.000Z'), priority: 3 })
     const expiresAt = new Date('2099-01-01T00:00:00.000Z')
-    await enqueue(7, { uniqueKey: 'k', startAfter: soon, expiresAt })
+    const soon = new Date(Date.now() - 60_000)
+    await enqueue(7, { uniqueKey: 'k', startAfter: soon, expiresAt, priority: -1 })
     await fail(await opened.take('parcel', 1))
     await opened.client.enqueue(runtime.prisma, other, {})
-    await runtime.rows(
-      `update pgboss.job set data = data || '{"label": "Order 6"}' where priority = 3`,
-    )
-    // An `expiresAt` that another program wrote and that is no date counts as none.
-    await runtime.rows(
-      `update pgboss.job set data = data || '{"expiresAt": "2026-02-30T00:00:00.000Z"}' where name = 'other'`,
-    )
+    await runtime.rows(`update "JobWork" set "label" = 'Order 6' where "rank" = -3`)
 
     const seen: string[] = []
     let after: PagePosition | undefined
-    for (let page = 0; page < 10; page++) {
+    for (let page = 0; page < 20; page++) {
       const { work, next } = await listWaitingWork(runtime.reader, {
         name: 'parcel',
         limit: 2,
@@ -172,10 +166,10 @@ describe('waiting work', () => {
     }
     const all = await listWaitingWork(runtime.reader, { name: 'parcel', limit: 50 })
     expect(all.work.map(({ workId }) => workId)).toEqual(seen)
-    expect(new Set(seen).size).toBe(7)
-    expect(all.work.map(({ startAfter }) => startAfter)).toEqual(
-      all.work.map(({ startAfter }) => startAfter).toSorted(),
-    )
+    expect(new Set(seen).size).toBe(12)
+    const later = all.work.filter(({ isDue }) => !isDue).map((work) => work.startAfter)
+    expect(later).toEqual(later.toSorted())
+    expect(later).toHaveLength(6)
     expect(all.work.filter(({ attempts }) => attempts === 1)).toHaveLength(1)
     expect(all.work.filter(({ hasUniqueKey }) => hasUniqueKey)).toMatchObject([
       { expiresAt: expiresAt.toISOString(), isDue: true, label: null },
@@ -193,12 +187,12 @@ describe('waiting work', () => {
       expiresAt: null,
     })
     const everything = await listWaitingWork(runtime.reader, { limit: 50 })
-    expect(everything.work).toHaveLength(8)
-    expect(await countWaitingWork(runtime.reader, {})).toBe(8)
+    expect(everything.work).toHaveLength(13)
+    expect(await countWaitingWork(runtime.reader, {})).toBe(13)
     const names = [...new Set(everything.work.map(({ name }) => name))].toSorted()
     expect(names).toHaveLength(2)
-    expect(await sumWaitingWork(runtime.reader, {})).toEqual({ count: 8, names })
-    const one = { count: 7, names: ['parcel'] }
+    expect(await sumWaitingWork(runtime.reader, {})).toEqual({ count: 13, names })
+    const one = { count: 12, names: ['parcel'] }
     expect(await sumWaitingWork(runtime.reader, { name: 'parcel' })).toEqual(one)
     const order = { count: 1, names: ['parcel'] }
     expect(await sumWaitingWork(runtime.reader, { label: 'Order 6' })).toEqual(order)
@@ -210,18 +204,40 @@ describe('waiting work', () => {
     expect((await listWaitingWork(runtime.reader, { ...labelled, limit: 9 })).work).toHaveLength(1)
     expect(await countWaitingWork(runtime.reader, labelled)).toBe(1)
     expect(JSON.stringify(everything)).not.toContain('payload')
+    const due = all.work.filter(({ isDue }) => isDue).map(({ workId }) => workId)
+    // What is to be retried gets its place behind the others of its priority only now.
+    const started = (await take()).map(({ workId }) => workId)
+    expect(started.toSorted()).toEqual(due.toSorted())
+    expect(started.slice(0, 4)).toEqual(due.slice(0, 4))
+  })
+
+  it('is listed from its first on where a worker has taken what the page before ended with', async () => {
+    for (const n of [1, 2, 3, 4]) await enqueue(n)
+    await enqueue(5, { startAfter: new Date('2099-01-01T00:00:00.000Z') })
+    const page = async (after: PagePosition | undefined) => {
+      const { work, next } = await listWaitingWork(runtime.reader, {
+        name: 'parcel',
+        limit: 2,
+        after,
+      })
+      return { ids: work.map(({ workId }) => workId), next }
+    }
+    const first = await page(undefined)
+    const second = await page(first.next!)
+    expect((await take(3)).map(({ workId }) => workId)).toEqual([...first.ids, second.ids[0]])
+    const again = await page(first.next!)
+    expect(again.ids[0]).toBe(second.ids[1])
+    expect((await page(second.next!)).ids).toEqual(again.ids.slice(1))
   })
 
   it('is cancelled, by its ids, its label, or all of it: what runs goes on, and keys are free', async () => {
     const { client } = opened
     const first = await enqueue(1, { uniqueKey: 'k' })
     await fail(await take())
-    for (const n of [2, 3]) await enqueue(n)
     const [running] = await opened.take('parcel', 1)
+    for (const n of [2, 3]) await enqueue(n)
     await enqueue(4)
-    await runtime.rows(
-      `update pgboss.job set data = data || '{"label": "x"}' where data #>> '{payload,n}' = '4'`,
-    )
+    await runtime.rows(`update "JobWork" set "label" = 'x' where "payload" ->> 'n' = '4'`)
     expect(numbersOf([running!])).toEqual([1])
     await fail([running!])
 
@@ -239,21 +255,15 @@ describe('waiting work', () => {
       done: 2,
       left: 0,
     })
-    expect(await states()).toEqual([
-      'cancelled 1',
-      'active 2',
-      'cancelled 3',
-      'cancelled 4',
-      'cancelled 5',
-    ])
-    expect(await actions()).toHaveLength(4)
-    expect((await actions()).every(({ action }) => action === 'cancelWork')).toBe(true)
-    // pg-boss would keep retried work for ever; here it is deleted once it is over.
-    expect(
-      await runtime.rows(
-        `select from pgboss.job where state = 'cancelled' and deletion_seconds = 0`,
-      ),
-    ).toEqual([])
+    expect(await states()).toEqual(['active 2'])
+    const made = await actions()
+    expect(made).toHaveLength(4)
+    for (const { action, workId } of made) {
+      expect(action).toBe('cancelWork')
+      const cancelled = { kind: 'failed', errorCode: 'cancelled' }
+      expect(await findWork(runtime.reader, parcel, workId as string)).toEqual(cancelled)
+    }
+    expect(await runtime.rows('select from "JobUnique"')).toEqual([])
     await expect(client.cancelWork(null, { job: parcel } as never, by)).rejects.toThrow(TypeError)
   })
 
@@ -273,8 +283,8 @@ describe('waiting work', () => {
       ...Array.from({ length: 3 }, async () => {
         for (const label of ['a', 'b']) {
           await runtime.rows(
-            `update pgboss.job set data = data || jsonb_build_object('label', $1::text)
-             where state = 'created' and id in (select id from pgboss.job where state = 'created' limit 20 for update skip locked)`,
+            `update "JobWork" set "label" = $1
+             where "id" in (select "id" from "JobWork" limit 20 for update skip locked)`,
             [label],
           )
           const { done } = await opened.client.cancelWork(null, { job: parcel, label }, by)
@@ -284,27 +294,23 @@ describe('waiting work', () => {
     ])
     cancelled.push((await opened.client.cancelWork(null, all, by)).done)
     const sum = cancelled.reduce((total, done) => total + done, 0)
+    expect(await actions()).toHaveLength(sum)
     const found = await states()
-    expect(found.filter((state) => state.startsWith('cancelled'))).toHaveLength(sum)
-    expect(found.filter((state) => state.startsWith('active'))).toHaveLength(taken.length)
+    expect(found.filter((state) => !state.startsWith('active'))).toEqual([])
+    expect(found).toHaveLength(taken.length)
     expect(taken.length + sum).toBe(300)
   })
 
   it('that somebody has locked is passed over and told as left', async () => {
-    for (const n of [1, 2, 3]) await enqueue(n)
-    // Blocked work is not offered to workers either.
-    await runtime.rows(`update pgboss.job set blocked = true where data #>> '{payload,n}' = '3'`)
-    expect(await countWaitingWork(runtime.reader, { name: 'parcel' })).toBe(2)
-    const { work } = await listWaitingWork(runtime.reader, { name: 'parcel', limit: 9 })
-    expect(work).toHaveLength(2)
+    for (const n of [1, 2]) await enqueue(n)
     await runtime.prisma.$transaction(async (tx) => {
-      await tx.$queryRaw`select from pgboss.job where data #>> '{payload,n}' = '1' for update`
+      await tx.$queryRaw`select from "JobWork" where "payload" ->> 'n' = '1' for update`
       expect(await opened.client.cancelWork(null, { job: parcel, all: true }, by)).toEqual({
         done: 1,
         left: 1,
       })
     }, LONG)
-    expect(await states()).toEqual(['created 1', 'cancelled 2', 'created 3'])
+    expect(await states()).toEqual(['created 1'])
   })
 
   it(
@@ -312,9 +318,8 @@ describe('waiting work', () => {
     { timeout: 120_000 },
     async () => {
       await runtime.rows(
-        `insert into pgboss.job (name, data, retry_limit)
-       select 'parcel', jsonb_build_object('trigger', 'queue', 'payload', jsonb_build_object('n', n)), 2
-       from generate_series(1, 10030) n`,
+        `insert into "JobWork" ("id", "name", "losses", "bytes", "payload")
+         select gen_random_uuid(), 'parcel', n % 5, 9, jsonb_build_object('n', n) from generate_series(1, 10030) n`,
       )
       const all = { job: parcel, all: true } as const
       const later = { ...by, startAfter: new Date('2099-01-01T00:00:00Z') }
@@ -330,7 +335,7 @@ describe('waiting work', () => {
     },
   )
 
-  it('is postponed and never hastened by that, kept for as long from then on, and due at once', async () => {
+  it('is postponed and never hastened by that, and due at once in the order in which it was due', async () => {
     const { client } = opened
     const YEAR_MS = 365 * 86_400_000
     const later = new Date(Date.now() + 3 * YEAR_MS)
@@ -342,23 +347,35 @@ describe('waiting work', () => {
       done: 1,
       left: 0,
     })
-    const dues = () =>
-      runtime.rows<{ start_after: Date; isKept: boolean }>(
-        `select start_after, keep_until >= start_after + interval '9 years' as "isKept" from pgboss.job order by start_after`,
-      )
-    expect(await dues()).toEqual([
-      { start_after: later, isKept: true },
-      { start_after: muchLater, isKept: true },
-    ])
+    const dues = () => runtime.rows('select "dueAt" from "JobWork" order by "dueAt"')
+    expect(await dues()).toEqual([{ dueAt: later }, { dueAt: muchLater }])
     expect(await take()).toEqual([])
     const before = wakeUps
     const now = { ...by, startAfter: new Date(0) }
     expect(await client.postponeWork(null, all, now)).toEqual({ done: 2, left: 0 })
     await waitFor(() => wakeUps > before)
-    expect(numbersOf(await take()).toSorted((a, b) => a - b)).toEqual([1, 2])
+    expect(numbersOf(await take())).toEqual([1, 2])
     await expect(
       client.postponeWork(null, all, { ...by, startAfter: new Date(NaN) }),
     ).rejects.toThrow('startAfter must be a valid date')
+  })
+
+  it('takes its payload along where it is cancelled, also one that is long', async () => {
+    const payload = z.strictObject({ text: z.string() })
+    const note = defineJob({ name: 'note', description: '', payload })
+    await opened.client.enqueue(runtime.prisma, note, { text: 'x'.repeat(5_000) })
+    expect(await runtime.rows('select from "JobPayload"')).toHaveLength(1)
+    await opened.client.cancelWork(null, { job: note, all: true }, by)
+    expect(await runtime.rows('select from "JobPayload"')).toEqual([])
+  })
+
+  it('keeps its order among work that gets another priority', async () => {
+    for (const n of [1, 2, 3]) await enqueue(n, { priority: n % 2 })
+    await enqueue(4, { priority: 5 })
+    const which = { job: parcel, all: true } as const
+    await opened.client.prioritiseWork(null, which, { ...by, priority: 5 })
+    // Behind what had that priority before, in the order in which it would have been taken.
+    expect(numbersOf(await take())).toEqual([4, 1, 3, 2])
   })
 
   it('with a higher priority is taken first', async () => {
