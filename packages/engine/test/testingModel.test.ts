@@ -164,7 +164,10 @@ interface Piece {
   job: string
   dueAt: number
   priority: number
-  place: number
+  /** The order in which pieces were enqueued. */
+  nth: number
+  /** Null: it has not been due yet. */
+  place: number | null
   attempt: number
   plan: Plan | null
   scheduledFor: number | null
@@ -174,11 +177,24 @@ interface Piece {
 function createModel() {
   let now = START.getTime()
   let cursor = now
-  let place = 0
+  let enqueued = 0
+  let places = 0
   let waiting: Piece[] = []
 
-  function put(piece: Omit<Piece, 'place' | 'attempt'>): void {
-    waiting.push({ ...piece, place: place++, attempt: 1 })
+  function put(piece: Omit<Piece, 'nth' | 'place' | 'attempt'>): void {
+    const place = piece.dueAt <= now ? places++ : null
+    waiting.push({ ...piece, nth: enqueued++, place, attempt: 1 })
+  }
+
+  /** What has become due comes behind all that was. */
+  function placeDue(): void {
+    const order = jobs.map(({ name }) => name as string)
+    waiting
+      .filter(({ dueAt, place }) => place === null && dueAt <= now)
+      .toSorted(
+        (a, b) => order.indexOf(a.job) - order.indexOf(b.job) || a.dueAt - b.dueAt || a.nth - b.nth,
+      )
+      .forEach((piece) => (piece.place = places++))
   }
 
   function enqueue(job: string, delay: number, priority: number, of: Plan): void {
@@ -206,12 +222,16 @@ function createModel() {
   function drain(): string[] {
     const told: string[] = []
     for (;;) {
-      const due = waiting.filter(({ dueAt }) => dueAt <= now)
+      placeDue()
+      const due = waiting.filter(
+        (piece): piece is Piece & { place: number } => piece.place !== null,
+      )
       const first = due.toSorted((a, b) => a.dueAt - b.dueAt || a.place - b.place)[0]
       if (first === undefined) return told
       const [piece] = due
         .filter(({ job }) => job === first.job)
-        .toSorted((a, b) => b.priority - a.priority || a.place - b.place) as [Piece]
+        .toSorted((a, b) => b.priority - a.priority || a.place - b.place)
+      if (piece === undefined) throw new Error('The first of its job is among its work')
       waiting = waiting.filter((other) => other !== piece)
       const { job, attempt, plan: of, scheduledFor } = piece
       const isFailing = of !== null && attempt <= of.failures
@@ -220,7 +240,7 @@ function createModel() {
       told.push(`${job} ${what} ${attempt} ${status} ${new Date(now).toISOString()}`)
       if (isFailing && attempt <= RETRY.limit) {
         const pause = Math.min(RETRY.maxDelayMs, RETRY.delayMs * 2 ** (attempt - 1))
-        waiting.push({ ...piece, attempt: attempt + 1, dueAt: now + pause })
+        waiting.push({ ...piece, attempt: attempt + 1, place: null, dueAt: now + pause })
       }
       const next = isFailing ? null : (of?.next ?? null)
       if (next) enqueue(next.job, next.delayMs, 0, next.plan)

@@ -30,13 +30,16 @@ const MAX_PLACED = 10_000
 
 /** A CTE that gives places to what has become due of the jobs that the parameter `names` lists, in that order. */
 export const placeDueSql = (names: string) => `placed as (
-    update "JobWork" work set "place" = ${PLACE_SQL}
-    from (
-      select due."id" from unnest(${names}::text[]) job(name) cross join lateral (
-        select "id" from "JobWork" where "name" = job.name and "place" is null and "dueAt" <= now()
-        order by "dueAt" limit ${MAX_PLACED} for update skip locked
-      ) due limit ${MAX_PLACED}
-    ) due where work."id" = due."id"
+    with due as materialized (
+      select due."id", ${PLACE_SQL} as "place"
+      from (
+        select due."id" from unnest(${names}::text[]) job(name) cross join lateral (
+          select "id" from "JobWork" where "name" = job.name and "place" is null and "dueAt" <= now()
+          order by "dueAt", "id" limit ${MAX_PLACED} for update skip locked
+        ) due limit ${MAX_PLACED}
+      ) due
+    )
+    update "JobWork" work set "place" = due."place" from due where work."id" = due."id"
     returning work."name"
   )`
 

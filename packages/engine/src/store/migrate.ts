@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { HostLogger } from '../job/logger.ts'
 import { containedLog, type ContainedLog } from './containedLog.ts'
-import { openDatabase, type Connection, type Database } from './database.ts'
+import { openDatabase, type Database } from './database.ts'
 import { foreseeSql, LAST_STEP_BEFORE, moveSql, type Foreseen } from './fromBefore.ts'
 import { createSchema, type Schema } from './schema.ts'
 import { hasSqlState, INSUFFICIENT_PRIVILEGE, OBJECT_IN_USE, WRONG_STATE } from './sqlState.ts'

@@ -1,6 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { createDatabaseClient } from '@roundsman/db'
-import { defineJob } from '@roundsman/engine'
 import { migrate } from '@roundsman/engine/migrate'
 import { startApi } from '../apps.ts'
 import { fillStatement } from '../cleanup/cleanupData.ts'
