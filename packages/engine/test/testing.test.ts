@@ -239,7 +239,7 @@ describe('drain', () => {
     ])
   })
 
-  it('takes the work of one job as a worker does: by priority, and then as it was enqueued', async () => {
+  it('takes the work of one job as a worker does: by priority, and then as it became due', async () => {
     const items = [0, 1, 5, 1].map((priority, place) => ({
       payload: { to: `${place}@example.com` },
       options: { priority, startAfter: later(4_000 - 1_000 * place) },
@@ -247,7 +247,7 @@ describe('drain', () => {
     await test.enqueueMany(client, sendMail, items)
     await test.advance(4_000)
     expect((await test.drain()).map(({ details }) => details?.['to'])).toEqual(
-      [2, 1, 3, 0].map((place) => `${place}@example.com`),
+      [2, 3, 1, 0].map((place) => `${place}@example.com`),
     )
   })
 
