@@ -1,0 +1,84 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { defineJob } from '../../src/index.ts'
+import { endRuns } from '../../src/store/endRuns.ts'
+import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const parcel = defineJob({ name: 'parcel', description: '' })
+
+let runtime: TestRuntime
+let opened: TestQueue
+
+beforeAll(async () => {
+  runtime = await openTestRuntime()
+  opened = await openTestQueue(runtime, [parcel])
+})
+
+afterAll(async () => {
+  await opened.close()
+  await runtime.close()
+})
+
+beforeEach(() => runtime.clear())
+
+const enqueue = () => opened.client.enqueue(runtime.prisma, parcel, {})
+const take = (limit?: number) => opened.take('parcel', limit)
+const states = async () =>
+  (
+    await runtime.rows<{ state: string }>(
+      `select 'waits' as state from "JobWork" union all
+       select 'runs' from "JobRunAll" where "status" = 'running' order by 1`,
+    )
+  ).map(({ state }) => state)
+
+describe('completed work', () => {
+  it('leaves the queue, and nothing else does', async () => {
+    await enqueue()
+    await enqueue()
+    const [first] = await take()
+    await enqueue()
+
+    await opened.complete([first!])
+    expect(await states()).toEqual(['runs', 'waits'])
+    await opened.complete([])
+    expect(await states()).toHaveLength(2)
+  })
+
+  it('stays when it has been given out again since', async () => {
+    await enqueue()
+    const [stale] = await take()
+    await opened.fail([stale!], { code: 'flaky', message: '' }, 'redeliver')
+    await opened.complete([stale!])
+    expect(await states()).toEqual(['waits'])
+
+    const [fresh] = await take()
+    expect(fresh!.attempt).toBe(2)
+    await opened.complete([stale!])
+    expect(await states()).toEqual(['runs'])
+    await opened.complete([fresh!])
+    expect(await states()).toEqual([])
+  })
+
+  it("stays when the run was not this worker's, or has ended", async () => {
+    await enqueue()
+    const [work] = await take()
+    const end = (workerId: string, code: string | null) =>
+      endRuns(runtime.database, workerId, [
+        {
+          runId: work!.runId,
+          claimId: work!.claimId,
+          endedAt: new Date(),
+          error: code === null ? null : { code, message: '' },
+          details: null,
+          next: { kind: code === null ? 'done' : 'dead' },
+        },
+      ])
+    expect(await end('w2', null)).toEqual(new Map())
+    expect(await states()).toEqual(['runs'])
+
+    await end('w1', 'flaky')
+    expect(await end('w1', null)).toEqual(new Map())
+    expect(await runtime.rows('select "errorCode" from "JobRun"')).toEqual([{ errorCode: 'flaky' }])
+    expect(await runtime.rows('select from "JobDeadLetter"')).toHaveLength(1)
+  })
+})
