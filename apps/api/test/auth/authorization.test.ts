@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTestApi, JWT_SECRET, type TestApi } from '../createTestApi.ts'
 import { expectProblem } from '../expectProblem.ts'
-import { listQueue } from '../listQueue.ts'
+import { listQueue, setWork } from '../listQueue.ts'
 
 const UNKNOWN_ID = '01a20e26-367c-766a-a085-72e882269712'
 const MINUTE_MS = 60_000
@@ -433,9 +433,7 @@ it('does nothing for those whom it refuses', async () => {
     api.jobsClient.requestRun(tx, cleanupI18nCache, { actor: 'owner', reason: 'why' }),
   )
   // The work becomes a dead letter.
-  await prisma.$executeRaw`
-    update pgboss.job set state = 'failed', completed_on = now(), data = data || '{"trigger":"queue"}'
-    where id = ${workId}::uuid`
+  await setWork(prisma, workId, 'failed')
   const state = async () => [
     await prisma.jobSchedule.findMany(),
     await prisma.jobRun.findMany({ orderBy: { id: 'asc' } }),

@@ -75,6 +75,7 @@ it('what is asked for of a job or a run is done if and only if its transaction c
   const state = async () => ({
     schedules: await prisma.jobSchedule.findMany({ orderBy: { name: 'asc' } }),
     runs: await prisma.jobRun.findMany({ orderBy: { id: 'asc' } }),
+    cancels: await prisma.$queryRaw`select "runId"::text, "requestedBy" from "JobCancel"`,
     queue: await listQueue(prisma),
   })
   const paths = [
