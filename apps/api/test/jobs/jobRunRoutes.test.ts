@@ -5,6 +5,7 @@ import { HOLD_RUNS_SQL } from '@roundsman/testing'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTestApi, type TestApi } from '../createTestApi.ts'
+import { emptyTables } from '../emptyTables.ts'
 import { expectInvalid, expectProblem } from '../expectProblem.ts'
 import { withRefusedCommit } from '../withRefusedCommit.ts'
 import { emptyQueue, listQueue } from '../listQueue.ts'
@@ -45,8 +46,7 @@ function errorCodeOf(details: Prisma.JobRunCreateManyInput['details']): string {
 }
 
 async function seed(...runs: Partial<Prisma.JobRunCreateManyInput>[]): Promise<string[]> {
-  await api.prisma.jobRun.deleteMany()
-  await emptyQueue(api.prisma)
+  await emptyTables(api.prisma, '"JobRun", "JobClaim", "JobCancel"')
   const created = await api.prisma.jobRun.createManyAndReturn({
     data: runs.map(makeRun),
     select: { id: true },
@@ -437,7 +437,8 @@ describe('GET /api/jobs/runs/:id', () => {
       dueAt: null,
       logs: null,
       equalFailures: null,
-      work: { holdsPayload: false, isDeadLetter: false, nextAt: null },
+      // Its next attempt runs.
+      work: { holdsPayload: true, isDeadLetter: false, nextAt: null },
     })
     expect(attempts).toEqual([
       {

@@ -128,7 +128,7 @@ describe('cancelRun', () => {
   })
 
   it('in a transaction that stays open does not hold up the end of the run; the first request counts', async () => {
-    const opened = await openTestQueue(runtime)
+    const opened = await openTestQueue(runtime, [drip])
     onTestFinished(() => opened.close())
     await client.enqueue(runtime.prisma, drip, {})
     const [work] = await opened.take('drip')
@@ -137,7 +137,7 @@ describe('cancelRun', () => {
     await runtime.prisma.$transaction(async (tx) => {
       const later = { actor: 'later@example.com', reason: 'later' }
       expect(await client.cancelRun(tx, runId, later)).toBe('requested')
-      await opened.complete([work!])
+      await opened.complete([{ ...work!, isPlain: false }])
       const [run] = await runs()
       expect(run).toMatchObject({
         status: 'success',

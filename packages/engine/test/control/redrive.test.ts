@@ -21,6 +21,7 @@ const rounds = defineJob({
   retry: { limit: 0 },
 })
 const by = { actor: 'admin@example.com', reason: 'mended' }
+const broken = { code: 'broken', message: '' }
 const nobody = '00000000-0000-0000-0000-000000000000'
 
 let runtime: TestRuntime
@@ -28,7 +29,7 @@ let opened: TestQueue
 
 beforeAll(async () => {
   runtime = await openTestRuntime([parcel, rounds])
-  opened = await openTestQueue(runtime)
+  opened = await openTestQueue(runtime, [parcel, rounds])
 })
 
 afterAll(async () => {
@@ -50,7 +51,7 @@ const enqueue = async (uniqueKey?: string, job: OneJob = parcel, payload = {}) =
 /** Makes a dead letter. */
 async function fail(uniqueKey?: string, job: OneJob = parcel, payload = {}) {
   const workId = await enqueue(uniqueKey, job, payload)
-  await opened.fail(await opened.take(job.name), { kind: 'dead' })
+  await opened.fail(await opened.take(job.name), broken, 'giveUp')
   return workId
 }
 
@@ -86,7 +87,7 @@ describe('a dead letter whose unique key other work holds', () => {
     waits: () => enqueue('a'),
     'is to be retried': async () => {
       const workId = await enqueue('a')
-      await opened.fail(await opened.take('parcel'), { kind: 'again', delayMs: 60_000 })
+      await opened.fail(await opened.take('parcel'), broken, 'redeliver')
       return workId
     },
     runs: async () => {
