@@ -13,10 +13,14 @@ import {
 } from 'vitest'
 import { defineJob, type Job } from '../../src/index.ts'
 import { claimWork, dropClosedClaims, type TakenWork } from '../../src/store/claimWork.ts'
-import { openDatabase, type Connection, type Database } from '../../src/store/database.ts'
+import {
+  openDatabase,
+  type Connection,
+  type Database,
+  type Statement,
+} from '../../src/store/database.ts'
 import { createSchema } from '../../src/store/schema.ts'
 import { createClaimer } from '../../src/work/claimer.ts'
-import { combineObservers } from '../../src/run/combineObservers.ts'
 import type { Lane } from '../../src/work/lane.ts'
 import { asWorker } from '../asWorker.ts'
 import { countCosts, enqueueSilently } from '../countCosts.ts'
@@ -37,7 +41,7 @@ let lanes: Lane[] = []
 let executed: TakenWork[]
 
 beforeAll(async () => {
-  runtime = await openTestRuntime(jobs)
+  runtime = await openTestRuntime()
   opened = await openTestQueue(runtime, jobs)
 })
 
@@ -63,16 +67,22 @@ function startLanes(of: readonly Job[], database: Database): void {
 const send = (job: Job) => runtime.prisma.$transaction((tx) => opened.client.enqueue(tx, job, {}))
 const names = () => executed.map(({ run }) => run.name)
 
-async function refuseRunsOfEcho(): Promise<void> {
-  await runtime.rows(`alter table "JobRun" add constraint refused check ("name" <> 'echo')`)
+async function refuseClaimsOfEcho(): Promise<void> {
+  await runtime.rows(`alter table "JobClaim" add constraint refused check ("name" <> 'echo')`)
   onTestFinished(
-    async () => void (await runtime.rows('alter table "JobRun" drop constraint refused')),
+    async () => void (await runtime.rows('alter table "JobClaim" drop constraint refused')),
   )
 }
 
+const isClaim = (statement: Statement) => textOf(statement).includes('delete from "JobWork"')
+const readRunning = async () =>
+  (
+    await runtime.rows<{ id: string }>(`select "id" from "JobRunAll" where "status" = 'running'`)
+  ).map(({ id }) => id)
+
 describe('claims that are asked for at the same moment', () => {
   it('are answered though what one of them asks for cannot be recorded', async () => {
-    await refuseRunsOfEcho()
+    await refuseClaimsOfEcho()
     await send(echo)
     const ids = [(await send(other)).workId, (await send(first)).workId]
     const claimer = createClaimer({
@@ -90,102 +100,103 @@ describe('claims that are asked for at the same moment', () => {
   })
 })
 
-describe('a claim whose run has the id of another', () => {
+describe('a claim that meets another one of its exclusive key', () => {
   it('is tried again only after a pause, by when PostgreSQL has let go of the work', async () => {
-    const [workId] = await enqueueSilently(runtime, echo, 1)
-    await runtime.rows(
-      `insert into "JobRun" ("id", "name", "trigger", "workerId", "status", "endedAt")
-       values ($1, 'echo', 'queue', 'w0', 'success', now())`,
-      [workId],
-    )
+    await enqueueSilently(runtime, first, 1)
     const { database, events, close } = countCosts(runtime)
     onTestFinished(close)
-    const claimer = createClaimer({ database, workerId: 'w1', now: () => new Date() })
-    expect((await claimer.claim(echo, 1)).work).toHaveLength(1)
+    const claimer = createClaimer({
+      database: {
+        ...database,
+        query: (...asked) =>
+          database.query<never>(...asked).catch(async (error: unknown) => {
+            // By the next try the other has let go.
+            await runtime.rows('delete from "JobClaim"')
+            throw error
+          }),
+      },
+      workerId: 'w1',
+      now: () => new Date(),
+    })
+    let claimed: ReturnType<typeof claimer.claim> | undefined
+    await runtime.database.transaction(async (tx) => {
+      await tx.query(
+        `insert into "JobClaim" ("id", "name", "workerId", "exclusiveKey", "startedAt", "expiresAt", "runIds", "enqueuedAts")
+         values (gen_random_uuid(), 'first', 'w0', 'first', now(), 'infinity', array[gen_random_uuid()], array[now()])`,
+      )
+      claimed = claimer.claim(first, 1)
+      await waitFor(async () => {
+        const { rowCount } = await tx.query(
+          `select from pg_locks where locktype = 'transactionid' and not granted`,
+        )
+        return rowCount
+      })
+    })
+    expect((await claimed)?.work).toHaveLength(1)
     expect(events).toEqual(['statement', 'pause', 'statement'])
   })
 })
 
-describe('a claim of work that was given out again', () => {
-  it('tells observers of the run that it ended', async () => {
-    const seen: unknown[] = []
-    const observers = combineObservers([{ runExpired: (run) => seen.push(run) }], runtime.log)
-    const claimer = createClaimer({
-      database: runtime.database,
-      workerId: 'w1',
-      now: () => new Date(),
-      observers,
-    })
-    await send(echo)
-    const [hung] = (await claimer.claim(echo, 1)).work
-    expect(seen).toEqual([])
-    await runtime.rows(`update pgboss.job set state = 'retry', start_after = now()`)
-    await claimer.claim(echo, 1)
-
-    const { id, name, attempt, startedAt } = hung!.run
-    expect(seen).toEqual([{ id, name, attempt, startedAt, dryRun: false }])
-  })
-
-  it('passes over it while somebody has locked the earlier run, and takes the rest', async () => {
+describe('a claim of work of which others have locked some', () => {
+  it('takes the rest, and leaves the place of what it has passed over to the next that looks for all', async () => {
     const claimer = createClaimer({
       database: runtime.database,
       workerId: 'w1',
       now: () => new Date(),
     })
-    const take = async () =>
-      new Set((await claimer.claim(echo, 10)).work.map(({ run }) => run.workId))
-    const { workId: hung } = await send(echo)
-    expect(await take()).toEqual(new Set([hung]))
-    await runtime.rows(`update pgboss.job set state = 'retry', start_after = now()`)
-    const others = [(await send(echo)).workId, (await send(echo)).workId]
-
-    const rest = await runtime.database.transaction(async (tx) => {
-      await tx.query('select from "JobRun" for update')
-      return await take()
+    const take = async (hasBacklog: boolean) =>
+      (await claimer.claim(echo, 10, { hasBacklog })).work.map(({ run }) => run.workId)
+    const [locked, ...others] = await enqueueSilently(runtime, echo, 3)
+    await runtime.database.transaction(async (tx) => {
+      await tx.query('select from "JobWork" where "id" = $1 for update', [locked])
+      expect(await take(false)).toEqual(others)
     })
-    expect(rest).toEqual(new Set(others))
-    expect(await take()).toEqual(new Set([hung]))
+    const [later] = await enqueueSilently(runtime, echo, 1)
+    expect(await take(true)).toEqual([later])
+    expect(await take(false)).toEqual([locked])
   })
 })
 
-describe('plans of a claim', () => {
-  let database: Database
-
-  beforeAll(() => {
+describe('the plan of a claim', () => {
+  it('by the statistics of a queue with little in it reads no more of a backlog than it takes', async () => {
     const { url, log } = runtime
-    const canPrepare = () => true
-    database = openDatabase({
+    const database = openDatabase({
       schema: createSchema('public'),
       url,
       applicationName: 'test',
       poolSize: 1,
-      canPrepare,
+      canPrepare: () => true,
       log,
     })
-  })
-
-  afterAll(() => database.close())
-
-  it.each([
-    { hasBacklog: false, are: 'kept while it finds less than it asks for', generic: 7, custom: 5 },
-    { hasBacklog: true, are: 'made anew while there is more to take', generic: 0, custom: 12 },
-  ])('are $are', async ({ hasBacklog, generic, custom }) => {
+    onTestFinished(() => database.close())
+    for (let n = 0; n < 3; n++) await send(other)
+    await runtime.rows('vacuum analyze "JobWork"')
     const claimer = createClaimer({ database, workerId: 'w1', now: () => new Date() })
     for (let n = 0; n < 12; n++) {
       await send(echo)
-      expect((await claimer.claim(echo, 10, { hasBacklog })).work).toHaveLength(1)
+      expect((await claimer.claim(echo, 10)).work).toHaveLength(1)
     }
-    const { rows } = await database.query(
-      `select generic_plans::int as generic, custom_plans::int as custom from pg_prepared_statements where name = $1`,
-      [hasBacklog ? 'roundsman_claim_backlog' : 'roundsman_claim_few'],
+    await runtime.rows(
+      `insert into "JobWork" ("id", "name", "rank", "bytes", "payload")
+       select gen_random_uuid(), 'echo', n % 3, 2, '{}' from generate_series(1, 20000) n`,
     )
-    expect(rows).toEqual([{ generic, custom }])
+    const { rows } = await database.query<{ 'QUERY PLAN': string }>(
+      `explain (analyze, timing off) execute roundsman_claim('w1', now(), array['echo'], array[10], array[null::text],
+         array[gen_random_uuid()], array[900], array[1, 1, 1], array[-2147483648, 0, 1], array[0, 0, 0], array[-1, 0, 2147483647])`,
+    )
+    const plan = rows.map((row) => row['QUERY PLAN']).join('\n')
+    expect(plan).toMatch(/Index Scan using "JobWork_ready_idx"/)
+    expect(plan).not.toMatch(/Seq Scan on "?JobWork/)
+    const read = [...plan.matchAll(/JobWork.*actual rows=([\d.]+) loops/g)].map(([, count]) =>
+      Number(count),
+    )
+    expect(Math.max(...read)).toBe(10)
   })
 })
 
 describe('lanes that ask at the same moment', () => {
   it('take their work though that of another cannot be recorded', async () => {
-    await refuseRunsOfEcho()
+    await refuseClaimsOfEcho()
     await send(echo)
     await send(other)
     startLanes([echo, other], runtime.database)
@@ -202,8 +213,8 @@ describe('lanes that ask at the same moment', () => {
          insert into "JobRun" ("id", "name", "trigger", "workerId", "status", "errorCode", "endedAt", "workId")
          values (gen_random_uuid(), 'first', 'queue', 'gone', 'failed', 'worker_lost', now(), $1) returning "id"
        )
-       insert into "JobClaim" ("id", "name", "workerId", "exclusiveKey", "runIds")
-       select gen_random_uuid(), 'first', 'gone', 'first', array["id"] from run`,
+       insert into "JobClaim" ("id", "name", "workerId", "exclusiveKey", "startedAt", "expiresAt", "runIds", "enqueuedAts")
+       select gen_random_uuid(), 'first', 'gone', 'first', now(), 'infinity', array["id"], array[now()] from run`,
       [workId],
     )
     await send(other)
@@ -225,8 +236,7 @@ describe('a claim whose connection breaks', () => {
       ...runtime.database,
       async query(statement, values) {
         const answer = runtime.database.query(statement, values)
-        const isClaim = textOf(statement).includes('update pgboss.job')
-        if (!isClaim || failures-- <= 0) return (await answer) as never
+        if (!isClaim(statement) || failures-- <= 0) return (await answer) as never
         broken.push(answer.catch(() => undefined))
         throw new Error('connection lost')
       },
@@ -255,10 +265,7 @@ describe('a claim whose connection breaks', () => {
     })
     await Promise.all(broken)
 
-    const running = await runtime.rows<{ id: string }>(
-      `select "id" from "JobRun" where "status" = 'running'`,
-    )
-    expect(running.map(({ id }) => id)).toEqual(await claimed)
+    expect(await readRunning()).toEqual(await claimed)
   })
 })
 
@@ -269,7 +276,7 @@ describe('a claim that the server carried out before it shut down', () => {
       ...runtime.database,
       async query(statement, values) {
         const answer = await runtime.database.query(statement, values)
-        if (!textOf(statement).includes('update pgboss.job')) return answer as never
+        if (!isClaim(statement)) return answer as never
         const error = new pg.DatabaseError('terminating connection', 0, 'error')
         throw Object.assign(error, { code: '57P01' })
       },
@@ -277,9 +284,7 @@ describe('a claim that the server carried out before it shut down', () => {
     const claimer = createClaimer({ database, workerId: 'w1', now: () => new Date() })
     const { work } = await claimer.claim(echo, 1)
 
-    expect(await runtime.rows(`select "id" from "JobRun" where "status" = 'running'`)).toEqual(
-      work.map(({ run }) => ({ id: run.id })),
-    )
+    expect(await readRunning()).toEqual(work.map(({ run }) => run.id))
     expect(work).toHaveLength(1)
   })
 })
@@ -291,10 +296,11 @@ describe('a claim whose run was ended before its worker could look', () => {
       ...runtime.database,
       async query(statement, values) {
         const answer = await runtime.database.query(statement, values)
-        if (!textOf(statement).includes('update pgboss.job')) return answer as never
+        if (!isClaim(statement)) return answer as never
         // As another worker does that takes this one for dead.
         await runtime.rows(
-          `update "JobRun" set "status" = 'failed', "endedAt" = now(), "errorCode" = 'worker_lost'`,
+          `insert into "JobRun" ("id", "name", "trigger", "workerId", "status", "endedAt", "errorCode")
+           select unnest("runIds"), "name", 'queue', "workerId", 'failed', now(), 'worker_lost' from "JobClaim"`,
         )
         throw new Error('connection lost')
       },
@@ -313,7 +319,7 @@ describe('claims of several jobs whose connection is cut', () => {
     const database: Database = {
       ...runtime.database,
       async query(statement, values) {
-        if (!textOf(statement).includes('update pgboss.job')) {
+        if (!isClaim(statement)) {
           return await runtime.database.query<never>(statement, values)
         }
         asked++
@@ -331,8 +337,8 @@ describe('claims of several jobs whose connection is cut', () => {
 
   it('leave nothing behind once no statement can still carry their ids', async () => {
     await runtime.rows(
-      `insert into "JobClaim" ("id", "name", "workerId", "runIds", "createdAt")
-       select gen_random_uuid(), name, worker, runs::uuid[], now() - minutes * interval '1 minute'
+      `insert into "JobClaim" ("id", "name", "workerId", "runIds", "startedAt", "expiresAt", "enqueuedAts", "createdAt")
+       select gen_random_uuid(), name, worker, runs::uuid[], now(), 'infinity', '{}', now() - minutes * interval '1 minute'
        from (values
          ('gone', 'w1', '{}', 11), ('young', 'w1', '{}', 9), ('foreign', 'w2', '{}', 11),
          ('held', 'w1', '{00000000-0000-0000-0000-000000000001}', 11)
@@ -352,9 +358,8 @@ describe('a claim whose answer is lost when its worker stops', () => {
     const database: Database = {
       ...runtime.database,
       async query(statement, values) {
-        const isClaim = textOf(statement).includes('update pgboss.job')
-        if (isClaim) await runtime.database.query(statement, values)
-        if (isClaim || away-- > 0) throw new Error('connection lost')
+        if (isClaim(statement)) await runtime.database.query(statement, values)
+        if (isClaim(statement) || away-- > 0) throw new Error('connection lost')
         return await runtime.database.query<never>(statement, values)
       },
     }
@@ -362,10 +367,10 @@ describe('a claim whose answer is lost when its worker stops', () => {
     const claimed = claimer.claim(echo, 1)
     claimer.stop()
     const running = await waitFor(async () => {
-      const runs = await runtime.rows<{ id: string }>('select "id" from "JobRun"')
+      const runs = await readRunning()
       return runs.length > 0 && runs
     })
-    expect((await claimed).work.map(({ run }) => run.id)).toEqual(running.map(({ id }) => id))
+    expect((await claimed).work.map(({ run }) => run.id)).toEqual(running)
   })
 })
 
@@ -384,9 +389,9 @@ describe('claims of several jobs', () => {
             name,
             limit: 1,
             exclusiveKey: name,
+            expireSeconds: 900,
           })),
           startedAt: new Date(),
-          hasFreshRunIds: false,
         }),
       )
     try {
@@ -410,10 +415,10 @@ describe('claims of several jobs', () => {
 
   it('find their work by an index, however much waits', async () => {
     await runtime.rows(
-      `insert into pgboss.job (name, data) select name, '{"payload": {}, "trigger": "queue"}'
-       from unnest(array['echo', 'other']) name, generate_series(1, 20000)`,
+      `insert into "JobWork" ("id", "name", "bytes", "payload")
+       select gen_random_uuid(), name, 2, '{}' from unnest(array['echo', 'other']) name, generate_series(1, 20000)`,
     )
-    await runtime.rows('vacuum analyze pgboss.job')
+    await runtime.rows('vacuum analyze "JobWork"')
     const plans: string[] = []
     const explaining: Connection = {
       schema: runtime.database.schema,
@@ -432,44 +437,11 @@ describe('claims of several jobs', () => {
           name,
           limit: 10,
           exclusiveKey: null,
+          expireSeconds: 900,
         })),
         startedAt: new Date(),
-        hasFreshRunIds: false,
       })
     }
-    for (const plan of plans) expect(plan).not.toMatch(/Seq Scan on job/)
-  })
-
-  it('read the runs once, not for each piece of work, where the plan was made without any', async () => {
-    await runtime.rows('vacuum analyze "JobRun"')
-    for (let n = 0; n < 10; n++) await send(echo)
-    let plan = ''
-    const explaining: Connection = {
-      schema: runtime.database.schema,
-      async query(statement, values) {
-        const text = `explain (analyze, timing off) ${textOf(statement)}`
-        const { rows } = await runtime.database.query(text, values)
-        plan = rows.map((row) => row['QUERY PLAN']).join('\n')
-        return { rows: [], rowCount: 0 }
-      },
-    }
-    const request = {
-      name: 'echo',
-      limit: 10,
-      exclusiveKey: null,
-      mayStart: true,
-      claimId: crypto.randomUUID(),
-    }
-    await claimWork(explaining, {
-      workerId: 'w1',
-      requests: [request],
-      startedAt: new Date(),
-      hasFreshRunIds: false,
-    })
-    expect(await runtime.rows('select cardinality("runIds") as runs from "JobStart"')).toEqual([
-      { runs: 10 },
-    ])
-    expect(plan).toMatch(/Scan .*on "JobRun" run/)
-    expect(plan).not.toMatch(/Scan .*on "JobRun".* loops=(?!1\))/)
+    for (const plan of plans) expect(plan).not.toMatch(/Seq Scan on "?JobWork/)
   })
 })
