@@ -4,9 +4,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { defineJob, type Job } from '../src/index.ts'
 import { openReader } from '../src/client.ts'
-import { createCancellations } from '../src/run/cancellations.ts'
 import { createListener } from '../src/liveness/listener.ts'
-import { performSuspect } from '../src/liveness/performSuspect.ts'
 import { createAnnouncer } from '../src/read/announcer.ts'
 import { watchChanges } from '../src/read/watchChanges.ts'
 import { CHANGES_CHANNEL, notify } from '../src/store/channels.ts'
@@ -14,6 +12,7 @@ import { createSettler } from '../src/run/settler.ts'
 import { createWaker } from '../src/store/waker.ts'
 import { createClaimer } from '../src/work/claimer.ts'
 import { createLane } from '../src/work/lane.ts'
+import { createSuspectLane } from '../src/work/suspectLane.ts'
 import { createTurns } from '../src/work/turns.ts'
 import { createWakeUps } from '../src/work/wakeUps.ts'
 import {
@@ -84,27 +83,24 @@ describe('after any ups and downs costs as much as a new one:', () => {
   })
 })
 
-it('a run that was given back before it started costs its worker no statement any more', async () => {
+it('work that found no moment to run alone costs its worker no statement any more', async () => {
   await runtime.clear()
-  await enqueueSilently(runtime, letter, 1)
-  const [taken] = await opened.take('letter', 1)
-  const { database, log, costs, close } = countCosts(runtime)
-  onTestFinished(close)
-  const cancellations = createCancellations({
-    database,
-    session: { listen: async () => undefined },
-    wakeUps: createWakeUps(database),
-    workerId: 'w1',
-  })
+  const counted = countCosts(runtime)
+  onTestFinished(counted.close)
   const turns = createTurns({ waitMs: 1, onOpen: () => undefined })
   // Another run, beside which it may not run.
   turns.enter()
-  const services = { database, cancellations, workerId: 'w1', log }
-  await performSuspect(services as never, taken!, {} as never, turns)
-  expect(await runtime.rows('select from "JobClaim"')).toEqual([])
-  costs()
-  await cancellations.check()
-  expect(costs().statements).toBe(0)
+  const lane = createSuspectLane({
+    claimer: claimerOf(counted),
+    turns,
+    log: counted.log,
+    execute: async () => undefined,
+  })
+  lane.wake(letter)
+  await lane.idle()
+  turns.leave()
+  const isOpen = turns.isOpen()
+  expect([counted.costs().statements, lane.running(), isOpen]).toEqual([0, 0, true])
 })
 
 /** What twenty announcements and readings cost after these faults. */
@@ -232,18 +228,17 @@ async function useLane(counted: Counted, job: Job): Promise<Used> {
 
 /** Each call ends twenty runs together, some of which have failed. */
 function useSettler({ database, log }: Counted): Used {
-  const settler = createSettler({ database, queue: opened.queue, workerId: 'w1', log })
+  const settler = createSettler({ database, workerId: 'w1', log })
   const error = { code: 'broken', message: 'broken' }
   return {
     async call() {
       await enqueueSilently(runtime, letter, 20)
       const work = await opened.take('letter', 20)
-      const held = { id: work[0]!.claimId, open: work.length }
       const outcomes = await Promise.all(
-        work.map(({ run }, at) =>
+        work.map((taken, at) =>
           settler.settle({
-            run,
-            held,
+            taken,
+            retry: letter.retry,
             endedAt: new Date(),
             details: { at },
             failure: at % 4 === 0 ? { error, next: 'giveUp' } : null,

@@ -41,7 +41,7 @@ export async function listEngineTables(session: pg.Client | pg.Pool): Promise<st
   const { rows } = await session.query<{ name: string }>(
     `select oid::regclass::text as name from pg_class
      where relkind in ('r', 'p') and not relispartition and relname <> '_prisma_migrations'
-       and (relnamespace = to_regnamespace('pgboss') or relname like 'Job%') order by 1`,
+       and relname like 'Job%' order by 1`,
   )
   return rows.map(({ name }) => name)
 }

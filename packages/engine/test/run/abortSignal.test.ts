@@ -3,6 +3,7 @@ import { afterEach, expect, test } from 'vitest'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import { defineJob, type RunContext } from '../../src/index.ts'
 import { createWorker, type Worker } from '../../src/worker.ts'
+import { readWorkStates } from '../readWorkStates.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 type Context = RunContext<Record<string, never>, unknown>
@@ -118,8 +119,5 @@ test('what a handler does to the reason that it was stopped for changes no other
   await worker.stop({ drainTimeoutMs: 0 })
   expect(await endOf('innocent')).toEqual({ status: 'failed', code: 'drained' })
   expect(await endOf('bad')).toEqual({ status: 'failed', code: 'drained' })
-  const work = await runtime.rows(`select state::text as state from pgboss.job where name <> $1`, [
-    '__pgboss__',
-  ])
-  expect(work.every(({ state }) => state === 'retry')).toBe(true)
+  expect(await readWorkStates(runtime.rows)).toEqual(['retry', 'retry'])
 })

@@ -22,7 +22,7 @@ beforeAll(async () => {
 
 afterAll(() => runtime.close())
 
-beforeEach(() => runtime.rows('truncate "Effect", "JobRun", "JobClaim", "JobStart"'))
+beforeEach(() => runtime.clear('Effect'))
 
 function run(handler: BatchHandler, now?: () => Date) {
   const { url, prisma, log } = runtime

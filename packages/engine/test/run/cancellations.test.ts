@@ -4,6 +4,7 @@ import { createSession, type Session } from '../../src/liveness/session.ts'
 import { Abort } from '../../src/run/abort.ts'
 import { createCancellations } from '../../src/run/cancellations.ts'
 import { createWakeUps } from '../../src/work/wakeUps.ts'
+import { holdRuns } from '../holdRuns.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 let runtime: TestRuntime
@@ -47,16 +48,21 @@ it('aborts all runs, also one that is handed on only then, and none that has end
   ])
 })
 
+const cancel = (runId: string) =>
+  runtime.rows(`insert into "JobCancel" ("runId", "name", "requestedBy") values ($1, 'x', 'ann')`, [
+    runId,
+  ])
+
 it('aborts what is recorded as cancelled, and what another worker has taken over', async () => {
   const cancellations = open()
-  const rows = await runtime.rows<{ id: string }>(
-    `insert into "JobRun" ("id", "name", "trigger", "workerId", "cancelRequestedAt", "cancelRequestedBy")
-     values (gen_random_uuid(), 'x', 'queue', 'w1', now(), 'ann@example.com'),
-            (gen_random_uuid(), 'x', 'queue', 'w2', null, null),
-            (gen_random_uuid(), 'x', 'queue', 'w1', null, null)
-     returning "id"`,
-  )
-  const aborts = rows.map(({ id }) => {
+  const [cancelled, goesOn] = (await holdRuns(runtime, {
+    name: 'x',
+    workerId: 'w1',
+    count: 2,
+  })) as [string, string]
+  const [lost] = (await holdRuns(runtime, { name: 'x', workerId: 'w2' })) as [string]
+  await cancel(cancelled)
+  const aborts = [cancelled, lost, goesOn].map((id) => {
     const abort = new Abort()
     cancellations.watch(id, abort)
     return abort
@@ -72,17 +78,11 @@ it('aborts what is recorded as cancelled, and what another worker has taken over
 it('looks for what it was not told of while its session was away', async () => {
   const cancellations = open()
   await cancellations.start()
-  const [run] = await runtime.rows<{ id: string }>(
-    `insert into "JobRun" ("id", "name", "trigger", "workerId")
-     values (gen_random_uuid(), 'x', 'queue', 'w1') returning "id"`,
-  )
+  const [runId] = (await holdRuns(runtime, { name: 'x', workerId: 'w1' })) as [string]
   const abort = new Abort()
-  cancellations.watch(run!.id, abort)
+  cancellations.watch(runId, abort)
   // Neither a notification nor a round tells of it.
-  await runtime.rows(
-    `update "JobRun" set "cancelRequestedAt" = now(), "cancelRequestedBy" = 'ann' where "id" = $1`,
-    [run!.id],
-  )
+  await cancel(runId)
   await runtime.rows(
     `select pg_terminate_backend(pid) from pg_stat_activity
      where application_name = 'roundsman w1' and datname = current_database()`,

@@ -66,8 +66,8 @@ beforeEach(async () => {
 
 /** Deletes rows rather than truncating: a worker lives, and the two could deadlock. */
 async function forgetRuns(): Promise<void> {
-  for (const table of ['"JobRun"', '"JobClaim"', '"JobStart"', 'pgboss.job'])
-    await runtime.rows(`delete from ${table}`)
+  for (const table of ['JobRun', 'JobClaim', 'JobWork', 'JobDeadLetter', 'JobPayload'])
+    await runtime.rows(`delete from "${table}"`)
 }
 
 async function startWorker(
@@ -142,9 +142,7 @@ async function ended(count: number): Promise<EndedRun[]> {
 
 async function isNothingLeft(): Promise<boolean> {
   const [row] = await runtime.rows<{ left: number }>(
-    `select (select count(*) from "JobClaim")::int
-       + (select count(*) from "JobStart")::int
-       + (select count(*) from pgboss.job where state::text <> 'failed')::int as left`,
+    `select (select count(*) from "JobClaim")::int + (select count(*) from "JobWork")::int as left`,
   )
   return row?.left === 0
 }

@@ -34,7 +34,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  for (const table of ['"Effect"', '"JobRun"', 'pgboss.job'])
+  for (const table of ['"Effect"', '"JobRun"', '"JobWork"'])
     await runtime.rows(`delete from ${table}`)
 })
 
@@ -97,7 +97,7 @@ describe.each(Object.entries(HOSTS))('a batch by %s', (_name, openHost) => {
       run: { status: 'success', details: { added: 3, batches: 2 } },
     })
     expect(await effects()).toEqual([1, 2, 3])
-    expect(await runtime.rows(`select from pgboss.job where name = 'follow'`)).toHaveLength(1)
+    expect(await runtime.rows(`select from "JobWork" where "name" = 'follow'`)).toHaveLength(1)
   })
 
   it('that fails is rolled back whole, and those before it stay', async () => {
@@ -116,7 +116,7 @@ describe.each(Object.entries(HOSTS))('a batch by %s', (_name, openHost) => {
       run: { status: 'failed', details: { added: 1, batches: 1, error: { code: 'broken' } } },
     })
     expect(await effects()).toEqual([1])
-    expect(await runtime.rows(`select from pgboss.job where name = 'follow'`)).toEqual([])
+    expect(await runtime.rows(`select from "JobWork" where "name" = 'follow'`)).toEqual([])
   })
 
   it('of a run that another worker has ended commits nothing', async () => {

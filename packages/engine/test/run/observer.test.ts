@@ -20,7 +20,6 @@ import {
   type Worker,
   type WorkerObserver,
 } from '../../src/worker.ts'
-import { writeOutStarts } from '../../src/store/starts.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const echo = defineJob({
@@ -167,14 +166,9 @@ describe('an observer', () => {
     const { observer, started, ended } = note()
     await startWorker([observer], {
       echo: async () => {
-        const starts = await runtime.rows<{ id: string }>('select "id" from "JobStart"')
-        await writeOutStarts(
-          runtime.database,
-          runtime.log,
-          starts.map(({ id }) => id),
-        )
         await runtime.rows(
-          `update "JobRun" set "status" = 'failed', "errorCode" = 'worker_lost', "endedAt" = now()`,
+          `insert into "JobRun" ("id", "name", "trigger", "workerId", "status", "errorCode", "endedAt")
+           select unnest("runIds"), "name", 'queue', "workerId", 'failed', 'worker_lost', now() from "JobClaim"`,
         )
       },
     })

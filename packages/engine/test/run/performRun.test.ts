@@ -8,9 +8,8 @@ import { createCancellations, type Cancellations } from '../../src/run/cancellat
 import { ABORT_GRACE_MS } from '../../src/run/executeRun.ts'
 import { containedLog } from '../../src/store/containedLog.ts'
 import { performRun, type RunManner, type RunServices } from '../../src/run/performRun.ts'
-import { recordRun } from '../../src/run/runs.ts'
-import { createWriteOuts } from '../../src/run/writeOuts.ts'
 import { createSettler } from '../../src/run/settler.ts'
+import { claimByHand } from '../../src/store/claimByHand.ts'
 import { createWakeUps } from '../../src/work/wakeUps.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -63,22 +62,34 @@ async function perform(
     reason: null,
     workId: null,
   }
-  const claim = { id: uuid(), exclusiveKey: null }
-  await database.transaction((tx) => recordRun(tx, 'w1', run, claim))
-  const settler = createSettler({ database, queue: opened.queue, workerId: 'w1', log })
+  const held = { id: uuid(), open: 1 }
+  const envelope = { payload: {}, trigger: run.trigger }
+  const claim = { claimId: held.id, run, envelope, exclusiveKey: null, expireSeconds: 900 }
+  await database.transaction((tx) => claimByHand(tx, 'w1', claim))
+  const settler = createSettler({ database, workerId: 'w1', log })
   const services = {
     client: prisma,
     settler,
     cancellations,
     database,
-    queue: opened.queue,
+    enqueue: opened.client.enqueue,
     workerId: 'w1',
     log,
-    writeOut: createWriteOuts(database, log),
   }
   const ending = await performRun(
     { ...services, now: () => new Date(), ...others },
-    { run, held: { id: claim.id, open: 1 }, envelope: { payload: {}, trigger: 'cli' } },
+    {
+      run,
+      held,
+      envelope,
+      origin: 'hand',
+      failures: 0,
+      losses: 0,
+      lossesAlone: 0,
+      bytes: 2,
+      isReplaced: false,
+      isPlain: false,
+    },
     { job: brief, handler, ...others },
   )
   const error = ending.kind === 'failed' ? ending.details?.['error'] : null
@@ -118,8 +129,8 @@ describe('once a run has ended', () => {
       limitsMs: [brief.timeoutMs, ABORT_GRACE_MS],
       handler: async ({ run, signal }) => {
         await runtime.rows(
-          `update "JobRun" set "cancelRequestedAt" = now(), "cancelRequestedBy" = 'ann' where "id" = $1`,
-          [run.id],
+          `insert into "JobCancel" ("runId", "name", "requestedBy") values ($1, $2, 'ann')`,
+          [run.id, run.name],
         )
         await cancellations.check()
         signal.throwIfAborted()
