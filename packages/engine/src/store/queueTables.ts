@@ -62,7 +62,7 @@ export const QUEUE_TABLES_SQL = `
 
       CREATE INDEX IF NOT EXISTS "JobWork_ready_idx" ON "JobWork"("name", "rank", "place") WHERE "place" IS NOT NULL AND "losses" < 2;
       CREATE INDEX IF NOT EXISTS "JobWork_suspect_idx" ON "JobWork"("name", "place") WHERE "place" IS NOT NULL AND "losses" >= 2;
-      CREATE INDEX IF NOT EXISTS "JobWork_due_idx" ON "JobWork"("name", "dueAt") WHERE "place" IS NULL;
+      CREATE INDEX IF NOT EXISTS "JobWork_due_idx" ON "JobWork"("name", "dueAt", "id") WHERE "place" IS NULL;
 
       CREATE TABLE IF NOT EXISTS "JobDeadLetter" (
           "id" UUID NOT NULL,
