@@ -32,14 +32,14 @@ const MAX_RESCUES = 500
 const MAX_RESCUE_MS = 2_000
 
 /**
- * The runs under way of the claims `$1`, which it locks. It waits for nobody: it passes over claims that another rescue has locked,
+ * The runs under way of the claims `$1`, which it locks; of these only `$2`, unless that is null. It waits for nobody: it passes over claims that another rescue has locked,
  * and runs of which somebody has locked the row, as a handler's transaction does that its process left open.
  */
 const LOST_RUNS_SQL = `
   with claim as materialized (
     select * from "JobClaim" where "id" = any($1::uuid[]) order by "id" for update skip locked
   ), held as materialized (
-    select ${HELD_COLUMNS} from claim ${HELD}
+    select ${HELD_COLUMNS} from claim ${HELD} where $2::uuid[] is null or held."runId" = any($2::uuid[])
   ), written as materialized (
     select run."id", run."status", run."batchMarks" is not null as "hasProgress" from "JobRun" run
     where run."id" = any(array(select "runId" from held))
@@ -108,7 +108,7 @@ const STALE_CLAIMS_SQL = `
   from "JobClaim" claim left join "JobWorker" worker on worker."id" = claim."workerId"
   where (claim."expiresAt" < now() and claim."name" = any($2::text[]))
     or (worker."id" is null and claim."workerId" <> $1 and not ${isAliveSql('claim."workerId"', 'worker')})
-  limit ${MAX_RESCUES}`
+  order by random() limit ${MAX_RESCUES}`
 
 /**
  * Ends runs that go on beyond every limit with code `expired`, so that their workers can commit nothing more, and gives their work back.
@@ -143,6 +143,20 @@ export async function endStaleClaims(
   return [...ended, ...(await rescueClaims(options, gone))]
 }
 
+/** Runs to end together, of one worker's claims. */
+interface Group {
+  workerId: string
+  claimIds: string[]
+  /** Null: all that they hold. */
+  runIds: string[] | null
+}
+
+const toGroup = (lost: readonly LostRun[]): Group => ({
+  workerId: (lost[0] as LostRun).workerId,
+  claimIds: [...new Set(lost.map(({ claimId }) => claimId))],
+  runIds: lost.map(({ id }) => id),
+})
+
 /** Ends the runs of claims, one worker's after the other's, as far as nobody has locked them. */
 async function endClaims(
   { database, log, now }: RescueOptions,
@@ -154,36 +168,39 @@ async function endClaims(
 ): Promise<LostRun[]> {
   const ended: LostRun[] = []
   const until = performance.now() + MAX_RESCUE_MS
-  const groups = [...Map.groupBy(claims, ({ workerId }) => workerId).values()]
+  const groups: Group[] = [...Map.groupBy(claims, ({ workerId }) => workerId)].map(
+    ([workerId, own]) => ({ workerId, claimIds: own.map(({ id }) => id), runIds: null }),
+  )
   // In breadth: what can be ended is, before one that cannot is found. The next round finds what is left.
   for (const group of groups) {
     if (performance.now() > until) break
-    const ids = group.map(({ id }) => id)
+    let lost: readonly LostRun[] = []
     try {
-      ended.push(...(await database.transaction((tx) => endRunsOf(tx, ids))))
+      await database.transaction(async (tx) => {
+        lost = (await tx.query<LostRun>(LOST_RUNS_SQL, [group.claimIds, group.runIds])).rows
+        lost = await endAll(tx, group, lost)
+      })
+      ended.push(...lost)
     } catch (error) {
       if (!(error instanceof pg.DatabaseError)) throw error
-      // One claim fails the statement. Divide them, so that it does not hold the others back.
-      const middle = Math.ceil(group.length / 2)
-      if (middle < group.length) groups.push(group.slice(0, middle), group.slice(middle))
-      else log.warn({ err: error, claimId: ids[0] }, 'rescuing job runs failed')
+      // One run fails the statement. Divide them, so that it does not hold the others back.
+      const middle = Math.ceil(lost.length / 2)
+      if (lost.length > 1) groups.push(toGroup(lost.slice(0, middle)), toGroup(lost.slice(middle)))
+      else log.warn({ err: error, runId: lost[0]?.id }, 'ending a lost job run failed')
     }
   }
   for (const run of ended) onEnded(run)
   return ended
 
-  async function endRunsOf(tx: Connection, claimIds: readonly string[]): Promise<LostRun[]> {
-    const { rows: lost } = await tx.query<LostRun>(LOST_RUNS_SQL, [claimIds])
-    const [first] = lost
+  /** Returns those that it has ended. */
+  async function endAll(
+    tx: Connection,
+    { workerId, claimIds }: Group,
+    lost: readonly LostRun[],
+  ): Promise<LostRun[]> {
     const endedAt = now()
-    const recorded =
-      first === undefined
-        ? new Map<string, Details | null>()
-        : await endRuns(
-            tx,
-            first.workerId,
-            lost.map((run) => toEnd(run, endedAt)),
-          )
+    const ends = lost.map((run) => toEnd(run, endedAt))
+    const recorded = ends.length === 0 ? new Map() : await endRuns(tx, workerId, ends)
     await tx.query(DROP_ENDED_SQL, [claimIds])
     return lost.filter(({ id }) => recorded.has(id))
   }

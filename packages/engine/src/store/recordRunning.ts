@@ -1,4 +1,5 @@
 import type { Connection } from './database.ts'
+import { GIVES_WAY } from './giveWay.ts'
 import type { TakenWork } from './claimWork.ts'
 
 /**
@@ -33,6 +34,6 @@ const RECORD_RUNNING_SQL = `
          $10::uuid, claim."workerId", claim."createdAt", $11::text, $12::text::jsonb,
          claim."dueAts"[array_position(claim."runIds", $3::uuid)]
   from (
-    select * from "JobClaim" where "id" = $2::uuid and "workerId" = $1 and "runIds" @> array[$3::uuid] for key share
+    select * from "JobClaim" where "id" = $2::uuid and "workerId" = $1 and "runIds" @> array[$3::uuid] and ${GIVES_WAY} for key share
   ) claim
   on conflict ("id") do nothing`

@@ -5,25 +5,26 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Logger } from 'pino'
 import { defineJob, type RunContext } from '../../src/index.ts'
 import type { JobsClient } from '../../src/client.ts'
-import { createQueue, type Queue } from '../../src/store/queue.ts'
-import { createWaker } from '../../src/store/waker.ts'
 import { createSession, type Session } from '../../src/liveness/session.ts'
 import { runOnce } from '../../src/worker.ts'
 import { rescueLostRuns } from '../../src/liveness/rescue.ts'
 import { findLostClaims } from '../../src/liveness/whoIsLost.ts'
-import { claimWork } from '../../src/store/claimWork.ts'
+import { claimWork, type TakenWork } from '../../src/store/claimWork.ts'
+import { placeDue } from '../../src/store/looks.ts'
+import { recordRunning } from '../../src/store/recordRunning.ts'
 import { asWorker } from '../asWorker.ts'
 import { drip, dripHandler, EFFECTS } from '../fixtures/drip.ts'
 import type { TestRuntime } from '../openTestRuntime.ts'
 import { useDrip, type DripRun } from './useDrip.ts'
 
+const REFUSED = 'ending a lost job run failed'
 const other = defineJob({ name: 'other', description: '' })
 
 interface Work {
-  state: string
-  data: { lost?: number; lostAlone?: number }
-  retryLimit: number
-  retryCount: number
+  isDeadLetter: boolean
+  failures: number
+  losses: number
+  lossesAlone: number
   dueInS: number
 }
 
@@ -58,51 +59,56 @@ describe('rescueLostRuns', () => {
   /** More than one rescue takes. */
   const LOST_RUNS = 600
   let session: Session
-  let queue: Queue
 
   beforeEach(async () => {
     const { url, database, log } = runtime
     session = createSession({ url, database, workerId: 'rescuer', log })
     await session.start()
-    queue = createQueue({ database, waker: createWaker(database, log), log })
-    await queue.start([drip])
+    await runtime.rows(
+      `insert into "JobWorker" ("id", "liveness") values ('gone', 'lock') on conflict do nothing`,
+    )
   })
 
-  afterEach(async () => {
-    await queue.stop()
-    await session.stop()
-  })
+  afterEach(() => session.stop())
 
   /** Takes so many runs with one claim, for a worker that is gone. */
   async function loseRuns(count: number): Promise<void> {
     const items = Array.from({ length: count }, () => ({ payload: {} }))
     await client.enqueueMany(runtime.prisma, drip, items)
-    await takeAndVanish({ limit: count, hasFreshRunIds: false })
+    await takeAndVanish('drip', count)
   }
 
-  const takeAndVanish = ({ limit, hasFreshRunIds }: { limit: number; hasFreshRunIds: boolean }) =>
-    asWorker(runtime.database, 'gone', () =>
-      claimWork(runtime.database, {
+  async function takeAndVanish(
+    name: string,
+    limit: number,
+    suspects?: { isAlone: boolean },
+  ): Promise<TakenWork[]> {
+    const { database } = runtime
+    await placeDue(database, [name])
+    const claimId = crypto.randomUUID()
+    const { work } = await asWorker(database, 'gone', () =>
+      claimWork(database, {
         workerId: 'gone',
-        requests: [{ claimId: crypto.randomUUID(), name: 'drip', limit, exclusiveKey: null }],
+        requests: [{ claimId, name, limit, exclusiveKey: null, expireSeconds: 900 }],
         startedAt: new Date(),
-        hasFreshRunIds,
+        suspects,
       }),
     )
+    return work
+  }
 
   const rescue = () =>
     rescueLostRuns({
       database: runtime.database,
-      queue,
       workerId: 'rescuer',
       log: runtime.log,
       now: () => new Date(),
     })
+  /** Of runs, and what has become of their work. */
   const states = () =>
     runtime.rows<{ status: string; state: string; n: number }>(
-      `select run."status", job.state::text, count(*)::int n
-       from "JobRun" run join pgboss.job job on job.id = run."workId"
-       group by 1, 2 order by 1`,
+      `select run."status"::text, case when waiting."id" is null then 'active' else 'retry' end as "state", count(*)::int n
+       from "JobRunAll" run left join "JobWork" waiting on waiting."id" = run."workId" group by 1, 2 order by 1, 2`,
     )
 
   it('gives hundreds back at once, each by one of those that try', async () => {
@@ -113,6 +119,7 @@ describe('rescueLostRuns', () => {
     expect(new Set(rescued.flat().map(({ id }) => id)).size).toBe(LOST_RUNS)
     expect(rescued.flat()).toHaveLength(LOST_RUNS)
     expect(await states()).toEqual([{ status: 'failed', state: 'retry', n: LOST_RUNS }])
+    expect(await runtime.rows('select from "JobClaim"')).toEqual([])
   })
 
   describe('while a transaction of the host', () => {
@@ -124,55 +131,60 @@ describe('rescueLostRuns', () => {
     })
     afterEach(() => foreign.end())
 
-    it.each([
-      ['runs', 'select from "JobRun" order by "id" limit 550 for update'],
-      [
-        'the work',
-        'select from pgboss.job where id in (select "workId" from "JobRun" order by "id" limit 550) for update',
-      ],
-    ])(
-      'has locked %s of more than one rescue takes, the others are rescued',
-      async (_what, sql) => {
-        await loseRuns(LOST_RUNS)
-        await foreign.query(sql)
-        expect(await rescue()).toHaveLength(LOST_RUNS - 550)
-        await foreign.query('rollback')
-        expect((await rescue()).length + (await rescue()).length).toBe(550)
-      },
-    )
-
-    it('has locked the queue of lost work, that of other queues is rescued before', async () => {
-      const others = await enqueueOthers(3)
+    it('has locked runs of more than one rescue takes, as their own batches do, the others are rescued', async () => {
       await loseRuns(LOST_RUNS)
-      await foreign.query(`select from pgboss.queue where name = 'drip' for update`)
+      await writeRuns(550)
+      await foreign.query('select from "JobRun" for update')
+      expect(await rescue()).toHaveLength(LOST_RUNS - 550)
+      expect(await rescue()).toEqual([])
+      await foreign.query('rollback')
+      expect((await rescue()).length + (await rescue()).length).toBe(550)
+      expect(await runtime.rows('select from "JobClaim"')).toEqual([])
+    })
+
+    it('has replaced the work, it is rescued all the same, and is over once that has committed', async () => {
+      const items = ['1', '2'].map((uniqueKey) => ({ payload: {}, options: { uniqueKey } }))
+      await client.enqueueMany(runtime.prisma, drip, items)
+      await takeAndVanish('drip', 2)
+      for (const { options } of items)
+        await client.enqueue(foreign, drip, {}, { ...options, onConflict: 'replace' })
+      expect(await rescue()).toHaveLength(2)
+      expect(await states()).toEqual([{ status: 'failed', state: 'retry', n: 2 }])
+      await foreign.query('commit')
+      const taken = await takeAndVanish('drip', 4)
+      expect(taken.map(({ isReplaced, run }) => [run.attempt, isReplaced]).toSorted()).toEqual([
+        [1, false],
+        [1, false],
+        [2, true],
+        [2, true],
+      ])
+    })
+
+    it('has locked a claim, what others hold is rescued before', async () => {
+      for (let n = 0; n < 3; n++) await client.enqueue(runtime.prisma, other, {})
+      const others = await takeAndVanish('other', 3)
+      await loseRuns(LOST_RUNS)
+      await foreign.query(`select from "JobClaim" where "name" = 'drip' for update`)
       const rescued = await rescue()
-      expect(new Set(rescued.map(({ workId }) => workId))).toEqual(new Set(others))
-      expect(runtime.lines.filter(({ msg }) => msg === 'rescuing a job run failed')).toEqual([])
+      expect(new Set(rescued.map(({ id }) => id))).toEqual(new Set(others.map(({ run }) => run.id)))
+      expect(runtime.lines.filter(({ msg }) => msg === REFUSED)).toEqual([])
       await foreign.query('rollback')
       expect(await rescue()).toHaveLength(500)
     })
   })
 
-  /** Has a worker that is gone take work of another job. */
-  async function enqueueOthers(count: number): Promise<string[]> {
-    await queue.start([other])
-    for (let n = 0; n < count; n++)
-      await runtime.prisma.$transaction((tx) => client.enqueue(tx, other, {}))
-    const work = await asWorker(runtime.database, 'gone', () =>
-      claimWork(runtime.database, {
-        workerId: 'gone',
-        requests: [
-          { claimId: crypto.randomUUID(), name: 'other', limit: count, exclusiveKey: null },
-        ],
-        startedAt: new Date(),
-        hasFreshRunIds: false,
-      }),
+  /** Has so many of the lost runs stand in JobRun, as if they had stored something. */
+  const writeRuns = (count: number) =>
+    runtime.rows(
+      `insert into "JobRun" ("id", "name", "trigger", "workerId", "workId")
+       select held."id", claim."name", 'queue', claim."workerId", held."id"
+       from "JobClaim" claim cross join unnest(claim."runIds") held("id") order by 1 limit $1`,
+      [count],
     )
-    return work.work.map(({ run }) => run.workId as string)
-  }
 
   it('leaves a run as it is that has ended since it was found', async () => {
     await loseRuns(3)
+    await writeRuns(3)
     const [late] = await runs()
     const rescued = await rescueLostRuns({
       database: {
@@ -185,7 +197,6 @@ describe('rescueLostRuns', () => {
           return await runtime.database.transaction(work)
         },
       },
-      queue,
       workerId: 'rescuer',
       log: runtime.log,
       now: () => new Date(),
@@ -198,25 +209,33 @@ describe('rescueLostRuns', () => {
   const workOf = async (workId: string) =>
     (
       await runtime.rows<Work>(
-        `select state::text, data, retry_limit as "retryLimit", retry_count as "retryCount",
+        `select "failures", "losses", "lossesAlone", "isDeadLetter",
            -- From the end of the lost run, which the rescue writes when it gives the work back.
-          round(extract(epoch from start_after - (
-            select max("endedAt") from "JobRun" where "workId" = job.id
-          )))::int as "dueInS"
-         from pgboss.job where id = $1`,
+           round(extract(epoch from "dueAt" - (
+             select max("endedAt") from "JobRun" where "workId" = work."id"
+           )))::int as "dueInS"
+         from (
+           select "id", "failures", "losses", "lossesAlone", "dueAt", false as "isDeadLetter" from "JobWork"
+           union all select "id", "failures", "losses", "lossesAlone", null, true from "JobDeadLetter"
+         ) work where "id" = $1`,
         [workId],
       )
     )[0]!
 
-  /** Takes the work again for a worker that is gone, and has it rescued. */
+  /** Takes the work again for a worker that is gone, as what has lost several is taken, and has it rescued. */
   async function loseAgain(workId: string, { isAlone = false, hasProgress = false } = {}) {
-    await runtime.rows('update pgboss.job set start_after = now() where id = $1', [workId])
-    await takeAndVanish({ limit: 1, hasFreshRunIds: true })
-    await runtime.rows('update "JobClaim" set "isAlone" = $1', [isAlone])
+    await runtime.rows('update "JobWork" set "dueAt" = now() where "id" = $1', [workId])
+    const { losses } = await workOf(workId)
+    const suspects = losses < 2 ? undefined : { isAlone }
+    const [taken] = await takeAndVanish('drip', 1, suspects)
+    expect(taken).toMatchObject({ run: { workId } })
+    // So early nothing is taken alone.
+    if (losses < 2) await runtime.rows('update "JobClaim" set "isAlone" = $1', [isAlone])
     if (hasProgress) {
+      await recordRunning(runtime.database, 'gone', taken!)
       await runtime.rows(`update "JobRun" set "batchMarks" = '[]' where "status" = 'running'`)
     }
-    expect(await rescue()).toMatchObject([{ workId, wasAlone: isAlone }])
+    expect(await rescue()).toMatchObject([{ id: taken!.run.id, wasAlone: isAlone }])
     return await workOf(workId)
   }
 
@@ -228,12 +247,11 @@ describe('rescueLostRuns', () => {
 
   it('gives work back at once that has lost one worker, and ever later what has lost several', async () => {
     const id = await loseOnce()
-    expect(await workOf(id)).toMatchObject({ state: 'retry', dueInS: 0, data: { lost: 1 } })
+    expect(await workOf(id)).toMatchObject({ isDeadLetter: false, dueInS: 0, losses: 1 })
     const dueInS: number[] = []
     for (let losses = 2; losses <= 12; losses++) {
       const work = await loseAgain(id)
-      expect(work).toMatchObject({ state: 'retry', data: { lost: losses } })
-      expect(work.data).not.toHaveProperty('lostAlone')
+      expect(work).toMatchObject({ isDeadLetter: false, losses, lossesAlone: 0 })
       dueInS.push(work.dueInS)
     }
     expect(dueInS).toEqual([1, 4, 16, 60, 60, 60, 60, 60, 60, 60, 60])
@@ -241,25 +259,24 @@ describe('rescueLostRuns', () => {
 
   it('never gives up for losses beside others, whatever its attempt is, and they cost it no retry', async () => {
     const id = await loseOnce()
-    await runtime.rows('update pgboss.job set retry_count = 24, retry_limit = 58 where id = $1', [
-      id,
-    ])
+    await runtime.rows('update "JobWork" set "failures" = 24 where "id" = $1', [id])
     for (let losses = 0; losses < 30; losses++) {
-      const work = await loseAgain(id)
-      expect(work.state).toBe('retry')
-      expect(work.retryLimit - work.retryCount).toBe(58 - 24)
+      expect(await loseAgain(id)).toMatchObject({ isDeadLetter: false, failures: 24 })
     }
   })
 
   it('gives up what has lost five workers while it ran alone', async () => {
     const id = await loseOnce()
     for (let losses = 1; losses < 5; losses++) {
-      const { state, data } = await loseAgain(id, { isAlone: true })
-      expect({ state, data }).toMatchObject({ state: 'retry', data: { lostAlone: losses } })
+      expect(await loseAgain(id, { isAlone: true })).toMatchObject({
+        isDeadLetter: false,
+        lossesAlone: losses,
+      })
     }
     expect(await loseAgain(id, { isAlone: true })).toMatchObject({
-      state: 'failed',
-      data: { lost: 6, lostAlone: 5 },
+      isDeadLetter: true,
+      losses: 6,
+      lossesAlone: 5,
     })
     expect(await runtime.rows('select from "JobClaim"')).toEqual([])
   })
@@ -268,9 +285,9 @@ describe('rescueLostRuns', () => {
     const id = await loseOnce()
     const alone = { isAlone: true, hasProgress: true }
     for (let losses = 1; losses < 25; losses++) {
-      expect(await loseAgain(id, alone)).toMatchObject({ state: 'retry' })
+      expect(await loseAgain(id, alone)).toMatchObject({ isDeadLetter: false })
     }
-    expect(await loseAgain(id, alone)).toMatchObject({ state: 'failed', data: { lostAlone: 25 } })
+    expect(await loseAgain(id, alone)).toMatchObject({ isDeadLetter: true, lossesAlone: 25 })
   })
 
   it("takes no worker's own runs from it, not even if its lock is gone", async () => {
@@ -287,10 +304,11 @@ describe('rescueLostRuns', () => {
       )
     ).length > 0
 
-  it('passes over work that somebody has locked, and never makes that transaction a deadlock', async () => {
+  it('passes over runs that somebody has locked, and never makes that transaction a deadlock', async () => {
     await loseRuns(10)
-    const work = await runtime.rows<{ id: string }>('select id from pgboss.job order by id')
-    const lockWork = 'select from pgboss.job where id = $1 for update'
+    await writeRuns(10)
+    const work = await runs()
+    const lockWork = 'select from "JobRun" where "id" = $1 for update'
     const foreign = new pg.Client({ connectionString: runtime.url })
     await foreign.connect()
     try {
@@ -305,7 +323,7 @@ describe('rescueLostRuns', () => {
       for (const { id } of work) await foreign.query(lockWork, [id])
       await foreign.query('commit')
       expect(await rescued).toHaveLength(9)
-      expect(await rescue()).toMatchObject([{ workId: work[5]!.id }])
+      expect(await rescue()).toMatchObject([{ id: work[5]!.id }])
     } finally {
       await foreign.end()
     }
@@ -313,19 +331,19 @@ describe('rescueLostRuns', () => {
 
   it('leaves out one that the database refuses to end', async () => {
     await loseRuns(LOST_RUNS)
-    const [refused] = await runs()
+    const [refused] = await runtime.rows<{ id: string }>('select "id" from "JobRunAll" limit 1')
     await runtime.rows(`
       create function refuse() returns trigger language plpgsql as $$ begin raise 'not this one'; end $$;
-      create trigger refuse before update on "JobRun" for each row
-      when (old."id" = '${refused!.id}') execute function refuse()`)
+      create trigger refuse before insert on "JobRun" for each row
+      when (new."id" = '${refused!.id}') execute function refuse()`)
     try {
       while ((await rescue()).length > 0);
       expect(await states()).toEqual([
-        { status: 'running', state: 'active', n: 1 },
         { status: 'failed', state: 'retry', n: LOST_RUNS - 1 },
+        { status: 'running', state: 'active', n: 1 },
       ])
       expect(runtime.lines).toContainEqual(
-        expect.objectContaining({ msg: 'rescuing a job run failed', runId: refused!.id }),
+        expect.objectContaining({ msg: REFUSED, runId: refused!.id }),
       )
     } finally {
       await runtime.rows('drop trigger refuse on "JobRun"; drop function refuse')

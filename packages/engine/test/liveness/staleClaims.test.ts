@@ -1,0 +1,240 @@
+import { waitFor } from '@roundsman/testing'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { listDeadLetters } from '../../src/client.ts'
+import { createWorker } from '../../src/createWorker.ts'
+import { defineJob, type Details } from '../../src/index.ts'
+import { endStaleClaims } from '../../src/liveness/rescue.ts'
+import { combineObservers } from '../../src/run/combineObservers.ts'
+import type { RescuedRun, WorkerObserver } from '../../src/run/observer.ts'
+import { createSettler } from '../../src/run/settler.ts'
+import { recordRunning } from '../../src/store/recordRunning.ts'
+import { asWorker } from '../asWorker.ts'
+import { openTestQueue, type TestQueue, type TestWork } from '../openTestQueue.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { readWorkStates } from '../readWorkStates.ts'
+
+const parcel = defineJob({ name: 'parcel', description: '', retry: { limit: 0 } })
+const letter = defineJob({ name: 'letter', description: '', retry: { limit: 1 } })
+const jobs = [parcel, letter] as const
+
+let runtime: TestRuntime
+let opened: TestQueue
+
+beforeAll(async () => {
+  runtime = await openTestRuntime(jobs)
+  opened = await openTestQueue(runtime, jobs)
+})
+
+afterAll(async () => {
+  await opened.close()
+  await runtime.close()
+})
+
+beforeEach(async () => {
+  await runtime.clear()
+  runtime.lines.length = 0
+})
+
+/** One claim for all of them. */
+async function take(
+  job: (typeof jobs)[number],
+  count = 1,
+  workerId?: string,
+): Promise<[TestWork, ...TestWork[]]> {
+  const items = Array.from({ length: count }, () => ({ payload: {} }))
+  await opened.client.enqueueMany(runtime.prisma, job, items)
+  return (await opened.take(job.name, count, workerId)) as [TestWork, ...TestWork[]]
+}
+
+/** Has a run store something in JobRun, as a batch does. */
+async function speak(work: TestWork, details: Details = { cleaned: 3 }): Promise<void> {
+  await recordRunning(runtime.database, 'w1', work)
+  await runtime.rows('update "JobRun" set "details" = $2 where "id" = $1', [work.runId, details])
+  work.hasSpoken = true
+}
+
+/** Lets the time of all claims run out. */
+const expire = () => runtime.rows(`update "JobClaim" set "expiresAt" = now() - interval '1 second'`)
+
+const end = (observer: WorkerObserver = {}, its: readonly (typeof jobs)[number][] = jobs) => {
+  const { database, log } = runtime
+  return endStaleClaims({
+    database,
+    log,
+    now: () => new Date(),
+    observers: combineObservers([observer], log),
+    workerId: 'w2',
+    retryOf: new Map(its.map(({ name, retry }) => [name, retry])),
+  })
+}
+const runs = () =>
+  runtime.rows<{ status: string; errorCode: string | null }>(
+    'select "status", "errorCode" from "JobRun" order by "attempt"',
+  )
+const states = () => readWorkStates(runtime.rows)
+const settle = (taken: TestWork, details: Details | null = null) => {
+  const { database, log } = runtime
+  const settler = createSettler({ database, workerId: 'w1', log })
+  const { retry } = jobs.find(({ name }) => name === taken.name)!
+  return settler.settle({ taken, retry, endedAt: new Date(), details, failure: null })
+}
+
+describe('a last attempt whose claim has expired', () => {
+  it('has its run ended, which can not succeed any more, and is a dead letter for good', async () => {
+    const [work] = await take(parcel)
+    await speak(work)
+    await expire()
+    const seen: RescuedRun[] = []
+    expect(await end({ runExpired: (run) => void seen.push(run) })).toHaveLength(1)
+    expect(seen).toMatchObject([{ id: work.runId, name: 'parcel', attempt: 1 }])
+    const error = { code: 'expired', message: expect.stringContaining('was over') as string }
+    expect(await runtime.rows('select "status", "errorCode", "details" from "JobRun"')).toEqual([
+      { status: 'failed', errorCode: 'expired', details: { cleaned: 3, error } },
+    ])
+    expect(await runtime.rows('select from "JobClaim"')).toEqual([])
+
+    expect(await settle(work, { sent: 1 })).toEqual({ kind: 'lost' })
+    expect(await runs()).toEqual([{ status: 'failed', errorCode: 'expired' }])
+    const { deadLetters } = await listDeadLetters(runtime.reader, { limit: 10 })
+    expect(deadLetters).toMatchObject([{ workId: work.workId, error: { code: 'expired' } }])
+    const by = { actor: 'tests', reason: 'mended' }
+    expect(await opened.client.redriveDeadLetters(null, 'all', by)).toMatchObject({ redriven: 1 })
+    expect(await opened.take('parcel')).toMatchObject([{ attempt: 2 }])
+  })
+
+  it('can store nothing any more, neither progress nor a batch', async () => {
+    const [silent, spoken] = await take(parcel, 2)
+    await speak(spoken!)
+    await expire()
+    await end()
+    const before = await runtime.rows('select * from "JobRun" order by "id"')
+    for (const work of [silent, spoken!]) await recordRunning(runtime.database, 'w1', work)
+    expect(await runtime.rows('select * from "JobRun" order by "id"')).toEqual(before)
+    expect(await runtime.rows(`select from "JobRun" where "status" = 'running'`)).toEqual([])
+  })
+
+  it('succeeds where it is late, but nobody has noticed', async () => {
+    const [work] = await take(letter)
+    await expire()
+    expect(await settle(work, { sent: 1 })).toEqual({ kind: 'settled', details: { sent: 1 } })
+    expect(await runs()).toEqual([{ status: 'success', errorCode: null }])
+    expect(await states()).toEqual(['completed'])
+    expect(await end()).toEqual([])
+  })
+
+  it('is no dead letter where it only rehearsed', async () => {
+    await opened.client.requestRun(null, parcel, { actor: 'tests', reason: 'now', dryRun: true })
+    await opened.take('parcel')
+    await expire()
+    expect(await end()).toHaveLength(1)
+    expect(await states()).toEqual(['cancelled'])
+  })
+
+  it('leaves alone what its claim held beside it, and has ended', async () => {
+    const [hangs, ended] = await take(parcel, 2)
+    await settle(ended!)
+    await expire()
+    expect((await end()).map(({ id }) => id)).toEqual([hangs.runId])
+    expect((await states()).toSorted()).toEqual(['completed', 'failed'])
+    expect(await runtime.rows('select from "JobClaim"')).toEqual([])
+  })
+
+  it('is left to workers that know its job, and so how often it is tried again', async () => {
+    await take(letter)
+    await expire()
+    expect(await end({}, [parcel])).toEqual([])
+    expect(await states()).toEqual(['active'])
+    expect(await end()).toHaveLength(1)
+  })
+
+  it('is found by a worker that lives, also where its own lives on', async () => {
+    await take(parcel)
+    await expire()
+    const { url, prisma, log } = runtime
+    const handler = async () => undefined
+    const worker = createWorker({
+      schema: 'public',
+      retention: false,
+      databaseUrl: url,
+      client: prisma,
+      jobs,
+      handlers: { parcel: handler, letter: handler },
+      log,
+    })
+    await worker.start()
+    onTestFinished(() => worker.stop())
+    expect(
+      await waitFor(async () => (await runs())[0]?.errorCode === 'expired', { timeoutMs: 20_000 }),
+    ).toBe(true)
+  })
+
+  it.each([
+    ['the claim', `select from "JobClaim" where "runIds" @> array[$1::uuid] for update`],
+    ['the run, as its own batch', `select from "JobRun" where "id" = $1 for update`],
+  ])('is not waited for where somebody has locked %s, and found afterwards', async (_, sql) => {
+    const [locked] = await take(parcel)
+    const [free] = await take(letter)
+    await speak(locked)
+    await expire()
+    await runtime.database.transaction(async (tx) => {
+      await tx.query(sql, [locked.runId])
+      expect((await end()).map(({ id }) => id)).toEqual([free.runId])
+    })
+    expect((await end()).map(({ id }) => id)).toEqual([locked.runId])
+    expect(await runtime.rows('select from "JobClaim"')).toEqual([])
+  })
+
+  it('holds neither its exclusive key nor its unique key any more', async () => {
+    const options = { uniqueKey: 'one' }
+    await opened.client.enqueue(runtime.prisma, parcel, {}, options)
+    await opened.take('parcel')
+    await runtime.rows(`update "JobClaim" set "exclusiveKey" = 'parcel'`)
+    await expire()
+    await end()
+    expect(await runtime.rows('select from "JobClaim"')).toEqual([])
+    expect(await opened.client.enqueue(runtime.prisma, parcel, {}, options)).toMatchObject({
+      kind: 'enqueued',
+    })
+  })
+})
+
+describe('an attempt that is to be followed by another', () => {
+  it('has its run ended before that begins, and costs a retry', async () => {
+    const [work] = await take(letter)
+    await expire()
+    await end()
+    expect(await runs()).toEqual([{ status: 'failed', errorCode: 'expired' }])
+    expect(await settle(work)).toEqual({ kind: 'lost' })
+    expect(await states()).toEqual(['retry'])
+    await runtime.rows('update "JobWork" set "dueAt" = now()')
+    const [second] = await opened.take('letter')
+    expect(second).toMatchObject({ workId: work.workId, attempt: 2, failures: 1, losses: 0 })
+    expect(await settle(second!)).toEqual({ kind: 'settled', details: null })
+    expect((await runs()).map(({ status }) => status)).toEqual(['failed', 'success'])
+    expect(await states()).toEqual(['completed'])
+  })
+})
+
+describe('a worker on no list', () => {
+  it('has its runs rescued when it is gone, and keeps them while it lives', async () => {
+    const [lost] = await take(letter, 1, 'w3')
+    await asWorker(runtime.database, 'w3', async () => expect(await end()).toEqual([]))
+    const seen: RescuedRun[] = []
+    await end({ runRescued: (run) => void seen.push(run) })
+    expect(seen).toMatchObject([{ id: lost.runId }])
+    expect(await runs()).toEqual([{ status: 'failed', errorCode: 'worker_lost' }])
+    expect(await runtime.rows('select "failures", "losses" from "JobWork"')).toEqual([
+      { failures: 0, losses: 1 },
+    ])
+  })
+})
+
+it('whoever has time left goes on, and a claim that closes another expires never', async () => {
+  await take(letter)
+  await runtime.rows(
+    `insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "enqueuedAts")
+     values (gen_random_uuid(), 'letter', 'w1', now(), 'infinity', '{}', '{}')`,
+  )
+  expect(await end()).toEqual([])
+  expect(await runtime.rows('select from "JobClaim"')).toHaveLength(2)
+})
