@@ -134,12 +134,17 @@ const WRITE_PLAIN = `
     where "id" = any($2::uuid[]) and "workerId" = $1 and ${GIVES_WAY}
     order by "id" for key share
   ), ended as (
-    insert into "JobRun" ("id", "name", "status", "trigger", "attempt", "startedAt", "endedAt", "details", "workId", "workerId", "createdAt")
+    insert into "JobRun" ("id", "name", "status", "trigger", "attempt", "startedAt", "endedAt", "details", "workId", "workerId", "createdAt",
+      "reason", "cancelRequestedAt", "cancelRequestedBy")
     select "end".id, claim."name", 'success', 'queue', 1, claim."startedAt",
-           greatest(claim."startedAt", to_timestamp("end"."atMs" / 1000)), "end".details::jsonb, "end".id, $1, claim."createdAt"
+           greatest(claim."startedAt", to_timestamp("end"."atMs" / 1000)), "end".details::jsonb, "end".id, $1, claim."createdAt",
+           cancel."reason", cancel."requestedAt", cancel."requestedBy"
     from unnest($3::uuid[], $4::float8[], $5::text[], $6::int[]) as "end"(id, "atMs", details, claim)
       join claim on claim."id" = ($2::uuid[])["end".claim]
-    returning "id", "details"
+      left join "JobCancel" cancel on cancel."runId" = "end".id
+    returning "id", "details", "cancelRequestedAt"
+  ), heard as (
+    delete from "JobCancel" where "runId" in (select "id" from ended where "cancelRequestedAt" is not null)
   ), let_go as (
     delete from "JobClaim" where "id" = any($7::uuid[])
   )
