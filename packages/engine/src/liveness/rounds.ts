@@ -2,7 +2,7 @@ import type { Logger } from '../job/logger.ts'
 import type { Job } from '../job/defineJob.ts'
 import type { Observers } from '../run/combineObservers.ts'
 import type { Cancellations } from '../run/cancellations.ts'
-import { dropClosedClaims } from '../store/claimWork.ts'
+import { compactClaims, dropClosedClaims } from '../store/claimWork.ts'
 import type { Database } from '../store/database.ts'
 import { lookValues, placeDueSql, SEEN, type LookRequest, type Seen } from '../store/looks.ts'
 import type { Floors } from '../work/floors.ts'
@@ -83,6 +83,7 @@ export function createRounds(options: {
       })
       if (isIdle) return
       await attempt(() => dropClosedClaims(database, workerId))
+      await attempt(() => compactClaims(database, workerId))
       for (const run of await endStaleClaims({ ...rescue, workerId, retryOf })) hasEnded(run)
     })
   }

@@ -6,7 +6,7 @@ import type { Connection, PreparedStatement } from './database.ts'
 import { labelOfEnvelope, toEnvelope, type Envelope, type Facts } from './envelope.ts'
 import { GIVES_WAY } from './giveWay.ts'
 import { MAX_INLINE_BYTES } from './queueTables.ts'
-import { HELD, HELD_COLUMNS, hasNotEnded } from './heldRuns.ts'
+import { ARRAYS, HELD, HELD_COLUMNS, hasNotEnded } from './heldRuns.ts'
 import { isReplacedSql } from './uniqueKeys.ts'
 
 /*
@@ -14,7 +14,8 @@ import { isReplacedSql } from './uniqueKeys.ts'
  *
  *   asked    No row yet. The worker chose the id; the claim's statement makes it held, or leaves nothing. When no answer
  *            comes, the worker asks settleClaims, which finds it held or makes it closed.
- *   held     The worker carries out its runs, and deletes the row with the ends of the last of them, or soon after.
+ *   held     The worker carries out its runs, and deletes the row with the ends of the last of them, or soon after. Its rounds
+ *            take out what has ended meanwhile (compactClaims).
  *   closed   A row with no runs: a late statement with the same id fails on it. dropClosedClaims deletes it after 10
  *            minutes; the rescue does when the worker is gone.
  *   lost     The worker does not live (whoIsLost.ts), or the claim has expired. A round of any worker ends the runs, gives
@@ -362,6 +363,40 @@ export async function dropClosedClaims(connection: Connection, workerId: string)
     [workerId],
   )
 }
+
+/** Younger claims may be over soon. */
+const COMPACTED_AFTER_S = 10
+/** Each time, so much of a claim has ended at least, so that what goes on is not written again and again. */
+const LEAST_ENDED = 0.1
+
+const COMPACTED = [...ARRAYS.map(([column]) => column), 'payloads']
+
+/**
+ * Takes the runs that have ended out of this worker's claims, which the slowest keep: whoever looks for what runs reads them all.
+ * It waits for nobody, and nobody's end waits for it.
+ */
+export async function compactClaims(connection: Connection, workerId: string): Promise<void> {
+  await connection.query(COMPACT_CLAIMS_SQL, [workerId])
+}
+
+const COMPACT_CLAIMS_SQL = `
+  update "JobClaim" claim
+  set ${COMPACTED.map((column) => `"${column}" = case when claim."${column}" is not null then kept."${column}" end`).join(', ')}
+  from (
+    select claim."id", ${COMPACTED.map((column) => `array_agg(held."${column}" order by held."at") as "${column}"`).join(', ')}
+    from (
+      select * from "JobClaim"
+      where "workerId" = $1 and cardinality("runIds") > 1 and ${GIVES_WAY}
+        and "createdAt" < now() - interval '${COMPACTED_AFTER_S} seconds'
+      for no key update skip locked
+    ) claim
+      cross join lateral unnest(${COMPACTED.map((column) => `claim."${column}"`).join(', ')})
+        with ordinality as held(${COMPACTED.map((column) => `"${column}"`).join(', ')}, "at")
+    where ${hasNotEnded('held."runIds"')}
+    group by claim."id", claim."runIds"
+    having count(*) <= cardinality(claim."runIds") * ${1 - LEAST_ENDED}
+  ) kept
+  where claim."id" = kept."id"`
 
 /** A row of the claim's answer. */
 interface TakenRow {

@@ -3,7 +3,7 @@
  */
 
 /** The columns of JobClaim that have an element for each run, all but payloads, which are long. */
-const ARRAYS = [
+export const ARRAYS = [
   ['runIds', 'runId'],
   ['workIds', 'workId'],
   ['attempts', 'attempt'],
