@@ -75,7 +75,7 @@ describe('a step behind a session that reads', () => {
     })
     const stopTelling = tellWaits((foreignText) => changing.query({ foreignText }), {
       application: 'roundsman migrate',
-      log,
+      log: containedLog(log),
     })
     const changed = changeTables(changing, STEP)
     for (let looks = 0; looks < 2; looks++) await readBehind('JobWorker')
