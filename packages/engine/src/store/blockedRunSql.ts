@@ -26,10 +26,10 @@ const PAYLOAD_OF_RUN = `coalesce((
       as held("runId", "workId", "facts", "uniqueKey", "payload")
     where claim."name" = run."name" and coalesce(held."workId", held."runId") = ${WORK_ID} and ${hadSame('held')}
       and coalesce((select other."status" = 'running' from "JobRun" other where other."id" = held."runId"), true)
-      and not exists (
+      and (held."uniqueKey" is null or exists (
         select from "JobUnique" one
-        where one."name" = claim."name" and one."key" = held."uniqueKey" and one."workId" <> ${WORK_ID}
-      )
+        where one."name" = claim."name" and one."key" = held."uniqueKey" and one."workId" = ${WORK_ID}
+      ))
     limit 1
   ), (
     select long."payload"::text from "JobPayload" long where long."workId" = ${WORK_ID} and long."keptUntil" > now()

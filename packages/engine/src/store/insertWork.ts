@@ -125,10 +125,12 @@ const ONE = ['uuid', 'text', 'int', 'timestamptz', 'int', 'text', 'jsonb', 'json
   (type, index) => `$${index + 1}::text::${type}`,
 )
 
+const START_AFTER = String(ONE[3])
+
 /** Without a key nothing can be in its way. In a caller's transaction PostgreSQL plans it each time, so it is as plain as can be. */
 const INSERT_ONE_SQL = `${SEND_ONE_MARK}
   insert into "JobWork" ("id", "name", "rank", "place", "dueAt", "bytes", "label", "facts", "payload")
-  values (${ONE[0]}, ${ONE[1]}, ${ONE[2]}, ${placeOf(ONE[3]!)}, ${dueOf(ONE[3]!)}, ${ONE.slice(4, 8).join(', ')})
+  values (${ONE[0]}, ${ONE[1]}, ${ONE[2]}, ${placeOf(START_AFTER)}, ${dueOf(START_AFTER)}, ${ONE.slice(4, 8).join(', ')})
   returning pg_current_xact_id()::text as "transactionId"`
 
 const COLUMNS = `"id", "name", "rank", "startAfter", "bytes", "label", "facts", "payload", "uniqueKey"`
