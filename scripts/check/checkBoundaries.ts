@@ -1,6 +1,6 @@
 import { posix } from 'node:path'
 import { findImports, type FoundImport } from './findImports.ts'
-import { linesThatNameQueue, QUEUE_SCHEMA, reachesIntoPackage, STORE } from './checkHouse.ts'
+import { linesThatNameFormerQueue, reachesIntoPackage } from './checkHouse.ts'
 import type { Workspace } from './listWorkspaces.ts'
 import type { Code } from './readCode.ts'
 
@@ -102,14 +102,13 @@ const MAY_IMPORT_WITHIN: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** The plugin must not load these: it uses the engine's contract and client only, and the client's database. */
-const FOREIGN_TO_FASTIFY = ['@roundsman/engine/worker', 'node-cron', 'pg', 'pg-boss', 'pino']
+const FOREIGN_TO_FASTIFY = ['@roundsman/engine/worker', 'node-cron', 'pg', 'pino']
 
 /** What an entry must not load, by no detour: the API imports the client, and must not get a scheduler with it. */
 const MUST_NOT_REACH: Readonly<Record<string, readonly string[]>> = {
   'packages/engine/src/index.ts': [
     'node-cron',
     'pg',
-    'pg-boss',
     'packages/engine/src/control/',
     'packages/engine/src/liveness/',
     'packages/engine/src/read/',
@@ -121,7 +120,6 @@ const MUST_NOT_REACH: Readonly<Record<string, readonly string[]>> = {
   'packages/engine/src/metrics.ts': [
     'node-cron',
     'pg',
-    'pg-boss',
     'prom-client',
     'packages/engine/src/liveness/',
     'packages/engine/src/store/',
@@ -151,8 +149,8 @@ const MUST_NOT_REACH: Readonly<Record<string, readonly string[]>> = {
 
 /** Foreign packages that only these folders may know. */
 const ONLY_IN: Readonly<Record<string, readonly [string, ...string[]]>> = {
-  // The engine is built on it, and is measured against it.
-  'pg-boss': [STORE, 'packages/engine/test/', 'packages/lab/'],
+  // The engine is measured against it, and imports from it.
+  'pg-boss': ['packages/lab/src/bench/', 'packages/lab/test/bench/', 'packages/cli/test/import/'],
   'node-cron': ['packages/engine/src/tick/'],
 }
 
@@ -199,20 +197,19 @@ function checkFile(
     imports.set(path, found)
     const problems = found.flatMap((one) => {
       const problem = checkImport(path, one)
-      return problem === undefined ? [] : [`${path}:${one.line}: ${problem}`]
+      return problem === undefined ? [] : [{ line: one.line, problem }]
     })
-    return [...problems, ...checkQueueSchema(path, text)]
+    const named = linesThatNameFormerQueue(path, text)
+      .filter((line) => !problems.some((one) => one.line === line))
+      .map((line) => ({ line, problem: FORMER_QUEUE_NAMED }))
+    return [...problems, ...named].map(({ line, problem }) => `${path}:${line}: ${problem}`)
   } catch (error) {
     return [`${path}: ${error instanceof Error ? error.message : String(error)}`]
   }
 }
 
-function checkQueueSchema(path: string, text: string): string[] {
-  return linesThatNameQueue(path, text).map(
-    (line) =>
-      `${path}:${line}: names ${QUEUE_SCHEMA}: write the statement in ${STORE}, as a constant of queueSql.ts, attemptSql.ts or deadLetterSql.ts, and import it; in a comment say "the queue"`,
-  )
-}
+const FORMER_QUEUE_NAMED =
+  'names pg-boss, which only the bench, the move from 0.2 and the import know: say "the queue"'
 
 /** Follows imports from each entry, and reports the way to what it must not load. */
 function checkReach(imports: ReadonlyMap<string, readonly FoundImport[]>): string[] {

@@ -7,7 +7,7 @@ export function writeTest(name: string): string {
 import { ${name} as job } from '@roundsman/jobs'
 import { JobError } from '@roundsman/engine'
 import { createWorker, runOnce, type RunOnceOptions } from '@roundsman/engine/worker'
-import { waitFor } from '@roundsman/testing'
+import { readWorkState, waitFor } from '@roundsman/testing'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import type { Handler, Transaction } from '../../src/jobs/handler.ts'
@@ -27,7 +27,7 @@ beforeAll(async () => {
     create table "Piece" ("number" int primary key, "isDone" boolean not null default false)\`
 })
 afterAll(() => database.close())
-beforeEach(() => prisma.$executeRaw\`truncate "Piece", "JobRun", "JobClaim", "JobStart", pgboss.job\`)
+beforeEach(() => prisma.$executeRaw\`truncate "Piece", "JobRun", "JobClaim", "JobWork", "JobDeadLetter"\`)
 
 const handler = ${name}({ doSome })
 
@@ -132,11 +132,7 @@ describe('${name}', () => {
     onTestFinished(() => worker.stop())
 
     const workId = await enqueue(database, job)
-    await waitFor(async () => {
-      const [work] = await prisma.$queryRaw<{ state: string }[]>\`
-        select state::text from pgboss.job where id = \${workId}::uuid\`
-      return work?.state === 'failed'
-    })
+    await waitFor(async () => (await readWorkState(prisma, workId)) === 'failed')
 
     const error = { message: expect.stringContaining('this one stays') }
     const failed = { status: 'failed', trigger: 'queue', workId }

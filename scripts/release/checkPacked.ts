@@ -81,7 +81,7 @@ function checkTypes({ manifest, files }: PackedPackage): string[] {
 }
 
 /** Packages whose declarations are in another package, or name types that these do not have. */
-const WITHOUT_TYPES = new Set(['pg', 'pg-boss', 'node-cron'])
+const WITHOUT_TYPES = new Set(['pg', 'node-cron'])
 
 function packageOf(specifier: string): string {
   const [scope = '', name = ''] = specifier.split('/')

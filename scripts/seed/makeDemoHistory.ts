@@ -18,7 +18,8 @@ export interface DemoHistory {
   runs: DemoRun[]
   ticks: DemoTick[]
   actions: DemoAction[]
-  work: DemoWork[]
+  work: (DemoWork & { dueAt: Date })[]
+  deadLetters: DemoLetter[]
   schedules: { name: string; cron: string; timeZone: string; cursor: Date }[]
 }
 
@@ -81,14 +82,19 @@ interface DemoAction {
 interface DemoWork {
   id: string
   name: string
-  data: Record<string, unknown>
-  state: 'created' | 'retry' | 'failed'
-  retryCount: number
-  startAfter: Date
-  createdOn: Date
-  startedOn?: Date
-  completedOn?: Date
-  output?: Failure
+  attempt: number
+  failures: number
+  bytes: number
+  label: string
+  enqueuedAt: Date
+  facts: { shown: Record<string, number> }
+  payload: Record<string, unknown>
+}
+
+interface DemoLetter extends DemoWork {
+  failedAt: Date
+  errorCode: string
+  errorMessage: string
 }
 
 interface Failure {
@@ -149,7 +155,14 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
   const paused = { from: at(5 * DAY_MS), to: at(5 * DAY_MS - 2 * HOUR_MS) }
   /** The feed is still away. */
   const feedAwaySince = at(70 * MINUTE_MS)
-  const history: DemoHistory = { runs: [], ticks: [], actions: [], work: [], schedules: [] }
+  const history: DemoHistory = {
+    runs: [],
+    ticks: [],
+    actions: [],
+    work: [],
+    deadLetters: [],
+    schedules: [],
+  }
 
   const between = (least: number, most: number) => Math.round(least + random() * (most - least))
   const pick = <Item>(items: readonly Item[]) => items[Math.floor(random() * items.length)] as Item
@@ -434,7 +447,7 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
     for (let nth = 0; nth < 30; nth++) addWaiting((orderId += 1), at(between(5_000, 8 * MINUTE_MS)))
     for (let nth = 1; nth <= 6; nth++) addWaiting((orderId += 1), at(MINUTE_MS), at(-nth * HOUR_MS))
     for (let nth = 1; nth <= 3; nth++) {
-      const id = addWaiting((orderId += 1), at(4 * MINUTE_MS), at(-nth * 4 * MINUTE_MS), 1)
+      const id = addWaiting((orderId += 1), at(4 * MINUTE_MS), at(-nth * 4 * MINUTE_MS), 2)
       addRun({
         name: demoSyncOrder.name,
         more: aboutOrder(orderId),
@@ -498,33 +511,37 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
         startedAt = new Date(endedAt.getTime() + 15_000 * 2 ** (attempt - 1) + between(0, 5_000))
         continue
       }
-      history.work.push({
-        ...workOf(id, orderId, enqueuedAt),
-        state: 'failed',
-        retryCount: attempts - 1,
-        startedOn: startedAt,
-        completedOn: endedAt,
-        output: failure,
+      history.deadLetters.push({
+        ...workOf(id, orderId, enqueuedAt, attempts),
+        // The last attempt's failure is one as well.
+        failures: attempts,
+        failedAt: endedAt,
+        errorCode: failure.code,
+        errorMessage: failure.message,
       })
     }
   }
 
-  /** Adds waiting work, and returns its id. With `retryCount` it waits for another attempt. */
-  function addWaiting(
-    orderId: number,
-    createdOn: Date,
-    startAfter = createdOn,
-    retryCount = 0,
-  ): string {
+  /** Adds waiting work, and returns its id. With an `attempt` above 1 it waits to be tried again. */
+  function addWaiting(orderId: number, enqueuedAt: Date, dueAt = enqueuedAt, attempt = 1): string {
     const id = uuid()
-    const state = retryCount > 0 ? 'retry' : 'created'
-    history.work.push({ ...workOf(id, orderId, createdOn), state, retryCount, startAfter })
+    history.work.push({ ...workOf(id, orderId, enqueuedAt, attempt), dueAt })
     return id
   }
 
-  function workOf(id: string, orderId: number, createdOn: Date) {
-    const data = { payload: { orderId }, trigger: 'queue', ...aboutOrder(orderId) }
-    return { id, name: demoSyncOrder.name, data, createdOn, startAfter: createdOn }
+  function workOf(id: string, orderId: number, enqueuedAt: Date, attempt: number): DemoWork {
+    const payload = { orderId }
+    return {
+      id,
+      name: demoSyncOrder.name,
+      attempt,
+      failures: attempt - 1,
+      bytes: JSON.stringify(payload).length,
+      label: demoOrderLabel(orderId),
+      enqueuedAt,
+      facts: { shown: { orderId } },
+      payload,
+    }
   }
 }
 

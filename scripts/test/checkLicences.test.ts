@@ -129,7 +129,7 @@ describe('what is installed', () => {
       .filter(({ isProduction }) => isProduction)
       .map(({ name }) => name)
     expect(names).toEqual(
-      expect.arrayContaining(['fastify', 'pg-boss', 'react', '@expo-google-fonts/noto-sans']),
+      expect.arrayContaining(['fastify', 'node-cron', 'react', '@expo-google-fonts/noto-sans']),
     )
     expect(names).not.toContain('vitest')
   })

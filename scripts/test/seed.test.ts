@@ -36,7 +36,7 @@ beforeAll(async () => {
 
 beforeEach(async () => {
   await prisma.$executeRaw`truncate "User", "PreviewSession", "I18nCacheEntry", "Invoice" cascade`
-  await prisma.$executeRaw`truncate "JobRun", "JobTick", "JobSchedule", "JobAction", pgboss.job`
+  await prisma.$executeRaw`truncate "JobRun", "JobTick", "JobSchedule", "JobAction", "JobWork", "JobDeadLetter", "JobPayload", "JobUnique"`
 })
 
 afterAll(async () => {

@@ -3,9 +3,8 @@ import { createOtlpReceiver, createTestDatabase } from '@roundsman/testing'
 import { createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
-import { createApiLogger } from '../../apps/api/src/http/createApiLogger.ts'
 import { createDatabaseClient, hashPassword } from '@roundsman/db'
-import { migrate } from '@roundsman/engine/migrate'
+import { jobs } from '@roundsman/jobs'
 import { startApi, startWorker } from './startProcesses.ts'
 
 /** Has a process report on standard error when it loads OpenTelemetry's SDK. */
@@ -21,11 +20,6 @@ const TELL_WHAT_IS_LOADED = `--import=data:text/javascript,${encodeURIComponent(
 let database: Awaited<ReturnType<typeof createTestDatabase>>
 beforeAll(async () => {
   database = await createTestDatabase()
-  await migrate({
-    schema: 'public',
-    databaseUrl: database.url,
-    log: createApiLogger({ level: 'silent' }),
-  })
   const prisma = createDatabaseClient({
     url: database.url,
     applicationName: 'tests',

@@ -32,7 +32,6 @@ import { demoJobs } from '@roundsman/jobs/demo'
 import { createLogger } from '@roundsman/node-app'
 import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
 import { createWorker, type Worker } from '@roundsman/engine/worker'
-import { migrate } from '@roundsman/engine/migrate'
 import { seedDemoData } from '../seed/seedDemoData.ts'
 import { findFreePort } from '@roundsman/local-postgres'
 import { runVerify, type VerifyResult } from './stack.ts'
@@ -55,7 +54,6 @@ beforeAll(async () => {
     onPoolError: () => undefined,
   })
   const logger = createLogger({ app: 'api', level: 'silent' })
-  await migrate({ schema: 'public', databaseUrl: database.url, log: logger })
   jobsClient = createJobsClient({ schema: 'public', databaseUrl: database.url, log: logger })
   await jobsClient.start()
   app = buildApp({

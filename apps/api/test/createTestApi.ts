@@ -2,7 +2,6 @@ import { createDatabaseClient, type DatabaseClient, type Role } from '@roundsman
 import { jobs as catalogue } from '@roundsman/jobs'
 import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
 import { defineJob, type Job } from '@roundsman/engine'
-import { migrate } from '@roundsman/engine/migrate'
 import {
   createTestDatabase,
   createUserOfEachRole,
@@ -66,7 +65,6 @@ export async function createTestApi(options: TestApiOptions = {}): Promise<TestA
   const log: Record<string, unknown>[] = []
   const destination = { write: (line: string) => void log.push(JSON.parse(line)) }
   const logger = createApiLogger({ level: 'debug', destination })
-  await migrate({ schema: 'public', databaseUrl: database.url, log: logger })
   const jobsClient = createJobsClient({ schema: 'public', databaseUrl: database.url, log: logger })
   await jobsClient.start()
   const app = buildApp({

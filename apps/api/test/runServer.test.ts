@@ -1,6 +1,6 @@
 // Not quick: hashes passwords.
 import { changePassword, createDatabaseClient, DEMO_PASSWORD } from '@roundsman/db'
-import { migrate as migrateEngine } from '@roundsman/engine/migrate'
+import { jobs } from '@roundsman/jobs'
 import { readVersion } from '@roundsman/node-app'
 import {
   createPooler,
@@ -186,7 +186,7 @@ describe('says in one line what keeps it from starting, and exits with 1', () =>
     const unprepared = await createTestDatabase({ withQueue: false })
     onTestFinished(() => unprepared.drop())
     expect(await failure({ DATABASE_URL: unprepared.url })).toEqual([
-      expect.stringMatching(/^DATABASE_URL: .* lack .*queue \d+; .*pnpm db:migrate$/),
+      expect.stringMatching(/^DATABASE_URL: Roundsman's tables .* are missing; .*pnpm db:migrate$/),
     ])
   })
 
@@ -195,7 +195,7 @@ describe('says in one line what keeps it from starting, and exits with 1', () =>
     onTestFinished(() => empty.drop())
     for (let i = 0; i < 2; i += 1) {
       expect(await failure({ DATABASE_URL: empty.url })).toEqual([
-        expect.stringMatching(/^DATABASE_URL: the database lacks 2.*_jobs, .*pnpm db:migrate$/),
+        expect.stringMatching(/^DATABASE_URL: the database lacks 2.*_product, .*pnpm db:migrate$/),
       ])
     }
   })
@@ -203,7 +203,6 @@ describe('says in one line what keeps it from starting, and exits with 1', () =>
   it('demo accounts that still have the demo password, in production', async () => {
     const deployed = await createTestDatabase()
     onTestFinished(() => deployed.drop())
-    await migrateEngine({ schema: 'public', databaseUrl: deployed.url, log })
     const prisma = createDatabaseClient({
       url: deployed.url,
       applicationName: 'tests',

@@ -134,7 +134,7 @@ describe('on an empty embedded database', () => {
   it('says what is missing and the remedy, and serves once that was applied', async () => {
     const { server, dataDir, pidFile, waiting } = await startAlone()
     expect(waiting).toMatchObject({
-      missing: expect.stringContaining('20261124000000_jobs'),
+      missing: expect.stringContaining('20261124000001_product'),
       remedy: 'start the worker (pnpm start:worker), or run pnpm db:migrate',
     })
     const postgres = await acquireEmbeddedPostgres({ dataDir })

@@ -1,5 +1,5 @@
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
-import { migrate as migrateEngine } from '@roundsman/engine/migrate'
+import { jobs } from '@roundsman/jobs'
 import { createTestDatabase, createUserOfEachRole, type TestDatabase } from '@roundsman/testing'
 import { pino } from 'pino'
 import { afterAll, beforeAll } from 'vitest'
@@ -21,7 +21,6 @@ export function useServerDatabase(
   beforeAll(async () => {
     database = await createTestDatabase()
     const log = pino({ level: 'silent' })
-    await migrateEngine({ schema: 'public', databaseUrl: database.url, log })
     const prisma = createDatabaseClient({
       url: database.url,
       applicationName: 'tests',

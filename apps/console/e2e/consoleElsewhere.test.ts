@@ -2,7 +2,6 @@
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { defineJob } from '@roundsman/engine'
 import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
-import { migrate } from '@roundsman/engine/migrate'
 import { roundsman, serveConsole, type Access } from '@roundsman/fastify'
 import {
   buildConsole,
@@ -33,7 +32,6 @@ beforeAll(async () => {
     createTestDatabase(),
   ])
   const databaseUrl = database.url
-  await migrate({ databaseUrl, schema: 'public', log })
   prisma = createDatabaseClient({
     url: databaseUrl,
     applicationName: 'tests',

@@ -7,7 +7,6 @@ import { createApiLogger } from '../../api/src/http/createApiLogger.ts'
 import { createDatabaseClient, type PrismaClient, type Role } from '@roundsman/db'
 import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
 import { createWorker } from '@roundsman/engine/worker'
-import { migrate } from '@roundsman/engine/migrate'
 import { createTestJobs, type TestJobs } from './createTestJobs.ts'
 
 /** The version that the worker reports. */
@@ -56,7 +55,6 @@ export async function openConsoleStack(options: ConsoleStackOptions = {}): Promi
   })
   const { jobs: all, untended, handlers, steps, partner } = createTestJobs()
   const jobs = isEmpty ? [] : all
-  await migrate({ schema: 'public', databaseUrl, log })
   const jobsClient = createJobsClient({ schema: 'public', databaseUrl, log })
   await jobsClient.start()
   const worker = isEmpty

@@ -39,11 +39,10 @@ it('of an API and a worker that watch, one tells: by webhook, and by mail throug
   }
 
   const [{ id } = { id: '' }] = await database.prisma.$queryRaw<{ id: string }[]>`
-    insert into pgboss.job (name, data, state, retry_count, started_on, completed_on, output)
-    values (${dispatchEmail.name}, '{"trigger":"queue","payload":{}}', 'failed', 2, now(), now(), '{"code":"smtp_unavailable"}')
-    returning id::text as id`
+    insert into "JobDeadLetter" ("id", "name", "attempt", "bytes", "payload", "errorCode", "errorMessage")
+    values (gen_random_uuid(), ${dispatchEmail.name}, 3, 2, '{}', 'smtp_unavailable', '') returning "id"::text`
   await waitFor(() => receiver.requests.length === 1 && smtp.messages.length === 2)
-  await database.prisma.$executeRaw`delete from pgboss.job where id = ${id}::uuid`
+  await database.prisma.$executeRaw`delete from "JobDeadLetter" where "id" = ${id}::uuid`
   await waitFor(() => receiver.requests.length === 2 && smtp.messages.length === 4)
 
   const subject = 'dispatchEmail gave up work with smtp_unavailable: 1 dead letter'
@@ -73,11 +72,10 @@ it('of an API and a worker that watch, one tells: by webhook, and by mail throug
 it('a worker tells whom its environment names, and stops as ever', async () => {
   const receiver = await openMonitor()
   const [{ id } = { id: '' }] = await database.prisma.$queryRaw<{ id: string }[]>`
-    insert into pgboss.job (name, data, state, retry_count, started_on, completed_on, output)
-    values (${dispatchEmail.name}, '{"trigger":"queue","payload":{}}', 'failed', 2, now(), now(), '{"code":"pdf_missing"}')
-    returning id::text as id`
+    insert into "JobDeadLetter" ("id", "name", "attempt", "bytes", "payload", "errorCode", "errorMessage")
+    values (gen_random_uuid(), ${dispatchEmail.name}, 3, 2, '{}', 'pdf_missing', '') returning "id"::text`
   onTestFinished(async () => {
-    await database.prisma.$executeRaw`delete from pgboss.job where id = ${id}::uuid`
+    await database.prisma.$executeRaw`delete from "JobDeadLetter" where "id" = ${id}::uuid`
   })
 
   const worker = await startWorkerHere(database, { ALERT_WEBHOOK_URL: receiver.url.href })

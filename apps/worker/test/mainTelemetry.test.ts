@@ -19,7 +19,7 @@ afterAll(() => database.close())
 beforeEach(
   () =>
     database.prisma
-      .$executeRaw`truncate "PreviewSession", "JobRun", "JobClaim", "JobStart", pgboss.job`,
+      .$executeRaw`truncate "PreviewSession", "JobRun", "JobClaim", "JobWork", "JobDeadLetter", "JobPayload", "JobUnique"`,
 )
 
 const ridOf = async () => {

@@ -4,7 +4,13 @@ import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { Prisma } from '@roundsman/db'
 import { cleanupPreviewSessions } from '@roundsman/jobs'
-import { createTestDatabase, HOLD_RUNS_SQL, spawnProcess, waitFor } from '@roundsman/testing'
+import {
+  createTestDatabase,
+  HOLD_RUNS_SQL,
+  readWorkState,
+  spawnProcess,
+  waitFor,
+} from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { onceCommand } from '../src/once/onceCommand.ts'
 import { runInProcess } from './command/runInProcess.ts'
@@ -22,9 +28,7 @@ beforeAll(async () => {
   database = await openWorkerDatabase()
 })
 afterAll(() => database.close())
-beforeEach(
-  () => database.prisma.$executeRaw`truncate "PreviewSession", "JobRun", "JobClaim", "JobStart"`,
-)
+beforeEach(() => database.prisma.$executeRaw`truncate "PreviewSession", "JobRun", "JobClaim"`)
 
 const spawnOnce = (args: string[], extra: Record<string, string | undefined> = {}) =>
   spawnProcess(ONCE, { args, env: workerEnvironment(database, extra) })
@@ -322,16 +326,14 @@ it('asks back for a name that is nearly right, and lets nothing bury that', asyn
 describe('a dead letter', () => {
   it('gets its next attempt, with its own payload', async () => {
     const [{ id } = { id: '' }] = await database.prisma.$queryRaw<{ id: string }[]>`
-      insert into pgboss.job (name, data, state, retry_count, started_on, completed_on)
-      values (${JOB}, '{"payload": {}, "trigger": "queue"}', 'failed', 2, now(), now()) returning id::text`
+      insert into "JobDeadLetter" ("id", "name", "attempt", "bytes", "payload", "errorCode", "errorMessage")
+      values (gen_random_uuid(), ${JOB}, 3, 2, '{}', 'handler_failed', '') returning "id"::text`
 
     const { code } = await runOnce([JOB, '--dead-letter', id])
 
     expect(code).toBe(0)
     expect(await runs()).toMatchObject([{ workId: id, attempt: 4, status: 'success' }])
-    expect(
-      await database.prisma.$queryRaw`select state::text from pgboss.job where id = ${id}::uuid`,
-    ).toEqual([])
+    expect(await readWorkState(database.prisma, id)).toBeUndefined()
   })
 
   it('that is none exits with 2', async () => {
@@ -381,7 +383,7 @@ describe('says what keeps it from starting, without a stack, and exits with 1', 
     for (const { url } of [empty, withoutQueue]) {
       expect(await failure({ DATABASE_URL: url })).toEqual([
         expect.stringMatching(
-          /^ {2}- DATABASE_URL: (the database lacks .*|Roundsman's tables .* lack .*queue \d+); apply them with pnpm db:migrate$/,
+          /^ {2}- DATABASE_URL: (the database lacks .*|Roundsman's tables .* are missing); apply them with pnpm db:migrate$/,
         ),
       ])
     }

@@ -1,6 +1,5 @@
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { openReader, type Reader } from '@roundsman/engine/client'
-import { migrate } from '@roundsman/engine/migrate'
 import { createTestDatabase } from '@roundsman/testing'
 import { pino } from 'pino'
 
@@ -15,7 +14,6 @@ export interface WorkerDatabase {
 export async function openWorkerDatabase(): Promise<WorkerDatabase> {
   const { url, drop } = await createTestDatabase()
   const log = pino({ level: 'silent' })
-  await migrate({ schema: 'public', databaseUrl: url, log })
   const prisma = createDatabaseClient({
     url,
     applicationName: 'tests',

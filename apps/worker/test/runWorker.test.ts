@@ -216,7 +216,9 @@ describe('says what keeps it from starting, without a stack, and exits with 1', 
     onTestFinished(() => empty.drop())
 
     expect(await failure({}, empty)).toEqual([
-      expect.stringMatching(/^ {2}- DATABASE_URL: the database lacks \d+_jobs, .*pnpm db:migrate$/),
+      expect.stringMatching(
+        /^ {2}- DATABASE_URL: the database lacks \d+_product, .*pnpm db:migrate$/,
+      ),
     ])
   })
 
@@ -225,7 +227,9 @@ describe('says what keeps it from starting, without a stack, and exits with 1', 
     onTestFinished(() => withoutQueue.drop())
 
     expect(await failure({}, withoutQueue)).toEqual([
-      expect.stringMatching(/^ {2}- DATABASE_URL: .* lack .*queue \d+; .*pnpm db:migrate$/),
+      expect.stringMatching(
+        /^ {2}- DATABASE_URL: Roundsman's tables .* are missing; .*pnpm db:migrate$/,
+      ),
     ])
   })
 })

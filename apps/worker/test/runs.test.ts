@@ -50,9 +50,9 @@ beforeAll(async () => {
   await database.prisma.$executeRaw`
     update "JobRun" set "label" = 'Order 42' where "id" = ${ids.mail}::uuid`
   await database.prisma.$executeRaw`
-    insert into pgboss.job (id, name, data, state, retry_count, started_on, completed_on, output)
-    values (${ids.letter}::uuid, ${dispatchEmail.name}, '{"trigger":"queue","payload":{},"label":"Order 42"}', 'failed', 2,
-      ${FAILED_AT}::timestamptz, ${FAILED_AT}::timestamptz, '{"code":"smtp_unavailable","message":"No answer"}')`
+    insert into "JobDeadLetter" ("id", "name", "attempt", "bytes", "label", "payload", "failedAt", "errorCode", "errorMessage")
+    values (${ids.letter}::uuid, ${dispatchEmail.name}, 3, 2, 'Order 42', '{}', ${FAILED_AT}::timestamptz, 'smtp_unavailable',
+      'No answer')`
 })
 afterAll(() => database.close())
 
@@ -191,15 +191,15 @@ describe('worker:dead-letters', () => {
 describe('worker:work', () => {
   const by = ['--reason', 'the partner is away']
   const rows = () =>
-    database.prisma.$queryRaw<{ state: string; priority: number; due: Date }[]>`
-      select state::text, priority, start_after as due from pgboss.job where name = 'renderInvoicePdf' order by id`
+    database.prisma.$queryRaw<{ priority: number; due: Date }[]>`
+      select "priority", "due" from "JobWaiting" where "job" = 'renderInvoicePdf' order by "id"`
   const waiting = [randomUUID(), randomUUID(), randomUUID()].toSorted()
 
   beforeEach(async () => {
-    await database.prisma.$executeRaw`delete from pgboss.job where name = 'renderInvoicePdf'`
+    await database.prisma.$executeRaw`delete from "JobWork" where "name" = 'renderInvoicePdf'`
     await database.prisma.$executeRaw`
-      insert into pgboss.job (id, name, data, priority, start_after)
-      select id::uuid, 'renderInvoicePdf', jsonb_build_object('trigger', 'queue', 'label', 'Invoice ' || n), n - 1,
+      insert into "JobWork" ("id", "name", "bytes", "label", "payload", "rank", "place", "dueAt")
+      select id::uuid, 'renderInvoicePdf', 2, 'Invoice ' || n, '{}', 1 - n, null,
         ${FAILED_AT}::timestamptz + n * interval '1 hour'
       from unnest(${waiting}::text[]) with ordinality work(id, n)`
   })
@@ -240,13 +240,14 @@ describe('worker:work', () => {
       expect(
         await change('prioritise', 'renderInvoicePdf', '--all', `--priority=${priority}`),
       ).toEqual(['3 of renderInvoicePdf given another priority.'])
+    expect(await rows()).toMatchObject([1, 2, 3].map(() => ({ priority: 9 })))
     expect(await change('cancel', 'renderInvoicePdf', '--label', 'Invoice 1')).toEqual([
       '1 of renderInvoicePdf cancelled.',
     ])
     expect(await change('cancel', 'renderInvoicePdf', '--all', '--json')).toEqual([
       JSON.stringify({ name: 'renderInvoicePdf', done: 2, left: 0 }),
     ])
-    expect(await rows()).toMatchObject([1, 2, 3].map(() => ({ state: 'cancelled', priority: 9 })))
+    expect(await rows()).toEqual([])
     const actions = await database.prisma.jobAction.findMany({
       where: { name: 'renderInvoicePdf' },
     })

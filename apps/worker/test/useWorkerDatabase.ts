@@ -1,3 +1,4 @@
+import { readWorkState } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach } from 'vitest'
 import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
 
@@ -5,7 +6,7 @@ export interface UsedDatabase {
   /** Only once the tests run. */
   readonly database: WorkerDatabase
   runs(): ReturnType<WorkerDatabase['prisma']['jobRun']['findMany']>
-  /** The state of the work; undefined once it is completed and has left the queue. */
+  /** The state of the work; undefined once it is over. */
   queueState(id: string): Promise<string | undefined>
 }
 
@@ -19,17 +20,13 @@ export function useWorkerDatabase(): UsedDatabase {
   beforeEach(
     () =>
       database.prisma
-        .$executeRaw`truncate "PreviewSession", "I18nCacheEntry", "JobSchedule", "JobTick", "JobRun", "JobClaim", "JobStart", "JobWorker", pgboss.job`,
+        .$executeRaw`truncate "PreviewSession", "I18nCacheEntry", "JobSchedule", "JobTick", "JobRun", "JobClaim", "JobWorker", "JobWork", "JobDeadLetter", "JobPayload", "JobUnique"`,
   )
   return {
     get database() {
       return database
     },
     runs: () => database.prisma.jobRun.findMany({ orderBy: [{ createdAt: 'asc' }, { id: 'asc' }] }),
-    async queueState(id) {
-      const [work] = await database.prisma.$queryRaw<{ state: string }[]>`
-        select state::text from pgboss.job where id = ${id}::uuid`
-      return work?.state
-    },
+    queueState: (id) => readWorkState(database.prisma, id),
   }
 }

@@ -1,7 +1,6 @@
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { defineJob, type Job } from '@roundsman/engine'
 import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
-import { migrate } from '@roundsman/engine/migrate'
 import { createTestDatabase } from '@roundsman/testing'
 import { pino } from 'pino'
 import type { Access } from '../src/index.ts'
@@ -21,7 +20,6 @@ export interface Host {
 export async function openHost(): Promise<Host> {
   const database = await createTestDatabase()
   const databaseUrl = database.url
-  await migrate({ databaseUrl, schema: 'public', log })
   const prisma = createDatabaseClient({
     url: databaseUrl,
     applicationName: 'tests',

@@ -28,6 +28,7 @@ export { expectNotToBegin, expectToBegin } from './heldStart.ts'
 export { HOLD_RUNS_SQL } from './holdRuns.ts'
 export { localhostCertificate } from './localhostCertificate.ts'
 export { makeServerFolder } from './makeServerFolder.ts'
+export { readWorkState } from './readWorkState.ts'
 export { openMonitor, type Monitor } from './openMonitor.ts'
 export {
   openBrowser,

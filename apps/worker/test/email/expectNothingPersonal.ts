@@ -10,7 +10,8 @@ export async function expectNothingPersonal(
   lines: string[],
 ): Promise<void> {
   const queued = await prisma.$queryRaw`
-    select job.data, job.output from pgboss.job job where job.name = ${dispatchEmail.name}`
+    select to_jsonb(work) as "row" from "JobWork" work where "name" = ${dispatchEmail.name}
+    union all select to_jsonb(letter) from "JobDeadLetter" letter where "name" = ${dispatchEmail.name}`
   const rows = await prisma.jobRun.findMany()
   expect(lines.length).toBeGreaterThan(0)
   expect(rows.length).toBeGreaterThan(0)

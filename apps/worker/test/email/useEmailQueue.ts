@@ -35,7 +35,7 @@ export function useEmailQueue(): EmailQueue {
   beforeEach(
     () =>
       database.prisma
-        .$executeRaw`truncate "Invoice", "InvoicePdf", "EmailMessage", "JobRun", "JobClaim", "JobStart", "JobThrottle", pgboss.job cascade`,
+        .$executeRaw`truncate "Invoice", "InvoicePdf", "EmailMessage", "JobRun", "JobClaim", "JobThrottle", "JobWork", "JobDeadLetter", "JobPayload", "JobUnique" cascade`,
   )
 
   return {

@@ -1,4 +1,3 @@
-import { migrate } from '@roundsman/engine/migrate'
 import { runOnce } from '@roundsman/engine/worker'
 import { demoArchiveOrders, demoImportFeed, demoJobs, demoSyncOrder } from '@roundsman/jobs/demo'
 import { pino } from 'pino'
@@ -11,7 +10,6 @@ const log = pino({ level: 'silent' })
 let database: WorkerDatabase
 beforeAll(async () => {
   database = await openWorkerDatabase()
-  await migrate({ databaseUrl: database.url, schema: 'public', log })
 })
 afterAll(() => database.close())
 
@@ -36,7 +34,7 @@ describe('the jobs of the demo', () => {
       details: { imported: 150, orders: 4, batches: 4 },
     })
     const [queued] = await database.prisma.$queryRaw<{ count: number; label: string }[]>`
-      select count(*)::int as "count", min(data ->> 'label') as "label" from pgboss.job where name = ${demoSyncOrder.name}`
+      select count(*)::int as "count", min("label") as "label" from "JobWork" where "name" = ${demoSyncOrder.name}`
     expect(queued).toMatchObject({ count: 4, label: expect.stringMatching(/^Order \d+$/) })
   })
 

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { JobError, type Counts, type Job } from '@roundsman/engine'
 import { createWorker, runOnce, type RunOnceOptions } from '@roundsman/engine/worker'
-import { fakeClock, spawnProcess, waitFor } from '@roundsman/testing'
+import { fakeClock, readWorkState, spawnProcess, waitFor } from '@roundsman/testing'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import type { Handler } from '../../src/jobs/handler.ts'
@@ -70,7 +70,7 @@ function openCleanup<J extends Job>(cleanup: Cleanup<J>) {
   afterAll(() => database.close())
   beforeEach(
     () =>
-      prisma.$executeRaw`truncate "PreviewSession", "I18nCacheEntry", "JobRun", "JobClaim", "JobStart", pgboss.job`,
+      prisma.$executeRaw`truncate "PreviewSession", "I18nCacheEntry", "JobRun", "JobClaim", "JobWork", "JobDeadLetter", "JobPayload", "JobUnique"`,
   )
 
   const run = (options: Partial<RunOnceOptions<J, PrismaClient>> = {}) =>
@@ -561,11 +561,7 @@ export function describeCleanup<J extends Job>(cleanup: Cleanup<J>) {
       await startWorker()
 
       const id = await enqueue(database, job)
-      await waitFor(async () => {
-        const [work] = await prisma.$queryRaw<{ state: string }[]>`
-          select state::text from pgboss.job where id = ${id}::uuid`
-        return work?.state === 'failed'
-      })
+      await waitFor(async () => (await readWorkState(prisma, id)) === 'failed')
 
       const error = {
         name: 'PrismaClientKnownRequestError',

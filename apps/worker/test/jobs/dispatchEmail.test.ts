@@ -49,26 +49,25 @@ async function deadLetters() {
 const redrive = () => client.redriveDeadLetters(null, 'all', { actor: 'tests', reason: 'mended' })
 
 interface WaitingWork {
-  state: string
-  attempts: number
+  /** The next. */
+  attempt: number
   /** The time from the failure to the next attempt. */
   pauseMs: number
 }
 
 async function work(): Promise<WaitingWork[]> {
   return await database.prisma.$queryRaw<WaitingWork[]>`
-    select job.state::text as "state", job.retry_count as "attempts",
-           (extract(epoch from job.start_after - run."endedAt") * 1000)::float8 as "pauseMs"
-    from pgboss.job job
+    select work."attempt", (extract(epoch from work."dueAt" - run."endedAt") * 1000)::float8 as "pauseMs"
+    from "JobWork" work
     left join lateral (
-      select "endedAt" from "JobRun" where "workId" = job.id order by "createdAt" desc, "id" desc limit 1
+      select "endedAt" from "JobRun" where "workId" = work."id" order by "createdAt" desc, "id" desc limit 1
     ) run on true
-    where job.name = ${dispatchEmail.name}`
+    where work."name" = ${dispatchEmail.name}`
 }
 
 /** Makes all work that waits for another attempt due now. */
 const hurry = () =>
-  database.prisma.$executeRaw`update pgboss.job set start_after = now() where state = 'retry'`
+  database.prisma.$executeRaw`update "JobWork" set "dueAt" = now() where "attempt" > 1`
 
 const hurriedUntil = (condition: () => Promise<boolean>) =>
   waitFor(
@@ -163,7 +162,7 @@ describe('a message that can not be sent yet', () => {
     expect(await runs()).toMatchObject([
       { status: 'failed', details: { error: { code: 'pdf_missing' } } },
     ])
-    expect(await work()).toMatchObject([{ state: 'retry' }])
+    expect(await work()).toMatchObject([{ attempt: 2 }])
 
     await database.prisma.invoicePdf.updateMany({ data: { pdf: Uint8Array.from(email.pdf) } })
     await hurriedUntil(allAre('sent'))
@@ -398,12 +397,12 @@ describe('what may pass', () => {
       await runEnds(attempts)
       const [waiting] = await waitFor(async () => {
         const found = await work()
-        return found[0]?.state === 'retry' && found
+        return found[0]?.attempt === attempts + 1 && found
       })
       pauses.push(waiting!.pauseMs)
       if (attempts < 5) await hurry()
     }
-    // 5 s, doubled each time; pg-boss subtracts up to half, so that not all come back at once.
+    // 5 s, doubled each time; the engine subtracts up to half, so that not all come back at once.
     expect(pauses[0]).toBeGreaterThan(2_000)
     expect(pauses[4]).toBeGreaterThan(2 * pauses[0]!)
     expect((await runs())[0]?.details).toMatchObject({ smtpError: 'ECONNREFUSED' })
@@ -421,7 +420,7 @@ describe('what may pass', () => {
     await enqueueEmails([email])
     await runEnds(1)
     await database.prisma
-      .$executeRaw`update pgboss.job set retry_count = ${dispatchEmail.retry.limit - 1} where state = 'retry'`
+      .$executeRaw`update "JobWork" set "failures" = ${dispatchEmail.retry.limit} where "attempt" > 1`
 
     await hurriedUntil(allAre('failed'))
 
@@ -442,11 +441,8 @@ describe('what may pass', () => {
     await startMailWorker(database, { smtpUrl: server.url })
     await enqueueEmails([email])
     await runEnds(1)
-    const skipTo = async (retries: number) => {
-      await database.prisma
-        .$executeRaw`update pgboss.job set retry_count = ${retries}, start_after = now() where state = 'retry'`
-    }
-    await skipTo(limit - 2)
+    await database.prisma
+      .$executeRaw`update "JobWork" set "attempt" = ${limit}, "failures" = ${limit - 1}, "dueAt" = now() where "attempt" > 1`
     await runEnds(2)
     expect(await lastRun()).toMatchObject({ attempt: limit, status: 'failed' })
     expect(await message(email)).toMatchObject({ status: 'queued', errorCode: null })
@@ -461,7 +457,7 @@ describe('what may pass', () => {
       attempt: limit + 2,
       errorCode: 'smtp_unavailable',
     })
-    expect(await work()).toMatchObject([{ state: 'retry' }])
+    expect(await work()).toMatchObject([{ attempt: limit + 3 }])
     expect(await message(email)).toMatchObject({ status: 'queued', errorCode: null })
   })
 
@@ -572,9 +568,12 @@ describe('between the OK and the commit', () => {
     await startMailWorker(database, { smtpUrl: server.url })
     await enqueueEmails([email])
     // As the rescue of another worker would do.
-    await waitFor(async () => (await runs()).length === 1)
-    await database.prisma.jobRun.updateMany({
-      data: { status: 'failed', errorCode: 'worker_lost', endedAt: new Date() },
+    await waitFor(async () => {
+      const ended = await database.prisma.$executeRaw`
+        insert into "JobRun" ("id", "name", "status", "trigger", "workId", "workerId", "startedAt", "endedAt", "errorCode")
+        select "id", "name", 'failed', "trigger", "workId", "workerId", "startedAt", now(), 'worker_lost'
+        from "JobRunAll" where "status" = 'running'`
+      return ended === 1
     })
 
     await waitFor(allAre('sent'))

@@ -3,7 +3,6 @@ import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { dispatchEmail, renderInvoicePdf as job } from '@roundsman/jobs'
 import { createJobsClient, findWork, type JobsClient } from '@roundsman/engine/client'
 import { createWorker, type Worker } from '@roundsman/engine/worker'
-import { migrate } from '@roundsman/engine/migrate'
 import { createTestDatabase, waitFor, type TestDatabase } from '@roundsman/testing'
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -30,7 +29,6 @@ let renders: number
 
 beforeAll(async () => {
   database = await createTestDatabase()
-  await migrate({ schema: 'public', databaseUrl: database.url, log })
   prisma = createDatabaseClient({
     url: database.url,
     applicationName: 'test',
@@ -49,7 +47,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await prisma.$executeRaw`truncate "Invoice", "JobRun", "JobClaim", "JobStart", pgboss.job cascade`
+  await prisma.$executeRaw`truncate "Invoice", "JobRun", "JobClaim", "JobWork", "JobDeadLetter", "JobPayload", "JobUnique" cascade`
   lines.length = 0
   renders = 0
   meanwhile = async () => undefined
@@ -148,7 +146,7 @@ const addEmail = (invoiceId: string, status: 'queued' | 'sent' = 'queued', versi
 
 const emailJobs = () =>
   prisma.$queryRaw<{ emailId: string }[]>`
-    select data -> 'payload' ->> 'emailId' as "emailId" from pgboss.job where name = 'dispatchEmail'`
+    select "payload" ->> 'emailId' as "emailId" from "JobWork" where "name" = 'dispatchEmail'`
 
 describe('renderInvoicePdf', () => {
   it('stores the PDF with its pages, and counts it', async () => {

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { collectOutput, createTestDatabase, spawnProcess } from '@roundsman/testing'
-import { migrate } from '@roundsman/engine/migrate'
+import { defineJob } from '@roundsman/engine'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { exitCodeOf, type Command } from '../../src/command/runCommand.ts'
@@ -95,7 +95,7 @@ let client: pg.Client
 
 beforeAll(async () => {
   database = await createTestDatabase()
-  await migrate({ databaseUrl: database.url, schema: 'public' })
+  const job = defineJob({ name: JOB, description: 'Sends mail.' })
   client = new pg.Client({ connectionString: database.url })
   await client.connect()
   await client.query(`

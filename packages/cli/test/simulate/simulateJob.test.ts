@@ -208,7 +208,7 @@ describe('what is simulated', () => {
   })
   beforeEach(
     () =>
-      prisma.$executeRaw`truncate "JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule", pgboss.job`,
+      prisma.$executeRaw`truncate "JobRun", "JobClaim", "JobTick", "JobSchedule", "JobWork", "JobDeadLetter", "JobPayload", "JobUnique"`,
   )
 
   /** A worker that looks at its schedule when it is told to, at the instant that it is given. */

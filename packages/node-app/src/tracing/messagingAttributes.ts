@@ -3,7 +3,7 @@
  */
 export function messagingAttributes(operation: 'send' | 'process', jobName: string) {
   return {
-    'messaging.system': 'pg-boss',
+    'messaging.system': 'roundsman',
     'messaging.operation.name': operation,
     'messaging.operation.type': operation,
     'messaging.destination.name': jobName,

@@ -6,7 +6,6 @@ import type { DatabaseClient } from '@roundsman/db'
 import { defineJob } from '@roundsman/engine'
 import type { JobsClient } from '@roundsman/engine/client'
 import { createWorker, type Worker } from '@roundsman/engine/worker'
-import { migrate } from '@roundsman/engine/migrate'
 import { waitFor } from '@roundsman/testing'
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -25,7 +24,6 @@ let aborts: AbortController[] = []
 beforeAll(async () => {
   api = await createTestApi()
   const { databaseUrl } = api
-  await migrate({ schema: 'public', databaseUrl, log })
   app = appOf({ jobs: [echo], pingIntervalMs: 20 })
   url = `${await app.listen({ port: 0, host: '127.0.0.1' })}/api/jobs/events`
 })
