@@ -1,14 +1,11 @@
 // Processes: runs an API and kills workers.
 import { createTestDatabase, waitFor } from '@roundsman/testing'
 import { expect, it, onTestFinished } from 'vitest'
-import { createApiLogger } from '../../apps/api/src/http/createApiLogger.ts'
-import { jobs } from '@roundsman/jobs'
 import { startApi, startWorker } from './startProcesses.ts'
 
 it('is well from the first worker on, and for as long as one lives that works', async () => {
   const database = await createTestDatabase()
   onTestFinished(() => database.drop())
-  const log = createApiLogger({ level: 'silent' })
   const { api, url } = await startApi(database.url)
   // A busy machine may answer late, which is 503 as well: wait for the answer's content.
   const answers = (answer: 'ok' | 'noWorker') =>

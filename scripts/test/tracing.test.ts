@@ -4,7 +4,6 @@ import { createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
 import { createDatabaseClient, hashPassword } from '@roundsman/db'
-import { jobs } from '@roundsman/jobs'
 import { startApi, startWorker } from './startProcesses.ts'
 
 /** Has a process report on standard error when it loads OpenTelemetry's SDK. */

@@ -1,6 +1,5 @@
 // Not quick: hashes passwords.
 import { changePassword, createDatabaseClient, DEMO_PASSWORD } from '@roundsman/db'
-import { jobs } from '@roundsman/jobs'
 import { readVersion } from '@roundsman/node-app'
 import {
   createPooler,
@@ -13,13 +12,11 @@ import {
 } from '@roundsman/testing'
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
-import { pino } from 'pino'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { PASSWORD, useServerDatabase } from './useServerDatabase.ts'
 import { runServer } from '../src/runServer.ts'
 import { emptyQueue } from './listQueue.ts'
 
-const log = pino({ level: 'silent' })
 const used = useServerDatabase()
 let database: TestDatabase
 beforeAll(() => void ({ database } = used))

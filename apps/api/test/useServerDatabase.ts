@@ -1,7 +1,5 @@
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
-import { jobs } from '@roundsman/jobs'
 import { createTestDatabase, createUserOfEachRole, type TestDatabase } from '@roundsman/testing'
-import { pino } from 'pino'
 import { afterAll, beforeAll } from 'vitest'
 
 export const PASSWORD = 'correct horse battery staple'
@@ -20,7 +18,6 @@ export function useServerDatabase(
   let database: TestDatabase
   beforeAll(async () => {
     database = await createTestDatabase()
-    const log = pino({ level: 'silent' })
     const prisma = createDatabaseClient({
       url: database.url,
       applicationName: 'tests',

@@ -5,7 +5,6 @@ import { createRequire } from 'node:module'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { collectOutput, createTestDatabase, spawnProcess } from '@roundsman/testing'
-import { defineJob } from '@roundsman/engine'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { exitCodeOf, type Command } from '../../src/command/runCommand.ts'
@@ -95,16 +94,17 @@ let client: pg.Client
 
 beforeAll(async () => {
   database = await createTestDatabase()
-  const job = defineJob({ name: JOB, description: 'Sends mail.' })
   client = new pg.Client({ connectionString: database.url })
   await client.connect()
   await client.query(`
     insert into "JobRun" ("id", "name", "trigger", "workerId")
     select gen_random_uuid(), '${JOB}', 'queue', 'w1' from generate_series(1, 30)`)
   await client.query(`
-    insert into pgboss.job (name, data, state, completed_on, output)
-    select '${JOB}', '{"trigger": "queue"}', state::pgboss.job_state, now(), '{"code": "gone", "message": ""}'
-    from unnest('{created, failed}'::text[]) state, generate_series(1, 30)`)
+    insert into "JobWork" ("id", "name", "bytes", "payload")
+    select gen_random_uuid(), '${JOB}', 2, '{}' from generate_series(1, 30)`)
+  await client.query(`
+    insert into "JobDeadLetter" ("id", "name", "bytes", "payload", "errorCode", "errorMessage")
+    select gen_random_uuid(), '${JOB}', 2, '{}', 'gone', '' from generate_series(1, 30)`)
 })
 
 afterAll(async () => {

@@ -23,7 +23,6 @@ let aborts: AbortController[] = []
 
 beforeAll(async () => {
   api = await createTestApi()
-  const { databaseUrl } = api
   app = appOf({ jobs: [echo], pingIntervalMs: 20 })
   url = `${await app.listen({ port: 0, host: '127.0.0.1' })}/api/jobs/events`
 })
