@@ -26,9 +26,10 @@ const worker = createWorker({
   jobs: lockedJobs,
   handlers: {
     lockedTick: async () => undefined,
-    async lockedWork({ payload: { pauseMs, fails, hasBatch }, run, batch, signal }) {
+    neighbourTick: async () => undefined,
+    async lockedWork({ payload: { endAt, fails, hasBatch }, run, batch, signal }) {
       await calls.query('insert into "Call" values ($1)', [run.id])
-      await pause(pauseMs, undefined, { signal })
+      await pause(Math.max(0, endAt - Date.now()), undefined, { signal })
       if (hasBatch) await batch(async () => ({ batched: 1 }))
       if (fails) throw new JobError('told', 'as it was told', { retryable: false })
     },

@@ -87,9 +87,9 @@ succeeds, nothing twice without a failure on record, and soon after the networks
   locks: {
     title: "Other sessions' locks",
     about: `Another session locks rows and tables of the engine for up to 40 s, while workers start, drain and are killed, and people
-and programs enqueue, replace two keys in one transaction, cancel and migrate. All work ends as told, none is called twice
-without a loss on record, work beside locked rows ends meanwhile, the other sessions meet no deadlock, and all workers are
-ready again.`,
+and programs enqueue, replace many keys in one transaction, cancel and migrate. Every tenth one holds a schedule and a few
+pieces of a burst that ends at one instant. All work ends as told, none is called twice without a loss on record, work and
+schedules beside locked rows go on meanwhile, the other sessions meet no deadlock, and all workers are ready again.`,
     option: 'locks',
     counts: 'times that another session locks something',
     fallback: 200,

@@ -14,7 +14,7 @@ import fc from 'fast-check'
 import pg from 'pg'
 import { createRandom } from '../chaos/createRandom.ts'
 import type { LockSettings } from './lockProcess.ts'
-import { lockedWork } from './lockedWork.ts'
+import { lockedJobs, lockedTick, lockedWork, neighbourTick } from './lockedWork.ts'
 import type { PartResult } from './parts.ts'
 import { startMember, type Member } from './startMember.ts'
 
@@ -26,6 +26,8 @@ const KEYS = Array.from({ length: 20 }, (_, at) => `key ${at}`) as [string, ...s
 const LONGEST_MS = 40_000
 /** Who holds rows for so long sees other work end meanwhile. */
 const NEIGHBOURS_WITHIN_MS = 15_000
+/** By then a burst is under way on all workers. */
+const BURST_MS = 3_000
 /** What a killed worker had is tried again within a minute. */
 const QUIET_WITHIN_MS = 120_000
 const BY = { actor: 'somebody', reason: 'the locks' }
@@ -61,9 +63,12 @@ export async function runLocks(
     await client.start()
     await Promise.all(Array.from({ length: MEMBERS }, start))
     const tables = await listEngineTables(pool)
-    for (const drawn of fc.sample(foreignLocks(LONGEST_MS), { seed, numRuns: rounds })) {
+    for (const [round, drawn] of fc
+      .sample(foreignLocks(LONGEST_MS), { seed, numRuns: rounds })
+      .entries()) {
       signal.throwIfAborted()
-      await takeRound(drawn, tables)
+      if (round % 10 === 0) await takeBurst()
+      else await takeRound(drawn, tables)
       if (problems.length > 0) break
     }
     await migrateAgain()
@@ -107,7 +112,7 @@ export async function runLocks(
       const exchanged = attempt('stop', () => exchange('SIGTERM'))
       doings.push(exchanged.then(() => void (hasStarted = true)))
     }
-    const innocent = { pauseMs: 0, fails: false, hasBatch: true }
+    const innocent = { endAt: 0, fails: false, hasBatch: true }
     const addNeighbour = async () => void neighbours.push(await enqueue(innocent, null))
     for (let left = hasNeighbours ? 5 : 0; left > 0; left--)
       doings.push(attempt('enqueue', addNeighbour))
@@ -122,10 +127,40 @@ export async function runLocks(
     if (problems.length > 0) problems.push(`${heldMs} ms: ${taken}`)
   }
 
+  /**
+   * Somebody replaces a few pieces of a burst, and holds a schedule, in a transaction that stays open while all of the burst
+   * ends at one instant, or loses a worker just before. What nobody holds goes on meanwhile.
+   */
+  async function takeBurst(): Promise<void> {
+    const endAt = Date.now() + BURST_MS
+    const innocent = { endAt, fails: false, hasBatch: false }
+    const keys = await Promise.all(
+      KEYS.map(async (key) => ({ key, id: await enqueue(innocent, key) })),
+    )
+    const beside = await Promise.all(KEYS.map(() => enqueue(innocent, null)))
+    await pause(endAt - Date.now() - 500, undefined, { signal })
+    const held = random.integer(1, 5)
+    const isKilled = random.chance(0.5)
+    await foreign.query('begin')
+    await foreign.query(`select from "JobSchedule" where "name" = $1 for update`, [lockedTick.name])
+    for (const { key } of keys.slice(0, held)) await enqueue(innocent, key, foreign)
+    const exchanged = isKilled ? exchange('SIGKILL') : undefined
+    await pause(endAt + NEIGHBOURS_WITHIN_MS - Date.now(), undefined, { signal })
+    const free = [...beside, ...keys.slice(held).map(({ id }) => id)]
+    const late = await findOpen(free)
+    const { rows } = await pool.query(RECENT_TICKS_SQL, [neighbourTick.name])
+    await foreign.query('commit')
+    if (late.length > 0) problems.push(`${late.length} of ${free.length} waited for ${held} others`)
+    if (rows.length === 0) problems.push('no schedule has ticks while another one is held')
+    await exchanged
+    await judge()
+    if (problems.length > 0) problems.push(`a burst, ${isKilled ? 'with' : 'without'} a kill`)
+  }
+
   async function enqueue(
     payload: Payload,
     uniqueKey: string | null,
-    tx: pg.Pool | pg.PoolClient = pool,
+    tx: pg.Pool | pg.PoolClient | pg.Client = pool,
   ) {
     const { workId } = await client.enqueue(tx, lockedWork, payload, {
       ...(uniqueKey !== null && { uniqueKey, onConflict: 'replace' as const }),
@@ -139,7 +174,7 @@ export async function runLocks(
 
   function drawPayload(): Payload {
     return {
-      pauseMs: random.pick([0, 0, 50, 500, 3_000]),
+      endAt: Date.now() + random.pick([0, 0, 50, 500, 3_000]),
       fails: random.chance(0.2),
       hasBatch: random.chance(0.3),
     }
@@ -152,8 +187,8 @@ export async function runLocks(
 
   /** Work of each key, which runs at once, and ends at once. */
   async function enqueueKeyed(): Promise<void> {
-    const pauseMs = random.pick([500, 1_000, 2_000])
-    await Promise.all(KEYS.map((key) => enqueue({ ...drawPayload(), pauseMs }, key)))
+    const endAt = Date.now() + random.pick([500, 1_000, 2_000])
+    await Promise.all(KEYS.map((key) => enqueue({ ...drawPayload(), endAt }, key)))
   }
 
   /** One, and after a while those beside it, which may have ended by then, and wait for it in one statement. */
@@ -217,6 +252,9 @@ export async function runLocks(
     for (const { id, what } of rows) problems.push(`${id} ${what}`)
   }
 }
+
+const RECENT_TICKS_SQL = `
+  select from "JobTick" where "name" = $1 and "scheduledFor" > now() - interval '5 seconds'`
 
 const WRONG_CALLS_SQL = `
   select call."runId" as "id", 'was called, and has no end on record' as "what"
