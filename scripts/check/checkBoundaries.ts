@@ -97,7 +97,7 @@ const TESTS_OF_ROOM_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const MAY_IMPORT_WITHIN: Readonly<Record<string, readonly string[]>> = {
   'engine/job': [],
   'engine/store': ['engine/job', 'engine/liveness'],
-  'engine/control': ['engine/job', 'engine/store'],
+  'engine/control': ['engine/job', 'engine/read', 'engine/store'],
   'engine/read': ['engine/job', 'engine/store', 'engine/liveness', 'engine/tick'],
 }
 

@@ -55,8 +55,8 @@ it('tells whom its environment names what is wrong with the jobs, also where no 
   })
   onTestFinished(() => prisma.$disconnect())
   await prisma.$executeRaw`
-    insert into pgboss.job (name, data, state, retry_count, started_on, completed_on, output)
-    values ('dispatchEmail', '{"trigger":"queue","payload":{}}', 'failed', 2, now(), now(), '{"code":"pdf_missing"}')`
+    insert into "JobDeadLetter" ("id", "name", "attempt", "bytes", "payload", "errorCode", "errorMessage")
+    values (gen_random_uuid(), 'dispatchEmail', 3, 2, '{}', 'pdf_missing', '')`
   const { stop } = await start({ ALERT_WEBHOOK_URL: receiver.url.href })
   await waitFor(() => receiver.requests.length > 0)
 

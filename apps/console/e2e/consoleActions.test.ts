@@ -29,7 +29,7 @@ beforeEach(async () => {
   stack.partner.isDown = true
   await stack.prisma.jobAction.deleteMany()
   await stack.prisma.jobRun.deleteMany()
-  await stack.prisma.$executeRaw`delete from pgboss.job where state = 'failed'`
+  await stack.prisma.$executeRaw`delete from "JobDeadLetter"`
 })
 
 describe('running a job', () => {
@@ -457,7 +457,7 @@ describe('waiting work', () => {
 
     await page.getByRole('region', { name: 'Waiting work' }).getByLabel('Select all').check()
     await page.getByRole('button', { name: 'Cancel 2' }).click()
-    await stack.prisma.$executeRaw`delete from pgboss.job where priority = 9`
+    await stack.prisma.$executeRaw`delete from "JobWork" where "rank" = -9`
     await confirm(page, 'Cancel 2', 'They know already')
     await page.getByText('1 piece of work is cancelled; 1 waited no more.').waitFor()
     await resumeQueue(page, 'callPartner')
@@ -473,11 +473,8 @@ describe('waiting work', () => {
     }
     // A job that has left the catalogue leaves its work behind.
     await stack.prisma.$executeRaw`
-      insert into pgboss.queue
-      select (jsonb_populate_record(queue, '{"name": "shearSheep"}')).* from pgboss.queue where name = 'countSheep'`
-    await stack.prisma.$executeRaw`
-      insert into pgboss.job (name, data, start_after)
-      values ('shearSheep', '{"trigger": "queue"}', now() + interval '1 minute')`
+      insert into "JobWork" ("id", "name", "bytes", "payload", "place", "dueAt")
+      values (gen_random_uuid(), 'shearSheep', 2, '{}', null, now() + interval '1 minute')`
     await page.reload()
     const work = waitingRows(page)
     await work.nth(19).waitFor()
@@ -490,7 +487,7 @@ describe('waiting work', () => {
     await dialog(page).getByLabel('Priority').fill('7')
     await confirm(page, 'Change the priority of 2', 'They are urgent')
     await page.getByText('The priority of 2 pieces of work is changed.').waitFor()
-    expect(await countWaiting('priority = 7')).toBe(2)
+    expect(await countWaiting('"rank" = -7')).toBe(2)
 
     const waiting = page.getByRole('region', { name: 'Waiting work' })
     await waiting.getByLabel('Select all on this page').check()
@@ -498,7 +495,7 @@ describe('waiting work', () => {
     await waiting.getByRole('button', { name: 'Postpone 31' }).click()
     await confirm(page, 'Postpone 31', 'Not today')
     await page.getByText('31 pieces of work are postponed.').waitFor()
-    expect(await countWaiting(`start_after > now() + interval '10 minutes'`)).toBe(31)
+    expect(await countWaiting(`"dueAt" > now() + interval '10 minutes'`)).toBe(31)
     await waiting.getByLabel('Job').selectOption('shearSheep')
     await page.waitForURL('**/queue?work=shearSheep')
     await work.getByRole('link', { name: 'shearSheep' }).waitFor()
@@ -515,8 +512,7 @@ describe('waiting work', () => {
     await waiting.getByText('No waiting work matches').waitFor()
     expect(await countWaiting('true')).toBe(16)
 
-    await stack.prisma.$executeRaw`delete from pgboss.job where state = 'created'`
-    await stack.prisma.$executeRaw`delete from pgboss.queue where name = 'shearSheep'`
+    await stack.prisma.$executeRaw`delete from "JobWork"`
     for (const name of ['callPartner', 'countSheep']) await resumeQueue(page, name)
     const counts = Map.groupBy(await actions(), ({ action }) => action)
     expect([...counts].map(([action, { length }]) => [action, length])).toEqual([
@@ -554,7 +550,7 @@ function waitingRows(page: Page): Locator {
 
 async function countWaiting(condition: string): Promise<number> {
   const [counted] = await stack.prisma.$queryRawUnsafe<{ count: number }[]>(
-    `select count(*)::int as count from pgboss.job where state = 'created' and ${condition}`,
+    `select count(*)::int as count from "JobWork" where ${condition}`,
   )
   return counted?.count ?? 0
 }
@@ -565,11 +561,10 @@ describe('many dead letters', () => {
     const { workId } = await failOnce()
     await waitFor(async () => (await countFailed()) === 1, { message: 'A dead letter' })
     await stack.prisma.$executeRaw`
-      insert into pgboss.job
-      select (jsonb_populate_record(job, jsonb_build_object(
-        'id', gen_random_uuid(), 'completed_on', job.completed_on - n * interval '1 s',
-        'output', case when n % 2 = 0 then job.output else '{"code":"ECONNREFUSED","message":"connect"}' end))).*
-      from pgboss.job job, generate_series(1, ${count - 1}::int) n where job.id = ${workId}::uuid`
+      insert into "JobDeadLetter"
+      select (jsonb_populate_record(letter, jsonb_build_object('id', gen_random_uuid(), 'failedAt', letter."failedAt" - n * interval '1 s')
+        || case when n % 2 = 0 then '{}' else '{"errorCode": "ECONNREFUSED", "errorMessage": "connect"}'::jsonb end)).*
+      from "JobDeadLetter" letter, generate_series(1, ${count - 1}::int) n where letter."id" = ${workId}::uuid`
   }
 
   it('are discarded by their cause: all that match, with the number stated before', async () => {
@@ -657,17 +652,17 @@ it('runs that match are redriven: all whose work was given up, with the number s
   await waitFor(async () => (await countFailed()) === 1, { message: 'A dead letter' })
   // As a worker leaves them, more than a page: each of the dead letters has two runs, and other runs left none.
   await stack.prisma.$executeRaw`
-    insert into pgboss.job
-    select (jsonb_populate_record(job, jsonb_build_object(
-      'id', gen_random_uuid(), 'completed_on', job.completed_on - n * interval '1 s'))).*
-    from pgboss.job job, generate_series(1, 39) n where job.id = ${workId}::uuid`
+    insert into "JobDeadLetter"
+    select (jsonb_populate_record(letter, jsonb_build_object(
+      'id', gen_random_uuid(), 'failedAt', letter."failedAt" - n * interval '1 s'))).*
+    from "JobDeadLetter" letter, generate_series(1, 39) n where letter."id" = ${workId}::uuid`
   await stack.prisma.$executeRaw`
     insert into "JobRun" ("id", "name", "status", "errorCode", "trigger", "workerId", "startedAt", "endedAt", "workId")
-    select gen_random_uuid(), 'callPartner', 'failed', 'partner_down', 'queue', 'w1', now() - interval '1 min', now(), job.id
+    select gen_random_uuid(), 'callPartner', 'failed', 'partner_down', 'queue', 'w1', now() - interval '1 min', now(), work."id"
     from (
-      select id from pgboss.job, generate_series(1, 2) where state = 'failed' and id <> ${workId}::uuid
+      select "id" from "JobDeadLetter", generate_series(1, 2) where "id" <> ${workId}::uuid
       union all select gen_random_uuid() from generate_series(1, 5)
-    ) job`
+    ) work`
   await stack.prisma.$executeRaw`
     insert into "JobQueue" ("name", "pausedBy") values ('callPartner', 'somebody')`
   await using viewer = await open('/runs?errorCode=partner_down')
@@ -681,13 +676,13 @@ it('runs that match are redriven: all whose work was given up, with the number s
   await confirm(page, 'Redrive 40', 'They answer again')
   await page.getByText('40 dead letters are back in the queue.').waitFor()
   expect(await countFailed()).toBe(0)
-  await stack.prisma.$executeRaw`delete from pgboss.job where state = 'retry'`
+  await stack.prisma.$executeRaw`delete from "JobWork"`
   await stack.prisma.$executeRaw`delete from "JobQueue"`
 })
 
 async function countFailed(): Promise<number> {
   const [counted] = await stack.prisma.$queryRaw<{ count: number }[]>`
-    select count(*)::int as count from pgboss.job where state = 'failed'`
+    select count(*)::int as count from "JobDeadLetter"`
   return counted?.count ?? 0
 }
 
@@ -768,7 +763,7 @@ describe('the focus, after an action without the mouse', () => {
     const button = letters(page).first().getByRole('button', { name: 'Discard' })
     await button.focus()
     await page.getByRole('main').click({ position: { x: 2, y: 2 } })
-    await stack.prisma.$executeRaw`delete from pgboss.job where state = 'failed'`
+    await stack.prisma.$executeRaw`delete from "JobDeadLetter"`
     await stack.enqueue('countSheep')
     await page.getByText('No dead letters').waitFor()
     expect(await page.locator('h2:focus').count()).toBe(0)

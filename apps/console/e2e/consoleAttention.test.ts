@@ -30,7 +30,7 @@ afterAll(async () => {
 beforeEach(async () => {
   await stack.prisma.jobRun.deleteMany()
   await stack.prisma.jobSchedule.deleteMany({ where: { name: stack.untended.name } })
-  await stack.prisma.$executeRaw`delete from pgboss.job where state = 'failed'`
+  await stack.prisma.$executeRaw`delete from "JobDeadLetter"`
 })
 
 describe('the overview says what needs somebody', () => {
@@ -94,7 +94,7 @@ describe('the overview says what needs somebody', () => {
       return (await prisma.jobRun.count({ where })) === LANES
     })
     await prisma.$executeRaw`
-      update pgboss.job set start_after = now() - interval '100 seconds' where name = 'walkSteps' and state = 'created'`
+      update "JobWork" set "dueAt" = now() - interval '100 seconds' where "name" = 'walkSteps'`
     await using viewer = await openViewer(browser, stack, { role: 'admin' })
     const { page } = viewer
     const workers = page.getByRole('region', { name: 'Workers' })
@@ -104,9 +104,9 @@ describe('the overview says what needs somebody', () => {
     await backlog.getByText(/^caught up in \d min$/).waitFor()
 
     await prisma.$executeRaw`
-      update pgboss.job set start_after = now() - interval '5 seconds' * row.n
-      from (select id, row_number() over () as n from pgboss.job where name = 'walkSteps' and state = 'created') row
-      where row.id = job.id`
+      update "JobWork" work set "dueAt" = now() - interval '5 seconds' * row.n
+      from (select "id", row_number() over () as n from "JobWork" where "name" = 'walkSteps') row
+      where row."id" = work."id"`
     await page.reload()
     await sentence(page, `walkSteps: ${WAITING} waiting, growing: never caught up`).waitFor()
     await expectSeen(needs(page, 'Backlog').getByText(/\d an? (minute|hour) coming/))

@@ -269,8 +269,8 @@ describe('what the screens show is what is in the database', () => {
     await stack.prisma.$executeRaw`
       insert into "JobQueue" ("name", "pausedBy", "pauseReason") values ('sweepRows', 'owner@example.com', 'Too dusty')`
     await stack.prisma.$executeRaw`
-      insert into pgboss.job (name, data, start_after)
-      select 'sweepRows', '{"trigger": "queue"}', now() - interval '1 hour' from generate_series(1, 2)`
+      insert into "JobWork" ("id", "name", "bytes", "payload", "dueAt")
+      select gen_random_uuid(), 'sweepRows', 2, '{}', now() - interval '1 hour' from generate_series(1, 2)`
     await using viewer = await open('/queue')
     const { page } = viewer
     const rows = page.getByRole('table', { name: 'Queue by job' }).getByRole('rowheader')
@@ -280,7 +280,7 @@ describe('what the screens show is what is in the database', () => {
     const names = await rows.allTextContents()
     // With a dead letter before what is merely at work.
     expect(names.indexOf('callPartner')).toBeLessThan(names.indexOf('walkSteps'))
-    await stack.prisma.$executeRaw`delete from pgboss.job where name = 'sweepRows'`
+    await stack.prisma.$executeRaw`delete from "JobWork" where "name" = 'sweepRows'`
     await stack.prisma.$executeRaw`delete from "JobQueue"`
   })
 
@@ -289,8 +289,8 @@ describe('what the screens show is what is in the database', () => {
     await stack.prisma.$executeRaw`
       insert into "JobQueue" ("name", "pausedBy") values ('greetCustomer', 'somebody')`
     await stack.prisma.$executeRaw`
-      insert into pgboss.job (name, data, start_after)
-      select 'greetCustomer', '{"trigger": "queue"}', now() - interval '90 seconds' from generate_series(1, 3)`
+      insert into "JobWork" ("id", "name", "bytes", "payload", "dueAt")
+      select gen_random_uuid(), 'greetCustomer', 2, '{}', now() - interval '90 seconds' from generate_series(1, 3)`
     const from = new Date(Math.floor(Date.now() / 60_000) * 60_000 - HOUR_MS + 60_000)
     const where = { startedAt: { gte: from }, status: { not: 'running' as const } }
     const ended = await stack.prisma.jobRun.count({ where })
@@ -309,7 +309,7 @@ describe('what the screens show is what is in the database', () => {
     await waiting.getByText('3 ready to start now').waitFor()
     await waiting.getByRole('img', { name: /^Work that was ready to start/ }).waitFor()
     await expectSeen(waiting.getByText(/^The oldest waits for (1 min 3\d|1 min [4-9]\d|[2-9] min)/))
-    await stack.prisma.$executeRaw`delete from pgboss.job where name = 'greetCustomer'`
+    await stack.prisma.$executeRaw`delete from "JobWork" where "name" = 'greetCustomer'`
     await stack.prisma.$executeRaw`delete from "JobQueue"`
   })
 

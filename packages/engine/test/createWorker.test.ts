@@ -124,15 +124,13 @@ describe('createWorker', () => {
     const names = jobs.map(({ name }) => name)
     const untaken = () => jobsWithoutWorker(runtime.reader, names)
     await runtime.rows(
-      `insert into "JobWorker" ("id", "liveness", "readsStarts", "heartbeatAt")
-       values ('dead', 'heartbeat', true, now() - interval '1 hour')`,
+      `insert into "JobWorker" ("id", "liveness", "heartbeatAt")
+       values ('dead', 'heartbeat', now() - interval '1 hour')`,
     )
     expect(await untaken()).toEqual(['echo', 'single'])
     expect(await countHeedlessWorkers(runtime.reader)).toBe(0)
     // A worker of an older version takes whatever it knows, and does not say what that is.
-    await runtime.rows(
-      `insert into "JobWorker" ("id", "liveness", "readsStarts") values ('older', 'heartbeat', true)`,
-    )
+    await runtime.rows(`insert into "JobWorker" ("id", "liveness") values ('older', 'heartbeat')`)
     expect(await untaken()).toEqual([])
     expect(await countHeedlessWorkers(runtime.reader)).toBe(1)
     await runtime.rows(`delete from "JobWorker" where "id" = 'older'`)
@@ -227,10 +225,10 @@ describe('createWorker', () => {
     let called = false
     worker = await startWorker({ echo: async () => void (called = true) })
     const secret = 'hunter2-is-my-password'
-    await runtime.rows(`select pgboss.job_now()`)
-    await runtime.rows(`insert into pgboss.job (name, data, retry_limit) values ('echo', $1, 5)`, [
-      JSON.stringify({ payload: { text: { secret } }, trigger: 'queue' }),
-    ])
+    await runtime.rows(
+      `insert into "JobWork" ("id", "name", "bytes", "payload") values (gen_random_uuid(), 'echo', 50, $1)`,
+      [{ text: { secret } }],
+    )
 
     const [run] = await waitFor(async () => (await runs()).some(({ endedAt }) => endedAt) && runs())
     expect(called).toBe(false)
@@ -373,7 +371,7 @@ describe('createWorker', () => {
     ])
     expect(await queueStates()).toEqual(['retry'])
     // It is due at once: the back-off is for failures.
-    expect(await runtime.rows('select from pgboss.job where start_after > now()')).toHaveLength(0)
+    expect(await runtime.rows('select from "JobWork" where "dueAt" > now()')).toHaveLength(0)
 
     worker = await startWorker({})
     await waitFor(async () => (await queueStates())[0] === 'completed')

@@ -117,14 +117,11 @@ it('shows runs, actions, ticks and dead letters with texts of 500 kB', async () 
     insert into "JobSchedule" ("name", "cron", "timeZone", "cursor", "pausedAt", "pausedBy", "pauseReason")
     values (${NAME}, '0 3 * * *', 'UTC', now(), now(), ${text}, ${text})`
   await api.prisma.$executeRaw`
-    insert into pgboss.job (name, data, state, completed_on, output)
-    select ${dispatchEmail.name}, '{"trigger": "queue"}', 'failed', now(),
-      jsonb_build_object('code', ${text}, 'message', ${text})
-    from generate_series(1, 20) n`
+    insert into "JobDeadLetter" ("id", "name", "bytes", "payload", "label", "errorCode", "errorMessage")
+    select gen_random_uuid(), ${dispatchEmail.name}, 2, '{}', ${text}, ${text}, ${text} from generate_series(1, 20) n`
   await api.prisma.$executeRaw`
-    insert into pgboss.job (name, data)
-    select ${dispatchEmail.name}, jsonb_build_object('label', ${text}, 'expiresAt', ${text}, 'trigger', 1)
-    from generate_series(1, 20) n`
+    insert into "JobWork" ("id", "name", "bytes", "payload", "label")
+    select gen_random_uuid(), ${dispatchEmail.name}, 2, '{}', ${text} from generate_series(1, 20) n`
   await api.prisma.$executeRaw`
     insert into "JobQueue" ("name", "pausedBy", "pauseReason") values (${dispatchEmail.name}, ${text}, ${text})`
   expect(await lookEverywhere(id)).toBeLessThan(2 * MEGABYTE)
@@ -144,16 +141,14 @@ it('shows whatever JSON stands where a run, its work or a dead letter has some',
       await api.prisma.$executeRaw`
         update "JobRun" set "details" = ${json}::jsonb, "progress" = ${json}::jsonb, "batchMarks" = ${json}::jsonb,
           "shown" = ${json}::jsonb, "logs" = ${json}::jsonb, "result" = ${json}::jsonb`
-      const parts = ['label', 'shown', 'scheduledFor', 'dryRun', 'approvedRows', 'lost', 'trace']
-      for (const [state, trigger] of [
-        ['created', json],
-        ['failed', '"queue"'],
-      ]) {
-        const values = [...parts.map((part) => `"${part}": ${json}`), `"trigger": ${trigger}`]
-        await api.prisma.$executeRaw`
-          insert into pgboss.job (name, data, state, completed_on, output)
-          select ${dispatchEmail.name}, ${`{${values.join(', ')}}`}::jsonb, ${state}::pgboss.job_state, now(), ${json}::jsonb`
-      }
+      // What hosts give: their columns for people, and their tracer's context.
+      const facts = `{"shown": ${json}, "trace": ${json}}`
+      await api.prisma.$executeRaw`
+        insert into "JobWork" ("id", "name", "bytes", "payload", "facts")
+        values (gen_random_uuid(), ${dispatchEmail.name}, 2, ${json}::jsonb, ${facts}::jsonb)`
+      await api.prisma.$executeRaw`
+        insert into "JobDeadLetter" ("id", "name", "bytes", "payload", "facts", "errorCode", "errorMessage")
+        values (gen_random_uuid(), ${dispatchEmail.name}, 2, ${json}::jsonb, ${facts}::jsonb, 'gone', ${json})`
       await lookEverywhere(id)
       await get(`/api/jobs/runs/${ended}`)
       expect(JSON.parse(await get('/api/jobs/dead-letters')).deadLetters).toHaveLength(1)
@@ -206,19 +201,19 @@ it.each([
   ],
   [
     'dead letters of never',
-    `insert into pgboss.job (name, data, state, completed_on, output) values ('${dispatchEmail.name}', '{"trigger": "queue"}', 'failed', 'infinity', '{}')`,
+    `insert into "JobDeadLetter" ("id", "name", "bytes", "payload", "failedAt", "errorCode", "errorMessage") values (gen_random_uuid(), '${dispatchEmail.name}', 2, '{}', 'infinity', 'gone', '')`,
   ],
   [
     'work of never',
-    `insert into pgboss.job (name, data, start_after) values ('${dispatchEmail.name}', '{"trigger": "queue"}', 'infinity')`,
+    `insert into "JobWork" ("id", "name", "bytes", "payload", "place", "dueAt") values (gen_random_uuid(), '${dispatchEmail.name}', 2, '{}', null, 'infinity')`,
   ],
   [
     'work that has been due for ever',
-    `insert into pgboss.job (name, data, start_after) values ('${dispatchEmail.name}', '{"trigger": "queue"}', '-infinity')`,
+    `insert into "JobWork" ("id", "name", "bytes", "payload", "place", "dueAt") values (gen_random_uuid(), '${dispatchEmail.name}', 2, '{}', null, '-infinity')`,
   ],
   [
     'work under way for ever',
-    `insert into pgboss.job (name, data, state, started_on) values ('${dispatchEmail.name}', '{"trigger": "queue"}', 'active', '-infinity')`,
+    `insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "enqueuedAts") values (gen_random_uuid(), '${dispatchEmail.name}', 'w1', '-infinity', 'infinity', array[gen_random_uuid()], array[now()])`,
   ],
   [
     'an action of never',

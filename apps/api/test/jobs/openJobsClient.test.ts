@@ -31,11 +31,11 @@ function open(stop: AbortSignal) {
 
 it('waits for tables that are older, until the worker has made them', async () => {
   await prisma.$executeRawUnsafe('alter table "JobMigration" rename to "Elsewhere"')
-  await prisma.$executeRawUnsafe('alter table "JobStart" rename to "JobElsewhere"')
+  await prisma.$executeRawUnsafe('alter table "JobRun" rename "workId" to "queueJobId"')
   const opening = open(new AbortController().signal)
   await waitFor(() => lines.some((line) => line.includes('waiting for the database')))
   await prisma.$executeRawUnsafe('alter table "Elsewhere" rename to "JobMigration"')
-  await prisma.$executeRawUnsafe('alter table "JobElsewhere" rename to "JobStart"')
+  await prisma.$executeRawUnsafe('alter table "JobRun" rename "queueJobId" to "workId"')
   const opened = await opening
   expect(opened).not.toBeNull()
   await opened?.stop()

@@ -45,18 +45,25 @@ async function fill(all: ReadonlyMap<string, Held>, isAnyAlive: boolean): Promis
   await emptyTables(api.prisma, `${QUEUE}, "JobQueue", "JobWorker", "JobAction"`)
   for (const [name, { isPaused, due, later, active, deadLetters }] of all) {
     await api.prisma.$executeRaw`
-      insert into pgboss.job (name, data, state, start_after, started_on, completed_on)
-      select ${name}::text, '{"trigger": "queue"}', row.state::pgboss.job_state, now() + row.s * interval '1 second', now(), now()
-      from (values ('created', -9, ${due}::int), ('retry', 9, ${later}::int), ('active', -9, ${active}::int), ('failed', -9, ${deadLetters}::int))
-        row(state, s, n) cross join generate_series(1, row.n)`
+      insert into "JobWork" ("id", "name", "bytes", "payload") select gen_random_uuid(), ${name}, 2, '{}' from generate_series(1, ${due}::int)`
+    await api.prisma.$executeRaw`
+      insert into "JobWork" ("id", "name", "place", "dueAt", "bytes", "payload")
+      select gen_random_uuid(), ${name}, null, now() + interval '9 s', 2, '{}' from generate_series(1, ${later}::int)`
+    await api.prisma.$executeRaw`
+      insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "enqueuedAts")
+      select gen_random_uuid(), ${name}, 'w', now(), now() + interval '1 hour', array_agg(gen_random_uuid()), array_agg(now())
+      from generate_series(1, ${active}::int) having count(*) > 0`
+    await api.prisma.$executeRaw`
+      insert into "JobDeadLetter" ("id", "name", "bytes", "payload", "errorCode", "errorMessage")
+      select gen_random_uuid(), ${name}, 2, '{}', 'gone', '' from generate_series(1, ${deadLetters}::int)`
     if (isPaused)
       await api.jobsClient.pauseQueue(null, name, { actor: 'ada@example.com', reason: 'x' })
   }
   if (!isAnyAlive) return
   const taken = [...all].filter(([, { isTaken }]) => isTaken).map(([name]) => [name, 1])
   await api.prisma.$executeRaw`
-    insert into "JobWorker" ("id", "liveness", "lanes", "readsStarts")
-    values ('w', 'heartbeat', ${JSON.stringify(Object.fromEntries(taken))}::jsonb, true)`
+    insert into "JobWorker" ("id", "liveness", "lanes")
+    values ('w', 'heartbeat', ${JSON.stringify(Object.fromEntries(taken))}::jsonb)`
 }
 
 /** Asks an API whose catalogue has these jobs. */
@@ -105,12 +112,12 @@ it('counts the work of jobs that have left the catalogue wherever it counts work
 
       // As plain SQL has it.
       const rows = await api.prisma.$queryRaw<Counted[]>`
-        select name, count(*) filter (where state in ('created', 'retry'))::int as waiting,
-               count(*) filter (where state = 'created')::int as ready,
-               count(*) filter (where state = 'retry')::int as delayed,
-               count(*) filter (where state = 'active')::int as active,
-               count(*) filter (where state = 'failed')::int as "deadLetters"
-        from (select unnest(${NAMES}::text[]) as name) all_names left join pgboss.job using (name) group by name order by name`
+        select name, (select count(*) from "JobWork" work where work."name" = one.name)::int as waiting,
+               (select count(*) from "JobWork" work where work."name" = one.name and "dueAt" <= now())::int as ready,
+               (select count(*) from "JobWork" work where work."name" = one.name and "dueAt" > now())::int as delayed,
+               (select coalesce(sum(cardinality("runIds")), 0) from "JobClaim" claim where claim."name" = one.name)::int as active,
+               (select count(*) from "JobDeadLetter" letter where letter."name" = one.name)::int as "deadLetters"
+        from unnest(${NAMES}::text[]) one(name) order by name`
       const isListed = ({ name, ...counts }: Counted) => {
         const { isInCatalogue, isPaused } = all.get(name)!
         return isInCatalogue || isPaused || Object.values(counts).some((count) => count > 0)

@@ -240,7 +240,7 @@ describe('what is simulated', () => {
         await waitFor(() => prisma.jobTick.count({ where: id }))
         await waitFor(async () => {
           const [work] = await prisma.$queryRaw<{ left: number }[]>`
-            select count(*)::int as "left" from pgboss.job where state < 'completed'`
+            select ((select count(*) from "JobWork") + (select count(*) from "JobClaim"))::int as "left"`
           return work?.left === 0
         })
       },

@@ -9,7 +9,7 @@ import type { Database } from '../store/database.ts'
 import type { ErrorDescription } from './describeError.ts'
 import { decideNext, type AfterFailure } from './afterFailure.ts'
 import { pauseAfter } from './pauseAfter.ts'
-import { findLocked } from '../store/findLocked.ts'
+import { findLocked, type Locked } from '../store/findLocked.ts'
 import { endRuns, findEnded, letGo, type RunEnd } from '../store/endRuns.ts'
 
 /** A run whose handler has ended, as the settler is to record it. */
@@ -213,9 +213,9 @@ export function createSettler(options: {
     group: readonly Waiting[],
   ): Promise<[free: readonly Waiting[], others: readonly Waiting[]]> {
     const held = [...new Set([...group.map(({ ended }) => ended.taken.held), ...left])]
-    let ids: ReadonlySet<string>
+    let found: Locked
     try {
-      ids = await findLocked(database, {
+      found = await findLocked(database, {
         runIds: group.map(({ end }) => end.runId),
         claimIds: held.map(({ id }) => id),
       })
@@ -224,8 +224,9 @@ export function createSettler(options: {
       log.warn({ err: error }, 'locks of other sessions could not be looked for, trying again')
       return [[], group]
     }
-    for (const claim of held) if (ids.has(claim.id)) locked.add(claim)
-    const isFree = ({ end }: Waiting) => !ids.has(end.runId) && !ids.has(end.claimId)
+    const { unending, staying } = found
+    for (const claim of held) if (staying.has(claim.id)) locked.add(claim)
+    const isFree = ({ end }: Waiting) => !unending.has(end.runId) && !unending.has(end.claimId)
     return [group.filter(isFree), group.filter((one) => !isFree(one))]
   }
 

@@ -1,3 +1,5 @@
+import { hasNotEnded } from './heldRuns.ts'
+
 /*
  * The payload of a run, and what an approval asks of a run that its guard blocked. What it was is in JobDeadLetter or, redriven,
  * in JobWork; of a run that a person wanted JobPayload keeps the payload for the day of its approval.
@@ -25,7 +27,7 @@ const PAYLOAD_OF_RUN = `coalesce((
     from "JobClaim" claim cross join lateral unnest(claim."runIds", claim."workIds", claim."facts", claim."uniqueKeys", claim."payloads")
       as held("runId", "workId", "facts", "uniqueKey", "payload")
     where claim."name" = run."name" and coalesce(held."workId", held."runId") = ${WORK_ID} and ${hadSame('held')}
-      and coalesce((select other."status" = 'running' from "JobRun" other where other."id" = held."runId"), true)
+      and ${hasNotEnded('held."runId"')}
       and (held."uniqueKey" is null or exists (
         select from "JobUnique" one
         where one."name" = claim."name" and one."key" = held."uniqueKey" and one."workId" = ${WORK_ID}

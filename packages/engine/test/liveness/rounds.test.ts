@@ -5,7 +5,10 @@ import type { JobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import { createRounds, readRound, type Rounds } from '../../src/liveness/rounds.ts'
 import type { Session } from '../../src/liveness/session.ts'
+import { createFloors } from '../../src/work/floors.ts'
+import { holdRuns } from '../holdRuns.ts'
 import { openClientRuntime } from '../openClientRuntime.ts'
+import { combineObservers } from '../../src/run/combineObservers.ts'
 import type { TestRuntime } from '../openTestRuntime.ts'
 
 const now = defineJob({ name: 'now', description: '' })
@@ -20,9 +23,14 @@ beforeAll(async () => {
 
 afterAll(() => runtime.close())
 
-beforeEach(() => runtime.rows('truncate pgboss.job, "JobRun", "JobClaim", "JobStart", "JobWorker"'))
+beforeEach(() => runtime.clear('JobWorker'))
 
-const look = (names: string[] = []) => readRound(runtime.database, 'w1', names)
+const look = (names: string[] = []) =>
+  readRound(
+    runtime.database,
+    'w1',
+    names.map((name) => ({ name, behind: [] })),
+  )
 const signUp = (secondsAgo: number) =>
   runtime.rows(
     `insert into "JobWorker" ("id", "liveness", "heartbeatAt")
@@ -45,25 +53,17 @@ describe('readRound', () => {
   })
 
   it('finds what workers hold that are gone, and not its own', async () => {
+    await runtime.rows(`insert into "JobWorker" ("id", "liveness") values ('gone', 'lock')`)
+    for (const workerId of ['gone', 'w1']) await holdRuns(runtime, { name: 'now', workerId })
     const [lost] = await runtime.rows<{ id: string }>(
-      `insert into "JobClaim" ("id", "name", "workerId", "runIds")
-       values (gen_random_uuid(), 'now', 'gone', '{}'), (gen_random_uuid(), 'now', 'w1', '{}')
-       returning "id"`,
+      `select "id" from "JobClaim" where "workerId" = 'gone'`,
     )
-    expect((await look()).lost).toEqual([{ ...lost, name: 'now' }])
+    expect((await look()).lost).toEqual([{ ...lost, name: 'now', workerId: 'gone' }])
   })
 
   it('says whether anything is held, since an idle worker has nothing else to ask', async () => {
     expect((await look()).isIdle).toBe(true)
-    await runtime.rows(
-      `insert into "JobClaim" ("id", "name", "workerId", "runIds") values (gen_random_uuid(), 'now', 'w1', '{}')`,
-    )
-    expect((await look()).isIdle).toBe(false)
-    await runtime.rows('delete from "JobClaim"')
-    await runtime.rows(
-      `insert into "JobStart" ("id", "name", "workerId", "startedAt", "retryLimit", "runIds")
-       values (gen_random_uuid(), 'now', 'w1', now(), 0, '{}')`,
-    )
+    await holdRuns(runtime, { name: 'now', workerId: 'w1' })
     expect((await look()).isIdle).toBe(false)
   })
 
@@ -89,7 +89,7 @@ describe('createRounds', () => {
   let asked: number
   let looked: number
   let failsWith: Error | null
-  /** What looking for cancelled runs, and giving lost work back, fail with. */
+  /** What looking for cancelled runs fails with. */
   let partsFailWith: Error | null
   let calls: string[]
 
@@ -97,12 +97,8 @@ describe('createRounds', () => {
     createRounds({
       session,
       database: runtime.database,
-      queue: {
-        fail: async (_tx, _deliveries, _errors, next) => {
-          await Promise.resolve(calls.push(next))
-          if (partsFailWith) throw partsFailWith
-        },
-      },
+      floors: createFloors(),
+      observers: combineObservers([{ runRescued: () => void calls.push('lost') }], runtime.log),
       cancellations: {
         check: async () => {
           await Promise.resolve(calls.push('check'))
@@ -110,10 +106,11 @@ describe('createRounds', () => {
         },
       },
       workerId: 'w1',
-      names: ['now'],
+      jobs: [now],
       log: runtime.log,
       now: () => new Date(),
       onReady: (name) => calls.push(`ready ${name}`),
+      onSuspect: (name) => calls.push(`suspect ${name}`),
       onEnded: ({ name }) => calls.push(`ended ${name}`),
     })
 
@@ -143,25 +140,15 @@ describe('createRounds', () => {
 
   /** A run of a worker that holds no lock, or whose heartbeat is so old. */
   const holdRun = async (workerId: string, beatSecondsAgo?: number) => {
-    if (beatSecondsAgo !== undefined)
-      await runtime.rows(
-        `insert into "JobWorker" ("id", "liveness", "heartbeatAt")
-         values ($1, 'heartbeat', now() - $2 * interval '1 second')`,
-        [workerId, beatSecondsAgo],
-      )
     await runtime.rows(
-      `with run as (
-         insert into "JobRun" ("id", "name", "trigger", "workerId", "startedAt", "workId")
-         values (gen_random_uuid(), 'now', 'queue', $1, now(), gen_random_uuid()) returning "id"
-       )
-       insert into "JobClaim" ("id", "name", "workerId", "runIds")
-       select gen_random_uuid(), 'now', $1, array["id"] from run`,
-      [workerId],
+      `insert into "JobWorker" ("id", "liveness", "heartbeatAt") values ($1, $2, now() - $3 * interval '1 second')`,
+      [workerId, beatSecondsAgo === undefined ? 'lock' : 'heartbeat', beatSecondsAgo ?? 0],
     )
+    await holdRuns(runtime, { name: 'now', workerId })
   }
   const states = () =>
     runtime.rows<{ workerId: string; errorCode: string | null }>(
-      'select "workerId", "errorCode" from "JobRun" order by 1',
+      'select "workerId", "errorCode" from "JobRunAll" order by 1',
     )
   const afterRounds = async (count: number) => {
     const before = asked
@@ -233,11 +220,29 @@ describe('createRounds', () => {
     partsFailWith = new Error('no answer')
     await runtime.prisma.$transaction((tx) => client.enqueue(tx, now, {}))
     await holdRun('gone')
-    await runtime.rows(`update "JobClaim" set "createdAt" = now() - interval '1 hour'`)
+    await holdRun('hangs', 0)
+    await runtime.rows(`update "JobClaim" set "expiresAt" = now() where "workerId" = 'hangs'`)
+    await runtime.rows(`
+      create function refuse() returns trigger language plpgsql as $$ begin raise 'not this one'; end $$;
+      create trigger refuse before insert on "JobRun" for each row
+      when (new."workerId" = 'gone') execute function refuse()`)
     rounds.start()
     await waitFor(() => calls.includes('ended now'), { message: 'the expired run is ended' })
-    expect(calls.slice(0, 3)).toEqual(['ready now', 'check', 'lost'])
-    expect(await states()).toEqual([{ workerId: 'gone', errorCode: 'expired' }])
+    expect(calls.slice(0, 2)).toEqual(['ready now', 'check'])
+    expect(await states()).toEqual([
+      { workerId: 'gone', errorCode: null },
+      { workerId: 'hangs', errorCode: 'expired' },
+    ])
+    await runtime.rows('drop trigger refuse on "JobRun"; drop function refuse')
+    await waitFor(() => calls.includes('lost'), { message: 'the lost run is rescued' })
+  })
+
+  it('wakes those that run work alone which has lost several workers', async () => {
+    await runtime.prisma.$transaction((tx) => client.enqueue(tx, now, {}))
+    await runtime.rows('update "JobWork" set "losses" = 2')
+    rounds.start()
+    await waitFor(() => calls.includes('suspect now'))
+    expect(calls).not.toContain('ready now')
   })
 
   it('goes on after a round that failed, and says why it did', async () => {

@@ -5,8 +5,6 @@ import { z } from 'zod'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import type { Connection } from '../../src/store/database.ts'
-import { createWriteOuts } from '../../src/run/writeOuts.ts'
-import { writeOutRuns } from '../../src/store/starts.ts'
 import { createWorker, type Worker } from '../../src/worker.ts'
 import { noClock } from '../fixtures/noClock.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -29,10 +27,6 @@ let worker: Worker | undefined
 
 beforeAll(async () => {
   runtime = await openTestRuntime(jobs)
-  // However long it takes until all have begun, no round writes them out before.
-  await runtime.rows(
-    `alter table "JobStart" alter "createdAt" set default now() + interval '1 hour'`,
-  )
   client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
   await client.start()
 })
@@ -43,9 +37,8 @@ afterEach(async () => {
 })
 
 beforeEach(async () => {
-  for (const table of ['"JobStart"', '"JobClaim"', '"JobRun"', 'pgboss.job']) {
-    await runtime.rows(`delete from ${table}`)
-  }
+  for (const table of ['JobClaim', 'JobRun', 'JobWork', 'JobDeadLetter'])
+    await runtime.rows(`delete from "${table}"`)
 })
 
 afterAll(async () => {
@@ -90,8 +83,9 @@ const blocked = () =>
   )
 const isBlocked = async () => (await blocked()).length > 0
 
-/** Locks as somebody does who settles one of the runs and stands still meanwhile. */
-const lockStarts = (tx: Connection) => tx.query('select from "JobStart" for key share')
+/** Locks as a rescue does that stands still meanwhile. */
+const lockClaims = (tx: Connection) =>
+  tx.query(`select from "JobClaim" where "name" = 'counted' for update`)
 
 async function expectAllSucceeded(runs: number): Promise<void> {
   const ends = () =>
@@ -101,20 +95,21 @@ async function expectAllSucceeded(runs: number): Promise<void> {
     )
   await waitFor(async () => {
     const [left] = await runtime.rows(
-      `select from "JobRun" where "status" = 'running' union all select from "JobStart"
-       union all select from "JobClaim" limit 1`,
+      `select from "JobRun" where "status" = 'running' union all select from "JobClaim" limit 1`,
     )
     return left === undefined
   }, PATIENCE)
   expect(await ends()).toEqual([{ status: 'success', code: null, attempt: 1, done: '1', runs }])
-  expect(await runtime.rows('select from pgboss.job')).toEqual([])
+  expect(await runtime.rows(`select from "JobWork" union all select from "JobDeadLetter"`)).toEqual(
+    [],
+  )
 }
 
 describe('the first batches of runs that were started together', { timeout: 180_000 }, () => {
   it('keep neither connections nor their turn from others while they wait, and lose no attempt', async () => {
     const { speak } = await begin(300)
     await runtime.database.transaction(async (tx) => {
-      await lockStarts(tx)
+      await lockClaims(tx)
       speak()
       await waitFor(isBlocked, PATIENCE)
       await client.enqueue(runtime.prisma, other, {})
@@ -131,36 +126,10 @@ describe('the first batches of runs that were started together', { timeout: 180_
     await expectAllSucceeded(300)
   })
 
-  it('are written where one of them is refused', async () => {
-    const { speak } = await begin(3)
-    const [start] = await runtime.rows<{ id: string; runIds: string[] }>(
-      'select "id", "runIds" from "JobStart"',
-    )
-    const { id, runIds } = start!
-    const writeOut = createWriteOuts(runtime.database, runtime.log)
-    // What comes in the same turn of the event loop shares a statement.
-    const outcomes = await Promise.allSettled(
-      [runIds[0]!, 'no id', runIds[1]!].map((runId) => writeOut(id, runId)),
-    )
-    expect(outcomes).toMatchObject([
-      { status: 'fulfilled' },
-      { status: 'rejected', reason: { code: '22P02' } },
-      { status: 'fulfilled' },
-    ])
-    expect(await runtime.rows('select "id" from "JobRun" order by "id"')).toEqual(
-      runIds
-        .slice(0, 2)
-        .toSorted((one, next) => one.localeCompare(next))
-        .map((written) => ({ id: written })),
-    )
-    speak()
-    await expectAllSucceeded(3)
-  })
-
   it('are written when the connections break on which they were to be', async () => {
     const { speak } = await begin(50)
     await runtime.database.transaction(async (tx) => {
-      await lockStarts(tx)
+      await lockClaims(tx)
       speak()
       await waitFor(isBlocked, PATIENCE)
       for (const { pid } of await blocked()) {
@@ -176,15 +145,9 @@ describe('the first batches of runs that were started together', { timeout: 180_
     })
     try {
       const { speak } = await begin(20, pooler.url)
-      const starts = await runtime.rows<{ id: string; runIds: string[] }>(
-        'select "id", "runIds" from "JobStart"',
-      )
       await runtime.database.transaction(async (tx) => {
-        await writeOutRuns(
-          tx,
-          starts.map(({ id }) => id),
-          starts.map(({ runIds }) => runIds[0]!),
-        )
+        await lockClaims(tx)
+        await tx.query('update "JobClaim" set "expiresAt" = "expiresAt"')
         speak()
         await waitFor(isBlocked, PATIENCE)
       })

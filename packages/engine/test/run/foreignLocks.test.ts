@@ -17,7 +17,6 @@ import type { JobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import { createWorker, type Worker } from '../../src/worker.ts'
 import { noClock } from '../fixtures/noClock.ts'
-import { maintainQueue } from '../maintainQueue.ts'
 import { openClientRuntime } from '../openClientRuntime.ts'
 import type { TestRuntime } from '../openTestRuntime.ts'
 
@@ -114,22 +113,30 @@ async function ended(): Promise<number> {
 }
 
 describe('while a transaction of the host has replaced work that runs', () => {
-  it.each([1, 30])('and is left open, all but those %s are recorded', async (locked) => {
-    const keys = await runHeld(40, { isKeyed: true })
-    await foreign.query('begin')
-    for (const key of keys.slice(0, locked)) {
-      await replace(key)
-    }
-    openGate()
-    await waitFor(async () => (await ended()) === 40 - locked, {
-      message: `${40 - locked} ends are recorded while the locks are held`,
-    })
-    await foreign.query('rollback')
-    await waitFor(async () => (await ended()) === 40, {
-      message: 'all ends are recorded once the locks are gone',
-    })
-    expect([...starts.values()]).toEqual(keys.map(() => 1))
-  })
+  it.each([
+    [1, 'rollback'],
+    [30, 'rollback'],
+    [30, 'commit'],
+  ])(
+    'and is left open, also the ends of those %s are recorded, and its %s decides',
+    async (replaced, end) => {
+      const keys = await runHeld(40, { isKeyed: true })
+      await foreign.query('begin')
+      for (const key of keys.slice(0, replaced)) await replace(key)
+      openGate()
+      await waitFor(async () => (await ended()) === 40, { message: 'all ends are recorded' })
+      expect(await runtime.rows('select from "JobClaim"')).toEqual([])
+      await foreign.query(end)
+      const count = end === 'commit' ? 40 + replaced : 40
+      await waitFor(async () => (await ended()) === count, { message: 'newer work runs' })
+      expect([...starts.values()]).toEqual(Array.from({ length: count }, () => 1))
+      // Those of work that has ended meanwhile are freed by a round.
+      await waitFor(async () => (await runtime.rows('select from "JobUnique"')).length === 0, {
+        timeoutMs: 30_000,
+        message: 'no key is held any more',
+      })
+    },
+  )
 
   it('and then replaces the work beside it, PostgreSQL finds no deadlock', async () => {
     const keys = await runHeld(30, { isKeyed: true })
@@ -137,8 +144,8 @@ describe('while a transaction of the host has replaced work that runs', () => {
     await replace('15')
     openGate()
     // Whoever waits for longer than a second has looked for a deadlock, and will not look again.
-    await waitFor(async () => (await ended()) === 29 || (await waitsForLong()), {
-      message: 'the other ends are recorded, or wait',
+    await waitFor(async () => (await ended()) === 30 || (await waitsForLong()), {
+      message: 'the ends are recorded, or wait',
     })
     for (const key of keys.filter((one) => one !== '15')) await replace(key)
     await foreign.query('commit')
@@ -168,7 +175,7 @@ describe('while somebody has locked what a worker has taken', () => {
     await runOneByOne(8)
     await foreign.query('begin')
     const { rows } = await foreign.query(
-      `select from "JobStart" where "id" in (select "id" from "JobStart" limit 6) for update`,
+      `select from "JobClaim" where "id" in (select "id" from "JobClaim" limit 6) for update`,
     )
     openGate()
     await waitFor(async () => (await ended()) === 8 - rows.length, {
@@ -193,36 +200,30 @@ describe('while somebody has locked what a worker has taken', () => {
 })
 
 describe('while a transaction of the host', () => {
-  const waiters = () =>
-    runtime.rows(
-      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
-    )
-
-  it('has replaced work that the queue gives up, and then replaces other such work, PostgreSQL finds no deadlock', async () => {
+  it('has replaced work that expires meanwhile, and then replaces other such work, PostgreSQL finds no deadlock', async () => {
     await runHeld(2, { isKeyed: true })
-    await runtime.rows(`update pgboss.job set started_on = now() - interval '1 day'`)
     await foreign.query('begin')
     await replace('1')
-    const maintained = maintainQueue(runtime).catch(() => undefined)
-    await waitFor(async () => (await waiters()).length > 0, { message: 'the queue waits' })
-    await waitFor(async () => (await waiters()).length === 0 || (await waitsForLong()), {
-      message: 'it has given way, or waits',
+    await runtime.rows('update "JobClaim" set "expiresAt" = now()')
+    await waitFor(async () => (await ended()) === 2 || (await waitsForLong()), {
+      timeoutMs: 30_000,
+      message: 'both have ended, or their ends wait',
     })
     await expect(replace('0')).resolves.toBeDefined()
     await foreign.query('rollback')
-    await maintained
+    expect(await ended()).toBe(2)
   })
 })
 
 describe('a worker starts', () => {
-  /** It has its own settings for the queue, and signs up beside one that is long gone. */
-  const startAnother = async (job = hold) => {
+  /** It signs up beside one that is long gone. */
+  const startAnother = async () => {
     const { url: databaseUrl, prisma, log } = runtime
     const another = createWorker({
       schema: 'public',
       databaseUrl,
       client: prisma,
-      jobs: [job],
+      jobs,
       handlers: { hold: async () => undefined },
       retention: false,
       clock: noClock,
@@ -231,31 +232,6 @@ describe('a worker starts', () => {
     onTestFinished(() => another.stop())
     await another.start()
   }
-  const retryLimit = async () =>
-    (
-      await runtime.rows<{ n: number }>(
-        `select retry_limit as n from pgboss.queue where name = 'hold'`,
-      )
-    )[0]!.n
-
-  it('while somebody has locked the row of a queue, whose settings change once it is free', async () => {
-    await foreign.query('begin')
-    await foreign.query('select from pgboss.queue for update')
-    await startAnother()
-    expect(runtime.lines.filter(({ level }) => Number(level) > 30)).toEqual([])
-    await startAnother({ ...hold, retry: { ...hold.retry, limit: 7 } })
-    await waitFor(() => runtime.lines.some(({ name, heldBy }) => name === 'hold' && heldBy), {
-      message: 'the log names who holds it',
-    })
-    expect(runtime.lines.find(({ heldBy }) => heldBy)).toMatchObject({
-      heldBy: [{ application: 'foreign' }],
-    })
-    expect(await retryLimit()).toBe(0)
-    await foreign.query('rollback')
-    await waitFor(async () => (await retryLimit()) === 7, { message: 'the settings change' })
-    await runtime.rows('update pgboss.queue set retry_limit = 0')
-  })
-
   it('while somebody has locked the row of a worker that is long gone', async () => {
     await runtime.rows(
       `insert into "JobWorker" ("id", "liveness", "heartbeatAt") values

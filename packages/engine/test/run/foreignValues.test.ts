@@ -67,25 +67,22 @@ const ends = async () =>
     )
   ).map(({ end, count }) => `${end} ${count}`)
 
-test('work that others have put into the queue, with whatever in it, keeps no other from being done', async () => {
+test('payloads that the schema refuses, such as of another version, keep no other work from being done', async () => {
   runtime = await openTestRuntime([tally])
-  const payloads = [null, 'null', '{}', '{"mark":"sent by other means"}']
-  const refused = ['[]', '"x"', '5', '{"trigger":"bogus"}', '{"payload":{}}', '{"trigger":null}']
-  const odd = ['"scheduledFor":"garbage"', '"scheduledFor":5', '"dryRun":"perhaps"', '"actor":{}']
-  odd.push('"scheduledFor":"2026-02-31T00:00:00.000Z"', '"scheduledFor":"2026-19-01T00:00:00.000Z"')
-  const envelopes = odd.map((part) => `{"payload":{},"trigger":"schedule",${part}}`)
-  for (const data of [...payloads, ...refused, ...envelopes]) {
-    await runtime.rows(`insert into pgboss.job (name, data) values ('tally', $1::jsonb)`, [data])
+  const payloads = ['{}', '{"mark":"sent by another version"}']
+  const refused = ['[]', '"x"', '5', '{"mark":5}', '{"payload":{}}', '{"trigger":null}']
+  for (const payload of [...payloads, ...refused]) {
+    await runtime.rows(
+      `insert into "JobWork" ("id", "name", "bytes", "payload") values (gen_random_uuid(), 'tally', length($1), $1::jsonb)`,
+      [payload],
+    )
   }
   await enqueue('innocent')
   const { marks } = await start()
-  const all = [
-    `payload_invalid ${refused.length}`,
-    `success ${payloads.length + envelopes.length + 1}`,
-  ]
+  const all = [`payload_invalid ${refused.length}`, `success ${payloads.length + 1}`]
   await waitFor(async () => (await ends()).join() === all.join())
   expect(marks).toContain('innocent')
-  expect(marks).toContain('sent by other means')
+  expect(marks).toContain('sent by another version')
 })
 
 test.each([

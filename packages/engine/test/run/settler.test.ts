@@ -5,10 +5,10 @@ import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import { combineObservers } from '../../src/run/combineObservers.ts'
-import type { HeldClaim } from '../../src/store/claimWork.ts'
 import { openDatabase, type Database } from '../../src/store/database.ts'
 import { createSchema } from '../../src/store/schema.ts'
 import { createSettler, type EndedRun } from '../../src/run/settler.ts'
+import { recordRunning } from '../../src/store/recordRunning.ts'
 import { openTestQueue, type TestQueue, type TestWork } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
@@ -33,7 +33,7 @@ beforeEach(async () => {
 })
 
 const settlerOf = (database: Database = runtime.database) =>
-  createSettler({ database, queue: opened.queue, workerId: 'w1', log: runtime.log })
+  createSettler({ database, workerId: 'w1', log: runtime.log })
 
 /** Takes so many pieces with one claim. */
 async function take(count: number): Promise<TestWork[]> {
@@ -42,16 +42,25 @@ async function take(count: number): Promise<TestWork[]> {
   return await opened.take('parcel', count)
 }
 
-const heldBy = (work: readonly TestWork[]): HeldClaim => ({
-  id: work[0]!.claimId,
-  open: work.length,
+const settlement = (taken: TestWork, failure: EndedRun['failure'] = null): EndedRun => ({
+  taken,
+  retry: parcel.retry,
+  endedAt: new Date(),
+  details: null,
+  failure,
 })
 
-const settlement = (
-  { run }: TestWork,
-  held: HeldClaim,
-  failure: EndedRun['failure'] = null,
-): EndedRun => ({ run, held, endedAt: new Date(), details: null, failure })
+/** Has runs store something before their ends, as a batch does. */
+async function speak(work: readonly TestWork[], details: object | null = null): Promise<void> {
+  for (const one of work) {
+    one.hasSpoken = true
+    await recordRunning(runtime.database, 'w1', one)
+  }
+  await runtime.rows('update "JobRun" set "details" = $2 where "id" = any($1)', [
+    work.map(({ runId }) => runId),
+    details,
+  ])
+}
 
 const claims = () => runtime.rows<{ id: string }>('select "id" from "JobClaim"')
 const count = async (of: string) =>
@@ -61,10 +70,9 @@ describe('a claim', () => {
   it('is let go when the last of its runs is settled, and not before', async () => {
     const settler = settlerOf()
     const work = await take(3)
-    const held = heldBy(work)
-    const [first, ...others] = work.map((one) => settlement(one, held))
+    const [first, ...others] = work.map((one) => settlement(one))
     await settler.settle(first!)
-    expect(await claims()).toEqual([{ id: held.id }])
+    expect(await claims()).toEqual([{ id: work[0]!.claimId }])
     await Promise.all(others.map((one) => settler.settle(one)))
     expect(await claims()).toEqual([])
   })
@@ -81,12 +89,11 @@ describe('a claim', () => {
     })
     // More than one group takes.
     const work = await take(3_000)
-    const held = heldBy(work)
-    const outcomes = await Promise.all(work.map((one) => settler.settle(settlement(one, held))))
+    const outcomes = await Promise.all(work.map((one) => settler.settle(settlement(one))))
     expect(most).toBe(2)
     expect(outcomes.every(({ kind }) => kind === 'settled')).toBe(true)
     await waitForNone()
-    expect(await count('pgboss.job')).toBe(0)
+    expect(await count('"JobWork"')).toBe(0)
     expect(await count(`"JobRun" where "status" = 'success'`)).toBe(3_000)
   })
 
@@ -100,11 +107,10 @@ describe('a claim', () => {
       },
     })
     const [one] = await take(1)
-    const held = heldBy([one!])
-    expect(await settler.settle(settlement(one!, held))).toEqual({ kind: 'settled', details: null })
+    expect(await settler.settle(settlement(one!))).toEqual({ kind: 'settled', details: null })
     expect(failures).toBeLessThan(0)
     expect(await claims()).toEqual([])
-    expect(await count('pgboss.job')).toBe(0)
+    expect(await count('"JobWork"')).toBe(0)
   })
 })
 
@@ -112,15 +118,12 @@ describe('a run that is settled', () => {
   it('keeps what its batches have counted', async () => {
     const settler = settlerOf()
     const work = await take(3)
-    const held = heldBy(work)
     const [counted, both, none] = work
-    await runtime.rows(`update "JobRun" set "details" = '{"cleaned": 3}' where "id" = any($1)`, [
-      [counted!.runId, both!.runId],
-    ])
+    await speak([counted!, both!], { cleaned: 3 })
     const outcomes = await Promise.all([
-      settler.settle(settlement(counted!, held)),
-      settler.settle({ ...settlement(both!, held), details: { seen: 5 } }),
-      settler.settle({ ...settlement(none!, held), details: { seen: 5 } }),
+      settler.settle(settlement(counted!)),
+      settler.settle({ ...settlement(both!), details: { seen: 5 } }),
+      settler.settle({ ...settlement(none!), details: { seen: 5 } }),
     ])
     const details = [{ cleaned: 3 }, { cleaned: 3, seen: 5 }, { seen: 5 }]
     expect(outcomes).toEqual(details.map((of) => ({ kind: 'settled', details: of })))
@@ -135,26 +138,19 @@ describe('a run that is settled', () => {
     const settler = settlerOf()
     const work = await take(2)
     const [lost, own] = work
-    const held = heldBy(work)
     const error = { code: 'broken', message: 'broken' }
-    await runtime.rows(
-      `update "JobRun" set "status" = 'failed', "errorCode" = 'worker_lost', "endedAt" = now() where "id" = $1`,
-      [lost!.runId],
-    )
-    await runtime.database.transaction((tx) =>
-      opened.queue.fail(tx, [lost!], { code: 'worker_lost', message: '' }, 'redeliver'),
-    )
-    const readLost = () =>
-      runtime.rows('select to_jsonb(job) as row from pgboss.job job where id = $1', [lost!.workId])
+    // As a rescue does.
+    await opened.fail([lost!], { code: 'worker_lost', message: '' }, 'redeliver')
+    lost!.held.open++
+    const readLost = () => runtime.rows('select * from "JobWork" where "id" = $1', [lost!.workId])
     const before = await readLost()
+    expect(before).toHaveLength(1)
     const outcomes = await Promise.all(
-      [lost!, own!].map((one) => settler.settle(settlement(one, held, { error, next: 'giveUp' }))),
+      [lost!, own!].map((one) => settler.settle(settlement(one, { error, next: 'giveUp' }))),
     )
     expect(outcomes).toEqual([{ kind: 'lost' }, { kind: 'settled', details: null }])
     expect(await readLost()).toEqual(before)
-    expect(
-      await runtime.rows('select state::text from pgboss.job where id = $1', [own!.workId]),
-    ).toEqual([{ state: 'failed' }])
+    expect(await runtime.rows('select "id" from "JobDeadLetter"')).toEqual([{ id: own!.workId }])
     expect(await runtime.rows('select "errorCode" from "JobRun" order by "errorCode"')).toEqual([
       { errorCode: 'broken' },
       { errorCode: 'worker_lost' },
@@ -172,16 +168,14 @@ describe('a group', () => {
       const observers = combineObservers([observer], runtime.log)
       const settler = createSettler({
         database: runtime.database,
-        queue: opened.queue,
         workerId: 'w1',
         log: runtime.log,
         observers,
       })
       const work = await take(3)
-      const held = heldBy(work)
       const text = 'x'.repeat(2_100_000)
       const long = part === 'details' ? { details: { text } } : { [part]: JSON.stringify([text]) }
-      await Promise.all(work.map((one) => settler.settle({ ...settlement(one, held), ...long })))
+      await Promise.all(work.map((one) => settler.settle({ ...settlement(one), ...long })))
       expect(sizes).toEqual([1, 1, 1])
     },
   )
@@ -207,14 +201,17 @@ describe('a settlement whose answer was lost', () => {
   }
   const error = { code: 'broken', message: 'broken' }
   const readWork = () =>
-    runtime.rows<{ state: string; retry_limit: number }>('select * from pgboss.job order by id')
+    runtime.rows(`
+      select "id", "attempt", "failures", "place", "dueAt", null as "failedAt" from "JobWork"
+      union all
+      select "id", "attempt", "failures", null, null, "failedAt" from "JobDeadLetter" order by "id"`)
 
   it('is taken for settled, with the details of the whole run', async () => {
     const [one] = await take(1)
-    await runtime.rows(`update "JobRun" set "details" = '{"cleaned": 3}'`)
+    await speak([one!], { cleaned: 3 })
     const settler = settlerOf(deafOnce())
     const outcome = await settler.settle({
-      ...settlement(one!, heldBy([one!])),
+      ...settlement(one!),
       details: { seen: 5 },
     })
     expect(outcome).toEqual({ kind: 'settled', details: { cleaned: 3, seen: 5 } })
@@ -225,11 +222,10 @@ describe('a settlement whose answer was lost', () => {
     'does not do again what became of its work: %s',
     async (next) => {
       const work = await take(3)
-      const held = heldBy(work)
       let before: unknown
       const settler = settlerOf(deafOnce(async () => (before = await readWork())))
       const outcomes = await Promise.all(
-        work.map((one) => settler.settle(settlement(one, held, { error, next }))),
+        work.map((one) => settler.settle(settlement(one, { error, next }))),
       )
       expect(outcomes).toEqual(work.map(() => ({ kind: 'settled', details: null })))
       expect(before).toHaveLength(3)
@@ -246,9 +242,9 @@ describe('a settlement whose answer was lost', () => {
     const [one] = await take(1)
     const other = () => runtime.rows(`update "JobRun" set ${assignment}`)
     const settler = settlerOf(deafOnce(other))
-    expect(
-      await settler.settle(settlement(one!, heldBy([one!]), { error, next: 'giveUp' })),
-    ).toEqual({ kind: 'lost' })
+    expect(await settler.settle(settlement(one!, { error, next: 'giveUp' }))).toEqual({
+      kind: 'lost',
+    })
   })
 })
 
@@ -262,11 +258,10 @@ describe('a group that is refused', () => {
   it('is divided down to its cause, which keeps its counts; all others are settled', async () => {
     const settler = settlerOf()
     const work = await take(50)
-    const held = heldBy(work)
-    await runtime.rows(`update "JobRun" set "details" = '{"cleaned": 3, "batches": 1}'`)
+    await speak(work, { cleaned: 3, batches: 1 })
     const outcomes = await Promise.all(
       work.map((one, at) =>
-        settler.settle({ ...settlement(one, held), details: at === 17 ? NUL : { at } }),
+        settler.settle({ ...settlement(one), details: at === 17 ? NUL : { at } }),
       ),
     )
     const guilty = outcomes[17]
@@ -281,17 +276,18 @@ describe('a group that is refused', () => {
     }
     const failed = (await states()).filter(({ errorCode }) => errorCode !== null)
     expect(failed).toMatchObject([{ id: work[17]!.runId, errorCode: 'details_unstorable' }])
-    expect(await runtime.rows('select state::text from pgboss.job')).toEqual([{ state: 'failed' }])
+    expect(await runtime.rows('select "id" from "JobDeadLetter"')).toEqual([
+      { id: work[17]!.workId },
+    ])
     await waitForNone()
   })
 
   it('has several causes, and each of them one end', async () => {
     const settler = settlerOf()
     const work = await take(40)
-    const held = heldBy(work)
     const outcomes = await Promise.all(
       work.map((one, at) =>
-        settler.settle({ ...settlement(one, held), details: at % 4 === 0 ? NUL : null }),
+        settler.settle({ ...settlement(one), details: at % 4 === 0 ? NUL : null }),
       ),
     )
     expect(outcomes.filter((one) => one.kind === 'settled' && one.instead)).toHaveLength(10)
@@ -312,11 +308,10 @@ describe('a group that is refused', () => {
   ])('is refused by JSON itself: $it', async ({ value }) => {
     const settler = settlerOf()
     const work = await take(3)
-    const held = heldBy(work)
     const outcomes = await Promise.all(
       work.map((one, at) =>
         settler.settle({
-          ...settlement(one, held),
+          ...settlement(one),
           details: at === 1 ? { value: value as never } : null,
         }),
       ),
@@ -339,7 +334,7 @@ describe('a group that is refused', () => {
       },
     })
     const [one] = await take(1)
-    const settled = settler.settle(settlement(one!, heldBy([one!])))
+    const settled = settler.settle(settlement(one!))
     await waitFor(() => failures().length > 2)
     isRefused = false
     expect(await settled).toEqual({ kind: 'settled', details: null })
@@ -349,7 +344,7 @@ describe('a group that is refused', () => {
 describe('a run that somebody has locked', () => {
   it('keeps none of the others from being settled, and is settled itself once it is free', async () => {
     const work = await take(9)
-    const held = heldBy(work)
+    await speak([work[4]!])
     const impatientUrl = `${runtime.url}?options=${encodeURIComponent('-c lock_timeout=100')}`
     const locking = openDatabase({
       schema: createSchema('public'),
@@ -372,12 +367,12 @@ describe('a run that somebody has locked', () => {
         await isFree
       })
       await waitFor(async () => (await lockers()) > 0)
-      const ends = work.map((one) => settler.settle(settlement(one, held)))
+      const ends = work.map((one) => settler.settle(settlement(one)))
       await Promise.all(ends.filter((_, at) => at !== 4))
       expect(await count(`"JobRun" where "status" = 'running'`)).toBe(1)
       // What ends now need not wait for the blocked one.
       const [later] = await take(1)
-      expect(await settler.settle(settlement(later!, heldBy([later!])))).toMatchObject({
+      expect(await settler.settle(settlement(later!))).toMatchObject({
         kind: 'settled',
       })
       free()
@@ -408,9 +403,8 @@ describe('a database that is away', () => {
       },
     })
     const work = await take(20)
-    const held = heldBy(work)
     const startedAt = performance.now()
-    const ends = Promise.all(work.map((one) => settler.settle(settlement(one, held))))
+    const ends = Promise.all(work.map((one) => settler.settle(settlement(one))))
     await waitFor(() => tries >= 4)
     // The pauses between the four tries are at least 50, 100 and 200 ms, however slow the machine is.
     expect(performance.now() - startedAt).toBeGreaterThanOrEqual(345)
@@ -422,7 +416,6 @@ describe('a database that is away', () => {
 
   it('does so for one run alone, and the others are settled all the same', async () => {
     const work = await take(16)
-    const held = heldBy(work)
     const poison = work[3]!.runId
     let isBroken = true
     const settler = settlerOf({
@@ -435,7 +428,7 @@ describe('a database that is away', () => {
         return await runtime.database.query<never>(statement, values)
       },
     })
-    const ends = work.map((one) => settler.settle(settlement(one, held)))
+    const ends = work.map((one) => settler.settle(settlement(one)))
     await Promise.all(ends.filter((_, at) => at !== 3))
     isBroken = false
     expect(await ends[3]).toEqual({ kind: 'settled', details: null })
@@ -453,7 +446,7 @@ describe('a database that is away', () => {
     })
     settler.stop()
     const [one] = await take(1)
-    expect(await settler.settle(settlement(one!, heldBy([one!])))).toEqual({ kind: 'lost' })
+    expect(await settler.settle(settlement(one!))).toEqual({ kind: 'lost' })
     expect(tries).toBe(0)
   })
 })

@@ -25,7 +25,8 @@ import {
 } from '../../src/index.ts'
 import { rescueLostRuns } from '../../src/liveness/rescue.ts'
 import { claimWork, settleClaims } from '../../src/store/claimWork.ts'
-import { writeOutStarts } from '../../src/store/starts.ts'
+import { placeDue } from '../../src/store/looks.ts'
+import { recordRunning } from '../../src/store/recordRunning.ts'
 import { createWorker, runOnce, type WorkerOptions } from '../../src/worker.ts'
 import { noClock } from '../fixtures/noClock.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
@@ -82,9 +83,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  for (const table of ['JobRun', 'JobClaim', 'JobStart', 'JobAction'])
-    await runtime.rows(`delete from "${table}"`)
-  await runtime.rows('delete from pgboss.job')
+  await runtime.clear('JobAction')
   runtime.lines.length = 0
 })
 
@@ -130,17 +129,22 @@ const ended = async (workId: string, attempt = 1) =>
   })
 
 /** Claims as a worker does. */
-async function claim(mayStart: boolean, name = 'order') {
-  const { database } = runtime
-  const request = { claimId: uuid(), name, limit: 10, exclusiveKey: null, mayStart }
-  const { work } = await claimWork(database, {
+async function claim(name = 'order') {
+  const { work } = await claimWork(runtime.database, {
     workerId: 'w1',
-    requests: [request],
+    requests: [requestOf(uuid(), name)],
     startedAt: new Date(),
-    hasFreshRunIds: false,
   })
   return work
 }
+
+const requestOf = (claimId: string, name = 'order') => ({
+  claimId,
+  name,
+  limit: 10,
+  exclusiveKey: null,
+  expireSeconds: 900,
+})
 
 describe('the label of a piece of work', () => {
   it('is stored with it, whoever enqueues it, and with its runs, and found in lists', async () => {
@@ -170,22 +174,21 @@ describe('the label of a piece of work', () => {
 
   it('is that of a run which is not written yet, and is written with its end, once', async () => {
     await enqueue({ orderId: '7' })
-    const [taken] = await claim(true)
-    expect(taken?.isUnwritten).toBe(true)
+    const [taken] = await claim()
     expect((await listJobRuns(runtime.reader, { limit: 1 })).runs).toMatchObject([
       { status: 'running', label: 'Order 7' },
     ])
     expect(await runtime.rows('select from "JobRun"')).toEqual([])
-    const [start] = await runtime.rows<{ id: string }>('select "id" from "JobStart"')
-    await writeOutStarts(runtime.database, runtime.log, [start!.id])
+    await recordRunning(runtime.database, 'w1', taken!)
     expect(await runtime.rows('select "label", "shown" from "JobRun"')).toEqual([
       { label: 'Order 7', shown: { orderId: '7' } },
     ])
     // A claim whose answer was lost keeps the label, too.
     await enqueue({ orderId: '8' })
-    const [lost] = await claim(true)
-    const request = { claimId: lost!.held.id, name: 'order', limit: 10, exclusiveKey: null }
-    expect(await settleClaims(runtime.database, 'w1', [request])).toHaveLength(1)
+    const [lost] = await claim()
+    const request = requestOf(lost!.held.id)
+    const [found] = await settleClaims(runtime.database, 'w1', [request])
+    await recordRunning(runtime.database, 'w1', found!)
     expect(await runtime.rows('select "label" from "JobRun" order by "label"')).toEqual([
       { label: 'Order 7' },
       { label: 'Order 8' },
@@ -217,30 +220,6 @@ describe('the label of a piece of work', () => {
       /label function of a job failed/.test(String(msg)),
     )
     expect(warned).toMatchObject([{ name: 'order', problem: 'Error: no label for [redacted]' }])
-  })
-
-  it('fails no claim, whatever others have written in its place', async () => {
-    await enqueue({ orderId: '1' })
-    const large = 'x'.repeat(100_000)
-    for (const label of [1, { a: 1 }, [], large, { large }]) {
-      const { workId } = await queue.client.enqueue(runtime.prisma, order, {
-        orderId: '2',
-        card: '',
-      })
-      await runtime.rows(
-        `update pgboss.job set data = data || jsonb_build_object('label', $2::jsonb, 'shown', $2::jsonb) where id = $1`,
-        [workId, JSON.stringify(label)],
-      )
-    }
-    expect(await claim(false)).toHaveLength(6)
-    const { runs } = await listJobRuns(runtime.reader, { limit: 10 })
-    expect(runs).toHaveLength(6)
-    for (const { label } of runs) expect((label ?? '').length).toBeLessThanOrEqual(200)
-    const shown = await runtime.rows(`select "shown" from "JobRun" where "shown" is not null`)
-    expect(shown).toHaveLength(2)
-    expect(shown).toEqual(
-      expect.arrayContaining([{ shown: { orderId: '1' } }, { shown: { a: 1 } }]),
-    )
   })
 
   it('is searched for by whatever text', async () => {
@@ -361,10 +340,12 @@ describe('the attempts at a piece of work', () => {
     const startAfter = new Date(Date.now() + 3_600_000)
     const { workId } = await queue.client.enqueue(runtime.prisma, plain, {}, { startAfter })
     await runtime.rows(
-      `update pgboss.job set created_on = created_on - interval '2 hours', start_after = now() - interval '1 minute'`,
+      `update "JobWork" set "enqueuedAt" = "enqueuedAt" - interval '2 hours', "dueAt" = now() - interval '1 minute'`,
     )
-    const [taken] = await claim(true, 'plain')
+    await placeDue(runtime.database, ['plain'])
+    const [taken] = await claim('plain')
     expect(taken).toMatchObject({ run: { workId } })
+    await recordRunning(runtime.database, 'w1', taken!)
     const [run] = await runtime.rows<{ late: number }>(
       `select round(extract(epoch from now() - "dueAt"))::int as "late" from "JobRun"`,
     )
@@ -374,11 +355,14 @@ describe('the attempts at a piece of work', () => {
 
   it('were due at once, where they were to be tried again without a pause', async () => {
     await queue.client.enqueue(runtime.prisma, plain, {})
-    await runtime.rows(
-      `update pgboss.job set state = 'retry', started_on = now(), start_after = created_on`,
-    )
-    expect(await claim(true, 'plain')).toMatchObject([{ run: { attempt: 2 } }])
-    expect(await runtime.rows('select from "JobRun" where "dueAt" is not null')).toHaveLength(1)
+    await queue.fail(await queue.take('plain'), { code: 'drained', message: '' }, 'redeliver')
+    const [taken] = await claim('plain')
+    expect(taken).toMatchObject({ run: { attempt: 2 } })
+    await recordRunning(runtime.database, 'w1', taken!)
+    const [{ dueAt }, ...others] = (await runtime.rows<{ dueAt: Date }>(
+      'select "dueAt" from "JobRun" where "dueAt" is not null',
+    )) as [{ dueAt: Date }]
+    expect([others.length, dueAt.getTime() <= Date.now()]).toEqual([0, true])
   })
 })
 
@@ -535,13 +519,13 @@ describe('a run whose clock was set back', () => {
 
   it('ends no sooner when another worker ends it, whose clock is behind', async () => {
     const workId = await enqueue({ orderId: '1' })
-    await claim(false)
+    await claim()
     const behind = new Date(Date.now() - 3_600_000)
     const { database, log } = runtime
     await runtime.rows(
-      `update "JobClaim" set "workerId" = 'gone'; update "JobRun" set "workerId" = 'gone'`,
+      `update "JobClaim" set "workerId" = 'gone'; insert into "JobWorker" ("id", "liveness") values ('gone', 'lock')`,
     )
-    await rescueLostRuns({ database, queue: queue.queue, workerId: 'w1', log, now: () => behind })
+    await rescueLostRuns({ database, workerId: 'w1', log, now: () => behind })
     const run = await ended(workId)
     expect([run.errorCode, run.endedAt]).toEqual(['worker_lost', run.startedAt])
   })
@@ -634,9 +618,6 @@ describe('the result of a piece of work', () => {
     expect(await client.cancelWork(null, { job: plain, ids }, ACTOR)).toMatchObject({ done: 1 })
     const cancelled = { kind: 'cancelled', runId: null }
     expect(await client.result(plain, late.workId)).toEqual(cancelled)
-    // As the queue deletes what is over.
-    await runtime.rows('delete from pgboss.job where id = $1', ids)
-    expect(await client.result(plain, late.workId)).toEqual(cancelled)
   })
 
   it('is there once its run has failed, while others that were taken with it go on', async () => {
@@ -658,27 +639,19 @@ describe('the result of a piece of work', () => {
 
   it('is pending while it runs, written or not, and waits to be tried again', async () => {
     const { client } = queue
-    for (const mayStart of [true, false]) {
-      const id = await invoicing()
-      expect(await claim(mayStart, 'invoice')).toHaveLength(1)
-      expect(await client.result(invoice, id, { timeoutMs: 0 })).toEqual({ kind: 'pending' })
-    }
+    const id = await invoicing()
+    const [taken] = await claim('invoice')
+    expect(await client.result(invoice, id, { timeoutMs: 0 })).toEqual({ kind: 'pending' })
+    await recordRunning(runtime.database, 'w1', taken!)
+    expect(await client.result(invoice, id, { timeoutMs: 0 })).toEqual({ kind: 'pending' })
     const failed = await invoicing()
-    await runtime.rows(
-      `insert into "JobRun" ("id", "name", "status", "trigger", "workId", "workerId", "endedAt", "errorCode")
-       values ($1, 'invoice', 'failed', 'queue', $1, 'w1', now(), 'broken')`,
-      [failed],
-    )
+    await queue.fail(await queue.take('invoice'), { code: 'drained', message: '' }, 'redeliver')
     expect(await client.result(invoice, failed, { timeoutMs: 0 })).toEqual({ kind: 'pending' })
   })
 
   it('tells of work that expired, and of a result that this version does not take', async () => {
     const { client } = queue
-    // An `expiresAt` that another program wrote counts as none.
-    const odd = await invoicing()
-    await runtime.rows(`update pgboss.job set data = data || '{"expiresAt": 5}'`)
     await startWorker({})
-    expect(await client.result(invoice, odd)).toMatchObject({ kind: 'success' })
     const expiresAt = new Date(Date.now() - 1_000)
     const late = await client.enqueue(runtime.prisma, invoice, {}, { expiresAt })
     expect(await client.result(invoice, late.workId)).toEqual({

@@ -1,7 +1,7 @@
 // Shows an upgrade from 0.2: `pnpm upgrade:before`.
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { WORKSPACE_ROOT } from '../bench/startProcess.ts'
+import { stopProcesses, WORKSPACE_ROOT } from '../bench/startProcess.ts'
 import { withOwnPostgres } from '../withOwnPostgres.ts'
 import { makeEngineBefore } from './engineBefore.ts'
 import { runUpgrade, type UpgradeSize } from './runUpgrade.ts'
@@ -21,7 +21,12 @@ every piece of work. The engine of 0.2 comes from the history of this repository
 
 Exit code: 0 every piece is accounted for, 1 not, 2 usage`
 
-process.exit(await main())
+process.exit(
+  await main().catch((error: Error) => {
+    process.stderr.write(`${error.stack}\n`)
+    return 1
+  }),
+)
 
 async function main(): Promise<number> {
   const size = readSize()
@@ -31,8 +36,15 @@ async function main(): Promise<number> {
     return isAsked ? 0 : 2
   }
   const stop = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-    process.on(signal, () => stop.abort(new Error(`Stopped by ${signal}`)))
+  const stopped = new Promise<never>((_, reject) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+      process.on(signal, () => {
+        const reason = new Error(`Stopped by ${signal}`)
+        stop.abort(reason)
+        reject(reason)
+      })
+  })
+  stopped.catch(() => undefined)
   const print = (line: string) => void process.stdout.write(`${line}\n`)
   const options = {
     parent: join(WORKSPACE_ROOT, '.data'),
@@ -42,7 +54,8 @@ async function main(): Promise<number> {
   }
   return await withOwnPostgres(options, async ({ databaseUrl, dataDir }) => {
     const before = await makeEngineBefore(dataDir)
-    const result = await runUpgrade({ databaseUrl, before, size, onProgress: print })
+    const upgrade = runUpgrade({ databaseUrl, before, size, onProgress: print })
+    const result = await Promise.race([upgrade, stopped]).finally(stopProcesses)
     const { foreseen, migratedMs, logBytes, done, findings } = result
     print(
       `Moved ${foreseen.ready} due, ${foreseen.delayed} for later, ${foreseen.deadLetters} dead letters, ${foreseen.lostRuns} runs of lost workers, beside ${size.runs} runs`,

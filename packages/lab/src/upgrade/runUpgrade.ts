@@ -154,11 +154,15 @@ async function doAll(databaseUrl: string, pool: pg.Pool, expected: number): Prom
   }
 }
 
+/** Their ids sort by time, as all do. */
 const FILL_RUNS_SQL = `
   insert into roundsman."JobRun" ("id", "name", "status", "trigger", "startedAt", "endedAt", "queueJobId", "workerId", "details")
   select id, 'parcel', 'success', 'queue', at, at + interval '20 milliseconds', id, 'before', '{"batches": 1, "sent": 2}'
   from generate_series(1, $1::int) n
-    cross join lateral (select gen_random_uuid() as id, now() - (n + 60) * interval '10 milliseconds' as at) run`
+    cross join lateral (select now() - ($1::int - n + 6000) * interval '10 milliseconds' as at) run
+    cross join lateral (
+      select (lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0') || '7' || substr(md5(n::text), 1, 3) || '8' || substr(md5(n::text), 4, 15))::uuid as id
+    ) made`
 
 /** What must be somewhere afterwards, and with what. */
 const PIECES_BEFORE_SQL = `

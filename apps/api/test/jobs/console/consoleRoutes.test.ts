@@ -360,7 +360,7 @@ describe('the overview', () => {
     const sendReport = jobs.find(({ name }) => name === 'sendReport')!
     const items = Array.from({ length: 60 }, () => ({ payload: { to: 'a@example.com' } }))
     await api.prisma.$transaction((tx) => api.jobsClient.enqueueMany(tx, sendReport, items))
-    await api.prisma.$executeRaw`update pgboss.job set start_after = now() - interval '100 seconds'`
+    await api.prisma.$executeRaw`update "JobWork" set "dueAt" = now() - interval '100 seconds'`
     const starts = Array.from({ length: 30 }, (_, n) => new Date(Date.now() - n * 1_000))
     for (const startedAt of starts) {
       await addRun({ name: 'sendReport', status: 'success', startedAt, endedAt: startedAt })
@@ -373,8 +373,8 @@ describe('the overview', () => {
     expect(Math.round((backlog[0]?.caughtUpInMs ?? 0) / 50_000)).toBe(4)
 
     await api.prisma.$executeRaw`
-      update pgboss.job set start_after = now() - interval '1 second' * (row.n % 100)
-      from (select id, row_number() over () as n from pgboss.job) row where row.id = job.id`
+      update "JobWork" work set "dueAt" = now() - interval '1 second' * (row.n % 100)
+      from (select "id", row_number() over () as n from "JobWork") row where row."id" = work."id"`
     const growing = await get<ConsoleOverview>('overview')
     expect(growing.backlog[0]).toMatchObject({ caughtUpInMs: null })
     // That no worker lives says more than that the queue grows.
@@ -382,7 +382,7 @@ describe('the overview', () => {
     expect(growing.backlog[0]).toMatchObject({ isPaused: false, isUntaken: false })
     // A worker that lives, but takes the work of other jobs only.
     await api.prisma.$executeRaw`
-      insert into "JobWorker" ("id", "liveness", "lanes", "readsStarts") values ('other', 'heartbeat', '{"other": 1}', true)`
+      insert into "JobWorker" ("id", "liveness", "lanes") values ('other', 'heartbeat', '{"other": 1}')`
     expect((await get<ConsoleOverview>('overview')).backlog[0]).toMatchObject({ isUntaken: true })
     const page = (await get<ConsoleQueue>('queue')).jobs.find(({ name }) => name === 'sendReport')
     expect(page).toMatchObject({ isUntaken: true, backlog: { isUntaken: true } })
@@ -400,10 +400,10 @@ describe('the overview', () => {
 
   it('counts dead letters by what they were given up for', async () => {
     await api.prisma.$executeRaw`
-      insert into pgboss.job (name, data, state, completed_on, output)
-      select 'sendReport', '{"trigger": "queue"}', 'failed', timestamptz '2026-11-24T08:00:00Z' + n * interval '1 second',
-             case when n > 3 then '{"code": "smtp_down", "message": "It does not answer"}'::jsonb
-                  else '{"code": "no_address", "message": "There is none"}'::jsonb end
+      insert into "JobDeadLetter" ("id", "name", "bytes", "payload", "failedAt", "errorCode", "errorMessage")
+      select gen_random_uuid(), 'sendReport', 2, '{}', timestamptz '2026-11-24T08:00:00Z' + n * interval '1 second',
+             case when n > 3 then 'smtp_down' else 'no_address' end,
+             case when n > 3 then 'It does not answer' else 'There is none' end
       from generate_series(1, 10) n`
     expect((await get<ConsoleOverview>('overview')).attention).toContainEqual({
       kind: 'deadLetters',
@@ -420,9 +420,8 @@ describe('the overview', () => {
 
   it('names no first dead letter where there may be older ones than it counts', async () => {
     await api.prisma.$executeRaw`
-      insert into pgboss.job (name, data, state, completed_on, output)
-      select 'sendReport', '{"trigger": "queue"}', 'failed', timestamptz '2026-11-24T08:00:00Z' + n * interval '1 second',
-             jsonb_build_object('code', 'code' || n)
+      insert into "JobDeadLetter" ("id", "name", "bytes", "payload", "failedAt", "errorCode", "errorMessage")
+      select gen_random_uuid(), 'sendReport', 2, '{}', timestamptz '2026-11-24T08:00:00Z' + n * interval '1 second', 'code' || n, ''
       from generate_series(1, 101) n`
     expect((await get<ConsoleOverview>('overview')).attention).toContainEqual(
       expect.objectContaining({ kind: 'deadLetters', count: 100, isCut: true, since: null }),
@@ -632,8 +631,11 @@ describe('the queue', () => {
       }
     })
     await prisma.$executeRaw`
-      insert into pgboss.job (name, data, state, completed_on) values
-        ('sendReport', '{"trigger": "queue"}', 'failed', now()), ('sendReport', '{"trigger": "queue"}', 'active', null)`
+      insert into "JobDeadLetter" ("id", "name", "bytes", "payload", "errorCode", "errorMessage")
+      values (gen_random_uuid(), 'sendReport', 2, '{}', 'gone', '')`
+    await prisma.$executeRaw`
+      insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "enqueuedAts")
+      values (gen_random_uuid(), 'sendReport', 'w', now(), now() + interval '1 hour', array[gen_random_uuid()], array[now()])`
     await addRun({
       name: 'sendReport',
       status: 'success',
@@ -676,8 +678,8 @@ describe('the queue', () => {
 
 it('the queue tells how long the work has waited that was due first, of whichever job it is', async () => {
   await api.prisma.$executeRaw`
-    insert into pgboss.job (name, data, start_after)
-    select name, '{"trigger": "queue"}', timestamptz '2026-11-24T09:00:00Z' - minutes * interval '1 minute'
+    insert into "JobWork" ("id", "name", "bytes", "payload", "dueAt")
+    select gen_random_uuid(), name, 2, '{}', timestamptz '2026-11-24T09:00:00Z' - minutes * interval '1 minute'
     from unnest(${jobs.slice(0, 3).map(({ name }) => name)}::text[], '{5, 50, 20}'::int[]) work(name, minutes)`
   const { history } = await get<ConsoleQueue>('queue')
   expect(history.at(-1)).toMatchObject({ at: NOW, oldestMs: 50 * 60_000 })
