@@ -67,7 +67,7 @@ export const SEEN = `
     select job.name from unnest($2::text[]) job(name) where exists (
       select from "JobWork" work
       where work."name" = job.name and work."place" is not null and work."losses" >= 2 and work."needs" <= ${UNDERSTANDS}
-    )
+    ) and not exists (select from "JobClaim" other where other."exclusiveKey" = job.name)
   ) as "suspects",
   array(select "name" from "JobQueue" where "name" = any($2::text[])) as "paused"`
 

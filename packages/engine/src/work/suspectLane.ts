@@ -8,13 +8,17 @@ import type { Lane } from './lane.ts'
 import type { Turns } from './turns.ts'
 
 /**
- * Takes work that has lost several workers, a piece at a time, and runs it alone in this process: if it is lost again, its own run
- * is to blame. It claims nothing before nothing else runs here; where that takes too long, it leaves the work to other workers.
+ * Takes work that has lost several workers, a piece of each job at a time, and runs it alone in this process: if it is lost again,
+ * its own run is to blame. It claims nothing before nothing else runs here; where that takes too long, it leaves the work to other
+ * workers.
  */
 export interface SuspectLane extends Omit<Lane, 'start' | 'wake'> {
   /** There is such work of this job. */
   wake(job: Job): void
 }
+
+/** A job that held the lanes up for nothing does so no more for so long: its rate limit is used up, or another worker was first. */
+const REST_MS = 10_000
 
 export function createSuspectLane(options: {
   claimer: Pick<Claimer, 'claimSuspect'>
@@ -25,62 +29,89 @@ export function createSuspectLane(options: {
   execute: (job: Job, taken: TakenWork) => Promise<unknown>
 }): SuspectLane {
   const { claimer, turns, log, observers, execute } = options
-  const waiting = new Map<string, Job>()
+  /** By the job's name. */
+  const underWay = new Map<string, Promise<void>>()
+  const claims = new Set<Promise<unknown>>()
+  /** By performance.now(). */
+  const restsUntil = new Map<string, number>()
   let isStopped = false
   let running = 0
-  let underWay: Promise<void> | null = null
 
-  async function takeAll(): Promise<void> {
-    for (const [name, job] of waiting) {
-      waiting.delete(name)
-      if (isStopped) return
-      try {
-        await takeOne(job)
-      } catch (error) {
-        // The worker's next round wakes it again.
-        log.warn({ err: error, name }, 'taking work that is to run alone failed, trying again')
+  /** Takes a piece after the other until there is none. The worker's next round wakes it again. */
+  async function takeAll(job: Job): Promise<void> {
+    const { name } = job
+    try {
+      for (let count = 0; !isStopped; count++) {
+        if (await takeOne(job)) continue
+        if (count === 0) restsUntil.set(name, performance.now() + REST_MS)
+        return
       }
+    } catch (error) {
+      log.warn({ err: error, name }, 'taking work that is to run alone failed, trying again')
     }
   }
 
-  async function takeOne(job: Job): Promise<void> {
-    // An isolated run cannot harm this process, so it needs no turn.
-    const turn = job.isolate === null ? await turns.take(new Abort()) : null
-    if (turn !== null && turn.kind !== 'alone') {
-      log.info(
-        { name: job.name, reason: turn.kind },
-        'work that is to run alone was left to other workers',
-      )
-      return
-    }
+  /** Returns false when there was none to take. */
+  async function takeOne(job: Job): Promise<boolean> {
+    const claiming = claimAlone(job)
+    claims.add(claiming)
+    const { taken, endTurn } = await claiming.finally(() => claims.delete(claiming))
+    if (taken === undefined) return false
+    const { name, id: runId, attempt } = taken.run
+    log.info({ name, runId, attempt }, 'job run is alone: its work has lost several workers')
+    running++
     try {
-      const { work } = await claimer.claimSuspect(job)
-      if (work.length > 0) observers?.workClaimed(job.name, work.length)
-      for (const taken of work) {
-        const { name, id: runId, attempt } = taken.run
-        log.info({ name, runId, attempt }, 'job run is alone: its work has lost several workers')
-        running++
-        await execute(job, taken).finally(() => running--)
-      }
+      await execute(job, taken)
     } finally {
-      turn?.end()
+      running--
+      endTurn()
     }
+    return true
+  }
+
+  /** Claims a piece once nothing else runs here. Its turn is over where that brings nothing. */
+  async function claimAlone(job: Job): Promise<{ taken?: TakenWork; endTurn: () => void }> {
+    const { name } = job
+    // An isolated run cannot harm this process, so it needs no turn.
+    if (job.isolate !== null) return { ...(await claim(job)), endTurn: () => undefined }
+    log.info({ name }, 'work waits to run alone: it has lost several workers')
+    const turn = await turns.take(new Abort())
+    if (turn.kind !== 'alone') {
+      log.info({ name, reason: turn.kind }, 'work that is to run alone was left to other workers')
+      return { endTurn: () => undefined }
+    }
+    let claimed: { taken?: TakenWork } = {}
+    try {
+      claimed = await claim(job)
+    } finally {
+      if (claimed.taken === undefined) turn.end()
+    }
+    return { ...claimed, endTurn: turn.end }
+  }
+
+  async function claim(job: Job): Promise<{ taken?: TakenWork }> {
+    const [taken] = (await claimer.claimSuspect(job)).work
+    if (taken === undefined) return {}
+    observers?.workClaimed(job.name, 1)
+    return { taken }
   }
 
   return {
     wake(job) {
-      if (isStopped) return
-      waiting.set(job.name, job)
-      underWay ??= takeAll().finally(() => {
-        underWay = null
-      })
+      const { name } = job
+      const rests = performance.now() < (restsUntil.get(name) ?? 0)
+      if (isStopped || rests || underWay.has(name)) return
+      underWay.set(
+        name,
+        takeAll(job).finally(() => underWay.delete(name)),
+      )
     },
     async stop() {
       isStopped = true
-      // A run under way goes on: `idle` waits for it.
-      if (running === 0) await underWay
+      // Runs under way go on: `idle` waits for them.
+      await Promise.allSettled(claims)
     },
     running: () => running,
-    idle: async () => void (await underWay),
+    idle: async () => void (await Promise.all(underWay.values())),
   }
 }

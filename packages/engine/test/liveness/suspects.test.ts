@@ -81,7 +81,6 @@ afterEach(async () => {
 
 async function expectNothingHeld(): Promise<void> {
   expect(await runtime.rows('select from "JobClaim"')).toEqual([])
-  expect(await runtime.rows('select from "JobStart"')).toEqual([])
   expect(await runtime.rows(`select from "JobRun" where "status" = 'running'`)).toEqual([])
 }
 
@@ -110,10 +109,7 @@ async function enqueue(
     const { workId } = await client.enqueue(tx, job, { n })
     if (lost === 0) return
     await tx.$executeRawUnsafe(
-      `update pgboss.job
-       set data = data || jsonb_build_object('lost', $2::int), state = 'retry', started_on = now(),
-           retry_count = $2::int - 1, retry_limit = $2::int + 2
-       where id = $1::uuid`,
+      `update "JobWork" set "losses" = $2::int, "attempt" = $2::int + 1 where "id" = $1::uuid`,
       workId,
       lost,
     )
@@ -121,8 +117,12 @@ async function enqueue(
 }
 
 const isStarted = (n: number) => waitFor(() => started.some((one) => one.n === n))
+const waiters = () =>
+  runtime.rows<{ name: string; losses: number; attempt: number }>(
+    'select "name", "losses", "attempt" from "JobWork" where "losses" >= 2 order by "losses"',
+  )
 const isWaiting = () =>
-  waitFor(() => runtime.lines.some(({ msg }) => String(msg).startsWith('job run waits')))
+  waitFor(() => runtime.lines.some(({ msg }) => String(msg).startsWith('work waits')))
 const ends = () =>
   waitFor(
     async () =>
@@ -132,7 +132,7 @@ const ends = () =>
   )
 const codes = () =>
   runtime.rows<{ attempt: number; errorCode: string | null }>(
-    'select "attempt", "errorCode" from "JobRun" order by "startedAt", "attempt"',
+    'select "attempt", "errorCode" from "JobRunAll" order by "startedAt", "attempt"',
   )
 
 beforeEach(() => void runtime.lines.splice(0))
@@ -189,34 +189,25 @@ describe('work that has lost several workers', () => {
     expect(new Set(started.map(({ n }) => n)).size).toBe(8)
   })
 
-  it('is given back as it was when what runs does not end, and the lanes go on', async () => {
+  it('stays as it was when what runs does not end, and the lanes go on', async () => {
     held.add(1)
     await startWorker({ aloneWaitMs: 300 })
     await enqueue(1, { name: 'rounds' })
     await isStarted(1)
     await enqueue(2, { lost: 2 })
     await enqueue(3, { lost: 3 })
-    await waitFor(
-      () =>
-        runtime.lines.filter(({ msg }) => String(msg).startsWith('job run given back')).length ===
-        2,
+    const before = await waiters()
+    await waitFor(() =>
+      runtime.lines.some(({ msg }) => String(msg).endsWith('was left to other workers')),
     )
-    expect(
-      await runtime.rows(
-        `select state::text, retry_count as "retryCount", data ->> 'lost' as lost, start_after > now() as "isLater"
-         from pgboss.job where name = 'parcel' order by lost`,
-      ),
-    ).toEqual([
-      { state: 'retry', retryCount: 1, lost: '2', isLater: true },
-      { state: 'retry', retryCount: 2, lost: '3', isLater: true },
-    ])
+    expect(await waiters()).toEqual(before)
+    expect(before).toMatchObject([{ losses: 2 }, { losses: 3 }])
     expect(await codes()).toHaveLength(1)
     await enqueue(4)
     await isStarted(4)
     expect(started.at(-1)).toMatchObject({ n: 4, beside: [1] })
 
     release.get(1)!()
-    await runtime.rows('update pgboss.job set start_after = now()')
     await ends()
     expect(
       started
@@ -229,21 +220,15 @@ describe('work that has lost several workers', () => {
     ])
   })
 
-  it('ends as cancelled, without having started, when somebody cancels it meanwhile', async () => {
+  it('is not started when somebody cancels it meanwhile, and holds nobody up for long', async () => {
     held.add(1)
-    await startWorker()
+    await startWorker({ aloneWaitMs: 300 })
     await enqueue(1)
     await isStarted(1)
     await enqueue(2, { lost: 2 })
     await isWaiting()
-    const [run] = await runtime.rows<{ id: string }>(
-      `select "id" from "JobRun" where "attempt" = 3 and "status" = 'running'`,
-    )
-    await runtime.prisma.$transaction((tx) =>
-      client.cancelRun(tx, run!.id, { actor: 'somebody', reason: 'a test' }),
-    )
-    await waitFor(async () => (await codes()).some(({ errorCode }) => errorCode === 'cancelled'))
-    // It no longer holds anybody up.
+    const by = { actor: 'somebody', reason: 'a test' }
+    expect(await client.cancelWork(null, { job: parcel, all: true }, by)).toMatchObject({ done: 1 })
     await enqueue(3)
     await isStarted(3)
     release.get(1)!()
@@ -251,24 +236,20 @@ describe('work that has lost several workers', () => {
     expect(started.map(({ n }) => n)).toEqual([1, 3])
   })
 
-  it('is given back as it was when the worker stops meanwhile', async () => {
+  it('stays as it was when the worker stops meanwhile', async () => {
     held.add(1)
     await startWorker()
     await enqueue(1)
     await isStarted(1)
     await enqueue(2, { lost: 2 })
     await isWaiting()
+    const before = await waiters()
     const stopped = worker.stop({ drainTimeoutMs: 10_000 })
-    await waitFor(
-      async () =>
-        (
-          await runtime.rows(
-            `select from pgboss.job where state = 'retry' and start_after <= now()`,
-          )
-        ).length === 1,
-    )
+    await waitFor(() => runtime.lines.some(({ reason }) => reason === 'stopped'))
     release.get(1)!()
     await stopped
+    expect(before).toHaveLength(1)
+    expect(await waiters()).toEqual(before)
     expect(await codes()).toEqual([{ attempt: 1, errorCode: null }])
     expect(started.map(({ n }) => n)).toEqual([1])
   })
@@ -280,24 +261,24 @@ describe('work that has lost several workers', () => {
     await isStarted(2)
     await worker.stop({ drainTimeoutMs: 0 })
     expect(await codes()).toEqual([{ attempt: 5, errorCode: 'drained' }])
-    expect(
-      await runtime.rows(`select state::text, data ->> 'lost' as lost from pgboss.job`),
-    ).toEqual([{ state: 'retry', lost: '4' }])
+    expect(await waiters()).toMatchObject([{ losses: 4, attempt: 6 }])
   })
 
-  it('has all of its time, however long it waited', async () => {
+  it('holds no lane up while its job cannot start anyway', async () => {
     held.add(1)
     await startWorker()
     await enqueue(1, { name: 'rounds' })
     await isStarted(1)
-    await enqueue(2, { lost: 2 })
-    await isWaiting()
-    // Longer ago than its time-out.
-    await runtime.rows(
-      `update "JobRun" set "startedAt" = now() - interval '1 minute' where "name" = 'parcel'`,
-    )
+    await enqueue(2, { lost: 2, name: 'rounds' })
+    for (let n = 3; n < 6; n++) {
+      // Only a round finds it, which sees the other, too.
+      const startAfter = new Date(Date.now() + 100)
+      await client.enqueue(runtime.prisma, parcel, { n }, { startAfter })
+      await isStarted(n)
+    }
+    expect(runtime.lines.some(({ msg }) => String(msg).startsWith('work waits'))).toBe(false)
     release.get(1)!()
     await ends()
-    expect((await codes()).map(({ errorCode }) => errorCode)).toEqual([null, null])
+    expect(started.at(-1)).toMatchObject({ n: 2, isAlone: true })
   })
 })
