@@ -13,7 +13,9 @@ import {
 } from 'vitest'
 import { defineJob, type Job } from '../../src/index.ts'
 import { ClaimConflict, type TakenWork } from '../../src/store/claimWork.ts'
+import { endStaleClaims } from '../../src/liveness/rescue.ts'
 import type { Database } from '../../src/store/database.ts'
+import { placeDue } from '../../src/store/looks.ts'
 import { createClaimer, type Claimer } from '../../src/work/claimer.ts'
 import { createLane, type Lane } from '../../src/work/lane.ts'
 import { createPayloadBudget } from '../../src/work/payloadBudget.ts'
@@ -48,7 +50,7 @@ let executed: TakenWork[]
 let statements: string[]
 
 beforeAll(async () => {
-  runtime = await openTestRuntime(jobs)
+  runtime = await openTestRuntime()
   opened = await openTestQueue(runtime, jobs, () => lanes.forEach((lane) => lane.wake()))
 })
 
@@ -84,7 +86,7 @@ function startLanes(of: readonly Job[], database: Database): void {
 const send = (job: Job) => runtime.prisma.$transaction((tx) => opened.client.enqueue(tx, job, {}))
 const runs = () =>
   runtime.rows<{ id: string; workId: string; attempt: number; status: string }>(
-    `select "id", "workId", "attempt", "status" from "JobRun" order by "attempt"`,
+    `select "id", "workId", "attempt", "status" from "JobRunAll" order by "attempt"`,
   )
 const held = () =>
   runtime.rows<{ name: string; workerId: string; exclusiveKey: string | null; runIds: string[] }>(
@@ -105,95 +107,32 @@ describe('lanes that look for work at the same moment', () => {
       { name: 'other', workerId: 'w1', exclusiveKey: null, runIds: [ids.other] },
     ])
   })
-
-  it('take nothing of another job that has the same id', async () => {
-    const { workId } = await send(echo)
-    await send(other)
-    await runtime.rows(
-      `update pgboss.job set id = $1, start_after = now() + interval '1 hour' where name = 'other'`,
-      [workId],
-    )
-    startLanes([echo, other], runtime.database)
-    await waitFor(() => executed.length)
-    expect(executed.map(({ run }) => run.name)).toEqual(['echo'])
-    expect(await runtime.rows(`select state::text from pgboss.job where name = 'other'`)).toEqual([
-      { state: 'created' },
-    ])
-  })
-})
-
-it('a retry is passed over while somebody has locked the attempt before, as long as that counts as running', async () => {
-  const [hangs, failed] = [await send(echo), await send(echo)]
-  startLanes([echo], runtime.database)
-  await waitFor(() => executed.length === 2, { message: 'both run' })
-  await runtime.rows(
-    `update "JobRun" set "status" = 'failed', "errorCode" = 'broken', "endedAt" = now() where "workId" = $1`,
-    [failed.workId],
-  )
-  await runtime.rows(`update pgboss.job set state = 'retry', start_after = now()`)
-  await runtime.database.transaction(async (tx) => {
-    await tx.query('select from "JobRun" for update')
-    startLanes([echo], runtime.database)
-    await waitFor(() => executed.length === 3, { message: 'the other is retried' })
-  })
-  lanes[0]!.wake()
-  await waitFor(() => executed.length === 4, { message: 'it is retried once it is free' })
-  expect(executed.slice(2).map(({ run }) => run)).toMatchObject([
-    { workId: failed.workId, attempt: 2 },
-    { workId: hangs.workId, attempt: 2 },
-  ])
-  // What has ended keeps its end.
-  const codes = `select "workId", "errorCode" as code from "JobRun" where "attempt" = 1 order by code`
-  expect(await runtime.rows(codes)).toEqual([
-    { workId: failed.workId, code: 'broken' },
-    { workId: hangs.workId, code: 'expired' },
-  ])
 })
 
 describe.each([echo, limited])('a lane of $name', (job) => {
   it('passes over what somebody else is just taking', async () => {
     const [taken, left] = [await send(job), await send(job)]
     await runtime.database.transaction(async (tx) => {
-      await tx.query('select from pgboss.job where id = $1 for update', [taken.workId])
+      await tx.query('select from "JobWork" where "id" = $1 for update', [taken.workId])
       startLanes([job], runtime.database)
       await waitFor(() => executed.length)
     })
     expect(executed.map(({ run }) => run.workId)).toEqual([left.workId])
   })
 
-  it('gives a first run the id of its work, and another one where a run has it already', async () => {
+  it('gives a first run the id of its work, and later ones another', async () => {
     const { workId } = await send(job)
-    await runtime.rows(
-      `insert into "JobRun" ("id", "name", "trigger", "workerId", "status", "endedAt")
-       values ($1, 'echo', 'queue', 'w0', 'success', now())`,
-      [workId],
-    )
+    const first = await opened.take(job.name)
+    expect(first).toMatchObject([{ runId: workId, attempt: 1 }])
+    await opened.fail(first, { code: 'flaky', message: '' }, 'redeliver')
     startLanes([job], runtime.database)
     await waitFor(() => executed.length)
-    expect(executed[0]!.run.id).not.toBe(workId)
-    expect(await runs()).toHaveLength(2)
+    expect(executed[0]!.run).toMatchObject({ workId, attempt: 2 })
+    expect(await runs()).toMatchObject([{ id: workId }, { id: executed[0]!.run.id }])
 
     const next = await send(job)
     await waitFor(() => executed.length === 2)
     expect(executed[1]!.run.id).toBe(next.workId)
-  })
-})
-
-describe('a claim of several runs', () => {
-  it('stays when one of them has exceeded every limit, since the others are under way', async () => {
-    await runtime.prisma.$transaction((tx) =>
-      opened.client.enqueueMany(tx, echo, [{ payload: {} }, { payload: {} }]),
-    )
-    const taken = await opened.take('echo', 2)
-    await runtime.rows(`update pgboss.job set state = 'retry', start_after = now() where id = $1`, [
-      taken[0]!.workId,
-    ])
-    await opened.take('echo', 2, 'w2')
-    const claims = await held()
-    expect(claims.map(({ workerId }) => workerId).toSorted()).toEqual(['w1', 'w2'])
-    expect(claims.find(({ workerId }) => workerId === 'w1')!.runIds.toSorted()).toEqual(
-      taken.map(({ runId }) => runId).toSorted(),
-    )
   })
 })
 
@@ -257,7 +196,7 @@ function holdClaims(when: 'before' | 'after') {
   const database: Database = {
     ...runtime.database,
     async query(statement, values) {
-      const isClaim = textOf(statement).includes('update pgboss.job')
+      const isClaim = textOf(statement).includes('delete from "JobWork"')
       if (isClaim) asked++
       if (isClaim && when === 'before') await opening
       const result = await runtime.database.query(statement, values)
@@ -543,19 +482,18 @@ describe('lanes that may hold only so many bytes together', () => {
 describe('a lane of a job of which one run may be under way', () => {
   it('takes nothing while somebody holds one, and leaves the work as it was', async () => {
     await runtime.rows(
-      `insert into "JobClaim" ("id", "name", "workerId", "exclusiveKey", "runIds")
-       values (gen_random_uuid(), 'exclusive', 'w2', 'exclusive', array[gen_random_uuid()])`,
+      `insert into "JobClaim" ("id", "name", "workerId", "exclusiveKey", "startedAt", "expiresAt", "runIds", "enqueuedAts")
+       values (gen_random_uuid(), 'exclusive', 'w2', 'exclusive', now(), 'infinity', array[gen_random_uuid()], array[now()])`,
     )
     await send(exclusive)
+    const readWork = () => runtime.rows(`select * from "JobWork" where "name" = 'exclusive'`)
+    const before = await readWork()
     await send(echo)
     startLanes([exclusive, echo], runtime.database)
 
     await waitFor(() => executed.length)
     expect(executed.map(({ run }) => run.name)).toEqual(['echo'])
-    const work = await runtime.rows(
-      `select state::text, started_on from pgboss.job where name = 'exclusive'`,
-    )
-    expect(work).toEqual([{ state: 'created', started_on: null }])
+    expect(await readWork()).toEqual(before)
 
     await runtime.rows(`delete from "JobClaim" where "workerId" = 'w2'`)
     lanes[0]!.wake()
@@ -567,7 +505,12 @@ describe('a lane of a job of which one run may be under way', () => {
     await send(exclusive)
     startLanes([exclusive], runtime.database)
     await waitFor(() => executed.length)
-    await runtime.rows(`update pgboss.job set state = 'retry', start_after = now()`)
+    await runtime.rows(`update "JobClaim" set "expiresAt" = now()`)
+    const { database, log } = runtime
+    const retryOf = new Map([[exclusive.name, exclusive.retry]])
+    await endStaleClaims({ database, log, now: () => new Date(), workerId: 'w1', retryOf })
+    await runtime.rows(`update "JobWork" set "dueAt" = now() - interval '1 second'`)
+    await placeDue(database, [exclusive.name])
     startLanes([exclusive], runtime.database)
 
     await waitFor(() => executed.length === 2)
@@ -622,7 +565,7 @@ describe.each([echo, limited])(
       return {
         ...runtime.database,
         async query(statement, values) {
-          const isClaim = textOf(statement).includes('update pgboss.job')
+          const isClaim = textOf(statement).includes('delete from "JobWork"')
           if (isClaim && when === 'before') fail()
           const result = await runtime.database.query(statement, values)
           if (isClaim && result.rows.length > 0) fail()
@@ -657,7 +600,7 @@ describe.each([echo, limited])(
       startLanes([job], {
         ...lost,
         async query(statement, values) {
-          const isLook = textOf(statement).includes('held(id)')
+          const isLook = textOf(statement).includes('inline."runId"')
           if (isLook && ++looks === 1) throw new Error('connection lost')
           return await lost.query(statement, values)
         },
@@ -669,10 +612,7 @@ describe.each([echo, limited])(
     })
 
     it('after the commit: the run that it recorded is executed all the same', async () => {
-      const { workId } = await send(job)
-      // Work of another job with the same id must not be mistaken for it.
-      await send(other)
-      await runtime.rows(`update pgboss.job set id = $1 where name = 'other'`, [workId])
+      await send(job)
       startLanes([job], breakOnce('after'))
 
       await waitFor(() => executed.length)
