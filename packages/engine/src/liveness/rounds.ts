@@ -61,7 +61,7 @@ export function createRounds(options: {
     const connectedForMs = session.connectedForMs()
     if (connectedForMs === null) return
     await attempt(async () => {
-      if (looks++ % ROUNDS_PER_START === 0) floors.forget()
+      if (++looks % ROUNDS_PER_START === 0) floors.forget()
       const requests = jobs.map(({ name }) => ({ name, behind: floors.behind(name, 'floor') }))
       const seen = await readRound(session, workerId, requests)
       const { lost, isIdle, isLate, isListed } = seen
