@@ -81,8 +81,11 @@ export const APPROVE_RUN_SQL = `
   ), letter as (
     delete from "JobDeadLetter" letter using run where letter."id" = run."workId" returning letter."id"
   ), key as (
-    delete from "JobUnique" one using work
-    where one."name" = work."name" and one."key" = work."uniqueKey" and one."workId" = work."id"
+    delete from "JobUnique" where ("name", "key") in (
+      select one."name", one."key" from work join "JobUnique" one
+        on one."name" = work."name" and one."key" = work."uniqueKey" and one."workId" = work."id"
+      for update of one skip locked
+    )
   ), payload as (
     delete from "JobPayload" long using run
     where long."workId" = run."workId" and (

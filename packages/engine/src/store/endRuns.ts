@@ -146,7 +146,7 @@ const WRITE_PLAIN = `
   ), heard as (
     delete from "JobCancel" where "runId" in (select "id" from ended where "cancelRequestedAt" is not null)
   ), let_go as (
-    delete from "JobClaim" where "id" = any($7::uuid[])
+    delete from "JobClaim" where "id" = any($7::uuid[]) and "workerId" = $1
   )
   select case when count(*) <> cardinality($3::uuid[]) then coalesce(array_agg("id"::text), '{}') end as "ended",
          jsonb_object_agg("id", "details") filter (where "details" is not null) as "details"
@@ -279,7 +279,7 @@ const END_RUNS = `
   ), heard as (
     delete from "JobCancel" where "runId" in (select "runId" from final where "cancelledAt" is not null)
   ), let_go as (
-    delete from "JobClaim" where "id" = any($16::uuid[])
+    delete from "JobClaim" where "id" = any($16::uuid[]) and "workerId" = $1
   )
   select "id"::text as "id", "details" from recorded`
 

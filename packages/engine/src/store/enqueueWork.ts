@@ -20,6 +20,7 @@ import type { Envelope } from './envelope.ts'
 import { insertWork, type WorkToInsert } from './insertWork.ts'
 import { replaceWork, type Met, type ReplacingWork } from './replaceWork.ts'
 import type { Schema } from './schema.ts'
+import { freeKeysOfNobody } from './uniqueKeys.ts'
 import type { Waker } from './waker.ts'
 
 /** The transaction or client in which work is enqueued. A client can also begin a transaction. */
@@ -206,12 +207,27 @@ async function keepPieces(call: Call, pieces: readonly Piece[]): Promise<Enqueue
       }
     }
     open = open.filter(({ uniqueKey }) => !holders.has(uniqueKey))
+    // A transaction that wanted a key met the end of its work, and was rolled back.
+    if (open.length > 0)
+      await inTransaction(call.caller, (tx) => freeKeysOfNobody(tx, open.map(toKey)))
   }
   return await mapInTurns(pieces, ({ id, uniqueKey }) => {
     // The holder may be another piece of this call.
     const holder = uniqueKey === undefined ? id : holders.get(uniqueKey)
     return { kind: holder === id ? 'enqueued' : 'alreadyQueued', workId: holder ?? id }
   })
+}
+
+const toKey = ({ name, uniqueKey = '' }: WorkToInsert) => ({ name, key: uniqueKey })
+
+/** Does so in the caller's transaction, or in one of its own when the caller is a client. */
+async function inTransaction(
+  { connection, isClient, transaction }: Caller,
+  work: (tx: Connection) => Promise<unknown>,
+): Promise<void> {
+  if (isClient && transaction !== undefined)
+    await transaction((tx) => work(recogniseHost(tx, connection.schema).connection))
+  else await work(connection)
 }
 
 /**
@@ -239,10 +255,10 @@ async function replacePieces(call: Call, pieces: readonly Piece[]): Promise<Enqu
 
 /** Asks again about pieces whose keys changed hands. A client does so in a transaction, which keeps the keys that it has met. */
 async function replaceAll(
-  { connection, isClient, transaction }: Caller,
+  caller: Caller,
   work: readonly ReplacingWork[],
 ): Promise<ReadonlyMap<string, Met>> {
-  const met = new Map(await replaceWork(connection, work))
+  const met = new Map(await replaceWork(caller.connection, work))
   const askAgain = async (tx: Connection) => {
     for (let looks = 1; met.size < work.length; looks++) {
       const left = work.filter(({ id }) => !met.has(id))
@@ -250,10 +266,7 @@ async function replaceAll(
       for (const [id, one] of await replaceWork(tx, left)) met.set(id, one)
     }
   }
-  if (met.size < work.length)
-    await (isClient && transaction !== undefined
-      ? transaction((tx) => askAgain(recogniseHost(tx, connection.schema).connection))
-      : askAgain(connection))
+  if (met.size < work.length) await inTransaction(caller, askAgain)
   return met
 }
 

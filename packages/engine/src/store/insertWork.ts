@@ -4,6 +4,7 @@ import { PLACE_SQL, rankOf } from './place.ts'
 import { MAX_INLINE_BYTES } from './queueTables.ts'
 import { SEND_KEYED_MARK, SEND_MARK, SEND_ONE_MARK } from './schema.ts'
 import { TablesError } from './tablesState.ts'
+import { isSomewhereSql } from './uniqueKeys.ts'
 
 /** A piece of work to be put into the queue, under an id of the caller's. */
 export interface WorkToInsert {
@@ -25,7 +26,7 @@ export interface Inserted {
   transactionId: string | null
   /**
    * By the id of each piece with a unique key, the id of the work that has the key: its own when it was inserted. A piece is
-   * missing when other work took the key meanwhile, which the next statement sees.
+   * missing when other work took the key meanwhile, which the next statement sees, or the work that has it is nowhere.
    */
   holders: ReadonlyMap<string, string>
 }
@@ -170,7 +171,8 @@ const insertSql = (work: string) => `
   select (select id from transaction) as "transactionId", null as "id", null as "holderId"
   union all
   select (select id from transaction), "id"::text, case when "id" in (select "workId" from taken) then "id" else (
-      select held."workId" from "JobUnique" held where held."name" = work."name" and held."key" = work."uniqueKey"
+      select held."workId" from "JobUnique" held
+      where held."name" = work."name" and held."key" = work."uniqueKey" and ${isSomewhereSql('held."workId"')}
     ) end::text
   from work where "uniqueKey" is not null`
 

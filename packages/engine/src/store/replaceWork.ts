@@ -74,7 +74,11 @@ const REPLACE_SQL = `
     returning "id", "place", "dueAt"
   ), replaced as (
     update "JobWork" waiting
-    set "rank" = found."rank", "place" = ${placeOf(dueOf('waiting."enqueuedAt"'))}, "dueAt" = ${dueOf('waiting."enqueuedAt"')},
+    set "rank" = found."rank",
+        -- It keeps its turn where it is due as it was: a place may stay as long as the rank does.
+        "place" = case when waiting."rank" = found."rank" and ${dueOf('waiting."enqueuedAt"')} <= now() and waiting."place" is not null
+          then waiting."place" else ${placeOf(dueOf('waiting."enqueuedAt"'))} end,
+        "dueAt" = ${dueOf('waiting."enqueuedAt"')},
         "failures" = 0, "losses" = 0, "lossesAlone" = 0, "needs" = 0, "bytes" = found."bytes", "label" = found."label",
         "facts" = case when waiting."attempt" = 1 then found."facts"
           else coalesce(found."facts", '{}') || jsonb_build_object('attemptsBefore', waiting."attempt" - 1) end,

@@ -1,4 +1,5 @@
-import type { Database } from './database.ts'
+import type { Connection, Database } from './database.ts'
+import { hasNotEnded } from './heldRuns.ts'
 
 /**
  * Whether newer work has taken the unique key of `work`, whose id is `id`. That may have ended since: then the key is free, or
@@ -37,24 +38,35 @@ export async function freeUniqueKeys(
   const next = last === undefined ? null : { name: last.name, key: last.key }
   const gone = rows.filter(({ isGone }) => isGone)
   if (gone.length === 0) return { freed: 0, next }
-  const freed = await database.transaction(async (tx) => {
-    const keys = [gone.map(({ name }) => name), gone.map(({ key }) => key)]
-    const locked = await tx.query<KeyPosition>(LOCK_SQL, keys)
-    const names = locked.rows.map(({ name }) => name)
-    return await tx.query(FREE_SQL, [names, locked.rows.map(({ key }) => key)])
-  })
-  return { freed: freed.rowCount ?? 0, next }
+  return { freed: await database.transaction((tx) => freeKeysOfNobody(tx, gone)), next }
 }
 
-/** Of keys, those whose work no statement can see at this moment: whoever moves work does so in one transaction. */
-const goneSql = (keys: string) => `
-    select "name", "key" from ${keys}
-    where not exists (select from "JobWork" waiting where waiting."id" = "workId")
-      and "workId" not in (
-        select coalesce(held."workId", held."runId")
-        from "JobClaim" claim cross join unnest(claim."runIds", claim."workIds", claim."uniqueKeys") as held("runId", "workId", "key")
-        where claim."uniqueKeys" is not null and held."key" is not null
+/** Frees those of these keys whose work is nowhere, in the caller's transaction, and returns how many. */
+export async function freeKeysOfNobody(
+  tx: Connection,
+  keys: readonly KeyPosition[],
+): Promise<number> {
+  const toColumns = (of: readonly KeyPosition[]) => [
+    of.map(({ name }) => name),
+    of.map(({ key }) => key),
+  ]
+  const { rows: locked } = await tx.query<KeyPosition>(LOCK_SQL, toColumns(keys))
+  const { rows: freed } = await tx.query(FREE_SQL, toColumns(locked))
+  return freed.length
+}
+
+/** Whether the work with this id waits or runs. Whoever moves work does so in one transaction, so a statement sees it in one of both places. */
+export const isSomewhereSql = (workId: string) => `(
+        exists (select from "JobWork" waiting where waiting."id" = ${workId})
+        or ${workId} in (
+          select coalesce(held."workId", held."runId")
+          from "JobClaim" claim cross join unnest(claim."runIds", claim."workIds", claim."uniqueKeys") as held("runId", "workId", "key")
+          where claim."uniqueKeys" is not null and held."key" is not null and ${hasNotEnded('held."runId"')}
+        )
       )`
+
+const goneSql = (keys: string) => `
+    select "name", "key" from ${keys} where not ${isSomewhereSql('"workId"')}`
 
 const LOOK_SQL = `
   with seen as materialized (
@@ -78,4 +90,5 @@ const FREE_SQL = `
       join "JobUnique" held on held."name" = locked.name and held."key" = locked.key
   )
   delete from "JobUnique" held using (${goneSql('locked')}
-  ) gone where held."name" = gone."name" and held."key" = gone."key"`
+  ) gone where held."name" = gone."name" and held."key" = gone."key"
+  returning held."name"`

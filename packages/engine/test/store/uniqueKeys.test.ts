@@ -151,6 +151,34 @@ describe('freeing unique keys', () => {
     expect(await keys()).toEqual(['is retried', 'waits'])
   })
 
+  it('are no hindrance where their work is nowhere, also in a transaction', async () => {
+    const left = (key: string) =>
+      runtime.rows(`insert into "JobUnique" values ('parcel', $1, gen_random_uuid())`, [key])
+    await left('one')
+    await left('two')
+    const one = await client.enqueue(runtime.prisma, parcel, {}, { uniqueKey: 'one' })
+    const items = [keyed('two'), keyed('one'), keyed('three')]
+    const many = await runtime.prisma.$transaction((tx) => client.enqueueMany(tx, parcel, items))
+    expect([one, ...many].map(({ kind }) => kind)).toEqual([
+      'enqueued',
+      'enqueued',
+      'alreadyQueued',
+      'enqueued',
+    ])
+    expect([await keys(), await count()]).toEqual([['one', 'three', 'two'], 3])
+
+    // Nor where its claim still lists the run, which has ended beside somebody who held the key.
+    const work = await opened.take('parcel')
+    await runtime.database.transaction(async (tx) => {
+      await tx.query(`select from "JobUnique" where "key" = 'one' for update`)
+      for (const { held } of work) held.open++
+      await opened.complete(work)
+    })
+    expect(await keys()).toEqual(['one'])
+    const again = await client.enqueue(runtime.prisma, parcel, {}, { uniqueKey: 'one' })
+    expect(again.kind).toBe('enqueued')
+  })
+
   it('goes on where it has stopped', async () => {
     await runtime.rows(
       `insert into "JobUnique" select 'parcel', n::text, gen_random_uuid() from generate_series(10000, 11500) n`,

@@ -187,6 +187,19 @@ describe('work that replaces what waits with its unique key', () => {
     expect(await payloads()).toBe(0)
   })
 
+  it('keeps its turn among what is due, unless it gets another priority', async () => {
+    await replace(1)
+    await enqueue(2)
+    await replace(3)
+    expect(numbersOf(await take())).toEqual([3, 2])
+
+    await replace(4)
+    await enqueue(5, { priority: 1 })
+    await enqueue(6, { priority: 1 })
+    await replace(7, { priority: 1 })
+    expect(numbersOf(await take())).toEqual([5, 6, 7])
+  })
+
   it('takes a key whose work is nowhere', async () => {
     await runtime.rows(`insert into "JobUnique" values ('parcel', 'k', gen_random_uuid())`)
     const { kind, workId } = await replace(1)
