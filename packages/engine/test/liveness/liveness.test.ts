@@ -106,8 +106,9 @@ describe('a worker that was stopped, taken for dead, and continues', { timeout: 
     process.kill(stopped.pid, 'SIGCONT')
     await stopped.waitForLine('job run lost', PATIENCE)
     expect(await ask.runs()).toEqual(before)
-    expect(await runtime.rows('select state::text, retry_count from pgboss.job')).toEqual([
-      { state: 'active', retry_count: 1 },
+    expect(await ask.queueStates()).toEqual(['active'])
+    expect(await runtime.rows('select "attempts", "losses" from "JobClaim"')).toEqual([
+      { attempts: [2], losses: [1] },
     ])
 
     await ask.openGate(2)
@@ -145,16 +146,17 @@ describe('a worker that was stopped, taken for dead, and continues', { timeout: 
   })
 })
 
-describe('a run whose work the queue has given out again', () => {
+describe('a run that goes on beyond all the time that its job has', () => {
   it('is ended, and can commit no further batch', { timeout: 60_000 }, async () => {
     await startBeside()
     await ask.enqueue({ n: 1, steps: 3, isGated: true, pauseMs: 0 }, tally)
     await waitFor(async () => (await ask.runs())[0]?.details?.effects === 1)
-    // As the queue does with an attempt that exceeded its time and was not ended.
-    await runtime.rows(`update pgboss.job set state = 'retry', start_after = now()`)
+    const before = runtime.lines.length
+    await runtime.rows(`update "JobClaim" set "expiresAt" = now()`)
+    await waitFor(async () => (await ask.queueStates())[0] === 'retry', PATIENCE)
+    await runtime.rows('update "JobWork" set "dueAt" = now()')
     await waitFor(async () => (await ask.runs('"attempt" = 2')).length > 0, PATIENCE)
 
-    const before = runtime.lines.length
     await ask.openGate(1)
     const isLost = ({ msg }: Record<string, unknown>) => String(msg).startsWith('job run lost')
     await waitFor(() => runtime.lines.slice(before).some(isLost), PATIENCE)

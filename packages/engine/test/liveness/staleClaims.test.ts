@@ -113,6 +113,28 @@ describe('a last attempt whose claim has expired', () => {
     expect(await runtime.rows(`select from "JobRun" where "status" = 'running'`)).toEqual([])
   })
 
+  it('can store nothing and not end while its claim stays for another whose batch is open', async () => {
+    const [silent, spoken] = await take(parcel, 2)
+    await speak(spoken!)
+    await expire()
+    await runtime.database.transaction(async (tx) => {
+      await tx.query('select from "JobRun" for update')
+      expect((await end()).map(({ id }) => id)).toEqual([silent.runId])
+      await recordRunning(runtime.database, 'w1', silent)
+      expect(await settle(silent, { sent: 1 })).toEqual({ kind: 'lost' })
+    })
+    expect(await runtime.rows('select from "JobClaim"')).toHaveLength(1)
+    expect(await settle(spoken!, { sent: 1 })).toMatchObject({ kind: 'settled' })
+    expect(await runtime.rows('select "status", "details" from "JobRun" order by 1')).toEqual([
+      { status: 'success', details: { cleaned: 3, sent: 1 } },
+      {
+        status: 'failed',
+        details: { error: expect.objectContaining({ code: 'expired' }) as object },
+      },
+    ])
+    expect(await runtime.rows('select from "JobClaim"')).toEqual([])
+  })
+
   it('succeeds where it is late, but nobody has noticed', async () => {
     const [work] = await take(letter)
     await expire()

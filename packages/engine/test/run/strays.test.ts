@@ -142,11 +142,9 @@ describe('what a handler leaves to nobody, in a worker of its own', { timeout: 6
     ])
     expect(
       await runtime.rows(
-        `select state::text, data ->> 'lost' as lost, data ->> 'lostAlone' as alone,
-                retry_limit - retry_count as "retriesLeft", start_after <= now() as "isDue"
-         from pgboss.job where name = 'innocent'`,
+        `select "losses", "lossesAlone", "failures", "dueAt" <= now() as "isDue" from "JobWork" where "name" = 'innocent'`,
       ),
-    ).toEqual([{ state: 'retry', lost: '1', alone: null, retriesLeft: 1, isDue: true }])
+    ).toEqual([{ losses: 1, lossesAlone: 0, failures: 0, isDue: true }])
   })
 
   it('by an observer: is a line in the log, and no run is to blame, nor spared', async () => {
