@@ -105,7 +105,7 @@ describe('the overview says what needs somebody', () => {
 
     await prisma.$executeRaw`
       update "JobWork" work set "dueAt" = now() - interval '5 seconds' * row.n
-      from (select "id", row_number() over () as n from "JobWork" where "name" = 'walkSteps') row
+      from (select "id", row_number() over (order by "place" desc) as n from "JobWork" where "name" = 'walkSteps') row
       where row."id" = work."id"`
     await page.reload()
     await sentence(page, `walkSteps: ${WAITING} waiting, growing: never caught up`).waitFor()

@@ -200,7 +200,7 @@ describe('the overview', () => {
     }
     const fresh = await addRun({ startedAt: minutesAgo(1.5) })
     expect(kindsOf(await get<ConsoleOverview>('overview'))).toEqual(['noWorker'])
-    await api.prisma.jobRun.update({ where: { id: fresh.id }, data: { startedAt: minutesAgo(3) } })
+    await api.prisma.$executeRaw`update "JobClaim" set "startedAt" = ${minutesAgo(3)}`
 
     expect((await get<ConsoleOverview>('overview')).attention).toContainEqual({
       kind: 'overrunning',
@@ -374,7 +374,7 @@ describe('the overview', () => {
 
     await api.prisma.$executeRaw`
       update "JobWork" work set "dueAt" = now() - interval '1 second' * (row.n % 100)
-      from (select "id", row_number() over () as n from "JobWork") row where row."id" = work."id"`
+      from (select "id", row_number() over (order by "place" desc) as n from "JobWork") row where row."id" = work."id"`
     const growing = await get<ConsoleOverview>('overview')
     expect(growing.backlog[0]).toMatchObject({ caughtUpInMs: null })
     // That no worker lives says more than that the queue grows.
