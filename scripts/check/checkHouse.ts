@@ -35,8 +35,8 @@ const ONE_FILE_EACH = [
 const FORMER_QUEUE = /pg[-_ ]?boss/i
 /** Files that may name it: what measures against it, moves its rows, or imports them, with the tests; and these rules. */
 const MAY_NAME_FORMER_QUEUE = [
-  /^packages\/lab\/(?:src|test)\/bench\//,
-  /^packages\/engine\/(?:src|test)\/store\/fromBefore\b/,
+  /^packages\/lab\/(?:src|test)\/(?:bench|upgrade)\//,
+  /^packages\/engine\/(?:src|test)\/store\/(?:fromBefore|migrateBesideReaders)\b/,
   /^packages\/cli\/(?:src|test)\/(?:import|migrate)\//,
   /^scripts\/(?:check|test)\/check(?:Boundaries|House)\b/,
   // The example of docs/comingFrom/.

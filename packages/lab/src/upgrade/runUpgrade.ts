@@ -48,7 +48,7 @@ export async function runUpgrade(options: {
   try {
     onProgress('A process of 0.2 enqueues')
     const args = [before, databaseUrl, JSON.stringify(size)]
-    const old = startProcess(join(import.meta.dirname, 'processBefore.ts'), { args })
+    const old = startProcess(join(import.meta.dirname, 'beforeProcess.ts'), { args })
     await old.line(/^filled$/)
     onProgress('Runs of before are added')
     await rows(FILL_RUNS_SQL, [size.runs])
@@ -99,7 +99,7 @@ export async function runUpgrade(options: {
     )
 
     onProgress('Processes of 0.2 are told')
-    const late = startProcess(join(import.meta.dirname, 'startBefore.ts'), {
+    const late = startProcess(join(import.meta.dirname, 'lateProcess.ts'), {
       args: [before, databaseUrl],
     })
     const newer = /newer version, with which this version must not work: ownQueue/
@@ -139,20 +139,23 @@ async function doAll(databaseUrl: string, pool: pg.Pool, expected: number): Prom
     log,
   })
   await worker.start()
-  const count = async () => {
-    const { rows } = await pool.query(
-      `select count(distinct "workId")::int as done from roundsman."JobRun" where "status" = 'success' and "workerId" <> 'before'`,
-    )
-    return rows[0].done as number
-  }
+  const ask = async (sql: string) => (await pool.query(sql)).rows[0].count as number
+  const until = Date.now() + 60_000 + expected * 2
   try {
-    const until = Date.now() + 60_000 + expected * 2
-    while ((await count()) < expected && Date.now() < until) await pause(500)
-    return await count()
+    while ((await ask(OPEN_SQL)) > 0 && Date.now() < until) await pause(500)
+    return await ask(DONE_SQL)
   } finally {
     await worker.stop()
   }
 }
+
+const OPEN_SQL = `
+  select (
+    (select count(*) from roundsman."JobWork" where "dueAt" <= now()) + (select count(*) from roundsman."JobClaim")
+  )::int as count`
+const DONE_SQL = `
+  select count(distinct "workId")::int as count from roundsman."JobRun"
+  where "status" = 'success' and "workerId" <> 'before'`
 
 /** Their ids sort by time, as all do. */
 const FILL_RUNS_SQL = `
