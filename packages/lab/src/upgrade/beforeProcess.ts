@@ -5,32 +5,43 @@ import pg from 'pg'
 import { z } from 'zod'
 import type { UpgradeSize } from './runUpgrade.ts'
 
-/** What is used of the engine of that version, whose types are not here. */
-type Engine = Record<string, (...args: any[]) => any>
+/** What is used of the engine of that version. */
+interface Engine {
+  defineJob(job: object): object
+  migrate(options: object): Promise<unknown>
+  createJobsClient(options: object): {
+    start(): Promise<void>
+    enqueueMany(pool: pg.Pool, job: object, items: object[]): Promise<unknown>
+  }
+  createWorker(options: object): { start(): Promise<void> }
+}
 
 const [, , folder = '', databaseUrl = '', sizes = '{}'] = process.argv
 const { waiting, delayed, dead } = JSON.parse(sizes) as UpgradeSize
-const load = async (name: string): Promise<Engine> => await import(join(folder, name))
-const [{ defineJob }, { createJobsClient }, { createWorker }, { migrate }] = await Promise.all(
-  ['index.ts', 'client.ts', 'worker.ts', 'migrate.ts'].map(load),
+const parts = ['index.ts', 'client.ts', 'worker.ts', 'migrate.ts'].map(
+  async (name) => (await import(join(folder, name))) as object,
+)
+const { defineJob, createJobsClient, createWorker, migrate }: Engine = Object.assign(
+  {} as Engine,
+  ...(await Promise.all(parts)),
 )
 
 const silent = () => undefined
 const log = { debug: silent, info: silent, warn: silent, error: silent }
 const pool = new pg.Pool({ connectionString: databaseUrl, application_name: 'a host', max: 4 })
 
-const parcel = defineJob!({ name: 'parcel', description: '', payload: z.looseObject({}) })
-const fragile = defineJob!({
+const parcel = defineJob({ name: 'parcel', description: '', payload: z.looseObject({}) })
+const fragile = defineJob({
   name: 'fragile',
   description: '',
   payload: z.looseObject({}),
   retry: { limit: 0 },
 })
-const held = defineJob!({ name: 'held', description: '', payload: z.looseObject({}) })
+const held = defineJob({ name: 'held', description: '', payload: z.looseObject({}) })
 const jobs = [parcel, fragile, held]
-await migrate!({ databaseUrl, jobs, log })
+await migrate({ databaseUrl, jobs, log })
 
-const client = createJobsClient!({ databaseUrl, log })
+const client = createJobsClient({ databaseUrl, log })
 await client.start()
 const HOUR_MS = 3_600_000
 const CHUNK = 1_000
@@ -49,7 +60,7 @@ async function enqueue(job: object, count: number, optionsOf: (n: number) => obj
 
 await enqueue(fragile, dead, () => ({}))
 await enqueue(held, 20, () => ({}))
-const worker = createWorker!({
+const worker = createWorker({
   databaseUrl,
   client: pool,
   jobs: [fragile, held],
