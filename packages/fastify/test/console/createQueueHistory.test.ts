@@ -1,4 +1,4 @@
-import type { QueueMeasure, Reader } from '@roundsman/engine/client'
+import type { Reader } from '@roundsman/engine/client'
 import { beforeEach, afterEach, expect, it, vi } from 'vitest'
 import { createQueueHistory } from '../../src/console/createQueueHistory.ts'
 
@@ -12,14 +12,14 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-function openHistory(measure: (minute: number) => QueueMeasure[]) {
+function openHistory(measure: (minute: number) => object[]) {
   let asked = 0
   const now = () => new Date()
   const minute = () => (Date.now() - NOON.getTime()) / EVERY_MS
   const reader: Reader = {
     async rows<Row extends object>() {
       asked += 1
-      return measure(minute()) as object[] as Row[]
+      return measure(minute()) as Row[]
     },
   }
   const history = createQueueHistory({ reader, names: ['one', 'other'], now, everyMs: EVERY_MS })
@@ -34,19 +34,24 @@ function openHistory(measure: (minute: number) => QueueMeasure[]) {
 }
 
 const pass = (minutes: number) => vi.advanceTimersByTimeAsync(minutes * EVERY_MS)
-const ready = (name: string, count: number, oldestSeconds: number | null): QueueMeasure => ({
+/** A row of the statement that measures. */
+const ready = (name: string, count: number, oldestSeconds: number | null) => ({
   name,
-  state: 'ready',
-  count,
-  oldestSeconds,
+  now: NOON.toISOString(),
+  ready: count,
+  oldestReadyAt:
+    oldestSeconds === null ? null : new Date(NOON.getTime() - oldestSeconds * 1_000).toISOString(),
+  delayed: 1_000,
+  active: 1_000,
+  oldestActiveAt: new Date(0).toISOString(),
+  deadLetters: 0,
+  oldestDeadLetterAt: null,
 })
 
 it('adds up what is ready of all jobs, and tells the oldest, for an hour', async () => {
   const { read, minutes, stop } = openHistory((minute) => [
     ready('one', minute, 5),
     ready('other', 10, minute),
-    { name: 'one', state: 'delayed', count: 1_000, oldestSeconds: null },
-    { name: 'one', state: 'active', count: 1_000, oldestSeconds: 1_000 },
   ])
   await pass(2)
   expect(read().map(({ ready: count, oldestMs }) => [count, oldestMs])).toEqual([
