@@ -202,18 +202,21 @@ describe(
 describe('a start that fails midway', () => {
   it('leaves nothing open', { timeout: 30_000 }, async () => {
     const runtime = await openTestRuntime([])
-    await runtime.rows('drop function pgboss.create_queue(text, jsonb)')
+    await runtime.rows(`
+      create function refuse() returns trigger language plpgsql as $$ begin raise 'no schedules'; end $$;
+      create trigger refuse before insert on "JobSchedule" for each row execute function refuse()`)
+    const nightly = defineJob({ name: 'nightly', description: '', schedule: { cron: '0 3 * * *' } })
     const { url, prisma, log } = runtime
     const worker = createWorker({
       schema: 'public',
       retention: false,
       databaseUrl: url,
       client: prisma,
-      jobs: [task],
-      handlers: { task: async () => undefined },
+      jobs: [nightly],
+      handlers: { nightly: async () => undefined },
       log,
     })
-    await expect(worker.start()).rejects.toThrow('create_queue')
+    await expect(worker.start()).rejects.toThrow('no schedules')
     expect(worker.connections()).toMatchObject({ total: 0 })
     await waitFor(
       async () =>

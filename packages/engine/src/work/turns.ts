@@ -1,7 +1,7 @@
 import type { Abort } from '../run/abort.ts'
 
 /**
- * Decides who may run in a process. Ordinary runs go on beside each other; a suspect (losses.ts) runs alone, like the
+ * Decides who may run in a process. Ordinary runs go on beside each other; a suspect (suspectLane.ts) runs alone, like the
  * writer of a readers-writer lock: while one has its turn or waits for it, the lanes take nothing new.
  */
 export interface Turns {

@@ -12,7 +12,11 @@ const parcel = defineJob({
   name: 'parcel',
   description: '',
   payload: z.object({ n: z.number(), text: z.string() }),
-  label: ({ n }) => (n % 3 === 0 ? `Parcel ${n}` : null),
+  // Some have none.
+  label: ({ n }) => {
+    if (n % 3 > 0) throw new Error('no label')
+    return `Parcel ${n}`
+  },
 })
 
 let runtime: TestRuntime
