@@ -26,8 +26,8 @@ export interface Proxy {
   cutAfter(bytes: number): void
   /** Leads new connections to another port. Open ones stay where they are. */
   retarget(port: number): void
-  /** Lets connections through again. Those that lost bytes are reset, as a router that forgot them does. */
-  heal(): void
+  /** Lets connections through again. Those that lost bytes are reset, as a router that forgot them does, or stay silent. */
+  heal(isReset?: boolean): void
   close(): void
 }
 
@@ -142,8 +142,9 @@ export async function createProxy(targetPort: number): Promise<Proxy> {
     }
   }
 
-  function heal(): void {
+  function heal(isReset = true): void {
     isHalfOpen = false
+    if (!isReset) return
     for (const pair of pairs) if (pair.isSwallowed) end(pair)
   }
 

@@ -104,11 +104,13 @@ export async function runNetworks(
       result.steps.push(`${where}: ${random.pick(DISTURBANCES)(proxy, random)}`)
       await enqueueSome()
       await pause(random.integer(0, 3_000), undefined, { signal })
-      if (random.chance(0.5)) proxy.heal()
+      if (random.chance(0.5)) proxy.heal(random.chance(0.5))
     }
     for (const { proxy } of Object.values(networks)) {
       proxy.delay(0)
-      proxy.heal()
+      proxy.heal(random.chance(0.5))
+      // It stays silent: ours give it up by themselves.
+      if (random.chance(0.5)) proxy.forget()
     }
     await enqueueSome()
     await judge()
