@@ -111,7 +111,10 @@ function tryDefinition(
   } catch (error) {
     counts.refused++
     if (!(error instanceof TypeError)) return `threw ${describe(error)}`
-    const isNamed = error.message.startsWith(`Job "${options.name}": `)
+    // A name that is none is told as far as a message can hold it.
+    const isNamed =
+      error.message.startsWith(`Job "${options.name}": `) ||
+      /^Job .{1,110}: a name is a camelCase identifier/su.test(error.message)
     return isNamed ? null : `was refused without its name: ${error.message.slice(0, 200)}`
   }
   counts.accepted++
