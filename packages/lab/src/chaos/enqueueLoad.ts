@@ -31,6 +31,10 @@ type Transaction = TransactionOf<PrismaClient>
 const MAX_GROUP = 25
 const MAX_STARTS = 60
 const ROLL_BACK_SHARE = 0.1
+const UNIQUE_SHARE = 0.3
+/** A payload of so much stays where it is while its work moves. */
+const LONG = '…'.repeat(1_000)
+const LONG_SHARE = 0.2
 /** The share that is enqueued at once, so that there is a backlog from the start. The rest comes evenly. */
 const BURST_SHARE = 0.2
 
@@ -68,7 +72,9 @@ export async function enqueueLoad(options: LoadOptions): Promise<Load> {
 
   async function enqueueTouch(tx: Transaction): Promise<string> {
     const id = randomUUID()
-    const { workId } = await client.enqueue(tx, touch, { id })
+    const filler = random.chance(LONG_SHARE) ? LONG : ''
+    const key = random.chance(UNIQUE_SHARE) && { uniqueKey: id }
+    const { workId } = await client.enqueue(tx, touch, { id, filler }, { ...key })
     await tx.$executeRawUnsafe('insert into "ChaosTouch" ("id") values ($1::uuid)', id)
     return workId
   }
