@@ -21,8 +21,6 @@ export interface LoadOptions {
   random: Random
   jobs: number
   durationMs: number
-  /** Whether to enqueue a job that workers of the version before do not know. */
-  hasTouches: boolean
   signal: AbortSignal
 }
 
@@ -40,7 +38,7 @@ const BURST_SHARE = 0.2
 
 /** Enqueues in transactions that also write a business row, as the API would. */
 export async function enqueueLoad(options: LoadOptions): Promise<Load> {
-  const { url, random, jobs, durationMs, hasTouches, signal } = options
+  const { url, random, jobs, durationMs, signal } = options
   const log = createLogger({ app: 'chaos', level: 'silent' })
   const prisma = createDatabaseClient({
     url,
@@ -85,9 +83,7 @@ export async function enqueueLoad(options: LoadOptions): Promise<Load> {
       await prisma.$transaction(
         async (tx) => {
           for (let index = 0; index < size; index++) {
-            ids.push(
-              index % 2 === 0 || !hasTouches ? await enqueueEffect(tx) : await enqueueTouch(tx),
-            )
+            ids.push(index % 2 === 0 ? await enqueueEffect(tx) : await enqueueTouch(tx))
           }
           await tx.$executeRawUnsafe('insert into "ChaosEnqueue" select unnest($1::uuid[])', ids)
           if (isRolledBack) throw new RolledBack()

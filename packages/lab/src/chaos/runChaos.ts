@@ -115,7 +115,7 @@ export async function runChaos(options: ChaosOptions, context: ChaosContext): Pr
     })
     const producer = { url, random: random.fork(), jobs: options.jobs, durationMs }
     const [load, disturbances] = await allOrNone(signal, (running) => [
-      enqueueLoad({ ...producer, hasTouches: options.beside === null, signal: running }),
+      enqueueLoad({ ...producer, signal: running }),
       disturb(fleet, plan, running),
       sweeper.keepGoing(durationMs, running),
     ])

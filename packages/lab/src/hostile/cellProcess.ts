@@ -132,7 +132,7 @@ interface Run {
 
 async function runsOf(workId: string): Promise<Run[]> {
   return await prisma.$queryRawUnsafe<Run[]>(
-    `select "id", "status"::text as status, "attempt", "errorCode" as code from "JobRun" where "workId" = $1::uuid`,
+    `select "id", "status"::text as status, "attempt", "errorCode" as code from "JobRunAll" where "workId" = $1::uuid`,
     workId,
   )
 }
