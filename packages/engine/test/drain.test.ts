@@ -52,8 +52,10 @@ describe('SIGTERM while a run is under way', { timeout: 60_000 }, () => {
     ])
     // Given back and due at once, though the job's back-off is a minute.
     expect(
-      await runtime.rows(`select state::text, start_after <= now() as "isDue" from pgboss.job`),
-    ).toEqual([{ state: 'retry', isDue: true }])
+      await runtime.rows(
+        `select "attempt", "failures", "dueAt" <= now() as "isDue" from "JobWork"`,
+      ),
+    ).toEqual([{ attempt: 2, failures: 0, isDue: true }])
 
     await ask.openGate(2)
     await startWorker()

@@ -48,10 +48,8 @@ const GOOD = `
     ('tickSkip', '2030-01-01T00:00:01Z', 'enqueued', '${IDS.tick}', 1, null, 'w1'),
     ('tickSkip', '2030-01-01T00:00:02Z', 'missed', null, 2, '2030-01-01T00:00:03Z', 'w1');
   update "JobTick" set "createdAt" = '2030-01-01T00:00:03Z';
-  insert into pgboss.job (id, name, state) values
-    ('${IDS.tick}', 'tickSkip', 'completed'),
-    ('${IDS.effect}', 'effect', 'completed'),
-    ('${IDS.sweep}', 'sweep', 'completed');
+  insert into "ChaosWork" values
+    ('${IDS.tick}', 'tickSkip'), ('${IDS.effect}', 'effect'), ('${IDS.sweep}', 'sweep');
   insert into "JobRun" ("id", "name", "trigger", "workId", "workerId", "details") values
     ('${IDS.tickRun}', 'tickSkip', 'schedule', '${IDS.tick}', 'w1', '{"effects": 1}'),
     ('${IDS.effectRun}', 'effect', 'queue', '${IDS.effect}', 'w1', '{"effects": 1}'),
@@ -61,7 +59,16 @@ const GOOD = `
   insert into "ChaosEffect" values ('${IDS.tick}', '${IDS.tickRun}'), ('${IDS.effect}', '${IDS.effectRun}');
   insert into "ChaosRow" values (1, '${IDS.sweepRun}'), (2, '${IDS.sweepRun}');`
 
-const SAMPLE = { rows: 4, counted: 4, running: 1, astray: 0 }
+const SAMPLE = { rows: 4, counted: 4, running: 1, astray: 0, doubled: 0 }
+
+const waits = (id: string, name: string) => `
+  insert into "JobWork" ("id", "name", "bytes") values ('${id}', '${name}', 2);`
+const givenUp = (id: string, name: string) => `
+  insert into "JobDeadLetter" ("id", "name", "bytes", "errorCode", "errorMessage") values ('${id}', '${name}', 2, 'broken', '');`
+const claim = (workerId: string, ...runIds: string[]) => `
+  insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "enqueuedAts")
+  select gen_random_uuid(), 'effect', '${workerId}', now(), 'infinity', ids, array_fill(now(), array[cardinality(ids)])
+  from (select array[${runIds.map((id) => `'${id}'`).join(', ')}]::uuid[] as ids) held;`
 
 const EVIDENCE: Evidence = {
   load: { committed: [IDS.effect], rolledBack: [IDS.other], unknown: 0 },
@@ -88,6 +95,7 @@ const TICKS = 'every due tick is in the ledger exactly once'
 const TICK_JOBS = 'every enqueued tick has exactly one piece of work, and it was carried out'
 const RUN_ENDS = 'every run ended, and was not changed after it had'
 const CLAIMS = 'what runs is held by exactly one claim, and what a dead worker held was let go'
+const PLACES = 'each piece of work is in one place, and leaves no key and no payload behind'
 const SUCCESSES = 'no work was completed twice, and what is completed has a run that succeeded'
 const COUNTS = 'what each run counted is what it did'
 const SAMPLES = 'rows changed = sum of the counts, at any instant'
@@ -151,7 +159,7 @@ const VIOLATIONS: Violation[] = [
   {
     what: 'work of a schedule without a tick',
     by: TICK_JOBS,
-    sql: `insert into pgboss.job (id, name, state) values ('${IDS.other}', 'tickSkip', 'completed')`,
+    sql: `insert into "ChaosWork" values ('${IDS.other}', 'tickSkip')`,
   },
   {
     what: 'work for a tick that was not enqueued',
@@ -161,7 +169,7 @@ const VIOLATIONS: Violation[] = [
   {
     what: 'a tick whose work was given up',
     by: TICK_JOBS,
-    sql: `update pgboss.job set state = 'failed' where name = 'tickSkip'`,
+    sql: givenUp(IDS.tick, 'tickSkip'),
   },
   {
     what: 'a run that never ended',
@@ -191,13 +199,37 @@ const VIOLATIONS: Violation[] = [
   {
     what: 'a claim of none of the last workers',
     by: CLAIMS,
-    sql: `insert into "JobClaim" ("id", "name", "workerId", "runIds")
-          values ('${IDS.other}', 'effect', 'w2', array['${IDS.effectRun}'::uuid])`,
+    sql: claim('w2', IDS.effectRun),
   },
   {
     what: 'a run that nobody holds',
     by: CLAIMS,
     sql: `insert into "JobRun" ("id", "name", "trigger", "workerId") values ('${IDS.other}', 'effect', 'queue', 'w1')`,
+  },
+  {
+    what: 'work that was in two places at some moment',
+    by: PLACES,
+    evidence: { samples: [SAMPLE, { ...SAMPLE, doubled: 1 }] },
+  },
+  {
+    what: 'work that waits and was given up',
+    by: PLACES,
+    sql: waits(IDS.effect, 'effect') + givenUp(IDS.effect, 'effect'),
+  },
+  {
+    what: 'work that waits and runs',
+    by: PLACES,
+    sql: waits(IDS.other, 'effect') + claim('w1', IDS.other),
+  },
+  {
+    what: 'a key without work',
+    by: PLACES,
+    sql: `insert into "JobUnique" values ('touch', 'key', '${IDS.effect}')`,
+  },
+  {
+    what: 'a payload without work',
+    by: PLACES,
+    sql: `insert into "JobPayload" ("workId", "payload") values ('${IDS.effect}', '{}')`,
   },
   {
     what: 'work with two successful runs',
@@ -213,7 +245,7 @@ const VIOLATIONS: Violation[] = [
   {
     what: 'a successful run whose work was not completed',
     by: SUCCESSES,
-    sql: `update pgboss.job set state = 'retry' where name = 'sweep'`,
+    sql: waits(IDS.sweep, 'sweep'),
   },
   {
     what: 'a run that counted too much',
@@ -266,7 +298,7 @@ const VIOLATIONS: Violation[] = [
   {
     what: 'work that was given up',
     by: EFFECTS,
-    sql: `update pgboss.job set state = 'failed' where name = 'effect'`,
+    sql: givenUp(IDS.effect, 'effect'),
   },
   {
     what: 'an effect without work',
@@ -346,9 +378,7 @@ describe('the checks', () => {
   describe('are told', () => {
     const RUNNING = `
       insert into "JobRun" ("id", "name", "trigger", "workerId") values ('${IDS.other}', 'effect', 'queue', 'w3');`
-    const claimBy = (workerId: string) => `
-      insert into "JobClaim" ("id", "name", "workerId", "runIds")
-      values (gen_random_uuid(), 'effect', '${workerId}', array['${IDS.effectRun}', '${IDS.other}']::uuid[]);`
+    const claimBy = (workerId: string) => claim(workerId, IDS.effectRun, IDS.other)
 
     it.each([
       { what: 'one that its worker holds', claims: claimBy('w3'), astray: 0 },
@@ -357,7 +387,12 @@ describe('the checks', () => {
       { what: 'one that another worker holds', claims: claimBy('w1'), astray: 1 },
     ])('of runs under way, $what', async ({ claims, astray }) => {
       const sample = await seenIn(RUNNING + claims, takeSample)
-      expect(sample).toEqual({ rows: 4, counted: 4, running: 1, astray })
+      expect(sample).toEqual({ rows: 4, counted: 4, running: 1, astray, doubled: 0 })
+    })
+
+    it('which work is in two places', async () => {
+      const both = waits(IDS.other, 'effect') + claim('w1', IDS.other)
+      expect(await seenIn(both, takeSample)).toMatchObject({ doubled: 1 })
     })
 
     it('which claims are those of the dead', async () => {

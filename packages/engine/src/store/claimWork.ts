@@ -386,15 +386,15 @@ const COMPACT_CLAIMS_SQL = `
     select claim."id", ${COMPACTED.map((column) => `array_agg(held."${column}" order by held."at") as "${column}"`).join(', ')}
     from (
       select * from "JobClaim"
-      where "workerId" = $1 and cardinality("runIds") > 1 and ${GIVES_WAY}
-        and "createdAt" < now() - interval '${COMPACTED_AFTER_S} seconds'
+      where "workerId" = $1 and "createdAt" < now() - interval '${COMPACTED_AFTER_S} seconds' and ${GIVES_WAY}
+        and (select count(*) from unnest("runIds") as held("id") where ${hasNotEnded('held."id"')})
+          between 1 and cardinality("runIds") * ${1 - LEAST_ENDED}
       for no key update skip locked
     ) claim
       cross join lateral unnest(${COMPACTED.map((column) => `claim."${column}"`).join(', ')})
         with ordinality as held(${COMPACTED.map((column) => `"${column}"`).join(', ')}, "at")
     where ${hasNotEnded('held."runIds"')}
-    group by claim."id", claim."runIds"
-    having count(*) <= cardinality(claim."runIds") * ${1 - LEAST_ENDED}
+    group by claim."id"
   ) kept
   where claim."id" = kept."id"`
 

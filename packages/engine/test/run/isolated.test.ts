@@ -140,6 +140,12 @@ const acting = () =>
 const childPids = () =>
   runtime.lines.flatMap(({ childPid, otherPid }) => (childPid ?? otherPid ?? []) as number)
 
+const cancelAll = () =>
+  runtime.rows(
+    `insert into "JobCancel" ("runId", "name", "requestedBy")
+     select "id", "name", 'a' from "JobRunAll" where "status" = 'running'`,
+  )
+
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
@@ -262,7 +268,7 @@ describe('an isolated run', () => {
   it('is not started with a payload that its schema refuses', async () => {
     await startWorker()
     await runtime.rows(
-      `insert into pgboss.job (name, data) values ('probe', '{"payload":{"act":"sing"},"trigger":"queue"}')`,
+      `insert into "JobWork" ("id", "name", "bytes", "payload") values (gen_random_uuid(), 'probe', 14, '{"act":"sing"}')`,
     )
 
     expect((await ended())[0]).toMatchObject({
@@ -384,7 +390,7 @@ describe('an isolated run that does not end', () => {
     for (let n = 0; n < 20; n++) await send(beside, {})
     await ended('beside', 20)
     expect(await runs()).toMatchObject([{ status: 'running' }])
-    await runtime.rows(`update "JobRun" set "cancelRequestedAt" = now(), "cancelRequestedBy" = 'a'`)
+    await cancelAll()
 
     expect(await ended()).toMatchObject([
       { status: 'failed', details: { error: { code: 'cancelled', message: 'Cancelled by a' } } },
@@ -395,7 +401,7 @@ describe('an isolated run that does not end', () => {
     await startWorker()
     await act('obey')
     await acting()
-    await runtime.rows(`update "JobRun" set "cancelRequestedAt" = now(), "cancelRequestedBy" = 'a'`)
+    await cancelAll()
 
     expect(await ended()).toMatchObject([{ details: { error: { code: 'cancelled' } } }])
     expect(runtime.lines.find(({ msg }) => msg === 'heard')).toMatchObject({

@@ -27,7 +27,7 @@ export const effect = defineJob({
 export const touch = defineJob({
   name: 'touch',
   description: 'Marks the row of its payload',
-  payload: z.object({ id: z.uuid() }),
+  payload: z.object({ id: z.uuid(), filler: z.string() }),
   concurrency: 20,
   timeoutMs: 120_000,
   retry,

@@ -5,8 +5,7 @@ import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 const WORKSPACE_ROOT = join(import.meta.dirname, '../../../..')
-/** The suite's worker process, here and in earlier versions. */
-const ENTRIES = ['packages/lab/src/chaos/workerProcess.ts', 'scripts/chaos/workerProcess.ts']
+const ENTRY = 'packages/lab/src/chaos/workerProcess.ts'
 const TIMEOUT_MS = 300_000
 
 /**
@@ -45,10 +44,12 @@ export async function checkOutVersion(commit: string): Promise<string> {
 }
 
 async function findEntry(folder: string): Promise<string | undefined> {
-  for (const path of ENTRIES) {
-    if (await exists(join(folder, path))) return join(folder, path)
-  }
-  return undefined
+  const entry = join(folder, ENTRY)
+  const isThere = await stat(entry).then(
+    () => true,
+    () => false,
+  )
+  return isThere ? entry : undefined
 }
 
 async function resolveCommit(commit: string): Promise<string> {
@@ -79,11 +80,4 @@ async function install(folder: string): Promise<void> {
   const options = { cwd: folder, timeout: TIMEOUT_MS, env: { ...process.env, CI: 'true' } }
   await run(program, [...args, 'install', '--frozen-lockfile', '--prefer-offline'], options)
   await run(process.execPath, ['packages/db/generate.mjs'], options)
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await stat(path).then(
-    () => true,
-    () => false,
-  )
 }

@@ -15,9 +15,7 @@ export async function countClaims(database: Queryable): Promise<ClaimsLeft> {
   })
   const workers = listed.filter(({ isAlive }) => isAlive).map(({ id }) => id)
   const { rows } = await database.query<{ ofDead: number }>(
-    `select count(*)::int as "ofDead" from (
-       select "workerId" from "JobClaim" union all select "workerId" from "JobStart"
-     ) held where "workerId" <> all($1)`,
+    `select count(*)::int as "ofDead" from "JobClaim" where "workerId" <> all($1)`,
     [workers],
   )
   return { ofDead: rows[0]?.ofDead ?? 0, workers }

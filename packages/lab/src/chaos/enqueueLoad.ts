@@ -21,8 +21,6 @@ export interface LoadOptions {
   random: Random
   jobs: number
   durationMs: number
-  /** Whether to enqueue a job that workers of the version before do not know. */
-  hasTouches: boolean
   signal: AbortSignal
 }
 
@@ -31,12 +29,16 @@ type Transaction = TransactionOf<PrismaClient>
 const MAX_GROUP = 25
 const MAX_STARTS = 60
 const ROLL_BACK_SHARE = 0.1
+const UNIQUE_SHARE = 0.3
+/** A payload of so much stays where it is while its work moves. */
+const LONG = '…'.repeat(1_000)
+const LONG_SHARE = 0.2
 /** The share that is enqueued at once, so that there is a backlog from the start. The rest comes evenly. */
 const BURST_SHARE = 0.2
 
 /** Enqueues in transactions that also write a business row, as the API would. */
 export async function enqueueLoad(options: LoadOptions): Promise<Load> {
-  const { url, random, jobs, durationMs, hasTouches, signal } = options
+  const { url, random, jobs, durationMs, signal } = options
   const log = createLogger({ app: 'chaos', level: 'silent' })
   const prisma = createDatabaseClient({
     url,
@@ -68,7 +70,9 @@ export async function enqueueLoad(options: LoadOptions): Promise<Load> {
 
   async function enqueueTouch(tx: Transaction): Promise<string> {
     const id = randomUUID()
-    const { workId } = await client.enqueue(tx, touch, { id })
+    const filler = random.chance(LONG_SHARE) ? LONG : ''
+    const key = random.chance(UNIQUE_SHARE) && { uniqueKey: id }
+    const { workId } = await client.enqueue(tx, touch, { id, filler }, { ...key })
     await tx.$executeRawUnsafe('insert into "ChaosTouch" ("id") values ($1::uuid)', id)
     return workId
   }
@@ -79,9 +83,7 @@ export async function enqueueLoad(options: LoadOptions): Promise<Load> {
       await prisma.$transaction(
         async (tx) => {
           for (let index = 0; index < size; index++) {
-            ids.push(
-              index % 2 === 0 || !hasTouches ? await enqueueEffect(tx) : await enqueueTouch(tx),
-            )
+            ids.push(index % 2 === 0 ? await enqueueEffect(tx) : await enqueueTouch(tx))
           }
           await tx.$executeRawUnsafe('insert into "ChaosEnqueue" select unnest($1::uuid[])', ids)
           if (isRolledBack) throw new RolledBack()

@@ -24,7 +24,7 @@ Writes ${REPORT}.
   --jobs N      how many jobs to enqueue; default ${DEFAULTS.jobs}
   --rows N      how many rows the clean-up has to remove; default ${DEFAULTS.rows}
   --seconds N   how long to disturb the workers; default ${DEFAULTS.seconds}
-  --beside COMMIT  also start workers of that version, as in a rolling upgrade
+  --beside COMMIT  also start workers of that version, of 0.3 or later, as in a rolling upgrade
   --trace FILE  write everything that happens to this file
 
 Exit code: 0 every check passed, 1 one did not, 2 usage`

@@ -1,5 +1,6 @@
 import { migrate } from '@roundsman/db'
 import { createLogger } from '@roundsman/node-app'
+import { WORK_LEFT } from '../countStrays.ts'
 import { openPool, type Queryable } from '../openPool.ts'
 import { migrate as migrateEngine } from '@roundsman/engine/migrate'
 import { chaosSchedules } from './chaosJobs.ts'
@@ -52,11 +53,10 @@ export async function createChaosTables(database: Queryable): Promise<void> {
         return null;
       end
     $$;
-    create trigger chaos_note after insert on pgboss.job for each row execute function chaos_note();
+    create trigger chaos_note after insert on "JobWork" for each row execute function chaos_note();
     create view "ChaosJob" as
-      select work."id", work."name", coalesce(job.state::text, run."status"::text, 'completed') as state
-      from "ChaosWork" work left join pgboss.job job on job.id = work."id" and job.name = work."name"
-        left join "JobRunAll" run on run."workId" = work."id" and run."status" = 'running';
+      select work."id", work."name", coalesce(place."state", 'completed') as state
+      from "ChaosWork" work left join ${WORK_LEFT} place on place."id" = work."id";
     create table "ChaosEffect" ("workId" uuid primary key, "runId" uuid not null);
     create table "ChaosTouch" ("id" uuid primary key, "isDone" boolean not null default false);
     create table "ChaosRow" ("id" int primary key, "sweptBy" uuid);

@@ -115,7 +115,7 @@ export async function runChaos(options: ChaosOptions, context: ChaosContext): Pr
     })
     const producer = { url, random: random.fork(), jobs: options.jobs, durationMs }
     const [load, disturbances] = await allOrNone(signal, (running) => [
-      enqueueLoad({ ...producer, hasTouches: options.beside === null, signal: running }),
+      enqueueLoad({ ...producer, signal: running }),
       disturb(fleet, plan, running),
       sweeper.keepGoing(durationMs, running),
     ])
@@ -233,7 +233,7 @@ function createSweeper(options: { url: string; jobs: JobsClient; database: Query
     const { rows } = await database.query<{ missing: number; left: boolean }>(
       `select $1 - count(*)::int as missing,
               exists (select from "ChaosRow" where "sweptBy" is null) as left
-       from "ChaosJob" where name = 'sweep' and state in ('created', 'retry', 'active', 'running')`,
+       from "ChaosJob" where name = 'sweep' and state in ('waiting', 'running')`,
       [WORKERS_THAT_SWEEP],
     )
     const { missing = 0, left = false } = rows[0] ?? {}
@@ -269,16 +269,22 @@ async function untilDrained(options: {
   for (;;) {
     signal.throwIfAborted()
     await sweeper.enqueue()
-    const { rows } = await database.query<{ jobs: number; runs: number; rows: number }>(`
-      select (select count(*)::int from pgboss.job where state in ('created', 'retry', 'active')) as jobs,
+    const { rows } = await database.query<{
+      jobs: number
+      keys: number
+      runs: number
+      rows: number
+    }>(`
+      select (select count(*)::int from "JobWork") as jobs,
+             (select count(*)::int from "JobUnique") as keys,
              (select count(*)::int from "JobRunAll" where "status" = 'running') as runs,
              (select count(*)::int from "ChaosRow" where "sweptBy" is null) as rows`)
-    const { jobs = 0, runs = 0, rows: left = 0 } = rows[0] ?? {}
+    const { jobs = 0, keys = 0, runs = 0, rows: left = 0 } = rows[0] ?? {}
     const { ofDead } = await countClaims(database)
-    if (jobs + runs + left + ofDead === 0) return
+    if (jobs + keys + runs + left + ofDead === 0) return
     if (performance.now() > deadline) {
       onProgress(
-        `Not drained: ${jobs} pieces of work, ${runs} runs, ${left} rows, ${ofDead} claims of dead workers are left`,
+        `Not drained: ${jobs} pieces of work, ${keys} keys, ${runs} runs, ${left} rows, ${ofDead} claims of dead workers are left`,
       )
       return
     }

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { DOUBLED } from '../countStrays.ts'
 import type { Queryable } from '../openPool.ts'
 import { numbers } from './checks/checkTickJobs.ts'
 import type { Random } from './createRandom.ts'
@@ -10,6 +11,8 @@ export interface Sample {
   running: number
   /** Running runs that are not held by exactly one claim, of their own worker. */
   astray: number
+  /** Pieces of work that are in two places. */
+  doubled: number
 }
 
 /** Takes samples at random instants until the signal is aborted. */
@@ -45,6 +48,7 @@ export async function takeSample(database: Queryable): Promise<Sample> {
                               + coalesce(("details" ->> 'effects')::bigint, 0)), 0)
             from "JobRun") as counted,
            (select count(*) from running) as running,
-           (select count(*) from running where not "isHeld") as astray`)
+           (select count(*) from running where not "isHeld") as astray,
+           ${DOUBLED} as doubled`)
   return numbers(rows[0])
 }

@@ -19,7 +19,7 @@ export const KINDS = [
   'email',
   'run',
   'job',
-  'queueJob',
+  'work',
 ] as const
 export type Kind = (typeof KINDS)[number]
 
@@ -30,7 +30,7 @@ const KIND_OF_PARAM: readonly [prefix: string, param: string, kind: Kind][] = [
   ['/api/preview-sessions/', 'id', 'previewSession'],
   ['/api/public/preview/', 'token', 'previewToken'],
   ['/api/jobs/runs/', 'id', 'run'],
-  ['/api/jobs/dead-letters/', 'workId', 'queueJob'],
+  ['/api/jobs/dead-letters/', 'workId', 'work'],
   ['/api/jobs/', 'name', 'job'],
   ['/api/console/jobs/', 'name', 'job'],
 ]
@@ -77,7 +77,7 @@ export function createKnowledge(operations: readonly Operation[]): Knowledge {
   }
 
   function learnText(operation: Operation, key: string, text: string): void {
-    if (key === 'workId') keep('queueJob', text)
+    if (key === 'workId') keep('work', text)
     if (key === 'runId') keep('run', text)
     if (key === 'name' && operation.path === '/api/jobs') keep('job', text)
     if (key === 'token' && operation.path === '/api/preview-sessions') keep('previewToken', text)

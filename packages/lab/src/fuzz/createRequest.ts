@@ -156,7 +156,7 @@ function makeSense(
     }
     case 'POST /api/jobs/dead-letters/redrive': {
       const { workIds, ...rest } = body
-      const id = knowledge.value('queueJob', random)
+      const id = knowledge.value('work', random)
       return {
         ...rest,
         name: random.pick(JOBS_WITHOUT_PAYLOAD),

@@ -3,8 +3,6 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { createDatabaseClient, Prisma, type PrismaClient } from '@roundsman/db'
 import { cleanupI18nCache, jobs } from '@roundsman/jobs'
-import { createLogger } from '@roundsman/node-app'
-import { createJobsClient } from '@roundsman/engine/client'
 import { HOLD_RUNS_SQL } from '@roundsman/testing'
 
 const RUNS = 120
@@ -26,7 +24,7 @@ export async function prepareDatabase(url: string): Promise<void> {
   try {
     await addSchedules(prisma)
     await addRuns(prisma)
-    await addDeadLetters(prisma, url)
+    await addDeadLetters(prisma)
   } finally {
     await prisma.$disconnect()
   }
@@ -109,22 +107,9 @@ async function addRuns(prisma: PrismaClient): Promise<void> {
   await prisma.$executeRaw(Prisma.raw(HOLD_RUNS_SQL))
 }
 
-async function addDeadLetters(prisma: PrismaClient, databaseUrl: string): Promise<void> {
-  const log = createLogger({ app: 'fuzz', level: 'warn', destination: process.stderr })
-  const client = createJobsClient({ schema: 'public', databaseUrl, log })
-  await client.start()
-  try {
-    for (let count = 0; count < DEAD_LETTERS; count += 1) {
-      const workId = await prisma.$transaction((tx) =>
-        client.requestRun(tx, cleanupI18nCache, { actor: 'fuzz', reason: 'to be given up' }),
-      )
-      await prisma.$executeRaw`
-        update pgboss.job set state = 'failed', completed_on = now(),
-          data = data || '{"trigger":"queue"}',
-          output = '{"code":"handler_failed","message":"given up"}'
-        where id = ${workId}::uuid`
-    }
-  } finally {
-    await client.stop()
-  }
+async function addDeadLetters(prisma: PrismaClient): Promise<void> {
+  await prisma.$executeRaw`
+    insert into "JobDeadLetter" ("id", "name", "bytes", "errorCode", "errorMessage", "payload")
+    select gen_random_uuid(), ${cleanupI18nCache.name}, 2, 'handler_failed', 'given up', '{}'
+    from generate_series(1, ${DEAD_LETTERS}::int)`
 }

@@ -113,8 +113,7 @@ try {
   await worker.stop()
   const left = await stubbornly(() =>
     prisma.$queryRawUnsafe<{ id: string }[]>(
-      `select "id" from "JobRun" where "status" = 'running' union all select "id" from "JobClaim" where "runIds" <> '{}'
-       union all select "id" from "JobStart" where "runIds" <> '{}'`,
+      `select "id" from "JobRun" where "status" = 'running' union all select "id" from "JobClaim" where "runIds" <> '{}'`,
     ),
   )
   if (left.length > 0) problem = `${left.length} runs or claims were left`
@@ -133,7 +132,7 @@ interface Run {
 
 async function runsOf(workId: string): Promise<Run[]> {
   return await prisma.$queryRawUnsafe<Run[]>(
-    `select "id", "status"::text as status, "attempt", "errorCode" as code from "JobRun" where "workId" = $1::uuid`,
+    `select "id", "status"::text as status, "attempt", "errorCode" as code from "JobRunAll" where "workId" = $1::uuid`,
     workId,
   )
 }

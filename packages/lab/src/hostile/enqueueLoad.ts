@@ -142,7 +142,7 @@ export async function enqueueDeadly(
 async function countUnfinished(database: Queryable): Promise<number> {
   const { rows } = await database.query<{ left: number }>(
     `select count(*)::int as left from (
-       select id from pgboss.job where name = $1 and state in ('created', 'retry', 'active')
+       select "id" from "JobWork" where "name" = $1
        union select "workId" from "JobRunAll" where "name" = $1 and "status" = 'running'
      ) unfinished`,
     [deadly.name],
@@ -155,7 +155,8 @@ export async function enqueueInnocents(context: LoadContext, stop: AbortSignal):
   const { prisma, client, enqueued } = context
   for (let number = 0; !stop.aborted; number++) {
     const job = number % LONG_EVERY === 0 ? innocentLong : innocent
-    const { workId } = await client.enqueue(prisma, job, { number })
+    const key = number % 2 === 0 && { uniqueKey: `innocent ${number}` }
+    const { workId } = await client.enqueue(prisma, job, { number }, { ...key })
     enqueued.set(workId, { name: job.name, kind: null, ends: 'success' })
     await pause(INNOCENT_EVERY_MS, undefined, { signal: stop }).catch(() => undefined)
   }
@@ -165,7 +166,7 @@ async function untilFewWait({ database, signal }: LoadContext): Promise<void> {
   for (;;) {
     const { rows } = await database.query<{ waiting: number }>(
       `select count(*)::int as waiting from (
-         select from pgboss.job where name like 'guilty%' and state = 'created' limit $1
+         select from "JobWork" where "name" like 'guilty%' and "attempt" = 1 limit $1
        ) few`,
       [MAX_WAITING],
     )

@@ -172,13 +172,13 @@ async function untilQuiet(
 /** Jobs that go on meanwhile count only when their work is older than 6 s. */
 const QUIET_SQL = `
   select not exists (
-    select from pgboss.job
-    where state in ('created', 'retry', 'active') and start_after < now() + interval '1 hour'
-      and (created_on < now() - interval '6 seconds' or name <> all($1))
+    select from "JobWork"
+    where "dueAt" < now() + interval '1 hour'
+      and ("enqueuedAt" < now() - interval '6 seconds' or "name" <> all($1))
   ) and not exists (
-    select from "JobStart"
-    where "runIds" <> '{}' and ("createdAt" < now() - interval '6 seconds' or "name" <> all($1))
-  ) as "isQuiet"`
+    select from "JobRunAll"
+    where "status" = 'running' and ("createdAt" < now() - interval '6 seconds' or "name" <> all($1))
+  ) and not exists (select from "JobUnique" where "name" <> all($1)) as "isQuiet"`
 
 /** Migrates the given database, whether it is empty or not. */
 async function prepareDatabase(url: string): Promise<void> {

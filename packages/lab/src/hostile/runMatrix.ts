@@ -123,8 +123,7 @@ async function tryCell(
     )
     const { rows } = await database.query<{ table: string }>(`
       select oid::regclass::text as table from pg_class
-      where relkind = 'r' and (relnamespace = 'pgboss'::regnamespace and relname like 'job%'
-        or relnamespace = 'public'::regnamespace and relname like 'Job%')
+      where relkind = 'r' and relnamespace = 'public'::regnamespace and relname like 'Job%'
       order by 1`)
     const tables = rows.map(({ table }) => table)
     if (cell.meanwhile) {

@@ -160,7 +160,7 @@ async function tryDrawn(
     await waitFor(settled, { timeoutMs: SOON_MS, message: 'what is due has ended' })
   } finally {
     await worker.stop()
-    await pool.query(`delete from pgboss.job where name = 'numbers'`)
+    await pool.query(`delete from "JobWork" where "name" = 'numbers'`)
   }
   if (errors.length > 0) throw new Error(`The worker logs an error: ${errors[0]}`)
   return ids.length

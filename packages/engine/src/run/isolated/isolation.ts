@@ -113,6 +113,8 @@ export function createIsolation(options: {
     const { abort, job, payload, approvedRows, maxDetailsBytes } = running
     const { run } = running
     const token = randomUUID()
+    // Its process adds what batches count to the run's row, and cannot write that.
+    if (!run.dryRun) await running.write?.()
     const slot = await take(job, limits)
     const { child } = slot
     if (abort.isAborted) {

@@ -125,7 +125,7 @@ async function fillBacklog(url: string, waiting: number): Promise<number> {
   await migrate({ schema: 'public', databaseUrl: url, log })
   await withClient(url, async (client) => {
     await enqueueUpTo(client, BACKLOG, waiting)
-    await client.query('vacuum analyze pgboss.job')
+    await client.query('vacuum analyze "JobWork"')
     await client.query('checkpoint')
   })
   return waiting
@@ -134,7 +134,7 @@ async function fillBacklog(url: string, waiting: number): Promise<number> {
 async function countBacklog(url: string): Promise<number> {
   return await withClient(url, async (client) => {
     const { rows } = await client.query<{ count: number }>(
-      `select count(*)::int as count from pgboss.job where name = $1 and state < 'active'`,
+      `select count(*)::int as count from "JobWork" where "name" = $1`,
       [BACKLOG],
     )
     return rows[0]?.count ?? NaN

@@ -39,7 +39,7 @@ export interface CommitFigures {
 /** What the statement of each begins with, and the table that it writes into. */
 const STATEMENTS = {
   plain: { beginning: 'insert into "Plain"', table: '"Plain"' },
-  roundsman: { beginning: '/* roundsman_send', table: 'pgboss.job_common' },
+  roundsman: { beginning: '/* roundsman_send', table: '"JobWork"' },
 } as const
 
 const COMMIT_PROCESS = join(import.meta.dirname, 'commitProcess.ts')

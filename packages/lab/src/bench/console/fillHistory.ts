@@ -1,6 +1,7 @@
 import { createDatabaseClient } from '@roundsman/db'
 import { migrate } from '@roundsman/engine/migrate'
 import { createWorker } from '@roundsman/engine/worker'
+import { HOLD_RUNS_SQL } from '@roundsman/testing'
 import pg from 'pg'
 import { bulkInsert } from '../bulkInsert.ts'
 import { log, withClient } from '../openServer.ts'
@@ -26,14 +27,11 @@ export const LIVING_WORKER = 'worker-1:4711:5f0c2a91'
  */
 export async function fillHistory(url: string, size: HistorySize, seed: number): Promise<void> {
   await migrate({ schema: 'public', databaseUrl: url, log })
-  await declareQueues(url)
+  await defineSchedules(url)
   await withClient(url, async (client) => {
     await client.query(FUNCTION_SQL)
     await bulkInsert(client, 'JobRun', runsSql(size.runs, seed))
-    await client.query(`
-      insert into "JobClaim" ("id", "name", "workerId", "runIds")
-      select "id", "name", "workerId", array["id"] from "JobRun"
-      where "status" = 'running' and "startedAt" > now() - interval '1 day'`)
+    await client.query(HOLD_RUNS_SQL)
     await bulkInsert(
       client,
       'JobTick',
@@ -43,14 +41,14 @@ export async function fillHistory(url: string, size: HistorySize, seed: number):
     )
     await client.query(WAITING_SQL, [size.waiting])
     await client.query(DEAD_LETTERS_SQL, [size.deadLetters])
-    await client.query('vacuum analyze pgboss.job')
-    await client.query('vacuum analyze "JobClaim"')
+    for (const table of ['JobWork', 'JobDeadLetter', 'JobClaim'])
+      await client.query(`vacuum analyze "${table}"`)
     await client.query('checkpoint')
   })
 }
 
-/** A worker has a queue for each job made. */
-async function declareQueues(url: string): Promise<void> {
+/** As a worker does that starts. */
+async function defineSchedules(url: string): Promise<void> {
   const client = createDatabaseClient({
     url,
     applicationName: 'bench',
@@ -76,8 +74,8 @@ export async function openLivingWorker(url: string): Promise<() => Promise<void>
   await client.query('select pg_advisory_lock(hashtextextended($1, 0))', [LIVING_WORKER])
   const lanes = Object.fromEntries(CONSOLE_JOBS.map(({ job }) => [job.name, job.concurrency]))
   await client.query(
-    `insert into "JobWorker" ("id", "liveness", "startedAt", "readsStarts", "version", "lanes")
-     values ($1, 'lock', now() - interval '3 hours', true, 'b1946ac92492', $2)`,
+    `insert into "JobWorker" ("id", "liveness", "startedAt", "version", "lanes")
+     values ($1, 'lock', now() - interval '3 hours', 'b1946ac92492', $2)`,
     [LIVING_WORKER, JSON.stringify(lanes)],
   )
   return () => client.end()
@@ -164,29 +162,20 @@ function runsSql(rows: number, seed: number): string {
     ) run`
 }
 
-/** The columns that the queue fills from what it knows of a job. */
-const QUEUE_COLUMNS = `keep_until, expire_seconds, deletion_seconds, retry_limit, retry_delay, retry_backoff, retry_delay_max, policy`
-const queueValues = (deletionSeconds: string) => `
-  now() + queue.retention_seconds * interval '1 s', queue.expire_seconds, ${deletionSeconds}, queue.retry_limit,
-  queue.retry_delay, queue.retry_backoff, queue.retry_delay_max, queue.policy`
-
 /** Most of it is due, and each tenth for later. */
 const WAITING_SQL = `
-  insert into pgboss.job (id, name, data, start_after, created_on, ${QUEUE_COLUMNS})
-  select gen_random_uuid(), queue.name,
-         jsonb_build_object('trigger', 'queue', 'payload', '{}'::jsonb, 'label', 'customer ' || n),
+  insert into "JobWork" ("id", "name", "place", "dueAt", "bytes", "label", "payload")
+  select gen_random_uuid(), case when n % 4 = 0 then 'renderInvoice' else 'sendMail' end,
+         case when n % 10 <> 0 then nextval('"JobPlace"') end,
          now() + case when n % 10 = 0 then interval '1 hour' else interval '-1 minute' end + n * interval '1 ms',
-         now(), ${queueValues('queue.deletion_seconds')}
-  from generate_series(1, $1::int) n
-  join pgboss.queue queue on queue.name = case when n % 4 = 0 then 'renderInvoice' else 'sendMail' end`
+         2, 'customer ' || n, '{}'
+  from generate_series(1, $1::int) n`
 
 const DEAD_LETTERS_SQL = `
-  insert into pgboss.job (id, name, data, state, retry_count, start_after, created_on, started_on, completed_on, output, ${QUEUE_COLUMNS})
-  select gen_random_uuid(), queue.name,
-         jsonb_build_object('trigger', 'queue', 'payload', '{}'::jsonb, 'label', 'customer ' || n),
-         'failed', 2, at, at, at, at,
-         jsonb_build_object('code', case when n % 1000 = 0 then '${RARE_CODE}' when n % 3 = 0 then 'order_invalid' else 'shop_unavailable' end,
-           'message', 'The shop refuses it'), ${queueValues('0')}
+  insert into "JobDeadLetter" ("id", "name", "attempt", "failures", "bytes", "label", "enqueuedAt", "failedAt", "errorCode",
+    "errorMessage", "payload")
+  select gen_random_uuid(), case when n % 50 = 0 then 'syncOrder' else 'sendMail' end, 3, 3, 2, 'customer ' || n, at, at,
+         case when n % 1000 = 0 then '${RARE_CODE}' when n % 3 = 0 then 'order_invalid' else 'shop_unavailable' end,
+         'The shop refuses it', '{}'
   from generate_series(1, $1::int) n
-  cross join lateral (select now() - n * interval '1 minute' as at) failed
-  join pgboss.queue queue on queue.name = case when n % 50 = 0 then 'syncOrder' else 'sendMail' end`
+  cross join lateral (select now() - n * interval '1 minute' as at) failed`

@@ -1,5 +1,4 @@
 import type pg from 'pg'
-import { CONSOLE_JOBS } from './consoleJobs.ts'
 import { LIVING_WORKER } from './fillHistory.ts'
 
 interface FoundRun {
@@ -40,11 +39,8 @@ export async function readFacts(client: pg.Client): Promise<Facts> {
       `select "id", "name", "workerId", "startedAt", "label" from "JobRun" where ${where}
        order by "startedAt" ${direction}, "id" ${direction} limit 1`,
     )
-  const countWork = async (where: string) => {
-    const names = CONSOLE_JOBS.map(({ job }) => job.name)
-    const text = `select count(*)::int as "count" from pgboss.job where name = any($1) and ${where}`
-    return (await one<{ count: number }>(text, [names])).count
-  }
+  const count = async (table: string) =>
+    (await one<{ count: number }>(`select count(*)::int as "count" from "${table}"`)).count
   const found = ({ id, name, workerId, startedAt }: Awaited<ReturnType<typeof run>>): FoundRun => ({
     id,
     name,
@@ -60,8 +56,8 @@ export async function readFacts(client: pg.Client): Promise<Facts> {
     `select min("startedAt") as "from", max("startedAt") as "to" from "JobRun"`,
   )
   const middleMs = Math.floor((from.getTime() + to.getTime()) / 120_000) * 60_000
-  const waiting = await countWork(`state < 'active'`)
-  const deadLetters = await countWork(`state = 'failed'`)
+  const waiting = await count('JobWork')
+  const deadLetters = await count('JobDeadLetter')
   return {
     customer,
     partOfLabel: 'tomer 7',

@@ -68,7 +68,7 @@ export async function measureGrowth(bench: Bench): Promise<GrowthFigures> {
     await withClient(url, async (client) => {
       const { count, ms } = await enqueueUpTo(client, 'noop', figures.waiting[side])
       figures.enqueuedPerSecond[side].push((count / ms) * 1_000)
-      await client.query('vacuum analyze pgboss.job')
+      await client.query('vacuum analyze "JobWork"')
     })
   })
   for (const side of SIDES) await server.dropDatabase(`growth_${side}`)
@@ -105,7 +105,7 @@ async function fill(server: Server, name: string, waiting: number, runs: number)
       )
     }
     await enqueueUpTo(client, 'noop', waiting)
-    await client.query('vacuum analyze pgboss.job')
+    await client.query('vacuum analyze "JobWork"')
     await client.query('checkpoint')
   })
   return url
@@ -143,8 +143,9 @@ async function measureRounds(
       `select pg_advisory_lock(hashtextextended('holder ' || n, 0)) from generate_series(1, ${holders}) n`,
     )
     await client.query(
-      `insert into "JobClaim" ("id", "name", "workerId", "runIds")
-       select gen_random_uuid(), 'noop', 'holder ' || 1 + n % ${Math.max(1, holders)}, array[gen_random_uuid()]
+      `insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "enqueuedAts")
+       select gen_random_uuid(), 'noop', 'holder ' || 1 + n % ${Math.max(1, holders)}, now(), now() + interval '1 day',
+              array[gen_random_uuid()], array[now()]
        from generate_series(1, ${claims}) n`,
     )
     return await withDurations(server, url, async (read) => {

@@ -18,11 +18,10 @@ export const idle = defineScenario<IdleFigures>({
     }
     return [
       {
-        what: 'queries of the worker itself',
+        what: 'queries',
         atMost: 1,
         unit: '/s',
         ...of('queriesPerSecond'),
-        note: `pg-boss adds ${formatNumber(summarise(rounds.map((round) => round.queueQueriesPerSecond)).median)} /s, looking after its tables`,
       },
       { what: 'processor time of one core', atMost: 1, unit: '%', ...of('cpuPercent') },
       {

@@ -11,10 +11,7 @@ export interface IdleFigures {
 }
 
 export interface IdleRound {
-  /** What the worker itself asks. */
   queriesPerSecond: number
-  /** What pg-boss asks, to maintain its tables. */
-  queueQueriesPerSecond: number
   /** In per cent of one core. */
   cpuPercent: number
   /** The largest value of any second. */
@@ -58,11 +55,8 @@ export async function measureIdle(bench: Bench): Promise<IdleFigures> {
       const text = (await log.readFile()).subarray(size).toString()
       await log.close()
       const statements = countStatements(text)
-      const sum = (which: typeof statements) =>
-        which.reduce((total, { count }) => total + count, 0) / seconds
       rounds.push({
-        queriesPerSecond: sum(statements.filter((each) => !isOfQueue(each.text))),
-        queueQueriesPerSecond: sum(statements.filter((each) => isOfQueue(each.text))),
+        queriesPerSecond: statements.reduce((total, { count }) => total + count, 0) / seconds,
         cpuPercent: (((after?.cpuSeconds ?? NaN) - (before?.cpuSeconds ?? NaN)) / seconds) * 100,
         residentMb,
         statements,
@@ -77,12 +71,7 @@ export async function measureIdle(bench: Bench): Promise<IdleFigures> {
   return { seconds, rounds }
 }
 
-/** Statements that name none of our tables, but pg-boss's or those about vacuuming. */
-function isOfQueue(statement: string): boolean {
-  return /\bpgboss\b|\bpg_|autovacuum/.test(statement) && !/"Job[A-Z]/.test(statement)
-}
-
-/** Counts the worker's statements, whether the engine, Prisma or pg-boss sent them. */
+/** Counts the worker's statements, whether the engine or Prisma sent them. */
 function countStatements(log: string): IdleRound['statements'] {
   const counts = new Map<string, number>()
   for (const entry of log.split(/^idle\|/m).slice(1)) {

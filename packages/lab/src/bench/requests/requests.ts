@@ -93,7 +93,7 @@ async function measureRequests(bench: Bench): Promise<RequestFigures> {
       idle: async () => null,
       async queued() {
         await ask(Array.from({ length: waiting }, () => randomUUID()))
-        await prisma.$executeRaw`analyze pgboss.job`
+        await prisma.$executeRaw`analyze "JobWork"`
         return null
       },
       async rendering() {
@@ -154,7 +154,7 @@ async function takeInvoices(prisma: PrismaClient, count: number): Promise<string
 }
 
 async function emptyQueue(prisma: PrismaClient): Promise<void> {
-  await prisma.$executeRaw`truncate pgboss.job, "JobRun", "JobClaim", "JobStart"`
+  await prisma.$executeRaw`truncate "JobWork", "JobPayload", "JobUnique", "JobDeadLetter", "JobClaim", "JobRun"`
 }
 
 async function untilRendering(prisma: PrismaClient): Promise<void> {

@@ -1,4 +1,5 @@
 import type { ScheduledJob } from '@roundsman/engine'
+import { countStrays } from '../../countStrays.ts'
 import type { Queryable } from '../../openPool.ts'
 import type { ClaimsLeft } from '../countClaims.ts'
 import type { FleetHistory } from '../createFleet.ts'
@@ -39,6 +40,7 @@ export async function checkGuarantees(
     checkTickJobs,
     checkRunEnds,
     checkClaims,
+    checkPlaces,
     checkSuccesses,
     checkCounts,
     checkSamples,
@@ -76,8 +78,7 @@ const checkClaims: Check = async (database, { samples, claims }) => {
   const { rows } = await database.query<Record<'unheld' | 'strange', string>>(
     `select (select count(*) from "JobRun" where "status" = 'running'
                and "id" not in (select unnest("runIds") from "JobClaim")) as unheld,
-            (select count(*) from "JobClaim" where "workerId" <> all($1))
-              + (select count(*) from "JobStart" where "workerId" <> all($1)) as strange`,
+            (select count(*) from "JobClaim" where "workerId" <> all($1)) as strange`,
     [claims.workers],
   )
   const { unheld, strange } = numbers(rows[0])
@@ -86,6 +87,18 @@ const checkClaims: Check = async (database, { samples, claims }) => {
     name: 'what runs is held by exactly one claim, and what a dead worker held was let go',
     isPassed: seen > 0 && astray + unheld + strange + claims.ofDead === 0,
     figures: `${seen} runs seen running, ${astray} of them not held by one claim; ${claims.ofDead} claims of dead workers were left once all was done, ${strange} of others at the end, and ${unheld} runs without one`,
+  }
+}
+
+/** Whoever moves work, and is killed meanwhile, moves all of it or nothing. */
+const checkPlaces: Check = async (database, { samples }) => {
+  const moments = samples.filter(({ doubled }) => doubled > 0).length
+  const { doubled, keys, payloads } = await countStrays(database)
+  return {
+    guarantee: 'G2, G6',
+    name: 'each piece of work is in one place, and leaves no key and no payload behind',
+    isPassed: moments + doubled + keys + payloads === 0,
+    figures: `${moments} of ${samples.length} moments with work in two places, ${doubled} of it at the end; ${keys} keys and ${payloads} payloads without work`,
   }
 }
 

@@ -1,4 +1,5 @@
 import type { CheckResult } from '../../chaos/checks/checkGuarantees.ts'
+import { countStrays, WORK_LEFT } from '../../countStrays.ts'
 import type { Queryable } from '../../openPool.ts'
 import type { FleetHistory } from '../createFleet.ts'
 import type { DefinitionCounts } from '../drawDefinitions.ts'
@@ -110,24 +111,27 @@ async function readRuns(database: Queryable): Promise<RunRow[]> {
 
 const checkEnds: Check = async ({ database, runs, enqueued, isQuiet }) => {
   const running = runs.filter(({ status }) => status === 'running')
-  const { rows } = await database.query<{ claims: number; waiting: number }>(`
-    select (select count(*)::int from (
-        select "runIds" from "JobClaim" union all select "runIds" from "JobStart"
-      ) held where "runIds" <> '{}') as claims,
-      (select count(*)::int from pgboss.job
-       where state in ('created', 'retry', 'active') and start_after < now() + interval '1 hour'
-         and (name in ('deadly', 'guilty', 'guiltyAgain', 'guiltyHasty', 'innocent', 'innocentLong')
-           or name like 'drawn%')) as waiting`)
-  const { claims = 0, waiting = 0 } = rows[0] ?? {}
+  const { rows } = await database.query<{ claims: number; waiting: number; gone: number }>(`
+    select (select count(*)::int from "JobClaim" where "runIds" <> '{}') as claims,
+      (select count(*)::int from "JobWork"
+       where "dueAt" < now() + interval '1 hour'
+         and ("name" in ('deadly', 'guilty', 'guiltyAgain', 'guiltyHasty', 'innocent', 'innocentLong')
+           or "name" like 'drawn%')) as waiting,
+      (select count(*)::int from (
+        select "workId" from "JobRun" where "trigger" = 'queue' group by 1 having not bool_or("status" = 'success')
+      ) failed where "workId" not in (select "id" from ${WORK_LEFT} place)) as gone`)
+  const { claims = 0, waiting = 0, gone = 0 } = rows[0] ?? {}
+  const { doubled, keys, payloads } = await countStrays(database)
   const started = new Set(runs.map(({ workId }) => workId))
   const vanished = [...enqueued.keys()].filter((id) => !started.has(id)).length
   return {
     guarantee: 'G2, G9',
-    name: 'every run ended, and nothing waits or is held once all is quiet',
-    isPassed: isQuiet && running.length + claims + waiting + vanished === 0,
+    name: 'every run ended, and nothing waits, is held or is left behind once all is quiet',
+    isPassed: isQuiet && running.length + claims + waiting + vanished + gone === 0 && doubled + keys + payloads === 0,
     figures:
       `${runs.length} runs of ${enqueued.size} pieces of work and of ticks; ${running.length} still running ` +
-      `(${countBy(running)}), ${claims} claims held, ${waiting} waiting, ${vanished} never started`,
+      `(${countBy(running)}), ${claims} claims held, ${waiting} waiting, ${vanished} never started, ` +
+      `${gone} given up without a dead letter, ${doubled} in two places; ${keys} keys and ${payloads} payloads without work`,
   }
 }
 

@@ -95,15 +95,13 @@ export const createRoundsman: CreateEngine<RoundsmanSettings> = async (
     },
     async isSettled() {
       const { rows } = await pool.query<{ open: boolean }>(
-        `select exists (select from pgboss.job where name = 'noop' and state < 'completed')
-             or exists (select from ${RUNS_UNDER_WAY}) as open`,
+        `select exists (select from "JobWork" where "name" = 'noop') or exists (select from ${RUNS_UNDER_WAY}) as open`,
       )
       return rows[0]?.open === false
     },
     async count() {
-      // Completed work may have left the queue: its runs are the record of it.
       const { rows } = await pool.query<{ left: number; audited: number }>(
-        `select (select count(*)::int from pgboss.job where name = 'noop' and state <> 'completed') as left,
+        `select (select count(*)::int from "JobWork" where "name" = 'noop') as left,
                 (select count(*)::int from "JobRun" where "status" = 'success') as audited`,
       )
       return { left: rows[0]?.left ?? NaN, audited: rows[0]?.audited ?? 0 }
