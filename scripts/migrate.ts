@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { ENGINE_SCHEMA, missingMigrations } from '@roundsman/db/admin'
-import { checkMigrations } from '@roundsman/engine/migrate'
+import { checkMigrations } from '@roundsman/engine/internal'
 import { runWithDatabase } from './runWithDatabase.ts'
 import { migrateDatabase } from './migrate/migrateDatabase.ts'
 

@@ -10,12 +10,12 @@ import type { Code } from './readCode.ts'
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   alerts: ['db', 'engine', 'engine/alerts', 'engine/client', 'jobs', 'node-app'],
-  db: ['local-postgres', 'engine/connection'],
+  db: ['local-postgres', 'engine/internal'],
   'local-postgres': [],
   billing: [],
-  cli: ['engine', 'engine/client', 'engine/migrate', 'engine/worker', 'fastify'],
+  cli: ['engine', 'engine/client', 'engine/internal', 'engine/migrate', 'engine/worker', 'fastify'],
   engine: [],
-  fastify: ['engine', 'engine/client'],
+  fastify: ['engine', 'engine/client', 'engine/internal'],
   'node-app': ['engine (types)', 'engine/worker (types)'],
   jobs: ['engine'],
   sweep: ['engine'],
@@ -46,6 +46,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'jobs/demo',
     'jobs/hooks',
     'sweep',
+    'engine/client',
     'engine/migrate',
     'engine/metrics',
     'engine/worker',
@@ -67,7 +68,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'jobs',
     'engine',
     'engine/client',
-    'engine/connection',
+    'engine/internal',
     'engine/migrate',
     'engine/testing',
     'engine/worker',
@@ -84,6 +85,7 @@ const TESTS_MAY_IMPORT = [
   'db',
   'local-postgres',
   'engine/client',
+  'engine/internal',
   'engine/migrate',
 ]
 
@@ -103,6 +105,16 @@ const MAY_IMPORT_WITHIN: Readonly<Record<string, readonly string[]>> = {
 
 /** The plugin must not load these: it uses the engine's contract and client only, and the client's database. */
 const FOREIGN_TO_FASTIFY = ['@roundsman/engine/worker', 'node-cron', 'pg', 'pino']
+
+const CLIENT_MUST_NOT_REACH = [
+  'node-cron',
+  'packages/engine/src/createWorker.ts',
+  'packages/engine/src/runOnce.ts',
+  'packages/engine/src/tick/scheduler.ts',
+  'packages/engine/src/run/',
+  'packages/engine/src/work/',
+  'packages/engine/src/worker/',
+]
 
 /** What an entry must not load, by no detour: the API imports the client, and must not get a scheduler with it. */
 const MUST_NOT_REACH: Readonly<Record<string, readonly string[]>> = {
@@ -134,15 +146,8 @@ const MUST_NOT_REACH: Readonly<Record<string, readonly string[]>> = {
     'packages/engine/src/work/',
     'packages/engine/src/worker/',
   ],
-  'packages/engine/src/client.ts': [
-    'node-cron',
-    'packages/engine/src/createWorker.ts',
-    'packages/engine/src/runOnce.ts',
-    'packages/engine/src/tick/scheduler.ts',
-    'packages/engine/src/run/',
-    'packages/engine/src/work/',
-    'packages/engine/src/worker/',
-  ],
+  'packages/engine/src/client.ts': CLIENT_MUST_NOT_REACH,
+  'packages/engine/src/internal.ts': CLIENT_MUST_NOT_REACH,
   'packages/fastify/src/index.ts': FOREIGN_TO_FASTIFY,
   'packages/fastify/src/http.ts': FOREIGN_TO_FASTIFY,
 }

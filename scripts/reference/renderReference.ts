@@ -7,6 +7,8 @@ import { readExports, type Exported } from './readExports.ts'
 export const REFERENCE = 'docs/reference'
 /** The packages that can be installed, in the order in which people meet them. */
 const PACKAGES = ['engine', 'fastify', 'cli', 'sweep', 'local-postgres']
+/** Promises nothing, so it has no reference. */
+const INTERNAL = './internal'
 
 /**
  * Writes a page for each package that can be installed: what its entries export, with their docstrings. Pages by path.
@@ -32,7 +34,7 @@ async function renderPackage(
   const told = new Map<string, string>()
   for (const [entry, target] of Object.entries(manifest.exports ?? {})) {
     const source = sourceOfEntry(folder, target)
-    if (source === undefined) continue
+    if (source === undefined || entry === INTERNAL) continue
     const name = posix.join(manifest.name ?? '', entry)
     const exports = await readExports(source, (path) => readFile(join(root, path), 'utf8'))
     const own = exports.filter(({ origin }) => !told.has(origin))

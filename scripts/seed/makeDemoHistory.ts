@@ -1,4 +1,5 @@
-import { createLocalTime, nextTicks, type Job } from '@roundsman/engine'
+import { createLocalTime, nextTicks } from '@roundsman/engine/internal'
+import type { Job } from '@roundsman/engine'
 import {
   demoArchiveOrders,
   demoImportFeed,

@@ -1,5 +1,5 @@
 import { EnvironmentError } from '@roundsman/node-app'
-import { TablesError } from '@roundsman/engine/worker'
+import { TablesError } from '@roundsman/engine/client'
 
 /** Turns the engine's refusal of the database's tables into an error with the remedy; null for any other error. */
 export function explainTablesError(error: unknown): EnvironmentError | null {

@@ -15,7 +15,8 @@ import {
   type ProcessHost,
 } from '@roundsman/node-app'
 import { createRunMetrics } from '@roundsman/engine/metrics'
-import { createPinger, createWorker, openReader, readSchedules } from '@roundsman/engine/worker'
+import { createPinger, createWorker } from '@roundsman/engine/worker'
+import { openReader, readSchedules } from '@roundsman/engine/client'
 import { giveBackMemory } from '@roundsman/node-app/giveBackMemory'
 import type { Tracing } from '@roundsman/node-app/telemetry'
 import type { FastifyInstance } from 'fastify'

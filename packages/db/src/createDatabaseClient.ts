@@ -5,7 +5,7 @@ import {
   createInquiry,
   statementName,
   type Inquiry,
-} from '@roundsman/engine/connection'
+} from '@roundsman/engine/internal'
 import { PrismaClient } from './generated/client.ts'
 
 export interface DatabaseClientOptions {

@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { connectionSettings, readAskedSettings } from '@roundsman/engine/connection'
+import { connectionSettings, readAskedSettings } from '@roundsman/engine/internal'
 
 const OLDEST_VERSION = 15
 const STATEMENT_TIMEOUT_MS = 30_000

@@ -1,4 +1,4 @@
-import { tellWaits } from '@roundsman/engine/connection'
+import { tellWaits } from '@roundsman/engine/internal'
 import { MIGRATIONS_DIR, readMigrationDirectories } from './readMigrationDirectories.ts'
 import { withConnection } from './withConnection.ts'
 import { MIGRATION_CONNECTION, withMigrationLock } from './withMigrationLock.ts'

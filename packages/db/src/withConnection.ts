@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { connectionSettings } from '@roundsman/engine/connection'
+import { connectionSettings } from '@roundsman/engine/internal'
 
 export interface ConnectionOptions {
   url: string

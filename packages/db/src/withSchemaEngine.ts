@@ -13,7 +13,7 @@ import {
   LIFT_TRANSACTION_TIMEOUT_SQL,
   LIMIT_WAITS_SQL,
   tryUntilFree,
-} from '@roundsman/engine/connection'
+} from '@roundsman/engine/internal'
 import { ENGINE_LOCK, MIGRATION_CONNECTION } from './withMigrationLock.ts'
 
 // Node has this global, but its types leave it to the DOM library.

@@ -1,24 +1,20 @@
+export { ArgumentError } from './job/argument.ts'
 export {
   cronProblem,
   defineJob,
-  isScheduled,
-  MISSED_POLICIES,
-  OVERLAP_POLICIES,
-  reschedule,
   type Guard,
   type IsolationLimits,
+  isScheduled,
   type Job,
   type JobOptions,
-  type MissedPolicy,
-  type OverlapPolicy,
   type RateLimit,
+  reschedule,
   type RetryPolicy,
   type Schedule,
   type ScheduledJob,
   type ScheduleOptions,
 } from './job/defineJob.ts'
-export { isEngineJob, pruneJobRuns, withEngineJobs, type EngineJobName } from './job/engineJobs.ts'
-export { payloadProblem } from './job/askSchema.ts'
+export { isEngineJob, pruneJobRuns, withEngineJobs } from './job/engineJobs.ts'
 export type {
   Enqueue,
   EnqueueOptions,
@@ -28,33 +24,22 @@ export type {
   WorkItem,
 } from './job/enqueue.ts'
 export {
-  defineHandlersModule,
-  JOB_TRIGGERS,
   type Counts,
+  defineHandlersModule,
   type Details,
-  type GuardCount,
   type Handler,
   type HandlersFor,
   type HandlersModule,
   type HandlersSetting,
-  type JobTrigger,
   type JsonValue,
   type PayloadOf,
   type ResultOf,
   type RunContext,
   type RunInfo,
 } from './job/handler.ts'
-export {
-  definePayload,
-  type StandardSchemaIssue,
-  type StandardSchemaResult,
-  type StandardSchemaV1,
-} from './job/standardSchema.ts'
 export type { HostClient, HostTransaction, TransactionOf } from './job/hostTypes.ts'
-export { nearest } from './job/nearest.ts'
-export type { HostLogger, Logger, LogLine } from './job/logger.ts'
-export { ArgumentError } from './job/argument.ts'
 export { JobError, type JobErrorOptions } from './job/jobError.ts'
-export { TICK_OUTCOMES, type TickOutcome } from './tick/decideTicks.ts'
-export { createLocalTime, type LocalTime, type TickMark } from './tick/localTime.ts'
-export { isTimeOfDay, nextTick, nextTicks } from './tick/nextTicks.ts'
+export type { HostLogger, Logger } from './job/logger.ts'
+export { nearest } from './job/nearest.ts'
+export { definePayload, type StandardSchemaV1 } from './job/standardSchema.ts'
+export { nextTick } from './tick/nextTicks.ts'

@@ -1,14 +1,7 @@
 export {
-  checkMigrations,
-  foreseeMove,
   migrate,
+  type MigrateOptions,
   MigrationDeniedError,
   MigrationRefusedError,
-  type ForeseenMove,
-  type MigrateOptions,
-  type TablesCheck,
 } from './store/migrate.ts'
-export { migrationSql, type MigrationSqlOptions } from './store/migrationSql.ts'
-export { prismaModels, type PrismaModels } from './store/prismaModels.ts'
-export { TablesError, type TablesState } from './store/tablesState.ts'
-export { uninstallSql } from './store/uninstallSql.ts'
+export type { TablesState } from './store/tablesState.ts'

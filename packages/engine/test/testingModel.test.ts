@@ -4,7 +4,8 @@ import fc from 'fast-check'
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { defineJob, type HandlersFor, type MissedPolicy } from '../src/index.ts'
+import { defineJob, type HandlersFor } from '../src/index.ts'
+import type { MissedPolicy } from '../src/internal.ts'
 import { openTestJobs, type TestJobs, type TestRun } from '../src/testing.ts'
 import {
   createPlainClient,

@@ -4,8 +4,9 @@ import {
   OVERLAP_POLICIES,
   TICK_OUTCOMES,
   type JobTrigger,
-} from '@roundsman/engine'
-import { RUN_OUTCOMES, RUN_STATUSES } from '@roundsman/engine/client'
+  RUN_OUTCOMES,
+  RUN_STATUSES,
+} from '@roundsman/engine/internal'
 import { z } from 'zod'
 
 /*

@@ -1,5 +1,6 @@
 import { ArgumentError, type Job } from '@roundsman/engine'
-import { CLIENT_PROTOCOL, TablesError, type JobsClient } from '@roundsman/engine/client'
+import { CLIENT_PROTOCOL } from '@roundsman/engine/internal'
+import { TablesError, type JobsClient } from '@roundsman/engine/client'
 import type { FastifyBaseLogger, FastifyPluginAsync } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import type { ConsoleEnvironment } from './contract.ts'

@@ -1,11 +1,5 @@
-import {
-  cronProblem,
-  isScheduled,
-  nextTick,
-  payloadProblem,
-  pruneJobRuns,
-  type Job,
-} from '@roundsman/engine'
+import { cronProblem, isScheduled, nextTick, pruneJobRuns, type Job } from '@roundsman/engine'
+import { payloadProblem } from '@roundsman/engine/internal'
 import { describe, expect, it } from 'vitest'
 import * as exports from '../src/index.ts'
 

@@ -1,4 +1,5 @@
-import { payloadProblem, type EnqueueOptions, type Job } from '@roundsman/engine'
+import { payloadProblem } from '@roundsman/engine/internal'
+import type { EnqueueOptions, Job } from '@roundsman/engine'
 import { describe, expect, it } from 'vitest'
 import { emit, type DomainEvents } from '../src/hooks.ts'
 import { dispatchEmail } from '../src/index.ts'

@@ -7,7 +7,7 @@ import {
   type DatabaseEnvironment,
 } from '@roundsman/db'
 import { ArgumentError } from '@roundsman/engine'
-import { openReader, type Reader } from '@roundsman/engine/worker'
+import { openReader, type Reader } from '@roundsman/engine/client'
 import { deferSignals, ForeseenError, type Looked } from 'roundsman/commands'
 import { pino } from 'pino'
 

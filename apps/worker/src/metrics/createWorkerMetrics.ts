@@ -1,10 +1,6 @@
 import { countPings, watchQueue, watchWorker } from '@roundsman/engine/metrics'
-import {
-  measureQueue,
-  type PingerOptions,
-  type Reader,
-  type Worker,
-} from '@roundsman/engine/worker'
+import { measureQueue, type Reader } from '@roundsman/engine/client'
+import type { PingerOptions, Worker } from '@roundsman/engine/worker'
 import { Counter, createMetrics, type Metrics, type Registry } from '@roundsman/node-app/telemetry'
 import type { Mailer, SendOutcome } from '../email/createMailer.ts'
 

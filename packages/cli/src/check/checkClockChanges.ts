@@ -1,10 +1,5 @@
-import {
-  createLocalTime,
-  isTimeOfDay,
-  nextTick,
-  nextTicks,
-  type ScheduledJob,
-} from '@roundsman/engine'
+import { createLocalTime, isTimeOfDay, nextTicks } from '@roundsman/engine/internal'
+import { nextTick, type ScheduledJob } from '@roundsman/engine'
 import type { Finding } from './finding.ts'
 
 const DAY_MS = 86_400_000

@@ -1,4 +1,5 @@
-import { cronProblem, payloadProblem, type Job } from '@roundsman/engine'
+import { cronProblem, type Job } from '@roundsman/engine'
+import { payloadProblem } from '@roundsman/engine/internal'
 import type { Product } from '../command/product.ts'
 import type { Finding } from './finding.ts'
 

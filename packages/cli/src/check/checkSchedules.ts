@@ -1,4 +1,5 @@
-import { nextTicks, type ScheduledJob } from '@roundsman/engine'
+import { nextTicks } from '@roundsman/engine/internal'
+import type { ScheduledJob } from '@roundsman/engine'
 import { describeDuration } from '../command/describeDuration.ts'
 import type { Product } from '../command/product.ts'
 import { findCollisions } from '../simulate/findMeetings.ts'

@@ -1,9 +1,5 @@
-import {
-  findOldestSnapshot,
-  isSnapshotOld,
-  nameSnapshotHolder,
-  type Reader,
-} from '@roundsman/engine/client'
+import { findOldestSnapshot, type Reader } from '@roundsman/engine/client'
+import { isSnapshotOld, nameSnapshotHolder } from '@roundsman/engine/internal'
 import type { Finding } from './finding.ts'
 
 /** Reports who keeps old rows from being removed, as a forgotten transaction or a standby with feedback does. */

@@ -1,4 +1,4 @@
-import { createLocalTime } from '@roundsman/engine'
+import { createLocalTime } from '@roundsman/engine/internal'
 
 const DATE =
   /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.\d{1,3})?)?)?\s*(Z|[+-]\d\d:?\d\d)?$/i

@@ -1,4 +1,5 @@
-import { MigrationDeniedError, MigrationRefusedError, TablesError } from '@roundsman/engine/migrate'
+import { MigrationDeniedError, MigrationRefusedError } from '@roundsman/engine/migrate'
+import { TablesError } from '@roundsman/engine/client'
 import { ForeseenError } from '../command/runCommand.ts'
 
 /** Error codes of PostgreSQL and of the network. Such errors are printed without a stack. */

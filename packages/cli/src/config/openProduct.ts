@@ -1,5 +1,5 @@
 import { ArgumentError, withEngineJobs } from '@roundsman/engine'
-import { openReader } from '@roundsman/engine/worker'
+import { openReader } from '@roundsman/engine/client'
 import type { Looked, Product } from '../command/product.ts'
 import { ForeseenError, type Terminal } from '../command/runCommand.ts'
 import { explainDatabaseError } from './asForeseen.ts'

@@ -1,5 +1,5 @@
 import { isScheduled, JobError, withEngineJobs } from '@roundsman/engine'
-import { checkMigrations } from '@roundsman/engine/migrate'
+import { checkMigrations } from '@roundsman/engine/internal'
 import { runOnce, type RunOnceResult } from '@roundsman/engine/worker'
 import { checkClockChanges } from '../check/checkClockChanges.ts'
 import { createCheckCommand } from '../check/checkCommand.ts'

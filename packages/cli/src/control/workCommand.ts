@@ -1,5 +1,5 @@
+import { countWaitingWork } from '@roundsman/engine/internal'
 import {
-  countWaitingWork,
   listWaitingWork,
   type WaitingWork,
   type WhichWork,

@@ -1,13 +1,11 @@
-import {
-  createLocalTime,
-  nextTicks,
-  type Guard,
-  type IsolationLimits,
-  type Job,
-  type LocalTime,
-  type RateLimit,
-  type RetryPolicy,
-  type Schedule,
+import { createLocalTime, nextTicks, type LocalTime } from '@roundsman/engine/internal'
+import type {
+  Guard,
+  IsolationLimits,
+  Job,
+  RateLimit,
+  RetryPolicy,
+  Schedule,
 } from '@roundsman/engine'
 import type { ScheduleRow } from '@roundsman/engine/client'
 import cronstrue from 'cronstrue'

@@ -1,12 +1,12 @@
 import {
   checkMigrations,
   foreseeMove,
-  migrate,
   migrationSql,
   prismaModels,
   uninstallSql,
   type ForeseenMove,
-} from '@roundsman/engine/migrate'
+} from '@roundsman/engine/internal'
+import { migrate } from '@roundsman/engine/migrate'
 import { parseOptions } from '../command/parseOptions.ts'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
 import { asForeseen } from '../config/asForeseen.ts'

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
-import { payloadProblem, type Job } from '@roundsman/engine'
+import { payloadProblem } from '@roundsman/engine/internal'
+import type { Job } from '@roundsman/engine'
 import type { RunOnceResult } from '@roundsman/engine/worker'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
 import { UUID } from '../runs/pages.ts'

@@ -1,11 +1,5 @@
-import { JOB_TRIGGERS } from '@roundsman/engine'
-import {
-  listJobRuns,
-  RUN_OUTCOMES,
-  RUN_STATUSES,
-  type ListedJobRun,
-  type ListJobRunsOptions,
-} from '@roundsman/engine/client'
+import { JOB_TRIGGERS, RUN_OUTCOMES, RUN_STATUSES } from '@roundsman/engine/internal'
+import { listJobRuns, type ListedJobRun, type ListJobRunsOptions } from '@roundsman/engine/client'
 import { describeDuration } from '../command/describeDuration.ts'
 import { onOneLine, wrap, type Layout, type Style } from '../command/layout.ts'
 import { parseInstant } from '../command/parseInstant.ts'

@@ -1,6 +1,11 @@
-import { MISSED_POLICIES, OVERLAP_POLICIES } from '@roundsman/engine'
-import type { MissedPolicy, OverlapPolicy, ScheduledJob } from '@roundsman/engine'
-import type { TickOutcome } from '@roundsman/engine/worker'
+import {
+  MISSED_POLICIES,
+  OVERLAP_POLICIES,
+  type MissedPolicy,
+  type OverlapPolicy,
+  type TickOutcome,
+} from '@roundsman/engine/internal'
+import type { ScheduledJob } from '@roundsman/engine'
 import {
   simulateJob,
   type SimulatedRun,

@@ -3,8 +3,8 @@ import {
   type LocalTime,
   type MissedPolicy,
   type OverlapPolicy,
-  type ScheduledJob,
-} from '@roundsman/engine'
+} from '@roundsman/engine/internal'
+import type { ScheduledJob } from '@roundsman/engine'
 import { comparePolicies, countOutcomes } from './comparePolicies.ts'
 import type { OutcomeCounts, PolicyResult } from './comparePolicies.ts'
 import { findCollisions, findOverlaps, type Meeting } from './findMeetings.ts'

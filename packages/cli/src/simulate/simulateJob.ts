@@ -1,5 +1,5 @@
 import { nextTick, type ScheduledJob } from '@roundsman/engine'
-import { decideTicks, dueTicks, type TickDecision } from '@roundsman/engine/worker'
+import { decideTicks, dueTicks, type TickDecision } from '@roundsman/engine/internal'
 
 /** `from` is part of the range, `to` is not. */
 export interface TimeRange {

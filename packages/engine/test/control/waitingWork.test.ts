@@ -2,14 +2,8 @@
 import { waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import {
-  countWaitingWork,
-  sumWaitingWork,
-  findWork,
-  listWaitingWork,
-  readPausedQueues,
-  type PagePosition,
-} from '../../src/client.ts'
+import { countWaitingWork, sumWaitingWork, readPausedQueues } from '../../src/internal.ts'
+import { findWork, listWaitingWork, type PagePosition } from '../../src/client.ts'
 import { defineJob, type EnqueueOptions } from '../../src/index.ts'
 import { readRound } from '../../src/liveness/rounds.ts'
 import { claimWork } from '../../src/store/claimWork.ts'

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { defineJob, payloadProblem, reschedule } from '../../src/index.ts'
+import { defineJob, reschedule } from '../../src/index.ts'
+import { payloadProblem } from '../../src/internal.ts'
 
 const options = { name: 'sweep', description: 'Sweeps.' } as const
 

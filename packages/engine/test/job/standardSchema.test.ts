@@ -7,13 +7,13 @@ import { z as z3 } from 'zod3'
 import {
   defineJob,
   definePayload,
-  payloadProblem,
   type Enqueue,
   type Handler,
   type HostTransaction,
   type Job,
   type PayloadOf,
 } from '../../src/index.ts'
+import { payloadProblem } from '../../src/internal.ts'
 import { askSchema } from '../../src/job/askSchema.ts'
 
 const described = { description: 'Ships a parcel.' } as const

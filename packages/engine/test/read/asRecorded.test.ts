@@ -14,14 +14,14 @@ import {
   listRunActions,
   listRunCounts,
   listWorkerRuns,
-  listWorkers,
   measureDuration,
   readPausedQueues,
   sampleFailures,
   sampleRuns,
   searchRuns,
   tallyDurationsByHour,
-} from '../../src/client.ts'
+} from '../../src/internal.ts'
+import { listWorkers } from '../../src/client.ts'
 import { NEUTRAL_CODES } from '../../src/read/failureRates.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 

@@ -1,7 +1,8 @@
 import { waitFor } from '@roundsman/testing'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { findOldestSnapshot, isSnapshotOld, nameSnapshotHolder } from '../../src/client.ts'
+import { findOldestSnapshot } from '../../src/client.ts'
+import { isSnapshotOld, nameSnapshotHolder } from '../../src/internal.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 let runtime: TestRuntime

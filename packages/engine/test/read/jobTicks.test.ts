@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { listJobTicks, listRecentTicks } from '../../src/client.ts'
+import { listJobTicks, listRecentTicks } from '../../src/internal.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const at = (hour: number) => `2026-05-01T${String(hour).padStart(2, '0')}:00:00.000Z`

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { measureBacklog, measureQueue } from '../../src/client.ts'
+import { measureBacklog } from '../../src/internal.ts'
+import { measureQueue } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import {
   LIST_WAITING_WORK_SQL,

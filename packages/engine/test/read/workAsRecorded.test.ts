@@ -2,13 +2,8 @@ import { randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import {
-  countQueue,
-  findWorkByKey,
-  measureBacklog,
-  measureQueue,
-  type JobsClient,
-} from '../../src/client.ts'
+import { countQueue, measureBacklog } from '../../src/internal.ts'
+import { findWorkByKey, measureQueue, type JobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import { openClientRuntime } from '../openClientRuntime.ts'
 import { insertPieces, type TestPiece } from '../insertPieces.ts'

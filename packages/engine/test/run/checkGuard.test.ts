@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { JobError, type Guard, type GuardCount } from '../../src/index.ts'
+import { JobError, type Guard } from '../../src/index.ts'
+import type { GuardCount } from '../../src/internal.ts'
 import { checkGuard } from '../../src/run/checkGuard.ts'
 
 const MILLION = 1_000_000

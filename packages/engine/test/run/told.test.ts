@@ -7,15 +7,12 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished }
 import { z } from 'zod'
 import {
   countEqualFailures,
-  createJobsClient,
-  findJobRun,
   findWorkOfRun,
-  listDeadLetters,
-  listJobRuns,
   listOtherAttempts,
   listRecentFailures,
   searchRuns,
-} from '../../src/client.ts'
+} from '../../src/internal.ts'
+import { createJobsClient, findJobRun, listDeadLetters, listJobRuns } from '../../src/client.ts'
 import {
   defineJob,
   JobError,

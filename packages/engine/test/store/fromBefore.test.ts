@@ -5,13 +5,8 @@ import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
 import fc from 'fast-check'
 import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import {
-  checkMigrations,
-  foreseeMove,
-  migrate,
-  migrationSql,
-  uninstallSql,
-} from '../../src/migrate.ts'
+import { checkMigrations, foreseeMove, migrationSql, uninstallSql } from '../../src/internal.ts'
+import { migrate } from '../../src/migrate.ts'
 import { readCatalogue } from '../readCatalogue.ts'
 
 const TABLES_OF_02 = await readFile(join(import.meta.dirname, '../fixtures/tablesOf02.sql'), 'utf8')

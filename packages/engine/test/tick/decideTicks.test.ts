@@ -1,12 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import {
-  defineJob,
-  MISSED_POLICIES,
-  nextTicks,
-  OVERLAP_POLICIES,
-  type ScheduleOptions,
-} from '../../src/index.ts'
+import { defineJob, type ScheduleOptions } from '../../src/index.ts'
+import { MISSED_POLICIES, nextTicks, OVERLAP_POLICIES } from '../../src/internal.ts'
 import { decideTicks } from '../../src/tick/decideTicks.ts'
 import { dueTicks, MAX_LISTED } from '../../src/tick/dueTicks.ts'
 

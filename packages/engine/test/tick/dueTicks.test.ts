@@ -1,7 +1,8 @@
 // Not quick: decides thousands of ticks.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { defineJob, nextTicks, type Schedule, type ScheduledJob } from '../../src/index.ts'
+import { defineJob, type Schedule, type ScheduledJob } from '../../src/index.ts'
+import { nextTicks } from '../../src/internal.ts'
 import { countTicks } from '../../src/tick/countTicks.ts'
 import { dueTicks, MAX_LISTED } from '../../src/tick/dueTicks.ts'
 

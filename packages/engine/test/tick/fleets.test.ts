@@ -2,7 +2,8 @@
 import { fakeClock, type FakeClock } from '@roundsman/testing'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { defineJob, nextTick, nextTicks, type ScheduledJob } from '../../src/index.ts'
+import { defineJob, nextTick, type ScheduledJob } from '../../src/index.ts'
+import { nextTicks } from '../../src/internal.ts'
 import { createScheduler, type Scheduler } from '../../src/tick/scheduler.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createLocalTime } from '../../src/index.ts'
+import { createLocalTime } from '../../src/internal.ts'
 
 const describeAt = (timeZone: string, instant: string) =>
   createLocalTime(timeZone).describe(new Date(instant))

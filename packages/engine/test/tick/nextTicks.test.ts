@@ -1,7 +1,8 @@
 // Not quick: goes through years of ticks.
 import { CronExpressionParser } from 'cron-parser'
 import { describe, expect, it } from 'vitest'
-import { isTimeOfDay, nextTick, nextTicks } from '../../src/index.ts'
+import { isTimeOfDay, nextTicks } from '../../src/internal.ts'
+import { nextTick } from '../../src/index.ts'
 
 const between = (cron: string, timeZone: string, from: string, to: string) => {
   const ticks: string[] = []

@@ -1,7 +1,7 @@
 // Not quick: goes through ten years of ticks.
 import { CronExpressionParser } from 'cron-parser'
 import { describe, expect, it } from 'vitest'
-import { nextTicks } from '../../src/index.ts'
+import { nextTicks } from '../../src/internal.ts'
 
 const FROM = Date.parse('2024-01-01T00:00:00Z')
 const TO = Date.parse('2034-01-01T00:00:00Z')

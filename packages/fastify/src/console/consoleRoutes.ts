@@ -1,5 +1,6 @@
 import type { Job } from '@roundsman/engine'
-import { searchRuns, type Reader } from '@roundsman/engine/client'
+import { searchRuns } from '@roundsman/engine/internal'
+import type { Reader } from '@roundsman/engine/client'
 import { z } from 'zod'
 import type { Gate } from '../access.ts'
 import type { ZodRoutes } from '../http/zodRoutes.ts'

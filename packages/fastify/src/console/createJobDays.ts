@@ -2,8 +2,8 @@ import {
   findOldestStart,
   tallyDurationsByHour,
   type HourOfDurations,
-  type Reader,
-} from '@roundsman/engine/client'
+} from '@roundsman/engine/internal'
+import type { Reader } from '@roundsman/engine/client'
 import type { ConsoleJobDetail } from '../contract.ts'
 
 type Day = ConsoleJobDetail['days'][number]

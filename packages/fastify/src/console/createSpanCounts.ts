@@ -1,4 +1,5 @@
-import { countRuns, type Reader, type SpanOfRuns } from '@roundsman/engine/client'
+import { countRuns, type SpanOfRuns } from '@roundsman/engine/internal'
+import type { Reader } from '@roundsman/engine/client'
 
 /** The runs of each job that started in the current span and in those before it. The oldest span comes first. */
 export type SpanCounts = (now: Date) => Promise<{ from: Date; jobs: readonly SpanOfRuns[] }[]>

@@ -1,4 +1,5 @@
-import { sampleFailures, type Reader, type RunShare } from '@roundsman/engine/client'
+import { sampleFailures, type RunShare } from '@roundsman/engine/internal'
+import type { Reader } from '@roundsman/engine/client'
 
 /**
  * What share of a job's runs usually fails, keyed by its name: over a week, until about an hour ago. Jobs without runs are

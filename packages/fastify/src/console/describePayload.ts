@@ -1,4 +1,5 @@
-import { payloadProblem, type Job } from '@roundsman/engine'
+import { payloadProblem } from '@roundsman/engine/internal'
+import type { Job } from '@roundsman/engine'
 import { z } from 'zod'
 import type { ConsolePayload } from '../contract.ts'
 

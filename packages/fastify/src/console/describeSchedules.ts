@@ -1,11 +1,7 @@
 import cronstrue from 'cronstrue'
 import { isScheduled, type Job } from '@roundsman/engine'
-import {
-  judgeSchedule,
-  readSchedules,
-  type Reader,
-  type ScheduleRow,
-} from '@roundsman/engine/client'
+import { judgeSchedule } from '@roundsman/engine/internal'
+import { readSchedules, type Reader, type ScheduleRow } from '@roundsman/engine/client'
 import type { ConsoleJob } from '../contract.ts'
 
 /** The state of a job's schedule. */

@@ -1,4 +1,4 @@
-import type { Backlog } from '@roundsman/engine/client'
+import type { Backlog } from '@roundsman/engine/internal'
 import type { ConsoleBacklog } from '../contract.ts'
 
 /** Work that has waited for less is just about to be taken. */

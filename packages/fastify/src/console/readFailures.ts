@@ -1,4 +1,5 @@
-import { listRecentFailures, type Reader, type RunShare } from '@roundsman/engine/client'
+import { listRecentFailures, type RunShare } from '@roundsman/engine/internal'
+import type { Reader } from '@roundsman/engine/client'
 import type { ConsoleFailures } from '../contract.ts'
 import type { UsualFailures } from './createUsualFailures.ts'
 

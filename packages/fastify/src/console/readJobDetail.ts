@@ -1,11 +1,13 @@
-import { createLocalTime, nextTicks, type Job, type Schedule } from '@roundsman/engine'
 import {
+  createLocalTime,
+  nextTicks,
   listJobActions,
   listRunCounts,
   measureDuration,
   sampleRuns,
-  type Reader,
-} from '@roundsman/engine/client'
+} from '@roundsman/engine/internal'
+import type { Job, Schedule } from '@roundsman/engine'
+import type { Reader } from '@roundsman/engine/client'
 import type { ConsoleJobDetail } from '../contract.ts'
 import type { JobDays } from './createJobDays.ts'
 import type { UsualFailures } from './createUsualFailures.ts'

@@ -1,13 +1,14 @@
-import { payloadProblem, type Job } from '@roundsman/engine'
 import {
+  payloadProblem,
   listFailures,
   listRecentRuns,
   listRecentTicks,
   readPausedQueues,
-  type Reader,
   type RecentRun,
   type RecentTick,
-} from '@roundsman/engine/client'
+} from '@roundsman/engine/internal'
+import type { Job } from '@roundsman/engine'
+import type { Reader } from '@roundsman/engine/client'
 import type { ConsoleJob, ConsoleRunBrief, ConsoleTick } from '../contract.ts'
 import type { UsualFailures } from './createUsualFailures.ts'
 import { describeSchedules } from './describeSchedules.ts'

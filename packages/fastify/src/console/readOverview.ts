@@ -2,13 +2,11 @@ import { nextTick, type Job } from '@roundsman/engine'
 import {
   countDeadLettersByCause,
   findLastSign,
-  findOldestSnapshot,
   isSnapshotOld,
   jobsWithoutWorker,
   listFailures,
   listLanesInUse,
   listOrphanedWork,
-  listWorkers,
   MAX_MEASURED,
   measureBacklog,
   nameSnapshotHolder,
@@ -18,8 +16,12 @@ import {
   type DeadLetterCause,
   type FailedRun,
   type LanesInUse,
-  type ListedWorker,
   type OrphanedWork,
+} from '@roundsman/engine/internal'
+import {
+  findOldestSnapshot,
+  listWorkers,
+  type ListedWorker,
   type Reader,
 } from '@roundsman/engine/client'
 import { readProgress } from '../jobs/readProgress.ts'

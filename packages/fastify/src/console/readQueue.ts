@@ -2,13 +2,12 @@ import {
   countHeedlessWorkers,
   countQueue,
   jobsWithoutWorker,
-  listWorkers,
   measureBacklog,
   readPausedQueues,
   withOtherJobs,
   type PausedQueue,
-  type Reader,
-} from '@roundsman/engine/client'
+} from '@roundsman/engine/internal'
+import { listWorkers, type Reader } from '@roundsman/engine/client'
 import type { Job } from '@roundsman/engine'
 import type { ConsoleQueue, ConsoleQueueJob } from '../contract.ts'
 import { presentBacklog } from './presentBacklog.ts'

@@ -1,11 +1,5 @@
-import {
-  findWorker,
-  listLanesInUse,
-  listWorkerRuns,
-  listWorkers,
-  type ListedWorker,
-  type Reader,
-} from '@roundsman/engine/client'
+import { findWorker, listLanesInUse, listWorkerRuns } from '@roundsman/engine/internal'
+import { listWorkers, type ListedWorker, type Reader } from '@roundsman/engine/client'
 import type { ConsoleWorkerDetail, ConsoleWorkers } from '../contract.ts'
 
 const MINUTE_MS = 60_000

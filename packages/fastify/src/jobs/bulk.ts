@@ -1,4 +1,5 @@
-import type { PagePosition, Which } from '@roundsman/engine/client'
+import type { PagePosition } from '@roundsman/engine/client'
+import type { Which } from '@roundsman/engine/internal'
 import { z } from 'zod'
 import { pageCursor } from '../http/pageCursor.ts'
 

@@ -2,13 +2,11 @@ import {
   countLettersOfRuns,
   findDeadLetterName,
   listDeadLetterCodes,
-  listDeadLetters,
   MAX_COUNTED_LETTERS,
   type DeadLetterFilter,
-  type JobsClient,
-  type RedriveOutcome,
   type Which,
-} from '@roundsman/engine/client'
+} from '@roundsman/engine/internal'
+import { listDeadLetters, type JobsClient, type RedriveOutcome } from '@roundsman/engine/client'
 import type { Job } from '@roundsman/engine'
 import type { FastifyBaseLogger } from 'fastify'
 import { z } from 'zod'

@@ -1,11 +1,12 @@
-import { findJobRun, listJobTicks, RUN_STATUSES, type JobsClient } from '@roundsman/engine/client'
+import { findJobRun, type JobsClient } from '@roundsman/engine/client'
 import {
-  JobError,
+  listJobTicks,
+  RUN_STATUSES,
   MISSED_POLICIES,
   OVERLAP_POLICIES,
   TICK_OUTCOMES,
-  type Job,
-} from '@roundsman/engine'
+} from '@roundsman/engine/internal'
+import { JobError, type Job } from '@roundsman/engine'
 import { z } from 'zod'
 import type { Gate } from '../access.ts'
 import type { ZodRoutes } from '../http/zodRoutes.ts'

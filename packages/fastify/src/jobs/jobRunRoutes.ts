@@ -1,16 +1,18 @@
-import { JOB_TRIGGERS } from '@roundsman/engine'
 import {
+  JOB_TRIGGERS,
   bulkCancel,
   findEnqueuedAt,
   countEqualFailures,
-  findJobRun,
   findWorkOfRun,
-  listJobRuns,
   listOtherAttempts,
   listRunActions,
   MAX_LOOKED_AT,
   RUN_OUTCOMES,
   RUN_STATUSES,
+} from '@roundsman/engine/internal'
+import {
+  findJobRun,
+  listJobRuns,
   type JobsClient,
   type ListedJobRun,
 } from '@roundsman/engine/client'

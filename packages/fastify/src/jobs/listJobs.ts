@@ -1,11 +1,6 @@
 import { nextTick, type Job } from '@roundsman/engine'
-import {
-  listRecentRuns,
-  readSchedules,
-  type Reader,
-  type RecentRun,
-  type ScheduleRow,
-} from '@roundsman/engine/client'
+import { listRecentRuns, type RecentRun } from '@roundsman/engine/internal'
+import { readSchedules, type Reader, type ScheduleRow } from '@roundsman/engine/client'
 
 export interface ListedJob {
   job: Job

@@ -1,10 +1,10 @@
 import {
   listWaitingWork,
-  sumWaitingWork,
   type JobsClient,
   type WhichWork,
   type WorkOutcome,
 } from '@roundsman/engine/client'
+import { sumWaitingWork } from '@roundsman/engine/internal'
 import type { Job } from '@roundsman/engine'
 import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'

@@ -1,4 +1,5 @@
-import { listWorkers, type Statement } from '@roundsman/engine/client'
+import { listWorkers } from '@roundsman/engine/client'
+import type { Statement } from '@roundsman/engine/internal'
 import type { Queryable } from '../openPool.ts'
 
 /** What is held when all work is done, while the last workers still live. */

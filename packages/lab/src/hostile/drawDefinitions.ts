@@ -1,13 +1,8 @@
 import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { z } from 'zod'
-import {
-  defineJob,
-  MISSED_POLICIES,
-  OVERLAP_POLICIES,
-  type Job,
-  type JobOptions,
-} from '@roundsman/engine'
+import { defineJob, type Job, type JobOptions } from '@roundsman/engine'
+import { MISSED_POLICIES, OVERLAP_POLICIES } from '@roundsman/engine/internal'
 import { hostileText } from '@roundsman/testing/hostileValues'
 
 /** A definition that should have been refused, or is not what was asked for. */

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import fc from 'fast-check'
-import { nextTick, nextTicks } from '@roundsman/engine'
+import { nextTick } from '@roundsman/engine'
+import { nextTicks } from '@roundsman/engine/internal'
 import { migrate } from '@roundsman/engine/migrate'
 import { createLogger } from '@roundsman/node-app'
 import { openPool, type Pool } from '../openPool.ts'

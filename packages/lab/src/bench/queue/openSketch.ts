@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { connectionSettings } from '@roundsman/engine/connection'
+import { connectionSettings } from '@roundsman/engine/internal'
 import pg from 'pg'
 import { FROM_THE_START, moveFloor, noteClaim, type Floor } from './floor.ts'
 import { CLAIM_SQL, END_SQL, LOOK_SQL, PLACE_DUE_SQL } from './statements.ts'

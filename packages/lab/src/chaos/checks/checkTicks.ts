@@ -1,4 +1,5 @@
-import { nextTicks, type ScheduledJob } from '@roundsman/engine'
+import { nextTicks } from '@roundsman/engine/internal'
+import type { ScheduledJob } from '@roundsman/engine'
 import type { Check } from './checkGuarantees.ts'
 
 interface LedgerRow {

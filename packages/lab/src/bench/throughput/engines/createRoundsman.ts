@@ -1,5 +1,6 @@
 import { createDatabaseClient } from '@roundsman/db'
-import { createJobsClient, RUNS_UNDER_WAY } from '@roundsman/engine/client'
+import { createJobsClient } from '@roundsman/engine/client'
+import { RUNS_UNDER_WAY } from '@roundsman/engine/internal'
 import { defineJob, type Job } from '@roundsman/engine'
 import { createWorker } from '@roundsman/engine/worker'
 import { migrate } from '@roundsman/engine/migrate'

@@ -1,0 +1,83 @@
+/**
+ * For the packages of this repository alone: the Fastify plugin, the command-line interface, and what keeps the database.
+ * It promises nothing. A name here may change or go with any version, without a word in the changelog.
+ */
+export { bulkCancel, type Which } from './bulkCancel.ts'
+export { CLIENT_PROTOCOL } from './createJobsClient.ts'
+export { payloadProblem } from './job/askSchema.ts'
+export {
+  MISSED_POLICIES,
+  type MissedPolicy,
+  OVERLAP_POLICIES,
+  type OverlapPolicy,
+} from './job/defineJob.ts'
+export { type GuardCount, JOB_TRIGGERS, type JobTrigger } from './job/handler.ts'
+export { countEqualFailures } from './read/countEqualFailures.ts'
+export {
+  countRuns,
+  findOldestStart,
+  type HourOfDurations,
+  measureDuration,
+  type SpanOfRuns,
+  tallyDurationsByHour,
+} from './read/countRuns.ts'
+export { listRecentFailures, type RunShare, sampleFailures } from './read/failureRates.ts'
+export { isSnapshotOld, nameSnapshotHolder } from './read/findOldestSnapshot.ts'
+export { findEnqueuedAt } from './read/findWork.ts'
+export { findWorkOfRun } from './read/findWorkOfRun.ts'
+export { listJobActions, listRunActions } from './read/jobActions.ts'
+export { listOtherAttempts, MAX_LOOKED_AT, RUN_STATUSES } from './read/jobRuns.ts'
+export { listJobTicks, listRecentTicks, type RecentTick } from './read/jobTicks.ts'
+export { slowLimitMs } from './read/judgeRun.ts'
+export { judgeSchedule } from './read/judgeSchedule.ts'
+export {
+  countDeadLettersByCause,
+  countLettersOfRuns,
+  type DeadLetterCause,
+  type DeadLetterFilter,
+  findDeadLetterName,
+  listDeadLetterCodes,
+  MAX_COUNTED_LETTERS,
+} from './read/listDeadLetters.ts'
+export { type FailedRun, listFailures } from './read/listFailures.ts'
+export { listOrphanedWork, type OrphanedWork } from './read/listOrphanedWork.ts'
+export { countWaitingWork, sumWaitingWork } from './read/listWaitingWork.ts'
+export { findLastSign, findWorker } from './read/listWorkers.ts'
+export { type Backlog, measureBacklog } from './read/measureBacklog.ts'
+export { countQueue, MAX_MEASURED } from './read/measureQueue.ts'
+export {
+  countHeedlessWorkers,
+  jobsWithoutWorker,
+  type PausedQueue,
+  readPausedQueues,
+  withOtherJobs,
+} from './read/readQueues.ts'
+export type { Statement } from './read/reader.ts'
+export { listRecentRuns, type RecentRun } from './read/recentRuns.ts'
+export { RUN_OUTCOMES } from './read/runOutcome.ts'
+export { type LanesInUse, listLanesInUse } from './read/runsUnderWay.ts'
+export { listRunCounts, sampleRuns } from './read/sampleRuns.ts'
+export { searchRuns } from './read/search.ts'
+export { listWorkerRuns } from './read/workerRuns.ts'
+export {
+  connectionSettings,
+  LIFT_TRANSACTION_TIMEOUT_SQL,
+  readAskedSettings,
+} from './store/connectionSettings.ts'
+export { RUNS_UNDER_WAY } from './store/heldRuns.ts'
+export { createInquiry, type Inquiry } from './store/inquiry.ts'
+export { checkMigrations, foreseeMove, type ForeseenMove } from './store/migrate.ts'
+export { migrationSql } from './store/migrationSql.ts'
+export { prismaModels } from './store/prismaModels.ts'
+export { statementName } from './store/schema.ts'
+export { LIMIT_WAITS_SQL, tellWaits, tryUntilFree } from './store/takeLocks.ts'
+export { uninstallSql } from './store/uninstallSql.ts'
+export {
+  decideTicks,
+  TICK_OUTCOMES,
+  type TickDecision,
+  type TickOutcome,
+} from './tick/decideTicks.ts'
+export { dueTicks } from './tick/dueTicks.ts'
+export { createLocalTime, type LocalTime } from './tick/localTime.ts'
+export { isTimeOfDay, nextTicks } from './tick/nextTicks.ts'
