@@ -140,6 +140,7 @@ describe('the overview says what needs somebody', () => {
     )
     const startedAt = new Date(Date.now() - 20 * MINUTE_MS)
     await stack.prisma.jobRun.update({ where: { id }, data: { startedAt } })
+    await stack.prisma.jobClaim.updateMany({ data: { startedAt } })
 
     await using viewer = await openViewer(browser, stack, { role: 'admin' })
     const { page } = viewer
