@@ -24,7 +24,6 @@ interface Sent {
   values: readonly unknown[]
 }
 
-/** Enough for a second claim, which is the one of a worker that has a backlog. */
 const RECORDED = 12
 /** As they come, since making objects of them is Node's work. */
 const AS_TEXTS = { getTypeParser: () => String }
@@ -44,24 +43,34 @@ export const createSqlAlone: CreateEngine<SqlAloneSettings> = async (
 
   async function takeAndSettle(onHandled: (n: number) => void): Promise<void> {
     const { claim, end } = worker
+    let place = '0'
     for (;;) {
       const claimId = randomUUID()
-      const taken = await pool.query<[string]>({
+      const { rows, fields } = await pool.query<string[]>({
         ...claim,
         rowMode: 'array',
         types: AS_TEXTS,
-        values: replaced(claim.values, { 0: ['noop'], 1: [batch], 3: [claimId], 4: new Date() }),
+        values: replaced(claim.values, {
+          ...{ 1: new Date(), 2: ['noop'], 3: [batch], 5: [claimId] },
+          // Behind the last place that it has seen.
+          ...{ 7: [1], 8: [0], 9: [place], 10: [0] },
+        }),
       })
-      const { rows } = taken
       if (rows.length === 0) return
+      const column = (wanted: string) => {
+        const at = fields.findIndex(({ name }) => name === wanted)
+        return rows.map((row) => row[at] as string)
+      }
+      place = column('place').reduce((last, next) => (BigInt(next) > BigInt(last) ? next : last))
       for (let n = 0; n < rows.length; n++) onHandled(n)
       await pool.query({
         ...end,
         values: replaced(end.values, {
-          1: `{${rows.map(([id]) => id).join(',')}}`,
-          2: [claimId],
-          3: repeated(1, rows.length),
-          4: repeated(Date.now(), rows.length),
+          1: [claimId],
+          2: column('runId'),
+          3: repeated(Date.now(), rows.length),
+          4: repeated(null, rows.length),
+          5: repeated(1, rows.length),
           6: [claimId],
         }),
       })
@@ -89,8 +98,8 @@ function replaced(values: readonly unknown[], by: Record<number, unknown>): unkn
   return values.map((value, place) => (place in by ? by[place] : value))
 }
 
-function repeated(value: number, count: number): string {
-  return `{${Array.from({ length: count }, () => value).join(',')}}`
+function repeated<Value>(value: Value, count: number): Value[] {
+  return Array.from({ length: count }, () => value)
 }
 
 /**
@@ -137,8 +146,8 @@ async function startRecorded(
     sent.find(({ text, name = '' }) => words.every((word) => `${name} ${text}`.includes(word)))
   while (ended < RECORDED || (await prisma.jobRun.count()) < RECORDED) await pause(5)
   pg.Client.prototype.query = query
-  const claim = find('roundsman_claim_backlog')
-  const end = find('insert into "JobRun"', '"end"(id, place, "atMs", details)')
+  const claim = find('roundsman_claim ')
+  const end = find('insert into "JobRun"', '"end"(id, "atMs", details, claim)')
   if (!claim || !end) throw new Error('The worker took and settled work by other statements')
   return {
     claim,
