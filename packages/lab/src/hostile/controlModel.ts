@@ -190,11 +190,13 @@ const sequence = fc
   })
   .map((parts) => parts.flat())
 
-/** A piece of work, as the model has it. `kept`: failed or cancelled, and no dead letter. `gone`: the queue has no row of it. */
+/** A piece of work, as the model has it. `gone`: it has ended, and is no dead letter. */
 interface Work {
   id: string
   payload: Payload
-  state: 'waiting' | 'running' | 'dead' | 'kept' | 'gone'
+  state: 'waiting' | 'running' | 'dead' | 'gone'
+  /** Until when its payload is kept once it has ended, for an approval of its run. */
+  keptUntil: number
   trigger: 'queue' | 'manual'
   hasKey: boolean
   isReplaced: boolean
@@ -302,13 +304,16 @@ function createModel(test: Tests, client: pg.Pool): Model {
     )
   const pick = <Value>(values: readonly Value[], at: number) =>
     values[at % Math.max(1, values.length)]
-  const payloadOf = ({ work, attempt, payload: its }: Run) =>
-    work.state === 'gone' || work.isReplaced || attempt <= work.attemptsBefore ? null : its
+  const payloadOf = ({ work, attempt, payload: its }: Run) => {
+    const isThere = work.state === 'gone' ? work.keptUntil > now() : !work.isReplaced
+    return isThere && attempt > work.attemptsBefore ? its : null
+  }
 
   function add(id: string, more: Partial<Work> & Pick<Work, 'payload' | 'trigger'>): void {
     works.set(id, {
       id,
       state: 'waiting',
+      keptUntil: 0,
       hasKey: false,
       isReplaced: false,
       attempts: 0,
@@ -373,12 +378,12 @@ function createModel(test: Tests, client: pg.Pool): Model {
       await carryOut(context, seen)
     } finally {
       if (approval !== null) approval.left = Math.max(0, approval.left - seen.removed)
-      if (seen.code === null) work.state = 'gone'
+      const isForApproval = work.trigger === 'manual' && seen.code === 'guard_blocked'
+      if (isForApproval) work.keptUntil = now() + DAY_MS
+      if (seen.code === null || work.isReplaced || isForApproval) work.state = 'gone'
+      else if (work.trigger === 'manual' && seen.code === 'cancelled') work.state = 'gone'
       else if (seen.code === 'handler_failed' && work.attempts < work.lastAttempt)
         work.state = 'waiting'
-      else if (work.isReplaced) work.state = 'kept'
-      else if (work.trigger === 'manual' && seen.code !== 'handler_failed' && seen.code !== 'drawn')
-        work.state = 'kept'
       else work.state = 'dead'
     }
   }
@@ -436,7 +441,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
 
   async function drain(drawn: Behaviour[]): Promise<void> {
     behaviours = [...drawn]
-    for (const run of await test.drain()) await compare(run)
+    for (const run of await test.drain()) compare(run)
     await learnDueTimes()
     if (!isPaused)
       deepStrictEqual(
@@ -446,22 +451,10 @@ function createModel(test: Tests, client: pg.Pool): Model {
   }
 
   /** Compares a run that has ended with what the model expects of it. */
-  async function compare({
-    id,
-    attempt,
-    payload: its,
-    details,
-    error,
-    endedAt,
-  }: TestRun): Promise<void> {
+  function compare({ id, attempt, payload: its, details, error, endedAt }: TestRun): void {
     const code = error?.code ?? null
     const seen = seenOf.get(id)
-    if (seen === undefined) {
-      const work = works.get((await findJobRun(test.reader, id))?.workId ?? '')
-      deepStrictEqual({ code, isReplaced: work?.isReplaced }, { code: 'expired', isReplaced: true })
-      Object.assign(work ?? {}, { attempts: attempt, state: 'kept' })
-      return
-    }
+    if (seen === undefined) throw new Error(`A run whose handler was not called: ${id}`)
     const { work, due, allowed, removed } = seen
     deepStrictEqual(
       { code, removed: details?.['removed'] ?? 0, guard: details?.['guard'] },
@@ -508,7 +501,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
     if (outcome.kind !== 'approved') throw new Error(`Not approved: ${outcome.kind}`)
     deepStrictEqual(outcome.rows, run.blockedDue)
     run.isApproved = true
-    run.work.state = 'kept'
+    Object.assign(run.work, { state: 'gone', keptUntil: 0 })
     add(outcome.workId, {
       payload: kept,
       trigger: 'manual',
@@ -569,7 +562,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
     const isChanged = kind !== 'postpone' || work.dueAt < startAfter.getTime()
     deepStrictEqual(await doIt[kind](), { done: isChanged ? 1 : 0, left: 0 })
     if (!isChanged) return
-    if (kind === 'cancel') work.state = 'kept'
+    if (kind === 'cancel') work.state = 'gone'
     if (kind === 'postpone') work.dueAt = startAfter.getTime()
     actions.push({ action: `${kind}Work`, runId: null, workId: work.id, ...wish })
   }

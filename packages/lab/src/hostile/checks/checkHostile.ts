@@ -127,7 +127,10 @@ const checkEnds: Check = async ({ database, runs, enqueued, isQuiet }) => {
   return {
     guarantee: 'G2, G9',
     name: 'every run ended, and nothing waits, is held or is left behind once all is quiet',
-    isPassed: isQuiet && running.length + claims + waiting + vanished + gone === 0 && doubled + keys + payloads === 0,
+    isPassed:
+      isQuiet &&
+      running.length + claims + waiting + vanished + gone === 0 &&
+      doubled + keys + payloads === 0,
     figures:
       `${runs.length} runs of ${enqueued.size} pieces of work and of ticks; ${running.length} still running ` +
       `(${countBy(running)}), ${claims} claims held, ${waiting} waiting, ${vanished} never started, ` +
