@@ -189,7 +189,7 @@ describe.for([1, 5])('thousands of runs behind a network of %i ms', (delayMs) =>
 
   it('are enqueued by one statement in a thousand, and removed once they are old', async () => {
     expect(await roundTripsOf(() => enqueue(10 * COUNT))).toBeLessThan(MAX_ROUND_TRIPS)
-    await runtime.rows('delete from pgboss.job')
+    await runtime.rows('delete from "JobWork"')
     await runtime.rows(
       `insert into "JobRun" ("id", "name", "trigger", "workerId", "startedAt", "endedAt", "status", "workId")
        select gen_random_uuid(), 'parcel', 'queue', 'w', at, at, 'success', gen_random_uuid()

@@ -7,7 +7,7 @@ import type { Observers } from '../run/combineObservers.ts'
 import { WORKER_LOST } from '../run/performRun.ts'
 import type { Connection, Database } from '../store/database.ts'
 import { endRuns, type RunEnd } from '../store/endRuns.ts'
-import { HELD, HELD_COLUMNS, hasNotEnded } from '../store/heldRuns.ts'
+import { HELD_COLUMNS, heldSql, hasNotEnded } from '../store/heldRuns.ts'
 import { findLostClaims, isAliveSql, type LostClaim } from './whoIsLost.ts'
 
 /** A run under way of a claim that its worker can do nothing more with. */
@@ -39,7 +39,7 @@ const LOST_RUNS_SQL = `
   with claim as materialized (
     select * from "JobClaim" where "id" = any($1::uuid[]) order by "id" for update skip locked
   ), held as materialized (
-    select ${HELD_COLUMNS} from claim ${HELD} where $2::uuid[] is null or held."runId" = any($2::uuid[])
+    select ${HELD_COLUMNS} from claim ${heldSql()} where $2::uuid[] is null or held."runId" = any($2::uuid[])
   ), written as materialized (
     select run."id", run."status", run."batchMarks" is not null as "hasProgress" from "JobRun" run
     where run."id" = any(array(select "runId" from held))

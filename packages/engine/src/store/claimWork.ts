@@ -6,7 +6,7 @@ import type { Connection, PreparedStatement } from './database.ts'
 import { labelOfEnvelope, toEnvelope, type Envelope, type Facts } from './envelope.ts'
 import { GIVES_WAY } from './giveWay.ts'
 import { MAX_INLINE_BYTES } from './queueTables.ts'
-import { ARRAYS, HELD, HELD_COLUMNS, hasNotEnded } from './heldRuns.ts'
+import { ARRAYS, HELD_COLUMNS, hasNotEnded, heldSql } from './heldRuns.ts'
 import { isReplacedSql } from './uniqueKeys.ts'
 
 /*
@@ -347,8 +347,7 @@ const WORK_OF_CLAIMS_SQL = `
          "bytes", "rank", "startedAt",
          "uniqueKey" is not null as "isUnique", ${isReplacedSql('work', 'workId')} as "isReplaced"
   from (
-    select ${HELD_COLUMNS}, inline."payload" from "JobClaim" ${HELD}
-      left join lateral unnest(claim."runIds", claim."payloads") as inline("runId", "payload") on inline."runId" = held."runId"
+    select ${HELD_COLUMNS} from "JobClaim" ${heldSql('claim."payloads"')}
     where claim."id" = any($1) and ${hasNotEnded('held."runId"')}
   ) work`
 

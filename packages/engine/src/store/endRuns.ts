@@ -1,7 +1,7 @@
 import type { Details } from '../job/handler.ts'
 import type { Connection } from './database.ts'
 import { GIVES_WAY } from './giveWay.ts'
-import { HELD, HELD_COLUMNS } from './heldRuns.ts'
+import { HELD_COLUMNS, heldSql } from './heldRuns.ts'
 import { PLACE_SQL } from './place.ts'
 import { MAX_INLINE_BYTES } from './queueTables.ts'
 import { hasSqlState, UNIQUE_VIOLATION } from './sqlState.ts'
@@ -96,6 +96,8 @@ async function endAny(
     column(({ costs }) => Number(costs?.loss ?? false)),
     column(({ costs }) => Number(costs?.lossAlone ?? false)),
     letGo,
+    // Their payloads are needed only where the work goes on, or somebody may want it to.
+    ends.some(({ next }) => next.kind !== 'done' && next.kind !== 'over'),
   ])
   return new Map(rows.map(({ id, details }) => [id, details]))
 }
@@ -210,7 +212,6 @@ const FACTS = `case when "origin" = 'deadLetter' then nullif("facts" - array['tr
  *   silent     A row in JobRun for each run that has none yet; without a clause for conflicts, which costs a tenth of the statement.
  *   spoken     The same for those that have one.
  *   final      Those of which this statement has recorded the end.
- *   payload    What their claims know of their payloads, where that is needed.
  *   again, dead, kept, freed, forgotten, heard   What becomes of the work, its payload, its unique key, and a request to cancel.
  *   let_go     The claims without a run under way go.
  */
@@ -224,7 +225,7 @@ const END_RUNS = `
       "end"."failure", "end"."loss", "end"."lossAlone", cancel."requestedAt" as "cancelledAt", cancel."requestedBy" as "cancelledBy",
       cancel."reason" as "cancelReason",
       case when "end"."next" in ('again', 'dead') and ${isReplacedSql('work', 'workId')} then 'over' else "end"."next" end as "next"
-    from (select ${HELD_COLUMNS} from claim ${HELD}) work
+    from (select ${HELD_COLUMNS} from claim ${heldSql('case when $17::bool then claim."payloads" end')}) work
       join unnest($3::uuid[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bool[], $11::text[],
                   $12::float8[], $13::int[], $14::int[], $15::int[])
         as "end"("runId", "atMs", "code", "message", "details", "logs", "result", "hasSpoken", "next", "delayMs", "failure", "loss", "lossAlone")
@@ -241,24 +242,19 @@ const END_RUNS = `
     select * from silent union all select * from spoken
   ), final as materialized (
     select ended.* from ended join recorded on recorded."id" = ended."runId"
-  ), payload as materialized (
-    select inline."runId", inline."payload"
-    from claim cross join lateral unnest(claim."runIds", claim."payloads") as inline("runId", "payload")
-    where claim."id" in (select "claimId" from final where "next" in ('again', 'dead', 'keep'))
   ), again as (
     insert into "JobWork" ("id", "name", "place", "dueAt", "attempt", "failures", "losses", "lossesAlone", "payload", "facts", ${WORK})
     select "workId", "name", case when "delayMs" <= 0 then ${PLACE_SQL} end, now() + "delayMs" * interval '1 millisecond',
-      "attempt" + 1, "failures" + "failure", "losses" + "loss", "lossesAlone" + "lossAlone", payload."payload", "facts", ${WORK}
-    from final left join payload using ("runId") where "next" = 'again'
+      "attempt" + 1, "failures" + "failure", "losses" + "loss", "lossesAlone" + "lossAlone", "payload", "facts", ${WORK}
+    from final where "next" = 'again'
   ), dead as (
     insert into "JobDeadLetter" ("id", "name", "attempt", "failures", "losses", "lossesAlone", "errorCode", "errorMessage", "payload", "facts", ${WORK})
     select "workId", "name", "attempt", "failures" + "failure", "losses" + "loss", "lossesAlone" + "lossAlone", "code", "message",
-      payload."payload", ${FACTS}, ${WORK}
-    from final left join payload using ("runId") where "next" = 'dead'
+      "payload", ${FACTS}, ${WORK}
+    from final where "next" = 'dead'
   ), kept as (
     insert into "JobPayload" ("workId", "payload", "keptUntil")
-    select "workId", payload."payload", now() + interval '1 day' from final join payload using ("runId")
-    where "next" = 'keep' and payload."payload" is not null
+    select "workId", "payload", now() + interval '1 day' from final where "next" = 'keep' and "payload" is not null
     on conflict do nothing
   ), kept_long as (
     update "JobPayload" long set "keptUntil" = now() + interval '1 day' from final

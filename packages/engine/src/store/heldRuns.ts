@@ -2,7 +2,7 @@
  * What claims hold. A run is under way while its claim lists it and JobRun has no end of it.
  */
 
-/** The columns of JobClaim that have an element for each run, all but payloads, which are long. */
+/** The columns of JobClaim that have an element for each run, except payloads, which are long. */
 export const ARRAYS = [
   ['runIds', 'runId'],
   ['workIds', 'workId'],
@@ -21,10 +21,13 @@ export const ARRAYS = [
   ['enqueuedAts', 'enqueuedAt'],
 ] as const
 
-/** `claim` and `held` for each run of the claims in `from`, which selects from JobClaim as `claim`. */
-export const HELD = `
-  claim cross join lateral unnest(${ARRAYS.map(([column]) => `claim."${column}"`).join(', ')})
-    as held(${ARRAYS.map(([, name]) => `"${name}"`).join(', ')})`
+/**
+ * `claim` and `held` for each run of the claims in `from`, which selects from JobClaim as `claim`. Whoever needs payloads has them
+ * unnested with the rest: PostgreSQL would compare each with each to join two lists.
+ */
+export const heldSql = (payloads = 'null::jsonb[]') => `
+  claim cross join lateral unnest(${ARRAYS.map(([column]) => `claim."${column}"`).join(', ')}, ${payloads})
+    as held(${ARRAYS.map(([, name]) => `"${name}"`).join(', ')}, "payload")`
 
 /** What `held` says, with what a null stands for. Work by hand has no id. */
 export const HELD_COLUMNS = `
@@ -32,7 +35,8 @@ export const HELD_COLUMNS = `
   held."runId", coalesce(held."workId", held."runId") as "workId", coalesce(held."attempt", 1) as "attempt",
   coalesce(held."rank", 0) as "rank", coalesce(held."failures", 0) as "failures", coalesce(held."losses", 0) as "losses",
   coalesce(held."lossesAlone", 0) as "lossesAlone", coalesce(held."needs", 0) as "needs", held."uniqueKey", held."key",
-  held."label", held."dueAt", held."facts", coalesce(held."bytes", 2) as "bytes", held."enqueuedAt"`
+  held."label", held."dueAt", held."facts", coalesce(held."bytes", 2) as "bytes", held."enqueuedAt",
+  held."payload"`
 
 /**
  * Whether the run `id` has not ended. Each is looked up by its id: for a `not exists` PostgreSQL may read all runs.

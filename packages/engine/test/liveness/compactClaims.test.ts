@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { defineJob } from '../../src/index.ts'
 import { rescueLostRuns } from '../../src/liveness/rescue.ts'
 import { compactClaims } from '../../src/store/claimWork.ts'
-import { HELD, HELD_COLUMNS } from '../../src/store/heldRuns.ts'
+import { HELD_COLUMNS, heldSql } from '../../src/store/heldRuns.ts'
 import { recordRunning } from '../../src/store/recordRunning.ts'
 import { openTestQueue, type TestQueue, type TestWork } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -61,9 +61,7 @@ const sizes = async () =>
 /** All that claims say about these runs. */
 const heldOf = (work: readonly TestWork[]) =>
   runtime.rows(
-    `select ${HELD_COLUMNS}, inline."payload" from "JobClaim" ${HELD}
-       left join lateral unnest(claim."runIds", claim."payloads") as inline("id", "payload") on inline."id" = held."runId"
-     where held."runId" = any($1) order by held."runId"`,
+    `select ${HELD_COLUMNS} from "JobClaim" ${heldSql('claim."payloads"')} where held."runId" = any($1) order by held."runId"`,
     [work.map(({ runId }) => runId)],
   )
 
