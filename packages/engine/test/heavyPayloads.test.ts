@@ -24,7 +24,7 @@ it.for([
   'payloads of which a worker can hold only a part are taken in parts, beside the work of others: %s',
   { timeout: 180_000 },
   async ([, makeText]) => {
-    await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
+    await runtime.clear()
     for (let n = 0; n < HEAVY_COUNT; n++) {
       await client.enqueue(runtime.prisma, heavy, { text: makeText() })
     }
@@ -41,7 +41,7 @@ it(
   'payloads of which a worker can hold only a part are taken in parts by many lanes together',
   { timeout: 180_000 },
   async () => {
-    await runtime.rows('truncate "JobRun", "JobClaim", "JobStart"')
+    await runtime.clear()
     const OF_EACH = 6
     for (const job of crowd) {
       for (let n = 0; n < OF_EACH; n++) {

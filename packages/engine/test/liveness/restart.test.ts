@@ -72,7 +72,6 @@ beforeEach(async () => {
   workers = []
   // The pools may still have to notice that their old connections are dead.
   await waitFor(() => pool.query(CLEAR_TALLY))
-  await pool.query('delete from pgboss.job')
 })
 
 afterEach(async () => {
@@ -99,9 +98,10 @@ async function startBusyWorker(options: { drainTimeoutMs?: number } = {}): Promi
 async function waitForRoundOf(worker: SpawnedProcess): Promise<void> {
   const before = countLines(worker, 'job run started')
   await waitFor(() =>
-    pool.query(`insert into pgboss.job (name, data) values ('tally', $1)`, [
-      { payload: { n: 1_000, steps: 1, isGated: false }, trigger: 'queue' },
-    ]),
+    pool.query(
+      `insert into "JobWork" ("id", "name", "bytes", "payload") values (gen_random_uuid(), 'tally', 40, $1)`,
+      [{ n: 1_000, steps: 1, isGated: false }],
+    ),
   )
   await waitFor(() => countLines(worker, 'job run started') > before)
 }

@@ -67,8 +67,7 @@ async function carryOut(thousands: number): Promise<void> {
       `select not exists (select from ${WORK_LEFT} where state in ('created', 'retry', 'active'))
          and not exists (select from "JobRunAll" where "status" = 'running')
          -- Let go a moment later, several at once.
-         and not exists (select from "JobClaim" where "runIds" <> '{}')
-         and not exists (select from "JobStart" where "runIds" <> '{}') as "isOver"`,
+         and not exists (select from "JobClaim" where "runIds" <> '{}') as "isOver"`,
     )
     return left?.isOver
   }, PATIENCE)
