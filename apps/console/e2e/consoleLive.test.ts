@@ -50,9 +50,11 @@ describe('a run', () => {
 
   it('shows each of its batches as it is committed', async () => {
     await stack.enqueue('sweepRows')
-    const { id, startedAt } = await waitFor(() =>
-      stack.prisma.jobRun.findFirst({ where: { name: 'sweepRows', status: 'running' } }),
+    // Until its first batch, its claim alone lists it.
+    const { runIds, startedAt } = await waitFor(() =>
+      stack.prisma.jobClaim.findFirst({ where: { name: 'sweepRows' } }),
     )
+    const [id = ''] = runIds
     await using viewer = await openViewer(browser, stack, { role: 'admin', path: `/runs/${id}` })
     const { page } = viewer
     const timeline = page.getByRole('region', { name: 'Timeline' })

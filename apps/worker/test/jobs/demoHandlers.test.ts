@@ -1,5 +1,10 @@
 import { runOnce } from '@roundsman/engine/worker'
-import { demoArchiveOrders, demoImportFeed, demoSyncOrder, type demoJobs } from '@roundsman/jobs/demo'
+import {
+  demoArchiveOrders,
+  demoImportFeed,
+  demoSyncOrder,
+  type demoJobs,
+} from '@roundsman/jobs/demo'
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { demoHandlers } from '../../src/jobs/demoHandlers.ts'
