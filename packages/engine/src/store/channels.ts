@@ -1,15 +1,14 @@
-import { createHash } from 'node:crypto'
 import pg from 'pg'
 import type { Connection } from './database.ts'
 
 /*
  * NOTIFY channels. The commit of a transaction that notifies waits for all others that notify, and those wait for the disk
  * and for a standby. So the engine never notifies in a transaction that does anything else: see `notify`. These are the names
- * in schema `public`, where earlier versions listen; `Schema.channel` gives the name in another schema.
+ * in schema `public`; `Schema.channel` gives the name in another schema.
  */
 
-/** pg-boss's own, on which earlier versions listen. Payload: a WakeUp; theirs is the name of a queue. */
-export const WORK_CHANNEL = `pgboss_${createHash('sha224').update('pgboss').digest('hex').slice(0, 24)}`
+/** Payload: a WakeUp, of the name of a job that may have work. */
+export const WORK_CHANNEL = 'roundsman_work'
 
 /** Payload: a WakeUp, of the id of a run that somebody wants to stop. */
 export const CANCEL_CHANNEL = 'roundsman_cancel'

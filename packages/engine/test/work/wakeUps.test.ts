@@ -316,7 +316,7 @@ describe('a wake-up', () => {
 
   it('arrives as it was told, whatever its text', async () => {
     const waker = createWaker(runtime.database, runtime.log)
-    const subjects = [`it's`, 'a\\b', `$1'); "pgboss.job"`]
+    const subjects = [`it's`, 'a\\b', `$1'); "JobWork"`]
     for (const [n, subject] of subjects.entries()) {
       waker.wake(subject, null)
       await waitFor(() => payloads.length > n)

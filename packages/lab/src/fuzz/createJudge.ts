@@ -20,7 +20,7 @@ const PROBLEM = 'application/problem+json'
 /** Statuses that an address without a route may answer: a request may be refused before a route is looked for. */
 const WITHOUT_ROUTE: ReadonlySet<number> = new Set([400, 403, 404, 413, 414, 415, 417, 431])
 /** Words that tell how we work inside, which is nobody's business. */
-const INTERNALS = /node_modules|\bat \S+ \(|prisma|pgboss|\bSQL\b/i
+const INTERNALS = /node_modules|\bat \S+ \(|prisma|JobWork|\bSQL\b/i
 
 export function createJudge(document: OpenApiDocument): Judge {
   const ajv = new Ajv2020({ strict: false, allErrors: false })
