@@ -35,7 +35,8 @@ export interface EnvelopeRow {
   facts: Facts | null
 }
 
-export function toFacts({ payload, label, trigger, ...others }: Envelope): Facts | null {
+export function toFacts(envelope: Envelope): Facts | null {
+  const { payload: _payload, label: _label, trigger, ...others } = envelope
   const facts = { ...(trigger !== 'queue' && { trigger }), ...others }
   return Object.keys(facts).length === 0 ? null : facts
 }
