@@ -2,7 +2,7 @@
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { createJobsClient, findWork } from '../../src/client.ts'
+import { createJobsClient, getWork } from '../../src/client.ts'
 import { defineJob, nextTick, type RunContext, type TransactionOf } from '../../src/index.ts'
 import { createWorker } from '../../src/worker.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -132,7 +132,7 @@ async function endToEnd(): Promise<string> {
     status = run.status
     expect(run.details).toMatchObject({ cleaned: 3, half: 0.1 + 0.2 })
     expect(Math.abs(run.startedAt.getTime() - Date.now())).toBeLessThan(600_000)
-    expect(await findWork(client.reader, count, workId)).toMatchObject({ kind: 'completed' })
+    expect(await getWork(client.reader, count, workId)).toMatchObject({ kind: 'completed' })
     const ticked = await waitFor(() =>
       prisma.jobRun.findFirst({ where: { name: 'sweep', status: 'success' } }),
     )
