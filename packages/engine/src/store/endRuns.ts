@@ -41,7 +41,7 @@ export interface RunEnd {
 }
 
 /**
- * Ends runs of a worker and decides on their work, in one statement: the only one that does. It also deletes the claims `letGo`,
+ * Ends runs of a worker and decides on their work, in one statement: the only one that does. It also deletes the claims `over`,
  * whose last runs these are. It waits only for a run's own row, which the handler's transaction may hold.
  * @returns The whole details of each run that it ended. A run that is missing was ended by somebody else, or no claim of this worker holds it.
  */
@@ -49,18 +49,18 @@ export async function endRuns(
   connection: Connection,
   workerId: string,
   ends: readonly RunEnd[],
-  letGo: readonly string[] = [],
+  over: readonly string[] = [],
 ): Promise<Map<string, Details | null>> {
   const isPlain = ends.every(hasOnlyDetails)
   try {
     return isPlain
-      ? await writePlain(connection, workerId, ends, letGo)
-      : await endAny(connection, workerId, ends, letGo)
+      ? await writePlain(connection, workerId, ends, over)
+      : await endAny(connection, workerId, ends, over)
   } catch (error) {
     // JobRun has one already: an earlier try was committed whose answer was lost, or somebody else has ended it.
     if (!hasSqlState(error, UNIQUE_VIOLATION)) throw error
     const careful = ends.map((end) => ({ ...end, hasSpoken: true }))
-    return await endAny(connection, workerId, careful, letGo)
+    return await endAny(connection, workerId, careful, over)
   }
 }
 
@@ -76,7 +76,7 @@ async function endAny(
   connection: Connection,
   workerId: string,
   ends: readonly RunEnd[],
-  letGo: readonly string[],
+  over: readonly string[],
 ): Promise<Map<string, Details | null>> {
   const column = columnOf(ends)
   const { rows } = await connection.query<{ id: string; details: Details | null }>(END_RUNS, [
@@ -95,7 +95,7 @@ async function endAny(
     column(({ costs }) => Number(costs?.failure ?? false)),
     column(({ costs }) => Number(costs?.loss ?? false)),
     column(({ costs }) => Number(costs?.lossAlone ?? false)),
-    letGo,
+    over,
     // Their payloads are needed only where the work goes on, or somebody may want it to.
     ends.some(({ next }) => next.kind !== 'done' && next.kind !== 'over'),
   ])
@@ -107,7 +107,7 @@ async function writePlain(
   connection: Connection,
   workerId: string,
   ends: readonly RunEnd[],
-  letGo: readonly string[],
+  over: readonly string[],
 ): Promise<Map<string, Details | null>> {
   const claims = [...new Set(ends.map(({ claimId }) => claimId))]
   const placeOf = new Map(claims.map((id, at) => [id, at + 1]))
@@ -122,7 +122,7 @@ async function writePlain(
     column(({ endedAt }) => endedAt.getTime()),
     column(({ details }) => details),
     column(({ claimId }) => placeOf.get(claimId) ?? null),
-    letGo,
+    over,
   ])
   const [{ ended, details } = { ended: [], details: null }] = rows
   const ids = ended ?? ends.map(({ runId }) => runId)
