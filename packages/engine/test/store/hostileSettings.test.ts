@@ -18,7 +18,7 @@ let runtime: TestRuntime
 let database: string
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([sweep, count])
+  runtime = await openTestRuntime()
   await runtime.rows('create table "Effect" (at timestamptz not null default now(), text text)')
   database = `"${new URL(runtime.url).pathname.slice(1)}"`
 })
@@ -27,10 +27,7 @@ afterAll(() => runtime.close())
 
 afterEach(async () => {
   await runtime.rows(`alter database ${database} reset all`)
-  await runtime.rows(
-    'truncate "Effect", "JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule"',
-  )
-  await runtime.rows('delete from pgboss.job')
+  await runtime.clear('Effect', 'JobTick', 'JobSchedule')
 })
 
 /** Defaults that a database or a role may have, tried one by one. */
