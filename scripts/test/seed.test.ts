@@ -4,11 +4,11 @@ import { jobs } from '@roundsman/jobs'
 import { demoJobNames, demoJobs } from '@roundsman/jobs/demo'
 import {
   listDeadLetters,
-  measureQueue,
+  getQueueStats,
   openReader,
-  readJobHealth,
-  readSchedules,
-  type Reader,
+  getJobHealth,
+  listSchedules,
+  type JobsReader,
 } from '@roundsman/engine/client'
 import { createTestDatabase, spawnProcess, type TestDatabase } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
@@ -22,7 +22,7 @@ const byText = (a: string, b: string) => a.localeCompare(b)
 
 let database: TestDatabase
 let prisma: PrismaClient
-let reader: Reader & { close(): Promise<void> }
+let reader: JobsReader & { close(): Promise<void> }
 
 beforeAll(async () => {
   database = await createTestDatabase()
@@ -79,7 +79,7 @@ test('fills a database that knows nobody', async () => {
 })
 
 test('adds jobs of the demo with a week of what can happen, and nothing that is a matter of health', async () => {
-  const before = await readJobHealth(reader, jobs, new Date())
+  const before = await getJobHealth(reader, jobs, new Date())
   await seedDemoData(database.url)
 
   const failed = await prisma.jobRun.groupBy({ by: ['errorCode'], where: { status: 'failed' } })
@@ -109,7 +109,7 @@ test('adds jobs of the demo with a week of what can happen, and nothing that is 
   const about = new Set(deadLetters.map(({ label }) => label))
   expect(about.size).toBe(deadLetters.length)
   expect([...about][0]).toMatch(/^Order \d+$/)
-  const waiting = await measureQueue(reader, ['demoSyncOrder'])
+  const waiting = await getQueueStats(reader, ['demoSyncOrder'])
   expect(waiting.map(({ state, count }) => [state, count])).toEqual(
     expect.arrayContaining([
       ['ready', 30],
@@ -117,12 +117,12 @@ test('adds jobs of the demo with a week of what can happen, and nothing that is 
       ['deadLetter', 9],
     ]),
   )
-  expect([...(await readSchedules(reader, demoJobNames)).keys()]).toHaveLength(4)
+  expect([...(await listSchedules(reader, demoJobNames)).keys()]).toHaveLength(4)
   // Nothing lies in the future, and nothing runs, because nobody would end it.
   const [later] = await prisma.$queryRaw<{ count: number }[]>`
     select count(*)::int as count from "JobRun" where "endedAt" > now() or "status" = 'running'`
   expect(later?.count).toBe(0)
-  expect(await readJobHealth(reader, jobs, new Date())).toEqual(before)
+  expect(await getJobHealth(reader, jobs, new Date())).toEqual(before)
 })
 
 test('the history of the demo is the same for the same seed and instant, whatever the season', () => {
@@ -181,7 +181,7 @@ test('one command removes the jobs of the demo, and nothing else', async () => {
   ])
   expect(await prisma.jobTick.count()).toBe(0)
   expect(await prisma.jobAction.count()).toBe(0)
-  expect((await readSchedules(reader, demoJobNames)).size).toBe(0)
+  expect((await listSchedules(reader, demoJobNames)).size).toBe(0)
   expect((await listDeadLetters(reader, { limit: 1 })).deadLetters).toEqual([])
   expect(await prisma.user.count()).toBe(3)
 })

@@ -19,7 +19,7 @@ import {
   tracingOptions,
   type ProcessHost,
 } from '@roundsman/node-app'
-import { findOldestSnapshot, measureQueue, readSchedules } from '@roundsman/engine/client'
+import { getOldestSnapshot, getQueueStats, listSchedules } from '@roundsman/engine/client'
 import { watchJobHealth, watchOldestSnapshot, watchQueue } from '@roundsman/engine/metrics'
 import { createMetrics, type Tracing } from '@roundsman/node-app/telemetry'
 import type { FastifyInstance } from 'fastify'
@@ -110,8 +110,8 @@ async function serve(
     })
     if (metrics) {
       const names = jobs.map(({ name }) => name)
-      watchQueue({ ...metrics, measure: () => measureQueue(jobsClient.reader, names) })
-      watchOldestSnapshot({ ...metrics, read: () => findOldestSnapshot(jobsClient.reader) })
+      watchQueue({ ...metrics, measure: () => getQueueStats(jobsClient.reader, names) })
+      watchOldestSnapshot({ ...metrics, read: () => getOldestSnapshot(jobsClient.reader) })
       watchJobHealth({ ...metrics, read: () => readHealth(jobsClient.reader, jobs, new Date()) })
     }
     let alerts: Awaited<ReturnType<typeof openAlerts>> = null
@@ -129,7 +129,7 @@ async function serve(
       if (!stop.aborted) {
         const { JWT_SECRET: jwtSecret, MAIL_DOMAIN: mailDomain } = env
         const isDemo =
-          env.ROUNDSMAN_DEMO && (await readSchedules(jobsClient.reader, demoJobNames)).size > 0
+          env.ROUNDSMAN_DEMO && (await listSchedules(jobsClient.reader, demoJobNames)).size > 0
         const app = buildApp({
           prisma,
           jobsClient,

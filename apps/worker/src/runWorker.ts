@@ -16,7 +16,7 @@ import {
 } from '@roundsman/node-app'
 import { createRunMetrics } from '@roundsman/engine/metrics'
 import { createPinger, createWorker } from '@roundsman/engine/worker'
-import { openReader, readSchedules } from '@roundsman/engine/client'
+import { openReader, listSchedules } from '@roundsman/engine/client'
 import { giveBackMemory } from '@roundsman/node-app/giveBackMemory'
 import type { Tracing } from '@roundsman/node-app/telemetry'
 import type { FastifyInstance } from 'fastify'
@@ -198,7 +198,7 @@ async function runJobs(
   const pinger = createPinger({ urls: env.pingUrls, log, onOutcome: metrics.countPing })
   const jobNames = env.jobs.map(({ name }) => name)
   const failure = Promise.withResolvers<'failed'>()
-  const isDemo = env.ROUNDSMAN_DEMO && (await readSchedules(reader, demoJobNames)).size > 0
+  const isDemo = env.ROUNDSMAN_DEMO && (await listSchedules(reader, demoJobNames)).size > 0
   const worker = createWorker({
     schema: ENGINE_SCHEMA,
     databaseUrl,
@@ -208,7 +208,7 @@ async function runJobs(
     handlers: { ...createHandlers({ env, prisma, renderer, mailer }), ...demoHandlers },
     handlersModule,
     retention: env.retention,
-    leave: jobsToLeave(env, log),
+    except: jobsToLeave(env, log),
     only: env.WORKER_JOBS,
     log,
     concurrency: env.WORKER_CONCURRENCY,
@@ -270,21 +270,22 @@ async function aborted(signal: AbortSignal): Promise<void> {
   await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
 }
 
+type ConditionalJob = (typeof renderInvoicePdf | typeof dispatchEmail)['name']
+
 /** The jobs that this worker can't carry out as it is configured. Their work waits for a worker that can. */
 function jobsToLeave(
   { seller, SMTP_URL, WORKER_JOBS }: Pick<WorkerEnvironment, 'seller' | 'SMTP_URL' | 'WORKER_JOBS'>,
   log: Logger,
-): string[] {
-  const leave: string[] = []
-  const isWanted = (name: (typeof renderInvoicePdf | typeof dispatchEmail)['name']) =>
-    WORKER_JOBS === undefined || WORKER_JOBS.includes(name)
+): ConditionalJob[] {
+  const left: ConditionalJob[] = []
+  const isWanted = (name: ConditionalJob) => WORKER_JOBS === undefined || WORKER_JOBS.includes(name)
   if (seller === null && isWanted(renderInvoicePdf.name)) {
     log.warn({ remedy: 'set SELLER_NAME' }, 'no issuer for invoices is set: their PDFs wait')
-    leave.push(renderInvoicePdf.name)
+    left.push(renderInvoicePdf.name)
   }
   if (SMTP_URL === undefined && isWanted(dispatchEmail.name)) {
     log.warn({ remedy: 'set SMTP_URL' }, 'no mail server is set: mail waits')
-    leave.push(dispatchEmail.name)
+    left.push(dispatchEmail.name)
   }
-  return leave
+  return left
 }

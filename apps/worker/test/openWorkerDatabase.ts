@@ -1,12 +1,12 @@
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
-import { openReader, type Reader } from '@roundsman/engine/client'
+import { openReader, type JobsReader } from '@roundsman/engine/client'
 import { createTestDatabase } from '@roundsman/testing'
 import { pino } from 'pino'
 
 export interface WorkerDatabase {
   url: string
   prisma: PrismaClient
-  reader: Reader
+  reader: JobsReader
   close(): Promise<void>
 }
 

@@ -10,10 +10,10 @@ import {
 import type { JobsClient } from './createJobsClient.ts'
 import { listJobRuns, type ListJobRunsOptions } from './read/jobRuns.ts'
 import type { PagePosition } from './read/reader.ts'
-import type { Request } from './control/controlJobs.ts'
+import type { ActionRequest } from './control/controlJobs.ts'
 
 /** Which are meant: those with these ids, or all that match, after a position. */
-export type Which<Filter> =
+export type BulkSelection<Filter> =
   | { ids: readonly string[] }
   | { filter: Filter; after?: PagePosition | undefined }
 
@@ -52,13 +52,13 @@ const MAX_COUNTED_RUNS = 200
  */
 export async function bulkCancel(
   client: JobsClient,
-  which: Which<RunFilter>,
-  by: Request,
+  which: BulkSelection<RunFilter>,
+  by: ActionRequest,
 ): Promise<BulkCancel> {
   const { ids, ...progress } = await chooseRuns(client, which)
   const outcome = { requested: 0, notRunning: 0, ...progress }
   for (const id of ids) {
-    const cancelled = await client.cancelRun(null, id, by)
+    const cancelled = await client.cancelRun(id, by)
     if (cancelled === 'requested') outcome.requested += 1
     else outcome.notRunning += 1
   }
@@ -68,7 +68,7 @@ export async function bulkCancel(
 /** Chooses the running runs of one request, likewise. */
 async function chooseRuns(
   { reader }: JobsClient,
-  which: Which<RunFilter>,
+  which: BulkSelection<RunFilter>,
 ): Promise<Progress & { ids: readonly string[] }> {
   const { ids: wanted, filter, after } = checkWhich(which)
   if (wanted !== undefined) return { ids: wanted, left: 0, next: null }

@@ -10,12 +10,14 @@ import type { HostTransaction } from './job/hostTypes.ts'
 import type { Job } from './job/defineJob.ts'
 import type { ResultOf } from './job/handler.ts'
 import {
+  ArgumentError,
   asItIs,
   checkBoolean,
   checkFunction,
   checkParts,
   checkTimerMs,
   copyList,
+  copyParts,
   optional,
 } from './job/argument.ts'
 import { anyPayload } from './job/standardSchema.ts'
@@ -49,7 +51,7 @@ import {
   takeApproval,
   type Approval,
   type Cancellation,
-  type Request,
+  type ActionRequest,
 } from './control/controlJobs.ts'
 import { pauseQueue, resumeQueue } from './control/controlQueues.ts'
 import {
@@ -62,7 +64,7 @@ import {
 } from './control/controlWork.ts'
 import { recordActions, storableActor, type Actor } from './control/recordActions.ts'
 import { awaitResult, type AwaitResultOptions, type WorkResult } from './read/awaitResult.ts'
-import { readerIn, readerOf, type Reader } from './read/reader.ts'
+import { readerIn, readerOf, type JobsReader } from './read/reader.ts'
 import { watchChanges, type ChangesWatch, type ChangesWatchOptions } from './read/watchChanges.ts'
 
 export interface JobsClientOptions {
@@ -75,10 +77,16 @@ export interface JobsClientOptions {
   traceEnqueue?: TraceEnqueue | undefined
 }
 
+export interface ActionOptions {
+  /** The caller's transaction, or the host's client. Default: a transaction of this client's own. */
+  tx?: HostTransaction | undefined
+}
+
 /**
  * Puts work into the queue, and does what people do to jobs and runs. Each call works in the caller's transaction, of any
  * known library (HostTransaction), and takes effect if and only if that commits. It takes the host's client as well:
- * `enqueue(client, …)` is then one statement. What people do takes null too, for a transaction of this client's own.
+ * `enqueue(client, …)` is then one statement. What people do takes the transaction last, as `{ tx }`. Without it, the client
+ * uses a transaction of its own.
  *
  * Each call throws ArgumentError, which names the argument, before it asks anything of the database that this would refuse.
  * Calls that enqueue throw JobError `payload_invalid`, with the issues in its details, before they write anything. A payload
@@ -95,9 +103,9 @@ export interface JobsClient {
   start(): Promise<void>
   stop(): Promise<void>
   /** For all reading functions. It opens a few connections of the client's own when they are needed. */
-  readonly reader: Reader
+  readonly reader: JobsReader
   /** Makes a reader that reads in a caller's transaction. */
-  readerIn(tx: HostTransaction): Reader
+  readerIn(tx: HostTransaction): JobsReader
   /** Calls back on changes, until the watch is closed or the client stopped. */
   watchChanges(options: Omit<ChangesWatchOptions, 'databaseUrl' | 'schema' | 'log'>): ChangesWatch
   /** Whether connections to this database are sessions; false before a watch for changes has found out. */
@@ -117,19 +125,19 @@ export interface JobsClient {
    * queue.
    */
   requestRun(
-    tx: HostTransaction | null,
     job: Job,
-    request: Request & { dryRun?: boolean; payload?: unknown },
+    request: ActionRequest & { dryRun?: boolean; payload?: unknown },
+    options?: ActionOptions,
   ): Promise<string>
   /**
    * Requests a run with the payload of an earlier run, which nobody sees. The queue holds it while the work is to be retried,
    * and for a dead letter until somebody discards that.
    */
   runAgain(
-    tx: HostTransaction | null,
     job: Job,
     runId: string,
-    request: Request & { dryRun?: boolean },
+    request: ActionRequest & { dryRun?: boolean },
+    options?: ActionOptions,
   ): Promise<RunAgainOutcome>
   /**
    * Waits until a piece of work has ended, and returns what became of it, with the result if its job has one. Work is known
@@ -146,73 +154,81 @@ export interface JobsClient {
    * transaction has committed, and the run ends as failed with code `cancelled`.
    */
   cancelRun(
-    tx: HostTransaction | null,
     runId: string,
-    request: Request,
+    request: ActionRequest,
+    options?: ActionOptions,
   ): Promise<'requested' | 'notRunning' | 'notFound'>
   /**
    * Approves a run that its guard has blocked, once and within a day: enqueues another run, which may change as many rows as
    * were counted. Returns the new work's id in the queue. It takes the place of the run's own work, which is no dead letter any
    * more.
    */
-  approveRun(tx: HostTransaction | null, runId: string, request: Request): Promise<ApproveOutcome>
+  approveRun(
+    runId: string,
+    request: ActionRequest,
+    options?: ActionOptions,
+  ): Promise<ApproveOutcome>
   /** Pauses a schedule: workers record its ticks as skipped. A run under way goes on. */
   pauseSchedule(
-    tx: HostTransaction | null,
     name: string,
-    request: Request,
+    request: ActionRequest,
+    options?: ActionOptions,
   ): Promise<'paused' | 'alreadyPaused' | 'notScheduled'>
   /** Resumes a schedule with its next tick. Ticks that were due meanwhile stay skipped. */
   resumeSchedule(
-    tx: HostTransaction | null,
     name: string,
     by: Actor,
+    options?: ActionOptions,
   ): Promise<'resumed' | 'notPaused' | 'notScheduled'>
   /**
    * Pauses a queue: no worker takes work of the job, retries included, until somebody resumes the queue. Runs under way go on,
    * and so does the schedule, whose ticks enqueue work. Workers of versions before queue pauses take its work all the same.
    */
   pauseQueue(
-    tx: HostTransaction | null,
     name: string,
-    request: Request,
+    request: ActionRequest,
+    options?: ActionOptions,
   ): Promise<'paused' | 'alreadyPaused' | 'notFound'>
   resumeQueue(
-    tx: HostTransaction | null,
     name: string,
     by: Actor,
+    options?: ActionOptions,
   ): Promise<'resumed' | 'notPaused' | 'notFound'>
   /** Cancels waiting work, which then gets no run. Its unique key is free at once. */
-  cancelWork(tx: HostTransaction | null, which: WhichWork, request: Request): Promise<WorkOutcome>
+  cancelWork(
+    which: WhichWork,
+    request: ActionRequest,
+    options?: ActionOptions,
+  ): Promise<WorkOutcome>
   /**
    * Postpones waiting work to `startAfter`, except work that is due later already. With an instant in the past, delayed work
    * and retries become due now. It leaves `expiresAt` as it is.
    */
   postponeWork(
-    tx: HostTransaction | null,
     which: WhichWork,
-    request: Request & { startAfter: Date },
+    request: ActionRequest & { startAfter: Date },
+    options?: ActionOptions,
   ): Promise<WorkOutcome>
   /** Gives waiting work another priority: a whole number of 32 bits. */
   prioritiseWork(
-    tx: HostTransaction | null,
     which: WhichWork,
-    request: Request & { priority: number },
+    request: ActionRequest & { priority: number },
+    options?: ActionOptions,
   ): Promise<WorkOutcome>
   /**
    * Gives dead letters back to the queue, with all attempts that their jobs grant; with `jobs`, only those of these jobs. One
    * call takes at most 10,000, from the latest on, and says where the next goes on. Their runs record who wanted it, and why.
    */
   redriveDeadLetters(
-    tx: HostTransaction | null,
     which: WhichLetters,
-    request: Request & { jobs?: readonly Pick<Job, 'name'>[] | undefined },
+    request: ActionRequest & { jobs?: readonly Pick<Job, 'name'>[] | undefined },
+    options?: ActionOptions,
   ): Promise<RedriveOutcome>
   /** Deletes dead letters for good, as many in one call. Their runs stay on record. */
   discardDeadLetters(
-    tx: HostTransaction | null,
     which: WhichLetters,
     by: Actor,
+    options?: ActionOptions,
   ): Promise<DiscardOutcome>
 }
 
@@ -322,10 +338,11 @@ export function jobsClientIn(
   }
 
   async function within<Value>(
-    tx: HostTransaction | null,
+    options: ActionOptions | undefined,
     work: (tx: Connection) => Promise<Value>,
   ): Promise<Value> {
-    if (tx !== null) return await inTransaction(tx, schema, work)
+    const { tx } = options === undefined ? {} : checkActionOptions(options)
+    if (tx !== undefined) return await inTransaction(tx, schema, work)
     return await openPool().transaction(work)
   }
 
@@ -334,7 +351,7 @@ export function jobsClientIn(
   async function sendRun(
     tx: Connection,
     job: Job,
-    request: Request & { dryRun?: boolean },
+    request: ActionRequest & { dryRun?: boolean },
     payload: unknown,
     runId?: string,
   ): Promise<string> {
@@ -390,27 +407,27 @@ export function jobsClientIn(
     },
     enqueue: createEnqueue(sender, schema),
     enqueueMany,
-    requestRun: (client, job, request) =>
-      within(client, (tx) => {
+    requestRun: (job, request, options) =>
+      within(options, (tx) => {
         const { payload = {} } = checkParts('request', request, { payload: asItIs })
         return sendRun(tx, job, request, payload)
       }),
-    runAgain: (client, job, runId, request) =>
-      within<RunAgainOutcome>(client, async (tx) => {
+    runAgain: (job, runId, request, options) =>
+      within<RunAgainOutcome>(options, async (tx) => {
         const found = await findPayload(tx, job, runId)
         if (found.kind !== 'found') return found
         const workId = await sendRun(tx, job, request, found.payload, runId)
         return { kind: 'requested', workId }
       }),
     result: (...work) => awaitResult({ reader, isOpen: () => !isStopped }, ...work),
-    cancelRun: (client, runId, by) =>
-      within(client, async (tx) => {
+    cancelRun: (runId, by, options) =>
+      within(options, async (tx) => {
         const cancellation: Cancellation = await requestCancellation(tx, runId, by)
         if (cancellation.kind === 'requested') waker.cancel(runId, cancellation.transactionId)
         return cancellation.kind
       }),
-    approveRun: (client, runId, by) =>
-      within<ApproveOutcome>(client, async (tx) => {
+    approveRun: (runId, by, options) =>
+      within<ApproveOutcome>(options, async (tx) => {
         const approval: Approval = await takeApproval(tx, runId, by)
         if (approval.kind !== 'taken') return approval
         const { name, envelope } = approval
@@ -418,29 +435,37 @@ export function jobsClientIn(
         await recordActions(tx, 'approve', [{ name, runId, workId }], by)
         return { kind: 'approved', workId, rows: envelope.approvedRows }
       }),
-    pauseSchedule: (tx, ...request) => within(tx, (own) => pauseSchedule(own, ...request)),
-    resumeSchedule: (tx, ...request) => within(tx, (own) => resumeSchedule(own, ...request)),
-    pauseQueue: (tx, ...request) => within(tx, (own) => pauseQueue(own, ...request)),
-    resumeQueue: (client, name, by) =>
-      within(client, async (tx) => {
+    pauseSchedule: (name, request, options) =>
+      within(options, (tx) => pauseSchedule(tx, name, request)),
+    resumeSchedule: (name, by, options) => within(options, (tx) => resumeSchedule(tx, name, by)),
+    pauseQueue: (name, request, options) => within(options, (tx) => pauseQueue(tx, name, request)),
+    resumeQueue: (name, by, options) =>
+      within(options, async (tx) => {
         const resumption = await resumeQueue(tx, name, by)
         if (resumption.kind === 'resumed') waker.wake(name, resumption.transactionId)
         return resumption.kind
       }),
-    cancelWork: (tx, ...request) =>
-      within(tx, async (own) => toOutcome(await cancelWork(own, ...request))),
-    postponeWork: (client, which, request) =>
-      within(client, async (tx) => {
+    cancelWork: (which, request, options) =>
+      within(options, async (tx) => toOutcome(await cancelWork(tx, which, request))),
+    postponeWork: (which, request, options) =>
+      within(options, async (tx) => {
         const change = await postponeWork(tx, which, request)
         if (change.transactionId !== null && change.startAfter.getTime() <= Date.now() + 1_000)
           waker.wake(which.job.name, change.transactionId)
         return toOutcome(change)
       }),
-    prioritiseWork: (tx, ...request) =>
-      within(tx, async (own) => toOutcome(await prioritiseWork(own, ...request))),
-    redriveDeadLetters: (tx, ...request) =>
-      within(tx, (own) => redriveDeadLetters(own, ...request)),
-    discardDeadLetters: (tx, ...request) =>
-      within(tx, (own) => discardDeadLetters(own, ...request)),
+    prioritiseWork: (which, request, options) =>
+      within(options, async (tx) => toOutcome(await prioritiseWork(tx, which, request))),
+    redriveDeadLetters: (which, request, options) =>
+      within(options, (tx) => redriveDeadLetters(tx, which, request)),
+    discardDeadLetters: (which, by, options) =>
+      within(options, (tx) => discardDeadLetters(tx, which, by)),
   }
+}
+
+/** Refuses a transaction that was given as it is: the client would take one of its own instead, and nobody would notice. */
+function checkActionOptions(options: ActionOptions): ActionOptions {
+  const parts = copyParts('options', options)
+  if ('tx' in parts || Object.keys(parts).length === 0) return parts
+  throw new ArgumentError('options', 'has no tx; pass the transaction as { tx }')
 }

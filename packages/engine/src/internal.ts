@@ -2,7 +2,7 @@
  * For the packages of this repository alone: the Fastify plugin, the command-line interface, and what keeps the database.
  * It promises nothing. A name here may change or go with any version, without a word in the changelog.
  */
-export { bulkCancel, type Which } from './bulkCancel.ts'
+export { bulkCancel, type BulkSelection } from './bulkCancel.ts'
 export { CLIENT_PROTOCOL } from './createJobsClient.ts'
 export { payloadProblem } from './job/askSchema.ts'
 export {
@@ -22,8 +22,8 @@ export {
   tallyDurationsByHour,
 } from './read/countRuns.ts'
 export { listRecentFailures, type RunShare, sampleFailures } from './read/failureRates.ts'
-export { isSnapshotOld, nameSnapshotHolder } from './read/findOldestSnapshot.ts'
-export { findEnqueuedAt } from './read/findWork.ts'
+export { isSnapshotOld, nameSnapshotHolder } from './read/getOldestSnapshot.ts'
+export { findEnqueuedAt } from './read/getWork.ts'
 export { findWorkOfRun } from './read/findWorkOfRun.ts'
 export { listJobActions, listRunActions } from './read/jobActions.ts'
 export { listOtherAttempts, MAX_LOOKED_AT, RUN_STATUSES } from './read/jobRuns.ts'
@@ -44,7 +44,7 @@ export { listOrphanedWork, type OrphanedWork } from './read/listOrphanedWork.ts'
 export { countWaitingWork, sumWaitingWork } from './read/listWaitingWork.ts'
 export { findLastSign, findWorker } from './read/listWorkers.ts'
 export { type Backlog, measureBacklog } from './read/measureBacklog.ts'
-export { countQueue, MAX_MEASURED } from './read/measureQueue.ts'
+export { countQueue, MAX_MEASURED } from './read/getQueueStats.ts'
 export {
   countHeedlessWorkers,
   jobsWithoutWorker,

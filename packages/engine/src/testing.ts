@@ -7,5 +7,5 @@ export type {
   TestJobs,
   TestRun,
   TestRunOptions,
-  WaitingWork,
+  EnqueuedWork,
 } from './testing/testJobs.ts'

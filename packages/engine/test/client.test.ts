@@ -2,6 +2,7 @@ import { hostileValue, makeHostile, type HostileValue } from '@roundsman/testing
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as entry from '../src/client.ts'
+import * as internal from '../src/internal.ts'
 import { ArgumentError, defineJob, JobError } from '../src/index.ts'
 import { openTestRuntime, type TestRuntime } from './openTestRuntime.ts'
 
@@ -44,12 +45,12 @@ const READING: Record<string, Arguments> = {
   listDeadLetterCodes: [{ name: 'letter', errorCode: 'x' }],
   listDeadLetters: [{ limit: 5, name: 'letter', errorCode: 'x', after }],
   findLastSign: [],
-  findOldestSnapshot: [],
+  getOldestSnapshot: [],
   findWorker: ['w1'],
   listWorkers: [],
   countQueue: [names],
-  measureQueue: [names],
-  findJobRun: [id],
+  getQueueStats: [names],
+  getJobRun: [id],
   listJobRuns: [
     {
       limit: 5,
@@ -72,9 +73,9 @@ const READING: Record<string, Arguments> = {
   listJobTicks: [{ name: 'letter', limit: 5, before: after.at }],
   listRecentTicks: [names, 5],
   listRecentRuns: [names, { limit: 5, areEnded: true }],
-  readSchedules: [names],
+  listSchedules: [names],
   searchRuns: ['0189000'],
-  readJobHealth: [[letter], at],
+  getJobHealth: [[letter], at],
   listJobActions: ['letter', 5],
   listRunActions: [{ id, workId: id }],
   listLanesInUse: [],
@@ -92,16 +93,16 @@ const READING: Record<string, Arguments> = {
   findWorkOfRun: [{ name: 'letter', workId: id }],
   countEqualFailures: [{ name: 'letter', startedAt: after.at, code: 'x', message: 'x' }],
   findEnqueuedAt: ['letter', id],
-  findManyWork: [letter, [id]],
-  findWork: [letter, id],
-  findWorkByKey: [letter, 'key', at],
+  getManyWork: [letter, [id]],
+  getWork: [letter, id],
+  getWorkByKey: [letter, 'key', at],
 }
 
 const BULK: Record<string, Arguments> = {
   bulkCancel: [{ filter: { name: 'letter', from: at }, after }, by],
 }
 
-/** The first argument is a transaction or a client, for which null stands for one of its own. */
+/** Those that enqueue take a transaction or a client first; the others may take one last, as `{ tx }`. */
 const METHODS: Record<string, Arguments> = {
   enqueueMany: [[{ payload: {}, options: { priority: 1, startAfter: at, uniqueKey: 'k' } }]],
   enqueue: [{}, { onConflict: 'replace', uniqueKey: 'k', maxWaitMs: 5, expiresAt: new Date(8e12) }],
@@ -109,7 +110,7 @@ const METHODS: Record<string, Arguments> = {
   runAgain: [letter, id, { ...by, dryRun: true }],
   cancelRun: [id, by],
   approveRun: [id, by],
-  pauseSchedule: ['letter', by],
+  pauseSchedule: ['letter', by, { tx: undefined }],
   resumeSchedule: ['letter', by],
   pauseQueue: ['letter', by],
   resumeQueue: ['letter', by],
@@ -129,13 +130,29 @@ const METHODS: Record<string, Arguments> = {
   discardDeadLetters: [{ ids: [id] }, by],
 }
 
-/** They compute with what this package has returned, and ask the database nothing. */
-const COMPUTING = [
+/** They compute with what this package has returned, or keep the database, and take no reader. */
+const OTHERS = [
+  'checkMigrations',
+  'connectionSettings',
+  'createInquiry',
+  'createLocalTime',
+  'decideTicks',
+  'dueTicks',
+  'foreseeMove',
   'isSnapshotOld',
+  'isTimeOfDay',
   'judgeSchedule',
+  'migrationSql',
   'nameSnapshotHolder',
-  'runOutcome',
+  'nextTicks',
+  'payloadProblem',
+  'prismaModels',
+  'readAskedSettings',
   'slowLimitMs',
+  'statementName',
+  'tellWaits',
+  'tryUntilFree',
+  'uninstallSql',
 ]
 
 interface Call {
@@ -145,7 +162,8 @@ interface Call {
 }
 
 function listCalls(): Call[] {
-  const functionOf = (name: string) => (entry as never)[name] as (...args: unknown[]) => unknown
+  const functionOf = (name: string) =>
+    ({ ...internal, ...entry } as never)[name] as (...args: unknown[]) => unknown
   const method = (name: string) => (client as never)[name] as (...args: unknown[]) => unknown
   const calls = (
     of: Record<string, Arguments>,
@@ -162,7 +180,7 @@ function listCalls(): Call[] {
     ...calls(METHODS, (name, args) =>
       name.startsWith('enqueue')
         ? method(name)(runtime.prisma, letter, ...args)
-        : method(name)(null, ...args),
+        : method(name)(...args),
     ),
     // Where the transaction and the job themselves are what is foreign.
     ...calls(
@@ -235,9 +253,12 @@ describe('what a program passes in', () => {
     const isFunction = (of: object, name: string) =>
       typeof (of as Record<string, unknown>)[name] === 'function'
     const isClass = (name: string) => name.endsWith('Error')
-    const exported = Object.keys(entry).filter((name) => isFunction(entry, name) && !isClass(name))
+    const entries = { ...internal, ...entry }
+    const exported = Object.keys(entries).filter(
+      (name) => isFunction(entries, name) && !isClass(name),
+    )
     const methods = Object.keys(client).filter((name) => isFunction(client, name))
-    const tried = new Set([...listCalls().map(({ name }) => name), ...COMPUTING])
+    const tried = new Set([...listCalls().map(({ name }) => name), ...OTHERS])
     const takeNothing = ['start', 'stop', 'areConnectionsLasting']
     expect(new Set([...exported, ...methods])).toEqual(new Set([...tried, ...takeNothing]))
   })
@@ -296,7 +317,7 @@ describe('what a program passes in', () => {
     ['listJobRuns', [0, 'status'], "x' or true", 'status must be one of running, success, failed'],
     ['listJobRuns', [0, 'after', 'at'], '2026-02-30 00:00:00+00', 'after.at must be an instant'],
     ['listJobRuns', [0, 'from'], new Date(Number.NaN), 'from must be a valid date'],
-    ['findManyWork', [1], Array(100_001).fill(id), 'workIds must have at most 100000 items'],
+    ['getManyWork', [1], Array(100_001).fill(id), 'workIds must have at most 100000 items'],
   ])('of %s, %j: %j', async (name, path, value, problem) => {
     const of = listCalls().find((call) => call.name === name) as Call
     const args = replaceAt(of.arguments, path, value) as unknown[]
@@ -312,19 +333,25 @@ describe('what a program passes in', () => {
     const workId = await runtime.prisma.$transaction(async (tx) => {
       const work = await client.enqueue(tx, letter, {})
       const which = { job: letter, ids: ['nope'] }
-      await expect(client.cancelWork(tx, which, by)).rejects.toThrow(ArgumentError)
+      await expect(client.cancelWork(which, by, { tx })).rejects.toThrow(ArgumentError)
       return work.workId
     })
-    expect(await entry.findWork(client.reader, letter, workId)).toMatchObject({
+    expect(await entry.getWork(client.reader, letter, workId)).toMatchObject({
       kind: 'waiting',
+    })
+  })
+
+  it('is no transaction of the caller unless it is named', async () => {
+    await runtime.prisma.$transaction(async (tx) => {
+      await expect(client.pauseQueue('letter', by, tx as never)).rejects.toThrow('as { tx }')
     })
   })
 
   it('may have its ids in upper case', async () => {
     const { workId } = await client.enqueue(runtime.prisma, letter, {})
     const upper = workId.toUpperCase()
-    expect(await entry.findWork(client.reader, letter, upper)).toMatchObject({ kind: 'waiting' })
-    expect(await client.cancelWork(null, { job: letter, ids: [upper] }, by)).toMatchObject({
+    expect(await entry.getWork(client.reader, letter, upper)).toMatchObject({ kind: 'waiting' })
+    expect(await client.cancelWork({ job: letter, ids: [upper] }, by)).toMatchObject({
       done: 1,
     })
   })

@@ -19,7 +19,7 @@ import fc from 'fast-check'
 import * as prometheus from 'prom-client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createAlertWatcher, createAlertWebhook, type AlertOptions } from '../src/alerts.ts'
-import { findWork, type JobsClient } from '../src/client.ts'
+import { getWork, type JobsClient } from '../src/client.ts'
 import { defineJob, pruneJobRuns } from '../src/index.ts'
 import { watchJobHealth, watchQueue } from '../src/metrics.ts'
 import { openTestJobs, type TestJobs } from '../src/testing.ts'
@@ -262,7 +262,7 @@ describe('a number that somebody sets', () => {
       await worker.start()
       const { workId } = await client.enqueue(runtime.prisma, letter, {})
       await waitFor(async () => {
-        const work = await findWork(client.reader, letter, workId)
+        const work = await getWork(client.reader, letter, workId)
         return work?.kind === 'completed'
       })
       await worker.stop()
@@ -292,7 +292,7 @@ describe('a number that somebody sets', () => {
       expect(signal.aborted).toBe(false)
       finish.resolve()
       await stopped
-      expect(await findWork(client.reader, letter, workId)).toEqual({ kind: 'completed' })
+      expect(await getWork(client.reader, letter, workId)).toEqual({ kind: 'completed' })
     },
   )
 

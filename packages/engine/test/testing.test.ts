@@ -3,7 +3,7 @@ import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { defineJob, JobError, type HandlersFor } from '../src/index.ts'
-import { findWork, listDeadLetters } from '../src/client.ts'
+import { getWork, listDeadLetters } from '../src/client.ts'
 import { openTestJobs, type TestJobs, type TestRun } from '../src/testing.ts'
 import {
   createPlainClient,
@@ -296,7 +296,7 @@ describe('drain', () => {
       deadLetters: [],
       next: null,
     })
-    expect(await findWork(test.reader, sendMail, workId)).toEqual({
+    expect(await getWork(test.reader, sendMail, workId)).toEqual({
       kind: 'failed',
       errorCode: 'expired',
     })
@@ -305,9 +305,9 @@ describe('drain', () => {
   it('takes nothing of a queue that is paused, and all of it afterwards', async () => {
     const by = { actor: 'somebody', reason: 'the server is down' }
     await test.enqueue(client, sendMail, { to: 'a@example.com' })
-    expect(await test.pauseQueue(null, 'sendMail', by)).toBe('paused')
+    expect(await test.pauseQueue('sendMail', by)).toBe('paused')
     expect(await test.drain()).toEqual([])
-    expect(await test.resumeQueue(null, 'sendMail', by)).toBe('resumed')
+    expect(await test.resumeQueue('sendMail', by)).toBe('resumed')
     expect(await test.drain()).toHaveLength(1)
   })
 
@@ -361,7 +361,7 @@ describe('advance', () => {
     expect(await test.drain()).toMatchObject([{ status: 'failed' }])
     const by = { actor: 'olga@example.com', reason: 'later' }
     const which = { job: once, ids: [workId] }
-    if (startAfter) await test.postponeWork(client, which, { ...by, startAfter })
+    if (startAfter) await test.postponeWork(which, { ...by, startAfter }, { tx: client })
     await test.advance({ seconds: 2 })
     expect(await ticks('once')).toEqual([outcome])
   })
@@ -388,9 +388,12 @@ describe('advance', () => {
     const [first, second] = [await block(), await block()]
     const by = { actor: 'olga@example.com', reason: 'checked' }
     await test.advance({ hours: 23 })
-    expect(await test.approveRun(client, first, by)).toMatchObject({ kind: 'approved', rows: 50 })
+    expect(await test.approveRun(first, by, { tx: client })).toMatchObject({
+      kind: 'approved',
+      rows: 50,
+    })
     await test.advance({ hours: 1, milliseconds: 1 })
-    expect(await test.approveRun(client, second, by)).toEqual({ kind: 'tooLate' })
+    expect(await test.approveRun(second, by, { tx: client })).toEqual({ kind: 'tooLate' })
   })
 })
 

@@ -150,7 +150,7 @@ describe.for([1, 5])('thousands of runs behind a network of %i ms', (delayMs) =>
 
     await failing.stop()
     const redriving = await roundTripsOf(async () => {
-      const outcome = await client.redriveDeadLetters(null, 'all', ACTOR)
+      const outcome = await client.redriveDeadLetters('all', ACTOR)
       expect(outcome).toMatchObject({ redriven: COUNT, left: 0 })
     })
     expect(redriving).toBeLessThan(MAX_ROUND_TRIPS)

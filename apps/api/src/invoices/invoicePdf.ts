@@ -1,6 +1,6 @@
 import { Prisma } from '@roundsman/db'
 import { renderInvoicePdf } from '@roundsman/jobs'
-import { findManyWork, type JobsClient, type WorkState } from '@roundsman/engine/client'
+import { getManyWork, type JobsClient, type WorkState } from '@roundsman/engine/client'
 
 /*
  * The PDF of one version of an invoice (PdfState), read from its row in InvoicePdf and from its work in the queue:
@@ -59,7 +59,7 @@ export async function findPdfStates(
   // What is ready needs no question to the queue.
   const pending = asked.filter(({ isReady }) => !isReady)
   const ids = pending.map(({ workId }) => workId)
-  const work = await findManyWork(jobsClient.readerIn(tx), renderInvoicePdf, ids)
+  const work = await getManyWork(jobsClient.readerIn(tx), renderInvoicePdf, ids)
   return new Map(asked.map((pdf) => [pdf.invoiceId, describe(pdf, work.get(pdf.workId))]))
 }
 

@@ -1,14 +1,14 @@
 import { Problem, describeProblems, problemResponses, problemSchema } from '@roundsman/fastify/http'
 import type { PrismaClient } from '@roundsman/db'
 import type { Job } from '@roundsman/engine'
-import type { JobProblem, Reader } from '@roundsman/engine/client'
+import type { JobProblem, JobsReader } from '@roundsman/engine/client'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { readHealth } from './readHealth.ts'
 
 interface HealthOptions {
   prisma: PrismaClient
-  reader: Reader
+  reader: JobsReader
   jobs: readonly Job[]
   now: () => Date
   readinessTimeoutMs: number

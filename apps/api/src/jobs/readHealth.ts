@@ -1,5 +1,5 @@
 import type { Job } from '@roundsman/engine'
-import { readJobHealth, type JobHealth, type Reader } from '@roundsman/engine/client'
+import { getJobHealth, type JobHealth, type JobsReader } from '@roundsman/engine/client'
 import { demoJobNames } from '@roundsman/jobs/demo'
 
 /**
@@ -7,11 +7,11 @@ import { demoJobNames } from '@roundsman/jobs/demo'
  * leaves the jobs out.
  */
 export async function readHealth(
-  reader: Reader,
+  reader: JobsReader,
   jobs: readonly Job[],
   now: Date,
 ): Promise<JobHealth> {
-  const { problems, paused } = await readJobHealth(reader, jobs, now)
+  const { problems, paused } = await getJobHealth(reader, jobs, now)
   const isOfDemo = ({ kind, ...of }: JobHealth['problems'][number]) =>
     kind === 'orphaned' && 'name' in of && demoJobNames.includes(of.name)
   return { problems: problems.filter((problem) => !isOfDemo(problem)), paused }

@@ -1,6 +1,6 @@
 import type { EmailMessage, PrismaClient } from '@roundsman/db'
 import { dispatchEmail } from '@roundsman/jobs'
-import { findWorkByKey, type JobsClient } from '@roundsman/engine/client'
+import { getWorkByKey, type JobsClient } from '@roundsman/engine/client'
 import { readTogether } from '../http/transact.ts'
 import { findPdfState } from '../invoices/invoicePdf.ts'
 
@@ -23,7 +23,7 @@ export async function findEmail(
   return await readTogether(prisma, async (tx) => {
     const email = await tx.emailMessage.findUnique({ where: { id } })
     if (email === null || email.status === 'sent') return email
-    const work = await findWorkByKey(
+    const work = await getWorkByKey(
       jobsClient.readerIn(tx),
       dispatchEmail,
       id,

@@ -430,7 +430,7 @@ it('does nothing for those whom it refuses', async () => {
     ],
   })
   const workId = await prisma.$transaction((tx) =>
-    api.jobsClient.requestRun(tx, cleanupI18nCache, { actor: 'owner', reason: 'why' }),
+    api.jobsClient.requestRun(cleanupI18nCache, { actor: 'owner', reason: 'why' }, { tx }),
   )
   // The work becomes a dead letter.
   await setWork(prisma, workId, 'failed')

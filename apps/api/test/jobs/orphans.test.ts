@@ -1,5 +1,5 @@
 // Not quick: builds an API for each catalogue that it draws.
-import { measureQueue } from '@roundsman/engine/client'
+import { getQueueStats } from '@roundsman/engine/client'
 import { defineJob } from '@roundsman/engine'
 import type { ConsoleOverview, ConsoleQueue } from '@roundsman/fastify/contract'
 import fc from 'fast-check'
@@ -56,8 +56,7 @@ async function fill(all: ReadonlyMap<string, Held>, isAnyAlive: boolean): Promis
     await api.prisma.$executeRaw`
       insert into "JobDeadLetter" ("id", "name", "bytes", "payload", "errorCode", "errorMessage")
       select gen_random_uuid(), ${name}, 2, '{}', 'gone', '' from generate_series(1, ${deadLetters}::int)`
-    if (isPaused)
-      await api.jobsClient.pauseQueue(null, name, { actor: 'ada@example.com', reason: 'x' })
+    if (isPaused) await api.jobsClient.pauseQueue(name, { actor: 'ada@example.com', reason: 'x' })
   }
   if (!isAnyAlive) return
   const taken = [...all].filter(([, { isTaken }]) => isTaken).map(([name]) => [name, 1])
@@ -83,7 +82,7 @@ async function ask(catalogue: readonly string[]) {
       queue: await get<ConsoleQueue>('/api/console/queue'),
       overview: await get<ConsoleOverview>('/api/console/overview'),
       health: await get<{ problems?: { kind: string }[] }>('/health/jobs'),
-      measures: await measureQueue(api.jobsClient.reader, catalogue),
+      measures: await getQueueStats(api.jobsClient.reader, catalogue),
     }
   } finally {
     await app.close()

@@ -7,7 +7,7 @@ import {
   type DatabaseEnvironment,
 } from '@roundsman/db'
 import { ArgumentError } from '@roundsman/engine'
-import { openReader, type Reader } from '@roundsman/engine/client'
+import { openReader, type JobsReader } from '@roundsman/engine/client'
 import { deferSignals, ForeseenError, type Looked } from 'roundsman/commands'
 import { pino } from 'pino'
 
@@ -17,7 +17,7 @@ import { pino } from 'pino'
  */
 export async function lookIntoDatabase<Found>(
   env: DatabaseEnvironment,
-  look: (reader: Reader) => Promise<Found>,
+  look: (reader: JobsReader) => Promise<Found>,
 ): Promise<Looked<Found>> {
   try {
     return { found: await withDatabase(env, (url) => lookInto(url, look)), reason: null }
@@ -57,7 +57,7 @@ export async function withDatabase<Value>(
 /** Reads from the database at an address. */
 export async function lookInto<Found>(
   url: string,
-  look: (reader: Reader) => Promise<Found>,
+  look: (reader: JobsReader) => Promise<Found>,
 ): Promise<Found> {
   const reader = openReader({
     schema: ENGINE_SCHEMA,

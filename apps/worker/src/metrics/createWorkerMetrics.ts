@@ -1,5 +1,5 @@
 import { countPings, watchQueue, watchWorker } from '@roundsman/engine/metrics'
-import { measureQueue, type Reader } from '@roundsman/engine/client'
+import { getQueueStats, type JobsReader } from '@roundsman/engine/client'
 import type { PingerOptions, Worker } from '@roundsman/engine/worker'
 import { Counter, createMetrics, type Metrics, type Registry } from '@roundsman/node-app/telemetry'
 import type { Mailer, SendOutcome } from '../email/createMailer.ts'
@@ -10,7 +10,7 @@ export interface WorkerMetrics extends Metrics {
   /** Exports a worker's readiness and its connections. */
   watchWorker(worker: Pick<Worker, 'connections' | 'isReady'>): void
   /** Exports how much work of these jobs is in the queue. */
-  watchQueue(reader: Reader, names: readonly string[]): void
+  watchQueue(reader: JobsReader, names: readonly string[]): void
 }
 
 /** The metrics of the worker's process; docs/observability.md says what each is good for. */
@@ -26,7 +26,7 @@ export function createWorkerMetrics(version: string): WorkerMetrics {
       metrics.watchPool('engine', worker.connections)
     },
     watchQueue(reader, names) {
-      watchQueue({ ...metrics, measure: () => measureQueue(reader, names) })
+      watchQueue({ ...metrics, measure: () => getQueueStats(reader, names) })
     },
   }
 }

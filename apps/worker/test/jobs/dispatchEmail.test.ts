@@ -46,7 +46,7 @@ async function deadLetters() {
   return found
 }
 
-const redrive = () => client.redriveDeadLetters(null, 'all', { actor: 'tests', reason: 'mended' })
+const redrive = () => client.redriveDeadLetters('all', { actor: 'tests', reason: 'mended' })
 
 interface WaitingWork {
   /** The next. */

@@ -1,7 +1,7 @@
 // Not quick: starts processes.
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { dispatchEmail, renderInvoicePdf as job } from '@roundsman/jobs'
-import { createJobsClient, findWork, type JobsClient } from '@roundsman/engine/client'
+import { createJobsClient, getWork, type JobsClient } from '@roundsman/engine/client'
 import { createWorker, type Worker } from '@roundsman/engine/worker'
 import { createTestDatabase, waitFor, type TestDatabase } from '@roundsman/testing'
 import { pino } from 'pino'
@@ -77,7 +77,7 @@ async function startWorker(issuer: typeof seller | null = seller): Promise<void>
       renderInvoicePdf: renderInvoicePdf({ prisma, renderer: rendering, seller: issuer }),
       dispatchEmail: async () => undefined,
     },
-    leave: [dispatchEmail.name],
+    except: [dispatchEmail.name],
     log,
   })
   await worker.start()
@@ -128,7 +128,7 @@ const ask = (invoiceId: string, version = 1) =>
 
 const isDone = (workId: string) =>
   waitFor(async () => {
-    const work = await findWork(client.reader, job, workId)
+    const work = await getWork(client.reader, job, workId)
     return (work?.kind === 'completed' || work?.kind === 'failed') && work
   })
 
@@ -227,7 +227,7 @@ describe('renderInvoicePdf', () => {
     const workId = await ask(id)
     await waitFor(async () => (await prisma.jobRun.findFirst())?.status === 'failed')
 
-    expect(await findWork(client.reader, job, workId)).toMatchObject({ kind: 'waiting' })
+    expect(await getWork(client.reader, job, workId)).toMatchObject({ kind: 'waiting' })
     expect(await prisma.jobRun.findMany()).toMatchObject([
       { details: { error: { code: 'seller_missing' } } },
     ])

@@ -1,10 +1,10 @@
-import { findOldestSnapshot, type Reader } from '@roundsman/engine/client'
+import { getOldestSnapshot, type JobsReader } from '@roundsman/engine/client'
 import { isSnapshotOld, nameSnapshotHolder } from '@roundsman/engine/internal'
 import type { Finding } from './finding.ts'
 
 /** Reports who keeps old rows from being removed, as a forgotten transaction or a standby with feedback does. */
-export async function checkSnapshots(reader: Reader, now: Date): Promise<Finding[]> {
-  const holder = await findOldestSnapshot(reader)
+export async function checkSnapshots(reader: JobsReader, now: Date): Promise<Finding[]> {
+  const holder = await getOldestSnapshot(reader)
   if (holder === null || !isSnapshotOld(holder, now)) return []
   const since = holder.since === null ? '' : `, in a transaction open since ${holder.since}`
   const remedies = {

@@ -1,5 +1,5 @@
 import type { Job } from '@roundsman/engine'
-import type { Reader } from '@roundsman/engine/client'
+import type { JobsReader } from '@roundsman/engine/client'
 import type { Terminal } from './runCommand.ts'
 
 /** What was found, or why nothing could be looked up. */
@@ -19,7 +19,7 @@ export interface Product {
    * Looks something up when there is a database. Without one it returns the reason, for commands that are useful all the
    * same.
    */
-  look<Found>(read: (reader: Reader) => Promise<Found>): Promise<Looked<Found>>
+  look<Found>(read: (reader: JobsReader) => Promise<Found>): Promise<Looked<Found>>
 }
 
 /** How a command is called, and where it finds its product. */

@@ -24,11 +24,11 @@ async function change(args: string[], terminal: Terminal, source: ControlSource)
   const actor = currentUser()
   const outcome = await withClient(product, async (client) => {
     if (action === 'resume')
-      return await client.resumeQueue(null, name, {
+      return await client.resumeQueue(name, {
         actor,
         ...(reason !== undefined && { reason }),
       })
-    return await client.pauseQueue(null, name, { actor, reason: reason as string })
+    return await client.pauseQueue(name, { actor, reason: reason as string })
   })
   if (outcome === 'notFound') {
     refuseUnknown(name, product)

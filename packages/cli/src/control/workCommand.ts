@@ -129,11 +129,11 @@ async function change(
     untilNoneIsLeft(async () => {
       switch (action) {
         case 'cancel':
-          return await client.cancelWork(null, which, by)
+          return await client.cancelWork(which, by)
         case 'postpone':
-          return await client.postponeWork(null, which, { ...by, startAfter })
+          return await client.postponeWork(which, { ...by, startAfter })
         case 'prioritise':
-          return await client.prioritiseWork(null, which, { ...by, priority })
+          return await client.prioritiseWork(which, { ...by, priority })
         default:
           return action satisfies never
       }

@@ -1,4 +1,4 @@
-import { readSchedules } from '@roundsman/engine/client'
+import { listSchedules } from '@roundsman/engine/client'
 import { standardLayout, wrap } from '../command/layout.ts'
 import { parseOptions, parseWholeNumber } from '../command/parseOptions.ts'
 import type { ProductSource } from '../command/product.ts'
@@ -27,7 +27,7 @@ async function list(args: string[], terminal: Terminal, source: ProductSource): 
   const { jobs, isEnabled } = product
   const names = jobs.map(({ name }) => name)
   const { found, reason } = await product.look(async (reader) => [
-    ...(await readSchedules(reader, names)).values(),
+    ...(await listSchedules(reader, names)).values(),
   ])
   const listed = describeJobs({ ...product, states: found, now: new Date(), ticks })
   if (values.json) {

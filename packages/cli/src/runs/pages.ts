@@ -1,4 +1,4 @@
-import type { PagePosition, Reader } from '@roundsman/engine/client'
+import type { PagePosition, JobsReader } from '@roundsman/engine/client'
 import { standardLayout, type Layout } from '../command/layout.ts'
 import { parseWholeNumber } from '../command/parseOptions.ts'
 import type { Product, ProductSource } from '../command/product.ts'
@@ -42,7 +42,7 @@ export interface List<Item> {
   /** What its JSON calls the items. */
   name: string
   read(
-    reader: Reader,
+    reader: JobsReader,
     page: { limit: number; after: PagePosition | undefined },
   ): Promise<Page<Item>>
   format(items: readonly Item[], layout: Layout): string[]

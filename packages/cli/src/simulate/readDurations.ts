@@ -1,4 +1,4 @@
-import type { Reader } from '@roundsman/engine/client'
+import type { JobsReader } from '@roundsman/engine/client'
 
 /** How long runs of a job take. */
 export interface MeasuredDuration {
@@ -12,7 +12,7 @@ const MAX_RUNS = 500
 
 /** For each job, the duration that 95 % of its last successful runs did not exceed. Jobs without any are missing. */
 export async function readDurations(
-  reader: Reader,
+  reader: JobsReader,
   names: readonly string[],
 ): Promise<MeasuredDuration[]> {
   // With `=`, PostgreSQL may go back through all jobs' runs until it has met enough of this one, which may have few or

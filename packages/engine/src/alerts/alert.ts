@@ -1,5 +1,5 @@
 import { readableLine } from '../job/storableText.ts'
-import { MAX_MEASURED } from '../read/measureQueue.ts'
+import { MAX_MEASURED } from '../read/getQueueStats.ts'
 
 /**
  * What can be wrong, one alert each:

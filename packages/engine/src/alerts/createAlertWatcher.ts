@@ -18,7 +18,7 @@ import {
 } from '../job/argument.ts'
 import { createRedact } from '../job/redact.ts'
 import { readableLine, storableText } from '../job/storableText.ts'
-import { type Reader, readerOf } from '../read/reader.ts'
+import { type JobsReader, readerOf } from '../read/reader.ts'
 import { containedLog } from '../store/containedLog.ts'
 import { checkDatabaseUrl } from '../store/connectionSettings.ts'
 import { openDatabase, type Connection } from '../store/database.ts'
@@ -245,11 +245,11 @@ function byName(channels: readonly unknown[]): Map<string, AlertChannel> {
 }
 
 /** Sends one statement after another: the driver warns about a statement sent before the last one is answered. */
-function oneAtATime(tx: Connection): Reader {
+function oneAtATime(tx: Connection): JobsReader {
   const reader = readerOf(tx)
   let last: Promise<unknown> = Promise.resolve()
   return {
-    async rows<Row extends object>(...statement: Parameters<Reader['rows']>) {
+    async rows<Row extends object>(...statement: Parameters<JobsReader['rows']>) {
       const asked = last.then(() => reader.rows<Row>(...statement))
       last = asked.catch(() => undefined)
       return await asked

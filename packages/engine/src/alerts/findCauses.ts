@@ -1,15 +1,11 @@
 import type { Job } from '../job/defineJob.ts'
 import { NEUTRAL_CODES } from '../read/failureRates.ts'
-import {
-  findOldestSnapshot,
-  isSnapshotOld,
-  nameSnapshotHolder,
-} from '../read/findOldestSnapshot.ts'
+import { getOldestSnapshot, isSnapshotOld, nameSnapshotHolder } from '../read/getOldestSnapshot.ts'
 import { listOrphans } from '../read/listOrphanedWork.ts'
 import { readPausedQueues } from '../read/readQueues.ts'
-import { measureQueue } from '../read/measureQueue.ts'
-import { readJobHealth, type JobProblem } from '../read/readJobHealth.ts'
-import type { Reader } from '../read/reader.ts'
+import { getQueueStats } from '../read/getQueueStats.ts'
+import { getJobHealth, type JobProblem } from '../read/getJobHealth.ts'
+import type { JobsReader } from '../read/reader.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { listCauses } from '../read/listDeadLetters.ts'
 import { MAX_COUNTED_DEAD_LETTERS } from '../store/deadLetterSql.ts'
@@ -56,7 +52,7 @@ export interface Causes {
  * a limit ends only well below it; otherwise it would begin and end all day.
  */
 export async function findCauses(
-  reader: Reader,
+  reader: JobsReader,
   jobs: readonly Job[],
   limits: AlertLimits,
   open: readonly AlertRow[],
@@ -71,7 +67,7 @@ export async function findCauses(
   const { rows, hasMore } = await countDeadLetters(reader, [...names, ...orphans], openOf)
   const snapshots = await findSnapshots(reader, limits, now)
   // Last, because it holds locks of workers until the transaction ends, and a worker that comes back waits for its own.
-  const { problems } = await readJobHealth(reader, jobs, now)
+  const { problems } = await getJobHealth(reader, jobs, now)
   const health = problems.map((problem) => toCause(problem, limits))
   const causes = [...health, ...failing, ...growing, ...rows, ...snapshots]
   return { causes, hasMoreDeadLetters: hasMore, orphans }
@@ -90,7 +86,7 @@ const MAX_RUNS = 1_000
 const OLDEST_RUN_MS = 7 * 86_400_000
 
 async function findFailing(
-  reader: Reader,
+  reader: JobsReader,
   names: readonly string[],
   { failureRate, failureMinRuns, failureWindowMs }: AlertLimits,
   openOf: ReadonlyMap<string, AlertRow>,
@@ -134,12 +130,12 @@ const SHORT_WAIT_S = 60
 
 /** Finds jobs whose ready work waits for long and grows, unless somebody has paused their queue. */
 async function findGrowing(
-  reader: Reader,
+  reader: JobsReader,
   names: readonly string[],
   { queueMinWaiting, queueGrowthMs }: AlertLimits,
   openOf: ReadonlyMap<string, AlertRow>,
 ): Promise<AlertCause[]> {
-  const measures = await measureQueue(reader, names)
+  const measures = await getQueueStats(reader, names)
   const paused = await readPausedQueues(reader)
   return measures.flatMap(({ name, state, count, oldestSeconds }): AlertCause[] => {
     // A paused queue grows, as somebody wants it to. Of other jobs the alert about orphans tells.
@@ -156,11 +152,11 @@ async function findGrowing(
 }
 
 async function findSnapshots(
-  reader: Reader,
+  reader: JobsReader,
   { snapshotMs }: AlertLimits,
   now: Date,
 ): Promise<AlertCause[]> {
-  const holder = await findOldestSnapshot(reader)
+  const holder = await getOldestSnapshot(reader)
   if (holder === null || !isSnapshotOld(holder, now, snapshotMs)) return []
   const { since, transactions } = holder
   const facts = {
@@ -176,7 +172,7 @@ const MAX_CODES_OF_JOB = 20
 
 /** Counts the dead letters of each job by their code. */
 async function countDeadLetters(
-  reader: Reader,
+  reader: JobsReader,
   names: readonly string[],
   openOf: ReadonlyMap<string, AlertRow>,
 ): Promise<{ rows: AlertCause[]; hasMore: boolean }> {

@@ -12,7 +12,7 @@ import type { Shown } from '../job/labelWork.ts'
 import { recordActions, storableActor, type Actor } from './recordActions.ts'
 
 /** Who wants something done to a job or a run, and why. The engine records both. */
-export interface Request extends Actor {
+export interface ActionRequest extends Actor {
   reason: string
 }
 
@@ -24,7 +24,7 @@ export type Cancellation =
 export async function requestCancellation(
   tx: Connection,
   runId: string,
-  by: Request,
+  by: ActionRequest,
 ): Promise<Cancellation> {
   const id = checkId('runId', runId)
   const { actor, reason } = storableActor(by)
@@ -48,7 +48,7 @@ export async function requestCancellation(
 export async function pauseSchedule(
   tx: Connection,
   name: string,
-  by: Request,
+  by: ActionRequest,
 ): Promise<'paused' | 'alreadyPaused' | 'notScheduled'> {
   checkText('name', name)
   const { actor, reason } = storableActor(by)
@@ -127,7 +127,11 @@ interface BlockedRun {
  * Marks a blocked run as approved, once, and returns the work that is to be enqueued: its payload, and how much is approved
  * until when. The run's own work, a dead letter or redriven, is removed: that work takes its place.
  */
-export async function takeApproval(tx: Connection, runId: string, by: Request): Promise<Approval> {
+export async function takeApproval(
+  tx: Connection,
+  runId: string,
+  by: ActionRequest,
+): Promise<Approval> {
   const id = checkId('runId', runId)
   const { actor, reason } = storableActor(by)
   const lock = async () => (await tx.query(LOCK_WORK_OF_RUN_SQL, [id])).rows.length > 0

@@ -1,6 +1,6 @@
 import { checkText } from '../job/argument.ts'
 import type { Connection } from '../store/database.ts'
-import type { Request } from './controlJobs.ts'
+import type { ActionRequest } from './controlJobs.ts'
 import { recordActions, storableActor, type Actor } from './recordActions.ts'
 
 export type QueueResumption =
@@ -11,7 +11,7 @@ export type QueueResumption =
 export async function pauseQueue(
   tx: Connection,
   name: string,
-  by: Request,
+  by: ActionRequest,
 ): Promise<'paused' | 'alreadyPaused' | 'notFound'> {
   checkText('name', name)
   const { actor, reason } = storableActor(by)

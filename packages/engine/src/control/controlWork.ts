@@ -14,7 +14,7 @@ import type { Connection } from '../store/database.ts'
 import { checkPriority } from '../store/checkEnqueueOptions.ts'
 import { rankOf } from '../store/place.ts'
 import { CANCEL_WORK_SQL, POSTPONE_WORK_SQL, PRIORITISE_WORK_SQL } from '../store/waitingSql.ts'
-import type { Request } from './controlJobs.ts'
+import type { ActionRequest } from './controlJobs.ts'
 import { recordActions, storableActor, type JobActionKind } from './recordActions.ts'
 
 /** Which waiting work of a job is meant, retries included: these ids, this label, both, or all of it. */
@@ -41,7 +41,7 @@ export type WorkChange = WorkOutcome & { transactionId: string | null }
 export async function cancelWork(
   tx: Connection,
   which: WhichWork,
-  by: Request,
+  by: ActionRequest,
 ): Promise<WorkChange> {
   return await change(tx, 'cancelWork', CANCEL_WORK_SQL, which, null, by)
 }
@@ -53,7 +53,7 @@ export async function cancelWork(
 export async function postponeWork(
   tx: Connection,
   which: WhichWork,
-  request: Request & { startAfter: Date },
+  request: ActionRequest & { startAfter: Date },
 ): Promise<WorkChange & { startAfter: Date }> {
   const { startAfter } = checkParts('request', request, { startAfter: checkDate })
   const made = await change(tx, 'postponeWork', POSTPONE_WORK_SQL, which, startAfter, request)
@@ -63,7 +63,7 @@ export async function postponeWork(
 export async function prioritiseWork(
   tx: Connection,
   which: WhichWork,
-  request: Request & { priority: number },
+  request: ActionRequest & { priority: number },
 ): Promise<WorkChange> {
   const given = checkParts('request', request, { priority: asItIs })
   const priority = checkPriority(given.priority)
@@ -87,7 +87,7 @@ async function change(
   sql: string,
   which: WhichWork,
   value: Date | number | null,
-  by: Request,
+  by: ActionRequest,
 ): Promise<WorkChange> {
   const { job: name, ids = null, label = null, all } = checkParts('which', which, WHICH)
   if (ids === null && label === null && all !== true)

@@ -26,8 +26,8 @@ import {
   type ChosenLetter,
   type DeadLetterFilter,
 } from '../read/listDeadLetters.ts'
-import type { PagePosition, Reader } from '../read/reader.ts'
-import type { Request } from './controlJobs.ts'
+import type { PagePosition, JobsReader } from '../read/reader.ts'
+import type { ActionRequest } from './controlJobs.ts'
 import { recordActions, storableActor, type Actor } from './recordActions.ts'
 
 interface Part {
@@ -74,7 +74,7 @@ export interface DiscardOutcome extends LettersLeft {
 export async function redriveDeadLetters(
   tx: Connection,
   which: WhichLetters,
-  request: Request & { jobs?: readonly Pick<Job, 'name'>[] | undefined },
+  request: ActionRequest & { jobs?: readonly Pick<Job, 'name'>[] | undefined },
 ): Promise<RedriveOutcome> {
   const { jobs } = checkParts('request', request, { jobs: optional(listOf(checkJobName)) })
   const { actor, reason } = storableActor(request)
@@ -135,7 +135,7 @@ async function choose(
   tx: Connection,
   which: WhichLetters,
 ): Promise<LettersLeft & { letters: readonly ChosenLetter[] }> {
-  const reader: Reader = {
+  const reader: JobsReader = {
     rows: async <Row extends object>({
       text,
       values,

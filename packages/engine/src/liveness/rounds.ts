@@ -62,11 +62,12 @@ export function createRounds(options: {
     if (connectedForMs === null) return
     await attempt(async () => {
       if (++looks % ROUNDS_PER_START === 0) floors.forget()
-      const requests = jobs.map(({ name }) => ({ name, behind: floors.behind(name, 'floor') }))
+      const requests = jobs.map(({ name }) => floors.look(name))
       const seen = await readRound(session, workerId, requests)
       const { lost, isIdle, isLate, isListed } = seen
       if (isLate) judgesAt = performance.now() + LATE_GRACE_MS
-      moveFloors(floors, requests, seen)
+      for (const request of requests)
+        floors.move(request, seen, seen.firsts.get(request.name) ?? new Map())
       // First what concerns this worker's own work: rescuing what others have locked takes time.
       for (const name of seen.ready) onReady(name)
       for (const name of seen.suspects) options.onSuspect(name)
@@ -173,6 +174,7 @@ export async function readRound(
       isLate: false,
       isListed: true,
       xmin: '0',
+      transaction: null,
       ready: [],
       suspects: [],
       firsts,
@@ -193,12 +195,4 @@ export async function readRound(
     ready: [...ready].filter(isOpen),
     suspects: row.suspects.filter(isOpen),
   }
-}
-
-function moveFloors(
-  floors: Floors,
-  requests: readonly LookRequest[],
-  { xmin, firsts }: WhatToDo,
-): void {
-  for (const { name } of requests) floors.move(name, xmin, firsts.get(name) ?? new Map())
 }

@@ -1,10 +1,10 @@
-import type { JobHealth } from '../read/readJobHealth.ts'
+import type { JobHealth } from '../read/getJobHealth.ts'
 import { checkParts } from '../job/argument.ts'
 import { FRESHNESS, keepFresh } from './keepFresh.ts'
 import { watchGauge, type MetricsTarget } from './prometheus.ts'
 
 export interface JobHealthWatchOptions extends MetricsTarget {
-  /** `() => readJobHealth(reader, jobs, new Date())` */
+  /** `() => getJobHealth(reader, jobs, new Date())` */
   read: () => Promise<JobHealth>
   /** However often somebody scrapes, the database is asked no more often than this. Default 5,000 ms. */
   maxAgeMs?: number
@@ -12,7 +12,7 @@ export interface JobHealthWatchOptions extends MetricsTarget {
   timeoutMs?: number
 }
 
-/** Registers what `readJobHealth` returns as metrics. While the database does not answer they have no values. */
+/** Registers what `getJobHealth` returns as metrics. While the database does not answer they have no values. */
 export function watchJobHealth(options: JobHealthWatchOptions): void {
   const { prometheus, registry, read } = options
   const { maxAgeMs = 5_000, timeoutMs = 2_000 } = checkParts('options', options, FRESHNESS)

@@ -1,10 +1,10 @@
-import type { SnapshotHolder } from '../read/findOldestSnapshot.ts'
+import type { SnapshotHolder } from '../read/getOldestSnapshot.ts'
 import { checkParts } from '../job/argument.ts'
 import { FRESHNESS, keepFresh } from './keepFresh.ts'
 import { watchGauge, type MetricsTarget } from './prometheus.ts'
 
 export interface OldestSnapshotWatchOptions extends MetricsTarget {
-  /** `() => findOldestSnapshot(reader)` */
+  /** `() => getOldestSnapshot(reader)` */
   read: () => Promise<SnapshotHolder | null>
   /** However often somebody scrapes, the database is asked no more often than this. Default 5,000 ms. */
   maxAgeMs?: number

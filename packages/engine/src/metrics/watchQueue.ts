@@ -1,11 +1,11 @@
-import type { QueueMeasure } from '../read/measureQueue.ts'
+import type { QueueStats } from '../read/getQueueStats.ts'
 import { checkParts } from '../job/argument.ts'
 import { FRESHNESS, keepFresh } from './keepFresh.ts'
 import { watchGauge, type MetricsTarget } from './prometheus.ts'
 
 export interface QueueWatchOptions extends MetricsTarget {
-  /** One bounded statement: `() => measureQueue(reader, names)`. */
-  measure: () => Promise<readonly QueueMeasure[]>
+  /** One bounded statement: `() => getQueueStats(reader, names)`. */
+  measure: () => Promise<readonly QueueStats[]>
   /** However often somebody scrapes, the database is asked no more often than this. Default 5,000 ms. */
   maxAgeMs?: number
   /** How long a scrape waits for the database. Default 2,000 ms. */

@@ -13,8 +13,8 @@ import {
 } from '../job/argument.ts'
 import { askSchema, describeIssues } from '../job/askSchema.ts'
 import { UnansweredError } from '../store/answerInTime.ts'
-import { STATE_OF_WORK_SQL, type StateOfWork } from './findWork.ts'
-import type { Reader } from './reader.ts'
+import { STATE_OF_WORK_SQL, type StateOfWork } from './getWork.ts'
+import type { JobsReader } from './reader.ts'
 
 /** What became of a piece of work. `runId` is its last run; null when no run of it is kept. */
 export type WorkResult<Result> =
@@ -58,7 +58,7 @@ const LAST_LOOK_MS = 5_000
  * @throws the error of the last look, when that failed
  */
 export async function awaitResult<J extends Job>(
-  { reader, isOpen }: { reader: Reader; isOpen: () => boolean },
+  { reader, isOpen }: { reader: JobsReader; isOpen: () => boolean },
   job: J,
   workId: string,
   options: AwaitResultOptions = {},
@@ -106,7 +106,11 @@ async function answerWithin<Answer>(
 }
 
 /** What can be told of the work now: its result, its failure, or that nothing is known of it any more. */
-async function findResult(reader: Reader, job: Job, workId: string): Promise<WorkResult<unknown>> {
+async function findResult(
+  reader: JobsReader,
+  job: Job,
+  workId: string,
+): Promise<WorkResult<unknown>> {
   const [work] = await reader.rows<StateOfWork>({
     text: STATE_OF_WORK_SQL,
     values: [job.name, [workId]],

@@ -1,7 +1,7 @@
 import { checkInstant, checkParts, checkText } from '../job/argument.ts'
 import { storableText } from '../job/storableText.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
-import type { Reader } from './reader.ts'
+import type { JobsReader } from './reader.ts'
 
 /** Runs of one job that failed in the same way, including the one in question. */
 export interface EqualFailures {
@@ -30,7 +30,7 @@ const RUN = {
  * the code says nothing. It reads only the last failures of that time.
  */
 export async function countEqualFailures(
-  reader: Reader,
+  reader: JobsReader,
   run: { name: string; startedAt: string; code: string; message: string },
 ): Promise<EqualFailures | null> {
   const { name, startedAt, code, message } = checkParts('run', run, RUN)

@@ -8,7 +8,7 @@ import {
 } from '../job/argument.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { NEUTRAL_CODES } from './failureRates.ts'
-import type { Reader } from './reader.ts'
+import type { JobsReader } from './reader.ts'
 
 /** Runs that neither succeeded nor failed by themselves: cancelled, blocked by their guard, expired, or given back. */
 const IS_STOPPED = `"errorCode" in (${NEUTRAL_CODES.map((code) => `'${code}'`).join(', ')})`
@@ -36,7 +36,7 @@ const checkDates = listOf(checkDate)
 
 /** Counts runs in the spans that begin at the given instants. A row for each job and span with runs. */
 export async function countRuns(
-  reader: Reader,
+  reader: JobsReader,
   starts: readonly Date[],
   lengthMs: number,
 ): Promise<SpanOfRuns[]> {
@@ -75,7 +75,7 @@ const TALLY = { name: checkText, from: checkDate, maxRuns: wholeNumber(1, 10_000
 
 /** Counts a job's runs by hours of UTC, the oldest first, without dry runs. With many runs it counts only the latest. */
 export async function tallyDurationsByHour(
-  reader: Reader,
+  reader: JobsReader,
   options: { name: string; from: Date; maxRuns: number },
 ): Promise<HourOfDurations[]> {
   const { name, from, maxRuns } = checkParts('options', options, TALLY)
@@ -101,7 +101,7 @@ export async function tallyDurationsByHour(
 }
 
 /** When the oldest run of a job started, as ISO 8601 in UTC; null when there is none. */
-export async function findOldestStart(reader: Reader, name: string): Promise<string | null> {
+export async function findOldestStart(reader: JobsReader, name: string): Promise<string | null> {
   const [oldest] = await reader.rows<{ at: string }>({
     text: `select "startedAt" as "at" from "JobRun" where ${OF_JOB} order by "name" desc, "startedAt", "id" limit 1`,
     values: [checkText('name', name)],
@@ -117,7 +117,7 @@ export interface UsualDuration {
 }
 
 /** Measures the last 1,000 ended runs of a job, without dry runs. */
-export async function measureDuration(reader: Reader, name: string): Promise<UsualDuration> {
+export async function measureDuration(reader: JobsReader, name: string): Promise<UsualDuration> {
   const [duration] = await reader.rows<UsualDuration>({
     text: `select (percentile_cont(0.5) within group (order by "ms"))::float8 as "p50Ms",
             (percentile_cont(0.95) within group (order by "ms"))::float8 as "p95Ms", count(*)::int as "runs"

@@ -1,7 +1,7 @@
 import { checkDate, checkParts, checkText, checkTexts, listOf } from '../job/argument.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedText } from './bounded.ts'
-import type { Reader, Statement } from './reader.ts'
+import type { JobsReader, Statement } from './reader.ts'
 
 /**
  * Error codes that say nothing about the job: somebody cancelled the run, its guard blocked it, its worker gave it back, or
@@ -40,7 +40,7 @@ const OF_FAILING = `${equalsInOrder('"name"', 'failing.name')} and "name" betwee
 
 /** Lists the jobs with a failed run among those started since an instant, and how many failed. */
 export async function listRecentFailures(
-  reader: Reader,
+  reader: JobsReader,
   names: readonly string[],
   since: Date,
 ): Promise<RecentFailures[]> {
@@ -110,7 +110,7 @@ const checkPairs = listOf((argument, pair) => checkParts(argument, pair, PAIR, `
 
 /** Samples failures: a row for each job and hour in which runs have ended. */
 export async function sampleFailures(
-  reader: Reader,
+  reader: JobsReader,
   pairs: readonly { name: string; hour: Date }[],
 ): Promise<HourOfFailures[]> {
   const wanted = checkPairs('pairs', pairs)

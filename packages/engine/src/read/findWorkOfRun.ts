@@ -1,6 +1,6 @@
 import { checkId, checkParts, checkText, nullable } from '../job/argument.ts'
 import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
-import type { Reader } from './reader.ts'
+import type { JobsReader } from './reader.ts'
 
 /** What the queue still has of a run's work. */
 export interface WorkOfRun {
@@ -26,7 +26,7 @@ const RUN = { name: checkText, workId: nullable(checkId) }
 
 /** Finds a run's work. It never returns the payload. */
 export async function findWorkOfRun(
-  reader: Reader,
+  reader: JobsReader,
   run: { name: string; workId: string | null },
 ): Promise<WorkOfRun> {
   const { name, workId } = checkParts('run', run, RUN)

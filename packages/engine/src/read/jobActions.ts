@@ -1,6 +1,6 @@
 import { checkId, checkLimit, checkParts, checkText, nullable } from '../job/argument.ts'
 import { boundedText } from './bounded.ts'
-import type { Reader } from './reader.ts'
+import type { JobsReader } from './reader.ts'
 
 /** What somebody did to a job or a run. */
 export interface ListedAction {
@@ -20,7 +20,7 @@ const RUN = { id: checkId, workId: nullable(checkId) }
 
 /** Lists what people did to a run or to its work, the oldest first. */
 export async function listRunActions(
-  reader: Reader,
+  reader: JobsReader,
   run: { id: string; workId: string | null },
 ): Promise<ListedAction[]> {
   const { id, workId } = checkParts('run', run, RUN)
@@ -34,7 +34,7 @@ export async function listRunActions(
 
 /** Lists what people did to a job, the latest first. */
 export async function listJobActions(
-  reader: Reader,
+  reader: JobsReader,
   name: string,
   limit: number,
 ): Promise<ListedAction[]> {

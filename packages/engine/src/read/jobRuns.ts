@@ -14,7 +14,7 @@ import {
 import { readShown, type Shown } from '../job/labelWork.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedJson, boundedText } from './bounded.ts'
-import type { PagePosition, Reader, Statement } from './reader.ts'
+import type { PagePosition, JobsReader, Statement } from './reader.ts'
 import {
   codeOfOutcome,
   hasFailedAs,
@@ -182,7 +182,10 @@ export const RUN_OPTIONS = {
  * Lists runs, newest first. A page begins after a run, not at an offset, so that runs which start meanwhile do not shift
  * it, and a late page is as fast as the first.
  */
-export async function listJobRuns(reader: Reader, asked: ListJobRunsOptions): Promise<JobRunPage> {
+export async function listJobRuns(
+  reader: JobsReader,
+  asked: ListJobRunsOptions,
+): Promise<JobRunPage> {
   const checked = checkParts('options', asked, RUN_OPTIONS)
   const options = { ...checked, isWholeLabel: await isLabel(reader, checked.label) }
   const end = await findLookEnd(reader, options)
@@ -205,7 +208,7 @@ function toListed<Row extends RunRow>(row: Row): Row & Pick<ListedJobRun, 'outco
 }
 
 /** Whether any run has exactly this label. */
-async function isLabel(reader: Reader, label: string | undefined): Promise<boolean> {
+async function isLabel(reader: JobsReader, label: string | undefined): Promise<boolean> {
   if (label === undefined) return false
   const found = await reader.rows({
     text: `select 1 as "found" from "JobRun" where "label" = $1::text limit 1`,
@@ -216,7 +219,7 @@ async function isLabel(reader: Reader, label: string | undefined): Promise<boole
 
 /** The conditions on `run` of a filter, without a position. */
 export async function runConditions(
-  reader: Reader,
+  reader: JobsReader,
   filter: Omit<ListJobRunsOptions, 'limit' | 'after'>,
   parameter: Parameter,
 ): Promise<string[]> {
@@ -228,7 +231,7 @@ export async function runConditions(
 type RunsWanted = ListJobRunsOptions & { isWholeLabel?: boolean }
 
 /** Finds the last run that one look reaches; null when it reaches the end, or an index makes a look needless. */
-async function findLookEnd(reader: Reader, options: RunsWanted): Promise<PagePosition | null> {
+async function findLookEnd(reader: JobsReader, options: RunsWanted): Promise<PagePosition | null> {
   const statement = lookEndQuery(options)
   if (statement === null) return null
   const [end] = await reader.rows<PagePosition>(statement)
@@ -236,7 +239,7 @@ async function findLookEnd(reader: Reader, options: RunsWanted): Promise<PagePos
 }
 
 /** Finds a run by its id, also one that is not written yet. */
-export async function findJobRun(reader: Reader, id: string): Promise<FoundJobRun | null> {
+export async function getJobRun(reader: JobsReader, id: string): Promise<FoundJobRun | null> {
   const [run] = await reader.rows<Omit<FoundJobRun, 'outcome'>>({
     text: `select ${FOUND_COLUMNS} from "JobRunAll" run where run."id" = $1::uuid`,
     values: [checkId('id', id)],
@@ -248,7 +251,7 @@ const ATTEMPT = { id: checkId, workId: nullable(checkId) }
 
 /** Lists the other runs of the same piece of work, by attempt. */
 export async function listOtherAttempts(
-  reader: Reader,
+  reader: JobsReader,
   run: Pick<ListedJobRun, 'id' | 'workId'>,
 ): Promise<RunAttempt[]> {
   const { id, workId } = checkParts('run', run, ATTEMPT)

@@ -10,7 +10,7 @@ import {
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedText } from './bounded.ts'
 import type { RecentRun } from './recentRuns.ts'
-import type { Reader, Statement } from './reader.ts'
+import type { JobsReader, Statement } from './reader.ts'
 import { runOutcome } from './runOutcome.ts'
 
 /** A row of the tick ledger. Instants are ISO 8601 in UTC. */
@@ -44,7 +44,7 @@ const OPTIONS = { name: checkText, limit: checkLimit, before: optional(checkInst
 
 /** Lists a job's rows of the tick ledger, newest first. A job's instants are unique, so a page begins after one. */
 export async function listJobTicks(
-  reader: Reader,
+  reader: JobsReader,
   options: ListJobTicksOptions,
 ): Promise<JobTickPage> {
   const { name, limit, before } = checkParts('options', options, OPTIONS)
@@ -73,7 +73,7 @@ export interface RecentTick extends Pick<
 
 /** Lists the newest ticks of each job, the latest first. */
 export async function listRecentTicks(
-  reader: Reader,
+  reader: JobsReader,
   names: readonly string[],
   limit: number,
 ): Promise<RecentTick[]> {

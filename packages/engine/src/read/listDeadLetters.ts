@@ -23,7 +23,7 @@ import {
   MAX_LETTERS_LOOKED_AT,
 } from '../store/deadLetterSql.ts'
 import { RUN_OPTIONS, runConditions, type ListJobRunsOptions } from './jobRuns.ts'
-import type { PagePosition, Reader } from './reader.ts'
+import type { PagePosition, JobsReader } from './reader.ts'
 
 /** Work that the queue gave up. It stays there with its error until somebody redrives or discards it. */
 export interface DeadLetter {
@@ -66,7 +66,7 @@ const QUERY = { ...COUNTED, limit: checkLimit }
 
 /** Lists dead letters, the latest first. */
 export async function listDeadLetters(
-  reader: Reader,
+  reader: JobsReader,
   query: DeadLetterQuery,
 ): Promise<{ deadLetters: DeadLetter[]; next: PagePosition | null }> {
   const asked = checkParts('query', query, QUERY)
@@ -99,7 +99,7 @@ export interface DeadLetterCode {
 
 /** Counts dead letters by code, the most frequent first: of the last 100,000, and at most 50 codes. */
 export async function listDeadLetterCodes(
-  reader: Reader,
+  reader: JobsReader,
   filter: DeadLetterFilter = {},
 ): Promise<DeadLetterCode[]> {
   return await reader.rows<DeadLetterCode>({
@@ -121,7 +121,7 @@ const checkIds = nullable(listOf(checkId))
 
 /** Returns the next dead letters by position, of all or of `ids`. */
 export async function chooseDeadLetters(
-  reader: Reader,
+  reader: JobsReader,
   query: DeadLetterQuery,
   ids: readonly string[] | null,
 ): Promise<ChosenLetter[]> {
@@ -148,7 +148,7 @@ export interface LettersOfRuns {
  * MAX_LETTERS_LOOKED_AT.
  */
 export async function chooseLettersOfRuns(
-  reader: Reader,
+  reader: JobsReader,
   asked: ListJobRunsOptions,
 ): Promise<LettersOfRuns> {
   const { limit, after, ...filter } = checkParts('filter', asked, OF_RUNS)
@@ -170,7 +170,7 @@ export async function chooseLettersOfRuns(
 
 /** Counts the dead letters of which any run matches, from among the latest MAX_LETTERS_LOOKED_AT. */
 export async function countLettersOfRuns(
-  reader: Reader,
+  reader: JobsReader,
   filter: Omit<ListJobRunsOptions, 'limit' | 'after'>,
 ): Promise<{ count: number; isCut: boolean }> {
   const { left, isCut } = await chooseLettersOfRuns(reader, {
@@ -182,7 +182,7 @@ export async function countLettersOfRuns(
 
 /** Counts dead letters, up to MAX_COUNTED_LETTERS. */
 export async function countDeadLetters(
-  reader: Reader,
+  reader: JobsReader,
   query: Omit<DeadLetterQuery, 'limit'>,
 ): Promise<number> {
   const [counted] = await reader.rows<{ count: number }>({
@@ -218,7 +218,7 @@ const MAX_CAUSES = 100
 
 /** Counts the dead letters of these jobs by cause, the most frequent first; at most 100 causes. */
 export async function countDeadLettersByCause(
-  reader: Reader,
+  reader: JobsReader,
   names: readonly string[],
 ): Promise<DeadLetterCause[]> {
   return await listCauses(reader, checkTexts('names', names), MAX_CAUSES)
@@ -226,7 +226,7 @@ export async function countDeadLettersByCause(
 
 /** Does so up to `limit` causes. */
 export async function listCauses(
-  reader: Reader,
+  reader: JobsReader,
   names: readonly string[],
   limit: number,
 ): Promise<DeadLetterCause[]> {
@@ -237,7 +237,10 @@ export async function listCauses(
 }
 
 /** Finds the job of a dead letter; null when there is none with this id. */
-export async function findDeadLetterName(reader: Reader, workId: string): Promise<string | null> {
+export async function findDeadLetterName(
+  reader: JobsReader,
+  workId: string,
+): Promise<string | null> {
   const [found] = await reader.rows<{ name: string }>({
     text: FIND_DEAD_LETTER_SQL,
     values: [checkId('workId', workId)],

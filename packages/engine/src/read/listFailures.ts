@@ -2,7 +2,7 @@ import { checkDate, checkTexts } from '../job/argument.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedText, jsonNumber } from './bounded.ts'
 import { NEUTRAL_CODES } from './failureRates.ts'
-import type { Reader } from './reader.ts'
+import type { JobsReader } from './reader.ts'
 
 export interface FailedRun {
   id: string
@@ -28,7 +28,7 @@ const MAX_NEUTRAL = 20
  * guard has blocked since an instant and nobody has approved.
  */
 export async function listFailures(
-  reader: Reader,
+  reader: JobsReader,
   names: readonly string[],
   blockedSince: Date,
 ): Promise<FailedRun[]> {

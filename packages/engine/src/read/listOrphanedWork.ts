@@ -1,14 +1,14 @@
 import { isAnyWorkerAlive } from './listWorkers.ts'
-import { countQueue } from './measureQueue.ts'
+import { countQueue } from './getQueueStats.ts'
 import { jobsWithoutWorker, readPausedQueues, withOtherJobs } from './readQueues.ts'
-import type { Reader } from './reader.ts'
+import type { JobsReader } from './reader.ts'
 
 /**
  * Lists the orphans: jobs of which the queue holds something, and that neither `names`, the catalogue, nor any living worker
  * knows. None while no worker lives, since then nobody can tell. `alsoOf`: more names to look at.
  */
 export async function listOrphans(
-  reader: Reader,
+  reader: JobsReader,
   names: readonly string[],
   alsoOf: readonly string[] = [],
 ): Promise<string[]> {
@@ -27,7 +27,7 @@ export interface OrphanedWork {
 
 /** Lists what waits of orphans, except in paused queues, where somebody wants it to wait. */
 export async function listOrphanedWork(
-  reader: Reader,
+  reader: JobsReader,
   names: readonly string[],
 ): Promise<OrphanedWork[]> {
   const orphans = await listOrphans(reader, names)

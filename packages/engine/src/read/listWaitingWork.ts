@@ -1,6 +1,6 @@
 import { checkLimit, checkParts, checkPosition, checkText, optional } from '../job/argument.ts'
 import { IN_PLACE, IN_TIME, LATER, MAX_COUNTED, READY, SUSPECT } from '../store/waitingSql.ts'
-import type { PagePosition, Reader } from './reader.ts'
+import type { PagePosition, JobsReader } from './reader.ts'
 import {
   DELAYED,
   DUE_PARTS,
@@ -106,7 +106,7 @@ export const SUM_LABELLED_WORK_SQL = `
 
 /** Lists waiting work: what is due, in the order in which workers take it, then the rest, the earliest due first. */
 export async function listWaitingWork(
-  reader: Reader,
+  reader: JobsReader,
   query: WaitingWorkQuery,
 ): Promise<{ work: WaitingWork[]; next: PagePosition | null }> {
   const { limit, name, label, after } = checkParts('query', query, QUERY)
@@ -121,7 +121,7 @@ export async function listWaitingWork(
 
 /** Counts waiting work. Exact up to 100,000, which also stands for more. */
 export async function countWaitingWork(
-  reader: Reader,
+  reader: JobsReader,
   filter: Pick<WaitingWorkQuery, 'name' | 'label'>,
 ): Promise<number> {
   return (await sumWaitingWork(reader, filter)).count
@@ -129,7 +129,7 @@ export async function countWaitingWork(
 
 /** Counts waiting work likewise, and names the jobs that it is of, also those that have left the catalogue. */
 export async function sumWaitingWork(
-  reader: Reader,
+  reader: JobsReader,
   filter: Pick<WaitingWorkQuery, 'name' | 'label'>,
 ): Promise<{ count: number; names: string[] }> {
   const { name, label } = checkParts('filter', filter, FILTER)

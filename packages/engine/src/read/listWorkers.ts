@@ -1,7 +1,7 @@
 import { checkText } from '../job/argument.ts'
 import { isAliveSql, LAST_SIGN_OFF } from '../liveness/whoIsLost.ts'
 import { boundedJson, boundedText } from './bounded.ts'
-import type { Reader } from './reader.ts'
+import type { JobsReader } from './reader.ts'
 
 /** Instants are ISO 8601 in UTC. */
 export interface ListedWorker {
@@ -27,14 +27,14 @@ const WORKER = `
   ${isAliveSql('worker."id"', 'worker')} as "isAlive"`
 
 /** Lists workers: living ones first, then the latest started first. */
-export async function listWorkers(reader: Reader): Promise<ListedWorker[]> {
+export async function listWorkers(reader: JobsReader): Promise<ListedWorker[]> {
   return await reader.rows<ListedWorker>({
     text: `select ${WORKER} from "JobWorker" worker order by "isAlive" desc, worker."startedAt" desc limit 100`,
   })
 }
 
 /** Finds a worker; null when it stopped, or was killed more than a day ago. */
-export async function findWorker(reader: Reader, id: string): Promise<ListedWorker | null> {
+export async function findWorker(reader: JobsReader, id: string): Promise<ListedWorker | null> {
   const [worker] = await reader.rows<ListedWorker>({
     text: `select ${WORKER} from "JobWorker" worker where worker."id" = $1`,
     values: [checkText('id', id)],
@@ -43,7 +43,7 @@ export async function findWorker(reader: Reader, id: string): Promise<ListedWork
 }
 
 /** Whether any process lives that can execute work, including `pnpm worker:once` while it runs. */
-export async function isAnyWorkerAlive(reader: Reader): Promise<boolean> {
+export async function isAnyWorkerAlive(reader: JobsReader): Promise<boolean> {
   const [found] = await reader.rows<{ isAlive: boolean }>({
     text: `select exists (
        select from "JobWorker" worker where ${isAliveSql('worker."id"', 'worker')}
@@ -56,7 +56,7 @@ export async function isAnyWorkerAlive(reader: Reader): Promise<boolean> {
  * When any worker has last given a sign of life, as ISO 8601 in UTC: by its heartbeat, or as it stopped. Null where none is on
  * record. A worker of a version that does not record that it stopped may have been there later.
  */
-export async function findLastSign(reader: Reader): Promise<string | null> {
+export async function findLastSign(reader: JobsReader): Promise<string | null> {
   const [found] = await reader.rows<{ at: string | null }>({
     text: `select max(sign.at) as "at" from (
        select "heartbeatAt" as at from "JobWorker" union all select "freeAt" from "JobThrottle" where "name" = $1

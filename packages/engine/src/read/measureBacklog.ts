@@ -1,8 +1,8 @@
 import { checkTexts } from '../job/argument.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { READY } from '../store/waitingSql.ts'
-import { countWork, oldestDue } from './measureQueue.ts'
-import type { Reader } from './reader.ts'
+import { countWork, oldestDue } from './getQueueStats.ts'
+import type { JobsReader } from './reader.ts'
 import { DUE_PARTS } from './workOfJobs.ts'
 
 /** Work of a job that waits and could be taken now. */
@@ -22,7 +22,10 @@ export interface Backlog {
 }
 
 /** Measures the jobs with waiting work, the longest wait first. One bounded statement, however much waits. */
-export async function measureBacklog(reader: Reader, names: readonly string[]): Promise<Backlog[]> {
+export async function measureBacklog(
+  reader: JobsReader,
+  names: readonly string[],
+): Promise<Backlog[]> {
   const rows = await reader.rows<
     Omit<Backlog, 'oldestMs' | 'caughtUpInMs'> & { oldestSeconds: number }
   >({

@@ -1,7 +1,7 @@
 import { checkTexts } from '../job/argument.ts'
 import { isAliveSql } from '../liveness/whoIsLost.ts'
 import { boundedText } from './bounded.ts'
-import type { Reader } from './reader.ts'
+import type { JobsReader } from './reader.ts'
 import { NAMES_OF_LETTERS, NAMES_OF_WORK } from './workOfJobs.ts'
 
 /** A queue from which no worker takes work until somebody resumes it. */
@@ -14,7 +14,7 @@ export interface PausedQueue {
 }
 
 /** Reads the paused queues, keyed by name. */
-export async function readPausedQueues(reader: Reader): Promise<Map<string, PausedQueue>> {
+export async function readPausedQueues(reader: JobsReader): Promise<Map<string, PausedQueue>> {
   const rows = await reader.rows<PausedQueue>({
     text: `
       select "name", "pausedAt", ${boundedText('"pausedBy"')} as "pausedBy",
@@ -28,7 +28,7 @@ const LIVING = `
   select worker."lanes" from "JobWorker" worker where ${isAliveSql('worker."id"', 'worker')}`
 
 /** Counts living workers of versions before queue pauses: they go on taking work of paused queues. */
-export async function countHeedlessWorkers(reader: Reader): Promise<number> {
+export async function countHeedlessWorkers(reader: JobsReader): Promise<number> {
   const [found] = await reader.rows<{ count: number }>({
     text: `select count(*)::int as "count" from (${LIVING}) living where living."lanes" is null`,
   })
@@ -40,7 +40,7 @@ export async function countHeedlessWorkers(reader: Reader): Promise<number> {
  * when a worker of an older version lives, which does not say what it takes.
  */
 export async function jobsWithoutWorker(
-  reader: Reader,
+  reader: JobsReader,
   names: readonly string[],
 ): Promise<string[]> {
   const rows = await reader.rows<{ name: string }>({
@@ -68,7 +68,10 @@ const OTHER_JOBS_SQL = `
  * Returns these jobs, and after them all others of which the queue holds work or dead letters, or whose queue is paused: a
  * job that has left the catalogue leaves its work behind.
  */
-export async function withOtherJobs(reader: Reader, names: readonly string[]): Promise<string[]> {
+export async function withOtherJobs(
+  reader: JobsReader,
+  names: readonly string[],
+): Promise<string[]> {
   const rows = await reader.rows<{ name: string }>({
     text: OTHER_JOBS_SQL,
     values: [checkTexts('names', names)],

@@ -26,7 +26,7 @@ export interface PagePosition {
 }
 
 /** Runs reading statements. It returns instants as ISO 8601 in UTC with milliseconds, and JSON as its value. */
-export interface Reader {
+export interface JobsReader {
   rows<Row extends object>(statement: Statement): Promise<Row[]>
 }
 
@@ -50,7 +50,7 @@ const OPTIONS = {
 }
 
 /** Opens a reader with its own connections, for programs that only read. It needs neither a client nor a worker. */
-export function openReader(options: ReaderOptions): Reader & { close(): Promise<void> } {
+export function openReader(options: ReaderOptions): JobsReader & { close(): Promise<void> } {
   const {
     poolSize = 5,
     statementTimeoutMs = 30_000,
@@ -73,7 +73,7 @@ const MANY_RUNS_BYTES = 16 * 1024 * 1024
 const CHECK_INTERVAL_MS = 60_000
 
 /** Makes a reader of one of the engine's own connections, which keeps statements prepared while `canPrepare` says so. */
-export function readerOf(connection: Connection, canPrepare = () => false): Reader {
+export function readerOf(connection: Connection, canPrepare = () => false): JobsReader {
   const prepared = new Set<string>()
   let areRunsMany = false
   let checkedAtMs = -Infinity
@@ -103,7 +103,7 @@ export function readerOf(connection: Connection, canPrepare = () => false): Read
 }
 
 /** Makes a reader of a caller's transaction; it sees what that has written. */
-export function readerIn(tx: HostTransaction, schema: Schema): Reader {
+export function readerIn(tx: HostTransaction, schema: Schema): JobsReader {
   const connection = asConnection(tx, schema)
   return {
     async rows<Row extends object>({ text, values }: Statement) {

@@ -2,7 +2,7 @@ import { checkBoolean, checkLimit, checkParts, checkTexts, optional } from '../j
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedText, jsonNumber } from './bounded.ts'
 import type { RunStatus } from './jobRuns.ts'
-import type { Reader, Statement } from './reader.ts'
+import type { JobsReader, Statement } from './reader.ts'
 import { runOutcome, type RunOutcome } from './runOutcome.ts'
 
 /** Instants are ISO 8601 in UTC. */
@@ -28,7 +28,7 @@ const OPTIONS = { limit: checkLimit, areEnded: optional(checkBoolean) }
 
 /** Lists the newest runs of each job, the latest first. */
 export async function listRecentRuns(
-  reader: Reader,
+  reader: JobsReader,
   names: readonly string[],
   options: RecentRunsOptions,
 ): Promise<RecentRun[]> {

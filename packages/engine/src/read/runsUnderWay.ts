@@ -2,7 +2,7 @@ import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
 import { boundedText } from './bounded.ts'
 import { progressOf } from './jobRuns.ts'
-import type { Reader } from './reader.ts'
+import type { JobsReader } from './reader.ts'
 
 /** A worker's runs of one job that are under way. */
 export interface LanesInUse {
@@ -23,7 +23,7 @@ const MAX_LISTED = 500
 const MAX_OVERRUNNING = 100
 
 /** Lists the lanes in use, the first started first. */
-export async function listLanesInUse(reader: Reader): Promise<LanesInUse[]> {
+export async function listLanesInUse(reader: JobsReader): Promise<LanesInUse[]> {
   return await reader.rows<LanesInUse>({
     text: `
     with lanes as materialized (
@@ -58,7 +58,7 @@ export async function listLanesInUse(reader: Reader): Promise<LanesInUse[]> {
 
 /** Lists each job's longest running run, if it started before the instant given for that job. */
 export async function listOverrunning(
-  reader: Reader,
+  reader: JobsReader,
   limits: readonly { name: string; before: Date }[],
 ): Promise<{ name: string; since: string }[]> {
   return await reader.rows<{ name: string; since: string }>({

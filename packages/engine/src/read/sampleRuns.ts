@@ -2,7 +2,7 @@ import { checkDate, checkLimit, checkParts, checkText } from '../job/argument.ts
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedJson, boundedText, jsonNumber } from './bounded.ts'
 import type { RunStatus } from './jobRuns.ts'
-import type { Reader, Statement } from './reader.ts'
+import type { JobsReader, Statement } from './reader.ts'
 import { runOutcome, type RunOutcome } from './runOutcome.ts'
 
 /** An ended run as a mark in a chart. */
@@ -44,7 +44,7 @@ const OPTIONS = { name: checkText, from: checkDate, to: checkDate }
  * Samples the ended runs of a job in a span, without dry runs: all of them when they are few, else the latest of each slot.
  * It reads no more, however many there are.
  */
-export async function sampleRuns(reader: Reader, asked: SampleOptions): Promise<RunSample> {
+export async function sampleRuns(reader: JobsReader, asked: SampleOptions): Promise<RunSample> {
   const options = checkParts('options', asked, OPTIONS)
   const latest = await reader.rows<PointRow>(latestRunsQuery(options))
   if (latest.length <= MOST) return { runs: latest.toReversed().map(toPoint), isPart: false }
@@ -110,7 +110,7 @@ const COUNTER_NAME_LENGTH = 100
 
 /** Lists what the last ended runs of a job counted, without dry runs and runs without counts; the oldest first. */
 export async function listRunCounts(
-  reader: Reader,
+  reader: JobsReader,
   name: string,
   limit: number,
 ): Promise<RunCounts[]> {

@@ -1,7 +1,7 @@
 import { storableText } from '../job/storableText.ts'
 import { boundedText } from './bounded.ts'
 import type { RunStatus } from './jobRuns.ts'
-import type { Reader } from './reader.ts'
+import type { JobsReader } from './reader.ts'
 import { runOutcome, type RunOutcome } from './runOutcome.ts'
 
 /** A run that a search found. */
@@ -53,7 +53,7 @@ const MAX_DETAILS_BYTES = 8_192
 const MIN_ID_DIGITS = 6
 
 /** Searches runs, labels, errors and workers, ignoring case. Any text will do. Bounded, however many runs there are. */
-export async function searchRuns(reader: Reader, text: string): Promise<Matches> {
+export async function searchRuns(reader: JobsReader, text: string): Promise<Matches> {
   const wanted = storableText(text).trim()
   if (wanted === '') return { labels: [], runs: [], errors: [], workers: [] }
   const [labels, runs, errors, workers] = await Promise.all([
@@ -84,7 +84,7 @@ const WORKERS_SQL = `
   select worker."id" from "JobWorker" worker where ${contains('worker."id"')}
   order by worker."startedAt" desc limit ${MAX_MATCHES}`
 
-async function findByLabel(reader: Reader, text: string): Promise<LabelMatch[]> {
+async function findByLabel(reader: JobsReader, text: string): Promise<LabelMatch[]> {
   const rows = await reader.rows<RunRow & { label: string }>({
     text: LABELS_SQL,
     values: [text, `${text.replaceAll(/[\\%_]/g, '\\$&')}%`],
@@ -112,7 +112,7 @@ const LABELS_SQL = `
   ) labelled
   order by "startedAt" desc limit ${MAX_MATCHES}`
 
-async function findByIds(reader: Reader, text: string): Promise<RunMatch[]> {
+async function findByIds(reader: JobsReader, text: string): Promise<RunMatch[]> {
   const digits = text.toLowerCase().replaceAll('-', '')
   if (digits.length < MIN_ID_DIGITS || !/^[0-9a-f]{1,32}$/.test(digits)) return []
   const rows = await reader.rows<RunRow>({

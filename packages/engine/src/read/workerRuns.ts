@@ -1,7 +1,7 @@
 import { checkDate, checkParts, checkText } from '../job/argument.ts'
 import { boundedText } from './bounded.ts'
 import type { RunStatus } from './jobRuns.ts'
-import type { Reader, Statement } from './reader.ts'
+import type { JobsReader, Statement } from './reader.ts'
 import { runOutcome, type RunOutcome } from './runOutcome.ts'
 
 /** Instants are ISO 8601 in UTC. */
@@ -42,7 +42,7 @@ const OPTIONS = { workerId: checkText, from: checkDate, to: checkDate }
 
 /** Lists the runs that a worker carries out, and the latest that it ended in a span, as far as a bounded look finds them. */
 export async function listWorkerRuns(
-  reader: Reader,
+  reader: JobsReader,
   asked: WorkerRunsOptions,
 ): Promise<WorkerRuns> {
   const options = checkParts('options', asked, OPTIONS)

@@ -27,7 +27,7 @@ export interface FailedWork {
 }
 
 /** After so many losses, work runs alone in its process, which shows whether it is to blame or was only there. */
-export const LOSSES_BEFORE_ALONE = 2
+const LOSSES_BEFORE_ALONE = 2
 /** Work is given up that has lost its worker so often while it ran alone. */
 const MAX_LOST_ALONE = 5
 /** The limit when the lost run had committed something: work that makes progress ends one day. */

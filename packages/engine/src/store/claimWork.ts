@@ -102,8 +102,6 @@ export interface Claimed {
   isAlive: boolean
   /** Whether more was found than one claim may bring, by its bytes. */
   isCut: boolean
-  /** The id of the claim's transaction: work up to what it brought is of transactions with smaller ids. Null: it took nothing. */
-  transaction: string | null
 }
 
 /** Another claim has the same exclusive key: the claim took nothing. */
@@ -189,11 +187,10 @@ const claimSql = (found: string, isAlone: string) => `
            as "payload",
          "bytes", "rank", "place"::text as "place",
          "uniqueKey" is not null as "isUnique", ${isReplacedSql('taken', 'id')} as "isReplaced",
-         pg_current_xact_id()::text as "transaction",
          (select count(*) from found) > (select count(*) from taken) as "isCut"
   from taken
   union all
-  select ${Array.from({ length: 18 }, () => 'null').join(', ')} from alive where not "isAlive"`
+  select ${Array.from({ length: 17 }, () => 'null').join(', ')} from alive where not "isAlive"`
 
 /** Of an exclusive job nothing is taken while a run of it is under way. Dry runs change nothing. */
 const IS_WANTED = `work."needs" <= ${UNDERSTANDS} and (
@@ -281,12 +278,11 @@ export async function claimWork(
       throw constraint === 'JobClaim_exclusiveKey_key' ? new ClaimConflict(error) : error
     })
   const [first] = rows
-  if (first?.id === null) return { work: [], isAlive: false, isCut: false, transaction: null }
+  if (first?.id === null) return { work: [], isAlive: false, isCut: false }
   return {
     work: toTakenWork(rows, startedAt),
     isAlive: true,
     isCut: first?.isCut ?? false,
-    transaction: first?.transaction ?? null,
   }
 }
 
@@ -417,7 +413,6 @@ interface TakenRow {
   place?: string
   isUnique: boolean
   isReplaced: boolean
-  transaction?: string
   /** Every row says the same. */
   isCut?: boolean
 }

@@ -35,8 +35,12 @@ export interface EnvelopeRow {
   facts: Facts | null
 }
 
-export function toFacts(envelope: Envelope): Facts | null {
-  const { payload: _payload, label: _label, trigger, ...others } = envelope
+export function toFacts({
+  payload: _payload,
+  label: _label,
+  trigger,
+  ...others
+}: Envelope): Facts | null {
   const facts = { ...(trigger !== 'queue' && { trigger }), ...others }
   return Object.keys(facts).length === 0 ? null : facts
 }

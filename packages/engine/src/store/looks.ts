@@ -9,13 +9,16 @@ import { PLACE_SQL } from './place.ts'
 /** Where to look, for each job. */
 export interface LookRequest {
   name: string
-  behind: readonly Behind[]
+  /** `hint`: behind which place this worker's last claim would go on. */
+  behind: readonly (Behind & { hint: string })[]
 }
 
 /** Answers in one row to what `lookValues` asks. */
 export interface Seen {
   /** The oldest transaction that may still write something which this snapshot does not show. */
   xmin: string
+  /** The look's own transaction, which has an id only where a hint is ahead of its floor (work/floor.ts). */
+  transaction: string | null
   /** For each range the place of its first work; null where there is none. */
   firsts: (string | null)[]
   /** The jobs of which work has become due, and has got its places: this snapshot does not show it yet. */
@@ -48,9 +51,10 @@ export async function placeDue(connection: Connection, names: readonly string[])
   await connection.query(`with ${placeDueSql('$1')} select from placed`, [names])
 }
 
-/** The columns of `Seen`. Parameters: $2 names; for each range $3 the place of its name there, $4 and $5 behind which rank and place, $6 the last rank. */
+/** The columns of `Seen`. Parameters: $2 names; for each range $3 the place of its name there, $4 and $5 behind which rank and place, $6 the last rank; $7 whether it gets an id. */
 export const SEEN = `
   pg_snapshot_xmin(pg_current_snapshot())::text as "xmin",
+  case when $7::bool then pg_current_xact_id()::text end as "transaction",
   array(
     select (
       select work."place"::text from "JobWork" work
@@ -85,6 +89,7 @@ export function lookValues(requests: readonly LookRequest[]): {
       ranges.map(({ rank }) => rank),
       ranges.map(({ place }) => place),
       ranges.map(({ end }) => end),
+      requests.some(({ behind }) => behind.some(({ place, hint }) => place !== hint)),
     ],
   }
 }

@@ -37,7 +37,7 @@ export interface TestRun {
 }
 
 /** Work that waits. It is due from `startAfter` on. */
-export interface WaitingWork<Payload = unknown> {
+export interface EnqueuedWork<Payload = unknown> {
   workId: string
   payload: Payload
   startAfter: Date
@@ -104,7 +104,7 @@ export interface TestJobs<Jobs extends readonly Job[]> extends JobsClient, Async
   /**
    * Returns work of a job that waits, including what is due later, in the order in which it is due. At most 10,000 pieces.
    */
-  enqueued<J extends Jobs[number]>(job: J): Promise<WaitingWork<PayloadOf<J>>[]>
+  enqueued<J extends Jobs[number]>(job: J): Promise<EnqueuedWork<PayloadOf<J>>[]>
   /**
    * Asserts that work of a job waits whose payload has these properties, and returns it.
    * @throws AssertionError which lists the work that waits
@@ -113,7 +113,7 @@ export interface TestJobs<Jobs extends readonly Job[]> extends JobsClient, Async
     job: J,
     payload?: Partial<PayloadOf<J>>,
     expected?: ExpectedWork,
-  ): Promise<WaitingWork<PayloadOf<J>>[]>
+  ): Promise<EnqueuedWork<PayloadOf<J>>[]>
   /** Deletes all work, runs and ticks, for the next test. The clock goes back to where it stood at first. */
   reset(): Promise<void>
   /** Drops the schema and closes the connections. Further calls do nothing. */

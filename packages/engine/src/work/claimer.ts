@@ -105,6 +105,7 @@ export function createClaimer({
       const byClaim = Map.groupBy(taken.work, ({ held }) => held.id)
       for (const { job, request, resolve } of group) {
         const work = byClaim.get(request.claimId) ?? []
+        floors.note(job.name, work)
         resolve(toAnswer({ ...taken, work }, job, request.limit))
       }
     } catch (error) {
@@ -130,15 +131,12 @@ export function createClaimer({
       try {
         const taken = await attempt()
         if (!taken.isAlive) onNotAlive(askedAt)
-        if (taken.transaction !== null)
-          for (const [name, work] of Map.groupBy(taken.work, ({ run }) => run.name))
-            floors.note(name, work, taken.transaction)
         return taken
       } catch (error) {
         if (isCertainFailure(error)) throw error
         if (!(error instanceof ClaimConflict)) {
           const work = await findClaimAfterLostAnswer(requests, error)
-          return { work, isAlive: true, isCut: false, transaction: null }
+          return { work, isAlive: true, isCut: false }
         }
         if (tries === MAX_TRIES) throw error
         // PostgreSQL sends the error before it releases the statement's locks: a try at once would skip the locked work.
@@ -186,6 +184,7 @@ export function createClaimer({
         return claimed
       }),
     )
+    if (suspects === undefined) floors.note(job.name, taken.work)
     const { starts, freeInMs } = allowance
     if (starts === 0) return { ...toAnswer(taken, job, request.limit), mayBeMore: false, freeInMs }
     return toAnswer(taken, job, Math.min(request.limit, starts))
@@ -229,7 +228,7 @@ export function createClaimer({
   }
 }
 
-const NOTHING: Claimed = { work: [], isAlive: true, isCut: false, transaction: null }
+const NOTHING: Claimed = { work: [], isAlive: true, isCut: false }
 
 /** Whether PostgreSQL answered that it did nothing. When a connection or the server went away, it may have done it. */
 function isCertainFailure(error: unknown): boolean {

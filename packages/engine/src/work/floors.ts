@@ -1,14 +1,20 @@
 import { FROM_THE_START, moveFloor, noteClaim, type Floor } from './floor.ts'
 import type { Behind, TakenWork } from '../store/claimWork.ts'
+import type { LookRequest, Seen } from '../store/looks.ts'
 
 /** Where this worker begins to look for the work of each job, by rank: see floor.ts. */
 export interface Floors {
   /** Where a claim begins: behind what this worker's claims have taken, or at the floor, below which there is nothing. */
   behind(name: string, from: 'hint' | 'floor'): Behind[]
-  /** A claim has committed in this transaction that took this work of the job. */
-  note(name: string, work: readonly Pick<TakenWork, 'from'>[], transaction: string): void
-  /** A snapshot with this xmin shows the first work behind each floor of the job; null where it shows none. */
-  move(name: string, xmin: string, firsts: ReadonlyMap<number, string | null>): void
+  /** A claim has committed that took this work of the job, in the order of places. */
+  note(name: string, work: readonly Pick<TakenWork, 'from'>[]): void
+  /** Where a look begins. `move` gets it back with what the look has seen: by rank, the place of the first work behind the floor. */
+  look(name: string): LookRequest
+  move(
+    request: LookRequest,
+    seen: Pick<Seen, 'xmin' | 'transaction'>,
+    firsts: ReadonlyMap<number, string | null>,
+  ): void
   /**
    * Claims begin at the start again. After a fail-over the sequence of places may have gone back; and what else no
    * reasoning foresaw waits no longer than until the next call.
@@ -25,31 +31,40 @@ export function createFloors(): Floors {
     behind: (name, from) =>
       [...(jobs.get(name) ?? [])].map(([rank, { hint, floor }]) => ({
         rank,
-        place: String(from === 'hint' && hint.place > floor ? hint.place : floor),
+        place: String(from === 'hint' && hint > floor ? hint : floor),
       })),
-    note(name, work, transaction) {
+    note(name, work) {
       const ranks = jobs.get(name) ?? new Map<number, Floor>()
       jobs.set(name, ranks)
-      const last = new Map<number, bigint>()
       for (const { from } of work) {
         if (from === undefined) continue
-        const place = BigInt(from.place)
-        if (place > (last.get(from.rank) ?? -1n)) last.set(from.rank, place)
-      }
-      for (const [rank, place] of last) {
-        const before = ranks.get(rank) ?? FROM_THE_START
-        ranks.delete(rank)
-        ranks.set(rank, noteClaim(before, { place, transaction: BigInt(transaction) }))
+        const before = ranks.get(from.rank) ?? FROM_THE_START
+        ranks.delete(from.rank)
+        ranks.set(from.rank, noteClaim(before, BigInt(from.place)))
       }
       for (const rank of [...ranks.keys()].slice(0, Math.max(0, ranks.size - MAX_RANKS)))
         ranks.delete(rank)
     },
-    move(name, xmin, firsts) {
+    look: (name) => ({
+      name,
+      behind: [...(jobs.get(name) ?? [])].map(([rank, { hint, floor }]) => ({
+        rank,
+        place: String(floor),
+        hint: String(hint > floor ? hint : floor),
+      })),
+    }),
+    move({ name, behind }, { xmin, transaction }, firsts) {
       const ranks = jobs.get(name)
-      for (const [rank, first] of firsts) {
+      for (const { rank, hint } of behind) {
         const before = ranks?.get(rank)
         if (before === undefined) continue
-        const look = { xmin: BigInt(xmin), first: first === null ? null : BigInt(first) }
+        const first = firsts.get(rank) ?? null
+        const look = {
+          xmin: BigInt(xmin),
+          first: first === null ? null : BigInt(first),
+          hint: BigInt(hint),
+          transaction: transaction === null ? null : BigInt(transaction),
+        }
         ranks?.set(rank, moveFloor(before, look))
       }
     },

@@ -20,10 +20,10 @@ export function chooseJobs(options: {
   jobs: readonly Job[]
   handlers: object
   retention: object | false
-  leave?: readonly string[] | undefined
+  except?: readonly string[] | undefined
   only?: readonly string[] | undefined
 }): ChosenJobs {
-  const { retention, leave = [], only } = options
+  const { retention, except = [], only } = options
   refuseHandlerOfEngineJob(options.handlers)
   const jobs =
     retention === false
@@ -31,7 +31,7 @@ export function chooseJobs(options: {
       : withEngineJobs(options.jobs)
   checkOnly(only, jobs)
   const isTaken = ({ name }: Job) =>
-    !leave.includes(name) && (only === undefined || only.includes(name))
+    !except.includes(name) && (only === undefined || only.includes(name))
   return { jobs, taken: jobs.filter(isTaken) }
 }
 

@@ -24,7 +24,10 @@ const FATAL_TIMEOUT_MS = 30_000
 const WATCHDOG_MARGIN_MS = 10_000
 
 export function guardProcess(
-  options: Pick<WorkerOptions<[], never>, 'strays' | 'watchdog' | 'onFatal' | 'drainTimeoutMs'> & {
+  options: Pick<
+    WorkerOptions<[], never>,
+    'uncaught' | 'watchdog' | 'onFatal' | 'drainTimeoutMs'
+  > & {
     log: ContainedLog
     stopWorker: (options: { drainTimeoutMs: number }) => Promise<void>
   },
@@ -74,7 +77,7 @@ export function guardProcess(
   return {
     execute: strays.execute,
     isFailing: () => isFailing,
-    start: () => strays.start({ isContained: options.strays !== 'leave' }),
+    start: () => strays.start({ isContained: options.uncaught !== 'leave' }),
     async stop() {
       strays.stop()
       await watchdog?.stop()

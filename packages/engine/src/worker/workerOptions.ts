@@ -73,7 +73,7 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends HostC
    * process. `contain` (default): the run that caused one ends as failed with code `handler_crashed`, and the others go on; if
    * no run can be named, the worker stops and calls `onFatal`. `leave`: the host handles them.
    */
-  strays?: 'contain' | 'leave' | undefined
+  uncaught?: 'contain' | 'leave' | undefined
   /**
    * Called when the worker has stopped itself over an error that belongs to no run: the process is in an unknown state and has
    * to end. Default: the worker ends it with exit code 1, as Node would without a worker, unless others listen to
@@ -86,7 +86,7 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends HostC
    */
   watchdog?: boolean | { marginMs?: number | undefined } | undefined
   /** Names of jobs whose work this worker leaves to other workers; without any, that work waits. Default: none. */
-  leave?: readonly string[]
+  except?: readonly (NoInfer<Jobs>[number]['name'] | EngineJobName)[] | undefined
   /**
    * Names of the only jobs whose work this worker takes. It still schedules all jobs, so that ticks are decided whichever
    * worker lives. Default: all.
@@ -152,10 +152,10 @@ export const WORKER_CHECKS = {
   concurrency: optional(checkConcurrency),
   drainTimeoutMs: optional(checkWaitMs),
   aloneWaitMs: optional(numberWithin(0, ALONE_WAIT_MS)),
-  strays: optional(oneOf(['contain', 'leave'])),
+  uncaught: optional(oneOf(['contain', 'leave'])),
   onFatal: optional(checkFunction<(error: unknown) => void>),
   watchdog: optional(checkWatchdog),
-  leave: optional(checkTexts),
+  except: optional(checkTexts),
   only: optional(checkTexts),
   maxDetailsBytes: optional(checkDetailsBytes),
   keepLogs: optional(checkBoolean),

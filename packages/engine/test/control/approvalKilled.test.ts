@@ -53,11 +53,11 @@ it.each([
   async ({ more, errorCode }) => {
     await insert(1, 200)
     const victim = spawnProcess(WORKER, { args: [runtime.url] })
-    await client.requestRun(null, purge, by)
+    await client.requestRun(purge, by)
     const blocked = await waitFor(async () =>
       (await runs()).find((run) => run.errorCode === 'guard_blocked'),
     )
-    expect(await client.approveRun(null, blocked.id, by)).toMatchObject({ rows: 200 })
+    expect(await client.approveRun(blocked.id, by)).toMatchObject({ rows: 200 })
     await waitFor(async () => ((await runs())[1]?.details?.removed ?? 0) > 20)
     await victim.kill('SIGKILL')
     if (more > 0) await insert(201, 200 + more)

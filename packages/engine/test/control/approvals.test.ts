@@ -3,7 +3,7 @@ import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { findJobRun, findWork } from '../../src/client.ts'
+import { getJobRun, getWork } from '../../src/client.ts'
 import { defineJob, JobError, type PayloadOf, type RunContext } from '../../src/index.ts'
 import { openTestJobs, type TestJobs } from '../../src/testing.ts'
 import { runOnce } from '../../src/worker.ts'
@@ -96,8 +96,8 @@ async function block(payload: { olderThanDays?: number } = {}, uniqueKey = 'purg
   return { runId: run!.id, workId }
 }
 
-const redrive = (workId: string) => test.redriveDeadLetters(client, { ids: [workId] }, by)
-const approve = (runId: string) => test.approveRun(client, runId, by)
+const redrive = (workId: string) => test.redriveDeadLetters({ ids: [workId] }, by, { tx: client })
+const approve = (runId: string) => test.approveRun(runId, by, { tx: client })
 /** Carries out all that is due, retries included. Returns how each attempt ended. */
 async function finish() {
   const ended = await test.drain()
@@ -145,12 +145,12 @@ describe('the payload of a blocked run, approved', () => {
     await insert(101, 500)
     await insert(71, 40)
     const { runId, workId } = await block({ olderThanDays: 400 })
-    await test.discardDeadLetters(client, { ids: [workId] }, by)
+    await test.discardDeadLetters({ ids: [workId] }, by, { tx: client })
 
     expect(await approve(runId)).toEqual({ kind: 'payloadGone' })
-    expect(await test.runAgain(client, purge, runId, by)).toEqual({ kind: 'payloadGone' })
+    expect(await test.runAgain(purge, runId, by, { tx: client })).toEqual({ kind: 'payloadGone' })
     expect(await finish()).toEqual([])
-    expect(await findJobRun(test.reader, runId)).toMatchObject({ approvedBy: null })
+    expect(await getJobRun(test.reader, runId)).toMatchObject({ approvedBy: null })
   })
 
   it('is never that of newer work that has replaced it', async () => {
@@ -161,7 +161,7 @@ describe('the payload of a blocked run, approved', () => {
     await test.enqueue(client, purge, {}, { uniqueKey: 'purge', onConflict: 'replace' })
 
     expect(await approve(runId)).toEqual({ kind: 'payloadGone' })
-    expect(await test.runAgain(client, purge, runId, by)).toEqual({ kind: 'payloadGone' })
+    expect(await test.runAgain(purge, runId, by, { tx: client })).toEqual({ kind: 'payloadGone' })
     const [newer] = await test.drain()
     expect(newer).toMatchObject({ payload: {}, error: { code: 'guard_blocked' } })
     expect(await approve(newer!.id)).toMatchObject({ kind: 'approved', rows: 172 })
@@ -175,11 +175,11 @@ describe('the dead letter of a blocked run, once that is approved', () => {
     const { runId, workId } = await block()
     await approve(runId)
 
-    expect(await test.redriveDeadLetters(client, 'all', by)).toMatchObject({ redriven: 0 })
-    const discard = test.discardDeadLetters(client, { ids: [workId] }, by)
+    expect(await test.redriveDeadLetters('all', by, { tx: client })).toMatchObject({ redriven: 0 })
+    const discard = test.discardDeadLetters({ ids: [workId] }, by, { tx: client })
     expect(await discard).toMatchObject({ discarded: 0 })
     expect(await finish()).toEqual([{ payload: {}, code: null, removed: 101 }])
-    expect(await findWork(test.reader, purge, workId)).toEqual({
+    expect(await getWork(test.reader, purge, workId)).toEqual({
       kind: 'failed',
       errorCode: 'guard_blocked',
     })
@@ -190,7 +190,7 @@ describe('the dead letter of a blocked run, once that is approved', () => {
     const { runId, workId } = await block()
     await expect(
       client.$transaction(async (tx) => {
-        await test.approveRun(tx, runId, by)
+        await test.approveRun(runId, by, { tx })
         throw new Error('rolled back')
       }),
     ).rejects.toThrow('rolled back')
@@ -235,7 +235,7 @@ describe('work that newer work has replaced while it ran', () => {
       { olderThanDays: 1 },
       { olderThanDays: 2 },
     ])
-    await test.redriveDeadLetters(client, 'all', by)
+    await test.redriveDeadLetters('all', by, { tx: client })
     expect(await finish()).toEqual([])
   })
 
@@ -253,7 +253,9 @@ describe('work that newer work has replaced while it ran', () => {
     expect(newer).toMatchObject({ payload: { olderThanDays: 50 }, status: 'success' })
 
     expect(await approve(older!.id)).toEqual({ kind: 'payloadGone' })
-    expect(await test.runAgain(client, purge, older!.id, by)).toEqual({ kind: 'payloadGone' })
+    expect(await test.runAgain(purge, older!.id, by, { tx: client })).toEqual({
+      kind: 'payloadGone',
+    })
     expect(await finish()).toEqual([])
   })
 })
@@ -312,7 +314,7 @@ describe('an approval', () => {
     const [failed] = await test.drain()
     expect(failed).toMatchObject({ error: { code: 'broken' }, details: { removed: 100 } })
     afterBatch = async () => undefined
-    const { workId } = (await findJobRun(test.reader, failed!.id))!
+    const { workId } = (await getJobRun(test.reader, failed!.id))!
     await redrive(workId!)
     expect(await finish()).toMatchObject([{ code: 'guard_blocked', removed: 0 }])
   })
@@ -320,10 +322,10 @@ describe('an approval', () => {
   it('ends after a day, also where nobody has taken its work', async () => {
     await insert(300, 40)
     const { runId } = await block()
-    await test.pauseQueue(client, 'purge', by)
+    await test.pauseQueue('purge', by, { tx: client })
     await approve(runId)
     await test.advance({ hours: 24, milliseconds: 1 })
-    await test.resumeQueue(client, 'purge', by)
+    await test.resumeQueue('purge', by, { tx: client })
     expect(await finish()).toMatchObject([{ code: 'guard_blocked', removed: 0 }])
   })
 })

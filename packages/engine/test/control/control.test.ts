@@ -95,9 +95,9 @@ const ended = (count: number) =>
       (await runs()).filter(({ status }) => status !== 'running').length >= count && runs(),
   )
 const requestPurge = (options: { dryRun?: boolean } = {}) =>
-  runtime.prisma.$transaction((tx) => client.requestRun(tx, purge, { ...by, ...options }))
+  runtime.prisma.$transaction((tx) => client.requestRun(purge, { ...by, ...options }, { tx }))
 const approve = (runId: string) =>
-  runtime.prisma.$transaction((tx) => client.approveRun(tx, runId, by))
+  runtime.prisma.$transaction((tx) => client.approveRun(runId, by, { tx }))
 
 describe('cancelRun', () => {
   it('reaches a run in another process, which ends as failed and is not tried again', async () => {
@@ -107,7 +107,7 @@ describe('cancelRun', () => {
     const [run] = await waitFor(async () =>
       (await runs())[0]?.details?.['effects'] ? runs() : null,
     )
-    expect(await client.cancelRun(runtime.prisma, run!.id, by)).toBe('requested')
+    expect(await client.cancelRun(run!.id, by, { tx: runtime.prisma })).toBe('requested')
 
     const [cancelled] = await ended(1)
     expect(cancelled).toMatchObject({
@@ -119,12 +119,12 @@ describe('cancelRun', () => {
     expect(await runtime.rows('select from "JobDeadLetter"')).toHaveLength(1)
     expect(await runtime.rows('select from "JobCancel"')).toEqual([])
     expect(cancelled).toMatchObject({ cancelRequestedBy: by.actor, reason: by.reason })
-    expect(await client.cancelRun(runtime.prisma, run!.id, by)).toBe('notRunning')
+    expect(await client.cancelRun(run!.id, by, { tx: runtime.prisma })).toBe('notRunning')
     await other.kill()
   })
 
   it('knows a run that does not exist', async () => {
-    expect(await client.cancelRun(runtime.prisma, crypto.randomUUID(), by)).toBe('notFound')
+    expect(await client.cancelRun(crypto.randomUUID(), by, { tx: runtime.prisma })).toBe('notFound')
   })
 
   it('in a transaction that stays open does not hold up the end of the run; the first request counts', async () => {
@@ -133,10 +133,10 @@ describe('cancelRun', () => {
     await client.enqueue(runtime.prisma, drip, {})
     const [work] = await opened.take('drip')
     const { runId } = work!
-    expect(await client.cancelRun(null, runId, by)).toBe('requested')
+    expect(await client.cancelRun(runId, by)).toBe('requested')
     await runtime.prisma.$transaction(async (tx) => {
       const later = { actor: 'later@example.com', reason: 'later' }
-      expect(await client.cancelRun(tx, runId, later)).toBe('requested')
+      expect(await client.cancelRun(runId, later, { tx })).toBe('requested')
       await opened.complete([{ ...work!, isPlain: false }])
       const [run] = await runs()
       expect(run).toMatchObject({
@@ -146,7 +146,7 @@ describe('cancelRun', () => {
       })
     })
     expect(await runtime.rows('select from "JobCancel"')).toEqual([])
-    expect(await client.cancelRun(null, runId, by)).toBe('notRunning')
+    expect(await client.cancelRun(runId, by)).toBe('notRunning')
   })
 })
 
@@ -163,29 +163,29 @@ describe('pauseQueue and resumeQueue', () => {
     'a dead letter': `insert into "JobDeadLetter" ("id", "name", "bytes", "errorCode", "errorMessage") values (gen_random_uuid(), $1, 2, 'x', '')`,
   }
   it.each(Object.entries(known))('know a job by %s', async (_by, insert) => {
-    expect(await client.pauseQueue(null, 'shearSheep', by)).toBe('notFound')
-    expect(await client.resumeQueue(null, 'shearSheep', by)).toBe('notFound')
+    expect(await client.pauseQueue('shearSheep', by)).toBe('notFound')
+    expect(await client.resumeQueue('shearSheep', by)).toBe('notFound')
     await runtime.rows(insert, ['shearSheep'])
     onTestFinished(() => runtime.clear('JobWorker', 'JobQueue', 'JobSchedule'))
-    expect(await client.resumeQueue(null, 'shearSheep', by)).toBe('notPaused')
-    expect(await client.pauseQueue(null, 'shearSheep', by)).toBe('paused')
-    expect(await client.pauseQueue(null, 'shearSheep', by)).toBe('alreadyPaused')
-    expect(await client.resumeQueue(null, 'shearSheep', by)).toBe('resumed')
+    expect(await client.resumeQueue('shearSheep', by)).toBe('notPaused')
+    expect(await client.pauseQueue('shearSheep', by)).toBe('paused')
+    expect(await client.pauseQueue('shearSheep', by)).toBe('alreadyPaused')
+    expect(await client.resumeQueue('shearSheep', by)).toBe('resumed')
   })
 })
 
 describe('pauseSchedule and resumeSchedule', () => {
   it('say what they found, and record who paused and why', async () => {
-    expect(await client.pauseSchedule(null, 'purge', by)).toBe('notScheduled')
-    expect(await client.resumeSchedule(null, 'purge', by)).toBe('notScheduled')
+    expect(await client.pauseSchedule('purge', by)).toBe('notScheduled')
+    expect(await client.resumeSchedule('purge', by)).toBe('notScheduled')
     await startWorker()
 
-    expect(await client.pauseSchedule(null, 'purge', by)).toBe('paused')
-    expect(await client.pauseSchedule(null, 'purge', by)).toBe('alreadyPaused')
+    expect(await client.pauseSchedule('purge', by)).toBe('paused')
+    expect(await client.pauseSchedule('purge', by)).toBe('alreadyPaused')
     const [schedule] = await runtime.rows('select * from "JobSchedule"')
     expect(schedule).toMatchObject({ pausedBy: by.actor, pauseReason: by.reason })
-    expect(await client.resumeSchedule(null, 'purge', by)).toBe('resumed')
-    expect(await client.resumeSchedule(null, 'purge', by)).toBe('notPaused')
+    expect(await client.resumeSchedule('purge', by)).toBe('resumed')
+    expect(await client.resumeSchedule('purge', by)).toBe('notPaused')
   })
 })
 
@@ -209,7 +209,7 @@ describe('requestRun', () => {
 
   it('stores who and why, whatever these texts hold', async () => {
     const odd = { actor: 'a\0b\ud83d', reason: `\0${'👍'.repeat(5_000)}` }
-    const workId = await client.requestRun(runtime.prisma, purge, odd)
+    const workId = await client.requestRun(purge, odd, { tx: runtime.prisma })
     const reason = `\ufffd${'👍'.repeat(999)}…`
     const [action] = await runtime.rows('select * from "JobAction" where "workId" = $1', [workId])
     expect(action).toMatchObject({ actor: 'a\ufffdb\ufffd', reason })
@@ -219,13 +219,13 @@ describe('requestRun', () => {
       `insert into "JobSchedule" ("name", "cron", "timeZone", "cursor", "updatedAt")
        values ('purge', '0 0 1 1 *', 'UTC', now(), now())`,
     )
-    expect(await client.pauseSchedule(null, 'purge', odd)).toBe('paused')
-    expect(await client.resumeSchedule(null, 'purge', { actor: '\0' })).toBe('resumed')
-    expect(await client.cancelRun(runtime.prisma, workId, odd)).toBe('notFound')
+    expect(await client.pauseSchedule('purge', odd)).toBe('paused')
+    expect(await client.resumeSchedule('purge', { actor: '\0' })).toBe('resumed')
+    expect(await client.cancelRun(workId, odd, { tx: runtime.prisma })).toBe('notFound')
   })
 
   it('refuses a payload that does not fit', async () => {
-    const refused = client.requestRun(runtime.prisma, purge, { ...by, payload: { n: 1 } })
+    const refused = client.requestRun(purge, { ...by, payload: { n: 1 } }, { tx: runtime.prisma })
     await expect(refused).rejects.toMatchObject({ code: 'payload_invalid' })
   })
 })

@@ -2,7 +2,7 @@
 import { waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { findWork, listDeadLetters, type JobsClient } from '../../src/client.ts'
+import { getWork, listDeadLetters, type JobsClient } from '../../src/client.ts'
 import { defineJob, JobError, type Handler, type Job, type PayloadOf } from '../../src/index.ts'
 import { createWorker, runOnce, type Worker } from '../../src/worker.ts'
 import { openClientRuntime } from '../openClientRuntime.ts'
@@ -68,10 +68,9 @@ const list = async (query: { name?: string } = {}) =>
   (await listDeadLetters(runtime.reader, { limit: 50, ...query })).deadLetters
 const redrive = async (which: string[] | 'all') => {
   const letters = which === 'all' ? which : { ids: which }
-  return (await client.redriveDeadLetters(null, letters, { ...by, jobs: [parcel] })).redriven
+  return (await client.redriveDeadLetters(letters, { ...by, jobs: [parcel] })).redriven
 }
-const discard = async (id: string) =>
-  (await client.discardDeadLetters(null, { ids: [id] }, by)).discarded
+const discard = async (id: string) => (await client.discardDeadLetters({ ids: [id] }, by)).discarded
 const actions = () => runtime.rows('select * from "JobAction"')
 const runs = () =>
   runtime.rows<{ attempt: number; status: string; actor: string | null; reason: string | null }>(
@@ -112,7 +111,7 @@ describe('work that has used up its attempts', () => {
     await redrive([workId!])
 
     await waitFor(async () => (await runs()).some(({ status }) => status === 'success'))
-    expect(await findWork(runtime.reader, parcel, workId!)).toEqual({ kind: 'completed' })
+    expect(await getWork(runtime.reader, parcel, workId!)).toEqual({ kind: 'completed' })
     expect(await list()).toEqual([])
     expect(await runs()).toMatchObject([
       { attempt: 1, status: 'failed', actor: null },
@@ -139,7 +138,7 @@ describe('work that has used up its attempts', () => {
     expect(await redrive('all')).toBe(2)
     expect(await redrive('all')).toBe(0)
     await waitFor(async () =>
-      (await Promise.all(ids.map((id) => findWork(runtime.reader, parcel, id)))).every(
+      (await Promise.all(ids.map((id) => getWork(runtime.reader, parcel, id)))).every(
         (work) => work?.kind === 'completed',
       ),
     )
@@ -182,7 +181,7 @@ describe('what is no dead letter', () => {
 
   it('a run that a person asked for, and that only rehearsed', async () => {
     await runtime.prisma.$transaction((tx) =>
-      client.requestRun(tx, rounds, { ...by, dryRun: true }),
+      client.requestRun(rounds, { ...by, dryRun: true }, { tx }),
     )
     await waitFor(async () => (await runs())[0]?.status === 'failed')
 
@@ -221,7 +220,7 @@ describe('runOnce for a dead letter', () => {
     })
 
     expect(await list()).toEqual([])
-    expect(await findWork(runtime.reader, parcel, workId!)).toEqual({ kind: 'completed' })
+    expect(await getWork(runtime.reader, parcel, workId!)).toEqual({ kind: 'completed' })
     expect(await runs()).toMatchObject([
       { attempt: 1 },
       { attempt: 2 },
@@ -239,7 +238,7 @@ describe('runOnce for a dead letter', () => {
   it.each(['cancelled', 'guard_blocked'])(
     'of a run that a person asked for is a dead letter again, also where it ends as %s',
     async (code) => {
-      await client.requestRun(null, rounds, by)
+      await client.requestRun(rounds, by)
       await waitFor(async () => (await list()).length === 1)
       const { workId } = (await list())[0]!
       const stop = new AbortController()
@@ -260,7 +259,7 @@ describe('runOnce for a dead letter', () => {
 
       expect(await list()).toMatchObject([{ workId, attempts: 2, error: { code } }])
       isBroken = false
-      const outcome = await client.redriveDeadLetters(null, { ids: [workId] }, by)
+      const outcome = await client.redriveDeadLetters({ ids: [workId] }, by)
       expect(outcome).toMatchObject({ redriven: 1 })
       await waitFor(async () => (await list()).length === 0)
     },

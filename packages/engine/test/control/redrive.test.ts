@@ -65,7 +65,7 @@ const insertMany = (name: string, count: number, code = 'broken') =>
   )
 
 const redrive = (which: WhichLetters = 'all') =>
-  runtime.prisma.$transaction((tx) => opened.client.redriveDeadLetters(tx, which, by))
+  runtime.prisma.$transaction((tx) => opened.client.redriveDeadLetters(which, by, { tx }))
 const deadLetters = async () =>
   (await listDeadLetters(runtime.reader, { limit: 50 })).deadLetters.map(({ workId }) => workId)
 const readLetter = (id: string) =>
@@ -206,7 +206,7 @@ describe('redriving', () => {
     await redrive({ ids: [ids[0]!] })
     const [work] = await opened.take('parcel')
     expect(work).toMatchObject({ workId: ids[0], attempt: 2, envelope: { payload } })
-    await opened.client.discardDeadLetters(null, { ids: [ids[1]!] }, by)
+    await opened.client.discardDeadLetters({ ids: [ids[1]!] }, by)
     expect(await runtime.rows('select "workId" from "JobPayload"')).toEqual([{ workId: ids[0] }])
   })
 
@@ -216,7 +216,7 @@ describe('redriving', () => {
       await tx.query('select from "JobDeadLetter" where "id" = $1 for update', [letters[0]])
       const redriving = runtime.prisma.$transaction(async (other) => {
         await other.$executeRawUnsafe(`set local lock_timeout = '3s'`)
-        return await opened.client.redriveDeadLetters(other, 'all', by)
+        return await opened.client.redriveDeadLetters('all', by, { tx: other })
       })
       await expect(redriving).resolves.toMatchObject({ redriven: 1, alreadyQueued: 0 })
     })
@@ -250,7 +250,7 @@ describe('redriving', () => {
     const own = await fail()
     const other = await fail(undefined, rounds)
     const of = { ...by, jobs: [parcel] }
-    const outcome = await opened.client.redriveDeadLetters(null, { ids: [own, other] }, of)
+    const outcome = await opened.client.redriveDeadLetters({ ids: [own, other] }, of)
     expect(outcome).toMatchObject({ redriven: 1, unknown: 1 })
     expect(await deadLetters()).toEqual([other])
   })
@@ -281,7 +281,7 @@ describe('discarding', () => {
   it('leaves what has gone back meanwhile', async () => {
     const ids = [await fail(), await fail()]
     await redrive({ ids: [ids[0]!] })
-    const outcome = await opened.client.discardDeadLetters(null, { ids }, by)
+    const outcome = await opened.client.discardDeadLetters({ ids }, by)
     expect(outcome).toEqual({ discarded: 1, left: 0, next: null })
     expect(await readWork(ids[0]!)).toHaveLength(1)
     expect(await deadLetters()).toEqual([])
@@ -291,14 +291,14 @@ describe('discarding', () => {
     await insertMany('parcel', 3)
     await insertMany('rounds', 1)
     const filter = { name: 'parcel' }
-    const first = await opened.client.discardDeadLetters(null, { filter, limit: 2 }, by)
+    const first = await opened.client.discardDeadLetters({ filter, limit: 2 }, by)
     expect(first).toEqual({
       discarded: 2,
       left: 1,
       next: { at: expect.any(String), id: expect.any(String) },
     })
     const after = first.next!
-    const second = await opened.client.discardDeadLetters(null, { filter, limit: 2, after }, by)
+    const second = await opened.client.discardDeadLetters({ filter, limit: 2, after }, by)
     expect(second).toEqual({ discarded: 1, left: 0, next: null })
     expect(await deadLetters()).toHaveLength(1)
   })

@@ -3,7 +3,7 @@ import { waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { countWaitingWork, sumWaitingWork, readPausedQueues } from '../../src/internal.ts'
-import { findWork, listWaitingWork, type PagePosition } from '../../src/client.ts'
+import { getWork, listWaitingWork, type PagePosition } from '../../src/client.ts'
 import { defineJob, type EnqueueOptions } from '../../src/index.ts'
 import { readRound } from '../../src/liveness/rounds.ts'
 import { claimWork } from '../../src/store/claimWork.ts'
@@ -72,9 +72,9 @@ describe('a queue that is paused', () => {
     const [running] = await take(1)
     await fail(await take(1))
     const { client } = opened
-    expect(await client.pauseQueue(null, 'parcel', by)).toBe('paused')
-    expect(await client.pauseQueue(null, 'parcel', by)).toBe('alreadyPaused')
-    expect(await client.pauseQueue(null, 'nothing', by)).toBe('notFound')
+    expect(await client.pauseQueue('parcel', by)).toBe('paused')
+    expect(await client.pauseQueue('parcel', by)).toBe('alreadyPaused')
+    expect(await client.pauseQueue('nothing', by)).toBe('notFound')
 
     expect(await take()).toEqual([])
     const requests = ['parcel', 'other'].map((name) => ({
@@ -106,9 +106,9 @@ describe('a queue that is paused', () => {
 
     const paused = { name: 'parcel', pausedBy: by.actor, pauseReason: by.reason }
     expect((await readPausedQueues(runtime.reader)).get('parcel')).toMatchObject(paused)
-    expect(await client.resumeQueue(null, 'parcel', by)).toBe('resumed')
-    expect(await client.resumeQueue(null, 'parcel', by)).toBe('notPaused')
-    expect(await client.resumeQueue(null, 'nothing', by)).toBe('notFound')
+    expect(await client.resumeQueue('parcel', by)).toBe('resumed')
+    expect(await client.resumeQueue('parcel', by)).toBe('notPaused')
+    expect(await client.resumeQueue('nothing', by)).toBe('notFound')
     expect(await ready()).toEqual(['parcel'])
     expect(numbersOf(await take()).toSorted((a, b) => a - b)).toEqual([2, 3])
     expect((await actions()).map(({ action }) => action)).toEqual(['pauseQueue', 'resumeQueue'])
@@ -117,7 +117,7 @@ describe('a queue that is paused', () => {
   it('is so once the transaction has committed, and resuming it wakes workers', async () => {
     await enqueue(1)
     await runtime.prisma.$transaction(async (tx) => {
-      await opened.client.pauseQueue(tx, 'parcel', by)
+      await opened.client.pauseQueue('parcel', by, { tx })
       expect(await take()).toHaveLength(1)
     }, LONG)
     await enqueue(2)
@@ -125,7 +125,7 @@ describe('a queue that is paused', () => {
     await waitFor(() => wakeUps > 0)
     // From here on, only the resumed queue can wake.
     const before = wakeUps
-    await opened.client.resumeQueue(runtime.prisma, 'parcel', by)
+    await opened.client.resumeQueue('parcel', by, { tx: runtime.prisma })
     await waitFor(() => wakeUps > before)
   })
 })
@@ -236,16 +236,16 @@ describe('waiting work', () => {
     await fail([running!])
 
     const ids = [first.workId, crypto.randomUUID()]
-    expect(await client.cancelWork(null, { job: parcel, ids }, by)).toEqual({ done: 1, left: 0 })
-    expect(await findWork(runtime.reader, parcel, first.workId)).toEqual({
+    expect(await client.cancelWork({ job: parcel, ids }, by)).toEqual({ done: 1, left: 0 })
+    expect(await getWork(runtime.reader, parcel, first.workId)).toEqual({
       kind: 'failed',
       errorCode: 'cancelled',
     })
     expect(await enqueue(5, { uniqueKey: 'k' })).toMatchObject({ kind: 'enqueued' })
     const labelled = { job: parcel, label: 'x' }
-    expect(await client.cancelWork(null, labelled, by)).toEqual({ done: 1, left: 0 })
+    expect(await client.cancelWork(labelled, by)).toEqual({ done: 1, left: 0 })
     await opened.take('parcel', 1)
-    expect(await client.cancelWork(null, { job: parcel, all: true }, by)).toEqual({
+    expect(await client.cancelWork({ job: parcel, all: true }, by)).toEqual({
       done: 2,
       left: 0,
     })
@@ -255,10 +255,10 @@ describe('waiting work', () => {
     for (const { action, workId } of made) {
       expect(action).toBe('cancelWork')
       const cancelled = { kind: 'failed', errorCode: 'cancelled' }
-      expect(await findWork(runtime.reader, parcel, workId as string)).toEqual(cancelled)
+      expect(await getWork(runtime.reader, parcel, workId as string)).toEqual(cancelled)
     }
     expect(await runtime.rows('select from "JobUnique"')).toEqual([])
-    await expect(client.cancelWork(null, { job: parcel } as never, by)).rejects.toThrow(TypeError)
+    await expect(client.cancelWork({ job: parcel } as never, by)).rejects.toThrow(TypeError)
   })
 
   it('is either cancelled or taken, never both, however many do it at once', async () => {
@@ -281,12 +281,12 @@ describe('waiting work', () => {
              where "id" in (select "id" from "JobWork" limit 20 for update skip locked)`,
             [label],
           )
-          const { done } = await opened.client.cancelWork(null, { job: parcel, label }, by)
+          const { done } = await opened.client.cancelWork({ job: parcel, label }, by)
           cancelled.push(done)
         }
       }),
     ])
-    cancelled.push((await opened.client.cancelWork(null, all, by)).done)
+    cancelled.push((await opened.client.cancelWork(all, by)).done)
     const sum = cancelled.reduce((total, done) => total + done, 0)
     expect(await actions()).toHaveLength(sum)
     const found = await states()
@@ -299,7 +299,7 @@ describe('waiting work', () => {
     for (const n of [1, 2]) await enqueue(n)
     await runtime.prisma.$transaction(async (tx) => {
       await tx.$queryRaw`select from "JobWork" where "payload" ->> 'n' = '1' for update`
-      expect(await opened.client.cancelWork(null, { job: parcel, all: true }, by)).toEqual({
+      expect(await opened.client.cancelWork({ job: parcel, all: true }, by)).toEqual({
         done: 1,
         left: 1,
       })
@@ -320,12 +320,12 @@ describe('waiting work', () => {
       const half = { done: 10_000, left: 30 }
       const rest = { done: 30, left: 0 }
       const { client } = opened
-      expect(await client.postponeWork(null, all, later)).toEqual(half)
-      expect(await client.postponeWork(null, all, later)).toEqual(rest)
-      expect(await client.prioritiseWork(null, all, { ...by, priority: 4 })).toEqual(half)
-      expect(await client.prioritiseWork(null, all, { ...by, priority: 4 })).toEqual(rest)
-      expect(await client.cancelWork(null, all, by)).toEqual(half)
-      expect(await client.cancelWork(null, all, by)).toEqual(rest)
+      expect(await client.postponeWork(all, later)).toEqual(half)
+      expect(await client.postponeWork(all, later)).toEqual(rest)
+      expect(await client.prioritiseWork(all, { ...by, priority: 4 })).toEqual(half)
+      expect(await client.prioritiseWork(all, { ...by, priority: 4 })).toEqual(rest)
+      expect(await client.cancelWork(all, by)).toEqual(half)
+      expect(await client.cancelWork(all, by)).toEqual(rest)
     },
   )
 
@@ -337,7 +337,7 @@ describe('waiting work', () => {
     await enqueue(1)
     await enqueue(2, { startAfter: muchLater })
     const all = { job: parcel, all: true } as const
-    expect(await client.postponeWork(null, all, { ...by, startAfter: later })).toEqual({
+    expect(await client.postponeWork(all, { ...by, startAfter: later })).toEqual({
       done: 1,
       left: 0,
     })
@@ -346,12 +346,12 @@ describe('waiting work', () => {
     expect(await take()).toEqual([])
     const before = wakeUps
     const now = { ...by, startAfter: new Date(0) }
-    expect(await client.postponeWork(null, all, now)).toEqual({ done: 2, left: 0 })
+    expect(await client.postponeWork(all, now)).toEqual({ done: 2, left: 0 })
     await waitFor(() => wakeUps > before)
     expect(numbersOf(await take())).toEqual([1, 2])
-    await expect(
-      client.postponeWork(null, all, { ...by, startAfter: new Date(NaN) }),
-    ).rejects.toThrow('startAfter must be a valid date')
+    await expect(client.postponeWork(all, { ...by, startAfter: new Date(NaN) })).rejects.toThrow(
+      'startAfter must be a valid date',
+    )
   })
 
   it('takes its payload along where it is cancelled, also one that is long', async () => {
@@ -359,7 +359,7 @@ describe('waiting work', () => {
     const note = defineJob({ name: 'note', description: '', payload })
     await opened.client.enqueue(runtime.prisma, note, { text: 'x'.repeat(5_000) })
     expect(await runtime.rows('select from "JobPayload"')).toHaveLength(1)
-    await opened.client.cancelWork(null, { job: note, all: true }, by)
+    await opened.client.cancelWork({ job: note, all: true }, by)
     expect(await runtime.rows('select from "JobPayload"')).toEqual([])
   })
 
@@ -367,7 +367,7 @@ describe('waiting work', () => {
     for (const n of [1, 2, 3]) await enqueue(n, { priority: n % 2 })
     await enqueue(4, { priority: 5 })
     const which = { job: parcel, all: true } as const
-    await opened.client.prioritiseWork(null, which, { ...by, priority: 5 })
+    await opened.client.prioritiseWork(which, { ...by, priority: 5 })
     // Behind what had that priority before, in the order in which it would have been taken.
     expect(numbersOf(await take())).toEqual([4, 1, 3, 2])
   })
@@ -377,12 +377,12 @@ describe('waiting work', () => {
     for (const n of [1, 2, 3]) await enqueue(n)
     const { workId } = await enqueue(4)
     const which = { job: parcel, ids: [workId] }
-    expect(await client.prioritiseWork(null, which, { ...by, priority: 5 })).toEqual({
+    expect(await client.prioritiseWork(which, { ...by, priority: 5 })).toEqual({
       done: 1,
       left: 0,
     })
     expect(numbersOf(await take(1))).toEqual([4])
-    await expect(client.prioritiseWork(null, which, { ...by, priority: 0.5 })).rejects.toThrow(
+    await expect(client.prioritiseWork(which, { ...by, priority: 0.5 })).rejects.toThrow(
       'priority must be a whole number of 32 bits, not 0.5',
     )
   })

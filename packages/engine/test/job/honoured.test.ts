@@ -98,7 +98,7 @@ async function expectHonoured(job: Job<typeof NAME>): Promise<void> {
     expect(waitsMs).toBeLessThanOrEqual(Math.min(2 * least, most))
     return
   }
-  await client.redriveDeadLetters(null, 'all', { actor: 'tests', reason: 'mended' })
+  await client.redriveDeadLetters('all', { actor: 'tests', reason: 'mended' })
   expect(await opened.take(NAME)).toMatchObject([{ attempt: 2, retriesLeft: retry.limit }])
 }
 

@@ -98,7 +98,7 @@ describe('a last attempt whose claim has expired', () => {
     const { deadLetters } = await listDeadLetters(runtime.reader, { limit: 10 })
     expect(deadLetters).toMatchObject([{ workId: work.workId, error: { code: 'expired' } }])
     const by = { actor: 'tests', reason: 'mended' }
-    expect(await opened.client.redriveDeadLetters(null, 'all', by)).toMatchObject({ redriven: 1 })
+    expect(await opened.client.redriveDeadLetters('all', by)).toMatchObject({ redriven: 1 })
     expect(await opened.take('parcel')).toMatchObject([{ attempt: 2 }])
   })
 
@@ -145,7 +145,7 @@ describe('a last attempt whose claim has expired', () => {
   })
 
   it('is no dead letter where it only rehearsed', async () => {
-    await opened.client.requestRun(null, parcel, { actor: 'tests', reason: 'now', dryRun: true })
+    await opened.client.requestRun(parcel, { actor: 'tests', reason: 'now', dryRun: true })
     await opened.take('parcel')
     await expire()
     expect(await end()).toHaveLength(1)

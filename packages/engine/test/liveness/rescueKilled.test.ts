@@ -137,7 +137,7 @@ describe('runOnce', () => {
     const letter = { workId, attempts: 2, error: { code: 'worker_lost' } }
     await waitFor(async () => (await runs())[1]?.status === 'failed')
     expect(await letters()).toMatchObject([letter])
-    expect(await client.redriveDeadLetters(null, { ids: [workId] }, by)).toMatchObject({
+    expect(await client.redriveDeadLetters({ ids: [workId] }, by)).toMatchObject({
       redriven: 1,
     })
     await waitFor(async () => (await runs()).some(({ status }) => status === 'success'))

@@ -242,8 +242,8 @@ describe('a standby that is away', { timeout: 90_000 }, () => {
       await transaction((tx) => client.enqueue(tx, tally, work(1)))
       await transaction((tx) => client.enqueue(tx, tally, work(2), { uniqueKey: 'one' }))
       await transaction((tx) => client.enqueueMany(tx, tally, [{ payload: work(3) }]))
-      await transaction((tx) => client.requestRun(tx, tally, { ...by, payload: work(4) }))
-      expect(await transaction((tx) => client.cancelRun(tx, id, by))).toBe('requested')
+      await transaction((tx) => client.requestRun(tally, { ...by, payload: work(4) }, { tx }))
+      expect(await transaction((tx) => client.cancelRun(id, by, { tx }))).toBe('requested')
       // The worker's writes wait for no standby either, and wait for others' locks for at most a second.
       await waitFor(async () => (await ask.runs(`"status" = 'success'`)).length === 4, PATIENCE)
       await client.stop()

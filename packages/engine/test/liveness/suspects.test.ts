@@ -228,7 +228,7 @@ describe('work that has lost several workers', () => {
     await enqueue(2, { lost: 2 })
     await isWaiting()
     const by = { actor: 'somebody', reason: 'a test' }
-    expect(await client.cancelWork(null, { job: parcel, all: true }, by)).toMatchObject({ done: 1 })
+    expect(await client.cancelWork({ job: parcel, all: true }, by)).toMatchObject({ done: 1 })
     await enqueue(3)
     await isStarted(3)
     release.get(1)!()

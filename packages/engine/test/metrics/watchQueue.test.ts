@@ -1,16 +1,16 @@
 import { expect, it, onTestFinished, vi } from 'vitest'
-import type { QueueMeasure } from '../../src/client.ts'
+import type { QueueStats } from '../../src/client.ts'
 import { watchQueue } from '../../src/metrics.ts'
 import { openTarget } from './openTarget.ts'
 
-const ROWS: QueueMeasure[] = [
+const ROWS: QueueStats[] = [
   { name: 'letter', state: 'ready', count: 3, oldestSeconds: 12.5 },
   { name: 'letter', state: 'delayed', count: 2, oldestSeconds: null },
   { name: 'letter', state: 'active', count: 0, oldestSeconds: null },
   { name: 'letter', state: 'deadLetter', count: 1, oldestSeconds: 86_400 },
 ]
 
-function open(measure: () => Promise<QueueMeasure[]>, options = {}) {
+function open(measure: () => Promise<QueueStats[]>, options = {}) {
   const metrics = openTarget()
   watchQueue({ ...metrics, measure, ...options })
   return async () =>

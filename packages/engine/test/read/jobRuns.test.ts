@@ -5,14 +5,14 @@ import { randomUUID } from 'node:crypto'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import {
-  findJobRun,
+  getJobRun,
   jobRunsQuery,
   listJobRuns,
   lookEndQuery,
   MAX_LOOKED_AT,
   type ListJobRunsOptions,
 } from '../../src/read/jobRuns.ts'
-import { openReader, readerIn, type PagePosition, type Reader } from '../../src/read/reader.ts'
+import { openReader, readerIn, type PagePosition, type JobsReader } from '../../src/read/reader.ts'
 import { runOutcome } from '../../src/read/runOutcome.ts'
 import { createSchema } from '../../src/store/schema.ts'
 
@@ -71,7 +71,7 @@ function withIsoInstants(run: Partial<JobRun> | object) {
   return Object.fromEntries(entries) as object
 }
 
-async function* walk(options: ListJobRunsOptions, from: Reader = reader) {
+async function* walk(options: ListJobRunsOptions, from: JobsReader = reader) {
   let after = options.after
   for (;;) {
     const page = await listJobRuns(from, { ...options, after })
@@ -180,13 +180,13 @@ describe('a single run', () => {
     })
     const unsaid = { label: null, shown: null, dueAt: null, logs: null }
     const known = { ...run, ...unsaid, outcome: 'failed' }
-    expect(await findJobRun(reader, id)).toMatchObject(withIsoInstants(known))
+    expect(await getJobRun(reader, id)).toMatchObject(withIsoInstants(known))
     await prisma.$transaction(async (tx) => {
-      expect(await findJobRun(readerIn(tx, createSchema('public')), id)).toMatchObject(
+      expect(await getJobRun(readerIn(tx, createSchema('public')), id)).toMatchObject(
         withIsoInstants(known),
       )
     })
-    expect(await findJobRun(reader, randomUUID())).toBeNull()
+    expect(await getJobRun(reader, randomUUID())).toBeNull()
   })
 })
 

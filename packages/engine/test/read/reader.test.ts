@@ -142,7 +142,7 @@ it('says that a client is stopped to who still reads or acts by it', async () =>
   await stopped.stop()
   const problem = 'This jobs client is stopped: make another one with createJobsClient'
   await expect(stopped.reader.rows({ text: 'select 1' })).rejects.toThrow(problem)
-  await expect(stopped.pauseSchedule(null, 'letter', by)).rejects.toThrow(problem)
+  await expect(stopped.pauseSchedule('letter', by)).rejects.toThrow(problem)
 })
 
 it('does what a person asks for in a transaction of its own, all of it or nothing', async () => {
@@ -150,14 +150,14 @@ it('does what a person asks for in a transaction of its own, all of it or nothin
     `insert into "JobSchedule" ("name", "cron", "timeZone", "cursor", "updatedAt")
      values ('letter', '0 0 1 1 *', 'UTC', now(), now())`,
   )
-  const workId = await client.requestRun(null, letter, by)
-  expect(await client.pauseSchedule(null, 'letter', by)).toBe('paused')
-  expect(await client.resumeSchedule(null, 'letter', by)).toBe('resumed')
-  expect(await client.cancelRun(null, crypto.randomUUID(), by)).toBe('notFound')
-  expect(await client.approveRun(null, crypto.randomUUID(), by)).toEqual({ kind: 'notFound' })
+  const workId = await client.requestRun(letter, by)
+  expect(await client.pauseSchedule('letter', by)).toBe('paused')
+  expect(await client.resumeSchedule('letter', by)).toBe('resumed')
+  expect(await client.cancelRun(crypto.randomUUID(), by)).toBe('notFound')
+  expect(await client.approveRun(crypto.randomUUID(), by)).toEqual({ kind: 'notFound' })
   const none = { redriven: 0, alreadyQueued: 0, unknown: 0, left: 0, next: null }
-  expect(await client.redriveDeadLetters(null, 'all', by)).toEqual(none)
-  const discard = client.discardDeadLetters(null, { ids: [workId] }, by)
+  expect(await client.redriveDeadLetters('all', by)).toEqual(none)
+  const discard = client.discardDeadLetters({ ids: [workId] }, by)
   expect(await discard).toEqual({ discarded: 0, left: 0, next: null })
   const actions = () => runtime.rows('select "action" from "JobAction" order by "at"')
   expect(await actions()).toEqual([{ action: 'run' }, { action: 'pause' }, { action: 'resume' }])
@@ -169,8 +169,8 @@ it('does what a person asks for in a transaction of its own, all of it or nothin
     'create trigger refuse before insert on "JobAction" for each row execute function refuse()',
   )
   try {
-    await expect(client.requestRun(null, letter, by)).rejects.toThrow('refused')
-    await expect(client.pauseSchedule(null, 'letter', by)).rejects.toThrow('refused')
+    await expect(client.requestRun(letter, by)).rejects.toThrow('refused')
+    await expect(client.pauseSchedule('letter', by)).rejects.toThrow('refused')
   } finally {
     await runtime.rows('drop function refuse cascade')
   }

@@ -14,7 +14,7 @@ import {
 import { listJobRuns } from '../../src/read/jobRuns.ts'
 import { listJobTicks, recentTicksQuery } from '../../src/read/jobTicks.ts'
 import { listFailures } from '../../src/read/listFailures.ts'
-import { openReader, type Reader, type Statement } from '../../src/read/reader.ts'
+import { openReader, type JobsReader, type Statement } from '../../src/read/reader.ts'
 import { listRecentRuns, recentRunsQuery } from '../../src/read/recentRuns.ts'
 import { listRunCounts, sampleRuns, sampleRunsQuery } from '../../src/read/sampleRuns.ts'
 import { listWorkerRuns, workerRunsQuery } from '../../src/read/workerRuns.ts'
@@ -95,7 +95,7 @@ const ALL = { from: new Date('2026-01-01T00:00:00Z'), to: new Date('2026-01-01T1
 const NIL = '00000000-0000-0000-0000-000000000000'
 
 /** Whatever is asked about one job. */
-const ABOUT_FORMER: Record<string, (of: Reader) => Promise<unknown>> = {
+const ABOUT_FORMER: Record<string, (of: JobsReader) => Promise<unknown>> = {
   'its list': (of) => listJobRuns(of, { name: 'former', limit: 50 }),
   'its list, from the middle on': (of) =>
     listJobRuns(of, { name: 'former', limit: 50, after: { at: '2025-12-31T04:00:00Z', id: NIL } }),

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { countQueue, measureBacklog } from '../../src/internal.ts'
-import { findWorkByKey, measureQueue, type JobsClient } from '../../src/client.ts'
+import { getWorkByKey, getQueueStats, type JobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import { openClientRuntime } from '../openClientRuntime.ts'
 import { insertPieces, type TestPiece } from '../insertPieces.ts'
@@ -55,7 +55,7 @@ it('counts and measures what a look through all of it counts, in whatever order 
       // Between the insert and the look goes less than half of the smallest distance.
       const round = (seconds: number | null) =>
         seconds === null ? null : Math.round(seconds / 100) * 100
-      const measures = await measureQueue(runtime.reader, NAMES)
+      const measures = await getQueueStats(runtime.reader, NAMES)
       expect(measures.map((row) => ({ ...row, oldestSeconds: round(row.oldestSeconds) }))).toEqual(
         model.flatMap(({ name, ready, delayed, active, letters }) => [
           { name, state: 'ready', count: ready.length, oldestSeconds: oldest(ready) },
@@ -91,7 +91,7 @@ it('counts and measures what a look through all of it counts, in whatever order 
 
 describe('the work with a unique key', () => {
   const since = new Date(Date.now() - 86_400_000)
-  const find = () => findWorkByKey(runtime.reader, letter, 'k', since)
+  const find = () => getWorkByKey(runtime.reader, letter, 'k', since)
   const given = (secondsAgo: number, code: string, of: Partial<Piece> = {}): Piece => ({
     name: 'letter',
     state: 'failed',

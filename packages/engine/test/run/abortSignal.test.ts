@@ -92,7 +92,7 @@ test.each([
       }),
     innocent: () => release.promise,
   })
-  await client.cancelRun(runtime.prisma, badRunId, { actor: 'somebody', reason: 'a test' })
+  await client.cancelRun(badRunId, { actor: 'somebody', reason: 'a test' }, { tx: runtime.prisma })
   await waitFor(() =>
     runtime.lines.some(({ msg }) =>
       /^(a handler left an error|an error belongs)/.test(String(msg)),

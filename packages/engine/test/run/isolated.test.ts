@@ -245,7 +245,7 @@ describe('an isolated run', () => {
       details: { guard: { due: 11, allowed: 10 }, error: { code: 'guard_blocked' } },
     })
     const [{ id }] = (await runs()) as [Run]
-    await client.approveRun(runtime.prisma, id, { actor: 'a', reason: 'r' })
+    await client.approveRun(id, { actor: 'a', reason: 'r' }, { tx: runtime.prisma })
     expect((await ended('probe', 2))[1]).toMatchObject({
       status: 'success',
       details: { effects: 1, guard: { due: 11, allowed: 11 } },
@@ -254,12 +254,16 @@ describe('an isolated run', () => {
 
   it('can be tried out', async () => {
     await startWorker()
-    await client.requestRun(runtime.prisma, probe, {
-      actor: 'a',
-      reason: 'r',
-      dryRun: true,
-      payload: { act: 'work', n: 1 },
-    })
+    await client.requestRun(
+      probe,
+      {
+        actor: 'a',
+        reason: 'r',
+        dryRun: true,
+        payload: { act: 'work', n: 1 },
+      },
+      { tx: runtime.prisma },
+    )
 
     expect((await ended())[0]).toMatchObject({ status: 'success', details: { effects: 1 } })
     expect(await runtime.rows('select * from "Effect"')).toEqual([])

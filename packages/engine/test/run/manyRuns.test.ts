@@ -55,14 +55,14 @@ async function carryOut(thousands: number): Promise<void> {
   const asked = [...Array(25 * thousands).keys()].map(() => [reports, true] as const)
   const exclusive = [...Array(25 * thousands).keys()].map(() => [excludes, false] as const)
   for (const [job, dryRun] of [...asked, ...exclusive]) {
-    await client.requestRun(prisma, job, { ...ACTOR, dryRun })
+    await client.requestRun(job, { ...ACTOR, dryRun }, { tx: prisma })
   }
   await waitFor(async () => {
     const held = await runtime.rows<{ id: string }>(
       `select "id" from "JobRunAll" where "name" = 'waits' and "status" = 'running'
          and "cancelRequestedAt" is null`,
     )
-    for (const { id } of held) await client.cancelRun(prisma, id, ACTOR)
+    for (const { id } of held) await client.cancelRun(id, ACTOR, { tx: prisma })
     const [left] = await runtime.rows<{ isOver: boolean }>(
       `select not exists (select from ${WORK_LEFT} where state in ('created', 'retry', 'active'))
          and not exists (select from "JobRunAll" where "status" = 'running')

@@ -173,7 +173,7 @@ describe('what a handler leaves to nobody, in a worker of its own', { timeout: 6
   })
 
   it('is left to the host that sees to it itself', async () => {
-    await start({ strays: 'leave' })
+    await start({ uncaught: 'leave' })
     await harm('rejection')
     expect((await child.exited).code).toBe(1)
     expect(child.stderr.join('\n')).toContain('nobody catches for')

@@ -12,7 +12,7 @@ import {
   listRecentFailures,
   searchRuns,
 } from '../../src/internal.ts'
-import { createJobsClient, findJobRun, listDeadLetters, listJobRuns } from '../../src/client.ts'
+import { createJobsClient, getJobRun, listDeadLetters, listJobRuns } from '../../src/client.ts'
 import {
   defineJob,
   JobError,
@@ -155,14 +155,14 @@ describe('the label of a piece of work', () => {
     })
     await enqueue({ orderId: '1' })
     await client.enqueueMany(runtime.prisma, order, [{ payload: { orderId: '2', card: 'x' } }])
-    await client.requestRun(null, order, { ...ACTOR, payload: { orderId: '3' } })
+    await client.requestRun(order, { ...ACTOR, payload: { orderId: '3' } })
 
     const runs = await waitFor(async () => {
       const page = await listJobRuns(runtime.reader, { limit: 10, status: 'success' })
       return page.runs.length === 4 && page.runs
     })
     expect(labelsOf(runs)).toEqual([1, 2, 3, 4].map((n) => `Order ${n}`))
-    const run = await findJobRun(runtime.reader, runs.find(({ label }) => label === 'Order 4')!.id)
+    const run = await getJobRun(runtime.reader, runs.find(({ label }) => label === 'Order 4')!.id)
     expect(run).toMatchObject({ shown: { orderId: '4' } })
     const stored = await runtime.rows('select to_jsonb(run)::text as "text" from "JobRun" run')
     expect(JSON.stringify(stored)).not.toContain('secret card')
@@ -258,11 +258,11 @@ describe('what a run logs', () => {
     })
     const id = await enqueue({ orderId: '1', card: '4111 1111' })
     const { id: first } = await ended(id, 1)
-    expect(await findJobRun(runtime.reader, first)).toMatchObject({
+    expect(await getJobRun(runtime.reader, first)).toMatchObject({
       logs: { earlier: 0, lines: [{ level: 'info', message: 'paid', fields: 'card=[redacted]' }] },
     })
     const { id: second } = await ended(id, 2)
-    expect(await findJobRun(runtime.reader, second)).toMatchObject({
+    expect(await getJobRun(runtime.reader, second)).toMatchObject({
       logs: { lines: [{ message: 'paid' }, { level: 'warn', message: 'second try' }] },
     })
   })
@@ -279,7 +279,7 @@ describe('what a run logs', () => {
     const result = { pages: 7, at: new Date(0) }
     expect(await client.result(invoice, workId)).toMatchObject({ kind: 'success', result })
     const { id } = await ended(workId)
-    expect(await findJobRun(runtime.reader, id)).toMatchObject({
+    expect(await getJobRun(runtime.reader, id)).toMatchObject({
       logs: { lines: [{ message: 'done' }] },
     })
   })
@@ -304,7 +304,7 @@ describe('what a run logs', () => {
     await startWorker({ plain: async ({ log }) => log.info('done') }, { keepLogs: false })
     const { workId } = await queue.client.enqueue(runtime.prisma, plain, {})
     const { id } = await ended(workId)
-    expect(await findJobRun(runtime.reader, id)).toMatchObject({ logs: null })
+    expect(await getJobRun(runtime.reader, id)).toMatchObject({ logs: null })
     expect(runtime.lines.some(({ msg }) => msg === 'done')).toBe(true)
   })
 })
@@ -315,7 +315,7 @@ describe('the attempts at a piece of work', () => {
     const id = await enqueue({ orderId: '1' })
     const second = await ended(id, 2)
     const first = await ended(id, 1)
-    const found = await findJobRun(runtime.reader, second.id)
+    const found = await getJobRun(runtime.reader, second.id)
     // From the end of the pause after the first attempt on, and not since it was first enqueued.
     expect(Date.parse(found!.dueAt!)).toBeGreaterThan(Date.parse(first.endedAt!))
     expect(Date.parse(found!.startedAt)).toBeGreaterThanOrEqual(Date.parse(found!.dueAt!) - 5)
@@ -387,7 +387,7 @@ describe('equal failures', () => {
        from (values ('plain', interval '-25 hours'), ('plain', '25 hours'), ('order', '0')) other(name, since)`,
     )
     const counted = async (how: string) => {
-      const run = (await findJobRun(runtime.reader, ids[how]!))!
+      const run = (await getJobRun(runtime.reader, ids[how]!))!
       const { error } = run.details as { error: { code: string; message: string; name: string } }
       const equal = await countEqualFailures(runtime.reader, { ...run, ...error, name: run.name })
       return [error.code, error.name, equal?.count, equal?.isCut]
@@ -400,7 +400,7 @@ describe('equal failures', () => {
 
 describe('a run that a person has asked for', () => {
   const request = (options: { dryRun?: boolean } = {}) =>
-    queue.client.requestRun(null, plain, { ...ACTOR, payload: { secret: 'payload' }, ...options })
+    queue.client.requestRun(plain, { ...ACTOR, payload: { secret: 'payload' }, ...options })
   const letters = async () => (await listDeadLetters(runtime.reader, { limit: 5 })).deadLetters
 
   it('is a dead letter once its attempts are used up, and is redriven as one', async () => {
@@ -415,7 +415,7 @@ describe('a run that a person has asked for', () => {
       nextAt: null,
     })
     fails = false
-    expect(await queue.client.redriveDeadLetters(null, 'all', ACTOR)).toMatchObject({ redriven: 1 })
+    expect(await queue.client.redriveDeadLetters('all', ACTOR)).toMatchObject({ redriven: 1 })
     expect(await ended(workId, 2)).toMatchObject({ status: 'success' })
     expect(await letters()).toEqual([])
   })
@@ -435,7 +435,7 @@ describe('a run that a person has asked for', () => {
     expect(await ended(await request())).toMatchObject({ errorCode: 'guard_blocked' })
     ends = 'waits'
     const id = await request()
-    await waitFor(async () => (await queue.client.cancelRun(null, id, ACTOR)) === 'requested')
+    await waitFor(async () => (await queue.client.cancelRun(id, ACTOR)) === 'requested')
     expect(await ended(id)).toMatchObject({ errorCode: 'cancelled' })
     expect(await letters()).toEqual([])
   })
@@ -469,16 +469,16 @@ describe('a run that a person has asked for', () => {
     })
     const { id } = await ended(await request())
     fails = false
-    const again = await queue.client.runAgain(null, plain, id, ACTOR)
+    const again = await queue.client.runAgain(plain, id, ACTOR)
     expect(again).toMatchObject({ kind: 'requested' })
     const second = await ended((again as { workId: string }).workId)
     expect(payloads).toEqual([{ secret: 'payload' }, { secret: 'payload' }])
     expect(second).toMatchObject({ trigger: 'manual', actor: 'ann', status: 'success' })
     // Its work has left the queue, and its payload with it.
-    expect(await queue.client.runAgain(null, plain, second.id, ACTOR)).toEqual({
+    expect(await queue.client.runAgain(plain, second.id, ACTOR)).toEqual({
       kind: 'payloadGone',
     })
-    expect(await queue.client.runAgain(null, order, id, ACTOR)).toEqual({ kind: 'notFound' })
+    expect(await queue.client.runAgain(order, id, ACTOR)).toEqual({ kind: 'notFound' })
     expect(
       await runtime.rows(`select "action", "runId" from "JobAction" where "runId" is not null`),
     ).toEqual([{ action: 'run', runId: id }])
@@ -545,7 +545,7 @@ describe('the result of a piece of work', () => {
       result: { pages: 3, at: new Date(5_000) },
     })
     if (result.kind === 'success') result.result.at satisfies Date
-    expect(await findJobRun(runtime.reader, id)).toMatchObject({ details: null })
+    expect(await getJobRun(runtime.reader, id)).toMatchObject({ details: null })
   })
 
   it.each<{ what: string; returned: unknown; code: string; message: RegExp }>([
@@ -603,7 +603,7 @@ describe('the result of a piece of work', () => {
       error: { code: 'handler_failed', message: 'no luck' },
     })
     const { workId } = await client.enqueue(runtime.prisma, plain, {})
-    await waitFor(async () => (await client.cancelRun(null, workId, ACTOR)) === 'requested')
+    await waitFor(async () => (await client.cancelRun(workId, ACTOR)) === 'requested')
     expect(await client.result(plain, workId)).toEqual({
       kind: 'cancelled',
       runId: workId,
@@ -612,7 +612,7 @@ describe('the result of a piece of work', () => {
     const startAfter = new Date(Date.now() + 3_600_000)
     const late = await client.enqueue(runtime.prisma, plain, {}, { startAfter })
     const ids = [late.workId]
-    expect(await client.cancelWork(null, { job: plain, ids }, ACTOR)).toMatchObject({ done: 1 })
+    expect(await client.cancelWork({ job: plain, ids }, ACTOR)).toMatchObject({ done: 1 })
     const cancelled = { kind: 'cancelled', runId: null }
     expect(await client.result(plain, late.workId)).toEqual(cancelled)
   })

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, test } from 'vitest'
 import { z } from 'zod'
-import { createJobsClient, findWork, type JobsClient } from '../../src/client.ts'
+import { createJobsClient, getWork, type JobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import { recogniseHost } from '../../src/store/callersTransaction.ts'
 import { createSchema } from '../../src/store/schema.ts'
@@ -135,19 +135,19 @@ describe.each(Object.entries(HOSTS))('by %s', (_name, openHost) => {
 
   it('waiting work is cancelled, postponed and prioritised, and its queue paused', async () => {
     const startAfter = new Date('2099-12-31T23:59:59.123Z')
-    for (const tx of [host.client, null]) {
+    for (const tx of [host.client, undefined]) {
       const { workId } = await client.enqueue(host.client, any, AWKWARD)
       const which = { job: any, ids: [workId] }
       const once = { done: 1, left: 0 }
-      expect(await client.postponeWork(tx, which, { ...ACTOR, startAfter })).toEqual(once)
-      expect(await client.prioritiseWork(tx, which, { ...ACTOR, priority: -7 })).toEqual(once)
-      expect(await findWork(client.reader, any, workId)).toEqual({
+      expect(await client.postponeWork(which, { ...ACTOR, startAfter }, { tx })).toEqual(once)
+      expect(await client.prioritiseWork(which, { ...ACTOR, priority: -7 }, { tx })).toEqual(once)
+      expect(await getWork(client.reader, any, workId)).toEqual({
         kind: 'waiting',
         startAfter: startAfter.toISOString(),
       })
-      expect(await client.cancelWork(tx, { job: any, all: true }, ACTOR)).toEqual(once)
-      expect(await client.pauseQueue(tx, 'any', ACTOR)).toBe('paused')
-      expect(await client.resumeQueue(tx, 'any', ACTOR)).toBe('resumed')
+      expect(await client.cancelWork({ job: any, all: true }, ACTOR, { tx })).toEqual(once)
+      expect(await client.pauseQueue('any', ACTOR, { tx })).toBe('paused')
+      expect(await client.resumeQueue('any', ACTOR, { tx })).toBe('resumed')
     }
     const actions = ['cancelWork', 'pauseQueue', 'postponeWork', 'prioritiseWork', 'resumeQueue']
     expect(
@@ -163,18 +163,18 @@ describe.each(Object.entries(HOSTS))('by %s', (_name, openHost) => {
   })
 
   it('what people do is recorded with it', async () => {
-    for (const tx of [host.client, null]) {
-      const id = await client.requestRun(tx, any, { ...ACTOR, payload: AWKWARD })
-      expect(await client.pauseSchedule(tx, 'nightly', ACTOR)).toBe('paused')
-      expect(await client.pauseSchedule(tx, 'nightly', ACTOR)).toBe('alreadyPaused')
-      expect(await client.resumeSchedule(tx, 'nightly', ACTOR)).toBe('resumed')
-      expect(await client.pauseSchedule(tx, 'nobody', ACTOR)).toBe('notScheduled')
-      const discard = client.discardDeadLetters(tx, { ids: [id] }, ACTOR)
+    for (const tx of [host.client, undefined]) {
+      const id = await client.requestRun(any, { ...ACTOR, payload: AWKWARD }, { tx })
+      expect(await client.pauseSchedule('nightly', ACTOR, { tx })).toBe('paused')
+      expect(await client.pauseSchedule('nightly', ACTOR, { tx })).toBe('alreadyPaused')
+      expect(await client.resumeSchedule('nightly', ACTOR, { tx })).toBe('resumed')
+      expect(await client.pauseSchedule('nobody', ACTOR, { tx })).toBe('notScheduled')
+      const discard = client.discardDeadLetters({ ids: [id] }, ACTOR, { tx })
       expect(await discard).toMatchObject({ discarded: 0 })
-      expect(await client.cancelRun(tx, id, ACTOR)).toBe('notFound')
+      expect(await client.cancelRun(id, ACTOR, { tx })).toBe('notFound')
     }
     const over = host.transaction(async (tx) => {
-      await client.pauseSchedule(tx, 'nightly', ACTOR)
+      await client.pauseSchedule('nightly', ACTOR, { tx })
       throw new Error('over')
     })
     await expect(over).rejects.toThrow('over')
@@ -187,10 +187,10 @@ describe.each(Object.entries(HOSTS))('by %s', (_name, openHost) => {
   it('dead letters go back with what was in them', async () => {
     const [id] = await Promise.all([fail({ keep_me: AWKWARD }), fail({ n: 2 })])
     const outcome = await host.transaction((tx) =>
-      client.redriveDeadLetters(tx, { ids: [id] }, ACTOR),
+      client.redriveDeadLetters({ ids: [id] }, ACTOR, { tx }),
     )
     expect(outcome).toMatchObject({ redriven: 1, alreadyQueued: 0 })
-    const rest = await client.redriveDeadLetters(host.client, 'all', ACTOR)
+    const rest = await client.redriveDeadLetters('all', ACTOR, { tx: host.client })
     expect(rest).toMatchObject({ redriven: 1 })
     expect(await runtime.rows('select from "JobWork"')).toHaveLength(2)
   })
@@ -205,9 +205,9 @@ describe.each(Object.entries(HOSTS))('by %s', (_name, openHost) => {
        returning "id"`,
       [workId, { guard: { due: 12 }, error: { code: 'guard_blocked', message: '' } }],
     )
-    const approved = await host.transaction((tx) => client.approveRun(tx, run!.id, ACTOR))
+    const approved = await host.transaction((tx) => client.approveRun(run!.id, ACTOR, { tx }))
     expect(approved).toMatchObject({ kind: 'approved', rows: 12 })
-    const again = await client.approveRun(host.client, run!.id, ACTOR)
+    const again = await client.approveRun(run!.id, ACTOR, { tx: host.client })
     expect(again).toEqual({ kind: 'alreadyApproved' })
     expect(await payloads()).toEqual([payload, payload])
   })
@@ -215,7 +215,7 @@ describe.each(Object.entries(HOSTS))('by %s', (_name, openHost) => {
   it('what it reads in a transaction is what that has written, instants as ISO 8601', async () => {
     await host.transaction(async (tx) => {
       const { workId } = await client.enqueue(tx, any, 1)
-      expect(await findWork(client.readerIn(tx), any, workId)).not.toBeNull()
+      expect(await getWork(client.readerIn(tx), any, workId)).not.toBeNull()
       const text = `select '2026-11-24 09:00:00.12+00'::timestamptz as "at", $1::int as "n"`
       expect(await client.readerIn(tx).rows({ text, values: [7] })).toEqual([
         { at: '2026-11-24T09:00:00.120Z', n: 7 },
@@ -263,10 +263,10 @@ describe('a connection of pg', () => {
       expect(recogniseHost(connection, schema).isClient).toBe(true)
       await connection.query('begin')
       expect(recogniseHost(connection, schema).isClient).toBe(false)
-      await client.requestRun(connection, any, ACTOR)
+      await client.requestRun(any, ACTOR, { tx: connection })
       await connection.query('rollback')
       expect(await payloads()).toEqual([])
-      await client.requestRun(connection, any, ACTOR)
+      await client.requestRun(any, ACTOR, { tx: connection })
       expect(recogniseHost(connection, schema).isClient).toBe(true)
       expect(await payloads()).toEqual([{}])
     } finally {

@@ -58,8 +58,9 @@ test('a logger of which every line fails costs no run, no round and no drain', a
     await client.enqueue(prisma, fails, {})
     await client.enqueue(prisma, talks, {})
     // Work that has lost workers logs that it waits to run alone.
-    const suspect = JSON.stringify({ payload: {}, trigger: 'queue', lost: 2 })
-    await runtime.rows(`insert into pgboss.job (name, data) values ('talks', $1)`, [suspect])
+    await runtime.rows(
+      `insert into "JobWork" ("id", "name", "losses", "bytes", "payload") values (gen_random_uuid(), 'talks', 2, 2, '{}')`,
+    )
     await client.stop()
     const ends = async () =>
       (

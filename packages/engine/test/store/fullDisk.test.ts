@@ -25,18 +25,12 @@ const bell = defineJob({
 })
 const jobs = [parcel, bell] as const
 
-const GROWING = [
-  { table: '"JobRun"', each: 'statement' },
-  { table: '"JobTick"', each: 'statement' },
-  { table: '"Effect"', each: 'statement' },
-  // Statement triggers would not fire here: its partitions are written to by their own names.
-  { table: 'pgboss.job', each: 'row' },
-]
+const GROWING = ['JobWork', 'JobClaim', 'JobRun', 'JobTick', 'Effect']
 
 let runtime: TestRuntime
 
 beforeAll(async () => {
-  runtime = await openTestRuntime(jobs)
+  runtime = await openTestRuntime()
   await runtime.rows('create table "Effect" (n int, step int, "runId" uuid, primary key (n, step))')
 })
 
@@ -133,14 +127,14 @@ async function fill(): Promise<void> {
      end $$`,
   )
   // One table at a time: a transaction that holds one and waits for another could deadlock.
-  for (const { table, each } of GROWING) {
+  for (const table of GROWING) {
     await runtime.rows(
-      `create trigger no_room before insert or update on ${table} for each ${each} execute function no_room()`,
+      `create trigger no_room before insert or update on "${table}" for each row execute function no_room()`,
     )
   }
 }
 
 async function free(): Promise<void> {
-  for (const { table } of GROWING) await runtime.rows(`drop trigger no_room on ${table}`)
+  for (const table of GROWING) await runtime.rows(`drop trigger no_room on "${table}"`)
   await runtime.rows('drop function no_room')
 }

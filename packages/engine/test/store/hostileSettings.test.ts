@@ -2,7 +2,7 @@
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { createJobsClient, findWork } from '../../src/client.ts'
+import { createJobsClient, getWork } from '../../src/client.ts'
 import { defineJob, nextTick, type RunContext, type TransactionOf } from '../../src/index.ts'
 import { createWorker } from '../../src/worker.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -18,7 +18,7 @@ let runtime: TestRuntime
 let database: string
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([sweep, count])
+  runtime = await openTestRuntime()
   await runtime.rows('create table "Effect" (at timestamptz not null default now(), text text)')
   database = `"${new URL(runtime.url).pathname.slice(1)}"`
 })
@@ -27,10 +27,7 @@ afterAll(() => runtime.close())
 
 afterEach(async () => {
   await runtime.rows(`alter database ${database} reset all`)
-  await runtime.rows(
-    'truncate "Effect", "JobRun", "JobClaim", "JobStart", "JobTick", "JobSchedule"',
-  )
-  await runtime.rows('delete from pgboss.job')
+  await runtime.clear('Effect', 'JobTick', 'JobSchedule')
 })
 
 /** Defaults that a database or a role may have, tried one by one. */
@@ -132,7 +129,7 @@ async function endToEnd(): Promise<string> {
     status = run.status
     expect(run.details).toMatchObject({ cleaned: 3, half: 0.1 + 0.2 })
     expect(Math.abs(run.startedAt.getTime() - Date.now())).toBeLessThan(600_000)
-    expect(await findWork(client.reader, count, workId)).toMatchObject({ kind: 'completed' })
+    expect(await getWork(client.reader, count, workId)).toMatchObject({ kind: 'completed' })
     const ticked = await waitFor(() =>
       prisma.jobRun.findFirst({ where: { name: 'sweep', status: 'success' } }),
     )

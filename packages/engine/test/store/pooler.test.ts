@@ -2,7 +2,7 @@
 import { createDatabaseClient } from '@roundsman/db'
 import { createPooler, spawnProcess, waitFor, type Pooler } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createJobsClient, findWork, type JobsClient } from '../../src/client.ts'
+import { createJobsClient, getWork, type JobsClient } from '../../src/client.ts'
 import { watchChanges } from '../../src/read/watchChanges.ts'
 import { createWorker, runOnce } from '../../src/worker.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -50,7 +50,7 @@ describe('behind a transaction pooler', () => {
     const { workId } = await behind.$transaction((tx) => producer.enqueue(tx, drip, {}))
 
     expect(pooler.url).not.toBe(url)
-    expect(await findWork(producer.reader, drip, workId)).toMatchObject({ kind: 'waiting' })
+    expect(await getWork(producer.reader, drip, workId)).toMatchObject({ kind: 'waiting' })
     await runtime.rows('delete from pgboss.job')
     await producer.stop()
     await behind.$disconnect()

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { defineJob, type HandlersFor } from '../../src/index.ts'
 import { openTestJobs, type TestJobs } from '../../src/testing.ts'
 import { isUnfinishedSql } from '../../src/tick/isUnfinished.ts'
-import { measureQueueSql } from '../../src/read/measureQueue.ts'
+import { measureQueueSql } from '../../src/read/getQueueStats.ts'
 import * as blockedRunSql from '../../src/store/blockedRunSql.ts'
 import * as deadLetterSql from '../../src/store/deadLetterSql.ts'
 import { placeDueSql } from '../../src/store/looks.ts'
@@ -171,13 +171,13 @@ async function tellAll(test: TestJobs<Jobs>): Promise<string[]> {
     await test.advance(ms)
     await drain()
   }
-  told.push((await test.approveRun(client, blocked, by)).kind)
-  const { redriven } = await test.redriveDeadLetters(null, 'all', by)
+  told.push((await test.approveRun(blocked, by, { tx: client })).kind)
+  const { redriven } = await test.redriveDeadLetters('all', by)
   told.push(`redriven ${redriven}`)
-  await test.requestRun(null, hourly, by)
+  await test.requestRun(hourly, by)
   await drain()
   await test.advance(day)
-  told.push((await test.approveRun(client, blocked, by)).kind)
+  told.push((await test.approveRun(blocked, by, { tx: client })).kind)
   await test.run(work, { failures: 0 })
   await drain()
   return told

@@ -1,7 +1,7 @@
 // Not quick: starts two or three workers in each test.
 import { fakeClock, waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { readJobHealth, type JobsClient } from '../../src/client.ts'
+import { getJobHealth, type JobsClient } from '../../src/client.ts'
 import { defineJob, type Job } from '../../src/index.ts'
 import { createWorker, type Worker } from '../../src/worker.ts'
 import { openClientRuntime } from '../openClientRuntime.ts'
@@ -85,7 +85,7 @@ const ticks = async () =>
     )
   ).map(({ at }) => at)
 const isDecided = (time: string) => async () => (await ticks()).includes(time)
-const health = async (job: Job) => (await readJobHealth(client.reader, [job], clock.now())).problems
+const health = async (job: Job) => (await getJobHealth(client.reader, [job], clock.now())).problems
 
 describe('a worker whose schedule another one has registered otherwise', () => {
   it('takes it back once that one is gone, and decides what has become due since', async () => {
@@ -243,7 +243,7 @@ describe('while a transaction of the host holds the row of a schedule', () => {
   async function whilePausing(work: () => Promise<void>): Promise<void> {
     await runtime.prisma.$transaction(
       async (tx) => {
-        expect(await client.pauseSchedule(tx, 'sweep', by)).toBe('paused')
+        expect(await client.pauseSchedule('sweep', by, { tx })).toBe('paused')
         await work()
       },
       { timeout: 60_000 },
@@ -270,7 +270,7 @@ describe('while a transaction of the host holds the row of a schedule', () => {
         { name: 'sweep', heldBy: [{ pid: holder?.pid }] },
       ])
     })
-    await client.resumeSchedule(null, 'sweep', by)
+    await client.resumeSchedule('sweep', by)
     clock.set('2026-05-03T11:00:00Z')
     await worker?.until('the tick of eleven', isDecided('11:00'))
   })

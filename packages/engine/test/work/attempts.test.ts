@@ -68,7 +68,7 @@ describe('attempts', () => {
           if (next === 'retry') retriesLeft--
           if (!isOver) continue
           const by = { actor: 'tests', reason: 'mended' }
-          await opened.client.redriveDeadLetters(null, 'all', by)
+          await opened.client.redriveDeadLetters('all', by)
           retriesLeft = LIMIT
         }
       }),

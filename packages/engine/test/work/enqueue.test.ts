@@ -2,7 +2,7 @@ import { createDatabaseClient } from '@roundsman/db'
 import { waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { findWork, type JobsClient } from '../../src/client.ts'
+import { getWork, type JobsClient } from '../../src/client.ts'
 import { defineJob, type TransactionOf } from '../../src/index.ts'
 import { enqueueWork } from '../../src/store/enqueueWork.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
@@ -158,7 +158,7 @@ describe('enqueue', () => {
     )
 
     expect(await take(1)).toEqual([])
-    expect(await findWork(runtime.reader, letter, workId)).toEqual({
+    expect(await getWork(runtime.reader, letter, workId)).toEqual({
       kind: 'waiting',
       startAfter: startAfter.toISOString(),
     })
@@ -210,7 +210,7 @@ describe('enqueue', () => {
     async (dryRun) => {
       const request = { actor: 'ops', reason: 'test', payload: { n: 1 }, dryRun: dryRun as never }
 
-      await expect(client.requestRun(runtime.prisma, letter, request)).rejects.toThrow(
+      await expect(client.requestRun(letter, request, { tx: runtime.prisma })).rejects.toThrow(
         'dryRun must',
       )
       expect(await numbers()).toEqual([])
@@ -233,7 +233,7 @@ describe('enqueue', () => {
       kind: 'alreadyQueued',
       workId,
     })
-    expect(await findWork(runtime.reader, letter, workId)).toEqual({
+    expect(await getWork(runtime.reader, letter, workId)).toEqual({
       kind: 'waiting',
       startAfter: '2100-01-01T00:00:00.000Z',
     })
@@ -241,7 +241,7 @@ describe('enqueue', () => {
 
   it('lets work wait that no worker knows yet', async () => {
     const { workId } = await client.enqueue(runtime.prisma, unknown, {})
-    expect(await findWork(runtime.reader, unknown, workId)).toMatchObject({ kind: 'waiting' })
+    expect(await getWork(runtime.reader, unknown, workId)).toMatchObject({ kind: 'waiting' })
   })
 
   it('has few steps between the call and its one statement', async () => {
@@ -271,12 +271,12 @@ describe('a unique key', () => {
     expect(await enqueue(2)).toEqual({ kind: 'alreadyQueued', workId })
 
     const [delivery] = await take(1)
-    expect(await findWork(runtime.reader, letter, workId)).toEqual({ kind: 'running' })
+    expect(await getWork(runtime.reader, letter, workId)).toEqual({ kind: 'running' })
     expect(await enqueue(3)).toEqual({ kind: 'alreadyQueued', workId })
 
     const error = { code: 'flaky', message: '' }
     await opened.fail([delivery!], error, 'retry')
-    expect(await findWork(runtime.reader, letter, workId)).toMatchObject({ kind: 'waiting' })
+    expect(await getWork(runtime.reader, letter, workId)).toMatchObject({ kind: 'waiting' })
     expect(await enqueue(4)).toEqual({ kind: 'alreadyQueued', workId })
     expect(await numbers()).toEqual([1])
   })
@@ -287,7 +287,7 @@ describe('a unique key', () => {
     await opened.complete(deliveries)
 
     // It has left the queue, and its run remains.
-    expect(await findWork(runtime.reader, letter, workId)).toEqual({ kind: 'completed' })
+    expect(await getWork(runtime.reader, letter, workId)).toEqual({ kind: 'completed' })
     expect(await enqueue(2)).toMatchObject({ kind: 'enqueued' })
   })
 
@@ -297,7 +297,7 @@ describe('a unique key', () => {
     const error = { code: 'hopeless', message: '' }
     await opened.fail(deliveries, error, 'giveUp')
 
-    expect(await findWork(runtime.reader, letter, workId)).toEqual({
+    expect(await getWork(runtime.reader, letter, workId)).toEqual({
       kind: 'failed',
       errorCode: 'hopeless',
     })
@@ -486,8 +486,8 @@ describe('two transactions with the same unique keys in another order', () => {
   })
 })
 
-describe('findWork', () => {
+describe('getWork', () => {
   it('knows nothing of what was never there', async () => {
-    expect(await findWork(runtime.reader, letter, crypto.randomUUID())).toBeNull()
+    expect(await getWork(runtime.reader, letter, crypto.randomUUID())).toBeNull()
   })
 })

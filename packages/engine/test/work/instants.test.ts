@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { INSTANT_EDGES, instants, isStorable } from '@roundsman/testing/hostileNumbers'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
-import { findWork, measureQueue, type JobsClient } from '../../src/client.ts'
+import { getWork, getQueueStats, type JobsClient } from '../../src/client.ts'
 import { ArgumentError, defineJob, type EnqueueOptions } from '../../src/index.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -48,7 +48,7 @@ async function enqueue(piece: typeof pieces extends fc.Arbitrary<infer P> ? P : 
   if (again) await refused(again.startAfter, put({ ...again, uniqueKey, onConflict: 'replace' }))
   if (postponedTo && id !== null) {
     const which = { job: parcel, ids: [id] }
-    await refused(postponedTo, client.postponeWork(null, which, { ...by, startAfter: postponedTo }))
+    await refused(postponedTo, client.postponeWork(which, { ...by, startAfter: postponedTo }))
   }
   return id
 }
@@ -75,9 +75,9 @@ it('loses no work to the instant at which it is to start, whichever that is', as
         if (id !== null) ids.push(id)
       }
       for (const id of ids)
-        expect(await findWork(client.reader, parcel, id)).toMatchObject({ kind: 'waiting' })
+        expect(await getWork(client.reader, parcel, id)).toMatchObject({ kind: 'waiting' })
       // Nothing has waited since before it was enqueued.
-      const waits = (await measureQueue(client.reader, ['parcel'])).map(
+      const waits = (await getQueueStats(client.reader, ['parcel'])).map(
         ({ oldestSeconds }) => oldestSeconds ?? 0,
       )
       expect(Math.max(...waits)).toBeLessThan(3_600)

@@ -526,7 +526,7 @@ describe('a lane of a job of which one run may be under way', () => {
     startLanes([exclusive], runtime.database)
     await waitFor(() => executed.length)
     await runtime.prisma.$transaction((tx) =>
-      opened.client.requestRun(tx, exclusive, { actor: 'a', reason: 'r', dryRun: true }),
+      opened.client.requestRun(exclusive, { actor: 'a', reason: 'r', dryRun: true }, { tx }),
     )
     startLanes([exclusive], runtime.database)
     await waitFor(() => executed.length === 2)
@@ -645,7 +645,7 @@ describe('a lane of an exclusive job', () => {
 
   const request = (dryRun: boolean) =>
     runtime.prisma.$transaction((tx) =>
-      opened.client.requestRun(tx, exclusive, { actor: 'tests', reason: 'look', dryRun }),
+      opened.client.requestRun(exclusive, { actor: 'tests', reason: 'look', dryRun }, { tx }),
     )
   const kinds = () => executed.map(({ run }) => (run.dryRun ? 'dry' : 'real'))
 

@@ -53,7 +53,7 @@ async function enqueue(payload: unknown, job: Job = any, by = 'enqueue'): Promis
 
     async function put(): Promise<Answer> {
       if (by === 'requestRun') {
-        await client.requestRun(tx, job, { actor: 'a', reason: 'b', payload })
+        await client.requestRun(job, { actor: 'a', reason: 'b', payload }, { tx })
       } else if (by === 'enqueueMany') {
         await client.enqueueMany(tx, job, [{ payload: {} }, { payload }] as never)
       } else await client.enqueue(tx, job, payload)

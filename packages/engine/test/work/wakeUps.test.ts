@@ -209,13 +209,13 @@ describe('a worker', () => {
     )
     const { id } = run!
     const by = { actor: 'somebody', reason: 'a test' }
-    const open = await holdOpen((tx) => client.cancelRun(tx, id, by))
+    const open = await holdOpen((tx) => client.cancelRun(id, by, { tx }))
     await waitFor(() => payloads.length)
     expect(told).toEqual([])
     await open.commit()
     await waitFor(() => told.length)
     expect(told).toEqual([id])
-    expect(await client.cancelRun(prisma, crypto.randomUUID(), by)).toBe('notFound')
+    expect(await client.cancelRun(crypto.randomUUID(), by, { tx: prisma })).toBe('notFound')
     expect(payloads).toHaveLength(1)
   })
 

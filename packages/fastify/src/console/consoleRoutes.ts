@@ -1,6 +1,6 @@
 import type { Job } from '@roundsman/engine'
 import { searchRuns } from '@roundsman/engine/internal'
-import type { Reader } from '@roundsman/engine/client'
+import type { JobsReader } from '@roundsman/engine/client'
 import { z } from 'zod'
 import type { Gate } from '../access.ts'
 import type { ZodRoutes } from '../http/zodRoutes.ts'
@@ -38,7 +38,7 @@ const DAY = { lengthMs: 60 * MINUTE_MS, spans: 25, settleMs: 10 * MINUTE_MS }
 
 interface ConsoleRoutesOptions {
   gate: Gate
-  reader: Reader
+  reader: JobsReader
   jobs: readonly Job[]
   now: () => Date
   environment: ConsoleEnvironment

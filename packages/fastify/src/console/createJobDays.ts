@@ -3,7 +3,7 @@ import {
   tallyDurationsByHour,
   type HourOfDurations,
 } from '@roundsman/engine/internal'
-import type { Reader } from '@roundsman/engine/client'
+import type { JobsReader } from '@roundsman/engine/client'
 import type { ConsoleJobDetail } from '../contract.ts'
 
 type Day = ConsoleJobDetail['days'][number]
@@ -63,7 +63,7 @@ interface Calendar {
 }
 
 /** Makes what reads the calendars of jobs. */
-export function createJobDays(reader: Reader, maxRuns = MAX_RUNS): JobDays {
+export function createJobDays(reader: JobsReader, maxRuns = MAX_RUNS): JobDays {
   const calendars = new Map<string, Calendar>()
 
   return async function readDays(name, now) {

@@ -1,4 +1,4 @@
-import { measureQueue, type Reader } from '@roundsman/engine/client'
+import { getQueueStats, type JobsReader } from '@roundsman/engine/client'
 import type { ConsoleQueue } from '../contract.ts'
 
 type Moment = ConsoleQueue['history'][number]
@@ -12,7 +12,7 @@ export interface QueueHistory {
 }
 
 export interface QueueHistoryOptions {
-  reader: Reader
+  reader: JobsReader
   names: readonly string[]
   now: () => Date
   /** How often it measures, by one bounded statement. Default 15,000 ms. */
@@ -35,7 +35,7 @@ export function createQueueHistory(options: QueueHistoryOptions): QueueHistory {
     if (isMeasuring) return
     isMeasuring = true
     try {
-      const rows = await measureQueue(reader, names)
+      const rows = await getQueueStats(reader, names)
       const ready = rows.filter(({ state }) => state === 'ready')
       const moment = {
         at: now().toISOString(),

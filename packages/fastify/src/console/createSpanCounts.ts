@@ -1,5 +1,5 @@
 import { countRuns, type SpanOfRuns } from '@roundsman/engine/internal'
-import type { Reader } from '@roundsman/engine/client'
+import type { JobsReader } from '@roundsman/engine/client'
 
 /** The runs of each job that started in the current span and in those before it. The oldest span comes first. */
 export type SpanCounts = (now: Date) => Promise<{ from: Date; jobs: readonly SpanOfRuns[] }[]>
@@ -19,7 +19,7 @@ const MANY_RUNS = 500
  * Counts runs by the span in which they started. It keeps the counts of a span with many runs once that is over and all
  * have ended: an hour may have millions of runs, and each open page asks every few seconds.
  */
-export function createSpanCounts(reader: Reader, options: SpanCountsOptions): SpanCounts {
+export function createSpanCounts(reader: JobsReader, options: SpanCountsOptions): SpanCounts {
   const { lengthMs, spans, settleMs } = options
   const settled = new Map<number, readonly SpanOfRuns[]>()
 

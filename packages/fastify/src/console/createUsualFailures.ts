@@ -1,5 +1,5 @@
 import { sampleFailures, type RunShare } from '@roundsman/engine/internal'
-import type { Reader } from '@roundsman/engine/client'
+import type { JobsReader } from '@roundsman/engine/client'
 
 /**
  * What share of a job's runs usually fails, keyed by its name: over a week, until about an hour ago. Jobs without runs are
@@ -16,7 +16,7 @@ const SETTLE_MS = 10 * 60_000
  * Samples each hour of the week once, since nearly all that started in an hour that is over has ended. So a job with a
  * million runs a week costs no more than one with some thousand.
  */
-export function createUsualFailures(reader: Reader): UsualFailures {
+export function createUsualFailures(reader: JobsReader): UsualFailures {
   /** Keyed by the job's name, then by the hour's beginning. */
   const sampled = new Map<string, Map<number, RunShare>>()
 

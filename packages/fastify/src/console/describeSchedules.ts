@@ -1,7 +1,7 @@
 import cronstrue from 'cronstrue'
 import { isScheduled, type Job } from '@roundsman/engine'
 import { judgeSchedule } from '@roundsman/engine/internal'
-import { readSchedules, type Reader, type ScheduleRow } from '@roundsman/engine/client'
+import { listSchedules, type JobsReader, type ScheduleRow } from '@roundsman/engine/client'
 import type { ConsoleJob } from '../contract.ts'
 
 /** The state of a job's schedule. */
@@ -9,11 +9,11 @@ export type JobSchedule = Pick<ConsoleJob, 'name' | 'schedule' | 'paused'>
 
 /** The schedules of the given jobs, in their order. */
 export async function describeSchedules(
-  reader: Reader,
+  reader: JobsReader,
   jobs: readonly Job[],
   now: Date,
 ): Promise<JobSchedule[]> {
-  const rowOf = await readSchedules(
+  const rowOf = await listSchedules(
     reader,
     jobs.map(({ name }) => name),
   )

@@ -1,5 +1,5 @@
 import { listRecentFailures, type RunShare } from '@roundsman/engine/internal'
-import type { Reader } from '@roundsman/engine/client'
+import type { JobsReader } from '@roundsman/engine/client'
 import type { ConsoleFailures } from '../contract.ts'
 import type { UsualFailures } from './createUsualFailures.ts'
 
@@ -13,7 +13,7 @@ const SOME = 5
 
 /** The jobs of which a run of the last hour failed, those with the most failures first. */
 export async function readFailures(
-  reader: Reader,
+  reader: JobsReader,
   names: readonly string[],
   now: Date,
   usualFailures: UsualFailures,

@@ -7,7 +7,7 @@ import {
   sampleRuns,
 } from '@roundsman/engine/internal'
 import type { Job, Schedule } from '@roundsman/engine'
-import type { Reader } from '@roundsman/engine/client'
+import type { JobsReader } from '@roundsman/engine/client'
 import type { ConsoleJobDetail } from '../contract.ts'
 import type { JobDays } from './createJobDays.ts'
 import type { UsualFailures } from './createUsualFailures.ts'
@@ -22,7 +22,7 @@ const SAMPLED_DAYS = 60
 const COUNTED_RUNS = 60
 
 export async function readJobDetail(
-  reader: Reader,
+  reader: JobsReader,
   wanted: Job,
   jobs: readonly Job[],
   now: Date,

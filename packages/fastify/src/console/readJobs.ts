@@ -8,7 +8,7 @@ import {
   type RecentTick,
 } from '@roundsman/engine/internal'
 import type { Job } from '@roundsman/engine'
-import type { Reader } from '@roundsman/engine/client'
+import type { JobsReader } from '@roundsman/engine/client'
 import type { ConsoleJob, ConsoleRunBrief, ConsoleTick } from '../contract.ts'
 import type { UsualFailures } from './createUsualFailures.ts'
 import { describeSchedules } from './describeSchedules.ts'
@@ -19,7 +19,7 @@ const STRIP = 60
 
 /** The given jobs with everything that their rows show, in their order. */
 export async function readJobs(
-  reader: Reader,
+  reader: JobsReader,
   jobs: readonly Job[],
   now: Date,
   usualFailures: UsualFailures,

@@ -19,10 +19,10 @@ import {
   type OrphanedWork,
 } from '@roundsman/engine/internal'
 import {
-  findOldestSnapshot,
+  getOldestSnapshot,
   listWorkers,
   type ListedWorker,
-  type Reader,
+  type JobsReader,
 } from '@roundsman/engine/client'
 import { readProgress } from '../jobs/readProgress.ts'
 import type {
@@ -47,7 +47,7 @@ const SILENT_AFTER_MS = 15 * SECOND_MS
 const MAX_CAUSES = 3
 
 export interface OverviewOptions {
-  reader: Reader
+  reader: JobsReader
   jobs: readonly Job[]
   now: Date
   countHours: SpanCounts
@@ -83,7 +83,7 @@ export async function readOverview(options: OverviewOptions): Promise<ConsoleOve
     listOrphanedWork(reader, names),
     countDeadLettersByCause(reader, all),
     countHours(now),
-    findOldestSnapshot(reader),
+    getOldestSnapshot(reader),
   ])
   const presented = workers.map((worker) => presentWorker(worker, lanes, jobs, now))
   const isAnyAlive = workers.some(({ isAlive }) => isAlive)

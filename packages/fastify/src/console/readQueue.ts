@@ -7,7 +7,7 @@ import {
   withOtherJobs,
   type PausedQueue,
 } from '@roundsman/engine/internal'
-import { listWorkers, type Reader } from '@roundsman/engine/client'
+import { listWorkers, type JobsReader } from '@roundsman/engine/client'
 import type { Job } from '@roundsman/engine'
 import type { ConsoleQueue, ConsoleQueueJob } from '../contract.ts'
 import { presentBacklog } from './presentBacklog.ts'
@@ -20,7 +20,7 @@ export interface QueueSources {
 }
 
 export async function readQueue(
-  reader: Reader,
+  reader: JobsReader,
   jobs: readonly Job[],
   now: Date,
   { countMinutes, history }: QueueSources,
@@ -65,7 +65,7 @@ export async function readQueue(
 
 /** What the queue holds of the jobs `names`. */
 export async function readQueueJobs(
-  reader: Reader,
+  reader: JobsReader,
   names: readonly string[],
   catalogue: readonly string[],
 ): Promise<ConsoleQueueJob[]> {

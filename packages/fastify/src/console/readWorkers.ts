@@ -1,5 +1,5 @@
 import { findWorker, listLanesInUse, listWorkerRuns } from '@roundsman/engine/internal'
-import { listWorkers, type ListedWorker, type Reader } from '@roundsman/engine/client'
+import { listWorkers, type ListedWorker, type JobsReader } from '@roundsman/engine/client'
 import type { ConsoleWorkerDetail, ConsoleWorkers } from '../contract.ts'
 
 const MINUTE_MS = 60_000
@@ -9,7 +9,7 @@ const SLACK_MS = MINUTE_MS
 /** How long after the instant that somebody looks at the hour ends. */
 const AFTER_MS = 5 * MINUTE_MS
 
-export async function readWorkers(reader: Reader, now: Date): Promise<ConsoleWorkers> {
+export async function readWorkers(reader: JobsReader, now: Date): Promise<ConsoleWorkers> {
   const [workers, lanes] = await Promise.all([listWorkers(reader), listLanesInUse(reader)])
   return {
     generatedAt: now.toISOString(),
@@ -28,7 +28,7 @@ export async function readWorkers(reader: Reader, now: Date): Promise<ConsoleWor
  * little after `at`, or null without `at`.
  */
 export async function readWorkerDetail(
-  reader: Reader,
+  reader: JobsReader,
   id: string,
   now: Date,
   at: Date | undefined,

@@ -1,5 +1,5 @@
 import type { PagePosition } from '@roundsman/engine/client'
-import type { Which } from '@roundsman/engine/internal'
+import type { BulkSelection } from '@roundsman/engine/internal'
 import { z } from 'zod'
 import { pageCursor } from '../http/pageCursor.ts'
 
@@ -46,7 +46,7 @@ export function checkTargets(
 export function readTargets<Filter>(
   { ids, all, cursor }: Targets,
   filter: Filter,
-): Which<Filter> | null {
+): BulkSelection<Filter> | null {
   if (ids !== undefined) return { ids }
   return all === true ? { filter, after: cursor } : null
 }

@@ -4,7 +4,7 @@ import {
   listDeadLetterCodes,
   MAX_COUNTED_LETTERS,
   type DeadLetterFilter,
-  type Which,
+  type BulkSelection,
 } from '@roundsman/engine/internal'
 import { listDeadLetters, type JobsClient, type RedriveOutcome } from '@roundsman/engine/client'
 import type { Job } from '@roundsman/engine'
@@ -32,7 +32,7 @@ const MAX_REDRIVEN = 1_000
 /** What a request of many does at once, so that the console sees how it goes on. */
 const LETTERS_AT_ONCE = 500
 
-const inParts = (which: Which<DeadLetterFilter>) =>
+const inParts = (which: BulkSelection<DeadLetterFilter>) =>
   'ids' in which ? which : { ...which, limit: LETTERS_AT_ONCE }
 
 const jobName = storableText({ max: 100 }).describe('Name of the job')
@@ -155,7 +155,7 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
       const which = readTargets(targets, { name: body.name, errorCode })
       if (which !== null) {
         const by = { actor, reason, jobs }
-        const outcome = await client.redriveDeadLetters(null, inParts(which), by)
+        const outcome = await client.redriveDeadLetters(inParts(which), by)
         return tellRedriven(request, outcome, userId)
       }
       const job = jobs.find((candidate) => candidate.name === name)
@@ -165,7 +165,6 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
       }
       const by = { actor, reason, jobs: [job] }
       const { redriven: count, alreadyQueued } = await client.redriveDeadLetters(
-        null,
         workIds === undefined ? { filter: { name } } : { ids: workIds },
         by,
       )
@@ -225,7 +224,7 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
       const { all: _, cursor, reason, ...filter } = request.body
       const { actor, userId } = gate.accessOf(request)
       const which = { runs: filter, after: cursor, limit: LETTERS_AT_ONCE }
-      const outcome = await client.redriveDeadLetters(null, which, { actor, reason, jobs })
+      const outcome = await client.redriveDeadLetters(which, { actor, reason, jobs })
       return tellRedriven(request, outcome, userId)
     },
   )
@@ -262,7 +261,7 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
       } = request
       const { actor, userId } = gate.accessOf(request)
       const which = readTargets(targets, { name, errorCode }) ?? { ids: [] }
-      const { next, ...outcome } = await client.discardDeadLetters(null, inParts(which), {
+      const { next, ...outcome } = await client.discardDeadLetters(inParts(which), {
         actor,
         reason,
       })
@@ -300,7 +299,7 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
         })
       }
       const by = { actor, reason, jobs: [job] }
-      const outcome = await client.redriveDeadLetters(null, { ids: [workId] }, by)
+      const outcome = await client.redriveDeadLetters({ ids: [workId] }, by)
       if (outcome.alreadyQueued > 0) {
         throw new Problem(409, {
           detail:
@@ -338,7 +337,7 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
       } = request
       const { actor, userId } = gate.accessOf(request)
       const by = { actor, ...(body?.reason !== undefined && { reason: body.reason }) }
-      const { discarded } = await client.discardDeadLetters(null, { ids: [workId] }, by)
+      const { discarded } = await client.discardDeadLetters({ ids: [workId] }, by)
       if (discarded === 0) throw unknownDeadLetter()
       log.info({ workId, userId }, 'dead letter discarded')
       return reply.code(204).send(null)

@@ -1,4 +1,4 @@
-import { findJobRun, type JobsClient } from '@roundsman/engine/client'
+import { getJobRun, type JobsClient } from '@roundsman/engine/client'
 import {
   listJobTicks,
   RUN_STATUSES,
@@ -156,7 +156,7 @@ export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client
       const job = findJob(name)
       const { reason, dryRun, payload } = body
       const by = { actor, reason, dryRun, payload }
-      const workId = await client.requestRun(null, job, by).catch((error: unknown) => {
+      const workId = await client.requestRun(job, by).catch((error: unknown) => {
         throw error instanceof JobError ? refusedPayload(job, error) : error
       })
       log.info({ name, workId, dryRun, userId }, 'job run requested')
@@ -196,7 +196,7 @@ export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client
         log,
       } = request
       const { actor, userId } = gate.accessOf(request)
-      const run = await findJobRun(client.reader, id)
+      const run = await getJobRun(client.reader, id)
       const job = jobs.find(({ name }) => name === run?.name)
       if (run === null) throw new Problem(404, { detail: 'There is no run with this id' })
       if (!job) {
@@ -204,7 +204,7 @@ export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client
         throw new Problem(409, { detail })
       }
       const by = { actor, reason, dryRun }
-      const outcome = await client.runAgain(null, job, id, by).catch((error: unknown) => {
+      const outcome = await client.runAgain(job, id, by).catch((error: unknown) => {
         throw error instanceof JobError ? refusedPayload(job, error) : error
       })
       switch (outcome.kind) {
@@ -248,7 +248,7 @@ export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client
       } = request
       const { actor, userId } = gate.accessOf(request)
       const job = findJob(name)
-      const outcome = await client.pauseSchedule(null, name, { actor, reason })
+      const outcome = await client.pauseSchedule(name, { actor, reason })
       switch (outcome) {
         case 'paused':
           log.info({ name, userId }, 'job paused')
@@ -289,7 +289,7 @@ export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client
       const { actor, userId } = gate.accessOf(request)
       const job = findJob(name)
       const by = { actor, ...(body?.reason !== undefined && { reason: body.reason }) }
-      const outcome = await client.resumeSchedule(null, name, by)
+      const outcome = await client.resumeSchedule(name, by)
       switch (outcome) {
         case 'resumed':
           log.info({ name, userId }, 'job resumed')

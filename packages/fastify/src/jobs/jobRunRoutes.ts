@@ -11,7 +11,7 @@ import {
   RUN_STATUSES,
 } from '@roundsman/engine/internal'
 import {
-  findJobRun,
+  getJobRun,
   listJobRuns,
   type JobsClient,
   type ListedJobRun,
@@ -183,7 +183,7 @@ export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async
       },
     },
     async ({ params: { id } }) => {
-      const run = await findJobRun(reader, id)
+      const run = await getJobRun(reader, id)
       if (!run) throw unknownRun()
       const { name, workId } = run
       const error = readError(run)
@@ -233,7 +233,7 @@ export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async
         log,
       } = request
       const { actor, userId } = gate.accessOf(request)
-      const outcome = await client.cancelRun(null, id, { actor, reason })
+      const outcome = await client.cancelRun(id, { actor, reason })
       switch (outcome) {
         case 'requested':
           log.info({ runId: id, userId }, 'job run cancellation requested')
@@ -316,7 +316,7 @@ export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async
         log,
       } = request
       const { actor, userId } = gate.accessOf(request)
-      const outcome = await client.approveRun(null, id, { actor, reason })
+      const outcome = await client.approveRun(id, { actor, reason })
       if (outcome.kind === 'notFound') throw unknownRun()
       if (outcome.kind !== 'approved') {
         throw new Problem(409, { detail: APPROVAL_REFUSALS[outcome.kind] })

@@ -1,6 +1,6 @@
 import { nextTick, type Job } from '@roundsman/engine'
 import { listRecentRuns, type RecentRun } from '@roundsman/engine/internal'
-import { readSchedules, type Reader, type ScheduleRow } from '@roundsman/engine/client'
+import { listSchedules, type JobsReader, type ScheduleRow } from '@roundsman/engine/client'
 
 export interface ListedJob {
   job: Job
@@ -12,13 +12,13 @@ export interface ListedJob {
 
 /** Every job of the catalogue, in its order, with its state. */
 export async function listJobs(
-  reader: Reader,
+  reader: JobsReader,
   jobs: readonly Job[],
   now: Date,
 ): Promise<ListedJob[]> {
   const names = jobs.map(({ name }) => name)
   const [schedules, runs] = await Promise.all([
-    readSchedules(reader, names),
+    listSchedules(reader, names),
     listRecentRuns(reader, names, { limit: 1 }),
   ])
   const lastOf = new Map(runs.map((run) => [run.name, run]))

@@ -4,7 +4,7 @@ import {
   type ListedJobRun,
   type ListJobRunsOptions,
   type PagePosition,
-  type Reader,
+  type JobsReader,
 } from '@roundsman/engine/client'
 import { z } from 'zod'
 import type { Gate } from '../access.ts'
@@ -44,7 +44,7 @@ type Cell = string | number | boolean | null
 
 type Filters = Omit<ListJobRunsOptions, 'limit' | 'after'>
 
-export const runsCsvRoutes: ZodRoutes<{ gate: Gate; reader: Reader }> = async (
+export const runsCsvRoutes: ZodRoutes<{ gate: Gate; reader: JobsReader }> = async (
   app,
   { gate, reader },
 ) => {
@@ -75,7 +75,7 @@ export const runsCsvRoutes: ZodRoutes<{ gate: Gate; reader: Reader }> = async (
   )
 }
 
-async function* writeLines(reader: Reader, filters: Filters): AsyncGenerator<string> {
+async function* writeLines(reader: JobsReader, filters: Filters): AsyncGenerator<string> {
   yield `${Object.keys(COLUMNS).join(',')}\r\n`
   let after: PagePosition | undefined
   let lines = 0

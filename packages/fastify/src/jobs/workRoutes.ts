@@ -111,7 +111,7 @@ export const workRoutes: ZodRoutes<WorkRoutesOptions> = async (app, { gate, clie
     },
     async (request) => {
       const by = askerOf(request)
-      const done = await client.cancelWork(null, toWhich(request.body), by)
+      const done = await client.cancelWork(toWhich(request.body), by)
       return tell(request, 'waiting work cancelled', done)
     },
   )
@@ -132,7 +132,7 @@ export const workRoutes: ZodRoutes<WorkRoutesOptions> = async (app, { gate, clie
     async (request) => {
       const { startAfter } = request.body
       const by = { ...askerOf(request), startAfter }
-      const done = await client.postponeWork(null, toWhich(request.body), by)
+      const done = await client.postponeWork(toWhich(request.body), by)
       return tell(request, 'waiting work postponed', done)
     },
   )
@@ -155,7 +155,7 @@ export const workRoutes: ZodRoutes<WorkRoutesOptions> = async (app, { gate, clie
     },
     async (request) => {
       const by = { ...askerOf(request), priority: request.body.priority }
-      const done = await client.prioritiseWork(null, toWhich(request.body), by)
+      const done = await client.prioritiseWork(toWhich(request.body), by)
       return tell(request, 'waiting work prioritised', done)
     },
   )
@@ -180,7 +180,7 @@ export const workRoutes: ZodRoutes<WorkRoutesOptions> = async (app, { gate, clie
     async (request) => {
       const { name } = request.params
       const { actor, userId } = gate.accessOf(request)
-      const found = await client.pauseQueue(null, name, { actor, reason: request.body.reason })
+      const found = await client.pauseQueue(name, { actor, reason: request.body.reason })
       switch (found) {
         case 'paused':
           request.log.info({ name, userId }, 'queue paused')
@@ -218,7 +218,7 @@ export const workRoutes: ZodRoutes<WorkRoutesOptions> = async (app, { gate, clie
       } = request
       const { actor, userId } = gate.accessOf(request)
       const by = { actor, ...(body?.reason !== undefined && { reason: body.reason }) }
-      const found = await client.resumeQueue(null, name, by)
+      const found = await client.resumeQueue(name, by)
       switch (found) {
         case 'resumed':
           request.log.info({ name, userId }, 'queue resumed')

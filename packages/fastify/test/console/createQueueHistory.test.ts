@@ -1,4 +1,4 @@
-import type { Reader } from '@roundsman/engine/client'
+import type { JobsReader } from '@roundsman/engine/client'
 import { beforeEach, afterEach, expect, it, vi } from 'vitest'
 import { createQueueHistory } from '../../src/console/createQueueHistory.ts'
 
@@ -16,7 +16,7 @@ function openHistory(measure: (minute: number) => object[]) {
   let asked = 0
   const now = () => new Date()
   const minute = () => (Date.now() - NOON.getTime()) / EVERY_MS
-  const reader: Reader = {
+  const reader: JobsReader = {
     async rows<Row extends object>() {
       asked += 1
       return measure(minute()) as Row[]

@@ -9,7 +9,6 @@ import { describeMachine } from './describeMachine.ts'
 import { idle } from './idle/idle.ts'
 import { latency } from './latency/latency.ts'
 import { openBench, type OpenBench } from './openBench.ts'
-import { queue } from './queue/queue.ts'
 import { readArguments, UsageError, type BenchArguments } from './readArguments.ts'
 import { requests } from './requests/requests.ts'
 import { storeResult } from './results.ts'
@@ -30,7 +29,6 @@ const scenarios: readonly Scenario[] = [
   backlog,
   commits,
   growth,
-  queue,
   cleanup,
   runs,
   consoleScenario,

@@ -84,7 +84,9 @@ try {
   step = 'cancels'
   await until(async () => {
     const [run] = (await runsOf(ids.waits)).filter(({ status }) => status === 'running')
-    return run !== undefined && (await client.cancelRun(prisma, run.id, ACTOR)) === 'requested'
+    return (
+      run !== undefined && (await client.cancelRun(run.id, ACTOR, { tx: prisma })) === 'requested'
+    )
   })
   await until(async () => (await runsOf(ids.waits)).some(({ code }) => code === 'cancelled'))
   step = 'settles'

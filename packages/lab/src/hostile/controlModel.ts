@@ -1,5 +1,5 @@
 import { deepStrictEqual } from 'node:assert'
-import { findJobRun, listDeadLetters } from '@roundsman/engine/client'
+import { getJobRun, listDeadLetters } from '@roundsman/engine/client'
 import { defineJob, JobError, type PayloadOf, type RunContext } from '@roundsman/engine'
 import { openTestJobs, type TestJobs, type TestRun } from '@roundsman/engine/testing'
 import fc from 'fast-check'
@@ -363,7 +363,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
     const { payload: its, run } = context
     // The run of a first attempt has the id of its work, and may not be written yet.
     const work =
-      works.get(run.id) ?? works.get((await findJobRun(test.reader, run.id))?.workId ?? '')
+      works.get(run.id) ?? works.get((await getJobRun(test.reader, run.id))?.workId ?? '')
     if (work?.state !== 'waiting' || work.dueAt > now() || isPaused)
       throw new Error(`A run of work that nobody expects: ${run.id}`)
     const { approval } = work
@@ -414,7 +414,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
       throw new JobError('drawn', 'for good', { retryable: false })
     if (how === 'cancel') {
       const wish = by()
-      await test.cancelRun(client, runId, wish)
+      await test.cancelRun(runId, wish, { tx: client })
       actions.push({ action: 'cancel', runId, workId: null, ...wish })
       return
     }
@@ -491,7 +491,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
   async function approve(run: Run | undefined): Promise<void> {
     if (run === undefined) return
     const wish = by()
-    const outcome = await test.approveRun(client, run.id, wish)
+    const outcome = await test.approveRun(run.id, wish, { tx: client })
     const kept = payloadOf(run)
     if (run.blockedDue === null) return deepStrictEqual(outcome, { kind: 'notBlocked' })
     if (runs.some(({ work, isApproved }) => isApproved && work === run.work))
@@ -513,7 +513,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
   async function runAgain(run: Run | undefined): Promise<void> {
     if (run === undefined) return
     const wish = by()
-    const outcome = await test.runAgain(client, purge, run.id, wish)
+    const outcome = await test.runAgain(purge, run.id, wish, { tx: client })
     const kept = payloadOf(run)
     if (kept === null) return deepStrictEqual(outcome, { kind: 'payloadGone' })
     if (outcome.kind !== 'requested') throw new Error(`Not requested: ${outcome.kind}`)
@@ -526,7 +526,9 @@ function createModel(test: Tests, client: pg.Pool): Model {
     const wanted = at === null ? dead : [pick(dead, at)].filter((work) => work !== undefined)
     const wish = by()
     const ids = wanted.map(({ id }) => id)
-    const { redriven } = await test.redriveDeadLetters(client, at === null ? 'all' : { ids }, wish)
+    const { redriven } = await test.redriveDeadLetters(at === null ? 'all' : { ids }, wish, {
+      tx: client,
+    })
     const { deadLetters } = await listDeadLetters(test.reader, { limit: 100 })
     const stayed = new Set(deadLetters.map(({ workId }) => workId))
     const back = wanted.filter(({ id }) => !stayed.has(id))
@@ -554,9 +556,9 @@ function createModel(test: Tests, client: pg.Pool): Model {
     const one = { job: purge, ids: [work.id] }
     const startAfter = new Date(now() + 30 * HOUR_MS)
     const doIt = {
-      cancel: () => test.cancelWork(client, one, wish),
-      postpone: () => test.postponeWork(client, one, { ...wish, startAfter }),
-      prioritise: () => test.prioritiseWork(client, one, { ...wish, priority: asked }),
+      cancel: () => test.cancelWork(one, wish, { tx: client }),
+      postpone: () => test.postponeWork(one, { ...wish, startAfter }, { tx: client }),
+      prioritise: () => test.prioritiseWork(one, { ...wish, priority: asked }, { tx: client }),
     }
     // What is due later already stays so.
     const isChanged = kind !== 'postpone' || work.dueAt < startAfter.getTime()
@@ -585,7 +587,11 @@ function createModel(test: Tests, client: pg.Pool): Model {
         )
       case 'request': {
         const wish = by()
-        const workId = await test.requestRun(client, purge, { ...wish, payload: taken.payload })
+        const workId = await test.requestRun(
+          purge,
+          { ...wish, payload: taken.payload },
+          { tx: client },
+        )
         add(workId, { payload: taken.payload, trigger: 'manual' })
         actions.push({ action: 'run', runId: null, workId, ...wish })
         return
@@ -609,7 +615,9 @@ function createModel(test: Tests, client: pg.Pool): Model {
         const work = pick([...works.values()], taken.which)
         if (work === undefined) return
         const wish = by()
-        const { discarded } = await test.discardDeadLetters(client, { ids: [work.id] }, wish)
+        const { discarded } = await test.discardDeadLetters({ ids: [work.id] }, wish, {
+          tx: client,
+        })
         deepStrictEqual(discarded, work.state === 'dead' ? 1 : 0)
         if (discarded === 0) return
         work.state = 'gone'
@@ -625,8 +633,8 @@ function createModel(test: Tests, client: pg.Pool): Model {
         const wish = by()
         const isPausing = taken.kind === 'pause'
         const outcome = await (isPausing
-          ? test.pauseQueue(client, 'purge', wish)
-          : test.resumeQueue(client, 'purge', wish))
+          ? test.pauseQueue('purge', wish, { tx: client })
+          : test.resumeQueue('purge', wish, { tx: client }))
         if (isPausing === isPaused) return
         deepStrictEqual(outcome, isPausing ? 'paused' : 'resumed')
         isPaused = isPausing

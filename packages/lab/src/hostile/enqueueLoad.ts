@@ -94,7 +94,7 @@ async function requestForeign(context: LoadContext, number: number): Promise<0 |
     if (number % 2 === 0) {
       const [text = ''] = fc.sample(hostileText(), sampled)
       const request = { actor: text, reason: text, dryRun: true, payload: { number } }
-      const workId = await client.requestRun(prisma, guilty, request)
+      const workId = await client.requestRun(guilty, request, { tx: prisma })
       note(enqueued, workId, guilty.name, outcome)
     } else {
       const [texts] = fc.sample(fc.array(payloadValues), sampled)
@@ -131,7 +131,7 @@ export async function enqueueDeadly(
       signal.throwIfAborted()
       onProgress(to - left)
       await pause(HURRY_EVERY_MS, undefined, { signal })
-      await client.postponeWork(null, { job: deadly, all: true }, HURRY)
+      await client.postponeWork({ job: deadly, all: true }, HURRY)
       left = await countUnfinished(database)
     }
     onProgress(to)

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { createJobsClient, findManyWork, listJobRuns } from '@roundsman/engine/client'
+import { createJobsClient, getManyWork, listJobRuns } from '@roundsman/engine/client'
 import type { PayloadOf } from '@roundsman/engine'
 import { migrate } from '@roundsman/engine/migrate'
 import { createLogger } from '@roundsman/node-app'
@@ -213,7 +213,7 @@ export async function runLocks(
     const { runs } = await listJobRuns(client.reader, { limit: 3, status: 'running' })
     for (const { id, workId } of runs) {
       if (workId !== null) ends.set(workId, null)
-      await client.cancelRun(pool, id, BY)
+      await client.cancelRun(id, BY, { tx: pool })
     }
   }
 
@@ -241,7 +241,7 @@ export async function runLocks(
     ids: readonly string[],
     kinds: readonly string[] = ['waiting', 'running'],
   ): Promise<string[]> {
-    const states = await findManyWork(client.reader, lockedWork, ids)
+    const states = await getManyWork(client.reader, lockedWork, ids)
     return ids.filter((id) => kinds.includes(states.get(id)?.kind ?? ''))
   }
 
@@ -253,7 +253,7 @@ export async function runLocks(
       problems.push(`${(await findOpen(ids)).length} pieces do not end`),
     )
     await waitFor(areReady).catch(() => problems.push('a worker is not ready again'))
-    const states = await findManyWork(client.reader, lockedWork, ids)
+    const states = await getManyWork(client.reader, lockedWork, ids)
     for (const [id, end] of ends) {
       const { kind } = states.get(id) ?? { kind: 'unknown' }
       if (end !== null && kind !== end) problems.push(`${id} has ${kind}, and should have ${end}`)

@@ -1,4 +1,4 @@
-import { createJobsClient, findManyWork, type JobsClient } from '@roundsman/engine/client'
+import { createJobsClient, getManyWork, type JobsClient } from '@roundsman/engine/client'
 import { ArgumentError, defineJob, type EnqueueOptions } from '@roundsman/engine'
 import { migrate } from '@roundsman/engine/migrate'
 import { createWorker } from '@roundsman/engine/worker'
@@ -146,12 +146,12 @@ async function tryDrawn(
       due.delete(id)
       const change = { ...BY, startAfter: postponedTo }
       await refuses({ startAfter: postponedTo }, () =>
-        client.postponeWork(pool, { job, ids: [id] }, change),
+        client.postponeWork({ job, ids: [id] }, change, { tx: pool }),
       )
     }
     const isHasty = job.timeoutMs < ENOUGH_MS || rateLimit !== null
     const settled = async () => {
-      const states = await findManyWork(client.reader, job, ids)
+      const states = await getManyWork(client.reader, job, ids)
       const kinds = ids.map((id) => [id, states.get(id)?.kind] as const)
       return kinds.every(([id, kind]) =>
         due.has(id) && !isHasty ? kind === 'completed' : kind !== undefined && kind !== 'running',

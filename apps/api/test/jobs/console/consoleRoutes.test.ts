@@ -389,13 +389,13 @@ describe('the overview', () => {
     const { queue } = await get<ConsoleJobDetail>('jobs/sendReport')
     expect(queue).toMatchObject({ isUntaken: true })
     await api.prisma.$executeRaw`delete from "JobWorker"`
-    await api.jobsClient.pauseQueue(null, 'sendReport', { actor: 'ada@example.com', reason: 'x' })
+    await api.jobsClient.pauseQueue('sendReport', { actor: 'ada@example.com', reason: 'x' })
     expect((await get<ConsoleOverview>('overview')).backlog[0]).toMatchObject({ isPaused: true })
     const { jobs: listed } = await get<ConsoleJobs>('jobs')
     expect(listed.find(({ name }) => name === 'sendReport')).toMatchObject({
       queuePaused: { by: 'ada@example.com', reason: 'x' },
     })
-    await api.jobsClient.resumeQueue(null, 'sendReport', { actor: 'ada@example.com', reason: 'x' })
+    await api.jobsClient.resumeQueue('sendReport', { actor: 'ada@example.com', reason: 'x' })
   })
 
   it('counts dead letters by what they were given up for', async () => {

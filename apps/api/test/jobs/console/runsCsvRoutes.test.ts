@@ -1,4 +1,4 @@
-import type { Reader } from '@roundsman/engine/client'
+import type { JobsReader } from '@roundsman/engine/client'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { emptyTables } from '../../emptyTables.ts'
 import { buildApp } from '../../../src/app.ts'
@@ -116,7 +116,7 @@ describe('GET /api/jobs/runs.csv', () => {
       select gen_random_uuid(), 'many', 'queue', 'w1', now() - n * interval '1 s' from generate_series(1, 150) n`
     const pages = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
     let asked = 0
-    const rows: Reader['rows'] = async (statement) => {
+    const rows: JobsReader['rows'] = async (statement) => {
       if (statement.text.includes('from "JobRunAll"')) await pages[asked++]?.promise
       return jobsClient.reader.rows(statement)
     }

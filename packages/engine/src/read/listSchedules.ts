@@ -2,7 +2,7 @@ import { nextTick } from '../tick/nextTicks.ts'
 import { checkTexts } from '../job/argument.ts'
 import { isAliveSql } from '../liveness/whoIsLost.ts'
 import { boundedText } from './bounded.ts'
-import type { Reader } from './reader.ts'
+import type { JobsReader } from './reader.ts'
 
 /** A schedule as its row in the database has it. Instants are ISO 8601 in UTC. */
 export interface ScheduleRow {
@@ -24,8 +24,8 @@ export interface ScheduleRow {
  * Reads schedules, keyed by job name. A schedule that no worker has started with is missing, and so is one whose expression or
  * zone is none to this version: a newer one has written it, or somebody by hand.
  */
-export async function readSchedules(
-  reader: Reader,
+export async function listSchedules(
+  reader: JobsReader,
   names: readonly string[],
 ): Promise<Map<string, ScheduleRow>> {
   const rows = await reader.rows<ScheduleRow>({

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { measureBacklog } from '../../src/internal.ts'
-import { measureQueue } from '../../src/client.ts'
+import { getQueueStats } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import {
   LIST_WAITING_WORK_SQL,
@@ -8,7 +8,7 @@ import {
   SUM_WAITING_WORK_SQL,
 } from '../../src/read/listWaitingWork.ts'
 import { BACKLOG_SQL } from '../../src/read/measureBacklog.ts'
-import { MAX_MEASURED, measureQueueSql } from '../../src/read/measureQueue.ts'
+import { MAX_MEASURED, measureQueueSql } from '../../src/read/getQueueStats.ts'
 import { PLACE_SQL } from '../../src/store/place.ts'
 import { insertPieces, type TestPiece } from '../insertPieces.ts'
 import { openClientRuntime } from '../openClientRuntime.ts'
@@ -23,7 +23,7 @@ beforeAll(async () => {
 })
 afterAll(() => runtime.close())
 
-const measure = () => measureQueue(runtime.reader, ['letter', 'other'])
+const measure = () => getQueueStats(runtime.reader, ['letter', 'other'])
 
 it('has a row for each job and state, also where there is nothing', async () => {
   const nothing = (name: string) =>

@@ -2,7 +2,7 @@ import { checkTexts } from '../job/argument.ts'
 import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
 import { IN_PLACE, LATER, READY, SUSPECT } from '../store/waitingSql.ts'
 import { withOtherJobs } from './readQueues.ts'
-import type { Reader } from './reader.ts'
+import type { JobsReader } from './reader.ts'
 import { DELAYED, DUE_PARTS } from './workOfJobs.ts'
 
 /** Instants are ISO 8601 in UTC. */
@@ -93,11 +93,14 @@ interface Measured {
   oldestDeadLetterAt: string | null
 }
 
-const measure = async (reader: Reader, names: readonly string[]) =>
+const measure = async (reader: JobsReader, names: readonly string[]) =>
   await reader.rows<Measured>({ text: MEASURE_SQL, values: [names] })
 
 /** Counts the work of each job. It does not read completed work. */
-export async function countQueue(reader: Reader, names: readonly string[]): Promise<QueueCounts[]> {
+export async function countQueue(
+  reader: JobsReader,
+  names: readonly string[],
+): Promise<QueueCounts[]> {
   const rows = await measure(reader, checkTexts('names', names))
   return rows.map(({ name, ready, delayed, active, deadLetters, ...oldest }) => ({
     name,
@@ -114,7 +117,7 @@ export type QueueState = (typeof QUEUE_STATES)[number]
 export const QUEUE_STATES = ['ready', 'delayed', 'active', 'deadLetter'] as const
 
 /** How much work of a job is in a state. */
-export interface QueueMeasure {
+export interface QueueStats {
   name: string
   state: QueueState
   /** Exact up to MAX_MEASURED, which also stands for more; dead letters as long as all jobs together have no more. */
@@ -130,10 +133,10 @@ export interface QueueMeasure {
  * Measures the queue for metrics: a row for each job and state, even with a count of 0, and for each other job of which the
  * queue holds anything. Two bounded statements, on indexes.
  */
-export async function measureQueue(
-  reader: Reader,
+export async function getQueueStats(
+  reader: JobsReader,
   names: readonly string[],
-): Promise<QueueMeasure[]> {
+): Promise<QueueStats[]> {
   const rows = await measure(reader, await withOtherJobs(reader, names))
   return rows.flatMap(({ name, now, ready, delayed, active, deadLetters, ...oldest }) => {
     const seconds = (at: string | null) =>

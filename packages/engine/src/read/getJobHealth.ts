@@ -4,8 +4,8 @@ import { overrunLimitMs } from './judgeRun.ts'
 import { judgeSchedule } from './judgeSchedule.ts'
 import { listOrphanedWork } from './listOrphanedWork.ts'
 import { isAnyWorkerAlive } from './listWorkers.ts'
-import type { Reader } from './reader.ts'
-import { readSchedules } from './readSchedules.ts'
+import type { JobsReader } from './reader.ts'
+import { listSchedules } from './listSchedules.ts'
 import { listOverrunning } from './runsUnderWay.ts'
 
 /** Instants are ISO 8601 in UTC. */
@@ -36,8 +36,8 @@ const checkJobs = listOf((argument, job) => checkParts(argument, job, JOB, `${ar
  * Finds problems with the jobs of the catalogue, in four statements: one reads the workers, one a row for each schedule,
  * one the runs that workers hold, and one the other jobs that have work, of which it counts what waits.
  */
-export async function readJobHealth(
-  reader: Reader,
+export async function getJobHealth(
+  reader: JobsReader,
   jobs: readonly Job[],
   now: Date,
 ): Promise<JobHealth> {
@@ -46,7 +46,7 @@ export async function readJobHealth(
   const scheduled = jobs.filter(isScheduled)
   const [isAnyAlive, rowOf, overrunning, orphaned] = await Promise.all([
     isAnyWorkerAlive(reader),
-    readSchedules(
+    listSchedules(
       reader,
       scheduled.map(({ name }) => name),
     ),
@@ -88,7 +88,7 @@ export async function readJobHealth(
 
 /** Reads each job's longest running run, if that overruns. */
 async function readOverrunning(
-  reader: Reader,
+  reader: JobsReader,
   jobs: readonly Job[],
   now: Date,
 ): Promise<JobProblem[]> {

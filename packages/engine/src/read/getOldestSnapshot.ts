@@ -1,5 +1,5 @@
 import { boundedText } from './bounded.ts'
-import type { Reader } from './reader.ts'
+import type { JobsReader } from './reader.ts'
 
 /** Who keeps PostgreSQL from removing old rows: as long as it may look at them, they stay, and each claim reads past them. */
 export interface SnapshotHolder {
@@ -18,7 +18,7 @@ export interface SnapshotHolder {
 }
 
 /** Finds who holds the oldest snapshot; null while nobody holds any. It sees the whole server, as removing old rows does. */
-export async function findOldestSnapshot(reader: Reader): Promise<SnapshotHolder | null> {
+export async function getOldestSnapshot(reader: JobsReader): Promise<SnapshotHolder | null> {
   const [found] = await reader.rows<SnapshotHolder>({
     text: `
       select "kind", ${boundedText('"id"')} as "id", ${boundedText('"who"')} as "who", "state", "since", "transactions"

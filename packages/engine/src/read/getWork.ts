@@ -1,7 +1,7 @@
 import type { Job } from '../job/defineJob.ts'
 import { checkDate, checkId, checkJobName, checkText, listOf } from '../job/argument.ts'
 import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
-import type { Reader } from './reader.ts'
+import type { JobsReader } from './reader.ts'
 
 /** The state of a piece of work. */
 export type WorkState =
@@ -74,20 +74,20 @@ const FIND_ENQUEUED_AT_SQL = `
   limit 1`
 
 /** Finds a piece of work; null when it is unknown. Completed work is known as long as its run is kept. */
-export async function findWork(
-  reader: Reader,
+export async function getWork(
+  reader: JobsReader,
   job: Pick<Job, 'name'>,
   workId: string,
 ): Promise<WorkState | null> {
   const id = checkId('workId', workId)
-  return (await findManyWork(reader, job, [id])).get(id) ?? null
+  return (await getManyWork(reader, job, [id])).get(id) ?? null
 }
 
 const checkIds = listOf(checkId)
 
 /** Finds many pieces with one statement. Unknown ones are missing in the answer, whose ids are in lower case. */
-export async function findManyWork(
-  reader: Reader,
+export async function getManyWork(
+  reader: JobsReader,
   job: Pick<Job, 'name'>,
   workIds: readonly string[],
 ): Promise<Map<string, WorkState>> {
@@ -105,8 +105,8 @@ export async function findManyWork(
  * Finds the work that holds a unique key, or else the last that was given up with it since an instant. Null when there is
  * neither: the work was completed, discarded, or never enqueued.
  */
-export async function findWorkByKey(
-  reader: Reader,
+export async function getWorkByKey(
+  reader: JobsReader,
   job: Pick<Job, 'name'>,
   uniqueKey: string,
   failedSince: Date,
@@ -160,7 +160,7 @@ function toWorkState({ state, startAfter, errorCode }: WorkRow): WorkState {
  * milliseconds by the clock of whoever enqueued it; null when the engine did not make that id.
  */
 export async function findEnqueuedAt(
-  reader: Reader,
+  reader: JobsReader,
   name: string,
   workId: string,
 ): Promise<string | null> {

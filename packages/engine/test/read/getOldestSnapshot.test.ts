@@ -1,7 +1,7 @@
 import { waitFor } from '@roundsman/testing'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { findOldestSnapshot } from '../../src/client.ts'
+import { getOldestSnapshot } from '../../src/client.ts'
 import { isSnapshotOld, nameSnapshotHolder } from '../../src/internal.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
@@ -49,7 +49,7 @@ describe('the oldest snapshot', () => {
     await begin(1)
     await using third = await leaveOpen('report', ...SNAPSHOT)
     await begin(1_000)
-    const found = await findOldestSnapshot(runtime.reader)
+    const found = await getOldestSnapshot(runtime.reader)
     expect(found).toMatchObject({
       kind: 'session',
       state: 'idle in transaction',
@@ -58,21 +58,21 @@ describe('the oldest snapshot', () => {
     expect(found!.transactions).toBeGreaterThan(1_000)
     expect(found!.id).not.toBe(third.holder.id)
     await first.end()
-    expect(await findOldestSnapshot(runtime.reader)).toMatchObject(second.holder)
+    expect(await getOldestSnapshot(runtime.reader)).toMatchObject(second.holder)
   })
 
   it('may be that of a transaction which has only written, and is none of one that has ended its statements', async () => {
     await using writer = await leaveOpen('writer', 'select pg_current_xact_id()')
     await using idler = await leaveOpen('idler', 'select 1')
     await begin(10)
-    expect(await findOldestSnapshot(runtime.reader)).toMatchObject(writer.holder)
+    expect(await getOldestSnapshot(runtime.reader)).toMatchObject(writer.holder)
     await writer.end()
-    expect((await findOldestSnapshot(runtime.reader))?.id).not.toBe(idler.holder.id)
+    expect((await getOldestSnapshot(runtime.reader))?.id).not.toBe(idler.holder.id)
   })
 
   it('is nobody’s where nobody has any', async () => {
     // Sessions of the tests before may still be ending.
-    const isNobodys = async () => (await findOldestSnapshot(runtime.reader)) === null
+    const isNobodys = async () => (await getOldestSnapshot(runtime.reader)) === null
     expect(await waitFor(isNobodys)).toBe(true)
   })
 

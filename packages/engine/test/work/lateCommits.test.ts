@@ -1,0 +1,134 @@
+// Not quick: lets transactions linger beside workers.
+import { setTimeout as pause } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import pg from 'pg'
+import { defineJob } from '../../src/index.ts'
+import { readRound } from '../../src/liveness/rounds.ts'
+import { createSession, type Session } from '../../src/liveness/session.ts'
+import type { TakenWork } from '../../src/store/claimWork.ts'
+import type { Database } from '../../src/store/database.ts'
+import { createClaimer } from '../../src/work/claimer.ts'
+import { createFloors } from '../../src/work/floors.ts'
+import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { textOf } from '../startTestLanes.ts'
+
+const parcel = defineJob({ name: 'parcel', description: '' })
+const limited = defineJob({
+  name: 'parcel',
+  description: '',
+  rateLimit: { limit: 1_000_000, perMs: 1_000 },
+})
+const PRODUCERS = 8
+const TRANSACTIONS = 60
+const WORKERS = ['w1', 'w2', 'w3']
+
+let runtime: TestRuntime
+let opened: TestQueue
+let sessions: Session[]
+
+beforeAll(async () => {
+  runtime = await openTestRuntime()
+  opened = await openTestQueue(runtime, [parcel])
+  const { url, database, log } = runtime
+  sessions = WORKERS.slice(1).map((workerId) => createSession({ url, database, workerId, log }))
+  for (const session of sessions) await session.start()
+})
+
+afterAll(async () => {
+  for (const session of sessions) await session.stop()
+  await opened.close()
+  await runtime.close()
+})
+
+const chance = (of: number) => Math.random() * of < 1
+const below = (most: number) => Math.floor(Math.random() * most)
+
+it('no work is stranded, whose transactions commit late or roll back, and whose claims do', async () => {
+  const committed = new Set<string>()
+  const taken: string[] = []
+  /** What was below a worker's floor, and there. */
+  const passedOver: string[] = []
+  const all = WORKERS.map(() => createFloors())
+  const readFloors = () =>
+    all.map(
+      (floors) =>
+        new Map(floors.behind(parcel.name, 'floor').map(({ rank, place }) => [rank, place])),
+    )
+
+  async function produce(): Promise<void> {
+    const session = new pg.Client({ connectionString: runtime.url })
+    await session.connect()
+    for (let nth = 0; nth < TRANSACTIONS; nth++) {
+      const ids: string[] = []
+      await session.query('begin')
+      for (let piece = 0; piece <= below(4); piece++) {
+        const startAfter = chance(4) ? new Date(Date.now() + below(20)) : new Date(0)
+        const options = { priority: below(2), startAfter }
+        ids.push((await opened.client.enqueue(session, parcel, {}, options)).workId)
+        await pause(chance(3) ? below(100) : 0)
+      }
+      const isRolledBack = chance(5)
+      await session.query(isRolledBack ? 'rollback' : 'commit')
+      if (!isRolledBack) for (const id of ids) committed.add(id)
+    }
+    await session.end()
+  }
+
+  const done = new AbortController()
+  async function work(workerId: string, nth: number): Promise<void> {
+    const floors = all[nth]!
+    const now = () => new Date()
+    const { database } = runtime
+    const claimer = createClaimer({ database: losing(database), workerId, now, floors })
+    let hasBacklog = false as boolean
+    while (!done.signal.aborted) {
+      const before = readFloors()
+      const { work: brought, mayBeMore } = await claimer
+        .claim(chance(2) ? parcel : limited, 1 + below(4), { hasBacklog })
+        .catch(() => ({ work: [] as TakenWork[], mayBeMore: false }))
+      taken.push(...brought.map(({ run }) => run.workId as string))
+      for (const { run, from } of brought)
+        if (
+          from &&
+          before.some((places) => BigInt(places.get(from.rank) ?? 0) >= BigInt(from.place))
+        )
+          passedOver.push(run.workId as string)
+      hasBacklog = mayBeMore
+      if (!chance(3)) continue
+      const request = floors.look(parcel.name)
+      const seen = await readRound(database, workerId, [request])
+      floors.move(request, seen, seen.firsts.get(parcel.name) ?? new Map())
+    }
+  }
+
+  const working = Promise.all(WORKERS.map(work))
+  await Promise.all(Array.from({ length: PRODUCERS }, produce))
+  const left = () => [...committed].filter((id) => !taken.includes(id))
+  for (let tries = 0; tries < 100 && left().length > 0; tries++) await pause(20)
+  done.abort()
+  await working
+
+  expect([...passedOver, ...left()]).toEqual([])
+  expect(taken).toHaveLength(committed.size)
+  expect(new Set(taken).size).toBe(committed.size)
+}, 60_000)
+
+/** Rolls some claims back when they have locked their work. */
+function losing(database: Database): Database {
+  const fail = () => {
+    throw new Error('connection lost')
+  }
+  return {
+    ...database,
+    async query(statement, values) {
+      if (!textOf(statement).includes('delete from "JobWork"') || !chance(6))
+        return await database.query<never>(statement, values)
+      return await database.transaction(async (tx) => {
+        await tx.query(statement, values)
+        await pause(below(10))
+        return fail()
+      })
+    },
+  }
+}
