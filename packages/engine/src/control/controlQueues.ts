@@ -53,7 +53,8 @@ const KNOWS_QUEUE_SQL = `
     or exists (select from "JobWork" where "name" = $1::text and "place" is null)
     or exists (select from "JobClaim" where "name" = $1::text)
     or exists (select from "JobDeadLetter" where "name" = $1::text)
-    or exists (select from "JobRun" where "name" = $1::text)`
+    or exists (select from "JobRun" where "name" = $1::text)
+    or exists (select from "JobAction" where "name" = $1::text)`
 
 async function knowsQueue(tx: Connection, name: string): Promise<boolean> {
   return (await tx.query(KNOWS_QUEUE_SQL, [name])).rows.length > 0
