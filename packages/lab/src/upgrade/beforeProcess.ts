@@ -1,30 +1,13 @@
 // A process of 0.2: a client and a worker of its engine, whose sources are in the folder of the first argument.
 import { once } from 'node:events'
-import { join } from 'node:path'
 import pg from 'pg'
 import { z } from 'zod'
+import { importEngine } from './engineBefore.ts'
 import type { UpgradeSize } from './runUpgrade.ts'
-
-/** What is used of the engine of that version. */
-interface Engine {
-  defineJob(job: object): object
-  migrate(options: object): Promise<unknown>
-  createJobsClient(options: object): {
-    start(): Promise<void>
-    enqueueMany(pool: pg.Pool, job: object, items: object[]): Promise<unknown>
-  }
-  createWorker(options: object): { start(): Promise<void> }
-}
 
 const [, , folder = '', databaseUrl = '', sizes = '{}'] = process.argv
 const { waiting, delayed, dead } = JSON.parse(sizes) as UpgradeSize
-const parts = ['index.ts', 'client.ts', 'worker.ts', 'migrate.ts'].map(
-  async (name) => (await import(join(folder, name))) as object,
-)
-const { defineJob, createJobsClient, createWorker, migrate }: Engine = Object.assign(
-  {} as Engine,
-  ...(await Promise.all(parts)),
-)
+const { defineJob, createJobsClient, createWorker, migrate } = await importEngine(folder)
 
 const silent = () => undefined
 const log = { debug: silent, info: silent, warn: silent, error: silent }
@@ -74,7 +57,7 @@ const worker = createWorker({
       batch,
     }: {
       payload: { n: number }
-      batch: (work: () => object) => object
+      batch: (work: () => Promise<object>) => Promise<object>
     }) {
       if (payload.n % 2 === 0) await batch(() => Promise.resolve({ done: 1 }))
       await once(process, 'never')
@@ -84,7 +67,8 @@ const worker = createWorker({
   log,
 })
 await worker.start()
-const count = async (sql: string) => Number((await pool.query(sql)).rows[0].count)
+const count = async (sql: string) =>
+  Number((await pool.query<{ count: string }>(sql)).rows[0]?.count)
 while ((await count(`select count(*) from roundsman.job where state = 'failed'`)) < dead)
   await new Promise((resolve) => setTimeout(resolve, 100))
 while (

@@ -1,3 +1,4 @@
+import type pg from 'pg'
 import { execFile } from 'node:child_process'
 import { mkdir, realpath, symlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -31,4 +32,24 @@ export async function makeEngineBefore(folder: string): Promise<string> {
     }
   }
   return join(folder, 'packages/engine/src')
+}
+
+/** What is used of the engine of that version. */
+interface Engine {
+  defineJob(job: object): object
+  migrate(options: object): Promise<unknown>
+  createJobsClient(options: object): {
+    start(): Promise<void>
+    stop(): Promise<void>
+    enqueue(pool: pg.Pool, job: object, payload: object, options?: object): Promise<unknown>
+    enqueueMany(pool: pg.Pool, job: object, items: object[]): Promise<unknown>
+  }
+  createWorker(options: object): { start(): Promise<void> }
+}
+
+/** Loads the engine whose sources are in this folder. */
+export async function importEngine(folder: string): Promise<Engine> {
+  const entries = ['index.ts', 'client.ts', 'worker.ts', 'migrate.ts']
+  const parts = entries.map(async (name) => (await import(join(folder, name))) as object)
+  return Object.assign({}, ...(await Promise.all(parts))) as Engine
 }

@@ -1,13 +1,11 @@
 // A client of 0.2 on whatever tables it finds: it starts, migrates, and enqueues as one that has started before. The first
 // argument is the folder of its engine.
-import { join } from 'node:path'
 import pg from 'pg'
 import { z } from 'zod'
+import { importEngine } from './engineBefore.ts'
 
 const [, , folder = '', databaseUrl = ''] = process.argv
-const { createJobsClient } = await import(join(folder, 'client.ts'))
-const { defineJob } = await import(join(folder, 'index.ts'))
-const { migrate } = await import(join(folder, 'migrate.ts'))
+const { createJobsClient, defineJob, migrate } = await importEngine(folder)
 const client = createJobsClient({ databaseUrl })
 const pool = new pg.Pool({ connectionString: databaseUrl, application_name: 'a host' })
 const parcel = defineJob({ name: 'parcel', description: '', payload: z.looseObject({}) })
@@ -21,7 +19,7 @@ const tries = [
 for (const one of tries) {
   const told = await one().then(
     () => 'it went well',
-    ({ message }: Error) => message,
+    (error: unknown) => (error as Error).message,
   )
   process.stdout.write(`told: ${told}\n`)
 }

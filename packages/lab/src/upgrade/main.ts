@@ -22,8 +22,8 @@ every piece of work. The engine of 0.2 comes from the history of this repository
 Exit code: 0 every piece is accounted for, 1 not, 2 usage`
 
 process.exit(
-  await main().catch((error: Error) => {
-    process.stderr.write(`${error.stack}\n`)
+  await main().catch((error: unknown) => {
+    process.stderr.write(`${(error as Error).stack}\n`)
     return 1
   }),
 )
@@ -55,7 +55,7 @@ async function main(): Promise<number> {
   return await withOwnPostgres(options, async ({ databaseUrl, dataDir }) => {
     const before = await makeEngineBefore(dataDir)
     const upgrade = runUpgrade({ databaseUrl, before, size, onProgress: print })
-    const result = await Promise.race([upgrade, stopped]).finally(stopProcesses)
+    const result = await Promise.race([upgrade, stopped]).finally(() => stopProcesses())
     const { foreseen, migratedMs, logBytes, done, findings } = result
     print(
       `Moved ${foreseen.ready} due, ${foreseen.delayed} for later, ${foreseen.deadLetters} dead letters, ${foreseen.lostRuns} runs of lost workers, beside ${size.runs} runs`,

@@ -31,6 +31,12 @@ export interface UpgradeResult {
 const silent = () => undefined
 const log = { debug: silent, info: silent, warn: silent, error: silent }
 
+interface Counts {
+  runs: number
+  running: number
+  keys: number
+}
+
 /** Fills a database by processes of 0.2, moves it, and accounts for every piece. `before` is the folder of the engine of 0.2. */
 export async function runUpgrade(options: {
   databaseUrl: string
@@ -40,11 +46,14 @@ export async function runUpgrade(options: {
 }): Promise<UpgradeResult> {
   const { databaseUrl, before, size, onProgress } = options
   const pool = new pg.Pool({ connectionString: databaseUrl, application_name: 'judge', max: 4 })
-  const rows = async (sql: string, values: unknown[] = []) => (await pool.query(sql, values)).rows
+  const rows = async <Row extends pg.QueryResultRow>(sql: string, values: unknown[] = []) =>
+    (await pool.query<Row>(sql, values)).rows
+  const one = async <Row extends pg.QueryResultRow>(sql: string, values: unknown[] = []) =>
+    (await rows<Row>(sql, values))[0] as Row
   const findings: string[] = []
   const expect = (what: string, found: unknown, expected: unknown) => {
-    const [one, other] = [JSON.stringify(found), JSON.stringify(expected)]
-    if (one !== other) findings.push(`${what}: ${one}, expected ${other}`)
+    const [is, should] = [JSON.stringify(found), JSON.stringify(expected)]
+    if (is !== should) findings.push(`${what}: ${is}, expected ${should}`)
   }
   try {
     onProgress('A process of 0.2 enqueues')
@@ -57,7 +66,7 @@ export async function runUpgrade(options: {
 
     const refused = await migrate({ databaseUrl, log }).then(
       () => 'it migrated',
-      ({ message }: Error) => message,
+      (error: unknown) => (error as Error).message,
     )
     if (!/still use this database: .*roundsman .*client.*worker /.test(refused))
       findings.push(`while a worker and a client of 0.2 live: ${refused}`)
@@ -66,29 +75,31 @@ export async function runUpgrade(options: {
     // PostgreSQL notices it.
     await pause(500)
 
-    const pieces = await rows(PIECES_BEFORE_SQL)
-    const [counted] = await rows(COUNTS_BEFORE_SQL)
+    const pieces = await rows<{ id: string }>(PIECES_BEFORE_SQL)
+    const counted = await one<Counts & { starts: number }>(COUNTS_BEFORE_SQL)
     const foreseen = await foreseeMove({ databaseUrl, log })
     if (foreseen === null) throw new Error('Nothing is to be moved')
     onProgress('It is moved')
-    const [begun] = await rows('select pg_current_wal_insert_lsn()::text as lsn')
+    const begun = await one<{ lsn: string }>('select pg_current_wal_insert_lsn()::text as lsn')
     const startedAt = performance.now()
     await migrate({ databaseUrl, log })
     const migratedMs = performance.now() - startedAt
-    const [{ bytes }] = await rows(
+    const { bytes } = await one<{ bytes: number }>(
       'select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), $1::pg_lsn)::float8 as bytes',
       [begun.lsn],
     )
 
     onProgress('Every piece is accounted for')
-    const moved = new Map((await rows(PIECES_AFTER_SQL)).map((row) => [row.id, row]))
+    const moved = new Map(
+      (await rows<{ id: string }>(PIECES_AFTER_SQL)).map((row) => [row.id, row]),
+    )
     expect('pieces', moved.size, pieces.length)
     for (const { id, ...piece } of pieces) {
       const { id: _, ...found } = moved.get(id) ?? { id }
       expect(`piece ${id}`, found, piece)
       if (findings.length > 20) break
     }
-    const [after] = await rows(COUNTS_AFTER_SQL)
+    const after = await one<Counts & { lost: number }>(COUNTS_AFTER_SQL)
     expect('runs', after.runs, counted.runs + counted.starts)
     expect('runs under way', after.running, 0)
     expect('runs of lost workers', after.lost, counted.running + counted.starts)
@@ -114,11 +125,11 @@ export async function runUpgrade(options: {
     onProgress('A worker of 0.3 does what is due')
     const done = await doAll(databaseUrl, pool, foreseen.ready)
     expect('pieces done', done, foreseen.ready)
-    const [left] = await rows(
+    const left = await one(
       `select count(*)::int as "waiting", count(*) filter (where "dueAt" < now())::int as "due" from roundsman."JobWork"`,
     )
     expect('what waits then', left, { waiting: foreseen.delayed, due: 0 })
-    expect('keys that are held then', (await rows(KEYS_SQL))[0].keys, 0)
+    expect('keys that are held then', (await one<{ keys: number }>(KEYS_SQL)).keys, 0)
     return { foreseen, migratedMs, logBytes: bytes, done, findings }
   } finally {
     await pool.end()
@@ -140,7 +151,7 @@ async function doAll(databaseUrl: string, pool: pg.Pool, expected: number): Prom
     log,
   })
   await worker.start()
-  const ask = async (sql: string) => (await pool.query(sql)).rows[0].count as number
+  const ask = async (sql: string) => (await pool.query<{ count: number }>(sql)).rows[0]?.count ?? 0
   const until = Date.now() + 60_000 + expected * 2
   try {
     while ((await ask(OPEN_SQL)) > 0 && Date.now() < until) await pause(500)
