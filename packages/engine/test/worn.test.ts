@@ -196,18 +196,7 @@ async function useLane(counted: Counted, job: Job): Promise<Used> {
       executed++
     },
   })
-  const becomesQuiet = () =>
-    waitFor(
-      async () => {
-        // Between a claim that failed and the next one it asks for nothing.
-        for (let turns = 0; turns < 10; turns++) {
-          await new Promise(setImmediate)
-          if (asking + lane.running() > 0) return false
-        }
-        return true
-      },
-      { intervalMs: 1 },
-    )
+  const becomesQuiet = () => isQuiet(() => asking + lane.running() > 0)
   lane.start()
   await becomesQuiet()
   return {
@@ -226,9 +215,27 @@ async function useLane(counted: Counted, job: Job): Promise<Used> {
   }
 }
 
+/** Between a statement that failed and the next one, whoever tries again asks for nothing. */
+const isQuiet = (isBusy: () => boolean) =>
+  waitFor(
+    async () => {
+      for (let turns = 0; turns < 10; turns++) {
+        await new Promise(setImmediate)
+        if (isBusy()) return false
+      }
+      return true
+    },
+    { intervalMs: 1 },
+  )
+
 /** Each call ends twenty runs together, some of which have failed. */
 function useSettler({ database, log }: Counted): Used {
-  const settler = createSettler({ database, workerId: 'w1', log })
+  let asking = 0
+  const query: typeof database.query = async (...asked) => {
+    asking++
+    return await database.query<never>(...asked).finally(() => asking--)
+  }
+  const settler = createSettler({ database: { ...database, query }, workerId: 'w1', log })
   const error = { code: 'broken', message: 'broken' }
   return {
     async call() {
@@ -245,8 +252,9 @@ function useSettler({ database, log }: Counted): Used {
           }),
         ),
       )
-      // A claim that a divided group has left goes a moment later.
+      // A claim that a divided group has left goes a moment later, and is asked for again where no answer came.
       while ((await runtime.rows('select from "JobClaim"')).length > 0);
+      await isQuiet(() => asking > 0)
       return outcomes.map(({ kind }) => kind)
     },
     stop: () => settler.stop(),
