@@ -55,7 +55,7 @@ async function main(): Promise<number> {
   return await withOwnPostgres(options, async ({ databaseUrl, dataDir }) => {
     const before = await makeEngineBefore(dataDir)
     const upgrade = runUpgrade({ databaseUrl, before, size, onProgress: print })
-    const result = await Promise.race([upgrade, stopped]).finally(() => stopProcesses())
+    const result = await Promise.race([upgrade, stopped]).finally(() => void stopProcesses())
     const { foreseen, migratedMs, logBytes, done, findings } = result
     print(
       `Moved ${foreseen.ready} due, ${foreseen.delayed} for later, ${foreseen.deadLetters} dead letters, ${foreseen.lostRuns} runs of lost workers, beside ${size.runs} runs`,
