@@ -28,13 +28,13 @@ import { createPerformer } from './worker/createPerformer.ts'
 import { CLOSE_TIMEOUT_MS, drainWorker } from './worker/drainWorker.ts'
 import { guardProcess } from './worker/guardProcess.ts'
 import { openPostgres } from './worker/openPostgres.ts'
-import {
-  ALONE_WAIT_MS,
-  WORKER_CHECKS,
-  type Worker,
-  type WorkerOptions,
-} from './worker/workerOptions.ts'
+import { WORKER_CHECKS, type Worker, type WorkerOptions } from './worker/workerOptions.ts'
 
+/**
+ * How long lanes take no new work so that a suspect, whose work has lost several workers, can run alone. If other runs have
+ * not ended by then, the worker gives the suspect back. The queue allows an attempt not much more.
+ */
+const ALONE_WAIT_MS = 30_000
 const DRAIN_TIMEOUT_MS = 25_000
 const STOP = { drainTimeoutMs: WORKER_CHECKS.drainTimeoutMs }
 
@@ -45,6 +45,14 @@ const STOP = { drainTimeoutMs: WORKER_CHECKS.drainTimeoutMs }
  * job
  */
 export function createWorker<const Jobs extends readonly Job[], Client extends HostClient>(
+  options: WorkerOptions<Jobs, Client>,
+): Worker {
+  return createWorkerThatWaits({}, options)
+}
+
+/** The same with other waits, for tests. */
+export function createWorkerThatWaits<const Jobs extends readonly Job[], Client extends HostClient>(
+  waits: { aloneMs?: number; watchdogMarginMs?: number },
   options: WorkerOptions<Jobs, Client>,
 ): Worker {
   const { client, handlers, handlersModule } = options
@@ -85,9 +93,14 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
   })
 
   const settler = createSettler({ database, workerId, log, observers })
-  const guard = guardProcess({ ...given, log, stopWorker: (how) => worker.stop(how) })
+  const guard = guardProcess({
+    ...given,
+    marginMs: waits.watchdogMarginMs,
+    log,
+    stopWorker: (how) => worker.stop(how),
+  })
   const turns = createTurns({
-    waitMs: given.aloneWaitMs ?? ALONE_WAIT_MS,
+    waitMs: waits.aloneMs ?? ALONE_WAIT_MS,
     onOpen: () => lanes.wakeAll(),
   })
   const performer = createPerformer({
@@ -101,7 +114,6 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
       log,
       now,
       observers,
-      maxDetailsBytes: given.maxDetailsBytes,
       keepLogs: given.keepLogs,
       onChange: (run) => announcer.run(run),
     },

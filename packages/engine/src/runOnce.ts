@@ -69,8 +69,6 @@ export interface RunOnceOptions<J extends Job, Client extends HostClient> {
   actor?: string
   /** pino, Fastify's `app.log`, winston, `console` and the like. Default: warnings and errors go to standard error. */
   log?: HostLogger | undefined
-  /** The same as `maxDetailsBytes` of createWorker. Default 65,536. */
-  maxDetailsBytes?: number
   /** The same as `keepLogs` of createWorker. Default true. */
   keepLogs?: boolean
   /** Observers of the run, and of runs that it rescues. Default: none. */
@@ -97,7 +95,6 @@ class NotRecorded extends Error {}
 
 const CHECKS = {
   databaseUrl: WORKER_CHECKS.databaseUrl,
-  maxDetailsBytes: WORKER_CHECKS.maxDetailsBytes,
   keepLogs: WORKER_CHECKS.keepLogs,
   observers: WORKER_CHECKS.observers,
   traceEnqueue: WORKER_CHECKS.traceEnqueue,
@@ -294,7 +291,6 @@ export async function runOnce<J extends Job, Client extends HostClient>(
       log,
       now,
       observers,
-      maxDetailsBytes: given.maxDetailsBytes,
       keepLogs: given.keepLogs,
     }
     const work = letter.kind === 'taken' ? letter.work : null

@@ -6,7 +6,7 @@ import * as internal from '../src/internal.ts'
 import { ArgumentError, defineJob, JobError } from '../src/index.ts'
 import { openTestRuntime, type TestRuntime } from './openTestRuntime.ts'
 
-const letter = defineJob({ name: 'letter', description: '' })
+const letter = defineJob({ name: 'letter' })
 const id = '01890000-0000-7000-8000-000000000001'
 const at = new Date('2026-01-02T03:04:05.678Z')
 const after = { at: at.toISOString(), id }

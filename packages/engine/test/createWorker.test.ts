@@ -13,14 +13,12 @@ import { readWorkStates } from './readWorkStates.ts'
 
 const echo = defineJob({
   name: 'echo',
-  description: '',
   payload: z.object({ text: z.string(), n: z.number().default(0) }),
   retry: { limit: 1, delayMs: 1_000 },
 })
-const brief = defineJob({ name: 'brief', description: '', timeoutMs: 100, retry: { limit: 0 } })
+const brief = defineJob({ name: 'brief', timeoutMs: 100, retry: { limit: 0 } })
 const single = defineJob({
   name: 'single',
-  description: '',
   schedule: { cron: '0 0 1 1 *', overlap: 'queue' },
 })
 const jobs = [echo, brief, single] as const
@@ -386,7 +384,7 @@ describe('createWorker', () => {
     'fails a run whose handler is missing, also where every object has a function named %s',
     async (name) => {
       const { url, prisma, log } = runtime
-      const nameless = defineJob({ name, description: '', retry: { limit: 0 } })
+      const nameless = defineJob({ name, retry: { limit: 0 } })
       worker = createWorker({
         schema: 'public',
         retention: false,

@@ -14,13 +14,12 @@ const DRAIN_TIMEOUT_MS = 300
 /** What the worker promises, and some more for a busy machine. */
 const BOUND_MS = DRAIN_TIMEOUT_MS + 15_000 + 1_500
 
-const task = defineJob({ name: 'task', description: '' })
+const task = defineJob({ name: 'task' })
 const limited = defineJob({
   name: 'limited',
-  description: '',
   rateLimit: { limit: 100, perMs: 1_000 },
 })
-const ticking = defineJob({ name: 'ticking', description: '', schedule: { cron: '* * * * * *' } })
+const ticking = defineJob({ name: 'ticking', schedule: { cron: '* * * * * *' } })
 const jobs = [task, limited, ticking] as const
 
 interface Stage {
@@ -205,7 +204,7 @@ describe('a start that fails midway', () => {
     await runtime.rows(`
       create function refuse() returns trigger language plpgsql as $$ begin raise 'no schedules'; end $$;
       create trigger refuse before insert on "JobSchedule" for each row execute function refuse()`)
-    const nightly = defineJob({ name: 'nightly', description: '', schedule: { cron: '0 3 * * *' } })
+    const nightly = defineJob({ name: 'nightly', schedule: { cron: '0 3 * * *' } })
     const { url, prisma, log } = runtime
     const worker = createWorker({
       schema: 'public',

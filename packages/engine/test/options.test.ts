@@ -27,7 +27,7 @@ import { createPinger, createWorker, runOnce, type Worker } from '../src/worker.
 import { openClientRuntime } from './openClientRuntime.ts'
 import type { TestRuntime } from './openTestRuntime.ts'
 
-const letter = defineJob({ name: 'letter', description: '' })
+const letter = defineJob({ name: 'letter' })
 const jobs = [letter] as const
 
 let runtime: TestRuntime
@@ -118,7 +118,7 @@ const INTERFACES: Readonly<Record<string, Interface>> = {
         log: runtime.log,
         ...options,
       }),
-    ranges: { maxDetailsBytes: whole(1, 16_000_000), ...DAYS_KEPT },
+    ranges: DAYS_KEPT,
   },
   createAlertWatcher: { call: makeAlerts, ranges: ALERTS },
   'drain of a test': {
@@ -156,21 +156,19 @@ const INTERFACES: Readonly<Record<string, Interface>> = {
     ranges: { maxAgeMs: WAIT, timeoutMs: TIMER },
   },
   defineJob: {
-    call: (options) => defineJob({ name: 'drawn', description: '', ...options }),
+    call: (options) => defineJob({ name: 'drawn', ...options }),
     ranges: JOB_NUMBERS,
   },
   'the rate limit of defineJob': {
     call: (rateLimit) =>
       defineJob({
         name: 'drawn',
-        description: '',
         rateLimit: { limit: 1, perMs: 1, ...rateLimit },
       }),
     ranges: { limit: positive(), perMs: positive(YEAR_MS) },
   },
   'the guard of defineJob': {
-    call: (guard) =>
-      defineJob({ name: 'drawn', description: '', guard: { maxShare: 1, ...guard } }),
+    call: (guard) => defineJob({ name: 'drawn', guard: { maxShare: 1, ...guard } }),
     ranges: {
       maxRows: positive(),
       minRows: positive(),
@@ -178,8 +176,7 @@ const INTERFACES: Readonly<Record<string, Interface>> = {
     },
   },
   'the schedule of defineJob': {
-    call: (schedule) =>
-      defineJob({ name: 'drawn', description: '', schedule: { cron: '@daily', ...schedule } }),
+    call: (schedule) => defineJob({ name: 'drawn', schedule: { cron: '@daily', ...schedule } }),
     ranges: { catchUpMs: positive(10 * YEAR_MS) },
   },
 }

@@ -13,7 +13,6 @@ const COUNT = 20
 
 const parcel = defineJob({
   name: 'parcel',
-  description: '',
   payload: z.object({ isHeld: z.boolean() }),
   concurrency: COUNT,
 })

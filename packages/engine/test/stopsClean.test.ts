@@ -16,7 +16,7 @@ import { openTestJobs } from '../src/testing.ts'
 import { createWorker } from '../src/worker.ts'
 import { openTestRuntime, type TestRuntime } from './openTestRuntime.ts'
 
-const letter = defineJob({ name: 'letter', description: '', schedule: { cron: '* * * * * *' } })
+const letter = defineJob({ name: 'letter', schedule: { cron: '* * * * * *' } })
 const jobs = [letter] as const
 const nothing = () => undefined
 

@@ -17,36 +17,30 @@ const HOUR_MS = 60 * MINUTE_MS
 
 const sendMail = defineJob({
   name: 'sendMail',
-  description: '',
   payload: z.strictObject({ to: z.string(), subject: z.string().optional() }),
   retry: { limit: 2, delayMs: 5_000 },
 })
 const importOrders = defineJob({
   name: 'importOrders',
-  description: '',
   payload: z.strictObject({ orders: z.number() }),
 })
-const once = defineJob({ name: 'once', description: '', schedule: { cron: '0 * * * *' } })
+const once = defineJob({ name: 'once', schedule: { cron: '0 * * * *' } })
 const all = defineJob({
   name: 'all',
-  description: '',
   schedule: { cron: '0 * * * *', missed: 'all', overlap: 'queue' },
 })
 const skip = defineJob({
   name: 'skip',
-  description: '',
   schedule: { cron: '0 * * * *', missed: 'skip' },
 })
-const chain = defineJob({ name: 'chain', description: '' })
+const chain = defineJob({ name: 'chain' })
 const limited = defineJob({
   name: 'limited',
-  description: '',
   payload: z.strictObject({ place: z.number() }),
   rateLimit: { limit: 1, perMs: MINUTE_MS },
 })
 const guarded = defineJob({
   name: 'guarded',
-  description: '',
   isDestructive: true,
   guard: { maxRows: 10 },
 })
@@ -178,7 +172,7 @@ describe('assertEnqueued', () => {
       // @ts-expect-error -- no text
       test.run(sendMail, { to: 1 }),
       // @ts-expect-error -- no job of these
-      test.run(defineJob({ name: 'other', description: '' }), {}),
+      test.run(defineJob({ name: 'other' }), {}),
     ]
     expect(wrong).toBeTypeOf('function')
   })

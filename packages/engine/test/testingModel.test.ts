@@ -26,12 +26,11 @@ interface Plan {
 }
 
 const payload = z.strictObject({ plan: z.custom<Plan>() })
-const left = defineJob({ name: 'left', description: '', payload, retry: RETRY })
-const right = defineJob({ name: 'right', description: '', payload, retry: RETRY })
+const left = defineJob({ name: 'left', payload, retry: RETRY })
+const right = defineJob({ name: 'right', payload, retry: RETRY })
 const [once, all, skip] = MISSED.map((missed) =>
   defineJob({
     name: missed,
-    description: '',
     schedule: { cron: '*/5 * * * *', missed, overlap: 'queue' },
   }),
 ) as [Scheduled<'once'>, Scheduled<'all'>, Scheduled<'skip'>]

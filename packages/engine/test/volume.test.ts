@@ -18,7 +18,6 @@ const ACTOR = { actor: 'somebody', reason: 'a test' }
 
 const parcel = defineJob({
   name: 'parcel',
-  description: '',
   payload: z.object({ n: z.number() }),
   concurrency: COUNT,
   retry: { limit: 0 },

@@ -25,11 +25,10 @@ import {
 import { openTestQueue, type TestQueue } from './openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from './openTestRuntime.ts'
 
-const letter = defineJob({ name: 'letter', description: '' })
-const parcel = defineJob({ name: 'parcel', description: '' })
+const letter = defineJob({ name: 'letter' })
+const parcel = defineJob({ name: 'parcel' })
 const limited = defineJob({
   name: 'limited',
-  description: '',
   rateLimit: { limit: 1_000_000, perMs: 1_000 },
 })
 const jobs = [letter, parcel, limited]

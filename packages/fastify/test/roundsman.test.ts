@@ -200,8 +200,7 @@ describe('addresses', () => {
 })
 
 it('tells a form what a job takes, as far as its schema can say it', async () => {
-  const describing = (name: string, payload: Job['payload']) =>
-    defineJob({ name, description: '', payload })
+  const describing = (name: string, payload: Job['payload']) => defineJob({ name, payload })
   const choices = Array.from({ length: 10_000 }, (_, n) => `choice ${n}`)
   const standard = (input: () => Record<string, unknown>): Job['payload'] => ({
     '~standard': {

@@ -24,16 +24,12 @@ export const DAYS_KEPT = {
 export const WORKER_NUMBERS: Readonly<Record<string, Range>> = {
   concurrency: whole(1, 10_000),
   drainTimeoutMs: WAIT,
-  aloneWaitMs: { min: 0, max: 30_000 },
-  'watchdog.marginMs': TIMER,
-  maxDetailsBytes: whole(1, 16_000_000),
   ...DAYS_KEPT,
 }
 export const PRIORITY = whole(-(2 ** 31), 2 ** 31 - 1)
 /** What defineJob takes. */
 export const JOB_NUMBERS: Readonly<Record<string, Range>> = {
   timeoutMs: positive(86_400_000 - 120_000),
-  graceMs: positive(YEAR_MS),
   concurrency: positive(10_000),
   'retry.limit': whole(0, 1_000_000),
   'retry.delayMs': positive(YEAR_MS),

@@ -10,7 +10,7 @@ import { emptyTables } from '../emptyTables.ts'
 import { QUEUE } from '../listQueue.ts'
 
 const NAMES = ['import', 'export', 'mail', 'report'] as const
-const jobs = NAMES.map((name) => defineJob({ name, description: '' }))
+const jobs = NAMES.map((name) => defineJob({ name }))
 
 let api: TestApi
 beforeAll(async () => {

@@ -6,7 +6,7 @@ const DAY_MS = 86_400_000
 
 function check(catchUpDays: number, days: number, failedDays = 90) {
   const schedule = { cron: '0 3 * * *', catchUpMs: catchUpDays * DAY_MS }
-  const job = defineJob({ name: 'sweepFloors', description: '', schedule })
+  const job = defineJob({ name: 'sweepFloors', schedule })
   return checkRetention(([job] as Job[]).filter(isScheduled), {
     JOB_RUN_RETENTION_DAYS: days,
     JOB_RUN_FAILED_RETENTION_DAYS: failedDays,

@@ -2,7 +2,7 @@ import { defineJob } from '@roundsman/engine'
 import { expect, it } from 'vitest'
 import { checkSweeps } from '../../src/check/checkProject.ts'
 
-const sweep = defineJob({ name: 'sweepFloors', description: '' })
+const sweep = defineJob({ name: 'sweepFloors' })
 
 it('finds a handler that sweeps without its job being destructive, and the other way round', () => {
   const destructive = { ...sweep, isDestructive: true }

@@ -48,7 +48,7 @@ function formatJob(job: ListedJob, layout: Layout): string {
   ]
   return [
     `${paint('bold', job.name)}${' '.repeat(gap)}${state}`,
-    `  ${wrap(job.description, width - 2, 2)}`,
+    ...(job.description === '' ? [] : [`  ${wrap(job.description, width - 2, 2)}`]),
     ...layOutRows(
       facts.map((cells) => ({ cells })),
       layout,

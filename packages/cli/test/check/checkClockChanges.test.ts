@@ -5,7 +5,7 @@ import { checkClockChanges } from '../../src/check/checkClockChanges.ts'
 const NOW = new Date('2026-11-24T12:00:00Z')
 
 function check(cron: string, timeZone = 'Europe/Berlin') {
-  const job = defineJob({ name: 'wakeNeighbours', description: '', schedule: { cron, timeZone } })
+  const job = defineJob({ name: 'wakeNeighbours', schedule: { cron, timeZone } })
   return checkClockChanges(([job] as Job[]).filter(isScheduled), NOW)
 }
 const found = (cron: string, timeZone?: string) => check(cron, timeZone).map(({ code }) => code)

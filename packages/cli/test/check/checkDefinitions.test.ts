@@ -5,7 +5,7 @@ import { checkDefinitions } from '../../src/check/checkDefinitions.ts'
 
 const cronVariable = (name: string) => `${name.toUpperCase()}_CRON`
 
-const sweep = defineJob({ name: 'sweepFloors', description: '', schedule: { cron: '0 3 * * *' } })
+const sweep = defineJob({ name: 'sweepFloors', schedule: { cron: '0 3 * * *' } })
 const found = (...jobs: Job[]) =>
   checkDefinitions({ jobs, cronVariable }).map(
     ({ severity, code, job }) => `${severity} ${code} ${job}`,

@@ -18,7 +18,6 @@ function job(
 ): ScheduledJob {
   const defined = defineJob({
     name,
-    description: '',
     timeoutMs: 1_000,
     retry: { limit: 0 },
     ...options,

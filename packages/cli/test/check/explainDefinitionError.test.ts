@@ -14,7 +14,7 @@ it.each([
   [{ cron: '99 * * * *' }, '"99 * * * *" is not a cron expression'],
   [{ cron: '0 3 * * *', timeZone: 'Mars/Olympus' }, '"Mars/Olympus" is not an IANA time zone'],
 ])('makes a finding of what defineJob refuses: %j', (schedule, problem) => {
-  const error = thrownBy(() => defineJob({ name: 'sweepFloors', description: '', schedule }))
+  const error = thrownBy(() => defineJob({ name: 'sweepFloors', schedule }))
 
   expect(explainDefinitionError(error)).toMatchObject({
     severity: 'error',

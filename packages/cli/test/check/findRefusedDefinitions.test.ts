@@ -10,7 +10,7 @@ it('finds every definition that is refused, and each once', async () => {
   onTestFinished(() => rm(folder, { recursive: true }))
   const define = (name: string, cron: string) =>
     `import { defineJob } from '@roundsman/engine'
-     export const job = defineJob({ name: '${name}', description: '', schedule: { cron: '${cron}' } })`
+     export const job = defineJob({ name: '${name}', schedule: { cron: '${cron}' } })`
   const files = {
     'index.ts': `export * from './sweepFloors.ts'\nthrow new Error('not imported here')`,
     'sweepFloors.ts': define('sweepFloors', '99 * * * *'),

@@ -113,7 +113,7 @@ describe('formatJobs', () => {
   })
 
   it('says what has a process of its own', () => {
-    const isolated = defineJob({ name: 'parseParcel', description: '', isolate: true })
+    const isolated = defineJob({ name: 'parseParcel', isolate: true })
     const text = formatJobs(describeBoth({ jobs: [isolated], catalogue: [isolated] }), plain(80))
 
     expect(text).toContain(

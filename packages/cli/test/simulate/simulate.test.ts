@@ -7,7 +7,7 @@ import { simulate, type SimulateOptions } from '../../src/simulate/simulate.ts'
 const plain: Layout = { width: 80, paint: (_, text) => text }
 
 function job(name: string, cron: string, timeZone = 'UTC', timeoutMs = 600_000): ScheduledJob {
-  const defined = defineJob({ name, description: '', schedule: { cron, timeZone }, timeoutMs })
+  const defined = defineJob({ name, schedule: { cron, timeZone }, timeoutMs })
   if (!isScheduled(defined)) throw new Error('unreachable')
   return defined
 }

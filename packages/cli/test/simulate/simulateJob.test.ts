@@ -14,7 +14,6 @@ const range = (from: string, to: string) => ({ from: at(from), to: at(to) })
 function jobWith(schedule: Partial<ScheduleOptions>): ScheduledJob {
   const job = defineJob({
     name: 'sweep',
-    description: '',
     schedule: { cron: '*/15 * * * *', ...schedule },
   })
   if (!isScheduled(job)) throw new Error('unreachable')

@@ -15,7 +15,6 @@ export interface Job<Name extends string = string, Payload = unknown, Result = u
   readonly payload: StandardSchemaV1<unknown, Payload>
   readonly schedule: Schedule | null
   readonly timeoutMs: number
-  readonly graceMs: number
   readonly retry: RetryPolicy
   readonly concurrency: number | null
   readonly rateLimit: RateLimit | null
@@ -113,8 +112,8 @@ export interface ScheduleOptions {
 export interface JobOptions<Name extends string, Payload, Result = never> {
   /** A camelCase identifier; also the name of its queue, and of its cron variable in capitals. */
   name: Name
-  /** One sentence for people: lists and the console show it. */
-  description: string
+  /** One sentence for people: lists and the console show it. Default: none. */
+  description?: string
   /**
    * A Standard Schema, as zod from 3.24 on, valibot and arktype make them. It must be synchronous. The engine asks it before
    * it stores a payload, and again at each attempt, whose handler gets what the schema returns. Default: an empty object.
@@ -127,11 +126,6 @@ export interface JobOptions<Name extends string, Payload, Result = never> {
    * less two minutes. The worker's definition counts, even for work that was enqueued before it changed.
    */
   timeoutMs?: number
-  /**
-   * How long a due tick may stay undecided, and a run go on beyond its time-out, before `GET /health/jobs` reports that the
-   * schedule is late or the run overruns. It changes nothing else. Default one minute: a worker's restart takes no longer.
-   */
-  graceMs?: number
   /**
    * Default: 2 retries, after 5 s and 10 s, at most 5 minutes apart. Waiting work keeps the policy with which it was enqueued.
    * No pause may be longer than a year, and no limit above a million.
@@ -208,15 +202,14 @@ export function defineJob<
       `Job ${tell(name)}: a name is a camelCase identifier of at most 100 characters`,
     )
   }
-  const { timeoutMs = 15 * 60_000, graceMs = 60_000 } = options
+  const { timeoutMs = 15 * 60_000 } = options
   const schedule = options.schedule ? resolveSchedule(options.name, options.schedule) : null
   return {
     name: options.name,
-    description: options.description,
+    description: options.description ?? '',
     payload: resolvePayload(options.name, options.payload),
     schedule,
     timeoutMs: resolveTimeout(options.name, timeoutMs),
-    graceMs: positive(options.name, 'graceMs', graceMs, MAX_DELAY_MS),
     retry: resolveRetry(options.name, options.retry),
     concurrency:
       options.concurrency === undefined

@@ -29,7 +29,7 @@ export interface JobHealth {
 }
 
 const checkMs = wholeNumber(0, Number.MAX_SAFE_INTEGER)
-const JOB = { name: checkText, timeoutMs: checkMs, graceMs: checkMs, schedule: asItIs }
+const JOB = { name: checkText, timeoutMs: checkMs, schedule: asItIs }
 const checkJobs = listOf((argument, job) => checkParts(argument, job, JOB, `${argument}.`))
 
 /**
@@ -58,7 +58,7 @@ export async function getJobHealth(
   ])
   const problems: JobProblem[] = isAnyAlive ? [] : [{ kind: 'noWorker' }]
   const paused: string[] = []
-  for (const { name, graceMs, schedule } of scheduled) {
+  for (const { name, schedule } of scheduled) {
     const row = rowOf.get(name)
     if (row === undefined) {
       if (isAnyAlive) problems.push({ kind: 'unscheduled', name })
@@ -72,7 +72,7 @@ export async function getJobHealth(
       isPaused: row.pausedAt !== null,
       others: [schedule, ...row.others],
     }
-    const { next, lateMs } = judgeSchedule(state, graceMs, now)
+    const { next, lateMs } = judgeSchedule(state, now)
     if (next !== null && lateMs !== null)
       problems.push({ kind: 'late', name, since: next.toISOString() })
   }

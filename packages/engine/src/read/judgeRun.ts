@@ -1,5 +1,8 @@
 import type { Job } from '../job/defineJob.ts'
 
+/** How long a due tick may stay undecided, and a run go on beyond its time-out: a worker's restart takes no longer. */
+export const GRACE_MS = 60_000
+
 /** A run is slow when it takes longer than nearly all before it by this factor, and at least SLOW_MIN_MS. */
 const SLOW_FACTOR = 2
 const SLOW_MIN_MS = 60_000
@@ -8,8 +11,8 @@ const SLOW_MIN_MS = 60_000
  * After how long a run overruns. Its worker aborts it at the time-out, so a run that goes on beyond that and the grace has a
  * worker that cannot: stopped, blocked, or dead with nobody to notice.
  */
-export function overrunLimitMs({ timeoutMs, graceMs }: Pick<Job, 'timeoutMs' | 'graceMs'>): number {
-  return timeoutMs + graceMs
+export function overrunLimitMs({ timeoutMs }: Pick<Job, 'timeoutMs'>): number {
+  return timeoutMs + GRACE_MS
 }
 
 /**

@@ -1,4 +1,5 @@
 import { nextTick, nextTicks } from '../tick/nextTicks.ts'
+import { GRACE_MS } from './judgeRun.ts'
 import type { Schedule } from '../job/defineJob.ts'
 
 type Definition = Pick<Schedule, 'cron' | 'timeZone'>
@@ -21,7 +22,7 @@ export interface ScheduleState extends Definition {
 export interface ScheduleVerdict {
   /** The first undecided tick, due or not. Null while paused, and when no more tick comes. */
   next: Date | null
-  /** How long that tick is overdue, if that is longer than the job's grace; else null. */
+  /** How long that tick is overdue, if that is longer than the grace; else null. */
   lateMs: number | null
 }
 
@@ -30,14 +31,14 @@ export interface ScheduleVerdict {
  * schedule is never late, since its ticks are skipped, nor is one that no worker has started with. Where definitions differ,
  * all of them count, so that everybody who looks says the same.
  */
-export function judgeSchedule(state: ScheduleState, graceMs: number, now: Date): ScheduleVerdict {
+export function judgeSchedule(state: ScheduleState, now: Date): ScheduleVerdict {
   if (state.isPaused) return { next: null, lateMs: null }
   const { cursor, others = [] } = state
   const next = nextTick(state, cursor ?? now)
   const ofOthers =
     cursor === null ? [] : others.map((other) => findLeftOut({ ...state, cursor }, other, now))
   const [first] = [next, ...ofOthers]
-    .filter((tick) => tick !== null && now.getTime() - tick.getTime() > graceMs)
+    .filter((tick) => tick !== null && now.getTime() - tick.getTime() > GRACE_MS)
     .toSorted((one, other) => Number(one) - Number(other))
   return first ? { next: first, lateMs: now.getTime() - first.getTime() } : { next, lateMs: null }
 }

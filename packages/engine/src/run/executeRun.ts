@@ -44,8 +44,6 @@ export interface RunningRun {
   /** Writes the run out, if it is not written. Called before each batch. Default: the run is written. */
   write?: () => Promise<void>
   enqueue: Enqueue<HostTransaction>
-  /** How large what the handler returns may be, as JSON. Default 65,536. */
-  maxDetailsBytes?: number | undefined
 }
 
 /** How a handler ended. performRun makes the run's end of it. */
@@ -129,17 +127,17 @@ function parsePayload({ job, payload }: RunningRun): Parsed {
 
 /** The result of a handler that returned. Details or a result that can't be stored make it a failure. */
 function succeed(running: RunningRun, known: Known, returned: unknown): RunResult {
-  const { job, maxDetailsBytes = MAX_DETAILS_BYTES } = running
+  const { job } = running
   // A job that an older version of the engine defined has no `result` at all.
   if ((job.result ?? null) !== null) return succeedWithResult(job, known, returned)
-  const details = storableDetails(returned, maxDetailsBytes)
+  const details = storableDetails(returned)
   const all = { ...known.rehearsed, ...known.facts, ...details }
   if (details !== null) return { status: 'success', details: all }
   return {
     status: 'failed',
     error: {
       code: 'details_too_large',
-      message: `The handler did its work and returned details of more than ${maxDetailsBytes} bytes`,
+      message: `The handler did its work and returned details of more than ${MAX_DETAILS_BYTES} bytes`,
     },
     retryable: false,
     details: all,
@@ -161,7 +159,7 @@ function fail(
   { rehearsed, facts, isBlocked }: Known,
   error: unknown,
 ): RunResult {
-  const { payload, abort, maxDetailsBytes = MAX_DETAILS_BYTES } = running
+  const { payload, abort } = running
   const description = describeError(error, payload)
   const { code } = description
   // Such a code says by what the engine has ended it: a handler's own "cancelled" is a failure like any other.
@@ -171,7 +169,7 @@ function fail(
     const details = { ...rehearsed, ...facts }
     return { status: 'failed', error: description, retryable: true, details }
   }
-  const details = storableDetails(readPart(error, 'details'), maxDetailsBytes)
+  const details = storableDetails(readPart(error, 'details'))
   return {
     status: 'failed',
     error: { ...description, ...(details === null && { omitted: 'details_too_large' }) },
@@ -203,7 +201,7 @@ function openContext(
   known: Known,
   rehearsal: Transactions | null,
 ): RunContext<unknown, unknown> {
-  const { job, abort, maxDetailsBytes = MAX_DETAILS_BYTES } = running
+  const { job, abort } = running
   const run = copyForHandler(running.run)
   const context = {
     [LAZY]: { abort, openLog: running.openLog, log: null },
@@ -220,12 +218,12 @@ function openContext(
       try {
         await (rehearsal ?? openTransactions(running, known)).read(async (tx) => {
           const found = await checkGuard(tx, guard, count, running.approvedRows)
-          Object.assign(known.facts, storableDetails(found, maxDetailsBytes))
+          Object.assign(known.facts, storableDetails(found))
         })
       } catch (error) {
         known.isBlocked = isJobError(error) && error.code === 'guard_blocked'
         if (!(run.dryRun && isJobError(error))) throw error
-        Object.assign(known.facts, storableDetails(readPart(error, 'details'), maxDetailsBytes))
+        Object.assign(known.facts, storableDetails(readPart(error, 'details')))
       }
     },
     enqueue: running.enqueue,

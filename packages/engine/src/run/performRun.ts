@@ -44,8 +44,6 @@ export interface RunServices {
   log: Logger
   now: () => Date
   observers?: Observers | undefined
-  /** How large what a handler returns may be, as JSON. Default 65,536. */
-  maxDetailsBytes?: number | undefined
   /** Whether JobRun keeps the last lines that a run logs. Default true. */
   keepLogs?: boolean | undefined
   /** Called when a run begins, after its progress was stored, and after it was settled. */
@@ -184,7 +182,6 @@ async function carryOut(
       abort,
       openLog,
       enqueue: services.enqueue,
-      maxDetailsBytes: services.maxDetailsBytes,
       write,
       keepProgress: async (progress) => {
         await write()

@@ -1,6 +1,5 @@
 import { JobError } from '../job/jobError.ts'
 import type { Counts, Details } from '../job/handler.ts'
-import { wholeNumber } from '../job/argument.ts'
 import { storable } from '../job/storable.ts'
 import { storableBigint, storableText } from '../job/storableText.ts'
 import type { Progress } from './progress.ts'
@@ -60,26 +59,21 @@ function invalid(message: string, cause?: unknown): JobError {
   return new JobError('counts_invalid', message, { retryable: false, cause })
 }
 
-/** The default of `createWorker({ maxDetailsBytes })`. */
+/** How large what a handler returns may be, as JSON. */
 export const MAX_DETAILS_BYTES = 65_536
 
 /**
  * Turns what a handler returned, or an error carries, into details; null when it is too large. A value that is no object
  * becomes `result`; null and undefined become empty details.
  */
-export function storableDetails(foreign: unknown, maxBytes: number): Details | null {
+export function storableDetails(foreign: unknown): Details | null {
   if (foreign === undefined || foreign === null) return {}
-  const copy = storable(foreign, maxBytes)
+  const copy = storable(foreign, MAX_DETAILS_BYTES)
   if (copy.kind === 'tooLarge') return null
   const { value } = copy
   if (value === undefined || value === null) return {}
   return typeof value === 'object' && !Array.isArray(value) ? value : { result: value }
 }
-
-/** PostgreSQL returns the details of many runs as one value, which has a limit. */
-const MOST_DETAILS_BYTES = 16_000_000
-
-export const checkDetailsBytes = wholeNumber(1, MOST_DETAILS_BYTES)
 
 /** Turns a progress report into numbers that can be stored; null, and the report is dropped, when `done` is none. */
 export function storableProgress(done: unknown, total: unknown): Progress | null {

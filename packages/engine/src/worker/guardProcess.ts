@@ -28,11 +28,13 @@ export function guardProcess(
     WorkerOptions<[], never>,
     'uncaught' | 'watchdog' | 'onFatal' | 'drainTimeoutMs'
   > & {
+    /** Default 10 s. */
+    marginMs?: number | undefined
     log: ContainedLog
     stopWorker: (options: { drainTimeoutMs: number }) => Promise<void>
   },
 ): ProcessGuard {
-  const { log, watchdog: watchdogOption = true } = options
+  const { log, marginMs = WATCHDOG_MARGIN_MS } = options
   let isFailing = false
   const strays = createStrays({
     log,
@@ -41,14 +43,7 @@ export function guardProcess(
     onUnnamed: failOver,
   })
   const watchdog =
-    watchdogOption === false
-      ? null
-      : createWatchdog({
-          marginMs:
-            (watchdogOption === true ? undefined : watchdogOption.marginMs) ?? WATCHDOG_MARGIN_MS,
-          log,
-          running: strays.running,
-        })
+    options.watchdog === false ? null : createWatchdog({ marginMs, log, running: strays.running })
 
   /** Stops the worker and ends the process: any run may have caused the error, and all that follows may be wrong. */
   function failOver(reason: unknown): void {

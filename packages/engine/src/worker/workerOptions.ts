@@ -9,21 +9,16 @@ import {
   checkBoolean,
   checkConcurrency,
   checkFunction,
-  checkParts,
   checkText,
   checkTexts,
-  checkTimerMs,
   checkWaitMs,
   copyParts,
-  numberWithin,
   oneOf,
   optional,
-  type Check,
 } from '../job/argument.ts'
 import type { HostLogger } from '../job/logger.ts'
 import { checkObservers } from '../run/combineObservers.ts'
 import type { WorkerObserver } from '../run/observer.ts'
-import { checkDetailsBytes } from '../run/storableValues.ts'
 import { checkDatabaseUrl } from '../store/connectionSettings.ts'
 import type { Connections } from '../store/database.ts'
 import type { Clock } from '../tick/clock.ts'
@@ -63,12 +58,6 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends HostC
    */
   drainTimeoutMs?: number | undefined
   /**
-   * How long lanes take no new work so that a suspect, whose work has lost several workers, can run alone. If other runs have
-   * not ended by then, the worker gives the suspect back, and no suspect holds the lanes up for ten times as long. Default and
-   * maximum 30,000 ms, so that the wait stays below what the queue allows an attempt.
-   */
-  aloneWaitMs?: number
-  /**
    * What to do about errors that nobody caught (unhandled rejections, uncaught exceptions), for which Node would end the
    * process. `contain` (default): the run that caused one ends as failed with code `handler_crashed`, and the others go on; if
    * no run can be named, the worker stops and calls `onFatal`. `leave`: the host handles them.
@@ -82,9 +71,9 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends HostC
   onFatal?: ((error: unknown) => void) | undefined
   /**
    * Ends the process by SIGALRM when its event loop has been blocked for longer than the longest time-out of its runs plus
-   * `marginMs` (default 10,000), and writes to standard error what ran. Costs a thread while there are runs. Default true.
+   * 10 s, and writes to standard error what ran. Costs a thread while there are runs. Default true.
    */
-  watchdog?: boolean | { marginMs?: number | undefined } | undefined
+  watchdog?: boolean | undefined
   /** Names of jobs whose work this worker leaves to other workers; without any, that work waits. Default: none. */
   except?: readonly (NoInfer<Jobs>[number]['name'] | EngineJobName)[] | undefined
   /**
@@ -92,11 +81,6 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends HostC
    * worker lives. Default: all.
    */
   only?: readonly (NoInfer<Jobs>[number]['name'] | EngineJobName)[] | undefined
-  /**
-   * How many bytes of JSON a handler may return as details. A run with more ends as failed with code `details_too_large`,
-   * though its work is done; its counts stay. Default 65,536; at most 16,000,000.
-   */
-  maxDetailsBytes?: number
   /**
    * Whether to store with each run what its handler writes by `ctx.log`: the last 100 lines that the logger writes, at most
    * 64 kB, with the payload's texts redacted. They are deleted with the run. Default true.
@@ -134,14 +118,6 @@ export interface Worker {
   connections(): Connections
 }
 
-/** The default and the most: the queue allows an attempt not much more. */
-export const ALONE_WAIT_MS = 30_000
-
-const checkWatchdog: Check<{ marginMs?: number | undefined } | boolean> = (argument, value) =>
-  typeof value === 'boolean'
-    ? value
-    : checkParts(argument, value, { marginMs: optional(checkTimerMs) }, `${argument}.`)
-
 /** How each setting is checked. Client, jobs, handlers and alerts are checked where they are used. */
 export const WORKER_CHECKS = {
   databaseUrl: checkDatabaseUrl,
@@ -151,13 +127,11 @@ export const WORKER_CHECKS = {
   ),
   concurrency: optional(checkConcurrency),
   drainTimeoutMs: optional(checkWaitMs),
-  aloneWaitMs: optional(numberWithin(0, ALONE_WAIT_MS)),
   uncaught: optional(oneOf(['contain', 'leave'])),
   onFatal: optional(checkFunction<(error: unknown) => void>),
-  watchdog: optional(checkWatchdog),
+  watchdog: optional(checkBoolean),
   except: optional(checkTexts),
   only: optional(checkTexts),
-  maxDetailsBytes: optional(checkDetailsBytes),
   keepLogs: optional(checkBoolean),
   observers: optional(checkObservers),
   alerts: optional(copyParts),

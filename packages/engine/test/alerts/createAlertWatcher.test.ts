@@ -16,12 +16,12 @@ import { ArgumentError, defineJob } from '../../src/index.ts'
 import { createWorker } from '../../src/worker.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
-const importFeed = defineJob({ name: 'importFeed', description: '' })
-const nightly = defineJob({ name: 'nightly', description: '', schedule: { cron: '0 0 * * *' } })
-const mailing = defineJob({ name: 'mailing', description: '' })
+const importFeed = defineJob({ name: 'importFeed' })
+const nightly = defineJob({ name: 'nightly', schedule: { cron: '0 0 * * *' } })
+const mailing = defineJob({ name: 'mailing' })
 const jobs = [importFeed, nightly, mailing]
 /** It has left the catalogue. */
-const gone = defineJob({ name: 'gone', description: '' })
+const gone = defineJob({ name: 'gone' })
 /** Switches the alert about missing workers off: no worker lives in these tests. */
 const NEVER_MS = 1e12
 

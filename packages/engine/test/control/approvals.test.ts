@@ -16,7 +16,6 @@ import {
 /** Removes what is older than its payload says, 100 rows in a batch; more than 100 have to be approved. */
 const purge = defineJob({
   name: 'purge',
-  description: '',
   payload: z.strictObject({ olderThanDays: z.number().optional() }),
   isDestructive: true,
   guard: { maxRows: 100 },

@@ -22,7 +22,6 @@ const WORKER = new URL('../fixtures/workerProcess.ts', import.meta.url).pathname
 
 const purge = defineJob({
   name: 'purge',
-  description: '',
   guard: { maxRows: 100, maxShare: 0.5 },
   schedule: { cron: '0 0 1 1 *' },
 })

@@ -10,7 +10,6 @@ import type { TestRuntime } from '../openTestRuntime.ts'
 
 const parcel = defineJob({
   name: 'parcel',
-  description: '',
   payload: z.strictObject({ n: z.number() }),
   retry: { limit: 1, delayMs: 1, maxDelayMs: 1 },
 })
@@ -18,7 +17,6 @@ const parcel = defineJob({
 const oldParcel = { ...parcel, payload: z.unknown() } as Job<'parcel'>
 const rounds = defineJob({
   name: 'rounds',
-  description: '',
   schedule: { cron: '0 0 1 1 *' },
   retry: { limit: 0 },
 })

@@ -289,7 +289,7 @@ describe('pruneJobRuns', () => {
 })
 
 describe('a worker', () => {
-  const own = defineJob({ name: 'sweepFloors', description: '' })
+  const own = defineJob({ name: 'sweepFloors' })
   const handlers = { sweepFloors: async () => undefined }
 
   async function startWorker(options: Partial<Parameters<typeof createWorker>[0]> = {}) {
@@ -371,7 +371,6 @@ describe('a worker', () => {
         jobs: [
           defineJob({
             name: 'sweepFloors',
-            description: '',
             schedule: { cron: '0 3 * * *', catchUpMs: 8 * DAY_MS },
           }),
         ],

@@ -11,13 +11,11 @@ import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const parcel = defineJob({
   name: 'parcel',
-  description: '',
   payload: z.strictObject({ text: z.string().optional() }),
   retry: { limit: 0 },
 })
 const rounds = defineJob({
   name: 'rounds',
-  description: '',
   schedule: { cron: '0 0 1 1 *' },
   retry: { limit: 0 },
 })

@@ -13,11 +13,10 @@ import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const parcel = defineJob({
   name: 'parcel',
-  description: '',
   payload: z.strictObject({ n: z.number() }),
   retry: { limit: 2 },
 })
-const other = defineJob({ name: 'other', description: '' })
+const other = defineJob({ name: 'other' })
 const by = { actor: 'admin@example.com', reason: 'because of the test' }
 const LONG = { maxWait: 60_000, timeout: 60_000 }
 
@@ -356,7 +355,7 @@ describe('waiting work', () => {
 
   it('takes its payload along where it is cancelled, also one that is long', async () => {
     const payload = z.strictObject({ text: z.string() })
-    const note = defineJob({ name: 'note', description: '', payload })
+    const note = defineJob({ name: 'note', payload })
     await opened.client.enqueue(runtime.prisma, note, { text: 'x'.repeat(5_000) })
     expect(await runtime.rows('select from "JobPayload"')).toHaveLength(1)
     await opened.client.cancelWork({ job: note, all: true }, by)

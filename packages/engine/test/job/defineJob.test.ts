@@ -11,7 +11,6 @@ describe('defineJob', () => {
 
     expect(job).toMatchObject({
       timeoutMs: 900_000,
-      graceMs: 60_000,
       retry: { limit: 2, delayMs: 5_000, maxDelayMs: 300_000 },
       concurrency: null,
       isExclusive: true,
@@ -50,11 +49,9 @@ describe('defineJob', () => {
       { schedule: { cron: '* * * * *', catchUpMs: 0 } },
       'catchUpMs must be a positive whole number',
     ],
-    [{ graceMs: 0 }, 'graceMs must be a positive whole number'],
     [{ timeoutMs: -1 }, 'timeoutMs must be a positive whole number'],
     [{ timeoutMs: 86_280_001 }, 'timeoutMs must be at most 86280000 (a day, less two minutes)'],
     [{ timeoutMs: 86_280_001 }, 'divide the work'],
-    [{ graceMs: 31_536_000_001 }, 'graceMs must be at most 31536000000'],
     [{ retry: { limit: 1_000_001 } }, 'retry.limit must be at most 1000000'],
     [{ retry: { delayMs: 31_536_000_001 } }, 'retry.delayMs must be at most 31536000000'],
     [{ retry: { maxDelayMs: 31_536_000_001 } }, 'retry.maxDelayMs must be at most 31536000000'],
@@ -123,7 +120,7 @@ it.each([
   { schedule: { cron: '@daily', missed: 'never' }, problem: 'schedule.missed must be one of once' },
   { schedule: { cron: '@daily', overlap: 'perhaps' }, problem: 'schedule.overlap must be one of' },
 ])('refuses the schedule $schedule with the name of the job', ({ schedule, problem }) => {
-  const define = () => defineJob({ name: 'late', description: '', schedule: schedule as never })
+  const define = () => defineJob({ name: 'late', schedule: schedule as never })
   expect(define).toThrow(`Job "late": ${problem}`)
 })
 
@@ -133,15 +130,13 @@ const unreadable = (): never => {
 it.each<unknown>([Symbol('x'), Object.create(null), { toString: () => unreadable() }])(
   'refuses what has no text by name',
   (odd) => {
-    for (const option of ['timeoutMs', 'graceMs', 'concurrency', 'name']) {
-      const define = () => defineJob({ name: 'late', description: '', [option]: odd })
+    for (const option of ['timeoutMs', 'concurrency', 'name']) {
+      const define = () => defineJob({ name: 'late', [option]: odd })
       expect(define).toThrow(option === 'name' ? 'a name is a camelCase' : `"late": ${option} must`)
     }
     const schedule = { cron: '@daily', timeZone: odd as never }
-    expect(() => defineJob({ name: 'late', description: '', schedule })).toThrow(
-      'Job "late": a time zone is a text',
-    )
+    expect(() => defineJob({ name: 'late', schedule })).toThrow('Job "late": a time zone is a text')
     const guard = { maxShare: odd as never }
-    expect(() => defineJob({ name: 'late', description: '', guard })).toThrow('guard.maxShare must')
+    expect(() => defineJob({ name: 'late', guard })).toThrow('guard.maxShare must')
   },
 )

@@ -9,7 +9,6 @@ import { storable } from '../../src/job/storable.ts'
 const order = z.object({ orderId: z.string(), lines: z.array(z.number()).default([]) })
 const job = defineJob({
   name: 'order',
-  description: '',
   payload: order,
   label: ({ orderId }) => `Order ${orderId}`,
   show: ['orderId', 'lines'],
@@ -34,7 +33,7 @@ describe('what people see of a piece of work', () => {
   })
 
   it('is nothing where the job says nothing, and nothing of what its schema refuses', () => {
-    const silent = defineJob({ name: 'silent', description: '', payload: order })
+    const silent = defineJob({ name: 'silent', payload: order })
     expect(labelWork(silent, { orderId: 'a' }, openLog())).toEqual({})
     expect(labelPayload(job, { orderId: 1 }, openLog())).toEqual({})
   })
@@ -147,7 +146,7 @@ describe('a job whose label is of another kind', () => {
     ['show', { show: Array.from({ length: 21 }, (_, n) => `part${n}`) }],
     ['result', { result: {} }],
   ])('is refused, by its %s', (option, options) => {
-    expect(() => defineJob({ name: 'odd', description: '', ...(options as object) })).toThrow(
+    expect(() => defineJob({ name: 'odd', ...(options as object) })).toThrow(
       `Job "odd": ${option} must be`,
     )
   })

@@ -10,7 +10,6 @@ import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const parcel = defineJob({
   name: 'parcel',
-  description: '',
   payload: z.object({ n: z.number(), text: z.string() }),
   // Some have none.
   label: ({ n }) => {

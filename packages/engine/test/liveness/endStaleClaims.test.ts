@@ -13,8 +13,8 @@ import { openTestQueue, type TestQueue, type TestWork } from '../openTestQueue.t
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 import { readWorkStates } from '../readWorkStates.ts'
 
-const parcel = defineJob({ name: 'parcel', description: '', retry: { limit: 0 } })
-const letter = defineJob({ name: 'letter', description: '', retry: { limit: 1 } })
+const parcel = defineJob({ name: 'parcel', retry: { limit: 0 } })
+const letter = defineJob({ name: 'letter', retry: { limit: 1 } })
 const jobs = [parcel, letter] as const
 
 let runtime: TestRuntime

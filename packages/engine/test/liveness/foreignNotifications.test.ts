@@ -20,7 +20,7 @@ const PAYLOADS = [
 ]
 
 it('a worker goes on after notifications that nobody of ours has sent', async () => {
-  const job = defineJob({ name: 'echo', description: '' })
+  const job = defineJob({ name: 'echo' })
   const runtime = await openTestRuntime([job])
   const { url: databaseUrl, prisma, log, lines } = runtime
   const worker = createWorker({

@@ -18,7 +18,7 @@ import type { TestRuntime } from '../openTestRuntime.ts'
 import { useDrip, type DripRun } from './useDrip.ts'
 
 const REFUSED = 'ending a lost job run failed'
-const other = defineJob({ name: 'other', description: '' })
+const other = defineJob({ name: 'other' })
 
 interface Work {
   isDeadLetter: boolean

@@ -11,8 +11,8 @@ import { openClientRuntime } from '../openClientRuntime.ts'
 import { combineObservers } from '../../src/run/combineObservers.ts'
 import type { TestRuntime } from '../openTestRuntime.ts'
 
-const now = defineJob({ name: 'now', description: '' })
-const later = defineJob({ name: 'later', description: '' })
+const now = defineJob({ name: 'now' })
+const later = defineJob({ name: 'later' })
 
 let runtime: TestRuntime
 let client: JobsClient

@@ -13,10 +13,9 @@ import { WORK_LEFT } from '../readWorkStates.ts'
 import { openClientRuntime } from '../openClientRuntime.ts'
 import type { TestRuntime } from '../openTestRuntime.ts'
 
-const piece = defineJob({ name: 'piece', description: '', payload: z.object({ ms: z.number() }) })
+const piece = defineJob({ name: 'piece', payload: z.object({ ms: z.number() }) })
 const slow = defineJob({
   name: 'slow',
-  description: '',
   payload: z.object({ ms: z.number() }),
   rateLimit: { limit: 1_000, perMs: 1_000 },
 })

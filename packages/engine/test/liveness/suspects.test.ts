@@ -4,7 +4,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { z } from 'zod'
 import type { JobsClient } from '../../src/client.ts'
 import { defineJob, type RunContext } from '../../src/index.ts'
-import { createWorker, type Worker } from '../../src/worker.ts'
+import { createWorkerThatWaits } from '../../src/createWorker.ts'
+import type { Worker } from '../../src/worker.ts'
 import { WORK_LEFT } from '../readWorkStates.ts'
 import { openClientRuntime } from '../openClientRuntime.ts'
 import type { TestRuntime } from '../openTestRuntime.ts'
@@ -12,20 +13,17 @@ import type { TestRuntime } from '../openTestRuntime.ts'
 const payload = z.object({ n: z.number() })
 const parcel = defineJob({
   name: 'parcel',
-  description: '',
   payload,
   concurrency: 4,
   timeoutMs: 2_000,
 })
 const rounds = defineJob({
   name: 'rounds',
-  description: '',
   payload,
   schedule: { cron: '0 0 1 1 *', overlap: 'queue' },
 })
 const slow = defineJob({
   name: 'slow',
-  description: '',
   payload,
   rateLimit: { limit: 100, perMs: 1_000 },
 })
@@ -84,9 +82,9 @@ async function expectNothingHeld(): Promise<void> {
   expect(await runtime.rows(`select from "JobRun" where "status" = 'running'`)).toEqual([])
 }
 
-async function startWorker(options: { aloneWaitMs?: number } = {}): Promise<void> {
+async function startWorker(waits: { aloneMs?: number } = {}): Promise<void> {
   const { url, prisma, log } = runtime
-  worker = createWorker({
+  worker = createWorkerThatWaits(waits, {
     schema: 'public',
     retention: false,
     databaseUrl: url,
@@ -94,7 +92,6 @@ async function startWorker(options: { aloneWaitMs?: number } = {}): Promise<void
     jobs,
     handlers: { parcel: handle, rounds: handle, slow: handle },
     log,
-    ...options,
   })
   await worker.start()
 }
@@ -191,7 +188,7 @@ describe('work that has lost several workers', () => {
 
   it('stays as it was when what runs does not end, and the lanes go on', async () => {
     held.add(1)
-    await startWorker({ aloneWaitMs: 300 })
+    await startWorker({ aloneMs: 300 })
     await enqueue(1, { name: 'rounds' })
     await isStarted(1)
     await enqueue(2, { lost: 2 })
@@ -222,7 +219,7 @@ describe('work that has lost several workers', () => {
 
   it('is not started when somebody cancels it meanwhile, and holds nobody up for long', async () => {
     held.add(1)
-    await startWorker({ aloneWaitMs: 300 })
+    await startWorker({ aloneMs: 300 })
     await enqueue(1)
     await isStarted(1)
     await enqueue(2, { lost: 2 })

@@ -5,7 +5,7 @@ import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
-const parcel = defineJob({ name: 'parcel', description: '' })
+const parcel = defineJob({ name: 'parcel' })
 
 let runtime: TestRuntime
 let proxy: Proxy

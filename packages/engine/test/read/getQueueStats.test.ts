@@ -14,8 +14,8 @@ import { insertPieces, type TestPiece } from '../insertPieces.ts'
 import { openClientRuntime } from '../openClientRuntime.ts'
 import type { TestRuntime } from '../openTestRuntime.ts'
 
-const letter = defineJob({ name: 'letter', description: '' })
-const other = defineJob({ name: 'other', description: '' })
+const letter = defineJob({ name: 'letter' })
+const other = defineJob({ name: 'other' })
 
 let runtime: TestRuntime
 beforeAll(async () => {

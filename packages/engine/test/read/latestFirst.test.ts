@@ -21,16 +21,14 @@ import {
 
 /** Fails as its payload says. */
 const payload = z.strictObject({ code: z.string(), message: z.string() })
-const parcel = defineJob({ name: 'parcel', description: '', payload })
-const letter = defineJob({ name: 'letter', description: '', payload })
+const parcel = defineJob({ name: 'parcel', payload })
+const letter = defineJob({ name: 'letter', payload })
 const stubborn = defineJob({
   name: 'stubborn',
-  description: '',
   retry: { limit: 2, delayMs: 1_000 },
 })
 const purge = defineJob({
   name: 'purge',
-  description: '',
   isDestructive: true,
   guard: { maxRows: 1 },
 })

@@ -5,7 +5,7 @@ import { defineJob } from '../../src/index.ts'
 import { readerIn } from '../../src/read/reader.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
-const letter = defineJob({ name: 'letter', description: '', schedule: { cron: '0 0 1 1 *' } })
+const letter = defineJob({ name: 'letter', schedule: { cron: '0 0 1 1 *' } })
 const by = { actor: 'admin@example.com', reason: 'mended' }
 
 let runtime: TestRuntime

@@ -12,7 +12,7 @@ import type { TestRuntime } from '../openTestRuntime.ts'
 /* What is said of work, by a look through all of it. Fixtures have several rows, inserted out of order. */
 
 const NAMES = ['letter', 'parcel', 'import']
-const jobs = NAMES.map((name) => defineJob({ name, description: '', result: z.string() }))
+const jobs = NAMES.map((name) => defineJob({ name, result: z.string() }))
 const [letter, parcel] = jobs as [(typeof jobs)[number], (typeof jobs)[number]]
 
 let runtime: TestRuntime

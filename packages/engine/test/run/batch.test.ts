@@ -8,7 +8,7 @@ import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 type BatchHandler = Handler<Record<string, never>, TransactionOf<PrismaClient>>
 
-const fill = defineJob({ name: 'fill', description: '' })
+const fill = defineJob({ name: 'fill' })
 
 let runtime: TestRuntime
 

@@ -11,13 +11,12 @@ import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const counted = defineJob({
   name: 'counted',
-  description: '',
   payload: z.object({ n: z.number() }),
   concurrency: 300,
   // No retry, so that a lost attempt shows.
   retry: { limit: 0 },
 })
-const other = defineJob({ name: 'other', description: '' })
+const other = defineJob({ name: 'other' })
 const jobs = [counted, other] as const
 const PATIENCE = { timeoutMs: 60_000 }
 

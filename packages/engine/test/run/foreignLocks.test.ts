@@ -23,7 +23,6 @@ import type { TestRuntime } from '../openTestRuntime.ts'
 /** Ends as its payload says, once the test opens the gate. */
 const hold = defineJob({
   name: 'hold',
-  description: '',
   payload: z.object({
     key: z.string(),
     fails: z.boolean().optional(),

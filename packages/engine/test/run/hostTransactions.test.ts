@@ -10,11 +10,10 @@ import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const fill = defineJob({
   name: 'fill',
-  description: '',
   retry: { limit: 0 },
   guard: { maxRows: 5 },
 })
-const follow = defineJob({ name: 'follow', description: '' })
+const follow = defineJob({ name: 'follow' })
 
 type Context = RunContext<Record<string, never>, HostTransaction>
 

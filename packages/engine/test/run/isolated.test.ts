@@ -564,7 +564,7 @@ describe('runOnce', () => {
 
 describe('defineJob', () => {
   const isolated = (isolate: unknown) =>
-    defineJob({ name: 'sweep', description: '', isolate: isolate as boolean }).isolate
+    defineJob({ name: 'sweep', isolate: isolate as boolean }).isolate
 
   it('isolates what asks for it, with 512 MB', () => {
     expect(isolated(undefined)).toBe(null)

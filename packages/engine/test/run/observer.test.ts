@@ -24,12 +24,11 @@ import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const echo = defineJob({
   name: 'echo',
-  description: '',
   payload: z.object({ text: z.string() }),
   retry: { limit: 0 },
 })
-const follow = defineJob({ name: 'follow', description: '', payload: z.object({}) })
-const tick = defineJob({ name: 'tick', description: '', schedule: { cron: '0 * * * *' } })
+const follow = defineJob({ name: 'follow', payload: z.object({}) })
+const tick = defineJob({ name: 'tick', schedule: { cron: '0 * * * *' } })
 const jobs = [echo, follow, tick] as const
 
 type Transaction = TransactionOf<PrismaClient>

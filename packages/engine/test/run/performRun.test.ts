@@ -14,7 +14,7 @@ import { createWakeUps } from '../../src/work/wakeUps.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
-const brief = defineJob({ name: 'brief', description: '', timeoutMs: 4_321 })
+const brief = defineJob({ name: 'brief', timeoutMs: 4_321 })
 
 type BriefHandler = Handler<Record<string, never>, TransactionOf<PrismaClient>>
 

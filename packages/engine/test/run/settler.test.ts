@@ -12,7 +12,7 @@ import { recordRunning } from '../../src/store/recordRunning.ts'
 import { openTestQueue, type TestQueue, type TestWork } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
-const parcel = defineJob({ name: 'parcel', description: '' })
+const parcel = defineJob({ name: 'parcel' })
 
 let runtime: TestRuntime
 let opened: TestQueue

@@ -32,7 +32,6 @@ import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 const retry = { limit: 1, delayMs: 1_000, maxDelayMs: 1_000 }
 const order = defineJob({
   name: 'order',
-  description: '',
   payload: z.object({ orderId: z.string(), card: z.string().default('') }),
   retry,
   label: ({ orderId }) => {
@@ -43,21 +42,18 @@ const order = defineJob({
 })
 const plain = defineJob({
   name: 'plain',
-  description: '',
   guard: { maxRows: 1 },
   payload: z.looseObject({}),
   retry: { ...retry, limit: 0 },
 })
 const invoice = defineJob({
   name: 'invoice',
-  description: '',
   payload: z.looseObject({}),
   retry: { ...retry, limit: 0 },
   result: z.object({ pages: z.number(), at: z.coerce.date() }),
 })
 const nightly = defineJob({
   name: 'nightly',
-  description: '',
   schedule: { cron: '0 3 * * *' },
   label: () => 'The night',
 })

@@ -10,9 +10,9 @@ import { HOSTS, type TestHost } from '../fixtures/hosts.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 import pg from 'pg'
 
-const any = defineJob({ name: 'any', description: '', payload: z.unknown() })
-const nightly = defineJob({ name: 'nightly', description: '', schedule: { cron: '0 3 * * *' } })
-const missing = defineJob({ name: 'missing', description: '' })
+const any = defineJob({ name: 'any', payload: z.unknown() })
+const nightly = defineJob({ name: 'nightly', schedule: { cron: '0 3 * * *' } })
+const missing = defineJob({ name: 'missing' })
 const schema = createSchema('public')
 const ACTOR = { actor: 'o’hara "ops" $1 ?', reason: 'why \\ not?' }
 

@@ -4,7 +4,7 @@ import { endRuns } from '../../src/store/endRuns.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
-const parcel = defineJob({ name: 'parcel', description: '' })
+const parcel = defineJob({ name: 'parcel' })
 
 let runtime: TestRuntime
 let opened: TestQueue

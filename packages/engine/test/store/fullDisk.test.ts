@@ -13,14 +13,12 @@ const STEPS = 2
 
 const parcel = defineJob({
   name: 'parcel',
-  description: '',
   payload: z.object({ n: z.number() }),
   concurrency: PARCELS / 2,
   retry: { limit: 100, delayMs: 1_000, maxDelayMs: 1_000 },
 })
 const bell = defineJob({
   name: 'bell',
-  description: '',
   schedule: { cron: '* * * * * *', missed: 'all', overlap: 'allow' },
 })
 const jobs = [parcel, bell] as const

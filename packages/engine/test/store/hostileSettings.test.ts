@@ -9,10 +9,9 @@ import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const sweep = defineJob({
   name: 'sweep',
-  description: '',
   schedule: { cron: '* * * * * *', missed: 'all', overlap: 'allow' },
 })
-const count = defineJob({ name: 'count', description: '' })
+const count = defineJob({ name: 'count' })
 
 let runtime: TestRuntime
 let database: string

@@ -146,7 +146,7 @@ describe('a script', () => {
 })
 
 describe('tables of another version', () => {
-  const task = defineJob({ name: 'task', description: '' })
+  const task = defineJob({ name: 'task' })
   const options = () => ({ databaseUrl: database.url, schema: 'roundsman', log })
 
   /** Starts everything that this version may start: a client, a worker and a command. */
@@ -282,7 +282,7 @@ it.each([
 
 describe('in three schemas of one database', () => {
   const NAMES = ['public', 'order', 'Tall Ships, 2nd']
-  const wave = defineJob({ name: 'wave', description: '' })
+  const wave = defineJob({ name: 'wave' })
   let stops: (() => Promise<void>)[]
 
   beforeEach(() => void (stops = []))
@@ -325,7 +325,7 @@ describe('in three schemas of one database', () => {
 
   /** Starts a worker and a client in a schema of their own. */
   async function startProduct(schema: string) {
-    const greet = defineJob({ name: nameOf(schema), description: '' })
+    const greet = defineJob({ name: nameOf(schema) })
     const options = { databaseUrl: database.url, schema, log }
     const handler: Handler<unknown, Prisma.TransactionClient> = async ({ batch, enqueue }) => {
       await batch(async (tx) => {

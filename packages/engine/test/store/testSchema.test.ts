@@ -20,17 +20,15 @@ import {
 
 const work = defineJob({
   name: 'work',
-  description: '',
   payload: z.strictObject({ failures: z.number() }),
   retry: { limit: 1, delayMs: 30_000 },
 })
-const hourly = defineJob({ name: 'hourly', description: '', schedule: { cron: '0 * * * *' } })
+const hourly = defineJob({ name: 'hourly', schedule: { cron: '0 * * * *' } })
 const limited = defineJob({
   name: 'limited',
-  description: '',
   rateLimit: { limit: 1, perMs: 60_000 },
 })
-const guarded = defineJob({ name: 'guarded', description: '', guard: { maxRows: 1 } })
+const guarded = defineJob({ name: 'guarded', guard: { maxRows: 1 } })
 const jobs = [work, hourly, limited, guarded] as const
 type Jobs = typeof jobs
 

@@ -9,7 +9,7 @@ import { freeUniqueKeys, type KeyPosition } from '../../src/store/uniqueKeys.ts'
 import { openTestQueue, type TestQueue, type TestWork } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
-const parcel = defineJob({ name: 'parcel', description: '' })
+const parcel = defineJob({ name: 'parcel' })
 const LONG = { maxWait: 60_000, timeout: 60_000 }
 
 let runtime: TestRuntime

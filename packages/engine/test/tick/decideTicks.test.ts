@@ -9,8 +9,7 @@ const NOW = new Date('2026-05-01T12:00:00.500Z')
 const DAY = 86_400_000
 
 const schedule = (options: Partial<ScheduleOptions> = {}) =>
-  defineJob({ name: 'sweep', description: '', schedule: { cron: '0 * * * *', ...options } })
-    .schedule!
+  defineJob({ name: 'sweep', schedule: { cron: '0 * * * *', ...options } }).schedule!
 
 async function decide(options: Partial<ScheduleOptions>, cursor: string, situation = {}) {
   const resolved = schedule(options)

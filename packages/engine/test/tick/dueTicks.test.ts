@@ -10,8 +10,7 @@ const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 
 const schedule = (cron: string, timeZone: string) =>
-  (defineJob({ name: 'sweep', description: '', schedule: { cron, timeZone } }) as ScheduledJob)
-    .schedule
+  (defineJob({ name: 'sweep', schedule: { cron, timeZone } }) as ScheduledJob).schedule
 
 /** Lists them one by one, as the calendar has them. */
 function list(of: Schedule, after: Date, through: Date): Date[] {

@@ -17,7 +17,6 @@ const VERSIONS = [
     ([name, cron]) =>
       defineJob({
         name,
-        description: '',
         schedule: {
           cron,
           timeZone: version === 2 ? 'Asia/Kolkata' : 'UTC',

@@ -11,7 +11,6 @@ const HOUR_MS = 3_600_000
 const job = (schedule: ScheduleOptions) =>
   defineJob({
     name: 'sweep',
-    description: '',
     schedule: { missed: 'all', overlap: 'allow', ...schedule },
   }) as ScheduledJob
 

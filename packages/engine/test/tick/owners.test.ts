@@ -11,13 +11,12 @@ import type { TestRuntime } from '../openTestRuntime.ts'
 const sweepAt = (cron: string) =>
   defineJob({
     name: 'sweep',
-    description: '',
     schedule: { cron, missed: 'all', overlap: 'allow', catchUpMs: 86_400_000 },
   })
 const hourly = sweepAt('0 * * * *')
 const monthly = sweepAt('0 0 1 * *')
 
-const daily = defineJob({ name: 'daily', description: '', schedule: { cron: '0 3 * * *' } })
+const daily = defineJob({ name: 'daily', schedule: { cron: '0 3 * * *' } })
 
 const by = { actor: 'somebody', reason: 'a test' }
 const clock = fakeClock('2026-05-03T10:30:00Z')

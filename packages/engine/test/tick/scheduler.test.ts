@@ -9,7 +9,7 @@ import { createScheduler, type Scheduler } from '../../src/tick/scheduler.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const job = (options: Partial<ScheduleOptions> = {}, name = 'sweep') =>
-  defineJob({ name, description: '', schedule: { cron: '* * * * *', ...options } }) as ScheduledJob
+  defineJob({ name, schedule: { cron: '* * * * *', ...options } }) as ScheduledJob
 
 const START = '2026-05-01T12:00:30Z'
 const silent: Clock = () => ({ stop: () => undefined })

@@ -14,11 +14,10 @@ import { textOf } from '../startTestLanes.ts'
 const LIMIT = 2
 const parcel = defineJob({
   name: 'parcel',
-  description: '',
   timeoutMs: 10_001,
   retry: { limit: LIMIT },
 })
-const letter = defineJob({ name: 'letter', description: '', timeoutMs: 60_000 })
+const letter = defineJob({ name: 'letter', timeoutMs: 60_000 })
 
 let runtime: TestRuntime
 let opened: TestQueue

@@ -9,7 +9,7 @@ import { createWorker } from '../../src/worker.ts'
 import { openClientRuntime } from '../openClientRuntime.ts'
 import type { TestRuntime } from '../openTestRuntime.ts'
 
-const echo = defineJob({ name: 'echo', description: '' })
+const echo = defineJob({ name: 'echo' })
 /** Of a million it is the same in small. */
 const DELAYED = 20_000
 const AT_ONCE = 50

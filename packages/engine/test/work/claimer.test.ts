@@ -28,11 +28,11 @@ import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 import { startTestLanes, textOf } from '../startTestLanes.ts'
 
-const echo = defineJob({ name: 'echo', description: '' })
-const other = defineJob({ name: 'other', description: '' })
+const echo = defineJob({ name: 'echo' })
+const other = defineJob({ name: 'other' })
 const schedule = { cron: '0 0 1 1 *' }
-const first = defineJob({ name: 'first', description: '', schedule })
-const second = defineJob({ name: 'second', description: '', schedule })
+const first = defineJob({ name: 'first', schedule })
+const second = defineJob({ name: 'second', schedule })
 const jobs = [echo, other, first, second]
 
 let runtime: TestRuntime

@@ -10,10 +10,9 @@ import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const letter = defineJob({
   name: 'letter',
-  description: '',
   payload: z.strictObject({ n: z.number(), to: z.string().max(20).optional() }),
 })
-const unknown = defineJob({ name: 'unknown', description: '' })
+const unknown = defineJob({ name: 'unknown' })
 
 let runtime: TestRuntime
 let client: JobsClient

@@ -6,7 +6,7 @@ import { ArgumentError, defineJob, type EnqueueOptions } from '../../src/index.t
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
-const parcel = defineJob({ name: 'parcel', description: '' })
+const parcel = defineJob({ name: 'parcel' })
 const by = { actor: 'admin@example.com', reason: 'because of the test' }
 
 let runtime: TestRuntime

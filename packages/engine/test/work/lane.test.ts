@@ -23,21 +23,18 @@ import { openTestQueue, toTestWork, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 import { startTestLanes, textOf } from '../startTestLanes.ts'
 
-const echo = defineJob({ name: 'echo', description: '' })
-const other = defineJob({ name: 'other', description: '' })
+const echo = defineJob({ name: 'echo' })
+const other = defineJob({ name: 'other' })
 const limited = defineJob({
   name: 'limited',
-  description: '',
   rateLimit: { limit: 1_000, perMs: 1_000 },
 })
 const slow = defineJob({
   name: 'slow',
-  description: '',
   rateLimit: { limit: 20, perMs: 3_600_000 },
 })
 const exclusive = defineJob({
   name: 'exclusive',
-  description: '',
   schedule: { cron: '0 0 1 1 *' },
 })
 const jobs = [echo, other, limited, slow, exclusive]
@@ -430,7 +427,7 @@ describe('lanes that may hold only so many bytes together', () => {
     const budget = createPayloadBudget(10 * MB)
     lanes = names.map((name) =>
       createLane({
-        job: defineJob({ name, description: '' }),
+        job: defineJob({ name }),
         concurrency: OF_EACH,
         budget,
         claimer: {

@@ -13,10 +13,9 @@ import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 import { textOf } from '../startTestLanes.ts'
 
-const parcel = defineJob({ name: 'parcel', description: '' })
+const parcel = defineJob({ name: 'parcel' })
 const limited = defineJob({
   name: 'parcel',
-  description: '',
   rateLimit: { limit: 1_000_000, perMs: 1_000 },
 })
 const PRODUCERS = 8

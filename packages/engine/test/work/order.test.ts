@@ -7,7 +7,7 @@ import { createFloors, type Floors } from '../../src/work/floors.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
-const parcel = defineJob({ name: 'parcel', description: '' })
+const parcel = defineJob({ name: 'parcel' })
 
 let runtime: TestRuntime
 let opened: TestQueue

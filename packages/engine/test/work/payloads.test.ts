@@ -8,7 +8,7 @@ import { defineJob, JobError, type Job } from '../../src/index.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
-const any = defineJob({ name: 'any', description: '', payload: z.unknown() })
+const any = defineJob({ name: 'any', payload: z.unknown() })
 
 let runtime: TestRuntime
 let client: JobsClient

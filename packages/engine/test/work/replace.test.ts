@@ -12,7 +12,6 @@ import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const parcel = defineJob({
   name: 'parcel',
-  description: '',
   payload: z.strictObject({ n: z.number(), text: z.string().optional() }),
   retry: { limit: 2 },
 })

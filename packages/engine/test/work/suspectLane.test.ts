@@ -6,9 +6,9 @@ import type { ClaimAnswer } from '../../src/work/claimer.ts'
 import { createSuspectLane } from '../../src/work/suspectLane.ts'
 import { createTurns } from '../../src/work/turns.ts'
 
-const parcel = defineJob({ name: 'parcel', description: '' })
-const letter = defineJob({ name: 'letter', description: '' })
-const apart = defineJob({ name: 'apart', description: '', isolate: true })
+const parcel = defineJob({ name: 'parcel' })
+const letter = defineJob({ name: 'letter' })
+const apart = defineJob({ name: 'apart', isolate: true })
 
 const silent = () => undefined
 const log = containedLog({ info: silent, warn: silent, error: silent, child: () => log })

@@ -11,7 +11,6 @@ import type { TestRuntime } from '../openTestRuntime.ts'
 const INTERVAL_MS = 100
 const call = defineJob({
   name: 'call',
-  description: '',
   rateLimit: { limit: 5, perMs: 5 * INTERVAL_MS },
 })
 

@@ -14,10 +14,9 @@ import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const letter = defineJob({
   name: 'letter',
-  description: '',
   payload: z.object({ n: z.number() }),
 })
-const parcel = defineJob({ name: 'parcel', description: '' })
+const parcel = defineJob({ name: 'parcel' })
 const VANISHED = { answerTimeoutMs: 10_000, vanishedAfterMs: 15_000 }
 
 let runtime: TestRuntime

@@ -45,7 +45,6 @@ function describeSchedule(
       isPaused: row?.pausedAt != null,
       ...(row && { others: [job.schedule, ...row.others], updatedAt: new Date(row.updatedAt) }),
     },
-    job.graceMs,
     now,
   )
   return {

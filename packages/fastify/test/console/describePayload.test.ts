@@ -4,8 +4,7 @@ import { expect, it } from 'vitest'
 import { z } from 'zod'
 import { describePayload } from '../../src/console/describePayload.ts'
 
-const describe = (payload: StandardSchemaV1) =>
-  describePayload(defineJob({ name: 'job', description: '', payload }))
+const describe = (payload: StandardSchemaV1) => describePayload(defineJob({ name: 'job', payload }))
 
 it('asks for a date as text, wherever it stands, and for what else JSON lacks as JSON', () => {
   const { isNeeded, schema } = describe(
@@ -42,7 +41,7 @@ it('asks for a date as text, wherever it stands, and for what else JSON lacks as
 })
 
 it('asks for nothing where a job takes nothing', () => {
-  expect(describePayload(defineJob({ name: 'job', description: '' }))).toMatchObject({
+  expect(describePayload(defineJob({ name: 'job' }))).toMatchObject({
     isNeeded: false,
     schema: { type: 'object', properties: {} },
   })

@@ -14,7 +14,6 @@ import { z } from 'zod'
 /** Removes rows that are older than its payload says, a few in a batch. More than the guard allows have to be approved. */
 const purge = defineJob({
   name: 'purge',
-  description: '',
   payload: z.strictObject({ olderThanDays: z.int() }),
   isDestructive: true,
   guard: { maxRows: 4 },

@@ -72,7 +72,6 @@ const definitions = fc.record(
       { requiredKeys: ['cron'] },
     ),
     timeoutMs: numbers,
-    graceMs: numbers,
     concurrency: numbers,
     retry: fc.record(
       { limit: numbers, delayMs: numbers, maxDelayMs: numbers },
@@ -83,7 +82,7 @@ const definitions = fc.record(
     guard: fc.record({ maxRows: numbers, maxShare: mostly([0.1, 0.5, 1], fc.double(), numbers) }),
     unguarded: mostly([undefined], hostileText()),
   },
-  { requiredKeys: ['name', 'description'] },
+  { requiredKeys: ['name'] },
 )
 
 /** Checks that each of `count` definitions is either refused, with its name and the reason, or honoured. */
@@ -113,10 +112,9 @@ function tryDefinition(
     return isNamed ? null : `was refused without its name: ${error.message.slice(0, 200)}`
   }
   counts.accepted++
-  const { timeoutMs, graceMs, retry, concurrency, rateLimit, schedule, guard } = job
+  const { timeoutMs, retry, concurrency, rateLimit, schedule, guard } = job
   const whole = {
     timeoutMs,
-    graceMs,
     'retry.delayMs': retry.delayMs,
     'retry.maxDelayMs': retry.maxDelayMs,
     concurrency: concurrency ?? 1,

@@ -20,16 +20,15 @@ import pg from 'pg'
 import { z } from 'zod'
 import type { PartResult } from './parts.ts'
 
-/** A watchdog with a margin of a millisecond rightly ends this process, and an isolated handler has a file of its own. */
-const { 'watchdog.marginMs': _, ...ofWorker } = WORKER_NUMBERS
-const { 'isolate.memoryMb': __, ...ofJob } = JOB_NUMBERS
+/** An isolated handler has a file of its own. */
+const { 'isolate.memoryMb': _, ...ofJob } = JOB_NUMBERS
 type At = { startAfter?: Date; expiresAt?: Date }
 const drawnAt: fc.Arbitrary<At> = fc.record(
   { startAfter: instants, expiresAt: instants },
   { requiredKeys: [] },
 )
 const drawn = fc.record({
-  worker: takenNumbers(ofWorker),
+  worker: takenNumbers(WORKER_NUMBERS),
   job: takenNumbers(ofJob),
   rateLimit: fc.option(takenNumbers({ limit: positive(), perMs: positive(YEAR_MS) })),
   pieces: fc.array(
@@ -86,7 +85,6 @@ const define = (options: object) =>
   defineJob({
     ...options,
     name: 'numbers',
-    description: '',
     payload: z.object({ fails: z.boolean() }),
   })
 

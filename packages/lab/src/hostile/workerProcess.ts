@@ -18,8 +18,6 @@ type Context = RunContext<unknown, Tx>
 const settings = JSON.parse(process.argv[2] ?? '{}') as WorkerSettings
 const LONG_STEP_MS = 150
 const DRAIN_TIMEOUT_MS = 2_000
-/** Shorter than by default, so that an endless loop ends sooner. */
-const WATCHDOG = { marginMs: 2_000 }
 
 // Ctrl-C signals the whole process group. The driver ends the others itself.
 process.on('SIGINT', () => undefined)
@@ -66,7 +64,6 @@ const worker = createWorker({
   } as HandlersFor<readonly Job[], Tx>,
   log,
   drainTimeoutMs: DRAIN_TIMEOUT_MS,
-  watchdog: WATCHDOG,
   observers: [createHostileObserver(settings.seed)],
 })
 report({ workerId: worker.id })

@@ -13,14 +13,13 @@ const silent = () => undefined
 const log = { debug: silent, info: silent, warn: silent, error: silent }
 const pool = new pg.Pool({ connectionString: databaseUrl, application_name: 'a host', max: 4 })
 
-const parcel = defineJob({ name: 'parcel', description: '', payload: z.looseObject({}) })
+const parcel = defineJob({ name: 'parcel', payload: z.looseObject({}) })
 const fragile = defineJob({
   name: 'fragile',
-  description: '',
   payload: z.looseObject({}),
   retry: { limit: 0 },
 })
-const held = defineJob({ name: 'held', description: '', payload: z.looseObject({}) })
+const held = defineJob({ name: 'held', payload: z.looseObject({}) })
 const jobs = [parcel, fragile, held]
 await migrate({ databaseUrl, jobs, log })
 

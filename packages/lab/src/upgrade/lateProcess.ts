@@ -8,7 +8,7 @@ const [, , folder = '', databaseUrl = ''] = process.argv
 const { createJobsClient, defineJob, migrate } = await importEngine(folder)
 const client = createJobsClient({ databaseUrl })
 const pool = new pg.Pool({ connectionString: databaseUrl, application_name: 'a host' })
-const parcel = defineJob({ name: 'parcel', description: '', payload: z.looseObject({}) })
+const parcel = defineJob({ name: 'parcel', payload: z.looseObject({}) })
 const tries = [
   () => client.start(),
   () => migrate({ databaseUrl }),

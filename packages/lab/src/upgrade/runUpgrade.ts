@@ -139,7 +139,7 @@ export async function runUpgrade(options: {
 /** Returns how many pieces of work have succeeded once nothing is due any more. */
 async function doAll(databaseUrl: string, pool: pg.Pool, expected: number): Promise<number> {
   const jobs = ['parcel', 'fragile', 'held'].map((name) =>
-    defineJob({ name, description: '', payload: z.looseObject({}), concurrency: 50 }),
+    defineJob({ name, payload: z.looseObject({}), concurrency: 50 }),
   )
   const nothing = async () => undefined
   const worker = createWorker({

@@ -13,7 +13,7 @@ import { buildApp, type AppOptions } from '../../../src/app.ts'
 import { createTestApi, JWT_SECRET, type TestApi } from '../../createTestApi.ts'
 
 const log = pino({ level: 'silent' })
-const echo = defineJob({ name: 'echo', description: '' })
+const echo = defineJob({ name: 'echo' })
 
 let api: TestApi
 let app: ReturnType<typeof buildApp>

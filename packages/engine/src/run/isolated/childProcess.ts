@@ -162,7 +162,6 @@ async function perform(request: RunRequest, abort: Abort): Promise<RunResult> {
     now: () => new Date(),
     abort,
     approvedRows: request.approvedRows,
-    maxDetailsBytes: request.maxDetailsBytes,
     async keepProgress({ done, total }) {
       send({ kind: 'progress', token, done, total })
     },

@@ -110,7 +110,7 @@ export function createIsolation(options: {
   }
 
   async function perform(running: RunningRun, limits: IsolationLimits): Promise<RunResult> {
-    const { abort, job, payload, approvedRows, maxDetailsBytes } = running
+    const { abort, job, payload, approvedRows } = running
     const { run } = running
     const token = randomUUID()
     // Its process adds what batches count to the run's row, and cannot write that.
@@ -148,7 +148,6 @@ export function createIsolation(options: {
           guard: job.guard,
           workerId,
           approvedRows,
-          maxDetailsBytes,
         },
       })
       isReusable = result.status === 'success' && !abort.isAborted

@@ -25,7 +25,6 @@ export interface RunRequest {
   guard: Guard | null
   workerId: string
   approvedRows: number | null
-  maxDetailsBytes: number | undefined
 }
 
 export type FromChild =

@@ -95,7 +95,6 @@ async function open(wanted: CommitSide): Promise<Enqueue> {
     case 'roundsman': {
       const job = defineJob({
         name: 'noop',
-        description: '',
         payload: z.strictObject({ n: z.int() }),
       })
       await migrate({ schema: 'public', databaseUrl: url, log })

@@ -14,7 +14,6 @@ const everyHandled = Promise.withResolvers<void>()
 const definitions: Job[] = Array.from({ length: Number(jobs) }, (_, n) =>
   defineJob({
     name: n === 0 ? 'noop' : `noop${n}`,
-    description: '',
     concurrency: Number(concurrency),
   }),
 )

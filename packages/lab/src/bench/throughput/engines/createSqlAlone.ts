@@ -109,7 +109,7 @@ function repeated<Value>(value: Value, count: number): Value[] {
 async function startRecorded(
   url: string,
 ): Promise<{ claim: Sent; end: Sent; stop: () => Promise<void> }> {
-  const job = defineJob({ name: 'recorded', description: '', concurrency: RECORDED / 3 })
+  const job = defineJob({ name: 'recorded', concurrency: RECORDED / 3 })
   await migrate({ schema: 'public', databaseUrl: url, log })
   const prisma = createDatabaseClient({
     url,
