@@ -163,8 +163,7 @@ const ONLY_IN: Readonly<Record<string, readonly [string, ...string[]]>> = {
 const COMPUTED: Readonly<Record<string, string>> = {
   'packages/cli/src/check/checkCommand.ts': 'the files of the catalogue',
   'packages/engine/src/run/isolated/childProcess.ts': 'the handlers that the worker names',
-  'packages/lab/src/upgrade/beforeProcess.ts': 'the engine of 0.2',
-  'packages/lab/src/upgrade/lateProcess.ts': 'the engine of 0.2',
+  'packages/lab/src/upgrade/engineBefore.ts': 'the engine of 0.2',
   'packages/local-postgres/src/prepareBinaries.ts': "PostgreSQL's programs for this platform",
 }
 

@@ -12,6 +12,9 @@ const STANDS_ALONE: Readonly<Record<string, string>> = {
     'server.ts runs when it is imported, and tests need this alone',
   'apps/worker/src/check/checkCommand.ts':
     'check.ts runs when it is imported, and a test needs this alone',
+  'packages/engine/src/store/toColumn.ts': 'a test draws values for this alone',
+  'packages/engine/src/tick/isUnfinished.ts':
+    'scheduler.ts is long, and a test asks the planner about this alone',
   'packages/lab/src/hostile/scheduleProcess.ts': 'is a program, which runSchedules.ts starts',
   'scripts/check/checkLicences.ts': 'main.ts runs when it is imported, and a test needs this alone',
   'scripts/check/checkLint.ts': 'main.ts runs when it is imported, and a test needs this alone',

@@ -34,7 +34,7 @@ export function withoutControls(text: string): string {
 }
 
 /** Cuts to `maxLength` UTF-16 units or fewer, without half of a surrogate pair at the end. */
-export function cutBetweenCharacters(text: string, maxLength: number): string {
+function cutBetweenCharacters(text: string, maxLength: number): string {
   if (text.length <= maxLength) return text
   const isPair = (text.codePointAt(maxLength - 1) ?? 0) > 0xffff
   return text.slice(0, isPair ? maxLength - 1 : maxLength)

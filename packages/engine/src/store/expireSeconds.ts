@@ -1,7 +1,7 @@
 import type { Job } from '../job/defineJob.ts'
 
 /** No attempt expires sooner: it leaves time for the abort's grace, for settling, and for a short absence of the database. */
-export const SHORTEST_EXPIRY_S = 120
+const SHORTEST_EXPIRY_S = 120
 
 /**
  * After how many seconds the queue itself takes an attempt for hung. It is the last resort: the worker aborts a run at its

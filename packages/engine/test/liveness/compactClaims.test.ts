@@ -4,7 +4,7 @@ import { defineJob } from '../../src/index.ts'
 import { rescueLostRuns } from '../../src/liveness/rescue.ts'
 import { compactClaims } from '../../src/store/claimWork.ts'
 import { HELD_COLUMNS, heldSql } from '../../src/store/heldRuns.ts'
-import { recordRunning } from '../../src/store/recordRunning.ts'
+import { recordRunning } from '../../src/run/runs.ts'
 import { openTestQueue, type TestQueue, type TestWork } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 

@@ -11,7 +11,7 @@ import { rescueLostRuns } from '../../src/liveness/rescue.ts'
 import { findLostClaims } from '../../src/liveness/whoIsLost.ts'
 import { claimWork, type TakenWork } from '../../src/store/claimWork.ts'
 import { placeDue } from '../../src/store/looks.ts'
-import { recordRunning } from '../../src/store/recordRunning.ts'
+import { recordRunning } from '../../src/run/runs.ts'
 import { asWorker } from '../asWorker.ts'
 import { drip, dripHandler, EFFECTS } from '../fixtures/drip.ts'
 import type { TestRuntime } from '../openTestRuntime.ts'
@@ -152,7 +152,11 @@ describe('rescueLostRuns', () => {
       expect(await states()).toEqual([{ status: 'failed', state: 'retry', n: 2 }])
       await foreign.query('commit')
       const taken = await takeAndVanish('drip', 4)
-      expect(taken.map(({ isReplaced, run }) => [run.attempt, isReplaced]).toSorted()).toEqual([
+      expect(
+        taken
+          .map(({ isReplaced, run }) => [run.attempt, isReplaced] as const)
+          .toSorted(([one], [other]) => one - other),
+      ).toEqual([
         [1, false],
         [1, false],
         [2, true],

@@ -8,7 +8,7 @@ import { combineObservers } from '../../src/run/combineObservers.ts'
 import { openDatabase, type Database } from '../../src/store/database.ts'
 import { createSchema } from '../../src/store/schema.ts'
 import { createSettler, type EndedRun } from '../../src/run/settler.ts'
-import { recordRunning } from '../../src/store/recordRunning.ts'
+import { recordRunning } from '../../src/run/runs.ts'
 import { openTestQueue, type TestQueue, type TestWork } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 

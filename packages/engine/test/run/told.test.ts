@@ -23,7 +23,7 @@ import {
 import { rescueLostRuns } from '../../src/liveness/rescue.ts'
 import { claimWork, settleClaims } from '../../src/store/claimWork.ts'
 import { placeDue } from '../../src/store/looks.ts'
-import { recordRunning } from '../../src/store/recordRunning.ts'
+import { recordRunning } from '../../src/run/runs.ts'
 import { createWorker, runOnce, type WorkerOptions } from '../../src/worker.ts'
 import { noClock } from '../fixtures/noClock.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'

@@ -51,7 +51,7 @@ describe('behind a transaction pooler', () => {
 
     expect(pooler.url).not.toBe(url)
     expect(await getWork(producer.reader, drip, workId)).toMatchObject({ kind: 'waiting' })
-    await runtime.rows('delete from pgboss.job')
+    await runtime.rows('delete from "JobWork"')
     await producer.stop()
     await behind.$disconnect()
   })

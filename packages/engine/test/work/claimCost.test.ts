@@ -45,7 +45,11 @@ async function clear(): Promise<void> {
 async function inSession(work: (session: pg.Client) => Promise<void>): Promise<void> {
   const session = new pg.Client({ connectionString: runtime.url, application_name: 'producer' })
   await session.connect()
-  await work(session).finally(() => session.end())
+  try {
+    await work(session)
+  } finally {
+    await session.end()
+  }
 }
 
 /** Returns how many pages all sessions that are over have read in this database. */

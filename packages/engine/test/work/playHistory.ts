@@ -219,7 +219,10 @@ export function playHistory(choices: readonly number[], broken: Broken | null = 
     }
     yield
     if (transaction === null) return
-    if (mayFail && choose(4) === 0) return end(transaction, 'aborted')
+    if (mayFail && choose(4) === 0) {
+      end(transaction, 'aborted')
+      return
+    }
     end(transaction, 'committed')
     for (const row of mine) {
       const attempt = `${row.work} ${row.attempt}`

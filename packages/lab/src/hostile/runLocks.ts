@@ -14,7 +14,7 @@ import fc from 'fast-check'
 import pg from 'pg'
 import { createRandom } from '../chaos/createRandom.ts'
 import type { LockSettings } from './lockProcess.ts'
-import { lockedJobs, lockedTick, lockedWork, neighbourTick } from './lockedWork.ts'
+import { lockedTick, lockedWork, neighbourTick } from './lockedWork.ts'
 import type { PartResult } from './parts.ts'
 import { startMember, type Member } from './startMember.ts'
 
