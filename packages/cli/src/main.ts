@@ -13,6 +13,7 @@ import {
 const COMMANDS: Readonly<Record<string, () => Promise<Command<CliTerminal>>>> = {
   init: async () => (await import('./init/initCommand.ts')).initCommand,
   migrate: async () => (await import('./migrate/migrateCommand.ts')).migrateCommand,
+  import: async () => (await import('./config/productCommands.ts')).importCommand,
   uninstall: async () => (await import('./migrate/migrateCommand.ts')).uninstallCommand,
   new: async () => (await import('./newJob/newCommand.ts')).newCommand,
   console: async () => (await import('./config/consoleCommand.ts')).consoleCommand,
@@ -30,6 +31,7 @@ const USAGE = `Usage: roundsman <command> [--env-file FILE] [options]
 
   init          add jobs to your product
   migrate       create or update the tables
+  import        take over what waits in a queue that the product had before
   uninstall     print the SQL that removes the tables
   new           add a job
   list          list all jobs, their schedules and next ticks

@@ -65,6 +65,7 @@ export {
   readAskedSettings,
 } from './store/connectionSettings.ts'
 export { RUNS_UNDER_WAY } from './store/heldRuns.ts'
+export { importPgBoss, type LeftBehind, type PgBossImport } from './store/importPgBoss.ts'
 export { createInquiry, type Inquiry } from './store/inquiry.ts'
 export { checkMigrations, foreseeMove, type ForeseenMove } from './store/migrate.ts'
 export { migrationSql } from './store/migrationSql.ts'

@@ -12,6 +12,7 @@ import { ForeseenError, type Terminal } from '../command/runCommand.ts'
 import type { ControlledProduct } from '../control/controlledProduct.ts'
 import { createQueueCommand } from '../control/queueCommand.ts'
 import { createWorkCommand } from '../control/workCommand.ts'
+import { createImportCommand } from '../import/importCommand.ts'
 import { createListCommand } from '../list/listCommand.ts'
 import { createOnceCommand, type OnceRequest, type OnceTerminal } from '../once/onceCommand.ts'
 import { createDeadLettersCommand } from '../runs/deadLettersCommand.ts'
@@ -39,6 +40,8 @@ export const simulateCommand = createSimulateCommand({
 export const queueCommand = createQueueCommand({ call: 'roundsman queue', open: openControlled })
 
 export const workCommand = createWorkCommand({ call: 'roundsman work', open: openControlled })
+
+export const importCommand = createImportCommand({ call: 'roundsman import', open: openControlled })
 
 async function openControlled({ variables = {} }: Terminal): Promise<ControlledProduct> {
   const loaded = await requireConfig()

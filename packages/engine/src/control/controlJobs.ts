@@ -4,6 +4,7 @@ import type { Connection } from '../store/database.ts'
 import {
   APPROVE_RUN_SQL,
   FIND_PAYLOAD_SQL,
+  KNOWS_RUN_SQL,
   LOCK_BLOCKED_RUN_SQL,
   LOCK_WORK_OF_RUN_SQL,
 } from '../store/blockedRunSql.ts'
@@ -111,7 +112,6 @@ export type Approval =
 
 interface BlockedRun {
   name: string
-  isBlocked: boolean
   isApproved: boolean
   isTooOld: boolean
   due: number | null
@@ -142,9 +142,12 @@ export async function takeApproval(
     [id],
   )
   const [run] = rows
-  if (!run) return { kind: 'notFound' }
+  if (!run) {
+    const isKnown = (await tx.query(KNOWS_RUN_SQL, [id])).rows.length > 0
+    return { kind: isKnown ? 'notBlocked' : 'notFound' }
+  }
   const { name, label, shown } = run
-  if (!run.isBlocked || run.due === null) return { kind: 'notBlocked' }
+  if (run.due === null) return { kind: 'notBlocked' }
   if (run.isApproved) return { kind: 'alreadyApproved' }
   if (run.isTooOld) return { kind: 'tooLate' }
   if (run.payload === null) return { kind: 'payloadGone' }

@@ -10,7 +10,7 @@ export type Storable =
   { kind: 'stored'; value: JsonValue | undefined; bytes: number } | { kind: 'tooLarge' }
 
 /** PostgreSQL's and JSON's own functions recurse, and fail a few thousand levels down. */
-const MAX_LEVELS = 64
+export const MAX_LEVELS = 64
 
 const CIRCULAR = '[circular]'
 const TOO_DEEP = '[too deep]'

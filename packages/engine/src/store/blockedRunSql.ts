@@ -40,23 +40,25 @@ const PAYLOAD_OF_RUN = `coalesce((
 export const FIND_PAYLOAD_SQL = `
   select run."name", ${PAYLOAD_OF_RUN} as "payload" from "JobRunAll" run where run."id" = $1::uuid`
 
-/** Locks the work of the run `$1`, before somebody redrives it, takes it, or approves another run of it. */
+/** Whoever asks about another run locks nothing of it: its end may be under way. */
+const IS_BLOCKED = `run."id" = $1::uuid and run."errorCode" = 'guard_blocked'`
+
+/** Locks the work of the blocked run `$1`, before somebody redrives it, takes it, or approves another run of it. */
 export const LOCK_WORK_OF_RUN_SQL = `
   with work as materialized (
-    select "id" from "JobWork" where "id" = (select "workId" from "JobRun" where "id" = $1::uuid) for update
+    select "id" from "JobWork" where "id" = (select run."workId" from "JobRun" run where ${IS_BLOCKED}) for update
   ), letter as materialized (
-    select "id" from "JobDeadLetter" where "id" = (select "workId" from "JobRun" where "id" = $1::uuid) for update
+    select "id" from "JobDeadLetter" where "id" = (select run."workId" from "JobRun" run where ${IS_BLOCKED}) for update
   )
   select "id"::text from work union all select "id"::text from letter`
 
 /**
- * Reads a run that may be approved, and locks it. The second of two people who approve at once finds it approved: whoever waits
+ * Reads a blocked run, which may be approved, and locks it. The second of two people who approve at once finds it approved: whoever waits
  * for the lock sees this row as it is then, but all others as they were before. Of its work's other runs the lock of the work
  * keeps them apart.
  */
 export const LOCK_BLOCKED_RUN_SQL = `
   select run."name",
-         run."errorCode" is not distinct from 'guard_blocked' as "isBlocked",
          run."approvedAt" is not null or exists (
            select from "JobRun" approved
            where approved."workId" = run."workId" and approved."name" = run."name" and approved."approvedAt" is not null
@@ -66,7 +68,9 @@ export const LOCK_BLOCKED_RUN_SQL = `
            then case when (run."details" #> '{guard,due}')::numeric between 0 and 9007199254740991
              then (run."details" #> '{guard,due}')::float8 end end as "due",
          to_char((now() + interval '1 day') at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "until", ${PAYLOAD_OF_RUN} as "payload"
-  from "JobRun" run where run."id" = $1::uuid for update of run`
+  from "JobRun" run where ${IS_BLOCKED} for update of run`
+
+export const KNOWS_RUN_SQL = `select from "JobRunAll" where "id" = $1::uuid`
 
 /**
  * Marks the run `$1` as approved by `$2`, and removes its work, unless it runs: the approved work takes its place, and is not to

@@ -304,7 +304,8 @@ export function toRanges({ behind = [] }: { behind?: readonly Behind[] }, at: nu
     ranges.push({ request: at + 1, rank, place, end: rank })
     from = rank + 1
   }
-  ranges.push({ request: at + 1, rank: from, place: '0', end: GREATEST_RANK })
+  if (from <= GREATEST_RANK)
+    ranges.push({ request: at + 1, rank: from, place: '0', end: GREATEST_RANK })
   return ranges
 }
 

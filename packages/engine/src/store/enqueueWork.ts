@@ -175,8 +175,16 @@ function groupByKey(pieces: readonly Piece[]): { groups: Piece[][]; unkeyed: Pie
   const byKey = Map.groupBy(pieces, ({ uniqueKey }) => uniqueKey)
   const unkeyed = byKey.get(undefined) ?? []
   byKey.delete(undefined)
-  const keys = [...byKey.keys()].map(String).toSorted()
+  const keys = inOrder([...byKey.keys()].map(String))
   return { groups: keys.map((key) => byKey.get(key) as Piece[]), unkeyed }
+}
+
+/** As PostgreSQL's collation "C" has them, by which others take keys. JavaScript sorts an emoji before some other characters. */
+function inOrder(keys: readonly string[]): string[] {
+  const isOutOfOrder = keys.some((key) => /[\ud800-\udfff]/.test(key))
+  return isOutOfOrder
+    ? keys.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+    : keys.toSorted()
 }
 
 /** How often to ask for a key: the work that held it may be gone when it is looked for. */
@@ -207,9 +215,11 @@ async function keepPieces(call: Call, pieces: readonly Piece[]): Promise<Enqueue
       }
     }
     open = open.filter(({ uniqueKey }) => !holders.has(uniqueKey))
-    // A transaction that wanted a key met the end of its work, and was rolled back.
+    // A transaction that wanted a key met the end of its work, and has kept it from freeing the key.
     if (open.length > 0)
-      await inTransaction(call.caller, (tx) => freeKeysOfNobody(tx, open.map(toKey)))
+      await inTransaction(call.caller, (tx) =>
+        freeKeysOfNobody(tx, open.map(toKey), { waits: true }),
+      )
   }
   return await mapInTurns(pieces, ({ id, uniqueKey }) => {
     // The holder may be another piece of this call.

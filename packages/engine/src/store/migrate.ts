@@ -79,7 +79,7 @@ export class MigrationDeniedError extends Error {
   }
 }
 
-/** Nothing was changed: the tables are of 0.2 and its processes still run, or they are of an older version. */
+/** Nothing was changed: what is to be moved is still in use, or of a version that nobody can move. */
 export class MigrationRefusedError extends Error {
   override readonly name = 'MigrationRefusedError'
 }

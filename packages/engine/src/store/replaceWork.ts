@@ -75,8 +75,9 @@ const REPLACE_SQL = `
   ), replaced as (
     update "JobWork" waiting
     set "rank" = found."rank",
-        -- It keeps its turn where it is due as it was: a place may stay as long as the rank does.
+        -- It keeps its turn where it is due as it was, and workers have looked at it as at other work: floors are below it.
         "place" = case when waiting."rank" = found."rank" and ${dueOf('waiting."enqueuedAt"')} <= now() and waiting."place" is not null
+          and waiting."losses" < 2 and waiting."needs" = 0
           then waiting."place" else ${placeOf(dueOf('waiting."enqueuedAt"'))} end,
         "dueAt" = ${dueOf('waiting."enqueuedAt"')},
         "failures" = 0, "losses" = 0, "lossesAlone" = 0, "needs" = 0, "bytes" = found."bytes", "label" = found."label",

@@ -41,16 +41,23 @@ export async function freeUniqueKeys(
   return { freed: await database.transaction((tx) => freeKeysOfNobody(tx, gone)), next }
 }
 
-/** Frees those of these keys whose work is nowhere, in the caller's transaction, and returns how many. */
+/**
+ * Frees those of these keys whose work is nowhere, in the caller's transaction, and returns how many. It passes over what others
+ * have locked, or waits for that, in the order of `keys`.
+ */
 export async function freeKeysOfNobody(
   tx: Connection,
   keys: readonly KeyPosition[],
+  { waits = false } = {},
 ): Promise<number> {
   const toColumns = (of: readonly KeyPosition[]) => [
     of.map(({ name }) => name),
     of.map(({ key }) => key),
   ]
-  const { rows: locked } = await tx.query<KeyPosition>(LOCK_SQL, toColumns(keys))
+  const { rows: locked } = await tx.query<KeyPosition>(
+    waits ? LOCK_SQL : `${LOCK_SQL} skip locked`,
+    toColumns(keys),
+  )
   const { rows: freed } = await tx.query(FREE_SQL, toColumns(locked))
   return freed.length
 }
@@ -78,10 +85,12 @@ const LOOK_SQL = `
   union all
   select "name", "key", false, true from (select * from seen offset ${KEYS_PER_LOOK - 1}) last`
 
+/** A key whose work is somewhere stays unlocked: the end of that work has to free it. */
 const LOCK_SQL = `
-  select held."name", held."key" from unnest($1::text[], $2::text[]) as gone(name, key)
+  select held."name", held."key" from unnest($1::text[], $2::text[]) with ordinality as gone(name, key, at)
     join "JobUnique" held on held."name" = gone.name and held."key" = gone.key
-  for update of held skip locked`
+  where not ${isSomewhereSql('held."workId"')}
+  order by gone.at for update of held`
 
 /** Looks once more at what is locked: until then it could be enqueued anew, or redriven. */
 const FREE_SQL = `

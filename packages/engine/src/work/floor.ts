@@ -20,7 +20,7 @@
 export interface Floor {
   /** No work is at this place or before it, nor will be. */
   readonly floor: bigint
-  /** How far this worker's claims have come. */
+  /** Where the last claim of this worker has ended. */
   readonly hint: bigint
   /** The hint to which the floor moves next, and the id of the look that knew it. */
   readonly mark: { readonly place: bigint; readonly transaction: bigint } | null
@@ -28,9 +28,12 @@ export interface Floor {
 
 export const FROM_THE_START: Floor = { floor: 0n, hint: 0n, mark: null }
 
-/** A claim has committed that took work up to `place`. */
+/**
+ * A claim has committed that took work up to `place`. Earlier ones may have come further: then much has committed late, and the
+ * next claim goes on with that.
+ */
 export function noteClaim(before: Floor, place: bigint): Floor {
-  return place > before.hint ? { ...before, hint: place } : before
+  return { ...before, hint: place }
 }
 
 /** What one snapshot shows. */

@@ -36,11 +36,11 @@ export function createFloors(): Floors {
     note(name, work) {
       const ranks = jobs.get(name) ?? new Map<number, Floor>()
       jobs.set(name, ranks)
-      for (const { from } of work) {
-        if (from === undefined) continue
-        const before = ranks.get(from.rank) ?? FROM_THE_START
-        ranks.delete(from.rank)
-        ranks.set(from.rank, noteClaim(before, BigInt(from.place)))
+      const last = new Map(work.flatMap(({ from }) => (from ? [[from.rank, from.place]] : [])))
+      for (const [rank, place] of last) {
+        const before = ranks.get(rank) ?? FROM_THE_START
+        ranks.delete(rank)
+        ranks.set(rank, noteClaim(before, BigInt(place)))
       }
       for (const rank of [...ranks.keys()].slice(0, Math.max(0, ranks.size - MAX_RANKS)))
         ranks.delete(rank)

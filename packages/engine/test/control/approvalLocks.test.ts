@@ -1,0 +1,46 @@
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { takeApproval } from '../../src/control/controlJobs.ts'
+import { defineJob } from '../../src/index.ts'
+import { recordRunning } from '../../src/store/recordRunning.ts'
+import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
+import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+
+const sweep = defineJob({ name: 'sweep', description: '' })
+
+let runtime: TestRuntime
+let queue: TestQueue
+
+beforeAll(async () => {
+  runtime = await openTestRuntime()
+  queue = await openTestQueue(runtime, [sweep])
+})
+
+afterAll(async () => {
+  await queue.close()
+  await runtime.close()
+})
+
+const by = { actor: 'ann', reason: 'it is right' }
+
+it('a transaction that wanted to approve a run under way holds up neither its end nor its retry', async () => {
+  const { database, prisma, rows } = runtime
+  await queue.client.enqueue(prisma, sweep, {})
+  const [taken] = await queue.take('sweep')
+  if (taken === undefined) throw new Error('Nothing was taken')
+  await database.transaction(async (tx) => {
+    // A claim alone lists it.
+    expect(await takeApproval(tx, taken.runId, by)).toEqual({ kind: 'notBlocked' })
+    await recordRunning(database, 'w1', taken)
+    taken.hasSpoken = true
+    expect(await takeApproval(tx, taken.runId, by)).toEqual({ kind: 'notBlocked' })
+    await queue.fail([taken], { code: 'broken', message: '' }, 'redeliver')
+    expect(await rows('select "status"::text as "status" from "JobRun"')).toEqual([
+      { status: 'failed' },
+    ])
+    expect(await takeApproval(tx, taken.runId, by)).toEqual({ kind: 'notBlocked' })
+    const retry = await queue.take('sweep')
+    expect(retry).toHaveLength(1)
+    await queue.complete(retry)
+  })
+  expect(await takeApproval(database, crypto.randomUUID(), by)).toEqual({ kind: 'notFound' })
+})

@@ -1,0 +1,147 @@
+import pg from 'pg'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { JobsClient } from '../../src/client.ts'
+import { defineJob } from '../../src/index.ts'
+import { readRound } from '../../src/liveness/rounds.ts'
+import { createSession, type Session } from '../../src/liveness/session.ts'
+import { createClaimer, type Claimer } from '../../src/work/claimer.ts'
+import { createFloors, type Floors } from '../../src/work/floors.ts'
+import type { Database } from '../../src/store/database.ts'
+import { openClientRuntime } from '../openClientRuntime.ts'
+import { textOf } from '../startTestLanes.ts'
+import type { TestRuntime } from '../openTestRuntime.ts'
+
+const plain = defineJob({ name: 'plain', description: '' })
+const limited = defineJob({
+  name: 'limited',
+  description: '',
+  rateLimit: { limit: 1_000, perMs: 1_000 },
+})
+
+let runtime: TestRuntime
+let client: JobsClient
+let session: Session
+let floors: Floors
+
+beforeAll(async () => {
+  ;({ runtime, client } = await openClientRuntime([plain, limited]))
+  const { url, database, log } = runtime
+  session = createSession({ url, database, workerId: 'w1', log })
+  await session.start()
+})
+
+beforeEach(async () => {
+  floors = createFloors()
+  await runtime.clear()
+})
+
+afterAll(async () => {
+  await session.stop()
+  await runtime.close()
+})
+
+const openClaimer = (database: Database): Claimer =>
+  createClaimer({ database, workerId: 'w1', now: () => new Date(), floors })
+
+async function count(claimer: Claimer, job: typeof plain | typeof limited): Promise<number> {
+  return (await claimer.claim(job, 10)).work.length
+}
+
+/** Looks as a round does. Returns the jobs of which it has seen work. */
+async function look(job: typeof plain | typeof limited): Promise<string[]> {
+  const request = floors.look(job.name)
+  const { firsts, ready, ...seen } = await readRound(session, 'w1', [request])
+  floors.move(request, seen, firsts.get(job.name) ?? new Map())
+  return ready
+}
+
+describe('a worker that has taken work finds the next', () => {
+  it('of the lowest and of the highest priority that there is', async () => {
+    const claimer = openClaimer(runtime.database)
+    for (const priority of [-(2 ** 31), 2 ** 31 - 1, -(2 ** 31) + 1, -(2 ** 31)]) {
+      await client.enqueue(runtime.prisma, plain, {}, { priority })
+      expect(await look(plain)).toEqual(['plain'])
+      expect(await count(claimer, plain)).toBe(1)
+    }
+    expect(await look(plain)).toEqual([])
+  })
+
+  it('that has lost several workers, and was then replaced', async () => {
+    const claimer = openClaimer(runtime.database)
+    await client.enqueue(runtime.prisma, plain, {}, { uniqueKey: 'one' })
+    await runtime.rows('update "JobWork" set "losses" = 2')
+    await client.enqueue(runtime.prisma, plain, {})
+    expect(await count(claimer, plain)).toBe(1)
+    await look(plain)
+
+    const again = { uniqueKey: 'one', onConflict: 'replace' } as const
+    expect((await client.enqueue(runtime.prisma, plain, {}, again)).kind).toBe('replaced')
+    expect(await look(plain)).toEqual(['plain'])
+    expect(await count(claimer, plain)).toBe(1)
+  })
+
+  it('that committed late, its place taken while the claim had locked the rate limit', async () => {
+    const { database, url, prisma } = runtime
+    const late = new pg.Client(url)
+    await late.connect()
+    let hasMet = false
+    const enqueueMeanwhile = async () => {
+      hasMet = true
+      await late.query('begin')
+      await client.enqueue(late, limited, {})
+      await client.enqueue(prisma, limited, {})
+    }
+    const claimer = openClaimer({
+      ...database,
+      transaction: (work, options) =>
+        database.transaction(
+          (tx) =>
+            work({
+              ...tx,
+              async query(statement, values) {
+                const result = await tx.query(statement, values)
+                if (!hasMet && textOf(statement).includes('insert into "JobThrottle"'))
+                  await enqueueMeanwhile()
+                return result as never
+              },
+            }),
+          options,
+        ),
+    })
+    expect(await count(claimer, limited)).toBe(1)
+    await look(limited)
+    await late.query('commit')
+    await late.end()
+    expect(await look(limited)).toEqual(['limited'])
+    expect(await count(claimer, limited)).toBe(1)
+  })
+
+  it('of a transaction that committed late, claim by claim, though it has taken later work', async () => {
+    const claimer = openClaimer(runtime.database)
+    const late = new pg.Client(runtime.url)
+    await late.connect()
+    await late.query('begin')
+    await client.enqueueMany(
+      late,
+      plain,
+      Array.from({ length: 30 }, () => ({ payload: {} })),
+    )
+    await client.enqueue(runtime.prisma, plain, {})
+    expect(await count(claimer, plain)).toBe(1)
+    await late.query('commit')
+    await late.end()
+    for (const hasBacklog of [false, true, true])
+      expect((await claimer.claim(plain, 10, { hasBacklog })).work).toHaveLength(10)
+  })
+
+  it('beside work that it has taken to run alone, and that waited behind it', async () => {
+    const claimer = openClaimer(runtime.database)
+    for (const job of [plain, limited]) {
+      await client.enqueue(runtime.prisma, job, {})
+      await client.enqueue(runtime.prisma, job, {}, { uniqueKey: 'alone' })
+      await runtime.rows('update "JobWork" set "losses" = 2 where "uniqueKey" is not null')
+      expect((await claimer.claimSuspect(job)).work).toHaveLength(1)
+      expect((await claimer.claim(job, 10, { hasBacklog: true })).work).toHaveLength(1)
+    }
+  })
+})
