@@ -31,12 +31,17 @@ export interface Seen {
 /** Keeps a round short. The next one goes on. */
 const MAX_PLACED = 10_000
 
-/** A CTE that gives places to what has become due of the jobs that the parameter `names` lists, in that order. */
+/**
+ * A CTE that gives places to what has become due of the jobs that the parameter `names` lists: in another order each time, so
+ * that a job of which very much is due keeps no other waiting.
+ */
 export const placeDueSql = (names: string) => `placed as (
     with due as materialized (
       select due."id", ${PLACE_SQL} as "place"
       from (
-        select due."id" from unnest(${names}::text[]) job(name) cross join lateral (
+        select due."id" from (
+          select name from unnest(${names}::text[]) name order by random()
+        ) job cross join lateral (
           select "id" from "JobWork" where "name" = job.name and "place" is null and "dueAt" <= now()
           order by "dueAt", "id" limit ${MAX_PLACED} for update skip locked
         ) due limit ${MAX_PLACED}

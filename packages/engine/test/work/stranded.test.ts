@@ -7,6 +7,7 @@ import { createSession, type Session } from '../../src/liveness/session.ts'
 import { createClaimer, type Claimer } from '../../src/work/claimer.ts'
 import { createFloors, type Floors } from '../../src/work/floors.ts'
 import type { Database } from '../../src/store/database.ts'
+import { placeDue } from '../../src/store/looks.ts'
 import { openClientRuntime } from '../openClientRuntime.ts'
 import { textOf } from '../startTestLanes.ts'
 import type { TestRuntime } from '../openTestRuntime.ts'
@@ -143,5 +144,21 @@ describe('a worker that has taken work finds the next', () => {
       expect((await claimer.claimSuspect(job)).work).toHaveLength(1)
       expect((await claimer.claim(job, 10, { hasBacklog: true })).work).toHaveLength(1)
     }
+  })
+})
+
+describe('what has become due', () => {
+  it('gets its place though very much of another job is due, which was defined before', async () => {
+    await runtime.rows(
+      `insert into "JobWork" ("id", "name", "place", "dueAt", "bytes")
+       select gen_random_uuid(), case when piece = 0 then 'limited' else 'plain' end, null, now() - interval '1 minute', 2
+       from generate_series(0, 150000) piece`,
+    )
+    const isPlaced = async () =>
+      (await runtime.rows(`select from "JobWork" where "name" = 'limited' and "place" is not null`))
+        .length === 1
+    for (let rounds = 0; rounds < 14 && !(await isPlaced()); rounds++)
+      await placeDue(runtime.database, ['plain', 'limited'])
+    expect(await isPlaced()).toBe(true)
   })
 })
