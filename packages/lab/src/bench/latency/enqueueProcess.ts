@@ -44,14 +44,10 @@ async function openClient(): Promise<(n: number) => Promise<unknown>> {
   return (n) => prisma.$transaction((tx) => client.enqueue(tx, job, { n }))
 }
 
-/** The same queue without the engine: pg-boss, called by hand. */
+/** pg-boss, called by hand, with tables of its own. */
 async function openBareQueue(): Promise<(n: number) => Promise<unknown>> {
-  const boss = new PgBoss({
-    connectionString: url,
-    migrate: false,
-    schedule: false,
-    supervise: false,
-  })
+  const boss = new PgBoss({ connectionString: url, schedule: false, supervise: false })
   await boss.start()
+  await boss.createQueue('noop')
   return (n) => prisma.$transaction((tx) => boss.send('noop', { n }, { db: fromPrisma(tx) }))
 }
