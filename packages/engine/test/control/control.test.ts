@@ -159,13 +159,14 @@ describe('pauseQueue and resumeQueue', () => {
     'work that runs alone': `insert into "JobWork" ("id", "name", "bytes", "losses") values (gen_random_uuid(), $1, 2, 2)`,
     'a run under way': `insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "enqueuedAts") values (gen_random_uuid(), $1, 'w9', ${at}, array[gen_random_uuid()], array[now()])`,
     'a run': `insert into "JobRun" ("id", "name", "trigger", "workerId") values (gen_random_uuid(), $1, 'queue', 'w9')`,
+    'what people did': `insert into "JobAction" ("name", "action", "actor") values ($1, 'cancelWork', 'somebody')`,
     'a dead letter': `insert into "JobDeadLetter" ("id", "name", "bytes", "errorCode", "errorMessage") values (gen_random_uuid(), $1, 2, 'x', '')`,
   }
   it.each(Object.entries(known))('know a job by %s', async (_by, insert) => {
     expect(await client.pauseQueue('shearSheep', by)).toBe('notFound')
     expect(await client.resumeQueue('shearSheep', by)).toBe('notFound')
     await runtime.rows(insert, ['shearSheep'])
-    onTestFinished(() => runtime.clear('JobWorker', 'JobQueue', 'JobSchedule'))
+    onTestFinished(() => runtime.clear('JobWorker', 'JobQueue', 'JobSchedule', 'JobAction'))
     expect(await client.resumeQueue('shearSheep', by)).toBe('notPaused')
     expect(await client.pauseQueue('shearSheep', by)).toBe('paused')
     expect(await client.pauseQueue('shearSheep', by)).toBe('alreadyPaused')
