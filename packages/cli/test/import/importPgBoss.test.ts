@@ -110,11 +110,11 @@ const fetchOne = async (name: string): Promise<{ id: string; data: object }> => 
 }
 
 /** Runs all that is due soon, and returns the payloads in the order in which they came. */
-async function work(end: () => void = () => undefined): Promise<unknown[]> {
+async function work(end: () => unknown = () => undefined): Promise<unknown[]> {
   const handled: unknown[] = []
   const handle = async ({ payload }: { payload: unknown }) => {
     handled.push(payload)
-    end()
+    await end()
   }
   const worker = createWorker({
     databaseUrl: database.url,
@@ -280,6 +280,24 @@ describe('work that waits', () => {
 
     expect(await listWork()).toMatchObject([{ payload: { n: 3 } }])
     expect((await listWork())[0]?.['id']).not.toBe(id)
+  })
+
+  it('gets another id while work with its own runs, and a worker that lives takes it', async () => {
+    const id = await send('parcel', { n: 1 })
+    await take()
+    let isSentAgain = false
+    const handled = await work(async () => {
+      if (isSentAgain) return
+      isSentAgain = true
+      await boss.send('parcel', { n: 2 }, { id })
+      await take()
+    })
+
+    expect(handled).toEqual([{ n: 1 }, { n: 2 }])
+    const [first, second] = await listRuns()
+    expect(first).toMatchObject({ id, status: 'success' })
+    expect(second?.['id']).not.toBe(id)
+    expect(second).toMatchObject({ attempt: 1, status: 'success' })
   })
 })
 

@@ -300,12 +300,11 @@ const COUNT_SQL = `
 const instant = (column: string) =>
   `greatest(least(${column}, '9999-12-31Z'::timestamptz), '0001-01-01Z'::timestamptz)`
 
-/** Ids of work and of runs that we know: an id may be sent to pg-boss again once it has gone there. */
+/** Whether we have had work with this id: it may be sent to pg-boss again once it is gone there. */
 const IS_KNOWN = `
       gone.id in (select id from "running")
       or exists (select from "JobWork" where "id" = gone.id) or exists (select from "JobDeadLetter" where "id" = gone.id)
-      or exists (select from "JobPayload" where "workId" = gone.id)
-      or exists (select from "JobRun" where "id" = gone.id) or exists (select from "JobRun" where "workId" = gone.id)`
+      or exists (select from "JobRun" where "workId" = gone.id)`
 
 const COLUMNS = `"id", "name", "rank", "attempt", "failures", "bytes", "uniqueKey", "enqueuedAt", "payload"`
 
