@@ -152,7 +152,7 @@ export const listSql = (more = '', moreColumns = '') => `(
  * A key that other work holds is waited for while that is not committed, and then left alone. It asks by `in`, within an
  * expression: PostgreSQL hashes the list then, where it might walk it once for each piece in a join.
  */
-const insertSql = (work: string) => `
+const insertSql = (work: string, among?: string) => `
   with work as materialized (
     select * from ${work}
   ), taken as (
@@ -172,9 +172,11 @@ const insertSql = (work: string) => `
   union all
   select (select id from transaction), "id"::text, case when "id" in (select "workId" from taken) then "id" else (
       select held."workId" from "JobUnique" held
-      where held."name" = work."name" and held."key" = work."uniqueKey" and ${isSomewhereSql('held."workId"')}
+      where held."name" = work."name" and held."key" = work."uniqueKey" and ${isSomewhereSql('held."workId"', among)}
     ) end::text
   from work where "uniqueKey" is not null`
 
-const INSERT_KEYED_SQL = `${SEND_KEYED_MARK}${insertSql(ONE_SQL)}`
+/** For one piece it reads the claims that list its key; for many all claims, once. */
+const OF_ITS_KEY = `claim."name" = work."name" and claim."uniqueKeys" @> array[work."uniqueKey"]`
+const INSERT_KEYED_SQL = `${SEND_KEYED_MARK}${insertSql(ONE_SQL, OF_ITS_KEY)}`
 const INSERT_LIST_SQL = `${SEND_MARK}${insertSql(listSql())}`

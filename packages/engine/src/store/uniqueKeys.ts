@@ -62,13 +62,13 @@ export async function freeKeysOfNobody(
   return freed.length
 }
 
-/** Whether the work with this id waits or runs. Whoever moves work does so in one transaction, so a statement sees it in one of both places. */
-export const isSomewhereSql = (workId: string) => `(
+/** Whether the work with this id waits or runs. Whoever moves work does so in one transaction, so a statement sees it in one of both places. `among` narrows the claims. */
+export const isSomewhereSql = (workId: string, among = 'claim."uniqueKeys" is not null') => `(
         exists (select from "JobWork" waiting where waiting."id" = ${workId})
         or ${workId} in (
           select coalesce(held."workId", held."runId")
           from "JobClaim" claim cross join unnest(claim."runIds", claim."workIds", claim."uniqueKeys") as held("runId", "workId", "key")
-          where claim."uniqueKeys" is not null and held."key" is not null and ${hasNotEnded('held."runId"')}
+          where ${among} and held."key" is not null and ${hasNotEnded('held."runId"')}
         )
       )`
 
