@@ -3,13 +3,36 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { createLogger } from '@roundsman/node-app'
 import { createJobsClient, listJobRuns } from '@roundsman/engine/client'
-import type { HandlersFor, TransactionOf } from '@roundsman/engine'
+import { defineJob, type HandlersFor, type TransactionOf } from '@roundsman/engine'
 import { createWorker } from '@roundsman/engine/worker'
-import { cellJobs, cellTick, counts, fails, foreign, waits } from './cellJobs.ts'
 
 const { databaseUrl, patienceMs } = JSON.parse(process.argv[2] ?? '{}') as CellSettings
 const ACTOR = { actor: 'Größe', reason: 'the matrix' }
 const MINUTE_MS = 60_000
+
+// Disturbing the database may cost attempts; only how the work ends counts.
+const retry = { limit: 20, delayMs: 1_000, maxDelayMs: 1_000 }
+
+const cellTick = defineJob({
+  name: 'cellTick',
+  description: 'Every second',
+  schedule: { cron: '* * * * * *', timeZone: 'Europe/Berlin' },
+  retry,
+})
+
+const counts = defineJob({ name: 'counts', description: 'Counts three batches', retry })
+
+const fails = defineJob({ name: 'fails', description: 'Fails at first', retry })
+
+const waits = defineJob({ name: 'waits', description: 'Waits to be cancelled', retry })
+
+const foreign = defineJob({
+  name: 'foreign',
+  description: 'Returns what not every encoding has',
+  retry: { limit: 0 },
+})
+
+const cellJobs = [cellTick, counts, fails, waits, foreign] as const
 
 export interface CellSettings {
   databaseUrl: string

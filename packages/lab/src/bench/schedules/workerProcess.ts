@@ -1,9 +1,9 @@
 // A worker of many schedules.
+import { defineJob, type Job } from '@roundsman/engine'
 import { createDatabaseClient } from '@roundsman/db'
 import { createWorker } from '@roundsman/engine/worker'
 import { migrate } from '@roundsman/engine/migrate'
 import { log } from '../openServer.ts'
-import { createSchedules } from './createSchedules.ts'
 
 const [, , url = '', count = '0'] = process.argv
 const jobs = createSchedules(Number(count))
@@ -32,3 +32,14 @@ process.once('SIGTERM', () => {
 })
 await worker.start()
 process.stdout.write('ready\n')
+
+/** That many jobs, each due every second, with the default policies. */
+function createSchedules(count: number): Job[] {
+  return Array.from({ length: count }, (_, index) =>
+    defineJob({
+      name: `everySecond${index}`,
+      description: 'Does nothing, every second.',
+      schedule: { cron: '* * * * * *' },
+    }),
+  ) as Job[]
+}
