@@ -139,6 +139,7 @@ const OTHERS = [
   'decideTicks',
   'dueTicks',
   'foreseeMove',
+  'importPgBoss',
   'isSnapshotOld',
   'isTimeOfDay',
   'judgeSchedule',

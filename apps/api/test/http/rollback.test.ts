@@ -35,16 +35,19 @@ function rollingBack(prisma: DatabaseClient): DatabaseClient {
   })
 }
 
+const ASKED_FOR = /^(?:request|cancel|approve|redrive|discard|pause|resume|postpone|prioritise)/
+
 /** The same client, except that what people ask for happens in transactions of that Prisma client. */
 function within(jobsClient: JobsClient, prisma: DatabaseClient): JobsClient {
   return new Proxy(jobsClient, {
     get(target, key) {
       const method: unknown = Reflect.get(target, key)
-      if (typeof method !== 'function') return method
-      return (tx: unknown, ...rest: unknown[]) =>
-        tx === null
-          ? prisma.$transaction((own) => Reflect.apply(method, target, [own, ...rest]))
-          : Reflect.apply(method, target, [tx, ...rest])
+      if (typeof method !== 'function' || !ASKED_FOR.test(String(key))) return method
+      return (...asked: unknown[]) => {
+        const { tx } = (asked.at(-1) ?? {}) as { tx?: unknown }
+        if (tx !== undefined) return Reflect.apply(method, target, asked) as unknown
+        return prisma.$transaction((own) => Reflect.apply(method, target, [...asked, { tx: own }]))
+      }
     },
   })
 }

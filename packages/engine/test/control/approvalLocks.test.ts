@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { takeApproval } from '../../src/control/controlJobs.ts'
 import { defineJob } from '../../src/index.ts'
-import { recordRunning } from '../../src/store/recordRunning.ts'
+import { recordRunning } from '../../src/run/runs.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 

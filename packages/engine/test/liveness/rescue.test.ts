@@ -155,7 +155,7 @@ describe('rescueLostRuns', () => {
       expect(
         taken
           .map(({ isReplaced, run }) => [run.attempt, isReplaced] as const)
-          .toSorted(([one], [other]) => one - other),
+          .toSorted(([a], [b]) => a - b),
       ).toEqual([
         [1, false],
         [1, false],

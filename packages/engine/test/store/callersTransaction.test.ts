@@ -12,7 +12,6 @@ import pg from 'pg'
 
 const any = defineJob({ name: 'any', payload: z.unknown() })
 const nightly = defineJob({ name: 'nightly', schedule: { cron: '0 3 * * *' } })
-const missing = defineJob({ name: 'missing' })
 const schema = createSchema('public')
 const ACTOR = { actor: 'o’hara "ops" $1 ?', reason: 'why \\ not?' }
 

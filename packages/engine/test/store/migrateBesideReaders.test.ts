@@ -39,7 +39,8 @@ async function open(application_name: string): Promise<pg.Client> {
   return client
 }
 
-const log = { warn: (fields: object, text = '') => void lines.push({ text, fields }) }
+// As console takes them.
+const log = { warn: (text: string, fields: object) => void lines.push({ text, fields }) }
 
 /** Opens a transaction that has read the table. */
 async function read(table: string): Promise<void> {

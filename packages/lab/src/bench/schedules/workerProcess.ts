@@ -34,8 +34,8 @@ await worker.start()
 process.stdout.write('ready\n')
 
 /** That many jobs, each due every second, with the default policies. */
-function createSchedules(count: number): Job[] {
-  return Array.from({ length: count }, (_, index) =>
+function createSchedules(length: number): Job[] {
+  return Array.from({ length }, (_, index) =>
     defineJob({
       name: `everySecond${index}`,
       description: 'Does nothing, every second.',
