@@ -115,6 +115,9 @@ export interface DatabaseOptions {
   log: Pick<Logger, 'warn'>
 }
 
+/** A plan that is kept must not read a table from end to end, which was short when the plan was made. */
+const KEEP_TO_INDEXES = 'set enable_seqscan = off; set enable_bitmapscan = off'
+
 /** How long close() waits for sockets to close before it destroys them. */
 const FAREWELL_MS = 1_000
 
@@ -167,7 +170,7 @@ export function openDatabase({
     }
   }
   const sockets = new Set<Socket>()
-  const openPool = (min: number, max: number) => {
+  const openPool = (min: number, max: number, onConnect = inquiry.open) => {
     const opened = new pg.Pool({
       ...connectionSettings(url, { lockTimeoutMs }),
       application_name: applicationName,
@@ -176,7 +179,7 @@ export function openDatabase({
       idleTimeoutMillis: 30_000,
       allowExitOnIdle: !keepsProcess,
       // oxlint-disable-next-line typescript/no-misused-promises -- the pool waits for what it returns
-      onConnect: inquiry.open,
+      onConnect,
       ...(statementTimeoutMs !== null && { statement_timeout: statementTimeoutMs }),
       stream: () => {
         const socket = new Socket()
@@ -196,7 +199,11 @@ export function openDatabase({
   }
   // One stays open, so that the first statement after a pause finds its connection and its prepared statements. It is a pool
   // of its own, since a pool gives out any connection, and each plans a statement six times before it keeps the plan.
-  const own = canPrepare !== undefined && poolSize > 1 ? openPool(1, 1) : null
+  const openOwn = async (client: pg.PoolClient): Promise<void> => {
+    await inquiry.open(client)
+    if (canPrepare?.() === true) await client.query(KEEP_TO_INDEXES)
+  }
+  const own = canPrepare !== undefined && poolSize > 1 ? openPool(1, 1, openOwn) : null
   const pool = own === null ? openPool(1, poolSize) : openPool(0, poolSize - 1)
   const pools = own === null ? [pool] : [own, pool]
   const choosePool = (statement: Statement) => {

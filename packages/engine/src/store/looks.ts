@@ -32,15 +32,15 @@ export interface Seen {
 const MAX_PLACED = 10_000
 
 /**
- * A CTE that gives places to what has become due of the jobs that the parameter `names` lists: in another order each time, so
- * that a job of which very much is due keeps no other waiting.
+ * A CTE that gives places to what has become due of the jobs that the parameter `names` lists: by default in another order each
+ * time, so that a job of which very much is due keeps no other waiting.
  */
-export const placeDueSql = (names: string) => `placed as (
+export const placeDueSql = (names: string, order = 'random()') => `placed as (
     with due as materialized (
       select due."id", ${PLACE_SQL} as "place"
       from (
         select due."id" from (
-          select name from unnest(${names}::text[]) name order by random()
+          select name from unnest(${names}::text[]) with ordinality as job(name, at) order by ${order}
         ) job cross join lateral (
           select "id" from "JobWork" where "name" = job.name and "place" is null and "dueAt" <= now()
           order by "dueAt", "id" limit ${MAX_PLACED} for update skip locked
@@ -51,9 +51,9 @@ export const placeDueSql = (names: string) => `placed as (
     returning work."name"
   )`
 
-/** Gives places to what has become due of these jobs, as a round does. */
+/** Gives places to what has become due of these jobs, as a round does, but in the order of this list. */
 export async function placeDue(connection: Connection, names: readonly string[]): Promise<void> {
-  await connection.query(`with ${placeDueSql('$1')} select from placed`, [names])
+  await connection.query(`with ${placeDueSql('$1', 'at')} select from placed`, [names])
 }
 
 /** The columns of `Seen`. Parameters: $2 names; for each range $3 the place of its name there, $4 and $5 behind which rank and place, $6 the last rank; $7 whether it gets an id. */

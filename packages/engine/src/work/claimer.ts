@@ -19,11 +19,18 @@ import { chargeAllowance, readAllowance } from './throttle.ts'
 /** Takes work for the lanes of a worker. */
 export interface Claimer {
   /** Takes what several lanes ask for at the same moment with one statement. */
-  claim(job: Job, limit: number, options?: { hasBacklog?: boolean }): Promise<ClaimAnswer>
+  claim(job: Job, limit: number, options?: ClaimManner): Promise<ClaimAnswer>
   /** Takes one piece of work that is to run alone. */
   claimSuspect(job: Job): Promise<ClaimAnswer>
   /** Lets claims under way end soon, even when the database does not answer. */
   stop(): void
+}
+
+export interface ClaimManner {
+  /** Whether the job's last claim was answered in full. Default: no. */
+  hasBacklog?: boolean
+  /** Whether somebody has said since then that there is work: also such as the last claim could not see. Default: no. */
+  isAsked?: boolean
 }
 
 export interface ClaimAnswer {
@@ -115,7 +122,9 @@ export function createClaimer({
         for (const { reject } of group) reject(error)
         return
       }
-      // One of the requests fails the statement. Divide them, so that it does not hold the others back.
+      // One of the requests fails the statement. Divide them, so that it does not hold the others back. Not at once: its locks
+      // may outlast its error, and what is locked would be passed over.
+      await pauseAfter(1)
       const middle = Math.ceil(group.length / 2)
       await claimGroup(group.slice(0, middle))
       await claimGroup(group.slice(middle))
@@ -190,7 +199,11 @@ export function createClaimer({
     return toAnswer(taken, job, Math.min(request.limit, starts))
   }
 
-  function toRequest(job: Job, limit: number, hasBacklog: boolean): ClaimRequest {
+  function toRequest(
+    job: Job,
+    limit: number,
+    { hasBacklog = false, isAsked = false }: ClaimManner = {},
+  ): ClaimRequest {
     return {
       claimId: uuid(),
       name: job.name,
@@ -198,13 +211,14 @@ export function createClaimer({
       exclusiveKey: exclusiveKey(job, false),
       expireSeconds: expireSeconds(job),
       // A claim that follows another begins where that one ended. Others look for what that could not see, too.
-      behind: floors.behind(job.name, hasBacklog ? 'hint' : 'floor'),
+      behind: floors.behind(job.name, hasBacklog && !isAsked ? 'hint' : 'floor'),
+      hasBacklog,
     }
   }
 
   return {
-    async claim(job, limit, { hasBacklog = false } = {}) {
-      const request = toRequest(job, limit, hasBacklog)
+    async claim(job, limit, manner) {
+      const request = toRequest(job, limit, manner)
       if (job.rateLimit !== null) return await claimLimited(job, request, job.rateLimit)
       return await new Promise((resolve, reject) => {
         waiting.push({ job, request, resolve, reject })
@@ -212,7 +226,7 @@ export function createClaimer({
       })
     },
     async claimSuspect(job) {
-      const request = toRequest(job, 1, false)
+      const request = toRequest(job, 1)
       // An isolated run is in a process of its own, beside others of this one.
       const suspects = { isAlone: job.isolate === null }
       if (job.rateLimit !== null) return await claimLimited(job, request, job.rateLimit, suspects)

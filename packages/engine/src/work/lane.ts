@@ -143,9 +143,9 @@ export function createLane(options: LaneOptions): Lane {
     budget?.take(expected)
     let brought = 0
     try {
-      const follows = hasBacklog && !isAsked
+      const how = { hasBacklog, isAsked }
       isAsked = false
-      const answer = await claimer.claim(job, most, { hasBacklog: follows })
+      const answer = await claimer.claim(job, most, how)
       brought = answer.work.length
       const bytes = answer.work.reduce((sum, taken) => sum + taken.bytes, 0)
       budget?.take(bytes)

@@ -126,8 +126,8 @@ describe('behind a transaction pooler', () => {
          insert into "JobRun" ("id", "name", "trigger", "workerId", "startedAt")
          values (gen_random_uuid(), 'drip', 'cli', 'gone', '2026-01-01') returning "id"
        )
-       insert into "JobClaim" ("id", "name", "workerId", "runIds")
-       select gen_random_uuid(), 'drip', 'gone', array["id"] from run`,
+       insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "enqueuedAts")
+       select gen_random_uuid(), 'drip', 'gone', '2026-01-01', now() + interval '1 day', array["id"], array[now()] from run`,
     )
     // The other worker has looked for dead workers, and rescued this run.
     await waitFor(async () => (await runs())[0]?.status === 'failed')
