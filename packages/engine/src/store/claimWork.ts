@@ -122,6 +122,9 @@ export const UNDERSTANDS = 0
 
 const [LEAST_RANK, GREATEST_RANK] = [-(2 ** 31), 2 ** 31 - 1]
 
+/** How a statement names a parameter that is an array. */
+type ArrayOf = (array: string) => string
+
 /**
  * The statement by which a worker takes work. Its steps, each a CTE:
  *
@@ -137,15 +140,15 @@ const [LEAST_RANK, GREATEST_RANK] = [-(2 ** 31), 2 ** 31 - 1]
  * $4 limits, $5 exclusive keys, $6 ids of the claims, $7 seconds until they expire; and for each range of ranks to look
  * into, in order: $8 the place of its request in the arrays, $9 and $10 the rank and place behind which it begins, $11 the rank with which it ends.
  */
-const claimSql = (found: string, isAlone: string) => `
+const claimSql = (found: (array: ArrayOf) => string, isAlone: string, array: ArrayOf) => `
   with alive as materialized (${aliveSql('$1')}
   ), wanted as materialized (
-    select wanted.* from alive cross join unnest($3::text[], $4::int[], $5::text[], $6::uuid[], $7::int[]) with ordinality
+    select wanted.* from alive cross join unnest(${array('$3::text[]')}, ${array('$4::int[]')}, ${array('$5::text[]')}, ${array('$6::uuid[]')}, ${array('$7::int[]')}) with ordinality
       as wanted("name", "limit", "exclusiveKey", "claimId", "expireSeconds", "request")
     where alive."isAlive" and ${GIVES_WAY}
       and not coalesce((select true from "JobQueue" paused where paused."name" = wanted."name"), false)
   ), found as materialized (
-    select wanted."claimId", work.* from wanted cross join lateral (${found}
+    select wanted."claimId", work.* from wanted cross join lateral (${found(array)}
     ) work
   ), taken as materialized (
     select found.*, case when "attempt" = 1 then "id" else gen_random_uuid() end as "runId" from (
@@ -200,9 +203,10 @@ const IS_WANTED = `work."needs" <= ${UNDERSTANDS} and (
           or not exists (select from "JobClaim" other where other."exclusiveKey" = wanted."exclusiveKey")
         )`
 
-const CLAIM_SQL = claimSql(
-  `
-      select work.* from unnest($8::int[], $9::int[], $10::bigint[], $11::int[]) as range("request", "rank", "place", "end")
+const FOUND = (array: ArrayOf) => `
+      select work.*
+      from unnest(${array('$8::int[]')}, ${array('$9::int[]')}, ${array('$10::bigint[]')}, ${array('$11::int[]')})
+        as range("request", "rank", "place", "end")
       cross join lateral (
         select work.* from "JobWork" work
         where work."name" = wanted."name" and work."place" is not null and work."losses" < 2
@@ -214,12 +218,13 @@ const CLAIM_SQL = claimSql(
         for update skip locked
       ) work
       where range."request" = wanted."request"
-      limit wanted."limit"`,
-  'false',
-)
+      limit wanted."limit"`
 
 /** For arrays PostgreSQL plans each time, by how much waits at that moment. A plan that it kept of an empty queue would read all of a full one. */
-const CLAIM: PreparedStatement = { name: 'roundsman_claim', text: CLAIM_SQL }
+const CLAIM: PreparedStatement = {
+  name: 'roundsman_claim',
+  text: claimSql(FOUND, 'false', (array) => array),
+}
 
 /**
  * For one request of a job without a backlog, of which the plan may stay: planning takes twice as long as taking a piece of
@@ -227,24 +232,21 @@ const CLAIM: PreparedStatement = { name: 'roundsman_claim', text: CLAIM_SQL }
  */
 const CLAIM_FEW: PreparedStatement = {
   name: 'roundsman_claim_few',
-  text: CLAIM_SQL.replaceAll(/\bunnest\(([^()]*)\)/g, (unnest, arrays: string) =>
-    arrays.startsWith('$')
-      ? `unnest(${arrays.replaceAll(/\$\d+::\w+\[\]/g, '(select $&)')})`
-      : unnest,
-  ),
+  text: claimSql(FOUND, 'false', (array) => `(select ${array})`),
 }
 
 /** Takes a piece of work that has lost several workers, to run alone. Its last parameter says whether it does. */
 const CLAIM_SUSPECT: PreparedStatement = {
   name: 'roundsman_claim_suspect',
   text: claimSql(
-    `
+    () => `
       select work.* from "JobWork" work
       where work."name" = wanted."name" and work."place" is not null and work."losses" >= 2 and ${IS_WANTED}
       order by work."place"
       limit wanted."limit"
       for update skip locked`,
     '$8::bool',
+    (array) => array,
   ),
 }
 
