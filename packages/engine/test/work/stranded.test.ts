@@ -7,7 +7,7 @@ import { createSession, type Session } from '../../src/liveness/session.ts'
 import { createClaimer, type Claimer } from '../../src/work/claimer.ts'
 import { createFloors, type Floors } from '../../src/work/floors.ts'
 import type { Database } from '../../src/store/database.ts'
-import { placeDue } from '../../src/store/looks.ts'
+import { placeDueSql } from '../../src/store/looks.ts'
 import { openClientRuntime } from '../openClientRuntime.ts'
 import { textOf } from '../startTestLanes.ts'
 import type { TestRuntime } from '../openTestRuntime.ts'
@@ -158,7 +158,8 @@ describe('what has become due', () => {
       (await runtime.rows(`select from "JobWork" where "name" = 'limited' and "place" is not null`))
         .length === 1
     for (let rounds = 0; rounds < 14 && !(await isPlaced()); rounds++)
-      await placeDue(runtime.database, ['plain', 'limited'])
+      // As a round does.
+      await runtime.rows(`with ${placeDueSql('$1')} select from placed`, [['plain', 'limited']])
     expect(await isPlaced()).toBe(true)
   })
 })
