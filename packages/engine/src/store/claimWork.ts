@@ -152,7 +152,7 @@ const claimSql = (found: (array: ArrayOf) => string, isAlone: string, array: Arr
     ) work
   ), taken as materialized (
     select found.*, case when "attempt" = 1 then "id" else gen_random_uuid() end as "runId" from (
-      select found.*, sum("bytes") over (partition by "claimId" order by "rank", "place") - "bytes" as "bytesBefore" from found
+      select found.*, sum("bytes") over (partition by "claimId" order by "rank", "place" rows unbounded preceding) - "bytes" as "bytesBefore" from found
     ) found where "bytesBefore" < ${MAX_CLAIM_BYTES} / cardinality($3::text[])
   ), gone as (
     delete from "JobWork" work where work."id" = any(array(select "id" from taken))
