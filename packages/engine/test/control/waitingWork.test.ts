@@ -61,7 +61,9 @@ const actions = () =>
 /** Has attempts fail, so that their work is due again at once. */
 async function fail(work: readonly TestWork[]): Promise<void> {
   await opened.fail(work, { code: 'broken', message: '' }, 'retry')
-  await runtime.rows('update "JobWork" set "dueAt" = now() where "place" is null and "attempt" > 1')
+  await runtime.rows(
+    `update "JobWork" set "dueAt" = now() - interval '1 second' where "place" is null and "attempt" > 1`,
+  )
 }
 
 describe('a queue that is paused', () => {
