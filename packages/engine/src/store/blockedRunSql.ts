@@ -1,4 +1,5 @@
 import { hasNotEnded } from './heldRuns.ts'
+import { releaseKeysSql } from './uniqueKeys.ts'
 
 /*
  * The payload of a run, and what an approval asks of a run that its guard blocked. What it was is in JobDeadLetter or, redriven,
@@ -84,12 +85,7 @@ export const APPROVE_RUN_SQL = `
     delete from "JobWork" work using run where work."id" = run."workId" returning work."name", work."id", work."uniqueKey"
   ), letter as (
     delete from "JobDeadLetter" letter using run where letter."id" = run."workId" returning letter."id"
-  ), key as (
-    delete from "JobUnique" where ("name", "key") in (
-      select one."name", one."key" from work join "JobUnique" one
-        on one."name" = work."name" and one."key" = work."uniqueKey" and one."workId" = work."id"
-      for update of one skip locked
-    )
+  ), key as (${releaseKeysSql('work', 'id')}
   ), payload as (
     delete from "JobPayload" long using run
     where long."workId" = run."workId" and (

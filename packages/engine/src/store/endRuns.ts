@@ -6,7 +6,7 @@ import { PLACE_SQL } from './place.ts'
 import { MAX_INLINE_BYTES } from './queueTables.ts'
 import { hasSqlState, UNIQUE_VIOLATION } from './sqlState.ts'
 import { toColumn } from './toColumn.ts'
-import { isReplacedSql } from './uniqueKeys.ts'
+import { isReplacedSql, releaseKeysSql } from './uniqueKeys.ts'
 
 /**
  * What becomes of a run's work.
@@ -208,7 +208,7 @@ const FACTS = `case when "origin" = 'deadLetter' then nullif("facts" - array['tr
 
 /*
  *   claim      The claims of this worker that hold the runs, kept by a lock from being rescued meanwhile.
- *   ended      The runs that they hold. Where JobUnique names other work, newer work has replaced it.
+ *   ended      The runs that they hold. Where work with a unique key has lost that, newer work has replaced it.
  *   silent     A row in JobRun for each run that has none yet; without a clause for conflicts, which costs a tenth of the statement.
  *   spoken     The same for those that have one.
  *   final      Those of which this statement has recorded the end.
@@ -262,16 +262,9 @@ const END_RUNS = `
   ), forgotten as (
     delete from "JobPayload" long using final
     where final."next" in ('done', 'over') and final."bytes" > ${MAX_INLINE_BYTES} and long."workId" = final."workId"
-  ), freed as (
-    -- A transaction that replaces this work may hold the key: not waited for. A round frees what stays.
-    delete from "JobUnique" held using (
-      select free.* from final cross join lateral (
-        select one."name", one."key" from "JobUnique" one
-        where one."name" = final."name" and one."key" = final."uniqueKey" and one."workId" = final."workId"
-        for update skip locked
-      ) free
-      where final."uniqueKey" is not null and final."next" <> 'again'
-    ) free where held."name" = free."name" and held."key" = free."key"
+  ), keyed as (
+    select "name", "uniqueKey", "workId" from final where "uniqueKey" is not null and "next" <> 'again'
+  ), freed as (${releaseKeysSql('keyed', 'workId')}
   ), heard as (
     delete from "JobCancel" where "runId" in (select "runId" from final where "cancelledAt" is not null)
   ), let_go as (

@@ -9,7 +9,7 @@ import { PLACE_SQL } from './place.ts'
  *   JobRun         What has ended, and what has had something to say before: a batch, progress.
  *   JobDeadLetter  What was given up. People redrive or discard it.
  *   JobPayload     Payloads that are too long to be moved: from the enqueue to the last end.
- *   JobUnique      Who holds a unique key, from the enqueue to the end. Where it names other work, that has replaced this.
+ *   JobUnique      Who holds a unique key, from the enqueue to the end. Work that has lost its key was replaced by newer.
  *   JobCancel      Runs under way that somebody wants stopped. The end of the run deletes it.
  *
  * A run is under way while its claim lists it and JobRun has no end of it.

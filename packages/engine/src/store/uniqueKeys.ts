@@ -12,6 +12,19 @@ export const isReplacedSql = (work: string, id: string) => `(
            )
          )`
 
+/**
+ * Deletes the keys that the work in `pieces` has, whose ids are in the column `id`. It waits for nobody: a transaction that replaces
+ * the work may hold a key, and then finds its work gone, or a round frees it. Each is looked up by the index, however many there are.
+ */
+export const releaseKeysSql = (pieces: string, id: string) => `
+    delete from "JobUnique" held using (
+      select free.* from ${pieces} cross join lateral (
+        select one."name", one."key" from "JobUnique" one
+        where one."name" = ${pieces}."name" and one."key" = ${pieces}."uniqueKey" and one."workId" = ${pieces}."${id}"
+        for update skip locked
+      ) free
+    ) free where held."name" = free."name" and held."key" = free."key"`
+
 /** A look sees no more. */
 const KEYS_PER_LOOK = 1_000
 

@@ -1,4 +1,5 @@
 import { PLACE_SQL } from './place.ts'
+import { releaseKeysSql } from './uniqueKeys.ts'
 
 /*
  * How people change work that waits. These statements, like a claim, skip rows that others have locked: a piece of work is
@@ -57,19 +58,11 @@ function changeSql(isWanted: string, change: string, more = ''): string {
   ) "left" left join changed on true`
 }
 
-/**
- * Its JobAction tells that it is cancelled. A key that an enqueue holds at this moment stays: that one finds its work gone, or
- * a round frees it.
- */
+/** Its JobAction tells that it is cancelled. */
 export const CANCEL_WORK_SQL = changeSql(
   'true',
   'delete from "JobWork" work using',
-  `, freed as (
-    delete from "JobUnique" where ("name", "key") in (
-      select one."name", one."key" from "JobUnique" one join changed
-        on one."name" = changed."name" and one."key" = changed."uniqueKey" and one."workId" = changed."id"
-      for update of one skip locked
-    )
+  `, freed as (${releaseKeysSql('changed', 'id')}
   ), emptied as (
     delete from "JobPayload" where "workId" in (select "id" from changed)
   )`,
