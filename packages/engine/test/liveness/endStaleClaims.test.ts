@@ -228,7 +228,7 @@ describe('an attempt that is to be followed by another', () => {
     expect(await runs()).toEqual([{ status: 'failed', errorCode: 'expired' }])
     expect(await settle(work)).toEqual({ kind: 'lost' })
     expect(await states()).toEqual(['retry'])
-    await runtime.rows('update "JobWork" set "dueAt" = now()')
+    await runtime.rows(`update "JobWork" set "dueAt" = now() - interval '1 second'`)
     const [second] = await opened.take('letter')
     expect(second).toMatchObject({ workId: work.workId, attempt: 2, failures: 1, losses: 0 })
     expect(await settle(second!)).toEqual({ kind: 'settled', details: null })

@@ -228,7 +228,10 @@ describe('rescueLostRuns', () => {
 
   /** Takes the work again for a worker that is gone, as what has lost several is taken, and has it rescued. */
   async function loseAgain(workId: string, { isAlone = false, hasProgress = false } = {}) {
-    await runtime.rows('update "JobWork" set "dueAt" = now() where "id" = $1', [workId])
+    await runtime.rows(
+      `update "JobWork" set "dueAt" = now() - interval '1 second' where "id" = $1`,
+      [workId],
+    )
     const { losses } = await workOf(workId)
     const suspects = losses < 2 ? undefined : { isAlone }
     const [taken] = await takeAndVanish('drip', 1, suspects)
