@@ -5,7 +5,7 @@ import { recordRunning } from '../../src/run/runs.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
-const sweep = defineJob({ name: 'sweep', description: '' })
+const sweep = defineJob({ name: 'sweep' })
 
 let runtime: TestRuntime
 let queue: TestQueue

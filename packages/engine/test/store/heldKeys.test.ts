@@ -5,7 +5,7 @@ import { defineJob } from '../../src/index.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
-const mail = defineJob({ name: 'mail', description: '' })
+const mail = defineJob({ name: 'mail' })
 
 let runtime: TestRuntime
 let queue: TestQueue

@@ -12,10 +12,9 @@ import { openClientRuntime } from '../openClientRuntime.ts'
 import { textOf } from '../startTestLanes.ts'
 import type { TestRuntime } from '../openTestRuntime.ts'
 
-const plain = defineJob({ name: 'plain', description: '' })
+const plain = defineJob({ name: 'plain' })
 const limited = defineJob({
   name: 'limited',
-  description: '',
   rateLimit: { limit: 1_000, perMs: 1_000 },
 })
 

@@ -1,0 +1,84 @@
+import pg from 'pg'
+import { createWorker } from './createWorker.ts'
+import type { Job } from './job/defineJob.ts'
+import type { HostClient } from './job/hostTypes.ts'
+import { containedLog } from './store/containedLog.ts'
+import { migrate } from './store/migrate.ts'
+import type { WorkerOptions } from './worker/workerOptions.ts'
+
+/** What handlers get from `run` when the host has no client of its own: a connection of pg, in a transaction. */
+export interface PgTransaction {
+  /** Sends one statement, with `$1` for its first value. */
+  query<Row = { [column: string]: unknown }>(
+    text: string,
+    values?: unknown[],
+  ): Promise<{ rows: Row[]; rowCount: number | null }>
+  on(event: 'error', listener: (error: Error) => void): unknown
+  connect(): Promise<unknown>
+}
+
+/** As much of a pool of pg as says what its transactions are. */
+export interface PgPool extends Omit<PgTransaction, 'connect'> {
+  connect(answer: (error: Error | undefined, connection?: PgTransaction) => void): void
+  readonly totalCount: number
+}
+
+export interface RunOptions<Jobs extends readonly Job[], Client extends HostClient> extends Omit<
+  WorkerOptions<Jobs, Client>,
+  'client'
+> {
+  /** As `createWorker` takes it. Default: a pool of pg on `databaseUrl`, which `run` closes at the end. */
+  client?: Client
+  /**
+   * Whether to create or upgrade the tables first, as `npx roundsman migrate` does. For one process alone: a deployment of
+   * several migrates before they start. Default false: without its tables it rejects with a TablesError that names the command.
+   */
+  migrate?: boolean
+}
+
+/**
+ * Runs a worker in this process until SIGTERM or SIGINT; then running work finishes, and it resolves. A second signal aborts
+ * what runs, and gives the work back.
+ * @throws what `createWorker` and its `start()` throw, and with `migrate` what that does
+ */
+export async function run<const Jobs extends readonly Job[], Client extends HostClient = PgPool>(
+  options: RunOptions<Jobs, Client>,
+): Promise<void> {
+  const { client, migrate: migratesFirst = false, ...given } = options
+  const { databaseUrl, schema, log } = given
+  if (migratesFirst) await migrate({ databaseUrl, schema, log })
+  const pool = client === undefined ? openPool(options) : null
+  const stopping = Promise.withResolvers<void>()
+  try {
+    const worker = createWorker<Jobs, Client>({
+      ...given,
+      client: client ?? (pool as unknown as Client),
+    })
+    const stop = () => void worker.stop().then(stopping.resolve, stopping.reject)
+    for (const signal of SIGNALS) process.on(signal, stop)
+    try {
+      await worker.start()
+      await stopping.promise
+    } finally {
+      for (const signal of SIGNALS) process.off(signal, stop)
+    }
+  } finally {
+    await pool?.end()
+  }
+}
+
+const SIGNALS = ['SIGTERM', 'SIGINT'] as const
+
+function openPool({
+  databaseUrl,
+  log,
+}: Pick<WorkerOptions<[], HostClient>, 'databaseUrl' | 'log'>) {
+  const pool = new pg.Pool({
+    connectionString: databaseUrl,
+    application_name: 'roundsman handlers',
+  })
+  const contained = containedLog(log)
+  // The pool replaces it; without a listener the process would end.
+  pool.on('error', (err) => contained.warn({ err }, 'an idle connection of the handlers was lost'))
+  return pool
+}
