@@ -3,18 +3,20 @@ import { withoutControls } from './storableText.ts'
 
 /** How much of a text is read; redacting cuts the rest off. */
 export const MAX_READ = 8_192
-// Shorter values (a locale, a digit) occur in ordinary words; taking them out would garble the text.
+/** Shorter values (a locale, a digit) occur in ordinary words: without them the text would say nothing. */
 const MIN_SECRET_LENGTH = 4
-/** Of a text with several lines, a line. What inspects a value writes each between quotes of its own. */
+/** Minimum length of one line of a text of several lines; `util.inspect` quotes each line by itself. */
 const MIN_LINE_LENGTH = 8
-/** A stretch of a text. Shorter ones, such as the host of a URL, occur in what says why something failed. */
+/** Minimum length of a part of a longer text. Shorter ones, such as the host of a URL, occur in reasons of failures. */
 const MIN_STRETCH_LENGTH = 32
-/** Lines and stretches are looked for in so much of a payload; whole texts in all of it. */
+/** Wherever a stretch begins, a block of half its length, counted from the text's beginning, is in it whole. */
+const BLOCK_LENGTH = MIN_STRETCH_LENGTH / 2
+/** Lines and stretches are looked for in so many characters of a payload; whole texts in all of it. */
 const MAX_STRETCHED = 32_768
 /** Longer texts are not looked for as URLs write them. */
 const MAX_IN_URL = 2_000
 /** With more values in a payload, no text is searched for them: it is withheld whole. */
-const MAX_VALUES = 200_000
+const MAX_VALUES = 10_000
 
 const REDACTED = '[redacted]'
 const WITHHELD = '[withheld: the payload is too large to be taken out of it]'
@@ -27,59 +29,41 @@ const WITHHELD = '[withheld: the payload is too large to be taken out of it]'
  */
 export type Redact = (text: string) => string
 
-/** Time and memory are linear in the payload and, up to 8 kB, in the text. */
+/** A call takes as long as the payload has values, and is bounded by MAX_VALUES searches of MAX_READ characters. */
 export function createRedact(payload: unknown): Redact {
   const secrets = secretsIn(payload)
   if (secrets === null) return () => WITHHELD
-  const needles = needlesOf(secrets)
+  const { whole, lines, stretched } = secrets
   return (text) => {
     const read = text.slice(0, MAX_READ)
     const isCut = read.length < text.length
-    if (withoutControls(read) === read) return cover(read, secrets, isCut)
+    const cover = (from: string, { parts }: { parts: boolean }) => {
+      const covered = new Cover(from)
+      coverCredentials(from, covered)
+      coverWhole(whole, from, covered)
+      if (isCut) coverBeginning(whole, from, covered)
+      if (parts) {
+        coverWhole(lines, from, covered)
+        coverStretches(stretched, from, covered)
+      }
+      return covered.replace()
+    }
+    if (withoutControls(read) === read) return cover(read, { parts: true })
     // What steers a terminal may stand in the middle of a secret, or take the beginning of one with it.
-    return cover(withoutControls(cover(read, wholeOf(secrets), isCut)), secrets, false)
-  }
-
-  function cover(read: string, wanted: Secrets, isCut: boolean): string {
-    const covers = new Covers(read.length)
-    coverCredentials(read, covers)
-    const mayHold = isCut || needles === null || needles.some((needle) => read.includes(needle))
-    if (mayHold && wanted.texts.size > 0) coverSecrets(read, wanted, isCut, covers)
-    return covers.replace(read)
+    return cover(withoutControls(cover(read, { parts: false })), { parts: true })
   }
 }
 
 interface Secrets {
-  /** Found whole. */
-  texts: Set<string>
-  /** Their lines. */
+  whole: Set<string>
   lines: Set<string>
   /** Those of which any long stretch is found. */
   stretched: string[]
 }
 
-const wholeOf = ({ texts }: Secrets): Secrets => ({ texts, lines: new Set(), stretched: [] })
-
-const MAX_NEEDLES = 200
-
-/**
- * Of a few short secrets, texts of which one has to be in whatever holds any of them; null of more. To look for these takes
- * a hundredth of what coverSecrets takes, and mostly none is there.
- */
-function needlesOf({ texts, lines, stretched }: Secrets): string[] | null {
-  const half = MIN_STRETCH_LENGTH / 2
-  const pieces = stretched.reduce((sum, { length }) => sum + Math.ceil(length / half), 0)
-  if (texts.size + lines.size + pieces > MAX_NEEDLES) return null
-  const needles = [...texts, ...lines]
-  // Wherever a stretch begins, the half of one that begins at a multiple is in it whole.
-  for (const text of stretched)
-    for (let at = 0; at + half <= text.length; at += half) needles.push(text.slice(at, at + half))
-  return needles
-}
-
 /** The texts and numbers in a payload; null when there are too many values, or one cannot be read. */
 function secretsIn(payload: unknown): Secrets | null {
-  const secrets: Secrets = { texts: new Set(), lines: new Set(), stretched: [] }
+  const secrets: Secrets = { whole: new Set(), lines: new Set(), stretched: [] }
   let left = MAX_STRETCHED
   const objects = new Set<object>()
   const open: unknown[] = [payload]
@@ -87,16 +71,14 @@ function secretsIn(payload: unknown): Secrets | null {
   try {
     while (open.length > 0) {
       const value = open.pop()
-      if (++count > MAX_VALUES) return null
+      if (++count + open.length > MAX_VALUES) return null
       if (typeof value === 'object' && value !== null) {
         if (objects.has(value)) continue
         objects.add(value)
-        const values = Object.values(value)
-        if (values.length > MAX_VALUES) return null
-        for (const inner of values) open.push(inner)
+        for (const inner of Object.values(value)) open.push(inner)
       } else if (typeof value === 'string' || typeof value === 'number') {
         const text = String(value)
-        addText(secrets.texts, text)
+        addText(secrets.whole, text)
         if (text.length > MIN_LINE_LENGTH && left > 0) addParts(secrets, text.slice(0, left))
         left -= text.length
       }
@@ -143,29 +125,85 @@ function addParts({ lines, stretched }: Secrets, text: string): void {
   }
 }
 
-/** The parts of a text to take out; they may overlap. */
-class Covers {
-  readonly #changes: Int32Array
-  constructor(length: number) {
-    this.#changes = new Int32Array(length + 1)
+/** Marks the characters of a text that are taken out. */
+class Cover {
+  readonly #marks: Uint8Array
+  readonly #text: string
+  constructor(text: string) {
+    this.#text = text
+    this.#marks = new Uint8Array(text.length)
   }
   add(from: number, to: number): void {
-    if (from === to) return
-    this.#changes[from] = (this.#changes[from] ?? 0) + 1
-    this.#changes[to] = (this.#changes[to] ?? 0) - 1
+    this.#marks.fill(1, from, to)
   }
-  /** Replaces each run of overlapping parts by one mark. */
-  replace(text: string): string {
-    let left = ''
-    let depth = 0
-    let from = 0
-    for (let at = 0; at <= text.length; at++) {
-      const before = depth
-      depth += this.#changes[at] ?? 0
-      if (before === 0 && depth > 0) left += text.slice(from, at) + REDACTED
-      if (depth === 0 && before > 0) from = at
+  addAll(other: Cover): void {
+    for (let from = other.#marks.indexOf(1); from >= 0;) {
+      const to = other.endAt(from)
+      this.add(from, to)
+      from = other.#marks.indexOf(1, to)
     }
-    return depth > 0 ? left : left + text.slice(from)
+  }
+  /** Where the covered characters end among which this one is. */
+  endAt(at: number): number {
+    const end = this.#marks.indexOf(0, at)
+    return end < 0 ? this.#marks.length : end
+  }
+  /** Replaces each run of covered characters by one mark. */
+  replace(): string {
+    let told = ''
+    for (let at = 0; at < this.#text.length;) {
+      const from = this.#marks.indexOf(1, at)
+      if (from < 0) return told + this.#text.slice(at)
+      told += this.#text.slice(at, from) + REDACTED
+      at = this.endAt(from)
+    }
+    return told
+  }
+}
+
+function coverWhole(secrets: Iterable<string>, text: string, cover: Cover): void {
+  for (const secret of secrets) {
+    for (let at = text.indexOf(secret); at >= 0;) {
+      cover.add(at, at + secret.length)
+      // What ends among covered characters covers none anew.
+      at = text.indexOf(secret, cover.endAt(at) - secret.length + 1)
+    }
+  }
+}
+
+/** Looks for each block of a secret, and for what of the secret is around it. */
+function coverStretches(secrets: readonly string[], text: string, cover: Cover): void {
+  for (const secret of secrets) {
+    const own = new Cover(text)
+    for (let block = 0; block + BLOCK_LENGTH <= secret.length; block += BLOCK_LENGTH) {
+      const wanted = secret.slice(block, block + BLOCK_LENGTH)
+      for (let at = text.indexOf(wanted); at >= 0;) {
+        if (own.endAt(at) < at + BLOCK_LENGTH) {
+          const [from, to] = commonAround(text, at, secret, block)
+          if (to - from >= MIN_STRETCH_LENGTH) own.add(from, to)
+        }
+        at = text.indexOf(wanted, Math.max(at, own.endAt(at) - BLOCK_LENGTH) + 1)
+      }
+    }
+    cover.addAll(own)
+  }
+}
+
+/** The part of a text around a place which is that of the secret around another one. */
+function commonAround(text: string, at: number, secret: string, block: number): Span {
+  const shift = block - at
+  let [from, to] = [at, at]
+  while (from > 0 && text.charCodeAt(from - 1) === secret.charCodeAt(from - 1 + shift)) from--
+  while (to < text.length && text.charCodeAt(to) === secret.charCodeAt(to + shift)) to++
+  return [from, to]
+}
+
+/** Covers the beginning of a secret at the end of a text that was cut: the rest of it may be in what was cut off. */
+function coverBeginning(secrets: Iterable<string>, text: string, cover: Cover): void {
+  const end = text.slice(-MIN_STRETCH_LENGTH)
+  for (const secret of secrets) {
+    for (let length = Math.min(secret.length, end.length); length >= MIN_SECRET_LENGTH; length--)
+      if (end.endsWith(secret.slice(0, length))) cover.add(text.length - length, text.length)
   }
 }
 
@@ -175,13 +213,13 @@ const HEADER_CREDENTIALS = /\b(?:Bearer|Basic)\s+(?=\S)/gi
 const ADDRESS = /[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}/g
 
 /** Covers credentials in URLs and headers, and e-mail addresses. */
-function coverCredentials(text: string, covers: Covers): void {
+function coverCredentials(text: string, cover: Cover): void {
   const inUrls = [...text.matchAll(URL_CREDENTIALS)].map(spanOf)
-  for (const [from, to] of inUrls) covers.add(from, to)
+  for (const [from, to] of inUrls) cover.add(from, to)
   for (const match of text.matchAll(HEADER_CREDENTIALS)) {
     const [, from] = spanOf(match)
     const length = text.slice(from).search(/\s|$/)
-    covers.add(from, from + length)
+    cover.add(from, from + length)
   }
   let next = 0
   for (const match of text.matchAll(ADDRESS)) {
@@ -189,7 +227,7 @@ function coverCredentials(text: string, covers: Covers): void {
     while (next < inUrls.length && (inUrls[next] as Span)[1] < from) next++
     // What follows the credentials in a URL is its host, not that of an e-mail address.
     const isInUrl = next < inUrls.length && (inUrls[next] as Span)[0] < to
-    if (!isInUrl) covers.add(from, to)
+    if (!isInUrl) cover.add(from, to)
   }
 }
 
@@ -197,119 +235,4 @@ type Span = [from: number, to: number]
 
 function spanOf(match: RegExpExecArray): Span {
   return [match.index, match.index + match[0].length]
-}
-
-/**
- * Finds secrets by the text's suffix automaton: it checks each secret in as many steps as that has characters, and then
- * marks all places of all secrets in as many steps as the text has.
- */
-function coverSecrets(
-  text: string,
-  { texts, lines, stretched }: Secrets,
-  isCut: boolean,
-  covers: Covers,
-): void {
-  const { states, prefixes } = indexOf(text)
-  // For each state, the length of the longest secret that ends where the state's texts end.
-  const longest = new Uint32Array(states.length)
-  const isLast = isCut ? endOf(states, prefixes) : null
-  let longestAtCut = 0
-  for (const secret of texts) markWhole(secret)
-  for (const line of lines) markWhole(line)
-  for (const secret of stretched) markStretches(states, secret, longest)
-  if (longestAtCut >= MIN_SECRET_LENGTH) covers.add(text.length - longestAtCut, text.length)
-  // Wherever the texts of a state end, those of the state that it links to end as well.
-  const byLength = states.map((_, at) => at).toSorted((a, b) => lengthOf(a) - lengthOf(b))
-  for (const at of byLength) {
-    const { link } = states[at] as State
-    if (link >= 0) longest[at] = Math.max(longest[at] ?? 0, longest[link] ?? 0)
-  }
-  for (const [at, prefix] of prefixes.entries()) {
-    covers.add(at + 1 - (longest[prefix] ?? 0), at + 1)
-  }
-
-  function markWhole(secret: string): void {
-    let state = 0
-    let at = 0
-    for (; at < secret.length; at++) {
-      const next = (states[state] as State).next.get(secret.charCodeAt(at))
-      if (next === undefined) break
-      state = next
-      // The rest of the secret may be in what was cut off.
-      if (isLast?.has(state)) longestAtCut = Math.max(longestAtCut, at + 1)
-    }
-    if (at === secret.length) longest[state] = Math.max(longest[state] ?? 0, at)
-  }
-
-  function lengthOf(at: number): number {
-    return (states[at] as State).length
-  }
-}
-
-/** Goes through a secret, and marks wherever what it has just read of it is in the text, too. */
-function markStretches(states: readonly State[], secret: string, longest: Uint32Array): void {
-  let state = 0
-  let length = 0
-  for (let at = 0; at < secret.length; at++) {
-    const code = secret.charCodeAt(at)
-    while (state > 0 && !(states[state] as State).next.has(code)) {
-      state = (states[state] as State).link
-      length = (states[state] as State).length
-    }
-    const next = (states[state] as State).next.get(code)
-    if (next === undefined) continue
-    state = next
-    length++
-    if (length >= MIN_STRETCH_LENGTH) longest[state] = Math.max(longest[state] ?? 0, length)
-  }
-}
-
-interface State {
-  length: number
-  link: number
-  next: Map<number, number>
-}
-
-/** The suffix automaton of a text, and the state of each of its beginnings. */
-function indexOf(text: string): { states: State[]; prefixes: number[] } {
-  const states: State[] = [{ length: 0, link: -1, next: new Map() }]
-  const prefixes: number[] = []
-  let last = 0
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at)
-    const added = states.push({ length: at + 1, link: 0, next: new Map() }) - 1
-    let from = last
-    for (; from >= 0 && !stateAt(from).next.has(code); from = stateAt(from).link) {
-      stateAt(from).next.set(code, added)
-    }
-    if (from >= 0) stateAt(added).link = splitOff(from, code)
-    prefixes.push(added)
-    last = added
-  }
-  return { states, prefixes }
-
-  /** The state to which `from` leads by `code`, of texts that are longer by that and no more. */
-  function splitOff(from: number, code: number): number {
-    const to = stateAt(from).next.get(code) as number
-    const length = stateAt(from).length + 1
-    if (stateAt(to).length === length) return to
-    const { link, next } = stateAt(to)
-    const copy = states.push({ length, link, next: new Map(next) }) - 1
-    for (let at = from; at >= 0 && stateAt(at).next.get(code) === to; at = stateAt(at).link) {
-      stateAt(at).next.set(code, copy)
-    }
-    stateAt(to).link = copy
-    return copy
-  }
-
-  function stateAt(at: number): State {
-    return states[at] as State
-  }
-}
-
-/** The states whose texts end where the whole text ends. */
-function endOf(states: readonly State[], prefixes: readonly number[]): Set<number> {
-  const found = new Set<number>()
-  for (let at = prefixes.at(-1) ?? 0; at > 0; at = (states[at] as State).link) found.add(at)
-  return found
 }
