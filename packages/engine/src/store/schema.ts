@@ -59,9 +59,19 @@ export const SEND_MARK = '/* roundsman_send */'
 export const SEND_ONE_MARK = '/* roundsman_send_one */'
 export const SEND_KEYED_MARK = '/* roundsman_send_keyed */'
 
-/** Our tables and types, what stands for the schema, and the marks. */
-const NAMES =
-  /(?<![."\w])"(?:Job[A-Z][A-Za-z]*|TickOutcome|WorkerLiveness)"|(?<![.\w])roundsman\.|\/\* roundsman_send(?:_one|_keyed)? \*\//g
+/** All tables, views, sequences and types, with those of 0.2. No column and no alias has a name of these. */
+const OWN = [
+  ...['JobAction', 'JobAlert', 'JobAlertDelivery', 'JobCancel', 'JobClaim', 'JobDeadLetter'],
+  ...['JobMigration', 'JobPayload', 'JobPlace', 'JobQueue', 'JobRun', 'JobRunAll', 'JobRunStatus'],
+  ...['JobSchedule', 'JobStart', 'JobThrottle', 'JobTick', 'JobTrigger', 'JobUnique', 'JobWaiting'],
+  ...['JobWork', 'JobWorker', 'TickOutcome', 'WorkerLiveness'],
+].join('|')
+
+/** What is ours, what stands for the schema, and the marks. */
+const NAMES = new RegExp(
+  String.raw`(?<![."\w])"(?:${OWN})"|(?<![.\w])roundsman\.|/\* roundsman_send(?:_one|_keyed)? \*/`,
+  'g',
+)
 
 /**
  * The name under which a host's connection may prepare an enqueueing statement, or '' for any other statement. Prepared,

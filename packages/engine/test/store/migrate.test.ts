@@ -51,6 +51,22 @@ it('of eight at once one migrates, and none fails', async () => {
   expect(done.filter(({ length }) => length > 0)).toEqual([ALL])
 })
 
+it('makes only what statements name rightly, and no column that they would take for a table', async () => {
+  await migrateIn('roundsman')
+  const { rows } = await client.query<{ name: string; isColumn: boolean }>(`
+    select relname as name, false as "isColumn" from pg_class where relnamespace = 'roundsman'::regnamespace and relkind in ('r', 'v', 'S')
+    union all select typname, false from pg_type where typnamespace = 'roundsman'::regnamespace and typtype = 'e'
+    union all select attname, true from pg_attribute join pg_class on pg_class.oid = attrelid
+      where relnamespace = 'roundsman'::regnamespace`)
+  const { sql } = createSchema('roundsman')
+  for (const { name, isColumn } of rows)
+    expect(sql(`"${name}"`)).toBe(isColumn ? `"${name}"` : `"roundsman"."${name}"`)
+  expect(rows.filter(({ isColumn }) => !isColumn).length).toBeGreaterThan(20)
+  expect(sql('select "JobFoo", run."JobRun", "JobRun_pkey" from "JobRuns"')).not.toContain(
+    'roundsman',
+  )
+})
+
 describe('what is there already', () => {
   it('is gone on with where somebody was killed on the way, at whatever statement', async () => {
     await migrateIn('roundsman')
