@@ -203,23 +203,24 @@ function expectLooks(looks: number, { uniqueKey }: WorkToInsert): void {
 async function keepPieces(call: Call, pieces: readonly Piece[]): Promise<EnqueueResult[]> {
   const { groups, unkeyed } = groupByKey(pieces)
   const holders = new Map<string | undefined, string>()
-  let open = groups.flatMap(([first]) => first ?? [])
-  for (let looks = 0; looks === 0 || open.length > 0; looks++) {
-    if (open[0]) expectLooks(looks, open[0])
-    for (const some of divide(call, looks === 0 ? [...open, ...unkeyed] : open)) {
-      const inserted = await insertWork(call.caller.connection, some)
-      if (inserted.transactionId !== null && some.some(canStart)) wake(call, inserted.transactionId)
-      for (const { id, uniqueKey } of some) {
+  // Each part has its keys before the next, which has greater ones.
+  for (const part of divide(call, [...groups.flatMap(([first]) => first ?? []), ...unkeyed])) {
+    let open = part
+    for (let looks = 0; open.length > 0; looks++) {
+      if (open[0]) expectLooks(looks, open[0])
+      // A transaction that wanted a key met the end of its work, and has kept it from freeing the key.
+      if (looks > 0)
+        await inTransaction(call.caller, (tx) =>
+          freeKeysOfNobody(tx, open.map(toKey), { waits: true }),
+        )
+      const inserted = await insertWork(call.caller.connection, open)
+      if (inserted.transactionId !== null && open.some(canStart)) wake(call, inserted.transactionId)
+      for (const { id, uniqueKey } of open) {
         const holder = inserted.holders.get(id)
         if (holder !== undefined) holders.set(uniqueKey, holder)
       }
+      open = open.filter(({ uniqueKey }) => uniqueKey !== undefined && !holders.has(uniqueKey))
     }
-    open = open.filter(({ uniqueKey }) => !holders.has(uniqueKey))
-    // A transaction that wanted a key met the end of its work, and has kept it from freeing the key.
-    if (open.length > 0)
-      await inTransaction(call.caller, (tx) =>
-        freeKeysOfNobody(tx, open.map(toKey), { waits: true }),
-      )
   }
   return await mapInTurns(pieces, ({ id, uniqueKey }) => {
     // The holder may be another piece of this call.
@@ -274,6 +275,9 @@ async function replaceAll(
       const left = work.filter(({ id }) => !met.has(id))
       if (left[0]) expectLooks(looks, left[0])
       for (const [id, one] of await replaceWork(tx, left)) met.set(id, one)
+      // All of these keys are locked by now, so it waits for none.
+      const kept = left.filter(({ id, replaces }) => !replaces && !met.has(id))
+      if (kept.length > 0) await freeKeysOfNobody(tx, kept.map(toKey))
     }
   }
   if (met.size < work.length) await inTransaction(caller, askAgain)

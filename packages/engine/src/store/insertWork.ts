@@ -152,13 +152,13 @@ export const listSql = (more = '', moreColumns = '') => `(
  * A key that other work holds is waited for while that is not committed, and then left alone. It asks by `in`, within an
  * expression: PostgreSQL hashes the list then, where it might walk it once for each piece in a join.
  */
-const insertSql = (work: string, among?: string) => `
+const insertSql = (work: string, onConflict: string, among?: string) => `
   with work as materialized (
     select * from ${work}
   ), taken as (
     insert into "JobUnique" ("name", "key", "workId")
     select "name", "uniqueKey", "id" from work where "uniqueKey" is not null order by "position"
-    on conflict do nothing returning "workId"
+    on conflict ${onConflict} returning "workId"
   ), inserted as (${insertedSql(`"uniqueKey" is null or "id" in (select "workId" from taken)`)}
     returning "id"
   ), long as (
@@ -178,5 +178,11 @@ const insertSql = (work: string, among?: string) => `
 
 /** For one piece it reads the claims that list its key; for many all claims, once. */
 const OF_ITS_KEY = `claim."name" = work."name" and claim."uniqueKeys" @> array[work."uniqueKey"]`
-const INSERT_KEYED_SQL = `${SEND_KEYED_MARK}${insertSql(ONE_SQL, OF_ITS_KEY)}`
-const INSERT_LIST_SQL = `${SEND_MARK}${insertSql(listSql())}`
+const INSERT_KEYED_SQL = `${SEND_KEYED_MARK}${insertSql(ONE_SQL, 'do nothing', OF_ITS_KEY)}`
+
+/**
+ * Locks the row and leaves it alone. Else a key could come free once the transaction has greater ones, and wait for somebody who
+ * has taken it and waits for those.
+ */
+const LOCK_ONLY = '("name", "key") do update set "workId" = null where false'
+const INSERT_LIST_SQL = `${SEND_MARK}${insertSql(listSql(), LOCK_ONLY)}`

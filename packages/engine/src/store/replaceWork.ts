@@ -1,6 +1,7 @@
 import type { Connection } from './database.ts'
 import { inlineOf, INSERTED, listSql, placeOf, toJson, type WorkToInsert } from './insertWork.ts'
 import { MAX_INLINE_BYTES } from './queueTables.ts'
+import { isSomewhereSql } from './uniqueKeys.ts'
 
 /** Work with a unique key, of which a statement has each key once. */
 export interface ReplacingWork extends WorkToInsert {
@@ -24,8 +25,9 @@ export interface Met {
 /**
  * Enqueues work with one statement. Work that waits with its key gets its payload instead; from work that runs it takes the key,
  * and that is then not retried. It comes in the order of its keys: else two transactions with the same keys could wait for each other.
- * @returns What each piece met, by its id. A piece is missing when the key changed hands while this waited for it: nothing has
- *   come of it, and the key is now locked until the transaction ends. The next statement sees who has it.
+ * @returns What each piece met, by its id. A piece is missing when the key changed hands while this waited for it, or it replaces
+ *   nothing and the work that has the key is nowhere: nothing has come of it, and the key is now locked until the transaction
+ *   ends. The next statement sees who has it.
  */
 export async function replaceWork(
   connection: Connection,
@@ -103,4 +105,5 @@ const REPLACE_SQL = `
            select "id" from put where "place" is not null or "dueAt" <= now() + interval '1 second'
          ) as "isDue",
          pg_current_xact_id()::text as "transactionId"
-  from found where not "replaces" or "holderId" in (select "id" from put)`
+  from found where case when "replaces" then "holderId" in (select "id" from put)
+    else "holderId" = "id" or ${isSomewhereSql('"holderId"')} end`

@@ -89,4 +89,47 @@ describe('keys of one call', () => {
       runtime.rows(`select "key" from "JobUnique" order by ${order}`)
     expect(await inOrder('ctid')).toEqual(await inOrder('"key" collate "C"'))
   })
+
+  it('are no deadlock where one comes free once greater ones are taken', async () => {
+    const items = ['a', 'b'].map((uniqueKey) => ({ payload: {}, options: { uniqueKey } }))
+    const enqueueAll = (host: pg.Client) => queue.client.enqueueMany(host, mail, items)
+    const first = await begin()
+    await queue.client.enqueue(first, mail, {}, { uniqueKey: 'a' })
+    const slow = await begin()
+    const query = slow.query.bind(slow)
+    const [isAsked, untilAsked] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    slow.query = (async (...statement: [string]) => {
+      const answer = await query(...statement)
+      isAsked.resolve()
+      await untilAsked.promise
+      return answer
+    }) as typeof slow.query
+    const met = enqueueAll(slow)
+    await untilSomebodyWaits()
+    await first.query('commit')
+    await isAsked.promise
+    await queue.complete(await queue.take('mail'))
+    const last = await begin()
+    const metByLast = enqueueAll(last)
+    await untilSomebodyWaits()
+
+    untilAsked.resolve()
+    const kinds = (await met).map(({ kind }) => kind)
+    await slow.query('commit')
+    expect(kinds).toEqual(['enqueued', 'enqueued'])
+    expect((await metByLast).map(({ kind }) => kind)).toEqual(['alreadyQueued', 'alreadyQueued'])
+    await last.query('commit')
+  })
+
+  it('are had by what leaves others alone, where their work is nowhere', async () => {
+    await runtime.rows(
+      `insert into "JobUnique" ("name", "key", "workId") select 'mail', unnest(array['a', 'b', 'c']), gen_random_uuid()`,
+    )
+    const results = await queue.client.enqueueMany(await begin(), mail, [
+      { payload: {}, options: { uniqueKey: 'a' } },
+      { payload: {}, options: { uniqueKey: 'b', onConflict: 'replace' } },
+      { payload: {}, options: { uniqueKey: 'c' } },
+    ])
+    expect(results.map(({ kind }) => kind)).toEqual(['enqueued', 'enqueued', 'enqueued'])
+  })
 })
