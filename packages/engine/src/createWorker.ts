@@ -224,6 +224,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     )
     await cancellations.start()
     await startOnceFree(() => scheduler.start())
+    if (stopping) throw new Error('This worker was stopped while it started')
   }
 
   /** Begins again as often as somebody has locked what it needs, unless the worker is told to stop. */

@@ -13,6 +13,7 @@ import { openDatabase } from '../src/store/database.ts'
 import { createSchema } from '../src/store/schema.ts'
 import { createWaker } from '../src/store/waker.ts'
 import { openTestJobs } from '../src/testing.ts'
+import { nodeCronClock } from '../src/tick/clock.ts'
 import { createWorker } from '../src/worker.ts'
 import { openTestRuntime, type TestRuntime } from './openTestRuntime.ts'
 
@@ -78,7 +79,7 @@ const open = (applicationName: string) =>
     log: runtime.log,
   })
 
-const makeWorker = (handler: () => Promise<void>) =>
+const makeWorker = (handler: () => Promise<void>, clock = nodeCronClock) =>
   createWorker({
     databaseUrl: runtime.url,
     schema: 'public',
@@ -87,6 +88,7 @@ const makeWorker = (handler: () => Promise<void>) =>
     handlers: { letter: handler },
     log: runtime.log,
     alerts: { channels: [] },
+    clock,
   })
 
 const inTime = { answerTimeoutMs: 5_000, vanishedAfterMs: 15_000 }
@@ -103,6 +105,18 @@ const MAKERS: Record<string, () => Promise<Stoppable>> = {
     const worker = makeWorker(() => new Promise(() => void calls++))
     await worker.start()
     return { isBusy: () => calls > 0, stop: () => worker.stop({ drainTimeoutMs: 0 }) }
+  },
+  'a worker that is stopped at the end of its start': async () => {
+    let stopping: Promise<void> | undefined
+    const worker = makeWorker(
+      async () => undefined,
+      (...given) => {
+        stopping = worker.stop()
+        return nodeCronClock(...given)
+      },
+    )
+    await expect(worker.start()).rejects.toThrow('This worker was stopped while it started')
+    return { stop: async () => stopping }
   },
   'a client that watches, wakes and waits': async () => {
     const client = createJobsClient({

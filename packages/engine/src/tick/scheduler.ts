@@ -115,6 +115,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   const plans = new Map<string, Plan>()
   const nextTick = createNextTick()
   let ticking: { stop(): void } | null = null
+  let isStopped = false
   /** This worker's clock was ahead last time: then a round first asks for the database's time, which else only the claim checks. */
   let isAhead = false
   let round: Promise<void> | null = null
@@ -129,11 +130,13 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     await tell(jobs)
     await refresh([...plans.values()])
     ticking = clock(() => void wake(), log)
+    // A worker may be stopped while it starts.
+    if (isStopped) ticking.stop()
   }
 
   async function stop(): Promise<void> {
+    isStopped = true
     ticking?.stop()
-    ticking = null
     await round
     // While it drains, others take over what it alone defines.
     await settlesWithin(tell([]), FAREWELL_MS)
