@@ -189,6 +189,20 @@ const MAKERS: Record<string, () => Promise<Stoppable>> = {
     await session.start()
     return { stop: () => session.stop().then(() => database.close()) }
   },
+  'a session that had to beat during a long round': async () => {
+    const database = open('roundsman beside a session')
+    const session = createSession({
+      url: runtime.url,
+      database,
+      workerId: 'one',
+      log: runtime.log,
+    })
+    await session.start()
+    await session.query('select pg_sleep(5.5)')
+    // Its answer comes after the beat's.
+    await session.query('select 1')
+    return { stop: () => session.stop().then(() => database.close()) }
+  },
   'what wakes workers': async () => {
     const database = open('roundsman wakes')
     const waker = createWaker(database, runtime.log)

@@ -328,6 +328,8 @@ export function createSession({
   }
 
   function scheduleBeat(): void {
+    // A round whose answer came during a beat has scheduled one already.
+    clearTimeout(timer)
     timer = setTimeout(() => {
       beating = link === null ? beat() : beatOn(link)
     }, HEARTBEAT_MS)
@@ -399,10 +401,7 @@ export function createSession({
     if (current === null) return await database.query<Row>(text, values)
     try {
       const result = await ask<Row>(current.client, text, values)
-      if (link === current) {
-        clearTimeout(timer)
-        scheduleBeat()
-      }
+      if (link === current) scheduleBeat()
       return result
     } catch (error) {
       // A DatabaseError is an answer, so the connection works. Any other error means that it does not.
