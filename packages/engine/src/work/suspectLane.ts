@@ -1,6 +1,5 @@
 import type { Job } from '../job/defineJob.ts'
 import type { Logger } from '../job/logger.ts'
-import { Abort } from '../run/abort.ts'
 import type { Observers } from '../run/combineObservers.ts'
 import type { TakenWork } from '../store/claimWork.ts'
 import type { Claimer } from './claimer.ts'
@@ -75,7 +74,7 @@ export function createSuspectLane(options: {
     // An isolated run cannot harm this process, so it needs no turn.
     if (job.isolate !== null) return { ...(await claim(job)), endTurn: () => undefined }
     log.info({ name }, 'work waits to run alone: it has lost several workers')
-    const turn = await turns.take(new Abort())
+    const turn = await turns.take()
     if (turn.kind !== 'alone') {
       log.info({ name, reason: turn.kind }, 'work that is to run alone was left to other workers')
       return { endTurn: () => undefined }

@@ -1,5 +1,3 @@
-import type { Abort } from '../run/abort.ts'
-
 /**
  * Decides who may run in a process. Ordinary runs go on beside each other; a suspect (suspectLane.ts) runs alone, like the
  * writer of a readers-writer lock: while one has its turn or waits for it, the lanes take nothing new.
@@ -11,7 +9,7 @@ export interface Turns {
   enter(): void
   leave(): void
   /** Waits until nothing else is under way, for at most `waitMs`. */
-  take(abort: Abort): Promise<Turn>
+  take(): Promise<Turn>
   /** Gives no more turns; whoever waits for one gets `stopped`. */
   stop(): void
 }
@@ -22,7 +20,6 @@ export type Turn =
   /** Other runs did not end in time, or other suspects were first. */
   | { kind: 'busy' }
   | { kind: 'stopped' }
-  | { kind: 'aborted' }
 
 interface Waiting {
   settle: (turn: Turn) => void
@@ -73,7 +70,7 @@ export function createTurns(options: {
       others--
       advance()
     },
-    take: (abort) =>
+    take: () =>
       new Promise((resolve) => {
         const timer = setTimeout(() => {
           if (queue[0] === waiting && !isTaken && !isPeace()) {
@@ -84,7 +81,6 @@ export function createTurns(options: {
         const waiting: Waiting = {
           settle(turn) {
             clearTimeout(timer)
-            abort.onAbort(null)
             queue.splice(queue.indexOf(waiting), 1)
             isTaken ||= turn.kind === 'alone'
             resolve(turn)
@@ -93,7 +89,6 @@ export function createTurns(options: {
         }
         queue.push(waiting)
         if (stopped) return waiting.settle({ kind: 'stopped' })
-        abort.onAbort(() => waiting.settle({ kind: 'aborted' }))
         advance()
       }),
     stop() {

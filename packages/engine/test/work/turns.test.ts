@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { Abort } from '../../src/run/abort.ts'
 import { createTurns, type Turn, type Turns } from '../../src/work/turns.ts'
 
 let turns: Turns
@@ -20,9 +19,9 @@ afterEach(() => {
 })
 
 /** Asks for a suspect's turn, and keeps the answer. */
-function ask(abort = new Abort()): { turn: Turn | null } {
+function ask(): { turn: Turn | null } {
   const asked: { turn: Turn | null } = { turn: null }
-  void turns.take(abort).then((turn) => (asked.turn = turn))
+  void turns.take().then((turn) => (asked.turn = turn))
   return asked
 }
 
@@ -113,20 +112,13 @@ it('waits no longer for others of its kind than for what runs', async () => {
   endOf(third)
 })
 
-it('holds up nobody any more once it is aborted or the worker stops', async () => {
+it('holds up nobody any more once the worker stops', async () => {
   turns.enter()
-  const abort = new Abort()
-  const [cancelled, other] = [ask(abort), ask()]
-  abort.abort(new Error('cancelled'))
-  await settled()
-  expect(cancelled.turn).toEqual({ kind: 'aborted' })
+  const [first, second] = [ask(), ask()]
   turns.stop()
   await settled()
-  expect(other.turn).toEqual({ kind: 'stopped' })
+  expect([first.turn, second.turn]).toEqual([{ kind: 'stopped' }, { kind: 'stopped' }])
   const late = ask()
   await settled()
   expect(late.turn).toEqual({ kind: 'stopped' })
-  const aborted = ask(abort)
-  await settled()
-  expect(aborted.turn).toEqual({ kind: 'stopped' })
 })
