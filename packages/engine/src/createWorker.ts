@@ -31,8 +31,8 @@ import { openPostgres } from './worker/openPostgres.ts'
 import { WORKER_CHECKS, type Worker, type WorkerOptions } from './worker/workerOptions.ts'
 
 /**
- * How long lanes take no new work so that a suspect, whose work has lost several workers, can run alone. If other runs have
- * not ended by then, the worker gives the suspect back. The queue allows an attempt not much more.
+ * How long lanes take no new work so that a suspect, which is work that has lost several workers, can run alone. If other
+ * runs have not ended by then, the worker leaves the suspect to other workers.
  */
 const ALONE_WAIT_MS = 30_000
 const DRAIN_TIMEOUT_MS = 25_000

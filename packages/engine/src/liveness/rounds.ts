@@ -54,7 +54,7 @@ export function createRounds(options: {
   let roundsMade = 0
   let looks = 0
   let lastKey: KeyPosition | null = null
-  let judgesAt = -Infinity
+  let graceUntil = -Infinity
   let isStopped = false
 
   async function makeRound(): Promise<void> {
@@ -65,7 +65,7 @@ export function createRounds(options: {
       const requests = jobs.map(({ name }) => floors.look(name))
       const seen = await readRound(session, workerId, requests)
       const { lost, isIdle, isLate, isListed } = seen
-      if (isLate) judgesAt = performance.now() + LATE_GRACE_MS
+      if (isLate) graceUntil = performance.now() + LATE_GRACE_MS
       for (const request of requests)
         floors.move(request, seen, seen.firsts.get(request.name) ?? new Map())
       // First what concerns this worker's own work: rescuing what others have locked takes time.
@@ -73,7 +73,7 @@ export function createRounds(options: {
       for (const name of seen.suspects) options.onSuspect(name)
       await attempt(() => options.cancellations.check())
       if (!isListed) await attempt(() => session.signUp())
-      if (connectedForMs < RESCUE_GRACE_MS || performance.now() < judgesAt) return
+      if (connectedForMs < RESCUE_GRACE_MS || performance.now() < graceUntil) return
       const rescue = { database, log, now, observers }
       await attempt(async () => {
         for (const run of await rescueClaims(rescue, lost)) hasEnded(run)
@@ -165,27 +165,15 @@ export async function readRound(
     workerId,
     ...values,
   ])
-  const [row] = rows
+  // A statement without a table answers with one row.
+  const row = rows[0] as Round
   const firsts = new Map(requests.map(({ name }) => [name, new Map<number, string | null>()]))
-  if (row === undefined) {
-    return {
-      lost: [],
-      isIdle: true,
-      isLate: false,
-      isListed: true,
-      xmin: '0',
-      transaction: null,
-      ready: [],
-      suspects: [],
-      firsts,
-    }
-  }
   const ready = new Set(row.placed)
   for (const [at, { request, rank, end }] of ranges.entries()) {
     const { name } = requests[request - 1] as LookRequest
     const first = row.firsts[at] ?? null
     if (first !== null) ready.add(name)
-    // A range of one rank is of one that the worker knows, or lies between two: which move nothing.
+    // Also ranges of one rank between two that the worker knows. floors.move passes over those.
     if (rank === end) firsts.get(name)?.set(rank, first)
   }
   const isOpen = (name: string) => !row.paused.includes(name)

@@ -80,7 +80,7 @@ export async function executeRun(running: RunningRun): Promise<RunResult> {
     progress: null,
   }
   try {
-    const returned = await carryOut(running, parsed.payload, known)
+    const returned = await callHandler(running, parsed.payload, known)
     return succeed(running, known, returned)
   } catch (error) {
     return fail(running, known, error)
@@ -182,7 +182,7 @@ function fail(
 /**
  * Calls the handler with its context, and waits for it or for an abort. `known` collects facts and rehearsed counts.
  */
-function carryOut(running: RunningRun, payload: unknown, known: Known): Promise<unknown> {
+function callHandler(running: RunningRun, payload: unknown, known: Known): Promise<unknown> {
   const { handler, abort } = running
   const call = async (context: unknown): Promise<unknown> => await handler(context as never)
   return running.run.dryRun

@@ -11,10 +11,7 @@ export interface WorkerObserver {
   runStarted?(run: ObservedRun): RunObservation | void
   /** This worker has ended a run of a worker that died. */
   runRescued?(run: RescuedRun): void
-  /**
-   * This worker has ended a run that went on beyond every limit, because the queue gave its work up or out again (code
-   * `expired`). Called after the commit.
-   */
+  /** This worker has ended a run that went on beyond every limit (code `expired`). Called after the commit. */
   runExpired?(run: RescuedRun): void
   /** This worker has decided due ticks of a job; the oldest comes first. Called after the commit. */
   ticksDecided?(name: string, ticks: readonly ObservedTick[], decidedAt: Date): void

@@ -23,7 +23,7 @@ import { classifyFailure, type EndedRun, type SettleOutcome, type Settler } from
  *
  *   (no row)  Its claim alone lists it. Most runs stay so until their end is written.
  *   running   Its worker wrote it before its first batch or progress (recordRunning).
- *   Both end by the first of these; every other finds that the run is no longer under way, and its outcome there is `lost`:
+ *   Whichever of these comes first ends both. The others then find the run ended; for its own worker its outcome is `lost`:
  *               its own worker's settler, once its handler has ended: success or failed;
  *               a round of another worker, when its own no longer lives: failed with `worker_lost`;
  *               a round of any worker, when its claim has expired: failed with `expired`.
@@ -55,8 +55,6 @@ export interface RunManner {
   handler: Handler<never, never>
   /** Nothing else runs in the process, and the claim says so. Default false. */
   isAlone?: boolean
-  /** What may have been aborted before the run began. Default: a new one. */
-  abort?: Abort
   /** Calls the handler and returns a result whatever happens. Default: in this process. */
   execute?: Execute | undefined
 }
@@ -85,7 +83,7 @@ export async function performRun(
     )
   }
 
-  const { abort = new Abort() } = manner
+  const abort = new Abort()
   // Most runs log nothing of their own.
   let kept: RunLog | undefined
   const openLog = () => {
@@ -94,7 +92,7 @@ export async function performRun(
     kept ??= createRunLog(own, now)
     return kept.log
   }
-  const execute = () => carryOut(services, taken, manner, abort, openLog)
+  const execute = () => executeCancellably(services, taken, manner, abort, openLog)
   const unwanted = findUnwanted(taken, now)
   const result = unwanted ?? (await (observation ? observation.within(execute) : execute()))
   const intended = toEndedRun(taken, manner, result, now(), findAbortCode(abort))
@@ -154,7 +152,7 @@ function findUnwanted(
 }
 
 /** Executes a run, open to cancellation meanwhile. */
-async function carryOut(
+async function executeCancellably(
   services: RunServices,
   taken: TakenWork,
   { job, handler, execute = executeRun }: RunManner,

@@ -4,7 +4,7 @@ import type { Job } from '../job/defineJob.ts'
 const SHORTEST_EXPIRY_S = 120
 
 /**
- * After how many seconds the queue itself takes an attempt for hung. It is the last resort: the worker aborts a run at its
+ * After how many seconds a round of any worker takes an attempt for hung. It is the last resort: the worker aborts a run at its
  * time-out, and others notice a lost worker in seconds.
  */
 export function expireSeconds({ timeoutMs }: Pick<Job, 'timeoutMs'>): number {

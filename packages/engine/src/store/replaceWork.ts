@@ -37,7 +37,7 @@ export async function replaceWork(
   return new Map(rows.map(({ id, ...met }) => [id, met]))
 }
 
-/** Late by so long, other work that replaces this counts for nothing. Null: it has no limit. */
+/** When it is due: as asked, but at most `maxWaitMs` after `since`. Without that limit it is null, which `least` ignores. */
 const dueOf = (since: string) =>
   `least(greatest(found."startAfter", now()), ${since} + found."maxWaitMs" * interval '1 millisecond')`
 

@@ -116,9 +116,9 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   const nextTick = createNextTick()
   let ticking: { stop(): void } | null = null
   let isStopped = false
-  /** This worker's clock was ahead last time: then a round first asks for the database's time, which else only the claim checks. */
+  /** This worker's clock was ahead last time: then it first asks for the database's time, which else only the claim checks. */
   let isAhead = false
-  let round: Promise<void> | null = null
+  let deciding: Promise<void> | null = null
   let wakes = 0
 
   async function start(): Promise<void> {
@@ -137,19 +137,19 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   async function stop(): Promise<void> {
     isStopped = true
     ticking?.stop()
-    await round
+    await deciding
     // While it drains, others take over what it alone defines.
     await settlesWithin(tell([]), FAREWELL_MS)
   }
 
   async function wake(): Promise<void> {
-    // One round at a time: ticks that become due during a long round are still due when the next second wakes us.
-    round ??= decideAndLook()
+    // One at a time: ticks that become due meanwhile are still due when the next second wakes us.
+    deciding ??= decideAndLook()
       .catch((error: unknown) =>
         log.error({ err: error }, 'deciding due ticks failed, trying again'),
       )
-      .finally(() => (round = null))
-    await round
+      .finally(() => (deciding = null))
+    await deciding
   }
 
   /** Looks also after a failure: a row that somebody has changed may be its cause. */
@@ -181,11 +181,11 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
 
   async function lookAgain(): Promise<void> {
     wakes++
-    const isRound = wakes % WAKES_PER_LOOK === 0
+    const looksAtAll = wakes % WAKES_PER_LOOK === 0
     const stale = [...plans.values()].filter(
-      ({ isForeign }) => isRound || (isForeign && wakes % WAKES_PER_FOREIGN_LOOK === 0),
+      ({ isForeign }) => looksAtAll || (isForeign && wakes % WAKES_PER_FOREIGN_LOOK === 0),
     )
-    if (isRound) await tell(jobs)
+    if (looksAtAll) await tell(jobs)
     if (stale.length > 0) await refresh(stale)
   }
 

@@ -61,7 +61,7 @@ export function createWakeUps(connection: Connection): WakeUps {
     try {
       const asked = [...awaited.keys()]
       const askedAt = performance.now()
-      const ended = await findEnded(connection, asked)
+      const ended = await findEndedTransactions(connection, asked)
       const now = performance.now()
       for (const id of asked) {
         const one = awaited.get(id) as Awaited
@@ -108,7 +108,7 @@ export function createWakeUps(connection: Connection): WakeUps {
 }
 
 /** Which of these transactions have ended, and whether they committed. */
-async function findEnded(
+async function findEndedTransactions(
   connection: Connection,
   transactionIds: readonly string[],
 ): Promise<ReadonlyMap<string, boolean>> {
