@@ -12,6 +12,9 @@ import {
 /** Each is loaded when it is called, so that none waits for what others need. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command<CliTerminal>>>> = {
   init: async () => (await import('./init/initCommand.ts')).initCommand,
+  dev: async () => (await import('./program/programCommands.ts')).devCommand,
+  worker: async () => (await import('./program/programCommands.ts')).workerCommand,
+  build: async () => (await import('./program/programCommands.ts')).buildCommand,
   migrate: async () => (await import('./migrate/migrateCommand.ts')).migrateCommand,
   import: async () => (await import('./config/productCommands.ts')).importCommand,
   uninstall: async () => (await import('./migrate/migrateCommand.ts')).uninstallCommand,
@@ -31,6 +34,9 @@ const USAGE = `Usage: roundsman <command> [--env-file FILE] [options]
 
   init          add jobs to your product
   migrate       create or update the tables
+  dev           run a worker that starts anew when your files change
+  worker        run a worker
+  build         write the worker as one file, for production
   import        take over what waits in a queue that the product had before
   uninstall     print the SQL that removes the tables
   new           add a job

@@ -1,4 +1,5 @@
-import type { Handler, Job } from '@roundsman/engine'
+import type { Handler, HostClient, Job } from '@roundsman/engine'
+import type { WorkerOptions } from '@roundsman/engine/worker'
 
 /** What `roundsman.config.ts` says of a product. Commands run in its folder. */
 export interface RoundsmanConfig {
@@ -8,7 +9,10 @@ export interface RoundsmanConfig {
   schema?: string | undefined
   /** All jobs, as workers have them. Commands that only read load nothing else. */
   jobs: readonly Job[]
-  /** Opens what the handlers need, for `roundsman once`. Import it in here, so that other commands need not load it. */
+  /**
+   * Opens what the handlers need, for `roundsman once`, `worker`, `dev` and `build`. Import it in here, so that other commands need
+   * not load it.
+   */
   open?(): OpenedHandlers | Promise<OpenedHandlers>
 }
 
@@ -17,7 +21,15 @@ export interface OpenedHandlers {
   client: object
   /** Keyed by the job's name, as `createWorker` takes them. */
   handlers: Readonly<Record<string, Handler<never, never>>>
-  /** Called when the run is over. */
+  /**
+   * Settings of the worker that `roundsman worker`, `dev` and `build` start, such as `concurrency` or `log`. Default:
+   * `{ log: console }`.
+   */
+  worker?: Omit<
+    WorkerOptions<readonly Job[], HostClient>,
+    'databaseUrl' | 'schema' | 'client' | 'jobs' | 'handlers'
+  >
+  /** Called when the run is over, or the worker has stopped. */
   close?(): unknown
 }
 

@@ -46,7 +46,13 @@ async function findConfig(from: string): Promise<string | null> {
  * extensions. Node's own type stripping does not do that.
  */
 async function importConfig(path: string): Promise<unknown> {
-  const jiti = createJiti(path, { tsconfigPaths: true })
+  const nothing = { default: {} }
+  const jiti = createJiti(path, {
+    tsconfigPaths: true,
+    jsx: { runtime: 'automatic' },
+    // These only keep modules out of browsers or servers, and would throw here.
+    virtualModules: { 'server-only': nothing, 'client-only': nothing },
+  })
   try {
     return await jiti.import(path, { default: true })
   } catch (error) {

@@ -1,12 +1,7 @@
-import {
-  parseSync,
-  type ArrayExpression,
-  type Comment,
-  type Expression,
-  type ObjectExpression,
-  type Program,
-  type Span,
-} from 'oxc-parser'
+import { parseSync, type ESTree, type ParseResult } from 'rolldown/utils'
+
+type Program = ESTree.Program
+type Span = ESTree.Span
 
 /** Text to insert into a module, and where. */
 interface Insertion {
@@ -14,7 +9,7 @@ interface Insertion {
   text: string
 }
 
-type Parsed = Program & { comments: Comment[] }
+type Parsed = Program & Pick<ParseResult, 'comments'>
 
 /** The names that a module imports or declares at its top level. */
 export function topLevelNames(path: string, text: string): string[] {
@@ -132,7 +127,7 @@ function sourceOf(statement: string): string {
   return /'(.+)'/.exec(statement)?.[1] ?? ''
 }
 
-function findArray(program: Program, name: string): ArrayExpression | undefined {
+function findArray(program: Program, name: string): ESTree.ArrayExpression | undefined {
   const value = findDeclared(program, name)?.value
   return value?.type === 'ArrayExpression' ? value : undefined
 }
@@ -141,7 +136,7 @@ function findArray(program: Program, name: string): ArrayExpression | undefined 
 function findDeclared(
   program: Program,
   name: string,
-): { value: Expression; statement: Span } | undefined {
+): { value: ESTree.Expression; statement: Span } | undefined {
   for (const statement of program.body) {
     if (statement.type !== 'ExportNamedDeclaration') continue
     if (statement.declaration?.type !== 'VariableDeclaration') continue
@@ -160,7 +155,7 @@ function findDeclared(
   return undefined
 }
 
-function findReturnedObject(program: Program, name: string): ObjectExpression | undefined {
+function findReturnedObject(program: Program, name: string): ESTree.ObjectExpression | undefined {
   for (const statement of program.body) {
     if (statement.type !== 'ExportNamedDeclaration') continue
     const { declaration } = statement

@@ -1,0 +1,60 @@
+import { inspect } from 'node:util'
+import { migrate } from '@roundsman/engine/migrate'
+import { run } from '@roundsman/engine/worker'
+import type { RoundsmanConfig } from '../config/config.ts'
+
+/**
+ * Runs a worker with what the configuration opens, until a signal or the end of `parent`. What `roundsman build` writes calls it,
+ * so it loads nothing of the command line.
+ * @throws Error when the configuration lacks what a worker needs
+ */
+export async function runWorker(config: RoundsmanConfig, parent?: NodeJS.Process): Promise<void> {
+  const { jobs, schema } = config
+  const databaseUrl = databaseUrlOf(config)
+  if (!config.open) {
+    throw new Error(
+      'roundsman.config.ts has no `open`, which opens what handlers need: have it return { client, handlers, close }',
+    )
+  }
+  // A parent that was killed sends no signal.
+  parent?.once('disconnect', () => process.kill(process.pid, 'SIGTERM'))
+  parent?.channel?.unref()
+  const { client, handlers, worker, close } = await config.open()
+  try {
+    await run({
+      log: console,
+      ...worker,
+      databaseUrl,
+      schema,
+      jobs,
+      client: client as never,
+      handlers: handlers as never,
+    })
+  } finally {
+    await close?.()
+  }
+}
+
+/** The program that `roundsman build` writes: a worker, or, with the argument `migrate`, what makes its tables. */
+export async function runProgram(config: RoundsmanConfig): Promise<never> {
+  const [command, ...rest] = process.argv.slice(2)
+  try {
+    if (command === 'migrate' && rest.length === 0) {
+      const done = await migrate({ databaseUrl: databaseUrlOf(config), schema: config.schema })
+      process.stdout.write(`${['The tables are up to date.', ...done].join('\n  ')}\n`)
+    } else if (command === undefined) {
+      await runWorker(config, process.channel ? process : undefined)
+    } else {
+      throw new Error(`There is no command "${process.argv.slice(2).join(' ')}": none, or migrate`)
+    }
+  } catch (error) {
+    process.stderr.write(`${inspect(error)}\n`)
+    process.exit(1)
+  }
+  process.exit(0)
+}
+
+function databaseUrlOf({ databaseUrl = process.env['DATABASE_URL'] }: RoundsmanConfig): string {
+  if (databaseUrl) return databaseUrl
+  throw new Error('DATABASE_URL is not set, and roundsman.config.ts names no databaseUrl')
+}

@@ -1,0 +1,179 @@
+// Not quick: builds packages and starts processes.
+import { cp, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createTestDatabase, spawnProcess, waitFor } from '@roundsman/testing'
+import pg from 'pg'
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
+import { writeProduct } from '../../../packages/cli/test/init/product.ts'
+import { installPacked, link, type InstalledPackages } from './installPacked.ts'
+
+let packages: InstalledPackages
+beforeAll(async () => {
+  packages = await installPacked()
+})
+afterAll(() => packages.close())
+
+/** As a bundler has it: no "type", an alias, imports without endings, and a module that only guards browsers. */
+const FILES = {
+  'package.json': { name: 'shop', private: true },
+  'tsconfig.json': {
+    compilerOptions: {
+      module: 'esnext',
+      moduleResolution: 'bundler',
+      noEmit: true,
+      jsx: 'preserve',
+      paths: { '@/*': ['./*'] },
+    },
+  },
+  'roundsman.config.ts': `import { defineConfig } from 'roundsman'
+import { jobs } from './jobs'
+
+export default defineConfig({
+  jobs,
+  async open() {
+    const { pool } = await import('./lib/db')
+    const { handlers } = await import('./jobs/handlers')
+    return { client: pool, handlers, close: () => pool.end() }
+  },
+})
+`,
+  'lib/db.ts': `import 'server-only'
+import { Pool } from 'pg'
+
+export const pool = new Pool({ connectionString: process.env.DATABASE_URL })
+`,
+  'node_modules/react/package.json': { name: 'react', exports: { './jsx-runtime': './jsx.js' } },
+  'node_modules/react/jsx.js': 'exports.jsx = (type) => ({ type })\n',
+  'lib/mail.tsx': `export const kindOf = (): string => typeof (() => <b />)\n`,
+  'jobs/index.ts': `import { defineJob } from '@roundsman/engine'
+
+export const greet = defineJob({ name: 'greet', schedule: { cron: '* * * * * *', overlap: 'skip' } })
+export const jobs = [greet] as const
+`,
+  'jobs/handlers.ts': `import { kindOf } from '@/lib/mail'
+import { word } from './word'
+
+export const handlers = {
+  async greet({ log, signal }: { log: Console; signal: AbortSignal }) {
+    log.info(\`greets \${word} \${kindOf()}\`)
+    for (let n = 0; n < 20 && word === 'slowly'; n += 1) {
+      signal.throwIfAborted()
+      await new Promise((done) => setTimeout(done, 100))
+    }
+    log.info(\`greeted \${word}\`)
+  },
+}
+`,
+  'jobs/word.ts': `export const word = 'first'\n`,
+}
+
+async function openShop() {
+  const root = await writeProduct(FILES)
+  for (const name of ['roundsman', '@roundsman/engine', 'pg']) {
+    await link(packages.folderOf(name)!, join(root, 'node_modules', name))
+  }
+  const database = await createTestDatabase({ migrated: false })
+  onTestFinished(database.drop)
+  const env = { DATABASE_URL: database.url, NO_COLOR: '1' }
+  const roundsman = (...args: string[]) =>
+    spawnProcess(packages.bin, { args, env, cwd: root, isBuilt: true })
+  return { root, env, url: database.url, roundsman }
+}
+
+async function query<Row>(url: string, text: string): Promise<Row[]> {
+  const client = new pg.Client(url)
+  await client.connect()
+  try {
+    return (await client.query(text)).rows as Row[]
+  } finally {
+    await client.end()
+  }
+}
+
+it('worker runs the handlers of the configuration, and says which command makes the tables', async () => {
+  const { roundsman } = await openShop()
+
+  const early = roundsman('worker')
+  expect(await early.exited).toEqual({ code: 1, signal: null })
+  expect(early.stderr).toEqual([expect.stringContaining('run npx roundsman migrate')])
+
+  await roundsman('migrate').exited
+  const worker = roundsman('worker')
+  await worker.waitForLine('greeted first')
+  expect(await worker.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+  expect(worker.stderr).toEqual([])
+})
+
+it('build writes one file that migrates and works where there are no sources and no packages', async () => {
+  const { root, env, roundsman } = await openShop()
+  const built = roundsman('build')
+  expect(await built.exited, built.stderr.join('\n')).toEqual({ code: 0, signal: null })
+  expect(await readFile(join(root, '.roundsman/.gitignore'), 'utf8')).toBe('*\n')
+  const elsewhere = await writeProduct({})
+  await cp(join(root, '.roundsman/worker.mjs'), join(elsewhere, 'worker.mjs'))
+  await rm(root, { recursive: true })
+  const start = (...args: string[]) =>
+    spawnProcess(join(elsewhere, 'worker.mjs'), { args, env, cwd: elsewhere, isBuilt: true })
+
+  expect(await start('migrat').exited).toMatchObject({ code: 1 })
+  const migrated = start('migrate')
+  expect(await migrated.exited, migrated.stderr.join('\n')).toEqual({ code: 0, signal: null })
+  const worker = start()
+  await worker.waitForLine('greeted first')
+  expect(await worker.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+  expect(worker.stderr).toEqual([])
+})
+
+it('build leaves out what it is told to, and fails for what it cannot resolve', async () => {
+  const { root, roundsman } = await openShop()
+  expect(
+    await roundsman('build', '--external', 'pg', '--out', 'out/jobs.mjs').exited,
+  ).toMatchObject({
+    code: 0,
+  })
+  expect(await readFile(join(root, 'out/jobs.mjs'), 'utf8')).toMatch(/from ["']pg["']/)
+
+  await writeFile(join(root, 'jobs/word.ts'), `export { word } from './gone'\n`)
+  const failed = roundsman('build')
+  expect(await failed.exited).toMatchObject({ code: 1 })
+  expect(failed.stderr.join('\n')).toContain('./gone')
+
+  await writeFile(join(root, 'jobs/word.ts'), `export { word } from 'gone'\n`)
+  const uninstalled = roundsman('build')
+  expect(await uninstalled.exited).toMatchObject({ code: 1 })
+  expect(uninstalled.stderr.join('\n')).toContain('word.ts imports gone, which is not installed')
+})
+
+it('dev starts the worker anew with each change, and lets what runs finish', async () => {
+  const { root, url, roundsman } = await openShop()
+  await roundsman('migrate').exited
+  await writeFile(join(root, 'jobs/word.ts'), `export const word: string = 'slowly'\n`)
+  const dev = roundsman('dev')
+  await dev.waitForLine('greets slowly')
+
+  await writeFile(join(root, 'jobs/word.ts'), `export const word: string = 'second'\n`)
+  await dev.waitForLine('greeted second')
+  await dev.waitForLine('greeted slowly')
+
+  await writeFile(join(root, 'jobs/word.ts'), `export const word: string = ;\n`)
+  await dev.waitForLine('word.ts')
+  const before = dev.stdout.length
+  await waitFor(() => dev.stdout.slice(before).some((line) => line.includes('greeted second')), {
+    message: 'The worker before the error goes on',
+  })
+
+  expect(await dev.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+  expect(await query(url, `select from roundsman."JobRun" where status <> 'success'`)).toEqual([])
+})
+
+it('dev that is killed takes its worker along', async () => {
+  const { url, roundsman } = await openShop()
+  await roundsman('migrate').exited
+  const dev = roundsman('dev')
+  await dev.waitForLine('greeted first')
+  expect(await query(url, `select from roundsman."JobWorker"`)).toHaveLength(1)
+  await dev.kill('SIGKILL')
+  await waitFor(async () => (await query(url, `select from roundsman."JobWorker"`)).length === 0, {
+    message: 'The end of its worker',
+  })
+})
