@@ -134,7 +134,7 @@ function fieldsOf({ name, id: runId, attempt }: NewRun, observed: object | undef
   return { ...observed, name, runId, attempt }
 }
 
-/** The failure of an attempt whose work has expired or was replaced; null for others. Foreign envelopes may hold anything. */
+/** The failure of an attempt whose work has expired or was replaced; null for others. An expiry that is no instant is none. */
 function findUnwanted(
   { envelope: { expiresAt }, isReplaced }: TakenWork,
   now: () => Date,
@@ -146,8 +146,8 @@ function findUnwanted(
     details: {},
   })
   if (isReplaced) return unwanted('Not started again: newer work has taken its unique key')
-  const at = expiresAt === undefined ? Infinity : Date.parse(expiresAt)
-  if (at >= now().getTime()) return null
+  const at = Date.parse(expiresAt ?? '')
+  if (!(at < now().getTime())) return null
   return unwanted(`Not started: it was to be started by ${new Date(at).toISOString()}`)
 }
 

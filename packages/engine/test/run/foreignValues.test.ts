@@ -116,3 +116,14 @@ test('a handler that cannot be read fails that run, and the others of its claim 
   await waitFor(async () => /^handler_failed 1,success [23]$/.test((await ends()).join()))
   expect(new Set(marks.slice(0, 2))).toEqual(new Set(['second', 'third']))
 })
+
+test('an expiry that is no instant is none', async () => {
+  runtime = await openTestRuntime([tally])
+  await runtime.rows(
+    `insert into "JobWork" ("id", "name", "bytes", "payload", "facts")
+     select gen_random_uuid(), 'tally', 2, '{}', jsonb_build_object('expiresAt', at) from unnest(array['soon', null]) at`,
+  )
+  const { marks } = await start()
+  await waitFor(async () => (await ends()).join() === 'success 2')
+  expect(marks).toHaveLength(2)
+})
