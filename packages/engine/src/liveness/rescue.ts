@@ -181,6 +181,7 @@ async function endClaims(
         lost = await endAll(tx, group, lost)
       })
       ended.push(...lost)
+      for (const run of lost) onEnded(run)
     } catch (error) {
       if (!(error instanceof pg.DatabaseError)) throw error
       // One run fails the statement. Divide them, so that it does not hold the others back.
@@ -189,7 +190,6 @@ async function endClaims(
       else log.warn({ err: error, runId: lost[0]?.id }, 'ending a lost job run failed')
     }
   }
-  for (const run of ended) onEnded(run)
   return ended
 
   /** Returns those that it has ended. */

@@ -82,13 +82,14 @@ describe('rescueLostRuns', () => {
     name: string,
     limit: number,
     suspects?: { isAlone: boolean },
+    workerId = 'gone',
   ): Promise<TakenWork[]> {
     const { database } = runtime
     await placeDue(database, [name])
     const claimId = crypto.randomUUID()
-    const { work } = await asWorker(database, 'gone', () =>
+    const { work } = await asWorker(database, workerId, () =>
       claimWork(database, {
-        workerId: 'gone',
+        workerId,
         requests: [{ claimId, name, limit, exclusiveKey: null, expireSeconds: 900 }],
         startedAt: new Date(),
         suspects,
@@ -334,6 +335,33 @@ describe('rescueLostRuns', () => {
     } finally {
       await foreign.end()
     }
+  })
+
+  it('says what it has ended when its connection is lost after that', async () => {
+    const { database, log, lines } = runtime
+    await runtime.rows(`insert into "JobWorker" ("id", "liveness") values ('gone too', 'lock')`)
+    await client.enqueueMany(runtime.prisma, drip, [{ payload: {} }, { payload: {} }])
+    await takeAndVanish('drip', 1)
+    await takeAndVanish('drip', 1, undefined, 'gone too')
+    lines.length = 0
+    let transactions = 0
+    const cut: typeof database = {
+      ...database,
+      transaction: async (...of) => {
+        if (transactions++ > 0) throw new Error('cut off')
+        return await database.transaction(...of)
+      },
+    }
+    const rescuing = rescueLostRuns({
+      database: cut,
+      workerId: 'rescuer',
+      log,
+      now: () => new Date(),
+    })
+    await expect(rescuing).rejects.toThrow('cut off')
+    expect(lines.filter(({ msg }) => msg === 'job run rescued')).toHaveLength(1)
+    await rescue()
+    expect(lines.filter(({ msg }) => msg === 'job run rescued')).toHaveLength(2)
   })
 
   it('leaves out one that the database refuses to end', async () => {
