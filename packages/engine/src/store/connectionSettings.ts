@@ -83,8 +83,8 @@ export function connectionSettings(
 }
 
 /**
- * What such a connection has, unless somebody between it and PostgreSQL ignores how it starts. Without what is
- * examined in other ways, is another one's to say, or has a meaning on some kinds of sockets only.
+ * The settings to compare with those that a connection has: a pooler may ignore what it was asked for. Without time zone and
+ * date style, which the caller looks at by itself, what the URL sets otherwise, and what not all sockets have.
  */
 export function readAskedSettings(url: string): Record<string, string> {
   const said = readOptions(url).toLowerCase()

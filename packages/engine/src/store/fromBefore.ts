@@ -72,7 +72,7 @@ const count = (name: string) => `
   case when (job.data -> '${name}')::text ~ '^[0-9]{1,9}$' then (job.data ->> '${name}')::int else 0 end`
 
 /** A finite instant that JavaScript has too. */
-const instant = (column: string) =>
+export const instant = (column: string) =>
   `greatest(least(${column}, '9999-12-31Z'::timestamptz), '0001-01-01Z'::timestamptz)`
 
 const IS_DEAD_LETTER = `job.state = 'failed' and (

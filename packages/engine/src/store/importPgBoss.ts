@@ -3,6 +3,7 @@ import { MAX_LEVELS } from '../job/storable.ts'
 import { MAX_PAYLOAD_BYTES } from '../job/storablePayload.ts'
 import { containedLog } from './containedLog.ts'
 import { openDatabase, type Connection, type Database } from './database.ts'
+import { instant } from './fromBefore.ts'
 import { MigrationRefusedError, type MigrateOptions } from './migrate.ts'
 import { PLACE_SQL } from './place.ts'
 import { MAX_INLINE_BYTES } from './queueTables.ts'
@@ -295,10 +296,6 @@ const COUNT_SQL = `
     group by "queue", "job", "reason"
   ) found join pgboss.queue queue on queue.name = found."queue"
   order by "queue", "reason"`
-
-/** A finite instant that JavaScript has too. */
-const instant = (column: string) =>
-  `greatest(least(${column}, '9999-12-31Z'::timestamptz), '0001-01-01Z'::timestamptz)`
 
 /** Whether we have had work with this id: it may be sent to pg-boss again once it is gone there. */
 const IS_KNOWN = `
