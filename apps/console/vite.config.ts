@@ -4,7 +4,7 @@ export default defineConfig({
   // The server that serves the build tells the page where it is.
   base: './',
   build: {
-    outDir: '../../packages/fastify/dist/browser',
+    outDir: '../../packages/admin/dist/browser',
     emptyOutDir: true,
     // The Content-Security-Policy would refuse an image in a data: URL.
     assetsInlineLimit: 0,

@@ -9,17 +9,18 @@ import type { Code } from './readCode.ts'
  * opens that entry only: `engine/client` opens neither `engine` nor `engine/worker`. Scripts may import every package.
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  admin: ['engine', 'engine/client', 'engine/internal'],
   alerts: ['db', 'engine', 'engine/alerts', 'engine/client', 'jobs', 'node-app'],
   db: ['local-postgres', 'engine/internal'],
   'local-postgres': [],
   billing: [],
-  cli: ['engine', 'engine/client', 'engine/internal', 'engine/migrate', 'engine/worker', 'fastify'],
+  cli: ['engine', 'engine/client', 'engine/internal', 'engine/migrate', 'engine/worker', 'admin'],
   engine: [],
-  fastify: ['engine', 'engine/client', 'engine/internal'],
+  fastify: ['admin', 'admin/http', 'admin/internal', 'engine', 'engine/client'],
   'node-app': ['engine (types)', 'engine/worker (types)'],
   jobs: ['engine'],
   sweep: ['engine'],
-  testing: ['db', 'local-postgres', 'engine/migrate'],
+  testing: ['db', 'local-postgres', 'engine', 'engine/client', 'engine/migrate'],
   api: [
     'alerts',
     'db',
@@ -32,6 +33,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'engine/client',
     'engine/metrics',
     'engine',
+    'admin',
+    'admin/http',
     'fastify',
     'fastify/http',
   ],
@@ -53,7 +56,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'engine',
     'cli/commands',
   ],
-  console: ['fastify/contract (types)'],
+  console: ['admin/contract (types)'],
   lab: [
     'db',
     'local-postgres',
@@ -72,7 +75,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'engine/migrate',
     'engine/testing',
     'engine/worker',
-    'fastify',
+    'admin',
   ],
 }
 
@@ -91,8 +94,9 @@ const TESTS_MAY_IMPORT = [
 
 /** The same for one room: the API's tests need workers to look at. */
 const TESTS_OF_ROOM_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  api: ['engine/worker', 'fastify/contract'],
-  fastify: ['engine/worker'],
+  admin: ['testing/openHost'],
+  api: ['engine/worker', 'admin/contract'],
+  fastify: ['engine/worker', 'testing/openHost'],
 }
 
 /** The same within a room, by folder or file of its src. A folder without a row may import all of its room. */
@@ -103,8 +107,8 @@ const MAY_IMPORT_WITHIN: Readonly<Record<string, readonly string[]>> = {
   'engine/read': ['engine/job', 'engine/store', 'engine/liveness', 'engine/tick'],
 }
 
-/** The plugin must not load these: it uses the engine's contract and client only, and the client's database. */
-const FOREIGN_TO_FASTIFY = ['@roundsman/engine/worker', 'node-cron', 'pg', 'pino']
+/** Admin API and plugin must not load these: they use the engine's contract and client only, and the client's database. */
+const FOREIGN_TO_ADMIN = ['@roundsman/engine/worker', 'node-cron', 'pg', 'pino']
 
 const CLIENT_MUST_NOT_REACH = [
   'node-cron',
@@ -148,8 +152,10 @@ const MUST_NOT_REACH: Readonly<Record<string, readonly string[]>> = {
   ],
   'packages/engine/src/client.ts': CLIENT_MUST_NOT_REACH,
   'packages/engine/src/internal.ts': CLIENT_MUST_NOT_REACH,
-  'packages/fastify/src/index.ts': FOREIGN_TO_FASTIFY,
-  'packages/fastify/src/http.ts': FOREIGN_TO_FASTIFY,
+  'packages/admin/src/index.ts': [...FOREIGN_TO_ADMIN, 'fastify'],
+  'packages/admin/src/http.ts': [...FOREIGN_TO_ADMIN, 'fastify'],
+  'packages/fastify/src/index.ts': FOREIGN_TO_ADMIN,
+  'packages/fastify/src/http.ts': FOREIGN_TO_ADMIN,
 }
 
 /** Foreign packages that only these folders may know. */

@@ -12,6 +12,7 @@ const STANDS_ALONE: Readonly<Record<string, string>> = {
     'server.ts runs when it is imported, and tests need this alone',
   'apps/worker/src/check/checkCommand.ts':
     'check.ts runs when it is imported, and a test needs this alone',
+  'packages/admin/src/console/embeddedFiles.ts': 'is written anew where it is packed',
   'packages/engine/src/store/toColumn.ts': 'a test draws values for this alone',
   'packages/engine/src/tick/isUnfinished.ts':
     'scheduler.ts is long, and a test asks the planner about this alone',

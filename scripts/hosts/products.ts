@@ -113,7 +113,7 @@ export const PRODUCTS: readonly Product[] = [
     test: 'npm test',
     start: 'npm start',
     cli: 'npx roundsman',
-    update: 'npm install roundsman@next @roundsman/engine@next @roundsman/fastify@next',
+    update: 'npm install roundsman@next @roundsman/engine@next @roundsman/admin@next',
     seed: `insert into subscribers (email) select 'reader' || n || '@example.com' from generate_series(1, 50) n`,
     logIn: null,
     act: { path: '/subscribers', body: (n) => ({ email: `new${n}@example.com` }) },
@@ -128,7 +128,7 @@ export const PRODUCTS: readonly Product[] = [
     test: 'npm test',
     start: 'npm start',
     cli: 'npx roundsman',
-    update: 'npm install roundsman@next @roundsman/engine@next @roundsman/fastify@next',
+    update: 'npm install roundsman@next @roundsman/engine@next @roundsman/admin@next',
     seed: `
       insert into cooks (name, password, is_chef) values ('Ines', '${HASH}', true), ('Teo', '${HASH}', false);
       insert into items (name, amount, best_before) select 'Jar ' || n, n, date '2030-01-01' + n from generate_series(1, 50) n`,

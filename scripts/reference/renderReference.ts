@@ -6,7 +6,7 @@ import { readExports, type Exported } from './readExports.ts'
 /** The folder of the pages. */
 export const REFERENCE = 'docs/reference'
 /** The packages that can be installed, in the order in which people meet them. */
-const PACKAGES = ['engine', 'fastify', 'cli', 'sweep', 'local-postgres']
+const PACKAGES = ['engine', 'admin', 'fastify', 'cli', 'sweep', 'local-postgres']
 /** Promises nothing, so it has no reference. */
 const INTERNAL = './internal'
 

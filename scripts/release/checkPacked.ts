@@ -47,8 +47,7 @@ function targetsOf({ manifest }: PackedPackage): string[] {
 /** Checks that debuggers and "go to definition" find the sources. */
 function checkMap(path: string, text: Buffer, has: (path: string) => boolean): string[] {
   if (path.startsWith('dist/') && /\.(js|d\.ts)$/.test(path) && !has(`${path}.map`)) {
-    // Bundles for browsers have no map.
-    return /\/browser\//.test(path) ? [] : [`${path} has no map`]
+    return [`${path} has no map`]
   }
   if (!/\.(js|d\.ts)\.map$/.test(path)) return []
   const { sources } = JSON.parse(text.toString()) as { sources: string[] }

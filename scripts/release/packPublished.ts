@@ -12,6 +12,7 @@ import {
 } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative, sep } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { captureTool } from '../check/runTool.ts'
 import { createTarball } from './createTarball.ts'
 import {
@@ -25,11 +26,15 @@ export const PUBLISHED = [
   'packages/engine',
   'packages/sweep',
   'packages/local-postgres',
+  'packages/admin',
   'packages/fastify',
   'packages/cli',
 ] as const
 
-const CONSOLE_HOST = 'packages/fastify'
+/** The package that serves the console; up to 0.2 it was the second. */
+const CONSOLE_HOSTS = ['packages/admin', 'packages/fastify']
+/** What the build of the console takes the place of. */
+const EMBEDDED = 'dist/console/embeddedFiles.js'
 
 export interface PackedPackage {
   /** The package's folder, relative to the root. */
@@ -59,7 +64,8 @@ export async function packPublished(
     const folders = await findFolders(root)
     await checkOut(root, built, folders)
     await build(built, folders)
-    if (folders.includes(CONSOLE_HOST)) await buildConsole(root, join(built, CONSOLE_HOST))
+    const host = CONSOLE_HOSTS.find((one) => folders.includes(one))
+    if (host !== undefined) await buildConsole(root, join(built, host))
     await mkdir(target, { recursive: true })
     const packed: PackedPackage[] = []
     for (const folder of folders) {
@@ -120,12 +126,22 @@ async function build(root: string, folders: readonly string[]): Promise<void> {
   if (exitCode !== 0) throw new Error(`The packages do not build:\n${output}`)
 }
 
-/** Builds the console, which the plugin serves to browsers. */
+/** Builds the console into the package that serves it: as a module, which bundlers and tracers follow. */
 async function buildConsole(root: string, target: string): Promise<void> {
   const app = join(root, 'apps/console')
-  const args = ['build', '--outDir', join(target, 'dist/browser'), '--emptyOutDir']
+  const folder = join(target, 'dist/browser')
+  const args = ['build', '--outDir', folder, '--emptyOutDir']
   const { exitCode, output } = await captureTool(app, join(app, 'node_modules/.bin/vite'), args)
   if (exitCode !== 0) throw new Error(`The console does not build:\n${output}`)
+  if ((await stat(join(target, EMBEDDED)).catch(() => null)) === null) return
+  const files: Record<string, string> = {}
+  for (const file of await listAll(folder)) {
+    const zipped = gzipSync(await readFile(file), { level: 9 })
+    files[relative(folder, file).split(sep).join('/')] = zipped.toString('base64')
+  }
+  const text = `export const embeddedFiles = ${JSON.stringify(files, null, 2)}\n`
+  await writeFile(join(target, EMBEDDED), text)
+  await rm(folder, { recursive: true })
 }
 
 /** Packs one built package into a tarball. */

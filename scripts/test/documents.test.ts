@@ -33,7 +33,7 @@ beforeAll(async () => {
   const files = await listFiles(WORKSPACE_ROOT)
   const texts = await readAll(
     files.filter((path) =>
-      /^(apps\/(api|worker)|packages\/(engine|fastify|node-app))\/src\/.*\.ts$/.test(path),
+      /^(apps\/(api|worker)|packages\/(admin|engine|fastify|node-app))\/src\/.*\.ts$/.test(path),
     ),
   )
   sources = texts.map(({ text }) => text).join('\n')

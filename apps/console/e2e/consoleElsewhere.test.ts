@@ -1,8 +1,11 @@
 // Not quick: starts a browser.
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { defineJob } from '@roundsman/engine'
 import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
-import { roundsman, serveConsole, type Access } from '@roundsman/fastify'
+import { createNodeHandler, serveConsole, type Access, type NodeHandler } from '@roundsman/admin'
 import {
   buildConsole,
   createTestDatabase,
@@ -11,7 +14,6 @@ import {
   type Page,
   type TestDatabase,
 } from '@roundsman/testing'
-import Fastify, { type FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 
@@ -23,7 +25,7 @@ let prisma: PrismaClient
 let client: JobsClient
 let browser: Browser
 let consoleDir: string
-let host: FastifyInstance | undefined
+let host: { server: Server; handle: NodeHandler } | undefined
 
 beforeAll(async () => {
   ;[browser, consoleDir, database] = await Promise.all([
@@ -42,8 +44,9 @@ beforeAll(async () => {
 })
 
 afterEach(async () => {
+  await host?.handle.close()
   host?.server.closeAllConnections()
-  await host?.close()
+  host?.server.close()
   host = undefined
 })
 
@@ -70,13 +73,8 @@ async function view(url: string): Promise<{ page: Page; complaints: string[] }> 
 
 /** Opens a product with its own policy and log-in. */
 async function openHost(access: Access | null): Promise<string> {
-  host = Fastify()
-  host.addHook('onRequest', async (_request, reply) => {
-    reply.header('content-security-policy', "default-src 'self'; base-uri 'none'")
-  })
-  host.get('/login', (_request, reply) => reply.type('text/html').send('<h1>Our own log-in</h1>'))
-  await host.register(roundsman, {
-    prefix: '/ops/night',
+  const handle = createNodeHandler({
+    basePath: '/ops/night',
     client,
     jobs,
     authorize: () => access,
@@ -87,7 +85,14 @@ async function openHost(access: Access | null): Promise<string> {
     version: '1.2.3',
     consoleDir,
   })
-  return await host.listen({ port: 0, host: '127.0.0.1' })
+  const server = createServer((request, response) => {
+    response.setHeader('content-security-policy', "default-src 'self'; base-uri 'none'")
+    if (request.url !== '/login') return handle(request, response)
+    response.setHeader('content-type', 'text/html').end('<h1>Our own log-in</h1>')
+  }).listen(0, '127.0.0.1')
+  host = { server, handle }
+  await once(server, 'listening')
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
 it('lies below any path, under the policy of its host', async () => {

@@ -1,4 +1,4 @@
-import type { ConsoleSettings } from '@roundsman/fastify/contract'
+import type { ConsoleSettings } from '@roundsman/admin/contract'
 import { QueryClientProvider } from '@tanstack/react-query'
 import { RouterProvider } from '@tanstack/react-router'
 import { StrictMode } from 'react'

@@ -9,8 +9,9 @@ import { waitFor } from '@roundsman/testing'
 import Fastify, { type FastifyInstance, type InjectOptions } from 'fastify'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { createNodeHandler, roundsman, type RoundsmanOptions } from '../src/index.ts'
-import { accessOf, echo, jobs, log, openHost, type Host } from './openHost.ts'
+import { createNodeHandler } from '@roundsman/admin'
+import { roundsman, type RoundsmanOptions } from '../src/index.ts'
+import { accessOf, echo, jobs, log, openHost, type Host } from '@roundsman/testing/openHost'
 
 let host: Host
 let consoleDir: string

@@ -5,7 +5,14 @@ import { packPublished } from '../../release/packPublished.ts'
 
 const ROOT = join(import.meta.dirname, '../../..')
 /** The folders whose dependencies a foreign product may also have. */
-const HAVING = ['.', 'packages/engine', 'packages/db', 'packages/fastify', 'packages/cli']
+const HAVING = [
+  '.',
+  'packages/engine',
+  'packages/db',
+  'packages/admin',
+  'packages/fastify',
+  'packages/cli',
+]
 
 export interface InstalledPackages {
   /** The folder that an install would bring for a dependency of a product; undefined when this workspace lacks it. */

@@ -1,4 +1,4 @@
-import { problemResponses } from '@roundsman/fastify/http'
+import { problemResponses } from '@roundsman/admin/http'
 import { Role, type PrismaClient } from '@roundsman/db'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'

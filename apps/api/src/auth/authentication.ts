@@ -1,8 +1,8 @@
-import { Problem } from '@roundsman/fastify/http'
+import { Problem } from '@roundsman/admin/http'
 import { hash } from 'node:crypto'
 import jwt from '@fastify/jwt'
 import type { DatabaseClient, Role } from '@roundsman/db'
-import type { Authorize } from '@roundsman/fastify'
+import type { Authorize } from '@roundsman/admin'
 import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { z } from 'zod'
@@ -35,7 +35,7 @@ declare module 'fastify' {
      */
     requireRole(role: Role): onRequestAsyncHookHandler
     /** Lets those see and act on jobs whom `requireRole('admin')` lets pass. */
-    authorizeAdmin: Authorize
+    authorizeAdmin: Authorize<FastifyRequest>
     /** Signs an access token, valid for 15 minutes. */
     issueToken(userId: string): string
     /** Signs the token of a browser's session, valid for eight hours. As an access token it is refused. */

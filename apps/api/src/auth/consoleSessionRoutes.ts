@@ -1,4 +1,4 @@
-import { Problem, problemResponses } from '@roundsman/fastify/http'
+import { Problem, problemResponses } from '@roundsman/admin/http'
 import { Role, type PrismaClient } from '@roundsman/db'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'

@@ -1,4 +1,4 @@
-import { Problem } from '@roundsman/fastify/http'
+import { Problem } from '@roundsman/admin/http'
 import {
   MAX_PASSWORD_LENGTH,
   TooManyHashesError,

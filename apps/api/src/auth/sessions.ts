@@ -1,4 +1,4 @@
-import { Problem } from '@roundsman/fastify/http'
+import { Problem } from '@roundsman/admin/http'
 import cookie from '@fastify/cookie'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'

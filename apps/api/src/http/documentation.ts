@@ -4,7 +4,8 @@ import swaggerUi from '@fastify/swagger-ui'
 import fastifyPlugin from 'fastify-plugin'
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import { answersBefore, problemSchema } from '@roundsman/fastify/http'
+import { problemSchema } from '@roundsman/admin/http'
+import { answersBefore } from '@roundsman/fastify/http'
 import { readVersion } from '@roundsman/node-app'
 
 /** Serves OpenAPI, made from the routes' schemas, at /docs/json, and a page to read and try it at /docs. */

@@ -1,6 +1,6 @@
 import { Histogram, mayScrape, type Metrics } from '@roundsman/node-app/telemetry'
 import fastifyPlugin from 'fastify-plugin'
-import { Problem, problemResponses } from '@roundsman/fastify/http'
+import { Problem, problemResponses } from '@roundsman/admin/http'
 import { z } from 'zod'
 
 declare module 'fastify' {

@@ -3,13 +3,8 @@ import fastifyPlugin from 'fastify-plugin'
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
 import { STATUS_CODES, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import {
-  answerError as answerAnyError,
-  invalidRequest,
-  Problem,
-  problemDocument,
-  sendProblem,
-} from '@roundsman/fastify/http'
+import { invalidRequest, Problem, problemDocument } from '@roundsman/admin/http'
+import { answerError as answerAnyError, sendProblem } from '@roundsman/fastify/http'
 
 /** The answers of each connection that have not ended. */
 const underWay = new WeakMap<Socket, Set<ServerResponse>>()

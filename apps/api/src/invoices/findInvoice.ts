@@ -1,4 +1,4 @@
-import { Problem } from '@roundsman/fastify/http'
+import { Problem } from '@roundsman/admin/http'
 import type { JobsClient } from '@roundsman/engine/client'
 import { computeTotals, minorUnitDigits } from '@roundsman/billing'
 import type { Prisma } from '@roundsman/db'

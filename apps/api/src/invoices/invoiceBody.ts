@@ -1,4 +1,4 @@
-import { storableLine, storableText } from '@roundsman/fastify/http'
+import { storableLine, storableText } from '@roundsman/admin/http'
 import { minorUnitDigits } from '@roundsman/billing'
 import { z } from 'zod'
 import { calendarDate } from '../http/calendarDate.ts'

@@ -1,4 +1,4 @@
-import { Problem, describeProblems, problemResponses, problemSchema } from '@roundsman/fastify/http'
+import { Problem, describeProblems, problemResponses, problemSchema } from '@roundsman/admin/http'
 import type { PrismaClient } from '@roundsman/db'
 import type { JobsClient } from '@roundsman/engine/client'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'

@@ -1,4 +1,4 @@
-import { nextPageCursor, pageCursor, pageLimit, problemResponses } from '@roundsman/fastify/http'
+import { nextPageCursor, pageCursor, pageLimit, problemResponses } from '@roundsman/admin/http'
 import type { PrismaClient, Prisma } from '@roundsman/db'
 import { emit } from '@roundsman/jobs/hooks'
 import type { JobsClient } from '@roundsman/engine/client'

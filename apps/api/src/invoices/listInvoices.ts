@@ -1,4 +1,4 @@
-import { formatCursor, type PageCursor } from '@roundsman/fastify/http'
+import { formatCursor, type PageCursor } from '@roundsman/admin/http'
 import type { JobsClient } from '@roundsman/engine/client'
 import { Prisma, type PrismaClient } from '@roundsman/db'
 import type { z } from 'zod'

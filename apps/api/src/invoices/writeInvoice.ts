@@ -1,4 +1,4 @@
-import { Problem, invalidRequest } from '@roundsman/fastify/http'
+import { Problem, invalidRequest } from '@roundsman/admin/http'
 import { AmountTooLargeError, computeTotals, type InvoiceTotals } from '@roundsman/billing'
 import { Prisma, type Invoice } from '@roundsman/db'
 import { addDays, formatDate, toDate } from '../http/calendarDate.ts'

@@ -1,4 +1,4 @@
-import { Problem, describeProblems, problemResponses, problemSchema } from '@roundsman/fastify/http'
+import { Problem, describeProblems, problemResponses, problemSchema } from '@roundsman/admin/http'
 import type { PrismaClient } from '@roundsman/db'
 import type { Job } from '@roundsman/engine'
 import type { JobProblem, JobsReader } from '@roundsman/engine/client'

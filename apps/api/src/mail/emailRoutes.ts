@@ -1,4 +1,4 @@
-import { Problem, invalidRequest, problemResponses } from '@roundsman/fastify/http'
+import { Problem, invalidRequest, problemResponses } from '@roundsman/admin/http'
 import { EmailKind, EmailStatus, type PrismaClient } from '@roundsman/db'
 import { dispatchEmail } from '@roundsman/jobs'
 import type { JobsClient } from '@roundsman/engine/client'

@@ -1,4 +1,4 @@
-import { Problem, instant, problemResponses, storableText } from '@roundsman/fastify/http'
+import { Problem, instant, problemResponses, storableText } from '@roundsman/admin/http'
 import type { PrismaClient } from '@roundsman/db'
 import { emit } from '@roundsman/jobs/hooks'
 import type { JobsClient } from '@roundsman/engine/client'

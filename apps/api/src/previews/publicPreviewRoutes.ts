@@ -1,4 +1,4 @@
-import { Problem, describeProblems, problemResponses, problemSchema } from '@roundsman/fastify/http'
+import { Problem, describeProblems, problemResponses, problemSchema } from '@roundsman/admin/http'
 import type { PreviewSession, PrismaClient } from '@roundsman/db'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'

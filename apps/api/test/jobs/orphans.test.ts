@@ -1,7 +1,7 @@
 // Not quick: builds an API for each catalogue that it draws.
 import { getQueueStats } from '@roundsman/engine/client'
 import { defineJob } from '@roundsman/engine'
-import type { ConsoleOverview, ConsoleQueue } from '@roundsman/fastify/contract'
+import type { ConsoleOverview, ConsoleQueue } from '@roundsman/admin/contract'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { buildApp } from '../../src/app.ts'

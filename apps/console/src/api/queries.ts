@@ -10,7 +10,7 @@ import type {
   ConsoleWorkers,
   DeadLetterCause,
   RunDetail,
-} from '@roundsman/fastify/contract'
+} from '@roundsman/admin/contract'
 import { queryOptions } from '@tanstack/react-query'
 import type { Api } from './createApi.ts'
 import type { DeadLetterPage, RunPage, WaitingWorkPage } from './run.ts'

@@ -1,4 +1,4 @@
-import type { DeadLetter, Run, RunTrigger, WaitingWork } from '@roundsman/fastify/contract'
+import type { DeadLetter, Run, RunTrigger, WaitingWork } from '@roundsman/admin/contract'
 
 export interface RunPage {
   runs: Run[]

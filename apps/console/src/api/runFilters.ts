@@ -1,4 +1,4 @@
-import type { RunOutcome, RunStatus, RunTrigger } from '@roundsman/fastify/contract'
+import type { RunOutcome, RunStatus, RunTrigger } from '@roundsman/admin/contract'
 import { RUN_TRIGGERS } from './run.ts'
 import { RUN_OUTCOMES } from './runOutcome.ts'
 import { isKnown } from '../time/readInstant.ts'

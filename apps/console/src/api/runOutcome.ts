@@ -1,4 +1,4 @@
-import type { RunOutcome } from '@roundsman/fastify/contract'
+import type { RunOutcome } from '@roundsman/admin/contract'
 
 export type { RunOutcome }
 

@@ -1,4 +1,4 @@
-import type { ConsoleJobDetail, ConsoleRunPoint } from '@roundsman/fastify/contract'
+import type { ConsoleJobDetail, ConsoleRunPoint } from '@roundsman/admin/contract'
 import { OUTCOME_WORDS, type RunOutcome } from '../api/runOutcome.ts'
 import { useRoving } from '../parts/useRoving.ts'
 import { formatDuration } from '../time/formatDuration.ts'

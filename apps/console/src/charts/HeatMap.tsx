@@ -1,4 +1,4 @@
-import type { ConsoleJobDetail } from '@roundsman/fastify/contract'
+import type { ConsoleJobDetail } from '@roundsman/admin/contract'
 import { useEffect, useRef } from 'react'
 import { useRoving } from '../parts/useRoving.ts'
 import { nameDate } from '../time/nameDate.ts'

@@ -1,4 +1,4 @@
-import type { ConsoleJob, RunOutcome } from '@roundsman/fastify/contract'
+import type { ConsoleJob, RunOutcome } from '@roundsman/admin/contract'
 import { OUTCOME_WORDS } from '../api/runOutcome.ts'
 import { useRoving } from '../parts/useRoving.ts'
 import { formatDuration } from '../time/formatDuration.ts'

@@ -1,4 +1,4 @@
-import type { ConsoleWorkerRun } from '@roundsman/fastify/contract'
+import type { ConsoleWorkerRun } from '@roundsman/admin/contract'
 import { Link } from '@tanstack/react-router'
 import { useId } from 'react'
 import { OUTCOME_WORDS, type RunOutcome } from '../api/runOutcome.ts'

@@ -1,4 +1,4 @@
-import type { ConsoleTick } from '@roundsman/fastify/contract'
+import type { ConsoleTick } from '@roundsman/admin/contract'
 import { Link } from '@tanstack/react-router'
 import { useRoving } from '../parts/useRoving.ts'
 import { exactLines } from '../time/formatExact.ts'

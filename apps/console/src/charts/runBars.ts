@@ -1,4 +1,4 @@
-import type { ConsoleJobDetail } from '@roundsman/fastify/contract'
+import type { ConsoleJobDetail } from '@roundsman/admin/contract'
 import { formatShort } from '../time/formatExact.ts'
 import { nameDate } from '../time/nameDate.ts'
 import type { Bar, BarKind } from './BarChart.tsx'

@@ -1,4 +1,4 @@
-import type { ConsoleWorkerRun } from '@roundsman/fastify/contract'
+import type { ConsoleWorkerRun } from '@roundsman/admin/contract'
 
 /** A run with its place on a lane. */
 export interface LaneRun {

@@ -1,4 +1,4 @@
-import type { ConsoleTick } from '@roundsman/fastify/contract'
+import type { ConsoleTick } from '@roundsman/admin/contract'
 
 /** The kinds of marks of ticks. The first four have work in the queue. */
 export const TICK_KINDS = [

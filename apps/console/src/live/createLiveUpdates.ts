@@ -1,4 +1,4 @@
-import type { ConsoleRunEvent } from '@roundsman/fastify/contract'
+import type { ConsoleRunEvent } from '@roundsman/admin/contract'
 import type { QueryClient } from '@tanstack/react-query'
 import type { Reachability } from '../api/createReachability.ts'
 import { SESSION_KEY } from '../session/sessionQuery.ts'

@@ -1,4 +1,4 @@
-import type { ConsoleAction } from '@roundsman/fastify/contract'
+import type { ConsoleAction } from '@roundsman/admin/contract'
 import type { ReactNode } from 'react'
 import { EmptyState } from './EmptyState.tsx'
 import { Moment } from './Moment.tsx'

@@ -1,4 +1,4 @@
-import type { Progress } from '@roundsman/fastify/contract'
+import type { Progress } from '@roundsman/admin/contract'
 
 /** How far a run says it is. Without a total, the bar only shows that it goes on. */
 export function ProgressBar({ progress, label }: { progress: Progress | null; label: string }) {

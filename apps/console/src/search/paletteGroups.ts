@@ -1,4 +1,4 @@
-import type { ConsoleJob, ConsoleSearch, RunOutcome } from '@roundsman/fastify/contract'
+import type { ConsoleJob, ConsoleSearch, RunOutcome } from '@roundsman/admin/contract'
 import type { Action } from '../actions/action.ts'
 import type { RunSearch } from '../api/runFilters.ts'
 import { PLACES, type Place } from '../shell/places.ts'

@@ -1,4 +1,4 @@
-import type { ConsoleSettings } from '@roundsman/fastify/contract'
+import type { ConsoleSettings } from '@roundsman/admin/contract'
 import { createContext } from 'react'
 import type { Api } from '../api/createApi.ts'
 import type { Reachability } from '../api/createReachability.ts'

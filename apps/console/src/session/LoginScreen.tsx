@@ -1,4 +1,4 @@
-import type { ConsoleSession } from '@roundsman/fastify/contract'
+import type { ConsoleSession } from '@roundsman/admin/contract'
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useEffect, type SubmitEvent } from 'react'
 import { ApiError, asApiError } from '../api/apiError.ts'

@@ -1,4 +1,4 @@
-import type { ConsoleAccess, ConsoleSession } from '@roundsman/fastify/contract'
+import type { ConsoleAccess, ConsoleSession } from '@roundsman/admin/contract'
 import { queryOptions } from '@tanstack/react-query'
 import type { Services } from '../services/ServicesContext.ts'
 import { sessionStateAfterError, type Member, type SessionState } from './sessionStateAfterError.ts'

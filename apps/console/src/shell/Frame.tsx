@@ -1,4 +1,4 @@
-import type { ConsoleEnvironment } from '@roundsman/fastify/contract'
+import type { ConsoleEnvironment } from '@roundsman/admin/contract'
 import { useIsFetching, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { Link, useRouter } from '@tanstack/react-router'
 import { useCallback, useEffect, useState, type ReactNode, useSyncExternalStore } from 'react'

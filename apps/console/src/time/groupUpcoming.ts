@@ -1,4 +1,4 @@
-import type { ConsoleJobDetail } from '@roundsman/fastify/contract'
+import type { ConsoleJobDetail } from '@roundsman/admin/contract'
 
 export type UpcomingTick = ConsoleJobDetail['upcoming'][number]
 

@@ -1,4 +1,4 @@
-import type { ConsoleAttention, ConsoleFailures } from '@roundsman/fastify/contract'
+import type { ConsoleAttention, ConsoleFailures } from '@roundsman/admin/contract'
 import { describe, expect, it } from 'vitest'
 import { describeRates } from '../../src/screens/overview/Backlog.tsx'
 import { describeOverview } from '../../src/screens/overview/describeOverview.ts'

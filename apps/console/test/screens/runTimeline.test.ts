@@ -1,4 +1,4 @@
-import type { RunDetail } from '@roundsman/fastify/contract'
+import type { RunDetail } from '@roundsman/admin/contract'
 import { describe, expect, it } from 'vitest'
 import { allAttempts, waitOf } from '../../src/screens/run/Attempts.tsx'
 import { latenessMs, runTimeline } from '../../src/screens/run/runTimeline.ts'

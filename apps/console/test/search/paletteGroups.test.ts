@@ -1,4 +1,4 @@
-import type { ConsoleSearch } from '@roundsman/fastify/contract'
+import type { ConsoleSearch } from '@roundsman/admin/contract'
 import { describe, expect, it } from 'vitest'
 import { paletteGroups, type PaletteContents } from '../../src/search/paletteGroups.ts'
 

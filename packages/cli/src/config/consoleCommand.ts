@@ -1,5 +1,5 @@
 import { ArgumentError, withEngineJobs } from '@roundsman/engine'
-import { serveConsole } from '@roundsman/fastify'
+import { serveConsole } from '@roundsman/admin'
 import { parseOptions, parseWholeNumber } from '../command/parseOptions.ts'
 import { ForeseenError, type Command, type Terminal } from '../command/runCommand.ts'
 import { asForeseen } from './asForeseen.ts'

@@ -109,7 +109,7 @@ const OPTIONS = [
 ]
 
 const NODE_HANDLER = {
-  imported: [`import { createNodeHandler } from '@roundsman/fastify'`],
+  imported: [`import { createNodeHandler } from '@roundsman/admin'`],
   registered: [
     '// Behind what reads who is logged in, and before what reads bodies.',
     'app.use(',
@@ -131,7 +131,7 @@ const PLUGIN: Record<Framework, { imported: string[]; registered: string[]; at: 
   nest: NODE_HANDLER,
   hono: {
     imported: [
-      `import { createNodeHandler } from '@roundsman/fastify'`,
+      `import { createNodeHandler } from '@roundsman/admin'`,
       `import type { HttpBindings } from '@hono/node-server'`,
       `import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'`,
     ],

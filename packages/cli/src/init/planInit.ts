@@ -176,7 +176,9 @@ function neededVersions(facts: ProductFacts, scripts: readonly string[]) {
   return {
     shipped: {
       ...ours('@roundsman/engine'),
-      ...(facts.framework === null ? {} : ours('@roundsman/fastify')),
+      ...(facts.framework === null
+        ? {}
+        : ours(facts.framework === 'fastify' ? '@roundsman/fastify' : '@roundsman/admin')),
       ...(isPg ? other('pg') : {}),
       ...ours('roundsman'),
     },

@@ -12,7 +12,7 @@ import type {
   ConsoleWorkerDetail,
   ConsoleWorkers,
   ConsoleSearch,
-} from '@roundsman/fastify/contract'
+} from '@roundsman/admin/contract'
 import { emptyTables } from '../../emptyTables.ts'
 import { createTestApi, jobs, type TestApi } from '../../createTestApi.ts'
 import { expectInvalid, expectProblem } from '../../expectProblem.ts'

@@ -1,4 +1,4 @@
-import type { ConsoleJobDetail } from '@roundsman/fastify/contract'
+import type { ConsoleJobDetail } from '@roundsman/admin/contract'
 import { Link } from '@tanstack/react-router'
 import { useId, useState } from 'react'
 import { inWords } from '../../api/readRunDetails.ts'

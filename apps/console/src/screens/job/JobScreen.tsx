@@ -1,4 +1,4 @@
-import type { ConsoleJobDetail, ConsoleQueueJob } from '@roundsman/fastify/contract'
+import type { ConsoleJobDetail, ConsoleQueueJob } from '@roundsman/admin/contract'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'

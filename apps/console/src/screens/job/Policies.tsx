@@ -1,4 +1,4 @@
-import type { ConsoleJob } from '@roundsman/fastify/contract'
+import type { ConsoleJob } from '@roundsman/admin/contract'
 import { Moment } from '../../parts/Moment.tsx'
 import { formatDuration, formatRoughDuration } from '../../time/formatDuration.ts'
 import { exactLines } from '../../time/formatExact.ts'

@@ -1,4 +1,4 @@
-import type { ConsoleJobDetail } from '@roundsman/fastify/contract'
+import type { ConsoleJobDetail } from '@roundsman/admin/contract'
 import { formatExact } from '../../time/formatExact.ts'
 import {
   describeMark,

@@ -1,4 +1,4 @@
-import type { ConsoleJob } from '@roundsman/fastify/contract'
+import type { ConsoleJob } from '@roundsman/admin/contract'
 import { useAction } from '../../actions/useAction.ts'
 
 /** The actions on a job. */

@@ -1,4 +1,4 @@
-import type { ConsoleJob } from '@roundsman/fastify/contract'
+import type { ConsoleJob } from '@roundsman/admin/contract'
 import { Link } from '@tanstack/react-router'
 import type { Action } from '../../actions/action.ts'
 import { useAction } from '../../actions/useAction.ts'

@@ -1,4 +1,4 @@
-import type { ConsoleJob } from '@roundsman/fastify/contract'
+import type { ConsoleJob } from '@roundsman/admin/contract'
 import { Link } from '@tanstack/react-router'
 import { RunStrip } from '../../charts/RunStrip.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'

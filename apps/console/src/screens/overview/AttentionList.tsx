@@ -1,4 +1,4 @@
-import type { ConsoleAttention } from '@roundsman/fastify/contract'
+import type { ConsoleAttention } from '@roundsman/admin/contract'
 import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import type { Action } from '../../actions/action.ts'

@@ -1,4 +1,4 @@
-import type { ConsoleBacklog } from '@roundsman/fastify/contract'
+import type { ConsoleBacklog } from '@roundsman/admin/contract'
 import { Link } from '@tanstack/react-router'
 import { formatDuration, formatRoughDuration } from '../../time/formatDuration.ts'
 

@@ -1,4 +1,4 @@
-import type { ConsoleOverview } from '@roundsman/fastify/contract'
+import type { ConsoleOverview } from '@roundsman/admin/contract'
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'

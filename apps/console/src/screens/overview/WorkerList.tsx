@@ -1,4 +1,4 @@
-import type { ConsoleWorker } from '@roundsman/fastify/contract'
+import type { ConsoleWorker } from '@roundsman/admin/contract'
 import { Link } from '@tanstack/react-router'
 import { Elapsed } from '../../parts/Elapsed.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'

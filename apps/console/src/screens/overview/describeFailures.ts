@@ -1,4 +1,4 @@
-import type { ConsoleFailures } from '@roundsman/fastify/contract'
+import type { ConsoleFailures } from '@roundsman/admin/contract'
 import { formatRoughDuration } from '../../time/formatDuration.ts'
 
 const HOUR_MS = 3_600_000

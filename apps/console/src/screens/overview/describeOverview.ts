@@ -1,4 +1,4 @@
-import type { ConsoleAttention, ConsoleOverview } from '@roundsman/fastify/contract'
+import type { ConsoleAttention, ConsoleOverview } from '@roundsman/admin/contract'
 import { formatRoughDuration } from '../../time/formatDuration.ts'
 import { describeCatchUp, readyCount } from './Backlog.tsx'
 import { describeFailures } from './describeFailures.ts'

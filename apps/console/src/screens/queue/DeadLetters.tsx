@@ -1,4 +1,4 @@
-import type { ConsoleQueue, DeadLetter, DeadLetterCause } from '@roundsman/fastify/contract'
+import type { ConsoleQueue, DeadLetter, DeadLetterCause } from '@roundsman/admin/contract'
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { useId } from 'react'

@@ -1,4 +1,4 @@
-import type { ConsoleQueue } from '@roundsman/fastify/contract'
+import type { ConsoleQueue } from '@roundsman/admin/contract'
 import { BarChart, type Bar } from '../../charts/BarChart.tsx'
 import {
   describeEnded,

@@ -1,4 +1,4 @@
-import type { ConsoleQueueJob } from '@roundsman/fastify/contract'
+import type { ConsoleQueueJob } from '@roundsman/admin/contract'
 import { useAction } from '../../actions/useAction.ts'
 import { Moment } from '../../parts/Moment.tsx'
 

@@ -1,4 +1,4 @@
-import type { ConsoleBacklog, ConsoleQueue } from '@roundsman/fastify/contract'
+import type { ConsoleBacklog, ConsoleQueue } from '@roundsman/admin/contract'
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useState, type ReactNode } from 'react'

@@ -1,4 +1,4 @@
-import type { ConsoleQueue, WaitingWork as Work } from '@roundsman/fastify/contract'
+import type { ConsoleQueue, WaitingWork as Work } from '@roundsman/admin/contract'
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { useId } from 'react'

@@ -1,4 +1,4 @@
-import type { RunDetail } from '@roundsman/fastify/contract'
+import type { RunDetail } from '@roundsman/admin/contract'
 import { Link } from '@tanstack/react-router'
 import { Moment } from '../../parts/Moment.tsx'
 import { StatusMark } from '../../parts/StatusMark.tsx'

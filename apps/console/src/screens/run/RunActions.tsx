@@ -1,4 +1,4 @@
-import type { RunDetail } from '@roundsman/fastify/contract'
+import type { RunDetail } from '@roundsman/admin/contract'
 import { useAction } from '../../actions/useAction.ts'
 import { readRunDetails } from '../../api/readRunDetails.ts'
 import { useClock } from '../../services/useClock.ts'

@@ -1,4 +1,4 @@
-import type { RunDetail } from '@roundsman/fastify/contract'
+import type { RunDetail } from '@roundsman/admin/contract'
 import { Moment } from '../../parts/Moment.tsx'
 import { ProgressBar } from '../../parts/ProgressBar.tsx'
 import { formatDuration } from '../../time/formatDuration.ts'

@@ -1,4 +1,4 @@
-import type { RunDetail } from '@roundsman/fastify/contract'
+import type { RunDetail } from '@roundsman/admin/contract'
 import { inWords } from '../../api/readRunDetails.ts'
 
 /** A batch, or several in a row of which only the last one's instant is known. */

@@ -1,4 +1,4 @@
-import type { RunDetail } from '@roundsman/fastify/contract'
+import type { RunDetail } from '@roundsman/admin/contract'
 import { batchSpans, type BatchSpan } from './batchSpans.ts'
 import { readRunDetails } from '../../api/readRunDetails.ts'
 import { OUTCOME_WORDS } from '../../api/runOutcome.ts'

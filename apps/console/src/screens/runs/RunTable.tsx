@@ -1,4 +1,4 @@
-import type { Run } from '@roundsman/fastify/contract'
+import type { Run } from '@roundsman/admin/contract'
 import { Link } from '@tanstack/react-router'
 import { describeCounts, placeOf, readRunDetails } from '../../api/readRunDetails.ts'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'

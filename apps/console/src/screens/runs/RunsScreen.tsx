@@ -1,4 +1,4 @@
-import type { RunOutcome } from '@roundsman/fastify/contract'
+import type { RunOutcome } from '@roundsman/admin/contract'
 import { keepPreviousData, useQuery, useQueryClient } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { useState, type ReactNode } from 'react'

@@ -1,4 +1,4 @@
-import type { ConsoleWorkerDetail, ConsoleWorkerRun } from '@roundsman/fastify/contract'
+import type { ConsoleWorkerDetail, ConsoleWorkerRun } from '@roundsman/admin/contract'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'

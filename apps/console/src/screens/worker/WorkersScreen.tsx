@@ -1,4 +1,4 @@
-import type { ConsoleWorkers } from '@roundsman/fastify/contract'
+import type { ConsoleWorkers } from '@roundsman/admin/contract'
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'

@@ -1,4 +1,4 @@
-import type { ConsoleWorkerIdentity } from '@roundsman/fastify/contract'
+import type { ConsoleWorkerIdentity } from '@roundsman/admin/contract'
 
 /** Reads a worker's id, such as `web-1:4711:0a1b2c3d`; null for an id of another form. */
 export function readWorkerId(id: string): { host: string; process: string } | null {

@@ -1,5 +1,5 @@
 // The console over a database, as `npx roundsman console` serves it: prints the link that lets one in.
-import { serveConsole } from '@roundsman/fastify'
+import { serveConsole } from '@roundsman/admin'
 import { CONSOLE_JOBS } from './consoleJobs.ts'
 
 const [, , databaseUrl = '', consoleDir = ''] = process.argv

@@ -1,4 +1,3 @@
-import { Readable } from 'node:stream'
 import {
   listJobRuns,
   type ListedJobRun,
@@ -7,8 +6,7 @@ import {
   type JobsReader,
 } from '@roundsman/engine/client'
 import { z } from 'zod'
-import type { Gate } from '../access.ts'
-import type { ZodRoutes } from '../http/zodRoutes.ts'
+import { route, type AdminParts, type Route } from '../route.ts'
 import { problemResponses } from '../http/problem.ts'
 import { checkSpans, runFilters } from './jobRunRoutes.ts'
 
@@ -44,14 +42,12 @@ type Cell = string | number | boolean | null
 
 type Filters = Omit<ListJobRunsOptions, 'limit' | 'after'>
 
-export const runsCsvRoutes: ZodRoutes<{ gate: Gate; reader: JobsReader }> = async (
-  app,
-  { gate, reader },
-) => {
-  app.get(
-    '/jobs/runs.csv',
-    {
-      onRequest: gate.mayView,
+export function runsCsvRoutes({ client: { reader } }: AdminParts): Route[] {
+  return [
+    route({
+      method: 'GET',
+      path: '/jobs/runs.csv',
+      may: 'view',
       schema: {
         tags: ['jobs'],
         summary: 'List job runs as CSV for spreadsheets, newest first',
@@ -65,24 +61,26 @@ export const runsCsvRoutes: ZodRoutes<{ gate: Gate; reader: JobsReader }> = asyn
           ...problemResponses(400, 401, 403),
         },
       },
-    },
-    (request, reply) =>
-      reply
-        .type('text/csv; charset=utf-8')
-        .header('content-disposition', 'attachment; filename="runs.csv"')
+      handle: ({ query }) =>
         // Reads no page ahead of the one being sent: the client may leave.
-        .send(Readable.from(writeLines(reader, request.query), { highWaterMark: 1 })),
-  )
+        new Response(ReadableStream.from(writeLines(reader, query)), {
+          headers: {
+            'content-type': 'text/csv; charset=utf-8',
+            'content-disposition': 'attachment; filename="runs.csv"',
+          },
+        }),
+    }),
+  ]
 }
 
-async function* writeLines(reader: JobsReader, filters: Filters): AsyncGenerator<string> {
-  yield `${Object.keys(COLUMNS).join(',')}\r\n`
+async function* writeLines(reader: JobsReader, filters: Filters): AsyncGenerator<Buffer> {
+  yield Buffer.from(`${Object.keys(COLUMNS).join(',')}\r\n`)
   let after: PagePosition | undefined
   let lines = 0
   while (lines < MAX_LINES) {
     const limit = lines === 0 ? FIRST_PAGE : Math.min(PAGE, MAX_LINES - lines)
     const page = await listJobRuns(reader, { ...filters, limit, after })
-    yield page.runs.map(writeLine).join('')
+    yield Buffer.from(page.runs.map(writeLine).join(''))
     lines += page.runs.length
     if (page.next === null) return
     after = page.next

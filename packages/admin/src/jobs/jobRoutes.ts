@@ -1,4 +1,4 @@
-import { getJobRun, type JobsClient } from '@roundsman/engine/client'
+import { getJobRun } from '@roundsman/engine/client'
 import {
   listJobTicks,
   RUN_STATUSES,
@@ -8,21 +8,13 @@ import {
 } from '@roundsman/engine/internal'
 import { JobError, type Job } from '@roundsman/engine'
 import { z } from 'zod'
-import type { Gate } from '../access.ts'
-import type { ZodRoutes } from '../http/zodRoutes.ts'
+import { route, type AdminParts, type Route } from '../route.ts'
 import { listJobs, type ListedJob } from './listJobs.ts'
 import { formatCursor, instantCursor, nextPageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { PAYLOAD_GONE, Problem, problemResponses } from '../http/problem.ts'
 import { optionalReasonBody, requestReason } from './requestReason.ts'
 import { storableText } from '../http/storableText.ts'
-
-interface JobRoutesOptions {
-  gate: Gate
-  client: JobsClient
-  jobs: readonly Job[]
-  now: () => Date
-}
 
 const nameParams = z.strictObject({ name: storableText({ max: 100 }).describe('Name of the job') })
 
@@ -71,11 +63,12 @@ const tickSchema = z.object({
  * What a person may do about a job. Each request writes rows for the workers to find: nothing here schedules or executes
  * anything.
  */
-export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client, jobs, now }) => {
-  app.get(
-    '/jobs',
-    {
-      onRequest: gate.mayView,
+export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
+  return [
+    route({
+      method: 'GET',
+      path: '/jobs',
+      may: 'view',
       schema: {
         tags: ['jobs'],
         summary: 'List jobs, with their schedules and last runs',
@@ -84,14 +77,13 @@ export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client
           ...problemResponses(401, 403),
         },
       },
-    },
-    async () => ({ jobs: (await listJobs(client.reader, jobs, now())).map(presentJob) }),
-  )
+      handle: async () => ({ jobs: (await listJobs(client.reader, jobs, now())).map(presentJob) }),
+    }),
 
-  app.get(
-    '/jobs/:name/ticks',
-    {
-      onRequest: gate.mayView,
+    route({
+      method: 'GET',
+      path: '/jobs/:name/ticks',
+      may: 'view',
       schema: {
         tags: ['jobs'],
         summary: 'List the ticks of a job with their outcomes, newest first',
@@ -108,19 +100,18 @@ export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client
           ...problemResponses(400, 401, 403, 404),
         },
       },
-    },
-    async ({ params: { name }, query: { limit, cursor } }) => {
-      const { ticks, next } = await listJobTicks(client.reader, { name, limit, before: cursor })
-      // A job that left the catalogue leaves its ticks behind, which people can still read.
-      if (ticks.length === 0) findJob(name)
-      return { ticks, nextCursor: next && formatCursor({ at: next }) }
-    },
-  )
+      handle: async ({ params: { name }, query: { limit, cursor } }) => {
+        const { ticks, next } = await listJobTicks(client.reader, { name, limit, before: cursor })
+        // A job that left the catalogue leaves its ticks behind, which people can still read.
+        if (ticks.length === 0) findJob(name)
+        return { ticks, nextCursor: next && formatCursor({ at: next }) }
+      },
+    }),
 
-  app.post(
-    '/jobs/:name/run',
-    {
-      onRequest: gate.mayAct,
+    route({
+      method: 'POST',
+      path: '/jobs/:name/run',
+      may: 'act',
       schema: {
         tags: ['jobs'],
         summary: 'Request a run',
@@ -145,29 +136,28 @@ export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client
           ...problemResponses(400, 401, 403, 404, 413, 415, 503),
         },
       },
-    },
-    async (request, reply) => {
-      const {
-        params: { name },
-        body,
-        log,
-      } = request
-      const { actor, userId } = gate.accessOf(request)
-      const job = findJob(name)
-      const { reason, dryRun, payload } = body
-      const by = { actor, reason, dryRun, payload }
-      const workId = await client.requestRun(job, by).catch((error: unknown) => {
-        throw error instanceof JobError ? refusedPayload(job, error) : error
-      })
-      log.info({ name, workId, dryRun, userId }, 'job run requested')
-      return reply.code(202).send({ workId })
-    },
-  )
+      handle: async (request) => {
+        const {
+          params: { name },
+          body,
+          log,
+        } = request
+        const { actor, userId } = request.access
+        const job = findJob(name)
+        const { reason, dryRun, payload } = body
+        const by = { actor, reason, dryRun, payload }
+        const workId = await client.requestRun(job, by).catch((error: unknown) => {
+          throw error instanceof JobError ? refusedPayload(job, error) : error
+        })
+        log.info({ name, workId, dryRun, userId }, 'job run requested')
+        return { workId }
+      },
+    }),
 
-  app.post(
-    '/jobs/runs/:id/run-again',
-    {
-      onRequest: gate.mayAct,
+    route({
+      method: 'POST',
+      path: '/jobs/runs/:id/run-again',
+      may: 'act',
       schema: {
         tags: ['jobs'],
         summary: 'Request a new run with the payload of an earlier one',
@@ -188,45 +178,44 @@ export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client
           ...problemResponses(400, 401, 403, 404, 409, 413, 415, 503),
         },
       },
-    },
-    async (request, reply) => {
-      const {
-        params: { id },
-        body: { reason, dryRun },
-        log,
-      } = request
-      const { actor, userId } = gate.accessOf(request)
-      const run = await getJobRun(client.reader, id)
-      const job = jobs.find(({ name }) => name === run?.name)
-      if (run === null) throw new Problem(404, { detail: 'There is no run with this id' })
-      if (!job) {
-        const detail = `No worker would take it: there is no job ${run.name}, or not any more`
-        throw new Problem(409, { detail })
-      }
-      const by = { actor, reason, dryRun }
-      const outcome = await client.runAgain(job, id, by).catch((error: unknown) => {
-        throw error instanceof JobError ? refusedPayload(job, error) : error
-      })
-      switch (outcome.kind) {
-        case 'requested': {
-          const { workId } = outcome
-          log.info({ name: job.name, runId: id, workId, dryRun, userId }, 'job run requested')
-          return reply.code(202).send({ workId })
+      handle: async (request) => {
+        const {
+          params: { id },
+          body: { reason, dryRun },
+          log,
+        } = request
+        const { actor, userId } = request.access
+        const run = await getJobRun(client.reader, id)
+        const job = jobs.find(({ name }) => name === run?.name)
+        if (run === null) throw new Problem(404, { detail: 'There is no run with this id' })
+        if (!job) {
+          const detail = `No worker would take it: there is no job ${run.name}, or not any more`
+          throw new Problem(409, { detail })
         }
-        case 'payloadGone':
-          throw new Problem(409, { detail: PAYLOAD_GONE })
-        case 'notFound':
-          throw new Problem(404, { detail: 'There is no run with this id' })
-        default:
-          return outcome satisfies never
-      }
-    },
-  )
+        const by = { actor, reason, dryRun }
+        const outcome = await client.runAgain(job, id, by).catch((error: unknown) => {
+          throw error instanceof JobError ? refusedPayload(job, error) : error
+        })
+        switch (outcome.kind) {
+          case 'requested': {
+            const { workId } = outcome
+            log.info({ name: job.name, runId: id, workId, dryRun, userId }, 'job run requested')
+            return { workId }
+          }
+          case 'payloadGone':
+            throw new Problem(409, { detail: PAYLOAD_GONE })
+          case 'notFound':
+            throw new Problem(404, { detail: 'There is no run with this id' })
+          default:
+            return outcome satisfies never
+        }
+      },
+    }),
 
-  app.post(
-    '/jobs/:name/pause',
-    {
-      onRequest: gate.mayAct,
+    route({
+      method: 'POST',
+      path: '/jobs/:name/pause',
+      may: 'act',
       schema: {
         tags: ['jobs'],
         summary: 'Pause a schedule',
@@ -239,34 +228,33 @@ export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client
           ...problemResponses(400, 401, 403, 404, 409, 413, 415),
         },
       },
-    },
-    async (request) => {
-      const {
-        params: { name },
-        body: { reason },
-        log,
-      } = request
-      const { actor, userId } = gate.accessOf(request)
-      const job = findJob(name)
-      const outcome = await client.pauseSchedule(name, { actor, reason })
-      switch (outcome) {
-        case 'paused':
-          log.info({ name, userId }, 'job paused')
-          return { name, paused: true as const }
-        case 'alreadyPaused':
-          throw new Problem(409, { detail: `The schedule of ${name} is paused already` })
-        case 'notScheduled':
-          throw notScheduled(job)
-        default:
-          return outcome satisfies never
-      }
-    },
-  )
+      handle: async (request) => {
+        const {
+          params: { name },
+          body: { reason },
+          log,
+        } = request
+        const { actor, userId } = request.access
+        const job = findJob(name)
+        const outcome = await client.pauseSchedule(name, { actor, reason })
+        switch (outcome) {
+          case 'paused':
+            log.info({ name, userId }, 'job paused')
+            return { name, paused: true as const }
+          case 'alreadyPaused':
+            throw new Problem(409, { detail: `The schedule of ${name} is paused already` })
+          case 'notScheduled':
+            throw notScheduled(job)
+          default:
+            return outcome satisfies never
+        }
+      },
+    }),
 
-  app.post(
-    '/jobs/:name/resume',
-    {
-      onRequest: gate.mayAct,
+    route({
+      method: 'POST',
+      path: '/jobs/:name/resume',
+      may: 'act',
       schema: {
         tags: ['jobs'],
         summary: 'Resume a schedule',
@@ -279,30 +267,30 @@ export const jobRoutes: ZodRoutes<JobRoutesOptions> = async (app, { gate, client
           ...problemResponses(400, 401, 403, 404, 409, 413, 415),
         },
       },
-    },
-    async (request) => {
-      const {
-        params: { name },
-        body,
-        log,
-      } = request
-      const { actor, userId } = gate.accessOf(request)
-      const job = findJob(name)
-      const by = { actor, ...(body?.reason !== undefined && { reason: body.reason }) }
-      const outcome = await client.resumeSchedule(name, by)
-      switch (outcome) {
-        case 'resumed':
-          log.info({ name, userId }, 'job resumed')
-          return { name, paused: false as const }
-        case 'notPaused':
-          throw new Problem(409, { detail: `The schedule of ${name} is not paused` })
-        case 'notScheduled':
-          throw notScheduled(job)
-        default:
-          return outcome satisfies never
-      }
-    },
-  )
+      handle: async (request) => {
+        const {
+          params: { name },
+          body,
+          log,
+        } = request
+        const { actor, userId } = request.access
+        const job = findJob(name)
+        const by = { actor, ...(body?.reason !== undefined && { reason: body.reason }) }
+        const outcome = await client.resumeSchedule(name, by)
+        switch (outcome) {
+          case 'resumed':
+            log.info({ name, userId }, 'job resumed')
+            return { name, paused: false as const }
+          case 'notPaused':
+            throw new Problem(409, { detail: `The schedule of ${name} is not paused` })
+          case 'notScheduled':
+            throw notScheduled(job)
+          default:
+            return outcome satisfies never
+        }
+      },
+    }),
+  ]
 
   /** @throws Problem 404 that lists the jobs there are */
   function findJob(name: string): Job {

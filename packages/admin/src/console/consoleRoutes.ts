@@ -1,9 +1,7 @@
 import type { Job } from '@roundsman/engine'
 import { searchRuns } from '@roundsman/engine/internal'
-import type { JobsReader } from '@roundsman/engine/client'
 import { z } from 'zod'
-import type { Gate } from '../access.ts'
-import type { ZodRoutes } from '../http/zodRoutes.ts'
+import { route, type AdminParts, type Route } from '../route.ts'
 import { Problem, problemResponses } from '../http/problem.ts'
 import { instant } from '../http/instant.ts'
 import { storableText } from '../http/storableText.ts'
@@ -21,7 +19,7 @@ import {
   type ConsoleEnvironment,
 } from '../contract.ts'
 import { createJobDays } from './createJobDays.ts'
-import { createQueueHistory } from './createQueueHistory.ts'
+import type { QueueHistory } from './createQueueHistory.ts'
 import { createSpanCounts } from './createSpanCounts.ts'
 import { createUsualFailures } from './createUsualFailures.ts'
 import { describePayload } from './describePayload.ts'
@@ -36,148 +34,134 @@ const MINUTE_MS = 60_000
 const HOUR = { lengthMs: MINUTE_MS, spans: 60, settleMs: 2 * MINUTE_MS }
 const DAY = { lengthMs: 60 * MINUTE_MS, spans: 25, settleMs: 10 * MINUTE_MS }
 
-interface ConsoleRoutesOptions {
-  gate: Gate
-  reader: JobsReader
-  jobs: readonly Job[]
-  now: () => Date
+interface ConsoleRoutesOptions extends AdminParts {
   environment: ConsoleEnvironment
+  history: QueueHistory
 }
 
 /** What each of the console's pages shows, in one request. All of it only reads. */
-export const consoleRoutes: ZodRoutes<ConsoleRoutesOptions> = async (
-  app,
-  { gate, reader, jobs, now, environment },
-) => {
+export function consoleRoutes(options: ConsoleRoutesOptions): Route[] {
+  const { client, jobs, now, environment, history } = options
+  const { reader } = client
   const countHours = createSpanCounts(reader, DAY)
   const countMinutes = createSpanCounts(reader, HOUR)
   const readDays = createJobDays(reader)
-  const history = createQueueHistory({ reader, names: jobs.map(({ name }) => name), now })
-  app.addHook('onReady', async () => history.start())
-  app.addHook('onClose', async () => history.stop())
   const usualFailures = createUsualFailures(reader)
 
-  app.get(
-    '/console/access',
-    {
-      onRequest: gate.mayView,
+  return [
+    route({
+      method: 'GET',
+      path: '/console/access',
+      may: 'view',
       schema: {
         tags: ['console'],
         summary: 'Show who is logged in, and whether they may change anything',
         response: { 200: accessSchema, ...problemResponses(401, 403) },
       },
-    },
-    async (request) => {
-      const { actor, act } = gate.accessOf(request)
-      return { actor, act }
-    },
-  )
+      handle: async (request) => {
+        const { actor, act } = request.access
+        return { actor, act }
+      },
+    }),
 
-  app.get(
-    '/console/environment',
-    {
-      onRequest: gate.mayView,
+    route({
+      method: 'GET',
+      path: '/console/environment',
+      may: 'view',
       schema: {
         tags: ['console'],
         summary: 'Show the environment, version and database',
         response: { 200: environmentSchema, ...problemResponses(401, 403) },
       },
-    },
-    async () => environment,
-  )
+      handle: async () => environment,
+    }),
 
-  app.get(
-    '/console/overview',
-    {
-      onRequest: gate.mayView,
+    route({
+      method: 'GET',
+      path: '/console/overview',
+      may: 'view',
       schema: {
         tags: ['console'],
         summary: 'Show whether all is well, and what needs attention',
         response: { 200: overviewSchema, ...problemResponses(401, 403) },
       },
-    },
-    () => readOverview({ reader, jobs, now: now(), countHours, usualFailures }),
-  )
+      handle: () => readOverview({ reader, jobs, now: now(), countHours, usualFailures }),
+    }),
 
-  app.get(
-    '/console/jobs',
-    {
-      onRequest: gate.mayView,
+    route({
+      method: 'GET',
+      path: '/console/jobs',
+      may: 'view',
       schema: {
         tags: ['console'],
         summary: 'List all jobs with their latest ticks and runs',
         response: { 200: jobsSchema, ...problemResponses(401, 403) },
       },
-    },
-    async () => ({ jobs: await readJobs(reader, jobs, now(), usualFailures) }),
-  )
+      handle: async () => ({ jobs: await readJobs(reader, jobs, now(), usualFailures) }),
+    }),
 
-  app.get(
-    '/console/jobs/:name',
-    {
-      onRequest: gate.mayView,
+    route({
+      method: 'GET',
+      path: '/console/jobs/:name',
+      may: 'view',
       schema: {
         tags: ['console'],
         summary: 'Show a job with its calendar, durations and next ticks',
         params: z.strictObject({ name: storableText({ max: 100 }) }),
         response: { 200: jobDetailSchema, ...problemResponses(400, 401, 403, 404) },
       },
-    },
-    async ({ params: { name } }) => {
-      const job = jobs.find((candidate) => candidate.name === name)
-      if (!job) throw new Problem(404, { detail: 'There is no job with this name' })
-      return await readJobDetail(reader, job, jobs, now(), readDays, usualFailures)
-    },
-  )
+      handle: async ({ params: { name } }) => {
+        const job = jobs.find((candidate) => candidate.name === name)
+        if (!job) throw new Problem(404, { detail: 'There is no job with this name' })
+        return await readJobDetail(reader, job, jobs, now(), readDays, usualFailures)
+      },
+    }),
 
-  app.get(
-    '/console/jobs/:name/payload',
-    {
-      onRequest: gate.mayView,
+    route({
+      method: 'GET',
+      path: '/console/jobs/:name/payload',
+      may: 'view',
       schema: {
         tags: ['console'],
         summary: 'Show the payload that a job takes, for a form',
         params: z.strictObject({ name: storableText({ max: 100 }) }),
         response: { 200: payloadSchema, ...problemResponses(400, 401, 403, 404) },
       },
-    },
-    async ({ params: { name } }) => {
-      const job = jobs.find((candidate) => candidate.name === name)
-      if (!job) throw new Problem(404, { detail: 'There is no job with this name' })
-      return describePayload(job)
-    },
-  )
+      handle: async ({ params: { name } }) => {
+        const job = jobs.find((candidate) => candidate.name === name)
+        if (!job) throw new Problem(404, { detail: 'There is no job with this name' })
+        return describePayload(job)
+      },
+    }),
 
-  app.get(
-    '/console/queue',
-    {
-      onRequest: gate.mayView,
+    route({
+      method: 'GET',
+      path: '/console/queue',
+      may: 'view',
       schema: {
         tags: ['console'],
         summary: 'Show the waiting work, and how fast workers take it',
         response: { 200: queueSchema, ...problemResponses(401, 403) },
       },
-    },
-    () => readQueue(reader, jobs, now(), { countMinutes, history }),
-  )
+      handle: () => readQueue(reader, jobs, now(), { countMinutes, history }),
+    }),
 
-  app.get(
-    '/console/workers',
-    {
-      onRequest: gate.mayView,
+    route({
+      method: 'GET',
+      path: '/console/workers',
+      may: 'view',
       schema: {
         tags: ['console'],
         summary: 'List all workers and what they run',
         response: { 200: workersSchema, ...problemResponses(401, 403) },
       },
-    },
-    () => readWorkers(reader, now()),
-  )
+      handle: () => readWorkers(reader, now()),
+    }),
 
-  app.get(
-    '/console/workers/:id',
-    {
-      onRequest: gate.mayView,
+    route({
+      method: 'GET',
+      path: '/console/workers/:id',
+      may: 'view',
       schema: {
         tags: ['console'],
         summary: 'Show a worker, what it runs and what it has run',
@@ -185,27 +169,29 @@ export const consoleRoutes: ZodRoutes<ConsoleRoutesOptions> = async (
         querystring: z.strictObject({ at: instant.optional() }),
         response: { 200: workerDetailSchema, ...problemResponses(400, 401, 403, 404) },
       },
-    },
-    async ({ params: { id }, query: { at } }) => {
-      const detail = await readWorkerDetail(reader, id, now(), at)
-      if (detail) return detail
-      throw new Problem(404, { detail: 'No worker with this id has been seen within a day' })
-    },
-  )
+      handle: async ({ params: { id }, query: { at } }) => {
+        const detail = await readWorkerDetail(reader, id, now(), at)
+        if (detail) return detail
+        throw new Problem(404, { detail: 'No worker with this id has been seen within a day' })
+      },
+    }),
 
-  app.get(
-    '/console/search',
-    {
-      onRequest: gate.mayView,
+    route({
+      method: 'GET',
+      path: '/console/search',
+      may: 'view',
       schema: {
         tags: ['console'],
         summary: 'Search jobs, runs, errors and workers',
         querystring: z.strictObject({ q: storableText({ max: 200 }) }),
         response: { 200: searchSchema, ...problemResponses(400, 401, 403) },
       },
-    },
-    async ({ query: { q } }) => ({ jobs: findJobs(jobs, q), ...(await searchRuns(reader, q)) }),
-  )
+      handle: async ({ query: { q } }) => ({
+        jobs: findJobs(jobs, q),
+        ...(await searchRuns(reader, q)),
+      }),
+    }),
+  ]
 }
 
 const MAX_JOBS = 5

@@ -10,15 +10,9 @@ import {
   RUN_OUTCOMES,
   RUN_STATUSES,
 } from '@roundsman/engine/internal'
-import {
-  getJobRun,
-  listJobRuns,
-  type JobsClient,
-  type ListedJobRun,
-} from '@roundsman/engine/client'
+import { getJobRun, listJobRuns, type ListedJobRun } from '@roundsman/engine/client'
 import { z } from 'zod'
-import type { Gate } from '../access.ts'
-import type { ZodRoutes } from '../http/zodRoutes.ts'
+import { route, type AdminParts, type Route } from '../route.ts'
 import { instant } from '../http/instant.ts'
 import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
@@ -128,15 +122,13 @@ const APPROVAL_REFUSALS = {
 }
 
 /** Shows what the workers recorded, and marks runs for them: nothing here starts, ends or records one. */
-export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async (
-  app,
-  { gate, client },
-) => {
+export function jobRunRoutes({ client }: AdminParts): Route[] {
   const { reader } = client
-  app.get(
-    '/jobs/runs',
-    {
-      onRequest: gate.mayView,
+  return [
+    route({
+      method: 'GET',
+      path: '/jobs/runs',
+      may: 'view',
       schema: {
         tags: ['jobs'],
         summary: 'List job runs, newest first',
@@ -157,21 +149,20 @@ export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async
           ...problemResponses(400, 401, 403),
         },
       },
-    },
-    async ({ query: { cursor, ...filters } }) => {
-      const { runs, next, isCut } = await listJobRuns(reader, { ...filters, after: cursor })
-      return {
-        runs: runs.map(present),
-        nextCursor: next && formatCursor(next),
-        ...(isCut && next && { lookedBackTo: next.at }),
-      }
-    },
-  )
+      handle: async ({ query: { cursor, ...filters } }) => {
+        const { runs, next, isCut } = await listJobRuns(reader, { ...filters, after: cursor })
+        return {
+          runs: runs.map(present),
+          nextCursor: next && formatCursor(next),
+          ...(isCut && next && { lookedBackTo: next.at }),
+        }
+      },
+    }),
 
-  app.get(
-    '/jobs/runs/:id',
-    {
-      onRequest: gate.mayView,
+    route({
+      method: 'GET',
+      path: '/jobs/runs/:id',
+      may: 'view',
       schema: {
         tags: ['jobs'],
         summary: 'Show a job run',
@@ -181,38 +172,37 @@ export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async
           ...problemResponses(400, 401, 403, 404),
         },
       },
-    },
-    async ({ params: { id } }) => {
-      const run = await getJobRun(reader, id)
-      if (!run) throw unknownRun()
-      const { name, workId } = run
-      const error = readError(run)
-      const [enqueuedAt, attempts, actions, work, equalFailures] = await Promise.all([
-        workId === null ? null : findEnqueuedAt(reader, name, workId),
-        listOtherAttempts(reader, run),
-        listRunActions(reader, run),
-        findWorkOfRun(reader, run),
-        error && countEqualFailures(reader, { ...run, ...error }),
-      ])
-      return {
-        ...present(run),
-        enqueuedAt,
-        attempts,
-        batchMarks: readBatchMarks(run.batchMarks),
-        actions,
-        shown: run.shown,
-        dueAt: run.dueAt,
-        logs: readLogs(run.logs),
-        equalFailures,
-        work,
-      }
-    },
-  )
+      handle: async ({ params: { id } }) => {
+        const run = await getJobRun(reader, id)
+        if (!run) throw unknownRun()
+        const { name, workId } = run
+        const error = readError(run)
+        const [enqueuedAt, attempts, actions, work, equalFailures] = await Promise.all([
+          workId === null ? null : findEnqueuedAt(reader, name, workId),
+          listOtherAttempts(reader, run),
+          listRunActions(reader, run),
+          findWorkOfRun(reader, run),
+          error && countEqualFailures(reader, { ...run, ...error }),
+        ])
+        return {
+          ...present(run),
+          enqueuedAt,
+          attempts,
+          batchMarks: readBatchMarks(run.batchMarks),
+          actions,
+          shown: run.shown,
+          dueAt: run.dueAt,
+          logs: readLogs(run.logs),
+          equalFailures,
+          work,
+        }
+      },
+    }),
 
-  app.post(
-    '/jobs/runs/:id/cancel',
-    {
-      onRequest: gate.mayAct,
+    route({
+      method: 'POST',
+      path: '/jobs/runs/:id/cancel',
+      may: 'act',
       schema: {
         tags: ['jobs'],
         summary: 'Cancel a run under way',
@@ -225,35 +215,34 @@ export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async
           ...problemResponses(400, 401, 403, 404, 409, 413, 415),
         },
       },
-    },
-    async (request, reply) => {
-      const {
-        params: { id },
-        body: { reason },
-        log,
-      } = request
-      const { actor, userId } = gate.accessOf(request)
-      const outcome = await client.cancelRun(id, { actor, reason })
-      switch (outcome) {
-        case 'requested':
-          log.info({ runId: id, userId }, 'job run cancellation requested')
-          return reply.code(202).send({ id, status: outcome })
-        case 'notRunning':
-          throw new Problem(409, {
-            detail: 'This run has ended already, so there is nothing to cancel',
-          })
-        case 'notFound':
-          throw unknownRun()
-        default:
-          return outcome satisfies never
-      }
-    },
-  )
+      handle: async (request) => {
+        const {
+          params: { id },
+          body: { reason },
+          log,
+        } = request
+        const { actor, userId } = request.access
+        const outcome = await client.cancelRun(id, { actor, reason })
+        switch (outcome) {
+          case 'requested':
+            log.info({ runId: id, userId }, 'job run cancellation requested')
+            return { id, status: outcome }
+          case 'notRunning':
+            throw new Problem(409, {
+              detail: 'This run has ended already, so there is nothing to cancel',
+            })
+          case 'notFound':
+            throw unknownRun()
+          default:
+            return outcome satisfies never
+        }
+      },
+    }),
 
-  app.post(
-    '/jobs/runs/cancel',
-    {
-      onRequest: gate.mayAct,
+    route({
+      method: 'POST',
+      path: '/jobs/runs/cancel',
+      may: 'act',
       schema: {
         tags: ['jobs'],
         summary: 'Cancel runs under way',
@@ -275,24 +264,23 @@ export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async
           ...problemResponses(400, 401, 403, 413, 415),
         },
       },
-    },
-    async (request) => {
-      const {
-        body: { ids, all, cursor, reason, ...filters },
-        log,
-      } = request
-      const { actor, userId } = gate.accessOf(request)
-      const which = readTargets({ ids, all, cursor }, filters) ?? { ids: [] }
-      const { next, ...outcome } = await bulkCancel(client, which, { actor, reason })
-      log.info({ ...outcome, userId }, 'job run cancellations requested')
-      return { ...outcome, nextCursor: next && formatCursor(next) }
-    },
-  )
+      handle: async (request) => {
+        const {
+          body: { ids, all, cursor, reason, ...filters },
+          log,
+        } = request
+        const { actor, userId } = request.access
+        const which = readTargets({ ids, all, cursor }, filters) ?? { ids: [] }
+        const { next, ...outcome } = await bulkCancel(client, which, { actor, reason })
+        log.info({ ...outcome, userId }, 'job run cancellations requested')
+        return { ...outcome, nextCursor: next && formatCursor(next) }
+      },
+    }),
 
-  app.post(
-    '/jobs/runs/:id/approve',
-    {
-      onRequest: gate.mayAct,
+    route({
+      method: 'POST',
+      path: '/jobs/runs/:id/approve',
+      may: 'act',
       schema: {
         tags: ['jobs'],
         summary: 'Approve a run that its guard blocked',
@@ -308,24 +296,24 @@ export const jobRunRoutes: ZodRoutes<{ gate: Gate; client: JobsClient }> = async
           ...problemResponses(400, 401, 403, 404, 409, 413, 415, 503),
         },
       },
-    },
-    async (request, reply) => {
-      const {
-        params: { id },
-        body: { reason },
-        log,
-      } = request
-      const { actor, userId } = gate.accessOf(request)
-      const outcome = await client.approveRun(id, { actor, reason })
-      if (outcome.kind === 'notFound') throw unknownRun()
-      if (outcome.kind !== 'approved') {
-        throw new Problem(409, { detail: APPROVAL_REFUSALS[outcome.kind] })
-      }
-      const { workId, rows } = outcome
-      log.info({ runId: id, workId, rows, userId }, 'job run approved')
-      return reply.code(202).send({ workId, rows })
-    },
-  )
+      handle: async (request) => {
+        const {
+          params: { id },
+          body: { reason },
+          log,
+        } = request
+        const { actor, userId } = request.access
+        const outcome = await client.approveRun(id, { actor, reason })
+        if (outcome.kind === 'notFound') throw unknownRun()
+        if (outcome.kind !== 'approved') {
+          throw new Problem(409, { detail: APPROVAL_REFUSALS[outcome.kind] })
+        }
+        const { workId, rows } = outcome
+        log.info({ runId: id, workId, rows, userId }, 'job run approved')
+        return { workId, rows }
+      },
+    }),
+  ]
 }
 
 function present(run: ListedJobRun): Run {

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import express from 'express'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import { createNodeHandler, type NodeHandler, type NodeHandlerOptions } from '../src/index.ts'
-import { accessOf, jobs, openHost, type Host } from './openHost.ts'
+import { accessOf, jobs, openHost, type Host } from '@roundsman/testing/openHost'
 
 let host: Host
 let server: Server | undefined

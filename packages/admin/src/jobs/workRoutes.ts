@@ -1,28 +1,14 @@
-import {
-  listWaitingWork,
-  type JobsClient,
-  type WhichWork,
-  type WorkOutcome,
-} from '@roundsman/engine/client'
+import { listWaitingWork, type WhichWork, type WorkOutcome } from '@roundsman/engine/client'
 import { sumWaitingWork } from '@roundsman/engine/internal'
-import type { Job } from '@roundsman/engine'
-import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import type { Gate } from '../access.ts'
 import { waitingWorkSchema } from '../contract.ts'
-import type { ZodRoutes } from '../http/zodRoutes.ts'
+import { route, type AdminParts, type Route, type RouteRequest } from '../route.ts'
 import { instant } from '../http/instant.ts'
 import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { Problem, problemResponses } from '../http/problem.ts'
 import { storableText } from '../http/storableText.ts'
 import { optionalReasonBody, requestReason } from './requestReason.ts'
-
-interface WorkRoutesOptions {
-  gate: Gate
-  client: JobsClient
-  jobs: readonly Job[]
-}
 
 const MAX_IDS = 1_000
 
@@ -57,11 +43,12 @@ type Selected = Pick<z.output<z.ZodObject<typeof which>>, 'name' | 'ids' | 'labe
  * What waits, and what people may do about it before a worker takes it. Also for jobs that left the catalogue, whose work
  * would otherwise wait for ever.
  */
-export const workRoutes: ZodRoutes<WorkRoutesOptions> = async (app, { gate, client, jobs }) => {
-  app.get(
-    '/jobs/work',
-    {
-      onRequest: gate.mayView,
+export function workRoutes({ client, jobs }: AdminParts): Route[] {
+  return [
+    route({
+      method: 'GET',
+      path: '/jobs/work',
+      may: 'view',
       schema: {
         tags: ['jobs'],
         summary: 'List waiting work, in the order in which it starts',
@@ -84,23 +71,22 @@ export const workRoutes: ZodRoutes<WorkRoutesOptions> = async (app, { gate, clie
           ...problemResponses(400, 401, 403),
         },
       },
-    },
-    async ({ query: { name, label: its, limit, cursor } }) => {
-      const of = { name, label: its }
-      const { work, next } = await listWaitingWork(client.reader, { ...of, limit, after: cursor })
-      if (next === null && cursor === undefined) {
-        const names = [...new Set(work.map((each) => each.name))].toSorted()
-        return { work, total: work.length, names, nextCursor: null }
-      }
-      const { count, names } = await sumWaitingWork(client.reader, of)
-      return { work, total: count, names, nextCursor: next && formatCursor(next) }
-    },
-  )
+      handle: async ({ query: { name, label: its, limit, cursor } }) => {
+        const of = { name, label: its }
+        const { work, next } = await listWaitingWork(client.reader, { ...of, limit, after: cursor })
+        if (next === null && cursor === undefined) {
+          const names = [...new Set(work.map((each) => each.name))].toSorted()
+          return { work, total: work.length, names, nextCursor: null }
+        }
+        const { count, names } = await sumWaitingWork(client.reader, of)
+        return { work, total: count, names, nextCursor: next && formatCursor(next) }
+      },
+    }),
 
-  app.post(
-    '/jobs/work/cancel',
-    {
-      onRequest: gate.mayAct,
+    route({
+      method: 'POST',
+      path: '/jobs/work/cancel',
+      may: 'act',
       schema: {
         tags: ['jobs'],
         summary: 'Cancel waiting work',
@@ -108,18 +94,17 @@ export const workRoutes: ZodRoutes<WorkRoutesOptions> = async (app, { gate, clie
         body: z.strictObject(which).refine(isSaid, SAY_WHICH),
         response: { 200: outcome, ...problemResponses(400, 401, 403, 413, 415) },
       },
-    },
-    async (request) => {
-      const by = askerOf(request)
-      const done = await client.cancelWork(toWhich(request.body), by)
-      return tell(request, 'waiting work cancelled', done)
-    },
-  )
+      handle: async (request) => {
+        const by = askerOf(request)
+        const done = await client.cancelWork(toWhich(request.body), by)
+        return tell(request, 'waiting work cancelled', done)
+      },
+    }),
 
-  app.post(
-    '/jobs/work/postpone',
-    {
-      onRequest: gate.mayAct,
+    route({
+      method: 'POST',
+      path: '/jobs/work/postpone',
+      may: 'act',
       schema: {
         tags: ['jobs'],
         summary: 'Postpone waiting work, or make it due now',
@@ -128,19 +113,18 @@ export const workRoutes: ZodRoutes<WorkRoutesOptions> = async (app, { gate, clie
         body: z.strictObject({ ...which, startAfter: instant }).refine(isSaid, SAY_WHICH),
         response: { 200: outcome, ...problemResponses(400, 401, 403, 413, 415) },
       },
-    },
-    async (request) => {
-      const { startAfter } = request.body
-      const by = { ...askerOf(request), startAfter }
-      const done = await client.postponeWork(toWhich(request.body), by)
-      return tell(request, 'waiting work postponed', done)
-    },
-  )
+      handle: async (request) => {
+        const { startAfter } = request.body
+        const by = { ...askerOf(request), startAfter }
+        const done = await client.postponeWork(toWhich(request.body), by)
+        return tell(request, 'waiting work postponed', done)
+      },
+    }),
 
-  app.post(
-    '/jobs/work/prioritise',
-    {
-      onRequest: gate.mayAct,
+    route({
+      method: 'POST',
+      path: '/jobs/work/prioritise',
+      may: 'act',
       schema: {
         tags: ['jobs'],
         summary: 'Give waiting work another priority',
@@ -152,18 +136,17 @@ export const workRoutes: ZodRoutes<WorkRoutesOptions> = async (app, { gate, clie
           .refine(isSaid, SAY_WHICH),
         response: { 200: outcome, ...problemResponses(400, 401, 403, 413, 415) },
       },
-    },
-    async (request) => {
-      const by = { ...askerOf(request), priority: request.body.priority }
-      const done = await client.prioritiseWork(toWhich(request.body), by)
-      return tell(request, 'waiting work prioritised', done)
-    },
-  )
+      handle: async (request) => {
+        const by = { ...askerOf(request), priority: request.body.priority }
+        const done = await client.prioritiseWork(toWhich(request.body), by)
+        return tell(request, 'waiting work prioritised', done)
+      },
+    }),
 
-  app.post(
-    '/jobs/:name/queue/pause',
-    {
-      onRequest: gate.mayAct,
+    route({
+      method: 'POST',
+      path: '/jobs/:name/queue/pause',
+      may: 'act',
       schema: {
         tags: ['jobs'],
         summary: 'Pause the queue of a job',
@@ -176,29 +159,28 @@ export const workRoutes: ZodRoutes<WorkRoutesOptions> = async (app, { gate, clie
           ...problemResponses(400, 401, 403, 404, 409, 413, 415),
         },
       },
-    },
-    async (request) => {
-      const { name } = request.params
-      const { actor, userId } = gate.accessOf(request)
-      const found = await client.pauseQueue(name, { actor, reason: request.body.reason })
-      switch (found) {
-        case 'paused':
-          request.log.info({ name, userId }, 'queue paused')
-          return { name, queuePaused: true as const }
-        case 'alreadyPaused':
-          throw new Problem(409, { detail: `The queue of ${name} is paused already` })
-        case 'notFound':
-          throw noQueue(name)
-        default:
-          return found satisfies never
-      }
-    },
-  )
+      handle: async (request) => {
+        const { name } = request.params
+        const { actor, userId } = request.access
+        const found = await client.pauseQueue(name, { actor, reason: request.body.reason })
+        switch (found) {
+          case 'paused':
+            request.log.info({ name, userId }, 'queue paused')
+            return { name, queuePaused: true as const }
+          case 'alreadyPaused':
+            throw new Problem(409, { detail: `The queue of ${name} is paused already` })
+          case 'notFound':
+            throw noQueue(name)
+          default:
+            return found satisfies never
+        }
+      },
+    }),
 
-  app.post(
-    '/jobs/:name/queue/resume',
-    {
-      onRequest: gate.mayAct,
+    route({
+      method: 'POST',
+      path: '/jobs/:name/queue/resume',
+      may: 'act',
       schema: {
         tags: ['jobs'],
         summary: 'Resume the queue of a job',
@@ -210,39 +192,42 @@ export const workRoutes: ZodRoutes<WorkRoutesOptions> = async (app, { gate, clie
           ...problemResponses(400, 401, 403, 404, 409, 413, 415),
         },
       },
-    },
-    async (request) => {
-      const {
-        params: { name },
-        body,
-      } = request
-      const { actor, userId } = gate.accessOf(request)
-      const by = { actor, ...(body?.reason !== undefined && { reason: body.reason }) }
-      const found = await client.resumeQueue(name, by)
-      switch (found) {
-        case 'resumed':
-          request.log.info({ name, userId }, 'queue resumed')
-          return { name, queuePaused: false as const }
-        case 'notPaused':
-          throw new Problem(409, { detail: `The queue of ${name} is not paused` })
-        case 'notFound':
-          throw noQueue(name)
-        default:
-          return found satisfies never
-      }
-    },
-  )
+      handle: async (request) => {
+        const {
+          params: { name },
+          body,
+        } = request
+        const { actor, userId } = request.access
+        const by = { actor, ...(body?.reason !== undefined && { reason: body.reason }) }
+        const found = await client.resumeQueue(name, by)
+        switch (found) {
+          case 'resumed':
+            request.log.info({ name, userId }, 'queue resumed')
+            return { name, queuePaused: false as const }
+          case 'notPaused':
+            throw new Problem(409, { detail: `The queue of ${name} is not paused` })
+          case 'notFound':
+            throw noQueue(name)
+          default:
+            return found satisfies never
+        }
+      },
+    }),
+  ]
 
-  function askerOf(request: FastifyRequest<{ Body: { reason: string } }>) {
-    return { actor: gate.accessOf(request).actor, reason: request.body.reason }
+  function askerOf({
+    access,
+    body,
+  }: Pick<RouteRequest<unknown, unknown, { reason: string }>, 'access' | 'body'>) {
+    return { actor: access.actor, reason: body.reason }
   }
 
   function tell(
-    request: FastifyRequest<{ Body: { name: string } }>,
+    request: Pick<RouteRequest<unknown, unknown, { name: string }>, 'access' | 'body' | 'log'>,
     message: string,
     { done, left }: WorkOutcome,
   ): WorkOutcome {
-    const { userId } = gate.accessOf(request)
+    const { userId } = request.access
     request.log.info({ name: request.body.name, done, left, userId }, message)
     return { done, left }
   }

@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import { serveConsole, type ServedConsole } from '../src/index.ts'
 import { authoritiesOf } from '../src/serveConsole.ts'
-import { jobs, log, openHost, type Host } from './openHost.ts'
+import { jobs, log, openHost, type Host } from '@roundsman/testing/openHost'
 
 let host: Host
 let served: ServedConsole

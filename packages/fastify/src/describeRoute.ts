@@ -1,53 +1,6 @@
-import type {
-  FastifyPluginAsync,
-  FastifySchema,
-  FastifySchemaCompiler,
-  FastifySerializerCompiler,
-  FastifyTypeProvider,
-  RawServerDefault,
-  RouteOptions,
-} from 'fastify'
+import { problemResponses } from '@roundsman/admin/http'
+import type { FastifySchema, RouteOptions } from 'fastify'
 import { z } from 'zod'
-import { problemResponses } from './problem.ts'
-
-/** Derives a route's types from its zod schemas. */
-export interface ZodTypes extends FastifyTypeProvider {
-  validator: this['schema'] extends z.ZodType ? z.output<this['schema']> : unknown
-  serializer: this['schema'] extends z.ZodType ? z.input<this['schema']> : unknown
-}
-
-export type ZodRoutes<Options extends object> = FastifyPluginAsync<
-  Options,
-  RawServerDefault,
-  ZodTypes
->
-
-/** Thrown for a request that does not match its route's schema. */
-export class SchemaMismatch extends Error {
-  override readonly name = 'SchemaMismatch'
-  readonly statusCode = 400
-  /** The part of the request, in Fastify's words: `body`, `querystring`, `params` or `headers`. */
-  validationContext?: string
-  readonly issues: readonly z.core.$ZodIssue[]
-
-  constructor(issues: readonly z.core.$ZodIssue[]) {
-    super('The request does not match its schema')
-    this.issues = issues
-  }
-}
-
-export const validatorCompiler: FastifySchemaCompiler<z.ZodType> =
-  ({ schema }) =>
-  (data) => {
-    const { success, data: value, error } = schema.safeParse(data)
-    return success ? { value } : { error: new SchemaMismatch(error.issues) }
-  }
-
-/** Has Fastify write answers by their schema, so that an answer holds what the schema names and nothing else. */
-export const serializerCompiler: FastifySerializerCompiler<z.ZodType> =
-  ({ schema }) =>
-  (data) =>
-    JSON.stringify(z.encode(schema, data))
 
 /** What a schema may tell @fastify/swagger, whose types not every host has installed. */
 export interface DescribedSchema extends FastifySchema {

@@ -6,13 +6,10 @@ import {
   type DeadLetterFilter,
   type BulkSelection,
 } from '@roundsman/engine/internal'
-import { listDeadLetters, type JobsClient, type RedriveOutcome } from '@roundsman/engine/client'
-import type { Job } from '@roundsman/engine'
-import type { FastifyBaseLogger } from 'fastify'
+import { listDeadLetters, type RedriveOutcome } from '@roundsman/engine/client'
 import { z } from 'zod'
-import type { Gate } from '../access.ts'
 import { deadLetterCauseSchema, deadLetterSchema } from '../contract.ts'
-import type { ZodRoutes } from '../http/zodRoutes.ts'
+import { route, type AdminParts, type Route, type RouteLog } from '../route.ts'
 import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { invalidRequest, Problem, problemResponses } from '../http/problem.ts'
@@ -20,13 +17,6 @@ import { optionalReasonBody, requestReason } from './requestReason.ts'
 import { checkSpans, runFilters } from './jobRunRoutes.ts'
 import { bulkTargets, checkTargets, progressOf, readTargets } from './bulk.ts'
 import { storableText } from '../http/storableText.ts'
-
-interface DeadLetterRoutesOptions {
-  gate: Gate
-  client: JobsClient
-  /** The catalogue: jobs whose dead letters can be redriven. */
-  jobs: readonly Job[]
-}
 
 const MAX_REDRIVEN = 1_000
 /** What a request of many does at once, so that the console sees how it goes on. */
@@ -77,14 +67,12 @@ const unknownDeadLetter = () =>
   new Problem(404, { detail: 'There is no dead letter with this id, or not any more' })
 
 /** Dead letters: work that was given up and waits until somebody redrives or discards it. */
-export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
-  app,
-  { gate, client, jobs },
-) => {
-  app.get(
-    '/jobs/dead-letters',
-    {
-      onRequest: gate.mayView,
+export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
+  return [
+    route({
+      method: 'GET',
+      path: '/jobs/dead-letters',
+      may: 'view',
       schema: {
         tags: ['jobs'],
         summary: 'List dead letters, the latest first',
@@ -94,23 +82,22 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
           ...problemResponses(400, 401, 403),
         },
       },
-    },
-    async ({ query: { cursor, ...query } }) => {
-      const { deadLetters, next } = await listDeadLetters(client.reader, {
-        ...query,
-        after: cursor,
-      })
-      return {
-        deadLetters,
-        nextCursor: next && formatCursor(next),
-      }
-    },
-  )
+      handle: async ({ query: { cursor, ...query } }) => {
+        const { deadLetters, next } = await listDeadLetters(client.reader, {
+          ...query,
+          after: cursor,
+        })
+        return {
+          deadLetters,
+          nextCursor: next && formatCursor(next),
+        }
+      },
+    }),
 
-  app.get(
-    '/jobs/dead-letters/causes',
-    {
-      onRequest: gate.mayView,
+    route({
+      method: 'GET',
+      path: '/jobs/dead-letters/causes',
+      may: 'view',
       schema: {
         tags: ['jobs'],
         summary: 'List the error codes of dead letters, the most frequent first',
@@ -121,14 +108,13 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
           ...problemResponses(400, 401, 403),
         },
       },
-    },
-    async ({ query }) => ({ causes: await listDeadLetterCodes(client.reader, query) }),
-  )
+      handle: async ({ query }) => ({ causes: await listDeadLetterCodes(client.reader, query) }),
+    }),
 
-  app.post(
-    '/jobs/dead-letters/redrive',
-    {
-      onRequest: gate.mayAct,
+    route({
+      method: 'POST',
+      path: '/jobs/dead-letters/redrive',
+      may: 'act',
       schema: {
         tags: ['jobs'],
         summary: 'Give dead letters back to the queue',
@@ -147,37 +133,36 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
           }),
         response: { 200: redriven, ...problemResponses(400, 401, 403, 413, 415) },
       },
-    },
-    async (request) => {
-      const { body, log } = request
-      const { name = '', errorCode, workIds, reason, ...targets } = body
-      const { actor, userId } = gate.accessOf(request)
-      const which = readTargets(targets, { name: body.name, errorCode })
-      if (which !== null) {
-        const by = { actor, reason, jobs }
-        const outcome = await client.redriveDeadLetters(inParts(which), by)
-        return tellRedriven(request, outcome, userId)
-      }
-      const job = jobs.find((candidate) => candidate.name === name)
-      if (!job) {
-        const known = jobs.map((candidate) => candidate.name).join(', ')
-        throw invalidRequest([{ path: 'body.name', message: `has to be one of: ${known}` }])
-      }
-      const by = { actor, reason, jobs: [job] }
-      const { redriven: count, alreadyQueued } = await client.redriveDeadLetters(
-        workIds === undefined ? { filter: { name } } : { ids: workIds },
-        by,
-      )
-      const told = { redriven: count, ...(alreadyQueued > 0 && { alreadyQueued }) }
-      log.info({ name, ...told, userId }, 'dead letters redriven')
-      return told
-    },
-  )
+      handle: async (request) => {
+        const { body, log } = request
+        const { name = '', errorCode, workIds, reason, ...targets } = body
+        const { actor, userId } = request.access
+        const which = readTargets(targets, { name: body.name, errorCode })
+        if (which !== null) {
+          const by = { actor, reason, jobs }
+          const outcome = await client.redriveDeadLetters(inParts(which), by)
+          return tellRedriven(request, outcome, userId)
+        }
+        const job = jobs.find((candidate) => candidate.name === name)
+        if (!job) {
+          const known = jobs.map((candidate) => candidate.name).join(', ')
+          throw invalidRequest([{ path: 'body.name', message: `has to be one of: ${known}` }])
+        }
+        const by = { actor, reason, jobs: [job] }
+        const { redriven: count, alreadyQueued } = await client.redriveDeadLetters(
+          workIds === undefined ? { filter: { name } } : { ids: workIds },
+          by,
+        )
+        const told = { redriven: count, ...(alreadyQueued > 0 && { alreadyQueued }) }
+        log.info({ name, ...told, userId }, 'dead letters redriven')
+        return told
+      },
+    }),
 
-  app.get(
-    '/jobs/runs/dead-letters',
-    {
-      onRequest: gate.mayView,
+    route({
+      method: 'GET',
+      path: '/jobs/runs/dead-letters',
+      may: 'view',
       schema: {
         tags: ['jobs'],
         summary: 'Count the dead letters of the runs that match',
@@ -196,14 +181,13 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
           ...problemResponses(400, 401, 403),
         },
       },
-    },
-    ({ query }) => countLettersOfRuns(client.reader, query),
-  )
+      handle: ({ query }) => countLettersOfRuns(client.reader, query),
+    }),
 
-  app.post(
-    '/jobs/runs/redrive',
-    {
-      onRequest: gate.mayAct,
+    route({
+      method: 'POST',
+      path: '/jobs/runs/redrive',
+      may: 'act',
       schema: {
         tags: ['jobs'],
         summary: 'Give the dead letters of the runs that match back to the queue',
@@ -219,20 +203,19 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
           .superRefine(checkSpans),
         response: { 200: redriven, ...problemResponses(400, 401, 403, 413, 415) },
       },
-    },
-    async (request) => {
-      const { all: _, cursor, reason, ...filter } = request.body
-      const { actor, userId } = gate.accessOf(request)
-      const which = { runs: filter, after: cursor, limit: LETTERS_AT_ONCE }
-      const outcome = await client.redriveDeadLetters(which, { actor, reason, jobs })
-      return tellRedriven(request, outcome, userId)
-    },
-  )
+      handle: async (request) => {
+        const { all: _, cursor, reason, ...filter } = request.body
+        const { actor, userId } = request.access
+        const which = { runs: filter, after: cursor, limit: LETTERS_AT_ONCE }
+        const outcome = await client.redriveDeadLetters(which, { actor, reason, jobs })
+        return tellRedriven(request, outcome, userId)
+      },
+    }),
 
-  app.post(
-    '/jobs/dead-letters/discard',
-    {
-      onRequest: gate.mayAct,
+    route({
+      method: 'POST',
+      path: '/jobs/dead-letters/discard',
+      may: 'act',
       schema: {
         tags: ['jobs'],
         summary: 'Discard dead letters',
@@ -253,27 +236,26 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
           ...problemResponses(400, 401, 403, 413, 415),
         },
       },
-    },
-    async (request) => {
-      const {
-        body: { name, errorCode, reason, ...targets },
-        log,
-      } = request
-      const { actor, userId } = gate.accessOf(request)
-      const which = readTargets(targets, { name, errorCode }) ?? { ids: [] }
-      const { next, ...outcome } = await client.discardDeadLetters(inParts(which), {
-        actor,
-        reason,
-      })
-      log.info({ name, ...outcome, userId }, 'dead letters discarded')
-      return { ...outcome, nextCursor: next && formatCursor(next) }
-    },
-  )
+      handle: async (request) => {
+        const {
+          body: { name, errorCode, reason, ...targets },
+          log,
+        } = request
+        const { actor, userId } = request.access
+        const which = readTargets(targets, { name, errorCode }) ?? { ids: [] }
+        const { next, ...outcome } = await client.discardDeadLetters(inParts(which), {
+          actor,
+          reason,
+        })
+        log.info({ name, ...outcome, userId }, 'dead letters discarded')
+        return { ...outcome, nextCursor: next && formatCursor(next) }
+      },
+    }),
 
-  app.post(
-    '/jobs/dead-letters/:workId/redrive',
-    {
-      onRequest: gate.mayAct,
+    route({
+      method: 'POST',
+      path: '/jobs/dead-letters/:workId/redrive',
+      may: 'act',
       schema: {
         tags: ['jobs'],
         summary: 'Give a dead letter back to the queue',
@@ -282,41 +264,40 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
         body: z.strictObject({ reason: requestReason }),
         response: { 200: redriven, ...problemResponses(400, 401, 403, 404, 409, 413, 415) },
       },
-    },
-    async (request) => {
-      const {
-        params: { workId },
-        body: { reason },
-        log,
-      } = request
-      const { actor, userId } = gate.accessOf(request)
-      const name = await findDeadLetterName(client.reader, workId)
-      if (name === null) throw unknownDeadLetter()
-      const job = jobs.find((candidate) => candidate.name === name)
-      if (!job) {
-        throw new Problem(409, {
-          detail: `No worker would take it: there is no job ${name}, or not any more`,
-        })
-      }
-      const by = { actor, reason, jobs: [job] }
-      const outcome = await client.redriveDeadLetters({ ids: [workId] }, by)
-      if (outcome.alreadyQueued > 0) {
-        throw new Problem(409, {
-          detail:
-            'Other work with the same unique key waits or runs: redrive this dead letter later, or discard it',
-        })
-      }
-      // Somebody else was faster.
-      if (outcome.redriven === 0) throw unknownDeadLetter()
-      log.info({ name, workId, redriven: 1, userId }, 'dead letters redriven')
-      return { redriven: 1 }
-    },
-  )
+      handle: async (request) => {
+        const {
+          params: { workId },
+          body: { reason },
+          log,
+        } = request
+        const { actor, userId } = request.access
+        const name = await findDeadLetterName(client.reader, workId)
+        if (name === null) throw unknownDeadLetter()
+        const job = jobs.find((candidate) => candidate.name === name)
+        if (!job) {
+          throw new Problem(409, {
+            detail: `No worker would take it: there is no job ${name}, or not any more`,
+          })
+        }
+        const by = { actor, reason, jobs: [job] }
+        const outcome = await client.redriveDeadLetters({ ids: [workId] }, by)
+        if (outcome.alreadyQueued > 0) {
+          throw new Problem(409, {
+            detail:
+              'Other work with the same unique key waits or runs: redrive this dead letter later, or discard it',
+          })
+        }
+        // Somebody else was faster.
+        if (outcome.redriven === 0) throw unknownDeadLetter()
+        log.info({ name, workId, redriven: 1, userId }, 'dead letters redriven')
+        return { redriven: 1 }
+      },
+    }),
 
-  app.delete(
-    '/jobs/dead-letters/:workId',
-    {
-      onRequest: gate.mayAct,
+    route({
+      method: 'DELETE',
+      path: '/jobs/dead-letters/:workId',
+      may: 'act',
       schema: {
         tags: ['jobs'],
         summary: 'Discard a dead letter',
@@ -328,25 +309,25 @@ export const deadLetterRoutes: ZodRoutes<DeadLetterRoutesOptions> = async (
           ...problemResponses(400, 401, 403, 404, 413, 415),
         },
       },
-    },
-    async (request, reply) => {
-      const {
-        params: { workId },
-        body,
-        log,
-      } = request
-      const { actor, userId } = gate.accessOf(request)
-      const by = { actor, ...(body?.reason !== undefined && { reason: body.reason }) }
-      const { discarded } = await client.discardDeadLetters({ ids: [workId] }, by)
-      if (discarded === 0) throw unknownDeadLetter()
-      log.info({ workId, userId }, 'dead letter discarded')
-      return reply.code(204).send(null)
-    },
-  )
+      handle: async (request) => {
+        const {
+          params: { workId },
+          body,
+          log,
+        } = request
+        const { actor, userId } = request.access
+        const by = { actor, ...(body?.reason !== undefined && { reason: body.reason }) }
+        const { discarded } = await client.discardDeadLetters({ ids: [workId] }, by)
+        if (discarded === 0) throw unknownDeadLetter()
+        log.info({ workId, userId }, 'dead letter discarded')
+        return null
+      },
+    }),
+  ]
 }
 
 function tellRedriven(
-  { body, log }: { body: { name?: string | undefined }; log: FastifyBaseLogger },
+  { body, log }: { body: { name?: string | undefined }; log: RouteLog },
   { next, ...outcome }: RedriveOutcome,
   userId: string | undefined,
 ) {

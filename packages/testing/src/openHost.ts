@@ -1,9 +1,8 @@
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { defineJob, type Job } from '@roundsman/engine'
 import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
-import { createTestDatabase } from '@roundsman/testing'
+import { createTestDatabase } from './createTestDatabase.ts'
 import { pino } from 'pino'
-import type { Access } from '../src/index.ts'
 
 export const log = pino({ level: 'silent' })
 export const echo = defineJob({ name: 'echo', description: 'Says what it was told.' })
@@ -39,8 +38,14 @@ export async function openHost(): Promise<Host> {
   }
 }
 
+interface Access {
+  actor: string
+  view: boolean
+  act: boolean
+}
+
 /** The simplest log-in: a header says who it is. */
-export function accessOf(user: string | string[] | undefined): Access | null {
+export function accessOf(user: string | string[] | null | undefined): Access | null {
   switch (user) {
     case 'ada':
       return { actor: 'ada@example.com', view: true, act: true }

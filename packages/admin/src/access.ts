@@ -1,0 +1,108 @@
+import { Problem } from './http/problem.ts'
+
+/** Who asks, and what they may do. */
+export interface Access {
+  /** A name or an address. The engine records it with what they do, and everybody who may look sees it. */
+  actor: string
+  /** Whether they may look at jobs, runs and queue. */
+  view: boolean
+  /** Whether they may run, pause, cancel, approve, redrive and discard. */
+  act: boolean
+  /** Their id in log lines. Default: the log does not say who acted. */
+  userId?: string | undefined
+}
+
+/**
+ * The host's own answer to who asks. Null refuses with 401. An error with a `statusCode` of 401 or 403 refuses with that,
+ * with its message and its `headers`; any other is answered with 500, and logged. A stream of events asks again later, with
+ * the request that began it.
+ */
+export type Authorize<Asking = Request> = (
+  request: Asking,
+) => Access | null | Promise<Access | null>
+
+type Ask = () => Access | null | Promise<Access | null>
+
+/**
+ * Asks the host who asks.
+ * @throws Problem 401 or 403
+ */
+export async function admit(ask: Ask, may: 'view' | 'act'): Promise<Access> {
+  const access = await askHost(ask)
+  if (access === null) throw new Problem(401, { detail: 'Log in first' })
+  if (typeof access?.actor !== 'string' || access.actor === '') {
+    throw new TypeError(
+      'authorize must return { actor, view, act } with a name as actor, or null to refuse',
+    )
+  }
+  if (access[may]) return access
+  throw new Problem(403, {
+    detail:
+      may === 'view'
+        ? 'You don’t have access to the jobs'
+        : 'You may look at the jobs but not change them',
+  })
+}
+
+async function askHost(ask: Ask): Promise<Access | null> {
+  try {
+    return await ask()
+  } catch (error) {
+    if (isRefusal(error)) throw error
+    const why = error instanceof Error ? error.message : String(error)
+    throw new Error(`authorize threw instead of returning an access or null: ${why}`, {
+      cause: error,
+    })
+  }
+}
+
+export async function stillMayView(ask: Ask): Promise<boolean> {
+  try {
+    await admit(ask, 'view')
+    return true
+  } catch (error) {
+    if (isRefusal(error)) return false
+    throw error
+  }
+}
+
+/** Whether the host refuses by this error, as its own log-in does. */
+export function isRefusal(error: unknown): error is Error & { statusCode: 401 | 403 } {
+  const { statusCode } = (error ?? {}) as { statusCode?: unknown }
+  return error instanceof Error && (statusCode === 401 || statusCode === 403)
+}
+
+const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS'])
+
+/**
+ * Refuses a change that a browser sends for another site, with cookies or HTTP's own log-in. It trusts Sec-Fetch-Site, or
+ * else Origin: a client that sends neither is no browser, and no browser sends a bearer token by itself.
+ * @throws Problem 403
+ */
+export function refuseForeignOrigin(method: string, headers: Headers): void {
+  if (SAFE_METHODS.has(method) || /^Bearer /i.test(headers.get('authorization') ?? '')) return
+  const site = headers.get('sec-fetch-site')
+  const origin = headers.get('origin')
+  const isOwn =
+    site === null
+      ? origin === null || isOf(origin, headers)
+      : site === 'same-origin' || site === 'none'
+  if (isOwn) return
+  throw new Problem(403, {
+    detail: 'A page of another site sent this change; only pages of this site may change anything',
+  })
+}
+
+/**
+ * Whether the origin is the server's, by the name that the client or its proxy says. A page of another site can set neither
+ * header: browsers ask the server before they send X-Forwarded-Host for a page, and no answer here allows it.
+ */
+function isOf(origin: string, headers: Headers): boolean {
+  const url = URL.parse(origin)
+  const hosts = [headers.get('host'), headers.get('x-forwarded-host')?.split(',')[0]?.trim()]
+  // Either side may spell out the default port.
+  return (
+    url !== null &&
+    hosts.some((host) => host && URL.parse(`${url.protocol}//${host}`)?.host === url.host)
+  )
+}

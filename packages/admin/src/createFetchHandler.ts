@@ -1,0 +1,57 @@
+import { randomUUID } from 'node:crypto'
+import type { HostLogger } from '@roundsman/engine'
+import type { Authorize } from './access.ts'
+import { createAdmin } from './createAdmin.ts'
+import { logOf } from './logOf.ts'
+import type { AdminOptions } from './options.ts'
+
+export interface FetchHandlerOptions<Context = undefined> extends AdminOptions {
+  /** Says who asks and what they may do. The host does the log-in. */
+  authorize: (request: Request, context: Context) => ReturnType<Authorize>
+  /** Where the host routes all requests to the handler, such as `/admin/jobs`. Default: the root. */
+  basePath?: string
+  /** The console's path, below `basePath`; null for no console. Default `/`: the console is at `basePath` itself. */
+  consolePath?: string | null
+  /** Default: nothing is logged. */
+  log?: Pick<HostLogger, 'warn' | 'error'>
+}
+
+export interface FetchHandler<Context = undefined> {
+  /** Answers each request, with what is not its own as 404. `context` is passed to `authorize`. Never rejects. */
+  (
+    request: Request,
+    ...context: Context extends undefined ? [unknown?] : [Context]
+  ): Promise<Response>
+  /** Ends the streams of events, and what measures the queue. */
+  close(): Promise<void>
+}
+
+/**
+ * Admin API and console for every framework that answers a `Request` with a `Response`, such as Next.js: one catch-all route
+ * serves both. Making it does nothing; the first request starts the client.
+ * @throws ArgumentError which names the option
+ * @throws TypeError when the client is of another version
+ */
+export function createFetchHandler<Context = undefined>(
+  options: FetchHandlerOptions<Context>,
+): FetchHandler<Context> {
+  const { authorize, log, consolePath = '/', ...others } = options
+  const admin = createAdmin({ ...others, consolePath, authorize })
+  const handle = async (request: Request, context?: unknown): Promise<Response> => {
+    const { method, headers, body, signal, url } = request
+    const { pathname, search } = new URL(url)
+    const id = randomUUID()
+    const answer = await admin.answer({
+      method,
+      headers,
+      body,
+      signal,
+      target: pathname + search,
+      id,
+      log: logOf(log, id),
+      ask: () => authorize(request, context as Context),
+    })
+    return new Response(answer.body, answer)
+  }
+  return Object.assign(handle, { close: admin.close })
+}

@@ -1,0 +1,23 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
+import type { Visit } from './createAdmin.ts'
+
+/** Reads what node:http has of a request. */
+export function fromNode(
+  request: IncomingMessage,
+  response: ServerResponse,
+): Pick<Visit, 'method' | 'headers' | 'signal'> {
+  const headers = new Headers()
+  for (const [name, value] of Object.entries(request.headers)) {
+    // HTTP/2 has the request line among them.
+    if (value !== undefined && !name.startsWith(':')) headers.set(name, String(value))
+  }
+  const left = new AbortController()
+  if (response.destroyed) left.abort()
+  else response.once('close', () => left.abort())
+  return { method: request.method ?? 'GET', headers, signal: left.signal }
+}
+
+export function toReadable(body: ReadableStream<Uint8Array>): Readable {
+  return Readable.fromWeb(body)
+}

@@ -1,0 +1,105 @@
+import { ArgumentError } from '@roundsman/engine'
+import type { z } from 'zod'
+import { isRefusal } from '../access.ts'
+import type { RouteLog } from '../route.ts'
+import { invalidRequest, Problem, problemDocument } from './problem.ts'
+
+/** What a server sends, whichever it is. */
+export interface Answer {
+  status: number
+  headers: Record<string, string>
+  body: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | null
+}
+
+/** Thrown for a request that does not match its route's schema. */
+export class SchemaMismatch extends Error {
+  override readonly name = 'SchemaMismatch'
+  readonly place: string
+  readonly issues: readonly z.core.$ZodIssue[]
+
+  /** `place` is the part of the request: `body`, `query`, `params` or `headers`. */
+  constructor(place: string, issues: readonly z.core.$ZodIssue[]) {
+    super('The request does not match its schema')
+    this.place = place
+    this.issues = issues
+  }
+}
+
+/** Answers any failure with a problem document (RFC 9457), and logs it. */
+export function answerFailure(error: unknown, { id, log }: { id: string; log: RouteLog }): Answer {
+  const problem = toProblem(error)
+  if (error instanceof Problem || problem.statusCode < 500) {
+    // As debug: probes ask for health every few seconds, and its answer is no failure. Without the message: that of a JSON
+    // syntax error quotes the body, and with it a password.
+    log.debug({ statusCode: problem.statusCode, ...codeOf(error) }, 'request refused')
+  } else {
+    log.error({ err: error }, 'request failed')
+  }
+  return answerProblem(problem, id)
+}
+
+/** `id` is the request's, by which its log lines are found. */
+export function answerProblem(
+  { statusCode, message, headers, extensions }: Problem,
+  id: string,
+): Answer {
+  const text = JSON.stringify(problemDocument(statusCode, message, extensions))
+  return answerText(statusCode, 'application/problem+json; charset=utf-8', text, {
+    'x-request-id': id,
+    ...headers,
+  })
+}
+
+export function answerText(
+  status: number,
+  type: string,
+  body: string | Uint8Array<ArrayBuffer>,
+  headers: Record<string, string>,
+): Answer {
+  const length = String(Buffer.byteLength(body))
+  return { status, headers: { ...headers, 'content-type': type, 'content-length': length }, body }
+}
+
+function codeOf(error: unknown): { code?: unknown } {
+  return error instanceof Error && 'code' in error ? { code: error.code } : {}
+}
+
+function toProblem(error: unknown): Problem {
+  if (error instanceof Problem) return error
+  if (error instanceof SchemaMismatch) return toInvalidRequest(error)
+  // The engine checks what the routes' schemas let through.
+  if (error instanceof ArgumentError)
+    return invalidRequest([{ path: error.argument, message: error.message }])
+  // The refusal of the host's own log-in.
+  if (isRefusal(error) && error.message !== '') {
+    const { headers } = error as { headers?: Record<string, string> }
+    return new Problem(error.statusCode, { detail: error.message, ...(headers && { headers }) })
+  }
+  const { statusCode: status = 500 } = (error ?? {}) as { statusCode?: number }
+  if (status >= 400 && status < 500) {
+    return new Problem(status, {
+      detail:
+        error instanceof SyntaxError
+          ? 'The body is not valid JSON'
+          : 'The server cannot read this request',
+    })
+  }
+  return new Problem(500, {
+    detail: 'The server failed; its log has the error under the id in the header x-request-id',
+  })
+}
+
+function toInvalidRequest({ place, issues }: SchemaMismatch): Problem {
+  const errors = issues.flatMap(({ path, message, ...issue }) => {
+    const where = [place, ...path.map(String)]
+    // Zod reports an unknown key at its parent: its own path says more.
+    const keys = 'keys' in issue ? issue.keys : undefined
+    return (
+      keys?.map((key) => ({
+        path: [...where, key].join('.'),
+        message: 'is unknown; leave it out',
+      })) ?? [{ path: where.join('.'), message }]
+    )
+  })
+  return invalidRequest(errors)
+}

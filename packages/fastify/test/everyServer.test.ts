@@ -1,0 +1,259 @@
+import { once } from 'node:events'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import {
+  createFetchHandler,
+  createNodeHandler,
+  type Access,
+  type AdminOptions,
+} from '@roundsman/admin'
+import { waitFor } from '@roundsman/testing'
+import { accessOf, echo, jobs, openHost, type Host } from '@roundsman/testing/openHost'
+import Fastify from 'fastify'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { roundsman } from '../src/index.ts'
+
+interface Served {
+  /** As a browser sees it. */
+  origin: string
+  ask(path: string, init?: RequestInit): Promise<Response>
+  close(): Promise<unknown>
+}
+
+const KINDS = ['fetch', 'node', 'fastify'] as const
+type Kind = (typeof KINDS)[number]
+
+let host: Host
+let consoleDir: string
+let served: Record<Kind, Served>
+
+beforeAll(async () => {
+  host = await openHost()
+  consoleDir = await mkdtemp(join(tmpdir(), 'roundsman-console-'))
+  await mkdir(join(consoleDir, 'assets'))
+  await writeFile(join(consoleDir, 'index.html'), '<meta name="roundsman" /><script src="./a.js">')
+  await writeFile(join(consoleDir, 'assets/a.css'), 'a {}')
+  const opened = await Promise.all(KINDS.map((kind) => serve[kind]()))
+  served = Object.fromEntries(KINDS.map((kind, at) => [kind, opened[at]])) as typeof served
+})
+
+afterAll(async () => {
+  await Promise.all(Object.values(served).map(({ close }) => close()))
+  await host.close()
+  await rm(consoleDir, { recursive: true })
+})
+
+/** The simplest log-in, which may also be broken. */
+function authorize(user: string | string[] | null | undefined): Access | null {
+  if (user === 'broken') throw new Error('no session store')
+  if (user === 'banned')
+    throw Object.assign(new Error('You are banned'), { statusCode: 403, headers: { 'x-why': 'b' } })
+  return accessOf(user)
+}
+
+const options = (): AdminOptions => ({
+  client: host.client,
+  jobs,
+  consoleDir,
+  consolePath: '/',
+  environment: 'test',
+})
+const lines: unknown[] = []
+const log = {
+  warn: (...line: unknown[]) => lines.push(line),
+  error: (...line: unknown[]) => lines.push(line),
+}
+
+/** The same admin API and console at /ops, on each kind of server. */
+const serve: Record<Kind, () => Promise<Served>> = {
+  async fetch() {
+    const handle = createFetchHandler({
+      ...options(),
+      basePath: '/ops',
+      log,
+      authorize: async ({ headers }) => authorize(headers.get('x-user')),
+    })
+    return {
+      origin: 'https://admin.example',
+      // Behind a proxy a framework may call the server by another name than its clients do.
+      ask: (path, init) => {
+        const request = new Request(`http://localhost:3000${path}`, init)
+        request.headers.set('host', 'admin.example')
+        return handle(request)
+      },
+      close: handle.close,
+    }
+  },
+  async node() {
+    const handle = createNodeHandler({
+      ...options(),
+      basePath: '/ops',
+      log,
+      authorize: ({ headers }) => authorize(headers['x-user']),
+    })
+    const server = createServer(handle).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    return {
+      origin,
+      ask: (path, init) => fetch(origin + path, init),
+      close: async () => {
+        await handle.close()
+        server.closeAllConnections()
+        server.close()
+      },
+    }
+  },
+  async fastify() {
+    const app = Fastify({ routerOptions: { maxParamLength: 512 } })
+    await app.register(roundsman, {
+      ...options(),
+      prefix: '/ops',
+      authorize: ({ headers }) => authorize(headers['x-user']),
+    })
+    const origin = await app.listen({ port: 0, host: '127.0.0.1' })
+    return { origin, ask: (path, init) => fetch(origin + path, init), close: () => app.close() }
+  },
+}
+
+const as = (user: string, more: Record<string, string> = {}) => ({
+  headers: { 'x-user': user, ...more },
+})
+const JSON_TYPE = { 'content-type': 'application/json' }
+const post = (body: string, more: Record<string, string> = {}, user = 'ada') => ({
+  method: 'POST',
+  body,
+  ...as(user, { ...JSON_TYPE, ...more }),
+})
+const REASON = JSON.stringify({ reason: 'a test' })
+const RUN = '/ops/api/jobs/echo/run'
+const id = '01a20e26-367c-766a-a085-72e882269712'
+
+it.each<[path: string, status: number, init?: RequestInit, kinds?: readonly Kind[]]>([
+  // The console, for anybody: it asks the API who looks.
+  ['/ops', 200],
+  ['/ops/', 200],
+  ['/ops/runs/1?x=%', 200],
+  ['/ops/assets/a.css', 200],
+  ['/ops/assets/gone.css', 404],
+  ['/ops/assets/..%2f..%2fsecret', 404],
+  // Fastify's own answer, which its host chooses.
+  ['/ops/%ff', 400, {}, ['fetch', 'node']],
+  ['/ops/assets/a.css', 200, { method: 'HEAD' }],
+  ['/ops', 405, { method: 'POST' }, ['fetch', 'node']],
+  // Who asks.
+  ['/ops/api/jobs', 401],
+  ['/ops/api/jobs', 403, as('eve')],
+  ['/ops/api/jobs', 403, as('banned')],
+  ['/ops/api/jobs', 500, as('broken')],
+  ['/ops/api/jobs', 200, as('bob')],
+  ['/ops/api/console/access', 200, as('bob')],
+  // What they ask for.
+  ['/ops/api/jobs', 200, { method: 'HEAD', ...as('bob') }],
+  ['/ops/api/nothing', 404, as('bob')],
+  ['/ops/api/jobs/nothing', 404, as('bob')],
+  ['/ops/api/jobs/runs?limit=0&of=me', 400, as('bob')],
+  ['/ops/api/jobs/runs?limit=1&limit=2', 400, as('bob')],
+  ['/ops/api/jobs/runs/1', 400, as('bob')],
+  [`/ops/api/jobs/runs/${id}`, 404, as('bob')],
+  ['/ops/api/jobs/%65cho/ticks', 200, as('bob')],
+  ['/ops/api/console/workers/host%3A1%2F2', 404, as('bob')],
+  ['/ops/api/jobs/%ff/ticks', 400, as('bob'), ['fetch', 'node']],
+  [`/ops/api/jobs/${'x'.repeat(600)}/ticks`, 414, as('bob')],
+  ['/ops/api/jobs/runs.csv', 200, as('bob')],
+  ['/ops/api/jobs/runs.csv', 200, { method: 'HEAD', ...as('bob') }],
+  ['/ops/api/jobs', 405, { method: 'POST', ...as('ada') }, ['fetch', 'node']],
+  ['/ops/api/jobs/events', 405, { method: 'HEAD', ...as('ada') }, ['fetch', 'node']],
+  // What they change.
+  [RUN, 403, post(REASON, {}, 'bob')],
+  [RUN, 202, post(REASON)],
+  [RUN, 202, post(REASON, { 'content-type': 'application/json; charset=utf-8' })],
+  [RUN, 400, post('{')],
+  [RUN, 400, post('')],
+  [RUN, 400, post('{"reason":"x","__proto__":{}}')],
+  [RUN, 400, post('{"reason":"x","payload":{"constructor":{"prototype":1}}}')],
+  [RUN, 400, { method: 'POST', ...as('ada') }],
+  [RUN, 400, post(JSON.stringify({ reason: '', more: 1 }))],
+  [RUN, 413, post(JSON.stringify({ reason: 'x'.repeat(70_000) }))],
+  [RUN, 415, post(REASON, { 'content-type': 'text/plain' })],
+  [RUN, 415, { method: 'POST', body: new Blob([REASON]), ...as('ada') }],
+  [`/ops/api/jobs/dead-letters/${id}`, 404, { method: 'DELETE', ...as('ada') }],
+  // From where.
+  [RUN, 403, post(REASON, { origin: 'https://evil.example' })],
+  [RUN, 403, post(REASON, { origin: 'null' })],
+  [RUN, 403, post(REASON, { 'sec-fetch-site': 'cross-site' })],
+  [RUN, 202, post(REASON, { 'sec-fetch-site': 'same-origin', origin: 'https://of.a.proxy' })],
+  [RUN, 202, post(REASON, { origin: 'https://of.a.proxy', 'x-forwarded-host': 'of.a.proxy, in' })],
+])(
+  '%s is answered with %d by every server, in the same words',
+  async (path, status, init, kinds = KINDS) => {
+    const answers = await Promise.all(
+      kinds.map(async (kind) => {
+        const answer = await served[kind].ask(path, init)
+        const text = await answer.text()
+        const { headers } = answer
+        return {
+          status: answer.status,
+          text: text.replaceAll(/"(workId|nextRun)":"[^"]*"/g, ''),
+          // Nobody is told the length of what is only streamed.
+          length: headers.get('content-length') ?? '',
+          ...Object.fromEntries(
+            ['content-type', 'cache-control', 'content-disposition', 'allow', 'x-why'].map(
+              (name) => [name, headers.get(name)],
+            ),
+          ),
+        }
+      }),
+    )
+    expect(answers[0]?.status).toBe(status)
+    for (const answer of answers) expect(answer).toEqual(answers[0])
+  },
+)
+
+it.each(KINDS)(
+  '%s takes a change of its own pages, by the name that they call it',
+  async (kind) => {
+    const { ask, origin } = served[kind]
+    expect((await ask(RUN, post(REASON, { origin }))).status).toBe(202)
+  },
+)
+
+it('a broken authorize is named in the log, with the id that the client is told', async () => {
+  for (const kind of ['fetch', 'node'] as const) {
+    lines.length = 0
+    const { headers } = await served[kind].ask('/ops/api/jobs', as('broken'))
+    expect(lines).toMatchObject([
+      [
+        {
+          reqId: headers.get('x-request-id'),
+          err: {
+            message: expect.stringContaining('authorize threw'),
+            cause: { message: 'no session store' },
+          },
+        },
+        'request failed',
+      ],
+    ])
+  }
+})
+
+it.each(KINDS)('%s tells of what changes until the client leaves', async (kind) => {
+  const abort = new AbortController()
+  const { body, headers } = await served[kind].ask('/ops/api/jobs/events', {
+    ...as('bob'),
+    signal: abort.signal,
+  })
+  expect(headers.get('content-type')).toBe('text/event-stream; charset=utf-8')
+  let text = ''
+  const reading = (async () => {
+    for await (const chunk of body!.pipeThrough(new TextDecoderStream())) text += chunk
+  })().catch(() => undefined)
+  await waitFor(() => text.includes('retry: 2000'))
+  await host.client.pauseQueue(echo.name, { actor: 'ada', reason: 'a test' })
+  abort.abort()
+  await reading
+  expect(text).toMatch(/^retry: 2000\nid: \S+\n\n/)
+})
