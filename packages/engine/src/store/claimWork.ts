@@ -131,8 +131,8 @@ type ArrayOf = (array: string) => string
  *   alive     Whether others can see that the worker lives. If not, the steps below find nothing.
  *   wanted    The requests, except for jobs whose queue is paused.
  *   found     The work to take, locked. Of two claims at the same moment, the later passes over what is locked.
- *   taken     What of it is within the bytes that a claim may bring; the first of each request always is. The run of a first attempt has the
- *             id of its work.
+ *   whole     Whether all of it may be too many bytes for a claim to bring, and whether any of it has anything of RARE.
+ *   taken     What of it is within those bytes; the first of each request always is. The run of a first attempt has the id of its work.
  *   gone      It leaves JobWork,
  *   claimed   and each request gets a row in JobClaim.
  *
@@ -148,54 +148,73 @@ const claimSql = (found: (array: ArrayOf) => string, isAlone: string, array: Arr
     where alive."isAlive" and ${GIVES_WAY}
       and not coalesce((select true from "JobQueue" paused where paused."name" = wanted."name"), false)
   ), found as materialized (
-    select wanted."claimId", work.* from wanted cross join lateral (${found(array)}
+    select wanted."request", work.*, "attempt" > 1 or "dueAt" > "enqueuedAt" + interval '1 second' as "isDelayed"
+    from wanted cross join lateral (${found(array)}
     ) work
+  ), whole as materialized (
+    select case when sum("bytes") > ${MOST_BYTES} then count(*)::int end as "tooMany", bool_or(${RARE.map(([, , when]) => when).join(' or ')}) as "hasMore" from found
   ), taken as materialized (
-    select found.*, case when "attempt" = 1 then "id" else gen_random_uuid() end as "runId" from (
-      select found.*, sum("bytes") over (partition by "claimId" order by "rank", "place" rows unbounded preceding) - "bytes" as "bytesBefore" from found
-    ) found where "bytesBefore" < ${MAX_CLAIM_BYTES} / cardinality($3::text[])
+    select found.*, case when "attempt" = 1 then "id" else gen_random_uuid() end as "runId" from found
+    where case when ${TOO_MANY} is null then true else "id" in (
+      select "id" from (
+        select "id", sum("bytes") over (partition by "request" order by "rank", "place" rows unbounded preceding) - "bytes" as "bytesBefore" from found
+      ) one where "bytesBefore" < ${MOST_BYTES}
+    ) end
   ), gone as (
     delete from "JobWork" work where work."id" = any(array(select "id" from taken))
   ), claimed as (
-    insert into "JobClaim" ("id", "name", "workerId", "exclusiveKey", "isAlone", "startedAt", "expiresAt", "runIds", "workIds",
-      "attempts", "ranks", "failures", "losses", "lossesAlone", "needs", "uniqueKeys", "keys", "labels", "dueAts", "facts",
-      "bytes", "enqueuedAts", "payloads")
+    insert into "JobClaim" ("id", "name", "workerId", "exclusiveKey", "isAlone", "startedAt", "expiresAt",
+      "runIds", "bytes", "enqueuedAts", "payloads", ${RARE.map(([column]) => `"${column}"`).join(', ')})
     select wanted."claimId", wanted."name", $1,
       -- Dry runs go on beside the job's real run.
-      case when not bool_or(coalesce("facts" -> 'dryRun' = 'true', false)) then wanted."exclusiveKey" end, ${isAlone}, $2,
-      now() + wanted."expireSeconds" * interval '1 second',
-      array_agg("runId"),
-      case when bool_or("attempt" > 1) then array_agg(taken."id") end,
-      case when bool_or("attempt" > 1) then array_agg("attempt") end,
-      case when bool_or("rank" <> 0) then array_agg("rank") end,
-      case when bool_or("failures" > 0) then array_agg("failures") end,
-      case when bool_or("losses" > 0) then array_agg("losses") end,
-      case when bool_or("lossesAlone" > 0) then array_agg("lossesAlone") end,
-      case when bool_or("needs" > 0) then array_agg("needs") end,
-      case when count("uniqueKey") > 0 then array_agg("uniqueKey") end,
-      case when count("key") > 0 then array_agg("key") end,
-      case when count("label") > 0 then array_agg("label") end,
-      case when bool_or("isDelayed") then array_agg(case when "isDelayed" then "dueAt" end) end,
-      case when count("facts") > 0 then array_agg("facts") end,
-      array_agg("bytes"), array_agg("enqueuedAt"),
-      case when count("payload") > 0 then array_agg("payload") end
-    from (
-      select *, "attempt" > 1 or "dueAt" > "enqueuedAt" + interval '1 second' as "isDelayed" from taken
-    ) taken join wanted on wanted."claimId" = taken."claimId"
-    group by wanted."claimId", wanted."name", wanted."exclusiveKey", wanted."expireSeconds"
+      case when not "isDry" then wanted."exclusiveKey" end, ${isAlone}, $2, now() + wanted."expireSeconds" * interval '1 second',
+      "runIds", "bytes", "enqueuedAts", "payloads", ${RARE.map(([column]) => `"${column}"`).join(', ')}
+    from wanted join (
+      select "request", bool_or(coalesce("facts" -> 'dryRun' = 'true', false)) as "isDry", array_agg("runId") as "runIds",
+        array_agg("bytes") as "bytes", array_agg("enqueuedAt") as "enqueuedAts", case when count("payload") > 0 then array_agg("payload") end as "payloads",
+        ${RARE.map(rareSql).join(',\n        ')}
+      from whole cross join taken group by "request"
+    ) held on held."request" = wanted."request"
     -- All in the same order, so that two claims that meet at two keys do not wait for each other.
     order by wanted."exclusiveKey"
   )
-  select taken."claimId"::text as "claimId", "name", "id"::text as "id", "runId"::text as "runId", "attempt", "failures",
-         "losses", "lossesAlone", "label", "facts",
+  select "request"::int as "request", "id"::text as "id", "bytes", "place"::text as "place",
          case when "payload" is null then (select long."payload" from "JobPayload" long where long."workId" = "id") else "payload" end
-           as "payload",
-         "bytes", "rank", "place"::text as "place",
-         "uniqueKey" is not null as "isUnique", ${isReplacedSql('taken', 'id')} as "isReplaced",
-         (select count(*) from found) > (select count(*) from taken) as "isCut"
+           as "payload", "label", "facts",
+         case when "attempt" > 1 then "runId"::text end as "runId", nullif("attempt", 1) as "attempt", nullif("rank", 0) as "rank",
+         nullif("failures", 0) as "failures", nullif("losses", 0) as "losses", nullif("lossesAlone", 0) as "lossesAlone",
+         case when "uniqueKey" is not null then ${isReplacedSql('taken', 'id')} end as "isReplaced",
+         ${TOO_MANY} as "tooMany"
   from taken
   union all
-  select ${Array.from({ length: 17 }, () => 'null').join(', ')} from alive where not "isAlive"`
+  select ${Array.from({ length: 15 }, () => 'null').join(', ')} from alive where not "isAlive"`
+
+/** How many bytes each of the requests may bring. */
+const MOST_BYTES = `${MAX_CLAIM_BYTES} / cardinality($3::text[])`
+/** How many pieces were found, if that may be too many bytes. Only then are they summed up one by one, which takes as long as to find them. */
+const TOO_MANY = '(select "tooMany" from whole)'
+
+/**
+ * What few pieces of work have: an array of JobClaim, what of a piece it says, and which pieces have something to say there. Where
+ * none of a claim has, it is null; where none of all has any of them, PostgreSQL does not even begin to make them.
+ */
+const RARE = [
+  ['workIds', '"id"', '"attempt" > 1'],
+  ['attempts', '"attempt"', '"attempt" > 1'],
+  ['ranks', '"rank"', '"rank" <> 0'],
+  ['failures', '"failures"', '"failures" > 0'],
+  ['losses', '"losses"', '"losses" > 0'],
+  ['lossesAlone', '"lossesAlone"', '"lossesAlone" > 0'],
+  ['needs', '"needs"', '"needs" > 0'],
+  ['uniqueKeys', '"uniqueKey"', '"uniqueKey" is not null'],
+  ['keys', '"key"', '"key" is not null'],
+  ['labels', '"label"', '"label" is not null'],
+  ['dueAts', 'case when "isDelayed" then "dueAt" end', '"isDelayed"'],
+  ['facts', '"facts"', '"facts" is not null'],
+] as const
+
+const rareSql = ([column, value, when]: (typeof RARE)[number]) =>
+  `case when bool_or(${when}) filter (where "hasMore") then array_agg(${value}) filter (where "hasMore") end as "${column}"`
 
 /** Of an exclusive job nothing is taken while a run of it is under way. Dry runs change nothing. */
 const IS_WANTED = `work."needs" <= ${UNDERSTANDS} and (
@@ -297,9 +316,9 @@ export async function claimWork(
   const [first] = rows
   if (first?.id === null) return { work: [], isAlive: false, isCut: false }
   return {
-    work: toTakenWork(rows, startedAt),
+    work: toTakenWork(rows, requests, startedAt),
     isAlive: true,
-    isCut: first?.isCut ?? false,
+    isCut: (first?.tooMany ?? 0) > rows.length,
   }
 }
 
@@ -345,8 +364,8 @@ export async function settleClaims(
   const { rows } = await connection.query<TakenRow & { startedAt: Date }>(WORK_OF_CLAIMS_SQL, [
     claimIds,
   ])
-  return [...Map.groupBy(rows, ({ claimId }) => claimId).values()].flatMap((ofClaim) =>
-    toTakenWork(ofClaim, (ofClaim[0] as { startedAt: Date }).startedAt),
+  return [...Map.groupBy(rows, ({ request }) => request).values()].flatMap((ofClaim) =>
+    toTakenWork(ofClaim, requests, (ofClaim[0] as { startedAt: Date }).startedAt),
   )
 }
 
@@ -360,13 +379,13 @@ const CLOSE_CLAIMS_SQL = `
   on conflict ("id") do nothing`
 
 const WORK_OF_CLAIMS_SQL = `
-  select "claimId"::text, "name", "workId"::text as "id", "runId"::text, "attempt", "failures", "losses", "lossesAlone", "label", "facts",
+  select array_position($1::uuid[], "claimId") as "request", "workId"::text as "id", "runId"::text, "attempt", "failures", "losses", "lossesAlone", "label", "facts",
          coalesce("payload", (select long."payload" from "JobPayload" long where long."workId" = work."workId")) as "payload",
          "bytes", "rank", "startedAt",
-         "uniqueKey" is not null as "isUnique", ${isReplacedSql('work', 'workId')} as "isReplaced"
+         case when "uniqueKey" is not null then ${isReplacedSql('work', 'workId')} end as "isReplaced"
   from (
     select ${HELD_COLUMNS} from "JobClaim" ${heldSql('claim."payloads"')}
-    where claim."id" = any($1) and ${hasNotEnded('held."runId"')}
+    where claim."id" = any($1::uuid[]) and ${hasNotEnded('held."runId"')}
   ) work`
 
 /** Far longer than the half minute after which a statement is cancelled: one may still have been on its way to the server. */
@@ -415,58 +434,65 @@ const COMPACT_CLAIMS_SQL = `
   ) kept
   where claim."id" = kept."id"`
 
-/** A row of the claim's answer. */
+/** A row of the claim's answer, short where it says what most say: most of a worker's time goes into reading it. */
 interface TakenRow {
   [column: string]: unknown
-  claimId: string
-  name: string
+  /** The place of its request in the list, from 1 on. */
+  request: number
   /** The id of the work. Null in the only row of the answer that says that this worker is not alive. */
   id: string | null
-  runId: string
-  attempt: number
-  failures: number
-  losses: number
-  lossesAlone: number
+  bytes: number
+  place?: string
+  payload: unknown
   label: string | null
   facts: Facts | null
-  payload: unknown
-  bytes: number
-  rank: number
-  place?: string
-  isUnique: boolean
-  isReplaced: boolean
-  /** Every row says the same. */
-  isCut?: boolean
+  /** Null: the id of the work, of which it is the first attempt. */
+  runId: string | null
+  attempt: number | null
+  /** Null: 0. */
+  rank: number | null
+  failures: number | null
+  losses: number | null
+  lossesAlone: number | null
+  /** Null: it has no unique key. */
+  isReplaced: boolean | null
+  /** How many were found, where some may have been left behind by their bytes. Every row says the same. */
+  tooMany?: number | null
 }
 
 /** Turns rows into work for lanes, and counts it to its claims. `retriesLeft` is as the job of the worker has it: see claimer.ts. */
-function toTakenWork(rows: readonly TakenRow[], startedAt: Date): TakenWork[] {
-  const claims = new Map<string, HeldClaim>()
+function toTakenWork(
+  rows: readonly TakenRow[],
+  requests: readonly ClaimRequest[],
+  startedAt: Date,
+): TakenWork[] {
+  const claims: HeldClaim[] = requests.map(({ claimId }) => ({ id: claimId, open: 0 }))
   return rows.map((row) => {
-    const { claimId, name, runId, attempt, failures, losses, lossesAlone, bytes, rank, place } = row
-    let held = claims.get(claimId)
-    if (held === undefined) claims.set(claimId, (held = { id: claimId, open: 0 }))
+    const { request, bytes, place } = row
+    const { name } = requests[request - 1] as ClaimRequest
+    const held = claims[request - 1] as HeldClaim
     held.open += 1
+    const attempt = row.attempt ?? 1
     const envelope = toEnvelope(row)
     const { trigger, scheduledFor, dryRun = false, actor = null, reason = null } = envelope
     return {
       held,
       envelope,
       origin: 'queue' as const,
-      failures,
-      losses,
-      lossesAlone,
+      failures: row.failures ?? 0,
+      losses: row.losses ?? 0,
+      lossesAlone: row.lossesAlone ?? 0,
       bytes,
-      isReplaced: row.isReplaced,
+      isReplaced: row.isReplaced ?? false,
       isPlain:
         attempt === 1 &&
         row.facts === null &&
         row.label === null &&
-        !row.isUnique &&
+        row.isReplaced === null &&
         bytes <= MAX_INLINE_BYTES,
-      ...(place !== undefined && { from: { rank, place } }),
+      ...(place !== undefined && { from: { rank: row.rank ?? 0, place } }),
       run: {
-        id: runId,
+        id: row.runId ?? (row.id as string),
         name,
         trigger,
         attempt,

@@ -12,7 +12,12 @@ import {
   onTestFinished,
 } from 'vitest'
 import { defineJob, type Job } from '../../src/index.ts'
-import { claimWork, dropClosedClaims, type TakenWork } from '../../src/store/claimWork.ts'
+import {
+  claimWork,
+  dropClosedClaims,
+  MAX_CLAIM_BYTES,
+  type TakenWork,
+} from '../../src/store/claimWork.ts'
 import {
   openDatabase,
   type Connection,
@@ -444,4 +449,35 @@ describe('claims of several jobs', () => {
     }
     for (const plan of plans) expect(plan).not.toMatch(/Seq Scan on "?JobWork/)
   })
+})
+
+it('a claim is bounded by its bytes: it brings the first of each job, and what else fits, in order', async () => {
+  for (const job of [echo, other])
+    await opened.client.enqueueMany(
+      runtime.prisma,
+      job,
+      Array.from({ length: 3 }, () => ({ payload: {} })),
+    )
+  await runtime.rows(`update "JobWork" set "bytes" = ${MAX_CLAIM_BYTES * 0.6}`)
+  const claim = async (...of: string[]) => {
+    const { work, isCut } = await claimWork(runtime.database, {
+      workerId: 'w1',
+      requests: of.map((name) => ({
+        claimId: crypto.randomUUID(),
+        name,
+        limit: 10,
+        exclusiveKey: null,
+        expireSeconds: 900,
+      })),
+      startedAt: new Date(),
+    })
+    return { places: work.map(({ run, from }) => `${run.name} ${from?.place}`), isCut }
+  }
+  const waiting = await runtime.rows<{ text: string }>(
+    `select "name" || ' ' || "place" as text from "JobWork" order by "name", "place"`,
+  )
+  const [one, two, three, four, ...rest] = waiting.map(({ text }) => text)
+  expect(await claim('echo')).toEqual({ places: [one, two], isCut: true })
+  expect(await claim('echo', 'other')).toEqual({ places: [three, four], isCut: true })
+  expect(await claim('other')).toEqual({ places: rest, isCut: false })
 })

@@ -67,7 +67,8 @@ export const createSqlAlone: CreateEngine<SqlAloneSettings> = async (
         ...end,
         values: replaced(end.values, {
           1: [claimId],
-          2: column('runId'),
+          // A first attempt has the id of its work.
+          2: column('id'),
           3: repeated(Date.now(), rows.length),
           4: repeated(null, rows.length),
           5: repeated(1, rows.length),
