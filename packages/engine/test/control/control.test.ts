@@ -126,27 +126,34 @@ describe('cancelRun', () => {
     expect(await client.cancelRun(crypto.randomUUID(), by, { tx: runtime.prisma })).toBe('notFound')
   })
 
-  it('in a transaction that stays open does not hold up the end of the run; the first request counts', async () => {
-    const opened = await openTestQueue(runtime, [drip])
-    onTestFinished(() => opened.close())
-    await client.enqueue(runtime.prisma, drip, {})
-    const [work] = await opened.take('drip')
-    const { runId } = work!
-    expect(await client.cancelRun(runId, by)).toBe('requested')
-    await runtime.prisma.$transaction(async (tx) => {
-      const later = { actor: 'later@example.com', reason: 'later' }
-      expect(await client.cancelRun(runId, later, { tx })).toBe('requested')
-      await opened.complete([{ ...work!, isPlain: false }])
-      const [run] = await runs()
-      expect(run).toMatchObject({
-        status: 'success',
-        cancelRequestedBy: by.actor,
-        reason: by.reason,
+  it.each([
+    ['plain', true],
+    ['other', false],
+  ])(
+    'in a transaction that stays open does not hold up the end of a run, %s; the first request counts',
+    async (_, isPlain) => {
+      const opened = await openTestQueue(runtime, [drip])
+      onTestFinished(() => opened.close())
+      await client.enqueue(runtime.prisma, drip, {})
+      const [work] = await opened.take('drip')
+      const { runId } = work!
+      expect(await client.cancelRun(runId, by)).toBe('requested')
+      await runtime.prisma.$transaction(async (tx) => {
+        const later = { actor: 'later@example.com', reason: 'later' }
+        expect(await client.cancelRun(runId, later, { tx })).toBe('requested')
+        await opened.complete([{ ...work!, isPlain }])
+        const [run] = await runs()
+        expect(run).toMatchObject({
+          status: 'success',
+          cancelRequestedBy: by.actor,
+          reason: by.reason,
+        })
       })
-    })
-    expect(await runtime.rows('select from "JobCancel"')).toEqual([])
-    expect(await client.cancelRun(runId, by)).toBe('notRunning')
-  })
+      expect(await runtime.rows('select from "JobCancel"')).toEqual([])
+      expect(await runtime.rows('select from "JobClaim"')).toEqual([])
+      expect(await client.cancelRun(runId, by)).toBe('notRunning')
+    },
+  )
 })
 
 describe('pauseQueue and resumeQueue', () => {
