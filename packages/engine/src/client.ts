@@ -1,10 +1,9 @@
-export type { ActionRequest } from './control/controlJobs.ts'
+export type { ActionRequest, ApproveOutcome } from './control/controlJobs.ts'
 export type { WhichWork, WorkOutcome } from './control/controlWork.ts'
 export type { DiscardOutcome, RedriveOutcome, WhichLetters } from './control/deadLetters.ts'
 export type { Actor } from './control/recordActions.ts'
 export {
   type ActionOptions,
-  type ApproveOutcome,
   createJobsClient,
   type JobsClient,
   type JobsClientOptions,

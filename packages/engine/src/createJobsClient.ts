@@ -23,13 +23,7 @@ import {
 import { anyPayload } from './job/standardSchema.ts'
 import type { Envelope } from './store/envelope.ts'
 import { openDatabase, type Connection, type Database } from './store/database.ts'
-import {
-  createEnqueue,
-  enqueueOne,
-  enqueueWork,
-  mapInTurns,
-  type EnqueuedJob,
-} from './store/enqueueWork.ts'
+import { createEnqueue, enqueueOne, enqueueWork, mapInTurns } from './store/enqueueWork.ts'
 import { containedLog } from './store/containedLog.ts'
 import { checkDatabaseUrl, readPlace, type DatabasePlace } from './store/connectionSettings.ts'
 import { createSchema, type Schema } from './store/schema.ts'
@@ -48,8 +42,8 @@ import {
   requestCancellation,
   resumeSchedule,
   findPayload,
-  takeApproval,
-  type Approval,
+  approveRun,
+  type ApproveOutcome,
   type Cancellation,
   type ActionRequest,
 } from './control/controlJobs.ts'
@@ -160,8 +154,8 @@ export interface JobsClient {
   ): Promise<'requested' | 'notRunning' | 'notFound'>
   /**
    * Approves a run that its guard has blocked, once and within a day: enqueues another run, which may change as many rows as
-   * were counted. Returns the new work's id in the queue. It takes the place of the run's own work, which is no dead letter any
-   * more.
+   * were counted, with the payload, unique key and priority of the run's own work. Returns the new work's id in the queue. It
+   * takes the place of the run's own work, which is no dead letter any more.
    */
   approveRun(
     runId: string,
@@ -239,11 +233,6 @@ export type RunAgainOutcome =
   /** There is no run of this job with this id. */
   | { kind: 'notFound' }
 
-export type ApproveOutcome =
-  | { kind: 'approved'; workId: string; rows: number }
-  /** `payloadGone`: the queue no longer holds the run's payload. Call `requestRun` with one instead. */
-  | { kind: 'notFound' | 'notBlocked' | 'tooLate' | 'alreadyApproved' | 'payloadGone' }
-
 /** The version of the client's interface. Packages that take a client, such as the Fastify plugin, check it. */
 export const CLIENT_PROTOCOL = 1
 
@@ -303,15 +292,6 @@ export function jobsClientIn(
   const waker = createWaker(database, log)
   const sender = { waker, log, traceEnqueue }
 
-  async function send(
-    connection: Connection,
-    job: EnqueuedJob,
-    envelope: Envelope,
-  ): Promise<string> {
-    const caller = { connection, isClient: false }
-    return (await enqueueOne(sender, caller, job, { envelope })).workId
-  }
-
   async function enqueueMany<J extends Job>(
     tx: HostTransaction,
     job: J,
@@ -358,7 +338,9 @@ export function jobsClientIn(
     const { dryRun = false } = checkParts('request', request, { dryRun: optional(checkBoolean) })
     const { actor, reason } = storableActor(request)
     const envelope: Envelope = { payload, trigger: 'manual', actor, reason, dryRun }
-    const workId = await send(tx, job, envelope)
+    const { workId } = await enqueueOne(sender, { connection: tx, isClient: false }, job, {
+      envelope,
+    })
     const target = { name: job.name, workId, ...(runId !== undefined && { runId }) }
     await recordActions(tx, dryRun ? 'dryRun' : 'run', [target], { actor, reason })
     return workId
@@ -427,14 +409,11 @@ export function jobsClientIn(
         return cancellation.kind
       }),
     approveRun: (runId, by, options) =>
-      within<ApproveOutcome>(options, async (tx) => {
-        const approval: Approval = await takeApproval(tx, runId, by)
-        if (approval.kind !== 'taken') return approval
-        const { name, envelope } = approval
-        const workId = await send(tx, { name, payload: anyPayload }, envelope)
-        await recordActions(tx, 'approve', [{ name, runId, workId }], by)
-        return { kind: 'approved', workId, rows: envelope.approvedRows }
-      }),
+      within(options, (connection) =>
+        approveRun(connection, runId, by, (name, work) =>
+          enqueueOne(sender, { connection, isClient: false }, { name, payload: anyPayload }, work),
+        ),
+      ),
     pauseSchedule: (name, request, options) =>
       within(options, (tx) => pauseSchedule(tx, name, request)),
     resumeSchedule: (name, by, options) => within(options, (tx) => resumeSchedule(tx, name, by)),

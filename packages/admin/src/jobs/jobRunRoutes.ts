@@ -116,6 +116,8 @@ const unknownRun = () => new Problem(404, { detail: 'There is no run with this i
 const APPROVAL_REFUSALS = {
   notBlocked: 'The guard of this run did not block it, so there is nothing to approve',
   alreadyApproved: 'This run is approved already',
+  alreadyQueued:
+    'Other work with its unique key waits or runs: approve the run when that has ended, or cancel that first',
   tooLate:
     'This run ended more than a day ago, so its count of rows is out of date: request a new run',
   payloadGone: PAYLOAD_GONE,

@@ -8,7 +8,9 @@ import {
   LOCK_BLOCKED_RUN_SQL,
   LOCK_WORK_OF_RUN_SQL,
 } from '../store/blockedRunSql.ts'
+import type { NewWork } from '../store/enqueueWork.ts'
 import type { Envelope } from '../store/envelope.ts'
+import type { EnqueueResult } from '../job/enqueue.ts'
 import type { Shown } from '../job/labelWork.ts'
 import { recordActions, storableActor, type Actor } from './recordActions.ts'
 
@@ -106,9 +108,19 @@ export async function findPayload(
   return { kind: 'found', payload: JSON.parse(run.payload) }
 }
 
-export type Approval =
-  | { kind: 'taken'; name: string; envelope: Envelope & { approvedRows: number } }
+export type ApproveOutcome =
+  | { kind: 'approved'; workId: string; rows: number }
+  /** Other work has the unique key of the run's work, or that runs again: nothing is approved while it waits or runs. */
+  | { kind: 'alreadyQueued'; workId: string }
+  /** `payloadGone`: the queue no longer holds the run's payload. Call `requestRun` with one instead. */
   | { kind: 'notFound' | 'notBlocked' | 'tooLate' | 'alreadyApproved' | 'payloadGone' }
+
+interface WorkOfRun {
+  [column: string]: unknown
+  rank: number
+  uniqueKey: string | null
+  isWaiting: boolean
+}
 
 interface BlockedRun {
   name: string
@@ -124,19 +136,20 @@ interface BlockedRun {
 }
 
 /**
- * Marks a blocked run as approved, once, and returns the work that is to be enqueued: its payload, and how much is approved
- * until when. The run's own work, a dead letter or redriven, is removed: that work takes its place.
+ * Marks a blocked run as approved, once, and enqueues another with its payload, unique key and priority, which may change as many
+ * rows as were counted. The run's own work, a dead letter or redriven, is removed: the new work takes its place.
  */
-export async function takeApproval(
+export async function approveRun(
   tx: Connection,
   runId: string,
   by: ActionRequest,
-): Promise<Approval> {
+  enqueue: (name: string, work: NewWork) => Promise<EnqueueResult>,
+): Promise<ApproveOutcome> {
   const id = checkId('runId', runId)
   const { actor, reason } = storableActor(by)
-  const lock = async () => (await tx.query(LOCK_WORK_OF_RUN_SQL, [id])).rows.length > 0
+  const lock = async () => (await tx.query<WorkOfRun>(LOCK_WORK_OF_RUN_SQL, [id])).rows[0]
   // What somebody has just redriven is gone from the table where the first look met it. The second finds it in the other.
-  if (!(await lock())) await lock()
+  const work = (await lock()) ?? (await lock())
   const { rows } = await tx.query<BlockedRun & { [column: string]: unknown }>(
     LOCK_BLOCKED_RUN_SQL,
     [id],
@@ -146,23 +159,31 @@ export async function takeApproval(
     const isKnown = (await tx.query(KNOWS_RUN_SQL, [id])).rows.length > 0
     return { kind: isKnown ? 'notBlocked' : 'notFound' }
   }
-  const { name, label, shown } = run
-  if (run.due === null) return { kind: 'notBlocked' }
+  const { name, label, shown, due } = run
+  if (due === null) return { kind: 'notBlocked' }
   if (run.isApproved) return { kind: 'alreadyApproved' }
   if (run.isTooOld) return { kind: 'tooLate' }
   if (run.payload === null) return { kind: 'payloadGone' }
-  await tx.query(APPROVE_RUN_SQL, [id, actor])
-  const envelope = {
+  const envelope: Envelope = {
     payload: JSON.parse(run.payload) as unknown,
-    trigger: 'manual' as const,
+    trigger: 'manual',
     actor,
     reason,
-    approvedRows: run.due,
+    approvedRows: due,
     approvedUntil: run.until,
     ...(label !== null && { label }),
     ...(shown !== null && { shown: JSON.parse(shown) as Shown }),
   }
-  return { kind: 'taken', name, envelope }
+  const { rank = 0, uniqueKey = null, isWaiting = false } = work ?? {}
+  const options = { priority: -rank, ...(uniqueKey !== null && { uniqueKey }) }
+  const approve = () => tx.query(APPROVE_RUN_SQL, [id, actor])
+  // Work that waits has its key until it is removed, and nobody can take that before this transaction ends.
+  if (isWaiting) await approve()
+  const { kind, workId } = await enqueue(name, { envelope, options })
+  if (kind !== 'enqueued') return { kind: 'alreadyQueued', workId }
+  if (!isWaiting) await approve()
+  await recordActions(tx, 'approve', [{ name, runId: id, workId }], { actor, reason })
+  return { kind: 'approved', workId, rows: due }
 }
 
 async function isScheduled(tx: Connection, name: string): Promise<boolean> {

@@ -44,14 +44,20 @@ export const FIND_PAYLOAD_SQL = `
 /** Whoever asks about another run locks nothing of it: its end may be under way. */
 const IS_BLOCKED = `run."id" = $1::uuid and run."errorCode" = 'guard_blocked'`
 
-/** Locks the work of the blocked run `$1`, before somebody redrives it, takes it, or approves another run of it. */
+/** Locks the work of the blocked run `$1`, before somebody redrives it, takes it, or approves another run of it. What runs stays unlocked. */
 export const LOCK_WORK_OF_RUN_SQL = `
-  with work as materialized (
-    select "id" from "JobWork" where "id" = (select run."workId" from "JobRun" run where ${IS_BLOCKED}) for update
+  with run as materialized (
+    select run."name", run."workId" from "JobRun" run where ${IS_BLOCKED}
+  ), work as materialized (
+    select "rank", "uniqueKey" from "JobWork" where "id" = (select "workId" from run) for update
   ), letter as materialized (
-    select "id" from "JobDeadLetter" where "id" = (select run."workId" from "JobRun" run where ${IS_BLOCKED}) for update
+    select "rank", "uniqueKey" from "JobDeadLetter" where "id" = (select "workId" from run) for update
   )
-  select "id"::text from work union all select "id"::text from letter`
+  select "rank", "uniqueKey", true as "isWaiting" from work union all select "rank", "uniqueKey", false from letter
+  union all select coalesce(held."rank", 0), held."uniqueKey", false
+  from run join "JobClaim" claim on claim."name" = run."name"
+    cross join unnest(claim."runIds", claim."workIds", claim."ranks", claim."uniqueKeys") as held("runId", "workId", "rank", "uniqueKey")
+  where coalesce(held."workId", held."runId") = run."workId" and ${hasNotEnded('held."runId"')}`
 
 /**
  * Reads a blocked run, which may be approved, and locks it. The second of two people who approve at once finds it approved: whoever waits

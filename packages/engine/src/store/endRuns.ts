@@ -15,7 +15,7 @@ import { isReplacedSql, releaseKeysSql } from './uniqueKeys.ts'
  *   dead   It is given up, and becomes a dead letter.
  *   over   It is given up, and nobody is to be asked about it.
  *   keep   As over, but its payload is kept for a day: somebody may approve another run of it.
- * Work that is to be tried again, or would be a dead letter, is over where newer work has taken its unique key.
+ * All but `done` is over where newer work has taken its unique key.
  */
 export type Next = { kind: 'done' | 'dead' | 'over' | 'keep' } | { kind: 'again'; delayMs: number }
 
@@ -230,7 +230,7 @@ const END_RUNS = `
       "end"."result"::jsonb as "result", "end"."hasSpoken", "end"."delayMs",
       "end"."failure", "end"."loss", "end"."lossAlone", cancel."requestedAt" as "cancelledAt", cancel."requestedBy" as "cancelledBy",
       cancel."reason" as "cancelReason",
-      case when "end"."next" in ('again', 'dead') and ${isReplacedSql('work', 'workId')} then 'over' else "end"."next" end as "next"
+      case when "end"."next" in ('again', 'dead', 'keep') and ${isReplacedSql('work', 'workId')} then 'over' else "end"."next" end as "next"
     from (select ${HELD_COLUMNS} from claim ${heldSql('case when $17::bool then claim."payloads" end')}) work
       join unnest($3::uuid[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bool[], $11::text[],
                   $12::float8[], $13::int[], $14::int[], $15::int[])

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { takeApproval } from '../../src/control/controlJobs.ts'
+import { approveRun } from '../../src/control/controlJobs.ts'
 import { defineJob } from '../../src/index.ts'
 import { recordRunning } from '../../src/run/runs.ts'
 import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
@@ -20,6 +20,7 @@ afterAll(async () => {
   await runtime.close()
 })
 
+const enqueue = () => Promise.reject(new Error('It has enqueued something'))
 const by = { actor: 'ann', reason: 'it is right' }
 
 it('a transaction that wanted to approve a run under way holds up neither its end nor its retry', async () => {
@@ -29,18 +30,18 @@ it('a transaction that wanted to approve a run under way holds up neither its en
   if (taken === undefined) throw new Error('Nothing was taken')
   await database.transaction(async (tx) => {
     // A claim alone lists it.
-    expect(await takeApproval(tx, taken.runId, by)).toEqual({ kind: 'notBlocked' })
+    expect(await approveRun(tx, taken.runId, by, enqueue)).toEqual({ kind: 'notBlocked' })
     await recordRunning(database, 'w1', taken)
     taken.hasSpoken = true
-    expect(await takeApproval(tx, taken.runId, by)).toEqual({ kind: 'notBlocked' })
+    expect(await approveRun(tx, taken.runId, by, enqueue)).toEqual({ kind: 'notBlocked' })
     await queue.fail([taken], { code: 'broken', message: '' }, 'redeliver')
     expect(await rows('select "status"::text as "status" from "JobRun"')).toEqual([
       { status: 'failed' },
     ])
-    expect(await takeApproval(tx, taken.runId, by)).toEqual({ kind: 'notBlocked' })
+    expect(await approveRun(tx, taken.runId, by, enqueue)).toEqual({ kind: 'notBlocked' })
     const retry = await queue.take('sweep')
     expect(retry).toHaveLength(1)
     await queue.complete(retry)
   })
-  expect(await takeApproval(database, crypto.randomUUID(), by)).toEqual({ kind: 'notFound' })
+  expect(await approveRun(database, crypto.randomUUID(), by, enqueue)).toEqual({ kind: 'notFound' })
 })

@@ -89,7 +89,7 @@ const left = async () => (await client.$queryRawUnsafe(`select from "Item"`)).le
 
 /** Has a piece of work blocked by its guard. Returns its run, and the work. */
 async function block(payload: { olderThanDays?: number } = {}, uniqueKey = 'purge') {
-  const { workId } = await test.enqueue(client, purge, payload, { uniqueKey })
+  const { workId } = await test.enqueue(client, purge, payload, { uniqueKey, priority: 7 })
   const [run] = await test.drain()
   expect(run?.error?.code).toBe('guard_blocked')
   return { runId: run!.id, workId }
@@ -219,7 +219,66 @@ describe('the dead letter of a blocked run, once that is approved', () => {
   })
 })
 
+describe('approved work', () => {
+  const found = async () =>
+    (await test.enqueued(purge)).map(({ workId, priority, uniqueKey }) => ({
+      ...{ workId, priority, uniqueKey },
+    }))
+
+  it.each(['dead', 'redriven'])('has key and priority of the blocked run: %s', async (state) => {
+    await insert(101, 40)
+    const { runId, workId } = await block()
+    if (state === 'redriven') await redrive(workId)
+    const outcome = await approve(runId)
+    if (outcome.kind !== 'approved') throw new Error(`It is ${outcome.kind}`)
+    const work = { workId: outcome.workId, priority: 7, uniqueKey: 'purge' }
+    expect(await found()).toEqual([work])
+    expect(await test.enqueue(client, purge, {}, { uniqueKey: 'purge' })).toEqual({
+      kind: 'alreadyQueued',
+      workId: outcome.workId,
+    })
+  })
+
+  it('waits for the end of other work that has the key: until then nothing is approved', async () => {
+    await insert(101, 40)
+    const { runId } = await block()
+    const other = await test.enqueue(client, purge, { olderThanDays: 50 }, { uniqueKey: 'purge' })
+    expect(await approve(runId)).toEqual({ kind: 'alreadyQueued', workId: other.workId })
+    expect(await getJobRun(test.reader, runId)).toMatchObject({ approvedAt: null })
+    expect(await finish()).toMatchObject([{ payload: { olderThanDays: 50 }, code: null }])
+    expect(await approve(runId)).toMatchObject({ kind: 'approved' })
+    expect(await finish()).toMatchObject([{ payload: {}, code: null, removed: 101 }])
+  })
+
+  it('waits for the end of its own, where that was redriven and runs', async () => {
+    await insert(101, 40)
+    const { runId, workId } = await block()
+    await redrive(workId)
+    const outcomes: unknown[] = []
+    beforeGuard = async () => void outcomes.push(await approve(runId))
+    await test.drain()
+    expect(outcomes).toEqual([{ kind: 'alreadyQueued', workId }])
+    beforeGuard = async () => undefined
+    expect(await approve(runId)).toMatchObject({ kind: 'approved' })
+  })
+})
+
 describe('work that newer work has replaced while it ran', () => {
+  it('is not approved again where its guard blocked it in its turn', async () => {
+    await insert(101, 40)
+    const { runId } = await block()
+    await approve(runId)
+    await insert(1, 40)
+    beforeGuard = async () => {
+      beforeGuard = async () => undefined
+      const options = { uniqueKey: 'purge', onConflict: 'replace' } as const
+      await test.enqueue(client, purge, { olderThanDays: 50 }, options)
+    }
+    const [older] = await test.drain()
+    expect(older).toMatchObject({ payload: {}, error: { code: 'guard_blocked' } })
+    expect(await approve(older!.id)).toEqual({ kind: 'payloadGone' })
+  })
+
   it('never runs after the newer, also where it failed for good', async () => {
     await insert(5, 40)
     const replace = (olderThanDays: number) =>

@@ -350,6 +350,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
     const { attempts } = held
     Object.assign(held, {
       payload: its,
+      trigger: 'queue',
       attemptsBefore: attempts,
       lastAttempt: attempts + ATTEMPTS,
       dueAt: now() + delayMs,
@@ -377,7 +378,8 @@ function createModel(test: Tests, client: pg.Pool): Model {
       await carryOut(context, seen)
     } finally {
       if (approval !== null) approval.left = Math.max(0, approval.left - seen.removed)
-      const isForApproval = work.trigger === 'manual' && seen.code === 'guard_blocked'
+      const isForApproval =
+        work.trigger === 'manual' && seen.code === 'guard_blocked' && !work.isReplaced
       if (isForApproval) work.keptUntil = now() + DAY_MS
       if (seen.code === null || work.isReplaced || isForApproval) work.state = 'gone'
       else if (work.trigger === 'manual' && seen.code === 'cancelled') work.state = 'gone'
@@ -497,6 +499,10 @@ function createModel(test: Tests, client: pg.Pool): Model {
       return deepStrictEqual(outcome, { kind: 'alreadyApproved' })
     if (now() - run.endedAt > DAY_MS) return deepStrictEqual(outcome, { kind: 'tooLate' })
     if (kept === null) return deepStrictEqual(outcome, { kind: 'payloadGone' })
+    const hasKey = run.work.hasKey && run.work.state !== 'gone'
+    const held = hasKey ? holder() : undefined
+    if (held !== undefined && held !== run.work)
+      return deepStrictEqual(outcome, { kind: 'alreadyQueued', workId: held.id })
     if (outcome.kind !== 'approved') throw new Error(`Not approved: ${outcome.kind}`)
     deepStrictEqual(outcome.rows, run.blockedDue)
     run.isApproved = true
@@ -504,6 +510,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
     add(outcome.workId, {
       payload: kept,
       trigger: 'manual',
+      hasKey,
       approval: { left: outcome.rows, until: now() + DAY_MS },
     })
     actions.push({ action: 'approve', runId: run.id, workId: outcome.workId, ...wish })
