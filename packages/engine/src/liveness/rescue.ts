@@ -8,7 +8,7 @@ import { WORKER_LOST } from '../run/performRun.ts'
 import type { Connection, Database } from '../store/database.ts'
 import { endRuns, type RunEnd } from '../store/endRuns.ts'
 import { HELD_COLUMNS, heldSql, hasNotEnded } from '../store/heldRuns.ts'
-import { findLostClaims, isAliveSql, type LostClaim } from './whoIsLost.ts'
+import { findLostClaims, isAliveSql, isBeatingSql, type LostClaim } from './whoIsLost.ts'
 
 /** A run under way of a claim that its worker can do nothing more with. */
 interface LostRun extends Pick<FailedWork, 'origin' | 'failures' | 'losses' | 'lossesAlone'> {
@@ -104,25 +104,48 @@ const NO_RETRIES = () => ({ limit: 0, delayMs: 0, maxDelayMs: 0 })
  * on the list of workers.
  */
 const STALE_CLAIMS_SQL = `
-  select claim."id"::text as "id", claim."name", claim."workerId", claim."expiresAt" < now() as "isExpired"
+  select claim."id"::text as "id", claim."name", claim."workerId", claim."expiresAt" < now() as "isExpired",
+         coalesce(${isBeatingSql('worker')}, false) as "isBeating",
+         (extract(epoch from claim."expiresAt" - claim."createdAt") * 1000)::float8 as "allMs"
   from "JobClaim" claim left join "JobWorker" worker on worker."id" = claim."workerId"
   where (claim."expiresAt" < now() and claim."name" = any($2::text[]))
     or (worker."id" is null and claim."workerId" <> $1 and not ${isAliveSql('claim."workerId"', 'worker')})
   order by random() limit ${MAX_RESCUES}`
 
+interface StaleClaim extends LostClaim {
+  [column: string]: unknown
+  isExpired: boolean
+  /** Whether its worker writes heartbeats. It ends its runs by itself then, unless it has forgotten the claim. */
+  isBeating: boolean
+  /** How long its runs may take in all. */
+  allMs: number
+}
+
 /**
  * Ends runs that go on beyond every limit with code `expired`, so that their workers can commit nothing more, and gives their work back.
+ * A database's clock may have stepped ahead, as after a suspend: where its worker writes heartbeats, a claim has expired once
+ * this process has seen that for as long again. `expiredSince` says since when, by performance.now(), and is for the next call.
  */
 export async function endStaleClaims(
-  options: RescueOptions & { workerId: string; retryOf: ReadonlyMap<string, RetryPolicy> },
+  options: RescueOptions & {
+    workerId: string
+    retryOf: ReadonlyMap<string, RetryPolicy>
+    expiredSince: Map<string, number>
+  },
 ): Promise<LostRun[]> {
-  const { database, log, observers, workerId, retryOf } = options
-  const { rows } = await database.query<LostClaim & { isExpired: boolean }>(STALE_CLAIMS_SQL, [
+  const { database, log, observers, workerId, retryOf, expiredSince } = options
+  const { rows } = await database.query<StaleClaim>(STALE_CLAIMS_SQL, [
     workerId,
     [...retryOf.keys()],
   ])
-  const expired = rows.filter(({ isExpired }) => isExpired)
   const gone = rows.filter(({ isExpired }) => !isExpired)
+  const seenAt = performance.now()
+  const seen = rows.map(({ id }): [string, number] => [id, expiredSince.get(id) ?? seenAt])
+  expiredSince.clear()
+  for (const [id, since] of seen) expiredSince.set(id, since)
+  const hasExpired = ({ id, isBeating, allMs }: StaleClaim) =>
+    !isBeating || seenAt - (expiredSince.get(id) ?? seenAt) >= allMs
+  const expired = rows.filter((claim) => claim.isExpired && hasExpired(claim))
   const error = () => ({
     code: 'expired',
     message: 'The run was still under way when all the time that its job has was over',

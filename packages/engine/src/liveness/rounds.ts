@@ -55,6 +55,7 @@ export function createRounds(options: {
   let looks = 0
   let lastKey: KeyPosition | null = null
   let graceUntil = -Infinity
+  const expiredSince = new Map<string, number>()
   let isStopped = false
 
   async function makeRound(): Promise<void> {
@@ -85,7 +86,8 @@ export function createRounds(options: {
       if (isIdle) return
       await attempt(() => dropClosedClaims(database, workerId))
       await attempt(() => compactClaims(database, workerId))
-      for (const run of await endStaleClaims({ ...rescue, workerId, retryOf })) hasEnded(run)
+      const stale = { ...rescue, workerId, retryOf, expiredSince }
+      for (const run of await endStaleClaims(stale)) hasEnded(run)
     })
   }
 

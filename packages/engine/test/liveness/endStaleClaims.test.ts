@@ -54,8 +54,9 @@ async function speak(work: TestWork, details: Details = { cleaned: 3 }): Promise
 }
 
 /** Lets the time of all claims run out. */
-const expire = () => runtime.rows(`update "JobClaim" set "expiresAt" = now() - interval '1 second'`)
+const expire = () => runtime.rows('update "JobClaim" set "expiresAt" = "createdAt"')
 
+const expiredSince = new Map<string, number>()
 const end = (observer: WorkerObserver = {}, its: readonly (typeof jobs)[number][] = jobs) => {
   const { database, log } = runtime
   return endStaleClaims({
@@ -65,6 +66,7 @@ const end = (observer: WorkerObserver = {}, its: readonly (typeof jobs)[number][
     observers: combineObservers([observer], log),
     workerId: 'w2',
     retryOf: new Map(its.map(({ name, retry }) => [name, retry])),
+    expiredSince,
   })
 }
 const runs = () =>
@@ -217,6 +219,39 @@ describe('a last attempt whose claim has expired', () => {
     expect(await opened.client.enqueue(runtime.prisma, parcel, {}, options)).toMatchObject({
       kind: 'enqueued',
     })
+  })
+})
+
+describe('a run under way when the clock of the database steps ahead by hours', () => {
+  const step = () =>
+    runtime.rows(`
+    update "JobClaim" set "createdAt" = "createdAt" - interval '5 hours', "expiresAt" = "expiresAt" - interval '5 hours'`)
+
+  it('goes on while its worker writes heartbeats', async () => {
+    const [work] = await take(letter)
+    await step()
+    expect([await end(), await end()]).toEqual([[], []])
+    expect(await settle(work)).toMatchObject({ kind: 'settled' })
+    await end()
+    expect(expiredSince.size).toBe(0)
+  })
+
+  it('is ended where its worker stands still, though its connection lives', async () => {
+    const [work] = await take(letter, 1, 'stopped')
+    await runtime.rows(`
+      insert into "JobWorker" ("id", "liveness", "startedAt", "heartbeatAt") values ('stopped', 'lock', now(), now() - interval '1 minute')`)
+    await step()
+    await asWorker(runtime.database, 'stopped', async () =>
+      expect(await end()).toMatchObject([{ id: work.runId }]),
+    )
+  })
+
+  it('is ended where its worker has forgotten it, once all its time is over by the clock of this process', async () => {
+    const [work] = await take(letter)
+    await step()
+    expect(await end()).toEqual([])
+    for (const [id, since] of expiredSince) expiredSince.set(id, since - 900_000)
+    expect(await end()).toMatchObject([{ id: work.runId }])
   })
 })
 

@@ -152,7 +152,7 @@ describe('a run that goes on beyond all the time that its job has', () => {
     await ask.enqueue({ n: 1, steps: 3, isGated: true, pauseMs: 0 }, tally)
     await waitFor(async () => (await ask.runs())[0]?.details?.effects === 1)
     const before = runtime.lines.length
-    await runtime.rows(`update "JobClaim" set "expiresAt" = now()`)
+    await runtime.rows('update "JobClaim" set "expiresAt" = "createdAt"')
     await waitFor(async () => (await ask.queueStates())[0] === 'retry', PATIENCE)
     await runtime.rows('update "JobWork" set "dueAt" = now()')
     await waitFor(async () => (await ask.runs('"attempt" = 2')).length > 0, PATIENCE)

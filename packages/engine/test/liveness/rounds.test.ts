@@ -221,7 +221,7 @@ describe('createRounds', () => {
     await runtime.prisma.$transaction((tx) => client.enqueue(tx, now, {}))
     await holdRun('gone')
     await holdRun('hangs', 0)
-    await runtime.rows(`update "JobClaim" set "expiresAt" = now() where "workerId" = 'hangs'`)
+    await runtime.rows(`update "JobClaim" set "expiresAt" = "createdAt" where "workerId" = 'hangs'`)
     await runtime.rows(`
       create function refuse() returns trigger language plpgsql as $$ begin raise 'not this one'; end $$;
       create trigger refuse before insert on "JobRun" for each row

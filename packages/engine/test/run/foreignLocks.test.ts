@@ -203,7 +203,7 @@ describe('while a transaction of the host', () => {
     await runHeld(2, { isKeyed: true })
     await foreign.query('begin')
     await replace('1')
-    await runtime.rows('update "JobClaim" set "expiresAt" = now()')
+    await runtime.rows('update "JobClaim" set "expiresAt" = "createdAt"')
     await waitFor(async () => (await ended()) === 2 || (await waitsForLong()), {
       timeoutMs: 30_000,
       message: 'both have ended, or their ends wait',

@@ -502,10 +502,11 @@ describe('a lane of a job of which one run may be under way', () => {
     await send(exclusive)
     startLanes([exclusive], runtime.database)
     await waitFor(() => executed.length)
-    await runtime.rows(`update "JobClaim" set "expiresAt" = now()`)
+    await runtime.rows('update "JobClaim" set "expiresAt" = "createdAt"')
     const { database, log } = runtime
     const retryOf = new Map([[exclusive.name, exclusive.retry]])
-    await endStaleClaims({ database, log, now: () => new Date(), workerId: 'w1', retryOf })
+    const by = { workerId: 'w1', retryOf, expiredSince: new Map<string, number>() }
+    await endStaleClaims({ database, log, now: () => new Date(), ...by })
     await runtime.rows(`update "JobWork" set "dueAt" = now() - interval '1 second'`)
     await placeDue(database, [exclusive.name])
     startLanes([exclusive], runtime.database)
