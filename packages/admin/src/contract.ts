@@ -435,6 +435,8 @@ const attention = z.discriminatedUnion('kind', [
     since: at.nullable(),
     transactions: count,
   }),
+  // Autovacuum is off, or does not come to a table of the queue.
+  z.object({ kind: z.literal('unvacuumed'), problem: z.string(), remedy: z.string() }),
   z.object({ kind: z.literal('silent'), workerId: z.string(), since: at }),
   // When any worker has last given a sign of life; null when none is on record.
   z.object({ kind: z.literal('noWorker'), lastSignAt: at.nullable() }),

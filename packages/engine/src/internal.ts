@@ -23,6 +23,7 @@ export {
 } from './read/countRuns.ts'
 export { listRecentFailures, type RunShare, sampleFailures } from './read/failureRates.ts'
 export { isSnapshotOld, nameSnapshotHolder } from './read/getOldestSnapshot.ts'
+export { describeUnvacuumed, listUnvacuumed } from './read/listUnvacuumed.ts'
 export { findEnqueuedAt } from './read/getWork.ts'
 export { findWorkOfRun } from './read/findWorkOfRun.ts'
 export { listJobActions, listRunActions } from './read/jobActions.ts'

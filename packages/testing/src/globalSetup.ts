@@ -76,7 +76,7 @@ async function startThrowawayServer() {
       // The files are in memory: handing a read to another process would take longer than the read.
       io_method: 'sync',
       // Nobody is to wait for its locks, nor to find other plans because it came by: tests say "analyze" and "vacuum".
-      autovacuum: 'off',
+      autovacuum_naptime: '2147483',
       update_process_title: 'off',
       bgwriter_lru_maxpages: '0',
       max_connections: '300',

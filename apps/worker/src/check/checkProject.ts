@@ -6,7 +6,7 @@ import {
   checkClockChanges,
   checkDefinitions,
   checkSchedules,
-  checkSnapshots,
+  checkVacuum,
   deferSignals,
   describeDuration,
   type CheckResult,
@@ -50,7 +50,7 @@ export async function checkProject(options: CheckProjectOptions): Promise<CheckR
     const look = () =>
       withPrisma(env, async (prisma, url) => [
         ...(await checkIndexes(prisma, sweeps)),
-        ...(await lookInto(url, (reader) => checkSnapshots(reader, now))),
+        ...(await lookInto(url, (reader) => checkVacuum(reader, now))),
       ])
     findings.push(...(await deferSignals(look)))
   } else {

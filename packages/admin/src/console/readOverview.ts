@@ -2,7 +2,9 @@ import { nextTick, type Job } from '@roundsman/engine'
 import {
   countDeadLettersByCause,
   findLastSign,
+  describeUnvacuumed,
   isSnapshotOld,
+  listUnvacuumed,
   jobsWithoutWorker,
   listFailures,
   listLanesInUse,
@@ -71,6 +73,7 @@ export async function readOverview(options: OverviewOptions): Promise<ConsoleOve
     causes,
     hours,
     snapshot,
+    unvacuumed,
   ] = await Promise.all([
     listWorkers(reader),
     describeSchedules(reader, jobs, now),
@@ -84,6 +87,7 @@ export async function readOverview(options: OverviewOptions): Promise<ConsoleOve
     countDeadLettersByCause(reader, all),
     countHours(now),
     getOldestSnapshot(reader),
+    listUnvacuumed(reader),
   ])
   const presented = workers.map((worker) => presentWorker(worker, lanes, jobs, now))
   const isAnyAlive = workers.some(({ isAlive }) => isAlive)
@@ -111,6 +115,7 @@ export async function readOverview(options: OverviewOptions): Promise<ConsoleOve
           .map((row) => ({ kind: 'backlog' as const, ...row }))
       : []),
     ...deadLetters(causes),
+    ...unvacuumed.map((one) => ({ kind: 'unvacuumed' as const, ...describeUnvacuumed(one) })),
     ...(snapshot !== null && isSnapshotOld(snapshot, now)
       ? [
           {

@@ -5,7 +5,7 @@ import { checkClockChanges } from '../check/checkClockChanges.ts'
 import { createCheckCommand } from '../check/checkCommand.ts'
 import { checkDefinitions } from '../check/checkDefinitions.ts'
 import { checkSchedules } from '../check/checkSchedules.ts'
-import { checkSnapshots } from '../check/checkSnapshots.ts'
+import { checkVacuum } from '../check/checkVacuum.ts'
 import type { CheckResult, Finding } from '../check/finding.ts'
 import { currentUser } from '../command/currentUser.ts'
 import { ForeseenError, type Terminal } from '../command/runCommand.ts'
@@ -86,7 +86,7 @@ async function checkProduct(
       remedy: 'correct it, or leave the database out with --no-database',
     })
   } else if (withDatabase) {
-    const { found } = await product.look((reader) => checkSnapshots(reader, now))
+    const { found } = await product.look((reader) => checkVacuum(reader, now))
     findings.push(...(found ?? []))
   }
   const unchecked = withDatabase

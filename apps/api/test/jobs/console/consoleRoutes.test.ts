@@ -175,6 +175,17 @@ describe('the overview', () => {
     api.clock.set(NOW)
   })
 
+  it('names a table to which autovacuum does not come, and the command that mends it', async () => {
+    const setTo = async (clause: string) =>
+      await api.prisma.$executeRawUnsafe(`alter table "JobWork" ${clause}`)
+    await setTo('set (autovacuum_enabled = false)')
+    const { attention } = await get<ConsoleOverview>('overview')
+    await setTo('reset (autovacuum_enabled)')
+    expect(attention.filter(({ kind }) => kind === 'unvacuumed')).toMatchObject([
+      { remedy: expect.stringMatching(/^alter table .*"JobWork" reset \(autovacuum_enabled\)$/) },
+    ])
+  })
+
   it('calls a schedule late whose tick nobody has decided, and not one that is paused', async () => {
     await addSchedule({ cursor: new Date('2026-11-23T03:00:00Z') })
     expect((await get<ConsoleOverview>('overview')).attention).toContainEqual({

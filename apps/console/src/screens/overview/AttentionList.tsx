@@ -27,6 +27,7 @@ const LABELS: Readonly<Record<ConsoleAttention['kind'], string>> = {
   backlog: 'Backlog',
   deadLetters: 'Dead letters',
   oldSnapshot: 'Old snapshot',
+  unvacuumed: 'Not vacuumed',
 }
 
 /** All that needs somebody, the worst first, each with an explanation and the action that helps. */
@@ -160,6 +161,13 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
           <p className="muted">
             Each claim reads past them: taking work becomes ever dearer until it ends.
           </p>
+        </>
+      )
+    case 'unvacuumed':
+      return (
+        <>
+          <p>{item.problem}</p>
+          <p className="muted">{item.remedy}</p>
         </>
       )
     case 'orphaned':
@@ -308,6 +316,7 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
     case 'noWorker':
     case 'recovered':
     case 'oldSnapshot':
+    case 'unvacuumed':
       return null
     case 'silent':
       return (

@@ -31,6 +31,7 @@ const WARN = [
   'overrunning',
   'deadLetters',
   'oldSnapshot',
+  'unvacuumed',
 ] as const
 const ORDER: readonly ConsoleAttention['kind'][] = [...BAD, ...WARN, 'recovered']
 
@@ -76,6 +77,8 @@ function sayFirst(item: ConsoleAttention, now: number): string {
       return `${item.name} waits for an approval`
     case 'oldSnapshot':
       return `${item.holder} keeps old rows from being removed`
+    case 'unvacuumed':
+      return item.problem
     case 'orphaned':
       return `${item.isCut ? 'At least ' : ''}${countPieces(item.waiting)} of ${item.name}, which no worker knows`
     case 'backlog':

@@ -1,9 +1,24 @@
 import { getOldestSnapshot, type JobsReader } from '@roundsman/engine/client'
-import { isSnapshotOld, nameSnapshotHolder } from '@roundsman/engine/internal'
+import {
+  describeUnvacuumed,
+  isSnapshotOld,
+  listUnvacuumed,
+  nameSnapshotHolder,
+} from '@roundsman/engine/internal'
 import type { Finding } from './finding.ts'
 
-/** Reports who keeps old rows from being removed, as a forgotten transaction or a standby with feedback does. */
-export async function checkSnapshots(reader: JobsReader, now: Date): Promise<Finding[]> {
+/** Reports what keeps old rows of the queue from being removed, such as a forgotten transaction, or autovacuum that is off. */
+export async function checkVacuum(reader: JobsReader, now: Date): Promise<Finding[]> {
+  const unvacuumed = (await listUnvacuumed(reader)).map((one): Finding => ({
+    severity: 'warning',
+    code: one.isOff ? 'autovacuum_off' : 'dead_rows',
+    job: null,
+    ...describeUnvacuumed(one),
+  }))
+  return [...unvacuumed, ...(await checkSnapshots(reader, now))]
+}
+
+async function checkSnapshots(reader: JobsReader, now: Date): Promise<Finding[]> {
   const holder = await getOldestSnapshot(reader)
   if (holder === null || !isSnapshotOld(holder, now)) return []
   const since = holder.since === null ? '' : `, in a transaction open since ${holder.since}`

@@ -1,0 +1,58 @@
+import { boundedText } from './bounded.ts'
+import type { JobsReader } from './reader.ts'
+
+/** A table of the queue whose dead rows autovacuum does not remove, so that claims become ever dearer. */
+export interface Unvacuumed {
+  /** With its schema, as SQL; null: autovacuum is off for the whole server. */
+  table: string | null
+  /** Whether autovacuum is off. Else it has not come for ten minutes. */
+  isOff: boolean
+  live: number
+  dead: number
+}
+
+const BUSY_TABLES = ['JobWork', 'JobClaim', 'JobUnique', 'JobPayload', 'JobCancel', 'JobRun']
+/** Between two visits of autovacuum, a minute apart, a busy queue leaves more: so it says nothing before ten minutes. */
+const MIN_DEAD = 100_000
+const MIN_DEAD_TO_LIVE = 10
+
+/** Finds where autovacuum is off, and what it does not come to. Who keeps it from removing rows says getOldestSnapshot. */
+export async function listUnvacuumed(reader: JobsReader): Promise<Unvacuumed[]> {
+  return await reader.rows<Unvacuumed>({
+    text: `
+      select null as "table", true as "isOff", 0::float8 as "live", 0::float8 as "dead"
+      where not (current_setting('autovacuum')::bool and current_setting('track_counts')::bool)
+      union all
+      select ${boundedText('"table"')}, "isOff", "live", "dead"
+      from unnest(array[${BUSY_TABLES.map((name) => `'"${name}"'::regclass`).join(', ')}]) ours(id)
+        join pg_class on pg_class.oid = ours.id join pg_stat_all_tables stat on stat.relid = ours.id
+        cross join lateral (
+          select format('%I.%I', stat.schemaname, stat.relname) as "table", stat.n_live_tup::float8 as "live",
+                 stat.n_dead_tup::float8 as "dead", exists (
+                   select from pg_options_to_table(reloptions) where option_name = 'autovacuum_enabled' and not option_value::bool
+                 ) as "isOff"
+        ) seen
+      where "isOff" or "dead" >= ${MIN_DEAD} and "dead" >= ${MIN_DEAD_TO_LIVE} * "live"
+        and coalesce(greatest(stat.last_vacuum, stat.last_autovacuum), '-infinity') < now() - interval '10 minutes'`,
+  })
+}
+
+/** What is wrong, and what to do about it. */
+export function describeUnvacuumed({ table, isOff, live, dead }: Unvacuumed) {
+  if (table === null)
+    return {
+      problem:
+        'autovacuum is off for the whole server, so what the queue deletes stays, and claims become ever dearer',
+      remedy: 'set autovacuum = on and track_counts = on, and reload the configuration',
+    }
+  if (isOff)
+    return {
+      problem: `autovacuum is off for ${table}, so what is deleted there stays, and claims become ever dearer`,
+      remedy: `alter table ${table} reset (autovacuum_enabled)`,
+    }
+  const count = (rows: number) => rows.toLocaleString('en')
+  return {
+    problem: `${table} has ${count(dead)} dead rows beside ${count(live)}, and no vacuum has removed any for ten minutes`,
+    remedy: `vacuum ${table}, and see what autovacuum is busy with: select * from pg_stat_progress_vacuum`,
+  }
+}
