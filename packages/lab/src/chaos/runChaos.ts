@@ -264,24 +264,29 @@ async function untilDrained(options: {
   onProgress: (message: string) => void
 }): Promise<void> {
   const { database, sweeper, signal, onProgress } = options
-  await database.query(`update "JobSchedule" set "pausedAt" = now(), "pausedBy" = 'chaos'`)
   const deadline = performance.now() + DRAIN_PATIENCE_MS
   for (;;) {
     signal.throwIfAborted()
+    // On a busy machine the plan may be over before the first tick was enqueued, which the checks want to see.
+    await database.query(`
+      update "JobSchedule" set "pausedAt" = now(), "pausedBy" = 'chaos'
+      where "pausedAt" is null and exists (select from "JobTick" where "outcome" = 'enqueued')`)
     await sweeper.enqueue()
     const { rows } = await database.query<{
       jobs: number
       keys: number
       runs: number
       rows: number
+      isPaused: boolean
     }>(`
       select (select count(*)::int from "JobWork") as jobs,
              (select count(*)::int from "JobUnique") as keys,
              (select count(*)::int from "JobRunAll" where "status" = 'running') as runs,
-             (select count(*)::int from "ChaosRow" where "sweptBy" is null) as rows`)
-    const { jobs = 0, keys = 0, runs = 0, rows: left = 0 } = rows[0] ?? {}
+             (select count(*)::int from "ChaosRow" where "sweptBy" is null) as rows,
+             exists (select from "JobSchedule" where "pausedAt" is not null) as "isPaused"`)
+    const { jobs = 0, keys = 0, runs = 0, rows: left = 0, isPaused = false } = rows[0] ?? {}
     const { ofDead } = await countClaims(database)
-    if (jobs + keys + runs + left + ofDead === 0) return
+    if (isPaused && jobs + keys + runs + left + ofDead === 0) return
     if (performance.now() > deadline) {
       onProgress(
         `Not drained: ${jobs} pieces of work, ${keys} keys, ${runs} runs, ${left} rows, ${ofDead} claims of dead workers are left`,
