@@ -55,6 +55,7 @@ export function createRounds(options: {
   let looks = 0
   let lastKey: KeyPosition | null = null
   let graceUntil = -Infinity
+  let server: string | undefined
   const expiredSince = new Map<string, number>()
   let isStopped = false
 
@@ -67,6 +68,9 @@ export function createRounds(options: {
       const seen = await readRound(session, workerId, requests)
       const { lost, isIdle, isLate, isListed } = seen
       if (isLate) graceUntil = performance.now() + LATE_GRACE_MS
+      // Behind a pooler no connection ends at a fail-over.
+      if (seen.server !== (server ??= seen.server)) floors.forget()
+      server = seen.server
       for (const request of requests)
         floors.move(request, seen, seen.firsts.get(request.name) ?? new Map())
       // First what concerns this worker's own work: rescuing what others have locked takes time.

@@ -17,6 +17,8 @@ export interface LookRequest {
 export interface Seen {
   /** The oldest transaction that may still write something which this snapshot does not show. */
   xmin: string
+  /** When the server that answered was started: after a fail-over it is another. */
+  server: string
   /** The look's own transaction, which has an id only where a hint is ahead of its floor (work/floor.ts). */
   transaction: string | null
   /** For each range the place of its first work; null where there is none. */
@@ -58,7 +60,7 @@ export async function placeDue(connection: Connection, names: readonly string[])
 
 /** The columns of `Seen`. Parameters: $2 names; for each range $3 the place of its name there, $4 and $5 behind which rank and place, $6 the last rank; $7 whether it gets an id. */
 export const SEEN = `
-  pg_snapshot_xmin(pg_current_snapshot())::text as "xmin",
+  pg_snapshot_xmin(pg_current_snapshot())::text as "xmin", pg_postmaster_start_time()::text as "server",
   case when $7::bool then pg_current_xact_id()::text end as "transaction",
   array(
     select (

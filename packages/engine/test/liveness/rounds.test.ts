@@ -5,7 +5,7 @@ import type { JobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import { createRounds, readRound, type Rounds } from '../../src/liveness/rounds.ts'
 import type { Session } from '../../src/liveness/session.ts'
-import { createFloors } from '../../src/work/floors.ts'
+import { createFloors, type Floors } from '../../src/work/floors.ts'
 import { holdRuns } from '../holdRuns.ts'
 import { openClientRuntime } from '../openClientRuntime.ts'
 import { combineObservers } from '../../src/run/combineObservers.ts'
@@ -92,12 +92,15 @@ describe('createRounds', () => {
   /** What looking for cancelled runs fails with. */
   let partsFailWith: Error | null
   let calls: string[]
+  let floors: Floors
+  /** Where the statements of a session look for functions first. */
+  let searchPath: string
 
   const make = (session: Session) =>
     createRounds({
       session,
       database: runtime.database,
-      floors: createFloors(),
+      floors,
       observers: combineObservers([{ runRescued: () => void calls.push('lost') }], runtime.log),
       cancellations: {
         check: async () => {
@@ -121,6 +124,8 @@ describe('createRounds', () => {
     failsWith = null
     partsFailWith = null
     calls = []
+    floors = createFloors()
+    searchPath = 'pg_catalog, public'
     runtime.lines.splice(0)
     rounds = make({
       connectedForMs() {
@@ -131,7 +136,10 @@ describe('createRounds', () => {
       query: async (text: string, values?: readonly unknown[]) => {
         asked++
         if (failsWith) throw failsWith
-        return await runtime.database.query(text, values)
+        return await runtime.database.transaction(async (tx) => {
+          await tx.query(`set local search_path = ${searchPath}`)
+          return await tx.query(text, values)
+        })
       },
     } as Session)
   })
@@ -235,6 +243,24 @@ describe('createRounds', () => {
     ])
     await runtime.rows('drop trigger refuse on "JobRun"; drop function refuse')
     await waitFor(() => calls.includes('lost'), { message: 'the lost run is rescued' })
+  })
+
+  it('begins at the start again once another server answers, where the sequence of places may have gone back', async () => {
+    const taken = { rank: 0, place: String(2 ** 40) }
+    floors.note('now', [{ from: taken }])
+    rounds.start()
+    await waitFor(() => floors.look('now').behind[0]?.place === taken.place)
+    await runtime.prisma.$transaction((tx) => client.enqueue(tx, now, {}))
+    const before = asked
+    await waitFor(() => asked >= before + 2)
+    expect(calls).not.toContain('ready now')
+
+    await runtime.rows(`
+      create schema other;
+      create function other.pg_postmaster_start_time() returns timestamptz language sql as $$ select timestamptz '2100-01-01' $$`)
+    searchPath = 'other, pg_catalog, public'
+    await waitFor(() => calls.includes('ready now'))
+    await runtime.rows('drop schema other cascade')
   })
 
   it('wakes those that run work alone which has lost several workers', async () => {
