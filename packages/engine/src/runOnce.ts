@@ -189,7 +189,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     const abort = () => cancellations.abortAll(given.signal?.reason)
     if (given.signal?.aborted) abort()
     else given.signal?.addEventListener('abort', abort, { once: true })
-    let isRecorded = await record()
+    let taken = await record()
     if (options.deadLetter !== undefined && letter.kind !== 'taken') {
       return letter.kind === 'alreadyQueued'
         ? letter
@@ -197,12 +197,12 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     }
     // A run whose process has died would block this one until a worker starts, so end it. Wait for the grace first: after a
     // restart of PostgreSQL, processes that live have to come back.
-    if (!isRecorded && (await isHeldByLostRun())) {
+    if (taken === null && (await isHeldByLostRun())) {
       await delay(RESCUE_GRACE_MS)
       await rescueLostRuns({ database, workerId, log, now, observers })
-      isRecorded = await record()
+      taken = await record()
     }
-    if (!isRecorded) {
+    if (taken === null) {
       const { rows } = await database.query<{ id: string; workerId: string }>(
         `select "runIds"[1] as "id", "workerId" from "JobClaim" where "exclusiveKey" = $1`,
         [claim.exclusiveKey],
@@ -213,7 +213,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
         workerId: rows[0]?.workerId ?? null,
       }
     }
-    return await execute()
+    return await execute(taken)
   } finally {
     await isolation?.stop()
     wakeUps.stop()
@@ -223,13 +223,13 @@ export async function runOnce<J extends Job, Client extends HostClient>(
   }
 
   /** Records the run, but only while others can see that this process lives: else they would end the run at once. */
-  async function record(): Promise<boolean> {
+  async function record(): Promise<TakenWork | null> {
     for (let tries = 1; ; tries++) {
       const askedAt = performance.now()
-      const isRecorded = await tryUntilFree(tryToRecord, (err) =>
+      const taken = await tryUntilFree(tryToRecord, (err) =>
         log.warn({ err }, 'the run starts once others have released their locks'),
       )
-      if (isRecorded !== null) return isRecorded
+      if (taken !== 'notAlive') return taken
       session.doubt(askedAt)
       if (tries === MAX_ALIVE_TRIES) {
         throw new Error(
@@ -240,22 +240,22 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     }
   }
 
-  /** Returns null when others cannot see that this process lives. */
-  async function tryToRecord(): Promise<boolean | null> {
+  /** `notAlive`: others cannot see that this process lives. Null: there is nothing to take, or another run holds the job. */
+  async function tryToRecord(): Promise<TakenWork | 'notAlive' | null> {
     // The run starts when it is recorded: connecting, and ending a lost run, do not count as its time.
     run = { ...run, startedAt: now() }
     return await database
       .transaction(async (tx) => {
         const { rows } = await tx.query<{ isAlive: boolean }>(IS_ALIVE_SQL, [workerId])
-        if (!rows[0]?.isAlive) return null
+        if (!rows[0]?.isAlive) return 'notAlive'
         if (options.deadLetter !== undefined) {
           letter = await takeDeadLetter(tx, job.name, options.deadLetter)
-          if (letter.kind !== 'taken') return false
+          if (letter.kind !== 'taken') return null
           const { id: workId, attempt } = letter.work
           envelope = toEnvelope(letter.work)
           run = { ...run, workId, attempt, ...labelOfEnvelope(envelope) }
         } else envelope = { ...envelope, ...labelOfEnvelope(run) }
-        const claimed = await claimByHand(tx, workerId, {
+        const taken = await claimByHand(tx, workerId, {
           claimId: claim.id,
           exclusiveKey: claim.exclusiveKey,
           expireSeconds: expireSeconds(job),
@@ -263,12 +263,11 @@ export async function runOnce<J extends Job, Client extends HostClient>(
           envelope,
           ...(letter.kind === 'taken' && { letter: letter.work }),
         })
-        if (claimed) return true
-        if (letter.kind === 'taken') throw new NotRecorded()
-        return false
+        if (taken === null && letter.kind === 'taken') throw new NotRecorded()
+        return taken
       })
       .catch((error: unknown) => {
-        if (error instanceof NotRecorded) return false
+        if (error instanceof NotRecorded) return null
         throw error
       })
   }
@@ -277,7 +276,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     return (await findLostClaims(database, workerId)).some(({ name }) => name === job.name)
   }
 
-  async function execute(): Promise<RunOnceResult> {
+  async function execute(taken: TakenWork): Promise<RunOnceResult> {
     const its = isEngineJob(job)
       ? openRetention(retention, [job], database)
       : { client: options.client, handler: options.handler }
@@ -292,19 +291,6 @@ export async function runOnce<J extends Job, Client extends HostClient>(
       now,
       observers,
       keepLogs: given.keepLogs,
-    }
-    const work = letter.kind === 'taken' ? letter.work : null
-    const taken: TakenWork = {
-      run,
-      held: { id: claim.id, open: 1 },
-      envelope: { ...envelope, trigger: run.trigger },
-      origin: work === null ? 'hand' : 'deadLetter',
-      failures: work?.failures ?? 0,
-      losses: work?.losses ?? 0,
-      lossesAlone: work?.lossesAlone ?? 0,
-      bytes: work?.bytes ?? 0,
-      isReplaced: false,
-      isPlain: false,
     }
     const ending = await performRun(services, taken, {
       job,

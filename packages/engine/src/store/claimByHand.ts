@@ -2,7 +2,7 @@ import { storableUnchanged } from '../job/storable.ts'
 import { MAX_PAYLOAD_BYTES } from '../job/storablePayload.ts'
 import type { Connection } from './database.ts'
 import { toFacts, type Envelope } from './envelope.ts'
-import type { NewRun } from './claimWork.ts'
+import type { NewRun, TakenWork } from './claimWork.ts'
 import { MAX_INLINE_BYTES } from './queueTables.ts'
 
 /** A run that a person starts: of a payload of his own, or of a dead letter. */
@@ -27,14 +27,15 @@ export interface RunByHand {
 }
 
 /**
- * Claims a run by hand for this worker, before its handler starts. Returns false, and claims nothing, when a run with its exclusive
+ * Claims a run by hand for this worker, before its handler starts. Returns null, and claims nothing, when a run with its exclusive
  * key is under way.
  */
 export async function claimByHand(
   tx: Connection,
   workerId: string,
   { claimId, run, envelope, exclusiveKey, expireSeconds, letter }: RunByHand,
-): Promise<boolean> {
+): Promise<TakenWork | null> {
+  const origin = letter === undefined ? 'hand' : 'deadLetter'
   const { actor, reason, scheduledFor, dryRun } = run
   const facts = toFacts({
     ...envelope,
@@ -51,7 +52,7 @@ export async function claimByHand(
     claimId,
     run.name,
     workerId,
-    letter === undefined ? 'hand' : 'deadLetter',
+    origin,
     exclusiveKey,
     run.startedAt,
     expireSeconds,
@@ -71,7 +72,13 @@ export async function claimByHand(
     letter?.enqueuedAt ?? run.startedAt,
     payload,
   ])
-  return rowCount === 1
+  if (rowCount !== 1) return null
+  const { failures = 0, losses = 0, lossesAlone = 0, bytes = 0 } = letter ?? {}
+  return {
+    ...{ run, origin, failures, losses, lossesAlone, bytes, isReplaced: false, isPlain: false },
+    held: { id: claimId, open: 1 },
+    envelope: { ...envelope, trigger: run.trigger },
+  }
 }
 
 const CLAIM_BY_HAND_SQL = `
