@@ -618,8 +618,6 @@ export const queueSchema = z.object({
   ),
   // Runs that ended, over the last hour, by the minute in which they started, the oldest first.
   throughput: z.array(z.object({ from: at, success: count, failed: count, stopped: count })),
-  // Living workers of a version that knows no paused queues: they go on taking work of those.
-  heedlessWorkers: count,
   // Measured every few seconds of the last hour while this server ran, the oldest first: how much could have been started,
   // and how long the oldest of it had waited.
   history: z.array(z.object({ at, ready: count, oldestMs: ms })),

@@ -47,7 +47,6 @@ export { findLastSign, findWorker } from './read/listWorkers.ts'
 export { type Backlog, measureBacklog } from './read/measureBacklog.ts'
 export { countQueue, MAX_MEASURED } from './read/getQueueStats.ts'
 export {
-  countHeedlessWorkers,
   jobsWithoutWorker,
   type PausedQueue,
   readPausedQueues,

@@ -3,7 +3,7 @@ import type { PrismaClient } from '@roundsman/db'
 import { waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { countHeedlessWorkers, jobsWithoutWorker } from '../src/internal.ts'
+import { jobsWithoutWorker } from '../src/internal.ts'
 import type { JobsClient } from '../src/client.ts'
 import { defineJob, JobError, type Job, type RunContext, type TransactionOf } from '../src/index.ts'
 import { createWorker, type Worker } from '../src/worker.ts'
@@ -127,12 +127,6 @@ describe('createWorker', () => {
        values ('dead', 'heartbeat', now() - interval '1 hour')`,
     )
     expect(await untaken()).toEqual(['echo', 'single'])
-    expect(await countHeedlessWorkers(runtime.reader)).toBe(0)
-    // A worker of an older version takes whatever it knows, and does not say what that is.
-    await runtime.rows(`insert into "JobWorker" ("id", "liveness") values ('older', 'heartbeat')`)
-    expect(await untaken()).toEqual([])
-    expect(await countHeedlessWorkers(runtime.reader)).toBe(1)
-    await runtime.rows(`delete from "JobWorker" where "id" = 'older'`)
     await worker.stop()
     expect(await untaken()).toEqual(names)
     worker = await startWorker({})

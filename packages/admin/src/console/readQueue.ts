@@ -1,5 +1,4 @@
 import {
-  countHeedlessWorkers,
   countQueue,
   jobsWithoutWorker,
   measureBacklog,
@@ -27,11 +26,10 @@ export async function readQueue(
 ): Promise<ConsoleQueue> {
   const catalogue = jobs.map(({ name }) => name)
   const names = await withOtherJobs(reader, catalogue)
-  const [rows, waiting, minutes, heedlessWorkers] = await Promise.all([
+  const [rows, waiting, minutes] = await Promise.all([
     readQueueJobs(reader, names, catalogue),
     measureBacklog(reader, names),
     countMinutes(now),
-    countHeedlessWorkers(reader),
   ])
   const jobOf = new Map(rows.map((row) => [row.name, row]))
   const backlog = presentBacklog(
@@ -54,7 +52,6 @@ export async function readQueue(
         failedLastHour: failed,
       }
     }),
-    heedlessWorkers,
     throughput: minutes.map((minute) => ({
       from: minute.from.toISOString(),
       ...sumOutcomes(minute.jobs),

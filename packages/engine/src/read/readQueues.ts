@@ -24,31 +24,19 @@ export async function readPausedQueues(reader: JobsReader): Promise<Map<string, 
   return new Map(rows.map((row) => [row.name, row]))
 }
 
-const LIVING = `
-  select worker."lanes" from "JobWorker" worker where ${isAliveSql('worker."id"', 'worker')}`
-
-/** Counts living workers of versions before queue pauses: they go on taking work of paused queues. */
-export async function countHeedlessWorkers(reader: JobsReader): Promise<number> {
-  const [found] = await reader.rows<{ count: number }>({
-    text: `select count(*)::int as "count" from (${LIVING}) living where living."lanes" is null`,
-  })
-  return found?.count ?? 0
-}
-
-/**
- * Returns those of these jobs that no living worker takes, so that their work waits: all jobs when no worker lives, none
- * when a worker of an older version lives, which does not say what it takes.
- */
+/** Returns those of these jobs that no living worker takes, so that their work waits. */
 export async function jobsWithoutWorker(
   reader: JobsReader,
   names: readonly string[],
 ): Promise<string[]> {
   const rows = await reader.rows<{ name: string }>({
     text: `
-      with living as materialized (${LIVING})
+      with living as materialized (
+        select worker."lanes" from "JobWorker" worker where ${isAliveSql('worker."id"', 'worker')}
+      )
       select wanted.name from unnest($1::text[]) with ordinality wanted(name, place)
       where not exists (
-        select from living where living."lanes" is null or living."lanes" -> wanted.name is not null
+        select from living where living."lanes" -> wanted.name is not null
       )
       order by wanted.place`,
     values: [checkTexts('names', names)],

@@ -116,12 +116,6 @@ export function QueueScreen(): ReactNode {
       <QueryView query={queue} skeleton={<Skeleton kind="panel" count={3} />}>
         {(data) => (
           <>
-            {data.heedlessWorkers > 0 && data.jobs.some((job) => job.queuePaused !== null) && (
-              <p className="problem" role="status">
-                {data.heedlessWorkers === 1 ? '1 worker is' : `${data.heedlessWorkers} workers are`}{' '}
-                of an older version, which knows no paused queues and goes on to take their work.
-              </p>
-            )}
             <Panel title="By job" className="isFlush">
               <QueueTable jobs={data.jobs} />
             </Panel>
