@@ -7,8 +7,11 @@ export interface Places {
   jobs: string
   /** The client that enqueues. */
   jobsClient: string
-  worker: string
+  /** Null where `roundsman dev` and `build` run the configuration instead. */
+  worker: string | null
   config: string
+  /** The route of the console, in a product on Next.js. */
+  console: { route: string; basePath: string } | null
 }
 
 /** How the product's code gets its database client. */
@@ -206,6 +209,16 @@ export function environmentVariable({ databaseVariable, compilerOptions }: Produ
   return compilerOptions.noPropertyAccessFromIndexSignature
     ? `process.env['${databaseVariable}']`
     : `process.env.${databaseVariable}`
+}
+
+/** What the file `from` imports `to` by: the product's alias, if it has one, or a relative path. */
+export function aliasedImport(
+  { alias, importExtension }: ProductFacts,
+  from: string,
+  to: string,
+): string {
+  if (!alias || !to.startsWith(alias.folder)) return relativeImport(from, to, importExtension)
+  return `${alias.prefix}${to.slice(alias.folder.length).replace(/\/index$/, '')}`
 }
 
 /** The path of an import in the file `from` of the file `to`. */

@@ -2,7 +2,7 @@ import { wrap, type Layout } from '../command/layout.ts'
 import { type Framework, type PackageManager, type ProductFacts } from './inspectProduct.ts'
 import { dependenciesOf } from './manifest.ts'
 import type { InitPlan } from './planInit.ts'
-import { relativeImport } from './clientCode.ts'
+import { aliasedImport, relativeImport } from './clientCode.ts'
 import { VM_MODULES } from './writeFiles.ts'
 
 /** What to do next, in at most three commands, and what to know before the first deployment. */
@@ -24,16 +24,22 @@ export function describeNext(
     `${paint('green', 'Written.')} ${undo === null ? 'There is no git repository here: undo it by hand.' : `To take it back: ${undo}`}`,
     [`Run now${has}:`, ...commands.map((command) => `  ${paint('bold', command)}`)].join('\n'),
     wrap(
-      `Then ${nearestCommand(facts.packageManager, 'roundsman console')} shows what runs; measureDatabase does each minute.`,
+      `Then ${plan.places.console ? `${plan.places.console.basePath} of your product` : nearestCommand(facts.packageManager, 'roundsman console')} shows what runs; measureDatabase does each minute.`,
       width,
     ),
     describeEnqueue(facts, plan, width),
     ...describeJavaScript(facts, plan, width),
     [
-      wrap(`In production, start the worker by`, width),
+      wrap(
+        scripts.build === null
+          ? `In production, start the worker by`
+          : `In production, build the worker and start the file that this writes, in which all packages are:`,
+        width,
+      ),
+      ...(scripts.build === null ? [] : [`  ${paint('bold', scripts.build)}`]),
       `  ${paint('bold', scripts.production)}`,
       wrap(
-        `and not by ${facts.packageManager} run, which passes no SIGTERM on, so that nothing that runs could finish. A deployment first runs ${nearestCommand(facts.packageManager, 'roundsman migrate')}.${describeBundler(facts, plan)}`,
+        `and not by ${facts.packageManager} run, which passes no SIGTERM on, so that nothing that runs could finish. A deployment first runs ${nearestCommand(facts.packageManager, 'roundsman migrate')}${scripts.build === null ? '' : `, or ${scripts.production} migrate`}.`,
         width,
       ),
     ].join('\n'),
@@ -47,12 +53,6 @@ function workerOf({ manifest, scripts }: InitPlan): string {
   const name = scripts.worker.split(' ').at(-1) ?? ''
   const parsed = JSON.parse(manifest ?? '{}') as { scripts?: Record<string, string> }
   return parsed.scripts?.[name] ?? ''
-}
-
-function describeBundler({ build }: ProductFacts, { places }: InitPlan): string {
-  return build?.by === 'bundler'
-    ? ` Give your bundler ${places.worker} as an entry of its own, and start what it makes of that by node.`
-    : ''
 }
 
 function describeEnqueue(facts: ProductFacts, { places }: InitPlan, width: number): string {
@@ -79,14 +79,23 @@ function describeJavaScript(facts: ProductFacts, { places }: InitPlan, width: nu
 }
 
 /** The path under which a file in the source folder imports it. */
-function fromServer({ sourceFolder, importExtension }: ProductFacts, path: string): string {
-  return relativeImport(`${sourceFolder || '.'}/server.ts`, path, importExtension)
+function fromServer(facts: ProductFacts, path: string): string {
+  const server = `${facts.sourceFolder || '.'}/server.ts`
+  return facts.framework === 'next'
+    ? aliasedImport(facts, server, path)
+    : relativeImport(server, path, facts.importExtension)
 }
 
 /** How to add the console and its API to the product's own server. */
 function describePlugin(facts: ProductFacts, { places }: InitPlan, width: number): string[] {
   const { framework } = facts
   if (framework === null) return []
+  if (framework === 'next') {
+    const text = places.console
+      ? `In development the console is yours. In production it lets nobody in until authorize in ${places.console.route} asks your log-in.`
+      : `The places for the console's route are taken: docs/recipes/nextjs.md shows it.`
+    return [wrap(text, width)]
+  }
   const lead = 'For the console in your own server, behind your own log-in, add to it:'
   const { imported, registered, at } = PLUGIN[framework]
   const lines = [
@@ -121,7 +130,10 @@ const NODE_HANDLER = {
   at: '/console',
 }
 
-const PLUGIN: Record<Framework, { imported: string[]; registered: string[]; at: string }> = {
+const PLUGIN: Record<
+  Exclude<Framework, 'next'>,
+  { imported: string[]; registered: string[]; at: string }
+> = {
   fastify: {
     imported: [`import { roundsman } from '@roundsman/fastify'`],
     registered: ['app.register(roundsman, {', ...OPTIONS, '})'],

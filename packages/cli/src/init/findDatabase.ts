@@ -120,9 +120,14 @@ async function findDatabaseVariable(
   const name =
     /\b((?:DATABASE|POSTGRES(?:QL)?|PG|DB)_(?:URL|URI|CONNECTION_STRING|CONNECTION_URL))\b/g
   const examples = await Promise.all(
-    ['.env', '.env.example', '.env.sample', 'prisma/schema.prisma', 'prisma.config.ts'].map(
-      (path) => readOr('', join(root, path)),
-    ),
+    [
+      '.env',
+      '.env.local',
+      '.env.example',
+      '.env.sample',
+      'prisma/schema.prisma',
+      'prisma.config.ts',
+    ].map((path) => readOr('', join(root, path))),
   )
   const counts = new Map<string, number>()
   for (const text of [...examples, ...texts.values()]) {
@@ -140,6 +145,7 @@ async function findEnvFile(
   { dependencies = {}, devDependencies = {}, scripts = {} }: Manifest,
   database: Database | null,
 ): Promise<ProductFacts['envFile']> {
+  if ('next' in dependencies) return 'next'
   if ('dotenv' in dependencies) return 'dotenv'
   if (Object.values(scripts).some((script) => script.includes('--env-file'))) return 'node'
   // Prisma 6's client reads .env when it is loaded. A worker in production cannot import what only development has.

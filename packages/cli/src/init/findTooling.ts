@@ -67,6 +67,7 @@ async function findPackageManager(folder: string, manifest: Manifest): Promise<P
 }
 
 function findFramework(dependencies: Record<string, string>): Framework | null {
+  if ('next' in dependencies) return 'next'
   if ('@nestjs/core' in dependencies) return 'nest'
   for (const name of ['fastify', 'express', 'hono'] as const) if (name in dependencies) return name
   return null
@@ -130,7 +131,7 @@ function findBuild(
 ): Build {
   const build = scripts['build'] ?? ''
   if (
-    /\b(tsup|tsdown|esbuild|rollup|vite|webpack|ncc|unbuild|rolldown|parcel|bun build)\b/.test(
+    /\b(next|tsup|tsdown|esbuild|rollup|vite|webpack|ncc|unbuild|rolldown|parcel|bun build)\b/.test(
       build,
     )
   ) {

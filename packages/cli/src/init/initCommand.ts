@@ -14,7 +14,7 @@ import { planInit, type InitPlan } from './planInit.ts'
 const USAGE = `Usage: roundsman init [--yes] [--force]
 
 Adds jobs to your product: definitions, handlers, a worker with a first job, roundsman.config.ts, scripts and
-dependencies. It follows your package manager, modules, database client, framework and TypeScript. It shows what it would
+dependencies, and on Next.js the console's route. It follows your package manager, modules, database client, framework and TypeScript. It shows what it would
 change and asks first; of your own files it changes only package.json. A second run changes nothing.
 
   --yes    ask nothing
@@ -86,9 +86,9 @@ function describeFacts(facts: ProductFacts): string {
   const client = facts.client === null ? '' : ` (${facts.client.path})`
   return [
     facts.packageManager,
-    facts.isModule ? 'ES modules' : 'CommonJS',
+    ...(facts.framework === 'next' ? [] : [facts.isModule ? 'ES modules' : 'CommonJS']),
     `${facts.database ?? 'no database client yet: pg'}${client}`,
-    facts.framework ?? 'no web framework',
+    facts.framework === 'next' ? 'Next.js' : (facts.framework ?? 'no web framework'),
     ...(facts.schemaLibrary === null ? [] : [facts.schemaLibrary]),
   ].join(', ')
 }

@@ -6,13 +6,13 @@ import type { FoundClient } from './findClient.ts'
 import { findDatabase } from './findDatabase.ts'
 import { findTooling } from './findTooling.ts'
 import { listSources } from './listSources.ts'
-import { parseManifest, type Manifest } from './manifest.ts'
-import { exists, readTexts } from './readFiles.ts'
+import { dependenciesOf, parseManifest, type Manifest } from './manifest.ts'
+import { exists, readOr, readTexts } from './readFiles.ts'
 import { findStyle, type Style } from './style.ts'
 
 export type PackageManager = 'npm' | 'pnpm' | 'yarn' | 'bun'
 export type Database = 'prisma6' | 'prisma7' | 'drizzle' | 'kysely' | 'knex' | 'pg' | 'postgres'
-export type Framework = 'fastify' | 'nest' | 'express' | 'hono'
+export type Framework = 'next' | 'fastify' | 'nest' | 'express' | 'hono'
 export type SchemaLibrary = 'zod' | 'valibot' | 'arktype'
 export type TestRunner = 'vitest' | 'jest' | 'node:test'
 /** What turns the sources into what production runs. Null: nothing. A bundler must be told about a second entry. */
@@ -42,13 +42,15 @@ export interface ProductFacts {
   hasTypeScript: boolean
   /** Relative to the root: `src`, or an empty text when the sources are in the root itself. */
   sourceFolder: string
+  /** By what imports name the product's own files: `@/` for those in `folder`, an empty text or `src/`. Null: no alias. */
+  alias: { prefix: string; folder: string } | null
   /** The ending of relative imports: `.js`, `.ts`, or nothing. */
   importExtension: '' | '.js' | '.ts'
   build: Build
   /** The variable with the database's URL. */
   databaseVariable: string
-  /** How the product reads its `.env`: with the package, or with a flag of Node's. Null: it does not. */
-  envFile: 'dotenv' | 'node' | null
+  /** How the product reads its `.env`: with the package, a flag of Node's, or by Next.js. Null: it does not. */
+  envFile: 'dotenv' | 'node' | 'next' | null
   style: Style
   /** Paths of test files, relative to the root. */
   testFiles: readonly string[]
@@ -68,7 +70,9 @@ export async function inspectProduct(from: string): Promise<ProductFacts> {
   const hasTypeScript = tsconfig !== null
   await refuseWorkspaceRoot(root, manifest, hasTypeScript)
   const compilerOptions = tsconfig?.compilerOptions ?? {}
-  const sourceFolder = await findSourceFolder(root, compilerOptions)
+  const sourceFolder = isNext(manifest)
+    ? await findNextFolder(root)
+    : await findSourceFolder(root, compilerOptions)
   const files = await listSources(root)
   const texts = await readTexts(root, files)
   const isModule = manifest.type === 'module'
@@ -84,6 +88,7 @@ export async function inspectProduct(from: string): Promise<ProductFacts> {
     includesRoot: tsconfig !== null && includesRoot(tsconfig),
     hasTypeScript,
     sourceFolder,
+    alias: findAlias(compilerOptions),
     style: findStyle([...texts.values()]),
     testFiles: files.filter((path) => /\.(test|spec)\.[cm]?tsx?$/.test(path)),
   }
@@ -106,8 +111,10 @@ async function refuseWorkspaceRoot(
   manifest: Manifest,
   hasTypeScript: boolean,
 ): Promise<void> {
+  // pnpm keeps settings of a single package in that file, too.
   const isWorkspace =
-    manifest.workspaces !== undefined || (await exists(join(root, 'pnpm-workspace.yaml')))
+    manifest.workspaces !== undefined ||
+    /^packages:/m.test(await readOr('', join(root, 'pnpm-workspace.yaml')))
   const hasSources = await exists(join(root, 'src'))
   if (isWorkspace && !(hasTypeScript && hasSources)) {
     throw new ForeseenError(
@@ -133,6 +140,24 @@ function includesRoot({ include, files }: TsConfigJsonResolved): boolean {
     const first = pattern.replace(/^\.\//, '').split('/')[0] ?? ''
     return first === '.' || first.includes('*')
   })
+}
+
+export function isNext(manifest: Manifest): boolean {
+  return 'next' in dependenciesOf(manifest)
+}
+
+/** Where a product on Next.js keeps what is no page: `src`, `lib`, or the root. */
+async function findNextFolder(root: string): Promise<string> {
+  for (const folder of ['app', 'pages']) if (await exists(join(root, 'src', folder))) return 'src'
+  return (await exists(join(root, 'lib'))) ? 'lib' : ''
+}
+
+function findAlias({ paths = {} }: ProductFacts['compilerOptions']): ProductFacts['alias'] {
+  for (const [name, [target = '']] of Object.entries(paths)) {
+    const [, folder] = /^(?:\.\/)?(src\/|)\*$/.exec(target) ?? []
+    if (name.endsWith('/*') && folder !== undefined) return { prefix: name.slice(0, -1), folder }
+  }
+  return null
 }
 
 /** Where the sources are, relative to the root: what the compiler says, or a usual name. */

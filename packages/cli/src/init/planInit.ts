@@ -3,9 +3,11 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { ForeseenError } from '../command/runCommand.ts'
 import { CONFIG_NAMES } from '../config/loadConfig.ts'
+import { PROGRAM } from '../program/bundleProgram.ts'
 import { addEntries } from './editManifest.ts'
 import type { PackageManager, ProductFacts } from './inspectProduct.ts'
 import { dependenciesOf } from './manifest.ts'
+import { exists } from './readFiles.ts'
 import type { Places } from './clientCode.ts'
 import { hasJestGlobals, VM_MODULES, writeFiles, type WrittenFile } from './writeFiles.ts'
 
@@ -16,7 +18,7 @@ export interface InitPlan {
   /** The new package.json, or null when it stays as it is. */
   manifest: string | null
   /** The commands that a person needs from here on. */
-  scripts: { worker: string; migrate: string; production: string }
+  scripts: { worker: string; migrate: string; production: string; build: string | null }
 }
 
 /** Plans what `init` writes: nothing, when all of it is there. */
@@ -26,9 +28,13 @@ export async function planInit(facts: ProductFacts): Promise<InitPlan> {
   for (const file of writeFiles(facts, places)) {
     if ((await readOwn(facts, file.path)) === null) created.push(file)
   }
-  const worker = workerScript(facts, places)
+  const worker = places.worker === null ? DEV : workerScript(facts, places.worker)
   const names = nameScripts(facts, worker)
-  const manifest = editManifest(facts, { [names.worker]: worker, [names.migrate]: MIGRATE })
+  const manifest = editManifest(facts, {
+    [names.worker]: worker,
+    ...(places.worker === null && { [names.build]: BUILD }),
+    [names.migrate]: MIGRATE,
+  })
   return {
     places,
     created,
@@ -36,12 +42,17 @@ export async function planInit(facts: ProductFacts): Promise<InitPlan> {
     scripts: {
       worker: runScript(facts.packageManager, names.worker),
       migrate: runScript(facts.packageManager, names.migrate),
-      production: productionCommand(facts, places) ?? worker,
+      production:
+        places.worker === null ? PRODUCTION : (productionCommand(facts, places.worker) ?? worker),
+      build: places.worker === null ? runScript(facts.packageManager, names.build) : null,
     },
   }
 }
 
 const MIGRATE = 'roundsman migrate'
+const DEV = 'roundsman dev'
+const BUILD = 'roundsman build'
+const PRODUCTION = `node --enable-source-maps ${PROGRAM}`
 const JEST_TOLD = `NODE_OPTIONS=${VM_MODULES} jest`
 
 /** Keeps files of the product that have the wanted name, and takes the next name. */
@@ -54,14 +65,37 @@ async function findPlaces(facts: ProductFacts): Promise<Places> {
   const worker = await firstFree(facts, ['worker', 'jobsWorker', 'roundsmanWorker'], (name) =>
     below(`${name}.ts`),
   )
+  // A bundler would have to be told of it as a second entry.
+  const hasWorker = facts.build?.by !== 'bundler'
   // The compiler would count it among the sources, and its output would move into other folders.
-  const wanted = facts.includesRoot ? 'roundsman.config.mjs' : 'roundsman.config.ts'
+  const isInTheWay = facts.includesRoot && !facts.compilerOptions.noEmit
+  const wanted = isInTheWay ? 'roundsman.config.mjs' : 'roundsman.config.ts'
   let config = wanted
   for (const name of CONFIG_NAMES) {
     if ((await readOwn(facts, name)) !== null) config = name
   }
   const jobsClient = `${below(jobs)}/jobsClient.ts`
-  return { jobs: below(jobs), jobsClient, worker: below(`${worker}.ts`), config }
+  return {
+    jobs: below(jobs),
+    jobsClient,
+    worker: hasWorker ? below(`${worker}.ts`) : null,
+    config,
+    console: facts.framework === 'next' ? await findRoute(facts) : null,
+  }
+}
+
+/** The address of the console, and the route there. Next.js refuses a second page below it. */
+async function findRoute(facts: ProductFacts): Promise<Places['console']> {
+  const app = facts.sourceFolder === 'src' ? 'src/app' : 'app'
+  const places = ['/admin/jobs', '/admin/roundsman', '/roundsman'].map((basePath) => ({
+    basePath,
+    route: `${app}${basePath}/[[...path]]/route.ts`,
+  }))
+  for (const place of places) {
+    if ((await readOwn(facts, place.route)) !== null) return place
+    if (!(await exists(join(facts.root, app, place.basePath)))) return place
+  }
+  return null
 }
 
 async function firstFree(
@@ -94,18 +128,18 @@ async function readOwn({ root }: ProductFacts, path: string): Promise<string | n
 }
 
 /** The script that starts a worker in development: as the product's other programs are run, else from the build. */
-function workerScript(facts: ProductFacts, places: Places): string {
+function workerScript(facts: ProductFacts, worker: string): string {
   const dependencies = dependenciesOf(facts.manifest)
   const flags = facts.envFile === 'node' ? ' --env-file-if-exists=.env' : ''
-  if (isRunByNode(facts)) return `node${flags} ${asWord(places.worker)}`
-  if ('tsx' in dependencies) return `tsx${flags} ${asWord(places.worker)}`
+  if (isRunByNode(facts)) return `node${flags} ${asWord(worker)}`
+  if ('tsx' in dependencies) return `tsx${flags} ${asWord(worker)}`
   if ('ts-node' in dependencies && !facts.isModule) {
     const paths = 'tsconfig-paths' in dependencies ? ' -r tsconfig-paths/register' : ''
-    return `${flags === '' ? 'ts-node' : `node${flags} -r ts-node/register`}${paths} ${asWord(places.worker)}`
+    return `${flags === '' ? 'ts-node' : `node${flags} -r ts-node/register`}${paths} ${asWord(worker)}`
   }
-  const production = productionCommand(facts, places)
+  const production = productionCommand(facts, worker)
   return production === null
-    ? `tsx${flags} ${asWord(places.worker)}`
+    ? `tsx${flags} ${asWord(worker)}`
     : production.replace('node ', `node${flags} `)
 }
 
@@ -117,10 +151,10 @@ function isRunByNode({ manifest }: ProductFacts): boolean {
 }
 
 /** The command that starts a worker from the build. Null when tsc does not build the product. */
-function productionCommand(facts: ProductFacts, places: Places): string | null {
+function productionCommand(facts: ProductFacts, worker: string): string | null {
   const { build, sourceFolder } = facts
   if (build?.by !== 'tsc') return null
-  const below = sourceFolder === '' ? places.worker : places.worker.slice(sourceFolder.length + 1)
+  const below = sourceFolder === '' ? worker : worker.slice(sourceFolder.length + 1)
   return `node ${asWord(`${build.outDir}/${below.replace(/\.ts$/, '.js')}`)}`
 }
 
@@ -135,6 +169,7 @@ function nameScripts({ manifest }: ProductFacts, worker: string) {
     names.find((name) => scripts[name] === undefined || isOurs(scripts[name])) ?? names.at(-1) ?? ''
   return {
     worker: free(['worker', 'jobs:worker'], (script) => script === worker),
+    build: free(['worker:build', 'jobs:build'], (script) => script === BUILD),
     migrate: free(['jobs:migrate'], () => true),
   }
 }
@@ -179,7 +214,8 @@ function neededVersions(facts: ProductFacts, scripts: readonly string[]) {
       ...(facts.framework === null
         ? {}
         : ours(facts.framework === 'fastify' ? '@roundsman/fastify' : '@roundsman/admin')),
-      ...(isPg ? other('pg') : {}),
+      // Next.js leaves pg outside of its bundles, and looks for it from the product, where pnpm shows no dependency of ours.
+      ...(isPg || facts.framework === 'next' ? other('pg') : {}),
       ...ours('roundsman'),
     },
     forDevelopment: {

@@ -1,4 +1,5 @@
 import {
+  aliasedImport,
   createClientCode,
   environmentVariable,
   relativeImport,
@@ -34,7 +35,16 @@ export function writeFiles(facts: ProductFacts, places: Places): WrittenFile[] {
       ? []
       : [{ path: code.path, what: 'the database client that handlers get', text: code.file }]),
     { path: places.jobsClient, what: 'what puts work into the queue', text: jobsClient(facts) },
-    { path: places.worker, what: 'the process that runs them', text: worker(facts, places, code) },
+    ...(places.worker === null
+      ? []
+      : [
+          {
+            path: places.worker,
+            what: 'the process that runs them',
+            text: worker(facts, places, places.worker, code),
+          },
+        ]),
+    ...writeRoute(facts, places),
     ...writeTest(facts, places, code),
     { path: places.config, what: 'what npx roundsman reads', text: config(facts, places, code) },
   ]
@@ -98,6 +108,7 @@ ${indented(code.query, 6)}
 }
 
 function jobsClient(facts: ProductFacts): string {
+  if (facts.framework === 'next') return jobsClientOfNext(facts)
   const { first, imported, reading } = readEnvFile(facts)
   return `${first}${imported}import { createJobsClient } from '@roundsman/engine/client';
 ${reading}
@@ -106,8 +117,55 @@ export const jobsClient = createJobsClient({ databaseUrl: ${environmentVariable(
 `
 }
 
-function worker(facts: ProductFacts, places: Places, code: ClientCode): string {
-  const from = (path: string) => relativeImport(places.worker, path, code.extension)
+/** Each reload in development loads this file again, and would leave the connections of the one before open. */
+function jobsClientOfNext(facts: ProductFacts): string {
+  return `import { createJobsClient, type JobsClient } from '@roundsman/engine/client';
+
+// A reload in development takes over the client from before, with its connections.
+const kept = globalThis as { jobsClient?: JobsClient };
+
+/** Enqueues in any transaction of yours. It loads no handler, and connects when it is first used. */
+export const jobsClient = (kept.jobsClient ??= createJobsClient({
+  databaseUrl: ${environmentVariable(facts)} ?? '',
+}));
+`
+}
+
+/** The console and its API in a product on Next.js: one route for all of their addresses. */
+function writeRoute(facts: ProductFacts, places: Places): WrittenFile[] {
+  if (places.console === null) return []
+  const { route, basePath } = places.console
+  const from = (path: string) => aliasedImport(facts, route, path)
+  const text = `${sorted([
+    `import { createFetchHandler } from '@roundsman/admin';`,
+    `import { withEngineJobs } from '@roundsman/engine';`,
+    `import { jobs } from '${from(`${places.jobs}/index`)}';`,
+    `import { jobsClient } from '${from(places.jobsClient.replace(/\.ts$/, ''))}';`,
+  ])}
+
+const handle = createFetchHandler({
+  client: jobsClient,
+  jobs: withEngineJobs(jobs),
+  basePath: '${basePath}',
+  // In production nobody gets in until you ask your log-in here: who it is, and what they may. Null is nobody.
+  authorize: async () =>
+    process.env.NODE_ENV === 'development' ? { actor: 'developer', view: true, act: true } : null,
+});
+
+export {
+  handle as DELETE,
+  handle as GET,
+  handle as HEAD,
+  handle as PATCH,
+  handle as POST,
+  handle as PUT,
+};
+`
+  return [{ path: route, what: 'the console, for your log-in to let people in', text }]
+}
+
+function worker(facts: ProductFacts, places: Places, path: string, code: ClientCode): string {
+  const from = (to: string) => relativeImport(path, to, code.extension)
   const variable = environmentVariable(facts)
   const log = facts.hasPino ? 'pino()' : 'console'
   return `${readEnvFile(facts).first}${sorted([
@@ -115,7 +173,7 @@ function worker(facts: ProductFacts, places: Places, code: ClientCode): string {
     ...(facts.hasPino ? [`import { pino } from 'pino';`] : []),
   ])}
 ${sorted([
-  code.clientImport(places.worker),
+  code.clientImport(path),
   `import { handlers } from '${from(`${places.jobs}/handlers`)}';`,
   `import { jobs } from '${from(`${places.jobs}/index`)}';`,
 ])}
@@ -155,7 +213,7 @@ import { jobs } from '${from(`${places.jobs}/index`)}';
 ${reading}
 export default defineConfig({
 ${url}  jobs,
-  /** For roundsman once: what handlers need is loaded here, and by no other command. */
+  /** For what runs jobs: what handlers need is loaded here, and by no command that only looks. */
   async open() {
     const { ${taken} } = await import('${code.sourceIn(places.config, configExtension(facts, places))}');
     const { handlers } = await import('${from(`${places.jobs}/handlers`)}');
@@ -265,8 +323,9 @@ function testPath({ testFiles, sourceFolder }: ProductFacts, { jobs }: Places): 
   return `${jobs}/${name}`
 }
 
-/** CommonJS finds the file without its extension; ES modules need it. */
+/** CommonJS finds the file without its extension; ES modules need it. The compiler wants it as everywhere in the product. */
 function configExtension(facts: ProductFacts, places: Places): string {
+  if (facts.includesRoot && places.config.endsWith('.ts')) return facts.importExtension
   return facts.isModule || places.config.endsWith('.mjs') ? '.ts' : ''
 }
 
@@ -275,6 +334,16 @@ function configExtension(facts: ProductFacts, places: Places): string {
  */
 function readEnvFile({ envFile }: ProductFacts) {
   const first = envFile === 'dotenv' ? `import 'dotenv/config';\n` : ''
+  if (envFile === 'next') {
+    return {
+      first,
+      imported: `import { existsSync } from 'node:fs';\n`,
+      reading: `
+// As Next.js does: what is set already wins.
+for (const file of ['.env.local', '.env']) if (existsSync(file)) process.loadEnvFile(file);
+`,
+    }
+  }
   return envFile === 'node'
     ? {
         first,
@@ -288,7 +357,7 @@ function readEnvFile({ envFile }: ProductFacts) {
 function sorted(imports: readonly string[]): string {
   const key = (line: string) => {
     const source = /from '([^']+)'/.exec(line)?.[1] ?? ''
-    return `${source.startsWith('.') ? 1 : 0}${source}`
+    return `${/^(\.|@\/|~)/.test(source) ? 1 : 0}${source}`
   }
   return imports.toSorted((a, b) => key(a).localeCompare(key(b))).join('\n')
 }

@@ -346,6 +346,101 @@ it('has Node run a worker whose product it runs without a build', async () => {
   expect(devDependencies).not.toHaveProperty('tsx')
 })
 
+/** As create-next-app writes it with pnpm, whose settings make no workspace. */
+const NEXT = {
+  'package.json': {
+    name: 'shelf',
+    scripts: { dev: 'next dev', build: 'next build', start: 'next start' },
+    dependencies: { 'drizzle-orm': '^0.45.0', next: '16.4.3', postgres: '^3.4.0' },
+    devDependencies: { typescript: '^5' },
+  },
+  'pnpm-lock.yaml': '',
+  'pnpm-workspace.yaml': 'allowBuilds:\n  sharp: false\n',
+  'tsconfig.json': {
+    compilerOptions: {
+      module: 'esnext',
+      moduleResolution: 'bundler',
+      noEmit: true,
+      paths: { '@/*': ['./*'] },
+    },
+    include: ['**/*.ts', '**/*.tsx'],
+  },
+  'app/page.tsx': 'export default function Home() {\n  return null;\n}\n',
+  'lib/db.ts': `import { drizzle } from 'drizzle-orm/postgres-js';
+
+export const db = drizzle(process.env.DATABASE_URL!);
+`,
+}
+
+it('knows a product on Next.js', async () => {
+  const root = await commitProduct(NEXT)
+
+  const { code, stdout } = await init(root)
+
+  expect(code).toBe(0)
+  expect(stdout).toContain('shelf: pnpm, drizzle (lib/db.ts), Next.js')
+  const route = 'app/admin/jobs/[[...path]]/route.ts'
+  expect(await untracked(root)).toEqual([
+    route,
+    'lib/jobs/handlers.ts',
+    'lib/jobs/index.ts',
+    'lib/jobs/jobsClient.ts',
+    'roundsman.config.ts',
+  ])
+  const read = async (path: string) => await readFile(join(root, path), 'utf8')
+  expect(await read(route)).toContain(`import { jobs } from '@/lib/jobs';`)
+  expect(await read(route)).toContain(`basePath: '/admin/jobs'`)
+  expect(await read('lib/jobs/jobsClient.ts')).toContain('kept.jobsClient ??= createJobsClient(')
+  expect(await read('roundsman.config.ts')).toContain(`from './lib/jobs/index'`)
+  expect(await read('roundsman.config.ts')).toContain(`['.env.local', '.env']`)
+  const { scripts, dependencies, devDependencies } = await readManifest(root)
+  expect(scripts).toMatchObject({ worker: 'roundsman dev', 'worker:build': 'roundsman build' })
+  expect(Object.keys(dependencies)).toEqual(
+    expect.arrayContaining(['@roundsman/admin', '@roundsman/engine', 'pg', 'roundsman']),
+  )
+  expect(devDependencies).not.toHaveProperty('tsx')
+  expect(stdout).toContain('node --enable-source-maps .roundsman/worker.mjs')
+
+  await git(root, 'add', '--all')
+  expect(await init(root)).toMatchObject({ stdout: expect.stringMatching(/^Nothing to do/) })
+})
+
+it('takes a route on Next.js back by what it says in a shell', async () => {
+  const root = await commitProduct(NEXT)
+  const [, undo = ''] = /To take it back: (git .+)/.exec((await init(root)).stdout) ?? []
+  await promisify(execFile)('sh', ['-c', undo], { cwd: root })
+  expect(await git(root, 'status', '--porcelain')).toBe('')
+})
+
+it('puts the route where Next.js has no page yet, beside the sources', async () => {
+  const { 'app/page.tsx': page, 'lib/db.ts': db, ...rest } = NEXT
+  const compilerOptions = {
+    ...NEXT['tsconfig.json'].compilerOptions,
+    paths: { '@/*': ['./src/*'] },
+  }
+  const root = await commitProduct({
+    ...rest,
+    'tsconfig.json': { ...NEXT['tsconfig.json'], compilerOptions },
+    'src/app/admin/jobs/page.tsx': page,
+    'src/lib/db.ts': db,
+  })
+  await init(root)
+  const route = 'src/app/admin/roundsman/[[...path]]/route.ts'
+  expect(await untracked(root)).toContain(route)
+  const text = await readFile(join(root, route), 'utf8')
+  expect(text).toContain(`import { jobs } from '@/jobs';`)
+  expect(text).toContain(`basePath: '/admin/roundsman'`)
+})
+
+it('has a product with a bundler run and build its worker by the command line', async () => {
+  const manifest = { scripts: { build: 'vite build --ssr' }, dependencies: { pg: '8' } }
+  const root = await commitProduct({ 'package.json': manifest, 'src/server.ts': '' })
+  const { stdout } = await init(root)
+  expect(await untracked(root)).not.toContain('src/worker.ts')
+  expect((await readManifest(root)).scripts).toMatchObject({ worker: 'roundsman dev' })
+  expect(stdout).toContain('npm run worker:build')
+})
+
 it('says how a server in JavaScript loads what it writes', async () => {
   const files = { 'package.json': { name: 'shop', dependencies: { pg: '8' } }, 'src/server.js': '' }
   const { stdout } = await init(await commitProduct(files))

@@ -56,6 +56,7 @@ it.each([
   [{ '@nestjs/core': '11.0.0', express: '5.0.0' }, 'nest'],
   [{ express: '5.0.0' }, 'express'],
   [{ hono: '4.0.0' }, 'hono'],
+  [{ next: '16.0.0', express: '5.0.0' }, 'next'],
   [{}, null],
 ])('finds the framework of %j', async (dependencies, framework) => {
   expect(await facts(depending(dependencies))).toMatchObject({ framework })
@@ -209,6 +210,7 @@ it.each([
   // A worker in production could not import it.
   [{ 'package.json': { devDependencies: { dotenv: '17.0.0' } }, '.env': '' }, 'node'],
   [{ ...depending({ '@prisma/client': '6.0.0' }), '.env': '' }, 'node'],
+  [{ ...depending({ dotenv: '^17.0.0', next: '16.0.0' }) }, 'next'],
   [{ '.env': '' }, null],
 ])('finds how %j reads its .env', async (files, envFile) => {
   expect(await facts(files)).toMatchObject({ envFile })

@@ -1,0 +1,1 @@
+export const tidyTitle = (title: string) => title.trim().replace(/\s+/g, ' ');
