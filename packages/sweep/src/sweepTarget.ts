@@ -9,7 +9,7 @@ export interface SweptRows {
   readonly finders: readonly DueFinder[]
 }
 
-/** What a clean-up does with its rows; sweep() chooses their order. Each row has a uuid `id`. */
+/** What a clean-up does with its rows; sweep() chooses their order. Each row has an `id`, of any type. */
 export interface SweepTarget<
   C extends SweepCounts = SweepCounts,
   Tx extends Transaction = Transaction,
@@ -31,11 +31,14 @@ export interface SweepTarget<
   change(tx: Tx, where: Sql): Promise<C>
 }
 
+/** Types in which a value that PostgreSQL has written as text is the same again when it is read. */
+export type KeyType = 'timestamptz' | 'timestamp' | 'date' | 'uuid' | 'int4' | 'int8' | 'text'
+
 export interface DueFinder {
   readonly where: Sql
   /** The index's column, by which the rows are listed. */
   readonly key: string
-  readonly keyType: 'timestamptz' | 'uuid'
+  readonly keyType: KeyType
 }
 
 export type SweepCounts = Counts & { cleaned: number }

@@ -31,6 +31,38 @@ describe('indexOrder', () => {
     expect(Math.min(...batches)).toBeGreaterThan(0)
   })
 
+  it.each(['int4', 'int8', 'text', 'date', 'timestamp'] as const)(
+    'goes on behind the last row that it has listed by a key of type %s',
+    async (keyType) => {
+      const isTime = keyType === 'date' || keyType === 'timestamp'
+      const value = isTime ? `timestamp '2020-01-01' + n * interval '1 min'` : 'n'
+      const { prisma } = entries
+      await prisma.$executeRawUnsafe(`create table visit (id ${keyType})`)
+      await prisma.$executeRawUnsafe(
+        `insert into visit select (${value})::${keyType} from generate_series(1, 50002) n`,
+      )
+      const due = sql`true`
+      const order = indexOrder({
+        ...target,
+        table: 'visit',
+        due,
+        finders: [{ where: due, key: 'id', keyType }],
+      })
+
+      let listed = 0
+      await prisma.$transaction(async (tx) => {
+        for (;;) {
+          const next = await order.next(tx, 50_000)
+          if (next.kind === 'end') break
+          listed += (await queryRows(tx, sql`select from visit where ${next.where}`)).length
+        }
+      })
+
+      expect(listed).toBe(50_002)
+      await prisma.$executeRaw`drop table visit`
+    },
+  )
+
   it('knows when it has listed all', async () => {
     await entries.insert(1_000, MINUTE_AGO)
     const order = indexOrder(target)
