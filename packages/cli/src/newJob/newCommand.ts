@@ -45,7 +45,9 @@ async function writeJob(args: string[], terminal: Terminal): Promise<number> {
   ]
   for (const { path, text } of edited) await writeFile(join(root, path), text)
   terminal.stdout.write(
-    `Written into ${definitions.path} and ${handlers.path}.\nUntil you write the handler, each run fails and says so. Try it: npx roundsman once ${request.name} --dry-run\n`,
+    `Written into ${definitions.path} and ${handlers.path}. It needs no migration.
+Until you write the handler, each run fails and says so. Try it: npx roundsman once ${request.name} --dry-run
+A worker knows it from its next start on; roundsman dev starts anew by itself.\n`,
   )
   return 0
 }
