@@ -14,9 +14,9 @@ const PNPM =
 /** Commands of pnpm itself. */
 const PNPM_COMMANDS = new Set(['add', 'exec', 'install', 'pack', 'why'])
 /** Pages for other products, where commands are theirs. */
-const OF_OTHERS = /^docs\/(?:adopting|quickStart|recipes\/\w+|comingFrom\/\w+)\.md$/
+const OF_OTHERS = /^docs\/(?:adopting|quickStart|(?:recipes|frameworks)\/\w+|comingFrom\/\w+)\.md$/
 /** Variables that libraries read themselves. */
-const OF_LIBRARIES = /^(?:NODE|OTEL|PG)_?[A-Z]/
+const OF_LIBRARIES = /^(?:NEXT|NODE|OTEL|PG)_?[A-Z]/
 /** Examples that a document shows how to make. */
 const EXAMPLES = new Set([
   'packages/jobs/src/pruneDrafts.ts',

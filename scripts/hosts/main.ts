@@ -187,6 +187,8 @@ function foreignEnvironment(): NodeJS.ProcessEnv {
     npm_config_fund: 'false',
     npm_config_update_notifier: 'false',
     pnpm_config_minimum_release_age: '0',
+    // pnpm would look for itself, for every platform, and the registry has not all.
+    pnpm_config_pm_on_fail: 'ignore',
     // Prisma's commands would fetch missing engines; `generate` calls none.
     PRISMA_SCHEMA_ENGINE_BINARY: process.execPath,
     PRISMA_QUERY_ENGINE_LIBRARY: process.execPath,

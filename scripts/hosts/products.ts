@@ -4,8 +4,9 @@ import { scryptSync } from 'node:crypto'
 export interface Product {
   /** The name of its folder. */
   name: string
-  /** The heading in docs/adopting.md under which stands what is done to it. */
+  /** The heading in docs/adopting.md, or in `page`, under which stands what is done to it. */
   heading: string
+  page?: string
   /** What kind of product it is, for the usage. */
   kind: string
   /** Commands that install its packages, build it and make its own tables. */
@@ -18,6 +19,14 @@ export interface Product {
   /** How it calls the command line, and how it installs the next version. */
   cli: string
   update: string
+  /** How else it is built and started, once it has Roundsman. Nothing of it is running then. */
+  production?: readonly {
+    what: string
+    build: readonly string[]
+    start: readonly string[]
+    /** Puts back what the build has moved. */
+    after: string
+  }[]
   isSeenInBrowser?: boolean
   /** Whether it is also upgraded from a version that really existed. */
   isUpgradedFromOlder?: boolean
@@ -144,5 +153,59 @@ export const PRODUCTS: readonly Product[] = [
       body: (n) => ({ name: `Tin ${n}`, amount: n, bestBefore: '2031-01-01' }),
     },
     env: { SESSION_SECRET },
+  },
+  {
+    name: 'shelf',
+    page: 'docs/recipes/nextjs.md',
+    heading: 'Into your product',
+    isSeenInBrowser: true,
+    kind: 'pnpm, Next.js of create-next-app, Drizzle over postgres.js, vitest',
+    prepare: [
+      `npx --yes create-next-app@16.4.3 made --empty --ts --app --no-src-dir --import-alias '@/*' --no-linter --no-tailwind --no-react-compiler --no-agents-md --use-pnpm --skip-install --disable-git`,
+      'cp -rn made/. . && rm -rf made',
+      `node -e "const fs = require('node:fs'); const { scripts, ...made } = require('./package.json'); scripts.test = 'vitest run'; fs.writeFileSync('package.json', JSON.stringify({ scripts, ...made }, null, 2) + '\\n')"`,
+      'pnpm add drizzle-orm@^0.45.0 postgres@^3.4.0',
+      'pnpm add --save-dev vitest@^5.0.0',
+      'node scripts/migrate.mjs',
+      'pnpm exec next typegen',
+    ],
+    check: 'pnpm exec tsc --noEmit',
+    test: 'pnpm test',
+    start: 'pnpm exec next dev',
+    production: [
+      {
+        what: 'webpack',
+        build: ['pnpm exec next build --webpack', 'pnpm worker:build'],
+        start: ['pnpm exec next start', 'node .roundsman/worker.mjs'],
+        after: 'true',
+      },
+      {
+        what: 'standalone, by Turbopack',
+        build: [
+          `sed -i "s/^};/  output: 'standalone',\\n};/" next.config.ts`,
+          'pnpm exec next build',
+          'pnpm worker:build',
+          'mkdir image && cp -r .next/standalone/. image && cp -r .next/static image/.next && cp -r .roundsman image',
+          // The image has none of these.
+          'mkdir away && mv node_modules lib app roundsman.config.ts away',
+        ],
+        start: ['env -C image node server.js', 'env -C image node .roundsman/worker.mjs'],
+        after: 'mv away/* .',
+      },
+    ],
+    cli: 'pnpm roundsman',
+    update: 'pnpm add roundsman@next @roundsman/engine@next @roundsman/admin@next',
+    seed: `
+      insert into readers (name, password, is_librarian) values ('Ana', '${HASH}', true), ('Rui', '${HASH}', false);
+      insert into books (title) select 'Book ' || n from generate_series(1, 50) n`,
+    logIn: {
+      path: '/api/login',
+      admin: { name: 'Ana', password: PASSWORD },
+      other: { name: 'Rui', password: PASSWORD },
+      console: '/admin/jobs/',
+      api: '/admin/jobs/api',
+    },
+    act: { path: '/api/books', body: (n) => ({ title: `New ${n}` }) },
+    env: { SESSION_SECRET, NEXT_TELEMETRY_DISABLED: '1' },
   },
 ]

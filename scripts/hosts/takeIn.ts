@@ -15,6 +15,8 @@ const MAX_COMMANDS = 5
 const MAX_LINES = 20
 /** Fails where init has written no test of the first job. */
 const FIND_FIRST_TEST = `find . -name node_modules -prune -o -name 'measureDatabase.test.ts' -print | grep .`
+/** What Node, Next.js and package managers say about packages that are not as they should be. */
+const WARNING = /\bwarn\w*\b.*roundsman|MODULE_TYPELESS|can't be external|Module not found/i
 /** How many pieces of work are enqueued right before the upgrade. */
 const WAITING = 5
 
@@ -51,7 +53,7 @@ export async function takeIn(options: TakeInOptions): Promise<Taken> {
   const { product, folder, databaseUrl, env, signal, say, older } = options
   const name = older ? `${product.name} older` : product.name
   const root = older?.root ?? ROOT
-  const page = join(root, 'docs/adopting.md')
+  const page = join(root, product.page ?? 'docs/adopting.md')
   const port = await findFreePort()
   const host = await openHost({
     name: name.replace(' ', '-'),
@@ -111,6 +113,13 @@ export async function takeIn(options: TakeInOptions): Promise<Taken> {
       await options.lookInBrowser?.(access)
       await refuseOthers(access, base, product)
     })
+    await stage('no warning of ours', async () => {
+      const ours = host
+        .output()
+        .split('\n')
+        .filter((line) => WARNING.test(line))
+      if (ours.length > 0) throw new Error(ours.join('\n'))
+    })
     await stage('types', async () => {
       const errors = await listTypeErrors(host, product)
       const added = errors.filter((error) => !typeErrors.includes(error))
@@ -144,6 +153,26 @@ export async function takeIn(options: TakeInOptions): Promise<Taken> {
         message: 'Runs of all that was enqueued before and after the upgrade',
       })
     })
+
+    for (const { what, build, start, after } of product.production ?? []) {
+      await stage(`production: ${what}`, async () => {
+        await host.stop()
+        for (const command of build) await host.run(command)
+        for (const command of start) host.start(command)
+        const there = await openAccess(host, base, product)
+        const before = await countEnqueued(there)
+        await act(base, product, 50, there)
+        await waitFor(async () => (await countEnqueued(there)) > before, {
+          timeoutMs: 60_000,
+          message: 'A run of what was enqueued',
+        })
+        await loadPage(there)
+        await options.lookInBrowser?.(there)
+        await refuseOthers(there, base, product)
+        await host.stop()
+        await host.run(after)
+      })
+    }
 
     await stage('removal', async () => {
       await host.stop()

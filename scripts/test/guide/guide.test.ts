@@ -9,7 +9,8 @@ import { afterAll, beforeAll, describe, expect, test, type TestContext } from 'v
 import { WORKSPACE_ROOT } from '../stack.ts'
 import { BEFORE, compile, openGuide, type Guide } from './openGuide.ts'
 
-const RECIPES = await listPages('docs/recipes')
+// `pnpm test:hosts` walks that of Next.js, in a product.
+const RECIPES = (await listPages('docs/recipes')).filter(({ name }) => name !== 'nextjs')
 const COMING_FROM = await listPages('docs/comingFrom')
 
 const TSX = pathToFileURL(join(WORKSPACE_ROOT, 'node_modules/tsx/dist/loader.mjs')).href

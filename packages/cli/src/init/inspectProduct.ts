@@ -142,7 +142,7 @@ function includesRoot({ include, files }: TsConfigJsonResolved): boolean {
   })
 }
 
-export function isNext(manifest: Manifest): boolean {
+function isNext(manifest: Manifest): boolean {
   return 'next' in dependenciesOf(manifest)
 }
 

@@ -147,6 +147,7 @@ const handle = createFetchHandler({
   client: jobsClient,
   jobs: withEngineJobs(jobs),
   basePath: '${basePath}',
+  log: console,
   // In production nobody gets in until you ask your log-in here: who it is, and what they may. Null is nobody.
   authorize: async () =>
     process.env.NODE_ENV === 'development' ? { actor: 'developer', view: true, act: true } : null,

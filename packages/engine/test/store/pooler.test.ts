@@ -1,6 +1,7 @@
 // Processes: kills workers.
 import { createDatabaseClient } from '@roundsman/db'
 import { createPooler, spawnProcess, waitFor, type Pooler } from '@roundsman/testing'
+import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createJobsClient, getWork, type JobsClient } from '../../src/client.ts'
 import { watchChanges } from '../../src/read/watchChanges.ts'
@@ -54,6 +55,24 @@ describe('behind a transaction pooler', () => {
     await runtime.rows('delete from "JobWork"')
     await producer.stop()
     await behind.$disconnect()
+  })
+
+  it('a producer enqueues in a transaction of postgres.js, without prepared statements', async () => {
+    const { log } = runtime
+    const producer = createJobsClient({ schema: 'public', databaseUrl: pooler.url, log })
+    const sql = postgres(pooler.url, { prepare: false })
+    const rolledBack = sql.begin(async (tx) => {
+      await producer.enqueue(tx, drip, {})
+      throw new Error('not this one')
+    })
+    await expect(rolledBack).rejects.toThrow('not this one')
+    const { workId } = await sql.begin((tx) => producer.enqueue(tx, drip, {}))
+
+    const waiting = await runtime.rows<{ id: string }>('select id from "JobWork"')
+    expect(waiting.map(({ id }) => id)).toEqual([workId])
+    await runtime.rows('delete from "JobWork"')
+    await producer.stop()
+    await sql.end()
   })
 
   it('who watches for changes is told to look again', async () => {
