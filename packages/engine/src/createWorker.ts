@@ -124,7 +124,6 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     retention,
     databaseUrl,
     executeHere: guard.execute,
-    turns,
     log,
   })
 

@@ -70,24 +70,44 @@ export async function performRun(
   taken: TakenWork,
   manner: RunManner,
 ): Promise<RunEnding> {
-  const { settler, log, now } = services
+  const observation = beginRun(services, taken)
+  // Not in here: thousands of runs wait for their ends at once, and the garbage collector copies what each holds meanwhile.
+  const intended = await carryOut(services, taken, manner, observation)
+  const outcome = await services.settler.settle(intended)
+  return endRun(services, taken.run, observation, intended, outcome)
+}
+
+type Observation = ReturnType<Observers['runStarted']> | undefined
+
+function beginRun({ observers, log, onChange }: RunServices, taken: TakenWork): Observation {
   const { run, envelope } = taken
-  services.onChange?.(run)
-  const observation = services.observers?.runStarted({ ...run, trace: envelope.trace ?? null })
-  const fields = () => fieldsOf(run, observation?.logFields)
+  onChange?.(run)
+  const observation = observers?.runStarted({ ...run, trace: envelope.trace ?? null })
   if (isLevelOn(log, 'info')) {
     const { trigger, scheduledFor, label } = run
+    const fields = fieldsOf(run, observation)
     log.info(
-      { ...fields(), trigger, scheduledFor: scheduledFor ?? undefined, ...(label && { label }) },
+      { ...fields, trigger, scheduledFor: scheduledFor ?? undefined, ...(label && { label }) },
       'job run started',
     )
   }
+  return observation
+}
 
+/** Calls the handler, unless nobody wants that any more, and says what is to be settled. */
+async function carryOut(
+  services: RunServices,
+  taken: TakenWork,
+  manner: RunManner,
+  observation: Observation,
+): Promise<EndedRun> {
+  const { log, now } = services
+  const { run, envelope } = taken
   const abort = new Abort()
   // Most runs log nothing of their own.
   let kept: RunLog | undefined
   const openLog = () => {
-    const own = log.child(fields())
+    const own = log.child(fieldsOf(run, observation))
     if (services.keepLogs === false) return own
     kept ??= createRunLog(own, now)
     return kept.log
@@ -98,16 +118,25 @@ export async function performRun(
   const intended = toEndedRun(taken, manner, result, now(), findAbortCode(abort))
   if (kept) intended.logs = kept.close(envelope.payload)
   if (unwanted !== null) intended.failure = { error: unwanted.error, next: 'drop' }
-  const outcome = await settler.settle(intended)
+  return intended
+}
+
+function endRun(
+  { log, onChange }: RunServices,
+  run: NewRun,
+  observation: Observation,
+  intended: EndedRun,
+  outcome: SettleOutcome,
+): RunEnding {
   const ended = outcome.kind === 'settled' ? (outcome.instead ?? intended) : intended
-  services.onChange?.(run)
+  onChange?.(run)
 
   const durationMs = ended.endedAt.getTime() - run.startedAt.getTime()
   const ending = toEnding(ended, outcome, durationMs)
   // A copy: an observer may change what it gets.
   observation?.ended({ ...ending })
   if (ending.kind === 'lost') {
-    log.warn(fields(), 'job run lost: another worker has ended it')
+    log.warn(fieldsOf(run, observation), 'job run lost: another worker has ended it')
     return ending
   }
   const { failure } = ended
@@ -116,7 +145,7 @@ export async function performRun(
     const { label } = run
     log[level](
       {
-        ...fields(),
+        ...fieldsOf(run, observation),
         ...(label && { label }),
         status: ending.kind,
         durationMs,
@@ -130,8 +159,8 @@ export async function performRun(
 }
 
 /** The fields of all that is logged about a run. */
-function fieldsOf({ name, id: runId, attempt }: NewRun, observed: object | undefined): object {
-  return { ...observed, name, runId, attempt }
+function fieldsOf({ name, id: runId, attempt }: NewRun, observation: Observation): object {
+  return { ...observation?.logFields, name, runId, attempt }
 }
 
 /** The failure of an attempt whose work has expired or was replaced; null for others. An expiry that is no instant is none. */

@@ -183,7 +183,9 @@ export function createLane(options: LaneOptions): Lane {
     claimed--
     running++
     if (isBeside) rehearsing++
+    turns?.enter()
     const end = () => {
+      turns?.leave()
       budget?.give(taken.bytes)
       leave(isBeside)
     }

@@ -7,7 +7,6 @@ import { createIsolation } from '../run/isolated/isolation.ts'
 import { performRun, type Execute, type RunManner, type RunServices } from '../run/performRun.ts'
 import type { TakenWork } from '../store/claimWork.ts'
 import type { ContainedLog } from '../store/containedLog.ts'
-import type { Turns } from '../work/turns.ts'
 
 /** Carries out the work that the lanes have taken. */
 export interface Performer {
@@ -33,10 +32,9 @@ export function createPerformer(options: {
   databaseUrl: string
   /** Calls a handler in this process. */
   executeHere: Execute
-  turns: Turns
   log: ContainedLog
 }): Performer {
-  const { services, jobs, taken, retention, turns, log, databaseUrl, handlersModule } = options
+  const { services, jobs, taken, retention, log, databaseUrl, handlersModule } = options
   const { database, workerId } = services
   const { schema } = database
   const isolation = createIsolation({
@@ -53,10 +51,7 @@ export function createPerformer(options: {
     perform(job, work, isAlone) {
       const manner = mannerOf(job)
       const its = servicesOf(job)
-      // An isolated run cannot harm this process, so it needs no turn.
-      if (job.isolate !== null) return performRun(its, work, manner)
-      if (isAlone) return performRun(its, work, { ...manner, isAlone })
-      return performBesideOthers(its, work, manner)
+      return performRun(its, work, isAlone ? { ...manner, isAlone } : manner)
     },
     stop: isolation.stop,
   }
@@ -91,18 +86,5 @@ export function createPerformer(options: {
 
   function ownMannerOf(job: Job): OwnManner | null {
     return isEngineJob(job) ? ownManner : null
-  }
-
-  async function performBesideOthers(
-    its: RunServices,
-    work: TakenWork,
-    manner: RunManner,
-  ): Promise<void> {
-    turns.enter()
-    try {
-      await performRun(its, work, manner)
-    } finally {
-      turns.leave()
-    }
   }
 }

@@ -19,6 +19,7 @@ import { placeDue } from '../../src/store/looks.ts'
 import { createClaimer, type Claimer } from '../../src/work/claimer.ts'
 import { createLane, type Lane } from '../../src/work/lane.ts'
 import { createPayloadBudget } from '../../src/work/payloadBudget.ts'
+import { createTurns } from '../../src/work/turns.ts'
 import { openTestQueue, toTestWork, type TestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 import { startTestLanes, textOf } from '../startTestLanes.ts'
@@ -718,4 +719,37 @@ it('a lane that waits for its rate limit leaves no timer when it is stopped, and
     runId: workId,
     err: { message: 'broken' },
   })
+})
+
+it('whoever is to run alone waits for the runs of a lane, until the last has ended', async () => {
+  const turns = createTurns({ waitMs: 60_000, onOpen: () => undefined })
+  onTestFinished(() => turns.stop())
+  const ends: (() => void)[] = []
+  const lane = createLane({
+    job: echo,
+    concurrency: 2,
+    claimer: createClaimer({
+      database: runtime.database,
+      workerId: 'w1',
+      now: () => new Date(),
+    }),
+    log: runtime.log,
+    turns,
+    execute: () => new Promise<void>((resolve) => ends.push(resolve)),
+  })
+  lanes = [lane]
+  await send(echo)
+  await send(echo)
+  lane.start()
+  await waitFor(() => ends.length === 2)
+  await lane.stop()
+
+  let turn: string | null = null
+  void turns.take().then(({ kind }) => (turn = kind))
+  ends[0]!()
+  await waitFor(() => lane.running() === 1)
+  expect(turn).toBeNull()
+  ends[1]!()
+  await lane.idle()
+  expect(turn).toBe('alone')
 })
