@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { build } from 'esbuild'
 import { captureTool } from '../check/runTool.ts'
 import type { PackedPackage } from './packPublished.ts'
 
@@ -17,7 +18,7 @@ const COMPILERS = { 'tsc-5.8': 'typescript-5.8/lib/tsc.js', tsc: 'typescript/bin
 
 /**
  * Installs the packed packages into an empty product, without network, and uses each entry as products do: compiled
- * with the types of libraries checked, imported, and required from CommonJS.
+ * with the types of libraries checked, imported, required from CommonJS, and bundled.
  */
 export async function checkConsumers(
   root: string,
@@ -28,7 +29,11 @@ export async function checkConsumers(
   try {
     await install(root, folder, packed)
     const entries = packed.flatMap(entriesOf)
-    return [...(await compile(root, folder, entries)), ...(await load(folder, entries, nodes))]
+    return [
+      ...(await compile(root, folder, entries)),
+      ...(await load(folder, entries, nodes)),
+      ...(await bundle(folder)),
+    ]
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
@@ -131,4 +136,70 @@ async function load(
     }
   }
   return problems
+}
+
+/** What runs in Node only says so wherever else a bundler takes it. */
+const OF_NODE = {
+  '@roundsman/admin': 'createFetchHandler',
+  '@roundsman/engine/client': 'createJobsClient',
+}
+const ELSEWHERE = ['edge-light', 'workerd', 'browser']
+
+/** Asks a bundle for the console's page and its script, with and without compression. */
+const ASK = `
+import { createFetchHandler } from '@roundsman/admin'
+import { createJobsClient } from '@roundsman/engine/client'
+const client = createJobsClient({ databaseUrl: 'postgres://nobody@127.0.0.1:1/none' })
+const handle = createFetchHandler({ client, jobs: [], authorize: () => null, basePath: '/jobs' })
+const ask = (path, headers) => handle(new Request('http://localhost:3000' + path, { headers }))
+async function main() {
+  const page = await (await ask('/jobs')).text()
+  const [, script] = /src="([^"]*assets[^"]*)"/.exec(page)
+  const plain = await ask(script)
+  const zipped = await ask(script, { 'accept-encoding': 'br, gzip' })
+  const unzipped = zipped.body.pipeThrough(new DecompressionStream('gzip'))
+  if (zipped.headers.get('content-encoding') !== 'gzip') throw new Error('is sent as it is')
+  if ((await plain.text()) !== (await new Response(unzipped).text())) throw new Error('differs')
+}
+main().catch((error) => {
+  console.error(error)
+  process.exitCode = 1
+})
+`
+
+/** Bundles the console for a server, and runs the bundle where no package is; then does the same for where there is no Node. */
+async function bundle(folder: string): Promise<string[]> {
+  const alone = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-bundle-')))
+  const run = async (contents: string, conditions?: string[]) => {
+    const outfile = join(alone, 'bundle.cjs')
+    try {
+      await build({
+        stdin: { contents, resolveDir: folder },
+        bundle: true,
+        format: 'cjs',
+        outfile,
+        logLevel: 'silent',
+        ...(conditions ? { platform: 'neutral', conditions } : { platform: 'node' }),
+      })
+    } catch (error) {
+      return { exitCode: 1, output: String(error) }
+    }
+    return await captureTool(alone, process.execPath, [outfile])
+  }
+  try {
+    const problems: string[] = []
+    const { exitCode, output } = await run(ASK)
+    if (exitCode !== 0) problems.push(`the bundled console:\n${output}`)
+    for (const [entry, name] of Object.entries(OF_NODE)) {
+      for (const condition of ELSEWHERE) {
+        const use = `import { ${name} } from '${entry}'\nconsole.log(${name})`
+        const { output: said } = await run(use, [condition])
+        if (!said.includes(`${entry} runs in Node only`))
+          problems.push(`${entry} for ${condition}:\n${said}`)
+      }
+    }
+    return problems
+  } finally {
+    await rm(alone, { recursive: true, force: true })
+  }
 }

@@ -1,0 +1,249 @@
+import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
+import { createProxy, waitFor } from '@roundsman/testing'
+import { accessOf, echo, jobs, openHost, type Host } from '@roundsman/testing/openHost'
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import { createFetchHandler, type FetchHandler, type FetchHandlerOptions } from '../src/index.ts'
+
+let host: Host
+let handle: FetchHandler
+
+beforeAll(async () => {
+  host = await openHost()
+})
+
+afterEach(() => handle.close())
+
+afterAll(() => host.close())
+
+const open = (options: Partial<FetchHandlerOptions> = {}) =>
+  (handle = createFetchHandler({
+    client: host.client,
+    jobs,
+    authorize: ({ headers }) => accessOf(headers.get('x-user')),
+    ...options,
+  }))
+
+const ask = (path: string, { user = 'ada', ...init }: RequestInit & { user?: string } = {}) =>
+  handle(new Request(`http://localhost:3000${path}`, { headers: { 'x-user': user }, ...init }))
+
+/** A client whose changes the test makes up. */
+function changing(): { client: JobsClient; change(name: string): void; isWatched(): boolean } {
+  let listener: ((name: string) => void) | undefined
+  const watchChanges: JobsClient['watchChanges'] = ({ onChange }) => {
+    listener = (name) => onChange({ ids: [], names: [name], ticks: [] })
+    return {
+      isLasting: () => true,
+      close: async () => {
+        listener = undefined
+      },
+    }
+  }
+  return {
+    client: { ...host.client, watchChanges },
+    change: (name) => listener?.(name),
+    isWatched: () => listener !== undefined,
+  }
+}
+
+it('serves the console at the base path, and its API below', async () => {
+  open({ basePath: '/admin/jobs' })
+  for (const path of ['/admin/jobs', '/admin/jobs/', '/admin/jobs/runs/1']) {
+    const { status, headers } = await ask(path)
+    // The page, or that it is not built.
+    expect([200, 404]).toContain(status)
+    expect(headers.get('content-type')).toMatch(/^(text\/html|application\/problem\+json)/)
+  }
+  expect(await (await ask('/admin/jobs/api/jobs')).json()).toMatchObject({
+    jobs: [{ name: 'echo' }],
+  })
+  for (const path of ['/admin/jobsapi/jobs', '/api/jobs', '/', '/admin', '/admin/jobs/api']) {
+    expect([path, (await ask(path)).status]).toEqual([path, 404])
+  }
+})
+
+it('passes on what the framework says of a request', async () => {
+  const withContext = createFetchHandler<{ user: string }>({
+    client: host.client,
+    jobs,
+    authorize: async (_request, { user }) => accessOf(user),
+  })
+  try {
+    const request = () => new Request('http://localhost:3000/api/jobs')
+    expect((await withContext(request(), { user: 'ada' })).status).toBe(200)
+    expect((await withContext(request(), { user: 'eve' })).status).toBe(403)
+  } finally {
+    await withContext.close()
+  }
+})
+
+it('opens nothing before somebody is let in, and then once', async () => {
+  const { client, isWatched } = changing()
+  let starts = 0
+  open({ client: { ...client, start: async () => void (starts += 1) } })
+  await ask('/')
+  await ask('/api/jobs', { user: 'nobody' })
+  expect([starts, isWatched()]).toEqual([0, false])
+  await Promise.all([ask('/api/jobs'), ask('/api/console/queue')])
+  expect([starts, isWatched()]).toEqual([1, false])
+})
+
+it('says 503 while the database is away, and answers once it is back', async () => {
+  const url = new URL(host.databaseUrl)
+  const proxy = await createProxy(Number(url.port))
+  url.port = String(proxy.port)
+  const lines: unknown[] = []
+  const silent = () => undefined
+  const log = { warn: silent, error: (...line: unknown[]) => lines.push(line) }
+  const client = createJobsClient({
+    databaseUrl: url.href,
+    schema: 'public',
+    log: { warn: silent, error: silent },
+  })
+  try {
+    proxy.refuse(() => true)
+    open({ client, log })
+    const away = await ask('/api/jobs')
+    expect([away.status, away.headers.get('retry-after')]).toEqual([503, '5'])
+    expect(await away.json()).toMatchObject({
+      detail: 'The database of the jobs does not answer; try again in a moment',
+    })
+    expect(lines).toContainEqual([
+      expect.objectContaining({ reqId: away.headers.get('x-request-id') }),
+      'the job tables could not be checked',
+    ])
+    proxy.refuse(null)
+    expect((await ask('/api/jobs')).status).toBe(200)
+  } finally {
+    await client.stop()
+    proxy.close()
+  }
+})
+
+it('says 503 without the tables, and the log has the remedy', async () => {
+  const lines: { err: Error }[] = []
+  const log = {
+    warn: () => undefined,
+    error: (line: { err: Error }) => lines.push(line),
+  }
+  const client = createJobsClient({ databaseUrl: host.databaseUrl, schema: 'nowhere', log })
+  open({ client, log })
+  const { status } = await ask('/api/jobs')
+  await client.stop()
+  expect([status, lines[0]?.err.message]).toEqual([
+    503,
+    expect.stringContaining('run npx roundsman migrate'),
+  ])
+})
+
+it('ends its streams of events when it is closed', async () => {
+  open()
+  const { body } = await ask('/api/jobs/events')
+  const reading = new Response(body).text()
+  await handle.close()
+  expect(await reading).toMatch(/^retry: 2000\nid: \S+-0\n\n$/)
+})
+
+it.each(['leaves by its signal', 'cancels the stream', 'has left before'])(
+  'forgets a client that %s',
+  async (how) => {
+    const { client, change } = changing()
+    const checks: (string | null)[] = []
+    open({
+      client,
+      recheckMs: 10,
+      authorize: ({ headers }) => {
+        checks.push(headers.get('x-user'))
+        return accessOf(headers.get('x-user'))
+      },
+    })
+    const abort = new AbortController()
+    if (how === 'has left before') abort.abort()
+    const { body } = await ask('/api/jobs/events', { signal: abort.signal })
+    if (how === 'cancels the stream') await body?.cancel()
+    else abort.abort()
+    checks.length = 0
+    // The checks of another one show that this one's would have come.
+    const other = await ask('/api/jobs/events', { user: 'bob' })
+    await waitFor(() => checks.length >= 4)
+    await other.body?.cancel()
+    change('later')
+    expect(new Set(checks)).toEqual(new Set(['bob']))
+  },
+)
+
+it('disconnects a client that does not read, and nobody else', async () => {
+  const { client, change } = changing()
+  open({ client })
+  const [slow, quick] = await Promise.all([ask('/api/jobs/events'), ask('/api/jobs/events')])
+  let read = ''
+  const reading = (async () => {
+    for await (const chunk of quick.body!.pipeThrough(new TextDecoderStream())) read += chunk
+  })()
+  for (let count = 0; count < 100; count += 1) {
+    change('x'.repeat(2_000))
+    await waitFor(() => read.split('event: run').length > count)
+  }
+  await expect(slow.text()).rejects.toThrow('too slowly')
+  await handle.close()
+  await reading
+})
+
+it('gives a client that has missed much the beginning of it, and lets it come back for the rest', async () => {
+  const { client, change } = changing()
+  open({ client })
+  const first = (await ask('/api/jobs/events')).body!.getReader()
+  const [, id = ''] = /id: (\S+)/.exec(new TextDecoder().decode((await first.read()).value)) ?? []
+  await first.cancel()
+  for (let count = 0; count < 100; count += 1) change('x'.repeat(2_000))
+  const follow = async (from: string): Promise<number[]> => {
+    const headers = { 'x-user': 'ada', 'last-event-id': from }
+    const response = await ask('/api/jobs/events', { headers })
+    const abort = setTimeout(() => void handle.close(), 0)
+    const text = await response.text()
+    clearTimeout(abort)
+    return [...text.matchAll(/^id: \S+-(\d+)$/gm)].map(([, number]) => Number(number))
+  }
+  const beginning = await follow(id)
+  expect(beginning[0]).toBe(1)
+  expect(beginning.length).toBeGreaterThan(10)
+  expect(beginning.length).toBeLessThan(100)
+  const process = id.replace(/-\d+$/, '')
+  expect((await follow(`${process}-${beginning.at(-1)}`))[0]).toBe(beginning.at(-1)! + 1)
+})
+
+it('reads no page of the CSV before it is asked for', async () => {
+  let reads = 0
+  const reader = new Proxy(host.client.reader, {
+    get: (target, key) => {
+      reads += 1
+      return Reflect.get(target, key) as unknown
+    },
+  })
+  open({ client: { ...host.client, reader } })
+  await ask('/api/jobs')
+  const before = reads
+  const { body } = await ask('/api/jobs/runs.csv?name=echo')
+  const lines = body!.getReader()
+  expect(new TextDecoder().decode((await lines.read()).value)).toMatch(/^id,name,status/)
+  expect(reads).toBe(before)
+  await lines.read()
+  expect(reads).toBeGreaterThan(before)
+})
+
+it('answers a job whose name has to be encoded', async () => {
+  open()
+  expect((await ask(`/api/jobs/${encodeURIComponent(echo.name)}/ticks`)).status).toBe(200)
+  const { status } = await ask(`/api/console/workers/${encodeURIComponent('a/b:c?d')}`)
+  expect(status).toBe(404)
+})
+
+it.each(['{"__proto__":1}', '{"a":[{"constructor":{"prototype":1}}]}'])(
+  'takes no payload that would change every object: %s',
+  async (payload) => {
+    open()
+    const body = `{"reason":"a test","payload":${payload}}`
+    const headers = { 'x-user': 'ada', 'content-type': 'application/json' }
+    const answer = await ask('/api/jobs/echo/run', { method: 'POST', headers, body })
+    expect(await answer.json()).toMatchObject({ status: 400, detail: 'The body is not valid JSON' })
+  },
+)

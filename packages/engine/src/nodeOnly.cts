@@ -1,0 +1,10 @@
+// Loaded in place of the entry where there is no Node: package.json says so of the edge runtimes and of browsers. CommonJS whose
+// exports nobody can foresee, since a bundler would else complain of names that are missing, before anybody could read this.
+module.exports = refuse()
+
+function refuse(): never {
+  throw new Error(
+    "@roundsman/engine/client runs in Node only. A route of Next.js has to say: export const runtime = 'nodejs'. " +
+      'A client component has to leave it to a route or a server action; a test in jsdom has to take the environment node.',
+  )
+}
