@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { createJobsClient } from '../../src/client.ts'
 import { WORK_LEFT } from '../readWorkStates.ts'
 import { openTestRuntime } from '../openTestRuntime.ts'
-import { CREATE_EFFECTS, guilty, innocent, jobs, type Harm } from '../fixtures/guilty.ts'
+import { CREATE_EFFECTS, guilty, innocent, type Harm } from '../fixtures/guilty.ts'
 
 const PROCESS = new URL('../fixtures/guiltyProcess.ts', import.meta.url).pathname
 /** Two beside other work, and then five alone. */
@@ -47,7 +47,7 @@ describe(
     it.for(['exit', 'abort', 'memory', 'loop', 'emitter'] satisfies Harm[])(
       '%s: is a dead letter after seven crashes, and costs work beside it nothing but time',
       async (harm, { onTestFinished }) => {
-        const runtime = await openTestRuntime(jobs)
+        const runtime = await openTestRuntime()
         onTestFinished(runtime.close)
         await runtime.rows(CREATE_EFFECTS)
         const client = createJobsClient({
@@ -68,7 +68,10 @@ describe(
           async () => {
             // Skips the back-off, and goes on enqueueing innocent work.
             await runtime.rows(`update "JobWork" set "dueAt" = now() where "dueAt" > now()`)
-            if (n < 10) await enqueueInnocent(++n, 10)
+            if (n < 10) {
+              await enqueueInnocent(n + 1, 10)
+              n++
+            }
             const left = await runtime.rows(
               `select from ${WORK_LEFT} where state in ('created', 'retry', 'active')`,
             )
