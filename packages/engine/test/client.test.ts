@@ -17,7 +17,7 @@ let runtime: TestRuntime
 let client: entry.JobsClient
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([letter])
+  runtime = await openTestRuntime()
   client = entry.createJobsClient({ databaseUrl: runtime.url, schema: 'public', log: runtime.log })
   await client.start()
 })

@@ -43,7 +43,7 @@ let client: JobsClient
 let worker: Worker | undefined
 
 beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime(jobs))
+  ;({ runtime, client } = await openClientRuntime())
 })
 
 afterAll(() => runtime.close())

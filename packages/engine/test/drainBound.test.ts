@@ -38,7 +38,7 @@ interface Stage {
 }
 
 async function openStage(onTestFinished: TestContext['onTestFinished']): Promise<Stage> {
-  const runtime = await openTestRuntime(jobs)
+  const runtime = await openTestRuntime()
   const client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
   await client.start()
   const url = new URL(runtime.url)
@@ -170,7 +170,7 @@ describe(
     let runtime: TestRuntime
 
     beforeAll(async () => {
-      runtime = await openTestRuntime([drip])
+      runtime = await openTestRuntime()
     })
     afterAll(() => runtime.close())
 
@@ -200,7 +200,7 @@ describe(
 
 describe('a start that fails midway', () => {
   it('leaves nothing open', { timeout: 30_000 }, async () => {
-    const runtime = await openTestRuntime([])
+    const runtime = await openTestRuntime()
     await runtime.rows(`
       create function refuse() returns trigger language plpgsql as $$ begin raise 'no schedules'; end $$;
       create trigger refuse before insert on "JobSchedule" for each row execute function refuse()`)

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { spawnProcess, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { JobsClient } from '../src/client.ts'
-import { crowd, HEAVY_BYTES, HEAVY_COUNT, heavy, heavyJobs, light } from './fixtures/heavy.ts'
+import { crowd, HEAVY_BYTES, HEAVY_COUNT, heavy, light } from './fixtures/heavy.ts'
 import { openClientRuntime } from './openClientRuntime.ts'
 import type { TestRuntime } from './openTestRuntime.ts'
 
@@ -13,7 +13,7 @@ let runtime: TestRuntime
 let client: JobsClient
 
 beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime(heavyJobs))
+  ;({ runtime, client } = await openClientRuntime())
 })
 afterAll(() => runtime.close())
 

@@ -35,7 +35,7 @@ let client: JobsClient
 let testJobs: TestJobs<typeof jobs>
 
 beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime(jobs))
+  ;({ runtime, client } = await openClientRuntime())
   testJobs = await openTestJobs({
     databaseUrl: runtime.url,
     client: runtime.prisma,

@@ -26,7 +26,7 @@ let openGate: () => void
 let calls: number
 
 beforeEach(async () => {
-  runtime = await openTestRuntime(jobs)
+  runtime = await openTestRuntime()
   const url = new URL(runtime.url)
   proxy = await createProxy(Number(url.port))
   url.port = String(proxy.port)

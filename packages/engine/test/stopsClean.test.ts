@@ -27,7 +27,7 @@ let observer: pg.Client
 let host: pg.Pool
 
 beforeAll(async () => {
-  runtime = await openTestRuntime(jobs)
+  runtime = await openTestRuntime()
   observer = new pg.Client(runtime.url)
   await observer.connect()
   host = new pg.Pool({ connectionString: runtime.url, idleTimeoutMillis: 0 })

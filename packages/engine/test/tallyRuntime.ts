@@ -87,7 +87,7 @@ export interface TallyStage {
 
 /** A database for workers that carry out tallies, in processes of their own or in this one. */
 export async function openTallyStage(): Promise<TallyStage> {
-  const { runtime, client } = await openClientRuntime(jobs)
+  const { runtime, client } = await openClientRuntime()
   await runtime.rows(CREATE_TALLY)
   const workers: SpawnedProcess[] = []
   const beside: Worker[] = []

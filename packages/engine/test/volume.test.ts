@@ -34,7 +34,7 @@ let client: JobsClient
 let workers: Worker[]
 
 beforeAll(async () => {
-  runtime = await openTestRuntime(jobs)
+  runtime = await openTestRuntime()
   ;({ proxy, url } = await openProxy())
   prisma = createDatabaseClient({ url, applicationName: 'host', onPoolError: () => undefined })
   client = createJobsClient({ schema: 'public', databaseUrl: url, log: runtime.log })

@@ -37,7 +37,7 @@ let runtime: TestRuntime
 let opened: TestQueue
 
 beforeAll(async () => {
-  runtime = await openTestRuntime(jobs)
+  runtime = await openTestRuntime()
   opened = await openTestQueue(runtime, jobs)
 })
 

@@ -27,7 +27,7 @@ const NEVER_MS = 1e12
 
 let runtime: TestRuntime
 beforeAll(async () => {
-  runtime = await openTestRuntime([...jobs, gone])
+  runtime = await openTestRuntime()
 })
 afterAll(() => runtime.close())
 beforeEach(async () => {

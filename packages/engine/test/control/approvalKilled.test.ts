@@ -14,7 +14,7 @@ let runtime: TestRuntime
 let client: JobsClient
 
 beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime([purge]))
+  ;({ runtime, client } = await openClientRuntime())
   await runtime.rows(CREATE_ROWS)
 })
 afterAll(() => runtime.close())

@@ -49,7 +49,7 @@ let rows = { due: 0, total: 0 }
 let removed = 0
 
 beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime([drip, purge]))
+  ;({ runtime, client } = await openClientRuntime())
   await runtime.rows(CREATE_EFFECTS)
 })
 

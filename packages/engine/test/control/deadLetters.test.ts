@@ -28,7 +28,7 @@ let worker: Worker
 let isBroken: boolean
 
 beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime([parcel, rounds]))
+  ;({ runtime, client } = await openClientRuntime())
 })
 
 afterAll(() => runtime.close())

@@ -23,7 +23,7 @@ const client = {
 let database: TestRuntime
 
 beforeAll(async () => {
-  database = await openTestRuntime([job])
+  database = await openTestRuntime()
 })
 afterAll(() => database.close())
 beforeEach(async () => {

@@ -13,7 +13,7 @@ const daysOld = (days: number) => new Date(NOW.getTime() - days * DAY_MS)
 let database: TestRuntime
 
 beforeAll(async () => {
-  database = await openTestRuntime([job])
+  database = await openTestRuntime()
 })
 afterAll(() => database.close())
 

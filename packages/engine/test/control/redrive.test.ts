@@ -27,7 +27,7 @@ let runtime: TestRuntime
 let opened: TestQueue
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([parcel, rounds])
+  runtime = await openTestRuntime()
   opened = await openTestQueue(runtime, [parcel, rounds])
 })
 

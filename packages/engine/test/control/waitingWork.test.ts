@@ -25,7 +25,7 @@ let opened: TestQueue
 let wakeUps = 0
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([parcel, other])
+  runtime = await openTestRuntime()
   opened = await openTestQueue(runtime, [parcel, other], () => (wakeUps += 1))
 })
 

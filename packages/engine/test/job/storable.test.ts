@@ -15,7 +15,7 @@ const MAX_BYTES = 65_536
 let runtime: TestRuntime
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([])
+  runtime = await openTestRuntime()
 })
 
 afterAll(() => runtime.close())

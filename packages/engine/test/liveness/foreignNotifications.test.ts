@@ -21,7 +21,7 @@ const PAYLOADS = [
 
 it('a worker goes on after notifications that nobody of ours has sent', async () => {
   const job = defineJob({ name: 'echo' })
-  const runtime = await openTestRuntime([job])
+  const runtime = await openTestRuntime()
   const { url: databaseUrl, prisma, log, lines } = runtime
   const worker = createWorker({
     schema: 'public',

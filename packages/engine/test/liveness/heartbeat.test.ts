@@ -12,7 +12,7 @@ let session: Session
 let reconnects: number
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([])
+  runtime = await openTestRuntime()
   pooler = await createPooler(runtime.url)
 })
 

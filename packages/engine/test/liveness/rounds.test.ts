@@ -18,7 +18,7 @@ let runtime: TestRuntime
 let client: JobsClient
 
 beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime([now, later]))
+  ;({ runtime, client } = await openClientRuntime())
 })
 
 afterAll(() => runtime.close())

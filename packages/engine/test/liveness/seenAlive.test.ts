@@ -30,7 +30,7 @@ let underWay: Map<string, number>
 let doubled: Set<string>
 
 beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime(jobs))
+  ;({ runtime, client } = await openClientRuntime())
   proxy = await createProxy(Number(new URL(runtime.url).port))
 })
 

@@ -15,7 +15,7 @@ let session: Session
 let woken: (string | null)[]
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([])
+  runtime = await openTestRuntime()
 })
 
 afterAll(() => runtime.close())

@@ -59,7 +59,7 @@ async function handle({ run, payload: { n }, signal }: RunContext<{ n: number },
 }
 
 beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime(jobs))
+  ;({ runtime, client } = await openClientRuntime())
 })
 
 afterAll(() => runtime.close())

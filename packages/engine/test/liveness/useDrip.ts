@@ -37,7 +37,7 @@ export function useDrip(): Drips {
   let worker: Worker | undefined
 
   beforeAll(async () => {
-    ;({ runtime, client } = await openClientRuntime([drip]))
+    ;({ runtime, client } = await openClientRuntime())
     await runtime.rows(CREATE_EFFECTS)
   })
 

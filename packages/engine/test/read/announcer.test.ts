@@ -9,7 +9,7 @@ let watch: ChangesWatch
 let heard: Announcement[]
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([])
+  runtime = await openTestRuntime()
   const isHeard = Promise.withResolvers<void>()
   watch = watchChanges({
     schema: 'public',

@@ -32,7 +32,7 @@ import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 let runtime: TestRuntime
 beforeAll(async () => {
-  runtime = await openTestRuntime([])
+  runtime = await openTestRuntime()
 })
 afterAll(() => runtime.close())
 

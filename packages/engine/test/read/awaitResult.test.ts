@@ -13,7 +13,7 @@ let client: JobsClient
 let workId: string
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([parcel])
+  runtime = await openTestRuntime()
 })
 
 afterAll(() => runtime.close())

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { measureBacklog } from '../../src/internal.ts'
 import { getQueueStats } from '../../src/client.ts'
-import { defineJob } from '../../src/index.ts'
 import {
   LIST_WAITING_WORK_SQL,
   SUM_LABELLED_WORK_SQL,
@@ -14,12 +13,9 @@ import { insertPieces, type TestPiece } from '../insertPieces.ts'
 import { openClientRuntime } from '../openClientRuntime.ts'
 import type { TestRuntime } from '../openTestRuntime.ts'
 
-const letter = defineJob({ name: 'letter' })
-const other = defineJob({ name: 'other' })
-
 let runtime: TestRuntime
 beforeAll(async () => {
-  ;({ runtime } = await openClientRuntime([letter, other]))
+  ;({ runtime } = await openClientRuntime())
 })
 afterAll(() => runtime.close())
 

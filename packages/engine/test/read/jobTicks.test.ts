@@ -10,7 +10,7 @@ let runtime: TestRuntime
 
 // In no order, as those who come first and last are looked for.
 beforeAll(async () => {
-  runtime = await openTestRuntime([])
+  runtime = await openTestRuntime()
   for (const [name, hour] of [
     ['sweep', 11],
     ['other', 10],

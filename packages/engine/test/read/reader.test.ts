@@ -12,7 +12,7 @@ let runtime: TestRuntime
 let client: JobsClient
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([letter])
+  runtime = await openTestRuntime()
   const database = new URL(runtime.url).pathname.slice(1)
   await runtime.rows(`alter database "${database}" set timezone = 'Asia/Tokyo'`)
   client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })

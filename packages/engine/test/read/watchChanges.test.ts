@@ -41,7 +41,7 @@ it('is closed also while its connection has no other end, and leaves none open',
 })
 
 it('is forgotten by its client once it is closed, but not what it has found out', async () => {
-  const runtime = await openTestRuntime([])
+  const runtime = await openTestRuntime()
   const client = createJobsClient({
     databaseUrl: runtime.url,
     schema: 'public',
@@ -72,7 +72,7 @@ async function watchOnce(client: JobsClient): Promise<WeakRef<() => void>> {
 }
 
 async function open(onGap: () => void, probeMs: number) {
-  const runtime = await openTestRuntime([])
+  const runtime = await openTestRuntime()
   const server = new URL(runtime.url)
   const proxy = await createProxy(Number(server.port))
   server.port = String(proxy.port)

@@ -18,7 +18,7 @@ const [letter, parcel] = jobs as [(typeof jobs)[number], (typeof jobs)[number]]
 let runtime: TestRuntime
 let client: JobsClient
 beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime(jobs))
+  ;({ runtime, client } = await openClientRuntime())
 })
 afterAll(() => runtime.close())
 beforeEach(() => runtime.clear())

@@ -27,7 +27,7 @@ async function startBoth(handlers: {
   bad: (context: Context) => Promise<void>
   innocent: (context: Context) => Promise<void>
 }): Promise<{ badRunId: string; fatal: unknown[] }> {
-  runtime = await openTestRuntime(jobs)
+  runtime = await openTestRuntime()
   const { url: databaseUrl, prisma, log } = runtime
   const fatal: unknown[] = []
   const started: string[] = []

@@ -13,7 +13,7 @@ const fill = defineJob({ name: 'fill' })
 let runtime: TestRuntime
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([fill])
+  runtime = await openTestRuntime()
   // Deferred: a violation shows at the commit, after all statements have succeeded.
   await runtime.rows(
     'create table "Effect" (n int constraint once unique deferrable initially deferred)',

@@ -11,7 +11,7 @@ let runtime: TestRuntime
 let session: Session
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([])
+  runtime = await openTestRuntime()
   const { url, database, log } = runtime
   session = createSession({ url, database, workerId: 'w1', log })
   await session.start()

@@ -49,7 +49,7 @@ let isPlain = false
 let handlers: unknown[]
 
 beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime(jobs))
+  ;({ runtime, client } = await openClientRuntime())
 })
 
 afterAll(async () => {

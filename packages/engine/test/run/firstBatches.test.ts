@@ -25,7 +25,7 @@ let client: JobsClient
 let worker: Worker | undefined
 
 beforeAll(async () => {
-  runtime = await openTestRuntime(jobs)
+  runtime = await openTestRuntime()
   client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
   await client.start()
 })

@@ -43,7 +43,7 @@ let gate: Promise<void>
 let foreign: pg.Client
 
 beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime(jobs))
+  ;({ runtime, client } = await openClientRuntime())
 })
 
 afterAll(async () => {

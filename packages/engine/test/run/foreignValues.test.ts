@@ -68,7 +68,7 @@ const ends = async () =>
   ).map(({ end, count }) => `${end} ${count}`)
 
 test('payloads that the schema refuses, such as of another version, keep no other work from being done', async () => {
-  runtime = await openTestRuntime([tally])
+  runtime = await openTestRuntime()
   const payloads = ['{}', '{"mark":"sent by another version"}']
   const refused = ['[]', '"x"', '5', '{"mark":5}', '{"payload":{}}', '{"trigger":null}']
   for (const payload of [...payloads, ...refused]) {
@@ -96,7 +96,7 @@ test.each([
   ['tells a year that nothing can store', () => new Date(8.64e15)],
   ['tells a time before all others', () => new Date(-8.64e15)],
 ])('a clock that %s leaves no run without its end', async (_, now) => {
-  runtime = await openTestRuntime([tally])
+  runtime = await openTestRuntime()
   await enqueue('innocent')
   await start({ now })
   await waitFor(async () => (await ends()).length > 0)
@@ -104,7 +104,7 @@ test.each([
 })
 
 test('a handler that cannot be read fails that run, and the others of its claim go on', async () => {
-  runtime = await openTestRuntime([tally])
+  runtime = await openTestRuntime()
   for (const mark of ['first', 'second', 'third']) await enqueue(mark)
   let reads = 0
   const { marks } = await start({
@@ -118,7 +118,7 @@ test('a handler that cannot be read fails that run, and the others of its claim 
 })
 
 test('an expiry that is no instant is none', async () => {
-  runtime = await openTestRuntime([tally])
+  runtime = await openTestRuntime()
   await runtime.rows(
     `insert into "JobWork" ("id", "name", "bytes", "payload", "facts")
      select gen_random_uuid(), 'tally', 2, '{}', jsonb_build_object('expiresAt', at) from unnest(array['soon', null]) at`,

@@ -21,7 +21,7 @@ let runtime: TestRuntime
 let client: JobsClient
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([fill, follow])
+  runtime = await openTestRuntime()
   client = createJobsClient({ databaseUrl: runtime.url, schema: 'public', log: runtime.log })
   await client.start()
   await runtime.rows('create table "Effect" (n int)')

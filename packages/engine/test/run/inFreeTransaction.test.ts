@@ -18,7 +18,7 @@ const jobs = [hog, innocent] as const
 let runtime: TestRuntime
 
 beforeEach(async () => {
-  runtime = await openTestRuntime(jobs)
+  runtime = await openTestRuntime()
 })
 
 afterEach(async () => {

@@ -50,7 +50,7 @@ const pidsOfWorker = new Set<number>()
 let calls: string[]
 
 beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime(jobs))
+  ;({ runtime, client } = await openClientRuntime())
   await runtime.rows(CREATE_ISOLATED)
 })
 

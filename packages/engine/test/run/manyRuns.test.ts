@@ -11,7 +11,6 @@ import {
   excludes,
   fails,
   limited,
-  manyJobs,
   overruns,
   reports,
   retries,
@@ -30,7 +29,7 @@ let runtime: TestRuntime
 let client: JobsClient
 
 beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime(manyJobs))
+  ;({ runtime, client } = await openClientRuntime())
 })
 
 afterAll(() => runtime.close())

@@ -41,7 +41,7 @@ let client: JobsClient
 let worker: Worker | undefined
 
 beforeAll(async () => {
-  runtime = await openTestRuntime(jobs)
+  runtime = await openTestRuntime()
   client = createJobsClient({
     schema: 'public',
     databaseUrl: runtime.url,

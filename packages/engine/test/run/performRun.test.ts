@@ -25,7 +25,7 @@ let cancellations: Cancellations
 let looks = 0
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([brief])
+  runtime = await openTestRuntime()
   opened = await openTestQueue(runtime, [brief])
   const { url, database, log } = runtime
   const session = createSession({ url, database, workerId: 'w1', log })

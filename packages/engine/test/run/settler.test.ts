@@ -18,7 +18,7 @@ let runtime: TestRuntime
 let opened: TestQueue
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([parcel])
+  runtime = await openTestRuntime()
   opened = await openTestQueue(runtime, [parcel])
 })
 

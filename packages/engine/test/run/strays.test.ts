@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished }
 import type { JobsClient } from '../../src/client.ts'
 import { openClientRuntime } from '../openClientRuntime.ts'
 import type { TestRuntime } from '../openTestRuntime.ts'
-import { CREATE_EFFECTS, guilty, innocent, jobs, type Harm } from '../fixtures/guilty.ts'
+import { CREATE_EFFECTS, guilty, innocent, type Harm } from '../fixtures/guilty.ts'
 
 const PROCESS = new URL('../fixtures/guiltyProcess.ts', import.meta.url).pathname
 
@@ -22,7 +22,7 @@ let client: JobsClient
 let child: SpawnedProcess
 
 beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime(jobs))
+  ;({ runtime, client } = await openClientRuntime())
   await runtime.rows(CREATE_EFFECTS)
 })
 

@@ -66,7 +66,7 @@ let runtime: TestRuntime
 let queue: TestQueue
 
 beforeAll(async () => {
-  runtime = await openTestRuntime(jobs)
+  runtime = await openTestRuntime()
   queue = await openTestQueue(runtime, jobs)
 })
 

@@ -10,7 +10,7 @@ import { openThroughProxy } from './openThroughProxy.ts'
 let runtime: TestRuntime
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([])
+  runtime = await openTestRuntime()
 })
 
 afterAll(() => runtime.close())

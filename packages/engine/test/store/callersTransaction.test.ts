@@ -11,7 +11,6 @@ import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 import pg from 'pg'
 
 const any = defineJob({ name: 'any', payload: z.unknown() })
-const nightly = defineJob({ name: 'nightly', schedule: { cron: '0 3 * * *' } })
 const schema = createSchema('public')
 const ACTOR = { actor: 'o’hara "ops" $1 ?', reason: 'why \\ not?' }
 
@@ -19,7 +18,7 @@ let runtime: TestRuntime
 let client: JobsClient
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([any, nightly])
+  runtime = await openTestRuntime()
   client = createJobsClient({ databaseUrl: runtime.url, schema: 'public', log: runtime.log })
   await client.start()
   await runtime.rows('create table "Effect" (n int)')

@@ -16,7 +16,7 @@ const jobs = [talks, fails] as const
 let runtime: TestRuntime
 
 beforeEach(async () => {
-  runtime = await openTestRuntime(jobs)
+  runtime = await openTestRuntime()
 })
 
 afterEach(async () => {

@@ -12,7 +12,7 @@ let runtime: TestRuntime
 let database: Database
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([])
+  runtime = await openTestRuntime()
   database = openDatabase({
     schema: createSchema('public'),
     url: runtime.url,

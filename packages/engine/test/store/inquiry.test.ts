@@ -15,7 +15,7 @@ const SOON = { askAfterMs: 50, answerTimeoutMs: null, statementTimeoutMs: null }
 let runtime: TestRuntime
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([])
+  runtime = await openTestRuntime()
 })
 afterAll(() => runtime.close())
 beforeEach(() => void runtime.lines.splice(0))

@@ -16,7 +16,7 @@ let client: JobsClient
 let pooler: Pooler
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([drip])
+  runtime = await openTestRuntime()
   await runtime.rows(CREATE_EFFECTS)
   client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
   await client.start()

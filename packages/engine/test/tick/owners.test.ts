@@ -26,7 +26,7 @@ let client: JobsClient
 const workers: Worker[] = []
 
 beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime([hourly]))
+  ;({ runtime, client } = await openClientRuntime())
 })
 
 afterAll(() => runtime.close())

@@ -18,8 +18,7 @@ let runtime: TestRuntime
 let session: Session
 
 beforeAll(async () => {
-  const jobs = [job(), job({}, 'other')]
-  runtime = await openTestRuntime(jobs)
+  runtime = await openTestRuntime()
   const { url, log, database } = runtime
   session = createSession({ url, database, workerId: 'test', log })
   await session.start()

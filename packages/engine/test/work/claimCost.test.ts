@@ -20,7 +20,7 @@ const TAKEN = 10_000
 let runtime: TestRuntime
 let client: JobsClient
 beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime([echo]))
+  ;({ runtime, client } = await openClientRuntime())
 })
 afterAll(() => runtime.close())
 

@@ -19,7 +19,7 @@ let client: JobsClient
 let opened: TestQueue
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([letter])
+  runtime = await openTestRuntime()
   opened = await openTestQueue(runtime, [letter])
   ;({ client } = opened)
 })

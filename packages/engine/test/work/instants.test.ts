@@ -14,7 +14,7 @@ let opened: TestQueue
 let client: JobsClient
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([parcel])
+  runtime = await openTestRuntime()
   opened = await openTestQueue(runtime, [parcel])
   ;({ client } = opened)
 })

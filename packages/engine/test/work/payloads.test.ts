@@ -15,7 +15,7 @@ let client: JobsClient
 let opened: TestQueue
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([any])
+  runtime = await openTestRuntime()
   opened = await openTestQueue(runtime, [any])
   ;({ client } = opened)
   await runtime.rows('create table "Business" ("id" int)')

@@ -24,7 +24,7 @@ let session: Session
 let floors: Floors
 
 beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime([plain, limited]))
+  ;({ runtime, client } = await openClientRuntime())
   const { url, database, log } = runtime
   session = createSession({ url, database, workerId: 'w1', log })
   await session.start()

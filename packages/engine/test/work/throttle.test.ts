@@ -19,7 +19,7 @@ let client: JobsClient
 let workers: Worker[] = []
 
 beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime([call]))
+  ;({ runtime, client } = await openClientRuntime())
 })
 
 afterEach(async () => {

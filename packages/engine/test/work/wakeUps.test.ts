@@ -37,7 +37,7 @@ const HEARER = {
 }
 
 beforeAll(async () => {
-  runtime = await openTestRuntime([letter, parcel])
+  runtime = await openTestRuntime()
   const { url, log, database } = runtime
   client = createJobsClient({ schema: 'public', databaseUrl: url, log })
   await client.start()
