@@ -87,7 +87,7 @@ export interface TakenWork {
   bytes: number
   /** Newer work has taken its unique key. */
   isReplaced: boolean
-  /** Whether it is the first attempt of work without anything beside its payload, which is short. */
+  /** Whether it is the first attempt of work that was due at once, without anything beside its payload, which is short. */
   isPlain: boolean
   /** Where the queue had it. Absent when it did not come from there. */
   from?: Behind
@@ -184,10 +184,10 @@ const claimSql = (found: (array: ArrayOf) => string, isAlone: string, array: Arr
          case when "attempt" > 1 then "runId"::text end as "runId", nullif("attempt", 1) as "attempt", nullif("rank", 0) as "rank",
          nullif("failures", 0) as "failures", nullif("losses", 0) as "losses", nullif("lossesAlone", 0) as "lossesAlone",
          case when "uniqueKey" is not null then ${isReplacedSql('taken', 'id')} end as "isReplaced",
-         ${TOO_MANY} as "tooMany"
+         nullif("isDelayed", false) as "isDelayed", ${TOO_MANY} as "tooMany"
   from taken
   union all
-  select ${Array.from({ length: 15 }, () => 'null').join(', ')} from alive where not "isAlive"`
+  select ${Array.from({ length: 16 }, () => 'null').join(', ')} from alive where not "isAlive"`
 
 /** How many bytes each of the requests may bring. */
 const MOST_BYTES = `${MAX_CLAIM_BYTES} / cardinality($3::text[])`
@@ -456,6 +456,8 @@ interface TakenRow {
   lossesAlone: number | null
   /** Null: it has no unique key. */
   isReplaced: boolean | null
+  /** Whether its run says when it was due. Null: no. */
+  isDelayed?: boolean | null
   /** How many were found, where some may have been left behind by their bytes. Every row says the same. */
   tooMany?: number | null
 }
@@ -489,6 +491,7 @@ function toTakenWork(
         row.facts === null &&
         row.label === null &&
         row.isReplaced === null &&
+        row.isDelayed !== true &&
         bytes <= MAX_INLINE_BYTES,
       ...(place !== undefined && { from: { rank: row.rank ?? 0, place } }),
       run: {

@@ -34,7 +34,7 @@ export interface RunEnd {
   /** Whether JobRun may have it, as running: it has stored a batch or its progress. Default: no. */
   hasSpoken?: boolean | undefined
   next: Next
-  /** Whether only its row is to be written: the first attempt of work without anything beside its payload. Default: no. */
+  /** Whether only its row is to be written: the first attempt of work that was due at once, without anything beside its payload. Default: no. */
   isPlain?: boolean | undefined
   /** Whether this attempt costs a retry, lost its worker, and lost it while it ran alone. Default: none of it. */
   costs?: { failure?: boolean; loss?: boolean; lossAlone?: boolean }

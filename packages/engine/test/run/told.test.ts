@@ -346,6 +346,18 @@ describe('the attempts at a piece of work', () => {
     expect(run!.late).toBeLessThan(120)
   })
 
+  it.each([false, true])('were due then whatever the run says: a log line %s', async (says) => {
+    const startAfter = new Date(Date.now() + 3_600_000)
+    const { workId } = await queue.client.enqueue(runtime.prisma, plain, {}, { startAfter })
+    await runtime.rows(
+      `update "JobWork" set "enqueuedAt" = "enqueuedAt" - interval '2 hours', "dueAt" = now() - interval '1 minute'`,
+    )
+    await startWorker({ plain: async ({ log }) => void (says && log.info('done')) })
+    const { id } = await ended(workId)
+    const { dueAt } = (await getJobRun(runtime.reader, id))!
+    expect(Date.now() - Date.parse(dueAt!)).toBeGreaterThanOrEqual(60_000)
+  })
+
   it('were due at once, where they were to be tried again without a pause', async () => {
     await queue.client.enqueue(runtime.prisma, plain, {})
     await queue.fail(await queue.take('plain'), { code: 'drained', message: '' }, 'redeliver')
