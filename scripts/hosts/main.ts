@@ -16,8 +16,8 @@ import { takeIn, type Taken } from './takeIn.ts'
 const USAGE = `Usage: pnpm test:hosts [product…] [--keep]
 
 Publishes the packages to a registry on loopback, and takes them into these products
-outside of the repository by what docs/adopting.md says, counting commands and lines. One of
-them also takes in a version of before, by what the page said then, and is brought up to date:
+outside of the repository by what docs/adopting.md and docs/recipes/nextjs.md say, counting
+commands and lines. One of them also takes in a version of before, by what the page said then, and is brought up to date:
 
 ${PRODUCTS.map(({ name, kind }) => `  ${name.padEnd(10)} ${kind}`).join('\n')}
 
@@ -26,7 +26,7 @@ ${PRODUCTS.map(({ name, kind }) => `  ${name.padEnd(10)} ${kind}`).join('\n')}
 Exit code: 0 all are as promised, 1 one is not, 2 usage`
 
 /** The documents promise less. */
-const TIMEOUT_MS = 10 * 60_000
+const TIMEOUT_MS = 15 * 60_000
 /** Two at once keep two cores busy. */
 const AT_ONCE = 2
 

@@ -175,7 +175,9 @@ async function expectServer(cwd: string, env: Record<string, string>): Promise<v
       message: 'the server',
     },
   )
-  const at = (await ask('/console')).status === 200 ? '' : '/jobs'
+  // The console's address, and what the addresses of its API begin with.
+  const [page, at] =
+    (await ask('/console')).status === 200 ? ['/console', ''] : ['/admin/jobs', '/admin/jobs']
   expect((await ask(`${at}/api/jobs`, { headers: {} })).status).toBe(401)
   expect(await (await ask(`${at}/api/jobs`)).json()).toMatchObject({
     jobs: expect.arrayContaining([expect.objectContaining({ name: 'measureDatabase' })]),
@@ -186,7 +188,7 @@ async function expectServer(cwd: string, env: Record<string, string>): Promise<v
     body: JSON.stringify({ reason: 'a look' }),
   })
   expect(requested.status, await requested.text()).toBe(202)
-  expect(await (await ask(`${at}/console`)).text()).toContain('<script')
+  expect(await (await ask(page)).text()).toContain('<script')
   await server.kill('SIGTERM')
 }
 

@@ -15,7 +15,9 @@ export interface TriedProduct {
 const LOG_IN = `
 const isAdmin = (request: { headers: object }): boolean => nameOf(request) !== ''
 const nameOf = ({ headers }: { headers: object }): string =>
-  String((headers as Record<string, unknown>)['x-user'] ?? '')
+  headers instanceof Headers
+    ? (headers.get('x-user') ?? '')
+    : String((headers as Record<string, unknown>)['x-user'] ?? '')
 `
 
 const NEXT = {
@@ -191,7 +193,7 @@ export default knex
 import { Hono } from 'hono'
 ${imported}
 ${LOG_IN}
-const app = new Hono<{ Bindings: HttpBindings }>()
+const app = new Hono()
 ${registered}
 app.get('/own', (context) => context.json({ own: true }))
 serve({ fetch: app.fetch, port: Number(process.env.PORT) })

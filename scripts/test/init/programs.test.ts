@@ -47,7 +47,7 @@ export const pool = new Pool({ connectionString: process.env.DATABASE_URL })
   'lib/mail.tsx': `export const kindOf = (): string => typeof (() => <b />)\n`,
   'jobs/index.ts': `import { defineJob } from '@roundsman/engine'
 
-export const greet = defineJob({ name: 'greet', schedule: { cron: '* * * * * *', overlap: 'skip' } })
+export const greet = defineJob({ name: 'greet', schedule: { cron: '* * * * * *', overlap: 'allow' } })
 export const jobs = [greet] as const
 `,
   'jobs/handlers.ts': `import { kindOf } from '@/lib/mail'
@@ -56,7 +56,7 @@ import { word } from './word'
 export const handlers = {
   async greet({ log, signal }: { log: Console; signal: AbortSignal }) {
     log.info(\`greets \${word} \${kindOf()}\`)
-    for (let n = 0; n < 20 && word === 'slowly'; n += 1) {
+    for (let n = 0; n < 60 && word === 'slowly'; n += 1) {
       signal.throwIfAborted()
       await new Promise((done) => setTimeout(done, 100))
     }
@@ -153,12 +153,15 @@ it('dev starts the worker anew with each change, and lets what runs finish', asy
 
   await writeFile(join(root, 'jobs/word.ts'), `export const word: string = 'second'\n`)
   await dev.waitForLine('greeted second')
+  // A second signal would abort the first worker's run.
+  await writeFile(join(root, 'jobs/word.ts'), `export const word: string = 'third'\n`)
+  await dev.waitForLine('greeted third')
   await dev.waitForLine('greeted slowly')
 
   await writeFile(join(root, 'jobs/word.ts'), `export const word: string = ;\n`)
   await dev.waitForLine('word.ts')
   const before = dev.stdout.length
-  await waitFor(() => dev.stdout.slice(before).some((line) => line.includes('greeted second')), {
+  await waitFor(() => dev.stdout.slice(before).some((line) => line.includes('greeted third')), {
     message: 'The worker before the error goes on',
   })
 

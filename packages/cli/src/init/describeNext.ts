@@ -142,23 +142,15 @@ const PLUGIN: Record<
   express: NODE_HANDLER,
   nest: NODE_HANDLER,
   hono: {
-    imported: [
-      `import { createNodeHandler } from '@roundsman/admin'`,
-      `import type { HttpBindings } from '@hono/node-server'`,
-      `import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'`,
-    ],
+    imported: [`import { createFetchHandler } from '@roundsman/admin'`],
     registered: [
-      'const handle = createNodeHandler({',
-      `  basePath: '/jobs',`,
+      'const handle = createFetchHandler({',
+      `  basePath: '/admin/jobs',`,
       ...OPTIONS,
       '})',
-      '// Of new Hono<{ Bindings: HttpBindings }>().',
-      `app.all('/jobs/*', ({ env }) => {`,
-      '  handle(env.incoming, env.outgoing)',
-      '  return RESPONSE_ALREADY_SENT',
-      '})',
+      `app.all('/admin/jobs/*', ({ req }) => handle(req.raw))`,
     ],
-    at: '/jobs/console',
+    at: '/admin/jobs',
   },
 }
 

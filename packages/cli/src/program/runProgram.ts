@@ -41,7 +41,8 @@ export async function runProgram(config: RoundsmanConfig): Promise<never> {
   try {
     if (command === 'migrate' && rest.length === 0) {
       const done = await migrate({ databaseUrl: databaseUrlOf(config), schema: config.schema })
-      process.stdout.write(`${['The tables are up to date.', ...done].join('\n  ')}\n`)
+      const what = done.length === 0 ? 'The tables are up to date.' : `Done: ${done.join(', ')}`
+      process.stdout.write(`${what}\n`)
     } else if (command === undefined) {
       await runWorker(config, process.channel ? process : undefined)
     } else {
