@@ -103,7 +103,10 @@ export function createAdmin(
   function open(): Promise<void> {
     opening ??= client.start().then(
       () => {
-        if (!isClosed) history.start()
+        if (isClosed) return
+        history.start()
+        // Before the first page is read: what changes after it must be told.
+        changes()
       },
       (error: unknown) => {
         opening = undefined

@@ -84,7 +84,7 @@ it('opens nothing before somebody is let in, and then once', async () => {
   await ask('/api/jobs', { user: 'nobody' })
   expect([starts, isWatched()]).toEqual([0, false])
   await Promise.all([ask('/api/jobs'), ask('/api/console/queue')])
-  expect([starts, isWatched()]).toEqual([1, false])
+  expect([starts, isWatched()]).toEqual([1, true])
 })
 
 it('says 503 while the database is away, and answers once it is back', async () => {

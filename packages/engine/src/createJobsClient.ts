@@ -100,7 +100,10 @@ export interface JobsClient {
   readonly reader: JobsReader
   /** Makes a reader that reads in a caller's transaction. */
   readerIn(tx: HostTransaction): JobsReader
-  /** Calls back on changes, until the watch is closed or the client stopped. */
+  /**
+   * Calls back on changes, until the watch is closed or the client stopped. All watches of a client share one connection, which
+   * is probed as often as the first of them says.
+   */
   watchChanges(options: Omit<ChangesWatchOptions, 'databaseUrl' | 'schema' | 'log'>): ChangesWatch
   /** Whether connections to this database are sessions; false before a watch for changes has found out. */
   areConnectionsLasting(): boolean
@@ -286,7 +289,8 @@ export function jobsClientIn(
     log,
   })
   let isStopped = false
-  const watches = new Set<ChangesWatch>()
+  const watches = new Set<Pick<ChangesWatchOptions, 'onChange' | 'onGap'>>()
+  let watch: ChangesWatch | null = null
   let hasLasted = false
   let started: Promise<void> | null = null
   const waker = createWaker(database, log)
@@ -308,8 +312,15 @@ export function jobsClientIn(
   }
 
   function areConnectionsLasting(): boolean {
-    hasLasted ||= [...watches].some((watch) => watch.isLasting())
+    hasLasted ||= watch?.isLasting() ?? false
     return hasLasted
+  }
+
+  async function closeWatch(): Promise<void> {
+    areConnectionsLasting()
+    const closing = watch
+    watch = null
+    await closing?.close()
   }
 
   function openPool(): Database {
@@ -358,14 +369,20 @@ export function jobsClientIn(
     readerIn: (tx) => readerIn(tx, schema),
     watchChanges(given) {
       const options = checkParts('options', given, WATCH)
-      const watch = watchChanges({ ...options, databaseUrl, schema: schema.name, log })
-      watches.add(watch)
+      watches.add(options)
+      watch ??= watchChanges({
+        ...options,
+        databaseUrl,
+        schema: schema.name,
+        log,
+        onChange: (announcement) => watches.forEach(({ onChange }) => onChange(announcement)),
+        onGap: () => watches.forEach(({ onGap }) => onGap()),
+      })
       return {
-        isLasting: () => watch.isLasting(),
+        isLasting: areConnectionsLasting,
         async close() {
-          hasLasted ||= watch.isLasting()
-          watches.delete(watch)
-          await watch.close()
+          watches.delete(options)
+          if (watches.size === 0) await closeWatch()
         },
       }
     },
@@ -381,11 +398,7 @@ export function jobsClientIn(
       isStopped = true
       await waker.stop()
       const limit = { timeoutMs: CLOSE_TIMEOUT_MS }
-      await Promise.all([
-        database.close(limit),
-        pool.close(limit),
-        ...[...watches].map((watch) => watch.close()),
-      ])
+      await Promise.all([database.close(limit), pool.close(limit), closeWatch()])
     },
     enqueue: createEnqueue(sender, schema),
     enqueueMany,

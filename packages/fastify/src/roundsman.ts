@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream'
 import { ArgumentError } from '@roundsman/engine'
 import { TablesError } from '@roundsman/engine/client'
 import type { Authorize } from '@roundsman/admin'
+import { problemResponses } from '@roundsman/admin/http'
 import {
   asPrefix,
   createAdmin,
@@ -66,7 +67,12 @@ const plugin: FastifyPluginAsync<RoundsmanOptions> = async (scope, options) => {
   const api = asPrefix(apiPrefix)
   for (const route of admin.routes) {
     const { method, path, isEndless = false } = route
-    const schema: DescribedSchema = { ...route.schema, ...(security && { security }) }
+    const schema: DescribedSchema = {
+      ...route.schema,
+      // Of each: while the database is away.
+      response: { ...route.schema.response, ...problemResponses(503) },
+      ...(security && { security }),
+    }
     scope.route({
       method,
       url: api + path,

@@ -59,10 +59,20 @@ export function createQueueHistory(options: QueueHistoryOptions): QueueHistory {
 
   return {
     start() {
-      timer = setInterval(() => void measure(), everyMs).unref()
+      timer = measureEvery(everyMs, new WeakRef(measure))
       void measure()
     },
     stop: () => clearInterval(timer),
     read: recent,
   }
+}
+
+/** Holds it weakly: in development, a framework that reloads makes another handler, and closes none. */
+function measureEvery(everyMs: number, ref: WeakRef<() => Promise<void>>): NodeJS.Timeout {
+  const timer = setInterval(() => {
+    const measure = ref.deref()
+    if (measure) void measure()
+    else clearInterval(timer)
+  }, everyMs)
+  return timer.unref()
 }

@@ -133,7 +133,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
           202: z.object({
             workId: z.guid().describe('The id of the work; each of its runs has it as workId'),
           }),
-          ...problemResponses(400, 401, 403, 404, 413, 415, 503),
+          ...problemResponses(400, 401, 403, 404, 413, 415),
         },
       },
       handle: async (request) => {
@@ -175,7 +175,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
           202: z.object({
             workId: z.guid().describe('The id of the work; each of its runs has it as workId'),
           }),
-          ...problemResponses(400, 401, 403, 404, 409, 413, 415, 503),
+          ...problemResponses(400, 401, 403, 404, 409, 413, 415),
         },
       },
       handle: async (request) => {

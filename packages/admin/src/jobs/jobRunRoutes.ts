@@ -295,7 +295,7 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
             workId: z.guid().describe('The id of the new work; its runs have it as workId'),
             rows: z.int().describe('How many rows the new run may change'),
           }),
-          ...problemResponses(400, 401, 403, 404, 409, 413, 415, 503),
+          ...problemResponses(400, 401, 403, 404, 409, 413, 415),
         },
       },
       handle: async (request) => {

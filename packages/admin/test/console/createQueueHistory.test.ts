@@ -1,3 +1,6 @@
+import { setImmediate } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import type { JobsReader } from '@roundsman/engine/client'
 import { beforeEach, afterEach, expect, it, vi } from 'vitest'
 import { createQueueHistory } from '../../src/console/createQueueHistory.ts'
@@ -84,4 +87,23 @@ it('asks nothing any more once it has stopped', async () => {
   // At the start and after a minute, two statements each.
   expect(before).toBe(4)
   expect(asked()).toBe(before)
+})
+
+it('ends with the last who holds it, whom nobody has to close', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  let asked = 0
+  createQueueHistory({
+    reader: { rows: async () => ((asked += 1), []) },
+    names: [],
+    now: () => new Date(),
+    everyMs: EVERY_MS,
+  }).start()
+  await pass(1)
+  // What a turn of the loop has held weakly is collected in a later one.
+  await setImmediate()
+  collect()
+  const before = asked
+  await pass(3)
+  expect([before > 0, asked]).toEqual([true, before])
 })

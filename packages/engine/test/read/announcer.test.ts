@@ -1,5 +1,6 @@
 import { waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { createJobsClient } from '../../src/createJobsClient.ts'
 import { watchChanges, type Announcement, type ChangesWatch } from '../../src/read/watchChanges.ts'
 import { createAnnouncer } from '../../src/read/announcer.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -100,4 +101,44 @@ it('leaves no timer where something came while it was saying something else', as
   } finally {
     vi.useRealTimers()
   }
+})
+
+it('tells all who watch by one connection of their client, until the last has left', async () => {
+  const client = createJobsClient({ databaseUrl: runtime.url, schema: 'public', log: runtime.log })
+  const told: string[] = []
+  const watchAs = (name: string) =>
+    client.watchChanges({
+      onChange: ({ ticks }) => void (ticks[0] === name && told.push(name)),
+      onGap: () => undefined,
+    })
+  const listening = async () => {
+    const { rows } = await runtime.database.query<{ count: number }>(
+      `select count(*)::int from pg_stat_activity
+       where datname = current_database() and application_name = 'roundsman changes'`,
+    )
+    return rows[0]?.count
+  }
+  const before = await listening()
+  const watches = [watchAs('one'), watchAs('other')]
+  try {
+    const hears = async (name: string) => {
+      told.length = 0
+      await waitFor(async () => {
+        await announce(({ tick }) => tick(name))
+        return told.includes(name)
+      })
+    }
+    await hears('one')
+    await hears('other')
+    expect(await listening()).toBe(before! + 1)
+    await watches[0]?.close()
+    await hears('other')
+    await watches[1]?.close()
+    await waitFor(async () => (await listening()) === before)
+    watches.push(watchAs('late'))
+    await hears('late')
+  } finally {
+    await client.stop()
+  }
+  await waitFor(async () => (await listening()) === before)
 })
