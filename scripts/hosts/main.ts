@@ -120,8 +120,9 @@ async function takeInAll(
         await takeInNext()
       }
       await Promise.all(Array.from({ length: AT_ONCE }, takeInNext))
-      for (const [name, { commands, lines }] of taken) {
-        say(`${name.padEnd(14)} ${commands} commands, ${lines} lines by hand`)
+      for (const [name, { commands, lines, seconds }] of taken) {
+        const took = `${seconds.toFixed(1)} s without install`
+        say(`${name.padEnd(14)} ${commands} commands, ${lines} lines by hand, no error, ${took}`)
       }
       return failures
     })

@@ -22,6 +22,8 @@ export interface Product {
   /** How else it is built and started, once it has Roundsman. Nothing of it is running then. */
   production?: readonly {
     what: string
+    /** A page whose files are written first. */
+    page?: string
     build: readonly string[]
     start: readonly string[]
     /** Puts back what the build has moved. */
@@ -178,6 +180,13 @@ export const PRODUCTS: readonly Product[] = [
         build: ['pnpm exec next build --webpack', 'pnpm worker:build'],
         start: ['pnpm exec next start', 'node .roundsman/worker.mjs'],
         after: 'true',
+      },
+      {
+        what: 'worker in the server',
+        page: 'docs/frameworks/instrumentation.md',
+        build: ['pnpm exec next build'],
+        start: ['env NEXT_MANUAL_SIG_HANDLE=true pnpm exec next start'],
+        after: 'rm instrumentation.ts lib/jobs/startJobs.ts',
       },
       {
         what: 'standalone, by Turbopack',

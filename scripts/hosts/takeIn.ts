@@ -40,6 +40,8 @@ export interface TakeInOptions {
 
 /** What taking it in cost. */
 export interface Taken {
+  /** How long its commands took, except for installing packages. */
+  seconds: number
   commands: number
   /** How many lines people write by hand. */
   lines: number
@@ -68,7 +70,7 @@ export async function takeIn(options: TakeInOptions): Promise<Taken> {
   )
   const adopting = steps.filter(({ language }) => language === 'sh' || language === 'diff')
   const tests = steps.filter((step) => !adopting.includes(step))
-  const taken = count(adopting)
+  const taken = { ...count(adopting), seconds: 0 }
 
   async function stage<Result>(what: string, work: () => Promise<Result>): Promise<Result> {
     const startedAt = performance.now()
@@ -100,7 +102,7 @@ export async function takeIn(options: TakeInOptions): Promise<Taken> {
       if (taken.commands > MAX_COMMANDS || taken.lines > MAX_LINES) {
         throw new Error(`More than ${MAX_COMMANDS} commands or ${MAX_LINES} lines by hand`)
       }
-      for (const step of adopting) await take(step, host)
+      for (const step of adopting) taken.seconds += await take(step, host)
       host.start(product.start)
     })
     const access = await stage('log-in', () => openAccess(host, base, product))
@@ -154,9 +156,11 @@ export async function takeIn(options: TakeInOptions): Promise<Taken> {
       })
     })
 
-    for (const { what, build, start, after } of product.production ?? []) {
+    for (const { what, page: written, build, start, after } of product.production ?? []) {
       await stage(`production: ${what}`, async () => {
         await host.stop()
+        const files = written ? readSteps(await readFile(join(root, written), 'utf8')) : []
+        for (const step of files) await take(step, host)
         for (const command of build) await host.run(command)
         for (const command of start) host.start(command)
         const there = await openAccess(host, base, product)
@@ -202,7 +206,7 @@ async function refuseOldTables(host: Host, { cli }: Product): Promise<void> {
 }
 
 /** Counts the commands and the lines that the page has people write. */
-function count(steps: readonly Step[]): Taken {
+function count(steps: readonly Step[]): Omit<Taken, 'seconds'> {
   const commands = steps
     .filter(({ language }) => language === 'sh')
     .flatMap(linesOf)
@@ -218,15 +222,25 @@ function linesOf({ text }: Step): string[] {
   return text.split('\n').filter((line) => line !== '')
 }
 
-/** Does what a block of the page says: applies a patch, runs commands, or writes a file. */
-async function take({ line, language, note, text }: Step, host: Host): Promise<void> {
+/**
+ * Does what a block of the page says: applies a patch, runs commands, or writes a file.
+ * @returns the seconds that its commands took, except for installing packages
+ */
+async function take({ line, language, note, text }: Step, host: Host): Promise<number> {
+  let tookMs = 0
   if (language === 'diff') await host.applyPatch(text)
   else if (language === 'sh' && note === 'background') host.start(text.trim())
-  else if (language === 'sh') for (const command of text.trim().split('\n')) await host.run(command)
-  else if (note !== '') {
+  else if (language === 'sh') {
+    for (const command of text.trim().split('\n')) {
+      const startedAt = performance.now()
+      await host.run(command)
+      if (!/\binstall\b/.test(command)) tookMs += performance.now() - startedAt
+    }
+  } else if (note !== '') {
     await mkdir(dirname(join(host.root, note)), { recursive: true })
     await writeFile(join(host.root, note), text)
   } else throw new Error(`Line ${line}: nobody knows what to do with a block of ${language}`)
+  return tookMs / 1_000
 }
 
 /** Lists type errors, also in the declarations of its packages: some ORMs have some there in any case. */
