@@ -68,9 +68,16 @@ export function createAdmin(
   const { pingIntervalMs = 10_000, recheckMs = 15_000 } = options
   const { hasSessions = false, loginUrl = '', version = null } = options
   const base = asPrefix(options.basePath ?? '')
+  const seen = asPrefix(options.publicPath ?? base)
   const api = base + asPrefix(apiPrefix)
   const page = consolePath === null ? null : base + asPrefix(consolePath)
-  const files = createConsoleFiles({ base: page ?? '', api, hasSessions, loginUrl }, consoleDir)
+  const settings = {
+    base: seen + asPrefix(consolePath ?? ''),
+    api: seen + asPrefix(apiPrefix),
+    hasSessions,
+    loginUrl,
+  }
+  const files = createConsoleFiles(settings, consoleDir)
   const parts = { client, jobs, now }
   const history = createQueueHistory({
     reader: client.reader,
@@ -157,7 +164,8 @@ export function createAdmin(
         const [path = ''] = visit.target.split('?')
         decode(path)
         if (path.startsWith(`${api}/`)) {
-          const below = path.slice(api.length)
+          // Frameworks may be set to end each address in a slash.
+          const below = path.slice(api.length).replace(/\/$/, '')
           const found = findRoute(routes, visit.method, below)
           if (found) return await admin.answerRoute(found.route, decodeAll(found.params), visit)
           const others = ['GET', 'POST', 'DELETE'].filter((one) => findRoute(routes, one, below))

@@ -13,6 +13,11 @@ export interface AdminOptions {
   apiPrefix?: string
   /** The console's path, below `basePath`; null for no console. Default `/console`. */
   consolePath?: string | null
+  /**
+   * How browsers see the handler's `basePath`, or the plugin's prefix, where something in front takes a part off: a proxy, or
+   * Next.js with a `basePath` of its own. Default: as the server sees it.
+   */
+  publicPath?: string
   /** Where the console sends somebody who has to log in. Default: it only says so. */
   loginUrl?: string
   /**
@@ -80,7 +85,7 @@ export function checkOptions(
   // A script behind the button would run with the rights of whoever presses it.
   if (typeof loginUrl !== 'string' || !/^https?:$/.test(URL.parse(loginUrl, HERE)?.protocol ?? ''))
     throw new ArgumentError('loginUrl', 'must be a path or an address of http or https')
-  for (const option of ['apiPrefix', 'consolePath', 'basePath'] as const) {
+  for (const option of ['apiPrefix', 'consolePath', 'basePath', 'publicPath'] as const) {
     const path: unknown = options[option] ?? ''
     if (typeof path === 'string' && (asPrefix(path) === '' || PATH.test(path))) continue
     throw new ArgumentError(

@@ -53,9 +53,9 @@ it('serves the console at the base path, and its API below', async () => {
     expect([200, 404]).toContain(status)
     expect(headers.get('content-type')).toMatch(/^(text\/html|application\/problem\+json)/)
   }
-  expect(await (await ask('/admin/jobs/api/jobs')).json()).toMatchObject({
-    jobs: [{ name: 'echo' }],
-  })
+  for (const path of ['/admin/jobs/api/jobs', '/admin/jobs/api/jobs/']) {
+    expect(await (await ask(path)).json()).toMatchObject({ jobs: [{ name: 'echo' }] })
+  }
   for (const path of ['/admin/jobsapi/jobs', '/api/jobs', '/', '/admin', '/admin/jobs/api']) {
     expect([path, (await ask(path)).status]).toEqual([path, 404])
   }

@@ -72,6 +72,7 @@ const REFUSED: [string, unknown][] = [
   ['apiPrefix', '/a/./b'],
   ['apiPrefix', 5],
   ['consolePath', '/../x'],
+  ['publicPath', 'shop'],
   ['loginUrl', 'javascript:alert(1)'],
   ['loginUrl', ' javascript:alert(1)'],
   ['loginUrl', 'data:text/html,x'],
@@ -113,6 +114,14 @@ describe('addresses', () => {
       'content-type': 'text/css; charset=utf-8',
       'cache-control': 'public, max-age=31536000, immutable',
     })
+  })
+
+  it('are told to the page as browsers see them, where a proxy takes a part off', async () => {
+    app = Fastify()
+    await app.register(roundsman, { ...options({ publicPath: '/shop/ops' }), prefix: '/ops' })
+    const { body } = await ask(null, { url: '/ops/console' })
+    expect(body).toContain('data-base="/shop/ops/console" data-api="/shop/ops/api"')
+    expect(body).toContain('href="/shop/ops/console/assets/a.css"')
   })
 
   it.each(['/', '/ops', '/ops/', '/ops/deep/'])(
