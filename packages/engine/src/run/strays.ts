@@ -126,6 +126,7 @@ export function createStrays(options: {
   }
 
   function addListeners(): void {
+    for (const output of [process.stdout, process.stderr]) output.on('error', loseLine)
     process.on('exit', handleExit)
     process.on('uncaughtException', handleStray)
     process.on('unhandledRejection', handleStray)
@@ -135,6 +136,7 @@ export function createStrays(options: {
   function removeListeners(): void {
     // First: it must not add the others again.
     process.off('removeListener', addRemovedAgain)
+    for (const output of [process.stdout, process.stderr]) output.off('error', loseLine)
     process.off('uncaughtException', handleStray)
     process.off('unhandledRejection', handleStray)
     process.off('exit', handleExit)
@@ -181,6 +183,12 @@ export function createStrays(options: {
     },
   }
 }
+
+/**
+ * Whoever read a standard stream is gone. As an uncaught error this would end the run that has written the line, and each
+ * line about that would be the next error.
+ */
+function loseLine(): void {}
 
 /** Describes a stray error. It must not throw: nothing would catch that. */
 function toCrash(error: unknown, payload: unknown): JobError {

@@ -22,6 +22,8 @@ const FATAL_DRAIN_MS = 5_000
 /** After so long the process ends, even with runs under way. */
 const FATAL_TIMEOUT_MS = 30_000
 const WATCHDOG_MARGIN_MS = 10_000
+/** Logs no more errors while the process ends. */
+const MAX_OTHERS = 10
 
 export function guardProcess(
   options: Pick<
@@ -36,6 +38,7 @@ export function guardProcess(
 ): ProcessGuard {
   const { log, marginMs = WATCHDOG_MARGIN_MS } = options
   let isFailing = false
+  let others = 0
   const strays = createStrays({
     log,
     execute: executeRun,
@@ -49,6 +52,8 @@ export function guardProcess(
   function failOver(reason: unknown): void {
     const runs = listRuns(strays.running())
     if (isFailing) {
+      // A logger may itself leave an error for each line.
+      if (++others > MAX_OTHERS) return
       logForeignError(log, 'error', { runs }, reason, 'another error that belongs to no run')
       return
     }

@@ -1,4 +1,6 @@
 // Processes: runs workers that their work ends.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { spawnProcess, waitFor, type SpawnedProcess } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import type { JobsClient } from '../../src/client.ts'
@@ -252,4 +254,32 @@ describe('a handler that blocks the event loop', { timeout: 60_000 }, () => {
     }
     await watched.kill('SIGKILL')
   })
+})
+
+it('lines that nobody reads any more are lost, and nothing else', async () => {
+  const worker = spawn(
+    process.execPath,
+    ['--conditions=@roundsman/source', PROCESS, runtime.url, JSON.stringify({ hasConsole: true })],
+    { stdio: ['ignore', 'pipe', 'pipe'] },
+  )
+  onTestFinished(() => void worker.kill('SIGKILL'))
+  const exited = once(worker, 'exit')
+  const [line] = (await once(worker.stdout, 'data')) as [Buffer]
+  expect(line.toString()).toContain('Jobs scheduler enabled')
+  worker.stdout.destroy()
+  worker.stderr.destroy()
+  await leaveInPeace(1, 100)
+  expect(await endOf('innocent')).toMatchObject({ status: 'success' })
+  await leaveInPeace(2, 100)
+  await waitFor(
+    async () => (await runs('innocent')).filter(({ status }) => status === 'success').length === 2,
+  )
+  worker.kill('SIGTERM')
+  expect(await exited).toEqual([0, null])
+})
+
+it('a log that leaves an error for each line does not keep the process from its end', async () => {
+  await start({ hasBrokenLog: true })
+  await harm('emitter')
+  expect(await child.exited).toMatchObject({ code: 1 })
 })
