@@ -1,6 +1,7 @@
 import type { Logger } from './logger.ts'
 import { askSchema } from './askSchema.ts'
 import type { Job } from './defineJob.ts'
+import { readPart } from './readPart.ts'
 import { createRedact } from './redact.ts'
 import { storable } from './storable.ts'
 import { storableText } from './storableText.ts'
@@ -93,14 +94,6 @@ function pickShown(show: readonly string[], accepted: unknown): Shown | null {
     if (value !== undefined) shown[name] = value
   }
   return Object.keys(shown).length === 0 ? null : shown
-}
-
-function readPart(accepted: object, name: string): unknown {
-  try {
-    return (accepted as Record<string, unknown>)[name]
-  } catch {
-    return undefined
-  }
 }
 
 function toShown(value: unknown): Shown[string] | undefined {

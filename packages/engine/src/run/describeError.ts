@@ -1,4 +1,5 @@
 import { JobError } from '../job/jobError.ts'
+import { readPart } from '../job/readPart.ts'
 import { createRedact, MAX_READ, type Redact } from '../job/redact.ts'
 import { readableLine, readableText, storableText } from '../job/storableText.ts'
 
@@ -106,14 +107,6 @@ function readMessage(error: object): string {
   if (message !== undefined && message !== '') return storableText(message)
   const name = readPart(error, 'name')
   return typeof name === 'string' && name !== '' ? name : storableText(error)
-}
-
-function readPart(error: object, part: string): unknown {
-  try {
-    return (error as Record<string, unknown>)[part]
-  } catch {
-    return undefined
-  }
 }
 
 const MAX_CODE_LENGTH = 64

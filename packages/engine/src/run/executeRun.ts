@@ -8,6 +8,7 @@ import type { Job } from '../job/defineJob.ts'
 import { recogniseHost } from '../store/callersTransaction.ts'
 import { isOutcomeCode } from '../read/runOutcome.ts'
 import { askSchema, describeIssues } from '../job/askSchema.ts'
+import { readPart } from '../job/readPart.ts'
 import { storableText } from '../job/storableText.ts'
 import { checkGuard } from './checkGuard.ts'
 import type { Abort } from './abort.ts'
@@ -277,14 +278,6 @@ function copyForHandler(run: RunInfo): RunInfo {
     scheduledFor: scheduledFor === null ? null : new Date(scheduledFor),
     dryRun,
   })
-}
-
-function readPart(error: JobError, part: 'details' | 'retryable'): unknown {
-  try {
-    return error[part]
-  } catch {
-    return undefined
-  }
 }
 
 interface Transactions {

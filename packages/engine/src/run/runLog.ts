@@ -1,4 +1,5 @@
 import { LEVELS, type Logger, type LogLine } from '../job/logger.ts'
+import { readPart } from '../job/readPart.ts'
 import { createRedact, MAX_READ, type Redact } from '../job/redact.ts'
 import { storable } from '../job/storable.ts'
 import { readableLine, readableText, storableText } from '../job/storableText.ts'
@@ -127,7 +128,7 @@ function tellFields(fields: object): string[] {
   const told: string[] = []
   for (const name of Object.keys(fields)) {
     if (told.length >= MAX_FIELDS) break
-    const value = readPart(fields, name)
+    const value = readPart(fields, name, '[unreadable]')
     if (value instanceof Error) told.push(`${name}=${tellError(value)}`)
     else addLeaves(told, name, value)
   }
@@ -152,14 +153,6 @@ function addLeaves(told: string[], name: string, value: unknown): void {
       )
     else if (item !== undefined)
       told.push(`${path}=${typeof item === 'string' ? item : JSON.stringify(item)}`)
-  }
-}
-
-function readPart(fields: object, name: string): unknown {
-  try {
-    return (fields as Record<string, unknown>)[name]
-  } catch {
-    return '[unreadable]'
   }
 }
 

@@ -1,4 +1,5 @@
 import { LEVELS, type HostLogger, type Logger } from '../job/logger.ts'
+import { readPart } from '../job/readPart.ts'
 
 /** The engine's logger, with what some host loggers tell of themselves. */
 export type ContainedLog = Logger & {
@@ -136,12 +137,4 @@ function told(fields: object): object {
   if (!(err instanceof Error)) return fields
   const { name, message, stack } = err
   return { ...fields, err: { name, message, stack } }
-}
-
-function readPart(host: object, part: string): unknown {
-  try {
-    return (host as Record<string, unknown>)[part]
-  } catch {
-    return undefined
-  }
 }
