@@ -194,8 +194,11 @@ export function createAlertWatcher(options: AlertWatcherOptions): AlertWatcher {
   }: TakenDelivery): Promise<DeliveryOutcome> {
     const timeout = AbortSignal.timeout(sendTimeoutMs)
     try {
-      const sending = channels.get(channel)?.send(toNotice(alert, event, consoleUrl), timeout)
-      await Promise.race([sending, rejectOn(timeout)])
+      const sent = channels.get(channel)?.send(toNotice(alert, event, consoleUrl), timeout)
+      const sending = Promise.resolve(sent)
+      // A channel may ignore the signal.
+      if (!(await settlesWithin(sending, Infinity, timeout))) throw new Error('no answer in time')
+      await sending
       return { kind: 'taken' }
     } catch (error) {
       const reason = describeFailure(error)
@@ -255,13 +258,6 @@ function oneAtATime(tx: Connection): JobsReader {
       return await asked
     },
   }
-}
-
-/** Rejects when the signal aborts, for channels that ignore it. */
-async function rejectOn(signal: AbortSignal): Promise<never> {
-  return await new Promise((_resolve, reject) => {
-    signal.addEventListener('abort', () => reject(new Error('no answer in time')), { once: true })
-  })
 }
 
 /** Describes what a channel threw, which may be anything. */

@@ -8,11 +8,11 @@ import {
   checkParts,
   checkSignal,
   checkWaitMs,
-  MAX_TIMER_MS,
   optional,
 } from '../job/argument.ts'
 import { askSchema, describeIssues } from '../job/askSchema.ts'
 import { UnansweredError } from '../store/answerInTime.ts'
+import { settlesWithin } from '../store/settlesWithin.ts'
 import { STATE_OF_WORK_SQL, type StateOfWork } from './getWork.ts'
 import type { JobsReader } from './reader.ts'
 
@@ -89,20 +89,9 @@ async function answerWithin<Answer>(
   timeoutMs: number,
   signal: AbortSignal | undefined,
 ): Promise<Answer> {
-  const answered = new AbortController()
-  const ends = signal ? [answered.signal, signal] : [answered.signal]
-  const over = pause(Math.min(timeoutMs, MAX_TIMER_MS), undefined, {
-    signal: AbortSignal.any(ends),
-  }).catch(() => signal?.throwIfAborted())
-  const late = over.then(() => {
-    throw new UnansweredError()
-  })
-  try {
-    return await Promise.race([answer, late])
-  } finally {
-    late.catch(() => undefined)
-    answered.abort()
-  }
+  if (await settlesWithin(answer, timeoutMs, signal)) return await answer
+  signal?.throwIfAborted()
+  throw new UnansweredError()
 }
 
 /** What can be told of the work now: its result, its failure, or that nothing is known of it any more. */

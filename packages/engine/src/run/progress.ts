@@ -1,3 +1,5 @@
+import { settlesWithin } from '../store/settlesWithin.ts'
+
 /** A run's progress as JobRun stores it. */
 export interface Progress {
   done: number
@@ -45,10 +47,7 @@ export function createProgress(keep: (progress: Progress) => Promise<void>) {
     async stop(): Promise<void> {
       isStopped = true
       if (timer) clearTimeout(timer)
-      let limit: NodeJS.Timeout | undefined
-      const isOver = new Promise((resolve) => (limit = setTimeout(resolve, MAX_STOP_MS)))
-      await Promise.race([keepLast(), isOver])
-      clearTimeout(limit)
+      await settlesWithin(keepLast(), MAX_STOP_MS)
     },
   }
 }

@@ -1,4 +1,5 @@
 // Not quick: waits for answers that never come.
+import { getEventListeners } from 'node:events'
 import { createProxy, type Proxy } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
@@ -49,4 +50,5 @@ it('rejects with the reason of a signal, also while it waits for an answer', BOU
   const result = client.result(parcel, workId, { timeoutMs: Infinity, signal: stop.signal })
   stop.abort(new Error('not wanted any more'))
   await expect(result).rejects.toThrow('not wanted any more')
+  expect(getEventListeners(stop.signal, 'abort')).toEqual([])
 })

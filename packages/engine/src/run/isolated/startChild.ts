@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { Duplex } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { settlesWithin } from '../../store/settlesWithin.ts'
 import type { RunResult } from '../executeRun.ts'
 import { childArguments, childEnvironment } from './childArguments.ts'
 import { readFrames, sendFrame } from './frames.ts'
@@ -206,7 +207,7 @@ export function startChild(options: ChildOptions): Child {
     // Once it has ended, another process may have its pid.
     if (crash !== null) return
     killAll()
-    await within(KILL_TIMEOUT_MS, ended)
+    await settlesWithin(ended, KILL_TIMEOUT_MS)
   }
 
   return {
@@ -227,14 +228,14 @@ export function startChild(options: ChildOptions): Child {
       }),
     async rests() {
       const isOver = ended.then(() => Infinity)
-      const used = await within(REST_TIMEOUT_MS, Promise.race([resting, isOver]))
+      const used = Promise.race([resting, isOver])
       // The next run would start with the memory that it still uses.
-      return used !== undefined && used <= maxBytes / 2
+      return (await settlesWithin(used, REST_TIMEOUT_MS)) && (await used) <= maxBytes / 2
     },
     abort: (token, reason) => send({ kind: 'abort', token, ...reason }),
     async close() {
       send({ kind: 'close' })
-      await within(CLOSE_TIMEOUT_MS, ended)
+      await settlesWithin(ended, CLOSE_TIMEOUT_MS)
       await kill()
     },
     kill,
@@ -263,14 +264,4 @@ function killGroup(pid: number): void {
 /** A stream that discards what is written to it and yields nothing. */
 function empty(): Duplex {
   return new Duplex({ read: () => undefined, write: (_chunk, _encoding, done) => done() })
-}
-
-async function within<Value>(timeoutMs: number, work: Promise<Value>): Promise<Value | undefined> {
-  let timer: NodeJS.Timeout | undefined
-  const timedOut = new Promise<undefined>(
-    (resolve) => (timer = setTimeout(() => resolve(undefined), timeoutMs)),
-  )
-  const result = await Promise.race([work, timedOut])
-  clearTimeout(timer)
-  return result
 }
