@@ -10,8 +10,8 @@ const MAX_LINES_TO_FOLD = 40
 const STANDS_ALONE: Readonly<Record<string, string>> = {
   'apps/api/src/http/createApiLogger.ts':
     'server.ts runs when it is imported, and tests need this alone',
-  'apps/worker/src/check/checkCommand.ts':
-    'check.ts runs when it is imported, and a test needs this alone',
+  'apps/worker/src/command/commands.ts':
+    'cli.ts runs when it is imported, and tests need this alone',
   'packages/admin/src/console/embeddedFiles.ts': 'is written anew where it is packed',
   'packages/engine/src/store/toColumn.ts': 'a test draws values for this alone',
   'packages/engine/src/tick/isUnfinished.ts':

@@ -362,10 +362,8 @@ function createCaller(stack: Stack, report: Report) {
 
 function runOnce(stack: Stack, report: Report, args: string[]) {
   // What `pnpm worker:once` runs, without pnpm, which need not be on this process's PATH.
-  const result = run(process.execPath, ['scripts/source.ts', 'apps/worker/src/once.ts', ...args], {
-    ...stack.env,
-    LOG_LEVEL: 'warn',
-  })
+  const call = ['scripts/source.ts', 'apps/worker/src/cli.ts', 'once', ...args]
+  const result = run(process.execPath, call, { ...stack.env, LOG_LEVEL: 'warn' })
   const command = `pnpm worker:once ${args.join(' ')}`
   report.add({
     command: `${command}; echo "exit code $?"`,

@@ -84,8 +84,8 @@ test('what pnpm new:job writes passes format, lint, types and its tests, and a r
   // The same for the check: it reports a wrong definition, with its job.
   const contract = join(copy, 'packages/jobs/src/sendReminders.ts')
   await writeFile(contract, (await readFile(contract, 'utf8')).replace('0 4 * * 1', '0 99 * * 1'))
-  const check = spawnProcess(join(copy, 'apps/worker/src/check.ts'), {
-    args: ['--json'],
+  const check = spawnProcess(join(copy, 'apps/worker/src/cli.ts'), {
+    args: ['check', '--json'],
     cwd: copy,
   })
   expect((await check.exited).code).toBe(1)

@@ -192,11 +192,6 @@ function isPingUrl(text: string): boolean {
   return url !== null && /^https?:$/.test(url.protocol) && url.username + url.password === ''
 }
 
-/** All variables of this process, for checks that look for names which nothing reads. */
-export function environmentVariables(): NodeJS.ProcessEnv {
-  return process.env
-}
-
 /** When each scheduled job is due next; none while jobs are disabled. */
 export function nextRuns(
   env: Pick<WorkerEnvironment, 'jobs' | 'JOBS_ENABLED'>,

@@ -5,12 +5,12 @@ import { join } from 'node:path'
 import { jobs } from '@roundsman/jobs'
 import { createTestDatabase, spawnProcess } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { checkCommand } from '../src/check/checkCommand.ts'
+import { commands } from '../src/command/commands.ts'
 import { runInProcess } from './command/runInProcess.ts'
 import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
 import { workerEnvironment } from './startWorkerProcess.ts'
 
-const CHECK = join(import.meta.dirname, '../src/check.ts')
+const CLI = join(import.meta.dirname, '../src/cli.ts')
 const DEFAULTS = { CLEANUP_PREVIEW_SESSIONS_CRON: undefined, CLEANUP_I18N_CACHE_CRON: undefined }
 
 let database: WorkerDatabase
@@ -23,12 +23,12 @@ const environment = (extra: Record<string, string | undefined>) =>
   workerEnvironment(database, { ...DEFAULTS, ...extra })
 
 async function check(args: string[], extra: Record<string, string | undefined> = {}) {
-  const result = await runInProcess(checkCommand, args, environment(extra), {})
+  const result = await runInProcess(commands.check, args, environment(extra), {})
   return { ...result, text: result.stdout.join('\n') }
 }
 
 async function spawnCheck(args: string[], extra: Record<string, string | undefined> = {}) {
-  const child = spawnProcess(CHECK, { args, env: environment(extra) })
+  const child = spawnProcess(CLI, { args: ['check', ...args], env: environment(extra) })
   const { code } = await child.exited
   return { code, stdout: child.stdout, stderr: child.stderr, text: child.stdout.join('\n') }
 }

@@ -5,15 +5,15 @@ import { join } from 'node:path'
 import { migrate } from '@roundsman/db'
 import { cleanupPreviewSessions } from '@roundsman/jobs'
 import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
-import { listWorkers } from '@roundsman/engine/client'
 import { migrate as migrateEngine } from '@roundsman/engine/migrate'
 import { spawnProcess } from '@roundsman/testing'
 import { pino } from 'pino'
 import { expect, it, onTestFinished } from 'vitest'
-import { lookIntoDatabase } from '../src/command/lookIntoDatabase.ts'
+import { commands } from '../src/command/commands.ts'
+import { runInProcess } from './command/runInProcess.ts'
 import { startWorkerProcess, workerEnvironment } from './startWorkerProcess.ts'
 
-const ONCE = join(import.meta.dirname, '../src/once.ts')
+const CLI = join(import.meta.dirname, '../src/cli.ts')
 
 function makeDataDir(): string {
   const dataDir = mkdtempSync(join(tmpdir(), 'roundsman-embedded-'))
@@ -28,8 +28,8 @@ it('worker:once without DATABASE_URL makes the embedded database, shares it with
   const embedded = { DATABASE_URL: undefined, DATA_DIR: dataDir }
   const isServing = () => existsSync(join(dataDir, 'postgres/postmaster.pid'))
   const once = async () => {
-    const { exited, stdout } = spawnProcess(ONCE, {
-      args: [cleanupPreviewSessions.name, '--json'],
+    const { exited, stdout } = spawnProcess(CLI, {
+      args: ['once', cleanupPreviewSessions.name, '--json'],
       env: workerEnvironment(null, embedded),
     })
     return { code: (await exited).code, stdout }
@@ -50,11 +50,15 @@ it('worker:once without DATABASE_URL makes the embedded database, shares it with
 
 it('who looks into the database makes none, and looks into one that is there without leaving it running', async () => {
   const dataDir = makeDataDir()
-  const look = () => lookIntoDatabase({ DATA_DIR: dataDir }, listWorkers)
+  const look = async () => {
+    const variables = workerEnvironment(null, { DATABASE_URL: undefined, DATA_DIR: dataDir })
+    const { stdout } = await runInProcess(commands.list, ['--json'], variables, {})
+    return (JSON.parse(stdout.join('')) as { database: unknown }).database
+  }
 
   expect(await look()).toEqual({
-    found: null,
-    reason: 'DATABASE_URL is not set, and there is no embedded database yet',
+    isReached: false,
+    problem: 'DATABASE_URL is not set, and there is no embedded database yet',
   })
   expect(existsSync(join(dataDir, 'postgres'))).toBe(false)
 
@@ -66,7 +70,7 @@ it('who looks into the database makes none, and looks into one that is there wit
     log: pino({ level: 'silent' }),
   })
   await release()
-  expect(await look()).toEqual({ found: [], reason: null })
+  expect(await look()).toEqual({ isReached: true, problem: null })
   expect(existsSync(join(dataDir, 'postgres/postmaster.pid'))).toBe(false)
   expect(existsSync(join(dataDir, 'postgres/data/postmaster.pid'))).toBe(false)
 }, 60_000)

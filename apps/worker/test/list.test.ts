@@ -1,14 +1,14 @@
 // Not quick: starts processes.
 import { join } from 'node:path'
 import { cleanupPreviewSessions, jobs } from '@roundsman/jobs'
-import { spawnProcess } from '@roundsman/testing'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { listCommand } from '../src/command/lookingCommands.ts'
+import { createTestDatabase, spawnProcess } from '@roundsman/testing'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { commands } from '../src/command/commands.ts'
 import { runInProcess } from './command/runInProcess.ts'
 import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
 import { workerEnvironment } from './startWorkerProcess.ts'
 
-const LIST = join(import.meta.dirname, '../src/list.ts')
+const CLI = join(import.meta.dirname, '../src/cli.ts')
 const NOWHERE = { DATABASE_URL: 'postgresql://127.0.0.1:1/shop' }
 
 let database: WorkerDatabase
@@ -29,10 +29,13 @@ beforeAll(async () => {
 afterAll(() => database.close())
 
 const list = (args: string[], extra: Record<string, string | undefined> = {}) =>
-  runInProcess(listCommand, args, workerEnvironment(database, extra), {})
+  runInProcess(commands.list, args, workerEnvironment(database, extra), {})
 
 async function spawnList(args: string[], extra: Record<string, string | undefined> = {}) {
-  const child = spawnProcess(LIST, { args, env: workerEnvironment(database, extra) })
+  const child = spawnProcess(CLI, {
+    args: ['list', ...args],
+    env: workerEnvironment(database, extra),
+  })
   const { code } = await child.exited
   return { code, stdout: child.stdout, stderr: child.stderr }
 }
@@ -101,6 +104,18 @@ describe('worker:list', () => {
     expect(json.database).toEqual({
       isReached: false,
       problem: expect.stringContaining('nothing listens at 127.0.0.1:1'),
+    })
+  })
+
+  it('says what a database lacks', async () => {
+    const { url, drop } = await createTestDatabase({ migrated: false })
+    onTestFinished(drop)
+
+    const { stdout } = await list(['--json'], { DATABASE_URL: url })
+
+    expect(JSON.parse(stdout.join('')).database).toEqual({
+      isReached: false,
+      problem: expect.stringMatching(/^the database lacks .*; apply them with pnpm db:migrate$/),
     })
   })
 

@@ -12,14 +12,14 @@ import {
   waitFor,
 } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
-import { onceCommand } from '../src/once/onceCommand.ts'
+import { commands } from '../src/command/commands.ts'
 import { runInProcess } from './command/runInProcess.ts'
 import { holdRow } from './holdRow.ts'
 import { insertSessions } from './insertSessions.ts'
 import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
 import { startWorkerHere, workerEnvironment } from './startWorkerProcess.ts'
 
-const ONCE = join(import.meta.dirname, '../src/once.ts')
+const CLI = join(import.meta.dirname, '../src/cli.ts')
 const JOB = cleanupPreviewSessions.name
 const NOWHERE = '01a20e26-367c-766a-a085-72e882269712'
 
@@ -31,10 +31,10 @@ afterAll(() => database.close())
 beforeEach(() => database.prisma.$executeRaw`truncate "PreviewSession", "JobRun", "JobClaim"`)
 
 const spawnOnce = (args: string[], extra: Record<string, string | undefined> = {}) =>
-  spawnProcess(ONCE, { args, env: workerEnvironment(database, extra) })
+  spawnProcess(CLI, { args: ['once', ...args], env: workerEnvironment(database, extra) })
 
 const runOnce = (args: string[], extra: Record<string, string | undefined> = {}) =>
-  runInProcess(onceCommand, args, workerEnvironment(database, extra), {
+  runInProcess(commands.once, args, workerEnvironment(database, extra), {
     listenForStop: () => new AbortController().signal,
   })
 

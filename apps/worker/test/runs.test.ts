@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { dispatchEmail } from '@roundsman/jobs'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { queueCommand, workCommand } from '../src/command/controlCommands.ts'
-import { deadLettersCommand, runsCommand } from '../src/command/lookingCommands.ts'
+import { commands } from '../src/command/commands.ts'
 import { runInProcess } from './command/runInProcess.ts'
 import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
 import { workerEnvironment } from './startWorkerProcess.ts'
@@ -57,14 +56,14 @@ beforeAll(async () => {
 afterAll(() => database.close())
 
 const run = (
-  command: typeof runsCommand,
+  command: typeof commands.runs,
   args: string[],
   extra: Record<string, string | undefined> = {},
 ) => runInProcess(command, args, workerEnvironment(database, extra), {})
 
 describe('worker:runs', () => {
   it('lists runs, the newest first, and why one has failed', async () => {
-    const { code, stdout, stderr } = await run(runsCommand, [])
+    const { code, stdout, stderr } = await run(commands.runs, [])
 
     expect({ code, stderr }).toEqual({ code: 0, stderr: [] })
     expect(stdout).toEqual([
@@ -95,17 +94,17 @@ describe('worker:runs', () => {
     [['--to', '2026-05-01T10:00:00+00:00'], [ids.removed]],
     [['--work', ids.letter], []],
   ])('narrows them down with %j', async (args, expected) => {
-    const { stdout } = await run(runsCommand, [...args, '--json'])
+    const { stdout } = await run(commands.runs, [...args, '--json'])
 
     const { runs } = JSON.parse(stdout.join('')) as { runs: { id: string }[] }
     expect(runs.map(({ id }) => id)).toEqual(expected)
   })
 
   it('goes on where it says that there is more', async () => {
-    const { stdout } = await run(runsCommand, ['--limit', '2'])
+    const { stdout } = await run(commands.runs, ['--limit', '2'])
     const [, position] = /^More: --after (\S+)$/.exec(stdout.at(-1) ?? '') ?? []
 
-    const rest = await run(runsCommand, ['--json', '--after', position ?? ''])
+    const rest = await run(commands.runs, ['--json', '--after', position ?? ''])
 
     expect(JSON.parse(rest.stdout.join(''))).toMatchObject({
       runs: [{ id: ids.removed }],
@@ -114,7 +113,7 @@ describe('worker:runs', () => {
   })
 
   it('asks back for a name that neither a job nor a run has', async () => {
-    expect(await run(runsCommand, ['--job', 'cleanupPreviewSesions'])).toMatchObject({
+    expect(await run(commands.runs, ['--job', 'cleanupPreviewSesions'])).toMatchObject({
       code: 2,
       stderr: [
         '--job: there is no job "cleanupPreviewSesions": did you mean cleanupPreviewSessions?',
@@ -122,7 +121,7 @@ describe('worker:runs', () => {
       ],
     })
     expect(
-      (await run(runsCommand, ['--job', 'dispatchEmail', '--status', 'running'])).stdout,
+      (await run(commands.runs, ['--job', 'dispatchEmail', '--status', 'running'])).stdout,
     ).toEqual(['There is no such run.'])
   })
 
@@ -142,14 +141,14 @@ describe('worker:runs', () => {
     [['--job', 'a\0b'], 'name holds a NUL character'],
     [['--label', 'x'.repeat(10_001)], 'label must have at most 10000 characters'],
   ])('exits with 2 for %j', async (args, problem) => {
-    const { code, stderr } = await run(runsCommand, args)
+    const { code, stderr } = await run(commands.runs, args)
     expect(code).toBe(2)
     expect(stderr[0]).toContain(problem)
     expect(stderr.join('\n')).toContain('Usage: pnpm worker:runs')
   })
 
   it('exits with 1 where there is no database to read them from', async () => {
-    expect(await run(runsCommand, [], NOWHERE)).toMatchObject({
+    expect(await run(commands.runs, [], NOWHERE)).toMatchObject({
       code: 1,
       stdout: [],
       stderr: [expect.stringContaining('nothing listens at 127.0.0.1:1')],
@@ -159,7 +158,7 @@ describe('worker:runs', () => {
 
 describe('worker:dead-letters', () => {
   it('lists what was given up, and why', async () => {
-    expect(await run(deadLettersCommand, [])).toMatchObject({
+    expect(await run(commands['dead-letters'], [])).toMatchObject({
       code: 0,
       stdout: [
         '2026-05-01 11:00:00  dispatchEmail  Order 42',
@@ -167,18 +166,18 @@ describe('worker:dead-letters', () => {
         '  smtp_unavailable: No answer',
       ],
     })
-    const { stdout } = await run(deadLettersCommand, ['--json', '--job', dispatchEmail.name])
+    const { stdout } = await run(commands['dead-letters'], ['--json', '--job', dispatchEmail.name])
     expect(JSON.parse(stdout.join(''))).toMatchObject({
       deadLetters: [{ workId: ids.letter, error: { code: 'smtp_unavailable' } }],
       next: null,
     })
-    expect((await run(deadLettersCommand, ['--job', 'pruneJobRuns'])).stdout).toEqual([
+    expect((await run(commands['dead-letters'], ['--job', 'pruneJobRuns'])).stdout).toEqual([
       'There is no such dead letter.',
     ])
   })
 
   it('asks back for a name that is nearly right', async () => {
-    expect(await run(deadLettersCommand, ['--job', 'dispatchEmails'])).toMatchObject({
+    expect(await run(commands['dead-letters'], ['--job', 'dispatchEmails'])).toMatchObject({
       code: 2,
       stderr: [
         '--job: there is no job "dispatchEmails": did you mean dispatchEmail?',
@@ -205,7 +204,7 @@ describe('worker:work', () => {
   })
 
   it('lists what waits, what is due first at first, and goes on where there is more', async () => {
-    const first = await run(workCommand, ['list', 'renderInvoicePdf', '--limit', '2'])
+    const first = await run(commands.work, ['list', 'renderInvoicePdf', '--limit', '2'])
     expect(first).toMatchObject({
       code: 0,
       stderr: [],
@@ -221,7 +220,7 @@ describe('worker:work', () => {
       ],
     })
     const position = first.stdout.at(-1)?.split(' ').at(-1) ?? ''
-    const rest = await run(workCommand, ['list', '--json', '--after', position])
+    const rest = await run(commands.work, ['list', '--json', '--after', position])
     expect(JSON.parse(rest.stdout.join(''))).toMatchObject({
       work: [{ workId: waiting[2], label: 'Invoice 3' }],
       total: 3,
@@ -231,7 +230,7 @@ describe('worker:work', () => {
 
   it('changes some of it or all, and says how much that was', async () => {
     const id = waiting[1] as string
-    const change = async (...args: string[]) => (await run(workCommand, [...args, ...by])).stdout
+    const change = async (...args: string[]) => (await run(commands.work, [...args, ...by])).stdout
     expect(
       await change('postpone', 'renderInvoicePdf', '--id', id, '--until', '2099-01-01'),
     ).toEqual(['1 of renderInvoicePdf postponed.'])
@@ -255,7 +254,7 @@ describe('worker:work', () => {
   })
 
   it('pauses and resumes its queue', async () => {
-    const change = async (...args: string[]) => (await run(queueCommand, args)).stdout
+    const change = async (...args: string[]) => (await run(commands.queue, args)).stdout
     expect(await change('pause', 'renderInvoicePdf', ...by)).toEqual([
       'The queue of renderInvoicePdf is paused.',
     ])
@@ -271,44 +270,48 @@ describe('worker:work', () => {
   })
 
   it.each([
-    [queueCommand, ['stop', 'renderInvoicePdf'], 'Say pause or resume'],
-    [queueCommand, ['pause'], 'Which job?'],
-    [queueCommand, ['pause', 'renderInvoicePdf'], '--reason is missing: say why'],
-    [queueCommand, ['pause', 'renderInvoicePfd', ...by], 'did you mean renderInvoicePdf?'],
-    [workCommand, [], 'Say what to do: list, cancel, postpone, prioritise'],
+    [commands.queue, ['stop', 'renderInvoicePdf'], 'Say pause or resume'],
+    [commands.queue, ['pause'], 'Which job?'],
+    [commands.queue, ['pause', 'renderInvoicePdf'], '--reason is missing: say why'],
+    [commands.queue, ['pause', 'renderInvoicePfd', ...by], 'did you mean renderInvoicePdf?'],
+    [commands.work, [], 'Say what to do: list, cancel, postpone, prioritise'],
     [
-      workCommand,
+      commands.work,
       ['cancel', 'renderInvoicePdf', ...by],
       'Give exactly one of --id, --label and --all',
     ],
-    [workCommand, ['cancel', 'renderInvoicePdf', '--all'], '--reason is missing: say why'],
-    [workCommand, ['cancel', 'renderInvoicePdf', '--id', '1', ...by], '--id: "1" is not the id'],
-    [workCommand, ['postpone', 'renderInvoicePdf', '--all', ...by], 'Give exactly one of --until'],
+    [commands.work, ['cancel', 'renderInvoicePdf', '--all'], '--reason is missing: say why'],
+    [commands.work, ['cancel', 'renderInvoicePdf', '--id', '1', ...by], '--id: "1" is not the id'],
     [
-      workCommand,
+      commands.work,
+      ['postpone', 'renderInvoicePdf', '--all', ...by],
+      'Give exactly one of --until',
+    ],
+    [
+      commands.work,
       ['postpone', 'renderInvoicePdf', '--all', '--for', 'long', ...by],
       '--for: "long" is no duration',
     ],
     [
-      workCommand,
+      commands.work,
       ['prioritise', 'renderInvoicePdf', '--all', '--priority', 'high', ...by],
       '--priority is a whole number of 32 bits',
     ],
     [
-      workCommand,
+      commands.work,
       ['prioritise', 'renderInvoicePdf', '--all', `--priority=${2 ** 31}`, ...by],
       '--priority is a whole number of 32 bits',
     ],
     // What no option's own check refuses.
-    [queueCommand, ['pause', 'a\0b', ...by], 'name holds a NUL character'],
-    [workCommand, ['list', 'a\0b'], 'name holds a NUL character'],
-    [workCommand, ['cancel', 'a\0b', '--all', ...by], 'job.name holds a NUL character'],
+    [commands.queue, ['pause', 'a\0b', ...by], 'name holds a NUL character'],
+    [commands.work, ['list', 'a\0b'], 'name holds a NUL character'],
+    [commands.work, ['cancel', 'a\0b', '--all', ...by], 'job.name holds a NUL character'],
     [
-      workCommand,
+      commands.work,
       ['postpone', 'renderInvoicePdf', '--all', '--until', '9999-12-31T23:59-14:00', ...by],
       '--until: "9999-12-31T23:59-14:00" is not within the years 1 to 9999',
     ],
-    [workCommand, ['cancel', 'dispatchEmial', '--all', ...by], 'did you mean dispatchEmail?'],
+    [commands.work, ['cancel', 'dispatchEmial', '--all', ...by], 'did you mean dispatchEmail?'],
   ])('exits with 2 for what is wrong: %#', async (command, args, problem) => {
     const { code, stderr } = await run(command, args)
     expect({ code, said: stderr.join('\n') }).toEqual({

@@ -2,12 +2,12 @@
 import { join } from 'node:path'
 import { spawnProcess } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { simulateCommand } from '../src/command/lookingCommands.ts'
+import { commands } from '../src/command/commands.ts'
 import { runInProcess } from './command/runInProcess.ts'
 import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
 import { workerEnvironment } from './startWorkerProcess.ts'
 
-const SIMULATE = join(import.meta.dirname, '../src/simulate.ts')
+const CLI = join(import.meta.dirname, '../src/cli.ts')
 const DAY = ['--from', '2026-05-01', '--to', '2026-05-02']
 const DEFAULTS = { CLEANUP_PREVIEW_SESSIONS_CRON: undefined, CLEANUP_I18N_CACHE_CRON: undefined }
 
@@ -32,12 +32,12 @@ const environment = (extra: Record<string, string | undefined> = {}) =>
   workerEnvironment(database, { ...DEFAULTS, ...extra })
 
 async function simulate(args: string[], extra: Record<string, string | undefined> = {}) {
-  const result = await runInProcess(simulateCommand, args, environment(extra), {})
+  const result = await runInProcess(commands.simulate, args, environment(extra), {})
   return { ...result, text: result.stdout.join('\n') }
 }
 
 async function spawnSimulate(args: string[]) {
-  const child = spawnProcess(SIMULATE, { args, env: environment() })
+  const child = spawnProcess(CLI, { args: ['simulate', ...args], env: environment() })
   const { code } = await child.exited
   return { code, stdout: child.stdout, stderr: child.stderr }
 }

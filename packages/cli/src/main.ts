@@ -4,13 +4,18 @@ import {
   exitCodeOf,
   findNodeProblem,
   ForeseenError,
+  runAsProcess,
   UsageError,
   type Command,
-  type Terminal,
+  type ProcessTerminal,
 } from './command/runCommand.ts'
+import type { productCommands } from './config/productCommands.ts'
+
+const ofProduct = (name: keyof typeof productCommands) => async () =>
+  (await import('./config/productCommands.ts')).productCommands[name]
 
 /** Each is loaded when it is called, so that none waits for what others need. */
-const COMMANDS: Readonly<Record<string, () => Promise<Command<CliTerminal>>>> = {
+const COMMANDS: Readonly<Record<string, () => Promise<Command<ProcessTerminal>>>> = {
   init: async () => (await import('./init/initCommand.ts')).initCommand,
   dev: async () => (await import('./program/programCommands.ts')).devCommand,
   worker: async () => (await import('./program/programCommands.ts')).workerCommand,
@@ -20,14 +25,14 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command<CliTerminal>>>> = 
   uninstall: async () => (await import('./migrate/migrateCommand.ts')).uninstallCommand,
   new: async () => (await import('./newJob/newCommand.ts')).newCommand,
   console: async () => (await import('./config/consoleCommand.ts')).consoleCommand,
-  list: async () => (await import('./config/productCommands.ts')).listCommand,
-  check: async () => (await import('./config/productCommands.ts')).checkCommand,
-  once: async () => (await import('./config/productCommands.ts')).onceCommand,
-  runs: async () => (await import('./config/productCommands.ts')).runsCommand,
-  'dead-letters': async () => (await import('./config/productCommands.ts')).deadLettersCommand,
-  queue: async () => (await import('./config/productCommands.ts')).queueCommand,
-  work: async () => (await import('./config/productCommands.ts')).workCommand,
-  simulate: async () => (await import('./config/productCommands.ts')).simulateCommand,
+  list: ofProduct('list'),
+  check: ofProduct('check'),
+  once: ofProduct('once'),
+  runs: ofProduct('runs'),
+  'dead-letters': ofProduct('dead-letters'),
+  queue: ofProduct('queue'),
+  work: ofProduct('work'),
+  simulate: ofProduct('simulate'),
 }
 
 const USAGE = `Usage: roundsman <command> [--env-file FILE] [options]
@@ -53,14 +58,8 @@ const USAGE = `Usage: roundsman <command> [--env-file FILE] [options]
 Commands look for roundsman.config.ts in this folder and those above, and work in the folder where they find it. They
 read DATABASE_URL, and a .env file with --env-file .env or when the configuration loads it. Each command has --help.`
 
-interface CliTerminal extends Terminal {
-  stdin: NodeJS.ReadStream
-  cwd: string
-  listenForStop(): AbortSignal
-}
-
 /** Handles a command line that names no command, or an unknown one. */
-const root: Command<CliTerminal> = {
+const root: Command<ProcessTerminal> = {
   usage: USAGE,
   async run([name], { stdout }) {
     if (name === undefined) throw new UsageError('Which command?')
@@ -77,7 +76,7 @@ const root: Command<CliTerminal> = {
   },
 }
 
-async function run(args: string[], terminal: CliTerminal): Promise<number> {
+async function run(args: string[], terminal: ProcessTerminal): Promise<number> {
   const problem = findNodeProblem()
   if (problem !== null) {
     terminal.stderr.write(`${problem}\n`)
@@ -87,7 +86,7 @@ async function run(args: string[], terminal: CliTerminal): Promise<number> {
   const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   if (!load) return await exitCodeOf(root, args, terminal)
   const command = await load()
-  const withFile: Command<CliTerminal> = {
+  const withFile: Command<ProcessTerminal> = {
     usage: command.usage,
     run: (all, where) => command.run(readEnvFile(all), where),
   }
@@ -123,21 +122,4 @@ function listenForStop(): AbortSignal {
   return stop.signal
 }
 
-const { stdin, stdout, stderr } = process
-// A reader such as `head` closes the pipe when it has its lines.
-stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0)
-  throw error
-})
-const terminal: CliTerminal = {
-  variables: process.env,
-  stdin,
-  cwd: process.cwd(),
-  stdout,
-  stderr,
-  listenForStop,
-}
-const code = await run(process.argv.slice(2), terminal)
-// First a pipe must take what was written. Then exit(), whatever the product has left open.
-await Promise.all([stdout, stderr].map((stream) => new Promise((done) => stream.write('', done))))
-process.exit(code)
+await runAsProcess(run, listenForStop)

@@ -1,21 +1,19 @@
-import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
+import { ENGINE_SCHEMA, createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { EnvironmentError } from '@roundsman/node-app'
 import { isEngineJob, isScheduled, type Job, type ScheduledJob } from '@roundsman/engine'
 import { pino } from 'pino'
 import {
-  checkClockChanges,
-  checkDefinitions,
-  checkSchedules,
+  checkJobs,
   checkVacuum,
-  deferSignals,
   describeDuration,
+  withReader,
   type CheckResult,
   type Finding,
 } from 'roundsman/commands'
 import { disconnect } from '../disconnect.ts'
 import type { WorkerEnvironment } from '../env.ts'
 import { createCleanups } from '../jobs/index.ts'
-import { lookInto } from '../command/lookIntoDatabase.ts'
+import { deferSignals } from '../command/deferSignals.ts'
 import { acquireMigratedDatabase } from '../acquireMigratedDatabase.ts'
 import { cronVariable } from '../cronVariable.ts'
 import { checkEnvironment } from './checkEnvironment.ts'
@@ -35,14 +33,11 @@ export async function checkProject(options: CheckProjectOptions): Promise<CheckR
   const { env, findings, databaseProblem } = checkEnvironment(options.variables)
   const { now, withDatabase } = options
   const jobs: readonly Job[] = env.jobs
-  const scheduled = jobs.filter(isScheduled)
   const sweeps = declaredSweeps(env, now)
   findings.push(
-    ...checkDefinitions({ jobs, cronVariable }),
     ...checkSweeps(jobs, sweeps),
-    ...checkRetention(scheduled, env),
-    ...checkSchedules(scheduled, now, cronVariable),
-    ...checkClockChanges(scheduled, now),
+    ...checkRetention(jobs.filter(isScheduled), env),
+    ...checkJobs({ jobs, cronVariable }, now),
   )
   const unchecked: CheckResult['unchecked'] = []
   const reason = withDatabase ? databaseProblem : '--no-database was given'
@@ -50,7 +45,9 @@ export async function checkProject(options: CheckProjectOptions): Promise<CheckR
     const look = () =>
       withPrisma(env, async (prisma, url) => [
         ...(await checkIndexes(prisma, sweeps)),
-        ...(await lookInto(url, (reader) => checkVacuum(reader, now))),
+        ...(await withReader({ databaseUrl: url, schema: ENGINE_SCHEMA }, (reader) =>
+          checkVacuum(reader, now),
+        )),
       ])
     findings.push(...(await deferSignals(look)))
   } else {

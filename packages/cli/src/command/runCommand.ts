@@ -20,8 +20,7 @@ export class ForeseenError extends Error {}
 
 /** A command's environment variables and output. */
 export interface Terminal {
-  /** Undefined: the variables of this process. */
-  variables: NodeJS.ProcessEnv | undefined
+  variables: NodeJS.ProcessEnv
   stdout: Output
   stderr: Output
 }
@@ -47,20 +46,34 @@ export function findNodeProblem(version: string = process.versions.node): string
   return isOlder ? `Roundsman needs Node ${needed} or newer, and this is ${version}` : null
 }
 
-/** Runs the command as this process, and sets its exit code. */
-export async function runCommand(
-  command: Command,
-  args: string[] = process.argv.slice(2),
-): Promise<void> {
-  const { stdout, stderr } = process
+/** For commands that can be interrupted. */
+export interface StoppableTerminal extends Terminal {
+  /** Called when something begins that can be interrupted. The signal is aborted when it should stop. */
+  listenForStop(): AbortSignal
+}
+
+/** The terminal of a whole process. */
+export interface ProcessTerminal extends StoppableTerminal {
+  stdin: NodeJS.ReadStream
+  cwd: string
+}
+
+/** Runs a command line as this process, and ends the process with the exit code, whatever the product has left open. */
+export async function runAsProcess(
+  run: (args: string[], terminal: ProcessTerminal) => Promise<number>,
+  listenForStop: () => AbortSignal,
+): Promise<never> {
+  const { stdin, stdout, stderr, env: variables } = process
   // A reader such as `head` closes the pipe when it has its lines.
   stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(EXIT.success)
     throw error
   })
-  const terminal = { variables: undefined, stdout, stderr }
-  // Not exit(), which would cut off what a pipe has not taken yet.
-  process.exitCode = await exitCodeOf(command, args, terminal)
+  const terminal = { variables, stdin, cwd: process.cwd(), stdout, stderr, listenForStop }
+  const code = await run(process.argv.slice(2), terminal)
+  // First a pipe must take what was written.
+  await Promise.all([stdout, stderr].map((stream) => new Promise((done) => stream.write('', done))))
+  return process.exit(code)
 }
 
 /** By its code: not all commands load the engine, whose error it is. */

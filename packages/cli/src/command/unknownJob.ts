@@ -1,4 +1,5 @@
 import { nearest } from '@roundsman/engine'
+import type { Product } from './product.ts'
 import { UsageError } from './runCommand.ts'
 
 /** For a name that no job has: suggests the one that was probably meant or, when none is near, prints `known`. */
@@ -11,4 +12,20 @@ export function unknownJob(
   const meant = nearest(name, names)
   if (meant === null) return new UsageError(`${said}. ${known}`)
   return new UsageError(`${said}: did you mean ${meant}?`, { isEnough: true })
+}
+
+/**
+ * Called when nothing was found: a job that left the catalogue still has runs, and may have work, so that its name is no
+ * error before.
+ * @throws UsageError
+ */
+export function refuseUnknownJob(
+  name: string | undefined,
+  { jobs }: Pick<Product, 'jobs'>,
+  option?: string,
+): void {
+  const names = jobs.map((job) => job.name)
+  if (name === undefined || names.includes(name)) return
+  const known = `These are known: ${names.join(', ')}`
+  throw unknownJob(name, names, option === undefined ? { known } : { option, known })
 }

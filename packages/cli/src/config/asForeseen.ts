@@ -18,7 +18,7 @@ export async function asForeseen<Result>(work: () => Promise<Result>): Promise<R
 const UNDEFINED_TABLE = '42P01'
 
 /** Explains an error in one line, with a remedy if there is one. Null for an error of another kind. */
-export function explainDatabaseError(error: unknown): string | null {
+function explainDatabaseError(error: unknown): string | null {
   if (!(error instanceof Error)) return null
   // When several addresses refuse a connection, the reasons are inside.
   if (error instanceof AggregateError) return explainDatabaseError(error.errors[0])

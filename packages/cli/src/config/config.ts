@@ -23,7 +23,8 @@ export interface OpenedHandlers {
   handlers: Readonly<Record<string, Handler<never, never>>>
   /**
    * Settings of the worker that `roundsman worker`, `dev` and `build` start, such as `concurrency` or `log`. Default:
-   * `{ log: console }`.
+   * `{ log: console }`. Those that are about a run, `roundsman once` follows as well: `handlersModule`, `observers`,
+   * `traceEnqueue`, and `retention` for `pruneJobRuns`.
    */
   worker?: Omit<
     WorkerOptions<readonly Job[], HostClient>,

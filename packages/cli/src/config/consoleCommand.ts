@@ -1,7 +1,7 @@
 import { ArgumentError, withEngineJobs } from '@roundsman/engine'
 import { serveConsole } from '@roundsman/admin'
 import { parseOptions, parseWholeNumber } from '../command/parseOptions.ts'
-import { ForeseenError, type Command, type Terminal } from '../command/runCommand.ts'
+import { ForeseenError, type Command, type StoppableTerminal } from '../command/runCommand.ts'
 import { asForeseen } from './asForeseen.ts'
 import { requireConfig, requireDatabaseUrl } from './openProduct.ts'
 
@@ -15,18 +15,14 @@ runs until you stop it. Whoever opens the link may look and change things, under
 
 Exit code: 0 stopped, 1 the environment needs attention, 2 usage`
 
-export interface ConsoleTerminal extends Terminal {
-  listenForStop(): AbortSignal
-}
-
-export const consoleCommand: Command<ConsoleTerminal> = {
+export const consoleCommand: Command<StoppableTerminal> = {
   usage: USAGE,
   async run(args, terminal) {
     const values = parseOptions(args, { port: { type: 'string' }, host: { type: 'string' } })
     const port = parseWholeNumber('--port', values.port, { min: 0, max: 65_535, otherwise: 0 })
     const loaded = await requireConfig()
     const { jobs, schema } = loaded.config
-    const databaseUrl = requireDatabaseUrl(loaded, terminal.variables ?? {})
+    const databaseUrl = requireDatabaseUrl(loaded, terminal.variables)
     const stop = terminal.listenForStop()
     const served = await asForeseen(() =>
       serveConsole({

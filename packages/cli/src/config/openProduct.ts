@@ -1,24 +1,39 @@
-import { ArgumentError, withEngineJobs } from '@roundsman/engine'
-import { openReader } from '@roundsman/engine/client'
-import type { Looked, Product } from '../command/product.ts'
+import { withEngineJobs } from '@roundsman/engine'
+import type { DatabasePlace, Product } from '../command/product.ts'
 import { ForeseenError, type Terminal } from '../command/runCommand.ts'
-import { explainDatabaseError } from './asForeseen.ts'
+import { asForeseen } from './asForeseen.ts'
 import { loadConfig, type LoadedConfig } from './loadConfig.ts'
 
-const STATEMENT_TIMEOUT_MS = 10_000
-/** Silent: what keeps it from reading is returned as the reason already. */
-const QUIET = { warn: () => undefined }
-
-/** The product of the working directory, for commands that only read. */
-export async function openProduct({ variables = {} }: Terminal): Promise<Product> {
+/** The product of the working directory. */
+export async function openProduct(terminal: Terminal): Promise<Product> {
   const loaded = await requireConfig()
-  const jobs = withEngineJobs(loaded.config.jobs)
+  const { path, config } = loaded
+  const jobs = withEngineJobs(config.jobs)
+  const findPlace = (): DatabasePlace => ({
+    databaseUrl: requireDatabaseUrl(loaded, terminal.variables),
+    schema: config.schema,
+  })
   return {
     jobs,
     catalogue: jobs,
     isEnabled: true,
     cronVariable: null,
-    look: (read) => look(loaded, variables, read),
+    within: (work) => asForeseen(async () => work(findPlace())),
+    withHandlers: (work) =>
+      asForeseen(async () => {
+        const place = findPlace()
+        if (!config.open) {
+          throw new ForeseenError(
+            `${path} has no \`open\`, which opens what handlers need: have it return { client, handlers, close }`,
+          )
+        }
+        const { close, ...opened } = await config.open()
+        try {
+          return await work({ ...place, ...opened, log: lineLog(terminal) })
+        } finally {
+          await close?.()
+        }
+      }),
   }
 }
 
@@ -44,26 +59,13 @@ export function requireDatabaseUrl(
   )
 }
 
-async function look<Found>(
-  loaded: LoadedConfig,
-  variables: NodeJS.ProcessEnv,
-  read: (reader: ReturnType<typeof openReader>) => Promise<Found>,
-): Promise<Looked<Found>> {
-  let reader: ReturnType<typeof openReader> | null = null
-  try {
-    reader = openReader({
-      databaseUrl: requireDatabaseUrl(loaded, variables),
-      schema: loaded.config.schema,
-      poolSize: 1,
-      statementTimeoutMs: STATEMENT_TIMEOUT_MS,
-      log: QUIET,
-    })
-    return { found: await read(reader), reason: null }
-  } catch (error) {
-    // Nothing is wrong with the database then, but with the command line.
-    if (error instanceof ArgumentError) throw error
-    return { found: null, reason: explainDatabaseError(error) ?? (error as Error).message }
-  } finally {
-    await reader?.close()
+/** The engine's and the handler's log lines go to standard error, since standard output is for the result. */
+function lineLog({ stderr }: Terminal) {
+  const write = (level: string) => (message: unknown, fields?: object) => {
+    const { err, ...rest } = (fields ?? {}) as { err?: unknown }
+    const facts = Object.keys(rest).length > 0 ? ` ${JSON.stringify(rest)}` : ''
+    const cause = err instanceof Error ? `\n  ${err.stack ?? err.message}` : ''
+    stderr.write(`${level} ${String(message)}${facts}${cause}\n`)
   }
+  return { info: write('info'), warn: write('warn'), error: write('error') }
 }

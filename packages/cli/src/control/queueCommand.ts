@@ -1,7 +1,8 @@
 import { parseArgs } from 'node:util'
 import { currentUser } from '../command/currentUser.ts'
+import { withClient, type ProductSource } from '../command/product.ts'
 import { ForeseenError, UsageError, type Command, type Terminal } from '../command/runCommand.ts'
-import { refuseUnknown, withClient, type ControlSource } from './controlledProduct.ts'
+import { refuseUnknownJob } from '../command/unknownJob.ts'
 
 const usage = (call: string) => `Usage: ${call} pause <job> --reason TEXT [--json]
        ${call} resume <job> [--reason TEXT] [--json]
@@ -14,11 +15,11 @@ go on, and so does its schedule, whose ticks put work into the queue. Who paused
 
 Exit code: 0 done, or nothing to do, 1 the environment or the database needs attention, 2 usage`
 
-export function createQueueCommand(source: ControlSource): Command {
+export function createQueueCommand(source: ProductSource): Command {
   return { usage: usage(source.call), run: (args, terminal) => change(args, terminal, source) }
 }
 
-async function change(args: string[], terminal: Terminal, source: ControlSource): Promise<number> {
+async function change(args: string[], terminal: Terminal, source: ProductSource): Promise<number> {
   const { action, name, reason, asJson } = readArguments(args)
   const product = await source.open(terminal)
   const actor = currentUser()
@@ -31,7 +32,7 @@ async function change(args: string[], terminal: Terminal, source: ControlSource)
     return await client.pauseQueue(name, { actor, reason: reason as string })
   })
   if (outcome === 'notFound') {
-    refuseUnknown(name, product)
+    refuseUnknownJob(name, product)
     throw new ForeseenError(`${name} has no queue yet: no worker has started with it`)
   }
   if (asJson) {

@@ -10,9 +10,10 @@ import { currentUser } from '../command/currentUser.ts'
 import { onOneLine, standardLayout, wrap, type Layout } from '../command/layout.ts'
 import { parseInstant } from '../command/parseInstant.ts'
 import { parseWholeNumber } from '../command/parseOptions.ts'
+import { withClient, type ProductSource } from '../command/product.ts'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
+import { refuseUnknownJob } from '../command/unknownJob.ts'
 import { formatPosition, parsePosition, UUID } from '../runs/pages.ts'
-import { refuseUnknown, withClient, type ControlSource } from './controlledProduct.ts'
 
 const usage = (
   call: string,
@@ -42,7 +43,7 @@ const ACTIONS = ['list', 'cancel', 'postpone', 'prioritise'] as const
 
 type Values = ReturnType<typeof parse>['values']
 
-export function createWorkCommand(source: ControlSource): Command {
+export function createWorkCommand(source: ProductSource): Command {
   return {
     usage: usage(source.call),
     async run(args, terminal) {
@@ -63,7 +64,7 @@ async function list(
   name: string | undefined,
   values: Values,
   terminal: Terminal,
-  source: ControlSource,
+  source: ProductSource,
 ): Promise<number> {
   const { label } = values
   const limit = parseWholeNumber('--limit', values.limit, { min: 1, max: 1_000, otherwise: 20 })
@@ -80,7 +81,7 @@ async function list(
     return 0
   }
   // A job that left the catalogue may still have work.
-  if (work.length === 0 && name !== undefined) refuseUnknown(name, product)
+  if (work.length === 0 && name !== undefined) refuseUnknownJob(name, product)
   const layout = standardLayout(terminal.stdout)
   const isNarrowed = [name, label, after].some((one) => one !== undefined)
   const none = isNarrowed ? 'No waiting work matches.' : 'Nothing waits.'
@@ -116,7 +117,7 @@ async function change(
   name: string,
   values: Values,
   terminal: Terminal,
-  source: ControlSource,
+  source: ProductSource,
 ): Promise<number> {
   const which = readWhich(name, values)
   const { reason = '' } = values
@@ -143,7 +144,7 @@ async function change(
     terminal.stdout.write(`${JSON.stringify({ name, done, left })}\n`)
     return 0
   }
-  if (done === 0 && left === 0) refuseUnknown(name, product)
+  if (done === 0 && left === 0) refuseUnknownJob(name, product)
   const did = { cancel: 'cancelled', postpone: 'postponed', prioritise: 'given another priority' }
   const rest =
     left === 0 ? '' : `; ${left} left, because somebody else was changing them: run this again`

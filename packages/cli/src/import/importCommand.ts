@@ -1,9 +1,9 @@
 import { parseArgs } from 'node:util'
 import { importPgBoss, type LeftBehind, type PgBossImport } from '@roundsman/engine/internal'
 import { onOneLine, standardLayout, wrap } from '../command/layout.ts'
+import type { ProductSource } from '../command/product.ts'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
 import { unknownJob } from '../command/unknownJob.ts'
-import type { ControlSource } from '../control/controlledProduct.ts'
 
 const usage = (
   call: string,
@@ -23,14 +23,14 @@ queues first; what is enqueued there later is taken when you run it again. It sa
 
 Exit code: 0 done, or nothing to do, 1 refused, 2 usage`
 
-export function createImportCommand(source: ControlSource): Command {
+export function createImportCommand(source: ProductSource<'jobs' | 'within'>): Command {
   return { usage: usage(source.call), run: (args, terminal) => runImport(args, terminal, source) }
 }
 
 async function runImport(
   args: string[],
   terminal: Terminal,
-  source: ControlSource,
+  source: ProductSource<'jobs' | 'within'>,
 ): Promise<number> {
   const { queues, json, 'dry-run': dryRun = false, ...options } = readArguments(args)
   const product = await source.open(terminal)

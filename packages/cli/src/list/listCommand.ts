@@ -1,7 +1,7 @@
 import { listSchedules } from '@roundsman/engine/client'
 import { standardLayout, wrap } from '../command/layout.ts'
 import { parseOptions, parseWholeNumber } from '../command/parseOptions.ts'
-import type { ProductSource } from '../command/product.ts'
+import { look, type ProductSource } from '../command/product.ts'
 import type { Command, Terminal } from '../command/runCommand.ts'
 import { describeJobs } from './describeJobs.ts'
 import { formatJobs } from './formatJobs.ts'
@@ -26,7 +26,7 @@ async function list(args: string[], terminal: Terminal, source: ProductSource): 
   const product = await source.open(terminal)
   const { jobs, isEnabled } = product
   const names = jobs.map(({ name }) => name)
-  const { found, reason } = await product.look(async (reader) => [
+  const { found, reason } = await look(product, async (reader) => [
     ...(await listSchedules(reader, names)).values(),
   ])
   const listed = describeJobs({ ...product, states: found, now: new Date(), ticks })

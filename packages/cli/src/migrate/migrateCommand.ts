@@ -51,8 +51,7 @@ async function migrateTables(args: string[], terminal: Terminal): Promise<number
   // A deployment may have no sources and no configuration: then DATABASE_URL is enough.
   const loaded = await loadConfig(process.cwd())
   const schema = values.schema ?? loaded?.config.schema
-  const findUrl = () =>
-    values['database-url'] ?? requireDatabaseUrl(loaded, terminal.variables ?? {})
+  const findUrl = () => values['database-url'] ?? requireDatabaseUrl(loaded, terminal.variables)
   if (values.prisma) {
     const { models, config } = prismaModels({ schema })
     stdout.write(`${models}\n// prisma.config.ts must have:\n${commented(config)}\n`)
@@ -111,7 +110,7 @@ function describeMove(move: ForeseenMove): string {
 function hasDatabase(
   given: string | undefined,
   loaded: LoadedConfig | null,
-  { variables = {} }: Terminal,
+  { variables }: Terminal,
 ): boolean {
   return (given ?? loaded?.config.databaseUrl ?? variables['DATABASE_URL'] ?? '') !== ''
 }

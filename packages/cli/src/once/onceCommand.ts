@@ -1,8 +1,16 @@
 import { parseArgs } from 'node:util'
 import { payloadProblem } from '@roundsman/engine/internal'
-import type { Job } from '@roundsman/engine'
-import type { RunOnceResult } from '@roundsman/engine/worker'
-import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
+import { isEngineJob, JobError, type Job } from '@roundsman/engine'
+import { runOnce, type RunOnceResult } from '@roundsman/engine/worker'
+import { currentUser } from '../command/currentUser.ts'
+import type { ProductSource, RunPlace } from '../command/product.ts'
+import {
+  ForeseenError,
+  UsageError,
+  type Command,
+  type StoppableTerminal,
+  type Terminal,
+} from '../command/runCommand.ts'
 import { UUID } from '../runs/pages.ts'
 import { unknownJob } from '../command/unknownJob.ts'
 
@@ -20,7 +28,7 @@ const usage = (
 
 Exit code: 0 success, 1 failed, 2 usage, 3 not started because the job is running or queued already`
 
-export interface OnceRequest {
+interface OnceRequest {
   job: Job
   payload: unknown
   deadLetter: string | undefined
@@ -28,36 +36,57 @@ export interface OnceRequest {
   asJson: boolean
 }
 
-export interface OnceTerminal extends Terminal {
-  /** Called when a run begins that can be interrupted. The signal is aborted when the run should stop. */
-  listenForStop(): AbortSignal
-}
-
-/** A product whose jobs can be run. */
-export interface RunnableProduct {
-  jobs: readonly Job[]
-  /** @throws ForeseenError */
-  run(request: OnceRequest): Promise<RunOnceResult>
-}
-
-export interface OnceCommandOptions {
-  /** What stands before its arguments: `roundsman once`. */
-  call: string
-  /** Where dead letters are listed, as a subject of a sentence: `the console`. */
-  deadLetterList: string
-  /** @throws ForeseenError */
-  open(terminal: OnceTerminal): Promise<RunnableProduct>
-}
-
-export function createOnceCommand(options: OnceCommandOptions): Command<OnceTerminal> {
+/** `deadLetterList`: the command that lists dead letters, named in the output. */
+export function createOnceCommand(
+  source: ProductSource<'jobs' | 'withHandlers'> & { deadLetterList: string },
+): Command<StoppableTerminal> {
   return {
-    usage: usage(options.call),
+    usage: usage(source.call),
     async run(args, terminal) {
-      const product = await options.open(terminal)
+      const product = await source.open(terminal)
       const request = readArguments(args, product.jobs)
-      return report(request, await product.run(request), terminal, options)
+      const result = await product.withHandlers((opened) => run(request, opened, terminal))
+      return report(request, result, terminal, source)
     },
   }
+}
+
+/** Runs the job here, with the settings of the product's worker that are about a run. */
+async function run(
+  { job, payload, deadLetter, isDryRun }: OnceRequest,
+  { databaseUrl, schema, client, handlers, worker = {}, log }: RunPlace,
+  terminal: StoppableTerminal,
+): Promise<RunOnceResult> {
+  const handler = Object.hasOwn(handlers, job.name) ? handlers[job.name] : undefined
+  if (!handler && !isEngineJob(job)) {
+    throw new ForeseenError(`\`open\` of roundsman.config.ts gives no handler of ${job.name}`)
+  }
+  const { handlersModule, retention, observers, traceEnqueue } = worker
+  if (retention === false && isEngineJob(job)) {
+    throw new ForeseenError(`${job.name} would delete what \`retention: false\` keeps`)
+  }
+  const stop = new AbortController()
+  const wish = terminal.listenForStop()
+  wish.addEventListener('abort', () => {
+    stop.abort(new JobError('cancelled', `Stopped by ${wish.reason}`, { retryable: false }))
+  })
+  return await runOnce({
+    databaseUrl,
+    schema,
+    client: client as never,
+    job,
+    handler,
+    handlersModule,
+    ...(retention && { retention }),
+    ...(observers !== undefined && { observers }),
+    traceEnqueue,
+    payload,
+    ...(deadLetter !== undefined && { deadLetter }),
+    dryRun: isDryRun,
+    actor: currentUser(),
+    log,
+    signal: stop.signal,
+  })
 }
 
 function readArguments(args: string[], jobs: readonly Job[]): OnceRequest {
@@ -125,7 +154,7 @@ function report(
   { job, asJson }: OnceRequest,
   result: RunOnceResult,
   { stdout, stderr }: Terminal,
-  { deadLetterList }: OnceCommandOptions,
+  { deadLetterList }: { deadLetterList: string },
 ): number {
   if (asJson) stdout.write(`${JSON.stringify(result.kind === 'ended' ? result.run : result)}\n`)
   switch (result.kind) {

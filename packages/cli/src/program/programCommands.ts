@@ -3,7 +3,12 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join, relative, resolve } from 'node:path'
 import { standardLayout } from '../command/layout.ts'
 import { parseOptions } from '../command/parseOptions.ts'
-import { ForeseenError, type Command, type Terminal } from '../command/runCommand.ts'
+import {
+  ForeseenError,
+  type Command,
+  type StoppableTerminal,
+  type Terminal,
+} from '../command/runCommand.ts'
 import { asForeseen } from '../config/asForeseen.ts'
 import { requireConfig, requireDatabaseUrl } from '../config/openProduct.ts'
 import { describeBundle, PROGRAM } from './bundleProgram.ts'
@@ -17,7 +22,7 @@ for up to 25 s, and a second signal gives it back. It loads your TypeScript as i
 packages; roundsman build makes one file that needs neither.
 
 Exit code: 0 stopped, 1 the environment needs attention, 2 usage`,
-  async run(args, { variables = {} }) {
+  async run(args, { variables }) {
     parseOptions(args, {})
     const loaded = await requireConfig()
     const databaseUrl = requireDatabaseUrl(loaded, variables)
@@ -72,11 +77,7 @@ Exit code: 0 written, 1 not written, 2 usage`,
   },
 }
 
-export interface DevTerminal extends Terminal {
-  listenForStop(): AbortSignal
-}
-
-export const devCommand: Command<DevTerminal> = {
+export const devCommand: Command<StoppableTerminal> = {
   usage: `Usage: roundsman dev
 
 Runs a worker beside your dev server, and starts it anew whenever a file changes that roundsman.config.ts, the jobs or the

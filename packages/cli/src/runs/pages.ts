@@ -1,9 +1,9 @@
 import type { PagePosition, JobsReader } from '@roundsman/engine/client'
 import { standardLayout, type Layout } from '../command/layout.ts'
 import { parseWholeNumber } from '../command/parseOptions.ts'
-import type { Product, ProductSource } from '../command/product.ts'
+import { look, type Product, type ProductSource } from '../command/product.ts'
 import { ForeseenError, UsageError, type Terminal } from '../command/runCommand.ts'
-import { unknownJob } from '../command/unknownJob.ts'
+import { refuseUnknownJob } from '../command/unknownJob.ts'
 
 export const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
@@ -64,7 +64,7 @@ export async function showList<Item>(
   const after = parsePosition(values.after)
   const product = await source.open(terminal)
   const { items, next } = await readPages(values.limit, after, product, list)
-  if (items.length === 0 && next === null) refuseUnknownJob(values.job, product)
+  if (items.length === 0 && next === null) refuseUnknownJob(values.job, product, '--job')
   const position = next && formatPosition(next)
   if (values.json) {
     terminal.stdout.write(`${JSON.stringify({ [list.name]: items, next: position })}\n`)
@@ -84,7 +84,7 @@ async function readPages<Item>(
   { read }: List<Item>,
 ): Promise<Page<Item>> {
   const limit = parseWholeNumber('--limit', limitText, { min: 1, max: 1_000, otherwise: 20 })
-  const { found, reason } = await product.look(async (reader) => {
+  const { found, reason } = await look(product, async (reader) => {
     const items: Item[] = []
     for (let after = first, looks = 1; ; looks++) {
       const page = await read(reader, { limit: Math.min(PAGE, limit - items.length), after })
@@ -116,14 +116,4 @@ function isOfCalendar(at: string): boolean {
   const second = at.slice(0, 19).replace(' ', 'T')
   const ms = Date.parse(`${second}Z`)
   return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(second)
-}
-
-/**
- * Called when a list is empty: a job that left the catalogue still has runs, so that its name is no error before.
- * @throws UsageError
- */
-function refuseUnknownJob(name: string | undefined, { jobs }: Product): void {
-  const names = jobs.map((job) => job.name)
-  if (name === undefined || names.includes(name)) return
-  throw unknownJob(name, names, { option: '--job', known: `These are known: ${names.join(', ')}` })
 }

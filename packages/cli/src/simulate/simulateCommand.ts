@@ -2,7 +2,7 @@ import { cronProblem, isScheduled, type Job, type ScheduledJob } from '@roundsma
 import { standardLayout, wrap } from '../command/layout.ts'
 import { parseInstant } from '../command/parseInstant.ts'
 import { parseOptions, parseWholeNumber } from '../command/parseOptions.ts'
-import type { ProductSource } from '../command/product.ts'
+import { look, type ProductSource } from '../command/product.ts'
 import { unknownJob } from '../command/unknownJob.ts'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
 import { formatSimulation } from './formatSimulation.ts'
@@ -63,7 +63,7 @@ async function simulateTicks(
   const product = await source.open(terminal)
   const jobs = selectJobs(product.jobs, values.job)
   const names = jobs.map(({ name }) => name)
-  const { found, reason } = await product.look((reader) => readDurations(reader, names))
+  const { found, reason } = await look(product, (reader) => readDurations(reader, names))
   const result = await simulate({
     ...range,
     jobs,

@@ -9,7 +9,7 @@ import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { exitCodeOf, type Command } from '../../src/command/runCommand.ts'
 import { consoleCommand } from '../../src/config/consoleCommand.ts'
-import * as product from '../../src/config/productCommands.ts'
+import { productCommands } from '../../src/config/productCommands.ts'
 import { migrateCommand, uninstallCommand } from '../../src/migrate/migrateCommand.ts'
 import { newCommand } from '../../src/newJob/newCommand.ts'
 import { writeProduct } from '../init/product.ts'
@@ -25,14 +25,7 @@ const COMMANDS: Record<string, Command<never>> = {
   migrate: migrateCommand,
   uninstall: uninstallCommand,
   console: consoleCommand,
-  list: product.listCommand,
-  check: product.checkCommand,
-  once: product.onceCommand,
-  runs: product.runsCommand,
-  'dead-letters': product.deadLettersCommand,
-  queue: product.queueCommand,
-  work: product.workCommand,
-  simulate: product.simulateCommand,
+  ...productCommands,
   new: newCommand,
 }
 

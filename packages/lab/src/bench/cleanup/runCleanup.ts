@@ -22,8 +22,8 @@ export async function runCleanup(
   onMoment: (moment: 'started' | 'finished') => void = () => undefined,
 ): Promise<CleanupRun> {
   const batchesMs: number[] = []
-  const child = startProcess('apps/worker/src/once.ts', {
-    args: [job, '--json'],
+  const child = startProcess('apps/worker/src/cli.ts', {
+    args: ['once', job, '--json'],
     env: {
       DATABASE_URL: databaseUrl,
       LOG_LEVEL: 'debug',

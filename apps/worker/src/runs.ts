@@ -1,4 +1,0 @@
-import { runCommand } from 'roundsman/commands'
-import { runsCommand } from './command/lookingCommands.ts'
-
-await runCommand(runsCommand)

@@ -1,4 +1,0 @@
-import { runCommand } from 'roundsman/commands'
-import { simulateCommand } from './command/lookingCommands.ts'
-
-await runCommand(simulateCommand)
