@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { HostLogger } from '@roundsman/engine'
+import { containedLog } from '@roundsman/engine/internal'
 import type { Authorize } from './access.ts'
 import { createAdmin } from './createAdmin.ts'
 import { logOf } from './logOf.ts'
@@ -35,7 +36,8 @@ export interface FetchHandler<Context = undefined> {
 export function createFetchHandler<Context = undefined>(
   options: FetchHandlerOptions<Context>,
 ): FetchHandler<Context> {
-  const { authorize, log, consolePath = '/', ...others } = options
+  const { authorize, log: hostLog, consolePath = '/', ...others } = options
+  const log = hostLog && containedLog(hostLog)
   const admin = createAdmin({ ...others, consolePath, authorize })
   const handle = async (request: Request, context?: unknown): Promise<Response> => {
     const { method, headers, body, signal, url } = request

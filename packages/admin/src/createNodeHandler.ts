@@ -4,6 +4,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { HostLogger } from '@roundsman/engine'
 import { TablesError } from '@roundsman/engine/client'
+import { containedLog } from '@roundsman/engine/internal'
 import type { Authorize } from './access.ts'
 import { createAdmin } from './createAdmin.ts'
 import { fromNode, toReadable } from './fromNode.ts'
@@ -44,7 +45,8 @@ export interface NodeHandler {
 export function createNodeHandler<Asking extends IncomingMessage = IncomingMessage>(
   options: NodeHandlerOptions<Asking>,
 ): NodeHandler {
-  const { authorize, log, ...others } = options
+  const { authorize, log: hostLog, ...others } = options
+  const log = hostLog && containedLog(hostLog)
   const admin = createAdmin({ ...others, authorize })
   const ready = admin.open().catch((error: unknown) => {
     if (error instanceof TablesError) throw error

@@ -64,6 +64,7 @@ export {
   LIFT_TRANSACTION_TIMEOUT_SQL,
   readAskedSettings,
 } from './store/connectionSettings.ts'
+export { containedLog } from './store/containedLog.ts'
 export { RUNS_UNDER_WAY } from './store/heldRuns.ts'
 export { importPgBoss, type LeftBehind, type PgBossImport } from './store/importPgBoss.ts'
 export { createInquiry, type Inquiry } from './store/inquiry.ts'

@@ -134,6 +134,7 @@ const METHODS: Record<string, Arguments> = {
 const OTHERS = [
   'checkMigrations',
   'connectionSettings',
+  'containedLog',
   'createInquiry',
   'createLocalTime',
   'decideTicks',
