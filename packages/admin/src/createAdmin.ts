@@ -1,4 +1,5 @@
 import { parse } from 'node:querystring'
+import { ArgumentError } from '@roundsman/engine'
 import { TablesError } from '@roundsman/engine/client'
 import { z } from 'zod'
 import { admit, refuseForeignOrigin, stillMayView, type Access } from './access.ts'
@@ -253,6 +254,8 @@ function toUnavailable(error: unknown, log: RouteLog): Problem {
   const detail =
     error instanceof TablesError
       ? 'The tables of the jobs are missing or of another version; the server’s log says what to do'
-      : 'The database of the jobs does not answer; try again in a moment'
+      : error instanceof ArgumentError
+        ? 'The server was given no address of the database of the jobs; its log says what to do'
+        : 'The database of the jobs does not answer; try again in a moment'
   return new Problem(503, { detail, headers: { 'retry-after': '5' } })
 }

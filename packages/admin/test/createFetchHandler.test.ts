@@ -119,6 +119,28 @@ it('says 503 while the database is away, and answers once it is back', async () 
   }
 })
 
+it('says that it was given no address of a database, and the log which variable may be missing', async () => {
+  const lines: unknown[] = []
+  const client = createJobsClient({ databaseUrl: '' })
+  try {
+    open({ client, log: { warn: () => undefined, error: (...line) => void lines.push(line) } })
+    const answer = await ask('/api/jobs')
+    expect(answer.status).toBe(503)
+    expect(await answer.json()).toMatchObject({
+      detail:
+        'The server was given no address of the database of the jobs; its log says what to do',
+    })
+    expect(lines).toMatchObject([
+      [
+        'the job tables could not be checked',
+        { err: { message: expect.stringContaining('is DATABASE_URL set') } },
+      ],
+    ])
+  } finally {
+    await client.stop()
+  }
+})
+
 it('says 503 without the tables, and the log has the remedy', async () => {
   const lines: unknown[] = []
   const log = { warn: () => undefined, error: (...line: unknown[]) => lines.push(line) }

@@ -62,6 +62,7 @@ import { readerIn, readerOf, type JobsReader } from './read/reader.ts'
 import { watchChanges, type ChangesWatch, type ChangesWatchOptions } from './read/watchChanges.ts'
 
 export interface JobsClientOptions {
+  /** May be empty while nothing connects, as in a build: `start()` and whatever reads then reject with an ArgumentError. */
   databaseUrl: string
   /** The schema in which `migrate` made the tables. Default `roundsman`. */
   schema?: string | undefined
@@ -245,7 +246,7 @@ const CLOSE_TIMEOUT_MS = 1_000
 const MAX_ITEMS = 1_000_000
 const ITEM = { payload: asItIs, options: asItIs }
 const CLIENT = {
-  databaseUrl: checkDatabaseUrl,
+  databaseUrl: checkUrlForLater,
   schema: asItIs,
   traceEnqueue: optional(checkFunction<TraceEnqueue>),
 }
@@ -256,6 +257,11 @@ const WATCH = {
 }
 /** Connections for reading, and for transactions of the client's own. */
 const POOL_SIZE = 5
+
+/** A build imports the module that makes the client, often without an address. Whatever connects then says so. */
+function checkUrlForLater(argument: string, value: unknown): string {
+  return value === '' ? '' : checkDatabaseUrl(argument, value)
+}
 
 /** Makes a client for programs that enqueue and control work. It neither schedules nor executes any. */
 export function createJobsClient(options: JobsClientOptions): JobsClient {

@@ -38,6 +38,14 @@ it('rejects without the tables, names the command, and closes its pool', async (
   expect(hello.stderr.join('\n')).toContain('run npx roundsman migrate')
 })
 
+it('refuses an empty address of the database', async () => {
+  const nothing = defineJob({ name: 'nothing' })
+  const handlers = { nothing: async () => undefined }
+  await expect(run({ databaseUrl: '', jobs: [nothing], handlers })).rejects.toThrow(
+    'databaseUrl must be the address of a database',
+  )
+})
+
 it('rejects what start rejects, and leaves no listener behind', async () => {
   const before = process.listenerCount('SIGTERM')
   const nothing = defineJob({ name: 'nothing' })

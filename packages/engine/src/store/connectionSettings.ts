@@ -119,6 +119,7 @@ export function readPlace(url: string): DatabasePlace {
 /** What is no address of a database is told without it: it may hold a password. */
 export function checkDatabaseUrl(argument: string, value: unknown): string {
   try {
+    if (value === '') throw new Error('It is empty')
     readPlace(checkText(argument, value))
     return value as string
   } catch (cause) {

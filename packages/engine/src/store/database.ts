@@ -1,5 +1,6 @@
 import { Socket } from 'node:net'
 import pg from 'pg'
+import { ArgumentError } from '../job/argument.ts'
 import type { Logger } from '../job/logger.ts'
 import { answerInTime, socketOf, UnansweredError } from './answerInTime.ts'
 import { settlesWithin } from './settlesWithin.ts'
@@ -213,6 +214,8 @@ export function openDatabase({
     return isPrepared(statement) || !(isFree(pool) || hasRoom) ? own : pool
   }
   const connect = async (chosen: pg.Pool) => {
+    // The driver would ask for a host that is named `base`.
+    if (url === '') throw new ArgumentError('databaseUrl', 'is empty: is DATABASE_URL set?')
     try {
       return await chosen.connect()
     } catch (error) {
