@@ -40,7 +40,7 @@ export function describeAction(action: Action): ActionWords {
       return {
         title: `Cancel this run of ${action.name}`,
         explanation:
-          'It hears of it within a second and ends as cancelled. The batches that it has committed stay.',
+          'It hears of it within a second and ends as cancelled. The batches that it has committed stay. Work that a program enqueued becomes a dead letter, to redrive or discard.',
         confirm: 'Cancel the run',
         done: 'The run is asked to stop',
         needsReason: true,
