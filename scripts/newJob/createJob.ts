@@ -9,11 +9,16 @@ import {
 } from 'roundsman/newJob'
 import { runTool } from '../check/runTool.ts'
 import { cronVariable } from '../../apps/worker/src/cronVariable.ts'
-import { batchName, writeHandler } from './writeHandler.ts'
-import { writeTest } from './writeTest.ts'
+import { batchName, writeCleanup, writeHandler } from './writeHandler.ts'
+import { writeCleanupTest, writeTest } from './writeTest.ts'
 
 const CATALOGUE = 'packages/jobs/src/index.ts'
 const HANDLERS = 'apps/worker/src/jobs/index.ts'
+
+export interface CreateJobRequest extends NewJobRequest {
+  /** Whether it goes through rows in batches. */
+  isCleanup: boolean
+}
 
 export type CreateJobResult =
   | { kind: 'created'; written: { path: string; what: string }[] }
@@ -25,10 +30,10 @@ export type CreateJobResult =
  */
 export async function createJob(
   root: string,
-  request: NewJobRequest,
+  request: CreateJobRequest,
   names: readonly string[],
 ): Promise<CreateJobResult> {
-  const { name } = request
+  const { name, isCleanup } = request
   const [catalogue, handlers] = await Promise.all(
     [CATALOGUE, HANDLERS].map((path) => readFile(join(root, path), 'utf8')),
   )
@@ -47,12 +52,12 @@ export async function createJob(
     {
       path: `apps/worker/src/jobs/${name}.ts`,
       what: 'what it does',
-      text: writeHandler(name),
+      text: isCleanup ? writeCleanup(name) : writeHandler(name),
     },
     {
       path: `apps/worker/test/jobs/${name}.test.ts`,
       what: 'what holds for it',
-      text: writeTest(name),
+      text: isCleanup ? writeCleanupTest(name) : writeTest(name),
     },
   ]
   for (const { path } of created) {
@@ -75,8 +80,8 @@ export async function createJob(
       what: 'hands it to the worker',
       before: handlers,
       text: addToHandlers(HANDLERS, handlers, {
-        imported: `${name}, ${ownPart}`,
-        property: `${name}: ${name}({ doSome: ${ownPart} })`,
+        imported: isCleanup ? `${name}, ${ownPart}` : name,
+        property: isCleanup ? `${name}: ${name}({ doSome: ${ownPart} })` : name,
         name,
       }),
     },
@@ -111,19 +116,19 @@ async function exists(path: string): Promise<boolean> {
 }
 
 /** Writes the job's definition. */
-function writeContract({ name, cron }: NewJobRequest): string {
+function writeContract({ name, cron, isCleanup }: CreateJobRequest): string {
   const schedule = cron === null ? '' : `  schedule: { cron: '${cron}' },\n`
   return `import { defineJob } from '@roundsman/engine'
 
 export const ${name} = defineJob({
   name: '${name}',
-  description: '${describe(name)}',
+  description: '${describe(name)}${isCleanup ? ', in batches' : ''}.',
 ${schedule}})
 `
 }
 
-/** A first description for people, `Send reminders, in batches.` for sendReminders; the author corrects it. */
+/** A first description for people, `Send reminders` for sendReminders; the author corrects it. */
 function describe(name: string): string {
   const words = name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
-  return `${words.charAt(0).toUpperCase()}${words.slice(1)}, in batches.`
+  return `${words.charAt(0).toUpperCase()}${words.slice(1)}`
 }

@@ -1,5 +1,20 @@
-/** Writes the source of a handler: its loop is finished, and the statement of its own is left to the author. */
+/**
+ * Writes the source of a handler that the author writes. Until then a run fails at once and says so, rather than look as
+ * if there had been nothing to do.
+ */
 export function writeHandler(name: string): string {
+  return `import type { ${name} as job } from '@roundsman/jobs'
+import { JobError } from '@roundsman/engine'
+import type { Handler } from './handler.ts'
+
+export const ${name}: Handler<typeof job> = async () => {
+  throw new JobError('not_written', '${name} is still to be written', { retryable: false })
+}
+`
+}
+
+/** Writes the source of a clean-up: its loop is finished, and the statement of its own is left to the author. */
+export function writeCleanup(name: string): string {
   const type = `${name.charAt(0).toUpperCase()}${name.slice(1)}Dependencies`
   const ownPart = batchName(name)
   return `import type { ${name} as job } from '@roundsman/jobs'

@@ -1,7 +1,38 @@
 import { batchName } from './writeHandler.ts'
 
-/** Writes the source of tests for what holds of every job, on a table that stands for the product's own. */
+/** Writes the source of a test of a handler that is still to be written, with what further tests need. */
 export function writeTest(name: string): string {
+  return `import { ${name} as job } from '@roundsman/jobs'
+import { runOnce } from '@roundsman/engine/worker'
+import { pino } from 'pino'
+import { describe, expect, it } from 'vitest'
+import { ${name} as handler } from '../../src/jobs/${name}.ts'
+import { useWorkerDatabase } from '../useWorkerDatabase.ts'
+
+const log = pino({ level: 'silent' })
+const used = useWorkerDatabase()
+
+async function run(payload = {}) {
+  const { url: databaseUrl, prisma: client } = used.database
+  const result = await runOnce({ schema: 'public', databaseUrl, client, job, handler, payload, log })
+  if (result.kind !== 'ended') throw new Error(result.kind)
+  return result.run
+}
+
+describe('${name}', () => {
+  // Put what it does in the place of this, and what holds when it is run twice.
+  it('fails at once for as long as it is not written', async () => {
+    expect(await run()).toMatchObject({
+      status: 'failed',
+      details: { error: { code: 'not_written' } },
+    })
+  })
+})
+`
+}
+
+/** Writes the source of tests for what holds of every clean-up, on a table that stands for the product's own. */
+export function writeCleanupTest(name: string): string {
   const ownPart = batchName(name)
   return `import type { PrismaClient } from '@roundsman/db'
 import { ${name} as job } from '@roundsman/jobs'
