@@ -226,6 +226,7 @@ it('a broken authorize is named in the log, with the id that the client is told'
     const { headers } = await served[kind].ask('/ops/api/jobs', as('broken'))
     expect(lines).toMatchObject([
       [
+        'request failed',
         {
           reqId: headers.get('x-request-id'),
           err: {
@@ -233,7 +234,6 @@ it('a broken authorize is named in the log, with the id that the client is told'
             cause: { message: 'no session store' },
           },
         },
-        'request failed',
       ],
     ])
   }
