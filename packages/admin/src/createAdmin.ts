@@ -164,6 +164,7 @@ export function createAdmin(
       attempt(visit, async () => {
         const [path = ''] = visit.target.split('?')
         decode(path)
+        if (!isBelow(base, path)) throw nothingHere(`: the basePath is ${base}`)
         if (path.startsWith(`${api}/`)) {
           // Frameworks may be set to end each address in a slash.
           const below = path.slice(api.length).replace(/\/$/, '')
@@ -240,8 +241,8 @@ function toAnswer({ schema }: Route, returned: unknown): Answer {
 /** Answers depend on who asks and when: no browser or proxy may keep one. */
 const UNCACHED = { 'cache-control': 'no-store' }
 
-function nothingHere(): Problem {
-  return new Problem(404, { detail: 'There is nothing at this address' })
+function nothingHere(hint = ''): Problem {
+  return new Problem(404, { detail: `There is nothing at this address${hint}` })
 }
 
 function wrongMethod(allowed: readonly string[]): Problem {

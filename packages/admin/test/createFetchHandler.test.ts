@@ -61,6 +61,14 @@ it('serves the console at the base path, and its API below', async () => {
   }
 })
 
+it('names its base path where the framework sends it another address', async () => {
+  open({ basePath: '/admin/job' })
+  expect(await (await ask('/admin/jobs/api/jobs')).json()).toMatchObject({
+    status: 404,
+    detail: 'There is nothing at this address: the basePath is /admin/job',
+  })
+})
+
 it('passes on what the framework says of a request', async () => {
   const withContext = createFetchHandler<{ user: string }>({
     client: host.client,
