@@ -57,8 +57,10 @@ export async function endRuns(
       : null
     return written ?? (await endAny(connection, workerId, ends, over))
   } catch (error) {
-    // JobRun has one already: an earlier try was committed whose answer was lost, or somebody else has ended it.
-    if (!hasSqlState(error, UNIQUE_VIOLATION)) throw error
+    // JobRun has one already: an earlier try was committed whose answer was lost, or somebody else has ended it. Runs that
+    // have spoken meet no such row: the rescue, whose transaction an error aborts, gets the first error.
+    if (!hasSqlState(error, UNIQUE_VIOLATION) || ends.every(({ hasSpoken }) => hasSpoken))
+      throw error
     const careful = ends.map((end) => ({ ...end, hasSpoken: true }))
     return await endAny(connection, workerId, careful, over)
   }

@@ -387,6 +387,18 @@ describe('rescueLostRuns', () => {
     expect(await rescue()).toMatchObject([{ id: refused!.id }])
     expect(await runtime.rows('select from "JobClaim"')).toEqual([])
   })
+
+  it('says what the database refused, also where that is a row that is there already', async () => {
+    await loseRuns(1)
+    const copy = `insert into "JobWork" ("id", "name", "bytes", "payload")
+      select coalesce("workIds"[1], "runIds"[1]), "name", 2, '{}' from "JobClaim" returning "id"`
+    await runtime.rows(copy)
+    runtime.lines.length = 0
+    expect(await rescue()).toEqual([])
+    expect(runtime.lines).toContainEqual(
+      expect.objectContaining({ msg: REFUSED, err: expect.objectContaining({ code: '23505' }) }),
+    )
+  })
 })
 
 describe('runOnce', () => {
