@@ -2,9 +2,10 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { writeSync } from 'node:fs'
 import type { ContainedLog } from '../store/containedLog.ts'
 import { JobError } from '../job/jobError.ts'
+import { readPart } from '../job/readPart.ts'
 import type { Abort } from './abort.ts'
 import { complainOfObserver, findObserverLog } from './combineObservers.ts'
-import { describeError, toLoggedError } from './describeError.ts'
+import { describeError, isJobError, toLoggedError } from './describeError.ts'
 import type { Execute } from './performRun.ts'
 
 /*
@@ -192,14 +193,9 @@ function loseLine(): void {}
 
 /** Describes a stray error. It must not throw: nothing would catch that. */
 function toCrash(error: unknown, payload: unknown): JobError {
-  const text = 'An error that the handler left behind'
-  try {
-    const { message } = describeError(error, payload)
-    const retryable = !(error instanceof JobError) || error.retryable
-    return new JobError(HANDLER_CRASHED, `${text}: ${message}`, { cause: error, retryable })
-  } catch {
-    return new JobError(HANDLER_CRASHED, text)
-  }
+  const message = `An error that the handler left behind: ${describeError(error, payload).message}`
+  const retryable = !isJobError(error) || readPart(error, 'retryable') !== false
+  return new JobError(HANDLER_CRASHED, message, { cause: error, retryable })
 }
 
 /** The run whose async context is current, of any worker of this process. */

@@ -64,17 +64,12 @@ export function createPerformer(options: {
     }
   }
 
-  /** A host may load its handlers when they are read. Where that fails, so does the run, and no other. */
+  /** A host may load its handlers when they are read. Read at the call, so that where that fails the run does, and no other. */
   function handlerOf({ name }: Job): Handler<never, never> {
-    try {
+    return (context) => {
       const handler = findHandler(options.handlers, name)
-      if (handler === undefined)
-        throw new JobError('handler_missing', `There is no handler of ${name}`)
-      return handler
-    } catch (error) {
-      return async () => {
-        throw error
-      }
+      if (handler !== undefined) return handler(context)
+      throw new JobError('handler_missing', `There is no handler of ${name}`)
     }
   }
 

@@ -71,6 +71,7 @@ describe('what a handler leaves to nobody', { timeout: 60_000 }, () => {
     ['rejection', 'nobody catches for'],
     ['exception', 'in a timer'],
     ['hostile', ''],
+    ['masked', ''],
     ['hopeless', 'No retry helps'],
     ['listeners', 'nobody hears any more'],
   ] as const)('%s: ends its own run at once, and no other', async (how, message) => {
