@@ -339,7 +339,7 @@ export function jobsClientIn(
     work: (tx: Connection) => Promise<Value>,
   ): Promise<Value> {
     const { tx } = options === undefined ? {} : checkActionOptions(options)
-    if (tx !== undefined) return await inTransaction(tx, schema, work)
+    if (tx !== undefined) return await inTransaction(recogniseHost(tx, schema), work)
     return await openPool().transaction(work)
   }
 

@@ -85,7 +85,7 @@ export function createRounds(options: {
       })
       if (roundsMade++ % ROUNDS_PER_SEARCH !== 0) return
       await attempt(async () => {
-        lastKey = (await freeUniqueKeys(database, lastKey)).next
+        lastKey = await freeUniqueKeys(database, lastKey)
       })
       if (isIdle) return
       await attempt(() => dropClosedClaims(database, workerId))

@@ -16,7 +16,7 @@ import type { RunEnding } from './observer.ts'
 import { createRunLog, type RunLog } from './runLog.ts'
 import { COUNT_BY_EARLIER_ATTEMPTS_SQL, keepProgress, recordRunning } from './runs.ts'
 import { pauseAfter } from './pauseAfter.ts'
-import { classifyFailure, type EndedRun, type SettleOutcome, type Settler } from './settler.ts'
+import { classifyFailure, type IntendedEnd, type SettleOutcome, type Settler } from './settler.ts'
 
 /*
  * A run's row in JobRun is in one of these states; performRun carries a run from the first to one of the last two.
@@ -29,6 +29,16 @@ import { classifyFailure, type EndedRun, type SettleOutcome, type Settler } from
  *               a round of any worker, when its claim has expired: failed with `expired`.
  *   success   Final. The job that prunes runs deletes it after the retention's `runDays`.
  *   failed    Final. The same job deletes it after `failedDays`. A retry is another run.
+ *
+ * In this process it goes from one of these shapes to the next:
+ *
+ *   TakenWork      What its claim took: the work, its payload and its run, as a NewRun.
+ *   RunningRun     While its handler runs, with all that the handler needs.
+ *   RunResult      What the handler led to: details or an error.
+ *   IntendedEnd    What the settler is to record of that, and how the job is retried.
+ *   RunEnd         The same as endRuns writes it, with what becomes of the work. The rescue makes one of a LostRun.
+ *   SettleOutcome  What the settler recorded: that end, or another in its place; or nothing, since the run was lost.
+ *   RunEnding      What observers and the log are told of that.
  */
 
 /** What all runs of a worker share. */
@@ -100,7 +110,7 @@ async function carryOut(
   taken: TakenWork,
   manner: RunManner,
   observation: Observation,
-): Promise<EndedRun> {
+): Promise<IntendedEnd> {
   const { log, now } = services
   const { run, envelope } = taken
   const abort = new Abort()
@@ -115,7 +125,7 @@ async function carryOut(
   const execute = () => executeCancellably(services, taken, manner, abort, openLog)
   const unwanted = findUnwanted(taken, now)
   const result = unwanted ?? (await (observation ? observation.within(execute) : execute()))
-  const intended = toEndedRun(taken, manner, result, now(), findAbortCode(abort))
+  const intended = toIntendedEnd(taken, manner, result, now(), findAbortCode(abort))
   if (kept) intended.logs = kept.close(envelope.payload)
   if (unwanted !== null) intended.failure = { error: unwanted.error, next: 'drop' }
   return intended
@@ -125,7 +135,7 @@ function endRun(
   { log, onChange }: RunServices,
   run: NewRun,
   observation: Observation,
-  intended: EndedRun,
+  intended: IntendedEnd,
   outcome: SettleOutcome,
 ): RunEnding {
   const ended = outcome.kind === 'settled' ? (outcome.instead ?? intended) : intended
@@ -287,7 +297,7 @@ function findAbortCode({ isAborted, reason }: Abort): string | null {
   return isAborted && isJobError(reason) ? reason.code : null
 }
 
-function toEnding({ failure }: EndedRun, outcome: SettleOutcome, durationMs: number): RunEnding {
+function toEnding({ failure }: IntendedEnd, outcome: SettleOutcome, durationMs: number): RunEnding {
   if (outcome.kind === 'lost') return { kind: 'lost', durationMs }
   const { details } = outcome
   if (failure === null) return { kind: 'success', durationMs, details }
@@ -295,13 +305,13 @@ function toEnding({ failure }: EndedRun, outcome: SettleOutcome, durationMs: num
 }
 
 /** What the settler has to record of a result. */
-function toEndedRun(
+function toIntendedEnd(
   taken: TakenWork,
   { job, isAlone = false }: RunManner,
   result: RunResult,
   now: Date,
   reason: string | null,
-): EndedRun {
+): IntendedEnd {
   // The clock may have been set back meanwhile.
   const endedAt = new Date(Math.max(now.getTime(), taken.run.startedAt.getTime()))
   const of = { taken, retry: job.retry, endedAt }

@@ -13,7 +13,7 @@ import { findLocked, type Locked } from '../store/findLocked.ts'
 import { endRuns, findEnded, letGo, type RunEnd } from '../store/endRuns.ts'
 
 /** A run whose handler has ended, as the settler is to record it. */
-export interface EndedRun {
+export interface IntendedEnd {
   taken: TakenWork
   /** How its job is tried again. */
   retry: RetryPolicy
@@ -28,18 +28,18 @@ export interface EndedRun {
 
 /** `instead` is what was settled when PostgreSQL refused the intended end. */
 export type SettleOutcome =
-  | { kind: 'settled'; details: Details | null; instead?: EndedRun }
+  | { kind: 'settled'; details: Details | null; instead?: IntendedEnd }
   | { kind: 'lost' }
 
 export interface Settler {
   /** Records the run's end and settles its work, both or neither. Waits while the database is away. */
-  settle(ended: EndedRun): Promise<SettleOutcome>
+  settle(ended: IntendedEnd): Promise<SettleOutcome>
   /** Stops trying. Runs that are not settled by then resolve as `lost`, and the rescue ends them. */
   stop(): void
 }
 
 interface Waiting {
-  ended: EndedRun
+  ended: IntendedEnd
   /** The same, as it is stored. */
   end: RunEnd
   /** Whether this end replaces one that PostgreSQL refused. */
@@ -320,7 +320,7 @@ function takeGroup(waiting: Waiting[], limit: number): Waiting[] {
 
 type Random = (() => number) | undefined
 
-function toWaiting(ended: EndedRun, resolve: Waiting['resolve'], random: Random): Waiting {
+function toWaiting(ended: IntendedEnd, resolve: Waiting['resolve'], random: Random): Waiting {
   try {
     return { ended, end: toRunEnd(ended, random), isInstead: false, tries: 0, resolve }
   } catch {
@@ -339,7 +339,10 @@ function toInstead(one: Waiting, random: Random): Waiting | null {
   return { ...one, ended, end: toRunEnd(ended, random), isInstead: true }
 }
 
-function toRunEnd({ taken, retry, endedAt, failure, ...said }: EndedRun, random: Random): RunEnd {
+function toRunEnd(
+  { taken, retry, endedAt, failure, ...said }: IntendedEnd,
+  random: Random,
+): RunEnd {
   const { run, held, origin, failures, losses, lossesAlone, isPlain, hasSpoken = false } = taken
   const { trigger, dryRun } = run
   const work = { origin, trigger, dryRun, failures, losses, lossesAlone, hasProgress: hasSpoken }
@@ -361,7 +364,7 @@ function toRunEnd({ taken, retry, endedAt, failure, ...said }: EndedRun, random:
 }
 
 /** The same end without anything that the handler handed over. */
-function toStorable(ended: EndedRun): EndedRun {
+function toStorable(ended: IntendedEnd): IntendedEnd {
   const { failure } = ended
   const what = failure === null ? 'The handler finished, but' : 'The run failed, and'
   const error: ErrorDescription = {
@@ -374,7 +377,7 @@ function toStorable(ended: EndedRun): EndedRun {
   return { ...ended, details: { error }, failure: { error, next }, logs: null, result: null }
 }
 
-function toText({ details }: Pick<EndedRun, 'details'>): string | null {
+function toText({ details }: Pick<IntendedEnd, 'details'>): string | null {
   return details === null || Object.keys(details).length === 0 ? null : JSON.stringify(details)
 }
 

@@ -19,6 +19,9 @@ export interface Host {
   readonly closesTransactions: boolean
 }
 
+/** The transaction or client of whoever calls. A client can also begin a transaction. */
+export type Caller = Pick<Host, 'connection' | 'isClient'> & Partial<Pick<Host, 'transaction'>>
+
 /** Both in milliseconds. */
 export interface Limits {
   /** How long to wait for a free connection. Only Prisma takes it; the other libraries have settings of their own. */
@@ -53,13 +56,11 @@ export function asConnection(tx: HostTransaction, schema: Schema): Connection {
 
 /** Works in the caller's transaction, or, given a client, in a new one. */
 export async function inTransaction<Value>(
-  tx: HostTransaction,
-  schema: Schema,
+  { connection, isClient, transaction }: Caller,
   work: (tx: Connection) => Promise<Value>,
 ): Promise<Value> {
-  const host = recogniseHost(tx, schema)
-  if (!host.isClient) return await work(host.connection)
-  return await host.transaction((own) => work(recogniseHost(own, schema).connection))
+  if (!isClient || transaction === undefined) return await work(connection)
+  return await transaction((own) => work(recogniseHost(own, connection.schema).connection))
 }
 
 type Parts = Record<string, unknown>

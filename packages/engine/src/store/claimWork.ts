@@ -13,7 +13,7 @@ import { isReplacedSql } from './uniqueKeys.ts'
  * A claim is a row of JobClaim that lists what one statement has taken of one job.
  *
  *   asked    No row yet. The worker chose the id; the claim's statement makes it held, or leaves nothing. When no answer
- *            comes, the worker asks settleClaims, which finds it held or makes it closed.
+ *            comes, the worker asks findWorkOfClaims, which finds it held or makes it closed.
  *   held     The worker carries out its runs, and deletes the row with the ends of the last of them, or soon after. Its rounds
  *            take out what has ended meanwhile (compactClaims).
  *   closed   A row with no runs: a late statement with the same id fails on it. dropClosedClaims deletes it after 10
@@ -68,10 +68,7 @@ export interface HeldClaim {
   open: number
 }
 
-/**
- * A piece of work that this worker has taken, with its run: the first of the four shapes of a run. While its handler runs
- * it is a RunningRun, then an EndedRun, and once the settler has recorded that, a RunEnding.
- */
+/** A piece of work that this worker has taken, with its run. performRun.ts lists what becomes of it. */
 export interface TakenWork {
   run: NewRun
   /** The claim by which the worker holds it, maybe with other runs. */
@@ -353,7 +350,7 @@ export function toRanges({ behind = [] }: { behind?: readonly Behind[] }, at: nu
  * Finds what these claims took when their answers never came. A claim that took nothing by now never will, since it is
  * closed first.
  */
-export async function settleClaims(
+export async function findWorkOfClaims(
   connection: Connection,
   workerId: string,
   requests: readonly ClaimRequest[],

@@ -13,7 +13,7 @@ import { checkJobName } from '../job/argument.ts'
 import { labelWork } from '../job/labelWork.ts'
 import type { Logger } from '../job/logger.ts'
 import { storablePayload } from '../job/storablePayload.ts'
-import { recogniseHost, type Host } from './callersTransaction.ts'
+import { inTransaction, recogniseHost, type Caller } from './callersTransaction.ts'
 import { checkEnqueueOptions } from './checkEnqueueOptions.ts'
 import type { Connection } from './database.ts'
 import type { Envelope } from './envelope.ts'
@@ -22,9 +22,6 @@ import { replaceWork, type Met, type ReplacingWork } from './replaceWork.ts'
 import type { Schema } from './schema.ts'
 import { freeKeysOfNobody } from './uniqueKeys.ts'
 import type { Waker } from './waker.ts'
-
-/** The transaction or client in which work is enqueued. A client can also begin a transaction. */
-export type Caller = Pick<Host, 'connection' | 'isClient'> & Partial<Pick<Host, 'transaction'>>
 
 /** What enqueueing needs beside a connection. */
 export interface Sender {
@@ -230,16 +227,6 @@ async function keepPieces(call: Call, pieces: readonly Piece[]): Promise<Enqueue
 }
 
 const toKey = ({ name, uniqueKey = '' }: WorkToInsert) => ({ name, key: uniqueKey })
-
-/** Does so in the caller's transaction, or in one of its own when the caller is a client. */
-async function inTransaction(
-  { connection, isClient, transaction }: Caller,
-  work: (tx: Connection) => Promise<unknown>,
-): Promise<void> {
-  if (isClient && transaction !== undefined)
-    await transaction((tx) => work(recogniseHost(tx, connection.schema).connection))
-  else await work(connection)
-}
 
 /**
  * Enqueues pieces of which some replace work with their unique key. Of pieces with the same key it sends one, and returns for

@@ -37,32 +37,31 @@ export interface KeyPosition {
 /**
  * Frees unique keys whose work is nowhere: the end that would have freed one met the lock of somebody who then rolled back. It
  * looks at a thousand keys after `after`, and passes over those that are locked.
- * @returns How many it has freed, and where the next look goes on: null at the end
+ * @returns Where the next look goes on: null at the end
  */
 export async function freeUniqueKeys(
   database: Database,
   after: KeyPosition | null,
-): Promise<{ freed: number; next: KeyPosition | null }> {
+): Promise<KeyPosition | null> {
   const { rows } = await database.query<KeyPosition & { isGone: boolean; isLast: boolean }>(
     LOOK_SQL,
     [after?.name ?? '', after?.key ?? ''],
   )
   const last = rows.find(({ isLast }) => isLast)
-  const next = last === undefined ? null : { name: last.name, key: last.key }
   const gone = rows.filter(({ isGone }) => isGone)
-  if (gone.length === 0) return { freed: 0, next }
-  return { freed: await database.transaction((tx) => freeKeysOfNobody(tx, gone)), next }
+  if (gone.length > 0) await database.transaction((tx) => freeKeysOfNobody(tx, gone))
+  return last === undefined ? null : { name: last.name, key: last.key }
 }
 
 /**
- * Frees those of these keys whose work is nowhere, in the caller's transaction, and returns how many. It passes over what others
- * have locked, or waits for that, in the order of `keys`.
+ * Frees those of these keys whose work is nowhere, in the caller's transaction. It passes over what others have locked, or waits
+ * for that, in the order of `keys`.
  */
 export async function freeKeysOfNobody(
   tx: Connection,
   keys: readonly KeyPosition[],
   { waits = false } = {},
-): Promise<number> {
+): Promise<void> {
   const toColumns = (of: readonly KeyPosition[]) => [
     of.map(({ name }) => name),
     of.map(({ key }) => key),
@@ -71,8 +70,7 @@ export async function freeKeysOfNobody(
     waits ? LOCK_SQL : `${LOCK_SQL} skip locked`,
     toColumns(keys),
   )
-  const { rows: freed } = await tx.query(FREE_SQL, toColumns(locked))
-  return freed.length
+  await tx.query(FREE_SQL, toColumns(locked))
 }
 
 /** Whether the work with this id waits or runs. Whoever moves work does so in one transaction, so a statement sees it in one of both places. `among` narrows the claims. */
@@ -112,5 +110,4 @@ const FREE_SQL = `
       join "JobUnique" held on held."name" = locked.name and held."key" = locked.key
   )
   delete from "JobUnique" held using (${goneSql('locked')}
-  ) gone where held."name" = gone."name" and held."key" = gone."key"
-  returning held."name"`
+  ) gone where held."name" = gone."name" and held."key" = gone."key"`

@@ -36,12 +36,10 @@ export interface SchedulerOptions {
   onWork?: (name: string) => void
   observers?: Observers | undefined
   clock?: Clock
-  /**
-   * How long this worker gives the worker that decided a schedule's last tick to decide the next. After that it looks, and
-   * decides the tick itself if nobody has. Default 50 ms.
-   */
-  headStartMs?: number
 }
+
+/** How long this worker gives the worker that decided a schedule's last tick to decide the next, before it does so itself. */
+const HEAD_START_MS = 50
 
 /** How far a worker's clock may be ahead of the database's. Synchronised clocks differ by milliseconds. */
 const MAX_CLOCK_LEAD_MS = 1_000
@@ -111,7 +109,7 @@ interface Decided {
  * times in memory, so that an idle second costs no query.
  */
 export function createScheduler(options: SchedulerOptions): Scheduler {
-  const { jobs, database, workerId, log, now, clock = nodeCronClock, headStartMs = 50 } = options
+  const { jobs, database, workerId, log, now, clock = nodeCronClock } = options
   const plans = new Map<string, Plan>()
   const nextTick = createNextTick()
   let ticking: { stop(): void } | null = null
@@ -171,7 +169,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     )
     const left = due.filter(({ isOurs }) => !isOurs)
     if (left.length === 0) return
-    await pause(headStartMs)
+    await pause(HEAD_START_MS)
     await refresh(left)
     await decide(
       left.filter(({ nextDue }) => nextDue !== null && nextDue <= instant),

@@ -5,7 +5,7 @@ import type { Database } from '../store/database.ts'
 import {
   ClaimConflict,
   claimWork,
-  settleClaims,
+  findWorkOfClaims,
   type Claimed,
   type ClaimRequest,
   type TakenWork,
@@ -164,7 +164,7 @@ export function createClaimer({
   ): Promise<TakenWork[]> {
     const isOver = () => performance.now() - stoppedAt > LOOK_AT_STOP_MS
     for (let looks = 1; !isOver(); looks++) {
-      const work = await settleClaims(database, workerId, requests).catch(() => null)
+      const work = await findWorkOfClaims(database, workerId, requests).catch(() => null)
       if (work === null) await pauseAfter(stoppedAt < Infinity ? 1 : looks)
       else if (work.length > 0) return work
       else break

@@ -7,7 +7,7 @@ import { defineJob } from '../../src/index.ts'
 import { combineObservers } from '../../src/run/combineObservers.ts'
 import { openDatabase, type Database } from '../../src/store/database.ts'
 import { createSchema } from '../../src/store/schema.ts'
-import { createSettler, type EndedRun } from '../../src/run/settler.ts'
+import { createSettler, type IntendedEnd } from '../../src/run/settler.ts'
 import { recordRunning } from '../../src/run/runs.ts'
 import { openTestQueue, type TestQueue, type TestWork } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
@@ -42,7 +42,7 @@ async function take(count: number): Promise<TestWork[]> {
   return await opened.take('parcel', count)
 }
 
-const settlement = (taken: TestWork, failure: EndedRun['failure'] = null): EndedRun => ({
+const settlement = (taken: TestWork, failure: IntendedEnd['failure'] = null): IntendedEnd => ({
   taken,
   retry: parcel.retry,
   endedAt: new Date(),

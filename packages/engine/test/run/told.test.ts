@@ -21,7 +21,7 @@ import {
   type TransactionOf,
 } from '../../src/index.ts'
 import { rescueLostRuns } from '../../src/liveness/rescue.ts'
-import { claimWork, settleClaims } from '../../src/store/claimWork.ts'
+import { claimWork, findWorkOfClaims } from '../../src/store/claimWork.ts'
 import { placeDue } from '../../src/store/looks.ts'
 import { recordRunning } from '../../src/run/runs.ts'
 import { createWorker, runOnce, type WorkerOptions } from '../../src/worker.ts'
@@ -180,7 +180,7 @@ describe('the label of a piece of work', () => {
     await enqueue({ orderId: '8' })
     const [lost] = await claim()
     const request = requestOf(lost!.held.id)
-    const [found] = await settleClaims(runtime.database, 'w1', [request])
+    const [found] = await findWorkOfClaims(runtime.database, 'w1', [request])
     await recordRunning(runtime.database, 'w1', found!)
     expect(await runtime.rows('select "label" from "JobRun" order by "label"')).toEqual([
       { label: 'Order 7' },

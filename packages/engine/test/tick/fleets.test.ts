@@ -182,7 +182,6 @@ function openFleet(clock: FakeClock) {
       log: runtime.log,
       now: () => new Date(clock.now().getTime() + member.clockMs),
       clock: () => ({ stop: () => undefined }),
-      headStartMs: 0,
     })
     members.push(member)
     await member.scheduler.start()

@@ -50,7 +50,6 @@ async function startScheduler(now: () => Date, setup: SchedulerSetup = {}): Prom
     log: runtime.log,
     now,
     clock: silent,
-    headStartMs: 0,
     ...(setup.onTick && { onTick: setup.onTick }),
   })
   await scheduler.start()
