@@ -231,6 +231,19 @@ describe('requestRun', () => {
     expect(await client.cancelRun(workId, odd, { tx: runtime.prisma })).toBe('notFound')
   })
 
+  it('enqueues nothing where it cannot record who asked, also given a client', async () => {
+    await runtime.rows(`
+      create function refuse() returns trigger language plpgsql as $$ begin raise 'no record'; end $$;
+      create trigger refuse before insert on "JobAction" for each row execute function refuse()`)
+    try {
+      const refused = client.requestRun(purge, by, { tx: runtime.prisma })
+      await expect(refused).rejects.toThrow('no record')
+      expect(await runtime.rows('select from "JobWork"')).toEqual([])
+    } finally {
+      await runtime.rows('drop trigger refuse on "JobAction"; drop function refuse')
+    }
+  })
+
   it('refuses a payload that does not fit', async () => {
     const refused = client.requestRun(purge, { ...by, payload: { n: 1 } }, { tx: runtime.prisma })
     await expect(refused).rejects.toMatchObject({ code: 'payload_invalid' })
