@@ -1,6 +1,7 @@
 import { parse } from 'node:querystring'
 import { ArgumentError } from '@roundsman/engine'
 import { TablesError } from '@roundsman/engine/client'
+import { isConnectionLoss } from '@roundsman/engine/internal'
 import { z } from 'zod'
 import { admit, refuseForeignOrigin, stillMayView, type Access } from './access.ts'
 import { consoleRoutes } from './console/consoleRoutes.ts'
@@ -132,7 +133,7 @@ export function createAdmin(
       throw toUnavailable(error, log)
     })
     const { schema } = route
-    const returned = await route.handle({
+    const request = {
       params: check('params', schema.params, params),
       body: schema.body && check('body', schema.body, await readJson(headers, body)),
       query: check('query', schema.querystring, parse(target.split('?')[1] ?? '')),
@@ -141,8 +142,12 @@ export function createAdmin(
       log,
       signal,
       stillMayView: () => stillMayView(ask),
-    })
-    return toAnswer(route, returned)
+    }
+    try {
+      return toAnswer(route, await route.handle(request))
+    } catch (error) {
+      throw isConnectionLoss(error) ? toLost(error, route, log) : error
+    }
   }
 
   async function attempt(visit: Visit, what: () => Promise<Answer>): Promise<Answer> {
@@ -257,6 +262,18 @@ function toUnavailable(error: unknown, log: RouteLog): Problem {
       ? 'The tables of the jobs are missing or of another version; the server’s log says what to do'
       : error instanceof ArgumentError
         ? 'The server was given no address of the database of the jobs; its log says what to do'
-        : 'The database of the jobs does not answer; try again in a moment'
+        : AWAY
   return new Problem(503, { detail, headers: { 'retry-after': '5' } })
+}
+
+const AWAY = 'The database of the jobs does not answer; try again in a moment'
+
+/** Of a connection that was lost after the client had started. A change may have been committed before. */
+function toLost(error: unknown, { method }: Route, log: RouteLog): Problem {
+  log.error({ err: error }, 'the database of the jobs does not answer')
+  if (method === 'GET') return new Problem(503, { detail: AWAY, headers: { 'retry-after': '5' } })
+  return new Problem(503, {
+    detail:
+      'The database of the jobs does not answer; look whether it was done before you try again',
+  })
 }

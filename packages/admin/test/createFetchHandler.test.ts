@@ -96,6 +96,8 @@ it('opens nothing before somebody is let in, and then once', async () => {
 })
 
 it('says 503 while the database is away, and answers once it is back', async () => {
+  const body = JSON.stringify({ reason: 'a test' })
+  const headers = { 'x-user': 'ada', 'content-type': 'application/json' }
   const url = new URL(host.databaseUrl)
   const proxy = await createProxy(Number(url.port))
   url.port = String(proxy.port)
@@ -118,6 +120,25 @@ it('says 503 while the database is away, and answers once it is back', async () 
     expect(lines).toContainEqual([
       'the job tables could not be checked',
       expect.objectContaining({ reqId: away.headers.get('x-request-id') }),
+    ])
+    proxy.refuse(null)
+    expect((await ask('/api/jobs')).status).toBe(200)
+
+    // Lost under a client that has started.
+    proxy.refuse(() => true)
+    proxy.cut()
+    for (const path of ['/api/jobs', '/api/console/queue']) {
+      const lost = await ask(path)
+      expect([path, lost.status, lost.headers.get('retry-after')]).toEqual([path, 503, '5'])
+    }
+    const change = await ask('/api/jobs/echo/run', { method: 'POST', body, headers })
+    expect([change.status, change.headers.get('retry-after')]).toEqual([503, null])
+    expect(await change.json()).toMatchObject({
+      detail: expect.stringContaining('look whether it was done'),
+    })
+    expect(lines).toContainEqual([
+      'the database of the jobs does not answer',
+      expect.objectContaining({ reqId: change.headers.get('x-request-id') }),
     ])
     proxy.refuse(null)
     expect((await ask('/api/jobs')).status).toBe(200)
