@@ -169,6 +169,18 @@ it('dev starts the worker anew with each change, and lets what runs finish', asy
   expect(await query(url, `select from roundsman."JobRun" where status <> 'success'`)).toEqual([])
 })
 
+it('dev starts a worker without tables again until they are there, and says so once', async () => {
+  const { roundsman } = await openShop()
+  const dev = roundsman('dev')
+  const isMissing = (line: string) => line.includes('run npx roundsman migrate')
+  await waitFor(() => dev.stderr.filter(isMissing).length === 2, { message: 'The second worker' })
+  await roundsman('migrate').exited
+  await dev.waitForLine('greeted first')
+  const said = 'roundsman dev: the worker ended with 1; starts again in 5 s, or when a file changes'
+  expect(dev.stderr.filter((line) => line.startsWith('roundsman dev:'))).toEqual([said])
+  expect(await dev.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+})
+
 it('dev that is killed takes its worker along', async () => {
   const { url, roundsman } = await openShop()
   await roundsman('migrate').exited

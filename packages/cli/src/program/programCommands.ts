@@ -82,6 +82,7 @@ export const devCommand: Command<StoppableTerminal> = {
 
 Runs a worker beside your dev server, and starts it anew whenever a file changes that roundsman.config.ts, the jobs or the
 handlers import. What runs meanwhile finishes as at a deployment. A file with an error leaves the worker before at work.
+A worker that ends by itself, as without a database or its tables, starts again after 5 s.
 
 Exit code: 0 stopped, 1 the environment needs attention, 2 usage`,
   async run(args, terminal) {
@@ -109,16 +110,26 @@ Exit code: 0 stopped, 1 the environment needs attention, 2 usage`,
   },
 }
 
-/** Starts the worker anew each time, beside those that still finish their runs. */
+/** The database or its tables may be there by then. */
+const START_AGAIN_MS = 5_000
+
+/** Starts the worker anew each time, beside those that still finish their runs, and again when it has ended by itself. */
 function superviseWorkers(file: string, { stderr }: Terminal) {
   const { paint } = standardLayout(stderr)
   const running = new Set<ChildProcess>()
+  let startingAgain: NodeJS.Timeout | undefined
+  let isTold = false
   const tell = (style: 'red' | 'dim', text: string) =>
     void stderr.write(`${paint(style, `roundsman dev: ${text}`)}\n`)
 
   function restart(): void {
     if (running.size > 0) tell('dim', 'a file has changed, the worker starts anew')
     stopAll()
+    isTold = false
+    start()
+  }
+
+  function start(): void {
     const child = spawn(process.execPath, ['--enable-source-maps', file], {
       // Its channel closes when this process is killed, and then it stops by itself.
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
@@ -128,13 +139,17 @@ function superviseWorkers(file: string, { stderr }: Terminal) {
     running.add(child)
     child.once('exit', (code) => {
       running.delete(child)
-      if (!child.killed)
-        tell('red', `the worker ended with ${code}; it starts anew when a file changes`)
+      if (child.killed) return
+      if (!isTold)
+        tell('red', `the worker ended with ${code}; starts again in 5 s, or when a file changes`)
+      isTold = true
+      startingAgain = setTimeout(start, START_AGAIN_MS)
     })
   }
 
   /** Tells each once: a second signal would abort what it runs. */
   function stopAll(): void {
+    clearTimeout(startingAgain)
     for (const child of running) if (!child.killed) child.kill('SIGTERM')
   }
 
