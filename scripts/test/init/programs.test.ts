@@ -118,6 +118,7 @@ it('build writes one file that migrates and works where there are no sources and
   expect(await start('migrat').exited).toMatchObject({ code: 1 })
   const migrated = start('migrate')
   expect(await migrated.exited, migrated.stderr.join('\n')).toEqual({ code: 0, signal: null })
+  expect(migrated.stdout).toEqual(['The tables are made, in the schema roundsman.'])
   const worker = start()
   await worker.waitForLine('greeted first')
   expect(await worker.kill('SIGTERM')).toEqual({ code: 0, signal: null })

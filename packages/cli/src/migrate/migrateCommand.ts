@@ -6,12 +6,12 @@ import {
   uninstallSql,
   type ForeseenMove,
 } from '@roundsman/engine/internal'
-import { migrate } from '@roundsman/engine/migrate'
 import { parseOptions } from '../command/parseOptions.ts'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
 import { asForeseen } from '../config/asForeseen.ts'
 import { loadConfig, type LoadedConfig } from '../config/loadConfig.ts'
 import { requireDatabaseUrl } from '../config/openProduct.ts'
+import { migrateInWords } from './migrateInWords.ts'
 
 const USAGE = `Usage: roundsman migrate [--check [--json] | --dry-run | --sql | --prisma] [--database-url URL] [--schema NAME]
 
@@ -79,12 +79,8 @@ async function migrateTables(args: string[], terminal: Terminal): Promise<number
     stdout.write(foreseen === null ? 'Nothing is to be moved from 0.2.\n' : describeMove(foreseen))
     return 0
   }
-  const done = await asForeseen(() => migrate({ databaseUrl: findUrl(), schema }))
-  stdout.write(
-    done.length === 0
-      ? 'The tables are up to date.\n'
-      : `Done in the database:\n${done.map((name) => `  ${name}\n`).join('')}`,
-  )
+  const said = await asForeseen(() => migrateInWords({ databaseUrl: findUrl(), schema }))
+  stdout.write(`${said}\n`)
   return 0
 }
 

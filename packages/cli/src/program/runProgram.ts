@@ -1,7 +1,7 @@
 import { inspect } from 'node:util'
-import { migrate } from '@roundsman/engine/migrate'
 import { run } from '@roundsman/engine/worker'
 import type { RoundsmanConfig } from '../config/config.ts'
+import { migrateInWords } from '../migrate/migrateInWords.ts'
 
 /**
  * Runs a worker with what the configuration opens, until a signal or the end of `parent`. What `roundsman build` writes calls it,
@@ -40,9 +40,9 @@ export async function runProgram(config: RoundsmanConfig): Promise<never> {
   const [command, ...rest] = process.argv.slice(2)
   try {
     if (command === 'migrate' && rest.length === 0) {
-      const done = await migrate({ databaseUrl: databaseUrlOf(config), schema: config.schema })
-      const what = done.length === 0 ? 'The tables are up to date.' : `Done: ${done.join(', ')}`
-      process.stdout.write(`${what}\n`)
+      const { schema } = config
+      const said = await migrateInWords({ databaseUrl: databaseUrlOf(config), schema })
+      process.stdout.write(`${said}\n`)
     } else if (command === undefined) {
       await runWorker(config, process.channel ? process : undefined)
     } else {
