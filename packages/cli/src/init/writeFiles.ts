@@ -340,7 +340,7 @@ function readEnvFile({ envFile }: ProductFacts) {
       first,
       imported: `import { existsSync } from 'node:fs';\n`,
       reading: `
-// As Next.js does: what is set already wins.
+// The two files of Next.js that do not depend on NODE_ENV. What is set already wins.
 for (const file of ['.env.local', '.env']) if (existsSync(file)) process.loadEnvFile(file);
 `,
     }

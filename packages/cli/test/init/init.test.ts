@@ -392,7 +392,9 @@ it('knows a product on Next.js', async () => {
   expect(await read(route)).toContain(`basePath: '/admin/jobs'`)
   expect(await read('lib/jobs/jobsClient.ts')).toContain('kept.jobsClient ??= createJobsClient(')
   expect(await read('roundsman.config.ts')).toContain(`from './lib/jobs/index'`)
-  expect(await read('roundsman.config.ts')).toContain(`['.env.local', '.env']`)
+  expect(await read('roundsman.config.ts')).toContain(`
+// The two files of Next.js that do not depend on NODE_ENV. What is set already wins.
+for (const file of ['.env.local', '.env'])`)
   const { scripts, dependencies, devDependencies } = await readManifest(root)
   expect(scripts).toMatchObject({ worker: 'roundsman dev', 'worker:build': 'roundsman build' })
   expect(Object.keys(dependencies)).toEqual(
