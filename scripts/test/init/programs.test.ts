@@ -112,10 +112,27 @@ it('build writes one file that migrates and works where there are no sources and
   const elsewhere = await writeProduct({})
   await cp(join(root, '.roundsman/worker.mjs'), join(elsewhere, 'worker.mjs'))
   await rm(root, { recursive: true })
-  const start = (...args: string[]) =>
-    spawnProcess(join(elsewhere, 'worker.mjs'), { args, env, cwd: elsewhere, isBuilt: true })
+  const startIn = (variables: Record<string, string>, args: string[]) =>
+    spawnProcess(join(elsewhere, 'worker.mjs'), {
+      args,
+      env: variables,
+      cwd: elsewhere,
+      isBuilt: true,
+    })
+  const start = (...args: string[]) => startIn(env, args)
 
-  expect(await start('migrat').exited).toMatchObject({ code: 1 })
+  // What somebody outside has to mend is said without a stack.
+  for (const [early, said] of [
+    [start('migrat'), 'There is no command "migrat"'],
+    [startIn({ DATABASE_URL: '' }, []), 'DATABASE_URL is not set'],
+    [startIn({ DATABASE_URL: '' }, ['migrate']), 'DATABASE_URL is not set'],
+    [startIn({ DATABASE_URL: 'postgres://127.0.0.1:1/shop' }, []), 'ECONNREFUSED'],
+    [startIn({ DATABASE_URL: 'postgres://127.0.0.1:1/shop' }, ['migrate']), 'ECONNREFUSED'],
+    [start(), 'run npx roundsman migrate'],
+  ] as const) {
+    expect(await early.exited).toEqual({ code: 1, signal: null })
+    expect(early.stderr).toEqual([expect.stringContaining(said)])
+  }
   const migrated = start('migrate')
   expect(await migrated.exited, migrated.stderr.join('\n')).toEqual({ code: 0, signal: null })
   expect(migrated.stdout).toEqual(['The tables are made, in the schema roundsman.'])

@@ -1,18 +1,20 @@
 import { inspect } from 'node:util'
 import { run } from '@roundsman/engine/worker'
+import { ForeseenError } from '../command/runCommand.ts'
+import { asForeseen } from '../config/asForeseen.ts'
 import type { RoundsmanConfig } from '../config/config.ts'
 import { migrateInWords } from '../migrate/migrateInWords.ts'
 
 /**
  * Runs a worker with what the configuration opens, until a signal or the end of `parent`. What `roundsman build` writes calls it,
- * so it loads nothing of the command line.
- * @throws Error when the configuration lacks what a worker needs
+ * so it loads no command.
+ * @throws ForeseenError when the configuration lacks what a worker needs, or the database
  */
 export async function runWorker(config: RoundsmanConfig, parent?: NodeJS.Process): Promise<void> {
   const { jobs, schema } = config
   const databaseUrl = databaseUrlOf(config)
   if (!config.open) {
-    throw new Error(
+    throw new ForeseenError(
       'roundsman.config.ts has no `open`, which opens what handlers need: have it return { client, handlers, close }',
     )
   }
@@ -21,15 +23,17 @@ export async function runWorker(config: RoundsmanConfig, parent?: NodeJS.Process
   parent?.channel?.unref()
   const { client, handlers, worker, close } = await config.open()
   try {
-    await run({
-      log: console,
-      ...worker,
-      databaseUrl,
-      schema,
-      jobs,
-      client: client as never,
-      handlers: handlers as never,
-    })
+    await asForeseen(() =>
+      run({
+        log: console,
+        ...worker,
+        databaseUrl,
+        schema,
+        jobs,
+        client: client as never,
+        handlers: handlers as never,
+      }),
+    )
   } finally {
     await close?.()
   }
@@ -41,15 +45,19 @@ export async function runProgram(config: RoundsmanConfig): Promise<never> {
   try {
     if (command === 'migrate' && rest.length === 0) {
       const { schema } = config
-      const said = await migrateInWords({ databaseUrl: databaseUrlOf(config), schema })
+      const databaseUrl = databaseUrlOf(config)
+      const said = await asForeseen(() => migrateInWords({ databaseUrl, schema }))
       process.stdout.write(`${said}\n`)
     } else if (command === undefined) {
       await runWorker(config, process.channel ? process : undefined)
     } else {
-      throw new Error(`There is no command "${process.argv.slice(2).join(' ')}": none, or migrate`)
+      throw new ForeseenError(
+        `There is no command "${process.argv.slice(2).join(' ')}": none, or migrate`,
+      )
     }
   } catch (error) {
-    process.stderr.write(`${inspect(error)}\n`)
+    const said = error instanceof ForeseenError ? error.message : inspect(error)
+    process.stderr.write(`${said}\n`)
     process.exit(1)
   }
   process.exit(0)
@@ -57,5 +65,5 @@ export async function runProgram(config: RoundsmanConfig): Promise<never> {
 
 function databaseUrlOf({ databaseUrl = process.env['DATABASE_URL'] }: RoundsmanConfig): string {
   if (databaseUrl) return databaseUrl
-  throw new Error('DATABASE_URL is not set, and roundsman.config.ts names no databaseUrl')
+  throw new ForeseenError('DATABASE_URL is not set, and roundsman.config.ts names no databaseUrl')
 }
