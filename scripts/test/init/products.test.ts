@@ -115,7 +115,11 @@ describe('what init writes runs', () => {
       const made = ['The tables are made, in the schema roundsman.']
       expect(await roundsman('migrate')).toMatchObject({ code: 0, stdout: made, stderr: [] })
       expect(await roundsman('migrate')).toMatchObject({ stdout: ['The tables are up to date.'] })
-      expect(await roundsman('check')).toMatchObject({ code: 0 })
+      const { code, stdout: checked } = await roundsman('check', '--json')
+      expect({ code, findings: JSON.parse(checked[0]!).findings }).toEqual({
+        code: 0,
+        findings: [],
+      })
       const listed = await roundsman('list', '--json')
       expect(JSON.parse(listed.stdout[0]!)).toMatchObject({
         jobs: [{ name: 'measureDatabase' }, { name: 'pruneJobRuns' }],

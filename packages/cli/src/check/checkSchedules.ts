@@ -11,6 +11,8 @@ const HORIZON_MS = 3 * 366 * DAY_MS
 const MAX_TICKS = 500
 const COLLISION_HORIZON_MS = 31 * DAY_MS
 const MAX_COLLIDING_TICKS = 5_000
+/** Or each second. */
+const EACH_MINUTE = /^[*\s]+$/
 
 const WHILE_RUNNING = {
   skip: 'ticks that meet a run are skipped (overlap: skip)',
@@ -92,7 +94,9 @@ function checkCollisions(
   where: (name: string) => string,
 ): Finding[] {
   const end = now.getTime() + COLLISION_HORIZON_MS
-  const ticks = jobs.flatMap(({ name, schedule }) => {
+  // One that is due each minute meets all others, whatever minute they are moved to.
+  const movable = jobs.filter(({ schedule }) => !EACH_MINUTE.test(schedule.cron))
+  const ticks = movable.flatMap(({ name, schedule }) => {
     const own: { job: string; at: Date }[] = []
     for (const at of nextTicks(schedule, now).take(MAX_COLLIDING_TICKS)) {
       if (at.getTime() > end) break

@@ -99,4 +99,10 @@ describe('schedules that meet', () => {
       },
     ])
   })
+  it('are no note where one is due each minute, which no other minute would avoid', () => {
+    const often = job('* * * * *', { name: 'often' })
+    expect(found(often, job('30 3 * * *', { name: 'b' }))).toEqual([])
+    const meeting = [job('30-35 * * * *', { name: 'a' }), job('30 3 * * *', { name: 'b' })]
+    expect(found(often, ...meeting)).toEqual(['schedules_collide'])
+  })
 })
