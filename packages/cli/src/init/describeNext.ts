@@ -1,4 +1,5 @@
 import { wrap, type Layout } from '../command/layout.ts'
+import { nearestCommand } from './findTooling.ts'
 import { type Framework, type PackageManager, type ProductFacts } from './inspectProduct.ts'
 import { dependenciesOf } from './manifest.ts'
 import type { InitPlan } from './planInit.ts'
@@ -156,11 +157,6 @@ const PLUGIN: Record<
 
 function runBuild(manager: PackageManager): string {
   return manager === 'npm' || manager === 'bun' ? `${manager} run build` : `${manager} build`
-}
-
-function nearestCommand(manager: PackageManager, command: string): string {
-  const runners = { npm: 'npx', pnpm: 'pnpm', yarn: 'yarn', bun: 'bunx' }
-  return `${runners[manager]} ${command}`
 }
 
 const MIN_TYPESCRIPT = 5.8

@@ -34,7 +34,7 @@ export async function findTooling(
 > {
   const dependencies = dependenciesOf(manifest)
   return {
-    packageManager: await findPackageManager(root, manifest),
+    packageManager: await findPackageManager(root),
     framework: findFramework(dependencies),
     schemaLibrary: findSchemaLibrary(dependencies),
     testRunner: findTestRunner(dependencies, manifest),
@@ -54,7 +54,8 @@ const LOCK_FILES = [
 ] as const
 
 /** The package's own, or that of its workspace. */
-async function findPackageManager(folder: string, manifest: Manifest): Promise<PackageManager> {
+export async function findPackageManager(folder: string): Promise<PackageManager> {
+  const manifest = parseManifest(folder, await readOr('{}', join(folder, 'package.json')))
   const [, named] = /^(npm|pnpm|yarn|bun)@/.exec(manifest.packageManager ?? '') ?? []
   if (named !== undefined) return named as PackageManager
   for (const [file, manager] of LOCK_FILES) {
@@ -62,8 +63,13 @@ async function findPackageManager(folder: string, manifest: Manifest): Promise<P
   }
   const above = dirname(folder)
   if (above === folder || (await exists(join(folder, '.git')))) return 'npm'
-  const text = await readOr('{}', join(above, 'package.json'))
-  return await findPackageManager(above, parseManifest(above, text))
+  return await findPackageManager(above)
+}
+
+/** How to call a command that the product has installed. */
+export function nearestCommand(manager: PackageManager, command: string): string {
+  const runners = { npm: 'npx', pnpm: 'pnpm', yarn: 'yarn', bun: 'bunx' }
+  return `${runners[manager]} ${command}`
 }
 
 function findFramework(dependencies: Record<string, string>): Framework | null {

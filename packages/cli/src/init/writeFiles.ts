@@ -6,6 +6,7 @@ import {
   type ClientCode,
   type Places,
 } from './clientCode.ts'
+import { nearestCommand } from './findTooling.ts'
 import type { ProductFacts } from './inspectProduct.ts'
 import { dependenciesOf } from './manifest.ts'
 import { inStyle } from './style.ts'
@@ -46,7 +47,11 @@ export function writeFiles(facts: ProductFacts, places: Places): WrittenFile[] {
         ]),
     ...writeRoute(facts, places),
     ...writeTest(facts, places, code),
-    { path: places.config, what: 'what npx roundsman reads', text: config(facts, places, code) },
+    {
+      path: places.config,
+      what: `what ${nearestCommand(facts.packageManager, 'roundsman')} reads`,
+      text: config(facts, places, code),
+    },
   ]
   return files.map((file) => ({ ...file, text: inStyle(file.text, facts.style) }))
 }

@@ -275,6 +275,13 @@ describe('what a command does without a flag', () => {
     expect(await add('sendBills', '--schedule', '0 4 * * *')).toMatch(/cron: '0 4 \* \* \*'/)
   })
 
+  it('new names the package manager of the product', async () => {
+    const root = await open()
+    expect(await run('new', ['sendReminders'], {})).toContain('npx roundsman once sendReminders')
+    await writeFile(join(root, 'pnpm-lock.yaml'), '')
+    expect(await run('new', ['sendBills'], {})).toContain('pnpm roundsman once sendBills')
+  })
+
   it('console listens on 127.0.0.1 and a free port', async () => {
     await open()
     const link = async (...flags: string[]) =>

@@ -379,6 +379,8 @@ it('knows a product on Next.js', async () => {
 
   expect(code).toBe(0)
   expect(stdout).toContain('shelf: pnpm, drizzle (lib/db.ts), Next.js')
+  expect(stdout).toContain('what pnpm roundsman reads')
+  expect(stdout).not.toContain('npx')
   const route = 'app/admin/jobs/[[...path]]/route.ts'
   expect(await untracked(root)).toEqual([
     route,
