@@ -199,6 +199,19 @@ it('dev starts a worker without tables again until they are there, and says so o
   expect(await dev.kill('SIGTERM')).toEqual({ code: 0, signal: null })
 })
 
+it('dev starts one worker where a file changes while it waits to start one again', async () => {
+  const { root, url, roundsman } = await openShop()
+  const dev = roundsman('dev')
+  await waitFor(() => dev.stderr.some((line) => line.includes('starts again in 5 s')))
+  await roundsman('migrate').exited
+  await writeFile(join(root, 'jobs/word.ts'), `export const word: string = 'second'\n`)
+  // One each second, so that the 5 s are over.
+  const isGreeting = (line: string) => line.includes('greeted second')
+  await waitFor(() => dev.stdout.filter(isGreeting).length > 6, { message: 'Seven greetings' })
+  expect(await query(url, `select from roundsman."JobWorker"`)).toHaveLength(1)
+  expect(await dev.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+})
+
 it('dev that is killed takes its worker along', async () => {
   const { url, roundsman } = await openShop()
   await roundsman('migrate').exited
