@@ -9,7 +9,7 @@ import { insertSessions } from './insertSessions.ts'
 import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
 import { startWorkerProcess, workerEnvironment } from './startWorkerProcess.ts'
 
-const ONCE = join(import.meta.dirname, '../src/once.ts')
+const CLI = join(import.meta.dirname, '../src/cli.ts')
 
 let database: WorkerDatabase
 beforeAll(async () => {
@@ -73,8 +73,8 @@ describe('pings', () => {
   it('tell of a run by hand, which waits for them', async () => {
     const monitor = await openMonitor()
     const PING = { CLEANUP_I18N_CACHE_PING_URL: monitor.url.href }
-    const once = spawnProcess(ONCE, {
-      args: ['cleanupI18nCache'],
+    const once = spawnProcess(CLI, {
+      args: ['once', 'cleanupI18nCache'],
       env: workerEnvironment(database, PING),
     })
     expect(await once.exited).toEqual({ code: 0, signal: null })

@@ -140,6 +140,7 @@ const OTHERS = [
   'decideTicks',
   'dueTicks',
   'foreseeMove',
+  'isConnectionLoss',
   'isSnapshotOld',
   'isTimeOfDay',
   'judgeSchedule',

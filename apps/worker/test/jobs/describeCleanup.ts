@@ -46,7 +46,7 @@ export interface Cleanup<J extends Job> {
 
 /** Not far from the present: child processes have no other clock. */
 export const NOW = new Date()
-const ONCE = join(import.meta.dirname, '../../src/once.ts')
+const CLI = join(import.meta.dirname, '../../src/cli.ts')
 
 const WORKER_LOST = { code: 'worker_lost', message: expect.any(String) }
 const CANCELLED = { code: 'cancelled', message: 'No longer wanted' }
@@ -610,7 +610,10 @@ export function describeKilledCleanup<J extends Job>(cleanup: Cleanup<J>) {
   })
 
   const spawnOnce = () =>
-    spawnProcess(ONCE, { args: [job.name], env: { DATABASE_URL: database.url, LOG_LEVEL: 'info' } })
+    spawnProcess(CLI, {
+      args: ['once', job.name],
+      env: { DATABASE_URL: database.url, LOG_LEVEL: 'info' },
+    })
 
   /** Runs the job again once PostgreSQL has noticed that the earlier process is gone. */
   async function runAgain(): Promise<void> {

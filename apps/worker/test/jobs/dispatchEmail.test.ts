@@ -18,7 +18,7 @@ import { holdTransaction } from '../holdTransaction.ts'
 import type { WorkerDatabase } from '../openWorkerDatabase.ts'
 import { startWorkerHere, workerEnvironment } from '../startWorkerProcess.ts'
 
-const ONCE = join(import.meta.dirname, '../../src/once.ts')
+const CLI = join(import.meta.dirname, '../../src/cli.ts')
 
 const used = useEmailQueue()
 const { enqueueEmails, runs } = used
@@ -641,8 +641,8 @@ describe('without SMTP_URL', () => {
 })
 
 function spawnOnce(args: string[], extra: Record<string, string | undefined>) {
-  return spawnProcess(ONCE, {
-    args: [dispatchEmail.name, ...args],
+  return spawnProcess(CLI, {
+    args: ['once', dispatchEmail.name, ...args],
     env: workerEnvironment(database, extra),
   })
 }
