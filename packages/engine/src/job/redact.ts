@@ -136,13 +136,6 @@ class Cover {
   add(from: number, to: number): void {
     this.#marks.fill(1, from, to)
   }
-  addAll(other: Cover): void {
-    for (let from = other.#marks.indexOf(1); from >= 0;) {
-      const to = other.endAt(from)
-      this.add(from, to)
-      from = other.#marks.indexOf(1, to)
-    }
-  }
   /** Where the covered characters end among which this one is. */
   endAt(at: number): number {
     const end = this.#marks.indexOf(0, at)
@@ -180,12 +173,14 @@ function coverStretches(secrets: readonly string[], text: string, cover: Cover):
       for (let at = text.indexOf(wanted); at >= 0;) {
         if (own.endAt(at) < at + BLOCK_LENGTH) {
           const [from, to] = commonAround(text, at, secret, block)
-          if (to - from >= MIN_STRETCH_LENGTH) own.add(from, to)
+          if (to - from >= MIN_STRETCH_LENGTH) {
+            own.add(from, to)
+            cover.add(from, to)
+          }
         }
         at = text.indexOf(wanted, Math.max(at, own.endAt(at) - BLOCK_LENGTH) + 1)
       }
     }
-    cover.addAll(own)
   }
 }
 
