@@ -199,6 +199,22 @@ export function createAdmin(
   return admin
 }
 
+/**
+ * Opens it at the start of a server. One whose database is away for a moment starts: a later request opens it.
+ * @throws TablesError when the tables are missing or of another version
+ */
+export async function openUnlessAway(
+  admin: Admin,
+  log: Pick<RouteLog, 'warn'> | undefined,
+): Promise<void> {
+  try {
+    await admin.open()
+  } catch (error) {
+    if (error instanceof TablesError) throw error
+    log?.warn({ err: error }, 'the job tables could not be checked at start')
+  }
+}
+
 /** Longer than any name or id in a path. */
 const MAX_PARAMETER_LENGTH = 512
 

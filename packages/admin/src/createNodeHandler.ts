@@ -3,10 +3,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { HostLogger } from '@roundsman/engine'
-import { TablesError } from '@roundsman/engine/client'
 import { containedLog } from '@roundsman/engine/internal'
 import type { Authorize } from './access.ts'
-import { createAdmin } from './createAdmin.ts'
+import { createAdmin, openUnlessAway } from './createAdmin.ts'
 import { fromNode, toReadable } from './fromNode.ts'
 import { logOf } from './logOf.ts'
 import type { AdminOptions } from './options.ts'
@@ -48,10 +47,7 @@ export function createNodeHandler<Asking extends IncomingMessage = IncomingMessa
   const { authorize, log: hostLog, ...others } = options
   const log = hostLog && containedLog(hostLog)
   const admin = createAdmin({ ...others, authorize })
-  const ready = admin.open().catch((error: unknown) => {
-    if (error instanceof TablesError) throw error
-    log?.warn({ err: error }, 'the job tables could not be checked at start')
-  })
+  const ready = openUnlessAway(admin, log)
   // Whoever awaits `ready` gets the error, and each request asks again: without this the process would end.
   ready.catch(() => undefined)
 

@@ -1,5 +1,5 @@
 /** What only `@roundsman/fastify` needs: it promises nothing. */
-export { createAdmin, type Admin, type Visit } from './createAdmin.ts'
+export { createAdmin, openUnlessAway, type Visit } from './createAdmin.ts'
 export { fromNode, toReadable } from './fromNode.ts'
 export { answerFailure, answerProblem, type Answer } from './http/answer.ts'
 export { asPrefix, type AdminOptions } from './options.ts'

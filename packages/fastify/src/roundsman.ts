@@ -1,17 +1,16 @@
 import type { Readable } from 'node:stream'
 import { ArgumentError } from '@roundsman/engine'
-import { TablesError } from '@roundsman/engine/client'
 import type { Authorize } from '@roundsman/admin'
 import { problemResponses } from '@roundsman/admin/http'
 import {
   asPrefix,
   createAdmin,
   fromNode,
-  type Admin,
+  openUnlessAway,
   type AdminOptions,
   type Visit,
 } from '@roundsman/admin/internal'
-import type { FastifyBaseLogger, FastifyPluginAsync, FastifyRequest, FastifyReply } from 'fastify'
+import type { FastifyPluginAsync, FastifyRequest, FastifyReply } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { answerError, sendAnswer } from './answerError.ts'
 import { describeRoute, type DescribedSchema } from './describeRoute.ts'
@@ -102,16 +101,6 @@ const plugin: FastifyPluginAsync<RoundsmanOptions> = async (scope, options) => {
 
 /** Keeps the routes out of an OpenAPI document. */
 const HIDDEN: DescribedSchema = { hide: true }
-
-/** Stops a server whose tables are missing or of another version. One whose database is away for a moment starts. */
-async function openUnlessAway(admin: Admin, log: Pick<FastifyBaseLogger, 'warn'>): Promise<void> {
-  try {
-    await admin.open()
-  } catch (error) {
-    if (error instanceof TablesError) throw error
-    log.warn({ err: error }, 'the job tables could not be checked at start')
-  }
-}
 
 /**
  * Admin API and console: `app.register(roundsman, { client, jobs, authorize })`. It leaves the host's own routes as they
