@@ -158,8 +158,8 @@ export function createSettler(options: {
   }
 
   /** Divides a group and tries its parts until all of it is settled, or the settler stops. */
-  async function settleInParts(group: readonly Waiting[], failure: Failure): Promise<void> {
-    const [one] = group
+  async function settleInParts(whole: readonly Waiting[], failure: Failure): Promise<void> {
+    let group = whole
     let last: Failure | null = failure
     for (let tries = 1; last !== null && !isStopped; tries++) {
       if (last === 'contended') {
@@ -175,10 +175,11 @@ export function createSettler(options: {
         await Promise.all([settlePart(group.slice(0, middle)), settlePart(group.slice(middle))])
         return
       }
+      const [one] = group
       const instead = last === 'refused' && one ? toInstead(one, random) : null
-      last = instead === null ? last : await tryPart([instead])
-      if (last === null) return
-      await pauseAfter(tries)
+      // From now on: the answer to it may be lost, and only the same end is found again.
+      if (instead !== null) group = [instead]
+      else await pauseAfter(tries)
       last = await tryPart(group)
     }
     if (last !== null) leaveToRescue(group)

@@ -218,6 +218,19 @@ describe('a settlement whose answer was lost', () => {
     expect(await readWork()).toEqual([])
   })
 
+  it('is taken for settled where it stands for one that was refused', async () => {
+    const [one] = await take(1)
+    const settler = settlerOf(deafOnce())
+    const outcome = await settler.settle({ ...settlement(one!), details: { text: 'a\0b' } })
+    expect(outcome).toMatchObject({
+      kind: 'settled',
+      instead: { failure: { error: { code: 'details_unstorable' } } },
+    })
+    expect(await runtime.rows('select "errorCode" from "JobRun"')).toEqual([
+      { errorCode: 'details_unstorable' },
+    ])
+  })
+
   it.each(['retry', 'redeliver', 'giveUp'] as const)(
     'does not do again what became of its work: %s',
     async (next) => {
