@@ -7,7 +7,7 @@ import { migrate } from '@roundsman/engine/migrate'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test, type TestContext } from 'vitest'
 import { WORKSPACE_ROOT } from '../stack.ts'
-import { BEFORE, compile, openGuide, type Guide } from './openGuide.ts'
+import { compile, openGuide, type Guide } from './openGuide.ts'
 
 // `pnpm test:hosts` walks that of Next.js, in a product.
 const RECIPES = (await listPages('docs/recipes')).filter(({ name }) => name !== 'nextjs')
@@ -43,18 +43,15 @@ describe.concurrent('the tests of the recipes pass', () => {
   })
 })
 
-/** A program that welcomes new users, before and after; BullMQ's only after, because there is no Redis. */
+/** Programs that welcome new users: with what products come from, except BullMQ, because there is no Redis; and with ours. */
 const WELCOMING = [
-  'pgBoss-before/src',
   'pgBoss/src',
-  'graphileWorker-before/src',
   'graphileWorker/src',
-  'bullmq/src',
-  'nodeCronAndAgenda-before/agenda/src',
   'nodeCronAndAgenda/agenda/src',
+  'program/src',
 ]
 
-describe.concurrent('the programs of coming from elsewhere do the same before and after', () => {
+describe.concurrent('the programs of coming from elsewhere do what ours does', () => {
   test.for(WELCOMING)('%s', async (folder, context) => {
     const { url, query } = await openTables(context)
     const exit = await runUntil(join(folder, 'main.ts'), url, async () => {
@@ -64,27 +61,22 @@ describe.concurrent('the programs of coming from elsewhere do the same before an
     expect(exit).toEqual({ code: 0, signal: null })
   })
 
-  test.for(['nodeCronAndAgenda-before/node-cron/src', 'nodeCronAndAgenda/node-cron/src'])(
-    '%s',
-    async (folder, context) => {
-      const { url, query } = await openTables(context)
-      await query(
-        `insert into sessions values (1, now() - interval '1 day'), (2, now() + interval '1 day')`,
-      )
-      const exit = await runUntil(join(folder, 'main.ts'), url, async () => {
-        const { rows } = await query('select id from sessions')
-        return rows.length === 1 && rows[0]?.['id'] === 2
-      })
-      expect(exit).toEqual({ code: 0, signal: null })
-    },
-  )
+  test.for(['main.ts', 'after.ts'])('nodeCronAndAgenda/node-cron/src/%s', async (file, context) => {
+    const { url, query } = await openTables(context)
+    await query(
+      `insert into sessions values (1, now() - interval '1 day'), (2, now() + interval '1 day')`,
+    )
+    const exit = await runUntil(join('nodeCronAndAgenda/node-cron/src', file), url, async () => {
+      const { rows } = await query('select id from sessions')
+      return rows.length === 1 && rows[0]?.['id'] === 2
+    })
+    expect(exit).toEqual({ code: 0, signal: null })
+  })
 })
 
-test('each page of coming from elsewhere has a program before', async () => {
-  const folders = (await readdir(guide.folder)).filter((name) => name.endsWith(BEFORE))
-  expect(folders.map((name) => name.slice(0, -BEFORE.length)).toSorted()).toEqual(
-    COMING_FROM.map(({ name }) => name).toSorted(),
-  )
+test('each page of coming from elsewhere has a program', () => {
+  const without = COMING_FROM.filter(({ name }) => guide.files.get(name)?.length === 0)
+  expect(without).toEqual([])
 })
 
 /** Makes the tables on which the programs work, and ours. */

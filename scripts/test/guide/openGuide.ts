@@ -1,7 +1,6 @@
 import { execFile } from 'node:child_process'
 import {
   access,
-  cp,
   mkdir,
   mkdtemp,
   readdir,
@@ -18,11 +17,9 @@ import { findImports } from '../../check/findImports.ts'
 import { readSteps } from '../../hosts/readSteps.ts'
 
 const ROOT = join(import.meta.dirname, '../../..')
-/** The end of the folder that holds a page's program before its diff. */
-export const BEFORE = '-before'
 
 export interface Guide {
-  /** Holds a folder for each page, with its blocks after the last change. */
+  /** Holds a folder for each page, with its blocks. */
   folder: string
   /** The files of each page, in the order of their first blocks. */
   files: ReadonlyMap<string, readonly string[]>
@@ -31,7 +28,7 @@ export interface Guide {
 
 /**
  * Writes the blocks of pages into a folder for each page, where this workspace's packages can be imported. `ts <path>`
- * is a file; `diff` changes files, and what stood there before is kept in a folder of its own.
+ * is a file.
  */
 export async function openGuide(pages: readonly string[]): Promise<Guide> {
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-guide-')))
@@ -87,21 +84,16 @@ async function writePage(page: string, folder: string): Promise<string[]> {
   const target = join(folder, name)
   const written: string[] = []
   await mkdir(target)
-  const steps = readSteps(await readFile(join(ROOT, page), 'utf8'))
-  for (const { line, language, note, text } of steps) {
+  for (const { line, language, note, text } of readSteps(
+    await readFile(join(ROOT, page), 'utf8'),
+  )) {
     if (language === 'ts' && note !== '') {
       await mkdir(dirname(join(target, note)), { recursive: true })
       await writeFile(join(target, note), text)
       written.push(note)
-    } else if (language !== 'sh' && language !== 'diff') {
+    } else if (language !== 'sh') {
       throw new Error(`${page}:${line}: nobody can tell whether a block of ${language} works`)
     }
-  }
-  const diffs = steps.filter(({ language }) => language === 'diff')
-  if (diffs.length > 0) await cp(target, `${target}${BEFORE}`, { recursive: true })
-  for (const { text } of diffs) {
-    await writeFile(`${target}.diff`, text)
-    await promisify(execFile)('git', ['apply', `${target}.diff`], { cwd: target })
   }
   return written
 }
