@@ -1,9 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join, posix } from 'node:path'
-import { HOUSE_PAGE, showsHouse } from '../house/renderHouse.ts'
 import { renderReference } from '../reference/renderReference.ts'
 import { listFiles } from './listFiles.ts'
-import { readCode } from './readCode.ts'
 
 /** Where a path in a document may begin, besides the document's own folder. */
 const BASES = ['', 'packages/engine', 'apps/worker', 'apps/console']
@@ -40,16 +38,11 @@ export async function checkDocuments(root: string): Promise<readonly string[]> {
     ...(await findVariables(root, files)),
   }
   const reference = await renderReference(root)
-  const page = texts.get(HOUSE_PAGE)
-  const isCurrent = page === undefined || showsHouse(page, await readCode(root))
   return [
     ...[...texts].flatMap(([path, text]) => checkDocument(path, text, known)),
     ...[...reference]
       .filter(([path, text]) => texts.get(path) !== text)
       .map(([path]) => `${path}:1: is not what the docstrings say: pnpm docs:reference`),
-    ...(isCurrent
-      ? []
-      : [`${HOUSE_PAGE}:1: its house is not what the imports say: pnpm docs:house`]),
   ]
 }
 

@@ -1,5 +1,5 @@
 import { posix } from 'node:path'
-import { findImports, type FoundImport } from './findImports.ts'
+import { findImports } from './findImports.ts'
 import { sourceOfEntry, type Workspace } from './listWorkspaces.ts'
 import type { Code } from './readCode.ts'
 
@@ -50,37 +50,31 @@ const MAY_NAME_FORMER_QUEUE = [
 
 const SOURCE = /^(?:(?:apps|packages)\/[^/]+\/src|scripts(?!\/test\/))\/(?:[^/]+\/)*[^/]+\.tsx?$/
 const TESTS = /^(?:(?:apps|packages)\/[^/]+\/(?:test|e2e)|scripts\/test)\//
-/** A file of the sources. */
-interface Room {
-  path: string
-  lines: number
-  text: string
-  imports: readonly FoundImport[]
-}
-
-export interface House {
-  rooms: readonly Room[]
-  smallWithOneImporter: readonly { path: string; lines: number; importer: string }[]
-  relativeIntoPackages: number
-}
-
 /**
  * Reports small files that one other file alone imports. A file that an entry exports to other packages may be small:
  * they import a name, and open no file.
  */
 export function checkHouse(
-  { smallWithOneImporter }: House,
+  { files, workspaces }: Code,
   standsAlone: Readonly<Record<string, string>> = STANDS_ALONE,
 ): readonly string[] {
-  const small = new Set(smallWithOneImporter.map(({ path }) => path))
+  const code = [...files].filter(([path]) => /\.[cm]?tsx?$/.test(path) && !TESTS.test(path))
+  const { importers, offered } = findImporters(code, workspaces)
+  const small = new Map<string, string>()
+  for (const [path, text] of code) {
+    const lines = text.split('\n').length - 1
+    const [importer, ...others] = importers.get(path) ?? []
+    const mayBeSmall = ONE_FILE_EACH.some((one) => one.test(path)) || offered.has(path)
+    if (!SOURCE.test(path) || mayBeSmall || lines > MAX_LINES_TO_FOLD) continue
+    if (importer === undefined || others.length > 0) continue
+    small.set(
+      path,
+      `${path}:1: has ${lines} lines and one importer: fold it into ${importer} below what uses it, or say ` +
+        'in STANDS_ALONE of scripts/check/checkHouse.ts why it has to stand alone',
+    )
+  }
   return [
-    ...smallWithOneImporter
-      .filter(({ path }) => standsAlone[path] === undefined)
-      .map(
-        ({ path, lines, importer }) =>
-          `${path}:1: has ${lines} lines and one importer: fold it into ${importer} below what uses it, or say ` +
-          'in STANDS_ALONE of scripts/check/checkHouse.ts why it has to stand alone',
-      ),
+    ...[...small].filter(([path]) => standsAlone[path] === undefined).map(([, problem]) => problem),
     ...Object.keys(standsAlone)
       .filter((path) => !small.has(path))
       .map(
@@ -88,43 +82,6 @@ export function checkHouse(
           `${path}:1: is no small file with one importer (any more): take it out of STANDS_ALONE of scripts/check/checkHouse.ts`,
       ),
   ]
-}
-
-/** Writes the size of the house for people, a line for each count. */
-export function countHouse({ rooms, smallWithOneImporter, relativeIntoPackages }: House): string {
-  const counts: [what: string, count: number][] = [
-    ['source files', rooms.length],
-    [
-      `of up to ${MAX_LINES_TO_FOLD} lines`,
-      rooms.filter(({ lines }) => lines <= MAX_LINES_TO_FOLD).length,
-    ],
-    ['of those with one importer', smallWithOneImporter.length],
-    ['relative imports into packages', relativeIntoPackages],
-  ]
-  return counts.map(([what, count]) => `${String(count).padStart(5)}  ${what}\n`).join('')
-}
-
-/** Reads the sources for both functions above. */
-export function readHouse({ files, workspaces }: Code): House {
-  const read = [...files]
-    .filter(([path]) => /\.[cm]?tsx?$/.test(path) && !TESTS.test(path))
-    .map(readRoom)
-  const rooms = read.filter(({ path }) => SOURCE.test(path))
-  const { importers, offered } = findImporters(read, workspaces)
-  const smallWithOneImporter = rooms.flatMap(({ path, lines }) => {
-    const [importer, ...others] = importers.get(path) ?? []
-    const isSmall = lines <= MAX_LINES_TO_FOLD && !ONE_FILE_EACH.some((one) => one.test(path))
-    if (!isSmall || importer === undefined || others.length > 0 || offered.has(path)) return []
-    return [{ path, lines, importer }]
-  })
-  const relativeIntoPackages = read.flatMap(({ path, imports }) =>
-    imports.filter(({ specifier }) => reachesIntoPackage(path, specifier)),
-  ).length
-  return { rooms, smallWithOneImporter, relativeIntoPackages }
-}
-
-function readRoom([path, text]: readonly [path: string, text: string]): Room {
-  return { path, text, lines: text.split('\n').length - 1, imports: findImports(path, text) }
 }
 
 /** The lines, from 1, in which a file names the former queue without being allowed to. */
@@ -141,13 +98,16 @@ export function reachesIntoPackage(path: string, specifier: string): boolean {
 }
 
 /** Finds who imports each file, and which files an entry exports to other packages. */
-function findImporters(rooms: readonly Room[], workspaces: readonly Workspace[]) {
+function findImporters(
+  code: readonly (readonly [path: string, text: string])[],
+  workspaces: readonly Workspace[],
+) {
   const entries = new Set(workspaces.flatMap(listEntries))
   const importers = new Map<string, Set<string>>()
   /** Exported to other packages, which import a name and no file. */
   const offered = new Set(entries)
-  for (const { path, imports } of rooms) {
-    for (const { specifier, isReExport } of imports) {
+  for (const [path, text] of code) {
+    for (const { specifier, isReExport } of findImports(path, text)) {
       if (!specifier.startsWith('.')) continue
       const target = posix.join(posix.dirname(path), specifier)
       if (isReExport && entries.has(path)) offered.add(target)

@@ -1,10 +1,9 @@
 // `pnpm check`: all checks that need no running program. It prints a line for each, then what failed and why.
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { generateWhenStale } from '../generateWhenStale.ts'
 import { checkBoundaries } from './checkBoundaries.ts'
 import { checkDocuments } from './checkDocuments.ts'
-import { checkHouse, countHouse, readHouse } from './checkHouse.ts'
+import { checkHouse } from './checkHouse.ts'
 import { checkHygiene } from './checkHygiene.ts'
 import { checkLicences } from './checkLicences.ts'
 import { checkLint } from './checkLint.ts'
@@ -12,16 +11,14 @@ import { checkProductionImports } from './checkProductionImports.ts'
 import { checkProductionSize } from './checkProductionSize.ts'
 import { checkTests } from './checkTests.ts'
 import { checkTypes } from './checkTypes.ts'
-import { listFiles } from './listFiles.ts'
 import { readCode } from './readCode.ts'
 import { runChecks } from './runChecks.ts'
 import { runTool } from './runTool.ts'
 
 const root = join(import.meta.dirname, '../..')
 
-const code = once(() => readCode(root))
-/** Checked, and counted at the end. */
-const house = once(async () => readHouse(await code()))
+/** What three checks read, once. */
+const code = readCode(root)
 
 const ok = await runChecks({
   // Types, lint and unused code need the generated client, which is part of the program.
@@ -39,9 +36,9 @@ const ok = await runChecks({
     { name: 'unused code', run: () => runTool(root, 'knip', ['--no-config-hints']) },
     // A package that is imported without being a dependency works on this machine, and not on the next.
     { name: 'dependencies', run: () => runTool(root, 'turbo', ['boundaries']) },
-    { name: 'boundaries', run: async () => checkBoundaries(await code()) },
-    { name: 'house', run: async () => checkHouse(await house()) },
-    { name: 'tests', run: async () => checkTests(await code()) },
+    { name: 'boundaries', run: async () => checkBoundaries(await code) },
+    { name: 'house', run: async () => checkHouse(await code) },
+    { name: 'tests', run: async () => checkTests(await code) },
     { name: 'licences', run: () => checkLicences(root) },
     { name: 'production', run: () => checkProductionImports(root) },
     { name: 'production size', run: () => checkProductionSize(root) },
@@ -50,28 +47,5 @@ const ok = await runChecks({
   ],
   write: (text) => process.stdout.write(text),
 })
-process.stdout.write(`\nThe house\n${countHouse(await house())}`)
-process.stdout.write(`\nThe reports, and which commit each was measured at\n${await listCommits()}`)
 // Not exit(): the output may still be on its way through a pipe.
 process.exitCode = ok ? 0 : 1
-
-/** Makes a function that reads once, for checks that need the same. */
-function once<Result>(read: () => Promise<Result>): () => Promise<Result> {
-  let reading: Promise<Result> | undefined
-  return () => (reading ??= read())
-}
-
-/** Says of each report which commits it was measured at, so that one can see whether all are of the same. */
-async function listCommits(): Promise<string> {
-  const reports = (await listFiles(root)).filter((path) => /^reports\/.*\.md$/.test(path))
-  const lines = await Promise.all(
-    reports.map(async (path) => {
-      const text = await readFile(join(root, path), 'utf8')
-      const commits = new Set(
-        text.matchAll(/\bcommit ([0-9a-f]{10}\+?)/g).map(([, found]) => found),
-      )
-      return `  ${path.padEnd(28)} ${[...commits].join(', ') || 'names no commit'}\n`
-    }),
-  )
-  return lines.join('')
-}

@@ -1,8 +1,6 @@
 // Not quick: starts processes.
 import { expect, it } from 'vitest'
 import { checkDocuments } from '../check/checkDocuments.ts'
-import { HOUSE_PAGE, withHouse } from '../house/renderHouse.ts'
-import { codeOf } from './codeOf.ts'
 import { writeTree } from './writeTree.ts'
 
 const CODE = {
@@ -50,25 +48,5 @@ it('finds a command that is not there in a block of them', async () => {
 it('takes a path as seen from the document as well', async () => {
   expect(await check('`src/main.ts`, `src/other.md`', 'README.md')).toEqual([
     'README.md:1: there is no src/other.md',
-  ])
-})
-
-it('finds a picture of the house whose arrows are not the imports', async () => {
-  const files = {
-    ...CODE,
-    'packages/db/package.json': '{ "name": "@roundsman/db" }',
-    'packages/engine/src/index.ts': '',
-    'apps/api/src/main.ts': "import { runs } from '@roundsman/db'",
-  }
-  const empty =
-    '# House\n<!-- the house: written by pnpm docs:house -->\n<!-- end of the house -->\n'
-  const page = withHouse(empty, codeOf(files))
-  const checkPage = async (text: string) =>
-    checkDocuments(await writeTree({ ...files, [HOUSE_PAGE]: text }))
-
-  expect(page).toContain('apps_api -->|1| db')
-  expect(await checkPage(page)).toEqual([])
-  expect(await checkPage(page.replace('api -->', 'api -.->'))).toEqual([
-    `${HOUSE_PAGE}:1: its house is not what the imports say: pnpm docs:house`,
   ])
 })

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { checkHouse, countHouse, readHouse } from '../check/checkHouse.ts'
+import { checkHouse } from '../check/checkHouse.ts'
 import { codeOf } from './codeOf.ts'
 
 const MANIFEST = JSON.stringify({
@@ -18,7 +18,7 @@ const HELPER = 'export const helper = 1\n'
 const problemsOf = (
   files: Readonly<Record<string, string>>,
   standsAlone: Readonly<Record<string, string>> = {},
-) => checkHouse(readHouse(codeOf({ ...house, ...files })), standsAlone)
+) => checkHouse(codeOf({ ...house, ...files }), standsAlone)
 
 test('a small file with one importer folds into it', () => {
   expect(problemsOf({ 'packages/db/src/helper.ts': HELPER })).toEqual([
@@ -99,19 +99,4 @@ test('an exception has a reason, and goes when there is nothing to except', () =
     'packages/db/src/helper.ts:1: is no small file with one importer (any more): take it out of STANDS_ALONE of ' +
       'scripts/check/checkHouse.ts',
   ])
-})
-
-test('the counts', () => {
-  const code = codeOf({
-    ...house,
-    'packages/db/src/helper.ts': HELPER,
-    'packages/engine/src/read/a.ts': '',
-    'scripts/tool.ts': "import { client } from '../packages/db/src/client.ts'\n",
-    'scripts/test/tool.test.ts': "import { client } from '../../packages/db/src/client.ts'\n",
-  })
-  expect(countHouse(readHouse(code))).toBe(`    5  source files
-    4  of up to 40 lines
-    1  of those with one importer
-    1  relative imports into packages
-`)
 })

@@ -59,6 +59,18 @@ test('every statement of the documents runs on a migrated database', async () =>
   }
 })
 
+test('every function that the walks of the architecture lead through is in its file', async () => {
+  const page = documents.find(({ path }) => path === 'docs/architecture.md')?.text ?? ''
+  const hops = [...page.matchAll(/^\| \d+ \| `(.+?)` \| `(\w+)` \|/gm)]
+  expect(hops.length).toBeGreaterThan(20)
+  for (const [, file = '', name = ''] of hops) {
+    const [source] = await readAll([`packages/engine/src/${file}`])
+    expect(source?.text, file).toMatch(
+      new RegExp(`\\b(?:function|const) ${name}\\b|\\b${name}(?:\\(|:)`),
+    )
+  }
+})
+
 test('every route that the documents name is there', () => {
   const named = documents.flatMap(({ path, text }) =>
     [...text.matchAll(/\b(GET|POST|DELETE|PUT|PATCH) (\/api\/[\w:/-]*\w)/g)].map(
