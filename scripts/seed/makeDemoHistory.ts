@@ -19,7 +19,8 @@ export interface DemoHistory {
   runs: DemoRun[]
   ticks: DemoTick[]
   actions: DemoAction[]
-  work: (DemoWork & { dueAt: Date })[]
+  /** Without a place: a round of the first worker gives one to what is due. */
+  work: (DemoWork & { dueAt: Date; place: null })[]
   deadLetters: DemoLetter[]
   schedules: { name: string; cron: string; timeZone: string; cursor: Date }[]
 }
@@ -286,31 +287,18 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
     const isBlocked = isWithin(tick, { from: at(20 * HOUR_MS), to: at(19 * HOUR_MS) })
     const archived = between(120, 480)
     const [due, allowed] = [12_000, 5_000]
+    const message = `${due} rows are due and at most ${allowed} may be changed`
+    const failure = isBlocked ? { code: 'guard_blocked', message } : undefined
     addRun({
       name: demoArchiveOrders.name,
       trigger: 'schedule',
       workId,
       startedAt,
       durationMs: isBlocked ? between(8, 30) : between(600, 2_600),
-      ...(isBlocked
-        ? {
-            failure: {
-              code: 'guard_blocked',
-              message: `${due} rows are due and at most ${allowed} may be changed`,
-            },
-          }
-        : { counts: { archived }, batches: Math.ceil(archived / 100) }),
+      ...(failure ? { failure } : { counts: { archived }, batches: Math.ceil(archived / 100) }),
       more: {
         scheduledFor: tick,
-        ...(isBlocked && {
-          details: {
-            guard: { due, allowed },
-            error: {
-              code: 'guard_blocked',
-              message: `${due} rows are due and at most ${allowed} may be changed`,
-            },
-          },
-        }),
+        ...(failure && { details: { guard: { due, allowed }, error: failure } }),
       },
     })
   })
@@ -526,7 +514,7 @@ export function makeDemoHistory(now: Date, seed = 1): DemoHistory {
   /** Adds waiting work, and returns its id. With an `attempt` above 1 it waits to be tried again. */
   function addWaiting(orderId: number, enqueuedAt: Date, dueAt = enqueuedAt, attempt = 1): string {
     const id = uuid()
-    history.work.push({ ...workOf(id, orderId, enqueuedAt, attempt), dueAt })
+    history.work.push({ ...workOf(id, orderId, enqueuedAt, attempt), dueAt, place: null })
     return id
   }
 
