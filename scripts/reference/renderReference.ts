@@ -7,6 +7,8 @@ import { readExports, type Exported } from './readExports.ts'
 export const REFERENCE = 'docs/reference'
 /** The packages that can be installed, in the order in which people meet them. */
 const PACKAGES = ['engine', 'admin', 'fastify', 'cli', 'sweep', 'local-postgres']
+/** Of a longer declaration, such as a schema, only the name is told: the package's types have it all. */
+const MAX_CODE = 400
 /** Promises nothing, so it has no reference. */
 const INTERNAL = './internal'
 
@@ -40,19 +42,47 @@ async function renderPackage(
     const own = exports.filter(({ origin }) => !told.has(origin))
     const again = exports.filter(({ origin }) => told.has(origin))
     for (const { origin } of own) told.set(origin, name)
-    sections.push(
-      `## \`${name}\`\n`,
-      ...own.toSorted((a, b) => (a.name < b.name ? -1 : 1)).map(renderExport),
-      ...(again.length === 0 ? [] : [renderAgain(again, told)]),
-    )
+    sections.push(`## \`${name}\`\n`, renderTable(own))
+    if (again.length > 0) sections.push(renderAgain(again, told))
   }
   if (sections.length === 0) return null
-  return `# \`${manifest.name}\`: reference\n\nWritten by \`pnpm docs:reference\` from the docstrings.\n\n${sections.join('\n')}`
+  return `# \`${manifest.name}\`: reference\n\nWritten by \`pnpm docs:reference\` from the docstrings. A row with a dot is a part of the one above it.\n\n${sections.join('\n')}`
 }
 
-function renderExport({ name, doc, code }: Exported): string {
-  const prose = doc === '' ? '' : `${doc}\n\n`
-  return `### ${name}\n\n${prose}\`\`\`ts\n${code}\n\`\`\`\n`
+/** One table: values, then types, each followed by its members that have something to say. */
+function renderTable(exports: readonly Exported[]): string {
+  const sorted = exports.toSorted((a, b) => Number(a.isType) - Number(b.isType) || compare(a, b))
+  return `| | |\n|---|---|\n${sorted.flatMap(renderExport).join('')}`
+}
+
+function compare(a: Exported, b: Exported): number {
+  return a.name < b.name ? -1 : 1
+}
+
+function renderExport({ name, doc, code, members }: Exported): string[] {
+  const silent = members.filter((member) => member.doc === '').map((member) => member.code)
+  const [first = name, ...overloads] = code.map((one) => (one.length > MAX_CODE ? name : one))
+  const head = silent.length === 0 ? first : `${first} { ${silent.join('; ')} }`
+  return [
+    renderRow(`**${span(head)}**${overloads.map((one) => `<br>${span(one)}`).join('')}`, doc),
+    ...members
+      .filter((member) => member.doc !== '')
+      .map((member) => renderRow(span(`.${member.code}`), member.doc)),
+  ]
+}
+
+function span(code: string): string {
+  return code.includes('`') ? `\`\` ${code} \`\`` : `\`${code}\``
+}
+
+function renderRow(code: string, doc: string): string {
+  const prose = doc
+    .replaceAll(/\n*^@throws (\w+) ?/gm, '\n\nThrows `$1` ')
+    .replaceAll(/\n*^@(\w+) /gm, '\n\n$1: ')
+    .replaceAll(/\n(?:\n+| {2}(?=\S))/g, '<br>')
+    .replaceAll('\n', ' ')
+    .replaceAll(/^(?:<br>)+| +$/g, '')
+  return `| ${[code, prose].map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |\n`
 }
 
 function renderAgain(exports: readonly Exported[], told: ReadonlyMap<string, string>): string {

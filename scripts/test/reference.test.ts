@@ -32,20 +32,22 @@ function paint(color: string): void { void color }
 export { HEIGHT, paint }
 export const wet: boolean = true`,
   })
-  expect(exported.map(({ name, doc, code }) => ({ name, doc, code }))).toEqual([
+  expect(exported.map(({ name, doc, code, members }) => ({ name, doc, code, members }))).toEqual([
     {
       name: 'open',
-      doc: 'Opens a door.\n\n**throws** Error where there is none',
-      code: 'function openDoor(door: Door, { wide = false }: { wide?: boolean } = {}): Promise<void>',
+      doc: 'Opens a door.\n@throws Error where there is none',
+      code: ['openDoor(door: Door, { wide = false }: { wide?: boolean } = {}): Promise<void>'],
+      members: [],
     },
     {
       name: 'Door',
       doc: 'A door.\nOf wood.',
-      code: 'interface Door {\n  /** In millimetres. */\n  width: number\n}',
+      code: ['Door'],
+      members: [{ code: 'width: number', doc: 'In millimetres.' }],
     },
-    { name: 'HEIGHT', doc: '', code: 'const HEIGHT = 2' },
-    { name: 'paint', doc: '', code: 'function paint(color: string): void' },
-    { name: 'wet', doc: '', code: 'const wet: boolean' },
+    { name: 'HEIGHT', doc: '', code: ['HEIGHT = 2'], members: [] },
+    { name: 'paint', doc: '', code: ['paint(color: string): void'], members: [] },
+    { name: 'wet', doc: '', code: ['wet: boolean'], members: [] },
   ])
 })
 
@@ -57,7 +59,7 @@ export function add(a: number): number
 export function add(a: unknown): unknown { return a }`,
   })
   expect(others).toEqual([])
-  expect(exported?.code).toBe('function add(a: string): string\n\nfunction add(a: number): number')
+  expect(exported?.code).toEqual(['add(a: string): string', 'add(a: number): number'])
 })
 
 test('a name that is handed on and is not there is an error', async () => {

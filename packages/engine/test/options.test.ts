@@ -196,8 +196,8 @@ const drawn = fc.constantFrom(...settings).chain(({ name, option, range }) =>
 const OF_CLIENTS = `
   EnqueueOptions AwaitResultOptions ReaderOptions JobsClientOptions ListJobRunsOptions ListJobTicksOptions RecentRunsOptions
   WorkerRunsOptions DeadLetterQuery WaitingWorkQuery`
-/** As the reference has it, with what stands between its braces. */
-const INTERFACE = /^interface (\w+)[^{]*\{(.*?)^\}/gms
+/** A type as the reference has it, with the rows of its parts. */
+const INTERFACE = /^\| \*\*`(\w+)((?:(?!^\| \*\*|^#).)*)/gms
 
 /** An ArgumentError has the option as its argument; a definition's error names its job first. */
 function toRefusal(error: unknown, option: string): string {
