@@ -110,7 +110,8 @@ const MAY_IMPORT_WITHIN: Readonly<Record<string, readonly string[]>> = {
 /** Admin API and plugin must not load these: they use the engine's contract and client only, and the client's database. */
 const FOREIGN_TO_ADMIN = ['@roundsman/engine/worker', 'node-cron', 'pg', 'pino']
 
-const CLIENT_MUST_NOT_REACH = [
+/** What executes. Client and alerts only read, wherever they run. */
+const EXECUTES = [
   'node-cron',
   'packages/engine/src/createWorker.ts',
   'packages/engine/src/runOnce.ts',
@@ -140,18 +141,9 @@ const MUST_NOT_REACH: Readonly<Record<string, readonly string[]>> = {
     'packages/engine/src/liveness/',
     'packages/engine/src/store/',
   ],
-  // The alerts read, wherever they run, and execute nothing.
-  'packages/engine/src/alerts.ts': [
-    'node-cron',
-    'packages/engine/src/createWorker.ts',
-    'packages/engine/src/runOnce.ts',
-    'packages/engine/src/tick/scheduler.ts',
-    'packages/engine/src/run/',
-    'packages/engine/src/work/',
-    'packages/engine/src/worker/',
-  ],
-  'packages/engine/src/client.ts': CLIENT_MUST_NOT_REACH,
-  'packages/engine/src/internal.ts': CLIENT_MUST_NOT_REACH,
+  'packages/engine/src/alerts.ts': EXECUTES,
+  'packages/engine/src/client.ts': EXECUTES,
+  'packages/engine/src/internal.ts': EXECUTES,
   'packages/admin/src/index.ts': [...FOREIGN_TO_ADMIN, 'fastify'],
   'packages/admin/src/http.ts': [...FOREIGN_TO_ADMIN, 'fastify'],
   'packages/fastify/src/index.ts': FOREIGN_TO_ADMIN,
