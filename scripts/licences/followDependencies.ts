@@ -11,7 +11,7 @@ export interface InstalledManifest extends Manifest {
   cpu?: string[]
 }
 
-const OURS = '@roundsman/'
+const OURS = /^(?:@roundsman\/|roundsman$)/
 
 type Kind = 'dependencies' | 'devDependencies'
 
@@ -31,7 +31,7 @@ export async function followDependencies(
     visited.add(next.path)
     const manifest = await readManifest(next.path)
     if (!manifest) continue
-    if (visited.size > 1 && manifest.name?.startsWith(OURS) !== true) found.set(next.path, manifest)
+    if (visited.size > 1 && !OURS.test(manifest.name ?? '')) found.set(next.path, manifest)
     for (const name of namesOf(manifest, next.kinds)) {
       const path = await resolve(next.path, name)
       if (path !== undefined) queue.push({ path, kinds: ['dependencies'] })

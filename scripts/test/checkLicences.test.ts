@@ -63,7 +63,7 @@ const manifest = (name: string, more: object = {}) =>
 const tree = {
   'package.json': manifest('root', { devDependencies: { tool: '1' } }),
   'apps/api/package.json': manifest('@roundsman/api', {
-    dependencies: { '@roundsman/db': '1', server: '1' },
+    dependencies: { '@roundsman/db': '1', roundsman: '1', server: '1' },
     devDependencies: { checker: '1' },
   }),
   'node_modules/@roundsman/db/package.json': manifest('@roundsman/db', {
@@ -71,6 +71,7 @@ const tree = {
     devDependencies: { checker: '1' },
     optionalDependencies: { 'driver-linux': '1', 'driver-elsewhere': '1' },
   }),
+  'node_modules/roundsman/package.json': manifest('roundsman'),
   'node_modules/server/package.json': manifest('server', {
     dependencies: { parser: '1' },
     devDependencies: { nobody: '1' },
