@@ -5,8 +5,8 @@ import { packPublished, type PackedPackage } from '../release/packPublished.ts'
 import { runCommand, type CommandOptions } from './runCommand.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
-/** The version that others have had so far: a commit of this repository, packed as it was. */
-const OLDER = { commit: 'd21a3f0', version: '0.1.0', tag: 'older' }
+/** The last version whose tables this one takes over: a commit of this repository, packed as it was. */
+const OLDER = { commit: '44af15c6', version: '0.1.0', tag: 'older' }
 /** The file that makes the tables. */
 const STEPS = 'dist/store/steps.js'
 /** The version after this one has another step, which a worker of this version may find done. */
