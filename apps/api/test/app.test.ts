@@ -1,10 +1,10 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
+import { expectProblem } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { buildApp } from '../src/app.ts'
 import { createTestApi, JWT_SECRET, PASSWORD, type TestApi } from './createTestApi.ts'
-import { expectProblem } from './expectProblem.ts'
 
 let api: TestApi
 beforeAll(async () => {

@@ -1,21 +1,12 @@
 // Not quick: hashes passwords.
 import { changePassword, createDatabaseClient, DEMO_PASSWORD } from '@roundsman/db'
 import { readVersion } from '@roundsman/node-app'
-import {
-  createPooler,
-  createTestDatabase,
-  createUserOfEachRole,
-  makeEnvironment,
-  openMonitor,
-  waitFor,
-  type TestDatabase,
-} from '@roundsman/testing'
+import { createPooler, createTestDatabase, createUserOfEachRole, emptyQueue, makeEnvironment, openMonitor, type TestDatabase, waitFor } from '@roundsman/testing'
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { PASSWORD, useServerDatabase } from './useServerDatabase.ts'
 import { runServer } from '../src/runServer.ts'
-import { emptyQueue } from './listQueue.ts'
 
 const used = useServerDatabase()
 let database: TestDatabase

@@ -17,6 +17,8 @@ export {
   type TestDatabase,
 } from './createTestDatabase.ts'
 export { createUserOfEachRole } from './createUserOfEachRole.ts'
+export { emptyTables } from './emptyTables.ts'
+export { expectInvalid, expectProblem } from './expectProblem.ts'
 export { fakeClock, type FakeClock } from './fakeClock.ts'
 export {
   foreignLocks,
@@ -26,6 +28,7 @@ export {
 } from './foreignLocks.ts'
 export { expectNotToBegin, expectToBegin } from './heldStart.ts'
 export { HOLD_RUNS_SQL } from './holdRuns.ts'
+export { emptyQueue, listQueue, QUEUE, setWork } from './listQueue.ts'
 export { localhostCertificate } from './localhostCertificate.ts'
 export { makeServerFolder } from './makeServerFolder.ts'
 export { readWorkState } from './readWorkState.ts'
@@ -46,3 +49,4 @@ export {
   type SpawnProcessOptions,
 } from './spawnProcess.ts'
 export { waitFor, type WaitForOptions } from './waitFor.ts'
+export { withRefusedCommit } from './withRefusedCommit.ts'

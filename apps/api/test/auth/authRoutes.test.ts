@@ -1,8 +1,8 @@
 // Not quick: hashes many passwords.
 import { changePassword, hashPassword, verifyPassword } from '@roundsman/db'
+import { expectInvalid, expectProblem } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTestApi, PASSWORD, type TestApi } from '../createTestApi.ts'
-import { expectInvalid, expectProblem } from '../expectProblem.ts'
 
 let api: TestApi
 beforeAll(async () => {

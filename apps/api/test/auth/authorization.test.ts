@@ -5,10 +5,9 @@ import { createHmac } from 'node:crypto'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { expectProblem, listQueue, setWork } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTestApi, JWT_SECRET, type TestApi } from '../createTestApi.ts'
-import { expectProblem } from '../expectProblem.ts'
-import { listQueue, setWork } from '../listQueue.ts'
 
 const UNKNOWN_ID = '01a20e26-367c-766a-a085-72e882269712'
 const MINUTE_MS = 60_000

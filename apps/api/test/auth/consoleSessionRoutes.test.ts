@@ -1,9 +1,7 @@
 import type { InjectOptions, LightMyRequestResponse } from 'fastify'
+import { emptyTables, expectProblem, QUEUE } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { emptyTables } from '../emptyTables.ts'
 import { createTestApi, PASSWORD, type TestApi } from '../createTestApi.ts'
-import { expectProblem } from '../expectProblem.ts'
-import { QUEUE } from '../listQueue.ts'
 
 let api: TestApi
 beforeAll(async () => {

@@ -1,12 +1,10 @@
 // Not quick: stores and lists hundreds of megabytes.
 import { cleanupI18nCache, dispatchEmail } from '@roundsman/jobs'
-import { HOLD_RUNS_SQL } from '@roundsman/testing'
+import { emptyQueue, emptyTables, HOLD_RUNS_SQL, QUEUE } from '@roundsman/testing'
 import { Prisma } from '@roundsman/db'
 import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
-import { emptyTables } from '../emptyTables.ts'
 import { createTestApi, type TestApi } from '../createTestApi.ts'
-import { emptyQueue, QUEUE } from '../listQueue.ts'
 
 /**
  * Rows as no worker of this version writes them: of earlier versions, which knew no bounds, and of others who may write

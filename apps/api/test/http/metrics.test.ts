@@ -1,7 +1,7 @@
 import { createMetrics } from '@roundsman/node-app/telemetry'
+import { expectProblem } from '@roundsman/testing'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createTestApi, type TestApi } from '../createTestApi.ts'
-import { expectProblem } from '../expectProblem.ts'
 
 const token = 'a token of sixteen or more'
 

@@ -1,12 +1,11 @@
 import type { DatabaseClient } from '@roundsman/db'
 import type { JobsClient } from '@roundsman/engine/client'
 import type { InjectOptions } from 'fastify'
+import { expectProblem, listQueue, setWork } from '@roundsman/testing'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { buildApp } from '../../src/app.ts'
 import { createTestApi, jobs, JWT_SECRET, type TestApi } from '../createTestApi.ts'
-import { expectProblem } from '../expectProblem.ts'
 import { createInvoice, invoiceBody, markRendered } from '../invoices.ts'
-import { listQueue, setWork } from '../listQueue.ts'
 
 let api: TestApi
 let app: ReturnType<typeof buildApp>

@@ -3,9 +3,9 @@ import { cleanupI18nCache } from '@roundsman/jobs'
 import { runOnce } from '@roundsman/engine/worker'
 import fc from 'fast-check'
 import { pino } from 'pino'
+import { emptyTables } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { createTestApi, type TestApi } from '../createTestApi.ts'
-import { emptyTables } from '../emptyTables.ts'
 
 let api: TestApi
 beforeAll(async () => {

@@ -1,12 +1,9 @@
 // Not quick: asks many times at once.
 import { renderInvoicePdf } from '@roundsman/jobs'
+import { emptyQueue, emptyTables, expectInvalid, expectProblem, listQueue, QUEUE, setWork, withRefusedCommit } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { emptyTables } from '../emptyTables.ts'
 import { createTestApi, type TestApi } from '../createTestApi.ts'
-import { expectInvalid, expectProblem } from '../expectProblem.ts'
 import { createInvoice, invoiceBody, markRendered } from '../invoices.ts'
-import { withRefusedCommit } from '../withRefusedCommit.ts'
-import { emptyQueue, listQueue, QUEUE, setWork } from '../listQueue.ts'
 
 let api: TestApi
 beforeAll(async () => {

@@ -1,13 +1,10 @@
 // Not quick: asks in hundreds of ways.
 import { Prisma } from '@roundsman/db'
+import { emptyTables, expectInvalid, expectProblem, listQueue, QUEUE, setWork, withRefusedCommit } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { emptyTables } from '../emptyTables.ts'
 import { invoicesQuery } from '../../src/invoices/listInvoices.ts'
 import { createTestApi, type TestApi } from '../createTestApi.ts'
-import { expectInvalid, expectProblem } from '../expectProblem.ts'
 import { createInvoice, invoiceBody, markRendered } from '../invoices.ts'
-import { withRefusedCommit } from '../withRefusedCommit.ts'
-import { listQueue, QUEUE, setWork } from '../listQueue.ts'
 
 let api: TestApi
 beforeAll(async () => {

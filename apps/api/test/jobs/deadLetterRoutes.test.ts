@@ -2,11 +2,9 @@
 import { dispatchEmail, renderInvoicePdf } from '@roundsman/jobs'
 import { defineJob, type Job } from '@roundsman/engine'
 import { randomUUID } from 'node:crypto'
+import { emptyQueue, expectInvalid, expectProblem, listQueue, setWork, withRefusedCommit } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createTestApi, type TestApi } from '../createTestApi.ts'
-import { expectInvalid, expectProblem } from '../expectProblem.ts'
-import { withRefusedCommit } from '../withRefusedCommit.ts'
-import { emptyQueue, listQueue, setWork } from '../listQueue.ts'
 
 /** A job whose work is still in the queue, and which the catalogue no longer has. */
 const formerJob = defineJob({ name: 'formerJob', description: 'Has left the catalogue.' })

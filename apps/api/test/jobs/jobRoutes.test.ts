@@ -1,9 +1,6 @@
+import { emptyTables, expectInvalid, expectProblem, listQueue, QUEUE, withRefusedCommit } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { emptyTables } from '../emptyTables.ts'
 import { createTestApi, jobs, type TestApi } from '../createTestApi.ts'
-import { expectInvalid, expectProblem } from '../expectProblem.ts'
-import { withRefusedCommit } from '../withRefusedCommit.ts'
-import { listQueue, QUEUE } from '../listQueue.ts'
 
 let api: TestApi
 beforeAll(async () => {

@@ -1,14 +1,10 @@
 // Not quick: asks with hundreds of drawn filters.
 import { Prisma } from '@roundsman/db'
 import { cleanupI18nCache } from '@roundsman/jobs'
-import { HOLD_RUNS_SQL } from '@roundsman/testing'
+import { emptyQueue, emptyTables, expectInvalid, expectProblem, HOLD_RUNS_SQL, listQueue, withRefusedCommit } from '@roundsman/testing'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTestApi, type TestApi } from '../createTestApi.ts'
-import { emptyTables } from '../emptyTables.ts'
-import { expectInvalid, expectProblem } from '../expectProblem.ts'
-import { withRefusedCommit } from '../withRefusedCommit.ts'
-import { emptyQueue, listQueue } from '../listQueue.ts'
 
 let api: TestApi
 beforeAll(async () => {

@@ -3,11 +3,10 @@ import { getQueueStats } from '@roundsman/engine/client'
 import { defineJob } from '@roundsman/engine'
 import type { ConsoleOverview, ConsoleQueue } from '@roundsman/admin/contract'
 import fc from 'fast-check'
+import { emptyTables, QUEUE } from '@roundsman/testing'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { buildApp } from '../../src/app.ts'
 import { createTestApi, JWT_SECRET, type TestApi } from '../createTestApi.ts'
-import { emptyTables } from '../emptyTables.ts'
-import { QUEUE } from '../listQueue.ts'
 
 const NAMES = ['import', 'export', 'mail', 'report'] as const
 const jobs = NAMES.map((name) => defineJob({ name }))

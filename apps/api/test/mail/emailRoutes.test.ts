@@ -1,12 +1,8 @@
 import { dispatchEmail } from '@roundsman/jobs'
-import { waitFor } from '@roundsman/testing'
+import { emptyQueue, emptyTables, expectInvalid, expectProblem, listQueue, QUEUE, setWork, waitFor, withRefusedCommit } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { emptyTables } from '../emptyTables.ts'
 import { createTestApi, type TestApi } from '../createTestApi.ts'
-import { expectInvalid, expectProblem } from '../expectProblem.ts'
 import { createInvoice, invoiceBody, markRendered } from '../invoices.ts'
-import { withRefusedCommit } from '../withRefusedCommit.ts'
-import { emptyQueue, listQueue, QUEUE, setWork } from '../listQueue.ts'
 
 let api: TestApi
 beforeAll(async () => {

@@ -1,6 +1,6 @@
+import { expectProblem } from '@roundsman/testing'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createTestApi, type TestApi } from '../createTestApi.ts'
-import { expectProblem } from '../expectProblem.ts'
 
 let api: TestApi
 beforeAll(async () => {

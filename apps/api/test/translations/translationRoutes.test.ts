@@ -1,6 +1,6 @@
+import { expectInvalid, expectProblem } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTestApi, type TestApi } from '../createTestApi.ts'
-import { expectInvalid, expectProblem } from '../expectProblem.ts'
 
 let api: TestApi
 beforeAll(async () => {

@@ -1,6 +1,6 @@
 import { Prisma, type JobRun } from '@roundsman/db'
 import { createWorker } from '@roundsman/engine/worker'
-import { HOLD_RUNS_SQL, waitFor } from '@roundsman/testing'
+import { emptyTables, expectInvalid, expectProblem, HOLD_RUNS_SQL, QUEUE, waitFor } from '@roundsman/testing'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type {
@@ -13,10 +13,7 @@ import type {
   ConsoleWorkers,
   ConsoleSearch,
 } from '@roundsman/admin/contract'
-import { emptyTables } from '../../emptyTables.ts'
 import { createTestApi, jobs, type TestApi } from '../../createTestApi.ts'
-import { expectInvalid, expectProblem } from '../../expectProblem.ts'
-import { QUEUE } from '../../listQueue.ts'
 
 let api: TestApi
 beforeAll(async () => {

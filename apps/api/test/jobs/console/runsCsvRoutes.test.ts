@@ -1,9 +1,8 @@
 import type { JobsReader } from '@roundsman/engine/client'
+import { emptyTables, expectInvalid } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { emptyTables } from '../../emptyTables.ts'
 import { buildApp } from '../../../src/app.ts'
 import { createTestApi, jobs, JWT_SECRET, type TestApi } from '../../createTestApi.ts'
-import { expectInvalid } from '../../expectProblem.ts'
 
 let api: TestApi
 beforeAll(async () => {
