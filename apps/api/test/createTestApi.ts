@@ -50,11 +50,12 @@ export interface TestApiOptions {
   metrics?: AppOptions['metrics']
   /** The folder of the console's build. Default: where `pnpm build` puts it. */
   consoleDir?: string
+  eventsRecheckMs?: number
 }
 
 /** Opens the real application on a database of its own, with a user of each role. */
 export async function createTestApi(options: TestApiOptions = {}): Promise<TestApi> {
-  const { metrics, consoleDir } = options
+  const { metrics, consoleDir, eventsRecheckMs } = options
   const database = await createTestDatabase()
   const prisma = createDatabaseClient({
     url: database.url,
@@ -79,6 +80,7 @@ export async function createTestApi(options: TestApiOptions = {}): Promise<TestA
     readinessTimeoutMs: 10_000,
     now: clock.now,
     ...(consoleDir !== undefined && { consoleDir }),
+    ...(eventsRecheckMs !== undefined && { eventsRecheckMs }),
   })
   const routes: string[] = []
   app.addHook('onRoute', ({ method, url }) => {

@@ -4,8 +4,6 @@ import { join } from 'node:path'
 import swagger from '@fastify/swagger'
 import { defineJob, type Job } from '@roundsman/engine'
 import { createJobsClient } from '@roundsman/engine/client'
-import { createWorker } from '@roundsman/engine/worker'
-import { waitFor } from '@roundsman/testing'
 import Fastify, { type FastifyInstance, type InjectOptions } from 'fastify'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
@@ -448,34 +446,4 @@ describe('a client that nobody has started', () => {
     expect((await ask(null, { url: '/api/jobs' })).statusCode).toBe(401)
     await client.stop()
   })
-})
-
-it('tells of what changes, until the host closes', async () => {
-  app = Fastify()
-  await app.register(roundsman, { ...options(), prefix: '/ops' })
-  const address = await app.listen({ port: 0, host: '127.0.0.1' })
-  const worker = createWorker({
-    databaseUrl: host.databaseUrl,
-    schema: 'public',
-    client: host.prisma,
-    jobs: [echo],
-    handlers: { echo: async () => undefined },
-    log,
-  })
-  await worker.start()
-  try {
-    const headers = { 'x-user': 'bob' }
-    const { body } = await fetch(`${address}/ops/api/jobs/events`, { headers })
-    let text = ''
-    const reading = (async () => {
-      for await (const chunk of body!.pipeThrough(new TextDecoderStream())) text += chunk
-    })()
-    await host.prisma.$transaction((tx) => host.client.enqueue(tx, echo, {}))
-    await waitFor(() => text.includes('event: run'))
-    await app.close()
-    await reading
-    expect(text).toMatch(/event: run\ndata: .*"echo"/)
-  } finally {
-    await worker.stop({ drainTimeoutMs: 0 })
-  }
 })

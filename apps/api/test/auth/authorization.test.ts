@@ -409,6 +409,25 @@ it('does not tell those who may not ask what is wrong with their question', asyn
   expectProblem(await api.as('admin', request), 400)
 })
 
+it('names who asks by the address that they have now, and in the log by their id', async () => {
+  const { prisma, log, userIds } = api
+  const rename = (email: string) =>
+    prisma.user.update({ where: { id: userIds.owner }, data: { email } })
+  await rename('new@example.com')
+  try {
+    const request = { method: 'POST', url: '/api/jobs/cleanupI18nCache/run' } as const
+    const { workId } = (await api.as('owner', { ...request, payload: reason })).json()
+    expect((await listQueue(prisma)).find(({ id }) => id === workId)?.data).toMatchObject({
+      actor: 'new@example.com',
+    })
+    expect(log).toContainEqual(
+      expect.objectContaining({ msg: 'job run requested', workId, userId: userIds.owner }),
+    )
+  } finally {
+    await rename('owner@example.com')
+  }
+})
+
 it('does nothing for those whom it refuses', async () => {
   const { prisma } = api
   await prisma.jobSchedule.create({

@@ -1,8 +1,6 @@
-import type { JobsReader } from '@roundsman/engine/client'
 import { emptyTables, expectInvalid } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { buildApp } from '../../../src/app.ts'
-import { createTestApi, jobs, JWT_SECRET, type TestApi } from '../../createTestApi.ts'
+import { createTestApi, type TestApi } from '../../createTestApi.ts'
 
 let api: TestApi
 beforeAll(async () => {
@@ -106,52 +104,6 @@ describe('GET /api/jobs/runs.csv', () => {
     const lines = (await get()).body.trimEnd().split('\r\n')
     expect(lines).toHaveLength(2_501)
     expect(new Set(lines).size).toBe(2_501)
-  })
-
-  it('sends each page once it is read, and the heading before any is', async () => {
-    const { prisma, jobsClient, clock, userIds } = api
-    await prisma.$executeRaw`
-      insert into "JobRun" ("id", "name", "trigger", "workerId", "startedAt")
-      select gen_random_uuid(), 'many', 'queue', 'w1', now() - n * interval '1 s' from generate_series(1, 150) n`
-    const pages = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-    let asked = 0
-    const rows: JobsReader['rows'] = async (statement) => {
-      if (statement.text.includes('from "JobRunAll"')) await pages[asked++]?.promise
-      return jobsClient.reader.rows(statement)
-    }
-    const own = buildApp({
-      prisma,
-      jobsClient: { ...jobsClient, reader: { rows } },
-      jobs,
-      jwtSecret: JWT_SECRET,
-      now: clock.now,
-    })
-    try {
-      const address = await own.listen({ port: 0, host: '127.0.0.1' })
-      const response = await fetch(`${address}/api/jobs/runs.csv`, {
-        headers: { authorization: `Bearer ${own.issueToken(userIds.admin)}` },
-      })
-      const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
-      let text = ''
-      const untilLines = async (count: number) => {
-        while (text.split('\r\n').length <= count) {
-          const { value, done } = await reader.read()
-          if (done) break
-          text += value
-        }
-        return text.split('\r\n').length - 1
-      }
-      expect(await untilLines(1)).toBe(1)
-      pages[0]?.resolve()
-      expect(await untilLines(101)).toBe(101)
-      pages[1]?.resolve()
-      expect(await untilLines(151)).toBe(151)
-      expect((await reader.read()).done).toBe(true)
-      expect(asked).toBe(2)
-    } finally {
-      for (const { resolve } of pages) resolve()
-      await own.close()
-    }
   })
 
   it('refuses what the list refuses', async () => {

@@ -2,52 +2,48 @@
 import type { ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 import { setImmediate as immediate } from 'node:timers/promises'
-import type { DatabaseClient } from '@roundsman/db'
-import { defineJob } from '@roundsman/engine'
-import type { JobsClient } from '@roundsman/engine/client'
+import type { JobsClient, JobsReader } from '@roundsman/engine/client'
 import { createWorker, type Worker } from '@roundsman/engine/worker'
 import { waitFor } from '@roundsman/testing'
-import { pino } from 'pino'
+import { accessOf, echo, jobs, log, openHost, type Host } from '@roundsman/testing/openHost'
+import Fastify, { type FastifyInstance } from 'fastify'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { buildApp, type AppOptions } from '../../../src/app.ts'
-import { createTestApi, JWT_SECRET, type TestApi } from '../../createTestApi.ts'
+import { roundsman, type RoundsmanOptions } from '../src/index.ts'
 
-const log = pino({ level: 'silent' })
-const echo = defineJob({ name: 'echo' })
+const headers = { 'x-user': 'ada' }
 
-let api: TestApi
-let app: ReturnType<typeof buildApp>
+let host: Host
+let app: FastifyInstance
 let url: string
 let worker: Worker | undefined
 let aborts: AbortController[] = []
 
 beforeAll(async () => {
-  api = await createTestApi()
-  app = appOf({ jobs: [echo], pingIntervalMs: 20 })
+  host = await openHost()
+  app = await appOf({ pingIntervalMs: 20 })
   url = `${await app.listen({ port: 0, host: '127.0.0.1' })}/api/jobs/events`
 })
 
-function appOf(options: Partial<AppOptions> = {}): ReturnType<typeof buildApp> {
-  const { prisma, jobsClient, clock } = api
-  return buildApp({
-    prisma,
-    jobsClient,
-    jobs: [],
-    jwtSecret: JWT_SECRET,
-    now: clock.now,
+async function appOf(options: Partial<RoundsmanOptions> = {}): Promise<FastifyInstance> {
+  const own = Fastify()
+  await own.register(roundsman, {
+    client: host.client,
+    jobs,
+    authorize: (request) => accessOf(request.headers['x-user']),
     ...options,
   })
+  return own
 }
 
 /** A client that reports a change when the test says so. */
-function changing(): { jobsClient: JobsClient; change: (name: string) => void } {
+function changing(): { client: JobsClient; change: (name: string) => void } {
   const listeners: ((name: string) => void)[] = []
   const watchChanges: JobsClient['watchChanges'] = ({ onChange }) => {
     listeners.push((name) => onChange({ ids: [], names: [name], ticks: [] }))
     return { isLasting: () => true, close: async () => undefined }
   }
   return {
-    jobsClient: { ...api.jobsClient, watchChanges },
+    client: { ...host.client, watchChanges },
     change: (name) => listeners.forEach((listener) => listener(name)),
   }
 }
@@ -63,21 +59,14 @@ afterAll(async () => {
   // A client may open a connection in advance, and close() would wait for that one.
   app.server.closeAllConnections()
   await app.close()
-  await api.close()
-})
-
-const bearer = (role: 'staff' | 'admin') => ({
-  authorization: `Bearer ${app.issueToken(api.userIds[role])}`,
+  await host.close()
 })
 
 /** A reader of the event stream that keeps what it was sent. */
-async function follow(headers: Record<string, string> = {}) {
+async function follow(more: Record<string, string> = {}) {
   const abort = new AbortController()
   aborts.push(abort)
-  const response = await fetch(url, {
-    headers: { ...bearer('admin'), ...headers },
-    signal: abort.signal,
-  })
+  const response = await fetch(url, { headers: { ...headers, ...more }, signal: abort.signal })
   let text = ''
   const reading = (async () => {
     for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) text += chunk
@@ -96,12 +85,11 @@ async function follow(headers: Record<string, string> = {}) {
 }
 
 async function startWorker(): Promise<void> {
-  const { databaseUrl, prisma } = api
   worker = createWorker({
+    databaseUrl: host.databaseUrl,
     schema: 'public',
     retention: false,
-    databaseUrl,
-    client: prisma,
+    client: host.prisma,
     jobs: [echo],
     handlers: { echo: async () => undefined },
     log,
@@ -110,24 +98,14 @@ async function startWorker(): Promise<void> {
 }
 
 async function runOnce(): Promise<string> {
-  const { workId } = await api.prisma.$transaction((tx) => api.jobsClient.enqueue(tx, echo, {}))
+  const { workId } = await host.prisma.$transaction((tx) => host.client.enqueue(tx, echo, {}))
   const run = await waitFor(() =>
-    api.prisma.jobRun.findFirst({ where: { workId, status: 'success' } }),
+    host.prisma.jobRun.findFirst({ where: { workId, status: 'success' } }),
   )
   return run.id
 }
 
 describe('following what changes', () => {
-  it('is for admins, like what it tells of', async () => {
-    expect((await fetch(url)).status).toBe(401)
-    expect((await fetch(url, { headers: bearer('staff') })).status).toBe(403)
-    const { response } = await follow()
-    expect(response.status).toBe(200)
-    expect(response.headers.get('content-type')).toBe('text/event-stream; charset=utf-8')
-    expect(response.headers.get('cache-control')).toBe('no-store, no-transform')
-    expect(response.headers.get('content-security-policy')).toContain("default-src 'self'")
-  })
-
   it('tells every client of a run', async () => {
     const clients = [await follow(), await follow()]
     await startWorker()
@@ -186,7 +164,7 @@ describe('following what changes', () => {
     const { events } = await follow()
     await runOnce()
     await waitFor(() => events().length > 0)
-    await api.prisma.$queryRaw`
+    await host.prisma.$queryRaw`
       select pg_terminate_backend(pid, 5000)::text from pg_stat_activity
       where application_name = 'roundsman changes' and datname = current_database()`
     await waitFor(() => events().some(({ event }) => event === 'reset'))
@@ -196,64 +174,12 @@ describe('following what changes', () => {
   })
 
   it('has nothing for HEAD, whose answer would never end', async () => {
-    expect((await fetch(url, { method: 'HEAD', headers: bearer('admin') })).status).toBe(404)
-  })
-
-  describe('to somebody who may not follow it any more', () => {
-    const own = { url: '', close: async () => undefined as unknown }
-    beforeAll(async () => {
-      const quick = appOf({ eventsRecheckMs: 20 })
-      own.url = `${await quick.listen({ port: 0, host: '127.0.0.1' })}/api/jobs/events`
-      own.close = () => quick.close()
-    })
-    afterAll(() => own.close())
-
-    const changesOfUser = {
-      demoted: (id: string) =>
-        api.prisma.user.update({ where: { id }, data: { role: 'staff' as const } }),
-      deleted: (id: string) => api.prisma.user.delete({ where: { id } }),
-    }
-    const proofs = {
-      token: (id: string) => ({ authorization: `Bearer ${app.issueToken(id)}` }),
-      session: (id: string) => ({ cookie: `roundsman_session=${app.issueSession(id).token}` }),
-    }
-
-    it.each([
-      ['token', 'demoted'],
-      ['token', 'deleted'],
-      ['session', 'demoted'],
-      ['session', 'deleted'],
-    ] as const)('by %s, ends when its user is %s', async (proof, change) => {
-      const { id } = await api.prisma.user.create({
-        data: { email: 'former@example.com', role: 'admin', passwordHash: 'unused' },
-      })
-      try {
-        const stream = await fetch(own.url, { headers: proofs[proof](id) })
-        expect(stream.status).toBe(200)
-        await changesOfUser[change](id)
-        expect(await stream.text()).toMatch(/^retry: 2000\nid: \S+\n\n$/)
-      } finally {
-        await api.prisma.user.deleteMany({ where: { id } })
-      }
-    })
-
-    it('ends when the log-in has expired, and not before', async () => {
-      const start = api.clock.now()
-      try {
-        const stream = await fetch(own.url, { headers: bearer('admin') })
-        const reader = stream.body!.getReader()
-        expect((await reader.read()).done).toBe(false)
-        api.clock.advance(15 * 60_000 + 1_000)
-        expect((await reader.read()).done).toBe(true)
-      } finally {
-        api.clock.set(start)
-      }
-    })
+    expect((await fetch(url, { method: 'HEAD', headers })).status).toBe(404)
   })
 
   it('lets go of a client that has missed more than it may have to read, and of nobody else', async () => {
-    const { jobsClient, change } = changing()
-    const own = appOf({ jobsClient })
+    const { client, change } = changing()
+    const own = await appOf({ client })
     const errors: unknown[] = []
     own.addHook('preHandler', (_request, { raw }, done) => {
       // Without a listener, this error would end the process.
@@ -263,19 +189,16 @@ describe('following what changes', () => {
     const address = await own.listen({ port: 0, host: '127.0.0.1' })
     try {
       const abort = new AbortController()
-      const first = await fetch(`${address}/api/jobs/events`, {
-        headers: bearer('admin'),
-        signal: abort.signal,
-      })
+      const first = await fetch(`${address}/api/jobs/events`, { headers, signal: abort.signal })
       const { value } = await first.body!.getReader().read()
       const [, id = ''] = /^id: (.*)$/m.exec(new TextDecoder().decode(value)) ?? []
       abort.abort()
       for (let count = 0; count < 100; count += 1) change('x'.repeat(2_000))
       const response = await fetch(`${address}/api/jobs/events`, {
-        headers: { ...bearer('admin'), 'last-event-id': id },
+        headers: { ...headers, 'last-event-id': id },
       }).catch(() => undefined)
       await response?.text().catch(() => undefined)
-      expect((await fetch(`${address}/health/live`)).status).toBe(200)
+      expect((await fetch(`${address}/api/jobs`, { headers })).status).toBe(200)
       expect(errors).toEqual([])
     } finally {
       own.server.closeAllConnections()
@@ -284,12 +207,11 @@ describe('following what changes', () => {
   })
 
   it('leaves a client that may not follow it any more and does not read either', async () => {
-    const { prisma } = api
-    const { id } = await prisma.user.create({
-      data: { email: 'former@example.com', role: 'admin', passwordHash: 'unused' },
-    })
-    const { jobsClient, change } = changing()
-    const own = appOf({ jobsClient, eventsRecheckMs: 20, pingIntervalMs: 20 })
+    const { client, change } = changing()
+    let former = accessOf('ada')
+    const authorize = (request: { headers: NodeJS.Dict<string | string[]> }) =>
+      request.headers['x-user'] === 'former' ? former : accessOf('ada')
+    const own = await appOf({ client, authorize, recheckMs: 20, pingIntervalMs: 20 })
     const answers: ServerResponse[] = []
     const errors: unknown[] = []
     own.addHook('preHandler', (_request, { raw }, done) => {
@@ -298,79 +220,115 @@ describe('following what changes', () => {
       done()
     })
     const { port } = new URL(await own.listen({ port: 0, host: '127.0.0.1' }))
-    const client = connect(Number(port), '127.0.0.1').pause()
+    const socket = connect(Number(port), '127.0.0.1').pause()
     try {
-      client.write(
-        `GET /api/jobs/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${own.issueToken(id)}\r\n\r\n`,
-      )
+      socket.write('GET /api/jobs/events HTTP/1.1\r\nHost: x\r\nX-User: former\r\n\r\n')
       const answer = await waitFor(() => answers[0]?.headersSent && answers[0])
       while (answer.writableLength === 0) {
         change('x'.repeat(2_000))
         await immediate()
       }
-      await prisma.user.delete({ where: { id } })
+      former = null
       await waitFor(() => answer.writableEnded)
       expect(answer.destroyed).toBe(false)
       // A subscription that went on would write pings and changes, and each would be an error now.
       change('later')
-      const other = await fetch(`http://127.0.0.1:${port}/api/jobs/events`, {
-        headers: bearer('admin'),
-      })
+      const other = await fetch(`http://127.0.0.1:${port}/api/jobs/events`, { headers })
       const reader = other.body!.pipeThrough(new TextDecoderStream()).getReader()
       let text = ''
       while (text.split('event: ping').length < 4) text += (await reader.read()).value ?? ''
       expect(errors).toEqual([])
     } finally {
-      await prisma.user.deleteMany({ where: { id } })
-      client.destroy()
+      socket.destroy()
       await own.close()
     }
   })
 
   it('begins nothing for a client that has gone while it was seen who asks', async () => {
-    const { prisma } = api
     const asked = Promise.withResolvers<void>()
     const gone = Promise.withResolvers<void>()
-    const handled = Promise.withResolvers<ServerResponse>()
-    const readRows: DatabaseClient['readRows'] = async (statement) => {
-      asked.resolve()
-      await gone.promise
-      return prisma.readRows<never>(statement)
-    }
-    const own = appOf({
-      prisma: new Proxy(prisma, {
-        get: (target, key) => (key === 'readRows' ? readRows : Reflect.get(target, key)),
-      }),
+    const asks: unknown[] = []
+    const own = await appOf({
+      recheckMs: 10,
+      authorize: async (request) => {
+        const user = request.headers['x-user']
+        asks.push(user)
+        if (user === 'bob') {
+          asked.resolve()
+          await gone.promise
+        }
+        return accessOf(user)
+      },
     })
     own.addHook('onRequestAbort', (_request, done) => {
       gone.resolve()
       done()
     })
-    own.addHook('preHandler', (_request, { raw }, done) => {
-      done()
-      handled.resolve(raw)
-    })
     const address = await own.listen({ port: 0, host: '127.0.0.1' })
     try {
       const abort = new AbortController()
       const asking = fetch(`${address}/api/jobs/events`, {
-        headers: bearer('admin'),
+        headers: { 'x-user': 'bob' },
         signal: abort.signal,
       })
       await asked.promise
       abort.abort()
       await expect(asking).rejects.toThrow('aborted')
-      expect((await handled.promise).headersSent).toBe(false)
+      await gone.promise
+      // The checks of another client show that this one's would have come.
+      const other = await fetch(`${address}/api/jobs/events`, { headers })
+      await waitFor(() => asks.filter((user) => user === 'ada').length >= 4)
+      await other.body!.cancel()
+      expect(asks.filter((user) => user === 'bob')).toHaveLength(1)
     } finally {
+      own.server.closeAllConnections()
       await own.close()
     }
   })
 
   it('does not keep the server from closing', async () => {
-    const own = appOf()
+    const own = await appOf()
     const address = await own.listen({ port: 0, host: '127.0.0.1' })
-    const response = await fetch(`${address}/api/jobs/events`, { headers: bearer('admin') })
+    const response = await fetch(`${address}/api/jobs/events`, { headers })
     await own.close()
     expect(await response.text()).toMatch(/^retry: 2000\nid: \S+-0\n\n$/)
   })
+})
+
+it('sends each page of the CSV once it is read, and the heading before any is', async () => {
+  const { prisma, client } = host
+  await prisma.$executeRaw`
+    insert into "JobRun" ("id", "name", "trigger", "workerId", "startedAt")
+    select gen_random_uuid(), 'many', 'queue', 'w1', now() - n * interval '1 s' from generate_series(1, 150) n`
+  const pages = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  let asked = 0
+  const rows: JobsReader['rows'] = async (statement) => {
+    if (statement.text.includes('from "JobRunAll"')) await pages[asked++]?.promise
+    return client.reader.rows(statement)
+  }
+  const own = await appOf({ client: { ...client, reader: { rows } } })
+  try {
+    const address = await own.listen({ port: 0, host: '127.0.0.1' })
+    const response = await fetch(`${address}/api/jobs/runs.csv?name=many`, { headers })
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
+    let text = ''
+    const untilLines = async (count: number) => {
+      while (text.split('\r\n').length <= count) {
+        const { value, done } = await reader.read()
+        if (done) break
+        text += value
+      }
+      return text.split('\r\n').length - 1
+    }
+    expect(await untilLines(1)).toBe(1)
+    pages[0]?.resolve()
+    expect(await untilLines(101)).toBe(101)
+    pages[1]?.resolve()
+    expect(await untilLines(151)).toBe(151)
+    expect((await reader.read()).done).toBe(true)
+    expect(asked).toBe(2)
+  } finally {
+    for (const { resolve } of pages) resolve()
+    await own.close()
+  }
 })
