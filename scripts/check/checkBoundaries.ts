@@ -92,9 +92,9 @@ const TESTS_MAY_IMPORT = [
   'engine/migrate',
 ]
 
-/** The same for one room: the API's tests need workers to look at. */
+/** The same for one room: tests of what is shown need workers to look at. */
 const TESTS_OF_ROOM_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  admin: ['testing/openHost'],
+  admin: ['engine/worker', 'testing/openHost'],
   api: ['engine/worker', 'admin/contract'],
   fastify: ['engine/worker', 'testing/openHost'],
 }

@@ -1,7 +1,6 @@
 import { createDatabaseClient, type DatabaseClient, type Role } from '@roundsman/db'
-import { jobs as catalogue } from '@roundsman/jobs'
+import { jobs } from '@roundsman/jobs'
 import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
-import { defineJob, type Job } from '@roundsman/engine'
 import {
   createTestDatabase,
   createUserOfEachRole,
@@ -9,25 +8,11 @@ import {
   type FakeClock,
 } from '@roundsman/testing'
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
-import { z } from 'zod'
 import { buildApp, type AppOptions } from '../src/app.ts'
 import { createApiLogger } from '../src/http/createApiLogger.ts'
 
 export const JWT_SECRET = 'a secret for tests, of thirty-two or more characters'
 export const PASSWORD = 'correct horse battery staple'
-
-/** A job such as the catalogue lacks: it runs on request only, and takes a payload. */
-const sendReport = defineJob({
-  name: 'sendReport',
-  description: 'Sends a report.',
-  payload: z.strictObject({
-    to: z.email(),
-    pages: z.array(z.int().positive()).optional(),
-    note: z.unknown().optional(),
-  }),
-})
-
-export const jobs: readonly Job[] = [...catalogue, sendReport]
 
 export interface TestApi {
   app: FastifyInstance

@@ -1,7 +1,8 @@
 // Not quick: waits for a busy pool.
+import { jobs } from '@roundsman/jobs'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { buildApp } from '../../src/app.ts'
-import { createTestApi, jobs, JWT_SECRET, type TestApi } from '../createTestApi.ts'
+import { createTestApi, JWT_SECRET, type TestApi } from '../createTestApi.ts'
 
 let api: TestApi
 beforeAll(async () => {

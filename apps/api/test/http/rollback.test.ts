@@ -1,10 +1,11 @@
 import type { DatabaseClient } from '@roundsman/db'
 import type { JobsClient } from '@roundsman/engine/client'
+import { jobs } from '@roundsman/jobs'
 import type { InjectOptions } from 'fastify'
 import { expectProblem, listQueue, setWork } from '@roundsman/testing'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { buildApp } from '../../src/app.ts'
-import { createTestApi, jobs, JWT_SECRET, type TestApi } from '../createTestApi.ts'
+import { createTestApi, JWT_SECRET, type TestApi } from '../createTestApi.ts'
 import { createInvoice, invoiceBody, markRendered } from '../invoices.ts'
 
 let api: TestApi

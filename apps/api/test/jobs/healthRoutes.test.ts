@@ -4,12 +4,13 @@ import { createJobsClient } from '@roundsman/engine/client'
 import { isScheduled } from '@roundsman/engine'
 import { createWorker } from '@roundsman/engine/worker'
 import { createTestDatabase, expectProblem, HOLD_RUNS_SQL } from '@roundsman/testing'
+import { jobs } from '@roundsman/jobs'
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { buildApp } from '../../src/app.ts'
-import { createTestApi, jobs, JWT_SECRET, type TestApi } from '../createTestApi.ts'
+import { createTestApi, JWT_SECRET, type TestApi } from '../createTestApi.ts'
 
 function open(url: string, readinessTimeoutMs = 10_000) {
   const prisma = createDatabaseClient({

@@ -1,17 +1,16 @@
 // Not quick: redrives among thousands of dead letters.
-import { dispatchEmail, renderInvoicePdf } from '@roundsman/jobs'
 import { defineJob, type Job } from '@roundsman/engine'
 import { randomUUID } from 'node:crypto'
 import { emptyQueue, expectInvalid, expectProblem, listQueue, setWork, withRefusedCommit } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { createTestApi, type TestApi } from '../createTestApi.ts'
+import { dispatchEmail, openTestAdmin, renderInvoicePdf, type TestAdmin } from '../openTestAdmin.ts'
 
 /** A job whose work is still in the queue, and which the catalogue no longer has. */
 const formerJob = defineJob({ name: 'formerJob', description: 'Has left the catalogue.' })
 
-let api: TestApi
+let api: TestAdmin
 beforeAll(async () => {
-  api = await createTestApi()
+  api = await openTestAdmin()
 })
 afterAll(() => api.close())
 

@@ -1,10 +1,10 @@
 import { emptyTables, expectInvalid, expectProblem, listQueue, QUEUE, withRefusedCommit } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { createTestApi, jobs, type TestApi } from '../createTestApi.ts'
+import { jobs, openTestAdmin, type TestAdmin } from '../openTestAdmin.ts'
 
-let api: TestApi
+let api: TestAdmin
 beforeAll(async () => {
-  api = await createTestApi()
+  api = await openTestAdmin()
 })
 afterAll(() => api.close())
 

@@ -1,14 +1,13 @@
 // Not quick: asks with hundreds of drawn filters.
 import { Prisma } from '@roundsman/db'
-import { cleanupI18nCache } from '@roundsman/jobs'
 import { emptyQueue, emptyTables, expectInvalid, expectProblem, HOLD_RUNS_SQL, listQueue, withRefusedCommit } from '@roundsman/testing'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createTestApi, type TestApi } from '../createTestApi.ts'
+import { cleanupI18nCache, openTestAdmin, type TestAdmin } from '../openTestAdmin.ts'
 
-let api: TestApi
+let api: TestAdmin
 beforeAll(async () => {
-  api = await createTestApi()
+  api = await openTestAdmin()
 })
 afterAll(() => api.close())
 

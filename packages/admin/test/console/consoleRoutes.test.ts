@@ -12,12 +12,12 @@ import type {
   ConsoleWorkerDetail,
   ConsoleWorkers,
   ConsoleSearch,
-} from '@roundsman/admin/contract'
-import { createTestApi, jobs, type TestApi } from '../../createTestApi.ts'
+} from '../../src/contract.ts'
+import { jobs, openTestAdmin, type TestAdmin } from '../openTestAdmin.ts'
 
-let api: TestApi
+let api: TestAdmin
 beforeAll(async () => {
-  api = await createTestApi()
+  api = await openTestAdmin()
 })
 afterAll(() => api.close())
 
@@ -162,7 +162,7 @@ describe('the overview', () => {
         expect(await found(9)).toEqual([])
         expect(await found(10)).toMatchObject([
           {
-            holder: `pid ${pid} (roundsman api tests, idle in transaction)`,
+            holder: `pid ${pid} (tests, idle in transaction)`,
             since: since.toISOString(),
           },
         ])
