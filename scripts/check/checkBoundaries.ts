@@ -85,6 +85,8 @@ const TESTS_MAY_IMPORT = [
   'testing/hostileNumbers',
   'testing/hostileOutcomes',
   'testing/hostileValues',
+  'testing/openHost',
+  'testing/openTestDatabase',
   'db',
   'local-postgres',
   'engine/client',
@@ -94,9 +96,9 @@ const TESTS_MAY_IMPORT = [
 
 /** The same for one room: tests of what is shown need workers to look at. */
 const TESTS_OF_ROOM_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  admin: ['engine/worker', 'testing/openHost'],
+  admin: ['engine/worker'],
   api: ['engine/worker', 'admin/contract'],
-  fastify: ['engine/worker', 'testing/openHost'],
+  fastify: ['engine/worker'],
 }
 
 /** The same within a room, by folder or file of its src. A folder without a row may import all of its room. */

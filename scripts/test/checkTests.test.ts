@@ -15,7 +15,7 @@ test.each([
   kills('STOP'),
   ...[
     'startWorkerProcess',
-    'openTallyStage',
+    'useTallyStage',
     'spawnWorker',
     'startApi',
     'spawnStart',

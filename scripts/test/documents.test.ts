@@ -1,8 +1,9 @@
 // Not quick: starts processes.
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createTestApi, type TestApi } from '../../apps/api/test/createTestApi.ts'
+import { openForTests } from '@roundsman/testing'
+import { beforeAll, expect, test } from 'vitest'
+import { createTestApi } from '../../apps/api/test/createTestApi.ts'
 import { listFiles } from '../check/listFiles.ts'
 import { readSteps } from '../hosts/readSteps.ts'
 import { WORKSPACE_ROOT } from './stack.ts'
@@ -12,7 +13,7 @@ import { WORKSPACE_ROOT } from './stack.ts'
  * what an error is.
  */
 
-let api: TestApi
+const api = openForTests(createTestApi)
 const NOT_OF_RUNS = [
   'apps/worker/src/check',
   'apps/worker/src/jobs/demoHandlers.ts',
@@ -24,7 +25,6 @@ let sources: string
 let sourcesOfRuns: string
 
 beforeAll(async () => {
-  api = await createTestApi()
   const pages = await readdir(join(WORKSPACE_ROOT, 'docs'), { recursive: true })
   documents = await readAll([
     'README.md',
@@ -42,8 +42,6 @@ beforeAll(async () => {
     .map(({ text }) => text)
     .join('\n')
 })
-
-afterAll(() => api.close())
 
 test('every statement of the documents runs on a migrated database', async () => {
   const statements = documents.flatMap(({ path, text }) =>

@@ -5,14 +5,13 @@ import { demoJobNames, demoJobs } from '@roundsman/jobs/demo'
 import {
   listDeadLetters,
   getQueueStats,
-  openReader,
   getJobHealth,
   listSchedules,
-  type JobsReader,
 } from '@roundsman/engine/client'
-import { createTestDatabase, spawnProcess, type TestDatabase } from '@roundsman/testing'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { createDatabaseClient, verifyPassword, type PrismaClient } from '@roundsman/db'
+import { openForTests, spawnProcess } from '@roundsman/testing'
+import { openTestDatabase } from '@roundsman/testing/openTestDatabase'
+import { beforeEach, expect, test } from 'vitest'
+import { verifyPassword } from '@roundsman/db'
 import { makeDemoHistory } from '../seed/makeDemoHistory.ts'
 import { DEMO_PASSWORD, seedDemoData } from '../seed/seedDemoData.ts'
 import { WORKSPACE_ROOT } from './stack.ts'
@@ -20,29 +19,13 @@ import { WORKSPACE_ROOT } from './stack.ts'
 const DAY_MS = 86_400_000
 const byText = (a: string, b: string) => a.localeCompare(b)
 
-let database: TestDatabase
-let prisma: PrismaClient
-let reader: JobsReader & { close(): Promise<void> }
-
-beforeAll(async () => {
-  database = await createTestDatabase()
-  prisma = createDatabaseClient({
-    url: database.url,
-    applicationName: 'seed test',
-    onPoolError: () => undefined,
-  })
-  reader = openReader({ databaseUrl: database.url, schema: 'public' })
-})
+const database = openForTests(openTestDatabase)
 
 beforeEach(async () => {
-  await prisma.$executeRaw`truncate "User", "PreviewSession", "I18nCacheEntry", "Invoice" cascade`
-  await prisma.$executeRaw`truncate "JobRun", "JobTick", "JobSchedule", "JobAction", "JobWork", "JobDeadLetter", "JobPayload", "JobUnique"`
-})
-
-afterAll(async () => {
-  await reader.close()
-  await prisma.$disconnect()
-  await database.drop()
+  await database.prisma
+    .$executeRaw`truncate "User", "PreviewSession", "I18nCacheEntry", "Invoice" cascade`
+  await database.prisma
+    .$executeRaw`truncate "JobRun", "JobTick", "JobSchedule", "JobAction", "JobWork", "JobDeadLetter", "JobPayload", "JobUnique"`
 })
 
 test('fills a database that knows nobody', async () => {
@@ -54,18 +37,22 @@ test('fills a database that knows nobody', async () => {
       { email: 'staff@example.com', role: 'staff' },
     ],
   })
-  for (const { passwordHash } of await prisma.user.findMany()) {
+  for (const { passwordHash } of await database.prisma.user.findMany()) {
     expect(await verifyPassword(DEMO_PASSWORD, passwordHash)).toBe(true)
   }
   const now = new Date()
-  const sessions = await prisma.previewSession.findMany()
+  const sessions = await database.prisma.previewSession.findMany()
   expect(sessions.filter((one) => !one.revoked && one.expiresAt > now)).toHaveLength(2)
   expect(sessions.filter((one) => !one.revoked && one.expiresAt <= now)).toHaveLength(1)
   expect(sessions.filter((one) => one.revoked)).toHaveLength(1)
   const cutoff = new Date(now.getTime() - 30 * DAY_MS)
-  expect(await prisma.i18nCacheEntry.count({ where: { createdAt: { lt: cutoff } } })).toBe(6)
-  expect(await prisma.i18nCacheEntry.count({ where: { createdAt: { gte: cutoff } } })).toBe(6)
-  const invoices = await prisma.invoice.findMany({
+  expect(await database.prisma.i18nCacheEntry.count({ where: { createdAt: { lt: cutoff } } })).toBe(
+    6,
+  )
+  expect(
+    await database.prisma.i18nCacheEntry.count({ where: { createdAt: { gte: cutoff } } }),
+  ).toBe(6)
+  const invoices = await database.prisma.invoice.findMany({
     select: { locale: true, currency: true, grossMinor: true },
     orderBy: { createdAt: 'asc' },
   })
@@ -75,14 +62,17 @@ test('fills a database that knows nobody', async () => {
     { locale: 'ja-JP', currency: 'JPY', grossMinor: 214_200n },
     { locale: 'ar-EG', currency: 'EGP', grossMinor: 1_163_940n },
   ])
-  expect(await prisma.invoiceLine.count()).toBe(9)
+  expect(await database.prisma.invoiceLine.count()).toBe(9)
 })
 
 test('adds jobs of the demo with a week of what can happen, and nothing that is a matter of health', async () => {
-  const before = await getJobHealth(reader, jobs, new Date())
+  const before = await getJobHealth(database.reader, jobs, new Date())
   await seedDemoData(database.url)
 
-  const failed = await prisma.jobRun.groupBy({ by: ['errorCode'], where: { status: 'failed' } })
+  const failed = await database.prisma.jobRun.groupBy({
+    by: ['errorCode'],
+    where: { status: 'failed' },
+  })
   expect(failed.map(({ errorCode }) => String(errorCode)).toSorted(byText)).toEqual([
     'cancelled',
     'ECONNREFUSED',
@@ -93,23 +83,23 @@ test('adds jobs of the demo with a week of what can happen, and nothing that is 
     'timeout',
     'worker_lost',
   ])
-  const named = await prisma.jobRun.groupBy({ by: ['name'] })
+  const named = await database.prisma.jobRun.groupBy({ by: ['name'] })
   expect(named.map(({ name }) => name).toSorted(byText)).toEqual(demoJobNames.toSorted(byText))
-  const outcomes = await prisma.jobTick.groupBy({ by: ['outcome'] })
+  const outcomes = await database.prisma.jobTick.groupBy({ by: ['outcome'] })
   expect(outcomes.map(({ outcome }) => outcome).toSorted(byText)).toEqual([
     'coalesced',
     'enqueued',
     'missed',
     'skipped',
   ])
-  const { deadLetters } = await listDeadLetters(reader, { limit: 100 })
+  const { deadLetters } = await listDeadLetters(database.reader, { limit: 100 })
   expect(new Set(deadLetters.map(({ error }) => error.code))).toEqual(
     new Set(['shop_unavailable', 'order_invalid']),
   )
   const about = new Set(deadLetters.map(({ label }) => label))
   expect(about.size).toBe(deadLetters.length)
   expect([...about][0]).toMatch(/^Order \d+$/)
-  const waiting = await getQueueStats(reader, ['demoSyncOrder'])
+  const waiting = await getQueueStats(database.reader, ['demoSyncOrder'])
   expect(waiting.map(({ state, count }) => [state, count])).toEqual(
     expect.arrayContaining([
       ['ready', 30],
@@ -117,12 +107,12 @@ test('adds jobs of the demo with a week of what can happen, and nothing that is 
       ['deadLetter', 9],
     ]),
   )
-  expect([...(await listSchedules(reader, demoJobNames)).keys()]).toHaveLength(4)
+  expect([...(await listSchedules(database.reader, demoJobNames)).keys()]).toHaveLength(4)
   // Nothing lies in the future, and nothing runs, because nobody would end it.
-  const [later] = await prisma.$queryRaw<{ count: number }[]>`
+  const [later] = await database.prisma.$queryRaw<{ count: number }[]>`
     select count(*)::int as count from "JobRun" where "endedAt" > now() or "status" = 'running'`
   expect(later?.count).toBe(0)
-  expect(await getJobHealth(reader, jobs, new Date())).toEqual(before)
+  expect(await getJobHealth(database.reader, jobs, new Date())).toEqual(before)
 })
 
 test('the history of the demo is the same for the same seed and instant, whatever the season', () => {
@@ -161,7 +151,7 @@ test('the history of the demo is the same for the same seed and instant, whateve
 
 test('one command removes the jobs of the demo, and nothing else', async () => {
   await seedDemoData(database.url)
-  await prisma.jobRun.create({
+  await database.prisma.jobRun.create({
     data: {
       name: 'cleanupI18nCache',
       trigger: 'cli',
@@ -176,53 +166,55 @@ test('one command removes the jobs of the demo, and nothing else', async () => {
   expect(await command.exited).toMatchObject({ code: 0 })
   expect(command.stdout.join('\n')).toMatch(/^Removed [\d,]+ rows of the demo jobs\.$/)
 
-  expect(await prisma.jobRun.findMany({ select: { name: true } })).toEqual([
+  expect(await database.prisma.jobRun.findMany({ select: { name: true } })).toEqual([
     { name: 'cleanupI18nCache' },
   ])
-  expect(await prisma.jobTick.count()).toBe(0)
-  expect(await prisma.jobAction.count()).toBe(0)
-  expect((await listSchedules(reader, demoJobNames)).size).toBe(0)
-  expect((await listDeadLetters(reader, { limit: 1 })).deadLetters).toEqual([])
-  expect(await prisma.user.count()).toBe(3)
+  expect(await database.prisma.jobTick.count()).toBe(0)
+  expect(await database.prisma.jobAction.count()).toBe(0)
+  expect((await listSchedules(database.reader, demoJobNames)).size).toBe(0)
+  expect((await listDeadLetters(database.reader, { limit: 1 })).deadLetters).toEqual([])
+  expect(await database.prisma.user.count()).toBe(3)
 })
 
 test('leaves the jobs of the demo out where somebody says so', async () => {
   await seedDemoData(database.url, { withJobs: false })
-  expect(await prisma.user.count()).toBe(3)
-  expect(await prisma.jobRun.count()).toBe(0)
+  expect(await database.prisma.user.count()).toBe(3)
+  expect(await database.prisma.jobRun.count()).toBe(0)
   expect(demoJobs).toHaveLength(5)
 })
 
 test('a second time changes nothing, and brings back nothing that was removed', async () => {
   await seedDemoData(database.url)
-  await prisma.i18nCacheEntry.deleteMany()
-  await prisma.previewSession.deleteMany()
-  await prisma.invoice.deleteMany()
-  await prisma.user.delete({ where: { email: 'staff@example.com' } })
-  const before = await prisma.user.findMany({ orderBy: { id: 'asc' } })
+  await database.prisma.i18nCacheEntry.deleteMany()
+  await database.prisma.previewSession.deleteMany()
+  await database.prisma.invoice.deleteMany()
+  await database.prisma.user.delete({ where: { email: 'staff@example.com' } })
+  const before = await database.prisma.user.findMany({ orderBy: { id: 'asc' } })
 
   const { isNew, demoUsers } = await seedDemoData(database.url)
   expect(isNew).toBe(false)
   expect(demoUsers.map(({ email }) => email)).toEqual(['owner@example.com', 'admin@example.com'])
-  expect(await prisma.user.findMany({ orderBy: { id: 'asc' } })).toEqual(before)
-  expect(await prisma.i18nCacheEntry.count()).toBe(0)
-  expect(await prisma.previewSession.count()).toBe(0)
-  expect(await prisma.invoice.count()).toBe(0)
+  expect(await database.prisma.user.findMany({ orderBy: { id: 'asc' } })).toEqual(before)
+  expect(await database.prisma.i18nCacheEntry.count()).toBe(0)
+  expect(await database.prisma.previewSession.count()).toBe(0)
+  expect(await database.prisma.invoice.count()).toBe(0)
 })
 
 test('leaves a database alone that has users of its own', async () => {
-  await prisma.user.create({ data: { email: 'me@example.org', passwordHash: 'x', role: 'owner' } })
+  await database.prisma.user.create({
+    data: { email: 'me@example.org', passwordHash: 'x', role: 'owner' },
+  })
   expect(await seedDemoData(database.url)).toEqual({ isNew: false, demoUsers: [] })
-  expect(await prisma.user.count()).toBe(1)
-  expect(await prisma.previewSession.count()).toBe(0)
+  expect(await database.prisma.user.count()).toBe(1)
+  expect(await database.prisma.previewSession.count()).toBe(0)
 })
 
 test('of two at once one adds the data', async () => {
   const results = await Promise.all([seedDemoData(database.url), seedDemoData(database.url)])
   expect(results.filter(({ isNew }) => isNew)).toHaveLength(1)
-  expect(await prisma.user.count()).toBe(3)
-  expect(await prisma.previewSession.count()).toBe(4)
-  expect(await prisma.invoice.count()).toBe(4)
+  expect(await database.prisma.user.count()).toBe(3)
+  expect(await database.prisma.previewSession.count()).toBe(4)
+  expect(await database.prisma.invoice.count()).toBe(4)
 })
 
 test.each([{ NODE_ENV: 'production' }, { NODE_ENV: 'development', REPLIT_DEPLOYMENT: '1' }])(
@@ -233,7 +225,7 @@ test.each([{ NODE_ENV: 'production' }, { NODE_ENV: 'development', REPLIT_DEPLOYM
     })
     expect((await command.exited).code).toBe(1)
     expect(command.stderr.join('\n')).toContain('never made in production')
-    expect(await prisma.user.count()).toBe(0)
+    expect(await database.prisma.user.count()).toBe(0)
   },
 )
 
@@ -252,9 +244,9 @@ test('the command refuses where others reach this machine, unless it is asked fo
     return { code, output: [...command.stdout, ...command.stderr].join('\n') }
   }
   expect(await run()).toMatchObject({ code: 1, output: expect.stringContaining('DEMO_DATA=true') })
-  expect(await prisma.user.count()).toBe(0)
+  expect(await database.prisma.user.count()).toBe(0)
   expect(await run('true')).toMatchObject({ code: 0 })
-  expect(await prisma.user.count()).toBe(3)
+  expect(await database.prisma.user.count()).toBe(3)
 })
 
 test.each([
@@ -268,7 +260,7 @@ test.each([
   })
   expect((await command.exited).code).toBe(code)
   expect([...command.stdout, ...command.stderr].join('\n')).toContain('Usage: pnpm db:seed')
-  expect(await prisma.user.count()).toBe(0)
+  expect(await database.prisma.user.count()).toBe(0)
 })
 
 test('the command says what it did', async () => {

@@ -1,16 +1,12 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
-import { expectProblem } from '@roundsman/testing'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { expectProblem, openForTests } from '@roundsman/testing'
+import { describe, expect, it } from 'vitest'
 import { buildApp } from '../src/app.ts'
-import { createTestApi, JWT_SECRET, PASSWORD, type TestApi } from './createTestApi.ts'
+import { createTestApi, JWT_SECRET, PASSWORD } from './createTestApi.ts'
 
-let api: TestApi
-beforeAll(async () => {
-  api = await createTestApi()
-})
-afterAll(() => api.close())
+const api = openForTests(createTestApi)
 
 const login = { method: 'POST', url: '/api/auth/login' } as const
 

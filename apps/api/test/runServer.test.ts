@@ -1,7 +1,16 @@
 // Not quick: hashes passwords.
 import { changePassword, createDatabaseClient, DEMO_PASSWORD } from '@roundsman/db'
 import { readVersion } from '@roundsman/node-app'
-import { createPooler, createTestDatabase, createUserOfEachRole, emptyQueue, makeEnvironment, openMonitor, type TestDatabase, waitFor } from '@roundsman/testing'
+import {
+  createPooler,
+  createTestDatabase,
+  createUserOfEachRole,
+  emptyQueue,
+  makeEnvironment,
+  openMonitor,
+  type TestDatabase,
+  waitFor,
+} from '@roundsman/testing'
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'

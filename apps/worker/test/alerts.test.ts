@@ -1,18 +1,14 @@
 import { openAlerts } from '@roundsman/alerts'
 import { dispatchEmail, jobs } from '@roundsman/jobs'
-import { createSmtpServer, openMonitor, waitFor } from '@roundsman/testing'
+import { createSmtpServer, openForTests, openMonitor, waitFor } from '@roundsman/testing'
 import { pino } from 'pino'
-import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
+import { expect, it, onTestFinished } from 'vitest'
 import { readWorkerEnvironment } from '../src/env.ts'
 import { startMailWorker } from './email/startMailWorker.ts'
 import { startWorkerHere } from './startWorkerProcess.ts'
-import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
+import { openWorkerDatabase } from './openWorkerDatabase.ts'
 
-let database: WorkerDatabase
-beforeAll(async () => {
-  database = await openWorkerDatabase()
-})
-afterAll(() => database.close())
+const database = openForTests(openWorkerDatabase)
 
 it('of an API and a worker that watch, one tells: by webhook, and by mail through the outbox', async () => {
   const receiver = await openMonitor()

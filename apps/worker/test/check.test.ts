@@ -3,21 +3,17 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { jobs } from '@roundsman/jobs'
-import { createTestDatabase, spawnProcess } from '@roundsman/testing'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { createTestDatabase, openForTests, spawnProcess } from '@roundsman/testing'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { commands } from '../src/command/commands.ts'
 import { runInProcess } from './command/runInProcess.ts'
-import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
+import { openWorkerDatabase } from './openWorkerDatabase.ts'
 import { workerEnvironment } from './startWorkerProcess.ts'
 
 const CLI = join(import.meta.dirname, '../src/cli.ts')
 const DEFAULTS = { CLEANUP_PREVIEW_SESSIONS_CRON: undefined, CLEANUP_I18N_CACHE_CRON: undefined }
 
-let database: WorkerDatabase
-beforeAll(async () => {
-  database = await openWorkerDatabase()
-})
-afterAll(() => database.close())
+const database = openForTests(openWorkerDatabase)
 
 const environment = (extra: Record<string, string | undefined>) =>
   workerEnvironment(database, { ...DEFAULTS, ...extra })

@@ -2,17 +2,12 @@
 import { cleanupI18nCache } from '@roundsman/jobs'
 import { runOnce } from '@roundsman/engine/worker'
 import { pino } from 'pino'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { openForTests } from '@roundsman/testing'
+import { expect, it } from 'vitest'
 import { handlersModule } from '../src/handlersModule.ts'
-import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
+import { openWorkerDatabase } from './openWorkerDatabase.ts'
 
-let database: WorkerDatabase
-
-beforeAll(async () => {
-  database = await openWorkerDatabase()
-})
-
-afterAll(() => database.close())
+const database = openForTests(openWorkerDatabase)
 
 it('opens the handlers of this product in a process of an isolated run', async () => {
   const result = await runOnce({

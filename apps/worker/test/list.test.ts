@@ -1,19 +1,18 @@
 // Not quick: starts processes.
 import { join } from 'node:path'
 import { cleanupPreviewSessions, jobs } from '@roundsman/jobs'
-import { createTestDatabase, spawnProcess } from '@roundsman/testing'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { createTestDatabase, openForTests, spawnProcess } from '@roundsman/testing'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { commands } from '../src/command/commands.ts'
 import { runInProcess } from './command/runInProcess.ts'
-import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
+import { openWorkerDatabase } from './openWorkerDatabase.ts'
 import { workerEnvironment } from './startWorkerProcess.ts'
 
 const CLI = join(import.meta.dirname, '../src/cli.ts')
 const NOWHERE = { DATABASE_URL: 'postgresql://127.0.0.1:1/shop' }
 
-let database: WorkerDatabase
+const database = openForTests(openWorkerDatabase)
 beforeAll(async () => {
-  database = await openWorkerDatabase()
   await database.prisma.jobSchedule.create({
     data: {
       name: cleanupPreviewSessions.name,
@@ -26,7 +25,6 @@ beforeAll(async () => {
     },
   })
 })
-afterAll(() => database.close())
 
 const list = (args: string[], extra: Record<string, string | undefined> = {}) =>
   runInProcess(commands.list, args, workerEnvironment(database, extra), {})

@@ -1,11 +1,10 @@
 // Processes: runs, stops and kills workers.
 import { cleanupI18nCache, cleanupPreviewSessions } from '@roundsman/jobs'
 import { expectNotToBegin, expectToBegin, spawnProcess, waitFor } from '@roundsman/testing'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { enqueue } from './enqueue.ts'
 import { holdRow } from './holdRow.ts'
 import { insertSessions } from './insertSessions.ts'
-import { type WorkerDatabase } from './openWorkerDatabase.ts'
 import { useWorkerDatabase } from './useWorkerDatabase.ts'
 import {
   MAIN,
@@ -16,10 +15,7 @@ import {
 
 const EVERY_SECOND = { CLEANUP_PREVIEW_SESSIONS_CRON: '* * * * * *' }
 
-const used = useWorkerDatabase()
-const { runs, queueState } = used
-let database: WorkerDatabase
-beforeAll(() => void ({ database } = used))
+const { database, runs, queueState } = useWorkerDatabase()
 
 /** Lists connections to the database, except the test's own. */
 async function connections(): Promise<string[]> {

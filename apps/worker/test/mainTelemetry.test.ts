@@ -1,21 +1,17 @@
 // Processes: runs and kills workers.
 import { join } from 'node:path'
 import { cleanupI18nCache, cleanupPreviewSessions } from '@roundsman/jobs'
-import { openMonitor, spawnProcess, waitFor } from '@roundsman/testing'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { openForTests, openMonitor, spawnProcess, waitFor } from '@roundsman/testing'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { enqueue } from './enqueue.ts'
 import { holdRow } from './holdRow.ts'
 import { insertSessions } from './insertSessions.ts'
-import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
+import { openWorkerDatabase } from './openWorkerDatabase.ts'
 import { startWorkerProcess, workerEnvironment } from './startWorkerProcess.ts'
 
 const CLI = join(import.meta.dirname, '../src/cli.ts')
 
-let database: WorkerDatabase
-beforeAll(async () => {
-  database = await openWorkerDatabase()
-})
-afterAll(() => database.close())
+const database = openForTests(openWorkerDatabase)
 beforeEach(
   () =>
     database.prisma

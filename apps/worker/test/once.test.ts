@@ -7,27 +7,24 @@ import { cleanupPreviewSessions } from '@roundsman/jobs'
 import {
   createTestDatabase,
   HOLD_RUNS_SQL,
+  openForTests,
   readWorkState,
   spawnProcess,
   waitFor,
 } from '@roundsman/testing'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { commands } from '../src/command/commands.ts'
 import { runInProcess } from './command/runInProcess.ts'
 import { holdRow } from './holdRow.ts'
 import { insertSessions } from './insertSessions.ts'
-import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
+import { openWorkerDatabase } from './openWorkerDatabase.ts'
 import { startWorkerHere, workerEnvironment } from './startWorkerProcess.ts'
 
 const CLI = join(import.meta.dirname, '../src/cli.ts')
 const JOB = cleanupPreviewSessions.name
 const NOWHERE = '01a20e26-367c-766a-a085-72e882269712'
 
-let database: WorkerDatabase
-beforeAll(async () => {
-  database = await openWorkerDatabase()
-})
-afterAll(() => database.close())
+const database = openForTests(openWorkerDatabase)
 beforeEach(() => database.prisma.$executeRaw`truncate "PreviewSession", "JobRun", "JobClaim"`)
 
 const spawnOnce = (args: string[], extra: Record<string, string | undefined> = {}) =>

@@ -4,17 +4,14 @@ import { createServer, type AddressInfo } from 'node:net'
 import { cleanupI18nCache, cleanupPreviewSessions } from '@roundsman/jobs'
 import { readVersion } from '@roundsman/node-app'
 import { createTestDatabase, makeEnvironment, openMonitor, waitFor } from '@roundsman/testing'
-import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { runWorker } from '../src/runWorker.ts'
 import { enqueue } from './enqueue.ts'
-import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
+import { openWorkerDatabase } from './openWorkerDatabase.ts'
 import { useWorkerDatabase } from './useWorkerDatabase.ts'
 import { startWorkerHere, workerEnvironment } from './startWorkerProcess.ts'
 
-const used = useWorkerDatabase()
-const { runs, queueState } = used
-let database: WorkerDatabase
-beforeAll(() => void ({ database } = used))
+const { database, runs, queueState } = useWorkerDatabase()
 
 describe('at work', () => {
   it('runs what is enqueued, with the age that the environment gives', async () => {

@@ -1,19 +1,18 @@
 // Not quick: starts processes.
 import { join } from 'node:path'
-import { spawnProcess } from '@roundsman/testing'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openForTests, spawnProcess } from '@roundsman/testing'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { commands } from '../src/command/commands.ts'
 import { runInProcess } from './command/runInProcess.ts'
-import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
+import { openWorkerDatabase } from './openWorkerDatabase.ts'
 import { workerEnvironment } from './startWorkerProcess.ts'
 
 const CLI = join(import.meta.dirname, '../src/cli.ts')
 const DAY = ['--from', '2026-05-01', '--to', '2026-05-02']
 const DEFAULTS = { CLEANUP_PREVIEW_SESSIONS_CRON: undefined, CLEANUP_I18N_CACHE_CRON: undefined }
 
-let database: WorkerDatabase
+const database = openForTests(openWorkerDatabase)
 beforeAll(async () => {
-  database = await openWorkerDatabase()
   const startedAt = new Date('2026-01-01T00:00:00Z')
   await database.prisma.jobRun.createMany({
     data: Array.from({ length: 25 }, () => ({
@@ -26,7 +25,6 @@ beforeAll(async () => {
     })),
   })
 })
-afterAll(() => database.close())
 
 const environment = (extra: Record<string, string | undefined> = {}) =>
   workerEnvironment(database, { ...DEFAULTS, ...extra })

@@ -1,19 +1,13 @@
 import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
-import { createProxy, waitFor } from '@roundsman/testing'
-import { accessOf, echo, jobs, openHost, type Host } from '@roundsman/testing/openHost'
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import { createProxy, openForTests, waitFor } from '@roundsman/testing'
+import { accessOf, echo, jobs, openHost } from '@roundsman/testing/openHost'
+import { afterEach, expect, it } from 'vitest'
 import { createFetchHandler, type FetchHandler, type FetchHandlerOptions } from '../src/index.ts'
 
-let host: Host
+const host = openForTests(openHost)
 let handle: FetchHandler
 
-beforeAll(async () => {
-  host = await openHost()
-})
-
 afterEach(() => handle.close())
-
-afterAll(() => host.close())
 
 const open = (options: Partial<FetchHandlerOptions> = {}) =>
   (handle = createFetchHandler({
@@ -98,7 +92,7 @@ it('opens nothing before somebody is let in, and then once', async () => {
 it('says 503 while the database is away, and answers once it is back', async () => {
   const body = JSON.stringify({ reason: 'a test' })
   const headers = { 'x-user': 'ada', 'content-type': 'application/json' }
-  const url = new URL(host.databaseUrl)
+  const url = new URL(host.url)
   const proxy = await createProxy(Number(url.port))
   url.port = String(proxy.port)
   const lines: unknown[] = []
@@ -173,7 +167,7 @@ it('says that it was given no address of a database, and the log which variable 
 it('says 503 without the tables, and the log has the remedy', async () => {
   const lines: unknown[] = []
   const log = { warn: () => undefined, error: (...line: unknown[]) => lines.push(line) }
-  const client = createJobsClient({ databaseUrl: host.databaseUrl, schema: 'nowhere', log })
+  const client = createJobsClient({ databaseUrl: host.url, schema: 'nowhere', log })
   open({ client, log })
   const { status } = await ask('/api/jobs')
   await client.stop()

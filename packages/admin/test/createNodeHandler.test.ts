@@ -2,25 +2,20 @@ import { createServer, type IncomingMessage, type RequestListener, type Server }
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import express from 'express'
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import { openForTests } from '@roundsman/testing'
+import { afterEach, expect, it } from 'vitest'
 import { createNodeHandler, type NodeHandler, type NodeHandlerOptions } from '../src/index.ts'
-import { accessOf, jobs, openHost, type Host } from '@roundsman/testing/openHost'
+import { accessOf, jobs, openHost } from '@roundsman/testing/openHost'
 
-let host: Host
+const host = openForTests(openHost)
 let server: Server | undefined
 let handler: NodeHandler | undefined
-
-beforeAll(async () => {
-  host = await openHost()
-})
 
 afterEach(async () => {
   await handler?.close()
   server?.closeAllConnections()
   server?.close()
 })
-
-afterAll(() => host.close())
 
 const open = (options: Partial<NodeHandlerOptions> = {}) =>
   (handler = createNodeHandler({

@@ -1,25 +1,20 @@
 import { once } from 'node:events'
 import { request } from 'node:http'
 import { connect } from 'node:net'
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import { openForTests } from '@roundsman/testing'
+import { afterEach, expect, it } from 'vitest'
 import { serveConsole, type ServedConsole } from '../src/index.ts'
 import { authoritiesOf } from '../src/serveConsole.ts'
-import { jobs, log, openHost, type Host } from '@roundsman/testing/openHost'
+import { jobs, log, openHost } from '@roundsman/testing/openHost'
 
-let host: Host
+const host = openForTests(openHost)
 let served: ServedConsole
-
-beforeAll(async () => {
-  host = await openHost()
-})
 
 afterEach(() => served.close())
 
-afterAll(() => host.close())
-
 const open = async () =>
   (served = await serveConsole({
-    databaseUrl: host.databaseUrl,
+    databaseUrl: host.url,
     schema: 'public',
     jobs,
     actor: 'ada@laptop',
@@ -107,7 +102,7 @@ it.each<[string, number, string[]]>([
 it('says which of its options cannot be listened on, and leaves nothing open', async () => {
   const { url } = await open()
   const attempt = async (options: { host?: string; port?: number }) =>
-    await serveConsole({ databaseUrl: host.databaseUrl, schema: 'public', jobs, log, ...options })
+    await serveConsole({ databaseUrl: host.url, schema: 'public', jobs, log, ...options })
   await expect(attempt({ port: Number(new URL(url).port) })).rejects.toMatchObject({
     argument: 'port',
     message: expect.stringContaining('EADDRINUSE'),

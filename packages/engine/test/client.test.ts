@@ -1,10 +1,11 @@
 import { hostileValue, makeHostile, type HostileValue } from '@roundsman/testing/hostileValues'
 import fc from 'fast-check'
+import { openForTests } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as entry from '../src/client.ts'
 import * as internal from '../src/internal.ts'
 import { ArgumentError, defineJob, JobError } from '../src/index.ts'
-import { openTestRuntime, type TestRuntime } from './openTestRuntime.ts'
+import { openTestRuntime } from './openTestRuntime.ts'
 
 const letter = defineJob({ name: 'letter' })
 const id = '01890000-0000-7000-8000-000000000001'
@@ -13,19 +14,15 @@ const after = { at: at.toISOString(), id }
 const by = { actor: 'admin@example.com', reason: 'because of the test' }
 const names = ['letter']
 
-let runtime: TestRuntime
+const runtime = openForTests(openTestRuntime)
 let client: entry.JobsClient
 
 beforeAll(async () => {
-  runtime = await openTestRuntime()
   client = entry.createJobsClient({ databaseUrl: runtime.url, schema: 'public', log: runtime.log })
   await client.start()
 })
 
-afterAll(async () => {
-  await client.stop()
-  await runtime.close()
-})
+afterAll(() => client.stop())
 
 /** Arguments that a function takes; the first of those that read is a reader, and of those in bulk the client. */
 type Arguments = readonly unknown[]

@@ -1,14 +1,12 @@
 // Not quick: waits for retries.
 import type { PrismaClient } from '@roundsman/db'
 import { waitFor } from '@roundsman/testing'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { jobsWithoutWorker } from '../src/internal.ts'
-import type { JobsClient } from '../src/client.ts'
 import { defineJob, JobError, type Job, type RunContext, type TransactionOf } from '../src/index.ts'
 import { createWorker, type Worker } from '../src/worker.ts'
-import { openClientRuntime } from './openClientRuntime.ts'
-import type { TestRuntime } from './openTestRuntime.ts'
+import { useClientRuntime } from './useClientRuntime.ts'
 import { readWorkStates } from './readWorkStates.ts'
 
 const echo = defineJob({
@@ -38,15 +36,8 @@ interface Run {
   workerId: string
 }
 
-let runtime: TestRuntime
-let client: JobsClient
+const { runtime, client } = useClientRuntime()
 let worker: Worker | undefined
-
-beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime())
-})
-
-afterAll(() => runtime.close())
 
 beforeEach(async () => {
   await runtime.clear()
@@ -70,15 +61,10 @@ async function startWorker(
   handlers: Handlers,
   options: { concurrency?: number; only?: ('echo' | 'brief' | 'single')[] } = {},
 ): Promise<Worker> {
-  const { url, prisma, log } = runtime
   const started = createWorker({
-    schema: 'public',
-    retention: false,
-    databaseUrl: url,
-    client: prisma,
+    ...runtime.workerOptions,
     jobs,
     handlers: { echo: nothing, brief: nothing, single: nothing, ...handlers },
-    log,
     clock: () => ({ stop: () => undefined }),
     ...options,
   })
@@ -377,16 +363,12 @@ describe('createWorker', () => {
   it.each(['toString', 'constructor'])(
     'fails a run whose handler is missing, also where every object has a function named %s',
     async (name) => {
-      const { url, prisma, log } = runtime
+      const { prisma } = runtime
       const nameless = defineJob({ name, retry: { limit: 0 } })
       worker = createWorker({
-        schema: 'public',
-        retention: false,
-        databaseUrl: url,
-        client: prisma,
+        ...runtime.workerOptions,
         jobs: [nameless] as readonly Job[],
         handlers: {},
-        log,
       })
       await worker.start()
       await prisma.$transaction((tx) => client.enqueue(tx, nameless, {}))

@@ -1,25 +1,12 @@
 // Processes: runs and stops workers.
 import { waitFor } from '@roundsman/testing'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import type { TestRuntime } from './openTestRuntime.ts'
-import { openTallyStage, type TallyStage } from './tallyRuntime.ts'
+import { describe, expect, it } from 'vitest'
+import { useTallyStage } from './tallyRuntime.ts'
 
 const PATIENCE = { timeoutMs: 30_000 }
 const GATED = { steps: 3, isGated: true, pauseMs: 0 }
 
-let stage: TallyStage
-let runtime: TestRuntime
-let ask: TallyStage['ask']
-let startWorker: TallyStage['startWorker']
-
-beforeAll(async () => {
-  stage = await openTallyStage()
-  ;({ runtime, ask, startWorker } = stage)
-})
-
-afterEach(() => stage.clear())
-
-afterAll(() => stage.close())
+const { runtime, ask, startWorker } = useTallyStage()
 
 const isAtItsGate = async () => (await ask.runs())[0]?.details?.effects === 1
 

@@ -52,14 +52,11 @@ async function openStage(onTestFinished: TestContext['onTestFinished']): Promise
     await gate
   }
   const worker = createWorker({
-    schema: 'public',
-    retention: false,
+    ...runtime.workerOptions,
     databaseUrl: url.href,
-    client: runtime.prisma,
     jobs,
     handlers: { task: handle, limited: handle, ticking: () => gate },
     drainTimeoutMs: DRAIN_TIMEOUT_MS,
-    log: runtime.log,
   })
   await worker.start()
   let release: () => void = () => undefined
@@ -205,15 +202,10 @@ describe('a start that fails midway', () => {
       create function refuse() returns trigger language plpgsql as $$ begin raise 'no schedules'; end $$;
       create trigger refuse before insert on "JobSchedule" for each row execute function refuse()`)
     const nightly = defineJob({ name: 'nightly', schedule: { cron: '0 3 * * *' } })
-    const { url, prisma, log } = runtime
     const worker = createWorker({
-      schema: 'public',
-      retention: false,
-      databaseUrl: url,
-      client: prisma,
+      ...runtime.workerOptions,
       jobs: [nightly],
       handlers: { nightly: async () => undefined },
-      log,
     })
     await expect(worker.start()).rejects.toThrow('no schedules')
     expect(worker.connections()).toMatchObject({ total: 0 })

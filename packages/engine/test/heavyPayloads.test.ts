@@ -1,21 +1,13 @@
 // Processes: workers that may hold little memory.
 import { randomBytes } from 'node:crypto'
 import { spawnProcess, waitFor } from '@roundsman/testing'
-import { afterAll, beforeAll, expect, it } from 'vitest'
-import type { JobsClient } from '../src/client.ts'
+import { expect, it } from 'vitest'
 import { crowd, HEAVY_BYTES, HEAVY_COUNT, heavy, light } from './fixtures/heavy.ts'
-import { openClientRuntime } from './openClientRuntime.ts'
-import type { TestRuntime } from './openTestRuntime.ts'
+import { useClientRuntime } from './useClientRuntime.ts'
 
 const WORKER = new URL('fixtures/heavyProcess.ts', import.meta.url).pathname
 
-let runtime: TestRuntime
-let client: JobsClient
-
-beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime())
-})
-afterAll(() => runtime.close())
+const { runtime, client } = useClientRuntime()
 
 it.for([
   ['as long in the table', () => randomBytes(HEAVY_BYTES / 2).toString('hex')],

@@ -19,23 +19,20 @@ import fc from 'fast-check'
 import * as prometheus from 'prom-client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createAlertWatcher, createAlertWebhook, type AlertOptions } from '../src/alerts.ts'
-import { getWork, type JobsClient } from '../src/client.ts'
+import { getWork } from '../src/client.ts'
 import { defineJob, pruneJobRuns } from '../src/index.ts'
 import { watchJobHealth, watchQueue } from '../src/metrics.ts'
 import { openTestJobs, type TestJobs } from '../src/testing.ts'
 import { createPinger, createWorker, runOnce, type Worker } from '../src/worker.ts'
-import { openClientRuntime } from './openClientRuntime.ts'
-import type { TestRuntime } from './openTestRuntime.ts'
+import { useClientRuntime } from './useClientRuntime.ts'
 
 const letter = defineJob({ name: 'letter' })
 const jobs = [letter] as const
 
-let runtime: TestRuntime
-let client: JobsClient
+const { runtime, client } = useClientRuntime()
 let testJobs: TestJobs<typeof jobs>
 
 beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime())
   testJobs = await openTestJobs({
     databaseUrl: runtime.url,
     client: runtime.prisma,
@@ -44,10 +41,7 @@ beforeAll(async () => {
   })
 })
 
-afterAll(async () => {
-  await testJobs.close()
-  await runtime.close()
-})
+afterAll(() => testJobs.close())
 
 const makeWorker = (options: object): Worker =>
   createWorker({

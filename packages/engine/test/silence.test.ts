@@ -35,10 +35,8 @@ beforeEach(async () => {
   const gate = new Promise<void>((resolve) => (openGate = resolve))
   calls = 0
   worker = createWorker({
-    schema: 'public',
-    retention: false,
+    ...runtime.workerOptions,
     databaseUrl: url.href,
-    client: runtime.prisma,
     jobs,
     handlers: {
       async parcel({ payload }) {
@@ -46,7 +44,6 @@ beforeEach(async () => {
         if (payload.isHeld) await gate
       },
     },
-    log: runtime.log,
   })
   await worker.start()
 })

@@ -1,6 +1,6 @@
 // Not quick: starts and stops whatever holds connections.
 import { createHook } from 'node:async_hooks'
-import { waitFor } from '@roundsman/testing'
+import { openForTests, waitFor } from '@roundsman/testing'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import { createAlertWatcher } from '../src/alerts.ts'
@@ -15,19 +15,18 @@ import { createWaker } from '../src/store/waker.ts'
 import { openTestJobs } from '../src/testing.ts'
 import { nodeCronClock } from '../src/tick/clock.ts'
 import { createWorker } from '../src/worker.ts'
-import { openTestRuntime, type TestRuntime } from './openTestRuntime.ts'
+import { openTestRuntime } from './openTestRuntime.ts'
 
 const letter = defineJob({ name: 'letter', schedule: { cron: '* * * * * *' } })
 const jobs = [letter] as const
 const nothing = () => undefined
 
-let runtime: TestRuntime
+const runtime = openForTests(openTestRuntime)
 let observer: pg.Client
 /** The host's. Its own timers are no concern of ours: it has none. */
 let host: pg.Pool
 
 beforeAll(async () => {
-  runtime = await openTestRuntime()
   observer = new pg.Client(runtime.url)
   await observer.connect()
   host = new pg.Pool({ connectionString: runtime.url, idleTimeoutMillis: 0 })
@@ -36,7 +35,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await host.end()
   await observer.end()
-  await runtime.close()
 })
 
 /** The timers that the engine has made and that may still fire, also those that keep no process alive. */

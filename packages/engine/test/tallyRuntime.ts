@@ -1,10 +1,10 @@
 import { spawnProcess, type SpawnedProcess, type SpawnProcessOptions } from '@roundsman/testing'
 import type { PrismaClient } from '@roundsman/db'
+import { afterEach, beforeAll } from 'vitest'
 import type pg from 'pg'
 import type { JobsClient } from '../src/client.ts'
 import type { Job, PayloadOf } from '../src/index.ts'
-import { openClientRuntime } from './openClientRuntime.ts'
-import type { TestRuntime } from './openTestRuntime.ts'
+import { useClientRuntime } from './useClientRuntime.ts'
 import { readWorkStates } from './readWorkStates.ts'
 import { createWorker, type Worker } from '../src/worker.ts'
 import { CLEAR_TALLY, CREATE_TALLY, jobs, tally, tallyHandlers } from './fixtures/tally.ts'
@@ -42,7 +42,8 @@ export const countLines = ({ stdout }: SpawnedProcess, text: string) =>
   stdout.filter((line) => line.includes(text)).length
 
 /** Questions that all tests of real worker processes ask. */
-export function tallyQuestions({ prisma, rows }: TallyRuntime, client: () => JobsClient) {
+export function tallyQuestions(runtime: TallyRuntime, client: () => JobsClient) {
+  const rows: TallyRuntime['rows'] = (...asked) => runtime.rows(...asked)
   const runs = (where = 'true') =>
     rows<TallyRun>(`select * from "JobRunAll" where ${where} order by "startedAt", "attempt"`)
   return {
@@ -50,7 +51,7 @@ export function tallyQuestions({ prisma, rows }: TallyRuntime, client: () => Job
     enqueue: <J extends Job = typeof tally>(
       payload: PayloadOf<J>,
       job: J = tally as unknown as J,
-    ) => prisma.$transaction((tx) => client().enqueue(tx, job, payload)),
+    ) => runtime.prisma.$transaction((tx) => client().enqueue(tx, job, payload)),
     openGate: (attempt: number) => rows('insert into "Gate" values ($1)', [attempt]),
     isRunBy: (worker: SpawnedProcess | Worker) => (run: TallyRun) =>
       'pid' in worker ? run.workerId.includes(`:${worker.pid}:`) : run.workerId === worker.id,
@@ -73,54 +74,34 @@ export function tallyQuestions({ prisma, rows }: TallyRuntime, client: () => Job
   }
 }
 
-export interface TallyStage {
-  runtime: TestRuntime
-  ask: ReturnType<typeof tallyQuestions>
-  /** Starts a worker that `clear` ends. */
-  startWorker(options?: Parameters<typeof spawnWorker>[1]): Promise<SpawnedProcess>
-  /** Starts a worker in this process, in a tenth of the time, for tests that do nothing to it. */
-  startBeside(): Promise<Worker>
-  /** Ends the workers, whatever their state, and deletes what they did. */
-  clear(): Promise<void>
-  close(): Promise<void>
-}
-
-/** A database for workers that carry out tallies, in processes of their own or in this one. */
-export async function openTallyStage(): Promise<TallyStage> {
-  const { runtime, client } = await openClientRuntime()
-  await runtime.rows(CREATE_TALLY)
+/** Has a database for workers that carry out tallies, in processes of their own or in this one, which end with each test. */
+export function useTallyStage() {
+  const { runtime, client } = useClientRuntime()
   const workers: SpawnedProcess[] = []
   const beside: Worker[] = []
+  beforeAll(() => runtime.rows(CREATE_TALLY))
+  /** Ends the workers, whatever their state, and deletes what they did. */
+  afterEach(async () => {
+    await Promise.all(workers.splice(0).map((worker) => worker.kill('SIGKILL')))
+    await Promise.all(beside.splice(0).map((worker) => worker.stop({ drainTimeoutMs: 0 })))
+    await runtime.rows(CLEAR_TALLY)
+    await runtime.clear()
+  })
   return {
     runtime,
     ask: tallyQuestions(runtime, () => client),
-    async startWorker(options) {
+    async startWorker(options?: Parameters<typeof spawnWorker>[1]): Promise<SpawnedProcess> {
       const worker = await spawnWorker(runtime.url, options)
       workers.push(worker)
       return worker
     },
-    async startBeside() {
-      const { url, prisma, log } = runtime
-      const handlers = tallyHandlers(prisma)
-      const worker = createWorker({
-        schema: 'public',
-        retention: false,
-        databaseUrl: url,
-        client: prisma,
-        jobs,
-        handlers,
-        log,
-      })
+    /** Starts a worker in this process, in a tenth of the time, for tests that do nothing to it. */
+    async startBeside(): Promise<Worker> {
+      const handlers = tallyHandlers(runtime.prisma)
+      const worker = createWorker({ ...runtime.workerOptions, jobs, handlers })
       beside.push(worker)
       await worker.start()
       return worker
     },
-    async clear() {
-      await Promise.all(workers.splice(0).map((worker) => worker.kill('SIGKILL')))
-      await Promise.all(beside.splice(0).map((worker) => worker.stop({ drainTimeoutMs: 0 })))
-      await runtime.rows(CLEAR_TALLY)
-      await runtime.clear()
-    },
-    close: runtime.close,
   }
 }

@@ -1,15 +1,11 @@
-import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
-import { pino } from 'pino'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { openForTests } from '@roundsman/testing'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { defineJob, JobError, type HandlersFor } from '../src/index.ts'
 import { getWork, listDeadLetters } from '../src/client.ts'
-import { openTestJobs, type TestJobs, type TestRun } from '../src/testing.ts'
-import {
-  createPlainClient,
-  type PlainClient,
-  type PlainTransaction,
-} from './fixtures/plainClient.ts'
+import { openTestJobs, type TestRun } from '../src/testing.ts'
+import type { PlainTransaction } from './fixtures/plainClient.ts'
+import { usePlainClient } from './usePlainClient.ts'
 
 const START = new Date('2031-03-04T05:06:07.000Z')
 const MINUTE_MS = 60_000
@@ -81,18 +77,11 @@ const handlers: HandlersFor<typeof jobs, PlainTransaction> = {
   },
 }
 
-let database: TestDatabase
-let client: PlainClient
-let test: TestJobs<typeof jobs>
+const { database, client } = usePlainClient()
 
 const open = (now = START) =>
   openTestJobs({ databaseUrl: database.url, client, jobs, handlers, now })
-
-beforeAll(async () => {
-  database = await createTestDatabase({ migrated: false })
-  client = createPlainClient(database.url, pino({ level: 'silent' }))
-  test = await open()
-})
+const test = openForTests(() => open())
 
 beforeEach(() => {
   refusals = 0
@@ -100,12 +89,6 @@ beforeEach(() => {
 })
 
 afterEach(() => test.reset())
-
-afterAll(async () => {
-  await test.close()
-  await client.$disconnect()
-  await database.drop()
-})
 
 describe('work that was enqueued', () => {
   it('is asserted, and run by drain', async () => {

@@ -1,17 +1,13 @@
 // Not quick: draws whole tests.
-import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
+import { openForTests } from '@roundsman/testing'
 import fc from 'fast-check'
-import { pino } from 'pino'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { defineJob, type HandlersFor } from '../src/index.ts'
 import type { MissedPolicy } from '../src/internal.ts'
-import { openTestJobs, type TestJobs, type TestRun } from '../src/testing.ts'
-import {
-  createPlainClient,
-  type PlainClient,
-  type PlainTransaction,
-} from './fixtures/plainClient.ts'
+import { openTestJobs, type TestRun } from '../src/testing.ts'
+import type { PlainTransaction } from './fixtures/plainClient.ts'
+import { usePlainClient } from './usePlainClient.ts'
 
 const START = new Date('2031-03-04T05:06:07.000Z')
 const RETRY = { limit: 3, delayMs: 7_000, maxDelayMs: 20_000 }
@@ -91,21 +87,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.constant({ kind: 'drain' as const }),
 )
 
-let database: TestDatabase
-let client: PlainClient
-let test: TestJobs<typeof jobs>
-
-beforeAll(async () => {
-  database = await createTestDatabase({ migrated: false })
-  client = createPlainClient(database.url, pino({ level: 'silent' }))
-  test = await openTestJobs({ databaseUrl: database.url, client, jobs, handlers, now: START })
-})
-
-afterAll(async () => {
-  await test.close()
-  await client.$disconnect()
-  await database.drop()
-})
+const { database, client } = usePlainClient()
+const test = openForTests(() =>
+  openTestJobs({ databaseUrl: database.url, client, jobs, handlers, now: START }),
+)
 
 describe('a test drains', () => {
   it('in the order of a plain model, whatever is enqueued, fails, follows and comes round', async () => {

@@ -1,13 +1,13 @@
 // Not quick: thousands of runs, behind a slow network.
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
-import { createProxy, waitFor, type Proxy } from '@roundsman/testing'
+import { createProxy, openForTests, type Proxy, waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { bulkCancel } from '../src/internal.ts'
 import { createJobsClient, listDeadLetters, type JobsClient } from '../src/client.ts'
 import { defineJob, JobError, pruneJobRuns } from '../src/index.ts'
 import { createWorker, runOnce, type Worker } from '../src/worker.ts'
-import { openTestRuntime, type TestRuntime } from './openTestRuntime.ts'
+import { openTestRuntime } from './openTestRuntime.ts'
 
 const COUNT = 2_000
 /** More than are cancelled at one call. */
@@ -26,7 +26,7 @@ const jobs = [parcel] as const
 
 type Behaviour = 'waits' | 'fails' | 'succeeds'
 
-let runtime: TestRuntime
+const runtime = openForTests(openTestRuntime)
 let proxy: Proxy
 let url: string
 let prisma: PrismaClient
@@ -34,7 +34,6 @@ let client: JobsClient
 let workers: Worker[]
 
 beforeAll(async () => {
-  runtime = await openTestRuntime()
   ;({ proxy, url } = await openProxy())
   prisma = createDatabaseClient({ url, applicationName: 'host', onPoolError: () => undefined })
   client = createJobsClient({ schema: 'public', databaseUrl: url, log: runtime.log })
@@ -55,7 +54,6 @@ afterAll(async () => {
   await client.stop()
   await prisma.$disconnect()
   proxy.close()
-  await runtime.close()
 })
 
 async function openProxy(): Promise<{ proxy: Proxy; url: string }> {

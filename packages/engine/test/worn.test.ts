@@ -1,7 +1,7 @@
 // Not quick: goes through many failures.
-import { createProxy, waitFor } from '@roundsman/testing'
+import { createProxy, openForTests, waitFor } from '@roundsman/testing'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { defineJob, type Job } from '../src/index.ts'
 import { openReader } from '../src/client.ts'
 import { createListener } from '../src/liveness/listener.ts'
@@ -22,8 +22,8 @@ import {
   type Counted,
   type Used,
 } from './countCosts.ts'
-import { openTestQueue, type TestQueue } from './openTestQueue.ts'
-import { openTestRuntime, type TestRuntime } from './openTestRuntime.ts'
+import { openTestQueue } from './openTestQueue.ts'
+import { openTestRuntime } from './openTestRuntime.ts'
 
 const letter = defineJob({ name: 'letter' })
 const parcel = defineJob({ name: 'parcel' })
@@ -33,18 +33,8 @@ const limited = defineJob({
 })
 const jobs = [letter, parcel, limited]
 
-let runtime: TestRuntime
-let opened: TestQueue
-
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-  opened = await openTestQueue(runtime, jobs)
-})
-
-afterAll(async () => {
-  await opened.close()
-  await runtime.close()
-})
+const runtime = openForTests(openTestRuntime)
+const opened = openForTests(() => openTestQueue(runtime, jobs))
 
 const claimerOf = ({ database }: Counted) =>
   createClaimer({ database, workerId: 'w1', now: () => new Date() })

@@ -425,7 +425,7 @@ describe('beside what a host has', () => {
 
 describe('a client that nobody has started', () => {
   const clientOf = (more: { databaseUrl?: string; schema?: string }) =>
-    createJobsClient({ databaseUrl: host.databaseUrl, schema: 'public', log, ...more })
+    createJobsClient({ databaseUrl: host.url, schema: 'public', log, ...more })
 
   it('is started, and keeps a server from starting whose tables are missing', async () => {
     const client = clientOf({ schema: 'nowhere' })
@@ -437,7 +437,7 @@ describe('a client that nobody has started', () => {
   })
 
   it('keeps no server from starting whose database is away', async () => {
-    const away = new URL(host.databaseUrl)
+    const away = new URL(host.url)
     away.port = '1'
     const client = clientOf({ databaseUrl: away.href })
     app = Fastify()

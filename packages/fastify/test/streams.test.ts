@@ -4,22 +4,21 @@ import { connect } from 'node:net'
 import { setImmediate as immediate } from 'node:timers/promises'
 import type { JobsClient, JobsReader } from '@roundsman/engine/client'
 import { createWorker, type Worker } from '@roundsman/engine/worker'
-import { waitFor } from '@roundsman/testing'
-import { accessOf, echo, jobs, log, openHost, type Host } from '@roundsman/testing/openHost'
+import { openForTests, waitFor } from '@roundsman/testing'
+import { accessOf, echo, jobs, log, openHost } from '@roundsman/testing/openHost'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { roundsman, type RoundsmanOptions } from '../src/index.ts'
 
 const headers = { 'x-user': 'ada' }
 
-let host: Host
+const host = openForTests(openHost)
 let app: FastifyInstance
 let url: string
 let worker: Worker | undefined
 let aborts: AbortController[] = []
 
 beforeAll(async () => {
-  host = await openHost()
   app = await appOf({ pingIntervalMs: 20 })
   url = `${await app.listen({ port: 0, host: '127.0.0.1' })}/api/jobs/events`
 })
@@ -59,7 +58,6 @@ afterAll(async () => {
   // A client may open a connection in advance, and close() would wait for that one.
   app.server.closeAllConnections()
   await app.close()
-  await host.close()
 })
 
 /** A reader of the event stream that keeps what it was sent. */
@@ -86,7 +84,7 @@ async function follow(more: Record<string, string> = {}) {
 
 async function startWorker(): Promise<void> {
   worker = createWorker({
-    databaseUrl: host.databaseUrl,
+    databaseUrl: host.url,
     schema: 'public',
     retention: false,
     client: host.prisma,

@@ -32,6 +32,7 @@ export { emptyQueue, listQueue, QUEUE, setWork } from './listQueue.ts'
 export { localhostCertificate } from './localhostCertificate.ts'
 export { makeServerFolder } from './makeServerFolder.ts'
 export { readWorkState } from './readWorkState.ts'
+export { openForTests } from './openForTests.ts'
 export { openMonitor, type Monitor } from './openMonitor.ts'
 export {
   openBrowser,

@@ -1,39 +1,27 @@
-import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { defineJob, type Job } from '@roundsman/engine'
 import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
-import { createTestDatabase } from './createTestDatabase.ts'
 import { pino } from 'pino'
+import { openTestDatabase, type OpenedDatabase } from './openTestDatabase.ts'
 
 export const log = pino({ level: 'silent' })
 export const echo = defineJob({ name: 'echo', description: 'Says what it was told.' })
 export const jobs: readonly Job[] = [echo]
 
-export interface Host {
-  databaseUrl: string
-  prisma: PrismaClient
+export interface Host extends OpenedDatabase {
   client: JobsClient
-  close(): Promise<void>
 }
 
 /** What a product brings: a database with the tables, and a started client. */
 export async function openHost(): Promise<Host> {
-  const database = await createTestDatabase()
-  const databaseUrl = database.url
-  const prisma = createDatabaseClient({
-    url: databaseUrl,
-    applicationName: 'tests',
-    onPoolError: () => undefined,
-  })
-  const client = createJobsClient({ databaseUrl, schema: 'public', log })
+  const database = await openTestDatabase()
+  const client = createJobsClient({ databaseUrl: database.url, schema: 'public', log })
   await client.start()
   return {
-    databaseUrl,
-    prisma,
+    ...database,
     client,
     async close() {
       await client.stop()
-      await prisma.$disconnect()
-      await database.drop()
+      await database.close()
     },
   }
 }

@@ -1,17 +1,15 @@
 // Not quick: hashes many passwords.
 import { changePassword, hashPassword, verifyPassword } from '@roundsman/db'
-import { expectInvalid, expectProblem } from '@roundsman/testing'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createTestApi, PASSWORD, type TestApi } from '../createTestApi.ts'
+import { expectInvalid, expectProblem, openForTests } from '@roundsman/testing'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { createTestApi, PASSWORD } from '../createTestApi.ts'
 
-let api: TestApi
+const api = openForTests(createTestApi)
 beforeAll(async () => {
-  api = await createTestApi()
   // As in production; the other users' hashes are cheap.
   const passwordHash = await hashPassword(PASSWORD)
   await api.prisma.user.update({ where: { email: 'owner@example.com' }, data: { passwordHash } })
 })
-afterAll(() => api.close())
 
 function logIn(payload: object) {
   return api.app.inject({ method: 'POST', url: '/api/auth/login', payload })

@@ -1,13 +1,9 @@
 import type { InjectOptions, LightMyRequestResponse } from 'fastify'
-import { emptyTables, expectProblem, QUEUE } from '@roundsman/testing'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { createTestApi, PASSWORD, type TestApi } from '../createTestApi.ts'
+import { emptyTables, expectProblem, openForTests, QUEUE } from '@roundsman/testing'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { createTestApi, PASSWORD } from '../createTestApi.ts'
 
-let api: TestApi
-beforeAll(async () => {
-  api = await createTestApi()
-})
-afterAll(() => api.close())
+const api = openForTests(createTestApi)
 
 beforeEach(async () => {
   await emptyTables(api.prisma, `"JobRun", "JobClaim", "JobTick", "JobSchedule", ${QUEUE}`)

@@ -1,18 +1,17 @@
+import { openForTests } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createTestApi, type TestApi } from '../createTestApi.ts'
+import { createTestApi } from '../createTestApi.ts'
 
-let api: TestApi
+const api = openForTests(() => createTestApi({ eventsRecheckMs: 20 }))
 let url: string
 
 beforeAll(async () => {
-  api = await createTestApi({ eventsRecheckMs: 20 })
   url = `${await api.app.listen({ port: 0, host: '127.0.0.1' })}/api/jobs/events`
 })
 
 afterAll(async () => {
   // A client may open a connection in advance, and close() would wait for that one.
   api.app.server.closeAllConnections()
-  await api.close()
 })
 
 const bearer = (id: string) => ({ authorization: `Bearer ${api.app.issueToken(id)}` })

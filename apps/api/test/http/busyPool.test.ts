@@ -1,14 +1,11 @@
 // Not quick: waits for a busy pool.
 import { jobs } from '@roundsman/jobs'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { openForTests } from '@roundsman/testing'
+import { expect, it } from 'vitest'
 import { buildApp } from '../../src/app.ts'
-import { createTestApi, JWT_SECRET, type TestApi } from '../createTestApi.ts'
+import { createTestApi, JWT_SECRET } from '../createTestApi.ts'
 
-let api: TestApi
-beforeAll(async () => {
-  api = await createTestApi()
-})
-afterAll(() => api.close())
+const api = openForTests(createTestApi)
 
 const POOL_SIZE = 10
 const UNKNOWN_ID = '01a20e26-367c-766a-a085-72e882269712'

@@ -1,20 +1,16 @@
 // Not quick: stores and lists hundreds of megabytes.
 import { cleanupI18nCache, dispatchEmail } from '@roundsman/jobs'
-import { emptyQueue, emptyTables, HOLD_RUNS_SQL, QUEUE } from '@roundsman/testing'
+import { emptyQueue, emptyTables, HOLD_RUNS_SQL, openForTests, QUEUE } from '@roundsman/testing'
 import { Prisma } from '@roundsman/db'
 import fc from 'fast-check'
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
-import { createTestApi, type TestApi } from '../createTestApi.ts'
+import { beforeEach, expect, it } from 'vitest'
+import { createTestApi } from '../createTestApi.ts'
 
 /**
  * Rows as no worker of this version writes them: of earlier versions, which knew no bounds, and of others who may write
  * to the database.
  */
-let api: TestApi
-beforeAll(async () => {
-  api = await createTestApi()
-})
-afterAll(() => api.close())
+const api = openForTests(createTestApi)
 
 beforeEach(async () => {
   await emptyTables(

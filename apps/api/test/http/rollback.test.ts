@@ -2,26 +2,22 @@ import type { DatabaseClient } from '@roundsman/db'
 import type { JobsClient } from '@roundsman/engine/client'
 import { jobs } from '@roundsman/jobs'
 import type { InjectOptions } from 'fastify'
-import { expectProblem, listQueue, setWork } from '@roundsman/testing'
+import { expectProblem, listQueue, openForTests, setWork } from '@roundsman/testing'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { buildApp } from '../../src/app.ts'
-import { createTestApi, JWT_SECRET, type TestApi } from '../createTestApi.ts'
+import { createTestApi, JWT_SECRET } from '../createTestApi.ts'
 import { createInvoice, invoiceBody, markRendered } from '../invoices.ts'
 
-let api: TestApi
+const api = openForTests(createTestApi)
 let app: ReturnType<typeof buildApp>
 beforeAll(async () => {
-  api = await createTestApi()
   const { clock } = api
   const prisma = rollingBack(api.prisma)
   const jobsClient = within(api.jobsClient, prisma)
   app = buildApp({ prisma, jobsClient, jobs, jwtSecret: JWT_SECRET, now: clock.now })
   await app.ready()
 })
-afterAll(async () => {
-  await app.close()
-  await api.close()
-})
+afterAll(() => app.close())
 
 /** The same client, except that each transaction does its work and is then rolled back. */
 function rollingBack(prisma: DatabaseClient): DatabaseClient {

@@ -3,15 +3,11 @@ import { cleanupI18nCache } from '@roundsman/jobs'
 import { runOnce } from '@roundsman/engine/worker'
 import fc from 'fast-check'
 import { pino } from 'pino'
-import { emptyTables } from '@roundsman/testing'
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
-import { createTestApi, type TestApi } from '../createTestApi.ts'
+import { emptyTables, openForTests } from '@roundsman/testing'
+import { beforeEach, expect, it } from 'vitest'
+import { createTestApi } from '../createTestApi.ts'
 
-let api: TestApi
-beforeAll(async () => {
-  api = await createTestApi()
-})
-afterAll(() => api.close())
+const api = openForTests(createTestApi)
 
 beforeEach(() => emptyTables(api.prisma, '"JobRun", "JobClaim"'))
 

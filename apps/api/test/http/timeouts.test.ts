@@ -1,18 +1,14 @@
 // Not quick: waits for time-outs.
-import { waitFor } from '@roundsman/testing'
+import { openForTests, waitFor } from '@roundsman/testing'
 import type { FastifyInstance } from 'fastify'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { buildApp, type AppOptions } from '../../src/app.ts'
-import { createTestApi, JWT_SECRET, type TestApi } from '../createTestApi.ts'
+import { createTestApi, JWT_SECRET } from '../createTestApi.ts'
 
-let api: TestApi
-beforeAll(async () => {
-  api = await createTestApi()
-})
-afterAll(() => api.close())
+const api = openForTests(createTestApi)
 
 const LONG_MS = 60_000
 /** Each time-out that these tests wait for. */

@@ -1,16 +1,21 @@
 // Not quick: asks in hundreds of ways.
 import { Prisma } from '@roundsman/db'
-import { emptyTables, expectInvalid, expectProblem, listQueue, QUEUE, setWork, withRefusedCommit } from '@roundsman/testing'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import {
+  emptyTables,
+  expectInvalid,
+  expectProblem,
+  listQueue,
+  openForTests,
+  QUEUE,
+  setWork,
+  withRefusedCommit,
+} from '@roundsman/testing'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { invoicesQuery } from '../../src/invoices/listInvoices.ts'
-import { createTestApi, type TestApi } from '../createTestApi.ts'
+import { createTestApi } from '../createTestApi.ts'
 import { createInvoice, invoiceBody, markRendered } from '../invoices.ts'
 
-let api: TestApi
-beforeAll(async () => {
-  api = await createTestApi()
-})
-afterAll(() => api.close())
+const api = openForTests(createTestApi)
 
 beforeEach(async () => {
   await emptyTables(api.prisma, `"EmailMessage", "InvoicePdf", "InvoiceLine", "Invoice", ${QUEUE}`)

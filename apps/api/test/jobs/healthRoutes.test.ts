@@ -3,14 +3,14 @@ import { createDatabaseClient, Prisma } from '@roundsman/db'
 import { createJobsClient } from '@roundsman/engine/client'
 import { isScheduled } from '@roundsman/engine'
 import { createWorker } from '@roundsman/engine/worker'
-import { createTestDatabase, expectProblem, HOLD_RUNS_SQL } from '@roundsman/testing'
+import { createTestDatabase, expectProblem, HOLD_RUNS_SQL, openForTests } from '@roundsman/testing'
 import { jobs } from '@roundsman/jobs'
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { buildApp } from '../../src/app.ts'
-import { createTestApi, JWT_SECRET, type TestApi } from '../createTestApi.ts'
+import { createTestApi, JWT_SECRET } from '../createTestApi.ts'
 
 function open(url: string, readinessTimeoutMs = 10_000) {
   const prisma = createDatabaseClient({
@@ -89,16 +89,12 @@ describe('the jobs', () => {
   const HOURLY = 'cleanupPreviewSessions'
   const scheduled = jobs.filter(isScheduled)
 
-  let api: TestApi
+  const api = openForTests(createTestApi)
   let worker: { stop(): Promise<void> }
   beforeAll(async () => {
-    api = await createTestApi()
     worker = await startWorker()
   })
-  afterAll(async () => {
-    await worker.stop()
-    await api.close()
-  })
+  afterAll(() => worker.stop())
 
   /** Starts a worker that lives and does nothing. */
   async function startWorker() {

@@ -3,19 +3,15 @@ import { getQueueStats } from '@roundsman/engine/client'
 import { defineJob } from '@roundsman/engine'
 import type { ConsoleOverview, ConsoleQueue } from '@roundsman/admin/contract'
 import fc from 'fast-check'
-import { emptyTables, QUEUE } from '@roundsman/testing'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { emptyTables, openForTests, QUEUE } from '@roundsman/testing'
+import { expect, it } from 'vitest'
 import { buildApp } from '../../src/app.ts'
-import { createTestApi, JWT_SECRET, type TestApi } from '../createTestApi.ts'
+import { createTestApi, JWT_SECRET } from '../createTestApi.ts'
 
 const NAMES = ['import', 'export', 'mail', 'report'] as const
 const jobs = NAMES.map((name) => defineJob({ name }))
 
-let api: TestApi
-beforeAll(async () => {
-  api = await createTestApi()
-})
-afterAll(() => api.close())
+const api = openForTests(createTestApi)
 
 /** What the queue holds of a job, and who knows the job. */
 interface Held {

@@ -1,13 +1,9 @@
 import { createHash } from 'node:crypto'
-import { expectInvalid, expectProblem } from '@roundsman/testing'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createTestApi, type TestApi } from '../createTestApi.ts'
+import { expectInvalid, expectProblem, openForTests } from '@roundsman/testing'
+import { describe, expect, it } from 'vitest'
+import { createTestApi } from '../createTestApi.ts'
 
-let api: TestApi
-beforeAll(async () => {
-  api = await createTestApi()
-})
-afterAll(() => api.close())
+const api = openForTests(createTestApi)
 
 function create(payload: object) {
   return api.as('staff', { method: 'POST', url: '/api/preview-sessions', payload })

@@ -1,12 +1,8 @@
-import { expectProblem } from '@roundsman/testing'
-import { afterAll, beforeAll, expect, it } from 'vitest'
-import { createTestApi, type TestApi } from '../createTestApi.ts'
+import { expectProblem, openForTests } from '@roundsman/testing'
+import { expect, it } from 'vitest'
+import { createTestApi } from '../createTestApi.ts'
 
-let api: TestApi
-beforeAll(async () => {
-  api = await createTestApi()
-})
-afterAll(() => api.close())
+const api = openForTests(createTestApi)
 
 async function create(end: object): Promise<{ id: string; token: string }> {
   const payload = { label: 'Acme', ...end }

@@ -1,12 +1,8 @@
-import { expectInvalid, expectProblem } from '@roundsman/testing'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createTestApi, type TestApi } from '../createTestApi.ts'
+import { expectInvalid, expectProblem, openForTests } from '@roundsman/testing'
+import { describe, expect, it } from 'vitest'
+import { createTestApi } from '../createTestApi.ts'
 
-let api: TestApi
-beforeAll(async () => {
-  api = await createTestApi()
-})
-afterAll(() => api.close())
+const api = openForTests(createTestApi)
 
 function lookUp(locale: string, key: string) {
   return api.app.inject(`/api/i18n/${locale}/${key}`)

@@ -1,15 +1,12 @@
 import { Prisma } from '@roundsman/db'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { openForTests } from '@roundsman/testing'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { checkIndexes, type DeclaredSweep } from '../../src/check/checkIndexes.ts'
 import { readWorkerEnvironment } from '../../src/env.ts'
 import { createCleanups } from '../../src/jobs/index.ts'
-import { openWorkerDatabase, type WorkerDatabase } from '../openWorkerDatabase.ts'
+import { openWorkerDatabase } from '../openWorkerDatabase.ts'
 
-let database: WorkerDatabase
-beforeAll(async () => {
-  database = await openWorkerDatabase()
-})
-afterAll(() => database.close())
+const database = openForTests(openWorkerDatabase)
 
 const check = (sweeps: readonly DeclaredSweep[]) => checkIndexes(database.prisma, sweeps)
 const ofProduct = () =>

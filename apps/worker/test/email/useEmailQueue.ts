@@ -1,14 +1,20 @@
 import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
 import { dispatchEmail } from '@roundsman/jobs'
-import { createSmtpServer, type CreateSmtpServerOptions, type SmtpServer } from '@roundsman/testing'
+import {
+  createSmtpServer,
+  type CreateSmtpServerOptions,
+  openForTests,
+  type SmtpServer,
+} from '@roundsman/testing'
 import { pino } from 'pino'
-import { afterAll, beforeAll, beforeEach, onTestFinished } from 'vitest'
+import { beforeEach, onTestFinished } from 'vitest'
 import { openWorkerDatabase, type WorkerDatabase } from '../openWorkerDatabase.ts'
 
+const log = pino({ level: 'silent' })
+
 export interface EmailQueue {
-  /** Only once the tests run. */
-  readonly database: WorkerDatabase
-  readonly client: JobsClient
+  database: WorkerDatabase
+  client: JobsClient
   /** Enqueues the sending of these messages, as the rendering of their PDFs does. */
   enqueueEmails(emails: readonly { id: string }[]): Promise<void>
   runs(): ReturnType<WorkerDatabase['prisma']['jobRun']['findMany']>
@@ -16,21 +22,11 @@ export interface EmailQueue {
 
 /** Has a database, empty before each test of the file that calls it, and a client that enqueues e-mail there. */
 export function useEmailQueue(): EmailQueue {
-  let database: WorkerDatabase
-  let client: JobsClient
-
-  beforeAll(async () => {
-    database = await openWorkerDatabase()
-    client = createJobsClient({
-      schema: 'public',
-      databaseUrl: database.url,
-      log: pino({ level: 'silent' }),
-    })
-    await client.start()
-  })
-  afterAll(async () => {
-    await client.stop()
-    await database.close()
+  const database = openForTests(openWorkerDatabase)
+  const client = openForTests(async () => {
+    const opened = createJobsClient({ schema: 'public', databaseUrl: database.url, log })
+    await opened.start()
+    return { ...opened, close: opened.stop }
   })
   beforeEach(
     () =>
@@ -39,12 +35,8 @@ export function useEmailQueue(): EmailQueue {
   )
 
   return {
-    get database() {
-      return database
-    },
-    get client() {
-      return client
-    },
+    database,
+    client,
     async enqueueEmails(emails) {
       const items = emails.map(({ id }) => ({
         payload: { emailId: id },

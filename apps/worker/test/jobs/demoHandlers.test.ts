@@ -6,17 +6,14 @@ import {
   type demoJobs,
 } from '@roundsman/jobs/demo'
 import { pino } from 'pino'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openForTests } from '@roundsman/testing'
+import { describe, expect, it } from 'vitest'
 import { demoHandlers } from '../../src/jobs/demoHandlers.ts'
-import { openWorkerDatabase, type WorkerDatabase } from '../openWorkerDatabase.ts'
+import { openWorkerDatabase } from '../openWorkerDatabase.ts'
 
 const log = pino({ level: 'silent' })
 
-let database: WorkerDatabase
-beforeAll(async () => {
-  database = await openWorkerDatabase()
-})
-afterAll(() => database.close())
+const database = openForTests(openWorkerDatabase)
 
 async function run(job: (typeof demoJobs)[number], time: string, payload: unknown = {}) {
   const result = await runOnce({

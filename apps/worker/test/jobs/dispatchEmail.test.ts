@@ -1,7 +1,7 @@
 // Not quick: starts processes.
 import { join } from 'node:path'
 import { dispatchEmail } from '@roundsman/jobs'
-import { listDeadLetters, type JobsClient } from '@roundsman/engine/client'
+import { listDeadLetters } from '@roundsman/engine/client'
 import {
   createSmtpServer,
   spawnProcess,
@@ -9,22 +9,17 @@ import {
   type SmtpMoment,
   type SmtpReaction,
 } from '@roundsman/testing'
-import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { expectNothingPersonal } from '../email/expectNothingPersonal.ts'
 import { insertEmail, insertEmails, type InsertedEmail } from '../email/insertEmails.ts'
 import { openServer, useEmailQueue } from '../email/useEmailQueue.ts'
 import { startMailWorker } from '../email/startMailWorker.ts'
 import { holdTransaction } from '../holdTransaction.ts'
-import type { WorkerDatabase } from '../openWorkerDatabase.ts'
 import { startWorkerHere, workerEnvironment } from '../startWorkerProcess.ts'
 
 const CLI = join(import.meta.dirname, '../../src/cli.ts')
 
-const used = useEmailQueue()
-const { enqueueEmails, runs } = used
-let database: WorkerDatabase
-let client: JobsClient
-beforeAll(() => void ({ database, client } = used))
+const { database, client, enqueueEmails, runs } = useEmailQueue()
 
 const lastRun = () =>
   database.prisma.jobRun.findFirst({

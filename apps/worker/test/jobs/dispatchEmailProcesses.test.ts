@@ -3,18 +3,14 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { localhostCertificate, waitFor } from '@roundsman/testing'
-import { beforeAll, expect, it, onTestFinished } from 'vitest'
+import { expect, it, onTestFinished } from 'vitest'
 import { expectNothingPersonal } from '../email/expectNothingPersonal.ts'
 import { insertEmail, insertEmails } from '../email/insertEmails.ts'
 import { openServer, useEmailQueue } from '../email/useEmailQueue.ts'
 import { holdRow } from '../holdRow.ts'
-import type { WorkerDatabase } from '../openWorkerDatabase.ts'
 import { startWorkerProcess } from '../startWorkerProcess.ts'
 
-const used = useEmailQueue()
-const { enqueueEmails, runs } = used
-let database: WorkerDatabase
-beforeAll(() => void ({ database } = used))
+const { database, enqueueEmails, runs } = useEmailQueue()
 
 const runEnds = (count: number) =>
   waitFor(async () => (await runs()).filter(({ status }) => status !== 'running').length >= count)

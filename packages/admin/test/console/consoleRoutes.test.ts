@@ -1,8 +1,14 @@
 import { Prisma, type JobRun } from '@roundsman/db'
-import { createWorker } from '@roundsman/engine/worker'
-import { emptyTables, expectInvalid, expectProblem, HOLD_RUNS_SQL, QUEUE, waitFor } from '@roundsman/testing'
-import { pino } from 'pino'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import {
+  emptyTables,
+  expectInvalid,
+  expectProblem,
+  HOLD_RUNS_SQL,
+  openForTests,
+  QUEUE,
+  waitFor,
+} from '@roundsman/testing'
+import { beforeEach, describe, expect, it } from 'vitest'
 import type {
   ConsoleEnvironment,
   ConsoleJobDetail,
@@ -13,13 +19,9 @@ import type {
   ConsoleWorkers,
   ConsoleSearch,
 } from '../../src/contract.ts'
-import { jobs, openTestAdmin, type TestAdmin } from '../openTestAdmin.ts'
+import { jobs, openTestAdmin } from '../openTestAdmin.ts'
 
-let api: TestAdmin
-beforeAll(async () => {
-  api = await openTestAdmin()
-})
-afterAll(() => api.close())
+const api = openForTests(openTestAdmin)
 
 beforeEach(async () => {
   await emptyTables(
@@ -73,16 +75,7 @@ describe('the overview', () => {
   })
 
   it('tells a worker that lives, by its lock, from one that was killed, and what it runs', async () => {
-    const worker = createWorker({
-      schema: 'public',
-      retention: false,
-      databaseUrl: api.databaseUrl,
-      client: api.prisma,
-      jobs: [],
-      handlers: {},
-      log: pino({ level: 'silent' }),
-    })
-    await worker.start()
+    const worker = await api.startWorker()
     try {
       await api.prisma.jobWorker.create({ data: { id: 'dead', liveness: 'lock' } })
       const progress = { done: 1, total: 4 }
@@ -122,16 +115,7 @@ describe('the overview', () => {
       { kind: 'noWorker', lastSignAt: heartbeatAt.toISOString() },
     ])
 
-    const worker = createWorker({
-      schema: 'public',
-      retention: false,
-      databaseUrl: api.databaseUrl,
-      client: api.prisma,
-      jobs: [],
-      handlers: {},
-      log: pino({ level: 'silent' }),
-    })
-    await worker.start()
+    const worker = await api.startWorker()
     const clock = async () => {
       const [row] = await api.prisma.$queryRaw<[{ at: Date }]>`select clock_timestamp() as at`
       return row.at.getTime()
@@ -716,17 +700,7 @@ describe('the workers', () => {
   })
 
   it('come with what they run, and one with what it has run', async () => {
-    const worker = createWorker({
-      schema: 'public',
-      retention: false,
-      databaseUrl: api.databaseUrl,
-      client: api.prisma,
-      jobs: [],
-      handlers: {},
-      version: 'b1946ac',
-      log: pino({ level: 'silent' }),
-    })
-    await worker.start()
+    const worker = await api.startWorker('b1946ac')
     try {
       const workerId = worker.id
       // The worker's times are the database's, and the API's clock is long behind.

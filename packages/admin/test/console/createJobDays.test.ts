@@ -1,26 +1,18 @@
 import type { JobRunStatus } from '@roundsman/db'
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { openForTests } from '@roundsman/testing'
+import { openTestDatabase } from '@roundsman/testing/openTestDatabase'
+import { beforeEach, expect, it } from 'vitest'
 import { createJobDays, type JobDays } from '../../src/console/createJobDays.ts'
-import { openTestReader, type TestReader } from './openTestReader.ts'
 
 const NOW = new Date('2026-11-24T09:30:00Z')
 const HOUR_MS = 3_600_000
 
-let opened: TestReader
-let prisma: TestReader['prisma']
-let reader: TestReader['reader']
+const database = openForTests(openTestDatabase)
 let readDays: JobDays
 
-beforeAll(async () => {
-  opened = await openTestReader()
-  ;({ prisma, reader } = opened)
-})
-
-afterAll(() => opened.close())
-
 beforeEach(async () => {
-  await prisma.jobRun.deleteMany()
-  readDays = createJobDays(reader)
+  await database.prisma.jobRun.deleteMany()
+  readDays = createJobDays(database.reader)
 })
 
 const hoursAgo = (hours: number) => new Date(NOW.getTime() - hours * HOUR_MS)
@@ -38,7 +30,7 @@ interface Runs {
 async function add(startedAt: Date, runs: Runs = {}): Promise<void> {
   const { count = 1, status = 'success', errorCode = 'x', ms = () => 0 } = runs
   const { name = 'job', dryRun = false } = runs
-  await prisma.jobRun.createMany({
+  await database.prisma.jobRun.createMany({
     data: Array.from({ length: count }, (_, index) => ({
       name,
       trigger: 'queue' as const,
@@ -60,7 +52,7 @@ async function counts(now = NOW, read = readDays): Promise<Record<string, [numbe
 
 /** What PostgreSQL counts of all that is there. */
 async function expected() {
-  return await prisma.$queryRaw`
+  return await database.prisma.$queryRaw`
     select to_char("startedAt" at time zone 'UTC', 'YYYY-MM-DD') as "date",
            (count(*) filter (where "status" = 'success'))::int as "success",
            (count(*) filter (where "errorCode" = 'x'))::int as "failed",
@@ -118,7 +110,7 @@ it('reads an hour once, when it is over and all of it has ended', async () => {
   await add(hoursAgo(5), { count: 3 })
   await add(hoursAgo(0.2), { count: 4, status: 'failed' })
   expect(await counts()).toEqual({ '2026-11-21': [1, 0], '2026-11-24': [3, 4] })
-  await prisma.jobRun.deleteMany({ where: { startedAt: { gt: hoursAgo(10) } } })
+  await database.prisma.jobRun.deleteMany({ where: { startedAt: { gt: hoursAgo(10) } } })
   expect(await counts()).toEqual({ '2026-11-21': [1, 0], '2026-11-24': [3, 0] })
 })
 
@@ -128,7 +120,7 @@ it('reads again what may change: an hour with a run under way, all after it, one
   await add(started, { status: 'running' })
   await add(hoursAgo(3))
   expect(await counts()).toEqual({ '2026-11-21': [1, 0], '2026-11-24': [1, 0] })
-  await prisma.jobRun.updateMany({
+  await database.prisma.jobRun.updateMany({
     where: { status: 'running' },
     data: { status: 'failed', errorCode: 'x', endedAt: NOW },
   })
@@ -137,7 +129,7 @@ it('reads again what may change: an hour with a run under way, all after it, one
 
   // At 09:05, runs that began before nine may be committed only now.
   const justOver = new Date('2026-11-24T09:05:00Z')
-  const fresh = createJobDays(reader)
+  const fresh = createJobDays(database.reader)
   const lastOfTheHour = new Date('2026-11-24T08:59:59Z')
   await counts(justOver, fresh)
   await add(lastOfTheHour)
@@ -164,15 +156,15 @@ it('forgets the days of which nothing is left, and those longer ago than a year'
   await add(hoursAgo(80))
   await add(hoursAgo(50))
   expect(Object.keys(await counts())).toEqual(['2026-11-21', '2026-11-22'])
-  await prisma.jobRun.deleteMany({ where: { startedAt: { lt: hoursAgo(60) } } })
+  await database.prisma.jobRun.deleteMany({ where: { startedAt: { lt: hoursAgo(60) } } })
   expect(Object.keys(await counts())).toEqual(['2026-11-22'])
   expect(Object.keys(await counts(hoursLater(365 * 24)))).toEqual([])
-  await prisma.jobRun.deleteMany()
+  await database.prisma.jobRun.deleteMany()
   expect(await counts()).toEqual({})
 })
 
 it('is made of the latest runs, and of no fewer than these as more come', async () => {
-  const read = createJobDays(reader, 10)
+  const read = createJobDays(database.reader, 10)
   await add(hoursAgo(72), { count: 8 })
   await add(hoursAgo(48), { count: 4 })
   await add(hoursAgo(24), { count: 4 })

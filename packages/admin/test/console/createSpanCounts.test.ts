@@ -1,35 +1,28 @@
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { openForTests } from '@roundsman/testing'
+import { openTestDatabase } from '@roundsman/testing/openTestDatabase'
+import { beforeEach, expect, it } from 'vitest'
 import {
   createSpanCounts,
   sumOutcomes,
   type SpanCounts,
 } from '../../src/console/createSpanCounts.ts'
-import { openTestReader, type TestReader } from './openTestReader.ts'
 
 const NOW = new Date('2026-11-24T09:30:20Z')
 const HOUR_MS = 3_600_000
 const MANY = 600
 
-let opened: TestReader
-let prisma: TestReader['prisma']
+const database = openForTests(openTestDatabase)
 let countHours: SpanCounts
 
-beforeAll(async () => {
-  opened = await openTestReader()
-  ;({ prisma } = opened)
-})
-
-afterAll(() => opened.close())
-
 beforeEach(async () => {
-  await prisma.jobRun.deleteMany()
+  await database.prisma.jobRun.deleteMany()
   const settleMs = 10 * 60_000
-  countHours = createSpanCounts(opened.reader, { lengthMs: HOUR_MS, spans: 25, settleMs })
+  countHours = createSpanCounts(database.reader, { lengthMs: HOUR_MS, spans: 25, settleMs })
 })
 
 const hoursAgo = (hours: number) => new Date(NOW.getTime() - hours * HOUR_MS)
 const add = (startedAt: Date, { count = 1, name = 'job', code = '' } = {}) =>
-  prisma.jobRun.createMany({
+  database.prisma.jobRun.createMany({
     data: Array.from({ length: count }, () => ({
       name,
       trigger: 'queue' as const,
@@ -79,7 +72,7 @@ it('counts by job and by what became of the runs, and what people or their guard
 it('counts an hour with many runs once, when it is over', async () => {
   await add(hoursAgo(3), { count: MANY })
   expect((await successes())[21]).toBe(MANY)
-  await prisma.jobRun.deleteMany()
+  await database.prisma.jobRun.deleteMany()
   expect((await successes())[21]).toBe(MANY)
 })
 
@@ -89,7 +82,7 @@ it('counts again what may change: the hour under way, one with runs under way, o
   await add(hoursAgo(2), { code: 'running' })
   await add(hoursAgo(4))
   await countHours(NOW)
-  await prisma.jobRun.deleteMany()
+  await database.prisma.jobRun.deleteMany()
   expect(await successes()).toEqual(Array(25).fill(0))
 })
 
@@ -97,6 +90,6 @@ it('forgets hours that nobody asks for any more', async () => {
   await add(hoursAgo(3), { count: MANY })
   await countHours(NOW)
   expect(await successes(hoursAgo(-48))).toEqual(Array(25).fill(0))
-  await prisma.jobRun.deleteMany()
+  await database.prisma.jobRun.deleteMany()
   expect((await successes())[21]).toBe(0)
 })

@@ -1,26 +1,21 @@
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { openForTests } from '@roundsman/testing'
+import { openTestDatabase } from '@roundsman/testing/openTestDatabase'
+import { beforeEach, expect, it } from 'vitest'
 import { createUsualFailures, type UsualFailures } from '../../src/console/createUsualFailures.ts'
-import { openTestReader, type TestReader } from './openTestReader.ts'
 
 const NOW = new Date('2026-11-24T09:30:00Z')
 const HOUR_MS = 3_600_000
 
-let opened: TestReader
+const database = openForTests(openTestDatabase)
 let usualFailures: UsualFailures
 
-beforeAll(async () => {
-  opened = await openTestReader()
-})
-
-afterAll(() => opened.close())
-
 beforeEach(async () => {
-  await opened.prisma.jobRun.deleteMany()
-  usualFailures = createUsualFailures(opened.reader)
+  await database.prisma.jobRun.deleteMany()
+  usualFailures = createUsualFailures(database.reader)
 })
 
 const add = (startedAt: string, { count = 1, code = null as string | null, name = 'job' } = {}) =>
-  opened.prisma.jobRun.createMany({
+  database.prisma.jobRun.createMany({
     data: Array.from({ length: count }, () => ({
       name,
       trigger: 'queue' as const,
@@ -63,7 +58,7 @@ it('counts no more than the last 30 runs of an hour', async () => {
 it('looks at each hour once, and forgets those that are older than a week', async () => {
   await add('2026-11-24T03:00:00Z')
   expect(await usual()).toEqual({ runs: 1, failed: 0 })
-  await opened.prisma.jobRun.deleteMany()
+  await database.prisma.jobRun.deleteMany()
   await add('2026-11-24T09:15:00Z', { code: 'broken' })
   const later = (hours: number) => new Date(NOW.getTime() + hours * HOUR_MS)
   expect(await usual(later(1))).toEqual({ runs: 2, failed: 1 })

@@ -1,18 +1,22 @@
 // Not quick: redrives among thousands of dead letters.
 import { defineJob, type Job } from '@roundsman/engine'
 import { randomUUID } from 'node:crypto'
-import { emptyQueue, expectInvalid, expectProblem, listQueue, setWork, withRefusedCommit } from '@roundsman/testing'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { dispatchEmail, openTestAdmin, renderInvoicePdf, type TestAdmin } from '../openTestAdmin.ts'
+import {
+  emptyQueue,
+  expectInvalid,
+  expectProblem,
+  listQueue,
+  openForTests,
+  setWork,
+  withRefusedCommit,
+} from '@roundsman/testing'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { dispatchEmail, openTestAdmin, renderInvoicePdf } from '../openTestAdmin.ts'
 
 /** A job whose work is still in the queue, and which the catalogue no longer has. */
 const formerJob = defineJob({ name: 'formerJob', description: 'Has left the catalogue.' })
 
-let api: TestAdmin
-beforeAll(async () => {
-  api = await openTestAdmin()
-})
-afterAll(() => api.close())
+const api = openForTests(openTestAdmin)
 
 beforeEach(async () => {
   await emptyQueue(api.prisma)

@@ -1,12 +1,16 @@
-import { emptyTables, expectInvalid, expectProblem, listQueue, QUEUE, withRefusedCommit } from '@roundsman/testing'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { jobs, openTestAdmin, type TestAdmin } from '../openTestAdmin.ts'
+import {
+  emptyTables,
+  expectInvalid,
+  expectProblem,
+  listQueue,
+  openForTests,
+  QUEUE,
+  withRefusedCommit,
+} from '@roundsman/testing'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { jobs, openTestAdmin } from '../openTestAdmin.ts'
 
-let api: TestAdmin
-beforeAll(async () => {
-  api = await openTestAdmin()
-})
-afterAll(() => api.close())
+const api = openForTests(openTestAdmin)
 
 beforeEach(async () => {
   await emptyTables(api.prisma, `"JobRun", "JobClaim", "JobTick", "JobSchedule", ${QUEUE}`)

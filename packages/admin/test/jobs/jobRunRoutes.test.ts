@@ -1,15 +1,20 @@
 // Not quick: asks with hundreds of drawn filters.
 import { Prisma } from '@roundsman/db'
-import { emptyQueue, emptyTables, expectInvalid, expectProblem, HOLD_RUNS_SQL, listQueue, withRefusedCommit } from '@roundsman/testing'
+import {
+  emptyQueue,
+  emptyTables,
+  expectInvalid,
+  expectProblem,
+  HOLD_RUNS_SQL,
+  listQueue,
+  openForTests,
+  withRefusedCommit,
+} from '@roundsman/testing'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { cleanupI18nCache, openTestAdmin, type TestAdmin } from '../openTestAdmin.ts'
+import { describe, expect, it } from 'vitest'
+import { cleanupI18nCache, openTestAdmin } from '../openTestAdmin.ts'
 
-let api: TestAdmin
-beforeAll(async () => {
-  api = await openTestAdmin()
-})
-afterAll(() => api.close())
+const api = openForTests(openTestAdmin)
 
 const NOON = new Date('2026-11-24T12:00:00.000Z')
 

@@ -1,12 +1,8 @@
-import { emptyTables, expectInvalid } from '@roundsman/testing'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { openTestAdmin, type TestAdmin } from '../openTestAdmin.ts'
+import { emptyTables, expectInvalid, openForTests } from '@roundsman/testing'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { openTestAdmin } from '../openTestAdmin.ts'
 
-let api: TestAdmin
-beforeAll(async () => {
-  api = await openTestAdmin()
-})
-afterAll(() => api.close())
+const api = openForTests(openTestAdmin)
 
 beforeEach(() => emptyTables(api.prisma, '"JobRun", "JobClaim"'))
 

@@ -1,31 +1,9 @@
-import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
-import { openReader } from '@roundsman/engine/client'
-import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
-import { pino } from 'pino'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { openForTests } from '@roundsman/testing'
+import { openTestDatabase } from '@roundsman/testing/openTestDatabase'
+import { expect, it } from 'vitest'
 import { readDurations } from '../../src/simulate/readDurations.ts'
 
-let database: TestDatabase
-let prisma: PrismaClient
-let reader: ReturnType<typeof openReader>
-beforeAll(async () => {
-  database = await createTestDatabase()
-  prisma = createDatabaseClient({
-    url: database.url,
-    applicationName: 'tests',
-    onPoolError: () => undefined,
-  })
-  reader = openReader({
-    schema: 'public',
-    databaseUrl: database.url,
-    log: pino({ level: 'silent' }),
-  })
-})
-afterAll(async () => {
-  await reader.close()
-  await prisma.$disconnect()
-  await database.drop()
-})
+const database = openForTests(openTestDatabase)
 
 it('takes 95 % of the last runs that succeeded, dry runs and others left out', async () => {
   const run = (seconds: number, more: object = {}) => ({
@@ -37,7 +15,7 @@ it('takes 95 % of the last runs that succeeded, dry runs and others left out', a
     endedAt: new Date(Date.UTC(2026, 0, 1) + seconds * 1_000),
     ...more,
   })
-  await prisma.jobRun.createMany({
+  await database.prisma.jobRun.createMany({
     data: [
       ...Array.from({ length: 101 }, (_, nth) => run(nth)),
       run(10_000, { status: 'failed', errorCode: 'broken' }),
@@ -46,7 +24,7 @@ it('takes 95 % of the last runs that succeeded, dry runs and others left out', a
     ],
   })
 
-  expect(await readDurations(reader, ['sweep', 'never'])).toEqual([
+  expect(await readDurations(database.reader, ['sweep', 'never'])).toEqual([
     { name: 'sweep', runs: 101, p95Ms: 95_000 },
   ])
 })

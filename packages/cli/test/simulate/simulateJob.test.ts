@@ -1,9 +1,9 @@
-import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { defineJob, isScheduled, type ScheduledJob, type ScheduleOptions } from '@roundsman/engine'
 import { createWorker } from '@roundsman/engine/worker'
-import { createTestDatabase, fakeClock, waitFor, type TestDatabase } from '@roundsman/testing'
+import { fakeClock, openForTests, waitFor } from '@roundsman/testing'
+import { openTestDatabase } from '@roundsman/testing/openTestDatabase'
 import { pino } from 'pino'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { comparePolicies, countOutcomes } from '../../src/simulate/comparePolicies.ts'
 import { simulateJob, type SimulateJobOptions } from '../../src/simulate/simulateJob.ts'
 
@@ -190,24 +190,11 @@ describe('comparePolicies', () => {
 describe('what is simulated', () => {
   const OUTAGE = range('00:50', '02:05')
   const clock = fakeClock(at('00:10').toISOString())
-  let database: TestDatabase
-  let prisma: PrismaClient
-
-  beforeAll(async () => {
-    database = await createTestDatabase()
-    prisma = createDatabaseClient({
-      url: database.url,
-      applicationName: 'tests',
-      onPoolError: () => undefined,
-    })
-  })
-  afterAll(async () => {
-    await prisma.$disconnect()
-    await database.drop()
-  })
+  const database = openForTests(openTestDatabase)
   beforeEach(
     () =>
-      prisma.$executeRaw`truncate "JobRun", "JobClaim", "JobTick", "JobSchedule", "JobWork", "JobDeadLetter", "JobPayload", "JobUnique"`,
+      database.prisma
+        .$executeRaw`truncate "JobRun", "JobClaim", "JobTick", "JobSchedule", "JobWork", "JobDeadLetter", "JobPayload", "JobUnique"`,
   )
 
   /** A worker that looks at its schedule when it is told to, at the instant that it is given. */
@@ -217,7 +204,7 @@ describe('what is simulated', () => {
       schema: 'public',
       retention: false,
       databaseUrl: database.url,
-      client: prisma,
+      client: database.prisma,
       jobs: [job],
       handlers: { [job.name]: async () => undefined },
       log: pino({ level: 'silent' }),
@@ -236,9 +223,9 @@ describe('what is simulated', () => {
         clock.set(at(now))
         wake()
         const id = { name: job.name, scheduledFor: at(tick) }
-        await waitFor(() => prisma.jobTick.count({ where: id }))
+        await waitFor(() => database.prisma.jobTick.count({ where: id }))
         await waitFor(async () => {
-          const [work] = await prisma.$queryRaw<{ left: number }[]>`
+          const [work] = await database.prisma.$queryRaw<{ left: number }[]>`
             select ((select count(*) from "JobWork") + (select count(*) from "JobClaim"))::int as "left"`
           return work?.left === 0
         })
@@ -263,7 +250,7 @@ describe('what is simulated', () => {
     await after.decide('02:05', '02:00')
     for (const tick of ['02:15', '02:30']) await after.decide(tick, tick)
 
-    const ledger = await prisma.jobTick.findMany({
+    const ledger = await database.prisma.jobTick.findMany({
       select: { scheduledFor: true, outcome: true, reason: true, count: true, through: true },
       orderBy: { scheduledFor: 'asc' },
     })

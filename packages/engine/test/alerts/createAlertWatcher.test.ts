@@ -1,10 +1,10 @@
 // Not quick: waits for webhooks that hang.
 import { createHmac, randomUUID } from 'node:crypto'
-import { openMonitor, waitFor, type Monitor } from '@roundsman/testing'
+import { type Monitor, openForTests, openMonitor, waitFor } from '@roundsman/testing'
 import { hostileValue, makeHostile } from '@roundsman/testing/hostileValues'
 import fc from 'fast-check'
 import pg from 'pg'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import {
   createAlertWatcher,
   createAlertWebhook,
@@ -14,7 +14,7 @@ import {
 import { lookOnce, settleDelivery, takeDeliveries } from '../../src/alerts/alertLedger.ts'
 import { ArgumentError, defineJob } from '../../src/index.ts'
 import { createWorker } from '../../src/worker.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 const importFeed = defineJob({ name: 'importFeed' })
 const nightly = defineJob({ name: 'nightly', schedule: { cron: '0 0 * * *' } })
@@ -25,11 +25,7 @@ const gone = defineJob({ name: 'gone' })
 /** Switches the alert about missing workers off: no worker lives in these tests. */
 const NEVER_MS = 1e12
 
-let runtime: TestRuntime
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-})
-afterAll(() => runtime.close())
+const runtime = openForTests(openTestRuntime)
 beforeEach(async () => {
   await runtime.clear('JobAlert', 'JobAlertDelivery', 'JobThrottle', 'JobWorker', 'JobSchedule')
 })
@@ -788,13 +784,9 @@ describe('a channel of the host', () => {
   it('is told by a worker that has it among its options', async () => {
     const told: AlertNotice[] = []
     const worker = createWorker({
-      databaseUrl: runtime.url,
-      schema: 'public',
-      client: runtime.prisma,
+      ...runtime.workerOptions,
       jobs: [importFeed],
       handlers: { importFeed: async () => undefined },
-      retention: false,
-      log: runtime.log,
       alerts: {
         intervalMs: 20,
         channels: [

@@ -1,23 +1,16 @@
 // Processes: kills a worker in the middle of an approved run.
 import { spawnProcess, waitFor } from '@roundsman/testing'
-import { afterAll, beforeAll, beforeEach, expect, it, onTestFinished } from 'vitest'
-import type { JobsClient } from '../../src/client.ts'
+import { beforeAll, beforeEach, expect, it, onTestFinished } from 'vitest'
 import { createWorker } from '../../src/worker.ts'
 import { CREATE_ROWS, purge, purgeHandler } from '../fixtures/purge.ts'
-import { openClientRuntime } from '../openClientRuntime.ts'
-import type { TestRuntime } from '../openTestRuntime.ts'
+import { useClientRuntime } from '../useClientRuntime.ts'
 
 const WORKER = new URL('../fixtures/purgeProcess.ts', import.meta.url).pathname
 const by = { actor: 'olga@example.com', reason: 'checked' }
 
-let runtime: TestRuntime
-let client: JobsClient
+const { runtime, client } = useClientRuntime()
 
-beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime())
-  await runtime.rows(CREATE_ROWS)
-})
-afterAll(() => runtime.close())
+beforeAll(() => runtime.rows(CREATE_ROWS))
 beforeEach(() => runtime.clear('Row'))
 
 interface Run {
@@ -33,13 +26,9 @@ const insert = (from: number, to: number) =>
 
 async function startWorker(): Promise<void> {
   const worker = createWorker({
-    schema: 'public',
-    retention: false,
-    databaseUrl: runtime.url,
-    client: runtime.prisma,
+    ...runtime.workerOptions,
     jobs: [purge],
     handlers: { purge: purgeHandler },
-    log: runtime.log,
   })
   onTestFinished(() => worker.stop())
   await worker.start()

@@ -1,24 +1,15 @@
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { openForTests } from '@roundsman/testing'
+import { expect, it } from 'vitest'
 import { approveRun } from '../../src/control/controlJobs.ts'
 import { defineJob } from '../../src/index.ts'
 import { recordRunning } from '../../src/run/runs.ts'
-import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestQueue } from '../openTestQueue.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 const sweep = defineJob({ name: 'sweep' })
 
-let runtime: TestRuntime
-let queue: TestQueue
-
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-  queue = await openTestQueue(runtime, [sweep])
-})
-
-afterAll(async () => {
-  await queue.close()
-  await runtime.close()
-})
+const runtime = openForTests(openTestRuntime)
+const queue = openForTests(() => openTestQueue(runtime, [sweep]))
 
 const enqueue = () => Promise.reject(new Error('It has enqueued something'))
 const by = { actor: 'ann', reason: 'it is right' }

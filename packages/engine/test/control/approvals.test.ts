@@ -1,17 +1,14 @@
 // Not quick: a run by hand waits for its session.
-import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
+import { openForTests } from '@roundsman/testing'
 import { pino } from 'pino'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { getJobRun, getWork } from '../../src/client.ts'
 import { defineJob, JobError, type PayloadOf, type RunContext } from '../../src/index.ts'
-import { openTestJobs, type TestJobs } from '../../src/testing.ts'
+import { openTestJobs } from '../../src/testing.ts'
 import { runOnce } from '../../src/worker.ts'
-import {
-  createPlainClient,
-  type PlainClient,
-  type PlainTransaction,
-} from '../fixtures/plainClient.ts'
+import type { PlainTransaction } from '../fixtures/plainClient.ts'
+import { usePlainClient } from '../usePlainClient.ts'
 
 /** Removes what is older than its payload says, 100 rows in a batch; more than 100 have to be approved. */
 const purge = defineJob({
@@ -26,9 +23,6 @@ const by = { actor: 'olga@example.com', reason: 'checked' }
 
 type Context = RunContext<PayloadOf<typeof purge>, PlainTransaction>
 
-let database: TestDatabase
-let client: PlainClient
-let test: TestJobs<typeof jobs>
 let countOtherwise: (removed: number) => Record<string, number>
 let beforeGuard: () => Promise<void>
 let afterBatch: (context: Context) => Promise<void>
@@ -51,24 +45,14 @@ async function handler(context: Context): Promise<void> {
   }
 }
 
+const { database, client } = usePlainClient()
+const test = openForTests(() =>
+  openTestJobs({ databaseUrl: database.url, client, jobs, handlers: { purge: handler } }),
+)
 beforeAll(async () => {
-  database = await createTestDatabase({ migrated: false })
-  client = createPlainClient(database.url, pino({ level: 'silent' }))
   await client.$executeRawUnsafe(
     `create table "Item" ("id" serial primary key, "days" int not null)`,
   )
-  test = await openTestJobs({
-    databaseUrl: database.url,
-    client,
-    jobs,
-    handlers: { purge: handler },
-  })
-})
-
-afterAll(async () => {
-  await test.close()
-  await client.$disconnect()
-  await database.drop()
 })
 
 beforeEach(async () => {

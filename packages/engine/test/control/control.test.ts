@@ -1,21 +1,10 @@
 // Not quick: starts processes.
 import { spawnProcess, waitFor } from '@roundsman/testing'
-import {
-  afterAll,
-  afterEach,
-  beforeAll,
-  beforeEach,
-  describe,
-  expect,
-  it,
-  onTestFinished,
-} from 'vitest'
-import type { JobsClient } from '../../src/client.ts'
+import { afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { defineJob, type RunContext } from '../../src/index.ts'
 import { createWorker, type Worker } from '../../src/worker.ts'
-import { openClientRuntime } from '../openClientRuntime.ts'
+import { useClientRuntime } from '../useClientRuntime.ts'
 import { openTestQueue } from '../openTestQueue.ts'
-import type { TestRuntime } from '../openTestRuntime.ts'
 import { CREATE_EFFECTS, drip } from '../fixtures/drip.ts'
 
 const WORKER = new URL('../fixtures/workerProcess.ts', import.meta.url).pathname
@@ -42,18 +31,12 @@ interface Run {
   cancelRequestedBy: string | null
 }
 
-let runtime: TestRuntime
-let client: JobsClient
+const { runtime, client } = useClientRuntime()
 let worker: Worker | undefined
 let rows = { due: 0, total: 0 }
 let removed = 0
 
-beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime())
-  await runtime.rows(CREATE_EFFECTS)
-})
-
-afterAll(() => runtime.close())
+beforeAll(() => runtime.rows(CREATE_EFFECTS))
 
 beforeEach(async () => {
   await runtime.clear('JobTick', 'JobSchedule', 'Effect')
@@ -73,15 +56,10 @@ async function purgeHandler(context: RunContext<Record<string, never>, unknown>)
 }
 
 async function startWorker(job = purge): Promise<void> {
-  const { url, prisma, log } = runtime
   worker = createWorker({
-    schema: 'public',
-    retention: false,
-    databaseUrl: url,
-    client: prisma,
+    ...runtime.workerOptions,
     jobs: [job],
     handlers: { purge: purgeHandler },
-    log,
     clock: () => ({ stop: () => undefined }),
   })
   await worker.start()

@@ -1,12 +1,11 @@
 // Not quick: uses up attempts and workers.
 import { waitFor } from '@roundsman/testing'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { getWork, listDeadLetters, type JobsClient } from '../../src/client.ts'
+import { getWork, listDeadLetters } from '../../src/client.ts'
 import { defineJob, JobError, type Handler, type Job, type PayloadOf } from '../../src/index.ts'
 import { createWorker, runOnce, type Worker } from '../../src/worker.ts'
-import { openClientRuntime } from '../openClientRuntime.ts'
-import type { TestRuntime } from '../openTestRuntime.ts'
+import { useClientRuntime } from '../useClientRuntime.ts'
 
 const parcel = defineJob({
   name: 'parcel',
@@ -22,16 +21,9 @@ const rounds = defineJob({
 })
 const by = { actor: 'admin@example.com', reason: 'mended' }
 
-let runtime: TestRuntime
-let client: JobsClient
+const { runtime, client } = useClientRuntime()
 let worker: Worker
 let isBroken: boolean
-
-beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime())
-})
-
-afterAll(() => runtime.close())
 
 const handleParcel = async () => {
   if (isBroken) throw new JobError('broken', 'The handler is broken')
@@ -45,15 +37,10 @@ const openParcel: Handler<PayloadOf<typeof parcel>, unknown> = async ({ payload:
 beforeEach(async () => {
   isBroken = true
   await runtime.clear('JobTick', 'JobSchedule', 'JobAction')
-  const { url, prisma, log } = runtime
   worker = createWorker({
-    schema: 'public',
-    retention: false,
-    databaseUrl: url,
-    client: prisma,
+    ...runtime.workerOptions,
     jobs: [parcel, rounds],
     handlers: { parcel: handleParcel, rounds: handleParcel },
-    log,
   })
   await worker.start()
 })

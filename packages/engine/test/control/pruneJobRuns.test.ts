@@ -1,13 +1,13 @@
 // Not quick: removes thousands of runs.
 import { Prisma } from '@roundsman/db'
-import { HOLD_RUNS_SQL, waitFor } from '@roundsman/testing'
+import { HOLD_RUNS_SQL, openForTests, waitFor } from '@roundsman/testing'
 import pg from 'pg'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { checkRetention, openRetention } from '../../src/control/pruneJobRuns.ts'
 import { createJobsClient } from '../../src/client.ts'
 import { defineJob, pruneJobRuns as job, withEngineJobs } from '../../src/index.ts'
 import { createWorker, runOnce, type RunOnceOptions } from '../../src/worker.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 const NOW = new Date('2026-05-01T12:00:00Z')
 const DAY_MS = 86_400_000
@@ -20,12 +20,8 @@ const client = {
   },
 }
 
-let database: TestRuntime
+const database = openForTests(openTestRuntime)
 
-beforeAll(async () => {
-  database = await openTestRuntime()
-})
-afterAll(() => database.close())
 beforeEach(async () => {
   await database.clear('JobTick', 'JobAction')
 })

@@ -1,13 +1,13 @@
-import { waitFor } from '@roundsman/testing'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { openForTests, waitFor } from '@roundsman/testing'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { countDeadLettersByCause } from '../../src/internal.ts'
 import { listDeadLetters, type WhichLetters } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import { createWorkerId } from '../../src/createWorker.ts'
 import { runOnce } from '../../src/worker.ts'
-import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestQueue } from '../openTestQueue.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 const parcel = defineJob({
   name: 'parcel',
@@ -23,18 +23,8 @@ const by = { actor: 'admin@example.com', reason: 'mended' }
 const broken = { code: 'broken', message: '' }
 const nobody = '00000000-0000-0000-0000-000000000000'
 
-let runtime: TestRuntime
-let opened: TestQueue
-
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-  opened = await openTestQueue(runtime, [parcel, rounds])
-})
-
-afterAll(async () => {
-  await opened.close()
-  await runtime.close()
-})
+const runtime = openForTests(openTestRuntime)
+const opened = openForTests(() => openTestQueue(runtime, [parcel, rounds]))
 
 beforeEach(() => runtime.clear('JobAction'))
 

@@ -1,6 +1,6 @@
 // Not quick: changes ten thousand pieces, and lets changes meet in many orders.
-import { waitFor } from '@roundsman/testing'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { openForTests, waitFor } from '@roundsman/testing'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { countWaitingWork, sumWaitingWork, readPausedQueues } from '../../src/internal.ts'
 import { getWork, listWaitingWork, type PagePosition } from '../../src/client.ts'
@@ -8,8 +8,8 @@ import { defineJob, type EnqueueOptions } from '../../src/index.ts'
 import { readRound } from '../../src/liveness/rounds.ts'
 import { claimWork } from '../../src/store/claimWork.ts'
 import { hasNotEnded } from '../../src/store/heldRuns.ts'
-import { openTestQueue, type TestQueue, type TestWork } from '../openTestQueue.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestQueue, type TestWork } from '../openTestQueue.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 const parcel = defineJob({
   name: 'parcel',
@@ -20,19 +20,9 @@ const other = defineJob({ name: 'other' })
 const by = { actor: 'admin@example.com', reason: 'because of the test' }
 const LONG = { maxWait: 60_000, timeout: 60_000 }
 
-let runtime: TestRuntime
-let opened: TestQueue
+const runtime = openForTests(openTestRuntime)
+const opened = openForTests(() => openTestQueue(runtime, [parcel, other], () => (wakeUps += 1)))
 let wakeUps = 0
-
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-  opened = await openTestQueue(runtime, [parcel, other], () => (wakeUps += 1))
-})
-
-afterAll(async () => {
-  await opened.close()
-  await runtime.close()
-})
 
 beforeEach(() => runtime.clear('JobAction', 'JobQueue'))
 

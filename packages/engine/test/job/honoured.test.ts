@@ -1,10 +1,10 @@
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { JobsClient } from '../../src/client.ts'
+import { openForTests } from '@roundsman/testing'
+import { describe, expect, it } from 'vitest'
 import { defineJob, type Job, type JobOptions } from '../../src/index.ts'
 import { createClaimer } from '../../src/work/claimer.ts'
-import { openTestQueue, toTestWork, type TestQueue } from '../openTestQueue.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestQueue, toTestWork } from '../openTestQueue.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 const NAME = 'parcel'
 const DAY_MS = 86_400_000
@@ -13,20 +13,8 @@ const MOST_AT_ONCE = 2_000
 
 /** The one that is looked at. */
 const jobs: Job[] = []
-let runtime: TestRuntime
-let opened: TestQueue
-let client: JobsClient
-
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-  opened = await openTestQueue(runtime, jobs)
-  ;({ client } = opened)
-})
-
-afterAll(async () => {
-  await opened.close()
-  await runtime.close()
-})
+const runtime = openForTests(openTestRuntime)
+const opened = openForTests(() => openTestQueue(runtime, jobs))
 
 /** Whole numbers that somebody may write, with the limits of the types that store them. */
 const number = fc.oneof(
@@ -67,7 +55,7 @@ async function expectHonoured(job: Job<typeof NAME>): Promise<void> {
   const { timeoutMs, retry, rateLimit } = job
   await runtime.clear('JobThrottle')
   jobs[0] = job
-  await runtime.prisma.$transaction((tx) => client.enqueueMany(tx, job, [{ payload: {} }]))
+  await runtime.prisma.$transaction((tx) => opened.client.enqueueMany(tx, job, [{ payload: {} }]))
 
   // The API computes such dates, and a timer takes the time-out.
   expect(new Date(Date.now() - timeoutMs - 60_000).getTime()).not.toBeNaN()
@@ -98,7 +86,7 @@ async function expectHonoured(job: Job<typeof NAME>): Promise<void> {
     if (!isHonoured) throw new Error(`It waits for ${waitsMs} ms, not ${least} to ${most}`)
     return
   }
-  await client.redriveDeadLetters('all', { actor: 'tests', reason: 'mended' })
+  await opened.client.redriveDeadLetters('all', { actor: 'tests', reason: 'mended' })
   expect(await opened.take(NAME)).toMatchObject([{ attempt: 2, retriesLeft: retry.limit }])
 }
 

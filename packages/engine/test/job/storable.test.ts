@@ -5,20 +5,15 @@ import {
   ODD_NAMES,
 } from '@roundsman/testing/hostileValues'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openForTests } from '@roundsman/testing'
+import { describe, expect, it } from 'vitest'
 import { storable } from '../../src/job/storable.ts'
 import { storableText } from '../../src/job/storableText.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 const MAX_BYTES = 65_536
 
-let runtime: TestRuntime
-
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-})
-
-afterAll(() => runtime.close())
+const runtime = openForTests(openTestRuntime)
 
 const stored = (value: unknown) => {
   const made = storable(value, MAX_BYTES)

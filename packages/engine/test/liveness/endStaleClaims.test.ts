@@ -1,5 +1,5 @@
-import { waitFor } from '@roundsman/testing'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { openForTests, waitFor } from '@roundsman/testing'
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { listDeadLetters } from '../../src/client.ts'
 import { createWorker } from '../../src/createWorker.ts'
 import { defineJob, type Details } from '../../src/index.ts'
@@ -9,26 +9,16 @@ import type { RescuedRun, WorkerObserver } from '../../src/run/observer.ts'
 import { createSettler } from '../../src/run/settler.ts'
 import { recordRunning } from '../../src/run/runs.ts'
 import { asWorker } from '../asWorker.ts'
-import { openTestQueue, type TestQueue, type TestWork } from '../openTestQueue.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestQueue, type TestWork } from '../openTestQueue.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 import { readWorkStates } from '../readWorkStates.ts'
 
 const parcel = defineJob({ name: 'parcel', retry: { limit: 0 } })
 const letter = defineJob({ name: 'letter', retry: { limit: 1 } })
 const jobs = [parcel, letter] as const
 
-let runtime: TestRuntime
-let opened: TestQueue
-
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-  opened = await openTestQueue(runtime, jobs)
-})
-
-afterAll(async () => {
-  await opened.close()
-  await runtime.close()
-})
+const runtime = openForTests(openTestRuntime)
+const opened = openForTests(() => openTestQueue(runtime, jobs))
 
 beforeEach(async () => {
   await runtime.clear()
@@ -174,16 +164,11 @@ describe('a last attempt whose claim has expired', () => {
   it('is found by a worker that lives, also where its own lives on', async () => {
     await take(parcel)
     await expire()
-    const { url, prisma, log } = runtime
     const handler = async () => undefined
     const worker = createWorker({
-      schema: 'public',
-      retention: false,
-      databaseUrl: url,
-      client: prisma,
+      ...runtime.workerOptions,
       jobs,
       handlers: { parcel: handler, letter: handler },
-      log,
     })
     await worker.start()
     onTestFinished(() => worker.stop())

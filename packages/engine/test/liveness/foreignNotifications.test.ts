@@ -24,13 +24,9 @@ it('a worker goes on after notifications that nobody of ours has sent', async ()
   const runtime = await openTestRuntime()
   const { url: databaseUrl, prisma, log, lines } = runtime
   const worker = createWorker({
-    schema: 'public',
-    retention: false,
-    databaseUrl,
-    client: prisma,
+    ...runtime.workerOptions,
     jobs: [job],
     handlers: { echo: async () => undefined },
-    log,
   })
   const client = createJobsClient({ schema: 'public', databaseUrl, log })
   try {

@@ -1,25 +1,21 @@
 // Not quick: waits for heartbeats.
-import { createPooler, waitFor, type Pooler } from '@roundsman/testing'
+import { createPooler, openForTests, type Pooler, waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { listWorkers } from '../../src/client.ts'
 import { createSession, type Session } from '../../src/liveness/session.ts'
 import { readRound } from '../../src/liveness/rounds.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
-let runtime: TestRuntime
+const runtime = openForTests(openTestRuntime)
 let pooler: Pooler
 let session: Session
 let reconnects: number
 
 beforeAll(async () => {
-  runtime = await openTestRuntime()
   pooler = await createPooler(runtime.url)
 })
 
-afterAll(async () => {
-  await pooler.close()
-  await runtime.close()
-})
+afterAll(() => pooler.close())
 
 beforeEach(async () => {
   const { database, log } = runtime

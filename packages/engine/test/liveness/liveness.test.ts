@@ -1,28 +1,14 @@
 // Processes: freezes and kills workers.
 import { HOLD_RUNS_SQL, waitFor } from '@roundsman/testing'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import type { TestRuntime } from '../openTestRuntime.ts'
+import { describe, expect, it } from 'vitest'
 import { block, linger, tally } from '../fixtures/tally.ts'
-import { openTallyStage, type TallyStage } from '../tallyRuntime.ts'
+import { useTallyStage } from '../tallyRuntime.ts'
 
 // Longer than a session's heartbeat, its query time-out and many rounds of the other workers.
 const BLOCK_MS = 30_000
 const PATIENCE = { timeoutMs: 30_000 }
 
-let stage: TallyStage
-let runtime: TestRuntime
-let ask: TallyStage['ask']
-let startWorker: TallyStage['startWorker']
-let startBeside: TallyStage['startBeside']
-
-beforeAll(async () => {
-  stage = await openTallyStage()
-  ;({ runtime, ask, startWorker, startBeside } = stage)
-})
-
-afterEach(() => stage.clear())
-
-afterAll(() => stage.close())
+const { runtime, ask, startWorker, startBeside } = useTallyStage()
 
 const startTwoBeside = () => Promise.all([startBeside(), startBeside()])
 

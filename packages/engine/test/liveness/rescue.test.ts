@@ -1,10 +1,9 @@
 // Not quick: loses hundreds of runs.
 import { waitFor } from '@roundsman/testing'
 import pg from 'pg'
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Logger } from 'pino'
 import { defineJob, type RunContext } from '../../src/index.ts'
-import type { JobsClient } from '../../src/client.ts'
 import { createSession, type Session } from '../../src/liveness/session.ts'
 import { runOnce } from '../../src/worker.ts'
 import { rescueLostRuns } from '../../src/liveness/rescue.ts'
@@ -14,7 +13,6 @@ import { placeDue } from '../../src/store/looks.ts'
 import { recordRunning } from '../../src/run/runs.ts'
 import { asWorker } from '../asWorker.ts'
 import { drip, dripHandler, EFFECTS } from '../fixtures/drip.ts'
-import type { TestRuntime } from '../openTestRuntime.ts'
 import { useDrip, type DripRun } from './useDrip.ts'
 
 const REFUSED = 'ending a lost job run failed'
@@ -28,11 +26,7 @@ interface Work {
   dueInS: number
 }
 
-const drips = useDrip()
-const { runs, enqueue, effectsOf, isUnderWay, startWorker } = drips
-let runtime: TestRuntime
-let client: JobsClient
-beforeAll(() => void ({ runtime, client } = drips))
+const { runtime, client, runs, enqueue, effectsOf, isUnderWay, startWorker } = useDrip()
 
 describe('a worker that lives', () => {
   it('whose run was taken over can commit no further batch and can not end it', async () => {

@@ -1,21 +1,16 @@
 // Processes: kills workers.
 import { spawnProcess, waitFor } from '@roundsman/testing'
-import { beforeAll, describe, expect, it } from 'vitest'
-import { listDeadLetters, type JobsClient } from '../../src/client.ts'
+import { describe, expect, it } from 'vitest'
+import { listDeadLetters } from '../../src/client.ts'
 import { JobError } from '../../src/index.ts'
 import { runOnce } from '../../src/worker.ts'
 import { drip, dripHandler, EFFECTS } from '../fixtures/drip.ts'
-import type { TestRuntime } from '../openTestRuntime.ts'
 import { useDrip } from './useDrip.ts'
 
 const WORKER = new URL('../fixtures/workerProcess.ts', import.meta.url).pathname
 const ONCE = new URL('../fixtures/onceProcess.ts', import.meta.url).pathname
 
-const drips = useDrip()
-const { runs, enqueue, effectsOf, isUnderWay, startWorker } = drips
-let runtime: TestRuntime
-let client: JobsClient
-beforeAll(() => void ({ runtime, client } = drips))
+const { runtime, client, runs, enqueue, effectsOf, isUnderWay, startWorker } = useDrip()
 
 const by = { actor: 'olga@example.com', reason: 'mended' }
 const letters = async () => (await listDeadLetters(runtime.reader, { limit: 50 })).deadLetters

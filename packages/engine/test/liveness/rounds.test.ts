@@ -1,27 +1,18 @@
 // Not quick: waits for rounds, one a second.
 import { waitFor } from '@roundsman/testing'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import type { JobsClient } from '../../src/client.ts'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import { createRounds, readRound, type Rounds } from '../../src/liveness/rounds.ts'
 import type { Session } from '../../src/liveness/session.ts'
 import { createFloors, type Floors } from '../../src/work/floors.ts'
 import { holdRuns } from '../holdRuns.ts'
-import { openClientRuntime } from '../openClientRuntime.ts'
+import { useClientRuntime } from '../useClientRuntime.ts'
 import { combineObservers } from '../../src/run/combineObservers.ts'
-import type { TestRuntime } from '../openTestRuntime.ts'
 
 const now = defineJob({ name: 'now' })
 const later = defineJob({ name: 'later' })
 
-let runtime: TestRuntime
-let client: JobsClient
-
-beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime())
-})
-
-afterAll(() => runtime.close())
+const { runtime, client } = useClientRuntime()
 
 beforeEach(() => runtime.clear('JobWorker'))
 

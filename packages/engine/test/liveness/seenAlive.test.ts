@@ -3,15 +3,14 @@ import { createProxy, waitFor, type Proxy } from '@roundsman/testing'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { listWorkers, type JobsClient } from '../../src/client.ts'
+import { listWorkers } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import { isAliveSql } from '../../src/liveness/whoIsLost.ts'
 import { createSession } from '../../src/liveness/session.ts'
 import { createClaimer } from '../../src/work/claimer.ts'
 import { createWorker, type Worker } from '../../src/worker.ts'
 import { WORK_LEFT } from '../readWorkStates.ts'
-import { openClientRuntime } from '../openClientRuntime.ts'
-import type { TestRuntime } from '../openTestRuntime.ts'
+import { useClientRuntime } from '../useClientRuntime.ts'
 
 const piece = defineJob({ name: 'piece', payload: z.object({ ms: z.number() }) })
 const slow = defineJob({
@@ -21,8 +20,7 @@ const slow = defineJob({
 })
 const jobs = [piece, slow] as const
 
-let runtime: TestRuntime
-let client: JobsClient
+const { runtime, client } = useClientRuntime()
 let proxy: Proxy
 let workers: Worker[] = []
 /** For each piece of work, how many attempts are under way, and whether there were ever two. */
@@ -30,13 +28,11 @@ let underWay: Map<string, number>
 let doubled: Set<string>
 
 beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime())
   proxy = await createProxy(Number(new URL(runtime.url).port))
 })
 
 afterAll(async () => {
   proxy.close()
-  await runtime.close()
 })
 
 beforeEach(async () => {
@@ -63,7 +59,6 @@ async function carryOut({ ms }: { ms: number }, workId: string | null): Promise<
 async function startWorker({ isBehindProxy = false } = {}): Promise<Worker> {
   const url = new URL(runtime.url)
   if (isBehindProxy) url.port = String(proxy.port)
-  const { prisma, log } = runtime
   const handle = async ({ run, payload }: { run: { id: string }; payload: { ms: number } }) => {
     const [{ id } = { id: null }] = await runtime.rows<{ id: string | null }>(
       'select "workId" as id from "JobRunAll" where "id" = $1',
@@ -72,14 +67,11 @@ async function startWorker({ isBehindProxy = false } = {}): Promise<Worker> {
     await carryOut(payload, id)
   }
   const worker = createWorker({
-    schema: 'public',
-    retention: false,
+    ...runtime.workerOptions,
     databaseUrl: url.href,
-    client: prisma,
     jobs,
     handlers: { piece: handle, slow: handle },
     concurrency: 5,
-    log,
   })
   await worker.start()
   workers.push(worker)

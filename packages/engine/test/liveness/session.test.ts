@@ -1,24 +1,18 @@
 // Not quick: starts processes.
-import { createProxy, spawnProcess, waitFor } from '@roundsman/testing'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { createProxy, openForTests, spawnProcess, waitFor } from '@roundsman/testing'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { notify, WORK_CHANNEL } from '../../src/store/channels.ts'
 import { createSession, type Session } from '../../src/liveness/session.ts'
 import { createSchema } from '../../src/store/schema.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { createBorrowingRole } from '../createBorrowingRole.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 const BLOCKED = new URL('../fixtures/blockedProcess.ts', import.meta.url).pathname
 
-let runtime: TestRuntime
+const runtime = openForTests(openTestRuntime)
 let session: Session
 let woken: (string | null)[]
-
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-})
-
-afterAll(() => runtime.close())
 
 beforeEach(async () => {
   const { url, log, database } = runtime

@@ -1,14 +1,12 @@
 // Not quick: loses workers one after the other.
 import { waitFor } from '@roundsman/testing'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import type { JobsClient } from '../../src/client.ts'
 import { defineJob, type RunContext } from '../../src/index.ts'
 import { createWorkerThatWaits } from '../../src/createWorker.ts'
 import type { Worker } from '../../src/worker.ts'
 import { WORK_LEFT } from '../readWorkStates.ts'
-import { openClientRuntime } from '../openClientRuntime.ts'
-import type { TestRuntime } from '../openTestRuntime.ts'
+import { useClientRuntime } from '../useClientRuntime.ts'
 
 const payload = z.object({ n: z.number() })
 const parcel = defineJob({
@@ -30,8 +28,7 @@ const slow = defineJob({
 const jobs = [parcel, rounds, slow] as const
 type Name = (typeof jobs)[number]['name']
 
-let runtime: TestRuntime
-let client: JobsClient
+const { runtime, client } = useClientRuntime()
 let worker: Worker
 /** The numbers of the work that runs at this moment, and of what has run. */
 let running: number[]
@@ -57,12 +54,6 @@ async function handle({ run, payload: { n }, signal }: RunContext<{ n: number },
     running = running.filter((one) => one !== n)
   }
 }
-
-beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime())
-})
-
-afterAll(() => runtime.close())
 
 beforeEach(async () => {
   await runtime.clear('JobTick', 'JobSchedule', 'JobThrottle')

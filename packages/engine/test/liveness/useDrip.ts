@@ -1,8 +1,8 @@
-import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest'
+import { afterEach, beforeAll, beforeEach } from 'vitest'
 import type { JobsClient } from '../../src/client.ts'
 import { createWorker, type Worker } from '../../src/worker.ts'
 import { CREATE_EFFECTS, drip, dripHandler } from '../fixtures/drip.ts'
-import { openClientRuntime } from '../openClientRuntime.ts'
+import { useClientRuntime } from '../useClientRuntime.ts'
 import type { TestRuntime } from '../openTestRuntime.ts'
 
 export interface DripRun {
@@ -18,9 +18,8 @@ export interface DripRun {
 }
 
 export interface Drips {
-  /** Only once the tests run. */
-  readonly runtime: TestRuntime
-  readonly client: JobsClient
+  runtime: TestRuntime
+  client: JobsClient
   runs(): Promise<DripRun[]>
   enqueue(): ReturnType<JobsClient['enqueue']>
   effectsOf(runId: string): Promise<number>
@@ -32,16 +31,10 @@ export interface Drips {
 
 /** Has a database, empty before each test of the file that calls it, in which a job leaves one effect after the other. */
 export function useDrip(): Drips {
-  let runtime: TestRuntime
-  let client: JobsClient
+  const { runtime, client } = useClientRuntime()
   let worker: Worker | undefined
 
-  beforeAll(async () => {
-    ;({ runtime, client } = await openClientRuntime())
-    await runtime.rows(CREATE_EFFECTS)
-  })
-
-  afterAll(() => runtime.close())
+  beforeAll(() => runtime.rows(CREATE_EFFECTS))
 
   beforeEach(async () => {
     await runtime.clear('JobTick', 'JobSchedule', 'Effect')
@@ -54,12 +47,8 @@ export function useDrip(): Drips {
 
   const runs = () => runtime.rows<DripRun>('select * from "JobRun" order by "startedAt", "attempt"')
   return {
-    get runtime() {
-      return runtime
-    },
-    get client() {
-      return client
-    },
+    runtime,
+    client,
     runs,
     enqueue: () => runtime.prisma.$transaction((tx) => client.enqueue(tx, drip, {})),
     async effectsOf(runId) {
@@ -72,13 +61,9 @@ export function useDrip(): Drips {
     isUnderWay: async () => ((await runs())[0]?.details?.effects ?? 0) > 5,
     async startWorker(handler = dripHandler) {
       worker = createWorker({
-        schema: 'public',
-        retention: false,
-        databaseUrl: runtime.url,
-        client: runtime.prisma,
+        ...runtime.workerOptions,
         jobs: [drip],
         handlers: { drip: handler },
-        log: runtime.log,
       })
       await worker.start()
       return worker

@@ -1,16 +1,15 @@
-import { waitFor } from '@roundsman/testing'
+import { openForTests, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createJobsClient } from '../../src/createJobsClient.ts'
 import { watchChanges, type Announcement, type ChangesWatch } from '../../src/read/watchChanges.ts'
 import { createAnnouncer } from '../../src/read/announcer.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
-let runtime: TestRuntime
+const runtime = openForTests(openTestRuntime)
 let watch: ChangesWatch
 let heard: Announcement[]
 
 beforeAll(async () => {
-  runtime = await openTestRuntime()
   const isHeard = Promise.withResolvers<void>()
   watch = watchChanges({
     schema: 'public',
@@ -26,10 +25,7 @@ beforeAll(async () => {
   clearInterval(probe)
 })
 
-afterAll(async () => {
-  await watch.close()
-  await runtime.close()
-})
+afterAll(() => watch.close())
 
 beforeEach(() => void (heard = []))
 

@@ -1,6 +1,6 @@
-import { HOLD_RUNS_SQL } from '@roundsman/testing'
+import { HOLD_RUNS_SQL, openForTests } from '@roundsman/testing'
 import fc from 'fast-check'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import {
   countEqualFailures,
   countRuns,
@@ -23,18 +23,14 @@ import {
 } from '../../src/internal.ts'
 import { listWorkers } from '../../src/client.ts'
 import { NEUTRAL_CODES } from '../../src/read/failureRates.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 /*
  * What is said of runs, by a look through all of them. They are inserted in any order, many of a job, some at the same instant,
  * so that "the latest", "the oldest" and "the first" are no matter of luck.
  */
 
-let runtime: TestRuntime
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-})
-afterAll(() => runtime.close())
+const runtime = openForTests(openTestRuntime)
 
 interface Run {
   id: string

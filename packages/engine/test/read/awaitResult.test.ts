@@ -1,23 +1,17 @@
 // Not quick: waits for answers that never come.
 import { getEventListeners } from 'node:events'
-import { createProxy, type Proxy } from '@roundsman/testing'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import { createProxy, openForTests, type Proxy } from '@roundsman/testing'
+import { afterEach, beforeEach, expect, it } from 'vitest'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 const parcel = defineJob({ name: 'parcel' })
 
-let runtime: TestRuntime
+const runtime = openForTests(openTestRuntime)
 let proxy: Proxy
 let client: JobsClient
 let workId: string
-
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-})
-
-afterAll(() => runtime.close())
 
 /** A client whose connection says nothing any more, as the server that each further one reaches. */
 beforeEach(async () => {

@@ -1,15 +1,11 @@
-import { waitFor } from '@roundsman/testing'
+import { openForTests, waitFor } from '@roundsman/testing'
 import pg from 'pg'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { getOldestSnapshot } from '../../src/client.ts'
 import { isSnapshotOld, nameSnapshotHolder } from '../../src/internal.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
-let runtime: TestRuntime
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-})
-afterAll(() => runtime.close())
+const runtime = openForTests(openTestRuntime)
 
 /** Leaves a transaction open in a session of its own, after these statements. */
 async function leaveOpen(name: string, ...statements: string[]) {

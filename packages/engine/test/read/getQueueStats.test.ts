@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { measureBacklog } from '../../src/internal.ts'
 import { getQueueStats } from '../../src/client.ts'
 import {
@@ -10,14 +10,9 @@ import { BACKLOG_SQL } from '../../src/read/measureBacklog.ts'
 import { MAX_MEASURED, measureQueueSql } from '../../src/read/getQueueStats.ts'
 import { PLACE_SQL } from '../../src/store/place.ts'
 import { insertPieces, type TestPiece } from '../insertPieces.ts'
-import { openClientRuntime } from '../openClientRuntime.ts'
-import type { TestRuntime } from '../openTestRuntime.ts'
+import { useClientRuntime } from '../useClientRuntime.ts'
 
-let runtime: TestRuntime
-beforeAll(async () => {
-  ;({ runtime } = await openClientRuntime())
-})
-afterAll(() => runtime.close())
+const { runtime } = useClientRuntime()
 
 const measure = () => getQueueStats(runtime.reader, ['letter', 'other'])
 

@@ -1,9 +1,9 @@
 // Not quick: reads among 200,000 runs.
-import { createDatabaseClient, type DatabaseClient, type JobRun, type Prisma } from '@roundsman/db'
-import { createTestDatabase, HOLD_RUNS_SQL } from '@roundsman/testing'
+import type { JobRun, Prisma } from '@roundsman/db'
+import { HOLD_RUNS_SQL, openForTests } from '@roundsman/testing'
 import { randomUUID } from 'node:crypto'
 import { pino } from 'pino'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import {
   getJobRun,
   jobRunsQuery,
@@ -15,35 +15,17 @@ import {
 import { openReader, readerIn, type PagePosition, type JobsReader } from '../../src/read/reader.ts'
 import { runOutcome } from '../../src/read/runOutcome.ts'
 import { createSchema } from '../../src/store/schema.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 /** Columns that the list leaves out. */
 const UNLISTED = { batchMarks: true }
 const log = pino({ level: 'silent' })
 const NOON = new Date('2026-11-24T12:00:00.000Z')
 
-let prisma: DatabaseClient
-let reader: ReturnType<typeof openReader>
-let url: string
-let drop: () => Promise<void>
-beforeAll(async () => {
-  const database = await createTestDatabase()
-  drop = database.drop
-  url = database.url
-  prisma = createDatabaseClient({
-    url: database.url,
-    applicationName: 'tests',
-    onPoolError: () => undefined,
-  })
-  reader = openReader({ schema: 'public', databaseUrl: url, log })
-})
-afterAll(async () => {
-  await reader.close()
-  await prisma.$disconnect()
-  await drop()
-})
+const runtime = openForTests(openTestRuntime)
 
 async function insert(startedAt: Date, count: number): Promise<void> {
-  await prisma.jobRun.createMany({
+  await runtime.prisma.jobRun.createMany({
     data: Array.from({ length: count }, () => ({
       id: randomUUID(),
       name: 'job',
@@ -56,7 +38,7 @@ async function insert(startedAt: Date, count: number): Promise<void> {
 
 /** All runs as the list should return them, read by Prisma, whose model need not have each column. */
 async function listed(orderBy: Prisma.JobRunOrderByWithRelationInput[]) {
-  const runs = await prisma.jobRun.findMany({
+  const runs = await runtime.prisma.jobRun.findMany({
     omit: UNLISTED,
     orderBy,
   })
@@ -71,7 +53,7 @@ function withIsoInstants(run: Partial<JobRun> | object) {
   return Object.fromEntries(entries) as object
 }
 
-async function* walk(options: ListJobRunsOptions, from: JobsReader = reader) {
+async function* walk(options: ListJobRunsOptions, from: JobsReader = runtime.reader) {
   let after = options.after
   for (;;) {
     const page = await listJobRuns(from, { ...options, after })
@@ -90,7 +72,7 @@ async function collect<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
 
 describe('pages', () => {
   beforeEach(async () => {
-    await prisma.jobRun.deleteMany()
+    await runtime.prisma.jobRun.deleteMany()
   })
 
   it('lose and repeat nothing among runs that started in the same millisecond', async () => {
@@ -107,7 +89,7 @@ describe('pages', () => {
   it('are the same when a transaction reads them, which sees what it has done', async () => {
     for (let i = 0; i < 6; i += 1) await insert(new Date(NOON.getTime() + (i % 3)), 7)
     const expected = await listed([{ startedAt: 'desc' }, { id: 'desc' }])
-    await prisma.$transaction(async (tx) => {
+    await runtime.prisma.$transaction(async (tx) => {
       expect(
         (await collect(walk({ limit: 5 }, readerIn(tx, createSchema('public'))))).flat(),
       ).toMatchObject(expected)
@@ -124,7 +106,7 @@ describe('pages', () => {
     for (let i = 0; i < 6; i += 1) await insert(NOON, 7)
     const expected = await listed([{ id: 'desc' }])
     const options = '-c timezone=UTC -c enable_indexscan=off -c enable_bitmapscan=off'
-    const databaseUrl = `${url}?options=${encodeURIComponent(options)}`
+    const databaseUrl = `${runtime.url}?options=${encodeURIComponent(options)}`
     const sorting = openReader({ schema: 'public', databaseUrl, log })
     try {
       const [setting] = await sorting.rows({ text: 'show enable_indexscan' })
@@ -137,7 +119,7 @@ describe('pages', () => {
 
   it('lose and repeat nothing while runs start', async () => {
     await insert(NOON, 20)
-    const before = await prisma.jobRun.findMany({ select: { id: true } })
+    const before = await runtime.prisma.jobRun.findMany({ select: { id: true } })
     const seen: string[] = []
     for await (const runs of walk({ limit: 3 })) {
       seen.push(...runs.map((run) => run.id))
@@ -152,7 +134,7 @@ describe('pages', () => {
 describe('a single run', () => {
   it('is found with all that is known of it', async () => {
     const id = randomUUID()
-    const run = await prisma.jobRun.create({
+    const run = await runtime.prisma.jobRun.create({
       data: {
         id,
         name: 'job',
@@ -180,13 +162,13 @@ describe('a single run', () => {
     })
     const unsaid = { label: null, shown: null, dueAt: null, logs: null }
     const known = { ...run, ...unsaid, outcome: 'failed' }
-    expect(await getJobRun(reader, id)).toMatchObject(withIsoInstants(known))
-    await prisma.$transaction(async (tx) => {
+    expect(await getJobRun(runtime.reader, id)).toMatchObject(withIsoInstants(known))
+    await runtime.prisma.$transaction(async (tx) => {
       expect(await getJobRun(readerIn(tx, createSchema('public')), id)).toMatchObject(
         withIsoInstants(known),
       )
     })
-    expect(await getJobRun(reader, randomUUID())).toBeNull()
+    expect(await getJobRun(runtime.reader, randomUUID())).toBeNull()
   })
 })
 
@@ -197,10 +179,10 @@ describe('among 200,000 runs', () => {
   }
 
   beforeAll(async () => {
-    await prisma.jobRun.deleteMany()
+    await runtime.prisma.jobRun.deleteMany()
     // In the order of time, one run a second, of 5 jobs of which one is rare and one is never scheduled. One in a thousand
     // failed, 10 are under way.
-    await prisma.$executeRaw`
+    await runtime.prisma.$executeRaw`
       insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt", "errorCode", "workId")
       select gen_random_uuid(),
         case when i % 20000 = 0 then 'rare' else 'job' || i % 4 end,
@@ -214,14 +196,14 @@ describe('among 200,000 runs', () => {
       from generate_series(1, 200000) i
       order by i desc`
     // And a job that only its schedule starts.
-    await prisma.$executeRaw`
+    await runtime.prisma.$executeRaw`
       insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt")
       select gen_random_uuid(), 'scheduled', 'success', 'schedule', 'worker',
         ${NOON.toISOString()}::timestamptz - i * interval '10 seconds', ${NOON.toISOString()}::timestamptz
       from generate_series(1, 20000) i
       order by i desc`
-    await prisma.$executeRawUnsafe(HOLD_RUNS_SQL)
-    await prisma.$executeRaw`vacuum analyze "JobRun"`
+    await runtime.prisma.$executeRawUnsafe(HOLD_RUNS_SQL)
+    await runtime.prisma.$executeRaw`vacuum analyze "JobRun"`
   })
 
   const day = 86_400_000
@@ -320,7 +302,7 @@ describe('among 200,000 runs', () => {
         expect(nodes).not.toContain('Seq Scan')
         // Each is read in an index and in the table.
         expect(rowsRead).toBeLessThanOrEqual(2 * MAX_LOOKED_AT + 1_000)
-        const page = await listJobRuns(reader, where)
+        const page = await listJobRuns(runtime.reader, where)
         looks += 1
         expect(page).toMatchObject({ runs: [], isCut: page.next !== null })
         if (page.next === null) break
@@ -332,13 +314,14 @@ describe('among 200,000 runs', () => {
 
   it('a look goes on where the one before has ended, and neither loses nor repeats a run', async () => {
     // Two of 1,000, which different looks find.
-    const [rare] = await prisma.$queryRaw<{ ids: string[] }[]>`
+    const [rare] = await runtime.prisma.$queryRaw<{ ids: string[] }[]>`
       with marked as (
         update "JobRun" set "workerId" = 'marked ' || "name" where "name" = 'rare' returning "id", "startedAt"
       ) select array_agg("id"::text order by "startedAt" desc) as ids from marked`
     const pages = await collect(walk({ limit: 3, worker: 'marked' }))
     expect(pages.flat().map(({ id }) => id)).toEqual(rare?.ids)
-    await prisma.$executeRaw`update "JobRun" set "workerId" = 'worker' where "name" = 'rare'`
+    await runtime.prisma
+      .$executeRaw`update "JobRun" set "workerId" = 'worker' where "name" = 'rare'`
   })
 
   it('work of a name that only its schedule starts: reads no run', async () => {
@@ -354,12 +337,12 @@ describe('among 200,000 runs', () => {
   /** The plan's nodes and indexes, and how many rows of a table or an index it reads. */
   async function explain(options: ListJobRunsOptions) {
     const end = lookEndQuery(options)
-    const [lookEnd] = end ? await reader.rows<PagePosition>(end) : []
+    const [lookEnd] = end ? await runtime.reader.rows<PagePosition>(end) : []
     const { text, values = [] } = jobRunsQuery(options, lookEnd ?? null)
-    const [row] = await prisma.readRows<{ 'QUERY PLAN': { Plan: PlanNode }[] }>({
-      text: `explain (analyze, format json) ${text}`,
-      values,
-    })
+    const [row] = await runtime.rows<{ 'QUERY PLAN': { Plan: PlanNode }[] }>(
+      `explain (analyze, format json) ${text}`,
+      [...values],
+    )
     const nodes: string[] = []
     const indexes: string[] = []
     let rowsRead = 0

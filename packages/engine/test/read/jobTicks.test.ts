@@ -1,16 +1,16 @@
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { openForTests } from '@roundsman/testing'
+import { beforeAll, expect, it } from 'vitest'
 import { listJobTicks, listRecentTicks } from '../../src/internal.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 const at = (hour: number) => `2026-05-01T${String(hour).padStart(2, '0')}:00:00.000Z`
 const WORK = '0189a000-0000-7000-8000-000000000001'
 const ATTEMPTS = [2, 3, 1]
 
-let runtime: TestRuntime
+const runtime = openForTests(openTestRuntime)
 
 // In no order, as those who come first and last are looked for.
 beforeAll(async () => {
-  runtime = await openTestRuntime()
   for (const [name, hour] of [
     ['sweep', 11],
     ['other', 10],
@@ -34,8 +34,6 @@ beforeAll(async () => {
     )
   }
 })
-
-afterAll(() => runtime.close())
 
 it('lists the ticks of a job from the newest on, page by page', async () => {
   const first = await listJobTicks(runtime.reader, { name: 'sweep', limit: 2 })

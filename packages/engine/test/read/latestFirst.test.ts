@@ -1,7 +1,6 @@
 // Not quick: has work fail at a dozen moments.
-import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
-import { pino } from 'pino'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { openForTests } from '@roundsman/testing'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { defineJob, JobError, type HandlersFor } from '../../src/index.ts'
 import {
@@ -12,12 +11,9 @@ import {
   listDeadLetters,
 } from '../../src/read/listDeadLetters.ts'
 import { listFailures } from '../../src/read/listFailures.ts'
-import { openTestJobs, type TestJobs } from '../../src/testing.ts'
-import {
-  createPlainClient,
-  type PlainClient,
-  type PlainTransaction,
-} from '../fixtures/plainClient.ts'
+import { openTestJobs } from '../../src/testing.ts'
+import type { PlainTransaction } from '../fixtures/plainClient.ts'
+import { usePlainClient } from '../usePlainClient.ts'
 
 /** Fails as its payload says. */
 const payload = z.strictObject({ code: z.string(), message: z.string() })
@@ -54,20 +50,11 @@ const START = new Date('2031-03-04T05:06:07.000Z')
 const HOUR_MS = 3_600_000
 const at = (hours: number) => new Date(START.getTime() + hours * HOUR_MS)
 
-let database: TestDatabase
-let client: PlainClient
-let test: TestJobs<typeof jobs>
+const { database, client } = usePlainClient()
+const test = openForTests(() =>
+  openTestJobs({ databaseUrl: database.url, client, jobs, handlers, now: START }),
+)
 
-beforeAll(async () => {
-  database = await createTestDatabase({ migrated: false })
-  client = createPlainClient(database.url, pino({ level: 'silent' }))
-  test = await openTestJobs({ databaseUrl: database.url, client, jobs, handlers, now: START })
-})
-afterAll(async () => {
-  await test.close()
-  await client.$disconnect()
-  await database.drop()
-})
 beforeEach(() => test.reset())
 
 /** Enqueues in this order what fails after so many hours, and has it do so. */

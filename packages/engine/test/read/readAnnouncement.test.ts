@@ -1,14 +1,10 @@
-import { waitFor } from '@roundsman/testing'
+import { openForTests, waitFor } from '@roundsman/testing'
 import fc from 'fast-check'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { readAnnouncement, watchChanges, type Announcement } from '../../src/read/watchChanges.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
-let runtime: TestRuntime
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-})
-afterAll(() => runtime.close())
+const runtime = openForTests(openTestRuntime)
 
 const announcements = fc.record({
   ids: fc.array(fc.uuid()),

@@ -1,27 +1,18 @@
 import { waitFor } from '@roundsman/testing'
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
-import { createJobsClient, listJobRuns, openReader, type JobsClient } from '../../src/client.ts'
+import { afterEach, beforeAll, expect, it } from 'vitest'
+import { createJobsClient, listJobRuns, openReader } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import { readerIn } from '../../src/read/reader.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { useClientRuntime } from '../useClientRuntime.ts'
 
 const letter = defineJob({ name: 'letter', schedule: { cron: '0 0 1 1 *' } })
 const by = { actor: 'admin@example.com', reason: 'mended' }
 
-let runtime: TestRuntime
-let client: JobsClient
+const { runtime, client } = useClientRuntime()
 
 beforeAll(async () => {
-  runtime = await openTestRuntime()
   const database = new URL(runtime.url).pathname.slice(1)
   await runtime.rows(`alter database "${database}" set timezone = 'Asia/Tokyo'`)
-  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
-  await client.start()
-})
-
-afterAll(async () => {
-  await client.stop()
-  await runtime.close()
 })
 
 afterEach(async () => {

@@ -1,7 +1,7 @@
-import { createDatabaseClient, Prisma, type DatabaseClient } from '@roundsman/db'
-import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
+import { Prisma } from '@roundsman/db'
+import { openForTests } from '@roundsman/testing'
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { beforeAll, expect, it } from 'vitest'
 import { countEqualFailures } from '../../src/read/countEqualFailures.ts'
 import { findOldestStart, measureDuration, tallyDurationsByHour } from '../../src/read/countRuns.ts'
 import {
@@ -14,32 +14,24 @@ import {
 import { listJobRuns } from '../../src/read/jobRuns.ts'
 import { listJobTicks, recentTicksQuery } from '../../src/read/jobTicks.ts'
 import { listFailures } from '../../src/read/listFailures.ts'
-import { openReader, type JobsReader, type Statement } from '../../src/read/reader.ts'
+import type { JobsReader, Statement } from '../../src/read/reader.ts'
 import { listRecentRuns, recentRunsQuery } from '../../src/read/recentRuns.ts'
 import { listRunCounts, sampleRuns, sampleRunsQuery } from '../../src/read/sampleRuns.ts'
 import { listWorkerRuns, workerRunsQuery } from '../../src/read/workerRuns.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
-let database: TestDatabase
-let prisma: DatabaseClient
-let reader: ReturnType<typeof openReader>
+const runtime = openForTests(openTestRuntime)
 
 beforeAll(async () => {
-  database = await createTestDatabase()
-  reader = openReader({ schema: 'public', databaseUrl: database.url })
-  prisma = createDatabaseClient({
-    url: database.url,
-    applicationName: 'test',
-    onPoolError: () => undefined,
-  })
   // One that has not been due for a day, then jobs that are due every second, written in the order of time, and one that
   // hardly ever was due.
-  await prisma.$executeRaw`
+  await runtime.prisma.$executeRaw`
     insert into "JobTick" ("name", "scheduledFor", "outcome", "workerId")
     select 'former', timestamptz '2025-12-31' + n * interval '1 second', 'enqueued'::"TickOutcome", 'w1' from generate_series(1, 30000) n
     union all
     select case when n = 1 then 'seldom' else 'often' || n % 2 end, timestamptz '2026-01-01' + n * interval '1 second', 'enqueued', 'w1'
     from generate_series(1, 50000) n`
-  await prisma.$executeRaw`
+  await runtime.prisma.$executeRaw`
     insert into "JobRun" ("id", "name", "status", "errorCode", "trigger", "workerId", "startedAt", "endedAt")
     select gen_random_uuid(), "name", case when code is null then 'success' else 'failed' end::"JobRunStatus", code, 'schedule',
            "workerId", "scheduledFor", "scheduledFor"
@@ -47,13 +39,7 @@ beforeAll(async () => {
       select case when "name" in ('often1', 'former') and extract(second from "scheduledFor") < 15 then 'bear' end as code
     ) failure
     order by "scheduledFor"`
-  await prisma.$executeRaw`vacuum analyze "JobTick", "JobRun"`
-})
-
-afterAll(async () => {
-  await reader.close()
-  await prisma.$disconnect()
-  await database.drop()
+  await runtime.prisma.$executeRaw`vacuum analyze "JobTick", "JobRun"`
 })
 
 const NAMES = ['often0', 'seldom', 'never']
@@ -81,7 +67,7 @@ it('reads one run of each job, however many there are', async () => {
 })
 
 it('leaves the pages of runs and of their index by time full, as runs come in the order of time', async () => {
-  const [size] = await prisma.$queryRaw<{ entry: number; row: number }[]>`
+  const [size] = await runtime.prisma.$queryRaw<{ entry: number; row: number }[]>`
     select pg_relation_size('"JobRun_startedAt_id_asc_idx"')::float8 / count(*) as "entry",
            pg_relation_size('"JobRun"')::float8 / (count(*) * avg(pg_column_size("JobRun") + 4)) as "row"
     from "JobRun"`
@@ -139,7 +125,7 @@ it.each(Object.entries(ABOUT_FORMER))(
     await read({
       rows(statement) {
         statements.push(statement)
-        return reader.rows(statement)
+        return runtime.reader.rows(statement)
       },
     })
     for (const statement of statements) {
@@ -185,9 +171,9 @@ it('reads nothing of what a job ran before the time that is sampled', async () =
 it('samples every part of the time, and all that failed where few did', async () => {
   const failed = new Date('2026-01-01T02:00:00.5Z')
   const error = { status: 'failed', errorCode: 'wolf', workerId: 'w2' } as const
-  await prisma.jobRun.create({ data: runOf('often0', failed, error) })
-  await prisma.$executeRaw`update "JobRun" set "label" = 'sheep 7' where "workerId" = 'w2'`
-  const { runs, isPart } = await sampleRuns(reader, { name: 'often0', ...ALL })
+  await runtime.prisma.jobRun.create({ data: runOf('often0', failed, error) })
+  await runtime.prisma.$executeRaw`update "JobRun" set "label" = 'sheep 7' where "workerId" = 'w2'`
+  const { runs, isPart } = await sampleRuns(runtime.reader, { name: 'often0', ...ALL })
   expect(isPart).toBe(true)
   const slot = (ALL.to.getTime() - ALL.from.getTime()) / 48
   const slots = Map.groupBy(runs, ({ startedAt }) =>
@@ -200,7 +186,7 @@ it('samples every part of the time, and all that failed where few did', async ()
   expect(runs.map(({ startedAt }) => startedAt)).toEqual(
     runs.map(({ startedAt }) => startedAt).toSorted(),
   )
-  const all = await sampleRuns(reader, { name: 'seldom', ...ALL })
+  const all = await sampleRuns(runtime.reader, { name: 'seldom', ...ALL })
   expect(all).toMatchObject({ isPart: false, runs: [{ status: 'success', errorCode: null }] })
 })
 
@@ -218,12 +204,13 @@ it('tells what runs counted, whatever their details hold', async () => {
     Object.fromEntries(Array.from({ length: 50 }, (_, index) => [`c${index}`, index])),
   ]
   for (const [index, details] of foreign.entries()) {
-    await prisma.jobRun.create({ data: { ...runOf('counting', at(index)), details } })
+    await runtime.prisma.jobRun.create({ data: { ...runOf('counting', at(index)), details } })
   }
   const huge = runOf('counting', at(foreign.length))
-  await prisma.jobRun.create({ data: huge })
-  await prisma.$executeRaw`update "JobRun" set "details" = '{"n": 1e300, "imported": 12}' where "startedAt" = ${huge.startedAt}`
-  const counted = await listRunCounts(reader, 'counting', 60)
+  await runtime.prisma.jobRun.create({ data: huge })
+  await runtime.prisma
+    .$executeRaw`update "JobRun" set "details" = '{"n": 1e300, "imported": 12}' where "startedAt" = ${huge.startedAt}`
+  const counted = await listRunCounts(runtime.reader, 'counting', 60)
   expect(counted.slice(0, 2).map(({ counts }) => counts)).toEqual([
     { imported: 609, skipped: 0 },
     { ['k'.repeat(100)]: 1.5 },
@@ -239,15 +226,15 @@ it('looks for what a worker has run among the last runs of all, and says how far
   expect(scan?.['Index Name']).toBe('JobRun_startedAt_id_asc_idx')
   expect(scan?.['Actual Rows']).toBe(20_000)
 
-  const seen = await listWorkerRuns(reader, { workerId: 'w1', ...ALL })
+  const seen = await listWorkerRuns(runtime.reader, { workerId: 'w1', ...ALL })
   expect(seen.runs).toHaveLength(200)
   expect(seen.since).toBe(seen.runs[0]?.startedAt)
   // Its only run is from before that.
-  const { runs, since } = await listWorkerRuns(reader, { workerId: 'w2', ...ALL })
+  const { runs, since } = await listWorkerRuns(runtime.reader, { workerId: 'w2', ...ALL })
   expect(runs).toEqual([])
   expect(new Date(since).getTime()).toBeGreaterThan(Date.parse('2026-01-01T08:00:00Z'))
   const to = new Date('2026-01-01T03:00:00Z')
-  const found = await listWorkerRuns(reader, { workerId: 'w2', from: ALL.from, to })
+  const found = await listWorkerRuns(runtime.reader, { workerId: 'w2', from: ALL.from, to })
   expect(found).toMatchObject({
     runs: [{ errorCode: 'wolf', label: 'sheep 7' }],
     since: ALL.from.toISOString(),
@@ -257,12 +244,12 @@ it('looks for what a worker has run among the last runs of all, and says how far
 it('tells the label of a run that a worker has just started, before that is written', async () => {
   const [workerId, id] = ['w3', randomUUID()]
   const startedAt = new Date('2026-01-01T14:00:00Z')
-  await prisma.$executeRaw`
+  await runtime.prisma.$executeRaw`
     insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "labels", "enqueuedAts")
     values (${randomUUID()}::uuid, 'sheep', ${workerId}, ${startedAt}, now(), array[${id}::uuid], array['sheep 9'], array[now()])`
-  const { runs } = await listWorkerRuns(reader, { workerId, ...ALL })
+  const { runs } = await listWorkerRuns(runtime.reader, { workerId, ...ALL })
   expect(runs).toMatchObject([{ id, name: 'sheep', label: 'sheep 9', status: 'running' }])
-  await prisma.$executeRaw`delete from "JobClaim"`
+  await runtime.prisma.$executeRaw`delete from "JobClaim"`
 })
 
 function runOf(name: string, startedAt: Date, more: object = {}) {
@@ -297,7 +284,7 @@ const FAILED = 1_169
 
 it('counts no more than the latest of them', async () => {
   const since = new Date('2026-01-01T00:00:00Z')
-  expect(await listRecentFailures(reader, ['often1', 'seldom'], since)).toMatchObject([
+  expect(await listRecentFailures(runtime.reader, ['often1', 'seldom'], since)).toMatchObject([
     {
       name: 'often1',
       runs: 5_000,
@@ -311,7 +298,7 @@ it('counts no more than the latest of them', async () => {
 })
 
 it('counts neither what people, a guard or a stopping worker have ended as failed, nor as a run', async () => {
-  const insert = (name: string, codes: (string | null)[]) => prisma.$executeRaw`
+  const insert = (name: string, codes: (string | null)[]) => runtime.prisma.$executeRaw`
     insert into "JobRun" ("id", "name", "status", "errorCode", "trigger", "workerId", "startedAt", "endedAt")
     select gen_random_uuid(), ${name}, case when code is null then 'success' else 'failed' end::"JobRunStatus", code, 'queue',
            'w9', timestamptz '2026-02-01' + nth * interval '1 second', timestamptz '2026-02-01' + nth * interval '1 second'
@@ -320,11 +307,11 @@ it('counts neither what people, a guard or a stopping worker have ended as faile
   await insert('stopped', [null, ...NEUTRAL_CODES])
 
   const since = new Date('2026-02-01T00:00:00Z')
-  expect(await listRecentFailures(reader, ['mixed', 'stopped'], since)).toMatchObject([
+  expect(await listRecentFailures(runtime.reader, ['mixed', 'stopped'], since)).toMatchObject([
     { name: 'mixed', runs: 3, failed: 1, code: 'broken', withCode: 1 },
   ])
   const hour = { name: 'mixed', hour: since }
-  expect(await sampleFailures(reader, [hour])).toMatchObject([{ runs: 3, failed: 1 }])
+  expect(await sampleFailures(runtime.reader, [hour])).toMatchObject([{ runs: 3, failed: 1 }])
 })
 
 it('reads so many runs of an hour, however many there are', async () => {
@@ -342,10 +329,10 @@ it('reads so many runs of an hour, however many there are', async () => {
 })
 
 async function scansOf({ text, values = [] }: Statement, relation: string): Promise<PlanNode[]> {
-  const rows = await prisma.readRows<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>({
-    text: `explain (analyze, buffers, format json) ${text}`,
-    values,
-  })
+  const rows = await runtime.rows<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
+    `explain (analyze, buffers, format json) ${text}`,
+    [...values],
+  )
   return listNodes(rows[0]?.['QUERY PLAN'][0].Plan).filter(
     (node) => node['Relation Name'] === relation,
   )

@@ -1,13 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import fc from 'fast-check'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { countQueue, measureBacklog } from '../../src/internal.ts'
-import { getWorkByKey, getQueueStats, type JobsClient } from '../../src/client.ts'
+import { getWorkByKey, getQueueStats } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
-import { openClientRuntime } from '../openClientRuntime.ts'
+import { useClientRuntime } from '../useClientRuntime.ts'
 import { insertPieces, type TestPiece } from '../insertPieces.ts'
-import type { TestRuntime } from '../openTestRuntime.ts'
 
 /* What is said of work, by a look through all of it. Fixtures have several rows, inserted out of order. */
 
@@ -15,12 +14,7 @@ const NAMES = ['letter', 'parcel', 'import']
 const jobs = NAMES.map((name) => defineJob({ name, result: z.string() }))
 const [letter, parcel] = jobs as [(typeof jobs)[number], (typeof jobs)[number]]
 
-let runtime: TestRuntime
-let client: JobsClient
-beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime())
-})
-afterAll(() => runtime.close())
+const { runtime, client } = useClientRuntime()
 beforeEach(() => runtime.clear())
 
 const insert = (pieces: readonly Piece[]) => insertPieces(runtime.rows, pieces)

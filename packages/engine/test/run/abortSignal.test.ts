@@ -33,12 +33,8 @@ async function startBoth(handlers: {
   const started: string[] = []
   let badRunId = ''
   worker = createWorker({
-    schema: 'public',
-    retention: false,
-    databaseUrl,
-    client: prisma,
+    ...runtime.workerOptions,
     jobs,
-    log,
     onFatal: (error) => void fatal.push(error),
     handlers: {
       async bad(context: Context) {

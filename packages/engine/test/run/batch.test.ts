@@ -1,26 +1,23 @@
 // Not quick: commits hundreds of batches.
 import type { PrismaClient } from '@roundsman/db'
-import { fakeClock, waitFor } from '@roundsman/testing'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { fakeClock, openForTests, waitFor } from '@roundsman/testing'
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { defineJob, type Handler, type TransactionOf } from '../../src/index.ts'
 import { runOnce } from '../../src/worker.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 type BatchHandler = Handler<Record<string, never>, TransactionOf<PrismaClient>>
 
 const fill = defineJob({ name: 'fill' })
 
-let runtime: TestRuntime
+const runtime = openForTests(openTestRuntime)
 
 beforeAll(async () => {
-  runtime = await openTestRuntime()
   // Deferred: a violation shows at the commit, after all statements have succeeded.
   await runtime.rows(
     'create table "Effect" (n int constraint once unique deferrable initially deferred)',
   )
 })
-
-afterAll(() => runtime.close())
 
 beforeEach(() => runtime.clear('Effect'))
 

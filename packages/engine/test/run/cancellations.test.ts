@@ -1,26 +1,22 @@
-import { waitFor } from '@roundsman/testing'
+import { openForTests, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createSession, type Session } from '../../src/liveness/session.ts'
 import { Abort } from '../../src/run/abort.ts'
 import { createCancellations } from '../../src/run/cancellations.ts'
 import { createWakeUps } from '../../src/work/wakeUps.ts'
 import { holdRuns } from '../holdRuns.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
-let runtime: TestRuntime
+const runtime = openForTests(openTestRuntime)
 let session: Session
 
 beforeAll(async () => {
-  runtime = await openTestRuntime()
   const { url, database, log } = runtime
   session = createSession({ url, database, workerId: 'w1', log })
   await session.start()
 })
 
-afterAll(async () => {
-  await session.stop()
-  await runtime.close()
-})
+afterAll(() => session.stop())
 
 const open = () => {
   const { database } = runtime

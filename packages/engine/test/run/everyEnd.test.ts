@@ -8,14 +8,12 @@ import {
 } from '@roundsman/testing/hostileOutcomes'
 import { makeHostile, ODD_NAMES } from '@roundsman/testing/hostileValues'
 import fc from 'fast-check'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import type { JobsClient } from '../../src/client.ts'
 import { defineJob, JobError, type Handler, type TransactionOf } from '../../src/index.ts'
 import { createWorker, type Worker, type WorkerOptions } from '../../src/worker.ts'
 import { noClock } from '../fixtures/noClock.ts'
-import { openClientRuntime } from '../openClientRuntime.ts'
-import type { TestRuntime } from '../openTestRuntime.ts'
+import { useClientRuntime } from '../useClientRuntime.ts'
 
 /** Plays the entry of `handlers` that its payload names. */
 const act = defineJob({
@@ -41,21 +39,13 @@ interface EndedRun {
   progress: unknown
 }
 
-let runtime: TestRuntime
-let client: JobsClient
+const { runtime, client } = useClientRuntime()
 let worker: Worker | undefined
 /** Whether the worker has no options of its own, so that many tests share it. */
 let isPlain = false
 let handlers: unknown[]
 
-beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime())
-})
-
-afterAll(async () => {
-  await worker?.stop({ drainTimeoutMs: 0 })
-  await runtime.close()
-})
+afterAll(() => worker?.stop({ drainTimeoutMs: 0 }))
 
 beforeEach(async () => {
   handlers = []
@@ -76,12 +66,8 @@ async function startWorker(
   isPlain = false
   await worker?.stop({ drainTimeoutMs: 0 })
   worker = undefined
-  const { url, prisma, log } = runtime
   worker = createWorker({
-    schema: 'public',
-    retention: false,
-    databaseUrl: url,
-    client: prisma,
+    ...runtime.workerOptions,
     jobs,
     handlers: {
       act: (context: Parameters<AnyHandler>[0]) =>
@@ -90,7 +76,6 @@ async function startWorker(
       odd: async () => undefined,
     },
     concurrency: 100,
-    log,
     clock: noClock,
     ...options,
   })

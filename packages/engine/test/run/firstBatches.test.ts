@@ -1,13 +1,12 @@
 // Not quick: waits for connections.
 import { createPooler, waitFor } from '@roundsman/testing'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import type { Connection } from '../../src/store/database.ts'
 import { createWorker, type Worker } from '../../src/worker.ts'
 import { noClock } from '../fixtures/noClock.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { useClientRuntime } from '../useClientRuntime.ts'
 
 const counted = defineJob({
   name: 'counted',
@@ -20,15 +19,8 @@ const other = defineJob({ name: 'other' })
 const jobs = [counted, other] as const
 const PATIENCE = { timeoutMs: 60_000 }
 
-let runtime: TestRuntime
-let client: JobsClient
+const { runtime, client } = useClientRuntime()
 let worker: Worker | undefined
-
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
-  await client.start()
-})
 
 afterEach(async () => {
   await worker?.stop({ drainTimeoutMs: 0 })
@@ -40,20 +32,13 @@ beforeEach(async () => {
     await runtime.rows(`delete from "${table}"`)
 })
 
-afterAll(async () => {
-  await client.stop()
-  await runtime.close()
-})
-
 /** Has so many runs begin that say nothing; `speak` has all of them call their first batch. */
 async function begin(runs: number, databaseUrl = runtime.url): Promise<{ speak: () => void }> {
   const told = Promise.withResolvers<void>()
   let begun = 0
   worker = createWorker({
-    schema: 'public',
-    retention: false,
+    ...runtime.workerOptions,
     databaseUrl,
-    client: runtime.prisma,
     jobs,
     handlers: {
       async counted({ batch }) {
@@ -63,7 +48,6 @@ async function begin(runs: number, databaseUrl = runtime.url): Promise<{ speak: 
       },
       other: async ({ batch }) => void (await batch(async () => ({ done: 1 }))),
     },
-    log: runtime.log,
     clock: noClock,
   })
   await worker.start()

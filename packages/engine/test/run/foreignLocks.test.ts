@@ -2,23 +2,12 @@
 import { foreignLocks, listEngineTables, takeForeignLocks, waitFor } from '@roundsman/testing'
 import fc from 'fast-check'
 import pg from 'pg'
-import {
-  afterAll,
-  afterEach,
-  beforeAll,
-  beforeEach,
-  describe,
-  expect,
-  it,
-  onTestFinished,
-} from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
-import type { JobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import { createWorker, type Worker } from '../../src/worker.ts'
 import { noClock } from '../fixtures/noClock.ts'
-import { openClientRuntime } from '../openClientRuntime.ts'
-import type { TestRuntime } from '../openTestRuntime.ts'
+import { useClientRuntime } from '../useClientRuntime.ts'
 
 /** Ends as its payload says, once the test opens the gate. */
 const hold = defineJob({
@@ -33,8 +22,7 @@ const hold = defineJob({
 })
 const jobs = [hold] as const
 
-let runtime: TestRuntime
-let client: JobsClient
+const { runtime, client } = useClientRuntime()
 let worker: Worker
 /** How often each piece was started. */
 let starts: Map<string, number>
@@ -42,25 +30,14 @@ let openGate: () => void
 let gate: Promise<void>
 let foreign: pg.Client
 
-beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime())
-})
-
-afterAll(async () => {
-  await runtime.close()
-})
-
 beforeEach(async () => {
   starts = new Map()
   runtime.lines.length = 0
   gate = new Promise((resolve) => (openGate = resolve))
   foreign = new pg.Client({ connectionString: runtime.url, application_name: 'foreign' })
   await foreign.connect()
-  const { url: databaseUrl, prisma, log } = runtime
   worker = createWorker({
-    schema: 'public',
-    databaseUrl,
-    client: prisma,
+    ...runtime.workerOptions,
     jobs,
     handlers: {
       async hold({ payload, batch }) {
@@ -70,9 +47,7 @@ beforeEach(async () => {
         if (payload.fails) throw new Error('as it was told')
       },
     },
-    retention: false,
     clock: noClock,
-    log,
   })
   await worker.start()
 })
@@ -217,16 +192,11 @@ describe('while a transaction of the host', () => {
 describe('a worker starts', () => {
   /** It signs up beside one that is long gone. */
   const startAnother = async () => {
-    const { url: databaseUrl, prisma, log } = runtime
     const another = createWorker({
-      schema: 'public',
-      databaseUrl,
-      client: prisma,
+      ...runtime.workerOptions,
       jobs,
       handlers: { hold: async () => undefined },
-      retention: false,
       clock: noClock,
-      log,
     })
     onTestFinished(() => another.stop())
     await another.start()

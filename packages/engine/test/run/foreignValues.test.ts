@@ -28,7 +28,6 @@ async function start({
   /** Called when the worker reads the handler. */
   onRead?: () => void
 } = {}): Promise<{ marks: (string | undefined)[] }> {
-  const { url: databaseUrl, prisma, log } = runtime
   const marks: (string | undefined)[] = []
   const handlers = {
     get tally() {
@@ -39,13 +38,9 @@ async function start({
     },
   }
   worker = createWorker({
-    schema: 'public',
-    retention: false,
-    databaseUrl,
-    client: prisma,
+    ...runtime.workerOptions,
     jobs: [tally],
     handlers,
-    log,
     ...(now && { now }),
   })
   await worker.start()

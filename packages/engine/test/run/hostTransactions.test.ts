@@ -1,12 +1,12 @@
 // Not quick: commits through many database clients.
+import { openForTests } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import { defineJob, JobError, type HostTransaction, type RunContext } from '../../src/index.ts'
 import { runOnce, type RunOnceResult } from '../../src/worker.ts'
 import { asConnection } from '../../src/store/callersTransaction.ts'
 import { createSchema } from '../../src/store/schema.ts'
 import { HOSTS, type TestHost } from '../fixtures/hosts.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 const fill = defineJob({
   name: 'fill',
@@ -17,20 +17,9 @@ const follow = defineJob({ name: 'follow' })
 
 type Context = RunContext<Record<string, never>, HostTransaction>
 
-let runtime: TestRuntime
-let client: JobsClient
+const runtime = openForTests(openTestRuntime)
 
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-  client = createJobsClient({ databaseUrl: runtime.url, schema: 'public', log: runtime.log })
-  await client.start()
-  await runtime.rows('create table "Effect" (n int)')
-})
-
-afterAll(async () => {
-  await client.stop()
-  await runtime.close()
-})
+beforeAll(() => runtime.rows('create table "Effect" (n int)'))
 
 beforeEach(async () => {
   for (const table of ['"Effect"', '"JobRun"', '"JobWork"'])

@@ -3,11 +3,9 @@ import { availableParallelism } from 'node:os'
 import type { PrismaClient } from '@roundsman/db'
 import { spawnProcess, waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import type { JobsClient } from '../../src/client.ts'
 import { defineJob, type Job, type PayloadOf } from '../../src/index.ts'
 import { createWorker, runOnce, type Worker, type WorkerOptions } from '../../src/worker.ts'
-import { openClientRuntime } from '../openClientRuntime.ts'
-import type { TestRuntime } from '../openTestRuntime.ts'
+import { useClientRuntime } from '../useClientRuntime.ts'
 import { readWorkStates } from '../readWorkStates.ts'
 import {
   beside,
@@ -40,8 +38,7 @@ interface Run {
   endedAt: Date | null
 }
 
-let runtime: TestRuntime
-let client: JobsClient
+const { runtime, client } = useClientRuntime()
 let worker: Worker | undefined
 /** Whether the worker has no options of its own, so that many tests share it. */
 let isPlain = false
@@ -49,15 +46,9 @@ let isPlain = false
 const pidsOfWorker = new Set<number>()
 let calls: string[]
 
-beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime())
-  await runtime.rows(CREATE_ISOLATED)
-})
+beforeAll(() => runtime.rows(CREATE_ISOLATED))
 
-afterAll(async () => {
-  await stopWorker()
-  await runtime.close()
-})
+afterAll(() => stopWorker())
 
 beforeEach(async () => {
   await runtime.clear('Effect', 'Gate')
@@ -79,10 +70,7 @@ async function startWorker(
   await stopWorker()
   const here = (name: string) => async () => void calls.push(name)
   worker = createWorker({
-    schema: 'public',
-    retention: false,
-    databaseUrl: runtime.url,
-    client: runtime.prisma,
+    ...runtime.workerOptions,
     jobs,
     handlers: {
       probe: here('probe'),
@@ -92,7 +80,6 @@ async function startWorker(
       beside: here('beside'),
     },
     handlersModule: MODULE,
-    log: runtime.log,
     clock: noClock,
     ...options,
   })
@@ -463,13 +450,9 @@ describe('a module of handlers', () => {
   it('is demanded for an isolated job, by name', () => {
     const create = (handlersModule?: string) =>
       createWorker({
-        schema: 'public',
-        retention: false,
-        databaseUrl: runtime.url,
-        client: runtime.prisma,
+        ...runtime.workerOptions,
         jobs: [steady, beside],
         handlers: { steady: async () => undefined, beside: async () => undefined },
-        log: runtime.log,
         ...(handlersModule !== undefined && { handlersModule }),
       })
 

@@ -1,12 +1,10 @@
 // Processes: has a worker carry out ten thousand runs.
 import { join } from 'node:path'
 import { spawnProcess, waitFor } from '@roundsman/testing'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { JobsClient } from '../../src/client.ts'
+import { describe, expect, it } from 'vitest'
 import type { Job } from '../../src/index.ts'
 import { WORK_LEFT } from '../readWorkStates.ts'
-import { openClientRuntime } from '../openClientRuntime.ts'
-import type { TestRuntime } from '../openTestRuntime.ts'
+import { useClientRuntime } from '../useClientRuntime.ts'
 import {
   excludes,
   fails,
@@ -25,14 +23,7 @@ const PATIENCE = { timeoutMs: 150_000, intervalMs: 300 }
 /** Some 500 bytes a run: a run that is kept, with its abort and its context, takes more. */
 const MAX_GROWTH_BYTES = 4_500_000
 
-let runtime: TestRuntime
-let client: JobsClient
-
-beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime())
-})
-
-afterAll(() => runtime.close())
+const { runtime, client } = useClientRuntime()
 
 async function enqueue(job: Job, count: number): Promise<void> {
   const items = Array.from({ length: count }, (_, index) => ({

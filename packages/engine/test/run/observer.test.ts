@@ -1,7 +1,7 @@
 // Not quick: waits for time-outs.
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { PrismaClient } from '@roundsman/db'
-import { HOLD_RUNS_SQL, waitFor } from '@roundsman/testing'
+import { HOLD_RUNS_SQL, openForTests, waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
@@ -20,7 +20,7 @@ import {
   type Worker,
   type WorkerObserver,
 } from '../../src/worker.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 const echo = defineJob({
   name: 'echo',
@@ -36,12 +36,11 @@ type Transaction = TransactionOf<PrismaClient>
 const TRACE: TraceContext = { traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01` }
 const place = new AsyncLocalStorage<string>()
 
-let runtime: TestRuntime
+const runtime = openForTests(openTestRuntime)
 let client: JobsClient
 let worker: Worker | undefined
 
 beforeAll(async () => {
-  runtime = await openTestRuntime()
   client = createJobsClient({
     schema: 'public',
     databaseUrl: runtime.url,
@@ -51,10 +50,7 @@ beforeAll(async () => {
   await client.start()
 })
 
-afterAll(async () => {
-  await client.stop()
-  await runtime.close()
-})
+afterAll(() => client.stop())
 
 beforeEach(async () => {
   await runtime.clear('JobTick', 'JobSchedule')
@@ -94,19 +90,14 @@ async function startWorker(
   observers: WorkerObserver[],
   options: Partial<{ echo: () => Promise<void>; now: () => Date; onClock(wake: () => void): void }>,
 ) {
-  const { url, prisma, log } = runtime
   worker = createWorker({
-    schema: 'public',
-    retention: false,
-    databaseUrl: url,
-    client: prisma,
+    ...runtime.workerOptions,
     jobs,
     handlers: {
       echo: options.echo ?? (async () => undefined),
       follow: async () => undefined,
       tick: async () => undefined,
     },
-    log,
     observers,
     traceEnqueue: (_, put) => put({ traceparent: `in ${place.getStore()}` }),
     ...(options.now && { now: options.now }),
@@ -342,12 +333,8 @@ describe('an observer', () => {
 
 it('what a handler enqueues is traced from within its run', async () => {
   const { observer, started } = note()
-  const { url, prisma, log } = runtime
   worker = createWorker({
-    schema: 'public',
-    retention: false,
-    databaseUrl: url,
-    client: prisma,
+    ...runtime.workerOptions,
     jobs,
     handlers: {
       echo: async ({ batch, enqueue }: RunContext<{ text: string }, Transaction>) => {
@@ -359,7 +346,6 @@ it('what a handler enqueues is traced from within its run', async () => {
       follow: async () => undefined,
       tick: async () => undefined,
     },
-    log,
     observers: [observer],
     traceEnqueue: (_, put) => put({ traceparent: `in ${place.getStore()}` }),
     clock: () => ({ stop: () => undefined }),

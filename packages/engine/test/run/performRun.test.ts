@@ -1,7 +1,7 @@
 import type { PrismaClient } from '@roundsman/db'
-import { waitFor } from '@roundsman/testing'
+import { openForTests, waitFor } from '@roundsman/testing'
 import { v7 as uuid } from 'uuid'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { defineJob, type Handler, type TransactionOf } from '../../src/index.ts'
 import { createSession } from '../../src/liveness/session.ts'
 import { createCancellations, type Cancellations } from '../../src/run/cancellations.ts'
@@ -11,22 +11,20 @@ import { performRun, type RunManner, type RunServices } from '../../src/run/perf
 import { createSettler } from '../../src/run/settler.ts'
 import { claimByHand } from '../../src/store/claimByHand.ts'
 import { createWakeUps } from '../../src/work/wakeUps.ts'
-import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestQueue } from '../openTestQueue.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 const brief = defineJob({ name: 'brief', timeoutMs: 4_321 })
 
 type BriefHandler = Handler<Record<string, never>, TransactionOf<PrismaClient>>
 
-let runtime: TestRuntime
-let opened: TestQueue
+const runtime = openForTests(openTestRuntime)
+const opened = openForTests(() => openTestQueue(runtime, [brief]))
 let cancellations: Cancellations
 /** How many statements asked about watched runs. */
 let looks = 0
 
 beforeAll(async () => {
-  runtime = await openTestRuntime()
-  opened = await openTestQueue(runtime, [brief])
   const { url, database, log } = runtime
   const session = createSession({ url, database, workerId: 'w1', log })
   cancellations = createCancellations({
@@ -35,11 +33,6 @@ beforeAll(async () => {
     wakeUps: createWakeUps(database),
     workerId: 'w1',
   })
-})
-
-afterAll(async () => {
-  await opened.close()
-  await runtime.close()
 })
 
 beforeEach(() => runtime.clear())

@@ -1,31 +1,21 @@
 // Not quick: waits while the database is away.
-import { waitFor } from '@roundsman/testing'
+import { openForTests, waitFor } from '@roundsman/testing'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import pg from 'pg'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import { combineObservers } from '../../src/run/combineObservers.ts'
 import { openDatabase, type Database } from '../../src/store/database.ts'
 import { createSchema } from '../../src/store/schema.ts'
 import { createSettler, type IntendedEnd } from '../../src/run/settler.ts'
 import { recordRunning } from '../../src/run/runs.ts'
-import { openTestQueue, type TestQueue, type TestWork } from '../openTestQueue.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestQueue, type TestWork } from '../openTestQueue.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 const parcel = defineJob({ name: 'parcel' })
 
-let runtime: TestRuntime
-let opened: TestQueue
-
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-  opened = await openTestQueue(runtime, [parcel])
-})
-
-afterAll(async () => {
-  await opened.close()
-  await runtime.close()
-})
+const runtime = openForTests(openTestRuntime)
+const opened = openForTests(() => openTestQueue(runtime, [parcel]))
 
 beforeEach(async () => {
   await runtime.clear()

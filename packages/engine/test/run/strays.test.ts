@@ -3,9 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { spawnProcess, waitFor, type SpawnedProcess } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
-import type { JobsClient } from '../../src/client.ts'
-import { openClientRuntime } from '../openClientRuntime.ts'
-import type { TestRuntime } from '../openTestRuntime.ts'
+import { useClientRuntime } from '../useClientRuntime.ts'
 import { CREATE_EFFECTS, guilty, innocent, type Harm } from '../fixtures/guilty.ts'
 
 const PROCESS = new URL('../fixtures/guiltyProcess.ts', import.meta.url).pathname
@@ -19,16 +17,10 @@ interface Run {
   details: { error?: { code: string; message: string }; afterwards?: number } | null
 }
 
-let runtime: TestRuntime
-let client: JobsClient
+const { runtime, client } = useClientRuntime()
 let child: SpawnedProcess
 
-beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime())
-  await runtime.rows(CREATE_EFFECTS)
-})
-
-afterAll(() => runtime.close())
+beforeAll(() => runtime.rows(CREATE_EFFECTS))
 
 beforeEach(async () => {
   await runtime.clear('JobTick', 'JobSchedule', 'Effect')

@@ -1,9 +1,9 @@
 // Not quick: waits for retries and results.
 import { getEventListeners } from 'node:events'
 import type { PrismaClient } from '@roundsman/db'
-import { createProxy, waitFor } from '@roundsman/testing'
+import { createProxy, openForTests, waitFor } from '@roundsman/testing'
 import { v7 as uuid } from 'uuid'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import {
   countEqualFailures,
@@ -26,8 +26,8 @@ import { placeDue } from '../../src/store/looks.ts'
 import { recordRunning } from '../../src/run/runs.ts'
 import { createWorker, runOnce, type WorkerOptions } from '../../src/worker.ts'
 import { noClock } from '../fixtures/noClock.ts'
-import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestQueue } from '../openTestQueue.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 const retry = { limit: 1, delayMs: 1_000, maxDelayMs: 1_000 }
 const order = defineJob({
@@ -62,18 +62,8 @@ const ACTOR = { actor: 'ann', reason: 'a test' }
 
 type Handlers = HandlersFor<typeof jobs, TransactionOf<PrismaClient>>
 
-let runtime: TestRuntime
-let queue: TestQueue
-
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-  queue = await openTestQueue(runtime, jobs)
-})
-
-afterAll(async () => {
-  await queue.close()
-  await runtime.close()
-})
+const runtime = openForTests(openTestRuntime)
+const queue = openForTests(() => openTestQueue(runtime, jobs))
 
 beforeEach(async () => {
   await runtime.clear('JobAction')
@@ -86,10 +76,7 @@ async function startWorker(
 ): Promise<void> {
   const nothing = async () => undefined
   const worker = createWorker({
-    schema: 'public',
-    retention: false,
-    databaseUrl: runtime.url,
-    client: runtime.prisma,
+    ...runtime.workerOptions,
     jobs,
     handlers: {
       order: nothing,
@@ -98,7 +85,6 @@ async function startWorker(
       invoice: async () => ({ pages: 1, at: new Date(0) }),
       ...handlers,
     },
-    log: runtime.log,
     clock: noClock,
     ...options,
   })

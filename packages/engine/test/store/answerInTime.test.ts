@@ -1,19 +1,13 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { waitFor } from '@roundsman/testing'
+import { describe, expect, it } from 'vitest'
+import { openForTests, waitFor } from '@roundsman/testing'
 import { answerInTime, UnansweredError } from '../../src/store/answerInTime.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { createSchema } from '../../src/store/schema.ts'
 import { createSession } from '../../src/liveness/session.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 import { openThroughProxy } from './openThroughProxy.ts'
 
-let runtime: TestRuntime
-
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-})
-
-afterAll(() => runtime.close())
+const runtime = openForTests(openTestRuntime)
 
 /** Blocks the event loop, as a computing handler or a swapping machine does. */
 function block(ms: number): void {

@@ -2,34 +2,25 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, test } from 'vitest'
 import { z } from 'zod'
-import { createJobsClient, getWork, type JobsClient } from '../../src/client.ts'
+import { createJobsClient, getWork } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import { recogniseHost } from '../../src/store/callersTransaction.ts'
 import { createSchema } from '../../src/store/schema.ts'
 import { HOSTS, type TestHost } from '../fixtures/hosts.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { useClientRuntime } from '../useClientRuntime.ts'
 import pg from 'pg'
 
 const any = defineJob({ name: 'any', payload: z.unknown() })
 const schema = createSchema('public')
 const ACTOR = { actor: 'o’hara "ops" $1 ?', reason: 'why \\ not?' }
 
-let runtime: TestRuntime
-let client: JobsClient
+const { runtime, client } = useClientRuntime()
 
 beforeAll(async () => {
-  runtime = await openTestRuntime()
-  client = createJobsClient({ databaseUrl: runtime.url, schema: 'public', log: runtime.log })
-  await client.start()
   await runtime.rows('create table "Effect" (n int)')
   await runtime.rows(
     `insert into "JobSchedule" ("name", "cron", "timeZone", "cursor", "updatedAt") values ('nightly', '0 3 * * *', 'UTC', now(), now())`,
   )
-})
-
-afterAll(async () => {
-  await client.stop()
-  await runtime.close()
 })
 
 beforeEach(async () => {

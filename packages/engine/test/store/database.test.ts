@@ -1,18 +1,17 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
-import { waitFor } from '@roundsman/testing'
+import { openForTests, waitFor } from '@roundsman/testing'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { openDatabase, type Connection, type Database } from '../../src/store/database.ts'
 import { createSchema } from '../../src/store/schema.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 import { openThroughProxy } from './openThroughProxy.ts'
 
-let runtime: TestRuntime
+const runtime = openForTests(openTestRuntime)
 let database: Database
 
 beforeAll(async () => {
-  runtime = await openTestRuntime()
   database = openDatabase({
     schema: createSchema('public'),
     url: runtime.url,
@@ -21,10 +20,7 @@ beforeAll(async () => {
   })
 })
 
-afterAll(async () => {
-  await database.close()
-  await runtime.close()
-})
+afterAll(() => database.close())
 
 const READY_FOR_QUERY = Buffer.from('Z\0\0\0\x05I', 'latin1')
 

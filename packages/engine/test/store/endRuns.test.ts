@@ -1,23 +1,14 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { openForTests } from '@roundsman/testing'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import { endRuns } from '../../src/store/endRuns.ts'
-import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestQueue } from '../openTestQueue.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 const parcel = defineJob({ name: 'parcel' })
 
-let runtime: TestRuntime
-let opened: TestQueue
-
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-  opened = await openTestQueue(runtime, [parcel])
-})
-
-afterAll(async () => {
-  await opened.close()
-  await runtime.close()
-})
+const runtime = openForTests(openTestRuntime)
+const opened = openForTests(() => openTestQueue(runtime, [parcel]))
 
 beforeEach(() => runtime.clear())
 

@@ -1,11 +1,11 @@
 // Not quick: waits while the disk is full.
-import { waitFor } from '@roundsman/testing'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { openForTests, waitFor } from '@roundsman/testing'
+import { beforeAll, expect, it } from 'vitest'
 import { z } from 'zod'
 import { createJobsClient } from '../../src/client.ts'
 import { defineJob, type RunContext, type TransactionOf } from '../../src/index.ts'
 import { createWorker } from '../../src/worker.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 const PATIENCE = { timeoutMs: 30_000 }
 const PARCELS = 20
@@ -25,24 +25,18 @@ const jobs = [parcel, bell] as const
 
 const GROWING = ['JobWork', 'JobClaim', 'JobRun', 'JobTick', 'Effect']
 
-let runtime: TestRuntime
+const runtime = openForTests(openTestRuntime)
 
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-  await runtime.rows('create table "Effect" (n int, step int, "runId" uuid, primary key (n, step))')
-})
-
-afterAll(() => runtime.close())
+beforeAll(() =>
+  runtime.rows('create table "Effect" (n int, step int, "runId" uuid, primary key (n, step))'),
+)
 
 it('a disk that was full for a while costs no work, no tick and no count', async () => {
   const { rows, prisma, url, log, lines } = runtime
   const opened = Promise.withResolvers<void>()
   let atGate = 0
   const worker = createWorker({
-    schema: 'public',
-    retention: false,
-    databaseUrl: url,
-    client: prisma,
+    ...runtime.workerOptions,
     jobs,
     handlers: {
       async parcel(context: RunContext<{ n: number }, TransactionOf<typeof prisma>>) {
@@ -62,7 +56,6 @@ it('a disk that was full for a while costs no work, no tick and no count', async
       },
       bell: async () => undefined,
     },
-    log,
   })
   const client = createJobsClient({ schema: 'public', databaseUrl: url, log })
   await client.start()

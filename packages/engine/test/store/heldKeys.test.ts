@@ -1,32 +1,22 @@
-import { waitFor } from '@roundsman/testing'
+import { openForTests, waitFor } from '@roundsman/testing'
 import pg from 'pg'
 import { z } from 'zod'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
-import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestQueue } from '../openTestQueue.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 const mail = defineJob({ name: 'mail', payload: z.strictObject({ text: z.string().optional() }) })
 
-let runtime: TestRuntime
-let queue: TestQueue
+const runtime = openForTests(openTestRuntime)
+const queue = openForTests(() => openTestQueue(runtime, [mail]))
 let hosts: pg.Client[] = []
-
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-  queue = await openTestQueue(runtime, [mail])
-})
 
 beforeEach(() => runtime.clear())
 
 afterEach(async () => {
   await Promise.all(hosts.map((host) => host.end()))
   hosts = []
-})
-
-afterAll(async () => {
-  await queue.close()
-  await runtime.close()
 })
 
 async function begin(): Promise<pg.Client> {

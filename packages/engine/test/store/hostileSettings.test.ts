@@ -1,11 +1,11 @@
 // Not quick: starts a worker under each setting.
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
-import { waitFor } from '@roundsman/testing'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { openForTests, waitFor } from '@roundsman/testing'
+import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { createJobsClient, getWork } from '../../src/client.ts'
 import { defineJob, nextTick, type RunContext, type TransactionOf } from '../../src/index.ts'
 import { createWorker } from '../../src/worker.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 const sweep = defineJob({
   name: 'sweep',
@@ -13,16 +13,13 @@ const sweep = defineJob({
 })
 const count = defineJob({ name: 'count' })
 
-let runtime: TestRuntime
+const runtime = openForTests(openTestRuntime)
 let database: string
 
 beforeAll(async () => {
-  runtime = await openTestRuntime()
   await runtime.rows('create table "Effect" (at timestamptz not null default now(), text text)')
   database = `"${new URL(runtime.url).pathname.slice(1)}"`
 })
-
-afterAll(() => runtime.close())
 
 afterEach(async () => {
   await runtime.rows(`alter database ${database} reset all`)
@@ -74,15 +71,10 @@ describe('a worker, a scheduler and a client of a database', () => {
 
   it('that is read-only say so', async () => {
     await runtime.rows(`alter database ${database} set default_transaction_read_only = on`)
-    const { url, log, prisma } = runtime
     const worker = createWorker({
-      schema: 'public',
-      retention: false,
-      databaseUrl: url,
-      client: prisma,
+      ...runtime.workerOptions,
       jobs: [count],
       handlers: { count: async () => ({}) },
-      log,
     })
     await expect(worker.start()).rejects.toThrow('read-only transaction')
     await worker.stop()

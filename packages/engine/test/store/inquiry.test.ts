@@ -1,23 +1,19 @@
 // Not quick: waits until connections that say nothing are given up.
 import { connect, createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'
-import { createPooler, waitFor } from '@roundsman/testing'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createPooler, openForTests, waitFor } from '@roundsman/testing'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { openDatabase } from '../../src/store/database.ts'
 import { createSchema } from '../../src/store/schema.ts'
 import { createBorrowingRole } from '../createBorrowingRole.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 import { openThroughProxy } from './openThroughProxy.ts'
 
 /** As pools have it, but soon. No answer is given up by a time-out. */
 const SOON = { askAfterMs: 50, answerTimeoutMs: null, statementTimeoutMs: null }
 
-let runtime: TestRuntime
+const runtime = openForTests(openTestRuntime)
 
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-})
-afterAll(() => runtime.close())
 beforeEach(() => void runtime.lines.splice(0))
 
 const replaced = () =>

@@ -1,16 +1,11 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { openForTests } from '@roundsman/testing'
+import { beforeEach, describe, expect, it } from 'vitest'
 import type { Envelope } from '../../src/store/envelope.ts'
 import type { Connection } from '../../src/store/database.ts'
 import { insertWork, type WorkToInsert } from '../../src/store/insertWork.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
-let runtime: TestRuntime
-
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-})
-
-afterAll(() => runtime.close())
+const runtime = openForTests(openTestRuntime)
 
 beforeEach(() => runtime.clear())
 

@@ -1,32 +1,26 @@
 // Processes: kills workers.
 import { createDatabaseClient } from '@roundsman/db'
-import { createPooler, spawnProcess, waitFor, type Pooler } from '@roundsman/testing'
+import { createPooler, type Pooler, spawnProcess, waitFor } from '@roundsman/testing'
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createJobsClient, getWork, type JobsClient } from '../../src/client.ts'
+import { createJobsClient, getWork } from '../../src/client.ts'
 import { watchChanges } from '../../src/read/watchChanges.ts'
 import { createWorker, runOnce } from '../../src/worker.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { useClientRuntime } from '../useClientRuntime.ts'
 import { CREATE_EFFECTS, drip, dripHandler, EFFECTS } from '../fixtures/drip.ts'
 
 const WORKER = new URL('../fixtures/workerProcess.ts', import.meta.url).pathname
 
-let runtime: TestRuntime
-let client: JobsClient
+const { runtime, client } = useClientRuntime()
 let pooler: Pooler
 
 beforeAll(async () => {
-  runtime = await openTestRuntime()
   await runtime.rows(CREATE_EFFECTS)
-  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
-  await client.start()
   pooler = await createPooler(runtime.url)
 })
 
 afterAll(async () => {
-  await client.stop()
   await pooler.close()
-  await runtime.close()
 })
 
 interface Run {
@@ -129,15 +123,10 @@ describe('behind a transaction pooler', () => {
     // Without notifications, workers find work by looking.
     await runtime.prisma.$transaction((tx) => client.enqueue(tx, drip, {}))
     await waitFor(async () => (await runs())[0]?.details?.effects)
-    const { url, prisma, log } = runtime
     const worker = createWorker({
-      schema: 'public',
-      retention: false,
-      databaseUrl: url,
-      client: prisma,
+      ...runtime.workerOptions,
       jobs: [drip],
       handlers: { drip: dripHandler },
-      log,
     })
     await worker.start()
     await runtime.rows(

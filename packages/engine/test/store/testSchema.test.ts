@@ -1,7 +1,5 @@
-import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
 import pg from 'pg'
-import { pino } from 'pino'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import { defineJob, type HandlersFor } from '../../src/index.ts'
 import { openTestJobs, type TestJobs } from '../../src/testing.ts'
@@ -12,11 +10,8 @@ import * as deadLetterSql from '../../src/store/deadLetterSql.ts'
 import { placeDueSql } from '../../src/store/looks.ts'
 import * as waitingSql from '../../src/store/waitingSql.ts'
 import { createTestSchema } from '../../src/store/testSchema.ts'
-import {
-  createPlainClient,
-  type PlainClient,
-  type PlainTransaction,
-} from '../fixtures/plainClient.ts'
+import type { PlainTransaction } from '../fixtures/plainClient.ts'
+import { usePlainClient } from '../usePlainClient.ts'
 
 const work = defineJob({
   name: 'work',
@@ -54,18 +49,7 @@ const LIVES = /"heartbeatAt" >= statement_timestamp\(\)/g
 
 const FAR = ['2001-02-03T04:05:06.000Z', '2099-10-11T12:13:14.000Z'].map((iso) => new Date(iso))
 
-let database: TestDatabase
-let client: PlainClient
-
-beforeAll(async () => {
-  database = await createTestDatabase({ migrated: false })
-  client = createPlainClient(database.url, pino({ level: 'silent' }))
-})
-
-afterAll(async () => {
-  await client.$disconnect()
-  await database.drop()
-})
+const { database, client } = usePlainClient()
 
 describe('by the time of a test', () => {
   it('everything is due, at whatever time that is', async () => {

@@ -1,13 +1,9 @@
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { openForTests } from '@roundsman/testing'
+import { expect, it } from 'vitest'
 import { toColumn } from '../../src/store/toColumn.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
-let runtime: TestRuntime
-
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-})
-afterAll(() => runtime.close())
+const runtime = openForTests(openTestRuntime)
 
 async function readBack(type: string, values: Parameters<typeof toColumn>[0]) {
   const rows = await runtime.rows<{ value: unknown }>(

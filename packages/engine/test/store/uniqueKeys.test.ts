@@ -1,31 +1,21 @@
 // Not quick: enqueues a hundred thousand pieces.
-import { waitFor } from '@roundsman/testing'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { openForTests, waitFor } from '@roundsman/testing'
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { JobsClient } from '../../src/client.ts'
 import { defineJob, type EnqueueOptions } from '../../src/index.ts'
 import type { AfterFailure } from '../../src/run/afterFailure.ts'
 import { tryUntilFree } from '../../src/store/takeLocks.ts'
 import { freeUniqueKeys, type KeyPosition } from '../../src/store/uniqueKeys.ts'
-import { openTestQueue, type TestQueue, type TestWork } from '../openTestQueue.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestQueue, type TestWork } from '../openTestQueue.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 const parcel = defineJob({ name: 'parcel' })
 const LONG = { maxWait: 60_000, timeout: 60_000 }
 
-let runtime: TestRuntime
-let opened: TestQueue
+const runtime = openForTests(openTestRuntime)
+const opened = openForTests(() => openTestQueue(runtime, [parcel]))
 let client: JobsClient
-
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-  opened = await openTestQueue(runtime, [parcel])
-  ;({ client } = opened)
-})
-
-afterAll(async () => {
-  await opened.close()
-  await runtime.close()
-})
+beforeAll(() => void ({ client } = opened))
 
 beforeEach(() => runtime.clear())
 

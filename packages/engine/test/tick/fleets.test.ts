@@ -1,11 +1,11 @@
 // Not quick: takes fleets of workers through drawn ups and downs.
-import { fakeClock, type FakeClock } from '@roundsman/testing'
+import { fakeClock, type FakeClock, openForTests } from '@roundsman/testing'
 import fc from 'fast-check'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { defineJob, nextTick, type ScheduledJob } from '../../src/index.ts'
 import { nextTicks } from '../../src/internal.ts'
 import { createScheduler, type Scheduler } from '../../src/tick/scheduler.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 /** What each version of a product defines: other expressions, zones and options, and jobs that come and go. */
 const VERSIONS = [
@@ -97,13 +97,7 @@ interface Row {
   cursor: Date
 }
 
-let runtime: TestRuntime
-
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-})
-
-afterAll(() => runtime.close())
+const runtime = openForTests(openTestRuntime)
 
 it('no due tick of a job that a living worker defines stays undecided, and none is decided twice', async () => {
   expect.hasAssertions()

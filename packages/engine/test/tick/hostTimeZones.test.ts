@@ -1,9 +1,9 @@
-import { fakeClock } from '@roundsman/testing'
+import { fakeClock, openForTests } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { defineJob, type ScheduledJob, type ScheduleOptions } from '../../src/index.ts'
 import { createSession, type Session } from '../../src/liveness/session.ts'
 import { createScheduler, type Scheduler } from '../../src/tick/scheduler.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 const MINUTE_MS = 60_000
 const HOUR_MS = 3_600_000
@@ -14,20 +14,16 @@ const job = (schedule: ScheduleOptions) =>
     schedule: { missed: 'all', overlap: 'allow', ...schedule },
   }) as ScheduledJob
 
-let runtime: TestRuntime
+const runtime = openForTests(openTestRuntime)
 let session: Session
 
 beforeAll(async () => {
-  runtime = await openTestRuntime()
   const { url, log, database } = runtime
   session = createSession({ url, database, workerId: 'test', log })
   await session.start()
 })
 
-afterAll(async () => {
-  await session.stop()
-  await runtime.close()
-})
+afterAll(() => session.stop())
 
 beforeEach(async () => {
   await runtime.clear('JobTick', 'JobSchedule')

@@ -1,14 +1,10 @@
-import { HOLD_RUNS_SQL } from '@roundsman/testing'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { HOLD_RUNS_SQL, openForTests } from '@roundsman/testing'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { isUnfinishedSql } from '../../src/tick/isUnfinished.ts'
 import { insertPieces, type TestPiece } from '../insertPieces.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
-let runtime: TestRuntime
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-})
-afterAll(() => runtime.close())
+const runtime = openForTests(openTestRuntime)
 beforeEach(() => runtime.clear())
 
 /** Whether work of `parcel` is unfinished, whose retries come after two minutes at most. `letter` never has any. */

@@ -1,11 +1,10 @@
 // Not quick: starts two or three workers in each test.
 import { fakeClock, waitFor } from '@roundsman/testing'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { getJobHealth, type JobsClient } from '../../src/client.ts'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { getJobHealth } from '../../src/client.ts'
 import { defineJob, type Job } from '../../src/index.ts'
 import { createWorker, type Worker } from '../../src/worker.ts'
-import { openClientRuntime } from '../openClientRuntime.ts'
-import type { TestRuntime } from '../openTestRuntime.ts'
+import { useClientRuntime } from '../useClientRuntime.ts'
 
 /** The same job, as versions of the code or overrides of the environment define it. */
 const sweepAt = (cron: string) =>
@@ -21,15 +20,8 @@ const daily = defineJob({ name: 'daily', schedule: { cron: '0 3 * * *' } })
 const by = { actor: 'somebody', reason: 'a test' }
 const clock = fakeClock('2026-05-03T10:30:00Z')
 
-let runtime: TestRuntime
-let client: JobsClient
+const { runtime, client } = useClientRuntime()
 const workers: Worker[] = []
-
-beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime())
-})
-
-afterAll(() => runtime.close())
 
 beforeEach(async () => {
   await runtime.clear('JobTick', 'JobSchedule')
@@ -43,16 +35,11 @@ afterEach(async () => {
 
 /** Starts a worker. Its seconds pass when the test says so. */
 async function startWorker(job: Job, ...others: Job[]) {
-  const { url, prisma, log } = runtime
   let onSecond = () => undefined as void
   const worker = createWorker({
-    schema: 'public',
-    retention: false,
-    databaseUrl: url,
-    client: prisma,
+    ...runtime.workerOptions,
     jobs: [job, ...others],
     handlers: { sweep: async () => undefined, daily: async () => undefined },
-    log,
     now: clock.now,
     clock: (wake) => {
       onSecond = wake

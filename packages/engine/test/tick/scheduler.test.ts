@@ -1,12 +1,12 @@
 // Not quick: waits for locks until the scheduler gives way.
-import { fakeClock, HOLD_RUNS_SQL, waitFor } from '@roundsman/testing'
+import { fakeClock, HOLD_RUNS_SQL, openForTests, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { defineJob, type ScheduledJob, type ScheduleOptions } from '../../src/index.ts'
 import { sqlOf, type Connection, type Database } from '../../src/store/database.ts'
 import { createSession, type Session } from '../../src/liveness/session.ts'
 import type { Clock } from '../../src/tick/clock.ts'
 import { createScheduler, type Scheduler } from '../../src/tick/scheduler.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 const job = (options: Partial<ScheduleOptions> = {}, name = 'sweep') =>
   defineJob({ name, schedule: { cron: '* * * * *', ...options } }) as ScheduledJob
@@ -14,20 +14,16 @@ const job = (options: Partial<ScheduleOptions> = {}, name = 'sweep') =>
 const START = '2026-05-01T12:00:30Z'
 const silent: Clock = () => ({ stop: () => undefined })
 
-let runtime: TestRuntime
+const runtime = openForTests(openTestRuntime)
 let session: Session
 
 beforeAll(async () => {
-  runtime = await openTestRuntime()
   const { url, log, database } = runtime
   session = createSession({ url, database, workerId: 'test', log })
   await session.start()
 })
 
-afterAll(async () => {
-  await session.stop()
-  await runtime.close()
-})
+afterAll(() => session.stop())
 
 beforeEach(async () => {
   await runtime.clear('JobTick', 'JobSchedule')

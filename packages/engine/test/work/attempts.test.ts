@@ -1,14 +1,15 @@
 // Not quick: uses up attempts in many orders.
 import fc from 'fast-check'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { openForTests } from '@roundsman/testing'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { listDeadLetters } from '../../src/client.ts'
 import { defineJob, type Job } from '../../src/index.ts'
 import type { AfterFailure } from '../../src/run/afterFailure.ts'
 import type { Database } from '../../src/store/database.ts'
 import { placeDue } from '../../src/store/looks.ts'
 import { createClaimer, type Claimer } from '../../src/work/claimer.ts'
-import { openTestQueue, toTestWork, type TestQueue, type TestWork } from '../openTestQueue.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestQueue, toTestWork, type TestWork } from '../openTestQueue.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 import { textOf } from '../startTestLanes.ts'
 
 const LIMIT = 2
@@ -19,18 +20,8 @@ const parcel = defineJob({
 })
 const letter = defineJob({ name: 'letter', timeoutMs: 60_000 })
 
-let runtime: TestRuntime
-let opened: TestQueue
-
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-  opened = await openTestQueue(runtime, [parcel, letter])
-})
-
-afterAll(async () => {
-  await opened.close()
-  await runtime.close()
-})
+const runtime = openForTests(openTestRuntime)
+const opened = openForTests(() => openTestQueue(runtime, [parcel, letter]))
 
 beforeEach(async () => {
   await runtime.clear('JobAction')

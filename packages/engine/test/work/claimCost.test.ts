@@ -1,13 +1,11 @@
 // Not quick: puts much into the queue, and has workers take some.
 import { waitFor } from '@roundsman/testing'
 import pg from 'pg'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { JobsClient } from '../../src/client.ts'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import { lookValues, SEEN } from '../../src/store/looks.ts'
 import { createWorker } from '../../src/worker.ts'
-import { openClientRuntime } from '../openClientRuntime.ts'
-import type { TestRuntime } from '../openTestRuntime.ts'
+import { useClientRuntime } from '../useClientRuntime.ts'
 
 const echo = defineJob({ name: 'echo' })
 /** Of a million it is the same in small. */
@@ -17,12 +15,7 @@ const RUNS = 100
 /** How much is taken meanwhile. */
 const TAKEN = 10_000
 
-let runtime: TestRuntime
-let client: JobsClient
-beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime())
-})
-afterAll(() => runtime.close())
+const { runtime, client } = useClientRuntime()
 
 /** As many callers do, each at its own instant. */
 async function delay(): Promise<void> {
@@ -89,13 +82,9 @@ async function pagesPerRun(): Promise<number> {
 async function whileWorking(work: (ended: () => number) => Promise<void>): Promise<void> {
   let ended = 0
   const worker = createWorker({
-    schema: 'public',
-    retention: false,
-    databaseUrl: runtime.url,
-    client: runtime.prisma,
+    ...runtime.workerOptions,
     jobs: [echo],
     handlers: { echo: async () => void (ended += 1) },
-    log: runtime.log,
   })
   await worker.start()
   try {

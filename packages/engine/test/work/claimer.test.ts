@@ -1,16 +1,7 @@
 // Not quick: claims out of a large backlog.
-import { waitFor } from '@roundsman/testing'
+import { openForTests, waitFor } from '@roundsman/testing'
 import pg from 'pg'
-import {
-  afterAll,
-  afterEach,
-  beforeAll,
-  beforeEach,
-  describe,
-  expect,
-  it,
-  onTestFinished,
-} from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { defineJob, type Job } from '../../src/index.ts'
 import {
   claimWork,
@@ -29,8 +20,8 @@ import { createClaimer } from '../../src/work/claimer.ts'
 import type { Lane } from '../../src/work/lane.ts'
 import { asWorker } from '../asWorker.ts'
 import { countCosts, enqueueSilently } from '../countCosts.ts'
-import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestQueue } from '../openTestQueue.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 import { startTestLanes, textOf } from '../startTestLanes.ts'
 
 const echo = defineJob({ name: 'echo' })
@@ -40,20 +31,10 @@ const first = defineJob({ name: 'first', schedule })
 const second = defineJob({ name: 'second', schedule })
 const jobs = [echo, other, first, second]
 
-let runtime: TestRuntime
-let opened: TestQueue
+const runtime = openForTests(openTestRuntime)
+const opened = openForTests(() => openTestQueue(runtime, jobs))
 let lanes: Lane[] = []
 let executed: TakenWork[]
-
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-  opened = await openTestQueue(runtime, jobs)
-})
-
-afterAll(async () => {
-  await opened.close()
-  await runtime.close()
-})
 
 beforeEach(async () => {
   executed = []

@@ -1,11 +1,11 @@
 import { createDatabaseClient } from '@roundsman/db'
-import { waitFor } from '@roundsman/testing'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { openForTests, waitFor } from '@roundsman/testing'
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { getWork, type JobsClient } from '../../src/client.ts'
 import { defineJob, type TransactionOf } from '../../src/index.ts'
 import { enqueueWork } from '../../src/store/enqueueWork.ts'
-import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
+import { openTestQueue } from '../openTestQueue.ts'
 import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
 
 const letter = defineJob({
@@ -14,20 +14,10 @@ const letter = defineJob({
 })
 const unknown = defineJob({ name: 'unknown' })
 
-let runtime: TestRuntime
+const runtime = openForTests(openTestRuntime)
+const opened = openForTests(() => openTestQueue(runtime, [letter]))
 let client: JobsClient
-let opened: TestQueue
-
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-  opened = await openTestQueue(runtime, [letter])
-  ;({ client } = opened)
-})
-
-afterAll(async () => {
-  await opened.close()
-  await runtime.close()
-})
+beforeAll(() => void ({ client } = opened))
 
 beforeEach(() => runtime.clear())
 

@@ -1,28 +1,17 @@
 import fc from 'fast-check'
 import { INSTANT_EDGES, instants, isStorable } from '@roundsman/testing/hostileNumbers'
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
-import { getWork, getQueueStats, type JobsClient } from '../../src/client.ts'
+import { openForTests } from '@roundsman/testing'
+import { beforeEach, expect, it } from 'vitest'
+import { getWork, getQueueStats } from '../../src/client.ts'
 import { ArgumentError, defineJob, type EnqueueOptions } from '../../src/index.ts'
-import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestQueue } from '../openTestQueue.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 const parcel = defineJob({ name: 'parcel' })
 const by = { actor: 'admin@example.com', reason: 'because of the test' }
 
-let runtime: TestRuntime
-let opened: TestQueue
-let client: JobsClient
-
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-  opened = await openTestQueue(runtime, [parcel])
-  ;({ client } = opened)
-})
-
-afterAll(async () => {
-  await opened.close()
-  await runtime.close()
-})
+const runtime = openForTests(openTestRuntime)
+const opened = openForTests(() => openTestQueue(runtime, [parcel]))
 
 beforeEach(() => runtime.clear())
 
@@ -42,13 +31,16 @@ async function enqueue(piece: typeof pieces extends fc.Arbitrary<infer P> ? P : 
   const uniqueKey = crypto.randomUUID()
   let id: string | null = null
   const put = async (options: EnqueueOptions) => {
-    id = (await client.enqueue(runtime.prisma, parcel, {}, options)).workId
+    id = (await opened.client.enqueue(runtime.prisma, parcel, {}, options)).workId
   }
   await refused(startAfter, put({ ...(startAfter && { startAfter }), uniqueKey }))
   if (again) await refused(again.startAfter, put({ ...again, uniqueKey, onConflict: 'replace' }))
   if (postponedTo && id !== null) {
     const which = { job: parcel, ids: [id] }
-    await refused(postponedTo, client.postponeWork(which, { ...by, startAfter: postponedTo }))
+    await refused(
+      postponedTo,
+      opened.client.postponeWork(which, { ...by, startAfter: postponedTo }),
+    )
   }
   return id
 }
@@ -75,9 +67,9 @@ it('loses no work to the instant at which it is to start, whichever that is', as
         if (id !== null) ids.push(id)
       }
       for (const id of ids)
-        expect(await getWork(client.reader, parcel, id)).toMatchObject({ kind: 'waiting' })
+        expect(await getWork(opened.client.reader, parcel, id)).toMatchObject({ kind: 'waiting' })
       // Nothing has waited since before it was enqueued.
-      const waits = (await getQueueStats(client.reader, ['parcel'])).map(
+      const waits = (await getQueueStats(opened.client.reader, ['parcel'])).map(
         ({ oldestSeconds }) => oldestSeconds ?? 0,
       )
       expect(Math.max(...waits)).toBeLessThan(3_600)
@@ -88,6 +80,6 @@ it('loses no work to the instant at which it is to start, whichever that is', as
 
 it('starts what was due long ago at once', async () => {
   for (const startAfter of [new Date(0), new Date('0001-01-01T00:00:00Z')])
-    await client.enqueue(runtime.prisma, parcel, {}, { startAfter })
+    await opened.client.enqueue(runtime.prisma, parcel, {}, { startAfter })
   expect(await opened.take('parcel')).toHaveLength(2)
 })

@@ -1,16 +1,6 @@
 // Not quick: waits for lanes that nobody wakes.
-import { waitFor } from '@roundsman/testing'
-import {
-  afterAll,
-  afterEach,
-  beforeAll,
-  beforeEach,
-  describe,
-  expect,
-  it,
-  onTestFinished,
-  vi,
-} from 'vitest'
+import { openForTests, waitFor } from '@roundsman/testing'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { defineJob, type Job } from '../../src/index.ts'
 import { ClaimConflict, type TakenWork } from '../../src/store/claimWork.ts'
 import { endStaleClaims } from '../../src/liveness/rescue.ts'
@@ -20,8 +10,8 @@ import { createClaimer, type Claimer } from '../../src/work/claimer.ts'
 import { createLane, type Lane } from '../../src/work/lane.ts'
 import { createPayloadBudget } from '../../src/work/payloadBudget.ts'
 import { createTurns } from '../../src/work/turns.ts'
-import { openTestQueue, toTestWork, type TestQueue } from '../openTestQueue.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestQueue, toTestWork } from '../openTestQueue.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 import { startTestLanes, textOf } from '../startTestLanes.ts'
 
 const echo = defineJob({ name: 'echo' })
@@ -40,22 +30,14 @@ const exclusive = defineJob({
 })
 const jobs = [echo, other, limited, slow, exclusive]
 
-let runtime: TestRuntime
-let opened: TestQueue
+const runtime = openForTests(openTestRuntime)
+const opened = openForTests(() =>
+  openTestQueue(runtime, jobs, () => lanes.forEach((lane) => lane.wake())),
+)
 let lanes: Lane[] = []
 let executed: TakenWork[]
 /** The claiming statements that returned work. */
 let statements: string[]
-
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-  opened = await openTestQueue(runtime, jobs, () => lanes.forEach((lane) => lane.wake()))
-})
-
-afterAll(async () => {
-  await opened.close()
-  await runtime.close()
-})
 
 beforeEach(async () => {
   executed = []

@@ -1,5 +1,6 @@
 // Not quick: lets transactions linger beside workers.
 import { setTimeout as pause } from 'node:timers/promises'
+import { openForTests } from '@roundsman/testing'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import pg from 'pg'
 import { defineJob } from '../../src/index.ts'
@@ -9,8 +10,8 @@ import type { TakenWork } from '../../src/store/claimWork.ts'
 import type { Database } from '../../src/store/database.ts'
 import { createClaimer } from '../../src/work/claimer.ts'
 import { createFloors } from '../../src/work/floors.ts'
-import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestQueue } from '../openTestQueue.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 import { textOf } from '../startTestLanes.ts'
 
 const parcel = defineJob({ name: 'parcel' })
@@ -22,13 +23,11 @@ const PRODUCERS = 8
 const TRANSACTIONS = 60
 const WORKERS = ['w1', 'w2', 'w3']
 
-let runtime: TestRuntime
-let opened: TestQueue
+const runtime = openForTests(openTestRuntime)
+const opened = openForTests(() => openTestQueue(runtime, [parcel]))
 let sessions: Session[]
 
 beforeAll(async () => {
-  runtime = await openTestRuntime()
-  opened = await openTestQueue(runtime, [parcel])
   const { url, database, log } = runtime
   sessions = WORKERS.slice(1).map((workerId) => createSession({ url, database, workerId, log }))
   for (const session of sessions) await session.start()
@@ -36,8 +35,6 @@ beforeAll(async () => {
 
 afterAll(async () => {
   for (const session of sessions) await session.stop()
-  await opened.close()
-  await runtime.close()
 })
 
 const chance = (of: number) => Math.random() * of < 1

@@ -1,29 +1,20 @@
 // Not quick: draws hundreds of payloads.
 import { hostileValue, makeHostile, ODD_NAMES } from '@roundsman/testing/hostileValues'
 import fc from 'fast-check'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { openForTests } from '@roundsman/testing'
+import { beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
-import type { JobsClient } from '../../src/client.ts'
 import { defineJob, JobError, type Job } from '../../src/index.ts'
-import { openTestQueue, type TestQueue } from '../openTestQueue.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestQueue } from '../openTestQueue.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 const any = defineJob({ name: 'any', payload: z.unknown() })
 
-let runtime: TestRuntime
-let client: JobsClient
-let opened: TestQueue
+const runtime = openForTests(openTestRuntime)
+const opened = openForTests(() => openTestQueue(runtime, [any]))
 
 beforeAll(async () => {
-  runtime = await openTestRuntime()
-  opened = await openTestQueue(runtime, [any])
-  ;({ client } = opened)
   await runtime.rows('create table "Business" ("id" int)')
-})
-
-afterAll(async () => {
-  await opened.close()
-  await runtime.close()
 })
 
 beforeEach(async () => {
@@ -53,10 +44,10 @@ async function enqueue(payload: unknown, job: Job = any, by = 'enqueue'): Promis
 
     async function put(): Promise<Answer> {
       if (by === 'requestRun') {
-        await client.requestRun(job, { actor: 'a', reason: 'b', payload }, { tx })
+        await opened.client.requestRun(job, { actor: 'a', reason: 'b', payload }, { tx })
       } else if (by === 'enqueueMany') {
-        await client.enqueueMany(tx, job, [{ payload: {} }, { payload }] as never)
-      } else await client.enqueue(tx, job, payload)
+        await opened.client.enqueueMany(tx, job, [{ payload: {} }, { payload }] as never)
+      } else await opened.client.enqueue(tx, job, payload)
       return { kind: 'enqueued' }
     }
   })
@@ -234,7 +225,7 @@ describe('many large payloads', () => {
           statements++
           return tx.$queryRawUnsafe(text, ...values)
         }
-        return client.enqueueMany({ ...tx, $queryRawUnsafe: ask }, any, [
+        return opened.client.enqueueMany({ ...tx, $queryRawUnsafe: ask }, any, [
           ...items,
           items[0]!,
         ] as never)
@@ -257,7 +248,7 @@ describe('options that the database would refuse', () => {
     { startAfter: new Date('-000100-01-01T00:00:00Z') },
   ])('are refused before: %j', async (options) => {
     await runtime.prisma.$transaction(async (tx) => {
-      await expect(client.enqueue(tx, any, {}, options)).rejects.toThrow(TypeError)
+      await expect(opened.client.enqueue(tx, any, {}, options)).rejects.toThrow(TypeError)
       await tx.$executeRawUnsafe('insert into "Business" values (1)')
     })
     expect(await runtime.rows('select from "Business"')).toHaveLength(1)

@@ -1,14 +1,14 @@
 // Not quick: lets changes meet in many orders.
-import { waitFor } from '@roundsman/testing'
+import { openForTests, waitFor } from '@roundsman/testing'
 import fc from 'fast-check'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { defineJob, type EnqueueOptions } from '../../src/index.ts'
 import type { AfterFailure } from '../../src/run/afterFailure.ts'
 import { freeUniqueKeys } from '../../src/store/uniqueKeys.ts'
 import { tryUntilFree } from '../../src/store/takeLocks.ts'
-import { openTestQueue, type TestQueue, type TestWork } from '../openTestQueue.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestQueue, type TestWork } from '../openTestQueue.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 const parcel = defineJob({
   name: 'parcel',
@@ -17,19 +17,9 @@ const parcel = defineJob({
 })
 const LONG = { maxWait: 60_000, timeout: 60_000 }
 
-let runtime: TestRuntime
-let opened: TestQueue
+const runtime = openForTests(openTestRuntime)
+const opened = openForTests(() => openTestQueue(runtime, [parcel], () => (wakeUps += 1)))
 let wakeUps = 0
-
-beforeAll(async () => {
-  runtime = await openTestRuntime()
-  opened = await openTestQueue(runtime, [parcel], () => (wakeUps += 1))
-})
-
-afterAll(async () => {
-  await opened.close()
-  await runtime.close()
-})
 
 beforeEach(() => runtime.clear())
 

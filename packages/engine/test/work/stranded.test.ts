@@ -1,6 +1,5 @@
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import type { JobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import { readRound } from '../../src/liveness/rounds.ts'
 import { createSession, type Session } from '../../src/liveness/session.ts'
@@ -8,9 +7,8 @@ import { createClaimer, type Claimer } from '../../src/work/claimer.ts'
 import { createFloors, type Floors } from '../../src/work/floors.ts'
 import type { Database } from '../../src/store/database.ts'
 import { placeDueSql } from '../../src/store/looks.ts'
-import { openClientRuntime } from '../openClientRuntime.ts'
+import { useClientRuntime } from '../useClientRuntime.ts'
 import { textOf } from '../startTestLanes.ts'
-import type { TestRuntime } from '../openTestRuntime.ts'
 
 const plain = defineJob({ name: 'plain' })
 const limited = defineJob({
@@ -18,13 +16,11 @@ const limited = defineJob({
   rateLimit: { limit: 1_000, perMs: 1_000 },
 })
 
-let runtime: TestRuntime
-let client: JobsClient
+const { runtime, client } = useClientRuntime()
 let session: Session
 let floors: Floors
 
 beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime())
   const { url, database, log } = runtime
   session = createSession({ url, database, workerId: 'w1', log })
   await session.start()
@@ -35,10 +31,7 @@ beforeEach(async () => {
   await runtime.clear()
 })
 
-afterAll(async () => {
-  await session.stop()
-  await runtime.close()
-})
+afterAll(() => session.stop())
 
 const openClaimer = (database: Database): Claimer =>
   createClaimer({ database, workerId: 'w1', now: () => new Date(), floors })

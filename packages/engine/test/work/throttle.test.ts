@@ -1,12 +1,10 @@
 import { waitFor } from '@roundsman/testing'
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import type { JobsClient } from '../../src/client.ts'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import { createWorker, type Worker } from '../../src/worker.ts'
 import { createLane } from '../../src/work/lane.ts'
 import { chargeAllowance, readAllowance } from '../../src/work/throttle.ts'
-import { openClientRuntime } from '../openClientRuntime.ts'
-import type { TestRuntime } from '../openTestRuntime.ts'
+import { useClientRuntime } from '../useClientRuntime.ts'
 
 const INTERVAL_MS = 100
 const call = defineJob({
@@ -14,34 +12,23 @@ const call = defineJob({
   rateLimit: { limit: 5, perMs: 5 * INTERVAL_MS },
 })
 
-let runtime: TestRuntime
-let client: JobsClient
+const { runtime, client } = useClientRuntime()
 let workers: Worker[] = []
-
-beforeAll(async () => {
-  ;({ runtime, client } = await openClientRuntime())
-})
 
 afterEach(async () => {
   await Promise.all(workers.map((worker) => worker.stop({ drainTimeoutMs: 0 })))
   workers = []
 })
 
-afterAll(() => runtime.close())
-
 describe('a job with a rate limit', () => {
   it('starts no more often than that, over all workers, and leaves nothing lying', async () => {
     const COUNT = 12
-    const { url, prisma, log } = runtime
+    const { prisma } = runtime
     workers = [1, 2, 3].map(() =>
       createWorker({
-        schema: 'public',
-        retention: false,
-        databaseUrl: url,
-        client: prisma,
+        ...runtime.workerOptions,
         jobs: [call],
         handlers: { call: async () => undefined },
-        log,
       }),
     )
     await Promise.all(workers.map((worker) => worker.start()))

@@ -1,5 +1,5 @@
 // Not quick: waits for answers that never come.
-import { createProxy, waitFor } from '@roundsman/testing'
+import { createProxy, openForTests, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
@@ -10,7 +10,7 @@ import { sqlOf, type Connection } from '../../src/store/database.ts'
 import { createWaker } from '../../src/store/waker.ts'
 import { createWakeUps, type WakeUps } from '../../src/work/wakeUps.ts'
 import { countCosts } from '../countCosts.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 const letter = defineJob({
   name: 'letter',
@@ -19,7 +19,7 @@ const letter = defineJob({
 const parcel = defineJob({ name: 'parcel' })
 const VANISHED = { answerTimeoutMs: 10_000, vanishedAfterMs: 15_000 }
 
-let runtime: TestRuntime
+const runtime = openForTests(openTestRuntime)
 let client: JobsClient
 let wakeUps: WakeUps
 let listener: ReturnType<typeof createListener>
@@ -37,7 +37,6 @@ const HEARER = {
 }
 
 beforeAll(async () => {
-  runtime = await openTestRuntime()
   const { url, log, database } = runtime
   client = createJobsClient({ schema: 'public', databaseUrl: url, log })
   await client.start()
@@ -63,7 +62,6 @@ afterAll(async () => {
   wakeUps.stop()
   await listener.stop()
   await client.stop()
-  await runtime.close()
 })
 
 beforeEach(() => {
