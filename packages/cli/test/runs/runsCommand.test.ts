@@ -1,18 +1,25 @@
 import { randomUUID } from 'node:crypto'
-import { dispatchEmail } from '@roundsman/jobs'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { commands } from '../src/command/commands.ts'
-import { runInProcess } from './command/runInProcess.ts'
-import { openWorkerDatabase, type WorkerDatabase } from './openWorkerDatabase.ts'
-import { workerEnvironment } from './startWorkerProcess.ts'
+import { defineJob, withEngineJobs } from '@roundsman/engine'
+import { collectOutput, openForTests } from '@roundsman/testing'
+import { openTestDatabase } from '@roundsman/testing/openTestDatabase'
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { Product } from '../../src/command/product.ts'
+import { exitCodeOf, ForeseenError, type Command } from '../../src/command/runCommand.ts'
+import { createQueueCommand } from '../../src/control/queueCommand.ts'
+import { createWorkCommand } from '../../src/control/workCommand.ts'
+import { createDeadLettersCommand } from '../../src/runs/deadLettersCommand.ts'
+import { createRunsCommand } from '../../src/runs/runsCommand.ts'
 
-const NOWHERE = { DATABASE_URL: 'postgresql://127.0.0.1:1/shop' }
+const dispatchEmail = defineJob({ name: 'dispatchEmail' })
+const jobs = withEngineJobs([
+  dispatchEmail,
+  ...['cleanupPreviewSessions', 'renderInvoicePdf'].map((name) => defineJob({ name })),
+])
 const ids = { clean: randomUUID(), mail: randomUUID(), removed: randomUUID(), letter: randomUUID() }
 const FAILED_AT = '2026-05-01T11:00:00.250Z'
 
-let database: WorkerDatabase
+const database = openForTests(openTestDatabase)
 beforeAll(async () => {
-  database = await openWorkerDatabase()
   const common = { workerId: 'w', trigger: 'queue' as const }
   await database.prisma.jobRun.createMany({
     data: [
@@ -53,15 +60,35 @@ beforeAll(async () => {
     values (${ids.letter}::uuid, ${dispatchEmail.name}, 3, 2, 'Order 42', '{}', ${FAILED_AT}::timestamptz, 'smtp_unavailable',
       'No answer')`
 })
-afterAll(() => database.close())
 
-const run = (
-  command: typeof commands.runs,
-  args: string[],
-  extra: Record<string, string | undefined> = {},
-) => runInProcess(command, args, workerEnvironment(database, extra), {})
+/** The commands of a product that is at this place. */
+function commandsOf(within: Product['within']) {
+  const product: Product = {
+    jobs,
+    catalogue: jobs,
+    isEnabled: true,
+    cronVariable: null,
+    within,
+    withHandlers: () => Promise.reject(new Error('nothing runs here')),
+  }
+  const source = (command: string) => ({ call: `roundsman ${command}`, open: async () => product })
+  return {
+    runs: createRunsCommand(source('runs')),
+    'dead-letters': createDeadLettersCommand({ ...source('dead-letters'), once: 'roundsman once' }),
+    queue: createQueueCommand(source('queue')),
+    work: createWorkCommand(source('work')),
+  }
+}
 
-describe('worker:runs', () => {
+const commands = commandsOf((work) => work({ databaseUrl: database.url, schema: 'public' }))
+
+async function run(command: Command, args: string[]) {
+  const { stdout, stderr, lines } = collectOutput()
+  const code = await exitCodeOf(command, args, { variables: {}, stdout, stderr })
+  return { code, ...lines() }
+}
+
+describe('roundsman runs', () => {
   it('lists runs, the newest first, and why one has failed', async () => {
     const { code, stdout, stderr } = await run(commands.runs, [])
 
@@ -144,19 +171,20 @@ describe('worker:runs', () => {
     const { code, stderr } = await run(commands.runs, args)
     expect(code).toBe(2)
     expect(stderr[0]).toContain(problem)
-    expect(stderr.join('\n')).toContain('Usage: pnpm worker:runs')
+    expect(stderr.join('\n')).toContain('Usage: roundsman runs')
   })
 
   it('exits with 1 where there is no database to read them from', async () => {
-    expect(await run(commands.runs, [], NOWHERE)).toMatchObject({
+    const nowhere = commandsOf(() => Promise.reject(new ForeseenError('nothing listens')))
+    expect(await run(nowhere.runs, [])).toMatchObject({
       code: 1,
       stdout: [],
-      stderr: [expect.stringContaining('nothing listens at 127.0.0.1:1')],
+      stderr: [expect.stringContaining('nothing listens')],
     })
   })
 })
 
-describe('worker:dead-letters', () => {
+describe('roundsman dead-letters', () => {
   it('lists what was given up, and why', async () => {
     expect(await run(commands['dead-letters'], [])).toMatchObject({
       code: 0,
@@ -187,7 +215,7 @@ describe('worker:dead-letters', () => {
   })
 })
 
-describe('worker:work', () => {
+describe('roundsman work', () => {
   const by = ['--reason', 'the partner is away']
   const rows = () =>
     database.prisma.$queryRaw<{ priority: number; due: Date }[]>`
