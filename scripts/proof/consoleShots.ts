@@ -114,32 +114,21 @@ export const FILLED: readonly Shot[] = [
 
 /** What has something else to say where nothing has run yet; of a stack without the jobs of the demo. */
 export const EMPTY: readonly Shot[] = [
-  { title: 'Overview', file: 'overview', path: '', shows: 'Next ticks' },
-  { title: 'Jobs', file: 'jobs', path: 'jobs', shows: 'dispatchEmail' },
-  { title: 'A job', file: 'job', path: 'jobs/dispatchEmail', shows: 'Policies' },
-  { title: 'Runs', file: 'runs', path: 'runs', shows: 'Nothing has run yet' },
-  {
-    title: 'Runs, filtered',
-    file: 'runs-filtered',
-    path: 'runs?outcome=failed',
-    shows: 'No runs match',
-  },
-  { title: 'The queue', file: 'queue', path: 'queue', shows: 'No dead letters' },
-  {
-    title: 'A worker',
-    file: 'worker',
-    path: 'workers',
-    shows: 'Runs over time',
-    open: openFirstWorker,
-  },
-  {
-    title: 'The search',
-    file: 'search',
-    path: 'runs',
-    shows: 'Nothing matches',
-    open: searchFor('nothing like that'),
-  },
+  like('overview'),
+  like('jobs', { shows: 'dispatchEmail' }),
+  like('job', { title: 'A job', path: 'jobs/dispatchEmail' }),
+  like('runs', { shows: 'Nothing has run yet' }),
+  like('runs-filtered', { path: 'runs?outcome=failed', shows: 'No runs match' }),
+  like('queue', { shows: 'No dead letters' }),
+  like('worker'),
+  like('search', { shows: 'Nothing matches', open: searchFor('nothing like that') }),
 ]
+
+function like(file: string, changes: Partial<Shot> = {}): Shot {
+  const shot = FILLED.find((one) => one.file === file)
+  if (shot === undefined) throw new Error(`There is no picture ${file}`)
+  return { ...shot, ...changes }
+}
 
 async function openFirstRow(page: Page): Promise<void> {
   await page.locator('a[data-row-link]').first().click()

@@ -25,36 +25,23 @@ const INVOICE = {
   currency: 'EUR',
   locale: 'de-DE',
   lines: [
-    {
-      description: 'Beratung zur Einführung, je Stunde',
-      quantity: '7.5',
-      unitPriceMinor: 9_500,
-      taxRateBasisPoints: 1_900,
-    },
-    {
-      description: 'Handbuch, gedruckt',
-      quantity: '12',
-      unitPriceMinor: 2_490,
-      taxRateBasisPoints: 700,
-    },
-    {
-      description: 'Übersetzung der Oberfläche ins Arabische (العربية) und Japanische (日本語)',
-      quantity: '1',
-      unitPriceMinor: 128_000,
-      taxRateBasisPoints: 1_900,
-    },
-    {
-      description: 'Nachlass für Stammkunden',
-      quantity: '1',
-      unitPriceMinor: -10_000,
-      taxRateBasisPoints: 1_900,
-    },
+    line('Beratung zur Einführung, je Stunde', '7.5', 9_500),
+    line(
+      'Übersetzung der Oberfläche ins Arabische (العربية) und Japanische (日本語)',
+      '1',
+      128_000,
+    ),
+    line('Nachlass für Stammkunden', '1', -10_000),
   ],
   notes: 'Vielen Dank für Ihren Auftrag.',
 }
 const SCHEDULE = { CLEANUP_PREVIEW_SESSIONS_CRON: '*/5 * * * * *' }
 
 process.exit(await main(process.argv.slice(2)))
+
+function line(description: string, quantity: string, unitPriceMinor: number) {
+  return { description, quantity, unitPriceMinor, taxRateBasisPoints: 1_900 }
+}
 
 async function main(args: readonly string[]): Promise<number> {
   if (args.length > 0) {

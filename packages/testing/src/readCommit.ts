@@ -16,7 +16,7 @@ export async function readCommit(folder: string): Promise<string | null> {
   }
 }
 
-/** What every report says of it. `pnpm check` finds these words. */
+/** What every report says of it. */
 export function tellCommit(commit: string | null): string {
   return commit === null ? 'commit unknown' : `commit ${commit}`
 }
