@@ -25,13 +25,13 @@ const INVOICE = {
   currency: 'EUR',
   locale: 'de-DE',
   lines: [
-    line('Beratung zur Einführung, je Stunde', '7.5', 9_500),
-    line(
+    invoiceLine('Beratung zur Einführung, je Stunde', '7.5', 9_500),
+    invoiceLine(
       'Übersetzung der Oberfläche ins Arabische (العربية) und Japanische (日本語)',
       '1',
       128_000,
     ),
-    line('Nachlass für Stammkunden', '1', -10_000),
+    invoiceLine('Nachlass für Stammkunden', '1', -10_000),
   ],
   notes: 'Vielen Dank für Ihren Auftrag.',
 }
@@ -39,7 +39,7 @@ const SCHEDULE = { CLEANUP_PREVIEW_SESSIONS_CRON: '*/5 * * * * *' }
 
 process.exit(await main(process.argv.slice(2)))
 
-function line(description: string, quantity: string, unitPriceMinor: number) {
+function invoiceLine(description: string, quantity: string, unitPriceMinor: number) {
   return { description, quantity, unitPriceMinor, taxRateBasisPoints: 1_900 }
 }
 
