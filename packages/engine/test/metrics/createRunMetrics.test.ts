@@ -1,21 +1,11 @@
 import { beforeEach, expect, it } from 'vitest'
 import { createRunMetrics } from '../../src/metrics.ts'
-import type { ObservedRun, RunEnding, WorkerObserver } from '../../src/worker.ts'
+import type { RunEnding, WorkerObserver } from '../../src/worker.ts'
 import { openTarget } from './openTarget.ts'
+import { OBSERVED_RUN } from '../observedRun.ts'
 
-const JOB = 'cleanupI18nCache'
-const RUN: ObservedRun = {
-  id: 'r1',
-  name: JOB,
-  trigger: 'queue',
-  attempt: 1,
-  retriesLeft: 0,
-  scheduledFor: null,
-  dryRun: false,
-  workId: null,
-  startedAt: new Date(),
-  trace: null,
-}
+const JOB = OBSERVED_RUN.name
+const RUN = OBSERVED_RUN
 
 let render: () => Promise<string>
 let observer: WorkerObserver

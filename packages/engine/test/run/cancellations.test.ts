@@ -1,22 +1,14 @@
 import { openForTests, waitFor } from '@roundsman/testing'
-import { afterAll, beforeAll, expect, it } from 'vitest'
-import { createSession, type Session } from '../../src/liveness/session.ts'
+import { expect, it } from 'vitest'
 import { Abort } from '../../src/run/abort.ts'
 import { createCancellations } from '../../src/run/cancellations.ts'
 import { createWakeUps } from '../../src/work/wakeUps.ts'
 import { holdRuns } from '../holdRuns.ts'
 import { openTestRuntime } from '../openTestRuntime.ts'
+import { useSession } from '../useSession.ts'
 
 const runtime = openForTests(openTestRuntime)
-let session: Session
-
-beforeAll(async () => {
-  const { url, database, log } = runtime
-  session = createSession({ url, database, workerId: 'w1', log })
-  await session.start()
-})
-
-afterAll(() => session.stop())
+const session = useSession(runtime)
 
 const open = () => {
   const { database } = runtime

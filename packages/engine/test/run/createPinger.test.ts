@@ -6,20 +6,10 @@ import { pino } from 'pino'
 import { expect, it, onTestFinished } from 'vitest'
 import { createPinger, type PingerOptions } from '../../src/run/createPinger.ts'
 import type { ObservedRun, RunEnding } from '../../src/run/observer.ts'
+import { OBSERVED_RUN } from '../observedRun.ts'
 
-const JOB = 'cleanupI18nCache'
-const RUN: ObservedRun = {
-  id: 'r1',
-  name: JOB,
-  trigger: 'schedule',
-  attempt: 1,
-  retriesLeft: 0,
-  scheduledFor: null,
-  dryRun: false,
-  workId: null,
-  startedAt: new Date(),
-  trace: null,
-}
+const JOB = OBSERVED_RUN.name
+const RUN = { ...OBSERVED_RUN, trigger: 'schedule' as const }
 const SUCCESS: RunEnding = { kind: 'success', durationMs: 12, details: null }
 
 function open(url: URL, options: Partial<PingerOptions> = {}) {

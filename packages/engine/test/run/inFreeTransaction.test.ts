@@ -1,11 +1,10 @@
 // Not quick: waits until a connection is free.
 import { createDatabaseClient } from '@roundsman/db'
 import { waitFor } from '@roundsman/testing'
-import { afterEach, beforeEach, expect, test } from 'vitest'
-import { createJobsClient } from '../../src/client.ts'
+import { expect, test } from 'vitest'
 import { defineJob, type HostClient, type RunContext } from '../../src/index.ts'
 import { createWorker } from '../../src/worker.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { useClientRuntime } from '../useClientRuntime.ts'
 
 const hog = defineJob({ name: 'hog', description: 'Holds all connections of the client.' })
 const innocent = defineJob({
@@ -15,20 +14,11 @@ const innocent = defineJob({
 })
 const jobs = [hog, innocent] as const
 
-let runtime: TestRuntime
-
-beforeEach(async () => {
-  runtime = await openTestRuntime()
-})
-
-afterEach(async () => {
-  await runtime.close()
-})
+const { runtime, client: enqueuer } = useClientRuntime()
 
 test('a batch for which no connection is free waits for one, and costs no attempt', async () => {
-  const { url: databaseUrl, log } = runtime
   const client = createDatabaseClient({
-    url: databaseUrl,
+    url: runtime.url,
     applicationName: 'hogged',
     poolSize: 1,
     onPoolError: () => undefined,
@@ -44,12 +34,9 @@ test('a batch for which no connection is free waits for one, and costs no attemp
   const release = Promise.withResolvers<void>()
   const isHeld = Promise.withResolvers<void>()
   const worker = createWorker({
-    schema: 'public',
-    retention: false,
-    databaseUrl,
+    ...runtime.workerOptions,
     client: prisma,
     jobs,
-    log,
     handlers: {
       async hog({ batch }: RunContext<Record<string, never>, unknown>) {
         await batch(async () => {
@@ -64,11 +51,8 @@ test('a batch for which no connection is free waits for one, and costs no attemp
       },
     },
   })
-  const enqueuer = createJobsClient({ schema: 'public', databaseUrl, log })
-  await enqueuer.start()
   await enqueuer.enqueue(runtime.prisma, hog, {})
   await enqueuer.enqueue(runtime.prisma, innocent, {})
-  await enqueuer.stop()
   try {
     await worker.start()
     await waitFor(() => refused > 0, { timeoutMs: 20_000 })

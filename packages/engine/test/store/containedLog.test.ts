@@ -2,29 +2,20 @@ import { waitFor } from '@roundsman/testing'
 import { pino, type Logger } from 'pino'
 import { Writable } from 'node:stream'
 import { createLogger, format, transports } from 'winston'
-import { afterEach, beforeEach, describe, expect, it, test, vi } from 'vitest'
-import { createJobsClient } from '../../src/client.ts'
+import { describe, expect, it, test, vi } from 'vitest'
 import { defineJob, type HostLogger, type RunContext } from '../../src/index.ts'
 import { containedLog, isLevelOn } from '../../src/store/containedLog.ts'
 import { createWorker } from '../../src/worker.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { useClientRuntime } from '../useClientRuntime.ts'
 
 const talks = defineJob({ name: 'talks', description: 'Writes a line.' })
 const fails = defineJob({ name: 'fails', description: 'Fails.', retry: { limit: 0 } })
 const jobs = [talks, fails] as const
 
-let runtime: TestRuntime
-
-beforeEach(async () => {
-  runtime = await openTestRuntime()
-})
-
-afterEach(async () => {
-  await runtime.close()
-})
+const { runtime, client } = useClientRuntime()
 
 test('a logger of which every line fails costs no run, no round and no drain', async () => {
-  const { url: databaseUrl, prisma } = runtime
+  const { prisma } = runtime
   const log: Logger = pino(
     { level: 'trace' },
     {
@@ -35,10 +26,7 @@ test('a logger of which every line fails costs no run, no round and no drain', a
   )
   const fatal: unknown[] = []
   const worker = createWorker({
-    schema: 'public',
-    retention: false,
-    databaseUrl,
-    client: prisma,
+    ...runtime.workerOptions,
     jobs,
     log,
     onFatal: (error) => void fatal.push(error),
@@ -53,15 +41,12 @@ test('a logger of which every line fails costs no run, no round and no drain', a
   })
   try {
     await worker.start()
-    const client = createJobsClient({ schema: 'public', databaseUrl, log: runtime.log })
-    await client.start()
     await client.enqueue(prisma, fails, {})
     await client.enqueue(prisma, talks, {})
     // Work that has lost workers logs that it waits to run alone.
     await runtime.rows(
       `insert into "JobWork" ("id", "name", "losses", "bytes", "payload") values (gen_random_uuid(), 'talks', 2, 2, '{}')`,
     )
-    await client.stop()
     const ends = async () =>
       (
         await runtime.rows<{ end: string }>(

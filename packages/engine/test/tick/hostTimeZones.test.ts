@@ -1,9 +1,9 @@
 import { fakeClock, openForTests } from '@roundsman/testing'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { defineJob, type ScheduledJob, type ScheduleOptions } from '../../src/index.ts'
-import { createSession, type Session } from '../../src/liveness/session.ts'
 import { createScheduler, type Scheduler } from '../../src/tick/scheduler.ts'
 import { openTestRuntime } from '../openTestRuntime.ts'
+import { useSession } from '../useSession.ts'
 
 const MINUTE_MS = 60_000
 const HOUR_MS = 3_600_000
@@ -15,15 +15,7 @@ const job = (schedule: ScheduleOptions) =>
   }) as ScheduledJob
 
 const runtime = openForTests(openTestRuntime)
-let session: Session
-
-beforeAll(async () => {
-  const { url, log, database } = runtime
-  session = createSession({ url, database, workerId: 'test', log })
-  await session.start()
-})
-
-afterAll(() => session.stop())
+useSession(runtime, 'test')
 
 beforeEach(async () => {
   await runtime.clear('JobTick', 'JobSchedule')

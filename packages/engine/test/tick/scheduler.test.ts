@@ -1,12 +1,12 @@
 // Not quick: waits for locks until the scheduler gives way.
 import { fakeClock, HOLD_RUNS_SQL, openForTests, waitFor } from '@roundsman/testing'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { defineJob, type ScheduledJob, type ScheduleOptions } from '../../src/index.ts'
 import { sqlOf, type Connection, type Database } from '../../src/store/database.ts'
-import { createSession, type Session } from '../../src/liveness/session.ts'
 import type { Clock } from '../../src/tick/clock.ts'
 import { createScheduler, type Scheduler } from '../../src/tick/scheduler.ts'
 import { openTestRuntime } from '../openTestRuntime.ts'
+import { useSession } from '../useSession.ts'
 
 const job = (options: Partial<ScheduleOptions> = {}, name = 'sweep') =>
   defineJob({ name, schedule: { cron: '* * * * *', ...options } }) as ScheduledJob
@@ -15,15 +15,7 @@ const START = '2026-05-01T12:00:30Z'
 const silent: Clock = () => ({ stop: () => undefined })
 
 const runtime = openForTests(openTestRuntime)
-let session: Session
-
-beforeAll(async () => {
-  const { url, log, database } = runtime
-  session = createSession({ url, database, workerId: 'test', log })
-  await session.start()
-})
-
-afterAll(() => session.stop())
+useSession(runtime, 'test')
 
 beforeEach(async () => {
   await runtime.clear('JobTick', 'JobSchedule')

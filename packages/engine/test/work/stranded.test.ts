@@ -1,14 +1,14 @@
 import pg from 'pg'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import { readRound } from '../../src/liveness/rounds.ts'
-import { createSession, type Session } from '../../src/liveness/session.ts'
 import { createClaimer, type Claimer } from '../../src/work/claimer.ts'
 import { createFloors, type Floors } from '../../src/work/floors.ts'
 import type { Database } from '../../src/store/database.ts'
 import { placeDueSql } from '../../src/store/looks.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
 import { textOf } from '../startTestLanes.ts'
+import { useSession } from '../useSession.ts'
 
 const plain = defineJob({ name: 'plain' })
 const limited = defineJob({
@@ -17,21 +17,13 @@ const limited = defineJob({
 })
 
 const { runtime, client } = useClientRuntime()
-let session: Session
+const session = useSession(runtime)
 let floors: Floors
-
-beforeAll(async () => {
-  const { url, database, log } = runtime
-  session = createSession({ url, database, workerId: 'w1', log })
-  await session.start()
-})
 
 beforeEach(async () => {
   floors = createFloors()
   await runtime.clear()
 })
-
-afterAll(() => session.stop())
 
 const openClaimer = (database: Database): Claimer =>
   createClaimer({ database, workerId: 'w1', now: () => new Date(), floors })
