@@ -10,7 +10,6 @@ import { idle } from './idle/idle.ts'
 import { latency } from './latency/latency.ts'
 import { openBench, type OpenBench } from './openBench.ts'
 import { readArguments, UsageError, type BenchArguments } from './readArguments.ts'
-import { requests } from './requests/requests.ts'
 import { storeResult } from './results.ts'
 import { runs } from './runs/runs.ts'
 import { growth } from './growth/growth.ts'
@@ -35,7 +34,6 @@ const scenarios: readonly Scenario[] = [
   schedules,
   idle,
   startup,
-  requests,
   testing,
 ]
 

@@ -4,7 +4,6 @@ import { migrate } from '@roundsman/engine/migrate'
 import { startApi } from '../apps.ts'
 import { fillStatement } from '../cleanup/cleanupData.ts'
 import { createHttpClient } from '../createHttpClient.ts'
-import { createInvoices } from '../createInvoices.ts'
 import { enqueueUpTo } from '../enqueueUpTo.ts'
 import { measureHandlers } from '../latency/measureHandlers.ts'
 import type { Bench } from '../openBench.ts'
@@ -100,7 +99,7 @@ export async function measureBacklog(bench: Bench): Promise<BacklogFigures> {
   return figures
 }
 
-/** Previews that are valid, and invoices of which no PDF was asked for. */
+/** Previews that are valid, and invoices of one line of which no PDF was asked for. */
 async function fill(url: string, count: number): Promise<string[]> {
   const previews = {
     job: 'cleanupPreviewSessions',
@@ -114,7 +113,17 @@ async function fill(url: string, count: number): Promise<string[]> {
     applicationName: 'bench',
     onPoolError: () => undefined,
   })
-  await createInvoices(prisma, count)
+  await prisma.$executeRaw`
+    with invoice as (
+      insert into "Invoice" ("id", "number", "locale", "currency", "issuedOn", "dueOn", "customerName",
+                             "customerAddress", "netMinor", "taxMinor", "grossMinor")
+      select gen_random_uuid(), 'bench-' || n, 'en-GB', 'EUR', '2026-01-01', '2026-01-15', 'Example Company',
+             '{"1 Example Street"}', 10000, 1900, 11900
+      from generate_series(1, ${count}::int) n returning "id"
+    )
+    insert into "InvoiceLine" ("id", "invoiceId", "position", "description", "quantityMilli", "unitPriceMinor",
+                               "taxRateBasisPoints", "netMinor")
+    select gen_random_uuid(), "id", 1, 'Work', 1000, 10000, 1900, 10000 from invoice`
   const invoices = await prisma.invoice.findMany({ select: { id: true } })
   await prisma.$disconnect()
   return invoices.map(({ id }) => id)
