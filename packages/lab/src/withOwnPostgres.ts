@@ -1,6 +1,7 @@
 import { chmod, mkdir, mkdtemp, realpath, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
+import { WORKSPACE_ROOT } from './startProcess.ts'
 
 export interface OwnPostgres {
   databaseUrl: string
@@ -11,8 +12,6 @@ export interface OwnPostgres {
 /** Does `work` with a PostgreSQL of its own, which is not safe from crashes, and is removed afterwards. */
 export async function withOwnPostgres<Result>(
   options: {
-    /** The folder in which it is made. */
-    parent: string
     /** The beginning of its own folder's name. */
     name: string
     settings?: Record<string, string>
@@ -20,7 +19,8 @@ export async function withOwnPostgres<Result>(
   },
   work: (postgres: OwnPostgres) => Promise<Result>,
 ): Promise<Result> {
-  const { parent, name, settings, signal } = options
+  const { name, settings, signal } = options
+  const parent = join(WORKSPACE_ROOT, '.data')
   await mkdir(parent, { recursive: true })
   const dataDir = await realpath(await mkdtemp(join(parent, `${name}-`)))
   // When started by root, PostgreSQL runs under another account, which has to get in.

@@ -8,7 +8,7 @@ import { chaosSchedules } from '../src/chaos/chaosJobs.ts'
 import { checkGuarantees, type Evidence } from '../src/chaos/checks/checkGuarantees.ts'
 import { countClaims } from '../src/chaos/countClaims.ts'
 import { createPlan } from '../src/chaos/createPlan.ts'
-import { createRandom } from '../src/chaos/createRandom.ts'
+import { createRandom } from '../src/createRandom.ts'
 import { createChaosTables } from '../src/chaos/prepareDatabase.ts'
 import { takeSample } from '../src/chaos/sampleCounts.ts'
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createRandom } from '../src/chaos/createRandom.ts'
+import { createRandom } from '../src/createRandom.ts'
 import { breakRequest } from '../src/fuzz/breakRequest.ts'
 import { CALLERS, type Callers } from '../src/fuzz/callers.ts'
 import { createJudge, judgeBytes, type Judged } from '../src/fuzz/createJudge.ts'

@@ -1,7 +1,6 @@
-import { join } from 'node:path'
 import { hashPassword, type Role } from '@roundsman/db'
 import { withClient } from './openServer.ts'
-import { startProcess, WORKSPACE_ROOT, type RunningProcess } from './startProcess.ts'
+import { startProcess, startProgram, type RunningProcess } from '../startProcess.ts'
 
 export interface RunningApi {
   url: string
@@ -33,7 +32,9 @@ export async function startApi(databaseUrl: string): Promise<RunningApi> {
   return {
     url,
     pid: api.pid,
-    stop: () => api.stop(),
+    async stop() {
+      await api.stop()
+    },
     async logIn(role) {
       const email = `${role}@bench.example.com`
       const hash = await hashPassword(PASSWORD)
@@ -55,18 +56,14 @@ export async function startApi(databaseUrl: string): Promise<RunningApi> {
   }
 }
 
-/** Starts the worker process, from source or from its build. */
+/** Starts the worker process from its build, as it is deployed. */
 export async function startWorker(
   databaseUrl: string,
-  { isBuilt = false, env = {} }: { isBuilt?: boolean; env?: Record<string, string> } = {},
+  env: Readonly<Record<string, string>>,
 ): Promise<RunningProcess> {
-  const worker = startProcess(
-    isBuilt ? join(WORKSPACE_ROOT, 'apps/worker/dist/main.js') : 'apps/worker/src/main.ts',
-    {
-      ...(isBuilt && { command: process.execPath }),
-      env: { ...ENVIRONMENT, DATABASE_URL: databaseUrl, WORKER_PORT: '0', ...env },
-    },
-  )
+  const worker = startProgram(process.execPath, ['apps/worker/dist/main.js'], {
+    env: { ...ENVIRONMENT, DATABASE_URL: databaseUrl, WORKER_PORT: '0', ...env },
+  })
   await worker.line(/Jobs scheduler enabled/)
   return worker
 }

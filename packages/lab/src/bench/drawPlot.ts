@@ -1,5 +1,6 @@
-import { formatNumber } from './markdown.ts'
+import { formatNumber } from '../markdown.ts'
 import type { Bar, Plot } from './scenario.ts'
+import type { Summary } from '../statistics.ts'
 
 const WIDTH = 760
 const LABEL_WIDTH = 290
@@ -9,10 +10,7 @@ const TOP = 44
 
 /** Horizontal bars with the spread of their rounds, as SVG in colours that show on light and on dark. */
 export function drawPlot({ title, unit, bars, limit }: Plot): string {
-  const largest = Math.max(
-    limit?.value ?? 0,
-    ...bars.map(({ value, spread }) => spread?.max ?? value),
-  )
+  const largest = Math.max(limit?.value ?? 0, ...bars.map(({ value }) => spreadOf(value).max))
   const room = WIDTH - LABEL_WIDTH - VALUE_WIDTH
   const x = (value: number) => round(LABEL_WIDTH + (largest > 0 ? (value / largest) * room : 0))
   const height = TOP + bars.length * ROW + (limit ? 26 : 8)
@@ -34,27 +32,28 @@ export function drawPlot({ title, unit, bars, limit }: Plot): string {
 }
 
 function drawBar(
-  { label, value, spread, isOurs = false }: Bar,
+  { label, value, isOurs = false }: Bar,
   top: number,
   unit: string,
   x: (value: number) => number,
 ): string[] {
   const middle = top + ROW / 2 - 3
-  const parts = [
+  const { median, min, max } = spreadOf(value)
+  const [from, to] = [x(min), x(max)]
+  return [
     `<text x="${LABEL_WIDTH - 8}" y="${middle + 4}" text-anchor="end" fill="#1f2328">${escape(label)}</text>`,
-    `<rect x="${LABEL_WIDTH}" y="${top + 3}" width="${round(x(value) - LABEL_WIDTH)}" height="${ROW - 12}" rx="2" fill="${isOurs ? '#0969da' : '#8c959f'}"/>`,
+    `<rect x="${LABEL_WIDTH}" y="${top + 3}" width="${round(x(median) - LABEL_WIDTH)}" height="${ROW - 12}" rx="2" fill="${isOurs ? '#0969da' : '#8c959f'}"/>`,
+    ...(typeof value === 'number'
+      ? []
+      : [
+          `<path d="M${from} ${middle - 5}v10M${to} ${middle - 5}v10M${from} ${middle}H${to}" stroke="#1f2328" fill="none"/>`,
+        ]),
+    `<text x="${round(to + 8)}" y="${middle + 4}" fill="#1f2328">${escape(`${formatNumber(median)} ${unit}`)}</text>`,
   ]
-  if (spread) {
-    const [from, to] = [x(spread.min), x(spread.max)]
-    parts.push(
-      `<path d="M${from} ${middle - 5}v10M${to} ${middle - 5}v10M${from} ${middle}H${to}" stroke="#1f2328" fill="none"/>`,
-    )
-  }
-  const end = Math.max(x(value), spread ? x(spread.max) : 0)
-  parts.push(
-    `<text x="${round(end + 8)}" y="${middle + 4}" fill="#1f2328">${escape(`${formatNumber(value)} ${unit}`)}</text>`,
-  )
-  return parts
+}
+
+function spreadOf(value: Bar['value']): Summary {
+  return typeof value === 'number' ? { median: value, min: value, max: value } : value
 }
 
 function round(value: number): number {

@@ -5,7 +5,7 @@ export async function enqueueUpTo(
   client: pg.Client,
   name: string,
   waiting: number,
-): Promise<{ count: number; ms: number }> {
+): Promise<{ count: number; tookMs: number }> {
   const { rows } = await client.query<{ count: number }>(
     `select count(*)::int as count from "JobWork" where "name" = $1`,
     [name],
@@ -19,5 +19,5 @@ export async function enqueueUpTo(
       [name],
     )
   }
-  return { count: missing, ms: performance.now() - startedAtMs }
+  return { count: missing, tookMs: performance.now() - startedAtMs }
 }

@@ -1,23 +1,23 @@
 // Measures everything side by side, in one run on one PostgreSQL: `pnpm bench [scenario…]`.
 import { join } from 'node:path'
 import { readCommit } from '@roundsman/testing/readCommit'
-import { backlog } from './backlog/backlog.ts'
+import { backlog } from './backlog.ts'
 import { cleanup } from './cleanup/cleanup.ts'
-import { commits } from './commits/commits.ts'
+import { commits } from './commits.ts'
 import { consoleScenario } from './console/console.ts'
 import { describeMachine } from './describeMachine.ts'
-import { idle } from './idle/idle.ts'
-import { latency } from './latency/latency.ts'
-import { openBench, type OpenBench } from './openBench.ts'
-import { readArguments, UsageError, type BenchArguments } from './readArguments.ts'
+import { idle } from './idle.ts'
+import { latency } from './latency.ts'
+import { openBench, type BenchOptions } from './openBench.ts'
 import { storeResult } from './results.ts'
 import { runs } from './runs/runs.ts'
-import { growth } from './growth/growth.ts'
-import type { Scenario } from './scenario.ts'
-import { schedules } from './schedules/schedules.ts'
-import { WORKSPACE_ROOT } from './startProcess.ts'
-import { startup } from './startup/startup.ts'
-import { testing } from './testing/testing.ts'
+import { growth } from './growth.ts'
+import { SCALES, type Scenario } from './scenario.ts'
+import { schedules } from './schedules.ts'
+import { print, runCommand } from '../runCommand.ts'
+import { WORKSPACE_ROOT } from '../startProcess.ts'
+import { startup } from './startup.ts'
+import { testing } from './testing.ts'
 import { throughput } from './throughput/throughput.ts'
 import { reportPlace, writeReport } from './writeReport.ts'
 
@@ -37,106 +37,100 @@ const scenarios: readonly Scenario[] = [
   testing,
 ]
 
-const USAGE = `Usage: pnpm bench [scenario…] [--rounds N] [--scale small|full] [--seed N]
-                  [--postgres FOLDER] [--out FOLDER] [--report-only]
+const NAMES = scenarios.map(({ name }) => name)
 
-Measures Roundsman and other systems, and writes reports/bench.md. Scenarios that are not
+const command = {
+  name: 'bench',
+  about: `Measures Roundsman and other systems, and writes reports/bench.md. Scenarios that are not
 measured again keep their section of the report. Without a scenario it measures all:
-${scenarios.map(({ name }) => name).join(', ')}.
-
-  --rounds N     how many rounds; default: what the scenario sets
-  --scale SCALE  small only tries everything out, in little time; default full
-  --seed N       the seed of the random data; default 1
-  --postgres FOLDER
-                 measure on the PostgreSQL whose programs are in this folder, such as
-                 /usr/lib/postgresql/17/bin; default: the embedded one
-  --out FOLDER   the folder for the report; default reports
-  --report-only  measure nothing, and write the report from the earlier results
-
-Exit code: 0 measured, whether targets were met or not, 2 usage, 130 stopped`
+${NAMES.join(', ')}.`,
+  things: { name: 'scenario', known: NAMES },
+  options: {
+    rounds: {
+      takes: 'N',
+      fallback: null,
+      says: 'how many rounds; default: what the scenario sets',
+    },
+    scale: {
+      takes: 'SCALE',
+      choices: SCALES,
+      says: 'small only tries everything out, in little time; default full',
+    },
+    seed: { takes: 'N', fallback: 1, says: 'the seed of the random data' },
+    postgres: {
+      takes: 'FOLDER',
+      says: `measure on the PostgreSQL whose programs are in this folder, such as
+                     /usr/lib/postgresql/17/bin; default: the embedded one`,
+    },
+    out: { takes: 'FOLDER', says: 'the folder for the report; default reports' },
+    'report-only': { says: 'measure nothing, and write the report from the earlier results' },
+  },
+  exits: '0 measured, whether targets were met or not, 2 usage, 130 stopped',
+} as const
 
 const INTERRUPTED = 130
 
-process.exit(await main(process.argv.slice(2)))
-
-async function main(args: string[]): Promise<number> {
-  if (args.includes('--help') || args.includes('-h')) {
-    process.stdout.write(`${USAGE}\n`)
+await runCommand(
+  command,
+  async ({ things: wanted, rounds, scale, seed, postgres, out, ...more }, stop) => {
+    const place = reportPlace(out ?? join(WORKSPACE_ROOT, 'reports'))
+    if (!more['report-only']) {
+      const settings = {
+        rounds,
+        scale: scale === 'small' ? 'small' : 'full',
+        seed,
+        postgres,
+      } as const
+      const isWanted = ({ name }: Scenario) => wanted.length === 0 || wanted.includes(name)
+      await measure(scenarios.filter(isWanted), settings, place.figures, stop)
+      if (stop.aborted) return INTERRUPTED
+    }
+    const { missed } = await writeReport(scenarios, place)
+    print(`Written to ${place.report}; targets missed: ${missed}`)
     return 0
-  }
-  let wanted: BenchArguments
-  try {
-    wanted = readArguments(
-      args,
-      scenarios.map(({ name }) => name),
-    )
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error
-    process.stderr.write(`${error.message}\n\n${USAGE}\n`)
-    return 2
-  }
-  const place = reportPlace(wanted.out ?? join(WORKSPACE_ROOT, 'reports'))
-  if (!wanted.reportOnly) {
-    const interrupted = await measure(wanted, place.figures)
-    if (interrupted) return INTERRUPTED
-  }
-  const { missed } = await writeReport(scenarios, place)
-  process.stdout.write(`Written to ${place.report}; targets missed: ${missed}\n`)
-  return 0
-}
+  },
+)
 
-/** Returns whether somebody stopped it. What was measured until then is kept. */
-async function measure(wanted: BenchArguments, folder: string): Promise<boolean> {
+/** When somebody stops it, what was measured until then is kept. */
+async function measure(
+  wanted: readonly Scenario[],
+  settings: Omit<BenchOptions, 'onProgress'>,
+  folder: string,
+  stop: AbortSignal,
+): Promise<void> {
   let current = ''
-  const bench = openBench({
-    ...wanted,
-    onProgress: (text) => process.stdout.write(`${current}: ${text}\n`),
-  })
-  let interrupted = false
-  const stop = () => {
-    interrupted = true
-    process.stdout.write('Stopping…\n')
+  const onProgress = (text: string) => print(`${current}: ${text}`)
+  const bench = openBench({ ...settings, onProgress })
+  stop.addEventListener('abort', () => {
+    print('Stopping…')
     void bench.close().finally(() => process.exit(INTERRUPTED))
-  }
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, stop)
+  })
   // When a stop takes the server away from a measurement, some promise fails.
   process.on('unhandledRejection', (error) => {
-    if (!interrupted) throw error
+    if (!stop.aborted) throw error
   })
   try {
-    for (const scenario of scenarios) {
-      if (wanted.scenarios.length > 0 && !wanted.scenarios.includes(scenario.name)) continue
+    for (const scenario of wanted) {
       current = scenario.name
-      await measureOne(scenario, bench, wanted, folder)
+      const startedAt = performance.now()
+      const figures = await scenario.measure(bench.forScenario(scenario.rounds))
+      await storeResult(folder, {
+        scenario: scenario.name,
+        measuredAt: new Date().toISOString(),
+        commit: await readCommit(WORKSPACE_ROOT),
+        scale: settings.scale,
+        seed: settings.seed,
+        durationMs: Math.round(performance.now() - startedAt),
+        loads: bench.takeLoads(),
+        machine: await describeMachine(),
+        postgres: bench.postgresVersion(),
+        figures,
+      })
+      print(`\n${scenario.render(figures).trim()}\n`)
     }
   } catch (error) {
-    if (!interrupted) throw error
+    if (!stop.aborted) throw error
   } finally {
     await bench.close()
   }
-  return interrupted
-}
-
-async function measureOne(
-  scenario: Scenario,
-  bench: OpenBench,
-  { scale, seed }: BenchArguments,
-  folder: string,
-): Promise<void> {
-  const startedAt = performance.now()
-  const figures = await scenario.measure(bench.forScenario(scenario.rounds))
-  const durationMs = Math.round(performance.now() - startedAt)
-  await storeResult(folder, {
-    scenario: scenario.name,
-    measuredAt: new Date().toISOString(),
-    commit: await readCommit(WORKSPACE_ROOT),
-    scale,
-    seed,
-    durationMs,
-    loads: bench.takeLoads(),
-    machine: await describeMachine(),
-    postgres: bench.postgresVersion(),
-    figures,
-  })
-  process.stdout.write(`\n${scenario.render(figures).trim()}\n\n`)
 }

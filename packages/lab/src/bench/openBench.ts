@@ -1,8 +1,8 @@
 import { loadavg } from 'node:os'
 import { openServer, type Server } from './openServer.ts'
 import type { Scale } from './scenario.ts'
-import { stopProcesses } from './startProcess.ts'
-import { inTurn } from './statistics.ts'
+import { stopProcesses } from '../startProcess.ts'
+import { inTurn } from '../statistics.ts'
 
 export interface BenchOptions {
   scale: Scale

@@ -1,15 +1,11 @@
 import { chmod, mkdtemp, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { migrate } from '@roundsman/db'
 import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
-import { migrate as migrateEngine } from '@roundsman/engine/migrate'
 import pg from 'pg'
-import { pino } from 'pino'
+import { migrateAll } from '../product.ts'
+import { tellGuard } from '../startProcess.ts'
 import { startInstalledPostgres } from './startInstalledPostgres.ts'
-import { tellGuard } from './tellGuard.ts'
-
-export const log = pino({ level: 'silent' })
 
 /** The one PostgreSQL on which everything is measured. */
 export interface Server {
@@ -59,8 +55,7 @@ export async function openServer(programs: string | null): Promise<Server> {
       return urlOf(name)
     }
     await query(`create database "${TEMPLATE}"`)
-    await migrate(urlOf(TEMPLATE))
-    await migrateEngine({ schema: 'public', databaseUrl: urlOf(TEMPLATE), log })
+    await migrateAll(urlOf(TEMPLATE))
     await withClient(urlOf(TEMPLATE), (client) => client.query(UUIDV7_SQL))
     const [{ version } = { version: 'unknown' }] = await query<{ version: string }>(
       `select split_part(current_setting('server_version'), ' ', 1) || case when pg_jit_available() then ', with JIT' else '' end as version`,

@@ -1,4 +1,5 @@
 import type { Bench } from './openBench.ts'
+import type { Summary } from '../statistics.ts'
 
 /** `small` only tries out the code: it measures so little that its figures say nothing. */
 export const SCALES = ['small', 'full'] as const
@@ -27,19 +28,12 @@ export interface Target {
   readonly atMost?: number
   /** Written after the number: `×`, `ms`, `%`. */
   readonly unit: string
-  /** Null when it could not be measured; the note says why. */
-  readonly measured: number | null
-  /** The smallest and the largest of all rounds. */
-  readonly spread?: Spread
+  /** Over all rounds, or once. Null when it could not be measured; the note says why. */
+  readonly measured: Summary | number | null
   /** How to read the figure, or why there is none. */
-  readonly note?: string
+  readonly note?: string | undefined
   /** Why a missed target is missed. Shown only then. */
-  readonly obstacle?: string
-}
-
-export interface Spread {
-  readonly min: number
-  readonly max: number
+  readonly obstacle?: string | undefined
 }
 
 export interface Plot {
@@ -55,8 +49,8 @@ export interface Plot {
 
 export interface Bar {
   readonly label: string
-  readonly value: number
-  readonly spread?: Spread
+  /** Over all rounds, or once. */
+  readonly value: Summary | number
   /** Drawn in our colour. */
   readonly isOurs?: boolean
 }

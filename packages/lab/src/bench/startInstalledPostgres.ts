@@ -2,7 +2,7 @@ import { chown, mkdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { findFreePort } from '@roundsman/local-postgres'
-import { startProcess } from './startProcess.ts'
+import { startProgram } from '../startProcess.ts'
 
 const POLL_MS = 50
 
@@ -22,50 +22,43 @@ export async function startInstalledPostgres(
   await writeFile(passwordFile, password)
   if (account)
     for (const path of [dataDir, data, passwordFile]) await chown(path, account.uid, account.gid)
-  const run = (program: string, args: readonly string[]) =>
-    startProcess(args[0] ?? '', {
-      command: join(programs, program),
-      args: args.slice(1),
-      cwd: dataDir,
-      ...(account && { account }),
-    })
-  const initdb = run('initdb', [
+  const run = (program: string, ...args: string[]) =>
+    startProgram(join(programs, program), args, { cwd: dataDir, account: account ?? undefined })
+  const initdb = run(
+    'initdb',
     `--pgdata=${data}`,
     '--username=bench',
     `--pwfile=${passwordFile}`,
     '--auth=scram-sha-256',
     '--encoding=UTF8',
     '--locale=C.UTF-8',
-  ])
-  if ((await initdb.exited) !== 0)
+  )
+  if ((await initdb.exited).code !== 0)
     throw new Error(`initdb failed:\n${initdb.lastLines().join('\n')}`)
   const port = await findFreePort()
-  const log = [
-    '-c',
+  const settings = [
+    'listen_addresses=127.0.0.1',
+    'unix_socket_directories=',
+    'timezone=UTC',
     'logging_collector=on',
-    '-c',
     `log_directory=${dataDir}`,
-    '-c',
     'log_filename=postgres.log',
   ]
-  const server = run('postgres', [
-    '-D',
-    data,
-    '-p',
-    String(port),
-    ...['listen_addresses=127.0.0.1', 'unix_socket_directories=', 'timezone=UTC'].flatMap(
-      (each) => ['-c', each],
-    ),
-    ...log,
-  ])
+  const server = run(
+    'postgres',
+    ...['-D', data, '-p', String(port)],
+    ...settings.flatMap((each) => ['-c', each]),
+  )
   await server.line(/redirecting log output/)
   const isReady = async () =>
-    (await run('pg_isready', ['-q', '-h', '127.0.0.1', '-p', String(port)]).exited) === 0
+    (await run('pg_isready', '-q', '-h', '127.0.0.1', '-p', String(port)).exited).code === 0
   while (!(await isReady())) await pause(POLL_MS)
   return {
     url: `postgres://bench:${password}@127.0.0.1:${port}/postgres`,
     directory: dataDir,
-    release: () => server.stop(),
+    async release() {
+      await server.stop()
+    },
   }
 }
 

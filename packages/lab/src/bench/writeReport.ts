@@ -2,10 +2,10 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { tellCommit } from '@roundsman/testing/readCommit'
 import { drawPlot } from './drawPlot.ts'
-import { formatNumber, table } from './markdown.ts'
+import { formatNumber, range, table } from '../markdown.ts'
 import { readResults, removePlots, type StoredResult } from './results.ts'
 import type { Scenario, Target } from './scenario.ts'
-import { median } from './statistics.ts'
+import { median, type Summary } from '../statistics.ts'
 
 /** Where the report is. Its figures and drawings are in a folder beside it. */
 export interface ReportPlace {
@@ -64,8 +64,8 @@ ${table(
   targets.map(([{ name, title }, target]) => [
     `[${name}](#${anchorOf(title)}): ${target.what}`,
     describeLimit(target),
-    target.measured === null ? '–' : `${formatNumber(target.measured)} ${target.unit}`,
-    target.spread ? `${formatNumber(target.spread.min)} to ${formatNumber(target.spread.max)}` : '',
+    target.measured === null ? '–' : `${formatNumber(middleOf(target.measured))} ${target.unit}`,
+    target.measured === null || typeof target.measured === 'number' ? '' : range(target.measured),
     describeMet(isMet(target)),
     describeNotes(target),
   ]),
@@ -136,8 +136,13 @@ function describeLimit({ atLeast, atMost, unit }: Target): string {
 
 /** Null when there is nothing to judge by. */
 export function isMet({ measured, atLeast, atMost }: Target): boolean | null {
-  if (measured === null || Number.isNaN(measured)) return null
-  return measured >= (atLeast ?? -Infinity) && measured <= (atMost ?? Infinity)
+  const middle = measured === null ? NaN : middleOf(measured)
+  if (Number.isNaN(middle)) return null
+  return middle >= (atLeast ?? -Infinity) && middle <= (atMost ?? Infinity)
+}
+
+function middleOf(measured: Summary | number): number {
+  return typeof measured === 'number' ? measured : measured.median
 }
 
 function describeNotes(target: Target): string {

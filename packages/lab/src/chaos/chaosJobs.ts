@@ -9,68 +9,46 @@ import {
   type TransactionOf,
 } from '@roundsman/engine'
 import { z } from 'zod'
-import type { Random } from './createRandom.ts'
+import type { Random } from '../createRandom.ts'
 
 // An attempt fails when its connection is cut. Here no number of failures is the job's fault.
 const retry = { limit: 1_000, delayMs: 1_000, maxDelayMs: 2_000 }
 
+const common = { concurrency: 20, timeoutMs: 120_000, retry }
+
 /** Leaves one effect for each queue id, however often it is delivered. */
-export const effect = defineJob({
-  name: 'effect',
-  description: 'Leaves one row behind',
-  concurrency: 20,
-  timeoutMs: 120_000,
-  retry,
-})
-
-/** Says nothing before its end, so that its run is written once. */
+export const effect = defineJob({ ...common, name: 'effect' })
+/** Marks the row of its payload. It says nothing before its end, so that its run is written once. */
 export const touch = defineJob({
+  ...common,
   name: 'touch',
-  description: 'Marks the row of its payload',
   payload: z.object({ id: z.uuid(), filler: z.string() }),
-  concurrency: 20,
-  timeoutMs: 120_000,
-  retry,
 })
-
 /** A clean-up that takes as long as the suite runs, so that it is hit again and again. */
-export const sweep = defineJob({
-  name: 'sweep',
-  description: 'Marks rows, batch by batch',
-  concurrency: 1,
-  retry,
-})
+export const sweep = defineJob({ name: 'sweep', concurrency: 1, retry })
 
+/** Every second, skipped while one runs. */
 const tickSkip = defineJob({
   name: 'tickSkip',
-  description: 'Every second, skipped while one runs',
   schedule: { cron: '* * * * * *', overlap: 'skip', missed: 'once' },
   retry,
 })
-
+/** Every other second, each of them, one after the other. */
 const tickQueue = defineJob({
   name: 'tickQueue',
-  description: 'Every other second, each of them, one after the other',
   schedule: { cron: '*/2 * * * * *', overlap: 'queue', missed: 'all' },
   retry,
 })
-
+/** Every second, each of them, side by side. */
 const tickAllow = defineJob({
   name: 'tickAllow',
-  description: 'Every second, each of them, side by side',
   schedule: { cron: '* * * * * *', overlap: 'allow', missed: 'all' },
   retry,
 })
-
+/** Every third second, never late, on a clock with summer time. */
 const tickDrop = defineJob({
   name: 'tickDrop',
-  description: 'Every third second, never late, on a clock with summer time',
-  schedule: {
-    cron: '*/3 * * * * *',
-    timeZone: 'Europe/Berlin',
-    overlap: 'allow',
-    missed: 'skip',
-  },
+  schedule: { cron: '*/3 * * * * *', timeZone: 'Europe/Berlin', overlap: 'allow', missed: 'skip' },
   retry,
 })
 

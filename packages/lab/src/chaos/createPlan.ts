@@ -1,4 +1,4 @@
-import type { Random } from './createRandom.ts'
+import type { Random } from '../createRandom.ts'
 import type { StopMode } from './openServer.ts'
 
 /** What is done to the workers and to PostgreSQL, and when. */

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
-import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
+import type { PrismaClient } from '@roundsman/db'
 import type { TransactionOf } from '@roundsman/engine'
-import { createLogger } from '@roundsman/node-app'
-import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
+import { type JobsClient } from '@roundsman/engine/client'
 import { effect, touch } from './chaosJobs.ts'
-import type { Random } from './createRandom.ts'
+import type { Random } from '../createRandom.ts'
+import { createClient, openPrisma } from '../product.ts'
 
 export interface Load {
   /** Ids of work whose transaction was confirmed to have committed. */
@@ -39,13 +39,8 @@ const BURST_SHARE = 0.2
 /** Enqueues in transactions that also write a business row, as the API would. */
 export async function enqueueLoad(options: LoadOptions): Promise<Load> {
   const { url, random, jobs, durationMs, signal } = options
-  const log = createLogger({ app: 'chaos', level: 'silent' })
-  const prisma = createDatabaseClient({
-    url,
-    applicationName: 'chaos producer',
-    onPoolError: () => undefined,
-  })
-  const client = await startClient(url, log)
+  const prisma = openPrisma(url, 'chaos producer')
+  const client = await startClient(url)
   const load: Load = { committed: [], rolledBack: [], unknown: 0 }
   const startedAt = performance.now()
   try {
@@ -106,9 +101,9 @@ class RolledBack extends Error {}
 /**
  * Starts a new client each time, since one whose start failed cannot be started again. PostgreSQL may be killed meanwhile.
  */
-async function startClient(url: string, log: ReturnType<typeof createLogger>): Promise<JobsClient> {
+async function startClient(url: string): Promise<JobsClient> {
   for (let tries = 1; ; tries++) {
-    const client = createJobsClient({ schema: 'public', databaseUrl: url, log })
+    const client = createClient(url)
     try {
       await client.start()
       return client

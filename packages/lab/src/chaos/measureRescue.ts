@@ -1,12 +1,6 @@
 import type { Queryable } from '../openPool.ts'
-import type { Kill } from './createFleet.ts'
-
-export interface Distribution {
-  count: number
-  p50Ms: number
-  p99Ms: number
-  maxMs: number
-}
+import { distribution, type Distribution } from '../statistics.ts'
+import type { Kill } from './createChaosFleet.ts'
 
 export interface RescueTimes {
   /** From SIGKILL to the end of each run that it cost. */
@@ -56,11 +50,4 @@ export async function measureRescue(
     redelivered: distribution(of.flatMap(({ redeliveredMs }) => redeliveredMs ?? [])),
   })
   return { all: times(rows), withRescuer: times(rows.filter(({ hasRescuer }) => hasRescuer)) }
-}
-
-function distribution(values: number[]): Distribution {
-  const sorted = values.toSorted((one, other) => one - other)
-  const at = (share: number) =>
-    Math.round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN)
-  return { count: sorted.length, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1) }
 }

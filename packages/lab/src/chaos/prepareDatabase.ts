@@ -1,10 +1,8 @@
-import { migrate } from '@roundsman/db'
-import { createLogger } from '@roundsman/node-app'
 import { WORK_LEFT } from '../countStrays.ts'
 import { openPool, type Queryable } from '../openPool.ts'
-import { migrate as migrateEngine } from '@roundsman/engine/migrate'
 import { chaosSchedules } from './chaosJobs.ts'
 import type { Server } from './openServer.ts'
+import { migrateAll } from '../product.ts'
 
 const NAME = 'chaos'
 
@@ -13,7 +11,6 @@ export async function prepareDatabase(
   server: Server,
   options: { rows: number; startAt: Date },
 ): Promise<string> {
-  const log = createLogger({ app: 'chaos', level: 'silent' })
   const maintenance = openPool({
     url: server.url('postgres'),
     applicationName: 'chaos',
@@ -25,8 +22,7 @@ export async function prepareDatabase(
     await maintenance.close()
   }
   const url = server.url(NAME)
-  await migrate(url)
-  await migrateEngine({ schema: 'public', databaseUrl: url, log })
+  await migrateAll(url)
   const database = openPool({ url, applicationName: 'chaos', poolSize: 1 })
   try {
     await createChaosTables(database)

@@ -1,12 +1,15 @@
 import { tellCommit } from '@roundsman/testing/readCommit'
-import type { Distribution, RescueTimes } from './measureRescue.ts'
+import { hasFailed, renderChecks, tellPassed } from '../checks.ts'
+import { table, tableOfCounts } from '../markdown.ts'
+import { repeatOf } from '../runCommand.ts'
+import type { Distribution } from '../statistics.ts'
 import type { ChaosResult } from './runChaos.ts'
 import type { VanishResult } from './vanishMachine.ts'
 
 /** A page for people about the runs. On another machine only its figures differ. */
 export function renderReport(
   results: readonly ChaosResult[],
-  vanish: VanishResult | null,
+  vanished: VanishResult | null,
   commit: string | null,
 ): string {
   const [first] = results
@@ -19,9 +22,13 @@ the second and a clean-up of ${rows} rows, while a driver kills, freezes, cuts o
 drawn from the seed: \`--kills ${kills} --jobs ${jobs} --rows ${rows} --seconds ${first.options.seconds}\`.
 Measured at ${tellCommit(commit)}.
 
-| seed | ran | checks passed | kills | runs that lost their worker | redelivered after, p50 / p99 | taken over from the living |
-|---|---|---|---|---|---|---|
-${results.map(renderSummary).join('\n')}
+${table(
+  [
+    ...['seed', 'ran', 'checks passed', 'kills', 'runs that lost their worker'],
+    ...['redelivered after, p50 / p99', 'taken over from the living'],
+  ],
+  results.map(tellSummary),
+)}
 
 "Redelivered" is from SIGKILL to the start of the next attempt, by PostgreSQL's clock, where there was a worker to notice: one
 that had been up for 3.5 s before the kill and was neither killed nor disturbed for as long after it, with PostgreSQL up, since
@@ -35,7 +42,7 @@ ${results.map(renderRun).join('\n')}
 ## A machine that vanishes
 
 A worker in a network namespace of its own loses its link in the middle of a clean-up, while work is enqueued, and so
-announced to it, twice a second. ${vanish === null ? 'Not tried: it takes root and iproute2 on Linux.' : `${vanish.isPassed ? 'Passed' : '**Failed**'}: ${describeVanishing(vanish)}.`}
+announced to it, twice a second. ${vanished === null ? 'Not tried: it takes root and iproute2 on Linux.' : `${vanished.isPassed ? 'Passed' : '**Failed**'}: ${describeVanishing(vanished)}.`}
 `
 }
 
@@ -45,35 +52,31 @@ export function describeVanishing(result: VanishResult): string {
   return `its run was ended ${after(noticedMs)}, its last connection let go ${after(releasedMs)}; ${effects} pieces of other work were done meanwhile; ${markedAfterwards} rows were changed for the lost run once the link was back`
 }
 
-export function hasFailed({ checks }: ChaosResult): boolean {
-  return checks.some(({ isPassed }) => !isPassed)
-}
-
-function renderSummary(result: ChaosResult): string {
-  const { options, ranAt, checks, disturbances, rescue, takenOver } = result
-  const passed = checks.filter(({ isPassed }) => isPassed).length
+function tellSummary(result: ChaosResult): string[] {
+  const { options, ranAt, disturbances, rescue, takenOver } = result
   const { count, p50Ms, p99Ms } = rescue.withRescuer.redelivered
-  const redelivered = count === 0 ? 'none' : `${p50Ms} ms / ${p99Ms} ms (${count} runs)`
-  return `| ${options.seed} | ${ranAt.toISOString().slice(0, 16)}Z | ${passed} of ${checks.length} | ${disturbances.get('SIGKILL') ?? 0} | ${rescue.all.ended.count} | ${redelivered} | ${takenOver} |`
+  return [
+    String(options.seed),
+    `${ranAt.toISOString().slice(0, 16)}Z`,
+    tellPassed(result),
+    String(disturbances.get('SIGKILL') ?? 0),
+    String(rescue.all.ended.count),
+    count === 0 ? 'none' : `${p50Ms} ms / ${p99Ms} ms (${count} runs)`,
+    String(takenOver),
+  ]
 }
 
 function renderRun(result: ChaosResult): string {
-  const { options, checks, disturbances, fleet, rescue } = result
-  const verdict = hasFailed(result) ? '**Checks failed.**' : 'Every check passed.'
+  const { options, disturbances, fleet, rescue } = result
+  const times = ({ count, p50Ms, p99Ms, maxMs }: Distribution) =>
+    count === 0 ? ['0', '', '', ''] : [String(count), `${p50Ms} ms`, `${p99Ms} ms`, `${maxMs} ms`]
   return `## Seed ${options.seed}
 
-${verdict} It took ${seconds(result.totalMs)} in all. To repeat it: \`${repeatCommand(result)}\`.
+${hasFailed(result) ? '**Checks failed.**' : 'Every check passed.'} It took ${seconds(result.totalMs)} in all. To repeat it: \`${repeatOf('chaos', { ...options })}\`.
 
-| | guarantee | what holds | figures |
-|---|---|---|---|
-${checks.map((check) => `| ${check.isPassed ? 'PASS' : '**FAIL**'} | ${check.guarantee} | ${check.name} | ${check.figures} |`).join('\n')}
+${renderChecks(result)}
 
-| what | how often |
-|---|---|
-${[...disturbances]
-  .toSorted(([one], [other]) => one.localeCompare(other))
-  .map(([kind, count]) => `| ${kind} | ${count} |`)
-  .join('\n')}
+${tableOfCounts(['what', 'how often'], disturbances)}
 
 ${fleet.killsWhileStarting} of the kills hit a process that was only starting, the others one that was at work.
 
@@ -81,33 +84,23 @@ ${fleet.started} worker processes were started${options.beside === null ? '' : `
 transaction pooler, where a death is noticed after 30 s; ${fleet.startFailures} could not start because PostgreSQL was out of reach, and were
 started again.
 
-| | runs | p50 | p99 | longest |
-|---|---|---|---|---|
-${renderTimes('with a worker there to notice', rescue.withRescuer)}
-${renderTimes('all kills', rescue.all)}
+${table(
+  ['', 'runs', 'p50', 'p99', 'longest'],
+  [
+    ['run ended, with a worker there to notice', ...times(rescue.withRescuer.ended)],
+    [
+      'next attempt started, with a worker there to notice',
+      ...times(rescue.withRescuer.redelivered),
+    ],
+    ['run ended, all kills', ...times(rescue.all.ended)],
+    ['next attempt started, all kills', ...times(rescue.all.redelivered)],
+  ],
+)}
 
 After the last disturbance the workers took ${seconds(result.drainMs)} to finish.
 
-| warning of a worker | lines |
-|---|---|
-${[...fleet.warnings]
-  .toSorted(([, one], [, other]) => other - one)
-  .map(([message, count]) => `| ${message.replaceAll('|', '\\|')} | ${count} |`)
-  .join('\n')}
+${tableOfCounts(['warning of a worker', 'lines'], fleet.warnings, 300)}
 `
-}
-
-export function repeatCommand({ options }: Pick<ChaosResult, 'options'>): string {
-  const { seed, kills, jobs, rows, seconds: duration, beside } = options
-  return `pnpm chaos --seed ${seed} --kills ${kills} --jobs ${jobs} --rows ${rows} --seconds ${duration}${beside === null ? '' : ` --beside ${beside}`}`
-}
-
-function renderTimes(title: string, { ended, redelivered }: RescueTimes): string {
-  const row = (what: string, { count, p50Ms, p99Ms, maxMs }: Distribution) =>
-    count === 0
-      ? `| ${what}, ${title} | 0 | | | |`
-      : `| ${what}, ${title} | ${count} | ${p50Ms} ms | ${p99Ms} ms | ${maxMs} ms |`
-  return [row('run ended', ended), row('next attempt started', redelivered)].join('\n')
 }
 
 function seconds(ms: number): string {

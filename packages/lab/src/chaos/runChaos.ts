@@ -1,22 +1,23 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { createDatabaseClient } from '@roundsman/db'
-import { createLogger } from '@roundsman/node-app'
-import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
+import type { JobsClient } from '@roundsman/engine/client'
 import { openPool, type Queryable, type Pool } from '../openPool.ts'
 import { checkOutVersion } from './checkOutVersion.ts'
 import { createPooler } from '@roundsman/testing'
 import { chaosSchedules, sweep } from './chaosJobs.ts'
-import { checkGuarantees, type CheckResult } from './checks/checkGuarantees.ts'
+import { checkGuarantees } from './checks/checkGuarantees.ts'
 import { countClaims } from './countClaims.ts'
-import { createFleet, type Fleet, type FleetHistory } from './createFleet.ts'
+import { createChaosFleet, type ChaosFleet, type FleetHistory } from './createChaosFleet.ts'
 import { createPlan, type Disturbance } from './createPlan.ts'
-import { createRandom } from './createRandom.ts'
+import { createRandom } from '../createRandom.ts'
 import { enqueueLoad } from './enqueueLoad.ts'
 import { measureRescue, type RescueFigures } from './measureRescue.ts'
 import { openServer } from './openServer.ts'
 import { prepareDatabase } from './prepareDatabase.ts'
 import { sampleCounts } from './sampleCounts.ts'
 import { OWN_ENTRY } from './startWorker.ts'
+import { createClient, openPrisma } from '../product.ts'
+import type { RunContext } from '../runCommand.ts'
+import type { CheckResult } from '../checks.ts'
 
 export interface ChaosOptions {
   /** Names the run: what is done to whom, and when, depends only on it. */
@@ -31,13 +32,6 @@ export interface ChaosOptions {
   seconds: number
   /** A commit whose workers run beside this version's, as in a rolling upgrade. Null: none do. */
   beside: string | null
-}
-
-export interface ChaosContext {
-  signal: AbortSignal
-  onProgress: (message: string) => void
-  /** Called with everything that happens, and every line that a worker logs. */
-  onEvent: (event: string) => void
 }
 
 export interface ChaosResult {
@@ -61,7 +55,7 @@ const DRAIN_PATIENCE_MS = 180_000
 const WORKERS_THAT_SWEEP = 3
 
 /** Runs the suite once and leaves nothing behind, however it ends. */
-export async function runChaos(options: ChaosOptions, context: ChaosContext): Promise<ChaosResult> {
+export async function runChaos(options: ChaosOptions, context: RunContext): Promise<ChaosResult> {
   const startedAt = performance.now()
   const { signal, onProgress } = context
   const random = createRandom(options.seed)
@@ -81,17 +75,16 @@ export async function runChaos(options: ChaosOptions, context: ChaosContext): Pr
     signal.throwIfAborted()
     const name = await prepareDatabase(server, { rows: options.rows, startAt })
     const url = server.url(name)
-    const log = createLogger({ app: 'chaos', level: 'silent' })
     const database = openPool({ url, applicationName: 'chaos driver', poolSize: 3 })
     opened.push(database.close)
-    const jobs = createJobsClient({ schema: 'public', databaseUrl: url, log })
+    const jobs = createClient(url)
     opened.push(jobs.stop)
     await jobs.start()
     const sweeper = createSweeper({ url, jobs, database })
     opened.push(sweeper.close)
     const pooler = await createPooler(url)
     opened.push(pooler.close)
-    const fleet = createFleet({
+    const fleet = createChaosFleet({
       server,
       database: name,
       poolerPort: Number(new URL(pooler.url).port),
@@ -171,7 +164,7 @@ async function allOrNone<Values extends readonly unknown[]>(
 }
 
 async function disturb(
-  fleet: Fleet,
+  fleet: ChaosFleet,
   plan: readonly Disturbance[],
   signal: AbortSignal,
 ): Promise<Map<string, number>> {
@@ -223,11 +216,7 @@ interface Sweeper {
 
 function createSweeper(options: { url: string; jobs: JobsClient; database: Queryable }): Sweeper {
   const { url, jobs, database } = options
-  const prisma = createDatabaseClient({
-    url,
-    applicationName: 'chaos driver',
-    onPoolError: () => undefined,
-  })
+  const prisma = openPrisma(url, 'chaos driver')
 
   async function enqueue(): Promise<void> {
     const { rows } = await database.query<{ missing: number; left: boolean }>(

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { DOUBLED } from '../countStrays.ts'
 import type { Queryable } from '../openPool.ts'
 import { numbers } from './checks/checkTickJobs.ts'
-import type { Random } from './createRandom.ts'
+import type { Random } from '../createRandom.ts'
 
 /** What the jobs did, what their runs say, and what is held, in one snapshot. */
 export interface Sample {

@@ -2,15 +2,13 @@ import { execFile } from 'node:child_process'
 import { appendFile } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { createDatabaseClient } from '@roundsman/db'
-import { createLogger } from '@roundsman/node-app'
-import { createJobsClient } from '@roundsman/engine/client'
 import { openPool, type Queryable } from '../openPool.ts'
+import type { RunContext } from '../runCommand.ts'
 import { effect, sweep } from './chaosJobs.ts'
-import type { ChaosContext } from './runChaos.ts'
 import { openServer, type Server } from './openServer.ts'
 import { prepareDatabase } from './prepareDatabase.ts'
-import { OWN_ENTRY, startWorker, type WorkerHandle } from './startWorker.ts'
+import { OWN_ENTRY, startWorker, type ChaosWorker } from './startWorker.ts'
+import { createClient, openPrisma } from '../product.ts'
 
 /** What became of a worker whose machine vanished from the network in the middle of a run. */
 export interface VanishResult {
@@ -37,9 +35,9 @@ const NOTICE_LIMIT_MS = 40_000
 const RELEASE_LIMIT_MS = 120_000
 const PATIENCE_MS = 60_000
 
-/** Null where such a network cannot be made: it takes root and `ip` (iproute2) on Linux. */
-export async function vanishMachine(context: ChaosContext): Promise<VanishResult | null> {
-  if (!(await makeMachine())) return null
+/** 'not tried' where such a network cannot be made: it takes root and `ip` (iproute2) on Linux. */
+export async function vanishMachine(context: RunContext): Promise<VanishResult | 'not tried'> {
+  if (!(await makeMachine())) return 'not tried'
   const opened: (() => Promise<unknown>)[] = [removeMachine]
   try {
     const server = await openServer()
@@ -47,22 +45,17 @@ export async function vanishMachine(context: ChaosContext): Promise<VanishResult
     const name = await prepareDatabase(server, { rows: ROWS, startAt: new Date() })
     const port = await openToMachine(server)
     const url = server.url(name)
-    const log = createLogger({ app: 'chaos', level: 'silent' })
     const database = openPool({ url, applicationName: 'chaos driver', poolSize: 2 })
     opened.push(database.close)
     await database.query(`update "JobSchedule" set "pausedAt" = now(), "pausedBy" = 'chaos'`)
-    const prisma = createDatabaseClient({
-      url,
-      applicationName: 'chaos driver',
-      onPoolError: () => undefined,
-    })
+    const prisma = openPrisma(url, 'chaos driver')
     opened.push(() => prisma.$disconnect())
-    const client = createJobsClient({ schema: 'public', databaseUrl: url, log })
+    const client = createClient(url)
     opened.push(client.stop)
     await client.start()
 
     context.onProgress('Starting a worker on a machine of its own')
-    const start = async (isFarAway: boolean): Promise<WorkerHandle> => {
+    const start = async (isFarAway: boolean): Promise<ChaosWorker> => {
       const worker = await startWorker({
         server,
         database: name,
@@ -73,14 +66,15 @@ export async function vanishMachine(context: ChaosContext): Promise<VanishResult
           databaseUrl: server.url(name, port).replace('127.0.0.1', NETWORK.host),
         }),
         settings: { seed: 1, sweepBatch: 100, sweepPauseMs: 100, drainTimeoutMs: 1_000 },
-        onLog: (line) => context.onEvent(`log ${isFarAway ? 'far' : 'near'} ${line}`),
+        slot: isFarAway ? 1 : 0,
+        onLine: (line) => context.onEvent(`log ${isFarAway ? 'far' : 'near'} ${line}`),
       })
       opened.push(async () => {
         worker.signal('SIGKILL')
         await worker.exited
         worker.proxy.close()
       })
-      if (!(await worker.ready)) throw new Error('A worker could not start')
+      await worker.told('isReady')
       return worker
     }
     const far = await start(true)
@@ -100,7 +94,7 @@ export async function vanishMachine(context: ChaosContext): Promise<VanishResult
       enqueuing.abort()
       await load
     })
-    const lost = `"name" = 'sweep' and "workerId" = '${far.id()}'`
+    const lost = `"name" = 'sweep' and "workerId" = '${far.workerId}'`
     const sinceDown = async (question: string, limitMs: number): Promise<number | null> => {
       const isTrue = await comesTrue(database, question, context.signal, limitMs)
       return isTrue ? Math.round(performance.now() - downAt) : null

@@ -1,25 +1,22 @@
-// One of the suite's workers. Standard input tells it how to behave; its end says that the driver is gone.
-import { createInterface } from 'node:readline'
+// One of the suite's workers. The driver tells it how to behave.
 import { createDatabaseClient } from '@roundsman/db'
 import { createLogger } from '@roundsman/node-app'
 import { createWorker } from '@roundsman/engine/worker'
 import { chaosJobs, createChaosHandlers } from './chaosJobs.ts'
-import { createRandom } from './createRandom.ts'
-import type { WorkerCommand, WorkerReport, WorkerSettings } from './startWorker.ts'
+import { createRandom } from '../createRandom.ts'
+import { followDriver } from '../followDriver.ts'
+import type { WorkerCommand, WorkerSettings } from './startWorker.ts'
 
-const settings = JSON.parse(process.argv[2] ?? '{}') as WorkerSettings
-let { sweepPauseMs } = settings
 let clockOffsetMs = 0
+const { settings, tell } = followDriver<WorkerSettings>((line) => {
+  const command = JSON.parse(line) as WorkerCommand
+  clockOffsetMs = command.clockOffsetMs ?? clockOffsetMs
+  sweepPauseMs = command.sweepPauseMs ?? sweepPauseMs
+})
+let { sweepPauseMs } = settings
 
 // Ctrl-C signals the whole process group. The driver ends the others itself.
 process.on('SIGINT', () => undefined)
-createInterface({ input: process.stdin })
-  .on('line', (line) => {
-    const command = JSON.parse(line) as WorkerCommand
-    clockOffsetMs = command.clockOffsetMs ?? clockOffsetMs
-    sweepPauseMs = command.sweepPauseMs ?? sweepPauseMs
-  })
-  .on('close', () => process.exit(1))
 
 const log = createLogger({ app: 'chaos', level: 'warn' })
 const prisma = createDatabaseClient({
@@ -43,17 +40,13 @@ const worker = createWorker({
   drainTimeoutMs: settings.drainTimeoutMs,
   now: () => new Date(Date.now() + clockOffsetMs),
 })
-report({ workerId: worker.id })
+tell({ workerId: worker.id })
 process.once('SIGTERM', () => void stop())
 await worker.start()
-report({ isReady: true })
+tell({ isReady: true })
 
 async function stop(): Promise<void> {
   await worker.stop()
   await prisma.$disconnect()
   process.exit(0)
-}
-
-function report(message: WorkerReport): void {
-  process.stdout.write(`${JSON.stringify(message)}\n`)
 }

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import type { Random } from '../chaos/createRandom.ts'
+import type { Random } from '../createRandom.ts'
 import type { Schema } from './readOperations.ts'
 
 /** Longer strings and lists find no more, except those of the greatest length allowed. */

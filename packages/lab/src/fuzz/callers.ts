@@ -3,14 +3,8 @@ import { DEMO_PASSWORD } from '@roundsman/db'
 
 /** Who asks. */
 export const CALLERS = [
-  'nobody',
-  'staff',
-  'admin',
-  'owner',
-  'session',
-  'sessionWithoutCsrf',
-  'expired',
-  'forged',
+  ...(['nobody', 'staff', 'admin', 'owner'] as const),
+  ...(['session', 'sessionWithoutCsrf', 'expired', 'forged'] as const),
 ] as const
 export type CallerKind = (typeof CALLERS)[number]
 
@@ -28,11 +22,9 @@ export async function logIn(options: { baseUrl: string; jwtSecret: string }): Pr
     const { body } = await postCredentials(`${baseUrl}/api/auth/login`, role)
     return (body as { token: string }).token
   }
-  const [staff, admin, owner] = [
-    await tokenOf('staff'),
-    await tokenOf('admin'),
-    await tokenOf('owner'),
-  ]
+  const staff = await tokenOf('staff')
+  const admin = await tokenOf('admin')
+  const owner = await tokenOf('owner')
   const session = await postCredentials(`${baseUrl}/api/console/session`, 'admin')
   const cookie = session.cookies.map((text) => text.split(';', 1)[0]).join('; ')
   const { csrfToken } = session.body as { csrfToken: string }

@@ -1,4 +1,4 @@
-import type { Random } from '../chaos/createRandom.ts'
+import type { Random } from '../createRandom.ts'
 import { findOperation, type Operation } from './readOperations.ts'
 
 /** What earlier answers have taught: without it, hardly any request would be about something that exists. */
@@ -59,8 +59,8 @@ export function createKnowledge(operations: readonly Operation[]): Knowledge {
   }
 
   function pick(kind: string, random: Random): string | undefined {
-    const [first, ...rest] = kept.get(kind) ?? []
-    return first === undefined ? undefined : random.pick([first, ...rest])
+    const values = kept.get(kind)
+    return values && random.pick(values)
   }
 
   function visit(operation: Operation, value: unknown): void {

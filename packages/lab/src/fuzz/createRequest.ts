@@ -1,4 +1,4 @@
-import type { Random } from '../chaos/createRandom.ts'
+import type { Random } from '../createRandom.ts'
 import { DEMO_PASSWORD } from '@roundsman/db'
 import { arbitraryOf, draw } from './arbitraryOf.ts'
 import { CALLERS, type CallerKind, type Callers, type Headers } from './callers.ts'
@@ -36,11 +36,9 @@ const LOCALES = ['de-DE', 'en-GB', 'fr', 'ar-EG', 'ja', 'zh-Hant-TW'] as const
 /** Draws a request as documented, mostly about something that exists, and from somebody who may ask. */
 export function createRequest(context: RequestContext, random: Random): DraftRequest {
   // Requests that change something come twice as often, since most can go wrong there, and logging in takes longest.
-  const [first, ...rest] = context.operations.flatMap((one) =>
-    one.body && one.needsLogin ? [one, one] : [one],
+  const operation = random.pick(
+    context.operations.flatMap((one) => (one.body && one.needsLogin ? [one, one] : [one])),
   )
-  if (!first) throw new Error('The document describes no operation')
-  const operation = random.pick([first, ...rest])
   const caller = pickCaller(operation, random)
   const request: DraftRequest = {
     operation,

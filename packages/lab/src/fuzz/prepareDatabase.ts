@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { createDatabaseClient, Prisma, type PrismaClient } from '@roundsman/db'
+import { Prisma, type PrismaClient } from '@roundsman/db'
 import { cleanupI18nCache, jobs } from '@roundsman/jobs'
 import { HOLD_RUNS_SQL } from '@roundsman/testing'
+import { openPrisma } from '../product.ts'
 
 const RUNS = 120
 const DEAD_LETTERS = 60
@@ -15,12 +16,7 @@ const MINUTE_MS = 60_000
  */
 export async function prepareDatabase(url: string): Promise<void> {
   await seed(url)
-  const prisma = createDatabaseClient({
-    url,
-    applicationName: 'roundsman fuzz',
-    poolSize: 2,
-    onPoolError: () => undefined,
-  })
+  const prisma = openPrisma(url, 'roundsman fuzz', { poolSize: 2 })
   try {
     await addSchedules(prisma)
     await addRuns(prisma)

@@ -1,5 +1,7 @@
 import { tellCommit } from '@roundsman/testing/readCommit'
-import type { Finding, FuzzResult } from './runFuzz.ts'
+import { ms, table, tableOfCounts } from '../markdown.ts'
+import { repeatOf } from '../runCommand.ts'
+import type { Counts, Finding, FuzzResult } from './runFuzz.ts'
 
 const MAX_SHOWN = 100
 
@@ -18,34 +20,23 @@ ${results.map(renderRun).join('\n')}`
 
 function renderRun(result: FuzzResult): string {
   const { options, ranAt, elapsedMs, latency, memory, findings, warnings } = result
-  const { seed, requests, hasWorker } = options
-  const megabytes = (bytes: number) => `${(bytes / 1024 / 1024).toFixed(0)} MiB`
-  return `## Seed ${seed}, ${hasWorker ? 'with a worker' : 'without a worker'}
+  const { warmMb, endMb } = memory
+  const list = `\`\`\`text\n${summarizeFindings(findings).join('\n')}\n\`\`\`\n\n`
+  return `## Seed ${options.seed}, ${options.worker ? 'with a worker' : 'without a worker'}
 
-${findings.length === 0 ? 'No findings.' : `**${findings.length} findings.**`} ${requests} requests in ${(elapsedMs / 1_000).toFixed(1)} s on ${ranAt.toISOString().slice(0, 10)}, half of them answered within
-${latency.p50Ms.toFixed(1)} ms, 99 % within ${latency.p99Ms.toFixed(0)} ms, the slowest in ${latency.maxMs.toFixed(0)} ms. ${memory ? `The API had ${megabytes(memory.warmBytes)} once it was warm and ${megabytes(memory.endBytes)} at the end.` : ''}
+${findings.length === 0 ? 'No findings.' : `**${findings.length} findings.**`} ${options.requests} requests in ${(elapsedMs / 1_000).toFixed(1)} s on ${ranAt.toISOString().slice(0, 10)}, half of them answered within
+${ms(latency.p50)}, 99 % within ${ms(latency.p99)}, the slowest in ${ms(latency.max)}. ${Number.isNaN(endMb) ? '' : `The API had ${warmMb.toFixed(0)} MiB once it was warm and ${endMb.toFixed(0)} MiB at the end.`}
 
-To repeat it: \`${repeatFuzz(result)}\`. What is asked is drawn from the seed; ids are the server's and differ.
+To repeat it: \`${repeatOf('fuzz', { ...options })}\`. What is asked is drawn from the seed; ids are the server's and differ.
 
-${renderFindings(findings)}${renderTable('route', result.routes)}
+${findings.length === 0 ? '' : list}${renderCounts('route', result.routes)}
 
-${renderTable('who asks', result.callers)}
+${renderCounts('who asks', result.callers)}
 
-${renderTable('what is broken', result.broken)}
+${renderCounts('what is broken', result.broken)}
 
-${renderWarnings(warnings)}
+${tableOfCounts(['warning in the log', 'lines'], warnings, 300) || 'No warnings in the log.'}
 `
-}
-
-function renderWarnings(warnings: FuzzResult['warnings']): string {
-  if (warnings.size === 0) return 'No warnings in the log.'
-  const rows = [...warnings].map(([message, count]) => `| ${message} | ${count} |`)
-  return ['| warning in the log | lines |', '|---|---|', ...rows].join('\n')
-}
-
-export function repeatFuzz({ options }: Pick<FuzzResult, 'options'>): string {
-  const { seed, requests, hasWorker } = options
-  return `pnpm fuzz --seed ${seed} --requests ${requests}${hasWorker ? ' --worker' : ''}`
 }
 
 /** The first finding of each kind is enough to begin with. */
@@ -57,27 +48,15 @@ export function summarizeFindings(findings: readonly Finding[]): string[] {
   })
 }
 
-function renderFindings(findings: readonly Finding[]): string {
-  if (findings.length === 0) return ''
-  return `\`\`\`text\n${summarizeFindings(findings).join('\n')}\n\`\`\`\n\n`
-}
-
-function renderTable<Key extends string>(
-  title: string,
-  counts: ReadonlyMap<Key, ReadonlyMap<string, number>>,
-): string {
-  const statuses = [
-    ...new Set([...counts.values()].flatMap((inner) => [...inner.keys()])),
-  ].toSorted()
+function renderCounts(title: string, counts: Counts): string {
+  const all = new Set([...counts.values()].flatMap((inner) => [...inner.keys()]))
+  const statuses = [...all].toSorted()
   const rows = [...counts].toSorted(([one], [other]) => one.localeCompare(other))
-  const total = (inner: ReadonlyMap<string, number>) =>
-    [...inner.values()].reduce((sum, count) => sum + count, 0)
-  return `| ${title} | all | ${statuses.join(' | ')} |
-|---|${'---|'.repeat(statuses.length + 1)}
-${rows
-  .map(
-    ([name, inner]) =>
-      `| ${name} | ${total(inner)} | ${statuses.map((status) => inner.get(status) ?? '').join(' | ')} |`,
+  return table(
+    [title, 'all', ...statuses],
+    rows.map(([name, inner]) => {
+      const total = inner.values().reduce((sum, count) => sum + count, 0)
+      return [name, ...[total, ...statuses.map((status) => inner.get(status) ?? '')].map(String)]
+    }),
   )
-  .join('\n')}`
 }

@@ -1,10 +1,18 @@
-import { join } from 'node:path'
-import { createRandom, type Random } from '../chaos/createRandom.ts'
+import { createRandom, type Random } from '../createRandom.ts'
+import { increase } from '../markdown.ts'
+import { latencyOf, median, quantile, type Latency } from '../statistics.ts'
 import { breakRequest } from './breakRequest.ts'
-import { logIn, type CallerKind, type Callers } from './callers.ts'
+import { logIn, type Callers } from './callers.ts'
 import { createJudge, judgeBytes, type Judge } from './createJudge.ts'
 import { createKnowledge, type Knowledge } from './createKnowledge.ts'
 import { createRequest, targetOf, type DraftRequest } from './createRequest.ts'
+import {
+  createSender,
+  toCurl,
+  type Outcome,
+  type Sender,
+  type WireRequest,
+} from './createSender.ts'
 import { MALFORMED_HTTP } from './malformedHttp.ts'
 import { prepareDatabase } from './prepareDatabase.ts'
 import {
@@ -13,20 +21,13 @@ import {
   type OpenApiDocument,
   type Operation,
 } from './readOperations.ts'
-import {
-  createSender,
-  type Outcome,
-  type Sender,
-  type WireRequest,
-  toCurl,
-} from './createSender.ts'
-import { startProcess, type ProcessUnderTest } from './startProcess.ts'
+import { startApp, type AppUnderTest } from './startApp.ts'
 
 export interface FuzzOptions {
   seed: number
   requests: number
   /** Whether a worker runs beside the API. */
-  hasWorker: boolean
+  worker: boolean
 }
 
 export interface Finding {
@@ -36,18 +37,24 @@ export interface Finding {
   request: string
 }
 
-export interface FuzzResult {
+/** Answers, by what they are counted by, and by status. */
+export type Counts = Map<string, Map<string, number>>
+
+export interface FuzzResult extends Asked {
   options: FuzzOptions
   ranAt: Date
-  elapsedMs: number
-  /** Answers, by operation (or `elsewhere`) and status. */
-  routes: Map<string, Map<string, number>>
-  callers: Map<CallerKind, Map<string, number>>
-  broken: Map<string, Map<string, number>>
-  /** Log lines, by level and message. */
+  /** Log lines, by message. */
   warnings: Map<string, number>
-  latency: { p50Ms: number; p99Ms: number; maxMs: number }
-  memory: { warmBytes: number; endBytes: number } | null
+}
+
+interface Asked {
+  elapsedMs: number
+  /** By operation, or `elsewhere`. */
+  routes: Counts
+  callers: Counts
+  broken: Counts
+  latency: Latency & { max: number }
+  memory: { warmMb: number; endMb: number }
   findings: Finding[]
 }
 
@@ -59,11 +66,7 @@ export interface FuzzContext {
   onProgress: (message: string) => void
 }
 
-const API = 'apps/api/src/server.ts'
-const WORKER = 'apps/worker/src/main.ts'
 const JWT_SECRET = 'of the fuzzer, and of nobody else at all'
-const WORKSPACE_ROOT = join(import.meta.dirname, '../../../..')
-
 /**
  * Requests that are drawn together. Later rounds use what their answers taught, so that a seed names a run however long
  * each takes.
@@ -81,7 +84,7 @@ const WARM_UP = 0.3
  * The garbage collector takes its time: after 2,000 requests a process has grown by as much as after 10,000. This finds a
  * leak of tens of kilobytes a request.
  */
-const MAX_GROWTH_BYTES = 128 * 1024 * 1024
+const MAX_GROWTH_MB = 128
 const ERROR_LEVEL = 50
 
 /** Sends an API process of its own whatever may be asked, and what may not, and judges the answers. */
@@ -90,104 +93,120 @@ export async function runFuzz(options: FuzzOptions, context: FuzzContext): Promi
   const ranAt = new Date()
   await prepareDatabase(databaseUrl)
   const env = { DATABASE_URL: databaseUrl, DATA_DIR: dataDir, JWT_SECRET }
-  const start = (entry: string, portVariable: 'PORT' | 'WORKER_PORT') =>
-    startProcess({ entry: join(WORKSPACE_ROOT, entry), portVariable, env, signal })
-  const processes: ProcessUnderTest[] = []
+  const apps: AppUnderTest[] = []
   try {
-    const api = await start(API, 'PORT')
-    processes.push(api)
-    if (options.hasWorker) processes.push(await start(WORKER, 'WORKER_PORT'))
-    onProgress(`${processes.length === 1 ? 'The API' : 'API and worker'} started`)
+    const api = await startApp({
+      entry: 'apps/api/src/server.ts',
+      portVariable: 'PORT',
+      env,
+      signal,
+    })
+    apps.push(api)
+    if (options.worker) {
+      const entry = 'apps/worker/src/main.ts'
+      apps.push(await startApp({ entry, portVariable: 'WORKER_PORT', env, signal }))
+    }
+    onProgress(`${apps.length === 1 ? 'The API' : 'API and worker'} started`)
     const asked = await ask(options, { ...context, api })
-    const findings = [...asked.findings]
-    for (const [index, one] of processes.entries()) {
-      const name = index === 0 ? 'API' : 'worker'
-      const about = (what: string) =>
-        findings.push({ number: 0, what: `The ${name} ${what}`, request: '' })
-      if (one.hasExited()) about('has ended by itself')
-      const code = await one.stop()
+    const warnings = new Map<string, number>()
+    for (const [index, app] of apps.entries()) {
+      const about = (what: string) => {
+        const name = index === 0 ? 'API' : 'worker'
+        asked.findings.push({ number: 0, what: `The ${name} ${what}`, request: '' })
+      }
+      if (app.hasExited()) about('has ended by itself')
+      const { code } = await app.stop()
       if (code !== 0) about(`ended with ${code}`)
-      for (const { level, text } of one.lines) {
+      for (const { level, msg, text } of app.lines) {
         if (level >= ERROR_LEVEL) about(`wrote: ${text.slice(0, 1_000)}`)
+        else increase(warnings, msg)
       }
     }
-    return { ...asked, options, ranAt, findings, warnings: countWarnings(processes) }
+    return { ...asked, options, ranAt, warnings }
   } finally {
-    await Promise.all(processes.map((one) => one.stop()))
+    await Promise.all(apps.map((app) => app.stop()))
   }
+}
+
+/** What the requests are made of, and what becomes of them. */
+interface Scene {
+  operations: readonly Operation[]
+  judge: Judge
+  knowledge: Knowledge
+  asked: Asked
+  timesMs: number[]
 }
 
 async function ask(
   { seed, requests }: FuzzOptions,
-  { api, signal, onProgress }: FuzzContext & { api: ProcessUnderTest },
-) {
+  { api, signal, onProgress }: FuzzContext & { api: AppUnderTest },
+): Promise<Asked> {
   const { baseUrl } = api
   const document = (await (await fetch(`${baseUrl}/docs/json`)).json()) as OpenApiDocument
   const operations = readOperations(document)
-  const judge = createJudge(document)
-  const knowledge = createKnowledge(operations)
+  const scene: Scene = {
+    operations,
+    judge: createJudge(document),
+    knowledge: createKnowledge(operations),
+    asked: {
+      elapsedMs: 0,
+      routes: new Map(),
+      callers: new Map(),
+      broken: new Map(),
+      latency: { p50: NaN, p99: NaN, max: NaN },
+      memory: { warmMb: NaN, endMb: NaN },
+      findings: [],
+    },
+    timesMs: [],
+  }
+  const { asked } = scene
   const random = createRandom(seed)
   const sender = createSender(baseUrl, { concurrency: CONCURRENCY })
-  const tally = createTally()
-  const memory: number[] = []
+  const memoryMb: number[] = []
   const startedAt = performance.now()
   let callers: Callers | undefined
   let loggedInAt = 0
   try {
-    for (let sent = 0; sent < requests; sent += ROUND) {
+    for (let sent = 0; sent < requests && !api.hasExited(); sent += ROUND) {
       signal.throwIfAborted()
       if (!callers || performance.now() - loggedInAt > LOG_IN_EVERY_MS) {
         callers = await logIn({ baseUrl, jwtSecret: JWT_SECRET })
         loggedInAt = performance.now()
       }
-      const context = { operations, callers, knowledge }
-      const round = Array.from({ length: Math.min(ROUND, requests - sent) }, (_, index) => ({
-        number: sent + index + 1,
-        request: makeRequest(context, random.fork(), sent + index),
-      }))
-      const outcomes = await Promise.all(round.map(({ request }) => sender.send(toWire(request))))
-      for (const [index, { number, request }] of round.entries()) {
-        const outcome = outcomes[index]
-        if (outcome) settle({ number, request, outcome, operations, judge, knowledge, tally })
+      const context = { ...scene, callers }
+      const round = Array.from({ length: Math.min(ROUND, requests - sent) }, (_, index) => {
+        const drawing = random.fork()
+        const request = createRequest(context, drawing)
+        if (sent + index >= WHOLE && drawing.chance(SHARE_BROKEN)) breakRequest(request, drawing)
+        return { number: sent + index + 1, request, wire: toWire(request) }
+      })
+      const outcomes = await Promise.all(round.map(({ wire }) => sender.send(wire)))
+      for (const [index, outcome] of outcomes.entries()) {
+        const one = round[index]
+        if (one) settle(scene, one, outcome)
       }
-      await sendMalformed(sender, random.fork(), { number: sent + 1, tally })
-      const resident = api.residentBytes()
-      if (resident !== undefined) memory.push(resident)
+      await sendMalformed(sender, random.fork(), sent + 1, asked)
+      memoryMb.push((await api.residentMb()) ?? NaN)
       if (Math.floor(sent / 1_000) < Math.floor((sent + ROUND) / 1_000)) {
-        onProgress(
-          `${Math.min(sent + ROUND, requests)} requests, ${tally.findings.length} findings`,
-        )
+        const done = Math.min(sent + ROUND, requests)
+        onProgress(`${done} requests, ${asked.findings.length} findings`)
       }
-      if (api.hasExited()) break
     }
   } finally {
     sender.close()
   }
-  const grown = measureGrowth(memory)
-  if (grown && grown.endBytes - grown.warmBytes > MAX_GROWTH_BYTES) {
-    tally.find(0, `The API has grown from ${grown.warmBytes} to ${grown.endBytes} bytes`, '')
+  // Compares the median once it was warm with the median of the last tenth.
+  const warm = Math.floor(memoryMb.length * WARM_UP)
+  const width = Math.max(1, Math.floor(memoryMb.length / 10))
+  const warmMb = median(memoryMb.slice(warm, warm + width))
+  const endMb = median(memoryMb.slice(-width))
+  if (endMb - warmMb > MAX_GROWTH_MB) {
+    const what = `The API has grown from ${warmMb} to ${endMb} MB`
+    asked.findings.push({ number: 0, what, request: '' })
   }
-  const { findings, routes, callers: byCaller, broken } = tally
   const elapsedMs = performance.now() - startedAt
-  return {
-    elapsedMs,
-    findings,
-    routes,
-    callers: byCaller,
-    broken,
-    latency: tally.latency(),
-    memory: grown,
-  }
-}
-
-function makeRequest(
-  context: { operations: readonly Operation[]; callers: Callers; knowledge: Knowledge },
-  random: Random,
-  index: number,
-): DraftRequest {
-  const request = createRequest(context, random)
-  if (index >= WHOLE && random.chance(SHARE_BROKEN)) breakRequest(request, random)
-  return request
+  const latency = { ...latencyOf(scene.timesMs), max: quantile(scene.timesMs, 1) }
+  return { ...asked, elapsedMs, latency, memory: { warmMb, endMb } }
 }
 
 function toWire(request: DraftRequest): WireRequest {
@@ -204,36 +223,25 @@ function toWire(request: DraftRequest): WireRequest {
   }
 }
 
-function settle({
-  number,
-  request,
-  outcome,
-  operations,
-  judge,
-  knowledge,
-  tally,
-}: {
-  number: number
-  request: DraftRequest
-  outcome: Outcome
-  operations: readonly Operation[]
-  judge: Judge
-  knowledge: Knowledge
-  tally: Tally
-}): void {
-  const wire = toWire(request)
+function settle(
+  { operations, judge, knowledge, asked, timesMs }: Scene,
+  { number, request, wire }: { number: number; request: DraftRequest; wire: WireRequest },
+  outcome: Outcome,
+): void {
   const operation = findOperation(operations, wire)
   const { caller, broken } = request
   const status = 'answer' in outcome ? String(outcome.answer.status) : 'none'
-  tally.count({ operation, caller, broken, status, elapsedMs: outcome.elapsedMs })
-  const repeat = toCurl(wire)
-  if ('failure' in outcome) return tally.find(number, outcome.failure, repeat)
+  timesMs.push(outcome.elapsedMs)
+  count(asked.routes, operation?.id ?? 'elsewhere', status)
+  count(asked.callers, caller, status)
+  for (const part of broken.length === 0 ? ['nothing'] : broken) count(asked.broken, part, status)
+  const find = (what: string) => asked.findings.push({ number, what, request: toCurl(wire) })
+  if ('failure' in outcome) return void find(outcome.failure)
   const { answer } = outcome
   // A broken header may be the one that says who asks.
   const asks = broken.includes('header') || broken.includes('repeatedHeader') ? 'owner' : caller
-  const problems = judge({ method: wire.method, operation, caller: asks, answer })
-  for (const problem of problems) {
-    tally.find(number, `${operation?.id ?? `${wire.method} elsewhere`}: ${problem}`, repeat)
+  for (const problem of judge({ method: wire.method, operation, caller: asks, answer })) {
+    find(`${operation?.id ?? `${wire.method} elsewhere`}: ${problem}`)
   }
   const isContent = answer.status < 300 && answer.body.length > 0
   if (operation && isContent && answer.headers['content-type']?.startsWith('application/json')) {
@@ -245,82 +253,21 @@ function settle({
 async function sendMalformed(
   sender: Sender,
   random: Random,
-  { number, tally }: { number: number; tally: Tally },
+  number: number,
+  asked: Asked,
 ): Promise<void> {
-  const [first = ['', ''], ...rest] = Object.entries(MALFORMED_HTTP)
-  const [name, text] = random.pick([first, ...rest])
-  const received = await sender.sendBytes(Buffer.from(text, 'latin1'))
-  const [status = 'none'] =
-    /(?<=^HTTP\/1\.1 )\d{3}/.exec(received.received.toString('latin1')) ?? []
-  tally.countMalformed(status)
-  for (const problem of judgeBytes(received)) {
-    tally.find(number, `malformed HTTP (${name}): ${problem}`, JSON.stringify(text.slice(0, 300)))
+  const [name, text] = random.pick(Object.entries(MALFORMED_HTTP))
+  const answer = await sender.sendBytes(Buffer.from(text, 'latin1'))
+  const [status = 'none'] = /(?<=^HTTP\/1\.1 )\d{3}/.exec(answer.received.toString('latin1')) ?? []
+  count(asked.broken, 'HTTP itself', status)
+  for (const problem of judgeBytes(answer)) {
+    const request = JSON.stringify(text.slice(0, 300))
+    asked.findings.push({ number, what: `malformed HTTP (${name}): ${problem}`, request })
   }
 }
 
-interface Tally extends Pick<FuzzResult, 'findings' | 'routes' | 'callers' | 'broken'> {
-  count(counted: {
-    operation: Operation | undefined
-    caller: CallerKind
-    broken: readonly string[]
-    status: string
-    elapsedMs: number
-  }): void
-  countMalformed(status: string): void
-  find(number: number, what: string, request: string): void
-  latency(): FuzzResult['latency']
-}
-
-function createTally(): Tally {
-  const findings: Finding[] = []
-  const routes: FuzzResult['routes'] = new Map()
-  const callers: FuzzResult['callers'] = new Map()
-  const broken: FuzzResult['broken'] = new Map()
-  const times: number[] = []
-  return {
-    findings,
-    routes,
-    callers,
-    broken,
-    count({ operation, caller, broken: parts, status, elapsedMs }) {
-      times.push(elapsedMs)
-      increase(routes, operation?.id ?? 'elsewhere', status)
-      increase(callers, caller, status)
-      for (const part of parts.length === 0 ? ['nothing'] : parts) increase(broken, part, status)
-    },
-    countMalformed: (status) => increase(broken, 'HTTP itself', status),
-    find: (number, what, request) => void findings.push({ number, what, request }),
-    latency() {
-      const sorted = times.toSorted((one, other) => one - other)
-      const at = (share: number) => sorted[Math.floor((sorted.length - 1) * share)] ?? 0
-      return { p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1) }
-    },
-  }
-}
-
-function increase<Key>(counts: Map<Key, Map<string, number>>, key: Key, status: string): void {
+function count(counts: Counts, key: string, status: string): void {
   const inner = counts.get(key) ?? new Map<string, number>()
-  inner.set(status, (inner.get(status) ?? 0) + 1)
+  increase(inner, status)
   counts.set(key, inner)
-}
-
-/** Compares the median once it was warm with the median of the last tenth. */
-function measureGrowth(samples: readonly number[]): FuzzResult['memory'] {
-  const warm = Math.floor(samples.length * WARM_UP)
-  const width = Math.max(1, Math.floor(samples.length / 10))
-  const middle = (part: readonly number[]) =>
-    part.toSorted((one, other) => one - other)[Math.floor(part.length / 2)]
-  const warmBytes = middle(samples.slice(warm, warm + width))
-  const endBytes = middle(samples.slice(-width))
-  return warmBytes === undefined || endBytes === undefined ? null : { warmBytes, endBytes }
-}
-
-function countWarnings(processes: readonly ProcessUnderTest[]): Map<string, number> {
-  const counts = new Map<string, number>()
-  for (const { level, text } of processes.flatMap(({ lines }) => lines)) {
-    if (level >= ERROR_LEVEL) continue
-    const { msg = '' } = JSON.parse(text) as { msg?: string }
-    counts.set(msg, (counts.get(msg) ?? 0) + 1)
-  }
-  return counts
 }

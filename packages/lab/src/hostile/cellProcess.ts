@@ -1,12 +1,15 @@
-// One cell of the matrix: a worker and a producer that do a little of everything. It prints what did not hold.
+// One cell of the matrix: a worker and a producer that do a little of everything. It tells what did not hold.
 import { setTimeout as pause } from 'node:timers/promises'
-import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
+import type { PrismaClient } from '@roundsman/db'
 import { createLogger } from '@roundsman/node-app'
-import { createJobsClient, listJobRuns } from '@roundsman/engine/client'
+import { listJobRuns } from '@roundsman/engine/client'
 import { defineJob, type HandlersFor, type TransactionOf } from '@roundsman/engine'
 import { createWorker } from '@roundsman/engine/worker'
+import { followDriver } from '../followDriver.ts'
+import { createClient, openPrisma } from '../product.ts'
 
-const { databaseUrl, patienceMs } = JSON.parse(process.argv[2] ?? '{}') as CellSettings
+const { settings, tell } = followDriver<CellSettings>()
+const { databaseUrl, patienceMs } = settings
 const ACTOR = { actor: 'Größe', reason: 'the matrix' }
 const MINUTE_MS = 60_000
 
@@ -15,22 +18,14 @@ const retry = { limit: 20, delayMs: 1_000, maxDelayMs: 1_000 }
 
 const cellTick = defineJob({
   name: 'cellTick',
-  description: 'Every second',
   schedule: { cron: '* * * * * *', timeZone: 'Europe/Berlin' },
   retry,
 })
 
-const counts = defineJob({ name: 'counts', description: 'Counts three batches', retry })
-
-const fails = defineJob({ name: 'fails', description: 'Fails at first', retry })
-
-const waits = defineJob({ name: 'waits', description: 'Waits to be cancelled', retry })
-
-const foreign = defineJob({
-  name: 'foreign',
-  description: 'Returns what not every encoding has',
-  retry: { limit: 0 },
-})
+const counts = defineJob({ name: 'counts', retry })
+const fails = defineJob({ name: 'fails', retry })
+const waits = defineJob({ name: 'waits', retry })
+const foreign = defineJob({ name: 'foreign', retry: { limit: 0 } })
 
 const cellJobs = [cellTick, counts, fails, waits, foreign] as const
 
@@ -39,20 +34,9 @@ export interface CellSettings {
   patienceMs: number
 }
 
-/** The one line that is written to standard output beside the log. */
-export interface CellReport {
-  problem: string | null
-}
-
-process.stdin.on('end', () => process.exit(1)).resume()
 const deadline = Date.now() + patienceMs
 const log = createLogger({ app: 'cell', level: 'warn' })
-const prisma = createDatabaseClient({
-  url: databaseUrl,
-  applicationName: 'cell',
-  poolSize: 4,
-  onPoolError: () => undefined,
-})
+const prisma = openPrisma(databaseUrl, 'cell', { poolSize: 4 })
 const handlers: HandlersFor<typeof cellJobs, TransactionOf<PrismaClient>> = {
   cellTick: () => Promise.resolve(),
   async counts({ run, batch }) {
@@ -83,9 +67,10 @@ const options = {
   log,
   drainTimeoutMs: 2_000,
 }
-const client = createJobsClient({ schema: 'public', databaseUrl, log })
+const client = createClient(databaseUrl)
 
-let problem: string | null = null
+/** Told in the end. Empty where all held. */
+let problem = ''
 let step = 'starts'
 try {
   // Like a supervisor: a worker whose start failed is not started again, so that each try makes a new one.
@@ -145,7 +130,7 @@ try {
 } catch (error) {
   problem = `${step}: ${error instanceof Error ? error.message : String(error)}`
 }
-process.stdout.write(`${JSON.stringify({ problem } satisfies CellReport)}\n`)
+tell({ problem })
 process.exit(0)
 
 interface Run {

@@ -1,5 +1,5 @@
 import type { RunObservation, WorkerObserver } from '@roundsman/engine/worker'
-import { createRandom } from '../chaos/createRandom.ts'
+import { createRandom } from '../createRandom.ts'
 import { guiltyHasty, INNOCENTS } from './hostileJobs.ts'
 
 const SHARE = 0.1

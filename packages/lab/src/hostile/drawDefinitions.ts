@@ -169,7 +169,6 @@ export function drawRunnableJobs(seed: number): Job[] {
   return fc.sample(options, { seed, numRuns: RUNNABLE }).map((drawn, index) =>
     defineJob({
       name: `drawn${index}`,
-      description: 'Was drawn',
       payload: drawn.schema(),
       timeoutMs: drawn.timeoutMs,
       concurrency: drawn.concurrency,

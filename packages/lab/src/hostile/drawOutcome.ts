@@ -36,10 +36,9 @@ export interface Outcome {
 export type OutcomeKind = (typeof KINDS)[number]['kind'] | DeadlyKind
 
 const KINDS = [
-  { kind: 'plays', weight: 400, draw: drawPlay },
+  { kind: 'plays', weight: 460, draw: drawPlay },
   { kind: 'throws', weight: 200, draw: drawThrow },
   { kind: 'batches', weight: 80, draw: drawBatch },
-  { kind: 'progress', weight: 60, draw: drawProgress },
   { kind: 'changes its context', weight: 60, draw: drawMutation },
   { kind: 'enqueues', weight: 60, draw: drawEnqueue },
   { kind: 'logs', weight: 40, draw: drawLog },
@@ -75,6 +74,12 @@ export function drawOutcome(seed: number, number: number): Outcome {
 }
 
 type Drawn = Partial<Omit<Outcome, 'kind' | 'perform'>> & Pick<Outcome, 'perform'>
+type Perform = Outcome['perform']
+
+/** Its run has to fail. */
+function failing(perform: Perform): Drawn {
+  return { ends: 'failed', perform }
+}
 
 /** Any steps, and any end. */
 function drawPlay(): fc.Arbitrary<Drawn> {
@@ -85,97 +90,78 @@ function drawPlay(): fc.Arbitrary<Drawn> {
 }
 
 function drawThrow(): fc.Arbitrary<Drawn> {
-  return fc.tuple(foreignErrors(), fc.boolean()).map(([error, isAsync]) => ({
-    ends: 'failed',
-    perform() {
+  return fc.tuple(foreignErrors(), fc.boolean()).map(([error, isAsync]) =>
+    failing(() => {
       if (isAsync) return Promise.reject(error())
       throw error()
-    },
-  }))
+    }),
+  )
+}
+
+function batch(give: (tx: Tx) => unknown): Perform {
+  return ({ context }) => context.batch(async (tx) => (await give(tx)) as never)
 }
 
 function drawBatch(): fc.Arbitrary<Drawn> {
+  const numbers = fc.oneof(fc.integer(), fc.double())
   const counts = fc.oneof(
-    fc
-      .dictionary(hostileText(), fc.oneof(fc.integer(), fc.double()), { maxKeys: 4 })
-      .map((given) => () => given),
+    fc.dictionary(hostileText(), numbers, { maxKeys: 4 }).map((given) => () => given),
     foreignValues(),
   )
-  const batch =
-    (give: (tx: Tx) => unknown) =>
-    ({ context }: Scene) =>
-      context.batch(async (tx) => (await give(tx)) as never)
-  return fc.oneof(
-    counts.map((given) => ({ perform: batch(given) })),
-    fc.array(counts, { minLength: 2, maxLength: 4 }).map((given) => ({
-      perform: (scene: Scene) => Promise.all(given.map((one) => batch(one)(scene))),
-    })),
-    foreignErrors().map((error) => ({
-      ends: 'failed' as const,
-      perform: batch(throwing(error)),
-    })),
-    foreignErrors().map((error) => ({
-      async perform(scene: Scene) {
-        try {
-          await batch(throwing(error))(scene)
-        } catch {
-          // The handler ignores it.
-        }
-      },
-    })),
-    fc.constant({
-      ends: 'failed' as const,
-      perform: batch((tx) => tx.$executeRawUnsafe('select 1 / 0')),
-    }),
-    fc.constant({
-      perform: batch(async (tx) => {
+  const performs: fc.Arbitrary<Perform> = fc.oneof(
+    counts.map(batch),
+    fc
+      .array(counts, { minLength: 2, maxLength: 4 })
+      .map((given) => (scene: Scene) => Promise.all(given.map((one) => batch(one)(scene)))),
+    foreignErrors().map((error) => ignoring(batch(throwing(error)))),
+    fc.constant(
+      batch(async (tx) => {
         await tx.$executeRawUnsafe('select 1 / 0').catch(() => undefined)
         return { after: 1 }
       }),
-    }),
-    fc.integer({ min: 1, max: 100 }).map((ms) => ({
-      perform: batch(async (tx) => {
-        await tx.$executeRawUnsafe(`select pg_sleep(${ms / 1_000})`)
-        return { slept: ms }
+    ),
+    fc.integer({ min: 1, max: 100 }).map((slept) =>
+      batch(async (tx) => {
+        await tx.$executeRawUnsafe(`select pg_sleep(${slept / 1_000})`)
+        return { slept }
       }),
-    })),
-    counts.map((given) => ({
-      // The run has ended by then.
-      perform({ context }: Scene) {
-        setTimeout(
-          () => void context.batch(() => Promise.resolve(given() as never)).catch(() => undefined),
-          20,
-        )
-      },
-    })),
-    fc.constant({
-      perform: ({ context }: Scene) =>
-        context
-          .batch(async () => {
-            await context.batch(() => Promise.resolve({ inner: 1 }))
-            return { outer: 1 }
-          })
-          .then(() => undefined),
+    ),
+    // The run has ended by then.
+    counts.map((given) => (scene: Scene) => {
+      setTimeout(() => void ignoring(batch(given))(scene), 20)
+    }),
+    fc.constant(async ({ context }: Scene) => {
+      await context.batch(async () => {
+        await context.batch(() => Promise.resolve({ inner: 1 }))
+        return { outer: 1 }
+      })
     }),
   )
+  return fc.oneof(
+    { weight: 7, arbitrary: performs.map((perform) => ({ perform })) },
+    { weight: 1, arbitrary: foreignErrors().map((error) => failing(batch(throwing(error)))) },
+    {
+      weight: 1,
+      arbitrary: fc.constant(failing(batch((tx) => tx.$executeRawUnsafe('select 1 / 0')))),
+    },
+  )
+}
+
+/** Like a handler that catches everything. */
+function ignoring(perform: Perform): (scene: Scene) => Promise<void> {
+  return async (scene) => {
+    try {
+      await perform(scene)
+    } catch {
+      // Whatever it was.
+    }
+  }
 }
 
 function throwing(make: Make): () => never {
   return () => {
     throw make()
   }
-}
-
-function drawProgress(): fc.Arbitrary<Drawn> {
-  const number = fc.oneof(
-    fc.double().map((drawn) => () => drawn),
-    foreignValues(),
-  )
-  return fc.array(fc.tuple(number, number), { maxLength: 5 }).map((reports) => ({
-    perform({ context }) {
-      for (const [done, total] of reports) context.progress(done() as never, total() as never)
-    },
-  }))
 }
 
 function drawMutation(): fc.Arbitrary<Drawn> {
@@ -275,29 +261,19 @@ function drawBlock(): fc.Arbitrary<Drawn> {
 }
 
 function drawLarge(): fc.Arbitrary<Drawn> {
-  const sizes = fc.oneof(
-    fc.integer({ min: 0, max: 100_000 }),
-    fc.integer({ min: 0, max: 10_000_000 }),
-  )
+  const between = (min: number, max: number) => fc.integer({ min, max })
+  const sizes = fc.oneof(between(0, 100_000), between(0, 10_000_000))
+  const blocking = (make: () => unknown): Drawn => ({ perform: ({ block }) => block(make) })
   return fc.oneof(
-    sizes.map((size) => ({
-      perform: ({ block }: Scene) => block(() => ({ text: 'x'.repeat(size) })),
-    })),
-    sizes.map((size) => ({
-      perform: ({ block }: Scene) => block(() => Array.from({ length: size / 10 }, () => '\0')),
-    })),
-    fc.integer({ min: 1, max: 20_000 }).map((depth) => ({
-      perform: ({ block }: Scene) => block(() => nest(depth)),
-    })),
-    fc.integer({ min: 1, max: 20_000 }).map((depth) => ({
-      ends: 'failed' as const,
-      perform: ({ block }: Scene) => {
+    sizes.map((size) => blocking(() => ({ text: 'x'.repeat(size) }))),
+    sizes.map((size) => blocking(() => Array.from({ length: size / 10 }, () => '\0'))),
+    between(1, 20_000).map((depth) => blocking(() => nest(depth))),
+    between(1, 20_000).map((depth) =>
+      failing(({ block }) => {
         throw Object.assign(new Error('deep'), { cause: block(() => nest(depth)) })
-      },
-    })),
-    fc.integer({ min: 1, max: 4_000_000_000 }).map((length) => ({
-      perform: () => ({ sparse: Array(length) }),
-    })),
+      }),
+    ),
+    between(1, 4_000_000_000).map((length) => ({ perform: () => ({ sparse: Array(length) }) })),
   )
 }
 
@@ -309,42 +285,35 @@ function nest(depth: number): object {
 
 function drawSlow(): fc.Arbitrary<Drawn> {
   const never = new Promise<never>(() => undefined)
-  return fc.oneof(
+  const untilTold = ({ context }: Scene) => pause(60_000, undefined, { signal: context.signal })
+  /** Ends only some time after it was told to. */
+  const late = async (scene: Scene, ms: number) => {
+    await untilTold(scene).catch(() => undefined)
+    await pause(ms)
+  }
+  const moments = fc.integer({ min: 1, max: 400 })
+  const performs: fc.Arbitrary<Perform> = fc.oneof(
     // Ends at its time-out, without noticing.
-    fc.constant({ ends: 'failed' as const, perform: () => never }),
+    fc.constant(() => never),
     // A promise in name only.
     // oxlint-disable-next-line unicorn/no-thenable -- what is to be tried
-    fc.constant({ ends: 'failed' as const, perform: () => ({ then: () => undefined }) }),
-    fc.constant({
-      ends: 'failed' as const,
-      perform: ({ context }: Scene) => pause(60_000, undefined, { signal: context.signal }),
+    fc.constant(() => ({ then: () => undefined })),
+    fc.constant(untilTold),
+    fc.tuple(moments, foreignErrors()).map(([ms, error]) => async (scene: Scene) => {
+      await late(scene, ms)
+      throw error()
     }),
-    // Ends only some time after it was told to, with another error.
-    fc.tuple(fc.integer({ min: 1, max: 400 }), foreignErrors()).map(([ms, error]) => ({
-      ends: 'failed' as const,
-      async perform({ context }: Scene) {
-        await pause(60_000, undefined, { signal: context.signal }).catch(() => undefined)
-        await pause(ms)
-        throw error()
-      },
-    })),
-    fc.integer({ min: 1, max: 400 }).map((ms) => ({
-      ends: 'failed' as const,
-      async perform({ context }: Scene) {
-        await pause(60_000, undefined, { signal: context.signal }).catch(() => undefined)
-        await pause(ms)
-        await context.batch(() => Promise.resolve({ late: 1 }))
-      },
-    })),
-    fc.constant({
-      ends: 'failed' as const,
-      // A listener of the signal may throw, too.
-      perform({ context }: Scene) {
-        context.signal.addEventListener('abort', () => {
-          throw new Error('from a listener')
-        })
-        return never
-      },
+    moments.map((ms) => async (scene: Scene) => {
+      await late(scene, ms)
+      await scene.context.batch(() => Promise.resolve({ late: 1 }))
+    }),
+    // A listener of the signal may throw, too.
+    fc.constant(({ context }: Scene) => {
+      context.signal.addEventListener('abort', () => {
+        throw new Error('from a listener')
+      })
+      return never
     }),
   )
+  return performs.map(failing)
 }

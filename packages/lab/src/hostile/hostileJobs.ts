@@ -1,105 +1,57 @@
 import { z } from 'zod'
 import { defineJob, isScheduled, type Job } from '@roundsman/engine'
 
-const numbered = z.object({ number: z.number().int(), texts: z.array(z.string()).optional() })
-const retry = { limit: 0 }
-
-/** Carries out drawn outcomes, many at once. */
-export const guilty = defineJob({
-  name: 'guilty',
-  description: 'Ends in whatever way was drawn',
-  payload: numbered,
-  concurrency: 50,
-  timeoutMs: 10_000,
-  retry,
-})
-
-export const guiltyAgain = defineJob({
-  name: 'guiltyAgain',
-  description: 'Ends in whatever way was drawn, three times at most',
-  payload: numbered,
+const common = {
+  payload: z.object({ number: z.number().int(), texts: z.array(z.string()).optional() }),
   concurrency: 20,
   timeoutMs: 10_000,
-  retry: { limit: 2, delayMs: 1_000, maxDelayMs: 1_000 },
-})
+}
+const once = { limit: 0 }
+const thrice = { limit: 2, delayMs: 1_000, maxDelayMs: 1_000 }
 
+/** Ends in whatever way was drawn, many at once. */
+export const guilty = defineJob({ ...common, name: 'guilty', concurrency: 50, retry: once })
+/** As guilty, three times at most. */
+export const guiltyAgain = defineJob({ ...common, name: 'guiltyAgain', retry: thrice })
 /** For outcomes that take long, with a short time-out. */
 export const guiltyHasty = defineJob({
+  ...{ ...common, concurrency: 200, timeoutMs: 300 },
   name: 'guiltyHasty',
-  description: 'Ends in whatever way was drawn, or is aborted',
-  payload: numbered,
-  concurrency: 200,
-  timeoutMs: 300,
-  retry,
+  retry: once,
 })
-
 export const guiltyTick = defineJob({
   name: 'guiltyTick',
-  description: 'Ends in whatever way was drawn, every second, one after the other',
   schedule: { cron: '* * * * * *', overlap: 'skip' },
   timeoutMs: 2_000,
-  retry,
+  retry: once,
 })
-
 /** Ends its process. */
 export const deadly = defineJob({
+  ...{ ...common, concurrency: 1, timeoutMs: 3_000 },
   name: 'deadly',
-  description: 'Takes its worker with it',
-  payload: numbered,
-  concurrency: 1,
-  timeoutMs: 3_000,
-  retry,
+  retry: once,
 })
-
 /** The job for which drawn outcomes enqueue. */
 export const sink = defineJob({
+  ...{ ...common, payload: z.object({ text: z.string().max(1_000) }) },
   name: 'sink',
-  description: 'Takes what it is given',
-  payload: z.object({ text: z.string().max(1_000) }),
-  concurrency: 20,
-  timeoutMs: 10_000,
-  retry,
+  retry: once,
 })
-
-const patient = { limit: 2, delayMs: 1_000, maxDelayMs: 1_000 }
-
-export const innocent = defineJob({
-  name: 'innocent',
-  description: 'Leaves one row behind',
-  payload: numbered,
-  concurrency: 20,
-  timeoutMs: 10_000,
-  retry: patient,
-})
-
-/** Long enough that others take its worker away from it. */
-export const innocentLong = defineJob({
-  name: 'innocentLong',
-  description: 'Leaves eight rows behind, one after the other',
-  payload: numbered,
-  concurrency: 20,
-  timeoutMs: 10_000,
-  retry: patient,
-})
-
+/** Leaves one row behind. */
+export const innocent = defineJob({ ...common, name: 'innocent', retry: thrice })
+/** Leaves eight rows behind, one after the other: long enough that others take its worker away from it. */
+export const innocentLong = defineJob({ ...common, name: 'innocentLong', retry: thrice })
+/** Leaves one row behind, every second. */
 const innocentTick = defineJob({
   name: 'innocentTick',
-  description: 'Leaves one row behind, every second',
   schedule: { cron: '* * * * * *', overlap: 'allow', missed: 'all' },
   timeoutMs: 10_000,
-  retry: patient,
+  retry: thrice,
 })
 
 export const hostileJobs = [
-  guilty,
-  guiltyAgain,
-  guiltyHasty,
-  guiltyTick,
-  deadly,
-  sink,
-  innocent,
-  innocentLong,
-  innocentTick,
+  ...([guilty, guiltyAgain, guiltyHasty, guiltyTick, deadly, sink] as const),
+  ...([innocent, innocentLong, innocentTick] as const),
 ] as const
 
 export const INNOCENTS: readonly string[] = [innocent, innocentLong, innocentTick].map(

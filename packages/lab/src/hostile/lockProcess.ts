@@ -1,17 +1,18 @@
-// A worker that writes each of its calls down by itself, and says whether it is ready, while others lock what it needs.
+// A worker that writes each of its calls down by itself, and tells whether it is ready, while others lock what it needs.
 import { setTimeout as pause } from 'node:timers/promises'
 import { JobError } from '@roundsman/engine'
 import { createWorker } from '@roundsman/engine/worker'
 import { createLogger } from '@roundsman/node-app'
 import pg from 'pg'
+import { followDriver } from '../followDriver.ts'
 import { lockedJobs } from './lockedWork.ts'
 
 export interface LockSettings {
   databaseUrl: string
 }
 
-const { databaseUrl } = JSON.parse(process.argv[2] ?? '{}') as LockSettings
-process.stdin.on('end', () => process.exit(1)).resume()
+const { settings, tell } = followDriver<LockSettings>()
+const { databaseUrl } = settings
 const open = (name: string, max: number) => {
   const pool = new pg.Pool({ connectionString: databaseUrl, application_name: name, max })
   return pool.on('error', () => undefined)
@@ -39,5 +40,4 @@ const worker = createWorker({
 })
 process.once('SIGTERM', () => void worker.stop().then(() => process.exit(0)))
 await worker.start()
-process.stdout.write('started\n')
-setInterval(() => process.stdout.write(worker.isReady() ? 'ready\n' : 'not ready\n'), 200)
+setInterval(() => tell({ isReady: worker.isReady() }), 200)

@@ -13,13 +13,15 @@ export interface PartResult {
   figures: string
 }
 
+export type DrawnResult = PartResult & { seed: number; count: number }
+
 /** What is drawn with a seed, so many times, on a PostgreSQL of its own. */
 export interface Part {
   title: string
   /** For the report: what is done, and what holds. */
   about: string
   /** The option that says how often, and what it counts. */
-  option: string
+  option: 'sequences' | 'fleets' | 'networks' | 'locks' | 'numbers'
   counts: string
   fallback: number
   patienceMs: (count: number) => number
@@ -114,6 +116,8 @@ limits. Instants that no column holds are refused by name; else the worker does 
       ),
   },
 } as const satisfies Record<string, Part>
+
+export type PartName = keyof typeof PARTS
 
 /** Does `work` with an empty database of its own on that server, which is dropped afterwards. */
 async function withOwnDatabase<Result>(

@@ -3,13 +3,9 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { createDatabaseClient, migrate } from '@roundsman/db'
-import { migrate as migrateEngine } from '@roundsman/engine/migrate'
-import { createLogger } from '@roundsman/node-app'
-import { createJobsClient } from '@roundsman/engine/client'
 import { openPool, type Queryable } from '../openPool.ts'
 import { checkHostile, type HostileFigures } from './checks/checkHostile.ts'
-import { createFleet, type FleetHistory } from './createFleet.ts'
+import { createHostileFleet, type FleetHistory } from './createHostileFleet.ts'
 import { tryDefinitions } from './drawDefinitions.ts'
 import {
   enqueueDeadly,
@@ -19,6 +15,9 @@ import {
   type LoadContext,
 } from './enqueueLoad.ts'
 import { hostileSchedules, INNOCENTS } from './hostileJobs.ts'
+import { createClient, migrateAll, openPrisma } from '../product.ts'
+import { increase } from '../markdown.ts'
+import type { RunContext } from '../runCommand.ts'
 
 export interface HostileOptions {
   /** Names the run: what is drawn depends only on it. */
@@ -29,13 +28,9 @@ export interface HostileOptions {
   deadly: number
 }
 
-export interface HostileContext {
+export interface HostileContext extends RunContext {
   /** A database that is used for nothing else. */
   databaseUrl: string
-  signal: AbortSignal
-  onProgress: (message: string) => void
-  /** Called with everything that happens, and with each line of a worker's log above info. */
-  onEvent: (event: string) => void
 }
 
 export interface HostileResult extends HostileFigures {
@@ -61,7 +56,6 @@ export async function runHostile(
   const { seed, outcomes } = options
   const { databaseUrl, signal, onProgress, onEvent } = context
   const ranAt = new Date()
-  const log = createLogger({ app: 'hostile', level: 'silent' })
   const opened: (() => Promise<unknown>)[] = []
   const definitions = tryDefinitions(seed, Math.ceil(outcomes * DEFINITIONS_SHARE))
   for (const { options: given, what } of definitions.problems)
@@ -70,20 +64,19 @@ export async function runHostile(
     const temporary = await mkdtemp(join(tmpdir(), 'roundsman-hostile-'))
     await chmod(temporary, 0o755)
     opened.push(() => rm(temporary, { recursive: true, force: true }))
-    await prepareDatabase(databaseUrl)
+    await migrateAll(databaseUrl)
     const database = openPool({ url: databaseUrl, applicationName: 'hostile driver' })
     opened.push(database.close)
-    const prisma = createDatabaseClient({
-      url: databaseUrl,
-      applicationName: 'hostile driver',
-      onPoolError: () => undefined,
-    })
+    await database.query(
+      `create table "HostileEffect" ("workId" uuid, "step" int, "runId" uuid not null, primary key ("workId", "step"))`,
+    )
+    const prisma = openPrisma(databaseUrl, 'hostile driver')
     opened.push(() => prisma.$disconnect())
-    const client = createJobsClient({ schema: 'public', databaseUrl, log })
+    const client = createClient(databaseUrl)
     opened.push(client.stop)
     await client.start()
     const marker = `hostile-${randomBytes(8).toString('hex')}`
-    const fleet = createFleet({
+    const fleet = createHostileFleet({
       settings: { databaseUrl, seed },
       env: { TMPDIR: temporary, HOSTILE_RUN: marker },
       onEvent,
@@ -134,7 +127,7 @@ export async function runHostile(
     const figures = await checkHostile(database, { ...evidence, fleet: fleet.history })
     const kinds = new Map<string, number>()
     for (const { kind } of enqueued.values()) {
-      if (kind !== null) kinds.set(kind, (kinds.get(kind) ?? 0) + 1)
+      if (kind !== null) increase(kinds, kind)
     }
     return {
       ...figures,
@@ -179,24 +172,3 @@ const QUIET_SQL = `
     select from "JobRunAll"
     where "status" = 'running' and ("createdAt" < now() - interval '6 seconds' or "name" <> all($1))
   ) and not exists (select from "JobUnique" where "name" <> all($1)) as "isQuiet"`
-
-/** Migrates the given database, whether it is empty or not. */
-async function prepareDatabase(url: string): Promise<void> {
-  const log = createLogger({ app: 'hostile', level: 'silent' })
-  await migrate(url)
-  await migrateEngine({
-    schema: 'public',
-    databaseUrl: url,
-    log,
-  })
-  const database = openPool({ url, applicationName: 'hostile', poolSize: 1 })
-  try {
-    await database.query(`
-      create table "HostileEffect" (
-        "workId" uuid not null, "step" int not null, "runId" uuid not null,
-        primary key ("workId", "step")
-      )`)
-  } finally {
-    await database.close()
-  }
-}

@@ -1,8 +1,7 @@
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { createJobsClient, getManyWork, listJobRuns } from '@roundsman/engine/client'
+import { getManyWork, listJobRuns } from '@roundsman/engine/client'
 import type { PayloadOf } from '@roundsman/engine'
-import { migrate } from '@roundsman/engine/migrate'
-import { createLogger } from '@roundsman/node-app'
 import {
   foreignLocks,
   listEngineTables,
@@ -12,14 +11,16 @@ import {
 } from '@roundsman/testing'
 import fc from 'fast-check'
 import pg from 'pg'
-import { createRandom } from '../chaos/createRandom.ts'
+import { endMember, startMember, type Member } from '../createFleet.ts'
+import { createRandom } from '../createRandom.ts'
 import type { LockSettings } from './lockProcess.ts'
 import { lockedTick, lockedWork, neighbourTick } from './lockedWork.ts'
 import type { PartResult } from './parts.ts'
-import { startMember, type Member } from './startMember.ts'
+import { createClient, migrateEngine } from '../product.ts'
 
 type Payload = PayloadOf<typeof lockedWork>
 
+const LOCK_PROCESS = join(import.meta.dirname, 'lockProcess.ts')
 const MEMBERS = 3
 /** So many that several of them end in one statement of a worker's. */
 const KEYS = Array.from({ length: 20 }, (_, at) => `key ${at}`) as [string, ...string[]]
@@ -32,7 +33,6 @@ const BURST_MS = 8_000
 const QUIET_WITHIN_MS = 120_000
 const BY = { actor: 'somebody', reason: 'the locks' }
 const DEADLOCK = '40P01'
-const log = createLogger({ app: 'locks', level: 'silent' })
 
 /**
  * Has another session lock rows and tables of the engine, one draw after the other, while workers carry out, start, drain and
@@ -51,12 +51,16 @@ export async function runLocks(
   const holders = new Map<string, string>()
   const members: Member[] = []
   const settings = { databaseUrl } satisfies LockSettings
-  const start = async () => void members.push(await startMember('lockProcess.ts', settings, signal))
-  const migrateAgain = () => migrate({ schema: 'public', databaseUrl, log })
+  const start = async () => {
+    const member = startMember(LOCK_PROCESS, 0, { settings, signal })
+    await member.told('isReady')
+    members.push(member)
+  }
+  const migrateAgain = () => migrateEngine(databaseUrl)
   await migrateAgain()
   const pool = new pg.Pool({ connectionString: databaseUrl, application_name: 'host', max: 20 })
   const foreign = new pg.Client({ connectionString: databaseUrl, application_name: 'foreign' })
-  const client = createJobsClient({ schema: 'public', databaseUrl, log })
+  const client = createClient(databaseUrl)
   try {
     await foreign.connect()
     await pool.query('create table "Call" ("runId" uuid not null)')
@@ -77,7 +81,7 @@ export async function runLocks(
       figures: `${rounds} times locked, ${ends.size} pieces of work, ${refused} calls refused meanwhile`,
     }
   } finally {
-    await Promise.all(members.map((member) => member.end('SIGKILL')))
+    await Promise.all(members.map((member) => endMember(member, 'SIGKILL')))
     await foreign.end()
     await client.stop()
     await pool.end()
@@ -219,7 +223,8 @@ export async function runLocks(
 
   /** Like a supervisor: what ends as it starts is started again. */
   async function exchange(how: 'SIGTERM' | 'SIGKILL'): Promise<void> {
-    await members.shift()?.end(how)
+    const member = members.shift()
+    if (member) await endMember(member, how)
     await waitFor(async () => (await start(), true), {
       timeoutMs: QUIET_WITHIN_MS,
       intervalMs: 500,
@@ -248,7 +253,7 @@ export async function runLocks(
   async function judge(): Promise<void> {
     const ids = [...ends.keys()]
     const isQuiet = async () => (await findOpen(ids)).length === 0
-    const areReady = () => members.every((member) => member.said() === 'ready')
+    const areReady = () => members.every((member) => member.isReady)
     await waitFor(isQuiet, { timeoutMs: QUIET_WITHIN_MS }).catch(async () =>
       problems.push(`${(await findOpen(ids)).length} pieces do not end`),
     )

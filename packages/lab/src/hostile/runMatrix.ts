@@ -1,14 +1,12 @@
-import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
-import { migrate } from '@roundsman/db'
-import { createLogger } from '@roundsman/node-app'
 import { openPool, type Queryable } from '../openPool.ts'
-import { migrate as migrateEngine } from '@roundsman/engine/migrate'
-import type { CellReport, CellSettings } from './cellProcess.ts'
+import type { CellSettings } from './cellProcess.ts'
 import type { Cell, Disturbance } from './matrixCells.ts'
+import { migrateAll } from '../product.ts'
+import type { RunContext } from '../runCommand.ts'
+import { startProcess } from '../startProcess.ts'
 
 export interface CellResult {
   name: string
@@ -17,18 +15,14 @@ export interface CellResult {
   tookMs: number
 }
 
-export interface MatrixContext {
+export interface MatrixContext extends Omit<RunContext, 'onEvent'> {
   /** A server on which databases can be created, as a superuser when cells need roles of their own. */
   adminUrl: string
-  signal: AbortSignal
-  onCell: (result: CellResult) => void
 }
 
 const ENTRY = join(import.meta.dirname, 'cellProcess.ts')
-const COMPILE_CACHE = join(import.meta.dirname, '../../../../node_modules/.cache/compile')
 const AT_ONCE = 3
 const PATIENCE_MS = 60_000
-const log = createLogger({ app: 'hostile', level: 'silent' })
 
 /** Tries each of these hosts and roles. The results are in the order of the cells. */
 export async function runMatrix(
@@ -55,7 +49,10 @@ export async function runMatrix(
           context.signal.throwIfAborted()
           const result = await runCell(cell, admin, context)
           results[index] = result
-          context.onCell(result)
+          const { name, problem } = result
+          context.onProgress(
+            problem === null ? `held: ${name}` : `did NOT hold: ${name}: ${problem}`,
+          )
         }
       }),
     )
@@ -112,8 +109,7 @@ async function tryCell(
   cell: Cell,
   { url, name, admin, signal }: CellPlace,
 ): Promise<string | null> {
-  await migrate(url)
-  await migrateEngine({ schema: 'public', databaseUrl: url, log })
+  await migrateAll(url)
   const database = openPool({ url, applicationName: 'hostile cell', poolSize: 1 })
   const over = new AbortController()
   let disturbing: Promise<void> = Promise.resolve()
@@ -156,34 +152,18 @@ async function runProcess(
   { timeZone }: Cell,
   signal: AbortSignal,
 ): Promise<string | null> {
-  const child = spawn(
-    process.execPath,
-    ['--conditions=@roundsman/source', '--liftoff-only', ENTRY, JSON.stringify(settings)],
-    {
-      env: {
-        ...process.env,
-        NODE_COMPILE_CACHE: COMPILE_CACHE,
-        ...(timeZone !== undefined && { TZ: timeZone }),
-      },
-      stdio: ['pipe', 'pipe', 'pipe'],
-    },
-  )
-  const end = () => child.kill('SIGKILL')
-  signal.addEventListener('abort', end)
-  const timer = setTimeout(end, settings.patienceMs + 60_000)
-  const lastLines: string[] = []
-  let report: CellReport | undefined
-  for (const stream of [child.stdout, child.stderr]) {
-    createInterface({ input: stream }).on('line', (line) => {
-      if (line.startsWith('{"problem":')) report = JSON.parse(line) as CellReport
-      else lastLines.push(line.slice(0, 500))
-      if (lastLines.length > 3) lastLines.shift()
-    })
-  }
-  const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
+  const child = startProcess(ENTRY, {
+    settings,
+    signal,
+    isShortLived: true,
+    ...(timeZone !== undefined && { env: { TZ: timeZone } }),
+  })
+  const timer = setTimeout(() => child.signal('SIGKILL'), settings.patienceMs + 60_000)
+  const problem = await child
+    .told<string>('problem')
+    .catch((error: unknown) => (error as Error).message)
+  await child.exited
   clearTimeout(timer)
-  signal.removeEventListener('abort', end)
   signal.throwIfAborted()
-  if (report === undefined) return `ended with ${code}: ${lastLines.join(' ')}`
-  return report.problem === null ? null : `${report.problem}; ${lastLines.at(-1) ?? 'no log'}`
+  return problem === '' ? null : `${problem}; ${child.lastLines().at(-1) ?? 'no log'}`
 }

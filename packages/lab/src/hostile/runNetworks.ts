@@ -7,7 +7,7 @@ import { createLogger } from '@roundsman/node-app'
 import { createProxy, type Proxy } from '@roundsman/testing'
 import pg from 'pg'
 import { z } from 'zod'
-import { createRandom, type Random } from '../chaos/createRandom.ts'
+import { createRandom, type Random } from '../createRandom.ts'
 
 export interface NetworkOptions {
   seed: number
@@ -30,7 +30,6 @@ const RETRIES = 20
 
 const parcel = defineJob({
   name: 'parcel',
-  description: 'Takes a moment',
   payload: z.object({ n: z.number(), pauseMs: z.number() }),
   concurrency: 20,
   retry: { limit: RETRIES, delayMs: 1_000, maxDelayMs: 1_000 },

@@ -1,8 +1,6 @@
-import { createJobsClient, getManyWork, type JobsClient } from '@roundsman/engine/client'
+import { getManyWork, type JobsClient } from '@roundsman/engine/client'
 import { ArgumentError, defineJob, type EnqueueOptions } from '@roundsman/engine'
-import { migrate } from '@roundsman/engine/migrate'
 import { createWorker } from '@roundsman/engine/worker'
-import { createLogger } from '@roundsman/node-app'
 import { waitFor } from '@roundsman/testing'
 import {
   asOptions,
@@ -19,6 +17,7 @@ import fc from 'fast-check'
 import pg from 'pg'
 import { z } from 'zod'
 import type { PartResult } from './parts.ts'
+import { createClient, migrateEngine } from '../product.ts'
 
 /** An isolated handler has a file of its own. */
 const { 'isolate.memoryMb': _, ...ofJob } = JOB_NUMBERS
@@ -58,11 +57,10 @@ export async function runNumbers(
   { seed, draws }: { seed: number; draws: number },
   { databaseUrl, signal }: { databaseUrl: string; signal: AbortSignal },
 ): Promise<PartResult> {
-  const log = createLogger({ app: 'numbers', level: 'silent' })
-  await migrate({ schema: 'public', databaseUrl, log })
+  await migrateEngine(databaseUrl)
   const pool = new pg.Pool({ connectionString: databaseUrl, application_name: 'numbers', max: 10 })
   pool.on('error', () => undefined)
-  const client = createJobsClient({ schema: 'public', databaseUrl, log })
+  const client = createClient(databaseUrl)
   let enqueued = 0
   try {
     await client.start()

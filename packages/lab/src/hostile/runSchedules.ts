@@ -1,23 +1,23 @@
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import fc from 'fast-check'
 import { nextTick } from '@roundsman/engine'
 import { nextTicks } from '@roundsman/engine/internal'
-import { migrate } from '@roundsman/engine/migrate'
-import { createLogger } from '@roundsman/node-app'
+import { endMember, startMember, type Member } from '../createFleet.ts'
 import { openPool, type Pool } from '../openPool.ts'
 import type { PartResult } from './parts.ts'
 import { SCHEDULES, STEADY } from './scheduleJobs.ts'
 import type { ScheduleSettings } from './scheduleProcess.ts'
-import { startMember, type Member } from './startMember.ts'
+import { migrateEngine } from '../product.ts'
 
 interface Versioned extends Member {
   version: number
 }
 
+const SCHEDULE_PROCESS = join(import.meta.dirname, 'scheduleProcess.ts')
 const MAX_MEMBERS = 4
 /** What a killed worker alone defined is taken over after 40 s. */
 const PATIENCE_MS = 90_000
-const log = createLogger({ app: 'hostile', level: 'silent' })
 
 const drawWhich = fc.nat(MAX_MEMBERS)
 const drawStep = fc.oneof(
@@ -57,11 +57,13 @@ export async function runSchedules(
   let started = 0
   const start = async (version: number) => {
     const settings: ScheduleSettings = { databaseUrl, version }
-    members.push({ version, ...(await startMember('scheduleProcess.ts', settings, signal)) })
+    const member = startMember(SCHEDULE_PROCESS, 0, { settings, signal })
+    await member.told('isReady')
+    members.push(Object.assign(member, { version }))
     started++
   }
   try {
-    await migrate({ schema: 'public', databaseUrl, log })
+    await migrateEngine(databaseUrl)
     await start(0)
     for (const next of fc.sample(drawStep, { seed, numRuns: steps })) {
       signal.throwIfAborted()
@@ -70,7 +72,7 @@ export async function runSchedules(
       } else if ('which' in next) {
         // The first one stays.
         const [member] = members.splice(1 + (next.which % MAX_MEMBERS), 1)
-        await member?.end(next.do)
+        if (member) await endMember(member, next.do)
       } else {
         await disturb(database, next.do, next.name)
       }
@@ -79,14 +81,14 @@ export async function runSchedules(
     const problems = await judge(database, members, signal)
     // Then the first is left alone, and takes over what another has just defined.
     await start(1)
-    await Promise.all(members.splice(1).map((member) => member.end('SIGKILL')))
+    await Promise.all(members.splice(1).map((member) => endMember(member, 'SIGKILL')))
     problems.push(...(await judge(database, members, signal)))
     const [{ ticks } = { ticks: 0 }] = (
       await database.query<{ ticks: number }>('select count(*)::int as ticks from "JobTick"')
     ).rows
     return { problems, figures: `${started} workers started, ${ticks} rows of the tick ledger` }
   } finally {
-    await Promise.all(members.map((member) => member.end('SIGKILL')))
+    await Promise.all(members.map((member) => endMember(member, 'SIGKILL')))
     await database.close()
   }
 }

@@ -6,7 +6,6 @@ export const STEADY = 'steady'
 const define = (name: string, cron: string) =>
   defineJob({
     name,
-    description: 'Does nothing',
     schedule: { cron, missed: 'all', overlap: 'allow' },
   }) as ScheduledJob
 

@@ -1,23 +1,20 @@
 // A worker of one version, which others kill.
-import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
+import type { PrismaClient } from '@roundsman/db'
 import type { HandlersFor, Job, TransactionOf } from '@roundsman/engine'
 import { createWorker } from '@roundsman/engine/worker'
 import { createLogger } from '@roundsman/node-app'
+import { followDriver } from '../followDriver.ts'
 import { SCHEDULES } from './scheduleJobs.ts'
+import { openPrisma } from '../product.ts'
 
 export interface ScheduleSettings {
   databaseUrl: string
   version: number
 }
 
-const { databaseUrl, version } = JSON.parse(process.argv[2] ?? '{}') as ScheduleSettings
-process.stdin.on('end', () => process.exit(1)).resume()
-const client = createDatabaseClient({
-  url: databaseUrl,
-  applicationName: 'hostile schedules',
-  poolSize: 2,
-  onPoolError: () => undefined,
-})
+const { settings, tell } = followDriver<ScheduleSettings>()
+const { databaseUrl, version } = settings
+const client = openPrisma(databaseUrl, 'hostile schedules', { poolSize: 2 })
 const jobs = SCHEDULES[version] ?? []
 const worker = createWorker({
   schema: 'public',
@@ -33,4 +30,4 @@ const worker = createWorker({
 })
 process.once('SIGTERM', () => void worker.stop().then(() => process.exit(0)))
 await worker.start()
-process.stdout.write('started\n')
+tell({ isReady: true })

@@ -1,5 +1,18 @@
 import { readFileSync } from 'node:fs'
-import type { WorkerReport } from './startWorker.ts'
+
+/** When the event loop stood still, and for how long beyond what drawn outcomes blocked and what the machine withheld. */
+export interface Lag {
+  from: number
+  to: number
+  beyondMs: number
+}
+
+/** What the process holds after a garbage collection. */
+export interface Held {
+  bytes: number
+  listeners: number
+  resources: number
+}
 
 const LOOK_EVERY_MS = 20
 /** Shorter pauses happen in any busy process. */
@@ -18,7 +31,7 @@ export interface EventLoopWatch {
  * the process holds.
  */
 export function watchEventLoop(
-  report: (message: WorkerReport) => void,
+  report: (message: { lag?: Lag; held?: Held; beatAt?: number }) => void,
   readWithheld: () => number = readWithheldMs,
 ): EventLoopWatch {
   // Stands still while the machine lets this thread wait for a processor.

@@ -1,27 +1,27 @@
-// One of the workers that have to live with whatever was drawn. The end of standard input says that the driver is gone.
+// One of the workers that have to live with whatever was drawn.
 import { setTimeout as pause } from 'node:timers/promises'
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { createLogger } from '@roundsman/node-app'
 import type { Details, HandlersFor, Job, RunContext, TransactionOf } from '@roundsman/engine'
 import { createWorker } from '@roundsman/engine/worker'
+import { followDriver } from '../followDriver.ts'
+import type { WorkerSettings } from './createHostileFleet.ts'
 import { createHostileObserver } from './createHostileObserver.ts'
 import { drawRunnableJobs } from './drawDefinitions.ts'
 import { deadlyOutcome, grantWishes } from './deadlyOutcomes.ts'
 import { drawOutcome, type Outcome } from './drawOutcome.ts'
 import { hostileJobs, LONG_STEPS, sink } from './hostileJobs.ts'
-import type { WorkerReport, WorkerSettings } from './startWorker.ts'
 import { watchEventLoop } from './watchEventLoop.ts'
 
 type Tx = TransactionOf<PrismaClient>
 type Context = RunContext<unknown, Tx>
 
-const settings = JSON.parse(process.argv[2] ?? '{}') as WorkerSettings
+const { settings, tell } = followDriver<WorkerSettings>()
 const LONG_STEP_MS = 150
 const DRAIN_TIMEOUT_MS = 2_000
 
 // Ctrl-C signals the whole process group. The driver ends the others itself.
 process.on('SIGINT', () => undefined)
-process.stdin.on('end', () => process.exit(1)).resume()
 grantWishes()
 
 const log = createLogger({ app: 'hostile', level: 'info' })
@@ -30,7 +30,7 @@ const prisma = createDatabaseClient({
   applicationName: 'hostile worker',
   onPoolError: (error) => log.debug({ err: error }, 'database connection lost'),
 })
-const watch = watchEventLoop(report)
+const watch = watchEventLoop(tell)
 const drawn = drawRunnableJobs(settings.seed)
 
 const handlers: HandlersFor<typeof hostileJobs, Tx> = {
@@ -66,10 +66,10 @@ const worker = createWorker({
   drainTimeoutMs: DRAIN_TIMEOUT_MS,
   observers: [createHostileObserver(settings.seed)],
 })
-report({ workerId: worker.id })
+tell({ workerId: worker.id })
 process.once('SIGTERM', () => void stop())
 await worker.start()
-report({ isReady: true })
+tell({ isReady: true })
 
 // Not async: a handler that throws at once is another case than one that rejects.
 function perform(context: Context, outcome: Outcome): Promise<Details | void> {
@@ -104,8 +104,4 @@ async function stop(): Promise<void> {
   watch.stop()
   await prisma.$disconnect()
   process.exit(0)
-}
-
-function report(message: WorkerReport): void {
-  process.stdout.write(`${JSON.stringify({ hostile: message })}\n`)
 }

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { mkdir, realpath, symlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
-import { WORKSPACE_ROOT } from '../bench/startProcess.ts'
+import { WORKSPACE_ROOT } from '../startProcess.ts'
 
 /** The last commit of version 0.2. */
 const COMMIT = '44af15c6e82f22079166fea971d0bed34b0bbb5b'

@@ -1,89 +1,54 @@
 // Shows an upgrade from 0.2: `pnpm upgrade:before`.
-import { join } from 'node:path'
-import { parseArgs } from 'node:util'
-import { stopProcesses, WORKSPACE_ROOT } from '../bench/startProcess.ts'
+import { print, runCommand, tryRun } from '../runCommand.ts'
+import { stopProcesses } from '../startProcess.ts'
 import { withOwnPostgres } from '../withOwnPostgres.ts'
 import { makeEngineBefore } from './engineBefore.ts'
-import { runUpgrade, type UpgradeSize } from './runUpgrade.ts'
+import { runUpgrade } from './runUpgrade.ts'
 
-const DEFAULTS = { waiting: 100_000, delayed: 1_000, dead: 500, runs: 2_000_000 }
-
-const USAGE = `Usage: pnpm upgrade:before [--waiting N] [--delayed N] [--dead N] [--runs N]
-
-Fills a PostgreSQL of its own by processes of Roundsman 0.2, one of which is killed in the
+const command = {
+  name: 'upgrade:before',
+  about: `Fills a PostgreSQL of its own by processes of Roundsman 0.2, one of which is killed in the
 middle of its runs, moves it to this version, says how long that took, and accounts for
-every piece of work. The engine of 0.2 comes from the history of this repository.
+every piece of work. The engine of 0.2 comes from the history of this repository.`,
+  options: {
+    waiting: { takes: 'N', least: 0, fallback: 100_000, says: 'work that waits' },
+    delayed: { takes: 'N', least: 0, fallback: 1_000, says: 'work for later' },
+    dead: { takes: 'N', least: 0, fallback: 500, says: 'dead letters' },
+    runs: { takes: 'N', least: 0, fallback: 2_000_000, says: 'runs of before' },
+  },
+  exits: '0 every piece is accounted for, 1 not, 2 usage',
+} as const
+const PATIENCE_MS = 7_200_000
 
-  --waiting N  work that waits; default ${DEFAULTS.waiting}
-  --delayed N  work for later; default ${DEFAULTS.delayed}
-  --dead N     dead letters; default ${DEFAULTS.dead}
-  --runs N     runs of before; default ${DEFAULTS.runs}
-
-Exit code: 0 every piece is accounted for, 1 not, 2 usage`
-
-process.exit(
-  await main().catch((error: unknown) => {
-    process.stderr.write(`${(error as Error).stack}\n`)
-    return 1
-  }),
-)
-
-async function main(): Promise<number> {
-  const size = readSize()
-  if (size === null) {
-    const isAsked = process.argv.includes('--help')
-    process[isAsked ? 'stdout' : 'stderr'].write(`${USAGE}\n`)
-    return isAsked ? 0 : 2
-  }
-  const stop = new AbortController()
-  const stopped = new Promise<never>((_, reject) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-      process.on(signal, () => {
-        const reason = new Error(`Stopped by ${signal}`)
-        stop.abort(reason)
-        reject(reason)
-      })
+await runCommand(command, async (size, stop) => {
+  const stopped = new Promise<never>((_resolve, reject) => {
+    stop.addEventListener(
+      'abort',
+      () => void stopProcesses().then(() => reject(stop.reason as Error)),
+    )
   })
   stopped.catch(() => undefined)
-  const print = (line: string) => void process.stdout.write(`${line}\n`)
-  const options = {
-    parent: join(WORKSPACE_ROOT, '.data'),
-    name: 'upgrade',
-    settings: { fsync: 'on', synchronous_commit: 'on', full_page_writes: 'on' },
-    signal: stop.signal,
-  }
-  return await withOwnPostgres(options, async ({ databaseUrl, dataDir }) => {
-    const before = await makeEngineBefore(dataDir)
-    const upgrade = runUpgrade({ databaseUrl, before, size, onProgress: print })
-    const result = await Promise.race([upgrade, stopped]).finally(() => void stopProcesses())
-    const { foreseen, migratedMs, logBytes, done, findings } = result
-    print(
-      `Moved ${foreseen.ready} due, ${foreseen.delayed} for later, ${foreseen.deadLetters} dead letters, ${foreseen.lostRuns} runs of lost workers, beside ${size.runs} runs`,
-    )
-    print(`in ${(migratedMs / 1_000).toFixed(1)} s (foreseen ${foreseen.seconds} s)`)
-    print(
-      `with ${Math.round(logBytes / 1_000_000)} MB of log (foreseen ${Math.round(foreseen.diskBytes / 1_000_000)} MB); then ${done} were done`,
-    )
-    for (const finding of findings) print(`FAIL  ${finding}`)
-    return findings.length === 0 ? 0 : 1
-  })
-}
-
-function readSize(): UpgradeSize | null {
-  const option = { type: 'string' } as const
-  try {
-    const { values } = parseArgs({
-      options: { waiting: option, delayed: option, dead: option, runs: option },
-    })
-    const size = { ...DEFAULTS }
-    for (const name of ['waiting', 'delayed', 'dead', 'runs'] as const) {
-      const given = values[name]
-      if (given === undefined) continue
-      if (!/^\d{1,8}$/.test(given)) return null
-      size[name] = Number(given)
-    }
-    return size
-  } catch {
-    return null
-  }
-}
+  const settings = { fsync: 'on', synchronous_commit: 'on', full_page_writes: 'on' }
+  const result = await tryRun(
+    ({ signal, onProgress }) =>
+      withOwnPostgres({ name: 'upgrade', settings, signal }, async ({ databaseUrl, dataDir }) => {
+        const before = await makeEngineBefore(dataDir)
+        const upgrade = runUpgrade({ databaseUrl, before, size, onProgress })
+        return await Promise.race([upgrade, stopped])
+      }),
+    { stop, patienceMs: PATIENCE_MS },
+  )
+  if (result === null) return 1
+  const { foreseen, migratedMs, logBytes, done, findings } = result
+  const { ready, delayed, deadLetters, lostRuns, seconds, diskBytes } = foreseen
+  const megabytes = (bytes: number) => Math.round(bytes / 1_000_000)
+  print(
+    `Moved ${ready} due, ${delayed} for later, ${deadLetters} dead letters, ${lostRuns} runs of lost workers, beside ${size.runs} runs`,
+  )
+  print(`in ${(migratedMs / 1_000).toFixed(1)} s (foreseen ${seconds} s)`)
+  print(
+    `with ${megabytes(logBytes)} MB of log (foreseen ${megabytes(diskBytes)} MB); then ${done} were done`,
+  )
+  for (const finding of findings) print(`FAIL  ${finding}`)
+  return findings.length === 0 ? 0 : 1
+})

@@ -6,7 +6,7 @@ import { migrate } from '@roundsman/engine/migrate'
 import { createWorker } from '@roundsman/engine/worker'
 import pg from 'pg'
 import { z } from 'zod'
-import { startProcess } from '../bench/startProcess.ts'
+import { startProcess } from '../startProcess.ts'
 
 export interface UpgradeSize {
   waiting: number

@@ -27,7 +27,7 @@ const speed = defineScenario<{ perSecond: number }>({
       name: 'bars',
       title: 'Faster & faster',
       unit: 'jobs/s',
-      bars: [{ label: '<ours>', value: perSecond, spread: { min: 1, max: perSecond } }],
+      bars: [{ label: '<ours>', value: { median: perSecond, min: 1, max: perSecond } }],
     },
   ],
 })

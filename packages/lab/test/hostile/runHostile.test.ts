@@ -36,7 +36,7 @@ describe('hosts and roles, a handful', () => {
     const results = await runMatrix(cells, {
       adminUrl: inject('testServer').adminUrl,
       signal: new AbortController().signal,
-      onCell: () => undefined,
+      onProgress: () => undefined,
     })
 
     expect(results.filter(({ problem }) => problem !== null)).toEqual([])

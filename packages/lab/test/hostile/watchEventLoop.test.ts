@@ -1,6 +1,5 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import type { Lag, WorkerReport } from '../../src/hostile/startWorker.ts'
-import { watchEventLoop } from '../../src/hostile/watchEventLoop.ts'
+import { watchEventLoop, type Lag } from '../../src/hostile/watchEventLoop.ts'
 
 const STILL_MS = 500
 
@@ -10,7 +9,7 @@ async function lagOf(
   readWithheld?: () => number,
 ): Promise<Lag> {
   const lags: Lag[] = []
-  const watch = watchEventLoop(({ lag }: WorkerReport) => lag && lags.push(lag), readWithheld)
+  const watch = watchEventLoop(({ lag }) => lag && lags.push(lag), readWithheld)
   onTestFinished(watch.stop)
   setImmediate(() => work(watch.block))
   const longest = () =>

@@ -1,6 +1,6 @@
-import { formatNumber, table } from '../markdown.ts'
-import { defineScenario, type Target } from '../scenario.ts'
-import { middle, ratios, summarise } from '../statistics.ts'
+import { formatNumber, ms, range, table } from '../../markdown.ts'
+import { defineScenario } from '../scenario.ts'
+import { compare, middle, summarise } from '../../statistics.ts'
 import { measureCleanup, type CleanupCase, type CleanupFigures } from './measureCleanup.ts'
 
 export const cleanup = defineScenario<CleanupFigures>({
@@ -10,31 +10,21 @@ export const cleanup = defineScenario<CleanupFigures>({
   measure: measureCleanup,
   targets({ cases, validation, memory }) {
     const longest = cases.map(({ batches }) => summarise(batches.map((each) => each.longest)))
-    const waits = summarise(
-      ratios(
-        validation.meanwhile.map(({ p99 }) => p99),
-        validation.idle.map(({ p99 }) => p99),
-      ),
-    )
     const [few, many] = memory
     return [
-      ...cases.map((each): Target => {
-        const { median, ...spread } = summarise(ratios(each.sweep, each.statement))
-        return {
-          what: `rows/s to one hand-written statement, ${labelOf(each)}`,
-          atLeast: each.dueShare < 0.1 ? 0.5 : 0.9,
-          unit: '×',
-          measured: median,
-          spread,
-          obstacle: tellRun(each),
-        }
-      }),
+      ...cases.map((each) => ({
+        what: `rows/s to one hand-written statement, ${labelOf(each)}`,
+        atLeast: each.dueShare < 0.1 ? 0.5 : 0.9,
+        unit: '×',
+        measured: compare(each.sweep, each.statement),
+        obstacle: tellRun(each),
+      })),
       {
         what: 'longest batch',
         atMost: 50,
         unit: 'ms',
-        measured: Math.max(...longest.map(({ median }) => median)),
-        spread: {
+        measured: {
+          median: Math.max(...longest.map(({ median }) => median)),
           min: Math.min(...longest.map(({ min }) => min)),
           max: Math.max(...longest.map(({ max }) => max)),
         },
@@ -43,8 +33,10 @@ export const cleanup = defineScenario<CleanupFigures>({
         what: 'p99 of `GET /api/public/preview/:token` meanwhile, to idle',
         atMost: 2,
         unit: '×',
-        measured: waits.median,
-        spread: waits,
+        measured: compare(
+          validation.meanwhile.map(({ p99 }) => p99),
+          validation.idle.map(({ p99 }) => p99),
+        ),
       },
       {
         what: `peak memory at ${formatNumber(many?.rows ?? NaN)} rows, to ${formatNumber(few?.rows ?? NaN)}`,
@@ -63,10 +55,10 @@ export const cleanup = defineScenario<CleanupFigures>({
         labelOf(each),
         formatNumber(summarise(each.sweep).median),
         formatNumber(summarise(each.statement).median),
-        formatNumber(summarise(ratios(each.sweep, each.statement)).median),
+        formatNumber(compare(each.sweep, each.statement).median),
         formatNumber(count.median),
-        `${formatNumber(p99.median)} ms`,
-        `${formatNumber(longest.median)} ms (${formatNumber(longest.min)} to ${formatNumber(longest.max)})`,
+        ms(p99.median),
+        `${ms(longest.median)} (${range(longest)})`,
       ]
     })
     const idle = middle(validation.idle)
@@ -83,8 +75,8 @@ ${table(['', 'rows/s', 'by hand', 'ratio', 'batches', 'p99 of a batch', 'longest
 ${table(
   ['', 'p50', 'p99'],
   [
-    ['nothing runs', `${formatNumber(idle.p50)} ms`, `${formatNumber(idle.p99)} ms`],
-    ['meanwhile', `${formatNumber(meanwhile.p50)} ms`, `${formatNumber(meanwhile.p99)} ms`],
+    ['nothing runs', ms(idle.p50), ms(idle.p99)],
+    ['meanwhile', ms(meanwhile.p50), ms(meanwhile.p99)],
   ],
 )}
 
@@ -103,10 +95,11 @@ ${table(
       title: 'Rows per second, to one hand-written statement',
       unit: '×',
       limit: { label: 'target 0.9', value: 0.9 },
-      bars: cases.map((each) => {
-        const { median, ...spread } = summarise(ratios(each.sweep, each.statement))
-        return { label: labelOf(each), value: median, spread, isOurs: true }
-      }),
+      bars: cases.map((each) => ({
+        label: labelOf(each),
+        value: compare(each.sweep, each.statement),
+        isOurs: true,
+      })),
     },
   ],
 })
@@ -117,10 +110,8 @@ function tellRun({ rows, dueShare, sweep, statement, batches }: CleanupCase): st
     `${formatNumber(((rows * dueShare) / summarise(perSecond).median) * 1_000)} ms`
   const of = (key: 'count' | 'p99') =>
     formatNumber(summarise(batches.map((batch) => batch[key])).median)
-  const locked = batches.flatMap(({ lockedMs }) => lockedMs ?? [])
-  const isTold = locked.length === batches.length
-  const inBatches = isTold ? `, ${formatNumber(summarise(locked).median)} ms together` : ''
-  return `a run lasts ${lasts(sweep)} and has ${of('count')} batches of up to ${of('p99')} ms${inBatches}, where the statement lasts ${lasts(statement)}; the rest is its record, what is counted before the first change, and the counts that commit with each batch; ADR 9 tells how much each`
+  const together = formatNumber(summarise(batches.map(({ lockedMs }) => lockedMs)).median)
+  return `a run lasts ${lasts(sweep)} and has ${of('count')} batches of up to ${of('p99')} ms, ${together} ms together, where the statement lasts ${lasts(statement)}; the rest is its record, what is counted before the first change, and the counts that commit with each batch; ADR 9 tells how much each`
 }
 
 function labelOf({ job, dueShare, layout }: CleanupCase): string {

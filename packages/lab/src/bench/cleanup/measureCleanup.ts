@@ -4,7 +4,7 @@ import { bulkInsert } from '../bulkInsert.ts'
 import { createHttpClient, type HttpClient } from '../createHttpClient.ts'
 import type { Bench } from '../openBench.ts'
 import { withClient, type Server } from '../openServer.ts'
-import { latencyOf, type Latency } from '../statistics.ts'
+import { latencyOf, type Latency } from '../../statistics.ts'
 import { fillStatement, HAND_WRITTEN, TABLES, type CleanupData } from './cleanupData.ts'
 import { runCleanup } from './runCleanup.ts'
 
@@ -19,7 +19,7 @@ export interface CleanupCase extends CleanupData {
   sweep: number[]
   statement: number[]
   /** For each round: how many batches, the 99th percentile, the longest and all together, in milliseconds. */
-  batches: { count: number; p99: number; longest: number; lockedMs?: number }[]
+  batches: { count: number; p99: number; longest: number; lockedMs: number }[]
 }
 
 const SIDES = ['sweep', 'statement'] as const

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { readProcess } from '../readProcess.ts'
-import { startProcess } from '../startProcess.ts'
+import { readProcess } from '../../readProcess.ts'
+import { startProcess } from '../../startProcess.ts'
 import type { CleanupData } from './cleanupData.ts'
 
 export interface CleanupRun {

@@ -1,6 +1,6 @@
-import { formatNumber, table } from '../markdown.ts'
+import { formatNumber, ms, range, table } from '../../markdown.ts'
 import { defineScenario } from '../scenario.ts'
-import { median, ratios, summarise } from '../statistics.ts'
+import { compare, median, summarise } from '../../statistics.ts'
 import { measureConsole, SIZES, type ConsoleFigures, type MeasuredStep } from './measureConsole.ts'
 import { KINDS, type StepKind } from './steps.ts'
 
@@ -30,51 +30,42 @@ export const consoleScenario = defineScenario<ConsoleFigures>({
         .toSorted((one, other) => other.median - one.median)[0]
     const shown = slowest(({ shownMs }) => shownMs.many)
     const answered = slowest(({ answerMs }) => answerMs.many)
-    const all = summarise(ratios(sumRounds(steps, 'many'), sumRounds(steps, 'few')))
     return [
       {
         what: 'the slowest of all pages, filters and searches, until it is shown',
         atMost: 1_000,
         unit: 'ms',
-        measured: shown?.median ?? null,
-        ...(shown && { spread: shown, note: `slowest: ${shown.step.what}` }),
+        measured: shown ?? null,
+        note: shown && `slowest: ${shown.step.what}`,
         obstacle: OBSTACLE,
       },
       {
         what: 'the slowest answer of the server to any of them',
         atMost: 500,
         unit: 'ms',
-        measured: answered?.median ?? null,
-        ...(answered && {
-          spread: answered,
-          note: `slowest: ${answered.step.what}, ${answered.step.slowest}`,
-        }),
+        measured: answered ?? null,
+        note: answered && `slowest: ${answered.step.what}, ${answered.step.slowest}`,
         obstacle: OBSTACLE,
       },
       {
         what: 'all of them one after the other, many runs to few',
         atMost: 1.5,
         unit: '×',
-        measured: all.median,
-        spread: all,
+        measured: compare(sumRounds(steps, 'many'), sumRounds(steps, 'few')),
       },
     ]
   },
   render({ sizes, fillMs, compared, steps }) {
     const [few, many] = SIZES.map((size) => formatNumber(sizes[size].runs))
-    const ms = (value: number) => `${formatNumber(value)} ms`
-    const line = ({ what, shownMs, answerMs }: MeasuredStep) => {
-      const { min, max } = summarise(shownMs.many)
-      return [
-        what,
-        ms(median(shownMs.few)),
-        ms(median(shownMs.many)),
-        `${formatNumber(min)} to ${formatNumber(max)}`,
-        ms(median(answerMs.few)),
-        ms(median(answerMs.many)),
-        formatNumber(summarise(ratios(shownMs.many, shownMs.few)).median),
-      ]
-    }
+    const line = ({ what, shownMs, answerMs }: MeasuredStep) => [
+      what,
+      ms(median(shownMs.few)),
+      ms(median(shownMs.many)),
+      range(summarise(shownMs.many)),
+      ms(median(answerMs.few)),
+      ms(median(answerMs.many)),
+      formatNumber(compare(shownMs.many, shownMs.few).median),
+    ]
     return `A browser (Chromium, headless) in front of two consoles as \`npx roundsman console\` serves them, over ${few} runs and over ${many}
 (filled in within ${formatNumber(fillMs / 1_000)} s), with ${formatNumber(sizes.many.waiting)} pieces of waiting work and ${formatNumber(sizes.many.deadLetters)} dead letters beside the latter. It does what a person
 does, by turns with few and with many: the time runs by the browser's own clock from the key or click, or from the
@@ -108,11 +99,12 @@ ${KINDS.map((kind) =>
       unit: 'ms',
       limit: { label: 'target 1,000 ms', value: 1_000 },
       bars: steps
-        .map(({ what, shownMs }) => {
-          const { median: value, ...spread } = summarise(shownMs.many)
-          return { label: what, value, spread, isOurs: true }
-        })
-        .toSorted((one, other) => other.value - one.value)
+        .map(({ what, shownMs }) => ({
+          label: what,
+          value: summarise(shownMs.many),
+          isOurs: true,
+        }))
+        .toSorted((one, other) => other.value.median - one.value.median)
         .slice(0, PLOTTED),
     },
   ],

@@ -1,14 +1,8 @@
 import { defineJob, type Job } from '@roundsman/engine'
+import type { JobShare } from '../fillRuns.ts'
 
 /** A job of the catalogue, and how its runs lie in the history. */
-interface ConsoleJob {
-  job: Job
-  /** Of ten thousand runs, while it runs. */
-  share: number
-  /** The part of the history in which it ran, from 0 to 1. Default: all of it. */
-  from?: number
-  to?: number
-}
+type ConsoleJob = Omit<JobShare, 'name'> & { job: Job }
 
 /** Shares of jobs that run all the time; the others take theirs out of the last of these. */
 export const CONSOLE_JOBS: readonly ConsoleJob[] = [

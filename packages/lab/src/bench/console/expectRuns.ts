@@ -1,13 +1,14 @@
 import type pg from 'pg'
 
-/** Which runs are wanted, as conditions on `run`. */
-export interface RunFilter {
-  /** Default: all. */
-  where?: string
-  /** What no index holds, and is looked for among so many of the others as one look goes through. */
-  looked?: string
-  values?: readonly unknown[]
-}
+/** Which runs are wanted, as a condition on `run`. */
+export type RunFilter =
+  | string
+  | {
+      /** Default: all. */
+      where?: string
+      /** What no index holds, and is looked for among so many of the others as one look goes through. */
+      looked: string
+    }
 
 export interface ExpectedRun {
   id: string
@@ -29,9 +30,10 @@ const WORDS: Readonly<Record<string, string>> = {
 /** A page of the list, as plain SQL has it. */
 export async function expectRuns(
   client: pg.Client,
-  { where = 'true', looked, values = [] }: RunFilter,
-  { limit = 50, offset = 0 }: { limit?: number; offset?: number } = {},
+  filter: RunFilter,
+  limit: number,
 ): Promise<ExpectedRun[]> {
+  const { where = 'true', looked = null } = typeof filter === 'string' ? { where: filter } : filter
   const order = 'order by run."startedAt" desc, run."id" desc'
   const { rows } = await client.query<{
     id: string
@@ -42,9 +44,8 @@ export async function expectRuns(
     errorCode: string | null
   }>(
     `select run."id", run."name", run."label", run."status", run."trigger", run."errorCode" from (
-       select * from "JobRun" run where ${where} ${looked === undefined ? '' : `${order} limit ${LOOKED_AT}`}
-     ) run where ${looked ?? 'true'} ${order} offset ${offset} limit ${limit}`,
-    [...values],
+       select * from "JobRun" run where ${where} ${looked === null ? '' : `${order} limit ${LOOKED_AT}`}
+     ) run where ${looked ?? 'true'} ${order} limit ${limit}`,
   )
   return rows.map(({ id, name, label, status, trigger, errorCode }) => ({
     id,

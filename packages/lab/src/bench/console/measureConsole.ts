@@ -2,11 +2,11 @@ import { join } from 'node:path'
 import { buildConsole, openBrowser, type Browser } from '@roundsman/testing'
 import pg from 'pg'
 import type { Bench } from '../openBench.ts'
-import { startProcess } from '../startProcess.ts'
-import { inTurn } from '../statistics.ts'
+import { startProcess } from '../../startProcess.ts'
+import { bySide, inTurn } from '../../statistics.ts'
 import { fillHistory, openLivingWorker, type HistorySize } from './fillHistory.ts'
 import { readFacts } from './readFacts.ts'
-import { STEPS, type Step, type StepKind, type View } from './steps.ts'
+import { listSteps, type Step, type StepKind, type View } from './steps.ts'
 import { NOTE_ACTIONS, type Shown } from './watchPage.ts'
 
 export const SIZES = ['few', 'many'] as const
@@ -57,20 +57,7 @@ export async function measureConsole(bench: Bench): Promise<ConsoleFigures> {
   await fillHistory(urls.many, sizes.many, bench.seed)
   const fillMs = performance.now() - startedAtMs
 
-  // All of them are some minutes of a browser's work.
-  const steps = bench.sized({ small: STEPS.filter((_, index) => index % 3 === 0), full: STEPS })
-  const figures: ConsoleFigures = {
-    sizes,
-    fillMs,
-    compared: 0,
-    steps: steps.map(({ what, kind }) => ({
-      what,
-      kind,
-      shownMs: { few: [], many: [] },
-      answerMs: { few: [], many: [] },
-      slowest: '',
-    })),
-  }
+  const figures: ConsoleFigures = { sizes, fillMs, compared: 0, steps: [] }
   const browser = await openBrowser()
   const closers = [bench.onClose(() => browser.close())]
   try {
@@ -79,12 +66,20 @@ export async function measureConsole(bench: Bench): Promise<ConsoleFigures> {
       views[size] = await openView(browser, urls[size], consoleDir)
       closers.push(bench.onClose(views[size].close))
     }
-    await bench.interleave([...steps.entries()], async ([index, step], round) => {
-      const measured = figures.steps[index]
-      if (measured === undefined) return
-      bench.progress(`round ${round + 1}, ${step.what}`)
+    // All of them are some minutes of a browser's work.
+    const everyStep = bench.sized({ small: 3, full: 1 })
+    figures.steps = views.few.steps.map(({ what, kind }) => ({
+      what,
+      kind,
+      shownMs: bySide(SIZES, () => []),
+      answerMs: bySide(SIZES, () => []),
+      slowest: '',
+    }))
+    figures.steps = figures.steps.filter((_, index) => index % everyStep === 0)
+    await bench.interleave([...figures.steps.entries()], async ([index, measured], round) => {
+      bench.progress(`round ${round + 1}, ${measured.what}`)
       for (const size of inTurn(SIZES, index)) {
-        const { shownMs, answerMs, slowest } = await views[size].look(step)
+        const { shownMs, answerMs, slowest } = await views[size].look(index * everyStep)
         if (size === 'many' && answerMs >= Math.max(0, ...measured.answerMs.many)) {
           measured.slowest = slowest
         }
@@ -102,15 +97,16 @@ export async function measureConsole(bench: Bench): Promise<ConsoleFigures> {
 
 interface OpenView {
   /** @throws where anything else is shown than there is, the browser complained, or the server refused anything */
-  look(step: Step): Promise<Shown>
+  look(step: number): Promise<Shown>
+  steps: readonly Step[]
   close(): Promise<void>
 }
 
 /** Somebody with a browser profile of their own, let in by the link that the command prints. */
 async function openView(browser: Browser, url: string, consoleDir: string): Promise<OpenView> {
   const leave = await openLivingWorker(url)
-  const serving = startProcess(SERVE_PROCESS, { args: [url, consoleDir] })
-  const [link] = await serving.line(/http:\/\/\S+/)
+  const serving = startProcess(SERVE_PROCESS, { settings: { databaseUrl: url, consoleDir } })
+  const link = await serving.told<string>('link')
   const client = new pg.Client({ connectionString: url, application_name: 'bench' })
   client.on('error', () => undefined)
   await client.connect()
@@ -129,9 +125,13 @@ async function openView(browser: Browser, url: string, consoleDir: string): Prom
     if (response.status() >= 400) complaints.push(`${response.status()} of ${response.url()}`)
   })
   await page.goto(link)
-  const view: View = { page, client, facts: await readFacts(client), known: new Map() }
+  const view: View = { page, client, known: new Map() }
+  const steps = listSteps(await readFacts(client))
   return {
-    async look(step) {
+    steps,
+    async look(index) {
+      const step = steps[index]
+      if (step === undefined) throw new Error(`There is no step ${index}`)
       const shown = await step.measure(view).catch((error: unknown) => {
         throw new Error(`${step.what}: ${[String(error), ...complaints].join('\n')}`, {
           cause: error,

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { LIVING_WORKER } from './fillHistory.ts'
+import { LIVING_WORKER } from '../fillRuns.ts'
 
 interface FoundRun {
   id: string

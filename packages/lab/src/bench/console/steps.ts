@@ -2,7 +2,7 @@ import type { Locator, Page } from '@roundsman/testing'
 import type pg from 'pg'
 import { CONSOLE_JOBS } from './consoleJobs.ts'
 import { checkRows, expectRuns, type ExpectedRun, type RunFilter } from './expectRuns.ts'
-import { LIVING_WORKER, RARE_CODE } from './fillHistory.ts'
+import { LIVING_WORKER, RARE_CODE } from '../fillRuns.ts'
 import type { Facts } from './readFacts.ts'
 import { watchAction, watchLoad, type Shown, type Wanted } from './watchPage.ts'
 
@@ -10,7 +10,6 @@ import { watchAction, watchLoad, type Shown, type Wanted } from './watchPage.ts'
 export interface View {
   page: Page
   client: pg.Client
-  facts: Facts
   /** What plain SQL has found for a step, which stays so. */
   known: Map<string, ExpectedRun[]>
 }
@@ -29,373 +28,226 @@ const PAGE = 50
 const PAGES = 20
 const RUNS = '/console/runs'
 const LIST = '/api/jobs/runs'
+const JOBS = ['sendMail', 'pruneRows', 'exportOrders', 'syncStock', 'sweepCarts']
 
-const NEWEST: RunFilter = {}
-const named = (name: string): RunFilter => ({ where: 'run."name" = $1', values: [name] })
-const failedAs = (code: string): RunFilter => ({ where: 'run."errorCode" = $1', values: [code] })
-const triggered = (trigger: string): RunFilter => ({
-  where: 'run."trigger"::text = $1',
-  values: [trigger],
-})
-const BY_ITSELF = `run."errorCode" is not null and run."errorCode" <> all(array['cancelled', 'guard_blocked', 'worker_lost', 'expired', 'drained'])`
+const ALL = 'true'
+const NONE = 'false'
+const SUCCESS = `run."status" = 'success'`
+const FAILED = 'run."errorCode" is not null'
+const BY_ITSELF = `${FAILED} and run."errorCode" <> all(array['cancelled', 'guard_blocked', 'worker_lost', 'expired', 'drained'])`
+const RUNNING = `run."id" = any(array(select unnest("runIds") from "JobClaim"))`
 const TOOK = `run."endedAt" - run."startedAt"`
+const named = (name: string) => `run."name" = '${name}'`
+const failedAs = (code: string) => `run."errorCode" = '${code}'`
+const labelled = (label: string) => `run."label" = '${label}'`
+const before = (at: string) => `run."startedAt" < '${at}'::timestamptz`
 
-export const STEPS: readonly Step[] = [
-  load('all runs', '', () => NEWEST),
-  ...['sendMail', 'pruneRows', 'exportOrders', 'syncStock', 'sweepCarts'].map((name) =>
-    filter(`job: ${name}`, choose('Job', name), { name }, () => named(name)),
-  ),
-  filter('outcome: success', choose('Outcome', 'Success'), { outcome: 'success' }, () => ({
-    where: `run."status" = 'success'`,
-  })),
-  filter('outcome: failed', choose('Outcome', 'Failed'), { outcome: 'failed' }, () => ({
-    where: BY_ITSELF,
-  })),
-  filter('outcome: cancelled', choose('Outcome', 'Cancelled'), { outcome: 'cancelled' }, () =>
-    failedAs('cancelled'),
-  ),
-  filter('outcome: blocked', choose('Outcome', 'Blocked'), { outcome: 'blocked' }, () =>
-    failedAs('guard_blocked'),
-  ),
-  filter('outcome: worker lost', choose('Outcome', 'Worker lost'), { outcome: 'lost' }, () =>
-    failedAs('worker_lost'),
-  ),
-  filter(
-    'outcome: given back (none)',
-    choose('Outcome', 'Given back'),
-    { outcome: 'givenBack' },
-    () => failedAs('drained'),
-  ),
-  filter('outcome: running', choose('Outcome', 'Running'), { outcome: 'running' }, () => ({
-    where: `run."id" = any(array(select unnest("runIds") from "JobClaim"))`,
-  })),
-  filter(
-    'outcome: any but success',
-    choose('Outcome', 'Any but success'),
-    { status: 'failed' },
-    () => ({
-      where: 'run."errorCode" is not null',
-    }),
-  ),
-  ...['shop_unavailable', RARE_CODE, 'never_thrown'].map((code) =>
-    filter(
-      `error code: ${code}`,
-      write('Error code', () => code),
-      { errorCode: code },
-      () => failedAs(code),
-    ),
-  ),
-  filter(
-    'label of several runs',
-    write('Label', ({ customer }) => customer),
-    {},
-    ({ customer }) => ({
-      where: 'run."label" = $1',
-      values: [customer],
-    }),
-  ),
-  filter(
-    'label of one run, long ago',
-    write('Label', ({ oldInvoice }) => oldInvoice),
-    {},
-    ({ oldInvoice }) => ({
-      where: 'run."label" = $1',
-      values: [oldInvoice],
-    }),
-  ),
-  filter(
-    'part of labels',
-    write('Label', ({ partOfLabel }) => partOfLabel),
-    {},
-    ({ partOfLabel }) => ({
-      looked: 'strpos(lower(run."label"), lower($1)) > 0',
-      values: [partOfLabel],
-    }),
-  ),
-  filter(
-    'label that no run has',
-    write('Label', () => 'nothing like that'),
-    {},
-    () => ({
-      where: 'false',
-    }),
-  ),
-  filter(
-    'worker',
-    write('Worker', () => LIVING_WORKER),
-    { worker: LIVING_WORKER },
-    () => ({
-      looked: 'starts_with(run."workerId", $1)',
-      values: [LIVING_WORKER],
-    }),
-  ),
-  filter(
-    'worker that never was',
-    write('Worker', () => 'nobody'),
-    { worker: 'nobody' },
-    () => ({
-      where: 'false',
-    }),
-  ),
-  ...['schedule', 'queue', 'manual', 'cli'].map((trigger) =>
-    filter(`trigger: ${trigger}`, choose('Trigger', trigger), { trigger }, () =>
-      triggered(trigger),
-    ),
-  ),
-  filter(
-    'took 30 s or longer',
-    write('Took at least', () => '30 s'),
-    { minDurationMs: '30000' },
-    () => ({
-      looked: `coalesce(run."endedAt", now()) - run."startedAt" >= interval '30 s'`,
-    }),
-  ),
-  filter(
-    'took 2 h or longer (none)',
-    write('Took at least', () => '2 h'),
-    { minDurationMs: '7200000' },
-    () => ({
-      where: 'false',
-    }),
-  ),
-  filter(
-    'took 10 ms at most',
-    write('Took at most', () => '10 ms'),
-    { maxDurationMs: '10' },
-    () => ({
-      looked: `${TOOK} <= interval '10 ms'`,
-    }),
-  ),
-  filter('the last hour', press('Started within the last hour'), {}, () => NEWEST),
-  filter(
-    'up to an instant half-way back',
-    write('To', ({ middle }) => middle.slice(0, 16).replace('T', ' ')),
-    {},
-    ({ middle }) => ({
-      where: 'run."startedAt" < $1::timestamptz',
-      values: [middle],
-    }),
-  ),
+/** What is asked of each choice, and which runs it is to show. */
+const OUTCOMES: Readonly<Record<string, readonly [query: string, runs: string]>> = {
+  Success: ['outcome=success', SUCCESS],
+  Failed: ['outcome=failed', BY_ITSELF],
+  Cancelled: ['outcome=cancelled', failedAs('cancelled')],
+  Blocked: ['outcome=blocked', failedAs('guard_blocked')],
+  'Worker lost': ['outcome=lost', failedAs('worker_lost')],
+  'Given back': ['outcome=givenBack', failedAs('drained')],
+  Running: ['outcome=running', RUNNING],
+  'Any but success': ['status=failed', FAILED],
+}
 
-  load('a job and any but success', 'name=sendMail&status=failed', () => ({
-    where: `run."name" = 'sendMail' and run."errorCode" is not null`,
-  })),
-  load('a job of long ago and failed', 'name=exportOrders&outcome=failed', () => ({
-    where: `run."name" = 'exportOrders' and ${BY_ITSELF}`,
-  })),
-  load('a job of long ago and success', 'name=exportOrders&outcome=success', () => ({
-    where: `run."name" = 'exportOrders' and run."status" = 'success'`,
-  })),
-  load('a job and a trigger that it never had', 'name=sendMail&trigger=schedule', () => ({
-    where: 'false',
-  })),
-  load('a job and a rare code', `name=renderInvoice&errorCode=${RARE_CODE}`, () => ({
-    where: `run."name" = 'renderInvoice' and run."errorCode" = '${RARE_CODE}'`,
-  })),
-  load('a code and a trigger', 'errorCode=timeout&trigger=manual', () => ({
-    where: `run."errorCode" = 'timeout' and run."trigger" = 'manual'`,
-  })),
-  load(
-    'a label and any but success',
-    ({ customer }) => `label=${customer}&status=failed`,
-    ({ customer }) => ({
-      where: 'run."label" = $1 and run."errorCode" is not null',
-      values: [customer],
-    }),
+/** What is written into which field, what that asks, and which runs it is to show. */
+const listWritten = (
+  facts: Facts,
+): readonly (readonly [string, string, string, string, RunFilter])[] => [
+  ...['shop_unavailable', RARE_CODE, 'never_thrown'].map(
+    (code) =>
+      [`error code: ${code}`, 'Error code', code, `errorCode=${code}`, failedAs(code)] as const,
   ),
-  load('a job of long ago and its duration', 'name=exportOrders&minDurationMs=30000', () => ({
-    where: `run."name" = 'exportOrders'`,
-    looked: `${TOOK} >= interval '30 s'`,
-  })),
-  load(
-    'failed, within an hour half-way back',
-    ({ middle, afterMiddle }) => `outcome=failed&from=${middle}&to=${afterMiddle}`,
-    ({ middle, afterMiddle }) => ({
-      where: `${BY_ITSELF} and run."startedAt" >= $1::timestamptz and run."startedAt" < $2::timestamptz`,
-      values: [middle, afterMiddle],
-    }),
-  ),
-
-  pages('pages 2 to 20 of all runs', '', () => NEWEST),
-  back('a page back, by Newer and by the browser'),
-  pages('pages 2 to 20 of any but success', 'status=failed', () => ({
-    where: 'run."errorCode" is not null',
-  })),
-  pages('pages 2 to 20 of a job of long ago', 'name=exportOrders', () => named('exportOrders')),
-
-  {
-    what: 'the palette, by its keys',
-    kind: 'search',
-    async measure(view) {
-      await goToRuns(view)
-      const open = () => view.page.keyboard.press('Control+k')
-      const shown = await watchAction(view.page, open, {
-        within: 'dialog',
-        texts: ['Overview', 'Failed runs', 'sendMail'],
-      })
-      await closeDialog(view.page)
-      return shown
-    },
-  },
-  search(
-    'label',
-    ({ customer }) => customer,
-    ({ customer }) => [customer],
-  ),
-  search(
-    'label of one run, long ago',
-    ({ oldInvoice }) => oldInvoice,
-    ({ oldInvoice }) => [oldInvoice],
-  ),
-  search(
-    'the id of a run, long ago',
-    ({ oldRun }) => oldRun.id,
-    ({ oldRun }) => [oldRun.id],
-  ),
-  search(
-    'the beginning of the id of a run',
-    ({ failed }) => failed.id.slice(0, 13),
-    ({ failed }) => [failed.id],
-  ),
-  search(
-    'an error’s text',
-    () => 'answered with status 503',
-    () => ['shop_unavailable'],
-  ),
-  search(
-    'an error’s code',
-    () => 'handler_fail',
-    () => ['handler_failed', 'fetch failed'],
-  ),
-  search(
-    'a worker',
-    () => LIVING_WORKER.slice(0, 12),
-    () => [LIVING_WORKER],
-  ),
-  search(
-    'nothing like that',
-    () => 'nothing like that',
-    () => ['Nothing matches'],
-  ),
-  {
-    what: 'from the search to a run of long ago',
-    kind: 'search',
-    async measure(view) {
-      const { page, facts } = view
-      await openSearch(view)
-      await page.getByRole('combobox', { name: 'Search' }).fill(facts.oldRun.id)
-      await page.getByRole('option').filter({ hasText: facts.oldRun.id }).waitFor()
-      return await watchAction(page, () => page.keyboard.press('Enter'), {
-        answer: { path: `/api/jobs/runs/${facts.oldRun.id}` },
-        texts: [facts.oldRun.id, facts.oldRun.name, 'Timeline'],
-      })
-    },
-  },
-
-  screen(
-    'overview',
-    () => '',
-    async ({ client }) => ['Next ticks', `${await countEnded(client)} ended`],
-  ),
-  screen(
-    'jobs',
-    () => 'jobs',
-    async () => CONSOLE_JOBS.map(({ job }) => job.name),
-  ),
-  ...['sendMail', 'pruneRows', 'exportOrders', 'syncStock', 'sweepCarts'].map((name) =>
-    screen(
-      `job page: ${name}`,
-      () => `jobs/${name}`,
-      async () => [name, 'Policies'],
-    ),
-  ),
-  screen(
-    'run page, failed',
-    ({ failed }) => `runs/${failed.id}`,
-    async ({ facts: { failed } }) => [
-      failed.id,
-      'TypeError',
-      'ECONNREFUSED',
-      'importFeed.ts:76',
-      'reading the feed',
-      'Timeline',
-    ],
-  ),
-  screen(
-    'run page, long ago',
-    ({ oldRun }) => `runs/${oldRun.id}`,
-    async ({ facts: { oldRun } }) => [oldRun.id, oldRun.name, 'Timeline'],
-  ),
-  screen(
-    'queue',
-    () => 'queue',
-    async ({ facts }) => [
-      // Counted up to a limit.
-      ' waiting',
-      `${facts.deadLetters} dead letters`,
-      'customer 1',
-      'order_invalid',
-    ],
-  ),
-  screen(
-    'queue, waiting work of a job',
-    () => 'queue?work=renderInvoice',
-    async () => ['customer 4'],
-  ),
-  screen(
-    'queue, waiting work with a label',
-    ({ waitingLabel }) => `queue?label=${waitingLabel}`,
-    async ({ facts }) => [facts.waitingLabel],
-  ),
-  screen(
-    'queue, a label that none waits with',
-    () => 'queue?label=nothing',
-    async () => ['No waiting work matches'],
-  ),
-  screen(
-    'queue, dead letters of a job',
-    () => 'queue?name=syncOrder',
-    async () => ['syncOrder'],
-  ),
-  screen(
-    'queue, dead letters of a rare code',
-    () => `queue?errorCode=${RARE_CODE}`,
-    async () => [RARE_CODE],
-  ),
-  screen(
-    'workers',
-    () => 'workers',
-    async () => ['worker-1', 'b1946ac92492'],
-  ),
-  screen(
-    'worker page',
-    () => `workers/${LIVING_WORKER}`,
-    async () => ['worker-1', 'Last runs that ended', '4711'],
-  ),
-  screen(
-    'worker page, long ago',
-    ({ oldRun }) => `workers/${oldRun.workerId}?at=${oldRun.startedAt}`,
-    async () => ['Stopped, or killed more than a day ago', 'Last runs that ended'],
-  ),
+  ['label of several runs', 'Label', facts.customer, '', labelled(facts.customer)],
+  ['label of one run, long ago', 'Label', facts.oldInvoice, '', labelled(facts.oldInvoice)],
+  [
+    ...(['part of labels', 'Label', facts.partOfLabel, ''] as const),
+    { looked: `strpos(lower(run."label"), lower('${facts.partOfLabel}')) > 0` },
+  ],
+  ['label that no run has', 'Label', 'nothing like that', '', NONE],
+  [
+    ...(['worker', 'Worker', LIVING_WORKER, `worker=${LIVING_WORKER}`] as const),
+    { looked: `starts_with(run."workerId", '${LIVING_WORKER}')` },
+  ],
+  ['worker that never was', 'Worker', 'nobody', 'worker=nobody', NONE],
+  [
+    ...(['took 30 s or longer', 'Took at least', '30 s', 'minDurationMs=30000'] as const),
+    { looked: `coalesce(run."endedAt", now()) - run."startedAt" >= interval '30 s'` },
+  ],
+  ['took 2 h or longer (none)', 'Took at least', '2 h', 'minDurationMs=7200000', NONE],
+  [
+    ...(['took 10 ms at most', 'Took at most', '10 ms', 'maxDurationMs=10'] as const),
+    { looked: `${TOOK} <= interval '10 ms'` },
+  ],
+  [
+    ...(['up to an instant half-way back', 'To'] as const),
+    ...([facts.middle.slice(0, 16).replace('T', ' '), '', before(facts.middle)] as const),
+  ],
 ]
+
+/** Lists narrowed by their address, and which runs each is to show. */
+const listCombined = (facts: Facts): readonly (readonly [string, string, RunFilter])[] => [
+  [
+    'a job and any but success',
+    'name=sendMail&status=failed',
+    `${named('sendMail')} and ${FAILED}`,
+  ],
+  [
+    'a job of long ago and failed',
+    'name=exportOrders&outcome=failed',
+    `${named('exportOrders')} and ${BY_ITSELF}`,
+  ],
+  [
+    'a job of long ago and success',
+    'name=exportOrders&outcome=success',
+    `${named('exportOrders')} and ${SUCCESS}`,
+  ],
+  ['a job and a trigger that it never had', 'name=sendMail&trigger=schedule', NONE],
+  [
+    'a job and a rare code',
+    `name=renderInvoice&errorCode=${RARE_CODE}`,
+    `${named('renderInvoice')} and ${failedAs(RARE_CODE)}`,
+  ],
+  [
+    'a code and a trigger',
+    'errorCode=timeout&trigger=manual',
+    `${failedAs('timeout')} and run."trigger" = 'manual'`,
+  ],
+  [
+    'a label and any but success',
+    `label=${facts.customer}&status=failed`,
+    `${labelled(facts.customer)} and ${FAILED}`,
+  ],
+  [
+    'a job of long ago and its duration',
+    'name=exportOrders&minDurationMs=30000',
+    { where: named('exportOrders'), looked: `${TOOK} >= interval '30 s'` },
+  ],
+  [
+    'failed, within an hour half-way back',
+    `outcome=failed&from=${facts.middle}&to=${facts.afterMiddle}`,
+    `${BY_ITSELF} and not ${before(facts.middle)} and ${before(facts.afterMiddle)}`,
+  ],
+]
+
+/** What is typed into the search, and what it is to find. */
+const listSearches = (facts: Facts): readonly (readonly [string, string, readonly string[]])[] => [
+  ['label', facts.customer, [facts.customer]],
+  ['label of one run, long ago', facts.oldInvoice, [facts.oldInvoice]],
+  ['the id of a run, long ago', facts.oldRun.id, [facts.oldRun.id]],
+  ['the beginning of the id of a run', facts.failed.id.slice(0, 13), [facts.failed.id]],
+  ['an error’s text', 'answered with status 503', ['shop_unavailable']],
+  ['an error’s code', 'handler_fail', ['handler_failed', 'fetch failed']],
+  ['a worker', LIVING_WORKER.slice(0, 12), [LIVING_WORKER]],
+  ['nothing like that', 'nothing like that', ['Nothing matches']],
+]
+
+/** Addresses of screens, and what each is to say. */
+const listScreens = (facts: Facts): readonly (readonly [string, string, readonly string[]])[] => [
+  ['jobs', 'jobs', CONSOLE_JOBS.map(({ job }) => job.name)],
+  ...JOBS.map((name) => [`job page: ${name}`, `jobs/${name}`, [name, 'Policies']] as const),
+  [
+    'run page, failed',
+    `runs/${facts.failed.id}`,
+    [
+      ...[facts.failed.id, 'TypeError', 'ECONNREFUSED', 'importFeed.ts:76'],
+      ...['reading the feed', 'Timeline'],
+    ],
+  ],
+  [
+    'run page, long ago',
+    `runs/${facts.oldRun.id}`,
+    [facts.oldRun.id, facts.oldRun.name, 'Timeline'],
+  ],
+  // What waits is counted up to a limit.
+  [
+    'queue',
+    'queue',
+    [' waiting', `${facts.deadLetters} dead letters`, 'customer 1', 'order_invalid'],
+  ],
+  ['queue, waiting work of a job', 'queue?work=renderInvoice', ['customer 4']],
+  ['queue, waiting work with a label', `queue?label=${facts.waitingLabel}`, [facts.waitingLabel]],
+  ['queue, a label that none waits with', 'queue?label=nothing', ['No waiting work matches']],
+  ['queue, dead letters of a job', 'queue?name=syncOrder', ['syncOrder']],
+  ['queue, dead letters of a rare code', `queue?errorCode=${RARE_CODE}`, [RARE_CODE]],
+  ['workers', 'workers', ['worker-1', 'b1946ac92492']],
+  ['worker page', `workers/${LIVING_WORKER}`, ['worker-1', 'Last runs that ended', '4711']],
+  [
+    'worker page, long ago',
+    `workers/${facts.oldRun.workerId}?at=${facts.oldRun.startedAt}`,
+    ['Stopped, or killed more than a day ago', 'Last runs that ended'],
+  ],
+]
+
+/** All that somebody does, with what this database holds. It is the same for each database. */
+export function listSteps(facts: Facts): Step[] {
+  return [
+    load('all runs', '', ALL, 'screen'),
+    ...JOBS.map((name) => filter(`job: ${name}`, choose('Job', name), `name=${name}`, named(name))),
+    ...Object.entries(OUTCOMES).map(([option, [query, runs]]) =>
+      filter(`outcome: ${option.toLowerCase()}`, choose('Outcome', option), query, runs),
+    ),
+    ...['schedule', 'queue', 'manual', 'cli'].map((trigger) =>
+      filter(
+        `trigger: ${trigger}`,
+        choose('Trigger', trigger),
+        `trigger=${trigger}`,
+        `run."trigger" = '${trigger}'`,
+      ),
+    ),
+    ...listWritten(facts).map(([what, label, text, query, runs]) =>
+      filter(what, write(label, text), query, runs),
+    ),
+    filter('the last hour', press('Started within the last hour'), '', ALL),
+    ...listCombined(facts).map(([what, query, runs]) => load(what, query, runs, 'combined')),
+    pages('pages 2 to 20 of all runs', '', ALL),
+    back('a page back, by Newer and by the browser'),
+    pages('pages 2 to 20 of any but success', 'status=failed', FAILED),
+    pages('pages 2 to 20 of a job of long ago', 'name=exportOrders', named('exportOrders')),
+    { what: 'the palette, by its keys', kind: 'search', measure: openPalette },
+    ...listSearches(facts).map(([what, text, texts]) => search(what, text, texts)),
+    {
+      what: 'from the search to a run of long ago',
+      kind: 'search',
+      measure: (view) => goFromSearch(view, facts.oldRun),
+    },
+    {
+      what: 'overview',
+      kind: 'screen',
+      async measure({ page, client }) {
+        const texts = ['Next ticks', `${await countEnded(client)} ended`]
+        return await watchLoad(page, '/console/', { texts })
+      },
+    },
+    ...listScreens(facts).map(([what, path, texts]): Step => ({
+      what,
+      kind: 'screen',
+      measure: ({ page }) => watchLoad(page, encodeURI(`/console/${path}`), { texts }),
+    })),
+  ]
+}
 
 /** Narrows the list by what stands above it. */
 function filter(
   what: string,
-  act: (form: Locator, facts: Facts) => Promise<unknown>,
-  query: Readonly<Record<string, string>>,
-  runsOf: (facts: Facts) => RunFilter,
+  act: (form: Locator) => Promise<unknown>,
+  query: string,
+  runs: RunFilter,
 ): Step {
   return {
     what,
     kind: 'filter',
     async measure(view) {
       await goToRuns(view)
-      const expected = await expectPage(view, what, runsOf)
+      const expected = await expectPage(view, what, runs)
       const form = view.page.getByRole('form', { name: 'Filter runs' })
-      const shown = await watchAction(view.page, () => act(form, view.facts), {
+      const shown = await watchAction(view.page, () => act(form), {
         ids: expected.map(({ id }) => id),
-        answer: { path: LIST, query },
+        answer: { path: LIST, query: Object.fromEntries(new URLSearchParams(query)) },
       })
       checkRows(expected, shown.rows)
       return shown
@@ -408,10 +260,10 @@ function choose(label: string, option: string) {
 }
 
 /** Typed, and Enter: without it, what is typed takes effect a moment later. */
-function write(label: string, textOf: (facts: Facts) => string) {
-  return async (form: Locator, facts: Facts) => {
+function write(label: string, text: string) {
+  return async (form: Locator) => {
     const field = form.getByLabel(label, { exact: true })
-    await field.fill(textOf(facts))
+    await field.fill(text)
     await field.press('Enter')
   }
 }
@@ -421,20 +273,14 @@ function press(name: string) {
 }
 
 /** The list from its address, as a link leads to it. */
-function load(
-  what: string,
-  query: string | ((facts: Facts) => string),
-  runsOf: (facts: Facts) => RunFilter,
-): Step {
+function load(what: string, query: string, runs: RunFilter, kind: StepKind): Step {
   return {
     what,
-    kind: what === 'all runs' ? 'screen' : 'combined',
+    kind,
     async measure(view) {
-      const expected = await expectPage(view, what, runsOf)
-      const text = typeof query === 'string' ? query : query(view.facts)
-      const shown = await watchLoad(view.page, encodeURI(`${RUNS}?${text}`), {
-        ids: expected.map(({ id }) => id),
-      })
+      const expected = await expectPage(view, what, runs)
+      const ids = expected.map(({ id }) => id)
+      const shown = await watchLoad(view.page, encodeURI(`${RUNS}?${query}`), { ids })
       checkRows(expected, shown.rows)
       return shown
     },
@@ -442,12 +288,12 @@ function load(
 }
 
 /** From each page to the next; the slowest of them. */
-function pages(what: string, query: string, runsOf: (facts: Facts) => RunFilter): Step {
+function pages(what: string, query: string, runs: RunFilter): Step {
   return {
     what,
     kind: 'page',
     async measure(view) {
-      const all = await expectPage(view, what, runsOf, PAGES * PAGE)
+      const all = await expectPage(view, what, runs, PAGES * PAGE)
       await watchLoad(view.page, `${RUNS}?${query}`, wantedPage(all, 0))
       const shown: Shown[] = []
       for (let page = 1; all.length > page * PAGE; page++) {
@@ -467,7 +313,7 @@ function back(what: string): Step {
     kind: 'page',
     async measure(view) {
       const { page } = view
-      const all = await expectPage(view, what, () => NEWEST, PAGES * PAGE)
+      const all = await expectPage(view, what, ALL, PAGES * PAGE)
       const link = (name: string) => page.getByRole('link', { name, exact: true })
       const goBack = () => page.evaluate('history.back()')
       await watchLoad(page, RUNS, wantedPage(all, 0))
@@ -491,51 +337,49 @@ function slowest(shown: readonly Shown[]): Shown {
   return first
 }
 
-function search(
-  what: string,
-  textOf: (facts: Facts) => string,
-  textsOf: (facts: Facts) => string[],
-): Step {
+async function openPalette(view: View): Promise<Shown> {
+  await goToRuns(view)
+  const open = () => view.page.keyboard.press('Control+k')
+  const texts = ['Overview', 'Failed runs', 'sendMail']
+  const shown = await watchAction(view.page, open, { within: 'dialog', texts })
+  await closeDialog(view.page)
+  return shown
+}
+
+function search(what: string, text: string, texts: readonly string[]): Step {
   return {
     what: `search: ${what}`,
     kind: 'search',
     async measure(view) {
       await openSearch(view)
-      const text = textOf(view.facts)
       const box = view.page.getByRole('combobox', { name: 'Search' })
-      const shown = await watchAction(view.page, () => box.fill(text), {
-        within: 'dialog',
-        texts: textsOf(view.facts),
-        answer: { path: '/api/console/search', query: { q: text } },
-      })
+      const answer = { path: '/api/console/search', query: { q: text } }
+      const wanted: Wanted = { within: 'dialog', texts, answer }
+      const shown = await watchAction(view.page, () => box.fill(text), wanted)
       await closeDialog(view.page)
       return shown
     },
   }
 }
 
-function screen(
-  what: string,
-  pathOf: (facts: Facts) => string,
-  textsOf: (view: View) => Promise<string[]>,
-): Step {
-  return {
-    what,
-    kind: 'screen',
-    async measure(view) {
-      const texts = await textsOf(view)
-      return await watchLoad(view.page, encodeURI(`/console/${pathOf(view.facts)}`), { texts })
-    },
-  }
+async function goFromSearch(view: View, { id, name }: Facts['oldRun']): Promise<Shown> {
+  await openSearch(view)
+  const { page } = view
+  await page.getByRole('combobox', { name: 'Search' }).fill(id)
+  await page.getByRole('option').filter({ hasText: id }).waitFor()
+  return await watchAction(page, () => page.keyboard.press('Enter'), {
+    answer: { path: `${LIST}/${id}` },
+    texts: [id, name, 'Timeline'],
+  })
 }
 
 async function expectPage(
-  { client, facts, known }: View,
+  { client, known }: View,
   what: string,
-  runsOf: (facts: Facts) => RunFilter,
+  runs: RunFilter,
   limit = PAGE,
 ): Promise<ExpectedRun[]> {
-  const expected = known.get(what) ?? (await expectRuns(client, runsOf(facts), { limit }))
+  const expected = known.get(what) ?? (await expectRuns(client, runs, limit))
   known.set(what, expected)
   return expected
 }
@@ -553,7 +397,7 @@ async function countEnded(client: pg.Client): Promise<string> {
 async function goToRuns(view: View): Promise<void> {
   const { page } = view
   const { pathname, search: query } = new URL(page.url())
-  const newest = await expectPage(view, 'newest', () => NEWEST)
+  const newest = await expectPage(view, 'newest', ALL)
   const ids = newest.map(({ id }) => id)
   if (pathname !== RUNS) await watchLoad(page, RUNS, { ids })
   else if (query !== '') {

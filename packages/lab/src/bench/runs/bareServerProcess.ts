@@ -2,6 +2,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import pg from 'pg'
+import { followDriver } from '../../followDriver.ts'
 
 const SQL = `
   select "id", "name", "label", "status", "errorCode", "trigger", "attempt", "scheduledFor", "startedAt", "endedAt",
@@ -25,9 +26,8 @@ interface Row {
   endedAt: Date | null
 }
 
-const pool = new pg.Pool({ connectionString: process.argv[2], max: 10 })
-// The process that started this one is gone.
-process.stdin.on('end', () => process.exit(1)).resume()
+const { settings, tell } = followDriver<{ databaseUrl: string }>()
+const pool = new pg.Pool({ connectionString: settings.databaseUrl, max: 10 })
 
 const server = createServer((_request, response) => {
   pool.query<Row>({ name: 'runs', text: SQL }).then(
@@ -51,5 +51,5 @@ const server = createServer((_request, response) => {
 })
 server.listen(0, '127.0.0.1', () => {
   const { port } = server.address() as AddressInfo
-  process.stdout.write(`http://127.0.0.1:${port}\n`)
+  tell({ url: `http://127.0.0.1:${port}` })
 })

@@ -5,9 +5,9 @@ import { startApi } from '../apps.ts'
 import { createHttpClient, type HttpClient } from '../createHttpClient.ts'
 import type { Bench } from '../openBench.ts'
 import { withClient } from '../openServer.ts'
-import { startProcess } from '../startProcess.ts'
-import { inTurn, latencyOf, type Latency } from '../statistics.ts'
-import { copyNewestRuns, fillRuns } from './fillRuns.ts'
+import { startProcess } from '../../startProcess.ts'
+import { inTurn, latencyOf, type Latency } from '../../statistics.ts'
+import { copyNewestRuns, fillRuns, runsSql, type JobShare } from '../fillRuns.ts'
 
 export const SIZES = ['few', 'many'] as const
 export type Size = (typeof SIZES)[number]
@@ -36,6 +36,14 @@ interface Read {
   path: string
 }
 
+/** Few jobs have most runs. */
+const JOBS: readonly JobShare[] = [
+  { name: 'renderInvoicePdf', share: 4_380 },
+  { name: 'cleanupPreviewSessions', share: 100, isScheduled: true },
+  { name: 'cleanupI18nCache', share: 15, isScheduled: true },
+  { name: 'pruneJobRuns', share: 5, isScheduled: true },
+  { name: 'dispatchEmail', share: 5_500 },
+]
 const LIST = '/api/jobs/runs'
 /** Requests of each kind on both sides in each round, before those that count: they load what is needed into memory. */
 const WARM_UPS = 10
@@ -57,7 +65,7 @@ export async function measureRuns(bench: Bench): Promise<RunsFigures> {
   }
   bench.progress(`filling in ${many} runs`)
   const startedAtMs = performance.now()
-  await fillRuns(urls.many, many, bench.seed)
+  await withClient(urls.many, (client) => fillRuns(client, runsSql(many, bench.seed, JOBS)))
   const fillMs = performance.now() - startedAtMs
   const rows = { few: await copyNewestRuns(urls.many, urls.few, newest), many }
 
@@ -74,7 +82,7 @@ export async function measureRuns(bench: Bench): Promise<RunsFigures> {
   }
   /** One for each round. */
   const pagesMs: Record<Size, number[]>[] = []
-  const stops: (() => Promise<void>)[] = []
+  const stops: (() => Promise<unknown>)[] = []
   const open = async (size: Size): Promise<Side> => {
     const api = await startApi(urls[size])
     stops.push(api.stop)
@@ -106,9 +114,9 @@ export async function measureRuns(bench: Bench): Promise<RunsFigures> {
     for (const size of SIZES) {
       figures.pages[size] = pagesMs.map((together) => latencyOf(together[size]))
     }
-    const bare = startProcess(BARE_SERVER, { args: [urls.many] })
+    const bare = startProcess(BARE_SERVER, { settings: { databaseUrl: urls.many } })
     stops.push(bare.stop)
-    const [bareUrl] = await bare.line(/http:.*/)
+    const bareUrl = await bare.told<string>('url')
     const load = { connections: 8, durationMs: bench.sized({ small: 200, full: 4_000 }) }
     const loaded = {
       api: { client: sides.many.client, path: `${LIST}?limit=50` },

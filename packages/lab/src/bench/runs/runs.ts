@@ -1,6 +1,6 @@
-import { formatNumber, table } from '../markdown.ts'
+import { formatNumber, ms, range, table } from '../../markdown.ts'
 import { defineScenario, type Target } from '../scenario.ts'
-import { middle, ratios, summarise } from '../statistics.ts'
+import { compare, middle, summarise } from '../../statistics.ts'
 import { measureRuns, type RunsFigures } from './measureRuns.ts'
 
 type Read = RunsFigures['reads'][number]
@@ -24,20 +24,17 @@ export const runs = defineScenario<RunsFigures>({
         what,
         atMost: 1.5,
         unit: '×',
-        measured: slowest?.median ?? null,
-        ...(slowest && { spread: slowest, note: `slowest: ${slowest.read.what}` }),
-        ...(OBSTACLES[kind] !== undefined && { obstacle: OBSTACLES[kind] }),
+        measured: slowest ?? null,
+        note: slowest && `slowest: ${slowest.read.what}`,
+        obstacle: OBSTACLES[kind],
       }
     }
-    const ratio = summarise(ratios(perSecond.api, perSecond.bare))
-    const together = slowdown(pages)
     return [
       {
         what: 'p99 of a page, over all filters, many runs to few',
         atMost: 1.5,
         unit: '×',
-        measured: together.median,
-        spread: together,
+        measured: slowdown(pages),
       },
       worst('page', 'the same of the filter that is slowed down most'),
       worst('csv', 'p99 of the first byte of the CSV, many runs to few'),
@@ -46,8 +43,7 @@ export const runs = defineScenario<RunsFigures>({
         what: 'requests/s to the same query by bare pg',
         atLeast: 0.7,
         unit: '×',
-        measured: ratio.median,
-        spread: ratio,
+        measured: compare(perSecond.api, perSecond.bare),
         obstacle:
           "each answer is checked against its schema, each request logged, and those of one turn of the event loop look their callers' roles up",
       },
@@ -57,20 +53,17 @@ export const runs = defineScenario<RunsFigures>({
     const line = ({ what, latencies }: Pick<Read, 'what' | 'latencies'>) => {
       const few = middle(latencies.few)
       const many = middle(latencies.many)
-      const { median, min, max } = slowdown(latencies)
+      const slower = slowdown(latencies)
       return [
         what,
-        `${formatNumber(few.p50)} ms`,
-        `${formatNumber(few.p99)} ms`,
-        `${formatNumber(many.p50)} ms`,
-        `${formatNumber(many.p99)} ms`,
-        formatNumber(median),
-        `${formatNumber(min)} to ${formatNumber(max)}`,
+        ...[few.p50, few.p99, many.p50, many.p99].map(ms),
+        formatNumber(slower.median),
+        range(slower),
       ]
     }
     const speed = (side: 'api' | 'bare') => {
-      const { median, min, max } = summarise(perSecond[side])
-      return [formatNumber(median), `${formatNumber(min)} to ${formatNumber(max)}`]
+      const summary = summarise(perSecond[side])
+      return [formatNumber(summary.median), range(summary)]
     }
     const few = formatNumber(rows.few)
     const many = formatNumber(rows.many)
@@ -104,19 +97,18 @@ ${table(
       title: `p99 with ${formatNumber(rows.many)} runs, to that with ${formatNumber(rows.few)}`,
       unit: '×',
       limit: { label: 'target 1.5', value: 1.5 },
-      bars: reads.map((read) => {
-        const { median, ...spread } = slowdown(read.latencies)
-        return { label: read.what, value: median, spread, isOurs: true }
-      }),
+      bars: reads.map((read) => ({
+        label: read.what,
+        value: slowdown(read.latencies),
+        isOurs: true,
+      })),
     },
   ],
 })
 
 function slowdown({ few, many }: Read['latencies']) {
-  return summarise(
-    ratios(
-      many.map(({ p99 }) => p99),
-      few.map(({ p99 }) => p99),
-    ),
+  return compare(
+    many.map(({ p99 }) => p99),
+    few.map(({ p99 }) => p99),
   )
 }

@@ -20,3 +20,11 @@ export interface Producer {
 }
 
 export type CreateEngine<Settings> = (url: string, settings: Settings) => Promise<Engine>
+
+/** No-op jobs with numbers from 0 on, 5,000 at a time, as an engine's own call takes them. */
+export function* inChunks<Item>(count: number, make: (n: number) => Item): Generator<Item[]> {
+  const chunk = 5_000
+  for (let from = 0; from < count; from += chunk) {
+    yield Array.from({ length: Math.min(chunk, count - from) }, (_, index) => make(from + index))
+  }
+}

@@ -1,50 +1,41 @@
 // One engine and nothing else. It prepares, says so, and works when it is told to.
-import { once } from 'node:events'
-import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
 import { giveBackMemory } from '@roundsman/node-app/giveBackMemory'
-import { createRandom } from '../../chaos/createRandom.ts'
+import { createRandom } from '../../createRandom.ts'
+import { followDriver } from '../../followDriver.ts'
 import type { Engine } from './engine.ts'
 import { createBullMq } from './engines/createBullMq.ts'
 import { createGraphileWorker } from './engines/createGraphileWorker.ts'
 import { createPgBoss } from './engines/createPgBoss.ts'
 import { createRoundsman } from './engines/createRoundsman.ts'
 import { createSqlAlone } from './engines/createSqlAlone.ts'
-import type { EngineChoice } from './runEngine.ts'
+import type { EngineChoice, EngineRun } from './runEngine.ts'
+
+export interface EngineSettings {
+  role: 'drain' | 'produce' | 'consume' | 'enqueue'
+  url: string
+  jobs: number
+  choice: EngineChoice
+  seed?: number
+  /** How many are enqueued before those that count. */
+  warmUp?: number
+}
 
 /** Long enough for the worker to become idle. */
 const MIN_PAUSE_MS = 20
 
-const [, , role = '', url = '', count = '0', choice = '{}', seed = '1'] = process.argv
-const jobs = Number(count)
-const input = createInterface({ input: process.stdin })
-// The process that started this one is gone.
-input.once('close', () => process.exit(1))
-
-const engine = await create(JSON.parse(choice) as EngineChoice)
-switch (role) {
-  case 'drain':
-    await drain()
-    break
-  case 'produce':
-    await produce()
-    break
-  case 'consume':
-    await consume()
-    break
-  default:
-    throw new Error(`"${role}" is no role of an engine`)
-}
+const { settings, tell, go } = followDriver<EngineSettings>()
+const { url, jobs, choice, seed = 1, warmUp = 0 } = settings
+const engine = await create()
+await { drain, produce, consume, enqueue }[settings.role]()
 await engine.close()
 process.exit(0)
 
 /** Works from a full queue to an empty one. */
 async function drain(): Promise<void> {
-  const enqueuedAtMs = performance.now()
   await engine.enqueue(jobs)
-  process.stdout.write(`prepared ${performance.now() - enqueuedAtMs}\n`)
-  await once(input, 'line')
-
+  tell({ isReady: true })
+  await go()
   let handled = 0
   let firstAtMs = NaN
   const everyHandled = Promise.withResolvers<void>()
@@ -58,36 +49,34 @@ async function drain(): Promise<void> {
   while (!(await engine.isSettled())) await pause(2)
   const settledAtMs = performance.now()
   const { active: busyMs } = performance.eventLoopUtilization(before)
-  const { left, audited } = await engine.count()
-  const done = {
+  const done: EngineRun = {
     firstMs: firstAtMs - startedAtMs,
     totalMs: settledAtMs - startedAtMs,
     busyMs,
-    left,
-    audited,
+    ...(await engine.count()),
     handled,
   }
-  process.stdout.write(`done ${JSON.stringify(done)}\n`)
+  tell({ done })
 }
 
-/** Sends one job at a time to an idle worker, and afterwards prints when it began to send, or to commit, each. */
+/** Sends one job at a time to an idle worker, and afterwards tells when it began to send, or to commit, each. */
 async function produce(): Promise<void> {
-  const random = createRandom(Number(seed))
+  const random = createRandom(seed)
   const producer = await engine.openProducer()
   await giveBackMemory()
-  process.stdout.write('ready\n')
-  await once(input, 'line')
+  tell({ isReady: true })
+  await go()
   const sentAtNs: string[] = []
   for (let n = 0; n < jobs; n++) {
     await pause(MIN_PAUSE_MS + random.next() * MIN_PAUSE_MS)
     const begunAtNs = process.hrtime.bigint()
     sentAtNs.push(String((await producer.send(n)) ?? begunAtNs))
   }
-  process.stdout.write(`sent ${JSON.stringify(sentAtNs)}\n`)
+  tell({ sentAtNs })
   await producer.close()
 }
 
-/** Prints when each job's handler was called, by the clock that all processes of a machine share. */
+/** Tells when each job's handler was called, by the clock that all processes of a machine share. */
 async function consume(): Promise<void> {
   const handledAtNs: string[] = []
   const everyHandled = Promise.withResolvers<void>()
@@ -97,24 +86,34 @@ async function consume(): Promise<void> {
     if (++handled === jobs) everyHandled.resolve()
   })
   await giveBackMemory()
-  process.stdout.write('ready\n')
+  tell({ isReady: true })
   await everyHandled.promise
-  process.stdout.write(`handled ${JSON.stringify(handledAtNs)}\n`)
+  tell({ handledAtNs })
 }
 
-function create(engineChoice: EngineChoice): Promise<Engine> {
-  switch (engineChoice.engine) {
+/** Sends one job after the other. */
+async function enqueue(): Promise<void> {
+  const producer = await engine.openProducer()
+  for (let n = 0; n < warmUp; n++) await producer.send(n)
+  const startedAtMs = performance.now()
+  for (let n = 0; n < jobs; n++) await producer.send(n)
+  tell({ tookMs: performance.now() - startedAtMs })
+  await producer.close()
+}
+
+function create(): Promise<Engine> {
+  switch (choice.engine) {
     case 'roundsman':
-      return createRoundsman(url, engineChoice.settings)
+      return createRoundsman(url, choice.settings)
     case 'sqlAlone':
-      return createSqlAlone(url, engineChoice.settings)
+      return createSqlAlone(url, choice.settings)
     case 'pgBoss':
-      return createPgBoss(url, engineChoice.settings)
+      return createPgBoss(url, choice.settings)
     case 'graphileWorker':
-      return createGraphileWorker(url, engineChoice.settings)
+      return createGraphileWorker(url, choice.settings)
     case 'bullMq':
-      return createBullMq(url, engineChoice.settings)
+      return createBullMq(url, choice.settings)
     default:
-      return engineChoice satisfies never
+      return choice satisfies never
   }
 }

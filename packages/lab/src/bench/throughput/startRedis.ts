@@ -4,8 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { findFreePort } from '@roundsman/local-postgres'
-import { tellGuard } from '../tellGuard.ts'
-import { startProcess } from '../startProcess.ts'
+import { startProgram, tellGuard } from '../../startProcess.ts'
 
 export interface Redis {
   url: string
@@ -22,10 +21,8 @@ export async function startRedis(): Promise<Redis | null> {
   const folder = await mkdtemp(join(tmpdir(), 'roundsman-redis-'))
   tellGuard({ folder })
   const port = await findFreePort()
-  const server = startProcess('--port', {
-    command: program,
-    args: [String(port), '--bind', '127.0.0.1', '--dir', folder],
-  })
+  const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder]
+  const server = startProgram(program, args)
   const close = async () => {
     await server.stop()
     await rm(folder, { recursive: true, force: true, maxRetries: 5 })
@@ -42,12 +39,11 @@ export async function startRedis(): Promise<Redis | null> {
 
 async function findProgram(): Promise<string | null> {
   for (const program of PROGRAMS) {
-    try {
-      await promisify(execFile)(program, ['--version'])
-      return program
-    } catch {
-      // Not here, or not executable.
-    }
+    const isHere = await promisify(execFile)(program, ['--version']).then(
+      () => true,
+      () => false,
+    )
+    if (isHere) return program
   }
   return null
 }

@@ -1,8 +1,9 @@
 import type { ScheduledJob } from '@roundsman/engine'
+import type { CheckResult } from '../../checks.ts'
 import { countStrays } from '../../countStrays.ts'
 import type { Queryable } from '../../openPool.ts'
 import type { ClaimsLeft } from '../countClaims.ts'
-import type { FleetHistory } from '../createFleet.ts'
+import type { FleetHistory } from '../createChaosFleet.ts'
 import type { Load } from '../enqueueLoad.ts'
 import type { Sample } from '../sampleCounts.ts'
 import { checkTickJobs, numbers } from './checkTickJobs.ts'
@@ -17,14 +18,6 @@ export interface Evidence {
   samples: readonly Sample[]
   claims: ClaimsLeft
   fleet: Pick<FleetHistory, 'gracefulStops' | 'crashes'>
-}
-
-export interface CheckResult {
-  guarantee: string
-  /** What holds, in words. */
-  name: string
-  isPassed: boolean
-  figures: string
 }
 
 /** Checks the database after all workers have ended. */

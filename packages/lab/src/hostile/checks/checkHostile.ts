@@ -1,14 +1,14 @@
-import type { CheckResult } from '../../chaos/checks/checkGuarantees.ts'
+import { sampleOf, type CheckResult } from '../../checks.ts'
 import { countStrays, WORK_LEFT } from '../../countStrays.ts'
 import type { Queryable } from '../../openPool.ts'
-import type { FleetHistory } from '../createFleet.ts'
+import { increase } from '../../markdown.ts'
+import type { FleetHistory } from '../createHostileFleet.ts'
 import type { DefinitionCounts } from '../drawDefinitions.ts'
 import type { Enqueued } from '../enqueueLoad.ts'
 import { attemptsOf, guilty, guiltyTick } from '../hostileJobs.ts'
-import { checkInnocents, FREE_CODES } from './checkInnocents.ts'
+import { checkInnocents, countBy, FREE_CODES } from './checkInnocents.ts'
 import { checkLateness, measureLateness, type LatenessByKind } from './checkLateness.ts'
 import { checkCrashes, checkDeadly, checkHeld, checkLag, checkLeft } from './checkProcesses.ts'
-import { countBy, sampleOf } from './figures.ts'
 
 /** What the driver knows once all workers have ended. */
 export interface Evidence {
@@ -93,7 +93,7 @@ export async function checkHostile(
   for (const check of inOrder) checks.push(await check(seen))
   const codes = new Map<string, number>()
   for (const { errorCode } of runs) {
-    if (errorCode !== null) codes.set(errorCode, (codes.get(errorCode) ?? 0) + 1)
+    if (errorCode !== null) increase(codes, errorCode)
   }
   return { checks, lateness, runs: runs.length, codes }
 }
@@ -133,7 +133,7 @@ const checkEnds: Check = async ({ database, runs, enqueued, isQuiet }) => {
       doubled + keys + payloads === 0,
     figures:
       `${runs.length} runs of ${enqueued.size} pieces of work and of ticks; ${running.length} still running ` +
-      `(${countBy(running)}), ${claims} claims held, ${waiting} waiting, ${vanished} never started, ` +
+      `(${countBy(running, ({ name }) => name)}), ${claims} claims held, ${waiting} waiting, ${vanished} never started, ` +
       `${gone} given up without a dead letter, ${doubled} in two places; ${keys} keys and ${payloads} payloads without work`,
   }
 }

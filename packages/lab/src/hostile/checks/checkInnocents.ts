@@ -1,6 +1,6 @@
+import { sampleOf } from '../../checks.ts'
 import { INNOCENTS, innocentLong, LONG_STEPS } from '../hostileJobs.ts'
 import type { Check, RunRow } from './checkHostile.ts'
-import { sampleOf } from './figures.ts'
 
 /** Ends that cost the work none of its attempts. */
 export const FREE_CODES: ReadonlySet<string> = new Set(['worker_lost', 'drained', 'expired'])
@@ -39,6 +39,12 @@ export const checkInnocents: Check = async ({ database, attemptsByWork, enqueued
     isPassed: problems.length === 0,
     figures: `${byWork.size} pieces of work, ${runs} runs, ${failed} of them failed; ${problems.length} wrong${sampleOf(problems)}`,
   }
+}
+
+/** Says how many there are of each. */
+export function countBy<Value>(values: readonly Value[], of: (value: Value) => string): string {
+  const by = Map.groupBy(values, of)
+  return [...by].map(([what, ones]) => `${ones.length} × ${what}`).join(', ') || 'none'
 }
 
 function codesOf(runs: readonly RunRow[]): string {

@@ -1,7 +1,7 @@
+import { distribution, type Distribution } from '../../statistics.ts'
+import type { Gap } from '../createHostileFleet.ts'
 import { INNOCENTS } from '../hostileJobs.ts'
-import type { Gap } from '../createFleet.ts'
 import type { Check, Evidence, RunRow, Seen } from './checkHostile.ts'
-import { distribution, type Distribution } from './figures.ts'
 
 /** Of innocent work enqueued beside outcomes, beside the deadly ones, and of what a crash had caught. */
 type LatenessKind = 'outcomes' | 'deadly' | 'caught'

@@ -1,9 +1,11 @@
 import { readdir, readFile } from 'node:fs/promises'
-import type { Crash } from '../createFleet.ts'
+import { sampleOf } from '../../checks.ts'
+import { distribution } from '../../statistics.ts'
+import type { Crash } from '../createHostileFleet.ts'
 import { deadly } from '../hostileJobs.ts'
 import type { DeadlyKind } from '../deadlyOutcomes.ts'
 import type { Check } from './checkHostile.ts'
-import { distribution, sampleOf } from './figures.ts'
+import { countBy } from './checkInnocents.ts'
 
 const MAX_LAG_MS = 3_000
 const MAX_GROWTH_BYTES = 64 * 1024 * 1024
@@ -25,8 +27,8 @@ export const checkLag: Check = ({ fleet: { lags } }) => {
 }
 
 export const checkHeld: Check = ({ fleet: { lives } }) => {
-  const long = lives.filter(({ held }) => held.length >= MIN_SAMPLES)
-  const growths = long.map(({ held }) => {
+  const long = lives.filter((held) => held.length >= MIN_SAMPLES)
+  const growths = long.map((held) => {
     const warm = held.slice(Math.floor(held.length * 0.3), Math.ceil(held.length * 0.5))
     const end = held.slice(Math.floor(held.length * 0.8))
     const grown = (of: (one: (typeof held)[number]) => number) =>
@@ -71,7 +73,7 @@ export const checkCrashes: Check = ({ runs, fleet: { crashes, exits, rescuedFrom
     name: 'each crash is named in the logs, none stands still for ever, and what is asked to end ends with 0',
     isPassed: unnamed.length + stuck.length + badExits.length === 0,
     figures:
-      `${crashes.length} workers ended by themselves (${summarizeExits(crashes)}); ${silent.length} of them without a line, ` +
+      `${crashes.length} workers ended by themselves (${countBy(crashes, exitOf)}); ${silent.length} of them without a line, ` +
       `of which another's end explains all but ${unnamed.length}, ` +
       `${stuck.length} had to be killed from outside; ${exits.length} asked to end, ${badExits.length} of them otherwise`,
   }
@@ -105,7 +107,7 @@ export const checkDeadly: Check = ({ enqueued, attemptsByWork, fleet }) => {
     const isGivenUp = kind === 'throws where nobody is named' || lost.length >= LOSSES
     const isItsOwn = crashes.every((crash) => EXITS[kind as DeadlyKind].includes(exitOf(crash)))
     if (!isGivenUp || !isItsOwn || crashes.length < Math.max(1, lost.length)) wrong.push(`${kind}`)
-    figures.push(`${kind}: ${summarizeExits(crashes)}`)
+    figures.push(`${kind}: ${countBy(crashes, exitOf)}`)
   }
   return {
     guarantee: 'G2, G9',
@@ -113,11 +115,6 @@ export const checkDeadly: Check = ({ enqueued, attemptsByWork, fleet }) => {
     isPassed: wrong.length === 0,
     figures: `${figures.join('; ') || 'none was enqueued'}; ${wrong.length} wrong${sampleOf(wrong)}`,
   }
-}
-
-function summarizeExits(crashes: readonly Crash[]): string {
-  const by = Map.groupBy(crashes, exitOf)
-  return [...by].map(([how, ones]) => `${ones.length} × ${how}`).join(', ') || 'none'
 }
 
 export const checkLeft: Check = async ({ fleet, temporary, marker }) => {

@@ -1,5 +1,5 @@
 import { Queue, Worker } from 'bullmq'
-import type { CreateEngine } from '../engine.ts'
+import { inChunks, type CreateEngine } from '../engine.ts'
 
 export interface BullMqSettings {
   concurrency: number
@@ -8,7 +8,6 @@ export interface BullMqSettings {
 }
 
 const QUEUE = 'noop'
-const CHUNK = 5_000
 const UNFINISHED = ['active', 'waiting', 'prioritized', 'delayed'] as const
 
 /** BullMQ on Redis with its defaults. Nothing records what it does beyond its own list of completed jobs. */
@@ -21,11 +20,7 @@ export const createBullMq: CreateEngine<BullMqSettings> = async (url, settings) 
   return {
     async enqueue(count) {
       await queue.waitUntilReady()
-      for (let from = 0; from < count; from += CHUNK) {
-        const jobs = Array.from({ length: Math.min(CHUNK, count - from) }, (_, index) => ({
-          name: 'noop',
-          data: { n: from + index },
-        }))
+      for (const jobs of inChunks(count, (n) => ({ name: 'noop', data: { n } }))) {
         await queue.addBulk(jobs)
       }
     },

@@ -1,6 +1,6 @@
 import { run, makeWorkerUtils, Logger, type Runner } from 'graphile-worker'
 import pg from 'pg'
-import type { CreateEngine } from '../engine.ts'
+import { inChunks, type CreateEngine } from '../engine.ts'
 
 export interface GraphileWorkerSettings {
   concurrentJobs: number
@@ -10,7 +10,6 @@ export interface GraphileWorkerSettings {
   audit: boolean
 }
 
-const CHUNK = 5_000
 const logger = new Logger(() => () => undefined)
 
 /** Its audit is one INSERT for each job, into the table of our runs, with that table's indexes. */
@@ -26,11 +25,7 @@ export const createGraphileWorker: CreateEngine<GraphileWorkerSettings> = async 
     async enqueue(count) {
       const utils = await makeWorkerUtils({ connectionString: url, logger })
       await utils.migrate()
-      for (let from = 0; from < count; from += CHUNK) {
-        const jobs = Array.from({ length: Math.min(CHUNK, count - from) }, (_, index) => ({
-          identifier: 'noop',
-          payload: { n: from + index },
-        }))
+      for (const jobs of inChunks(count, (n) => ({ identifier: 'noop', payload: { n } }))) {
         await utils.addJobs(jobs)
       }
       await utils.release()

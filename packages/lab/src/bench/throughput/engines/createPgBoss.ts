@@ -1,6 +1,7 @@
 import pg from 'pg'
-import { PgBoss } from 'pg-boss'
-import type { CreateEngine } from '../engine.ts'
+import { fromPrisma, PgBoss } from 'pg-boss'
+import { inChunks, type CreateEngine } from '../engine.ts'
+import { openPrisma } from './createRoundsman.ts'
 
 export interface PgBossSettings {
   batchSize: number
@@ -8,6 +9,8 @@ export interface PgBossSettings {
   perJobResults: boolean
   /** Whether a new job wakes the worker. If not, the worker looks for work twice a second. */
   notify: boolean
+  /** Whether single jobs are enqueued in a Prisma transaction. Default: each by itself. */
+  inTransaction?: boolean
 }
 
 interface Data {
@@ -15,38 +18,43 @@ interface Data {
 }
 
 const QUEUE = 'noop'
-const CHUNK = 5_000
 
 /** pg-boss alone, with its own `work`. Nothing records what it does. */
 export const createPgBoss: CreateEngine<PgBossSettings> = async (url, settings) => {
-  const { perJobResults, notify, ...sizes } = settings
+  const { perJobResults, notify, inTransaction = false, ...sizes } = settings
   const boss = new PgBoss({ connectionString: url, schedule: false, useListenNotify: notify })
   boss.on('error', (error) => process.stderr.write(`${String(error)}\n`))
   const pool = new pg.Pool({ connectionString: url, max: 1 })
+  const startProducer = async () => {
+    const producer = new PgBoss({ connectionString: url, schedule: false, supervise: false })
+    await producer.start()
+    await producer.createQueue(QUEUE, { notify })
+    return producer
+  }
   return {
     async enqueue(count) {
-      const producer = new PgBoss({ connectionString: url, schedule: false, supervise: false })
-      await producer.start()
-      await producer.createQueue(QUEUE, { notify })
-      for (let from = 0; from < count; from += CHUNK) {
-        const jobs = Array.from({ length: Math.min(CHUNK, count - from) }, (_, index) => ({
-          data: { n: from + index },
-        }))
+      const producer = await startProducer()
+      for (const jobs of inChunks(count, (n) => ({ data: { n } }))) {
         await producer.insert(QUEUE, jobs)
       }
       await producer.stop({ graceful: false })
       await pool.query('select 1')
     },
     async openProducer() {
-      const producer = new PgBoss({ connectionString: url, schedule: false, supervise: false })
-      await producer.start()
-      await producer.createQueue(QUEUE, { notify })
+      const producer = await startProducer()
+      const prisma = inTransaction ? openPrisma(url) : null
       return {
         async send(n) {
-          await producer.send(QUEUE, { n })
+          if (prisma === null) await producer.send(QUEUE, { n })
+          else {
+            await prisma.$transaction((tx) => producer.send(QUEUE, { n }, { db: fromPrisma(tx) }))
+          }
           return null
         },
-        close: () => producer.stop({ graceful: false }),
+        async close() {
+          await producer.stop({ graceful: false })
+          await prisma?.$disconnect()
+        },
       }
     },
     async start(onHandled) {

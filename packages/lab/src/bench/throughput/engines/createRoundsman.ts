@@ -1,13 +1,11 @@
 import { createDatabaseClient } from '@roundsman/db'
-import { createJobsClient } from '@roundsman/engine/client'
 import { RUNS_UNDER_WAY } from '@roundsman/engine/internal'
 import { defineJob, type Job } from '@roundsman/engine'
 import { createWorker } from '@roundsman/engine/worker'
-import { migrate } from '@roundsman/engine/migrate'
 import pg from 'pg'
 import { z } from 'zod'
-import { log } from '../../openServer.ts'
-import type { CreateEngine } from '../engine.ts'
+import { inChunks, type CreateEngine } from '../engine.ts'
+import { createClient, log, migrateEngine } from '../../../product.ts'
 
 export interface RoundsmanSettings {
   concurrency: number
@@ -19,7 +17,15 @@ export interface RoundsmanSettings {
 
 export const BACKLOG = 'backlog'
 
-const CHUNK = 5_000
+/** As the API has it. */
+export function openPrisma(url: string) {
+  return createDatabaseClient({
+    url,
+    applicationName: 'bench',
+    canPrepare: () => true,
+    onPoolError: () => undefined,
+  })
+}
 
 /** The engine as the worker process has it: every run is recorded before its handler starts. */
 export const createRoundsman: CreateEngine<RoundsmanSettings> = async (
@@ -28,24 +34,15 @@ export const createRoundsman: CreateEngine<RoundsmanSettings> = async (
 ) => {
   const job = defineJob({
     name: 'noop',
-    description: 'Does nothing.',
     payload: z.strictObject({ n: z.int() }),
     concurrency,
   })
   const jobs: Job[] = [
     job,
-    ...(backlog > 0
-      ? [defineJob({ name: BACKLOG, description: 'Does nothing.', concurrency: backlog })]
-      : []),
+    ...(backlog > 0 ? [defineJob({ name: BACKLOG, concurrency: backlog })] : []),
   ]
-  await migrate({ schema: 'public', databaseUrl: url, log })
-  const prisma = createDatabaseClient({
-    url,
-    applicationName: 'bench',
-    // As in the API.
-    canPrepare: () => true,
-    onPoolError: () => undefined,
-  })
+  await migrateEngine(url)
+  const prisma = openPrisma(url)
   const pool = new pg.Pool({ connectionString: url, max: 1 })
   let onDone: (n: number) => void = () => undefined
   const worker = createWorker({
@@ -62,19 +59,16 @@ export const createRoundsman: CreateEngine<RoundsmanSettings> = async (
   })
   return {
     async enqueue(count) {
-      const client = createJobsClient({ schema: 'public', databaseUrl: url, log })
+      const client = createClient(url)
       await client.start()
-      for (let from = 0; from < count; from += CHUNK) {
-        const items = Array.from({ length: Math.min(CHUNK, count - from) }, (_, index) => ({
-          payload: { n: from + index },
-        }))
+      for (const items of inChunks(count, (n) => ({ payload: { n } }))) {
         await prisma.$transaction((tx) => client.enqueueMany(tx, job, items), { timeout: 60_000 })
       }
       await client.stop()
       await pool.query('select 1')
     },
     async openProducer() {
-      const client = createJobsClient({ schema: 'public', databaseUrl: url, log })
+      const client = createClient(url)
       await client.start()
       return {
         async send(n) {

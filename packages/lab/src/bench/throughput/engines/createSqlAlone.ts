@@ -1,15 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
-import { createDatabaseClient } from '@roundsman/db'
 import { defineJob } from '@roundsman/engine'
-import { createJobsClient } from '@roundsman/engine/client'
 import { connectionSettings } from '@roundsman/engine/internal'
-import { migrate } from '@roundsman/engine/migrate'
 import { createWorker } from '@roundsman/engine/worker'
 import pg from 'pg'
-import { log } from '../../openServer.ts'
 import type { CreateEngine } from '../engine.ts'
 import { createRoundsman } from './createRoundsman.ts'
+import { createClient, log, migrateEngine, openPrisma } from '../../../product.ts'
 
 export interface SqlAloneSettings {
   /** At once, each taking and settling so many pieces of work in turn. */
@@ -111,13 +108,9 @@ async function startRecorded(
   url: string,
 ): Promise<{ claim: Sent; end: Sent; stop: () => Promise<void> }> {
   const job = defineJob({ name: 'recorded', concurrency: RECORDED / 3 })
-  await migrate({ schema: 'public', databaseUrl: url, log })
-  const prisma = createDatabaseClient({
-    url,
-    applicationName: 'bench',
-    onPoolError: () => undefined,
-  })
-  const client = createJobsClient({ schema: 'public', databaseUrl: url, log })
+  await migrateEngine(url)
+  const prisma = openPrisma(url, 'bench')
+  const client = createClient(url)
   const sent: Sent[] = []
   const query = pg.Client.prototype.query
   pg.Client.prototype.query = function (this: pg.Client, ...statement: unknown[]) {

@@ -1,0 +1,143 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import {
+  startProcess,
+  type Exit,
+  type ProcessOptions,
+  type RunningProcess,
+} from './startProcess.ts'
+
+/** A worker process of a fleet: one after the other has the same slot. */
+export interface Member extends RunningProcess {
+  slot: number
+  startedAt: number
+  /** Null until the process has told it. */
+  workerId: string | null
+  isReady: boolean
+}
+
+/** Starts a worker process that tells its `workerId`, and `isReady` once it has started. */
+export function startMember(entry: string, slot: number, options: ProcessOptions): Member {
+  const member: Member = {
+    slot,
+    startedAt: Date.now(),
+    workerId: null,
+    isReady: false,
+    ...startProcess(entry, {
+      isShortLived: true,
+      ...options,
+      onReport(report) {
+        if (typeof report['workerId'] === 'string') member.workerId = report['workerId']
+        if (typeof report['isReady'] === 'boolean') member.isReady = report['isReady']
+        options.onReport?.(report)
+      },
+    }),
+  }
+  return member
+}
+
+export async function endMember(member: Member, how: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+  member.signal(how)
+  await member.exited
+}
+
+export interface Fleet<Of extends Member> {
+  /** The latest of each slot. */
+  members: readonly Of[]
+  /** Resolves when all workers are ready. */
+  start(): Promise<void>
+  untilReady(isReady?: (member: Of) => boolean): Promise<void>
+  /** From now on nobody takes the place of a worker that ends. */
+  stopRestarting(): void
+  /** Sends SIGTERM to all once they are ready, and resolves when they have ended. */
+  stop(): Promise<void>
+  /** Leaves no process behind. */
+  destroy(): Promise<void>
+}
+
+const READY_PATIENCE_MS = 60_000
+/** The worker's own limits for settling and closing come on top of its drain time-out. */
+export const STOP_PATIENCE_MS = 60_000
+
+/** Workers in so many slots. When one ends, however it does, the next one starts at once, as under a supervisor. */
+export function createFleet<Of extends Member>(options: {
+  size: number
+  /** `before` had the slot. */
+  start: (slot: number, before: Of | null) => Of | Promise<Of>
+  /** The next worker starts when this has resolved. `isAsked`: the whole fleet ends. */
+  hasEnded: (member: Of, exit: Exit, isAsked: boolean) => Promise<void>
+}): Fleet<Of> {
+  const { size, start, hasEnded } = options
+  const members: Of[] = []
+  const alive = new Set<Of>()
+  let isStopping = false
+
+  async function spawn(slot: number, before: Of | null): Promise<void> {
+    const member = await start(slot, before)
+    members[slot] = member
+    alive.add(member)
+    void member.exited.then(async (exit) => {
+      alive.delete(member)
+      await hasEnded(member, exit, isStopping)
+      if (!isStopping) await spawn(slot, member)
+    })
+  }
+
+  async function untilReady(isReady = (member: Of) => member.isReady): Promise<void> {
+    const deadline = Date.now() + READY_PATIENCE_MS
+    while (!members.every((member) => !member.hasExited() && isReady(member))) {
+      if (Date.now() > deadline) throw new Error('The workers did not become ready')
+      await pause(20)
+    }
+  }
+
+  return {
+    members,
+    untilReady,
+    async start() {
+      await Promise.all(Array.from({ length: size }, (_, slot) => spawn(slot, null)))
+      await untilReady()
+    },
+    stopRestarting() {
+      isStopping = true
+    },
+    async stop() {
+      // A process that still loads its code does not handle the signal yet.
+      await untilReady().catch(() => undefined)
+      isStopping = true
+      const workers = [...alive]
+      for (const worker of workers) worker.signal('SIGTERM')
+      const kill = () => workers.forEach((worker) => worker.signal('SIGKILL'))
+      const timer = setTimeout(kill, STOP_PATIENCE_MS)
+      await Promise.all(workers.map(({ exited }) => exited))
+      clearTimeout(timer)
+    },
+    async destroy() {
+      isStopping = true
+      // A worker that is being started at this moment is in the set a moment later.
+      while (alive.size > 0) {
+        const workers = [...alive]
+        for (const worker of workers) worker.signal('SIGKILL')
+        await Promise.all(workers.map(({ exited }) => exited))
+        await pause(0)
+      }
+    },
+  }
+}
+
+/** A line of a worker's log. */
+export interface LogLine {
+  level: number
+  msg: string
+  lostWorkerId?: string
+}
+
+/** Null for a line that is no log line, such as those of a stack trace. */
+export function readLogLine(line: string): LogLine | null {
+  if (!line.startsWith('{')) return null
+  try {
+    const parsed = JSON.parse(line) as Partial<LogLine>
+    return typeof parsed.level === 'number' ? { msg: '', ...parsed, level: parsed.level } : null
+  } catch {
+    return null
+  }
+}
