@@ -63,57 +63,32 @@ const behaviour: fc.Arbitrary<Behaviour> = fc.record({
   batches: fc.nat({ max: 3 }),
   how: fc.constantFrom('end', 'fail', 'fail', 'giveUp', 'cancel', 'replace', 'replaceForGood'),
 })
+/** Steps of some kinds, as often as the weight says. */
+const often = <Kind extends Step['kind'], More extends object>(
+  weight: number,
+  kinds: readonly Kind[],
+  more: { [Key in keyof More]: fc.Arbitrary<More[Key]> },
+) => ({
+  weight,
+  arbitrary: fc.record({ kind: fc.constantFrom(...kinds), ...more }) as fc.Arbitrary<Step>,
+})
 const step: fc.Arbitrary<Step> = fc.oneof(
-  {
-    weight: 3,
-    arbitrary: fc.record({
-      kind: fc.constant('insert'),
-      rows: fc.integer({ min: 1, max: 9 }),
-      days: fc.constantFrom(5, 20),
-    }),
-  },
-  {
-    weight: 3,
-    arbitrary: fc.record({
-      kind: fc.constant('enqueue'),
-      payload,
-      hasKey: fc.boolean(),
-      replaces: fc.boolean(),
-      delayMs: fc.constantFrom(0, 0, HOUR_MS),
-    }),
-  },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('request'), payload }) },
-  {
-    weight: 5,
-    arbitrary: fc.record({
-      kind: fc.constant('drain'),
-      behaviours: fc.array(behaviour, { maxLength: 4 }),
-    }),
-  },
-  {
-    weight: 3,
-    arbitrary: fc.record({
-      kind: fc.constant('advance'),
-      ms: fc.constantFrom(1_000, 1_000, HOUR_MS, 13 * HOUR_MS, 25 * HOUR_MS),
-    }),
-  },
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      kind: fc.constantFrom(
-        'approve',
-        'approve',
-        'runAgain',
-        'discard',
-        'cancel',
-        'postpone',
-        'prioritise',
-      ),
-      which,
-    }),
-  },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('redrive'), which: fc.option(which) }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('pause', 'resume', 'resume') }) },
+  often(3, ['insert'], { rows: fc.integer({ min: 1, max: 9 }), days: fc.constantFrom(5, 20) }),
+  often(3, ['enqueue'], {
+    payload,
+    hasKey: fc.boolean(),
+    replaces: fc.boolean(),
+    delayMs: fc.constantFrom(0, 0, HOUR_MS),
+  }),
+  often(1, ['request'], { payload }),
+  often(5, ['drain'], { behaviours: fc.array(behaviour, { maxLength: 4 }) }),
+  often(3, ['advance'], {
+    ms: fc.constantFrom(1_000, 1_000, HOUR_MS, 13 * HOUR_MS, 25 * HOUR_MS),
+  }),
+  often(2, ['approve'], { which }),
+  often(4, ['runAgain', 'discard', 'cancel', 'postpone', 'prioritise'], { which }),
+  often(2, ['redrive'], { which: fc.option(which) }),
+  often(1, ['pause', 'resume', 'resume'], {}),
 )
 
 interface Scene {
@@ -136,24 +111,24 @@ const put = ({ its, hasKey }: Pick<Scene, 'its' | 'hasKey'>, replaces = false): 
   delayMs: 0,
 })
 const insert = (rows: number): Step => ({ kind: 'insert', rows, days: 20 })
+const approved = (at: number): Step => ({ kind: 'approve', which: at })
+const advanced = (ms: number): Step => ({ kind: 'advance', ms })
+const redriveAll: Step = { kind: 'redrive', which: null }
 const again = { its: { olderThanDays: 10 }, hasKey: true }
 
 /** Some steps in a row that lead to where it is interesting, and that by chance seldom come together. */
 const SCENES: readonly ((scene: Scene) => Step[])[] = [
   // Approved work fails, and is requested or redriven: the approval is used up, or was for that work alone.
   ({ drawn, ms, at, other, ...work }) => [
-    ...[insert(7), put(work), drained(), { kind: 'approve', which: at } as const, other],
+    ...[insert(7), put(work), drained(), approved(at), other],
     ...[drained(drawn), insert(3), put({ ...again, hasKey: work.hasKey }, true)],
-    ...(['approve', 'runAgain'] as const).map((kind) => ({ kind, which: at })),
-    { kind: 'redrive', which: null },
-    { kind: 'advance', ms },
-    drained(drawn),
+    ...[approved(at), { kind: 'runAgain', which: at } as const],
+    ...[redriveAll, advanced(ms), drained(drawn)],
   ],
   // The approval ends before its work begins.
   ({ drawn, at, other, ...work }) => [
-    ...[insert(7), put(work), drained(), { kind: 'approve', which: at } as const, other],
-    { kind: 'advance', ms: 25 * HOUR_MS },
-    drained(drawn),
+    ...[insert(7), put(work), drained(), approved(at), other],
+    ...[advanced(25 * HOUR_MS), drained(drawn)],
   ],
   // Newer work takes the key of what waits for its next attempt, and then somebody wants the earlier one back.
   ({ its, drawn, at, other }) => [
@@ -163,13 +138,13 @@ const SCENES: readonly ((scene: Scene) => Step[])[] = [
   // Newer work takes the key of what runs, which then fails.
   ({ its, drawn: { batches }, ms, other }) => [
     ...[insert(3), put({ its, hasKey: true }), drained({ batches, how: 'replaceForGood' }), other],
-    ...[{ kind: 'redrive', which: null } as const, { kind: 'advance', ms } as const, drained()],
+    ...[redriveAll, advanced(ms), drained()],
   ],
   // What was blocked is discarded, or redriven and replaced, and then somebody approves it.
   ({ drawn, at, other, its }) => [
     ...[insert(7), put({ its, hasKey: true }), drained(), other],
     { kind: at % 2 === 0 ? 'discard' : 'redrive', which: 0 },
-    ...[put(again, true), { kind: 'approve', which: at } as const, drained(drawn)],
+    ...[put(again, true), approved(at), drained(drawn)],
   ],
 ]
 const scene = fc
@@ -284,6 +259,7 @@ interface Model {
 }
 
 function createModel(test: Tests, client: pg.Pool): Model {
+  const within = { tx: client }
   const works = new Map<string, Work>()
   const runs: Run[] = []
   const actions: object[] = []
@@ -295,6 +271,9 @@ function createModel(test: Tests, client: pg.Pool): Model {
 
   const now = () => test.now().getTime()
   const by = () => ({ actor: `person ${++asked}`, reason: `reason ${asked}` })
+  type Wish = ReturnType<typeof by>
+  const note = (action: string, wish: Wish, runId: string | null, workId: string | null) =>
+    void actions.push({ action, runId, workId, ...wish })
   const dueOf = ({ olderThanDays }: Payload) => items.filter((days) => days > olderThanDays).length
   const waiting = () => [...works.values()].filter(({ state }) => state === 'waiting')
   const holder = () =>
@@ -415,8 +394,8 @@ function createModel(test: Tests, client: pg.Pool): Model {
       throw new JobError('drawn', 'for good', { retryable: false })
     if (how === 'cancel') {
       const wish = by()
-      await test.cancelRun(runId, wish, { tx: client })
-      actions.push({ action: 'cancel', runId, workId: null, ...wish })
+      await test.cancelRun(runId, wish, within)
+      note('cancel', wish, runId, null)
       return
     }
     if (how === 'replace' && seen.work.hasKey) await enqueue({ olderThanDays: 10 }, true, true, 0)
@@ -492,7 +471,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
   async function approve(run: Run | undefined): Promise<void> {
     if (run === undefined) return
     const wish = by()
-    const outcome = await test.approveRun(run.id, wish, { tx: client })
+    const outcome = await test.approveRun(run.id, wish, within)
     const kept = payloadOf(run)
     if (run.blockedDue === null) return deepStrictEqual(outcome, { kind: 'notBlocked' })
     if (runs.some(({ work, isApproved }) => isApproved && work === run.work))
@@ -513,18 +492,18 @@ function createModel(test: Tests, client: pg.Pool): Model {
       hasKey,
       approval: { left: outcome.rows, until: now() + DAY_MS },
     })
-    actions.push({ action: 'approve', runId: run.id, workId: outcome.workId, ...wish })
+    note('approve', wish, run.id, outcome.workId)
   }
 
   async function runAgain(run: Run | undefined): Promise<void> {
     if (run === undefined) return
     const wish = by()
-    const outcome = await test.runAgain(purge, run.id, wish, { tx: client })
+    const outcome = await test.runAgain(purge, run.id, wish, within)
     const kept = payloadOf(run)
     if (kept === null) return deepStrictEqual(outcome, { kind: 'payloadGone' })
     if (outcome.kind !== 'requested') throw new Error(`Not requested: ${outcome.kind}`)
     add(outcome.workId, { payload: kept, trigger: 'manual' })
-    actions.push({ action: 'run', runId: run.id, workId: outcome.workId, ...wish })
+    note('run', wish, run.id, outcome.workId)
   }
 
   async function redrive(at: number | null): Promise<void> {
@@ -547,7 +526,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
         dueAt: now(),
         approval: null,
       })
-      actions.push({ action: 'redrive', runId: null, workId: work.id, ...wish })
+      note('redrive', wish, null, work.id)
     }
     for (const { hasKey, id } of wanted)
       if (stayed.has(id) && !(hasKey && holder() !== undefined))
@@ -562,9 +541,9 @@ function createModel(test: Tests, client: pg.Pool): Model {
     const one = { job: purge, ids: [work.id] }
     const startAfter = new Date(now() + 30 * HOUR_MS)
     const doIt = {
-      cancel: () => test.cancelWork(one, wish, { tx: client }),
-      postpone: () => test.postponeWork(one, { ...wish, startAfter }, { tx: client }),
-      prioritise: () => test.prioritiseWork(one, { ...wish, priority: asked }, { tx: client }),
+      cancel: () => test.cancelWork(one, wish, within),
+      postpone: () => test.postponeWork(one, { ...wish, startAfter }, within),
+      prioritise: () => test.prioritiseWork(one, { ...wish, priority: asked }, within),
     }
     // What is due later already stays so.
     const isChanged = kind !== 'postpone' || work.dueAt < startAfter.getTime()
@@ -572,7 +551,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
     if (!isChanged) return
     if (kind === 'cancel') work.state = 'gone'
     if (kind === 'postpone') work.dueAt = startAfter.getTime()
-    actions.push({ action: `${kind}Work`, runId: null, workId: work.id, ...wish })
+    note(`${kind}Work`, wish, null, work.id)
   }
 
   async function take(taken: Step): Promise<void> {
@@ -593,13 +572,9 @@ function createModel(test: Tests, client: pg.Pool): Model {
         )
       case 'request': {
         const wish = by()
-        const workId = await test.requestRun(
-          purge,
-          { ...wish, payload: taken.payload },
-          { tx: client },
-        )
+        const workId = await test.requestRun(purge, { ...wish, payload: taken.payload }, within)
         add(workId, { payload: taken.payload, trigger: 'manual' })
-        actions.push({ action: 'run', runId: null, workId, ...wish })
+        note('run', wish, null, workId)
         return
       }
       case 'drain':
@@ -627,7 +602,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
         deepStrictEqual(discarded, work.state === 'dead' ? 1 : 0)
         if (discarded === 0) return
         work.state = 'gone'
-        actions.push({ action: 'discard', runId: null, workId: work.id, ...wish })
+        note('discard', wish, null, work.id)
         return
       }
       case 'cancel':
@@ -639,17 +614,14 @@ function createModel(test: Tests, client: pg.Pool): Model {
         const wish = by()
         const isPausing = taken.kind === 'pause'
         const outcome = await (isPausing
-          ? test.pauseQueue('purge', wish, { tx: client })
-          : test.resumeQueue('purge', wish, { tx: client }))
+          ? test.pauseQueue('purge', wish, within)
+          : test.resumeQueue('purge', wish, within))
         if (isPausing === isPaused) return
+        // Of a job that nobody has ever heard of there is no queue.
+        if (works.size + actions.length === 0) return deepStrictEqual(outcome, 'notFound')
         deepStrictEqual(outcome, isPausing ? 'paused' : 'resumed')
         isPaused = isPausing
-        actions.push({
-          action: isPausing ? 'pauseQueue' : 'resumeQueue',
-          runId: null,
-          workId: null,
-          ...wish,
-        })
+        note(isPausing ? 'pauseQueue' : 'resumeQueue', wish, null, null)
         return
       }
       default:
