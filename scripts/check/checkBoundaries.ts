@@ -97,7 +97,7 @@ const TESTS_MAY_IMPORT = [
 /** The same for one room: tests of what is shown need workers to look at. */
 const TESTS_OF_ROOM_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   admin: ['engine/worker'],
-  api: ['engine/worker', 'admin/contract'],
+  api: ['engine/alerts', 'engine/worker', 'admin/contract'],
   fastify: ['engine/worker'],
 }
 

@@ -19,12 +19,17 @@ import {
   tracingOptions,
   type ProcessHost,
 } from '@roundsman/node-app'
-import { getOldestSnapshot, getQueueStats, listSchedules } from '@roundsman/engine/client'
+import {
+  getOldestSnapshot,
+  getQueueStats,
+  listProblems,
+  listSchedules,
+} from '@roundsman/engine/client'
 import { watchJobHealth, watchOldestSnapshot, watchQueue } from '@roundsman/engine/metrics'
 import { createMetrics, type Tracing } from '@roundsman/node-app/telemetry'
 import type { FastifyInstance } from 'fastify'
 import { once } from 'node:events'
-import { readHealth } from './jobs/readHealth.ts'
+import { withoutDemo } from './jobs/readHealth.ts'
 import type { Logger } from 'pino'
 import { buildApp } from './app.ts'
 import { createApiLogger } from './http/createApiLogger.ts'
@@ -112,7 +117,13 @@ async function serve(
       const names = jobs.map(({ name }) => name)
       watchQueue({ ...metrics, measure: () => getQueueStats(jobsClient.reader, names) })
       watchOldestSnapshot({ ...metrics, read: () => getOldestSnapshot(jobsClient.reader) })
-      watchJobHealth({ ...metrics, read: () => readHealth(jobsClient.reader, jobs, new Date()) })
+      watchJobHealth({
+        ...metrics,
+        async read() {
+          const { problems } = await listProblems(jobsClient.reader, jobs, new Date())
+          return { problems: withoutDemo(problems, jobs) }
+        },
+      })
     }
     let alerts: Awaited<ReturnType<typeof openAlerts>> = null
     try {

@@ -188,6 +188,15 @@ export const runSchema = z.object({
   createdAt: at,
 })
 
+export type ConsoleRunBrief = z.output<typeof runBrief>
+const runBrief = runSchema.pick({
+  id: true,
+  status: true,
+  outcome: true,
+  startedAt: true,
+  endedAt: true,
+})
+
 /** Part of a run in GET /api/jobs/runs/:id. */
 export type BatchMark = z.output<typeof batchMark>
 const batchMark = z.object({
@@ -202,9 +211,10 @@ const dueAt = at
     'When the attempt was due; null when that was as soon as its work was enqueued, so neither delayed nor a retry',
   )
 
-const attemptSchema = runSchema
-  .pick({ id: true, attempt: true, status: true, outcome: true, startedAt: true, endedAt: true })
-  .extend({ dueAt, errorCode: z.string().nullable() })
+const attemptSchema = runBrief.extend({
+  dueAt,
+  ...runSchema.pick({ attempt: true, errorCode: true }).shape,
+})
 
 /** GET /api/jobs/runs/:id */
 export type RunDetail = z.output<typeof runDetailSchema>
@@ -285,15 +295,6 @@ export const waitingWorkSchema = z.object({
     .describe('No worker starts the work after this instant; null when it does not expire'),
 })
 
-export type ConsoleRunBrief = z.output<typeof runBrief>
-const runBrief = z.object({
-  id: z.guid(),
-  status: z.enum(RUN_STATUSES),
-  outcome: z.enum(RUN_OUTCOMES),
-  startedAt: at,
-  endedAt: at.nullable(),
-})
-
 export type ConsoleWorker = z.output<typeof worker>
 const worker = z.object({
   id: z.string(),
@@ -369,11 +370,14 @@ const backlog = z.object({
 export type ConsoleAttention = z.output<typeof attention>
 const attention = z.discriminatedUnion('kind', [
   // A tick is due and was not decided: no worker schedules it.
-  z.object({ kind: z.literal('late'), name: z.string(), since: at, lateMs: ms }),
-  // Each job's longest run under way, when it takes longer than nearly all of its runs before, or more than half its
-  // time-out.
+  z.object({ kind: z.literal('late'), name: z.string(), since: at }),
+  // Workers live, and none of them has started with its schedule.
+  z.object({ kind: z.literal('unscheduled'), name: z.string() }),
+  // Each job's longest run under way, when it goes on beyond its time-out.
+  z.object({ kind: z.literal('overrunning'), name: z.string(), runId: z.guid(), since: at }),
+  // The same when it takes longer than nearly all of its runs before, or more than half its time-out.
   z.object({
-    kind: z.literal('overrunning'),
+    kind: z.literal('slow'),
     name: z.string(),
     runId: z.guid(),
     since: at,
@@ -388,8 +392,8 @@ const attention = z.discriminatedUnion('kind', [
     since: at,
     code: z.string(),
     message: z.string(),
-    // Null when the last run failed more than an hour ago.
-    lastHour: failures.nullable(),
+    // Those of the last hour; null when the last run failed before.
+    recent: failures.nullable(),
     // The job's last run, when it failed with another code: what is wrong now, and was not for most of the hour.
     latest: z.object({ runId: z.guid(), code: z.string(), message: z.string() }).nullable(),
   }),
@@ -401,7 +405,7 @@ const attention = z.discriminatedUnion('kind', [
     since: at,
     code: z.string(),
     message: z.string(),
-    lastHour: failures,
+    recent: failures,
   }),
   // Its guard blocked it and nobody has approved it, which is possible until then.
   z.object({
@@ -417,7 +421,7 @@ const attention = z.discriminatedUnion('kind', [
   // Work of a job waits that neither the catalogue nor a living worker knows. `isCut`: there may be more.
   z.object({ kind: z.literal('orphaned'), name: z.string(), waiting: count, isCut: z.boolean() }),
   z.object({
-    kind: z.literal('deadLetters'),
+    kind: z.literal('deadLetter'),
     name: z.string(),
     count,
     // Whether there are more: of each job an equal part of the latest 10,000 is counted.
@@ -491,26 +495,40 @@ const queueJob = z.object({
   isOrphaned: z.boolean(),
 })
 
-export type ConsoleJob = z.output<typeof jobSchema>
-const jobSchema = z.object({
+const scheduleSchema = z.object({
+  cron: z.string(),
+  timeZone: z.string(),
+  missed: z.enum(MISSED_POLICIES),
+  overlap: z.enum(OVERLAP_POLICIES),
+})
+
+/** One of GET /api/jobs. */
+export type ListedJob = z.output<typeof listedJobSchema>
+export const listedJobSchema = z.object({
   name: z.string(),
   description: z.string(),
-  // Null when the job runs only on request.
-  schedule: z
-    .object({
-      cron: z.string(),
-      timeZone: z.string(),
+  schedule: scheduleSchema
+    .extend({ nextRun: at.nullable().describe('Null while the schedule is paused') })
+    .nullable()
+    .describe(
+      'The schedule that the workers follow; null when the job only runs when it is enqueued',
+    ),
+  paused: z.object({ at, by: z.string().nullable(), reason: z.string().nullable() }).nullable(),
+  lastRun: runBrief.omit({ outcome: true }).nullable(),
+})
+
+export type ConsoleJob = z.output<typeof jobSchema>
+const jobSchema = listedJobSchema.extend({
+  schedule: scheduleSchema
+    .extend({
       // In words: `At 03:00`.
       words: z.string(),
-      missed: z.enum(MISSED_POLICIES),
-      overlap: z.enum(OVERLAP_POLICIES),
       catchUpMs: ms,
       // Null while it is paused.
       nextAt: at.nullable(),
       lateMs: ms.nullable(),
     })
     .nullable(),
-  paused: z.object({ at, by: z.string().nullable(), reason: z.string().nullable() }).nullable(),
   queuePaused,
   guard: z
     .object({
@@ -556,15 +574,9 @@ const spanOfRuns = {
 }
 
 export type ConsoleRunPoint = z.output<typeof runPoint>
-const runPoint = z.object({
-  id: z.guid(),
-  label: z.string().nullable(),
-  status: z.enum(['success', 'failed']),
-  outcome: z.enum(RUN_OUTCOMES),
-  errorCode: z.string().nullable(),
-  startedAt: at,
-  durationMs: ms,
-})
+const runPoint = runSchema
+  .pick({ id: true, label: true, outcome: true, errorCode: true, startedAt: true })
+  .extend({ status: z.enum(['success', 'failed']), durationMs: ms })
 
 /** GET /api/console/jobs/:name */
 export type ConsoleJobDetail = z.output<typeof jobDetailSchema>
@@ -648,16 +660,9 @@ export const workersSchema = z.object({
 })
 
 export type ConsoleWorkerRun = z.output<typeof workerRun>
-const workerRun = z.object({
-  id: z.guid(),
-  name: z.string(),
-  label: z.string().nullable(),
-  status: z.enum(RUN_STATUSES),
-  outcome: z.enum(RUN_OUTCOMES),
-  errorCode: z.string().nullable(),
-  startedAt: at,
-  endedAt: at.nullable(),
-})
+const workerRun = runBrief.extend(
+  runSchema.pick({ name: true, label: true, errorCode: true }).shape,
+)
 
 /** GET /api/console/workers/:id, with `at` for a worker that left no row: an instant at which it ran something. */
 export type ConsoleWorkerDetail = z.output<typeof workerDetailSchema>
@@ -671,12 +676,7 @@ export const workerDetailSchema = z.object({
   until: at,
 })
 
-const runMatch = z.object({
-  id: z.guid(),
-  name: z.string(),
-  outcome: z.enum(RUN_OUTCOMES),
-  startedAt: at,
-})
+const runMatch = runSchema.pick({ id: true, name: true, outcome: true, startedAt: true })
 
 /** GET /api/console/search?q=, at most five of each. */
 export type ConsoleSearch = z.output<typeof searchSchema>

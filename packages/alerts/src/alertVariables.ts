@@ -46,11 +46,11 @@ export const alertVariables = {
     .refine((text) => text === undefined || isWebAddress(text), {
       error: 'is not the address of the console; set one such as https://example.com/console',
     }),
-  /** The share of a job's latest runs that may fail before an alert is raised, in per cent. */
-  ALERT_FAILURE_PERCENT: integerVariable({ min: 1, max: 100, default: 50 }),
-  /** A queue with less waiting work than this never counts as growing. */
-  ALERT_QUEUE_WAITING: integerVariable({ min: 1, max: 100_000, default: 100 }),
-  /** How long a queue must grow before an alert is raised. */
+  /** The share of a job's latest runs that is too much, in per cent. */
+  ALERT_FAILURE_PERCENT: integerVariable({ min: 1, max: 100, default: 10 }),
+  /** A queue with less waiting work than this is never behind. */
+  ALERT_QUEUE_WAITING: integerVariable({ min: 1, max: 100_000, default: 1 }),
+  /** How long a queue must be behind before an alert is raised. */
   ALERT_QUEUE_MINUTES: integerVariable({ min: 1, max: 1_440, default: 10, unit: 'minutes' }),
 }
 

@@ -8,8 +8,8 @@ describe('alertVariables', () => {
   it('names nobody where nothing is set', () => {
     expect(read({})).toEqual({
       ALERT_EMAIL_TO: [],
-      ALERT_FAILURE_PERCENT: 50,
-      ALERT_QUEUE_WAITING: 100,
+      ALERT_FAILURE_PERCENT: 10,
+      ALERT_QUEUE_WAITING: 1,
       ALERT_QUEUE_MINUTES: 10,
     })
   })

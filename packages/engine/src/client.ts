@@ -1,3 +1,4 @@
+export { describeProblem } from './alerts/alert.ts'
 export type { ActionRequest, ApproveOutcome } from './control/controlJobs.ts'
 export type { WhichWork, WorkOutcome } from './control/controlWork.ts'
 export type { DiscardOutcome, RedriveOutcome, WhichLetters } from './control/deadLetters.ts'
@@ -25,6 +26,7 @@ export { listWaitingWork, type WaitingWork, type WaitingWorkQuery } from './read
 export { type ListedWorker, listWorkers } from './read/listWorkers.ts'
 export { getQueueStats, type QueueStats } from './read/getQueueStats.ts'
 export { type JobHealth, type JobProblem, getJobHealth } from './read/getJobHealth.ts'
+export { listProblems, type Problem } from './read/listProblems.ts'
 export { listSchedules, type ScheduleRow } from './read/listSchedules.ts'
 export {
   openReader,

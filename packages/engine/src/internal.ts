@@ -21,7 +21,7 @@ export {
   type SpanOfRuns,
   tallyDurationsByHour,
 } from './read/countRuns.ts'
-export { listRecentFailures, type RunShare, sampleFailures } from './read/failureRates.ts'
+export { createUsualFailures, type UsualFailures } from './read/createUsualFailures.ts'
 export { isSnapshotOld, nameSnapshotHolder } from './read/getOldestSnapshot.ts'
 export { describeUnvacuumed, listUnvacuumed } from './read/listUnvacuumed.ts'
 export { findEnqueuedAt } from './read/getWork.ts'
@@ -29,23 +29,21 @@ export { findWorkOfRun } from './read/findWorkOfRun.ts'
 export { listJobActions, listRunActions } from './read/jobActions.ts'
 export { listOtherAttempts, MAX_LOOKED_AT, RUN_STATUSES } from './read/jobRuns.ts'
 export { listJobTicks, listRecentTicks, type RecentTick } from './read/jobTicks.ts'
-export { slowLimitMs } from './read/judgeRun.ts'
+export { judgeFailures, readFailures } from './read/judgeFailures.ts'
 export { judgeSchedule } from './read/judgeSchedule.ts'
 export {
-  countDeadLettersByCause,
   countLettersOfRuns,
-  type DeadLetterCause,
   type DeadLetterFilter,
   findDeadLetterName,
   listDeadLetterCodes,
   MAX_COUNTED_LETTERS,
 } from './read/listDeadLetters.ts'
-export { type FailedRun, listFailures } from './read/listFailures.ts'
-export { listOrphanedWork, type OrphanedWork } from './read/listOrphanedWork.ts'
+export { listFailures } from './read/listFailures.ts'
+export { describeBacklog, hasFailedLast, judgeJobs, type Problem } from './read/listProblems.ts'
 export { countWaitingWork, sumWaitingWork } from './read/listWaitingWork.ts'
-export { findLastSign, findWorker } from './read/listWorkers.ts'
-export { type Backlog, measureBacklog } from './read/measureBacklog.ts'
-export { countQueue, MAX_MEASURED } from './read/getQueueStats.ts'
+export { findWorker, isWorkerSilent } from './read/listWorkers.ts'
+export { measureBacklog } from './read/measureBacklog.ts'
+export { countQueue } from './read/getQueueStats.ts'
 export {
   jobsWithoutWorker,
   type PausedQueue,

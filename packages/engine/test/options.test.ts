@@ -82,6 +82,7 @@ const ALERTS = {
   giveUpAfterMs: DURATION,
   'limits.failureRate': { min: 0, max: 1 },
   'limits.failureMinRuns': COUNT,
+  'limits.failureOfOneMs': WAIT,
   'limits.failureWindowMs': WAIT,
   'limits.queueMinWaiting': COUNT,
   'limits.queueGrowthMs': WAIT,

@@ -22,6 +22,7 @@ const PUBLIC = {
   './client': [
     'TablesError',
     'createJobsClient',
+    'describeProblem',
     'getJobHealth',
     'getJobRun',
     'getManyWork',
@@ -31,6 +32,7 @@ const PUBLIC = {
     'getWorkByKey',
     'listDeadLetters',
     'listJobRuns',
+    'listProblems',
     'listSchedules',
     'listWaitingWork',
     'listWorkers',

@@ -1,7 +1,7 @@
 import { Problem, describeProblems, problemResponses, problemSchema } from '@roundsman/admin/http'
 import type { PrismaClient } from '@roundsman/db'
 import type { Job } from '@roundsman/engine'
-import type { JobProblem, JobsReader } from '@roundsman/engine/client'
+import { describeProblem, type JobsReader } from '@roundsman/engine/client'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { readHealth } from './readHealth.ts'
@@ -17,8 +17,10 @@ interface HealthOptions {
 const since = z.iso.datetime()
 const jobProblemSchema = z.discriminatedUnion('kind', [
   z
-    .object({ kind: z.literal('noWorker') })
-    .describe('No worker is alive, or those alive have JOBS_ENABLED=false'),
+    .object({ kind: z.literal('noWorker'), lastSignAt: since.nullable() })
+    .describe(
+      'No worker is alive, or those alive have JOBS_ENABLED=false; the last sign of one, null when none is on record',
+    ),
   z
     .object({ kind: z.literal('late'), name: z.string(), since })
     .describe(
@@ -28,14 +30,19 @@ const jobProblemSchema = z.discriminatedUnion('kind', [
     .object({ kind: z.literal('unscheduled'), name: z.string() })
     .describe('Workers are alive, but none of them has this schedule: they run another version'),
   z
-    .object({ kind: z.literal('overrunning'), name: z.string(), since })
+    .object({ kind: z.literal('overrunning'), name: z.string(), runId: z.guid(), since })
     .describe(
       'A run that started at since still runs, beyond its time-out and the job’s grace period',
     ),
   z
-    .object({ kind: z.literal('orphaned'), name: z.string(), waiting: z.int() })
+    .object({
+      kind: z.literal('orphaned'),
+      name: z.string(),
+      waiting: z.int(),
+      isCut: z.boolean().describe('Whether more waits: counting stops at 100,000'),
+    })
     .describe(
-      'Work waits of a job that is not in the catalogue, and no worker that is alive takes it; counted up to 100,000 that is due, and as much that is not',
+      'Work waits of a job that is not in the catalogue, and no worker that is alive takes it',
     ),
 ])
 
@@ -115,7 +122,7 @@ export const healthRoutes: FastifyPluginAsyncZod<HealthOptions> = async (app, op
       const { problems, paused } = health
       if (problems.length === 0) return { status: 'ok' as const, paused }
       throw new Problem(503, {
-        detail: problems.map(inWords).join('; '),
+        detail: problems.map(describeProblem).join('; '),
         extensions: { problems },
       })
     },
@@ -124,24 +131,6 @@ export const healthRoutes: FastifyPluginAsyncZod<HealthOptions> = async (app, op
 
 function noDatabase(): Problem {
   return new Problem(503, { detail: 'The database does not answer' })
-}
-
-/** A problem as a sentence for people; the same stands in `problems` for programs. */
-function inWords(problem: JobProblem): string {
-  switch (problem.kind) {
-    case 'noWorker':
-      return 'No worker is alive'
-    case 'late':
-      return `${problem.name} has been late since ${problem.since}`
-    case 'unscheduled':
-      return `${problem.name} is scheduled by no worker`
-    case 'overrunning':
-      return `${problem.name} has overrun since ${problem.since}`
-    case 'orphaned':
-      return `${problem.name} has work that no worker knows: ${problem.waiting} waiting`
-    default:
-      return problem satisfies never
-  }
 }
 
 /**

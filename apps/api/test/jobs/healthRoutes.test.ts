@@ -145,7 +145,7 @@ describe('the jobs', () => {
     const response = await ask()
     expectProblem(response, 503)
     expect(response.json()).toMatchObject({
-      detail: `${HOURLY} has been late since 2026-11-24T10:00:00.000Z`,
+      detail: `${HOURLY} is late: a tick was due at 2026-11-24T10:00:00.000Z, and no worker has decided it`,
       problems: [{ kind: 'late', name: HOURLY, since: '2026-11-24T10:00:00.000Z' }],
     })
     // Once the tick is decided, all is well again.
@@ -169,7 +169,7 @@ describe('the jobs', () => {
     const [job] = scheduled
     const since = new Date(Date.parse(NOW) - job!.timeoutMs - 60_000)
     const run = { name: job!.name, trigger: 'schedule' as const, workerId: 'w1' }
-    await api.prisma.jobRun.create({ data: { ...run, startedAt: since } })
+    const { id: runId } = await api.prisma.jobRun.create({ data: { ...run, startedAt: since } })
     await api.prisma.jobRun.create({
       data: {
         ...run,
@@ -183,7 +183,7 @@ describe('the jobs', () => {
     expect((await ask()).statusCode).toBe(200)
     api.clock.advance(1)
     expect(await problems()).toEqual([
-      { kind: 'overrunning', name: job!.name, since: since.toISOString() },
+      { kind: 'overrunning', name: job!.name, runId, since: since.toISOString() },
     ])
   })
 
@@ -195,10 +195,10 @@ describe('the jobs', () => {
   it('are not when no worker lives, be it on a database where none ever has', async () => {
     await worker.stop()
     await api.prisma.jobWorker.create({ data: { id: 'killed', liveness: 'lock' } })
-    expect(await problems()).toEqual([{ kind: 'noWorker' }])
+    expect(await problems()).toEqual([{ kind: 'noWorker', lastSignAt: expect.any(String) }])
     await api.prisma.jobWorker.delete({ where: { id: 'killed' } })
-    await api.prisma.$executeRaw`truncate "JobSchedule"`
-    expect(await problems()).toEqual([{ kind: 'noWorker' }])
+    await api.prisma.$executeRaw`truncate "JobSchedule", "JobThrottle"`
+    expect(await problems()).toEqual([{ kind: 'noWorker', lastSignAt: null }])
     worker = await startWorker()
   })
 

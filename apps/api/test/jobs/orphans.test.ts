@@ -142,7 +142,7 @@ it('counts the work of jobs that have left the catalogue wherever it counts work
       expect(
         byName(
           overview.attention.flatMap((item) =>
-            item.kind === 'deadLetters' ? [{ name: item.name, count: item.count }] : [],
+            item.kind === 'deadLetter' ? [{ name: item.name, count: item.count }] : [],
           ),
         ),
       ).toEqual(
@@ -167,7 +167,7 @@ it('counts the work of jobs that have left the catalogue wherever it counts work
         orphans.map((orphan) => ({ kind: 'orphaned', ...orphan, isCut: false })),
       )
       expect(of(health.problems ?? [])).toEqual(
-        orphans.map((orphan) => ({ kind: 'orphaned', ...orphan })),
+        orphans.map((orphan) => ({ kind: 'orphaned', ...orphan, isCut: false })),
       )
     }),
     { numRuns: 12 },

@@ -10,10 +10,9 @@ const LATE: ConsoleAttention = {
   kind: 'late',
   name: 'cleanupI18nCache',
   since: '2026-11-24T03:00:00Z',
-  lateMs: 870_000,
 }
 const DEAD: ConsoleAttention = {
-  kind: 'deadLetters',
+  kind: 'deadLetter',
   name: 'dispatchEmail',
   count: 1_200,
   isCut: false,
@@ -41,7 +40,7 @@ const FAILING: ConsoleAttention = {
   code: 'timeout',
   message: 'It took too long',
   latest: null,
-  lastHour: null,
+  recent: null,
 }
 const BACKLOG: ConsoleAttention = {
   kind: 'backlog',
@@ -85,26 +84,26 @@ describe('describeOverview', () => {
   })
 
   it('says how many fail, and of a single one that it was the last', () => {
-    expect(describeThem([{ ...FAILING, lastHour: LAST_HOUR }])).toEqual({
+    expect(describeThem([{ ...FAILING, recent: LAST_HOUR }])).toEqual({
       tone: 'bad',
       text: 'pruneJobRuns: 14 of 27 failed in 1 h',
     })
     expect(describeThem([FAILING]).text).toBe('The last run of pruneJobRuns failed')
     const one = { ...LAST_HOUR, runs: 1, failed: 1 }
-    expect(describeThem([{ ...FAILING, lastHour: one }]).text).toBe(
+    expect(describeThem([{ ...FAILING, recent: one }]).text).toBe(
       'The last run of pruneJobRuns failed',
     )
   })
 
   it('says in how much time so many failed where they are too many to be counted', () => {
-    const lastHour = {
+    const recent = {
       ...LAST_HOUR,
       runs: 5_000,
       failed: 2_611,
       isCut: true,
       from: '2026-11-24T03:10:00Z',
     }
-    expect(describeThem([{ ...FAILING, lastHour }]).text).toBe(
+    expect(describeThem([{ ...FAILING, recent }]).text).toBe(
       'pruneJobRuns: 2,611 of 5,000 failed in 4 min',
     )
   })
@@ -134,7 +133,7 @@ describe('describeOverview', () => {
 
   it('leads with what is wrong, and mentions what has recovered where nothing is', () => {
     const { latest: _, ...failing } = FAILING
-    const recovered = { ...failing, kind: 'recovered' as const, lastHour: LAST_HOUR }
+    const recovered = { ...failing, kind: 'recovered' as const, recent: LAST_HOUR }
     expect(describeThem([recovered, DEAD]).text).toBe('dispatchEmail has 1,200 dead letters')
     expect(describeThem([recovered])).toEqual({
       tone: 'good',

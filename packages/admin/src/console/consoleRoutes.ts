@@ -1,5 +1,5 @@
 import type { Job } from '@roundsman/engine'
-import { searchRuns } from '@roundsman/engine/internal'
+import { createUsualFailures, searchRuns } from '@roundsman/engine/internal'
 import { z } from 'zod'
 import { route, type AdminParts, type Route } from '../route.ts'
 import { Problem, problemResponses } from '../http/problem.ts'
@@ -21,7 +21,6 @@ import {
 import { createJobDays } from './createJobDays.ts'
 import type { QueueHistory } from './createQueueHistory.ts'
 import { createSpanCounts } from './createSpanCounts.ts'
-import { createUsualFailures } from './createUsualFailures.ts'
 import { describePayload } from './describePayload.ts'
 import { readJobDetail } from './readJobDetail.ts'
 import { readJobs } from './readJobs.ts'
@@ -46,7 +45,7 @@ export function consoleRoutes(options: ConsoleRoutesOptions): Route[] {
   const countHours = createSpanCounts(reader, DAY)
   const countMinutes = createSpanCounts(reader, HOUR)
   const readDays = createJobDays(reader)
-  const usualFailures = createUsualFailures(reader)
+  const usualFailures = createUsualFailures()
 
   return [
     route({

@@ -5,12 +5,12 @@ import {
   listRunCounts,
   measureDuration,
   sampleRuns,
+  type UsualFailures,
 } from '@roundsman/engine/internal'
 import type { Job, Schedule } from '@roundsman/engine'
 import type { JobsReader } from '@roundsman/engine/client'
 import type { ConsoleJobDetail } from '../contract.ts'
 import type { JobDays } from './createJobDays.ts'
-import type { UsualFailures } from './createUsualFailures.ts'
 import { readJobs } from './readJobs.ts'
 import { readQueueJobs } from './readQueue.ts'
 

@@ -1,21 +1,24 @@
 import {
+  hasFailedLast,
+  judgeFailures,
   payloadProblem,
+  readFailures,
   listFailures,
   listRecentRuns,
   listRecentTicks,
   readPausedQueues,
   type RecentRun,
   type RecentTick,
+  type UsualFailures,
 } from '@roundsman/engine/internal'
 import type { Job } from '@roundsman/engine'
 import type { JobsReader } from '@roundsman/engine/client'
 import type { ConsoleJob, ConsoleRunBrief, ConsoleTick } from '../contract.ts'
-import type { UsualFailures } from './createUsualFailures.ts'
 import { describeSchedules } from './describeSchedules.ts'
-import { hasRecovered, needsLooking, readFailures } from './readFailures.ts'
 import { presentPause } from './readQueue.ts'
 
 const STRIP = 60
+const HOUR_MS = 3_600_000
 
 /** The given jobs with everything that their rows show, in their order. */
 export async function readJobs(
@@ -30,23 +33,18 @@ export async function readJobs(
     listRecentTicks(reader, names, STRIP),
     listRecentRuns(reader, names, { limit: STRIP, areEnded: true }),
     listRecentRuns(reader, names, { limit: 1 }),
-    readFailures(reader, names, now, usualFailures),
-    usualFailures(names, now),
+    readFailures(reader, names, new Date(now.getTime() - HOUR_MS), now, usualFailures),
+    usualFailures(reader, names, now),
     listFailures(reader, names, now),
     readPausedQueues(reader),
   ])
-  const failedLast = new Set(
-    latest
-      .filter(({ isLatest, code }) => isLatest && code !== 'guard_blocked')
-      .map(({ name }) => name),
-  )
+  const failedLast = new Set(latest.filter(hasFailedLast).map(({ name }) => name))
   const ticksOf = Map.groupBy(ticks, ({ name }) => name)
   const endedOf = Map.groupBy(ended, ({ name }) => name)
   const lastOf = new Map(last.map((row) => [row.name, row]))
   return jobs.map((job, index) => {
     const lastRun = lastOf.get(job.name)
     const lastHour = failures.get(job.name) ?? null
-    const isFailedLast = failedLast.has(job.name)
     return {
       name: job.name,
       description: job.description,
@@ -75,10 +73,7 @@ export async function readJobs(
       takesPayload: payloadProblem(job, {}) !== null,
       failures: lastHour,
       usual: usual.get(job.name) ?? null,
-      isFailing:
-        lastHour === null
-          ? isFailedLast
-          : needsLooking(lastHour, isFailedLast) && (isFailedLast || !hasRecovered(lastHour)),
+      isFailing: judgeFailures(lastHour, failedLast.has(job.name)) === 'failing',
     }
   })
 }

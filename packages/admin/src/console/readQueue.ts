@@ -1,5 +1,6 @@
 import {
   countQueue,
+  describeBacklog,
   jobsWithoutWorker,
   measureBacklog,
   readPausedQueues,
@@ -9,7 +10,6 @@ import {
 import { listWorkers, type JobsReader } from '@roundsman/engine/client'
 import type { Job } from '@roundsman/engine'
 import type { ConsoleQueue, ConsoleQueueJob } from '../contract.ts'
-import { presentBacklog } from './presentBacklog.ts'
 import { sumOutcomes, type SpanCounts } from './createSpanCounts.ts'
 import type { QueueHistory } from './createQueueHistory.ts'
 
@@ -32,7 +32,7 @@ export async function readQueue(
     countMinutes(now),
   ])
   const jobOf = new Map(rows.map((row) => [row.name, row]))
-  const backlog = presentBacklog(
+  const backlog = describeBacklog(
     waiting,
     (name) => jobOf.get(name)?.queuePaused != null,
     (name) => jobOf.get(name)?.isUntaken ?? false,

@@ -90,7 +90,8 @@ describe('the overview', () => {
         },
         { id: 'dead', isAlive: false, lanes: [] },
       ])
-      expect(kindsOf(overview)).toEqual([])
+      // It has started with none of the schedules.
+      expect(kindsOf(overview)).toEqual(Array(3).fill('unscheduled'))
     } finally {
       await worker.stop()
     }
@@ -173,7 +174,6 @@ describe('the overview', () => {
       kind: 'late',
       name: JOB,
       since: '2026-11-24T03:00:00.000Z',
-      lateMs: 6 * 3_600_000,
     })
     await api.prisma.jobSchedule.update({ where: { name: JOB }, data: { pausedAt: minutesAgo(1) } })
     const overview = await get<ConsoleOverview>('overview')
@@ -182,7 +182,7 @@ describe('the overview', () => {
     expect(overview.nextTicks.map(({ name }) => name)).not.toContain(JOB)
   })
 
-  it('calls a run overrunning that takes longer than its like', async () => {
+  it('calls a run slow that takes longer than its like, and overrunning one beyond its time-out', async () => {
     for (let n = 1; n <= 20; n++) {
       await addRun({
         status: 'success',
@@ -195,12 +195,19 @@ describe('the overview', () => {
     await api.prisma.$executeRaw`update "JobClaim" set "startedAt" = ${minutesAgo(3)}`
 
     expect((await get<ConsoleOverview>('overview')).attention).toContainEqual({
-      kind: 'overrunning',
+      kind: 'slow',
       name: JOB,
       runId: fresh.id,
       since: minutesAgo(3).toISOString(),
       usualMs: 60_000,
     })
+    const { timeoutMs } = jobs.find(({ name }) => name === JOB)!
+    const beyond = minutesAgo(timeoutMs / 60_000 + 1.1)
+    await api.prisma.$executeRaw`update "JobClaim" set "startedAt" = ${beyond}`
+    const { attention } = await get<ConsoleOverview>('overview')
+    expect(attention.filter((item) => 'name' in item && item.name === JOB)).toEqual([
+      { kind: 'overrunning', name: JOB, runId: fresh.id, since: beyond.toISOString() },
+    ])
   })
 
   it('names of a job the run that has taken longest, whichever worker has it, and ticks by when they come', async () => {
@@ -229,7 +236,7 @@ describe('the overview', () => {
     }
     expect((await get<ConsoleOverview>('overview')).attention).toContainEqual({
       ...failing,
-      lastHour: {
+      recent: {
         runs: 1,
         failed: 1,
         from: minutesAgo(9).toISOString(),
@@ -250,7 +257,7 @@ describe('the overview', () => {
     })
     expect((await get<ConsoleOverview>('overview')).attention).toContainEqual({
       ...failing,
-      lastHour: null,
+      recent: null,
     })
     await addRun({ status: 'success', startedAt: minutesAgo(7), endedAt: minutesAgo(6) })
     expect(kindsOf(await get<ConsoleOverview>('overview'))).toEqual(['noWorker'])
@@ -277,7 +284,7 @@ describe('the overview', () => {
     await addFailure({ name, startedAt: minutesAgo(2), endedAt: minutesAgo(2), dryRun: true })
 
     const { attention } = await get<ConsoleOverview>('overview')
-    const lastHour = {
+    const recent = {
       runs: 27,
       failed: 14,
       isCut: false,
@@ -288,7 +295,7 @@ describe('the overview', () => {
     const item = { name, code: 'ECONNREFUSED', since: minutesAgo(20).toISOString() }
     // So many in a row since then are hardly luck.
     expect(attention.filter((one) => 'name' in one && one.name === name)).toMatchObject([
-      { ...item, kind: 'recovered', lastHour: { ...lastHour, succeededSince: 13 } },
+      { ...item, kind: 'recovered', recent: { ...recent, succeededSince: 13 } },
     ])
     const isFailing = async () =>
       (await get<ConsoleJobs>('jobs')).jobs.find((job) => job.name === name)?.isFailing
@@ -304,13 +311,13 @@ describe('the overview', () => {
     const again = await get<ConsoleOverview>('overview')
     expect(again.attention.find(({ kind }) => kind === 'failing')).toMatchObject({
       ...item,
-      lastHour: { ...lastHour, succeededSince: 2 },
+      recent: { ...recent, succeededSince: 2 },
     })
     expect(await isFailing()).toBe(true)
     const { jobs: listed } = await get<ConsoleJobs>('jobs')
     expect(listed.find((job) => job.name === name)).toMatchObject({
-      failures: lastHour,
-      usual: lastHour.usual,
+      failures: recent,
+      usual: recent.usual,
     })
     expect(listed.find((job) => job.name === JOB)).toMatchObject({
       failures: null,
@@ -340,9 +347,11 @@ describe('the overview', () => {
         await tx.$executeRaw`select pg_advisory_xact_lock(hashtextextended('still', 0))`
         const { workers, attention } = await get<ConsoleOverview>('overview')
         expect(workers).toMatchObject([{ id: 'still', isAlive: true, isSilent: true }])
-        expect(attention).toEqual([
-          { kind: 'silent', workerId: 'still', since: lastSignAt.toISOString() },
-        ])
+        expect(attention).toContainEqual({
+          kind: 'silent',
+          workerId: 'still',
+          since: lastSignAt.toISOString(),
+        })
       },
       { timeout: 60_000 },
     )
@@ -398,7 +407,7 @@ describe('the overview', () => {
              case when n > 3 then 'It does not answer' else 'There is none' end
       from generate_series(1, 10) n`
     expect((await get<ConsoleOverview>('overview')).attention).toContainEqual({
-      kind: 'deadLetters',
+      kind: 'deadLetter',
       name: 'sendReport',
       count: 10,
       isCut: false,
@@ -416,7 +425,7 @@ describe('the overview', () => {
       select gen_random_uuid(), 'sendReport', 2, '{}', timestamptz '2026-11-24T08:00:00Z' + n * interval '1 second', 'code' || n, ''
       from generate_series(1, 101) n`
     expect((await get<ConsoleOverview>('overview')).attention).toContainEqual(
-      expect.objectContaining({ kind: 'deadLetters', count: 100, isCut: true, since: null }),
+      expect.objectContaining({ kind: 'deadLetter', count: 100, isCut: true, since: null }),
     )
   })
 
@@ -664,7 +673,7 @@ describe('the queue', () => {
     // The API measures the queue also while nobody asks.
     await waitFor(async () => (await get<ConsoleQueue>('queue')).history.length > 1)
     const overview = await get<ConsoleOverview>('overview')
-    expect(kindsOf(overview)).toContain('deadLetters')
+    expect(kindsOf(overview)).toContain('deadLetter')
   })
 })
 
@@ -747,7 +756,7 @@ describe('the workers', () => {
 describe('the search', () => {
   const search = (q: string) =>
     get<ConsoleSearch>(`search?${new URLSearchParams({ q }).toString()}`)
-  const NOTHING = { jobs: [], labels: [], runs: [], errors: [], workers: [] }
+  const NOTHING = { jobs: [], labels: [], runs: [], errors: [], workers: [], isCut: false }
 
   it('finds jobs, runs by their ids, errors by code and text, and workers', async () => {
     const details = { error: { code: 'ECONNREFUSED', message: 'connect 10.0.0.7:443 refused' } }
@@ -772,6 +781,7 @@ describe('the search', () => {
         {
           code: 'ECONNREFUSED',
           count: 2,
+          isCut: false,
           message: details.error.message,
           lastAt: expect.stringMatching(/Z$/),
         },

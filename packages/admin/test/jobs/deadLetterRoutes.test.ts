@@ -137,6 +137,7 @@ describe('GET /api/jobs/dead-letters', () => {
         message: 'No answer',
         firstAt: expect.stringMatching(/Z$/),
         lastAt: expect.stringMatching(/Z$/),
+        isCut: false,
       },
     ])
     expect(await causes('errorCode=expired')).toEqual([

@@ -1,30 +1,10 @@
 import { readableLine } from '../job/storableText.ts'
 import { MAX_MEASURED } from '../read/getQueueStats.ts'
+import type { JobProblem } from '../read/getJobHealth.ts'
+import type { ProblemKind } from '../read/listProblems.ts'
 
-/**
- * What can be wrong, one alert each:
- *   noWorker      no worker lives, for longer than a deployment takes
- *   late          a tick is due, and nobody has decided it within the job's grace
- *   unscheduled   workers live, and none has started with the schedule
- *   overrunning   a run goes on beyond its time-out and the job's grace
- *   orphaned      work of a job waits that neither the catalogue nor any living worker knows
- *   failing       too large a part of a job's latest runs has failed
- *   deadLetter    the queue gave work up; one alert for each job and error code, and one for further codes of a job
- *   oldSnapshot   a transaction or replication slot keeps old rows from being removed, so that claims become ever dearer
- *   queueGrowing  more work of a job comes than is done
- */
-export const ALERT_KINDS = [
-  'noWorker',
-  'late',
-  'unscheduled',
-  'overrunning',
-  'orphaned',
-  'failing',
-  'deadLetter',
-  'oldSnapshot',
-  'queueGrowing',
-] as const
-export type AlertKind = (typeof ALERT_KINDS)[number]
+/** What is told; the rest is seen in the console. Of dead letters one alert for each code, and one for further codes of a job. */
+export type AlertKind = Exclude<ProblemKind, 'slow' | 'recovered'>
 
 /** Something is wrong (`began`), or no longer is (`ended`). A webhook gets this as JSON. */
 export interface AlertNotice {
@@ -79,7 +59,11 @@ export interface AlertCause extends AlertSubject {
 }
 
 /** One text for what an alert is about, to compare causes with open alerts. */
-export function subjectKey({ kind, name, code }: AlertSubject): string {
+export function subjectKey({
+  kind,
+  name,
+  code,
+}: Omit<AlertSubject, 'kind'> & { kind: string }): string {
   return JSON.stringify([kind, name, code])
 }
 
@@ -107,7 +91,7 @@ export function toNotice(
     // On one line, as a subject: of codes, earlier versions and others may have written any.
     text: readableLine(
       event === 'began'
-        ? inWords(kind, name, code, facts)
+        ? sayProblem(kind, name, code, facts)
         : `Resolved: ${whatWas(kind, name, code)}`,
     ),
     startedAt,
@@ -118,26 +102,45 @@ export function toNotice(
   }
 }
 
-function inWords(kind: AlertKind, name: string, code: string, facts: AlertFacts): string {
+/** Says in a sentence what keeps jobs from being done. */
+export function describeProblem(problem: JobProblem): string {
+  return sayProblem(problem.kind, 'name' in problem ? problem.name : '', '', problem)
+}
+
+function sayProblem(
+  kind: AlertKind,
+  name: string,
+  code: string,
+  facts: Readonly<Record<string, unknown>>,
+): string {
+  const of = (fact: string) => String(facts[fact])
   switch (kind) {
     case 'noWorker':
       return 'No worker is alive: no job is scheduled or run'
     case 'late':
-      return `${name} is late: a tick was due at ${facts['since']}, and no worker has decided it`
+      return `${name} is late: a tick was due at ${of('since')}, and no worker has decided it`
     case 'unscheduled':
       return `${name} is scheduled by no worker: the workers that are alive run another version`
     case 'overrunning':
-      return `${name} overruns: a run that started at ${facts['since']} still runs beyond its time-out`
+      return `${name} overruns: a run that started at ${of('since')} still runs beyond its time-out`
+    case 'silent':
+      return `Worker ${of('workerId')} has been silent since ${of('since')}, and its runs wait`
     case 'orphaned':
       return `${name} is known to no worker: ${inNumbers(Number(facts['waiting']))}`
     case 'failing':
-      return `${name} fails: ${facts['failed']} of its last ${facts['runs']} runs`
+      return facts['runs'] === 1
+        ? `${name} fails: its last run, with ${of('code')}`
+        : `${name} fails: ${of('failed')} of its last ${of('runs')} runs`
+    case 'blocked':
+      return `${name} was blocked by its guard: ${of('due')} rows are due; somebody may approve it until ${of('approvableUntil')}`
     case 'deadLetter':
-      return `${name} gave up work with ${toCode(code)}: ${facts['count']} dead ${facts['count'] === 1 ? 'letter' : 'letters'}`
+      return `${name} gave up work with ${toCode(code)}: ${of('count')} dead ${facts['count'] === 1 ? 'letter' : 'letters'}`
     case 'oldSnapshot':
-      return `${facts['holder']} keeps old rows from being removed${facts['since'] === undefined ? '' : `, in a transaction open since ${facts['since']}`}: claims become ever dearer`
-    case 'queueGrowing':
-      return `${name} falls behind: ${facts['waiting']} pieces of work wait, up from ${facts['waitingBefore']}`
+      return `${of('holder')} keeps old rows from being removed${facts['since'] === undefined ? '' : `, in a transaction open since ${of('since')}`}: claims become ever dearer`
+    case 'unvacuumed':
+      return of('problem')
+    case 'backlog':
+      return `${name} is behind: ${inNumbers(Number(facts['waiting']))}, the first since ${of('since')}`
     default:
       return kind satisfies never
   }
@@ -154,16 +157,22 @@ function whatWas(kind: AlertKind, name: string, code: string): string {
       return `${name} is scheduled again`
     case 'overrunning':
       return `no run of ${name} overruns any more`
+    case 'silent':
+      return 'no worker is silent any more'
     case 'orphaned':
       return `no work of ${name} waits any more that no worker knows`
     case 'failing':
       return `${name} does not fail any more`
+    case 'blocked':
+      return `no blocked run of ${name} waits for an approval any more`
     case 'deadLetter':
       return `${name} has no dead letters with ${toCode(code)} any more`
     case 'oldSnapshot':
       return 'nobody keeps old rows from being removed any more'
-    case 'queueGrowing':
-      return `${name} is catching up`
+    case 'unvacuumed':
+      return 'the tables of the queue are vacuumed again'
+    case 'backlog':
+      return `${name} is caught up with, or paused`
     default:
       return kind satisfies never
   }

@@ -1,6 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import type { Connection, Database } from '../store/database.ts'
-import { subjectKey, type AlertCause, type AlertNotice, type AlertRow } from './alert.ts'
+import {
+  subjectKey,
+  type AlertCause,
+  type AlertKind,
+  type AlertNotice,
+  type AlertRow,
+} from './alert.ts'
 import type { Causes } from './findCauses.ts'
 
 /*
@@ -50,17 +56,18 @@ export async function lookOnce(
     const now = taken[0]?.now
     if (now === undefined) return null
     const { rows: open } = await tx.query<OpenRow>(LIST_OPEN_SQL)
-    const { causes, hasMoreDeadLetters, orphans } = await find(tx, open, now)
+    const { causes, hasMoreDeadLetters, others } = await find(tx, open, now)
     const causeOf = new Map(causes.map((cause) => [subjectKey(cause), cause]))
     const goesOn = open.filter((row) => causeOf.has(subjectKey(row)))
+    // All that the queue holds was judged, except what workers of another version take.
+    const isAnyAlive = !causes.some(({ kind }) => kind === 'noWorker')
+    const wasJudged = ({ kind, name }: AlertRow) =>
+      OF_QUEUE.includes(kind) && (!others.includes(name) || (kind === 'orphaned' && isAnyAlive))
     const over = open.filter(
       (row) =>
         !causeOf.has(subjectKey(row)) &&
         // A job that this watcher does not know belongs to a watcher of another version, until none saw the alert for a day.
-        (row.name === '' ||
-          names.includes(row.name) ||
-          (isOfWork(row) && orphans.includes(row.name)) ||
-          row.isForgotten) &&
+        (row.name === '' || names.includes(row.name) || wasJudged(row) || row.isForgotten) &&
         !(row.kind === 'deadLetter' && hasMoreDeadLetters),
     )
     await insertBegun(tx, causes)
@@ -74,7 +81,7 @@ export async function lookOnce(
   })
 }
 
-const isOfWork = ({ kind }: AlertRow) => kind === 'deadLetter' || kind === 'orphaned'
+const OF_QUEUE: readonly AlertKind[] = ['deadLetter', 'orphaned', 'backlog']
 
 type OpenRow = AlertRow & { isForgotten: boolean }
 

@@ -18,6 +18,7 @@ import {
 } from '../job/argument.ts'
 import { createRedact } from '../job/redact.ts'
 import { readableLine, storableText } from '../job/storableText.ts'
+import { createUsualFailures } from '../read/createUsualFailures.ts'
 import { type JobsReader, readerOf } from '../read/reader.ts'
 import { containedLog } from '../store/containedLog.ts'
 import { checkDatabaseUrl } from '../store/connectionSettings.ts'
@@ -92,6 +93,7 @@ const LIMITS = {
   failureRate: optional(numberWithin(0, 1)),
   failureMinRuns: checkCount,
   failureWindowMs: checkSpanMs,
+  failureOfOneMs: checkSpanMs,
   queueMinWaiting: checkCount,
   queueGrowthMs: checkSpanMs,
   noWorkerMs: checkSpanMs,
@@ -130,6 +132,7 @@ export function createAlertWatcher(options: AlertWatcherOptions): AlertWatcher {
     lockTimeoutMs: GIVE_WAY_AFTER_MS,
     log,
   })
+  const usualFailures = createUsualFailures()
   const stopping = new AbortController()
   let watching: Promise<void> | undefined
 
@@ -154,7 +157,7 @@ export function createAlertWatcher(options: AlertWatcherOptions): AlertWatcher {
       // A little less than the interval: timers of watchers fire a little early or late.
       everyMs: intervalMs * 0.8,
       names,
-      find: (tx, open, now) => findCauses(oneAtATime(tx), jobs, limits, open, now),
+      find: (tx, open, now) => findCauses(oneAtATime(tx), jobs, limits, open, now, usualFailures),
     })
     for (const { id: alertId, kind, name, code } of changes?.raised ?? [])
       log.warn({ alertId, kind, name, code }, 'alert began')

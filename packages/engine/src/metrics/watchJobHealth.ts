@@ -1,18 +1,28 @@
-import type { JobHealth } from '../read/getJobHealth.ts'
+import type { JobProblem } from '../read/getJobHealth.ts'
+import type { Problem } from '../read/listProblems.ts'
 import { checkParts } from '../job/argument.ts'
 import { FRESHNESS, keepFresh } from './keepFresh.ts'
 import { watchGauge, type MetricsTarget } from './prometheus.ts'
 
+/** What GET /health/jobs answers 503 for. */
+const OF_HEALTH: readonly Problem['kind'][] = [
+  'noWorker',
+  'late',
+  'unscheduled',
+  'overrunning',
+  'orphaned',
+] satisfies JobProblem['kind'][]
+
 export interface JobHealthWatchOptions extends MetricsTarget {
-  /** `() => getJobHealth(reader, jobs, new Date())` */
-  read: () => Promise<JobHealth>
+  /** `() => listProblems(reader, jobs, new Date())` */
+  read: () => Promise<{ problems: readonly Problem[] }>
   /** However often somebody scrapes, the database is asked no more often than this. Default 5,000 ms. */
   maxAgeMs?: number
   /** How long a scrape waits for the database. Default 2,000 ms. */
   timeoutMs?: number
 }
 
-/** Registers what `getJobHealth` returns as metrics. While the database does not answer they have no values. */
+/** Registers what `listProblems` returns as metrics. While the database does not answer they have no values. */
 export function watchJobHealth(options: JobHealthWatchOptions): void {
   const { prometheus, registry, read } = options
   const { maxAgeMs = 5_000, timeoutMs = 2_000 } = checkParts('options', options, FRESHNESS)
@@ -29,22 +39,23 @@ export function watchJobHealth(options: JobHealthWatchOptions): void {
       help: '1 while GET /health/jobs would answer 200, else 0.',
     },
     async (gauge) => {
-      const health = await readFresh()
+      const fresh = await readFresh()
       gauge.remove()
-      if (health) gauge.set(health.problems.length === 0 ? 1 : 0)
+      if (fresh) gauge.set(fresh.problems.some(({ kind }) => OF_HEALTH.includes(kind)) ? 0 : 1)
     },
   )
   watchGauge(
     options,
     {
       name: 'roundsman_job_problem',
-      help: '1 for each problem that GET /health/jobs names.',
+      help: '1 for each kind of problem of a job, by the words and limits of the console.',
       labelNames: ['kind', 'job_name'],
     },
     async (gauge) => {
       const { problems } = (await readFresh()) ?? { problems: [] }
       gauge.reset()
       for (const problem of problems) {
+        if (problem.kind === 'recovered') continue
         gauge.set({ kind: problem.kind, job_name: 'name' in problem ? problem.name : '' }, 1)
       }
     },

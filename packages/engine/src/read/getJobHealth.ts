@@ -2,24 +2,25 @@ import { isScheduled, type Job } from '../job/defineJob.ts'
 import { asItIs, checkDate, checkParts, checkText, listOf, wholeNumber } from '../job/argument.ts'
 import { overrunLimitMs } from './judgeRun.ts'
 import { judgeSchedule } from './judgeSchedule.ts'
-import { listOrphanedWork } from './listOrphanedWork.ts'
-import { isAnyWorkerAlive } from './listWorkers.ts'
+import { countQueue, MAX_MEASURED } from './getQueueStats.ts'
+import { findLastSign, isAnyWorkerAlive } from './listWorkers.ts'
+import { jobsWithoutWorker, readPausedQueues, withOtherJobs } from './readQueues.ts'
 import type { JobsReader } from './reader.ts'
 import { listSchedules } from './listSchedules.ts'
 import { listOverrunning } from './runsUnderWay.ts'
 
-/** Instants are ISO 8601 in UTC. */
+/** What keeps jobs from being done. Instants are ISO 8601 in UTC. */
 export type JobProblem =
-  /** No worker lives. */
-  | { kind: 'noWorker' }
+  /** No worker lives. `lastSignAt`: when one has last given a sign of life; null when none is on record. */
+  | { kind: 'noWorker'; lastSignAt: string | null }
   /** A tick of the schedule, as the catalogue or a living worker has it, has been due since then, and nobody has decided it. */
   | { kind: 'late'; name: string; since: string }
   /** Workers live, and none of them has started with this schedule: they are of an older version. */
   | { kind: 'unscheduled'; name: string }
-  /** A run started then and goes on beyond its time-out and grace. */
-  | { kind: 'overrunning'; name: string; since: string }
-  /** Work of a job waits that is not in the catalogue, and that no living worker takes. Counted up to MAX_MEASURED. */
-  | { kind: 'orphaned'; name: string; waiting: number }
+  /** The job's longest run started then and goes on beyond its time-out and grace. */
+  | { kind: 'overrunning'; name: string; runId: string; since: string }
+  /** Work of a job waits that is not in the catalogue, and that no living worker takes. `isCut`: there may be more. */
+  | { kind: 'orphaned'; name: string; waiting: number; isCut: boolean }
 
 export interface JobHealth {
   /** Empty when all is well. */
@@ -30,11 +31,11 @@ export interface JobHealth {
 
 const checkMs = wholeNumber(0, Number.MAX_SAFE_INTEGER)
 const JOB = { name: checkText, timeoutMs: checkMs, schedule: asItIs }
-const checkJobs = listOf((argument, job) => checkParts(argument, job, JOB, `${argument}.`))
+export const checkJobs = listOf((argument, job) => checkParts(argument, job, JOB, `${argument}.`))
 
 /**
- * Finds problems with the jobs of the catalogue, in four statements: one reads the workers, one a row for each schedule,
- * one the runs that workers hold, and one the other jobs that have work, of which it counts what waits.
+ * Finds what keeps the jobs of the catalogue from being done, in four statements: one reads the workers, one a row for each
+ * schedule, one the runs that workers hold, and one the other jobs that have work, of which it counts what waits.
  */
 export async function getJobHealth(
   reader: JobsReader,
@@ -50,13 +51,21 @@ export async function getJobHealth(
       reader,
       scheduled.map(({ name }) => name),
     ),
-    readOverrunning(reader, jobs, now),
+    listOverrunning(
+      reader,
+      jobs.map((job) => ({
+        name: job.name,
+        before: new Date(now.getTime() - overrunLimitMs(job)),
+      })),
+    ),
     listOrphanedWork(
       reader,
       jobs.map(({ name }) => name),
     ),
   ])
-  const problems: JobProblem[] = isAnyAlive ? [] : [{ kind: 'noWorker' }]
+  const problems: JobProblem[] = isAnyAlive
+    ? []
+    : [{ kind: 'noWorker', lastSignAt: await findLastSign(reader) }]
   const paused: string[] = []
   for (const { name, schedule } of scheduled) {
     const row = rowOf.get(name)
@@ -79,23 +88,41 @@ export async function getJobHealth(
   return {
     problems: [
       ...problems,
-      ...overrunning,
+      ...overrunning.map((run) => ({ kind: 'overrunning' as const, ...run })),
       ...orphaned.map((work) => ({ kind: 'orphaned' as const, ...work })),
     ],
     paused,
   }
 }
 
-/** Reads each job's longest running run, if that overruns. */
-async function readOverrunning(
+/** Work of a job that neither the catalogue nor any living worker knows: nobody will ever take it. */
+interface OrphanedWork {
+  name: string
+  /** How many pieces wait, those for later included. */
+  waiting: number
+  /** Whether there may be more: what is due is counted up to MAX_MEASURED, and so is the rest. */
+  isCut: boolean
+}
+
+/**
+ * Lists what waits of jobs that neither `names`, the catalogue, nor any living worker knows, except in paused queues, where
+ * somebody wants it to wait. Nothing while no worker lives, since then nobody can tell.
+ */
+async function listOrphanedWork(
   reader: JobsReader,
-  jobs: readonly Job[],
-  now: Date,
-): Promise<JobProblem[]> {
-  const limits = jobs.map((job) => ({
-    name: job.name,
-    before: new Date(now.getTime() - overrunLimitMs(job)),
-  }))
-  const rows = await listOverrunning(reader, limits)
-  return rows.map((row) => ({ kind: 'overrunning', ...row }))
+  names: readonly string[],
+): Promise<OrphanedWork[]> {
+  const others = (await withOtherJobs(reader, names)).slice(names.length)
+  if (others.length === 0 || !(await isAnyWorkerAlive(reader))) return []
+  const orphans = await jobsWithoutWorker(reader, others)
+  if (orphans.length === 0) return []
+  const pauses = await readPausedQueues(reader)
+  const counts = await countQueue(reader, orphans)
+  return counts
+    .filter(({ name, waiting }) => waiting > 0 && !pauses.has(name))
+    .map(({ name, waiting, delayed }) => ({
+      name,
+      waiting,
+      isCut: Math.max(delayed, waiting - delayed) >= MAX_MEASURED,
+    }))
 }

@@ -216,23 +216,15 @@ export interface DeadLetterCause {
 /** Handlers make up their codes, so each dead letter may have its own. */
 const MAX_CAUSES = 100
 
-/** Counts the dead letters of these jobs by cause, the most frequent first; at most 100 causes. */
+/** Counts the dead letters of these jobs by cause, the most frequent first, up to `limit` causes. */
 export async function countDeadLettersByCause(
   reader: JobsReader,
   names: readonly string[],
-): Promise<DeadLetterCause[]> {
-  return await listCauses(reader, checkTexts('names', names), MAX_CAUSES)
-}
-
-/** Does so up to `limit` causes. */
-export async function listCauses(
-  reader: JobsReader,
-  names: readonly string[],
-  limit: number,
+  limit = MAX_CAUSES,
 ): Promise<DeadLetterCause[]> {
   return await reader.rows<DeadLetterCause>({
     text: DEAD_LETTER_CAUSES_SQL,
-    values: [names, limit],
+    values: [checkTexts('names', names), limit],
   })
 }
 

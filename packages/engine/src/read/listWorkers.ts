@@ -33,6 +33,17 @@ export async function listWorkers(reader: JobsReader): Promise<ListedWorker[]> {
   })
 }
 
+/** Living workers give a sign every five seconds. */
+const SILENT_AFTER_MS = 15_000
+
+/** Whether a worker that lives has given no sign for longer than living workers do. */
+export function isWorkerSilent(
+  { isAlive, lastSignAt }: Pick<ListedWorker, 'isAlive' | 'lastSignAt'>,
+  now: Date,
+): boolean {
+  return isAlive && now.getTime() - Date.parse(lastSignAt) > SILENT_AFTER_MS
+}
+
 /** Finds a worker; null when it stopped, or was killed more than a day ago. */
 export async function findWorker(reader: JobsReader, id: string): Promise<ListedWorker | null> {
   const [worker] = await reader.rows<ListedWorker>({

@@ -60,12 +60,14 @@ export async function listLanesInUse(reader: JobsReader): Promise<LanesInUse[]> 
 export async function listOverrunning(
   reader: JobsReader,
   limits: readonly { name: string; before: Date }[],
-): Promise<{ name: string; since: string }[]> {
-  return await reader.rows<{ name: string; since: string }>({
-    text: `select run."name", min(run."startedAt") as "since"
-     from ${RUNS_UNDER_WAY} join unnest($1::text[], $2::text[]::timestamptz[]) as job(name, before) on job.name = run."name"
-     where run."startedAt" < job.before
-     group by 1 order by 2 limit ${MAX_OVERRUNNING}`,
+): Promise<{ name: string; runId: string; since: string }[]> {
+  return await reader.rows<{ name: string; runId: string; since: string }>({
+    text: `select * from (
+       select distinct on (run."name") run."name", run."id" as "runId", run."startedAt" as "since"
+       from ${RUNS_UNDER_WAY} join unnest($1::text[], $2::text[]::timestamptz[]) as job(name, before) on job.name = run."name"
+       where run."startedAt" < job.before
+       order by run."name", run."startedAt", run."id"
+     ) oldest order by "since" limit ${MAX_OVERRUNNING}`,
     values: [limits.map(({ name }) => name), limits.map(({ before }) => before.toISOString())],
   })
 }

@@ -91,14 +91,15 @@ async function insertRuns(
     name = 'importFeed',
     dryRun = false,
     hoursAgo = 0,
-  }: { name?: string; dryRun?: boolean; hoursAgo?: number } = {},
+    minutesAgo = 0,
+  }: { name?: string; dryRun?: boolean; hoursAgo?: number; minutesAgo?: number } = {},
 ): Promise<void> {
   await runtime.rows(
     `insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt", "errorCode", "dryRun")
      select gen_random_uuid(), $2, (case when code is null then 'success' else 'failed' end)::"JobRunStatus",
-            'queue', 'w', now() - nth * interval '1 second' - $4 * interval '1 hour', now(), code, $3
+            'queue', 'w', now() - nth * interval '1 second' - $4::float8 * interval '1 hour', now(), code, $3
      from unnest($1::text[]) with ordinality run(code, nth)`,
-    [codes, name, dryRun, hoursAgo],
+    [codes, name, dryRun, hoursAgo + minutesAgo / 60],
   )
 }
 
@@ -184,7 +185,7 @@ describe('of many watchers', () => {
       lookOnce(runtime.database, {
         everyMs: 60_000,
         names: [],
-        find: async () => ({ causes: [], hasMoreDeadLetters: false, orphans: [] }),
+        find: async () => ({ causes: [], hasMoreDeadLetters: false, others: [] }),
       })
     expect(await look()).toEqual({ raised: [], ended: [] })
     expect(await look()).toBeNull()
@@ -351,6 +352,7 @@ describe('what is told', () => {
       [
         'failureMinRuns',
         'failureWindowMs',
+        'failureOfOneMs',
         'queueMinWaiting',
         'queueGrowthMs',
         'noWorkerMs',
@@ -365,13 +367,14 @@ describe('what is told', () => {
     const raised = await raisedBeside({
       limits: { noWorkerMs: 0, queueGrowthMs: 0, [limit]: value },
     })
-    const all = ['failing importFeed', 'noWorker ', 'queueGrowing mailing']
+    const all = ['backlog mailing', 'failing importFeed', 'noWorker ']
     const off = {
-      failureMinRuns: all[0],
+      failureMinRuns: all[1],
       failureWindowMs: null,
-      noWorkerMs: all[1],
-      queueMinWaiting: all[2],
-      queueGrowthMs: all[2],
+      failureOfOneMs: null,
+      noWorkerMs: all[2],
+      queueMinWaiting: all[0],
+      queueGrowthMs: all[0],
       snapshotMs: null,
     }
     expect(raised).toEqual(all.filter((one) => one !== off[limit]))
@@ -475,42 +478,84 @@ describe('what is told', () => {
     expect(await raisedBeside(nothing)).not.toContain('orphaned gone')
   })
 
-  it('that half of the latest runs of a job have failed, and that they do no more', async () => {
+  it('that a tenth of the latest runs of a job have failed, and that they do no more', async () => {
     const receiver = await openMonitor()
-    await insertRuns(['timeout', null, 'timeout', null])
-    watch({ channels: [createAlertWebhook({ url: receiver.url })] })
+    const successes = (count: number) => Array<null>(count).fill(null)
+    // The failure is the last, so that it has not recovered.
+    await insertRuns(['timeout', ...successes(9)])
+    await insertRuns(successes(10), { name: 'mailing' })
+    watch({ channels: [createAlertWebhook({ url: receiver.url })], limits: { failureOfOneMs: 0 } })
     await waitFor(() => receiver.requests.length === 1)
-    // A third of them failed: less than half, but the alert is not over, or it would begin and end all day.
-    await insertRuns([null, null])
+    // Less than a tenth of them failed, but the alert is not over, or it would begin and end all day.
+    await insertRuns(successes(4), { minutesAgo: 30 })
     await insertDeadLetters('feed_broken')
     await waitFor(() => receiver.requests.length === 2)
-    await insertRuns(Array.from({ length: 4 }, () => null))
+    await insertRuns(successes(10), { minutesAgo: 30 })
     await waitFor(() => receiver.requests.length === 3)
 
     expect(noticesOf(receiver)).toMatchObject([
       {
         event: 'began',
         kind: 'failing',
-        facts: { failed: 2, runs: 4 },
-        text: 'importFeed fails: 2 of its last 4 runs',
+        job: 'importFeed',
+        code: null,
+        facts: { failed: 1, runs: 10, code: 'timeout' },
+        text: 'importFeed fails: 1 of its last 10 runs',
       },
       { event: 'began', kind: 'deadLetter' },
       { event: 'ended', kind: 'failing', text: 'Resolved: importFeed does not fail any more' },
     ])
   })
 
+  it('that the last run has failed, where its next attempt does not succeed in time', async () => {
+    await insertRuns(['timeout', null])
+    expect(await raisedBeside()).toEqual([])
+    await runtime.clear('JobAlert', 'JobThrottle')
+    await insertRuns(['timeout', null])
+    expect(await raisedBeside({ limits: { failureOfOneMs: 0 } })).toEqual(['failing importFeed'])
+  })
+
+  it('that a worker is silent, and that a guard has blocked a run', async () => {
+    const at = '2026-01-01T00:00:00.000Z'
+    await runtime.rows(
+      `insert into "JobWorker" ("id", "liveness", "heartbeatAt") values ('still', 'lock', $1)`,
+      [at],
+    )
+    await insertRuns(['guard_blocked'])
+    await runtime.rows(`update "JobRun" set "details" = '{"guard":{"due":1234}}'`)
+    await insertDeadLetters('feed_broken')
+    const told: AlertNotice[] = []
+    const channel = {
+      name: 'hook',
+      async send(notice: AlertNotice) {
+        told.push(notice)
+      },
+    }
+    await runtime.database.transaction(async (tx) => {
+      await tx.query(`select pg_advisory_xact_lock(hashtextextended('still', 0))`)
+      watch({ channels: [channel], limits: { noWorkerMs: 0 } })
+      await waitFor(() => told.length > 2)
+    })
+    const texts = told
+      .toSorted((one, other) => one.kind.localeCompare(other.kind))
+      .map(({ kind, job, text }) => [kind, job, text])
+    expect(texts.slice(0, 3)).toEqual([
+      [
+        'blocked',
+        'importFeed',
+        expect.stringMatching(
+          /^importFeed was blocked by its guard: 1234 rows are due; somebody may approve it until 2/,
+        ),
+      ],
+      ['deadLetter', 'importFeed', 'importFeed gave up work with feed_broken: 1 dead letter'],
+      ['silent', null, `Worker still has been silent since ${at}, and its runs wait`],
+    ])
+  })
+
   it('nothing of runs that people or a guard have stopped, or that are too few', async () => {
     const receiver = await openMonitor()
-    await insertRuns([
-      'cancelled',
-      'guard_blocked',
-      'drained',
-      'timeout',
-      'timeout',
-      null,
-      null,
-      null,
-    ])
+    const successes = Array<null>(8).fill(null)
+    await insertRuns(['cancelled', 'guard_blocked', 'drained', 'timeout', 'timeout', ...successes])
     watch({ channels: [createAlertWebhook({ url: receiver.url })], limits: { failureRate: 0.3 } })
     await insertDeadLetters('feed_broken')
     await waitFor(() => receiver.requests.length > 0)
@@ -521,23 +566,25 @@ describe('what is told', () => {
     await insertWaiting('importFeed', 3)
     const limits = { queueMinWaiting: 3, queueGrowthMs: 0 }
     expect(await firstNotice({ limits })).toMatchObject({
-      kind: 'queueGrowing',
+      kind: 'backlog',
       job: 'importFeed',
-      facts: { waiting: 3, waitingBefore: 3 },
+      text: expect.stringMatching(
+        /^importFeed is behind: 3 pieces of work wait, the first since 2/,
+      ),
+      facts: { waiting: 3 },
     })
   })
 
   it('nothing of runs that only rehearsed, or of another time', async () => {
     const failed = ['timeout', 'timeout', 'timeout']
-    await insertRuns(failed.slice(1))
+    await insertRuns([null])
     await insertRuns(failed, { dryRun: true })
     await insertRuns(failed, { hoursAgo: 8 * 24 })
     await insertRuns([null, null, null], { name: 'mailing' })
     await insertRuns([...failed, ...failed], { name: 'mailing', hoursAgo: 2 })
     expect(await raisedBeside({ intervalMs: 20 })).toEqual([])
-    // One more failure is enough.
     await runtime.rows('delete from "JobAlert"')
-    await insertRuns(['timeout'])
+    await insertRuns(failed)
     await waitFor(
       async () =>
         (await runtime.rows(`select from "JobAlert" where "kind" = 'failing'`)).length === 1,
@@ -557,9 +604,11 @@ describe('what is told', () => {
   it('nothing of work that is being caught up with', async () => {
     await runtime.rows(
       `insert into "JobAlert" ("id", "kind", "name", "code", "facts")
-       values (gen_random_uuid(), 'queueGrowing', 'mailing', '', '{"waitingBefore":5}')`,
+       values (gen_random_uuid(), 'backlog', 'mailing', '', '{}')`,
     )
     await insertWaiting('mailing', 4)
+    // So many within five minutes.
+    await insertRuns(Array<null>(10).fill(null), { name: 'mailing' })
     expect(await raisedBeside({ limits: { queueMinWaiting: 3, queueGrowthMs: 0 } })).toEqual([])
   })
 

@@ -1,7 +1,7 @@
 import { openForTests, waitFor } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { countDeadLettersByCause } from '../../src/internal.ts'
+import { countDeadLettersByCause } from '../../src/read/listDeadLetters.ts'
 import { listDeadLetters, type WhichLetters } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import { createWorkerId } from '../../src/createWorker.ts'

@@ -4,25 +4,23 @@ import { expect, it } from 'vitest'
 import {
   countEqualFailures,
   countRuns,
-  findLastSign,
   findOldestStart,
   listJobActions,
   listLanesInUse,
   listOtherAttempts,
-  listRecentFailures,
   listRecentRuns,
   listRunActions,
   listRunCounts,
   listWorkerRuns,
   measureDuration,
   readPausedQueues,
-  sampleFailures,
   sampleRuns,
   searchRuns,
   tallyDurationsByHour,
 } from '../../src/internal.ts'
 import { listWorkers } from '../../src/client.ts'
-import { NEUTRAL_CODES } from '../../src/read/failureRates.ts'
+import { listRecentFailures, NEUTRAL_CODES, sampleFailures } from '../../src/read/failureRates.ts'
+import { findLastSign } from '../../src/read/listWorkers.ts'
 import { openTestRuntime } from '../openTestRuntime.ts'
 
 /*

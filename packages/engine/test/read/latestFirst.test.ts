@@ -119,6 +119,7 @@ describe('of dead letters that failed in another order than they were enqueued',
       firstAt: at(first).toISOString(),
       lastAt: at(last).toISOString(),
       message,
+      isCut: false,
     })
     const iso = <Each extends { firstAt: string; lastAt: string }>(each: Each) => ({
       ...each,

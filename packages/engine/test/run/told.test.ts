@@ -9,7 +9,6 @@ import {
   countEqualFailures,
   findWorkOfRun,
   listOtherAttempts,
-  listRecentFailures,
   searchRuns,
 } from '../../src/internal.ts'
 import { createJobsClient, getJobRun, listDeadLetters, listJobRuns } from '../../src/client.ts'
@@ -20,6 +19,7 @@ import {
   type JsonValue,
   type TransactionOf,
 } from '../../src/index.ts'
+import { listRecentFailures } from '../../src/read/failureRates.ts'
 import { rescueLostRuns } from '../../src/liveness/rescue.ts'
 import { claimWork, findWorkOfClaims } from '../../src/store/claimWork.ts'
 import { placeDue } from '../../src/store/looks.ts'

@@ -19,13 +19,15 @@ const LABELS: Readonly<Record<ConsoleAttention['kind'], string>> = {
   noWorker: 'No worker',
   late: 'Late',
   silent: 'Silent',
+  unscheduled: 'Unscheduled',
   overrunning: 'Overrunning',
+  slow: 'Slow',
   failing: 'Failing',
   recovered: 'Recovered',
   blocked: 'Blocked',
   orphaned: 'Orphaned',
   backlog: 'Backlog',
-  deadLetters: 'Dead letters',
+  deadLetter: 'Dead letters',
   oldSnapshot: 'Old snapshot',
   unvacuumed: 'Not vacuumed',
 }
@@ -92,7 +94,27 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
           </p>
         </>
       )
+    case 'unscheduled':
+      return (
+        <>
+          <p>
+            <JobLink name={item.name} /> is scheduled by no worker
+          </p>
+          <p className="muted">Those that live run another version: deploy the workers too.</p>
+        </>
+      )
     case 'overrunning':
+      return (
+        <>
+          <p>
+            <JobLink name={item.name} /> has been running for <Elapsed since={item.since} />
+          </p>
+          <p className="muted">
+            That is beyond its time-out: its worker is stopped or blocked, and cannot end it.
+          </p>
+        </>
+      )
+    case 'slow':
       return (
         <>
           <p>
@@ -187,7 +209,7 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
           </p>
         </>
       )
-    case 'deadLetters':
+    case 'deadLetter':
       return (
         <>
           <p>
@@ -227,14 +249,14 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
 
 /** How many runs fail, compared with the usual share, and the most frequent cause. */
 function FailingText({ item }: { item: ConsoleAttention & { kind: 'failing' } }) {
-  const { name, since, code, message, lastHour, latest } = item
-  const text = useClock((now) => (lastHour === null ? '' : describeFailures(lastHour, now)))
-  const usual = lastHour === null ? null : describeUsual(lastHour.usual)
+  const { name, since, code, message, recent, latest } = item
+  const text = useClock((now) => (recent === null ? '' : describeFailures(recent, now)))
+  const usual = recent === null ? null : describeUsual(recent.usual)
   return (
     <>
       <p>
         <JobLink name={name} />
-        {lastHour === null || lastHour.runs === 1 ? (
+        {recent === null || recent.runs === 1 ? (
           <>
             {' '}
             failed <Moment at={since} />
@@ -244,7 +266,7 @@ function FailingText({ item }: { item: ConsoleAttention & { kind: 'failing' } })
             :{' '}
             <Link
               to="/runs"
-              search={{ name, status: 'failed', from: lastHour.from }}
+              search={{ name, status: 'failed', from: recent.from }}
               className="strongLink"
             >
               {text}
@@ -254,15 +276,15 @@ function FailingText({ item }: { item: ConsoleAttention & { kind: 'failing' } })
         {usual !== null && <span className="muted">, {usual}</span>}
       </p>
       <p className="muted isCut" title={message}>
-        {lastHour !== null && lastHour.failed > 1 && (
+        {recent !== null && recent.failed > 1 && (
           <>
-            <Count value={lastHour.withCode} /> ×{' '}
+            <Count value={recent.withCode} /> ×{' '}
           </>
         )}
-        {lastHour === null ? (
+        {recent === null ? (
           <code>{code}</code>
         ) : (
-          <Link to="/runs" search={{ name, errorCode: code, from: lastHour.from }}>
+          <Link to="/runs" search={{ name, errorCode: code, from: recent.from }}>
             <code>{code}</code>
           </Link>
         )}{' '}
@@ -283,9 +305,9 @@ function FailingText({ item }: { item: ConsoleAttention & { kind: 'failing' } })
 
 /** What was wrong within the hour, and is no more. */
 function RecoveredText({ item }: { item: ConsoleAttention & { kind: 'recovered' } }) {
-  const { name, runId, code, message, lastHour } = item
-  const text = useClock((now) => describeFailures(lastHour, now))
-  const { failed, succeededSince, from } = lastHour
+  const { name, runId, code, message, recent } = item
+  const text = useClock((now) => describeFailures(recent, now))
+  const { failed, succeededSince, from } = recent
   return (
     <>
       <p>
@@ -298,7 +320,7 @@ function RecoveredText({ item }: { item: ConsoleAttention & { kind: 'recovered' 
       <p className="muted isCut" title={message}>
         {failed > 1 && (
           <>
-            <Count value={lastHour.withCode} /> ×{' '}
+            <Count value={recent.withCode} /> ×{' '}
           </>
         )}
         <Link to="/runs/$id" params={{ id: runId }}>
@@ -315,6 +337,7 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
   switch (item.kind) {
     case 'noWorker':
     case 'recovered':
+    case 'unscheduled':
     case 'oldSnapshot':
     case 'unvacuumed':
       return null
@@ -350,6 +373,7 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
         </ActButton>
       )
     case 'overrunning':
+    case 'slow':
       return (
         <>
           <RunLink item={item} />
@@ -401,7 +425,7 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
           View
         </Link>
       )
-    case 'deadLetters':
+    case 'deadLetter':
       return (
         <>
           <Link
@@ -423,7 +447,7 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
 function RedriveAll({
   item: { name, count, isCut },
 }: {
-  item: ConsoleAttention & { kind: 'deadLetters' }
+  item: ConsoleAttention & { kind: 'deadLetter' }
 }) {
   const act = useBulk()
   if (act === null) return null

@@ -23,13 +23,13 @@ export function describeOverview(
   return { tone: isBad(first) ? 'bad' : 'warn', text: sayFirst(first, now) + more }
 }
 
-const BAD = ['noWorker', 'late', 'silent', 'failing'] as const
+const BAD = ['noWorker', 'late', 'unscheduled', 'overrunning', 'silent', 'failing'] as const
 const WARN = [
   'blocked',
   'orphaned',
   'backlog',
-  'overrunning',
-  'deadLetters',
+  'slow',
+  'deadLetter',
   'oldSnapshot',
   'unvacuumed',
 ] as const
@@ -70,9 +70,9 @@ function sayFirst(item: ConsoleAttention, now: number): string {
     case 'silent':
       return `A worker has been silent for ${since(item.since, now)}`
     case 'failing':
-      return item.lastHour === null || item.lastHour.runs === 1
+      return item.recent === null || item.recent.runs === 1
         ? `The last run of ${item.name} failed`
-        : `${item.name}: ${describeFailures(item.lastHour, now)}`
+        : `${item.name}: ${describeFailures(item.recent, now)}`
     case 'blocked':
       return `${item.name} waits for an approval`
     case 'oldSnapshot':
@@ -83,9 +83,12 @@ function sayFirst(item: ConsoleAttention, now: number): string {
       return `${item.isCut ? 'At least ' : ''}${countPieces(item.waiting)} of ${item.name}, which no worker knows`
     case 'backlog':
       return `${item.name}: ${readyCount(item)} waiting, ${describeCatchUp(item)}`
+    case 'unscheduled':
+      return `${item.name} is scheduled by no worker`
     case 'overrunning':
+    case 'slow':
       return `${item.name} has been running for ${since(item.since, now)}`
-    case 'deadLetters':
+    case 'deadLetter':
       return item.count === 1
         ? `${item.name} has 1 dead letter`
         : `${item.name} has ${item.isCut ? 'over ' : ''}${item.count.toLocaleString('en')} dead letters`

@@ -1,11 +1,15 @@
-import { sampleFailures, type RunShare } from '@roundsman/engine/internal'
-import type { JobsReader } from '@roundsman/engine/client'
+import { sampleFailures, type RunShare } from './failureRates.ts'
+import type { JobsReader } from './reader.ts'
 
 /**
  * What share of a job's runs usually fails, keyed by its name: over a week, until about an hour ago. Jobs without runs are
  * missing.
  */
-export type UsualFailures = (names: readonly string[], now: Date) => Promise<Map<string, RunShare>>
+export type UsualFailures = (
+  reader: JobsReader,
+  names: readonly string[],
+  now: Date,
+) => Promise<Map<string, RunShare>>
 
 const HOUR_MS = 3_600_000
 const HOURS = 7 * 24
@@ -16,11 +20,11 @@ const SETTLE_MS = 10 * 60_000
  * Samples each hour of the week once, since nearly all that started in an hour that is over has ended. So a job with a
  * million runs a week costs no more than one with some thousand.
  */
-export function createUsualFailures(reader: JobsReader): UsualFailures {
+export function createUsualFailures(): UsualFailures {
   /** Keyed by the job's name, then by the hour's beginning. */
   const sampled = new Map<string, Map<number, RunShare>>()
 
-  return async (names, now) => {
+  return async (reader, names, now) => {
     const end = Math.floor((now.getTime() - SETTLE_MS) / HOUR_MS) * HOUR_MS
     const hours = Array.from({ length: HOURS }, (_, index) => end - (HOURS - index) * HOUR_MS)
     const missing = names.flatMap((name) => {

@@ -1,21 +1,21 @@
 import { openForTests } from '@roundsman/testing'
-import { openTestDatabase } from '@roundsman/testing/openTestDatabase'
 import { beforeEach, expect, it } from 'vitest'
-import { createUsualFailures, type UsualFailures } from '../../src/console/createUsualFailures.ts'
+import { createUsualFailures, type UsualFailures } from '../../src/read/createUsualFailures.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 const NOW = new Date('2026-11-24T09:30:00Z')
 const HOUR_MS = 3_600_000
 
-const database = openForTests(openTestDatabase)
+const runtime = openForTests(openTestRuntime)
 let usualFailures: UsualFailures
 
 beforeEach(async () => {
-  await database.prisma.jobRun.deleteMany()
-  usualFailures = createUsualFailures(database.reader)
+  await runtime.prisma.jobRun.deleteMany()
+  usualFailures = createUsualFailures()
 })
 
 const add = (startedAt: string, { count = 1, code = null as string | null, name = 'job' } = {}) =>
-  database.prisma.jobRun.createMany({
+  runtime.prisma.jobRun.createMany({
     data: Array.from({ length: count }, () => ({
       name,
       trigger: 'queue' as const,
@@ -26,7 +26,7 @@ const add = (startedAt: string, { count = 1, code = null as string | null, name 
       errorCode: code,
     })),
   })
-const usual = async (now = NOW) => (await usualFailures(['job'], now)).get('job')
+const usual = async (now = NOW) => (await usualFailures(runtime.reader, ['job'], now)).get('job')
 
 it('is of the hours of a week that are over, and of nobody else', async () => {
   await add('2026-11-24T08:59:59.999Z', { code: 'broken' })
@@ -58,7 +58,7 @@ it('counts no more than the last 30 runs of an hour', async () => {
 it('looks at each hour once, and forgets those that are older than a week', async () => {
   await add('2026-11-24T03:00:00Z')
   expect(await usual()).toEqual({ runs: 1, failed: 0 })
-  await database.prisma.jobRun.deleteMany()
+  await runtime.prisma.jobRun.deleteMany()
   await add('2026-11-24T09:15:00Z', { code: 'broken' })
   const later = (hours: number) => new Date(NOW.getTime() + hours * HOUR_MS)
   expect(await usual(later(1))).toEqual({ runs: 2, failed: 1 })

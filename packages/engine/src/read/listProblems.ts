@@ -1,0 +1,275 @@
+import { checkDate } from '../job/argument.ts'
+import type { Job } from '../job/defineJob.ts'
+import { createUsualFailures, type UsualFailures } from './createUsualFailures.ts'
+import { checkJobs, getJobHealth, type JobProblem } from './getJobHealth.ts'
+import { getOldestSnapshot, isSnapshotOld, nameSnapshotHolder } from './getOldestSnapshot.ts'
+import { FAILURE_RATE, judgeFailures, readFailures, type JobFailures } from './judgeFailures.ts'
+import { slowLimitMs } from './judgeRun.ts'
+import { countDeadLettersByCause, type DeadLetterCause } from './listDeadLetters.ts'
+import { listFailures, type FailedRun } from './listFailures.ts'
+import { describeUnvacuumed, listUnvacuumed } from './listUnvacuumed.ts'
+import { isWorkerSilent, listWorkers } from './listWorkers.ts'
+import { measureBacklog, type Backlog } from './measureBacklog.ts'
+import { jobsWithoutWorker, readPausedQueues, withOtherJobs } from './readQueues.ts'
+import type { JobsReader } from './reader.ts'
+import { listLanesInUse, type LanesInUse } from './runsUnderWay.ts'
+
+const MINUTE_MS = 60_000
+const HOUR_MS = 60 * MINUTE_MS
+const DAY_MS = 24 * HOUR_MS
+
+/**
+ * All that can be wrong with the jobs. The console, alerts, metrics and /health/jobs tell of it in these words and by these
+ * limits. Instants are ISO 8601 in UTC.
+ */
+export type Problem =
+  | JobProblem
+  /** The worker lives, and has given no sign since then: it is stopped, or a handler blocks it. Its runs wait. */
+  | { kind: 'silent'; workerId: string; since: string }
+  /** Too many of its runs fail, or the last one that ended did. */
+  | ({ kind: 'failing'; latest: LatestError | null } & Failing)
+  /** Its guard has blocked the run, which somebody may approve until then. */
+  | {
+      kind: 'blocked'
+      name: string
+      runId: string
+      since: string
+      due: number
+      approvableUntil: string
+    }
+  /** Its work has waited for a minute or more, and workers need an hour or more for it, or never catch up. */
+  | ({ kind: 'backlog' } & JudgedBacklog)
+  /** The run takes far longer than its like. `usualMs`: what nearly all of them took; null when none has succeeded. */
+  | { kind: 'slow'; name: string; runId: string; since: string; usualMs: number | null }
+  /**
+   * Work of the job was given up. `isCut`: there may be more, of each cause too, so nobody knows since when. The most frequent
+   * cause comes first.
+   */
+  | {
+      kind: 'deadLetter'
+      name: string
+      count: number
+      isCut: boolean
+      since: string | null
+      causes: { code: string; message: string; count: number }[]
+    }
+  /** Such as `pid 4711 (psql, active)`: it keeps old rows from being removed. `since`: null where nobody can tell. */
+  | { kind: 'oldSnapshot'; holder: string; since: string | null; transactions: number }
+  /** Autovacuum is off, or does not come to a table of the queue. */
+  | { kind: 'unvacuumed'; problem: string; remedy: string }
+  /** No problem any more: too many of its runs had failed. */
+  | ({ kind: 'recovered'; recent: JobFailures } & Failing)
+
+export type ProblemKind = Problem['kind']
+
+interface Failing {
+  name: string
+  /** The last run that failed with the code, and when it ended. */
+  runId: string
+  since: string
+  code: string
+  message: string
+  /** Null when the last run failed earlier than these. */
+  recent: JobFailures | null
+}
+
+/** What the job's last run failed with, where most have failed otherwise. */
+interface LatestError {
+  runId: string
+  code: string
+  message: string
+}
+
+export interface JudgedBacklog extends Backlog {
+  /** Somebody has paused its queue. */
+  isPaused: boolean
+  /** Workers live, and none of them takes its work. */
+  isUntaken: boolean
+}
+
+export interface JudgeOptions {
+  /** Default: what is usual is sampled anew. */
+  usualFailures?: UsualFailures
+  /** Which share of a job's latest runs is too much, and how long ago they may have started. */
+  failureRate?: number
+  failureWindowMs?: number
+  /** How old a snapshot may be. */
+  snapshotMs?: number
+  /** How many causes of dead letters to list. */
+  maxCauses?: number
+  /** Whether somebody has been told of this: then it is over only well below its limit. */
+  wasTold?: (kind: ProblemKind, name: string) => boolean
+}
+
+/** What was read to judge the jobs, and what is wrong. */
+export interface Situation {
+  problems: Problem[]
+  workers: Awaited<ReturnType<typeof listWorkers>>
+  lanes: LanesInUse[]
+  /** What has waited for some seconds, the longest wait first. */
+  backlog: JudgedBacklog[]
+  /** The other jobs of which the queue holds anything, and that a living worker knows, or nobody can tell since none lives. */
+  others: string[]
+}
+
+/** Lists what is wrong with the jobs of the catalogue, by a dozen of bounded statements. */
+export async function listProblems(
+  reader: JobsReader,
+  jobs: readonly Job[],
+  now: Date,
+): Promise<{ problems: Problem[] }> {
+  const { problems } = await judgeJobs(reader, jobs, now)
+  return { problems }
+}
+
+/** Does so, and returns what it has read as well. */
+export async function judgeJobs(
+  reader: JobsReader,
+  jobs: readonly Job[],
+  now: Date,
+  options: JudgeOptions = {},
+): Promise<Situation> {
+  checkJobs('jobs', jobs)
+  const { usualFailures = createUsualFailures(), failureRate, failureWindowMs = HOUR_MS } = options
+  const { snapshotMs, maxCauses, wasTold = () => false } = options
+  const before = (ms: number) => new Date(checkDate('now', now).getTime() - ms)
+  const names = jobs.map(({ name }) => name)
+  const all = await withOtherJobs(reader, names)
+  const [ended, failures, waiting, pauses, letters, snapshot, unvacuumed, lanes] =
+    await Promise.all([
+      listFailures(reader, names, before(DAY_MS)),
+      readFailures(reader, names, before(failureWindowMs), now, usualFailures),
+      measureBacklog(reader, all),
+      readPausedQueues(reader),
+      countDeadLettersByCause(reader, all, maxCauses),
+      getOldestSnapshot(reader),
+      listUnvacuumed(reader),
+      listLanesInUse(reader),
+    ])
+  // Last: in a transaction they hold locks of workers until it ends, and a worker that comes back waits for its own.
+  const [workers, untaken, { problems: ofHealth }] = await Promise.all([
+    listWorkers(reader),
+    jobsWithoutWorker(reader, all),
+    getJobHealth(reader, jobs, now),
+  ])
+  const isAnyAlive = workers.some(({ isAlive }) => isAlive)
+  const backlog = describeBacklog(
+    waiting,
+    (name) => pauses.has(name),
+    (name) => isAnyAlive && untaken.includes(name),
+  )
+  const isOfHealth = (kind: JobProblem['kind'], name: string) =>
+    ofHealth.some((one) => one.kind === kind && 'name' in one && one.name === name)
+  const problems: Problem[] = [
+    ...ofHealth,
+    ...workers
+      .filter((worker) => isWorkerSilent(worker, now))
+      .map(({ id, lastSignAt }) => ({
+        kind: 'silent' as const,
+        workerId: id,
+        since: lastSignAt,
+      })),
+    ...listFailing(failures, ended, (name) =>
+      wasTold('failing', name) ? (failureRate ?? FAILURE_RATE) / 2 : failureRate,
+    ),
+    ...ended.flatMap(blocked),
+    ...backlog
+      .filter((row) => isTooMuch(row, wasTold('backlog', row.name)))
+      .filter(({ name }) => !isOfHealth('orphaned', name))
+      .map((row) => ({ kind: 'backlog' as const, ...row })),
+    ...listSlow(lanes, jobs, now).filter(({ name }) => !isOfHealth('overrunning', name)),
+    ...listGivenUp(letters),
+    ...unvacuumed.map((one) => ({ kind: 'unvacuumed' as const, ...describeUnvacuumed(one) })),
+  ]
+  if (snapshot !== null && isSnapshotOld(snapshot, now, snapshotMs)) {
+    const { since, transactions } = snapshot
+    const holder = nameSnapshotHolder(snapshot)
+    problems.push({ kind: 'oldSnapshot', holder, since, transactions })
+  }
+  const others = all.slice(names.length).filter((name) => !isAnyAlive || !untaken.includes(name))
+  return { problems, workers, lanes, backlog, others }
+}
+
+function listFailing(
+  failures: ReadonlyMap<string, JobFailures>,
+  ended: readonly FailedRun[],
+  failureRateOf: (name: string) => number | undefined,
+): Problem[] {
+  const lastOf = new Map(ended.filter(hasFailedLast).map((run) => [run.name, run]))
+  return [...new Set([...failures.keys(), ...lastOf.keys()])].flatMap((name): Problem[] => {
+    const recent = failures.get(name) ?? null
+    const last = lastOf.get(name)
+    const verdict = judgeFailures(recent, last !== undefined, failureRateOf(name))
+    if (recent === null) {
+      if (verdict === null || last === undefined) return []
+      const { id: runId, endedAt: since, code, message } = last
+      return [{ kind: 'failing', name, runId, since, code, message, recent, latest: null }]
+    }
+    const { lastRunId: runId, lastAt: since, code, message } = recent
+    const item = { name, runId, since, code, message, recent }
+    if (verdict === 'recovered') return [{ kind: 'recovered', ...item }]
+    const latest =
+      last === undefined || last.code === code
+        ? null
+        : { runId: last.id, code: last.code, message: last.message }
+    return verdict === null ? [] : [{ kind: 'failing', ...item, latest }]
+  })
+}
+
+/** Whether it is the job's last run, and failed by itself. */
+export function hasFailedLast({ isLatest, code }: FailedRun): boolean {
+  return isLatest && code !== 'guard_blocked'
+}
+
+function blocked({ id: runId, name, endedAt: since, code, due, isApproved }: FailedRun): Problem[] {
+  if (code !== 'guard_blocked' || isApproved || due === null) return []
+  const approvableUntil = new Date(Date.parse(since) + DAY_MS).toISOString()
+  return [{ kind: 'blocked', name, runId, since, due, approvableUntil }]
+}
+
+/** Work that has waited for less is just about to be taken. */
+const BACKLOG_FROM_MS = 5_000
+
+/** What has waited for some seconds, the longest wait first. */
+export function describeBacklog(
+  waiting: readonly Backlog[],
+  isPaused: (name: string) => boolean,
+  isUntaken: (name: string) => boolean,
+): JudgedBacklog[] {
+  return waiting
+    .filter(({ oldestMs }) => oldestMs >= BACKLOG_FROM_MS)
+    .map((row) => ({ ...row, isPaused: isPaused(row.name), isUntaken: isUntaken(row.name) }))
+}
+
+/** Paused work is no problem: somebody wants it to wait. */
+function isTooMuch({ oldestMs, caughtUpInMs, isPaused }: JudgedBacklog, wasTold: boolean): boolean {
+  if (isPaused || oldestMs < MINUTE_MS) return false
+  return caughtUpInMs === null || caughtUpInMs >= (wasTold ? HOUR_MS / 2 : HOUR_MS)
+}
+
+function listSlow(lanes: readonly LanesInUse[], jobs: readonly Job[], now: Date) {
+  // The rows come longest first, and one for each job is enough.
+  const oldest = [...Map.groupBy(lanes, ({ name }) => name).values()].flatMap(
+    ([first]) => first ?? [],
+  )
+  return oldest.flatMap(({ name, oldestRunId: runId, oldestStartedAt: since, usualMs }) => {
+    // Nobody knows how long a job may take that left the catalogue.
+    const job = jobs.find((each) => each.name === name) ?? { timeoutMs: Infinity }
+    if (now.getTime() - Date.parse(since) <= slowLimitMs(job, usualMs)) return []
+    return [{ kind: 'slow' as const, name, runId, since, usualMs }]
+  })
+}
+
+function listGivenUp(letters: readonly DeadLetterCause[]) {
+  return [...Map.groupBy(letters, ({ name }) => name)].map(([name, rows]) => {
+    const isCut = rows.some((row) => row.isCut)
+    return {
+      kind: 'deadLetter' as const,
+      name,
+      count: rows.reduce((sum, row) => sum + row.count, 0),
+      isCut,
+      since: isCut ? null : (rows.map(({ firstAt }) => firstAt).toSorted()[0] ?? null),
+      causes: rows.map(({ code, message, count }) => ({ code, message, count })),
+    }
+  })
+}
