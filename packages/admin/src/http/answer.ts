@@ -2,7 +2,7 @@ import { ArgumentError } from '@roundsman/engine'
 import type { z } from 'zod'
 import { isRefusal } from '../access.ts'
 import type { RouteLog } from '../route.ts'
-import { invalidRequest, Problem, problemDocument } from './problem.ts'
+import { invalidRequest, Problem, problemDocument, toRequestErrors } from './problem.ts'
 
 /** What a server sends, whichever it is. */
 export interface Answer {
@@ -90,16 +90,5 @@ function toProblem(error: unknown): Problem {
 }
 
 function toInvalidRequest({ place, issues }: SchemaMismatch): Problem {
-  const errors = issues.flatMap(({ path, message, ...issue }) => {
-    const where = [place, ...path.map(String)]
-    // Zod reports an unknown key at its parent: its own path says more.
-    const keys = 'keys' in issue ? issue.keys : undefined
-    return (
-      keys?.map((key) => ({
-        path: [...where, key].join('.'),
-        message: 'is unknown; leave it out',
-      })) ?? [{ path: where.join('.'), message }]
-    )
-  })
-  return invalidRequest(errors)
+  return invalidRequest(toRequestErrors([place], issues))
 }

@@ -24,14 +24,27 @@ export class Problem extends Error {
   }
 }
 
-/** Why a run cannot be carried out once more: the answer to one that asks for it. */
-export const PAYLOAD_GONE =
-  'The queue does not hold the payload of this run any more: request a new run and give its payload'
-
 /** What is wrong with a part of the request: where, such as `body.lines.3.quantity`, and how to do better. */
 export interface RequestError {
   path: string
   message: string
+}
+
+/** What a schema found wrong with the part of the request at `place`. */
+export function toRequestErrors(
+  place: readonly string[],
+  issues: readonly { path: readonly PropertyKey[]; message: string; keys?: readonly string[] }[],
+): RequestError[] {
+  return issues.flatMap(({ path, message, keys }) => {
+    const where = [...place, ...path.map(String)]
+    // Zod reports an unknown key at its parent: its own path says more.
+    return (
+      keys?.map((key) => ({
+        path: [...where, key].join('.'),
+        message: 'is unknown; leave it out',
+      })) ?? [{ path: where.join('.'), message }]
+    )
+  })
 }
 
 /** Enough to see what is wrong: a body of thousands of lines may have an error in each. */

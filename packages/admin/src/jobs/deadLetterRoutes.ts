@@ -13,6 +13,7 @@ import { route, type AdminParts, type Route, type RouteLog } from '../route.ts'
 import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { invalidRequest, Problem, problemResponses } from '../http/problem.ts'
+import { refuseUnknownJob } from './refuse.ts'
 import { optionalReasonBody, requestReason } from './requestReason.ts'
 import { checkSpans, runFilters } from './jobRunRoutes.ts'
 import { bulkTargets, checkTargets, progressOf, readTargets } from './bulk.ts'
@@ -274,11 +275,7 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
         const name = await findDeadLetterName(client.reader, workId)
         if (name === null) throw unknownDeadLetter()
         const job = jobs.find((candidate) => candidate.name === name)
-        if (!job) {
-          throw new Problem(409, {
-            detail: `No worker would take it: there is no job ${name}, or not any more`,
-          })
-        }
+        if (!job) throw refuseUnknownJob(name)
         const by = { actor, reason, jobs: [job] }
         const outcome = await client.redriveDeadLetters({ ids: [workId] }, by)
         if (outcome.alreadyQueued > 0) {

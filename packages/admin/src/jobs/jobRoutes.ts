@@ -1,50 +1,18 @@
-import { getJobRun } from '@roundsman/engine/client'
-import {
-  listJobTicks,
-  RUN_STATUSES,
-  MISSED_POLICIES,
-  OVERLAP_POLICIES,
-  TICK_OUTCOMES,
-} from '@roundsman/engine/internal'
-import { JobError, type Job } from '@roundsman/engine'
+import { getJobRun, type JobsReader } from '@roundsman/engine/client'
+import { listJobTicks, listRecentRuns, TICK_OUTCOMES } from '@roundsman/engine/internal'
+import { JobError, nextTick, type Job } from '@roundsman/engine'
 import { z } from 'zod'
 import { route, type AdminParts, type Route } from '../route.ts'
-import { listJobs, type ListedJob } from './listJobs.ts'
+import { listedJobSchema, type ListedJob } from '../contract.ts'
+import { describeSchedules } from '../console/describeSchedules.ts'
 import { formatCursor, instantCursor, nextPageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
-import { PAYLOAD_GONE, Problem, problemResponses } from '../http/problem.ts'
+import { Problem, problemResponses, toRequestErrors } from '../http/problem.ts'
+import { refusePause, refuseRun, refuseUnknownJob } from './refuse.ts'
 import { optionalReasonBody, requestReason } from './requestReason.ts'
 import { storableText } from '../http/storableText.ts'
 
 const nameParams = z.strictObject({ name: storableText({ max: 100 }).describe('Name of the job') })
-
-const jobSchema = z.object({
-  name: z.string(),
-  description: z.string(),
-  schedule: z
-    .object({
-      cron: z.string(),
-      timeZone: z.string(),
-      missed: z.enum(MISSED_POLICIES),
-      overlap: z.enum(OVERLAP_POLICIES),
-      nextRun: z.iso.datetime().nullable().describe('Null while the schedule is paused'),
-    })
-    .nullable()
-    .describe(
-      'The schedule that the workers follow; null when the job only runs when it is enqueued',
-    ),
-  paused: z
-    .object({ at: z.iso.datetime(), by: z.string().nullable(), reason: z.string().nullable() })
-    .nullable(),
-  lastRun: z
-    .object({
-      id: z.guid(),
-      status: z.enum(RUN_STATUSES),
-      startedAt: z.iso.datetime(),
-      endedAt: z.iso.datetime().nullable(),
-    })
-    .nullable(),
-})
 
 const tickSchema = z.object({
   scheduledFor: z.iso.datetime(),
@@ -73,11 +41,11 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
         tags: ['jobs'],
         summary: 'List jobs, with their schedules and last runs',
         response: {
-          200: z.object({ jobs: z.array(jobSchema) }),
+          200: z.object({ jobs: z.array(listedJobSchema) }),
           ...problemResponses(401, 403),
         },
       },
-      handle: async () => ({ jobs: (await listJobs(client.reader, jobs, now())).map(presentJob) }),
+      handle: async () => ({ jobs: await listJobs(client.reader, jobs, now()) }),
     }),
 
     route({
@@ -187,28 +155,16 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
         const { actor, userId } = request.access
         const run = await getJobRun(client.reader, id)
         const job = jobs.find(({ name }) => name === run?.name)
-        if (run === null) throw new Problem(404, { detail: 'There is no run with this id' })
-        if (!job) {
-          const detail = `No worker would take it: there is no job ${run.name}, or not any more`
-          throw new Problem(409, { detail })
-        }
+        if (run === null) throw refuseRun('notFound')
+        if (!job) throw refuseUnknownJob(run.name)
         const by = { actor, reason, dryRun }
         const outcome = await client.runAgain(job, id, by).catch((error: unknown) => {
           throw error instanceof JobError ? refusedPayload(job, error) : error
         })
-        switch (outcome.kind) {
-          case 'requested': {
-            const { workId } = outcome
-            log.info({ name: job.name, runId: id, workId, dryRun, userId }, 'job run requested')
-            return { workId }
-          }
-          case 'payloadGone':
-            throw new Problem(409, { detail: PAYLOAD_GONE })
-          case 'notFound':
-            throw new Problem(404, { detail: 'There is no run with this id' })
-          default:
-            return outcome satisfies never
-        }
+        if (outcome.kind !== 'requested') throw refuseRun(outcome.kind)
+        const { workId } = outcome
+        log.info({ name: job.name, runId: id, workId, dryRun, userId }, 'job run requested')
+        return { workId }
       },
     }),
 
@@ -237,17 +193,10 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
         const { actor, userId } = request.access
         const job = findJob(name)
         const outcome = await client.pauseSchedule(name, { actor, reason })
-        switch (outcome) {
-          case 'paused':
-            log.info({ name, userId }, 'job paused')
-            return { name, paused: true as const }
-          case 'alreadyPaused':
-            throw new Problem(409, { detail: `The schedule of ${name} is paused already` })
-          case 'notScheduled':
-            throw notScheduled(job)
-          default:
-            return outcome satisfies never
-        }
+        if (outcome === 'notScheduled') throw notScheduled(job)
+        if (outcome !== 'paused') throw refusePause('schedule', name, outcome)
+        log.info({ name, userId }, 'job paused')
+        return { name, paused: true as const }
       },
     }),
 
@@ -277,17 +226,10 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
         const job = findJob(name)
         const by = { actor, ...(body?.reason !== undefined && { reason: body.reason }) }
         const outcome = await client.resumeSchedule(name, by)
-        switch (outcome) {
-          case 'resumed':
-            log.info({ name, userId }, 'job resumed')
-            return { name, paused: false as const }
-          case 'notPaused':
-            throw new Problem(409, { detail: `The schedule of ${name} is not paused` })
-          case 'notScheduled':
-            throw notScheduled(job)
-          default:
-            return outcome satisfies never
-        }
+        if (outcome === 'notScheduled') throw notScheduled(job)
+        if (outcome !== 'resumed') throw refusePause('schedule', name, outcome)
+        log.info({ name, userId }, 'job resumed')
+        return { name, paused: false as const }
       },
     }),
   ]
@@ -305,14 +247,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
 function refusedPayload(job: Job, error: JobError): unknown {
   if (error.code !== 'payload_invalid') return error
   const issues = error.details.issues as { path: string[]; message: string; keys?: string[] }[]
-  const errors = issues.flatMap(({ path, message, keys }) => {
-    const place = ['body', 'payload', ...path]
-    if (keys === undefined) return [{ path: place.join('.'), message }]
-    return keys.map((key) => ({
-      path: [...place, key].join('.'),
-      message: 'is unknown; leave it out',
-    }))
-  })
+  const errors = toRequestErrors(['body', 'payload'], issues)
   return new Problem(400, {
     detail: `The payload does not fit the job ${job.name}`,
     extensions: { errors },
@@ -326,21 +261,23 @@ function notScheduled({ name, schedule }: Job): Problem {
   return new Problem(404, { detail: `${name} ${why}` })
 }
 
-function presentJob({ job, schedule, paused, lastRun }: ListedJob): z.output<typeof jobSchema> {
-  return {
-    name: job.name,
-    description: job.description,
-    schedule:
-      schedule && job.schedule
-        ? {
-            cron: schedule.cron,
-            timeZone: schedule.timeZone,
-            missed: job.schedule.missed,
-            overlap: job.schedule.overlap,
-            nextRun: schedule.nextRun?.toISOString() ?? null,
-          }
-        : null,
-    paused,
-    lastRun,
-  }
+/** Every job of the catalogue, in its order, with its state. */
+async function listJobs(reader: JobsReader, jobs: readonly Job[], now: Date): Promise<ListedJob[]> {
+  const names = jobs.map(({ name }) => name)
+  const [schedules, runs] = await Promise.all([
+    describeSchedules(reader, jobs, now),
+    listRecentRuns(reader, names, { limit: 1 }),
+  ])
+  const lastOf = new Map(runs.map((run) => [run.name, run]))
+  return jobs.map(({ name, description }, index) => {
+    const { schedule = null, paused = null } = schedules[index] ?? {}
+    const next = schedule === null || paused !== null ? null : nextTick(schedule, now)
+    return {
+      name,
+      description,
+      schedule: schedule && { ...schedule, nextRun: next?.toISOString() ?? null },
+      paused,
+      lastRun: lastOf.get(name) ?? null,
+    }
+  })
 }

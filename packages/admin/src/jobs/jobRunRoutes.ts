@@ -17,10 +17,11 @@ import { instant } from '../http/instant.ts'
 import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { wholeNumber } from '../http/wholeNumber.ts'
-import { PAYLOAD_GONE, Problem, problemResponses } from '../http/problem.ts'
+import { problemResponses } from '../http/problem.ts'
 import { runDetailSchema, runSchema, type BatchMark, type KeptLog, type Run } from '../contract.ts'
 import { bulkTargets, checkTargets, progressOf, readTargets } from './bulk.ts'
 import { readProgress } from './readProgress.ts'
+import { refuseRun } from './refuse.ts'
 import { requestReason } from './requestReason.ts'
 import { storableText } from '../http/storableText.ts'
 
@@ -110,19 +111,6 @@ const reasonBody = z.strictObject({ reason: requestReason })
 /** The years that ISO 8601 writes with four digits. */
 const MAX_DATE_MS = 62_000_000_000_000
 
-const unknownRun = () => new Problem(404, { detail: 'There is no run with this id' })
-
-/** Why a run cannot be approved. */
-const APPROVAL_REFUSALS = {
-  notBlocked: 'The guard of this run did not block it, so there is nothing to approve',
-  alreadyApproved: 'This run is approved already',
-  alreadyQueued:
-    'Other work with its unique key waits or runs: approve the run when that has ended, or cancel that first',
-  tooLate:
-    'This run ended more than a day ago, so its count of rows is out of date: request a new run',
-  payloadGone: PAYLOAD_GONE,
-}
-
 /** Shows what the workers recorded, and marks runs for them: nothing here starts, ends or records one. */
 export function jobRunRoutes({ client }: AdminParts): Route[] {
   const { reader } = client
@@ -176,7 +164,7 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
       },
       handle: async ({ params: { id } }) => {
         const run = await getJobRun(reader, id)
-        if (!run) throw unknownRun()
+        if (!run) throw refuseRun('notFound')
         const { name, workId } = run
         const error = readError(run)
         const [enqueuedAt, attempts, actions, work, equalFailures] = await Promise.all([
@@ -225,19 +213,9 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
         } = request
         const { actor, userId } = request.access
         const outcome = await client.cancelRun(id, { actor, reason })
-        switch (outcome) {
-          case 'requested':
-            log.info({ runId: id, userId }, 'job run cancellation requested')
-            return { id, status: outcome }
-          case 'notRunning':
-            throw new Problem(409, {
-              detail: 'This run has ended already, so there is nothing to cancel',
-            })
-          case 'notFound':
-            throw unknownRun()
-          default:
-            return outcome satisfies never
-        }
+        if (outcome !== 'requested') throw refuseRun(outcome)
+        log.info({ runId: id, userId }, 'job run cancellation requested')
+        return { id, status: outcome }
       },
     }),
 
@@ -306,10 +284,7 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
         } = request
         const { actor, userId } = request.access
         const outcome = await client.approveRun(id, { actor, reason })
-        if (outcome.kind === 'notFound') throw unknownRun()
-        if (outcome.kind !== 'approved') {
-          throw new Problem(409, { detail: APPROVAL_REFUSALS[outcome.kind] })
-        }
+        if (outcome.kind !== 'approved') throw refuseRun(outcome.kind)
         const { workId, rows } = outcome
         log.info({ runId: id, workId, rows, userId }, 'job run approved')
         return { workId, rows }

@@ -8,6 +8,7 @@ import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { Problem, problemResponses } from '../http/problem.ts'
 import { storableText } from '../http/storableText.ts'
+import { refusePause } from './refuse.ts'
 import { optionalReasonBody, requestReason } from './requestReason.ts'
 
 const MAX_IDS = 1_000
@@ -163,17 +164,10 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
         const { name } = request.params
         const { actor, userId } = request.access
         const found = await client.pauseQueue(name, { actor, reason: request.body.reason })
-        switch (found) {
-          case 'paused':
-            request.log.info({ name, userId }, 'queue paused')
-            return { name, queuePaused: true as const }
-          case 'alreadyPaused':
-            throw new Problem(409, { detail: `The queue of ${name} is paused already` })
-          case 'notFound':
-            throw noQueue(name)
-          default:
-            return found satisfies never
-        }
+        if (found === 'notFound') throw noQueue(name)
+        if (found !== 'paused') throw refusePause('queue', name, found)
+        request.log.info({ name, userId }, 'queue paused')
+        return { name, queuePaused: true as const }
       },
     }),
 
@@ -200,17 +194,10 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
         const { actor, userId } = request.access
         const by = { actor, ...(body?.reason !== undefined && { reason: body.reason }) }
         const found = await client.resumeQueue(name, by)
-        switch (found) {
-          case 'resumed':
-            request.log.info({ name, userId }, 'queue resumed')
-            return { name, queuePaused: false as const }
-          case 'notPaused':
-            throw new Problem(409, { detail: `The queue of ${name} is not paused` })
-          case 'notFound':
-            throw noQueue(name)
-          default:
-            return found satisfies never
-        }
+        if (found === 'notFound') throw noQueue(name)
+        if (found !== 'resumed') throw refusePause('queue', name, found)
+        request.log.info({ name, userId }, 'queue resumed')
+        return { name, queuePaused: false as const }
       },
     }),
   ]
