@@ -139,6 +139,12 @@ const workOfRunSchema = z.object({
   nextAt: at
     .nullable()
     .describe('When a worker may start the next attempt; null when the work does not wait'),
+  losses: z
+    .int()
+    .nullable()
+    .describe(
+      'How many workers it has lost, which uses up no retry; from 2 on it runs alone. Null when it neither waits nor is a dead letter',
+    ),
 })
 
 /** A run as GET /api/jobs/runs lists it. */
@@ -276,6 +282,11 @@ export const deadLetterCauseSchema = z.object({
     .string()
     .nullable()
     .describe('The error message of the latest dead letter with this code'),
+  isCut: z
+    .boolean()
+    .describe(
+      'Whether there may be more, and older ones: the latest 100,000 dead letters are counted',
+    ),
 })
 
 /** One of GET /api/jobs/work. */
@@ -587,6 +598,8 @@ export const jobDetailSchema = z.object({
   days: z.array(z.object({ date: z.iso.date(), ...spanOfRuns })),
   // Their hours, while no day is older than two days ago; empty otherwise.
   hours: z.array(z.object({ from: at, ...spanOfRuns })),
+  // Null unless some of those before this instant are left out: the latest 50,000 are counted.
+  cutBefore: at.nullable(),
   // Runs that ended within these hours, or within the last 60 days; when they are many, some from each part of that time.
   sample: z.object({ runs: z.array(runPoint), isPart: z.boolean() }),
   // Those of the last 60 ended runs that counted something, with their counts, the oldest first.
@@ -687,9 +700,13 @@ export const searchSchema = z.object({
   jobs: z.array(z.object({ name: z.string(), description: z.string() })),
   // By the beginning of their id, or of their work's.
   runs: z.array(runMatch),
-  // By code or text, among the last thousand runs that failed.
-  errors: z.array(z.object({ code: z.string(), count, message: z.string(), lastAt: at })),
+  // By code or text, among the last thousand runs that failed, and by the whole code among all. `isCut`: more than these failed.
+  errors: z.array(
+    z.object({ code: z.string(), count, isCut: z.boolean(), message: z.string(), lastAt: at }),
+  ),
   workers: z.array(z.string()),
+  // Whether there are older runs, whose labels and errors were not searched for the text within them.
+  isCut: z.boolean(),
 })
 
 /**

@@ -28,9 +28,9 @@ afterAll(() => client.stop())
 type Arguments = readonly unknown[]
 
 const READING: Record<string, Arguments> = {
-  countWaitingWork: [{ name: 'letter', label: 'x' }],
-  sumWaitingWork: [{ name: 'letter', label: 'x' }],
-  listWaitingWork: [{ limit: 5, name: 'letter', label: 'x', after }],
+  countWaitingWork: [{ name: 'letter', label: 'x', labelPart: 'x' }],
+  sumWaitingWork: [{ name: 'letter', label: 'x', labelPart: 'x' }],
+  listWaitingWork: [{ limit: 5, name: 'letter', label: 'x', labelPart: 'x', after }],
   jobsWithoutWorker: [names],
   readPausedQueues: [],
   withOtherJobs: [names],
@@ -133,6 +133,7 @@ const OTHERS = [
   'createUsualFailures',
   'decideTicks',
   'describeBacklog',
+  'describeProblem',
   'dueTicks',
   'foreseeMove',
   'hasFailedLast',
@@ -151,7 +152,6 @@ const OTHERS = [
   'prismaModels',
   'readAskedSettings',
   'readFailures',
-  'sayProblem',
   'statementName',
   'tellWaits',
   'tryUntilFree',

@@ -6,6 +6,8 @@ export interface SelectionBarProps {
   selection: Selection
   /** How many rows match on all pages; null if nobody knows, or if the page has all. */
   total: number | null
+  /** Whether more may match than were counted. */
+  isCut?: boolean
   /** The actions on the checked rows. */
   children: ReactNode
 }
@@ -14,7 +16,7 @@ export interface SelectionBarProps {
  * Stands above the rows: how many are checked, and the actions on them. It is there before it is needed, so that a
  * screen reader reads its changes.
  */
-export function SelectionBar({ selection, total, children }: SelectionBarProps) {
+export function SelectionBar({ selection, total, isCut = false, children }: SelectionBarProps) {
   const { count, isEverything, isPageSelected } = selection
   const isShown = count > 0
   return (
@@ -23,7 +25,7 @@ export function SelectionBar({ selection, total, children }: SelectionBarProps) 
         {isShown &&
           (isEverything && total !== null ? (
             <>
-              All <Count value={total} /> selected
+              All <Count value={total} isCut={isCut} /> selected
             </>
           ) : (
             <>
@@ -39,7 +41,7 @@ export function SelectionBar({ selection, total, children }: SelectionBarProps) 
               className="button isSmall isQuiet"
               onClick={selection.selectEverything}
             >
-              Select all {total.toLocaleString('en')} that match
+              Select all <Count value={total} isCut={isCut} /> that match
             </button>
           )}
           <span className="selectionActions">

@@ -108,7 +108,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
           : search.isError
             ? 'The search did not answer'
             : entries.length === 0
-              ? 'Nothing matches'
+              ? `Nothing matches${search.data?.isCut ? ' among the latest runs' : ''}`
               : `${entries.length} ${entries.length === 1 ? 'entry' : 'entries'}`}
       </p>
       {entries.length > 0 && (

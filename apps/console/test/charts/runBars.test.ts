@@ -14,6 +14,7 @@ describe('runBars', () => {
   it('shows hours while there are any, those without runs as well, up to now', () => {
     const { unit, bars, counts, filled } = runBars(
       {
+        cutBefore: null,
         days: [{ date: '2026-11-23', ...ended(9, 1) }],
         hours: [
           { from: '2026-11-23T08:00:00.000Z', ...ended(7) },
@@ -36,7 +37,11 @@ describe('runBars', () => {
       { date: '2026-01-01', ...ended(5) },
       { date: '2026-11-20', ...ended(3) },
     ]
-    const { unit, bars, counts } = runBars({ days, hours: [] }, NOW, 'Pacific/Auckland')
+    const { unit, bars, counts } = runBars(
+      { days, hours: [], cutBefore: null },
+      NOW,
+      'Pacific/Auckland',
+    )
     expect([unit, bars.length]).toEqual(['day', 60])
     expect(bars.at(-1)?.name).toBe('Tue 24 Nov')
     expect(counts.success).toBe(3)
@@ -44,9 +49,9 @@ describe('runBars', () => {
 
   it('is no wider than its bars need', () => {
     const hours = [{ from: '2026-11-24T09:00:00.000Z', ...ended(1) }]
-    expect(runBars({ days: [], hours }, NOW).bars).toHaveLength(12)
+    expect(runBars({ days: [], hours, cutBefore: null }, NOW).bars).toHaveLength(12)
     const days = [{ date: '2026-11-24', ...ended(1) }]
-    expect(runBars({ days, hours: [] }, NOW).bars).toHaveLength(7)
+    expect(runBars({ days, hours: [], cutBefore: null }, NOW).bars).toHaveLength(7)
   })
 })
 
@@ -65,4 +70,16 @@ it('names the kinds that there are', () => {
     'success',
     'stopped',
   ])
+})
+
+it('says over of runs that are more than are counted, and of no others', () => {
+  const days = [{ date: '2026-11-23', ...ended(40, 10) }]
+  const of = (cutBefore: string | null) => {
+    const { counts, isCut } = runBars({ days, hours: [], cutBefore }, NOW)
+    return describeEnded(counts, isCut)
+  }
+  expect(of('2026-11-23T05:00:00.000Z')).toBe('over 50 ended; of these 10 failed (20 %)')
+  // Longer ago than the bars go back.
+  expect(of('2026-08-23T05:00:00.000Z')).toBe('50 ended, 10 failed (20 %)')
+  expect(of(null)).toBe('50 ended, 10 failed (20 %)')
 })

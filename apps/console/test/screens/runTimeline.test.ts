@@ -36,7 +36,7 @@ const RUN: RunDetail = {
   errorCode: null,
   logs: null,
   equalFailures: null,
-  work: { holdsPayload: false, isDeadLetter: false, nextAt: null },
+  work: { holdsPayload: false, isDeadLetter: false, nextAt: null, losses: null },
 }
 
 function steps(run: RunDetail) {

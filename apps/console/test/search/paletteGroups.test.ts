@@ -15,8 +15,17 @@ const FOUND: ConsoleSearch = {
     },
   ],
   runs: [{ id: 'r1', name: 'countSheep', outcome: 'lost', startedAt: '2026-11-24T12:00:00.000Z' }],
-  errors: [{ code: 'wolf', count: 2, message: 'A wolf came', lastAt: '2026-11-24T12:00:00.000Z' }],
+  errors: [
+    {
+      code: 'wolf',
+      count: 2,
+      isCut: true,
+      message: 'A wolf came',
+      lastAt: '2026-11-24T12:00:00.000Z',
+    },
+  ],
   workers: ['host:7'],
+  isCut: true,
 }
 
 function labels(contents: Partial<PaletteContents>) {

@@ -27,9 +27,12 @@ type Hour = ConsoleJobDetail['hours'][number]
 
 /**
  * Those of the last 365 days on which the job had runs, and, while none is older than two days ago, their hours. The oldest
- * come first.
+ * come first. `cutBefore`: null unless some runs before this instant are left out.
  */
-export type JobDays = (name: string, now: Date) => Promise<{ days: Day[]; hours: Hour[] }>
+export type JobDays = (
+  name: string,
+  now: Date,
+) => Promise<Pick<ConsoleJobDetail, 'days' | 'hours' | 'cutBefore'>>
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
@@ -60,6 +63,8 @@ interface Calendar {
   days: Map<number, KeptDay>
   /** The settled hours, keyed by the instant at which the hour begins, of the days that may be shown by the hour. */
   hours: Map<number, Hour>
+  /** Of what ran before this instant some may be left out, since MAX_RUNS runs are later. */
+  cutBeforeMs: number
 }
 
 /** Makes what reads the calendars of jobs. */
@@ -83,6 +88,8 @@ export function createJobDays(reader: JobsReader, maxRuns = MAX_RUNS): JobDays {
     const calendar = isAllThatIsShown ? renew(name, fromMs) : current(name, fromMs, nowMs)
     // Another request has begun the calendar anew meanwhile, and what it settled ends before these hours begin.
     if (calendar.settledUpToMs < fromMs) return await readDays(name, now)
+    const [first] = hours
+    if (isAllThatIsShown && runsRead >= maxRuns && first) calendar.cutBeforeMs = endOfHour(first)
 
     const oldestRunMs = oldestRun === null ? Infinity : Date.parse(oldestRun)
     forgetBefore(calendar, Math.max(oldestShownMs, oldestRunMs))
@@ -95,11 +102,22 @@ export function createJobDays(reader: JobsReader, maxRuns = MAX_RUNS): JobDays {
     const days = presentDays(calendar, openHours)
     const [firstDay] = days
     const isShownByHour = firstDay !== undefined && Date.parse(firstDay.date) >= byHourFromMs
-    return { days, hours: isShownByHour ? presentHours(calendar, openHours) : [] }
+    const { cutBeforeMs } = calendar
+    const isCut = cutBeforeMs > Math.max(oldestShownMs, oldestRunMs)
+    return {
+      days,
+      hours: isShownByHour ? presentHours(calendar, openHours) : [],
+      cutBefore: isCut ? new Date(cutBeforeMs).toISOString() : null,
+    }
   }
 
   function renew(name: string, settledUpToMs: number): Calendar {
-    const calendar: Calendar = { settledUpToMs, days: new Map(), hours: new Map() }
+    const calendar: Calendar = {
+      settledUpToMs,
+      days: new Map(),
+      hours: new Map(),
+      cutBeforeMs: -Infinity,
+    }
     calendars.set(name, calendar)
     return calendar
   }
@@ -172,7 +190,8 @@ function forgetSurplus(calendar: Calendar, maxRuns: number): void {
   for (const [dayMs, day] of calendar.days) {
     runsLater -= runsOf(day)
     if (runsLater < maxRuns) return
-    forgetBefore(calendar, dayMs + DAY_MS)
+    calendar.cutBeforeMs = dayMs + DAY_MS
+    forgetBefore(calendar, calendar.cutBeforeMs)
   }
 }
 

@@ -31,14 +31,15 @@ export async function readJobDetail(
 ): Promise<ConsoleJobDetail> {
   const { name } = wanted
   const all = jobs.map((each) => each.name)
-  const [[job], [queue], { days, hours }, duration, counted, actions] = await Promise.all([
-    readJobs(reader, [wanted], now, usualFailures),
-    readQueueJobs(reader, [name], all),
-    readDays(name, now),
-    measureDuration(reader, name),
-    listRunCounts(reader, name, COUNTED_RUNS),
-    listJobActions(reader, name, MAX_ACTIONS),
-  ])
+  const [[job], [queue], { days, hours, cutBefore }, duration, counted, actions] =
+    await Promise.all([
+      readJobs(reader, [wanted], now, usualFailures),
+      readQueueJobs(reader, [name], all),
+      readDays(name, now),
+      measureDuration(reader, name),
+      listRunCounts(reader, name, COUNTED_RUNS),
+      listJobActions(reader, name, MAX_ACTIONS),
+    ])
   const firstMs = Math.max(
     Date.parse(hours[0]?.from ?? days[0]?.date ?? now.toISOString()),
     now.getTime() - SAMPLED_DAYS * DAY_MS,
@@ -57,6 +58,7 @@ export async function readJobDetail(
     queue,
     days,
     hours,
+    cutBefore,
     sample,
     counted,
     duration,

@@ -1,5 +1,5 @@
 import { listWaitingWork, type WhichWork, type WorkOutcome } from '@roundsman/engine/client'
-import { sumWaitingWork } from '@roundsman/engine/internal'
+import { countWaitingWork, sumWaitingWork } from '@roundsman/engine/internal'
 import { z } from 'zod'
 import { waitingWorkSchema } from '../contract.ts'
 import { route, type AdminParts, type Route, type RouteRequest } from '../route.ts'
@@ -56,7 +56,11 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
         description: 'Payloads are not shown. Work that waits for a retry is listed as well.',
         querystring: z.strictObject({
           name: jobName.optional(),
-          label: label.optional(),
+          label: storableText({ max: 200 })
+            .optional()
+            .describe(
+              'Work with this label, when any that waits has exactly this one. Else work whose label contains it, in upper or lower case',
+            ),
           limit: pageLimit(50),
           cursor: pageCursor,
         }),
@@ -64,6 +68,9 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
           200: z.object({
             work: z.array(waitingWorkSchema),
             total: z.int().describe('How many match on all pages; 100,000 stands for more as well'),
+            isLabelPart: z
+              .boolean()
+              .describe('Whether these are those whose label contains the one asked for'),
             names: z
               .array(z.string())
               .describe('The jobs of all that match, also those that have left the catalogue'),
@@ -73,14 +80,21 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
         },
       },
       handle: async ({ query: { name, label: its, limit, cursor } }) => {
-        const of = { name, label: its }
+        const isPart =
+          its !== undefined && (await countWaitingWork(client.reader, { label: its })) === 0
+        const of = { name, ...(isPart ? { labelPart: its } : { label: its }) }
         const { work, next } = await listWaitingWork(client.reader, { ...of, limit, after: cursor })
-        if (next === null && cursor === undefined) {
-          const names = [...new Set(work.map((each) => each.name))].toSorted()
-          return { work, total: work.length, names, nextCursor: null }
+        const sum =
+          next === null && cursor === undefined
+            ? { count: work.length, names: [...new Set(work.map((each) => each.name))].toSorted() }
+            : await sumWaitingWork(client.reader, of)
+        return {
+          work,
+          total: sum.count,
+          isLabelPart: isPart,
+          names: sum.names,
+          nextCursor: next && formatCursor(next),
         }
-        const { count, names } = await sumWaitingWork(client.reader, of)
-        return { work, total: count, names, nextCursor: next && formatCursor(next) }
       },
     }),
 

@@ -187,6 +187,23 @@ it('is made of the latest runs, and of no fewer than these as more come', async 
   expect(await counts(hoursLater(54), read)).toEqual(two)
 })
 
+it('says of which instant on all are counted, while any that is left out is on record', async () => {
+  const read = createJobDays(database.reader, 10)
+  const cutBefore = async (now = NOW) => (await read('job', now)).cutBefore
+  await add(hoursAgo(72), { count: 4 })
+  await add(hoursAgo(48), { count: 5 })
+  expect(await cutBefore()).toBeNull()
+  await add(hoursLater(1), { count: 6 })
+  const later = hoursLater(3)
+  // All of a day is dropped, and of what is read anew the first hour is not whole.
+  expect(await cutBefore(later)).toBe('2026-11-22T00:00:00.000Z')
+  const anew = createJobDays(database.reader, 10)
+  expect((await anew('job', later)).cutBefore).toBe('2026-11-22T10:00:00.000Z')
+  await database.prisma.jobRun.deleteMany({ where: { startedAt: { lt: NOW } } })
+  expect(await cutBefore(later)).toBeNull()
+  expect((await anew('job', later)).cutBefore).toBeNull()
+})
+
 it('begins anew where the clock was put back', async () => {
   await add(hoursAgo(5), { count: 2 })
   expect(await counts(hoursLater(30))).toEqual({ '2026-11-24': [2, 0] })

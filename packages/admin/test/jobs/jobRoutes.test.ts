@@ -531,10 +531,12 @@ describe('waiting work', () => {
       query = `limit=2&cursor=${page.nextCursor}`
     }
     expect(seen).toEqual(whole.work.map((one: { workId: string }) => one.workId))
-    expect(await list('label=Order%207')).toMatchObject({
-      total: 1,
-      work: [{ workId: ids[2] }],
-    })
+    const found = { total: 1, work: [{ workId: ids[2] }] }
+    expect(await list('label=Order%207')).toMatchObject({ ...found, isLabelPart: false })
+    // As the lists of runs have it: where no work that waits has exactly this label, what contains it.
+    expect(await list('label=RDER')).toMatchObject({ ...found, isLabelPart: true })
+    expect(await list('label=RDER&name=cleanupI18nCache')).toMatchObject({ total: 0, work: [] })
+    expect(await list('label=Order%208')).toMatchObject({ total: 0, work: [], isLabelPart: true })
     expect(await list('name=cleanupI18nCache')).toMatchObject({ total: 0, work: [] })
     expect(JSON.stringify(whole)).not.toContain(to)
   })

@@ -438,7 +438,7 @@ describe('GET /api/jobs/runs/:id', () => {
       logs: null,
       equalFailures: null,
       // Its next attempt runs.
-      work: { holdsPayload: true, isDeadLetter: false, nextAt: null },
+      work: { holdsPayload: true, isDeadLetter: false, nextAt: null, losses: null },
     })
     expect(attempts).toEqual([
       {

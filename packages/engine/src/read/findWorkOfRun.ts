@@ -10,11 +10,17 @@ export interface WorkOfRun {
   isDeadLetter: boolean
   /** When it may be retried, as ISO 8601 in UTC; null when it does not wait. */
   nextAt: string | null
+  /**
+   * How many workers it has lost, which uses up no retry. From 2 on it runs alone in its process. Null when it neither waits nor
+   * is a dead letter.
+   */
+  losses: number | null
 }
 
 /** What is left of the work `$2` of job `$1`. What its guard blocked has a payload for a day, without being anywhere else. */
 const FIND_WORK_OF_RUN_SQL = `
   select letter."id" is not null as "isDeadLetter", work."dueAt" as "nextAt",
+         coalesce(work."losses", letter."losses") as "losses",
          work."id" is not null or letter."id" is not null
            or exists (select from "JobPayload" where "workId" = $2::uuid and "keptUntil" > now())
            or exists (select from ${RUNS_UNDER_WAY} where run."name" = $1 and run."workId" = $2::uuid) as "holdsPayload"
@@ -37,5 +43,5 @@ export async function findWorkOfRun(
           text: FIND_WORK_OF_RUN_SQL,
           values: [name, workId],
         })
-  return work ?? { holdsPayload: false, isDeadLetter: false, nextAt: null }
+  return work ?? { holdsPayload: false, isDeadLetter: false, nextAt: null, losses: null }
 }

@@ -13,6 +13,7 @@ export interface QueueCounts {
   /** The part of `waiting` that is not due yet: delayed, or to be retried later. */
   delayed: number
   active: number
+  /** Counted up to MAX_MEASURED. */
   deadLetters: number
   /** Since when the longest waiting piece has been due. */
   oldestWaitingAt: string | null
@@ -59,24 +60,27 @@ export const oldestDue = (name: string) => {
   )`
 }
 
-/** A row for each name of `$1`. It counts up to `most` of what is due, of what is not, and of the dead letters of all jobs. */
+/** A row for each name of `$1`. It counts up to `most` of what is due, of what is not, and of the dead letters. */
 export const measureQueueSql = (most: number) => `
   with active as materialized (
     select run."name", count(*)::int as count, min(run."createdAt") as oldest
     from ${RUNS_UNDER_WAY} where run."name" = any($1::text[]) group by 1
-  ), dead as materialized (
-    select letter."name", count(*)::int as count from (
-      select "name" from "JobDeadLetter" where "name" = any($1::text[]) order by "failedAt" desc, "id" desc limit ${most}
-    ) letter group by 1
   )
   select n.name, now() as "now", ${countWork('n.name', DUE_PARTS, most)} as "ready", ${oldestDue('n.name')} as "oldestReadyAt",
          ${countWork('n.name', [DELAYED], most)} as "delayed", coalesce(active.count, 0) as "active",
-         active.oldest as "oldestActiveAt", coalesce(dead.count, 0) as "deadLetters", case when dead.count > 0 then (
+         active.oldest as "oldestActiveAt", dead.count as "deadLetters", (
            select letter."failedAt" from "JobDeadLetter" letter where letter."name" = n.name
            order by letter."failedAt", letter."id" limit 1
-         ) end as "oldestDeadLetterAt"
+         ) as "oldestDeadLetterAt"
   from unnest($1::text[]) with ordinality n(name, place)
-    left join active on active."name" = n.name left join dead on dead."name" = n.name
+    left join active on active."name" = n.name
+    cross join lateral (
+      select count(*)::int as count from (
+        select from "JobDeadLetter" letter where letter."name" = n.name
+          and letter."failedAt" >= (select '-infinity'::timestamptz) and letter."failedAt" <= (select 'infinity'::timestamptz)
+        limit ${most}
+      ) one
+    ) dead
   order by n.place`
 
 const MEASURE_SQL = measureQueueSql(MAX_MEASURED)
@@ -120,7 +124,7 @@ export const QUEUE_STATES = ['ready', 'delayed', 'active', 'deadLetter'] as cons
 export interface QueueStats {
   name: string
   state: QueueState
-  /** Exact up to MAX_MEASURED, which also stands for more; dead letters as long as all jobs together have no more. */
+  /** Exact up to MAX_MEASURED, which also stands for more. */
   count: number
   /**
    * How many seconds the oldest has been in that state: since it was due, taken, or given up. Null when there is none, and

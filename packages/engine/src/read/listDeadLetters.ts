@@ -95,6 +95,8 @@ export interface DeadLetterCode {
   lastAt: string
   /** The error message of the last of them, at most 200 characters. */
   message: string
+  /** Whether there may be more of each code, older ones, and more codes. */
+  isCut: boolean
 }
 
 /** Counts dead letters by code, the most frequent first: of the last 100,000, and at most 50 codes. */

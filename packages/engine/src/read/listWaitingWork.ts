@@ -33,12 +33,19 @@ export interface WaitingWork {
 export interface WaitingWorkQuery {
   limit: number
   name?: string | undefined
+  /** Only work with this label. */
   label?: string | undefined
+  /** Only work whose label contains this, in upper or lower case. */
+  labelPart?: string | undefined
   /** Only work after this one. Where a worker has taken that meanwhile, the page begins with what is first by now. */
   after?: PagePosition | undefined
 }
 
-const FILTER = { name: optional(checkText), label: optional(checkText) }
+const FILTER = {
+  name: optional(checkText),
+  label: optional(checkText),
+  labelPart: optional(checkText),
+}
 const QUERY = { ...FILTER, limit: checkLimit, after: optional(checkPosition) }
 
 const LEAST_ID = '00000000-0000-0000-0000-000000000000'
@@ -46,17 +53,19 @@ const LEAST_ID = '00000000-0000-0000-0000-000000000000'
 /** The jobs to look at: `$1`, or all that have waiting work. */
 const JOBS = `(select names.name from (${NAMES_OF_WORK}) names where $1::text is null or names.name = $1::text) job`
 
-const HAS_LABEL = (label: string) => `(${label}::text is null or work."label" = ${label}::text)`
+const HAS_LABEL = (label: string, part: string) =>
+  `(${label}::text is null or work."label" = ${label}::text)
+   and (${part}::text is null or strpos(lower(work."label"), lower(${part}::text)) > 0)`
 
 const pageSql = (part: string, after: string, order: string) => `(
-    select work.* from "JobWork" work where work."name" = job.name and ${part} and ${after} and ${HAS_LABEL('$5')}
+    select work.* from "JobWork" work where work."name" = job.name and ${part} and ${after} and ${HAS_LABEL('$5', '$6')}
     order by ${order} limit $4::int
   )`
 const AFTER_PLACE = `(${IN_PLACE}) > (start."rank", start."place")`
 const AFTER_TIME = `(${IN_TIME}) > (start.at, start.id)`
 
 /**
- * Lists `$4` pieces of waiting work of job `$1` (null: any) with the label `$5` (null: any) after that with the id `$3`, which
+ * Lists `$4` pieces of waiting work of job `$1` (null: any) with the label `$5` or the part of one `$6` (null: any) after that with the id `$3`, which
  * was due at `$2` (null: from the first): what workers take first at the top, then the rest as it becomes due.
  */
 export const LIST_WAITING_WORK_SQL = `
@@ -95,13 +104,13 @@ export const SUM_WAITING_WORK_SQL = `
            ) one
          ) as "count"`
 
-/** The same, of the work with the label `$2`. No index holds labels: all that waits is read once. */
+/** The same, of the work with the label `$2` or the part `$3`. No index holds labels: all that waits is read once. */
 export const SUM_LABELLED_WORK_SQL = `
   select least(${MAX_COUNTED}, coalesce(sum(of.count), 0))::int as "count",
          coalesce(array_agg(of."name" order by of."name"), '{}') as "names"
   from (
     select work."name", count(*) as count from "JobWork" work
-    where work."label" = $2::text and ($1::text is null or work."name" = $1::text) group by 1
+    where ${HAS_LABEL('$2', '$3')} and ($1::text is null or work."name" = $1::text) group by 1
   ) of`
 
 /** Lists waiting work: what is due, in the order in which workers take it, then the rest, the earliest due first. */
@@ -109,10 +118,17 @@ export async function listWaitingWork(
   reader: JobsReader,
   query: WaitingWorkQuery,
 ): Promise<{ work: WaitingWork[]; next: PagePosition | null }> {
-  const { limit, name, label, after } = checkParts('query', query, QUERY)
+  const { limit, name, label, labelPart, after } = checkParts('query', query, QUERY)
   const rows = await reader.rows<WaitingWork>({
     text: LIST_WAITING_WORK_SQL,
-    values: [name ?? null, after?.at ?? null, after?.id ?? null, limit + 1, label ?? null],
+    values: [
+      name ?? null,
+      after?.at ?? null,
+      after?.id ?? null,
+      limit + 1,
+      label ?? null,
+      labelPart ?? null,
+    ],
   })
   const work = rows.slice(0, limit)
   const last = rows.length > limit ? work.at(-1) : undefined
@@ -122,7 +138,7 @@ export async function listWaitingWork(
 /** Counts waiting work. Exact up to 100,000, which also stands for more. */
 export async function countWaitingWork(
   reader: JobsReader,
-  filter: Pick<WaitingWorkQuery, 'name' | 'label'>,
+  filter: Omit<WaitingWorkQuery, 'limit' | 'after'>,
 ): Promise<number> {
   return (await sumWaitingWork(reader, filter)).count
 }
@@ -130,12 +146,13 @@ export async function countWaitingWork(
 /** Counts waiting work likewise, and names the jobs that it is of, also those that have left the catalogue. */
 export async function sumWaitingWork(
   reader: JobsReader,
-  filter: Pick<WaitingWorkQuery, 'name' | 'label'>,
+  filter: Omit<WaitingWorkQuery, 'limit' | 'after'>,
 ): Promise<{ count: number; names: string[] }> {
-  const { name, label } = checkParts('filter', filter, FILTER)
+  const { name = null, label = null, labelPart = null } = checkParts('filter', filter, FILTER)
+  const isOfAll = label === null && labelPart === null
   const [found] = await reader.rows<{ count: number; names: string[] }>({
-    text: label === undefined ? SUM_WAITING_WORK_SQL : SUM_LABELLED_WORK_SQL,
-    values: [name ?? null, ...(label === undefined ? [] : [label])],
+    text: isOfAll ? SUM_WAITING_WORK_SQL : SUM_LABELLED_WORK_SQL,
+    values: isOfAll ? [name] : [name, label, labelPart],
   })
   return found ?? { count: 0, names: [] }
 }

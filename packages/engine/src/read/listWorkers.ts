@@ -26,10 +26,10 @@ const WORKER = `
   ${boundedText('worker."version"')} as "version", ${boundedJson('worker."lanes"', MAX_LANES_BYTES)} as "lanes",
   ${isAliveSql('worker."id"', 'worker')} as "isAlive"`
 
-/** Lists workers: living ones first, then the latest started first. */
+/** Lists workers, 1,000 at most: living ones first, then the latest started first. */
 export async function listWorkers(reader: JobsReader): Promise<ListedWorker[]> {
   return await reader.rows<ListedWorker>({
-    text: `select ${WORKER} from "JobWorker" worker order by "isAlive" desc, worker."startedAt" desc limit 100`,
+    text: `select ${WORKER} from "JobWorker" worker order by "isAlive" desc, worker."startedAt" desc limit 1000`,
   })
 }
 

@@ -16,9 +16,11 @@ export interface RunMatch {
 /** Failed runs with the same code, found by the code or the error's message. */
 export interface ErrorMatch {
   code: string
-  /** How many of the runs that were looked at. */
+  /** How many runs failed with it, up to 1,000. */
   count: number
-  /** The error message of the last of them. */
+  /** Whether there are more. */
+  isCut: boolean
+  /** The error message of the last that was found. */
   message: string
   lastAt: string
 }
@@ -37,11 +39,13 @@ export interface Matches {
   errors: ErrorMatch[]
   /** Ids of workers that contain the text. */
   workers: string[]
+  /** Whether there are runs whose labels or errors were not searched for the text within them. */
+  isCut: boolean
 }
 
 /** Matches of each kind. */
 const MAX_MATCHES = 5
-/** How many of the last failed runs are searched for their errors. */
+/** How many of the last failed runs are searched for their errors, and how many of a code are counted. */
 const MAX_FAILED = 1_000
 /** How many of the last runs are searched for labels that contain the text. */
 const MAX_LABELLED = 10_000
@@ -55,30 +59,50 @@ const MIN_ID_DIGITS = 6
 /** Searches runs, labels, errors and workers, ignoring case. Any text will do. Bounded, however many runs there are. */
 export async function searchRuns(reader: JobsReader, text: string): Promise<Matches> {
   const wanted = storableText(text).trim()
-  if (wanted === '') return { labels: [], runs: [], errors: [], workers: [] }
-  const [labels, runs, errors, workers] = await Promise.all([
+  if (wanted === '') return { labels: [], runs: [], errors: [], workers: [], isCut: false }
+  const [labels, runs, errors, workers, [searched]] = await Promise.all([
     findByLabel(reader, wanted),
     findByIds(reader, wanted),
     reader.rows<ErrorMatch>({ text: ERRORS_SQL, values: [wanted] }),
     reader.rows<{ id: string }>({ text: WORKERS_SQL, values: [wanted] }),
+    reader.rows<{ isCut: boolean }>({ text: IS_CUT_SQL }),
   ])
-  return { labels, runs, errors, workers: workers.map(({ id }) => id) }
+  const isCut = searched?.isCut ?? false
+  return { labels, runs, errors, workers: workers.map(({ id }) => id), isCut }
 }
 
 const contains = (sql: string) => `strpos(lower(${sql}), lower($1::text)) > 0`
 
+const FAILED = `
+  select run."errorCode" as code, run."startedAt" as at,
+         case when pg_column_size(run."details") <= ${MAX_DETAILS_BYTES}
+           then ${boundedText(`run."details" #>> '{error,message}'`)} end as message
+  from "JobRun" run where run."errorCode" is not null`
+
+/** The codes of the last failed runs that match, and the text itself where any run at all has it as its code. */
 const ERRORS_SQL = `
-  select code, count(*)::int as "count", (array_agg(coalesce(message, '') order by at desc))[1] as "message",
-         max(at) as "lastAt"
+  select ${boundedText('found.code')} as "code", found."message", found."lastAt", least(of.count, ${MAX_FAILED})::int as "count",
+         of.count > ${MAX_FAILED} as "isCut"
   from (
-    select ${boundedText('run."errorCode"')} as code, run."startedAt" as at,
-           case when pg_column_size(run."details") <= ${MAX_DETAILS_BYTES}
-             then ${boundedText(`run."details" #>> '{error,message}'`)} end as message
-    from "JobRun" run where run."errorCode" is not null
-    order by run."startedAt" desc, run."id" desc limit ${MAX_FAILED}
-  ) failed
-  where ${contains('code')} or ${contains('message')}
-  group by code order by max(at) desc limit ${MAX_MATCHES}`
+    select code, (array_agg(coalesce(message, '') order by at desc))[1] as "message", max(at) as "lastAt"
+    from (
+      select * from (
+        ${FAILED} order by run."startedAt" desc, run."id" desc limit ${MAX_FAILED}
+      ) failed where ${contains('code')} or ${contains('message')}
+      union all (${FAILED} and run."errorCode" = $1::text order by run."startedAt" desc, run."id" desc limit 1)
+    ) failed
+    group by code order by max(at) desc limit ${MAX_MATCHES}
+  ) found cross join lateral (
+    select count(*) as count from (
+      select from "JobRun" run where run."errorCode" = found.code limit ${MAX_FAILED + 1}
+    ) one
+  ) of
+  order by found."lastAt" desc`
+
+const isMoreThan = (most: number, where: string) =>
+  `exists (select from "JobRun" run where ${where} order by run."startedAt" desc, run."id" desc offset ${most} limit 1)`
+const IS_CUT_SQL = `
+  select ${isMoreThan(MAX_FAILED, `run."errorCode" is not null`)} or ${isMoreThan(MAX_LABELLED, 'true')} as "isCut"`
 
 const WORKERS_SQL = `
   select worker."id" from "JobWorker" worker where ${contains('worker."id"')}

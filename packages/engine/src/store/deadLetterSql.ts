@@ -68,7 +68,8 @@ export const COUNT_DEAD_LETTERS_SQL = `
 /** Counts the last `$5` dead letters by code, with the message of the last of each. */
 export const LIST_CODES_SQL = `
   select "errorCode" as "code", count(*)::int as "count", min("failedAt") as "firstAt", max("failedAt") as "lastAt",
-         left((array_agg("errorMessage" order by "failedAt" desc))[1], 200) as "message"
+         left((array_agg("errorMessage" order by "failedAt" desc))[1], 200) as "message",
+         (sum(count(*)) over () >= $5::int or count(*) over () > $6::int) as "isCut"
   from (
     select * from "JobDeadLetter" letter where ${IS_WANTED} and ${IS_AFTER} order by ${LATEST_FIRST} limit $5::int
   ) letter

@@ -188,6 +188,10 @@ describe('waiting work', () => {
     const labelled = { name: 'parcel', label: 'Order 6' }
     expect((await listWaitingWork(runtime.reader, { ...labelled, limit: 9 })).work).toHaveLength(1)
     expect(await countWaitingWork(runtime.reader, labelled)).toBe(1)
+    const part = { name: 'parcel', labelPart: 'oRDER 6' }
+    expect((await listWaitingWork(runtime.reader, { ...part, limit: 9 })).work).toHaveLength(1)
+    expect(await countWaitingWork(runtime.reader, part)).toBe(1)
+    expect(await countWaitingWork(runtime.reader, { labelPart: '%' })).toBe(0)
     expect(JSON.stringify(everything)).not.toContain('payload')
     const due = all.work.filter(({ isDue }) => isDue).map(({ workId }) => workId)
     // What is to be retried gets its place behind the others of its priority only now.

@@ -406,7 +406,7 @@ it('searches the latest runs, and all for labels that begin with the text', asyn
      select gen_random_uuid(), 'busy', case when code is null then 'success' else 'failed' end::"JobRunStatus", 'queue', 'w',
             $1::timestamptz - n * interval '1 second', $1, code, label
      from generate_series(1, 10300) n cross join lateral (
-       select case when n < 1000 then 'young' when n = 1000 then 'middling' when n = 1001 then 'old' end as code,
+       select case when n < 1000 then 'young' when n = 1000 then 'middling' when n = 1001 then 'old' when n between 2000 and 3001 then 'older' end as code,
               case when n = 10000 then 'Last' when n = 10001 then 'Past' when n > 10001 then 'Aged' end as label
      ) of
      order by n % 7, n % 3`,
@@ -425,7 +425,14 @@ it('searches the latest runs, and all for labels that begin with the text', asyn
   expect(await find('Aged')).toEqual([['Aged', 10_002]])
   expect(await find('young')).toEqual([['young', 999]])
   expect(await find('middling')).toEqual([['middling', 1]])
-  expect(await find('old')).toEqual([])
+  // Of those longer ago, what is searched for has to be the whole code.
+  expect(await find('old')).toEqual([['old', 1]])
+  expect(await find('ol')).toEqual([])
+  expect((await searchRuns(runtime.reader, 'ol')).isCut).toBe(true)
+  expect((await searchRuns(runtime.reader, 'older')).errors).toMatchObject([
+    { code: 'older', count: 1_000, isCut: true },
+  ])
+  expect((await searchRuns(runtime.reader, 'young')).errors).toMatchObject([{ isCut: false }])
 })
 
 it('lists what people did in the order of time, and workers by when they started', async () => {

@@ -397,6 +397,21 @@ describe('a run that a person has asked for', () => {
     queue.client.requestRun(plain, { ...ACTOR, payload: { secret: 'payload' }, ...options })
   const letters = async () => (await listDeadLetters(runtime.reader, { limit: 5 })).deadLetters
 
+  it('says how many workers it has lost while it waits, and nothing of that where it does not wait', async () => {
+    const [work] = await runtime.rows<{ workId: string }>(
+      `insert into "JobWork" ("id", "name", "dueAt", "losses", "bytes", "payload")
+       values (gen_random_uuid(), 'plain', now() + interval '1 hour', 3, 2, '{}') returning "id"::text as "workId"`,
+    )
+    const { workId } = work!
+    expect(await findWorkOfRun(runtime.reader, { name: 'plain', workId })).toMatchObject({
+      losses: 3,
+    })
+    await runtime.rows('delete from "JobWork" where "id" = $1', [workId])
+    expect(await findWorkOfRun(runtime.reader, { name: 'plain', workId })).toMatchObject({
+      losses: null,
+    })
+  })
+
   it('is a dead letter once its attempts are used up, and is redriven as one', async () => {
     let fails = true
     await startWorker({ plain: async () => (fails ? Promise.reject(new Error('no')) : undefined) })
@@ -407,6 +422,7 @@ describe('a run that a person has asked for', () => {
       holdsPayload: true,
       isDeadLetter: true,
       nextAt: null,
+      losses: 0,
     })
     fails = false
     expect(await queue.client.redriveDeadLetters('all', ACTOR)).toMatchObject({ redriven: 1 })

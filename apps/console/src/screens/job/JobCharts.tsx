@@ -10,6 +10,7 @@ import { Moment } from '../../parts/Moment.tsx'
 import { Panel } from '../../parts/Panel.tsx'
 import { StatusMark } from '../../parts/StatusMark.tsx'
 import { useServices } from '../../services/useServices.ts'
+import { nameDate } from '../../time/nameDate.ts'
 import { formatDuration } from '../../time/formatDuration.ts'
 import { formatExact, formatShort } from '../../time/formatExact.ts'
 
@@ -21,7 +22,7 @@ const YEAR_FROM_DAYS = 60
 /** What a job's runs came to, how long they took and what they counted. Panels without anything to see are left out. */
 export function JobCharts({ name, detail }: { name: string; detail: ConsoleJobDetail }) {
   const { clock } = useServices()
-  const { days, sample, counted } = detail
+  const { days, cutBefore, sample, counted } = detail
   const now = clock.now()
   const ageMs = now - Date.parse(days[0]?.date ?? new Date(now).toISOString())
   return (
@@ -32,7 +33,13 @@ export function JobCharts({ name, detail }: { name: string; detail: ConsoleJobDe
       {ageMs > YEAR_FROM_DAYS * DAY_MS && days.length > 1 && (
         <Panel
           title="A year of runs"
-          aside={<span className="muted">days in UTC; × marks failures</span>}
+          aside={
+            <span className="muted">
+              days in UTC; × marks failures
+              {cutBefore !== null &&
+                `; of runs before ${nameDate(cutBefore.slice(0, 10))} some are left out`}
+            </span>
+          }
         >
           <HeatMap name={name} days={days} now={now} />
         </Panel>
@@ -52,10 +59,10 @@ const MIN_BARS = 2
 const MIN_RUNS = 2
 
 function RunsPanel({ name, detail, now }: PanelProps) {
-  const { unit, bars, counts, filled } = runBars(detail, now)
+  const { unit, bars, counts, filled, isCut } = runBars(detail, now)
   // A single run shows by its duration already.
   if (counts.success + counts.failed + counts.stopped < MIN_RUNS) return null
-  const text = describeEnded(counts)
+  const text = describeEnded(counts, isCut)
   const span = bars.length === 1 ? `one ${unit}` : `${bars.length} ${unit}s`
   return (
     <Panel

@@ -230,7 +230,7 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
               <li key={code} className="isCut" title={message}>
                 {item.count > 1 && (
                   <>
-                    <Count value={count} /> ×{' '}
+                    <Count value={count} isCut={item.isCut} /> ×{' '}
                   </>
                 )}
                 <Link to="/queue" search={{ name: item.name, errorCode: code }}>

@@ -1,5 +1,6 @@
 import type { ConsoleWorker } from '@roundsman/admin/contract'
 import { Link } from '@tanstack/react-router'
+import { Count, MAX_LISTED_WORKERS } from '../../parts/Count.tsx'
 import { Elapsed } from '../../parts/Elapsed.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
@@ -20,6 +21,7 @@ export function WorkerList({ workers }: { workers: readonly ConsoleWorker[] }) {
   }
   const alive = workers.filter(({ isAlive }) => isAlive)
   const gone = workers.filter(({ isAlive }) => !isAlive)
+  const isCut = workers.length >= MAX_LISTED_WORKERS
   // Workers with a problem come first, so that none of them is left out.
   const shown = alive
     .toSorted((one, other) => Number(other.isSilent) - Number(one.isSilent))
@@ -37,7 +39,8 @@ export function WorkerList({ workers }: { workers: readonly ConsoleWorker[] }) {
       {gone.length > 0 && (
         <details className="gone" open={alive.length === 0}>
           <summary className="muted small">
-            {gone.length === 1 ? '1 worker' : `${gone.length} workers`} disappeared in the last day
+            <Count value={gone.length} isCut={isCut} /> {gone.length === 1 ? 'worker' : 'workers'}{' '}
+            disappeared in the last day
           </summary>
           <ul className="lines">
             {gone.slice(0, MAX_WORKERS).map(({ id, lastSignAt }) => (
@@ -47,7 +50,9 @@ export function WorkerList({ workers }: { workers: readonly ConsoleWorker[] }) {
               </li>
             ))}
             {gone.length > MAX_WORKERS && (
-              <li className="muted small">and {gone.length - MAX_WORKERS} more</li>
+              <li className="muted small">
+                and <Count value={gone.length - MAX_WORKERS} isCut={isCut} /> more
+              </li>
             )}
           </ul>
         </details>

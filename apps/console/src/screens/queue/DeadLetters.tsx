@@ -5,6 +5,7 @@ import { useId } from 'react'
 import type { BulkTarget } from '../../actions/bulk.ts'
 import { useAction, useBulk } from '../../actions/useAction.ts'
 import { causesQuery, deadLettersQuery, type DeadLetterSearch } from '../../api/queries.ts'
+import { Count, MAX_COUNTED } from '../../parts/Count.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
@@ -114,7 +115,8 @@ export function DeadLetters({ queue }: { queue: ConsoleQueue }) {
             <option value="">All</option>
             {jobs.map((job) => (
               <option key={job.name} value={job.name}>
-                {job.name} ({job.deadLetters})
+                {job.name} (
+                <Count value={job.deadLetters} isCut={job.deadLetters >= MAX_COUNTED} />)
               </option>
             ))}
             {name !== undefined && !jobs.some((job) => job.name === name) && (
@@ -143,6 +145,7 @@ export function DeadLetters({ queue }: { queue: ConsoleQueue }) {
                 letters={deadLetters}
                 search={search}
                 total={countMatching(causes.data?.causes ?? [], errorCode)}
+                isMore={causes.data?.causes.some(({ isCut }) => isCut) ?? false}
               />
               {(nextCursor !== null || cursor !== undefined) && (
                 <nav className="pager" aria-label="Pages of dead letters">
@@ -194,7 +197,7 @@ function Causes({
   if (shown.length + (isOther ? 1 : 0) < 2 && errorCode === undefined) return null
   return (
     <div className="causesBar" role="group" aria-label="By cause">
-      {shown.map(({ code, count, message }) => (
+      {shown.map(({ code, count, isCut, message }) => (
         <Link
           key={code}
           to="/queue"
@@ -203,7 +206,7 @@ function Causes({
           {...(code === errorCode && { 'aria-current': true })}
           data-tip={message ?? ''}
         >
-          <code>{code}</code> · {count.toLocaleString('en')}
+          <code>{code}</code> · <Count value={count} isCut={isCut} />
         </Link>
       ))}
       {isOther && (
@@ -223,12 +226,13 @@ function Causes({
 interface LettersProps {
   letters: readonly DeadLetter[]
   search: DeadLetterSearch
-  /** How many dead letters match. */
+  /** How many dead letters match, and whether there may be more. */
   total: number
+  isMore: boolean
 }
 
 /** The rows, and the actions on the checked ones. */
-function Letters({ letters, search: { name, errorCode }, total }: LettersProps) {
+function Letters({ letters, search: { name, errorCode }, total, isMore }: LettersProps) {
   const act = useBulk()
   const selection = useSelection(
     letters.map(({ workId }) => workId),
@@ -242,6 +246,7 @@ function Letters({ letters, search: { name, errorCode }, total }: LettersProps) 
   ]
   const bulk = {
     count: isEverything ? total : count,
+    isMore: isEverything && isMore,
     about: isEverything ? about.filter(Boolean).join(' ') : '',
     targets: [
       isEverything ? { all: true, name, errorCode } : { ids: selection.keys() },
@@ -250,7 +255,7 @@ function Letters({ letters, search: { name, errorCode }, total }: LettersProps) 
   return (
     <>
       {act !== null && (
-        <SelectionBar selection={selection} total={total}>
+        <SelectionBar selection={selection} total={total} isCut={isMore}>
           <button
             type="button"
             className="button isSmall isPrimary"

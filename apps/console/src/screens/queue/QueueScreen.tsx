@@ -3,7 +3,7 @@ import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useState, type ReactNode } from 'react'
 import { queueQuery } from '../../api/queries.ts'
-import { Count, isWaitingCut } from '../../parts/Count.tsx'
+import { Count, isWaitingCut, MAX_COUNTED } from '../../parts/Count.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
@@ -45,7 +45,7 @@ const COLUMNS: readonly Column<QueueJob>[] = [
     header: 'For later',
     align: 'end',
     isEmpty: ({ delayed }) => delayed === 0,
-    cell: ({ delayed }) => <Quiet value={delayed} />,
+    cell: ({ delayed }) => <Quiet value={delayed} isCut={delayed >= MAX_COUNTED} />,
   },
   {
     header: 'Running',
@@ -95,7 +95,7 @@ const COLUMNS: readonly Column<QueueJob>[] = [
         <Quiet value={0} />
       ) : (
         <Link to="/queue" search={{ name }} aria-label={`${deadLetters} dead letters of ${name}`}>
-          <Count value={deadLetters} />
+          <Count value={deadLetters} isCut={deadLetters >= MAX_COUNTED} />
         </Link>
       ),
   },
@@ -204,6 +204,7 @@ function QueueSentence({ queue: { jobs } }: { queue: ConsoleQueue }) {
   const sum = (read: (job: QueueJob) => number) =>
     jobs.reduce((total, job) => total + read(job), 0).toLocaleString('en')
   const later = sum(({ delayed }) => delayed)
+  const isLaterCut = jobs.some(({ delayed }) => delayed >= MAX_COUNTED)
   return (
     <p className="muted">
       <strong>
@@ -211,16 +212,20 @@ function QueueSentence({ queue: { jobs } }: { queue: ConsoleQueue }) {
         {jobs.some(isWaitingCut) && ' or more'}
       </strong>{' '}
       waiting
-      {later === '0' ? '' : ` (${later} of them for later)`},{' '}
+      {later === '0' ? '' : ` (${later}${isLaterCut ? ' or more' : ''} of them for later)`},{' '}
       <strong>{sum(({ active }) => active)}</strong> running,{' '}
-      <strong>{sum(({ deadLetters }) => deadLetters)}</strong> dead letters
+      <strong>
+        {sum(({ deadLetters }) => deadLetters)}
+        {jobs.some(({ deadLetters }) => deadLetters >= MAX_COUNTED) && ' or more'}
+      </strong>{' '}
+      dead letters
     </p>
   )
 }
 
 /** A number; zeros are muted, so that others stand out. */
-function Quiet({ value }: { value: number }) {
-  return value === 0 ? <span className="muted">0</span> : <Count value={value} />
+function Quiet({ value, isCut = false }: { value: number; isCut?: boolean }) {
+  return value === 0 ? <span className="muted">0</span> : <Count value={value} isCut={isCut} />
 }
 
 function Failed({ failed, ended }: { failed: number; ended: number }) {

@@ -5,7 +5,7 @@ import { useId } from 'react'
 import type { Bulk, BulkTarget, WorkChange } from '../../actions/bulk.ts'
 import { useBulk } from '../../actions/useAction.ts'
 import { workQuery } from '../../api/queries.ts'
-import { Count, isWaitingCut, MAX_WAITING } from '../../parts/Count.tsx'
+import { Count, isWaitingCut, MAX_COUNTED } from '../../parts/Count.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
@@ -149,7 +149,7 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
               type="search"
               defaultValue={label ?? ''}
               maxLength={200}
-              placeholder="exactly, then Enter"
+              placeholder="or a part of it, then Enter"
               autoComplete="off"
             />
           </form>
@@ -157,7 +157,7 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
       }
     >
       <QueryView query={page} skeleton={<Skeleton kind="row" count={3} />}>
-        {({ work, total, names, nextCursor }) =>
+        {({ work, total, isLabelPart, names, nextCursor }) =>
           work.length === 0 ? (
             isNarrowed ? (
               <EmptyState title="No waiting work matches" />
@@ -171,11 +171,23 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
             )
           ) : (
             <>
-              <Rows work={work} total={total} name={name} label={label} names={names} />
+              {isLabelPart && (
+                <p className="muted panelNote">
+                  No label is exactly this; these contain it, so all of them together cannot be
+                  changed.
+                </p>
+              )}
+              <Rows
+                work={work}
+                total={isLabelPart ? work.length : total}
+                name={name}
+                label={label}
+                names={names}
+              />
               {(nextCursor !== null || cursor !== undefined) && (
                 <nav className="pager" aria-label="Pages of waiting work">
                   <span className="muted">
-                    <Count value={total} isCut={total === MAX_WAITING} /> in all
+                    <Count value={total} isCut={total === MAX_COUNTED} /> in all
                   </span>
                   <span className="pagerLinks">
                     {cursor !== undefined && (
@@ -233,7 +245,7 @@ function Rows({ work, total, name, label, names }: RowsProps) {
     : [...new Set(chosen.map((each) => each.name))]
   const of = {
     count: isEverything ? total : count,
-    isMore: isEverything && total === MAX_WAITING,
+    isMore: isEverything && total === MAX_COUNTED,
     about: [
       jobs.length === 1 ? `of ${jobs[0]}` : `of ${jobs.length} jobs`,
       ...(isEverything && label !== undefined ? [`labelled ${label}`] : []),
@@ -248,7 +260,7 @@ function Rows({ work, total, name, label, names }: RowsProps) {
   return (
     <>
       {act !== null && (
-        <SelectionBar selection={selection} total={total}>
+        <SelectionBar selection={selection} total={total} isCut={total === MAX_COUNTED}>
           {isDelayed && (
             <WorkButton what="startWork" of={of}>
               {`Start ${number} now`}

@@ -32,8 +32,17 @@ export function Attempts({ run }: { run: RunDetail }) {
           Attempt {(all.at(-1)?.attempt ?? 0) + 1} is due <Moment at={run.work.nextAt} />
         </li>
       )}
+      {run.work.losses !== null && run.work.losses > 0 && (
+        <li className="muted">{describeLosses(run.work.losses)}</li>
+      )}
     </ol>
   )
+}
+
+/** Why there may be more attempts than the job has retries. */
+function describeLosses(losses: number): string {
+  if (losses === 1) return 'It has lost its worker once, which uses up no retry.'
+  return `It has lost ${losses} workers, which uses up no retry. It runs alone in its process, so that it takes no other run along.`
 }
 
 function describe(attempt: Attempt, before: Attempt | undefined): string {
