@@ -100,7 +100,9 @@ export const FILLED: readonly Shot[] = [
     open: async (page) => {
       // Held, so that it is under way; it is given up with the page.
       await page.route('**/dead-letters/redrive*', () => undefined)
-      const boxes = page.locator('[data-row-check]')
+      // Not those of waiting work, which workers take meanwhile.
+      const letters = page.getByRole('table', { name: 'Dead letters' })
+      const boxes = letters.locator('[data-row-check]')
       await boxes.first().waitFor()
       for (const box of await boxes.all()) await box.check()
       await page.getByRole('button', { name: /^Redrive \d+$/ }).click()
