@@ -107,7 +107,7 @@ async function checkOut(root: string, target: string, folders: readonly string[]
 }
 
 /** The packages in a node_modules folder, those with a scope included. */
-async function listModules(folder: string): Promise<string[]> {
+export async function listModules(folder: string): Promise<string[]> {
   const names = (await readdir(folder)).filter((name) => !name.startsWith('.'))
   const all = names.map(async (name) =>
     name.startsWith('@')

@@ -1,7 +1,7 @@
-import { mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { packPublished } from '../../release/packPublished.ts'
+import { listModules, packPublished } from '../../release/packPublished.ts'
 
 const ROOT = join(import.meta.dirname, '../../..')
 /** The folders whose dependencies a foreign product may also have. */
@@ -28,7 +28,7 @@ export async function installPacked(): Promise<InstalledPackages> {
   const modules = join(root, 'node_modules')
   const found = new Map<string, string>()
   for (const folder of HAVING) {
-    for (const [name, target] of await listModules(join(ROOT, folder, 'node_modules'))) {
+    for (const [name, target] of await findModules(join(ROOT, folder, 'node_modules'))) {
       if (!found.has(name)) found.set(name, target)
     }
   }
@@ -40,7 +40,7 @@ export async function installPacked(): Promise<InstalledPackages> {
       await writeFile(file, text)
     }
     found.set(name, join(modules, name))
-    const theirs = await listModules(join(ROOT, folder, 'node_modules'))
+    const theirs = await findModules(join(ROOT, folder, 'node_modules'))
     for (const dependency of Object.keys({
       ...manifest.dependencies,
       ...manifest.peerDependencies,
@@ -58,16 +58,11 @@ export async function installPacked(): Promise<InstalledPackages> {
   }
 }
 
-async function listModules(folder: string): Promise<Map<string, string>> {
-  const found = new Map<string, string>()
-  for (const name of await readdir(folder).catch(() => [])) {
-    if (name.startsWith('.')) continue
-    const names = name.startsWith('@')
-      ? (await readdir(join(folder, name))).map((one) => `${name}/${one}`)
-      : [name]
-    for (const one of names) found.set(one, await realpath(join(folder, one)))
-  }
-  return found
+/** The packages in a node_modules folder, with where their links lead. */
+async function findModules(folder: string): Promise<Map<string, string>> {
+  const names = await listModules(folder)
+  const targets = await Promise.all(names.map((name) => realpath(join(folder, name))))
+  return new Map(names.map((name, nth) => [name, targets[nth] ?? '']))
 }
 
 export async function link(target: string, path: string): Promise<void> {
