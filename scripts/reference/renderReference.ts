@@ -9,6 +9,8 @@ export const REFERENCE = 'docs/reference'
 const PACKAGES = ['engine', 'admin', 'fastify', 'cli', 'sweep', 'local-postgres']
 /** Of a longer declaration, such as a schema, only the name is told: the package's types have it all. */
 const MAX_CODE = 400
+/** Of more members than this takes, the names are told. */
+const MAX_HEAD = 200
 /** Promises nothing, so it has no reference. */
 const INTERNAL = './internal'
 
@@ -62,7 +64,9 @@ function compare(a: Exported, b: Exported): number {
 function renderExport({ name, doc, code, members }: Exported): string[] {
   const silent = members.filter((member) => member.doc === '').map((member) => member.code)
   const [first = name, ...overloads] = code.map((one) => (one.length > MAX_CODE ? name : one))
-  const head = silent.length === 0 ? first : `${first} { ${silent.join('; ')} }`
+  const all = silent.length === 0 ? first : `${first} { ${silent.join('; ')} }`
+  const names = silent.map((member) => /^\w+|^\[.*?\]/.exec(member)?.[0])
+  const head = all.length > MAX_HEAD ? `${first} { ${names.join(', ')} }` : all
   return [
     renderRow(`**${span(head)}**${overloads.map((one) => `<br>${span(one)}`).join('')}`, doc),
     ...members
