@@ -52,6 +52,15 @@ const SESSION_SECRET = 'a secret of the product, of more than thirty-two charact
 const PASSWORD = 'correct horse battery staple'
 const HASH = scryptSync(PASSWORD, SESSION_SECRET, 32).toString('hex')
 
+/** How products of npm are checked, tested and started, and call the command line. */
+const NPM = {
+  check: 'npx tsc --noEmit --skipLibCheck false',
+  test: 'npm test',
+  start: 'npm start',
+  cli: 'npx roundsman',
+}
+const LOG_IN = { path: '/login', console: '/console/', api: '/api' }
+
 export const PRODUCTS: readonly Product[] = [
   {
     name: 'helpdesk',
@@ -60,21 +69,16 @@ export const PRODUCTS: readonly Product[] = [
     isUpgradedFromOlder: true,
     kind: 'npm, CommonJS, Prisma 6, Fastify, moduleResolution node, jest',
     prepare: ['npm install', 'npm run db:migrate', 'npm run build'],
-    check: 'npx tsc --noEmit --skipLibCheck false',
-    test: 'npm test',
-    start: 'npm start',
-    cli: 'npx roundsman',
+    ...NPM,
     update: 'npm install roundsman@next @roundsman/engine@next @roundsman/fastify@next',
     seed: `
       insert into agents (email, password, is_admin)
       values ('admin@example.com', '${HASH}', true), ('agent@example.com', '${HASH}', false);
       insert into tickets (subject, "from") select 'Ticket ' || n, 'customer@example.com' from generate_series(1, 50) n`,
     logIn: {
-      path: '/login',
+      ...LOG_IN,
       admin: { email: 'admin@example.com', password: PASSWORD },
       other: { email: 'agent@example.com', password: PASSWORD },
-      console: '/console/',
-      api: '/api',
     },
     act: {
       path: '/tickets',
@@ -99,11 +103,9 @@ export const PRODUCTS: readonly Product[] = [
       insert into bookings (berth_id, boat, night)
       select id, 'Curlew', date '2026-07-01' + night from berths, generate_series(0, 13) night where code = 'B-7'`,
     logIn: {
-      path: '/login',
+      ...LOG_IN,
       admin: { name: 'Ana', password: PASSWORD },
       other: { name: 'Rui', password: PASSWORD },
-      console: '/console/',
-      api: '/api',
     },
     act: {
       path: '/bookings',
@@ -120,10 +122,7 @@ export const PRODUCTS: readonly Product[] = [
     heading: 'pg alone, without a framework',
     kind: 'npm, ESM, pg, no framework, node:test',
     prepare: ['npm install', 'npm run db:migrate'],
-    check: 'npx tsc --noEmit --skipLibCheck false',
-    test: 'npm test',
-    start: 'npm start',
-    cli: 'npx roundsman',
+    ...NPM,
     update: 'npm install roundsman@next @roundsman/engine@next @roundsman/admin@next',
     seed: `insert into subscribers (email) select 'reader' || n || '@example.com' from generate_series(1, 50) n`,
     logIn: null,
@@ -135,20 +134,15 @@ export const PRODUCTS: readonly Product[] = [
     heading: 'Drizzle and Express',
     kind: 'npm, ESM, Drizzle, Express, node:test',
     prepare: ['npm install', 'npm run db:migrate'],
-    check: 'npx tsc --noEmit --skipLibCheck false',
-    test: 'npm test',
-    start: 'npm start',
-    cli: 'npx roundsman',
+    ...NPM,
     update: 'npm install roundsman@next @roundsman/engine@next @roundsman/admin@next',
     seed: `
       insert into cooks (name, password, is_chef) values ('Ines', '${HASH}', true), ('Teo', '${HASH}', false);
       insert into items (name, amount, best_before) select 'Jar ' || n, n, date '2030-01-01' + n from generate_series(1, 50) n`,
     logIn: {
-      path: '/login',
+      ...LOG_IN,
       admin: { name: 'Ines', password: PASSWORD },
       other: { name: 'Teo', password: PASSWORD },
-      console: '/console/',
-      api: '/api',
     },
     act: {
       path: '/items',
