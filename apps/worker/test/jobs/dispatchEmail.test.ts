@@ -281,79 +281,29 @@ describe('a refusal for good', () => {
 })
 
 describe('what may pass', () => {
-  const failures: {
-    what: string
-    react: (moment: SmtpMoment) => SmtpReaction | undefined
-    details: object
-  }[] = [
-    {
-      what: '421 instead of a greeting',
-      react: refuseAt('connect', 421, 'Busy'),
-      details: { smtpStatus: '421' },
-    },
-    {
-      what: '554 instead of a greeting',
-      react: refuseAt('connect', 554, 'No service'),
-      details: { smtpStatus: '554' },
-    },
-    {
-      what: '451 to MAIL',
-      react: refuseAt('mail', 451, '4.3.0 Later'),
-      details: { smtpStatus: '451 4.3.0' },
-    },
-    {
-      what: '530 to MAIL, a log-in',
-      react: refuseAt('mail', 530, '5.7.0 Who are you'),
-      details: { smtpStatus: '530 5.7.0' },
-    },
-    {
-      what: '450 to RCPT, a greylist',
-      react: refuseAt('rcpt', 450, '4.2.1 Later'),
-      details: { smtpStatus: '450 4.2.1' },
-    },
-    {
-      what: '552 to RCPT, a full mailbox',
-      react: refuseAt('rcpt', 552, '5.2.2 Full'),
-      details: { smtpStatus: '552 5.2.2' },
-    },
-    {
-      what: '503 to RCPT',
-      react: refuseAt('rcpt', 503, '5.5.1 Out of order'),
-      details: { smtpStatus: '503 5.5.1' },
-    },
-    {
-      what: '452 to DATA',
-      react: refuseAt('data', 452, '4.3.1 Disk full'),
-      details: { smtpStatus: '452 4.3.1' },
-    },
-    {
-      what: 'a connection that ends before the greeting',
-      react: at('connect', { kind: 'drop' }),
-      details: { smtpError: 'ECONNECTION' },
-    },
-    {
-      what: 'a connection that ends at RCPT',
-      react: at('rcpt', { kind: 'drop' }),
-      details: { smtpError: 'ECONNECTION' },
-    },
-    {
-      what: 'a connection that ends before the OK',
-      react: at('data', { kind: 'drop' }),
-      details: { smtpError: 'ECONNECTION' },
-    },
-    {
-      what: 'no greeting',
-      react: at('connect', { kind: 'hang' }),
-      details: { smtpError: 'ETIMEDOUT' },
-    },
-    {
-      what: 'no answer to the message',
-      react: at('data', { kind: 'hang' }),
-      details: { smtpError: 'ETIMEDOUT' },
-    },
-  ]
-
-  it.each(failures)('$what: the next attempt sends it', async ({ react, details }) => {
+  const answered = (smtpStatus: string) => ({ smtpStatus })
+  const met = (smtpError: string) => ({ smtpError })
+  it.each<[what: string, react: (moment: SmtpMoment) => SmtpReaction | undefined, details: object]>(
+    [
+      ['421 instead of a greeting', refuseAt('connect', 421, 'Busy'), answered('421')],
+      ['554 instead of a greeting', refuseAt('connect', 554, 'No service'), answered('554')],
+      ['451 to MAIL', refuseAt('mail', 451, '4.3.0 Later'), answered('451 4.3.0')],
+      ['530 to MAIL, a log-in', refuseAt('mail', 530, '5.7.0 Who are you'), answered('530 5.7.0')],
+      ['450 to RCPT, a greylist', refuseAt('rcpt', 450, '4.2.1 Later'), answered('450 4.2.1')],
+      ['552 to RCPT, a full mailbox', refuseAt('rcpt', 552, '5.2.2 Full'), answered('552 5.2.2')],
+      ['503 to RCPT', refuseAt('rcpt', 503, '5.5.1 Out of order'), answered('503 5.5.1')],
+      ['452 to DATA', refuseAt('data', 452, '4.3.1 Disk full'), answered('452 4.3.1')],
+      [
+        'a connection that ends before the greeting',
+        at('connect', { kind: 'drop' }),
+        met('ECONNECTION'),
+      ],
+      ['a connection that ends at RCPT', at('rcpt', { kind: 'drop' }), met('ECONNECTION')],
+      ['a connection that ends before the OK', at('data', { kind: 'drop' }), met('ECONNECTION')],
+      ['no greeting', at('connect', { kind: 'hang' }), met('ETIMEDOUT')],
+      ['no answer to the message', at('data', { kind: 'hang' }), met('ETIMEDOUT')],
+    ],
+  )('%s: the next attempt sends it', async (_what, react, details) => {
     const server = await openServer()
     server.react(react)
     const email = await insertEmail(database.prisma)
