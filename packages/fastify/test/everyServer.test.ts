@@ -182,7 +182,13 @@ it.each<[path: string, status: number, init?: RequestInit, kinds?: readonly Kind
   [`/ops/api/jobs/dead-letters/${id}`, 404, { method: 'DELETE', ...as('ada') }],
   // From where.
   [RUN, 403, post(REASON, { origin: 'https://evil.example' })],
+  [RUN, 403, post(REASON, { origin: 'https://evil.example', authorization: 'Basic YTpi' })],
+  // No browser sends such a token by itself.
+  [RUN, 202, post(REASON, { origin: 'https://evil.example', authorization: 'Bearer abc' })],
   [RUN, 403, post(REASON, { origin: 'null' })],
+  [RUN, 403, post(REASON, { 'sec-fetch-site': 'same-site', origin: 'https://admin.example' })],
+  // Looking is allowed from anywhere, since it changes nothing.
+  ['/ops/api/jobs', 200, as('bob', { 'sec-fetch-site': 'cross-site' })],
   [RUN, 403, post(REASON, { 'sec-fetch-site': 'cross-site' })],
   [RUN, 202, post(REASON, { 'sec-fetch-site': 'same-origin', origin: 'https://of.a.proxy' })],
   [RUN, 202, post(REASON, { origin: 'https://of.a.proxy', 'x-forwarded-host': 'of.a.proxy, in' })],
