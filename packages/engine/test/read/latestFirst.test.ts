@@ -83,15 +83,20 @@ const IN_ORDER = ['later z', 'later y', 'third', 'earlier z', 'second', 'earlier
 describe('of dead letters that failed in another order than they were enqueued', () => {
   beforeEach(() => failAfter(SEVEN))
 
-  it('the latest is listed first, page by page', async () => {
+  it('the latest is listed first, page by page, of all and of a job', async () => {
     const listed: string[] = []
+    const name = parcel.name
     for (let after = undefined as { at: string; id: string } | undefined; ;) {
       const { deadLetters, next } = await listDeadLetters(test.reader, { limit: 2, after })
+      const ofJob = await listDeadLetters(test.reader, { limit: 2, after, name })
+      expect(ofJob).toEqual({ deadLetters, next })
       listed.push(...deadLetters.map(({ error }) => error.message))
       if (next === null) break
       after = next
     }
     expect(listed).toEqual(IN_ORDER)
+    const others = await listDeadLetters(test.reader, { limit: 2, name: letter.name })
+    expect(others).toEqual({ deadLetters: [], next: null })
   })
 
   it('the latest is chosen first, of all and of those of runs', async () => {
