@@ -64,10 +64,10 @@ async function countPages(): Promise<number> {
 async function pagesPerRun(): Promise<number> {
   const before = await countPages()
   await inSession((session) =>
-    whileWorking(async (ended) => {
+    whileWorking(async (untilBegun) => {
       const run = async (nth: number, startAfter = new Date()) => {
         await client.enqueue(session, echo, {}, { startAfter })
-        await waitFor(() => ended() === nth)
+        await untilBegun(nth)
       }
       // It begins at the start, and the round that gives delayed work its place ends that.
       await run(1)
@@ -78,17 +78,30 @@ async function pagesPerRun(): Promise<number> {
   return ((await countPages()) - before) / RUNS
 }
 
-/** Calls back beside a worker, with how many runs have ended there. Its sessions tell what they have read when they end. */
-async function whileWorking(work: (ended: () => number) => Promise<void>): Promise<void> {
-  let ended = 0
+/**
+ * Calls back beside a worker, with what resolves once so many runs have begun there: at once, since each round of the worker
+ * reads as well. Its sessions tell what they have read when they end.
+ */
+async function whileWorking(
+  work: (untilBegun: (count: number) => Promise<void>) => Promise<void>,
+): Promise<void> {
+  let begun = 0
+  let tell = () => {}
   const worker = createWorker({
     ...runtime.workerOptions,
     jobs: [echo],
-    handlers: { echo: async () => void (ended += 1) },
+    handlers: {
+      async echo() {
+        begun += 1
+        tell()
+      },
+    },
   })
   await worker.start()
   try {
-    await work(() => ended)
+    await work(async (count) => {
+      while (begun < count) await new Promise<void>((resolve) => (tell = resolve))
+    })
   } finally {
     await worker.stop()
   }
@@ -118,10 +131,10 @@ describe('under an old snapshot', () => {
       await session.query('begin isolation level repeatable read')
       await session.query('select 1')
       const first = await pagesPerRun()
-      await whileWorking(async (ended) => {
+      await whileWorking(async (untilBegun) => {
         const items = Array.from({ length: TAKEN }, () => ({ payload: {} }))
         await client.enqueueMany(runtime.prisma, echo, items)
-        await waitFor(() => ended() === TAKEN, { timeoutMs: 90_000 })
+        await untilBegun(TAKEN)
       })
       pages = { first, last: await pagesPerRun() }
     } finally {
