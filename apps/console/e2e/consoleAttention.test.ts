@@ -75,6 +75,56 @@ describe('the overview says what needs somebody', () => {
     await expectSeen(rows.nth(1).getByText('14 of 27 in 1 h'))
   })
 
+  it('a job that succeeds and does nothing any more, and one that is far slower than usual', async () => {
+    const add = (name: string, minutesAgo: readonly number[], ms: number, archived: number) =>
+      stack.prisma.jobRun.createMany({
+        data: minutesAgo.map((minutes) => {
+          const startedAt = new Date(Date.now() - minutes * MINUTE_MS)
+          const endedAt = new Date(startedAt.getTime() + ms)
+          const run = { name, trigger: 'queue' as const, status: 'success' as const, workerId: 'w' }
+          return { id: randomUUID(), ...run, startedAt, endedAt, details: { archived } }
+        }),
+      })
+    const range = (length: number, minuteOf: (at: number) => number) =>
+      Array.from({ length }, (_, at) => minuteOf(at))
+    await add(
+      'walkSteps',
+      range(14, (at) => 60 + at),
+      10,
+      0,
+    )
+    await add(
+      'walkSteps',
+      range(40, (at) => 100 + at),
+      10,
+      100,
+    )
+    for (const nth of [0, 1, 2]) {
+      await add(
+        'greetCustomer',
+        range(6, (at) => 25 * 60 + nth * 420 - 10 - at),
+        75,
+        1,
+      )
+    }
+    await add(
+      'greetCustomer',
+      range(12, (at) => 2 + at),
+      2_000,
+      1,
+    )
+    await using viewer = await openViewer(browser, stack, { role: 'admin' })
+    const { page } = viewer
+    await sentence(page, 'walkSteps has done nothing for 1 h').waitFor()
+    const idle = needs(page, 'Does nothing')
+    await idle.getByText('walkSteps has done nothing in 14 runs').waitFor()
+    await idle.getByText('usually it is 100').waitFor()
+    const slower = needs(page, 'Slower')
+    await slower.getByText('half of its last 12 runs took 2 s or more').waitFor()
+    await expectSeen(slower.getByText('Usually half take 75 ms'))
+    expect(await findBarriers(page)).toEqual([])
+  })
+
   it('what has recovered, calmly and below what still fails', async () => {
     await makeRuns('greetCustomer', 14, 'ECONNREFUSED', 30)
     await makeRuns('greetCustomer', 13, null)

@@ -386,7 +386,23 @@ const attention = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('unscheduled'), name: z.string() }),
   // Each job's longest run under way, when it goes on beyond its time-out.
   z.object({ kind: z.literal('overrunning'), name: z.string(), runId: z.guid(), since: at }),
-  // The same when it takes longer than nearly all of its runs before, or more than half its time-out.
+  // It succeeds, and counts nothing in so many runs in a row that it is hardly luck; what it counted before, in the middle.
+  z.object({
+    kind: z.literal('idle'),
+    name: z.string(),
+    runs: count,
+    since: at,
+    usual: z.number(),
+  }),
+  // What half of the last hour's runs took or more, and what half of them take usually.
+  z.object({
+    kind: z.literal('slower'),
+    name: z.string(),
+    runs: count,
+    p50Ms: ms,
+    usualMs: ms,
+  }),
+  // A run under way of a job, when it takes longer than nearly all of its runs before, or more than half its time-out.
   z.object({
     kind: z.literal('slow'),
     name: z.string(),

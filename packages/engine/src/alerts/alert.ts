@@ -131,6 +131,10 @@ function sayProblem(
       return facts['runs'] === 1
         ? `${name} fails: its last run, with ${of('code')}`
         : `${name} fails: ${of('failed')} of its last ${of('runs')} runs`
+    case 'idle':
+      return `${name} does nothing: its last ${of('runs')} runs since ${of('since')} counted 0, usually ${of('usual')}`
+    case 'slower':
+      return `${name} is slower: half of its last ${of('runs')} runs took ${inSeconds(facts['p50Ms'])} or more, usually ${inSeconds(facts['usualMs'])}`
     case 'blocked':
       return `${name} was blocked by its guard: ${of('due')} rows are due; somebody may approve it until ${of('approvableUntil')}`
     case 'deadLetter':
@@ -163,6 +167,10 @@ function whatWas(kind: AlertKind, name: string, code: string): string {
       return `no work of ${name} waits any more that no worker knows`
     case 'failing':
       return `${name} does not fail any more`
+    case 'idle':
+      return `${name} does something again`
+    case 'slower':
+      return `${name} is as fast as usual again`
     case 'blocked':
       return `no blocked run of ${name} waits for an approval any more`
     case 'deadLetter':
@@ -182,6 +190,8 @@ function inNumbers(waiting: number): string {
   if (waiting === 1) return '1 piece of work waits'
   return `${waiting >= MAX_MEASURED ? 'at least ' : ''}${waiting} pieces of work wait`
 }
+
+const inSeconds = (ms: unknown) => `${Number((Number(ms) / 1_000).toPrecision(2))} s`
 
 const toCode = (code: string) => (code === '' ? 'other codes' : code)
 

@@ -56,7 +56,7 @@ export async function countRuns(
 }
 
 /** Between instants that somebody has written by hand there may be no time that a number holds. */
-const IS_FINITE = `isfinite("startedAt") and isfinite(coalesce("endedAt", "startedAt"))`
+export const IS_FINITE = `isfinite("startedAt") and isfinite(coalesce("endedAt", "startedAt"))`
 
 /** A job's runs of an hour, by how long they took. */
 export interface HourOfDurations {

@@ -5,6 +5,7 @@ import { checkJobs, getJobHealth, type JobProblem } from './getJobHealth.ts'
 import { getOldestSnapshot, isSnapshotOld, nameSnapshotHolder } from './getOldestSnapshot.ts'
 import { FAILURE_RATE, judgeFailures, readFailures, type JobFailures } from './judgeFailures.ts'
 import { slowLimitMs } from './judgeRun.ts'
+import { listIdle, listSlower, type IdleJob, type SlowerJob } from './judgeRuns.ts'
 import { countDeadLettersByCause, type DeadLetterCause } from './listDeadLetters.ts'
 import { listFailures, type FailedRun } from './listFailures.ts'
 import { describeUnvacuumed, listUnvacuumed } from './listUnvacuumed.ts'
@@ -39,6 +40,10 @@ export type Problem =
     }
   /** Its work has waited for a minute or more, and workers need an hour or more for it, or never catch up. */
   | ({ kind: 'backlog' } & JudgedBacklog)
+  /** It succeeds, and so many runs in a row have counted nothing that it is hardly luck. */
+  | ({ kind: 'idle' } & IdleJob)
+  /** Half of the last hour's runs took far longer than in any other hour. */
+  | ({ kind: 'slower' } & SlowerJob)
   /** The run takes far longer than its like. `usualMs`: what nearly all of them took; null when none has succeeded. */
   | { kind: 'slow'; name: string; runId: string; since: string; usualMs: number | null }
   /**
@@ -135,10 +140,12 @@ export async function judgeJobs(
   const before = (ms: number) => new Date(checkDate('now', now).getTime() - ms)
   const names = jobs.map(({ name }) => name)
   const all = await withOtherJobs(reader, names)
-  const [ended, failures, waiting, pauses, letters, snapshot, unvacuumed, lanes] =
+  const [ended, failures, idle, slower, waiting, pauses, letters, snapshot, unvacuumed, lanes] =
     await Promise.all([
       listFailures(reader, names, before(DAY_MS)),
       readFailures(reader, names, before(failureWindowMs), now, usualFailures),
+      listIdle(reader, names),
+      listSlower(reader, names, now),
       measureBacklog(reader, all),
       readPausedQueues(reader),
       countDeadLettersByCause(reader, all, maxCauses),
@@ -177,6 +184,8 @@ export async function judgeJobs(
       .filter((row) => isTooMuch(row, wasTold('backlog', row.name)))
       .filter(({ name }) => !isOfHealth('orphaned', name))
       .map((row) => ({ kind: 'backlog' as const, ...row })),
+    ...idle.map((one) => ({ kind: 'idle' as const, ...one })),
+    ...slower.map((one) => ({ kind: 'slower' as const, ...one })),
     ...listSlow(lanes, jobs, now).filter(({ name }) => !isOfHealth('overrunning', name)),
     ...listGivenUp(letters),
     ...unvacuumed.map((one) => ({ kind: 'unvacuumed' as const, ...describeUnvacuumed(one) })),

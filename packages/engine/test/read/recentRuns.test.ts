@@ -13,6 +13,7 @@ import {
 } from '../../src/read/failureRates.ts'
 import { listJobRuns } from '../../src/read/jobRuns.ts'
 import { listJobTicks, recentTicksQuery } from '../../src/read/jobTicks.ts'
+import { listIdle, listSlower } from '../../src/read/judgeRuns.ts'
 import { listFailures } from '../../src/read/listFailures.ts'
 import type { JobsReader, Statement } from '../../src/read/reader.ts'
 import { listRecentRuns, recentRunsQuery } from '../../src/read/recentRuns.ts'
@@ -114,6 +115,8 @@ const ABOUT_FORMER: Record<string, (of: JobsReader) => Promise<unknown>> = {
     }),
   'how often it failed': (of) =>
     listRecentFailures(of, ['former'], new Date('2025-12-31T08:00:00Z')),
+  'whether it does nothing any more': (of) => listIdle(of, ['former']),
+  'whether it is slower': (of) => listSlower(of, ['former'], new Date('2025-12-31T08:00:00Z')),
   'how often it failed in an hour': (of) =>
     sampleFailures(of, [{ name: 'former', hour: new Date('2025-12-31T03:00:00Z') }]),
 }

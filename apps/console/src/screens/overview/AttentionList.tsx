@@ -21,6 +21,8 @@ const LABELS: Readonly<Record<ConsoleAttention['kind'], string>> = {
   silent: 'Silent',
   unscheduled: 'Unscheduled',
   overrunning: 'Overrunning',
+  idle: 'Does nothing',
+  slower: 'Slower',
   slow: 'Slow',
   failing: 'Failing',
   recovered: 'Recovered',
@@ -111,6 +113,33 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
           </p>
           <p className="muted">
             That is beyond its time-out: its worker is stopped or blocked, and cannot end it.
+          </p>
+        </>
+      )
+    case 'idle':
+      return (
+        <>
+          <p>
+            <JobLink name={item.name} /> has done nothing in{' '}
+            <strong>
+              <Count value={item.runs} /> runs
+            </strong>
+            , since <Moment at={item.since} />
+          </p>
+          <p className="muted">
+            All of them succeeded and counted 0; usually it is <Count value={item.usual} />.
+          </p>
+        </>
+      )
+    case 'slower':
+      return (
+        <>
+          <p>
+            <JobLink name={item.name} />: half of its last <Count value={item.runs} /> runs took{' '}
+            <strong>{formatDuration(item.p50Ms)}</strong> or more
+          </p>
+          <p className="muted">
+            Those of the last hour. Usually half take {formatDuration(item.usualMs)}.
           </p>
         </>
       )
@@ -338,6 +367,8 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
     case 'noWorker':
     case 'recovered':
     case 'unscheduled':
+    case 'idle':
+    case 'slower':
     case 'oldSnapshot':
     case 'unvacuumed':
       return null

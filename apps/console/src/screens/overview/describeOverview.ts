@@ -1,5 +1,5 @@
 import type { ConsoleAttention, ConsoleOverview } from '@roundsman/admin/contract'
-import { formatRoughDuration } from '../../time/formatDuration.ts'
+import { formatDuration, formatRoughDuration } from '../../time/formatDuration.ts'
 import { describeCatchUp, readyCount } from './Backlog.tsx'
 import { describeFailures } from './describeFailures.ts'
 
@@ -25,6 +25,8 @@ export function describeOverview(
 
 const BAD = ['noWorker', 'late', 'unscheduled', 'overrunning', 'silent', 'failing'] as const
 const WARN = [
+  'idle',
+  'slower',
   'blocked',
   'orphaned',
   'backlog',
@@ -85,6 +87,10 @@ function sayFirst(item: ConsoleAttention, now: number): string {
       return `${item.name}: ${readyCount(item)} waiting, ${describeCatchUp(item)}`
     case 'unscheduled':
       return `${item.name} is scheduled by no worker`
+    case 'idle':
+      return `${item.name} has done nothing for ${since(item.since, now)}`
+    case 'slower':
+      return `${item.name} takes ${formatDuration(item.p50Ms)}, usually ${formatDuration(item.usualMs)}`
     case 'overrunning':
     case 'slow':
       return `${item.name} has been running for ${since(item.since, now)}`
