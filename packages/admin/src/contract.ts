@@ -88,7 +88,7 @@ export const actionSchema = z.object({
   action: z
     .string()
     .describe(
-      'run, dryRun, pause, resume, cancel, approve, redrive, discard, pauseQueue, resumeQueue, cancelWork, postponeWork or prioritiseWork',
+      'run, dryRun, pause, resume, cancel, approve, redrive, discard, pauseQueue, resumeQueue, cancelWork, postponeWork, prioritiseWork or reschedule',
     ),
   actor: z.string(),
   reason: z.string().nullable(),
@@ -401,6 +401,14 @@ const attention = z.discriminatedUnion('kind', [
     runs: count,
     p50Ms: ms,
     usualMs: ms,
+  }),
+  // A worker of another version has changed its schedule within the day, as `0 8 * * * in UTC, before: 0 7 * * * in UTC`.
+  z.object({
+    kind: z.literal('rescheduled'),
+    name: z.string(),
+    since: at,
+    by: z.string(),
+    change: z.string(),
   }),
   // A run under way of a job, when it takes longer than nearly all of its runs before, or more than half its time-out.
   z.object({

@@ -17,6 +17,7 @@ const WORDS: Readonly<Record<string, string>> = {
   cancelWork: 'cancelled it while it waited',
   postponeWork: 'postponed it',
   prioritiseWork: 'changed its priority',
+  reschedule: 'changed the schedule',
 }
 
 /** A list of who did what, and why. */

@@ -141,6 +141,22 @@ describe('describeOverview', () => {
     })
   })
 
+  it('warns of jobs that succeed and are not as they were', () => {
+    const name = 'archiveCarts'
+    const at = '2026-11-24T02:14:30Z'
+    expect(describeThem([{ kind: 'idle', name, runs: 14, since: at, usual: 100 }])).toEqual({
+      tone: 'warn',
+      text: 'archiveCarts has done nothing for 1 h',
+    })
+    expect(describeThem([{ kind: 'slower', name, runs: 12, p50Ms: 2_000, usualMs: 75 }]).text).toBe(
+      'archiveCarts takes 2 s, usually 75 ms',
+    )
+    const change = '0 8 * * * in UTC, before: 0 7 * * * in UTC'
+    expect(
+      describeThem([{ kind: 'rescheduled', name, since: at, by: 'version 2', change }]).text,
+    ).toBe('archiveCarts has another schedule')
+  })
+
   it('warns of what can wait', () => {
     expect(describeThem([DEAD])).toEqual({
       tone: 'warn',

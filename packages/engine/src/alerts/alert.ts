@@ -135,6 +135,8 @@ function sayProblem(
       return `${name} does nothing: its last ${of('runs')} runs since ${of('since')} counted 0, usually ${of('usual')}`
     case 'slower':
       return `${name} is slower: half of its last ${of('runs')} runs took ${inSeconds(facts['p50Ms'])} or more, usually ${inSeconds(facts['usualMs'])}`
+    case 'rescheduled':
+      return `${name} has another schedule since ${of('since')}, by ${of('by')}: ${of('change')}`
     case 'blocked':
       return `${name} was blocked by its guard: ${of('due')} rows are due; somebody may approve it until ${of('approvableUntil')}`
     case 'deadLetter':
@@ -171,6 +173,8 @@ function whatWas(kind: AlertKind, name: string, code: string): string {
       return `${name} does something again`
     case 'slower':
       return `${name} is as fast as usual again`
+    case 'rescheduled':
+      return `the schedule of ${name} has not changed for a day`
     case 'blocked':
       return `no blocked run of ${name} waits for an approval any more`
     case 'deadLetter':

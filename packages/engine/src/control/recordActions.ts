@@ -16,6 +16,8 @@ export type JobActionKind =
   | 'cancelWork'
   | 'postponeWork'
   | 'prioritiseWork'
+  /** By a worker, of its version: the schedule is another from then on. */
+  | 'reschedule'
 
 /** Who wants something done, and why. */
 export interface Actor {

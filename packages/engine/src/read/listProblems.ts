@@ -9,6 +9,7 @@ import { listIdle, listSlower, type IdleJob, type SlowerJob } from './judgeRuns.
 import { countDeadLettersByCause, type DeadLetterCause } from './listDeadLetters.ts'
 import { listFailures, type FailedRun } from './listFailures.ts'
 import { describeUnvacuumed, listUnvacuumed } from './listUnvacuumed.ts'
+import { listRescheduled, type RescheduledJob } from './listSchedules.ts'
 import { isWorkerSilent, listWorkers } from './listWorkers.ts'
 import { measureBacklog, type Backlog } from './measureBacklog.ts'
 import { jobsWithoutWorker, readPausedQueues, withOtherJobs } from './readQueues.ts'
@@ -62,6 +63,8 @@ export type Problem =
   | { kind: 'oldSnapshot'; holder: string; since: string | null; transactions: number }
   /** Autovacuum is off, or does not come to a table of the queue. */
   | { kind: 'unvacuumed'; problem: string; remedy: string }
+  /** A worker of another version has changed its schedule within the day. */
+  | ({ kind: 'rescheduled' } & RescheduledJob)
   /** No problem any more: too many of its runs had failed. */
   | ({ kind: 'recovered'; recent: JobFailures } & Failing)
 
@@ -140,19 +143,31 @@ export async function judgeJobs(
   const before = (ms: number) => new Date(checkDate('now', now).getTime() - ms)
   const names = jobs.map(({ name }) => name)
   const all = await withOtherJobs(reader, names)
-  const [ended, failures, idle, slower, waiting, pauses, letters, snapshot, unvacuumed, lanes] =
-    await Promise.all([
-      listFailures(reader, names, before(DAY_MS)),
-      readFailures(reader, names, before(failureWindowMs), now, usualFailures),
-      listIdle(reader, names),
-      listSlower(reader, names, now),
-      measureBacklog(reader, all),
-      readPausedQueues(reader),
-      countDeadLettersByCause(reader, all, maxCauses),
-      getOldestSnapshot(reader),
-      listUnvacuumed(reader),
-      listLanesInUse(reader),
-    ])
+  const [
+    ended,
+    failures,
+    idle,
+    slower,
+    changed,
+    waiting,
+    pauses,
+    letters,
+    snapshot,
+    unvacuumed,
+    lanes,
+  ] = await Promise.all([
+    listFailures(reader, names, before(DAY_MS)),
+    readFailures(reader, names, before(failureWindowMs), now, usualFailures),
+    listIdle(reader, names),
+    listSlower(reader, names, now),
+    listRescheduled(reader, names, before(DAY_MS)),
+    measureBacklog(reader, all),
+    readPausedQueues(reader),
+    countDeadLettersByCause(reader, all, maxCauses),
+    getOldestSnapshot(reader),
+    listUnvacuumed(reader),
+    listLanesInUse(reader),
+  ])
   // Last: in a transaction they hold locks of workers until it ends, and a worker that comes back waits for its own.
   const [workers, untaken, { problems: ofHealth }] = await Promise.all([
     listWorkers(reader),
@@ -186,6 +201,7 @@ export async function judgeJobs(
       .map((row) => ({ kind: 'backlog' as const, ...row })),
     ...idle.map((one) => ({ kind: 'idle' as const, ...one })),
     ...slower.map((one) => ({ kind: 'slower' as const, ...one })),
+    ...changed.map((one) => ({ kind: 'rescheduled' as const, ...one })),
     ...listSlow(lanes, jobs, now).filter(({ name }) => !isOfHealth('overrunning', name)),
     ...listGivenUp(letters),
     ...unvacuumed.map((one) => ({ kind: 'unvacuumed' as const, ...describeUnvacuumed(one) })),

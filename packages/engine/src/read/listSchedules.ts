@@ -57,3 +57,40 @@ function isReadable(row: ScheduleRow): boolean {
     return false
   }
 }
+
+/** A schedule that a worker of another version has changed. */
+export interface RescheduledJob {
+  name: string
+  /** When it was changed, as ISO 8601 in UTC. */
+  since: string
+  /** The version that changed it, or its worker where that names none. */
+  by: string
+  /** Such as `0 8 * * * in UTC, before: 0 7 * * * in UTC`. */
+  change: string
+}
+
+/** Of a job about which people do more at once than this, a change may not be found. */
+const MAX_ACTIONS = 1_000
+
+/** Lists the schedules that were changed since an instant, each with its last change. */
+export async function listRescheduled(
+  reader: JobsReader,
+  names: readonly string[],
+  since: Date,
+): Promise<RescheduledJob[]> {
+  return await reader.rows<RescheduledJob>({
+    text: `
+      select schedule."name", change."at" as "since", ${boundedText('change."actor"')} as "by",
+             ${boundedText('change."reason"')} as "change"
+      from "JobSchedule" schedule
+      cross join lateral (
+        select * from (
+          select "at", "action", "actor", "reason" from "JobAction"
+          where "name" = schedule."name" and "at" >= $2::timestamptz order by "at" desc limit ${MAX_ACTIONS}
+        ) latest where "action" = 'reschedule' order by "at" desc limit 1
+      ) change
+      where schedule."name" = any($1::text[]) and schedule."updatedAt" >= $2::timestamptz
+      order by change."at" desc, schedule."name"`,
+    values: [names, since.toISOString()],
+  })
+}

@@ -326,7 +326,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     if (differing.length > 0) {
       // Somebody may have removed what it said, and who has said nothing may not write.
       await tell(jobs)
-      await registerSchedules(database, differing, await boundedNow())
+      await registerSchedules(database, differing, await boundedNow(), workerId)
       stored = await readSchedules(database, names)
     }
     const strange = [...stored.values()].filter(({ isStrange }) => isStrange)
@@ -440,7 +440,7 @@ const TELL_SQL = `
   )`
 
 /**
- * Stores schedules whose row is missing or another. Of the workers that define a job and live, or lived a moment ago (after a
+ * Stores schedules whose row is missing or another, and records which version changed one, from what to what. Of the workers that define a job and live, or lived a moment ago (after a
  * restart of PostgreSQL not all have connected again), the one that started last decides which definition may be written. Of
  * one that has not told its schedules, only the jobs that it takes are known: it goes first all the same.
  *
@@ -459,7 +459,8 @@ const REGISTER_SQL = `
       select jobs -> name from told where jobs ? name order by "startedAt" desc, "id" desc limit 1
     ) is true
   ), taken as (
-    select schedule."name" from "JobSchedule" schedule join mine on mine.name = schedule."name"
+    select schedule."name", schedule."cron", schedule."timeZone"
+    from "JobSchedule" schedule join mine on mine.name = schedule."name"
     where (schedule."cron", schedule."timeZone") is distinct from (mine.cron, mine."timeZone")
     for update of schedule skip locked
   ), changed as (
@@ -467,6 +468,11 @@ const REGISTER_SQL = `
     set "cron" = mine.cron, "timeZone" = mine."timeZone", "updatedAt" = $5::timestamptz,
         "cursor" = least(greatest(schedule."cursor", mine.cursor), ${LATEST_SQL})
     from mine join taken on taken."name" = mine.name where schedule."name" = mine.name
+  ), recorded as (
+    insert into "JobAction" ("action", "name", "actor", "reason")
+    select 'reschedule', mine.name, coalesce('version ' || nullif(own."version", ''), $6::text),
+           mine.cron || ' in ' || mine."timeZone" || ', before: ' || taken."cron" || ' in ' || taken."timeZone"
+    from mine join taken on taken."name" = mine.name left join "JobWorker" own on own."id" = $6::text
   )
   insert into "JobSchedule" ("name", "cron", "timeZone", "cursor", "updatedAt")
   select name, cron, "timeZone", cursor, $5::timestamptz from mine
@@ -477,6 +483,7 @@ async function registerSchedules(
   database: Database,
   plans: readonly Plan[],
   now: Date,
+  workerId: string,
   limits = GIVING_WAY,
 ): Promise<void> {
   const values = [
@@ -485,13 +492,14 @@ async function registerSchedules(
     plans.map(({ job }) => job.schedule.timeZone),
     plans.map(({ cursor }) => cursor),
     now,
+    workerId,
   ]
   try {
     await database.transaction((tx) => tx.query(REGISTER_SQL, values), limits)
   } catch (error) {
     // Somebody has inserted one of the rows, and not committed yet.
     for (const half of halve(plans, error))
-      await registerSchedules(database, half, now, GIVING_WAY_AT_ONCE)
+      await registerSchedules(database, half, now, workerId, GIVING_WAY_AT_ONCE)
   }
 }
 

@@ -1,7 +1,7 @@
 // Not quick: starts two or three workers in each test.
 import { fakeClock, waitFor } from '@roundsman/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { getJobHealth } from '../../src/client.ts'
+import { getJobHealth, listProblems } from '../../src/client.ts'
 import { defineJob, type Job } from '../../src/index.ts'
 import { createWorker, type Worker } from '../../src/worker.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
@@ -24,7 +24,7 @@ const { runtime, client } = useClientRuntime()
 const workers: Worker[] = []
 
 beforeEach(async () => {
-  await runtime.clear('JobTick', 'JobSchedule')
+  await runtime.clear('JobTick', 'JobSchedule', 'JobAction')
   clock.set('2026-05-03T10:30:00Z')
   runtime.lines.length = 0
 })
@@ -104,6 +104,33 @@ describe('a worker whose schedule another one has registered otherwise', () => {
     await worker.until('the tick of noon', isDecided('12:00'))
     expect(await health(hourly)).toEqual([])
     await runtime.rows('delete from "JobWorker" where "id" = $1', [row.id])
+  })
+
+  it('is told for a day, with what the schedule was before and who has changed it', async () => {
+    await startWorker(hourly)
+    const changes = async () =>
+      await runtime.rows<{ action: string; name: string; actor: string; reason: string }>(
+        `select "action", "name", "actor", "reason" from "JobAction" order by "at"`,
+      )
+    expect(await changes()).toEqual([])
+    await startWorker(monthly)
+    const [{ id }] = (await runtime.rows(
+      `select "id" from "JobWorker" order by "startedAt" desc limit 1`,
+    )) as [{ id: string }]
+    const change = `${monthly.schedule?.cron} in UTC, before: ${hourly.schedule?.cron} in UTC`
+    expect(await changes()).toEqual([
+      { action: 'reschedule', name: 'sweep', actor: id, reason: change },
+    ])
+    const told = async (hours: number) => {
+      const [{ at }] = (await runtime.rows(
+        `update "JobSchedule" set "updatedAt" = "at" from "JobAction" returning "at"`,
+      )) as [{ at: Date }]
+      const now = new Date(at.getTime() + hours * 3_600_000)
+      const { problems } = await listProblems(client.reader, [monthly], now)
+      return problems.filter(({ kind }) => kind === 'rescheduled')
+    }
+    expect(await told(23)).toMatchObject([{ name: 'sweep', by: id, change }])
+    expect(await told(25)).toEqual([])
   })
 
   it('leaves it to that one while it lives, and to any other that has the same', async () => {

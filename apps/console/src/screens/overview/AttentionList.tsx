@@ -24,6 +24,7 @@ const LABELS: Readonly<Record<ConsoleAttention['kind'], string>> = {
   idle: 'Does nothing',
   slower: 'Slower',
   slow: 'Slow',
+  rescheduled: 'Rescheduled',
   failing: 'Failing',
   recovered: 'Recovered',
   blocked: 'Blocked',
@@ -129,6 +130,16 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
           <p className="muted">
             All of them succeeded and counted 0; usually it is <Count value={item.usual} />.
           </p>
+        </>
+      )
+    case 'rescheduled':
+      return (
+        <>
+          <p>
+            <JobLink name={item.name} /> has another schedule, by {item.by},{' '}
+            <Moment at={item.since} />
+          </p>
+          <p className="muted">{item.change}</p>
         </>
       )
     case 'slower':
@@ -369,6 +380,7 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
     case 'unscheduled':
     case 'idle':
     case 'slower':
+    case 'rescheduled':
     case 'oldSnapshot':
     case 'unvacuumed':
       return null

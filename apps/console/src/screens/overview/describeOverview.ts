@@ -34,6 +34,7 @@ const WARN = [
   'deadLetter',
   'oldSnapshot',
   'unvacuumed',
+  'rescheduled',
 ] as const
 const ORDER: readonly ConsoleAttention['kind'][] = [...BAD, ...WARN, 'recovered']
 
@@ -91,6 +92,8 @@ function sayFirst(item: ConsoleAttention, now: number): string {
       return `${item.name} has done nothing for ${since(item.since, now)}`
     case 'slower':
       return `${item.name} takes ${formatDuration(item.p50Ms)}, usually ${formatDuration(item.usualMs)}`
+    case 'rescheduled':
+      return `${item.name} has another schedule`
     case 'overrunning':
     case 'slow':
       return `${item.name} has been running for ${since(item.since, now)}`
