@@ -15,6 +15,7 @@ import { runMatrix } from './runMatrix.ts'
 
 const REPORT = 'reports/hostile.md'
 const DRAWN = Object.entries(PARTS) as [PartName, Part][]
+const NAMES = ['outcomes', 'matrix', ...DRAWN.map(([name]) => name)]
 const COUNTS = Object.fromEntries(
   DRAWN.map(([, { option, counts, fallback }]) => [
     option,
@@ -49,8 +50,9 @@ sessions lock, and all numbers that are taken. Writes ${REPORT}.`,
     ...COUNTS,
     only: {
       takes: 'WHAT',
-      choices: ['outcomes', 'matrix', ...DRAWN.map(([name]) => name)],
-      says: 'run only this part. Of outcomes or matrix alone, it writes nothing into the report',
+      choices: NAMES,
+      says: `run only ${NAMES.join(', ')}.
+                 Of outcomes or matrix alone, it writes nothing into the report`,
     },
     trace: { takes: 'FILE', says: 'write everything that happens to this file' },
   },
