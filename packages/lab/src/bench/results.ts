@@ -1,7 +1,16 @@
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { cpus, platform, totalmem } from 'node:os'
 import { join } from 'node:path'
-import type { Machine } from './describeMachine.ts'
 import type { Scale } from './scenario.ts'
+
+/** What the figures depend on. It contains nothing that identifies the machine. */
+export interface Machine {
+  cpu: string
+  cores: number
+  memoryGb: number
+  system: string
+  node: string
+}
 
 /** What one scenario found, as it is kept beside the report. */
 export interface StoredResult {
@@ -53,4 +62,20 @@ function roundNumber(_key: string, value: unknown): unknown {
   return typeof value === 'number' && !Number.isInteger(value)
     ? Math.round(value * 1_000) / 1_000
     : value
+}
+
+export async function describeMachine(): Promise<Machine> {
+  const [cpu] = cpus()
+  return {
+    cpu: cpu?.model.trim() ?? 'unknown',
+    cores: cpus().length,
+    memoryGb: Math.round(totalmem() / 2 ** 30),
+    system: await readSystem(),
+    node: process.version,
+  }
+}
+
+async function readSystem(): Promise<string> {
+  const text = await readFile('/etc/os-release', 'utf8').catch(() => '')
+  return /^PRETTY_NAME="?([^"\n]+)/m.exec(text)?.[1] ?? platform()
 }

@@ -23,18 +23,6 @@ export type DisturbanceKind = Disturbance['kind']
 
 export const WORKERS = 3
 
-/** How many of each other kind there are for each kill. At least one of each. */
-const SHARES = {
-  terminate: 0.1,
-  freeze: 0.1,
-  cut: 0.08,
-  halfOpen: 0.04,
-  clock: 0.06,
-  restart: 0.05,
-  failOver: 0.01,
-  fullDisk: 0.01,
-} satisfies Partial<Record<DisturbanceKind, number>>
-
 const MINUTE_MS = 60_000
 const HOUR_MS = 3_600_000
 /** A long one outlasts the time after which a worker notices that nobody answers. */
@@ -52,6 +40,56 @@ const CALM_SHARE = 0.25
 /** Long enough for the killed worker's successor to be able to rescue at the next kill. */
 const CALM_GAP_MS = 6_000
 const CALM_FREEZE_MS = 4_500
+
+type Drawn = {
+  [Kind in DisturbanceKind]: Omit<Extract<Disturbance, { kind: Kind }>, 'kind' | 'atMs'>
+}
+
+/** Of each other kind: how many there are for each kill, how many at least, and what is drawn. */
+const KINDS: {
+  [Kind in Exclude<DisturbanceKind, 'kill'>]: {
+    share: number
+    least: number
+    draw: (random: Random, slot: number, isOdd: boolean) => Drawn[Kind]
+  }
+} = {
+  terminate: { share: 0.1, least: 1, draw: (_, slot) => ({ slot }) },
+  freeze: {
+    ...{ share: 0.1, least: 2 },
+    draw: (random, slot, isCut) => ({ slot, durationMs: random.integer(100, 5_000), isCut }),
+  },
+  cut: { share: 0.08, least: 1, draw: (_, slot) => ({ slot }) },
+  halfOpen: {
+    ...{ share: 0.04, least: 1 },
+    draw(random, slot, isLong) {
+      const [from, to] = isLong ? HALF_OPEN_MS.long : HALF_OPEN_MS.short
+      return { slot, durationMs: random.integer(from, to) }
+    },
+  },
+  clock: {
+    ...{ share: 0.06, least: 1 },
+    draw: (random, slot) => ({
+      slot,
+      offsetMs: random.pick([-HOUR_MS, -MINUTE_MS, MINUTE_MS, HOUR_MS]),
+      durationMs: random.integer(1_000, 15_000),
+    }),
+  },
+  restart: {
+    ...{ share: 0.05, least: 2 },
+    draw: (random, _, isOdd) => ({
+      mode: isOdd ? 'immediate' : 'fast',
+      downMs: random.chance(0.5) ? 0 : random.integer(0, 3_000),
+    }),
+  },
+  failOver: {
+    ...{ share: 0.01, least: 2 },
+    draw: (random, _, isSplit) => ({ splitMs: isSplit ? random.integer(...SPLIT_MS) : 0 }),
+  },
+  fullDisk: {
+    ...{ share: 0.01, least: 1 },
+    draw: (random) => ({ durationMs: random.integer(200, 4_000) }),
+  },
+}
 
 /** Draws everything before the first of it happens, so that a run depends on the seed alone. */
 export function createPlan(
@@ -74,14 +112,11 @@ export function createPlan(
       isReady: !random.chance(STARTING_SHARE),
     })),
   ]
-  for (const [kind, share] of Object.entries(SHARES)) {
-    const count = Math.max(
-      kind === 'restart' || kind === 'freeze' || kind === 'failOver' ? 2 : 1,
-      Math.round(kills * share),
-    )
-    for (let index = 0; index < count; index++) {
-      const disturbance = draw(random, kind as keyof typeof SHARES, index, stormMs)
-      plan.push({ ...disturbance, atMs: calmMs + disturbance.atMs })
+  for (const [kind, { share, least, draw }] of Object.entries(KINDS)) {
+    for (let index = 0; index < Math.max(least, Math.round(kills * share)); index++) {
+      const atMs = calmMs + Math.round(random.next() * stormMs)
+      const drawn = draw(random, drawSlot(random), index % 2 === 1)
+      plan.push({ kind, atMs, ...drawn } as Disturbance)
     }
   }
   return plan
@@ -108,53 +143,6 @@ function drawCalm(random: Random, windows: number): Disturbance[] {
     const atMs = startMs + Math.round((0.6 + random.next() * 0.2) * CALM_GAP_MS)
     return { kind: 'kill', atMs, slot, isReady: true }
   })
-}
-
-function draw(
-  random: Random,
-  kind: keyof typeof SHARES,
-  index: number,
-  stormMs: number,
-): Disturbance {
-  const atMs = Math.round(random.next() * stormMs)
-  const slot = drawSlot(random)
-  const isOdd = index % 2 === 1
-  switch (kind) {
-    case 'terminate':
-    case 'cut':
-      return { kind, atMs, slot }
-    case 'freeze':
-      return { kind, atMs, slot, durationMs: random.integer(100, 5_000), isCut: isOdd }
-    case 'halfOpen': {
-      const [from, to] = isOdd ? HALF_OPEN_MS.long : HALF_OPEN_MS.short
-      return { kind, atMs, slot, durationMs: random.integer(from, to) }
-    }
-    case 'clock':
-      return drawClock(random, slot, stormMs)
-    case 'restart':
-      return {
-        kind,
-        atMs,
-        mode: isOdd ? 'immediate' : 'fast',
-        downMs: random.chance(0.5) ? 0 : random.integer(0, 3_000),
-      }
-    case 'failOver':
-      return { kind, atMs, splitMs: isOdd ? random.integer(...SPLIT_MS) : 0 }
-    case 'fullDisk':
-      return { kind, atMs, durationMs: random.integer(200, 4_000) }
-    default:
-      return kind satisfies never
-  }
-}
-
-function drawClock(random: Random, slot: number, stormMs: number): Disturbance {
-  return {
-    kind: 'clock',
-    atMs: Math.round(stormMs * random.next()),
-    slot,
-    offsetMs: random.pick([-HOUR_MS, -MINUTE_MS, MINUTE_MS, HOUR_MS]),
-    durationMs: random.integer(1_000, 15_000),
-  }
 }
 
 /** Draws short and long gaps, so that kills come in bursts and workers have some peace in between. */

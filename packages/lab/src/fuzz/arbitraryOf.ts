@@ -37,23 +37,27 @@ function makeArbitrary(schema: Schema): fc.Arbitrary<unknown> {
   if (Array.isArray(schema.type)) {
     return fc.oneof(...schema.type.map((type) => makeArbitrary({ ...schema, type })))
   }
+  const { minimum: min = -USUAL_NUMBER, maximum: max = USUAL_NUMBER } = schema
+  const { items = {}, minItems = 0, maxItems = USUAL_ITEMS } = schema
   switch (schema.type) {
     case 'string':
       return makeString(schema)
     case 'integer':
-      return makeInteger(schema)
+      return oftenOr(
+        fc.integer({ min: Math.max(min, -USUAL_NUMBER), max: Math.min(max, USUAL_NUMBER) }),
+        fc.constantFrom(min, max),
+      )
     case 'number':
-      return fc.double({
-        noNaN: true,
-        min: schema.minimum ?? -USUAL_NUMBER,
-        max: schema.maximum ?? USUAL_NUMBER,
-      })
+      return fc.double({ noNaN: true, min, max })
     case 'boolean':
       return fc.boolean()
     case 'null':
       return fc.constant(null)
     case 'array':
-      return makeArray(schema)
+      return fc.array(arbitraryOf(items), {
+        minLength: minItems,
+        maxLength: Math.min(maxItems, minItems + USUAL_ITEMS),
+      })
     case 'object':
       return makeObject(schema)
     case undefined:
@@ -64,16 +68,19 @@ function makeArbitrary(schema: Schema): fc.Arbitrary<unknown> {
 }
 
 function makeString(schema: Schema): fc.Arbitrary<string> {
-  const { format, pattern, minLength = 0, maxLength } = schema
+  const { format, pattern, minLength = 0, maxLength = Infinity } = schema
+  const expression = pattern === undefined ? null : new RegExp(pattern)
+  const isFitting = (text: string) =>
+    text.length <= maxLength && (expression === null || expression.test(text))
   switch (format) {
     case 'uuid':
       return fc.uuid()
     case 'date':
-      return makeDate(new Date('1900-01-01'), new Date('2999-12-31')).map((at) => at.slice(0, 10))
+      return makeDate('1900-01-01', '2999-12-31').map((at) => at.slice(0, 10))
     case 'date-time':
       return fc.oneof(
-        makeDate(new Date('2026-01-01'), new Date('2027-12-31')),
-        makeDate(new Date('0001-01-02T00:00:00Z'), new Date('9999-12-30T23:59:59.999Z')),
+        makeDate('2026-01-01', '2027-12-31'),
+        makeDate('0001-01-02T00:00:00Z', '9999-12-30T23:59:59.999Z'),
         fc.constantFrom(
           '2026-03-29T02:30:00+01:00',
           '1970-01-01T00:00:00Z',
@@ -81,60 +88,28 @@ function makeString(schema: Schema): fc.Arbitrary<string> {
         ),
       )
     case 'email':
-      return fc
-        .emailAddress()
-        .filter(
-          (text) =>
-            text.length <= (maxLength ?? Infinity) &&
-            (pattern === undefined || new RegExp(pattern).test(text)),
-        )
+      return fc.emailAddress().filter(isFitting)
     default:
   }
-  if (pattern !== undefined) {
-    return fc
-      .stringMatching(new RegExp(pattern))
-      .filter((text) => text.length <= (maxLength ?? Infinity))
-  }
+  if (expression) return fc.stringMatching(expression).filter(isFitting)
   const usual = fc.string({
     unit: 'grapheme',
     minLength,
-    maxLength: Math.max(minLength, Math.min(maxLength ?? USUAL_LENGTH, USUAL_LENGTH)),
+    maxLength: Math.max(minLength, Math.min(maxLength, USUAL_LENGTH)),
   })
-  const fitting = usual.filter((text) => text.length <= (maxLength ?? Infinity))
-  if (maxLength === undefined) return fitting
-  return fc.oneof(
-    { weight: 9, arbitrary: fitting },
-    { weight: 1, arbitrary: fc.constantFrom('x'.repeat(maxLength), 'x'.repeat(minLength)) },
-  )
+  const fitting = usual.filter(isFitting)
+  if (maxLength === Infinity) return fitting
+  return oftenOr(fitting, fc.constantFrom('x'.repeat(maxLength), 'x'.repeat(minLength)))
 }
 
-function makeDate(min: Date, max: Date): fc.Arbitrary<string> {
-  return fc.date({ min, max, noInvalidDate: true }).map((date) => date.toISOString())
+function oftenOr<Value>(usual: fc.Arbitrary<Value>, limits: fc.Arbitrary<Value>) {
+  return fc.oneof({ weight: 9, arbitrary: usual }, { weight: 1, arbitrary: limits })
 }
 
-function makeInteger({
-  minimum = -USUAL_NUMBER,
-  maximum = USUAL_NUMBER,
-}: Schema): fc.Arbitrary<number> {
-  const usual = fc.integer({
-    min: Math.max(minimum, -USUAL_NUMBER),
-    max: Math.min(maximum, USUAL_NUMBER),
-  })
-  return fc.oneof(
-    { weight: 8, arbitrary: usual },
-    { weight: 1, arbitrary: fc.constantFrom(minimum, maximum) },
-  )
-}
-
-function makeArray({
-  items = {},
-  minItems = 0,
-  maxItems = USUAL_ITEMS,
-}: Schema): fc.Arbitrary<unknown> {
-  return fc.array(arbitraryOf(items), {
-    minLength: minItems,
-    maxLength: Math.min(maxItems, minItems + USUAL_ITEMS),
-  })
+function makeDate(min: string, max: string): fc.Arbitrary<string> {
+  return fc
+    .date({ min: new Date(min), max: new Date(max), noInvalidDate: true })
+    .map((date) => date.toISOString())
 }
 
 function makeObject({ properties, required = [], additionalProperties }: Schema) {
