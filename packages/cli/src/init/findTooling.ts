@@ -37,7 +37,8 @@ export async function findTooling(
     packageManager: await findPackageManager(root),
     framework: findFramework(dependencies),
     schemaLibrary: findSchemaLibrary(dependencies),
-    testRunner: findTestRunner(dependencies, manifest),
+    testRunner:
+      findTestRunner(dependencies, manifest) ?? ((await hasVitestAbove(root)) ? 'vitest' : null),
     importExtension: findImportExtension(texts, isModule, compilerOptions),
     build: findBuild(manifest, compilerOptions, sourceFolder),
     versionPrefix: findVersionPrefix(manifest),
@@ -104,6 +105,17 @@ function findTestRunner(
   if ('jest' in dependencies) return 'jest'
   const isBuiltIn = Object.values(scripts).some((script) => /\b(node|tsx)\b.*--test\b/.test(script))
   return isBuiltIn ? 'node:test' : null
+}
+
+/** Whether the root of its workspace has vitest, which every package below can import and which finds their tests. */
+async function hasVitestAbove(folder: string): Promise<boolean> {
+  for (const name of ['.git', ...LOCK_FILES.map(([file]) => file)]) {
+    if (await exists(join(folder, name))) return false
+  }
+  const above = dirname(folder)
+  if (above === folder) return false
+  const manifest = parseManifest(above, await readOr('{}', join(above, 'package.json')))
+  return 'vitest' in dependenciesOf(manifest) || (await hasVitestAbove(above))
 }
 
 /** How relative imports end: as the product's own do, or, without any, as Node and the compiler demand. */

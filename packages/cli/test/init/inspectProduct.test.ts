@@ -36,6 +36,20 @@ it.each([
   expect(await facts(depending(dependencies))).toMatchObject({ database })
 })
 
+it.each([
+  [{}, 'vitest'],
+  [{ 'api/package-lock.json': '' }, null],
+  [{ 'api/package.json': { devDependencies: { jest: '30.0.0' } } }, 'jest'],
+])("finds the vitest of its workspace's root, beside %j", async (files, testRunner) => {
+  const root = await writeProduct({
+    'package.json': { workspaces: ['*'], devDependencies: { vitest: '5.0.0' } },
+    'pnpm-lock.yaml': '',
+    'api/package.json': {},
+    ...files,
+  })
+  expect(await inspectProduct(join(root, 'api'))).toMatchObject({ testRunner })
+})
+
 it('finds the client that another package of the workspace exports', async () => {
   const root = await writeProduct({
     'package.json': { workspaces: ['*'] },
