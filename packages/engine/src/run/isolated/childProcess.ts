@@ -15,7 +15,7 @@ import { Abort } from '../abort.ts'
 import { describeError } from '../describeError.ts'
 import { executeRun, type RunResult } from '../executeRun.ts'
 import { createChildLog } from './childLog.ts'
-import { readFrames, sendFrame } from './frames.ts'
+import { readLines, sendLine } from './jsonLines.ts'
 import type { FromChild, RunRequest, ToChild } from './messages.ts'
 
 type Opened = HandlersModule<readonly Job[], HostClient>
@@ -58,7 +58,7 @@ let closing: Promise<void> | null = null
 let databaseUrl = ''
 let schema: Schema
 
-readFrames(channel, {
+readLines(channel, {
   maxBytes: Number.MAX_SAFE_INTEGER,
   onMessage: (message) => void receive(message as ToChild),
   onGarbage: () => process.exit(1),
@@ -101,7 +101,7 @@ function rest(token: string): void {
 }
 
 function send(message: FromChild): void {
-  sendFrame(channel, message)
+  sendLine(channel, message)
 }
 
 /** Imports the handlers' module and has it open what its handlers need. */

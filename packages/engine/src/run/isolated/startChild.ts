@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { settlesWithin } from '../../store/settlesWithin.ts'
 import type { RunResult } from '../executeRun.ts'
 import { childArguments, childEnvironment } from './childArguments.ts'
-import { readFrames, sendFrame } from './frames.ts'
+import { readLines, sendLine } from './jsonLines.ts'
 import { readFromChild, type FromChild, type RunRequest, type ToChild } from './messages.ts'
 import { readPrinted } from './readPrinted.ts'
 
@@ -130,7 +130,7 @@ export function startChild(options: ChildOptions): Child {
     const usedMb = Math.round(Number(bytes.toString('latin1')) / MEGABYTE)
     fault ??= `needed ${usedMb} MB of memory, more than ${memoryMb} MB and ${HEADROOM_MB} MB beside the heap`
   })
-  readFrames(channel, {
+  readLines(channel, {
     maxBytes: MAX_MESSAGE_BYTES,
     onMessage(message) {
       const known = readFromChild(message)
@@ -164,7 +164,7 @@ export function startChild(options: ChildOptions): Child {
   send({ kind: 'open', ...options.open })
 
   function send(message: ToChild): void {
-    if (crash === null && channel.writable) sendFrame(channel, message)
+    if (crash === null && channel.writable) sendLine(channel, message)
   }
 
   function endFor(what: string): void {

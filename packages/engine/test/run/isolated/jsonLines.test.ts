@@ -1,13 +1,13 @@
 import { PassThrough } from 'node:stream'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { readFrames, sendFrame } from '../../../src/run/isolated/frames.ts'
+import { readLines, sendLine } from '../../../src/run/isolated/jsonLines.ts'
 
 function receive(chunks: readonly Buffer[], maxBytes = 1_000_000) {
   const channel = new PassThrough()
   const messages: unknown[] = []
   const garbage: string[] = []
-  readFrames(channel, {
+  readLines(channel, {
     maxBytes,
     onMessage: (message) => messages.push(message),
     onGarbage: (what) => garbage.push(what),
@@ -16,9 +16,9 @@ function receive(chunks: readonly Buffer[], maxBytes = 1_000_000) {
   return { messages, garbage }
 }
 
-function frames(messages: readonly unknown[]): Buffer {
+function lines(messages: readonly unknown[]): Buffer {
   const channel = new PassThrough()
-  for (const message of messages) sendFrame(channel, message)
+  for (const message of messages) sendLine(channel, message)
   return (channel.read() as Buffer | null) ?? Buffer.alloc(0)
 }
 
@@ -28,11 +28,11 @@ function cut(bytes: Buffer, places: readonly number[]): Buffer[] {
   return at.slice(1).map((end, index) => bytes.subarray(at[index], end))
 }
 
-describe('frames', () => {
+describe('messages', () => {
   it('arrive as they were sent, however they are cut on their way', () => {
     fc.assert(
       fc.property(fc.array(fc.jsonValue({ maxDepth: 3 })), fc.array(fc.nat()), (sent, places) => {
-        const { messages, garbage } = receive(cut(frames(sent), places))
+        const { messages, garbage } = receive(cut(lines(sent), places))
         expect(messages).toEqual(JSON.parse(JSON.stringify(sent)))
         expect(garbage).toEqual([])
       }),
@@ -46,24 +46,21 @@ describe('frames', () => {
         fc.uint8Array({ minLength: 4 }),
         fc.array(fc.nat()),
         (sent, noise, places) => {
-          const head = Buffer.from([0xff])
-          const bytes = Buffer.concat([frames(sent), head, noise, frames(sent)])
+          const none = Buffer.from([0xff, ...noise, 0x0a])
+          const bytes = Buffer.concat([lines(sent), none, lines(sent)])
           const { messages, garbage } = receive(cut(bytes, places))
           expect(messages).toEqual(JSON.parse(JSON.stringify(sent)))
-          expect(garbage).toHaveLength(1)
+          expect(garbage).toEqual(['an invalid message'])
         },
       ),
     )
   })
 
   it('are refused by their length, before they are kept', () => {
-    expect(receive([frames(['x'.repeat(99)]).subarray(0, 4)], 100).garbage).toEqual([
-      'a message of 101 bytes',
+    const long = lines(['x'.repeat(99)])
+    expect(receive([long.subarray(0, 60), long.subarray(60, 101)], 100).garbage).toEqual([
+      'a message of more than 100 bytes',
     ])
-    expect(receive([frames(['x'.repeat(98)])], 100).messages).toEqual(['x'.repeat(98)])
-  })
-
-  it('that hold no JSON are told', () => {
-    expect(receive([Buffer.from([0, 0, 0, 2, 0x7b, 0x7b])]).garbage).toEqual(['an invalid message'])
+    expect(receive([lines(['x'.repeat(98)])], 100).messages).toEqual(['x'.repeat(98)])
   })
 })
