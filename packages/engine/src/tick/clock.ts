@@ -1,11 +1,8 @@
 import cron from 'node-cron'
-import type { Logger } from '../job/logger.ts'
 
 /** Calls back every full second until it is stopped. */
-export type Clock = (onSecond: () => void, log: Pick<Logger, 'error'>) => { stop(): void }
+export type Clock = (onSecond: () => void) => { stop(): void }
 
-/** After so many of the guard's own turns, a second apart, without a wake-up, the inner clock counts as silent. */
-const SILENT_TURNS = 5
 /** The guard's turns come so much before a full second, so that after a host's long sleep it runs before node-cron. */
 const HEAD_START_MS = 20
 /** When its turn comes this much too late or too early, the host's clock has jumped, or nothing ran for a while. */
@@ -31,24 +28,19 @@ function isReadByNodeCron(instant: number): boolean {
 }
 
 /**
- * Guards an inner clock: replaces it when it falls silent, and calls back itself until the inner one does again. It counts
- * its own turns instead of time, so that a blocked event loop or a suspended host does not look like a silent clock. While
- * the inner clock cannot tell the time, the guard stops it and calls back itself.
- *
- * After a jump of the host's clock it replaces the inner one at once: node-cron would walk through every skipped second,
- * which takes 12 s for a day, and would stand still for as long as the clock was set back.
+ * Guards an inner clock: where that has not called back since the guard's turn before, a second ago, or cannot tell the time,
+ * the guard calls back itself. It also replaces it then, and after a jump of the host's clock: node-cron would walk through
+ * every skipped second, which takes 12 s for a day, and would stand still for as long as the clock was set back.
  */
 export function guardClock(
   inner: (onSecond: () => void) => { stop(): void },
   canTell: (instant: number) => boolean = () => true,
 ): Clock {
-  return (onSecond, log) => {
-    let turns = 0
-    let isSilent = false
+  return (onSecond) => {
     let ticking: { stop(): void } | null = null
-    const wake = () => {
-      turns = 0
-      isSilent = false
+    let hasTicked = true
+    const tick = () => {
+      hasTicked = true
       onSecond()
     }
 
@@ -61,29 +53,28 @@ export function guardClock(
     function turn(expectedAt: number): void {
       const now = Date.now()
       const hasJumped = Math.abs(now - expectedAt) > JUMP_MS
-      if (hasJumped || !mayTick(now)) halt()
-      else if (ticking !== null && ++turns >= SILENT_TURNS) {
-        if (!isSilent) log.error({ turns }, 'the clock fell silent and was replaced')
-        isSilent = true
-        halt()
-      }
-      if (hasJumped || isSilent || ticking === null) onSecond()
-      if (ticking === null && mayTick(now)) ticking = inner(wake)
+      if (hasJumped || !hasTicked || !mayTick(now)) halt()
+      if (ticking === null) onSecond()
+      start(now)
+      hasTicked = false
       timer = schedule()
     }
 
-    /** Whether the inner clock can tell the time until a little after the next turn. */
+    /** Starts the inner clock if it can tell the time until a little after the next turn. */
+    function start(now: number): void {
+      if (ticking === null && mayTick(now)) ticking = inner(tick)
+    }
+
     function mayTick(now: number): boolean {
       return canTell(now) && canTell(now + 2_000)
     }
 
     function halt(): void {
-      turns = 0
       ticking?.stop()
       ticking = null
     }
 
-    if (mayTick(Date.now())) ticking = inner(wake)
+    start(Date.now())
     let timer = schedule()
     return {
       stop() {

@@ -22,7 +22,7 @@ export interface TickDecision {
   scheduledFor: Date
   outcome: TickOutcome
   reason: string | null
-  /** How many ticks the row stands for; of more than 1, `through` is the last. */
+  /** How many ticks the row stands for; of more than 1, `through` is the last. Where they are more than were counted, `reason` says so. */
   count: number
   through: Date | null
 }
@@ -72,9 +72,10 @@ export function decideTicks(
     return decide(tick, 'coalesced', `made up for by ${latest.toISOString()}`)
   })
   if (due.earlier === null) return listed
-  const { count, from, through } = due.earlier
-  const [outcome, reason] = isPaused
+  const { count, isOver, from, through } = due.earlier
+  const [outcome, why] = isPaused
     ? (['skipped', 'paused'] as const)
     : (['missed', 'more ticks were due than are made up for'] as const)
+  const reason = isOver ? `${why}: over ${count.toLocaleString('en')}` : why
   return [{ scheduledFor: from, outcome, reason, count, through }, ...listed]
 }

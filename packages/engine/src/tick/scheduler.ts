@@ -127,7 +127,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     }
     await tell(jobs)
     await refresh([...plans.values()])
-    ticking = clock(() => void wake(), log)
+    ticking = clock(() => void wake())
     // A worker may be stopped while it starts.
     if (isStopped) ticking.stop()
   }

@@ -136,6 +136,17 @@ describe('decideTicks', () => {
     expect(earlier?.scheduledFor.toISOString()).toBe('2026-04-01T13:00:00.000Z')
     expect(earlier?.through?.getTime()).toBe(listed[0]!.scheduledFor.getTime() - 3_600_000)
   })
+
+  it('says of more than it counts that there were over 10,000', async () => {
+    const cursor = new Date(NOW.getTime() - 600 * DAY).toISOString()
+    const [missed] = await decide({ missed: 'all', overlap: 'queue' }, cursor)
+    expect(missed).toMatchObject({
+      count: 10_000,
+      reason: 'more ticks were due than are made up for: over 10,000',
+    })
+    const [skipped] = await decide({}, cursor, { isPaused: true })
+    expect(skipped).toMatchObject({ count: 10_000, reason: 'paused: over 10,000' })
+  })
 })
 
 describe('whatever is due, and whatever the policies', () => {

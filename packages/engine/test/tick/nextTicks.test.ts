@@ -49,6 +49,16 @@ describe('daylight saving time', () => {
     ).toHaveLength(1)
   })
 
+  it('counts times of day once where they are skipped or come twice, and intervals as the wall clock shows them', () => {
+    const spring = ['Europe/Berlin', '2026-03-29T00:30:00Z', '2026-03-29T03:00:01Z'] as const
+    const autumn = ['Europe/Berlin', '2026-10-24T23:30:00Z', '2026-10-25T02:30:01Z'] as const
+    expect(between('0,30 2 * * *', ...spring)).toHaveLength(1)
+    expect(between('0,30 2,3 * * *', ...spring)).toHaveLength(2)
+    expect(between('*/15 2 * * *', ...spring)).toHaveLength(0)
+    expect(between('0,30 2 * * *', ...autumn)).toHaveLength(2)
+    expect(between('*/15 2 * * *', ...autumn)).toHaveLength(8)
+  })
+
   // The months in which clocks change. Other days are like some of these.
   const MONTHS = [
     ['2026-01-01T00:00:00Z', '2026-04-10T00:00:00Z'],
