@@ -1,4 +1,3 @@
-export { chooseOrder, type ChosenOrder } from './chooseOrder.ts'
 export { firstLook } from './firstLook.ts'
 export { findQuery } from './indexOrder.ts'
 export { quoted, raw, sql, type Sql } from './sql.ts'

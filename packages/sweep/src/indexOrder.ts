@@ -18,21 +18,15 @@ export function indexOrder(target: SweepTarget): SweepOrder {
   return {
     async next(tx, rows) {
       if (listed.length === 0) listed = await list(tx)
-      if (listed.length === 0) return { kind: 'end' }
+      if (listed.length === 0) return null
       taken = listed.splice(0, rows)
       const places = `{${taken.join(',')}}`
       // Checks again that the row is due: another row may have taken the place of one that is gone.
-      const where = sql`ctid = any(${places}::text::tid[]) and ${isDue(target)}`
-      return { kind: 'rows', where }
+      return sql`ctid = any(${places}::text::tid[]) and ${isDue(target)}`
     },
-    changed(rows, isCut = false) {
-      if (!isCut) return
-      // PostgreSQL comes to them page by page, also where they are of several lists.
-      const inOrder = taken.toSorted((one, other) => numberOf(one) - numberOf(other))
-      // Those of partitions it takes one partition after the other. So the first, which it has probably changed, come last.
-      listed = [...inOrder.slice(rows), ...listed, ...inOrder.slice(0, rows)]
+    changed(_rows, isCut) {
+      if (isCut) listed.push(...taken)
     },
-    isOver: () => listed.length === 0 && searches.length === 0,
   }
 
   async function list(tx: Transaction): Promise<string[]> {
@@ -46,12 +40,6 @@ export function indexOrder(target: SweepTarget): SweepOrder {
     }
     return places
   }
-}
-
-/** The page and the row's number in it, which is below 65,536, as one number. */
-function numberOf(place: string): number {
-  const [page = 0, row = 0] = (place.match(/\d+/g) ?? []).map(Number)
-  return page * 65_536 + row
 }
 
 interface Search {

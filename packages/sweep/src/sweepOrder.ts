@@ -4,17 +4,14 @@ import type { SweepTarget } from './sweepTarget.ts'
 
 /** Cuts what is due into batches. */
 export interface SweepOrder {
-  /** Returns what to change next, about `rows` rows. Called in the transaction that changes them. */
-  next(tx: Transaction, rows: number): Promise<NextRows>
+  /**
+   * Returns the condition that the next rows meet, about `rows` of them, all of which are due; null at the end. Called in the
+   * transaction that changes them.
+   */
+  next(tx: Transaction, rows: number): Promise<Sql | null>
   /** Called with how many rows the last condition changed. `isCut`: there may be more, which are to come again. */
-  changed(rows: number, isCut?: boolean): void
-  /** Whether nothing more is due, as far as can be known without a query. */
-  isOver(): boolean
+  changed(rows: number, isCut: boolean): void
 }
-
-export type NextRows =
-  /** The condition that the rows meet, all of which are due. */
-  { kind: 'rows'; where: Sql } | { kind: 'end' }
 
 /**
  * Whether a row is due, as a condition that no index answers: where old statistics promise little that is due, PostgreSQL would

@@ -17,7 +17,7 @@ interface PgTransaction {
   ): Promise<{ rows: unknown[]; rowCount?: number | null | undefined }>
 }
 
-export function isPrisma(tx: Transaction): tx is PrismaTransaction {
+function isPrisma(tx: Transaction): tx is PrismaTransaction {
   return '$queryRawUnsafe' in tx
 }
 

@@ -17,14 +17,14 @@ describe('createPace', () => {
   })
 
   it('grows until a batch takes as long as it may', () => {
-    expect(after(2, 1)).toBe(20_000)
+    expect(after(2, 1)).toBe(30_000)
     expect(after(2, 0.1)).toBe(50_000)
-    expect(after(20, 1)).toBe(20_000)
+    expect(after(20, 1)).toBe(30_000)
   })
 
   it('shrinks until a batch is short enough', () => {
-    expect(after(2, 100)).toBe(250)
-    expect(after(20, 100)).toBe(200)
+    expect(after(2, 100)).toBe(300)
+    expect(after(20, 100)).toBe(300)
   })
 
   it('stays within bounds, however quick or slow the database is', () => {
@@ -32,28 +32,21 @@ describe('createPace', () => {
     expect(after(50, 100_000)).toBe(100)
   })
 
-  it('leaves time for the counts and the commit, and no less than half of it for the rows', () => {
-    const pace = createPace()
-    pace.committed(6)
-    pace.changed(1_000, 2)
-    expect(pace.rows()).toBe(7_000)
-    pace.committed(100)
-    pace.changed(7_000, 10)
-    expect(pace.rows()).toBe(7_000)
-  })
-
   it('does not take a quick batch of few rows for a reason to grow, and a slow one for one to shrink', () => {
     const pace = createPace()
-    pace.changed(1_000, 20)
+    pace.changed(1_000, 30)
     pace.changed(10, 1)
     expect(pace.rows()).toBe(1_000)
-    pace.changed(10, 40)
+    pace.changed(10, 60)
     expect(pace.rows()).toBe(500)
   })
 
-  it('takes as many rows after a batch that was cut as that has changed, in proportion, also after the first', () => {
-    const pace = createPace(40_000)
-    pace.changed(2_000, 40, true)
+  it('takes as many rows after a batch that was cut as that has changed, in proportion', () => {
+    const pace = createPace()
+    pace.changed(1_000, 1)
+    pace.changed(2_000, 60, true)
     expect(pace.rows()).toBe(1_000)
+    pace.changed(500, 60, true)
+    expect(pace.rows()).toBe(250)
   })
 })
