@@ -36,8 +36,6 @@ const DAY_MS = 86_400_000
 const BATCH_SIZE = 1_000
 /** So many rows that a run has passed over, since others had them locked, are counted. */
 const MAX_STILL_DUE = 10_000
-/** A LIMIT keeps PostgreSQL from counting in parallel. Above this, counting all in parallel is faster than stopping early. */
-const MAX_LIMIT = 100_000
 
 /**
  * Makes the handler of `pruneJobRuns`, and the client that it works with.
@@ -107,21 +105,13 @@ async function prune({ batch, guard, now, signal }: Context, days: Days) {
   await guard({
     total: async (tx, upTo) =>
       (await countAll(tx, 'JobRun', upTo)) + (await countAll(tx, 'JobTick', upTo)),
-    due: async (tx, limit) => {
-      let due = 0
-      for (const { table, where, cutoff } of all) {
-        due += await countRows(tx, { table, where, limit: limit - due, values: [cutoff] })
-      }
-      counted = due
-      return due
-    },
+    due: async (tx, limit) => (counted = await countOld(tx, all, limit)),
   })
   for (const rows of all) {
     // Each batch goes on where the last one ended, so that rows that stay are read once and not at each batch.
-    let position: string | null = null
-    for (let isOver = false; !isOver;) {
+    let position = null as string | null
+    do {
       signal.throwIfAborted()
-      let last: string | null = null
       await batch(async (tx) => {
         const [removed] = await tx.$queryRawUnsafe<{ count: number; last: string | null }[]>(
           removeSql(rows),
@@ -129,24 +119,16 @@ async function prune({ batch, guard, now, signal }: Context, days: Days) {
           position,
           Math.min(BATCH_SIZE, counted),
         )
-        last = removed?.last ?? null
-        counted -= removed?.count ?? 0
-        return { [rows.count]: removed?.count ?? 0 }
+        const { count, last } = removed ?? { count: 0, last: null }
+        position = last
+        counted -= count
+        return { [rows.count]: count }
       })
-      isOver = last === null
-      position = last
-    }
+    } while (position !== null)
   }
   let left = 0
   await batch(async (tx) => {
-    for (const { table, where, cutoff } of all) {
-      left += await countRows(tx, {
-        table,
-        where,
-        limit: MAX_STILL_DUE + 1 - left,
-        values: [cutoff],
-      })
-    }
+    left = await countOld(tx, all, MAX_STILL_DUE + 1)
     return {}
   })
   return {
@@ -213,21 +195,24 @@ function removeSql({ table, key, where }: OldRows): string {
     select count(*)::int as "count", max("key")::text as "last" from removed`
 }
 
-/** Counts rows that meet the condition: up to a small `limit`, or all with a limit above MAX_LIMIT. */
+async function countOld(tx: Transaction, all: readonly OldRows[], limit: number): Promise<number> {
+  let count = 0
+  for (const { table, where, cutoff } of all)
+    count += await countRows(tx, table, where, limit - count, cutoff)
+  return count
+}
+
+/** Counts rows that meet the condition, up to a limit. */
 async function countRows(
   tx: Transaction,
-  {
-    table,
-    where,
-    limit,
-    values,
-  }: { table: string; where: string; limit: number; values: string[] },
+  table: string,
+  where: string,
+  limit: number,
+  ...values: string[]
 ): Promise<number> {
   if (limit <= 0) return 0
   const [counted] = await tx.$queryRawUnsafe<{ count: number }[]>(
-    limit <= MAX_LIMIT
-      ? `select count(*)::float8 as "count" from (select from "${table}" where ${where} limit ${limit}) met`
-      : `select count(*)::float8 as "count" from "${table}" where ${where}`,
+    `select count(*)::float8 as "count" from (select from "${table}" where ${where} limit ${limit}) met`,
     ...values,
   )
   return counted?.count ?? 0
@@ -235,7 +220,7 @@ async function countRows(
 
 /** How many rows a table has: the planner's estimate, or with `upTo` a count up to that. */
 async function countAll(tx: Transaction, table: string, upTo?: number): Promise<number> {
-  if (upTo !== undefined) return countRows(tx, { table, where: 'true', limit: upTo, values: [] })
+  if (upTo !== undefined) return countRows(tx, table, 'true', upTo)
   const [plan] = await tx.$queryRawUnsafe<{ 'QUERY PLAN': [{ Plan: { 'Plan Rows': number } }] }[]>(
     `explain (format json) select from "${table}"`,
   )
