@@ -128,16 +128,6 @@ const INTERFACES: Readonly<Record<string, Interface>> = {
     call: (options) => createAlertWebhook({ url: 'http://127.0.0.1:9', ...options }),
     ranges: { timeoutMs: TIMER },
   },
-  createPinger: {
-    call: (options) => createPinger({ urls: new Map(), ...options }),
-    ranges: {
-      timeoutMs: TIMER,
-      attempts: whole(1, 100),
-      retryDelayMs: { min: 0, max: 2 ** 31 - 1 },
-      concurrency: whole(1, 10_000),
-      maxWaiting: whole(1, 1_000_000),
-    },
-  },
   'close of a pinger': {
     call: (options) => createPinger({ urls: new Map() }).close(options),
     ranges: { timeoutMs: WAIT },

@@ -11,12 +11,12 @@ import {
 } from '../job/argument.ts'
 import type { Job } from '../job/defineJob.ts'
 import type { Connection } from '../store/database.ts'
-import type { Facts } from '../store/envelope.ts'
 import {
   DISCARD_DEAD_LETTERS_SQL,
   FIND_HOLDER_SQL,
   REDRIVE_DEAD_LETTERS_SQL,
   TAKE_DEAD_LETTER_SQL,
+  type LetterTaken,
 } from '../store/deadLetterSql.ts'
 import type { ListJobRunsOptions } from '../read/jobRuns.ts'
 import {
@@ -165,26 +165,6 @@ async function choose(
   const next = { at: last.at, id: last.id }
   const left = await countDeadLetters(reader, { ...filter, after: next })
   return { letters, left, next: left === 0 ? null : next }
-}
-
-/** A dead letter as a claim of the origin `deadLetter` lists it: the next attempt. */
-export interface LetterTaken {
-  id: string
-  name: string
-  rank: number
-  attempt: number
-  failures: number
-  losses: number
-  lossesAlone: number
-  needs: number
-  bytes: number
-  uniqueKey: string | null
-  key: string | null
-  label: string | null
-  enqueuedAt: Date
-  facts: Facts | null
-  /** Also where it is in JobPayload, which keeps it: when it has more than MAX_INLINE_BYTES. */
-  payload: unknown
 }
 
 export type TakenDeadLetter =

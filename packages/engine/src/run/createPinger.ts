@@ -1,17 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Details } from '../job/handler.ts'
 import type { HostLogger } from '../job/logger.ts'
-import {
-  checkConcurrency,
-  checkFunction,
-  checkParts,
-  checkTimerMs,
-  checkWaitMs,
-  MAX_TIMER_MS,
-  numberWithin,
-  optional,
-  wholeNumber,
-} from '../job/argument.ts'
+import { checkFunction, checkParts, checkWaitMs, MAX_TIMER_MS, optional } from '../job/argument.ts'
 import { containedLog } from '../store/containedLog.ts'
 import type { RescuedRun, RunEnding, WorkerObserver } from './observer.ts'
 
@@ -27,16 +17,6 @@ export interface PingerOptions {
   urls: ReadonlyMap<string, URL>
   /** Default: warnings go to standard error. */
   log?: Pick<HostLogger, 'warn'> | undefined
-  /** How long one attempt may take. Default 10,000 ms. */
-  timeoutMs?: number
-  /** How many attempts a ping gets. Default 3. */
-  attempts?: number
-  /** The pause before the second attempt; it doubles before each further one. Default 1,000 ms. */
-  retryDelayMs?: number
-  /** How many pings are sent at once. Default 8. */
-  concurrency?: number
-  /** How many pings may be unsent; further ones are dropped. Default 1,000. */
-  maxWaiting?: number
   onOutcome?: (name: string, event: PingEvent, outcome: PingOutcome) => void
 }
 
@@ -55,28 +35,37 @@ interface Ping {
   text: string
 }
 
-const OPTIONS = {
-  timeoutMs: optional(checkTimerMs),
-  attempts: optional(wholeNumber(1, 100)),
-  retryDelayMs: optional(numberWithin(0, MAX_TIMER_MS)),
-  concurrency: optional(checkConcurrency),
-  maxWaiting: optional(wholeNumber(1, 1_000_000)),
-  onOutcome: optional(checkFunction<NonNullable<PingerOptions['onOutcome']>>),
-}
+const OPTIONS = { onOutcome: optional(checkFunction<NonNullable<PingerOptions['onOutcome']>>) }
 const CLOSE = { timeoutMs: optional(checkWaitMs) }
 
 /** How many of a run's counts a ping carries. */
 const MAX_COUNTS = 20
+
+const LIMITS = {
+  /** Of one attempt. */
+  timeoutMs: 10_000,
+  attempts: 3,
+  /** The pause before the second attempt; it doubles before each further one. */
+  retryDelayMs: 1_000,
+  /** How many pings are sent at once. */
+  concurrency: 8,
+  /** How many may be unsent; further ones are dropped. */
+  maxWaiting: 1_000,
+}
 
 /**
  * Tells a monitor when runs start and end, as healthchecks.io and its like take it: a POST to `<url>/start`, `<url>` or
  * `<url>/fail`, with the run's id as `rid`. No run waits for it, and nothing that the monitor does can fail one.
  */
 export function createPinger(options: PingerOptions): Pinger {
+  return createPingerWithin({}, options)
+}
+
+/** The same with other limits, for tests. */
+export function createPingerWithin(limits: Partial<typeof LIMITS>, options: PingerOptions): Pinger {
+  const { timeoutMs, attempts, retryDelayMs, concurrency, maxWaiting } = { ...LIMITS, ...limits }
   const { urls } = options
-  const given = checkParts('options', options, OPTIONS)
-  const { timeoutMs = 10_000, attempts = 3, retryDelayMs = 1_000, onOutcome } = given
-  const { concurrency = 8, maxWaiting = 1_000 } = given
+  const { onOutcome } = checkParts('options', options, OPTIONS)
   const log = containedLog(options.log)
   const closing = new AbortController()
   const underWay = new Set<Promise<void>>()
@@ -123,9 +112,7 @@ export function createPinger(options: PingerOptions): Pinger {
         return onOutcome?.(name, event, 'failed')
       }
       const pauseMs = retryDelayMs * 2 ** (attempt - 1)
-      await delay(Math.min(pauseMs, MAX_TIMER_MS), undefined, { signal: closing.signal }).catch(
-        () => undefined,
-      )
+      await delay(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined)
     }
   }
 

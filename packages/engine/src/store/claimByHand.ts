@@ -1,6 +1,7 @@
 import { storableUnchanged } from '../job/storable.ts'
 import { MAX_PAYLOAD_BYTES } from '../job/storablePayload.ts'
 import type { Connection } from './database.ts'
+import type { LetterTaken } from './deadLetterSql.ts'
 import { toFacts, type Envelope } from './envelope.ts'
 import type { NewRun, TakenWork } from './claimWork.ts'
 import { MAX_INLINE_BYTES } from './queueTables.ts'
@@ -13,17 +14,7 @@ export interface RunByHand {
   exclusiveKey: string | null
   expireSeconds: number
   /** The work that was a dead letter. Default: none. */
-  letter?: {
-    rank: number
-    failures: number
-    losses: number
-    lossesAlone: number
-    needs: number
-    bytes: number
-    uniqueKey: string | null
-    key: string | null
-    enqueuedAt: Date
-  }
+  letter?: LetterTaken
 }
 
 /**

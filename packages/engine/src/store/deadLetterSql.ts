@@ -1,3 +1,5 @@
+import type { EnvelopeRow } from './envelope.ts'
+
 /*
  * Dead letters: work that has used up its attempts, or that no attempt can help. It stays with its error until somebody
  * redrives or discards it.
@@ -151,6 +153,21 @@ export const REDRIVE_DEAD_LETTERS_SQL = `
   )
   select redriven."name", redriven."id"::text as "workId", held.count::int as "alreadyQueued"
   from (select (select count(*) from chosen) - (select count(*) from free) as count) held left join redriven on true`
+
+/** A dead letter as a claim of the origin `deadLetter` lists it: the next attempt. */
+export interface LetterTaken extends EnvelopeRow {
+  id: string
+  name: string
+  rank: number
+  attempt: number
+  failures: number
+  losses: number
+  lossesAlone: number
+  needs: number
+  uniqueKey: string | null
+  key: string | null
+  enqueuedAt: Date
+}
 
 /**
  * Takes the dead letter `$2` of job `$1` out, for a claim. From then on it counts as work of a program: whatever ends the

@@ -4,7 +4,7 @@ import { createServer, type AddressInfo } from 'node:net'
 import { openMonitor, waitFor } from '@roundsman/testing'
 import { pino } from 'pino'
 import { expect, it, onTestFinished } from 'vitest'
-import { createPinger, type PingerOptions } from '../../src/run/createPinger.ts'
+import { createPingerWithin } from '../../src/run/createPinger.ts'
 import type { ObservedRun, RunEnding } from '../../src/run/observer.ts'
 import { OBSERVED_RUN } from '../observedRun.ts'
 
@@ -12,16 +12,17 @@ const JOB = OBSERVED_RUN.name
 const RUN = { ...OBSERVED_RUN, trigger: 'schedule' as const }
 const SUCCESS: RunEnding = { kind: 'success', durationMs: 12, details: null }
 
-function open(url: URL, options: Partial<PingerOptions> = {}) {
+function open(url: URL, limits: Parameters<typeof createPingerWithin>[0] = {}) {
   const lines: string[] = []
   const outcomes: string[] = []
-  const pinger = createPinger({
-    urls: new Map([[JOB, url]]),
-    log: pino({ level: 'trace' }, { write: (line) => void lines.push(line) }),
-    retryDelayMs: 1,
-    onOutcome: (_, event, outcome) => void outcomes.push(`${event} ${outcome}`),
-    ...options,
-  })
+  const pinger = createPingerWithin(
+    { retryDelayMs: 1, ...limits },
+    {
+      urls: new Map([[JOB, url]]),
+      log: pino({ level: 'trace' }, { write: (line) => void lines.push(line) }),
+      onOutcome: (_, event, outcome) => void outcomes.push(`${event} ${outcome}`),
+    },
+  )
   const run = (end: RunEnding, about: Partial<ObservedRun> = {}) => {
     const observation = pinger.observer.runStarted?.({ ...RUN, ...about })
     if (observation) observation.ended?.(end)
