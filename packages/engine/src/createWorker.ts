@@ -72,6 +72,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     databaseUrl,
     schema,
     workerId,
+    what: 'engine',
     version,
     taken,
     concurrency,
@@ -266,7 +267,6 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   /** Closes everything, in any state, within the time that each part has. */
   async function close(): Promise<void> {
     settler.stop()
-    wakeUps.stop()
     await alerts?.stop({ timeoutMs: CLOSE_TIMEOUT_MS })
     await settlesWithin(performer.stop(), CLOSE_TIMEOUT_MS)
     await postgres.close()

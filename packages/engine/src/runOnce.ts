@@ -18,21 +18,17 @@ import {
 } from './job/argument.ts'
 import { labelPayload } from './job/labelWork.ts'
 import { storableText } from './job/storableText.ts'
-import { createCancellations } from './run/cancellations.ts'
 import { combineObservers } from './run/combineObservers.ts'
 import { recogniseHost } from './store/callersTransaction.ts'
 import { containedLog } from './store/containedLog.ts'
 import { boundedClock } from './tick/boundedClock.ts'
 import { createWorkerId } from './createWorker.ts'
-import { openDatabase } from './store/database.ts'
-import { GIVE_WAY_AFTER_MS } from './store/giveWay.ts'
 import { findLostClaims, IS_ALIVE_SQL } from './liveness/whoIsLost.ts'
 import type { WorkerObserver } from './run/observer.ts'
 import { pauseAfter } from './run/pauseAfter.ts'
 import { performRun, type RunServices } from './run/performRun.ts'
 import { takeDeadLetter, type TakenDeadLetter } from './control/deadLetters.ts'
 import { claimByHand } from './store/claimByHand.ts'
-import { createEnqueue } from './store/enqueueWork.ts'
 import { labelOfEnvelope, toEnvelope, type Envelope } from './store/envelope.ts'
 import { expireSeconds } from './store/expireSeconds.ts'
 import { RESCUE_GRACE_MS, rescueLostRuns } from './liveness/rescue.ts'
@@ -40,12 +36,10 @@ import { exclusiveKey } from './run/runs.ts'
 import { checkTables } from './store/tablesState.ts'
 import { createSchema } from './store/schema.ts'
 import type { NewRun, TakenWork } from './store/claimWork.ts'
-import { createSession } from './liveness/session.ts'
 import { createIsolation } from './run/isolated/isolation.ts'
 import { createSettler } from './run/settler.ts'
 import { tryUntilFree } from './store/takeLocks.ts'
-import { createWaker } from './store/waker.ts'
-import { createWakeUps } from './work/wakeUps.ts'
+import { openPostgres } from './worker/openPostgres.ts'
 import { WORKER_CHECKS } from './worker/workerOptions.ts'
 
 export interface RunOnceOptions<J extends Job, Client extends HostClient> {
@@ -146,25 +140,9 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     job.isolate === null || handlersModule === undefined
       ? null
       : createIsolation({ handlersModule, jobs: [job], databaseUrl, schema, workerId, log })
-  const database = openDatabase({
-    url: databaseUrl,
-    applicationName: `roundsman ${workerId} once`,
-    schema,
-    poolSize: 2,
-    lockTimeoutMs: GIVE_WAY_AFTER_MS,
-    log,
-  })
-  const session = createSession({
-    url: databaseUrl,
-    database,
-    workerId,
-    onLost: database.doubt,
-    log,
-  })
+  const postgres = openPostgres({ databaseUrl, schema, workerId, what: 'once', traceEnqueue, log })
+  const { database, session, cancellations } = postgres
   const observers = combineObservers(given.observers ?? [], log)
-  const waker = createWaker(database, log)
-  const wakeUps = createWakeUps(database)
-  const cancellations = createCancellations({ database, session, wakeUps, workerId })
   let letter = { kind: 'notFound' } as TakenDeadLetter
   let envelope: Envelope = { payload: options.payload ?? {}, trigger: 'cli' }
   let run: NewRun = {
@@ -216,10 +194,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     return await execute(taken)
   } finally {
     await isolation?.stop()
-    wakeUps.stop()
-    await waker.stop()
-    await session.stop()
-    await database.close()
+    await postgres.close()
   }
 
   /** Records the run, but only while others can see that this process lives: else they would end the run at once. */
@@ -285,7 +260,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
       settler: createSettler({ database, workerId, log, observers }),
       cancellations,
       database,
-      enqueue: createEnqueue({ waker, log, traceEnqueue }, schema),
+      enqueue: postgres.enqueue,
       workerId,
       log,
       now,

@@ -43,19 +43,23 @@ export function openPostgres(options: {
   databaseUrl: string
   schema: Schema
   workerId: string
-  /** The version of the host's product. */
-  version: string | undefined
-  /** The jobs whose work the worker takes, and how many runs of each at once unless the job says so. */
-  taken: readonly Job[]
-  concurrency: number
+  /** Shown in the list of connections. */
+  what: 'engine' | 'once'
+  /** The version of the host's product. Default: unknown. */
+  version?: string | undefined
+  /** The jobs whose work the worker takes, and how many runs of each at once unless the job says so. Default: none. */
+  taken?: readonly Job[]
+  concurrency?: number
   traceEnqueue: TraceEnqueue | undefined
   log: ContainedLog
 }): Postgres {
-  const { databaseUrl: url, schema, workerId, version, taken, concurrency, log } = options
+  const { databaseUrl: url, schema, workerId, what, version, log } = options
+  const { taken = [], concurrency = 1 } = options
   const database = openDatabase({
     url,
-    applicationName: `roundsman ${workerId} engine`,
+    applicationName: `roundsman ${workerId} ${what}`,
     schema,
+    ...(what === 'once' && { poolSize: 2 }),
     canPrepare: () => session.isLasting(),
     lockTimeoutMs: GIVE_WAY_AFTER_MS,
     log,
@@ -79,6 +83,7 @@ export function openPostgres(options: {
   return { database, session, enqueue, waker, wakeUps, announcer, cancellations, close }
 
   async function close(): Promise<void> {
+    wakeUps.stop()
     await settlesWithin(Promise.all([waker.stop(), announcer.stop()]), CLOSE_TIMEOUT_MS)
     // After all others: it releases the lock that says that this worker lives.
     await session.stop()
