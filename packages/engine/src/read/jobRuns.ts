@@ -374,7 +374,8 @@ function indexedConditions(options: RunsWanted, parameter: Parameter): string[] 
     outcome && (code === null || codeOfOutcome(outcome) !== code) && hasOutcome(outcome),
     code !== null && is('errorCode', code),
     workId !== undefined && `run."workId" = ${parameter(workId)}::uuid`,
-    trigger && hasTrigger(trigger),
+    // A literal: PostgreSQL uses a partial index only if it sees the value when it plans.
+    trigger && `run."trigger" = '${trigger}'`,
     isWholeLabel && label !== undefined && `run."label" = ${parameter(label)}::text`,
   ].filter((condition) => typeof condition === 'string')
 }
@@ -421,20 +422,4 @@ function hasStatus(status: RunStatus): string {
 
 function hasOutcome(outcome: RunOutcome): string {
   return outcome === 'running' || outcome === 'success' ? hasStatus(outcome) : hasFailedAs(outcome)
-}
-
-/** Literals: PostgreSQL uses a partial index only if it sees the value when it plans. */
-function hasTrigger(trigger: JobTrigger): string {
-  switch (trigger) {
-    case 'schedule':
-      return `run."trigger" = 'schedule'`
-    case 'queue':
-      return `run."trigger" = 'queue'`
-    case 'manual':
-      return `run."trigger" = 'manual'`
-    case 'cli':
-      return `run."trigger" = 'cli'`
-    default:
-      return trigger satisfies never
-  }
 }
