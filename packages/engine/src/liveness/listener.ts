@@ -7,12 +7,15 @@ import { endClient } from '../store/endClient.ts'
 import { sync } from '../store/inquiry.ts'
 
 export interface Listener {
-  /** Resolves once it listens. Calls back on every notification, and after every reconnect: some may have been missed. */
+  /**
+   * Resolves once it listens, or to false where `admits` refused the connection. Calls back on every notification, and after
+   * every reconnect: some may have been missed.
+   */
   listen(
     channel: string,
     onNotification: (payload: string) => void,
     onReconnect: () => void,
-  ): Promise<void>
+  ): Promise<boolean>
   /** Another connection was lost without a word: probes this one now. */
   doubt(): void
   stop(): Promise<void>
@@ -22,7 +25,9 @@ export interface ListenerOptions {
   url: string
   applicationName: string
   answerTimeoutMs: number
-  vanishedAfterMs: number
+  vanishedAfterMs?: number
+  /** Whether to listen on such connections at all, asked of the first. Default: yes. */
+  admits?: (client: pg.Client) => Promise<boolean>
   /** How often to probe: a connection that lost its other end is as silent as one on which nothing happens. Default 15,000 ms. */
   probeMs?: number
   log: Pick<Logger, 'warn'>
@@ -52,6 +57,7 @@ export function createListener(options: ListenerOptions): Listener {
     applicationName,
     answerTimeoutMs,
     vanishedAfterMs,
+    admits = async () => true,
     probeMs = PROBE_MS,
     log,
   } = options
@@ -59,16 +65,17 @@ export function createListener(options: ListenerOptions): Listener {
   let link: Link | null = null
   let opening: Link | null = null
   let timer: NodeJS.Timeout | undefined
+  let isAdmitted = false
   let stopped = false
 
   const inTime = <Answer>({ socket }: Link, answer: Promise<Answer>) =>
     answerInTime(answer, { timeoutMs: answerTimeoutMs, socket })
   const ask = (of: Link, text: string) => inTime(of, of.client.query(text))
 
-  async function connect(): Promise<void> {
+  async function connect(): Promise<boolean> {
     const socket = new Socket()
     const client = new pg.Client({
-      ...connectionSettings(url, { vanishedAfterMs }),
+      ...connectionSettings(url, vanishedAfterMs === undefined ? {} : { vanishedAfterMs }),
       application_name: applicationName,
       stream: () => socket,
     })
@@ -84,15 +91,23 @@ export function createListener(options: ListenerOptions): Listener {
     })
     try {
       await client.connect()
+      isAdmitted ||= await admits(client)
+      if (!isAdmitted) {
+        await endClient(client, socket)
+        return false
+      }
       for (const { channel } of subscriptions) await ask(next, listenSql(channel))
     } catch (error) {
       await endClient(client, socket)
       throw error
     }
     opening = null
-    if (stopped) return await endClient(client, socket)
-    link = next
-    scheduleProbe(next)
+    if (stopped) await endClient(client, socket)
+    else {
+      link = next
+      scheduleProbe(next)
+    }
+    return true
   }
 
   function scheduleProbe(of: Link): void {
@@ -131,9 +146,16 @@ export function createListener(options: ListenerOptions): Listener {
 
   return {
     async listen(channel, onNotification, onReconnect) {
-      subscriptions.push({ channel, onNotification, onReconnect })
-      if (subscriptions.length === 1) await connect()
-      else if (link) await ask(link, listenSql(channel))
+      const subscription = { channel, onNotification, onReconnect }
+      subscriptions.push(subscription)
+      try {
+        if (subscriptions.length === 1) return await connect()
+        if (link) await ask(link, listenSql(channel))
+        return true
+      } catch (error) {
+        subscriptions.splice(subscriptions.indexOf(subscription), 1)
+        throw error
+      }
     },
     doubt() {
       if (link) probe(link)

@@ -1,13 +1,11 @@
-import pg from 'pg'
+import type pg from 'pg'
 import type { HostLogger } from '../job/logger.ts'
 import { containedLog } from '../store/containedLog.ts'
 import { CHANGES_CHANNEL, type Announcement } from '../store/channels.ts'
-import { connectionSettings } from '../store/connectionSettings.ts'
 import { createSchema } from '../store/schema.ts'
-import { socketOf } from '../store/answerInTime.ts'
 import { openDatabase } from '../store/database.ts'
-import { endClient } from '../store/endClient.ts'
 import { isSession } from '../liveness/isSession.ts'
+import { createListener } from '../liveness/listener.ts'
 
 export type { Announcement }
 
@@ -37,7 +35,7 @@ export interface ChangesWatchOptions {
 }
 
 const RETRY_MS = 1_000
-const QUERY_TIMEOUT_MS = 5_000
+const ANSWER_TIMEOUT_MS = 5_000
 const GAP_MS = 5_000
 
 /**
@@ -45,38 +43,48 @@ const GAP_MS = 5_000
  * pooler it would hear nothing, without an error: there it calls `onGap` every GAP_MS.
  */
 export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
-  const { databaseUrl, onChange, onGap, probeMs = 10_000 } = options
+  const { databaseUrl: url, onChange, onGap, probeMs = 10_000 } = options
   const log = containedLog(options.log)
   const schema = createSchema(options.schema)
   const own = schema.channel(CHANGES_CHANNEL)
-  let client: pg.Client | null = null
+  const applicationName = 'roundsman changes'
+  const listener = createListener({
+    url,
+    applicationName,
+    answerTimeoutMs: ANSWER_TIMEOUT_MS,
+    admits,
+    probeMs,
+    log,
+  })
   let timer: NodeJS.Timeout | undefined
   let isClosed = false
-  let hasListened = false
+  let isLasting = false
   let hasHeardForeign = false
 
-  async function connect(): Promise<void> {
-    const next = new pg.Client({
-      ...connectionSettings(databaseUrl),
-      application_name: 'roundsman changes',
-      query_timeout: QUERY_TIMEOUT_MS,
-    })
-    client = next
-    next.on('error', (error) => lose(next, error))
-    next.on('end', () => lose(next, new Error('the connection ended')))
-    next.on('notification', ({ channel, payload = '' }) => {
-      if (channel === own) hear(payload)
-    })
+  async function admits(client: pg.Client): Promise<boolean> {
+    const database = openDatabase({ url, applicationName, schema, poolSize: 1, log })
     try {
-      await next.connect()
-      if (!hasListened && !(await mayListen(next))) return await giveUpListening(next)
-      await next.query(`listen ${own}`)
-    } catch (error) {
-      return lose(next, error as Error)
+      return await isSession(client, database)
+    } finally {
+      await database.close()
     }
-    if (hasListened) onGap()
-    hasListened = true
-    scheduleProbe(next)
+  }
+
+  async function begin(): Promise<void> {
+    try {
+      isLasting = await listener.listen(own, hear, onGap)
+      if (isLasting || isClosed) return
+      log.warn(
+        { everyMs: GAP_MS },
+        'connections to this database do not last, as behind a transaction pooler: live pages read everything again every few seconds',
+      )
+      timer = setInterval(onGap, GAP_MS)
+    } catch (error) {
+      if (isClosed) return
+      const reason = (error as Error).message
+      log.warn({ reason }, 'watching for changes interrupted, trying again')
+      timer = setTimeout(() => void begin(), RETRY_MS)
+    }
   }
 
   function hear(payload: string): void {
@@ -87,61 +95,13 @@ export function watchChanges(options: ChangesWatchOptions): ChangesWatch {
     hasHeardForeign = true
   }
 
-  async function mayListen(next: pg.Client): Promise<boolean> {
-    const database = openDatabase({
-      url: databaseUrl,
-      applicationName: 'roundsman changes',
-      schema,
-      poolSize: 1,
-      log,
-    })
-    try {
-      return await isSession(next, database)
-    } finally {
-      await database.close()
-    }
-  }
-
-  async function giveUpListening(of: pg.Client): Promise<void> {
-    if (client !== of) return
-    client = null
-    log.warn(
-      { everyMs: GAP_MS },
-      'connections to this database do not last, as behind a transaction pooler: live pages read everything again every few seconds',
-    )
-    timer = setInterval(onGap, GAP_MS)
-    await endClient(of, socketOf(of))
-  }
-
-  function scheduleProbe(of: pg.Client): void {
-    if (client !== of) return
-    timer = setTimeout(() => {
-      of.query('select').then(
-        () => scheduleProbe(of),
-        (error: unknown) => lose(of, error as Error),
-      )
-    }, probeMs)
-  }
-
-  function lose(lost: pg.Client, error: Error): void {
-    if (client !== lost) return
-    client = null
-    clearTimeout(timer)
-    void endClient(lost, socketOf(lost))
-    if (isClosed) return
-    log.warn({ reason: error.message }, 'watching for changes interrupted, trying again')
-    timer = setTimeout(() => void connect(), RETRY_MS)
-  }
-
-  void connect()
+  void begin()
   return {
-    isLasting: () => hasListened,
+    isLasting: () => isLasting,
     async close() {
       isClosed = true
       clearTimeout(timer)
-      const open = client
-      client = null
-      if (open) await endClient(open, socketOf(open))
+      await listener.stop()
     },
   }
 }
