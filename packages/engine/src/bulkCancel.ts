@@ -1,12 +1,3 @@
-import {
-  asItIs,
-  checkId,
-  checkParts,
-  checkPosition,
-  copyParts,
-  listOf,
-  optional,
-} from './job/argument.ts'
 import type { JobsClient } from './createJobsClient.ts'
 import { listJobRuns, type ListJobRunsOptions } from './read/jobRuns.ts'
 import type { PagePosition } from './read/reader.ts'
@@ -29,13 +20,6 @@ export interface BulkCancel extends Progress {
   requested: number
   /** How many runs had ended, or do not exist. */
   notRunning: number
-}
-
-const WHICH = { ids: optional(listOf(checkId)), filter: asItIs, after: optional(checkPosition) }
-
-function checkWhich(which: unknown) {
-  const { ids, filter, after } = checkParts('which', which, WHICH)
-  return { ids, filter: ids === undefined ? copyParts('which.filter', filter) : {}, after }
 }
 
 type RunFilter = Omit<ListJobRunsOptions, 'limit' | 'after'>
@@ -70,10 +54,9 @@ async function chooseRuns(
   { reader }: JobsClient,
   which: BulkSelection<RunFilter>,
 ): Promise<Progress & { ids: readonly string[] }> {
-  const { ids: wanted, filter, after } = checkWhich(which)
-  if (wanted !== undefined) return { ids: wanted, left: 0, next: null }
-  const running = { ...filter, outcome: 'running' as const }
-  const page = await listJobRuns(reader, { ...running, after, limit: RUNS_AT_ONCE })
+  if ('ids' in which) return { ids: which.ids, left: 0, next: null }
+  const running = { ...which.filter, outcome: 'running' as const }
+  const page = await listJobRuns(reader, { ...running, after: which.after, limit: RUNS_AT_ONCE })
   // Skip runs that somebody cancelled already: asking again changes nothing, but would be recorded again.
   const ids = page.runs.flatMap(({ id, cancelRequestedAt }) =>
     cancelRequestedAt === null ? [id] : [],

@@ -277,7 +277,10 @@ describe('what a program passes in', () => {
   })
 
   it('is refused by an error that names it, whatever it is, and never by PostgreSQL', async () => {
-    const calls = listCalls().filter(({ arguments: args }) => args.length > 0)
+    // What only our own packages call, they have checked.
+    const calls = listCalls().filter(
+      ({ name, arguments: args }) => args.length > 0 && !(name in internal),
+    )
     const anyCall = fc.constantFrom(...calls).chain((of) =>
       fc.record({
         of: fc.constant(of),

@@ -1,4 +1,3 @@
-import { checkInstant, checkParts, checkText } from '../job/argument.ts'
 import { storableText } from '../job/storableText.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import type { JobsReader } from './reader.ts'
@@ -18,13 +17,6 @@ const MAX_LOOKED_AT = 2_000
 
 /** Of a longer message no more than this is compared. */
 const MAX_MESSAGE_LENGTH = 2_000
-const RUN = {
-  name: checkText,
-  startedAt: checkInstant,
-  code: checkText,
-  message: (_argument: string, value: unknown) => storableText(value),
-}
-
 /**
  * Counts how often a job failed with the same code in the day before and the day after a run; with the same message where
  * the code says nothing. It reads only the last failures of that time.
@@ -33,7 +25,7 @@ export async function countEqualFailures(
   reader: JobsReader,
   run: { name: string; startedAt: string; code: string; message: string },
 ): Promise<EqualFailures | null> {
-  const { name, startedAt, code, message } = checkParts('run', run, RUN)
+  const { name, startedAt, code, message } = run
   const [found] = await reader.rows<EqualFailures & { since: string | null }>({
     text: `
       select count(*) filter (where "isEqual")::int as "count", min("startedAt") filter (where "isEqual") as "since",
@@ -46,7 +38,7 @@ export async function countEqualFailures(
           and "startedAt" >= $2::timestamptz - ${DAY} and "startedAt" < $2::timestamptz + ${DAY}
         order by "name", "startedAt" desc, "id" desc limit ${MAX_LOOKED_AT}
       ) failed`,
-    values: [name, startedAt, code, message],
+    values: [name, startedAt, code, storableText(message)],
   })
   return found && found.since !== null ? found : null
 }

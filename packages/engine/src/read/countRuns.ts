@@ -1,11 +1,3 @@
-import {
-  checkDate,
-  checkDurationMs,
-  checkParts,
-  checkText,
-  listOf,
-  wholeNumber,
-} from '../job/argument.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { NEUTRAL_CODES } from './failureRates.ts'
 import type { JobsReader } from './reader.ts'
@@ -32,8 +24,6 @@ export interface SpanOfRuns {
   running: number
 }
 
-const checkDates = listOf(checkDate)
-
 /** Counts runs in the spans that begin at the given instants. A row for each job and span with runs. */
 export async function countRuns(
   reader: JobsReader,
@@ -48,10 +38,7 @@ export async function countRuns(
        where "startedAt" >= span and "startedAt" < span + $2::float8 * interval '1 millisecond'
        group by "name"
      ) run`,
-    values: [
-      checkDates('starts', starts).map((start) => start.toISOString()),
-      checkDurationMs('lengthMs', lengthMs),
-    ],
+    values: [starts.map((start) => start.toISOString()), lengthMs],
   })
 }
 
@@ -71,14 +58,11 @@ export interface HourOfDurations {
   durations: Record<string, number> | null
 }
 
-const TALLY = { name: checkText, from: checkDate, maxRuns: wholeNumber(1, 10_000_000) }
-
 /** Counts a job's runs by hours of UTC, the oldest first, without dry runs. With many runs it counts only the latest. */
 export async function tallyDurationsByHour(
   reader: JobsReader,
-  options: { name: string; from: Date; maxRuns: number },
+  { name, from, maxRuns }: { name: string; from: Date; maxRuns: number },
 ): Promise<HourOfDurations[]> {
-  const { name, from, maxRuns } = checkParts('options', options, TALLY)
   return await reader.rows<HourOfDurations>({
     text: `
       select "hour", sum("runs")::int as "runs", sum("success")::int as "success", sum("failed")::int as "failed",
@@ -104,7 +88,7 @@ export async function tallyDurationsByHour(
 export async function findOldestStart(reader: JobsReader, name: string): Promise<string | null> {
   const [oldest] = await reader.rows<{ at: string }>({
     text: `select "startedAt" as "at" from "JobRun" where ${OF_JOB} order by "name" desc, "startedAt", "id" limit 1`,
-    values: [checkText('name', name)],
+    values: [name],
   })
   return oldest?.at ?? null
 }
@@ -126,7 +110,7 @@ export async function measureDuration(reader: JobsReader, name: string): Promise
        where ${OF_JOB} and "status" <> 'running' and not "dryRun" and ${IS_FINITE}
        order by "name", "startedAt" desc, "id" desc limit 1000
      ) run`,
-    values: [checkText('name', name)],
+    values: [name],
   })
   return duration ?? { p50Ms: null, p95Ms: null, runs: 0 }
 }

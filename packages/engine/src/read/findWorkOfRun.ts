@@ -1,4 +1,3 @@
-import { checkId, checkParts, checkText, nullable } from '../job/argument.ts'
 import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
 import type { JobsReader } from './reader.ts'
 
@@ -28,14 +27,11 @@ const FIND_WORK_OF_RUN_SQL = `
   left join "JobWork" work on work."id" = $2::uuid and work."name" = $1
   left join "JobDeadLetter" letter on letter."id" = $2::uuid and letter."name" = $1`
 
-const RUN = { name: checkText, workId: nullable(checkId) }
-
 /** Finds a run's work. It never returns the payload. */
 export async function findWorkOfRun(
   reader: JobsReader,
-  run: { name: string; workId: string | null },
+  { name, workId }: { name: string; workId: string | null },
 ): Promise<WorkOfRun> {
-  const { name, workId } = checkParts('run', run, RUN)
   const [work] =
     workId === null
       ? []

@@ -164,12 +164,11 @@ export async function findEnqueuedAt(
   name: string,
   workId: string,
 ): Promise<string | null> {
-  const id = checkId('workId', workId)
   const [found] = await reader.rows<{ enqueuedAt: string }>({
     text: FIND_ENQUEUED_AT_SQL,
-    values: [checkText('name', name), id],
+    values: [name, workId],
   })
-  return found?.enqueuedAt ?? readTime(id)
+  return found?.enqueuedAt ?? readTime(workId)
 }
 
 /** RFC 9562: version 7 begins with 48 bits of milliseconds. */

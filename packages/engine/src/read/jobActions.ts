@@ -1,4 +1,3 @@
-import { checkId, checkLimit, checkParts, checkText, nullable } from '../job/argument.ts'
 import { boundedText } from './bounded.ts'
 import type { JobsReader } from './reader.ts'
 
@@ -16,14 +15,11 @@ const MAX_OF_RUN = 100
 const COLUMNS = `"at", ${boundedText('"action"')} as "action", ${boundedText('"actor"')} as "actor",
   ${boundedText('"reason"')} as "reason"`
 
-const RUN = { id: checkId, workId: nullable(checkId) }
-
 /** Lists what people did to a run or to its work, the oldest first. */
 export async function listRunActions(
   reader: JobsReader,
-  run: { id: string; workId: string | null },
+  { id, workId }: { id: string; workId: string | null },
 ): Promise<ListedAction[]> {
-  const { id, workId } = checkParts('run', run, RUN)
   return await reader.rows<ListedAction>({
     text: `
       select ${COLUMNS} from "JobAction" where "runId" = $1::uuid or "workId" = $2::uuid
@@ -40,6 +36,6 @@ export async function listJobActions(
 ): Promise<ListedAction[]> {
   return await reader.rows<ListedAction>({
     text: `select ${COLUMNS} from "JobAction" where "name" = $1 order by "at" desc limit $2::int`,
-    values: [checkText('name', name), checkLimit('limit', limit)],
+    values: [name, limit],
   })
 }

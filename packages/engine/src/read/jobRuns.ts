@@ -7,7 +7,6 @@ import {
   checkParts,
   checkPosition,
   checkText,
-  nullable,
   oneOf,
   optional,
 } from '../job/argument.ts'
@@ -247,14 +246,11 @@ export async function getJobRun(reader: JobsReader, id: string): Promise<FoundJo
   return run ? { ...toListed(run), shown: readShown(run.shown) } : null
 }
 
-const ATTEMPT = { id: checkId, workId: nullable(checkId) }
-
 /** Lists the other runs of the same piece of work, by attempt. */
 export async function listOtherAttempts(
   reader: JobsReader,
-  run: Pick<ListedJobRun, 'id' | 'workId'>,
+  { id, workId }: Pick<ListedJobRun, 'id' | 'workId'>,
 ): Promise<RunAttempt[]> {
-  const { id, workId } = checkParts('run', run, ATTEMPT)
   if (workId === null) return []
   const rows = await reader.rows<Omit<RunAttempt, 'outcome'>>({
     text: `

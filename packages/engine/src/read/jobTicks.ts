@@ -1,12 +1,4 @@
 import type { TickOutcome } from '../tick/decideTicks.ts'
-import {
-  checkInstant,
-  checkLimit,
-  checkParts,
-  checkText,
-  checkTexts,
-  optional,
-} from '../job/argument.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedText } from './bounded.ts'
 import type { RecentRun } from './recentRuns.ts'
@@ -40,14 +32,11 @@ export interface JobTickPage {
   next: string | null
 }
 
-const OPTIONS = { name: checkText, limit: checkLimit, before: optional(checkInstant) }
-
 /** Lists a job's rows of the tick ledger, newest first. A job's instants are unique, so a page begins after one. */
 export async function listJobTicks(
   reader: JobsReader,
-  options: ListJobTicksOptions,
+  { name, limit, before }: ListJobTicksOptions,
 ): Promise<JobTickPage> {
-  const { name, limit, before } = checkParts('options', options, OPTIONS)
   // One row more than asked for tells whether there is a next page.
   const rows = await reader.rows<ListedJobTick>({
     text: `
@@ -77,9 +66,7 @@ export async function listRecentTicks(
   names: readonly string[],
   limit: number,
 ): Promise<RecentTick[]> {
-  const rows = await reader.rows<TickRow>(
-    recentTicksQuery(checkTexts('names', names), checkLimit('limit', limit)),
-  )
+  const rows = await reader.rows<TickRow>(recentTicksQuery(names, limit))
   return rows.map(({ runId, runStatus, runErrorCode, runStartedAt, runEndedAt, ...tick }) => ({
     ...tick,
     run:

@@ -1,4 +1,3 @@
-import { checkTexts } from '../job/argument.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { READY } from '../store/waitingSql.ts'
 import { countWork, oldestDue } from './getQueueStats.ts'
@@ -30,7 +29,7 @@ export async function measureBacklog(
     Omit<Backlog, 'oldestMs' | 'caughtUpInMs'> & { oldestSeconds: number }
   >({
     text: BACKLOG_SQL,
-    values: [checkTexts('names', names)],
+    values: [names],
   })
   return rows.map(({ oldestSeconds, ...row }) => {
     const perSecond = row.takenPerSecond - row.comingPerSecond

@@ -1,4 +1,3 @@
-import { checkBoolean, checkLimit, checkParts, checkTexts, optional } from '../job/argument.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedText, jsonNumber } from './bounded.ts'
 import type { RunStatus } from './jobRuns.ts'
@@ -24,8 +23,6 @@ export interface RecentRunsOptions {
   areEnded?: boolean
 }
 
-const OPTIONS = { limit: checkLimit, areEnded: optional(checkBoolean) }
-
 /** Lists the newest runs of each job, the latest first. */
 export async function listRecentRuns(
   reader: JobsReader,
@@ -33,7 +30,7 @@ export async function listRecentRuns(
   options: RecentRunsOptions,
 ): Promise<RecentRun[]> {
   const rows = await reader.rows<Omit<RecentRun, 'outcome'> & { errorCode: string | null }>(
-    recentRunsQuery(checkTexts('names', names), checkParts('options', options, OPTIONS)),
+    recentRunsQuery(names, options),
   )
   return rows.map(({ errorCode, ...run }) => ({
     ...run,
@@ -44,7 +41,7 @@ export async function listRecentRuns(
 /** The statement of `listRecentRuns`. Exported so that a test can look at its plan. */
 export function recentRunsQuery(
   names: readonly string[],
-  { limit, areEnded = false }: { limit: number; areEnded?: boolean | undefined },
+  { limit, areEnded = false }: RecentRunsOptions,
 ): Statement {
   return {
     text: `

@@ -1,4 +1,3 @@
-import { checkDate, checkLimit, checkParts, checkText } from '../job/argument.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedJson, boundedText, jsonNumber } from './bounded.ts'
 import type { RunStatus } from './jobRuns.ts'
@@ -38,14 +37,11 @@ const SLOTS = 48
 const MOST_IN_SLOT = 4
 const MOST_FAILED_IN_SLOT = 2
 
-const OPTIONS = { name: checkText, from: checkDate, to: checkDate }
-
 /**
  * Samples the ended runs of a job in a span, without dry runs: all of them when they are few, else the latest of each slot.
  * It reads no more, however many there are.
  */
-export async function sampleRuns(reader: JobsReader, asked: SampleOptions): Promise<RunSample> {
-  const options = checkParts('options', asked, OPTIONS)
+export async function sampleRuns(reader: JobsReader, options: SampleOptions): Promise<RunSample> {
   const latest = await reader.rows<PointRow>(latestRunsQuery(options))
   if (latest.length <= MOST) return { runs: latest.toReversed().map(toPoint), isPart: false }
   const rows = await reader.rows<PointRow>(sampleRunsQuery(options))
@@ -132,7 +128,7 @@ export async function listRunCounts(
       ) counted
       where counted."counts" is not null
       order by run."startedAt", run."id"`,
-    values: [checkText('name', name), checkLimit('limit', limit)],
+    values: [name, limit],
   })
   return rows.map((row) => ({ ...row, counts: boundCounts(row.counts) }))
 }

@@ -1,4 +1,3 @@
-import { checkDate, checkParts, checkText } from '../job/argument.ts'
 import { boundedText } from './bounded.ts'
 import type { RunStatus } from './jobRuns.ts'
 import type { JobsReader, Statement } from './reader.ts'
@@ -38,14 +37,11 @@ const MOST = 200
  */
 const MOST_LOOKED_AT = 20_000
 
-const OPTIONS = { workerId: checkText, from: checkDate, to: checkDate }
-
 /** Lists the runs that a worker carries out, and the latest that it ended in a span, as far as a bounded look finds them. */
 export async function listWorkerRuns(
   reader: JobsReader,
-  asked: WorkerRunsOptions,
+  options: WorkerRunsOptions,
 ): Promise<WorkerRuns> {
-  const options = checkParts('options', asked, OPTIONS)
   const { from, to } = options
   const [underWay, ended] = await Promise.all([
     reader.rows<WorkerRunRow>(underWayQuery(options)),
