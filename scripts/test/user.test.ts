@@ -1,15 +1,11 @@
 // Not quick: starts processes.
-import {
-  collectOutput,
-  createTestDatabase,
-  spawnProcess,
-  type TestDatabase,
-} from '@roundsman/testing'
+import { collectOutput, openForTests, spawnProcess } from '@roundsman/testing'
+import { openTestDatabase } from '@roundsman/testing/openTestDatabase'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { createDatabaseClient, verifyPassword, type PrismaClient } from '@roundsman/db'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { verifyPassword } from '@roundsman/db'
 import { mayAddDemoData } from '../seed/mayAddDemoData.ts'
 import { PromptEnded, readPassword } from '../user/readPassword.ts'
 import { runUserCommand } from '../user/runUserCommand.ts'
@@ -19,21 +15,8 @@ import { WORKSPACE_ROOT } from './stack.ts'
 const PASSWORD = 'correct horse battery staple'
 const EMAIL = 'ann@example.org'
 
-let database: TestDatabase
-let prisma: PrismaClient
-beforeAll(async () => {
-  database = await createTestDatabase()
-  prisma = createDatabaseClient({
-    url: database.url,
-    applicationName: 'user test',
-    onPoolError: () => undefined,
-  })
-})
-afterAll(async () => {
-  await prisma.$disconnect()
-  await database.drop()
-})
-beforeEach(async () => void (await prisma.user.deleteMany()))
+const database = openForTests(openTestDatabase)
+beforeEach(async () => void (await database.prisma.user.deleteMany()))
 
 async function run(program: 'userCreate' | 'userPassword', args: string[], input: string) {
   const command = spawnProcess(join(WORKSPACE_ROOT, `scripts/${program}.ts`), {
@@ -57,7 +40,7 @@ async function createHere(args: string[], input: string) {
 const create = (input: string, email = EMAIL, role = 'owner') =>
   run('userCreate', ['--email', email, '--role', role], input)
 
-const stored = () => prisma.user.findFirstOrThrow({ where: { email: EMAIL } })
+const stored = () => database.prisma.user.findFirstOrThrow({ where: { email: EMAIL } })
 
 test('a user is added with the password of standard input, and says it nowhere', async () => {
   const { code, output } = await create(`${PASSWORD}\n`, 'Ann@Example.org')
@@ -105,7 +88,7 @@ test.each([
       : await createHere(['--email', EMAIL, '--role', 'owner'], input)
   expect(code).toBe(1)
   expect(output).toMatch(/^The password .*; nothing was changed$/)
-  expect(await prisma.user.count()).toBe(0)
+  expect(await database.prisma.user.count()).toBe(0)
 })
 
 test.each([
@@ -120,7 +103,7 @@ test.each([
     args.length === 0 ? await run('userCreate', args, PASSWORD) : await createHere(args, PASSWORD)
   expect(answer.code).toBe(code)
   expect(answer.output).toContain('Usage: pnpm user:create')
-  expect(await prisma.user.count()).toBe(0)
+  expect(await database.prisma.user.count()).toBe(0)
 })
 
 describe('at a terminal', () => {

@@ -1,12 +1,8 @@
-import { createDatabaseClient, type DatabaseClient, type Role } from '@roundsman/db'
+import type { DatabaseClient, Role } from '@roundsman/db'
 import { jobs } from '@roundsman/jobs'
 import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
-import {
-  createTestDatabase,
-  createUserOfEachRole,
-  fakeClock,
-  type FakeClock,
-} from '@roundsman/testing'
+import { createUserOfEachRole, fakeClock, type FakeClock } from '@roundsman/testing'
+import { openTestDatabase } from '@roundsman/testing/openTestDatabase'
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
 import { buildApp, type AppOptions } from '../src/app.ts'
 import { createApiLogger } from '../src/http/createApiLogger.ts'
@@ -41,12 +37,8 @@ export interface TestApiOptions {
 /** Opens the real application on a database of its own, with a user of each role. */
 export async function createTestApi(options: TestApiOptions = {}): Promise<TestApi> {
   const { metrics, consoleDir, eventsRecheckMs } = options
-  const database = await createTestDatabase()
-  const prisma = createDatabaseClient({
-    url: database.url,
-    applicationName: 'roundsman api tests',
-    onPoolError: () => undefined,
-  })
+  const database = await openTestDatabase()
+  const { prisma } = database
   const clock = fakeClock('2026-11-24T09:00:00.000Z')
   const log: Record<string, unknown>[] = []
   const destination = { write: (line: string) => void log.push(JSON.parse(line)) }
@@ -95,8 +87,7 @@ export async function createTestApi(options: TestApiOptions = {}): Promise<TestA
     close: async () => {
       await app.close()
       await jobsClient.stop()
-      await prisma.$disconnect()
-      await database.drop()
+      await database.close()
     },
   }
 }

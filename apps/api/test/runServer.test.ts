@@ -1,5 +1,5 @@
 // Not quick: hashes passwords.
-import { changePassword, createDatabaseClient, DEMO_PASSWORD } from '@roundsman/db'
+import { changePassword, DEMO_PASSWORD } from '@roundsman/db'
 import { readVersion } from '@roundsman/node-app'
 import {
   createPooler,
@@ -8,22 +8,20 @@ import {
   emptyQueue,
   makeEnvironment,
   openMonitor,
-  type TestDatabase,
   waitFor,
 } from '@roundsman/testing'
+import { openTestDatabase } from '@roundsman/testing/openTestDatabase'
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
-import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { PASSWORD, useServerDatabase } from './useServerDatabase.ts'
 import { runServer } from '../src/runServer.ts'
 
-const used = useServerDatabase()
-let database: TestDatabase
-beforeAll(() => void ({ database } = used))
+const { database, environment: variables } = useServerDatabase()
 
 /** The variables of a server that starts; a test adds its own. */
 const environment = (extra?: Record<string, string | undefined>) =>
-  makeEnvironment(used.environment(extra))
+  makeEnvironment(variables(extra))
 
 /** The program of the server in this process. `stop` returns what its exit code would be. */
 async function start(extra: Record<string, string | undefined> = {}) {
@@ -48,12 +46,7 @@ async function start(extra: Record<string, string | undefined> = {}) {
 
 it('tells whom its environment names what is wrong with the jobs, also where no worker is', async () => {
   const receiver = await openMonitor()
-  const prisma = createDatabaseClient({
-    url: database.url,
-    applicationName: 'tests',
-    onPoolError: () => undefined,
-  })
-  onTestFinished(() => prisma.$disconnect())
+  const { prisma } = database
   await prisma.$executeRaw`
     insert into "JobDeadLetter" ("id", "name", "attempt", "bytes", "payload", "errorCode", "errorMessage")
     values (gen_random_uuid(), 'dispatchEmail', 3, 2, '{}', 'pdf_missing', '')`
@@ -95,12 +88,7 @@ it('serves behind a transaction pooler, where a connection forgets what was prep
 it('logs nothing of the keys and addresses of the connections that it loses', async () => {
   const { url, lines, stop } = await start({ LOG_LEVEL: 'trace' })
   expect((await fetch(`${url}/health/ready`)).status).toBe(200)
-  const prisma = createDatabaseClient({
-    url: database.url,
-    applicationName: 'tests',
-    onPoolError: () => undefined,
-  })
-  onTestFinished(() => prisma.$disconnect())
+  const { prisma } = database
   // The first query of Prisma's own, from which on its adapter listens as well.
   await fetch(`${url}/api/auth/login`, {
     method: 'POST',
@@ -198,17 +186,11 @@ describe('says in one line what keeps it from starting, and exits with 1', () =>
   })
 
   it('demo accounts that still have the demo password, in production', async () => {
-    const deployed = await createTestDatabase()
-    onTestFinished(() => deployed.drop())
-    const prisma = createDatabaseClient({
-      url: deployed.url,
-      applicationName: 'tests',
-      onPoolError: () => undefined,
-    })
-    onTestFinished(() => prisma.$disconnect())
+    const { url, prisma, close } = await openTestDatabase()
+    onTestFinished(close)
     await createUserOfEachRole(prisma, DEMO_PASSWORD)
     await changePassword(prisma, 'owner@example.com', PASSWORD)
-    const production = { NODE_ENV: 'production', DATABASE_URL: deployed.url, HOST: '127.0.0.1' }
+    const production = { NODE_ENV: 'production', DATABASE_URL: url, HOST: '127.0.0.1' }
     expect((await failure(production)).at(-1)).toMatch(
       /^DATABASE_URL: admin@example.com, staff@example.com .*pnpm user:password --email admin@example.com$/,
     )

@@ -1,12 +1,12 @@
-import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
-import { createTestDatabase, createUserOfEachRole, type TestDatabase } from '@roundsman/testing'
-import { afterAll, beforeAll } from 'vitest'
+import type { PrismaClient } from '@roundsman/db'
+import { createUserOfEachRole, openForTests } from '@roundsman/testing'
+import { openTestDatabase, type OpenedDatabase } from '@roundsman/testing/openTestDatabase'
+import { beforeAll } from 'vitest'
 
 export const PASSWORD = 'correct horse battery staple'
 
 export interface ServerDatabase {
-  /** Only once the tests run. */
-  readonly database: TestDatabase
+  database: OpenedDatabase
   /** The variables of a server that starts; a test adds its own. */
   environment(extra?: Record<string, string | undefined>): Record<string, string | undefined>
 }
@@ -15,23 +15,13 @@ export interface ServerDatabase {
 export function useServerDatabase(
   prepare: (prisma: PrismaClient) => Promise<unknown> = () => Promise.resolve(),
 ): ServerDatabase {
-  let database: TestDatabase
+  const database = openForTests(openTestDatabase)
   beforeAll(async () => {
-    database = await createTestDatabase()
-    const prisma = createDatabaseClient({
-      url: database.url,
-      applicationName: 'tests',
-      onPoolError: () => undefined,
-    })
-    await createUserOfEachRole(prisma, PASSWORD)
-    await prepare(prisma)
-    await prisma.$disconnect()
+    await createUserOfEachRole(database.prisma, PASSWORD)
+    await prepare(database.prisma)
   })
-  afterAll(() => database.drop())
   return {
-    get database() {
-      return database
-    },
+    database,
     environment: (extra = {}) => ({
       NODE_ENV: undefined,
       HOST: undefined,

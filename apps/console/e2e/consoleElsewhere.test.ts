@@ -2,45 +2,24 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
-import { defineJob } from '@roundsman/engine'
-import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
 import { createNodeHandler, serveConsole, type Access, type NodeHandler } from '@roundsman/admin'
 import {
   buildConsole,
-  createTestDatabase,
   openBrowser,
+  openForTests,
   type Browser,
   type Page,
-  type TestDatabase,
 } from '@roundsman/testing'
-import { pino } from 'pino'
+import { jobs, openHost } from '@roundsman/testing/openHost'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 
-const log = pino({ level: 'silent' })
-const jobs = [defineJob({ name: 'echo', description: 'Says what it was told.' })]
-
-let database: TestDatabase
-let prisma: PrismaClient
-let client: JobsClient
+const product = openForTests(openHost)
 let browser: Browser
 let consoleDir: string
 let host: { server: Server; handle: NodeHandler } | undefined
 
 beforeAll(async () => {
-  ;[browser, consoleDir, database] = await Promise.all([
-    openBrowser(),
-    buildConsole(),
-    createTestDatabase(),
-  ])
-  const databaseUrl = database.url
-  prisma = createDatabaseClient({
-    url: databaseUrl,
-    applicationName: 'tests',
-    onPoolError: () => undefined,
-  })
-  client = createJobsClient({ databaseUrl, schema: 'public', log })
-  await client.start()
+  ;[browser, consoleDir] = await Promise.all([openBrowser(), buildConsole()])
 })
 
 afterEach(async () => {
@@ -50,12 +29,7 @@ afterEach(async () => {
   host = undefined
 })
 
-afterAll(async () => {
-  await browser.close()
-  await client.stop()
-  await prisma.$disconnect()
-  await database.drop()
-})
+afterAll(() => browser.close())
 
 /** Opens a page in a browser profile of its own, and collects what the browser complains about. */
 async function view(url: string): Promise<{ page: Page; complaints: string[] }> {
@@ -72,10 +46,10 @@ async function view(url: string): Promise<{ page: Page; complaints: string[] }> 
 }
 
 /** Opens a product with its own policy and log-in. */
-async function openHost(access: Access | null): Promise<string> {
+async function openProduct(access: Access | null): Promise<string> {
   const handle = createNodeHandler({
     basePath: '/ops/night',
-    client,
+    client: product.client,
     jobs,
     authorize: () => access,
     apiPrefix: '/jobs-api',
@@ -96,14 +70,14 @@ async function openHost(access: Access | null): Promise<string> {
 }
 
 it('lies below any path, under the policy of its host', async () => {
-  const address = await openHost({ actor: 'ada@example.com', view: true, act: true })
+  const address = await openProduct({ actor: 'ada@example.com', view: true, act: true })
   const { page, complaints } = await view(`${address}/ops/night/watch/jobs/echo`)
   await page.getByRole('heading', { name: 'echo' }).waitFor()
   await page.getByText('Live', { exact: true }).waitFor()
   expect(await page.getByText('ada@example.com').count()).toBe(1)
   expect(await page.getByRole('button', { name: 'Log out' }).count()).toBe(0)
   const header = page.getByRole('banner')
-  for (const text of ['production', '1.2.3', `/${new URL(database.url).pathname.slice(1)}`]) {
+  for (const text of ['production', '1.2.3', `/${new URL(product.url).pathname.slice(1)}`]) {
     await header.getByText(text).waitFor()
   }
   const background = `getComputedStyle(document.querySelector('.placeBar')).backgroundColor`
@@ -116,7 +90,7 @@ it('lies below any path, under the policy of its host', async () => {
     .fill('seen in a browser')
   await page.getByRole('dialog').getByRole('button', { name: 'Run now' }).click()
   await page.locator('.notice').waitFor()
-  expect(await prisma.jobAction.findMany()).toMatchObject([
+  expect(await product.prisma.jobAction.findMany()).toMatchObject([
     { action: 'run', actor: 'ada@example.com', reason: 'seen in a browser' },
   ])
   await page.getByRole('link', { name: 'Runs', exact: true }).click()
@@ -125,14 +99,14 @@ it('lies below any path, under the policy of its host', async () => {
 })
 
 it('offers nothing to somebody who may only look', async () => {
-  const address = await openHost({ actor: 'bob@example.com', view: true, act: false })
+  const address = await openProduct({ actor: 'bob@example.com', view: true, act: false })
   const { page } = await view(`${address}/ops/night/watch/jobs`)
   await page.getByRole('link', { name: 'echo', exact: true }).waitFor()
   expect(await page.getByRole('button', { name: /run/i }).count()).toBe(0)
 })
 
 it('leads to the log-in of its host', async () => {
-  const address = await openHost(null)
+  const address = await openProduct(null)
   const { page } = await view(`${address}/ops/night/watch`)
   await page.getByRole('link', { name: 'Log in' }).click()
   await page.getByRole('heading', { name: 'Our own log-in' }).waitFor()
@@ -140,7 +114,12 @@ it('leads to the log-in of its host', async () => {
 })
 
 it('opens by a link that is good once, on a port of this machine', async () => {
-  const { link, url, close } = await serveConsole({ client, jobs, actor: 'ada@laptop', consoleDir })
+  const { link, url, close } = await serveConsole({
+    client: product.client,
+    jobs,
+    actor: 'ada@laptop',
+    consoleDir,
+  })
   try {
     const { page, complaints } = await view(link)
     await page.waitForURL(`${url}/console`)
