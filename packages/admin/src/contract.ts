@@ -418,6 +418,18 @@ const attention = z.discriminatedUnion('kind', [
     since: at,
     usualMs: ms.nullable(),
   }),
+  // Workers have died while they ran this work, which waits, or runs again (`nextAt` null).
+  z.object({
+    kind: z.literal('poison'),
+    name: z.string(),
+    workId: z.guid(),
+    label: z.string().nullable(),
+    losses: count,
+    since: at,
+    // The last run that lost its worker.
+    runId: z.guid(),
+    nextAt: at.nullable(),
+  }),
   // Many of its runs fail, or the last one that ended failed. A cancelled run counts neither way.
   z.object({
     kind: z.literal('failing'),

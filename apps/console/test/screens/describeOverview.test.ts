@@ -141,6 +141,15 @@ describe('describeOverview', () => {
     })
   })
 
+  it('names the work that loses workers, before the job that fails by it', () => {
+    const since = '2026-11-24T03:13:30Z'
+    const poison = { name: 'renderPoster', workId: 'w', runId: 'x', nextAt: null, since, losses: 5 }
+    expect(describeThem([FAILING, { kind: 'poison', ...poison, label: 'Poster 905' }])).toEqual({
+      tone: 'bad',
+      text: 'Poster 905 of renderPoster has lost 5 workers, and one other thing needs you',
+    })
+  })
+
   it('warns of jobs that succeed and are not as they were', () => {
     const name = 'archiveCarts'
     const at = '2026-11-24T02:14:30Z'

@@ -137,6 +137,8 @@ function sayProblem(
       return `${name} is slower: half of its last ${of('runs')} runs took ${inSeconds(facts['p50Ms'])} or more, usually ${inSeconds(facts['usualMs'])}`
     case 'rescheduled':
       return `${name} has another schedule since ${of('since')}, by ${of('by')}: ${of('change')}`
+    case 'poison':
+      return `work ${of('workId')} of ${name} has lost ${of('losses')} workers since ${of('since')}`
     case 'blocked':
       return `${name} was blocked by its guard: ${of('due')} rows are due; somebody may approve it until ${of('approvableUntil')}`
     case 'deadLetter':
@@ -175,6 +177,8 @@ function whatWas(kind: AlertKind, name: string, code: string): string {
       return `${name} is as fast as usual again`
     case 'rescheduled':
       return `the schedule of ${name} has not changed for a day`
+    case 'poison':
+      return `no work of ${name} that has lost workers waits or runs any more`
     case 'blocked':
       return `no blocked run of ${name} waits for an approval any more`
     case 'deadLetter':

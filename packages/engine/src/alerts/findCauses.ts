@@ -84,7 +84,19 @@ function toCauses(
   now: Date,
 ): readonly AlertCause[] {
   if (problem.kind === 'slow' || problem.kind === 'recovered') return []
-  const { kind, name, message: _, ...rest } = { name: '', message: '', ...problem }
+  // Texts that the host or a handler wrote stay here.
+  const {
+    kind,
+    name,
+    message: _message,
+    label: _label,
+    ...rest
+  } = {
+    name: '',
+    message: '',
+    label: '',
+    ...problem,
+  }
   const facts = Object.fromEntries(
     Object.entries(rest).filter(([, fact]) => typeof fact === 'string' || typeof fact === 'number'),
   ) as AlertFacts

@@ -8,6 +8,7 @@ import { slowLimitMs } from './judgeRun.ts'
 import { listIdle, listSlower, type IdleJob, type SlowerJob } from './judgeRuns.ts'
 import { countDeadLettersByCause, type DeadLetterCause } from './listDeadLetters.ts'
 import { listFailures, type FailedRun } from './listFailures.ts'
+import { listPoison, type Poison } from './listPoison.ts'
 import { describeUnvacuumed, listUnvacuumed } from './listUnvacuumed.ts'
 import { listRescheduled, type RescheduledJob } from './listSchedules.ts'
 import { isWorkerSilent, listWorkers } from './listWorkers.ts'
@@ -28,6 +29,8 @@ export type Problem =
   | JobProblem
   /** The worker lives, and has given no sign since then: it is stopped, or a handler blocks it. Its runs wait. */
   | { kind: 'silent'; workerId: string; since: string }
+  /** Workers have died while they ran the work, which may be why. */
+  | ({ kind: 'poison' } & Poison)
   /** Too many of its runs fail, or the last one that ended did. */
   | ({ kind: 'failing'; latest: LatestError | null } & Failing)
   /** Its guard has blocked the run, which somebody may approve until then. */
@@ -154,6 +157,7 @@ export async function judgeJobs(
     letters,
     snapshot,
     unvacuumed,
+    poison,
     lanes,
   ] = await Promise.all([
     listFailures(reader, names, before(DAY_MS)),
@@ -166,6 +170,7 @@ export async function judgeJobs(
     countDeadLettersByCause(reader, all, maxCauses),
     getOldestSnapshot(reader),
     listUnvacuumed(reader),
+    listPoison(reader, before(DAY_MS)),
     listLanesInUse(reader),
   ])
   // Last: in a transaction they hold locks of workers until it ends, and a worker that comes back waits for its own.
@@ -191,6 +196,7 @@ export async function judgeJobs(
         workerId: id,
         since: lastSignAt,
       })),
+    ...poison.map((one) => ({ kind: 'poison' as const, ...one })),
     ...listFailing(failures, ended, (name) =>
       wasTold('failing', name) ? (failureRate ?? FAILURE_RATE) / 2 : failureRate,
     ),

@@ -21,6 +21,7 @@ const LABELS: Readonly<Record<ConsoleAttention['kind'], string>> = {
   silent: 'Silent',
   unscheduled: 'Unscheduled',
   overrunning: 'Overrunning',
+  poison: 'Loses workers',
   idle: 'Does nothing',
   slower: 'Slower',
   slow: 'Slow',
@@ -117,6 +118,29 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
           </p>
         </>
       )
+    case 'poison':
+      return (
+        <>
+          <p>
+            <strong>{item.label ?? 'A piece of work'}</strong> of <JobLink name={item.name} /> has
+            lost{' '}
+            <strong>
+              <Count value={item.losses} /> workers
+            </strong>
+            , the first <Moment at={item.since} />
+          </p>
+          <p className="muted">
+            It runs alone in its process
+            {item.nextAt === null ? (
+              ', at this moment.'
+            ) : (
+              <>
+                , next <Moment at={item.nextAt} />.
+              </>
+            )}
+          </p>
+        </>
+      )
     case 'idle':
       return (
         <>
@@ -125,7 +149,7 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
             <strong>
               <Count value={item.runs} /> runs
             </strong>
-            , since <Moment at={item.since} />
+            , the first <Moment at={item.since} />
           </p>
           <p className="muted">
             All of them succeeded and counted 0; usually it is <Count value={item.usual} />.
@@ -428,7 +452,16 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
           </ActButton>
         </>
       )
+    case 'poison':
+      return (
+        <>
+          <RunLink item={item} />
+          {item.nextAt !== null && <CancelWork item={item} />}
+        </>
+      )
     case 'failing':
+      // Once more would end another worker.
+      if ((item.latest?.code ?? item.code) === 'worker_lost') return <RunLink item={item} />
       return (
         <>
           <RunLink item={{ name: item.name, runId: item.latest?.runId ?? item.runId }} />
@@ -503,6 +536,22 @@ function RedriveAll({
       onClick={() => act({ what: 'redrive', count, isMore: isCut, about: `of ${name}`, targets })}
     >
       Redrive all
+    </button>
+  )
+}
+
+function CancelWork({ item: { name, workId } }: { item: ConsoleAttention & { kind: 'poison' } }) {
+  const act = useBulk()
+  if (act === null) return null
+  const targets = [{ name, ids: [workId] }]
+  return (
+    <button
+      type="button"
+      className="button isSmall"
+      aria-label={`Cancel: work of ${name}`}
+      onClick={() => act({ what: 'cancelWork', count: 1, about: `of ${name}`, targets })}
+    >
+      Cancel
     </button>
   )
 }

@@ -23,7 +23,15 @@ export function describeOverview(
   return { tone: isBad(first) ? 'bad' : 'warn', text: sayFirst(first, now) + more }
 }
 
-const BAD = ['noWorker', 'late', 'unscheduled', 'overrunning', 'silent', 'failing'] as const
+const BAD = [
+  'noWorker',
+  'late',
+  'unscheduled',
+  'overrunning',
+  'poison',
+  'silent',
+  'failing',
+] as const
 const WARN = [
   'idle',
   'slower',
@@ -88,6 +96,8 @@ function sayFirst(item: ConsoleAttention, now: number): string {
       return `${item.name}: ${readyCount(item)} waiting, ${describeCatchUp(item)}`
     case 'unscheduled':
       return `${item.name} is scheduled by no worker`
+    case 'poison':
+      return `${item.label ?? 'Work'} of ${item.name} has lost ${item.losses.toLocaleString('en')} workers`
     case 'idle':
       return `${item.name} has done nothing for ${since(item.since, now)}`
     case 'slower':

@@ -1,0 +1,52 @@
+import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
+import { boundedText } from './bounded.ts'
+import type { JobsReader } from './reader.ts'
+
+/** Work that waits or runs although workers have died while they ran it, twice or more within a day. */
+export interface Poison {
+  name: string
+  workId: string
+  label: string | null
+  /** How many workers it has lost, and when the first of these runs ended, as ISO 8601 in UTC. */
+  losses: number
+  since: string
+  /** The last of these runs. */
+  runId: string
+  /** When a worker may start it again; null while one runs it. */
+  nextAt: string | null
+}
+
+/** How many of the last lost runs to look through, and how many of one piece of work. */
+const MAX_LOST = 1_000
+const MAX_LISTED = 20
+
+/** Lists such work, what has lost most first. */
+export async function listPoison(reader: JobsReader, from: Date): Promise<Poison[]> {
+  return await reader.rows<Poison>({
+    text: `
+      with lost as materialized (
+        select "workId" from (
+          select run."workId" from "JobRun" run
+          where run."errorCode" = 'worker_lost' and run."startedAt" >= $1::timestamptz
+          order by run."startedAt" desc, run."id" desc limit ${MAX_LOST}
+        ) latest where "workId" is not null group by 1 having count(*) >= 2
+      ), under as materialized (
+        select run."workId" from ${RUNS_UNDER_WAY} where run."workId" in (select "workId" from lost)
+      )
+      select of."name", lost."workId", ${boundedText('of."label"')} as "label", of."losses", of."since", of."runId",
+             work."dueAt" as "nextAt"
+      from lost
+      left join "JobWork" work on work."id" = lost."workId"
+      left join under on under."workId" = lost."workId"
+      cross join lateral (
+        select max("name") as "name", (array_agg("label"))[1] as "label", count(*)::int as "losses", min("endedAt") as "since",
+               (array_agg("id" order by "startedAt" desc, "id" desc))[1] as "runId"
+        from (
+          select * from "JobRun" run where run."workId" = lost."workId" and run."errorCode" = 'worker_lost' limit ${MAX_LOST}
+        ) run
+      ) of
+      where work."id" is not null or under."workId" is not null
+      order by of."losses" desc, of."since", lost."workId" limit ${MAX_LISTED}`,
+    values: [from.toISOString()],
+  })
+}

@@ -1,0 +1,69 @@
+import { openForTests } from '@roundsman/testing'
+import { beforeEach, expect, it } from 'vitest'
+import { listPoison } from '../../src/read/listPoison.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
+
+const runtime = openForTests(openTestRuntime)
+const poster = '01890000-0000-7000-8000-000000000905'
+const other = '01890000-0000-7000-8000-000000000906'
+const dayAgo = () => new Date(Date.now() - 86_400_000)
+
+beforeEach(async () => {
+  await runtime.clear()
+})
+
+async function insertRun(workId: string, hoursAgo: number, code: string | null): Promise<string> {
+  const [{ id }] = (await runtime.rows(
+    `insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt", "errorCode", "workId", "label")
+     select gen_random_uuid(), 'render', (case when $3::text is null then 'success' else 'failed' end)::"JobRunStatus", 'queue',
+            'w', at, at + interval '1 minute', $3, $1, 'poster 905'
+     from (select now() - $2::float8 * interval '1 hour' as at) instant returning "id"::text as "id"`,
+    [workId, hoursAgo, code],
+  )) as [{ id: string }]
+  return id
+}
+const insertWork = (workId: string) =>
+  runtime.rows(
+    `insert into "JobWork" ("id", "name", "dueAt", "losses", "bytes", "payload")
+     values ($1, 'render', '2031-01-01T00:00:00Z', 2, 2, '{}')`,
+    [workId],
+  )
+const instantOf = async (runId: string) => {
+  const [{ at }] = (await runtime.rows(`select "endedAt" as at from "JobRun" where "id" = $1`, [
+    runId,
+  ])) as [{ at: Date }]
+  return at.toISOString()
+}
+
+it('tells of work that has lost two workers within a day, as long as it waits or runs', async () => {
+  await insertWork(poster)
+  await insertWork(other)
+  const first = await insertRun(poster, 30, 'worker_lost')
+  const last = await insertRun(poster, 1, 'worker_lost')
+  await insertRun(other, 1, 'worker_lost')
+  await insertRun(other, 2, 'timeout')
+  await insertRun(other, 3, null)
+  // Within the day it has lost one.
+  expect(await listPoison(runtime.reader, dayAgo())).toEqual([])
+  await insertRun(poster, 2, 'worker_lost')
+  const told = {
+    name: 'render',
+    workId: poster,
+    label: 'poster 905',
+    losses: 3,
+    since: await instantOf(first),
+    runId: last,
+  }
+  expect(await listPoison(runtime.reader, dayAgo())).toEqual([
+    { ...told, nextAt: '2031-01-01T00:00:00.000Z' },
+  ])
+
+  await runtime.rows('delete from "JobWork" where "id" = $1', [poster])
+  expect(await listPoison(runtime.reader, dayAgo())).toEqual([])
+  await runtime.rows(
+    `insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "workIds", "enqueuedAts")
+     values (gen_random_uuid(), 'render', 'w', now(), now() + interval '1 hour', array[gen_random_uuid()], array[$1::uuid], array[now()])`,
+    [poster],
+  )
+  expect(await listPoison(runtime.reader, dayAgo())).toEqual([{ ...told, nextAt: null }])
+})
