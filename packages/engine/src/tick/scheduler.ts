@@ -445,7 +445,9 @@ const TELL_SQL = `
  * one that has not told its schedules, only the jobs that it takes are known: it goes first all the same.
  *
  * A changed schedule of a worker that starts begins at that start, and one that a worker takes back begins where the row's
- * cursor was last seen: it owes what was due since. Rows that others hold are left for the next look, since a transaction of
+ * cursor was last seen: it owes what was due since. A row that somebody has removed begins where the workers that define it so
+ * had come to, whose clocks may be behind: at its last tick, or where the first of them started; at most an hour back, since the
+ * ledger may have lost what is older. Rows that others hold are left for the next look, since a transaction of
  * the host's may keep them for as long as it likes.
  */
 const REGISTER_SQL = `
@@ -475,7 +477,12 @@ const REGISTER_SQL = `
     from mine join taken on taken."name" = mine.name left join "JobWorker" own on own."id" = $6::text
   )
   insert into "JobSchedule" ("name", "cron", "timeZone", "cursor", "updatedAt")
-  select name, cron, "timeZone", cursor, $5::timestamptz from mine
+  select name, cron, "timeZone", least(cursor, (
+    select greatest(min(told."startedAt"), mine.cursor - interval '1 hour', (
+      select coalesce(tick."through", tick."scheduledFor") from "JobTick" tick
+      where tick."name" = mine.name order by tick."scheduledFor" desc limit 1
+    )) from told where jobs -> mine.name = jsonb_build_array(mine.cron, mine."timeZone") having count(*) > 0
+  )), $5::timestamptz from mine
   where not exists (select from "JobSchedule" schedule where schedule."name" = mine.name)
   order by name on conflict do nothing`
 
