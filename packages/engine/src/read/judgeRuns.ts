@@ -112,7 +112,7 @@ export async function listSlower(
       select recent.name, recent."runs", recent."p50Ms", usual.hours from recent
       cross join lateral (
         select array_agg(hour."p50Ms") as hours from generate_series(0, 23) nth
-        cross join lateral (${medianOf(hour, `${hour} + interval '1 hour'`, 'recent.name', 20)}) hour
+        cross join lateral (${medianOf(hour, `${hour} + interval '1 hour'`, 'recent.name', MIN_RUNS)}) hour
         where hour."runs" >= ${MIN_RUNS / 2}
       ) usual
       where usual.hours is not null`,
