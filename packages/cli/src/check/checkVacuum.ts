@@ -32,7 +32,7 @@ async function checkSnapshots(reader: JobsReader, now: Date): Promise<Finding[]>
       severity: 'warning',
       code: 'old_snapshot',
       job: null,
-      problem: `${nameSnapshotHolder(holder)} keeps old rows from being removed${since}: claims become ever dearer`,
+      problem: `${nameSnapshotHolder(holder)} keeps old rows from being removed${since}: the queue's tables grow, and each worker that starts reads past them`,
       remedy: remedies[holder.kind],
     },
   ]

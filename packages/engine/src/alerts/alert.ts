@@ -144,7 +144,7 @@ function sayProblem(
     case 'deadLetter':
       return `${name} gave up work with ${toCode(code)}: ${of('count')} dead ${facts['count'] === 1 ? 'letter' : 'letters'}`
     case 'oldSnapshot':
-      return `${of('holder')} keeps old rows from being removed${facts['since'] === undefined ? '' : `, in a transaction open since ${of('since')}`}: claims become ever dearer`
+      return `${of('holder')} keeps old rows from being removed${facts['since'] === undefined ? '' : `, in a transaction open since ${of('since')}`}: the queue's tables grow, and each worker that starts reads past them`
     case 'unvacuumed':
       return of('problem')
     case 'backlog':

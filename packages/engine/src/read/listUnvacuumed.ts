@@ -1,7 +1,7 @@
 import { boundedText } from './bounded.ts'
 import type { JobsReader } from './reader.ts'
 
-/** A table of the queue whose dead rows autovacuum does not remove, so that claims become ever dearer. */
+/** A table of the queue whose dead rows autovacuum does not remove: it grows, and each worker that starts reads past them. */
 export interface Unvacuumed {
   /** With its schema, as SQL; null: autovacuum is off for the whole server. */
   table: string | null
@@ -42,12 +42,12 @@ export function describeUnvacuumed({ table, isOff, live, dead }: Unvacuumed) {
   if (table === null)
     return {
       problem:
-        'autovacuum is off for the whole server, so what the queue deletes stays, and claims become ever dearer',
+        'autovacuum is off for the whole server, so what the queue deletes stays: its tables grow, and each worker that starts reads past it',
       remedy: 'set autovacuum = on and track_counts = on, and reload the configuration',
     }
   if (isOff)
     return {
-      problem: `autovacuum is off for ${table}, so what is deleted there stays, and claims become ever dearer`,
+      problem: `autovacuum is off for ${table}, so what is deleted there stays: it grows, and each worker that starts reads past it`,
       remedy: `alter table ${table} reset (autovacuum_enabled)`,
     }
   const count = (rows: number) => rows.toLocaleString('en')

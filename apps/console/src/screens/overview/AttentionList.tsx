@@ -245,7 +245,7 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
             )}
           </p>
           <p className="muted">
-            Each claim reads past them: taking work becomes ever dearer until it ends.
+            The queue’s tables grow until it ends, and each worker that starts reads past them.
           </p>
         </>
       )
