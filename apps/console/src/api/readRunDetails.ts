@@ -15,6 +15,8 @@ export interface RunError {
   /** Its class, such as `TypeError`; null if that tells nothing. */
   name: string | null
   message: string
+  /** What PostgreSQL means by the code; null for any other. */
+  meaning: string | null
   /** The stack's lines in the product's own code, innermost first; empty without a stack. */
   frames: string[]
   /** Its causes, the nearest first. */
@@ -62,11 +64,12 @@ export function placeOf(frame: string): string {
 }
 
 function readError(error: Record<string, unknown>): RunError {
-  const { code, name, message, stack } = error
+  const { code, name, message, meaning, stack } = error
   return {
     code: asText(code ?? 'unknown'),
     name: typeof name === 'string' ? name : null,
     message: asText(message ?? ''),
+    meaning: typeof meaning === 'string' ? meaning : null,
     frames: typeof stack === 'string' ? stack.split('\n').filter((line) => line !== '') : [],
     causes: readCauses(error),
   }

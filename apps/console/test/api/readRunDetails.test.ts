@@ -25,7 +25,14 @@ describe('readRunDetails', () => {
       ],
       guard: { due: 84_120, allowed: 50_000, total: 91_000 },
       stillDue: null,
-      error: { code: 'guard_blocked', name: null, message: 'too many', frames: [], causes: [] },
+      error: {
+        code: 'guard_blocked',
+        name: null,
+        message: 'too many',
+        meaning: null,
+        frames: [],
+        causes: [],
+      },
     })
   })
 
@@ -55,6 +62,7 @@ describe('readRunDetails', () => {
       code: 'handler_failed',
       name: 'TypeError',
       message: 'no feed',
+      meaning: null,
       frames: ['at readFeed (src/importFeed.ts:10:17)', 'at importFeed (src/importFeed.ts:3:9)'],
       causes: [
         { code: null, message: 'fetch failed' },

@@ -156,6 +156,7 @@ function describeError({ details }: ListedJobRun): string | null {
   if (typeof details !== 'object' || details === null || Array.isArray(details)) return null
   const { error } = details
   if (typeof error !== 'object' || error === null || Array.isArray(error)) return null
-  const told = [error['code'], error['message']].filter((part) => typeof part === 'string')
-  return told.length === 0 ? null : onOneLine(told.join(': '))
+  const { code, message, meaning } = error
+  const told = [code, message].filter((part) => typeof part === 'string').join(': ')
+  return told === '' ? null : onOneLine(typeof meaning === 'string' ? `${told} (${meaning})` : told)
 }

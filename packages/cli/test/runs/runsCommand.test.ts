@@ -39,7 +39,13 @@ beforeAll(async () => {
         attempt: 3,
         status: 'failed',
         errorCode: 'smtp_unavailable',
-        details: { error: { code: 'smtp_unavailable', message: 'connect\nECONNREFUSED' } },
+        details: {
+          error: {
+            code: 'smtp_unavailable',
+            message: 'connect\nECONNREFUSED',
+            meaning: 'It is\nclosed.',
+          },
+        },
         startedAt: new Date(FAILED_AT),
         endedAt: new Date('2026-05-01T11:00:01Z'),
       },
@@ -96,7 +102,7 @@ describe('roundsman runs', () => {
     expect(stdout).toEqual([
       '2026-05-01 11:00:00  failed   750 ms  dispatchEmail  Order 42',
       `  ${ids.mail}  queue, attempt 3`,
-      '  smtp_unavailable: connect ECONNREFUSED',
+      '  smtp_unavailable: connect ECONNREFUSED (It is closed.)',
       '2026-05-01 10:00:00  success     1 s  cleanupPreviewSessions',
       `  ${ids.clean}  schedule`,
       '2026-04-01 10:00:00  success   1 min  formerJob',

@@ -2,6 +2,7 @@ import { JobError } from '../job/jobError.ts'
 import { readPart } from '../job/readPart.ts'
 import { createRedact, MAX_READ, type Redact } from '../job/redact.ts'
 import { readableLine, readableText, storableText } from '../job/storableText.ts'
+import { meaningOfSqlState } from '../store/sqlState.ts'
 
 /** An error as JobRun.details.error stores it. A type and not an interface, so that it is assignable to JsonValue. */
 export type ErrorDescription = {
@@ -9,6 +10,8 @@ export type ErrorDescription = {
   /** The name of its class, unless that is `Error`. */
   name?: string
   message: string
+  /** What PostgreSQL means by the code. */
+  meaning?: string
   /** Where it was thrown: the product's own frames, one a line. */
   stack?: string
   cause?: CauseDescription
@@ -42,12 +45,18 @@ export function describeError(error: unknown, payload?: unknown): ErrorDescripti
   const known = readError(error)
   const message = describeMessage(known, redact)
   const stack = describeFrames(known, redact)
-  const { code, ...causes } = describeCauses(known, redact)
+  const { code: codeOfCause, ...causes } = describeCauses(known, redact)
+  const own = describeCode(known, redact)
+  // Prisma's codes say less than what it has wrapped.
+  const isLess = own === undefined || (!known.isOurs && OF_PRISMA.test(own))
+  const code = (isLess ? (codeOfCause ?? own) : own) ?? 'handler_failed'
+  const meaning = meaningOfSqlState(code)
   const name = describeName(known, redact)
   return {
-    code: describeCode(known, redact) ?? code ?? 'handler_failed',
+    code,
     ...(name !== undefined && { name }),
     message,
+    ...(meaning !== undefined && { meaning }),
     ...(stack !== '' && { stack }),
     ...causes,
   }
@@ -85,24 +94,46 @@ const NOTHING_KNOWN: KnownError = {
 
 /** Reads the parts of a thrown value, whatever it is and whichever of them throw. */
 function readError(error: unknown): KnownError {
-  if (typeof error !== 'object' || error === null) {
+  if (!isObject(error)) {
     const message = storableText(error, MAX_OWN_MESSAGE_LENGTH)
     return { ...NOTHING_KNOWN, message }
   }
   const stack = readPart(error, 'stack')
+  const code = readPart(error, 'code')
+  const wrapped = readWrapped(error)
+  // Of raw SQL, Prisma says nothing that PostgreSQL has not said.
+  const told = code === RAW_SQL_FAILED && wrapped !== undefined ? wrapped : error
   return {
     isOurs: isJobError(error),
     name: readPart(error, 'name'),
-    code: readPart(error, 'code'),
-    message: readMessage(error),
+    code: (told === error ? code : readPart(told, 'code')) ?? readPart(told, 'originalCode'),
+    message: readMessage(told),
     stack: typeof stack === 'string' ? stack : '',
-    cause: readPart(error, 'cause'),
+    cause: readPart(error, 'cause') ?? (told === error ? wrapped : undefined),
     errors: readPart(error, 'errors'),
   }
 }
 
+const OF_PRISMA = /^P[1-9]\d{3}$/
+const RAW_SQL_FAILED = 'P2010'
+
+/** What the database has said, where Prisma puts it: since 7 what its adapter threw, before it `meta` itself. */
+function readWrapped(error: object): object | undefined {
+  const meta = readPart(error, 'meta')
+  if (!isObject(meta)) return undefined
+  const adapterError = readPart(meta, 'driverAdapterError')
+  const wrapped = isObject(adapterError) ? readPart(adapterError, 'cause') : meta
+  if (!isObject(wrapped)) return undefined
+  const codes = [readPart(wrapped, 'code'), readPart(wrapped, 'originalCode')]
+  return codes.some((code) => typeof code === 'string') ? wrapped : undefined
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
+}
+
 function readMessage(error: object): string {
-  const message = readPart(error, 'message')
+  const message = readPart(error, 'message') ?? readPart(error, 'originalMessage')
   if (typeof message === 'string' && message !== '') return message
   if (message !== undefined && message !== '') return storableText(message)
   const name = readPart(error, 'name')

@@ -13,3 +13,34 @@ export const WRONG_STATE = '55000'
 export function hasSqlState(error: unknown, code: string): error is pg.DatabaseError {
   return error instanceof pg.DatabaseError && error.code === code
 }
+
+/** Those that a run may meet through no fault of its statements, or that say which fault. */
+const MEANINGS: Readonly<Record<string, string>> = {
+  '22001': 'A text is longer than its column allows.',
+  '23502': 'A column that needs a value got none.',
+  '23503': 'A row refers to one that is missing, or is still referred to.',
+  [UNIQUE_VIOLATION]: 'There is a row with this unique key already.',
+  '23514': 'A value breaks a check constraint.',
+  '25006': 'The transaction or the server is read-only, such as a standby.',
+  '25P02': 'An earlier statement of this transaction had failed, and it was used all the same.',
+  '25P03': 'The transaction was idle for longer than idle_in_transaction_session_timeout allows.',
+  '25P04': 'The transaction took longer than transaction_timeout allows.',
+  '40001': 'Another transaction changed the same rows, so this one could not go on.',
+  [DEADLOCK_DETECTED]: 'Transactions waited for each other, and PostgreSQL ended this one.',
+  [INSUFFICIENT_PRIVILEGE]: 'The role may not do this.',
+  '42703': 'There is no such column: a migration may be missing.',
+  '42P01': 'There is no such table: a migration may be missing.',
+  '53100': 'The disk of the database server is full.',
+  '53200': 'The database server is out of memory.',
+  '53300':
+    'The database server has no connection left: others hold all that max_connections allows.',
+  [LOCK_NOT_AVAILABLE]: 'Another session held a lock for longer than this one waits for it.',
+  '57014': 'The statement took longer than statement_timeout allows, or somebody cancelled it.',
+  '57P01': 'An administrator or a shutdown of the database server ended the connection.',
+  '57P03': 'The database server is starting or shutting down.',
+}
+
+/** What PostgreSQL means by the code, in a sentence; undefined for a rarer one, and for any other text. */
+export function meaningOfSqlState(code: string): string | undefined {
+  return Object.hasOwn(MEANINGS, code) ? MEANINGS[code] : undefined
+}

@@ -1,6 +1,7 @@
 // Not quick: commits through many database clients.
 import { openForTests } from '@roundsman/testing'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import pg from 'pg'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { defineJob, JobError, type HostTransaction, type RunContext } from '../../src/index.ts'
 import { runOnce, type RunOnceResult } from '../../src/worker.ts'
 import { asConnection } from '../../src/store/callersTransaction.ts'
@@ -105,6 +106,39 @@ describe.each(Object.entries(HOSTS))('a batch by %s', (_name, openHost) => {
     })
     expect(await effects()).toEqual([1])
     expect(await runtime.rows(`select from "JobWork" where "name" = 'follow'`)).toEqual([])
+  })
+
+  it.each([
+    ['57014', 'statement_timeout', `set local statement_timeout = 100`],
+    ['55P03', 'held a lock', `set local lock_timeout = 100`],
+    ['40P01', 'waited for each other', 'select pg_advisory_xact_lock(7)::text'],
+    ['23505', 'unique key', 'create unique index on "Effect" (n)'],
+  ])('that PostgreSQL refuses fails its run with the code %s', async (code, meaning, before) => {
+    const other = new pg.Client({ connectionString: runtime.url })
+    await other.connect()
+    onTestFinished(() => other.end())
+    // The other waits first, and PostgreSQL ends whoever finds the deadlock.
+    await other.query(`begin; set local deadlock_timeout = '1min'`)
+    if (code !== '23505') await other.query('lock table "Effect" in access exclusive mode')
+    const result = await run(async ({ batch }) => {
+      await batch(async (tx) => {
+        await asConnection(tx, createSchema('public')).query(before)
+        const waiting = code === '40P01' && other.query('select pg_advisory_xact_lock(7)')
+        try {
+          await add(tx, 1, 1)
+        } finally {
+          await waiting
+        }
+        return { added: 2 }
+      })
+    })
+    await other.query('rollback')
+    const error = {
+      code,
+      meaning: expect.stringContaining(meaning),
+      message: expect.not.stringContaining('Raw query failed'),
+    }
+    expect(result).toMatchObject({ run: { status: 'failed', details: { error } } })
   })
 
   it('of a run that another worker has ended commits nothing', async () => {

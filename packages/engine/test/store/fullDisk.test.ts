@@ -86,7 +86,7 @@ it('a disk that was full for a while costs no work, no tick and no count', async
   const codes = await rows<{ code: string }>(
     `select distinct "details" #>> '{error,code}' as "code" from "JobRun" where "status" = 'failed'`,
   )
-  expect(codes).toEqual([{ code: 'P2010' }])
+  expect(codes).toEqual([{ code: '53100' }])
   expect(
     await rows(
       `select run."id" from "JobRun" run left join "Effect" effect on effect."runId" = run."id"

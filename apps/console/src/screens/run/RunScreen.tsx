@@ -161,7 +161,7 @@ function StillDue({ run }: { run: RunDetail }) {
 
 /** What was thrown, where in the product's code, and what led to it. */
 function Cause({ run, error }: { run: RunDetail; error: RunError }) {
-  const { code, name, message, frames, causes } = error
+  const { code, name, message, meaning, frames, causes } = error
   const [first, ...others] = frames
   return (
     <section className="problem" aria-label="Error">
@@ -171,6 +171,7 @@ function Cause({ run, error }: { run: RunDetail; error: RunError }) {
         {first !== undefined && <code className="errorPlace">{placeOf(first)}</code>}
       </p>
       <p className="isWrapped">{message}</p>
+      {meaning !== null && <p className="muted">{meaning}</p>}
       <EqualFailures run={run} code={code} />
       {causes.length > 0 && (
         <ol className="causes" aria-label="Causes">
