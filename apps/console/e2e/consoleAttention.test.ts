@@ -46,6 +46,27 @@ describe('the overview says what needs somebody', () => {
     await expectSeen(needs(page, 'Unscheduled').getByText('deploy the workers too'))
   })
 
+  it('for whom a session waits at a lock', async () => {
+    await using viewer = await openViewer(browser, stack, { role: 'admin' })
+    const { page } = viewer
+    let waiting: Promise<unknown> = Promise.resolve()
+    await stack.prisma.$transaction(
+      async (tx) => {
+        await tx.$executeRaw`select pg_advisory_xact_lock(4711)`
+        waiting = Promise.resolve(stack.prisma.$executeRaw`select pg_advisory_xact_lock(4711)`)
+        const item = needs(page, 'Lock')
+        await item.getByText('for a lock of').waitFor({ timeout: 25_000 })
+        await expectSeen(item.getByText('idle in transaction'))
+        await page
+          .getByText(/^pid \d+ .* has waited .* for a lock of pid/)
+          .first()
+          .waitFor()
+      },
+      { timeout: 40_000 },
+    )
+    await waiting
+  })
+
   it('how many of a job fail, against how many usually do, with the cause and the way to the runs', async () => {
     const name = 'greetCustomer'
     await makeHistory(name, 1_000)

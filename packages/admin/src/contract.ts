@@ -486,6 +486,16 @@ const attention = z.discriminatedUnion('kind', [
     since: at.nullable(),
     transactions: count,
   }),
+  // Sessions of the database have waited for seconds at a lock of the holder, such as `pid 4711 (psql, idle in transaction)`.
+  // `waiter` has waited longest. When the holder's transaction began; null where this role may not see it.
+  z.object({
+    kind: z.literal('lockWait'),
+    waiter: z.string(),
+    waiters: count,
+    since: at,
+    holder: z.string(),
+    holderSince: at.nullable(),
+  }),
   // Autovacuum is off, or does not come to a table of the queue.
   z.object({ kind: z.literal('unvacuumed'), problem: z.string(), remedy: z.string() }),
   z.object({ kind: z.literal('silent'), workerId: z.string(), since: at }),

@@ -4,7 +4,7 @@ import type { JobProblem } from '../read/getJobHealth.ts'
 import type { ProblemKind } from '../read/listProblems.ts'
 
 /** What is told; the rest is seen in the console. Of dead letters one alert for each code, and one for further codes of a job. */
-export type AlertKind = Exclude<ProblemKind, 'slow' | 'recovered'>
+export type AlertKind = Exclude<ProblemKind, 'slow' | 'lockWait' | 'recovered'>
 
 /** Something is wrong (`began`), or no longer is (`ended`). A webhook gets this as JSON. */
 export interface AlertNotice {

@@ -83,7 +83,8 @@ function toCauses(
   told: ReadonlySet<string>,
   now: Date,
 ): readonly AlertCause[] {
-  if (problem.kind === 'slow' || problem.kind === 'recovered') return []
+  if (problem.kind === 'slow' || problem.kind === 'lockWait' || problem.kind === 'recovered')
+    return []
   // Texts that the host or a handler wrote stay here.
   const {
     kind,

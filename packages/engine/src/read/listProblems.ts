@@ -9,6 +9,7 @@ import { listIdle, listSlower, type IdleJob, type SlowerJob } from './judgeRuns.
 import { countDeadLettersByCause, type DeadLetterCause } from './listDeadLetters.ts'
 import { listFailures, type FailedRun } from './listFailures.ts'
 import { listPoison, type Poison } from './listPoison.ts'
+import { listLockWaits, type LockWait } from './listLockWaits.ts'
 import { describeUnvacuumed, listUnvacuumed } from './listUnvacuumed.ts'
 import { listRescheduled, type RescheduledJob } from './listSchedules.ts'
 import { isWorkerSilent, listWorkers } from './listWorkers.ts'
@@ -64,6 +65,8 @@ export type Problem =
     }
   /** Such as `pid 4711 (psql, active)`: it keeps old rows from being removed. `since`: null where nobody can tell. */
   | { kind: 'oldSnapshot'; holder: string; since: string | null; transactions: number }
+  /** Sessions of the database have waited for seconds at a lock that another holds. */
+  | ({ kind: 'lockWait' } & LockWait)
   /** Autovacuum is off, or does not come to a table of the queue. */
   | { kind: 'unvacuumed'; problem: string; remedy: string }
   /** A worker of another version has changed its schedule within the day. */
@@ -159,6 +162,7 @@ export async function judgeJobs(
     unvacuumed,
     poison,
     lanes,
+    lockWaits,
   ] = await Promise.all([
     listFailures(reader, names, before(DAY_MS)),
     readFailures(reader, names, before(failureWindowMs), now, usualFailures),
@@ -172,6 +176,7 @@ export async function judgeJobs(
     listUnvacuumed(reader),
     listPoison(reader, before(DAY_MS)),
     listLanesInUse(reader),
+    listLockWaits(reader),
   ])
   // Last: in a transaction they hold locks of workers until it ends, and a worker that comes back waits for its own.
   const [workers, untaken, { problems: ofHealth }] = await Promise.all([
@@ -210,6 +215,7 @@ export async function judgeJobs(
     ...changed.map((one) => ({ kind: 'rescheduled' as const, ...one })),
     ...listSlow(lanes, jobs, now).filter(({ name }) => !isOfHealth('overrunning', name)),
     ...listGivenUp(letters),
+    ...lockWaits.map((one) => ({ kind: 'lockWait' as const, ...one })),
     ...unvacuumed.map((one) => ({ kind: 'unvacuumed' as const, ...describeUnvacuumed(one) })),
   ]
   if (snapshot !== null && isSnapshotOld(snapshot, now, snapshotMs)) {

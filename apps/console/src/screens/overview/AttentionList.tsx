@@ -33,6 +33,7 @@ const LABELS: Readonly<Record<ConsoleAttention['kind'], string>> = {
   backlog: 'Backlog',
   deadLetter: 'Dead letters',
   oldSnapshot: 'Old snapshot',
+  lockWait: 'Lock',
   unvacuumed: 'Not vacuumed',
 }
 
@@ -249,6 +250,23 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
           </p>
         </>
       )
+    case 'lockWait':
+      return (
+        <>
+          <p>
+            <strong>{item.waiter}</strong> has waited <Elapsed since={item.since} /> for a lock of{' '}
+            <strong>{item.holder}</strong>
+            {item.holderSince !== null && (
+              <>
+                , in a transaction open since <Moment at={item.holderSince} />
+              </>
+            )}
+          </p>
+          {item.waiters > 1 && (
+            <p className="muted">{item.waiters.toLocaleString('en')} sessions wait for it.</p>
+          )}
+        </>
+      )
     case 'unvacuumed':
       return (
         <>
@@ -406,6 +424,7 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
     case 'slower':
     case 'rescheduled':
     case 'oldSnapshot':
+    case 'lockWait':
     case 'unvacuumed':
       return null
     case 'silent':

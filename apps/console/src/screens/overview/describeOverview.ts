@@ -33,6 +33,7 @@ const BAD = [
   'failing',
 ] as const
 const WARN = [
+  'lockWait',
   'idle',
   'slower',
   'blocked',
@@ -88,6 +89,8 @@ function sayFirst(item: ConsoleAttention, now: number): string {
       return `${item.name} waits for an approval`
     case 'oldSnapshot':
       return `${item.holder} keeps old rows from being removed`
+    case 'lockWait':
+      return `${item.waiter} has waited ${since(item.since, now)} for a lock of ${item.holder}`
     case 'unvacuumed':
       return item.problem
     case 'orphaned':

@@ -1,0 +1,61 @@
+import { boundedText } from './bounded.ts'
+import type { JobsReader } from './reader.ts'
+
+/** Whom sessions of this database have waited for, for seconds, at a lock. Instants are ISO 8601 in UTC. */
+export interface LockWait {
+  /** Who has waited longest: `pid 4712 (roundsman w1 engine)`. Of a handler's transaction it is the host's own pool. */
+  waiter: string
+  /** How many sessions wait for this one. */
+  waiters: number
+  since: string
+  /** Who does not wait itself, if any: `pid 4711 (psql, idle in transaction)`. */
+  holder: string
+  /** Since when its transaction has been open; null where this role may not see it. */
+  holderSince: string | null
+}
+
+/** Others wait for so long that a person notices. */
+const MIN_WAIT = '5 seconds'
+const MAX_LISTED = 20
+
+/** What a role without pg_read_all_stats may not see of the sessions of others. */
+const UNSEEN = 'only pg_read_all_stats may see what it does'
+
+const nameSql = (pid: string, session: string, about: string) => `
+  case ${pid} when 0 then 'a prepared transaction'
+  else format('pid %s (%s)', ${pid}, case when ${session}.state is null then '${UNSEEN}' else ${about} end) end`
+
+/**
+ * Lists who keeps others waiting, the longest wait first, 20 at most. Nobody can tell which run a transaction of the host is part
+ * of: its handler's statements touch nothing of ours before they end.
+ */
+export async function listLockWaits(reader: JobsReader): Promise<LockWait[]> {
+  return await reader.rows<LockWait>({
+    text: `
+      with waiting as materialized (
+        select session.pid, session.state, session.application_name, min(lock.waitstart) as "since"
+        from pg_locks lock join pg_stat_activity session using (pid)
+        where not lock.granted and lock.waitstart < clock_timestamp() - interval '${MIN_WAIT}'
+          and session.datname = current_database() and session.backend_type is distinct from 'autovacuum worker'
+        group by 1, 2, 3
+      ), held as materialized (
+        select waiting.*, holder.pid as "holderPid"
+        from waiting cross join lateral (
+          select blocking.pid from unnest(pg_blocking_pids(waiting.pid)) blocking(pid)
+          -- Somebody in between waits as well: the one at the head of the line is who holds all up.
+          order by blocking.pid in (select pid from pg_locks where not granted), blocking.pid limit 1
+        ) holder
+      )
+      select ${boundedText('"waiter"')} as "waiter", "waiters", "since", ${boundedText('"holder"')} as "holder", "holderSince"
+      from (
+        select distinct on (held."holderPid")
+               ${nameSql('held.pid', 'held', 'held.application_name')} as "waiter",
+               count(*) over (partition by held."holderPid")::int as "waiters", held."since",
+               ${nameSql('held."holderPid"', 'holder', `concat_ws(', ', nullif(holder.application_name, ''), holder.state)`)} as "holder",
+               holder.xact_start as "holderSince"
+        from held left join pg_stat_activity holder on holder.pid = held."holderPid"
+        order by held."holderPid", held."since"
+      ) found
+      order by "since" limit ${MAX_LISTED}`,
+  })
+}
