@@ -16,7 +16,6 @@ export interface LockWait {
 
 /** Others wait for so long that a person notices. */
 const MIN_WAIT = '5 seconds'
-const MAX_LISTED = 20
 
 /** What a role without pg_read_all_stats may not see of the sessions of others. */
 const UNSEEN = 'only pg_read_all_stats may see what it does'
@@ -26,7 +25,7 @@ const nameSql = (pid: string, session: string, about: string) => `
   else format('pid %s (%s)', ${pid}, case when ${session}.state is null then '${UNSEEN}' else ${about} end) end`
 
 /**
- * Lists who keeps others waiting, the longest wait first, 20 at most. Nobody can tell which run a transaction of the host is part
+ * Lists who keeps others waiting, the longest wait first: no more than there are connections. Nobody can tell which run a transaction of the host is part
  * of: its handler's statements touch nothing of ours before they end.
  */
 export async function listLockWaits(reader: JobsReader): Promise<LockWait[]> {
@@ -56,6 +55,6 @@ export async function listLockWaits(reader: JobsReader): Promise<LockWait[]> {
         from held left join pg_stat_activity holder on holder.pid = held."holderPid"
         order by held."holderPid", held."since"
       ) found
-      order by "since" limit ${MAX_LISTED}`,
+      order by "since"`,
   })
 }
