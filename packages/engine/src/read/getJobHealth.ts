@@ -45,8 +45,9 @@ export async function getJobHealth(
   checkJobs('jobs', jobs)
   checkDate('now', now)
   const scheduled = jobs.filter(isScheduled)
+  const alive = isAnyWorkerAlive(reader)
   const [isAnyAlive, rowOf, overrunning, orphaned] = await Promise.all([
-    isAnyWorkerAlive(reader),
+    alive,
     listSchedules(
       reader,
       scheduled.map(({ name }) => name),
@@ -61,6 +62,7 @@ export async function getJobHealth(
     listOrphanedWork(
       reader,
       jobs.map(({ name }) => name),
+      alive,
     ),
   ])
   const problems: JobProblem[] = isAnyAlive
@@ -111,9 +113,10 @@ interface OrphanedWork {
 async function listOrphanedWork(
   reader: JobsReader,
   names: readonly string[],
+  isAnyAlive: Promise<boolean>,
 ): Promise<OrphanedWork[]> {
   const others = (await withOtherJobs(reader, names)).slice(names.length)
-  if (others.length === 0 || !(await isAnyWorkerAlive(reader))) return []
+  if (others.length === 0 || !(await isAnyAlive)) return []
   const orphans = await jobsWithoutWorker(reader, others)
   if (orphans.length === 0) return []
   const pauses = await readPausedQueues(reader)

@@ -25,8 +25,8 @@ const nameSql = (pid: string, session: string, about: string) => `
   else format('pid %s (%s)', ${pid}, case when ${session}.state is null then '${UNSEEN}' else ${about} end) end`
 
 /**
- * Lists who keeps others waiting, the longest wait first: no more than there are connections. Nobody can tell which run a transaction of the host is part
- * of: its handler's statements touch nothing of ours before they end.
+ * Lists who keeps others waiting, the longest wait first: no more than there are connections. Nobody can tell which run a
+ * transaction of the host is part of: its handler's statements touch nothing of ours before they end.
  */
 export async function listLockWaits(reader: JobsReader): Promise<LockWait[]> {
   return await reader.rows<LockWait>({

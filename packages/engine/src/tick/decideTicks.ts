@@ -22,7 +22,7 @@ export interface TickDecision {
   scheduledFor: Date
   outcome: TickOutcome
   reason: string | null
-  /** How many ticks the row stands for; of more than 1, `through` is the last. Where they are more than were counted, `reason` says so. */
+  /** How many ticks the row stands for, the last of them `through`. Where there were more than are counted, `reason` says so. */
   count: number
   through: Date | null
 }

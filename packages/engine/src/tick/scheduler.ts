@@ -440,15 +440,16 @@ const TELL_SQL = `
   )`
 
 /**
- * Stores schedules whose row is missing or another, and records which version changed one, from what to what. Of the workers that define a job and live, or lived a moment ago (after a
- * restart of PostgreSQL not all have connected again), the one that started last decides which definition may be written. Of
- * one that has not told its schedules, only the jobs that it takes are known: it goes first all the same.
+ * Stores schedules whose row is missing or another, and records which version changed one, from what to what. Of the workers
+ * that define a job and live, or lived a moment ago (after a restart of PostgreSQL not all have connected again), the one that
+ * started last decides which definition may be written. Of one that has not told its schedules, only the jobs that it takes are
+ * known: it goes first all the same.
  *
  * A changed schedule of a worker that starts begins at that start, and one that a worker takes back begins where the row's
  * cursor was last seen: it owes what was due since. A row that somebody has removed begins where the workers that define it so
  * had come to, whose clocks may be behind: at its last tick, or where the first of them started; at most an hour back, since the
- * ledger may have lost what is older. Rows that others hold are left for the next look, since a transaction of
- * the host's may keep them for as long as it likes.
+ * ledger may have lost what is older. Rows that others hold are left for the next look, since a transaction of the host's may
+ * keep them for as long as it likes.
  */
 const REGISTER_SQL = `
   with told as materialized (
