@@ -2,26 +2,22 @@
 import { renderInvoicePdf } from '@roundsman/jobs'
 import {
   emptyQueue,
-  emptyTables,
   expectInvalid,
   expectProblem,
   listQueue,
   openForTests,
-  QUEUE,
   setWork,
   withRefusedCommit,
 } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createTestApi } from '../createTestApi.ts'
-import { createInvoice, invoiceBody, markRendered } from '../invoices.ts'
+import { createInvoice, emptyInvoices, invoiceBody, markRendered, UNKNOWN_ID } from '../invoices.ts'
 
 const api = openForTests(createTestApi)
 
 beforeEach(async () => {
-  await emptyTables(api.prisma, `"EmailMessage", "InvoicePdf", "InvoiceLine", "Invoice", ${QUEUE}`)
+  await emptyInvoices(api.prisma)
 })
-
-const UNKNOWN_ID = '01a20e26-367c-766a-a085-72e882269712'
 
 const ask = (id: string) => api.as('staff', { method: 'POST', url: `/api/invoices/${id}/pdf` })
 const fetchPdf = (id: string, headers: Record<string, string> = {}) =>

@@ -1,28 +1,24 @@
 // Not quick: asks in hundreds of ways.
 import { Prisma } from '@roundsman/db'
 import {
-  emptyTables,
   expectInvalid,
   expectProblem,
   listQueue,
   openForTests,
-  QUEUE,
   setWork,
   withRefusedCommit,
 } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { invoicesQuery } from '../../src/invoices/listInvoices.ts'
 import { createTestApi } from '../createTestApi.ts'
-import { createInvoice, invoiceBody, markRendered } from '../invoices.ts'
+import { createInvoice, emptyInvoices, invoiceBody, markRendered, UNKNOWN_ID } from '../invoices.ts'
 
 const api = openForTests(createTestApi)
 
 beforeEach(async () => {
-  await emptyTables(api.prisma, `"EmailMessage", "InvoicePdf", "InvoiceLine", "Invoice", ${QUEUE}`)
+  await emptyInvoices(api.prisma)
   await api.prisma.$executeRaw`alter sequence "Invoice_number_seq" restart`
 })
-
-const UNKNOWN_ID = '01a20e26-367c-766a-a085-72e882269712'
 
 const post = (payload: object) => api.as('staff', { method: 'POST', url: '/api/invoices', payload })
 const put = (id: string, payload: object) =>

@@ -1,27 +1,23 @@
 import { dispatchEmail } from '@roundsman/jobs'
 import {
   emptyQueue,
-  emptyTables,
   expectInvalid,
   expectProblem,
   listQueue,
   openForTests,
-  QUEUE,
   setWork,
   waitFor,
   withRefusedCommit,
 } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createTestApi } from '../createTestApi.ts'
-import { createInvoice, invoiceBody, markRendered } from '../invoices.ts'
+import { createInvoice, emptyInvoices, invoiceBody, markRendered, UNKNOWN_ID } from '../invoices.ts'
 
 const api = openForTests(createTestApi)
 
 beforeEach(async () => {
-  await emptyTables(api.prisma, `"EmailMessage", "InvoicePdf", "InvoiceLine", "Invoice", ${QUEUE}`)
+  await emptyInvoices(api.prisma)
 })
-
-const UNKNOWN_ID = '01a20e26-367c-766a-a085-72e882269712'
 
 const send = (id: string, payload: object | undefined = {}) =>
   api.as('staff', { method: 'POST', url: `/api/invoices/${id}/email`, payload })
