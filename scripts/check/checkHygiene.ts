@@ -16,6 +16,19 @@ const SERVES = /^(?:packages\/(?:cli|engine|fastify|node-app)|apps\/(?:api|worke
 const THROWS_FOR_ADDRESS =
   /\bnew URL\(\s*(?:\w+\.)*(?:request|req|raw|url|originalUrl|headers)\b|\bdecodeURI(?:Component)?\(\s*(?:\w+\.)*(?:request|req|raw)\b/
 
+/** Words that the glossary gave up, with what people read instead. Code, routes and records may still be called so. */
+const FORMER_WORDS: readonly (readonly [word: RegExp, now: string])[] = [
+  [/\bredriv(?:e|es|en|ing)\b|\bredrove\b/i, 'retry'],
+  [/\bnext ticks\b/i, 'next runs'],
+  [/\bwhat people did\b/i, 'activity'],
+]
+/** What people read: documents, and the texts of the console, the API, the commands and the alerts. */
+const READ_BY_PEOPLE =
+  /^(?:README\.md$|docs\/(?!glossary\.md$)|\.changeset\/|packages\/[\w-]+\/README\.md$|(?:apps\/console|packages\/(?:admin|alerts|cli))\/src\/)/
+/** Where prose stands in code: a text that begins with a capital or has a space, a comment, or a line of a screen that is no statement. */
+const PROSE_IN_CODE =
+  /(['"`])(?=[A-Z]|(?:(?!\1).)* )(?:(?!\1).)*\1|^\s*[A-Z][\w ]*(?: \{.*)?$|^\s*(?:\*|\/\/|\/\*\*) .*/g
+
 /** Reports what should not be in a commit, whatever the kind of file. */
 export async function checkHygiene(root: string): Promise<readonly string[]> {
   const files = await listFiles(root)
@@ -39,11 +52,29 @@ async function checkFile(root: string, path: string): Promise<string[]> {
             `${where}: throws for some addresses, and anybody can send one: use URL.parse, and answer 400 for null`,
           ]
         : []),
+      ...(READ_BY_PEOPLE.test(path) ? findFormerWords(proseOf(path, line)) : []).map(
+        ([word, now]) => `${where}: says "${word}", which the glossary calls "${now}"`,
+      ),
       ...(isCode(path) && SILENCED.test(line)
         ? [`${where}: silences the linter without a reason; write it behind ' -- '`]
         : []),
     ]
   })
+}
+
+function findFormerWords(prose: string) {
+  return FORMER_WORDS.flatMap(([former, now]) => {
+    const found = former.exec(prose)
+    return found ? [[found[0], now] as const] : []
+  })
+}
+
+/** A line without what is code in it: names in back quotes, and addresses. */
+function proseOf(path: string, line: string): string {
+  const prose = isCode(path)
+    ? (line.match(PROSE_IN_CODE) ?? []).join(' ')
+    : line.replace(/`[^`]*`/g, '')
+  return prose.replace(/\S*\/redrive\b|\(redrive\b|\bredrive \(/g, '')
 }
 
 function isTest(path: string): boolean {

@@ -17,7 +17,7 @@ export interface Shot {
 
 /** Each screen, of a stack with the jobs of the demo. */
 export const FILLED: readonly Shot[] = [
-  { title: 'Overview', file: 'overview', path: '', shows: 'Next ticks' },
+  { title: 'Overview', file: 'overview', path: '', shows: 'Next runs' },
   { title: 'Jobs', file: 'jobs', path: 'jobs', shows: 'demoArchiveOrders' },
   { title: 'A job with a schedule', file: 'job', path: 'jobs/demoImportFeed', shows: 'Policies' },
   { title: 'A job of a queue', file: 'job-queued', path: 'jobs/demoSyncOrder', shows: 'Policies' },
@@ -93,7 +93,7 @@ export const FILLED: readonly Shot[] = [
     open: (page) => page.getByRole('button', { name: 'Run now: demoSyncOrder' }).click(),
   },
   {
-    title: 'Redriving many',
+    title: 'Retrying many',
     file: 'redrive-many',
     path: 'queue?name=demoSyncOrder',
     shows: 'Working…',
@@ -105,10 +105,10 @@ export const FILLED: readonly Shot[] = [
       const boxes = letters.locator('[data-row-check]')
       await boxes.first().waitFor()
       for (const box of await boxes.all()) await box.check()
-      await page.getByRole('button', { name: /^Redrive \d+$/ }).click()
+      await page.getByRole('button', { name: /^Retry \d+$/ }).click()
       const dialog = page.getByRole('dialog')
       await dialog.getByLabel('Reason').fill('The shop is back')
-      await dialog.getByRole('button', { name: /^Redrive/ }).click()
+      await dialog.getByRole('button', { name: /^Retry/ }).click()
     },
   },
   { title: 'The log-in', file: 'log-in', path: '', shows: 'Password', isOutside: true },

@@ -1,5 +1,5 @@
 // Not quick: starts processes.
-import { expect, test } from 'vitest'
+import { describe, expect, it, test } from 'vitest'
 import { checkHygiene } from '../check/checkHygiene.ts'
 import { writeTree } from './writeTree.ts'
 
@@ -69,3 +69,30 @@ test.each(["URL.parse(request.url, 'http://console')", "new URL('a.ts', import.m
     expect(await problemsOf({ 'packages/fastify/src/a.ts': line })).toEqual([])
   },
 )
+
+describe('a word that the glossary gave up', () => {
+  const found = async (file: string, text: string) => (await problemsOf({ [file]: text })).length
+
+  it.each([
+    ['docs/a.md', 'Mend it, then redrive.'],
+    ['.changeset/a.md', 'Redriven work runs alone.'],
+    ['packages/admin/README.md', 'they redrove `it`'],
+    ['apps/console/src/a.tsx', '    <b>\n      Redrive {count}\n    </b>'],
+    ['apps/console/src/a.tsx', `<Panel title="${['Next', 'ticks'].join(' ')}">`],
+    ['apps/console/src/a.ts', "confirm: 'Redrive',"],
+    ['packages/admin/src/a.ts', "summary: 'Redrives dead letters',"],
+    ['packages/cli/src/a.ts', '`${count} were redriven`'],
+  ])('is not read in %s: %s', async (file, text) => {
+    expect(await found(file, text)).toBe(1)
+  })
+
+  it.each([
+    ['docs/a.md', 'post `/api/jobs/runs/redrive`; `redriveDeadLetters` gives back'],
+    ['docs/glossary.md', 'Code calls it redrive.'],
+    ['apps/console/src/a.ts', "if (what === 'redrive') return { redriven: 1, next }"],
+    ['packages/admin/src/a.ts', "path: '/jobs/dead-letters/:workId/redrive',"],
+    ['packages/engine/src/a.ts', '/** A redrive. */'],
+  ])('may stay in code: %s: %s', async (file, text) => {
+    expect(await found(file, text)).toBe(0)
+  })
+})

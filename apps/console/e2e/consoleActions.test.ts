@@ -128,7 +128,7 @@ describe('running a job', () => {
     const again = await endedRun('greetCustomer', { status: 'failed', id: { not: failed.id } })
     expect(again).toMatchObject({ actor: ACTOR, reason: 'They may be kind now' })
     // It is a dead letter, like work that a program enqueued.
-    await page.getByRole('button', { name: 'Redrive' }).waitFor()
+    await page.getByRole('button', { name: 'Retry' }).waitFor()
   })
 
   it('runs a failed one again', async () => {
@@ -167,7 +167,7 @@ describe('pausing', () => {
       { action: 'resume', name: 'countSheep', actor: ACTOR, reason: 'It is open again' },
     ])
     await page.getByRole('link', { name: 'countSheep', exact: true }).click()
-    const log = page.getByRole('region', { name: 'What people did' })
+    const log = page.getByRole('region', { name: 'Activity' })
     await expectSeen(log.getByText(`${ACTOR} resumed the schedule: It is open again`))
   })
 
@@ -297,15 +297,15 @@ describe('a blocked run', () => {
 })
 
 describe('dead letters', () => {
-  it('is redriven, one of two', async () => {
+  it('is retried, one of two', async () => {
     const [first, second] = [await failOnce(), await failOnce()]
     stack.partner.isDown = false
     await using viewer = await open('/queue')
     const { page } = viewer
     await letters(page).nth(1).waitFor()
     // The latest comes first.
-    await letters(page).nth(1).getByRole('button', { name: 'Redrive' }).click()
-    await confirm(page, 'Redrive', 'They answer again')
+    await letters(page).nth(1).getByRole('button', { name: 'Retry' }).click()
+    await confirm(page, 'Retry', 'They answer again')
     await page.getByText('It is back in the queue.').waitFor()
     const again = await endedRun('callPartner', { attempt: 2 })
     expect(again).toMatchObject({
@@ -333,20 +333,20 @@ describe('dead letters', () => {
       reason: 'It was called by telephone',
     })
     await page.goto(`/console/runs/${second.id}`)
-    const log = page.getByRole('region', { name: 'What people did' })
+    const log = page.getByRole('region', { name: 'Activity' })
     await log.getByText(`${ACTOR} discarded it: It was called by telephone`).waitFor()
   })
 
-  it('are all redriven', async () => {
+  it('are all retried', async () => {
     await failOnce()
     await failOnce()
     stack.partner.isDown = false
     await using viewer = await open('/queue')
     const { page } = viewer
     await page.getByLabel('Select all on this page').check()
-    await page.getByRole('button', { name: 'Redrive 2' }).click()
+    await page.getByRole('button', { name: 'Retry 2' }).click()
     await dialog(page).getByText('2 dead letters go back into the queue').waitFor()
-    await confirm(page, 'Redrive 2', 'They answer again')
+    await confirm(page, 'Retry 2', 'They answer again')
     await page.getByText('2 dead letters are back in the queue.').waitFor()
     await page.getByText('No dead letters').waitFor()
     const runs = await waitFor(async () => {
@@ -618,7 +618,7 @@ describe('many dead letters', () => {
 })
 
 describe('many runs', () => {
-  it('are cancelled where they are under way, and redriven where they were given up', async () => {
+  it('are cancelled where they are under way, and retried where they were given up', async () => {
     const failed = await failOnce()
     await stack.enqueue('walkSteps')
     const running = await waitFor(() =>
@@ -637,9 +637,9 @@ describe('many runs', () => {
 
     stack.partner.isDown = false
     await row(page, 'walkSteps').getByRole('checkbox').uncheck()
-    await page.getByRole('button', { name: 'Redrive 1 given up' }).click()
+    await page.getByRole('button', { name: 'Retry 1 given up' }).click()
     await dialog(page).getByText('The work of this run, as far as it is a dead letter').waitFor()
-    await confirm(page, 'Redrive', 'They are back')
+    await confirm(page, 'Retry', 'They are back')
     expect(await endedRun('callPartner', { attempt: 2 })).toMatchObject({
       workId: failed.workId,
       status: 'success',
@@ -647,7 +647,7 @@ describe('many runs', () => {
   })
 })
 
-it('runs that match are redriven: all whose work was given up, with the number stated', async () => {
+it('runs that match are retried: all whose work was given up, with the number stated', async () => {
   const { workId } = await failOnce()
   await waitFor(async () => (await countFailed()) === 1, { message: 'A dead letter' })
   // As a worker leaves them, more than a page: each of the dead letters has two runs, and other runs left none.
@@ -669,11 +669,11 @@ it('runs that match are redriven: all whose work was given up, with the number s
   const { page } = viewer
   await page.getByLabel('Select all on this page').check()
   await page.getByText('50 selected').waitFor()
-  await page.getByRole('button', { name: 'Redrive all 40 that match' }).click()
+  await page.getByRole('button', { name: 'Retry all 40 that match' }).click()
   await dialog(page)
     .getByText('40 dead letters of the runs that match go back into the queue')
     .waitFor()
-  await confirm(page, 'Redrive 40', 'They answer again')
+  await confirm(page, 'Retry 40', 'They answer again')
   await page.getByText('40 dead letters are back in the queue.').waitFor()
   expect(await countFailed()).toBe(0)
   await stack.prisma.$executeRaw`delete from "JobWork"`
@@ -726,7 +726,7 @@ describe('the focus, after an action without the mouse', () => {
     const { page } = viewer
     await press(page.getByRole('button', { name: 'Cancel', exact: true }))
     await confirmByKey(page, 'It rains')
-    await expectFocus(page.getByRole('button', { name: 'Redrive' }))
+    await expectFocus(page.getByRole('button', { name: 'Retry' }))
   })
 
   it('is at the heading of the list that the thing has gone from', async () => {

@@ -232,12 +232,12 @@ const DIALOGS: readonly Screen[] = [
     'Approve',
     'Its guard stopped it',
   ),
-  dialog('redrive', 'Queue', () => '/queue', 'Redrive', 'back into the queue'),
+  dialog('retry', 'Queue', () => '/queue', 'Retry', 'back into the queue'),
   {
-    ...dialog('redrive many', 'Queue', () => '/queue', 'Redrive 1', 'goes back into the queue'),
+    ...dialog('retry many', 'Queue', () => '/queue', 'Retry 1', 'goes back into the queue'),
     open: async (page) => {
       await page.getByLabel('Select all on this page').check()
-      await press('Redrive 2')(page)
+      await press('Retry 2')(page)
     },
     shows: 'go back into the queue',
   },

@@ -111,7 +111,7 @@ describe('what the screens show is what is in the database', () => {
     await workers.getByText('The long way').waitFor()
 
     // The other schedule is paused.
-    const ticks = page.getByRole('region', { name: 'Next ticks' }).getByRole('listitem')
+    const ticks = page.getByRole('region', { name: 'Next runs' }).getByRole('listitem')
     expect(await ticks.getByRole('link').allTextContents()).toEqual(['countSheep'])
 
     const from = new Date(Math.floor(Date.now() / HOUR_MS) * HOUR_MS - 24 * HOUR_MS)

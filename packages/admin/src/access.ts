@@ -6,7 +6,7 @@ export interface Access {
   actor: string
   /** Whether they may look at jobs, runs and queue. */
   view: boolean
-  /** Whether they may run, pause, cancel, approve, redrive and discard. */
+  /** Whether they may run, pause, cancel, approve, retry and discard. */
   act: boolean
   /** Their id in log lines. Default: the log does not say who acted. */
   userId?: string | undefined

@@ -88,7 +88,7 @@ export const actionSchema = z.object({
   action: z
     .string()
     .describe(
-      'run, dryRun, pause, resume, cancel, approve, redrive, discard, pauseQueue, resumeQueue, cancelWork, postponeWork, prioritiseWork or reschedule',
+      'run, dryRun, pause, resume, cancel, approve, redrive (Retry of a dead letter), discard, pauseQueue, resumeQueue, cancelWork, postponeWork, prioritiseWork or reschedule',
     ),
   actor: z.string(),
   reason: z.string().nullable(),
@@ -236,7 +236,9 @@ export const runDetailSchema = runSchema.extend({
   batchMarks: z
     .array(batchMark)
     .describe('When the run committed batches: the first, the last and some between; at most 17'),
-  actions: z.array(actionSchema).describe('What people did about the run, the first action first'),
+  actions: z
+    .array(actionSchema)
+    .describe('Activity: what was done about the run, the first action first'),
   shown: shownSchema
     .nullable()
     .describe('The fields of the payload that the job lists in show; null when it lists none'),
@@ -669,7 +671,7 @@ export const jobDetailSchema = z.object({
     }),
   ),
   isCut: z.boolean(),
-  // What people did about it, the latest first; at most 20.
+  // Activity about it, the latest first; at most 20.
   actions: z.array(actionSchema),
 })
 

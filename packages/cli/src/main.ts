@@ -45,7 +45,7 @@ const USAGE = `Usage: roundsman <command> [--env-file FILE] [options]
   import        take over what waits in a queue that the product had before
   uninstall     print the SQL that removes the tables
   new           add a job
-  list          list all jobs, their schedules and next ticks
+  list          list all jobs, their schedules and next runs
   check         find problems of jobs before they run
   once          run a job here and now, recorded like any run
   runs          list runs and how they ended

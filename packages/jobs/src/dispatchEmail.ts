@@ -7,7 +7,7 @@ import { z } from 'zod'
  *   queued  The work that sends it was enqueued with it or, for an invoice without a PDF, is by renderInvoicePdf. It retries
  *           for about two days. The handler makes it sent, or failed: the server refused it for good, or no retries are
  *           left. The API moves a waiting one to a newer version of its invoice.
- *   failed  Nobody tries again by himself. Somebody who redrives its work gives it another chance: queued, unless its
+ *   failed  Nobody tries again by himself. Somebody who retries its work gives it another chance: queued, unless its
  *           invoice has changed since.
  *   sent    The mail server has taken it. Final: no other delivery changes or sends it.
  *

@@ -10,7 +10,7 @@ import { getManyWork, type JobsClient, type WorkState } from '@roundsman/engine/
  *   running  A worker renders it and makes it ready. A failed attempt makes it waiting again, or failed once it is given
  *            up. A worker that finds the invoice changed stores nothing: none.
  *   ready    The row has the PDF. Final.
- *   failed   A dead letter. requestInvoicePdf or an admin's redrive makes it waiting, and discarding it makes it none.
+ *   failed   A dead letter. requestInvoicePdf or an admin who retries it makes it waiting, and discarding it makes it none.
  *
  * A changed invoice has a new version, which begins at none; renewPdfRequests asks for it where somebody waited.
  */
@@ -25,7 +25,7 @@ export type PdfState =
   | { kind: 'waiting'; workId: string; startAfter: string }
   | { kind: 'running'; workId: string }
   | { kind: 'ready'; workId: string }
-  /** Given up. It stays so until somebody asks again, or an admin redrives the work. */
+  /** Given up. It stays so until somebody asks again, or an admin retries the work. */
   | { kind: 'failed'; errorCode: string }
 
 export interface InvoiceVersion {

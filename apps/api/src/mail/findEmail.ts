@@ -12,7 +12,7 @@ const CLOCK_TOLERANCE_MS = 3_600_000
 
 /**
  * Reads a message with the status that people are shown. The row alone may be behind: it stays `queued` when its last
- * attempt was lost or cut off, and `failed` for a moment after an admin has redriven its work.
+ * attempt was lost or cut off, and `failed` for a moment after an admin has had its work retried.
  */
 export async function findEmail(
   prisma: PrismaClient,

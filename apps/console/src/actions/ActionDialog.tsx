@@ -91,7 +91,7 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
           <p className="muted">
             With the payload of that run, which the queue still holds. It is not shown.
             {payload.isDeadLetter &&
-              ' The dead letter stays what it is: redrive it instead to have the same work tried again.'}
+              ' The dead letter stays what it is: retry that instead to have the same work go on.'}
           </p>
         )}
         {payload.kind === 'given' && (

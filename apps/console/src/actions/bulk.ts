@@ -122,18 +122,18 @@ export function describeBulk({ what, count, isMore, isAtMost, about }: Bulk): Bu
     case 'redriveRuns':
       if (isAtMost) {
         return {
-          title: `Redrive up to ${letters}`,
+          title: `Retry up to ${letters}`,
           explanation: `The work of ${isOne ? 'this run' : `these ${number} runs`}, as far as it is a dead letter still, goes back into the queue, with as many attempts as new work.`,
-          confirm: 'Redrive',
-          doing: 'Redriving',
+          confirm: 'Retry',
+          doing: 'Retrying',
           isDangerous: false,
         }
       }
       return {
-        title: `Redrive ${letters}`,
+        title: `Retry ${letters}`,
         explanation: `${upperFirst(letters)}${those} ${isOne ? 'goes' : 'go'} back into the queue, with as many attempts as new work.`,
-        confirm: `Redrive ${number}`,
-        doing: 'Redriving',
+        confirm: `Retry ${number}`,
+        doing: 'Retrying',
         isDangerous: false,
       }
     case 'discard':

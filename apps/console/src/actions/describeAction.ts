@@ -40,7 +40,7 @@ export function describeAction(action: Action): ActionWords {
       return {
         title: `Cancel this run of ${action.name}`,
         explanation:
-          'It hears of it within a second and ends as cancelled. The batches that it has committed stay. Work that a program enqueued becomes a dead letter, to redrive or discard.',
+          'It hears of it within a second and ends as cancelled. The batches that it has committed stay. Work that a program enqueued becomes a dead letter, to retry or discard.',
         confirm: 'Cancel the run',
         done: 'The run is asked to stop',
         needsReason: true,
@@ -57,10 +57,10 @@ export function describeAction(action: Action): ActionWords {
       }
     case 'redrive':
       return {
-        title: `Redrive a dead letter of ${action.name}`,
+        title: `Retry a dead letter of ${action.name}`,
         explanation:
-          'The same work goes back into the queue, with its payload and as many attempts as new work. It is no dead letter any more.',
-        confirm: 'Redrive',
+          'The same work goes back into the queue and goes on: with its payload, key and label, and as many attempts as new work. It is no dead letter any more.',
+        confirm: 'Retry',
         done: 'It is back in the queue',
         needsReason: true,
         isDangerous: false,
@@ -113,7 +113,7 @@ function describeRun({ name, dryRun, runId }: Action & { kind: 'run' }): ActionW
   return {
     ...words,
     title: isAgain ? `Run ${name} again` : `Run ${name} now`,
-    explanation: `${isAgain ? 'It is new work. ' : ''}A worker starts it at once or, where it runs one at a time, after the one under way.`,
+    explanation: `${isAgain ? 'It is new work with the same payload. ' : ''}A worker starts it at once or, where it runs one at a time, after the one under way.`,
     confirm: isAgain ? 'Run again' : 'Run now',
     done: `A run of ${name} is requested`,
   }

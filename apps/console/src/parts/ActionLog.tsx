@@ -10,7 +10,7 @@ const WORDS: Readonly<Record<string, string>> = {
   resume: 'resumed the schedule',
   cancel: 'cancelled it',
   approve: 'approved it',
-  redrive: 'redrove it',
+  redrive: 'had it retried',
   discard: 'discarded it',
   pauseQueue: 'paused the queue',
   resumeQueue: 'resumed the queue',

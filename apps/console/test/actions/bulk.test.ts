@@ -12,8 +12,8 @@ it('states the number, on the button as well', () => {
   const targets = [{ all: true }] as const
   const words = describeBulk({ what: 'redrive', count: 1_200, about: 'of callPartner', targets })
   expect(words).toMatchObject({
-    title: 'Redrive 1,200 dead letters',
-    confirm: 'Redrive 1,200',
+    title: 'Retry 1,200 dead letters',
+    confirm: 'Retry 1,200',
     isDangerous: false,
   })
   expect(words.explanation).toContain('1,200 dead letters of callPartner go back into the queue')

@@ -105,7 +105,7 @@ export function consoleRoutes(options: ConsoleRoutesOptions): Route[] {
       may: 'view',
       schema: {
         tags: ['console'],
-        summary: 'Show a job with its calendar, durations and next ticks',
+        summary: 'Show a job with its calendar, durations and next runs',
         params: z.strictObject({ name: storableText({ max: 100 }) }),
         response: { 200: jobDetailSchema, ...problemResponses(400, 401, 403, 404) },
       },

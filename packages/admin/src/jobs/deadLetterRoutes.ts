@@ -67,7 +67,7 @@ function checkJobAlone(
 const unknownDeadLetter = () =>
   new Problem(404, { detail: 'There is no dead letter with this id, or not any more' })
 
-/** Dead letters: work that was given up and waits until somebody redrives or discards it. */
+/** Dead letters: work that was given up and waits until somebody retries or discards it. */
 export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
   return [
     route({
@@ -118,7 +118,7 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
       may: 'act',
       schema: {
         tags: ['jobs'],
-        summary: 'Give dead letters back to the queue',
+        summary: 'Retry dead letters: give them back to the queue',
         description:
           'Choose by `ids`, or by `all: true` with filters. With `all`, each request handles some hundreds: repeat it with the `nextCursor` of the answer until that is null. `name` alone chooses all dead letters of that job, or those in `workIds`, at most 10,000. A dead letter stays while other work has its unique key. Each one gets as many attempts as new work.',
         body: z
@@ -155,7 +155,7 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
           by,
         )
         const told = { redriven: count, ...(alreadyQueued > 0 && { alreadyQueued }) }
-        log.info({ name, ...told, userId }, 'dead letters redriven')
+        log.info({ name, ...told, userId }, 'dead letters retried')
         return told
       },
     }),
@@ -168,7 +168,7 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
         tags: ['jobs'],
         summary: 'Count the dead letters of the runs that match',
         description:
-          'Counts dead letters with at least one attempt that matches the filters: those that POST /api/jobs/runs/redrive would redrive.',
+          'Counts dead letters with at least one attempt that matches the filters: those that POST /api/jobs/runs/redrive would retry.',
         querystring: z.strictObject(runFilters).superRefine(checkSpans),
         response: {
           200: z.object({
@@ -191,9 +191,9 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
       may: 'act',
       schema: {
         tags: ['jobs'],
-        summary: 'Give the dead letters of the runs that match back to the queue',
+        summary: 'Retry the dead letters of the runs that match',
         description:
-          'Redrives dead letters with at least one attempt that matches the filters. Each request handles some hundreds: repeat it with the `nextCursor` of the answer until that is null. A dead letter stays while other work has its unique key. Each one gets as many attempts as new work.',
+          'Retries dead letters with at least one attempt that matches the filters. Each request handles some hundreds: repeat it with the `nextCursor` of the answer until that is null. A dead letter stays while other work has its unique key. Each one gets as many attempts as new work.',
         body: z
           .strictObject({
             all: z.literal(true),
@@ -259,7 +259,7 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
       may: 'act',
       schema: {
         tags: ['jobs'],
-        summary: 'Give a dead letter back to the queue',
+        summary: 'Retry a dead letter: give it back to the queue',
         description: 'The work gets as many attempts as new work.',
         params: idParams,
         body: z.strictObject({ reason: requestReason }),
@@ -281,12 +281,12 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
         if (outcome.alreadyQueued > 0) {
           throw new Problem(409, {
             detail:
-              'Other work with the same unique key waits or runs: redrive this dead letter later, or discard it',
+              'Other work with the same unique key waits or runs: retry this dead letter later, or discard it',
           })
         }
         // Somebody else was faster.
         if (outcome.redriven === 0) throw unknownDeadLetter()
-        log.info({ name, workId, redriven: 1, userId }, 'dead letters redriven')
+        log.info({ name, workId, redriven: 1, userId }, 'dead letters retried')
         return { redriven: 1 }
       },
     }),
@@ -328,7 +328,7 @@ function tellRedriven(
   { next, ...outcome }: RedriveOutcome,
   userId: string | undefined,
 ) {
-  log.info({ name: body.name ?? '', ...outcome, userId }, 'dead letters redriven')
+  log.info({ name: body.name ?? '', ...outcome, userId }, 'dead letters retried')
   const { alreadyQueued, unknown, ...done } = outcome
   return {
     ...done,

@@ -192,7 +192,7 @@ describe('POST /api/jobs/dead-letters/:workId/redrive', () => {
     expect(await listIds()).toEqual([other])
     expect(api.log).toContainEqual(
       expect.objectContaining({
-        msg: 'dead letters redriven',
+        msg: 'dead letters retried',
         name: 'dispatchEmail',
         workId: id,
         redriven: 1,

@@ -8,7 +8,7 @@ import { formatJobs } from './formatJobs.ts'
 
 const usage = (call: string) => `Usage: ${call} [--next N] [--json]
 
-Lists all jobs with their schedules, next ticks and policies, with the overrides of this environment. It asks the
+Lists all jobs with their schedules, next runs and policies, with the overrides of this environment. It asks the
 database which schedules are paused, and says so if it cannot.
 
   --next N   how many ticks to show of each schedule, 0 to 100; default 3

@@ -11,7 +11,7 @@ const usage = (
 ) => `Usage: ${call} [--job NAME] [--error CODE] [--limit N]
                                 [--after POSITION] [--json]
 
-Lists work that was given up, the latest first, with the error of its last attempt. It stays until somebody redrives
+Lists work that was given up, the latest first, with the error of its last attempt. It stays until somebody retries
 or discards it in the console; ${once} <job> --dead-letter ID makes one more attempt here and now.
 
   --job NAME         of this job only

@@ -33,7 +33,7 @@ const describeBoth = (options: Partial<DescribeJobsOptions> = {}) =>
   })
 
 describe('describeJobs', () => {
-  it('tells the next ticks in the zone of the schedule and in UTC, and what the clocks do to them', () => {
+  it('tells the next runs in the zone of the schedule and in UTC, and what the clocks do to them', () => {
     expect(describeBoth()[0]?.schedule).toMatchObject({
       words: 'at 02:30',
       variable: 'WAKE_NEIGHBOURS_CRON',

@@ -29,7 +29,7 @@ export interface RunInfo {
   readonly attempt: number
   /**
    * How many retries its work has left if this run fails; at 0 the queue gives the work up then. Lost and drained
-   * attempts cost none, and a redrive grants all of them again. Always 0 where nobody retries, as in `worker:once`.
+   * attempts cost none, and retrying a dead letter grants all of them again. Always 0 where nobody retries, as in `worker:once`.
    */
   readonly retriesLeft: number
   /** The instant that the schedule named, when a schedule started the run. */

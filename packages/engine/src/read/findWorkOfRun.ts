@@ -5,7 +5,7 @@ import type { JobsReader } from './reader.ts'
 export interface WorkOfRun {
   /** Whether the queue still has the payload, so that the work can run again. */
   holdsPayload: boolean
-  /** Whether it is a dead letter, to be redriven or discarded. */
+  /** Whether it is a dead letter, to be retried or discarded. */
   isDeadLetter: boolean
   /** When it may be retried, as ISO 8601 in UTC; null when it does not wait. */
   nextAt: string | null

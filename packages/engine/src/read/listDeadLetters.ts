@@ -25,7 +25,7 @@ import {
 import { RUN_OPTIONS, runConditions, type ListJobRunsOptions } from './jobRuns.ts'
 import type { PagePosition, JobsReader } from './reader.ts'
 
-/** Work that the queue gave up. It stays there with its error until somebody redrives or discards it. */
+/** Work that the queue gave up. It stays there with its error until somebody retries or discards it. */
 export interface DeadLetter {
   /** The id of the work, which each of its runs carries. */
   workId: string

@@ -7,7 +7,7 @@ import { PLACE_SQL } from './place.ts'
  *   JobClaim       What runs: one row for what one claim took, with an array for each fact, an element for each run. Its
  *                  worker deletes it once the last of its runs has ended; a round of another one does when the worker is lost.
  *   JobRun         What has ended, and what has had something to say before: a batch, progress.
- *   JobDeadLetter  What was given up. People redrive or discard it.
+ *   JobDeadLetter  What was given up. People retry or discard it.
  *   JobPayload     Payloads that are too long to be moved: from the enqueue to the last end.
  *   JobUnique      Who holds a unique key, from the enqueue to the end. Work that has lost its key was replaced by newer.
  *   JobCancel      Runs under way that somebody wants stopped. The end of the run deletes it.

@@ -190,7 +190,7 @@ describe('the dead letter of a blocked run, once that is approved', () => {
     expect(await finish()).toEqual([{ payload: {}, code: null, removed: 101 }])
   })
 
-  it('does not run again either where it was redriven, and no other of its runs is approved', async () => {
+  it('does not run again either where it was retried, and no other of its runs is approved', async () => {
     await insert(101, 40)
     const { runId, workId } = await block()
     await redrive(workId)

@@ -109,7 +109,7 @@ function JobPanels({ name, detail }: { name: string; detail: ConsoleJobDetail })
           </Panel>
         )}
         {actions.length > 0 && (
-          <Panel title="What people did">
+          <Panel title="Activity">
             <ActionLog actions={actions} />
           </Panel>
         )}

@@ -17,7 +17,7 @@ export interface UpcomingTicksProps {
 /** How many fit into a line; days with more fold out. */
 const IN_A_LINE = 4
 
-/** The next ticks by day, on the clock of the schedule's zone. Days on which the clocks change stand out. */
+/** The next runs by day, on the clock of the schedule's zone. Days on which the clocks change stand out. */
 export function UpcomingTicks({ upcoming, isCut, isPaused }: UpcomingTicksProps) {
   const days = groupUpcoming(upcoming)
   if (days.length === 0) {

@@ -531,7 +531,7 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
           >
             View
           </Link>
-          <RedriveAll item={item} />
+          <RetryAll item={item} />
         </>
       )
     default:
@@ -539,7 +539,7 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
   }
 }
 
-function RedriveAll({
+function RetryAll({
   item: { name, count, isCut },
 }: {
   item: ConsoleAttention & { kind: 'deadLetter' }
@@ -551,10 +551,10 @@ function RedriveAll({
     <button
       type="button"
       className="button isSmall"
-      aria-label={`Redrive all: ${name}`}
+      aria-label={`Retry all: ${name}`}
       onClick={() => act({ what: 'redrive', count, isMore: isCut, about: `of ${name}`, targets })}
     >
-      Redrive all
+      Retry all
     </button>
   )
 }

@@ -67,7 +67,7 @@ function OverviewPanels({ overview }: { overview: ConsoleOverview }) {
         <Panel title="Workers">
           <WorkerList workers={overview.workers} />
         </Panel>
-        <Panel title="Next ticks">
+        <Panel title="Next runs">
           <NextTicks ticks={overview.nextTicks} />
         </Panel>
       </div>

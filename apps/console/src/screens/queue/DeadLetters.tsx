@@ -261,7 +261,7 @@ function Letters({ letters, search: { name, errorCode }, total, isMore }: Letter
             className="button isSmall isPrimary"
             onClick={() => act({ what: 'redrive', ...bulk })}
           >
-            Redrive {bulk.count.toLocaleString('en')}
+            Retry {bulk.count.toLocaleString('en')}
           </button>
           <button
             type="button"
@@ -294,7 +294,7 @@ function LetterActions({ letter: { name, workId } }: { letter: DeadLetter }) {
         className="button isSmall"
         onClick={() => act({ kind: 'redrive', name, workId })}
       >
-        Redrive
+        Retry
       </button>
       <button
         type="button"

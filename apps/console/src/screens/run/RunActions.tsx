@@ -42,7 +42,7 @@ export function RunActions({ run }: { run: RunDetail }) {
           Approve
         </button>
       )}
-      {run.work.isDeadLetter && run.workId !== null && <Redrive name={name} workId={run.workId} />}
+      {run.work.isDeadLetter && run.workId !== null && <Retry name={name} workId={run.workId} />}
       <button
         type="button"
         className="button"
@@ -60,16 +60,16 @@ export function RunActions({ run }: { run: RunDetail }) {
 }
 
 /** Gives work that was given up back to the queue. */
-function Redrive({ name, workId }: { name: string; workId: string }) {
+function Retry({ name, workId }: { name: string; workId: string }) {
   const act = useAction()
   return (
     <button
       type="button"
       className="button isPrimary"
-      data-tip={'The same work goes back into the queue;\nit is no dead letter any more'}
+      data-tip={'The same work goes on, with its key and label;\nit is no dead letter any more'}
       onClick={() => act?.({ kind: 'redrive', name, workId })}
     >
-      Redrive
+      Retry
     </button>
   )
 }

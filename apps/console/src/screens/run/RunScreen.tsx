@@ -69,7 +69,7 @@ export function RunScreen(): ReactNode {
                 <Attempts run={data} />
               </Panel>
               {data.actions.length > 0 && (
-                <Panel title="What people did">
+                <Panel title="Activity">
                   <ActionLog actions={data.actions} />
                 </Panel>
               )}

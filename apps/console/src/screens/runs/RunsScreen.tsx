@@ -101,7 +101,7 @@ function Rows({ page: { runs, nextCursor }, filters }: RowsProps) {
   if (act === null) return <RunTable runs={runs} />
   const checked = runs.filter(({ id }) => selection.has(id))
   const running = checked.filter(({ status }) => status === 'running').map(({ id }) => id)
-  // Redriving finds out whether each of them is still a dead letter.
+  // The server finds out whether each of them is still a dead letter.
   const given = checked.flatMap(({ outcome, trigger, workId }) =>
     trigger !== 'schedule' && workId !== null && !NOT_GIVEN_UP.has(outcome) ? [workId] : [],
   )
@@ -157,7 +157,7 @@ function Rows({ page: { runs, nextCursor }, filters }: RowsProps) {
               })
             }
           >
-            Redrive {work.length} given up
+            Retry {work.length} given up
           </button>
         )}
         {isBeyondPage && givenUp.data && givenUp.data.count > 0 && (
@@ -174,7 +174,7 @@ function Rows({ page: { runs, nextCursor }, filters }: RowsProps) {
               })
             }
           >
-            Redrive all {givenUp.data.count.toLocaleString('en')} that match
+            Retry all {givenUp.data.count.toLocaleString('en')} that match
           </button>
         )}
       </SelectionBar>

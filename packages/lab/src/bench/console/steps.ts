@@ -219,7 +219,7 @@ export function listSteps(facts: Facts): Step[] {
       what: 'overview',
       kind: 'screen',
       async measure({ page, client }) {
-        const texts = ['Next ticks', `${await countEnded(client)} ended`]
+        const texts = ['Next runs', `${await countEnded(client)} ended`]
         return await watchLoad(page, '/console/', { texts })
       },
     },
