@@ -184,6 +184,12 @@ export const runSchema = z.object({
   reason: z.string().nullable(),
   workId: z.guid().nullable(),
   workerId: z.string(),
+  version: z
+    .string()
+    .nullable()
+    .describe(
+      'The version of the product that its worker ran; null when it is not known: the worker did not say, or somebody removed its record',
+    ),
   progress: progressSchema
     .nullable()
     .describe('What the run last reported; it is stored at most once a second'),

@@ -21,6 +21,7 @@ const RUN: RunDetail = {
   reason: null,
   workId: null,
   workerId: 'w',
+  version: null,
   progress: null,
   cancelRequestedAt: null,
   cancelRequestedBy: null,

@@ -36,6 +36,7 @@ const COLUMNS = {
   label: (run) => run.label,
   outcome: (run) => run.outcome,
   errorCode: (run) => run.errorCode,
+  version: (run) => run.version,
 } satisfies Record<string, (run: ListedJobRun) => Cell>
 
 type Cell = string | number | boolean | null

@@ -93,6 +93,7 @@ it('shows everything that was recorded of a run', async () => {
         reason: 'by hand',
         workId: '01a20e26-367c-766a-a085-72e882269712',
         workerId: 'worker-1',
+        version: null,
         progress: { done: 3, total: null },
         cancelRequestedAt: '2026-11-24T12:00:00.100Z',
         cancelRequestedBy: 'admin@example.com',

@@ -51,7 +51,7 @@ describe('GET /api/jobs/runs.csv', () => {
     expect(heading).toMatch(/^id,name,status,trigger,/)
     expect(running).toMatch(/^[0-9a-f-]{36},a,running,cli,1,,2026-11-24T02:00:00.000Z,,,false,/)
     expect(ended).toContain(',2026-11-24T01:00:01.500Z,1500,false,')
-    expect(ended).toMatch(/"\{""note"":""x, \\""y\\"""",""cleaned"":3\}",,success,$/)
+    expect(ended).toMatch(/"\{""note"":""x, \\""y\\"""",""cleaned"":3\}",,success,,$/)
     expect(rest).toBe('')
   })
 

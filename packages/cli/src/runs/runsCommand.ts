@@ -125,11 +125,12 @@ function formatRuns(runs: readonly ListedJobRun[], { width, paint }: Layout): st
   const outcomeWidth = Math.max(...runs.map(({ outcome }) => outcome.length))
   const tookWidth = Math.max(...runs.map((run) => describeTook(run).length))
   return runs.flatMap((run) => {
-    const { startedAt, outcome, name, id, trigger, attempt, dryRun } = run
+    const { startedAt, outcome, name, id, trigger, attempt, dryRun, version } = run
     const notes = [
       trigger,
       ...(attempt > 1 ? [`attempt ${attempt}`] : []),
       ...(dryRun ? ['dry run'] : []),
+      ...(version === null ? [] : [`version ${onOneLine(version)}`]),
     ]
     const head = [
       startedAt.slice(0, 19).replace('T', ' '),

@@ -84,7 +84,7 @@ export const checkRetention: Check<Days> = (argument, value) => {
 
 /** A kind of rows to remove, and the name of their count. */
 interface OldRows {
-  count: 'succeeded' | 'failed' | 'ticks' | 'actions' | 'payloads' | 'cancels'
+  count: 'succeeded' | 'failed' | 'ticks' | 'actions' | 'payloads' | 'cancels' | 'workers'
   table: string
   /** The column of their age. It has an index where there may be many rows. */
   key: string
@@ -174,6 +174,8 @@ function oldRowsAt(now: Date, { runDays, failedDays, actionDays }: Days) {
     rows('payloads', ['JobPayload', 'keptUntil'], daysAgo(0)),
     // Of runs that ended as somebody asked. The end of a run deletes what it sees.
     rows('cancels', ['JobCancel', 'requestedAt'], daysAgo(1), `"runId" not ${IS_LISTED} and `),
+    // By these runs know their versions, those that failed too.
+    rows('workers', ['JobFormerWorker', 'endedAt'], daysAgo(Math.max(runDays, failedDays))),
   ] as const
 }
 

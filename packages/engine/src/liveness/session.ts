@@ -125,17 +125,29 @@ const SIGN_UP_SQL = `
 const holdsNothing = (worker: string) =>
   `not exists (select from "JobClaim" claim where claim."workerId" = ${worker})`
 
+/** Keeps the versions of the workers in `gone`, as long as their runs are kept: a run knows its version by its worker. */
+const keepVersions = (endedAt: string) => `
+  insert into "JobFormerWorker" ("id", "version", "startedAt", "endedAt")
+  select "id", "version", "startedAt", ${endedAt} from gone where "version" is not null
+  on conflict ("id") do update set "endedAt" = excluded."endedAt"`
+
 /** Removes rows of workers that are long gone, except those that somebody has locked. */
 const CLEAN_UP_SQL = `
-  delete from "JobWorker" where "id" = any(array(
-    select "id" from "JobWorker" worker
-    where "heartbeatAt" < statement_timestamp() - interval '1 day' and ${holdsNothing('worker."id"')} for update skip locked
-  ))`
+  with gone as (
+    delete from "JobWorker" where "id" = any(array(
+      select "id" from "JobWorker" worker
+      where "heartbeatAt" < statement_timestamp() - interval '1 day' and ${holdsNothing('worker."id"')} for update skip locked
+    ))
+    returning "id", "version", "startedAt", "heartbeatAt"
+  )
+  ${keepVersions('"heartbeatAt"')}`
 
 /** Where no worker lives, the last instant at which one did has to be on record. */
 const SIGN_OFF_SQL = `
   with gone as (
-    delete from "JobWorker" where "id" = $1 and ${holdsNothing('$1')} returning "id"
+    delete from "JobWorker" where "id" = $1 and ${holdsNothing('$1')} returning "id", "version", "startedAt"
+  ), kept as (
+    ${keepVersions('statement_timestamp()')}
   )
   insert into "JobThrottle" ("name", "freeAt") select '${LAST_SIGN_OFF}', statement_timestamp() from gone
   on conflict ("name") do update set "freeAt" = greatest("JobThrottle"."freeAt", excluded."freeAt")`

@@ -13,6 +13,7 @@ import {
 import { readShown, type Shown } from '../job/labelWork.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedJson, boundedText } from './bounded.ts'
+import { versionOf } from './listWorkers.ts'
 import type { PagePosition, JobsReader, Statement } from './reader.ts'
 import {
   codeOfOutcome,
@@ -86,6 +87,8 @@ export interface ListedJobRun {
   reason: string | null
   workId: string | null
   workerId: string
+  /** The version of the host's product that its worker ran; null when it did not say, or is not on record. */
+  version: string | null
   progress: unknown
   cancelRequestedAt: string | null
   cancelRequestedBy: string | null
@@ -150,7 +153,7 @@ const columns = (detailsBytes: number) => `
       ) end
     )) end) as "details",
   run."dryRun", ${textColumn('actor')}, ${textColumn('reason')}, run."workId", ${textColumn('workerId')},
-  ${progressOf('run')} as "progress", run."cancelRequestedAt", ${textColumn('cancelRequestedBy')},
+  ${boundedText(versionOf('run."workerId"'))} as "version", ${progressOf('run')} as "progress", run."cancelRequestedAt", ${textColumn('cancelRequestedBy')},
   run."approvedAt", ${textColumn('approvedBy')}, run."createdAt"`
 
 const LISTED_COLUMNS = columns(LISTED_DETAILS_BYTES)

@@ -76,3 +76,12 @@ export async function findLastSign(reader: JobsReader): Promise<string | null> {
   })
   return found?.at ?? null
 }
+
+/**
+ * The version that a worker runs or ran; null where it did not say, or somebody has removed its row. `workerId` is an expression.
+ * A run has no version of its own: so it costs a run nothing.
+ */
+export function versionOf(workerId: string): string {
+  const of = (table: string) => `(select "version" from ${table} where "id" = ${workerId})`
+  return `coalesce(${of('"JobWorker"')}, ${of('"JobFormerWorker"')})`
+}

@@ -236,4 +236,21 @@ export const STEPS: readonly [Step, ...Step[]] = [
       RUNS_VIEW_SQL,
     ].join('\n'),
   },
+  {
+    name: 'formerWorkers',
+    breaks: false,
+    sql: `
+      -- What an ended worker ran of its host's product. Apart from JobWorker, which each round reads whole.
+      CREATE TABLE IF NOT EXISTS "JobFormerWorker" (
+          "id" TEXT NOT NULL,
+          "version" TEXT NOT NULL,
+          "startedAt" TIMESTAMPTZ(3) NOT NULL,
+          "endedAt" TIMESTAMPTZ(3) NOT NULL,
+
+          CONSTRAINT "JobFormerWorker_pkey" PRIMARY KEY ("id")
+      );
+
+      -- By it is found what is older than runs are kept.
+      CREATE INDEX IF NOT EXISTS "JobFormerWorker_endedAt_idx" ON "JobFormerWorker"("endedAt");`,
+  },
 ]

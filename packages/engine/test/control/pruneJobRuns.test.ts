@@ -152,6 +152,17 @@ describe('pruneJobRuns', () => {
     expect(await database.rows('select "name" from "JobCancel"')).toEqual([{ name: 'success 2' }])
   })
 
+  it('forgets the versions of workers of which no run is kept any more', async () => {
+    await database.rows(
+      `insert into "JobFormerWorker" select 'ended ' || nth, '0.2.0', at, at
+       from unnest($1::timestamptz[]) with ordinality ended(at, nth)`,
+      [[daysOld(31), daysOld(89), daysOld(91)]],
+    )
+    expect(await run()).toMatchObject({ details: { workers: 1 } })
+    const kept = await database.rows('select "id" from "JobFormerWorker" order by 1')
+    expect(kept).toEqual([{ id: 'ended 1' }, { id: 'ended 2' }])
+  })
+
   it('finds nothing the second time, and still records a run', async () => {
     await insertRuns('success', [31])
     await run()

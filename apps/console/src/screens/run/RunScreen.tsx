@@ -326,6 +326,10 @@ function Facts({ run }: { run: RunDetail }) {
         </dd>
       </div>
       <div>
+        <dt>Version</dt>
+        <dd className="isWrapped">{run.version ?? 'unknown'}</dd>
+      </div>
+      <div>
         <dt>Run</dt>
         <dd>
           <code className="isWrapped">{run.id}</code>

@@ -1,0 +1,67 @@
+import { createSession } from '../../src/liveness/session.ts'
+import { getJobRun, listJobRuns } from '../../src/read/jobRuns.ts'
+import { listWorkers } from '../../src/read/listWorkers.ts'
+import { openForTests } from '@roundsman/testing'
+import { beforeEach, expect, it } from 'vitest'
+import { openTestRuntime } from '../openTestRuntime.ts'
+
+const runtime = openForTests(openTestRuntime)
+
+beforeEach(async () => {
+  await runtime.clear('JobWorker', 'JobFormerWorker')
+})
+
+async function startWorker(workerId: string, version: string | null) {
+  const { url, database, log } = runtime
+  const session = createSession({ url, database, workerId, version, log })
+  await session.start()
+  return session
+}
+
+const insertRun = (workerId: string) =>
+  runtime.rows(
+    `insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt")
+     values (gen_random_uuid(), 'sweep', 'success', 'queue', $1, now(), now())`,
+    [workerId],
+  )
+
+async function versions(): Promise<Record<string, string | null>> {
+  const { runs } = await listJobRuns(runtime.reader, { limit: 10 })
+  for (const { id, version } of runs)
+    expect(await getJobRun(runtime.reader, id)).toMatchObject({ version })
+  return Object.fromEntries(runs.map((run) => [run.workerId, run.version]))
+}
+
+it('a run knows its version while its worker lives, and after it has ended', async () => {
+  const [old, silent, living] = [
+    await startWorker('old', '0.2.0'),
+    await startWorker('silent', null),
+    await startWorker('living', '0.2.1'),
+  ]
+  for (const workerId of ['old', 'silent', 'living', 'unheard of']) await insertRun(workerId)
+  const told = { old: '0.2.0', silent: null, living: '0.2.1', 'unheard of': null }
+  expect(await versions()).toEqual(told)
+  await old.stop()
+  await silent.stop()
+  expect(await versions()).toEqual(told)
+  expect((await listWorkers(runtime.reader)).map(({ id }) => id)).toEqual(['living'])
+  await living.stop()
+})
+
+it('knows that of a worker that was killed, once another has removed it, until somebody removes it by hand', async () => {
+  await runtime.rows(
+    `insert into "JobWorker" ("id", "liveness", "startedAt", "heartbeatAt", "version")
+     values ('killed', 'lock', now() - interval '3 days', now() - interval '2 days', '0.1.9')`,
+  )
+  await insertRun('killed')
+  const next = await startWorker('next', '0.2.0')
+  expect((await listWorkers(runtime.reader)).map(({ id }) => id)).toEqual(['next'])
+  expect(await versions()).toEqual({ killed: '0.1.9' })
+  const [kept] = await runtime.rows(
+    `select "id", "endedAt" < now() - interval '47 hours' as "isOld" from "JobFormerWorker"`,
+  )
+  expect(kept).toEqual({ id: 'killed', isOld: true })
+  await runtime.rows('delete from "JobFormerWorker"')
+  expect(await versions()).toEqual({ killed: null })
+  await next.stop()
+})
