@@ -117,11 +117,7 @@ describe('running a job', () => {
   it('runs one again with the payload that the queue holds, and shows nobody what that is', async () => {
     await using viewer = await open('/jobs')
     const { page } = viewer
-    await chooseAction(page, 'greetCustomer', 'Run now')
-    await dialog(page).getByLabel('customer').fill('nobody')
-    await confirm(page, 'Run now', 'They are rude')
-    const failed = await endedRun('greetCustomer', { status: 'failed' })
-    await page.goto(`/console/runs/${failed.id}`)
+    const failed = await failGreeting(page)
     await page.getByRole('button', { name: 'Run again' }).click()
     await dialog(page).getByText('The dead letter stays what it is').waitFor()
     await confirm(page, 'Run again', 'They may be kind now')
@@ -141,6 +137,35 @@ describe('running a job', () => {
     await confirm(page, 'Run again', 'They are back')
     const again = await endedRun('callPartner', { id: { not: failed.id } })
     expect(again).toMatchObject({ status: 'success', actor: ACTOR, reason: 'They are back' })
+  })
+})
+
+describe('a payload', () => {
+  it('is shown to an owner, on record in the activity of its run, and there is no button for an admin', async () => {
+    await using admin = await open('/jobs')
+    const { id } = await failGreeting(admin.page)
+    await admin.page.getByRole('button', { name: 'Run again' }).waitFor()
+    await admin.page.getByText('Attempts at this work').waitFor()
+    expect(await admin.page.getByText('Payload').count()).toBe(0)
+
+    await using owner = await openViewer(browser, stack, { role: 'owner', path: `/runs/${id}` })
+    const { page } = owner
+    await page.getByRole('button', { name: 'Show payload' }).click()
+    await dialog(page).getByText('"customer": "nobody"').waitFor()
+    await dialog(page).getByText('That you looked is recorded').waitFor()
+    expect(await findBarriers(page)).toEqual([])
+    await dialog(page).getByRole('button', { name: 'Close' }).click()
+    const activity = page.getByRole('region', { name: 'Activity' })
+    await activity.getByText('owner@example.com looked at the payload').waitFor()
+    expect(await actions()).toContainEqual({
+      action: 'showPayload',
+      name: 'greetCustomer',
+      actor: 'owner@example.com',
+      reason: null,
+    })
+    await page.getByRole('link', { name: 'Queue' }).click()
+    await letters(page).first().getByRole('button', { name: 'Show payload' }).click()
+    await dialog(page).getByText('"customer": "nobody"').waitFor()
   })
 })
 
@@ -830,6 +855,16 @@ async function failOnce() {
   const before = await stack.prisma.jobRun.findMany({ select: { id: true } })
   await stack.enqueue('callPartner')
   return await endedRun('callPartner', { id: { notIn: before.map(({ id }) => id) } })
+}
+
+/** Leaves the page at the run. */
+async function failGreeting(page: Page) {
+  await chooseAction(page, 'greetCustomer', 'Run now')
+  await dialog(page).getByLabel('customer').fill('nobody')
+  await confirm(page, 'Run now', 'They are rude')
+  const failed = await endedRun('greetCustomer', { status: 'failed' })
+  await page.goto(`/console/runs/${failed.id}`)
+  return failed
 }
 
 async function schedule() {

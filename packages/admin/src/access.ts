@@ -1,4 +1,5 @@
 import { Problem } from './http/problem.ts'
+import type { Route } from './route.ts'
 
 /** Who asks, and what they may do. */
 export interface Access {
@@ -8,6 +9,8 @@ export interface Access {
   view: boolean
   /** Whether they may run, pause, cancel, approve, retry and discard. */
   act: boolean
+  /** Whether they may look at payloads, of which each look is recorded. Default: false. */
+  payloads?: boolean | undefined
   /** Their id in log lines. Default: the log does not say who acted. */
   userId?: string | undefined
 }
@@ -27,7 +30,7 @@ type Ask = () => Access | null | Promise<Access | null>
  * Asks the host who asks.
  * @throws Problem 401 or 403
  */
-export async function admit(ask: Ask, may: 'view' | 'act'): Promise<Access> {
+export async function admit(ask: Ask, may: Route['may']): Promise<Access> {
   const access = await askHost(ask)
   if (access === null) throw new Problem(401, { detail: 'Log in first' })
   if (typeof access?.actor !== 'string' || access.actor === '') {
@@ -35,14 +38,17 @@ export async function admit(ask: Ask, may: 'view' | 'act'): Promise<Access> {
       'authorize must return { actor, view, act } with a name as actor, or null to refuse',
     )
   }
-  if (access[may]) return access
+  if (may === 'payloads' ? access.view && access.payloads === true : access[may]) return access
   throw new Problem(403, {
-    detail:
-      may === 'view'
-        ? 'You don’t have access to the jobs'
-        : 'You may look at the jobs but not change them',
+    detail: REFUSED[may],
   })
 }
+
+const REFUSED = {
+  view: 'You don’t have access to the jobs',
+  act: 'You may look at the jobs but not change them',
+  payloads: 'You may look at the jobs but not at payloads',
+} as const satisfies Record<Route['may'], string>
 
 async function askHost(ask: Ask): Promise<Access | null> {
   try {

@@ -48,6 +48,7 @@ export type ConsoleAccess = z.output<typeof accessSchema>
 export const accessSchema = z.object({
   actor: z.string(),
   act: z.boolean().describe('Whether this person may change anything; false may only look'),
+  payloads: z.boolean().describe('Whether this person may look at payloads'),
 })
 
 /** GET /api/console/environment */
@@ -88,10 +89,18 @@ export const actionSchema = z.object({
   action: z
     .string()
     .describe(
-      'run, dryRun, pause, resume, cancel, approve, redrive (Retry of a dead letter), discard, pauseQueue, resumeQueue, cancelWork, postponeWork, prioritiseWork or reschedule',
+      'run, dryRun, pause, resume, cancel, approve, redrive (Retry of a dead letter), discard, pauseQueue, resumeQueue, cancelWork, postponeWork, prioritiseWork, showPayload (somebody looked) or reschedule',
     ),
   actor: z.string(),
   reason: z.string().nullable(),
+})
+
+/** POST /api/jobs/runs/:id/payload and /api/jobs/work/:workId/payload */
+export type HeldPayload = z.output<typeof heldPayloadSchema>
+export const heldPayloadSchema = z.object({
+  payload: z
+    .unknown()
+    .describe('Without credentials and e-mail addresses, except in the parts that the job shows'),
 })
 
 /** GET /api/console/jobs/:name/payload */

@@ -12,6 +12,7 @@ import { answerFailure, answerText, SchemaMismatch, type Answer } from './http/a
 import { Problem } from './http/problem.ts'
 import { readJson } from './http/readJson.ts'
 import { deadLetterRoutes } from './jobs/deadLetterRoutes.ts'
+import { payloadRoutes } from './jobs/payloadRoutes.ts'
 import { eventRoutes } from './jobs/eventRoutes.ts'
 import { jobRoutes } from './jobs/jobRoutes.ts'
 import { jobRunRoutes } from './jobs/jobRunRoutes.ts'
@@ -95,6 +96,7 @@ export function createAdmin(
     ...runsCsvRoutes(parts),
     ...eventRoutes({ changes, ends, pingIntervalMs, recheckMs }),
     ...deadLetterRoutes(parts),
+    ...payloadRoutes(parts),
     ...workRoutes(parts),
     ...consoleRoutes({
       ...parts,

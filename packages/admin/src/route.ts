@@ -48,7 +48,7 @@ export interface Route {
   method: 'GET' | 'POST' | 'DELETE'
   /** Below the API's path, such as `/jobs/:name/run`. */
   path: string
-  may: 'view' | 'act'
+  may: 'view' | 'act' | 'payloads'
   /** The answer ends when the client leaves: it has no HEAD, and its duration says nothing. */
   isEndless?: boolean
   schema: RouteSchema<z.ZodType, z.ZodType, z.ZodType, z.ZodType, Answers>

@@ -75,7 +75,8 @@ export async function serveConsole(options: ServeConsoleOptions): Promise<Served
             'You are not logged in: open the link that roundsman console printed. It works once; run the command again for a new one',
         })
       }
-      return { actor, view: true, act: true }
+      // Whoever started it reads the database anyway.
+      return { actor, view: true, act: true, payloads: true }
     },
   })
   await handle.ready

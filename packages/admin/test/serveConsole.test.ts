@@ -43,7 +43,7 @@ it('lets in whoever follows its link, once, and lets them look and act', async (
 
   const cookie = kept?.split(';')[0] ?? ''
   const access = await fetch(`${url}/api/console/access`, { headers: { cookie } })
-  expect(await access.json()).toEqual({ actor: 'ada@laptop', act: true })
+  expect(await access.json()).toEqual({ actor: 'ada@laptop', act: true, payloads: true })
   const run = (more: Record<string, string> = {}) =>
     fetch(`${url}/api/jobs/echo/run`, {
       method: 'POST',

@@ -3,6 +3,7 @@ export type { ActionRequest, ApproveOutcome } from './control/controlJobs.ts'
 export type { WhichWork, WorkOutcome } from './control/controlWork.ts'
 export type { DiscardOutcome, RedriveOutcome, WhichLetters } from './control/deadLetters.ts'
 export type { Actor } from './control/recordActions.ts'
+export type { ShownPayload, WhosePayload } from './control/showPayload.ts'
 export {
   type ActionOptions,
   createJobsClient,

@@ -48,6 +48,7 @@ import {
   type ActionRequest,
 } from './control/controlJobs.ts'
 import { pauseQueue, resumeQueue } from './control/controlQueues.ts'
+import { showPayload, type ShownPayload, type WhosePayload } from './control/showPayload.ts'
 import {
   cancelWork,
   postponeWork,
@@ -137,6 +138,15 @@ export interface JobsClient {
     request: ActionRequest & { dryRun?: boolean },
     options?: ActionOptions,
   ): Promise<RunAgainOutcome>
+  /**
+   * Shows the payload of a run, or of work that waits or is a dead letter, and records who looked. Credentials and e-mail
+   * addresses are taken out, except in what its job of `jobs` shows; more than 64 kB are not shown.
+   */
+  showPayload(
+    whose: WhosePayload,
+    request: Actor & { jobs: readonly Pick<Job, 'name' | 'show'>[] },
+    options?: ActionOptions,
+  ): Promise<ShownPayload>
   /**
    * Waits until a piece of work has ended, and returns what became of it, with the result if its job has one. Work is known
    * once the transaction that enqueued it has committed. While the database is away it goes on waiting. Rejects with the
@@ -420,6 +430,8 @@ export function jobsClientIn(
         const workId = await sendRun(tx, job, request, found.payload, runId)
         return { kind: 'requested', workId }
       }),
+    showPayload: (whose, request, options) =>
+      within(options, (tx) => showPayload(tx, whose, request)),
     result: (...work) => awaitResult({ reader, isOpen: () => !isStopped }, ...work),
     cancelRun: (runId, by, options) =>
       within(options, async (tx) => {

@@ -101,6 +101,7 @@ const METHODS: Record<string, Arguments> = {
   enqueue: [{}, { onConflict: 'replace', uniqueKey: 'k', maxWaitMs: 5, expiresAt: new Date(8e12) }],
   requestRun: [letter, { ...by, dryRun: true, payload: {} }],
   runAgain: [letter, id, { ...by, dryRun: true }],
+  showPayload: [{ runId: id }, { ...by, jobs: [letter] }],
   cancelRun: [id, by],
   approveRun: [id, by],
   pauseSchedule: ['letter', by, { tx: undefined }],

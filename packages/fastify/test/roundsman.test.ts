@@ -198,6 +198,7 @@ describe('addresses', () => {
     expect((await ask(null, { url: '/two/api/console/access' })).json()).toEqual({
       actor: 'x',
       act: false,
+      payloads: false,
     })
   })
 })
@@ -258,6 +259,7 @@ describe('who may', () => {
     expect((await ask('bob', { url: '/api/console/access' })).json()).toEqual({
       actor: 'bob@example.com',
       act: false,
+      payloads: false,
     })
     expect((await pause('bob')).json()).toMatchObject({
       status: 403,

@@ -34,7 +34,7 @@ declare module 'fastify' {
      * `request.caller`. As `onRequest` it runs before validation, so that strangers learn nothing about their request.
      */
     requireRole(role: Role): onRequestAsyncHookHandler
-    /** Lets those see and act on jobs whom `requireRole('admin')` lets pass. */
+    /** Lets those see and act on jobs whom `requireRole('admin')` lets pass. Payloads, with customers' data, owners alone see. */
     authorizeAdmin: Authorize<FastifyRequest>
     /** Signs an access token, valid for 15 minutes. */
     issueToken(userId: string): string
@@ -125,8 +125,8 @@ export const authentication = fastifyPlugin<AuthenticationOptions>(
     })
 
     app.decorate('authorizeAdmin', async (request: FastifyRequest) => {
-      const { id, email } = await authorize(request, 'admin')
-      return { actor: email, view: true, act: true, userId: id }
+      const { id, email, role } = await authorize(request, 'admin')
+      return { actor: email, view: true, act: true, payloads: role === 'owner', userId: id }
     })
 
     /**

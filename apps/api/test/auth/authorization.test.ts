@@ -38,7 +38,7 @@ afterAll(async () => {
 
 interface Row {
   /** Who may ask: users with this role or a higher one. */
-  from: 'anyone' | 'staff' | 'admin'
+  from: 'anyone' | Role
   /** The status that those who may ask get. */
   answer: number
   /** The address, for a route with parameters. */
@@ -59,6 +59,7 @@ const invoice = {
   lines: [{ description: 'Work', quantity: 1, unitPriceMinor: 100, taxRateBasisPoints: 1900 }],
 }
 const admin = (answer: number, more: Partial<Row> = {}): Row => ({ from: 'admin', answer, ...more })
+const owner = (answer: number): Row => ({ from: 'owner', answer })
 const staff = (answer: number, more: Partial<Row> = {}): Row => ({ from: 'staff', answer, ...more })
 const anyone = (answer: number, more: Partial<Row> = {}): Row => ({
   from: 'anyone',
@@ -94,6 +95,8 @@ const ROWS: Record<string, Row> = {
   'POST /api/jobs/runs/:id/cancel': admin(404, { body: reason }),
   'POST /api/jobs/runs/:id/run-again': admin(404, { body: reason }),
   'POST /api/jobs/runs/:id/approve': admin(404, { body: reason }),
+  'POST /api/jobs/runs/:id/payload': owner(404),
+  'POST /api/jobs/work/:workId/payload': owner(404),
   'GET /api/jobs/events': admin(200),
   'GET /api/jobs/:name/ticks': admin(200),
   'POST /api/jobs/:name/run': admin(202, { body: reason }),

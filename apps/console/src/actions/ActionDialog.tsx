@@ -89,7 +89,7 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
         <p>{words.explanation}</p>
         {payload.kind === 'held' && (
           <p className="muted">
-            With the payload of that run, which the queue still holds. It is not shown.
+            With the payload of that run, which the queue still holds.
             {payload.isDeadLetter &&
               ' The dead letter stays what it is: retry that instead to have the same work go on.'}
           </p>

@@ -17,6 +17,7 @@ const WORDS: Readonly<Record<string, string>> = {
   cancelWork: 'cancelled it while it waited',
   postponeWork: 'postponed it',
   prioritiseWork: 'changed its priority',
+  showPayload: 'looked at the payload',
   reschedule: 'changed the schedule',
 }
 

@@ -54,12 +54,12 @@ export function consoleRoutes(options: ConsoleRoutesOptions): Route[] {
       may: 'view',
       schema: {
         tags: ['console'],
-        summary: 'Show who is logged in, and whether they may change anything',
+        summary: 'Show who is logged in, and what they may do',
         response: { 200: accessSchema, ...problemResponses(401, 403) },
       },
       handle: async (request) => {
-        const { actor, act } = request.access
-        return { actor, act }
+        const { actor, act, payloads = false } = request.access
+        return { actor, act, payloads }
       },
     }),
 

@@ -1,3 +1,5 @@
+import type { ShownPayload } from '@roundsman/engine/client'
+import { MAX_SHOWN_PAYLOAD_BYTES } from '@roundsman/engine/internal'
 import { Problem } from '../http/problem.ts'
 
 type Refusals = Readonly<Record<string, readonly [status: 404 | 409, detail: string]>>
@@ -25,6 +27,24 @@ const OF_RUN = {
 export function refuseRun(outcome: keyof typeof OF_RUN): Problem {
   const [status, detail] = OF_RUN[outcome]
   return new Problem(status, { detail })
+}
+
+/** No payload is shown. */
+export function refusePayload(outcome: Exclude<ShownPayload, { kind: 'shown' }>): Problem {
+  switch (outcome.kind) {
+    case 'notFound':
+      return new Problem(404, { detail: 'There is no such run or work, or not any more' })
+    case 'payloadGone':
+      return new Problem(409, {
+        detail: 'The queue does not hold this payload any more: it goes with the end of its work',
+      })
+    case 'tooLarge':
+      return new Problem(409, {
+        detail: `The payload has ${outcome.bytes.toLocaleString('en')} bytes; more than ${MAX_SHOWN_PAYLOAD_BYTES.toLocaleString('en')} are not shown`,
+      })
+    default:
+      return outcome satisfies never
+  }
 }
 
 /** `what`: the schedule or the queue of a job. */

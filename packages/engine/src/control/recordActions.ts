@@ -16,6 +16,8 @@ export type JobActionKind =
   | 'cancelWork'
   | 'postponeWork'
   | 'prioritiseWork'
+  /** Somebody looked at a payload. */
+  | 'showPayload'
   /** By a worker, of its version: the schedule is another from then on. */
   | 'reschedule'
 

@@ -18,7 +18,7 @@ const MAX_IN_URL = 2_000
 /** With more values in a payload, no text is searched for them: it is withheld whole. */
 const MAX_VALUES = 10_000
 
-const REDACTED = '[redacted]'
+export const REDACTED = '[redacted]'
 const WITHHELD = '[withheld: the payload is too large to be taken out of it]'
 
 /**

@@ -41,6 +41,14 @@ const PAYLOAD_OF_RUN = `coalesce((
 export const FIND_PAYLOAD_SQL = `
   select run."name", ${PAYLOAD_OF_RUN} as "payload" from "JobRunAll" run where run."id" = $1::uuid`
 
+/** The same of work that waits or is a dead letter, which may have no run. */
+export const FIND_PAYLOAD_OF_WORK_SQL = `
+  select run."name", ${PAYLOAD_OF_RUN} as "payload" from (
+    select "name", "id", "id" as "workId", 2147483647 as "attempt", 'queue' as "trigger" from "JobWork" where "id" = $1::uuid
+    union all
+    select "name", "id", "id", 2147483647, 'queue' from "JobDeadLetter" where "id" = $1::uuid
+  ) run`
+
 /** Whoever asks about another run locks nothing of it: its end may be under way. */
 const IS_BLOCKED = `run."id" = $1::uuid and run."errorCode" = 'guard_blocked'`
 

@@ -3,6 +3,7 @@ import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { useId } from 'react'
 import type { BulkTarget } from '../../actions/bulk.ts'
+import { ShowPayload } from '../../actions/ShowPayload.tsx'
 import { useAction, useBulk } from '../../actions/useAction.ts'
 import { causesQuery, deadLettersQuery, type DeadLetterSearch } from '../../api/queries.ts'
 import { Count, MAX_COUNTED } from '../../parts/Count.tsx'
@@ -286,7 +287,10 @@ function Letters({ letters, search: { name, errorCode }, total, isMore }: Letter
 
 function LetterActions({ letter: { name, workId } }: { letter: DeadLetter }) {
   const act = useAction()
-  if (act === null) return null
+  const payload = (
+    <ShowPayload of={`work/${workId}`} name={name} className="button isSmall isQuiet" />
+  )
+  if (act === null) return <span className="rowActions">{payload}</span>
   return (
     <span className="rowActions">
       <button
@@ -303,6 +307,7 @@ function LetterActions({ letter: { name, workId } }: { letter: DeadLetter }) {
       >
         Discard
       </button>
+      {payload}
     </span>
   )
 }

@@ -2,6 +2,7 @@ import type { ConsoleQueue, WaitingWork as Work } from '@roundsman/admin/contrac
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { useId } from 'react'
+import { ShowPayload } from '../../actions/ShowPayload.tsx'
 import type { Bulk, BulkTarget, WorkChange } from '../../actions/bulk.ts'
 import { useBulk } from '../../actions/useAction.ts'
 import { workQuery } from '../../api/queries.ts'
@@ -293,7 +294,10 @@ const idsOf = (name: string, work: readonly Work[]) =>
   work.filter((each) => each.name === name).map(({ workId }) => workId)
 
 function WorkActions({ work: { name, workId, isDue } }: { work: Work }) {
-  if (useBulk() === null) return null
+  const payload = (
+    <ShowPayload of={`work/${workId}`} name={name} className="button isSmall isQuiet" />
+  )
+  if (useBulk() === null) return <span className="rowActions">{payload}</span>
   const of = { count: 1, about: `of ${name}`, targets: [{ name, ids: [workId] }] }
   return (
     <span className="rowActions">
@@ -311,6 +315,7 @@ function WorkActions({ work: { name, workId, isDue } }: { work: Work }) {
       <WorkButton what="cancelWork" of={of} look="isQuiet">
         Cancel
       </WorkButton>
+      {payload}
     </span>
   )
 }

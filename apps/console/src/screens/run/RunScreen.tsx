@@ -2,6 +2,7 @@ import type { KeptLog, RunDetail } from '@roundsman/admin/contract'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
+import { ShowPayload, useMayShowPayloads } from '../../actions/ShowPayload.tsx'
 import { ApiError } from '../../api/apiError.ts'
 import { runDetailQuery } from '../../api/queries.ts'
 import { inWords, placeOf, readRunDetails, type RunError } from '../../api/readRunDetails.ts'
@@ -293,6 +294,7 @@ function Facts({ run }: { run: RunDetail }) {
           <dd className="isWrapped">{String(value)}</dd>
         </div>
       ))}
+      <Payload run={run} />
       <div>
         <dt>Trigger</dt>
         <dd>{run.trigger}</dd>
@@ -344,6 +346,23 @@ function Facts({ run }: { run: RunDetail }) {
         </div>
       )}
     </dl>
+  )
+}
+
+/** For those who may look. A tick's work has none. */
+function Payload({ run }: { run: RunDetail }) {
+  if (!useMayShowPayloads() || run.trigger === 'schedule') return null
+  return (
+    <div>
+      <dt>Payload</dt>
+      <dd>
+        {run.work.holdsPayload ? (
+          <ShowPayload of={`runs/${run.id}`} name={titleOf(run)} />
+        ) : (
+          <span className="muted">Kept until the work is done</span>
+        )}
+      </dd>
+    </div>
   )
 }
 

@@ -1,0 +1,96 @@
+import type { Job } from '../job/defineJob.ts'
+import type { JsonValue } from '../job/handler.ts'
+import { ArgumentError, checkId, checkParts, checkText, listOf, optional } from '../job/argument.ts'
+import { createRedact, MAX_READ, REDACTED } from '../job/redact.ts'
+import { storable } from '../job/storable.ts'
+import { FIND_PAYLOAD_OF_WORK_SQL, FIND_PAYLOAD_SQL } from '../store/blockedRunSql.ts'
+import type { Connection } from '../store/database.ts'
+import { recordActions, storableActor, type Actor } from './recordActions.ts'
+
+/** A longer one is told by its size: nobody reads it on a page. */
+export const MAX_SHOWN_PAYLOAD_BYTES = 65_536
+
+export type ShownPayload =
+  /** Without credentials and e-mail addresses, except in the parts that the job shows. */
+  | { kind: 'shown'; payload: JsonValue }
+  | { kind: 'tooLarge'; bytes: number }
+  /** `payloadGone`: the queue no longer holds it, as once its work is done. */
+  | { kind: 'payloadGone' | 'notFound' }
+
+/** The work of a run, or a piece of work that waits or is a dead letter. */
+export type WhosePayload = { runId: string } | { workId: string }
+
+/** Shows a payload to somebody, and records that they looked, both or neither. What is not shown is not recorded. */
+export async function showPayload(
+  tx: Connection,
+  whose: WhosePayload,
+  request: Actor & { jobs: readonly Pick<Job, 'name' | 'show'>[] },
+): Promise<ShownPayload> {
+  const { runId, workId } = checkParts('whose', whose, IDS)
+  const { jobs } = checkParts('request', request, { jobs: listOf(checkShowing) })
+  const by = storableActor(request)
+  const id = runId ?? workId
+  if (id === undefined) throw new ArgumentError('whose', 'has to have a runId or a workId')
+  const { rows } = await tx.query<{ name: string; bytes: number | null; payload: string | null }>(
+    `select "name", octet_length("payload") as "bytes",
+            case when octet_length("payload") <= ${MAX_SHOWN_PAYLOAD_BYTES} then "payload" end as "payload"
+     from (${runId === undefined ? FIND_PAYLOAD_OF_WORK_SQL : FIND_PAYLOAD_SQL}) found`,
+    [id],
+  )
+  const [found] = rows
+  if (found === undefined) return { kind: 'notFound' }
+  const { name, bytes, payload } = found
+  if (bytes === null) return { kind: 'payloadGone' }
+  if (payload === null) return { kind: 'tooLarge', bytes }
+  await recordActions(
+    tx,
+    'showPayload',
+    [{ name, ...(runId === undefined ? { workId: id } : { runId: id }) }],
+    by,
+  )
+  const show = jobs.find((job) => job.name === name)?.show ?? []
+  return { kind: 'shown', payload: withoutSecrets(payload, show) }
+}
+
+const IDS = { runId: optional(checkId), workId: optional(checkId) }
+const SHOWING = { name: checkText, show: optional(listOf(checkText)) }
+const checkShowing = (argument: string, job: unknown) => checkParts(argument, job, SHOWING)
+
+/** A part with such a name is a credential, whatever it holds. */
+const SECRET_NAME =
+  /passw(?:or)?d|passphrase|(?:secret|token|authorization|cookie|credential|(?:api|private|access)[-_ ]?key)s?$/i
+
+const isSecret = (name: string, part: JsonValue) =>
+  part !== null && typeof part !== 'boolean' && SECRET_NAME.test(name)
+
+/** By the rule for all that people see. What the job shows, it shows everybody: that is left as it is. */
+function withoutSecrets(json: string, show: readonly string[]): JsonValue {
+  const redact = createRedact(undefined)
+  // A copy of at most 64 levels, whoever wrote the row.
+  const copy = storable(JSON.parse(json), 4 * MAX_SHOWN_PAYLOAD_BYTES)
+  return copy.kind === 'stored' ? clean(copy.value ?? null, show) : REDACTED
+
+  function clean(value: JsonValue, shown: readonly string[]): JsonValue {
+    if (typeof value === 'string') return cleanText(value)
+    if (typeof value !== 'object' || value === null) return value
+    if (Array.isArray(value)) return value.map((item) => clean(item, []))
+    return Object.fromEntries(
+      Object.entries(value).map(([name, part], at) => {
+        if (shown.includes(name)) return [name, part]
+        const cleanName = redact(name)
+        // Of two names that read alike then, none may hide the other.
+        return [
+          cleanName === name ? name : `${cleanName} ${at + 1}`,
+          isSecret(name, part) ? REDACTED : clean(part, []),
+        ]
+      }),
+    )
+  }
+
+  function cleanText(text: string): string {
+    const left = text.length - MAX_READ
+    return left > 0
+      ? `${redact(text)}… and ${left.toLocaleString('en')} more characters`
+      : redact(text)
+  }
+}

@@ -1,0 +1,129 @@
+import { openForTests } from '@roundsman/testing'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { defineJob } from '../../src/index.ts'
+import type { WhosePayload } from '../../src/client.ts'
+import { openTestQueue } from '../openTestQueue.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
+
+const parcel = defineJob({
+  name: 'parcel',
+  payload: z.looseObject({ to: z.string().optional() }),
+  show: ['to'],
+  retry: { limit: 0 },
+})
+const nobody = '00000000-0000-0000-0000-000000000000'
+const broken = { code: 'broken', message: '' }
+
+const runtime = openForTests(openTestRuntime)
+const opened = openForTests(() => openTestQueue(runtime, [parcel]))
+
+beforeEach(() => runtime.clear('JobAction', 'JobWork'))
+
+const enqueue = async (payload: Record<string, unknown>) =>
+  (await opened.client.enqueue(runtime.prisma, parcel, payload)).workId
+const look = (whose: WhosePayload) =>
+  opened.client.showPayload(whose, { actor: 'owner@example.com', jobs: [parcel] })
+const looks = () =>
+  runtime.rows('select "action", "name", "actor", "runId", "workId" from "JobAction"')
+const looked = { action: 'showPayload', name: 'parcel', actor: 'owner@example.com' }
+const shown = (payload: unknown) => ({ kind: 'shown', payload })
+/** Longer than what a row of the queue itself holds. */
+const long = 'x'.repeat(2_000)
+
+describe.each([{ n: 1 }, { n: 1, long }])(
+  'a payload is shown, and the look recorded',
+  (payload) => {
+    it('of work that waits', async () => {
+      const workId = await enqueue(payload)
+      expect(await look({ workId })).toEqual(shown(payload))
+      expect(await looks()).toEqual([{ ...looked, workId, runId: null }])
+    })
+
+    it('of a run under way, until it has succeeded', async () => {
+      await enqueue(payload)
+      const [work] = await opened.take('parcel')
+      const runId = work!.runId
+      expect(await look({ runId })).toEqual(shown(payload))
+      expect(await looks()).toEqual([{ ...looked, runId, workId: null }])
+      await opened.complete([work!])
+      expect(await look({ runId })).toEqual({ kind: 'payloadGone' })
+      expect(await looks()).toHaveLength(1)
+    })
+
+    it('of a dead letter, and of the run that made it one', async () => {
+      const workId = await enqueue(payload)
+      const [work] = await opened.take('parcel')
+      await opened.fail([work!], broken, 'giveUp')
+      expect(await look({ workId })).toEqual(shown(payload))
+      expect(await look({ runId: work!.runId })).toEqual(shown(payload))
+      expect(await looks()).toHaveLength(2)
+    })
+  },
+)
+
+it('is not shown where nothing is, and where the caller rolls back nobody has looked', async () => {
+  expect(await look({ workId: nobody })).toEqual({ kind: 'notFound' })
+  expect(await look({ runId: nobody })).toEqual({ kind: 'notFound' })
+  const workId = await enqueue({})
+  const rolledBack = runtime.prisma.$transaction(async (tx) => {
+    const by = { actor: 'owner@example.com', jobs: [parcel] }
+    expect(await opened.client.showPayload({ workId }, by, { tx })).toEqual(shown({}))
+    throw new Error('no')
+  })
+  await expect(rolledBack).rejects.toThrow('no')
+  expect(await looks()).toEqual([])
+  await expect(look({} as never)).rejects.toThrow('whose has to have a runId or a workId')
+})
+
+it('has no credentials and no e-mail addresses, except in what the job shows', async () => {
+  const workId = await enqueue({
+    to: 'ann@example.com',
+    replyTo: 'bob@example.com',
+    url: 'https://user:pass@host/path',
+    headers: [{ Authorization: 'Bearer abc', 'x-api-key': 'k', cookies: ['a'] }],
+    user: { password: 'hunter2', passwordHash: 'h', refreshToken: 'r', token: null, to: 'c@d.ef' },
+    'a@b.cd': 1,
+    'e@f.gh': 2,
+    tokenCount: 6,
+    isSecret: true,
+  })
+  expect(await look({ workId })).toEqual(
+    shown({
+      to: 'ann@example.com',
+      replyTo: '[redacted]',
+      url: 'https://[redacted]@host/path',
+      headers: [{ Authorization: '[redacted]', 'x-api-key': '[redacted]', cookies: '[redacted]' }],
+      user: {
+        password: '[redacted]',
+        passwordHash: '[redacted]',
+        refreshToken: '[redacted]',
+        token: null,
+        to: '[redacted]',
+      },
+      '[redacted] 4': 1,
+      '[redacted] 5': 2,
+      tokenCount: 6,
+      isSecret: true,
+    }),
+  )
+})
+
+it('is told by its size where it is large, and a long text by how much is left out', async () => {
+  const text = 'y'.repeat(10_192)
+  const workId = await enqueue({ text })
+  expect(await look({ workId })).toEqual(
+    shown({ text: `${'y'.repeat(8_192)}… and 2,000 more characters` }),
+  )
+  const large = await enqueue({ text: 'z'.repeat(70_000) })
+  expect(await look({ workId: large })).toEqual({ kind: 'tooLarge', bytes: 70_012 })
+  expect(await looks()).toHaveLength(1)
+})
+
+it('is shown as far as 64 levels go, whoever wrote it', async () => {
+  const workId = await enqueue({})
+  const deep = `${'['.repeat(3_000)}${']'.repeat(3_000)}`
+  await runtime.rows('update "JobWork" set "payload" = $2 where "id" = $1', [workId, deep])
+  const { payload } = (await look({ workId })) as { payload: unknown }
+  expect(JSON.stringify(payload)).toContain('[too deep]')
+})
