@@ -18,6 +18,8 @@ export interface Proxy {
    * fail-over of something in between.
    */
   forget(): void
+  /** Forgets one connection alone: that over which a client sends the `message`-th message from now, which is lost. */
+  forgetAt(message: number): void
   /** From now on, what clients send arrives so much later: a round trip takes so much longer. */
   delay(ms: number): void
   /** How many round trips there have been: how often a client sent something after an answer, or at first. */
@@ -48,6 +50,7 @@ export async function createProxy(targetPort: number): Promise<Proxy> {
   let target = targetPort
   let delayMs = 0
   let roundTrips = 0
+  let messagesLeft = Infinity
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (near) => {
     const pair: Pair = {
       sockets: [near],
@@ -73,6 +76,7 @@ export async function createProxy(targetPort: number): Promise<Proxy> {
       if (isRefused(pair.greeting)) end(pair)
     })
     near.on('data', () => {
+      if (--messagesLeft === 0) pair.isSwallowed = true
       if (!pair.isAsked) roundTrips++
       pair.isAsked = true
     })
@@ -163,6 +167,9 @@ export async function createProxy(targetPort: number): Promise<Proxy> {
       forget()
     },
     forget,
+    forgetAt(message) {
+      messagesLeft = message
+    },
     delay(ms) {
       delayMs = ms
     },

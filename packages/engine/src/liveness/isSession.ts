@@ -1,8 +1,10 @@
 import type pg from 'pg'
+import { answerInTime, socketOf } from '../store/answerInTime.ts'
 import type { Connection } from '../store/database.ts'
 
 /** How long to wait for the notification that proves a session. */
 const PROBE_MS = 2_000
+const ANSWER_TIMEOUT_MS = 5_000
 
 /**
  * Whether settings stay with a connection: it listens there, and notifies from another connection. Behind a transaction
@@ -10,10 +12,12 @@ const PROBE_MS = 2_000
  */
 export async function isSession(client: pg.Client, database: Connection): Promise<boolean> {
   const channel = `roundsman_probe_${crypto.randomUUID().replaceAll('-', '')}`
+  const ask = (text: string) =>
+    answerInTime(client.query(text), { timeoutMs: ANSWER_TIMEOUT_MS, socket: socketOf(client) })
   let timer: NodeJS.Timeout | undefined
   let onNotification: (message: pg.Notification) => void = () => undefined
   try {
-    await client.query(`listen ${channel}`)
+    await ask(`listen ${channel}`)
     const heard = new Promise<boolean>((resolve) => {
       onNotification = (message) => message.channel === channel && resolve(true)
       client.on('notification', onNotification)
@@ -22,7 +26,7 @@ export async function isSession(client: pg.Client, database: Connection): Promis
     await database.query(`select pg_notify($1, '')`, [channel])
     const isHeard = await heard
     // A lost connection hears nothing either, and fails here.
-    await client.query(`unlisten ${channel}`)
+    await ask(`unlisten ${channel}`)
     return isHeard
   } finally {
     clearTimeout(timer)

@@ -171,7 +171,11 @@ export function openDatabase({
     }
   }
   const sockets = new Set<Socket>()
-  const openPool = (min: number, max: number, onConnect = inquiry.open) => {
+  const openPool = (
+    min: number,
+    max: number,
+    onConnect = (client: pg.ClientBase) => inquiry.open(client),
+  ) => {
     const opened = new pg.Pool({
       ...connectionSettings(url, { lockTimeoutMs }),
       application_name: applicationName,
@@ -200,10 +204,8 @@ export function openDatabase({
   }
   // One stays open, so that the first statement after a pause finds its connection and its prepared statements. It is a pool
   // of its own, since a pool gives out any connection, and each plans a statement six times before it keeps the plan.
-  const openOwn = async (client: pg.PoolClient): Promise<void> => {
-    await inquiry.open(client)
-    if (canPrepare?.() === true) await client.query(KEEP_TO_INDEXES)
-  }
+  const openOwn = (client: pg.ClientBase) =>
+    inquiry.open(client, canPrepare?.() === true ? KEEP_TO_INDEXES : undefined)
   const own = canPrepare !== undefined && poolSize > 1 ? openPool(1, 1, openOwn) : null
   const pool = own === null ? openPool(1, poolSize) : openPool(0, poolSize - 1)
   const pools = own === null ? [pool] : [own, pool]

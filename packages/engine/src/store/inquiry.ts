@@ -17,8 +17,8 @@ import { endClient } from './endClient.ts'
 
 /** Finds the connections of a pool that have lost their other end. They are clients of `pg`, whose types hosts need not have. */
 export interface Inquiry {
-  /** Prepares a new connection; within 5 s, since a pool waits for this without a limit. */
-  open(client: object): Promise<void>
+  /** Prepares a new connection, with these settings; it answers within 5 s, since a pool waits for this without a limit. */
+  open(client: object, settings?: string): Promise<void>
   /** A statement was sent. */
   asked(client: object): void
   /** Its answer or an error came. */
@@ -156,10 +156,10 @@ export function createInquiry({
     client.on('error', () => undefined)
     try {
       await client.connect()
-      // Its statements may run as another role (`alter role … set role`), which sees no states of the login role.
-      await client.query('set role none')
-      const answer = client.query<Answer>(STATES_SQL, [pids])
       const inTime = { timeoutMs: ANSWER_TIMEOUT_MS, socket: socketOf(client) }
+      // Its statements may run as another role (`alter role … set role`), which sees no states of the login role.
+      await answerInTime(client.query('set role none'), inTime)
+      const answer = client.query<Answer>(STATES_SQL, [pids])
       return (await answerInTime(answer, inTime)).rows[0] ?? null
     } catch {
       return null
@@ -179,12 +179,14 @@ export function createInquiry({
   }
 
   return {
-    async open(given) {
+    async open(given, settings) {
       const client = given as pg.Client
       const socket = socketOf(client)
+      const inTime = { timeoutMs: ANSWER_TIMEOUT_MS, socket }
       try {
         const answer = client.query<Place & { pid: number }>(OPEN_SQL)
-        const { rows } = await answerInTime(answer, { timeoutMs: ANSWER_TIMEOUT_MS, socket })
+        const { rows } = await answerInTime(answer, inTime)
+        if (settings !== undefined) await answerInTime(client.query(settings), inTime)
         const [place] = rows
         if (place && place.pid === (client as { processID?: number }).processID)
           places.set(client, place)

@@ -57,6 +57,30 @@ describe('a statement without an answer', () => {
     }
   })
 
+  it('is given up also when any message of those that follow is lost with its connection', async () => {
+    const echo = { name: 'echo', text: 'select $1::int as n' }
+    const askWithout = async (message: number): Promise<void> => {
+      const { database, proxy, close } = await openThroughProxy(runtime, {
+        applicationName: 'silent',
+        canPrepare: () => true,
+        ...SOON,
+      })
+      try {
+        await database.query(echo, [message])
+        proxy.forget()
+        proxy.forgetAt(message)
+        const ask = async () => (await database.query(echo, [message])).rows
+        expect(await waitFor(ask)).toEqual([{ n: message }])
+      } finally {
+        await close()
+      }
+    }
+    // In two parts, so that the server has room for their connections.
+    for (const first of [1, 13]) {
+      await Promise.all(Array.from({ length: 12 }, (_, at) => askWithout(first + at)))
+    }
+  })
+
   it('has the idle connections of its pool replaced at once', async () => {
     const { database, proxy, close } = await openThroughProxy(runtime, {
       applicationName: 'silent',
