@@ -174,7 +174,7 @@ function oldRowsAt(now: Date, { runDays, failedDays, actionDays }: Days) {
     rows('payloads', ['JobPayload', 'keptUntil'], daysAgo(0)),
     // Of runs that ended as somebody asked. The end of a run deletes what it sees.
     rows('cancels', ['JobCancel', 'requestedAt'], daysAgo(1), `"runId" not ${IS_LISTED} and `),
-    // By these runs know their versions, those that failed too.
+    // A run reads its version here, and failed runs are kept for longer.
     rows('workers', ['JobFormerWorker', 'endedAt'], daysAgo(Math.max(runDays, failedDays))),
   ] as const
 }
