@@ -107,6 +107,18 @@ const FILLED: readonly Screen[] = [
     heading: 'Run of pruneRows',
     shows: 'Timeline',
   },
+  {
+    title: 'a run that has enqueued others',
+    path: ({ parent }) => `/runs/${parent}`,
+    heading: 'Run of walkSteps',
+    shows: 'The first 20',
+  },
+  {
+    title: 'a run that another has enqueued',
+    path: ({ child }) => `/runs/${child}`,
+    heading: 'mailSheep: Sheep 1',
+    shows: 'started 1 s after this one',
+  },
   { title: 'queue', path: () => '/queue', heading: 'Queue', shows: 'partner_down' },
   { title: 'workers', path: () => '/workers', heading: 'Workers', shows: 'Alive' },
   {

@@ -12,6 +12,9 @@ export interface Filling {
   ended: JobRun
   failed: JobRun
   blocked: JobRun
+  /** A run that has enqueued others, and one of those. */
+  parent: string
+  child: string
 }
 
 /**
@@ -34,6 +37,7 @@ export async function fillConsole(stack: ConsoleStack): Promise<Filling> {
     ended: await find({ name: 'countSheep', status: 'success' }),
     failed: await find({ name: 'callPartner', status: 'failed' }),
     blocked: await find({ name: 'pruneRows', status: 'failed' }),
+    ...(await fillFamily(stack)),
   }
   await prisma.jobSchedule.update({
     where: { name: 'pruneRows' },
@@ -44,6 +48,23 @@ export async function fillConsole(stack: ConsoleStack): Promise<Filling> {
     },
   })
   return filling
+}
+
+/** A run that has enqueued many others, two of them about the same. */
+async function fillFamily({ prisma }: ConsoleStack): Promise<Pick<Filling, 'parent' | 'child'>> {
+  const parent = randomUUID()
+  await prisma.$executeRaw`
+    insert into "JobRun" ("id", "name", "status", "trigger", "startedAt", "endedAt", "workerId", "label", "workId", "parentId", "uniqueKey",
+      "traceId", "enqueuedBy")
+    select case n when 0 then ${parent}::uuid else gen_random_uuid() end, case n when 0 then 'walkSteps' else 'mailSheep' end, 'success',
+      'queue', now() - interval '1 hour' + n * interval '1 s', now() - interval '59 min', 'worker-of-yesterday',
+      case n when 0 then null when 2 then 'Sheep 1' else 'Sheep ' || n end, gen_random_uuid(),
+      case when n > 0 then ${parent}::uuid end, case when n > 0 then 'sheep:' || n end, ${'ab'.repeat(16)},
+      case n when 0 then 'request 01a20e26-367c-766a-a085-72e882269712' end
+    from generate_series(0, 30) n`
+  const [first] = await prisma.$queryRaw<{ id: string }[]>`
+    select "id" from "JobRun" where "parentId" = ${parent}::uuid order by "startedAt" limit 1`
+  return { parent, child: String(first?.id) }
 }
 
 type PastRun = Prisma.JobRunCreateManyInput & { startedAt: Date; workId: string }

@@ -237,6 +237,59 @@ const attemptSchema = runBrief.extend({
   ...runSchema.pick({ attempt: true, errorCode: true }).shape,
 })
 
+/** Part of a run in GET /api/jobs/runs/:id. */
+export type LinkedRun = z.output<typeof linkedRunSchema>
+const linkedRunSchema = runSchema.pick({
+  id: true,
+  name: true,
+  label: true,
+  outcome: true,
+  startedAt: true,
+  endedAt: true,
+})
+
+const linkSchema = z.object({
+  id: z.guid(),
+  run: linkedRunSchema.nullable().describe('Null when its record is no longer kept'),
+})
+
+/** Part of a run in GET /api/jobs/runs/:id. */
+export type RunLinks = z.output<typeof runLinksSchema>
+const runLinksSchema = z.object({
+  parent: linkSchema
+    .nullable()
+    .describe('The run whose handler has enqueued its work; null when none has'),
+  again: linkSchema
+    .extend({
+      isApproval: z
+        .boolean()
+        .describe('Whether that person approved it, which its guard had blocked'),
+      actor: z.string(),
+      at,
+    })
+    .nullable()
+    .describe('The run that a person had done again by this one; null when nobody had'),
+  children: z
+    .array(
+      z.object({
+        workId: z.guid(),
+        name: z.string(),
+        label: z.string().nullable(),
+        run: linkedRunSchema.nullable().describe('Its last run; null when it has not started'),
+        startAfter: at.nullable().describe('Not started before then; null when it does not wait'),
+      }),
+    )
+    .describe(
+      'The work that its handler has enqueued, and what people had done again: the first 20, as far as it has started or waits',
+    ),
+  areChildrenCut: z.boolean().describe('Whether there may be more'),
+  sameLabel: z
+    .array(linkedRunSchema)
+    .describe(
+      'Of other work of the job with the same label: the last run that started within ten minutes before this one, and the first within ten minutes after it',
+    ),
+})
+
 /** GET /api/jobs/runs/:id */
 export type RunDetail = z.output<typeof runDetailSchema>
 export const runDetailSchema = runSchema.extend({
@@ -267,6 +320,23 @@ export const runDetailSchema = runSchema.extend({
       'Runs of the job that failed alike within a day before or after; null when this one has not failed',
     ),
   work: workOfRunSchema.describe('What the queue still holds of the work of the run'),
+  uniqueKey: z
+    .string()
+    .nullable()
+    .describe('The unique key with which its work was enqueued; null when it had none'),
+  enqueuedBy: z
+    .string()
+    .nullable()
+    .describe(
+      'What enqueued its work, as that calls itself, such as a request; null when it did not say',
+    ),
+  traceId: z
+    .string()
+    .nullable()
+    .describe(
+      'The trace in which its work was enqueued, as W3C Trace Context has it; null when none was',
+    ),
+  links: runLinksSchema,
 })
 
 /** One of GET /api/jobs/dead-letters. */

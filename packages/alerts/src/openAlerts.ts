@@ -92,7 +92,12 @@ function createOutboxChannel(
         for (const data of messages) {
           const { count } = await tx.emailMessage.createMany({ data, skipDuplicates: true })
           if (count === 0) continue
-          await client.enqueue(tx, dispatchEmail, { emailId: data.id }, { uniqueKey: data.id })
+          await client.enqueue(
+            tx,
+            dispatchEmail,
+            { emailId: data.id },
+            { uniqueKey: data.id, enqueuedBy: 'alerts' },
+          )
         }
       })
     },

@@ -276,14 +276,23 @@ function checkUrlForLater(argument: string, value: unknown): string {
 /** Makes a client for programs that enqueue and control work. It neither schedules nor executes any. */
 export function createJobsClient(options: JobsClientOptions): JobsClient {
   const { schema } = checkParts('options', options, CLIENT)
-  return jobsClientIn(createSchema(schema as string | undefined), options)
+  const { enqueueFrom: _, ...client } = jobsClientIn(
+    createSchema(schema as string | undefined),
+    options,
+  )
+  return client
+}
+
+/** A client that also enqueues for the handlers of runs. */
+export interface Producer extends JobsClient {
+  enqueueFrom(runId: string): Enqueue<HostTransaction>
 }
 
 /** Makes a client in any schema, also one of a test. */
 export function jobsClientIn(
   schema: Schema,
   { databaseUrl, log: hostLog, traceEnqueue }: Omit<JobsClientOptions, 'schema'>,
-): JobsClient {
+): Producer {
   const log = containedLog(hostLog)
   // The caller's connection sends the work, and this one the wake-ups.
   const database = openDatabase({
@@ -417,6 +426,7 @@ export function jobsClientIn(
       await Promise.all([database.close(limit), pool.close(limit), closeWatch()])
     },
     enqueue: createEnqueue(sender, schema),
+    enqueueFrom: (runId) => createEnqueue(sender, schema, runId),
     enqueueMany,
     requestRun: (job, request, options) =>
       within(options, (tx) => {

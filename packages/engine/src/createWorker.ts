@@ -79,7 +79,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     traceEnqueue,
     log,
   })
-  const { database, session, enqueue, waker, wakeUps, announcer, cancellations } = postgres
+  const { database, session, enqueueFrom, waker, wakeUps, announcer, cancellations } = postgres
 
   const scheduler = createScheduler({
     jobs: jobs.filter(isScheduled),
@@ -110,7 +110,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
       settler,
       cancellations,
       database,
-      enqueue,
+      enqueueFrom,
       workerId,
       log,
       now,

@@ -54,6 +54,7 @@ export {
 export type { Statement } from './read/reader.ts'
 export { listRecentRuns, type RecentRun } from './read/recentRuns.ts'
 export { RUN_OUTCOMES } from './read/runOutcome.ts'
+export { type ChildOfRun, type LinkedRun, readRunLinks, type RunLinks } from './read/runLinks.ts'
 export { type LanesInUse, listLanesInUse } from './read/runsUnderWay.ts'
 export { listRunCounts, sampleRuns } from './read/sampleRuns.ts'
 export { searchRuns } from './read/search.ts'

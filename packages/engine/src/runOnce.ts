@@ -260,7 +260,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
       settler: createSettler({ database, workerId, log, observers }),
       cancellations,
       database,
-      enqueue: postgres.enqueue,
+      enqueueFrom: postgres.enqueueFrom,
       workerId,
       log,
       now,

@@ -153,6 +153,7 @@ const OTHERS = [
   'prismaModels',
   'readAskedSettings',
   'readFailures',
+  'readRunLinks',
   'statementName',
   'tellWaits',
   'tryUntilFree',

@@ -30,7 +30,8 @@ export async function emit<Tx, Name extends keyof DomainEvents>(
   event: DomainEvents[Name],
 ): Promise<void> {
   for (const hook of HOOKS[name]) {
-    for (const { job, payload, options } of hook(event)) await enqueue(tx, job, payload, options)
+    for (const { job, payload, options } of hook(event))
+      await enqueue(tx, job, payload, { enqueuedBy: `hook ${name}`, ...options })
   }
 }
 

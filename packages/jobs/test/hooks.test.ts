@@ -33,7 +33,7 @@ describe('emit', () => {
         tx: 'the transaction',
         job: dispatchEmail.name,
         payload: { emailId },
-        options: { uniqueKey: emailId },
+        options: { uniqueKey: emailId, enqueuedBy: 'hook invoicePdfReady' },
       })),
     )
   })

@@ -71,6 +71,7 @@ export async function requestInvoicePdf(
   tx: Transaction,
   jobsClient: JobsClient,
   { invoiceId, version }: InvoiceVersion,
+  requestId: string,
 ): Promise<{ workId: string; isReady: boolean }> {
   const state = await findPdfState(tx, jobsClient, { invoiceId, version })
   if (state.kind === 'ready' || state.kind === 'waiting' || state.kind === 'running') {
@@ -78,7 +79,8 @@ export async function requestInvoicePdf(
   }
   const payload = { invoiceId, version }
   const uniqueKey = `${invoiceId}:${version}`
-  const { workId } = await jobsClient.enqueue(tx, renderInvoicePdf, payload, { uniqueKey })
+  const options = { uniqueKey, enqueuedBy: `request ${requestId}` }
+  const { workId } = await jobsClient.enqueue(tx, renderInvoicePdf, payload, options)
   await tx.invoicePdf.upsert({
     where: { invoiceId_version: { invoiceId, version } },
     create: { invoiceId, version, workId },

@@ -40,12 +40,12 @@ export const invoicePdfRoutes: FastifyPluginAsyncZod<{
         },
       },
     },
-    async ({ params: { id }, caller, log }, reply) => {
+    async ({ id: requestId, params: { id }, caller, log }, reply) => {
       const { version, workId } = await transact(prisma, async (tx) => {
         const invoice = await lockInvoice(tx, id)
         if (!invoice) throw unknownInvoice()
         const wanted = { invoiceId: id, version: invoice.version }
-        return { ...wanted, ...(await requestInvoicePdf(tx, jobsClient, wanted)) }
+        return { ...wanted, ...(await requestInvoicePdf(tx, jobsClient, wanted, requestId)) }
       })
       log.info({ invoiceId: id, version, workId, userId: caller.id }, 'invoice PDF requested')
       const statusUrl = `/api/invoices/${id}/pdf`

@@ -116,12 +116,12 @@ export const invoiceRoutes: FastifyPluginAsyncZod<InvoiceRoutesOptions> = async 
         },
       },
     },
-    async ({ params: { id }, body, caller, log }) => {
+    async ({ id: requestId, params: { id }, body, caller, log }) => {
       const invoice = await transact(prisma, async (tx) => {
         const changed = await changeInvoice(tx, id, body)
         if (!changed) throw unknownInvoice()
         const { version } = changed
-        await renewPdfRequests(tx, jobsClient, { invoiceId: id, version })
+        await renewPdfRequests(tx, jobsClient, { invoiceId: id, version }, requestId)
         return await findInvoice(tx, jobsClient, id)
       })
       const { version } = invoice
@@ -139,6 +139,7 @@ async function renewPdfRequests(
   tx: Prisma.TransactionClient,
   jobsClient: JobsClient,
   { invoiceId, version }: InvoiceVersion,
+  requestId: string,
 ): Promise<void> {
   const unrendered = await tx.invoicePdf.count({
     where: { invoiceId, version: version - 1, pdf: null },
@@ -147,5 +148,6 @@ async function renewPdfRequests(
     where: { invoiceId, status: 'queued' },
     data: { version },
   })
-  if (unrendered + moved > 0) await requestInvoicePdf(tx, jobsClient, { invoiceId, version })
+  if (unrendered + moved > 0)
+    await requestInvoicePdf(tx, jobsClient, { invoiceId, version }, requestId)
 }

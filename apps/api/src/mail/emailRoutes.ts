@@ -51,7 +51,7 @@ export const emailRoutes: FastifyPluginAsyncZod<EmailRoutesOptions> = async (
         },
       },
     },
-    async ({ params: { id }, body, caller, log }, reply) => {
+    async ({ id: requestId, params: { id }, body, caller, log }, reply) => {
       const emailId = await transact(prisma, async (tx) => {
         const invoice = await lockInvoice(tx, id)
         if (!invoice) throw unknownInvoice()
@@ -66,11 +66,12 @@ export const emailRoutes: FastifyPluginAsyncZod<EmailRoutesOptions> = async (
           data: { ...wanted, kind: 'invoice', recipient, messageId, createdAt: now() },
           select: { id: true },
         })
-        const pdf = await requestInvoicePdf(tx, jobsClient, wanted)
+        const pdf = await requestInvoicePdf(tx, jobsClient, wanted, requestId)
         // Otherwise the worker that renders the PDF finds the message and enqueues its sending.
         if (pdf.isReady) {
           const payload = { emailId: email.id }
-          await jobsClient.enqueue(tx, dispatchEmail, payload, { uniqueKey: email.id })
+          const options = { uniqueKey: email.id, enqueuedBy: `request ${requestId}` }
+          await jobsClient.enqueue(tx, dispatchEmail, payload, options)
         }
         return email.id
       })

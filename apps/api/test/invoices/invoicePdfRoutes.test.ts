@@ -50,7 +50,11 @@ describe('POST /api/invoices/:id/pdf', () => {
         id: jobId,
         name: 'renderInvoicePdf',
         state: 'created',
-        data: { payload: { invoiceId: id, version: 1 }, trigger: 'queue' },
+        data: {
+          payload: { invoiceId: id, version: 1 },
+          trigger: 'queue',
+          enqueuedBy: expect.stringMatching(/^request [0-9a-f-]{36}$/),
+        },
       },
     ])
     expect(await pdfsOf(id)).toEqual([{ version: 1, workId: jobId, pdf: null }])

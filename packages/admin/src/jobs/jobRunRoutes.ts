@@ -7,6 +7,7 @@ import {
   listOtherAttempts,
   listRunActions,
   MAX_LOOKED_AT,
+  readRunLinks,
   RUN_OUTCOMES,
   RUN_STATUSES,
 } from '@roundsman/engine/internal'
@@ -167,12 +168,13 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
         if (!run) throw refuseRun('notFound')
         const { name, workId } = run
         const error = readError(run)
-        const [enqueuedAt, attempts, actions, work, equalFailures] = await Promise.all([
+        const [enqueuedAt, attempts, actions, work, equalFailures, links] = await Promise.all([
           workId === null ? null : findEnqueuedAt(reader, name, workId),
           listOtherAttempts(reader, run),
           listRunActions(reader, run),
           findWorkOfRun(reader, run),
           error && countEqualFailures(reader, { ...run, ...error }),
+          readRunLinks(reader, run),
         ])
         return {
           ...present(run),
@@ -185,6 +187,10 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
           logs: readLogs(run.logs),
           equalFailures,
           work,
+          uniqueKey: run.uniqueKey,
+          enqueuedBy: run.enqueuedBy,
+          traceId: run.traceId,
+          links,
         }
       },
     }),

@@ -431,7 +431,16 @@ describe('GET /api/jobs/runs/:id', () => {
     expect(response.statusCode).toBe(200)
     const { attempts, actions, enqueuedAt: _, batchMarks, ...run } = response.json()
     expect([actions, batchMarks]).toEqual([[], []])
-    const { shown, dueAt, logs, equalFailures, work, ...listed } = run
+    const { shown, dueAt, logs, equalFailures, work, ...others } = run
+    const { uniqueKey, enqueuedBy, traceId, links, ...listed } = others
+    expect([uniqueKey, enqueuedBy, traceId]).toEqual([null, null, null])
+    expect(links).toEqual({
+      parent: null,
+      again: null,
+      children: [],
+      areChildrenCut: false,
+      sameLabel: [],
+    })
     expect((await list('')).json().runs).toContainEqual(listed)
     expect({ shown, dueAt, logs, equalFailures, work }).toEqual({
       shown: null,

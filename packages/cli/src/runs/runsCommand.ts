@@ -7,13 +7,16 @@ import { parseOptions, parseWholeNumber } from '../command/parseOptions.ts'
 import type { ProductSource } from '../command/product.ts'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
 import { LIST_OPTIONS, showList, UUID } from './pages.ts'
+import { showRun } from './showRun.ts'
 
 const usage = (
   call: string,
 ) => `Usage: ${call} [--job NAME] [--outcome OUTCOME] [--error CODE] [--label TEXT]
                         [--from DATE] [--to DATE] [--limit N] [--after POSITION] [--json]
+       ${call} show ID [--json]
 
-Lists runs, the newest first: when each started, how it ended and how long it took, and why it failed.
+Lists runs, the newest first: when each started, how it ended and how long it took, and why it failed. \`show\` tells of one run where it
+has come from, and what has come from it.
 
   --job NAME               of this job only
   --outcome OUTCOME        how the run ended, by cause: ${RUN_OUTCOMES.join(', ')}
@@ -33,7 +36,21 @@ Lists runs, the newest first: when each started, how it ended and how long it to
 Exit code: 0 success, 1 the environment or the database needs attention, 2 usage`
 
 export function createRunsCommand(source: ProductSource): Command {
-  return { usage: usage(source.call), run: (args, terminal) => showRuns(args, terminal, source) }
+  return {
+    usage: usage(source.call),
+    async run(args, terminal) {
+      const [action, ...others] = args
+      if (action !== 'show') return await showRuns(args, terminal, source)
+      const ids = others.filter((one) => !one.startsWith('--'))
+      const { json = false } = parseOptions(
+        others.filter((one) => one.startsWith('--')),
+        { json: LIST_OPTIONS.json },
+      )
+      const [id] = ids
+      if (id === undefined || ids.length > 1) throw new UsageError('Which run? Give its id')
+      return await showRun(id, json, terminal, source)
+    },
+  }
 }
 
 async function showRuns(

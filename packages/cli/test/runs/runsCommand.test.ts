@@ -190,6 +190,55 @@ describe('roundsman runs', () => {
   })
 })
 
+describe('roundsman runs show', () => {
+  it('tells where a run has come from, what has come from it, and what has its label', async () => {
+    const [parent, child] = [randomUUID(), randomUUID()]
+    const ms = Date.now().toString(16).padStart(12, '0')
+    const waiting = `${ms.slice(0, 8)}-${ms.slice(8)}-7000-8000-000000000000`
+    await database.prisma.$executeRaw`
+      insert into "JobRun" ("id", "name", "status", "trigger", "startedAt", "endedAt", "workerId", "label", "workId", "parentId",
+        "uniqueKey", "enqueuedBy", "traceId")
+      values (${parent}::uuid, 'dispatchEmail', 'success', 'queue', now(), now(), 'w', 'Order 7', ${parent}::uuid, null, 'k', 'request 7', 'abc'),
+        (${child}::uuid, 'renderInvoicePdf', 'success', 'queue', now(), now(), 'w', null, ${child}::uuid, ${parent}::uuid, null, null, null),
+        (gen_random_uuid(), 'dispatchEmail', 'success', 'queue', now() - interval '3 s', now(), 'w', 'Order 7', gen_random_uuid(), null, null, null, null)`
+    await database.prisma.$executeRaw`
+      insert into "JobWork" ("id", "name", "bytes", "payload", "facts", "dueAt")
+      values (${waiting}::uuid, 'renderInvoicePdf', 2, '{}', jsonb_build_object('parent', ${parent}::text), '2099-01-01Z')`
+    const { code, stdout, stderr } = await run(commands.runs, ['show', parent])
+    const text = stdout.join('\n').replaceAll(/\s+/g, ' ')
+    expect({ code, stderr }).toEqual({ code: 0, stderr: [] })
+    for (const said of [
+      'Enqueued by request 7',
+      'Unique key k',
+      'Trace abc',
+      'another piece of work with this label started 3 s before: run',
+      `Led to renderInvoicePdf: run ${child}, success`,
+      `Led to renderInvoicePdf: waits until 2099-01-01 00:00:00 UTC, work ${waiting}`,
+    ])
+      expect(text).toContain(said)
+    const ofChild = (await run(commands.runs, ['show', child])).stdout
+      .join(' ')
+      .replaceAll(/\s+/g, ' ')
+    expect(ofChild).toContain(`Enqueued by run ${parent} of dispatchEmail (Order 7)`)
+    const json = await run(commands.runs, ['show', '--json', child])
+    expect(JSON.parse(json.stdout.join(''))).toMatchObject({
+      run: { links: { parent: { id: parent } } },
+    })
+    await database.prisma
+      .$executeRaw`delete from "JobRun" where "startedAt" > now() - interval '1 hour'`
+  })
+
+  it.each([
+    [['show'], 2, 'Which run? Give its id'],
+    [['show', 'x'], 2, '"x" is not the id of a run'],
+    [['show', randomUUID()], 1, 'There is no run'],
+  ])('exits for %j with %i', async (args, code, problem) => {
+    const shown = await run(commands.runs, args)
+    expect(shown).toMatchObject({ code })
+    expect(shown.stderr.join()).toContain(problem)
+  })
+})
+
 describe('roundsman dead-letters', () => {
   it('lists what was given up, and why', async () => {
     expect(await run(commands['dead-letters'], [])).toMatchObject({

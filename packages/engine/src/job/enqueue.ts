@@ -30,6 +30,11 @@ export interface EnqueueOptions {
    * code `expired`, without a retry and without a dead letter. Must be later than startAfter. Default: never.
    */
   expiresAt?: Date
+  /**
+   * What enqueues it, for people who look at its runs: `request 7f3a`, `hook invoiceIssued`. At most 200 characters; the rest is
+   * cut off. Default: nobody says. What a handler enqueues by its context names the handler's run in any case.
+   */
+  enqueuedBy?: string
 }
 
 export interface EnqueueResult {

@@ -105,6 +105,14 @@ export interface FoundJobRun extends ListedJobRun {
   dueAt: string | null
   /** Its last log lines, and how many came before them; null when none were kept. */
   logs: unknown
+  /** The unique key of its work. */
+  uniqueKey: string | null
+  /** The run whose handler has enqueued its work. */
+  parentId: string | null
+  /** What in the host has enqueued its work, as that says. */
+  enqueuedBy: string | null
+  /** The trace in which its work was enqueued: 32 hexadecimal digits. */
+  traceId: string | null
 }
 
 export interface RunAttempt extends Pick<
@@ -160,7 +168,8 @@ const LISTED_COLUMNS = columns(LISTED_DETAILS_BYTES)
 const FOUND_COLUMNS = `
   ${columns(FOUND_DETAILS_BYTES)}, ${boundedJson('run."batchMarks"', MARKS_BYTES)} as "batchMarks",
   ${boundedJson('run."shown"', SHOWN_BYTES)} as "shown", run."dueAt",
-  ${boundedJson('run."logs"', LOGS_BYTES)} as "logs"`
+  ${boundedJson('run."logs"', LOGS_BYTES)} as "logs", ${textColumn('uniqueKey')}, run."parentId",
+  ${textColumn('enqueuedBy')}, ${textColumn('traceId')}`
 
 /** Some of them stand in the statement's text, so nothing else may get there. */
 export const RUN_OPTIONS = {

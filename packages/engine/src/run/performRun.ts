@@ -47,8 +47,8 @@ export interface RunServices {
   settler: Settler
   cancellations: Cancellations
   database: Database
-  /** Enqueues in a handler's own transaction. */
-  enqueue: Enqueue<HostTransaction>
+  /** Enqueues for the handler of a run, in its own transaction. */
+  enqueueFrom: (runId: string) => Enqueue<HostTransaction>
   workerId: string
   log: Logger
   now: () => Date
@@ -217,7 +217,7 @@ async function executeCancellably(
       now: services.now,
       abort,
       openLog,
-      enqueue: services.enqueue,
+      enqueue: services.enqueueFrom(run.id),
       write,
       keepProgress: async (progress) => {
         await write()

@@ -8,6 +8,7 @@ import {
   tell,
   wholeNumber,
 } from '../job/argument.ts'
+import { readableLine } from '../job/storableText.ts'
 
 /**
  * Checks and copies the options. It refuses what the database would refuse only in the middle of the caller's transaction,
@@ -15,11 +16,8 @@ import {
  */
 export function checkEnqueueOptions(options: unknown): EnqueueOptions {
   if (options === undefined) return {}
-  const { priority, startAfter, uniqueKey, onConflict, maxWaitMs, expiresAt } = checkParts(
-    'options',
-    options,
-    OPTIONS,
-  )
+  const { priority, startAfter, uniqueKey, onConflict, maxWaitMs, expiresAt, enqueuedBy } =
+    checkParts('options', options, OPTIONS)
   const checked: EnqueueOptions = {}
   if (priority !== undefined) {
     checked.priority = checkPriority(priority)
@@ -49,8 +47,16 @@ export function checkEnqueueOptions(options: unknown): EnqueueOptions {
       )
     checked.maxWaitMs = checkMaxWait('maxWaitMs', maxWaitMs)
   }
+  if (enqueuedBy !== undefined) {
+    // Cut, and not refused: a request's id may be its sender's.
+    if (typeof enqueuedBy !== 'string')
+      throw new ArgumentError('enqueuedBy', `must be a text, not ${tell(enqueuedBy)}`)
+    checked.enqueuedBy = readableLine(enqueuedBy, MAX_ENQUEUED_BY_LENGTH)
+  }
   return checked
 }
+
+const MAX_ENQUEUED_BY_LENGTH = 200
 
 const OPTIONS = {
   priority: asItIs,
@@ -59,6 +65,7 @@ const OPTIONS = {
   onConflict: asItIs,
   maxWaitMs: asItIs,
   expiresAt: asItIs,
+  enqueuedBy: asItIs,
 }
 const checkConflict = oneOf(['keep', 'replace'])
 /** Ten years. */

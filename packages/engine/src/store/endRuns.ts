@@ -1,7 +1,7 @@
 import type { Details } from '../job/handler.ts'
 import type { Connection } from './database.ts'
 import { GIVES_WAY } from './giveWay.ts'
-import { HELD_COLUMNS, heldSql } from './heldRuns.ts'
+import { HELD_COLUMNS, heldSql, originOf } from './heldRuns.ts'
 import { PLACE_SQL } from './place.ts'
 import { MAX_INLINE_BYTES } from './queueTables.ts'
 import { hasSqlState, UNIQUE_VIOLATION } from './sqlState.ts'
@@ -187,6 +187,8 @@ const RECORD = {
   result: '"result"',
   cancelRequestedAt: '"cancelledAt"',
   cancelRequestedBy: '"cancelledBy"',
+  uniqueKey: '"uniqueKey"',
+  ...originOf('"facts"'),
 }
 /** What a run that has spoken says only now. */
 const LAST_SAID = [

@@ -39,10 +39,18 @@ export interface NewWork {
   options?: EnqueueOptions | undefined
 }
 
-/** Makes the `enqueue` of clients and handlers, which takes a transaction or a client. */
-export function createEnqueue(sender: Sender, schema: Schema): Enqueue<HostTransaction> {
+/** Makes the `enqueue` of clients, and of the handler of the run `parent`. It takes a transaction or a client. */
+export function createEnqueue(
+  sender: Sender,
+  schema: Schema,
+  parent?: string,
+): Enqueue<HostTransaction> {
   return async (tx, job, payload, options) => {
-    const envelope: Envelope = { payload, trigger: 'queue' }
+    const envelope: Envelope = {
+      payload,
+      trigger: 'queue',
+      ...(parent !== undefined && { parent }),
+    }
     return await enqueueOne(sender, recogniseHost(tx, schema), job, { envelope, options })
   }
 }
@@ -127,7 +135,7 @@ function toPiece(
   log: Sender['log'],
   trace: TraceContext | undefined,
 ): Piece {
-  const { startAfter, priority, uniqueKey, onConflict, maxWaitMs, expiresAt } =
+  const { startAfter, priority, uniqueKey, onConflict, maxWaitMs, expiresAt, enqueuedBy } =
     checkEnqueueOptions(options)
   const { payload, bytes, accepted } = storablePayload(job, envelope.payload)
   const whole: Envelope = {
@@ -136,6 +144,7 @@ function toPiece(
     ...labelWork(job, accepted, log),
     ...(expiresAt && { expiresAt: expiresAt.toISOString() }),
     ...(trace && { trace }),
+    ...(enqueuedBy !== undefined && { enqueuedBy }),
   }
   const of = { id: uuid(), name: job.name, envelope: whole, bytes }
   return { ...of, startAfter, priority, uniqueKey, replaces: onConflict === 'replace', maxWaitMs }

@@ -21,6 +21,10 @@ export interface Envelope extends Partial<WorkLabel> {
   attemptsBefore?: number
   /** The trace context in which it was enqueued. Absent: nothing traced that. */
   trace?: TraceContext
+  /** The run whose handler has enqueued it. */
+  parent?: string
+  /** What in the host has enqueued it, as that says. */
+  enqueuedBy?: string
 }
 
 /** An envelope without what has columns of its own. Most work has none: its row says null. */

@@ -38,6 +38,13 @@ export const HELD_COLUMNS = `
   held."label", held."dueAt", held."facts", coalesce(held."bytes", 2) as "bytes", held."enqueuedAt",
   held."payload"`
 
+/** Where the work of a run has come from, by the columns of JobRun that say so. */
+export const originOf = (facts: string) => ({
+  parentId: `(${facts} ->> 'parent')::uuid`,
+  enqueuedBy: `${facts} ->> 'enqueuedBy'`,
+  traceId: `nullif(split_part(${facts} #>> '{trace,traceparent}', '-', 2), '')`,
+})
+
 /**
  * Whether the run `id` has not ended. Each is looked up by its id: for a `not exists` PostgreSQL may read all runs.
  */

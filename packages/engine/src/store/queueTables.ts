@@ -148,9 +148,12 @@ export const QUEUE_TABLES_SQL = `
       CREATE UNIQUE INDEX IF NOT EXISTS "JobClaim_exclusiveKey_key" ON "JobClaim"("exclusiveKey");
       CREATE INDEX IF NOT EXISTS "JobClaim_workerId_idx" ON "JobClaim"("workerId");`
 
-/** What has started, with its record or without: JobRun, and what a claim alone lists. */
-export const RUNS_VIEW_SQL = `
-      CREATE VIEW "JobRunAll" AS
+/** A column of JobRun, and what the claim of a run that is not written says there, of `claim` and `held`. */
+export type AddedColumn = readonly [name: string, held: string]
+
+/** What has started, with its record or without: JobRun, and what a claim alone lists. `added`: by later steps, in their order. */
+export const runsViewSql = (added: readonly AddedColumn[] = []) => `
+      CREATE OR REPLACE VIEW "JobRunAll" AS
       SELECT run."id", run."name", run."status", run."trigger", run."attempt", run."scheduledFor", run."startedAt", run."endedAt",
              run."details", run."dryRun", run."actor", run."reason", run."workId", run."workerId", run."errorCode", run."progress",
              run."batchMarks", coalesce(run."cancelRequestedAt", (
@@ -158,7 +161,7 @@ export const RUNS_VIEW_SQL = `
              )) AS "cancelRequestedAt", coalesce(run."cancelRequestedBy", (
                SELECT "requestedBy" FROM "JobCancel" WHERE run."status" = 'running' AND "runId" = run."id"
              )) AS "cancelRequestedBy", run."approvedAt", run."approvedBy", run."createdAt", run."label", run."shown", run."dueAt",
-             run."logs", run."result"
+             run."logs", run."result"${added.map(([name]) => `, run."${name}"`).join('')}
       -- No join: PostgreSQL would read all runs to find the latest.
       FROM "JobRun" run
       UNION ALL
@@ -167,14 +170,15 @@ export const RUNS_VIEW_SQL = `
              NULL::jsonb, coalesce((held."facts" ->> 'dryRun')::boolean, false), held."facts" ->> 'actor', held."facts" ->> 'reason',
              CASE WHEN claim."origin" <> 'hand' THEN coalesce(held."workId", held."id") END, claim."workerId", NULL::text, NULL::jsonb,
              NULL::jsonb, cancel."requestedAt", cancel."requestedBy", NULL::timestamptz(3), NULL::text, claim."createdAt",
-             held."label", held."facts" -> 'shown', held."dueAt", NULL::jsonb, NULL::jsonb
+             held."label", held."facts" -> 'shown', held."dueAt", NULL::jsonb, NULL::jsonb${added.map(([name, held]) => `, ${held} AS "${name}"`).join('')}
       FROM "JobClaim" claim
-        CROSS JOIN unnest(claim."runIds", claim."workIds", claim."attempts", claim."labels", claim."dueAts", claim."facts")
-          AS held("id", "workId", "attempt", "label", "dueAt", "facts")
+        CROSS JOIN unnest(claim."runIds", claim."workIds", claim."attempts", claim."labels", claim."dueAts", claim."facts", claim."uniqueKeys")
+          AS held("id", "workId", "attempt", "label", "dueAt", "facts", "uniqueKey")
         LEFT JOIN "JobCancel" cancel ON cancel."runId" = held."id"
       -- Each is looked up by its id: for a NOT EXISTS, PostgreSQL may read all runs.
-      WHERE (SELECT true FROM "JobRun" run WHERE run."id" = held."id") IS NULL;
+      WHERE (SELECT true FROM "JobRun" run WHERE run."id" = held."id") IS NULL;`
 
+export const WAITING_VIEW_SQL = `
       -- For people with psql. Later versions keep it.
       CREATE VIEW "JobWaiting" AS
       SELECT "id", "name" AS "job", "label", "dueAt" AS "due", "attempt", -"rank" AS "priority", "uniqueKey", "key" FROM "JobWork";`

@@ -14,7 +14,8 @@
  * Work that workers of the version before would do wrong is enqueued with a greater `needs` instead: they leave it alone.
  */
 
-import { QUEUE_TABLES_SQL, RUNS_VIEW_SQL } from './queueTables.ts'
+import { originOf } from './heldRuns.ts'
+import { QUEUE_TABLES_SQL, runsViewSql, WAITING_VIEW_SQL, type AddedColumn } from './queueTables.ts'
 
 export interface Step {
   readonly name: string
@@ -220,6 +221,11 @@ const ALERTS_SQL = `
           CONSTRAINT "JobAlertDelivery_pkey" PRIMARY KEY ("alertId", "event", "channel")
       );`
 
+const ORIGINS: readonly AddedColumn[] = [
+  ['uniqueKey', 'held."uniqueKey"'],
+  ...Object.entries(originOf('held."facts"')),
+]
+
 export const STEPS: readonly [Step, ...Step[]] = [
   {
     name: 'ownQueue',
@@ -233,7 +239,8 @@ export const STEPS: readonly [Step, ...Step[]] = [
       WORKERS_SQL,
       ALERTS_SQL,
       QUEUE_TABLES_SQL,
-      RUNS_VIEW_SQL,
+      runsViewSql(),
+      WAITING_VIEW_SQL,
     ].join('\n'),
   },
   {
@@ -252,5 +259,15 @@ export const STEPS: readonly [Step, ...Step[]] = [
 
       -- By it is found what is older than runs are kept.
       CREATE INDEX IF NOT EXISTS "JobFormerWorker_endedAt_idx" ON "JobFormerWorker"("endedAt");`,
+  },
+  {
+    name: 'origins',
+    breaks: false,
+    sql: `
+      ALTER TABLE "JobRun" ADD COLUMN IF NOT EXISTS "uniqueKey" TEXT, ADD COLUMN IF NOT EXISTS "parentId" UUID,
+        ADD COLUMN IF NOT EXISTS "enqueuedBy" TEXT, ADD COLUMN IF NOT EXISTS "traceId" TEXT;
+      -- Most runs have no parent, and no entry.
+      CREATE INDEX IF NOT EXISTS "JobRun_parentId_workId_attempt_idx" ON "JobRun"("parentId", "workId", "attempt" DESC) WHERE "parentId" IS NOT NULL;
+      ${runsViewSql(ORIGINS)}`,
   },
 ]

@@ -22,8 +22,8 @@ export interface Postgres {
   database: Database
   /** The one connection that lasts as long as the worker: others see by it that the worker lives. */
   session: Session
-  /** Enqueues in a handler's own transaction. */
-  enqueue: Enqueue<HostTransaction>
+  /** Enqueues for the handler of a run, in its own transaction. */
+  enqueueFrom: (runId: string) => Enqueue<HostTransaction>
   /** Tells workers that there is new work. */
   waker: Waker
   /** Hears what the wakers of others say. */
@@ -77,10 +77,11 @@ export function openPostgres(options: {
   })
   const waker = createWaker(database, log)
   const wakeUps = createWakeUps(database)
-  const enqueue = createEnqueue({ waker, log, traceEnqueue: options.traceEnqueue }, schema)
+  const sender = { waker, log, traceEnqueue: options.traceEnqueue }
+  const enqueueFrom = (runId: string) => createEnqueue(sender, schema, runId)
   const announcer = createAnnouncer(database, log)
   const cancellations = createCancellations({ database, session, wakeUps, workerId })
-  return { database, session, enqueue, waker, wakeUps, announcer, cancellations, close }
+  return { database, session, enqueueFrom, waker, wakeUps, announcer, cancellations, close }
 
   async function close(): Promise<void> {
     wakeUps.stop()

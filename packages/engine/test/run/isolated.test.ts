@@ -216,10 +216,10 @@ describe('an isolated run', () => {
     await act('report')
     expect((await ended())[0]).toMatchObject({ status: 'success', progress: { done: 2, total: 3 } })
     await act('follow')
-    await ended('probe', 2)
+    const [, follow] = await ended('probe', 2)
     await ended('beside')
 
-    expect(await runs('beside')).toHaveLength(1)
+    expect(await runs('beside')).toMatchObject([{ parentId: follow!.id }])
     expect(calls).toEqual(['beside'])
   })
 

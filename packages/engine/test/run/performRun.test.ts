@@ -65,7 +65,7 @@ async function perform(
     settler,
     cancellations,
     database,
-    enqueue: opened.client.enqueue,
+    enqueueFrom: () => opened.client.enqueue,
     workerId: 'w1',
     log,
   }

@@ -7,9 +7,12 @@ import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { checkMigrations, foreseeMove, migrationSql, uninstallSql } from '../../src/internal.ts'
 import { migrate } from '../../src/migrate.ts'
+import { STEPS } from '../../src/store/steps.ts'
 import { readCatalogue } from '../readCatalogue.ts'
 
 const TABLES_OF_02 = await readFile(join(import.meta.dirname, '../fixtures/tablesOf02.sql'), 'utf8')
+
+const ALL = STEPS.map(({ name }) => name)
 
 let database: TestDatabase
 let client: pg.Client
@@ -408,7 +411,7 @@ describe('the move from 0.2 refuses', () => {
     expect(await readCatalogue(client)).toEqual(before)
     await other.end()
     await client.query(`update "JobWorker" set "heartbeatAt" = now() - interval '1 hour'`)
-    await expect.poll(move).toEqual(['ownQueue'])
+    await expect.poll(move).toEqual(ALL)
   })
 
   it('tables that are older', async () => {
@@ -436,7 +439,7 @@ describe('the move from 0.2 refuses', () => {
       )
       expect(await readCatalogue(client)).toEqual(before)
     }
-    expect(await move()).toEqual(['ownQueue'])
+    expect(await move()).toEqual(ALL)
     expect(await rows('select from "JobWork"')).toHaveLength(1)
   })
 })
@@ -450,9 +453,10 @@ describe('after the move from 0.2', () => {
       'Roundsman 0.3',
     )
     // What 0.2 reads when it starts: a step that it does not know, and that breaks it.
-    expect(await rows('select "name", "breaks" from "JobMigration"')).toEqual([
-      { name: 'ownQueue', breaks: true },
-    ])
+    expect(await rows('select "name", "breaks" from "JobMigration"')).toContainEqual({
+      name: 'ownQueue',
+      breaks: true,
+    })
     expect(await rows('select from pgboss.queue')).toEqual([])
   })
 
@@ -505,7 +509,7 @@ describe('the move from 0.2, before it is made', () => {
     await client.query(TABLES_OF_02.replaceAll('pgboss', 'roundsman'))
     await client.query('reset search_path')
     const { problem, state } = await checkMigrations({ databaseUrl: database.url })
-    expect(problem).toMatchObject({ kind: 'older', what: ['ownQueue'] })
+    expect(problem).toMatchObject({ kind: 'older', what: ALL })
     await client.query(migrationSql({ from: state }))
     expect((await checkMigrations({ databaseUrl: database.url })).problem).toBeNull()
     await expect(client.query(`delete from roundsman.job`)).rejects.toThrow('Roundsman 0.3')

@@ -21,6 +21,7 @@ import { formatDuration } from '../../time/formatDuration.ts'
 import { formatMillis, formatRecent } from '../../time/formatExact.ts'
 import { Attempts } from './Attempts.tsx'
 import { RunActions } from './RunActions.tsx'
+import { Children, Origin, SameLabel, saysOrigin } from './RunLinks.tsx'
 import { Timeline } from './Timeline.tsx'
 import { latenessMs } from './runTimeline.ts'
 
@@ -58,6 +59,7 @@ export function RunScreen(): ReactNode {
             <div className="column">
               <Failure run={data} />
               <StillDue run={data} />
+              <SameLabel run={data} />
               {data.logs !== null && (
                 <Panel title="Log">
                   <LogLines log={data.logs} />
@@ -69,6 +71,11 @@ export function RunScreen(): ReactNode {
               <Panel title="Attempts at this work" aside={<AllAttempts run={data} />}>
                 <Attempts run={data} />
               </Panel>
+              {(data.links.children.length > 0 || data.links.areChildrenCut) && (
+                <Panel title="Came from this run">
+                  <Children run={data} />
+                </Panel>
+              )}
               {data.actions.length > 0 && (
                 <Panel title="Activity">
                   <ActionLog actions={data.actions} />
@@ -299,10 +306,13 @@ function Facts({ run }: { run: RunDetail }) {
         <dt>Trigger</dt>
         <dd>{run.trigger}</dd>
       </div>
-      <div>
-        <dt>Started by</dt>
-        <dd>{run.actor ?? STARTED_BY[run.trigger]}</dd>
-      </div>
+      {(run.actor !== null || !saysOrigin(run)) && (
+        <div>
+          <dt>Started by</dt>
+          <dd>{run.actor ?? STARTED_BY[run.trigger]}</dd>
+        </div>
+      )}
+      <Origin run={run} />
       {run.reason !== null && run.reason !== '' && (
         <div>
           <dt>Reason</dt>

@@ -2,13 +2,13 @@
 import { writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { Worker } from 'node:worker_threads'
-import type { JobsClient } from '../../client.ts'
+import type { Producer } from '../../createJobsClient.ts'
 import { findHandler, type HandlersModule, type HandlersSetting } from '../../job/handler.ts'
 import type { Logger } from '../../job/logger.ts'
 import { JobError } from '../../job/jobError.ts'
 import type { Enqueue } from '../../job/enqueue.ts'
 import type { Job } from '../../job/defineJob.ts'
-import type { HostClient } from '../../job/hostTypes.ts'
+import type { HostClient, HostTransaction } from '../../job/hostTypes.ts'
 import { recogniseHost } from '../../store/callersTransaction.ts'
 import { createSchema, type Schema } from '../../store/schema.ts'
 import { Abort } from '../abort.ts'
@@ -53,7 +53,7 @@ channel.on('error', () => undefined).on('close', () => process.exit(1))
 let current: { token: string; abort: Abort } | null = null
 let openLog: (token: string | null) => Logger = createChildLog('silent', () => undefined)
 let opened: Promise<Opened> | null = null
-let client: Promise<JobsClient> | null = null
+let producer: Promise<Producer> | null = null
 let closing: Promise<void> | null = null
 let databaseUrl = ''
 let schema: Schema
@@ -165,7 +165,7 @@ async function perform(request: RunRequest, abort: Abort): Promise<RunResult> {
     async keepProgress({ done, total }) {
       send({ kind: 'progress', token, done, total })
     },
-    enqueue,
+    enqueue: enqueueFrom(run.id),
   })
 }
 
@@ -173,20 +173,22 @@ function failed(error: { code: string; message: string }): RunResult {
   return { status: 'failed', error, retryable: true, details: {} }
 }
 
-/** Opens the client at its first call: few handlers enqueue, and loading it takes a while. */
-const enqueue: Enqueue<Parameters<JobsClient['enqueue']>[0]> = async (...work) => {
-  client ??= openClient()
-  return await (await client).enqueue(...work)
+/** Opens what it needs at its first call: few handlers enqueue, and loading it takes a while. */
+function enqueueFrom(runId: string): Enqueue<HostTransaction> {
+  return async (...work) => {
+    producer ??= openProducer()
+    return await (await producer).enqueueFrom(runId)(...work)
+  }
 }
 
-async function openClient(): Promise<JobsClient> {
+async function openProducer(): Promise<Producer> {
   try {
-    const { createJobsClient } = await import('../../client.ts')
-    const jobs = createJobsClient({ databaseUrl, schema: schema.name, log: openLog(null) })
+    const { jobsClientIn } = await import('../../createJobsClient.ts')
+    const jobs = jobsClientIn(schema, { databaseUrl, log: openLog(null) })
     await jobs.start()
     return jobs
   } catch (error) {
-    client = null
+    producer = null
     throw error
   }
 }
@@ -194,7 +196,7 @@ async function openClient(): Promise<JobsClient> {
 async function close(): Promise<void> {
   try {
     await (await opened)?.close?.()
-    await (await client)?.stop()
+    await (await producer)?.stop()
   } finally {
     process.exit(0)
   }

@@ -1,0 +1,103 @@
+import { readRunLinks, type LinkedRun, type RunLinks } from '@roundsman/engine/internal'
+import { getJobRun, type FoundJobRun } from '@roundsman/engine/client'
+import { describeDuration } from '../command/describeDuration.ts'
+import { layOutRows, onOneLine, standardLayout } from '../command/layout.ts'
+import { withClient, type ProductSource } from '../command/product.ts'
+import { ForeseenError, UsageError, type Terminal } from '../command/runCommand.ts'
+import { UUID } from './pages.ts'
+
+/** Prints one run: what it is, where it has come from, and what has come from it. Returns the exit code. */
+export async function showRun(
+  id: string,
+  isJson: boolean,
+  terminal: Terminal,
+  source: ProductSource,
+): Promise<number> {
+  if (!UUID.test(id)) throw new UsageError(`"${id}" is not the id of a run`)
+  const product = await source.open(terminal)
+  const found = await withClient(product, async ({ reader }) => {
+    const run = await getJobRun(reader, id)
+    return run && { ...run, links: await readRunLinks(reader, run) }
+  })
+  if (found === null) throw new ForeseenError(`There is no run ${id}, or not any more.`)
+  const lines = isJson
+    ? [JSON.stringify({ run: found })]
+    : layOutRows(
+        describeRun(found).map((cells) => ({ cells })),
+        standardLayout(terminal.stdout),
+      )
+  terminal.stdout.write(`${lines.join('\n')}\n`)
+  return 0
+}
+
+type Row = [what: string, value: string]
+
+function describeRun(run: FoundJobRun & { links: RunLinks }): Row[] {
+  const { links, startedAt, endedAt } = run
+  const rows: [string, string | null][] = [
+    ['Run', run.id],
+    ['Job', run.name],
+    ['Label', run.label],
+    ['Outcome', [run.outcome, run.errorCode].filter(Boolean).join(', ')],
+    ['Started', at(startedAt)],
+    ['Ended', endedAt && `${at(endedAt)}, after ${between(startedAt, endedAt)}`],
+    ['Attempt', String(run.attempt)],
+    ['Trigger', run.trigger],
+    ['Tick', run.scheduledFor && at(run.scheduledFor)],
+    ['Started by', run.actor],
+    ['Reason', run.reason],
+    ...describeOrigin(links),
+    ['Enqueued by', run.enqueuedBy],
+    ['Unique key', run.uniqueKey],
+    ['Trace', run.traceId],
+    ['Work', run.workId],
+    ['Worker', run.workerId],
+    ['Version', run.version],
+    ...links.sameLabel.map((other): Row => ['Same label', describeSameLabel(other, run)]),
+    ...describeChildren(links),
+  ]
+  return rows.flatMap(([what, value]) =>
+    value === null || value === '' ? [] : [[what, onOneLine(value)] as Row],
+  )
+}
+
+function describeOrigin({ parent, again }: RunLinks): Row[] {
+  return [
+    ...(parent === null ? [] : [['Enqueued by', describeLink(parent)] as Row]),
+    ...(again === null
+      ? []
+      : [
+          [
+            again.isApproval ? 'Approved run' : 'Again of',
+            `${describeLink(again)}, by ${again.actor} at ${at(again.at)}`,
+          ] as Row,
+        ]),
+  ]
+}
+
+function describeLink({ id, run }: { id: string; run: LinkedRun | null }): string {
+  return run === null ? `run ${id}, no longer kept` : `run ${id} of ${titleOf(run)}`
+}
+
+function describeSameLabel(other: LinkedRun, { startedAt }: FoundJobRun): string {
+  const side = Date.parse(other.startedAt) < Date.parse(startedAt) ? 'before' : 'after'
+  const distance = between(...([other.startedAt, startedAt].toSorted() as [string, string]))
+  return `another piece of work with this label started ${distance} ${side}: run ${other.id}, ${other.outcome}`
+}
+
+function describeChildren({ children, areChildrenCut }: RunLinks): Row[] {
+  const rows = children.map((child): Row => {
+    const { workId, run, startAfter } = child
+    const state = [
+      run && `run ${run.id}, ${run.outcome}`,
+      startAfter && `waits until ${at(startAfter)}`,
+    ]
+    return ['Led to', `${titleOf(child)}: ${state.filter(Boolean).join(', ')}, work ${workId}`]
+  })
+  return areChildrenCut ? [...rows, ['Led to', 'maybe more']] : rows
+}
+
+const titleOf = ({ name, label }: { name: string; label: string | null }) =>
+  label === null ? name : `${name} (${label})`
+const at = (instant: string) => instant.replace('T', ' ').replace(/(\.\d+)?Z$/, ' UTC')
+const between = (from: string, to: string) => describeDuration(Date.parse(to) - Date.parse(from))
