@@ -103,12 +103,16 @@ describe('the overview says what needs somebody', () => {
         data: minutesAgo.map((minutes) => {
           const startedAt = new Date(Date.now() - minutes * MINUTE_MS)
           const endedAt = new Date(startedAt.getTime() + ms)
-          const run = { name, trigger: 'queue' as const, status: 'success' as const, workerId: 'w' }
+          const workerId = archived === 0 || ms > 1_000 ? 'new' : 'w'
+          const run = { name, trigger: 'queue' as const, status: 'success' as const, workerId }
           return { id: randomUUID(), ...run, startedAt, endedAt, details: { archived } }
         }),
       })
     const range = (length: number, minuteOf: (at: number) => number) =>
       Array.from({ length }, (_, at) => minuteOf(at))
+    await stack.prisma.$executeRaw`
+      insert into "JobFormerWorker" ("id", "version", "startedAt", "endedAt")
+      values ('w', '0.2.0', now() - interval '9 days', now()), ('new', '0.2.1', now() - interval '2 hours', now())`
     await add(
       'walkSteps',
       range(14, (at) => 60 + at),
@@ -140,11 +144,22 @@ describe('the overview says what needs somebody', () => {
     await sentence(page, 'walkSteps has done nothing for 1 h').waitFor()
     const idle = needs(page, 'Does nothing')
     await idle.getByText('walkSteps has done nothing in 14 runs').waitFor()
+    await idle.getByText(', first run of version 0.2.1').waitFor()
     await idle.getByText('usually it is 100').waitFor()
     const slower = needs(page, 'Slower')
     await slower.getByText('half of its last 12 runs took 2 s or more').waitFor()
+    await slower.getByText(/, since .*, first run of version 0\.2\.1$/).waitFor()
     await expectSeen(slower.getByText('Usually half take 75 ms'))
     expect(await findBarriers(page)).toEqual([])
+    // The same on the page of the job, and the version on that of the run.
+    await page.getByRole('link', { name: 'greetCustomer' }).first().click()
+    await page.getByRole('heading', { name: 'greetCustomer' }).waitFor()
+    await needs(page, 'Slower').getByText(', first run of version 0.2.1').waitFor()
+    expect(await page.locator('.attentionItem').count()).toBe(1)
+    expect(await findBarriers(page)).toEqual([])
+    await needs(page, 'Slower').getByRole('link').nth(1).click()
+    await expectSeen(page.getByText('0.2.1', { exact: true }))
+    await stack.prisma.$executeRaw`delete from "JobFormerWorker"`
   })
 
   it('a piece of work that loses workers, which is cancelled and not run again', async () => {

@@ -465,6 +465,19 @@ const backlog = z.object({
   isUntaken: z.boolean(),
 })
 
+/** The first run that showed what is wrong; null where that is further back than the judge looks. */
+export type ConsoleFirstRun = NonNullable<z.output<typeof firstRun>>
+const firstRun = z
+  .object({
+    runId: z.guid(),
+    at,
+    // What its worker ran of the product; null when nobody knows.
+    version: z.string().nullable(),
+    // How many runs of the job had started with this version before; null without one, and where there are too many.
+    runsBefore: count.nullable(),
+  })
+  .nullable()
+
 export type ConsoleAttention = z.output<typeof attention>
 const attention = z.discriminatedUnion('kind', [
   // A tick is due and was not decided: no worker schedules it.
@@ -480,6 +493,7 @@ const attention = z.discriminatedUnion('kind', [
     runs: count,
     since: at,
     usual: z.number(),
+    first: firstRun,
   }),
   // What half of the last hour's runs took or more, and what half of them take usually.
   z.object({
@@ -488,6 +502,7 @@ const attention = z.discriminatedUnion('kind', [
     runs: count,
     p50Ms: ms,
     usualMs: ms,
+    first: firstRun,
   }),
   // A worker of another version has changed its schedule within the day, as `0 8 * * * in UTC, before: 0 7 * * * in UTC`.
   z.object({
@@ -516,6 +531,7 @@ const attention = z.discriminatedUnion('kind', [
     // The last run that lost its worker.
     runId: z.guid(),
     nextAt: at.nullable(),
+    first: firstRun,
   }),
   // Many of its runs fail, or the last one that ended failed. A cancelled run counts neither way.
   z.object({
@@ -530,6 +546,7 @@ const attention = z.discriminatedUnion('kind', [
     recent: failures.nullable(),
     // The job's last run, when it failed with another code: what is wrong now, and was not for most of the hour.
     latest: z.object({ runId: z.guid(), code: z.string(), message: z.string() }).nullable(),
+    first: firstRun,
   }),
   // Many of its runs failed within the hour, and since then so many in a row have succeeded that it is hardly luck.
   z.object({
@@ -553,7 +570,16 @@ const attention = z.discriminatedUnion('kind', [
   // More comes than is taken, or catching up takes hours; and this for more than a minute.
   z.object({ kind: z.literal('backlog'), ...backlog.shape }),
   // Work of a job waits that neither the catalogue nor a living worker knows. `isCut`: there may be more.
-  z.object({ kind: z.literal('orphaned'), name: z.string(), waiting: count, isCut: z.boolean() }),
+  // Since when the longest waiting piece has been due, and the job's last run, with its version: null where there is none.
+  z.object({
+    kind: z.literal('orphaned'),
+    name: z.string(),
+    waiting: count,
+    isCut: z.boolean(),
+    since: at.nullable(),
+    lastRunAt: at.nullable(),
+    version: z.string().nullable(),
+  }),
   z.object({
     kind: z.literal('deadLetter'),
     name: z.string(),

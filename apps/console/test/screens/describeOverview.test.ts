@@ -40,6 +40,7 @@ const FAILING: ConsoleAttention = {
   code: 'timeout',
   message: 'It took too long',
   latest: null,
+  first: null,
   recent: null,
 }
 const BACKLOG: ConsoleAttention = {
@@ -132,7 +133,7 @@ describe('describeOverview', () => {
   })
 
   it('leads with what is wrong, and mentions what has recovered where nothing is', () => {
-    const { latest: _, ...failing } = FAILING
+    const { latest: _latest, first: _first, ...failing } = FAILING
     const recovered = { ...failing, kind: 'recovered' as const, recent: LAST_HOUR }
     expect(describeThem([recovered, DEAD]).text).toBe('dispatchEmail has 1,200 dead letters')
     expect(describeThem([recovered])).toEqual({
@@ -143,7 +144,15 @@ describe('describeOverview', () => {
 
   it('names the work that loses workers, before the job that fails by it', () => {
     const since = '2026-11-24T03:13:30Z'
-    const poison = { name: 'renderPoster', workId: 'w', runId: 'x', nextAt: null, since, losses: 5 }
+    const poison = {
+      name: 'renderPoster',
+      workId: 'w',
+      runId: 'x',
+      nextAt: null,
+      since,
+      losses: 5,
+      first: null,
+    }
     expect(describeThem([FAILING, { kind: 'poison', ...poison, label: 'Poster 905' }])).toEqual({
       tone: 'bad',
       text: 'Poster 905 of renderPoster has lost 5 workers, and one other thing needs you',
@@ -153,13 +162,16 @@ describe('describeOverview', () => {
   it('warns of jobs that succeed and are not as they were', () => {
     const name = 'archiveCarts'
     const at = '2026-11-24T02:14:30Z'
-    expect(describeThem([{ kind: 'idle', name, runs: 14, since: at, usual: 100 }])).toEqual({
+    expect(
+      describeThem([{ kind: 'idle', name, runs: 14, since: at, usual: 100, first: null }]),
+    ).toEqual({
       tone: 'warn',
       text: 'archiveCarts has done nothing for 1 h',
     })
-    expect(describeThem([{ kind: 'slower', name, runs: 12, p50Ms: 2_000, usualMs: 75 }]).text).toBe(
-      'archiveCarts takes 2 s, usually 75 ms',
-    )
+    expect(
+      describeThem([{ kind: 'slower', name, runs: 12, p50Ms: 2_000, usualMs: 75, first: null }])
+        .text,
+    ).toBe('archiveCarts takes 2 s, usually 75 ms')
     const change = '0 8 * * * in UTC, before: 0 7 * * * in UTC'
     expect(
       describeThem([{ kind: 'rescheduled', name, since: at, by: 'version 2', change }]).text,

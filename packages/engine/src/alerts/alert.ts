@@ -104,7 +104,9 @@ export function toNotice(
 
 /** Says in a sentence what keeps jobs from being done. */
 export function describeProblem(problem: JobProblem): string {
-  return sayProblem(problem.kind, 'name' in problem ? problem.name : '', '', problem)
+  // Whoever asks how the jobs are may be anybody: no version.
+  const facts = { ...problem, version: null }
+  return sayProblem(problem.kind, 'name' in problem ? problem.name : '', '', facts)
 }
 
 function sayProblem(
@@ -126,19 +128,23 @@ function sayProblem(
     case 'silent':
       return `Worker ${of('workerId')} has been silent since ${of('since')}, and its runs wait`
     case 'orphaned':
-      return `${name} is known to no worker: ${inNumbers(Number(facts['waiting']))}`
-    case 'failing':
-      return facts['runs'] === 1
-        ? `${name} fails: its last run, with ${of('code')}`
-        : `${name} fails: ${of('failed')} of its last ${of('runs')} runs`
+      return `${name} is known to no worker: ${inNumbers(Number(facts['waiting']))}${typeof facts['since'] === 'string' ? `, the first since ${facts['since']}` : ''}${typeof facts['lastRunAt'] === 'string' ? `; its last run started at ${facts['lastRunAt']}${typeof facts['version'] === 'string' ? `, version ${facts['version']}` : ''}` : ''}`
+    case 'failing': {
+      const what =
+        facts['runs'] === 1
+          ? `its last run, with ${of('code')}`
+          : `${of('failed')} of its last ${of('runs')} runs`
+      const usual = facts['usualPercent'] === undefined ? '' : `, usually ${of('usualPercent')} %`
+      return `${name} fails: ${what}${usual}${sayFirstRun(facts)}`
+    }
     case 'idle':
-      return `${name} does nothing: its last ${of('runs')} runs since ${of('since')} counted 0, usually ${of('usual')}`
+      return `${name} does nothing: its last ${of('runs')} runs counted 0, usually ${of('usual')}${sayFirstRun(facts)}`
     case 'slower':
-      return `${name} is slower: half of its last ${of('runs')} runs took ${inSeconds(facts['p50Ms'])} or more, usually ${inSeconds(facts['usualMs'])}`
+      return `${name} is slower: half of its last ${of('runs')} runs took ${inSeconds(facts['p50Ms'])} or more, usually ${inSeconds(facts['usualMs'])}${sayFirstRun(facts)}`
     case 'rescheduled':
       return `${name} has another schedule since ${of('since')}, by ${of('by')}: ${of('change')}`
     case 'poison':
-      return `work ${of('workId')} of ${name} has lost ${of('losses')} workers since ${of('since')}`
+      return `work ${of('workId')} of ${name} has ended ${of('losses')} workers${sayFirstRun(facts)}`
     case 'blocked':
       return `${name} was blocked by its guard: ${of('due')} rows are due; somebody may approve it until ${of('approvableUntil')}`
     case 'deadLetter':
@@ -152,6 +158,14 @@ function sayProblem(
     default:
       return kind satisfies never
   }
+}
+
+/** Says since when, and with which version it began: `, since 2026-11-24T04:37:00.000Z, first run of version 0.2.1`. */
+function sayFirstRun({ since, version, runsBefore }: Readonly<Record<string, unknown>>): string {
+  if (typeof since !== 'string') return ''
+  if (typeof version !== 'string') return `, since ${since}`
+  if (runsBefore === 0) return `, since ${since}, first run of version ${version}`
+  return `, since ${since}, version ${version}`
 }
 
 /** Says that a cause is gone. */

@@ -98,8 +98,16 @@ function toCauses(
     label: '',
     ...problem,
   }
+  // Since when is that of the first run that showed it, if anybody knows.
+  const first = 'first' in problem && {
+    since: problem.first?.at,
+    version: problem.first?.version,
+    runsBefore: problem.first?.runsBefore,
+  }
   const facts = Object.fromEntries(
-    Object.entries(rest).filter(([, fact]) => typeof fact === 'string' || typeof fact === 'number'),
+    Object.entries({ ...rest, ...first }).filter(
+      ([, fact]) => typeof fact === 'string' || typeof fact === 'number',
+    ),
   ) as AlertFacts
   const cause = { kind, name, code: '', facts, afterMs: 0 }
   switch (problem.kind) {
@@ -113,7 +121,11 @@ function toCauses(
       const { failed, runs } = problem.recent ?? { failed: 1, runs: 1 }
       if (runs < limits.failureMinRuns) return []
       const afterMs = failed > 1 ? 0 : limits.failureOfOneMs
-      return [{ ...cause, facts: { ...facts, failed, runs }, afterMs }]
+      const usual = problem.recent?.usual
+      const usualPercent = usual && {
+        usualPercent: Math.round((1_000 * usual.failed) / usual.runs) / 10,
+      }
+      return [{ ...cause, facts: { ...facts, failed, runs, ...usualPercent }, afterMs }]
     }
     case 'backlog': {
       const { ready: waiting, oldestMs } = problem

@@ -1,9 +1,11 @@
 import { isScheduled, type Job } from '../job/defineJob.ts'
 import { asItIs, checkDate, checkParts, checkText, listOf, wholeNumber } from '../job/argument.ts'
+import { equalsInOrder } from '../store/equalsInOrder.ts'
+import { boundedText } from './bounded.ts'
 import { overrunLimitMs } from './judgeRun.ts'
 import { judgeSchedule } from './judgeSchedule.ts'
 import { countQueue, MAX_MEASURED } from './getQueueStats.ts'
-import { findLastSign, isAnyWorkerAlive } from './listWorkers.ts'
+import { findLastSign, isAnyWorkerAlive, versionOf } from './listWorkers.ts'
 import { jobsWithoutWorker, readPausedQueues, withOtherJobs } from './readQueues.ts'
 import type { JobsReader } from './reader.ts'
 import { listSchedules } from './listSchedules.ts'
@@ -19,8 +21,8 @@ export type JobProblem =
   | { kind: 'unscheduled'; name: string }
   /** The job's longest run started then and goes on beyond its time-out and grace. */
   | { kind: 'overrunning'; name: string; runId: string; since: string }
-  /** Work of a job waits that is not in the catalogue, and that no living worker takes. `isCut`: there may be more. */
-  | { kind: 'orphaned'; name: string; waiting: number; isCut: boolean }
+  /** Work of a job waits that is not in the catalogue, and that no living worker takes. */
+  | ({ kind: 'orphaned' } & OrphanedWork)
 
 export interface JobHealth {
   /** Empty when all is well. */
@@ -98,12 +100,17 @@ export async function getJobHealth(
 }
 
 /** Work of a job that neither the catalogue nor any living worker knows: nobody will ever take it. */
-interface OrphanedWork {
+export interface OrphanedWork {
   name: string
   /** How many pieces wait, those for later included. */
   waiting: number
   /** Whether there may be more: what is due is counted up to MAX_MEASURED, and so is the rest. */
   isCut: boolean
+  /** Since when the longest waiting piece has been due; null when all is for later. */
+  since: string | null
+  /** When the last run of the job on record started, and the version of the host's product that it ran; null when there is none. */
+  lastRunAt: string | null
+  version: string | null
 }
 
 /**
@@ -120,12 +127,27 @@ async function listOrphanedWork(
   const orphans = await jobsWithoutWorker(reader, others)
   if (orphans.length === 0) return []
   const pauses = await readPausedQueues(reader)
-  const counts = await countQueue(reader, orphans)
+  const [counts, lastRuns] = await Promise.all([
+    countQueue(reader, orphans),
+    reader.rows<{ name: string; at: string; version: string | null }>({
+      text: `
+        select job.name, run."startedAt" as "at", ${boundedText('run."version"')} as "version" from unnest($1::text[]) job(name)
+        cross join lateral (
+          select "startedAt", ${versionOf('run."workerId"')} as "version" from "JobRun" run
+          where ${equalsInOrder('"name"', 'job.name')} order by "name", "startedAt" desc, "id" desc limit 1
+        ) run`,
+      values: [orphans],
+    }),
+  ])
+  const lastOf = new Map(lastRuns.map((run) => [run.name, run]))
   return counts
     .filter(({ name, waiting }) => waiting > 0 && !pauses.has(name))
-    .map(({ name, waiting, delayed }) => ({
+    .map(({ name, waiting, delayed, oldestWaitingAt: since }) => ({
       name,
       waiting,
       isCut: Math.max(delayed, waiting - delayed) >= MAX_MEASURED,
+      since,
+      lastRunAt: lastOf.get(name)?.at ?? null,
+      version: lastOf.get(name)?.version ?? null,
     }))
 }

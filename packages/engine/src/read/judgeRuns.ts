@@ -8,7 +8,7 @@ import type { JobsReader } from './reader.ts'
  * job with few runs.
  */
 
-const SUCCESSES = (name: string) =>
+export const SUCCESSES = (name: string) =>
   `${equalsInOrder('"name"', name)} and "status" = 'success' and not "dryRun"`
 const LATEST = `order by "name", "startedAt" desc, "id" desc`
 
@@ -17,6 +17,8 @@ export interface IdleJob {
   /** How many runs in a row have counted nothing, and when the first of them started, as ISO 8601 in UTC. */
   runs: number
   since: string
+  /** The first of them. */
+  firstRunId: string
   /** What those before counted, in the middle. */
   usual: number
 }
@@ -26,12 +28,18 @@ const MAX_DETAILS_BYTES = 8_192
 
 /** Lists the jobs that counted something in most runs, and nothing in so many of the latest that it is hardly luck. */
 export async function listIdle(reader: JobsReader, names: readonly string[]): Promise<IdleJob[]> {
-  const rows = await reader.rows<{ name: string; counts: number[]; starts: string[] }>({
+  const rows = await reader.rows<{
+    name: string
+    counts: number[]
+    starts: string[]
+    ids: string[]
+  }>({
     text: `
-      select job.name, run.counts, run.starts from unnest($1::text[]) job(name)
+      select job.name, run.counts, run.starts, run.ids from unnest($1::text[]) job(name)
       cross join lateral (
         select array_agg(counted."sum" order by "startedAt" desc, "id" desc) as counts,
-               jsonb_agg("startedAt" order by "startedAt" desc, "id" desc) as starts
+               jsonb_agg("startedAt" order by "startedAt" desc, "id" desc) as starts,
+               jsonb_agg("id" order by "startedAt" desc, "id" desc) as ids
         from (
           select "startedAt", "id", (
                    select sum(${jsonNumber('value')}) from jsonb_each("details") where key not in ('batches', 'stillDue')
@@ -45,10 +53,12 @@ export async function listIdle(reader: JobsReader, names: readonly string[]): Pr
       ) run where run.counts is not null`,
     values: [names],
   })
-  return rows.flatMap(({ name, counts, starts }) => {
+  return rows.flatMap(({ name, counts, starts, ids }) => {
     const verdict = judgeIdle(counts)
     if (verdict === null) return []
-    return [{ name, ...verdict, since: new Date(starts[verdict.runs - 1] ?? 0).toISOString() }]
+    const first = verdict.runs - 1
+    const since = new Date(starts[first] ?? 0).toISOString()
+    return [{ name, ...verdict, since, firstRunId: ids[first] ?? '' }]
   })
 }
 
@@ -80,6 +90,8 @@ export interface SlowerJob {
   /** What half of the latest runs took or more, those of the last hour, and what half of them take usually. */
   p50Ms: number
   usualMs: number
+  /** Twice what half of the slowest hour's runs took, of those that were sampled. */
+  limitMs: number
   runs: number
 }
 
@@ -119,14 +131,18 @@ export async function listSlower(
     values: [names, now.toISOString()],
   })
   return rows.flatMap(({ hours, ...row }) =>
-    isSlower(row.p50Ms, hours) ? [{ ...row, usualMs: median(hours) }] : [],
+    isSlower(row.p50Ms, hours)
+      ? [{ ...row, usualMs: median(hours), limitMs: slowerLimitMs(hours) }]
+      : [],
   )
 }
 
 /** Judges what half of the runs take against what they took in other hours. */
 export function isSlower(p50Ms: number, hours: readonly number[]): boolean {
-  return hours.length >= MIN_HOURS && p50Ms > 2 * Math.max(...hours)
+  return hours.length >= MIN_HOURS && p50Ms > slowerLimitMs(hours)
 }
+
+const slowerLimitMs = (hours: readonly number[]) => 2 * Math.max(...hours)
 
 function median(values: readonly number[]): number {
   const sorted = values.toSorted((one, other) => one - other)

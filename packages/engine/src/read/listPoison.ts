@@ -10,7 +10,8 @@ export interface Poison {
   /** How many workers it has lost, and when the first of these runs ended, as ISO 8601 in UTC. */
   losses: number
   since: string
-  /** The last of these runs. */
+  /** The first and the last of these runs. */
+  firstRunId: string
   runId: string
   /** When a worker may start it again; null while one runs it. */
   nextAt: string | null
@@ -33,13 +34,15 @@ export async function listPoison(reader: JobsReader, from: Date): Promise<Poison
       ), under as materialized (
         select run."workId" from ${RUNS_UNDER_WAY} where run."workId" in (select "workId" from lost)
       )
-      select of."name", lost."workId", ${boundedText('of."label"')} as "label", of."losses", of."since", of."runId",
+      select of."name", lost."workId", ${boundedText('of."label"')} as "label", of."losses", of."since",
+             of."firstRunId", of."runId",
              work."dueAt" as "nextAt"
       from lost
       left join "JobWork" work on work."id" = lost."workId"
       left join under on under."workId" = lost."workId"
       cross join lateral (
         select max("name") as "name", (array_agg("label"))[1] as "label", count(*)::int as "losses", min("endedAt") as "since",
+               (array_agg("id" order by "startedAt", "id"))[1] as "firstRunId",
                (array_agg("id" order by "startedAt" desc, "id" desc))[1] as "runId"
         from (
           select * from "JobRun" run where run."workId" = lost."workId" and run."errorCode" = 'worker_lost' limit ${MAX_LOST}

@@ -1,5 +1,6 @@
 import { checkDate } from '../job/argument.ts'
 import type { Job } from '../job/defineJob.ts'
+import { findFailingSince, findSlowSince, findVersions, type FirstRun } from './findFirst.ts'
 import { createUsualFailures, type UsualFailures } from './createUsualFailures.ts'
 import { checkJobs, getJobHealth, type JobProblem } from './getJobHealth.ts'
 import { getOldestSnapshot, isSnapshotOld, nameSnapshotHolder } from './getOldestSnapshot.ts'
@@ -31,9 +32,9 @@ export type Problem =
   /** The worker lives, and has given no sign since then: it is stopped, or a handler blocks it. Its runs wait. */
   | { kind: 'silent'; workerId: string; since: string }
   /** Workers have died while they ran the work, which may be why. */
-  | ({ kind: 'poison' } & Poison)
-  /** Too many of its runs fail, or the last one that ended did. */
-  | ({ kind: 'failing'; latest: LatestError | null } & Failing)
+  | ({ kind: 'poison' } & Told<Poison>)
+  /** Too many of its runs fail, or the last one that ended did. `first`: null where that is further back than the judge looks. */
+  | ({ kind: 'failing'; latest: LatestError | null; first: FirstRun | null } & Failing)
   /** Its guard has blocked the run, which somebody may approve until then. */
   | {
       kind: 'blocked'
@@ -46,9 +47,9 @@ export type Problem =
   /** Its work has waited for a minute or more, and workers need an hour or more for it, or never catch up. */
   | ({ kind: 'backlog' } & JudgedBacklog)
   /** It succeeds, and so many runs in a row have counted nothing that it is hardly luck. */
-  | ({ kind: 'idle' } & IdleJob)
-  /** Half of the last hour's runs took far longer than in any other hour. */
-  | ({ kind: 'slower' } & SlowerJob)
+  | ({ kind: 'idle' } & Told<IdleJob>)
+  /** Half of the last hour's runs took far longer than in any other hour. `first`: null where that was more than a day ago. */
+  | ({ kind: 'slower'; first: FirstRun | null } & Omit<SlowerJob, 'limitMs'>)
   /** The run takes far longer than its like. `usualMs`: what nearly all of them took; null when none has succeeded. */
   | { kind: 'slow'; name: string; runId: string; since: string; usualMs: number | null }
   /**
@@ -73,6 +74,11 @@ export type Problem =
   | ({ kind: 'rescheduled' } & RescheduledJob)
   /** No problem any more: too many of its runs had failed. */
   | ({ kind: 'recovered'; recent: JobFailures } & Failing)
+
+/** `first`: null where that run is gone. */
+type Told<Found extends { firstRunId: string }> = Omit<Found, 'firstRunId'> & {
+  first: FirstRun | null
+}
 
 export type ProblemKind = Problem['kind']
 
@@ -184,6 +190,10 @@ export async function judgeJobs(
     jobsWithoutWorker(reader, all),
     getJobHealth(reader, jobs, now),
   ])
+  const failing = listFailing(failures, ended, (name) =>
+    wasTold('failing', name) ? (failureRate ?? FAILURE_RATE) / 2 : failureRate,
+  )
+  const firstOf = await findFirstRuns(reader, { idle, slower, poison, failing }, now)
   const isAnyAlive = workers.some(({ isAlive }) => isAlive)
   const backlog = describeBacklog(
     waiting,
@@ -201,17 +211,29 @@ export async function judgeJobs(
         workerId: id,
         since: lastSignAt,
       })),
-    ...poison.map((one) => ({ kind: 'poison' as const, ...one })),
-    ...listFailing(failures, ended, (name) =>
-      wasTold('failing', name) ? (failureRate ?? FAILURE_RATE) / 2 : failureRate,
+    ...poison.map(({ firstRunId, ...one }) => ({
+      kind: 'poison' as const,
+      ...one,
+      first: firstOf(firstRunId),
+    })),
+    ...failing.map((one) =>
+      one.kind === 'failing' ? { ...one, first: firstOf(`failing ${one.name}`) } : one,
     ),
     ...ended.flatMap(blocked),
     ...backlog
       .filter((row) => isTooMuch(row, wasTold('backlog', row.name)))
       .filter(({ name }) => !isOfHealth('orphaned', name))
       .map((row) => ({ kind: 'backlog' as const, ...row })),
-    ...idle.map((one) => ({ kind: 'idle' as const, ...one })),
-    ...slower.map((one) => ({ kind: 'slower' as const, ...one })),
+    ...idle.map(({ firstRunId, ...one }) => ({
+      kind: 'idle' as const,
+      ...one,
+      first: firstOf(firstRunId),
+    })),
+    ...slower.map(({ limitMs: _limitMs, ...one }) => ({
+      kind: 'slower' as const,
+      ...one,
+      first: firstOf(`slower ${one.name}`),
+    })),
     ...changed.map((one) => ({ kind: 'rescheduled' as const, ...one })),
     ...listSlow(lanes, jobs, now).filter(({ name }) => !isOfHealth('overrunning', name)),
     ...listGivenUp(letters),
@@ -227,13 +249,47 @@ export async function judgeJobs(
   return { problems, workers, lanes, backlog, others }
 }
 
+/** Looks for the first runs that showed what is wrong, by their ids, or where those are not known yet by kind and job. */
+async function findFirstRuns(
+  reader: JobsReader,
+  found: {
+    idle: readonly IdleJob[]
+    slower: readonly SlowerJob[]
+    poison: readonly Poison[]
+    failing: readonly JudgedFailing[]
+  },
+  now: Date,
+): Promise<(what: string) => FirstRun | null> {
+  const ids = new Map<string, string | null>()
+  for (const { firstRunId } of [...found.idle, ...found.poison]) ids.set(firstRunId, firstRunId)
+  await Promise.all([
+    ...found.slower.map(async ({ name, limitMs }) => {
+      ids.set(`slower ${name}`, await findSlowSince(reader, name, limitMs, now))
+    }),
+    ...found.failing.map(async ({ kind, name, recent }) => {
+      if (kind === 'recovered') return
+      const share = recent ?? { runs: 1, failed: 1 }
+      ids.set(`failing ${name}`, await findFailingSince(reader, name, share))
+    }),
+  ])
+  const firsts = await findVersions(
+    reader,
+    [...ids.values()].filter((id) => id !== null),
+  )
+  return (what) => firsts.get(ids.get(what) ?? '') ?? null
+}
+
+type JudgedFailing =
+  | ({ kind: 'failing'; latest: LatestError | null } & Failing)
+  | ({ kind: 'recovered'; recent: JobFailures } & Failing)
+
 function listFailing(
   failures: ReadonlyMap<string, JobFailures>,
   ended: readonly FailedRun[],
   failureRateOf: (name: string) => number | undefined,
-): Problem[] {
+): JudgedFailing[] {
   const lastOf = new Map(ended.filter(hasFailedLast).map((run) => [run.name, run]))
-  return [...new Set([...failures.keys(), ...lastOf.keys()])].flatMap((name): Problem[] => {
+  return [...new Set([...failures.keys(), ...lastOf.keys()])].flatMap((name): JudgedFailing[] => {
     const recent = failures.get(name) ?? null
     const last = lastOf.get(name)
     const verdict = judgeFailures(recent, last !== undefined, failureRateOf(name))

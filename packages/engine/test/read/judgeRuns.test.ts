@@ -30,6 +30,14 @@ async function insert(
   )
 }
 
+async function idAt(at: string): Promise<string | undefined> {
+  const [run] = await runtime.rows<{ id: string }>(
+    `select "id"::text from "JobRun" where "startedAt" = $1::timestamptz`,
+    [at],
+  )
+  return run?.id
+}
+
 describe('a job that has begun to do nothing', () => {
   const counted = (minutesAgo: number, archived: number) => ({
     minutesAgo,
@@ -42,7 +50,13 @@ describe('a job that has begun to do nothing', () => {
     // Neither of these counted anything, nor is it known to have counted nothing.
     await insert([{ minutesAgo: 200 }, { ...counted(0.5, 3), dryRun: true }])
     expect(await listIdle(runtime.reader, ['sweep', 'other'])).toEqual([
-      { name: 'sweep', runs: 3, since: '2026-11-24T09:27:00.000Z', usual: 118 },
+      {
+        name: 'sweep',
+        runs: 3,
+        since: '2026-11-24T09:27:00.000Z',
+        usual: 118,
+        firstRunId: await idAt('2026-11-24T09:27:00Z'),
+      },
     ])
     await insert([counted(0, 1)])
     expect(await listIdle(runtime.reader, ['sweep'])).toEqual([])
@@ -88,7 +102,7 @@ describe('a job that is slower', () => {
 
   it('is told with what is usual, while half of the last hour took so long', async () => {
     await insert([...hours(5, 75), ...latest(2_000)])
-    const told = { name: 'sweep', runs: 10, p50Ms: 2_000, usualMs: 75 }
+    const told = { name: 'sweep', runs: 10, p50Ms: 2_000, usualMs: 75, limitMs: 150 }
     expect(await listSlower(runtime.reader, ['sweep', 'other'], NOW)).toEqual([told])
     await insert(latest(75, 11))
     expect(await listSlower(runtime.reader, ['sweep'], NOW)).toEqual([])

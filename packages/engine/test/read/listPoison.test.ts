@@ -52,6 +52,7 @@ it('tells of work that has lost two workers within a day, as long as it waits or
     label: 'poster 905',
     losses: 3,
     since: await instantOf(first),
+    firstRunId: first,
     runId: last,
   }
   expect(await listPoison(runtime.reader, dayAgo())).toEqual([

@@ -11,6 +11,7 @@ import {
   sampleFailures,
   sampleFailuresQuery,
 } from '../../src/read/failureRates.ts'
+import { findFailingSince, findSlowSince } from '../../src/read/findFirst.ts'
 import { listJobRuns } from '../../src/read/jobRuns.ts'
 import { listJobTicks, recentTicksQuery } from '../../src/read/jobTicks.ts'
 import { listIdle, listSlower } from '../../src/read/judgeRuns.ts'
@@ -117,6 +118,9 @@ const ABOUT_FORMER: Record<string, (of: JobsReader) => Promise<unknown>> = {
     listRecentFailures(of, ['former'], new Date('2025-12-31T08:00:00Z')),
   'whether it does nothing any more': (of) => listIdle(of, ['former']),
   'whether it is slower': (of) => listSlower(of, ['former'], new Date('2025-12-31T08:00:00Z')),
+  'since when it is slower': (of) =>
+    findSlowSince(of, 'former', -1, new Date('2025-12-31T08:00:00Z')),
+  'since when it fails': (of) => findFailingSince(of, 'former', { runs: 100, failed: 25 }),
   'how often it failed in an hour': (of) =>
     sampleFailures(of, [{ name: 'former', hour: new Date('2025-12-31T03:00:00Z') }]),
 }

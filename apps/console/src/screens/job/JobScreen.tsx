@@ -3,7 +3,7 @@ import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { ApiError } from '../../api/apiError.ts'
-import { jobQuery } from '../../api/queries.ts'
+import { jobQuery, overviewQuery } from '../../api/queries.ts'
 import { RunStrip } from '../../charts/RunStrip.tsx'
 import { TICK_KINDS, TICK_WORDS } from '../../charts/tickKind.ts'
 import { TickStrip } from '../../charts/TickStrip.tsx'
@@ -18,6 +18,7 @@ import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { JobActions } from '../jobs/JobActions.tsx'
 import { QueuePause } from '../queue/QueuePause.tsx'
+import { AttentionList } from '../overview/AttentionList.tsx'
 import { JobCharts } from './JobCharts.tsx'
 import { Policies } from './Policies.tsx'
 import { UpcomingTicks } from './UpcomingTicks.tsx'
@@ -70,9 +71,27 @@ export function JobScreen(): ReactNode {
           </>
         }
       >
-        {(data) => <JobPanels name={name} detail={data} />}
+        {(data) => (
+          <>
+            <JobAttention name={name} />
+            <JobPanels name={name} detail={data} />
+          </>
+        )}
       </QueryView>
     </>
+  )
+}
+
+/** What of the overview is about the job. */
+function JobAttention({ name }: { name: string }) {
+  const { api } = useServices()
+  const { data } = useQuery(overviewQuery(api))
+  const about = data?.attention.filter((item) => 'name' in item && item.name === name) ?? []
+  if (about.length === 0) return null
+  return (
+    <Panel title="Needs attention">
+      <AttentionList attention={about} />
+    </Panel>
   )
 }
 

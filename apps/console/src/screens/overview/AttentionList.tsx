@@ -1,4 +1,4 @@
-import type { ConsoleAttention } from '@roundsman/admin/contract'
+import type { ConsoleAttention, ConsoleFirstRun } from '@roundsman/admin/contract'
 import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import type { Action } from '../../actions/action.ts'
@@ -129,6 +129,7 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
               <Count value={item.losses} /> workers
             </strong>
             , the first <Moment at={item.since} />
+            <WithVersion first={item.first} />
           </p>
           <p className="muted">
             It runs alone in its process
@@ -150,7 +151,7 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
             <strong>
               <Count value={item.runs} /> runs
             </strong>
-            , the first <Moment at={item.since} />
+            <Since first={item.first} />
           </p>
           <p className="muted">
             All of them succeeded and counted 0; usually it is <Count value={item.usual} />.
@@ -173,6 +174,7 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
           <p>
             <JobLink name={item.name} />: half of its last <Count value={item.runs} /> runs took{' '}
             <strong>{formatDuration(item.p50Ms)}</strong> or more
+            {item.first === null ? ', for more than a day' : <Since first={item.first} />}
           </p>
           <p className="muted">
             Those of the last hour. Usually half take {formatDuration(item.usualMs)}.
@@ -284,7 +286,18 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
               {countPieces(item.waiting)}
             </Link>
             , and no worker knows the job
+            {item.since !== null && (
+              <>
+                , the first since <Moment at={item.since} />
+              </>
+            )}
           </p>
+          {item.lastRunAt !== null && (
+            <p className="muted">
+              Its last run started <Moment at={item.lastRunAt} />
+              {item.version !== null && `, with version ${item.version}`}.
+            </p>
+          )}
           <p className="muted">
             It has left the catalogue, and its work would wait for ever. Start a worker that still
             has the job, or cancel the work.
@@ -356,6 +369,11 @@ function FailingText({ item }: { item: ConsoleAttention & { kind: 'failing' } })
           </>
         )}
         {usual !== null && <span className="muted">, {usual}</span>}
+        {recent !== null && recent.runs > 1 ? (
+          <Since first={item.first} />
+        ) : (
+          <WithVersion first={item.first} />
+        )}
       </p>
       <p className="muted isCut" title={message}>
         {recent !== null && recent.failed > 1 && (
@@ -382,6 +400,30 @@ function FailingText({ item }: { item: ConsoleAttention & { kind: 'failing' } })
         </p>
       )}
     </>
+  )
+}
+
+/** Since when it is so, by the first run that showed it. */
+function Since({ first }: { first: ConsoleFirstRun | null }) {
+  if (first === null) return null
+  return (
+    <>
+      , since{' '}
+      <Link to="/runs/$id" params={{ id: first.runId }}>
+        <Moment at={first.at} />
+      </Link>
+      <WithVersion first={first} />
+    </>
+  )
+}
+
+function WithVersion({ first }: { first: ConsoleFirstRun | null }) {
+  const version = first?.version ?? null
+  if (first === null || version === null) return null
+  return (
+    <span className="muted">
+      , {first.runsBefore === 0 ? 'first run of version' : 'version'} {version}
+    </span>
   )
 }
 

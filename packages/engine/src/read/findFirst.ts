@@ -1,0 +1,193 @@
+import { equalsInOrder } from '../store/equalsInOrder.ts'
+import { boundedText } from './bounded.ts'
+import { IS_FINITE } from './countRuns.ts'
+import { NEUTRAL_CODES, type RunShare } from './failureRates.ts'
+import { SUCCESSES } from './judgeRuns.ts'
+import { versionOf } from './listWorkers.ts'
+import type { JobsReader } from './reader.ts'
+
+/* Since when something is wrong with a job: the first run that showed it. Asked only about jobs of which it is known that something is. */
+
+/** The first run that showed what is wrong. */
+export interface FirstRun {
+  runId: string
+  /** When it started, as ISO 8601 in UTC. */
+  at: string
+  /** The version of the host's product that it ran; null when nobody knows. */
+  version: string | null
+  /** How many runs of the job had started with this version before; null without one, and when there are too many to count. */
+  runsBefore: number | null
+}
+
+/** How many of a job's runs are looked through for those of one version. */
+const MAX_BEFORE = 1_000
+
+/** Finds the versions of runs, keyed by run. A run that is gone is missing. */
+export async function findVersions(
+  reader: JobsReader,
+  runIds: readonly string[],
+): Promise<Map<string, FirstRun>> {
+  if (runIds.length === 0) return new Map()
+  const rows = await reader.rows<FirstRun>({
+    text: `
+      with first as materialized (
+        select "id", "name", "startedAt", ${versionOf('run."workerId"')} as "version"
+        from "JobRun" run where run."id" = any($1::uuid[])
+      ), worker as materialized (
+        select * from (
+          select "id", "version", "startedAt" from "JobWorker"
+          union select "id", "version", "startedAt" from "JobFormerWorker"
+        ) any_worker where "version" in (select "version" from first)
+      )
+      select first."id" as "runId", first."startedAt" as "at", ${boundedText('first."version"')} as "version",
+             case when first."version" is not null then before."count" end as "runsBefore"
+      from first cross join lateral (
+        select case when count(*) < ${MAX_BEFORE} then (count(*) filter (
+                 where "workerId" in (select worker."id" from worker where worker."version" = first."version")
+               ))::int end as "count"
+        from (
+          select "workerId" from "JobRunAll" earlier
+          where ${equalsInOrder('"name"', 'first."name"')}
+            and "startedAt" >= (select min(worker."startedAt") from worker where worker."version" = first."version")
+            and "startedAt" <= first."startedAt" and (first."startedAt", first."id") > (earlier."startedAt", earlier."id")
+          order by "name", "startedAt" desc, "id" desc limit ${MAX_BEFORE}
+        ) latest
+      ) before`,
+    values: [runIds],
+  })
+  return new Map(rows.map((row) => [row.runId, row]))
+}
+
+/** How many of a job's latest runs are looked through. */
+const MAX_RUNS = 5_000
+/** As for a recovery: at the job's share of failures so many successes in a row would hardly be luck. */
+const LUCK = 0.001
+
+/**
+ * Finds the failed run since which a job fails: no failure before it is so near that the successes between might be luck. Null
+ * where that is further back than it looks.
+ */
+export async function findFailingSince(
+  reader: JobsReader,
+  name: string,
+  { runs, failed }: RunShare,
+): Promise<string | null> {
+  const enough = failed >= runs ? 1 : Math.ceil(Math.log(LUCK) / Math.log(1 - failed / runs))
+  const [first] = await reader.rows<{ runId: string }>({
+    text: `
+      with latest as materialized (
+        select "id", "errorCode" is not null as "isFailed", row_number() over (order by "startedAt" desc, "id" desc) as nth
+        from (
+          select * from "JobRun"
+          where ${equalsInOrder('"name"', '$1::text')} and "status" <> 'running' and not "dryRun"
+            and ("errorCode" is null or "errorCode" <> all($3::text[]))
+          order by "name", "startedAt" desc, "id" desc limit ${MAX_RUNS}
+        ) run
+      ), failure as (
+        select "id", nth, lead(nth) over (order by nth) as "before", (select count(*) from latest) as "read"
+        from latest where "isFailed"
+      )
+      select "id" as "runId" from failure
+      where coalesce("before", "read" + 1) - nth > $2::int or ("before" is null and "read" < ${MAX_RUNS})
+      order by nth limit 1`,
+    values: [name, enough, NEUTRAL_CODES],
+  })
+  return first?.runId ?? null
+}
+
+/** Runs that say how long runs take at an instant, and of which half have to have taken long. */
+const AROUND = 10
+const POINTS = 24
+const DAY_MS = 86_400_000
+/** Each look narrows a day to a 24th: three come below a minute. */
+const MAX_LOOKS = 5
+const FEW_RUNS = 200
+
+/**
+ * Finds the successful run since which half of a job's runs take longer than `limitMs`: that from which on most took longer,
+ * and before which most did not. Null where that was more than a day ago.
+ */
+export async function findSlowSince(
+  reader: JobsReader,
+  name: string,
+  limitMs: number,
+  now: Date,
+): Promise<string | null> {
+  let [from, to] = [now.getTime() - DAY_MS, now.getTime()]
+  for (let look = 0; look < MAX_LOOKS; look++) {
+    const stepMs = (to - from) / POINTS
+    const points = Array.from({ length: POINTS }, (_, nth) => from + nth * stepMs)
+    const fast = await listFast(reader, name, limitMs, points)
+    const last = fast.lastIndexOf(true)
+    if (last === -1) return null
+    from = points[last] as number
+    to = Math.min(to, from + stepMs)
+    const runs = await readDurations(reader, name, new Date(from), new Date(to))
+    if (runs.length < FEW_RUNS + AROUND) return splitRuns(runs, limitMs)
+  }
+  return null
+}
+
+/** For each instant, whether half of the last runs that started before it took no longer. */
+async function listFast(
+  reader: JobsReader,
+  name: string,
+  limitMs: number,
+  points: readonly number[],
+): Promise<boolean[]> {
+  const rows = await reader.rows<{ isFast: boolean }>({
+    text: `
+      select coalesce(before."p50Ms" <= $2::float8, true) as "isFast"
+      from unnest($3::timestamptz[]) with ordinality point(at, nth) cross join unnest(array[$1::text]) job(name)
+      cross join lateral (
+        select percentile_cont(0.5) within group (order by ms) as "p50Ms" from (
+          select ${MS} as ms from "JobRun" where ${SUCCESSES('job.name')} and "startedAt" < point.at and ${IS_FINITE}
+          ${LATEST} limit ${AROUND}
+        ) run
+      ) before
+      order by nth`,
+    values: [name, limitMs, points.map((at) => new Date(at).toISOString())],
+  })
+  return rows.map(({ isFast }) => isFast)
+}
+
+const MS = `extract(epoch from "endedAt" - "startedAt") * 1000`
+const LATEST = `order by "name", "startedAt" desc, "id" desc`
+
+interface Duration {
+  runId: string
+  ms: number
+}
+
+/** The runs of a span and those shortly before, the oldest first. */
+async function readDurations(
+  reader: JobsReader,
+  name: string,
+  from: Date,
+  to: Date,
+): Promise<Duration[]> {
+  const part = (span: string, limit: number) => `(
+    select "id", "startedAt", (${MS})::float8 as ms from "JobRun" where ${SUCCESSES('job.name')} and ${IS_FINITE} and ${span}
+    ${LATEST} limit ${limit}
+  )`
+  // The span as a row: PostgreSQL would read one that it knows of all jobs' runs.
+  return await reader.rows<Duration>({
+    text: `
+      select run."id" as "runId", run.ms from unnest(array[$1::text], array[$2::timestamptz], array[$3::timestamptz]) job(name, since, until) cross join lateral (
+        ${part('"startedAt" < since', AROUND)} union all
+        ${part('"startedAt" >= since and "startedAt" < until', FEW_RUNS)}
+      ) run order by "startedAt", "id"`,
+    values: [name, from.toISOString(), to.toISOString()],
+  })
+}
+
+/** The run at which runs begin to take longer: as few as possible before it did, and as few as possible from it on did not. */
+function splitRuns(runs: readonly Duration[], limitMs: number): string | null {
+  let [best, at, fits] = [-Infinity, -1, 0]
+  for (const [nth, { ms }] of runs.entries()) {
+    // The latest of equals: what is slow between two that are not belongs to neither.
+    if (ms > limitMs && fits >= best) [best, at] = [fits, nth]
+    fits += ms > limitMs ? -1 : 1
+  }
+  return runs[at]?.runId ?? null
+}
