@@ -18,35 +18,40 @@ afterAll(async () => {
 
 test('ends when the launcher above the shell is killed, though its own parent lives', async () => {
   // pnpm runs a shell, which runs another pnpm, which runs the program: `npx pnpm` in short.
-  const outer = await launch('outer', 'pnpm', 'pnpm')
-  const program = await pidOf(outer)
-  process.kill(outer.pid, 'SIGKILL')
+  const { outer, program } = await launchAndKill('outer', 'pnpm', 'pnpm')
+  expect(await outer.waitForLine('ended:')).toBe('ended: pnpm')
   await waitFor(async () => (await stillRunning([program])).length === 0)
-  expect(outer.stdout).toContain('ended: pnpm')
 })
 
 test('does not mind the end of a parent that is no launcher', async () => {
-  const outer = await launch('service', 'supervisor', 'supervisor')
-  const program = await pidOf(outer)
-  process.kill(outer.pid, 'SIGKILL')
+  const { outer, program } = await launchAndKill('service', 'supervisor', 'supervisor')
   // Each `still here` is one look.
-  const seen = count(outer)
-  await waitFor(() => count(outer) > seen + 10)
+  await waitFor(() => outer.stdout.filter((line) => line === 'still here').length > 10)
   expect(await stillRunning([program])).toEqual([program])
   process.kill(program, 'SIGKILL')
 })
 
-/** Starts a launcher that runs a shell that runs a launcher that runs the watching program. */
-async function launch(name: string, first: string, second: string): Promise<SpawnedProcess> {
+/**
+ * Starts a launcher that runs a shell that runs a launcher that runs the watching program, and kills the first of them
+ * before the program, which watches by then, has done anything else.
+ */
+async function launchAndKill(
+  name: string,
+  first: string,
+  second: string,
+): Promise<{ outer: SpawnedProcess; program: number }> {
   const home = join(folder, name)
   await mkdir(home)
   const watching = join(home, 'program.ts')
+  const killed = join(home, 'killed')
   await writeFile(
     watching,
-    `import { watchLaunchers } from ${JSON.stringify(join(import.meta.dirname, '../start/watchLaunchers.ts'))}
+    `import { existsSync } from 'node:fs'
+     import { watchLaunchers } from ${JSON.stringify(join(import.meta.dirname, '../start/watchLaunchers.ts'))}
      process.stdout.on('error', () => undefined)
-     console.log('pid ' + process.pid)
      watchLaunchers((name) => { console.log('ended: ' + name); process.exit(0) }, { intervalMs: 50 })
+     console.log('pid ' + process.pid)
+     while (!existsSync(${JSON.stringify(killed)})) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5)
      let count = 0
      setInterval(() => { console.log('still here'); if ((count += 1) > 600) process.exit(1) }, 50)`,
   )
@@ -54,25 +59,17 @@ async function launch(name: string, first: string, second: string): Promise<Spaw
   const inner = join(home, second === first ? `inner-${second}` : second)
   await mkdir(inner)
   await writeFile(join(inner, second), run(process.execPath, [watching]))
-  const outer = join(home, first)
   await writeFile(
-    outer,
+    join(home, first),
     run('/bin/sh', ['-c', '"$0" "$1"; exit', process.execPath, join(inner, second)]),
   )
-  return spawnProcess(outer)
+  const outer = spawnProcess(join(home, first))
+  const program = Number((await outer.waitForLine(/^pid \d+/)).slice(4))
+  process.kill(outer.pid, 'SIGKILL')
+  await writeFile(killed, '')
+  return { outer, program }
 }
 
 function run(program: string, args: string[]): string {
   return `require('node:child_process').spawn(${JSON.stringify(program)}, ${JSON.stringify(args)}, { stdio: 'inherit' })`
-}
-
-function count({ stdout }: SpawnedProcess): number {
-  return stdout.filter((line) => line === 'still here').length
-}
-
-async function pidOf(outer: SpawnedProcess): Promise<number> {
-  const line = await outer.waitForLine(/^pid \d+/)
-  // By then it knows its launchers.
-  await outer.waitForLine('still here')
-  return Number(line.slice(4))
 }
