@@ -3,6 +3,8 @@ import { readPassword, type Cluster } from './openCluster.ts'
 
 /** Any number will do that is the same in every process. */
 export const LEASE_LOCK = 7_266_437_002
+/** The connections' name; the id of the process that holds one follows. */
+export const LEASE_NAME = 'roundsman lease'
 
 export interface ServerConnection {
   client: pg.Client
@@ -26,7 +28,7 @@ export async function connectToServer(
     password: await readPassword(cluster),
     // An advisory lock belongs to one database, so that all leases must be in the same one.
     database: 'postgres',
-    application_name: 'roundsman lease',
+    application_name: `${LEASE_NAME} ${process.pid}`,
     // Set here, since the driver would otherwise go by PGSSLMODE and its like.
     ssl: false,
     options: '-c idle_session_timeout=0',

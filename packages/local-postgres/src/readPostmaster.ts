@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { access, link, readFile, readlink, rename, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
+import { isAlive } from './isAlive.ts'
 
 /**
  * What `postmaster.pid` says, checked against the processes of this machine.
@@ -67,11 +68,7 @@ export async function isPostmaster(pid: number, data: string, port: number): Pro
     const words = commandLine.split('\0')
     return basename(words[0] ?? '') === 'postgres' && words.includes(String(port))
   }
-  try {
-    process.kill(pid, 0)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
-  }
+  if (!isAlive(pid)) return false
   if (process.platform === 'win32') return true
   const { stdout } = await promisify(execFile)('ps', ['-p', String(pid), '-o', 'command=']).catch(
     () => ({ stdout: '' }),

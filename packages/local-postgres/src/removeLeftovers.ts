@@ -1,5 +1,6 @@
 import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isAlive } from './isAlive.ts'
 
 /** Another process may have got the maker's pid, so that the maker seems alive for ever. Making takes less than this. */
 const LEFTOVER_AGE_MS = 10 * 60_000
@@ -14,14 +15,5 @@ export async function removeLeftovers(folder: string): Promise<void> {
     if (isAlive(Number(maker)) && Date.now() - madeAt < LEFTOVER_AGE_MS) continue
     // Another process may be removing it too. If it stays, the next start tries again.
     await rm(path, { recursive: true, force: true }).catch(() => undefined)
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }

@@ -1,5 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { connectToServer, isConnectionLoss, LEASE_LOCK } from './connectToServer.ts'
+import type pg from 'pg'
+import { connectToServer, isConnectionLoss, LEASE_LOCK, LEASE_NAME } from './connectToServer.ts'
+import { isAlive } from './isAlive.ts'
 import type { Cluster } from './openCluster.ts'
 import { prepareBinaries } from './prepareBinaries.ts'
 import { isPostmaster, readPostmaster } from './readPostmaster.ts'
@@ -8,10 +10,12 @@ import type { Lease } from './takeLease.ts'
 
 const PATIENCE_MS = 30_000
 const POLL_MS = 25
+/** How long the server may take to notice that a holder was killed. */
+const NOTICE_MS = 10_000
 
 /**
- * Ends `own`, the caller's lease, and stops the server unless somebody holds another. It keeps the exclusive lock until the
- * server is down, and waits a moment for it: the server may not know yet that a holder was killed.
+ * Ends `own`, the caller's lease, and stops the server unless a living process holds another. It keeps the exclusive lock
+ * until the server is down.
  */
 export async function stopUnusedServer(cluster: Cluster, own?: Lease): Promise<void> {
   const deadline = Date.now() + PATIENCE_MS
@@ -32,18 +36,38 @@ export async function stopUnusedServer(cluster: Cluster, own?: Lease): Promise<v
       await client.query('select pg_advisory_unlock_all()')
       // A time-out of the lock is an expected answer: the server's log need not record it as an error.
       await client.query("set lock_timeout = '250ms'; set log_min_messages = fatal")
-      await client.query('select pg_advisory_lock($1)', [LEASE_LOCK])
-      await stop(cluster)
+      if (await lockUnlessHeld(client)) await stop(cluster)
       return
     } catch (error) {
-      const isHeldByOthers = (error as { code?: string }).code === '55P03'
-      if (isHeldByOthers) return
       if (!isConnectionLoss(error)) throw error
     } finally {
       await client.end().catch(() => undefined)
       client = undefined
     }
   }
+}
+
+/** Takes the exclusive lock, and waits for the leases of processes that are gone. */
+async function lockUnlessHeld(client: pg.Client): Promise<boolean> {
+  const deadline = Date.now() + NOTICE_MS
+  for (;;) {
+    try {
+      await client.query('select pg_advisory_lock($1)', [LEASE_LOCK])
+      return true
+    } catch (error) {
+      if ((error as { code?: string }).code !== '55P03') throw error
+    }
+    if (Date.now() > deadline || (await isHeldByLiving(client))) return false
+  }
+}
+
+async function isHeldByLiving(client: pg.Client): Promise<boolean> {
+  const { rows } = await client.query<{ name: string }>(
+    `select application_name as name from pg_stat_activity join pg_locks using (pid)
+     where locktype = 'advisory' and granted`,
+  )
+  // Without a pid, which becomes 0 here, it is the lease of a version that did not tell it.
+  return rows.some(({ name }) => isAlive(Number(name.slice(LEASE_NAME.length))))
 }
 
 async function stop(cluster: Cluster): Promise<void> {

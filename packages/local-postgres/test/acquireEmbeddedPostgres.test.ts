@@ -144,18 +144,26 @@ describe('one server for all', () => {
     const pid = await readPid(first)
     const second = spawnProcess(HOLDER, { args: [dataDir] })
     await second.waitForLine(/^url /)
-    const [newest] = (await query(
+    const [backend] = (await query(
       first.url,
-      `select pid from pg_stat_activity where application_name = 'roundsman lease'
-       order by backend_start desc limit 1`,
+      `select pid from pg_stat_activity where application_name = 'roundsman lease ${second.pid}'`,
     )) as { pid: number }[]
-    process.kill(newest!.pid, 'SIGSTOP')
+    process.kill(backend!.pid, 'SIGSTOP')
     await second.kill('SIGKILL')
     const released = first.release()
-    await waitFor(() => query(first.url, 'select from pg_locks where not granted').then(isFilled), {
-      message: 'the release to wait for the lock',
-      intervalMs: 5,
-    }).finally(() => process.kill(newest!.pid, 'SIGCONT'))
+    // The server may take longer to notice it than one wait for the lock lasts.
+    const waits = new Set<unknown>()
+    await waitFor(
+      async () => {
+        const rows = await query(
+          first.url,
+          'select waitstart::text from pg_locks where not granted',
+        )
+        for (const row of rows) waits.add((row as { waitstart: unknown }).waitstart)
+        return waits.size > 1
+      },
+      { message: 'the release to wait for the lock a second time', intervalMs: 5 },
+    ).finally(() => process.kill(backend!.pid, 'SIGCONT'))
     await released
     expect(isAlive(pid)).toBe(false)
   })
@@ -436,15 +444,11 @@ async function query(url: string, text: string): Promise<unknown[]> {
   }
 }
 
-function isFilled(rows: unknown[]): boolean {
-  return rows.length > 0
-}
-
 async function cutLeases(url: string): Promise<void> {
   await query(
     url,
     `select pg_terminate_backend(pid, 5000) from pg_stat_activity
-     where application_name = 'roundsman lease'`,
+     where application_name like 'roundsman lease%'`,
   )
 }
 
@@ -452,7 +456,7 @@ async function countLeases(url: string): Promise<number> {
   const rows = await query(
     url,
     `select from pg_stat_activity join pg_locks using (pid)
-     where application_name = 'roundsman lease' and locktype = 'advisory' and granted`,
+     where application_name like 'roundsman lease%' and locktype = 'advisory' and granted`,
   )
   return rows.length
 }
