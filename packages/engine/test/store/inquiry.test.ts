@@ -87,7 +87,7 @@ describe('a statement without an answer', () => {
       ...SOON,
     })
     try {
-      await Promise.all([1, 2, 3, 4].map(() => database.query('select pg_sleep(0.05)')))
+      await Promise.all([1, 2, 3, 4].map(() => database.query('select pg_sleep(0.01)')))
       expect(database.connections()).toMatchObject({ total: 4 })
       proxy.forget()
       await expect(database.query('select 1')).rejects.toThrow(/terminated/)
