@@ -96,7 +96,6 @@ async function openStage(onTestFinished: TestContext['onTestFinished']): Promise
               [`%${text}%`],
             )
           ).length > 0,
-        { timeoutMs: 20_000 },
       ),
   }
 }

@@ -224,6 +224,10 @@ describe('of workers that define a schedule differently, the one that started la
     const other = await startWorker(halfPast)
     clock.set('2026-05-03T11:30:00Z')
     await other.until('the tick of half past', isDecided('11:30'))
+    await other.until(
+      'the end of its run',
+      async () => (await runtime.rows('select from "JobRun"')).length,
+    )
     expect(await health(halfPast)).toEqual([
       { kind: 'late', name: 'sweep', since: '2026-05-03T11:00:00.000Z' },
     ])

@@ -1,5 +1,6 @@
 // Not quick: draws hundreds of payloads.
 import { hostileValue, makeHostile, ODD_NAMES } from '@roundsman/testing/hostileValues'
+import type { Prisma } from '@roundsman/db'
 import fc from 'fast-check'
 import { openForTests } from '@roundsman/testing'
 import { beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
@@ -32,7 +33,7 @@ type Answer = { kind: 'enqueued' } | { kind: 'refused'; error: JobError }
 
 /** Enqueues in a transaction that catches what is thrown, and goes on. */
 async function enqueue(payload: unknown, job: Job = any, by = 'enqueue'): Promise<Answer> {
-  return await runtime.prisma.$transaction(async (tx) => {
+  const write = async (tx: Prisma.TransactionClient): Promise<Answer> => {
     await tx.$executeRawUnsafe('insert into "Business" values (1)')
     const answer = await put().catch((error: unknown): Answer => {
       // Any other error may have come from the database.
@@ -50,7 +51,9 @@ async function enqueue(payload: unknown, job: Job = any, by = 'enqueue'): Promis
       } else await opened.client.enqueue(tx, job, payload)
       return { kind: 'enqueued' }
     }
-  })
+  }
+  // Prisma's 5 s are little on a busy machine.
+  return await runtime.prisma.$transaction(write, { timeout: 60_000 })
 }
 
 const throughJson = (value: unknown): unknown => {
