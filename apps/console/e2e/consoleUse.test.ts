@@ -564,6 +564,29 @@ describe('without a mouse', () => {
     }
   })
 
+  it('Back leads to the link by which the page was left', async () => {
+    await using viewer = await open('/jobs')
+    const { page } = viewer
+    await jobRow(page, 'callPartner').waitFor()
+    const link = (name: string) => page.getByRole('main').getByRole('link', { name, exact: true })
+    await link('countSheep').focus()
+    await page.keyboard.press('Enter')
+    await expectFocus(page, heading(page, 'countSheep'))
+    await page.goBack()
+    await expectFocus(page, link('countSheep'))
+    await link('callPartner').click()
+    await expectFocus(page, heading(page, 'callPartner'))
+    await page.goBack()
+    await expectFocus(page, link('callPartner'))
+    // A new visit is none back.
+    await page.keyboard.press('g')
+    await page.keyboard.press('r')
+    await expectFocus(page, heading(page, 'Runs'))
+    await page.keyboard.press('g')
+    await page.keyboard.press('j')
+    await expectFocus(page, heading(page, 'Jobs'))
+  })
+
   it('a dialog takes the focus, keeps it, and gives it back', async () => {
     await using viewer = await open('/jobs/countSheep')
     const { page } = viewer

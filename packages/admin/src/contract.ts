@@ -457,6 +457,8 @@ const backlog = z.object({
   // How many pieces are taken and how many come, a second.
   takenPerSecond: z.number(),
   comingPerSecond: z.number(),
+  // Whether as much comes as is taken, as far as so few can tell.
+  isEven: z.boolean(),
   // How long it takes at these rates to catch up, or longer when `isCut`; null when it never will.
   caughtUpInMs: ms.nullable(),
   // Somebody has paused its queue: no worker takes its work.

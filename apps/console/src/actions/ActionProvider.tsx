@@ -4,6 +4,7 @@ import type { Action } from './action.ts'
 import { ActionDialog } from './ActionDialog.tsx'
 import type { Bulk } from './bulk.ts'
 import { BulkDialog } from './BulkDialog.tsx'
+import { PayloadContext, PayloadDialog, type Whose } from './ShowPayload.tsx'
 import { ActionContext, BulkContext } from './useAction.ts'
 
 /** Holds the one dialog for all actions, and the one place that tells their results. */
@@ -11,11 +12,15 @@ export function ActionProvider(props: { isAllowed: boolean; children: ReactNode 
   const { isAllowed, children } = props
   const [action, setAction] = useState<Action | null>(null)
   const [bulk, setBulk] = useState<Bulk | null>(null)
+  const [payload, setPayload] = useState<Whose | null>(null)
   const [done, setDone] = useState<Done | null>(null)
 
   return (
     <ActionContext value={isAllowed ? setAction : null}>
-      <BulkContext value={isAllowed ? setBulk : null}>{children}</BulkContext>
+      <BulkContext value={isAllowed ? setBulk : null}>
+        <PayloadContext value={setPayload}>{children}</PayloadContext>
+      </BulkContext>
+      {payload !== null && <PayloadDialog whose={payload} onClose={() => setPayload(null)} />}
       {bulk !== null && (
         <BulkDialog
           bulk={bulk}

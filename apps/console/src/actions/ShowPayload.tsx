@@ -1,81 +1,91 @@
 import type { ConsoleAccess, HeldPayload } from '@roundsman/admin/contract'
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
-import { useState } from 'react'
+import { createContext, useContext, useEffect, useRef } from 'react'
 import { Dialog } from '../parts/Dialog.tsx'
 import { Problem } from '../parts/Problem.tsx'
 import { Skeleton } from '../parts/Skeleton.tsx'
 import { useServices } from '../services/useServices.ts'
 import { SESSION_KEY } from '../session/sessionQuery.ts'
 
+export interface Whose {
+  /** Whose payload: where the API has it, below `/jobs`. */
+  of: `runs/${string}` | `work/${string}`
+  /** The job and its label, for the dialog's title. */
+  name: string
+}
+
+/** Opens the dialog, which outlives the row that asked for it. */
+export const PayloadContext = createContext<(whose: Whose) => void>(() => undefined)
+
+const ACCESS_KEY = 'access'
+
 /** Whether the host lets this person look at payloads. */
 export function useMayShowPayloads(): boolean {
   const { api } = useServices()
   const access = useQuery({
-    queryKey: ['access'],
+    queryKey: [ACCESS_KEY],
     queryFn: ({ signal }) => api.get<ConsoleAccess>('/console/access', signal),
     staleTime: Infinity,
   })
   return access.data?.payloads ?? false
 }
 
-export interface ShowPayloadProps {
-  /** Whose payload: where the API has it, below `/jobs`. */
-  of: `runs/${string}` | `work/${string}`
-  /** The job and its label, for the dialog's title. */
-  name: string
-  className?: string
+/** A button that shows a payload; absent for people who may not look. In a row it is brief. */
+export function ShowPayload({ isInRow = false, ...whose }: Whose & { isInRow?: boolean }) {
+  const show = useContext(PayloadContext)
+  if (!useMayShowPayloads()) return null
+  return (
+    <button
+      type="button"
+      className={isInRow ? 'button isSmall isQuiet' : 'button isSmall'}
+      {...(isInRow && { 'aria-label': 'Show payload' })}
+      onClick={() => show(whose)}
+    >
+      {isInRow ? 'Payload' : 'Show payload'}
+    </button>
+  )
 }
 
-/** A button that asks for a payload, once for each click: each look is on record. Absent for people who may not look. */
-export function ShowPayload({ of, name, className = 'button isSmall' }: ShowPayloadProps) {
+/** Asks for the payload once, however often it renders: each look is on record. */
+export function PayloadDialog({ whose, onClose }: { whose: Whose; onClose: () => void }) {
   const { api } = useServices()
   const queries = useQueryClient()
-  const [isOpen, setOpen] = useState(false)
-  const look = useMutation({
-    mutationFn: () => api.change<HeldPayload>('POST', `/jobs/${of}/payload`),
+  const isAsked = useRef(false)
+  const { mutate, data, error } = useMutation({
+    mutationFn: () => api.change<HeldPayload>('POST', `/jobs/${whose.of}/payload`),
     // The look is on the page itself, under Activity.
     onSuccess: () =>
       void queries.invalidateQueries({
-        predicate: ({ queryKey }) => queryKey[0] !== SESSION_KEY[0] && queryKey[0] !== 'access',
+        predicate: ({ queryKey: [first] }) => first !== SESSION_KEY[0] && first !== ACCESS_KEY,
       }),
   })
-  if (!useMayShowPayloads()) return null
+  useEffect(() => {
+    if (isAsked.current) return
+    isAsked.current = true
+    mutate()
+  }, [mutate])
   return (
-    <>
-      <button
-        type="button"
-        className={className}
-        onClick={() => {
-          setOpen(true)
-          look.mutate()
-        }}
-      >
-        Show payload
-      </button>
-      {isOpen && (
-        <Dialog title={`Payload of ${name}`} onClose={() => setOpen(false)}>
-          <div className="dialogForm">
-            {look.isError && <Problem error={look.error} />}
-            {look.isPending && <Skeleton kind="line" count={3} />}
-            {look.isSuccess && (
-              <>
-                <pre className="payload" tabIndex={0} aria-label="Payload">
-                  {JSON.stringify(look.data.payload, null, 2)}
-                </pre>
-                <p className="muted">
-                  Without passwords, tokens and e-mail addresses. That you looked is recorded with
-                  your name.
-                </p>
-              </>
-            )}
-            <div className="dialogActions">
-              <button type="button" className="button" onClick={() => setOpen(false)}>
-                Close
-              </button>
-            </div>
-          </div>
-        </Dialog>
-      )}
-    </>
+    <Dialog title={`Payload of ${whose.name}`} onClose={onClose}>
+      <div className="dialogForm">
+        {error !== null && <Problem error={error} />}
+        {error === null && data === undefined && <Skeleton kind="line" count={3} />}
+        {data !== undefined && (
+          <>
+            <pre className="payload" tabIndex={0} aria-label="Payload">
+              {JSON.stringify(data.payload, null, 2)}
+            </pre>
+            <p className="muted">
+              Without passwords, tokens and e-mail addresses. That you looked is recorded with your
+              name.
+            </p>
+          </>
+        )}
+        <div className="dialogActions">
+          <button type="button" className="button" onClick={onClose}>
+            Close
+          </button>
+        </div>
+      </div>
+    </Dialog>
   )
 }

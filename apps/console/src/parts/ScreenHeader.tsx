@@ -1,4 +1,5 @@
 import { useEffect, useRef, type ReactNode } from 'react'
+import { findLinkLeftBy } from '../shell/keepFocus.ts'
 
 export interface ScreenHeaderProps {
   title: string
@@ -13,7 +14,7 @@ const seen = new WeakSet<Document>()
 
 /**
  * The heading of a screen, with its actions. It takes the focus when people come from another screen, so that a screen
- * reader says where they are and the next Tab goes on from there.
+ * reader says where they are and the next Tab goes on from there. After Back, the link takes it by which they had left.
  */
 export function ScreenHeader({ title, lead, isQuiet, children }: ScreenHeaderProps) {
   const heading = useRef<HTMLHeadingElement>(null)
@@ -23,7 +24,8 @@ export function ScreenHeader({ title, lead, isQuiet, children }: ScreenHeaderPro
   }, [title])
 
   useEffect(() => {
-    if (seen.has(document)) heading.current?.focus({ preventScroll: true })
+    const place = findLinkLeftBy(document) ?? heading.current
+    if (seen.has(document)) place?.focus({ preventScroll: true })
     seen.add(document)
   }, [])
 

@@ -6,6 +6,20 @@ const HOME = 'data-focus-home'
 const CONTROLS = 'button:not(:disabled), a[href]'
 const FOCUSABLE = `${CONTROLS}, input, select, textarea, summary, [tabindex]`
 
+/** The address of the link by which each page of the history was left. */
+const leftBy = new Map<unknown, string>()
+
+/** The key that the router gives each page of the history; the same after Back. */
+const pageKey = (view: Document): unknown =>
+  (view.defaultView?.history.state as { __TSR_key?: unknown } | null)?.__TSR_key
+
+/** The link in the page by which somebody left it, once Back has led to it again; null on a new page. */
+export function findLinkLeftBy(view: Document): HTMLElement | null {
+  const address = leftBy.get(pageKey(view))
+  const links = [...view.querySelectorAll<HTMLElement>('main a[href]')]
+  return links.find((link) => link.getAttribute('href') === address) ?? null
+}
+
 /**
  * Moves the focus when an action removes the button that had it, or the button's row: without it, keyboard users would
  * be back at the start of the page. Returns a function that stops it.
@@ -21,6 +35,12 @@ export function keepFocus(view: Document): () => void {
   /** A click beside all controls means that nobody wants the focus. */
   function forget({ target }: Event): void {
     if (target instanceof Element && target.closest(FOCUSABLE) === null) path = []
+  }
+
+  function leave({ target }: Event): void {
+    const address =
+      target instanceof Element && target.closest('main a[href]')?.getAttribute('href')
+    if (address) leftBy.set(pageKey(view), address)
   }
 
   function check(): void {
@@ -51,10 +71,13 @@ export function keepFocus(view: Document): () => void {
   })
   view.addEventListener('focusin', remember)
   view.addEventListener('pointerdown', forget)
+  // Before the router goes on.
+  view.addEventListener('click', leave, { capture: true })
   return () => {
     observer.disconnect()
     view.removeEventListener('focusin', remember)
     view.removeEventListener('pointerdown', forget)
+    view.removeEventListener('click', leave, { capture: true })
   }
 }
 

@@ -51,6 +51,7 @@ const BACKLOG: ConsoleAttention = {
   oldestMs: 90_000,
   takenPerSecond: 40,
   comingPerSecond: 50,
+  isEven: false,
   caughtUpInMs: null,
   isPaused: false,
   isUntaken: false,
@@ -123,6 +124,11 @@ describe('describeOverview', () => {
     expect(describeThem([{ ...BACKLOG, caughtUpInMs: 7_200_000 }]).text).toBe(
       'syncOrder: 4,200 waiting, caught up in 2 h',
     )
+    // A run more or less would say the contrary.
+    for (const caughtUpInMs of [null, 3_600_000])
+      expect(describeThem([{ ...BACKLOG, isEven: true, caughtUpInMs }]).text).toBe(
+        'syncOrder: 4,200 waiting, about as much comes as is taken',
+      )
     const still = { ...BACKLOG, takenPerSecond: 0, comingPerSecond: 0 }
     expect(describeThem([still]).text).toBe(
       'syncOrder: 4,200 waiting, standing still: never caught up',

@@ -1,4 +1,5 @@
 import { inspect } from 'node:util'
+import type { WorkLabel } from './labelWork.ts'
 import { withoutControls } from './storableText.ts'
 
 /** How much of a text is read; redacting cuts the rest off. */
@@ -29,9 +30,12 @@ const WITHHELD = '[withheld: the payload is too large to be taken out of it]'
  */
 export type Redact = (text: string) => string
 
-/** A call takes as long as the payload has values, and is bounded by MAX_VALUES searches of MAX_READ characters. */
-export function createRedact(payload: unknown): Redact {
-  const secrets = secretsIn(payload)
+/**
+ * A call takes as long as the payload has values, and is bounded by MAX_VALUES searches of MAX_READ characters. What stands
+ * in `told`, beside which people read the text, is no secret.
+ */
+export function createRedact(payload: unknown, told: WorkLabel = {}): Redact {
+  const secrets = secretsIn(payload, told)
   if (secrets === null) return () => WITHHELD
   const { whole, lines, stretched } = secrets
   return (text) => {
@@ -62,7 +66,7 @@ interface Secrets {
 }
 
 /** The texts and numbers in a payload; null when there are too many values, or one cannot be read. */
-function secretsIn(payload: unknown): Secrets | null {
+function secretsIn(payload: unknown, told: WorkLabel): Secrets | null {
   const secrets: Secrets = { whole: new Set(), lines: new Set(), stretched: [] }
   let left = MAX_STRETCHED
   const objects = new Set<object>()
@@ -78,6 +82,7 @@ function secretsIn(payload: unknown): Secrets | null {
         for (const inner of Object.values(value)) open.push(inner)
       } else if (typeof value === 'string' || typeof value === 'number') {
         const text = String(value)
+        if (isTold(told, text)) continue
         addText(secrets.whole, text)
         if (text.length > MIN_LINE_LENGTH && left > 0) addParts(secrets, text.slice(0, left))
         left -= text.length
@@ -87,6 +92,14 @@ function secretsIn(payload: unknown): Secrets | null {
     return null
   }
   return secrets
+}
+
+/** Whether the job shows a text, or it is whole words of the label. */
+function isTold({ label = '', shown = {} }: WorkLabel, text: string): boolean {
+  if (Object.values(shown).some((part) => String(part) === text)) return true
+  const at = label.indexOf(text)
+  const around = [label.charAt(at - 1), label.charAt(at + text.length)]
+  return at >= 0 && around.every((one) => !/[\p{L}\p{N}]/u.test(one))
 }
 
 function addText(texts: Set<string>, text: string): void {

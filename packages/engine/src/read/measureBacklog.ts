@@ -16,6 +16,8 @@ export interface Backlog {
   takenPerSecond: number
   /** How many pieces per second, of those that still wait, became due lately. */
   comingPerSecond: number
+  /** Whether both rates are the same, as far as so few can tell: by the next look, either may be the greater. */
+  isEven: boolean
   /** How long it takes to catch up at these rates, or longer when `isCut`; null when it never catches up. */
   caughtUpInMs: number | null
 }
@@ -71,9 +73,10 @@ export const BACKLOG_SQL = `
   )
   select wanted.name, wanted."seconds" as "oldestSeconds", waiting.count as "ready",
          waiting.count >= (select most from budget) as "isCut",
-         taken.count / case when taken.count = ${MAX_STARTS} then taken."seconds" else wanted."rateSeconds" end as "takenPerSecond",
-         coming.count / case when coming.read = ${MAX_LAST} then least(coming."seconds", wanted."comingSeconds") else wanted."comingSeconds" end
-           as "comingPerSecond"
+         taken.count / over.taken as "takenPerSecond", coming.count / over.coming as "comingPerSecond",
+         -- Counts vary by about their root.
+         taken.count > 0 and coming.count > 0 and abs(taken.count / over.taken - coming.count / over.coming)
+           < 2 * sqrt(taken.count / over.taken ^ 2 + coming.count / over.coming ^ 2) as "isEven"
   from wanted
   cross join lateral ${countWork('wanted.name', DUE_PARTS, '(select most from budget)')} waiting
   cross join lateral (
@@ -92,4 +95,8 @@ export const BACKLOG_SQL = `
       order by work."rank" desc, work."place" desc limit ${MAX_LAST}
     ) last
   ) coming
+  cross join lateral (
+    select case when taken.count = ${MAX_STARTS} then taken."seconds" else wanted."rateSeconds" end as taken,
+           case when coming.read = ${MAX_LAST} then least(coming."seconds", wanted."comingSeconds") else wanted."comingSeconds" end as coming
+  ) over
   order by wanted."seconds" desc, wanted.name`

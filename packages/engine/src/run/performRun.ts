@@ -126,7 +126,7 @@ async function carryOut(
   const unwanted = findUnwanted(taken, now)
   const result = unwanted ?? (await (observation ? observation.within(execute) : execute()))
   const intended = toIntendedEnd(taken, manner, result, now(), findAbortCode(abort))
-  if (kept) intended.logs = kept.close(envelope.payload)
+  if (kept) intended.logs = kept.close(envelope.payload, run)
   if (unwanted !== null) intended.failure = { error: unwanted.error, next: 'drop' }
   return intended
 }

@@ -1,3 +1,4 @@
+import type { WorkLabel } from '../job/labelWork.ts'
 import { LEVELS, type Logger, type LogLine } from '../job/logger.ts'
 import { readPart } from '../job/readPart.ts'
 import { createRedact, MAX_READ, type Redact } from '../job/redact.ts'
@@ -29,8 +30,11 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 /** Keeps what a run logs, for people who look at the run later. */
 export interface RunLog {
   log: Logger
-  /** Ends it, and returns the kept lines as JSON with the payload's texts redacted; null when the run logged nothing. */
-  close(payload: unknown): string | null
+  /**
+   * Ends it, and returns the kept lines as JSON; null when the run logged nothing. The payload's texts are redacted, except
+   * what is `told` beside them.
+   */
+  close(payload: unknown, told?: WorkLabel): string | null
 }
 
 const MAX_LINES = 100
@@ -84,10 +88,10 @@ export function createRunLog(
 
   return {
     log: open(log, {}),
-    close(payload) {
+    close(payload, told) {
       isClosed = true
       if (lines.length === 0) return null
-      const kept: KeptLog = { lines: redactLines(lines, createRedact(payload)), earlier }
+      const kept: KeptLog = { lines: redactLines(lines, createRedact(payload, told)), earlier }
       lines = []
       return JSON.stringify(kept)
     },

@@ -196,9 +196,28 @@ describe('the backlog', () => {
       })),
     )
     const row = (await backlog()).find(({ name }) => name === 'other')
-    expect(row).toMatchObject({ ready: 100, takenPerSecond: 0, caughtUpInMs: null })
+    expect(row).toMatchObject({ ready: 100, takenPerSecond: 0, isEven: false, caughtUpInMs: null })
     expect(row!.comingPerSecond).toBeGreaterThan(0.2)
   })
+
+  it.each([
+    [95, true],
+    [105, true],
+    [30, false],
+    [200, false],
+  ])(
+    'is even while %s are taken in the time in which about 100 come: %s',
+    async (taken, isEven) => {
+      await runtime.rows('delete from "JobRun"')
+      await runtime.rows(
+        `insert into "JobRun" (id, name, status, trigger, "workerId", "startedAt", "endedAt")
+       select gen_random_uuid(), 'other', 'success', 'queue', 'w1', at, at
+       from generate_series(0, $1 - 1) n, lateral (select now() - n * interval '0.4 seconds') row(at)`,
+        [taken],
+      )
+      expect((await backlog()).find(({ name }) => name === 'other')).toMatchObject({ isEven })
+    },
+  )
 
   it('is as old as what has been due for longest, also behind much of a higher priority', async () => {
     await insertPieces(runtime.rows, [{ ...letterThat('waiting', 2 * 86_400), priority: -5 }])

@@ -3,6 +3,7 @@ import { hostileValue, makeHostile } from '@roundsman/testing/hostileValues'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Logger } from '../../src/index.ts'
+import type { WorkLabel } from '../../src/job/labelWork.ts'
 import { storable } from '../../src/job/storable.ts'
 import { containedLog } from '../../src/store/containedLog.ts'
 import { createRunLog, LOG_LEVELS, type KeptLog } from '../../src/run/runLog.ts'
@@ -11,13 +12,17 @@ const at = new Date('2026-01-02T03:04:05.678Z')
 
 function openRunLog(host: object = {}) {
   const { log, close } = createRunLog(containedLog(host), () => at)
-  return { log, close: (payload?: unknown) => JSON.parse(close(payload) ?? 'null') as KeptLog }
+  return {
+    log,
+    close: (payload?: unknown, told?: WorkLabel) =>
+      JSON.parse(close(payload, told) ?? 'null') as KeptLog,
+  }
 }
 
-function linesOf(write: (log: Logger) => void, payload?: unknown): string[] {
+function linesOf(write: (log: Logger) => void, payload?: unknown, told?: WorkLabel): string[] {
   const { log, close } = openRunLog()
   write(log)
-  return (close(payload)?.lines ?? []).map(({ level, message, fields }) =>
+  return (close(payload, told)?.lines ?? []).map(({ level, message, fields }) =>
     [level, message, ...(fields === undefined ? [] : [fields])].join('|'),
   )
 }
@@ -86,6 +91,29 @@ describe('what a run logs', () => {
       'info|paid with [redacted]|card=[redacted] deep.by.0=[redacted]',
       'info|[redacted] Bearer [redacted]|[redacted]=1',
       'info|next',
+    ])
+  })
+
+  it('holds what label and shown parts tell beside it, as whole words, and no address', () => {
+    const payload = {
+      orderId: 106267,
+      country: 'Germany',
+      customer: 'Anna Schmidt',
+      to: 'anna@example.com',
+    }
+    const told = {
+      label: 'Order 106267 of Anna Schmidt, anna@example.com',
+      shown: { country: 'Germany' },
+    }
+    const write = (log: Logger) => log.info(payload, 'order 106267 of Anna Schmidt')
+    expect(linesOf(write, payload, told)).toEqual([
+      'info|order 106267 of Anna Schmidt|orderId=106267 country=Germany customer=Anna Schmidt to=[redacted]',
+    ])
+    // Within a word it tells nobody anything.
+    const pin = { pin: 'Schm' }
+    expect(linesOf((log) => log.info(pin, 'next'), pin, told)).toEqual(['info|next|pin=[redacted]'])
+    expect(linesOf(write, payload)).toEqual([
+      'info|order [redacted] of [redacted]|orderId=[redacted] country=[redacted] customer=[redacted] to=[redacted]',
     ])
   })
 

@@ -12,7 +12,7 @@ import { StatusMark } from '../../parts/StatusMark.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { nameDate } from '../../time/nameDate.ts'
 import { formatDuration } from '../../time/formatDuration.ts'
-import { formatExact, formatShort } from '../../time/formatExact.ts'
+import { formatClock, formatExact, formatShort } from '../../time/formatExact.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
@@ -35,7 +35,7 @@ export function JobCharts({ name, detail }: { name: string; detail: ConsoleJobDe
           title="A year of runs"
           aside={
             <span className="muted">
-              days in UTC; × marks failures
+              days {inUtc(now)}; × marks failures
               {cutBefore !== null &&
                 `; of runs before ${nameDate(cutBefore.slice(0, 10))} some are left out`}
             </span>
@@ -46,6 +46,12 @@ export function JobCharts({ name, detail }: { name: string; detail: ConsoleJobDe
       )}
     </>
   )
+}
+
+/** Says when such a day begins for whoever reads: all other times are by their clock. */
+function inUtc(now: number): string {
+  const begins = formatClock(new Date(Math.floor(now / DAY_MS) * DAY_MS).toISOString())
+  return begins === '00:00' ? 'in UTC' : `in UTC, from ${begins} on your clock`
 }
 
 interface PanelProps {
@@ -69,7 +75,7 @@ function RunsPanel({ name, detail, now }: PanelProps) {
       title={`Runs by ${unit}`}
       aside={
         filled < MIN_BARS ? undefined : (
-          <span className="muted">{unit === 'day' ? `${span}, in UTC` : span}</span>
+          <span className="muted">{unit === 'day' ? `${span} ${inUtc(now)}` : span}</span>
         )
       }
     >

@@ -18,7 +18,11 @@ export function Backlog({ backlog }: { backlog: readonly ConsoleBacklog[] }) {
             </span>
           </span>
           <span
-            className={row.caughtUpInMs === null && !row.isPaused ? 'lineEnd isBad' : 'lineEnd'}
+            className={
+              row.caughtUpInMs === null && !row.isPaused && !row.isEven
+                ? 'lineEnd isBad'
+                : 'lineEnd'
+            }
             data-tip={describeRates(row)}
             tabIndex={0}
           >
@@ -35,17 +39,19 @@ export function readyCount({ ready, isCut }: Pick<ConsoleBacklog, 'ready' | 'isC
   return `${isCut ? 'over ' : ''}${ready.toLocaleString('en')}`
 }
 
-/** Says `caught up in 4 min`, or why it will not be: `paused`, `no worker takes it`, `growing: never caught up`. */
+/** Says `caught up in 4 min`, or why it will not be: `paused`, `no worker takes it`, `growing: never caught up`, `about as much comes as is taken`. */
 export function describeCatchUp({
   caughtUpInMs,
   takenPerSecond,
   comingPerSecond,
+  isEven,
   isPaused,
   isUntaken,
   isCut,
 }: ConsoleBacklog): string {
   if (isPaused) return 'paused'
   if (isUntaken) return 'no worker takes it'
+  if (isEven) return 'about as much comes as is taken'
   if (caughtUpInMs !== null)
     return `caught up in ${isCut ? 'over ' : ''}${formatRoughDuration(Math.max(1_000, caughtUpInMs))}`
   if (takenPerSecond > 0 || comingPerSecond > 0) return 'growing: never caught up'

@@ -287,9 +287,7 @@ function Letters({ letters, search: { name, errorCode }, total, isMore }: Letter
 
 function LetterActions({ letter: { name, workId } }: { letter: DeadLetter }) {
   const act = useAction()
-  const payload = (
-    <ShowPayload of={`work/${workId}`} name={name} className="button isSmall isQuiet" />
-  )
+  const payload = <ShowPayload isInRow of={`work/${workId}`} name={name} />
   if (act === null) return <span className="rowActions">{payload}</span>
   return (
     <span className="rowActions">

@@ -190,8 +190,8 @@ function rank(job: QueueJob): number {
 
 const waitOf = ({ backlog }: QueueJob) => backlog?.oldestMs ?? 0
 
-function isGrowing({ caughtUpInMs }: ConsoleBacklog): boolean {
-  return caughtUpInMs === null
+function isGrowing({ caughtUpInMs, isEven }: ConsoleBacklog): boolean {
+  return caughtUpInMs === null && !isEven
 }
 
 function isQuiet(job: QueueJob): boolean {

@@ -294,9 +294,7 @@ const idsOf = (name: string, work: readonly Work[]) =>
   work.filter((each) => each.name === name).map(({ workId }) => workId)
 
 function WorkActions({ work: { name, workId, isDue } }: { work: Work }) {
-  const payload = (
-    <ShowPayload of={`work/${workId}`} name={name} className="button isSmall isQuiet" />
-  )
+  const payload = <ShowPayload isInRow of={`work/${workId}`} name={name} />
   if (useBulk() === null) return <span className="rowActions">{payload}</span>
   const of = { count: 1, about: `of ${name}`, targets: [{ name, ids: [workId] }] }
   return (
