@@ -183,7 +183,10 @@ describe('the overview says what needs somebody', () => {
     expect(await page.getByRole('button', { name: 'Run again: greetCustomer' }).count()).toBe(0)
     expect(await findBarriers(page)).toEqual([])
     await page.goto(`/console/runs/${data[0]!.id}`)
-    await expectSeen(page.getByText('It has lost 5 workers, which uses up no retry.'))
+    await expectSeen(page.getByText(/^It has ended 5 workers, .* it runs alone, next in/))
+    expect(await page.getByRole('button', { name: 'Run again' }).count()).toBe(0)
+    await expectSeen(page.getByRole('button', { name: 'Cancel: work of greetCustomer' }))
+    expect(await findBarriers(page)).toEqual([])
     await page.goto('/console/')
     await item.getByRole('button', { name: 'Cancel: work of greetCustomer' }).click()
     await page.getByLabel('Reason').fill('it takes the process down')
@@ -195,6 +198,32 @@ describe('the overview says what needs somebody', () => {
     await waitFor(
       async () => (await stack.prisma.$queryRaw<[]>`select from "JobWork"`).length === 0,
     )
+  })
+
+  it('that work which was given up has ended workers, before it is retried', async () => {
+    const workId = randomUUID()
+    await stack.prisma.$executeRaw`
+      insert into "JobDeadLetter" ("id", "name", "losses", "label", "bytes", "payload", "errorCode", "errorMessage")
+      values (${workId}::uuid, 'greetCustomer', 5, 'Poster 905', 2, '{}', 'worker_lost', 'Worker w died')`
+    await stack.prisma.$executeRaw`
+      insert into "JobQueue" ("name", "pausedBy") values ('greetCustomer', 'somebody')`
+    await using viewer = await openViewer(browser, stack, { role: 'admin', path: '/queue' })
+    const { page } = viewer
+    await page.getByRole('button', { name: 'Retry', exact: true }).click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByLabel('Reason').fill('there is more memory')
+    const confirm = dialog.getByRole('button', { name: 'Retry' })
+    await confirm.click()
+    const warning = dialog.getByLabel(/^Poster 905 has ended 5 workers, .* may end another\.$/)
+    expect(await warning.and(page.locator(':invalid')).count()).toBe(1)
+    expect(await findBarriers(page)).toEqual([])
+    expect(await stack.prisma.$queryRaw<[]>`select from "JobDeadLetter"`).toHaveLength(1)
+    await warning.check()
+    await confirm.click()
+    await page.getByText('It is back in the queue').waitFor()
+    expect(await stack.prisma.$queryRaw<[]>`select from "JobWork"`).toHaveLength(1)
+    await stack.prisma.$executeRaw`delete from "JobWork"`
+    await stack.prisma.$executeRaw`delete from "JobQueue"`
   })
 
   it('what has recovered, calmly and below what still fails', async () => {

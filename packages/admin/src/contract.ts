@@ -352,6 +352,11 @@ export const deadLetterSchema = z.object({
     .nullable()
     .describe('The fields of the payload that the job lists in show; null when it lists none'),
   attempts: z.int().describe('How many attempts were made'),
+  losses: z
+    .int()
+    .describe(
+      'How many workers have died while they ran it; from 2 on it goes back into the queue only with evenIfWorkersDied',
+    ),
   enqueuedAt: at,
   failedAt: at,
   error: z.object({ code: z.string(), message: z.string() }),

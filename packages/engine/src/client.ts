@@ -1,7 +1,12 @@
 export { describeProblem } from './alerts/alert.ts'
 export type { ActionRequest, ApproveOutcome } from './control/controlJobs.ts'
 export type { WhichWork, WorkOutcome } from './control/controlWork.ts'
-export type { DiscardOutcome, RedriveOutcome, WhichLetters } from './control/deadLetters.ts'
+export type {
+  DiscardOutcome,
+  RedriveOutcome,
+  RedriveRequest,
+  WhichLetters,
+} from './control/deadLetters.ts'
 export type { Actor } from './control/recordActions.ts'
 export type { ShownPayload, WhosePayload } from './control/showPayload.ts'
 export {

@@ -35,6 +35,7 @@ import {
   redriveDeadLetters,
   type DiscardOutcome,
   type RedriveOutcome,
+  type RedriveRequest,
   type WhichLetters,
 } from './control/deadLetters.ts'
 import {
@@ -226,10 +227,11 @@ export interface JobsClient {
   /**
    * Gives dead letters back to the queue, with all attempts that their jobs grant; with `jobs`, only those of these jobs. One
    * call takes at most 10,000, from the latest on, and says where the next goes on. Their runs record who wanted it, and why.
+   * What two or more workers have died of, or beside, stays unless `evenIfWorkersDied`.
    */
   redriveDeadLetters(
     which: WhichLetters,
-    request: ActionRequest & { jobs?: readonly Pick<Job, 'name'>[] | undefined },
+    request: RedriveRequest,
     options?: ActionOptions,
   ): Promise<RedriveOutcome>
   /** Deletes dead letters for good, as many in one call. Their runs stay on record. */

@@ -111,6 +111,12 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
             />
           )}
         </Field>
+        {words.warning !== undefined && (
+          <label className="check">
+            <input type="checkbox" required />
+            {words.warning}
+          </label>
+        )}
         {/* Of a payload that was given, what is wrong is said at its parts. */}
         {perform.isError && (payload.kind !== 'given' || Object.keys(problems).length === 0) && (
           <Problem error={perform.error} />

@@ -6,7 +6,11 @@ export type Action =
   | { kind: 'resume'; name: string }
   | { kind: 'cancel'; name: string; runId: string }
   | { kind: 'approve'; name: string; runId: string; due: number }
-  | { kind: 'redrive'; name: string; workId: string }
+  /** `losses`: how many workers have died while they ran it. */
+  | { kind: 'redrive'; name: string; workId: string; label: string | null; losses: number }
   | { kind: 'discard'; name: string; workId: string }
   | { kind: 'pauseQueue'; name: string }
   | { kind: 'resumeQueue'; name: string }
+
+/** Work that so many workers have died of may end another: the server wants to be told that somebody knows. */
+export const DANGEROUS_LOSSES = 2

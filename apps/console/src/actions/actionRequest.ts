@@ -1,4 +1,4 @@
-import type { Action } from './action.ts'
+import { DANGEROUS_LOSSES, type Action } from './action.ts'
 
 export interface ActionRequest {
   method: 'POST' | 'DELETE'
@@ -32,7 +32,10 @@ export function actionRequest(action: Action, input: ActionInput): ActionRequest
     case 'approve':
       return post(`/jobs/runs/${encode(action.runId)}/approve`, { reason })
     case 'redrive':
-      return post(`/jobs/dead-letters/${encode(action.workId)}/redrive`, { reason })
+      return post(`/jobs/dead-letters/${encode(action.workId)}/redrive`, {
+        reason,
+        ...(action.losses >= DANGEROUS_LOSSES && { evenIfWorkersDied: true }),
+      })
     case 'discard':
       return {
         method: 'DELETE',

@@ -24,6 +24,7 @@ export interface BulkProgress {
   done: number
   left: number
   alreadyQueued: number
+  endedWorkers: number
   unknown: number
   notRunning: number
 }
@@ -32,6 +33,7 @@ export const NOTHING_DONE: BulkProgress = {
   done: 0,
   left: 0,
   alreadyQueued: 0,
+  endedWorkers: 0,
   unknown: 0,
   notRunning: 0,
 }
@@ -43,6 +45,7 @@ export interface BulkAnswer {
   discarded?: number
   requested?: number
   alreadyQueued?: number
+  endedWorkers?: number
   unknown?: number
   notRunning?: number
   left?: number
@@ -93,6 +96,7 @@ export function addAnswer(before: BulkProgress, answer: BulkAnswer): BulkProgres
     done: before.done + done + redriven + discarded + requested,
     left: answer.left ?? 0,
     alreadyQueued: before.alreadyQueued + (answer.alreadyQueued ?? 0),
+    endedWorkers: before.endedWorkers + (answer.endedWorkers ?? 0),
     unknown: before.unknown + (answer.unknown ?? 0),
     notRunning: before.notRunning + (answer.notRunning ?? 0),
   }
@@ -193,7 +197,7 @@ export function describeBulk({ what, count, isMore, isAtMost, about }: Bulk): Bu
 
 /** Tells the result, without a full stop. `asked` is how many were asked for one by one; undefined when nobody knows. */
 export function describeDone(what: Bulk['what'], progress: BulkProgress, asked = 0): string {
-  const { done, alreadyQueued, unknown, notRunning, left } = progress
+  const { done, alreadyQueued, endedWorkers, unknown, notRunning, left } = progress
   const gone = asked - countSettled(progress) - left
   const number = done.toLocaleString('en')
   const letters = done === 1 ? 'dead letter is' : 'dead letters are'
@@ -209,6 +213,8 @@ export function describeDone(what: Bulk['what'], progress: BulkProgress, asked =
     what === 'cancelWork' && `${number} ${work} cancelled`,
     alreadyQueued > 0 &&
       `${alreadyQueued.toLocaleString('en')} stayed: other work holds their unique key`,
+    endedWorkers > 0 &&
+      `${endedWorkers.toLocaleString('en')} stayed: workers have died of ${endedWorkers === 1 ? 'it' : 'them'}, so retry ${endedWorkers === 1 ? 'it by itself' : 'each by itself'}`,
     unknown > 0 && `${unknown.toLocaleString('en')} stayed: their job is not known here`,
     notRunning > 0 && `${notRunning.toLocaleString('en')} had ended`,
     gone > 0 && `${gone.toLocaleString('en')} ${describeGone(what, gone)}`,
@@ -218,8 +224,9 @@ export function describeDone(what: Bulk['what'], progress: BulkProgress, asked =
 }
 
 /** How many there is nothing left to do about. */
-export function countSettled({ done, alreadyQueued, unknown, notRunning }: BulkProgress): number {
-  return done + alreadyQueued + unknown + notRunning
+export function countSettled(progress: BulkProgress): number {
+  const { done, alreadyQueued, endedWorkers, unknown, notRunning } = progress
+  return done + alreadyQueued + endedWorkers + unknown + notRunning
 }
 
 /** What has become of those that the server found changed when it was asked. */

@@ -1,4 +1,4 @@
-import type { Action } from './action.ts'
+import { DANGEROUS_LOSSES, type Action } from './action.ts'
 
 export interface ActionWords {
   title: string
@@ -10,6 +10,8 @@ export interface ActionWords {
   /** Whether a reason is required; it is always possible. */
   needsReason: boolean
   isDangerous: boolean
+  /** What somebody has to say they know, beside a box to tick. */
+  warning?: string
 }
 
 /** The words of the dialog for an action: what it does, what it leaves alone, and what to say once it is done. */
@@ -57,13 +59,16 @@ export function describeAction(action: Action): ActionWords {
       }
     case 'redrive':
       return {
+        ...(action.losses >= DANGEROUS_LOSSES && {
+          warning: `${action.label ?? 'This work'} has ended ${action.losses.toLocaleString('en')} workers, and I want it tried again although it may end another.`,
+        }),
         title: `Retry a dead letter of ${action.name}`,
         explanation:
           'The same work goes back into the queue and goes on: with its payload, key and label, and as many attempts as new work. It is no dead letter any more.',
         confirm: 'Retry',
         done: 'It is back in the queue',
         needsReason: true,
-        isDangerous: false,
+        isDangerous: action.losses >= DANGEROUS_LOSSES,
       }
     case 'discard':
       return {

@@ -33,7 +33,7 @@ describe('actionRequest', () => {
       { method: 'POST', path: '/jobs/runs/r/approve', body: { reason: 'because' } },
     ],
     [
-      { kind: 'redrive', name: 'a', workId: 'q' },
+      { kind: 'redrive', name: 'a', workId: 'q', label: null, losses: 1 },
       { method: 'POST', path: '/jobs/dead-letters/q/redrive', body: { reason: 'because' } },
     ],
     [
@@ -64,7 +64,7 @@ describe('actionRequest', () => {
       { kind: 'resume', name: 'a' },
       { kind: 'cancel', name: 'a', runId: 'r' },
       { kind: 'approve', name: 'a', runId: 'r', due: 3 },
-      { kind: 'redrive', name: 'a', workId: 'q' },
+      { kind: 'redrive', name: 'a', workId: 'q', label: null, losses: 1 },
       { kind: 'discard', name: 'a', workId: 'q' },
       { kind: 'pauseQueue', name: 'a' },
       { kind: 'resumeQueue', name: 'a' },

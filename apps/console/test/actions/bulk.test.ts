@@ -25,10 +25,23 @@ it('states the number, on the button as well', () => {
 
 it('adds up what the answers say, of what is left the last', () => {
   const first = addAnswer(NOTHING_DONE, { redriven: 500, alreadyQueued: 2, left: 100 })
-  const sum = addAnswer(first, { redriven: 90, alreadyQueued: 9, unknown: 1, left: 0 })
-  expect(sum).toEqual({ done: 590, left: 0, alreadyQueued: 11, unknown: 1, notRunning: 0 })
+  const sum = addAnswer(first, {
+    redriven: 90,
+    alreadyQueued: 9,
+    endedWorkers: 2,
+    unknown: 1,
+    left: 0,
+  })
+  expect(sum).toEqual({
+    done: 590,
+    left: 0,
+    alreadyQueued: 11,
+    endedWorkers: 2,
+    unknown: 1,
+    notRunning: 0,
+  })
   expect(describeDone('redrive', sum)).toBe(
-    '590 dead letters are back in the queue; 11 stayed: other work holds their unique key; 1 stayed: their job is not known here',
+    '590 dead letters are back in the queue; 11 stayed: other work holds their unique key; 2 stayed: workers have died of them, so retry each by itself; 1 stayed: their job is not known here',
   )
   expect(describeDone('redrive', first)).toContain('100 left as they were')
   expect(describeDone('cancel', { ...NOTHING_DONE, done: 1, notRunning: 2 })).toBe(

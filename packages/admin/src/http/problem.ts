@@ -64,6 +64,10 @@ export const problemSchema = z
     title: z.string().describe('The name of the status'),
     status: z.int().min(400).max(599),
     detail: z.string().describe('What went wrong, and what to do about it, for people'),
+    code: z
+      .string()
+      .optional()
+      .describe('Which problem it is, for programs, where a status has several: ended_workers'),
     errors: z
       .array(z.object({ path: z.string(), message: z.string() }))
       .optional()

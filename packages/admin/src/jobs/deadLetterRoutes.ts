@@ -40,6 +40,12 @@ const redriven = z.object({
     .describe(
       'How many stayed because other work with the same unique key waits or runs. Left out when none did',
     ),
+  endedWorkers: z
+    .int()
+    .optional()
+    .describe(
+      'How many stayed because two or more workers have died while they ran them. Left out when none did',
+    ),
   unknown: z
     .int()
     .optional()
@@ -48,6 +54,13 @@ const redriven = z.object({
     ),
   ...progressOf(`dead letters match; up to ${MAX_COUNTED_LETTERS}`),
 })
+
+const evenIfWorkersDied = z
+  .boolean()
+  .optional()
+  .describe(
+    'Retry also what two or more workers have died of, or beside: it may end another one. Default: false',
+  )
 
 /** Refuses more beside a `name` without `all`, which means what it did at first: all of a job, or its `workIds`. */
 function checkJobAlone(
@@ -120,13 +133,14 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
         tags: ['jobs'],
         summary: 'Retry dead letters: give them back to the queue',
         description:
-          'Choose by `ids`, or by `all: true` with filters. With `all`, each request handles some hundreds: repeat it with the `nextCursor` of the answer until that is null. `name` alone chooses all dead letters of that job, or those in `workIds`, at most 10,000. A dead letter stays while other work has its unique key. Each one gets as many attempts as new work.',
+          'Choose by `ids`, or by `all: true` with filters. With `all`, each request handles some hundreds: repeat it with the `nextCursor` of the answer until that is null. `name` alone chooses all dead letters of that job, or those in `workIds`, at most 10,000. A dead letter stays while other work has its unique key, and, without `evenIfWorkersDied`, when two or more workers have died while they ran it. Each one gets as many attempts as new work.',
         body: z
           .strictObject({
             ...bulkTargets(MAX_REDRIVEN),
             ...filters,
             workIds: z.array(z.guid()).min(1).max(MAX_REDRIVEN).optional(),
             reason: requestReason,
+            evenIfWorkersDied,
           })
           .superRefine((body, context) => {
             if (body.all === undefined && body.name !== undefined) checkJobAlone(body, context)
@@ -136,11 +150,11 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
       },
       handle: async (request) => {
         const { body, log } = request
-        const { name = '', errorCode, workIds, reason, ...targets } = body
+        const { name = '', errorCode, workIds, reason, evenIfWorkersDied: even, ...targets } = body
         const { actor, userId } = request.access
         const which = readTargets(targets, { name: body.name, errorCode })
         if (which !== null) {
-          const by = { actor, reason, jobs }
+          const by = { actor, reason, jobs, evenIfWorkersDied: even }
           const outcome = await client.redriveDeadLetters(inParts(which), by)
           return tellRedriven(request, outcome, userId)
         }
@@ -149,12 +163,20 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
           const known = jobs.map((candidate) => candidate.name).join(', ')
           throw invalidRequest([{ path: 'body.name', message: `has to be one of: ${known}` }])
         }
-        const by = { actor, reason, jobs: [job] }
-        const { redriven: count, alreadyQueued } = await client.redriveDeadLetters(
+        const by = { actor, reason, jobs: [job], evenIfWorkersDied: even }
+        const {
+          redriven: count,
+          alreadyQueued,
+          endedWorkers,
+        } = await client.redriveDeadLetters(
           workIds === undefined ? { filter: { name } } : { ids: workIds },
           by,
         )
-        const told = { redriven: count, ...(alreadyQueued > 0 && { alreadyQueued }) }
+        const told = {
+          redriven: count,
+          ...(alreadyQueued > 0 && { alreadyQueued }),
+          ...(endedWorkers > 0 && { endedWorkers }),
+        }
         log.info({ name, ...told, userId }, 'dead letters retried')
         return told
       },
@@ -193,22 +215,24 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
         tags: ['jobs'],
         summary: 'Retry the dead letters of the runs that match',
         description:
-          'Retries dead letters with at least one attempt that matches the filters. Each request handles some hundreds: repeat it with the `nextCursor` of the answer until that is null. A dead letter stays while other work has its unique key. Each one gets as many attempts as new work.',
+          'Retries dead letters with at least one attempt that matches the filters. Each request handles some hundreds: repeat it with the `nextCursor` of the answer until that is null. A dead letter stays while other work has its unique key, and, without `evenIfWorkersDied`, when two or more workers have died while they ran it. Each one gets as many attempts as new work.',
         body: z
           .strictObject({
             all: z.literal(true),
             ...runFilters,
             cursor: pageCursor.describe('The nextCursor of the request before'),
             reason: requestReason,
+            evenIfWorkersDied,
           })
           .superRefine(checkSpans),
         response: { 200: redriven, ...problemResponses(400, 401, 403, 413, 415) },
       },
       handle: async (request) => {
-        const { all: _, cursor, reason, ...filter } = request.body
+        const { all: _, cursor, reason, evenIfWorkersDied: even, ...filter } = request.body
         const { actor, userId } = request.access
         const which = { runs: filter, after: cursor, limit: LETTERS_AT_ONCE }
-        const outcome = await client.redriveDeadLetters(which, { actor, reason, jobs })
+        const by = { actor, reason, jobs, evenIfWorkersDied: even }
+        const outcome = await client.redriveDeadLetters(which, by)
         return tellRedriven(request, outcome, userId)
       },
     }),
@@ -260,15 +284,16 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
       schema: {
         tags: ['jobs'],
         summary: 'Retry a dead letter: give it back to the queue',
-        description: 'The work gets as many attempts as new work.',
+        description:
+          'The work gets as many attempts as new work. What two or more workers have died of is refused with 409 and the code ended_workers, unless evenIfWorkersDied.',
         params: idParams,
-        body: z.strictObject({ reason: requestReason }),
+        body: z.strictObject({ reason: requestReason, evenIfWorkersDied }),
         response: { 200: redriven, ...problemResponses(400, 401, 403, 404, 409, 413, 415) },
       },
       handle: async (request) => {
         const {
           params: { workId },
-          body: { reason },
+          body: { reason, evenIfWorkersDied: even },
           log,
         } = request
         const { actor, userId } = request.access
@@ -276,12 +301,19 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
         if (name === null) throw unknownDeadLetter()
         const job = jobs.find((candidate) => candidate.name === name)
         if (!job) throw refuseUnknownJob(name)
-        const by = { actor, reason, jobs: [job] }
+        const by = { actor, reason, jobs: [job], evenIfWorkersDied: even }
         const outcome = await client.redriveDeadLetters({ ids: [workId] }, by)
         if (outcome.alreadyQueued > 0) {
           throw new Problem(409, {
             detail:
               'Other work with the same unique key waits or runs: retry this dead letter later, or discard it',
+          })
+        }
+        if (outcome.endedWorkers > 0) {
+          throw new Problem(409, {
+            detail:
+              'Two or more workers have died while they ran this work, and it may end another: retry it with evenIfWorkersDied, or discard it',
+            extensions: { code: 'ended_workers' },
           })
         }
         // Somebody else was faster.
@@ -329,10 +361,11 @@ function tellRedriven(
   userId: string | undefined,
 ) {
   log.info({ name: body.name ?? '', ...outcome, userId }, 'dead letters retried')
-  const { alreadyQueued, unknown, ...done } = outcome
+  const { alreadyQueued, endedWorkers, unknown, ...done } = outcome
   return {
     ...done,
     ...(alreadyQueued > 0 && { alreadyQueued }),
+    ...(endedWorkers > 0 && { endedWorkers }),
     ...(unknown > 0 && { unknown }),
     nextCursor: next && formatCursor(next),
   }

@@ -68,6 +68,7 @@ describe('GET /api/jobs/dead-letters', () => {
           label: null,
           shown: null,
           attempts: 3,
+          losses: 0,
           enqueuedAt: expect.stringMatching(/Z$/),
           failedAt: expect.stringMatching(/Z$/),
           error: { code: 'smtp_down', message: 'No answer' },
@@ -242,6 +243,30 @@ describe('POST /api/jobs/dead-letters/:workId/redrive', () => {
     expect((await listQueue(api.prisma)).find((work) => work.id === free)).toMatchObject({
       state: 'retry',
     })
+  })
+
+  it('asks whether it is wanted all the same, of work that has ended two workers', async () => {
+    const [id, other] = await giveUpEmails(2)
+    await api.prisma.$executeRaw`update "JobDeadLetter" set "losses" = 2 where "id" = ${id}::uuid`
+    expect(expectProblem(await redrive(id!), 409)).toMatchObject({
+      code: 'ended_workers',
+      detail: expect.stringContaining('evenIfWorkersDied'),
+    })
+    // Many pass it over, and say so.
+    const reason = 'the server is back'
+    expect((await redriveMany({ name: 'dispatchEmail', reason })).json()).toEqual({
+      redriven: 1,
+      endedWorkers: 1,
+    })
+    expect((await redriveMany({ all: true, reason })).json()).toMatchObject({
+      redriven: 0,
+      endedWorkers: 1,
+    })
+    const { deadLetters } = (await api.as('admin', { method: 'GET', url: URL })).json()
+    expect(deadLetters).toMatchObject([{ workId: id, losses: 2 }])
+    const response = await redrive(id!, { reason, evenIfWorkersDied: true })
+    expect([response.statusCode, response.json()]).toEqual([200, { redriven: 1 }])
+    expect(await listIds()).not.toContain(other)
   })
 
   it('needs a reason', async () => {

@@ -1,5 +1,6 @@
 import {
   asItIs,
+  checkBoolean,
   checkId,
   checkJobName,
   checkParts,
@@ -62,6 +63,8 @@ export interface RedriveOutcome extends LettersLeft {
    * tells of others. One from the beginning meets these again.
    */
   alreadyQueued: number
+  /** How many stay dead letters because two or more workers have died while they ran them: see `evenIfWorkersDied`. */
+  endedWorkers: number
   /** How many stay dead letters because they are of none of the given jobs. */
   unknown: number
 }
@@ -70,28 +73,39 @@ export interface DiscardOutcome extends LettersLeft {
   discarded: number
 }
 
+export interface RedriveRequest extends ActionRequest {
+  /** Only dead letters of these. Default: of all jobs. */
+  jobs?: readonly Pick<Job, 'name'>[] | undefined
+  /** Also what two or more workers have died of, or beside: it may end another one. Default false. */
+  evenIfWorkersDied?: boolean | undefined
+}
+
+const REQUEST = { jobs: optional(listOf(checkJobName)), evenIfWorkersDied: optional(checkBoolean) }
+
 /** Gives dead letters back to the queue with new attempts, and records who did it and why. */
 export async function redriveDeadLetters(
   tx: Connection,
   which: WhichLetters,
-  request: ActionRequest & { jobs?: readonly Pick<Job, 'name'>[] | undefined },
+  request: RedriveRequest,
 ): Promise<RedriveOutcome> {
-  const { jobs } = checkParts('request', request, { jobs: optional(listOf(checkJobName)) })
+  const { jobs, evenIfWorkersDied = false } = checkParts('request', request, REQUEST)
   const { actor, reason } = storableActor(request)
   const { letters, ...rest } = await choose(tx, which)
   const known = letters.filter(({ name }) => jobs === undefined || jobs.includes(name))
-  const { rows } = await tx.query<Target & { alreadyQueued: number }>(REDRIVE_DEAD_LETTERS_SQL, [
+  const { rows } = await tx.query<Target & Counted>(REDRIVE_DEAD_LETTERS_SQL, [
     known.map(({ id }) => id),
     actor,
     reason,
+    evenIfWorkersDied,
   ])
-  // Every row carries the same count, also the only one where nothing was redriven.
+  // Every row carries the same counts, also the only one where nothing was redriven.
   const [first] = rows
   const redriven = rows.filter(({ workId }) => workId !== null)
   await recordActions(tx, 'redrive', redriven, { actor, reason })
   return {
     redriven: redriven.length,
     alreadyQueued: first?.alreadyQueued ?? 0,
+    endedWorkers: first?.endedWorkers ?? 0,
     unknown: letters.length - known.length,
     ...rest,
   }
@@ -114,6 +128,11 @@ interface Target {
   [column: string]: unknown
   name: string
   workId: string
+}
+
+interface Counted {
+  alreadyQueued: number
+  endedWorkers: number
 }
 
 /** Keeps a call within a second or two. */

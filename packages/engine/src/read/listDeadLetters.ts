@@ -35,6 +35,8 @@ export interface DeadLetter {
   shown: Shown | null
   /** How many attempts there were. */
   attempts: number
+  /** How many workers have died while they ran it. */
+  losses: number
   /** Instants are ISO 8601 in UTC. */
   enqueuedAt: string
   failedAt: string

@@ -14,7 +14,7 @@ const LATEST_FIRST = `letter."failedAt" desc, letter."id" desc`
 
 export const LIST_DEAD_LETTERS_SQL = `
   select letter."id"::text as "workId", letter."name", letter."label", letter."facts" -> 'shown' as "shown",
-         letter."attempt" as "attempts", letter."enqueuedAt", letter."failedAt", letter."failedAt"::text as "position",
+         letter."attempt" as "attempts", letter."losses", letter."enqueuedAt", letter."failedAt", letter."failedAt"::text as "position",
          jsonb_build_object('code', letter."errorCode", 'message', letter."errorMessage") as "error", run."id"::text as "runId"
   from (
     select * from "JobDeadLetter" letter where ${IS_WANTED} and ${IS_AFTER} order by ${LATEST_FIRST} limit $5::int
@@ -138,11 +138,11 @@ const FACTS = `coalesce("facts", '{}') - array['expiresAt', 'approvedRows', 'app
 
 /**
  * Gives the dead letters `$1` back to the queue, as `$2` wants for the reason `$3`, except what others have locked. What has
- * lost its worker runs alone once more, and has all its tries at it anew.
+ * lost its worker runs alone once more, and has all its tries at it anew. What has ended two workers stays, unless `$4`.
  */
 export const REDRIVE_DEAD_LETTERS_SQL = `
   with chosen as materialized (
-    select * from "JobDeadLetter" where "id" = any($1::uuid[]) for update skip locked
+    select * from "JobDeadLetter" where "id" = any($1::uuid[]) and ($4::boolean or "losses" < 2) for update skip locked
   ), ${TAKE_KEYS}, redriven as (
     insert into "JobWork" ("id", "name", "rank", "attempt", "losses", "needs", "bytes", "uniqueKey", "key", "label",
       "enqueuedAt", "facts", "payload")
@@ -151,8 +151,13 @@ export const REDRIVE_DEAD_LETTERS_SQL = `
     from free order by "failedAt", "id"
     returning "name", "id"
   )
-  select redriven."name", redriven."id"::text as "workId", held.count::int as "alreadyQueued"
-  from (select (select count(*) from chosen) - (select count(*) from free) as count) held left join redriven on true`
+  select redriven."name", redriven."id"::text as "workId", held.count::int as "alreadyQueued",
+         held."endedWorkers"::int as "endedWorkers"
+  from (
+    select (select count(*) from chosen) - (select count(*) from free) as count, (
+      select count(*) from "JobDeadLetter" where "id" = any($1::uuid[]) and not $4::boolean and "losses" >= 2
+    ) as "endedWorkers"
+  ) held left join redriven on true`
 
 /** A dead letter as a claim of the origin `deadLetter` lists it: the next attempt. */
 export interface LetterTaken extends EnvelopeRow {

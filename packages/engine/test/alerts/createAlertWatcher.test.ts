@@ -484,6 +484,32 @@ describe('what is told', () => {
     expect(await raisedBeside(nothing)).not.toContain('orphaned gone')
   })
 
+  it('that work has ended a second worker, at once', async () => {
+    const receiver = await openMonitor()
+    await insertWorker(importFeed.name)
+    await insertWaiting(importFeed.name, 1, 0)
+    await insertRuns(['worker_lost', 'worker_lost', ...Array<null>(40).fill(null)])
+    await runtime.rows(
+      `update "JobRun" set "workId" = (select "id" from "JobWork"), "label" = 'secret' where "errorCode" is not null`,
+    )
+    await runtime.rows(
+      `insert into "JobFormerWorker" values ('w', '0.2.1', now() - interval '1 day', now())`,
+    )
+    watch({ channels: [createAlertWebhook({ url: receiver.url })] })
+    await waitFor(() => receiver.requests.length > 0)
+    await runtime.rows('truncate "JobFormerWorker"')
+    expect(noticesOf(receiver)).toMatchObject([
+      {
+        kind: 'poison',
+        facts: { losses: 2, version: '0.2.1', runsBefore: 40, since: expect.any(String) },
+        text: expect.stringMatching(
+          /^work \S+ of importFeed has ended 2 workers, since \S+Z, version 0\.2\.1$/,
+        ),
+      },
+    ])
+    expect(receiver.requests[0]?.body).not.toContain('secret')
+  })
+
   it('that a tenth of the latest runs of a job have failed, and that they do no more', async () => {
     const receiver = await openMonitor()
     const successes = (count: number) => Array<null>(count).fill(null)

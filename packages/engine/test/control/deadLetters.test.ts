@@ -52,7 +52,9 @@ const enqueue = async (n: number) =>
 const list = async () => (await listDeadLetters(runtime.reader, { limit: 50 })).deadLetters
 const redrive = async (which: string[] | 'all') => {
   const letters = which === 'all' ? which : { ids: which }
-  return (await client.redriveDeadLetters(letters, { ...by, jobs: [parcel] })).redriven
+  return (
+    await client.redriveDeadLetters(letters, { ...by, jobs: [parcel], evenIfWorkersDied: true })
+  ).redriven
 }
 const discard = async (id: string) => (await client.discardDeadLetters({ ids: [id] }, by)).discarded
 const actions = () => runtime.rows('select * from "JobAction"')
@@ -78,6 +80,7 @@ describe('work that has used up its attempts', () => {
         label: null,
         shown: null,
         attempts: 2,
+        losses: 0,
         enqueuedAt: expect.any(String),
         failedAt: expect.any(String),
         error: { code: 'broken', message: 'The handler is broken' },

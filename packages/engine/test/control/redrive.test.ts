@@ -52,8 +52,10 @@ const insertMany = (name: string, count: number, code = 'broken') =>
     [name, count, code],
   )
 
-const redrive = (which: WhichLetters = 'all') =>
-  runtime.prisma.$transaction((tx) => opened.client.redriveDeadLetters(which, by, { tx }))
+const redrive = (which: WhichLetters = 'all', evenIfWorkersDied = false) =>
+  runtime.prisma.$transaction((tx) =>
+    opened.client.redriveDeadLetters(which, { ...by, evenIfWorkersDied }, { tx }),
+  )
 const deadLetters = async () =>
   (await listDeadLetters(runtime.reader, { limit: 50 })).deadLetters.map(({ workId }) => workId)
 const readLetter = (id: string) =>
@@ -164,7 +166,7 @@ describe('redriving', () => {
       [{ ...facts, ...former }],
     )
     const [before] = await readLetter(letter)
-    await redrive()
+    await redrive('all', true)
     const [after] = await readWork(letter)
     expect(after).toEqual({
       ...kept,
@@ -179,6 +181,20 @@ describe('redriving', () => {
       facts: { ...facts, ...by },
       payload: {},
     })
+  })
+
+  it('leaves what two workers have died of, and says how many, unless it is wanted all the same', async () => {
+    const [none, single, twice, often] = [await fail(), await fail(), await fail(), await fail()]
+    await runtime.rows(
+      `update "JobDeadLetter" set "losses" = lost.count from unnest($1::uuid[], array[0, 1, 2, 5]) lost(id, count)
+       where "JobDeadLetter"."id" = lost.id`,
+      [[none, single, twice, often]],
+    )
+    expect(await redrive()).toMatchObject({ redriven: 2, endedWorkers: 2, alreadyQueued: 0 })
+    expect(new Set(await deadLetters())).toEqual(new Set([twice, often]))
+    expect(await redrive({ ids: [twice] })).toMatchObject({ redriven: 0, endedWorkers: 1 })
+    expect(await redrive({ ids: [twice] }, true)).toMatchObject({ redriven: 1, endedWorkers: 0 })
+    expect(await deadLetters()).toEqual([often])
   })
 
   it('puts the oldest first, behind what was ready before', async () => {
@@ -228,6 +244,7 @@ describe('redriving', () => {
     expect(await redrive({ filter, limit: 3, after: first.next! })).toEqual({
       redriven: 2,
       alreadyQueued: 0,
+      endedWorkers: 0,
       unknown: 0,
       left: 0,
       next: null,

@@ -517,7 +517,7 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
       return (
         <>
           <RunLink item={item} />
-          {item.nextAt !== null && <CancelWork item={item} />}
+          {item.nextAt !== null && <CancelWork name={item.name} workId={item.workId} />}
         </>
       )
     case 'failing':
@@ -601,7 +601,8 @@ function RetryAll({
   )
 }
 
-function CancelWork({ item: { name, workId } }: { item: ConsoleAttention & { kind: 'poison' } }) {
+/** Takes a piece of work out of the queue. */
+export function CancelWork({ name, workId }: { name: string; workId: string }) {
   const act = useBulk()
   if (act === null) return null
   const targets = [{ name, ids: [workId] }]

@@ -285,7 +285,7 @@ function Letters({ letters, search: { name, errorCode }, total, isMore }: Letter
   )
 }
 
-function LetterActions({ letter: { name, workId } }: { letter: DeadLetter }) {
+function LetterActions({ letter: { name, workId, label, losses } }: { letter: DeadLetter }) {
   const act = useAction()
   const payload = <ShowPayload isInRow of={`work/${workId}`} name={name} />
   if (act === null) return <span className="rowActions">{payload}</span>
@@ -294,7 +294,7 @@ function LetterActions({ letter: { name, workId } }: { letter: DeadLetter }) {
       <button
         type="button"
         className="button isSmall"
-        onClick={() => act({ kind: 'redrive', name, workId })}
+        onClick={() => act({ kind: 'redrive', name, workId, label, losses })}
       >
         Retry
       </button>

@@ -1,4 +1,5 @@
 import type { RunDetail } from '@roundsman/admin/contract'
+import { DANGEROUS_LOSSES } from '../../actions/action.ts'
 import { Link } from '@tanstack/react-router'
 import { Moment } from '../../parts/Moment.tsx'
 import { StatusMark } from '../../parts/StatusMark.tsx'
@@ -27,22 +28,47 @@ export function Attempts({ run }: { run: RunDetail }) {
           <p className="muted">{describe(attempt, all[index - 1])}</p>
         </li>
       ))}
-      {run.work.nextAt !== null && (
-        <li className="muted">
-          Attempt {(all.at(-1)?.attempt ?? 0) + 1} is due <Moment at={run.work.nextAt} />
-        </li>
-      )}
-      {run.work.losses !== null && run.work.losses > 0 && (
-        <li className="muted">{describeLosses(run.work.losses)}</li>
-      )}
+      <Next run={run} next={(all.at(-1)?.attempt ?? 0) + 1} />
     </ol>
   )
 }
 
-/** Why there may be more attempts than the job has retries. */
-function describeLosses(losses: number): string {
-  if (losses === 1) return 'It has lost its worker once, which uses up no retry.'
-  return `It has lost ${losses} workers, which uses up no retry. It runs alone in its process, so that it takes no other run along.`
+/** What comes next, and why there may be more attempts than the job has retries. */
+function Next({ run, next }: { run: RunDetail; next: number }) {
+  const losses = countLosses(run)
+  const { nextAt } = run.work
+  if (losses < DANGEROUS_LOSSES) {
+    return (
+      <>
+        {nextAt !== null && (
+          <li className="muted">
+            Attempt {next} is due <Moment at={nextAt} />
+          </li>
+        )}
+        {losses === 1 && (
+          <li className="muted">It has ended one worker, which uses up no retry.</li>
+        )}
+      </>
+    )
+  }
+  return (
+    <li className="muted">
+      It has ended {losses.toLocaleString('en')} workers, which uses up no retry; it runs alone
+      {nextAt !== null && (
+        <>
+          , next <Moment at={nextAt} />
+        </>
+      )}
+    </li>
+  )
+}
+
+/** How many workers the work of a run has ended that is not done. */
+export function countLosses(run: RunDetail): number {
+  if (run.work.losses !== null) return run.work.losses
+  const all = allAttempts(run)
+  if (all.at(-1)?.outcome === 'success') return 0
+  return all.filter(({ outcome }) => outcome === 'lost').length
 }
 
 function describe(attempt: Attempt, before: Attempt | undefined): string {

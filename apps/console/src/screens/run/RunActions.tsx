@@ -1,5 +1,8 @@
 import type { RunDetail } from '@roundsman/admin/contract'
+import { DANGEROUS_LOSSES } from '../../actions/action.ts'
 import { useAction } from '../../actions/useAction.ts'
+import { CancelWork } from '../overview/AttentionList.tsx'
+import { countLosses } from './Attempts.tsx'
 import { readRunDetails } from '../../api/readRunDetails.ts'
 import { useClock } from '../../services/useClock.ts'
 
@@ -30,6 +33,8 @@ export function RunActions({ run }: { run: RunDetail }) {
       </button>
     )
   }
+  // Once more would end another worker, also as new work.
+  const isDangerous = countLosses(run) >= DANGEROUS_LOSSES
   const isBlocked = error?.code === 'guard_blocked' && run.approvedAt === null && isRecent
   return (
     <>
@@ -42,32 +47,50 @@ export function RunActions({ run }: { run: RunDetail }) {
           Approve
         </button>
       )}
-      {run.work.isDeadLetter && run.workId !== null && <Retry name={name} workId={run.workId} />}
-      <button
-        type="button"
-        className="button"
-        data-tip={
-          run.work.isDeadLetter
-            ? 'As new work with the same payload;\nthe dead letter stays'
-            : 'As new work'
-        }
-        onClick={() => act({ kind: 'run', name, dryRun: run.dryRun, runId: id })}
-      >
-        Run again
-      </button>
+      {run.work.isDeadLetter && run.workId !== null && <Retry run={run} workId={run.workId} />}
+      {isDangerous && run.work.nextAt !== null && run.workId !== null && (
+        <CancelWork name={name} workId={run.workId} />
+      )}
+      {!isDangerous && <RunAgain run={run} />}
     </>
   )
 }
 
+function RunAgain({ run }: { run: RunDetail }) {
+  const act = useAction()
+  return (
+    <button
+      type="button"
+      className="button"
+      data-tip={
+        run.work.isDeadLetter
+          ? 'As new work with the same payload;\nthe dead letter stays'
+          : 'As new work'
+      }
+      onClick={() => act?.({ kind: 'run', name: run.name, dryRun: run.dryRun, runId: run.id })}
+    >
+      Run again
+    </button>
+  )
+}
+
 /** Gives work that was given up back to the queue. */
-function Retry({ name, workId }: { name: string; workId: string }) {
+function Retry({ run, workId }: { run: RunDetail; workId: string }) {
   const act = useAction()
   return (
     <button
       type="button"
       className="button isPrimary"
       data-tip={'The same work goes on, with its key and label;\nit is no dead letter any more'}
-      onClick={() => act?.({ kind: 'redrive', name, workId })}
+      onClick={() =>
+        act?.({
+          kind: 'redrive',
+          name: run.name,
+          workId,
+          label: run.label,
+          losses: run.work.losses ?? 0,
+        })
+      }
     >
       Retry
     </button>
