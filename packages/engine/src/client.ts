@@ -9,6 +9,7 @@ export type {
 } from './control/deadLetters.ts'
 export type { Actor } from './control/recordActions.ts'
 export type { ShownPayload, WhosePayload } from './control/showPayload.ts'
+export type { BulkRequest } from './control/startBulk.ts'
 export {
   type ActionOptions,
   createJobsClient,
@@ -27,6 +28,13 @@ export {
   listJobRuns,
   type ListJobRunsOptions,
 } from './read/jobRuns.ts'
+export {
+  type BulkAct,
+  type BulkKind,
+  getBulk,
+  listBulks,
+  type PassedReason,
+} from './read/listBulks.ts'
 export { type DeadLetter, type DeadLetterQuery, listDeadLetters } from './read/listDeadLetters.ts'
 export { listWaitingWork, type WaitingWork, type WaitingWorkQuery } from './read/listWaitingWork.ts'
 export { type ListedWorker, listWorkers } from './read/listWorkers.ts'

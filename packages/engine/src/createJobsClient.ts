@@ -29,6 +29,7 @@ import { checkDatabaseUrl, readPlace, type DatabasePlace } from './store/connect
 import { createSchema, type Schema } from './store/schema.ts'
 import { createWaker } from './store/waker.ts'
 import { inTransaction, recogniseHost } from './store/callersTransaction.ts'
+import { settlesWithin } from './store/settlesWithin.ts'
 import { checkTables } from './store/tablesState.ts'
 import {
   discardDeadLetters,
@@ -58,8 +59,11 @@ import {
   type WorkChange,
   type WorkOutcome,
 } from './control/controlWork.ts'
+import { carryOnBulk, createBulkCarrier } from './control/carryOnBulk.ts'
 import { recordActions, storableActor, type Actor } from './control/recordActions.ts'
+import { startBulk, stopBulk, type BulkRequest } from './control/startBulk.ts'
 import { awaitResult, type AwaitResultOptions, type WorkResult } from './read/awaitResult.ts'
+import { getBulk, type BulkAct } from './read/listBulks.ts'
 import { readerIn, readerOf, type JobsReader } from './read/reader.ts'
 import { watchChanges, type ChangesWatch, type ChangesWatchOptions } from './read/watchChanges.ts'
 
@@ -234,6 +238,18 @@ export interface JobsClient {
     request: RedriveRequest,
     options?: ActionOptions,
   ): Promise<RedriveOutcome>
+  /**
+   * Does something to all that match at this moment, up to a million, and leaves alone what comes later: to waiting work, dead
+   * letters, or runs under way. It answers after the first step, of some hundred pieces. This process goes on with the rest, and when it is gone any
+   * worker does, within seconds. With a transaction of the caller's, workers begin once that has committed.
+   */
+  startBulk(request: BulkRequest, options?: ActionOptions): Promise<BulkAct>
+  /** Stops one that goes on. What it has done stays done. */
+  stopBulk(
+    id: string,
+    by: Pick<Actor, 'actor'>,
+    options?: ActionOptions,
+  ): Promise<'stopped' | 'ended' | 'notFound'>
   /** Deletes dead letters for good, as many in one call. Their runs stay on record. */
   discardDeadLetters(
     which: WhichLetters,
@@ -322,6 +338,8 @@ export function jobsClientIn(
   let started: Promise<void> | null = null
   const waker = createWaker(database, log)
   const sender = { waker, log, traceEnqueue }
+  const onReady = (name: string) => waker.wake(name, null)
+  const carrier = createBulkCarrier({ database: pool, log, onReady })
 
   async function enqueueMany<J extends Job>(
     tx: HostTransaction,
@@ -364,6 +382,7 @@ export function jobsClientIn(
     return await openPool().transaction(work)
   }
 
+  const findBulk = async (from: JobsReader, id: string) => (await getBulk(from, id)) as BulkAct
   const toOutcome = ({ done, left }: WorkChange): WorkOutcome => ({ done, left })
   /** Enqueues a requested run, and records who wanted it. */
   async function sendRun(
@@ -423,8 +442,9 @@ export function jobsClientIn(
     },
     async stop() {
       isStopped = true
-      await waker.stop()
       const limit = { timeoutMs: CLOSE_TIMEOUT_MS }
+      await settlesWithin(carrier.stop(), CLOSE_TIMEOUT_MS)
+      await waker.stop()
       await Promise.all([database.close(limit), pool.close(limit), closeWatch()])
     },
     enqueue: createEnqueue(sender, schema),
@@ -480,6 +500,16 @@ export function jobsClientIn(
       within(options, async (tx) => toOutcome(await prioritiseWork(tx, which, request))),
     redriveDeadLetters: (which, request, options) =>
       within(options, (tx) => redriveDeadLetters(tx, which, request)),
+    async startBulk(request, options) {
+      const { tx } = options === undefined ? {} : checkActionOptions(options)
+      const id = await within(options, (connection) => startBulk(connection, request))
+      if (tx !== undefined) return await findBulk(readerIn(tx, schema), id)
+      const first = await carryOnBulk(openPool(), id).catch(() => null)
+      first?.ready.forEach(onReady)
+      carrier.wake(id)
+      return await findBulk(reader, id)
+    },
+    stopBulk: (id, by, options) => within(options, (tx) => stopBulk(tx, id, by)),
     discardDeadLetters: (which, by, options) =>
       within(options, (tx) => discardDeadLetters(tx, which, by)),
   }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { createAlertWatcher, type AlertOptions } from './alerts/createAlertWatcher.ts'
+import { createBulkCarrier } from './control/carryOnBulk.ts'
 import { checkRetention } from './control/pruneJobRuns.ts'
 import { isScheduled, type Job } from './job/defineJob.ts'
 import { JobError } from './job/jobError.ts'
@@ -146,6 +147,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     execute: performer.perform,
   })
 
+  const bulk = createBulkCarrier({ database, log, onReady: (name) => waker.wake(name, null) })
   const rounds = createRounds({
     session,
     database,
@@ -158,6 +160,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     observers,
     onReady: lanes.wake,
     onSuspect: lanes.wakeSuspect,
+    onIdleBulk: () => bulk.wake(),
     onEnded: (run) => announcer.run(run),
   })
   const alerts =
@@ -247,7 +250,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   async function drainAndClose(drainTimeoutMs: number): Promise<void> {
     try {
       await drainWorker(
-        { claimer, turns, scheduler, rounds, lanes, log, abortRuns },
+        { claimer, turns, scheduler, rounds, bulk, lanes, log, abortRuns },
         drainTimeoutMs,
       )
       await close()

@@ -74,6 +74,8 @@ const READING: Record<string, Arguments> = {
   listJobActions: ['letter', 5],
   listRunActions: [{ id, workId: id }],
   listLanesInUse: [],
+  listBulks: [{ limit: 5, isOpen: true }],
+  getBulk: [id],
   listFailures: [names, at],
   measureBacklog: [names],
   countRuns: [[at], 60_000],
@@ -122,6 +124,22 @@ const METHODS: Record<string, Arguments> = {
     { ...by, jobs: [letter] },
   ],
   discardDeadLetters: [{ ids: [id] }, by],
+  startBulk: [
+    {
+      ...by,
+      kind: 'redrive',
+      which: {
+        name: 'letter',
+        label: 'x',
+        labelPart: 'x',
+        errorCode: 'x',
+        shown: { field: 'x', value: 'x' },
+        runs: { name: 'letter', from: at, minDurationMs: 1 },
+      },
+      jobs: [letter],
+    },
+  ],
+  stopBulk: [id, by],
 }
 
 /** They compute with what this package has returned, or keep the database, and take no reader. */

@@ -27,7 +27,7 @@ import {
   type ChosenLetter,
   type DeadLetterFilter,
 } from '../read/listDeadLetters.ts'
-import type { PagePosition, JobsReader } from '../read/reader.ts'
+import { plainReaderOf, type PagePosition } from '../read/reader.ts'
 import type { ActionRequest } from './controlJobs.ts'
 import { recordActions, storableActor, type Actor } from './recordActions.ts'
 
@@ -154,15 +154,7 @@ async function choose(
   tx: Connection,
   which: WhichLetters,
 ): Promise<LettersLeft & { letters: readonly ChosenLetter[] }> {
-  const reader: JobsReader = {
-    rows: async <Row extends object>({
-      text,
-      values,
-    }: {
-      text: string
-      values?: readonly unknown[]
-    }) => (await tx.query<Row & Record<string, unknown>>(text, values)).rows,
-  }
+  const reader = plainReaderOf(tx)
   const given = checkParts('which', which === 'all' ? { filter: {} } : which, WHICH)
   const { ids, runs, after, limit = MAX_AT_ONCE } = given
   if (ids !== undefined) {

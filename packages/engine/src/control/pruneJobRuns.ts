@@ -84,7 +84,16 @@ export const checkRetention: Check<Days> = (argument, value) => {
 
 /** A kind of rows to remove, and the name of their count. */
 interface OldRows {
-  count: 'succeeded' | 'failed' | 'ticks' | 'actions' | 'payloads' | 'cancels' | 'workers'
+  count:
+    | 'succeeded'
+    | 'failed'
+    | 'ticks'
+    | 'actions'
+    | 'bulkActs'
+    | 'bulkParts'
+    | 'payloads'
+    | 'cancels'
+    | 'workers'
   table: string
   /** The column of their age. It has an index where there may be many rows. */
   key: string
@@ -144,6 +153,8 @@ async function prune({ batch, guard, now, signal }: Context, days: Days) {
 /** What says that runs are under way: whatever JobRun says, as long as a claim lists a run, others may look at it. */
 const IS_LISTED = `in (select unnest("runIds") from "JobClaim")`
 
+const IS_OF_NONE = `not exists (select from "JobBulk" where "id" = "bulkId")`
+
 /** The kinds of rows to remove at an instant, each with its cut-off. */
 function oldRowsAt(now: Date, { runDays, failedDays, actionDays }: Days) {
   const daysAgo = (days: number) => new Date(now.getTime() - days * DAY_MS).toISOString()
@@ -170,6 +181,9 @@ function oldRowsAt(now: Date, { runDays, failedDays, actionDays }: Days) {
     ),
     rows('ticks', ['JobTick', 'scheduledFor'], daysAgo(runDays)),
     rows('actions', ['JobAction', 'at'], daysAgo(actionDays)),
+    rows('bulkActs', ['JobBulk', 'createdAt'], daysAgo(actionDays), '"endedAt" is not null and '),
+    // Of those that are gone. At most a thousand for each.
+    rows('bulkParts', ['JobBulkPart', 'createdAt'], daysAgo(actionDays), `${IS_OF_NONE} and `),
     // Nobody approves a blocked run any more for which they were kept.
     rows('payloads', ['JobPayload', 'keptUntil'], daysAgo(0)),
     // Of runs that ended as somebody asked. The end of a run deletes what it sees.

@@ -3,6 +3,7 @@ import type { Job } from '../job/defineJob.ts'
 import type { Observers } from '../run/combineObservers.ts'
 import type { Cancellations } from '../run/cancellations.ts'
 import { compactClaims, dropClosedClaims } from '../store/claimWork.ts'
+import { STANDS_STILL } from '../store/bulkSql.ts'
 import type { Database } from '../store/database.ts'
 import { lookValues, placeDueSql, SEEN, type LookRequest, type Seen } from '../store/looks.ts'
 import type { Floors } from '../work/floors.ts'
@@ -44,6 +45,8 @@ export function createRounds(options: {
   /** Called for a job that may have work to take, also such as runs alone. */
   onReady: (name: string) => void
   onSuspect: (name: string) => void
+  /** Called while there is a bulk act on which nobody has made a step for some seconds. */
+  onIdleBulk: () => void
   /** Called when this worker has ended a run of a dead worker, or one that went on beyond every limit. */
   onEnded: (run: { id: string; name: string }) => void
 }): Rounds {
@@ -76,6 +79,7 @@ export function createRounds(options: {
       // First what concerns this worker's own work: rescuing what others have locked takes time.
       for (const name of seen.ready) onReady(name)
       for (const name of seen.suspects) options.onSuspect(name)
+      if (seen.hasIdleBulk) options.onIdleBulk()
       await attempt(() => options.cancellations.check())
       if (!isListed) await attempt(() => session.signUp())
       if (connectedForMs < RESCUE_GRACE_MS || performance.now() < graceUntil) return
@@ -140,6 +144,7 @@ interface Round extends Seen {
   isLate: boolean
   /** Whether the list of workers has this one. */
   isListed: boolean
+  hasIdleBulk: boolean
 }
 
 /** One statement, the only one that an idle worker sends. `$1` is the worker's id. */
@@ -151,7 +156,8 @@ const ROUND_SQL = `
            select from "JobWorker" me where me."id" = $1 and not ${isBeatingSql('me')}
              and (me."liveness" = 'heartbeat' or exists (select from beat))
          ) as "isLate",
-         exists (select from "JobWorker" where "id" = $1) as "isListed", ${SEEN}`
+         exists (select from "JobWorker" where "id" = $1) as "isListed",
+         exists (select from "JobBulk" where ${STANDS_STILL}) as "hasIdleBulk", ${SEEN}`
 
 /** What a round has to do, and the jobs with work to take now. */
 type WhatToDo = Omit<Round, 'placed' | 'firsts' | 'paused'> & {

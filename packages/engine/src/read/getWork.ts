@@ -12,6 +12,11 @@ export type WorkState =
   /** A dead letter; or given up, cancelled or expired, known as long as its run or the action is kept. */
   | { kind: 'failed'; errorCode: string }
 
+const wasCancelledWithOthers = (id: string) => `exists (
+             select from "JobBulkPart" part where part."done" @> array[${id}]
+               and (select bulk."kind" from "JobBulk" bulk where bulk."id" = part."bulkId") = 'cancelWork'
+           )`
+
 /**
  * What is known of the work `$2` of job `$1`, all of it as it was at one moment: what waits has a row, what runs has a claim,
  * what was given up is a dead letter, and of all else its last run or the cancellation tells. `state` is null where nothing
@@ -26,7 +31,7 @@ export const STATE_OF_WORK_SQL = `
            when run."status" = 'success' then 'completed'
            when run."status" = 'running' or wanted.id in (select "workId" from held) then 'running'
            when letter."id" is not null then 'failed'
-           when action."isCancelled" then 'cancelled'
+           when action."isCancelled" or ${wasCancelledWithOthers('wanted.id')} then 'cancelled'
            when run."status" = 'failed' then 'failed'
          end as "state", work."dueAt" as "startAfter", coalesce(run."errorCode", letter."errorCode") as "errorCode",
          coalesce(left(run."details" #>> '{error,message}', 2000), left(letter."errorMessage", 2000)) as "errorMessage",

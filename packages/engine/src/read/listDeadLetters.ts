@@ -12,6 +12,7 @@ import {
   wholeNumber,
 } from '../job/argument.ts'
 import { readShown, type Shown } from '../job/labelWork.ts'
+import { aboutValues, PIECE_FILTER, type PieceFilter } from '../store/pieceFilter.ts'
 import {
   CHOOSE_DEAD_LETTERS_SQL,
   chooseLettersOfRunsSql,
@@ -45,8 +46,7 @@ export interface DeadLetter {
   runId: string | null
 }
 
-export interface DeadLetterFilter {
-  name?: string | undefined
+export interface DeadLetterFilter extends PieceFilter {
   /** Only dead letters whose error has this code. */
   errorCode?: string | undefined
 }
@@ -62,8 +62,8 @@ export const MAX_COUNTED_LETTERS = 100_000
 /** Codes that a call returns at most. */
 const MAX_CODES = 50
 
-const FILTER = { name: optional(checkText), errorCode: optional(checkText) }
-const COUNTED = { ...FILTER, after: optional(checkPosition) }
+export const LETTER_FILTER = { ...PIECE_FILTER, errorCode: optional(checkText) }
+const COUNTED = { ...LETTER_FILTER, after: optional(checkPosition) }
 const QUERY = { ...COUNTED, limit: checkLimit }
 
 /** Lists dead letters, the latest first. */
@@ -109,7 +109,7 @@ export async function listDeadLetterCodes(
   return await reader.rows<DeadLetterCode>({
     text: LIST_CODES_SQL,
     values: [
-      ...toValues({ ...checkParts('filter', filter, FILTER), limit: MAX_COUNTED_LETTERS }),
+      ...toValues({ ...checkParts('filter', filter, LETTER_FILTER), limit: MAX_COUNTED_LETTERS }),
       MAX_CODES,
     ],
   })
@@ -199,8 +199,9 @@ export async function countDeadLetters(
   return counted?.count ?? 0
 }
 
-function toValues({ name, errorCode, after, limit }: DeadLetterQuery): unknown[] {
-  return [name ?? null, errorCode ?? null, after?.at ?? null, after?.id ?? null, limit]
+function toValues({ name, errorCode, after, limit, ...about }: DeadLetterQuery): unknown[] {
+  const position = [after?.at ?? null, after?.id ?? null, limit]
+  return [name ?? null, errorCode ?? null, ...position, ...aboutValues(about)]
 }
 
 /** Dead letters of a job with the same error code. */

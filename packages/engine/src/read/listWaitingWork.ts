@@ -1,4 +1,5 @@
-import { checkLimit, checkParts, checkPosition, checkText, optional } from '../job/argument.ts'
+import { checkLimit, checkParts, checkPosition, optional } from '../job/argument.ts'
+import { aboutValues, isAboutSql, PIECE_FILTER, type PieceFilter } from '../store/pieceFilter.ts'
 import { IN_PLACE, IN_TIME, LATER, MAX_COUNTED, READY, SUSPECT } from '../store/waitingSql.ts'
 import type { PagePosition, JobsReader } from './reader.ts'
 import {
@@ -30,42 +31,28 @@ export interface WaitingWork {
   expiresAt: string | null
 }
 
-export interface WaitingWorkQuery {
+export interface WaitingWorkQuery extends PieceFilter {
   limit: number
-  name?: string | undefined
-  /** Only work with this label. */
-  label?: string | undefined
-  /** Only work whose label contains this, in upper or lower case. */
-  labelPart?: string | undefined
   /** Only work after this one. Where a worker has taken that meanwhile, the page begins with what is first by now. */
   after?: PagePosition | undefined
 }
 
-const FILTER = {
-  name: optional(checkText),
-  label: optional(checkText),
-  labelPart: optional(checkText),
-}
-const QUERY = { ...FILTER, limit: checkLimit, after: optional(checkPosition) }
+const QUERY = { ...PIECE_FILTER, limit: checkLimit, after: optional(checkPosition) }
 
 const LEAST_ID = '00000000-0000-0000-0000-000000000000'
 
 /** The jobs to look at: `$1`, or all that have waiting work. */
-const JOBS = `(select names.name from (${NAMES_OF_WORK}) names where $1::text is null or names.name = $1::text) job`
-
-const HAS_LABEL = (label: string, part: string) =>
-  `(${label}::text is null or work."label" = ${label}::text)
-   and (${part}::text is null or strpos(lower(work."label"), lower(${part}::text)) > 0)`
+export const JOBS = `(select names.name from (${NAMES_OF_WORK}) names where $1::text is null or names.name = $1::text) job`
 
 const pageSql = (part: string, after: string, order: string) => `(
-    select work.* from "JobWork" work where work."name" = job.name and ${part} and ${after} and ${HAS_LABEL('$5', '$6')}
+    select work.* from "JobWork" work where work."name" = job.name and ${part} and ${after} and ${isAboutSql('work', 5)}
     order by ${order} limit $4::int
   )`
 const AFTER_PLACE = `(${IN_PLACE}) > (start."rank", start."place")`
 const AFTER_TIME = `(${IN_TIME}) > (start.at, start.id)`
 
 /**
- * Lists `$4` pieces of waiting work of job `$1` (null: any) with the label `$5` or the part of one `$6` (null: any) after that with the id `$3`, which
+ * Lists `$4` pieces of waiting work of job `$1` (null: any) that is about `$5` to `$8` after that with the id `$3`, which
  * was due at `$2` (null: from the first): what workers take first at the top, then the rest as it becomes due.
  */
 export const LIST_WAITING_WORK_SQL = `
@@ -104,13 +91,13 @@ export const SUM_WAITING_WORK_SQL = `
            ) one
          ) as "count"`
 
-/** The same, of the work with the label `$2` or the part `$3`. No index holds labels: all that waits is read once. */
+/** The same, of the work that is about `$2` to `$5`. No index holds that: all that waits is read once. */
 export const SUM_LABELLED_WORK_SQL = `
   select least(${MAX_COUNTED}, coalesce(sum(of.count), 0))::int as "count",
          coalesce(array_agg(of."name" order by of."name"), '{}') as "names"
   from (
     select work."name", count(*) as count from "JobWork" work
-    where ${HAS_LABEL('$2', '$3')} and ($1::text is null or work."name" = $1::text) group by 1
+    where ${isAboutSql('work', 2)} and ($1::text is null or work."name" = $1::text) group by 1
   ) of`
 
 /** Lists waiting work: what is due, in the order in which workers take it, then the rest, the earliest due first. */
@@ -118,16 +105,15 @@ export async function listWaitingWork(
   reader: JobsReader,
   query: WaitingWorkQuery,
 ): Promise<{ work: WaitingWork[]; next: PagePosition | null }> {
-  const { limit, name, label, labelPart, after } = checkParts('query', query, QUERY)
+  const { limit, after, ...filter } = checkParts('query', query, QUERY)
   const rows = await reader.rows<WaitingWork>({
     text: LIST_WAITING_WORK_SQL,
     values: [
-      name ?? null,
+      filter.name ?? null,
       after?.at ?? null,
       after?.id ?? null,
       limit + 1,
-      label ?? null,
-      labelPart ?? null,
+      ...aboutValues(filter),
     ],
   })
   const work = rows.slice(0, limit)
@@ -136,23 +122,21 @@ export async function listWaitingWork(
 }
 
 /** Counts waiting work. Exact up to 100,000, which also stands for more. */
-export async function countWaitingWork(
-  reader: JobsReader,
-  filter: Omit<WaitingWorkQuery, 'limit' | 'after'>,
-): Promise<number> {
+export async function countWaitingWork(reader: JobsReader, filter: PieceFilter): Promise<number> {
   return (await sumWaitingWork(reader, filter)).count
 }
 
 /** Counts waiting work likewise, and names the jobs that it is of, also those that have left the catalogue. */
 export async function sumWaitingWork(
   reader: JobsReader,
-  filter: Omit<WaitingWorkQuery, 'limit' | 'after'>,
+  filter: PieceFilter,
 ): Promise<{ count: number; names: string[] }> {
-  const { name = null, label = null, labelPart = null } = checkParts('filter', filter, FILTER)
-  const isOfAll = label === null && labelPart === null
+  const { name = null, ...of } = checkParts('filter', filter, PIECE_FILTER)
+  const about = aboutValues(of)
+  const isOfAll = about.every((value) => value === null)
   const [found] = await reader.rows<{ count: number; names: string[] }>({
     text: isOfAll ? SUM_WAITING_WORK_SQL : SUM_LABELLED_WORK_SQL,
-    values: isOfAll ? [name] : [name, label, labelPart],
+    values: isOfAll ? [name] : [name, ...about],
   })
   return found ?? { count: 0, names: [] }
 }

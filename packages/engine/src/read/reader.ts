@@ -102,6 +102,14 @@ export function readerOf(connection: Connection, canPrepare = () => false): Jobs
   }
 }
 
+/** Reads within a transaction as its library returns values. */
+export function plainReaderOf(tx: Connection): JobsReader {
+  return {
+    rows: async <Row extends object>({ text, values }: Statement) =>
+      (await tx.query<Row & Record<string, unknown>>(text, values)).rows,
+  }
+}
+
 /** Makes a reader of a caller's transaction; it sees what that has written. */
 export function readerIn(tx: HostTransaction, schema: Schema): JobsReader {
   const connection = asConnection(tx, schema)

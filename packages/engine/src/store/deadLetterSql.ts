@@ -1,13 +1,14 @@
 import type { EnvelopeRow } from './envelope.ts'
+import { isAboutSql } from './pieceFilter.ts'
 
 /*
  * Dead letters: work that has used up its attempts, or that no attempt can help. It stays with its error until somebody
  * redrives or discards it.
  */
 
-/** Dead letters of job `$1` (null: any) with the code `$2` (null: any). */
+/** Dead letters of job `$1` (null: any) with the code `$2` (null: any), about `$6` to `$9`. */
 const IS_WANTED = `
-  ($1::text is null or letter."name" = $1) and ($2::text is null or letter."errorCode" = $2)`
+  ($1::text is null or letter."name" = $1) and ($2::text is null or letter."errorCode" = $2) and ${isAboutSql('letter', 6)}`
 /** After the position `$3` and `$4` (null: from the first). */
 const IS_AFTER = `($3::timestamptz is null or (letter."failedAt", letter."id") < ($3::timestamptz, $4::uuid))`
 const LATEST_FIRST = `letter."failedAt" desc, letter."id" desc`
@@ -26,10 +27,10 @@ export const LIST_DEAD_LETTERS_SQL = `
   ) run on true
   order by ${LATEST_FIRST}`
 
-/** The ids and positions of dead letters, of all or of the ids `$6`. */
+/** The ids and positions of dead letters, of all or of the ids `$10`. */
 export const CHOOSE_DEAD_LETTERS_SQL = `
   select letter."id"::text as "id", letter."name", letter."failedAt"::text as "at" from "JobDeadLetter" letter
-  where ${IS_WANTED} and ${IS_AFTER} and ($6::uuid[] is null or letter."id" = any($6::uuid[]))
+  where ${IS_WANTED} and ${IS_AFTER} and ($10::uuid[] is null or letter."id" = any($10::uuid[]))
   order by ${LATEST_FIRST} limit $5::int`
 
 /** For each dead letter its runs are looked up by an index: so many take some tenths of a second. */
@@ -71,11 +72,11 @@ export const COUNT_DEAD_LETTERS_SQL = `
 export const LIST_CODES_SQL = `
   select "errorCode" as "code", count(*)::int as "count", min("failedAt") as "firstAt", max("failedAt") as "lastAt",
          left((array_agg("errorMessage" order by "failedAt" desc))[1], 200) as "message",
-         (sum(count(*)) over () >= $5::int or count(*) over () > $6::int) as "isCut"
+         (sum(count(*)) over () >= $5::int or count(*) over () > $10::int) as "isCut"
   from (
     select * from "JobDeadLetter" letter where ${IS_WANTED} and ${IS_AFTER} order by ${LATEST_FIRST} limit $5::int
   ) letter
-  group by 1 order by count(*) desc, max("failedAt") desc limit $6::int`
+  group by 1 order by count(*) desc, max("failedAt") desc limit $10::int`
 
 /** Counting by cause reads no more, and of each job an equal part, so that a million dead letters cost no more. */
 export const MAX_COUNTED_DEAD_LETTERS = 10_000

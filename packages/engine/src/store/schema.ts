@@ -61,17 +61,17 @@ export const SEND_KEYED_MARK = '/* roundsman_send_keyed */'
 
 /** All tables, views, sequences and types, with those of 0.2. No column and no alias has a name of these. */
 const OWN = [
-  ...['JobAction', 'JobAlert', 'JobAlertDelivery', 'JobCancel', 'JobClaim', 'JobDeadLetter'],
   ...[
-    'JobFormerWorker',
-    'JobMigration',
-    'JobPayload',
-    'JobPlace',
-    'JobQueue',
-    'JobRun',
-    'JobRunAll',
-    'JobRunStatus',
+    'JobAction',
+    'JobAlert',
+    'JobAlertDelivery',
+    'JobBulk',
+    'JobBulkPart',
+    'JobCancel',
+    'JobClaim',
   ],
+  ...['JobDeadLetter', 'JobFormerWorker', 'JobMigration', 'JobPayload', 'JobPlace', 'JobQueue'],
+  ...['JobRun', 'JobRunAll', 'JobRunStatus'],
   ...['JobSchedule', 'JobStart', 'JobThrottle', 'JobTick', 'JobTrigger', 'JobUnique', 'JobWaiting'],
   ...['JobWork', 'JobWorker', 'TickOutcome', 'WorkerLiveness'],
 ].join('|')

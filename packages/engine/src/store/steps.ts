@@ -226,6 +226,57 @@ const ORIGINS: readonly AddedColumn[] = [
   ...Object.entries(originOf('held."facts"')),
 ]
 
+const BULK_SQL = `
+      -- What somebody wants done to many at once, how far it is, and once it has ended the record of it.
+      CREATE TABLE IF NOT EXISTS "JobBulk" (
+          "id" UUID NOT NULL,
+          "kind" TEXT NOT NULL,
+          -- What was asked for, beside the kind: the filter, an instant, a priority, the jobs that are known.
+          "request" JSONB NOT NULL,
+          -- The jobs of what matched.
+          "names" TEXT[] NOT NULL,
+          "actor" TEXT NOT NULL,
+          "reason" TEXT NOT NULL,
+          "createdAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+          -- How many matched at that moment, and whether there were more, which it leaves alone.
+          "matched" INTEGER NOT NULL,
+          "isCut" BOOLEAN NOT NULL,
+          "done" INTEGER NOT NULL DEFAULT 0,
+          -- How many it has passed over, by the reason.
+          "passed" JSONB NOT NULL DEFAULT '{}',
+          "nextPart" INTEGER NOT NULL DEFAULT 0,
+          "parts" INTEGER NOT NULL,
+          -- When a step was last made. Whoever comes by goes on with what has stood still.
+          "movedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+          -- Why the last try at a step failed; null once one was made.
+          "problem" TEXT,
+          "endedAt" TIMESTAMPTZ(3),
+          -- Who stopped it before it was done.
+          "stoppedBy" TEXT,
+
+          CONSTRAINT "JobBulk_pkey" PRIMARY KEY ("id")
+      );
+
+      CREATE INDEX IF NOT EXISTS "JobBulk_open_idx" ON "JobBulk"("movedAt") WHERE "endedAt" IS NULL;
+      CREATE INDEX IF NOT EXISTS "JobBulk_createdAt_id_idx" ON "JobBulk"("createdAt", "id");
+
+      -- What one step of it takes. The ids are those that matched; a step replaces them by those that it has done.
+      CREATE TABLE IF NOT EXISTS "JobBulkPart" (
+          "bulkId" UUID NOT NULL,
+          "part" INTEGER NOT NULL,
+          "ids" UUID[] NOT NULL,
+          "done" UUID[],
+          "createdAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+
+          CONSTRAINT "JobBulkPart_pkey" PRIMARY KEY ("bulkId", "part")
+      );
+
+      -- In the rows themselves: PostgreSQL would take a table with few pages for quick to read, whatever is beside it.
+      ALTER TABLE "JobBulkPart" ALTER COLUMN "ids" SET STORAGE MAIN, ALTER COLUMN "done" SET STORAGE MAIN;
+      -- Without a list of what is not sorted in yet, which each look would read.
+      CREATE INDEX IF NOT EXISTS "JobBulkPart_done_idx" ON "JobBulkPart" USING gin ("done") WITH (fastupdate = off);
+      CREATE INDEX IF NOT EXISTS "JobBulkPart_createdAt_idx" ON "JobBulkPart"("createdAt");`
+
 export const STEPS: readonly [Step, ...Step[]] = [
   {
     name: 'ownQueue',
@@ -269,5 +320,10 @@ export const STEPS: readonly [Step, ...Step[]] = [
       -- Most runs have no parent, and no entry.
       CREATE INDEX IF NOT EXISTS "JobRun_parentId_workId_attempt_idx" ON "JobRun"("parentId", "workId", "attempt" DESC) WHERE "parentId" IS NOT NULL;
       ${runsViewSql(ORIGINS)}`,
+  },
+  {
+    name: 'bulkActs',
+    breaks: false,
+    sql: BULK_SQL,
   },
 ]

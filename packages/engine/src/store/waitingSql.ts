@@ -24,13 +24,52 @@ export const MAX_COUNTED = 100_000
 const MATCHES = `
   work."name" = $1 and ($2::uuid[] is null or work."id" = any($2::uuid[])) and ($3::text is null or work."label" = $3::text)`
 
-/**
- * Changes what waits by `change`, a statement down to its `from` or `using`; `chosen` has a new place for each piece, in their
- * order. It returns a row for each that it changed, or one without an id. `more` are CTEs that read `changed`.
- */
-function changeSql(isWanted: string, change: string, more = ''): string {
+/** A change of what waits: `value` is the parameter with what it changes to. */
+interface Change {
+  isWanted(value: string): string
+  /** A statement down to its `from` or `using`. `chosen` has a new place for each piece, in their order. */
+  change(value: string): string
+  /** CTEs that read `changed`. */
+  more?: string
+}
+
+const CANCEL: Change = {
+  isWanted: () => 'true',
+  change: () => 'delete from "JobWork" work using',
+  more: `, freed as (${releaseKeysSql('changed', 'id')}
+  ), emptied as (
+    delete from "JobPayload" where "workId" in (select "id" from changed)
+  )`,
+}
+/** Postpones work to an instant; where that is over, it makes delayed work due. */
+const POSTPONE: Change = {
+  isWanted: (
+    at,
+  ) => `case when ${at}::timestamptz > now() then work."place" is not null or work."dueAt" < ${at}::timestamptz
+    else work."place" is null and work."dueAt" > now() end`,
+  change: (at) => `update "JobWork" work set "dueAt" = greatest(${at}::timestamptz, now()),
+      "place" = case when ${at}::timestamptz <= now() then chosen."place" end from`,
+}
+/** Gives work a rank, and a place behind what has that rank already. */
+const PRIORITISE: Change = {
+  isWanted: (rank) => `work."rank" <> ${rank}::int`,
+  change: (
+    rank,
+  ) => `update "JobWork" work set "rank" = ${rank}::int, "place" = case when work."place" is not null then chosen."place" end
+    from`,
+}
+
+const changedSql = ({ change, more = '' }: Change, value: string) => `
+  changed as (
+    ${change(value)} chosen where work."id" = chosen."id"
+    returning work."id", work."name", work."uniqueKey"
+  )${more}`
+
+/** Changes what waits of a job. It returns a row for each piece that it changed, or one without an id. */
+function changeSql(what: Change): string {
+  const value = '$4'
   const where = (part: string) =>
-    `select work."id" from "JobWork" work where ${MATCHES} and ${part} and ${isWanted}`
+    `select work."id" from "JobWork" work where ${MATCHES} and ${part} and ${what.isWanted(value)}`
   const choose = (part: string, order: string, others: readonly string[]) => `
     ${where(part)} order by ${order}
     limit ${[MAX_CHANGED, ...others.map((other) => `(select count(*) from ${other})`)].join(' - ')}
@@ -43,10 +82,7 @@ function changeSql(isWanted: string, change: string, more = ''): string {
     select "id", ${PLACE_SQL} as "place" from (
       select "id" from ready union all select "id" from suspect union all select "id" from later
     ) work
-  ), changed as (
-    ${change} chosen where work."id" = chosen."id"
-    returning work."id", work."name", work."uniqueKey"
-  )${more}, counted as (
+  ), ${changedSql(what, value)}, counted as (
     select count(*) as count from (
       ${[READY, SUSPECT, LATER].map((part) => `(${where(part)})`).join(' union all ')}
       limit ${MAX_CHANGED + MAX_COUNTED}
@@ -59,26 +95,39 @@ function changeSql(isWanted: string, change: string, more = ''): string {
 }
 
 /** Its JobAction tells that it is cancelled. */
-export const CANCEL_WORK_SQL = changeSql(
-  'true',
-  'delete from "JobWork" work using',
-  `, freed as (${releaseKeysSql('changed', 'id')}
-  ), emptied as (
-    delete from "JobPayload" where "workId" in (select "id" from changed)
-  )`,
-)
+export const CANCEL_WORK_SQL = changeSql(CANCEL)
+export const POSTPONE_WORK_SQL = changeSql(POSTPONE)
+export const PRIORITISE_WORK_SQL = changeSql(PRIORITISE)
 
-/** Postpones work to the instant `$4`; where that is over, it makes delayed work due. */
-export const POSTPONE_WORK_SQL = changeSql(
-  `case when $4::timestamptz > now() then work."place" is not null or work."dueAt" < $4::timestamptz
-    else work."place" is null and work."dueAt" > now() end`,
-  `update "JobWork" work set "dueAt" = greatest($4::timestamptz, now()),
-      "place" = case when $4::timestamptz <= now() then chosen."place" end from`,
-)
+/**
+ * Changes those of the pieces `$1` that wait still, in their order. One row: which it has changed, the jobs of these, and how many
+ * it has passed over, and why.
+ */
+function changePiecesSql(what: Change): string {
+  return `
+  with seen as materialized (
+    select count(*)::int as count from "JobWork" where "id" = any($1::uuid[])
+  ), held as materialized (
+    select work."id", ${what.isWanted('$2')} as "isWanted" from "JobWork" work where work."id" = any($1::uuid[])
+    for update skip locked
+  ), chosen as materialized (
+    select "id", ${PLACE_SQL} as "place" from (
+      select held."id" from unnest($1::uuid[]) with ordinality asked("id", "nth") join held on held."id" = asked."id"
+      where held."isWanted" order by asked."nth"
+    ) work
+  ), ${changedSql(what, '$2')}
+  select array(select "id" from changed) as "done", array(select distinct "name" from changed) as "names",
+         jsonb_build_object(
+           'gone', cardinality($1::uuid[]) - seen.count,
+           'locked', seen.count - (select count(*) from held),
+           'unchanged', (select count(*) from held where "isWanted" is not true)
+         ) as "passed"
+  from seen`
+}
 
-/** Gives work the rank `$4`, and a place behind what has that rank already. */
-export const PRIORITISE_WORK_SQL = changeSql(
-  'work."rank" <> $4::int',
-  `update "JobWork" work set "rank" = $4::int, "place" = case when work."place" is not null then chosen."place" end
-    from`,
-)
+/** By the kinds of bulk acts. `$2` is what they change it to. */
+export const CHANGE_PIECES_SQL = {
+  cancelWork: changePiecesSql(CANCEL),
+  postponeWork: changePiecesSql(POSTPONE),
+  prioritiseWork: changePiecesSql(PRIORITISE),
+}

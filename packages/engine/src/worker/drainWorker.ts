@@ -1,3 +1,4 @@
+import type { BulkCarrier } from '../control/carryOnBulk.ts'
 import type { Rounds } from '../liveness/rounds.ts'
 import type { Logger } from '../job/logger.ts'
 import { settlesWithin } from '../store/settlesWithin.ts'
@@ -29,6 +30,7 @@ export async function drainWorker(
     turns: Turns
     scheduler: Scheduler
     rounds: Rounds
+    bulk: BulkCarrier
     lanes: Lanes
     log: Logger
     abortRuns: () => void
@@ -38,7 +40,8 @@ export async function drainWorker(
   const { lanes, log } = parts
   parts.claimer.stop()
   parts.turns.stop()
-  const takesNothing = Promise.all([parts.scheduler.stop(), parts.rounds.stop(), lanes.stop()])
+  const { scheduler, rounds, bulk } = parts
+  const takesNothing = Promise.all([scheduler.stop(), rounds.stop(), bulk.stop(), lanes.stop()])
   const isIdle = takesNothing.then(() => lanes.idle())
   if (await settlesWithin(isIdle, drainTimeoutMs)) return
   log.warn({ runs: lanes.running() }, 'drain timed out, aborting the runs that are left')

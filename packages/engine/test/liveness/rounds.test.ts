@@ -105,6 +105,7 @@ describe('createRounds', () => {
       now: () => new Date(),
       onReady: (name) => calls.push(`ready ${name}`),
       onSuspect: (name) => calls.push(`suspect ${name}`),
+      onIdleBulk: () => undefined,
       onEnded: ({ name }) => calls.push(`ended ${name}`),
     })
 

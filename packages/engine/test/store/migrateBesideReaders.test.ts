@@ -9,6 +9,7 @@ import { migrate } from '../../src/migrate.ts'
 import { containedLog } from '../../src/store/containedLog.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { createSchema } from '../../src/store/schema.ts'
+import { STEPS } from '../../src/store/steps.ts'
 import { changeTables, changeTablesSql, tellWaits } from '../../src/store/takeLocks.ts'
 
 const TABLES_OF_02 = await readFile(join(import.meta.dirname, '../fixtures/tablesOf02.sql'), 'utf8')
@@ -135,18 +136,20 @@ describe('the move from 0.2 behind a session that reads', () => {
     const moved = migrate({ databaseUrl: database.url, log })
     for (let looks = 0; looks < 2; looks++) await readBehind('JobRun')
     await reader.query('commit')
-    expect(await moved).toEqual(['ownQueue'])
+    expect(await moved).toEqual(STEPS.map(({ name }) => name))
   })
 
-  it('has a limit to what it waits, and one transaction, by its script too', async () => {
+  it('has a limit to what it waits, and one transaction for each step, by its script too', async () => {
     const { state } = await checkMigrations({ databaseUrl: database.url })
     const script = migrationSql({ from: state })
     const [before = '', ...transactions] = script.split(/^begin;$/m)
     expect(before).not.toMatch(CHANGE)
-    expect(transactions).toHaveLength(1)
-    const [limit = ''] = transactions[0]!.trimStart().split('\n')
-    expect(limit).toMatch(/set_config\('lock_timeout'/)
-    expect(transactions[0]!.split(/^commit;$/m)[1]).not.toMatch(CHANGE)
+    expect(transactions).toHaveLength(STEPS.length)
+    for (const transaction of transactions) {
+      const [limit = ''] = transaction.trimStart().split('\n')
+      expect(limit).toMatch(/set_config\('lock_timeout'/)
+      expect(transaction.split(/^commit;$/m)[1]).not.toMatch(CHANGE)
+    }
   })
 })
 

@@ -1,0 +1,256 @@
+import { randomUUID } from 'node:crypto'
+import {
+  ArgumentError,
+  asItIs,
+  checkDate,
+  checkId,
+  checkJobName,
+  checkParts,
+  listOf,
+  oneOf,
+  optional,
+  type Check,
+} from '../job/argument.ts'
+import type { Job } from '../job/defineJob.ts'
+import { JOBS } from '../read/listWaitingWork.ts'
+import { BULK_KINDS, type BulkKind } from '../read/listBulks.ts'
+import { RUN_OPTIONS, runConditions, type ListJobRunsOptions } from '../read/jobRuns.ts'
+import { plainReaderOf } from '../read/reader.ts'
+import { checkPriority } from '../store/checkEnqueueOptions.ts'
+import type { Connection } from '../store/database.ts'
+import { aboutValues, isAboutSql, PIECE_FILTER, type PieceFilter } from '../store/pieceFilter.ts'
+import { IN_PLACE, IN_TIME, LATER, READY, SUSPECT } from '../store/waitingSql.ts'
+import { LETTER_FILTER, type DeadLetterFilter } from '../read/listDeadLetters.ts'
+import type { ActionRequest } from './controlJobs.ts'
+import { storableActor } from './recordActions.ts'
+
+/** `all`, these ids, or what matches. */
+type Which<Filter> = 'all' | { ids: readonly string[] } | Filter
+type RunFilter = Omit<ListJobRunsOptions, 'limit' | 'after'>
+
+/** What to do with how many: waiting work, dead letters, or runs under way. */
+export type BulkRequest = ActionRequest &
+  (
+    | { kind: 'cancelWork'; which: Which<PieceFilter> }
+    | { kind: 'postponeWork'; which: Which<PieceFilter>; startAfter: Date }
+    | { kind: 'prioritiseWork'; which: Which<PieceFilter>; priority: number }
+    | {
+        kind: 'redrive'
+        /** Also dead letters of which any run matches. */
+        which: Which<DeadLetterFilter & { runs?: RunFilter }>
+        /** Only dead letters of these jobs; others are passed over. */
+        jobs?: readonly Pick<Job, 'name'>[] | undefined
+      }
+    | { kind: 'discard'; which: Which<DeadLetterFilter> }
+    | { kind: 'cancel'; which: Which<RunFilter> }
+  )
+
+/** What was asked for, as the row has it. The ids are in its parts. */
+export interface StoredRequest {
+  /** The filter; empty for all, or for ids. */
+  which: object
+  isByIds?: true
+  startAfter?: string
+  priority?: number
+  jobs?: string[]
+}
+
+/** As many as enqueueMany takes. */
+const MAX_IN_BULK = 1_000_000
+/** Keeps a step short. Two parts fill a page of the table. */
+const PART_SIZE = 240
+const MAX_IDS = 10_000
+
+const REQUEST = {
+  kind: oneOf(BULK_KINDS),
+  which: asItIs,
+  startAfter: asItIs,
+  priority: asItIs,
+  jobs: optional(listOf(checkJobName)),
+}
+const { limit: _limit, after: _after, ...RUN_FILTER } = RUN_OPTIONS
+const checkRuns: Check<RunFilter> = (argument, value) =>
+  checkParts(argument, value, RUN_FILTER, `${argument}.`)
+const IDS = { ids: optional(listOf(checkId, MAX_IDS)) }
+const OF_WORK = { ...PIECE_FILTER, ...IDS }
+const OF_LETTERS = { ...LETTER_FILTER, ...IDS }
+const FILTERS = {
+  cancelWork: OF_WORK,
+  postponeWork: OF_WORK,
+  prioritiseWork: OF_WORK,
+  redrive: { ...OF_LETTERS, runs: optional(checkRuns) },
+  discard: OF_LETTERS,
+  cancel: { ...RUN_FILTER, ...IDS },
+}
+type Wanted = DeadLetterFilter & RunFilter & { ids?: string[]; runs?: RunFilter }
+
+/**
+ * Records what is to be done, with the ids of all that match at this moment: what comes later is left alone. Nothing else is changed
+ * before the transaction has committed.
+ * @returns Its id
+ */
+export async function startBulk(
+  tx: Connection,
+  request: BulkRequest,
+  { partSize = PART_SIZE } = {},
+): Promise<string> {
+  const { kind, which, jobs, ...given } = checkParts('request', request, REQUEST)
+  const { actor, reason } = storableActor(request)
+  if (typeof reason !== 'string') throw new ArgumentError('request.reason', 'is missing: say why')
+  const wanted = which === 'all' ? {} : checkWhich(kind, which)
+  const { ids, ...filter } = wanted
+  const stored: StoredRequest = {
+    which: filter,
+    ...(ids !== undefined && { isByIds: true }),
+    ...(jobs !== undefined && { jobs }),
+    ...(kind === 'postponeWork' && {
+      startAfter: checkDate('request.startAfter', given.startAfter).toISOString(),
+    }),
+    ...(kind === 'prioritiseWork' && { priority: checkPriority(given.priority) }),
+  }
+  const values: unknown[] = []
+  const parameter = (value: unknown) => `$${values.push(value)}`
+  const chosen = await chooseSql(tx, kind, wanted, parameter)
+  const id = randomUUID()
+  await tx.query(startSql(chosen, parameter, { id, kind, actor, reason, stored, partSize }), values)
+  return id
+}
+
+/** Whoever misspells a filter means something, and not all. */
+function checkWhich(kind: BulkKind, which: unknown): Wanted {
+  const checked = checkParts('request.which', which, FILTERS[kind], 'request.which.')
+  const said = Object.entries(checked).filter(([, value]) => value !== undefined)
+  if (said.length > 0) return Object.fromEntries(said)
+  throw new ArgumentError('request.which', `must be 'all', or name ids or a filter`)
+}
+
+type Parameter = (value: unknown) => string
+
+/** Selects `id` and `name` of what matches, in the order in which it is to be done, one more than an act takes. */
+async function chooseSql(
+  tx: Connection,
+  kind: BulkKind,
+  { ids, ...filter }: Wanted,
+  parameter: Parameter,
+): Promise<string> {
+  const isGiven = ids && `"id" = any(${parameter(ids)}::uuid[])`
+  switch (kind) {
+    case 'cancelWork':
+    case 'postponeWork':
+    case 'prioritiseWork':
+      return isGiven === undefined
+        ? choosePiecesSql(filter, parameter)
+        : `select "id", "name" from "JobWork" work where ${isGiven} order by ${AS_TAKEN}`
+    case 'redrive':
+    case 'discard': {
+      const where = isGiven ?? (await letterCondition(tx, filter, parameter))
+      return `
+    select "id", "name" from "JobDeadLetter" letter where ${where} order by "failedAt", "id" limit ${MAX_IN_BULK + 1}`
+    }
+    case 'cancel': {
+      const isRunning = { ...filter, outcome: 'running' as const }
+      const conditions =
+        isGiven === undefined
+          ? await runConditions(plainReaderOf(tx), isRunning, parameter)
+          : [isGiven, `"status" = 'running'`]
+      return `
+    select "id", "name" from "JobRunAll" run where ${conditions.join(' and ')}
+    order by "startedAt", "id" limit ${MAX_IN_BULK + 1}`
+    }
+    default:
+      return kind satisfies never
+  }
+}
+
+const AS_TAKEN = `work."place" is null, ${IN_PLACE}, ${IN_TIME}`
+
+function choosePiecesSql({ name, ...about }: Wanted, parameter: Parameter): string {
+  // The first parameters: JOBS and isAboutSql have fixed places for them.
+  for (const value of [name ?? null, ...aboutValues(about)]) parameter(value)
+  const part = (where: string, order: string) => `(
+      select work."id", work."name", work."rank", work."place", work."dueAt" from "JobWork" work
+      where work."name" = job.name and ${where} and ${isAboutSql('work', 2)}
+      order by ${order} limit ${MAX_IN_BULK + 1}
+    )`
+  return `
+    select work."id", work."name" from ${JOBS} cross join lateral (
+      ${part(READY, IN_PLACE)} union all ${part(SUSPECT, IN_PLACE)} union all ${part(LATER, IN_TIME)}
+    ) work
+    order by ${AS_TAKEN} limit ${MAX_IN_BULK + 1}`
+}
+
+async function letterCondition(
+  tx: Connection,
+  { runs, name, errorCode, ...about }: Wanted,
+  parameter: Parameter,
+): Promise<string> {
+  // The first parameters, for isAboutSql.
+  for (const value of aboutValues(about)) parameter(value)
+  const conditions = [isAboutSql('letter', 1)]
+  if (name !== undefined) conditions.push(`letter."name" = ${parameter(name)}::text`)
+  if (errorCode !== undefined) conditions.push(`letter."errorCode" = ${parameter(errorCode)}::text`)
+  if (runs !== undefined) {
+    const ofRun = await runConditions(plainReaderOf(tx), runs, parameter)
+    const where = ['run."workId" = letter."id"', 'run."name" = letter."name"', ...ofRun]
+    conditions.push(`exists (select from "JobRun" run where ${where.join(' and ')})`)
+  }
+  return conditions.join(' and ')
+}
+
+/** One statement, so that all parts are of one moment. */
+function startSql(
+  chosen: string,
+  parameter: Parameter,
+  of: {
+    id: string
+    kind: BulkKind
+    actor: string
+    reason: string
+    stored: StoredRequest
+    partSize: number
+  },
+): string {
+  const id = `${parameter(of.id)}::uuid`
+  const facts = [
+    `${parameter(of.kind)}::text`,
+    `${parameter(JSON.stringify(of.stored))}::jsonb`,
+    `${parameter(of.actor)}::text`,
+    `${parameter(of.reason)}::text`,
+  ]
+  return `
+  with found as materialized (${chosen}
+  ), chosen as materialized (
+    select "id", "name", row_number() over () - 1 as "nth" from found limit ${MAX_IN_BULK}
+  ), parts as (
+    insert into "JobBulkPart" ("bulkId", "part", "ids")
+    select ${id}, "nth" / ${of.partSize}, array_agg("id" order by "nth") from chosen group by 2
+    returning "part"
+  )
+  insert into "JobBulk" ("id", "kind", "request", "actor", "reason", "names", "matched", "isCut", "parts", "movedAt", "endedAt")
+  select ${id}, ${facts.join(', ')}, array(select distinct "name" from chosen order by 1),
+         (select count(*) from chosen), (select count(*) from found) > ${MAX_IN_BULK}, parts.count, statement_timestamp(),
+         case when parts.count = 0 then now() end
+  from (select count(*)::int as count from parts) parts
+  returning "id"::text as "id"`
+}
+
+/**
+ * Ends an act before it is done. What it has done stays done.
+ * @returns `ended` when it had ended before
+ */
+export async function stopBulk(
+  tx: Connection,
+  id: string,
+  by: { actor: string },
+): Promise<'stopped' | 'ended' | 'notFound'> {
+  const bulkId = checkId('id', id)
+  const { actor } = storableActor(by)
+  const { rows } = await tx.query(
+    `update "JobBulk" set "endedAt" = now(), "stoppedBy" = $2 where "id" = $1::uuid and "endedAt" is null
+     returning "id"::text as "id"`,
+    [bulkId, actor],
+  )
+  if (rows.length > 0) return 'stopped'
+  const found = await tx.query(`select "id" from "JobBulk" where "id" = $1::uuid`, [bulkId])
+  return found.rows.length > 0 ? 'ended' : 'notFound'
+}

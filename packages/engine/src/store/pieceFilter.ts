@@ -1,0 +1,40 @@
+import { checkParts, checkText, nullable, optional, type Check } from '../job/argument.ts'
+
+/** Which work people mean, where it waits or is a dead letter. Runs are found by the same parts of a label. */
+export interface PieceFilter {
+  name?: string | undefined
+  /** Only work with this label. */
+  label?: string | undefined
+  /** Only work whose label contains this, in upper or lower case. */
+  labelPart?: string | undefined
+  /** Only work with this value in a field that its job shows, as text; null: without a value there. */
+  shown?: ShownValue | undefined
+}
+
+export interface ShownValue {
+  field: string
+  value: string | null
+}
+
+const checkShown: Check<ShownValue> = (argument, value) =>
+  checkParts(argument, value, { field: checkText, value: nullable(checkText) }, `${argument}.`)
+
+export const PIECE_FILTER = {
+  name: optional(checkText),
+  label: optional(checkText),
+  labelPart: optional(checkText),
+  shown: optional(checkShown),
+}
+
+/** The values of four parameters for `isAboutSql`. */
+export function aboutValues({ label, labelPart, shown }: PieceFilter): (string | null)[] {
+  return [label ?? null, labelPart ?? null, shown?.field ?? null, shown?.value ?? null]
+}
+
+/** Whether `of`, which has the columns of work, is about what these four parameters say, the first of them `$<first>`. */
+export function isAboutSql(of: string, first: number): string {
+  const [label, part, field, value] = [0, 1, 2, 3].map((offset) => `$${first + offset}::text`)
+  return `(${label} is null or ${of}."label" = ${label})
+   and (${part} is null or strpos(lower(${of}."label"), lower(${part})) > 0)
+   and (${field} is null or (${of}."facts" -> 'shown' ->> ${field}) is not distinct from ${value})`
+}
