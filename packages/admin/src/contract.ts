@@ -498,7 +498,8 @@ const attention = z.discriminatedUnion('kind', [
     kind: z.literal('idle'),
     name: z.string(),
     runs: count,
-    since: at,
+    // Whether there are more: the last 60 are counted.
+    isCut: z.boolean(),
     usual: z.number(),
     first: firstRun,
   }),

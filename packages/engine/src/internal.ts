@@ -40,7 +40,7 @@ export {
   MAX_COUNTED_LETTERS,
 } from './read/listDeadLetters.ts'
 export { listFailures } from './read/listFailures.ts'
-export { describeBacklog, hasFailedLast, judgeJobs, type Problem } from './read/listProblems.ts'
+export { describeBacklog, findFailedLast, judgeJobs, type Problem } from './read/listProblems.ts'
 export { countWaitingWork, sumWaitingWork } from './read/listWaitingWork.ts'
 export { findWorker, isWorkerSilent } from './read/listWorkers.ts'
 export { measureBacklog } from './read/measureBacklog.ts'

@@ -168,8 +168,9 @@ describe('describeOverview', () => {
   it('warns of jobs that succeed and are not as they were', () => {
     const name = 'archiveCarts'
     const at = '2026-11-24T02:14:30Z'
+    const first = { runId: 'x', at, version: null, runsBefore: null }
     expect(
-      describeThem([{ kind: 'idle', name, runs: 14, since: at, usual: 100, first: null }]),
+      describeThem([{ kind: 'idle', name, runs: 14, isCut: false, usual: 100, first }]),
     ).toEqual({
       tone: 'warn',
       text: 'archiveCarts has done nothing for 1 h',

@@ -1,5 +1,5 @@
 import {
-  hasFailedLast,
+  findFailedLast,
   judgeFailures,
   payloadProblem,
   readFailures,
@@ -38,7 +38,7 @@ export async function readJobs(
     listFailures(reader, names, now),
     readPausedQueues(reader),
   ])
-  const failedLast = new Set(latest.filter(hasFailedLast).map(({ name }) => name))
+  const failedLast = await findFailedLast(reader, latest, failures, usualFailures, now)
   const ticksOf = Map.groupBy(ticks, ({ name }) => name)
   const endedOf = Map.groupBy(ended, ({ name }) => name)
   const lastOf = new Map(last.map((row) => [row.name, row]))
@@ -73,7 +73,7 @@ export async function readJobs(
       takesPayload: payloadProblem(job, {}) !== null,
       failures: lastHour,
       usual: usual.get(job.name) ?? null,
-      isFailing: judgeFailures(lastHour, failedLast.has(job.name)) === 'failing',
+      isFailing: judgeFailures(lastHour, failedLast.get(job.name) ?? null) === 'failing',
     }
   })
 }

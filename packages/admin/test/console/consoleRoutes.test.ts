@@ -233,6 +233,12 @@ describe('the overview', () => {
       code: 'broken',
       message: 'It broke',
       latest: null,
+      first: {
+        runId: failed.id,
+        at: minutesAgo(9).toISOString(),
+        version: null,
+        runsBefore: null,
+      },
     }
     expect((await get<ConsoleOverview>('overview')).attention).toContainEqual({
       ...failing,
@@ -258,6 +264,7 @@ describe('the overview', () => {
     expect((await get<ConsoleOverview>('overview')).attention).toContainEqual({
       ...failing,
       recent: null,
+      first: { ...failing.first, at: minutesAgo(300).toISOString() },
     })
     await addRun({ status: 'success', startedAt: minutesAgo(7), endedAt: minutesAgo(6) })
     expect(kindsOf(await get<ConsoleOverview>('overview'))).toEqual(['noWorker'])

@@ -9,8 +9,8 @@ import { subjectKey, type AlertCause, type AlertFacts, type AlertRow } from './a
 /** When people are told. Infinity for the least count or the shortest time of an alert switches it off. */
 export interface AlertLimits {
   /**
-   * Which share of a job's latest runs is too much, from 0 to 1. The alert ends below half of it. Five failures are too many
-   * at three times the week's share as well, and of fewer than ten runs two. Default 0.1.
+   * Which share of a job's latest runs is too much, from 0 to 1, where its week does not explain it. The alert ends below half
+   * of it. Five failures are too many at three times the week's share as well, and of fewer than ten runs two. Default 0.1.
    */
   failureRate: number
   /** With fewer runs a job is never failing. Default 1. */

@@ -2,7 +2,7 @@ import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedText } from './bounded.ts'
 import { IS_FINITE } from './countRuns.ts'
 import { NEUTRAL_CODES, type RunShare } from './failureRates.ts'
-import { SUCCESSES } from './judgeRuns.ts'
+import { COUNTED, SUCCESSES } from './judgeRuns.ts'
 import { versionOf } from './listWorkers.ts'
 import type { JobsReader } from './reader.ts'
 
@@ -103,77 +103,94 @@ const DAY_MS = 86_400_000
 const MAX_LOOKS = 5
 const FEW_RUNS = 200
 
-/**
- * Finds the successful run since which half of a job's runs take longer than `limitMs`: that from which on most took longer,
- * and before which most did not. Null where that was more than a day ago.
- */
+/** Finds the run since which a job takes longer than `limitMs`. Null where that was more than a day ago. */
 export async function findSlowSince(
   reader: JobsReader,
   name: string,
   limitMs: number,
   now: Date,
 ): Promise<string | null> {
+  return await findChange(reader, { name, value: MS, limit: limitMs }, now)
+}
+
+/** Finds the run since which a job counts nothing, likewise. */
+export async function findIdleSince(
+  reader: JobsReader,
+  name: string,
+  now: Date,
+): Promise<string | null> {
+  return await findChange(reader, { name, value: `(${COUNTED} = 0)::int`, limit: 0 }, now)
+}
+
+interface Change {
+  name: string
+  /** An expression of a run. */
+  value: string
+  limit: number
+}
+
+/** Finds the successful run from which on the value of most is above a limit, and before which that of most was not. */
+async function findChange(reader: JobsReader, of: Change, now: Date): Promise<string | null> {
   let [from, to] = [now.getTime() - DAY_MS, now.getTime()]
   for (let look = 0; look < MAX_LOOKS; look++) {
     const stepMs = (to - from) / POINTS
     const points = Array.from({ length: POINTS }, (_, nth) => from + nth * stepMs)
-    const fast = await listFast(reader, name, limitMs, points)
-    const last = fast.lastIndexOf(true)
+    const well = await listWell(reader, of, points)
+    const last = well.lastIndexOf(true)
     if (last === -1) return null
     from = points[last] as number
     to = Math.min(to, from + stepMs)
-    const runs = await readDurations(reader, name, new Date(from), new Date(to))
-    if (runs.length < FEW_RUNS + AROUND) return splitRuns(runs, limitMs)
+    const runs = await readValues(reader, of, new Date(from), new Date(to))
+    if (runs.length < FEW_RUNS + AROUND) return splitRuns(runs, of.limit)
   }
   return null
 }
 
-/** For each instant, whether half of the last runs that started before it took no longer. */
-async function listFast(
+/** For each instant, whether half of the last runs that started before it are not above the limit. */
+async function listWell(
   reader: JobsReader,
-  name: string,
-  limitMs: number,
+  { name, value, limit }: Change,
   points: readonly number[],
 ): Promise<boolean[]> {
-  const rows = await reader.rows<{ isFast: boolean }>({
+  const rows = await reader.rows<{ isWell: boolean }>({
     text: `
-      select coalesce(before."p50Ms" <= $2::float8, true) as "isFast"
+      select coalesce(before."middle" <= $2::float8, true) as "isWell"
       from unnest($3::timestamptz[]) with ordinality point(at, nth) cross join unnest(array[$1::text]) job(name)
       cross join lateral (
-        select percentile_cont(0.5) within group (order by ms) as "p50Ms" from (
-          select ${MS} as ms from "JobRun" where ${SUCCESSES('job.name')} and "startedAt" < point.at and ${IS_FINITE}
+        select percentile_cont(0.5) within group (order by value) as "middle" from (
+          select ${value} as value from "JobRun" where ${SUCCESSES('job.name')} and "startedAt" < point.at and ${IS_FINITE}
           ${LATEST} limit ${AROUND}
         ) run
       ) before
       order by nth`,
-    values: [name, limitMs, points.map((at) => new Date(at).toISOString())],
+    values: [name, limit, points.map((at) => new Date(at).toISOString())],
   })
-  return rows.map(({ isFast }) => isFast)
+  return rows.map(({ isWell }) => isWell)
 }
 
 const MS = `extract(epoch from "endedAt" - "startedAt") * 1000`
 const LATEST = `order by "name", "startedAt" desc, "id" desc`
 
-interface Duration {
+interface RunValue {
   runId: string
-  ms: number
+  value: number
 }
 
 /** The runs of a span and those shortly before, the oldest first. */
-async function readDurations(
+async function readValues(
   reader: JobsReader,
-  name: string,
+  { name, value }: Change,
   from: Date,
   to: Date,
-): Promise<Duration[]> {
+): Promise<RunValue[]> {
   const part = (span: string, limit: number) => `(
-    select "id", "startedAt", (${MS})::float8 as ms from "JobRun" where ${SUCCESSES('job.name')} and ${IS_FINITE} and ${span}
+    select "id", "startedAt", (${value})::float8 as value from "JobRun" where ${SUCCESSES('job.name')} and ${IS_FINITE} and ${span}
     ${LATEST} limit ${limit}
   )`
   // The span as a row: PostgreSQL would read one that it knows of all jobs' runs.
-  return await reader.rows<Duration>({
+  return await reader.rows<RunValue>({
     text: `
-      select run."id" as "runId", run.ms from unnest(array[$1::text], array[$2::timestamptz], array[$3::timestamptz]) job(name, since, until) cross join lateral (
+      select run."id" as "runId", run.value from unnest(array[$1::text], array[$2::timestamptz], array[$3::timestamptz]) job(name, since, until) cross join lateral (
         ${part('"startedAt" < since', AROUND)} union all
         ${part('"startedAt" >= since and "startedAt" < until', FEW_RUNS)}
       ) run order by "startedAt", "id"`,
@@ -181,13 +198,13 @@ async function readDurations(
   })
 }
 
-/** The run at which runs begin to take longer: as few as possible before it did, and as few as possible from it on did not. */
-function splitRuns(runs: readonly Duration[], limitMs: number): string | null {
+/** The run from which on as many as possible are above the limit, and before which as few as possible are. */
+function splitRuns(runs: readonly RunValue[], limit: number): string | null {
   let [best, at, fits] = [-Infinity, -1, 0]
-  for (const [nth, { ms }] of runs.entries()) {
-    // The latest of equals: what is slow between two that are not belongs to neither.
-    if (ms > limitMs && fits >= best) [best, at] = [fits, nth]
-    fits += ms > limitMs ? -1 : 1
+  for (const [nth, { value }] of runs.entries()) {
+    // The latest of equals: what is above it between two that are not belongs to neither.
+    if (value > limit && fits >= best) [best, at] = [fits, nth]
+    fits += value > limit ? -1 : 1
   }
   return runs[at]?.runId ?? null
 }

@@ -14,52 +14,94 @@ const LATEST = `order by "name", "startedAt" desc, "id" desc`
 
 export interface IdleJob {
   name: string
-  /** How many runs in a row have counted nothing, and when the first of them started, as ISO 8601 in UTC. */
+  /** How many runs in a row have counted nothing; `isCut`: there are more. */
   runs: number
-  since: string
-  /** The first of them. */
-  firstRunId: string
+  isCut: boolean
+  /** The first of them; null where there are more. */
+  firstRunId: string | null
   /** What those before counted, in the middle. */
   usual: number
 }
 
 const MAX_RUNS = 60
 const MAX_DETAILS_BYTES = 8_192
+/** What a run has counted in all; null where nobody knows that it counts. */
+export const COUNTED = `(
+  select sum(${jsonNumber('value')}) from jsonb_each(
+    case when jsonb_typeof("details") = 'object' and pg_column_size("details") <= ${MAX_DETAILS_BYTES} then "details" end
+  ) where key not in ('batches', 'stillDue'))`
 
 /** Lists the jobs that counted something in most runs, and nothing in so many of the latest that it is hardly luck. */
-export async function listIdle(reader: JobsReader, names: readonly string[]): Promise<IdleJob[]> {
-  const rows = await reader.rows<{
-    name: string
-    counts: number[]
-    starts: string[]
-    ids: string[]
-  }>({
+export async function listIdle(
+  reader: JobsReader,
+  names: readonly string[],
+  now: Date,
+): Promise<IdleJob[]> {
+  const rows = await reader.rows<{ name: string; counts: number[]; ids: string[] }>({
     text: `
-      select job.name, run.counts, run.starts, run.ids from unnest($1::text[]) job(name)
+      select job.name, run.counts, run.ids from unnest($1::text[]) job(name)
       cross join lateral (
         select array_agg(counted."sum" order by "startedAt" desc, "id" desc) as counts,
-               jsonb_agg("startedAt" order by "startedAt" desc, "id" desc) as starts,
                jsonb_agg("id" order by "startedAt" desc, "id" desc) as ids
         from (
-          select "startedAt", "id", (
-                   select sum(${jsonNumber('value')}) from jsonb_each("details") where key not in ('batches', 'stillDue')
-                 ) as "sum"
-          from (
-            select "startedAt", "id", case when jsonb_typeof("details") = 'object'
-                     and pg_column_size("details") <= ${MAX_DETAILS_BYTES} then "details" end as "details"
-            from "JobRun" where ${SUCCESSES('job.name')} ${LATEST} limit ${MAX_RUNS}
+          select "startedAt", "id", ${COUNTED} as "sum" from (
+            select "startedAt", "id", "details" from "JobRun" where ${SUCCESSES('job.name')} ${LATEST} limit ${MAX_RUNS}
           ) run
         ) counted where counted."sum" is not null
       ) run where run.counts is not null`,
     values: [names],
   })
-  return rows.flatMap(({ name, counts, starts, ids }) => {
-    const verdict = judgeIdle(counts)
+  const hidden = rows.filter(({ counts }) => hidesBefore(counts)).map(({ name }) => name)
+  const usual = await sampleCounts(reader, hidden, now)
+  return rows.flatMap(({ name, counts, ids }): IdleJob[] => {
+    const verdict = judgeIdle([...counts, ...(usual.get(name) ?? [])])
     if (verdict === null) return []
-    const first = verdict.runs - 1
-    const since = new Date(starts[first] ?? 0).toISOString()
-    return [{ name, ...verdict, since, firstRunId: ids[first] ?? '' }]
+    const isCut = verdict.runs >= counts.length
+    const firstRunId = isCut ? null : (ids[verdict.runs - 1] ?? null)
+    return [{ name, ...verdict, runs: Math.min(verdict.runs, counts.length), isCut, firstRunId }]
   })
+}
+
+/** Whether a job runs so often that those which were read say too little of what was before. */
+function hidesBefore(counts: readonly number[]): boolean {
+  const first = counts.findIndex((count) => count !== 0)
+  const runs = first === -1 ? counts.length : first
+  return counts.length >= MIN_BEFORE && counts.length - runs < MIN_BEFORE && runs >= MIN_IN_A_ROW
+}
+
+/** How many runs of an hour to read. */
+const OF_HOUR = 6
+/** Hours seven hours apart, from yesterday back: of the day each comes once. What began since is not taken for usual. */
+const HOUR = `($2::timestamptz - interval '25 hours' - nth * interval '7 hours')`
+
+/** What runs of the week counted, in hours of which none counted nothing at all: a job may rest. */
+async function sampleCounts(
+  reader: JobsReader,
+  names: readonly string[],
+  now: Date,
+): Promise<Map<string, number[]>> {
+  if (names.length === 0) return new Map()
+  const hours = await reader.rows<{ name: string; counts: number[] }>({
+    text: `
+      select job.name, hour.counts from unnest($1::text[]) job(name) cross join generate_series(0, 23) nth
+      cross join lateral (
+        select array_agg("sum") filter (where "sum" is not null) as counts from (
+          select ${COUNTED} as "sum" from (
+            select "details" from "JobRun" where ${SUCCESSES('job.name')}
+              and "startedAt" >= ${HOUR} and "startedAt" < ${HOUR} + interval '1 hour'
+            ${LATEST} limit ${OF_HOUR}
+          ) run
+        ) counted
+      ) hour
+      where hour.counts is not null`,
+    values: [names, now.toISOString()],
+  })
+  const ofJob = [...Map.groupBy(hours, ({ name }) => name)]
+  return new Map(
+    ofJob
+      .filter(([, own]) => own.every(({ counts }) => counts.some((count) => count !== 0)))
+      .map(([name, own]) => [name, own.flatMap(({ counts }) => counts)]),
+  )
 }
 
 const MIN_BEFORE = 20
@@ -112,8 +154,6 @@ export async function listSlower(
       where ${SUCCESSES(name)} and "startedAt" >= ${from} and "startedAt" < ${to} and ${IS_FINITE}
       ${LATEST} limit ${limit}
     ) run`
-  // Hours seven hours apart, from yesterday back: of the day each comes once. What began since is not taken for usual.
-  const hour = `($2::timestamptz - interval '25 hours' - nth * interval '7 hours')`
   const rows = await reader.rows<SlowerJob & { hours: number[] }>({
     text: `
       with recent as materialized (
@@ -124,7 +164,7 @@ export async function listSlower(
       select recent.name, recent."runs", recent."p50Ms", usual.hours from recent
       cross join lateral (
         select array_agg(hour."p50Ms") as hours from generate_series(0, 23) nth
-        cross join lateral (${medianOf(hour, `${hour} + interval '1 hour'`, 'recent.name', MIN_RUNS)}) hour
+        cross join lateral (${medianOf(HOUR, `${HOUR} + interval '1 hour'`, 'recent.name', MIN_RUNS)}) hour
         where hour."runs" >= ${MIN_RUNS / 2}
       ) usual
       where usual.hours is not null`,

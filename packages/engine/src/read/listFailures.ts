@@ -16,6 +16,8 @@ export interface FailedRun {
   isApproved: boolean
   /** No run of the job has ended since, except cancelled, drained or expired ones. */
   isLatest: boolean
+  /** How many of the job's last runs failed in a row, by themselves; those beyond its last twenty are not counted. */
+  inARow: number
 }
 
 /** Blocked runs of each job that a call returns at most. */
@@ -37,16 +39,19 @@ export async function listFailures(
             ${boundedText('run."errorCode"')} as "code",
             ${boundedText(`coalesce(run."details" #>> '{error,message}', '')`)} as "message",
             ${jsonNumber(`run."details" #> '{guard,due}'`)} as "due",
-            coalesce(run."id" = latest."id", false) as "isLatest"
+            coalesce(run."id" = latest."id", false) as "isLatest", latest."inARow"
      from unnest($1::text[]) as job(name)
      left join lateral (
-       select "id" from (
-         select "id", "startedAt", "errorCode" from "JobRun"
-         where ${equalsInOrder('"name"', 'job.name')} and "status" <> 'running' and not "dryRun"
-         order by "name", "startedAt" desc, "id" desc limit ${MAX_NEUTRAL}
-       ) ended
-       where "errorCode" is null or "errorCode" = 'guard_blocked' or "errorCode" <> all($3::text[])
-       order by "startedAt" desc, "id" desc limit 1
+       select (array_agg("id" order by nth))[1] as "id",
+              (coalesce(min(nth) filter (where "errorCode" is null or "errorCode" = 'guard_blocked'), count(*) + 1) - 1)::int as "inARow"
+       from (
+         select "id", "errorCode", row_number() over (order by "startedAt" desc, "id" desc) as nth from (
+           select "id", "startedAt", "errorCode" from "JobRun"
+           where ${equalsInOrder('"name"', 'job.name')} and "status" <> 'running' and not "dryRun"
+           order by "name", "startedAt" desc, "id" desc limit ${MAX_NEUTRAL}
+         ) ended
+         where "errorCode" is null or "errorCode" = 'guard_blocked' or "errorCode" <> all($3::text[])
+       ) told
      ) latest on true
      cross join lateral (
        (select * from "JobRun" where "id" = latest."id" and "status" = 'failed')

@@ -1,10 +1,22 @@
 import { checkDate } from '../job/argument.ts'
 import type { Job } from '../job/defineJob.ts'
-import { findFailingSince, findSlowSince, findVersions, type FirstRun } from './findFirst.ts'
+import {
+  findFailingSince,
+  findIdleSince,
+  findSlowSince,
+  findVersions,
+  type FirstRun,
+} from './findFirst.ts'
 import { createUsualFailures, type UsualFailures } from './createUsualFailures.ts'
 import { checkJobs, getJobHealth, type JobProblem } from './getJobHealth.ts'
 import { getOldestSnapshot, isSnapshotOld, nameSnapshotHolder } from './getOldestSnapshot.ts'
-import { FAILURE_RATE, judgeFailures, readFailures, type JobFailures } from './judgeFailures.ts'
+import {
+  judgeFailures,
+  readFailures,
+  type FailedLast,
+  type FailureLimits,
+  type JobFailures,
+} from './judgeFailures.ts'
 import { slowLimitMs } from './judgeRun.ts'
 import { listIdle, listSlower, type IdleJob, type SlowerJob } from './judgeRuns.ts'
 import { countDeadLettersByCause, type DeadLetterCause } from './listDeadLetters.ts'
@@ -75,8 +87,8 @@ export type Problem =
   /** No problem any more: too many of its runs had failed. */
   | ({ kind: 'recovered'; recent: JobFailures } & Failing)
 
-/** `first`: null where that run is gone. */
-type Told<Found extends { firstRunId: string }> = Omit<Found, 'firstRunId'> & {
+/** `first`: null where that was more than a day ago. */
+type Told<Found extends { firstRunId: string | null }> = Omit<Found, 'firstRunId'> & {
   first: FirstRun | null
 }
 
@@ -172,7 +184,7 @@ export async function judgeJobs(
   ] = await Promise.all([
     listFailures(reader, names, before(DAY_MS)),
     readFailures(reader, names, before(failureWindowMs), now, usualFailures),
-    listIdle(reader, names),
+    listIdle(reader, names, now),
     listSlower(reader, names, now),
     listRescheduled(reader, names, before(DAY_MS)),
     measureBacklog(reader, all),
@@ -190,9 +202,11 @@ export async function judgeJobs(
     jobsWithoutWorker(reader, all),
     getJobHealth(reader, jobs, now),
   ])
-  const failing = listFailing(failures, ended, (name) =>
-    wasTold('failing', name) ? (failureRate ?? FAILURE_RATE) / 2 : failureRate,
-  )
+  const lastOf = await findFailedLast(reader, ended, failures, usualFailures, now)
+  const failing = listFailing(failures, lastOf, (name) => ({
+    failureRate,
+    isTold: wasTold('failing', name),
+  }))
   const firstOf = await findFirstRuns(reader, { idle, slower, poison, failing }, now)
   const isAnyAlive = workers.some(({ isAlive }) => isAlive)
   const backlog = describeBacklog(
@@ -227,7 +241,7 @@ export async function judgeJobs(
     ...idle.map(({ firstRunId, ...one }) => ({
       kind: 'idle' as const,
       ...one,
-      first: firstOf(firstRunId),
+      first: firstOf(firstRunId ?? `idle ${one.name}`),
     })),
     ...slower.map(({ limitMs: _limitMs, ...one }) => ({
       kind: 'slower' as const,
@@ -261,8 +275,12 @@ async function findFirstRuns(
   now: Date,
 ): Promise<(what: string) => FirstRun | null> {
   const ids = new Map<string, string | null>()
-  for (const { firstRunId } of [...found.idle, ...found.poison]) ids.set(firstRunId, firstRunId)
+  for (const { firstRunId } of [...found.idle, ...found.poison])
+    if (firstRunId !== null) ids.set(firstRunId, firstRunId)
   await Promise.all([
+    ...found.idle.map(async ({ name, firstRunId }) => {
+      if (firstRunId === null) ids.set(`idle ${name}`, await findIdleSince(reader, name, now))
+    }),
     ...found.slower.map(async ({ name, limitMs }) => {
       ids.set(`slower ${name}`, await findSlowSince(reader, name, limitMs, now))
     }),
@@ -285,14 +303,13 @@ type JudgedFailing =
 
 function listFailing(
   failures: ReadonlyMap<string, JobFailures>,
-  ended: readonly FailedRun[],
-  failureRateOf: (name: string) => number | undefined,
+  lastOf: ReadonlyMap<string, FailedRun & FailedLast>,
+  limitsOf: (name: string) => FailureLimits,
 ): JudgedFailing[] {
-  const lastOf = new Map(ended.filter(hasFailedLast).map((run) => [run.name, run]))
   return [...new Set([...failures.keys(), ...lastOf.keys()])].flatMap((name): JudgedFailing[] => {
     const recent = failures.get(name) ?? null
     const last = lastOf.get(name)
-    const verdict = judgeFailures(recent, last !== undefined, failureRateOf(name))
+    const verdict = judgeFailures(recent, last ?? null, limitsOf(name))
     if (recent === null) {
       if (verdict === null || last === undefined) return []
       const { id: runId, endedAt: since, code, message } = last
@@ -309,8 +326,30 @@ function listFailing(
   })
 }
 
+/** The jobs of which the last run failed by itself, with what is usual. */
+export async function findFailedLast(
+  reader: JobsReader,
+  ended: readonly FailedRun[],
+  failures: ReadonlyMap<string, JobFailures>,
+  usualFailures: UsualFailures,
+  now: Date,
+): Promise<Map<string, FailedRun & FailedLast>> {
+  const last = ended.filter(hasFailedLast)
+  const usual = await usualFailures(
+    reader,
+    last.map(({ name }) => name).filter((name) => !failures.has(name)),
+    now,
+  )
+  return new Map(
+    last.map((run) => [
+      run.name,
+      { ...run, usual: failures.get(run.name)?.usual ?? usual.get(run.name) ?? null },
+    ]),
+  )
+}
+
 /** Whether it is the job's last run, and failed by itself. */
-export function hasFailedLast({ isLatest, code }: FailedRun): boolean {
+function hasFailedLast({ isLatest, code }: FailedRun): boolean {
   return isLatest && code !== 'guard_blocked'
 }
 

@@ -49,17 +49,17 @@ describe('a job that has begun to do nothing', () => {
     await insert([...usual, ...[1, 2, 3].map((minutes) => counted(minutes, 0))])
     // Neither of these counted anything, nor is it known to have counted nothing.
     await insert([{ minutesAgo: 200 }, { ...counted(0.5, 3), dryRun: true }])
-    expect(await listIdle(runtime.reader, ['sweep', 'other'])).toEqual([
+    expect(await listIdle(runtime.reader, ['sweep', 'other'], NOW)).toEqual([
       {
         name: 'sweep',
         runs: 3,
-        since: '2026-11-24T09:27:00.000Z',
+        isCut: false,
         usual: 118,
         firstRunId: await idAt('2026-11-24T09:27:00Z'),
       },
     ])
     await insert([counted(0, 1)])
-    expect(await listIdle(runtime.reader, ['sweep'])).toEqual([])
+    expect(await listIdle(runtime.reader, ['sweep'], NOW)).toEqual([])
   })
 
   it.each([

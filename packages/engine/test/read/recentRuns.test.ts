@@ -116,7 +116,8 @@ const ABOUT_FORMER: Record<string, (of: JobsReader) => Promise<unknown>> = {
     }),
   'how often it failed': (of) =>
     listRecentFailures(of, ['former'], new Date('2025-12-31T08:00:00Z')),
-  'whether it does nothing any more': (of) => listIdle(of, ['former']),
+  'whether it does nothing any more': (of) =>
+    listIdle(of, ['former'], new Date('2026-01-01T10:00:00Z')),
   'whether it is slower': (of) => listSlower(of, ['former'], new Date('2025-12-31T08:00:00Z')),
   'since when it is slower': (of) =>
     findSlowSince(of, 'former', -1, new Date('2025-12-31T08:00:00Z')),

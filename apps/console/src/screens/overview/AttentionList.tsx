@@ -149,9 +149,9 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
           <p>
             <JobLink name={item.name} /> has done nothing in{' '}
             <strong>
-              <Count value={item.runs} /> runs
+              <Count value={item.runs} isCut={item.isCut} /> runs
             </strong>
-            <Since first={item.first} />
+            {item.first === null ? ', for more than a day' : <Since first={item.first} />}
           </p>
           <p className="muted">
             All of them succeeded and counted 0; usually it is <Count value={item.usual} />.

@@ -102,7 +102,7 @@ function sayFirst(item: ConsoleAttention, now: number): string {
     case 'poison':
       return `${item.label ?? 'Work'} of ${item.name} has lost ${item.losses.toLocaleString('en')} workers`
     case 'idle':
-      return `${item.name} has done nothing for ${since(item.since, now)}`
+      return `${item.name} has done nothing for ${item.first === null ? 'more than a day' : since(item.first.at, now)}`
     case 'slower':
       return `${item.name} takes ${formatDuration(item.p50Ms)}, usually ${formatDuration(item.usualMs)}`
     case 'rescheduled':

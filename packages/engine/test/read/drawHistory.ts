@@ -1,0 +1,84 @@
+import fc from 'fast-check'
+
+const HOUR_MS = 3_600_000
+
+/** How a job runs that has no fault. */
+export interface Habits {
+  /** Runs an hour, on the average. */
+  perHour: number
+  /** What half of its runs take, and how far they scatter: 1 makes one in twenty five times as long. */
+  medianMs: number
+  scatter: number
+  /** Which share of runs fails, counts nothing, and what the others count. */
+  failing: number
+  nothing: number
+  counts: number
+  /** By how much it runs more often, and takes longer, at noon than at night. */
+  rhythm: number
+  restsAtWeekends: boolean
+  /** From which day on it is there. */
+  firstDay: number
+  /** Every so many hours another version is deployed, which takes no part in anything. */
+  deployHours: number
+}
+
+export const habits: fc.Arbitrary<Habits> = fc.record({
+  perHour: fc.constantFrom(0.05, 0.3, 1, 4, 12, 30, 120),
+  medianMs: fc.constantFrom(5, 80, 400, 3_000),
+  scatter: fc.constantFrom(0.1, 0.5, 1),
+  failing: fc.constantFrom(0, 0, 0.002, 0.01, 0.03, 0.06),
+  nothing: fc.constantFrom(0, 0.1, 0.3, 0.8),
+  counts: fc.constantFrom(1, 40, 5_000),
+  rhythm: fc.constantFrom(0, 0.5, 0.9),
+  restsAtWeekends: fc.boolean(),
+  firstDay: fc.constantFrom(0, 0, 3),
+  deployHours: fc.constantFrom(7, 50, 400),
+})
+
+/** What breaks in a job at an instant. */
+export type Fault = 'slower' | 'idle' | 'failing'
+
+export interface DrawnRun {
+  at: number
+  ms: number
+  isFailed: boolean
+  count: number
+  workerId: string
+}
+
+/** A number from 0 to 1, and each the next of a seed's. Not fast-check's, which prefers values at the edges. */
+export function createDraw(seed: number): () => number {
+  let state = (seed % 2_147_483_646) + 1
+  return () => (state = (state * 48_271) % 2_147_483_647) / 2_147_483_647
+}
+
+/** Draws the runs of an hour. */
+export function drawHour(
+  of: Habits,
+  draw: () => number,
+  hourMs: number,
+  startMs: number,
+  fault: { kind: Fault; fromMs: number } | null = null,
+): DrawnRun[] {
+  const day = Math.floor((hourMs - startMs) / (24 * HOUR_MS))
+  if (day < of.firstDay || (of.restsAtWeekends && day % 7 > 4)) return []
+  const sun = 1 + of.rhythm * Math.sin(((hourMs / HOUR_MS) % 24) * (Math.PI / 12))
+  // By a fixed beat where it runs often, by chance where it seldom does.
+  const wanted = of.perHour * sun
+  const runs = Math.floor(wanted) + (draw() < wanted % 1 ? 1 : 0)
+  return Array.from({ length: runs }, (_, nth): DrawnRun => {
+    const at = Math.floor(hourMs + ((nth + draw()) / runs) * HOUR_MS)
+    const is = (kind: Fault) => fault?.kind === kind && at >= fault.fromMs
+    const normal = Math.sqrt(-2 * Math.log(draw())) * Math.cos(2 * Math.PI * draw())
+    const ms = of.medianMs * Math.exp(of.scatter * normal) * (1 + of.rhythm / 2 - sun / 2 + 0.5)
+    const version = Math.floor((at - startMs) / (of.deployHours * HOUR_MS))
+    const isNothing = draw() < of.nothing || is('idle')
+    return {
+      at,
+      ms: Math.ceil(is('slower') ? ms * 40 : ms),
+      isFailed: draw() < (is('failing') ? 0.5 : of.failing),
+      count: isNothing ? 0 : Math.ceil(of.counts * (0.5 + draw())),
+      workerId: fault !== null && at >= fault.fromMs ? 'faulty' : `version ${version}`,
+    }
+  })
+}

@@ -1,0 +1,168 @@
+// Not quick: simulates days of runs, and asks the judge at each hour.
+import { openForTests } from '@roundsman/testing'
+import fc from 'fast-check'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { defineJob } from '../../src/index.ts'
+import { createUsualFailures } from '../../src/read/createUsualFailures.ts'
+import { judgeJobs, type Problem } from '../../src/read/listProblems.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
+import {
+  createDraw,
+  drawHour,
+  habits,
+  type DrawnRun,
+  type Fault,
+  type Habits,
+} from './drawHistory.ts'
+
+/*
+ * How often the judge is wrong about jobs without a fault. To measure a month of a hundred jobs, with a seed of your own:
+ *
+ *   QUIET_JOBS=100 QUIET_DAYS=30 QUIET_SEED=7 pnpm exec vitest run packages/engine/test/read/quiet.test.ts -t quiet
+ */
+const JOBS = Number(process.env['QUIET_JOBS'] ?? 24)
+const DAYS = Number(process.env['QUIET_DAYS'] ?? 10)
+const SEED = Number(process.env['QUIET_SEED'] ?? 4_711)
+const HOUR_MS = 3_600_000
+/** A Monday. */
+const START = Date.parse('2026-06-01T00:00:00Z')
+
+const runtime = openForTests(openTestRuntime)
+beforeEach(async () => {
+  await runtime.clear('JobWorker', 'JobFormerWorker')
+})
+
+type Told = Extract<Problem, { kind: 'failing' | 'idle' | 'slower' }>
+
+/** Lets jobs run hour by hour, and returns what the judge tells of each at the end of an hour. */
+async function* simulate(
+  all: readonly { habits: Habits; fault?: { kind: Fault; fromMs: number } }[],
+  hours: number,
+): AsyncGenerator<{ now: Date; told: Told[] }> {
+  const jobs = all.map((_, nth) => defineJob({ name: `job${nth}` }))
+  const draws = all.map((_, nth) => createDraw(SEED * 1_000 + nth))
+  const usualFailures = createUsualFailures()
+  for (let hour = 0; hour < hours; hour++) {
+    const from = START + hour * HOUR_MS
+    const runs = all.flatMap(({ habits: of, fault }, nth) =>
+      drawHour(of, draws[nth]!, from, START, fault).map((run) => ({ ...run, name: `job${nth}` })),
+    )
+    await insert(runs)
+    if (hour % 24 === 0) await runtime.rows('analyze "JobRun"')
+    const now = new Date(from + HOUR_MS)
+    const { problems } = await judgeJobs(runtime.reader, jobs, now, { usualFailures })
+    const told = problems.filter(
+      (one): one is Told => one.kind === 'failing' || one.kind === 'idle' || one.kind === 'slower',
+    )
+    yield { now, told }
+  }
+}
+
+async function insert(runs: readonly (DrawnRun & { name: string })[]): Promise<void> {
+  await runtime.rows(
+    `insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt", "errorCode", "details")
+     select gen_random_uuid(), name, (case when failed then 'failed' else 'success' end)::"JobRunStatus", 'queue', worker,
+            to_timestamp(at / 1000), to_timestamp((at + ms) / 1000), case when failed then 'broken' end,
+            case when not failed then jsonb_build_object('cleaned', count) end
+     from unnest($1::text[], $2::float8[], $3::float8[], $4::boolean[], $5::int[], $6::text[]) run(name, at, ms, failed, count, worker)`,
+    [
+      runs.map(({ name }) => name),
+      runs.map(({ at }) => at),
+      runs.map(({ ms }) => ms),
+      runs.map(({ isFailed }) => isFailed),
+      runs.map(({ count }) => count),
+      runs.map(({ workerId }) => workerId),
+    ],
+  )
+}
+
+it('the judge is quiet about jobs without a fault', { timeout: 3_600_000 }, async () => {
+  const drawn = fc.sample(habits, { seed: SEED, numRuns: JOBS })
+  const begun = new Map<string, number>()
+  let before = new Set<string>()
+  let asked = 0
+  for await (const { told } of simulate(
+    drawn.map((one) => ({ habits: one })),
+    DAYS * 24,
+  )) {
+    const now = new Set(told.map(({ kind, name }) => `${kind} ${name}`))
+    for (const one of now) if (!before.has(one)) begun.set(one, (begun.get(one) ?? 0) + 1)
+    before = now
+    asked += JOBS
+  }
+  const alarms = [...begun.values()].reduce((sum, count) => sum + count, 0)
+  const perMonth = (alarms / asked) * 24 * 30
+  console.info(
+    `${alarms} false alarms of ${JOBS} jobs in ${DAYS} days: ${perMonth.toFixed(2)} a job and month`,
+  )
+  for (const [one, count] of [...begun].toSorted(([, a], [, b]) => b - a)) {
+    const nth = Number(one.split('job')[1])
+    console.info(`${count} × ${one}`, JSON.stringify(drawn[nth]))
+  }
+  // Most of these are the first failures of a job of which the week shows none: its last run failed, and that is said.
+  expect(perMonth).toBeLessThan(2)
+})
+
+const steady: Omit<Habits, 'perHour' | 'scatter' | 'rhythm'> = {
+  medianMs: 80,
+  failing: 0,
+  nothing: 0.1,
+  counts: 40,
+  restsAtWeekends: false,
+  firstDay: 0,
+  deployHours: 1e6,
+}
+/** The fault comes with a deploy, on the fourth day and some minutes. */
+const FAULT_AT = START + 75.2 * HOUR_MS
+
+describe('a fault is told within two hours, since its first run and with its version', () => {
+  // As plain SQL says it: the runs that show the fault, the first, and how many of its version came before.
+  const SHOWS: Record<Fault, string> = {
+    slower: `"status" = 'success' and "endedAt" - "startedAt" > interval '1 s'`,
+    idle: `"details" ->> 'cleaned' = '0'`,
+    failing: `"errorCode" is not null`,
+  }
+
+  it.each(['slower', 'idle', 'failing'] as const)('%s', { timeout: 120_000 }, async (kind) => {
+    const drawn = fc.sample(
+      fc.record({
+        perHour: fc.constantFrom(12, 30, 300),
+        scatter: fc.constantFrom(0.1, 0.3),
+        rhythm: fc.constantFrom(0, 0.3),
+      }),
+      { seed: SEED, numRuns: 4 },
+    )
+    await runtime.rows(
+      `insert into "JobFormerWorker" values ('version 0', '0.2.0', to_timestamp($1 / 1000.0), now()),
+         ('faulty', '0.2.1', to_timestamp($2 / 1000.0), now())`,
+      [START, FAULT_AT],
+    )
+    const fault = { kind, fromMs: FAULT_AT }
+    const all = drawn.map((one) => ({ habits: { ...steady, ...one }, fault }))
+    const toldAt = new Map<string, number>()
+    for await (const { now, told } of simulate(all, 78)) {
+      for (const one of told) {
+        expect([one.kind, now.getTime() > FAULT_AT]).toEqual([kind, true])
+        if (!toldAt.has(one.name)) toldAt.set(one.name, now.getTime())
+        expect(one.first?.version).toBe('0.2.1')
+        const [sql] = await runtime.rows<{ runId: string; at: Date; before: number }>(
+          `select "id"::text as "runId", "startedAt" as "at", (
+             select count(*)::int from "JobRun" before where before."name" = $1 and before."workerId" = 'faulty'
+               and (before."startedAt", before."id") < (first."startedAt", first."id")
+           ) as "before"
+           from "JobRun" first where "name" = $1 and "workerId" = 'faulty' and ${SHOWS[kind]}
+           order by "startedAt", "id" limit 1`,
+          [one.name],
+        )
+        expect(one.first).toEqual({
+          runId: sql?.runId,
+          at: sql?.at.toISOString(),
+          version: '0.2.1',
+          runsBefore: sql?.before,
+        })
+      }
+    }
+    expect(toldAt.size).toBe(all.length)
+    expect(Math.max(...toldAt.values()) - FAULT_AT).toBeLessThan(2 * HOUR_MS)
+  })
+})
