@@ -11,7 +11,7 @@ const PACKAGES = /^scripts\/test\/(?:init|guide)\/|^scripts\/test\/release\.test
 /** Code that kills or freezes a process, or keeps a worker, an API, PostgreSQL or a whole stack running in one. */
 const SIGNS = [
   /\bkill\([^()\n]*'SIG(?:KILL|STOP)'\)/,
-  /\b(?:startWorkerProcess|useTallyStage|spawnWorker|startApi|spawnStart|acquireEmbeddedPostgres)\(/,
+  /\b(?:startWorkerProcess|useTallyStage|openShop|spawnWorker|startApi|spawnStart|acquireEmbeddedPostgres)\(/,
   /\b(?:runChaos|runFuzz|runHostile|describeKilledCleanup)\(/,
 ]
 const STARTS = /\b(?:spawnProcess|spawn)\(/

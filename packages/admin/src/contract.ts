@@ -776,6 +776,8 @@ export const jobDetailSchema = z.object({
       status: z.enum(['success', 'failed']),
       startedAt: at,
       counts: z.record(z.string(), z.number()),
+      // How many due rows it has passed over, such as `111` or `over 10,000`; null where it says nothing of that.
+      stillDue: z.string().nullable(),
     }),
   ),
   // Over the last 1,000 runs that ended.

@@ -98,6 +98,8 @@ export interface RunCounts {
   /** ISO 8601 in UTC. */
   startedAt: string
   counts: Record<string, number>
+  /** How many due rows it has passed over: `111`, `over 10,000`. Null where it says nothing of that. */
+  stillDue: string | null
 }
 
 const COUNTED_BYTES = 64 * 1024
@@ -112,7 +114,7 @@ export async function listRunCounts(
 ): Promise<RunCounts[]> {
   const rows = await reader.rows<RunCounts>({
     text: `
-      select run."id", run."status", run."startedAt", counted."counts"
+      select run."id", run."status", run."startedAt", counted."counts", left(run."details" ->> 'stillDue', 100) as "stillDue"
       from (
         select "id", "status", "startedAt",
                case when jsonb_typeof("details") = 'object' then ${boundedJson('"details"', COUNTED_BYTES)} end as "details"

@@ -201,14 +201,14 @@ it('samples every part of the time, and all that failed where few did', async ()
 it('tells what runs counted, whatever their details hold', async () => {
   const at = (second: number) => new Date(Date.parse('2026-02-01T00:00:00Z') + second * 1_000)
   const foreign: (Prisma.InputJsonValue | typeof Prisma.JsonNull)[] = [
-    { imported: 609, file: 'feed.xml', skipped: 0, nested: { deep: 1 }, none: null },
+    { imported: 609, file: 'feed.xml', skipped: 0, nested: { deep: 1 }, none: null, stillDue: 111 },
     [1, 2],
     'a text',
     {},
     Prisma.JsonNull,
     { imported: 'many' },
     { big: 1, much: 'x'.repeat(100_000) },
-    { ['k'.repeat(300)]: 1.5 },
+    { ['k'.repeat(300)]: 1.5, stillDue: 'over 10,000' },
     Object.fromEntries(Array.from({ length: 50 }, (_, index) => [`c${index}`, index])),
   ]
   for (const [index, details] of foreign.entries()) {
@@ -220,12 +220,12 @@ it('tells what runs counted, whatever their details hold', async () => {
     .$executeRaw`update "JobRun" set "details" = '{"n": 1e300, "imported": 12}' where "startedAt" = ${huge.startedAt}`
   const counted = await listRunCounts(runtime.reader, 'counting', 60)
   expect(counted.slice(0, 2).map(({ counts }) => counts)).toEqual([
-    { imported: 609, skipped: 0 },
+    { imported: 609, skipped: 0, stillDue: 111 },
     { ['k'.repeat(100)]: 1.5 },
   ])
   expect(Object.keys(counted[2]?.counts ?? {})).toHaveLength(20)
   expect(counted[3]?.counts).toEqual({ imported: 12 })
-  expect(counted).toHaveLength(4)
+  expect(counted.map(({ stillDue }) => stillDue)).toEqual(['111', 'over 10,000', null, null])
 })
 
 it('looks for what a worker has run among the last runs of all, and says how far it has looked', async () => {

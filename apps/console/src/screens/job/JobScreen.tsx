@@ -74,6 +74,7 @@ export function JobScreen(): ReactNode {
         {(data) => (
           <>
             <JobAttention name={name} />
+            <StillDue detail={data} />
             <JobPanels name={name} detail={data} />
           </>
         )}
@@ -92,6 +93,24 @@ function JobAttention({ name }: { name: string }) {
     <Panel title="Needs attention">
       <AttentionList attention={about} />
     </Panel>
+  )
+}
+
+/** Says what the last run left: it succeeded, and nothing else shows that others hold what is due. */
+function StillDue({ detail: { job, counted } }: { detail: ConsoleJobDetail }) {
+  const last = counted.at(-1)
+  const rows = last?.stillDue ?? '0'
+  if (last === undefined || last.id !== job.lastRun?.id || rows === '0') return null
+  return (
+    <section className="problem isMild" aria-label="Still due">
+      <p>
+        <Link to="/runs/$id" params={{ id: last.id }}>
+          Its last run
+        </Link>{' '}
+        passed over {/^\d+$/.test(rows) ? Number(rows).toLocaleString('en') : rows} due{' '}
+        {rows === '1' ? 'row, since others had it locked' : 'rows, since others had them locked'}.
+      </p>
+    </section>
   )
 }
 

@@ -1,0 +1,219 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { pruneJobRuns, type Job } from '@roundsman/engine'
+import { incidentJobs, printLabels, type IncidentJob } from './incidentJobs.ts'
+import type { Shop } from './openShop.ts'
+
+/** What wakes somebody on call at night. */
+export interface Incident {
+  name: string
+  /** What happens. */
+  about: string
+  /** Makes it, and returns the page that names it, below the console's address. */
+  make(shop: Shop): Promise<string>
+  /** What a person reads there. */
+  says: readonly RegExp[]
+}
+
+const [syncStock, importFeed, countStock, sendReceipt, renderPoster, archiveCarts, , callPartner] =
+  incidentJobs()
+const OVERVIEW = '/'
+const by = { actor: 'ann@example.com', reason: 'The partner is back' }
+
+export const INCIDENTS: readonly Incident[] = [
+  {
+    name: 'slow',
+    about: 'A job of 50 ms takes 2 s since an hour.',
+    async make(shop) {
+      // Ten runs an hour, and more of the last.
+      await fill(shop, 'syncStock', 1_900, '6 minutes', '1 hour', '50 ms')
+      await fill(shop, 'syncStock', 20, '2 minutes', '1 minute', '2 seconds')
+      await shop.startWorker(['syncStock'])
+      await run(shop, syncStock)
+      return OVERVIEW
+    },
+    says: [
+      /Slower\s+syncStock: half of its last 2\d runs took 2(\.\d+)? s or more/,
+      /Usually half take 50 ms/,
+    ],
+  },
+  {
+    name: 'flood',
+    about: 'One customer fills the queue with 5,000 pieces of work.',
+    async make({ client, host, startWorker }) {
+      const items = (count: number, label: string) =>
+        Array.from({ length: count }, () => ({ payload: { label } }))
+      const all = [...items(5_000, 'tenant 42'), ...items(150, 'tenant 7')]
+      await client.enqueueMany(host, importFeed, all)
+      await startWorker(['importFeed'])
+      return '/queue?work=importFeed&label=tenant+42'
+    },
+    says: [/importFeed\s+(over )?5,1\d\d|5,1\d\d waiting/, /tenant 42/],
+  },
+  {
+    name: 'lockedRows',
+    about: 'A clean-up passes over 111 rows that a transaction of psql holds.',
+    async make(shop) {
+      await fill(shop, 'sendReceipt', 111, '1 minute', '100 days', '50 ms')
+      await shop.lockByPsql(
+        `select from "JobRun" where "startedAt" < now() - interval '99 days' for update`,
+      )
+      await shop.startWorker(['pruneJobRuns'])
+      await run(shop, pruneJobRuns)
+      return '/jobs/pruneJobRuns'
+    },
+    says: [/passed over 111 due rows, since others had them locked/],
+  },
+  {
+    name: 'lockedTable',
+    about: 'A run waits for a table that a transaction of psql has locked.',
+    async make(shop) {
+      await shop.host.$executeRawUnsafe('create table "Stock" ("count" int)')
+      await shop.lockByPsql('lock table "Stock"')
+      await shop.startWorker(['countStock'])
+      await request(shop, countStock)
+      return OVERVIEW
+    },
+    says: [
+      /Lock\s+pid \d+ \(.*\) has waited .* for a lock of pid \d+ \(psql, idle in transaction\)/,
+    ],
+  },
+  {
+    name: 'twice',
+    about: 'A customer gets a mail twice: two requests have enqueued it.',
+    async make(shop) {
+      await shop.startWorker(['sendReceipt'])
+      const payload = { label: 'Order 106267' }
+      const send = (enqueuedBy: string) =>
+        shop.client.enqueue(shop.host, sendReceipt, payload, { enqueuedBy })
+      await ended(shop, (await send('request 7f3a')).workId)
+      return `/runs/${await ended(shop, (await send('request 9c1e')).workId)}`
+    },
+    says: [/Another piece of work with this label started .* before this one/, /request 9c1e/],
+  },
+  {
+    name: 'poison',
+    about: 'A piece of work kills each worker that takes it.',
+    async make(shop) {
+      const payload = { label: 'Poster 905' }
+      await shop.client.enqueue(shop.host, renderPoster, payload)
+      for (let deaths = 0; deaths < 2; deaths += 1)
+        await (
+          await shop.startWorker(['renderPoster']).catch(() => null)
+        )?.exited
+      // It lives, ends what the others have left, and takes none of it.
+      await shop.startWorker([])
+      return OVERVIEW
+    },
+    says: [/Loses workers\s+Poster 905 of renderPoster has lost 2 workers/],
+  },
+  {
+    name: 'idle',
+    about: 'A job succeeds and does nothing since a deploy.',
+    async make(shop) {
+      await fill(shop, 'archiveCarts', 40, '1 hour', '1 hour', '50 ms', { archived: 100 })
+      await shop.startWorker(['archiveCarts'], { version: '0.2.1' })
+      for (let runs = 0; runs < 4; runs += 1) await run(shop, archiveCarts)
+      return OVERVIEW
+    },
+    says: [
+      /Does nothing\s+archiveCarts has done nothing in 4 runs/,
+      /version 0\.2\.1/,
+      /usually it is 100/,
+    ],
+  },
+  {
+    name: 'rescheduled',
+    about: 'A deploy has made the digest an hour late.',
+    async make(shop) {
+      const before = await shop.startWorker(['sendDigest'], { cron: '0 7 * * *' })
+      await before.stop()
+      await shop.startWorker(['sendDigest'], { cron: '0 8 * * *', version: '0.2.1' })
+      return OVERVIEW
+    },
+    says: [
+      /Rescheduled\s+sendDigest has another schedule, by .*0\.2\.1/,
+      /0 8 \* \* \* in Europe\/Berlin, before: 0 7 \* \* \* in Europe\/Berlin/,
+    ],
+  },
+  {
+    name: 'taken',
+    about: 'Somebody else was faster with the retry of a dead letter.',
+    async make(shop) {
+      const payload = { label: 'Order 7' }
+      const { workId } = await shop.client.enqueue(shop.host, callPartner, payload)
+      const worker = await shop.startWorker(['callPartner'])
+      const id = await ended(shop, workId)
+      await worker.stop()
+      await shop.client.redriveDeadLetters({ ids: [workId] }, by)
+      return `/runs/${id}`
+    },
+    says: [/ann@example\.com had it retried: The partner is back/],
+  },
+  {
+    name: 'deadLetters',
+    about: '100,000 pieces of work were given up.',
+    async make({ host }) {
+      await host.$executeRawUnsafe(`
+        insert into "JobDeadLetter" ("id", "name", "attempt", "failures", "bytes", "enqueuedAt", "failedAt", "errorCode",
+          "errorMessage", "payload")
+        select gen_random_uuid(), 'callPartner', 1, 1, 2, at, at, 'handler_failed', 'The partner does not answer', '{}'
+        from generate_series(1, 100000) n cross join lateral (select now() - n * interval '1 ms' as at) failed`)
+      return OVERVIEW
+    },
+    says: [/callPartner has given up over 10,000 pieces of work/],
+  },
+  {
+    name: 'orphaned',
+    about: 'Work waits of a job that has left the catalogue.',
+    async make({ client, host }) {
+      await client.enqueueMany(
+        host,
+        printLabels,
+        Array.from({ length: 9 }, () => ({ payload: {} })),
+      )
+      return OVERVIEW
+    },
+    says: [/printLabels: 9 pieces of work wait, and no worker knows the job/],
+  },
+]
+
+/** Runs that have succeeded, `every` so long, the last of them `ago`. */
+async function fill(
+  { host }: Shop,
+  name: IncidentJob,
+  runs: number,
+  every: string,
+  ago: string,
+  took: string,
+  details: object | null = null,
+): Promise<void> {
+  await host.$executeRawUnsafe(
+    `insert into "JobRun" ("id", "name", "status", "trigger", "attempt", "startedAt", "endedAt", "details", "workerId", "createdAt")
+     select gen_random_uuid(), $1, 'success', 'queue', 1, at, at + $5::interval, $6::jsonb, 'worker-1:1:0', at
+     from generate_series(0, $2::int - 1) n cross join lateral (select now() - $4::interval - n * $3::interval as at) started`,
+    name,
+    runs,
+    every,
+    ago,
+    took,
+    details === null ? null : JSON.stringify(details),
+  )
+}
+
+/** Asks for a run as a person does. Returns the id of its work. */
+const request = (shop: Shop, job: Job) =>
+  shop.client.requestRun(job, { actor: 'ann@example.com', reason: 'To see' })
+
+/** Has it run, and returns the id of the run once that has ended. */
+const run = async (shop: Shop, job: Job) => ended(shop, await request(shop, job))
+
+async function ended({ host }: Shop, workId: string): Promise<string> {
+  for (;;) {
+    const [found] = await host.$queryRawUnsafe<{ id: string }[]>(
+      `select "id"::text from "JobRun" where coalesce("workId", "id") = $1::uuid and "endedAt" is not null`,
+      workId,
+    )
+    if (found !== undefined) return found.id
+    await pause(50)
+  }
+}

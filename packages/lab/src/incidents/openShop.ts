@@ -1,0 +1,76 @@
+import { join } from 'node:path'
+import type { PrismaClient } from '@roundsman/db'
+import type { JobsClient } from '@roundsman/engine/client'
+import { startMember, type Member } from '../createFleet.ts'
+import { openPool } from '../openPool.ts'
+import { createClient, migrateEngine, openPrisma } from '../product.ts'
+import type { IncidentJob } from './incidentJobs.ts'
+
+/** What a worker process is told. */
+export interface WorkerSettings {
+  databaseUrl: string
+  takes: readonly IncidentJob[]
+  version: string
+  cron?: string | undefined
+}
+
+/** A product with a database, in which incidents are made. */
+export interface Shop {
+  client: JobsClient
+  /** The product's own client. */
+  host: PrismaClient
+  /** Starts a worker process that takes these jobs alone, and resolves once it does. */
+  startWorker(
+    takes: readonly IncidentJob[],
+    more?: Partial<Omit<WorkerSettings, 'databaseUrl' | 'takes'>>,
+  ): Promise<Member>
+  /** Runs a statement in a transaction of somebody's psql, which stays open. */
+  lockByPsql(statement: string): Promise<void>
+  close(): Promise<void>
+}
+
+export async function openShop(databaseUrl: string): Promise<Shop> {
+  await migrateEngine(databaseUrl)
+  const client = createClient(databaseUrl)
+  await client.start()
+  const host = openPrisma(databaseUrl, 'shop')
+  const workers: Member[] = []
+  const sessions: (() => Promise<void>)[] = []
+  return {
+    client,
+    host,
+    async startWorker(takes, { version = '0.2.0', cron } = {}) {
+      const settings: WorkerSettings = { databaseUrl, takes, version, cron }
+      const worker = startMember(join(import.meta.dirname, 'workerProcess.ts'), workers.length, {
+        settings,
+      })
+      workers.push(worker)
+      await worker.told('isReady')
+      return worker
+    },
+    async lockByPsql(statement) {
+      const psql = openPool({ url: databaseUrl, applicationName: 'psql', poolSize: 1 })
+      const end = Promise.withResolvers<void>()
+      const isLocked = Promise.withResolvers<void>()
+      const over = psql.transaction(async (tx) => {
+        await tx.query(statement)
+        isLocked.resolve()
+        await end.promise
+      })
+      over.catch(isLocked.reject)
+      sessions.push(async () => {
+        end.resolve()
+        await over.catch(() => undefined)
+        await psql.close()
+      })
+      await isLocked.promise
+    },
+    async close() {
+      // First the locks, for which workers wait.
+      await Promise.all(sessions.map((end) => end()))
+      await Promise.all(workers.map((worker) => worker.stop()))
+      await client.stop()
+      await host.$disconnect()
+    },
+  }
+}

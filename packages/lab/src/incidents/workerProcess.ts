@@ -1,0 +1,32 @@
+// A worker that takes some of the jobs, as a version of the product.
+import { createWorker } from '@roundsman/engine/worker'
+import { followDriver } from '../followDriver.ts'
+import { log, openPrisma } from '../product.ts'
+import { createIncidentHandlers, incidentJobs } from './incidentJobs.ts'
+import type { WorkerSettings } from './openShop.ts'
+
+const { settings, tell } = followDriver<WorkerSettings>()
+const { databaseUrl, takes, version, cron } = settings
+const client = openPrisma(databaseUrl, 'shop worker')
+const own = incidentJobs(cron).filter(({ name }) => takes.includes(name))
+const all = createIncidentHandlers(client)
+const worker = createWorker({
+  schema: 'public',
+  databaseUrl,
+  client,
+  version,
+  jobs: own,
+  handlers: Object.fromEntries(own.map(({ name }) => [name, all[name]])) as never,
+  retention: takes.includes('pruneJobRuns') ? {} : false,
+  log,
+})
+tell({ workerId: worker.id })
+process.once('SIGTERM', () => void stop())
+await worker.start()
+tell({ isReady: true })
+
+async function stop(): Promise<void> {
+  await worker.stop()
+  await client.$disconnect()
+  process.exit(0)
+}
