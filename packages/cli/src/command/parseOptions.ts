@@ -1,4 +1,4 @@
-import { parseArgs, type ParseArgsOptionsConfig } from 'node:util'
+import { parseArgs, type ParseArgsConfig, type ParseArgsOptionsConfig } from 'node:util'
 import { UsageError } from './runCommand.ts'
 
 /**
@@ -9,8 +9,23 @@ export function parseOptions<const Options extends ParseArgsOptionsConfig>(
   args: string[],
   options: Options,
 ) {
+  return parse({ args, options, allowPositionals: false }).values
+}
+
+/**
+ * Parses a command line whose words beside the options mean something, too.
+ * @throws UsageError
+ */
+export function parseCommandLine<const Options extends ParseArgsOptionsConfig>(
+  args: string[],
+  options: Options,
+) {
+  return parse({ args, options, allowPositionals: true })
+}
+
+function parse<const Config extends ParseArgsConfig>(config: Config) {
   try {
-    return parseArgs({ args, options, allowPositionals: false, strict: true }).values
+    return parseArgs(config)
   } catch (error) {
     throw new UsageError((error as Error).message)
   }

@@ -1,6 +1,6 @@
-import { parseArgs } from 'node:util'
 import { currentUser } from '../command/currentUser.ts'
 import { withClient, type ProductSource } from '../command/product.ts'
+import { parseCommandLine } from '../command/parseOptions.ts'
 import { ForeseenError, UsageError, type Command, type Terminal } from '../command/runCommand.ts'
 import { refuseUnknownJob } from '../command/unknownJob.ts'
 
@@ -50,7 +50,10 @@ async function change(args: string[], terminal: Terminal, source: ProductSource)
 }
 
 function readArguments(args: string[]) {
-  const { values, positionals } = parse(args)
+  const { values, positionals } = parseCommandLine(args, {
+    reason: { type: 'string' },
+    json: { type: 'boolean' },
+  })
   const [action, name, ...rest] = positionals
   if (action !== 'pause' && action !== 'resume') throw new UsageError('Say pause or resume')
   if (name === undefined) throw new UsageError('Which job? Give its name')
@@ -59,16 +62,4 @@ function readArguments(args: string[]) {
   if (action === 'pause' && (reason ?? '').trim() === '')
     throw new UsageError('--reason is missing: say why')
   return { action, name, reason, asJson } as const
-}
-
-function parse(args: string[]) {
-  try {
-    return parseArgs({
-      args,
-      allowPositionals: true,
-      options: { reason: { type: 'string' }, json: { type: 'boolean' } },
-    })
-  } catch (error) {
-    throw new UsageError((error as Error).message)
-  }
 }

@@ -5,11 +5,10 @@ import {
   type WhichWork,
   type WorkOutcome,
 } from '@roundsman/engine/client'
-import { parseArgs } from 'node:util'
 import { currentUser } from '../command/currentUser.ts'
 import { onOneLine, standardLayout, wrap, type Layout } from '../command/layout.ts'
 import { parseInstant } from '../command/parseInstant.ts'
-import { parseWholeNumber } from '../command/parseOptions.ts'
+import { parseCommandLine, parseWholeNumber } from '../command/parseOptions.ts'
 import { withClient, type ProductSource } from '../command/product.ts'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
 import { refuseUnknownJob } from '../command/unknownJob.ts'
@@ -41,13 +40,27 @@ Exit code: 0 success, 1 the environment or the database needs attention, 2 usage
 
 const ACTIONS = ['list', 'cancel', 'postpone', 'prioritise'] as const
 
-type Values = ReturnType<typeof parse>['values']
+const OPTIONS = {
+  id: { type: 'string', multiple: true },
+  label: { type: 'string' },
+  all: { type: 'boolean' },
+  until: { type: 'string' },
+  for: { type: 'string' },
+  now: { type: 'boolean' },
+  priority: { type: 'string' },
+  reason: { type: 'string' },
+  limit: { type: 'string' },
+  after: { type: 'string' },
+  json: { type: 'boolean' },
+} as const
+
+type Values = ReturnType<typeof parseCommandLine<typeof OPTIONS>>['values']
 
 export function createWorkCommand(source: ProductSource): Command {
   return {
     usage: usage(source.call),
     async run(args, terminal) {
-      const { values, positionals } = parse(args)
+      const { values, positionals } = parseCommandLine(args, OPTIONS)
       const [given, name, ...rest] = positionals
       const action = ACTIONS.find((one) => one === given)
       if (action === undefined) throw new UsageError(`Say what to do: ${ACTIONS.join(', ')}`)
@@ -196,28 +209,4 @@ function readPriority(text: string | undefined): number {
   const value = /^-?\d{1,10}$/.test(text ?? '') ? Number(text) : Number.NaN
   if (value >= -(2 ** 31) && value < 2 ** 31) return value
   throw new UsageError(`--priority is a whole number of 32 bits, not "${text ?? ''}"`)
-}
-
-function parse(args: string[]) {
-  try {
-    return parseArgs({
-      args,
-      allowPositionals: true,
-      options: {
-        id: { type: 'string', multiple: true },
-        label: { type: 'string' },
-        all: { type: 'boolean' },
-        until: { type: 'string' },
-        for: { type: 'string' },
-        now: { type: 'boolean' },
-        priority: { type: 'string' },
-        reason: { type: 'string' },
-        limit: { type: 'string' },
-        after: { type: 'string' },
-        json: { type: 'boolean' },
-      },
-    })
-  } catch (error) {
-    throw new UsageError((error as Error).message)
-  }
 }

@@ -1,7 +1,7 @@
-import { parseArgs } from 'node:util'
 import { importPgBoss, type LeftBehind, type PgBossImport } from '@roundsman/engine/internal'
 import { onOneLine, standardLayout, wrap } from '../command/layout.ts'
 import type { ProductSource } from '../command/product.ts'
+import { parseCommandLine } from '../command/parseOptions.ts'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
 import { unknownJob } from '../command/unknownJob.ts'
 
@@ -60,7 +60,14 @@ async function runImport(
 }
 
 function readArguments(args: string[]) {
-  const { values, positionals } = parse(args)
+  const { values, positionals } = parseCommandLine(args, {
+    queue: { type: 'string', multiple: true },
+    all: { type: 'boolean' },
+    'dead-letters': { type: 'boolean' },
+    schema: { type: 'string' },
+    'dry-run': { type: 'boolean' },
+    json: { type: 'boolean' },
+  })
   const [from, ...rest] = positionals
   if (from !== 'pg-boss') throw new UsageError('Say from what: pg-boss')
   if (rest.length > 0)
@@ -72,25 +79,6 @@ function readArguments(args: string[]) {
     return [queue, job]
   })
   return { ...others, queues }
-}
-
-function parse(args: string[]) {
-  try {
-    return parseArgs({
-      args,
-      allowPositionals: true,
-      options: {
-        queue: { type: 'string', multiple: true },
-        all: { type: 'boolean' },
-        'dead-letters': { type: 'boolean' },
-        schema: { type: 'string' },
-        'dry-run': { type: 'boolean' },
-        json: { type: 'boolean' },
-      },
-    })
-  } catch (error) {
-    throw new UsageError((error as Error).message)
-  }
 }
 
 interface View {

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
+import { parseCommandLine } from '../command/parseOptions.ts'
 import { ForeseenError, UsageError, type Command, type Terminal } from '../command/runCommand.ts'
 import { requireConfig } from '../config/openProduct.ts'
 import { findPackageManager, nearestCommand } from '../init/findTooling.ts'
@@ -55,7 +55,7 @@ A worker knows it from its next start on; roundsman dev starts anew by itself.\n
 }
 
 function readRequest(args: string[]): NewJobRequest {
-  const { values, positionals } = parse(args)
+  const { values, positionals } = parseCommandLine(args, { schedule: { type: 'string' } })
   const [name, ...rest] = positionals
   if (name === undefined) throw new UsageError('Which name should the job have?')
   if (rest.length > 0) {
@@ -64,18 +64,6 @@ function readRequest(args: string[]): NewJobRequest {
     )
   }
   return { name, cron: values.schedule ?? null }
-}
-
-function parse(args: string[]) {
-  try {
-    return parseArgs({
-      args,
-      allowPositionals: true,
-      options: { schedule: { type: 'string' } },
-    })
-  } catch (error) {
-    throw new UsageError((error as Error).message)
-  }
 }
 
 interface Module {

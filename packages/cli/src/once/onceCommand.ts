@@ -1,9 +1,9 @@
-import { parseArgs } from 'node:util'
 import { payloadProblem } from '@roundsman/engine/internal'
 import { isEngineJob, JobError, type Job } from '@roundsman/engine'
 import { runOnce, type RunOnceResult } from '@roundsman/engine/worker'
 import { currentUser } from '../command/currentUser.ts'
 import type { ProductSource, RunPlace } from '../command/product.ts'
+import { parseCommandLine } from '../command/parseOptions.ts'
 import {
   ForeseenError,
   UsageError,
@@ -90,7 +90,12 @@ async function run(
 }
 
 function readArguments(args: string[], jobs: readonly Job[]): OnceRequest {
-  const { values, positionals } = parse(args)
+  const { values, positionals } = parseCommandLine(args, {
+    'dry-run': { type: 'boolean' },
+    payload: { type: 'string' },
+    'dead-letter': { type: 'string' },
+    json: { type: 'boolean' },
+  })
   const list = jobs.map(({ name, description }) => `  ${name.padEnd(24)}${description}`).join('\n')
   const [name, ...rest] = positionals
   if (name === undefined) throw new UsageError(`Which job? These are known:\n${list}`)
@@ -115,23 +120,6 @@ function readArguments(args: string[], jobs: readonly Job[]): OnceRequest {
   // The dead letter's own payload is checked by its run.
   const payload = deadLetter === undefined ? readPayload(values.payload, job) : undefined
   return { job, payload, deadLetter, isDryRun, asJson: values.json ?? false }
-}
-
-function parse(args: string[]) {
-  try {
-    return parseArgs({
-      args,
-      allowPositionals: true,
-      options: {
-        'dry-run': { type: 'boolean' },
-        payload: { type: 'string' },
-        'dead-letter': { type: 'string' },
-        json: { type: 'boolean' },
-      },
-    })
-  } catch (error) {
-    throw new UsageError((error as Error).message)
-  }
 }
 
 function readPayload(text: string | undefined, job: Job): unknown {
