@@ -3,9 +3,6 @@ import { emptyTables, QUEUE } from '@roundsman/testing'
 import { expect } from 'vitest'
 import type { TestApi } from './createTestApi.ts'
 
-/** Nothing has this id. */
-export const UNKNOWN_ID = '01a20e26-367c-766a-a085-72e882269712'
-
 /** Removes all invoices, what was rendered and sent of them, and all work. */
 export async function emptyInvoices(prisma: PrismaClient): Promise<void> {
   await emptyTables(prisma, `"EmailMessage", "InvoicePdf", "InvoiceLine", "Invoice", ${QUEUE}`)

@@ -1,6 +1,9 @@
 import { STATUS_CODES } from 'node:http'
 import { expect } from 'vitest'
 
+/** An id that nothing has. */
+export const UNKNOWN_ID = '01a20e26-367c-766a-a085-72e882269712'
+
 /** An answer, as Fastify's `inject` returns it. */
 interface Answered {
   statusCode: number

@@ -18,7 +18,7 @@ export {
 } from './createTestDatabase.ts'
 export { createUserOfEachRole } from './createUserOfEachRole.ts'
 export { emptyTables } from './emptyTables.ts'
-export { expectInvalid, expectProblem } from './expectProblem.ts'
+export { expectInvalid, expectProblem, UNKNOWN_ID } from './expectProblem.ts'
 export { fakeClock, type FakeClock } from './fakeClock.ts'
 export {
   foreignLocks,

@@ -5,11 +5,10 @@ import { createHmac } from 'node:crypto'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expectProblem, listQueue, setWork } from '@roundsman/testing'
+import { expectProblem, listQueue, setWork, UNKNOWN_ID } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTestApi, JWT_SECRET, type TestApi } from '../createTestApi.ts'
 
-const UNKNOWN_ID = '01a20e26-367c-766a-a085-72e882269712'
 const MINUTE_MS = 60_000
 
 let api: TestApi

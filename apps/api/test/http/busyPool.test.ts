@@ -1,6 +1,6 @@
 // Not quick: waits for a busy pool.
 import { jobs } from '@roundsman/jobs'
-import { openForTests } from '@roundsman/testing'
+import { openForTests, UNKNOWN_ID } from '@roundsman/testing'
 import { expect, it } from 'vitest'
 import { buildApp } from '../../src/app.ts'
 import { createTestApi, JWT_SECRET } from '../createTestApi.ts'
@@ -8,7 +8,6 @@ import { createTestApi, JWT_SECRET } from '../createTestApi.ts'
 const api = openForTests(createTestApi)
 
 const POOL_SIZE = 10
-const UNKNOWN_ID = '01a20e26-367c-766a-a085-72e882269712'
 
 it('waits for a connection longer than Prisma would, whatever an admin asks for', async () => {
   const { prisma, jobsClient, clock } = api

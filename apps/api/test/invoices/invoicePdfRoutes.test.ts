@@ -8,10 +8,11 @@ import {
   openForTests,
   setWork,
   withRefusedCommit,
+  UNKNOWN_ID,
 } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createTestApi } from '../createTestApi.ts'
-import { createInvoice, emptyInvoices, invoiceBody, markRendered, UNKNOWN_ID } from '../invoices.ts'
+import { createInvoice, emptyInvoices, invoiceBody, markRendered } from '../invoices.ts'
 
 const api = openForTests(createTestApi)
 

@@ -7,11 +7,12 @@ import {
   openForTests,
   setWork,
   withRefusedCommit,
+  UNKNOWN_ID,
 } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { invoicesQuery } from '../../src/invoices/listInvoices.ts'
 import { createTestApi } from '../createTestApi.ts'
-import { createInvoice, emptyInvoices, invoiceBody, markRendered, UNKNOWN_ID } from '../invoices.ts'
+import { createInvoice, emptyInvoices, invoiceBody, markRendered } from '../invoices.ts'
 
 const api = openForTests(createTestApi)
 

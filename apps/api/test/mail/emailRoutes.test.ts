@@ -6,12 +6,13 @@ import {
   listQueue,
   openForTests,
   setWork,
+  UNKNOWN_ID,
   waitFor,
   withRefusedCommit,
 } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createTestApi } from '../createTestApi.ts'
-import { createInvoice, emptyInvoices, invoiceBody, markRendered, UNKNOWN_ID } from '../invoices.ts'
+import { createInvoice, emptyInvoices, invoiceBody, markRendered } from '../invoices.ts'
 
 const api = openForTests(createTestApi)
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { expectInvalid, expectProblem, openForTests } from '@roundsman/testing'
+import { expectInvalid, expectProblem, openForTests, UNKNOWN_ID } from '@roundsman/testing'
 import { describe, expect, it } from 'vitest'
 import { createTestApi } from '../createTestApi.ts'
 
@@ -102,7 +102,7 @@ describe('revoke', () => {
   })
 
   it('does not find a session that never was', async () => {
-    expectProblem(await revoke('01a20e26-367c-766a-a085-72e882269712'), 404)
+    expectProblem(await revoke(UNKNOWN_ID), 404)
   })
 
   it('refuses what is not an id', async () => {

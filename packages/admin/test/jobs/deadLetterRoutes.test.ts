@@ -9,6 +9,7 @@ import {
   openForTests,
   setWork,
   withRefusedCommit,
+  UNKNOWN_ID,
 } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { dispatchEmail, openTestAdmin, renderInvoicePdf } from '../openTestAdmin.ts'
@@ -22,7 +23,6 @@ beforeEach(async () => {
   await emptyQueue(api.prisma)
 })
 
-const UNKNOWN_ID = '01a20e26-367c-766a-a085-72e882269712'
 const URL = '/api/jobs/dead-letters'
 
 const list = (query = '') => api.as('admin', { method: 'GET', url: `${URL}?${query}` })

@@ -9,6 +9,7 @@ import {
   listQueue,
   openForTests,
   withRefusedCommit,
+  UNKNOWN_ID,
 } from '@roundsman/testing'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -399,7 +400,6 @@ describe('refuses with the place that is wrong', () => {
   }
 })
 
-const UNKNOWN_ID = '01a20e26-367c-766a-a085-72e882269712'
 const WORK = '01a20e26-367c-766a-a085-000000000001'
 
 const get = (id: string) => api.as('admin', { method: 'GET', url: `/api/jobs/runs/${id}` })
