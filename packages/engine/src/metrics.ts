@@ -1,4 +1,4 @@
-/** Shows metrics of jobs by the host's prom-client, which it hands over: `import * as prometheus from 'prom-client'`. */
+/** Metrics of jobs, registered with the prom-client that the host passes in: `import * as prometheus from 'prom-client'`. */
 export { createRunMetrics } from './metrics/createRunMetrics.ts'
 export type { MetricsTarget, Prometheus } from './metrics/prometheus.ts'
 export { type JobHealthWatchOptions, watchJobHealth } from './metrics/watchJobHealth.ts'

@@ -30,7 +30,7 @@ export async function comparePolicies(
   const results: PolicyResult[] = []
   for (const missedPolicy of MISSED_POLICIES) {
     for (const overlapPolicy of OVERLAP_POLICIES) {
-      // defineJob refuses this: every tick wants its run, and none may wait for its turn.
+      // defineJob refuses this pair: `all` wants a run of every tick, and `skip` lets none wait for the run before.
       if (missedPolicy === 'all' && overlapPolicy === 'skip') continue
       const schedule = { ...job.schedule, missed: missedPolicy, overlap: overlapPolicy }
       const variant = { ...job, schedule, isExclusive: overlapPolicy !== 'allow' }

@@ -11,7 +11,7 @@ import { simulate } from './simulate.ts'
 import type { TimeRange } from './simulateJob.ts'
 
 const MAX_ROWS = 100_000
-/** What reads expressions ends with that year, in any zone. */
+/** The cron parser finds no tick after that year, in any zone. */
 const LAST_LISTED = new Date('2999-12-31T00:00:00Z')
 
 const usage = (call: string) => `Usage: ${call} --from DATE --to DATE [--outage FROM/TO]

@@ -29,7 +29,7 @@ export interface Claimer {
 export interface ClaimManner {
   /** Whether the job's last claim was answered in full. Default: no. */
   hasBacklog?: boolean
-  /** Whether somebody has said since then that there is work: also such as the last claim could not see. Default: no. */
+  /** Whether a wake-up has come since then: its work may lie before where the last claim ended. Default: no. */
   isAsked?: boolean
 }
 
