@@ -2,7 +2,6 @@
 import { openBrowser, waitFor, type Browser, type Locator, type Page } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { chooseAction } from './chooseAction.ts'
-import { createGate } from './createGate.ts'
 import { DUE } from './createTestJobs.ts'
 import { expectSeen } from './expectSeen.ts'
 import { jobRow } from './jobRow.ts'
@@ -28,6 +27,7 @@ afterAll(async () => {
 beforeEach(async () => {
   stack.partner.isDown = true
   await stack.prisma.jobAction.deleteMany()
+  await stack.prisma.$executeRaw`delete from "JobBulk"`
   await stack.prisma.jobRun.deleteMany()
   await stack.prisma.$executeRaw`delete from "JobDeadLetter"`
 })
@@ -419,15 +419,15 @@ describe('waiting work', () => {
     await waitFor(
       async () => (await stack.prisma.jobRun.count({ where: { status: 'success' } })) === 3,
     )
-    const done = await actions()
-    expect(done.every(({ actor }) => actor === ACTOR)).toBe(true)
-    expect(done.map(({ action, reason }) => `${action}: ${reason}`)).toEqual([
+    expect((await actions()).map(({ action, reason }) => `${action}: ${reason}`)).toEqual([
       'pauseQueue: The partner is away',
-      'postponeWork: Not today',
-      'prioritiseWork: It is urgent',
-      'postponeWork: They are back',
-      'cancelWork: They know already',
       'resumeQueue: null',
+    ])
+    expect(await bulkActs()).toEqual([
+      { kind: 'postponeWork', done: 1, actor: ACTOR, reason: 'Not today' },
+      { kind: 'prioritiseWork', done: 1, actor: ACTOR, reason: 'It is urgent' },
+      { kind: 'postponeWork', done: 1, actor: ACTOR, reason: 'They are back' },
+      { kind: 'cancelWork', done: 1, actor: ACTOR, reason: 'They know already' },
     ])
   })
 
@@ -451,7 +451,8 @@ describe('waiting work', () => {
 
     const held = Promise.withResolvers<() => Promise<void>>()
     let sent = 0
-    await page.route('**/api/jobs/work/prioritise', async (route) => {
+    await page.route('**/api/jobs/bulk', async (route) => {
+      if (route.request().method() === 'GET') return await route.continue()
       sent += 1
       if (sent > 1) await route.continue()
       else held.resolve(() => route.fulfill({ status: 500 }))
@@ -465,13 +466,6 @@ describe('waiting work', () => {
       element.click()
     })
     const fail = await held.promise
-    const asked = page.waitForEvent('dialog')
-    await page.evaluate('setTimeout(() => location.reload())')
-    const question = await asked
-    expect(question.type()).toBe('beforeunload')
-    await question.dismiss()
-    for (let n = 0; n < 3; n += 1) await page.keyboard.press('Escape')
-    await dialog(page).waitFor()
     await fail()
     await dialog(page).getByRole('alert').waitFor()
     expect(sent).toBe(1)
@@ -542,10 +536,12 @@ describe('waiting work', () => {
     const counts = Map.groupBy(await actions(), ({ action }) => action)
     expect([...counts].map(([action, { length }]) => [action, length])).toEqual([
       ['pauseQueue', 2],
+      ['resumeQueue', 2],
+    ])
+    expect((await bulkActs()).map(({ kind, done }) => [kind, done])).toEqual([
       ['prioritiseWork', 2],
       ['postponeWork', 31],
       ['cancelWork', 15],
-      ['resumeQueue', 2],
     ])
   })
 })
@@ -609,36 +605,59 @@ describe('many dead letters', () => {
     await page.getByText('60 dead letters are discarded.').waitFor()
     await page.getByText('No dead letters match').waitFor()
     expect(await countFailed()).toBe(61)
-    const recorded = await actions()
-    expect(recorded).toHaveLength(60)
-    expect(recorded[0]).toEqual({
-      action: 'discard',
-      name: 'callPartner',
-      actor: ACTOR,
-      reason: 'Nobody waits for them',
-    })
+    expect(await actions()).toEqual([])
+    await page
+      .getByRole('region', { name: 'Done to many at once' })
+      .getByText(`60 dead letters are discarded of callPartner. ${ACTOR}: Nobody waits for them`)
+      .waitFor()
+    await page.goto('/console/jobs/callPartner')
+    await page.getByText('discarded it, as one of 60: Nobody waits for them').waitFor()
   })
 
-  it('are done part by part, with a progress, and stop where they are told to', async () => {
-    await giveUpMany(1_100)
-    await using viewer = await open('/queue?name=callPartner')
-    const { page } = viewer
-    const parts = createGate()
-    await page.route('**/api/jobs/dead-letters/discard', async (route) => {
-      await parts.pass(new AbortController().signal)
-      await route.continue()
-    })
-    await page.getByLabel('Select all on this page').check()
-    await page.getByRole('button', { name: 'Select all 1,100 that match' }).click()
-    await page.getByRole('button', { name: 'Discard 1,100' }).click()
-    await confirm(page, 'Discard 1,100 for good', 'Nobody waits for them')
-    await dialog(page).getByText('0 of 1,100').waitFor()
-    parts.open(1)
-    await dialog(page).getByText('500 of 1,100 · 45 %').waitFor()
-    await dialog(page).getByRole('button', { name: 'Stop' }).click()
-    parts.open(1)
-    await page.getByText('1,000 dead letters are discarded; 100 left as they were.').waitFor()
-    expect(await countFailed()).toBe(100)
+  it('are gone on with when the page is left, with a progress and a stop', async () => {
+    await giveUpMany(3_100)
+    // It can make its first step, and no other before it is let go.
+    await stack.prisma.$executeRaw`
+      create function "hold"() returns trigger language plpgsql as
+      $$ begin perform pg_advisory_xact_lock_shared(4711); return old; end $$`
+    await stack.prisma.$executeRaw`
+      create trigger "hold" after update of "done" on "JobBulk" for each row when (old."done" > 0) execute function "hold"()`
+    try {
+      const isLetGo = Promise.withResolvers<void>()
+      const isHeld = Promise.withResolvers<void>()
+      const held = stack.prisma.$transaction(
+        async (tx) => {
+          await tx.$queryRaw`select pg_advisory_xact_lock(4711)::text`
+          isHeld.resolve()
+          await isLetGo.promise
+        },
+        { timeout: 60_000 },
+      )
+      await isHeld.promise
+      {
+        await using viewer = await open('/queue?name=callPartner')
+        const { page } = viewer
+        await page.getByLabel('Select all on this page').check()
+        await page.getByRole('button', { name: 'Select all 3,100 that match' }).click()
+        await page.getByRole('button', { name: 'Discard 3,100' }).click()
+        await confirm(page, 'Discard 3,100 for good', 'Nobody waits for them')
+        await page.getByText('Discarding: it goes on.').waitFor()
+      }
+      await using later = await open('/queue')
+      const acts = later.page.getByRole('region', { name: 'Done to many at once' })
+      await acts.getByText('960 of 3,100 · 30 %').waitFor()
+      await acts.getByRole('button', { name: 'Stop' }).click()
+      isLetGo.resolve()
+      await held
+      await acts.getByText(/dead letters are discarded; [\d,]+ left as they were/).waitFor()
+      await acts.getByText(`stopped by ${ACTOR}`).waitFor()
+      const [act] = await stack.prisma.$queryRaw<{ done: number }[]>`
+        select "done" from "JobBulk" where "endedAt" is not null order by "createdAt" desc limit 1`
+      expect(await countFailed()).toBe(3_100 - (act?.done ?? 0))
+    } finally {
+      await stack.prisma.$executeRaw`drop trigger "hold" on "JobBulk"`
+      await stack.prisma.$executeRaw`drop function "hold"`
+    }
   })
 })
 
@@ -869,6 +888,12 @@ async function failGreeting(page: Page) {
 
 async function schedule() {
   return await stack.prisma.jobSchedule.findUniqueOrThrow({ where: { name: 'countSheep' } })
+}
+
+async function bulkActs() {
+  return await stack.prisma.$queryRaw<
+    { kind: string; done: number; actor: string; reason: string }[]
+  >`select "kind", "done", "actor", "reason" from "JobBulk" order by "createdAt"`
 }
 
 async function actions() {

@@ -1,7 +1,9 @@
 import {
+  BULK_KINDS,
   JOB_TRIGGERS,
   MISSED_POLICIES,
   OVERLAP_POLICIES,
+  PASSED_REASONS,
   TICK_OUTCOMES,
   type JobTrigger,
   RUN_OUTCOMES,
@@ -82,6 +84,35 @@ export const shownSchema = z.record(
   z.union([z.string(), z.number(), z.boolean(), z.null()]),
 )
 
+/** POST /api/jobs/bulk, and one of GET /api/jobs/bulk. */
+export type BulkAct = z.output<typeof bulkSchema>
+export const bulkSchema = z.object({
+  id: z.guid(),
+  kind: z.enum(BULK_KINDS),
+  which: z
+    .record(z.string(), z.unknown())
+    .describe('The filter by which they were chosen; empty for all, or for chosen ids'),
+  isByIds: z.boolean(),
+  names: z.array(z.string()).describe('The jobs of what matched'),
+  startAfter: at.nullable(),
+  priority: z.int().nullable(),
+  actor: z.string(),
+  reason: z.string().nullable(),
+  startedAt: at,
+  matched: z
+    .int()
+    .describe('How many matched when it was asked for; what came later is left alone'),
+  isCut: z.boolean().describe('Whether more matched than a million: the others stay as they are'),
+  done: z.int(),
+  passed: z
+    .partialRecord(z.enum(PASSED_REASONS), z.int())
+    .describe('How many it has passed over, by the reason'),
+  left: z.int().describe('How many it has not come to'),
+  problem: z.string().nullable().describe('Why it does not go on at the moment; it is tried again'),
+  endedAt: at.nullable().describe('Null while it goes on'),
+  stoppedBy: z.string().nullable().describe('Who stopped it before it was done'),
+})
+
 /** Also part of GET /api/jobs/runs/:id, as `actions`, in their order. */
 export type ConsoleAction = z.output<typeof actionSchema>
 export const actionSchema = z.object({
@@ -93,6 +124,18 @@ export const actionSchema = z.object({
     ),
   actor: z.string(),
   reason: z.string().nullable(),
+  bulk: bulkSchema
+    .pick({
+      id: true,
+      matched: true,
+      isCut: true,
+      done: true,
+      left: true,
+      endedAt: true,
+      stoppedBy: true,
+    })
+    .nullable()
+    .describe('What came of an act on many, of which this was one; else null'),
 })
 
 /** POST /api/jobs/runs/:id/payload and /api/jobs/work/:workId/payload */

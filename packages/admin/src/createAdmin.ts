@@ -17,6 +17,7 @@ import { eventRoutes } from './jobs/eventRoutes.ts'
 import { jobRoutes } from './jobs/jobRoutes.ts'
 import { jobRunRoutes } from './jobs/jobRunRoutes.ts'
 import { runsCsvRoutes } from './jobs/runsCsvRoutes.ts'
+import { bulkRoutes } from './jobs/bulkRoutes.ts'
 import { workRoutes } from './jobs/workRoutes.ts'
 import { asPrefix, checkOptions, describeEnvironment, type AdminOptions } from './options.ts'
 import { findRoute, type Route, type RouteLog } from './route.ts'
@@ -97,6 +98,7 @@ export function createAdmin(
     ...eventRoutes({ changes, ends, pingIntervalMs, recheckMs }),
     ...deadLetterRoutes(parts),
     ...payloadRoutes(parts),
+    ...bulkRoutes(parts),
     ...workRoutes(parts),
     ...consoleRoutes({
       ...parts,

@@ -110,6 +110,10 @@ const ROWS: Record<string, Row> = {
   }),
   'POST /api/jobs/dead-letters/:workId/redrive': admin(404, { body: reason }),
   'DELETE /api/jobs/dead-letters/:workId': admin(404),
+  'POST /api/jobs/bulk': admin(200, { body: { ...reason, kind: 'cancelWork', all: true } }),
+  'GET /api/jobs/bulk': admin(200),
+  'GET /api/jobs/bulk/:id': admin(404),
+  'POST /api/jobs/bulk/:id/stop': admin(404),
   'GET /api/jobs/work': admin(200),
   'POST /api/jobs/work/cancel': admin(200, { body: allWork }),
   'POST /api/jobs/work/postpone': admin(200, {

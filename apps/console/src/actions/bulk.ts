@@ -1,9 +1,11 @@
+import type { BulkAct } from '@roundsman/admin/contract'
+
 /** What is done to waiting work. */
 export type WorkChange = 'startWork' | 'postponeWork' | 'prioritiseWork' | 'cancelWork'
 
 /** What is done to many at once, or to one as to many. */
 export interface Bulk {
-  what: 'redrive' | 'redriveRuns' | 'discard' | 'cancel' | WorkChange
+  what: 'redrive' | 'discard' | 'cancel' | WorkChange
   /** How many there are now. */
   count: number
   /** Whether there are more than that. */
@@ -12,93 +14,32 @@ export interface Bulk {
   isAtMost?: boolean
   /** What they are, as the end of a sentence: `of callPartner that failed with partner_down`. */
   about: string
-  /** One request after the other: the server takes waiting work of one job at a time. */
-  targets: readonly BulkTarget[]
+  which: BulkWhich
 }
 
-export type BulkTarget = Readonly<Record<string, unknown>> &
-  ({ ids: readonly string[] } | { all: true } | { label: string })
+/** Which are meant, as POST /api/jobs/bulk takes it. */
+export type BulkWhich =
+  | { all: true }
+  | { ids: readonly string[] }
+  | Readonly<Record<string, unknown>>
 
-/** The sum of the answers to several requests. */
-export interface BulkProgress {
-  done: number
-  left: number
-  alreadyQueued: number
-  endedWorkers: number
-  unknown: number
-  notRunning: number
-}
-
-export const NOTHING_DONE: BulkProgress = {
-  done: 0,
-  left: 0,
-  alreadyQueued: 0,
-  endedWorkers: 0,
-  unknown: 0,
-  notRunning: 0,
-}
-
-/** An answer of a route that acts on many. */
-export interface BulkAnswer {
-  done?: number
-  redriven?: number
-  discarded?: number
-  requested?: number
-  alreadyQueued?: number
-  endedWorkers?: number
-  unknown?: number
-  notRunning?: number
-  left?: number
-  nextCursor?: string | null
-}
-
-export const BULK_PATHS: Readonly<Record<Bulk['what'], string>> = {
-  redrive: '/jobs/dead-letters/redrive',
-  redriveRuns: '/jobs/runs/redrive',
-  discard: '/jobs/dead-letters/discard',
-  cancel: '/jobs/runs/cancel',
-  startWork: '/jobs/work/postpone',
-  postponeWork: '/jobs/work/postpone',
-  prioritiseWork: '/jobs/work/prioritise',
-  cancelWork: '/jobs/work/cancel',
-}
-
-/** What the requests say beside their targets: `value` is milliseconds to postpone by, or a priority. */
-export function bulkDetails(what: Bulk['what'], value: number, now: number) {
+/** What the request says beside: `value` is milliseconds to postpone by, or a priority. */
+export function bulkRequest({ what, which }: Bulk, value: number, now: number) {
   switch (what) {
     case 'startWork':
       // Long past by the clock of any browser and database: of a future instant, however close, delayed work is left.
-      return { startAfter: new Date(0).toISOString() }
+      return { kind: 'postponeWork', ...which, startAfter: new Date(0).toISOString() }
     case 'postponeWork':
-      return { startAfter: new Date(now + value).toISOString() }
+      return { kind: what, ...which, startAfter: new Date(now + value).toISOString() }
     case 'prioritiseWork':
-      return { priority: value }
+      return { kind: what, ...which, priority: value }
     case 'redrive':
-    case 'redriveRuns':
     case 'discard':
     case 'cancel':
     case 'cancelWork':
-      return {}
+      return { kind: what, ...which }
     default:
       return what satisfies never
-  }
-}
-
-/** Whether the same target has to be asked for again. Of waiting work, what somebody else is changing is left. */
-export function isUnfinished({ nextCursor, done = 0, left = 0 }: BulkAnswer): boolean {
-  return nextCursor === undefined ? done > 0 && left > 0 : nextCursor !== null
-}
-
-/** Adds an answer to what earlier requests have done. `left` is the last answer's. */
-export function addAnswer(before: BulkProgress, answer: BulkAnswer): BulkProgress {
-  const { done = 0, redriven = 0, discarded = 0, requested = 0 } = answer
-  return {
-    done: before.done + done + redriven + discarded + requested,
-    left: answer.left ?? 0,
-    alreadyQueued: before.alreadyQueued + (answer.alreadyQueued ?? 0),
-    endedWorkers: before.endedWorkers + (answer.endedWorkers ?? 0),
-    unknown: before.unknown + (answer.unknown ?? 0),
-    notRunning: before.notRunning + (answer.notRunning ?? 0),
   }
 }
 
@@ -123,7 +64,6 @@ export function describeBulk({ what, count, isMore, isAtMost, about }: Bulk): Bu
   const those = about === '' ? '' : ` ${about}`
   switch (what) {
     case 'redrive':
-    case 'redriveRuns':
       if (isAtMost) {
         return {
           title: `Retry up to ${letters}`,
@@ -195,15 +135,23 @@ export function describeBulk({ what, count, isMore, isAtMost, about }: Bulk): Bu
   }
 }
 
-/** Tells the result, without a full stop. `asked` is how many were asked for one by one; undefined when nobody knows. */
-export function describeDone(what: Bulk['what'], progress: BulkProgress, asked = 0): string {
-  const { done, alreadyQueued, endedWorkers, unknown, notRunning, left } = progress
-  const gone = asked - countSettled(progress) - left
+/** What an act on many was, in the words of the console. */
+function whatOf({ kind, startAfter, startedAt }: BulkAct): Bulk['what'] {
+  const isNow = kind === 'postponeWork' && startAfter !== null && startAfter <= startedAt
+  return isNow ? 'startWork' : kind
+}
+
+/** Tells what came of it, without a full stop. `asked` is how many were asked for one by one, where that is known. */
+export function describeDone(act: BulkAct, asked = 0): string {
+  const { done, passed, left, isCut } = act
+  const what = whatOf(act)
+  const { alreadyQueued = 0, endedWorkers = 0, unknown = 0, locked = 0, unchanged = 0 } = passed
+  const gone = (passed.gone ?? 0) + Math.max(0, asked - act.matched)
   const number = done.toLocaleString('en')
   const letters = done === 1 ? 'dead letter is' : 'dead letters are'
   const work = done === 1 ? 'piece of work is' : 'pieces of work are'
   const parts = [
-    (what === 'redrive' || what === 'redriveRuns') && `${number} ${letters} back in the queue`,
+    what === 'redrive' && `${number} ${letters} back in the queue`,
     what === 'discard' && `${number} ${letters} discarded`,
     what === 'cancel' && `${number} ${done === 1 ? 'run is' : 'runs are'} asked to stop`,
     what === 'startWork' && `${number} ${work} due now`,
@@ -216,17 +164,14 @@ export function describeDone(what: Bulk['what'], progress: BulkProgress, asked =
     endedWorkers > 0 &&
       `${endedWorkers.toLocaleString('en')} stayed: workers have died of ${endedWorkers === 1 ? 'it' : 'them'}, so retry ${endedWorkers === 1 ? 'it by itself' : 'each by itself'}`,
     unknown > 0 && `${unknown.toLocaleString('en')} stayed: their job is not known here`,
-    notRunning > 0 && `${notRunning.toLocaleString('en')} had ended`,
+    locked > 0 && `${locked.toLocaleString('en')} stayed: somebody else had them locked`,
+    unchanged > 0 &&
+      `${unchanged.toLocaleString('en')} ${unchanged === 1 ? 'was' : 'were'} so already`,
     gone > 0 && `${gone.toLocaleString('en')} ${describeGone(what, gone)}`,
     left > 0 && `${left.toLocaleString('en')} left as they were`,
+    isCut && 'over a million matched: the others are as they were',
   ]
   return parts.filter((part) => part !== false).join('; ')
-}
-
-/** How many there is nothing left to do about. */
-export function countSettled(progress: BulkProgress): number {
-  const { done, alreadyQueued, endedWorkers, unknown, notRunning } = progress
-  return done + alreadyQueued + endedWorkers + unknown + notRunning
 }
 
 /** What has become of those that the server found changed when it was asked. */
@@ -234,16 +179,15 @@ function describeGone(what: Bulk['what'], count: number): string {
   const isOne = count === 1
   switch (what) {
     case 'redrive':
-    case 'redriveRuns':
     case 'discard':
       return isOne ? 'was no dead letter any more' : 'were no dead letters any more'
     case 'cancel':
+      return 'had ended'
     case 'cancelWork':
-      return 'waited no more'
     case 'startWork':
     case 'postponeWork':
     case 'prioritiseWork':
-      return isOne ? 'waited no more, or was so already' : 'waited no more, or were so already'
+      return 'waited no more'
     default:
       return what satisfies never
   }

@@ -1,4 +1,5 @@
 import type {
+  BulkAct,
   ConsoleEnvironment,
   ConsoleJobDetail,
   ConsoleJobs,
@@ -149,6 +150,15 @@ export function workQuery(api: Api, search: WorkSearch) {
       const query = runQuery(search, { limit: '20' })
       return api.get<WaitingWorkPage>(`/jobs/work${query}`, signal)
     },
+  })
+}
+
+/** What people do to many at once: that goes on, or the latest. */
+export function bulksQuery(api: Api, isOpen: boolean) {
+  return queryOptions({
+    queryKey: ['bulk', { isOpen }],
+    queryFn: ({ signal }) =>
+      api.get<{ acts: BulkAct[] }>(`/jobs/bulk?limit=5${isOpen ? '&isOpen=true' : ''}`, signal),
   })
 }
 

@@ -164,9 +164,15 @@ describe('who did something to a run', () => {
     const run = {
       ...cancelled,
       actions: [
-        { at: '', action: 'run', actor: 'admin@example.com', reason: 'For a walk' },
-        { at: '', action: 'cancel', actor: 'admin@example.com', reason: 'It rains' },
-        { at: '', action: 'approve', actor: 'owner@example.com', reason: 'Counted by hand' },
+        { at: '', action: 'run', actor: 'admin@example.com', reason: 'For a walk', bulk: null },
+        { at: '', action: 'cancel', actor: 'admin@example.com', reason: 'It rains', bulk: null },
+        {
+          at: '',
+          action: 'approve',
+          actor: 'owner@example.com',
+          reason: 'Counted by hand',
+          bulk: null,
+        },
       ],
     }
     expect(note(run, 'cancel')).toBe('by admin@example.com: It rains')

@@ -567,8 +567,20 @@ describe('POST /api/jobs/runs/:id/cancel', () => {
     await post(`${id}/cancel`, 'first', 'owner')
     await post(`${id}/cancel`, 'second', 'admin')
     expect((await get(id!)).json().actions).toEqual([
-      { at: expect.any(String), action: 'cancel', actor: 'owner@example.com', reason: 'first' },
-      { at: expect.any(String), action: 'cancel', actor: 'admin@example.com', reason: 'second' },
+      {
+        at: expect.any(String),
+        bulk: null,
+        action: 'cancel',
+        actor: 'owner@example.com',
+        reason: 'first',
+      },
+      {
+        at: expect.any(String),
+        bulk: null,
+        action: 'cancel',
+        actor: 'admin@example.com',
+        reason: 'second',
+      },
     ])
   })
 

@@ -588,13 +588,14 @@ function RetryAll({
 }) {
   const act = useBulk()
   if (act === null) return null
-  const targets = [{ all: true as const, name }]
   return (
     <button
       type="button"
       className="button isSmall"
       aria-label={`Retry all: ${name}`}
-      onClick={() => act({ what: 'redrive', count, isMore: isCut, about: `of ${name}`, targets })}
+      onClick={() =>
+        act({ what: 'redrive', count, isMore: isCut, about: `of ${name}`, which: { name } })
+      }
     >
       Retry all
     </button>
@@ -605,13 +606,14 @@ function RetryAll({
 export function CancelWork({ name, workId }: { name: string; workId: string }) {
   const act = useBulk()
   if (act === null) return null
-  const targets = [{ name, ids: [workId] }]
   return (
     <button
       type="button"
       className="button isSmall"
       aria-label={`Cancel: work of ${name}`}
-      onClick={() => act({ what: 'cancelWork', count: 1, about: `of ${name}`, targets })}
+      onClick={() =>
+        act({ what: 'cancelWork', count: 1, about: `of ${name}`, which: { ids: [workId] } })
+      }
     >
       Cancel
     </button>

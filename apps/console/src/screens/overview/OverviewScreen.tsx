@@ -15,6 +15,7 @@ import { useClock } from '../../services/useClock.ts'
 import { useServices } from '../../services/useServices.ts'
 import { formatClock, formatShort } from '../../time/formatExact.ts'
 import { AttentionList } from './AttentionList.tsx'
+import { BulkActs } from '../queue/BulkActs.tsx'
 import { Backlog } from './Backlog.tsx'
 import { WorkerList } from './WorkerList.tsx'
 import { describeOverview } from './describeOverview.ts'
@@ -36,7 +37,12 @@ export function OverviewScreen(): ReactNode {
         }
       />
       <QueryView query={overview} skeleton={<OverviewSkeleton />}>
-        {(data) => <OverviewPanels overview={data} />}
+        {(data) => (
+          <>
+            <BulkActs isOpen />
+            <OverviewPanels overview={data} />
+          </>
+        )}
       </QueryView>
     </>
   )

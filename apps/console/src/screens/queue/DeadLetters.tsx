@@ -2,7 +2,6 @@ import type { ConsoleQueue, DeadLetter, DeadLetterCause } from '@roundsman/admin
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { useId } from 'react'
-import type { BulkTarget } from '../../actions/bulk.ts'
 import { ShowPayload } from '../../actions/ShowPayload.tsx'
 import { useAction, useBulk } from '../../actions/useAction.ts'
 import { causesQuery, deadLettersQuery, type DeadLetterSearch } from '../../api/queries.ts'
@@ -249,9 +248,11 @@ function Letters({ letters, search: { name, errorCode }, total, isMore }: Letter
     count: isEverything ? total : count,
     isMore: isEverything && isMore,
     about: isEverything ? about.filter(Boolean).join(' ') : '',
-    targets: [
-      isEverything ? { all: true, name, errorCode } : { ids: selection.keys() },
-    ] satisfies BulkTarget[],
+    which: !isEverything
+      ? { ids: selection.keys() }
+      : name === undefined && errorCode === undefined
+        ? { all: true }
+        : { name, errorCode },
   }
   return (
     <>

@@ -3,7 +3,7 @@ import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { useId } from 'react'
 import { ShowPayload } from '../../actions/ShowPayload.tsx'
-import type { Bulk, BulkTarget, WorkChange } from '../../actions/bulk.ts'
+import type { Bulk, WorkChange } from '../../actions/bulk.ts'
 import { useBulk } from '../../actions/useAction.ts'
 import { workQuery } from '../../api/queries.ts'
 import { Count, isWaitingCut, MAX_COUNTED } from '../../parts/Count.tsx'
@@ -172,15 +172,10 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
             )
           ) : (
             <>
-              {isLabelPart && (
-                <p className="muted panelNote">
-                  No label is exactly this; these contain it, so all of them together cannot be
-                  changed.
-                </p>
-              )}
               <Rows
                 work={work}
-                total={isLabelPart ? work.length : total}
+                total={total}
+                isLabelPart={isLabelPart}
                 name={name}
                 label={label}
                 names={names}
@@ -228,12 +223,15 @@ interface RowsProps {
   total: number
   name: string | undefined
   label: string | undefined
+  /** Whether it is a part of their labels. */
+  isLabelPart: boolean
   /** The jobs of all that match. */
   names: readonly string[]
 }
 
 /** The rows, and what can be done with those that are checked, or with all that match. */
-function Rows({ work, total, name, label, names }: RowsProps) {
+function Rows({ work, total, name, label, isLabelPart, names }: RowsProps) {
+  const isNarrowed = name !== undefined || label !== undefined
   const act = useBulk()
   const selection = useSelection(
     work.map(({ workId }) => workId),
@@ -249,12 +247,15 @@ function Rows({ work, total, name, label, names }: RowsProps) {
     isMore: isEverything && total === MAX_COUNTED,
     about: [
       jobs.length === 1 ? `of ${jobs[0]}` : `of ${jobs.length} jobs`,
-      ...(isEverything && label !== undefined ? [`labelled ${label}`] : []),
+      ...(isEverything && label !== undefined
+        ? [isLabelPart ? `labelled with ${label} in it` : `labelled ${label}`]
+        : []),
     ].join(' '),
-    targets: jobs.map((job): BulkTarget => {
-      if (!isEverything) return { name: job, ids: idsOf(job, chosen) }
-      return label === undefined ? { name: job, all: true } : { name: job, label }
-    }),
+    which: isEverything
+      ? isNarrowed
+        ? { name, ...(isLabelPart ? { labelPart: label } : { label }) }
+        : { all: true }
+      : { ids: selection.keys() },
   }
   const number = of.count.toLocaleString('en')
   const isDelayed = isEverything || chosen.some(({ isDue }) => !isDue)
@@ -290,13 +291,10 @@ function Rows({ work, total, name, label, names }: RowsProps) {
   )
 }
 
-const idsOf = (name: string, work: readonly Work[]) =>
-  work.filter((each) => each.name === name).map(({ workId }) => workId)
-
 function WorkActions({ work: { name, workId, isDue } }: { work: Work }) {
   const payload = <ShowPayload isInRow of={`work/${workId}`} name={name} />
   if (useBulk() === null) return <span className="rowActions">{payload}</span>
-  const of = { count: 1, about: `of ${name}`, targets: [{ name, ids: [workId] }] }
+  const of = { count: 1, about: `of ${name}`, which: { ids: [workId] } }
   return (
     <span className="rowActions">
       {!isDue && (

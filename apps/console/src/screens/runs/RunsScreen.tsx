@@ -106,17 +106,19 @@ function Rows({ page: { runs, nextCursor }, filters }: RowsProps) {
     trigger !== 'schedule' && workId !== null && !NOT_GIVEN_UP.has(outcome) ? [workId] : [],
   )
   const work = [...new Set(given)]
-  const all = { all: true as const, ...readBulkFilters(filters) }
+  const matching = readBulkFilters(filters)
 
   async function cancelAll(): Promise<void> {
     const first = await queries.query(runsQuery(api, filters, MAX_COUNTED))
-    const { outcome: _, status: __, ...others } = all
+    const { outcome: _, status: __, ...others } = matching
     act?.({
       what: 'cancel',
       count: first.runs.length,
       isMore: first.nextCursor !== null,
       about: 'under way that match',
-      targets: [others],
+      which: Object.values(others).some((value) => value !== undefined)
+        ? { runs: others }
+        : { all: true },
     })
   }
 
@@ -128,7 +130,7 @@ function Rows({ page: { runs, nextCursor }, filters }: RowsProps) {
             type="button"
             className="button isSmall isDangerous"
             onClick={() =>
-              act({ what: 'cancel', count: running.length, about: '', targets: [{ ids: running }] })
+              act({ what: 'cancel', count: running.length, about: '', which: { ids: running } })
             }
           >
             Cancel {running.length} running
@@ -153,7 +155,7 @@ function Rows({ page: { runs, nextCursor }, filters }: RowsProps) {
                 count: work.length,
                 isAtMost: true,
                 about: '',
-                targets: [{ ids: work }],
+                which: { ids: work },
               })
             }
           >
@@ -166,11 +168,11 @@ function Rows({ page: { runs, nextCursor }, filters }: RowsProps) {
             className="button isSmall"
             onClick={() =>
               act({
-                what: 'redriveRuns',
+                what: 'redrive',
                 count: givenUp.data.count,
                 isMore: givenUp.data.isCut,
                 about: 'of the runs that match',
-                targets: [all],
+                which: { runs: matching },
               })
             }
           >
