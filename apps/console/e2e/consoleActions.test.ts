@@ -362,6 +362,20 @@ describe('dead letters', () => {
     await log.getByText(`${ACTOR} discarded it: It was called by telephone`).waitFor()
   })
 
+  it('is retried by the faster of two, of whom the other learns, and the button goes', async () => {
+    await failOnce()
+    await using viewer = await open('/queue')
+    const { page } = viewer
+    await letters(page).first().getByRole('button', { name: 'Retry' }).click()
+    stack.partner.isDown = false
+    await stack.retryAll({ actor: 'ann@example.com', reason: 'They answer again' })
+    await confirm(page, 'Retry', 'They answer again')
+    await dialog(page).getByText('ann@example.com had it retried').waitFor()
+    await dialog(page).getByRole('button', { name: 'Cancel' }).click()
+    await page.getByRole('button', { name: 'Retry', exact: true }).waitFor({ state: 'detached' })
+    expect(await actions()).toMatchObject([{ action: 'redrive', actor: 'ann@example.com' }])
+  })
+
   it('are all retried', async () => {
     await failOnce()
     await failOnce()

@@ -22,6 +22,8 @@ export interface ConsoleStack extends Omit<TestJobs, 'handlers'> {
   issueSession(role: Role): string
   /** Puts work into the queue as a program does. */
   enqueue(name: string): Promise<void>
+  /** Gives all dead letters back to the queue, as somebody else does. */
+  retryAll(by: { actor: string; reason: string }): Promise<void>
   /** The event after which each client asked to go on, undefined if it named none; the latest last. */
   resumedFrom: (string | undefined)[]
   /** Resolves once the event stream's readers are told of a run of this job, from now on. */
@@ -136,6 +138,9 @@ export async function openConsoleStack(options: ConsoleStackOptions = {}): Promi
       const job = jobs.find((candidate) => candidate.name === name)
       if (!job) throw new Error(`There is no job ${name}`)
       await prisma.$transaction((tx) => jobsClient.enqueue(tx, job, {}))
+    },
+    async retryAll(by) {
+      await jobsClient.redriveDeadLetters('all', by)
     },
     async untilTold(name) {
       if (app === null) throw new Error('The server is stopped')

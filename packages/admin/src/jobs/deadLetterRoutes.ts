@@ -2,11 +2,12 @@ import {
   countLettersOfRuns,
   findDeadLetterName,
   listDeadLetterCodes,
+  listRunActions,
   MAX_COUNTED_LETTERS,
   type DeadLetterFilter,
   type BulkSelection,
 } from '@roundsman/engine/internal'
-import { listDeadLetters, type RedriveOutcome } from '@roundsman/engine/client'
+import { listDeadLetters, type JobsReader, type RedriveOutcome } from '@roundsman/engine/client'
 import { z } from 'zod'
 import { deadLetterCauseSchema, deadLetterSchema } from '../contract.ts'
 import { route, type AdminParts, type Route, type RouteLog } from '../route.ts'
@@ -77,8 +78,16 @@ function checkJobAlone(
   }
 }
 
-const unknownDeadLetter = () =>
-  new Problem(404, { detail: 'There is no dead letter with this id, or not any more' })
+/** Of two people who act at once, the second learns who was faster. */
+async function refuseUnknown(reader: JobsReader, workId: string): Promise<Problem> {
+  const actions = await listRunActions(reader, { id: workId, workId })
+  const last = actions.findLast(({ action }) => action === 'redrive' || action === 'discard')
+  const said =
+    last === undefined
+      ? 'There is no dead letter with this id, or not any more'
+      : `It is no dead letter any more: ${last.actor} ${last.action === 'discard' ? 'discarded it' : 'had it retried'}, ${last.at.slice(0, 16).replace('T', ' ')} UTC`
+  return new Problem(404, { detail: said })
+}
 
 /** Dead letters: work that was given up and waits until somebody retries or discards it. */
 export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
@@ -298,7 +307,7 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
         } = request
         const { actor, userId } = request.access
         const name = await findDeadLetterName(client.reader, workId)
-        if (name === null) throw unknownDeadLetter()
+        if (name === null) throw await refuseUnknown(client.reader, workId)
         const job = jobs.find((candidate) => candidate.name === name)
         if (!job) throw refuseUnknownJob(name)
         const by = { actor, reason, jobs: [job], evenIfWorkersDied: even }
@@ -317,7 +326,7 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
           })
         }
         // Somebody else was faster.
-        if (outcome.redriven === 0) throw unknownDeadLetter()
+        if (outcome.redriven === 0) throw await refuseUnknown(client.reader, workId)
         log.info({ name, workId, redriven: 1, userId }, 'dead letters retried')
         return { redriven: 1 }
       },
@@ -347,7 +356,7 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
         const { actor, userId } = request.access
         const by = { actor, ...(body?.reason !== undefined && { reason: body.reason }) }
         const { discarded } = await client.discardDeadLetters({ ids: [workId] }, by)
-        if (discarded === 0) throw unknownDeadLetter()
+        if (discarded === 0) throw await refuseUnknown(client.reader, workId)
         log.info({ workId, userId }, 'dead letter discarded')
         return null
       },

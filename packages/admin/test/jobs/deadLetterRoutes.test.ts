@@ -200,7 +200,8 @@ describe('POST /api/jobs/dead-letters/:workId/redrive', () => {
         userId: api.userIds.owner,
       }),
     )
-    expectProblem(await redrive(id!), 404)
+    const faster = 'It is no dead letter any more: owner@example.com had it retried, 20'
+    expect(expectProblem(await redrive(id!), 404).detail).toContain(faster)
   })
 
   it('happens once for all who want it at once', async () => {
@@ -213,7 +214,10 @@ describe('POST /api/jobs/dead-letters/:workId/redrive', () => {
   it('does not know what is no dead letter', async () => {
     const [id] = await giveUpEmails()
     await setWork(api.prisma, id!, 'active')
-    for (const unknown of [id!, UNKNOWN_ID]) expectProblem(await redrive(unknown), 404)
+    for (const unknown of [id!, UNKNOWN_ID])
+      expect(expectProblem(await redrive(unknown), 404).detail).toContain(
+        'no dead letter with this id',
+      )
     expectInvalid(await redrive('1'), ['params.workId'])
     expect((await listQueue(api.prisma))[0]?.state).toBe('active')
   })
