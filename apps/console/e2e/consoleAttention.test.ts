@@ -157,6 +157,11 @@ describe('the overview says what needs somebody', () => {
     await needs(page, 'Slower').getByText(', first run of version 0.2.1').waitFor()
     expect(await page.locator('.attentionItem').count()).toBe(1)
     expect(await findBarriers(page)).toEqual([])
+    // And where it changed, in the chart and beside it in words.
+    const marks = page.getByRole('list', { name: 'What the marks and lines mean' })
+    await marks.getByText(/^version 0\.2\.1/).waitFor()
+    expect(await marks.getByText(/^version/).count()).toBe(1)
+    expect(await page.locator('.plotArea .versionLine').count()).toBe(1)
     await needs(page, 'Slower').getByRole('link').nth(1).click()
     await expectSeen(page.getByText('0.2.1', { exact: true }))
     await stack.prisma.$executeRaw`delete from "JobFormerWorker"`
@@ -271,7 +276,7 @@ describe('the overview says what needs somebody', () => {
       from (select "id", row_number() over (order by "place" desc) as n from "JobWork" where "name" = 'walkSteps') row
       where row."id" = work."id"`
     await page.reload()
-    await sentence(page, `walkSteps: ${WAITING} waiting, growing: never caught up`).waitFor()
+    await sentence(page, `walkSteps: ${WAITING} waiting, about as much comes as is taken`).waitFor()
     await expectSeen(needs(page, 'Backlog').getByText(/\d an? (minute|hour) coming/))
     expect(await backlog.count()).toBe(0)
     expect(await findBarriers(page)).toEqual([])

@@ -812,6 +812,9 @@ export const jobDetailSchema = z.object({
   cutBefore: at.nullable(),
   // Runs that ended within these hours, or within the last 60 days; when they are many, some from each part of that time.
   sample: z.object({ runs: z.array(runPoint), isPart: z.boolean() }),
+  // Where the version of its workers changed within that time, by their first runs of the job, the oldest first: at most 20, among the
+  // latest 20,000 runs.
+  versions: z.array(z.object({ at, version: z.string() })),
   // Those of the last 60 ended runs that counted something, with their counts, the oldest first.
   counted: z.array(
     z.object({

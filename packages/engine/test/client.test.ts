@@ -83,6 +83,7 @@ const READING: Record<string, Arguments> = {
   measureDuration: ['letter'],
   tallyDurationsByHour: [{ name: 'letter', from: at, maxRuns: 5 }],
   listRunCounts: ['letter', 5],
+  listVersionChanges: [{ name: 'letter', from: at }],
   sampleRuns: [{ name: 'letter', from: at, to: at }],
   listWorkerRuns: [{ workerId: 'w1', from: at, to: at }],
   findWorkOfRun: [{ name: 'letter', workId: id }],

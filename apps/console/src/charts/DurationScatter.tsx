@@ -2,7 +2,8 @@ import type { ConsoleJobDetail, ConsoleRunPoint } from '@roundsman/admin/contrac
 import { OUTCOME_WORDS, type RunOutcome } from '../api/runOutcome.ts'
 import { useRoving } from '../parts/useRoving.ts'
 import { formatDuration } from '../time/formatDuration.ts'
-import { formatExact } from '../time/formatExact.ts'
+import { Moment } from '../parts/Moment.tsx'
+import { formatExact, formatShort } from '../time/formatExact.ts'
 import { RunLink } from './RunLink.tsx'
 import { durationScale, percent, timeScale } from './scales.ts'
 import { PlotLine, plotY, TimePlot } from './TimePlot.tsx'
@@ -31,6 +32,8 @@ export interface DurationScatterProps {
   spans: readonly Span[]
   /** The percentiles of the last 1,000 runs. */
   overall: ConsoleJobDetail['duration']
+  /** Where the version changed. */
+  versions: ConsoleJobDetail['versions']
   now: number
 }
 
@@ -38,12 +41,14 @@ export interface DurationScatterProps {
  * How long runs took. Each is a mark that leads to it; lines show what half of them (p50) and all but one in twenty
  * (p95) stay below.
  */
-export function DurationScatter({ name, runs, spans, overall, now }: DurationScatterProps) {
+export function DurationScatter(props: DurationScatterProps) {
+  const { name, runs, spans, overall, versions, now } = props
   const roving = useRoving(runs.length, runs.length - 1)
   const starts = runs.map(({ startedAt }) => Date.parse(startedAt))
   const toMs = Math.max(now, ...starts)
   const fromMs = Math.min(toMs - MIN_SPAN_MS, ...starts)
   const x = timeScale(fromMs, toMs, TIME_LABELS)
+  const changes = versions.filter(({ at }) => Date.parse(at) >= fromMs)
   const lines = percentileLines(spans, overall, fromMs, toMs)
   const y = durationScale([
     ...runs.map(({ durationMs }) => durationMs),
@@ -53,6 +58,21 @@ export function DurationScatter({ name, runs, spans, overall, now }: DurationSca
   return (
     <figure className="chart" {...roving.container}>
       <TimePlot summary={summarise(name, runs, overall)} x={x} y={y} height={HEIGHT} isGroup>
+        {changes.map(({ at, version }) => {
+          const place = percent(x.place(Date.parse(at)))
+          return (
+            <line
+              key={at}
+              x1={place}
+              x2={place}
+              y1={plotY(1, HEIGHT)}
+              y2={plotY(0, HEIGHT)}
+              className="versionLine"
+            >
+              <title>{`Version ${version}`}</title>
+            </line>
+          )
+        })}
         {lines.map(({ label, className, points }) => (
           <PlotLine
             key={label}
@@ -85,6 +105,14 @@ export function DurationScatter({ name, runs, spans, overall, now }: DurationSca
       </TimePlot>
       <ul className="legend" aria-label="What the marks and lines mean">
         <OutcomeKeys outcomes={outcomes} />
+        {changes.map(({ at, version }) => (
+          <li key={at}>
+            <svg width="8" height="12" aria-hidden="true">
+              <line x1="4" x2="4" y1="0" y2="12" className="versionLine" />
+            </svg>
+            version {version} <Moment at={at}>{formatShort(at)}</Moment>
+          </li>
+        ))}
         {lines.map(({ label, className }) => (
           <li key={label}>
             <svg width="20" height="8" aria-hidden="true">

@@ -3,6 +3,7 @@ import {
   nextTicks,
   listJobActions,
   listRunCounts,
+  listVersionChanges,
   measureDuration,
   sampleRuns,
   type UsualFailures,
@@ -44,7 +45,10 @@ export async function readJobDetail(
     Date.parse(hours[0]?.from ?? days[0]?.date ?? now.toISOString()),
     now.getTime() - SAMPLED_DAYS * DAY_MS,
   )
-  const sample = await sampleRuns(reader, { name, from: new Date(firstMs), to: now })
+  const [sample, versions] = await Promise.all([
+    sampleRuns(reader, { name, from: new Date(firstMs), to: now }),
+    listVersionChanges(reader, { name, from: new Date(firstMs) }),
+  ])
   if (!job || !queue)
     throw new Error(
       `The job ${name} is missing in what was read: its name must be in the list of jobs`,
@@ -60,6 +64,7 @@ export async function readJobDetail(
     hours,
     cutBefore,
     sample,
+    versions,
     counted,
     duration,
     ...upcoming,

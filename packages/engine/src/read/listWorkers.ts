@@ -1,5 +1,6 @@
 import { checkText } from '../job/argument.ts'
 import { isAliveSql, LAST_SIGN_OFF } from '../liveness/whoIsLost.ts'
+import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedJson, boundedText } from './bounded.ts'
 import type { JobsReader } from './reader.ts'
 
@@ -84,4 +85,42 @@ export async function findLastSign(reader: JobsReader): Promise<string | null> {
 export function versionOf(workerId: string): string {
   const of = (table: string) => `(select "version" from ${table} where "id" = ${workerId})`
   return `coalesce(${of('"JobWorker"')}, ${of('"JobFormerWorker"')})`
+}
+
+/** How many of a job's latest runs are looked through for changes of the version, and how many changes are listed. */
+const MAX_RUNS = 20_000
+const MAX_CHANGES = 20
+
+/** The first run of a job that a worker of another version has started than the ones before. */
+export interface VersionChange {
+  /** ISO 8601 in UTC. */
+  at: string
+  version: string
+}
+
+/**
+ * Lists where the version of a job's workers changed, the latest 20, the oldest first. Each worker counts from its first run of
+ * the job; the version that was there first is no change, and what nobody knows is passed over.
+ */
+export async function listVersionChanges(
+  reader: JobsReader,
+  { name, from }: { name: string; from: Date },
+): Promise<VersionChange[]> {
+  return await reader.rows<VersionChange>({
+    text: `
+      select * from (
+        select "at", "version" from (
+          select "at", "version", lag("version") over (order by "at", "version") as "before" from (
+            select min("startedAt") as "at", ${boundedText(versionOf('latest."workerId"'))} as "version" from (
+              select run.* from unnest(array[$1::text], array[$2::timestamptz]) job(name, since) cross join lateral (
+                select "workerId", "startedAt" from "JobRunAll"
+                where ${equalsInOrder('"name"', 'job.name')} and "startedAt" >= job.since
+                order by "name", "startedAt" desc, "id" desc limit ${MAX_RUNS}
+              ) run
+            ) latest group by latest."workerId"
+          ) worker where "version" is not null
+        ) listed where "before" <> "version" order by "at" desc limit ${MAX_CHANGES}
+      ) change order by "at"`,
+    values: [name, from.toISOString()],
+  })
 }

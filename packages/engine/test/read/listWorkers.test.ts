@@ -1,6 +1,6 @@
 import { createSession } from '../../src/liveness/session.ts'
 import { getJobRun, listJobRuns } from '../../src/read/jobRuns.ts'
-import { listWorkers } from '../../src/read/listWorkers.ts'
+import { listVersionChanges, listWorkers } from '../../src/read/listWorkers.ts'
 import { openForTests } from '@roundsman/testing'
 import { beforeEach, expect, it } from 'vitest'
 import { openTestRuntime } from '../openTestRuntime.ts'
@@ -64,4 +64,28 @@ it('knows that of a worker that was killed, once another has removed it, until s
   await runtime.rows('delete from "JobFormerWorker"')
   expect(await versions()).toEqual({ killed: null })
   await next.stop()
+})
+
+it('lists where the version of a job has changed, back too, by the first runs of its workers', async () => {
+  await runtime.rows(
+    `insert into "JobFormerWorker" select id, version, now(), now() from
+       unnest(array['a', 'a2', 'b', 'other', 'c'], array['0.2.0', '0.2.0', '0.2.1', '9.9', '0.2.0']) worker(id, version)`,
+  )
+  // In no order of time; b's first run is before the last of a2.
+  await runtime.rows(
+    `insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt")
+     select gen_random_uuid(), case worker when 'other' then 'other' else 'sweep' end, 'success', 'queue', worker, at, at
+     from unnest(array['b', 'a', 'a2', 'other', 'a2', 'c', 'unknown', 'b'], array[5, 9, 8, 6, 4, 2, 3, 1]) run(worker, ago)
+       cross join lateral (select timestamptz '2026-11-24T09:00:00Z' - ago * interval '1 hour' as at) instant`,
+  )
+  const changes = (from: string) =>
+    listVersionChanges(runtime.reader, { name: 'sweep', from: new Date(from) })
+  expect(await changes('2026-11-20T00:00:00Z')).toEqual([
+    { at: '2026-11-24T04:00:00.000Z', version: '0.2.1' },
+    { at: '2026-11-24T07:00:00.000Z', version: '0.2.0' },
+  ])
+  expect(await changes('2026-11-24T06:30:00Z')).toEqual([
+    { at: '2026-11-24T08:00:00.000Z', version: '0.2.1' },
+  ])
+  expect(await changes('2026-11-24T07:30:00Z')).toEqual([])
 })

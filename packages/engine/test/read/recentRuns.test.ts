@@ -15,6 +15,7 @@ import { findFailingSince, findSlowSince } from '../../src/read/findFirst.ts'
 import { listJobRuns } from '../../src/read/jobRuns.ts'
 import { listJobTicks, recentTicksQuery } from '../../src/read/jobTicks.ts'
 import { listIdle, listSlower } from '../../src/read/judgeRuns.ts'
+import { listVersionChanges } from '../../src/read/listWorkers.ts'
 import { listFailures } from '../../src/read/listFailures.ts'
 import type { JobsReader, Statement } from '../../src/read/reader.ts'
 import { listRecentRuns, recentRunsQuery } from '../../src/read/recentRuns.ts'
@@ -121,6 +122,8 @@ const ABOUT_FORMER: Record<string, (of: JobsReader) => Promise<unknown>> = {
   'whether it is slower': (of) => listSlower(of, ['former'], new Date('2025-12-31T08:00:00Z')),
   'since when it is slower': (of) =>
     findSlowSince(of, 'former', -1, new Date('2025-12-31T08:00:00Z')),
+  'where its version changed': (of) =>
+    listVersionChanges(of, { name: 'former', from: new Date('2025-12-31T08:00:00Z') }),
   'since when it fails': (of) => findFailingSince(of, 'former', { runs: 100, failed: 25 }),
   'how often it failed in an hour': (of) =>
     sampleFailures(of, [{ name: 'former', hour: new Date('2025-12-31T03:00:00Z') }]),

@@ -63,6 +63,8 @@ interface PanelProps {
 /** A single bar is no chart, and a single run no statistic. */
 const MIN_BARS = 2
 const MIN_RUNS = 2
+/** Over so many runs durations are measured, and no more. */
+const MEASURED_RUNS = 1_000
 
 function RunsPanel({ name, detail, now }: PanelProps) {
   const { unit, bars, counts, filled, isCut } = runBars(detail, now)
@@ -95,7 +97,7 @@ function RunsPanel({ name, detail, now }: PanelProps) {
 }
 
 function DurationsPanel({ name, detail, now }: PanelProps) {
-  const { sample, duration, hours, days } = detail
+  const { sample, duration, versions, hours, days } = detail
   const { p50Ms, p95Ms, runs } = duration
   const spans: Span[] =
     hours.length > 0
@@ -110,7 +112,10 @@ function DurationsPanel({ name, detail, now }: PanelProps) {
           <span>
             p50 <strong>{formatDuration(p50Ms)}</strong>, p95{' '}
             <strong>{formatDuration(p95Ms)}</strong>{' '}
-            <span className="muted">of {runs.toLocaleString('en')} runs</span>
+            <span className="muted">
+              of {runs >= MEASURED_RUNS && 'the last '}
+              {runs.toLocaleString('en')} runs
+            </span>
           </span>
         ) : undefined
       }
@@ -128,6 +133,7 @@ function DurationsPanel({ name, detail, now }: PanelProps) {
           runs={sample.runs}
           spans={spans}
           overall={duration}
+          versions={versions}
           now={now}
         />
       )}
