@@ -319,6 +319,31 @@ describe('a blocked run', () => {
     await page.getByText('It was approved').waitFor()
     expect(await page.getByRole('button', { name: 'Approve' }).count()).toBe(0)
   })
+
+  it('is approved by one of two, and the other learns who was faster and can ask no more', async () => {
+    await stack.enqueue('pruneRows')
+    const { id } = await endedRun('pruneRows')
+    await using viewer = await open(`/runs/${id}`)
+    const { page } = viewer
+    await page.getByRole('button', { name: 'Approve' }).click()
+    {
+      await using other = await openViewer(browser, stack, { role: 'owner', path: `/runs/${id}` })
+      await other.page.getByRole('button', { name: 'Approve' }).click()
+      await confirm(other.page, `Approve ${DUE.toLocaleString('en')} rows`, 'I was here first')
+      await other.page.getByText('It was approved').waitFor()
+    }
+    await dialog(page).getByLabel('Reason').fill('Counted as well')
+    await dialog(page)
+      .getByRole('button', { name: /^Approve/ })
+      .click()
+    const told = dialog(page).getByRole('alert')
+    await told.getByText('owner@example.com approved it').waitFor()
+    await told.getByText('I was here first').waitFor()
+    expect(await dialog(page).getByRole('button').allTextContents()).toEqual(['Close'])
+    await dialog(page).getByRole('button', { name: 'Close' }).click()
+    await page.getByText('It was approved').waitFor()
+    expect(await page.getByRole('button', { name: 'Approve' }).count()).toBe(0)
+  })
 })
 
 describe('dead letters', () => {
@@ -371,8 +396,10 @@ describe('dead letters', () => {
     await stack.retryAll({ actor: 'ann@example.com', reason: 'They answer again' })
     await confirm(page, 'Retry', 'They answer again')
     await dialog(page).getByText('ann@example.com had it retried').waitFor()
-    await dialog(page).getByRole('button', { name: 'Cancel' }).click()
+    await dialog(page).getByRole('button', { name: 'Close' }).click()
     await page.getByRole('button', { name: 'Retry', exact: true }).waitFor({ state: 'detached' })
+    // Else it would run in the next test.
+    await endedRun('callPartner', { status: 'success' })
     expect(await actions()).toMatchObject([{ action: 'redrive', actor: 'ann@example.com' }])
   })
 

@@ -146,6 +146,10 @@ export const heldPayloadSchema = z.object({
     .describe('Without credentials and e-mail addresses, except in the parts that the job shows'),
 })
 
+/** What somebody has done before, of which an answer tells whoever comes too late. */
+export type Earlier = NonNullable<z.output<typeof earlierSchema>>
+export const earlierSchema = actionSchema.omit({ bulk: true }).optional()
+
 /** GET /api/console/jobs/:name/payload */
 export type ConsolePayload = z.output<typeof payloadSchema>
 export const payloadSchema = z.object({

@@ -27,7 +27,14 @@ export { isSnapshotOld, nameSnapshotHolder } from './read/getOldestSnapshot.ts'
 export { describeUnvacuumed, listUnvacuumed } from './read/listUnvacuumed.ts'
 export { findEnqueuedAt } from './read/getWork.ts'
 export { findWorkOfRun } from './read/findWorkOfRun.ts'
-export { listJobActions, listRunActions } from './read/jobActions.ts'
+export {
+  findLastAction,
+  findLastActionOfJob,
+  type EarlierAction,
+  listJobActions,
+  listRunActions,
+} from './read/jobActions.ts'
+export type { JobActionKind } from './control/recordActions.ts'
 export { listOtherAttempts, MAX_LOOKED_AT, RUN_STATUSES } from './read/jobRuns.ts'
 export { listJobTicks, listRecentTicks, type RecentTick } from './read/jobTicks.ts'
 export { judgeFailures, readFailures } from './read/judgeFailures.ts'

@@ -157,6 +157,8 @@ const OTHERS = [
   'findFailedLast',
   'dueTicks',
   'foreseeMove',
+  'findLastAction',
+  'findLastActionOfJob',
   'isConnectionLoss',
   'isSnapshotOld',
   'isTimeOfDay',

@@ -1,6 +1,8 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useEffect, useRef, useState, type SubmitEvent } from 'react'
-import { asApiError } from '../api/apiError.ts'
+import { actionInWords } from '../api/actionInWords.ts'
+import type { Earlier } from '@roundsman/admin/contract'
+import { type ApiError, asApiError } from '../api/apiError.ts'
 import { payloadQuery, runDetailQuery } from '../api/queries.ts'
 import { Dialog } from '../parts/Dialog.tsx'
 import { Field } from '../parts/Field.tsx'
@@ -45,19 +47,20 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
   const perform = useMutation({
     mutationFn: async (input: ActionInput) => {
       const { method, path, body } = actionRequest(action, input)
-      return await api.change<unknown>(method, path, body)
+      return await api.change<{ earlier?: Earlier } | undefined>(method, path, body)
     },
     onError: (error) => setProblems(payloadProblems(asApiError(error).issues) ?? {}),
-    onSuccess: () => {
+    onSuccess: (answer) => onDone(describeOutcome(words.done, answer?.earlier)),
+    // What was refused may have changed as well: somebody else was faster.
+    onSettled: () => {
+      isSent.current = false
       void queries.invalidateQueries({
         predicate: ({ queryKey }) => queryKey[0] !== SESSION_KEY[0],
       })
-      onDone(words.done)
-    },
-    onSettled: () => {
-      isSent.current = false
     },
   })
+
+  const isTooLate = perform.isError && isOver(asApiError(perform.error))
 
   // The payload's form appears once the server has described it, above the field that had the focus.
   useEffect(() => {
@@ -123,19 +126,32 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
         )}
         <div className="dialogActions">
           <button type="button" className="button" onClick={onClose}>
-            {action.kind === 'cancel' ? 'Let it go on' : 'Cancel'}
+            {isTooLate ? 'Close' : action.kind === 'cancel' ? 'Let it go on' : 'Cancel'}
           </button>
-          <button
-            type="submit"
-            className={words.isDangerous ? 'button isDangerous' : 'button isPrimary'}
-            disabled={perform.isPending || payload.kind === 'unknown'}
-          >
-            {perform.isPending ? 'Sending…' : words.confirm}
-          </button>
+          {!isTooLate && (
+            <button
+              type="submit"
+              className={words.isDangerous ? 'button isDangerous' : 'button isPrimary'}
+              disabled={perform.isPending || payload.kind === 'unknown'}
+            >
+              {perform.isPending ? 'Sending…' : words.confirm}
+            </button>
+          )}
         </div>
       </form>
     </Dialog>
   )
+}
+
+/** Whether to ask again would be refused again: somebody else has done it, or it has ended. */
+function isOver({ status, earlier }: ApiError): boolean {
+  return earlier !== null || status === 404
+}
+
+function describeOutcome(done: string, earlier: Earlier | undefined): string {
+  return earlier === undefined
+    ? done
+    : `${done}. Before, ${earlier.actor} ${actionInWords(earlier.action)}`
 }
 
 /** Moves the focus to the payload, unless somebody is typing a reason already. */

@@ -1,3 +1,5 @@
+import type { Earlier } from '@roundsman/admin/contract'
+
 export type ApiErrorKind =
   /** No answer came, or one from something between us and the server. */
   | 'unreachable'
@@ -21,6 +23,7 @@ export interface ApiErrorOptions {
   title: string
   detail: string
   issues?: ApiIssue[]
+  earlier?: Earlier | null
   cause?: unknown
 }
 
@@ -32,6 +35,7 @@ export class ApiError extends Error {
   readonly title: string
   readonly detail: string
   readonly issues: ApiIssue[]
+  readonly earlier: Earlier | null
 
   constructor(options: ApiErrorOptions) {
     super(options.detail, { cause: options.cause })
@@ -40,6 +44,7 @@ export class ApiError extends Error {
     this.title = options.title
     this.detail = options.detail
     this.issues = options.issues ?? []
+    this.earlier = options.earlier ?? null
   }
 }
 
@@ -61,6 +66,7 @@ export function toApiError(status: number, contentType: string | null, body: str
     title:
       text(problem?.['title']) ?? (kindOf(status) === 'unreachable' ? 'Not available' : 'Error'),
     detail: text(problem?.['detail']) ?? `The server answered with status ${status}.`,
+    earlier: readEarlier(problem?.['earlier']),
     issues: Array.isArray(problem?.['errors']) ? problem['errors'].flatMap(issue) : [],
   })
 }
@@ -96,6 +102,12 @@ function parse(body: string): Record<string, unknown> | undefined {
 
 function text(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined
+}
+
+function readEarlier(value: unknown): Earlier | null {
+  const { at, action, actor, reason } = (value ?? {}) as Record<string, unknown>
+  if (typeof at !== 'string' || typeof action !== 'string' || typeof actor !== 'string') return null
+  return { at, action, actor, reason: typeof reason === 'string' ? reason : null }
 }
 
 function issue(value: unknown): ApiIssue[] {

@@ -1,25 +1,8 @@
 import type { ConsoleAction } from '@roundsman/admin/contract'
 import type { ReactNode } from 'react'
+import { actionInWords } from '../api/actionInWords.ts'
 import { EmptyState } from './EmptyState.tsx'
 import { Moment } from './Moment.tsx'
-
-const WORDS: Readonly<Record<string, string>> = {
-  run: 'asked for a run',
-  dryRun: 'asked for a dry run',
-  pause: 'paused the schedule',
-  resume: 'resumed the schedule',
-  cancel: 'cancelled it',
-  approve: 'approved it',
-  redrive: 'had it retried',
-  discard: 'discarded it',
-  pauseQueue: 'paused the queue',
-  resumeQueue: 'resumed the queue',
-  cancelWork: 'cancelled it while it waited',
-  postponeWork: 'postponed it',
-  prioritiseWork: 'changed its priority',
-  showPayload: 'looked at the payload',
-  reschedule: 'changed the schedule',
-}
 
 /** A list of who did what, and why. */
 export function ActionLog({ actions }: { actions: readonly ConsoleAction[] }): ReactNode {
@@ -29,7 +12,7 @@ export function ActionLog({ actions }: { actions: readonly ConsoleAction[] }): R
       {actions.map(({ at, action, actor, reason, bulk }) => (
         <li key={`${at} ${action} ${actor}`} className="lineItem">
           <span className="isWrapped">
-            <strong>{actor}</strong> {WORDS[action] ?? action}
+            <strong>{actor}</strong> {actionInWords(action)}
             {bulk !== null && tellMany(bulk)}
             {reason !== null && <span className="muted">: {reason}</span>}
           </span>

@@ -1,4 +1,6 @@
+import { actionInWords } from '../api/actionInWords.ts'
 import { asApiError } from '../api/apiError.ts'
+import { Moment } from './Moment.tsx'
 
 export interface ProblemProps {
   error: unknown
@@ -7,11 +9,18 @@ export interface ProblemProps {
 
 /** Says what went wrong, and names the parts of the request that are at fault. */
 export function Problem({ error, onRetry }: ProblemProps) {
-  const { title, detail, issues } = asApiError(error)
+  const { title, detail, issues, earlier } = asApiError(error)
   return (
     <div className="problem" role="alert">
       <p className="problemTitle">{title}</p>
       <p>{detail}</p>
+      {earlier !== null && (
+        <p className="isWrapped">
+          <strong>{earlier.actor}</strong> {actionInWords(earlier.action)}{' '}
+          <Moment at={earlier.at} />
+          {earlier.reason !== null && earlier.reason !== '' && `: ${earlier.reason}`}
+        </p>
+      )}
       {issues.length > 0 && (
         <ul>
           {issues.map(({ path, message }) => (

@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 import { z } from 'zod'
+import { earlierSchema } from '../contract.ts'
 
 export interface ProblemOptions {
   /** For a person: what was wrong and how to do better. Never anything internal. */
@@ -74,6 +75,9 @@ export const problemSchema = z
       .describe(
         'Only when the request is not valid: the first 100 problems, each with its place in the request',
       ),
+    earlier: earlierSchema.describe(
+      'Only when somebody else was faster: what they did, who, when and why',
+    ),
   })
   .describe('Problem document (RFC 9457)')
 

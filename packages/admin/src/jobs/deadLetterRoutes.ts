@@ -2,19 +2,18 @@ import {
   countLettersOfRuns,
   findDeadLetterName,
   listDeadLetterCodes,
-  listRunActions,
   MAX_COUNTED_LETTERS,
   type DeadLetterFilter,
   type BulkSelection,
 } from '@roundsman/engine/internal'
-import { listDeadLetters, type JobsReader, type RedriveOutcome } from '@roundsman/engine/client'
+import { listDeadLetters, type RedriveOutcome } from '@roundsman/engine/client'
 import { z } from 'zod'
-import { deadLetterCauseSchema, deadLetterSchema } from '../contract.ts'
+import { deadLetterCauseSchema, deadLetterSchema, earlierSchema } from '../contract.ts'
 import { route, type AdminParts, type Route, type RouteLog } from '../route.ts'
 import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { invalidRequest, Problem, problemResponses } from '../http/problem.ts'
-import { refuseUnknownJob } from './refuse.ts'
+import { LETTER_GONE, refuseDeadLetter, refuseUnknownJob, tellEarlierOf } from './refuse.ts'
 import { optionalReasonBody, requestReason } from './requestReason.ts'
 import { checkSpans, runFilters } from './jobRunRoutes.ts'
 import { bulkTargets, checkTargets, progressOf, readTargets } from './bulk.ts'
@@ -54,6 +53,7 @@ const redriven = z.object({
       'How many stayed because their job is not in this product, or not any more. Left out when none did',
     ),
   ...progressOf(`dead letters match; up to ${MAX_COUNTED_LETTERS}`),
+  earlier: earlierSchema.describe('Who was faster with one of `ids`, where none of them was left'),
 })
 
 const evenIfWorkersDied = z
@@ -76,17 +76,6 @@ function checkJobAlone(
       message: 'does not go together with name alone: give all: true as well',
     })
   }
-}
-
-/** Of two people who act at once, the second learns who was faster. */
-async function refuseUnknown(reader: JobsReader, workId: string): Promise<Problem> {
-  const actions = await listRunActions(reader, { id: workId, workId })
-  const last = actions.findLast(({ action }) => action === 'redrive' || action === 'discard')
-  const said =
-    last === undefined
-      ? 'There is no dead letter with this id, or not any more'
-      : `It is no dead letter any more: ${last.actor} ${last.action === 'discard' ? 'discarded it' : 'had it retried'}, ${last.at.slice(0, 16).replace('T', ' ')} UTC`
-  return new Problem(404, { detail: said })
 }
 
 /** Dead letters: work that was given up and waits until somebody retries or discards it. */
@@ -165,7 +154,13 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
         if (which !== null) {
           const by = { actor, reason, jobs, evenIfWorkersDied: even }
           const outcome = await client.redriveDeadLetters(inParts(which), by)
-          return tellRedriven(request, outcome, userId)
+          const earlier = await tellEarlierOf(
+            client.reader,
+            outcome.redriven + outcome.alreadyQueued + outcome.endedWorkers + outcome.unknown,
+            { workIds: targets.ids },
+            LETTER_GONE,
+          )
+          return { ...tellRedriven(request, outcome, userId), ...earlier }
         }
         const job = jobs.find((candidate) => candidate.name === name)
         if (!job) {
@@ -266,6 +261,9 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
                 'How many dead letters were removed; somebody else may have removed others',
               ),
             ...progressOf(`dead letters match; up to ${MAX_COUNTED_LETTERS}`),
+            earlier: earlierSchema.describe(
+              'Who was faster with one of `ids`, where none of them was left',
+            ),
           }),
           ...problemResponses(400, 401, 403, 413, 415),
         },
@@ -282,7 +280,13 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
           reason,
         })
         log.info({ name, ...outcome, userId }, 'dead letters discarded')
-        return { ...outcome, nextCursor: next && formatCursor(next) }
+        const earlier = await tellEarlierOf(
+          client.reader,
+          outcome.discarded,
+          { workIds: targets.ids },
+          LETTER_GONE,
+        )
+        return { ...outcome, nextCursor: next && formatCursor(next), ...earlier }
       },
     }),
 
@@ -307,7 +311,7 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
         } = request
         const { actor, userId } = request.access
         const name = await findDeadLetterName(client.reader, workId)
-        if (name === null) throw await refuseUnknown(client.reader, workId)
+        if (name === null) throw await refuseDeadLetter(client.reader, workId)
         const job = jobs.find((candidate) => candidate.name === name)
         if (!job) throw refuseUnknownJob(name)
         const by = { actor, reason, jobs: [job], evenIfWorkersDied: even }
@@ -326,7 +330,7 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
           })
         }
         // Somebody else was faster.
-        if (outcome.redriven === 0) throw await refuseUnknown(client.reader, workId)
+        if (outcome.redriven === 0) throw await refuseDeadLetter(client.reader, workId)
         log.info({ name, workId, redriven: 1, userId }, 'dead letters retried')
         return { redriven: 1 }
       },
@@ -356,7 +360,7 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
         const { actor, userId } = request.access
         const by = { actor, ...(body?.reason !== undefined && { reason: body.reason }) }
         const { discarded } = await client.discardDeadLetters({ ids: [workId] }, by)
-        if (discarded === 0) throw await refuseUnknown(client.reader, workId)
+        if (discarded === 0) throw await refuseDeadLetter(client.reader, workId)
         log.info({ workId, userId }, 'dead letter discarded')
         return null
       },

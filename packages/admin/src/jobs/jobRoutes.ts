@@ -1,14 +1,19 @@
 import { getJobRun, type JobsReader } from '@roundsman/engine/client'
-import { listJobTicks, listRecentRuns, TICK_OUTCOMES } from '@roundsman/engine/internal'
+import {
+  listJobTicks,
+  listRecentRuns,
+  listRunActions,
+  TICK_OUTCOMES,
+} from '@roundsman/engine/internal'
 import { JobError, nextTick, type Job } from '@roundsman/engine'
 import { z } from 'zod'
 import { route, type AdminParts, type Route } from '../route.ts'
-import { listedJobSchema, type ListedJob } from '../contract.ts'
+import { earlierSchema, listedJobSchema, type ListedJob } from '../contract.ts'
 import { describeSchedules } from '../console/describeSchedules.ts'
 import { formatCursor, instantCursor, nextPageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { Problem, problemResponses, toRequestErrors } from '../http/problem.ts'
-import { refusePause, refuseRun, refuseUnknownJob } from './refuse.ts'
+import { refusePause, refuseRun, refuseUnknownJob, tellEarlier } from './refuse.ts'
 import { optionalReasonBody, requestReason } from './requestReason.ts'
 import { storableText } from '../http/storableText.ts'
 
@@ -142,6 +147,9 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
         response: {
           202: z.object({
             workId: z.guid().describe('The id of the work; each of its runs has it as workId'),
+            earlier: earlierSchema.describe(
+              'Who had this run done again before; left out when nobody had',
+            ),
           }),
           ...problemResponses(400, 401, 403, 404, 409, 413, 415),
         },
@@ -155,16 +163,19 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
         const { actor, userId } = request.access
         const run = await getJobRun(client.reader, id)
         const job = jobs.find(({ name }) => name === run?.name)
-        if (run === null) throw refuseRun('notFound')
+        if (run === null) throw await refuseRun(client.reader, id, 'notFound')
         if (!job) throw refuseUnknownJob(run.name)
+        const earlier = (await listRunActions(client.reader, { id, workId: null })).findLast(
+          ({ action }) => action === (dryRun ? 'dryRun' : 'run'),
+        )
         const by = { actor, reason, dryRun }
         const outcome = await client.runAgain(job, id, by).catch((error: unknown) => {
           throw error instanceof JobError ? refusedPayload(job, error) : error
         })
-        if (outcome.kind !== 'requested') throw refuseRun(outcome.kind)
+        if (outcome.kind !== 'requested') throw await refuseRun(client.reader, id, outcome.kind)
         const { workId } = outcome
         log.info({ name: job.name, runId: id, workId, dryRun, userId }, 'job run requested')
-        return { workId }
+        return { workId, ...tellEarlier(earlier ?? null) }
       },
     }),
 
@@ -194,7 +205,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
         const job = findJob(name)
         const outcome = await client.pauseSchedule(name, { actor, reason })
         if (outcome === 'notScheduled') throw notScheduled(job)
-        if (outcome !== 'paused') throw refusePause('schedule', name, outcome)
+        if (outcome !== 'paused') throw await refusePause(client.reader, 'schedule', name, outcome)
         log.info({ name, userId }, 'job paused')
         return { name, paused: true as const }
       },
@@ -227,7 +238,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
         const by = { actor, ...(body?.reason !== undefined && { reason: body.reason }) }
         const outcome = await client.resumeSchedule(name, by)
         if (outcome === 'notScheduled') throw notScheduled(job)
-        if (outcome !== 'resumed') throw refusePause('schedule', name, outcome)
+        if (outcome !== 'resumed') throw await refusePause(client.reader, 'schedule', name, outcome)
         log.info({ name, userId }, 'job resumed')
         return { name, paused: false as const }
       },

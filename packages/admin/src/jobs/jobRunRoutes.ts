@@ -19,10 +19,17 @@ import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { wholeNumber } from '../http/wholeNumber.ts'
 import { problemResponses } from '../http/problem.ts'
-import { runDetailSchema, runSchema, type BatchMark, type KeptLog, type Run } from '../contract.ts'
+import {
+  earlierSchema,
+  runDetailSchema,
+  runSchema,
+  type BatchMark,
+  type KeptLog,
+  type Run,
+} from '../contract.ts'
 import { bulkTargets, checkTargets, progressOf, readTargets } from './bulk.ts'
 import { readProgress } from './readProgress.ts'
-import { refuseRun } from './refuse.ts'
+import { refuseRun, tellEarlier, tellEarlierOf } from './refuse.ts'
 import { requestReason } from './requestReason.ts'
 import { storableText } from '../http/storableText.ts'
 
@@ -165,7 +172,7 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
       },
       handle: async ({ params: { id } }) => {
         const run = await getJobRun(reader, id)
-        if (!run) throw refuseRun('notFound')
+        if (!run) throw await refuseRun(reader, id, 'notFound')
         const { name, workId } = run
         const error = readError(run)
         const [enqueuedAt, attempts, actions, work, equalFailures, links] = await Promise.all([
@@ -207,7 +214,13 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
         params: idParams,
         body: reasonBody,
         response: {
-          202: z.object({ id: z.guid(), status: z.literal('requested') }),
+          202: z.object({
+            id: z.guid(),
+            status: z.literal('requested'),
+            earlier: earlierSchema.describe(
+              'Who had asked it to stop before; left out when nobody else had',
+            ),
+          }),
           ...problemResponses(400, 401, 403, 404, 409, 413, 415),
         },
       },
@@ -219,9 +232,16 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
         } = request
         const { actor, userId } = request.access
         const outcome = await client.cancelRun(id, { actor, reason })
-        if (outcome !== 'requested') throw refuseRun(outcome)
+        if (outcome !== 'requested') throw await refuseRun(reader, id, outcome)
+        const first = await getJobRun(reader, id)
+        const isFirst = (first?.cancelRequestedBy ?? actor) === actor
+        const earlier = isFirst
+          ? undefined
+          : (await listRunActions(reader, { id, workId: null })).find(
+              ({ action }) => action === 'cancel',
+            )
         log.info({ runId: id, userId }, 'job run cancellation requested')
-        return { id, status: outcome }
+        return { id, status: outcome, ...tellEarlier(earlier ?? null) }
       },
     }),
 
@@ -246,6 +266,9 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
             requested: z.int().describe('How many runs were asked to stop'),
             notRunning: z.int().describe('How many runs had ended already or do not exist'),
             ...progressOf('runs match; up to 200'),
+            earlier: earlierSchema.describe(
+              'Who cancelled one of `ids` before, where none was left to cancel',
+            ),
           }),
           ...problemResponses(400, 401, 403, 413, 415),
         },
@@ -259,7 +282,8 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
         const which = readTargets({ ids, all, cursor }, filters) ?? { ids: [] }
         const { next, ...outcome } = await bulkCancel(client, which, { actor, reason })
         log.info({ ...outcome, userId }, 'job run cancellations requested')
-        return { ...outcome, nextCursor: next && formatCursor(next) }
+        const earlier = await tellEarlierOf(reader, outcome.requested, { runIds: ids }, ['cancel'])
+        return { ...outcome, nextCursor: next && formatCursor(next), ...earlier }
       },
     }),
 
@@ -290,7 +314,7 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
         } = request
         const { actor, userId } = request.access
         const outcome = await client.approveRun(id, { actor, reason })
-        if (outcome.kind !== 'approved') throw refuseRun(outcome.kind)
+        if (outcome.kind !== 'approved') throw await refuseRun(reader, id, outcome.kind)
         const { workId, rows } = outcome
         log.info({ runId: id, workId, rows, userId }, 'job run approved')
         return { workId, rows }

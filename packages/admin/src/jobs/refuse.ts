@@ -1,32 +1,61 @@
-import type { ShownPayload } from '@roundsman/engine/client'
-import { MAX_SHOWN_PAYLOAD_BYTES } from '@roundsman/engine/internal'
+import {
+  findLastAction,
+  findLastActionOfJob,
+  MAX_SHOWN_PAYLOAD_BYTES,
+  type JobActionKind,
+  type EarlierAction,
+} from '@roundsman/engine/internal'
+import type { JobsReader, ShownPayload } from '@roundsman/engine/client'
 import { Problem } from '../http/problem.ts'
 
-type Refusals = Readonly<Record<string, readonly [status: 404 | 409, detail: string]>>
+interface Refusal {
+  status: 404 | 409
+  detail: string
+  /** What somebody else may have done that it comes too late for. */
+  after?: readonly JobActionKind[]
+}
 
 /** The answers to what somebody asked for and was not done, by what became of it. */
 const OF_RUN = {
-  notFound: [404, 'There is no run with this id'],
-  notRunning: [409, 'This run has ended already, so there is nothing to cancel'],
-  payloadGone: [
-    409,
-    'The queue does not hold the payload of this run any more: request a new run and give its payload',
-  ],
-  notBlocked: [409, 'The guard of this run did not block it, so there is nothing to approve'],
-  alreadyApproved: [409, 'This run is approved already'],
-  alreadyQueued: [
-    409,
-    'Other work with its unique key waits or runs: approve the run when that has ended, or cancel that first',
-  ],
-  tooLate: [
-    409,
-    'This run ended more than a day ago, so its count of rows is out of date: request a new run',
-  ],
-} as const satisfies Refusals
+  notFound: { status: 404, detail: 'There is no run with this id' },
+  notRunning: {
+    status: 409,
+    detail: 'This run has ended already, so there is nothing to cancel',
+    after: ['cancel'],
+  },
+  payloadGone: {
+    status: 409,
+    detail:
+      'The queue does not hold the payload of this run any more: request a new run and give its payload',
+    after: ['redrive', 'discard', 'approve', 'cancelWork'],
+  },
+  notBlocked: {
+    status: 409,
+    detail: 'The guard of this run did not block it, so there is nothing to approve',
+  },
+  alreadyApproved: { status: 409, detail: 'This run is approved already', after: ['approve'] },
+  alreadyQueued: {
+    status: 409,
+    detail:
+      'Other work with its unique key waits or runs: approve the run when that has ended, or cancel that first',
+    after: ['redrive'],
+  },
+  tooLate: {
+    status: 409,
+    detail:
+      'This run ended more than a day ago, so its count of rows is out of date: request a new run',
+  },
+} as const satisfies Record<string, Refusal>
 
-export function refuseRun(outcome: keyof typeof OF_RUN): Problem {
-  const [status, detail] = OF_RUN[outcome]
-  return new Problem(status, { detail })
+/** Says who was faster, if somebody was. */
+export async function refuseRun(
+  reader: JobsReader,
+  runId: string,
+  outcome: keyof typeof OF_RUN,
+): Promise<Problem> {
+  const { status, detail, after = [] }: Refusal = OF_RUN[outcome]
+  const earlier = after.length > 0 ? await findLastAction(reader, { runIds: [runId] }, after) : null
+  return new Problem(status, { detail, extensions: tellEarlier(earlier) })
 }
 
 /** No payload is shown. */
@@ -48,13 +77,51 @@ export function refusePayload(outcome: Exclude<ShownPayload, { kind: 'shown' }>)
 }
 
 /** `what`: the schedule or the queue of a job. */
-export function refusePause(
+export async function refusePause(
+  reader: JobsReader,
   what: 'schedule' | 'queue',
   name: string,
   outcome: 'alreadyPaused' | 'notPaused',
-): Problem {
-  const state = outcome === 'alreadyPaused' ? 'is paused already' : 'is not paused'
-  return new Problem(409, { detail: `The ${what} of ${name} ${state}` })
+): Promise<Problem> {
+  const [state, kinds] = {
+    alreadyPaused: ['is paused already', { schedule: 'pause', queue: 'pauseQueue' }] as const,
+    notPaused: ['is not paused', { schedule: 'resume', queue: 'resumeQueue' }] as const,
+  }[outcome]
+  const earlier = await findLastActionOfJob(reader, name, [kinds[what]])
+  return new Problem(409, {
+    detail: `The ${what} of ${name} ${state}`,
+    extensions: tellEarlier(earlier),
+  })
+}
+
+/** What makes a dead letter none. */
+export const LETTER_GONE = ['redrive', 'discard', 'approve'] as const
+
+export async function refuseDeadLetter(reader: JobsReader, workId: string): Promise<Problem> {
+  const earlier = await findLastAction(reader, { workIds: [workId] }, LETTER_GONE)
+  return new Problem(404, {
+    detail: 'There is no dead letter with this id, or not any more',
+    extensions: tellEarlier(earlier),
+  })
+}
+
+/** The member of an answer that says who was faster; none where nobody was. */
+export function tellEarlier(earlier: EarlierAction | null): { earlier?: EarlierAction } {
+  if (earlier === null) return {}
+  const { at, action, actor, reason } = earlier
+  return { earlier: { at, action, actor, reason } }
+}
+
+/** The same for many that were chosen by their ids, where nothing was left to do. */
+export async function tellEarlierOf(
+  reader: JobsReader,
+  done: number,
+  ids: { runIds?: readonly string[] | undefined; workIds?: readonly string[] | undefined },
+  kinds: readonly JobActionKind[],
+): Promise<{ earlier?: EarlierAction }> {
+  const { runIds = [], workIds = [] } = ids
+  if (done > 0 || runIds.length + workIds.length === 0) return {}
+  return tellEarlier(await findLastAction(reader, { runIds, workIds }, kinds))
 }
 
 /** Nobody takes work of a job that left the catalogue. */

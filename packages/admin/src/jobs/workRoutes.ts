@@ -1,14 +1,14 @@
 import { listWaitingWork, type WhichWork, type WorkOutcome } from '@roundsman/engine/client'
-import { countWaitingWork, sumWaitingWork } from '@roundsman/engine/internal'
+import { countWaitingWork, sumWaitingWork, type JobActionKind } from '@roundsman/engine/internal'
 import { z } from 'zod'
-import { waitingWorkSchema } from '../contract.ts'
+import { earlierSchema, waitingWorkSchema, type Earlier } from '../contract.ts'
 import { route, type AdminParts, type Route, type RouteRequest } from '../route.ts'
 import { instant } from '../http/instant.ts'
 import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { Problem, problemResponses } from '../http/problem.ts'
 import { storableText } from '../http/storableText.ts'
-import { refusePause } from './refuse.ts'
+import { refusePause, tellEarlierOf } from './refuse.ts'
 import { optionalReasonBody, requestReason } from './requestReason.ts'
 
 const MAX_IDS = 1_000
@@ -36,6 +36,7 @@ const outcome = z.object({
     .describe(
       'How many pieces of work match and were left, because one request changes no more or somebody else was changing them: repeat the request. 100,000 stands for more as well',
     ),
+  earlier: earlierSchema.describe('Who was faster with one of `ids`, where none was changed'),
 })
 
 type Selected = Pick<z.output<z.ZodObject<typeof which>>, 'name' | 'ids' | 'label' | 'all'>
@@ -112,7 +113,7 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
       handle: async (request) => {
         const by = askerOf(request)
         const done = await client.cancelWork(toWhich(request.body), by)
-        return tell(request, 'waiting work cancelled', done)
+        return await tell(request, 'waiting work cancelled', done, ['cancelWork'])
       },
     }),
 
@@ -132,7 +133,7 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
         const { startAfter } = request.body
         const by = { ...askerOf(request), startAfter }
         const done = await client.postponeWork(toWhich(request.body), by)
-        return tell(request, 'waiting work postponed', done)
+        return await tell(request, 'waiting work postponed', done, ['postponeWork', 'cancelWork'])
       },
     }),
 
@@ -154,7 +155,10 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
       handle: async (request) => {
         const by = { ...askerOf(request), priority: request.body.priority }
         const done = await client.prioritiseWork(toWhich(request.body), by)
-        return tell(request, 'waiting work prioritised', done)
+        return await tell(request, 'waiting work prioritised', done, [
+          'prioritiseWork',
+          'cancelWork',
+        ])
       },
     }),
 
@@ -179,7 +183,7 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
         const { actor, userId } = request.access
         const found = await client.pauseQueue(name, { actor, reason: request.body.reason })
         if (found === 'notFound') throw noQueue(name)
-        if (found !== 'paused') throw refusePause('queue', name, found)
+        if (found !== 'paused') throw await refusePause(client.reader, 'queue', name, found)
         request.log.info({ name, userId }, 'queue paused')
         return { name, queuePaused: true as const }
       },
@@ -209,7 +213,7 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
         const by = { actor, ...(body?.reason !== undefined && { reason: body.reason }) }
         const found = await client.resumeQueue(name, by)
         if (found === 'notFound') throw noQueue(name)
-        if (found !== 'resumed') throw refusePause('queue', name, found)
+        if (found !== 'resumed') throw await refusePause(client.reader, 'queue', name, found)
         request.log.info({ name, userId }, 'queue resumed')
         return { name, queuePaused: false as const }
       },
@@ -223,14 +227,16 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
     return { actor: access.actor, reason: body.reason }
   }
 
-  function tell(
-    request: Pick<RouteRequest<unknown, unknown, { name: string }>, 'access' | 'body' | 'log'>,
+  async function tell(
+    request: Pick<RouteRequest<unknown, unknown, Selected>, 'access' | 'body' | 'log'>,
     message: string,
     { done, left }: WorkOutcome,
-  ): WorkOutcome {
-    const { userId } = request.access
-    request.log.info({ name: request.body.name, done, left, userId }, message)
-    return { done, left }
+    kinds: readonly JobActionKind[],
+  ): Promise<WorkOutcome & { earlier?: Earlier }> {
+    const { name, ids } = request.body
+    request.log.info({ name, done, left, userId: request.access.userId }, message)
+    const earlier = await tellEarlierOf(client.reader, done, { workIds: ids }, kinds)
+    return { done, left, ...earlier }
   }
 
   function noQueue(name: string): Problem {

@@ -200,8 +200,7 @@ describe('POST /api/jobs/dead-letters/:workId/redrive', () => {
         userId: api.userIds.owner,
       }),
     )
-    const faster = 'It is no dead letter any more: owner@example.com had it retried, 20'
-    expect(expectProblem(await redrive(id!), 404).detail).toContain(faster)
+    expectProblem(await redrive(id!), 404)
   })
 
   it('happens once for all who want it at once', async () => {

@@ -63,3 +63,60 @@ export async function listJobActions(
   })
   return rows.map(toListed)
 }
+
+/** What somebody has done before, alone or with others. */
+export type EarlierAction = Omit<ListedAction, 'bulk'>
+
+const SAID = `"at", ${boundedText('"action"')} as "action", ${boundedText('"actor"')} as "actor",
+  ${boundedText('"reason"')} as "reason"`
+
+/** Of a job about which people do more than this, what they did before is not looked through. */
+const MAX_LOOKED_AT = 1_000
+
+/** Finds what somebody did last to a job, of some kinds; null when nobody did. */
+export async function findLastActionOfJob(
+  reader: JobsReader,
+  name: string,
+  kinds: readonly string[],
+): Promise<EarlierAction | null> {
+  const [action] = await reader.rows<EarlierAction>({
+    text: `
+      select * from (
+        select ${SAID} from "JobAction" where "name" = $1 order by "at" desc limit ${MAX_LOOKED_AT}
+      ) latest where "action" = any($2::text[]) order by "at" desc limit 1`,
+    values: [name, kinds],
+  })
+  return action ?? null
+}
+
+/**
+ * Finds what somebody did last to any of these runs or pieces of work, of some kinds; null when nobody did. A cancelled or
+ * approved run speaks for its work, and what was done to the work for its runs.
+ */
+export async function findLastAction(
+  reader: JobsReader,
+  { runIds = [], workIds = [] }: { runIds?: readonly string[]; workIds?: readonly string[] },
+  kinds: readonly string[],
+): Promise<EarlierAction | null> {
+  const [action] = await reader.rows<EarlierAction>({
+    text: `
+      with work as materialized (
+        select unnest($1::uuid[]) as id union select "workId" from "JobRun" where "id" = any($2::uuid[])
+      ), run as materialized (
+        select unnest($2::uuid[]) as id union select "id" from "JobRun" where "workId" = any(array(select id from work))
+      )
+      select ${SAID} from "JobAction"
+      where ("workId" = any(array(select id from work)) or "runId" = any(array(select id from run)))
+        -- An approval names the work that it has made as well.
+        and ("action" not in ('cancel', 'approve') or "runId" = any(array(select id from run)))
+        and "action" = any($3::text[])
+      union all
+      select "at", "action", "actor", "reason" from (${bulkActionsSql(`bulk."kind" = any($3::text[]) and bulk."id" in (
+        select "bulkId" from "JobBulkPart"
+        where "done" && array(select id from work where id is not null union all select id from run)
+      )`)}) bulk
+      order by "at" desc limit 1`,
+    values: [workIds, runIds, kinds],
+  })
+  return action ?? null
+}
