@@ -1,3 +1,4 @@
+import { hostname } from 'node:os'
 import { createDatabaseClient } from '@roundsman/db'
 import { defineHandlersModule } from '@roundsman/engine'
 import { disconnect } from './disconnect.ts'
@@ -14,7 +15,7 @@ export const openHandlers = defineHandlersModule(async ({ databaseUrl, log }) =>
   const env = readWorkerEnvironment()
   const prisma = createDatabaseClient({
     url: databaseUrl,
-    applicationName: 'roundsman isolated',
+    applicationName: `roundsman ${hostname()}:${process.ppid} isolated`,
     poolSize: 2,
     onPoolError: (error) => log.warn({ err: error }, 'database connection lost'),
   })

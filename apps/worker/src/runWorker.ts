@@ -1,3 +1,4 @@
+import { hostname } from 'node:os'
 import { setImmediate } from 'node:timers/promises'
 import { openAlerts } from '@roundsman/alerts'
 import { ENGINE_SCHEMA, createDatabaseClient, type AcquiredDatabase } from '@roundsman/db'
@@ -186,7 +187,8 @@ async function runJobs(
 ): Promise<number> {
   const prisma = createDatabaseClient({
     url: databaseUrl,
-    applicationName: 'roundsman worker',
+    // Begins as the worker's id, so that the page of a run knows its worker's sessions.
+    applicationName: `roundsman ${hostname()}:${process.pid} worker`,
     onPoolError: (error) => log.warn({ err: error }, 'database connection lost'),
     onPool: (read) => metrics.watchPool('prisma', read),
     ...(tracing && { onConnect: tracing.traceDatabase }),

@@ -384,6 +384,27 @@ export const runDetailSchema = runSchema.extend({
       'The trace in which its work was enqueued, as W3C Trace Context has it; null when none was',
     ),
   links: runLinksSchema,
+  waits: z
+    .array(
+      z.object({
+        isOfWorker: z
+          .boolean()
+          .describe(
+            'Whether it is a session of the run’s worker, by its name; else it may be that of another run, or of no run',
+          ),
+        waiter: z.string(),
+        since: at,
+        holder: z
+          .string()
+          .describe('Whose lock it waits for: pid 4711 (psql, idle in transaction)'),
+        holderSince: at
+          .nullable()
+          .describe('Since when the holder’s transaction is open; null when that cannot be seen'),
+      }),
+    )
+    .describe(
+      'Sessions that wait for a lock at this moment, at most 5; none unless the run is under way',
+    ),
 })
 
 /** One of GET /api/jobs/dead-letters. */

@@ -23,6 +23,7 @@ export {
   tallyDurationsByHour,
 } from './read/countRuns.ts'
 export { createUsualFailures, type UsualFailures } from './read/createUsualFailures.ts'
+export { listRunWaits, type RunWait } from './read/listLockWaits.ts'
 export { isSnapshotOld, nameSnapshotHolder } from './read/getOldestSnapshot.ts'
 export { describeUnvacuumed, listUnvacuumed } from './read/listUnvacuumed.ts'
 export { findEnqueuedAt } from './read/getWork.ts'

@@ -1,3 +1,4 @@
+import { hostname } from 'node:os'
 import pg from 'pg'
 import { createWorker } from './createWorker.ts'
 import type { Job } from './job/defineJob.ts'
@@ -75,7 +76,7 @@ function openPool({
 }: Pick<WorkerOptions<[], HostClient>, 'databaseUrl' | 'log'>) {
   const pool = new pg.Pool({
     connectionString: databaseUrl,
-    application_name: 'roundsman handlers',
+    application_name: `roundsman ${hostname()}:${process.pid} handlers`,
   })
   const contained = containedLog(log)
   // The pool replaces it; without a listener the process would end.

@@ -159,6 +159,7 @@ const OTHERS = [
   'foreseeMove',
   'findLastAction',
   'findLastActionOfJob',
+  'listRunWaits',
   'isConnectionLoss',
   'isSnapshotOld',
   'isTimeOfDay',

@@ -86,10 +86,15 @@ export function searchQuery(api: Api, text: string) {
   })
 }
 
+/** How often a run under way is looked at, beside what is announced. */
+const RUNNING_MS = 5_000
+
 export function runDetailQuery(api: Api, id: string) {
   return queryOptions({
     queryKey: ['run', id],
     queryFn: ({ signal }) => api.get<RunDetail>(`/jobs/runs/${encodeURIComponent(id)}`, signal),
+    // Nobody announces that a run waits for a lock.
+    refetchInterval: ({ state }) => (state.data?.status === 'running' ? RUNNING_MS : false),
   })
 }
 

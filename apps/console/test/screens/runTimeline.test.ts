@@ -32,6 +32,7 @@ const RUN: RunDetail = {
   uniqueKey: null,
   enqueuedBy: null,
   traceId: null,
+  waits: [],
   links: { parent: null, again: null, children: [], areChildrenCut: false, sameLabel: [] },
   enqueuedAt: null,
   batchMarks: [],

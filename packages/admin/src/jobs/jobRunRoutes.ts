@@ -6,6 +6,7 @@ import {
   findWorkOfRun,
   listOtherAttempts,
   listRunActions,
+  listRunWaits,
   MAX_LOOKED_AT,
   readRunLinks,
   RUN_OUTCOMES,
@@ -175,14 +176,16 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
         if (!run) throw await refuseRun(reader, id, 'notFound')
         const { name, workId } = run
         const error = readError(run)
-        const [enqueuedAt, attempts, actions, work, equalFailures, links] = await Promise.all([
-          workId === null ? null : findEnqueuedAt(reader, name, workId),
-          listOtherAttempts(reader, run),
-          listRunActions(reader, run),
-          findWorkOfRun(reader, run),
-          error && countEqualFailures(reader, { ...run, ...error }),
-          readRunLinks(reader, run),
-        ])
+        const [enqueuedAt, attempts, actions, work, equalFailures, links, waits] =
+          await Promise.all([
+            workId === null ? null : findEnqueuedAt(reader, name, workId),
+            listOtherAttempts(reader, run),
+            listRunActions(reader, run),
+            findWorkOfRun(reader, run),
+            error && countEqualFailures(reader, { ...run, ...error }),
+            readRunLinks(reader, run),
+            run.status === 'running' ? listRunWaits(reader, run.workerId) : [],
+          ])
         return {
           ...present(run),
           enqueuedAt,
@@ -198,6 +201,7 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
           enqueuedBy: run.enqueuedBy,
           traceId: run.traceId,
           links,
+          waits,
         }
       },
     }),

@@ -432,7 +432,8 @@ describe('GET /api/jobs/runs/:id', () => {
     const { attempts, actions, enqueuedAt: _, batchMarks, ...run } = response.json()
     expect([actions, batchMarks]).toEqual([[], []])
     const { shown, dueAt, logs, equalFailures, work, ...others } = run
-    const { uniqueKey, enqueuedBy, traceId, links, ...listed } = others
+    const { uniqueKey, enqueuedBy, traceId, links, waits, ...listed } = others
+    expect(waits).toEqual([])
     expect([uniqueKey, enqueuedBy, traceId]).toEqual([null, null, null])
     expect(links).toEqual({
       parent: null,

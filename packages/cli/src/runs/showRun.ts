@@ -1,4 +1,10 @@
-import { readRunLinks, type LinkedRun, type RunLinks } from '@roundsman/engine/internal'
+import {
+  listRunWaits,
+  readRunLinks,
+  type LinkedRun,
+  type RunLinks,
+  type RunWait,
+} from '@roundsman/engine/internal'
 import { getJobRun, type FoundJobRun } from '@roundsman/engine/client'
 import { describeDuration } from '../command/describeDuration.ts'
 import { layOutRows, onOneLine, standardLayout } from '../command/layout.ts'
@@ -17,7 +23,9 @@ export async function showRun(
   const product = await source.open(terminal)
   const found = await withClient(product, async ({ reader }) => {
     const run = await getJobRun(reader, id)
-    return run && { ...run, links: await readRunLinks(reader, run) }
+    if (run === null) return null
+    const waits = run.status === 'running' ? await listRunWaits(reader, run.workerId) : []
+    return { ...run, links: await readRunLinks(reader, run), waits }
   })
   if (found === null) throw new ForeseenError(`There is no run ${id}, or not any more.`)
   const lines = isJson
@@ -32,7 +40,7 @@ export async function showRun(
 
 type Row = [what: string, value: string]
 
-function describeRun(run: FoundJobRun & { links: RunLinks }): Row[] {
+function describeRun(run: FoundJobRun & { links: RunLinks; waits: RunWait[] }): Row[] {
   const { links, startedAt, endedAt } = run
   const rows: [string, string | null][] = [
     ['Run', run.id],
@@ -41,6 +49,7 @@ function describeRun(run: FoundJobRun & { links: RunLinks }): Row[] {
     ['Outcome', [run.outcome, run.errorCode].filter(Boolean).join(', ')],
     ['Started', at(startedAt)],
     ['Ended', endedAt && `${at(endedAt)}, after ${between(startedAt, endedAt)}`],
+    ...run.waits.map((wait): Row => ['Waits', describeWait(wait)]),
     ['Attempt', String(run.attempt)],
     ['Trigger', run.trigger],
     ['Tick', run.scheduledFor && at(run.scheduledFor)],
@@ -59,6 +68,12 @@ function describeRun(run: FoundJobRun & { links: RunLinks }): Row[] {
   return rows.flatMap(([what, value]) =>
     value === null || value === '' ? [] : [[what, onOneLine(value)] as Row],
   )
+}
+
+function describeWait({ isOfWorker, waiter, since, holder, holderSince }: RunWait): string {
+  const who = isOfWorker ? 'its worker' : 'a session of this database, maybe of this run'
+  const open = holderSince === null ? '' : `, in a transaction since ${at(holderSince)}`
+  return `${who} (${waiter}) since ${at(since)} for a lock of ${holder}${open}`
 }
 
 function describeOrigin({ parent, again }: RunLinks): Row[] {

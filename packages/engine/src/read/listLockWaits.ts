@@ -24,17 +24,12 @@ const nameSql = (pid: string, session: string, about: string) => `
   case ${pid} when 0 then 'a prepared transaction'
   else format('pid %s (%s)', ${pid}, case when ${session}.state is null then '${UNSEEN}' else ${about} end) end`
 
-/**
- * Lists who keeps others waiting, the longest wait first: no more than there are connections. Nobody can tell which run a
- * transaction of the host is part of: its handler's statements touch nothing of ours before they end.
- */
-export async function listLockWaits(reader: JobsReader): Promise<LockWait[]> {
-  return await reader.rows<LockWait>({
-    text: `
+/** Sessions of this database that have waited for so long, and who holds each up, as `held`. */
+const heldSql = (minWait: string) => `
       with waiting as materialized (
         select session.pid, session.state, session.application_name, min(lock.waitstart) as "since"
         from pg_locks lock join pg_stat_activity session using (pid)
-        where not lock.granted and lock.waitstart < clock_timestamp() - interval '${MIN_WAIT}'
+        where not lock.granted and lock.waitstart < clock_timestamp() - interval '${minWait}'
           and session.datname = current_database() and session.backend_type is distinct from 'autovacuum worker'
         group by 1, 2, 3
       ), held as materialized (
@@ -44,17 +39,61 @@ export async function listLockWaits(reader: JobsReader): Promise<LockWait[]> {
           -- Somebody in between waits as well: the one at the head of the line is who holds all up.
           order by blocking.pid in (select pid from pg_locks where not granted), blocking.pid limit 1
         ) holder
-      )
+      )`
+
+const HOLDER = nameSql(
+  'held."holderPid"',
+  'holder',
+  `concat_ws(', ', nullif(holder.application_name, ''), holder.state)`,
+)
+
+/**
+ * Lists who keeps others waiting, the longest wait first: no more than there are connections. Nobody can tell which run a
+ * transaction of the host is part of: its handler's statements touch nothing of ours before they end.
+ */
+export async function listLockWaits(reader: JobsReader): Promise<LockWait[]> {
+  return await reader.rows<LockWait>({
+    text: `${heldSql(MIN_WAIT)}
       select ${boundedText('"waiter"')} as "waiter", "waiters", "since", ${boundedText('"holder"')} as "holder", "holderSince"
       from (
         select distinct on (held."holderPid")
                ${nameSql('held.pid', 'held', 'held.application_name')} as "waiter",
                count(*) over (partition by held."holderPid")::int as "waiters", held."since",
-               ${nameSql('held."holderPid"', 'holder', `concat_ws(', ', nullif(holder.application_name, ''), holder.state)`)} as "holder",
+               ${HOLDER} as "holder",
                holder.xact_start as "holderSince"
         from held left join pg_stat_activity holder on holder.pid = held."holderPid"
         order by held."holderPid", held."since"
       ) found
       order by "since"`,
   })
+}
+
+/** A session that waits now for a lock of another, and may be that of a run under way. */
+export interface RunWait extends Omit<LockWait, 'waiters'> {
+  /** Whether it is a session of the process of the run's worker, by its name. Else nobody can tell whose it is. */
+  isOfWorker: boolean
+}
+
+const MAX_WAITS = 5
+
+/**
+ * Lists what a run under way may wait for, its worker's own sessions first: those whose name begins with `roundsman`, host and
+ * process, as the engine's own do, and a host's can. Of other names that are none of ours nobody can tell.
+ */
+export async function listRunWaits(reader: JobsReader, workerId: string): Promise<RunWait[]> {
+  const name = `roundsman ${workerId.split(':').slice(0, -1).join(':')}`
+  const rows = await reader.rows<RunWait>({
+    text: `${heldSql('1 second')}
+      select ${boundedText('"waiter"')} as "waiter", "since", ${boundedText('"holder"')} as "holder", "holderSince", "isOfWorker"
+      from (
+        select ${nameSql('held.pid', 'held', 'held.application_name')} as "waiter", held."since", ${HOLDER} as "holder",
+               holder.xact_start as "holderSince", held.application_name ~ ('^' || $1::text || '(:| |$)') as "isOfWorker"
+        from held left join pg_stat_activity holder on holder.pid = held."holderPid"
+        where held.application_name is null or not starts_with(held.application_name, 'roundsman ')
+          or held.application_name ~ ('^' || $1::text || '(:| |$)')
+      ) found
+      order by "isOfWorker" desc nulls last, "since" limit ${MAX_WAITS}`,
+    values: [name.replaceAll(/[^\w ]/g, '\\$&')],
+  })
+  return rows.map((row) => ({ ...row, isOfWorker: row.isOfWorker ?? false }))
 }

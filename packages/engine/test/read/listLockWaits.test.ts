@@ -3,7 +3,7 @@ import { openForTests, waitFor } from '@roundsman/testing'
 import pg from 'pg'
 import { expect, it, onTestFinished } from 'vitest'
 import { listProblems } from '../../src/client.ts'
-import { listLockWaits } from '../../src/read/listLockWaits.ts'
+import { listLockWaits, listRunWaits } from '../../src/read/listLockWaits.ts'
 import { openTestRuntime } from '../openTestRuntime.ts'
 
 const runtime = openForTests(openTestRuntime)
@@ -52,6 +52,25 @@ it('names who is at the head of a line of sessions that wait, and nobody before 
   const { problems } = await listProblems(runtime.reader, [], new Date())
   expect(problems).toContainEqual({ kind: 'lockWait', ...found })
 
+  const waits = await listRunWaits(runtime.reader, 'w1:7f')
+  expect(waits).toEqual([
+    {
+      ...{ isOfWorker: true, waiter: `pid ${first.pid} (roundsman w1 engine)` },
+      ...{ since: found!.since, holder: found!.holder, holderSince: found!.holderSince },
+    },
+  ])
+  // Of `w1` another worker's name begins alike, and a dot is no other letter.
+  expect(await listRunWaits(runtime.reader, 'w:7f')).toEqual([])
+  expect(await listRunWaits(runtime.reader, 'w.:7f')).toEqual([])
+  const host = await openSession('shop')
+  const isHostDone = host.session.query(`begin; ${LOCK}; commit`)
+  await waitFor(async () => (await listRunWaits(runtime.reader, 'w2:7f')).length > 0, {
+    timeoutMs: 20_000,
+  })
+  expect(await listRunWaits(runtime.reader, 'w2:7f')).toMatchObject([
+    { isOfWorker: false, waiter: `pid ${host.pid} (shop)`, holder: found!.holder },
+  ])
+
   const plain = (await openSession('plain')).session
   await plain.query('set role pg_read_all_data')
   const unseen = '(only pg_read_all_stats may see what it does)'
@@ -65,6 +84,6 @@ it('names who is at the head of a line of sessions that wait, and nobody before 
   ])
 
   await psql.session.query('commit')
-  await Promise.all([isFirstDone, isSecondDone])
+  await Promise.all([isFirstDone, isSecondDone, isHostDone])
   expect(await listLockWaits(runtime.reader)).toEqual([])
 })

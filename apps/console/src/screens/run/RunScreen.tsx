@@ -58,6 +58,7 @@ export function RunScreen(): ReactNode {
           <div className="columns">
             <div className="column">
               <Failure run={data} />
+              <Waits run={data} />
               <StillDue run={data} />
               <SameLabel run={data} />
               {data.logs !== null && (
@@ -163,6 +164,27 @@ function StillDue({ run }: { run: RunDetail }) {
       <p>
         It passed over these rows, since others had them locked. They are due again in the next run.
       </p>
+    </section>
+  )
+}
+
+/** Which locks the run may wait for at this moment. */
+function Waits({ run: { waits } }: { run: RunDetail }) {
+  if (waits.length === 0) return null
+  return (
+    <section className="problem isMild" aria-label="Waits">
+      {waits.map(({ isOfWorker, waiter, since, holder, holderSince }) => (
+        <p key={waiter} className="isWrapped">
+          {isOfWorker ? 'Its worker waits' : 'A session of this database waits'} for{' '}
+          <Elapsed since={since} /> for a lock of {holder}
+          {holderSince !== null && (
+            <>
+              , in a transaction since <Moment at={holderSince} />
+            </>
+          )}
+          . <span className="muted">{isOfWorker ? waiter : `${waiter}; it may be this run.`}</span>
+        </p>
+      ))}
     </section>
   )
 }
