@@ -587,6 +587,43 @@ describe('waiting work', () => {
   })
 })
 
+it('of a customer who floods the queue is found by its share, and cancelled as a whole', async () => {
+  await stack.prisma.$executeRaw`
+    insert into "JobWork" ("id", "name", "bytes", "payload", "place", "dueAt", "label", "facts")
+    select gen_random_uuid(), 'greetCustomer', 2, '{}', null, now() + interval '1 hour', 'Greeting of ' || customer,
+           jsonb_build_object('shown', jsonb_build_object('customer', customer))
+    from generate_series(1, 100) n cross join lateral (select case when n <= 3 then 'Bakery' else 'Circus' end as customer) one`
+  await using viewer = await open('/queue')
+  const { page, complaints } = viewer
+  const waiting = page.getByRole('region', { name: 'Waiting work' })
+  const byLabel = waiting.getByRole('group', { name: 'By label' })
+  await byLabel.getByRole('link', { name: 'Greeting of Circus · 97 (97 %)' }).waitFor()
+  await byLabel.getByRole('link', { name: 'Greeting of Bakery · 3 (3 %)' }).waitFor()
+  await waiting
+    .getByRole('group', { name: 'By customer' })
+    .getByRole('link', { name: 'Circus · 97 (97 %)' })
+    .click()
+  await page.waitForURL('**/queue?field=customer&value=Circus')
+  await waiting.getByLabel('Select all on this page').check()
+  await waiting.getByRole('button', { name: 'Select all 97 that match' }).click()
+  await waiting.getByRole('button', { name: 'Cancel 97' }).click()
+  await dialog(page)
+    .getByText('97 pieces of waiting work of greetCustomer with customer Circus leave the queue')
+    .waitFor()
+  await confirm(page, 'Cancel 97', 'They flood us')
+  await page.getByText('97 pieces of work are cancelled.').waitFor()
+  expect(await countWaiting('true')).toBe(3)
+
+  await waiting.getByLabel('Label, or a field that the job shows').selectOption('customer')
+  await waiting.getByRole('searchbox').fill('Bakery')
+  await page.keyboard.press('Enter')
+  await page.waitForURL('**/queue?field=customer&value=Bakery')
+  await waitFor(async () => (await waitingRows(page).count()) === 3)
+  expect(await findBarriers(page)).toEqual([])
+  expect(complaints).toEqual([])
+  await stack.prisma.$executeRaw`delete from "JobWork"`
+})
+
 async function pauseQueue(page: Page, name: string): Promise<void> {
   const button = page.getByRole('button', { name: `Pause the queue of ${name}` })
   const fold = page.getByRole('button', { name: /^Show \d+ quiet queues$/ })

@@ -78,19 +78,36 @@ function createRoutes() {
     ): {
       name?: string | undefined
       errorCode?: string | undefined
+      letterLabel?: string | undefined
+      letterField?: string | undefined
+      letterValue?: string | undefined
       cursor?: string | undefined
-      /** For the waiting work: its job, its label, and where the page begins. */
+      /** For the waiting work: its job, its label, a field that its job shows with its value, and where the page begins. */
       work?: string | undefined
       label?: string | undefined
+      field?: string | undefined
+      value?: string | undefined
       workCursor?: string | undefined
     } => {
       const { name, errorCode, cursor } = parseRunSearch(search)
+      const text = (key: string) => parseRunSearch({ cursor: search[key] }).cursor
       const { name: work, cursor: workCursor } = parseRunSearch({
         name: search['work'],
         cursor: search['workCursor'],
       })
-      const { cursor: label } = parseRunSearch({ cursor: search['label'] })
-      return { name, errorCode, cursor, work, label, workCursor }
+      return {
+        name,
+        errorCode,
+        letterLabel: text('letterLabel'),
+        letterField: text('letterField'),
+        letterValue: text('letterValue'),
+        cursor,
+        work,
+        label: text('label'),
+        field: text('field'),
+        value: text('value'),
+        workCursor,
+      }
     },
     component: lazyRouteComponent(() => import('./screens/queue/QueueScreen.tsx'), 'QueueScreen'),
   })

@@ -449,6 +449,30 @@ export const deadLetterCauseSchema = z.object({
     ),
 })
 
+/** GET /api/jobs/work/groups and /api/jobs/dead-letters/groups */
+export type PieceGroups = z.output<typeof groupsSchema>
+export const groupsSchema = z.object({
+  looked: z
+    .int()
+    .describe(
+      'How many were looked at: up to 10,000, of waiting work what workers take first, of dead letters the latest',
+    ),
+  isCut: z.boolean().describe('Whether there are more, which the groups do not count'),
+  fields: z.array(z.string()).describe('The fields that their jobs show; at most 20'),
+  groups: z
+    .array(
+      z.object({
+        field: z.string().nullable().describe('A field that is shown; null: by label'),
+        value: z.string(),
+        count: z.int(),
+        oldestAt: at
+          .nullable()
+          .describe('When the first was enqueued, or given up; null when there are more'),
+      }),
+    )
+    .describe('By label, then by each field; of each the 8 largest. None has a single member'),
+})
+
 /** One of GET /api/jobs/work. */
 export type WaitingWork = z.output<typeof waitingWorkSchema>
 export const waitingWorkSchema = z.object({
@@ -644,7 +668,20 @@ const attention = z.discriminatedUnion('kind', [
     approvableUntil: at,
   }),
   // More comes than is taken, or catching up takes hours; and this for more than a minute.
-  z.object({ kind: z.literal('backlog'), ...backlog.shape }),
+  z.object({
+    kind: z.literal('backlog'),
+    ...backlog.shape,
+    // What more than half of it is: the label, or the value of a field that the job shows. `isCut`: of the first ones `looked` at.
+    main: z
+      .object({
+        field: z.string().nullable(),
+        value: z.string(),
+        percent: count,
+        looked: count,
+        isCut: z.boolean(),
+      })
+      .nullable(),
+  }),
   // Work of a job waits that neither the catalogue nor a living worker knows. `isCut`: there may be more.
   // Since when the longest waiting piece has been due, and the job's last run, with its version: null where there is none.
   z.object({

@@ -47,6 +47,7 @@ export {
   listDeadLetterCodes,
   MAX_COUNTED_LETTERS,
 } from './read/listDeadLetters.ts'
+export { groupDeadLetters, groupWaitingWork, MAX_GROUPED } from './read/listGroups.ts'
 export { listFailures } from './read/listFailures.ts'
 export { describeBacklog, findFailedLast, judgeJobs, type Problem } from './read/listProblems.ts'
 export { countWaitingWork, sumWaitingWork } from './read/listWaitingWork.ts'

@@ -30,6 +30,8 @@ type Arguments = readonly unknown[]
 const READING: Record<string, Arguments> = {
   countWaitingWork: [{ name: 'letter', label: 'x', labelPart: 'x' }],
   sumWaitingWork: [{ name: 'letter', label: 'x', labelPart: 'x' }],
+  groupWaitingWork: [{ name: 'letter', label: 'x', labelPart: 'x', isDue: true }],
+  groupDeadLetters: [{ name: 'letter', label: 'x', errorCode: 'x' }],
   listWaitingWork: [{ limit: 5, name: 'letter', label: 'x', labelPart: 'x', after }],
   jobsWithoutWorker: [names],
   readPausedQueues: [],

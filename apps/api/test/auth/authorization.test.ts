@@ -104,6 +104,7 @@ const ROWS: Record<string, Row> = {
   'POST /api/jobs/:name/resume': admin(404),
   'GET /api/jobs/dead-letters': admin(200),
   'GET /api/jobs/dead-letters/causes': admin(200),
+  'GET /api/jobs/dead-letters/groups': admin(200),
   'POST /api/jobs/dead-letters/discard': admin(200, { body: { ...reason, all: true } }),
   'POST /api/jobs/dead-letters/redrive': admin(200, {
     body: { name: 'cleanupI18nCache', ...reason },
@@ -115,6 +116,7 @@ const ROWS: Record<string, Row> = {
   'GET /api/jobs/bulk/:id': admin(404),
   'POST /api/jobs/bulk/:id/stop': admin(404),
   'GET /api/jobs/work': admin(200),
+  'GET /api/jobs/work/groups': admin(200),
   'POST /api/jobs/work/cancel': admin(200, { body: allWork }),
   'POST /api/jobs/work/postpone': admin(200, {
     body: { ...allWork, startAfter: '2026-11-24T09:00:00Z' },

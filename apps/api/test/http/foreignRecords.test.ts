@@ -233,6 +233,8 @@ async function lookEverywhere(id: string): Promise<number> {
     `/api/jobs/${NAME}/ticks`,
     '/api/jobs/dead-letters',
     '/api/jobs/work',
+    '/api/jobs/work/groups',
+    '/api/jobs/dead-letters/groups',
     '/api/console/overview',
     '/api/console/jobs',
     `/api/console/jobs/${NAME}`,

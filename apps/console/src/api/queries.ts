@@ -10,6 +10,7 @@ import type {
   ConsoleWorkerDetail,
   ConsoleWorkers,
   DeadLetterCause,
+  PieceGroups,
   RunDetail,
 } from '@roundsman/admin/contract'
 import { queryOptions } from '@tanstack/react-query'
@@ -126,25 +127,43 @@ export function workerQuery(api: Api, id: string, at: string | undefined) {
   })
 }
 
-export interface DeadLetterSearch {
+/** Which work is meant: `field` is one that its job shows; without `value` what has none there. */
+export interface PieceSearch {
   name?: string | undefined
+  label?: string | undefined
+  field?: string | undefined
+  value?: string | undefined
+}
+
+export interface DeadLetterSearch extends PieceSearch {
   errorCode?: string | undefined
   cursor?: string | undefined
 }
 
-export function deadLettersQuery(api: Api, { name, errorCode, cursor }: DeadLetterSearch) {
+export function deadLettersQuery(api: Api, search: DeadLetterSearch) {
   return queryOptions({
-    queryKey: ['deadLetters', { name, errorCode, cursor }],
+    queryKey: ['deadLetters', search],
     queryFn: ({ signal }) => {
-      const query = runQuery({ name, errorCode, cursor }, { limit: '50' })
+      const query = runQuery(search, { limit: '50' })
       return api.get<DeadLetterPage>(`/jobs/dead-letters${query}`, signal)
     },
   })
 }
 
-export interface WorkSearch {
-  name?: string | undefined
-  label?: string | undefined
+export interface GroupsOf {
+  of: 'work' | 'dead-letters'
+  filter: PieceSearch & { errorCode?: string | undefined }
+}
+
+/** The largest groups of what matches, by label and by what its jobs show. */
+export function groupsQuery(api: Api, { of, filter }: GroupsOf) {
+  return queryOptions({
+    queryKey: [of === 'work' ? 'work' : 'deadLetters', filter, 'groups'],
+    queryFn: ({ signal }) => api.get<PieceGroups>(`/jobs/${of}/groups${runQuery(filter)}`, signal),
+  })
+}
+
+export interface WorkSearch extends PieceSearch {
   cursor?: string | undefined
 }
 
@@ -167,13 +186,13 @@ export function bulksQuery(api: Api, isOpen: boolean) {
   })
 }
 
-/** The causes of the dead letters of a job, or of all jobs. */
-export function causesQuery(api: Api, name: string | undefined) {
+/** The causes of the dead letters that match. */
+export function causesQuery(api: Api, search: PieceSearch) {
   return queryOptions({
-    queryKey: ['deadLetters', { name }, 'causes'],
+    queryKey: ['deadLetters', search, 'causes'],
     queryFn: ({ signal }) =>
       api.get<{ causes: DeadLetterCause[] }>(
-        `/jobs/dead-letters/causes${runQuery({ name })}`,
+        `/jobs/dead-letters/causes${runQuery(search)}`,
         signal,
       ),
   })

@@ -55,6 +55,7 @@ const BACKLOG: ConsoleAttention = {
   caughtUpInMs: null,
   isPaused: false,
   isUntaken: false,
+  main: null,
 }
 
 function describeThem(attention: ConsoleAttention[], jobs = JOBS) {

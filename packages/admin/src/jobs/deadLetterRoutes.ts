@@ -1,6 +1,7 @@
 import {
   countLettersOfRuns,
   findDeadLetterName,
+  groupDeadLetters,
   listDeadLetterCodes,
   MAX_COUNTED_LETTERS,
   type DeadLetterFilter,
@@ -8,11 +9,17 @@ import {
 } from '@roundsman/engine/internal'
 import { listDeadLetters, type RedriveOutcome } from '@roundsman/engine/client'
 import { z } from 'zod'
-import { deadLetterCauseSchema, deadLetterSchema, earlierSchema } from '../contract.ts'
+import {
+  deadLetterCauseSchema,
+  deadLetterSchema,
+  earlierSchema,
+  groupsSchema,
+} from '../contract.ts'
 import { route, type AdminParts, type Route, type RouteLog } from '../route.ts'
 import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { invalidRequest, Problem, problemResponses } from '../http/problem.ts'
+import { readShownQuery, shownQuery } from './aboutQuery.ts'
 import { LETTER_GONE, refuseDeadLetter, refuseUnknownJob, tellEarlierOf } from './refuse.ts'
 import { optionalReasonBody, requestReason } from './requestReason.ts'
 import { checkSpans, runFilters } from './jobRunRoutes.ts'
@@ -31,6 +38,20 @@ const filters = {
   name: jobName.optional(),
   errorCode: storableText({ max: 100 }).optional().describe('The error code of the last attempt'),
 }
+/** Which are listed and counted. */
+const queryFilters = {
+  ...filters,
+  label: storableText({ max: 200 }).optional().describe('Only what has exactly this label'),
+  ...shownQuery,
+}
+const readFilters = ({
+  field,
+  value,
+  ...filter
+}: z.output<z.ZodObject<typeof queryFilters>>): DeadLetterFilter => ({
+  ...filter,
+  ...readShownQuery({ field, value }),
+})
 const idParams = z.strictObject({ workId: z.guid() })
 const redriven = z.object({
   redriven: z.int().describe('How many dead letters went back into the queue'),
@@ -88,15 +109,16 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
       schema: {
         tags: ['jobs'],
         summary: 'List dead letters, the latest first',
-        querystring: z.strictObject({ ...filters, limit: pageLimit(50), cursor: pageCursor }),
+        querystring: z.strictObject({ ...queryFilters, limit: pageLimit(50), cursor: pageCursor }),
         response: {
           200: z.object({ deadLetters: z.array(deadLetterSchema), nextCursor: nextPageCursor }),
           ...problemResponses(400, 401, 403),
         },
       },
-      handle: async ({ query: { cursor, ...query } }) => {
+      handle: async ({ query: { cursor, limit, ...query } }) => {
         const { deadLetters, next } = await listDeadLetters(client.reader, {
-          ...query,
+          ...readFilters(query),
+          limit,
           after: cursor,
         })
         return {
@@ -114,13 +136,28 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
         tags: ['jobs'],
         summary: 'List the error codes of dead letters, the most frequent first',
         description: `Counts the latest ${MAX_COUNTED_LETTERS.toLocaleString('en')} dead letters and lists at most 50 codes.`,
-        querystring: z.strictObject(filters),
+        querystring: z.strictObject(queryFilters),
         response: {
           200: z.object({ causes: z.array(deadLetterCauseSchema) }),
           ...problemResponses(400, 401, 403),
         },
       },
-      handle: async ({ query }) => ({ causes: await listDeadLetterCodes(client.reader, query) }),
+      handle: async ({ query }) => ({
+        causes: await listDeadLetterCodes(client.reader, readFilters(query)),
+      }),
+    }),
+
+    route({
+      method: 'GET',
+      path: '/jobs/dead-letters/groups',
+      may: 'view',
+      schema: {
+        tags: ['jobs'],
+        summary: 'Group dead letters by label and by what their jobs show',
+        querystring: z.strictObject(queryFilters),
+        response: { 200: groupsSchema, ...problemResponses(400, 401, 403) },
+      },
+      handle: async ({ query }) => await groupDeadLetters(client.reader, readFilters(query)),
     }),
 
     route({

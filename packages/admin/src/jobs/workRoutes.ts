@@ -1,13 +1,25 @@
-import { listWaitingWork, type WhichWork, type WorkOutcome } from '@roundsman/engine/client'
-import { countWaitingWork, sumWaitingWork, type JobActionKind } from '@roundsman/engine/internal'
+import {
+  listWaitingWork,
+  type JobsReader,
+  type WaitingWorkQuery,
+  type WhichWork,
+  type WorkOutcome,
+} from '@roundsman/engine/client'
+import {
+  countWaitingWork,
+  groupWaitingWork,
+  sumWaitingWork,
+  type JobActionKind,
+} from '@roundsman/engine/internal'
 import { z } from 'zod'
-import { earlierSchema, waitingWorkSchema, type Earlier } from '../contract.ts'
+import { earlierSchema, groupsSchema, waitingWorkSchema, type Earlier } from '../contract.ts'
 import { route, type AdminParts, type Route, type RouteRequest } from '../route.ts'
 import { instant } from '../http/instant.ts'
 import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { Problem, problemResponses } from '../http/problem.ts'
 import { storableText } from '../http/storableText.ts'
+import { readShownQuery, shownQuery } from './aboutQuery.ts'
 import { refusePause, tellEarlierOf } from './refuse.ts'
 import { optionalReasonBody, requestReason } from './requestReason.ts'
 
@@ -39,6 +51,24 @@ const outcome = z.object({
   earlier: earlierSchema.describe('Who was faster with one of `ids`, where none was changed'),
 })
 
+const filters = {
+  name: jobName.optional(),
+  label: storableText({ max: 200 })
+    .optional()
+    .describe(
+      'Work with this label, when any that waits has exactly this one. Else work whose label contains it, in upper or lower case',
+    ),
+  ...shownQuery,
+}
+
+async function readFilters(
+  reader: JobsReader,
+  { name, label: its, ...query }: z.output<z.ZodObject<typeof filters>>,
+): Promise<Omit<WaitingWorkQuery, 'limit' | 'after'>> {
+  const isPart = its !== undefined && (await countWaitingWork(reader, { label: its })) === 0
+  return { name, ...(isPart ? { labelPart: its } : { label: its }), ...readShownQuery(query) }
+}
+
 type Selected = Pick<z.output<z.ZodObject<typeof which>>, 'name' | 'ids' | 'label' | 'all'>
 
 /**
@@ -56,12 +86,7 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
         summary: 'List waiting work, in the order in which it starts',
         description: 'Payloads are not shown. Work that waits for a retry is listed as well.',
         querystring: z.strictObject({
-          name: jobName.optional(),
-          label: storableText({ max: 200 })
-            .optional()
-            .describe(
-              'Work with this label, when any that waits has exactly this one. Else work whose label contains it, in upper or lower case',
-            ),
+          ...filters,
           limit: pageLimit(50),
           cursor: pageCursor,
         }),
@@ -80,10 +105,8 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
           ...problemResponses(400, 401, 403),
         },
       },
-      handle: async ({ query: { name, label: its, limit, cursor } }) => {
-        const isPart =
-          its !== undefined && (await countWaitingWork(client.reader, { label: its })) === 0
-        const of = { name, ...(isPart ? { labelPart: its } : { label: its }) }
+      handle: async ({ query: { limit, cursor, ...query } }) => {
+        const of = await readFilters(client.reader, query)
         const { work, next } = await listWaitingWork(client.reader, { ...of, limit, after: cursor })
         const sum =
           next === null && cursor === undefined
@@ -92,11 +115,25 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
         return {
           work,
           total: sum.count,
-          isLabelPart: isPart,
+          isLabelPart: of.labelPart !== undefined,
           names: sum.names,
           nextCursor: next && formatCursor(next),
         }
       },
+    }),
+
+    route({
+      method: 'GET',
+      path: '/jobs/work/groups',
+      may: 'view',
+      schema: {
+        tags: ['jobs'],
+        summary: 'Group waiting work by label and by what its jobs show',
+        querystring: z.strictObject(filters),
+        response: { 200: groupsSchema, ...problemResponses(400, 401, 403) },
+      },
+      handle: async ({ query }) =>
+        await groupWaitingWork(client.reader, await readFilters(client.reader, query)),
     }),
 
     route({

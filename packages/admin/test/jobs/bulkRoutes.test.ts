@@ -24,6 +24,28 @@ const reason = 'they flood us'
 const enqueue = () => api.jobsClient.enqueue(api.prisma, dispatchEmail, { emailId: randomUUID() })
 const countWaiting = async () => await api.prisma.$queryRaw`select count(*)::int from "JobWork"`
 
+it('GET /api/jobs/work and its groups tell of what has a value in a field', async () => {
+  await api.prisma.$executeRaw`
+    insert into "JobWork" ("id", "name", "bytes", "payload", "place", "dueAt", "label", "facts")
+    select gen_random_uuid(), 'x', 2, '{}', null, now() + interval '1 hour', label, ('{"shown": {"size": ' || n || '}}')::jsonb
+    from unnest(array[1, 1, 2], array['a', 'b', 'b']) one(n, label)`
+  const ask = async (url: string) =>
+    (await api.as('admin', { method: 'GET', url: `/api/jobs/${url}` })).json()
+  expect(await ask('work?field=size&value=1')).toMatchObject({ total: 2 })
+  expect(await ask('work?field=size')).toMatchObject({ total: 0 })
+  expect(await ask('work/groups?label=b')).toMatchObject({
+    looked: 2,
+    fields: ['size'],
+    groups: [{ field: null, value: 'b', count: 2 }],
+  })
+  expect(await ask('dead-letters/groups?field=size')).toEqual({
+    looked: 0,
+    isCut: false,
+    fields: [],
+    groups: [],
+  })
+})
+
 describe('POST /api/jobs/bulk', () => {
   it('does what matches, and tells what came of it', async () => {
     for (let n = 0; n < 3; n++) await enqueue()

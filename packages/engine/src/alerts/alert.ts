@@ -23,7 +23,7 @@ export interface AlertNotice {
   startedAt: string
   /** Null in a notice that it began. */
   endedAt: string | null
-  /** Numbers, instants and names known when the alert was raised. Never payloads or messages. */
+  /** Numbers, instants, names and a label, known when the alert was raised. Never payloads or messages. */
   facts: AlertFacts
   /** The console's page about it; null without `consoleUrl`. */
   url: string | null
@@ -154,7 +154,7 @@ function sayProblem(
     case 'unvacuumed':
       return of('problem')
     case 'backlog':
-      return `${name} is behind: ${inNumbers(Number(facts['waiting']))}, the first since ${of('since')}`
+      return `${name} is behind: ${inNumbers(Number(facts['waiting']))}, the first since ${of('since')}${sayMain(facts)}`
     default:
       return kind satisfies never
   }
@@ -206,6 +206,13 @@ function whatWas(kind: AlertKind, name: string, code: string): string {
     default:
       return kind satisfies never
   }
+}
+
+/** Says `; 97 % of it is tenant 42`. */
+function sayMain({ main, mainPercent, mainOfFirst }: Readonly<Record<string, unknown>>): string {
+  if (typeof main !== 'string') return ''
+  const whole = typeof mainOfFirst === 'number' ? `the first ${mainOfFirst}` : 'it'
+  return `; ${String(mainPercent)} % of ${whole} is ${main}`
 }
 
 function inNumbers(waiting: number): string {

@@ -128,10 +128,15 @@ function toCauses(
       return [{ ...cause, facts: { ...facts, failed, runs, ...usualPercent }, afterMs }]
     }
     case 'backlog': {
-      const { ready: waiting, oldestMs } = problem
+      const { ready: waiting, oldestMs, main } = problem
       if (waiting < limits.queueMinWaiting) return []
       const since = new Date(now.getTime() - oldestMs).toISOString()
-      return [{ ...cause, facts: { waiting, since }, afterMs: limits.queueGrowthMs }]
+      const ofMain = main !== null && {
+        main: main.field === null ? main.value : `${main.field} ${main.value}`,
+        mainPercent: main.percent,
+        ...(main.isCut && { mainOfFirst: main.looked }),
+      }
+      return [{ ...cause, facts: { waiting, since, ...ofMain }, afterMs: limits.queueGrowthMs }]
     }
     case 'deadLetter':
       return byCode(

@@ -20,6 +20,7 @@ import {
 import { slowLimitMs } from './judgeRun.ts'
 import { listIdle, listSlower, type IdleJob, type SlowerJob } from './judgeRuns.ts'
 import { countDeadLettersByCause, type DeadLetterCause } from './listDeadLetters.ts'
+import { findMainGroup, groupWaitingWork, type MainGroup } from './listGroups.ts'
 import { listFailures, type FailedRun } from './listFailures.ts'
 import { listPoison, type Poison } from './listPoison.ts'
 import { listLockWaits, type LockWait } from './listLockWaits.ts'
@@ -57,7 +58,10 @@ export type Problem =
       approvableUntil: string
     }
   /** Its work has waited for a minute or more, and workers need an hour or more for it, or never catch up. */
-  | ({ kind: 'backlog' } & JudgedBacklog)
+  | ({ kind: 'backlog' } & JudgedBacklog & {
+        /** What more than half of it is, by its label or what its job shows, as far as was looked. */
+        main: MainGroup | null
+      })
   /** It succeeds, and so many runs in a row have counted nothing that it is hardly luck. */
   | ({ kind: 'idle' } & Told<IdleJob>)
   /** Half of the last hour's runs took far longer than in any other hour. `first`: null where that was more than a day ago. */
@@ -214,6 +218,8 @@ export async function judgeJobs(
     (name) => pauses.has(name),
     (name) => isAnyAlive && untaken.includes(name),
   )
+  const tooMuch = backlog.filter((row) => isTooMuch(row, wasTold('backlog', row.name)))
+  const mainOf = await findMainGroups(reader, tooMuch)
   const isOfHealth = (kind: JobProblem['kind'], name: string) =>
     ofHealth.some((one) => one.kind === kind && 'name' in one && one.name === name)
   const problems: Problem[] = [
@@ -234,10 +240,9 @@ export async function judgeJobs(
       one.kind === 'failing' ? { ...one, first: firstOf(`failing ${one.name}`) } : one,
     ),
     ...ended.flatMap(blocked),
-    ...backlog
-      .filter((row) => isTooMuch(row, wasTold('backlog', row.name)))
+    ...tooMuch
       .filter(({ name }) => !isOfHealth('orphaned', name))
-      .map((row) => ({ kind: 'backlog' as const, ...row })),
+      .map((row) => ({ kind: 'backlog' as const, ...row, main: mainOf.get(row.name) ?? null })),
     ...idle.map(({ firstRunId, ...one }) => ({
       kind: 'idle' as const,
       ...one,
@@ -377,6 +382,21 @@ export function describeBacklog(
 function isTooMuch({ oldestMs, caughtUpInMs, isPaused }: JudgedBacklog, wasTold: boolean): boolean {
   if (isPaused || oldestMs < MINUTE_MS) return false
   return caughtUpInMs === null || caughtUpInMs >= (wasTold ? HOUR_MS / 2 : HOUR_MS)
+}
+
+/** Of more jobs it is not who floods them. */
+const MAX_GROUPED_JOBS = 5
+
+/** Finds of the jobs that wait for longest what most of their due work is. */
+async function findMainGroups(
+  reader: JobsReader,
+  backlog: readonly Backlog[],
+): Promise<ReadonlyMap<string, MainGroup | null>> {
+  const found = backlog.slice(0, MAX_GROUPED_JOBS).map(async ({ name }) => {
+    const groups = await groupWaitingWork(reader, { name, isDue: true })
+    return [name, findMainGroup(groups)] as const
+  })
+  return new Map(await Promise.all(found))
 }
 
 function listSlow(lanes: readonly LanesInUse[], jobs: readonly Job[], now: Date) {

@@ -607,6 +607,18 @@ describe('what is told', () => {
     })
   })
 
+  it('and of whom most of it is', async () => {
+    await insertWaiting('importFeed', 3)
+    await runtime.rows(
+      `update "JobWork" set "label" = 'tenant 42' where "id" in (select "id" from "JobWork" limit 2)`,
+    )
+    const limits = { queueMinWaiting: 3, queueGrowthMs: 0 }
+    expect(await firstNotice({ limits })).toMatchObject({
+      text: expect.stringMatching(/; 66 % of it is tenant 42$/),
+      facts: { waiting: 3, main: 'tenant 42', mainPercent: 66 },
+    })
+  })
+
   it('nothing of runs that only rehearsed, or of another time', async () => {
     const failed = ['timeout', 'timeout', 'timeout']
     await insertRuns([null])

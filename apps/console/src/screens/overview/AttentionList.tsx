@@ -233,6 +233,22 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
             <JobLink name={item.name} />: <strong>{readyCount(item)} waiting</strong>,{' '}
             {describeCatchUp(item)}
           </p>
+          {item.main !== null && (
+            <p>
+              {describeMain(item.main)}{' '}
+              <Link
+                to="/queue"
+                search={{
+                  work: item.name,
+                  ...(item.main.field === null
+                    ? { label: item.main.value }
+                    : { field: item.main.field, value: item.main.value }),
+                }}
+              >
+                {[item.main.field, item.main.value].filter(Boolean).join(' ')}
+              </Link>
+            </p>
+          )}
           <p className="muted">{describeRates(item)}</p>
         </>
       )
@@ -666,3 +682,10 @@ function keyOf(item: ConsoleAttention): string {
   const name = 'name' in item ? item.name : 'workerId' in item ? item.workerId : ''
   return `${item.kind} ${name} ${'runId' in item ? item.runId : ''}`
 }
+
+/** Says `97 % of it is`, or `97 % of the first 10,000 is`. */
+function describeMain({ percent, looked, isCut }: NonNullable<Main>): string {
+  return `${percent} % of ${isCut ? `the first ${looked.toLocaleString('en')}` : 'it'} is`
+}
+
+type Main = Extract<ConsoleAttention, { kind: 'backlog' }>['main']

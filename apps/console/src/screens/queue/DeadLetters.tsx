@@ -16,6 +16,8 @@ import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useSelection } from '../../parts/useSelection.ts'
 import { useShownWhen } from '../../parts/useShownWhen.ts'
 import { useServices } from '../../services/useServices.ts'
+import { Groups } from './Groups.tsx'
+import { bulkFilter, describeFilter, narrow } from './pieceSearch.ts'
 
 const route = getRouteApi('/queue')
 
@@ -78,18 +80,26 @@ const COLUMNS: readonly Column<DeadLetter>[] = [
 /** Work that was given up, and the actions on it. */
 export function DeadLetters({ queue }: { queue: ConsoleQueue }) {
   const { api } = useServices()
-  const search = route.useSearch()
-  const { name, errorCode, cursor } = search
+  const {
+    name,
+    errorCode,
+    cursor,
+    letterLabel: label,
+    letterField: field,
+    letterValue: value,
+  } = route.useSearch()
+  const about = { name, label, field, value }
+  const search = { ...about, errorCode, cursor }
   const navigate = route.useNavigate()
   const jobId = useId()
-  const panel = useShownWhen<HTMLElement>(name ?? errorCode)
+  const panel = useShownWhen<HTMLElement>(name ?? errorCode ?? label ?? field)
   const letters = useQuery({
     ...deadLettersQuery(api, search),
     placeholderData: keepPreviousData,
   })
-  const causes = useQuery({ ...causesQuery(api, name), placeholderData: keepPreviousData })
+  const causes = useQuery({ ...causesQuery(api, about), placeholderData: keepPreviousData })
   const jobs = queue.jobs.filter((job) => job.deadLetters > 0 || job.name === name)
-  const isNarrowed = [name, errorCode, cursor].some((one) => one !== undefined)
+  const isNarrowed = [name, errorCode, label, field, cursor].some((one) => one !== undefined)
 
   return (
     <Panel
@@ -127,6 +137,11 @@ export function DeadLetters({ queue }: { queue: ConsoleQueue }) {
       }
     >
       <Causes search={search} causes={causes.data?.causes ?? []} />
+      <Groups
+        of="dead-letters"
+        filter={{ ...about, errorCode }}
+        searchOf={(by, its) => toSearch(narrow({ ...about, errorCode }, by, its))}
+      />
       <QueryView query={letters} skeleton={<Skeleton kind="row" count={3} />}>
         {({ deadLetters, nextCursor }) =>
           deadLetters.length === 0 ? (
@@ -152,14 +167,18 @@ export function DeadLetters({ queue }: { queue: ConsoleQueue }) {
                   <span />
                   <span className="pagerLinks">
                     {cursor !== undefined && (
-                      <Link to="/queue" search={{ name, errorCode }} className="button isSmall">
+                      <Link
+                        to="/queue"
+                        search={toSearch({ ...about, errorCode })}
+                        className="button isSmall"
+                      >
                         Newest
                       </Link>
                     )}
                     {nextCursor !== null && (
                       <Link
                         to="/queue"
-                        search={{ name, errorCode, cursor: nextCursor }}
+                        search={toSearch({ ...search, cursor: nextCursor })}
                         className="button isSmall"
                       >
                         Older
@@ -176,6 +195,14 @@ export function DeadLetters({ queue }: { queue: ConsoleQueue }) {
   )
 }
 
+/** The search of the page, whose other names are for the waiting work. */
+const toSearch = ({ label, field, value, ...search }: DeadLetterSearch) => ({
+  ...search,
+  letterLabel: label,
+  letterField: field,
+  letterValue: value,
+})
+
 const countMatching = (causes: readonly DeadLetterCause[], errorCode: string | undefined) =>
   causes
     .filter(({ code }) => errorCode === undefined || code === errorCode)
@@ -186,7 +213,7 @@ const MAX_CAUSES = 8
 
 /** The causes of the dead letters. Choosing one filters the list by it. */
 function Causes({
-  search: { name, errorCode },
+  search: { cursor: _cursor, errorCode, ...about },
   causes,
 }: {
   search: DeadLetterSearch
@@ -201,7 +228,7 @@ function Causes({
         <Link
           key={code}
           to="/queue"
-          search={{ name, ...(code !== errorCode && { errorCode: code }) }}
+          search={toSearch({ ...about, ...(code !== errorCode && { errorCode: code }) })}
           className={code === errorCode ? 'causeChip isActive' : 'causeChip'}
           {...(code === errorCode && { 'aria-current': true })}
           data-tip={message ?? ''}
@@ -210,12 +237,12 @@ function Causes({
         </Link>
       ))}
       {isOther && (
-        <Link to="/queue" search={{ name }} className="causeChip isActive" aria-current>
+        <Link to="/queue" search={toSearch(about)} className="causeChip isActive" aria-current>
           <code>{errorCode}</code>
         </Link>
       )}
       {errorCode !== undefined && (
-        <Link to="/queue" search={{ name }}>
+        <Link to="/queue" search={toSearch(about)}>
           All causes
         </Link>
       )}
@@ -232,17 +259,20 @@ interface LettersProps {
 }
 
 /** The rows, and the actions on the checked ones. */
-function Letters({ letters, search: { name, errorCode }, total, isMore }: LettersProps) {
+function Letters({ letters, search: { cursor: _cursor, ...filter }, total, isMore }: LettersProps) {
   const act = useBulk()
   const selection = useSelection(
     letters.map(({ workId }) => workId),
-    JSON.stringify([name, errorCode]),
+    JSON.stringify(filter),
   )
   const { isEverything, count } = selection
+  const { name, errorCode } = filter
+  const isNarrowed = Object.values(filter).some((one) => one !== undefined)
   const about = [
     name !== undefined && `of ${name}`,
+    ...describeFilter(filter),
     errorCode !== undefined && `that failed with ${errorCode}`,
-    isEverything && name === undefined && errorCode === undefined && 'of all jobs',
+    isEverything && !isNarrowed && 'of all jobs',
   ]
   const bulk = {
     count: isEverything ? total : count,
@@ -250,9 +280,9 @@ function Letters({ letters, search: { name, errorCode }, total, isMore }: Letter
     about: isEverything ? about.filter(Boolean).join(' ') : '',
     which: !isEverything
       ? { ids: selection.keys() }
-      : name === undefined && errorCode === undefined
-        ? { all: true }
-        : { name, errorCode },
+      : isNarrowed
+        ? bulkFilter(filter)
+        : { all: true },
   }
   return (
     <>

@@ -121,14 +121,24 @@ export function QueueScreen(): ReactNode {
             <Panel title="By job" className="isFlush">
               <QueueTable jobs={data.jobs} />
             </Panel>
-            <QueueCharts queue={data} />
-            <WaitingWork queue={data} />
-            <DeadLetters queue={data} />
+            <InOrder queue={data} />
           </>
         )}
       </QueryView>
     </>
   )
+}
+
+/** Dead letters need somebody, and come first where there are any. */
+function InOrder({ queue }: { queue: ConsoleQueue }) {
+  const letters = <DeadLetters key="letters" queue={queue} />
+  const others = [
+    <QueueCharts key="charts" queue={queue} />,
+    <WaitingWork key="work" queue={queue} />,
+  ]
+  return queue.jobs.some(({ deadLetters }) => deadLetters > 0)
+    ? [letters, ...others]
+    : [...others, letters]
 }
 
 /** Fewer are not worth a click. */

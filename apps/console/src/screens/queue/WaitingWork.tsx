@@ -5,7 +5,7 @@ import { useId } from 'react'
 import { ShowPayload } from '../../actions/ShowPayload.tsx'
 import type { Bulk, WorkChange } from '../../actions/bulk.ts'
 import { useBulk } from '../../actions/useAction.ts'
-import { workQuery } from '../../api/queries.ts'
+import { groupsQuery, workQuery, type PieceSearch } from '../../api/queries.ts'
 import { Count, isWaitingCut, MAX_COUNTED } from '../../parts/Count.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
@@ -17,6 +17,8 @@ import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useSelection } from '../../parts/useSelection.ts'
 import { useShownWhen } from '../../parts/useShownWhen.ts'
 import { useServices } from '../../services/useServices.ts'
+import { bulkFilter, describeFilter, narrow } from './pieceSearch.ts'
+import { Groups } from './Groups.tsx'
 
 const route = getRouteApi('/queue')
 
@@ -88,22 +90,28 @@ const COLUMNS: readonly Column<Work>[] = [
 /** Work that waits for a worker or for its time, and the actions on it. */
 export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
   const { api } = useServices()
-  const { work: name, label, workCursor: cursor } = route.useSearch()
+  const { work: name, label, field, value, workCursor: cursor } = route.useSearch()
+  const filter = { name, label, field, value }
   const navigate = route.useNavigate()
   const jobId = useId()
   const labelId = useId()
-  const panel = useShownWhen<HTMLElement>(name ?? label)
+  const panel = useShownWhen<HTMLElement>(name ?? label ?? field)
   const page = useQuery({
-    ...workQuery(api, { name, label, cursor }),
+    ...workQuery(api, { ...filter, cursor }),
     placeholderData: keepPreviousData,
   })
   const jobs = queue.jobs.filter((job) => job.waiting > 0 || job.name === name)
   // What has come since the queue was counted.
   const others = new Set([...(page.data?.names ?? []), ...(name === undefined ? [] : [name])])
   for (const job of jobs) others.delete(job.name)
-  const isNarrowed = [name, label, cursor].some((one) => one !== undefined)
-  const show = (search: { work?: string | undefined; label?: string | undefined }) =>
-    void navigate({ to: '/queue', search, resetScroll: false })
+  const isNarrowed = [name, label, field, cursor].some((one) => one !== undefined)
+  const show = (search: PieceSearch) =>
+    void navigate({ to: '/queue', search: toSearch(search), resetScroll: false })
+  const { data: groups } = useQuery({
+    ...groupsQuery(api, { of: 'work', filter }),
+    placeholderData: keepPreviousData,
+  })
+  const fields = [...new Set([...(groups?.fields ?? []), ...(field === undefined ? [] : [field])])]
 
   return (
     <Panel
@@ -119,7 +127,7 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
             <select
               id={jobId}
               value={name ?? ''}
-              onChange={({ target }) => show({ work: target.value || undefined, label })}
+              onChange={({ target }) => show({ ...filter, name: target.value || undefined })}
             >
               <option value="">All</option>
               {jobs.map((job) => (
@@ -134,29 +142,48 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
           </span>
           <form
             className="inlineField"
-            key={label ?? ''}
+            key={JSON.stringify([label, field, value])}
             onSubmit={(event) => {
               event.preventDefault()
-              const typed = new FormData(event.currentTarget).get('label')
-              show({ work: name, label: (typeof typed === 'string' && typed.trim()) || undefined })
+              const form = new FormData(event.currentTarget)
+              const [by, typed] = [form.get('by'), form.get('text')]
+              const text = (typeof typed === 'string' && typed.trim()) || null
+              show(narrow({ name }, typeof by === 'string' && by !== '' ? by : null, text))
             }}
           >
             <label className="muted" htmlFor={labelId}>
-              Label
+              {fields.length === 0 ? 'Label' : 'With'}
             </label>
+            {fields.length > 0 && (
+              <select
+                name="by"
+                aria-label="Label, or a field that the job shows"
+                defaultValue={field ?? ''}
+              >
+                <option value="">Label</option>
+                {fields.map((one) => (
+                  <option key={one}>{one}</option>
+                ))}
+              </select>
+            )}
             <input
               id={labelId}
-              name="label"
+              name="text"
               type="search"
-              defaultValue={label ?? ''}
+              defaultValue={label ?? value ?? ''}
               maxLength={200}
-              placeholder="or a part of it, then Enter"
+              placeholder={
+                fields.length === 0
+                  ? 'or a part of it, then Enter'
+                  : 'then Enter; of a label a part'
+              }
               autoComplete="off"
             />
           </form>
         </span>
       }
     >
+      <Groups of="work" filter={filter} searchOf={(by, its) => toSearch(narrow(filter, by, its))} />
       <QueryView query={page} skeleton={<Skeleton kind="row" count={3} />}>
         {({ work, total, isLabelPart, names, nextCursor }) =>
           work.length === 0 ? (
@@ -176,8 +203,7 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
                 work={work}
                 total={total}
                 isLabelPart={isLabelPart}
-                name={name}
-                label={label}
+                filter={filter}
                 names={names}
               />
               {(nextCursor !== null || cursor !== undefined) && (
@@ -189,7 +215,7 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
                     {cursor !== undefined && (
                       <Link
                         to="/queue"
-                        search={{ work: name, label }}
+                        search={toSearch(filter)}
                         resetScroll={false}
                         className="button isSmall"
                       >
@@ -199,7 +225,7 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
                     {nextCursor !== null && (
                       <Link
                         to="/queue"
-                        search={{ work: name, label, workCursor: nextCursor }}
+                        search={{ ...toSearch(filter), workCursor: nextCursor }}
                         resetScroll={false}
                         className="button isSmall"
                       >
@@ -217,12 +243,14 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
   )
 }
 
+/** The search of the page, where `name` is for the dead letters. */
+const toSearch = ({ name: work, ...about }: PieceSearch) => ({ work, ...about })
+
 interface RowsProps {
   work: readonly Work[]
   /** How many match, on all pages. */
   total: number
-  name: string | undefined
-  label: string | undefined
+  filter: PieceSearch
   /** Whether it is a part of their labels. */
   isLabelPart: boolean
   /** The jobs of all that match. */
@@ -230,12 +258,12 @@ interface RowsProps {
 }
 
 /** The rows, and what can be done with those that are checked, or with all that match. */
-function Rows({ work, total, name, label, isLabelPart, names }: RowsProps) {
-  const isNarrowed = name !== undefined || label !== undefined
+function Rows({ work, total, filter, isLabelPart, names }: RowsProps) {
+  const isNarrowed = Object.values(filter).some((one) => one !== undefined)
   const act = useBulk()
   const selection = useSelection(
     work.map(({ workId }) => workId),
-    JSON.stringify([name, label]),
+    JSON.stringify(filter),
   )
   const { isEverything, count } = selection
   const chosen = work.filter(({ workId }) => selection.has(workId))
@@ -247,13 +275,11 @@ function Rows({ work, total, name, label, isLabelPart, names }: RowsProps) {
     isMore: isEverything && total === MAX_COUNTED,
     about: [
       jobs.length === 1 ? `of ${jobs[0]}` : `of ${jobs.length} jobs`,
-      ...(isEverything && label !== undefined
-        ? [isLabelPart ? `labelled with ${label} in it` : `labelled ${label}`]
-        : []),
+      ...(isEverything ? describeFilter(filter, isLabelPart) : []),
     ].join(' '),
     which: isEverything
       ? isNarrowed
-        ? { name, ...(isLabelPart ? { labelPart: label } : { label }) }
+        ? bulkFilter(filter, isLabelPart)
         : { all: true }
       : { ids: selection.keys() },
   }

@@ -1,0 +1,17 @@
+import { storableText } from '../http/storableText.ts'
+
+/** How a query names the value of a field that a job shows. */
+export const shownQuery = {
+  field: storableText({ max: 200 })
+    .optional()
+    .describe('A field that the job shows: only what has this `value` there, or without it none'),
+  value: storableText({ max: 10_000 }).optional(),
+}
+
+export const readShownQuery = ({
+  field,
+  value = null,
+}: {
+  field?: string | undefined
+  value?: string | null | undefined
+}) => (field === undefined ? {} : { shown: { field, value } })

@@ -1,0 +1,143 @@
+import { checkBoolean, checkParts, optional } from '../job/argument.ts'
+import { aboutValues, isAboutSql, PIECE_FILTER, type PieceFilter } from '../store/pieceFilter.ts'
+import { IN_PLACE, IN_TIME, LATER, READY, SUSPECT } from '../store/waitingSql.ts'
+import { LETTER_FILTER, type DeadLetterFilter } from './listDeadLetters.ts'
+import { JOBS } from './listWaitingWork.ts'
+import type { JobsReader } from './reader.ts'
+
+/** Pieces with the same label, or the same value in a field that their job shows. */
+export interface PieceGroup {
+  /** The field that is shown; null: they have the same label. */
+  field: string | null
+  value: string
+  count: number
+  /** When the first of them was enqueued, or given up; ISO 8601 in UTC. Null where not all were looked at, so nobody knows. */
+  oldestAt: string | null
+}
+
+export interface PieceGroups {
+  /** How many were looked at: of waiting work what workers take first, of dead letters the latest. */
+  looked: number
+  /** Whether there are more than these: the groups are only of those looked at. */
+  isCut: boolean
+  /** What they show, 20 fields at most. */
+  fields: string[]
+  /** By label, then by each field; of each the 8 largest. What has no like in that is in none. */
+  groups: PieceGroup[]
+}
+
+/** Takes some hundredths of a second, and says who floods a queue as well as more would. */
+export const MAX_GROUPED = 10_000
+const MAX_GROUPS = 8
+const MAX_FIELDS = 20
+/** Longer than any label or value that the engine itself writes. What is longer is in no group. */
+const MAX_LENGTH = 1_000
+
+/** Groups what `found` selects: `label`, `facts` and `at` of one more than are looked at, in their order. */
+const groupsSql = (found: string) => `
+  with found as materialized (${found}
+  ), looked as materialized (
+    select * from found limit ${MAX_GROUPED}
+  ), counted as (
+    select "field", "value", count(*)::int as "count", min("at") as "at",
+           row_number() over (partition by "field" order by count(*) desc, "value") as "nth"
+    from (
+      select null as "field", "label" as "value", "at" from looked where "label" is not null
+      union all
+      select each."key", each."value", "at" from looked
+      cross join lateral jsonb_each_text(
+        case when jsonb_typeof("facts" -> 'shown') = 'object' then "facts" -> 'shown' else '{}' end
+      ) each where each."value" <> ''
+    ) one
+    where greatest(length("field"), length("value")) <= ${MAX_LENGTH}
+    group by 1, 2
+  ), field as materialized (
+    select distinct "field" from counted where "field" is not null order by 1 limit ${MAX_FIELDS}
+  )
+  select of.*, each."field", each."value", each."count", case when not of."isCut" then each."at" end as "oldestAt"
+  from (
+    select (select count(*)::int from looked) as "looked", (select count(*) from found) > ${MAX_GROUPED} as "isCut",
+           array(select "field" from field) as "fields"
+  ) of left join (
+    select * from counted
+    where "count" > 1 and "nth" <= ${MAX_GROUPS} and ("field" is null or "field" in (select "field" from field))
+  ) each on true
+  order by each."field" nulls first, each."nth"`
+
+const workSql = (later: string) => {
+  const part = (where: string, order: string) => `(
+      select work.* from "JobWork" work where work."name" = job.name and ${where} and ${isAboutSql('work', 2)}
+      order by ${order} limit ${MAX_GROUPED + 1}
+    )`
+  return groupsSql(`
+    select work."label", work."facts", work."enqueuedAt" as "at" from ${JOBS} cross join lateral (
+      ${part(READY, IN_PLACE)} union all ${part(SUSPECT, IN_PLACE)} union all ${part(later, IN_TIME)}
+    ) work
+    order by work."place" is null, case when work."place" is not null then work."rank" end, work."place", ${IN_TIME}
+    limit ${MAX_GROUPED + 1}`)
+}
+
+const GROUP_WORK_SQL = workSql(LATER)
+const GROUP_DUE_WORK_SQL = workSql(`${LATER} and work."dueAt" <= now()`)
+
+const GROUP_LETTERS_SQL = groupsSql(`
+    select letter."label", letter."facts", letter."failedAt" as "at" from "JobDeadLetter" letter
+    where ($1::text is null or letter."name" = $1) and ${isAboutSql('letter', 2)} and ($6::text is null or letter."errorCode" = $6)
+    order by letter."failedAt" desc, letter."id" desc limit ${MAX_GROUPED + 1}`)
+
+const OF_WORK = { ...PIECE_FILTER, isDue: optional(checkBoolean) }
+
+/** Groups waiting work: all, or with `isDue` what could be taken now. */
+export async function groupWaitingWork(
+  reader: JobsReader,
+  filter: PieceFilter & { isDue?: boolean | undefined },
+): Promise<PieceGroups> {
+  const { name, isDue = false, ...about } = checkParts('filter', filter, OF_WORK)
+  const text = isDue ? GROUP_DUE_WORK_SQL : GROUP_WORK_SQL
+  return await readGroups(reader, text, [name ?? null, ...aboutValues(about)])
+}
+
+export async function groupDeadLetters(
+  reader: JobsReader,
+  filter: DeadLetterFilter,
+): Promise<PieceGroups> {
+  const { name, errorCode, ...about } = checkParts('filter', filter, LETTER_FILTER)
+  const values = [name ?? null, ...aboutValues(about), errorCode ?? null]
+  return await readGroups(reader, GROUP_LETTERS_SQL, values)
+}
+
+async function readGroups(
+  reader: JobsReader,
+  text: string,
+  values: unknown[],
+): Promise<PieceGroups> {
+  const rows = await reader.rows<
+    Omit<PieceGroups, 'groups'> & Omit<PieceGroup, 'value'> & { value: string | null }
+  >({ text, values })
+  const { looked = 0, isCut = false, fields = [] } = rows[0] ?? {}
+  const groups = rows.flatMap(({ field, value, count, oldestAt }) =>
+    value === null ? [] : [{ field, value, count, oldestAt }],
+  )
+  return { looked, isCut, fields, groups }
+}
+
+/** Most of what was looked at. */
+export interface MainGroup extends Pick<PieceGroup, 'field' | 'value'> {
+  /** Its share, rounded down: 100 is all. */
+  percent: number
+  /** How many were looked at. */
+  looked: number
+  /** Whether there are more than these. */
+  isCut: boolean
+}
+
+/** Finds what more than half of it is: by its label, or else by the field of which most have the same value. */
+export function findMainGroup({ groups, looked, isCut }: PieceGroups): MainGroup | null {
+  const large = groups.filter(({ count }) => 2 * count > looked)
+  const main =
+    large.find(({ field }) => field === null) ??
+    large.toSorted((one, other) => other.count - one.count)[0]
+  if (main === undefined) return null
+  const { field, value, count } = main
+  return { field, value, percent: Math.floor((100 * count) / looked), looked, isCut }
+}

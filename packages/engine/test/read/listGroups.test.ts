@@ -1,0 +1,145 @@
+import { openForTests } from '@roundsman/testing'
+import { beforeEach, expect, it } from 'vitest'
+import { z } from 'zod'
+import { defineJob } from '../../src/index.ts'
+import {
+  findMainGroup,
+  groupDeadLetters,
+  groupWaitingWork,
+  MAX_GROUPED,
+} from '../../src/read/listGroups.ts'
+import { listProblems } from '../../src/read/listProblems.ts'
+import { openTestQueue } from '../openTestQueue.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
+
+const parcel = defineJob({
+  name: 'parcel',
+  payload: z.strictObject({ tenant: z.number(), city: z.string().optional() }),
+  label: ({ tenant }) => `tenant ${tenant}`,
+  show: ['tenant', 'city'],
+  retry: { limit: 0 },
+})
+const letter = defineJob({ name: 'letter' })
+
+const runtime = openForTests(openTestRuntime)
+const opened = openForTests(() => openTestQueue(runtime, [parcel, letter]))
+
+beforeEach(() => runtime.clear())
+
+const enqueue = async (payloads: readonly { tenant: number; city?: string }[]) =>
+  await opened.client.enqueueMany(
+    runtime.prisma,
+    parcel,
+    payloads.map((payload) => ({ payload })),
+  )
+/** Waiting work by the database alone: a third is of tenant 7, the rest of tenant 42. */
+const insert = async (count: number) =>
+  await runtime.rows(
+    `insert into "JobWork" ("id", "name", "dueAt", "enqueuedAt", "bytes", "label", "payload")
+     select gen_random_uuid(), 'parcel', now() - interval '10 minutes', now() - interval '10 minutes', 2,
+            'tenant ' || case when n % 3 = 0 then 7 else 42 end, '{}'
+     from generate_series(1, ${count}) n`,
+  )
+
+it('are of the same label, and of the same value in a field that is shown', async () => {
+  await enqueue([
+    { tenant: 42, city: 'Oslo' },
+    { tenant: 42, city: 'Bergen' },
+    { tenant: 42 },
+    { tenant: 7, city: 'Oslo' },
+    { tenant: 7 },
+    { tenant: 1 },
+  ])
+  await opened.client.enqueue(runtime.prisma, letter, {})
+  const [first] = await runtime.rows<{ at: Date }>(`select min("enqueuedAt") as at from "JobWork"`)
+  const oldestAt = new Date(first!.at).toISOString()
+  expect(await groupWaitingWork(runtime.reader, {})).toEqual({
+    looked: 7,
+    isCut: false,
+    fields: ['city', 'tenant'],
+    groups: [
+      { field: null, value: 'tenant 42', count: 3, oldestAt },
+      { field: null, value: 'tenant 7', count: 2, oldestAt },
+      { field: 'city', value: 'Oslo', count: 2, oldestAt },
+      { field: 'tenant', value: '42', count: 3, oldestAt },
+      { field: 'tenant', value: '7', count: 2, oldestAt },
+    ],
+  })
+  const inOslo = { shown: { field: 'city', value: 'Oslo' } }
+  expect(await groupWaitingWork(runtime.reader, inOslo)).toMatchObject({
+    looked: 2,
+    groups: [{ field: 'city', value: 'Oslo', count: 2 }],
+  })
+  expect(await groupWaitingWork(runtime.reader, { name: 'letter' })).toEqual({
+    looked: 1,
+    isCut: false,
+    fields: [],
+    groups: [],
+  })
+})
+
+it('of due work leave out what is for later', async () => {
+  await enqueue([{ tenant: 42 }, { tenant: 42 }])
+  const startAfter = new Date(Date.now() + 60_000)
+  await opened.client.enqueue(runtime.prisma, parcel, { tenant: 42 }, { startAfter })
+  expect(await groupWaitingWork(runtime.reader, { isDue: true })).toMatchObject({ looked: 2 })
+  expect(await groupWaitingWork(runtime.reader, {})).toMatchObject({ looked: 3 })
+})
+
+it('are of dead letters too', async () => {
+  await enqueue([{ tenant: 42 }, { tenant: 42 }, { tenant: 7 }])
+  for (let n = 0; n < 3; n++)
+    await opened.fail(
+      await opened.take('parcel', 1),
+      { code: n === 0 ? 'other' : 'broken', message: '' },
+      'giveUp',
+    )
+  expect(await groupDeadLetters(runtime.reader, {})).toMatchObject({
+    looked: 3,
+    groups: [
+      { field: null, value: 'tenant 42', count: 2 },
+      { field: 'tenant', value: '42', count: 2 },
+    ],
+  })
+  expect(await groupDeadLetters(runtime.reader, { errorCode: 'broken' })).toMatchObject({
+    looked: 2,
+  })
+})
+
+it('say that there are more than were looked at, and then not which is the oldest', async () => {
+  await insert(MAX_GROUPED)
+  expect(await groupWaitingWork(runtime.reader, {})).toMatchObject({
+    looked: MAX_GROUPED,
+    isCut: false,
+  })
+  await insert(3)
+  const groups = await groupWaitingWork(runtime.reader, {})
+  expect(groups).toMatchObject({ looked: MAX_GROUPED, isCut: true })
+  expect(groups.groups.map(({ oldestAt }) => oldestAt)).toEqual([null, null])
+  expect(groups.groups.reduce((sum, { count }) => sum + count, 0)).toBe(MAX_GROUPED)
+})
+
+it('name what more than half is, and never round up to all', () => {
+  const of = (counts: Record<string, number>, looked: number) =>
+    findMainGroup({
+      looked,
+      isCut: false,
+      fields: [],
+      groups: Object.entries(counts).map(([key, count]) => {
+        const [field = '', value = ''] = key.split(':')
+        return { field: field === '' ? null : field, value, count, oldestAt: null }
+      }),
+    })
+  expect(of({ ':a': 2, 'size:1': 2 }, 4)).toBeNull()
+  expect(of({ ':a': 999 }, 1_000)).toMatchObject({ field: null, value: 'a', percent: 99 })
+  expect(of({ ':a': 3, 'size:1': 4 }, 4)).toMatchObject({ field: null, value: 'a', percent: 75 })
+  expect(of({ ':a': 2, 'size:1': 4 }, 4)).toMatchObject({ field: 'size', value: '1', percent: 100 })
+})
+
+it('tell of a backlog who floods the queue', async () => {
+  await insert(300)
+  const main = { field: null, value: 'tenant 42', percent: 66, looked: 300, isCut: false }
+  expect((await listProblems(runtime.reader, [parcel], new Date())).problems).toContainEqual(
+    expect.objectContaining({ kind: 'backlog', name: 'parcel', ready: 300, main }),
+  )
+})
