@@ -1,4 +1,6 @@
+import { findLastActionOfJob, type EarlierAction } from '@roundsman/engine/internal'
 import { currentUser } from '../command/currentUser.ts'
+import { onOneLine } from '../command/layout.ts'
 import { withClient, type ProductSource } from '../command/product.ts'
 import { parseCommandLine } from '../command/parseOptions.ts'
 import { ForeseenError, UsageError, type Command, type Terminal } from '../command/runCommand.ts'
@@ -23,20 +25,26 @@ async function change(args: string[], terminal: Terminal, source: ProductSource)
   const { action, name, reason, asJson } = readArguments(args)
   const product = await source.open(terminal)
   const actor = currentUser()
-  const outcome = await withClient(product, async (client) => {
-    if (action === 'resume')
-      return await client.resumeQueue(name, {
-        actor,
-        ...(reason !== undefined && { reason }),
-      })
-    return await client.pauseQueue(name, { actor, reason: reason as string })
+  const { outcome, earlier } = await withClient(product, async (client) => {
+    const changed =
+      action === 'resume'
+        ? await client.resumeQueue(name, { actor, ...(reason !== undefined && { reason }) })
+        : await client.pauseQueue(name, { actor, reason: reason as string })
+    const isLate = changed === 'alreadyPaused' || changed === 'notPaused'
+    const kinds = [`${action}Queue`]
+    return {
+      outcome: changed,
+      earlier: isLate ? await findLastActionOfJob(client.reader, name, kinds) : null,
+    }
   })
   if (outcome === 'notFound') {
     refuseUnknownJob(name, product)
     throw new ForeseenError(`${name} has no queue yet: no worker has started with it`)
   }
   if (asJson) {
-    terminal.stdout.write(`${JSON.stringify({ name, outcome })}\n`)
+    terminal.stdout.write(
+      `${JSON.stringify({ name, outcome, ...(earlier !== null && { earlier }) })}\n`,
+    )
     return 0
   }
   const words = {
@@ -45,8 +53,18 @@ async function change(args: string[], terminal: Terminal, source: ProductSource)
     resumed: `The queue of ${name} is resumed.`,
     notPaused: `The queue of ${name} was not paused.`,
   }
-  terminal.stdout.write(`${words[outcome]}\n`)
+  terminal.stdout.write(
+    `${words[outcome]}${earlier === null ? '' : ` ${describeEarlier(earlier)}`}\n`,
+  )
   return 0
+}
+
+function describeEarlier({ action, actor, at, reason }: EarlierAction): string {
+  const did = action === 'pauseQueue' ? 'paused' : 'resumed'
+  const why = reason === null || reason === '' ? '' : `: ${reason}`
+  return onOneLine(
+    `${actor} ${did} it at ${at.replace('T', ' ').replace(/(\.\d+)?Z$/, ' UTC')}${why}`,
+  )
 }
 
 function readArguments(args: string[]) {

@@ -341,14 +341,33 @@ describe('roundsman work', () => {
     expect(await change('pause', 'renderInvoicePdf', ...by)).toEqual([
       'The queue of renderInvoicePdf is paused.',
     ])
-    expect(await change('pause', 'renderInvoicePdf', ...by, '--json')).toEqual([
-      JSON.stringify({ name: 'renderInvoicePdf', outcome: 'alreadyPaused' }),
+    const [{ at, actor }] = (await database.prisma.$queryRaw`
+      update "JobAction" set "actor" = 'ann@example.com' where "action" = 'pauseQueue'
+      returning "actor", to_char("at" at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') as "at"`) as [
+      { at: string; actor: string },
+    ]
+    expect(await change('pause', 'renderInvoicePdf', ...by)).toEqual([
+      `The queue of renderInvoicePdf was paused already. ${actor} paused it at ${at} UTC: the partner is away`,
     ])
+    const [json] = await change('pause', 'renderInvoicePdf', ...by, '--json')
+    expect(JSON.parse(json as string)).toEqual({
+      name: 'renderInvoicePdf',
+      outcome: 'alreadyPaused',
+      earlier: {
+        at: expect.stringContaining(at.replace(' ', 'T')),
+        action: 'pauseQueue',
+        actor,
+        reason: 'the partner is away',
+      },
+    })
     expect(await change('resume', 'renderInvoicePdf')).toEqual([
       'The queue of renderInvoicePdf is resumed.',
     ])
     expect(await change('resume', 'renderInvoicePdf')).toEqual([
-      'The queue of renderInvoicePdf was not paused.',
+      expect.stringMatching(/^The queue of renderInvoicePdf was not paused\. .+ resumed it at /),
+    ])
+    expect(await change('resume', 'dispatchEmail', '--json')).toEqual([
+      JSON.stringify({ name: 'dispatchEmail', outcome: 'notPaused' }),
     ])
   })
 
