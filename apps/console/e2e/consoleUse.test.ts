@@ -608,6 +608,52 @@ describe('without a mouse', () => {
     expect(await page.evaluate(OVERFLOW)).toBe('visible')
   })
 
+  it('instants of a schedule are told by its own clock too, and who changed it when', async () => {
+    const name = 'pruneRows'
+    const scheduledFor = new Date('2026-03-02T06:30:00Z')
+    const id = randomUUID()
+    const { prisma } = stack
+    await prisma.jobRun.create({
+      data: {
+        ...{ id, workId: id, name, scheduledFor, workerId: 'worker-of-yesterday' },
+        ...{
+          status: 'success',
+          trigger: 'schedule',
+          startedAt: scheduledFor,
+          endedAt: scheduledFor,
+        },
+      },
+    })
+    const outcome = 'enqueued'
+    await prisma.jobTick.create({ data: { name, scheduledFor, outcome, workId: id, workerId: '' } })
+    const reason = '30 7 * * * in Europe/Berlin, before: 30 6 * * * in Europe/Berlin'
+    const of = { action: 'reschedule', name, actor: 'version 0.2.1', reason, at: scheduledFor }
+    const { id: actionId } = await prisma.jobAction.create({ data: of })
+    const options = { role: 'admin', path: `/jobs/${name}`, timeZone: 'Asia/Kolkata' } as const
+    await using viewer = await openViewer(browser, stack, options)
+    const { page } = viewer
+    const changed = page
+      .getByRole('region', { name: 'Policies' })
+      .locator('div:has(> dt:text("Changed"))')
+    await expectSeen(changed)
+    expect((await changed.innerText()).replaceAll(/\s+/g, ' ')).toBe(
+      'Changed At 07:30, since Mon 02 Mar, 12:00 (version 0.2.1); before: At 06:30',
+    )
+    await page
+      .getByRole('group', { name: /^Last 1 ticks of pruneRows/ })
+      .getByRole('link')
+      .focus()
+    await expectSeen(page.getByRole('tooltip').getByText('2026-03-02 07:30:00 Europe/Berlin'))
+    await page.keyboard.press('Enter')
+    await page.waitForURL(`**/runs/${id}`)
+    const due = page.locator('.timelineStep').first()
+    await expectSeen(due.getByText('2026-03-02 12:00:00 GMT+5:30'))
+    await expectSeen(due.getByText('Mon 02 Mar, 07:30 in Europe/Berlin'))
+    await prisma.jobAction.delete({ where: { id: actionId } })
+    await prisma.jobTick.deleteMany({ where: { name } })
+    await prisma.jobRun.delete({ where: { id } })
+  })
+
   it('arrows lead along a strip, and what is under the focus is said', async () => {
     await using viewer = await open('/jobs/countSheep')
     const { page } = viewer

@@ -8,6 +8,8 @@ export interface ViewerOptions {
   /** Below /console. Default: `/`. */
   path?: string
   width?: number
+  /** Default: Europe/Berlin. */
+  timeZone?: string
   colorScheme?: 'light' | 'dark'
   /** Called before the page opens. */
   prepare?: (page: Page) => Promise<void>
@@ -28,12 +30,13 @@ export async function openViewer(
   options: ViewerOptions = {},
 ): Promise<Viewer> {
   const { role, path = '/', width = 1280, colorScheme = 'light', prepare } = options
+  const { timeZone = 'Europe/Berlin' } = options
   const context = await browser.newContext({
     baseURL: stack.url,
     viewport: { width, height: 900 },
     colorScheme,
     locale: 'en-GB',
-    timezoneId: 'Europe/Berlin',
+    timezoneId: timeZone,
     // Without motion: what moves is not in place yet, and what fades in has no contrast yet.
     reducedMotion: 'reduce',
   })

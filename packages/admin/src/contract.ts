@@ -384,6 +384,12 @@ export const runDetailSchema = runSchema.extend({
       'The trace in which its work was enqueued, as W3C Trace Context has it; null when none was',
     ),
   links: runLinksSchema,
+  timeZone: z
+    .string()
+    .nullable()
+    .describe(
+      'The time zone of the schedule that named scheduledFor, as it is now; null without one',
+    ),
   waits: z
     .array(
       z.object({
@@ -888,6 +894,11 @@ export const jobDetailSchema = z.object({
       stillDue: z.string().nullable(),
     }),
   ),
+  // Who changed its schedule last, when, and how, as in `At 08:00`; null where nobody is known to have. `before` is null where the
+  // record cannot be read.
+  scheduleChange: z
+    .object({ at, by: z.string(), to: z.string(), before: z.string().nullable() })
+    .nullable(),
   // Over the last 1,000 runs that ended.
   duration: z.object({ p50Ms: ms.nullable(), p95Ms: ms.nullable(), runs: count }),
   // The ticks of the next 30 days, at most 1,000; `isCut` when there are more.

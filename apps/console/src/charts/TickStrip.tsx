@@ -8,7 +8,16 @@ import { TICK_WORDS, tickKind } from './tickKind.ts'
 const PLACES = 60
 
 /** The last ticks of a job, the newest on the right. Each outcome has its own shape. */
-export function TickStrip({ name, ticks }: { name: string; ticks: readonly ConsoleTick[] }) {
+export function TickStrip({
+  name,
+  ticks,
+  timeZone,
+}: {
+  name: string
+  ticks: readonly ConsoleTick[]
+  /** The schedule's. */
+  timeZone: string
+}) {
   const shown = ticks.slice(-PLACES)
   const roving = useRoving(shown.length, shown.length - 1)
   if (shown.length === 0) {
@@ -28,8 +37,8 @@ export function TickStrip({ name, ticks }: { name: string; ticks: readonly Conso
         const props = {
           ...roving.item(index),
           className: 'stripPlace',
-          'data-tip': describe(tick),
-          'aria-label': describe(tick).replaceAll('\n', ', '),
+          'data-tip': describe(tick, timeZone),
+          'aria-label': describe(tick, timeZone).replaceAll('\n', ', '),
         }
         const mark = <i className={`mark is-${tickKind(tick)}`} />
         return tick.run === null ? (
@@ -52,10 +61,10 @@ export function TickStrip({ name, ticks }: { name: string; ticks: readonly Conso
   )
 }
 
-function describe(tick: ConsoleTick): string {
+function describe(tick: ConsoleTick, timeZone: string): string {
   const count = tick.count > 1 ? `, ${tick.count.toLocaleString('en')} ticks from here on` : ''
   const reason = tick.reason === null ? '' : `: ${tick.reason}`
-  return `${TICK_WORDS[tickKind(tick)]}${count}${reason}\n${exactLines(tick.scheduledFor).join('\n')}`
+  return `${TICK_WORDS[tickKind(tick)]}${count}${reason}\n${exactLines(tick.scheduledFor, timeZone).join('\n')}`
 }
 
 function summarize(ticks: readonly ConsoleTick[]): string {

@@ -33,6 +33,7 @@ const RUN: RunDetail = {
   enqueuedBy: null,
   traceId: null,
   waits: [],
+  timeZone: null,
   links: { parent: null, again: null, children: [], areChildrenCut: false, sameLabel: [] },
   enqueuedAt: null,
   batchMarks: [],

@@ -1,6 +1,7 @@
 import {
   createLocalTime,
   nextTicks,
+  findLastActionOfJob,
   listJobActions,
   listRunCounts,
   listVersionChanges,
@@ -12,6 +13,7 @@ import type { Job, Schedule } from '@roundsman/engine'
 import type { JobsReader } from '@roundsman/engine/client'
 import type { ConsoleJobDetail } from '../contract.ts'
 import type { JobDays } from './createJobDays.ts'
+import { changeInWords } from './describeSchedules.ts'
 import { readJobs } from './readJobs.ts'
 import { readQueueJobs } from './readQueue.ts'
 
@@ -32,7 +34,7 @@ export async function readJobDetail(
 ): Promise<ConsoleJobDetail> {
   const { name } = wanted
   const all = jobs.map((each) => each.name)
-  const [[job], [queue], { days, hours, cutBefore }, duration, counted, actions] =
+  const [[job], [queue], { days, hours, cutBefore }, duration, counted, actions, changed] =
     await Promise.all([
       readJobs(reader, [wanted], now, usualFailures),
       readQueueJobs(reader, [name], all),
@@ -40,6 +42,7 @@ export async function readJobDetail(
       measureDuration(reader, name),
       listRunCounts(reader, name, COUNTED_RUNS),
       listJobActions(reader, name, MAX_ACTIONS),
+      findLastActionOfJob(reader, name, ['reschedule']),
     ])
   const firstMs = Math.max(
     Date.parse(hours[0]?.from ?? days[0]?.date ?? now.toISOString()),
@@ -69,6 +72,11 @@ export async function readJobDetail(
     duration,
     ...upcoming,
     actions,
+    scheduleChange: changed && {
+      at: changed.at,
+      by: changed.actor,
+      ...changeInWords(changed.reason ?? ''),
+    },
   }
 }
 

@@ -12,7 +12,7 @@ import {
   RUN_OUTCOMES,
   RUN_STATUSES,
 } from '@roundsman/engine/internal'
-import { getJobRun, listJobRuns, type ListedJobRun } from '@roundsman/engine/client'
+import { getJobRun, listJobRuns, listSchedules, type ListedJobRun } from '@roundsman/engine/client'
 import { z } from 'zod'
 import { route, type AdminParts, type Route } from '../route.ts'
 import { instant } from '../http/instant.ts'
@@ -176,7 +176,7 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
         if (!run) throw await refuseRun(reader, id, 'notFound')
         const { name, workId } = run
         const error = readError(run)
-        const [enqueuedAt, attempts, actions, work, equalFailures, links, waits] =
+        const [enqueuedAt, attempts, actions, work, equalFailures, links, waits, schedules] =
           await Promise.all([
             workId === null ? null : findEnqueuedAt(reader, name, workId),
             listOtherAttempts(reader, run),
@@ -185,6 +185,7 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
             error && countEqualFailures(reader, { ...run, ...error }),
             readRunLinks(reader, run),
             run.status === 'running' ? listRunWaits(reader, run.workerId) : [],
+            run.scheduledFor === null ? null : listSchedules(reader, [name]),
           ])
         return {
           ...present(run),
@@ -202,6 +203,7 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
           traceId: run.traceId,
           links,
           waits,
+          timeZone: schedules?.get(name)?.timeZone ?? null,
         }
       },
     }),

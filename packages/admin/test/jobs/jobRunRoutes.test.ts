@@ -418,6 +418,17 @@ function post(path: string, reason: string, role: 'admin' | 'owner' = 'admin') {
 }
 
 describe('GET /api/jobs/runs/:id', () => {
+  it('names the zone of the schedule that its tick belongs to', async () => {
+    const [ofTick, onRequest] = await seed({ name: 'zoned', scheduledFor: NOON }, { name: 'zoned' })
+    await api.prisma.jobSchedule.create({
+      data: { name: 'zoned', cron: '0 13 * * *', timeZone: 'Europe/Berlin', cursor: NOON },
+    })
+    expect((await get(ofTick!)).json()).toMatchObject({ timeZone: 'Europe/Berlin' })
+    expect((await get(onRequest!)).json()).toMatchObject({ timeZone: null })
+    await api.prisma.jobSchedule.delete({ where: { name: 'zoned' } })
+    expect((await get(ofTick!)).json()).toMatchObject({ timeZone: null })
+  })
+
   it('shows what the list shows of a run, and the other runs of the same piece of work', async () => {
     const at = (seconds: number) => new Date(NOON.getTime() + seconds * 1_000)
     const [third, first, second] = await seed(
@@ -432,8 +443,8 @@ describe('GET /api/jobs/runs/:id', () => {
     const { attempts, actions, enqueuedAt: _, batchMarks, ...run } = response.json()
     expect([actions, batchMarks]).toEqual([[], []])
     const { shown, dueAt, logs, equalFailures, work, ...others } = run
-    const { uniqueKey, enqueuedBy, traceId, links, waits, ...listed } = others
-    expect(waits).toEqual([])
+    const { uniqueKey, enqueuedBy, traceId, links, waits, timeZone, ...listed } = others
+    expect([waits, timeZone]).toEqual([[], null])
     expect([uniqueKey, enqueuedBy, traceId]).toEqual([null, null, null])
     expect(links).toEqual({
       parent: null,

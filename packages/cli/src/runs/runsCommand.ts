@@ -7,7 +7,7 @@ import { parseOptions, parseWholeNumber } from '../command/parseOptions.ts'
 import type { ProductSource } from '../command/product.ts'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
 import { LIST_OPTIONS, showList, UUID } from './pages.ts'
-import { showRun } from './showRun.ts'
+import { describeStillDue, showRun } from './showRun.ts'
 
 const usage = (
   call: string,
@@ -143,10 +143,12 @@ function formatRuns(runs: readonly ListedJobRun[], { width, paint }: Layout): st
   const tookWidth = Math.max(...runs.map((run) => describeTook(run).length))
   return runs.flatMap((run) => {
     const { startedAt, outcome, name, id, trigger, attempt, dryRun, version } = run
+    const left = describeStillDue(run)
     const notes = [
       trigger,
       ...(attempt > 1 ? [`attempt ${attempt}`] : []),
       ...(dryRun ? ['dry run'] : []),
+      ...(left === null ? [] : [left]),
       ...(version === null ? [] : [`version ${onOneLine(version)}`]),
     ]
     const head = [

@@ -1,11 +1,12 @@
 import {
+  createLocalTime,
   listRunWaits,
   readRunLinks,
   type LinkedRun,
   type RunLinks,
   type RunWait,
 } from '@roundsman/engine/internal'
-import { getJobRun, type FoundJobRun } from '@roundsman/engine/client'
+import { getJobRun, listSchedules, type FoundJobRun } from '@roundsman/engine/client'
 import { describeDuration } from '../command/describeDuration.ts'
 import { layOutRows, onOneLine, standardLayout } from '../command/layout.ts'
 import { withClient, type ProductSource } from '../command/product.ts'
@@ -25,7 +26,9 @@ export async function showRun(
     const run = await getJobRun(reader, id)
     if (run === null) return null
     const waits = run.status === 'running' ? await listRunWaits(reader, run.workerId) : []
-    return { ...run, links: await readRunLinks(reader, run), waits }
+    const { timeZone = null } =
+      (run.scheduledFor && (await listSchedules(reader, [run.name])).get(run.name)) || {}
+    return { ...run, links: await readRunLinks(reader, run), waits, timeZone }
   })
   if (found === null) throw new ForeseenError(`There is no run ${id}, or not any more.`)
   const lines = isJson
@@ -40,7 +43,9 @@ export async function showRun(
 
 type Row = [what: string, value: string]
 
-function describeRun(run: FoundJobRun & { links: RunLinks; waits: RunWait[] }): Row[] {
+type ShownRun = FoundJobRun & { links: RunLinks; waits: RunWait[]; timeZone: string | null }
+
+function describeRun(run: ShownRun): Row[] {
   const { links, startedAt, endedAt } = run
   const rows: [string, string | null][] = [
     ['Run', run.id],
@@ -52,7 +57,8 @@ function describeRun(run: FoundJobRun & { links: RunLinks; waits: RunWait[] }): 
     ...run.waits.map((wait): Row => ['Waits', describeWait(wait)]),
     ['Attempt', String(run.attempt)],
     ['Trigger', run.trigger],
-    ['Tick', run.scheduledFor && at(run.scheduledFor)],
+    ['Tick', run.scheduledFor && describeTick(run.scheduledFor, run.timeZone)],
+    ['Left', describeStillDue(run)],
     ['Started by', run.actor],
     ['Reason', run.reason],
     ...describeOrigin(links),
@@ -68,6 +74,20 @@ function describeRun(run: FoundJobRun & { links: RunLinks; waits: RunWait[] }): 
   return rows.flatMap(([what, value]) =>
     value === null || value === '' ? [] : [[what, onOneLine(value)] as Row],
   )
+}
+
+function describeTick(tick: string, timeZone: string | null): string {
+  if (timeZone === null || timeZone === 'UTC') return at(tick)
+  const { local, offset } = createLocalTime(timeZone).describe(new Date(tick))
+  return `${local} ${offset} in ${timeZone}, ${at(tick)}`
+}
+
+/** How many rows a clean-up has passed over; null where it says nothing of that. */
+export function describeStillDue({ details }: Pick<FoundJobRun, 'details'>): string | null {
+  const { stillDue } = (details ?? {}) as { stillDue?: unknown }
+  return (typeof stillDue === 'number' && stillDue > 0) || typeof stillDue === 'string'
+    ? `${onOneLine(String(stillDue))} still due, locked by others`
+    : null
 }
 
 function describeWait({ isOfWorker, waiter, since, holder, holderSince }: RunWait): string {

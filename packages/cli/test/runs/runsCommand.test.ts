@@ -228,6 +228,26 @@ describe('roundsman runs show', () => {
       .$executeRaw`delete from "JobRun" where "startedAt" > now() - interval '1 hour'`
   })
 
+  it('tells its tick by the clock of its schedule, and the due rows that it left', async () => {
+    const id = randomUUID()
+    await database.prisma.$executeRaw`
+      insert into "JobSchedule" ("name", "cron", "timeZone", "cursor")
+      values ('dispatchEmail', '0 8 * * *', 'Europe/Berlin', '2026-05-02Z')`
+    await database.prisma.$executeRaw`
+      insert into "JobRun" ("id", "name", "status", "trigger", "startedAt", "endedAt", "workerId", "scheduledFor", "details")
+      values (${id}::uuid, 'dispatchEmail', 'success', 'schedule', now(), now(), 'w', '2026-05-02 06:00Z', '{"stillDue": "over 10,000"}')`
+    const { stdout } = await run(commands.runs, ['show', id])
+    const text = stdout.join('\n').replaceAll(/\s+/g, ' ')
+    expect(text).toContain(
+      'Tick 2026-05-02 08:00:00 +02:00 in Europe/Berlin, 2026-05-02 06:00:00 UTC',
+    )
+    expect(text).toContain('Left over 10,000 still due, locked by others')
+    const listed = (await run(commands.runs, ['--limit', '1'])).stdout.join('\n')
+    expect(listed).toContain('schedule, over 10,000 still due, locked by others')
+    await database.prisma.$executeRaw`delete from "JobRun" where "id" = ${id}::uuid`
+    await database.prisma.$executeRaw`delete from "JobSchedule"`
+  })
+
   it.each([
     [['show'], 2, 'Which run? Give its id'],
     [['show', 'x'], 2, '"x" is not the id of a run'],

@@ -122,7 +122,7 @@ function JobPanels({ name, detail }: { name: string; detail: ConsoleJobDetail })
         <Panel title={job.schedule ? 'Last 60 ticks' : 'Last 60 runs'}>
           {job.schedule ? (
             <>
-              <TickStrip name={name} ticks={job.ticks} />
+              <TickStrip name={name} ticks={job.ticks} timeZone={job.schedule.timeZone} />
               {job.ticks.length > 0 && <TickLegend />}
             </>
           ) : (
@@ -136,7 +136,7 @@ function JobPanels({ name, detail }: { name: string; detail: ConsoleJobDetail })
           <JobQueue queue={queue} />
         </Panel>
         <Panel title="Policies">
-          <Policies job={job} />
+          <Policies job={job} change={detail.scheduleChange} />
         </Panel>
         {job.schedule && (
           <Panel

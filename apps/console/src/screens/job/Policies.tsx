@@ -1,7 +1,7 @@
-import type { ConsoleJob } from '@roundsman/admin/contract'
+import type { ConsoleJob, ConsoleJobDetail } from '@roundsman/admin/contract'
 import { Moment } from '../../parts/Moment.tsx'
 import { formatDuration, formatRoughDuration } from '../../time/formatDuration.ts'
-import { exactLines } from '../../time/formatExact.ts'
+import { exactLines, formatShort } from '../../time/formatExact.ts'
 
 const MISSED = {
   once: 'One run makes up for all of them',
@@ -16,7 +16,13 @@ const OVERLAP = {
 } as const
 
 /** The policies of a job's definition, in words. */
-export function Policies({ job }: { job: ConsoleJob }) {
+export function Policies({
+  job,
+  change,
+}: {
+  job: ConsoleJob
+  change: ConsoleJobDetail['scheduleChange']
+}) {
   const { schedule, retry, guard } = job
   return (
     <dl className="facts">
@@ -32,6 +38,18 @@ export function Policies({ job }: { job: ConsoleJob }) {
             <dt>Time zone</dt>
             <dd>{schedule.timeZone}</dd>
           </div>
+          {change !== null && (
+            <div>
+              <dt>Changed</dt>
+              <dd className="isWrapped">
+                {change.to}, since{' '}
+                <Moment at={change.at} timeZone={schedule.timeZone}>
+                  {formatShort(change.at)}
+                </Moment>{' '}
+                ({change.by}){change.before !== null && `; before: ${change.before}`}
+              </dd>
+            </div>
+          )}
           <div>
             <dt>Next</dt>
             <dd>

@@ -2,7 +2,12 @@ import type { RunDetail } from '@roundsman/admin/contract'
 import { Moment } from '../../parts/Moment.tsx'
 import { ProgressBar } from '../../parts/ProgressBar.tsx'
 import { formatDuration } from '../../time/formatDuration.ts'
-import { formatExact, formatSeconds } from '../../time/formatExact.ts'
+import {
+  differsFromViewer,
+  formatExact,
+  formatSeconds,
+  formatShort,
+} from '../../time/formatExact.ts'
 import type { BatchSpan } from './batchSpans.ts'
 import { runTimeline } from './runTimeline.ts'
 
@@ -19,6 +24,7 @@ export function Timeline({ run }: { run: RunDetail }) {
               <Moment at={at}>{formatExact(at).local}</Moment>
             )}
           </span>
+          {key === 'due' && at !== null && <InZone at={at} timeZone={run.timeZone} />}
           {note !== null && <span className="timelineNote muted">{note}</span>}
           {key === 'ended' && state === 'ahead' && run.progress !== null && (
             <ProgressBar progress={run.progress} label="Progress" />
@@ -27,6 +33,16 @@ export function Timeline({ run }: { run: RunDetail }) {
         </li>
       ))}
     </ol>
+  )
+}
+
+/** The clock of the schedule that named an instant, where the viewer's shows another time. */
+function InZone({ at, timeZone }: { at: string; timeZone: string | null }) {
+  if (timeZone === null || !differsFromViewer(at, timeZone)) return null
+  return (
+    <span className="timelineNote muted">
+      {formatShort(at, timeZone)} in {timeZone}
+    </span>
   )
 }
 
