@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { pruneJobRuns, type Job } from '@roundsman/engine'
+import { listJobRuns } from '@roundsman/engine/client'
 import { incidentJobs, printLabels, type IncidentJob } from './incidentJobs.ts'
 import type { Shop } from './openShop.ts'
 
@@ -12,6 +13,8 @@ export interface Incident {
   make(shop: Shop): Promise<string>
   /** What a person reads there. */
   says: readonly RegExp[]
+  /** The page of what it is about, and what it says. */
+  closer?: { find(shop: Shop): Promise<string>; says: readonly RegExp[] }
 }
 
 const [syncStock, importFeed, countStock, sendReceipt, renderPoster, archiveCarts, , callPartner] =
@@ -77,6 +80,15 @@ export const INCIDENTS: readonly Incident[] = [
     says: [
       /Lock\s+pid \d+ \(.*\) has waited .* for a lock of pid \d+ \(psql, idle in transaction\)/,
     ],
+    closer: {
+      find: async ({ client }) => {
+        const { runs } = await listJobRuns(client.reader, { name: 'countStock', limit: 1 })
+        return `/runs/${runs[0]?.id}`
+      },
+      says: [
+        /Its worker waits for \d+ (s|min) for a lock of pid \d+ \(psql, idle in transaction\), in a transaction that began \d+ (s|min) ago/,
+      ],
+    },
   },
   {
     name: 'twice',
@@ -135,6 +147,12 @@ export const INCIDENTS: readonly Incident[] = [
       /Rescheduled\s+sendDigest has another schedule, by .*0\.2\.1/,
       /0 8 \* \* \* in Europe\/Berlin, before: 0 7 \* \* \* in Europe\/Berlin/,
     ],
+    closer: {
+      find: async () => '/jobs/sendDigest',
+      says: [
+        /Changed At 08:00, since \w{3} \d{2} \w{3}, \d{2}:\d{2} \(version 0\.2\.1\); before: At 07:00/,
+      ],
+    },
   },
   {
     name: 'taken',

@@ -1,4 +1,5 @@
 // A worker that takes some of the jobs, as a version of the product.
+import { hostname } from 'node:os'
 import { createWorker } from '@roundsman/engine/worker'
 import { followDriver } from '../followDriver.ts'
 import { log, openPrisma } from '../product.ts'
@@ -7,7 +8,7 @@ import type { WorkerSettings } from './openShop.ts'
 
 const { settings, tell } = followDriver<WorkerSettings>()
 const { databaseUrl, takes, version, cron } = settings
-const client = openPrisma(databaseUrl, 'shop worker')
+const client = openPrisma(databaseUrl, `roundsman ${hostname()}:${process.pid} shop`)
 const own = incidentJobs(cron).filter(({ name }) => takes.includes(name))
 const all = createIncidentHandlers(client)
 const worker = createWorker({

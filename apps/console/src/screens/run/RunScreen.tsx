@@ -179,7 +179,7 @@ function Waits({ run: { waits } }: { run: RunDetail }) {
           <Elapsed since={since} /> for a lock of {holder}
           {holderSince !== null && (
             <>
-              , in a transaction since <Moment at={holderSince} />
+              , in a transaction that began <Moment at={holderSince} />
             </>
           )}
           . <span className="muted">{isOfWorker ? waiter : `${waiter}; it may be this run.`}</span>
