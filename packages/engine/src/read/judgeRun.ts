@@ -4,7 +4,7 @@ import type { Job } from '../job/defineJob.ts'
 export const GRACE_MS = 60_000
 
 /** A run is slow when it takes longer than nearly all before it by this factor, and at least SLOW_MIN_MS. */
-const SLOW_FACTOR = 2
+export const SLOW_FACTOR = 2
 const SLOW_MIN_MS = 60_000
 
 /**

@@ -57,7 +57,7 @@ export type Problem =
       due: number
       approvableUntil: string
     }
-  /** Its work has waited for a minute or more, and workers need an hour or more for it, or never catch up. */
+  /** Its work has waited for a minute or more, and workers need an hour or more for it, or never catch up, as `Backlog` says. */
   | ({ kind: 'backlog' } & JudgedBacklog & {
         /** What more than half of it is, by its label or what its job shows, as far as was looked. */
         main: MainGroup | null

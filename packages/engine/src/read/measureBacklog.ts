@@ -1,7 +1,10 @@
 import { equalsInOrder } from '../store/equalsInOrder.ts'
+import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
 import { READY } from '../store/waitingSql.ts'
 import { countWork, oldestDue } from './getQueueStats.ts'
+import { SLOW_FACTOR } from './judgeRun.ts'
 import type { JobsReader } from './reader.ts'
+import { usualOf } from './runsUnderWay.ts'
 import { DUE_PARTS } from './workOfJobs.ts'
 
 /** Work of a job that waits and could be taken now. */
@@ -12,13 +15,19 @@ export interface Backlog {
   isCut: boolean
   /** How long the oldest has been due. */
   oldestMs: number
-  /** How many runs of the job started per second while that waited, within the last hour at most. */
+  /**
+   * How many runs of the job started per second while that waited, within the last hour at most. While it has waited no longer
+   * than runs usually take: how many will, if those under way take as long as usual.
+   */
   takenPerSecond: number
   /** How many pieces per second, of those that still wait, became due lately. */
   comingPerSecond: number
   /** Whether both rates are the same, as far as so few can tell: by the next look, either may be the greater. */
   isEven: boolean
-  /** How long it takes to catch up at these rates, or longer when `isCut`; null when it never catches up. */
+  /**
+   * How long it takes to catch up at these rates, or longer when `isCut`; null when it never catches up. Without what comes while
+   * both are the same, or the oldest has waited no longer than runs usually take: so little time tells nothing of more.
+   */
   caughtUpInMs: number | null
 }
 
@@ -28,13 +37,14 @@ export async function measureBacklog(
   names: readonly string[],
 ): Promise<Backlog[]> {
   const rows = await reader.rows<
-    Omit<Backlog, 'oldestMs' | 'caughtUpInMs'> & { oldestSeconds: number }
+    Omit<Backlog, 'oldestMs' | 'caughtUpInMs'> & { oldestSeconds: number; isUsual: boolean }
   >({
     text: BACKLOG_SQL,
     values: [names],
   })
-  return rows.map(({ oldestSeconds, ...row }) => {
-    const perSecond = row.takenPerSecond - row.comingPerSecond
+  return rows.map(({ oldestSeconds, isUsual, ...row }) => {
+    const comingPerSecond = isUsual || row.isEven ? 0 : row.comingPerSecond
+    const perSecond = row.takenPerSecond - comingPerSecond
     return {
       ...row,
       oldestMs: Math.round(oldestSeconds * 1_000),
@@ -64,18 +74,23 @@ export const BACKLOG_SQL = `
   with oldest as materialized (
     select n.name, ${oldestDue('n.name')} as at from unnest($1::text[]) n(name)
   ), wanted as materialized (
-    select name, age."seconds", least(age."seconds" / 2, ${COMING_SECONDS}) as "comingSeconds",
+    select name, age."seconds", run."usualSeconds", run."meanSeconds",
+           least(age."seconds" / 2, ${COMING_SECONDS}) as "comingSeconds",
            least(age."seconds", ${RATE_SECONDS}) as "rateSeconds"
     from oldest cross join lateral (select greatest(${secondsSince('at')}, 0.001) as "seconds") age
+    cross join lateral (
+      select ${SLOW_FACTOR} * "ms" / 1000 as "usualSeconds", "meanMs" / 1000 as "meanSeconds" from ${usualOf('oldest.name')} past
+    ) run
     where at is not null
   ), budget as materialized (
     select ${MAX_READY} / greatest(count(*), 1) as most from wanted
   )
   select wanted.name, wanted."seconds" as "oldestSeconds", waiting.count as "ready",
          waiting.count >= (select most from budget) as "isCut",
-         taken.count / over.taken as "takenPerSecond", coming.count / over.coming as "comingPerSecond",
+         coalesce(busy.rate, taken.count / over.taken) as "takenPerSecond", coming.count / over.coming as "comingPerSecond",
+         busy.rate is not null as "isUsual",
          -- Counts vary by about their root.
-         taken.count > 0 and coming.count > 0 and abs(taken.count / over.taken - coming.count / over.coming)
+         busy.rate is null and taken.count > 0 and coming.count > 0 and abs(taken.count / over.taken - coming.count / over.coming)
            < 2 * sqrt(taken.count / over.taken ^ 2 + coming.count / over.coming ^ 2) as "isEven"
   from wanted
   cross join lateral ${countWork('wanted.name', DUE_PARTS, '(select most from budget)')} waiting
@@ -95,6 +110,12 @@ export const BACKLOG_SQL = `
       order by work."rank" desc, work."place" desc limit ${MAX_LAST}
     ) last
   ) coming
+  cross join lateral (
+    -- What waits may wait for runs that take as long as usual. Those that go on for longer may never end.
+    select nullif(count(*), 0) / nullif(wanted."meanSeconds", 0) as rate from ${RUNS_UNDER_WAY}
+    where wanted."seconds" <= wanted."usualSeconds" and run."name" = wanted.name
+      and run."startedAt" > now() - wanted."usualSeconds" * interval '1 second'
+  ) busy
   cross join lateral (
     select case when taken.count = ${MAX_STARTS} then taken."seconds" else wanted."rateSeconds" end as taken,
            case when coming.read = ${MAX_LAST} then least(coming."seconds", wanted."comingSeconds") else wanted."comingSeconds" end as coming

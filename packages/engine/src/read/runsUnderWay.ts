@@ -1,6 +1,7 @@
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
 import { boundedText } from './bounded.ts'
+import { IS_FINITE } from './countRuns.ts'
 import { progressOf } from './jobRuns.ts'
 import type { JobsReader } from './reader.ts'
 
@@ -17,6 +18,16 @@ export interface LanesInUse {
   /** How long nearly all of the job's last successful runs took; null when none succeeded. */
   usualMs: number | null
 }
+
+/** How long nearly all of the job's last successful runs took, and on the average; null when none succeeded. */
+export const usualOf = (name: string) => `(
+  select percentile_cont(0.95) within group (order by run."ms")::float8 as "ms", avg(run."ms")::float8 as "meanMs"
+  from (
+    select extract(epoch from "endedAt" - "startedAt") * 1000 as "ms" from "JobRun"
+    where ${equalsInOrder('"name"', name)} and "status" = 'success' and ${IS_FINITE}
+    order by "name", "startedAt" desc, "id" desc limit 100
+  ) run
+)`
 
 /** Rows that a call returns at most. */
 const MAX_LISTED = 500
@@ -41,16 +52,7 @@ export async function listLanesInUse(reader: JobsReader): Promise<LanesInUse[]> 
     ) oldest on true
     left join (
       select job."name", past."ms" from (select distinct "name" from lanes) job
-      cross join lateral (
-        select percentile_cont(0.95) within group (
-                 order by extract(epoch from run."endedAt" - run."startedAt") * 1000
-               )::float8 as "ms"
-        from (
-          select "startedAt", "endedAt" from "JobRun"
-          where ${equalsInOrder('"name"', 'job."name"')} and "status" = 'success'
-          order by "name", "startedAt" desc, "id" desc limit 100
-        ) run
-      ) past
+      cross join lateral ${usualOf('job."name"')} past
     ) usual on usual."name" = lanes."name"
     order by lanes."oldestStartedAt", lanes."name" limit ${MAX_LISTED}`,
   })

@@ -82,3 +82,56 @@ export function drawHour(
     }
   })
 }
+
+/** How a queue works that keeps up. */
+export interface QueueHabits {
+  /** What half of its runs take, and how far they scatter. */
+  medianMs: number
+  scatter: number
+  /** Runs at once, and which share of their time they need for what comes. */
+  lanes: number
+  load: number
+  /** How many pieces come at once, on the average. */
+  atOnce: number
+}
+
+export const queueHabits: fc.Arbitrary<QueueHabits> = fc.record({
+  medianMs: fc.constantFrom(5_000, 60_000, 600_000),
+  scatter: fc.constantFrom(0.1, 0.5, 1),
+  lanes: fc.constantFrom(1, 1, 2, 10),
+  load: fc.constantFrom(0.1, 0.3, 0.6, 0.8),
+  atOnce: fc.constantFrom(1, 1, 3),
+})
+
+export interface DrawnPiece {
+  /** When it is due, starts and ends. */
+  dueAt: number
+  startsAt: number
+  endsAt: number
+}
+
+/** Draws what comes of a queue until an instant, and has its lanes take it in order, until they take nothing any more. */
+export function drawQueue(
+  of: QueueHabits,
+  draw: () => number,
+  untilMs: number,
+  stopsAtMs = Infinity,
+): DrawnPiece[] {
+  const meanMs = of.medianMs * Math.exp(of.scatter ** 2 / 2)
+  const everyMs = (meanMs * of.atOnce) / (of.lanes * of.load)
+  const freeAt = Array<number>(of.lanes).fill(0)
+  const pieces: DrawnPiece[] = []
+  for (let at = 0; at < untilMs; at -= everyMs * Math.log(draw())) {
+    const count = 1 + Math.floor(draw() * (2 * of.atOnce - 1))
+    for (let nth = 0; nth < count; nth++) {
+      const normal = Math.sqrt(-2 * Math.log(draw())) * Math.cos(2 * Math.PI * draw())
+      const lane = freeAt.indexOf(Math.min(...freeAt))
+      const startsAt = Math.max(at, freeAt[lane]!)
+      const endsAt = startsAt + Math.ceil(of.medianMs * Math.exp(of.scatter * normal))
+      const isTaken = startsAt < stopsAtMs
+      if (isTaken) freeAt[lane] = endsAt
+      pieces.push({ dueAt: at, startsAt: isTaken ? startsAt : Infinity, endsAt })
+    }
+  }
+  return pieces
+}

@@ -9,7 +9,10 @@ import { openTestRuntime } from '../openTestRuntime.ts'
 import {
   createDraw,
   drawHour,
+  drawQueue,
   habits,
+  queueHabits,
+  type DrawnPiece,
   type DrawnRun,
   type Fault,
   type Habits,
@@ -101,6 +104,97 @@ it('the judge is quiet about jobs without a fault', { timeout: 3_600_000 }, asyn
   }
   // Most of these are the first failures of a job of which the week shows none: its last run failed, and that is said.
   expect(perMonth).toBeLessThan(2)
+})
+
+const MINUTE_MS = 60_000
+const WARM_MS = 6 * HOUR_MS
+const LOOK_MS = 37 * MINUTE_MS
+
+/** Writes the queues as they are at an instant, which is now, and returns of which a backlog is told. */
+async function tellBacklogs(queues: readonly DrawnPiece[][], at: number): Promise<string[]> {
+  await runtime.clear('JobWorker')
+  const all = queues.flatMap((pieces, nth) => pieces.map((one) => ({ ...one, name: `job${nth}` })))
+  const insertThose = async (text: string, pieces: typeof all) =>
+    await runtime.rows(
+      `with piece as (
+         select name, now() + due * interval '1 ms' as due, now() + start * interval '1 ms' as start, now() + "end" * interval '1 ms' as "end"
+         from unnest($1::text[], $2::float8[], $3::float8[], $4::float8[]) piece(name, due, start, "end")
+       ) ${text}`,
+      [
+        pieces.map(({ name }) => name),
+        pieces.map(({ dueAt }) => dueAt - at),
+        pieces.map(({ startsAt }) => (startsAt < Infinity ? startsAt - at : 0)),
+        pieces.map(({ endsAt }) => (endsAt < Infinity ? endsAt - at : 0)),
+      ],
+    )
+  await insertThose(
+    `insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt")
+     select gen_random_uuid(), name, 'success', 'queue', 'w', start, "end" from piece`,
+    all.filter(({ endsAt, startsAt }) => startsAt < Infinity && endsAt <= at),
+  )
+  await insertThose(
+    `insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "enqueuedAts")
+     select gen_random_uuid(), name, 'w', start, now() + interval '1 day', array[gen_random_uuid()], array[due] from piece`,
+    all.filter(({ startsAt, endsAt }) => startsAt <= at && endsAt > at),
+  )
+  await insertThose(
+    `insert into "JobWork" ("id", "name", "dueAt", "place", "bytes", "payload")
+     select gen_random_uuid(), name, due, row_number() over (order by due), 2, '{}' from piece`,
+    all.filter(({ dueAt, startsAt }) => dueAt <= at && startsAt > at),
+  )
+  await runtime.rows(
+    `insert into "JobWorker" ("id", "liveness", "lanes") values ('w', 'heartbeat', $1)`,
+    [Object.fromEntries(queues.map((_, nth) => [`job${nth}`, 1]))],
+  )
+  const jobs = queues.map((_, nth) => defineJob({ name: `job${nth}`, timeoutMs: 20 * HOUR_MS }))
+  const { problems } = await judgeJobs(runtime.reader, jobs, new Date())
+  return problems.flatMap((one) => (one.kind === 'backlog' ? [one.name] : []))
+}
+
+/** What could be of any use: the last runs of an hour and more, and what is under way or waits. */
+const seenAt = (at: number) => (pieces: readonly DrawnPiece[]) => {
+  const ended = pieces.filter(({ endsAt, startsAt }) => startsAt < Infinity && endsAt <= at)
+  return [
+    ...ended.slice(-1_100),
+    ...pieces.filter(({ startsAt, endsAt }) => startsAt > at || endsAt > at),
+  ]
+}
+
+it('the judge is quiet about queues that keep up', { timeout: 3_600_000 }, async () => {
+  const drawn = fc.sample(queueHabits, { seed: SEED, numRuns: JOBS })
+  const looks = DAYS * 3
+  const stopsAt = WARM_MS + looks * LOOK_MS
+  const endsAt = stopsAt + 24 * HOUR_MS
+  const queues = drawn.map((of, nth) =>
+    drawQueue(of, createDraw(SEED * 1_000 + nth), endsAt, stopsAt),
+  )
+  const alarms = new Map<string, number>()
+  let [asked, waited] = [0, 0]
+  for (let look = 0; look < looks; look++) {
+    const at = WARM_MS + look * LOOK_MS
+    const told = await tellBacklogs(queues.map(seenAt(at)), at)
+    for (const [nth, pieces] of queues.entries()) {
+      const waiting = pieces.filter(({ dueAt, startsAt }) => dueAt <= at && startsAt > at)
+      const startsIn = Math.max(0, ...waiting.map(({ startsAt }) => startsAt - at))
+      asked += 1
+      if (waiting.some(({ dueAt }) => at - dueAt >= MINUTE_MS)) waited += 1
+      // All that waits starts within the hour.
+      if (told.includes(`job${nth}`) && startsIn < HOUR_MS / 2)
+        alarms.set(`job${nth}`, (alarms.get(`job${nth}`) ?? 0) + 1)
+    }
+  }
+  const wrong = [...alarms.values()].reduce((sum, count) => sum + count, 0)
+  console.info(
+    `${wrong} of ${asked} looks at queues told a backlog wrongly; of ${waited} something had waited for a minute`,
+  )
+  for (const [one, count] of [...alarms].toSorted(([, a], [, b]) => b - a))
+    console.info(`${count} × ${one}`, JSON.stringify(drawn[Number(one.slice(3))]))
+  expect(waited).toBeGreaterThan(asked / 20)
+  expect(wrong / asked).toBeLessThan(0.01)
+  // And it tells of each that stops.
+  expect((await tellBacklogs(queues.map(seenAt(endsAt)), endsAt)).toSorted()).toEqual(
+    queues.map((_, nth) => `job${nth}`).toSorted(),
+  )
 })
 
 const steady: Omit<Habits, 'perHour' | 'scatter' | 'rhythm'> = {

@@ -1,0 +1,145 @@
+import { openForTests } from '@roundsman/testing'
+import { beforeEach, expect, it } from 'vitest'
+import { defineJob } from '../../src/index.ts'
+import { judgeJobs } from '../../src/read/listProblems.ts'
+import { insertPieces, type TestPiece } from '../insertPieces.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
+
+const runtime = openForTests(openTestRuntime)
+beforeEach(async () => {
+  await runtime.clear('JobWorker')
+})
+
+const MINUTE = 60
+const TEN_MINUTES = 10 * MINUTE
+
+interface Situation {
+  /** How long a run takes, in seconds, and how long ago the last forty started. */
+  seconds: number
+  started: (nth: number) => number
+  /** How long ago those under way started. */
+  running: readonly number[]
+  /** How long what waits has been due. */
+  waiting: readonly number[]
+}
+
+const times = <T>(count: number, each: (nth: number) => T) =>
+  Array.from({ length: count }, (_, nth) => each(nth))
+/** Runs of ten minutes, of which the last ended before these minutes, and one began each quarter of an hour. */
+const endedBefore = (minutes: number) => (nth: number) => (minutes + 10 + nth * 15) * MINUTE
+const seldom = (nth: number) => (nth + 2) * 3_600
+const often = (nth: number) => nth * 3
+
+const QUIET: [string, Situation][] = [
+  [
+    'one piece waits behind a run of ten minutes',
+    { seconds: TEN_MINUTES, started: endedBefore(4), running: [240], waiting: [90] },
+  ],
+  [
+    'it has waited for nearly as long as the run takes',
+    { seconds: TEN_MINUTES, started: endedBefore(9), running: [550], waiting: [540] },
+  ],
+  [
+    'a few more come while a run is under way',
+    { seconds: TEN_MINUTES, started: endedBefore(4), running: [240], waiting: [150, 80, 40, 5, 1] },
+  ],
+  [
+    'as many as two lanes do in half an hour wait',
+    {
+      seconds: TEN_MINUTES,
+      started: endedBefore(4),
+      running: [240, 70],
+      waiting: [200, 100, 90, 90, 60],
+    },
+  ],
+  [
+    'about as much comes as is taken, and little waits',
+    {
+      seconds: 2,
+      started: often,
+      running: [1],
+      waiting: [70, ...times(15, (nth) => nth * 2.3)],
+    },
+  ],
+]
+
+const TOLD: [string, Situation][] = [
+  [
+    'more waits than is done in an hour, though nobody waits longer than a run takes',
+    { seconds: TEN_MINUTES, started: endedBefore(4), running: [240], waiting: times(7, () => 90) },
+  ],
+  [
+    'much waits and becomes less',
+    {
+      seconds: 2,
+      started: often,
+      running: [1],
+      waiting: times(3_000, (nth) => 7_200 + nth),
+    },
+  ],
+  [
+    'the run that it waits behind takes much longer than usual',
+    { seconds: TEN_MINUTES, started: endedBefore(30), running: [1_800], waiting: [90] },
+  ],
+  [
+    'nothing is under way that it could wait for',
+    { seconds: TEN_MINUTES, started: endedBefore(4), running: [], waiting: [90] },
+  ],
+  ['runs are short, and none starts', { seconds: 2, started: seldom, running: [], waiting: [90] }],
+  [
+    'runs are short, and one is under way for longer than they take',
+    { seconds: 2, started: seldom, running: [80], waiting: [70] },
+  ],
+  [
+    'more comes than is taken',
+    {
+      seconds: 2,
+      started: often,
+      running: [1],
+      waiting: times(600, (nth) => nth),
+    },
+  ],
+]
+
+it.each([
+  ...QUIET.map(([what, situation]) => [what, false, situation] as const),
+  ...TOLD.map(([what, situation]) => [what, true, situation] as const),
+])('where %s, a backlog is told: %s', async (_, isTold, situation) => {
+  const { seconds, started, running, waiting } = situation
+  const piece = (state: TestPiece['state']) => (secondsAgo: number) => ({
+    name: 'import',
+    state,
+    secondsAgo,
+  })
+  await insertPieces(runtime.rows, [
+    ...running.map(piece('active')),
+    ...waiting.map(piece('waiting')),
+  ])
+  await runtime.rows(
+    `insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt")
+     select gen_random_uuid(), 'import', 'success', 'queue', 'w1', at, at + $2 * interval '1 second'
+     from unnest($1::float8[]) ago, lateral (select now() - (ago + $2) * interval '1 second') row(at)
+     order by ago::int % 7`,
+    [times(40, (nth) => Math.max(0, started(nth) - seconds)), seconds],
+  )
+  await runtime.rows(
+    `insert into "JobWorker" ("id", "liveness", "lanes") values ('w1', 'heartbeat', '{"import": 1}')`,
+  )
+  const { problems, backlog } = await judgeJobs(
+    runtime.reader,
+    [defineJob({ name: 'import' })],
+    new Date(),
+  )
+  expect(problems.some(({ kind }) => kind === 'backlog')).toBe(isTold)
+  const [sql] = await runtime.rows<{ waiting: number; drainMs: number | null }>(
+    `select (select count(*)::int from "JobWork") as "waiting",
+            (select 1000 * extract(epoch from avg("endedAt" - "startedAt")) from "JobRun")::float8
+              * (select count(*) from "JobWork") / nullif((select count(*) from "JobClaim"), 0) as "drainMs"`,
+  )
+  // While nobody waits longer than runs take, what is under way says how fast work is taken.
+  const isUsual = seconds === TEN_MINUTES && running.some((ago) => ago < seconds)
+  expect(backlog[0]).toMatchObject({
+    ready: sql!.waiting,
+    ...(isUsual && { caughtUpInMs: Math.round(sql!.drainMs!) }),
+  })
+})
