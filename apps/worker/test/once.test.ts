@@ -17,6 +17,7 @@ import { commands } from '../src/command/commands.ts'
 import { runInProcess } from './command/runInProcess.ts'
 import { holdRow } from './holdRow.ts'
 import { insertSessions } from './insertSessions.ts'
+import manifest from '../package.json' with { type: 'json' }
 import { openWorkerDatabase } from './openWorkerDatabase.ts'
 import { startWorkerHere, workerEnvironment } from './startWorkerProcess.ts'
 
@@ -67,6 +68,12 @@ describe('a run that succeeds', () => {
 
     const [run] = await runs()
     expect(code).toBe(0)
+    const { version } = manifest
+    expect(
+      await database.prisma.$queryRaw`
+        select "version" from "JobFormerWorker" where "id" = ${run?.workerId}
+        union select "version" from "JobWorker" where "id" = ${run?.workerId}`,
+    ).toEqual([{ version }])
     expect(stdout).toEqual([
       expect.stringMatching(/^cleanupPreviewSessions: success in \d+ ms$/),
       `  run      ${run?.id}`,

@@ -65,6 +65,8 @@ export interface RunOnceOptions<J extends Job, Client extends HostClient> {
   log?: HostLogger | undefined
   /** The same as `keepLogs` of createWorker. Default true. */
   keepLogs?: boolean
+  /** The same as `version` of createWorker. Default: none. */
+  version?: string | undefined
   /** Observers of the run, and of runs that it rescues. Default: none. */
   observers?: readonly WorkerObserver[]
   /** Traces what the handler enqueues. Default: nothing is traced. */
@@ -90,6 +92,7 @@ class NotRecorded extends Error {}
 const CHECKS = {
   databaseUrl: WORKER_CHECKS.databaseUrl,
   keepLogs: WORKER_CHECKS.keepLogs,
+  version: WORKER_CHECKS.version,
   observers: WORKER_CHECKS.observers,
   traceEnqueue: WORKER_CHECKS.traceEnqueue,
   now: WORKER_CHECKS.now,
@@ -130,7 +133,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     throw new ArgumentError('handler', `is missing: pass that of ${job.name}`)
   }
   const given = checkParts('options', options, CHECKS)
-  const { databaseUrl, traceEnqueue, retention = checkRetention('retention', {}) } = given
+  const { databaseUrl, version, traceEnqueue, retention = checkRetention('retention', {}) } = given
   const log = containedLog(options.log)
   const now = boundedClock(given.now)
   const workerId = createWorkerId()
@@ -140,7 +143,15 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     job.isolate === null || handlersModule === undefined
       ? null
       : createIsolation({ handlersModule, jobs: [job], databaseUrl, schema, workerId, log })
-  const postgres = openPostgres({ databaseUrl, schema, workerId, what: 'once', traceEnqueue, log })
+  const postgres = openPostgres({
+    databaseUrl,
+    schema,
+    workerId,
+    what: 'once',
+    version,
+    traceEnqueue,
+    log,
+  })
   const { database, session, cancellations } = postgres
   const observers = combineObservers(given.observers ?? [], log)
   let letter = { kind: 'notFound' } as TakenDeadLetter

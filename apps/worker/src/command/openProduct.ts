@@ -99,9 +99,10 @@ async function withHandlers<Value>(
     ])
   const log = createLogger({ app: 'once', level: env.LOG_LEVEL, destination: stderr })
   const database = await acquireMigratedDatabase(env, log)
+  const version = readVersion(join(import.meta.dirname, '..'))
   const tracing = await startTracing({
     app: 'once',
-    version: readVersion(join(import.meta.dirname, '..')),
+    version,
     ...tracingOptions(env),
     onProblem: (reason) => log.warn({ reason }, 'traces could not be delivered'),
   })
@@ -125,6 +126,7 @@ async function withHandlers<Value>(
       worker: {
         handlersModule,
         retention: env.retention,
+        version,
         observers: [pinger.observer, ...(tracing ? [{ runStarted: tracing.traceRun }] : [])],
         traceEnqueue: tracing?.traceEnqueue,
       },

@@ -24,7 +24,7 @@ export interface OpenedHandlers {
   /**
    * Settings of the worker that `roundsman worker`, `dev` and `build` start, such as `concurrency` or `log`. Default:
    * `{ log: console }`. Those that are about a run, `roundsman once` follows as well: `handlersModule`, `observers`,
-   * `traceEnqueue`, and `retention` for `pruneJobRuns`.
+   * `traceEnqueue`, `version`, and `retention` for `pruneJobRuns`.
    */
   worker?: Omit<
     WorkerOptions<readonly Job[], HostClient>,

@@ -61,7 +61,7 @@ async function run(
   if (!handler && !isEngineJob(job)) {
     throw new ForeseenError(`\`open\` of roundsman.config.ts gives no handler of ${job.name}`)
   }
-  const { handlersModule, retention, observers, traceEnqueue } = worker
+  const { handlersModule, retention, version, observers, traceEnqueue } = worker
   if (retention === false && isEngineJob(job)) {
     throw new ForeseenError(`${job.name} would delete what \`retention: false\` keeps`)
   }
@@ -79,6 +79,7 @@ async function run(
     handlersModule,
     ...(retention && { retention }),
     ...(observers !== undefined && { observers }),
+    version,
     traceEnqueue,
     payload,
     ...(deadLetter !== undefined && { deadLetter }),
