@@ -7,8 +7,9 @@ export interface Poison {
   name: string
   workId: string
   label: string | null
-  /** How many workers it has lost, and when the first of these runs ended, as ISO 8601 in UTC. */
+  /** How many workers it has lost, how many of these of late, and when the first of these runs ended, as ISO 8601 in UTC. */
   losses: number
+  recentLosses: number
   since: string
   /** The first and the last of these runs. */
   firstRunId: string
@@ -21,8 +22,12 @@ export interface Poison {
 const MAX_LOST = 1_000
 const MAX_LISTED = 20
 
-/** Lists such work, what has lost most first. */
-export async function listPoison(reader: JobsReader, from: Date): Promise<Poison[]> {
+/** Lists such work, what has lost most first. Of late is what started since `recentFrom`. */
+export async function listPoison(
+  reader: JobsReader,
+  from: Date,
+  recentFrom: Date,
+): Promise<Poison[]> {
   return await reader.rows<Poison>({
     text: `
       with lost as materialized (
@@ -34,14 +39,15 @@ export async function listPoison(reader: JobsReader, from: Date): Promise<Poison
       ), under as materialized (
         select run."workId" from ${RUNS_UNDER_WAY} where run."workId" in (select "workId" from lost)
       )
-      select of."name", lost."workId", ${boundedText('of."label"')} as "label", of."losses", of."since",
+      select of."name", lost."workId", ${boundedText('of."label"')} as "label", of."losses", of."recentLosses", of."since",
              of."firstRunId", of."runId",
              work."dueAt" as "nextAt"
       from lost
       left join "JobWork" work on work."id" = lost."workId"
       left join under on under."workId" = lost."workId"
       cross join lateral (
-        select max("name") as "name", (array_agg("label"))[1] as "label", count(*)::int as "losses", min("endedAt") as "since",
+        select max("name") as "name", (array_agg("label"))[1] as "label", count(*)::int as "losses",
+               (count(*) filter (where "startedAt" >= $2::timestamptz))::int as "recentLosses", min("endedAt") as "since",
                (array_agg("id" order by "startedAt", "id"))[1] as "firstRunId",
                (array_agg("id" order by "startedAt" desc, "id" desc))[1] as "runId"
         from (
@@ -50,6 +56,6 @@ export async function listPoison(reader: JobsReader, from: Date): Promise<Poison
       ) of
       where work."id" is not null or under."workId" is not null
       order by of."losses" desc, of."since", lost."workId" limit ${MAX_LISTED}`,
-    values: [from.toISOString()],
+    values: [from.toISOString(), recentFrom.toISOString()],
   })
 }

@@ -45,8 +45,8 @@ export type Problem =
   /** The worker lives, and has given no sign since then: it is stopped, or a handler blocks it. Its runs wait. */
   | { kind: 'silent'; workerId: string; since: string }
   /** Workers have died while they ran the work, which may be why. */
-  | ({ kind: 'poison' } & Told<Poison>)
-  /** Too many of its runs fail, or the last one that ended did. `first`: null where that is further back than the judge looks. */
+  | ({ kind: 'poison' } & Told<Omit<Poison, 'recentLosses'>>)
+  /** Too many of its runs fail, or the last one that ended did, and not by poison alone. `first`: null where that is further back than the judge looks. */
   | ({ kind: 'failing'; latest: LatestError | null; first: FirstRun | null } & Failing)
   /** Its guard has blocked the run, which somebody may approve until then. */
   | {
@@ -196,7 +196,7 @@ export async function judgeJobs(
     countDeadLettersByCause(reader, all, maxCauses),
     getOldestSnapshot(reader),
     listUnvacuumed(reader),
-    listPoison(reader, before(DAY_MS)),
+    listPoison(reader, before(DAY_MS), before(failureWindowMs)),
     listLanesInUse(reader),
     listLockWaits(reader),
   ])
@@ -210,7 +210,7 @@ export async function judgeJobs(
   const failing = listFailing(failures, lastOf, (name) => ({
     failureRate,
     isTold: wasTold('failing', name),
-  }))
+  })).filter((one) => !isByPoison(one, poison))
   const firstOf = await findFirstRuns(reader, { idle, slower, poison, failing }, now)
   const isAnyAlive = workers.some(({ isAlive }) => isAlive)
   const backlog = describeBacklog(
@@ -231,7 +231,7 @@ export async function judgeJobs(
         workerId: id,
         since: lastSignAt,
       })),
-    ...poison.map(({ firstRunId, ...one }) => ({
+    ...poison.map(({ firstRunId, recentLosses: _recentLosses, ...one }) => ({
       kind: 'poison' as const,
       ...one,
       first: firstOf(firstRunId),
@@ -329,6 +329,13 @@ function listFailing(
         : { runId: last.id, code: last.code, message: last.message }
     return verdict === null ? [] : [{ kind: 'failing', ...item, latest }]
   })
+}
+
+/** Whether nothing has failed of late except work that loses its workers, which is told by itself. */
+function isByPoison({ name, runId, recent }: JudgedFailing, poison: readonly Poison[]): boolean {
+  const its = poison.filter((one) => one.name === name)
+  if (recent === null) return its.some((one) => one.runId === runId)
+  return recent.failed === its.reduce((sum, { recentLosses }) => sum + recentLosses, 0)
 }
 
 /** The jobs of which the last run failed by itself, with what is usual. */

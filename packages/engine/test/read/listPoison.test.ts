@@ -1,6 +1,8 @@
 import { openForTests } from '@roundsman/testing'
 import { beforeEach, expect, it } from 'vitest'
+import { defineJob } from '../../src/index.ts'
 import { listPoison } from '../../src/read/listPoison.ts'
+import { listProblems } from '../../src/read/listProblems.ts'
 import { openTestRuntime } from '../openTestRuntime.ts'
 
 const runtime = openForTests(openTestRuntime)
@@ -44,27 +46,58 @@ it('tells of work that has lost two workers within a day, as long as it waits or
   await insertRun(other, 2, 'timeout')
   await insertRun(other, 3, null)
   // Within the day it has lost one.
-  expect(await listPoison(runtime.reader, dayAgo())).toEqual([])
+  expect(
+    await listPoison(runtime.reader, dayAgo(), new Date(Date.now() - 2.5 * 3_600_000)),
+  ).toEqual([])
   await insertRun(poster, 2, 'worker_lost')
   const told = {
     name: 'render',
     workId: poster,
     label: 'poster 905',
     losses: 3,
+    recentLosses: 2,
     since: await instantOf(first),
     firstRunId: first,
     runId: last,
   }
-  expect(await listPoison(runtime.reader, dayAgo())).toEqual([
-    { ...told, nextAt: '2031-01-01T00:00:00.000Z' },
-  ])
+  expect(
+    await listPoison(runtime.reader, dayAgo(), new Date(Date.now() - 2.5 * 3_600_000)),
+  ).toEqual([{ ...told, nextAt: '2031-01-01T00:00:00.000Z' }])
 
   await runtime.rows('delete from "JobWork" where "id" = $1', [poster])
-  expect(await listPoison(runtime.reader, dayAgo())).toEqual([])
+  expect(
+    await listPoison(runtime.reader, dayAgo(), new Date(Date.now() - 2.5 * 3_600_000)),
+  ).toEqual([])
   await runtime.rows(
     `insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "workIds", "enqueuedAts")
      values (gen_random_uuid(), 'render', 'w', now(), now() + interval '1 hour', array[gen_random_uuid()], array[$1::uuid], array[now()])`,
     [poster],
   )
-  expect(await listPoison(runtime.reader, dayAgo())).toEqual([{ ...told, nextAt: null }])
+  expect(
+    await listPoison(runtime.reader, dayAgo(), new Date(Date.now() - 2.5 * 3_600_000)),
+  ).toEqual([{ ...told, nextAt: null }])
+})
+
+const failuresOf = async () => {
+  const { problems } = await listProblems(
+    runtime.reader,
+    [defineJob({ name: 'render' })],
+    new Date(),
+  )
+  return problems.flatMap(({ kind }) => (kind === 'poison' || kind === 'failing' ? [kind] : []))
+}
+
+it.each([
+  ['within the hour', 0.2],
+  ['before', 3],
+])('is told once while no other work of its job has failed: %s', async (_, hoursAgo) => {
+  await insertWork(poster)
+  await insertRun(other, 5, null)
+  await insertRun(poster, hoursAgo + 0.1, 'worker_lost')
+  expect(await failuresOf()).toEqual(['failing'])
+  await insertRun(poster, hoursAgo, 'worker_lost')
+  expect(await failuresOf()).toEqual(['poison'])
+  // What else has failed is told beside it.
+  await insertRun(other, hoursAgo - 0.1, 'worker_lost')
+  expect(await failuresOf()).toEqual(['poison', 'failing'])
 })
