@@ -270,6 +270,9 @@ describe('the overview says what needs somebody', () => {
     const backlog = page.getByRole('region', { name: 'Backlog' }).getByRole('listitem')
     await backlog.getByText(`${WAITING} waiting, the oldest for 1 min`).waitFor()
     await backlog.getByText(/^caught up in \d min$/).waitFor()
+    await page.setViewportSize({ width: 375, height: 800 })
+    const seen = backlog.locator('> span').first()
+    expect(await seen.evaluate((one) => one.scrollWidth - one.clientWidth)).toBe(0)
 
     await prisma.$executeRaw`
       update "JobWork" work set "dueAt" = now() - interval '5 seconds' * row.n
@@ -277,7 +280,7 @@ describe('the overview says what needs somebody', () => {
       where row."id" = work."id"`
     await page.reload()
     await sentence(page, `walkSteps: ${WAITING} waiting, about as much comes as is taken`).waitFor()
-    await expectSeen(needs(page, 'Backlog').getByText(/\d an? (minute|hour) coming/))
+    await expectSeen(needs(page, 'Behind').getByText(/\d an? (minute|hour) coming/))
     expect(await backlog.count()).toBe(0)
     expect(await findBarriers(page)).toEqual([])
 

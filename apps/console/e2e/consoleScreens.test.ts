@@ -56,7 +56,12 @@ interface Screen {
 const FILLED: readonly Screen[] = [
   { title: 'overview', path: () => '/', heading: 'Overview', shows: 'Dead letters' },
   { title: 'jobs', path: () => '/jobs', heading: 'Jobs', shows: 'countSheep' },
-  { title: 'a scheduled job', path: () => '/jobs/countSheep', heading: 'countSheep', shows: 'p95' },
+  {
+    title: 'a scheduled job',
+    path: () => '/jobs/countSheep',
+    heading: 'countSheep',
+    shows: '95 % are below',
+  },
   { title: 'a paused job', path: () => '/jobs/pruneRows', heading: 'pruneRows', shows: 'Policies' },
   {
     title: 'a job on request',

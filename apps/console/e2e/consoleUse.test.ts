@@ -159,7 +159,7 @@ describe('what the screens show is what is in the database', () => {
     await using viewer = await open('/jobs/countSheep')
     const { page } = viewer
     const durations = page.getByRole('region', { name: 'Durations' })
-    await durations.getByText(/p50 .* p95 .* of \d+ runs/).waitFor()
+    await durations.getByText(/half took up to .*, 95 % up to .* of \d+ runs/).waitFor()
     const runs = await stack.prisma.jobRun.findMany({
       where: { name: 'countSheep' },
       select: { startedAt: true, details: true },
@@ -171,7 +171,7 @@ describe('what the screens show is what is in the database', () => {
     const counts = page.getByRole('region', { name: 'Counts by run' })
     await counts.getByText('1,000 cleaned by the last run').waitFor()
     await counts.getByLabel('Counter').selectOption('Batches')
-    await expectSeen(counts.getByText(/^2 batches by each of \d+ runs/))
+    await expectSeen(counts.getByText(/^2 batches by each of \d+ of the last 60 runs/))
     const days = new Set(runs.map(({ startedAt }) => startedAt.toISOString().slice(0, 10)))
     const heatMap = page.getByRole('group', { name: /^Runs of countSheep by day/ })
     expect(await heatMap.getAttribute('aria-label')).toContain(`${days.size} days with runs`)

@@ -140,8 +140,8 @@ export function percentileLines(
   toMs: number,
 ): PercentileLine[] {
   const lines = [
-    { label: 'p50', key: 'p50Ms', className: 'chartLine' },
-    { label: 'p95', key: 'p95Ms', className: 'chartLine isDashed' },
+    { label: 'half are below', key: 'p50Ms', className: 'chartLine' },
+    { label: '95 % are below', key: 'p95Ms', className: 'chartLine isDashed' },
   ] as const
   return lines.flatMap(({ label, key, className }) => {
     const points = spans.flatMap((span) => {

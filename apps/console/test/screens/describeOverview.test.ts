@@ -121,7 +121,9 @@ describe('describeOverview', () => {
   })
 
   it('says when a queue is caught up, and when never', () => {
-    expect(describeThem([BACKLOG]).text).toBe('syncOrder: 4,200 waiting, growing: never caught up')
+    expect(describeThem([BACKLOG]).text).toBe(
+      'syncOrder: 4,200 waiting, growing: more comes than is taken',
+    )
     expect(describeThem([{ ...BACKLOG, caughtUpInMs: 7_200_000 }]).text).toBe(
       'syncOrder: 4,200 waiting, caught up in 2 h',
     )
@@ -132,7 +134,7 @@ describe('describeOverview', () => {
       )
     const still = { ...BACKLOG, takenPerSecond: 0, comingPerSecond: 0 }
     expect(describeThem([still]).text).toBe(
-      'syncOrder: 4,200 waiting, standing still: never caught up',
+      'syncOrder: 4,200 waiting, standing still: none is taken',
     )
     expect(describeThem([{ ...still, isUntaken: true }]).text).toBe(
       'syncOrder: 4,200 waiting, no worker takes it',

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { percentileLines } from '../../src/charts/DurationScatter.tsx'
-import { listCounters, nameEnds } from '../../src/screens/job/JobCharts.tsx'
+import { listCounters, nameEnds, ofLatest } from '../../src/screens/job/JobCharts.tsx'
+import { describeRetry } from '../../src/screens/job/Policies.tsx'
 
 describe('listCounters', () => {
   it('puts first what most runs count, and last how many batches it took', () => {
@@ -11,6 +12,33 @@ describe('listCounters', () => {
     ]
     expect(listCounters(counted)).toEqual(['imported', 'refused', 'batches'])
     expect(listCounters([])).toEqual([])
+  })
+})
+
+describe('ofLatest', () => {
+  it('says among how many runs those were looked for that counted something', () => {
+    expect(ofLatest(36, 60)).toBe('36 of the last 60 runs')
+    expect(ofLatest(36, 36)).toBe('the last 36 runs')
+  })
+})
+
+describe('describeRetry', () => {
+  it.each([
+    [{ limit: 0, delayMs: 5_000, maxDelayMs: 300_000 }, 'None'],
+    [{ limit: 1, delayMs: 5_000, maxDelayMs: 300_000 }, '1, after 5 s to 10 s'],
+    // Never as much as the longest pause that is allowed.
+    [
+      { limit: 2, delayMs: 5_000, maxDelayMs: 300_000 },
+      '2, after 5 s to 10 s, doubling up to 20 s',
+    ],
+    [
+      { limit: 20, delayMs: 5_000, maxDelayMs: 300_000 },
+      '20, after 5 s to 10 s, doubling up to 5 min',
+    ],
+    [{ limit: 3, delayMs: 60_000, maxDelayMs: 60_000 }, '3, after 1 min'],
+    [{ limit: 1, delayMs: 100, maxDelayMs: 1_200 }, '1, after 1 s'],
+  ])('says of %j how long it waits', (retry, text) => {
+    expect(describeRetry(retry)).toBe(text)
   })
 })
 

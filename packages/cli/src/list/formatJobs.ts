@@ -92,11 +92,15 @@ function describePause({ at, by, reason }: NonNullable<ListedJob['paused']>): st
   return `${since}${by === null ? '' : ` by ${by}`}${reason ? `: ${reason}` : ''}`
 }
 
+/** The pauses before the first retry and before the last, rounded as the engine does: they double, and jitter adds up to as much. */
 function describeRetry({ limit, delayMs, maxDelayMs }: RetryPolicy): string {
   if (limit === 0) return 'none'
-  const delays = `after ${describeDuration(delayMs)}`
-  if (limit === 1) return `1, ${delays}`
-  return `${limit}, ${delays}, then doubling up to ${describeDuration(maxDelayMs)}`
+  const seconds = (ms: number) => Math.max(1, Math.round(ms / 1_000))
+  const pause = (factor: number) =>
+    describeDuration(Math.min(seconds(maxDelayMs), seconds(delayMs) * factor) * 1_000)
+  const [least, most, last] = [pause(1), pause(2), pause(2 ** Math.min(16, limit))]
+  const first = least === most ? least : `${least} to ${most}`
+  return `${limit}, after ${first}${last === most ? '' : `, doubling up to ${last}`}`
 }
 
 function describeConcurrency({ isExclusive, isolate, concurrency }: ListedJob): string {

@@ -29,7 +29,9 @@ export function JobCharts({ name, detail }: { name: string; detail: ConsoleJobDe
     <>
       <RunsPanel name={name} detail={detail} now={now} />
       {sample.runs.length > 0 && <DurationsPanel name={name} detail={detail} now={now} />}
-      {counted.length > 0 && <CountsPanel name={name} counted={counted} />}
+      {counted.length > 0 && (
+        <CountsPanel name={name} counted={counted} looked={detail.job.recentRuns.length} />
+      )}
       {ageMs > YEAR_FROM_DAYS * DAY_MS && days.length > 1 && (
         <Panel
           title="A year of runs"
@@ -110,7 +112,7 @@ function DurationsPanel({ name, detail, now }: PanelProps) {
       aside={
         p50Ms !== null && p95Ms !== null && runs > 1 ? (
           <span>
-            p50 <strong>{formatDuration(p50Ms)}</strong>, p95{' '}
+            half took up to <strong>{formatDuration(p50Ms)}</strong>, 95 % up to{' '}
             <strong>{formatDuration(p95Ms)}</strong>{' '}
             <span className="muted">
               of {runs >= MEASURED_RUNS && 'the last '}
@@ -151,7 +153,14 @@ const KINDS = [
   { kind: 'failed', label: 'Failed' },
 ] as const
 
-function CountsPanel({ name, counted }: { name: string; counted: ConsoleJobDetail['counted'] }) {
+interface CountsPanelProps {
+  name: string
+  counted: ConsoleJobDetail['counted']
+  /** Among how many runs, the latest, those that counted something were looked for. */
+  looked: number
+}
+
+function CountsPanel({ name, counted, looked }: CountsPanelProps) {
   const id = useId()
   const [wanted, setWanted] = useState<string | null>(null)
   const counters = listCounters(counted)
@@ -166,6 +175,7 @@ function CountsPanel({ name, counted }: { name: string; counted: ConsoleJobDetai
   if (!first || !last) return null
   const total = runs.reduce((sum, { value }) => sum + value, 0)
   const count = (value: number) => value.toLocaleString('en', { maximumFractionDigits: 2 })
+  const which = ofLatest(runs.length, looked)
   const isAlways = runs.length > 1 && runs.every(({ value }) => value === last.value)
   const bars = runs.map((run): Bar => {
     const { local } = formatExact(run.startedAt)
@@ -206,22 +216,21 @@ function CountsPanel({ name, counted }: { name: string; counted: ConsoleJobDetai
     >
       {isAlways ? (
         <p>
-          <strong>{count(last.value)}</strong> {inWords(counter).toLowerCase()} by each of{' '}
-          {runs.length} runs
+          <strong>{count(last.value)}</strong> {inWords(counter).toLowerCase()} by each of {which}
         </p>
       ) : (
         <p className={runs.length === 1 ? undefined : 'chartLead'}>
           <strong>{count(last.value)}</strong> {inWords(counter).toLowerCase()} by the last run
           {runs.length > 1 && (
             <>
-              , {count(total)} <span className="muted">by {runs.length} runs</span>
+              , {count(total)} <span className="muted">by {which}</span>
             </>
           )}
         </p>
       )}
       {runs.length > 1 && !isAlways && (
         <BarChart
-          summary={`${inWords(counter)} by the last ${runs.length} runs of ${name}: ${count(total)} in all`}
+          summary={`${inWords(counter)} by ${which} of ${name}: ${count(total)} in all`}
           bars={bars}
           ends={nameEnds(first.startedAt, last.startedAt)}
           kinds={kinds}
@@ -229,6 +238,11 @@ function CountsPanel({ name, counted }: { name: string; counted: ConsoleJobDetai
       )}
     </Panel>
   )
+}
+
+/** Says `the last 36 runs`, or `36 of the last 60 runs` when others among them counted nothing of it. */
+export function ofLatest(counted: number, looked: number): string {
+  return counted >= looked ? `the last ${counted} runs` : `${counted} of the last ${looked} runs`
 }
 
 /** The names of the runs' counts, those of most runs first; the number of batches, which tells least, comes last. */

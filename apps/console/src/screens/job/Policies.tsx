@@ -87,15 +87,13 @@ export function Policies({
       </div>
       <div>
         <dt>Retries</dt>
-        <dd>
-          {retry.limit === 0
-            ? 'None'
-            : `${retry.limit}, after ${formatDuration(retry.delayMs)}, then up to ${formatDuration(retry.maxDelayMs)} apart`}
-        </dd>
+        <dd>{describeRetry(retry)}</dd>
       </div>
       <div>
         <dt>Guard</dt>
-        <dd>{guard === null ? 'None' : describeGuard(guard)}</dd>
+        <dd>
+          {guard === null ? 'None: one run may change any number of rows' : describeGuard(guard)}
+        </dd>
       </div>
       {job.lastRun && (
         <div>
@@ -107,6 +105,20 @@ export function Policies({
       )}
     </dl>
   )
+}
+
+/**
+ * The pauses before the first retry and before the last: they double, and jitter adds up to as much again. Rounded as the
+ * engine rounds them.
+ */
+export function describeRetry({ limit, delayMs, maxDelayMs }: ConsoleJob['retry']): string {
+  if (limit === 0) return 'None'
+  const seconds = (ms: number) => Math.max(1, Math.round(ms / 1_000))
+  const pause = (factor: number) =>
+    formatDuration(Math.min(seconds(maxDelayMs), seconds(delayMs) * factor) * 1_000)
+  const [least, most, last] = [pause(1), pause(2), pause(2 ** Math.min(16, limit))]
+  const first = least === most ? least : `${least} to ${most}`
+  return `${limit.toLocaleString('en')}, after ${first}${last === most ? '' : `, doubling up to ${last}`}`
 }
 
 function describeLanes({ isExclusive, concurrency }: ConsoleJob): string {

@@ -30,7 +30,7 @@ const LABELS: Readonly<Record<ConsoleAttention['kind'], string>> = {
   recovered: 'Recovered',
   blocked: 'Blocked',
   orphaned: 'Orphaned',
-  backlog: 'Backlog',
+  backlog: 'Behind',
   deadLetter: 'Dead letters',
   oldSnapshot: 'Old snapshot',
   lockWait: 'Lock',

@@ -7,8 +7,8 @@ export function Backlog({ backlog }: { backlog: readonly ConsoleBacklog[] }) {
   return (
     <ul className="lines">
       {backlog.map((row) => (
-        <li key={row.name} className="lineItem">
-          <span className="isCut">
+        <li key={row.name} className="lineItem isFolding">
+          <span className="isWrapped">
             <Link to="/jobs/$name" params={{ name: row.name }} className="strongLink">
               {row.name}
             </Link>{' '}
@@ -39,7 +39,7 @@ export function readyCount({ ready, isCut }: Pick<ConsoleBacklog, 'ready' | 'isC
   return `${isCut ? 'over ' : ''}${ready.toLocaleString('en')}`
 }
 
-/** Says `caught up in 4 min`, or why it will not be: `paused`, `no worker takes it`, `growing: never caught up`, `about as much comes as is taken`. */
+/** Says `caught up in 4 min`, or why it will not be: `paused`, `no worker takes it`, `growing: more comes than is taken`, `about as much comes as is taken`. */
 export function describeCatchUp({
   caughtUpInMs,
   takenPerSecond,
@@ -54,8 +54,8 @@ export function describeCatchUp({
   if (isEven) return 'about as much comes as is taken'
   if (caughtUpInMs !== null)
     return `caught up in ${isCut ? 'over ' : ''}${formatRoughDuration(Math.max(1_000, caughtUpInMs))}`
-  if (takenPerSecond > 0 || comingPerSecond > 0) return 'growing: never caught up'
-  return 'standing still: never caught up'
+  if (takenPerSecond > 0 || comingPerSecond > 0) return 'growing: more comes than is taken'
+  return 'standing still: none is taken'
 }
 
 /** Says `12 a minute taken, 30 a minute coming`, both in one unit. */

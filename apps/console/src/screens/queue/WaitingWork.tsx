@@ -79,10 +79,10 @@ const COLUMNS: readonly Column<Work>[] = [
       priority === 0 ? <span className="muted">0</span> : priority.toLocaleString('en'),
   },
   {
-    header: 'Key',
+    header: 'Unique key',
     isEmpty: ({ hasUniqueKey }) => !hasUniqueKey,
     cell: ({ hasUniqueKey }) =>
-      hasUniqueKey ? <span className="badge">Unique</span> : <span className="muted">–</span>,
+      hasUniqueKey ? <span className="badge">Yes</span> : <span className="muted">–</span>,
   },
   { header: 'Actions', isPlain: true, isFull: true, cell: (work) => <WorkActions work={work} /> },
 ]

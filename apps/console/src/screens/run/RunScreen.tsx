@@ -202,6 +202,9 @@ function Cause({ run, error }: { run: RunDetail; error: RunError }) {
       </p>
       <p className="isWrapped">{message}</p>
       {meaning !== null && <p className="muted">{meaning}</p>}
+      {code === 'handler_failed' && (
+        <p className="muted">The handler threw this, and gave it no code of its own.</p>
+      )}
       <EqualFailures run={run} code={code} />
       {causes.length > 0 && (
         <ol className="causes" aria-label="Causes">
@@ -324,14 +327,15 @@ function Facts({ run }: { run: RunDetail }) {
         </div>
       ))}
       <Payload run={run} />
-      <div>
-        <dt>Trigger</dt>
-        <dd>{run.trigger}</dd>
-      </div>
       {(run.actor !== null || !saysOrigin(run)) && (
         <div>
           <dt>Started by</dt>
-          <dd>{run.actor ?? STARTED_BY[run.trigger]}</dd>
+          <dd>
+            {run.actor ?? STARTED_BY[run.trigger]}
+            {run.trigger === 'cli' && run.actor !== null && (
+              <span className="muted"> (command line)</span>
+            )}
+          </dd>
         </div>
       )}
       <Origin run={run} />
