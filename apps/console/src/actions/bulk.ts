@@ -145,7 +145,14 @@ function whatOf({ kind, startAfter, startedAt }: BulkAct): Bulk['what'] {
 export function describeDone(act: BulkAct, asked = 0): string {
   const { done, passed, left, isCut } = act
   const what = whatOf(act)
-  const { alreadyQueued = 0, endedWorkers = 0, unknown = 0, locked = 0, unchanged = 0 } = passed
+  const {
+    alreadyQueued = 0,
+    endedWorkers = 0,
+    unknown = 0,
+    locked = 0,
+    unchanged = 0,
+    replaced = 0,
+  } = passed
   const gone = (passed.gone ?? 0) + Math.max(0, asked - act.matched)
   const number = done.toLocaleString('en')
   const letters = done === 1 ? 'dead letter is' : 'dead letters are'
@@ -167,6 +174,8 @@ export function describeDone(act: BulkAct, asked = 0): string {
     locked > 0 && `${locked.toLocaleString('en')} stayed: somebody else had them locked`,
     unchanged > 0 &&
       `${unchanged.toLocaleString('en')} ${unchanged === 1 ? 'was' : 'were'} so already`,
+    replaced > 0 &&
+      `${replaced.toLocaleString('en')} stayed: newer work has replaced ${replaced === 1 ? 'it' : 'them'}`,
     gone > 0 && `${gone.toLocaleString('en')} ${describeGone(what, gone)}`,
     left > 0 && `${left.toLocaleString('en')} left as they were`,
     isCut && 'over a million matched: the others are as they were',

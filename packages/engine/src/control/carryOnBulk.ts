@@ -74,11 +74,11 @@ async function takeStep(tx: Connection, act: OpenBulk, ids: readonly string[]): 
   const { kind, request } = act
   switch (kind) {
     case 'cancelWork':
-      return await changePieces(tx, kind, [ids])
+      return await changePieces(tx, act, kind, ids, null)
     case 'postponeWork':
-      return await changePieces(tx, kind, [ids, request.startAfter])
+      return await changePieces(tx, act, kind, ids, request.startAfter)
     case 'prioritiseWork':
-      return await changePieces(tx, kind, [ids, rankOf(request.priority ?? 0)])
+      return await changePieces(tx, act, kind, ids, rankOf(request.priority ?? 0))
     case 'redrive':
       return await redrive(tx, act, ids)
     case 'discard':
@@ -92,12 +92,14 @@ async function takeStep(tx: Connection, act: OpenBulk, ids: readonly string[]): 
 
 async function changePieces(
   tx: Connection,
+  { request: { snapshot, transaction } }: OpenBulk,
   kind: keyof typeof CHANGE_PIECES_SQL,
-  values: readonly unknown[],
+  ids: readonly string[],
+  value: unknown,
 ): Promise<Step> {
   const { rows } = await tx.query<{ done: string[]; names: string[]; passed: Step['passed'] }>(
     CHANGE_PIECES_SQL[kind],
-    values,
+    [ids, snapshot, transaction, ...(value === null ? [] : [value])],
   )
   const [{ done, names, passed }] = rows as [(typeof rows)[number]]
   return { done, passed, ready: kind === 'postponeWork' ? names : [] }

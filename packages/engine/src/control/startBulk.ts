@@ -53,6 +53,9 @@ export interface StoredRequest {
   startAfter?: string
   priority?: number
   jobs?: string[]
+  /** What the transactions were of which it knew, and its own. */
+  snapshot: string
+  transaction: string
 }
 
 /** As many as enqueueMany takes. */
@@ -99,7 +102,7 @@ export async function startBulk(
   if (typeof reason !== 'string') throw new ArgumentError('request.reason', 'is missing: say why')
   const wanted = which === 'all' ? {} : checkWhich(kind, which)
   const { ids, ...filter } = wanted
-  const stored: StoredRequest = {
+  const stored: Omit<StoredRequest, 'snapshot' | 'transaction'> = {
     which: filter,
     ...(ids !== undefined && { isByIds: true }),
     ...(jobs !== undefined && { jobs }),
@@ -197,6 +200,8 @@ async function letterCondition(
   return conditions.join(' and ')
 }
 
+const SEEN = `|| jsonb_build_object('snapshot', pg_current_snapshot()::text, 'transaction', pg_current_xact_id()::text)`
+
 /** One statement, so that all parts are of one moment. */
 function startSql(
   chosen: string,
@@ -206,14 +211,14 @@ function startSql(
     kind: BulkKind
     actor: string
     reason: string
-    stored: StoredRequest
+    stored: object
     partSize: number
   },
 ): string {
   const id = `${parameter(of.id)}::uuid`
   const facts = [
     `${parameter(of.kind)}::text`,
-    `${parameter(JSON.stringify(of.stored))}::jsonb`,
+    `${parameter(JSON.stringify(of.stored))}::jsonb ${SEEN}`,
     `${parameter(of.actor)}::text`,
     `${parameter(of.reason)}::text`,
   ]

@@ -17,6 +17,8 @@ export type BulkKind = (typeof BULK_KINDS)[number]
 export const PASSED_REASONS = [
   /** It waited, ran or was a dead letter no more: a worker or somebody else was faster. */
   'gone',
+  /** Newer work has replaced it since. */
+  'replaced',
   /** Somebody else held it at that moment. */
   'locked',
   /** It was so already, or due later anyway. */

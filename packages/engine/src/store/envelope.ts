@@ -19,6 +19,8 @@ export interface Envelope extends Partial<WorkLabel> {
   expiresAt?: string
   /** How many attempts there were at the work that it has replaced: their runs had another payload. Absent: none. */
   attemptsBefore?: number
+  /** The transaction, as a number, in which it replaced what waited before with the same id. Absent: it has replaced nothing. */
+  replacedIn?: string
   /** The trace context in which it was enqueued. Absent: nothing traced that. */
   trace?: TraceContext
   /** The run whose handler has enqueued it. */

@@ -126,6 +126,59 @@ describe('an act on many', () => {
     expect(await listBulks(runtime.reader, { limit: 5, isOpen: true })).toHaveLength(1)
   })
 
+  describe('of work that newer work has replaced', () => {
+    const replace = async (tenant: number, tx: object = runtime.prisma) =>
+      await opened.client.enqueue(
+        tx as typeof runtime.prisma,
+        parcel,
+        { tenant },
+        { uniqueKey: 'k', onConflict: 'replace' },
+      )
+    const request: BulkRequest = { ...by, kind: 'cancelWork', which: 'all' }
+
+    it('leaves what came after it, which has the same id', async () => {
+      const workId = await enqueue(42, { uniqueKey: 'k' })
+      const id = await ask(request)
+      expect((await replace(7)).workId).toBe(workId)
+      expect(await finish(id)).toMatchObject({ done: 0, left: 0, passed: { replaced: 1 } })
+      expect(await idsOf('JobWork')).toEqual([workId])
+    })
+
+    it('leaves what had begun to replace it, and was committed after it', async () => {
+      const workId = await enqueue(42, { uniqueKey: 'k' })
+      const id = await runtime.prisma.$transaction(async (tx) => {
+        await replace(7, tx)
+        return await ask(request)
+      })
+      expect(await finish(id)).toMatchObject({ done: 0, passed: { replaced: 1 } })
+      expect(await idsOf('JobWork')).toEqual([workId])
+    })
+
+    it('takes what had replaced it before', async () => {
+      await enqueue(42, { uniqueKey: 'k' })
+      await replace(7)
+      expect(await finish(await ask(request))).toMatchObject({ done: 1, passed: {} })
+      await enqueue(42, { uniqueKey: 'k' })
+      // In the act's own transaction.
+      const id = await runtime.database.transaction(async (tx) => {
+        await tx.query(
+          `update "JobWork" set "facts" = jsonb_build_object('replacedIn', pg_current_xact_id()::text)`,
+        )
+        return await startBulk(tx, request)
+      })
+      expect(await finish(id)).toMatchObject({ done: 1, passed: {} })
+    })
+
+    it('takes it in a database that was restored from another', async () => {
+      await enqueue(42, { uniqueKey: 'k' })
+      await replace(7)
+      await runtime.rows(
+        `update "JobWork" set "facts" = "facts" || '{"replacedIn": "9000000000000000000"}'`,
+      )
+      expect(await finish(await ask(request))).toMatchObject({ done: 1, passed: {} })
+    })
+  })
+
   it('whose process is gone is gone on with by a worker', async () => {
     for (let n = 0; n < 5; n++) await enqueue(42)
     const id = await ask({ ...by, kind: 'cancelWork', which: 'all' })
