@@ -1,9 +1,13 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { countWaitingWork } from '@roundsman/engine/internal'
 import {
+  getBulk,
   listWaitingWork,
+  type BulkAct,
+  type BulkRequest,
+  type JobsClient,
   type WaitingWork,
   type WhichWork,
-  type WorkOutcome,
 } from '@roundsman/engine/client'
 import { currentUser } from '../command/currentUser.ts'
 import { onOneLine, standardLayout, wrap, type Layout } from '../command/layout.ts'
@@ -22,7 +26,8 @@ const usage = (
        ${call} prioritise <job> (--id ID | --label TEXT | --all) --priority N --reason TEXT [--json]
 
 Lists waiting work, retries included, in the order in which it starts, and changes it before it does. Payloads are not
-shown. Who changed what, and why, is recorded.
+shown. Who changed what, and why, is recorded. All that matches at that moment is changed, in steps: workers go on with it
+when this command is interrupted.
 
   --id ID            this piece of work; may be given several times
   --label TEXT       all work with this label
@@ -36,7 +41,7 @@ shown. Who changed what, and why, is recorded.
   --after POSITION   go on after this position, which the page before printed
   --json             print one JSON object
 
-Exit code: 0 success, 1 the environment or the database needs attention, 2 usage`
+Exit code: 0 success, 1 somebody stopped it, or the environment or the database needs attention, 2 usage`
 
 const ACTIONS = ['list', 'cancel', 'postpone', 'prioritise'] as const
 
@@ -139,8 +144,9 @@ async function change(
   const priority = action === 'prioritise' ? readPriority(values.priority) : 0
   const product = await source.open(terminal)
   const by = { actor: currentUser(), reason }
-  const { done, left } = await withClient(product, (client) =>
-    untilNoneIsLeft(async () => {
+  const did = { cancel: 'cancelled', postpone: 'postponed', prioritise: 'given another priority' }
+  if (which.ids !== undefined) {
+    const { done, left } = await withClient(product, async (client) => {
       switch (action) {
         case 'cancel':
           return await client.cancelWork(which, by)
@@ -151,28 +157,74 @@ async function change(
         default:
           return action satisfies never
       }
-    }),
-  )
-  if (values.json) {
-    terminal.stdout.write(`${JSON.stringify({ name, done, left })}\n`)
+    })
+    if (values.json) {
+      terminal.stdout.write(`${JSON.stringify({ name, done, left })}\n`)
+      return 0
+    }
+    if (done === 0 && left === 0) refuseUnknownJob(name, product)
+    const rest =
+      left === 0 ? '' : `; ${left} left, because somebody else was changing them: run this again`
+    terminal.stdout.write(`${done} of ${name} ${did[action]}${rest}.\n`)
     return 0
   }
-  if (done === 0 && left === 0) refuseUnknownJob(name, product)
-  const did = { cancel: 'cancelled', postpone: 'postponed', prioritise: 'given another priority' }
-  const rest =
-    left === 0 ? '' : `; ${left} left, because somebody else was changing them: run this again`
-  terminal.stdout.write(`${done} of ${name} ${did[action]}${rest}.\n`)
-  return 0
+  const request: BulkRequest = {
+    ...by,
+    which: { name, label: which.label },
+    ...(action === 'cancel'
+      ? { kind: 'cancelWork' }
+      : action === 'postpone'
+        ? { kind: 'postponeWork', startAfter }
+        : { kind: 'prioritiseWork', priority }),
+  }
+  const act = await withClient(product, (client) => carryOut(client, request, terminal))
+  const { done, left, passed, matched, stoppedBy } = act
+  const code = stoppedBy === null ? 0 : 1
+  if (values.json) {
+    terminal.stdout.write(`${JSON.stringify({ name, done, left, passed })}\n`)
+    return code
+  }
+  if (matched === 0) refuseUnknownJob(name, product)
+  const notes = [
+    ...Object.entries(passed).map(
+      ([why, count]) => `${count} ${PASSED[why as keyof typeof PASSED]}`,
+    ),
+    ...(left === 0 ? [] : [`${left} left, since ${stoppedBy ?? 'somebody'} stopped it`]),
+    ...(act.isCut ? [`more than ${matched} matched: run this again`] : []),
+  ]
+  terminal.stdout.write(`${[`${done} of ${name} ${did[action]}`, ...notes].join('; ')}.\n`)
+  return code
 }
 
-/** Repeats a call that changes a limited number, until nothing is left. What others hold at the moment stays. */
-async function untilNoneIsLeft(call: () => Promise<WorkOutcome>): Promise<WorkOutcome> {
-  let total = 0
-  for (;;) {
-    const { done, left } = await call()
-    total += done
-    if (left === 0 || done === 0) return { done: total, left }
+const PASSED = {
+  gone: 'waited no more',
+  replaced: 'left, since newer work has replaced it',
+  locked: 'left, since somebody else held it',
+  unchanged: 'so already',
+  alreadyQueued: 'queued already',
+  unknown: 'of unknown jobs',
+  endedWorkers: 'left, since workers have died of it',
+} satisfies Record<keyof BulkAct['passed'], string>
+
+const LOOK_MS = 200
+
+/** Waits until it has ended, and says how far it is. */
+async function carryOut(
+  client: JobsClient,
+  request: BulkRequest,
+  { stderr }: Terminal,
+): Promise<BulkAct> {
+  let act = await client.startBulk(request)
+  let told = ''
+  while (act.endedAt === null) {
+    const { matched, left, problem } = act
+    const now = `${matched - left} of ${matched}${problem === null ? '' : `, tried again: ${problem}`}`
+    if (now !== told) stderr.write(`${now}\n`)
+    told = now
+    await pause(LOOK_MS)
+    act = (await getBulk(client.reader, act.id)) ?? act
   }
+  return act
 }
 
 function readWhich(name: string, { id: ids, label, all = false }: Values): WhichWork {

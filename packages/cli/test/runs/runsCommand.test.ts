@@ -347,13 +347,29 @@ describe('roundsman work', () => {
       '1 of renderInvoicePdf cancelled.',
     ])
     expect(await change('cancel', 'renderInvoicePdf', '--all', '--json')).toEqual([
-      JSON.stringify({ name: 'renderInvoicePdf', done: 2, left: 0 }),
+      JSON.stringify({ name: 'renderInvoicePdf', done: 2, left: 0, passed: {} }),
     ])
     expect(await rows()).toEqual([])
-    const actions = await database.prisma.jobAction.findMany({
-      where: { name: 'renderInvoicePdf' },
+    // One line for each act, however many it is of.
+    expect(
+      await database.prisma.$queryRaw`
+        select "kind", "done", "reason" from "JobBulk" order by "createdAt" desc limit 1`,
+    ).toEqual([{ kind: 'cancelWork', done: 2, reason: 'the partner is away' }])
+  })
+
+  it('says how far it is with many, and what it has passed over', async () => {
+    await database.prisma.$executeRaw`
+      insert into "JobWork" ("id", "name", "bytes", "payload", "rank", "place", "dueAt")
+      select gen_random_uuid(), 'renderInvoicePdf', 2, '{}', case when n <= 3 then -9 else 0 end, null, now() from generate_series(1, 2500) n`
+    const { code, stdout, stderr } = await run(commands.work, [
+      ...['prioritise', 'renderInvoicePdf', '--all', '--priority', '9'],
+      ...by,
+    ])
+    expect({ code, stdout }).toEqual({
+      code: 0,
+      stdout: ['2500 of renderInvoicePdf given another priority; 3 so already.'],
     })
-    expect(actions.every(({ reason }) => reason === 'the partner is away')).toBe(true)
+    expect(stderr[0]).toBe('960 of 2503')
   })
 
   it('pauses and resumes its queue', async () => {
@@ -427,7 +443,7 @@ describe('roundsman work', () => {
     // What no option's own check refuses.
     [commands.queue, ['pause', 'a\0b', ...by], 'name holds a NUL character'],
     [commands.work, ['list', 'a\0b'], 'name holds a NUL character'],
-    [commands.work, ['cancel', 'a\0b', '--all', ...by], 'job.name holds a NUL character'],
+    [commands.work, ['cancel', 'a\0b', '--all', ...by], 'name holds a NUL character'],
     [
       commands.work,
       ['postpone', 'renderInvoicePdf', '--all', '--until', '9999-12-31T23:59-14:00', ...by],
