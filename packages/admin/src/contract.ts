@@ -591,6 +591,17 @@ const attention = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('unscheduled'), name: z.string() }),
   // Each job's longest run under way, when it goes on beyond its time-out.
   z.object({ kind: z.literal('overrunning'), name: z.string(), runId: z.guid(), since: at }),
+  // Its queue is paused for more than a day, or due work has waited for an hour of that. `waiting`: what is due.
+  z.object({
+    kind: z.literal('pausedQueue'),
+    name: z.string(),
+    since: at,
+    by: z.string(),
+    reason: z.string().nullable(),
+    waiting: count,
+    // Whether there is more: at most 100,000 pieces of all jobs together are counted.
+    isCut: z.boolean(),
+  }),
   // It succeeds, and counts nothing in so many runs in a row that it is hardly luck; what it counted before, in the middle.
   z.object({
     kind: z.literal('idle'),

@@ -110,6 +110,7 @@ export const healthRoutes: FastifyPluginAsyncZod<HealthOptions> = async (app, op
           200: z.object({
             status: z.literal('ok'),
             paused: z.array(z.string()).describe('Schedules that somebody has paused'),
+            pausedQueues: z.array(z.string()).describe('Queues that somebody has paused'),
           }),
           ...problemResponses(),
           ...describeProblems(unhealthySchema, [503]),
@@ -119,8 +120,8 @@ export const healthRoutes: FastifyPluginAsyncZod<HealthOptions> = async (app, op
     async () => {
       const health = await examineJobs()
       if (health === null) throw noDatabase()
-      const { problems, paused } = health
-      if (problems.length === 0) return { status: 'ok' as const, paused }
+      const { problems, paused, pausedQueues } = health
+      if (problems.length === 0) return { status: 'ok' as const, paused, pausedQueues }
       throw new Problem(503, {
         detail: problems.map(describeProblem).join('; '),
         extensions: { problems },

@@ -8,8 +8,13 @@ export async function readHealth(
   jobs: readonly Job[],
   now: Date,
 ): Promise<JobHealth> {
-  const { problems, paused } = await getJobHealth(reader, jobs, now)
-  return { problems: withoutDemo(problems, jobs), paused }
+  const { problems, paused, pausedQueues } = await getJobHealth(reader, jobs, now)
+  const queues = pausedQueues.map((name) => ({ name }))
+  return {
+    problems: withoutDemo(problems, jobs),
+    paused,
+    pausedQueues: withoutDemo(queues, jobs).map(({ name }) => name),
+  }
 }
 
 /** What the demo's jobs have left behind is theirs to keep, where DEMO_JOBS=false leaves the jobs out. */

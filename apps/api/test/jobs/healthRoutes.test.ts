@@ -135,7 +135,10 @@ describe('the jobs', () => {
 
   it('are well while every tick is decided, asked by anyone', async () => {
     const response = await ask()
-    expect([response.statusCode, response.json()]).toEqual([200, { status: 'ok', paused: [] }])
+    expect([response.statusCode, response.json()]).toEqual([
+      200,
+      { status: 'ok', paused: [], pausedQueues: [] },
+    ])
   })
 
   it('are not when a tick stays undecided for longer than the grace of its job', async () => {
@@ -154,14 +157,17 @@ describe('the jobs', () => {
     expect((await ask()).statusCode).toBe(200)
   })
 
-  it('are well when the schedule that stands still is paused, which the answer names', async () => {
+  it('are well when the schedule that stands still is paused, which the answer names beside paused queues', async () => {
     api.clock.set('2026-11-24T12:00:00.000Z')
     const pausedAt = new Date(NOW)
     await api.prisma.jobSchedule.update({ where: { name: HOURLY }, data: { pausedAt } })
+    await api.prisma
+      .$executeRaw`insert into "JobQueue" ("name", "pausedBy") values ('dispatchEmail', 'ann')`
+    onTestFinished(async () => void (await api.prisma.$executeRaw`delete from "JobQueue"`))
     const response = await ask()
     expect([response.statusCode, response.json()]).toEqual([
       200,
-      { status: 'ok', paused: [HOURLY] },
+      { status: 'ok', paused: [HOURLY], pausedQueues: ['dispatchEmail'] },
     ])
   })
 

@@ -1,4 +1,4 @@
-import type { ConsoleAttention, ConsoleFailures } from '@roundsman/admin/contract'
+import type { ConsoleAttention, ConsoleBacklog, ConsoleFailures } from '@roundsman/admin/contract'
 import { describe, expect, it } from 'vitest'
 import { describeRates } from '../../src/screens/overview/Backlog.tsx'
 import { describeOverview } from '../../src/screens/overview/describeOverview.ts'
@@ -58,8 +58,8 @@ const BACKLOG: ConsoleAttention = {
   main: null,
 }
 
-function describeThem(attention: ConsoleAttention[], jobs = JOBS) {
-  return describeOverview({ attention, jobs }, NOW)
+function describeThem(attention: ConsoleAttention[], jobs = JOBS, backlog: ConsoleBacklog[] = []) {
+  return describeOverview({ attention, jobs, backlog }, NOW)
 }
 
 describe('describeOverview', () => {
@@ -71,6 +71,24 @@ describe('describeOverview', () => {
 
   it('does not count what is paused as on time', () => {
     expect(describeThem([], { ...JOBS, paused: 1 }).text).toBe('4 of 5 jobs on time, 1 paused')
+  })
+
+  it('is not green while due work waits in paused queues', () => {
+    const { kind: _kind, main: _main, ...row } = BACKLOG
+    expect(describeThem([], JOBS, [row]).tone).toBe('good')
+    const paused = { ...row, isPaused: true }
+    expect(describeThem([], JOBS, [paused])).toEqual({
+      tone: 'warn',
+      text: 'All 5 jobs on time, syncOrder is paused with 4,200 waiting',
+    })
+    expect(describeThem([], JOBS, [paused, { ...paused, name: 'b' }]).text).toBe(
+      'All 5 jobs on time, work waits in 2 paused queues',
+    )
+    const since = '2026-11-15T03:14:30Z'
+    const told = { kind: 'pausedQueue' as const, name: 'syncOrder', since, by: 'max@example.com' }
+    expect(describeThem([{ ...told, reason: null, waiting: 431, isCut: false }]).text).toBe(
+      'syncOrder has been paused for 9 d, 431 wait',
+    )
   })
 
   it('says how late a job is by now, and not when it was asked', () => {

@@ -137,6 +137,8 @@ function sayProblem(
       const usual = facts['usualPercent'] === undefined ? '' : `, usually ${of('usualPercent')} %`
       return `${name} fails: ${what}${usual}${sayFirstRun(facts)}`
     }
+    case 'pausedQueue':
+      return `the queue of ${name} is paused since ${of('since')} by ${of('by')}${facts['waiting'] === 0 ? '' : `: ${inNumbers(Number(facts['waiting']))}`}`
     case 'idle':
       return `${name} does nothing: its last ${of('runs')} runs counted 0, usually ${of('usual')}${sayFirstRun(facts)}`
     case 'slower':
@@ -185,6 +187,8 @@ function whatWas(kind: AlertKind, name: string, code: string): string {
       return `no work of ${name} waits any more that no worker knows`
     case 'failing':
       return `${name} does not fail any more`
+    case 'pausedQueue':
+      return `the queue of ${name} is resumed, or nothing has waited in it for an hour`
     case 'idle':
       return `${name} does something again`
     case 'slower':

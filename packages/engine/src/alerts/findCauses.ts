@@ -85,17 +85,19 @@ function toCauses(
 ): readonly AlertCause[] {
   if (problem.kind === 'slow' || problem.kind === 'lockWait' || problem.kind === 'recovered')
     return []
-  // Texts that the host or a handler wrote stay here.
+  // Texts that people, the host or a handler wrote stay here.
   const {
     kind,
     name,
     message: _message,
     label: _label,
+    reason: _reason,
     ...rest
   } = {
     name: '',
     message: '',
     label: '',
+    reason: null,
     ...problem,
   }
   // Since when is that of the first run that showed it, if anybody knows.

@@ -29,6 +29,8 @@ export interface JobHealth {
   problems: JobProblem[]
   /** Jobs whose schedules somebody has paused, which is no problem. */
   paused: string[]
+  /** Queues that somebody has paused, likewise. */
+  pausedQueues: string[]
 }
 
 const checkMs = wholeNumber(0, Number.MAX_SAFE_INTEGER)
@@ -36,8 +38,8 @@ const JOB = { name: checkText, timeoutMs: checkMs, schedule: asItIs }
 export const checkJobs = listOf((argument, job) => checkParts(argument, job, JOB, `${argument}.`))
 
 /**
- * Finds what keeps the jobs of the catalogue from being done, in four statements: one reads the workers, one a row for each
- * schedule, one the runs that workers hold, and one the other jobs that have work, of which it counts what waits.
+ * Finds what keeps the jobs of the catalogue from being done, in five statements: one reads the workers, one a row for each
+ * schedule, one the runs that workers hold, one the paused queues, and one the other jobs that have work, of which it counts what waits.
  */
 export async function getJobHealth(
   reader: JobsReader,
@@ -48,7 +50,8 @@ export async function getJobHealth(
   checkDate('now', now)
   const scheduled = jobs.filter(isScheduled)
   const alive = isAnyWorkerAlive(reader)
-  const [isAnyAlive, rowOf, overrunning, orphaned] = await Promise.all([
+  const pauses = readPausedQueues(reader)
+  const [isAnyAlive, rowOf, overrunning, orphaned, pausedQueues] = await Promise.all([
     alive,
     listSchedules(
       reader,
@@ -65,7 +68,9 @@ export async function getJobHealth(
       reader,
       jobs.map(({ name }) => name),
       alive,
+      pauses,
     ),
+    pauses,
   ])
   const problems: JobProblem[] = isAnyAlive
     ? []
@@ -96,6 +101,7 @@ export async function getJobHealth(
       ...orphaned.map((work) => ({ kind: 'orphaned' as const, ...work })),
     ],
     paused,
+    pausedQueues: [...pausedQueues.keys()],
   }
 }
 
@@ -121,13 +127,14 @@ async function listOrphanedWork(
   reader: JobsReader,
   names: readonly string[],
   isAnyAlive: Promise<boolean>,
+  pauses: ReturnType<typeof readPausedQueues>,
 ): Promise<OrphanedWork[]> {
   const others = (await withOtherJobs(reader, names)).slice(names.length)
   if (others.length === 0 || !(await isAnyAlive)) return []
   const orphans = await jobsWithoutWorker(reader, others)
   if (orphans.length === 0) return []
-  const pauses = await readPausedQueues(reader)
-  const [counts, lastRuns] = await Promise.all([
+  const [paused, counts, lastRuns] = await Promise.all([
+    pauses,
     countQueue(reader, orphans),
     reader.rows<{ name: string; at: string; version: string | null }>({
       text: `
@@ -141,7 +148,7 @@ async function listOrphanedWork(
   ])
   const lastOf = new Map(lastRuns.map((run) => [run.name, run]))
   return counts
-    .filter(({ name, waiting }) => waiting > 0 && !pauses.has(name))
+    .filter(({ name, waiting }) => waiting > 0 && !paused.has(name))
     .map(({ name, waiting, delayed, oldestWaitingAt: since }) => ({
       name,
       waiting,

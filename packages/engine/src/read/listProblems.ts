@@ -28,7 +28,12 @@ import { describeUnvacuumed, listUnvacuumed } from './listUnvacuumed.ts'
 import { listRescheduled, type RescheduledJob } from './listSchedules.ts'
 import { isWorkerSilent, listWorkers } from './listWorkers.ts'
 import { measureBacklog, type Backlog } from './measureBacklog.ts'
-import { jobsWithoutWorker, readPausedQueues, withOtherJobs } from './readQueues.ts'
+import {
+  jobsWithoutWorker,
+  readPausedQueues,
+  withOtherJobs,
+  type PausedQueue,
+} from './readQueues.ts'
 import type { JobsReader } from './reader.ts'
 import { listLanesInUse, type LanesInUse } from './runsUnderWay.ts'
 
@@ -62,6 +67,16 @@ export type Problem =
         /** What more than half of it is, by its label or what its job shows, as far as was looked. */
         main: MainGroup | null
       })
+  /** Its queue is paused for more than a day, or due work has waited for an hour of the pause: `waiting` pieces. */
+  | {
+      kind: 'pausedQueue'
+      name: string
+      since: string
+      by: string
+      reason: string | null
+      waiting: number
+      isCut: boolean
+    }
   /** It succeeds, and so many runs in a row have counted nothing that it is hardly luck. */
   | ({ kind: 'idle' } & Told<IdleJob>)
   /** Half of the last hour's runs took far longer than in any other hour. `first`: null where that was more than a day ago. */
@@ -243,6 +258,7 @@ export async function judgeJobs(
     ...tooMuch
       .filter(({ name }) => !isOfHealth('orphaned', name))
       .map((row) => ({ kind: 'backlog' as const, ...row, main: mainOf.get(row.name) ?? null })),
+    ...listForgotten([...pauses.values()], backlog, now),
     ...idle.map(({ firstRunId, ...one }) => ({
       kind: 'idle' as const,
       ...one,
@@ -385,11 +401,26 @@ export function describeBacklog(
     .map((row) => ({ ...row, isPaused: isPaused(row.name), isUntaken: isUntaken(row.name) }))
 }
 
-/** Paused work is no problem: somebody wants it to wait. */
+/** Paused work is none: somebody wants it to wait, until they have forgotten it. */
 function isTooMuch({ oldestMs, caughtUpInMs, isPaused }: JudgedBacklog, wasTold: boolean): boolean {
   if (isPaused || oldestMs < MINUTE_MS) return false
   return caughtUpInMs === null || caughtUpInMs >= (wasTold ? HOUR_MS / 2 : HOUR_MS)
 }
+
+function listForgotten(
+  pauses: readonly PausedQueue[],
+  backlog: readonly JudgedBacklog[],
+  now: Date,
+): Problem[] {
+  return pauses.flatMap(({ name, pausedAt: since, pausedBy: by, pauseReason: reason }) => {
+    const { ready: waiting, isCut, oldestMs } = backlog.find((row) => row.name === name) ?? NO_WORK
+    const pausedMs = now.getTime() - Date.parse(since)
+    if (pausedMs < DAY_MS && Math.min(pausedMs, oldestMs) < HOUR_MS) return []
+    return [{ kind: 'pausedQueue' as const, name, since, by, reason, waiting, isCut }]
+  })
+}
+
+const NO_WORK = { ready: 0, isCut: false, oldestMs: 0 }
 
 /** Of more jobs it is not who floods them. */
 const MAX_GROUPED_JOBS = 5

@@ -13,7 +13,7 @@ import { formatShort } from '../../time/formatExact.ts'
 import { describeCatchUp, describeRates, readyCount } from './Backlog.tsx'
 import { describeFailures, describeUsual } from './describeFailures.ts'
 import { readWorkerId } from '../worker/workerIdentity.ts'
-import { bySeverity, countPieces, isBad } from './describeOverview.ts'
+import { bySeverity, countPieces, countWaiting, isBad } from './describeOverview.ts'
 
 const LABELS: Readonly<Record<ConsoleAttention['kind'], string>> = {
   noWorker: 'No worker',
@@ -30,6 +30,7 @@ const LABELS: Readonly<Record<ConsoleAttention['kind'], string>> = {
   recovered: 'Recovered',
   blocked: 'Blocked',
   orphaned: 'Orphaned',
+  pausedQueue: 'Paused',
   backlog: 'Behind',
   deadLetter: 'Dead letters',
   oldSnapshot: 'Old snapshot',
@@ -250,6 +251,21 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
             </p>
           )}
           <p className="muted">{describeRates(item)}</p>
+        </>
+      )
+    case 'pausedQueue':
+      return (
+        <>
+          <p>
+            <JobLink name={item.name} />: its queue was paused <Moment at={item.since} /> by{' '}
+            {item.by}
+            {item.reason !== null && `: ${item.reason}`}
+          </p>
+          <p className="muted">
+            {item.waiting === 0
+              ? 'Nothing is due. What is enqueued waits until somebody resumes it.'
+              : `${countWaiting(item)} until somebody resumes it.`}
+          </p>
         </>
       )
     case 'oldSnapshot':
@@ -506,6 +522,25 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
         >
           View
         </Link>
+      )
+    case 'pausedQueue':
+      return (
+        <>
+          <Link
+            className="button isSmall isQuiet"
+            to="/queue"
+            search={{ work: item.name }}
+            aria-label={`View: queue of ${item.name}`}
+          >
+            View
+          </Link>
+          <ActButton
+            label={`Resume: queue of ${item.name}`}
+            action={{ kind: 'resumeQueue', name: item.name }}
+          >
+            Resume
+          </ActButton>
+        </>
       )
     case 'late':
       return (

@@ -51,7 +51,9 @@ export function OverviewScreen(): ReactNode {
 function OverviewPanels({ overview }: { overview: ConsoleOverview }) {
   // The list above names jobs whose backlog needs somebody.
   const told = overview.attention.flatMap((item) =>
-    item.kind === 'backlog' || item.kind === 'orphaned' ? [item.name] : [],
+    item.kind === 'backlog' || item.kind === 'orphaned' || item.kind === 'pausedQueue'
+      ? [item.name]
+      : [],
   )
   const backlog = overview.backlog.filter(({ name }) => !told.includes(name))
   return (

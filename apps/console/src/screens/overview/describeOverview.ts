@@ -10,15 +10,20 @@ export interface OverviewSentence {
 
 /** The sentence that people should read first. The worst problem leads; the others are counted. */
 export function describeOverview(
-  { attention, jobs }: Pick<ConsoleOverview, 'attention' | 'jobs'>,
+  { attention, jobs, backlog }: Pick<ConsoleOverview, 'attention' | 'jobs' | 'backlog'>,
   now: number,
 ): OverviewSentence {
   const recovered = attention.filter(({ kind }) => kind === 'recovered')
   const [first, ...others] = attention
     .filter(({ kind }) => kind !== 'recovered')
     .toSorted(bySeverity)
-  if (first === undefined)
-    return { tone: 'good', text: whenAllIsWell(jobs) + sayRecovered(recovered.length) }
+  if (first === undefined) {
+    const waiting = backlog.filter(({ isPaused }) => isPaused)
+    return {
+      tone: waiting.length === 0 ? 'good' : 'warn',
+      text: whenAllIsWell(jobs) + sayPaused(waiting) + sayRecovered(recovered.length),
+    }
+  }
   const more = others.length === 0 ? '' : `, and ${otherThings(others.length)}`
   return { tone: isBad(first) ? 'bad' : 'warn', text: sayFirst(first, now) + more }
 }
@@ -38,6 +43,7 @@ const WARN = [
   'slower',
   'blocked',
   'orphaned',
+  'pausedQueue',
   'backlog',
   'slow',
   'deadLetter',
@@ -61,6 +67,13 @@ function whenAllIsWell({ total, paused }: ConsoleOverview['jobs']): string {
   if (total === 0) return 'There are no jobs yet'
   if (paused === 0) return total === 1 ? 'The one job is on time' : `All ${total} jobs on time`
   return `${total - paused} of ${total} jobs on time, ${paused} paused`
+}
+
+/** Work that waits in paused queues is not on time, though somebody wants it so. */
+function sayPaused([first, ...others]: ConsoleOverview['backlog']): string {
+  if (first === undefined) return ''
+  if (others.length > 0) return `, work waits in ${others.length + 1} paused queues`
+  return `, ${first.name} is paused with ${readyCount(first)} waiting`
 }
 
 function sayRecovered(count: number): string {
@@ -97,6 +110,8 @@ function sayFirst(item: ConsoleAttention, now: number): string {
       return `${item.isCut ? 'At least ' : ''}${countPieces(item.waiting)} of ${item.name}, which no worker knows`
     case 'backlog':
       return `${item.name}: ${readyCount(item)} waiting, ${describeCatchUp(item)}`
+    case 'pausedQueue':
+      return `${item.name} has been paused for ${since(item.since, now)}${item.waiting === 0 ? '' : `, ${countWaiting(item)}`}`
     case 'unscheduled':
       return `${item.name} is scheduled by no worker`
     case 'poison':
@@ -125,6 +140,11 @@ function since(instant: string, now: number): string {
 
 function otherThings(count: number): string {
   return count === 1 ? 'one other thing needs you' : `${count} other things need you`
+}
+
+/** Says `over 431 wait`. */
+export function countWaiting({ waiting, isCut }: { waiting: number; isCut: boolean }): string {
+  return `${isCut ? 'over ' : ''}${waiting.toLocaleString('en')} ${waiting === 1 ? 'waits' : 'wait'}`
 }
 
 /** Says `1 piece of work waits`, `9 pieces of work wait`. */
