@@ -143,7 +143,7 @@ export function readWorkerEnvironment(source: NodeJS.ProcessEnv = process.env) {
     HOST,
     seller,
     retention,
-    jobs: adjustJobs(catalogue, env),
+    jobs: adjustJobs(catalogue, env, source),
     pingUrls: readPingUrls(env),
   }
 }
@@ -152,12 +152,15 @@ export function readWorkerEnvironment(source: NodeJS.ProcessEnv = process.env) {
 function adjustJobs<const Jobs extends readonly Job[]>(
   jobs: Jobs,
   env: Record<string, unknown> & { SMTP_MAX_PER_SECOND: number },
+  source: NodeJS.ProcessEnv,
 ): Jobs {
   const adjust = (job: Job): Job => {
     if (job.name === dispatchEmail.name) {
       return { ...job, rateLimit: { limit: env.SMTP_MAX_PER_SECOND, perMs: 1_000 } }
     }
-    return isScheduled(job) ? reschedule(job, env[cronVariable(job.name)] as string) : job
+    if (!isScheduled(job)) return job
+    const variable = cronVariable(job.name)
+    return reschedule(job, env[variable] as string, source[variable] ? variable : undefined)
   }
   return jobs.map(adjust) as readonly Job[] as Jobs
 }

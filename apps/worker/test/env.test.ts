@@ -282,7 +282,10 @@ describe('cron variables', () => {
 
     expect(changed).toEqual([
       sessions,
-      { ...cache, schedule: { ...cache.schedule, cron: '0 4 * * *' } },
+      {
+        ...cache,
+        schedule: { ...cache.schedule, cron: '0 4 * * *', setBy: 'CLEANUP_I18N_CACHE_CRON' },
+      },
       ...others,
     ])
     expect(cache.schedule?.cron).toBe('0 3 * * *')

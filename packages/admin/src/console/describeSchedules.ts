@@ -57,14 +57,14 @@ function describeSchedule(
   }
 }
 
-/** Reads what the engine recorded: `0 8 * * * in UTC, before: 0 7 * * * in UTC`. Zones are named where they are what changed. */
+/** Reads what the engine recorded: `0 8 * * * in UTC by A_CRON, before: 0 7 * * * in UTC`. Zones are named where they are what changed. */
 export function changeInWords(recorded: string): { to: string; before: string | null } {
-  const [, to, zone, before, zoneBefore] =
-    /^(.+) in (\S+), before: (.+) in (\S+)$/.exec(recorded) ?? []
+  const [, to, zone, by = '', before, zoneBefore] =
+    /^(.+) in (\S+)( by \S+)?, before: (.+) in (\S+)$/.exec(recorded) ?? []
   if (to === undefined || before === undefined) return { to: recorded, before: null }
   const inWords = (cron: string, timeZone: string | undefined) =>
     zone === zoneBefore ? cronInWords(cron) : `${cronInWords(cron)} in ${timeZone}`
-  return { to: inWords(to, zone), before: inWords(before, zoneBefore) }
+  return { to: `${inWords(to, zone)}${by}`, before: inWords(before, zoneBefore) }
 }
 
 /** A sentence such as `Every 15 minutes` or `At 03:00`, or the expression itself when there are no words for it. */

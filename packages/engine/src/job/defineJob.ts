@@ -1,5 +1,5 @@
 import { Cron } from 'croner'
-import { MAX_CONCURRENCY, tell } from './argument.ts'
+import { checkText, MAX_CONCURRENCY, tell } from './argument.ts'
 import { isStandardSchema, noPayload, type StandardSchemaV1 } from './standardSchema.ts'
 
 /**
@@ -51,6 +51,8 @@ export interface Schedule {
   readonly missed: MissedPolicy
   readonly catchUpMs: number
   readonly overlap: OverlapPolicy
+  /** By what an operator has set the expression, such as `SEND_DIGEST_CRON`; for the record of its change. */
+  readonly setBy?: string
 }
 
 /**
@@ -234,11 +236,16 @@ export function defineJob<
 
 /**
  * Returns the same job with another cron expression, for an operator's override.
+ * @param setBy by what it is set, such as the name of a variable; the record of the change names it
  * @throws TypeError when the expression or the zone is not valid, or the job has no schedule
  */
-export function reschedule<J extends Job>(job: J, cron: string): J {
+export function reschedule<J extends Job>(job: J, cron: string, setBy?: string): J {
   if (job.schedule === null) throw new TypeError(`Job "${job.name}": it has no schedule to change`)
-  return { ...job, schedule: resolveSchedule(job.name, { ...job.schedule, cron }) }
+  const schedule = resolveSchedule(job.name, { ...job.schedule, cron })
+  return {
+    ...job,
+    schedule: { ...schedule, ...(setBy !== undefined && { setBy: checkText('setBy', setBy) }) },
+  }
 }
 
 export function isScheduled(job: Job): job is ScheduledJob {

@@ -440,10 +440,10 @@ const TELL_SQL = `
   )`
 
 /**
- * Stores schedules whose row is missing or another, and records which version changed one, from what to what. Of the workers
- * that define a job and live, or lived a moment ago (after a restart of PostgreSQL not all have connected again), the one that
- * started last decides which definition may be written. Of one that has not told its schedules, only the jobs that it takes are
- * known: it goes first all the same.
+ * Stores schedules whose row is missing or another, and records which version changed one, from what to what, and by which
+ * variable. Of the workers that define a job and live, or lived a moment ago (after a restart of PostgreSQL not all have
+ * connected again), the one that started last decides which definition may be written. Of one that has not told its
+ * schedules, only the jobs that it takes are known: it goes first all the same.
  *
  * A changed schedule of a worker that starts begins at that start, and one that a worker takes back begins where the row's
  * cursor was last seen: it owes what was due since. A row that somebody has removed begins where the workers that define it so
@@ -456,8 +456,9 @@ const REGISTER_SQL = `
     select coalesce("schedules", "lanes") as jobs, "startedAt", "id" from "JobWorker" worker
     where ${isBeatingSql('worker')} or ${isAliveSql('worker."id"', 'worker')}
   ), mine as materialized (
-    select name, cron, "timeZone", least(cursor, ${LATEST_SQL}) as cursor
-    from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[]) as mine(name, cron, "timeZone", cursor)
+    select name, cron, "timeZone", least(cursor, ${LATEST_SQL}) as cursor, "setBy"
+    from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $7::text[])
+      as mine(name, cron, "timeZone", cursor, "setBy")
     where not jsonb_build_array(cron, "timeZone") <> (
       select jobs -> name from told where jobs ? name order by "startedAt" desc, "id" desc limit 1
     ) is true
@@ -474,7 +475,8 @@ const REGISTER_SQL = `
   ), recorded as (
     insert into "JobAction" ("action", "name", "actor", "reason")
     select 'reschedule', mine.name, coalesce('version ' || nullif(own."version", ''), $6::text),
-           mine.cron || ' in ' || mine."timeZone" || ', before: ' || taken."cron" || ' in ' || taken."timeZone"
+           mine.cron || ' in ' || mine."timeZone" || coalesce(' by ' || mine."setBy", '') ||
+             ', before: ' || taken."cron" || ' in ' || taken."timeZone"
     from mine join taken on taken."name" = mine.name left join "JobWorker" own on own."id" = $6::text
   )
   insert into "JobSchedule" ("name", "cron", "timeZone", "cursor", "updatedAt")
@@ -501,6 +503,7 @@ async function registerSchedules(
     plans.map(({ cursor }) => cursor),
     now,
     workerId,
+    plans.map(({ job }) => job.schedule.setBy ?? null),
   ]
   try {
     await database.transaction((tx) => tx.query(REGISTER_SQL, values), limits)

@@ -104,6 +104,11 @@ describe('reschedule', () => {
     })
 
     expect(reschedule(job, '0 4 * * *').schedule).toEqual({ ...job.schedule, cron: '0 4 * * *' })
+    expect(reschedule(job, '0 4 * * *', 'LATE_CRON').schedule).toEqual({
+      ...job.schedule,
+      cron: '0 4 * * *',
+      setBy: 'LATE_CRON',
+    })
   })
 
   it('refuses a job that has no schedule, and an expression that is none', () => {
@@ -111,6 +116,8 @@ describe('reschedule', () => {
     expect(() =>
       reschedule(defineJob({ ...options, schedule: { cron: '* * * * *' } }), 'x'),
     ).toThrow('"x"')
+    const scheduled = defineJob({ ...options, schedule: { cron: '* * * * *' } })
+    expect(() => reschedule(scheduled, '0 4 * * *', 'a\0b')).toThrow('setBy holds a NUL')
   })
 })
 

@@ -2,7 +2,7 @@
 import { fakeClock, waitFor } from '@roundsman/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { getJobHealth, listProblems } from '../../src/client.ts'
-import { defineJob, type Job } from '../../src/index.ts'
+import { defineJob, reschedule, type Job } from '../../src/index.ts'
 import { createWorker, type Worker } from '../../src/worker.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
 
@@ -113,11 +113,11 @@ describe('a worker whose schedule another one has registered otherwise', () => {
         `select "action", "name", "actor", "reason" from "JobAction" order by "at"`,
       )
     expect(await changes()).toEqual([])
-    await startWorker(monthly)
+    await startWorker(reschedule(hourly, '0 0 1 * *', 'SWEEP_CRON'))
     const [{ id }] = (await runtime.rows(
       `select "id" from "JobWorker" order by "startedAt" desc limit 1`,
     )) as [{ id: string }]
-    const change = `${monthly.schedule?.cron} in UTC, before: ${hourly.schedule?.cron} in UTC`
+    const change = `${monthly.schedule?.cron} in UTC by SWEEP_CRON, before: ${hourly.schedule?.cron} in UTC`
     expect(await changes()).toEqual([
       { action: 'reschedule', name: 'sweep', actor: id, reason: change },
     ])

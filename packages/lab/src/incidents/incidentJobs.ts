@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { PrismaClient } from '@roundsman/db'
 import {
   defineJob,
+  reschedule,
   withEngineJobs,
   type HandlersFor,
   type Job,
@@ -12,8 +13,13 @@ import { z } from 'zod'
 const labelled = z.strictObject({ label: z.string() })
 const label = (payload: { label: string }) => payload.label
 
-/** A job for each incident. The digest's schedule is what somebody changes. */
-export const incidentJobs = (cron = '0 7 * * *') =>
+const sendDigest = defineJob({
+  name: 'sendDigest',
+  schedule: { cron: '0 7 * * *', timeZone: 'Europe/Berlin' },
+})
+
+/** A job for each incident. The digest's schedule is what somebody changes, by a variable of the environment. */
+export const incidentJobs = (cron?: string) =>
   [
     defineJob({ name: 'syncStock' }),
     defineJob({ name: 'importFeed', payload: labelled, label, concurrency: 1 }),
@@ -21,7 +27,7 @@ export const incidentJobs = (cron = '0 7 * * *') =>
     defineJob({ name: 'sendReceipt', payload: labelled, label }),
     defineJob({ name: 'renderPoster', payload: labelled, label }),
     defineJob({ name: 'archiveCarts' }),
-    defineJob({ name: 'sendDigest', schedule: { cron, timeZone: 'Europe/Berlin' } }),
+    cron === undefined ? sendDigest : reschedule(sendDigest, cron, 'SEND_DIGEST_CRON'),
     defineJob({ name: 'callPartner', payload: labelled, label, retry: { limit: 0 } }),
   ] as const
 

@@ -138,19 +138,19 @@ export const INCIDENTS: readonly Incident[] = [
     name: 'rescheduled',
     about: 'A deploy has made the digest an hour late.',
     async make(shop) {
-      const before = await shop.startWorker(['sendDigest'], { cron: '0 7 * * *' })
+      const before = await shop.startWorker(['sendDigest'])
       await before.stop()
       await shop.startWorker(['sendDigest'], { cron: '0 8 * * *', version: '0.2.1' })
       return OVERVIEW
     },
     says: [
       /Rescheduled\s+sendDigest has another schedule, by .*0\.2\.1/,
-      /0 8 \* \* \* in Europe\/Berlin, before: 0 7 \* \* \* in Europe\/Berlin/,
+      /0 8 \* \* \* in Europe\/Berlin by SEND_DIGEST_CRON, before: 0 7 \* \* \* in Europe\/Berlin/,
     ],
     closer: {
       find: async () => '/jobs/sendDigest',
       says: [
-        /Changed At 08:00, since \w{3} \d{2} \w{3}, \d{2}:\d{2} \(version 0\.2\.1\); before: At 07:00/,
+        /Changed At 08:00 by SEND_DIGEST_CRON, since \w{3} \d{2} \w{3}, \d{2}:\d{2} \(version 0\.2\.1\); before: At 07:00/,
       ],
     },
   },
