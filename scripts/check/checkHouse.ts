@@ -14,8 +14,6 @@ const STANDS_ALONE: Readonly<Record<string, string>> = {
     'cli.ts runs when it is imported, and tests need this alone',
   'packages/admin/src/console/embeddedFiles.ts': 'is written anew where it is packed',
   'packages/engine/src/store/toColumn.ts': 'a test draws values for this alone',
-  'packages/engine/src/tick/isUnfinished.ts':
-    'scheduler.ts is long, and a test asks the planner about this alone',
   'packages/lab/src/hostile/scheduleProcess.ts': 'is a program, which runSchedules.ts starts',
   'scripts/check/checkLicences.ts': 'main.ts runs when it is imported, and a test needs this alone',
   'scripts/check/checkLint.ts': 'main.ts runs when it is imported, and a test needs this alone',

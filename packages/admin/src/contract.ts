@@ -120,7 +120,7 @@ export const actionSchema = z.object({
   action: z
     .string()
     .describe(
-      'run, dryRun, pause, resume, cancel, approve, redrive (Retry of a dead letter), discard, pauseQueue, resumeQueue, cancelWork, postponeWork, prioritiseWork, showPayload (somebody looked) or reschedule',
+      'run, dryRun, pause, resume, cancel, approve, redrive (Retry of a dead letter), discard, pauseQueue, resumeQueue, cancelWork, postponeWork, prioritiseWork, showPayload (somebody looked), reschedule or backfill',
     ),
   actor: z.string(),
   reason: z.string().nullable(),
@@ -586,7 +586,23 @@ const firstRun = z
 export type ConsoleAttention = z.output<typeof attention>
 const attention = z.discriminatedUnion('kind', [
   // A tick is due and was not decided: no worker schedules it.
-  z.object({ kind: z.literal('late'), name: z.string(), since: at }),
+  z.object({
+    kind: z.literal('late'),
+    name: z.string(),
+    since: at,
+    // Of the keyed schedule that has been late for longest; absent where it is the job's own.
+    key: z.string().optional(),
+  }),
+  // Its schema takes the payloads of keyed schedules no more: the one that has been paused for longest, and why.
+  z.object({
+    kind: z.literal('refused'),
+    name: z.string(),
+    key: z.string(),
+    since: at,
+    message: z.string(),
+    count,
+    isCut: z.boolean(),
+  }),
   // Workers live, and none of them has started with its schedule.
   z.object({ kind: z.literal('unscheduled'), name: z.string() }),
   // Each job's longest run under way, when it goes on beyond its time-out.

@@ -2,6 +2,14 @@ export { describeProblem } from './alerts/alert.ts'
 export type { ActionRequest, ApproveOutcome } from './control/controlJobs.ts'
 export type { WhichWork, WorkOutcome } from './control/controlWork.ts'
 export type {
+  BackfillOutcome,
+  BackfillRequest,
+  KeyedSchedule,
+  PreviewedTick,
+  PreviewQuery,
+  UpsertedSchedule,
+} from './control/controlSchedules.ts'
+export type {
   DiscardOutcome,
   RedriveOutcome,
   RedriveRequest,
@@ -15,6 +23,7 @@ export {
   createJobsClient,
   type JobsClient,
   type JobsClientOptions,
+  type KeyedSchedules,
   type RunAgainOutcome,
 } from './createJobsClient.ts'
 export type { AwaitResultOptions, WorkResult } from './read/awaitResult.ts'
@@ -40,6 +49,14 @@ export { listWaitingWork, type WaitingWork, type WaitingWorkQuery } from './read
 export { type ListedWorker, listWorkers } from './read/listWorkers.ts'
 export { getQueueStats, type QueueStats } from './read/getQueueStats.ts'
 export { type JobHealth, type JobProblem, getJobHealth } from './read/getJobHealth.ts'
+export type {
+  KeyedTickPage,
+  KeyedTickQuery,
+  KeyedTickRow,
+  ListedSchedule,
+  SchedulePage,
+  ScheduleQuery,
+} from './read/listKeyedSchedules.ts'
 export { listProblems, type Problem } from './read/listProblems.ts'
 export { listSchedules, type ScheduleRow } from './read/listSchedules.ts'
 export {

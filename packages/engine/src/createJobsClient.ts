@@ -50,6 +50,21 @@ import {
   type ActionRequest,
 } from './control/controlJobs.ts'
 import { pauseQueue, resumeQueue } from './control/controlQueues.ts'
+import {
+  backfillKeyed,
+  deleteKeyed,
+  pauseKeyed,
+  previewSchedule,
+  resumeKeyed,
+  triggerKeyed,
+  upsertSchedules,
+  type BackfillOutcome,
+  type BackfillRequest,
+  type KeyedSchedule,
+  type PreviewedTick,
+  type PreviewQuery,
+  type UpsertedSchedule,
+} from './control/controlSchedules.ts'
 import { showPayload, type ShownPayload, type WhosePayload } from './control/showPayload.ts'
 import {
   cancelWork,
@@ -64,6 +79,16 @@ import { recordActions, storableActor, type Actor } from './control/recordAction
 import { startBulk, stopBulk, type BulkRequest } from './control/startBulk.ts'
 import { awaitResult, type AwaitResultOptions, type WorkResult } from './read/awaitResult.ts'
 import { getBulk, type BulkAct } from './read/listBulks.ts'
+import {
+  getKeyedSchedule,
+  listKeyedSchedules,
+  listKeyedTicks,
+  type KeyedTickPage,
+  type KeyedTickQuery,
+  type ListedSchedule,
+  type SchedulePage,
+  type ScheduleQuery,
+} from './read/listKeyedSchedules.ts'
 import { readerIn, readerOf, type JobsReader } from './read/reader.ts'
 import { watchChanges, type ChangesWatch, type ChangesWatchOptions } from './read/watchChanges.ts'
 
@@ -256,6 +281,79 @@ export interface JobsClient {
     by: Actor,
     options?: ActionOptions,
   ): Promise<DiscardOutcome>
+  /** Schedules that are data, such as one for each customer, in his zone. */
+  readonly schedules: KeyedSchedules
+}
+
+/**
+ * Schedules that a program keeps as data, each under a job and a key of its own. What changes them works in the caller's transaction,
+ * as `enqueue` does, and takes a client as well. A change is on record with who made it: see `listJobActions`. Rows of
+ * schedules that an open transaction has changed stay due until it ends.
+ */
+export interface KeyedSchedules {
+  /**
+   * Makes a schedule, or makes it what it says from now on. What is due of one whose cron, zone, `startsAt` or `endsAt` changes is
+   * decided first, by what it was; any other change leaves what is due alone. One that changes nothing leaves the version as it is.
+   * @throws ArgumentError that names the part, JobError `payload_invalid`, `schedule_owned_by_code` for an empty key, all before
+   * anything is written, and `schedule_changed` where it has not the version `ifVersion`
+   */
+  upsert<J extends Job>(
+    tx: HostTransaction,
+    job: J,
+    schedule: KeyedSchedule<J>,
+  ): Promise<UpsertedSchedule>
+  /** Does so with up to 10,000, and locks them in the order of their keys. All or none is made. */
+  upsertMany<J extends Job>(
+    tx: HostTransaction,
+    job: J,
+    schedules: readonly KeyedSchedule<J>[],
+  ): Promise<UpsertedSchedule[]>
+  /** Pauses a schedule: its ticks are skipped. Its work goes on. */
+  pause(
+    tx: HostTransaction,
+    job: Pick<Job, 'name'>,
+    key: string,
+    request: ActionRequest,
+  ): Promise<'paused' | 'alreadyPaused' | 'notFound'>
+  /** Resumes a schedule with its next tick. Ticks that were due meanwhile stay skipped. */
+  resume(
+    tx: HostTransaction,
+    job: Pick<Job, 'name'>,
+    key: string,
+    by: Actor,
+  ): Promise<'resumed' | 'notPaused' | 'notFound'>
+  /** Deletes a schedule, once what is due of it is decided. Its work stays in the queue, and its ticks on record. */
+  delete(
+    tx: HostTransaction,
+    job: Pick<Job, 'name'>,
+    key: string,
+    request: Actor & { ifVersion?: number },
+  ): Promise<'deleted' | 'notFound'>
+  /** Enqueues work of a schedule now, beside its ticks, also while it is paused. */
+  trigger(
+    tx: HostTransaction,
+    job: Pick<Job, 'name'>,
+    key: string,
+    request: ActionRequest,
+  ): Promise<{ kind: 'requested'; workId: string } | { kind: 'notFound' }>
+  /**
+   * Enqueues work for up to 10,000 instants of the past that the schedule, as it is now, names: those without a tick on record, and
+   * those missed, skipped or coalesced. What retention has removed is not on record.
+   */
+  backfill(
+    tx: HostTransaction,
+    job: Pick<Job, 'name'>,
+    key: string,
+    request: BackfillRequest,
+  ): Promise<BackfillOutcome>
+  /** Lists schedules by job and key, page by page. */
+  list(query: ScheduleQuery): Promise<SchedulePage>
+  /** Finds one; null where there is none. */
+  get(of: { name: string; key: string }): Promise<ListedSchedule | null>
+  /** Lists what became of a schedule's ticks, the newest first. */
+  ticks(query: KeyedTickQuery): Promise<KeyedTickPage>
+  /** Lists the next instants that a schedule would name, as its zone's clocks show them. It asks no database. */
+  preview(query: PreviewQuery): PreviewedTick[]
 }
 
 export type RunAgainOutcome =
@@ -403,6 +501,16 @@ export function jobsClientIn(
     return workId
   }
 
+  /** Works in the transaction of whoever calls. */
+  async function inCallers<Value>(
+    tx: HostTransaction,
+    work: (connection: Connection) => Promise<Value>,
+  ): Promise<Value> {
+    return await inTransaction(recogniseHost(tx, schema), work)
+  }
+  const onWork = (name: string, transactionId: string) => waker.wake(name, transactionId)
+  const scheduling = { log, onWork }
+
   const reader = readerOf(
     { schema, query: (...statement) => openPool().query(...statement) },
     areConnectionsLasting,
@@ -512,6 +620,29 @@ export function jobsClientIn(
     stopBulk: (id, by, options) => within(options, (tx) => stopBulk(tx, id, by)),
     discardDeadLetters: (which, by, options) =>
       within(options, (tx) => discardDeadLetters(tx, which, by)),
+    schedules: {
+      upsert: (tx, job, schedule) =>
+        inCallers(tx, async (connection) => {
+          const nameless = () => ''
+          const [done] = await upsertSchedules(connection, job, [schedule], scheduling, nameless)
+          return done as UpsertedSchedule
+        }),
+      upsertMany: (tx, job, schedules) =>
+        inCallers(tx, (connection) => upsertSchedules(connection, job, schedules, scheduling)),
+      pause: (tx, ...of) => inCallers(tx, (connection) => pauseKeyed(connection, ...of)),
+      resume: (tx, ...of) =>
+        inCallers(tx, (connection) => resumeKeyed(connection, ...of, scheduling)),
+      delete: (tx, ...of) =>
+        inCallers(tx, (connection) => deleteKeyed(connection, ...of, scheduling)),
+      trigger: (tx, ...of) =>
+        inCallers(tx, (connection) => triggerKeyed(connection, ...of, scheduling)),
+      backfill: (tx, ...of) =>
+        inCallers(tx, (connection) => backfillKeyed(connection, ...of, scheduling)),
+      list: (query) => listKeyedSchedules(reader, query),
+      get: (of) => getKeyedSchedule(reader, of),
+      ticks: (query) => listKeyedTicks(reader, query),
+      preview: previewSchedule,
+    },
   }
 }
 

@@ -19,6 +19,7 @@ import { settlesWithin } from './store/settlesWithin.ts'
 import { checkTables } from './store/tablesState.ts'
 import { tryUntilFree } from './store/takeLocks.ts'
 import { boundedClock } from './tick/boundedClock.ts'
+import { createKeyedScheduler } from './tick/keyedScheduler.ts'
 import { createScheduler } from './tick/scheduler.ts'
 import { createClaimer } from './work/claimer.ts'
 import { createFloors } from './work/floors.ts'
@@ -82,15 +83,19 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   })
   const { database, session, enqueueFrom, waker, wakeUps, announcer, cancellations } = postgres
 
-  const scheduler = createScheduler({
-    jobs: jobs.filter(isScheduled),
+  const deciding = {
     database,
     workerId,
     log,
-    now,
-    onTick: (name) => announcer.tick(name),
-    onWork: (name) => waker.wake(name, null),
+    onTick: (name: string) => announcer.tick(name),
+    onWork: (name: string) => waker.wake(name, null),
     observers,
+  }
+  const keyedScheduler = createKeyedScheduler({ ...deciding, jobs })
+  const scheduler = createScheduler({
+    ...deciding,
+    jobs: jobs.filter(isScheduled),
+    now,
     ...(options.clock && { clock: options.clock }),
   })
 
@@ -161,6 +166,8 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     onReady: lanes.wake,
     onSuspect: lanes.wakeSuspect,
     onIdleBulk: () => bulk.wake(),
+    scheduled: jobs.map(({ name }) => name),
+    onTicksDue: (names) => void keyedScheduler.decide(names),
     onEnded: (run) => announcer.run(run),
   })
   const alerts =
@@ -194,6 +201,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
       guard.start()
       lanes.start()
       rounds.start()
+      keyedScheduler.start()
       alerts?.start()
       logStart()
     },
@@ -250,7 +258,16 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   async function drainAndClose(drainTimeoutMs: number): Promise<void> {
     try {
       await drainWorker(
-        { claimer, turns, scheduler, rounds, bulk, lanes, log, abortRuns },
+        {
+          claimer,
+          turns,
+          schedulers: [scheduler, keyedScheduler],
+          rounds,
+          bulk,
+          lanes,
+          log,
+          abortRuns,
+        },
         drainTimeoutMs,
       )
       await close()

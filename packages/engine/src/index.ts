@@ -36,6 +36,7 @@ export {
   type ResultOf,
   type RunContext,
   type RunInfo,
+  type RunSchedule,
 } from './job/handler.ts'
 export type { HostClient, HostTransaction, TransactionOf } from './job/hostTypes.ts'
 export { JobError, type JobErrorOptions } from './job/jobError.ts'

@@ -145,6 +145,53 @@ const METHODS: Record<string, Arguments> = {
   stopBulk: [id, by],
 }
 
+/** Of schedules that are data: those that change some take a transaction or a client and the job first. */
+const SCHEDULES: Record<string, Arguments> = {
+  upsert: [
+    {
+      ...by,
+      ...{
+        key: 'k',
+        cron: '0 9 * * *',
+        timeZone: 'UTC',
+        payload: {},
+        missed: 'once',
+        overlap: 'skip',
+      },
+      ...{
+        catchUpMs: 5,
+        jitterMs: 5,
+        startsAt: at,
+        endsAt: new Date(8e12),
+        allowSeconds: true,
+        ifVersion: 0,
+      },
+    },
+  ],
+  upsertMany: [[{ key: 'k', cron: '0 9 * * *' }]],
+  pause: ['k', by],
+  resume: ['k', by],
+  trigger: ['k', by],
+  backfill: ['k', { ...by, from: at, to: at }],
+  delete: ['k', { ...by, ifVersion: 2 }],
+  list: [
+    { name: 'letter', search: 'k', state: 'late', limit: 5, after: { name: 'letter', key: 'k' } },
+  ],
+  get: [{ name: 'letter', key: 'k' }],
+  ticks: [{ name: 'letter', key: 'k', limit: 5, before: after.at }],
+  preview: [
+    {
+      cron: '0 9 * * *',
+      timeZone: 'UTC',
+      startsAt: at,
+      endsAt: new Date(8e12),
+      after: at,
+      count: 5,
+    },
+  ],
+}
+const READS_SCHEDULES = ['list', 'get', 'ticks', 'preview']
+
 /** They compute with what this package has returned, or keep the database, and take no reader. */
 const OTHERS = [
   'checkMigrations',
@@ -211,6 +258,10 @@ function listCalls(): Call[] {
         ? method(name)(runtime.prisma, letter, ...args)
         : method(name)(...args),
     ),
+    ...calls(SCHEDULES, (name, args) => {
+      const call = client.schedules[name as 'get'] as (...args: unknown[]) => unknown
+      return READS_SCHEDULES.includes(name) ? call(...args) : call(runtime.prisma, letter, ...args)
+    }),
     // Where the transaction and the job themselves are what is foreign.
     ...calls(
       { enqueue: [null, letter, {}], result: [letter, id, { timeoutMs: 0 }] },
@@ -288,7 +339,9 @@ describe('what a program passes in', () => {
     const exported = Object.keys(entries).filter(
       (name) => isFunction(entries, name) && !isClass(name) && !isImport(name),
     )
-    const methods = Object.keys(client).filter((name) => isFunction(client, name))
+    const methods = [client, client.schedules].flatMap((of) =>
+      Object.keys(of).filter((name) => isFunction(of, name)),
+    )
     const tried = new Set([...listCalls().map(({ name }) => name), ...OTHERS])
     const takeNothing = ['start', 'stop', 'areConnectionsLasting']
     expect(new Set([...exported, ...methods])).toEqual(new Set([...tried, ...takeNothing]))

@@ -180,7 +180,7 @@ const drawn = fc.constantFrom(...settings).chain(({ name, option, range }) =>
 /** Whose numbers are parts of what a client is called with: client.test.ts tries those. */
 const OF_CLIENTS = `
   EnqueueOptions AwaitResultOptions ReaderOptions JobsClientOptions ListJobRunsOptions ListJobTicksOptions RecentRunsOptions
-  WorkerRunsOptions DeadLetterQuery WaitingWorkQuery`
+  WorkerRunsOptions DeadLetterQuery WaitingWorkQuery PreviewQuery`
 /** A type as the reference has it, with the rows of its parts. */
 const INTERFACE = /^\| \*\*`(\w+)((?:(?!^\| \*\*|^#).)*)/gms
 

@@ -18,6 +18,7 @@ export const DAYS_KEPT = {
   'retention.runDays': DAYS,
   'retention.failedDays': DAYS,
   'retention.actionDays': DAYS,
+  'retention.keyedTickDays': DAYS,
 }
 
 /** What createWorker takes; of an option within another by a path. */

@@ -1,3 +1,4 @@
+import { MAX_REFUSED } from '../read/listKeyedSchedules.ts'
 import { readableLine } from '../job/storableText.ts'
 import { MAX_MEASURED } from '../read/getQueueStats.ts'
 import type { JobProblem } from '../read/getJobHealth.ts'
@@ -104,8 +105,8 @@ export function toNotice(
 
 /** Says in a sentence what keeps jobs from being done. */
 export function describeProblem(problem: JobProblem): string {
-  // Whoever asks how the jobs are may be anybody: no version.
-  const facts = { ...problem, version: null }
+  // Whoever asks how the jobs are may be anybody: no version, and no customer's key.
+  const facts = { ...problem, version: null, key: null }
   return sayProblem(problem.kind, 'name' in problem ? problem.name : '', '', facts)
 }
 
@@ -120,7 +121,7 @@ function sayProblem(
     case 'noWorker':
       return 'No worker is alive: no job is scheduled or run'
     case 'late':
-      return `${name} is late: a tick was due at ${of('since')}, and no worker has decided it`
+      return `${name}${typeof facts['key'] === 'string' ? `, schedule ${facts['key']},` : ''} is late: a tick was due at ${of('since')}, and no worker has decided it`
     case 'unscheduled':
       return `${name} is scheduled by no worker: the workers that are alive run another version`
     case 'overrunning':
@@ -143,6 +144,8 @@ function sayProblem(
       return `${name} does nothing: its last ${of('runs')} runs counted 0, usually ${of('usual')}${sayFirstRun(facts)}`
     case 'slower':
       return `${name} is slower: half of its last ${of('runs')} runs took ${inSeconds(facts['p50Ms'])} or more, usually ${inSeconds(facts['usualMs'])}${sayFirstRun(facts)}`
+    case 'refused':
+      return `${name} takes the payloads of ${facts['count'] === 1 ? 'a schedule' : `${of('count')}${Number(facts['count']) >= MAX_REFUSED ? ' or more' : ''} schedules`} no more, paused for that: ${of('key')} since ${of('since')}, ${of('message')}`
     case 'rescheduled':
       return `${name} has another schedule since ${of('since')}, by ${of('by')}: ${of('change')}`
     case 'poison':
@@ -193,6 +196,8 @@ function whatWas(kind: AlertKind, name: string, code: string): string {
       return `${name} does something again`
     case 'slower':
       return `${name} is as fast as usual again`
+    case 'refused':
+      return `no schedule of ${name} is paused for its payload any more`
     case 'rescheduled':
       return `the schedule of ${name} has not changed for a day`
     case 'poison':

@@ -17,6 +17,8 @@ export interface Retention {
   failedDays?: number
   /** How long to keep the actions of people: who did what to jobs and runs. Default 365. */
   actionDays?: number
+  /** How long to keep the ticks of keyed schedules that were enqueued: there may be very many. Default 7, or `runDays` if that is less. */
+  keyedTickDays?: number
 }
 
 interface Transaction {
@@ -74,12 +76,18 @@ function ownClient(database: Pick<Database, 'transaction'>): HostClient {
 }
 
 const checkDays = optional(wholeNumber(1, 36_500))
-const DAYS = { runDays: checkDays, failedDays: checkDays, actionDays: checkDays }
+const DAYS = {
+  runDays: checkDays,
+  failedDays: checkDays,
+  actionDays: checkDays,
+  keyedTickDays: checkDays,
+}
 
 export const checkRetention: Check<Days> = (argument, value) => {
   const given = checkParts(argument, value, DAYS, `${argument}.`)
   const { runDays = 30, failedDays = Math.max(90, runDays), actionDays = 365 } = given
-  return { runDays, failedDays, actionDays }
+  const { keyedTickDays = Math.min(7, runDays) } = given
+  return { runDays, failedDays, actionDays, keyedTickDays }
 }
 
 /** A kind of rows to remove, and the name of their count. */
@@ -113,7 +121,9 @@ async function prune({ batch, guard, now, signal }: Context, days: Days) {
   let counted = Infinity
   await guard({
     total: async (tx, upTo) =>
-      (await countAll(tx, 'JobRun', upTo)) + (await countAll(tx, 'JobTick', upTo)),
+      (await countAll(tx, 'JobRun', upTo)) +
+      (await countAll(tx, 'JobTick', upTo)) +
+      (await countAll(tx, 'JobKeyedTick', upTo)),
     due: async (tx, limit) => (counted = await countOld(tx, all, limit)),
   })
   for (const rows of all) {
@@ -156,7 +166,7 @@ const IS_LISTED = `in (select unnest("runIds") from "JobClaim")`
 const IS_OF_NONE = `not exists (select from "JobBulk" where "id" = "bulkId")`
 
 /** The kinds of rows to remove at an instant, each with its cut-off. */
-function oldRowsAt(now: Date, { runDays, failedDays, actionDays }: Days) {
+function oldRowsAt(now: Date, { runDays, failedDays, actionDays, keyedTickDays }: Days) {
   const daysAgo = (days: number) => new Date(now.getTime() - days * DAY_MS).toISOString()
   const rows = (
     count: OldRows['count'],
@@ -188,6 +198,18 @@ function oldRowsAt(now: Date, { runDays, failedDays, actionDays }: Days) {
     rows('payloads', ['JobPayload', 'keptUntil'], daysAgo(0)),
     // Of runs that ended as somebody asked. The end of a run deletes what it sees.
     rows('cancels', ['JobCancel', 'requestedAt'], daysAgo(1), `"runId" not ${IS_LISTED} and `),
+    rows(
+      'ticks',
+      ['JobKeyedTick', 'scheduledFor'],
+      daysAgo(runDays),
+      `"outcome" <> 'enqueued' and `,
+    ),
+    rows(
+      'ticks',
+      ['JobKeyedTick', 'scheduledFor'],
+      daysAgo(keyedTickDays),
+      `"outcome" = 'enqueued' and `,
+    ),
     // A run reads its version here, and failed runs are kept for longer.
     rows('workers', ['JobFormerWorker', 'endedAt'], daysAgo(Math.max(runDays, failedDays))),
   ] as const

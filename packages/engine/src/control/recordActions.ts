@@ -18,8 +18,9 @@ export type JobActionKind =
   | 'prioritiseWork'
   /** Somebody looked at a payload. */
   | 'showPayload'
-  /** By a worker, of its version: the schedule is another from then on. */
+  /** The schedule is another from then on: by a worker, of its version, or one with a key, by a program. */
   | 'reschedule'
+  | 'backfill'
 
 /** Who wants something done, and why. */
 export interface Actor {
@@ -31,6 +32,9 @@ export interface JobActionTarget {
   name: string
   runId?: string
   workId?: string
+  scheduleKey?: string
+  /** What was changed, to stand before the reason. */
+  change?: string
 }
 
 const MAX_ACTOR_LENGTH = 500
@@ -62,9 +66,9 @@ export async function recordActions(
 ): Promise<void> {
   const { actor, reason } = storableActor(by)
   await tx.query(
-    `insert into "JobAction" ("action", "name", "runId", "workId", "actor", "reason")
-     select $1, name, run::uuid, job::uuid, $5, $6
-     from unnest($2::text[], $3::text[], $4::text[]) as target(name, run, job)
+    `insert into "JobAction" ("action", "name", "runId", "workId", "actor", "reason", "scheduleKey")
+     select $1, name, run::uuid, job::uuid, $5, case when change is null then $6::text else left(concat_ws('; ', change, $6::text), ${MAX_REASON_LENGTH}) end, key
+     from unnest($2::text[], $3::text[], $4::text[], $7::text[], $8::text[]) as target(name, run, job, key, change)
      returning "id"::text`,
     [
       action,
@@ -73,6 +77,8 @@ export async function recordActions(
       targets.map(({ workId }) => workId ?? null),
       actor,
       reason ?? null,
+      targets.map(({ scheduleKey }) => scheduleKey ?? null),
+      targets.map(({ change }) => change ?? null),
     ],
   )
 }

@@ -70,7 +70,7 @@ const INSTANT =
   /^((?!0000)\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.\d{1,6})?(?:Z|[+-](?:0\d|1[0-5])(?::?[0-5]\d){0,2})$/
 
 /** An instant as text: ISO 8601, or as PostgreSQL writes it. */
-function checkInstant(argument: string, value: unknown): string {
+export function checkInstant(argument: string, value: unknown): string {
   const [text, day, time] = (typeof value === 'string' && INSTANT.exec(value)) || []
   const date = new Date(`${day}T${time}Z`)
   // A date that does not exist, such as the 30th of February, is another one to JavaScript.

@@ -34,7 +34,16 @@ export interface RunInfo {
   readonly retriesLeft: number
   /** The instant that the schedule named, when a schedule started the run. */
   readonly scheduledFor: Date | null
+  /** The keyed schedule whose run it is, by a tick or because somebody triggered it. Null for all others, also the code's own. */
+  readonly schedule: RunSchedule | null
   readonly dryRun: boolean
+}
+
+export interface RunSchedule {
+  readonly key: string
+  readonly timeZone: string
+  /** The instant for which the schedule enqueued work the last time before; null when there was none. */
+  readonly previousAt: Date | null
 }
 
 export interface RunContext<Payload, Tx> {

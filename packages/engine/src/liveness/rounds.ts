@@ -10,6 +10,7 @@ import type { Floors } from '../work/floors.ts'
 import { freeUniqueKeys, type KeyPosition } from '../store/uniqueKeys.ts'
 import { endStaleClaims, RESCUE_GRACE_MS, rescueClaims } from './rescue.ts'
 import { BEAT_SQL, type Session } from './session.ts'
+import { dueJobsSql } from '../tick/keyedRow.ts'
 import { isBeatingSql, LOST_CLAIMS_SQL, type LostClaim } from './whoIsLost.ts'
 
 export interface Rounds {
@@ -39,6 +40,8 @@ export function createRounds(options: {
   workerId: string
   /** The jobs whose work this worker takes. */
   jobs: readonly Job[]
+  /** The jobs of whose keyed schedules it decides ticks. */
+  scheduled: readonly string[]
   log: Logger
   now: () => Date
   observers?: Observers | undefined
@@ -47,6 +50,8 @@ export function createRounds(options: {
   onSuspect: (name: string) => void
   /** Called while there is a bulk act on which nobody has made a step for some seconds. */
   onIdleBulk: () => void
+  /** Called with the jobs of which ticks of keyed schedules are due. */
+  onTicksDue: (names: readonly string[]) => void
   /** Called when this worker has ended a run of a dead worker, or one that went on beyond every limit. */
   onEnded: (run: { id: string; name: string }) => void
 }): Rounds {
@@ -68,7 +73,7 @@ export function createRounds(options: {
     await attempt(async () => {
       if (++looks % ROUNDS_PER_START === 0) floors.forget()
       const requests = jobs.map(({ name }) => floors.look(name))
-      const seen = await readRound(session, workerId, requests)
+      const seen = await readRound(session, workerId, requests, options.scheduled)
       const { lost, isIdle, isLate, isListed } = seen
       if (isLate) graceUntil = performance.now() + LATE_GRACE_MS
       // Behind a pooler no connection ends at a fail-over.
@@ -80,6 +85,7 @@ export function createRounds(options: {
       for (const name of seen.ready) onReady(name)
       for (const name of seen.suspects) options.onSuspect(name)
       if (seen.hasIdleBulk) options.onIdleBulk()
+      if (seen.ticksDue.length > 0) options.onTicksDue(seen.ticksDue)
       await attempt(() => options.cancellations.check())
       if (!isListed) await attempt(() => session.signUp())
       if (connectedForMs < RESCUE_GRACE_MS || performance.now() < graceUntil) return
@@ -145,9 +151,11 @@ interface Round extends Seen {
   /** Whether the list of workers has this one. */
   isListed: boolean
   hasIdleBulk: boolean
+  /** The jobs of which ticks of keyed schedules are due. */
+  ticksDue: string[]
 }
 
-/** One statement, the only one that an idle worker sends. `$1` is the worker's id. */
+/** One statement, the only one that an idle worker sends. `$1` is the worker's id, `$8` are the jobs of whose schedules it decides. */
 const ROUND_SQL = `
   with beat as (${BEAT_SQL} returning "id"), ${placeDueSql('$2')}
   select (select coalesce(jsonb_agg(lost), '[]') from (${LOST_CLAIMS_SQL}) lost) as "lost",
@@ -157,7 +165,8 @@ const ROUND_SQL = `
              and (me."liveness" = 'heartbeat' or exists (select from beat))
          ) as "isLate",
          exists (select from "JobWorker" where "id" = $1) as "isListed",
-         exists (select from "JobBulk" where ${STANDS_STILL}) as "hasIdleBulk", ${SEEN}`
+         exists (select from "JobBulk" where ${STANDS_STILL}) as "hasIdleBulk",
+         ${dueJobsSql('$8')} as "ticksDue", ${SEEN}`
 
 /** What a round has to do, and the jobs with work to take now. */
 type WhatToDo = Omit<Round, 'placed' | 'firsts' | 'paused'> & {
@@ -171,11 +180,13 @@ export async function readRound(
   connection: Pick<Session, 'query'>,
   workerId: string,
   requests: readonly LookRequest[],
+  scheduled: readonly string[] = [],
 ): Promise<WhatToDo> {
   const { values, ranges } = lookValues(requests)
   const { rows } = await connection.query<Round & { [column: string]: unknown }>(ROUND_SQL, [
     workerId,
     ...values,
+    scheduled,
   ])
   // A statement without a table answers with one row.
   const row = rows[0] as Round

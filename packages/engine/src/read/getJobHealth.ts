@@ -8,6 +8,7 @@ import { countQueue, MAX_MEASURED } from './getQueueStats.ts'
 import { findLastSign, isAnyWorkerAlive, versionOf } from './listWorkers.ts'
 import { jobsWithoutWorker, readPausedQueues, withOtherJobs } from './readQueues.ts'
 import type { JobsReader } from './reader.ts'
+import { listLateSchedules } from './listKeyedSchedules.ts'
 import { listSchedules } from './listSchedules.ts'
 import { listOverrunning } from './runsUnderWay.ts'
 
@@ -16,7 +17,13 @@ export type JobProblem =
   /** No worker lives. `lastSignAt`: when one has last given a sign of life; null when none is on record. */
   | { kind: 'noWorker'; lastSignAt: string | null }
   /** A tick of the schedule, as the catalogue or a living worker has it, has been due since then, and nobody has decided it. */
-  | { kind: 'late'; name: string; since: string }
+  | {
+      kind: 'late'
+      name: string
+      since: string
+      /** Of the keyed schedule that has been late for longest, where no tick of the job's own schedule is. */
+      key?: string
+    }
   /** Workers live, and none of them has started with this schedule: they are of an older version. */
   | { kind: 'unscheduled'; name: string }
   /** The job's longest run started then and goes on beyond its time-out and grace. */
@@ -38,8 +45,9 @@ const JOB = { name: checkText, timeoutMs: checkMs, schedule: asItIs }
 export const checkJobs = listOf((argument, job) => checkParts(argument, job, JOB, `${argument}.`))
 
 /**
- * Finds what keeps the jobs of the catalogue from being done, in five statements: one reads the workers, one a row for each
- * schedule, one the runs that workers hold, one the paused queues, and one the other jobs that have work, of which it counts what waits.
+ * Finds what keeps the jobs of the catalogue from being done, in six statements: one reads the workers, one a row for each
+ * schedule, one the first of each job's keyed schedules, also of a job that has left the catalogue, one the runs that workers
+ * hold, one the paused queues, and one the other jobs that have work, of which it counts what waits.
  */
 export async function getJobHealth(
   reader: JobsReader,
@@ -51,12 +59,13 @@ export async function getJobHealth(
   const scheduled = jobs.filter(isScheduled)
   const alive = isAnyWorkerAlive(reader)
   const pauses = readPausedQueues(reader)
-  const [isAnyAlive, rowOf, overrunning, orphaned, pausedQueues] = await Promise.all([
+  const [isAnyAlive, rowOf, lateKeyed, overrunning, orphaned, pausedQueues] = await Promise.all([
     alive,
     listSchedules(
       reader,
       scheduled.map(({ name }) => name),
     ),
+    listLateSchedules(reader, now),
     listOverrunning(
       reader,
       jobs.map((job) => ({
@@ -94,9 +103,13 @@ export async function getJobHealth(
     if (next !== null && lateMs !== null)
       problems.push({ kind: 'late', name, since: next.toISOString() })
   }
+  const isKnown = (name: string) => problems.some((one) => one.kind === 'late' && one.name === name)
   return {
     problems: [
       ...problems,
+      ...lateKeyed
+        .filter(({ name }) => !isKnown(name))
+        .map((one) => ({ kind: 'late' as const, ...one })),
       ...overrunning.map((run) => ({ kind: 'overrunning' as const, ...run })),
       ...orphaned.map((work) => ({ kind: 'orphaned' as const, ...work })),
     ],

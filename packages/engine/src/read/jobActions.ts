@@ -82,7 +82,7 @@ export async function findLastActionOfJob(
   const [action] = await reader.rows<EarlierAction>({
     text: `
       select * from (
-        select ${SAID} from "JobAction" where "name" = $1 order by "at" desc limit ${MAX_LOOKED_AT}
+        select ${SAID} from "JobAction" where "name" = $1 and "scheduleKey" is null order by "at" desc limit ${MAX_LOOKED_AT}
       ) latest where "action" = any($2::text[]) order by "at" desc limit 1`,
     values: [name, kinds],
   })

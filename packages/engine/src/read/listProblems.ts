@@ -25,6 +25,7 @@ import { listFailures, type FailedRun } from './listFailures.ts'
 import { listPoison, type Poison } from './listPoison.ts'
 import { listLockWaits, type LockWait } from './listLockWaits.ts'
 import { describeUnvacuumed, listUnvacuumed } from './listUnvacuumed.ts'
+import { listRefusedSchedules, type RefusedSchedules } from './listKeyedSchedules.ts'
 import { listRescheduled, type RescheduledJob } from './listSchedules.ts'
 import { isWorkerSilent, listWorkers } from './listWorkers.ts'
 import { measureBacklog, type Backlog } from './measureBacklog.ts'
@@ -101,6 +102,8 @@ export type Problem =
   | ({ kind: 'lockWait' } & LockWait)
   /** Autovacuum is off, or does not come to a table of the queue. */
   | { kind: 'unvacuumed'; problem: string; remedy: string }
+  /** Its schema no longer takes the payloads of keyed schedules, which are paused for that. */
+  | ({ kind: 'refused' } & RefusedSchedules)
   /** A worker of another version has changed its schedule within the day. */
   | ({ kind: 'rescheduled' } & RescheduledJob)
   /** No problem any more: too many of its runs had failed. */
@@ -200,6 +203,7 @@ export async function judgeJobs(
     poison,
     lanes,
     lockWaits,
+    refused,
   ] = await Promise.all([
     listFailures(reader, names, before(DAY_MS)),
     readFailures(reader, names, before(failureWindowMs), now, usualFailures),
@@ -214,6 +218,7 @@ export async function judgeJobs(
     listPoison(reader, before(DAY_MS), before(failureWindowMs)),
     listLanesInUse(reader),
     listLockWaits(reader),
+    listRefusedSchedules(reader),
   ])
   // Last: in a transaction they hold locks of workers until it ends, and a worker that comes back waits for its own.
   const [workers, untaken, { problems: ofHealth }] = await Promise.all([
@@ -272,6 +277,7 @@ export async function judgeJobs(
     ...changed.map((one) => ({ kind: 'rescheduled' as const, ...one })),
     ...listSlow(lanes, jobs, now).filter(({ name }) => !isOfHealth('overrunning', name)),
     ...listGivenUp(letters),
+    ...refused.map((one) => ({ kind: 'refused' as const, ...one })),
     ...lockWaits.map((one) => ({ kind: 'lockWait' as const, ...one })),
     ...unvacuumed.map((one) => ({ kind: 'unvacuumed' as const, ...describeUnvacuumed(one) })),
   ]

@@ -86,7 +86,7 @@ export async function listRescheduled(
       cross join lateral (
         select * from (
           select "at", "action", "actor", "reason" from "JobAction"
-          where "name" = schedule."name" and "at" >= $2::timestamptz order by "at" desc limit ${MAX_ACTIONS}
+          where "name" = schedule."name" and "at" >= $2::timestamptz and "scheduleKey" is null order by "at" desc limit ${MAX_ACTIONS}
         ) latest where "action" = 'reschedule' order by "at" desc limit 1
       ) change
       where schedule."name" = any($1::text[]) and schedule."updatedAt" >= $2::timestamptz

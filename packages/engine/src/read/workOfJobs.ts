@@ -21,6 +21,9 @@ export const NAMES_OF_WORK = [READY, SUSPECT, LATER]
   .map((part) => namesIn('"JobWork"', part))
   .join(' union ')
 
+/** The names of jobs with keyed schedules. */
+export const NAMES_OF_SCHEDULES = namesIn('"JobKeyedSchedule"', 'true')
+
 export const NAMES_OF_LETTERS = namesIn('"JobDeadLetter"', 'true')
 
 export const [LEAST_RANK, GREATEST_RANK] = [-(2 ** 31), 2 ** 31 - 1]

@@ -1,3 +1,4 @@
+import { MAX_BACK_OFF_MS } from '../store/waitingSql.ts'
 import type { RetryPolicy } from '../job/defineJob.ts'
 import type { JobTrigger } from '../job/handler.ts'
 import type { RunEnd } from '../store/endRuns.ts'
@@ -34,7 +35,6 @@ const MAX_LOST_ALONE = 5
 const MAX_LOST_ALONE_IN_PROGRESS = 25
 /** The pause before work starts again that has lost two workers; it quadruples with each further loss. */
 const FIRST_BACK_OFF_MS = 1_000
-export const MAX_BACK_OFF_MS = 60_000
 
 /** Decides what becomes of the work of a run that failed with `code`, as the job of this worker has its retries. */
 export function decideNext(

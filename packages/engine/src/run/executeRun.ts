@@ -1,8 +1,17 @@
+import type { Envelope } from '../store/envelope.ts'
 import type { Schema } from '../store/schema.ts'
 import type { HostTransaction, HostClient } from '../job/hostTypes.ts'
 import type { Logger } from '../job/logger.ts'
 import { JobError } from '../job/jobError.ts'
-import type { Counts, Details, GuardCount, Handler, RunContext, RunInfo } from '../job/handler.ts'
+import type {
+  Counts,
+  Details,
+  GuardCount,
+  Handler,
+  RunContext,
+  RunInfo,
+  RunSchedule,
+} from '../job/handler.ts'
 import type { Enqueue } from '../job/enqueue.ts'
 import type { Job } from '../job/defineJob.ts'
 import { recogniseHost } from '../store/callersTransaction.ts'
@@ -24,9 +33,12 @@ import {
   storableProgress,
 } from './storableValues.ts'
 
+/** Its schedule as JSON has it. */
+type ExecutedRun = Omit<RunInfo, 'schedule'> & { schedule?: Envelope['schedule'] }
+
 /** A run while its handler runs, with all that the handler needs. */
 export interface RunningRun {
-  run: RunInfo
+  run: ExecutedRun
   job: Job
   handler: Handler<never, never>
   /** As it came from the queue or the command line. executeRun validates it. */
@@ -267,8 +279,8 @@ const LOG: PropertyDescriptor & ThisType<{ [LAZY]: Lazy }> = {
 }
 
 /** A frozen copy for the handler, which cannot change the run by it. */
-function copyForHandler(run: RunInfo): RunInfo {
-  const { id, name, trigger, attempt, retriesLeft, scheduledFor, dryRun } = run
+function copyForHandler(run: ExecutedRun): RunInfo {
+  const { id, name, trigger, attempt, retriesLeft, scheduledFor, schedule, dryRun } = run
   return Object.freeze({
     id,
     name,
@@ -276,7 +288,18 @@ function copyForHandler(run: RunInfo): RunInfo {
     attempt,
     retriesLeft,
     scheduledFor: scheduledFor === null ? null : new Date(scheduledFor),
+    schedule: schedule === undefined ? null : readSchedule(schedule),
     dryRun,
+  })
+}
+
+function readSchedule({
+  previousAt,
+  ...schedule
+}: NonNullable<ExecutedRun['schedule']>): RunSchedule {
+  return Object.freeze({
+    ...schedule,
+    previousAt: previousAt === null ? null : new Date(previousAt),
   })
 }
 

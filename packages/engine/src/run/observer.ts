@@ -21,7 +21,7 @@ export interface WorkerObserver {
   runsSettled?(count: number): void
 }
 
-export interface ObservedRun extends RunInfo {
+export interface ObservedRun extends Omit<RunInfo, 'schedule'> {
   readonly workId: string | null
   readonly startedAt: Date
   /** The trace context in which its work was enqueued; null when nothing traced that. */

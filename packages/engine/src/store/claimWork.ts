@@ -54,6 +54,8 @@ export interface NewRun extends WorkLabel {
   /** How often its work is tried again if this attempt fails. */
   retriesLeft: number
   scheduledFor: Date | null
+  /** Absent: no keyed schedule's. */
+  schedule?: Envelope['schedule']
   startedAt: Date
   dryRun: boolean
   actor: string | null
@@ -473,7 +475,14 @@ function toTakenWork(
     held.open += 1
     const attempt = row.attempt ?? 1
     const envelope = toEnvelope(row)
-    const { trigger, scheduledFor, dryRun = false, actor = null, reason = null } = envelope
+    const {
+      trigger,
+      scheduledFor,
+      schedule,
+      dryRun = false,
+      actor = null,
+      reason = null,
+    } = envelope
     return {
       held,
       envelope,
@@ -498,6 +507,7 @@ function toTakenWork(
         attempt,
         retriesLeft: 0,
         scheduledFor: scheduledFor === undefined ? null : new Date(scheduledFor),
+        ...(schedule !== undefined && { schedule }),
         startedAt,
         dryRun,
         actor,

@@ -8,6 +8,8 @@ export interface Envelope extends Partial<WorkLabel> {
   trigger: JobTrigger
   /** ISO 8601. */
   scheduledFor?: string
+  /** Of a keyed schedule's work. `previousAt`: ISO 8601. */
+  schedule?: { key: string; timeZone: string; previousAt: string | null }
   dryRun?: boolean
   actor?: string
   reason?: string

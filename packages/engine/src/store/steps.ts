@@ -326,4 +326,72 @@ export const STEPS: readonly [Step, ...Step[]] = [
     breaks: false,
     sql: BULK_SQL,
   },
+  {
+    name: 'keyedSchedules',
+    breaks: false,
+    sql: `
+      -- Schedules that programs keep as data, under a key of theirs. Those of the code are in JobSchedule, which workers of the
+      -- version before take by their names alone.
+      CREATE TABLE IF NOT EXISTS "JobKeyedSchedule" (
+          "name" TEXT NOT NULL,
+          -- Pages and prefixes go by bytes.
+          "key" TEXT COLLATE "C" NOT NULL,
+          "version" INTEGER NOT NULL DEFAULT 0,
+          "cron" TEXT NOT NULL,
+          "timeZone" TEXT NOT NULL,
+          "missed" TEXT NOT NULL,
+          "catchUpMs" BIGINT NOT NULL,
+          "overlap" TEXT NOT NULL,
+          "jitterMs" BIGINT NOT NULL,
+          "startsAt" TIMESTAMPTZ(3),
+          "endsAt" TIMESTAMPTZ(3),
+          -- Null: it was undefined.
+          "payload" JSONB,
+          "bytes" INTEGER NOT NULL,
+          -- How far the ledger reaches.
+          "cursor" TIMESTAMPTZ(3) NOT NULL,
+          -- The instant that the schedule names next, and when a worker decides it: later by the key's share of the jitter.
+          "nextAt" TIMESTAMPTZ(3),
+          "dueAt" TIMESTAMPTZ(3),
+          "delayMs" BIGINT NOT NULL,
+          -- The rules of time zones by which "nextAt" was computed.
+          "tzdata" TEXT COLLATE "C" NOT NULL,
+          -- The last tick that was enqueued, and what of the work may not have ended.
+          "lastAt" TIMESTAMPTZ(3),
+          "openWork" UUID[] NOT NULL DEFAULT '{}',
+          -- How many ticks in a row the job's schema has refused the payload.
+          "refusals" INTEGER NOT NULL DEFAULT 0,
+          "pausedAt" TIMESTAMPTZ(3),
+          "pausedBy" TEXT,
+          "pauseReason" TEXT,
+          "createdAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+          "updatedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+
+          CONSTRAINT "JobKeyedSchedule_pkey" PRIMARY KEY ("name", "key")
+      ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
+
+      CREATE INDEX IF NOT EXISTS "JobKeyedSchedule_name_dueAt_idx" ON "JobKeyedSchedule"("name", "dueAt") WHERE "dueAt" IS NOT NULL;
+      CREATE INDEX IF NOT EXISTS "JobKeyedSchedule_name_refused_idx" ON "JobKeyedSchedule"("name", "pausedAt") WHERE "refusals" >= 3;
+
+      CREATE TABLE IF NOT EXISTS "JobKeyedTick" (
+          "name" TEXT NOT NULL,
+          "key" TEXT COLLATE "C" NOT NULL,
+          "scheduledFor" TIMESTAMPTZ(3) NOT NULL,
+          "outcome" "TickOutcome" NOT NULL,
+          "reason" TEXT,
+          "workId" UUID,
+          "count" INTEGER NOT NULL DEFAULT 1,
+          "through" TIMESTAMPTZ(3),
+          -- By which version of the schedule it was decided, and by which worker. Null: with a change, by the program.
+          "version" INTEGER NOT NULL,
+          "workerId" TEXT,
+          "createdAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+
+          CONSTRAINT "JobKeyedTick_pkey" PRIMARY KEY ("name", "key", "scheduledFor")
+      );
+
+      CREATE INDEX IF NOT EXISTS "JobKeyedTick_scheduledFor_idx" ON "JobKeyedTick"("scheduledFor");
+
+      ALTER TABLE "JobAction" ADD COLUMN IF NOT EXISTS "scheduleKey" TEXT COLLATE "C";`,
+  },
 ]

@@ -74,6 +74,8 @@ export const EMPTY_SQL = [
   'JobAction',
   'JobThrottle',
   'JobSchedule',
+  'JobKeyedTick',
+  'JobKeyedSchedule',
   'JobQueue',
 ]
   .map((table) => `delete from "${table}"`)

@@ -16,6 +16,8 @@ export const LATER = `work."place" is null`
 export const IN_PLACE = `work."rank", work."place"`
 export const IN_TIME = `work."dueAt", work."id"`
 
+/** The longest pause before work starts again that has lost workers. */
+export const MAX_BACK_OFF_MS = 60_000
 /** Keeps a call short, however many there are. */
 const MAX_CHANGED = 10_000
 export const MAX_COUNTED = 100_000

@@ -1,9 +1,8 @@
-import { MAX_BACK_OFF_MS } from '../run/afterFailure.ts'
 import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
-import { IN_PLACE, LATER, READY, SUSPECT } from '../store/waitingSql.ts'
+import { IN_PLACE, LATER, MAX_BACK_OFF_MS, READY, SUSPECT } from '../store/waitingSql.ts'
 
 /** A retry is due within its job's longest pause, or that after losses; one that is due later was postponed. */
-const isRetry = (pauseS: string) => `
+export const isRetry = (pauseS: string) => `
   work."dueAt" <= now() + greatest(${pauseS}, ${MAX_BACK_OFF_MS / 1_000}) * interval '1 second'
   and (work."dueAt" <= now() or work."attempt" > 1 + coalesce((work."facts" ->> 'attemptsBefore')::int, 0))`
 

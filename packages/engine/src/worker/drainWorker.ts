@@ -28,7 +28,7 @@ export async function drainWorker(
   parts: {
     claimer: Claimer
     turns: Turns
-    scheduler: Scheduler
+    schedulers: readonly Pick<Scheduler, 'stop'>[]
     rounds: Rounds
     bulk: BulkCarrier
     lanes: Lanes
@@ -40,8 +40,12 @@ export async function drainWorker(
   const { lanes, log } = parts
   parts.claimer.stop()
   parts.turns.stop()
-  const { scheduler, rounds, bulk } = parts
-  const takesNothing = Promise.all([scheduler.stop(), rounds.stop(), bulk.stop(), lanes.stop()])
+  const takesNothing = Promise.all([
+    ...parts.schedulers.map((scheduler) => scheduler.stop()),
+    parts.rounds.stop(),
+    parts.bulk.stop(),
+    lanes.stop(),
+  ])
   const isIdle = takesNothing.then(() => lanes.idle())
   if (await settlesWithin(isIdle, drainTimeoutMs)) return
   log.warn({ runs: lanes.running() }, 'drain timed out, aborting the runs that are left')

@@ -23,7 +23,7 @@ const client = {
 const database = openForTests(openTestRuntime)
 
 beforeEach(async () => {
-  await database.clear('JobTick', 'JobAction')
+  await database.clear('JobTick', 'JobKeyedTick', 'JobAction')
 })
 
 const asked = () => ({
@@ -100,6 +100,27 @@ describe('pruneJobRuns', () => {
     })
     expect(await left()).toEqual(['failed 31', 'failed 90', 'success 29', 'success 30'])
     expect(await database.prisma.jobTick.count()).toBe(1)
+  })
+
+  it('removes ticks of keyed schedules that were enqueued after a week, and the others with those of jobs', async () => {
+    await database.rows(
+      `insert into "JobKeyedTick" ("name", "key", "scheduledFor", "outcome", "version")
+       select 'report', outcome, $1::timestamptz - age * interval '1 day', outcome::"TickOutcome", 1
+       from unnest(array['enqueued', 'missed']) outcome, unnest(array[6, 8, 31]) age`,
+      [NOW],
+    )
+    expect(await run()).toMatchObject({ details: { ticks: 3 } })
+    expect(
+      await database.rows(
+        `select "key", ($1::timestamptz - "scheduledFor")::text as age from "JobKeyedTick" order by 1, 2`,
+        [NOW],
+      ),
+    ).toEqual([
+      { key: 'enqueued', age: '6 days' },
+      { key: 'missed', age: '6 days' },
+      { key: 'missed', age: '8 days' },
+    ])
+    expect(await run({ retention: { keyedTickDays: 5 } })).toMatchObject({ details: { ticks: 1 } })
   })
 
   it('never removes a run that has not ended', async () => {

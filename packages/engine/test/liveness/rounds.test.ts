@@ -103,6 +103,8 @@ describe('createRounds', () => {
       jobs: [now],
       log: runtime.log,
       now: () => new Date(),
+      scheduled: [],
+      onTicksDue: () => undefined,
       onReady: (name) => calls.push(`ready ${name}`),
       onSuspect: (name) => calls.push(`suspect ${name}`),
       onIdleBulk: () => undefined,

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, test } from 'vitest'
 import { z } from 'zod'
 import { createJobsClient, getWork } from '../../src/client.ts'
-import { defineJob } from '../../src/index.ts'
+import { defineJob, type HostTransaction } from '../../src/index.ts'
 import { recogniseHost } from '../../src/store/callersTransaction.ts'
 import { createSchema } from '../../src/store/schema.ts'
 import { HOSTS, type TestHost } from '../fixtures/hosts.ts'
@@ -171,6 +171,60 @@ describe.each(Object.entries(HOSTS))('by %s', (_name, openHost) => {
     expect(
       await runtime.rows('select "action"::text, "actor", "reason" from "JobAction" order by 1'),
     ).toEqual(actions.map((action) => ({ action, ...ACTOR })))
+  })
+
+  it('schedules that are data are kept with it', async () => {
+    const { schedules } = client
+    await runtime.clear('JobKeyedSchedule', 'JobKeyedTick', 'JobAction')
+    const entry = (key: string, cron: string) => ({
+      ...{ key, cron, overlap: 'allow' as const, payload: AWKWARD },
+      ...{ startsAt: new Date('2020-01-01T00:00:00Z'), ...ACTOR },
+    })
+    await host
+      .transaction(async (tx) => {
+        await schedules.upsert(tx, any, entry('a', '0 * * * *'))
+        throw new Error('over')
+      })
+      .catch(() => undefined)
+    for (const tx of [host.client, null]) {
+      const within = <Value>(work: (tx: HostTransaction) => Promise<Value>) =>
+        tx === null ? host.transaction(work) : work(tx)
+      const made = await within((own) =>
+        schedules.upsertMany(own, any, [entry('b', '0 * * * *'), entry('a', '0 * * * *')]),
+      )
+      expect(made.map(({ kind, version }) => [kind, version])).toEqual([
+        ['created', 1],
+        ['created', 1],
+      ])
+      await runtime.rows(
+        `update "JobKeyedSchedule" set "cursor" = "cursor" - interval '2 hours', "nextAt" = "nextAt" - interval '2 hours'`,
+      )
+      const changed = await within((own) => schedules.upsert(own, any, entry('a', '30 * * * *')))
+      expect(changed).toMatchObject({ kind: 'changed', version: 2, nextAt: expect.any(Date) })
+      expect(await within((own) => schedules.pause(own, any, 'a', ACTOR))).toBe('paused')
+      expect(await within((own) => schedules.resume(own, any, 'a', ACTOR))).toBe('resumed')
+      await within((own) => schedules.trigger(own, any, 'b', ACTOR))
+      const range = { from: new Date(Date.now() - 86_400_000), to: new Date(), ...ACTOR }
+      expect(await within((own) => schedules.backfill(own, any, 'b', range))).toMatchObject({
+        kind: 'backfilled',
+        kept: 0,
+      })
+      expect(await within((own) => schedules.delete(own, any, 'b', ACTOR))).toBe('deleted')
+      expect(await within((own) => schedules.delete(own, any, 'a', ACTOR))).toBe('deleted')
+      const [count] = await runtime.rows<{ ticks: number; work: number; same: number }>(
+        `select (select count(*) from "JobKeyedTick" where "outcome" = 'enqueued')::int as ticks,
+           (select count(*) from "JobWork" where "facts" ->> 'trigger' = 'schedule')::int as work,
+           (select count(*) from "JobWork" where "payload" = $1::jsonb)::int as same`,
+        [JSON.stringify(AWKWARD)],
+      )
+      expect(count?.ticks).toBeGreaterThan(2)
+      expect(count).toEqual({
+        ticks: count?.ticks,
+        work: count?.ticks,
+        same: (count?.ticks ?? 0) + 1,
+      })
+      await runtime.clear('JobKeyedTick')
+    }
   })
 
   it('dead letters go back with what was in them', async () => {

@@ -13,7 +13,7 @@ import { formatShort } from '../../time/formatExact.ts'
 import { describeCatchUp, describeRates, readyCount } from './Backlog.tsx'
 import { describeFailures, describeUsual } from './describeFailures.ts'
 import { readWorkerId } from '../worker/workerIdentity.ts'
-import { bySeverity, countPieces, countWaiting, isBad } from './describeOverview.ts'
+import { bySeverity, countPieces, countRefused, countWaiting, isBad } from './describeOverview.ts'
 
 const LABELS: Readonly<Record<ConsoleAttention['kind'], string>> = {
   noWorker: 'No worker',
@@ -25,6 +25,7 @@ const LABELS: Readonly<Record<ConsoleAttention['kind'], string>> = {
   idle: 'Does nothing',
   slower: 'Slower',
   slow: 'Slow',
+  refused: 'Payload refused',
   rescheduled: 'Rescheduled',
   failing: 'Failing',
   recovered: 'Recovered',
@@ -93,10 +94,14 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
       return (
         <>
           <p>
-            <JobLink name={item.name} /> was due <Moment at={item.since} />
+            <JobLink name={item.name} />
+            {item.key === undefined ? '' : `, schedule ${item.key},`} was due{' '}
+            <Moment at={item.since} />
           </p>
           <p className="muted">
-            No worker schedules it. Running it now does not make up for the tick.
+            {item.key === undefined
+              ? 'No worker schedules it. Running it now does not make up for the tick.'
+              : 'No worker that knows the job has decided it.'}
           </p>
         </>
       )
@@ -157,6 +162,16 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
           <p className="muted">
             All of them succeeded and counted 0; usually it is <Count value={item.usual} />.
           </p>
+        </>
+      )
+    case 'refused':
+      return (
+        <>
+          <p>
+            <JobLink name={item.name} /> takes the payloads of {countRefused(item)} no more, such as{' '}
+            {item.key}, paused <Moment at={item.since} />
+          </p>
+          <p className="muted">{item.message}</p>
         </>
       )
     case 'rescheduled':
@@ -496,6 +511,7 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
     case 'unscheduled':
     case 'idle':
     case 'slower':
+    case 'refused':
     case 'rescheduled':
     case 'oldSnapshot':
     case 'lockWait':
@@ -543,6 +559,7 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
         </>
       )
     case 'late':
+      if (item.key !== undefined) return null
       return (
         <ActButton
           label={`Run now: ${item.name}`}

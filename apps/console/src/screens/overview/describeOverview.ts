@@ -47,6 +47,7 @@ const WARN = [
   'backlog',
   'slow',
   'deadLetter',
+  'refused',
   'oldSnapshot',
   'unvacuumed',
   'rescheduled',
@@ -81,6 +82,12 @@ function sayRecovered(count: number): string {
   return count === 1 ? ', one has recovered' : `, ${count} have recovered`
 }
 
+/** `1 schedule`, `10,000 or more schedules`. */
+export function countRefused({ count, isCut }: { count: number; isCut: boolean }): string {
+  if (count === 1) return '1 schedule'
+  return `${count.toLocaleString('en')}${isCut ? ' or more' : ''} schedules`
+}
+
 /** The leading sentence for the worst item. */
 function sayFirst(item: ConsoleAttention, now: number): string {
   switch (item.kind) {
@@ -91,7 +98,7 @@ function sayFirst(item: ConsoleAttention, now: number): string {
         ? 'No worker is running'
         : `No worker is running, the last was seen ${since(item.lastSignAt, now)} ago`
     case 'late':
-      return `${item.name} is ${since(item.since, now)} late`
+      return `${item.name}${item.key === undefined ? '' : `, schedule ${item.key},`} is ${since(item.since, now)} late`
     case 'silent':
       return `A worker has been silent for ${since(item.since, now)}`
     case 'failing':
@@ -120,6 +127,8 @@ function sayFirst(item: ConsoleAttention, now: number): string {
       return `${item.name} has done nothing for ${item.first === null ? 'more than a day' : since(item.first.at, now)}`
     case 'slower':
       return `${item.name} takes ${formatDuration(item.p50Ms)}, usually ${formatDuration(item.usualMs)}`
+    case 'refused':
+      return `${item.name} takes the payloads of ${countRefused(item)} no more`
     case 'rescheduled':
       return `${item.name} has another schedule`
     case 'overrunning':

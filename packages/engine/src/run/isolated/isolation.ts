@@ -141,6 +141,7 @@ export function createIsolation(options: {
             attempt: run.attempt,
             retriesLeft: run.retriesLeft,
             scheduledFor: run.scheduledFor?.getTime() ?? null,
+            schedule: run.schedule,
             dryRun: run.dryRun,
           },
           payload,

@@ -1,4 +1,5 @@
 import type { Guard } from '../../job/defineJob.ts'
+import type { Envelope } from '../../store/envelope.ts'
 import type { RunInfo } from '../../job/handler.ts'
 import { isStorableResult } from '../storableResult.ts'
 
@@ -19,7 +20,10 @@ export type ToChild =
 export interface RunRequest {
   /** New for each run, so that late messages of the run before are not taken for this one's. */
   token: string
-  run: Omit<RunInfo, 'scheduledFor'> & { scheduledFor: number | null }
+  run: Omit<RunInfo, 'scheduledFor' | 'schedule'> & {
+    scheduledFor: number | null
+    schedule: Envelope['schedule']
+  }
   payload: unknown
   timeoutMs: number
   guard: Guard | null

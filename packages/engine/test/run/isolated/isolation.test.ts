@@ -4,7 +4,6 @@ import { promisify } from 'node:util'
 import { waitFor } from '@roundsman/testing'
 import { pino, type Logger } from 'pino'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import type { RunInfo } from '../../../src/index.ts'
 import { createSchema } from '../../../src/store/schema.ts'
 import { Abort } from '../../../src/run/abort.ts'
 import type { Progress } from '../../../src/run/progress.ts'
@@ -16,15 +15,20 @@ import { probe } from '../../fixtures/isolated.ts'
 const STARVED = new URL('../../fixtures/starvedProcess.ts', import.meta.url).pathname
 const MODULE = new URL('../../fixtures/isolatedHandlers.ts', import.meta.url)
 
-const RUN: RunInfo = {
+const RUN = {
   id: 'a',
   name: 'probe',
   trigger: 'queue',
   attempt: 2,
   retriesLeft: 1,
   scheduledFor: new Date('2026-03-29T01:00:00Z'),
+  schedule: {
+    key: 'tenant-42',
+    timeZone: 'Europe/Lisbon',
+    previousAt: '2026-03-28T01:00:00.000Z',
+  },
   dryRun: false,
-}
+} as const
 
 let isolation: Isolation
 let lines: Record<string, unknown>[]

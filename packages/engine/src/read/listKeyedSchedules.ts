@@ -1,0 +1,221 @@
+import {
+  asItIs,
+  checkInstant,
+  checkLimit,
+  checkParts,
+  checkText,
+  oneOf,
+  optional,
+} from '../job/argument.ts'
+import type { MissedPolicy } from '../job/defineJob.ts'
+import type { KeyedOverlap } from '../tick/keyedRow.ts'
+import { boundedText } from './bounded.ts'
+import { GRACE_MS } from './judgeRun.ts'
+import type { ListedJobTick } from './jobTicks.ts'
+import type { JobsReader } from './reader.ts'
+import { NAMES_OF_SCHEDULES } from './workOfJobs.ts'
+
+/** A keyed schedule. Instants are ISO 8601 in UTC. Its payload is not shown. */
+export interface ListedSchedule {
+  name: string
+  key: string
+  version: number
+  cron: string
+  timeZone: string
+  missed: MissedPolicy
+  catchUpMs: number
+  overlap: KeyedOverlap
+  jitterMs: number
+  startsAt: string | null
+  endsAt: string | null
+  /** How far its ticks are decided. */
+  cursor: string
+  /** The instant of its next tick, due or not; null when there is none. */
+  nextAt: string | null
+  /** Its tick has been due for longer than the grace, and nobody has decided it. */
+  isLate: boolean
+  /** Its job's schema has refused the payload three times in a row, for which it is paused. */
+  isRefused: boolean
+  pausedAt: string | null
+  pausedBy: string | null
+  pauseReason: string | null
+  createdAt: string
+  updatedAt: string
+}
+
+export interface ScheduleQuery {
+  /** Default: of all jobs. */
+  name?: string | undefined
+  /** How the key begins. */
+  search?: string | undefined
+  state?: ScheduleState | undefined
+  /** 1 to 10,000. */
+  limit: number
+  /** The last one of the page before. */
+  after?: { name: string; key: string } | undefined
+}
+
+export const SCHEDULE_STATES = ['paused', 'refused', 'late'] as const
+export type ScheduleState = (typeof SCHEDULE_STATES)[number]
+
+export interface SchedulePage {
+  schedules: ListedSchedule[]
+  /** Pass it as `after` for the next page; null when there are no more. */
+  next: { name: string; key: string } | null
+}
+
+const IS_LATE = `"dueAt" < now() - interval '${GRACE_MS} milliseconds'`
+const COLUMNS = `
+  "name", "key", "version", ${boundedText('"cron"')} as "cron", ${boundedText('"timeZone"')} as "timeZone", "missed",
+  "catchUpMs"::float8 as "catchUpMs", "overlap", "jitterMs"::float8 as "jitterMs", "startsAt", "endsAt", "cursor", "nextAt",
+  coalesce(${IS_LATE}, false) as "isLate", "refusals" >= 3 and "pausedAt" is not null as "isRefused", "pausedAt",
+  ${boundedText('"pausedBy"')} as "pausedBy", ${boundedText('"pauseReason"')} as "pauseReason", "createdAt", "updatedAt"`
+
+const CONDITIONS = {
+  paused: '"pausedAt" is not null',
+  refused: '"refusals" >= 3 and "pausedAt" is not null',
+  late: IS_LATE,
+} as const satisfies Record<ScheduleState, string>
+
+const PLACE = { name: checkText, key: checkText }
+const QUERY = {
+  name: optional(checkText),
+  search: optional(checkText),
+  state: optional(oneOf(SCHEDULE_STATES)),
+  limit: checkLimit,
+  after: asItIs,
+}
+
+/** Lists keyed schedules by name and key, in the order of their bytes. */
+export async function listKeyedSchedules(
+  reader: JobsReader,
+  query: ScheduleQuery,
+): Promise<SchedulePage> {
+  const { name, search, state, limit, after } = checkParts('query', query, QUERY)
+  const from = after === undefined ? undefined : checkParts('after', after, PLACE, 'after.')
+  const values: unknown[] = [limit + 1]
+  const add = (value: unknown) => `$${values.push(value)}`
+  const conditions = [
+    'true',
+    ...(name === undefined ? [] : [`"name" = ${add(name)}::text`]),
+    ...(search === undefined ? [] : [beginsWith(search, add)]),
+    ...(state === undefined ? [] : [CONDITIONS[state]]),
+    ...(from === undefined
+      ? []
+      : [`("name", "key") > (${add(from.name)}::text, ${add(from.key)}::text)`]),
+  ]
+  const rows = await reader.rows<ListedSchedule>({
+    text: `
+      select ${COLUMNS} from "JobKeyedSchedule" where ${conditions.join(' and ')}
+      order by "name", "key" limit $1::int`,
+    values,
+  })
+  const schedules = rows.slice(0, limit)
+  const last = rows.length > limit ? schedules.at(-1) : undefined
+  return { schedules, next: last ? { name: last.name, key: last.key } : null }
+}
+
+/** An interval of the index: the key begins with the text. No text has a greater character than the last of Unicode. */
+function beginsWith(search: string, add: (value: unknown) => string): string {
+  return `"key" >= ${add(search)}::text and "key" <= ${add(`${search}\u{10FFFF}`)}::text`
+}
+
+/** Finds one; null where there is none. */
+export async function getKeyedSchedule(
+  reader: JobsReader,
+  of: { name: string; key: string },
+): Promise<ListedSchedule | null> {
+  const { name, key } = checkParts('of', of, PLACE, 'of.')
+  const [row] = await reader.rows<ListedSchedule>({
+    text: `select ${COLUMNS} from "JobKeyedSchedule" where "name" = $1::text and "key" = $2::text`,
+    values: [name, key],
+  })
+  return row ?? null
+}
+
+/** Lists for each job the schedule whose tick has been due for longest, if that is longer than the grace. */
+export async function listLateSchedules(
+  reader: JobsReader,
+  now: Date,
+): Promise<{ name: string; key: string; since: string }[]> {
+  return await reader.rows({
+    text: `
+      select job.name, late."key", late."dueAt" as "since" from (${NAMES_OF_SCHEDULES}) job(name)
+      cross join lateral (
+        select "key", "dueAt" from "JobKeyedSchedule"
+        where "name" = job.name and "dueAt" < $1::timestamptz - interval '${GRACE_MS} milliseconds' order by "dueAt" limit 1
+      ) late order by late."dueAt", job.name`,
+    values: [now.toISOString()],
+  })
+}
+
+/** The schedules of a job that are paused since it has refused their payloads. */
+export interface RefusedSchedules {
+  name: string
+  /** The one that has been paused for longest, since when, and why. */
+  key: string
+  since: string
+  message: string
+  count: number
+  /** There may be more. */
+  isCut: boolean
+}
+
+/** So many are counted. */
+export const MAX_REFUSED = 10_000
+
+export async function listRefusedSchedules(reader: JobsReader): Promise<RefusedSchedules[]> {
+  return await reader.rows<RefusedSchedules>({
+    text: `
+      with refused as materialized (
+        select "name", "key", "pausedAt", "pauseReason" from "JobKeyedSchedule"
+        where ${CONDITIONS.refused} order by "name", "pausedAt" limit ${MAX_REFUSED + 1}
+      )
+      select "name", (array_agg("key" order by "pausedAt"))[1] as "key", min("pausedAt") as "since",
+             coalesce((array_agg(${boundedText('"pauseReason"')} order by "pausedAt"))[1], '') as "message",
+             least(count(*), ${MAX_REFUSED})::int as "count", (select count(*) from refused) > ${MAX_REFUSED} as "isCut"
+      from refused group by "name" order by "name"`,
+  })
+}
+
+/** A row of a keyed schedule's ledger. */
+export interface KeyedTickRow extends ListedJobTick {
+  /** By which version of the schedule it was decided. */
+  version: number
+}
+
+export interface KeyedTickQuery {
+  name: string
+  key: string
+  /** 1 to 10,000. */
+  limit: number
+  /** Only ticks before this instant. */
+  before?: string | undefined
+}
+
+export interface KeyedTickPage {
+  ticks: KeyedTickRow[]
+  /** Pass it as `before` for the next page; null when there are no more rows. */
+  next: string | null
+}
+
+const TICKS = { ...PLACE, limit: checkLimit, before: optional(checkInstant) }
+
+/** Lists a schedule's rows of the ledger, the newest first; also of one that was deleted. */
+export async function listKeyedTicks(
+  reader: JobsReader,
+  query: KeyedTickQuery,
+): Promise<KeyedTickPage> {
+  const { name, key, limit, before } = checkParts('query', query, TICKS)
+  const rows = await reader.rows<KeyedTickRow>({
+    text: `
+      select "scheduledFor", "outcome"::text as "outcome", ${boundedText('"reason"')} as "reason", "count", "through",
+             "workId"::text as "workId", "version", "createdAt"
+      from "JobKeyedTick" where "name" = $1::text and "key" = $2::text ${before === undefined ? '' : 'and "scheduledFor" < $4::timestamptz'}
+      order by "scheduledFor" desc limit $3::int`,
+    values: [name, key, limit + 1, ...(before === undefined ? [] : [before])],
+  })
+  const ticks = rows.slice(0, limit)
+  const last = rows.length > limit ? ticks.at(-1) : undefined
+  return { ticks, next: last?.scheduledFor ?? null }
+}

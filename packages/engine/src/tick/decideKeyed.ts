@@ -1,0 +1,334 @@
+import { v7 as uuid } from 'uuid'
+import { askSchema, describeIssues, SCHEMA_FAILED } from '../job/askSchema.ts'
+import type { Job } from '../job/defineJob.ts'
+import { labelWork, type WorkLabel } from '../job/labelWork.ts'
+import type { Logger } from '../job/logger.ts'
+import { readableLine, storableText } from '../job/storableText.ts'
+import { recordActions } from '../control/recordActions.ts'
+import type { Connection } from '../store/database.ts'
+import { insertWork, type WorkToInsert } from '../store/insertWork.ts'
+import { decideTicks, type TickDecision } from './decideTicks.ts'
+import { dueTicks, MAX_LISTED, type DueTicks } from './dueTicks.ts'
+import { dueOf, nextOf, OWN_TZDATA, SAVE_ROWS_SQL, type KeyedRow } from './keyedRow.ts'
+import { createNextTick } from './nextTicks.ts'
+
+/** After so many ticks in a row whose payload the job's schema refuses, the schedule is paused. */
+const MAX_REFUSALS = 3
+/** Of so many pieces of a schedule's work its row knows the ids. */
+const MAX_OPEN_WORK = 100
+const MAX_ORIGIN_LENGTH = 200
+/** A row that this process cannot decide is left to others for so long. */
+const POSTPONED_MS = 60_000
+
+export interface KeyedTick extends TickDecision {
+  key: string
+  version: number
+  workId: string | null
+}
+
+/** The parts of a job that deciding needs; a program that deletes a schedule may have its name alone. */
+export type DecidedJob = Pick<Job, 'name'> &
+  Partial<Pick<Job, 'payload' | 'label' | 'show' | 'retry'>>
+
+export interface HowToDecide {
+  job: DecidedJob
+  /** Null: a program that changes the schedules decides what is due by what they were, and waits for no jitter. */
+  workerId: string | null
+  /** Whether a payload that the schema refuses is refused for good: only the latest version may say so. */
+  isLatest: () => Promise<boolean>
+  log: Pick<Logger, 'warn' | 'error'>
+  tzdata?: string
+}
+
+export interface DecidedRows {
+  /** What was written into the ledger, the oldest first. */
+  ticks: KeyedTick[]
+  /** The transaction that inserted work; null: none was. */
+  transactionId: string | null
+  /** The rows as they are now. */
+  rows: KeyedRow[]
+}
+
+/** What is decided of one row. */
+interface Decided {
+  row: KeyedRow
+  ticks: KeyedTick[]
+  work: WorkToInsert[]
+  /** The payload does not fit any more. */
+  refusal: string | null
+  /** How later rules of time zones have moved its next tick. */
+  moved: string | null
+}
+
+/**
+ * Decides what is due of these rows, which the caller has locked: the ledger, the work of what it did not have, and the cursors, in the
+ * caller's transaction. The row's own `nextAt` is what is due first, whatever this process would compute: only later rules of time
+ * zones may move it.
+ */
+export async function decideKeyed(
+  tx: Connection,
+  rows: readonly KeyedRow[],
+  how: HowToDecide,
+): Promise<DecidedRows> {
+  const { job, log } = how
+  const nextTick = createNextTick()
+  let latest: Promise<boolean> | null = null
+  const isLatest = () => (latest ??= how.isLatest())
+  const decided: Decided[] = []
+  for (const row of rows) {
+    try {
+      decided.push(await decideRow(row, { ...how, isLatest }, nextTick))
+    } catch (error) {
+      // An expression or a zone of a later version's, or a row that somebody has written by hand.
+      log.error(
+        { err: error, name: job.name, key: row.key },
+        'a keyed schedule cannot be decided here',
+      )
+      if (how.workerId === null) continue
+      const postponed = { ...row, dueAt: new Date(row.now.getTime() + POSTPONED_MS) }
+      decided.push({ row: postponed, ticks: [], work: [], refusal: null, moved: null })
+    }
+  }
+  const written = await writeLedger(
+    tx,
+    how,
+    decided.flatMap(({ ticks }) => ticks),
+  )
+  const ids = new Set(written.map(({ workId }) => workId))
+  const { transactionId } = await insertWork(
+    tx,
+    decided.flatMap(({ work }) => work).filter(({ id }) => ids.has(id)),
+  )
+  await saveRows(
+    tx,
+    job.name,
+    decided.map(({ row }) => row),
+  )
+  await record(tx, how, decided)
+  const kept = new Map(decided.map(({ row }) => [row.key, row]))
+  return { ticks: written, transactionId, rows: rows.map((row) => kept.get(row.key) ?? row) }
+}
+
+async function decideRow(
+  row: KeyedRow,
+  how: HowToDecide,
+  nextTick: ReturnType<typeof createNextTick>,
+): Promise<Decided> {
+  const { job, workerId, tzdata: own = OWN_TZDATA } = how
+  const isLater = own > row.tzdata
+  const nextAt = isLater ? nextOf(row, row.cursor, nextTick) : row.nextAt
+  const moved =
+    isLater && nextAt?.getTime() !== row.nextAt?.getTime()
+      ? `next at ${tellInstant(nextAt)}, before: ${tellInstant(row.nextAt)}, by the time zones of ${own}, before: ${row.tzdata || 'none'}`
+      : null
+  const tzdata = isLater ? own : row.tzdata
+  const undecided = { ...row, nextAt, dueAt: dueOf(nextAt, row.delayMs), tzdata }
+  const end = new Date(row.now.getTime() - (workerId === null ? 0 : row.delayMs))
+  if (nextAt === null || nextAt > end)
+    return { row: undecided, ticks: [], work: [], refusal: null, moved }
+  const due = await listDue(row, nextAt, end, nextTick)
+  const isPaused = row.pausedAt !== null
+  const situation = { now: end, isPaused, isUnfinished: row.isUnfinished }
+  const wanted = decideTicks(row, due, situation)
+  const fit: Fit = wanted.some(isEnqueued) ? fitPayload(how, row) : NOT_ASKED
+  const refusal = fit.kind === 'refused' && (await how.isLatest()) ? fit.problem : null
+  const decisions = refusal === null ? wanted : wanted.map((one) => refuse(one, refusal))
+  const cursor = due.listed.at(-1) as Date
+  const following = nextOf(row, cursor, nextTick)
+  const ticks = decisions.map((decision) => ({
+    ...decision,
+    key: row.key,
+    version: row.version,
+    workId: isEnqueued(decision) ? uuid() : null,
+  }))
+  let { lastAt } = row
+  const work = ticks.flatMap(({ scheduledFor, workId: id }): WorkToInsert[] => {
+    if (id === null) return []
+    const previousAt = lastAt?.toISOString() ?? null
+    lastAt = scheduledFor
+    return [toWork(job.name, row, { id, previousAt, scheduledFor, label: fit.label })]
+  })
+  const refusals = refusal !== null ? row.refusals + 1 : fit.kind === 'fits' ? 0 : row.refusals
+  const isGivenUp = refusal !== null && refusals >= MAX_REFUSALS
+  return {
+    row: {
+      ...undecided,
+      cursor,
+      nextAt: following,
+      dueAt: dueOf(following, row.delayMs),
+      // What was computed just now was by this process's rules.
+      tzdata: own,
+      lastAt,
+      openWork: addOpenWork(
+        row.openWork,
+        work.map(({ id }) => id),
+      ),
+      refusals,
+      ...(isGivenUp && {
+        pausedAt: row.now,
+        pausedBy: workerId,
+        pauseReason: `the payload does not fit: ${refusal}`,
+      }),
+    },
+    ticks,
+    work,
+    refusal: isGivenUp ? refusal : null,
+    moved,
+  }
+}
+
+const isEnqueued = ({ outcome }: TickDecision) => outcome === 'enqueued'
+const tellInstant = (instant: Date | null) => instant?.toISOString() ?? 'never'
+
+function refuse(decision: TickDecision, refusal: string): TickDecision {
+  if (decision.outcome !== 'enqueued' && decision.outcome !== 'coalesced') return decision
+  return { ...decision, outcome: 'skipped', reason: `the payload does not fit: ${refusal}` }
+}
+
+/** The ticks from `first` up to `end`, of which the first is due whatever the calendar of this process says. */
+async function listDue(
+  row: KeyedRow,
+  first: Date,
+  end: Date,
+  nextTick: ReturnType<typeof createNextTick>,
+): Promise<DueTicks> {
+  const following = nextOf(row, first, nextTick)
+  if (following === null || following > end) return { listed: [first], earlier: null }
+  const through = row.endsAt !== null && row.endsAt < end ? row.endsAt : end
+  const { listed, earlier } = await dueTicks(row, first, through)
+  if (earlier !== null)
+    return { listed, earlier: { ...earlier, from: first, count: earlier.count + 1 } }
+  if (listed.length < MAX_LISTED) return { listed: [first, ...listed], earlier: null }
+  return { listed, earlier: { count: 1, isOver: false, from: first, through: first } }
+}
+
+type Fit =
+  | { kind: 'fits' | 'notAsked'; label: WorkLabel }
+  | { kind: 'refused'; problem: string; label: WorkLabel }
+
+const NOT_ASKED = { kind: 'notAsked' as const, label: {} }
+
+/** Asks the job's schema, which is foreign code, whether it still takes the payload. */
+function fitPayload({ job, log }: HowToDecide, row: KeyedRow): Fit {
+  const { payload: schema } = job
+  if (schema === undefined) return NOT_ASKED
+  try {
+    const answer = askSchema(schema, readPayload(row))
+    if (answer.kind === 'accepted')
+      return { kind: 'fits', label: labelWork(job, answer.value, log) }
+    return {
+      kind: 'refused',
+      problem: storableText(describeIssues(answer.issues), 1_000),
+      label: {},
+    }
+  } catch {
+    return { kind: 'refused', problem: SCHEMA_FAILED, label: {} }
+  }
+}
+
+export function readPayload({ payload }: Pick<KeyedRow, 'payload'>): unknown {
+  return payload === null ? undefined : (JSON.parse(payload) as unknown)
+}
+
+/** The work of a keyed schedule: of a tick, or, with `by`, of what a person has asked for. */
+export function toWork(
+  name: string,
+  row: Pick<KeyedRow, 'key' | 'timeZone' | 'payload' | 'bytes'>,
+  of: {
+    id: string
+    previousAt: string | null
+    scheduledFor: Date | null
+    label: WorkLabel
+    by?: { actor: string; reason?: string }
+  },
+): WorkToInsert {
+  const { id, previousAt, scheduledFor, label, by } = of
+  const { key, timeZone, bytes } = row
+  return {
+    id,
+    name,
+    bytes,
+    envelope: {
+      payload: readPayload(row),
+      trigger: scheduledFor === null ? 'manual' : 'schedule',
+      ...(scheduledFor !== null && { scheduledFor: scheduledFor.toISOString() }),
+      schedule: { key, timeZone, previousAt },
+      enqueuedBy: readableLine(`schedule ${key}`, MAX_ORIGIN_LENGTH),
+      ...label,
+      ...by,
+    },
+  }
+}
+
+export function addOpenWork(known: string, ids: readonly string[]): string {
+  const all = [...known.split(',').filter((id) => id !== ''), ...ids]
+  return all.slice(-MAX_OPEN_WORK).join(',')
+}
+
+/** Writes what the ledger does not have, and returns that. */
+async function writeLedger(
+  tx: Connection,
+  { job, workerId }: HowToDecide,
+  ticks: readonly KeyedTick[],
+): Promise<KeyedTick[]> {
+  if (ticks.length === 0) return []
+  const { rows } = await tx.query<{ key: string; scheduledFor: Date }>(
+    `insert into "JobKeyedTick" ("name", "key", "scheduledFor", "outcome", "reason", "workId", "count", "through", "version", "workerId")
+     select $1::text, "key", "scheduledFor", "outcome"::"TickOutcome", "reason", "workId", "count", "through", "version", $2::text
+     from json_to_recordset($3::text::json) as tick(
+       "key" text, "scheduledFor" timestamptz, "outcome" text, "reason" text, "workId" uuid, "count" int, "through" timestamptz, "version" int
+     )
+     on conflict do nothing returning "key", "scheduledFor"`,
+    [job.name, workerId, JSON.stringify(ticks)],
+  )
+  const toId = (tick: { key: string; scheduledFor: Date }) =>
+    `${tick.scheduledFor.getTime()} ${tick.key}`
+  const written = new Set(rows.map(toId))
+  return ticks
+    .filter((tick) => written.has(toId(tick)))
+    .toSorted((one, other) => one.scheduledFor.getTime() - other.scheduledFor.getTime())
+}
+
+export async function saveRows(
+  tx: Connection,
+  name: string,
+  rows: readonly KeyedRow[],
+): Promise<void> {
+  if (rows.length === 0) return
+  const saved = rows.map((row) => {
+    const { key, cursor, nextAt, dueAt, tzdata, lastAt, openWork } = row
+    const { refusals, pausedAt, pausedBy, pauseReason } = row
+    return {
+      key,
+      cursor,
+      nextAt,
+      dueAt,
+      tzdata,
+      lastAt,
+      openWork,
+      refusals,
+      pausedAt,
+      pausedBy,
+      pauseReason,
+    }
+  })
+  await tx.query(SAVE_ROWS_SQL, [name, JSON.stringify(saved)])
+}
+
+/** Records what no person did: a schedule that was paused since its payload does not fit, and one whose next tick has moved. */
+async function record(
+  tx: Connection,
+  { job, workerId }: HowToDecide,
+  decided: readonly Decided[],
+): Promise<void> {
+  const actor = workerId ?? 'program'
+  const targets = (which: (one: Decided) => string | null) =>
+    decided.flatMap((one) => {
+      const change = which(one)
+      return change === null ? [] : [{ name: job.name, scheduleKey: one.row.key, change }]
+    })
+  const paused = targets(({ refusal }) => refusal && `the payload does not fit: ${refusal}`)
+  if (paused.length > 0) await recordActions(tx, 'pause', paused, { actor })
+  const moved = targets((one) => one.moved)
+  if (moved.length > 0) await recordActions(tx, 'reschedule', moved, { actor })
+}
