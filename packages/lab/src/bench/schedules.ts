@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { formatNumber, ms, table } from '../markdown.ts'
 import { startProcess } from '../startProcess.ts'
 import { quantile, summarise } from '../statistics.ts'
+import { measureKeyed, renderKeyed, type KeyedFigures } from './keyedSchedules.ts'
 import type { Bench } from './openBench.ts'
 import { withClient } from './openServer.ts'
 import { defineScenario } from './scenario.ts'
@@ -14,6 +15,8 @@ interface SchedulesFigures {
   workers: number
   seconds: number
   rounds: SchedulesRound[]
+  /** Results from before there were any have none. */
+  keyed?: KeyedFigures[]
 }
 
 interface SchedulesRound {
@@ -43,7 +46,7 @@ export const schedules = defineScenario<SchedulesFigures>({
   title: 'Schedules',
   rounds: 1,
   measure: measureSchedules,
-  targets({ rounds }) {
+  targets({ rounds, keyed = [] }) {
     const of = (figure: (round: SchedulesRound) => number) => summarise(rounds.map(figure))
     return [
       {
@@ -67,9 +70,25 @@ export const schedules = defineScenario<SchedulesFigures>({
         measured: of(({ p99 }) => p99),
         obstacle: 'every worker looks into the queue of each job by itself',
       },
+      ...keyed
+        .filter((one) => one.keyed > 0)
+        .flatMap((one) => [
+          {
+            what: `${formatNumber(one.keyed)} keyed schedules due at once, decided by ${one.workers} ${one.workers === 1 ? 'worker' : 'workers'}`,
+            atMost: 30_000,
+            unit: 'ms',
+            measured: one.decidedMs,
+          },
+          {
+            what: `latest tick of the code meanwhile, ${one.workers} ${one.workers === 1 ? 'worker' : 'workers'}`,
+            atMost: 1_000,
+            unit: 'ms',
+            measured: one.codeLongestMs,
+          },
+        ]),
     ]
   },
-  render({ schedules: count, workers, seconds, rounds }) {
+  render({ schedules: count, workers, seconds, rounds, keyed = [] }) {
     const rows = rounds.map((round) => [
       formatNumber(round.due),
       formatNumber(round.recorded),
@@ -85,7 +104,7 @@ export const schedules = defineScenario<SchedulesFigures>({
     return `${formatNumber(count)} jobs that are due every second, with the policies that a job has by default, ${workers} workers in processes of
 their own on one database, ${formatNumber(seconds)} seconds. Lateness is from the instant that the schedule names to the run's start.
 
-${table(['ticks due', 'in the ledger once', 'run once', 'surplus runs', 'outcomes', 'late p50', 'late p99', 'latest'], rows)}`
+${table(['ticks due', 'in the ledger once', 'run once', 'surplus runs', 'outcomes', 'late p50', 'late p99', 'latest'], rows)}${renderKeyed(keyed)}`
   },
   plots: () => [],
 })
@@ -112,7 +131,8 @@ async function measureSchedules(bench: Bench): Promise<SchedulesFigures> {
     rounds.push(await readRound(databaseUrl, jobs, from, to))
   })
   await server.dropDatabase('schedules')
-  return { schedules: jobs, workers: WORKERS, seconds, rounds }
+  const keyed = await measureKeyed(bench, server)
+  return { schedules: jobs, workers: WORKERS, seconds, rounds, keyed }
 }
 
 /** Reads the ticks from `from` to just before `to`. */

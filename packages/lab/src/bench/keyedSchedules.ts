@@ -1,0 +1,104 @@
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { formatNumber, ms, table } from '../markdown.ts'
+import { migrateEngine } from '../product.ts'
+import { startProcess } from '../startProcess.ts'
+import type { Bench } from './openBench.ts'
+import { withClient, type Server } from './openServer.ts'
+import type { WorkersSettings } from './workersProcess.ts'
+
+/** What becomes of schedules of the code while very many keyed ones are due at one instant. */
+export interface KeyedFigures {
+  workers: number
+  keyed: number
+  /** From the instant until the last of them was decided; null where there is none. */
+  decidedMs: number | null
+  /** From the tick of the code to its decision, in those seconds. */
+  codeP99Ms: number
+  codeLongestMs: number
+}
+
+const WORKERS_PROCESS = join(import.meta.dirname, 'workersProcess.ts')
+const CODE_JOBS = 10
+/** Its queue is paused: what is measured is deciding. */
+const KEYED_JOB = `noop${CODE_JOBS}`
+const ZONES = ['Europe/Lisbon', 'Europe/Berlin', 'Asia/Tokyo', 'America/New_York', 'UTC']
+
+export async function measureKeyed(bench: Bench, server: Server): Promise<KeyedFigures[]> {
+  const keyed = bench.sized({ small: 1_000, full: 100_000 })
+  const variants = [
+    { workers: 1, keyed: 0 },
+    { workers: 1, keyed },
+    { workers: 4, keyed },
+  ]
+  const figures: KeyedFigures[] = []
+  for (const variant of variants) {
+    bench.progress(`${variant.keyed} keyed schedules, ${variant.workers} workers`)
+    figures.push(await measureOne(server, variant, bench.sized({ small: 5, full: 45 })))
+  }
+  return figures
+}
+
+async function measureOne(
+  server: Server,
+  { workers, keyed }: { workers: number; keyed: number },
+  seconds: number,
+): Promise<KeyedFigures> {
+  const databaseUrl = await server.createDatabase('schedules')
+  await migrateEngine(databaseUrl)
+  return await withClient(databaseUrl, async (client) => {
+    await client.query(`insert into "JobQueue" ("name", "pausedBy") values ($1, 'bench')`, [
+      KEYED_JOB,
+    ])
+    await client.query(
+      `insert into "JobKeyedSchedule" ("name", "key", "version", "cron", "timeZone", "missed", "catchUpMs", "overlap", "jitterMs",
+         "payload", "bytes", "cursor", "delayMs", "tzdata")
+       select $1, 'tenant-' || n, 1, '0 9 * * *', ($3::text[])[1 + n % cardinality($3::text[])], 'once', 86400000, 'skip', 0, '{}', 2, now(), 0, $4
+       from generate_series(1, $2::int) n`,
+      [KEYED_JOB, keyed, ZONES, process.versions.tz ?? ''],
+    )
+    await client.query('vacuum analyze "JobKeyedSchedule"')
+    const settings: WorkersSettings = { databaseUrl, jobs: CODE_JOBS + 1, cron: '* * * * * *' }
+    const started = Array.from({ length: workers }, () =>
+      startProcess(WORKERS_PROCESS, { settings }),
+    )
+    await Promise.all(started.map((worker) => worker.told('isReady')))
+    const from = new Date(Math.ceil(Date.now() / 1_000) * 1_000 + 15_000)
+    await client.query(`update "JobKeyedSchedule" set "nextAt" = $1, "dueAt" = $1`, [from])
+    await pause(from.getTime() + seconds * 1_000 - Date.now())
+    await Promise.all(started.map((worker) => worker.stop()))
+    const { rows } = await client.query<Omit<KeyedFigures, 'workers' | 'keyed'> & { n: number }>(
+      `select (select count(*)::int from "JobKeyedTick") as n,
+         (select extract(epoch from max("createdAt") - $1)::float8 * 1000 from "JobKeyedTick") as "decidedMs",
+         percentile_cont(0.99) within group (order by late) as "codeP99Ms", max(late) as "codeLongestMs"
+       from (
+         select extract(epoch from "createdAt" - "scheduledFor")::float8 * 1000 as late from "JobTick"
+         where "scheduledFor" >= $1 and "scheduledFor" < $1 + $2 * interval '1 second'
+       ) code`,
+      [from, seconds - 2],
+    )
+    await server.dropDatabase('schedules')
+    const [row] = rows
+    if (row?.n !== keyed)
+      throw new Error(`${row?.n} of ${keyed} ticks were decided in ${seconds} s`)
+    const { decidedMs, codeP99Ms, codeLongestMs } = row
+    return { workers, keyed, decidedMs, codeP99Ms, codeLongestMs }
+  })
+}
+
+export function renderKeyed(figures: readonly KeyedFigures[]): string {
+  if (figures.length === 0) return ''
+  const rows = figures.map(({ workers, keyed, decidedMs, codeP99Ms, codeLongestMs }) => [
+    formatNumber(workers),
+    formatNumber(keyed),
+    decidedMs === null ? '–' : ms(decidedMs),
+    ms(codeP99Ms),
+    ms(codeLongestMs),
+  ])
+  return `
+
+Keyed schedules in ${ZONES.length} zones, all due at one instant, beside ${CODE_JOBS} jobs of the code that are due every second. The queue of theirs is
+paused, so that deciding is what is measured. Lateness is from the tick to its decision.
+
+${table(['workers', 'keyed schedules due', 'all decided after', 'late p99, code', 'latest, code'], rows)}`
+}
