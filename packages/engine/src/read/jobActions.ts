@@ -48,7 +48,11 @@ export async function listRunActions(
   return rows.map(toListed)
 }
 
-/** Lists what people did to a job or to its work, the latest first. */
+/** Looks at payloads have places of their own, so that they leave what changed the job in sight: so many among the latest. */
+const MAX_LOOKS = 3
+const MAX_LATEST = 1_000
+
+/** Lists what people did to a job or to its work, the latest first, and their latest looks at payloads beside `limit` other acts. */
 export async function listJobActions(
   reader: JobsReader,
   name: string,
@@ -56,9 +60,17 @@ export async function listJobActions(
 ): Promise<ListedAction[]> {
   const rows = await reader.rows<ActionRow>({
     text: `
-      (select ${COLUMNS} from "JobAction" where "name" = $1 order by "at" desc limit $2::int)
-      union all (${bulkActionsSql('$1::text = any(bulk."names")')} order by 1 desc limit $2::int)
-      order by "at" desc limit $2::int`,
+      with latest as materialized (
+        select ${COLUMNS} from "JobAction" where "name" = $1 order by "at" desc limit ${MAX_LATEST}
+      ), act as (
+        (select * from latest where "action" <> 'showPayload' order by "at" desc limit $2::int)
+        union all (${bulkActionsSql('$1::text = any(bulk."names")')} order by 1 desc limit $2::int)
+        order by "at" desc limit $2::int
+      )
+      select * from act union all (
+        select * from latest where "action" = 'showPayload' order by "at" desc limit ${MAX_LOOKS}
+      )
+      order by "at" desc`,
     values: [name, limit],
   })
   return rows.map(toListed)

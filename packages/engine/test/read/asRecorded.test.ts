@@ -446,6 +446,20 @@ it('lists what people did in the order of time, and workers by when they started
   const { reader } = runtime
   const actors = (actions: readonly { actor: string }[]) => actions.map(({ actor }) => actor)
   expect(actors(await listJobActions(reader, 'busy', 3))).toEqual(['1', '2', '3'])
+  // However many looks at payloads came since, beside the latest of these.
+  await runtime.rows(
+    `insert into "JobAction" ("id", "at", "action", "actor", "name")
+     select gen_random_uuid(), now() - n * interval '1 second', 'showPayload', 'look ' || n, 'busy'
+     from generate_series(1, 30) n order by n % 7`,
+  )
+  expect(actors(await listJobActions(reader, 'busy', 3))).toEqual([
+    'look 1',
+    'look 2',
+    'look 3',
+    '1',
+    '2',
+    '3',
+  ])
   expect(actors(await listRunActions(reader, { id: runId, workId: null }))).toEqual([
     '4',
     '3',
