@@ -161,7 +161,10 @@ describe('the overview says what needs somebody', () => {
     const marks = page.getByRole('list', { name: 'What the marks and lines mean' })
     await marks.getByText(/^version 0\.2\.1/).waitFor()
     expect(await marks.getByText(/^version/).count()).toBe(1)
-    expect(await page.locator('.plotArea .versionLine').count()).toBe(1)
+    for (const chart of ['Durations', /^Runs by/])
+      expect(
+        await page.getByRole('region', { name: chart }).locator('.plotArea .versionLine').count(),
+      ).toBe(1)
     await needs(page, 'Slower').getByRole('link').nth(1).click()
     await expectSeen(page.getByText('0.2.1', { exact: true }))
     await stack.prisma.$executeRaw`delete from "JobFormerWorker"`

@@ -1,6 +1,7 @@
 import { useId } from 'react'
+import { VersionKeys, VersionLine, type VersionMark } from './VersionMarks.tsx'
 import { AcrossLabels } from './AcrossLabels.tsx'
-import { barMax, formatCount } from './scales.ts'
+import { barMax, formatCount, percent } from './scales.ts'
 
 export type BarKind = 'success' | 'failed' | 'stopped' | 'running' | 'plain'
 
@@ -22,6 +23,8 @@ export interface BarChartProps {
   kinds: readonly { kind: BarKind; label: string }[]
   /** Names of the first and the last bar, when bars have no labels. */
   ends?: readonly [string, string]
+  /** Where the version changed, as shares of the width. */
+  versions?: readonly (VersionMark & { place: number })[]
 }
 
 const HEIGHT = 140
@@ -36,7 +39,7 @@ const GAP_SHARE = 0.22
  * Stacked bars. Positions are shares of the width, so that it fits anywhere without measuring. Failures are hatched, to
  * be told without colour. A bar far above all others is cut, and shows its value.
  */
-export function BarChart({ summary, bars, kinds, ends }: BarChartProps) {
+export function BarChart({ summary, bars, kinds, ends, versions = [] }: BarChartProps) {
   const hatch = useId()
   const totals = bars.map(({ parts }) => parts.reduce((sum, { value }) => sum + value, 0))
   const max = barMax(totals)
@@ -80,6 +83,9 @@ export function BarChart({ summary, bars, kinds, ends }: BarChartProps) {
               y2={base - share * plot}
               className={share === 0 ? 'axisLine' : 'gridLine'}
             />
+          ))}
+          {versions.map(({ at, version, place }) => (
+            <VersionLine key={at} version={version} x={percent(place)} y1={TOP} y2={base} />
           ))}
           <AcrossLabels labels={labels} y={HEIGHT - 5} />
           <AcrossLabels labels={cut} y={TOP - CUT - 3} isValue />
@@ -134,7 +140,7 @@ export function BarChart({ summary, bars, kinds, ends }: BarChartProps) {
           <span>{ends[1]}</span>
         </div>
       )}
-      {kinds.length > 1 && (
+      {(kinds.length > 1 || versions.length > 0) && (
         <ul className="legend" aria-label="What the bars mean">
           {kinds.map(({ kind, label }) => (
             <li key={kind}>
@@ -151,6 +157,7 @@ export function BarChart({ summary, bars, kinds, ends }: BarChartProps) {
               {label}
             </li>
           ))}
+          <VersionKeys versions={versions} />
         </ul>
       )}
       <div className="srOnly">

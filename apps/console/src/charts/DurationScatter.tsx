@@ -6,6 +6,7 @@ import { Moment } from '../parts/Moment.tsx'
 import { formatExact, formatShort } from '../time/formatExact.ts'
 import { RunLink } from './RunLink.tsx'
 import { durationScale, percent, timeScale } from './scales.ts'
+import { VersionKeys, VersionLine } from './VersionMarks.tsx'
 import { PlotLine, plotY, TimePlot } from './TimePlot.tsx'
 
 const HEIGHT = 190
@@ -58,21 +59,15 @@ export function DurationScatter(props: DurationScatterProps) {
   return (
     <figure className="chart" {...roving.container}>
       <TimePlot summary={summarise(name, runs, overall)} x={x} y={y} height={HEIGHT} isGroup>
-        {changes.map(({ at, version }) => {
-          const place = percent(x.place(Date.parse(at)))
-          return (
-            <line
-              key={at}
-              x1={place}
-              x2={place}
-              y1={plotY(1, HEIGHT)}
-              y2={plotY(0, HEIGHT)}
-              className="versionLine"
-            >
-              <title>{`Version ${version}`}</title>
-            </line>
-          )
-        })}
+        {changes.map(({ at, version }) => (
+          <VersionLine
+            key={at}
+            version={version}
+            x={percent(x.place(Date.parse(at)))}
+            y1={plotY(1, HEIGHT)}
+            y2={plotY(0, HEIGHT)}
+          />
+        ))}
         {lines.map(({ label, className, points }) => (
           <PlotLine
             key={label}
@@ -105,14 +100,7 @@ export function DurationScatter(props: DurationScatterProps) {
       </TimePlot>
       <ul className="legend" aria-label="What the marks and lines mean">
         <OutcomeKeys outcomes={outcomes} />
-        {changes.map(({ at, version }) => (
-          <li key={at}>
-            <svg width="8" height="12" aria-hidden="true">
-              <line x1="4" x2="4" y1="0" y2="12" className="versionLine" />
-            </svg>
-            version {version} <Moment at={at}>{formatShort(at)}</Moment>
-          </li>
-        ))}
+        <VersionKeys versions={changes} />
         {lines.map(({ label, className }) => (
           <li key={label}>
             <svg width="20" height="8" aria-hidden="true">

@@ -54,6 +54,8 @@ export interface RunBars {
   unit: 'hour' | 'day'
   bars: Bar[]
   counts: EndedCounts
+  /** Which share of the width is before an instant. */
+  placeOf: (instant: string) => number
   /** How many of the bars show anything. */
   filled: number
   /** Whether runs of this time are left out. */
@@ -92,6 +94,7 @@ export function runBars(
     unit: isYoung ? 'hour' : 'day',
     isCut: cutBefore !== null && Date.parse(cutBefore) > first,
     counts: sumEnded(shown),
+    placeOf: (instant) => (Date.parse(instant) - first) / (last + lengthMs - first),
     filled: shown.filter(({ success, failed, stopped }) => success + failed + stopped > 0).length,
     bars: starts.map((start, index): Bar => {
       const row = shown[index] ?? NONE_ENDED

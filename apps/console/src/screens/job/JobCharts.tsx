@@ -69,7 +69,8 @@ const MIN_RUNS = 2
 const MEASURED_RUNS = 1_000
 
 function RunsPanel({ name, detail, now }: PanelProps) {
-  const { unit, bars, counts, filled, isCut } = runBars(detail, now)
+  const { unit, bars, counts, filled, isCut, placeOf } = runBars(detail, now)
+  const versions = detail.versions.map((one) => ({ ...one, place: placeOf(one.at) }))
   // A single run shows by its duration already.
   if (counts.success + counts.failed + counts.stopped < MIN_RUNS) return null
   const text = describeEnded(counts, isCut)
@@ -92,6 +93,7 @@ function RunsPanel({ name, detail, now }: PanelProps) {
           summary={`Runs of ${name} by ${unit}: ${text} in ${span}`}
           bars={bars}
           kinds={seenKinds([counts])}
+          versions={versions.filter(({ place }) => place >= 0)}
         />
       )}
     </Panel>
