@@ -278,11 +278,14 @@ describe('the overview says what needs somebody', () => {
     expect(await seen.evaluate((one) => one.scrollWidth - one.clientWidth)).toBe(0)
 
     await prisma.$executeRaw`
-      update "JobWork" work set "dueAt" = now() - interval '5 seconds' * row.n
+      update "JobWork" work set "dueAt" = now() - interval '1 second' * case row.n when ${WAITING} then 100 else row.n end
       from (select "id", row_number() over (order by "place" desc) as n from "JobWork" where "name" = 'walkSteps') row
       where row."id" = work."id"`
     await page.reload()
-    await sentence(page, `walkSteps: ${WAITING} waiting, about as much comes as is taken`).waitFor()
+    await sentence(
+      page,
+      `walkSteps: ${WAITING} waiting, growing: more comes than is taken`,
+    ).waitFor()
     await expectSeen(needs(page, 'Behind').getByText(/\d an? (minute|hour) coming/))
     expect(await backlog.count()).toBe(0)
     expect(await findBarriers(page)).toEqual([])
