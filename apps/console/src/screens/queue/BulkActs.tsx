@@ -32,12 +32,12 @@ export function BulkActs({ isOpen = false }: { isOpen?: boolean }) {
 
 function Act({ act }: { act: BulkAct }) {
   const { matched, left, reason, actor, stoppedBy, problem, endedAt } = act
-  const of = act.names.length === 1 ? ` of ${act.names[0]}` : ` of ${act.names.length} jobs`
+  const of = act.names.length === 1 ? act.names[0] : `${act.names.length} jobs`
   return (
-    <li className="lineItem">
+    <li className={endedAt === null ? 'lineItem isFolding' : 'lineItem'}>
       <span className="isWrapped">
-        {describeDone({ ...act, left: endedAt === null ? 0 : left })}
-        {matched > 0 && of}. <strong>{actor}</strong>
+        {matched > 0 && `${of}: `}
+        {describeDone({ ...act, left: endedAt === null ? 0 : left })}. <strong>{actor}</strong>
         {stoppedBy !== null && `, stopped by ${stoppedBy}`}
         {reason !== null && <span className="muted">: {reason}</span>}
         {problem !== null && (

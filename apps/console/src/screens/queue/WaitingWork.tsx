@@ -172,11 +172,7 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
               type="search"
               defaultValue={label ?? value ?? ''}
               maxLength={200}
-              placeholder={
-                fields.length === 0
-                  ? 'or a part of it, then Enter'
-                  : 'then Enter; of a label a part'
-              }
+              placeholder={fields.length === 0 ? 'or a part of it, then Enter' : 'then Enter'}
               autoComplete="off"
             />
           </form>
