@@ -607,6 +607,15 @@ const attention = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('unscheduled'), name: z.string() }),
   // Each job's longest run under way, when it goes on beyond its time-out.
   z.object({ kind: z.literal('overrunning'), name: z.string(), runId: z.guid(), since: at }),
+  // Many of its runs of the last hour were not started in time. `isCut`: the latest 5,000 are counted. `since`: null where nobody knows.
+  z.object({
+    kind: z.literal('expired'),
+    name: z.string(),
+    expired: count,
+    runs: count,
+    isCut: z.boolean(),
+    since: at.nullable(),
+  }),
   // Its queue is paused for more than a day, or due work has waited for an hour of that. `waiting`: what is due.
   z.object({
     kind: z.literal('pausedQueue'),

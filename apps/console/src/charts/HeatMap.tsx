@@ -2,6 +2,7 @@ import type { ConsoleJobDetail } from '@roundsman/admin/contract'
 import { useEffect, useRef } from 'react'
 import { useRoving } from '../parts/useRoving.ts'
 import { nameDate } from '../time/nameDate.ts'
+import { describeEnded, type EndedCounts } from './runBars.ts'
 
 const STEP = 13
 const CELL = 11
@@ -96,14 +97,12 @@ function monthOf(week: readonly HeatMapDay[]): string {
   )
 }
 
-function describe({ date, success, failed }: HeatMapDay): string {
-  const runs = success + failed
-  if (runs === 0) return `${nameDate(date)}: no runs`
-  const all = runs === 1 ? '1 run' : `${runs.toLocaleString('en')} runs`
-  return `${nameDate(date)}: ${all}, ${failed === 0 ? 'none failed' : `${failed.toLocaleString('en')} failed`}`
+function describe({ date, ...ended }: HeatMapDay): string {
+  const runs = ended.success + ended.failed + ended.stopped
+  return `${nameDate(date)}: ${runs === 0 ? 'no runs' : describeEnded(ended)}`
 }
 
-type HeatMapDay = { date: string; success: number; failed: number; level: 0 | 1 | 2 | 3 | 4 }
+type HeatMapDay = EndedCounts & { date: string; level: 0 | 1 | 2 | 3 | 4 }
 
 const DAY_MS = 86_400_000
 const WEEKS = 53
@@ -122,8 +121,8 @@ export function heatMapWeeks(days: ConsoleJobDetail['days'], now: number): HeatM
   return Array.from({ length: WEEKS }, (_, week) =>
     Array.from({ length: week === WEEKS - 1 ? weekday + 1 : 7 }, (_day, index) => {
       const date = new Date(first + (week * 7 + index) * DAY_MS).toISOString().slice(0, 10)
-      const { success = 0, failed = 0 } = byDate.get(date) ?? {}
-      return { date, success, failed, level: levelOf(success + failed, most) }
+      const { success = 0, failed = 0, stopped = 0 } = byDate.get(date) ?? {}
+      return { date, success, failed, stopped, level: levelOf(success + failed, most) }
     }),
   )
 }

@@ -28,6 +28,8 @@ export function describeEnded({ success, failed, stopped }: EndedCounts, isCut =
   const percent = share > 0 && share < 1 ? '< 1' : Math.round(share)
   const rest = stopped === 0 ? '' : `, ${count(stopped)} cancelled, blocked or expired`
   const all = isCut ? `over ${count(ended)} ended; of these` : `${count(ended)} ended,`
+  // What expired was not done either.
+  if (failed === 0 && stopped > 0) return `${all}${rest.slice(1)}`
   return `${all} ${failed === 0 ? 'none failed' : `${count(failed)} failed (${percent} %)`}${rest}`
 }
 

@@ -73,7 +73,7 @@ describe('describeOverview', () => {
     expect(describeThem([], { ...JOBS, paused: 1 }).text).toBe('4 of 5 jobs on time, 1 paused')
   })
 
-  it('is not green while due work waits in paused queues', () => {
+  it('is not green while due work waits in paused queues, or was not started in time', () => {
     const { kind: _kind, main: _main, ...row } = BACKLOG
     expect(describeThem([], JOBS, [row]).tone).toBe('good')
     const paused = { ...row, isPaused: true }
@@ -84,6 +84,11 @@ describe('describeOverview', () => {
     expect(describeThem([], JOBS, [paused, { ...paused, name: 'b' }]).text).toBe(
       'All 5 jobs on time, work waits in 2 paused queues',
     )
+    const late = { name: 'syncOrder', expired: 595, runs: 822, isCut: false, since: null }
+    expect(describeThem([{ kind: 'expired', ...late }])).toEqual({
+      tone: 'bad',
+      text: 'syncOrder: 595 of 822 were not started in time',
+    })
     const since = '2026-11-15T03:14:30Z'
     const told = { kind: 'pausedQueue' as const, name: 'syncOrder', since, by: 'max@example.com' }
     expect(describeThem([{ ...told, reason: null, waiting: 431, isCut: false }]).text).toBe(

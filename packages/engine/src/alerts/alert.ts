@@ -138,6 +138,8 @@ function sayProblem(
       const usual = facts['usualPercent'] === undefined ? '' : `, usually ${of('usualPercent')} %`
       return `${name} fails: ${what}${usual}${sayFirstRun(facts)}`
     }
+    case 'expired':
+      return `${name} starts too late: ${of('expired')} of its last ${of('runs')} runs were not started in time${sayFirstRun(facts)}`
     case 'pausedQueue':
       return `the queue of ${name} is paused since ${of('since')} by ${of('by')}${facts['waiting'] === 0 ? '' : `: ${inNumbers(Number(facts['waiting']))}`}`
     case 'idle':
@@ -190,6 +192,8 @@ function whatWas(kind: AlertKind, name: string, code: string): string {
       return `no work of ${name} waits any more that no worker knows`
     case 'failing':
       return `${name} does not fail any more`
+    case 'expired':
+      return `${name} is started in time again`
     case 'pausedQueue':
       return `the queue of ${name} is resumed, or nothing has waited in it for an hour`
     case 'idle':

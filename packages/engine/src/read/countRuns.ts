@@ -1,6 +1,7 @@
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { NEUTRAL_CODES } from './failureRates.ts'
 import type { JobsReader } from './reader.ts'
+import { NOT_STARTED } from './runOutcome.ts'
 
 /** Runs that neither succeeded nor failed by themselves: cancelled, blocked by their guard, expired, or given back. */
 const IS_STOPPED = `"errorCode" in (${NEUTRAL_CODES.map((code) => `'${code}'`).join(', ')})`
@@ -11,6 +12,12 @@ const BY_OUTCOME = `
   ${counted(`"status" = 'failed' and not ${IS_STOPPED}`)} as "failed",
   ${counted(`"status" = 'failed' and ${IS_STOPPED}`)} as "stopped",
   ${counted(`"status" = 'running'`)} as "running"`
+
+/**
+ * Whether a run ended before its handler began, since its work had expired or was replaced: a moment later, which says nothing
+ * of how long runs take.
+ */
+export const NEVER_RAN = `("errorCode" = 'expired' and "details" #>> '{error,message}' like '${NOT_STARTED}%') is true`
 
 /** How many runs of a job started within a span of time, by outcome. */
 export interface SpanOfRuns {
@@ -72,7 +79,7 @@ export async function tallyDurationsByHour(
         select "hour", "ms", count(*)::int as "runs", ${BY_OUTCOME}
         from (
           select date_trunc('hour', "startedAt", 'UTC') as "hour", "status", "errorCode",
-                 (extract(epoch from "endedAt" - "startedAt") * 1000)::float8 as "ms"
+                 case when not ${NEVER_RAN} then (extract(epoch from "endedAt" - "startedAt") * 1000)::float8 end as "ms"
           from "JobRunAll"
           where ${OF_JOB} and "startedAt" >= $2::timestamptz and not "dryRun" and ${IS_FINITE}
           order by "name", "startedAt" desc, "id" desc limit $3::int
@@ -100,16 +107,18 @@ export interface UsualDuration {
   runs: number
 }
 
-/** Measures the last 1,000 ended runs of a job, without dry runs. */
+const MS = `extract(epoch from "endedAt" - "startedAt") * 1000`
+
+/** Measures the last 1,000 ended runs of a job, without dry runs and what never ran. */
 export async function measureDuration(reader: JobsReader, name: string): Promise<UsualDuration> {
   const [duration] = await reader.rows<UsualDuration>({
-    text: `select (percentile_cont(0.5) within group (order by "ms"))::float8 as "p50Ms",
-            (percentile_cont(0.95) within group (order by "ms"))::float8 as "p95Ms", count(*)::int as "runs"
+    text: `select (percentile_cont(0.5) within group (order by ${MS}))::float8 as "p50Ms",
+            (percentile_cont(0.95) within group (order by ${MS}))::float8 as "p95Ms", count(*)::int as "runs"
      from (
-       select extract(epoch from "endedAt" - "startedAt") * 1000 as "ms" from "JobRun"
+       select "startedAt", "endedAt", "errorCode", "details" from "JobRun"
        where ${OF_JOB} and "status" <> 'running' and not "dryRun" and ${IS_FINITE}
        order by "name", "startedAt" desc, "id" desc limit 1000
-     ) run`,
+     ) run where not ${NEVER_RAN}`,
     values: [name],
   })
   return duration ?? { p50Ms: null, p95Ms: null, runs: 0 }

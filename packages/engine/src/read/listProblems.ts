@@ -11,6 +11,7 @@ import { createUsualFailures, type UsualFailures } from './createUsualFailures.t
 import { checkJobs, getJobHealth, type JobProblem } from './getJobHealth.ts'
 import { getOldestSnapshot, isSnapshotOld, nameSnapshotHolder } from './getOldestSnapshot.ts'
 import {
+  FAILURE_RATE,
   judgeFailures,
   readFailures,
   type FailedLast,
@@ -20,6 +21,7 @@ import {
 import { slowLimitMs } from './judgeRun.ts'
 import { listIdle, listSlower, type IdleJob, type SlowerJob } from './judgeRuns.ts'
 import { countDeadLettersByCause, type DeadLetterCause } from './listDeadLetters.ts'
+import { listExpired, type ExpiredWork } from './listExpired.ts'
 import { findMainGroup, groupWaitingWork, type MainGroup } from './listGroups.ts'
 import { listFailures, type FailedRun } from './listFailures.ts'
 import { listPoison, type Poison } from './listPoison.ts'
@@ -68,6 +70,8 @@ export type Problem =
         /** What more than half of it is, by its label or what its job shows, as far as was looked. */
         main: MainGroup | null
       })
+  /** Many of its runs of the last hour were not started by the time that they were to be started by. */
+  | ({ kind: 'expired' } & ExpiredWork)
   /** Its queue is paused for more than a day, or due work has waited for an hour of the pause: `waiting` pieces. */
   | {
       kind: 'pausedQueue'
@@ -194,6 +198,7 @@ export async function judgeJobs(
     failures,
     idle,
     slower,
+    expired,
     changed,
     waiting,
     pauses,
@@ -209,6 +214,7 @@ export async function judgeJobs(
     readFailures(reader, names, before(failureWindowMs), now, usualFailures),
     listIdle(reader, names, now),
     listSlower(reader, names, now),
+    listExpired(reader, names, before(HOUR_MS)),
     listRescheduled(reader, names, before(DAY_MS)),
     measureBacklog(reader, all),
     readPausedQueues(reader),
@@ -263,6 +269,9 @@ export async function judgeJobs(
     ...tooMuch
       .filter(({ name }) => !isOfHealth('orphaned', name))
       .map((row) => ({ kind: 'backlog' as const, ...row, main: mainOf.get(row.name) ?? null })),
+    ...expired
+      .filter((one) => isMuchExpired(one, wasTold('expired', one.name)))
+      .map((one) => ({ kind: 'expired' as const, ...one })),
     ...listForgotten([...pauses.values()], backlog, now),
     ...idle.map(({ firstRunId, ...one }) => ({
       kind: 'idle' as const,
@@ -411,6 +420,11 @@ export function describeBacklog(
 function isTooMuch({ oldestMs, caughtUpInMs, isPaused }: JudgedBacklog, wasTold: boolean): boolean {
   if (isPaused || oldestMs < MINUTE_MS) return false
   return caughtUpInMs === null || caughtUpInMs >= (wasTold ? HOUR_MS / 2 : HOUR_MS)
+}
+
+/** One may have expired by chance. */
+function isMuchExpired({ expired, runs }: ExpiredWork, wasTold: boolean): boolean {
+  return expired > 1 && expired >= runs * (wasTold ? FAILURE_RATE / 2 : FAILURE_RATE)
 }
 
 function listForgotten(

@@ -1,6 +1,7 @@
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
 import { READY } from '../store/waitingSql.ts'
+import { NEVER_RAN } from './countRuns.ts'
 import { countWork, oldestDue } from './getQueueStats.ts'
 import { SLOW_FACTOR } from './judgeRun.ts'
 import type { JobsReader } from './reader.ts'
@@ -16,7 +17,7 @@ export interface Backlog {
   /** How long the oldest has been due. */
   oldestMs: number
   /**
-   * How many runs of the job started per second while that waited, within the last hour at most. While it has waited no longer
+   * How many runs of the job started per second while that waited, within the last hour at most, without what never ran. While it has waited no longer
    * than runs usually take: how many will, if those under way take as long as usual.
    */
   takenPerSecond: number
@@ -95,8 +96,10 @@ export const BACKLOG_SQL = `
   from wanted
   cross join lateral ${countWork('wanted.name', DUE_PARTS, '(select most from budget)')} waiting
   cross join lateral (
-    select count(*)::float8 as count, greatest(${secondsSince('min("startedAt")')}, 0.001) as "seconds" from (
-      select "startedAt" from "JobRunAll"
+    select count(*) as read, (count(*) filter (where not ${NEVER_RAN}))::float8 as count,
+           greatest(${secondsSince('min("startedAt")')}, 0.001) as "seconds"
+    from (
+      select "startedAt", "errorCode", "details" from "JobRunAll"
       where ${equalsInOrder('"name"', 'wanted.name')}
         and "startedAt" > now() - wanted."rateSeconds" * interval '1 second'
       order by "name", "startedAt" desc, "id" desc limit ${MAX_STARTS}
@@ -117,7 +120,7 @@ export const BACKLOG_SQL = `
       and run."startedAt" > now() - wanted."usualSeconds" * interval '1 second'
   ) busy
   cross join lateral (
-    select case when taken.count = ${MAX_STARTS} then taken."seconds" else wanted."rateSeconds" end as taken,
+    select case when taken.read = ${MAX_STARTS} then taken."seconds" else wanted."rateSeconds" end as taken,
            case when coming.read = ${MAX_LAST} then least(coming."seconds", wanted."comingSeconds") else wanted."comingSeconds" end as coming
   ) over
   order by wanted."seconds" desc, wanted.name`

@@ -26,6 +26,9 @@ const CODES = {
   givenBack: 'drained',
 } as const satisfies Partial<Record<RunOutcome, string>>
 
+/** How the message begins of a run that expired, or was replaced, before its handler began. */
+export const NOT_STARTED = 'Not started'
+
 const OUTCOMES: ReadonlyMap<string, RunOutcome> = new Map(
   Object.entries(CODES).map(([outcome, code]) => [code, outcome as keyof typeof CODES]),
 )

@@ -6,6 +6,7 @@ import type { HostClient, HostTransaction } from '../job/hostTypes.ts'
 import type { NewRun, TakenWork } from '../store/claimWork.ts'
 import type { Database } from '../store/database.ts'
 import type { Enqueue } from '../job/enqueue.ts'
+import { NOT_STARTED } from '../read/runOutcome.ts'
 import type { AfterFailure } from './afterFailure.ts'
 import type { Observers } from './combineObservers.ts'
 import { Abort } from './abort.ts'
@@ -184,10 +185,10 @@ function findUnwanted(
     retryable: false,
     details: {},
   })
-  if (isReplaced) return unwanted('Not started again: newer work has taken its unique key')
+  if (isReplaced) return unwanted(`${NOT_STARTED} again: newer work has taken its unique key`)
   const at = Date.parse(expiresAt ?? '')
   if (!(at < now().getTime())) return null
-  return unwanted(`Not started: it was to be started by ${new Date(at).toISOString()}`)
+  return unwanted(`${NOT_STARTED}: it was to be started by ${new Date(at).toISOString()}`)
 }
 
 /** Executes a run, open to cancellation meanwhile. */

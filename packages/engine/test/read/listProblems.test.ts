@@ -5,7 +5,9 @@ import { DEFAULT_LIMITS, findCauses } from '../../src/alerts/findCauses.ts'
 import { defineJob } from '../../src/index.ts'
 import { createUsualFailures } from '../../src/read/createUsualFailures.ts'
 import { getJobHealth } from '../../src/read/getJobHealth.ts'
+import { measureDuration } from '../../src/read/countRuns.ts'
 import { listProblems } from '../../src/read/listProblems.ts'
+import { measureBacklog } from '../../src/read/measureBacklog.ts'
 import { openTestQueue } from '../openTestQueue.ts'
 import { openTestRuntime } from '../openTestRuntime.ts'
 
@@ -92,5 +94,63 @@ describe('a paused queue that somebody has forgotten', () => {
     expect(await problemsOf('pausedQueue')).toMatchObject([{ name: 'importFeed', waiting: 0 }])
     const health = await getJobHealth(runtime.reader, [importFeed], new Date())
     expect(health).toEqual({ problems: [], paused: [], pausedQueues: ['importFeed'] })
+  })
+})
+
+/** Inserts runs that ended `count` times so, a second apart, the last of them `ago`. They took 18 ms, or a second if they succeeded. */
+const insertRuns = async (
+  count: number,
+  ago: string,
+  { code, message = '', worker = 'w' }: { code?: string; message?: string; worker?: string } = {},
+) =>
+  await runtime.rows(
+    `insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt", "errorCode", "details")
+     select gen_random_uuid(), 'importFeed', (case when $3::text is null then 'success' else 'failed' end)::"JobRunStatus", 'queue', $5,
+            at, at + case when $3::text is null then interval '1 second' else interval '18 ms' end, $3,
+            case when $3::text is not null then jsonb_build_object('error', jsonb_build_object('message', $4::text)) end
+     from generate_series(0, $1::int - 1) n cross join lateral (select now() - $2::interval - n * interval '1 second' as at) started`,
+    [count, ago, code ?? null, message, worker],
+  )
+
+describe('work that was not started in time', () => {
+  const LATE = { code: 'expired', message: 'Not started: it was to be started by then' }
+
+  it('is told with how much and since when, and says nothing of how long runs take or how fast', async () => {
+    await insertRuns(595, '1 minute', LATE)
+    await insertRuns(1, '50 minutes', LATE)
+    await insertRuns(3, '2 hours', LATE)
+    await insertRuns(227, '20 minutes')
+    await insertRuns(1, '30 minutes', { code: 'expired', message: 'The run went on for too long' })
+    const [first] = await runtime.rows<{ at: Date }>(
+      `select max("startedAt") as at from "JobRun" where "startedAt" < now() - interval '49 minutes'
+         and "startedAt" > now() - interval '1 hour'`,
+    )
+    const since = first!.at.toISOString()
+    expect(await problemsOf('expired')).toEqual([
+      { kind: 'expired', name: 'importFeed', expired: 596, runs: 824, isCut: false, since },
+    ])
+    expect(await textsOf('expired')).toEqual([
+      'importFeed starts too late: 596 of its last 824 runs were not started in time, since <at>',
+    ])
+    expect(await measureDuration(runtime.reader, 'importFeed')).toMatchObject({
+      p50Ms: 1_000,
+      runs: 228,
+    })
+    await runtime.rows(
+      `insert into "JobWork" ("id", "name", "dueAt", "bytes", "payload")
+       values (gen_random_uuid(), 'importFeed', now() - interval '1 hour', 2, '{}')`,
+    )
+    const [backlog] = await measureBacklog(runtime.reader, ['importFeed'])
+    expect(backlog!.takenPerSecond).toBeCloseTo(228 / 3_600, 4)
+  })
+
+  it('is not told of one, of few among many, or of the day before', async () => {
+    await insertRuns(1, '1 minute', LATE)
+    await insertRuns(50, '61 minutes', LATE)
+    expect(await problemsOf('expired')).toEqual([])
+    await insertRuns(1, '2 minutes', LATE)
+    expect(await problemsOf('expired')).toMatchObject([{ expired: 2, runs: 2 }])
+    await insertRuns(19, '3 minutes')
+    expect(await problemsOf('expired')).toEqual([])
   })
 })

@@ -31,6 +31,7 @@ const LABELS: Readonly<Record<ConsoleAttention['kind'], string>> = {
   recovered: 'Recovered',
   blocked: 'Blocked',
   orphaned: 'Orphaned',
+  expired: 'Too late',
   pausedQueue: 'Paused',
   backlog: 'Behind',
   deadLetter: 'Dead letters',
@@ -266,6 +267,31 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
             </p>
           )}
           <p className="muted">{describeRates(item)}</p>
+        </>
+      )
+    case 'expired':
+      return (
+        <>
+          <p>
+            <JobLink name={item.name} />:{' '}
+            <Link
+              to="/runs"
+              search={{ name: item.name, errorCode: 'expired' }}
+              className="strongLink"
+            >
+              <Count value={item.expired} /> of {item.isCut && 'the last '}
+              <Count value={item.runs} /> were not started in time
+            </Link>
+            {item.since !== null && (
+              <>
+                , since <Moment at={item.since} />
+              </>
+            )}
+          </p>
+          <p className="muted">
+            Those of the last hour. They were to be started by an instant, and waited for longer:
+            nothing of them was done.
+          </p>
         </>
       )
     case 'pausedQueue':
@@ -512,6 +538,7 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
     case 'idle':
     case 'slower':
     case 'refused':
+    case 'expired':
     case 'rescheduled':
     case 'oldSnapshot':
     case 'lockWait':

@@ -36,6 +36,7 @@ const BAD = [
   'poison',
   'silent',
   'failing',
+  'expired',
 ] as const
 const WARN = [
   'lockWait',
@@ -117,6 +118,8 @@ function sayFirst(item: ConsoleAttention, now: number): string {
       return `${item.isCut ? 'At least ' : ''}${countPieces(item.waiting)} of ${item.name}, which no worker knows`
     case 'backlog':
       return `${item.name}: ${readyCount(item)} waiting, ${describeCatchUp(item)}`
+    case 'expired':
+      return `${item.name}: ${item.expired.toLocaleString('en')} of ${item.runs.toLocaleString('en')} were not started in time`
     case 'pausedQueue':
       return `${item.name} has been paused for ${since(item.since, now)}${item.waiting === 0 ? '' : `, ${countWaiting(item)}`}`
     case 'unscheduled':
