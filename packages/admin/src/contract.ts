@@ -607,6 +607,8 @@ const attention = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('unscheduled'), name: z.string() }),
   // Each job's longest run under way, when it goes on beyond its time-out.
   z.object({ kind: z.literal('overrunning'), name: z.string(), runId: z.guid(), since: at }),
+  // Its workers record runs that start in the future; by how much for the last, and when the database saw that start.
+  z.object({ kind: z.literal('clock'), host: z.string(), aheadMs: ms, lastAt: at }),
   // Many of its runs of the last hour were not started in time. `isCut`: the latest 5,000 are counted. `since`: null where nobody knows.
   z.object({
     kind: z.literal('expired'),

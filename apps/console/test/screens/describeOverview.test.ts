@@ -211,6 +211,14 @@ describe('describeOverview', () => {
     ).toBe('archiveCarts has another schedule')
   })
 
+  it('names the host whose clock is ahead', () => {
+    const clock = { host: 'worker-c', aheadMs: 2_220_000, lastAt: '2026-11-24T03:10:00Z' }
+    expect(describeThem([{ kind: 'clock', ...clock }])).toEqual({
+      tone: 'warn',
+      text: 'The clock of worker-c is 37 min ahead',
+    })
+  })
+
   it('warns of what can wait', () => {
     expect(describeThem([DEAD])).toEqual({
       tone: 'warn',

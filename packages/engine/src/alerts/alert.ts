@@ -138,6 +138,8 @@ function sayProblem(
       const usual = facts['usualPercent'] === undefined ? '' : `, usually ${of('usualPercent')} %`
       return `${name} fails: ${what}${usual}${sayFirstRun(facts)}`
     }
+    case 'clock':
+      return `the clock of ${of('host')} is ahead of the database's: by ${inSeconds(facts['aheadMs'])} for a run that started at ${of('lastAt')}`
     case 'expired':
       return `${name} starts too late: ${of('expired')} of its last ${of('runs')} runs were not started in time${sayFirstRun(facts)}`
     case 'pausedQueue':
@@ -192,6 +194,8 @@ function whatWas(kind: AlertKind, name: string, code: string): string {
       return `no work of ${name} waits any more that no worker knows`
     case 'failing':
       return `${name} does not fail any more`
+    case 'clock':
+      return 'no run starts in the future any more'
     case 'expired':
       return `${name} is started in time again`
     case 'pausedQueue':

@@ -1,6 +1,7 @@
 import { checkDate, checkParts, checkText, checkTexts, listOf } from '../job/argument.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedText } from './bounded.ts'
+import { ENDED_AT, STARTED_AT } from './listClocks.ts'
 import type { JobsReader, Statement } from './reader.ts'
 
 /**
@@ -70,12 +71,12 @@ export function recentFailuresQuery(names: readonly string[], since: Date): Stat
                min("from") as "from", (array_agg("code" order by "count" desc, "code") filter (where "code" is not null))[1] as "code",
                (max("count") filter (where "code" is not null))::int as "withCode", sum("since")::int as "succeededSince"
         from (
-          select "code", count(*) as "count", min("startedAt") as "from",
-                 count(*) filter (where "code" is null and "startedAt" > "lastFailureAt") as "since"
+          select "code", count(*) as "count", min(at) as "from",
+                 count(*) filter (where "code" is null and at > "lastFailureAt") as "since"
           from (
-            select "code", "startedAt", max("startedAt") filter (where "code" is not null) over () as "lastFailureAt"
+            select "code", at, max(at) filter (where "code" is not null) over () as "lastFailureAt"
             from (
-              select "errorCode" as "code", "startedAt" from "JobRun"
+              select "errorCode" as "code", ${STARTED_AT} as at from "JobRun"
               where ${OF_FAILING} and "startedAt" >= $2::timestamptz
                 and "status" <> 'running' and not "dryRun" and ("errorCode" is null or "errorCode" <> all($3::text[]))
               order by "name", "startedAt" desc, "id" desc limit ${MAX_RUNS}
@@ -85,7 +86,7 @@ export function recentFailuresQuery(names: readonly string[], since: Date): Stat
         ) code
       ) total
       cross join lateral (
-        select "id", "endedAt", "details" from "JobRun"
+        select "id", ${ENDED_AT} as "endedAt", "details" from "JobRun"
         where ${OF_FAILING} and "startedAt" >= $2::timestamptz
           and "errorCode" is not null and "errorCode" = total."code" and not "dryRun"
         order by "name", "startedAt" desc, "id" desc limit 1

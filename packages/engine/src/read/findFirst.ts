@@ -2,6 +2,7 @@ import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedText } from './bounded.ts'
 import { IS_FINITE } from './countRuns.ts'
 import { NEUTRAL_CODES, type RunShare } from './failureRates.ts'
+import { STARTED_AT } from './listClocks.ts'
 import { COUNTED, SUCCESSES } from './judgeRuns.ts'
 import { versionOf } from './listWorkers.ts'
 import type { JobsReader } from './reader.ts'
@@ -31,7 +32,7 @@ export async function findVersions(
   const rows = await reader.rows<FirstRun>({
     text: `
       with first as materialized (
-        select "id", "name", "startedAt", ${versionOf('run."workerId"')} as "version"
+        select "id", "name", "startedAt", ${STARTED_AT} as at, ${versionOf('run."workerId"')} as "version"
         from "JobRun" run where run."id" = any($1::uuid[])
       ), worker as materialized (
         select * from (
@@ -39,7 +40,7 @@ export async function findVersions(
           union select "id", "version", "startedAt" from "JobFormerWorker"
         ) any_worker where "version" in (select "version" from first)
       )
-      select first."id" as "runId", first."startedAt" as "at", ${boundedText('first."version"')} as "version",
+      select first."id" as "runId", first.at, ${boundedText('first."version"')} as "version",
              case when first."version" is not null then before."count" end as "runsBefore"
       from first cross join lateral (
         select case when count(*) < ${MAX_BEFORE} then (count(*) filter (
@@ -76,7 +77,7 @@ export async function findFailingSince(
   const [first] = await reader.rows<{ runId: string }>({
     text: `
       with latest as materialized (
-        select "id", "errorCode" is not null as "isFailed", row_number() over (order by "startedAt" desc, "id" desc) as nth
+        select "id", "errorCode" is not null as "isFailed", row_number() over (order by ${STARTED_AT} desc, "id" desc) as nth
         from (
           select * from "JobRun"
           where ${equalsInOrder('"name"', '$1::text')} and "status" <> 'running' and not "dryRun"

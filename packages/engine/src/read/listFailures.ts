@@ -2,6 +2,7 @@ import { checkDate, checkTexts } from '../job/argument.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedText, jsonNumber } from './bounded.ts'
 import { NEUTRAL_CODES } from './failureRates.ts'
+import { ENDED_AT, STARTED_AT } from './listClocks.ts'
 import type { JobsReader } from './reader.ts'
 
 export interface FailedRun {
@@ -25,6 +26,11 @@ const MAX_BLOCKED = 5
 /** It looks for the latest end among so many of a job's last runs. */
 const MAX_NEUTRAL = 20
 
+const latest = (when: string) => `(
+  select "id", ${STARTED_AT} as "at", "errorCode" from "JobRun"
+  where ${equalsInOrder('"name"', 'job.name')} and "status" <> 'running' and not "dryRun" and ${when}
+  order by "name", "startedAt" desc, "id" desc limit ${MAX_NEUTRAL})`
+
 /**
  * Lists for each job its last ended run that was not cancelled, drained or expired, if it failed, and the runs that its
  * guard has blocked since an instant and nobody has approved.
@@ -35,20 +41,23 @@ export async function listFailures(
   blockedSince: Date,
 ): Promise<FailedRun[]> {
   return await reader.rows<FailedRun>({
-    text: `select run."id", run."name", run."endedAt", run."approvedAt" is not null as "isApproved",
+    text: `select run."id", run."name", ${ENDED_AT} as "endedAt", run."approvedAt" is not null as "isApproved",
             ${boundedText('run."errorCode"')} as "code",
             ${boundedText(`coalesce(run."details" #>> '{error,message}', '')`)} as "message",
             ${jsonNumber(`run."details" #> '{guard,due}'`)} as "due",
             coalesce(run."id" = latest."id", false) as "isLatest", latest."inARow"
      from unnest($1::text[]) as job(name)
+     -- As a row: of an instant that it knows, PostgreSQL would read what runs of all jobs came later.
+     cross join unnest(array[now()]) as clock(now)
      left join lateral (
        select (array_agg("id" order by nth))[1] as "id",
               (coalesce(min(nth) filter (where "errorCode" is null or "errorCode" = 'guard_blocked'), count(*) + 1) - 1)::int as "inARow"
        from (
-         select "id", "errorCode", row_number() over (order by "startedAt" desc, "id" desc) as nth from (
-           select "id", "startedAt", "errorCode" from "JobRun"
-           where ${equalsInOrder('"name"', 'job.name')} and "status" <> 'running' and not "dryRun"
-           order by "name", "startedAt" desc, "id" desc limit ${MAX_NEUTRAL}
+         select "id", "errorCode", row_number() over (order by "at" desc, "id" desc) as nth from (
+           ${latest('"startedAt" <= clock.now')} union all
+           -- A worker whose clock is ahead must not hide what came after.
+           ${latest('"startedAt" > clock.now')}
+           order by "at" desc, "id" desc limit ${MAX_NEUTRAL}
          ) ended
          where "errorCode" is null or "errorCode" = 'guard_blocked' or "errorCode" <> all($3::text[])
        ) told
@@ -61,7 +70,7 @@ export async function listFailures(
           and "approvedAt" is null
         order by "startedAt" desc limit ${MAX_BLOCKED})
      ) run
-     order by run."endedAt" desc`,
+     order by "endedAt" desc`,
     values: [
       checkTexts('names', names),
       checkDate('blockedSince', blockedSince).toISOString(),

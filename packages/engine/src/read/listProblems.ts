@@ -21,6 +21,7 @@ import {
 import { slowLimitMs } from './judgeRun.ts'
 import { listIdle, listSlower, type IdleJob, type SlowerJob } from './judgeRuns.ts'
 import { countDeadLettersByCause, type DeadLetterCause } from './listDeadLetters.ts'
+import { listClocksAhead, type ClockAhead } from './listClocks.ts'
 import { listExpired, type ExpiredWork } from './listExpired.ts'
 import { findMainGroup, groupWaitingWork, type MainGroup } from './listGroups.ts'
 import { listFailures, type FailedRun } from './listFailures.ts'
@@ -70,6 +71,8 @@ export type Problem =
         /** What more than half of it is, by its label or what its job shows, as far as was looked. */
         main: MainGroup | null
       })
+  /** Workers of the host record runs that start in the future. */
+  | ({ kind: 'clock' } & ClockAhead)
   /** Many of its runs of the last hour were not started by the time that they were to be started by. */
   | ({ kind: 'expired' } & ExpiredWork)
   /** Its queue is paused for more than a day, or due work has waited for an hour of the pause: `waiting` pieces. */
@@ -199,6 +202,7 @@ export async function judgeJobs(
     idle,
     slower,
     expired,
+    clocks,
     changed,
     waiting,
     pauses,
@@ -215,6 +219,7 @@ export async function judgeJobs(
     listIdle(reader, names, now),
     listSlower(reader, names, now),
     listExpired(reader, names, before(HOUR_MS)),
+    listClocksAhead(reader),
     listRescheduled(reader, names, before(DAY_MS)),
     measureBacklog(reader, all),
     readPausedQueues(reader),
@@ -287,6 +292,7 @@ export async function judgeJobs(
     ...listSlow(lanes, jobs, now).filter(({ name }) => !isOfHealth('overrunning', name)),
     ...listGivenUp(letters),
     ...refused.map((one) => ({ kind: 'refused' as const, ...one })),
+    ...clocks.map((one) => ({ kind: 'clock' as const, ...one })),
     ...lockWaits.map((one) => ({ kind: 'lockWait' as const, ...one })),
     ...unvacuumed.map((one) => ({ kind: 'unvacuumed' as const, ...describeUnvacuumed(one) })),
   ]

@@ -154,3 +154,58 @@ describe('work that was not started in time', () => {
     expect(await problemsOf('expired')).toEqual([])
   })
 })
+
+describe('a worker whose clock is 37 minutes ahead', () => {
+  const turnAhead = async (by: string) =>
+    await runtime.rows(
+      `update "JobRun" set "createdAt" = "startedAt", "startedAt" = "startedAt" + $1::interval, "endedAt" = "endedAt" + $1::interval
+       where "workerId" like 'worker-c:%'`,
+      [by],
+    )
+
+  it('is told with its host, and how far', async () => {
+    await insertRuns(3, '1 minute', { worker: 'worker-c:17:0' })
+    await insertRuns(3, '1 minute', { worker: 'worker-a:17:0' })
+    const [last] = await runtime.rows<{ at: Date }>(
+      `select max("startedAt") as at from "JobRun" where "workerId" like 'worker-c:%'`,
+    )
+    await turnAhead('69 seconds')
+    expect(await problemsOf('clock')).toEqual([])
+    await turnAhead('37 minutes')
+    const [clock] = await problemsOf('clock')
+    expect(clock).toEqual({
+      kind: 'clock',
+      host: 'worker-c',
+      aheadMs: 37 * 60_000,
+      lastAt: new Date(last!.at.getTime() + 69_000).toISOString(),
+    })
+    expect(await textsOf('clock')).toEqual([
+      "the clock of worker-c is ahead of the database's: by 2200 s for a run that started at <at>",
+    ])
+  })
+
+  it('does not keep a job failing that has succeeded hundreds of times since', async () => {
+    await insertRuns(100, '20 minutes', { code: 'broken', worker: 'worker-c:17:0' })
+    await turnAhead('37 minutes')
+    expect(await problemsOf('failing')).toMatchObject([{ recent: { runs: 100, failed: 100 } }])
+    await insertRuns(300, '1 second', { worker: 'worker-a:17:0' })
+    expect(await problemsOf('failing')).toEqual([])
+    const [recovered] = await problemsOf('recovered')
+    expect(recovered).toMatchObject({ recent: { runs: 400, failed: 100, succeededSince: 300 } })
+    expect(recovered).toMatchObject({
+      since: expect.toSatisfy((at) => Date.parse(at) < Date.now()),
+    })
+  })
+
+  it('is not taken for the instant since which a job fails', async () => {
+    await insertRuns(50, '2 hours', { worker: 'worker-a:17:0' })
+    await insertRuns(9, '20 minutes', { code: 'broken', worker: 'worker-c:17:0' })
+    const [sql] = await runtime.rows<{ at: Date }>(
+      `select min("startedAt") as at from "JobRun" where "errorCode" = 'broken'`,
+    )
+    await turnAhead('37 minutes')
+    expect(await problemsOf('failing')).toMatchObject([
+      { first: { at: sql!.at.toISOString() }, recent: { from: sql!.at.toISOString() } },
+    ])
+  })
+})

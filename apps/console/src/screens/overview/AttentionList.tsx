@@ -8,7 +8,7 @@ import { Elapsed } from '../../parts/Elapsed.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { useClock } from '../../services/useClock.ts'
-import { formatDuration } from '../../time/formatDuration.ts'
+import { formatDuration, formatRoughDuration } from '../../time/formatDuration.ts'
 import { formatShort } from '../../time/formatExact.ts'
 import { describeCatchUp, describeRates, readyCount } from './Backlog.tsx'
 import { describeFailures, describeUsual } from './describeFailures.ts'
@@ -31,6 +31,7 @@ const LABELS: Readonly<Record<ConsoleAttention['kind'], string>> = {
   recovered: 'Recovered',
   blocked: 'Blocked',
   orphaned: 'Orphaned',
+  clock: 'Clock',
   expired: 'Too late',
   pausedQueue: 'Paused',
   backlog: 'Behind',
@@ -267,6 +268,20 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
             </p>
           )}
           <p className="muted">{describeRates(item)}</p>
+        </>
+      )
+    case 'clock':
+      return (
+        <>
+          <p>
+            The clock of <strong>{item.host}</strong> is{' '}
+            <strong>{formatRoughDuration(item.aheadMs)}</strong> ahead of the database’s, as of a
+            run that started <Moment at={item.lastAt} />
+          </p>
+          <p className="muted">
+            Its runs are recorded in the future, before those that others start now. Set its clock
+            by the network.
+          </p>
         </>
       )
     case 'expired':
@@ -538,6 +553,7 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
     case 'idle':
     case 'slower':
     case 'refused':
+    case 'clock':
     case 'expired':
     case 'rescheduled':
     case 'oldSnapshot':
@@ -758,7 +774,14 @@ function describeProcess(workerId: string): string {
 }
 
 function keyOf(item: ConsoleAttention): string {
-  const name = 'name' in item ? item.name : 'workerId' in item ? item.workerId : ''
+  const name =
+    'name' in item
+      ? item.name
+      : 'workerId' in item
+        ? item.workerId
+        : 'host' in item
+          ? item.host
+          : ''
   return `${item.kind} ${name} ${'runId' in item ? item.runId : ''}`
 }
 

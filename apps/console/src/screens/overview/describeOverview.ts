@@ -44,6 +44,7 @@ const WARN = [
   'slower',
   'blocked',
   'orphaned',
+  'clock',
   'pausedQueue',
   'backlog',
   'slow',
@@ -118,6 +119,8 @@ function sayFirst(item: ConsoleAttention, now: number): string {
       return `${item.isCut ? 'At least ' : ''}${countPieces(item.waiting)} of ${item.name}, which no worker knows`
     case 'backlog':
       return `${item.name}: ${readyCount(item)} waiting, ${describeCatchUp(item)}`
+    case 'clock':
+      return `The clock of ${item.host} is ${formatRoughDuration(item.aheadMs)} ahead`
     case 'expired':
       return `${item.name}: ${item.expired.toLocaleString('en')} of ${item.runs.toLocaleString('en')} were not started in time`
     case 'pausedQueue':
