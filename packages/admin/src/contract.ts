@@ -1,6 +1,7 @@
 import {
   BULK_KINDS,
   JOB_TRIGGERS,
+  KEYED_OVERLAPS,
   MISSED_POLICIES,
   OVERLAP_POLICIES,
   PASSED_REASONS,
@@ -10,6 +11,7 @@ import {
   RUN_STATUSES,
 } from '@roundsman/engine/internal'
 import { z } from 'zod'
+import { nextPageCursor } from './http/pageCursor.ts'
 
 /*
  * What the console gets over HTTP, here with /api as the prefix that a host may choose. Instants are ISO 8601 in UTC,
@@ -905,6 +907,94 @@ const runPoint = runSchema
   .pick({ id: true, label: true, outcome: true, errorCode: true, startedAt: true })
   .extend({ status: z.enum(['success', 'failed']), durationMs: ms })
 
+const upcomingTick = z.object({
+  at,
+  local: z.string().describe('What the clocks of the schedule’s zone show then'),
+  offset: z.string().describe('How far they are ahead of UTC, such as +01:00'),
+  mark: z
+    .enum(['afterGap', 'repeatedHour'])
+    .nullable()
+    .describe('How a change of the clocks touches it; null when none does'),
+})
+
+/** One of GET /api/jobs/:name/schedules/:key/ticks */
+export type KeyedTick = z.output<typeof keyedTickSchema>
+const keyedTickSchema = z.object({
+  scheduledFor: at,
+  outcome: z.enum(TICK_OUTCOMES),
+  reason: z.string().nullable(),
+  count: count.describe('How many ticks this row stands for'),
+  through: at.nullable().describe('The last tick of a row that stands for several; else null'),
+  version: count.describe('The version of the schedule by which it was decided'),
+  run: runBrief
+    .nullable()
+    .describe('The last attempt at its work; null when it has none, or no worker has taken it'),
+})
+
+/** GET /api/jobs/:name/schedules/:key/ticks */
+export type KeyedTicks = z.output<typeof keyedTicksSchema>
+export const keyedTicksSchema = z.object({
+  ticks: z.array(keyedTickSchema),
+  nextCursor: nextPageCursor,
+})
+
+/** One of GET /api/jobs/:name/schedules */
+export type KeyedSchedule = z.output<typeof keyedScheduleSchema>
+const keyedScheduleSchema = z.object({
+  name: z.string(),
+  key: z.string(),
+  version: count.describe('Raised by each change of what it says'),
+  cron: z.string(),
+  words: z.string().describe('The cron expression in words, such as At 09:00, only on Monday'),
+  timeZone: z.string(),
+  missed: z.enum(MISSED_POLICIES),
+  catchUpMs: ms,
+  overlap: z.enum(KEYED_OVERLAPS),
+  jitterMs: ms,
+  startsAt: at.nullable(),
+  endsAt: at.nullable(),
+  nextAt: at
+    .nullable()
+    .describe('Its next tick, due or not; null when there is none before its end'),
+  isLate: z.boolean().describe('A tick has been due for minutes, and no worker has decided it'),
+  isRefused: z.boolean().describe('Paused because the job no longer takes its payload'),
+  paused: z
+    .object({ at, by: z.string().nullable(), reason: z.string().nullable() })
+    .nullable()
+    .describe('Its ticks are skipped until somebody resumes it'),
+  createdAt: at,
+  updatedAt: at,
+  lastTick: keyedTickSchema.nullable(),
+})
+
+/** GET /api/jobs/:name/schedules */
+export type KeyedSchedules = z.output<typeof keyedSchedulesSchema>
+export const keyedSchedulesSchema = z.object({
+  schedules: z.array(keyedScheduleSchema),
+  total: z
+    .object({ count, isCut: z.boolean() })
+    .describe('How many the job has, whatever was asked for; up to 10,000'),
+  nextCursor: nextPageCursor,
+})
+
+/** GET /api/jobs/:name/schedules/:key */
+export type KeyedScheduleDetail = z.output<typeof keyedScheduleDetailSchema>
+export const keyedScheduleDetailSchema = z.object({
+  schedule: keyedScheduleSchema.nullable().describe('Null when it was deleted'),
+  upcoming: z.array(upcomingTick).describe('Its next ten runs; empty while it is paused'),
+  actions: z
+    .array(actionSchema)
+    .describe('Changes and other activity, the latest first; at most 50'),
+})
+
+/** GET /api/console/schedules/preview */
+export type SchedulePreview = z.output<typeof schedulePreviewSchema>
+export const schedulePreviewSchema = z.object({
+  words: z.string(),
+  timeZone: z.string(),
+  upcoming: z.array(upcomingTick),
+})
+
 /** GET /api/console/jobs/:name */
 export type ConsoleJobDetail = z.output<typeof jobDetailSchema>
 export const jobDetailSchema = z.object({
@@ -940,17 +1030,12 @@ export const jobDetailSchema = z.object({
   // Over the last 1,000 runs that ended.
   duration: z.object({ p50Ms: ms.nullable(), p95Ms: ms.nullable(), runs: count }),
   // The ticks of the next 30 days, at most 1,000; `isCut` when there are more.
-  upcoming: z.array(
-    z.object({
-      at,
-      local: z.string(),
-      offset: z.string(),
-      mark: z.enum(['afterGap', 'repeatedHour']).nullable(),
-    }),
-  ),
+  upcoming: z.array(upcomingTick),
   isCut: z.boolean(),
   // Activity about it, the latest first; at most 20.
   actions: z.array(actionSchema),
+  // How many schedules programs and people keep for it, beside its own; up to 10,000.
+  schedules: z.object({ count, isCut: z.boolean() }),
 })
 
 /** GET /api/console/queue */

@@ -16,6 +16,7 @@ import { payloadRoutes } from './jobs/payloadRoutes.ts'
 import { eventRoutes } from './jobs/eventRoutes.ts'
 import { jobRoutes } from './jobs/jobRoutes.ts'
 import { jobRunRoutes } from './jobs/jobRunRoutes.ts'
+import { scheduleRoutes } from './jobs/scheduleRoutes.ts'
 import { runsCsvRoutes } from './jobs/runsCsvRoutes.ts'
 import { bulkRoutes } from './jobs/bulkRoutes.ts'
 import { workRoutes } from './jobs/workRoutes.ts'
@@ -93,6 +94,7 @@ export function createAdmin(
   const ends = new Set<() => void>()
   const routes = [
     ...jobRoutes(parts),
+    ...scheduleRoutes(parts),
     ...jobRunRoutes(parts),
     ...runsCsvRoutes(parts),
     ...eventRoutes({ changes, ends, pingIntervalMs, recheckMs }),

@@ -287,7 +287,7 @@ export interface JobsClient {
 
 /**
  * Schedules that a program keeps as data, each under a job and a key of its own. What changes them works in the caller's transaction,
- * as `enqueue` does, and takes a client as well. A change is on record with who made it: see `listJobActions`. Rows of
+ * as `enqueue` does, and takes a client as well; null: a transaction of this client's own. A change is on record with who made it: see `listJobActions`. Rows of
  * schedules that an open transaction has changed stay due until it ends.
  */
 export interface KeyedSchedules {
@@ -298,40 +298,40 @@ export interface KeyedSchedules {
    * anything is written, and `schedule_changed` where it has not the version `ifVersion`
    */
   upsert<J extends Job>(
-    tx: HostTransaction,
+    tx: HostTransaction | null,
     job: J,
     schedule: KeyedSchedule<J>,
   ): Promise<UpsertedSchedule>
   /** Does so with up to 10,000, and locks them in the order of their keys. All or none is made. */
   upsertMany<J extends Job>(
-    tx: HostTransaction,
+    tx: HostTransaction | null,
     job: J,
     schedules: readonly KeyedSchedule<J>[],
   ): Promise<UpsertedSchedule[]>
   /** Pauses a schedule: its ticks are skipped. Its work goes on. */
   pause(
-    tx: HostTransaction,
+    tx: HostTransaction | null,
     job: Pick<Job, 'name'>,
     key: string,
     request: ActionRequest,
   ): Promise<'paused' | 'alreadyPaused' | 'notFound'>
   /** Resumes a schedule with its next tick. Ticks that were due meanwhile stay skipped. */
   resume(
-    tx: HostTransaction,
+    tx: HostTransaction | null,
     job: Pick<Job, 'name'>,
     key: string,
     by: Actor,
   ): Promise<'resumed' | 'notPaused' | 'notFound'>
   /** Deletes a schedule, once what is due of it is decided. Its work stays in the queue, and its ticks on record. */
   delete(
-    tx: HostTransaction,
+    tx: HostTransaction | null,
     job: Pick<Job, 'name'>,
     key: string,
     request: Actor & { ifVersion?: number },
   ): Promise<'deleted' | 'notFound'>
   /** Enqueues work of a schedule now, beside its ticks, also while it is paused. */
   trigger(
-    tx: HostTransaction,
+    tx: HostTransaction | null,
     job: Pick<Job, 'name'>,
     key: string,
     request: ActionRequest,
@@ -341,7 +341,7 @@ export interface KeyedSchedules {
    * those missed, skipped or coalesced. What retention has removed is not on record.
    */
   backfill(
-    tx: HostTransaction,
+    tx: HostTransaction | null,
     job: Pick<Job, 'name'>,
     key: string,
     request: BackfillRequest,
@@ -501,11 +501,12 @@ export function jobsClientIn(
     return workId
   }
 
-  /** Works in the transaction of whoever calls. */
+  /** Works in the transaction of whoever calls, or in one of its own. */
   async function inCallers<Value>(
-    tx: HostTransaction,
+    tx: HostTransaction | null,
     work: (connection: Connection) => Promise<Value>,
   ): Promise<Value> {
+    if (tx === null) return await openPool().transaction(work)
     return await inTransaction(recogniseHost(tx, schema), work)
   }
   const onWork = (name: string, transactionId: string) => waker.wake(name, transactionId)

@@ -34,6 +34,7 @@ export {
   type EarlierAction,
   listJobActions,
   listRunActions,
+  listScheduleActions,
 } from './read/jobActions.ts'
 export type { JobActionKind } from './control/recordActions.ts'
 export { listOtherAttempts, MAX_LOOKED_AT, RUN_STATUSES } from './read/jobRuns.ts'
@@ -65,6 +66,11 @@ export type { Statement } from './read/reader.ts'
 export { listRecentRuns, type RecentRun } from './read/recentRuns.ts'
 export { RUN_OUTCOMES } from './read/runOutcome.ts'
 export { type ChildOfRun, type LinkedRun, readRunLinks, type RunLinks } from './read/runLinks.ts'
+export {
+  countKeyedSchedules,
+  listRecentKeyedTicks,
+  type RecentKeyedTick,
+} from './read/keyedTicks.ts'
 export { type LanesInUse, listLanesInUse } from './read/runsUnderWay.ts'
 export { listRunCounts, sampleRuns } from './read/sampleRuns.ts'
 export { searchRuns } from './read/search.ts'
@@ -91,6 +97,7 @@ export {
   type TickDecision,
   type TickOutcome,
 } from './tick/decideTicks.ts'
+export { KEYED_OVERLAPS } from './tick/keyedRow.ts'
 export { dueTicks } from './tick/dueTicks.ts'
 export { createLocalTime, type LocalTime } from './tick/localTime.ts'
 export { isTimeOfDay, nextTicks } from './tick/nextTicks.ts'

@@ -68,7 +68,7 @@ export function changeInWords(recorded: string): { to: string; before: string | 
 }
 
 /** A sentence such as `Every 15 minutes` or `At 03:00`, or the expression itself when there are no words for it. */
-function cronInWords(cron: string): string {
+export function cronInWords(cron: string): string {
   try {
     return cronstrue.toString(cron, { use24HourTimeFormat: true, verbose: false })
   } catch {

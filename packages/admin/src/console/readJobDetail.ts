@@ -1,4 +1,5 @@
 import {
+  countKeyedSchedules,
   createLocalTime,
   nextTicks,
   findLastActionOfJob,
@@ -34,16 +35,25 @@ export async function readJobDetail(
 ): Promise<ConsoleJobDetail> {
   const { name } = wanted
   const all = jobs.map((each) => each.name)
-  const [[job], [queue], { days, hours, cutBefore }, duration, counted, actions, changed] =
-    await Promise.all([
-      readJobs(reader, [wanted], now, usualFailures),
-      readQueueJobs(reader, [name], all),
-      readDays(name, now),
-      measureDuration(reader, name),
-      listRunCounts(reader, name, COUNTED_RUNS),
-      listJobActions(reader, name, MAX_ACTIONS),
-      findLastActionOfJob(reader, name, ['reschedule']),
-    ])
+  const [
+    [job],
+    [queue],
+    { days, hours, cutBefore },
+    duration,
+    counted,
+    actions,
+    changed,
+    schedules,
+  ] = await Promise.all([
+    readJobs(reader, [wanted], now, usualFailures),
+    readQueueJobs(reader, [name], all),
+    readDays(name, now),
+    measureDuration(reader, name),
+    listRunCounts(reader, name, COUNTED_RUNS),
+    listJobActions(reader, name, MAX_ACTIONS),
+    findLastActionOfJob(reader, name, ['reschedule']),
+    countKeyedSchedules(reader, name),
+  ])
   const firstMs = Math.max(
     Date.parse(hours[0]?.from ?? days[0]?.date ?? now.toISOString()),
     now.getTime() - SAMPLED_DAYS * DAY_MS,
@@ -77,6 +87,7 @@ export async function readJobDetail(
       by: changed.actor,
       ...changeInWords(changed.reason ?? ''),
     },
+    schedules,
   }
 }
 

@@ -19,6 +19,23 @@ export const pageCursor = cursorSchema(({ at, id }) => (id === undefined ? undef
 /** Like pageCursor, for lists whose instants are unique. */
 export const instantCursor = cursorSchema(({ at, id }) => (id === undefined ? at : undefined))
 
+/** For lists in the order of a text, such as a key: the last of the page before. */
+export const textCursor = z
+  .string()
+  .max(2_000)
+  .transform((cursor, context) => {
+    const text = Buffer.from(cursor, 'base64url').toString()
+    if (toTextCursor(text) === cursor && !text.includes('\0')) return text
+    context.addIssue('must be the nextCursor of an earlier answer')
+    return z.NEVER
+  })
+  .optional()
+  .describe('The nextCursor of the page before')
+
+export function toTextCursor(text: string): string {
+  return Buffer.from(text).toString('base64url')
+}
+
 export const nextPageCursor = z
   .string()
   .nullable()

@@ -245,17 +245,21 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
     }),
   ]
 
-  /** @throws Problem 404 that lists the jobs there are */
   function findJob(name: string): Job {
-    const job = jobs.find((candidate) => candidate.name === name)
-    if (job) return job
-    const known = jobs.map((candidate) => candidate.name).join(', ')
-    throw new Problem(404, { detail: `There is no job with this name; there are: ${known}` })
+    return findJobIn(jobs, name)
   }
 }
 
+/** @throws Problem 404 that lists the jobs there are */
+export function findJobIn(jobs: readonly Job[], name: string): Job {
+  const job = jobs.find((candidate) => candidate.name === name)
+  if (job) return job
+  const known = jobs.map((candidate) => candidate.name).join(', ')
+  throw new Problem(404, { detail: `There is no job with this name; there are: ${known}` })
+}
+
 /** Reports each part of the payload that does not fit. */
-function refusedPayload(job: Job, error: JobError): unknown {
+export function refusedPayload(job: Job, error: JobError): unknown {
   if (error.code !== 'payload_invalid') return error
   const issues = error.details.issues as { path: string[]; message: string; keys?: string[] }[]
   const errors = toRequestErrors(['body', 'payload'], issues)

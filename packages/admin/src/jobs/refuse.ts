@@ -76,20 +76,21 @@ export function refusePayload(outcome: Exclude<ShownPayload, { kind: 'shown' }>)
   }
 }
 
-/** `what`: the schedule or the queue of a job. */
+/** `what`: the schedule or the queue of a job. `key`: of one of its schedules that are kept as data. */
 export async function refusePause(
   reader: JobsReader,
   what: 'schedule' | 'queue',
   name: string,
   outcome: 'alreadyPaused' | 'notPaused',
+  key?: string,
 ): Promise<Problem> {
   const [state, kinds] = {
     alreadyPaused: ['is paused already', { schedule: 'pause', queue: 'pauseQueue' }] as const,
     notPaused: ['is not paused', { schedule: 'resume', queue: 'resumeQueue' }] as const,
   }[outcome]
-  const earlier = await findLastActionOfJob(reader, name, [kinds[what]])
+  const earlier = await findLastActionOfJob(reader, name, [kinds[what]], key)
   return new Problem(409, {
-    detail: `The ${what} of ${name} ${state}`,
+    detail: `The ${what} ${key === undefined ? '' : `${key} `}of ${name} ${state}`,
     extensions: tellEarlier(earlier),
   })
 }
@@ -122,6 +123,10 @@ export async function tellEarlierOf(
   const { runIds = [], workIds = [] } = ids
   if (done > 0 || runIds.length + workIds.length === 0) return {}
   return tellEarlier(await findLastAction(reader, { runIds, workIds }, kinds))
+}
+
+export function refuseUnknownSchedule(key: string, name: string): Problem {
+  return new Problem(404, { detail: `There is no schedule ${key} of ${name}` })
 }
 
 /** Nobody takes work of a job that left the catalogue. */

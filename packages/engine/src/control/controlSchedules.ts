@@ -59,6 +59,8 @@ export interface KeyedSchedule<J extends Job = Job> {
   timeZone?: string
   /** Of each of its runs; at most 64 kB as JSON. Default: an empty object. */
   payload?: PayloadOf<J>
+  /** Leaves the payload as it is, whatever `payload` says. It needs the `ifVersion` of a schedule that there is. Default false. */
+  keepsPayload?: boolean
   /** As that of a job's own schedule. Default `once`. */
   missed?: MissedPolicy
   /** Ticks that were due longer ago are recorded as missed and get no run. Default one day. */
@@ -127,6 +129,7 @@ const SCHEDULE = {
   cron: asItIs,
   timeZone: asItIs,
   payload: asItIs,
+  keepsPayload: optional(checkBoolean),
   missed: optional(oneOf(MISSED_POLICIES)),
   catchUpMs: optional(wholeNumber(1, 10 * 365 * DAY_MS)),
   overlap: asItIs,
@@ -147,6 +150,7 @@ interface Wanted extends KeyedDefinition {
   bytes: number
   delayMs: number
   ifVersion: number | undefined
+  keepsPayload: boolean
   by: Actor
 }
 
@@ -179,6 +183,11 @@ export async function upsertSchedules(
   await tx.query(INSERT_SQL, [name, JSON.stringify(wanted.map(toJson))])
   const rows = await lockKeys(tx, job, [...byKey.keys()])
   await checkVersions(tx, name, rows, byKey)
+  for (const row of rows) {
+    const one = byKey.get(row.key) as Wanted
+    if (one.keepsPayload)
+      byKey.set(row.key, { ...one, payload: readPayload(row), bytes: row.bytes })
+  }
   const changed = rows.filter(
     (row) => row.version === 0 || differs(row, byKey.get(row.key) as Wanted),
   )
@@ -506,7 +515,15 @@ function checkSchedule(job: Job, given: unknown, within: string): Wanted {
       `${within}jitterMs`,
       `must be less than half of the time between two ticks: at most ${Math.ceil(half) - 1}`,
     )
-  const { payload, bytes } = storablePayload(job, one.payload === undefined ? {} : one.payload)
+  const { keepsPayload = false } = one
+  if (keepsPayload && !ifVersion)
+    throw new ArgumentError(
+      `${within}keepsPayload`,
+      'needs the ifVersion of the schedule whose payload it is to keep',
+    )
+  const { payload, bytes } = keepsPayload
+    ? { payload: null, bytes: 0 }
+    : storablePayload(job, one.payload === undefined ? {} : one.payload)
   if (bytes > MAX_PAYLOAD_BYTES)
     throw new ArgumentError(
       `${within}payload`,
@@ -516,7 +533,7 @@ function checkSchedule(job: Job, given: unknown, within: string): Wanted {
   const delayMs = shareOf(job.name, key, jitterMs)
   return {
     ...{ key, cron, timeZone, payload, bytes, missed, catchUpMs, overlap, jitterMs, delayMs },
-    ...{ startsAt, endsAt, ifVersion, by },
+    ...{ startsAt, endsAt, ifVersion, keepsPayload, by },
   }
 }
 
@@ -654,7 +671,12 @@ function labelOf({ name, label, show, payload }: DecidedJob, row: KeyedRow, log:
   )
 }
 
-function toJson({ ifVersion: _ifVersion, by: _by, ...one }: Wanted): object {
+function toJson({
+  ifVersion: _ifVersion,
+  keepsPayload: _keepsPayload,
+  by: _by,
+  ...one
+}: Wanted): object {
   return one
 }
 

@@ -52,7 +52,10 @@ export async function listRunActions(
 const MAX_LOOKS = 3
 const MAX_LATEST = 1_000
 
-/** Lists what people did to a job or to its work, the latest first, and their latest looks at payloads beside `limit` other acts. */
+/**
+ * Lists what people did to a job or to its work, the latest first, and their latest looks at payloads beside `limit` other acts. What
+ * was done to schedules with a key is not among them.
+ */
 export async function listJobActions(
   reader: JobsReader,
   name: string,
@@ -61,7 +64,8 @@ export async function listJobActions(
   const rows = await reader.rows<ActionRow>({
     text: `
       with latest as materialized (
-        select ${COLUMNS} from "JobAction" where "name" = $1 order by "at" desc limit ${MAX_LATEST}
+        select ${COLUMNS} from "JobAction" where "name" = $1 and "scheduleKey" is null
+        order by "at" desc limit ${MAX_LATEST}
       ), act as (
         (select * from latest where "action" <> 'showPayload' order by "at" desc limit $2::int)
         union all (${bulkActionsSql('$1::text = any(bulk."names")')} order by 1 desc limit $2::int)
@@ -85,18 +89,20 @@ const SAID = `"at", ${boundedText('"action"')} as "action", ${boundedText('"acto
 /** Of a job about which people do more than this, what they did before is not looked through. */
 const MAX_LOOKED_AT = 1_000
 
-/** Finds what somebody did last to a job, of some kinds; null when nobody did. */
+/** Finds what somebody did last to a job or, with its key, to one of its schedules, of some kinds; null when nobody did. */
 export async function findLastActionOfJob(
   reader: JobsReader,
   name: string,
   kinds: readonly string[],
+  scheduleKey?: string,
 ): Promise<EarlierAction | null> {
   const [action] = await reader.rows<EarlierAction>({
     text: `
       select * from (
-        select ${SAID} from "JobAction" where "name" = $1 and "scheduleKey" is null order by "at" desc limit ${MAX_LOOKED_AT}
+        select ${SAID} from "JobAction" where "name" = $1 and ${scheduleKey === undefined ? '"scheduleKey" is null' : '"scheduleKey" = $3::text'}
+        order by "at" desc limit ${MAX_LOOKED_AT}
       ) latest where "action" = any($2::text[]) order by "at" desc limit 1`,
-    values: [name, kinds],
+    values: [name, kinds, ...(scheduleKey === undefined ? [] : [scheduleKey])],
   })
   return action ?? null
 }
@@ -131,4 +137,18 @@ export async function findLastAction(
     values: [workIds, runIds, kinds],
   })
   return action ?? null
+}
+
+/** Lists what was done to a schedule that is kept as data, the latest first; also to one that was deleted. */
+export async function listScheduleActions(
+  reader: JobsReader,
+  { name, key, limit }: { name: string; key: string; limit: number },
+): Promise<ListedAction[]> {
+  const rows = await reader.rows<ActionRow>({
+    text: `
+      select ${COLUMNS} from "JobAction" where "name" = $1::text and "scheduleKey" = $2::text
+      order by "at" desc limit $3::int`,
+    values: [name, key, limit],
+  })
+  return rows.map(toListed)
 }

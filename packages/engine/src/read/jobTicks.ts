@@ -67,22 +67,32 @@ export async function listRecentTicks(
   limit: number,
 ): Promise<RecentTick[]> {
   const rows = await reader.rows<TickRow>(recentTicksQuery(names, limit))
-  return rows.map(({ runId, runStatus, runErrorCode, runStartedAt, runEndedAt, ...tick }) => ({
-    ...tick,
-    run:
-      runId && runStatus && runStartedAt
-        ? {
-            id: runId,
-            status: runStatus,
-            outcome: runOutcome({ status: runStatus, errorCode: runErrorCode }),
-            startedAt: runStartedAt,
-            endedAt: runEndedAt,
-          }
-        : null,
-  }))
+  return rows.map(toRecentTick)
 }
 
-interface TickRow extends Omit<RecentTick, 'run'> {
+/** Puts together what a row tells of the run. */
+export function toRecentTick<Tick extends Pick<RecentTick, 'run'>>({
+  runId,
+  runStatus,
+  runErrorCode,
+  runStartedAt,
+  runEndedAt,
+  ...tick
+}: TickRow<Tick>): Omit<Tick, 'run'> & Pick<RecentTick, 'run'> {
+  const run =
+    runId && runStatus && runStartedAt
+      ? {
+          id: runId,
+          status: runStatus,
+          outcome: runOutcome({ status: runStatus, errorCode: runErrorCode }),
+          startedAt: runStartedAt,
+          endedAt: runEndedAt,
+        }
+      : null
+  return { ...(tick as unknown as Omit<Tick, 'run'>), run }
+}
+
+export type TickRow<Tick = RecentTick> = Omit<Tick, 'run'> & {
   runId: string | null
   runStatus: RecentRun['status'] | null
   runErrorCode: string | null

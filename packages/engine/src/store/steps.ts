@@ -394,4 +394,12 @@ export const STEPS: readonly [Step, ...Step[]] = [
 
       ALTER TABLE "JobAction" ADD COLUMN IF NOT EXISTS "scheduleKey" TEXT COLLATE "C";`,
   },
+  {
+    name: 'scheduleActions',
+    breaks: false,
+    sql: `
+      -- What was done to one of many schedules of a job.
+      CREATE INDEX IF NOT EXISTS "JobAction_name_scheduleKey_at_idx" ON "JobAction"("name", "scheduleKey", "at" DESC)
+        WHERE "scheduleKey" IS NOT NULL;`,
+  },
 ]

@@ -1,0 +1,358 @@
+import type { ListedSchedule } from '@roundsman/engine/client'
+import {
+  countKeyedSchedules,
+  KEYED_OVERLAPS,
+  listRecentKeyedTicks,
+  listScheduleActions,
+  MISSED_POLICIES,
+  type RecentKeyedTick,
+} from '@roundsman/engine/internal'
+import { ArgumentError, JobError } from '@roundsman/engine'
+import { z } from 'zod'
+import { cronInWords } from '../console/describeSchedules.ts'
+import {
+  keyedScheduleDetailSchema,
+  keyedSchedulesSchema,
+  keyedTicksSchema,
+  schedulePreviewSchema,
+  type KeyedSchedule,
+  type KeyedTick,
+} from '../contract.ts'
+import { instant } from '../http/instant.ts'
+import { formatCursor, instantCursor, textCursor, toTextCursor } from '../http/pageCursor.ts'
+import { pageLimit } from '../http/pageLimit.ts'
+import { invalidRequest, Problem, problemResponses } from '../http/problem.ts'
+import { storableText } from '../http/storableText.ts'
+import { route, type AdminParts, type Route } from '../route.ts'
+import { findJobIn, refusedPayload } from './jobRoutes.ts'
+import { refusePause, refuseUnknownSchedule } from './refuse.ts'
+import { optionalReasonBody, requestReason } from './requestReason.ts'
+
+const PREVIEWED = 10
+const MAX_ACTIONS = 50
+const MAX_KEY_LENGTH = 200
+
+const nameParams = z.strictObject({ name: storableText({ max: 100 }).describe('Name of the job') })
+const keyParams = nameParams.extend({
+  key: storableText({ max: MAX_KEY_LENGTH }).describe('Key of the schedule'),
+})
+const cronText = z.string().min(1).max(500).describe('Five fields, or six with seconds in front')
+const timeZoneText = z.string().min(1).max(100).default('UTC').describe('IANA name; UTC by default')
+
+/** What people do about schedules that are kept as data, such as one for each customer. Payloads go in, and never out. */
+export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
+  const { schedules, reader } = client
+
+  return [
+    route({
+      method: 'GET',
+      path: '/jobs/:name/schedules',
+      may: 'view',
+      schema: {
+        tags: ['schedules'],
+        summary: 'List the schedules of a job that are kept as data, by key',
+        params: nameParams,
+        querystring: z.strictObject({
+          search: storableText({ max: MAX_KEY_LENGTH }).optional().describe('How the key begins'),
+          state: z.enum(['paused', 'refused', 'late']).optional(),
+          limit: pageLimit(50),
+          cursor: textCursor,
+        }),
+        response: {
+          200: keyedSchedulesSchema,
+          ...problemResponses(400, 401, 403),
+        },
+      },
+      handle: async ({ params: { name }, query: { search, state, limit, cursor } }) => {
+        const after = cursor === undefined ? undefined : { name, key: cursor }
+        const [page, total] = await Promise.all([
+          schedules.list({ name, search, state, limit, after }),
+          countKeyedSchedules(reader, name),
+        ])
+        return {
+          schedules: await present(page.schedules),
+          total,
+          nextCursor: page.next && toTextCursor(page.next.key),
+        }
+      },
+    }),
+
+    route({
+      method: 'GET',
+      path: '/jobs/:name/schedules/:key',
+      may: 'view',
+      schema: {
+        tags: ['schedules'],
+        summary: 'Show a schedule, its next runs and who changed it',
+        params: keyParams,
+        response: { 200: keyedScheduleDetailSchema, ...problemResponses(400, 401, 403, 404) },
+      },
+      handle: async ({ params: { name, key } }) => {
+        const [found, actions] = await Promise.all([
+          schedules.get({ name, key }),
+          listScheduleActions(reader, { name, key, limit: MAX_ACTIONS }),
+        ])
+        if (found === null && actions.length === 0) throw refuseUnknownSchedule(key, name)
+        const [schedule = null] = await present(found === null ? [] : [found])
+        const isDue = found !== null && found.pausedAt === null
+        const upcoming = isDue
+          ? preview({ ...found, startsAt: toDate(found.startsAt), endsAt: toDate(found.endsAt) })
+          : []
+        return { schedule, upcoming, actions }
+      },
+    }),
+
+    route({
+      method: 'GET',
+      path: '/jobs/:name/schedules/:key/ticks',
+      may: 'view',
+      schema: {
+        tags: ['schedules'],
+        summary: 'List what became of a schedule’s ticks, the newest first',
+        description: 'Also of a schedule that was deleted, while they are kept.',
+        params: keyParams,
+        querystring: z.strictObject({ limit: pageLimit(50), cursor: instantCursor }),
+        response: {
+          200: keyedTicksSchema,
+          ...problemResponses(400, 401, 403),
+        },
+      },
+      handle: async ({ params: { name, key }, query: { limit, cursor: before } }) => {
+        const of = { name, keys: [key], before }
+        const rows = await listRecentKeyedTicks(reader, { ...of, limit: limit + 1 })
+        const ticks = rows.slice(0, limit)
+        const last = rows.length > limit ? ticks.at(-1) : undefined
+        return {
+          ticks: ticks.map(presentTick),
+          nextCursor: last === undefined ? null : formatCursor({ at: last.scheduledFor }),
+        }
+      },
+    }),
+
+    route({
+      method: 'GET',
+      path: '/console/schedules/preview',
+      may: 'view',
+      schema: {
+        tags: ['console'],
+        summary: 'Show the next ten runs that a schedule would have',
+        querystring: z.strictObject({
+          cron: cronText,
+          timeZone: timeZoneText,
+          startsAt: instant.optional(),
+          endsAt: instant.optional(),
+        }),
+        response: { 200: schedulePreviewSchema, ...problemResponses(400, 401, 403) },
+      },
+      handle: async ({ query }) => {
+        const upcoming = await told('query', async () => preview(query))
+        return { words: cronInWords(query.cron), timeZone: query.timeZone, upcoming }
+      },
+    }),
+
+    route({
+      method: 'POST',
+      path: '/jobs/:name/schedules',
+      may: 'act',
+      schema: {
+        tags: ['schedules'],
+        summary: 'Make a schedule, or change one',
+        description:
+          'What is left out has its default. What is due of a schedule whose times change is decided first, by what it was.',
+        params: nameParams,
+        body: z.strictObject({
+          key: storableText({ max: MAX_KEY_LENGTH }).describe('At most 200 bytes'),
+          cron: cronText,
+          timeZone: timeZoneText,
+          payload: z
+            .record(z.string(), z.unknown())
+            .optional()
+            .describe('Of each of its runs. Left out: a change keeps the one that it has'),
+          missed: z.enum(MISSED_POLICIES).optional(),
+          overlap: z.enum(KEYED_OVERLAPS).optional(),
+          catchUpMs: z.int().min(1).optional(),
+          jitterMs: z.int().min(0).optional(),
+          startsAt: instant.nullish(),
+          endsAt: instant.nullish(),
+          allowSeconds: z.boolean().optional(),
+          ifVersion: z
+            .int()
+            .min(0)
+            .max(2 ** 31 - 1)
+            .describe('The version that it changes; 0 makes a new one'),
+          reason: requestReason,
+        }),
+        response: {
+          200: z.object({
+            kind: z.enum(['created', 'changed', 'unchanged']),
+            version: z.int(),
+            nextAt: z.iso.datetime().nullable(),
+          }),
+          ...problemResponses(400, 401, 403, 404, 409, 413, 415),
+        },
+      },
+      handle: async ({ params: { name }, body, access: { actor, userId }, log }) => {
+        const job = findJobIn(jobs, name)
+        const { payload, ...given } = body
+        const keepsPayload = payload === undefined && body.ifVersion > 0
+        const { nextAt, ...done } = await told('body', () =>
+          schedules.upsert(null, job, { ...given, payload, keepsPayload, actor } as never),
+        ).catch((error: unknown) => {
+          throw error instanceof JobError ? refuseChange(error) : error
+        })
+        log.info({ name, key: body.key, ...done, userId }, 'schedule changed')
+        return { ...done, nextAt: nextAt?.toISOString() ?? null }
+
+        function refuseChange(error: JobError): unknown {
+          if (error.code !== 'schedule_changed') return refusedPayload(job, error)
+          const detail =
+            body.ifVersion === 0
+              ? `${name} has a schedule ${body.key} already`
+              : 'Somebody has changed or deleted this schedule meanwhile: look at it again'
+          return new Problem(409, { detail })
+        }
+      },
+    }),
+
+    route({
+      method: 'POST',
+      path: '/jobs/:name/schedules/:key/pause',
+      may: 'act',
+      schema: {
+        tags: ['schedules'],
+        summary: 'Pause one schedule',
+        description: 'Until it is resumed, its ticks are recorded as skipped. Its runs go on.',
+        params: keyParams,
+        body: z.strictObject({ reason: requestReason }),
+        response: { 204: z.null(), ...problemResponses(400, 401, 403, 404, 409, 413, 415) },
+      },
+      handle: async ({ params: { name, key }, body, access: { actor, userId }, log }) => {
+        const outcome = await schedules.pause(null, { name }, key, { actor, reason: body.reason })
+        if (outcome === 'notFound') throw refuseUnknownSchedule(key, name)
+        if (outcome !== 'paused') throw await refusePause(reader, 'schedule', name, outcome, key)
+        log.info({ name, key, userId }, 'schedule paused')
+        return null
+      },
+    }),
+
+    route({
+      method: 'POST',
+      path: '/jobs/:name/schedules/:key/resume',
+      may: 'act',
+      schema: {
+        tags: ['schedules'],
+        summary: 'Resume one schedule',
+        description: 'It goes on with its next tick. Ticks that were due meanwhile stay skipped.',
+        params: keyParams,
+        body: optionalReasonBody,
+        response: { 204: z.null(), ...problemResponses(400, 401, 403, 404, 409, 413, 415) },
+      },
+      handle: async ({ params: { name, key }, body, access: { actor, userId }, log }) => {
+        const outcome = await schedules.resume(null, { name }, key, {
+          actor,
+          ...(body?.reason !== undefined && { reason: body.reason }),
+        })
+        if (outcome === 'notFound') throw refuseUnknownSchedule(key, name)
+        if (outcome !== 'resumed') throw await refusePause(reader, 'schedule', name, outcome, key)
+        log.info({ name, key, userId }, 'schedule resumed')
+        return null
+      },
+    }),
+
+    route({
+      method: 'POST',
+      path: '/jobs/:name/schedules/:key/trigger',
+      may: 'act',
+      schema: {
+        tags: ['schedules'],
+        summary: 'Request a run of one schedule now, beside its ticks',
+        params: keyParams,
+        body: z.strictObject({ reason: requestReason }),
+        response: {
+          202: z.object({
+            workId: z.guid().describe('The id of the work; each of its runs has it as workId'),
+          }),
+          ...problemResponses(400, 401, 403, 404, 413, 415),
+        },
+      },
+      handle: async ({ params: { name, key }, body, access: { actor, userId }, log }) => {
+        // With the definition, its label is that of any other run.
+        const job = findJobIn(jobs, name)
+        const outcome = await schedules.trigger(null, job, key, { actor, reason: body.reason })
+        if (outcome.kind === 'notFound') throw refuseUnknownSchedule(key, name)
+        const { workId } = outcome
+        log.info({ name, key, workId, userId }, 'schedule triggered')
+        return { workId }
+      },
+    }),
+
+    route({
+      method: 'DELETE',
+      path: '/jobs/:name/schedules/:key',
+      may: 'act',
+      schema: {
+        tags: ['schedules'],
+        summary: 'Delete a schedule',
+        description: 'What is due of it is decided first. Its work, ticks and runs stay.',
+        params: keyParams,
+        body: z.strictObject({ reason: requestReason }),
+        response: {
+          204: z.null().describe('The schedule is deleted'),
+          ...problemResponses(400, 401, 403, 404, 413, 415),
+        },
+      },
+      handle: async ({ params: { name, key }, body, access: { actor, userId }, log }) => {
+        const outcome = await schedules.delete(null, { name }, key, { actor, reason: body.reason })
+        if (outcome === 'notFound') throw refuseUnknownSchedule(key, name)
+        log.info({ name, key, userId }, 'schedule deleted')
+        return null
+      },
+    }),
+  ]
+
+  /** Adds to each what became of its last tick. They are of one job. */
+  async function present(rows: readonly ListedSchedule[]): Promise<KeyedSchedule[]> {
+    const name = rows[0]?.name ?? ''
+    const keys = rows.map(({ key }) => key)
+    const ticks = await listRecentKeyedTicks(reader, { name, keys, limit: 1 })
+    const lastOf = new Map(ticks.map((tick) => [tick.key, tick]))
+    return rows.map(({ pausedAt, pausedBy, pauseReason, ...row }) => {
+      const last = lastOf.get(row.key)
+      return {
+        ...row,
+        words: cronInWords(row.cron),
+        paused: pausedAt === null ? null : { at: pausedAt, by: pausedBy, reason: pauseReason },
+        lastTick: last === undefined ? null : presentTick(last),
+      }
+    })
+  }
+
+  function preview({ cron, timeZone, startsAt, endsAt }: PreviewedParts) {
+    const of = { cron, timeZone, startsAt, endsAt, after: now(), count: PREVIEWED }
+    return schedules.preview(of).map(({ at, ...shown }) => ({ at: at.toISOString(), ...shown }))
+  }
+}
+
+type PreviewedParts = Omit<
+  Parameters<AdminParts['client']['schedules']['preview']>[0],
+  'after' | 'count'
+>
+
+/** Has the client's own checks answered by the part of the request that they are about. */
+async function told<Value>(place: string, work: () => Promise<Value>): Promise<Value> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!(error instanceof ArgumentError)) throw error
+    const message = error.message.slice(error.argument.length + 1)
+    throw invalidRequest([{ path: `${place}.${error.argument}`, message }])
+  }
+}
+
+function presentTick({ key: _key, ...tick }: RecentKeyedTick): KeyedTick {
+  return tick
+}
+
+function toDate(at: string | null): Date | null {
+  return at === null ? null : new Date(at)
+}
