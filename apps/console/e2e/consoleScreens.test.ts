@@ -124,6 +124,43 @@ const FILLED: readonly Screen[] = [
     heading: 'mailSheep: Sheep 1',
     shows: 'started 1 s after this one',
   },
+  {
+    title: 'schedules of a job',
+    path: () => '/jobs/greetCustomer/schedules',
+    heading: 'Schedules of greetCustomer',
+    shows: 'customer-0050',
+  },
+  {
+    title: 'a schedule',
+    path: ({ schedule }) => `/jobs/greetCustomer/schedules/${schedule}`,
+    heading: 'customer-0001',
+    shows: 'changed the schedule',
+  },
+  {
+    title: 'a paused schedule',
+    path: () => '/jobs/greetCustomer/schedules/customer-0002',
+    heading: 'customer-0002',
+    shows: 'They are on holiday',
+  },
+  {
+    title: 'the form of a new schedule',
+    path: () => '/jobs/greetCustomer/new-schedule',
+    heading: 'Add a schedule of greetCustomer',
+    open: async (page) => {
+      await page.getByLabel('When, as a cron expression').fill('30 2 * * 0')
+      await page.getByText('More: first and last day').click()
+    },
+    shows: 'only on Sunday',
+  },
+  {
+    title: 'the form of a schedule, with what is wrong',
+    path: ({ schedule }) => `/jobs/greetCustomer/schedules/${schedule}/change`,
+    heading: 'Change customer-0001',
+    open: async (page) => {
+      await page.getByLabel('Time zone').fill('Europe/Atlantis')
+    },
+    shows: 'Cannot be used',
+  },
   { title: 'queue', path: () => '/queue', heading: 'Queue', shows: 'partner_down' },
   { title: 'workers', path: () => '/workers', heading: 'Workers', shows: 'Alive' },
   {
@@ -321,6 +358,18 @@ const EMPTY: readonly Screen[] = [
     shows: 'There is no run with this id',
   },
   { title: 'queue', path: () => '/queue', heading: 'Queue', shows: 'There are no queues yet' },
+  {
+    title: 'schedules of a job',
+    path: () => '/jobs/gone/schedules',
+    heading: 'Schedules of gone',
+    shows: 'There are no schedules by key yet',
+  },
+  {
+    title: 'a schedule',
+    path: () => '/jobs/gone/schedules/nobody',
+    heading: 'nobody',
+    shows: 'There is no schedule with this key',
+  },
   {
     title: 'workers',
     path: () => '/workers',

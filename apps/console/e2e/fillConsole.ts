@@ -15,6 +15,8 @@ export interface Filling {
   /** A run that has enqueued others, and one of those. */
   parent: string
   child: string
+  /** The key of a schedule with a past. */
+  schedule: string
 }
 
 /**
@@ -38,6 +40,7 @@ export async function fillConsole(stack: ConsoleStack): Promise<Filling> {
     failed: await find({ name: 'callPartner', status: 'failed' }),
     blocked: await find({ name: 'pruneRows', status: 'failed' }),
     ...(await fillFamily(stack)),
+    schedule: await fillSchedules(stack),
   }
   await prisma.jobSchedule.update({
     where: { name: 'pruneRows' },
@@ -65,6 +68,43 @@ async function fillFamily({ prisma }: ConsoleStack): Promise<Pick<Filling, 'pare
   const [first] = await prisma.$queryRaw<{ id: string }[]>`
     select "id" from "JobRun" where "parentId" = ${parent}::uuid order by "startedAt" limit 1`
   return { parent, child: String(first?.id) }
+}
+
+const ZONES = ['Europe/Lisbon', 'Asia/Tokyo', 'America/New_York', 'Australia/Lord_Howe'] as const
+
+/** More schedules of a job than a page lists, one with ticks of each outcome, one paused, one late. */
+async function fillSchedules({ prisma, schedules, jobs }: ConsoleStack): Promise<string> {
+  const job = jobs.find(({ name }) => name === 'greetCustomer')
+  if (!job) throw new Error('There is no such job')
+  const entries = Array.from({ length: 60 }, (_, index) => ({
+    key: `customer-${String(index + 1).padStart(4, '0')}`,
+    cron: `0 9 * * ${index % 7}`,
+    timeZone: ZONES[index % ZONES.length] as string,
+    payload: { customer: 'somebody' },
+    actor: 'sign-up',
+  }))
+  await schedules.upsertMany(prisma, job, entries)
+  const [first, second] = entries
+  const key = String(first?.key)
+  const by = { actor: 'owner@example.com', reason: 'They are on holiday' }
+  await schedules.pause(prisma, job, String(second?.key), by)
+  const changed = { ...entries[0], cron: '30 8 * * 1-5', jitterMs: MINUTE_MS, actor: by.actor }
+  await schedules.upsert(prisma, job, changed as (typeof entries)[number])
+  await prisma.$executeRaw`
+    insert into "JobKeyedTick" ("name", "key", "scheduledFor", "outcome", "reason", "workId", "count", "through", "version")
+    select 'greetCustomer', ${key}, date_trunc('hour', now()) - n * interval '1 day',
+      (array['enqueued', 'skipped', 'missed', 'coalesced', 'enqueued'])[1 + n % 5]::"TickOutcome",
+      case n % 5 when 1 then 'paused' end, case when n % 5 in (0, 4) then gen_random_uuid() end,
+      case n % 5 when 2 then 3 else 1 end, case n % 5 when 2 then date_trunc('hour', now()) - n * interval '1 day' + interval '2 h' end, 1
+    from generate_series(0, 24) n`
+  await prisma.$executeRaw`
+    insert into "JobRun" ("id", "name", "status", "trigger", "startedAt", "endedAt", "workerId", "workId", "errorCode", "details")
+    select gen_random_uuid(), "name", (case when failed then 'failed' else 'success' end)::"JobRunStatus", 'schedule', "scheduledFor",
+      "scheduledFor" + interval '2 s', 'worker-of-yesterday', "workId", case when failed then 'nobody' end,
+      case when failed then '{"error": {"code": "nobody", "message": "There is nobody to greet"}}'::jsonb end
+    from (select *, extract(day from "scheduledFor")::int % 4 = 1 as failed from "JobKeyedTick") tick
+    where "workId" is not null and "scheduledFor" < now() - interval '1 day'`
+  return key
 }
 
 type PastRun = Prisma.JobRunCreateManyInput & { startedAt: Date; workId: string }

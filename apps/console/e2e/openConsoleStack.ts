@@ -24,6 +24,8 @@ export interface ConsoleStack extends Omit<TestJobs, 'handlers'> {
   enqueue(name: string): Promise<void>
   /** Gives all dead letters back to the queue, as somebody else does. */
   retryAll(by: { actor: string; reason: string }): Promise<void>
+  /** What programs do to schedules that are data. */
+  schedules: JobsClient['schedules']
   /** The event after which each client asked to go on, undefined if it named none; the latest last. */
   resumedFrom: (string | undefined)[]
   /** Resolves once the event stream's readers are told of a run of this job, from now on. */
@@ -125,6 +127,7 @@ export async function openConsoleStack(options: ConsoleStackOptions = {}): Promi
     url: `http://127.0.0.1:${port}`,
     jobs,
     untended,
+    schedules: jobsClient.schedules,
     resumedFrom,
     steps,
     partner,

@@ -8,6 +8,7 @@ import {
 } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { asApiError } from './api/apiError.ts'
+import { SCHEDULE_STATES, type ScheduleSearch } from './api/queries.ts'
 import { parseRunSearch } from './api/runFilters.ts'
 import { EmptyState } from './parts/EmptyState.tsx'
 import { ScreenHeader } from './parts/ScreenHeader.tsx'
@@ -58,6 +59,48 @@ function createRoutes() {
     getParentRoute: () => root,
     path: '/jobs/$name',
     component: lazyRouteComponent(() => import('./screens/job/JobScreen.tsx'), 'JobScreen'),
+  })
+  const schedules = createRoute({
+    getParentRoute: () => root,
+    path: '/jobs/$name/schedules',
+    validateSearch: (search: Record<string, unknown>): ScheduleSearch => {
+      const { cursor } = parseRunSearch({ cursor: search['cursor'] })
+      const { cursor: begins } = parseRunSearch({ cursor: search['search'] })
+      const state = SCHEDULE_STATES.find((one) => one === search['state'])
+      return { search: begins, state, cursor }
+    },
+    component: lazyRouteComponent(
+      () => import('./screens/schedule/SchedulesScreen.tsx'),
+      'SchedulesScreen',
+    ),
+  })
+  const newSchedule = createRoute({
+    getParentRoute: () => root,
+    path: '/jobs/$name/new-schedule',
+    component: lazyRouteComponent(
+      () => import('./screens/schedule/ScheduleFormScreen.tsx'),
+      'NewScheduleScreen',
+    ),
+  })
+  const schedule = createRoute({
+    getParentRoute: () => root,
+    path: '/jobs/$name/schedules/$key',
+    validateSearch: (search: Record<string, unknown>): { cursor?: string | undefined } => {
+      const { cursor } = parseRunSearch({ cursor: search['cursor'] })
+      return { cursor }
+    },
+    component: lazyRouteComponent(
+      () => import('./screens/schedule/ScheduleScreen.tsx'),
+      'ScheduleScreen',
+    ),
+  })
+  const changedSchedule = createRoute({
+    getParentRoute: () => root,
+    path: '/jobs/$name/schedules/$key/change',
+    component: lazyRouteComponent(
+      () => import('./screens/schedule/ScheduleFormScreen.tsx'),
+      'ChangeScheduleScreen',
+    ),
   })
   const runs = createRoute({
     getParentRoute: () => root,
@@ -131,7 +174,10 @@ function createRoutes() {
       'WorkerScreen',
     ),
   })
-  return root.addChildren([overview, jobs, job, runs, run, queue, workers, worker])
+  return root.addChildren([
+    ...[overview, jobs, job, runs, run, queue, workers, worker],
+    ...[schedules, newSchedule, schedule, changedSchedule],
+  ])
 }
 
 declare module '@tanstack/react-router' {

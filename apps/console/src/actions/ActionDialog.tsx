@@ -192,7 +192,8 @@ function usePayload(action: Action): Payload {
   return fields?.length === 0 && !isNeeded ? { kind: 'none' } : { kind: 'given', fields, schema }
 }
 
-function readForm(form: FormData, fields: readonly PayloadField[] | null) {
+/** Reads the controls of a PayloadForm. */
+export function readForm(form: FormData, fields: readonly PayloadField[] | null) {
   if (fields !== null && !form.has(WHOLE)) {
     return readPayload(fields, (name) => text(form.get(FIELD + name)))
   }

@@ -11,6 +11,11 @@ export type Action =
   | { kind: 'discard'; name: string; workId: string }
   | { kind: 'pauseQueue'; name: string }
   | { kind: 'resumeQueue'; name: string }
+  /** Of one of the schedules that are kept as data. */
+  | { kind: 'runOfKey'; name: string; key: string }
+  | { kind: 'pauseKey'; name: string; key: string }
+  | { kind: 'resumeKey'; name: string; key: string }
+  | { kind: 'deleteKey'; name: string; key: string }
 
 /** Work that so many workers have died of may end another: the server wants to be told that somebody knows. */
 export const DANGEROUS_LOSSES = 2

@@ -46,9 +46,22 @@ export function actionRequest(action: Action, input: ActionInput): ActionRequest
       return post(`/jobs/${encode(action.name)}/queue/pause`, { reason })
     case 'resumeQueue':
       return post(`/jobs/${encode(action.name)}/queue/resume`, given(reason))
+    case 'runOfKey':
+      return post(`${ofKey(action)}/trigger`, { reason })
+    case 'pauseKey':
+      return post(`${ofKey(action)}/pause`, { reason })
+    case 'resumeKey':
+      return post(`${ofKey(action)}/resume`, given(reason))
+    case 'deleteKey':
+      return { method: 'DELETE', path: ofKey(action), body: { reason } }
     default:
       return action satisfies never
   }
+}
+
+/** The path of a schedule that is kept as data. */
+export function ofKey({ name, key }: { name: string; key: string }): string {
+  return `/jobs/${encode(name)}/schedules/${encode(key)}`
 }
 
 /** Leaves an empty reason out: where one is needed, the form has asked for it. */

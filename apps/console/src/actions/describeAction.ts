@@ -98,6 +98,45 @@ export function describeAction(action: Action): ActionWords {
         needsReason: false,
         isDangerous: false,
       }
+    case 'runOfKey':
+      return {
+        title: `Run ${action.key} now`,
+        explanation:
+          'A worker starts a run with its payload at once. Its own times stay as they are.',
+        confirm: 'Run now',
+        done: `A run of ${action.name} for ${action.key} is requested`,
+        needsReason: true,
+        isDangerous: false,
+      }
+    case 'pauseKey':
+      return {
+        title: `Pause ${action.key}`,
+        explanation:
+          'Its ticks are recorded as skipped until somebody resumes it. A run under way goes on, and so do the other schedules of the job.',
+        confirm: 'Pause the schedule',
+        done: `The schedule ${action.key} is paused`,
+        needsReason: true,
+        isDangerous: false,
+      }
+    case 'resumeKey':
+      return {
+        title: `Resume ${action.key}`,
+        explanation: 'It goes on with its next tick. What was due meanwhile stays skipped.',
+        confirm: 'Resume the schedule',
+        done: `The schedule ${action.key} is resumed`,
+        needsReason: false,
+        isDangerous: false,
+      }
+    case 'deleteKey':
+      return {
+        title: `Delete ${action.key}`,
+        explanation:
+          'It has no more ticks. Its past ticks and runs stay on record, and work that waits goes on.',
+        confirm: 'Delete the schedule',
+        done: `The schedule ${action.key} is deleted`,
+        needsReason: true,
+        isDangerous: true,
+      }
     default:
       return action satisfies never
   }

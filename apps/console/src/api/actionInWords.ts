@@ -14,6 +14,7 @@ const WORDS: Readonly<Record<string, string>> = {
   prioritiseWork: 'changed its priority',
   showPayload: 'looked at the payload',
   reschedule: 'changed the schedule',
+  backfill: 'had missed ticks run',
 }
 
 /** What somebody did, as the rest of a sentence that begins with who. */

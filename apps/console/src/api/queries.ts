@@ -11,9 +11,14 @@ import type {
   ConsoleWorkers,
   DeadLetterCause,
   PieceGroups,
+  KeyedScheduleDetail,
+  KeyedSchedules,
+  KeyedTicks,
   RunDetail,
+  SchedulePreview,
 } from '@roundsman/admin/contract'
 import { queryOptions } from '@tanstack/react-query'
+import { ofKey } from '../actions/actionRequest.ts'
 import type { Api } from './createApi.ts'
 import type { DeadLetterPage, RunPage, WaitingWorkPage } from './run.ts'
 import { runQuery, type RunFilters, type RunSearch } from './runFilters.ts'
@@ -174,6 +179,55 @@ export function workQuery(api: Api, search: WorkSearch) {
       const query = runQuery(search, { limit: '20' })
       return api.get<WaitingWorkPage>(`/jobs/work${query}`, signal)
     },
+  })
+}
+
+export const SCHEDULE_STATES = ['paused', 'refused', 'late'] as const
+
+export interface ScheduleSearch {
+  /** How the key begins. */
+  search?: string | undefined
+  state?: (typeof SCHEDULE_STATES)[number] | undefined
+  cursor?: string | undefined
+}
+
+export function schedulesQuery(api: Api, name: string, search: ScheduleSearch) {
+  return queryOptions({
+    queryKey: ['schedules', { name }, search],
+    queryFn: ({ signal }) => {
+      const query = runQuery({ ...search }, { limit: '50' })
+      return api.get<KeyedSchedules>(`/jobs/${encodeURIComponent(name)}/schedules${query}`, signal)
+    },
+  })
+}
+
+export function scheduleQuery(api: Api, of: { name: string; key: string }) {
+  return queryOptions({
+    queryKey: ['schedules', of],
+    queryFn: ({ signal }) => api.get<KeyedScheduleDetail>(ofKey(of), signal),
+  })
+}
+
+export function scheduleTicksQuery(
+  api: Api,
+  of: { name: string; key: string },
+  cursor: string | undefined,
+) {
+  return queryOptions({
+    queryKey: ['schedules', of, 'ticks', cursor],
+    queryFn: ({ signal }) => {
+      const query = runQuery({ cursor }, { limit: '20' })
+      return api.get<KeyedTicks>(`${ofKey(of)}/ticks${query}`, signal)
+    },
+  })
+}
+
+/** When a schedule would be due. */
+export function previewQuery(api: Api, wanted: Readonly<Record<string, string>>) {
+  return queryOptions({
+    queryKey: ['preview', wanted],
+    queryFn: ({ signal }) =>
+      api.get<SchedulePreview>(`/console/schedules/preview?${new URLSearchParams(wanted)}`, signal),
   })
 }
 

@@ -38,7 +38,15 @@ const POLL_MS = 5_000
 const RETRY_MS = 30_000
 /** How often to ask for what no event tells: signs of life, lateness, the age of the queue. */
 const UNTOLD_MS = 15_000
-const UNTOLD = new Set<unknown>(['overview', 'job', 'queue', 'work', 'workers', 'worker'])
+const UNTOLD = new Set<unknown>([
+  'overview',
+  'job',
+  'queue',
+  'work',
+  'workers',
+  'worker',
+  'schedules',
+])
 const PROBE_MS = 3_000
 
 /**
@@ -265,6 +273,7 @@ export function isTouched(queryKey: readonly unknown[], data: unknown, changes: 
       // By name as well: another attempt at its work is another run.
       return typeof about === 'string' && (changes.ids.has(about) || hasName(data, changes.names))
     case 'runs':
+    case 'schedules':
     case 'work':
     case 'deadLetters': {
       const name = (about as { name?: string } | undefined)?.name

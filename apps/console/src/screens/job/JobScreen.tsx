@@ -2,6 +2,7 @@ import type { ConsoleJobDetail, ConsoleQueueJob } from '@roundsman/admin/contrac
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
+import { useAction } from '../../actions/useAction.ts'
 import { ApiError } from '../../api/apiError.ts'
 import { jobQuery, overviewQuery } from '../../api/queries.ts'
 import { RunStrip } from '../../charts/RunStrip.tsx'
@@ -146,6 +147,9 @@ function JobPanels({ name, detail }: { name: string; detail: ConsoleJobDetail })
             <UpcomingTicks upcoming={upcoming} isCut={isCut} isPaused={job.paused !== null} />
           </Panel>
         )}
+        <Panel title="Schedules by key">
+          <SchedulesByKey name={name} total={detail.schedules} />
+        </Panel>
         {actions.length > 0 && (
           <Panel title="Activity">
             <ActionLog actions={actions} />
@@ -199,6 +203,31 @@ function JobQueue({ queue }: { queue: ConsoleQueueJob }) {
       </p>
       <QueuePause job={queue} />
     </div>
+  )
+}
+
+/** The schedules that are kept as data, such as one for each customer. */
+function SchedulesByKey({ name, total }: { name: string; total: ConsoleJobDetail['schedules'] }) {
+  const act = useAction()
+  return (
+    <p>
+      {total.count === 0 ? (
+        <span className="muted">None, such as one for each customer. </span>
+      ) : (
+        <>
+          <Link to="/jobs/$name/schedules" params={{ name }}>
+            <Count value={total.count} isCut={total.isCut} />{' '}
+            {total.count === 1 ? 'schedule' : 'schedules'}
+          </Link>
+          {act !== null && ' · '}
+        </>
+      )}
+      {act !== null && (
+        <Link to="/jobs/$name/new-schedule" params={{ name }}>
+          Add one
+        </Link>
+      )}
+    </p>
   )
 }
 

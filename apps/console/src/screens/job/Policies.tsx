@@ -3,13 +3,13 @@ import { Moment } from '../../parts/Moment.tsx'
 import { formatDuration, formatRoughDuration } from '../../time/formatDuration.ts'
 import { exactLines, formatShort } from '../../time/formatExact.ts'
 
-const MISSED = {
+export const MISSED = {
   once: 'One run makes up for all of them',
   all: 'Each gets its run',
   skip: 'They stay missed',
 } as const
 
-const OVERLAP = {
+export const OVERLAP = {
   skip: 'The tick is skipped',
   queue: 'The tick waits for its turn',
   allow: 'Both run',

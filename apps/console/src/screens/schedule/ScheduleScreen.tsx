@@ -1,0 +1,274 @@
+import type { KeyedSchedule, KeyedTick } from '@roundsman/admin/contract'
+import { keepPreviousData, useQuery } from '@tanstack/react-query'
+import { getRouteApi, Link } from '@tanstack/react-router'
+import type { ReactNode } from 'react'
+import { useAction } from '../../actions/useAction.ts'
+import { ApiError } from '../../api/apiError.ts'
+import { scheduleQuery, scheduleTicksQuery } from '../../api/queries.ts'
+import { ActionLog } from '../../parts/ActionLog.tsx'
+import { DataTable, type Column } from '../../parts/DataTable.tsx'
+import { EmptyState } from '../../parts/EmptyState.tsx'
+import { Moment } from '../../parts/Moment.tsx'
+import { Panel } from '../../parts/Panel.tsx'
+import { QueryView } from '../../parts/QueryView.tsx'
+import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
+import { Skeleton } from '../../parts/Skeleton.tsx'
+import { useServices } from '../../services/useServices.ts'
+import { formatDuration } from '../../time/formatDuration.ts'
+import { formatShort } from '../../time/formatExact.ts'
+import { MISSED, OVERLAP } from '../job/Policies.tsx'
+import { NextRuns } from './NextRuns.tsx'
+import { ScheduleState } from './ScheduleState.tsx'
+import { TickOutcome } from './TickOutcome.tsx'
+
+const route = getRouteApi('/jobs/$name/schedules/$key')
+
+/** One schedule that is kept as data: what it says, when it is due, what became of its ticks, and who changed it. */
+export function ScheduleScreen(): ReactNode {
+  const { api } = useServices()
+  const { name, key } = route.useParams()
+  const detail = useQuery(scheduleQuery(api, { name, key }))
+  const isUnknown = detail.error instanceof ApiError && detail.error.status === 404
+  return (
+    <>
+      <ScreenHeader
+        title={key}
+        lead={
+          <p className="muted">
+            <Link to="/jobs/$name/schedules" params={{ name }}>
+              Schedules of {name}
+            </Link>
+          </p>
+        }
+      >
+        {detail.data?.schedule && <ScheduleActions schedule={detail.data.schedule} />}
+      </ScreenHeader>
+      {isUnknown ? (
+        <EmptyState title="There is no schedule with this key" />
+      ) : (
+        <QueryView query={detail} skeleton={<Skeleton kind="panel" />}>
+          {({ schedule, upcoming, actions }) => (
+            <div className="columns isAsideFirst">
+              <div className="column">
+                <Ticks name={name} timeZone={schedule?.timeZone} />
+                <Panel title="Activity">
+                  <ActionLog actions={actions} />
+                </Panel>
+              </div>
+              {schedule === null ? (
+                <div className="column">
+                  <EmptyState title="This schedule was deleted">
+                    <p>What is on record of it stays for a while.</p>
+                  </EmptyState>
+                </div>
+              ) : (
+                <div className="column">
+                  <Panel title="Schedule" aside={<ScheduleState schedule={schedule} />}>
+                    <Definition schedule={schedule} />
+                  </Panel>
+                  <Panel title="Next runs">
+                    {schedule.paused === null ? (
+                      <NextRuns upcoming={upcoming} timeZone={schedule.timeZone} />
+                    ) : (
+                      <p className="muted">Paused: resume it to see when it is due.</p>
+                    )}
+                  </Panel>
+                </div>
+              )}
+            </div>
+          )}
+        </QueryView>
+      )}
+    </>
+  )
+}
+
+function ScheduleActions({ schedule: { name, key, paused } }: { schedule: KeyedSchedule }) {
+  const act = useAction()
+  if (act === null) return null
+  return (
+    <>
+      <button
+        type="button"
+        className="button isSmall"
+        onClick={() => act({ kind: 'runOfKey', name, key })}
+      >
+        Run now
+      </button>
+      {/* One button for both: it keeps the focus when its meaning changes. */}
+      <button
+        type="button"
+        className={paused === null ? 'button isSmall' : 'button isSmall isPrimary'}
+        onClick={() => act({ kind: paused === null ? 'pauseKey' : 'resumeKey', name, key })}
+      >
+        {paused === null ? 'Pause' : 'Resume'}
+      </button>
+      <Link
+        to="/jobs/$name/schedules/$key/change"
+        params={{ name, key }}
+        className="button isSmall"
+      >
+        Change
+      </Link>
+      <button
+        type="button"
+        className="button isSmall isQuiet"
+        onClick={() => act({ kind: 'deleteKey', name, key })}
+      >
+        Delete
+      </button>
+    </>
+  )
+}
+
+function Definition({ schedule }: { schedule: KeyedSchedule }) {
+  const { cron, words, timeZone, missed, overlap, jitterMs, catchUpMs } = schedule
+  const { startsAt, endsAt, paused, version, createdAt, updatedAt } = schedule
+  return (
+    <>
+      {paused !== null && (
+        <p className="note">
+          Paused <Moment at={paused.at} />
+          {paused.by !== null && ` by ${paused.by}`}
+          {paused.reason !== null && paused.reason !== '' && `: ${paused.reason}`}
+        </p>
+      )}
+      <dl className="facts">
+        <div>
+          <dt>When</dt>
+          <dd>
+            {words} <code>{cron}</code>
+          </dd>
+        </div>
+        <div>
+          <dt>Time zone</dt>
+          <dd>{timeZone}</dd>
+        </div>
+        {startsAt !== null && (
+          <div>
+            <dt>From</dt>
+            <dd>
+              <Moment at={startsAt} timeZone={timeZone}>
+                {formatShort(startsAt, timeZone)}
+              </Moment>
+            </dd>
+          </div>
+        )}
+        {endsAt !== null && (
+          <div>
+            <dt>Until</dt>
+            <dd>
+              <Moment at={endsAt} timeZone={timeZone}>
+                {formatShort(endsAt, timeZone)}
+              </Moment>
+            </dd>
+          </div>
+        )}
+        <div>
+          <dt>Ticks missed while no worker ran</dt>
+          <dd>
+            {MISSED[missed]}, up to {formatDuration(catchUpMs)} back
+          </dd>
+        </div>
+        <div>
+          <dt>While its run before goes on</dt>
+          <dd>{OVERLAP[overlap]}</dd>
+        </div>
+        {jitterMs > 0 && (
+          <div>
+            <dt>Spread</dt>
+            <dd>Starts up to {formatDuration(jitterMs)} later, always by the same</dd>
+          </div>
+        )}
+        <div>
+          <dt>Version</dt>
+          <dd>
+            {version}, changed <Moment at={updatedAt} />, made <Moment at={createdAt} />
+          </dd>
+        </div>
+      </dl>
+    </>
+  )
+}
+
+/** The ledger of the schedule. `timeZone`: whose clocks show, unless it is gone. */
+function Ticks({ name, timeZone }: { name: string; timeZone: string | undefined }) {
+  const { api } = useServices()
+  const { key } = route.useParams()
+  const { cursor } = route.useSearch()
+  const ticks = useQuery({
+    ...scheduleTicksQuery(api, { name, key }, cursor),
+    placeholderData: keepPreviousData,
+  })
+  return (
+    <Panel title="Ticks" className="isFlush" aside={<span className="muted">{timeZone}</span>}>
+      <QueryView query={ticks} skeleton={<Skeleton kind="row" count={5} />}>
+        {({ ticks: rows, nextCursor }) => (
+          <>
+            {rows.length === 0 ? (
+              <EmptyState title="Nothing was due so far" />
+            ) : (
+              <DataTable
+                caption={`Ticks of ${key}`}
+                columns={tickColumns(timeZone)}
+                rows={rows}
+                keyOf={({ scheduledFor }) => scheduledFor}
+              />
+            )}
+            {(nextCursor !== null || cursor !== undefined) && (
+              <nav className="pager" aria-label="Pages of ticks">
+                <span />
+                <span className="pagerLinks">
+                  {cursor !== undefined && (
+                    <Link
+                      to="/jobs/$name/schedules/$key"
+                      params={{ name, key }}
+                      className="button isSmall"
+                    >
+                      Newest
+                    </Link>
+                  )}
+                  {nextCursor !== null && (
+                    <Link
+                      to="/jobs/$name/schedules/$key"
+                      params={{ name, key }}
+                      search={{ cursor: nextCursor }}
+                      className="button isSmall"
+                    >
+                      Older
+                    </Link>
+                  )}
+                </span>
+              </nav>
+            )}
+          </>
+        )}
+      </QueryView>
+    </Panel>
+  )
+}
+
+const tickColumns = (timeZone: string | undefined): readonly Column<KeyedTick>[] => [
+  {
+    header: 'Due',
+    isRowHeader: true,
+    isPlain: true,
+    cell: ({ scheduledFor, through }) => (
+      <>
+        <Moment at={scheduledFor} {...(timeZone !== undefined && { timeZone })}>
+          {formatShort(scheduledFor, timeZone)}
+        </Moment>
+        {through !== null && <span className="muted"> to {formatShort(through, timeZone)}</span>}
+      </>
+    ),
+  },
+  { header: 'Outcome', isPlain: true, cell: (tick) => <TickOutcome tick={tick} /> },
+  {
+    header: 'Reason',
+    isWide: true,
+    isFull: true,
+    isEmpty: ({ reason }) => reason === null,
+    cell: ({ reason }) => reason ?? <span className="muted">–</span>,
+  },
+  { header: 'Version', align: 'end', cell: ({ version }) => version },
+]
