@@ -2,12 +2,13 @@ import { withConnection } from '@roundsman/db/admin'
 import { demoJobNames } from '@roundsman/jobs/demo'
 import { refuseArguments } from './refuseArguments.ts'
 import { runWithDatabase } from './runWithDatabase.ts'
-import { REMOVE_DEMO_JOBS_SQL } from './seed/demoHistorySql.ts'
+import { DEMO_KEY, REMOVE_DEMO_JOBS_SQL } from './seed/demoHistorySql.ts'
 
 const USAGE = `Usage: pnpm demo:remove
 
 Removes the demo jobs with all their records and all their waiting work:
-${demoJobNames.join(', ')}.
+${demoJobNames.join(', ')};
+and the weekly reports of demo customers.
 Demo accounts, invoices and previews stay. Processes that are running keep the demo jobs
 until they restart.
 
@@ -23,7 +24,7 @@ async function main(): Promise<number> {
         let rows = 0
         await connection.query('begin')
         for (const sql of REMOVE_DEMO_JOBS_SQL) {
-          rows += (await connection.query(sql, [demoJobNames])).rowCount ?? 0
+          rows += (await connection.query(sql, [demoJobNames, `${DEMO_KEY}%`])).rowCount ?? 0
         }
         await connection.query('commit')
         return rows

@@ -3,6 +3,7 @@ import { createDatabaseClient, hashPassword, type PrismaClient, type Role } from
 import { createInvoice } from '../../apps/api/src/invoices/writeInvoice.ts'
 import { findTranslation } from '../../apps/api/src/translations/findTranslation.ts'
 import { demoJobNames } from '@roundsman/jobs/demo'
+import { addCustomerSchedules } from './addCustomerSchedules.ts'
 import { demoHistoryStatements } from './demoHistorySql.ts'
 import { demoInvoices } from './demoInvoices.ts'
 import { makeDemoHistory } from './makeDemoHistory.ts'
@@ -33,14 +34,14 @@ export async function addDemoData(url: string, accounts: DemoAccounts): Promise<
     onPoolError: () => undefined,
   })
   try {
-    return await seed(prisma, accounts)
+    return await seed(prisma, accounts, url)
   } finally {
     await prisma.$disconnect()
   }
 }
 
 /** Adds the data in one transaction, under a lock, unless the database has a user. */
-async function seed(prisma: PrismaClient, accounts: DemoAccounts): Promise<boolean> {
+async function seed(prisma: PrismaClient, accounts: DemoAccounts, url: string): Promise<boolean> {
   // One hash for all users: the password is no secret, and each hash takes long on purpose.
   const passwordHash = await hashPassword(accounts.password)
   const users = accounts.users.map((user) => ({ ...user, passwordHash }))
@@ -58,6 +59,7 @@ async function seed(prisma: PrismaClient, accounts: DemoAccounts): Promise<boole
     if (accounts.withJobs && isThere === null) {
       const statements = demoHistoryStatements(makeDemoHistory(new Date()))
       for (const [sql, rows] of statements) await tx.$executeRawUnsafe(sql, rows)
+      await addCustomerSchedules(tx, url, new Date())
     }
     return true
   }, TRANSACTION)

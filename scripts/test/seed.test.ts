@@ -25,7 +25,7 @@ beforeEach(async () => {
   await database.prisma
     .$executeRaw`truncate "User", "PreviewSession", "I18nCacheEntry", "Invoice" cascade`
   await database.prisma
-    .$executeRaw`truncate "JobRun", "JobTick", "JobSchedule", "JobAction", "JobWork", "JobDeadLetter", "JobPayload", "JobUnique"`
+    .$executeRaw`truncate "JobRun", "JobTick", "JobSchedule", "JobKeyedSchedule", "JobKeyedTick", "JobAction", "JobWork", "JobDeadLetter", "JobPayload", "JobUnique"`
 })
 
 test('fills a database that knows nobody', async () => {
@@ -84,7 +84,9 @@ test('adds jobs of the demo with a week of what can happen, and nothing that is 
     'worker_lost',
   ])
   const named = await database.prisma.jobRun.groupBy({ by: ['name'] })
-  expect(named.map(({ name }) => name).toSorted(byText)).toEqual(demoJobNames.toSorted(byText))
+  expect(named.map(({ name }) => name).toSorted(byText)).toEqual(
+    [...demoJobNames, 'sendWeeklyReport'].toSorted(byText),
+  )
   const outcomes = await database.prisma.jobTick.groupBy({ by: ['outcome'] })
   expect(outcomes.map(({ outcome }) => outcome).toSorted(byText)).toEqual([
     'coalesced',
@@ -113,6 +115,22 @@ test('adds jobs of the demo with a week of what can happen, and nothing that is 
     select count(*)::int as count from "JobRun" where "endedAt" > now() or "status" = 'running'`
   expect(later?.count).toBe(0)
   expect(await getJobHealth(database.reader, jobs, new Date())).toEqual(before)
+})
+
+test('gives each of some hundred customers a weekly report in their zone, with its last tick', async () => {
+  await seedDemoData(database.url)
+
+  const [counted] = (await database.prisma.$queryRaw`
+    select count(*)::int as schedules, count(distinct "timeZone")::int as zones, count("pausedAt")::int as paused,
+      count(*) filter (where "version" = 2)::int as changed, count(*) filter (where "nextAt" <= now())::int as due,
+      (select count(*)::int from "JobKeyedTick" tick join "JobRun" run using ("workId") where run."status" = 'success') as reported,
+      (select count(*)::int from "JobKeyedTick" where "outcome" = 'skipped') as skipped,
+      (select count(*)::int from "JobKeyedTick" where "scheduledFor" > now()) as "toCome"
+    from "JobKeyedSchedule"`) as [object]
+  expect(counted).toEqual({
+    ...{ schedules: 400, zones: 12, paused: 10, changed: 16, due: 0 },
+    ...{ reported: 390, skipped: 10, toCome: 0 },
+  })
 })
 
 test('the history of the demo is the same for the same seed and instant, whatever the season', () => {
@@ -170,6 +188,10 @@ test('one command removes the jobs of the demo, and nothing else', async () => {
     { name: 'cleanupI18nCache' },
   ])
   expect(await database.prisma.jobTick.count()).toBe(0)
+  expect(
+    await database.prisma.$queryRaw`
+      select "key" from "JobKeyedSchedule" union all select "key" from "JobKeyedTick"`,
+  ).toEqual([])
   expect(await database.prisma.jobAction.count()).toBe(0)
   expect((await listSchedules(database.reader, demoJobNames)).size).toBe(0)
   expect((await listDeadLetters(database.reader, { limit: 1 })).deadLetters).toEqual([])

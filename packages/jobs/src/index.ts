@@ -3,8 +3,15 @@ import { cleanupI18nCache } from './cleanupI18nCache.ts'
 import { cleanupPreviewSessions } from './cleanupPreviewSessions.ts'
 import { dispatchEmail } from './dispatchEmail.ts'
 import { renderInvoicePdf } from './renderInvoicePdf.ts'
+import { sendWeeklyReport } from './sendWeeklyReport.ts'
 
-export { cleanupI18nCache, cleanupPreviewSessions, dispatchEmail, renderInvoicePdf }
+export {
+  cleanupI18nCache,
+  cleanupPreviewSessions,
+  dispatchEmail,
+  renderInvoicePdf,
+  sendWeeklyReport,
+}
 
 /** All jobs of this product, with the engine's own. */
 export const jobs = withEngineJobs([
@@ -12,4 +19,5 @@ export const jobs = withEngineJobs([
   cleanupI18nCache,
   renderInvoicePdf,
   dispatchEmail,
+  sendWeeklyReport,
 ])

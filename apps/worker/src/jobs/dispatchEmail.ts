@@ -49,7 +49,7 @@ export function dispatchEmail(dependencies: DispatchEmailDependencies): Handler<
     if (message.status === 'failed' && !run.dryRun) {
       await update(prisma, { status: 'queued', errorCode: null })
     }
-    const composed = invoice === null ? composeAlertEmail(message) : await composeWithPdf(invoice)
+    const composed = invoice === null ? composePlainEmail(message) : await composeWithPdf(invoice)
     // A dry run ends here: what was sent can't be rolled back.
     if (run.dryRun) return { isSendable: true }
 
@@ -146,8 +146,8 @@ export function dispatchEmail(dependencies: DispatchEmailDependencies): Handler<
   }
 }
 
-/** Composes an alert's e-mail from the text that was stored with it. */
-function composeAlertEmail(message: { subject: string | null; text: string | null }): InvoiceEmail {
+/** Composes an e-mail from the text that was stored with it. */
+function composePlainEmail(message: { subject: string | null; text: string | null }): InvoiceEmail {
   const subject = oneLine(message.subject ?? '')
   const text = message.text ?? ''
   return {

@@ -9,11 +9,12 @@ import { cleanupPreviewSessions } from './cleanupPreviewSessions.ts'
 import { dispatchEmail } from './dispatchEmail.ts'
 import type { Transaction } from './handler.ts'
 import { renderInvoicePdf } from './renderInvoicePdf.ts'
+import { sendWeeklyReport } from './sendWeeklyReport.ts'
 
 type CleanupEnvironment = Pick<WorkerEnvironment, 'I18N_CACHE_MAX_AGE_DAYS'>
 
 export interface HandlerDependencies {
-  env: CleanupEnvironment & Pick<WorkerEnvironment, 'seller'>
+  env: CleanupEnvironment & Pick<WorkerEnvironment, 'seller' | 'MAIL_FROM'>
   prisma: PrismaClient
   renderer: Pick<InvoiceRenderer, 'render'>
   /** Null when the environment names no mail server. */
@@ -42,5 +43,6 @@ export function createHandlers({
     ...createCleanups(env),
     renderInvoicePdf: renderInvoicePdf({ prisma, renderer, seller: env.seller }),
     dispatchEmail: dispatchEmail({ prisma, mailer }),
+    sendWeeklyReport: sendWeeklyReport({ prisma, from: env.MAIL_FROM }),
   }
 }

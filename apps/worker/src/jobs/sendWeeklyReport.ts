@@ -1,0 +1,98 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { minorUnitDigits } from '@roundsman/billing'
+import type { PrismaClient } from '@roundsman/db'
+import { dispatchEmail, type sendWeeklyReport as job } from '@roundsman/jobs'
+import { oneLine } from '../email/composeInvoiceEmail.ts'
+import type { Mailbox } from '../email/parseMailbox.ts'
+import { createFormats } from '../invoicePdf/createFormats.ts'
+import type { Handler } from './handler.ts'
+
+export interface SendWeeklyReportDependencies {
+  prisma: PrismaClient
+  from: Mailbox
+}
+
+const WEEK_MS = 7 * 86_400_000
+/** A report that lists more is read by nobody. Their totals count all. */
+const MAX_LISTED = 50
+
+/**
+ * Makes the handler that writes a report into the outbox, and enqueues its sending. A customer gets one a day at most, so
+ * that a second attempt adds none. Neither run nor log names the customer.
+ */
+export function sendWeeklyReport({
+  prisma,
+  from,
+}: SendWeeklyReportDependencies): Handler<typeof job> {
+  const mailDomain = from.address.slice(from.address.lastIndexOf('@') + 1)
+  return async ({ payload: { customerEmail }, run, batch, enqueue, now }) => {
+    const timeZone = run.schedule?.timeZone ?? 'UTC'
+    const until = run.scheduledFor ?? now()
+    const since = run.schedule?.previousAt ?? new Date(until.getTime() - WEEK_MS)
+    const where = { customerEmail, createdAt: { gt: since, lte: until } }
+    const totals = await prisma.invoice.groupBy({
+      by: ['currency'],
+      where,
+      _count: true,
+      _sum: { grossMinor: true },
+      orderBy: { currency: 'asc' },
+    })
+    const count = totals.reduce((sum, { _count }) => sum + _count, 0)
+    // A week without an invoice is no reason for a message.
+    if (count === 0) return {}
+    const invoices = await prisma.invoice.findMany({
+      where,
+      select: { number: true, currency: true, grossMinor: true, dueOn: true },
+      orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
+      take: MAX_LISTED,
+    })
+    const span = `${formatDay(since, timeZone)} to ${formatDay(until, timeZone)}`
+    const text = [
+      `Your invoices from ${span}:`,
+      '',
+      ...invoices.map(
+        ({ number, currency, grossMinor, dueOn }) =>
+          `${oneLine(number)}: ${formatAmount(grossMinor, currency)}, due on ${formatDay(dueOn)}`,
+      ),
+      ...(count > invoices.length
+        ? [`and ${(count - invoices.length).toLocaleString('en')} more`]
+        : []),
+      '',
+      ...totals.map(
+        ({ currency, _sum }) =>
+          `Total in ${currency}: ${formatAmount(_sum.grossMinor ?? 0n, currency)}`,
+      ),
+      '',
+    ].join('\n')
+
+    const id = randomUUID()
+    const digest = createHash('sha256').update(`${customerEmail} ${formatDay(until, timeZone)}`)
+    const messageId = `<report-${digest.digest('hex').slice(0, 32)}@${mailDomain}>`
+    await batch(async (tx) => {
+      const { count: written } = await tx.emailMessage.createMany({
+        data: {
+          id,
+          kind: 'report',
+          recipient: customerEmail,
+          messageId,
+          subject: `Your invoices from ${span}`,
+          text,
+        },
+        skipDuplicates: true,
+      })
+      if (written === 0) return { reports: 0, invoices: 0 }
+      await enqueue(tx, dispatchEmail, { emailId: id }, { uniqueKey: id })
+      return { reports: 1, invoices: count }
+    })
+    return {}
+  }
+}
+
+/** On the clocks of the customer's zone. */
+function formatDay(at: Date, timeZone = 'UTC'): string {
+  return at.toLocaleDateString('en-GB', { dateStyle: 'long', timeZone })
+}
+
+function formatAmount(minor: bigint, currency: string): string {
+  return createFormats('en', currency, minorUnitDigits(currency) ?? 2).amount(Number(minor))
+}
