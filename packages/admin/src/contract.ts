@@ -1085,15 +1085,17 @@ export const workersSchema = z.object({
 
 export type ConsoleWorkerRun = z.output<typeof workerRun>
 const workerRun = runBrief.extend(
-  runSchema.pick({ name: true, label: true, errorCode: true }).shape,
+  runSchema.pick({ name: true, label: true, errorCode: true, createdAt: true }).shape,
 )
 
-/** GET /api/console/workers/:id, with `at` for a worker that left no row: an instant at which it ran something. */
+/** GET /api/console/workers/:id, with `at` for a worker that has ended: an instant at which it ran something. */
 export type ConsoleWorkerDetail = z.output<typeof workerDetailSchema>
 export const workerDetailSchema = z.object({
   generatedAt: at,
   // Null for a worker that stopped, or was killed more than a day ago.
   worker: workerIdentity.nullable(),
+  // What is kept of such a worker; null where it did not say its version.
+  former: z.object({ version: z.string(), startedAt: at, endedAt: at }).nullable(),
   // What it ran between these two instants, the oldest first: some 200 at most, and those under way.
   runs: z.array(workerRun),
   since: at,

@@ -53,7 +53,12 @@ export { listFailures } from './read/listFailures.ts'
 export { describeBacklog, findFailedLast, judgeJobs, type Problem } from './read/listProblems.ts'
 export { countWaitingWork, sumWaitingWork } from './read/listWaitingWork.ts'
 export { BULK_KINDS, PASSED_REASONS } from './read/listBulks.ts'
-export { findWorker, isWorkerSilent, listVersionChanges } from './read/listWorkers.ts'
+export {
+  findFormerWorker,
+  findWorker,
+  isWorkerSilent,
+  listVersionChanges,
+} from './read/listWorkers.ts'
 export { measureBacklog } from './read/measureBacklog.ts'
 export { countQueue } from './read/getQueueStats.ts'
 export {

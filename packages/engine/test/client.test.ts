@@ -42,6 +42,7 @@ const READING: Record<string, Arguments> = {
   listDeadLetters: [{ limit: 5, name: 'letter', errorCode: 'x', after }],
   getOldestSnapshot: [],
   listUnvacuumed: [],
+  findFormerWorker: ['w1'],
   findWorker: ['w1'],
   listWorkers: [],
   countQueue: [names],

@@ -24,3 +24,20 @@ export interface WaitingWorkPage {
 }
 
 export const RUN_TRIGGERS = ['schedule', 'queue', 'manual', 'cli'] as const satisfies RunTrigger[]
+
+/** The clocks of machines differ by some seconds. */
+const MIN_AHEAD_MS = 10_000
+
+/** How far the clock of a run's worker was ahead of the database's as it took the run; null within a few seconds. */
+export function clockAheadMs({ startedAt, createdAt }: RunStart): number | null {
+  const aheadMs = Date.parse(startedAt) - Date.parse(createdAt)
+  return aheadMs > MIN_AHEAD_MS ? aheadMs : null
+}
+
+/** When a run started, by the database's clock where its worker's was ahead. */
+export function startOf(run: RunStart): string {
+  return clockAheadMs(run) === null ? run.startedAt : run.createdAt
+}
+
+/** The start by the worker's clock, and when the database had the run in a claim: both are of one statement. */
+type RunStart = Pick<Run, 'startedAt' | 'createdAt'>

@@ -166,7 +166,7 @@ function Entry({ entry: { label, detail, outcome, at, target } }: { entry: Palet
 }
 
 function Ago({ at }: { at: string }) {
-  return useClock((now) => formatRelative(Date.parse(at), now))
+  return useClock((now) => formatRelative(Date.parse(at), now, false))
 }
 
 /** The text, once it has not changed for a moment. */

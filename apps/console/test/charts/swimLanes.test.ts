@@ -13,6 +13,7 @@ function run(name: string, from: number, to: number | null) {
     outcome: to === null ? ('running' as const) : ('success' as const),
     errorCode: null,
     startedAt: at(from),
+    createdAt: at(from),
     endedAt: to === null ? null : at(to),
   }
 }

@@ -1,5 +1,6 @@
 import type { RunDetail } from '@roundsman/admin/contract'
 import { describe, expect, it } from 'vitest'
+import { startOf } from '../../src/api/run.ts'
 import { allAttempts, waitOf } from '../../src/screens/run/Attempts.tsx'
 import { latenessMs, runTimeline } from '../../src/screens/run/runTimeline.ts'
 
@@ -58,6 +59,24 @@ describe('runTimeline', () => {
       { key: 'batches', note: '5 s each on average', state: 'done' },
       { key: 'ended', note: 'after 20 s', state: 'done' },
     ])
+  })
+
+  it('says that the clock of its worker was ahead, and no lateness that is not', () => {
+    const run = {
+      ...RUN,
+      scheduledFor: null,
+      enqueuedAt: '2026-11-24T03:00:00.060Z',
+      startedAt: '2026-11-24T03:37:00.240Z',
+      endedAt: '2026-11-24T03:37:20.240Z',
+    }
+    expect(steps(run)[1]).toEqual({
+      key: 'started',
+      note: '180 ms in the queue; its worker’s clock was 37 min ahead',
+      state: 'done',
+    })
+    expect(latenessMs(run)).toBe(180)
+    expect(startOf(run)).toBe(run.createdAt)
+    expect(startOf(RUN)).toBe(RUN.startedAt)
   })
 
   it('tells how long it was in the queue where that is known', () => {

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { formatRelative } from '../../src/parts/Moment.tsx'
+import { formatRecent } from '../../src/time/formatExact.ts'
 
 const NOW = Date.parse('2026-03-29T01:30:00Z')
 
@@ -12,5 +13,11 @@ it.each([
   [2 * 3_600_000, 'in 2 h'],
   [-3 * 86_400_000, '3 d ago'],
 ])('says of an instant %d ms away: %s', (distance, text) => {
-  expect(formatRelative(NOW + distance, NOW)).toBe(text)
+  expect(formatRelative(NOW + distance, NOW, true)).toBe(text)
+})
+
+it('says of what has happened by a clock that is ahead when that was, not that it will come', () => {
+  const at = NOW + 36 * 60_000
+  expect(formatRelative(at, NOW, false)).toBe(formatRecent(new Date(at).toISOString(), NOW))
+  expect(formatRelative(NOW - 61_000, NOW, false)).toBe('1 min ago')
 })

@@ -1,4 +1,9 @@
-import { findWorker, listLanesInUse, listWorkerRuns } from '@roundsman/engine/internal'
+import {
+  findFormerWorker,
+  findWorker,
+  listLanesInUse,
+  listWorkerRuns,
+} from '@roundsman/engine/internal'
 import { listWorkers, type ListedWorker, type JobsReader } from '@roundsman/engine/client'
 import type { ConsoleWorkerDetail, ConsoleWorkers } from '../contract.ts'
 
@@ -8,6 +13,9 @@ const HOUR_MS = 60 * MINUTE_MS
 const SLACK_MS = MINUTE_MS
 /** How long after the instant that somebody looks at the hour ends. */
 const AFTER_MS = 5 * MINUTE_MS
+
+/** Later than any run is recorded by a clock that is ahead. */
+const EVER = new Date('9999-01-01T00:00:00Z')
 
 export async function readWorkers(reader: JobsReader, now: Date): Promise<ConsoleWorkers> {
   const [workers, lanes] = await Promise.all([listWorkers(reader), listLanesInUse(reader)])
@@ -24,8 +32,8 @@ export async function readWorkers(reader: JobsReader, now: Date): Promise<Consol
 }
 
 /**
- * The last hour of a worker, up to its last sign of life when it is gone. For a worker that left no row, the hour up to a
- * little after `at`, or null without `at`.
+ * The last hour of a worker, up to its last sign of life when it is gone. With `at` of a worker that has ended, the hour up to
+ * a little after; null without it for one that left no row. Runs have their instants by the worker's clock, which may be ahead.
  */
 export async function readWorkerDetail(
   reader: JobsReader,
@@ -34,14 +42,22 @@ export async function readWorkerDetail(
   at: Date | undefined,
 ): Promise<ConsoleWorkerDetail | null> {
   const worker = await findWorker(reader, id)
-  const lastMs = worker === null ? at && at.getTime() + AFTER_MS : lastSeenMs(worker, now)
-  if (lastMs === undefined) return null
+  const former = worker === null ? await findFormerWorker(reader, id) : null
+  const askedMs = at && at.getTime() + AFTER_MS
+  const lastMs =
+    worker === null ? (askedMs ?? (former && Date.parse(former.endedAt))) : lastSeenMs(worker, now)
+  if (lastMs == null) return null
   const until = new Date(Math.min(lastMs, now.getTime()))
   const startedMs = worker ? Date.parse(worker.startedAt) - SLACK_MS : 0
   const from = new Date(Math.max(until.getTime() - HOUR_MS, startedMs))
   const to = new Date(until.getTime() + SLACK_MS)
-  const { runs, since } = await listWorkerRuns(reader, { workerId: id, from, to })
-  return { generatedAt: now.toISOString(), worker, runs, since, until: until.toISOString() }
+  const span = { workerId: id, from, to: worker?.isAlive === true ? EVER : to }
+  const found = await listWorkerRuns(reader, span)
+  const { runs, since } =
+    found.runs.length > 0 || span.to === EVER
+      ? found
+      : await listWorkerRuns(reader, { ...span, to: EVER })
+  return { generatedAt: now.toISOString(), worker, former, runs, since, until: until.toISOString() }
 }
 
 function lastSeenMs({ isAlive, lastSignAt }: ListedWorker, now: Date): number {

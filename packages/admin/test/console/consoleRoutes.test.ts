@@ -26,7 +26,7 @@ const api = openForTests(openTestAdmin)
 beforeEach(async () => {
   await emptyTables(
     api.prisma,
-    `"JobRun", "JobClaim", "JobTick", "JobSchedule", "JobWorker", "JobThrottle", "JobAction", ${QUEUE}`,
+    `"JobRun", "JobClaim", "JobTick", "JobSchedule", "JobWorker", "JobFormerWorker", "JobThrottle", "JobAction", ${QUEUE}`,
   )
 })
 
@@ -728,6 +728,9 @@ describe('the workers', () => {
       const ended = { workerId, startedAt: minutesAgo(5), endedAt: minutesAgo(4) }
       const failed = await addRun({ ...ended, status: 'failed', errorCode: 'broken' })
       await addRun({ ...ended, workerId: 'another', status: 'success' })
+      // Its clock is ahead.
+      const later = { startedAt: minutesAgo(-37), endedAt: minutesAgo(-38) }
+      const ahead = await addRun({ ...later, workerId, status: 'success' })
       const { workers } = await get<ConsoleWorkers>('workers')
       expect(workers).toMatchObject([
         {
@@ -743,6 +746,7 @@ describe('the workers', () => {
         runs: [
           { id: failed.id, status: 'failed', errorCode: 'broken' },
           { id: running.id, status: 'running', endedAt: null },
+          { id: ahead.id, createdAt: ahead.createdAt.toISOString() },
         ],
         until: NOW,
       })
@@ -755,8 +759,30 @@ describe('the workers', () => {
     const at = minutesAgo(3_000)
     const run = await addRun({ workerId: 'gone', status: 'success', startedAt: at, endedAt: at })
     const detail = await get<ConsoleWorkerDetail>(`workers/gone?at=${at.toISOString()}`)
-    expect(detail).toMatchObject({ worker: null, runs: [{ id: run.id }] })
+    expect(detail).toMatchObject({ worker: null, former: null, runs: [{ id: run.id }] })
     expectProblem(await api.as('admin', { method: 'GET', url: '/api/console/workers/gone' }), 404)
+  })
+
+  it('one that has stopped comes with when it was last seen, its version and what it ran before', async () => {
+    const [startedAt, endedAt] = [minutesAgo(300), minutesAgo(200)]
+    await api.prisma.$executeRaw`
+      insert into "JobFormerWorker" ("id", "version", "startedAt", "endedAt") values ('stopped', '1.2.3', ${startedAt}, ${endedAt})`
+    // Its clock was ahead.
+    const ran = { startedAt: minutesAgo(170), endedAt: minutesAgo(169) }
+    const run = await addRun({ ...ran, workerId: 'stopped', status: 'success' })
+    const detail = await get<ConsoleWorkerDetail>('workers/stopped')
+    expect(detail).toMatchObject({
+      worker: null,
+      former: {
+        version: '1.2.3',
+        startedAt: startedAt.toISOString(),
+        endedAt: endedAt.toISOString(),
+      },
+      runs: [{ id: run.id }],
+      until: endedAt.toISOString(),
+    })
+    const { workers } = await get<ConsoleSearch>('search?q=topp')
+    expect(workers).toEqual(['stopped'])
   })
 })
 

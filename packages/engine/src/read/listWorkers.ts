@@ -54,6 +54,27 @@ export async function findWorker(reader: JobsReader, id: string): Promise<Listed
   return worker ?? null
 }
 
+/** A worker that has ended, or was killed more than a day ago, as long as runs are kept. Instants are ISO 8601 in UTC. */
+export interface FormerWorker {
+  version: string
+  startedAt: string
+  /** When it stopped, or gave its last sign. */
+  endedAt: string
+}
+
+/** Finds a former worker; null for one that did not say its version: nothing is kept of it. */
+export async function findFormerWorker(
+  reader: JobsReader,
+  id: string,
+): Promise<FormerWorker | null> {
+  const [worker] = await reader.rows<FormerWorker>({
+    text: `
+      select ${boundedText('"version"')} as "version", "startedAt", "endedAt" from "JobFormerWorker" where "id" = $1`,
+    values: [checkText('id', id)],
+  })
+  return worker ?? null
+}
+
 /** Whether any process lives that can execute work, including `pnpm worker:once` while it runs. */
 export async function isAnyWorkerAlive(reader: JobsReader): Promise<boolean> {
   const [found] = await reader.rows<{ isAlive: boolean }>({

@@ -51,6 +51,8 @@ const MAX_FAILED = 1_000
 const MAX_LABELLED = 10_000
 /** How many runs whose labels begin with the text are read. */
 const MAX_BEGUN = 200
+/** How many of the workers that ended last are searched. */
+const MAX_FORMER = 1_000
 /** The errors in larger details are not searched. */
 const MAX_DETAILS_BYTES = 8_192
 /** A shorter beginning of an id would match too many runs. */
@@ -104,9 +106,17 @@ const isMoreThan = (most: number, where: string) =>
 const IS_CUT_SQL = `
   select ${isMoreThan(MAX_FAILED, `run."errorCode" is not null`)} or ${isMoreThan(MAX_LABELLED, 'true')} as "isCut"`
 
+/** Those that have ended come after all that live. */
 const WORKERS_SQL = `
-  select worker."id" from "JobWorker" worker where ${contains('worker."id"')}
-  order by worker."startedAt" desc limit ${MAX_MATCHES}`
+  select "id" from (
+    select "id", "startedAt", true as "isListed" from "JobWorker"
+    union all (
+      select "id", "startedAt", false from "JobFormerWorker" former
+      where not exists (select from "JobWorker" worker where worker."id" = former."id")
+      order by "endedAt" desc limit ${MAX_FORMER}
+    )
+  ) worker where ${contains('worker."id"')}
+  order by worker."isListed" desc, worker."startedAt" desc limit ${MAX_MATCHES}`
 
 async function findByLabel(reader: JobsReader, text: string): Promise<LabelMatch[]> {
   const rows = await reader.rows<RunRow & { label: string }>({

@@ -14,6 +14,8 @@ export interface WorkerRun {
   errorCode: string | null
   startedAt: string
   endedAt: string | null
+  /** By the database's clock, which the worker's may be ahead of. */
+  createdAt: string
 }
 
 export interface WorkerRuns {
@@ -64,7 +66,7 @@ export async function listWorkerRuns(
 
 type WorkerRunRow = Omit<WorkerRun, 'outcome'>
 
-const RUN = `run."id", ${boundedText('run."name"')} as "name", ${boundedText('run."label"')} as "label", run."startedAt"`
+const RUN = `run."id", ${boundedText('run."name"')} as "name", ${boundedText('run."label"')} as "label", run."startedAt", run."createdAt"`
 
 /** Reads what its claims alone list, too. */
 function underWayQuery({ workerId }: WorkerRunsOptions): Statement {

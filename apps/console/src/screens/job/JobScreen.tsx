@@ -181,7 +181,7 @@ function JobQueue({ queue }: { queue: ConsoleQueueJob }) {
         )}
         {oldestWaitingAt !== null && (
           <>
-            , the oldest due <Moment at={oldestWaitingAt} />
+            , the oldest due <Moment at={oldestWaitingAt} isToCome />
           </>
         )}
         {active > 0 && (

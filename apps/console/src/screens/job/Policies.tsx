@@ -160,7 +160,7 @@ function NextTick({ job: { schedule, paused } }: { job: ConsoleJob }) {
         {schedule.lateMs !== null && (
           <span className="badge isLate">{formatRoughDuration(schedule.lateMs)} late</span>
         )}{' '}
-        <Moment at={nextAt} timeZone={timeZone} />
+        <Moment at={nextAt} isToCome timeZone={timeZone} />
       </p>
       {exactLines(nextAt, timeZone).map((line, index) => (
         <p key={line} className={index === 0 ? 'small' : 'small muted'}>

@@ -118,7 +118,7 @@ function Next({ job: { schedule, paused } }: { job: ConsoleJob }) {
     <>
       <span className="isBlock">
         {lateMs === null ? (
-          <Moment at={nextAt} timeZone={timeZone} />
+          <Moment at={nextAt} isToCome timeZone={timeZone} />
         ) : (
           <span className="badge isLate">{formatRoughDuration(lateMs)} late</span>
         )}

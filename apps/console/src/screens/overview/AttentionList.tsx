@@ -145,7 +145,7 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
               ', at this moment.'
             ) : (
               <>
-                , next <Moment at={item.nextAt} />.
+                , next <Moment at={item.nextAt} isToCome />.
               </>
             )}
           </p>
@@ -240,7 +240,9 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
           </p>
           <p className="muted">
             Can be approved until{' '}
-            <Moment at={item.approvableUntil}>{formatShort(item.approvableUntil)}</Moment>
+            <Moment at={item.approvableUntil} isToCome>
+              {formatShort(item.approvableUntil)}
+            </Moment>
           </p>
         </>
       )

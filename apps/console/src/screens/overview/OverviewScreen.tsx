@@ -147,7 +147,7 @@ function NextTicks({ ticks }: { ticks: ConsoleOverview['nextTicks'] }) {
           </Link>
           <span className="lineEnd">
             <span className="muted">{formatClock(at)}</span>
-            <Moment at={at} timeZone={timeZone} />
+            <Moment at={at} timeZone={timeZone} isToCome />
           </span>
         </li>
       ))}

@@ -1,4 +1,5 @@
 import type { ConsoleWorker } from '@roundsman/admin/contract'
+import { clockAheadMs } from '../../api/run.ts'
 import { Link } from '@tanstack/react-router'
 import { Count, MAX_LISTED_WORKERS } from '../../parts/Count.tsx'
 import { Elapsed } from '../../parts/Elapsed.tsx'
@@ -78,7 +79,13 @@ function WorkerItem({ worker }: { worker: ConsoleWorker }) {
         <WorkerMark state={isSilent ? 'silent' : 'alive'} lastSignAt={lastSignAt} />
         <WorkerLink id={id} />
         <span className="muted small workerAge">
-          up <Elapsed since={startedAt} />
+          {clockAheadMs({ startedAt, createdAt: lastSignAt }) === null ? (
+            <>
+              up <Elapsed since={startedAt} />
+            </>
+          ) : (
+            'its clock is ahead'
+          )}
         </span>
       </div>
       {liveness === 'heartbeat' && (

@@ -63,7 +63,7 @@ const COLUMNS: readonly Column<QueueJob>[] = [
         <span className="muted">–</span>
       ) : (
         <span className="stacked">
-          <Moment at={oldestWaitingAt} />
+          <Moment at={oldestWaitingAt} isToCome />
           {backlog !== null && queuePaused === null && (
             <span className={isGrowing(backlog) ? 'isBad small' : 'muted small'}>
               {describeCatchUp(backlog)}

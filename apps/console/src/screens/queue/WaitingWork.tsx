@@ -49,10 +49,10 @@ const COLUMNS: readonly Column<Work>[] = [
     header: 'Due',
     cell: ({ startAfter, expiresAt }) => (
       <span className="stacked">
-        <Moment at={startAfter} />
+        <Moment at={startAfter} isToCome />
         {expiresAt !== null && (
           <span className="muted isSmall">
-            expires <Moment at={expiresAt} />
+            expires <Moment at={expiresAt} isToCome />
           </span>
         )}
       </span>

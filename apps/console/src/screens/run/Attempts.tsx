@@ -42,7 +42,7 @@ function Next({ run, next }: { run: RunDetail; next: number }) {
       <>
         {nextAt !== null && (
           <li className="muted">
-            Attempt {next} is due <Moment at={nextAt} />
+            Attempt {next} is due <Moment at={nextAt} isToCome />
           </li>
         )}
         {losses === 1 && (
@@ -56,7 +56,7 @@ function Next({ run, next }: { run: RunDetail; next: number }) {
       It has ended {losses.toLocaleString('en')} workers, which uses up no retry; it runs alone
       {nextAt !== null && (
         <>
-          , next <Moment at={nextAt} />
+          , next <Moment at={nextAt} isToCome />
         </>
       )}
     </li>

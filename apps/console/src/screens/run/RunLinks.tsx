@@ -119,7 +119,7 @@ export function Children({ run }: { run: RunDetail }) {
                   last !== null && <Moment at={last.startedAt} />
                 ) : (
                   <span className="muted">
-                    waits, due <Moment at={startAfter} />
+                    waits, due <Moment at={startAfter} isToCome />
                   </span>
                 )}
               </span>

@@ -19,11 +19,12 @@ import { StatusMark } from '../../parts/StatusMark.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { formatDuration } from '../../time/formatDuration.ts'
 import { formatMillis, formatRecent } from '../../time/formatExact.ts'
+import { startOf } from '../../api/run.ts'
 import { Attempts } from './Attempts.tsx'
 import { RunActions } from './RunActions.tsx'
 import { Children, Origin, SameLabel, saysOrigin } from './RunLinks.tsx'
 import { Timeline } from './Timeline.tsx'
-import { latenessMs } from './runTimeline.ts'
+import { describeClock, latenessMs } from './runTimeline.ts'
 
 const route = getRouteApi('/runs/$id')
 
@@ -123,12 +124,12 @@ function Lead({ run }: { run: RunDetail }) {
       <span className="muted">
         {run.durationMs === null ? (
           <>
-            for <Elapsed since={run.startedAt} />
+            for <Elapsed since={startOf(run)} />
           </>
         ) : (
           <>in {formatDuration(run.durationMs)}</>
         )}
-        , started <Moment at={run.startedAt} />
+        , started <Moment at={startOf(run)} />
       </span>
       {run.status === 'running' && (
         <ProgressBar progress={run.progress} label="Progress of the run" />
@@ -360,7 +361,8 @@ function Facts({ run }: { run: RunDetail }) {
         <dd>
           <Link to="/workers/$id" params={{ id: run.workerId }} search={{ at: run.startedAt }}>
             <code className="isWrapped">{run.workerId}</code>
-          </Link>
+          </Link>{' '}
+          <span className="muted">{describeClock(run)}</span>
         </dd>
       </div>
       <div>

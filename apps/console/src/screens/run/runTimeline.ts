@@ -1,8 +1,9 @@
 import type { RunDetail } from '@roundsman/admin/contract'
 import { batchSpans, type BatchSpan } from './batchSpans.ts'
 import { readRunDetails } from '../../api/readRunDetails.ts'
+import { clockAheadMs, startOf } from '../../api/run.ts'
 import { OUTCOME_WORDS } from '../../api/runOutcome.ts'
-import { formatDuration } from '../../time/formatDuration.ts'
+import { formatDuration, formatRoughDuration } from '../../time/formatDuration.ts'
 
 export interface TimelineStep {
   key: string
@@ -39,7 +40,7 @@ export function runTimeline(run: RunDetail): TimelineStep[] {
     key: 'started',
     label: run.attempt > 1 ? `Started, attempt ${run.attempt}` : 'Started',
     at: run.startedAt,
-    note: lateness(run),
+    note: [lateness(run), describeClock(run)].filter((text) => text !== null).join('; ') || null,
     state: 'done',
   })
   const batches = counts.find(({ name }) => name === 'batches')?.value
@@ -79,11 +80,14 @@ export function runTimeline(run: RunDetail): TimelineStep[] {
  * wait since then.
  */
 export function latenessMs(
-  run: Pick<RunDetail, 'scheduledFor' | 'enqueuedAt' | 'startedAt' | 'dueAt' | 'attempt'>,
+  run: Pick<
+    RunDetail,
+    'scheduledFor' | 'enqueuedAt' | 'startedAt' | 'createdAt' | 'dueAt' | 'attempt'
+  >,
 ): number | null {
   const first = run.attempt > 1 ? null : (run.scheduledFor ?? run.enqueuedAt)
   const since = run.dueAt ?? first ?? null
-  return since === null ? null : Date.parse(run.startedAt) - Date.parse(since)
+  return since === null ? null : Date.parse(startOf(run)) - Date.parse(since)
 }
 
 /** Says who did it, and why: a run has its own reason, and later actions on it have theirs. */
@@ -109,11 +113,17 @@ function end(run: RunDetail, code: string | null): TimelineStep {
     : { key: 'ended', label: 'Ended', at: run.endedAt, note: duration, state: 'done' }
 }
 
+/** Says `its worker’s clock was 37 min ahead`: what the run's start and end are recorded by. */
+export function describeClock(run: Pick<RunDetail, 'startedAt' | 'createdAt'>): string | null {
+  const aheadMs = clockAheadMs(run)
+  return aheadMs === null ? null : `its worker’s clock was ${formatRoughDuration(aheadMs)} ahead`
+}
+
 function lateness(run: RunDetail): string | null {
-  if (run.dueAt !== null) return between(run.dueAt, run.startedAt, 'after it was due')
+  if (run.dueAt !== null) return between(run.dueAt, startOf(run), 'after it was due')
   if (run.attempt > 1) return null
   const from = run.enqueuedAt ?? run.scheduledFor ?? null
-  return between(from, run.startedAt, run.enqueuedAt == null ? 'after it was due' : 'in the queue')
+  return between(from, startOf(run), run.enqueuedAt == null ? 'after it was due' : 'in the queue')
 }
 
 function between(from: string | null, to: string, what: string): string | null {

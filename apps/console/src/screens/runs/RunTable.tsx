@@ -1,5 +1,6 @@
 import type { Run } from '@roundsman/admin/contract'
 import { Link } from '@tanstack/react-router'
+import { startOf } from '../../api/run.ts'
 import { describeCounts, placeOf, readRunDetails } from '../../api/readRunDetails.ts'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { Elapsed } from '../../parts/Elapsed.tsx'
@@ -16,7 +17,7 @@ const COLUMNS: readonly Column<Run>[] = [
     isPlain: true,
     cell: (run) => (
       <Link to="/runs/$id" params={{ id: run.id }} data-row-link className="strongLink rowLink">
-        <Moment at={run.startedAt} isInControl />
+        <Moment at={startOf(run)} isInControl />
         <span className="srOnly">, run of {run.name}</span>
       </Link>
     ),
@@ -40,7 +41,7 @@ const COLUMNS: readonly Column<Run>[] = [
     header: 'Duration',
     align: 'end',
     cell: (run) =>
-      run.durationMs === null ? <Elapsed since={run.startedAt} /> : formatDuration(run.durationMs),
+      run.durationMs === null ? <Elapsed since={startOf(run)} /> : formatDuration(run.durationMs),
   },
   {
     header: 'Trigger',

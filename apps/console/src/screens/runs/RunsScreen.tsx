@@ -4,7 +4,7 @@ import { getRouteApi, Link } from '@tanstack/react-router'
 import { useState, type ReactNode } from 'react'
 import { useBulk } from '../../actions/useAction.ts'
 import { lettersOfRunsQuery, runsQuery, RUNS_PER_PAGE } from '../../api/queries.ts'
-import type { RunPage } from '../../api/run.ts'
+import { clockAheadMs, type RunPage } from '../../api/run.ts'
 import { hasFilters, runQuery, type RunFilters, type RunSearch } from '../../api/runFilters.ts'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
@@ -252,6 +252,8 @@ function Pager({ search, page }: { search: RunSearch; page: RunPage }) {
       <span className="muted small">
         {cursor === undefined && runs.length === RUNS_PER_PAGE ? 'The newest ' : ''}
         {runs.length} {runs.length === 1 ? 'run' : 'runs'}
+        {runs.some((run) => clockAheadMs(run) !== null) &&
+          ', by the clocks of their workers: one is ahead'}
         {lookedBackTo !== undefined && runs.length > 0 && (
           <>
             {' '}

@@ -4,6 +4,7 @@ import { getRouteApi, Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { ApiError } from '../../api/apiError.ts'
 import { workerQuery } from '../../api/queries.ts'
+import { clockAheadMs, startOf } from '../../api/run.ts'
 import { SwimLanes } from '../../charts/SwimLanes.tsx'
 import { mostAtOnce } from '../../charts/swimLanes.ts'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
@@ -16,7 +17,7 @@ import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { StatusMark } from '../../parts/StatusMark.tsx'
 import { useServices } from '../../services/useServices.ts'
-import { formatDuration } from '../../time/formatDuration.ts'
+import { formatDuration, formatRoughDuration } from '../../time/formatDuration.ts'
 import { formatExact } from '../../time/formatExact.ts'
 import { jobColumn } from '../queue/jobColumn.tsx'
 import { WorkerMark } from './WorkerMark.tsx'
@@ -38,8 +39,11 @@ export function WorkerScreen(): ReactNode {
         <ScreenHeader title={title} />
         <EmptyState title="This worker is not known any more">
           <p>
-            It has stopped, or was killed more than a day ago.{' '}
-            <Link to="/workers">All workers</Link>
+            It has stopped, or was killed more than a day ago, and did not say its version.{' '}
+            <Link to="/runs" search={{ worker: id }}>
+              Its runs
+            </Link>
+            , <Link to="/workers">all workers</Link>
           </p>
         </EmptyState>
       </>
@@ -66,7 +70,11 @@ const MIN_SPAN_MS = 10_000
 
 function WorkerPanels({ id, detail }: { id: string; detail: ConsoleWorkerDetail }) {
   const { worker, runs, since, until } = detail
-  const toMs = Date.parse(until)
+  // By a clock that is ahead its runs are later than now.
+  const toMs = Math.max(
+    ...[until, ...runs.flatMap((run) => [run.startedAt, run.endedAt ?? []].flat())].map(Date.parse),
+  )
+  const aheadMs = Math.max(0, ...runs.map((run) => clockAheadMs(run) ?? 0))
   const running = runs.filter(({ endedAt }) => endedAt === null)
   const ended = runs.filter(({ endedAt }) => endedAt !== null).toReversed()
   const firstMs = Math.min(...runs.map(({ startedAt }) => Date.parse(startedAt)))
@@ -85,9 +93,16 @@ function WorkerPanels({ id, detail }: { id: string; detail: ConsoleWorkerDetail 
           }
         >
           {runs.length === 0 ? (
-            <p className="muted">It has run nothing since {formatExact(since).local}.</p>
+            <p className="muted">
+              No run of it is on record that started since {formatExact(since).local}.
+            </p>
           ) : (
             <SwimLanes runs={runs} fromMs={fromMs} toMs={toMs} />
+          )}
+          {aheadMs > 0 && (
+            <p className="muted chartNote">
+              Its clock was {formatRoughDuration(aheadMs)} ahead, and its runs are recorded by it.
+            </p>
           )}
         </Panel>
         {ended.length > 0 && (
@@ -138,7 +153,7 @@ const COLUMNS: readonly Column<ConsoleWorkerRun>[] = [
       </span>
     ),
   },
-  { header: 'Started', cell: ({ startedAt }) => <Moment at={startedAt} /> },
+  { header: 'Started', cell: (run) => <Moment at={startOf(run)} /> },
   {
     header: 'Took',
     align: 'end',
@@ -162,7 +177,7 @@ function RunsNow({ running, isAlive }: { running: readonly ConsoleWorkerRun[]; i
           {oldest && (
             <Link to="/runs/$id" params={{ id: oldest.id }} className="quietLink">
               {others.length > 0 && <span className="muted">up to </span>}
-              <Elapsed since={oldest.startedAt} />
+              <Elapsed since={startOf(oldest)} />
             </Link>
           )}
         </li>
@@ -173,7 +188,7 @@ function RunsNow({ running, isAlive }: { running: readonly ConsoleWorkerRun[]; i
 
 function Facts({
   id,
-  detail: { worker, generatedAt },
+  detail: { worker, former, generatedAt },
 }: {
   id: string
   detail: ConsoleWorkerDetail
@@ -200,6 +215,26 @@ function Facts({
           <div>
             <dt>Process</dt>
             <dd>{parts.process}</dd>
+          </div>
+        </>
+      )}
+      {former && (
+        <>
+          <div>
+            <dt>Version</dt>
+            <dd className="isWrapped">{former.version}</dd>
+          </div>
+          <div>
+            <dt>Started</dt>
+            <dd>
+              <Moment at={former.startedAt} />
+            </dd>
+          </div>
+          <div>
+            <dt>Last seen</dt>
+            <dd>
+              <Moment at={former.endedAt} />
+            </dd>
           </div>
         </>
       )}
