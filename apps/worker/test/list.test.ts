@@ -96,7 +96,7 @@ describe('worker:list', () => {
     expect(code).toBe(0)
     expect(stdout[0]).toMatch(/^cleanupPreviewSessions +unknown$/)
     expect(stdout.join(' ')).toContain(
-      'Whether a schedule is paused is not known: DATABASE_URL: nothing',
+      'Whether a schedule or a queue is paused is not known: DATABASE_URL: nothing',
     )
     const json = JSON.parse((await list(['--json'], NOWHERE)).stdout.join(''))
     expect(json.database).toEqual({

@@ -284,18 +284,23 @@ function toUnavailable(error: unknown, log: RouteLog): Problem {
       ? 'The tables of the jobs are missing or of another version; the server’s log says what to do'
       : error instanceof ArgumentError
         ? 'The server was given no address of the database of the jobs; its log says what to do'
-        : AWAY
+        : describeAway(error)
   return new Problem(503, { detail, headers: { 'retry-after': '5' } })
 }
 
-const AWAY = 'The database of the jobs does not answer; try again in a moment'
+/** It answers where it has no connection left: for all, for its role or for its database. */
+function describeAway(error: unknown, remedy = 'try again in a moment'): string {
+  const isFull = error instanceof Error && 'code' in error && error.code === '53300'
+  const what = isFull ? 'has no connection left, others hold all that it allows' : 'does not answer'
+  return `The database of the jobs ${what}; ${remedy}`
+}
 
 /** Of a connection that was lost after the client had started. A change may have been committed before. */
 function toLost(error: unknown, { method }: Route, log: RouteLog): Problem {
   log.error({ err: error }, 'the database of the jobs does not answer')
-  if (method === 'GET') return new Problem(503, { detail: AWAY, headers: { 'retry-after': '5' } })
+  if (method === 'GET')
+    return new Problem(503, { detail: describeAway(error), headers: { 'retry-after': '5' } })
   return new Problem(503, {
-    detail:
-      'The database of the jobs does not answer; look whether it was done before you try again',
+    detail: describeAway(error, 'look whether it was done before you try again'),
   })
 }

@@ -142,6 +142,28 @@ it('says 503 while the database is away, and answers once it is back', async () 
   }
 })
 
+it('says that the database has no connection left, where that is what it answers', async () => {
+  const url = new URL(host.url)
+  url.username = `limited_${process.pid}`
+  const change = (sql: string) => host.prisma.$executeRawUnsafe(sql)
+  await change(`create role "${url.username}" login password '${url.password}' connection limit 0`)
+  const client = createJobsClient({ databaseUrl: url.href, schema: 'public' })
+  try {
+    open({ client })
+    const full = await ask('/api/jobs')
+    expect([full.status, await full.json()]).toEqual([
+      503,
+      expect.objectContaining({
+        detail:
+          'The database of the jobs has no connection left, others hold all that it allows; try again in a moment',
+      }),
+    ])
+  } finally {
+    await client.stop()
+    await change(`drop role "${url.username}"`)
+  }
+})
+
 it('says that it was given no address of a database, and the log which variable may be missing', async () => {
   const lines: unknown[] = []
   const client = createJobsClient({ databaseUrl: '' })

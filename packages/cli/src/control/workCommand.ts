@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { countWaitingWork } from '@roundsman/engine/internal'
+import { countWaitingWork, readPausedQueues } from '@roundsman/engine/internal'
 import {
   getBulk,
   listWaitingWork,
@@ -15,6 +15,7 @@ import { parseInstant } from '../command/parseInstant.ts'
 import { parseCommandLine, parseWholeNumber } from '../command/parseOptions.ts'
 import { withClient, type ProductSource } from '../command/product.ts'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
+import { describePause } from '../list/formatJobs.ts'
 import { refuseUnknownJob } from '../command/unknownJob.ts'
 import { formatPosition, parsePosition, UUID } from '../runs/pages.ts'
 
@@ -88,14 +89,19 @@ async function list(
   const limit = parseWholeNumber('--limit', values.limit, { min: 1, max: 1_000, otherwise: 20 })
   const after = parsePosition(values.after)
   const product = await source.open(terminal)
-  const { page, total } = await withClient(product, async ({ reader }) => ({
+  const { page, total, pauses } = await withClient(product, async ({ reader }) => ({
+    pauses: await readPausedQueues(reader),
     page: await listWaitingWork(reader, { name, label, limit, after }),
     total: await countWaitingWork(reader, { name, label }),
   }))
   const { work, next } = page
   const position = next && formatPosition(next)
+  const names = new Set(work.map((one) => one.name))
+  const paused = [...pauses.values()].filter((queue) => names.has(queue.name))
   if (values.json) {
-    terminal.stdout.write(`${JSON.stringify({ work, total, next: position })}\n`)
+    terminal.stdout.write(
+      `${JSON.stringify({ work, total, next: position, pausedQueues: paused })}\n`,
+    )
     return 0
   }
   // A job that left the catalogue may still have work.
@@ -103,19 +109,27 @@ async function list(
   const layout = standardLayout(terminal.stdout)
   const isNarrowed = [name, label, after].some((one) => one !== undefined)
   const none = isNarrowed ? 'No waiting work matches.' : 'Nothing waits.'
-  const lines = work.length === 0 ? [none] : formatWork(work, layout)
+  const lines = work.length === 0 ? [none] : formatWork(work, pauses, layout)
   if (position !== null) {
     lines.push('', layout.paint('dim', `${work.length} of ${total}. More: --after ${position}`))
+  }
+  for (const { name: of, pausedAt: at, pausedBy: by, pauseReason } of paused) {
+    const note = `The queue of ${of} is paused ${describePause({ at, by, reason: pauseReason })}`
+    lines.push('', layout.paint('yellow', wrap(onOneLine(note), layout.width)))
   }
   terminal.stdout.write(`${lines.join('\n')}\n`)
   return 0
 }
 
 /** Two lines for each piece: when it is due, and its id. */
-function formatWork(work: readonly WaitingWork[], { width, paint }: Layout): string[] {
+function formatWork(
+  work: readonly WaitingWork[],
+  pauses: ReadonlyMap<string, unknown>,
+  { width, paint }: Layout,
+): string[] {
   return work.flatMap((one) => {
     const { workId, name, label, startAfter, isDue, attempts, priority, expiresAt } = one
-    const head = `${startAfter.slice(0, 19).replace('T', ' ')}  ${isDue ? 'due    ' : 'not yet'}  ${name}`
+    const head = `${startAfter.slice(0, 19).replace('T', ' ')}  ${!isDue ? 'not yet' : pauses.has(name) ? 'paused ' : 'due    '}  ${name}`
     const notes = [
       ...(attempts > 0 ? [`${attempts} tried`] : []),
       ...(priority === 0 ? [] : [`priority ${priority}`]),

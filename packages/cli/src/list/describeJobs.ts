@@ -1,4 +1,9 @@
-import { createLocalTime, nextTicks, type LocalTime } from '@roundsman/engine/internal'
+import {
+  createLocalTime,
+  nextTicks,
+  type LocalTime,
+  type PausedQueue,
+} from '@roundsman/engine/internal'
 import type {
   Guard,
   IsolationLimits,
@@ -18,15 +23,24 @@ export type ScheduleState = Pick<
 >
 
 export const JOB_STATES = ['enabled', 'paused', 'disabled', 'unknown'] as const
-/** `unknown`: without the database nobody can tell whether it is paused. */
+/** `paused`: its schedule, its queue or both are. `unknown`: without the database nobody can tell. */
 export type JobState = (typeof JOB_STATES)[number]
+
+export interface Pause {
+  at: string
+  by: string | null
+  reason: string | null
+}
 
 /** A job as --json prints it. */
 export interface ListedJob {
   name: string
   description: string
   state: JobState
-  paused: { at: string; by: string | null; reason: string | null } | null
+  /** Its schedule is. */
+  paused: Pause | null
+  /** Nobody takes its work, retries included. */
+  queuePaused: Pause | null
   schedule: ListedSchedule | null
   timeoutMs: number
   retry: RetryPolicy
@@ -57,24 +71,32 @@ export interface DescribeJobsOptions extends Pick<
 > {
   /** Null when no database could be asked. */
   states: readonly ScheduleState[] | null
+  /** By name. */
+  pausedQueues: ReadonlyMap<string, PausedQueue>
   now: Date
   /** How many ticks of each schedule to list. */
   ticks: number
 }
 
 export function describeJobs(options: DescribeJobsOptions): ListedJob[] {
-  const { jobs, catalogue, states, isEnabled } = options
+  const { jobs, catalogue, states, pausedQueues, isEnabled } = options
   return jobs.map((job, index) => {
     const { name, description, timeoutMs, retry, concurrency, isExclusive } = job
     const { rateLimit, isolate, isDestructive, guard, unguarded } = job
     const recorded = states?.find((state) => state.name === name)
+    const [paused, queuePaused] = [describePause(recorded), describePause(pausedQueues.get(name))]
     return {
       name,
       description,
-      state: stateOf(job, recorded, { isEnabled, isKnown: states !== null }),
-      paused: recorded?.pausedAt
-        ? { at: recorded.pausedAt, by: recorded.pausedBy, reason: recorded.pauseReason }
-        : null,
+      state: !isEnabled
+        ? 'disabled'
+        : states === null
+          ? 'unknown'
+          : (paused ?? queuePaused) === null
+            ? 'enabled'
+            : 'paused',
+      paused,
+      queuePaused,
       schedule: describeSchedule(job, catalogue[index], recorded, options),
       timeoutMs,
       retry,
@@ -89,16 +111,10 @@ export function describeJobs(options: DescribeJobsOptions): ListedJob[] {
   })
 }
 
-function stateOf(
-  { schedule }: Job,
-  recorded: ScheduleState | undefined,
-  { isEnabled, isKnown }: { isEnabled: boolean; isKnown: boolean },
-): JobState {
-  if (!isEnabled) return 'disabled'
-  // Without a schedule there is nothing to pause here: a paused queue is listed elsewhere.
-  if (schedule === null) return 'enabled'
-  if (!isKnown) return 'unknown'
-  return recorded?.pausedAt ? 'paused' : 'enabled'
+function describePause(
+  of: Pick<ScheduleState, 'pausedAt' | 'pausedBy' | 'pauseReason'> | undefined,
+): Pause | null {
+  return of?.pausedAt ? { at: of.pausedAt, by: of.pausedBy, reason: of.pauseReason } : null
 }
 
 function describeSchedule(

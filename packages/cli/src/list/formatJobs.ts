@@ -1,7 +1,7 @@
 import type { RetryPolicy, Job } from '@roundsman/engine'
 import { describeDuration } from '../command/describeDuration.ts'
 import { layOutRows, wrap, type Layout, type Style } from '../command/layout.ts'
-import type { JobState, ListedJob, ListedSchedule } from './describeJobs.ts'
+import type { JobState, ListedJob, ListedSchedule, Pause } from './describeJobs.ts'
 
 const STATE_STYLES: Record<JobState, Style> = {
   enabled: 'green',
@@ -38,6 +38,7 @@ function formatJob(job: ListedJob, layout: Layout): string {
   const gap = Math.max(2, width - job.name.length - job.state.length)
   const facts = [
     ...(job.paused ? [['paused', describePause(job.paused)]] : []),
+    ...(job.queuePaused ? [['queue', `paused ${describePause(job.queuePaused)}`]] : []),
     ...(job.schedule ? scheduleFacts(job.schedule) : [['schedule', 'none: runs when enqueued']]),
     ['time-out', describeDuration(job.timeoutMs)],
     ['retries', describeRetry(job.retry)],
@@ -87,7 +88,7 @@ function describeTick(tick: ListedSchedule['next'][number], timeZone: string): s
   return tick.mark === null ? where : `${where}: ${MARKS[tick.mark]}`
 }
 
-function describePause({ at, by, reason }: NonNullable<ListedJob['paused']>): string {
+export function describePause({ at, by, reason }: Pause): string {
   const since = `since ${at.slice(0, 16).replace('T', ' ')} UTC`
   return `${since}${by === null ? '' : ` by ${by}`}${reason ? `: ${reason}` : ''}`
 }

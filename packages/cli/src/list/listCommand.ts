@@ -1,4 +1,5 @@
 import { listSchedules } from '@roundsman/engine/client'
+import { readPausedQueues } from '@roundsman/engine/internal'
 import { standardLayout, wrap } from '../command/layout.ts'
 import { parseOptions, parseWholeNumber } from '../command/parseOptions.ts'
 import { look, type ProductSource } from '../command/product.ts'
@@ -9,7 +10,7 @@ import { formatJobs } from './formatJobs.ts'
 const usage = (call: string) => `Usage: ${call} [--next N] [--json]
 
 Lists all jobs with their schedules, next runs and policies, with the overrides of this environment. It asks the
-database which schedules are paused, and says so if it cannot.
+database which schedules and queues are paused, and says so if it cannot.
 
   --next N   how many ticks to show of each schedule, 0 to 100; default 3
   --json     print one JSON object
@@ -26,10 +27,12 @@ async function list(args: string[], terminal: Terminal, source: ProductSource): 
   const product = await source.open(terminal)
   const { jobs, isEnabled } = product
   const names = jobs.map(({ name }) => name)
-  const { found, reason } = await look(product, async (reader) => [
-    ...(await listSchedules(reader, names)).values(),
-  ])
-  const listed = describeJobs({ ...product, states: found, now: new Date(), ticks })
+  const { found, reason } = await look(product, async (reader) => ({
+    states: [...(await listSchedules(reader, names)).values()],
+    pausedQueues: await readPausedQueues(reader),
+  }))
+  const { states, pausedQueues } = found ?? { states: null, pausedQueues: new Map() }
+  const listed = describeJobs({ ...product, states, pausedQueues, now: new Date(), ticks })
   if (values.json) {
     const database = { isReached: found !== null, problem: reason }
     terminal.stdout.write(`${JSON.stringify({ jobs: listed, isEnabled, database })}\n`)
@@ -38,7 +41,9 @@ async function list(args: string[], terminal: Terminal, source: ProductSource): 
   const layout = standardLayout(terminal.stdout)
   const notes = [
     ...(isEnabled ? [] : ['JOBS_ENABLED=false: no worker schedules or executes any of them.']),
-    ...(reason === null ? [] : [`Whether a schedule is paused is not known: ${reason}.`]),
+    ...(reason === null
+      ? []
+      : [`Whether a schedule or a queue is paused is not known: ${reason}.`]),
   ]
   terminal.stdout.write(`${formatJobs(listed, layout)}\n`)
   for (const note of notes) {

@@ -25,6 +25,7 @@ const describeBoth = (options: Partial<DescribeJobsOptions> = {}) =>
     jobs: [wake, other],
     catalogue: [wake, other],
     states: [state],
+    pausedQueues: new Map(),
     isEnabled: true,
     cronVariable: () => 'WAKE_NEIGHBOURS_CRON',
     now: NOW,
@@ -61,13 +62,26 @@ describe('describeJobs', () => {
     expect(stateOf({})).toEqual(['enabled', 'enabled'])
     expect(stateOf({ states: [] })).toEqual(['enabled', 'enabled'])
     expect(stateOf({ states })).toEqual(['paused', 'enabled'])
-    expect(stateOf({ states: null })).toEqual(['unknown', 'enabled'])
+    expect(stateOf({ states: null })).toEqual(['unknown', 'unknown'])
     expect(stateOf({ states, isEnabled: false })).toEqual(['disabled', 'disabled'])
     expect(describeBoth({ states })[0]?.paused).toEqual({
       at: pausedAt,
       by: 'me@example.com',
       reason: 'noise',
     })
+  })
+
+  it('is paused where its queue is, and says who paused it and why', () => {
+    const pausedAt = NOW.toISOString()
+    const pause = { name: 'packParcel', pausedAt, pausedBy: 'me', pauseReason: 'no boxes' }
+    const both = describeBoth({ pausedQueues: new Map([[pause.name, pause]]) })
+
+    expect(both.map((job) => [job.state, job.queuePaused?.by])).toEqual([
+      ['enabled', undefined],
+      ['paused', 'me'],
+    ])
+    const text = formatJobs(both, { width: 80, paint: (_, one) => one })
+    expect(text).toContain('  queue       paused since 2026-10-24 12:00 UTC by me: no boxes')
   })
 
   it('says whether the environment overrides the schedule, and whether workers know it', () => {

@@ -328,6 +328,23 @@ describe('roundsman work', () => {
       work: [{ workId: waiting[2], label: 'Invoice 3' }],
       total: 3,
       next: null,
+      pausedQueues: [],
+    })
+  })
+
+  it('says of what is due that its queue is paused, by whom and why', async () => {
+    await database.prisma.$executeRaw`
+      insert into "JobQueue" ("name", "pausedAt", "pausedBy", "pauseReason")
+      values ('renderInvoicePdf', ${FAILED_AT}::timestamptz, 'ada', 'no paper')`
+    const { stdout } = await run(commands.work, ['list', 'renderInvoicePdf'])
+    const json = await run(commands.work, ['list', 'renderInvoicePdf', '--json'])
+    await database.prisma.$executeRaw`delete from "JobQueue"`
+    expect(stdout[0]).toBe('2026-05-01 12:00:00  paused   renderInvoicePdf')
+    expect(stdout.slice(-2).join(' ')).toBe(
+      'The queue of renderInvoicePdf is paused since 2026-05-01 11:00 UTC by ada: no paper',
+    )
+    expect(JSON.parse(json.stdout.join(''))).toMatchObject({
+      pausedQueues: [{ name: 'renderInvoicePdf', pausedBy: 'ada' }],
     })
   })
 
