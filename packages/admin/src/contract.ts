@@ -1050,6 +1050,8 @@ export const queueSchema = z.object({
       // Ended in the last hour.
       completedLastHour: count,
       failedLastHour: count,
+      // Not started before they expired.
+      expiredLastHour: count,
     }),
   ),
   // Runs that ended, over the last hour, by the minute in which they started, the oldest first.

@@ -50,7 +50,8 @@ export function parseRunSearch(search: Record<string, unknown>): RunSearch {
   const narrowed =
     outcome ?? (status === 'failed' ? undefined : RUN_OUTCOMES.find((one) => one === status))
   return withoutEmpty({
-    name: string(search['name'], MAX_NAME_LENGTH),
+    // Somebody who types an address may well write `job`.
+    name: string(search['name'] ?? search['job'], MAX_NAME_LENGTH),
     outcome: narrowed,
     status: narrowed === undefined && status === 'failed' ? ('failed' as const) : undefined,
     errorCode: string(search['errorCode'], MAX_NAME_LENGTH),

@@ -21,6 +21,11 @@ describe('parseRunSearch', () => {
     expect(parseRunSearch(search)).toEqual(search)
   })
 
+  it('takes a job for its name', () => {
+    expect(parseRunSearch({ job: 'mail' })).toEqual({ name: 'mail' })
+    expect(parseRunSearch({ job: 'mail', name: 'sync' })).toEqual({ name: 'sync' })
+  })
+
   it('takes a status for the outcome that it is, and for all that have failed', () => {
     expect(parseRunSearch({ status: 'running' })).toEqual({ outcome: 'running' })
     expect(parseRunSearch({ status: 'failed' })).toEqual({ status: 'failed' })

@@ -47,12 +47,13 @@ export function createSpanCounts(reader: JobsReader, options: SpanCountsOptions)
 }
 
 export function sumOutcomes(rows: readonly SpanOfRuns[]) {
-  const sum = (outcome: 'success' | 'failed' | 'stopped' | 'running') =>
+  const sum = (outcome: keyof Omit<SpanOfRuns, 'name' | 'from'>) =>
     rows.reduce((total, row) => total + row[outcome], 0)
   return {
     success: sum('success'),
     failed: sum('failed'),
     stopped: sum('stopped'),
     running: sum('running'),
+    expired: sum('expired'),
   }
 }

@@ -44,12 +44,13 @@ export async function readQueue(
   return {
     generatedAt: now.toISOString(),
     jobs: rows.map((row) => {
-      const { success, failed } = sumOutcomes(rowsOf.get(row.name) ?? [])
+      const { success, failed, expired } = sumOutcomes(rowsOf.get(row.name) ?? [])
       return {
         ...row,
         backlog: backlog.find(({ name }) => name === row.name) ?? null,
         completedLastHour: success,
         failedLastHour: failed,
+        expiredLastHour: expired,
       }
     }),
     throughput: minutes.map((minute) => ({

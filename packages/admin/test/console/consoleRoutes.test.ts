@@ -650,6 +650,8 @@ describe('the queue', () => {
       startedAt: minutesAgo(3),
       endedAt: minutesAgo(3),
     })
+    const late = { startedAt: minutesAgo(4), endedAt: minutesAgo(4) }
+    await addFailure({ name: 'sendReport', ...late }, 'expired')
 
     const queue = await get<ConsoleQueue>('queue')
     expect(queue.jobs.find(({ name }) => name === 'sendReport')).toEqual({
@@ -661,6 +663,7 @@ describe('the queue', () => {
       oldestWaitingAt: expect.any(String),
       completedLastHour: 1,
       failedLastHour: 0,
+      expiredLastHour: 1,
       queuePaused: null,
       isUntaken: false,
       isOrphaned: false,

@@ -64,8 +64,8 @@ it('counts by job and by what became of the runs, and what people or their guard
   await add(hoursAgo(3), { name: 'other', code: 'wolf' })
   const { jobs } = (await countHours(NOW))[21]!
   expect(jobs.toSorted((one, other) => one.name.localeCompare(other.name))).toMatchObject([
-    { name: 'job', success: 1, failed: 2, stopped: 4, running: 1 },
-    { name: 'other', success: 0, failed: 1, stopped: 0, running: 0 },
+    { name: 'job', success: 1, failed: 2, stopped: 4, running: 1, expired: 1 },
+    { name: 'other', success: 0, failed: 1, stopped: 0, running: 0, expired: 0 },
   ])
 })
 

@@ -29,6 +29,8 @@ export interface SpanOfRuns {
   /** Cancelled, blocked by their guard, expired, or given back by their worker. */
   stopped: number
   running: number
+  /** Those of the stopped that were not started in time. */
+  expired: number
 }
 
 /** Counts runs in the spans that begin at the given instants. A row for each job and span with runs. */
@@ -41,7 +43,7 @@ export async function countRuns(
     text: `select run.*, span as "from"
      from unnest($1::text[]::timestamptz[]) span
      cross join lateral (
-       select "name", ${BY_OUTCOME} from "JobRunAll"
+       select "name", ${BY_OUTCOME}, ${counted(`"errorCode" = 'expired'`)} as "expired" from "JobRunAll"
        where "startedAt" >= span and "startedAt" < span + $2::float8 * interval '1 millisecond'
        group by "name"
      ) run`,

@@ -43,7 +43,16 @@ const COLUMNS: readonly Column<ConsoleJob>[] = [
     isFull: true,
     cell: ({ name, recentRuns }) => <RunStrip name={name} runs={recentRuns} />,
   },
-  { header: 'Failed', isPlain: true, cell: (job) => <Failures job={job} /> },
+  {
+    header: 'Failed',
+    isPlain: true,
+    cell: (job) => (
+      <>
+        <Failures job={job} />
+        <Expired job={job} />
+      </>
+    ),
+  },
   { header: 'Actions', isPlain: true, cell: (job) => <JobMenu job={job} /> },
 ]
 
@@ -143,6 +152,17 @@ function LastRun({ job: { lastRun, name } }: { job: ConsoleJob }) {
         )}
       </span>
       <span className="srOnly">, last run of {name}</span>
+    </Link>
+  )
+}
+
+/** Of the runs in the strip, those whose work was not started in time: no failure of the job counts them. */
+function Expired({ job: { name, recentRuns } }: { job: ConsoleJob }) {
+  const expired = recentRuns.filter(({ outcome }) => outcome === 'expired').length
+  if (expired === 0) return null
+  return (
+    <Link to="/runs" search={{ name, outcome: 'expired' }} className="rowNote isBlock">
+      {expired} of {recentRuns.length} expired
     </Link>
   )
 }

@@ -82,9 +82,16 @@ const COLUMNS: readonly Column<QueueJob>[] = [
     header: 'Failed in 1 h',
     align: 'end',
     isFull: true,
-    isEmpty: ({ failedLastHour }) => failedLastHour === 0,
-    cell: ({ failedLastHour, completedLastHour }) => (
-      <Failed failed={failedLastHour} ended={failedLastHour + completedLastHour} />
+    isEmpty: ({ failedLastHour, expiredLastHour }) => failedLastHour + expiredLastHour === 0,
+    cell: ({ name, failedLastHour, completedLastHour, expiredLastHour }) => (
+      <span className="stacked">
+        <Failed failed={failedLastHour} ended={failedLastHour + completedLastHour} />
+        {expiredLastHour > 0 && (
+          <Link to="/runs" search={{ name, outcome: 'expired' }} className="small isWhole">
+            <Count value={expiredLastHour} /> expired
+          </Link>
+        )}
+      </span>
     ),
   },
   {
@@ -207,8 +214,9 @@ function isGrowing({ caughtUpInMs, isEven }: ConsoleBacklog): boolean {
 }
 
 function isQuiet(job: QueueJob): boolean {
-  const { waiting, active, deadLetters, completedLastHour, failedLastHour } = job
-  const isIdle = waiting + active + deadLetters + completedLastHour + failedLastHour === 0
+  const { waiting, active, deadLetters, completedLastHour, failedLastHour, expiredLastHour } = job
+  const ended = completedLastHour + failedLastHour + expiredLastHour
+  const isIdle = waiting + active + deadLetters + ended === 0
   return isIdle && job.queuePaused === null && !job.isUntaken
 }
 

@@ -8,6 +8,7 @@ import { Moment } from '../../parts/Moment.tsx'
 import { ProgressBar } from '../../parts/ProgressBar.tsx'
 import { StatusMark } from '../../parts/StatusMark.tsx'
 import type { Selection } from '../../parts/useSelection.ts'
+import { readWorkerId } from '../worker/workerIdentity.ts'
 import { formatDuration } from '../../time/formatDuration.ts'
 
 const COLUMNS: readonly Column<Run>[] = [
@@ -50,6 +51,17 @@ const COLUMNS: readonly Column<Run>[] = [
         {run.trigger}
         {run.attempt > 1 && <span className="muted">, attempt {run.attempt}</span>}
       </>
+    ),
+  },
+  {
+    header: 'Worker',
+    isPlain: true,
+    // A card has no room for it.
+    isEmpty: () => true,
+    cell: ({ workerId }) => (
+      <span className="isCut isBlock" title={workerId}>
+        {readWorkerId(workerId)?.host ?? workerId}
+      </span>
     ),
   },
   { header: 'Result', isWide: true, isPlain: true, cell: (run) => <Telling run={run} /> },
