@@ -208,7 +208,13 @@ describe('who did something to a run', () => {
 describe('latenessMs', () => {
   it('counts from when it was due, else from when it was enqueued', () => {
     expect(latenessMs(RUN)).toBe(240)
-    const asked = { scheduledFor: null, startedAt: RUN.startedAt, dueAt: null, attempt: 1 }
+    const asked = {
+      scheduledFor: null,
+      startedAt: RUN.startedAt,
+      createdAt: RUN.createdAt,
+      dueAt: null,
+      attempt: 1,
+    }
     expect(latenessMs({ ...asked, enqueuedAt: '2026-11-24T03:00:00.000Z' })).toBe(240)
     expect(latenessMs({ ...asked, enqueuedAt: null })).toBeNull()
   })
