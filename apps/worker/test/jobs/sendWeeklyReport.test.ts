@@ -218,9 +218,9 @@ describe('sendWeeklyReport', () => {
     await startWorker()
     await ask()
     const ended = await runs(1)
+    await waitFor(() => lines.join('').includes('job run finished'))
 
     const seen = lines.join('') + JSON.stringify(ended)
-    expect(seen).toContain('job run finished')
     for (const secret of [CUSTOMER, 'Example Ltd']) expect(seen).not.toContain(secret)
   })
 })
