@@ -148,7 +148,7 @@ function Definition({ schedule }: { schedule: KeyedSchedule }) {
           <div>
             <dt>From</dt>
             <dd>
-              <Moment at={startsAt} timeZone={timeZone}>
+              <Moment at={startsAt} timeZone={timeZone} isToCome>
                 {formatShort(startsAt, timeZone)}
               </Moment>
             </dd>
@@ -158,7 +158,7 @@ function Definition({ schedule }: { schedule: KeyedSchedule }) {
           <div>
             <dt>Until</dt>
             <dd>
-              <Moment at={endsAt} timeZone={timeZone}>
+              <Moment at={endsAt} timeZone={timeZone} isToCome>
                 {formatShort(endsAt, timeZone)}
               </Moment>
             </dd>
@@ -255,7 +255,7 @@ const tickColumns = (timeZone: string | undefined): readonly Column<KeyedTick>[]
     isPlain: true,
     cell: ({ scheduledFor, through }) => (
       <>
-        <Moment at={scheduledFor} {...(timeZone !== undefined && { timeZone })}>
+        <Moment at={scheduledFor} isToCome {...(timeZone !== undefined && { timeZone })}>
           {formatShort(scheduledFor, timeZone)}
         </Moment>
         {through !== null && <span className="muted"> to {formatShort(through, timeZone)}</span>}

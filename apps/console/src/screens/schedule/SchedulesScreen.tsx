@@ -212,7 +212,7 @@ const COLUMNS: readonly Column<KeyedSchedule>[] = [
       nextAt === null || paused !== null ? (
         <span className="muted">–</span>
       ) : (
-        <Moment at={nextAt} timeZone={timeZone} />
+        <Moment at={nextAt} timeZone={timeZone} isToCome />
       ),
   },
   {
