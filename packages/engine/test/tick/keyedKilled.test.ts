@@ -50,16 +50,19 @@ it('each due instant of each version is decided and enqueued once, however many 
       message: 'Ticks are decided',
       timeoutMs: 120_000,
     })
-    const changed = Array.from(
-      { length: CHANGED_AT_ONCE },
-      (_, at) => (kill * 37 + at * 11) % ENTRIES,
-    )
+    // Those that are due, and that nobody has decided yet.
+    const changed = await waitFor(async () => {
+      const due = await runtime.rows<{ n: number }>(
+        `select ("payload" ->> 'n')::int as n from "JobKeyedSchedule" where "dueAt" <= clock_timestamp() limit ${CHANGED_AT_ONCE}`,
+      )
+      return due.length > 0 && due.map(({ n }) => n)
+    })
     const [killed] = workers.splice(0, 1, start())
     await Promise.all([
       client.schedules.upsertMany(
         runtime.prisma,
         beat,
-        [...new Set(changed)].map((n) => entry(n, kill)),
+        changed.map((n) => entry(n, kill)),
       ),
       killed?.kill('SIGKILL'),
     ])
