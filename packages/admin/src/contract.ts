@@ -690,6 +690,8 @@ const attention = z.discriminatedUnion('kind', [
     message: z.string(),
     // Those of the last hour; null when the last run failed before.
     recent: failures.nullable(),
+    // The one host on which all of these failed, beside others on which none did; else null.
+    onHost: z.object({ host: z.string(), others: z.array(z.string()) }).nullable(),
     // The job's last run, when it failed with another code: what is wrong now, and was not for most of the hour.
     latest: z.object({ runId: z.guid(), code: z.string(), message: z.string() }).nullable(),
     first: firstRun,

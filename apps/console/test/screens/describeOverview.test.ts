@@ -41,6 +41,7 @@ const FAILING: ConsoleAttention = {
   message: 'It took too long',
   latest: null,
   first: null,
+  onHost: null,
   recent: null,
 }
 const BACKLOG: ConsoleAttention = {
@@ -165,7 +166,7 @@ describe('describeOverview', () => {
   })
 
   it('leads with what is wrong, and mentions what has recovered where nothing is', () => {
-    const { latest: _latest, first: _first, ...failing } = FAILING
+    const { latest: _latest, first: _first, onHost: _onHost, ...failing } = FAILING
     const recovered = { ...failing, kind: 'recovered' as const, recent: LAST_HOUR }
     expect(describeThem([recovered, DEAD]).text).toBe('dispatchEmail has 1,200 dead letters')
     expect(describeThem([recovered])).toEqual({

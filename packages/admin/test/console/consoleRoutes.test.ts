@@ -233,6 +233,7 @@ describe('the overview', () => {
       code: 'broken',
       message: 'It broke',
       latest: null,
+      onHost: null,
       first: {
         runId: failed.id,
         at: minutesAgo(9).toISOString(),

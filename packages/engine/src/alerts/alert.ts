@@ -136,7 +136,8 @@ function sayProblem(
           ? `its last run, with ${of('code')}`
           : `${of('failed')} of its last ${of('runs')} runs`
       const usual = facts['usualPercent'] === undefined ? '' : `, usually ${of('usualPercent')} %`
-      return `${name} fails: ${what}${usual}${sayFirstRun(facts)}`
+      const where = facts['host'] === undefined ? '' : `, all on ${of('host')}`
+      return `${name} fails: ${what}${usual}${where}${sayFirstRun(facts)}`
     }
     case 'clock':
       return `the clock of ${of('host')} is ahead of the database's: by ${inSeconds(facts['aheadMs'])} for a run that started at ${of('lastAt')}`
@@ -169,10 +170,15 @@ function sayProblem(
   }
 }
 
+/** A version that has had fewer runs is new. */
+const FEW_RUNS = 20
+
 /** Says since when, and with which version it began: `, since 2026-11-24T04:37:00.000Z, first run of version 0.2.1`. */
 function sayFirstRun({ since, version, runsBefore }: Readonly<Record<string, unknown>>): string {
   if (typeof since !== 'string') return ''
-  if (typeof version !== 'string') return `, since ${since}`
+  // A version that had run for long is not why.
+  if (typeof version !== 'string' || !(Number(runsBefore ?? Infinity) < FEW_RUNS))
+    return `, since ${since}`
   if (runsBefore === 0) return `, since ${since}, first run of version ${version}`
   return `, since ${since}, version ${version}`
 }

@@ -127,7 +127,8 @@ function toCauses(
       const usualPercent = usual && {
         usualPercent: Math.round((1_000 * usual.failed) / usual.runs) / 10,
       }
-      return [{ ...cause, facts: { ...facts, failed, runs, ...usualPercent }, afterMs }]
+      const host = problem.onHost && { host: problem.onHost.host }
+      return [{ ...cause, facts: { ...facts, failed, runs, ...usualPercent, ...host }, afterMs }]
     }
     case 'backlog': {
       const { ready: waiting, oldestMs, main } = problem

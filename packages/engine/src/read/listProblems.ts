@@ -24,6 +24,7 @@ import { countDeadLettersByCause, type DeadLetterCause } from './listDeadLetters
 import { listClocksAhead, type ClockAhead } from './listClocks.ts'
 import { listExpired, type ExpiredWork } from './listExpired.ts'
 import { findMainGroup, groupWaitingWork, type MainGroup } from './listGroups.ts'
+import { findFailingHost, type FailingHost } from './findHost.ts'
 import { listFailures, type FailedRun } from './listFailures.ts'
 import { listPoison, type Poison } from './listPoison.ts'
 import { listLockWaits, type LockWait } from './listLockWaits.ts'
@@ -56,7 +57,13 @@ export type Problem =
   /** Workers have died while they ran the work, which may be why. */
   | ({ kind: 'poison' } & Told<Omit<Poison, 'recentLosses'>>)
   /** Too many of its runs fail, or the last one that ended did, and not by poison alone. `first`: null where that is further back than the judge looks. */
-  | ({ kind: 'failing'; latest: LatestError | null; first: FirstRun | null } & Failing)
+  | ({
+      kind: 'failing'
+      latest: LatestError | null
+      first: FirstRun | null
+      /** Where all of the latest failed on one host alone. */
+      onHost: FailingHost | null
+    } & Failing)
   /** Its guard has blocked the run, which somebody may approve until then. */
   | {
       kind: 'blocked'
@@ -243,6 +250,14 @@ export async function judgeJobs(
     isTold: wasTold('failing', name),
   })).filter((one) => !isByPoison(one, poison))
   const firstOf = await findFirstRuns(reader, { idle, slower, poison, failing }, now)
+  const hostOf = new Map(
+    await Promise.all(
+      failing.map(async ({ name, recent }) => {
+        const from = recent === null ? null : new Date(recent.from)
+        return [name, from && (await findFailingHost(reader, name, from))] as const
+      }),
+    ),
+  )
   const isAnyAlive = workers.some(({ isAlive }) => isAlive)
   const backlog = describeBacklog(
     waiting,
@@ -268,7 +283,13 @@ export async function judgeJobs(
       first: firstOf(firstRunId),
     })),
     ...failing.map((one) =>
-      one.kind === 'failing' ? { ...one, first: firstOf(`failing ${one.name}`) } : one,
+      one.kind === 'failing'
+        ? {
+            ...one,
+            first: firstOf(`failing ${one.name}`),
+            onHost: hostOf.get(one.name) ?? null,
+          }
+        : one,
     ),
     ...ended.flatMap(blocked),
     ...tooMuch

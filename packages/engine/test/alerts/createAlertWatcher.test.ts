@@ -502,9 +502,8 @@ describe('what is told', () => {
       {
         kind: 'poison',
         facts: { losses: 2, version: '0.2.1', runsBefore: 40, since: expect.any(String) },
-        text: expect.stringMatching(
-          /^work \S+ of importFeed has ended 2 workers, since \S+Z, version 0\.2\.1$/,
-        ),
+        // After 40 runs the version is not new.
+        text: expect.stringMatching(/^work \S+ of importFeed has ended 2 workers, since \S+Z$/),
       },
     ])
     expect(receiver.requests[0]?.body).not.toContain('secret')

@@ -209,3 +209,18 @@ describe('a worker whose clock is 37 minutes ahead', () => {
     ])
   })
 })
+
+it('says on which host alone a job fails, and not where another fails too or none has succeeded', async () => {
+  await insertRuns(12, '2 minutes', { code: 'broken', worker: 'worker-b:17:0' })
+  expect(await problemsOf('failing')).toMatchObject([{ onHost: null }])
+  await insertRuns(12, '4 minutes', { worker: 'vm:4:1' })
+  expect(await problemsOf('failing')).toMatchObject([
+    { onHost: { host: 'worker-b', others: ['vm'] } },
+  ])
+  expect(await textsOf('failing')).toEqual([
+    'importFeed fails: 12 of its last 24 runs, all on worker-b, since <at>',
+  ])
+  await insertRuns(3, '4 minutes', { worker: 'worker-c:4:1' })
+  await insertRuns(3, '3 minutes', { code: 'broken', worker: 'vm:4:1' })
+  expect(await problemsOf('failing')).toMatchObject([{ onHost: null }])
+})

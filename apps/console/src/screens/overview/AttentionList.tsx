@@ -459,6 +459,8 @@ function FailingText({ item }: { item: ConsoleAttention & { kind: 'failing' } })
           </>
         )}
         {usual !== null && <span className="muted">, {usual}</span>}
+        {item.onHost !== null &&
+          `, all on ${item.onHost.host}, none on ${item.onHost.others.join(', ')}`}
         {recent !== null && recent.runs > 1 ? (
           <Since first={item.first} />
         ) : (
@@ -507,9 +509,19 @@ function Since({ first }: { first: ConsoleFirstRun | null }) {
   )
 }
 
+/** A version that has had fewer runs is new. */
+const FEW_RUNS = 20
+
 function WithVersion({ first }: { first: ConsoleFirstRun | null }) {
   const version = first?.version ?? null
-  if (first === null || version === null) return null
+  // A version that had run for long is not why.
+  if (
+    first === null ||
+    version === null ||
+    first.runsBefore === null ||
+    first.runsBefore >= FEW_RUNS
+  )
+    return null
   return (
     <span className="muted">
       , {first.runsBefore === 0 ? 'first run of version' : 'version'} {version}
