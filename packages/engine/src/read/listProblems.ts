@@ -1,10 +1,12 @@
 import { checkDate } from '../job/argument.ts'
 import type { Job } from '../job/defineJob.ts'
 import {
+  findFailingHost,
   findFailingSince,
   findIdleSince,
   findSlowSince,
   findVersions,
+  type FailingHost,
   type FirstRun,
 } from './findFirst.ts'
 import { createUsualFailures, type UsualFailures } from './createUsualFailures.ts'
@@ -24,7 +26,6 @@ import { countDeadLettersByCause, type DeadLetterCause } from './listDeadLetters
 import { listClocksAhead, type ClockAhead } from './listClocks.ts'
 import { listExpired, type ExpiredWork } from './listExpired.ts'
 import { findMainGroup, groupWaitingWork, type MainGroup } from './listGroups.ts'
-import { findFailingHost, type FailingHost } from './findHost.ts'
 import { listFailures, type FailedRun } from './listFailures.ts'
 import { listPoison, type Poison } from './listPoison.ts'
 import { listLockWaits, type LockWait } from './listLockWaits.ts'
