@@ -17,11 +17,12 @@ const api = openForTests(createTestApi)
 const NOT_OF_RUNS = [
   'apps/worker/src/check',
   'apps/worker/src/jobs/demoHandlers.ts',
+  'packages/admin/src/jobs/deadLetterRoutes.ts',
   'packages/engine/src/job/standardSchema.ts',
 ]
 let documents: { path: string; text: string }[]
 let sources: string
-/** The sources of runs, without those of findings, payloads' problems and demos, which have codes as well. */
+/** The sources of runs, without those of findings, routes', payloads' problems and demos, which have codes as well. */
 let sourcesOfRuns: string
 
 beforeAll(async () => {

@@ -57,7 +57,7 @@ describe('worker:check', () => {
       '',
     ])
     expect(text).toContain('warning  environment  cron_variable_unknown')
-    expect(stdout.at(-1)).toMatch(/^5 jobs checked: 1 error, 1 warning, \d notes?\.$/)
+    expect(stdout.at(-1)).toMatch(/^6 jobs checked: 1 error, 1 warning, \d notes?\.$/)
     expect(Math.max(...stdout.map(({ length }) => length))).toBeLessThanOrEqual(80)
     expect(text).not.toContain('\u001b')
   })

@@ -386,7 +386,8 @@ describe('roundsman work', () => {
       code: 0,
       stdout: ['2500 of renderInvoicePdf given another priority; 3 so already.'],
     })
-    expect(stderr[0]).toBe('960 of 2503')
+    // How many steps the server has made by then is its own affair.
+    expect(stderr[0]).toMatch(/^(?:960|1920|2503) of 2503$/)
   })
 
   it('pauses and resumes its queue', async () => {

@@ -4,7 +4,7 @@ import type { JobsReader } from './reader.ts'
 /** When a run started: by its worker's clock, but no later than the database knew of it. */
 export const STARTED_AT = `least("startedAt", "createdAt")`
 /** When it ended, likewise. */
-export const ENDED_AT = `("endedAt" - greatest("startedAt" - "createdAt", interval '0'))`
+export const ENDED_AT = `case when isfinite("startedAt") then "endedAt" - greatest("startedAt" - "createdAt", interval '0') else "endedAt" end`
 
 /** A host whose workers have recorded runs that start in the future: their clock is ahead of the database's. */
 export interface ClockAhead {

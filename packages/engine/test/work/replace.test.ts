@@ -66,7 +66,7 @@ describe('work that replaces what waits with its unique key', () => {
       {
         id: first.workId,
         payload: { n: 2 },
-        facts: null,
+        facts: { replacedIn: expect.stringMatching(/^\d+$/) },
         rank: -3,
         dueAt: startAfter,
         place: null,
@@ -150,7 +150,10 @@ describe('work that replaces what waits with its unique key', () => {
     expect(await replace(2)).toEqual({ ...first, kind: 'replaced' })
     const [work] = await take()
     expect(work).toMatchObject({ workId: first.workId, attempt: 3, failures: 0, losses: 0 })
-    expect(work?.envelope).toEqual({ trigger: 'queue', payload: { n: 2 }, attemptsBefore: 2 })
+    expect(work?.envelope).toEqual({
+      ...{ trigger: 'queue', payload: { n: 2 }, attemptsBefore: 2 },
+      replacedIn: expect.stringMatching(/^\d+$/),
+    })
     expect(await runtime.rows('select from "JobClaim" where "losses" is not null')).toEqual([])
   })
 
