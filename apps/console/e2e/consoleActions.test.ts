@@ -23,9 +23,11 @@ afterAll(async () => {
   await stack?.close()
 })
 
-// So that all records that a test finds are its own.
+// So that all records that a test finds are its own, and none waits for work or a pause that a failed one left.
 beforeEach(async () => {
   stack.partner.isDown = true
+  await stack.prisma.$executeRaw`delete from "JobWork"`
+  await stack.prisma.$executeRaw`delete from "JobQueue"`
   await stack.prisma.jobAction.deleteMany()
   await stack.prisma.$executeRaw`delete from "JobBulk"`
   await stack.prisma.jobRun.deleteMany()
@@ -413,7 +415,7 @@ describe('dead letters', () => {
     await page.getByRole('button', { name: 'Retry 2' }).click()
     await dialog(page).getByText('2 dead letters go back into the queue').waitFor()
     await confirm(page, 'Retry 2', 'They answer again')
-    await page.getByText('2 dead letters are back in the queue.').waitFor()
+    await notice(page, '2 dead letters are back in the queue.').waitFor()
     await page.getByText('No dead letters').waitFor()
     const runs = await waitFor(async () => {
       const where = { name: 'callPartner', status: 'success' as const }
@@ -488,7 +490,7 @@ describe('waiting work', () => {
     await work.getByRole('button', { name: 'Start now' }).nth(1).waitFor()
     await work.getByRole('button', { name: 'Start now' }).first().click()
     await confirm(page, 'Start now', 'They are back')
-    await page.getByText('1 piece of work is due now.').waitFor()
+    await notice(page, '1 piece of work is due now.').waitFor()
 
     const held = Promise.withResolvers<() => Promise<void>>()
     let sent = 0
@@ -519,7 +521,7 @@ describe('waiting work', () => {
     await page.getByRole('button', { name: 'Cancel 2' }).click()
     await stack.prisma.$executeRaw`delete from "JobWork" where "rank" = -9`
     await confirm(page, 'Cancel 2', 'They know already')
-    await page.getByText('1 piece of work is cancelled; 1 waited no more.').waitFor()
+    await notice(page, '1 piece of work is cancelled; 1 waited no more.').waitFor()
     await resumeQueue(page, 'callPartner')
   })
 
@@ -546,7 +548,7 @@ describe('waiting work', () => {
     await page.getByRole('button', { name: 'Change the priority of 2' }).click()
     await dialog(page).getByLabel('Priority').fill('7')
     await confirm(page, 'Change the priority of 2', 'They are urgent')
-    await page.getByText('The priority of 2 pieces of work is changed.').waitFor()
+    await notice(page, 'The priority of 2 pieces of work is changed.').waitFor()
     expect(await countWaiting('"rank" = -7')).toBe(2)
 
     const waiting = page.getByRole('region', { name: 'Waiting work' })
@@ -554,7 +556,7 @@ describe('waiting work', () => {
     await waiting.getByRole('button', { name: 'Select all 31 that match' }).click()
     await waiting.getByRole('button', { name: 'Postpone 31' }).click()
     await confirm(page, 'Postpone 31', 'Not today')
-    await page.getByText('31 pieces of work are postponed.').waitFor()
+    await notice(page, '31 pieces of work are postponed.').waitFor()
     expect(await countWaiting(`"dueAt" > now() + interval '10 minutes'`)).toBe(31)
     await waiting.getByLabel('Job').selectOption('shearSheep')
     await page.waitForURL('**/queue?work=shearSheep')
@@ -568,7 +570,7 @@ describe('waiting work', () => {
       .getByText('15 pieces of waiting work of callPartner leave the queue')
       .waitFor()
     await confirm(page, 'Cancel 15', 'Nobody wants it')
-    await page.getByText('15 pieces of work are cancelled.').waitFor()
+    await notice(page, '15 pieces of work are cancelled.').waitFor()
     await waiting.getByText('No waiting work matches').waitFor()
     expect(await countWaiting('true')).toBe(16)
 
@@ -611,7 +613,7 @@ it('of a customer who floods the queue is found by its share, and cancelled as a
     .getByText('97 pieces of waiting work of greetCustomer with customer Circus leave the queue')
     .waitFor()
   await confirm(page, 'Cancel 97', 'They flood us')
-  await page.getByText('97 pieces of work are cancelled.').waitFor()
+  await notice(page, '97 pieces of work are cancelled.').waitFor()
   expect(await countWaiting('true')).toBe(3)
 
   await waiting.getByLabel('Label, or a field that the job shows').selectOption('customer')
@@ -682,7 +684,7 @@ describe('many dead letters', () => {
       .getByText('60 dead letters that failed with ECONNREFUSED are removed for good')
       .waitFor()
     await confirm(page, 'Discard 60 for good', 'Nobody waits for them')
-    await page.getByText('60 dead letters are discarded.').waitFor()
+    await notice(page, '60 dead letters are discarded.').waitFor()
     await page.getByText('No dead letters match').waitFor()
     expect(await countFailed()).toBe(61)
     expect(await actions()).toEqual([])
@@ -702,8 +704,8 @@ describe('many dead letters', () => {
       $$ begin perform pg_advisory_xact_lock_shared(4711); return old; end $$`
     await stack.prisma.$executeRaw`
       create trigger "hold" after update of "done" on "JobBulk" for each row when (old."done" > 0) execute function "hold"()`
+    const isLetGo = Promise.withResolvers<void>()
     try {
-      const isLetGo = Promise.withResolvers<void>()
       const isHeld = Promise.withResolvers<void>()
       const held = stack.prisma.$transaction(
         async (tx) => {
@@ -735,6 +737,7 @@ describe('many dead letters', () => {
         select "done" from "JobBulk" where "endedAt" is not null order by "createdAt" desc limit 1`
       expect(await countFailed()).toBe(3_100 - (act?.done ?? 0))
     } finally {
+      isLetGo.resolve()
       await stack.prisma.$executeRaw`drop trigger "hold" on "JobBulk"`
       await stack.prisma.$executeRaw`drop function "hold"`
     }
@@ -755,7 +758,7 @@ describe('many runs', () => {
     await page.getByText('2 selected').waitFor()
     await page.getByRole('button', { name: 'Cancel 1 running' }).click()
     await confirm(page, 'Cancel 1 run', 'It rains')
-    await page.getByText('1 run is asked to stop.').waitFor()
+    await notice(page, '1 run is asked to stop.').waitFor()
     expect(await endedRun('walkSteps')).toMatchObject({ id: running.id, errorCode: 'cancelled' })
     await row(page, 'walkSteps').getByText('Cancelled', { exact: true }).waitFor()
 
@@ -798,7 +801,7 @@ it('runs that match are retried: all whose work was given up, with the number st
     .getByText('40 dead letters of the runs that match go back into the queue')
     .waitFor()
   await confirm(page, 'Retry 40', 'They answer again')
-  await page.getByText('40 dead letters are back in the queue.').waitFor()
+  await notice(page, '40 dead letters are back in the queue.').waitFor()
   expect(await countFailed()).toBe(0)
   await stack.prisma.$executeRaw`delete from "JobWork"`
   await stack.prisma.$executeRaw`delete from "JobQueue"`
@@ -922,6 +925,11 @@ function dialog(page: Page): Locator {
 async function confirm(page: Page, button: string, reason?: string): Promise<void> {
   if (reason !== undefined) await dialog(page).getByLabel('Reason').fill(reason)
   await dialog(page).getByRole('button', { name: button, exact: true }).click()
+}
+
+/** What came of an action. The list of what is done to many may say it as well. */
+function notice(page: Page, text: string): Locator {
+  return page.getByRole('status').getByText(text, { exact: true })
 }
 
 function row(page: Page, name: string): Locator {
