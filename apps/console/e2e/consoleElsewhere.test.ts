@@ -103,6 +103,11 @@ it('offers nothing to somebody who may only look', async () => {
   const { page } = await view(`${address}/ops/night/watch/jobs`)
   await page.getByRole('link', { name: 'echo', exact: true }).waitFor()
   expect(await page.getByRole('button', { name: /run/i }).count()).toBe(0)
+
+  // Nor an empty panel whose one use is to add something.
+  await page.getByRole('link', { name: 'echo', exact: true }).click()
+  await page.getByRole('region', { name: 'Policies' }).waitFor()
+  expect(await page.getByRole('region', { name: 'Schedules by key' }).count()).toBe(0)
 })
 
 it('leads to the log-in of its host', async () => {

@@ -195,6 +195,8 @@ describe('what the screens show is what is in the database', () => {
       workerId: 'worker-of-yesterday',
       ...(errorCode === null && { details: { imported: 609 + index, file: 'feed.xml' } }),
     }))
+    // Those of its schedules are older.
+    await stack.prisma.jobRun.deleteMany({ where: { name: 'greetCustomer' } })
     await stack.prisma.jobRun.createMany({ data })
     await stack.prisma
       .$executeRaw`update "JobRun" set "label" = 'Greeting of Ada' where "id" = ${data[1]!.id}::uuid`
@@ -225,7 +227,7 @@ describe('what the screens show is what is in the database', () => {
     await stack.prisma.jobRun.deleteMany({ where: { name: 'greetCustomer' } })
   })
 
-  it('a job that has not run: nothing is drawn', async () => {
+  it('a job that has not run: nothing is drawn, and it can be given a schedule', async () => {
     await using viewer = await open('/jobs/sweepRows')
     const { page } = viewer
     await page.getByText('No run has ended yet').waitFor()
@@ -233,7 +235,10 @@ describe('what the screens show is what is in the database', () => {
       'Last 60 runs',
       'Queue',
       'Policies',
+      'Schedules by key',
     ])
+    const schedules = page.getByRole('region', { name: 'Schedules by key' })
+    await expectSeen(schedules.getByRole('link', { name: 'Add one' }))
   })
 
   it('a run: what happened, what it counted, how far it is', async () => {

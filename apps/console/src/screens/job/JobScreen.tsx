@@ -116,7 +116,8 @@ function StillDue({ detail: { job, counted } }: { detail: ConsoleJobDetail }) {
 }
 
 function JobPanels({ name, detail }: { name: string; detail: ConsoleJobDetail }) {
-  const { job, queue, upcoming, isCut, actions } = detail
+  const { job, queue, upcoming, isCut, actions, schedules } = detail
+  const act = useAction()
   return (
     <div className="columns">
       <div className="column">
@@ -147,9 +148,11 @@ function JobPanels({ name, detail }: { name: string; detail: ConsoleJobDetail })
             <UpcomingTicks upcoming={upcoming} isCut={isCut} isPaused={job.paused !== null} />
           </Panel>
         )}
-        <Panel title="Schedules by key">
-          <SchedulesByKey name={name} total={detail.schedules} />
-        </Panel>
+        {(schedules.count > 0 || act !== null) && (
+          <Panel title="Schedules by key">
+            <SchedulesByKey name={name} total={schedules} />
+          </Panel>
+        )}
         {actions.length > 0 && (
           <Panel title="Activity">
             <ActionLog actions={actions} />
