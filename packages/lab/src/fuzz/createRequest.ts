@@ -30,6 +30,9 @@ export interface RequestContext {
 }
 
 const JOBS_WITHOUT_PAYLOAD = ['cleanupPreviewSessions', 'cleanupI18nCache', 'pruneJobRuns'] as const
+/** So few that most requests about a schedule find it. */
+const SCHEDULE_KEYS = ['a', 'tenant 7'] as const
+const SCHEDULED_JOB = 'cleanupI18nCache'
 const CURRENCIES = ['EUR', 'USD', 'JPY', 'KWD', 'CLF'] as const
 const LOCALES = ['de-DE', 'en-GB', 'fr', 'ar-EG', 'ja', 'zh-Hant-TW'] as const
 
@@ -87,6 +90,9 @@ function drawParam(
   { name, schema }: Parameter,
   random: Random,
 ): string {
+  if (operation.path.includes('/schedules') && random.chance(0.85)) {
+    return encodeURIComponent(name === 'key' ? random.pick(SCHEDULE_KEYS) : SCHEDULED_JOB)
+  }
   const seen = random.chance(0.85) ? knowledge.param(operation, name, random) : undefined
   if (seen !== undefined) return encodeURIComponent(seen)
   if (operation.path.includes('/i18n/') && random.chance(0.7)) {
@@ -108,9 +114,17 @@ function drawQuery(
       ? knowledge.cursor(operation, random)
       : name === 'name'
         ? knowledge.value('job', random)
-        : undefined
+        : random.chance(0.8)
+          ? SCHEDULE_QUERY[name]
+          : undefined
   const value = seen ?? String(draw(arbitraryOf(schema), random))
   return `${name}=${encodeURIComponent(value)}`
+}
+
+/** What the preview of a schedule understands. */
+const SCHEDULE_QUERY: Readonly<Record<string, string>> = {
+  cron: '0 9 * * MON',
+  timeZone: 'Europe/Lisbon',
 }
 
 /** Puts in what a schema does not say: which currencies exist, which version is the current one. */
@@ -162,6 +176,17 @@ function makeSense(
         ...(random.chance(0.9) && { workIds: id === undefined ? workIds : [id] }),
       }
     }
+    case 'POST /api/jobs/bulk':
+      return {
+        reason: body['reason'],
+        ...(random.chance(0.5) ? { all: true } : { name: knowledge.value('job', random) }),
+        kind: random.pick(['redrive', 'discard', 'cancelWork']),
+      }
+    case 'POST /api/jobs/{name}/schedules':
+      return {
+        ...{ reason: body['reason'], key: random.pick(SCHEDULE_KEYS), cron: '0 9 * * MON' },
+        ...{ timeZone: 'Europe/Lisbon', payload: {}, ifVersion: random.pick([0, 0, 0, 1]) },
+      }
     case 'POST /api/jobs/{name}/run': {
       const invoiceId = knowledge.value('invoice', random)
       switch (params.get('name')) {

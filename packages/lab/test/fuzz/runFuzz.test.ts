@@ -8,7 +8,7 @@ import { CALLERS } from '../../src/fuzz/callers.ts'
 import { renderFuzzReport, summarizeFindings } from '../../src/fuzz/renderFuzzReport.ts'
 import { runFuzz } from '../../src/fuzz/runFuzz.ts'
 
-const SHORT_FORM = { seed: 20_261_124, requests: 1_000, worker: false }
+const SHORT_FORM = { seed: 20_261_124, requests: 1_500, worker: false }
 
 describe('the fuzzer in its short form', () => {
   it('finds nothing, and gets through to what there is', async () => {
