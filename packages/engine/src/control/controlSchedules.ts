@@ -37,6 +37,7 @@ import {
   dueOf,
   KEYED_OVERLAPS,
   lockRowsSql,
+  MAX_REFUSALS,
   nextOf,
   OWN_TZDATA,
   type KeyedDefinition,
@@ -208,7 +209,6 @@ export async function upsertSchedules(
     const nextAt = isMoved ? nextOf(one, cursor, find) : row.nextAt
     const version = row.version + 1
     results.set(old.key, { kind: old.version === 0 ? 'created' : 'changed', version, nextAt })
-    // The engine's own pause ends with what led to it.
     const isLifted = row.refusals > 0 && !hasPayload(row, one)
     return {
       ...toJson(one),
@@ -698,6 +698,10 @@ const INSERT_SQL = `
   order by "key" collate "C"
   on conflict ("name", "key") do update set "version" = 0 where false returning "key"`
 
+/** The engine's own pause ends with what led to it. */
+const unlessLifted = (column: string) =>
+  `case when given."isLifted" and "refusals" >= ${MAX_REFUSALS} then null else "${column}" end`
+
 const CHANGE_SQL = `
   update "JobKeyedSchedule" schedule
   set "version" = given."version", "cron" = given."cron", "timeZone" = given."timeZone", "missed" = given."missed",
@@ -705,9 +709,7 @@ const CHANGE_SQL = `
       "startsAt" = given."startsAt", "endsAt" = given."endsAt", "payload" = ${PAYLOAD}, "bytes" = given."bytes",
       "cursor" = given."cursor", "nextAt" = given."nextAt", "dueAt" = given."dueAt", "tzdata" = given."tzdata",
       "refusals" = case when given."isLifted" then 0 else "refusals" end,
-      "pausedAt" = case when given."isLifted" and "refusals" >= 3 then null else "pausedAt" end,
-      "pausedBy" = case when given."isLifted" and "refusals" >= 3 then null else "pausedBy" end,
-      "pauseReason" = case when given."isLifted" and "refusals" >= 3 then null else "pauseReason" end,
+      "pausedAt" = ${unlessLifted('pausedAt')}, "pausedBy" = ${unlessLifted('pausedBy')}, "pauseReason" = ${unlessLifted('pauseReason')},
       "updatedAt" = clock_timestamp()
   from json_to_recordset($2::text::json) as given(
     ${DEFINED}, "version" int, "cursor" timestamptz, "nextAt" timestamptz, "dueAt" timestamptz, "tzdata" text, "isLifted" boolean

@@ -8,7 +8,7 @@ import {
   optional,
 } from '../job/argument.ts'
 import type { MissedPolicy } from '../job/defineJob.ts'
-import type { KeyedOverlap } from '../tick/keyedRow.ts'
+import { MAX_REFUSALS, type KeyedOverlap } from '../tick/keyedRow.ts'
 import { boundedText } from './bounded.ts'
 import { GRACE_MS } from './judgeRun.ts'
 import type { ListedJobTick } from './jobTicks.ts'
@@ -64,16 +64,17 @@ export interface SchedulePage {
   next: { name: string; key: string } | null
 }
 
+const IS_REFUSED = `"refusals" >= ${MAX_REFUSALS} and "pausedAt" is not null`
 const IS_LATE = `"dueAt" < now() - interval '${GRACE_MS} milliseconds'`
 const COLUMNS = `
   "name", "key", "version", ${boundedText('"cron"')} as "cron", ${boundedText('"timeZone"')} as "timeZone", "missed",
   "catchUpMs"::float8 as "catchUpMs", "overlap", "jitterMs"::float8 as "jitterMs", "startsAt", "endsAt", "cursor", "nextAt",
-  coalesce(${IS_LATE}, false) as "isLate", "refusals" >= 3 and "pausedAt" is not null as "isRefused", "pausedAt",
+  coalesce(${IS_LATE}, false) as "isLate", ${IS_REFUSED} as "isRefused", "pausedAt",
   ${boundedText('"pausedBy"')} as "pausedBy", ${boundedText('"pauseReason"')} as "pauseReason", "createdAt", "updatedAt"`
 
 const CONDITIONS = {
   paused: '"pausedAt" is not null',
-  refused: '"refusals" >= 3 and "pausedAt" is not null',
+  refused: IS_REFUSED,
   late: IS_LATE,
 } as const satisfies Record<ScheduleState, string>
 
@@ -169,7 +170,7 @@ export async function listRefusedSchedules(reader: JobsReader): Promise<RefusedS
     text: `
       with refused as materialized (
         select "name", "key", "pausedAt", "pauseReason" from "JobKeyedSchedule"
-        where ${CONDITIONS.refused} order by "name", "pausedAt" limit ${MAX_REFUSED + 1}
+        where ${IS_REFUSED} order by "name", "pausedAt" limit ${MAX_REFUSED + 1}
       )
       select "name", (array_agg("key" order by "pausedAt"))[1] as "key", min("pausedAt") as "since",
              coalesce((array_agg(${boundedText('"pauseReason"')} order by "pausedAt"))[1], '') as "message",

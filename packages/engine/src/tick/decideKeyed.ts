@@ -9,11 +9,16 @@ import type { Connection } from '../store/database.ts'
 import { insertWork, type WorkToInsert } from '../store/insertWork.ts'
 import { decideTicks, type TickDecision } from './decideTicks.ts'
 import { dueTicks, MAX_LISTED, type DueTicks } from './dueTicks.ts'
-import { dueOf, nextOf, OWN_TZDATA, SAVE_ROWS_SQL, type KeyedRow } from './keyedRow.ts'
+import {
+  dueOf,
+  MAX_REFUSALS,
+  nextOf,
+  OWN_TZDATA,
+  SAVE_ROWS_SQL,
+  type KeyedRow,
+} from './keyedRow.ts'
 import { createNextTick } from './nextTicks.ts'
 
-/** After so many ticks in a row whose payload the job's schema refuses, the schedule is paused. */
-const MAX_REFUSALS = 3
 /** Of so many pieces of a schedule's work its row knows the ids. */
 const MAX_OPEN_WORK = 100
 const MAX_ORIGIN_LENGTH = 200

@@ -17,6 +17,9 @@ export interface KeyedDefinition extends Pick<Schedule, 'cron' | 'timeZone' | 'c
 export const KEYED_OVERLAPS = ['skip', 'allow'] as const
 export type KeyedOverlap = (typeof KEYED_OVERLAPS)[number]
 
+/** After so many ticks in a row whose payload the job's schema refuses, the schedule is paused. */
+export const MAX_REFUSALS = 3
+
 /** A row of JobKeyedSchedule, locked. */
 export interface KeyedRow extends KeyedDefinition {
   [column: string]: unknown
