@@ -300,25 +300,14 @@ export async function saveRows(
   rows: readonly KeyedRow[],
 ): Promise<void> {
   if (rows.length === 0) return
-  const saved = rows.map((row) => {
-    const { key, cursor, nextAt, dueAt, tzdata, lastAt, openWork } = row
-    const { refusals, pausedAt, pausedBy, pauseReason } = row
-    return {
-      key,
-      cursor,
-      nextAt,
-      dueAt,
-      tzdata,
-      lastAt,
-      openWork,
-      refusals,
-      pausedAt,
-      pausedBy,
-      pauseReason,
-    }
-  })
-  await tx.query(SAVE_ROWS_SQL, [name, JSON.stringify(saved)])
+  await tx.query(SAVE_ROWS_SQL, [name, JSON.stringify(rows, SAVED)])
 }
+
+/** Payloads stay here: they may be large, and have not changed. */
+const SAVED = [
+  ...['key', 'cursor', 'nextAt', 'dueAt', 'tzdata', 'lastAt', 'openWork'],
+  ...['refusals', 'pausedAt', 'pausedBy', 'pauseReason'],
+]
 
 /** Records what no person did: a schedule that was paused since its payload does not fit, and one whose next tick has moved. */
 async function record(
