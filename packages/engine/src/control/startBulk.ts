@@ -12,14 +12,14 @@ import {
   type Check,
 } from '../job/argument.ts'
 import type { Job } from '../job/defineJob.ts'
-import { JOBS } from '../read/listWaitingWork.ts'
+import { partsAboutSql } from '../read/listWaitingWork.ts'
 import { BULK_KINDS, type BulkKind } from '../read/listBulks.ts'
 import { RUN_OPTIONS, runConditions, type ListJobRunsOptions } from '../read/jobRuns.ts'
 import { plainReaderOf } from '../read/reader.ts'
 import { checkPriority } from '../store/checkEnqueueOptions.ts'
 import type { Connection } from '../store/database.ts'
 import { aboutValues, isAboutSql, PIECE_FILTER, type PieceFilter } from '../store/pieceFilter.ts'
-import { IN_PLACE, IN_TIME, LATER, READY, SUSPECT } from '../store/waitingSql.ts'
+import { IN_PLACE, IN_TIME } from '../store/waitingSql.ts'
 import { LETTER_FILTER, type DeadLetterFilter } from '../read/listDeadLetters.ts'
 import type { ActionRequest } from './controlJobs.ts'
 import { storableActor } from './recordActions.ts'
@@ -168,17 +168,11 @@ async function chooseSql(
 const AS_TAKEN = `work."place" is null, ${IN_PLACE}, ${IN_TIME}`
 
 function choosePiecesSql({ name, ...about }: Wanted, parameter: Parameter): string {
-  // The first parameters: JOBS and isAboutSql have fixed places for them.
+  // The first parameters: partsAboutSql has fixed places for them.
   for (const value of [name ?? null, ...aboutValues(about)]) parameter(value)
-  const part = (where: string, order: string) => `(
-      select work."id", work."name", work."rank", work."place", work."dueAt" from "JobWork" work
-      where work."name" = job.name and ${where} and ${isAboutSql('work', 2)}
-      order by ${order} limit ${MAX_IN_BULK + 1}
-    )`
+  const columns = 'work."id", work."name", work."rank", work."place", work."dueAt"'
   return `
-    select work."id", work."name" from ${JOBS} cross join lateral (
-      ${part(READY, IN_PLACE)} union all ${part(SUSPECT, IN_PLACE)} union all ${part(LATER, IN_TIME)}
-    ) work
+    select work."id", work."name" from ${partsAboutSql(columns, MAX_IN_BULK + 1)}
     order by ${AS_TAKEN} limit ${MAX_IN_BULK + 1}`
 }
 

@@ -1,8 +1,8 @@
 import { checkBoolean, checkParts, optional } from '../job/argument.ts'
 import { aboutValues, isAboutSql, PIECE_FILTER, type PieceFilter } from '../store/pieceFilter.ts'
-import { IN_PLACE, IN_TIME, LATER, READY, SUSPECT } from '../store/waitingSql.ts'
+import { IN_ORDER, LATER } from '../store/waitingSql.ts'
 import { LETTER_FILTER, type DeadLetterFilter } from './listDeadLetters.ts'
-import { JOBS } from './listWaitingWork.ts'
+import { partsAboutSql } from './listWaitingWork.ts'
 import type { JobsReader } from './reader.ts'
 
 /** Pieces with the same label, or the same value in a field that their job shows. */
@@ -64,18 +64,10 @@ const groupsSql = (found: string) => `
   ) each on true
   order by each."field" nulls first, each."nth"`
 
-const workSql = (later: string) => {
-  const part = (where: string, order: string) => `(
-      select work.* from "JobWork" work where work."name" = job.name and ${where} and ${isAboutSql('work', 2)}
-      order by ${order} limit ${MAX_GROUPED + 1}
-    )`
-  return groupsSql(`
-    select work."label", work."facts", work."enqueuedAt" as "at" from ${JOBS} cross join lateral (
-      ${part(READY, IN_PLACE)} union all ${part(SUSPECT, IN_PLACE)} union all ${part(later, IN_TIME)}
-    ) work
-    order by work."place" is null, case when work."place" is not null then work."rank" end, work."place", ${IN_TIME}
-    limit ${MAX_GROUPED + 1}`)
-}
+const workSql = (later: string) =>
+  groupsSql(`
+    select work."label", work."facts", work."enqueuedAt" as "at" from ${partsAboutSql('work.*', MAX_GROUPED + 1, later)}
+    order by ${IN_ORDER} limit ${MAX_GROUPED + 1}`)
 
 const GROUP_WORK_SQL = workSql(LATER)
 const GROUP_DUE_WORK_SQL = workSql(`${LATER} and work."dueAt" <= now()`)

@@ -1,6 +1,14 @@
 import { checkLimit, checkParts, checkPosition, optional } from '../job/argument.ts'
 import { aboutValues, isAboutSql, PIECE_FILTER, type PieceFilter } from '../store/pieceFilter.ts'
-import { IN_PLACE, IN_TIME, LATER, MAX_COUNTED, READY, SUSPECT } from '../store/waitingSql.ts'
+import {
+  IN_ORDER,
+  IN_PLACE,
+  IN_TIME,
+  LATER,
+  MAX_COUNTED,
+  READY,
+  SUSPECT,
+} from '../store/waitingSql.ts'
 import type { PagePosition, JobsReader } from './reader.ts'
 import {
   DELAYED,
@@ -42,7 +50,18 @@ const QUERY = { ...PIECE_FILTER, limit: checkLimit, after: optional(checkPositio
 const LEAST_ID = '00000000-0000-0000-0000-000000000000'
 
 /** The jobs to look at: `$1`, or all that have waiting work. */
-export const JOBS = `(select names.name from (${NAMES_OF_WORK}) names where $1::text is null or names.name = $1::text) job`
+const JOBS = `(select names.name from (${NAMES_OF_WORK}) names where $1::text is null or names.name = $1::text) job`
+
+/** The first pieces of each part of them that are about `$2` to `$5`, each part in its order, as `work`. */
+export const partsAboutSql = (columns: string, limit: number, later = LATER) => {
+  const part = (where: string, order: string) => `(
+      select ${columns} from "JobWork" work where work."name" = job.name and ${where} and ${isAboutSql('work', 2)}
+      order by ${order} limit ${limit}
+    )`
+  return `${JOBS} cross join lateral (
+      ${part(READY, IN_PLACE)} union all ${part(SUSPECT, IN_PLACE)} union all ${part(later, IN_TIME)}
+    ) work`
+}
 
 const pageSql = (part: string, after: string, order: string) => `(
     select work.* from "JobWork" work where work."name" = job.name and ${part} and ${after} and ${isAboutSql('work', 5)}
@@ -74,7 +93,7 @@ export const LIST_WAITING_WORK_SQL = `
     union all ${pageSql(SUSPECT, AFTER_PLACE, IN_PLACE)}
     union all ${pageSql(LATER, AFTER_TIME, IN_TIME)}
   ) work
-  order by work."place" is null, case when work."place" is not null then work."rank" end, work."place", ${IN_TIME}
+  order by ${IN_ORDER}
   limit $4::int`
 
 /** Counts waiting work of job `$1` (null: any), and names its jobs. */

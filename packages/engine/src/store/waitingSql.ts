@@ -15,6 +15,8 @@ export const SUSPECT = `work."place" is not null and work."losses" >= 2`
 export const LATER = `work."place" is null`
 export const IN_PLACE = `work."rank", work."place"`
 export const IN_TIME = `work."dueAt", work."id"`
+/** The order of all parts together. */
+export const IN_ORDER = `work."place" is null, case when work."place" is not null then work."rank" end, work."place", ${IN_TIME}`
 
 /** The longest pause before work starts again that has lost workers. */
 export const MAX_BACK_OFF_MS = 60_000
