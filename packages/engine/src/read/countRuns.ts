@@ -53,6 +53,8 @@ export async function countRuns(
 
 /** Between instants that somebody has written by hand there may be no time that a number holds. */
 export const IS_FINITE = `isfinite("startedAt") and isfinite(coalesce("endedAt", "startedAt"))`
+/** How long a run took, where that is so. */
+export const MS = `extract(epoch from "endedAt" - "startedAt") * 1000`
 
 /** A job's runs of an hour, by how long they took. */
 export interface HourOfDurations {
@@ -81,7 +83,7 @@ export async function tallyDurationsByHour(
         select "hour", "ms", count(*)::int as "runs", ${BY_OUTCOME}
         from (
           select date_trunc('hour', "startedAt", 'UTC') as "hour", "status", "errorCode",
-                 case when not ${NEVER_RAN} then (extract(epoch from "endedAt" - "startedAt") * 1000)::float8 end as "ms"
+                 case when not ${NEVER_RAN} then (${MS})::float8 end as "ms"
           from "JobRunAll"
           where ${OF_JOB} and "startedAt" >= $2::timestamptz and not "dryRun" and ${IS_FINITE}
           order by "name", "startedAt" desc, "id" desc limit $3::int
@@ -108,8 +110,6 @@ export interface UsualDuration {
   /** How many runs were measured. */
   runs: number
 }
-
-const MS = `extract(epoch from "endedAt" - "startedAt") * 1000`
 
 /** Measures the last 1,000 ended runs of a job, without dry runs and what never ran. */
 export async function measureDuration(reader: JobsReader, name: string): Promise<UsualDuration> {

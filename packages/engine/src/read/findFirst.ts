@@ -1,9 +1,9 @@
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedText } from './bounded.ts'
-import { IS_FINITE } from './countRuns.ts'
+import { IS_FINITE, MS } from './countRuns.ts'
 import { NEUTRAL_CODES, type RunShare } from './failureRates.ts'
 import { STARTED_AT } from './listClocks.ts'
-import { COUNTED, SUCCESSES } from './judgeRuns.ts'
+import { COUNTED, LATEST, SUCCESSES } from './judgeRuns.ts'
 import { versionOf } from './listWorkers.ts'
 import type { JobsReader } from './reader.ts'
 
@@ -168,9 +168,6 @@ async function listWell(
   })
   return rows.map(({ isWell }) => isWell)
 }
-
-const MS = `extract(epoch from "endedAt" - "startedAt") * 1000`
-const LATEST = `order by "name", "startedAt" desc, "id" desc`
 
 interface RunValue {
   runId: string

@@ -1,6 +1,6 @@
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { jsonNumber } from './bounded.ts'
-import { IS_FINITE } from './countRuns.ts'
+import { IS_FINITE, MS } from './countRuns.ts'
 import type { JobsReader } from './reader.ts'
 
 /*
@@ -10,7 +10,7 @@ import type { JobsReader } from './reader.ts'
 
 export const SUCCESSES = (name: string) =>
   `${equalsInOrder('"name"', name)} and "status" = 'success' and not "dryRun"`
-const LATEST = `order by "name", "startedAt" desc, "id" desc`
+export const LATEST = `order by "name", "startedAt" desc, "id" desc`
 
 export interface IdleJob {
   name: string
@@ -150,7 +150,7 @@ export async function listSlower(
 ): Promise<SlowerJob[]> {
   const medianOf = (from: string, to: string, name: string, limit: number) => `
     select count(*)::int as "runs", (percentile_cont(0.5) within group (order by ms))::float8 as "p50Ms" from (
-      select extract(epoch from "endedAt" - "startedAt") * 1000 as ms from "JobRun"
+      select ${MS} as ms from "JobRun"
       where ${SUCCESSES(name)} and "startedAt" >= ${from} and "startedAt" < ${to} and ${IS_FINITE}
       ${LATEST} limit ${limit}
     ) run`

@@ -1,7 +1,7 @@
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
 import { boundedText } from './bounded.ts'
-import { IS_FINITE } from './countRuns.ts'
+import { IS_FINITE, MS } from './countRuns.ts'
 import { progressOf } from './jobRuns.ts'
 import type { JobsReader } from './reader.ts'
 
@@ -23,7 +23,7 @@ export interface LanesInUse {
 export const usualOf = (name: string) => `(
   select percentile_cont(0.95) within group (order by run."ms")::float8 as "ms", avg(run."ms")::float8 as "meanMs"
   from (
-    select extract(epoch from "endedAt" - "startedAt") * 1000 as "ms" from "JobRun"
+    select ${MS} as "ms" from "JobRun"
     where ${equalsInOrder('"name"', name)} and "status" = 'success' and ${IS_FINITE}
     order by "name", "startedAt" desc, "id" desc limit 100
   ) run
