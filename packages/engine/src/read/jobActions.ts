@@ -15,8 +15,9 @@ export interface ListedAction {
 }
 
 const MAX_OF_RUN = 100
-const COLUMNS = `"at", ${boundedText('"action"')} as "action", ${boundedText('"actor"')} as "actor",
-  ${boundedText('"reason"')} as "reason", null::text as "id", 0 as "matched", false as "isCut", 0 as "done", 0 as "left",
+const SAID = `"at", ${boundedText('"action"')} as "action", ${boundedText('"actor"')} as "actor",
+  ${boundedText('"reason"')} as "reason"`
+const COLUMNS = `${SAID}, null::text as "id", 0 as "matched", false as "isCut", 0 as "done", 0 as "left",
   null::timestamptz as "endedAt", null::text as "stoppedBy"`
 
 /** Those whose rows as `bulk` meet the condition. */
@@ -82,9 +83,6 @@ export async function listJobActions(
 
 /** What somebody has done before, alone or with others. */
 export type EarlierAction = Omit<ListedAction, 'bulk'>
-
-const SAID = `"at", ${boundedText('"action"')} as "action", ${boundedText('"actor"')} as "actor",
-  ${boundedText('"reason"')} as "reason"`
 
 /** Of a job about which people do more than this, what they did before is not looked through. */
 const MAX_LOOKED_AT = 1_000
