@@ -389,6 +389,7 @@ async function divideRanges(
     ...[name, key, version],
     ...[first.toISOString(), last.toISOString(), MAX_COUNTED],
   ])
+  if (ranges.length === 0) return
   const parts = ranges.flatMap((range) => {
     const ticks: Date[] = []
     for (const tick of nextTicks(definition, new Date(range.scheduledFor.getTime() - 1))) {
@@ -468,15 +469,14 @@ function changedError(name: string, { key, version }: KeyedRow, expected: number
   )
 }
 
-function checkTarget<By extends Actor>(
+function checkTarget(
   job: Pick<Job, 'name'>,
   key: unknown,
-  request: By,
+  request: Actor,
 ): { name: string; by: Actor } {
   const name = checkJobName('job', job)
   checkKey('key', key)
-  const { actor, reason } = storableActor<Actor>(request)
-  return { name, by: { actor, ...(reason !== undefined && { reason }) } }
+  return { name, by: storableActor(request) }
 }
 
 function checkKey(argument: string, value: unknown): string {
