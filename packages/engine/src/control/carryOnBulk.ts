@@ -11,9 +11,10 @@ import {
   TAKE_BULK_SQL,
   TELL_PROBLEM_SQL,
 } from '../store/bulkSql.ts'
-import { DISCARD_DEAD_LETTERS_SQL, REDRIVE_DEAD_LETTERS_SQL } from '../store/deadLetterSql.ts'
+import { DISCARD_DEAD_LETTERS_SQL } from '../store/deadLetterSql.ts'
 import { CHANGE_PIECES_SQL } from '../store/waitingSql.ts'
 import type { BulkKind, PassedReason } from '../read/listBulks.ts'
+import { redriveLetters } from './deadLetters.ts'
 import type { StoredRequest } from './startBulk.ts'
 
 interface OpenBulk {
@@ -123,24 +124,16 @@ async function redrive(
 ): Promise<Step> {
   const seen = await seeLetters(tx, ids)
   const known = seen.filter(({ name }) => jobs === undefined || jobs.includes(name))
-  const { rows } = await tx.query<{
-    name: string | null
-    workId: string | null
-    alreadyQueued: number
-    endedWorkers: number
-  }>(REDRIVE_DEAD_LETTERS_SQL, [known.map(({ id }) => id), actor, reason, false])
-  // Every row carries the same counts, also the only one where nothing was redriven.
-  const { alreadyQueued = 0, endedWorkers = 0 } = rows[0] ?? {}
-  const done = rows.flatMap(({ workId }) => (workId === null ? [] : [workId]))
+  const asked = known.map(({ id }) => id)
+  const { redriven, ...stay } = await redriveLetters(tx, asked, { actor, reason })
   return {
-    done,
-    ready: [...new Set(rows.flatMap(({ name }) => (name === null ? [] : [name])))],
+    done: redriven.map(({ workId }) => workId),
+    ready: [...new Set(redriven.map(({ name }) => name))],
     passed: {
       gone: ids.length - seen.length,
       unknown: seen.length - known.length,
-      endedWorkers,
-      alreadyQueued,
-      locked: known.length - done.length - alreadyQueued - endedWorkers,
+      ...stay,
+      locked: known.length - redriven.length - stay.alreadyQueued - stay.endedWorkers,
     },
   }
 }

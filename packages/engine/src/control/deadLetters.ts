@@ -92,23 +92,28 @@ export async function redriveDeadLetters(
   const { actor, reason } = storableActor(request)
   const { letters, ...rest } = await choose(tx, which)
   const known = letters.filter(({ name }) => jobs === undefined || jobs.includes(name))
-  const { rows } = await tx.query<Target & Counted>(REDRIVE_DEAD_LETTERS_SQL, [
-    known.map(({ id }) => id),
-    actor,
-    reason,
-    evenIfWorkersDied,
-  ])
-  // Every row carries the same counts, also the only one where nothing was redriven.
-  const [first] = rows
-  const redriven = rows.filter(({ workId }) => workId !== null)
+  const ids = known.map(({ id }) => id)
+  const { redriven, ...stay } = await redriveLetters(tx, ids, { actor, reason, evenIfWorkersDied })
   await recordActions(tx, 'redrive', redriven, { actor, reason })
   return {
     redriven: redriven.length,
-    alreadyQueued: first?.alreadyQueued ?? 0,
-    endedWorkers: first?.endedWorkers ?? 0,
+    ...stay,
     unknown: letters.length - known.length,
     ...rest,
   }
+}
+
+/** Gives these back to the queue, records nothing, and tells how many stay, and why. */
+export async function redriveLetters(
+  tx: Connection,
+  ids: readonly string[],
+  { actor, reason, evenIfWorkersDied = false }: Omit<RedriveRequest, 'jobs'>,
+): Promise<Stay & { redriven: readonly Target[] }> {
+  const values = [ids, actor, reason, evenIfWorkersDied]
+  const { rows } = await tx.query<Target & Stay>(REDRIVE_DEAD_LETTERS_SQL, values)
+  // Every row carries the same counts, also the only one where nothing was redriven.
+  const { alreadyQueued = 0, endedWorkers = 0 } = rows[0] ?? {}
+  return { redriven: rows.filter(({ workId }) => workId !== null), alreadyQueued, endedWorkers }
 }
 
 /** Deletes dead letters for good, and records who did it. Their runs stay on record. */
@@ -130,10 +135,7 @@ interface Target {
   workId: string
 }
 
-interface Counted {
-  alreadyQueued: number
-  endedWorkers: number
-}
+type Stay = Pick<RedriveOutcome, 'alreadyQueued' | 'endedWorkers'>
 
 /** Keeps a call within a second or two. */
 const MAX_AT_ONCE = 10_000
