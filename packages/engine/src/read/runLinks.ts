@@ -162,14 +162,10 @@ async function listChildren(
     .slice(0, MAX_CHILDREN)
     // What somebody has cancelled before it started is nowhere.
     .filter(({ id: runId, startAfter }) => runId !== null || startAfter !== null)
-    .map(({ workId, startAfter, id: runId, name, label, ...rest }) => {
-      const { status, errorCode, startedAt: from, endedAt: to } = rest
-      const of = { name, label, status, errorCode, startedAt: from, endedAt: to }
-      return {
-        ...{ workId, name, label, startAfter },
-        run: runId === null ? null : toLinked({ id: runId, ...of }),
-      }
-    })
+    .map(({ workId, startAfter, isCut: _isCut, id: runId, ...run }) => ({
+      ...{ workId, name: run.name, label: run.label, startAfter },
+      run: runId === null ? null : toLinked({ id: runId, ...run }),
+    }))
   return { children, areChildrenCut: rows[0]?.isCut === true }
 }
 
