@@ -17,7 +17,13 @@ import {
   tell,
   wholeNumber,
 } from '../job/argument.ts'
-import { cronProblem, MISSED_POLICIES, type Job, type MissedPolicy } from '../job/defineJob.ts'
+import {
+  cronProblem,
+  MAX_CATCH_UP_MS,
+  MISSED_POLICIES,
+  type Job,
+  type MissedPolicy,
+} from '../job/defineJob.ts'
 import type { PayloadOf } from '../job/handler.ts'
 import { JobError } from '../job/jobError.ts'
 import { labelPayload } from '../job/labelWork.ts'
@@ -132,7 +138,7 @@ const SCHEDULE = {
   payload: asItIs,
   keepsPayload: optional(checkBoolean),
   missed: optional(oneOf(MISSED_POLICIES)),
-  catchUpMs: optional(wholeNumber(1, 10 * 365 * DAY_MS)),
+  catchUpMs: optional(wholeNumber(1, MAX_CATCH_UP_MS)),
   overlap: asItIs,
   jitterMs: optional(checkDurationMs),
   startsAt: optional(nullable(checkDate)),

@@ -185,7 +185,7 @@ const DAY_MS = 86_400_000
 const MAX_TIMEOUT_MS = DAY_MS - 2 * 60_000
 /** Within this, intervals and instants fit in PostgreSQL and JavaScript, and waiting work is kept for longer. */
 const MAX_DELAY_MS = 365 * DAY_MS
-const MAX_CATCH_UP_MS = 10 * MAX_DELAY_MS
+export const MAX_CATCH_UP_MS = 10 * MAX_DELAY_MS
 /** The queue counts attempts with 32 bits, and retrying a dead letter grants all of them again. */
 const MAX_RETRIES = 1_000_000
 

@@ -56,7 +56,7 @@ export function checkEnqueueOptions(options: unknown): EnqueueOptions {
   return checked
 }
 
-const MAX_ENQUEUED_BY_LENGTH = 200
+export const MAX_ENQUEUED_BY_LENGTH = 200
 
 const OPTIONS = {
   priority: asItIs,

@@ -5,6 +5,7 @@ import { labelWork, type WorkLabel } from '../job/labelWork.ts'
 import type { Logger } from '../job/logger.ts'
 import { readableLine, storableText } from '../job/storableText.ts'
 import { recordActions } from '../control/recordActions.ts'
+import { MAX_ENQUEUED_BY_LENGTH } from '../store/checkEnqueueOptions.ts'
 import type { Connection } from '../store/database.ts'
 import { insertWork, type WorkToInsert } from '../store/insertWork.ts'
 import { decideTicks, type TickDecision } from './decideTicks.ts'
@@ -21,7 +22,6 @@ import { createNextTick } from './nextTicks.ts'
 
 /** Of so many pieces of a schedule's work its row knows the ids. */
 const MAX_OPEN_WORK = 100
-const MAX_ORIGIN_LENGTH = 200
 /** A row that this process cannot decide is left to others for so long. */
 const POSTPONED_MS = 60_000
 
@@ -258,7 +258,7 @@ export function toWork(
       trigger: scheduledFor === null ? 'manual' : 'schedule',
       ...(scheduledFor !== null && { scheduledFor: scheduledFor.toISOString() }),
       schedule: { key, timeZone, previousAt },
-      enqueuedBy: readableLine(`schedule ${key}`, MAX_ORIGIN_LENGTH),
+      enqueuedBy: readableLine(`schedule ${key}`, MAX_ENQUEUED_BY_LENGTH),
       ...label,
       ...by,
     },
