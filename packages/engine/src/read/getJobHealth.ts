@@ -6,7 +6,12 @@ import { overrunLimitMs } from './judgeRun.ts'
 import { judgeSchedule } from './judgeSchedule.ts'
 import { countQueue, MAX_MEASURED } from './getQueueStats.ts'
 import { findLastSign, isAnyWorkerAlive, versionOf } from './listWorkers.ts'
-import { jobsWithoutWorker, readPausedQueues, withOtherJobs } from './readQueues.ts'
+import {
+  jobsWithoutWorker,
+  readPausedQueues,
+  withOtherJobs,
+  type PausedQueue,
+} from './readQueues.ts'
 import type { JobsReader } from './reader.ts'
 import { listLateSchedules } from './listKeyedSchedules.ts'
 import { listSchedules } from './listSchedules.ts'
@@ -56,11 +61,34 @@ export async function getJobHealth(
 ): Promise<JobHealth> {
   checkJobs('jobs', jobs)
   checkDate('now', now)
+  const names = jobs.map(({ name }) => name)
+  const [isAnyAlive, pauses, all] = await Promise.all([
+    isAnyWorkerAlive(reader),
+    readPausedQueues(reader),
+    withOtherJobs(reader, names),
+  ])
+  const others = all.slice(names.length)
+  const untaken = isAnyAlive && others.length > 0 ? await jobsWithoutWorker(reader, others) : []
+  return await judgeHealth(reader, jobs, now, { isAnyAlive, pauses, untaken })
+}
+
+/** What was read of the workers and the queues. */
+interface Found {
+  isAnyAlive: boolean
+  pauses: ReadonlyMap<string, PausedQueue>
+  /** The jobs, except those of the catalogue, of which the queue holds anything, and that no living worker takes. */
+  untaken: readonly string[]
+}
+
+/** Finds that with what was read already of the workers and the queues. */
+export async function judgeHealth(
+  reader: JobsReader,
+  jobs: readonly Job[],
+  now: Date,
+  { isAnyAlive, pauses, untaken }: Found,
+): Promise<JobHealth> {
   const scheduled = jobs.filter(isScheduled)
-  const alive = isAnyWorkerAlive(reader)
-  const pauses = readPausedQueues(reader)
-  const [isAnyAlive, rowOf, lateKeyed, overrunning, orphaned, pausedQueues] = await Promise.all([
-    alive,
+  const [rowOf, lateKeyed, overrunning, orphaned] = await Promise.all([
     listSchedules(
       reader,
       scheduled.map(({ name }) => name),
@@ -73,13 +101,8 @@ export async function getJobHealth(
         before: new Date(now.getTime() - overrunLimitMs(job)),
       })),
     ),
-    listOrphanedWork(
-      reader,
-      jobs.map(({ name }) => name),
-      alive,
-      pauses,
-    ),
-    pauses,
+    // While no worker lives nobody can tell.
+    isAnyAlive ? listOrphanedWork(reader, untaken, pauses) : [],
   ])
   const problems: JobProblem[] = isAnyAlive
     ? []
@@ -114,7 +137,7 @@ export async function getJobHealth(
       ...orphaned.map((work) => ({ kind: 'orphaned' as const, ...work })),
     ],
     paused,
-    pausedQueues: [...pausedQueues.keys()],
+    pausedQueues: [...pauses.keys()],
   }
 }
 
@@ -132,22 +155,14 @@ export interface OrphanedWork {
   version: string | null
 }
 
-/**
- * Lists what waits of jobs that neither `names`, the catalogue, nor any living worker knows, except in paused queues, where
- * somebody wants it to wait. Nothing while no worker lives, since then nobody can tell.
- */
+/** Lists what waits of jobs that nobody knows, except in paused queues, where somebody wants it to wait. */
 async function listOrphanedWork(
   reader: JobsReader,
-  names: readonly string[],
-  isAnyAlive: Promise<boolean>,
-  pauses: ReturnType<typeof readPausedQueues>,
+  orphans: readonly string[],
+  pauses: Found['pauses'],
 ): Promise<OrphanedWork[]> {
-  const others = (await withOtherJobs(reader, names)).slice(names.length)
-  if (others.length === 0 || !(await isAnyAlive)) return []
-  const orphans = await jobsWithoutWorker(reader, others)
   if (orphans.length === 0) return []
-  const [paused, counts, lastRuns] = await Promise.all([
-    pauses,
+  const [counts, lastRuns] = await Promise.all([
     countQueue(reader, orphans),
     reader.rows<{ name: string; at: string; version: string | null }>({
       text: `
@@ -161,7 +176,7 @@ async function listOrphanedWork(
   ])
   const lastOf = new Map(lastRuns.map((run) => [run.name, run]))
   return counts
-    .filter(({ name, waiting }) => waiting > 0 && !paused.has(name))
+    .filter(({ name, waiting }) => waiting > 0 && !pauses.has(name))
     .map(({ name, waiting, delayed, oldestWaitingAt: since }) => ({
       name,
       waiting,

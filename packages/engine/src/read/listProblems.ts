@@ -10,7 +10,7 @@ import {
   type FirstRun,
 } from './findFirst.ts'
 import { createUsualFailures, type UsualFailures } from './createUsualFailures.ts'
-import { checkJobs, getJobHealth, type JobProblem } from './getJobHealth.ts'
+import { checkJobs, judgeHealth, type JobProblem } from './getJobHealth.ts'
 import { getOldestSnapshot, isSnapshotOld, nameSnapshotHolder } from './getOldestSnapshot.ts'
 import {
   FAILURE_RATE,
@@ -240,11 +240,15 @@ export async function judgeJobs(
     listRefusedSchedules(reader),
   ])
   // Last: in a transaction they hold locks of workers until it ends, and a worker that comes back waits for its own.
-  const [workers, untaken, { problems: ofHealth }] = await Promise.all([
+  const [workers, untaken] = await Promise.all([
     listWorkers(reader),
     jobsWithoutWorker(reader, all),
-    getJobHealth(reader, jobs, now),
   ])
+  const isAnyAlive = workers.some(({ isAlive }) => isAlive)
+  const { problems: ofHealth } = await judgeHealth(reader, jobs, now, {
+    ...{ isAnyAlive, pauses },
+    untaken: untaken.filter((name) => !names.includes(name)),
+  })
   const lastOf = await findFailedLast(reader, ended, failures, usualFailures, now)
   const failing = listFailing(failures, lastOf, (name) => ({
     failureRate,
@@ -259,7 +263,6 @@ export async function judgeJobs(
       }),
     ),
   )
-  const isAnyAlive = workers.some(({ isAlive }) => isAlive)
   const backlog = describeBacklog(
     waiting,
     (name) => pauses.has(name),
