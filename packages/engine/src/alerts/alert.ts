@@ -128,8 +128,14 @@ function sayProblem(
       return `${name} overruns: a run that started at ${of('since')} still runs beyond its time-out`
     case 'silent':
       return `Worker ${of('workerId')} has been silent since ${of('since')}, and its runs wait`
-    case 'orphaned':
-      return `${name} is known to no worker: ${inNumbers(Number(facts['waiting']))}${typeof facts['since'] === 'string' ? `, the first since ${facts['since']}` : ''}${typeof facts['lastRunAt'] === 'string' ? `; its last run started at ${facts['lastRunAt']}${typeof facts['version'] === 'string' ? `, version ${facts['version']}` : ''}` : ''}`
+    case 'orphaned': {
+      const { since, lastRunAt, version } = facts
+      const first = typeof since === 'string' ? `, the first since ${since}` : ''
+      const by = typeof version === 'string' ? `, version ${version}` : ''
+      const last =
+        typeof lastRunAt === 'string' ? `; its last run started at ${lastRunAt}${by}` : ''
+      return `${name} is known to no worker: ${inNumbers(Number(facts['waiting']))}${first}${last}`
+    }
     case 'failing': {
       const what =
         facts['runs'] === 1
