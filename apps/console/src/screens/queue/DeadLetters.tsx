@@ -9,6 +9,7 @@ import { Count, MAX_COUNTED } from '../../parts/Count.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
+import { Pager } from '../../parts/Pager.tsx'
 import { Panel } from '../../parts/Panel.tsx'
 import { QueryView } from '../../parts/QueryView.tsx'
 import { SelectionBar } from '../../parts/SelectionBar.tsx'
@@ -162,31 +163,22 @@ export function DeadLetters({ queue }: { queue: ConsoleQueue }) {
                 total={countMatching(causes.data?.causes ?? [], errorCode)}
                 isMore={causes.data?.causes.some(({ isCut }) => isCut) ?? false}
               />
-              {(nextCursor !== null || cursor !== undefined) && (
-                <nav className="pager" aria-label="Pages of dead letters">
-                  <span />
-                  <span className="pagerLinks">
-                    {cursor !== undefined && (
-                      <Link
-                        to="/queue"
-                        search={toSearch({ ...about, errorCode })}
-                        className="button isSmall"
-                      >
-                        Newest
-                      </Link>
-                    )}
-                    {nextCursor !== null && (
-                      <Link
-                        to="/queue"
-                        search={toSearch({ ...search, cursor: nextCursor })}
-                        className="button isSmall"
-                      >
-                        Older
-                      </Link>
-                    )}
-                  </span>
-                </nav>
-              )}
+              <Pager
+                label="Pages of dead letters"
+                cursor={cursor}
+                nextCursor={nextCursor}
+                words={['Newest', 'Older']}
+              >
+                {(at, text) => (
+                  <Link
+                    to="/queue"
+                    search={toSearch({ ...search, cursor: at })}
+                    className="button isSmall"
+                  >
+                    {text}
+                  </Link>
+                )}
+              </Pager>
             </>
           )
         }

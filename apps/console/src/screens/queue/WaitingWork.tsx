@@ -10,6 +10,7 @@ import { Count, isWaitingCut, MAX_COUNTED } from '../../parts/Count.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
+import { Pager } from '../../parts/Pager.tsx'
 import { Panel } from '../../parts/Panel.tsx'
 import { QueryView } from '../../parts/QueryView.tsx'
 import { SelectionBar } from '../../parts/SelectionBar.tsx'
@@ -202,35 +203,28 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
                 filter={filter}
                 names={names}
               />
-              {(nextCursor !== null || cursor !== undefined) && (
-                <nav className="pager" aria-label="Pages of waiting work">
+              <Pager
+                label="Pages of waiting work"
+                cursor={cursor}
+                nextCursor={nextCursor}
+                words={['First due', 'Due later']}
+                aside={
                   <span className="muted">
                     <Count value={total} isCut={total === MAX_COUNTED} /> in all
                   </span>
-                  <span className="pagerLinks">
-                    {cursor !== undefined && (
-                      <Link
-                        to="/queue"
-                        search={toSearch(filter)}
-                        resetScroll={false}
-                        className="button isSmall"
-                      >
-                        First due
-                      </Link>
-                    )}
-                    {nextCursor !== null && (
-                      <Link
-                        to="/queue"
-                        search={{ ...toSearch(filter), workCursor: nextCursor }}
-                        resetScroll={false}
-                        className="button isSmall"
-                      >
-                        Due later
-                      </Link>
-                    )}
-                  </span>
-                </nav>
-              )}
+                }
+              >
+                {(at, text) => (
+                  <Link
+                    to="/queue"
+                    search={{ ...toSearch(filter), workCursor: at }}
+                    resetScroll={false}
+                    className="button isSmall"
+                  >
+                    {text}
+                  </Link>
+                )}
+              </Pager>
             </>
           )
         }

@@ -9,6 +9,7 @@ import { ActionLog } from '../../parts/ActionLog.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
+import { Pager } from '../../parts/Pager.tsx'
 import { Panel } from '../../parts/Panel.tsx'
 import { QueryView } from '../../parts/QueryView.tsx'
 import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
@@ -215,32 +216,23 @@ function Ticks({ name, timeZone }: { name: string; timeZone: string | undefined 
                 keyOf={({ scheduledFor }) => scheduledFor}
               />
             )}
-            {(nextCursor !== null || cursor !== undefined) && (
-              <nav className="pager" aria-label="Pages of ticks">
-                <span />
-                <span className="pagerLinks">
-                  {cursor !== undefined && (
-                    <Link
-                      to="/jobs/$name/schedules/$key"
-                      params={{ name, key }}
-                      className="button isSmall"
-                    >
-                      Newest
-                    </Link>
-                  )}
-                  {nextCursor !== null && (
-                    <Link
-                      to="/jobs/$name/schedules/$key"
-                      params={{ name, key }}
-                      search={{ cursor: nextCursor }}
-                      className="button isSmall"
-                    >
-                      Older
-                    </Link>
-                  )}
-                </span>
-              </nav>
-            )}
+            <Pager
+              label="Pages of ticks"
+              cursor={cursor}
+              nextCursor={nextCursor}
+              words={['Newest', 'Older']}
+            >
+              {(at, text) => (
+                <Link
+                  to="/jobs/$name/schedules/$key"
+                  params={{ name, key }}
+                  search={{ cursor: at }}
+                  className="button isSmall"
+                >
+                  {text}
+                </Link>
+              )}
+            </Pager>
           </>
         )}
       </QueryView>

@@ -9,6 +9,7 @@ import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Field } from '../../parts/Field.tsx'
 import { Moment } from '../../parts/Moment.tsx'
+import { Pager } from '../../parts/Pager.tsx'
 import { QueryView } from '../../parts/QueryView.tsx'
 import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
@@ -73,35 +74,28 @@ export function SchedulesScreen(): ReactNode {
                   keyOf={({ key }) => key}
                 />
               )}
-              {(nextCursor !== null || search.cursor !== undefined) && (
-                <nav className="pager" aria-label="Pages of schedules">
+              <Pager
+                label="Pages of schedules"
+                cursor={search.cursor}
+                nextCursor={nextCursor}
+                words={['First', 'Next']}
+                aside={
                   <span className="muted small">
                     {rows.length} {rows.length === 1 ? 'schedule' : 'schedules'} on this page
                   </span>
-                  <span className="pagerLinks">
-                    {search.cursor !== undefined && (
-                      <Link
-                        to="/jobs/$name/schedules"
-                        params={{ name }}
-                        search={{ ...search, cursor: undefined }}
-                        className="button isSmall"
-                      >
-                        First
-                      </Link>
-                    )}
-                    {nextCursor !== null && (
-                      <Link
-                        to="/jobs/$name/schedules"
-                        params={{ name }}
-                        search={{ ...search, cursor: nextCursor }}
-                        className="button isSmall"
-                      >
-                        Next
-                      </Link>
-                    )}
-                  </span>
-                </nav>
-              )}
+                }
+              >
+                {(at, text) => (
+                  <Link
+                    to="/jobs/$name/schedules"
+                    params={{ name }}
+                    search={{ ...search, cursor: at }}
+                    className="button isSmall"
+                  >
+                    {text}
+                  </Link>
+                )}
+              </Pager>
             </>
           )}
         </QueryView>

@@ -1,0 +1,31 @@
+import type { ReactNode } from 'react'
+
+interface PagerProps {
+  /** What it is to a screen reader: `Pages of ticks`. */
+  label: string
+  /** Where the page begins; undefined for the first. */
+  cursor: string | undefined
+  /** Where the next one begins; null after the last. */
+  nextCursor: string | null
+  /** What leads to the first page and to the next. */
+  words: readonly [string, string]
+  /** Stands at its beginning: how many there are. */
+  aside?: ReactNode
+  /** A link to the page that begins there. */
+  children: (cursor: string | undefined, text: string) => ReactNode
+}
+
+/** Leads to the first and to the next page of a list. Nothing where there is one page. */
+export function Pager({ label, cursor, nextCursor, words, aside, children }: PagerProps) {
+  if (nextCursor === null && cursor === undefined) return null
+  const [first, next] = words
+  return (
+    <nav className="pager" aria-label={label}>
+      {aside ?? <span />}
+      <span className="pagerLinks">
+        {cursor !== undefined && children(undefined, first)}
+        {nextCursor !== null && children(nextCursor, next)}
+      </span>
+    </nav>
+  )
+}
