@@ -586,27 +586,11 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
         </Link>
       )
     case 'backlog':
-      return (
-        <Link
-          className="button isSmall isQuiet"
-          to="/queue"
-          search={{ work: item.name }}
-          aria-label={`View: queue of ${item.name}`}
-        >
-          View
-        </Link>
-      )
+      return <QueueLink what={`queue of ${item.name}`} search={{ work: item.name }} />
     case 'pausedQueue':
       return (
         <>
-          <Link
-            className="button isSmall isQuiet"
-            to="/queue"
-            search={{ work: item.name }}
-            aria-label={`View: queue of ${item.name}`}
-          >
-            View
-          </Link>
+          <QueueLink what={`queue of ${item.name}`} search={{ work: item.name }} />
           <ActButton
             label={`Resume: queue of ${item.name}`}
             action={{ kind: 'resumeQueue', name: item.name }}
@@ -677,27 +661,11 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
         </>
       )
     case 'orphaned':
-      return (
-        <Link
-          className="button isSmall isQuiet"
-          to="/queue"
-          search={{ work: item.name }}
-          aria-label={`View: work of ${item.name}`}
-        >
-          View
-        </Link>
-      )
+      return <QueueLink what={`work of ${item.name}`} search={{ work: item.name }} />
     case 'deadLetter':
       return (
         <>
-          <Link
-            className="button isSmall isQuiet"
-            to="/queue"
-            search={{ name: item.name }}
-            aria-label={`View: dead letters of ${item.name}`}
-          >
-            View
-          </Link>
+          <QueueLink what={`dead letters of ${item.name}`} search={{ name: item.name }} />
           <RetryAll item={item} />
         </>
       )
@@ -776,6 +744,20 @@ function RunLink({ item: { name, runId } }: { item: { name: string; runId: strin
       to="/runs/$id"
       params={{ id: runId }}
       aria-label={`View: run of ${name}`}
+    >
+      View
+    </Link>
+  )
+}
+
+/** Leads to a job's waiting work, or to its dead letters. */
+function QueueLink(props: { what: string; search: { work: string } | { name: string } }) {
+  return (
+    <Link
+      className="button isSmall isQuiet"
+      to="/queue"
+      search={props.search}
+      aria-label={`View: ${props.what}`}
     >
       View
     </Link>
