@@ -2,6 +2,7 @@ import type { ConsoleAttention, ConsoleFirstRun } from '@roundsman/admin/contrac
 import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import type { Action } from '../../actions/action.ts'
+import { CancelWork } from '../../actions/CancelWork.tsx'
 import { useAction, useBulk } from '../../actions/useAction.ts'
 import { Count } from '../../parts/Count.tsx'
 import { Elapsed } from '../../parts/Elapsed.tsx'
@@ -691,24 +692,6 @@ function RetryAll({
       }
     >
       Retry all
-    </button>
-  )
-}
-
-/** Takes a piece of work out of the queue. */
-export function CancelWork({ name, workId }: { name: string; workId: string }) {
-  const act = useBulk()
-  if (act === null) return null
-  return (
-    <button
-      type="button"
-      className="button isSmall"
-      aria-label={`Cancel: work of ${name}`}
-      onClick={() =>
-        act({ what: 'cancelWork', count: 1, about: `of ${name}`, which: { ids: [workId] } })
-      }
-    >
-      Cancel
     </button>
   )
 }

@@ -1,7 +1,7 @@
 import type { RunDetail } from '@roundsman/admin/contract'
 import { DANGEROUS_LOSSES } from '../../actions/action.ts'
+import { CancelWork } from '../../actions/CancelWork.tsx'
 import { useAction } from '../../actions/useAction.ts'
-import { CancelWork } from '../overview/AttentionList.tsx'
 import { countLosses } from './Attempts.tsx'
 import { readRunDetails } from '../../api/readRunDetails.ts'
 import { useClock } from '../../services/useClock.ts'
