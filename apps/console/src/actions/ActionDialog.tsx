@@ -5,7 +5,6 @@ import type { Earlier } from '@roundsman/admin/contract'
 import { type ApiError, asApiError } from '../api/apiError.ts'
 import { payloadQuery, runDetailQuery } from '../api/queries.ts'
 import { Dialog } from '../parts/Dialog.tsx'
-import { Field } from '../parts/Field.tsx'
 import { Problem } from '../parts/Problem.tsx'
 import { useServices } from '../services/useServices.ts'
 import { SESSION_KEY } from '../session/sessionQuery.ts'
@@ -20,15 +19,13 @@ import {
   type FieldProblems,
   type PayloadField,
 } from './payloadFields.ts'
+import { readReason, ReasonField } from './ReasonField.tsx'
 
 export interface ActionDialogProps {
   action: Action
   onClose: () => void
   onDone: (text: string) => void
 }
-
-const MAX_REASON_LENGTH = 500
-const NOT_BLANK = '.*\\S.*'
 
 /**
  * Explains an action, takes its reason, payload or value, and does it. `onDone` gets the sentence that tells the
@@ -81,7 +78,7 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
     setProblems({})
     isSent.current = true
     perform.mutate({
-      reason: text(form.get('reason')).trim(),
+      reason: readReason(form),
       payload: payload.kind === 'none' ? {} : read.payload,
     })
   }
@@ -100,20 +97,7 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
         {payload.kind === 'given' && (
           <PayloadForm fields={payload.fields} schema={payload.schema} problems={problems} />
         )}
-        <Field
-          label={words.needsReason ? 'Reason' : 'Reason, if there is one'}
-          hint="Recorded with your name."
-        >
-          {(control) => (
-            <input
-              {...control}
-              name="reason"
-              {...(words.needsReason && { required: true, pattern: NOT_BLANK })}
-              maxLength={MAX_REASON_LENGTH}
-              autoComplete="off"
-            />
-          )}
-        </Field>
+        <ReasonField isNeeded={words.needsReason} />
         {words.warning !== undefined && (
           <label className="check">
             <input type="checkbox" required />

@@ -2,11 +2,11 @@ import type { BulkAct } from '@roundsman/admin/contract'
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useRef, type SubmitEvent } from 'react'
 import { Dialog } from '../parts/Dialog.tsx'
-import { Field } from '../parts/Field.tsx'
 import { Problem } from '../parts/Problem.tsx'
 import { useServices } from '../services/useServices.ts'
 import { SESSION_KEY } from '../session/sessionQuery.ts'
 import { bulkRequest, describeBulk, describeDone, type Bulk } from './bulk.ts'
+import { readReason, ReasonField } from './ReasonField.tsx'
 import { ValueField } from './ValueField.tsx'
 
 export interface BulkDialogProps {
@@ -14,8 +14,6 @@ export interface BulkDialogProps {
   onClose: () => void
   onDone: (text: string) => void
 }
-
-const MAX_REASON_LENGTH = 500
 
 /** Says how many there are, takes the reason, and has the server act on them. That goes on whoever leaves the page. */
 export function BulkDialog({ bulk, onClose, onDone }: BulkDialogProps) {
@@ -48,10 +46,9 @@ export function BulkDialog({ bulk, onClose, onDone }: BulkDialogProps) {
     // The second of two clicks may come before the button is disabled.
     if (isSent.current) return
     const form = new FormData(event.currentTarget)
-    const reason = form.get('reason')
     isSent.current = true
     perform.mutate({
-      reason: typeof reason === 'string' ? reason.trim() : '',
+      reason: readReason(form),
       value: Number(form.get('value')),
     })
   }
@@ -61,19 +58,7 @@ export function BulkDialog({ bulk, onClose, onDone }: BulkDialogProps) {
       <form onSubmit={submit} className="dialogForm">
         <p>{words.explanation}</p>
         {words.asks !== undefined && <ValueField of={words.asks} isFixed={isPending} />}
-        <Field label="Reason" hint="Recorded with your name.">
-          {(control) => (
-            <input
-              {...control}
-              name="reason"
-              required
-              pattern=".*\S.*"
-              maxLength={MAX_REASON_LENGTH}
-              autoComplete="off"
-              readOnly={isPending}
-            />
-          )}
-        </Field>
+        <ReasonField isFixed={isPending} />
         {perform.isError && <Problem error={perform.error} />}
         <div className="dialogActions">
           <button type="button" className="button" onClick={onClose}>

@@ -9,6 +9,7 @@ import {
   type FieldProblems,
   type ReadPayload,
 } from '../../actions/payloadFields.ts'
+import { readReason, ReasonField } from '../../actions/ReasonField.tsx'
 import { ApiError, asApiError } from '../../api/apiError.ts'
 import { payloadQuery, previewQuery } from '../../api/queries.ts'
 import { Field } from '../../parts/Field.tsx'
@@ -102,13 +103,12 @@ export function ScheduleForm({ name, schedule, onDone }: ScheduleFormProps) {
     }
     isSent.current = true
     const { key, cron, timeZone, missed, overlap, startsAt = null, endsAt = null } = typed
-    const reason = form.get('reason')
     save.mutate({
       ...{ key, cron, timeZone, missed, overlap, startsAt, endsAt, jitterMs, catchUpMs },
       ...(read !== null && { payload: read.payload }),
       ...(hasSeconds(schedule) && { allowSeconds: true }),
       ifVersion: schedule?.version ?? 0,
-      reason: typeof reason === 'string' ? reason.trim() : '',
+      reason: readReason(form),
     })
   }
 
@@ -244,18 +244,7 @@ export function ScheduleForm({ name, schedule, onDone }: ScheduleFormProps) {
             </Field>
           </div>
         </details>
-        <Field label="Reason" hint="Recorded with your name.">
-          {(control) => (
-            <input
-              {...control}
-              name="reason"
-              required
-              pattern=".*\S.*"
-              maxLength={500}
-              autoComplete="off"
-            />
-          )}
-        </Field>
+        <ReasonField />
         {save.isError && !isTold && <Problem error={save.error} />}
         <div className="dialogActions">
           <button
