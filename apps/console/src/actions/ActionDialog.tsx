@@ -7,7 +7,7 @@ import { payloadQuery, runDetailQuery } from '../api/queries.ts'
 import { Dialog } from '../parts/Dialog.tsx'
 import { Problem } from '../parts/Problem.tsx'
 import { useServices } from '../services/useServices.ts'
-import { SESSION_KEY } from '../session/sessionQuery.ts'
+import { isBesideSession } from '../session/sessionQuery.ts'
 import type { Action } from './action.ts'
 import { actionRequest, type ActionInput } from './actionRequest.ts'
 import { describeAction } from './describeAction.ts'
@@ -51,9 +51,7 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
     // What was refused may have changed as well: somebody else was faster.
     onSettled: () => {
       isSent.current = false
-      void queries.invalidateQueries({
-        predicate: ({ queryKey }) => queryKey[0] !== SESSION_KEY[0],
-      })
+      void queries.invalidateQueries({ predicate: isBesideSession })
     },
   })
 

@@ -4,7 +4,7 @@ import { useRef, type SubmitEvent } from 'react'
 import { Dialog } from '../parts/Dialog.tsx'
 import { Problem } from '../parts/Problem.tsx'
 import { useServices } from '../services/useServices.ts'
-import { SESSION_KEY } from '../session/sessionQuery.ts'
+import { isBesideSession } from '../session/sessionQuery.ts'
 import { bulkRequest, describeBulk, describeDone, type Bulk } from './bulk.ts'
 import { readReason, ReasonField } from './ReasonField.tsx'
 import { ValueField } from './ValueField.tsx'
@@ -34,9 +34,7 @@ export function BulkDialog({ bulk, onClose, onDone }: BulkDialogProps) {
     },
     onSettled: () => {
       isSent.current = false
-      void queries.invalidateQueries({
-        predicate: ({ queryKey }) => queryKey[0] !== SESSION_KEY[0],
-      })
+      void queries.invalidateQueries({ predicate: isBesideSession })
     },
   })
   const { isPending } = perform

@@ -5,7 +5,7 @@ import { Dialog } from '../parts/Dialog.tsx'
 import { Problem } from '../parts/Problem.tsx'
 import { Skeleton } from '../parts/Skeleton.tsx'
 import { useServices } from '../services/useServices.ts'
-import { SESSION_KEY } from '../session/sessionQuery.ts'
+import { isBesideSession } from '../session/sessionQuery.ts'
 
 export interface Whose {
   /** Whose payload: where the API has it, below `/jobs`. */
@@ -56,7 +56,7 @@ export function PayloadDialog({ whose, onClose }: { whose: Whose; onClose: () =>
     // The look is on the page itself, under Activity.
     onSuccess: () =>
       void queries.invalidateQueries({
-        predicate: ({ queryKey: [first] }) => first !== SESSION_KEY[0] && first !== ACCESS_KEY,
+        predicate: (query) => isBesideSession(query) && query.queryKey[0] !== ACCESS_KEY,
       }),
   })
   useEffect(() => {

@@ -1,7 +1,7 @@
 import type { ConsoleRunEvent } from '@roundsman/admin/contract'
 import type { QueryClient } from '@tanstack/react-query'
 import type { Reachability } from '../api/createReachability.ts'
-import { SESSION_KEY } from '../session/sessionQuery.ts'
+import { isBesideSession, SESSION_KEY } from '../session/sessionQuery.ts'
 
 export type LiveMode =
   /** Waits for the event stream to begin. */
@@ -87,7 +87,7 @@ export function createLiveUpdates({
     void queries.refetchQueries(
       {
         type: 'active',
-        predicate: ({ queryKey }) => queryKey[0] !== SESSION_KEY[0] && isWanted(queryKey),
+        predicate: (query) => isBesideSession(query) && isWanted(query.queryKey),
       },
       // Wait for a slow answer instead of asking again and again.
       { cancelRefetch: false },
@@ -95,15 +95,13 @@ export function createLiveUpdates({
   }
 
   function refreshAll(): void {
-    void queries.invalidateQueries({
-      predicate: ({ queryKey }) => queryKey[0] !== SESSION_KEY[0],
-    })
+    void queries.invalidateQueries({ predicate: isBesideSession })
   }
 
   /** Asks again for what was answered before the stream began: it may have changed in between. */
   function refreshAnswered(): void {
     void queries.invalidateQueries({
-      predicate: ({ queryKey, state }) => queryKey[0] !== SESSION_KEY[0] && state.dataUpdatedAt > 0,
+      predicate: (query) => isBesideSession(query) && query.state.dataUpdatedAt > 0,
     })
   }
 

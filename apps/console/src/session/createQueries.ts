@@ -1,6 +1,6 @@
 import { MutationCache, QueryCache, QueryClient } from '@tanstack/react-query'
 import { ApiError } from '../api/apiError.ts'
-import { SESSION_KEY } from './sessionQuery.ts'
+import { isBesideSession, SESSION_KEY } from './sessionQuery.ts'
 import { sessionStateAfterError, type SessionState } from './sessionStateAfterError.ts'
 import { setSession } from './setSession.ts'
 
@@ -15,7 +15,7 @@ export function createQueries(): QueryClient {
   const client: QueryClient = new QueryClient({
     queryCache: new QueryCache({
       onError: (error, query) => {
-        if (query.queryKey[0] !== SESSION_KEY[0]) noticeEndOfSession(error)
+        if (isBesideSession(query)) noticeEndOfSession(error)
       },
     }),
     mutationCache: new MutationCache({

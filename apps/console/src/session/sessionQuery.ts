@@ -4,6 +4,10 @@ import type { Services } from '../services/ServicesContext.ts'
 import { sessionStateAfterError, type Member, type SessionState } from './sessionStateAfterError.ts'
 
 export const SESSION_KEY = ['session'] as const
+/** Whether a query is about anything but who uses the console. */
+export const isBesideSession = ({ queryKey }: { queryKey: readonly unknown[] }): boolean =>
+  queryKey[0] !== SESSION_KEY[0]
+
 export const SESSION_PATH = '/console/session'
 
 /** Short, because the answer costs the server next to nothing: one that has not answered by then is gone. */

@@ -1,5 +1,5 @@
 import type { QueryClient } from '@tanstack/react-query'
-import { SESSION_KEY } from './sessionQuery.ts'
+import { isBesideSession, SESSION_KEY } from './sessionQuery.ts'
 import type { SessionState } from './sessionStateAfterError.ts'
 
 /** Sets who uses the console from now on. */
@@ -9,5 +9,5 @@ export function setSession(queries: QueryClient, state: SessionState): void {
 
 /** Forgets all answers but the session's, so that the next person does not see what somebody else has seen. */
 export function forgetAnswers(queries: QueryClient): void {
-  queries.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== SESSION_KEY[0] })
+  queries.removeQueries({ predicate: isBesideSession })
 }

@@ -17,7 +17,7 @@ import { InstantField } from '../../parts/InstantField.tsx'
 import { Panel } from '../../parts/Panel.tsx'
 import { Problem } from '../../parts/Problem.tsx'
 import { useServices } from '../../services/useServices.ts'
-import { SESSION_KEY } from '../../session/sessionQuery.ts'
+import { isBesideSession } from '../../session/sessionQuery.ts'
 import { formatDuration, parseDuration } from '../../time/formatDuration.ts'
 import { MISSED, OVERLAP } from '../job/Policies.tsx'
 import { NextRuns } from './NextRuns.tsx'
@@ -73,9 +73,7 @@ export function ScheduleForm({ name, schedule, onDone }: ScheduleFormProps) {
       setOfPayload(payloadProblems(issues) ?? {})
     },
     onSuccess: () => {
-      void queries.invalidateQueries({
-        predicate: ({ queryKey }) => queryKey[0] !== SESSION_KEY[0],
-      })
+      void queries.invalidateQueries({ predicate: isBesideSession })
       onDone(typed.key)
     },
     onSettled: () => {
