@@ -1,4 +1,5 @@
 import type { ConsoleJob, ConsoleJobDetail } from '@roundsman/admin/contract'
+import { Fact } from '../../parts/Fact.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { formatDuration, formatRoughDuration } from '../../time/formatDuration.ts'
 import { exactLines, formatShort } from '../../time/formatExact.ts'
@@ -28,80 +29,44 @@ export function Policies({
     <dl className="facts">
       {schedule && (
         <>
-          <div>
-            <dt>Schedule</dt>
-            <dd>
-              {schedule.words} <code>{schedule.cron}</code>
-            </dd>
-          </div>
-          <div>
-            <dt>Time zone</dt>
-            <dd>{schedule.timeZone}</dd>
-          </div>
+          <Fact name="Schedule">
+            {schedule.words} <code>{schedule.cron}</code>
+          </Fact>
+          <Fact name="Time zone">{schedule.timeZone}</Fact>
           {change !== null && (
-            <div>
-              <dt>Changed</dt>
-              <dd className="isWrapped">
-                {change.to}, since{' '}
-                <Moment at={change.at} timeZone={schedule.timeZone}>
-                  {formatShort(change.at)}
-                </Moment>{' '}
-                ({change.by}){change.before !== null && `; before: ${change.before}`}
-              </dd>
-            </div>
+            <Fact name="Changed" isWrapped>
+              {change.to}, since{' '}
+              <Moment at={change.at} timeZone={schedule.timeZone}>
+                {formatShort(change.at)}
+              </Moment>{' '}
+              ({change.by}){change.before !== null && `; before: ${change.before}`}
+            </Fact>
           )}
-          <div>
-            <dt>Next</dt>
-            <dd>
-              <NextTick job={job} />
-            </dd>
-          </div>
-          <div>
-            <dt>Missed ticks</dt>
-            <dd>
-              {MISSED[schedule.missed]}, up to {formatDuration(schedule.catchUpMs)} later
-            </dd>
-          </div>
-          <div>
-            <dt>If one still runs</dt>
-            <dd>{OVERLAP[schedule.overlap]}</dd>
-          </div>
+          <Fact name="Next">
+            <NextTick job={job} />
+          </Fact>
+          <Fact name="Missed ticks">
+            {MISSED[schedule.missed]}, up to {formatDuration(schedule.catchUpMs)} later
+          </Fact>
+          <Fact name="If one still runs">{OVERLAP[schedule.overlap]}</Fact>
         </>
       )}
-      <div>
-        <dt>Runs at once</dt>
-        <dd>{describeLanes(job)}</dd>
-      </div>
+      <Fact name="Runs at once">{describeLanes(job)}</Fact>
       {job.rateLimit !== null && (
-        <div>
-          <dt>Rate limit</dt>
-          <dd>
-            {job.rateLimit.limit.toLocaleString('en')} in {formatDuration(job.rateLimit.perMs)},
-            over all workers
-          </dd>
-        </div>
+        <Fact name="Rate limit">
+          {job.rateLimit.limit.toLocaleString('en')} in {formatDuration(job.rateLimit.perMs)}, over
+          all workers
+        </Fact>
       )}
-      <div>
-        <dt>Time-out</dt>
-        <dd>{formatDuration(job.timeoutMs)}</dd>
-      </div>
-      <div>
-        <dt>Retries</dt>
-        <dd>{describeRetry(retry)}</dd>
-      </div>
-      <div>
-        <dt>Guard</dt>
-        <dd>
-          {guard === null ? 'None: one run may change any number of rows' : describeGuard(guard)}
-        </dd>
-      </div>
+      <Fact name="Time-out">{formatDuration(job.timeoutMs)}</Fact>
+      <Fact name="Retries">{describeRetry(retry)}</Fact>
+      <Fact name="Guard">
+        {guard === null ? 'None: one run may change any number of rows' : describeGuard(guard)}
+      </Fact>
       {job.lastRun && (
-        <div>
-          <dt>Last run</dt>
-          <dd>
-            <Moment at={job.lastRun.startedAt} />
-          </dd>
-        </div>
+        <Fact name="Last run">
+          <Moment at={job.lastRun.startedAt} />
+        </Fact>
       )}
     </dl>
   )

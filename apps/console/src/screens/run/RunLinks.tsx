@@ -1,5 +1,6 @@
 import type { LinkedRun, RunDetail } from '@roundsman/admin/contract'
 import { Link } from '@tanstack/react-router'
+import { Fact } from '../../parts/Fact.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { StatusMark } from '../../parts/StatusMark.tsx'
 import { formatDuration } from '../../time/formatDuration.ts'
@@ -16,39 +17,27 @@ export function Origin({ run }: { run: RunDetail }) {
   return (
     <>
       {again !== null && (
-        <div>
-          <dt>{again.isApproval ? 'Approved run' : 'Again of'}</dt>
-          <dd>
-            <RunLink link={again} />{' '}
-            <span className="muted">
-              by {again.actor}, <Moment at={again.at} />
-            </span>
-          </dd>
-        </div>
+        <Fact name={again.isApproval ? 'Approved run' : 'Again of'}>
+          <RunLink link={again} />{' '}
+          <span className="muted">
+            by {again.actor}, <Moment at={again.at} />
+          </span>
+        </Fact>
       )}
       {saysOrigin(run) && (
-        <div>
-          <dt>Enqueued by</dt>
-          <dd className="isWrapped">
-            {parent !== null && <RunLink link={parent} />} {enqueuedBy}
-          </dd>
-        </div>
+        <Fact name="Enqueued by" isWrapped>
+          {parent !== null && <RunLink link={parent} />} {enqueuedBy}
+        </Fact>
       )}
       {uniqueKey !== null && (
-        <div>
-          <dt>Unique key</dt>
-          <dd>
-            <code className="isWrapped">{uniqueKey}</code>
-          </dd>
-        </div>
+        <Fact name="Unique key">
+          <code className="isWrapped">{uniqueKey}</code>
+        </Fact>
       )}
       {traceId !== null && (
-        <div>
-          <dt>Trace</dt>
-          <dd>
-            <code className="isWrapped">{traceId}</code>
-          </dd>
-        </div>
+        <Fact name="Trace">
+          <code className="isWrapped">{traceId}</code>
+        </Fact>
       )}
     </>
   )

@@ -9,6 +9,7 @@ import { inWords, placeOf, readRunDetails, type RunError } from '../../api/readR
 import { ActionLog } from '../../parts/ActionLog.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Elapsed } from '../../parts/Elapsed.tsx'
+import { Fact } from '../../parts/Fact.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { Panel } from '../../parts/Panel.tsx'
 import { ProgressBar } from '../../parts/ProgressBar.tsx'
@@ -263,28 +264,20 @@ function Counts({ run }: { run: RunDetail }) {
   return (
     <dl className="facts isNumbers">
       {counts.map(({ name, value }) => (
-        <div key={name}>
-          <dt>{inWords(name)}</dt>
-          <dd>{value.toLocaleString('en', { maximumFractionDigits: 3 })}</dd>
-        </div>
+        <Fact key={name} name={inWords(name)}>
+          {value.toLocaleString('en', { maximumFractionDigits: 3 })}
+        </Fact>
       ))}
       {guard !== null && (
         <>
-          <div>
-            <dt>Due, by the guard</dt>
-            <dd>{guard.due.toLocaleString('en')}</dd>
-          </div>
-          <div>
-            <dt>Allowed</dt>
-            <dd>{guard.allowed.toLocaleString('en')}</dd>
-          </div>
+          <Fact name="Due, by the guard">{guard.due.toLocaleString('en')}</Fact>
+          <Fact name="Allowed">{guard.allowed.toLocaleString('en')}</Fact>
         </>
       )}
       {facts.map(({ name, value }) => (
-        <div key={name}>
-          <dt>{inWords(name)}</dt>
-          <dd className="isWrapped">{value}</dd>
-        </div>
+        <Fact key={name} name={inWords(name)} isWrapped>
+          {value}
+        </Fact>
       ))}
     </dl>
   )
@@ -302,86 +295,60 @@ function Facts({ run }: { run: RunDetail }) {
   const lateMs = latenessMs(run)
   return (
     <dl className="facts">
-      <div>
-        <dt>Job</dt>
-        <dd>
-          <Link to="/jobs/$name" params={{ name: run.name }}>
-            {run.name}
-          </Link>{' '}
-          <span className="muted">
-            (
-            <Link to="/runs" search={{ name: run.name }}>
-              its runs
-            </Link>
-            ,{' '}
-            <Link to="/runs" search={{ name: run.name, status: 'failed' }}>
-              its failures
-            </Link>
-            )
-          </span>
-        </dd>
-      </div>
+      <Fact name="Job">
+        <Link to="/jobs/$name" params={{ name: run.name }}>
+          {run.name}
+        </Link>{' '}
+        <span className="muted">
+          (
+          <Link to="/runs" search={{ name: run.name }}>
+            its runs
+          </Link>
+          ,{' '}
+          <Link to="/runs" search={{ name: run.name, status: 'failed' }}>
+            its failures
+          </Link>
+          )
+        </span>
+      </Fact>
       {Object.entries(run.shown ?? {}).map(([name, value]) => (
-        <div key={name}>
-          <dt>{inWords(name)}</dt>
-          <dd className="isWrapped">{String(value)}</dd>
-        </div>
+        <Fact key={name} name={inWords(name)} isWrapped>
+          {String(value)}
+        </Fact>
       ))}
       <Payload run={run} />
       {(run.actor !== null || !saysOrigin(run)) && (
-        <div>
-          <dt>Started by</dt>
-          <dd>
-            {run.actor ?? STARTED_BY[run.trigger]}
-            {run.trigger === 'cli' && run.actor !== null && (
-              <span className="muted"> (command line)</span>
-            )}
-          </dd>
-        </div>
+        <Fact name="Started by">
+          {run.actor ?? STARTED_BY[run.trigger]}
+          {run.trigger === 'cli' && run.actor !== null && (
+            <span className="muted"> (command line)</span>
+          )}
+        </Fact>
       )}
       <Origin run={run} />
       {run.reason !== null && run.reason !== '' && (
-        <div>
-          <dt>Reason</dt>
-          <dd className="isWrapped">{run.reason}</dd>
-        </div>
+        <Fact name="Reason" isWrapped>
+          {run.reason}
+        </Fact>
       )}
-      {lateMs !== null && (
-        <div>
-          <dt>Started late by</dt>
-          <dd>{formatDuration(lateMs)}</dd>
-        </div>
-      )}
-      <div>
-        <dt>Attempt</dt>
-        <dd>{run.attempt}</dd>
-      </div>
-      <div>
-        <dt>Worker</dt>
-        <dd>
-          <Link to="/workers/$id" params={{ id: run.workerId }} search={{ at: run.startedAt }}>
-            <code className="isWrapped">{run.workerId}</code>
-          </Link>{' '}
-          <span className="muted">{describeClock(run)}</span>
-        </dd>
-      </div>
-      <div>
-        <dt>Version</dt>
-        <dd className="isWrapped">{run.version ?? 'unknown'}</dd>
-      </div>
-      <div>
-        <dt>Run</dt>
-        <dd>
-          <code className="isWrapped">{run.id}</code>
-        </dd>
-      </div>
+      {lateMs !== null && <Fact name="Started late by">{formatDuration(lateMs)}</Fact>}
+      <Fact name="Attempt">{run.attempt}</Fact>
+      <Fact name="Worker">
+        <Link to="/workers/$id" params={{ id: run.workerId }} search={{ at: run.startedAt }}>
+          <code className="isWrapped">{run.workerId}</code>
+        </Link>{' '}
+        <span className="muted">{describeClock(run)}</span>
+      </Fact>
+      <Fact name="Version" isWrapped>
+        {run.version ?? 'unknown'}
+      </Fact>
+      <Fact name="Run">
+        <code className="isWrapped">{run.id}</code>
+      </Fact>
       {run.workId !== null && (
-        <div>
-          <dt>Work</dt>
-          <dd>
-            <code className="isWrapped">{run.workId}</code>
-          </dd>
-        </div>
+        <Fact name="Work">
+          <code className="isWrapped">{run.workId}</code>
+        </Fact>
       )}
     </dl>
   )
@@ -391,16 +358,13 @@ function Facts({ run }: { run: RunDetail }) {
 function Payload({ run }: { run: RunDetail }) {
   if (!useMayShowPayloads() || run.trigger === 'schedule') return null
   return (
-    <div>
-      <dt>Payload</dt>
-      <dd>
-        {run.work.holdsPayload ? (
-          <ShowPayload of={`runs/${run.id}`} name={titleOf(run)} />
-        ) : (
-          <span className="muted">Kept until the work is done</span>
-        )}
-      </dd>
-    </div>
+    <Fact name="Payload">
+      {run.work.holdsPayload ? (
+        <ShowPayload of={`runs/${run.id}`} name={titleOf(run)} />
+      ) : (
+        <span className="muted">Kept until the work is done</span>
+      )}
+    </Fact>
   )
 }
 

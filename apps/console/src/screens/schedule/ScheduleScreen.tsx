@@ -8,6 +8,7 @@ import { scheduleQuery, scheduleTicksQuery } from '../../api/queries.ts'
 import { ActionLog } from '../../parts/ActionLog.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
+import { Fact } from '../../parts/Fact.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { Pager } from '../../parts/Pager.tsx'
 import { Panel } from '../../parts/Panel.tsx'
@@ -135,58 +136,36 @@ function Definition({ schedule }: { schedule: KeyedSchedule }) {
         </p>
       )}
       <dl className="facts">
-        <div>
-          <dt>When</dt>
-          <dd>
-            {words} <code>{cron}</code>
-          </dd>
-        </div>
-        <div>
-          <dt>Time zone</dt>
-          <dd>{timeZone}</dd>
-        </div>
+        <Fact name="When">
+          {words} <code>{cron}</code>
+        </Fact>
+        <Fact name="Time zone">{timeZone}</Fact>
         {startsAt !== null && (
-          <div>
-            <dt>From</dt>
-            <dd>
-              <Moment at={startsAt} timeZone={timeZone} isToCome>
-                {formatShort(startsAt, timeZone)}
-              </Moment>
-            </dd>
-          </div>
+          <Fact name="From">
+            <Moment at={startsAt} timeZone={timeZone} isToCome>
+              {formatShort(startsAt, timeZone)}
+            </Moment>
+          </Fact>
         )}
         {endsAt !== null && (
-          <div>
-            <dt>Until</dt>
-            <dd>
-              <Moment at={endsAt} timeZone={timeZone} isToCome>
-                {formatShort(endsAt, timeZone)}
-              </Moment>
-            </dd>
-          </div>
+          <Fact name="Until">
+            <Moment at={endsAt} timeZone={timeZone} isToCome>
+              {formatShort(endsAt, timeZone)}
+            </Moment>
+          </Fact>
         )}
-        <div>
-          <dt>Ticks missed while no worker ran</dt>
-          <dd>
-            {MISSED[missed]}, up to {formatDuration(catchUpMs)} back
-          </dd>
-        </div>
-        <div>
-          <dt>While its run before goes on</dt>
-          <dd>{OVERLAP[overlap]}</dd>
-        </div>
+        <Fact name="Ticks missed while no worker ran">
+          {MISSED[missed]}, up to {formatDuration(catchUpMs)} back
+        </Fact>
+        <Fact name="While its run before goes on">{OVERLAP[overlap]}</Fact>
         {jitterMs > 0 && (
-          <div>
-            <dt>Spread</dt>
-            <dd>Starts up to {formatDuration(jitterMs)} later, always by the same</dd>
-          </div>
+          <Fact name="Spread">
+            Starts up to {formatDuration(jitterMs)} later, always by the same
+          </Fact>
         )}
-        <div>
-          <dt>Version</dt>
-          <dd>
-            {version}, changed <Moment at={updatedAt} />, made <Moment at={createdAt} />
-          </dd>
-        </div>
+        <Fact name="Version">
+          {version}, changed <Moment at={updatedAt} />, made <Moment at={createdAt} />
+        </Fact>
       </dl>
     </>
   )

@@ -10,6 +10,7 @@ import { mostAtOnce } from '../../charts/swimLanes.ts'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { Elapsed } from '../../parts/Elapsed.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
+import { Fact } from '../../parts/Fact.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { Panel } from '../../parts/Panel.tsx'
 import { QueryView } from '../../parts/QueryView.tsx'
@@ -196,74 +197,50 @@ function Facts({
   const parts = readWorkerId(id)
   return (
     <dl className="facts">
-      <div>
-        <dt>State</dt>
-        <dd>
-          {worker === null ? (
-            'Stopped, or killed more than a day ago'
-          ) : (
-            <WorkerMark state={workerState(worker, generatedAt)} lastSignAt={worker.lastSignAt} />
-          )}
-        </dd>
-      </div>
+      <Fact name="State">
+        {worker === null ? (
+          'Stopped, or killed more than a day ago'
+        ) : (
+          <WorkerMark state={workerState(worker, generatedAt)} lastSignAt={worker.lastSignAt} />
+        )}
+      </Fact>
       {parts && (
         <>
-          <div>
-            <dt>Host</dt>
-            <dd className="isWrapped">{parts.host}</dd>
-          </div>
-          <div>
-            <dt>Process</dt>
-            <dd>{parts.process}</dd>
-          </div>
+          <Fact name="Host" isWrapped>
+            {parts.host}
+          </Fact>
+          <Fact name="Process">{parts.process}</Fact>
         </>
       )}
       {former && (
         <>
-          <div>
-            <dt>Version</dt>
-            <dd className="isWrapped">{former.version}</dd>
-          </div>
-          <div>
-            <dt>Started</dt>
-            <dd>
-              <Moment at={former.startedAt} />
-            </dd>
-          </div>
-          <div>
-            <dt>Last seen</dt>
-            <dd>
-              <Moment at={former.endedAt} />
-            </dd>
-          </div>
+          <Fact name="Version" isWrapped>
+            {former.version}
+          </Fact>
+          <Fact name="Started">
+            <Moment at={former.startedAt} />
+          </Fact>
+          <Fact name="Last seen">
+            <Moment at={former.endedAt} />
+          </Fact>
         </>
       )}
       {worker && (
         <>
-          <div>
-            <dt>Version</dt>
-            <dd className="isWrapped">{worker.version ?? 'Not set'}</dd>
-          </div>
-          <div>
-            <dt>Started</dt>
-            <dd>
-              <Moment at={worker.startedAt} />
-            </dd>
-          </div>
-          <div>
-            <dt>Seen</dt>
-            <dd>
-              <Moment at={worker.lastSignAt} />
-            </dd>
-          </div>
-          <div>
-            <dt>If it dies</dt>
-            <dd>
-              {worker.liveness === 'lock'
-                ? 'Others take over its runs within seconds'
-                : 'Others take over its runs after 30 s without a sign of it'}
-            </dd>
-          </div>
+          <Fact name="Version" isWrapped>
+            {worker.version ?? 'Not set'}
+          </Fact>
+          <Fact name="Started">
+            <Moment at={worker.startedAt} />
+          </Fact>
+          <Fact name="Seen">
+            <Moment at={worker.lastSignAt} />
+          </Fact>
+          <Fact name="If it dies">
+            {worker.liveness === 'lock'
+              ? 'Others take over its runs within seconds'
+              : 'Others take over its runs after 30 s without a sign of it'}
+          </Fact>
         </>
       )}
     </dl>
