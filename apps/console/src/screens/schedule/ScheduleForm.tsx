@@ -1,5 +1,6 @@
 import type { KeyedSchedule } from '@roundsman/admin/contract'
 import { keepPreviousData, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
+import { useNavigate } from '@tanstack/react-router'
 import { useEffect, useId, useRef, useState, type SubmitEvent } from 'react'
 import { readForm } from '../../actions/ActionDialog.tsx'
 import { PayloadForm } from '../../actions/PayloadForm.tsx'
@@ -26,7 +27,6 @@ export interface ScheduleFormProps {
   name: string
   /** The one to change; absent for a new one. */
   schedule?: KeyedSchedule
-  onDone: (key: string) => void
 }
 
 /** What somebody has typed. Instants are ISO 8601. */
@@ -47,9 +47,10 @@ const SETTLE_MS = 400
 const OVERLAPS = ['skip', 'allow'] as const
 const MISSED_POLICIES = ['once', 'all', 'skip'] as const
 
-/** Makes a schedule or changes it, and shows when it would be due while somebody types. */
-export function ScheduleForm({ name, schedule, onDone }: ScheduleFormProps) {
+/** Makes a schedule or changes it, then shows it. While somebody types, it shows when it would be due. */
+export function ScheduleForm({ name, schedule }: ScheduleFormProps) {
   const { api } = useServices()
+  const navigate = useNavigate()
   const queries = useQueryClient()
   const zones = useId()
   const [typed, setTyped] = useState(() => initial(schedule))
@@ -74,7 +75,7 @@ export function ScheduleForm({ name, schedule, onDone }: ScheduleFormProps) {
     },
     onSuccess: () => {
       void queries.invalidateQueries({ predicate: isBesideSession })
-      onDone(typed.key)
+      void navigate({ to: '/jobs/$name/schedules/$key', params: { name, key: typed.key } })
     },
     onSettled: () => {
       isSent.current = false

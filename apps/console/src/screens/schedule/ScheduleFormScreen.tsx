@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query'
-import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
+import { getRouteApi, Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { useAction } from '../../actions/useAction.ts'
 import { scheduleQuery } from '../../api/queries.ts'
@@ -25,7 +25,7 @@ export function NewScheduleScreen(): ReactNode {
         </Link>
       }
     >
-      <Form name={name} />
+      <ScheduleForm name={name} />
     </Screen>
   )
 }
@@ -50,7 +50,7 @@ export function ChangeScheduleScreen(): ReactNode {
           schedule === null ? (
             <EmptyState title="This schedule was deleted" />
           ) : (
-            <Form name={name} schedule={schedule} />
+            <ScheduleForm name={name} schedule={schedule} />
           )
         }
       </QueryView>
@@ -77,16 +77,5 @@ function Screen({
         children
       )}
     </>
-  )
-}
-
-function Form(props: Pick<Parameters<typeof ScheduleForm>[0], 'name' | 'schedule'>) {
-  const { name } = props
-  const navigate = useNavigate()
-  return (
-    <ScheduleForm
-      {...props}
-      onDone={(key) => void navigate({ to: '/jobs/$name/schedules/$key', params: { name, key } })}
-    />
   )
 }
