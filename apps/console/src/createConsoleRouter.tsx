@@ -9,7 +9,7 @@ import {
 import type { ReactNode } from 'react'
 import { asApiError } from './api/apiError.ts'
 import { SCHEDULE_STATES, type ScheduleSearch } from './api/queries.ts'
-import { parseRunSearch } from './api/runFilters.ts'
+import { parseRunSearch, readText } from './api/runFilters.ts'
 import { EmptyState } from './parts/EmptyState.tsx'
 import { ScreenHeader } from './parts/ScreenHeader.tsx'
 import { Skeleton } from './parts/Skeleton.tsx'
@@ -64,10 +64,8 @@ function createRoutes() {
     getParentRoute: () => root,
     path: '/jobs/$name/schedules',
     validateSearch: (search: Record<string, unknown>): ScheduleSearch => {
-      const { cursor } = parseRunSearch({ cursor: search['cursor'] })
-      const { cursor: begins } = parseRunSearch({ cursor: search['search'] })
       const state = SCHEDULE_STATES.find((one) => one === search['state'])
-      return { search: begins, state, cursor }
+      return { search: readText(search['search']), state, cursor: readText(search['cursor']) }
     },
     component: lazyRouteComponent(
       () => import('./screens/schedule/SchedulesScreen.tsx'),
@@ -85,10 +83,9 @@ function createRoutes() {
   const schedule = createRoute({
     getParentRoute: () => root,
     path: '/jobs/$name/schedules/$key',
-    validateSearch: (search: Record<string, unknown>): { cursor?: string | undefined } => {
-      const { cursor } = parseRunSearch({ cursor: search['cursor'] })
-      return { cursor }
-    },
+    validateSearch: (search: Record<string, unknown>): { cursor?: string | undefined } => ({
+      cursor: readText(search['cursor']),
+    }),
     component: lazyRouteComponent(
       () => import('./screens/schedule/ScheduleScreen.tsx'),
       'ScheduleScreen',
@@ -133,23 +130,19 @@ function createRoutes() {
       workCursor?: string | undefined
     } => {
       const { name, errorCode, cursor } = parseRunSearch(search)
-      const text = (key: string) => parseRunSearch({ cursor: search[key] }).cursor
-      const { name: work, cursor: workCursor } = parseRunSearch({
-        name: search['work'],
-        cursor: search['workCursor'],
-      })
+      const { name: work } = parseRunSearch({ name: search['work'] })
       return {
         name,
         errorCode,
-        letterLabel: text('letterLabel'),
-        letterField: text('letterField'),
-        letterValue: text('letterValue'),
+        letterLabel: readText(search['letterLabel']),
+        letterField: readText(search['letterField']),
+        letterValue: readText(search['letterValue']),
         cursor,
         work,
-        label: text('label'),
-        field: text('field'),
-        value: text('value'),
-        workCursor,
+        label: readText(search['label']),
+        field: readText(search['field']),
+        value: readText(search['value']),
+        workCursor: readText(search['workCursor']),
       }
     },
     component: lazyRouteComponent(() => import('./screens/queue/QueueScreen.tsx'), 'QueueScreen'),

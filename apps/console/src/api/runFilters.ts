@@ -32,9 +32,7 @@ export interface RunSearch extends RunFilters {
 }
 
 const MAX_NAME_LENGTH = 100
-const MAX_LABEL_LENGTH = 200
-const MAX_WORKER_LENGTH = 200
-const MAX_CURSOR_LENGTH = 200
+const MAX_TEXT_LENGTH = 200
 
 /**
  * Reads the filters from an address. It drops what is no filter, so that a mistyped address shows runs and no error.
@@ -51,20 +49,20 @@ export function parseRunSearch(search: Record<string, unknown>): RunSearch {
     outcome ?? (status === 'failed' ? undefined : RUN_OUTCOMES.find((one) => one === status))
   return withoutEmpty({
     // Somebody who types an address may well write `job`.
-    name: string(search['name'] ?? search['job'], MAX_NAME_LENGTH),
+    name: readText(search['name'] ?? search['job'], MAX_NAME_LENGTH),
     outcome: narrowed,
     status: narrowed === undefined && status === 'failed' ? ('failed' as const) : undefined,
-    errorCode: string(search['errorCode'], MAX_NAME_LENGTH),
+    errorCode: readText(search['errorCode'], MAX_NAME_LENGTH),
     trigger: RUN_TRIGGERS.find((trigger) => trigger === search['trigger']),
     workId: uuid(search['workId']),
     from,
     // The server refuses an empty span.
     to: from !== undefined && to !== undefined && to <= from ? undefined : to,
-    label: string(search['label'], MAX_LABEL_LENGTH),
-    worker: string(search['worker'], MAX_WORKER_LENGTH),
+    label: readText(search['label']),
+    worker: readText(search['worker']),
     minDurationMs,
     maxDurationMs: Number(maxDurationMs) < Number(minDurationMs ?? 0) ? undefined : maxDurationMs,
-    cursor: string(search['cursor'], MAX_CURSOR_LENGTH),
+    cursor: readText(search['cursor']),
   })
 }
 
@@ -83,7 +81,8 @@ export function hasFilters(search: RunSearch): boolean {
   return Object.entries(search).some(([key, value]) => key !== 'cursor' && value !== undefined)
 }
 
-function string(value: unknown, maxLength: number): string | undefined {
+/** Reads a text from an address: undefined for none, for a blank one, and for one that the server would refuse. */
+export function readText(value: unknown, maxLength = MAX_TEXT_LENGTH): string | undefined {
   return typeof value === 'string' &&
     value.length <= maxLength &&
     value.trim() !== '' &&
