@@ -47,7 +47,7 @@ export interface BulkWords {
   title: string
   explanation: string
   confirm: string
-  /** The title while it works. */
+  /** What is said of it while it goes on. */
   doing: string
   isDangerous: boolean
   /** What else it asks for. */
