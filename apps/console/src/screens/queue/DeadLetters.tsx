@@ -270,11 +270,7 @@ function Letters({ letters, search: { cursor: _cursor, ...filter }, total, isMor
     count: isEverything ? total : count,
     isMore: isEverything && isMore,
     about: isEverything ? about.filter(Boolean).join(' ') : '',
-    which: !isEverything
-      ? { ids: selection.keys() }
-      : isNarrowed
-        ? bulkFilter(filter)
-        : { all: true },
+    which: isEverything ? bulkFilter(filter) : { ids: selection.keys() },
   }
   return (
     <>

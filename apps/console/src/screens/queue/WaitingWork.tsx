@@ -249,7 +249,6 @@ interface RowsProps {
 
 /** The rows, and what can be done with those that are checked, or with all that match. */
 function Rows({ work, total, filter, isLabelPart, names }: RowsProps) {
-  const isNarrowed = Object.values(filter).some((one) => one !== undefined)
   const act = useBulk()
   const selection = useSelection(
     work.map(({ workId }) => workId),
@@ -267,11 +266,7 @@ function Rows({ work, total, filter, isLabelPart, names }: RowsProps) {
       jobs.length === 1 ? `of ${jobs[0]}` : `of ${jobs.length} jobs`,
       ...(isEverything ? describeFilter(filter, isLabelPart) : []),
     ].join(' '),
-    which: isEverything
-      ? isNarrowed
-        ? bulkFilter(filter, isLabelPart)
-        : { all: true }
-      : { ids: selection.keys() },
+    which: isEverything ? bulkFilter(filter, isLabelPart) : { ids: selection.keys() },
   }
   const number = of.count.toLocaleString('en')
   const isDelayed = isEverything || chosen.some(({ isDue }) => !isDue)

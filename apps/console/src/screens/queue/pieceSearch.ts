@@ -12,10 +12,9 @@ export function narrow<Search extends PieceSearch>(
 }
 
 /** What is shown, as an act on all of it says that. */
-export function bulkFilter(
-  { label, field, value, ...search }: PieceSearch,
-  isLabelPart = false,
-): BulkWhich {
+export function bulkFilter(filter: PieceSearch, isLabelPart = false): BulkWhich {
+  if (Object.values(filter).every((one) => one === undefined)) return { all: true }
+  const { label, field, value, ...search } = filter
   return {
     ...search,
     ...(isLabelPart ? { labelPart: label } : { label }),
