@@ -514,18 +514,12 @@ function Since({ first }: { first: ConsoleFirstRun | null }) {
 const FEW_RUNS = 20
 
 function WithVersion({ first }: { first: ConsoleFirstRun | null }) {
-  const version = first?.version ?? null
+  const { version = null, runsBefore = null } = first ?? {}
   // A version that had run for long is not why.
-  if (
-    first === null ||
-    version === null ||
-    first.runsBefore === null ||
-    first.runsBefore >= FEW_RUNS
-  )
-    return null
+  if (version === null || runsBefore === null || runsBefore >= FEW_RUNS) return null
   return (
     <span className="muted">
-      , {first.runsBefore === 0 ? 'first run of version' : 'version'} {version}
+      , {runsBefore === 0 ? 'first run of version' : 'version'} {version}
     </span>
   )
 }
