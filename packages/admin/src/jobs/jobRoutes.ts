@@ -76,7 +76,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
       handle: async ({ params: { name }, query: { limit, cursor } }) => {
         const { ticks, next } = await listJobTicks(client.reader, { name, limit, before: cursor })
         // A job that left the catalogue leaves its ticks behind, which people can still read.
-        if (ticks.length === 0) findJob(name)
+        if (ticks.length === 0) findJob(jobs, name)
         return { ticks, nextCursor: next && formatCursor({ at: next }) }
       },
     }),
@@ -116,11 +116,11 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
           log,
         } = request
         const { actor, userId } = request.access
-        const job = findJob(name)
+        const job = findJob(jobs, name)
         const { reason, dryRun, payload } = body
         const by = { actor, reason, dryRun, payload }
         const workId = await client.requestRun(job, by).catch((error: unknown) => {
-          throw error instanceof JobError ? refusedPayload(job, error) : error
+          throw refusedPayload(job, error)
         })
         log.info({ name, workId, dryRun, userId }, 'job run requested')
         return { workId }
@@ -170,7 +170,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
         )
         const by = { actor, reason, dryRun }
         const outcome = await client.runAgain(job, id, by).catch((error: unknown) => {
-          throw error instanceof JobError ? refusedPayload(job, error) : error
+          throw refusedPayload(job, error)
         })
         if (outcome.kind !== 'requested') throw await refuseRun(client.reader, id, outcome.kind)
         const { workId } = outcome
@@ -202,7 +202,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
           log,
         } = request
         const { actor, userId } = request.access
-        const job = findJob(name)
+        const job = findJob(jobs, name)
         const outcome = await client.pauseSchedule(name, { actor, reason })
         if (outcome === 'notScheduled') throw notScheduled(job)
         if (outcome !== 'paused') throw await refusePause(client.reader, 'schedule', name, outcome)
@@ -234,7 +234,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
           log,
         } = request
         const { actor, userId } = request.access
-        const job = findJob(name)
+        const job = findJob(jobs, name)
         const by = { actor, ...(body?.reason !== undefined && { reason: body.reason }) }
         const outcome = await client.resumeSchedule(name, by)
         if (outcome === 'notScheduled') throw notScheduled(job)
@@ -244,23 +244,19 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
       },
     }),
   ]
-
-  function findJob(name: string): Job {
-    return findJobIn(jobs, name)
-  }
 }
 
 /** @throws Problem 404 that lists the jobs there are */
-export function findJobIn(jobs: readonly Job[], name: string): Job {
+export function findJob(jobs: readonly Job[], name: string): Job {
   const job = jobs.find((candidate) => candidate.name === name)
   if (job) return job
   const known = jobs.map((candidate) => candidate.name).join(', ')
   throw new Problem(404, { detail: `There is no job with this name; there are: ${known}` })
 }
 
-/** Reports each part of the payload that does not fit. */
-export function refusedPayload(job: Job, error: JobError): unknown {
-  if (error.code !== 'payload_invalid') return error
+/** Reports each part of the payload that does not fit, where that is the error; else it is the error itself. */
+export function refusedPayload(job: Job, error: unknown): unknown {
+  if (!(error instanceof JobError) || error.code !== 'payload_invalid') return error
   const issues = error.details.issues as { path: string[]; message: string; keys?: string[] }[]
   const errors = toRequestErrors(['body', 'payload'], issues)
   return new Problem(400, {

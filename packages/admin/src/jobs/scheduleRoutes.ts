@@ -24,7 +24,7 @@ import { pageLimit } from '../http/pageLimit.ts'
 import { invalidRequest, Problem, problemResponses } from '../http/problem.ts'
 import { storableText } from '../http/storableText.ts'
 import { route, type AdminParts, type Route } from '../route.ts'
-import { findJobIn, refusedPayload } from './jobRoutes.ts'
+import { findJob, refusedPayload } from './jobRoutes.ts'
 import { refusePause, refuseUnknownSchedule } from './refuse.ts'
 import { optionalReasonBody, requestReason } from './requestReason.ts'
 
@@ -192,19 +192,20 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
         },
       },
       handle: async ({ params: { name }, body, access: { actor, userId }, log }) => {
-        const job = findJobIn(jobs, name)
+        const job = findJob(jobs, name)
         const { payload, ...given } = body
         const keepsPayload = payload === undefined && body.ifVersion > 0
         const { nextAt, ...done } = await told('body', () =>
           schedules.upsert(null, job, { ...given, payload, keepsPayload, actor } as never),
         ).catch((error: unknown) => {
-          throw error instanceof JobError ? refuseChange(error) : error
+          throw refuseChange(error)
         })
         log.info({ name, key: body.key, ...done, userId }, 'schedule changed')
         return { ...done, nextAt: nextAt?.toISOString() ?? null }
 
-        function refuseChange(error: JobError): unknown {
-          if (error.code !== 'schedule_changed') return refusedPayload(job, error)
+        function refuseChange(error: unknown): unknown {
+          if (!(error instanceof JobError) || error.code !== 'schedule_changed')
+            return refusedPayload(job, error)
           const detail =
             body.ifVersion === 0
               ? `${name} has a schedule ${body.key} already`
@@ -277,7 +278,7 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
       },
       handle: async ({ params: { name, key }, body, access: { actor, userId }, log }) => {
         // With the definition, its label is that of any other run.
-        const job = findJobIn(jobs, name)
+        const job = findJob(jobs, name)
         const outcome = await schedules.trigger(null, job, key, { actor, reason: body.reason })
         if (outcome.kind === 'notFound') throw refuseUnknownSchedule(key, name)
         const { workId } = outcome
