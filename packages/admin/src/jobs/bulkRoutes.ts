@@ -7,7 +7,7 @@ import { instant } from '../http/instant.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { Problem, problemResponses } from '../http/problem.ts'
 import { storableText } from '../http/storableText.ts'
-import { checkSpans, runFilters } from './jobRunRoutes.ts'
+import { checkSpans, MAX_DURATION_MS, runFilters } from './jobRunRoutes.ts'
 import { requestReason } from './requestReason.ts'
 
 const MAX_IDS = 10_000
@@ -28,7 +28,7 @@ const ofPieces = {
 }
 
 /** In a body a duration is a number. */
-const durationMs = z.int().min(0).max(999_999_999_999).optional()
+const durationMs = z.int().min(0).max(MAX_DURATION_MS).optional()
 
 const body = z
   .strictObject({
@@ -96,10 +96,10 @@ export function bulkRoutes({ client, jobs }: AdminParts): Route[] {
       handle: async (request) => {
         const { kind, all, ids, reason, startAfter, priority, ...filter } = request.body
         const { actor, userId } = request.access
-        const which = all ? 'all' : ids === undefined ? filter : { ids }
+        const matching = kind === 'cancel' ? filter.runs : filter
         const act = await client.startBulk({
           kind,
-          which: kind === 'cancel' && which !== 'all' && !('ids' in which) ? filter.runs : which,
+          which: all ? 'all' : ids === undefined ? matching : { ids },
           ...(startAfter !== undefined && { startAfter }),
           ...(priority !== undefined && { priority }),
           ...(kind === 'redrive' && { jobs }),

@@ -35,7 +35,7 @@ import { requestReason } from './requestReason.ts'
 import { storableText } from '../http/storableText.ts'
 
 /** The largest distance between any two instants that a request may name. */
-const MAX_DURATION_MS = 999_999_999_999
+export const MAX_DURATION_MS = 999_999_999_999
 
 const durationMs = wholeNumber(0, MAX_DURATION_MS)
 
