@@ -21,7 +21,7 @@ import { pageLimit } from '../http/pageLimit.ts'
 import { invalidRequest, Problem, problemResponses } from '../http/problem.ts'
 import { readShownQuery, shownQuery } from './aboutQuery.ts'
 import { LETTER_GONE, refuseDeadLetter, refuseUnknownJob, tellEarlierOf } from './refuse.ts'
-import { optionalReasonBody, requestReason } from './requestReason.ts'
+import { optionalReasonBody, reasonOf, requestReason } from './requestReason.ts'
 import { checkSpans, runFilters } from './jobRunRoutes.ts'
 import { bulkTargets, checkTargets, progressOf, readTargets } from './bulk.ts'
 import { storableText } from '../http/storableText.ts'
@@ -395,7 +395,7 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
           log,
         } = request
         const { actor, userId } = request.access
-        const by = { actor, ...(body?.reason !== undefined && { reason: body.reason }) }
+        const by = { actor, ...reasonOf(body) }
         const { discarded } = await client.discardDeadLetters({ ids: [workId] }, by)
         if (discarded === 0) throw await refuseDeadLetter(client.reader, workId)
         log.info({ workId, userId }, 'dead letter discarded')

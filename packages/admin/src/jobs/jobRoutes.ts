@@ -14,7 +14,7 @@ import { formatCursor, instantCursor, nextPageCursor } from '../http/pageCursor.
 import { pageLimit } from '../http/pageLimit.ts'
 import { Problem, problemResponses, toRequestErrors } from '../http/problem.ts'
 import { refusePause, refuseRun, refuseUnknownJob, tellEarlier } from './refuse.ts'
-import { optionalReasonBody, requestReason } from './requestReason.ts'
+import { optionalReasonBody, reasonOf, requestReason } from './requestReason.ts'
 import { storableText } from '../http/storableText.ts'
 
 const nameParams = z.strictObject({ name: storableText({ max: 100 }).describe('Name of the job') })
@@ -235,7 +235,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
         } = request
         const { actor, userId } = request.access
         const job = findJob(jobs, name)
-        const by = { actor, ...(body?.reason !== undefined && { reason: body.reason }) }
+        const by = { actor, ...reasonOf(body) }
         const outcome = await client.resumeSchedule(name, by)
         if (outcome === 'notScheduled') throw notScheduled(job)
         if (outcome !== 'resumed') throw await refusePause(client.reader, 'schedule', name, outcome)

@@ -26,7 +26,7 @@ import { storableText } from '../http/storableText.ts'
 import { route, type AdminParts, type Route } from '../route.ts'
 import { findJob, refusedPayload } from './jobRoutes.ts'
 import { refusePause, refuseUnknownSchedule } from './refuse.ts'
-import { optionalReasonBody, requestReason } from './requestReason.ts'
+import { optionalReasonBody, reasonOf, requestReason } from './requestReason.ts'
 
 const PREVIEWED = 10
 const MAX_ACTIONS = 50
@@ -249,10 +249,8 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
         response: { 204: z.null(), ...problemResponses(400, 401, 403, 404, 409, 413, 415) },
       },
       handle: async ({ params: { name, key }, body, access: { actor, userId }, log }) => {
-        const outcome = await schedules.resume(null, { name }, key, {
-          actor,
-          ...(body?.reason !== undefined && { reason: body.reason }),
-        })
+        const by = { actor, ...reasonOf(body) }
+        const outcome = await schedules.resume(null, { name }, key, by)
         if (outcome === 'notFound') throw refuseUnknownSchedule(key, name)
         if (outcome !== 'resumed') throw await refusePause(reader, 'schedule', name, outcome, key)
         log.info({ name, key, userId }, 'schedule resumed')

@@ -21,7 +21,7 @@ import { Problem, problemResponses } from '../http/problem.ts'
 import { storableText } from '../http/storableText.ts'
 import { readShownQuery, shownQuery } from './aboutQuery.ts'
 import { refusePause, tellEarlierOf } from './refuse.ts'
-import { optionalReasonBody, requestReason } from './requestReason.ts'
+import { optionalReasonBody, reasonOf, requestReason } from './requestReason.ts'
 
 const MAX_IDS = 1_000
 
@@ -247,7 +247,7 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
           body,
         } = request
         const { actor, userId } = request.access
-        const by = { actor, ...(body?.reason !== undefined && { reason: body.reason }) }
+        const by = { actor, ...reasonOf(body) }
         const found = await client.resumeQueue(name, by)
         if (found === 'notFound') throw noQueue(name)
         if (found !== 'resumed') throw await refusePause(client.reader, 'queue', name, found)
