@@ -17,7 +17,13 @@ import { refusePause, refuseRun, refuseUnknownJob, tellEarlier } from './refuse.
 import { optionalReasonBody, reasonOf, requestReason } from './requestReason.ts'
 import { storableText } from '../http/storableText.ts'
 
-const nameParams = z.strictObject({ name: storableText({ max: 100 }).describe('Name of the job') })
+export const nameParams = z.strictObject({
+  name: storableText({ max: 100 }).describe('Name of the job'),
+})
+
+export const requestedSchema = z.object({
+  workId: z.guid().describe('The id of the work; each of its runs has it as workId'),
+})
 
 const tickSchema = z.object({
   scheduledFor: z.iso.datetime(),
@@ -103,9 +109,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
             .describe('The payload; the job checks it against its schema'),
         }),
         response: {
-          202: z.object({
-            workId: z.guid().describe('The id of the work; each of its runs has it as workId'),
-          }),
+          202: requestedSchema,
           ...problemResponses(400, 401, 403, 404, 413, 415),
         },
       },
@@ -145,8 +149,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
             .describe('Run and count as usual, then roll all changes back'),
         }),
         response: {
-          202: z.object({
-            workId: z.guid().describe('The id of the work; each of its runs has it as workId'),
+          202: requestedSchema.extend({
             earlier: earlierSchema.describe(
               'Who had this run done again before; left out when nobody had',
             ),

@@ -24,7 +24,7 @@ import { pageLimit } from '../http/pageLimit.ts'
 import { invalidRequest, Problem, problemResponses } from '../http/problem.ts'
 import { storableText } from '../http/storableText.ts'
 import { route, type AdminParts, type Route } from '../route.ts'
-import { findJob, refusedPayload } from './jobRoutes.ts'
+import { findJob, nameParams, refusedPayload, requestedSchema } from './jobRoutes.ts'
 import { refusePause, refuseUnknownSchedule } from './refuse.ts'
 import { optionalReasonBody, reasonOf, requestReason } from './requestReason.ts'
 
@@ -32,7 +32,6 @@ const PREVIEWED = 10
 const MAX_ACTIONS = 50
 const MAX_KEY_LENGTH = 200
 
-const nameParams = z.strictObject({ name: storableText({ max: 100 }).describe('Name of the job') })
 const keyParams = nameParams.extend({
   key: storableText({ max: MAX_KEY_LENGTH }).describe('Key of the schedule'),
 })
@@ -268,9 +267,7 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
         params: keyParams,
         body: z.strictObject({ reason: requestReason }),
         response: {
-          202: z.object({
-            workId: z.guid().describe('The id of the work; each of its runs has it as workId'),
-          }),
+          202: requestedSchema,
           ...problemResponses(400, 401, 403, 404, 413, 415),
         },
       },

@@ -19,6 +19,7 @@ import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { Problem, problemResponses } from '../http/problem.ts'
 import { storableText } from '../http/storableText.ts'
+import { nameParams } from './jobRoutes.ts'
 import { readShownQuery, shownQuery } from './aboutQuery.ts'
 import { refusePause, tellEarlierOf } from './refuse.ts'
 import { optionalReasonBody, reasonOf, requestReason } from './requestReason.ts'
@@ -27,7 +28,6 @@ const MAX_IDS = 1_000
 
 const jobName = storableText({ max: 100 }).describe('Name of the job')
 const label = storableText({ max: 200 }).describe('Only work with exactly this label')
-const nameParams = z.strictObject({ name: jobName })
 
 /** Which work is meant: pieces of one job by id, those with a label, or all. */
 const which = {
