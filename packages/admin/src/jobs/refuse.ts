@@ -58,7 +58,7 @@ export async function refuseRun(
   return new Problem(status, { detail, extensions: tellEarlier(earlier) })
 }
 
-/** No payload is shown. */
+/** The answers where a payload is not shown. */
 export function refusePayload(outcome: Exclude<ShownPayload, { kind: 'shown' }>): Problem {
   switch (outcome.kind) {
     case 'notFound':

@@ -20,7 +20,7 @@ import { pageLimit } from '../http/pageLimit.ts'
 import { Problem, problemResponses } from '../http/problem.ts'
 import { storableText } from '../http/storableText.ts'
 import { nameParams } from './jobRoutes.ts'
-import { readShownQuery, shownQuery } from './aboutQuery.ts'
+import { readShownQuery, shownQuery } from './shownQuery.ts'
 import { refusePause, tellEarlierOf } from './refuse.ts'
 import { optionalReasonBody, reasonOf, requestReason } from './requestReason.ts'
 

@@ -1,3 +1,4 @@
+import type { z } from 'zod'
 import { storableText } from '../http/storableText.ts'
 
 /** How a query names the value of a field that a job shows. */
@@ -8,10 +9,6 @@ export const shownQuery = {
   value: storableText({ max: 10_000 }).optional(),
 }
 
-export const readShownQuery = ({
-  field,
-  value = null,
-}: {
-  field?: string | undefined
-  value?: string | null | undefined
-}) => (field === undefined ? {} : { shown: { field, value } })
+export function readShownQuery({ field, value }: z.output<z.ZodObject<typeof shownQuery>>) {
+  return field === undefined ? {} : { shown: { field, value: value ?? null } }
+}
