@@ -14,23 +14,22 @@ const CURSOR =
   /^((?!0000)(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d:\d\d)\.\d{3}Z| (\d\d:\d\d:\d\d)(?:\.\d{1,6})?\+00))(?:\/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}))?$/
 
 /** The `nextCursor` of the page before, by which a query names the page that it wants. */
-export const pageCursor = cursorSchema(({ at, id }) => (id === undefined ? undefined : { at, id }))
+export const pageCursor = cursorSchema((text) => {
+  const { at, id } = parse(text)
+  return at === undefined || id === undefined ? undefined : { at, id }
+})
 
 /** Like pageCursor, for lists whose instants are unique. */
-export const instantCursor = cursorSchema(({ at, id }) => (id === undefined ? at : undefined))
+export const instantCursor = cursorSchema((text) => {
+  const { at, id } = parse(text)
+  return id === undefined ? at : undefined
+})
 
 /** For lists in the order of a text, such as a key: the last of the page before. */
-export const textCursor = z
-  .string()
-  .max(2_000)
-  .transform((cursor, context) => {
-    const text = Buffer.from(cursor, 'base64url').toString()
-    if (toTextCursor(text) === cursor && !text.includes('\0')) return text
-    context.addIssue('must be the nextCursor of an earlier answer')
-    return z.NEVER
-  })
-  .optional()
-  .describe('The nextCursor of the page before')
+export const textCursor = cursorSchema((cursor) => {
+  const text = Buffer.from(cursor, 'base64url').toString()
+  return toTextCursor(text) === cursor && !text.includes('\0') ? text : undefined
+}, 2_000)
 
 export function toTextCursor(text: string): string {
   return Buffer.from(text).toString('base64url')
@@ -46,13 +45,12 @@ export function formatCursor({ at, id }: ParsedCursor): string {
   return Buffer.from(id === undefined ? at : `${at}/${id}`).toString('base64url')
 }
 
-function cursorSchema<Cursor>(take: (parsed: ParsedCursor) => Cursor | undefined) {
+function cursorSchema<Cursor>(read: (text: string) => Cursor | undefined, maxLength = 200) {
   return z
     .string()
-    .max(200)
+    .max(maxLength)
     .transform((text, context) => {
-      const parsed = parse(text)
-      const cursor = parsed && take(parsed)
+      const cursor = read(text)
       if (cursor !== undefined) return cursor
       context.addIssue('must be the nextCursor of an earlier answer')
       return z.NEVER
@@ -61,17 +59,17 @@ function cursorSchema<Cursor>(take: (parsed: ParsedCursor) => Cursor | undefined
     .describe('The nextCursor of the page before')
 }
 
-/** Undefined when the text is not one of our cursors. */
-function parse(text: string): ParsedCursor | undefined {
+/** Empty when the text is not one of our cursors. */
+function parse(text: string): Partial<ParsedCursor> {
   const match = CURSOR.exec(Buffer.from(text, 'base64url').toString('latin1'))
-  if (!match) return undefined
+  if (!match) return {}
   const [, at = '', day = '', isoTime, time = isoTime, id] = match
   // JavaScript turns a date that does not exist, such as the 30th of February, into another one.
   const instant = new Date(`${day}T${time}Z`)
   if (Number.isNaN(instant.getTime()) || !instant.toISOString().startsWith(`${day}T${time}`)) {
-    return undefined
+    return {}
   }
   const cursor = { at, ...(id !== undefined && { id }) }
   // Decoding base64 ignores what it does not know. One cursor must have one spelling.
-  return formatCursor(cursor) === text ? cursor : undefined
+  return formatCursor(cursor) === text ? cursor : {}
 }
