@@ -308,9 +308,10 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
 
   /** Adds to each what became of its last tick. They are of one job. */
   async function present(rows: readonly ListedSchedule[]): Promise<KeyedSchedule[]> {
-    const name = rows[0]?.name ?? ''
+    const [first] = rows
+    if (first === undefined) return []
     const keys = rows.map(({ key }) => key)
-    const ticks = await listRecentKeyedTicks(reader, { name, keys, limit: 1 })
+    const ticks = await listRecentKeyedTicks(reader, { name: first.name, keys, limit: 1 })
     const lastOf = new Map(ticks.map((tick) => [tick.key, tick]))
     return rows.map(({ pausedAt, pausedBy, pauseReason, ...row }) => {
       const last = lastOf.get(row.key)
