@@ -2,7 +2,7 @@ import { withConnection } from '@roundsman/db/admin'
 import { demoJobNames } from '@roundsman/jobs/demo'
 import { refuseArguments } from './refuseArguments.ts'
 import { runWithDatabase } from './runWithDatabase.ts'
-import { DEMO_KEY, REMOVE_DEMO_JOBS_SQL } from './seed/demoHistorySql.ts'
+import { removeDemoStatements } from './seed/demoHistorySql.ts'
 
 const USAGE = `Usage: pnpm demo:remove
 
@@ -23,8 +23,8 @@ async function main(): Promise<number> {
       async (connection) => {
         let rows = 0
         await connection.query('begin')
-        for (const sql of REMOVE_DEMO_JOBS_SQL) {
-          rows += (await connection.query(sql, [demoJobNames, `${DEMO_KEY}%`])).rowCount ?? 0
+        for (const [sql, of] of removeDemoStatements(demoJobNames)) {
+          rows += (await connection.query(sql, [of])).rowCount ?? 0
         }
         await connection.query('commit')
         return rows

@@ -6,9 +6,8 @@ import { sendWeeklyReport } from '@roundsman/jobs'
 import { DEMO_KEY, insertStatement } from './demoHistorySql.ts'
 
 const CUSTOMERS = 400
-const DAY_MS = 86_400_000
 /** Ticks that were enqueued are kept for a week. */
-const PAST_MS = 7 * DAY_MS
+const PAST_MS = 7 * 86_400_000
 const ZONES = [
   ...['Europe/Lisbon', 'Europe/Berlin', 'Europe/Istanbul', 'Africa/Nairobi', 'Asia/Kolkata'],
   ...['Asia/Tokyo', 'Australia/Lord_Howe', 'Pacific/Auckland', 'America/New_York'],
@@ -78,10 +77,6 @@ export async function addCustomerSchedules(
       },
     ]
   })
-  for (const [table, rows] of [
-    ['JobKeyedTick', ticks],
-    ['JobRun', runs],
-  ] as const) {
-    await tx.$executeRawUnsafe(...insertStatement(table, rows))
-  }
+  await tx.$executeRawUnsafe(...insertStatement('JobKeyedTick', ticks))
+  await tx.$executeRawUnsafe(...insertStatement('JobRun', runs))
 }

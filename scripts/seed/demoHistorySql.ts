@@ -12,9 +12,9 @@ const TABLES: Readonly<Record<keyof DemoHistory, string>> = {
 
 /** A statement for each table, whatever the number of rows; `rows` is its parameter. */
 export function demoHistoryStatements(history: DemoHistory): [sql: string, rows: string][] {
-  return Object.entries(TABLES).map(([part, table]) => {
-    return insertStatement(table, history[part as keyof DemoHistory])
-  })
+  return Object.entries(TABLES).map(([part, table]) =>
+    insertStatement(table, history[part as keyof DemoHistory]),
+  )
 }
 
 /** Inserts rows that are named as the table's columns; `rows` is its parameter. */
@@ -34,8 +34,7 @@ export function insertStatement(
 /** What the keys of the demo's customers begin with. */
 export const DEMO_KEY = 'demo-customer-'
 
-/** Removes all that has one of the names `$1`, which no job of the product has, and the schedules of customers with a key like `$2`. */
-export const REMOVE_DEMO_JOBS_SQL: readonly string[] = [
+const TABLES_BY_NAME = [
   'JobRun',
   'JobTick',
   'JobSchedule',
@@ -47,11 +46,22 @@ export const REMOVE_DEMO_JOBS_SQL: readonly string[] = [
   'JobDeadLetter',
   'JobUnique',
 ]
-  .map((table) => `delete from "${table}" where "name" = any($1::text[]) and $2::text is not null`)
-  .concat(
-    `delete from "JobRun" where $1::text[] is not null and "workId" in (select "workId" from "JobKeyedTick" where "key" like $2::text)`,
-    ...['JobKeyedTick:key', 'JobKeyedSchedule:key', 'JobAction:scheduleKey'].map((of) => {
-      const [table, column] = of.split(':')
-      return `delete from "${table}" where $1::text[] is not null and "${column}" like $2::text`
-    }),
-  )
+
+/** Removes the schedules of the demo's customers, and what has come of them. */
+const REMOVE_BY_KEY = [
+  'delete from "JobRun" where "workId" in (select "workId" from "JobKeyedTick" where "key" like $1::text)',
+  'delete from "JobKeyedTick" where "key" like $1::text',
+  'delete from "JobKeyedSchedule" where "key" like $1::text',
+  'delete from "JobAction" where "scheduleKey" like $1::text',
+]
+
+/** Removes all that has one of the names, which no job of the product has, and then the schedules of customers. */
+export function removeDemoStatements(names: readonly string[]): [sql: string, of: unknown][] {
+  return [
+    ...TABLES_BY_NAME.map((table): [string, unknown] => [
+      `delete from "${table}" where "name" = any($1::text[])`,
+      names,
+    ]),
+    ...REMOVE_BY_KEY.map((sql): [string, unknown] => [sql, `${DEMO_KEY}%`]),
+  ]
+}
