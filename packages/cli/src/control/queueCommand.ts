@@ -1,5 +1,6 @@
 import { findLastActionOfJob, type EarlierAction } from '@roundsman/engine/internal'
 import { currentUser } from '../command/currentUser.ts'
+import { describeInstant } from '../command/describeInstant.ts'
 import { onOneLine } from '../command/layout.ts'
 import { withClient, type ProductSource } from '../command/product.ts'
 import { parseCommandLine } from '../command/parseOptions.ts'
@@ -62,9 +63,7 @@ async function change(args: string[], terminal: Terminal, source: ProductSource)
 function describeEarlier({ action, actor, at, reason }: EarlierAction): string {
   const did = action === 'pauseQueue' ? 'paused' : 'resumed'
   const why = reason === null || reason === '' ? '' : `: ${reason}`
-  return onOneLine(
-    `${actor} ${did} it at ${at.replace('T', ' ').replace(/(\.\d+)?Z$/, ' UTC')}${why}`,
-  )
+  return onOneLine(`${actor} ${did} it at ${describeInstant(at)}${why}`)
 }
 
 function readArguments(args: string[]) {

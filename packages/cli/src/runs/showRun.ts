@@ -8,6 +8,7 @@ import {
 } from '@roundsman/engine/internal'
 import { getJobRun, listSchedules, type FoundJobRun } from '@roundsman/engine/client'
 import { describeDuration } from '../command/describeDuration.ts'
+import { describeInstant } from '../command/describeInstant.ts'
 import { layOutRows, onOneLine, standardLayout } from '../command/layout.ts'
 import { withClient, type ProductSource } from '../command/product.ts'
 import { ForeseenError, UsageError, type Terminal } from '../command/runCommand.ts'
@@ -52,8 +53,8 @@ function describeRun(run: ShownRun): Row[] {
     ['Job', run.name],
     ['Label', run.label],
     ['Outcome', [run.outcome, run.errorCode].filter(Boolean).join(', ')],
-    ['Started', at(startedAt)],
-    ['Ended', endedAt && `${at(endedAt)}, after ${between(startedAt, endedAt)}`],
+    ['Started', describeInstant(startedAt)],
+    ['Ended', endedAt && `${describeInstant(endedAt)}, after ${between(startedAt, endedAt)}`],
     ...run.waits.map((wait): Row => ['Waits', describeWait(wait)]),
     ['Attempt', String(run.attempt)],
     ['Trigger', run.trigger],
@@ -77,9 +78,9 @@ function describeRun(run: ShownRun): Row[] {
 }
 
 function describeTick(tick: string, timeZone: string | null): string {
-  if (timeZone === null || timeZone === 'UTC') return at(tick)
+  if (timeZone === null || timeZone === 'UTC') return describeInstant(tick)
   const { local, offset } = createLocalTime(timeZone).describe(new Date(tick))
-  return `${local} ${offset} in ${timeZone}, ${at(tick)}`
+  return `${local} ${offset} in ${timeZone}, ${describeInstant(tick)}`
 }
 
 /** How many rows a clean-up has passed over; null where it says nothing of that. */
@@ -92,8 +93,9 @@ export function describeStillDue({ details }: Pick<FoundJobRun, 'details'>): str
 
 function describeWait({ isOfWorker, waiter, since, holder, holderSince }: RunWait): string {
   const who = isOfWorker ? 'its worker' : 'a session of this database, maybe of this run'
-  const open = holderSince === null ? '' : `, in a transaction since ${at(holderSince)}`
-  return `${who} (${waiter}) since ${at(since)} for a lock of ${holder}${open}`
+  const open =
+    holderSince === null ? '' : `, in a transaction since ${describeInstant(holderSince)}`
+  return `${who} (${waiter}) since ${describeInstant(since)} for a lock of ${holder}${open}`
 }
 
 function describeOrigin({ parent, again }: RunLinks): Row[] {
@@ -104,7 +106,7 @@ function describeOrigin({ parent, again }: RunLinks): Row[] {
       : [
           [
             again.isApproval ? 'Approved run' : 'Again of',
-            `${describeLink(again)}, by ${again.actor} at ${at(again.at)}`,
+            `${describeLink(again)}, by ${again.actor} at ${describeInstant(again.at)}`,
           ] as Row,
         ]),
   ]
@@ -125,7 +127,7 @@ function describeChildren({ children, areChildrenCut }: RunLinks): Row[] {
     const { workId, run, startAfter } = child
     const state = [
       run && `run ${run.id}, ${run.outcome}`,
-      startAfter && `waits until ${at(startAfter)}`,
+      startAfter && `waits until ${describeInstant(startAfter)}`,
     ]
     return ['Led to', `${titleOf(child)}: ${state.filter(Boolean).join(', ')}, work ${workId}`]
   })
@@ -134,5 +136,4 @@ function describeChildren({ children, areChildrenCut }: RunLinks): Row[] {
 
 const titleOf = ({ name, label }: { name: string; label: string | null }) =>
   label === null ? name : `${name} (${label})`
-const at = (instant: string) => instant.replace('T', ' ').replace(/(\.\d+)?Z$/, ' UTC')
 const between = (from: string, to: string) => describeDuration(Date.parse(to) - Date.parse(from))
