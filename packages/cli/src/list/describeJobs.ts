@@ -84,7 +84,7 @@ export function describeJobs(options: DescribeJobsOptions): ListedJob[] {
     const { name, description, timeoutMs, retry, concurrency, isExclusive } = job
     const { rateLimit, isolate, isDestructive, guard, unguarded } = job
     const recorded = states?.find((state) => state.name === name)
-    const [paused, queuePaused] = [describePause(recorded), describePause(pausedQueues.get(name))]
+    const [paused, queuePaused] = [toPause(recorded), toPause(pausedQueues.get(name))]
     return {
       name,
       description,
@@ -111,7 +111,7 @@ export function describeJobs(options: DescribeJobsOptions): ListedJob[] {
   })
 }
 
-function describePause(
+function toPause(
   of: Pick<ScheduleState, 'pausedAt' | 'pausedBy' | 'pauseReason'> | undefined,
 ): Pause | null {
   return of?.pausedAt ? { at: of.pausedAt, by: of.pausedBy, reason: of.pauseReason } : null
