@@ -24,6 +24,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { disconnect } from './disconnect.ts'
 import { openMailer } from './email/openMailer.ts'
+import { domainOf } from './email/parseMailbox.ts'
 import { readWorkerEnvironment, type WorkerEnvironment } from './env.ts'
 import { explainTablesError } from './explainTablesError.ts'
 import { buildHealth } from './buildHealth.ts'
@@ -238,7 +239,7 @@ async function runJobs(
       databaseUrl,
       prisma,
       jobs: env.jobs,
-      mailDomain: env.MAIL_FROM.address.slice(env.MAIL_FROM.address.lastIndexOf('@') + 1),
+      mailDomain: domainOf(env.MAIL_FROM),
       log,
     })
     await worker.start()

@@ -13,3 +13,7 @@ export function parseMailbox(text: string): Mailbox | null {
   if (/\p{Cc}/u.test(name) || !isMailAddress(address.trim())) return null
   return { name, address: address.trim() }
 }
+
+export function domainOf({ address }: Mailbox): string {
+  return address.slice(address.lastIndexOf('@') + 1)
+}

@@ -3,7 +3,7 @@ import { minorUnitDigits } from '@roundsman/billing'
 import type { PrismaClient } from '@roundsman/db'
 import { dispatchEmail, type sendWeeklyReport as job } from '@roundsman/jobs'
 import { oneLine } from '../email/composeInvoiceEmail.ts'
-import type { Mailbox } from '../email/parseMailbox.ts'
+import { domainOf, type Mailbox } from '../email/parseMailbox.ts'
 import { createFormats } from '../invoicePdf/createFormats.ts'
 import type { Handler } from './handler.ts'
 
@@ -24,7 +24,6 @@ export function sendWeeklyReport({
   prisma,
   from,
 }: SendWeeklyReportDependencies): Handler<typeof job> {
-  const mailDomain = from.address.slice(from.address.lastIndexOf('@') + 1)
   return async ({ payload: { customerEmail }, run, batch, enqueue, now }) => {
     const timeZone = run.schedule?.timeZone ?? 'UTC'
     const until = run.scheduledFor ?? now()
@@ -67,7 +66,7 @@ export function sendWeeklyReport({
 
     const id = randomUUID()
     const digest = createHash('sha256').update(`${customerEmail} ${formatDay(until, timeZone)}`)
-    const messageId = `<report-${digest.digest('hex').slice(0, 32)}@${mailDomain}>`
+    const messageId = `<report-${digest.digest('hex').slice(0, 32)}@${domainOf(from)}>`
     await batch(async (tx) => {
       const { count: written } = await tx.emailMessage.createMany({
         data: {
