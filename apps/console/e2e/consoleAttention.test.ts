@@ -6,7 +6,7 @@ import { DUE, STEPS } from './createTestJobs.ts'
 import { findBarriers } from './findBarriers.ts'
 import { expectSeen } from './expectSeen.ts'
 import { jobRow } from './jobRow.ts'
-import { openConsoleStack, type ConsoleStack } from './openConsoleStack.ts'
+import { openConsoleStack, VERSION, type ConsoleStack } from './openConsoleStack.ts'
 import { openViewer } from './openViewer.ts'
 
 const MINUTE_MS = 60_000
@@ -151,6 +151,23 @@ describe('the overview says what needs somebody', () => {
     await slower.getByText(/, since .*, first run of version 0\.2\.1$/).waitFor()
     await expectSeen(slower.getByText('Usually half take 75 ms'))
     expect(await findBarriers(page)).toEqual([])
+    const hours = page.getByRole('region', { name: 'Runs in the last day' })
+    const keys = hours.getByRole('listitem')
+    await keys.getByText('version 0.2.1').waitFor()
+    // That of the worker that lives began too; the one that was there before the day did not.
+    await keys.getByText(`version ${VERSION}`).waitFor()
+    expect(await hours.locator('.plotArea .versionLine').count()).toBe(2)
+    // In the list of jobs, before those that need nobody, and where the screen is narrow too.
+    await page.getByRole('link', { name: 'Jobs', exact: true }).click()
+    const rows = page.getByRole('table', { name: 'Jobs' }).getByRole('row')
+    await rows.nth(1).getByRole('link', { name: 'greetCustomer', exact: true }).waitFor()
+    for (const width of [1280, 900, 375]) {
+      await page.setViewportSize({ width, height: 900 })
+      await expectSeen(rows.nth(1).getByText('half took 2 s or more in 1 h, usually 75 ms'))
+      expect(await rows.nth(2).getByText('or more in 1 h').count()).toBe(0)
+      expect(await findBarriers(page)).toEqual([])
+    }
+    await page.setViewportSize({ width: 1280, height: 900 })
     // The same on the page of the job, and the version on that of the run.
     await page.getByRole('link', { name: 'greetCustomer' }).first().click()
     await page.getByRole('heading', { name: 'greetCustomer' }).waitFor()

@@ -777,6 +777,9 @@ const attention = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('noWorker'), lastSignAt: at.nullable() }),
 ])
 
+export type ConsoleVersion = z.output<typeof versionStart>
+const versionStart = z.object({ at, version: z.string() })
+
 /** GET /api/console/overview */
 export type ConsoleOverview = z.output<typeof overviewSchema>
 export const overviewSchema = z.object({
@@ -791,6 +794,8 @@ export const overviewSchema = z.object({
   hours: z.array(
     z.object({ from: at, success: count, failed: count, stopped: count, running: count }),
   ),
+  // Where a version of the workers began within these hours, the oldest first: at most 20, by the latest 1,000 workers.
+  versions: z.array(versionStart),
   jobs: z.object({ total: count, scheduled: count, paused: count, late: count }),
 })
 
@@ -888,6 +893,8 @@ const jobSchema = listedJobSchema.extend({
   usual: share.nullable(),
   // Whether so many fail that the overview lists it under what needs attention, and it has not recovered.
   isFailing: z.boolean(),
+  // What half of the last hour's runs took or more, and what half of them take usually; null unless it takes far longer now.
+  slower: z.object({ p50Ms: ms, usualMs: ms }).nullable(),
 })
 
 /** GET /api/console/jobs */
@@ -1012,7 +1019,7 @@ export const jobDetailSchema = z.object({
   sample: z.object({ runs: z.array(runPoint), isPart: z.boolean() }),
   // Where the version of its workers changed within that time, by their first runs of the job, the oldest first: at most 20, among the
   // latest 20,000 runs.
-  versions: z.array(z.object({ at, version: z.string() })),
+  versions: z.array(versionStart),
   // Those of the last 60 ended runs that counted something, with their counts, the oldest first.
   counted: z.array(
     z.object({

@@ -40,6 +40,7 @@ export type { JobActionKind } from './control/recordActions.ts'
 export { listOtherAttempts, MAX_LOOKED_AT, RUN_STATUSES } from './read/jobRuns.ts'
 export { listJobTicks, listRecentTicks, type RecentTick } from './read/jobTicks.ts'
 export { judgeFailures, readFailures } from './read/judgeFailures.ts'
+export { listSlower } from './read/judgeRuns.ts'
 export { judgeSchedule } from './read/judgeSchedule.ts'
 export {
   countLettersOfRuns,
@@ -58,6 +59,7 @@ export {
   findWorker,
   isWorkerSilent,
   listVersionChanges,
+  listVersionStarts,
 } from './read/listWorkers.ts'
 export { measureBacklog } from './read/measureBacklog.ts'
 export { countQueue } from './read/getQueueStats.ts'

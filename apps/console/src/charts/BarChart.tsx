@@ -1,5 +1,6 @@
+import type { ConsoleVersion } from '@roundsman/admin/contract'
 import { useId } from 'react'
-import { VersionKeys, VersionLine, type VersionMark } from './VersionMarks.tsx'
+import { VersionKeys, VersionLine } from './VersionMarks.tsx'
 import { AcrossLabels } from './AcrossLabels.tsx'
 import { barMax, formatCount, percent } from './scales.ts'
 
@@ -24,7 +25,7 @@ export interface BarChartProps {
   /** Names of the first and the last bar, when bars have no labels. */
   ends?: readonly [string, string]
   /** Where the version changed, as shares of the width. */
-  versions?: readonly (VersionMark & { place: number })[]
+  versions?: readonly (ConsoleVersion & { place: number })[]
 }
 
 const HEIGHT = 140

@@ -1,8 +1,6 @@
-import type { ConsoleJobDetail } from '@roundsman/admin/contract'
+import type { ConsoleVersion } from '@roundsman/admin/contract'
 import { Moment } from '../parts/Moment.tsx'
 import { formatShort } from '../time/formatExact.ts'
-
-export type VersionMark = ConsoleJobDetail['versions'][number]
 
 /** A dotted line in a chart where the version changed. */
 export function VersionLine({
@@ -24,7 +22,7 @@ export function VersionLine({
 }
 
 /** Says in a legend which version each line stands for, and since when. */
-export function VersionKeys({ versions }: { versions: readonly VersionMark[] }) {
+export function VersionKeys({ versions }: { versions: readonly ConsoleVersion[] }) {
   return versions.map(({ at, version }) => (
     <li key={at}>
       <svg width="8" height="12" aria-hidden="true">

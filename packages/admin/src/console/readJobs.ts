@@ -6,6 +6,7 @@ import {
   listFailures,
   listRecentRuns,
   listRecentTicks,
+  listSlower,
   readPausedQueues,
   type RecentRun,
   type RecentTick,
@@ -28,20 +29,23 @@ export async function readJobs(
   usualFailures: UsualFailures,
 ): Promise<ConsoleJob[]> {
   const names = jobs.map(({ name }) => name)
-  const [schedules, ticks, ended, last, failures, usual, latest, pauses] = await Promise.all([
-    describeSchedules(reader, jobs, now),
-    listRecentTicks(reader, names, STRIP),
-    listRecentRuns(reader, names, { limit: STRIP, areEnded: true }),
-    listRecentRuns(reader, names, { limit: 1 }),
-    readFailures(reader, names, new Date(now.getTime() - HOUR_MS), now, usualFailures),
-    usualFailures(reader, names, now),
-    listFailures(reader, names, now),
-    readPausedQueues(reader),
-  ])
+  const [schedules, ticks, ended, last, failures, usual, latest, slower, pauses] =
+    await Promise.all([
+      describeSchedules(reader, jobs, now),
+      listRecentTicks(reader, names, STRIP),
+      listRecentRuns(reader, names, { limit: STRIP, areEnded: true }),
+      listRecentRuns(reader, names, { limit: 1 }),
+      readFailures(reader, names, new Date(now.getTime() - HOUR_MS), now, usualFailures),
+      usualFailures(reader, names, now),
+      listFailures(reader, names, now),
+      listSlower(reader, names, now),
+      readPausedQueues(reader),
+    ])
   const failedLast = await findFailedLast(reader, latest, failures, usualFailures, now)
   const ticksOf = Map.groupBy(ticks, ({ name }) => name)
   const endedOf = Map.groupBy(ended, ({ name }) => name)
   const lastOf = new Map(last.map((row) => [row.name, row]))
+  const slowerOf = new Map(slower.map(({ name, p50Ms, usualMs }) => [name, { p50Ms, usualMs }]))
   return jobs.map((job, index) => {
     const lastRun = lastOf.get(job.name)
     const lastHour = failures.get(job.name) ?? null
@@ -74,6 +78,7 @@ export async function readJobs(
       failures: lastHour,
       usual: usual.get(job.name) ?? null,
       isFailing: judgeFailures(lastHour, failedLast.get(job.name) ?? null) === 'failing',
+      slower: slowerOf.get(job.name) ?? null,
     }
   })
 }

@@ -2,6 +2,7 @@ import { nextTick, type Job } from '@roundsman/engine'
 import {
   isWorkerSilent,
   judgeJobs,
+  listVersionStarts,
   type LanesInUse,
   type Problem,
   type UsualFailures,
@@ -30,6 +31,7 @@ export async function readOverview(options: OverviewOptions): Promise<ConsoleOve
     describeSchedules(reader, jobs, now),
     countHours(now),
   ])
+  const versions = await listVersionStarts(reader, hours[0]?.from ?? now)
   const scheduled = schedules.filter(({ schedule }) => schedule !== null)
   return {
     generatedAt: now.toISOString(),
@@ -44,6 +46,7 @@ export async function readOverview(options: OverviewOptions): Promise<ConsoleOve
       from: from.toISOString(),
       ...sumOutcomes(rows),
     })),
+    versions,
     jobs: {
       total: jobs.length,
       scheduled: scheduled.length,

@@ -477,6 +477,23 @@ describe('the overview', () => {
       { from: NOW, success: 0, failed: 0, stopped: 0, running: 1 },
     ])
   })
+
+  it('tells where a version of the workers began within these hours', async () => {
+    const worker = (id: string, version: string, minutes: number) =>
+      api.prisma.$executeRaw`
+        insert into "JobFormerWorker" ("id", "version", "startedAt", "endedAt")
+        values (${id}, ${version}, ${minutesAgo(minutes)}, ${minutesAgo(minutes - 60)})`
+    // The first hour shown begins 24 hours ago.
+    await worker('c', '0.2.2', 30)
+    await worker('b', '0.2.1', 24 * 60)
+    await worker('a', '0.2.0', 24 * 60 + 60)
+    await worker('before', '0.1.9', 24 * 60 + 120)
+    const { versions } = await get<ConsoleOverview>('overview')
+    expect(versions).toEqual([
+      { at: minutesAgo(24 * 60).toISOString(), version: '0.2.1' },
+      { at: minutesAgo(30).toISOString(), version: '0.2.2' },
+    ])
+  })
 })
 
 it('the header says where one is, and not as whom the database is asked', async () => {
@@ -560,6 +577,26 @@ describe('the jobs', () => {
     const inOrder = [40, 30, 20, 10].map((minutes) => ids.get(minutes))
     expect(job?.recentRuns.map(({ id }) => id)).toEqual(inOrder)
     expect(job?.lastRun?.id).toBe(ids.get(10))
+  })
+
+  it('come with what half of the last hour’s runs took, where that is far more than usual', async () => {
+    const add = (minutes: number, ms: number) => {
+      const startedAt = minutesAgo(minutes)
+      const endedAt = new Date(startedAt.getTime() + ms)
+      return addRun({ status: 'success', startedAt, endedAt })
+    }
+    const hour = async (hoursAgo: number, runs: number, ms: number) => {
+      for (let nth = 0; nth < runs; nth += 1) await add(hoursAgo * 60 - 1 - nth, ms)
+    }
+    const slower = async () =>
+      (await get<ConsoleJobs>('jobs')).jobs.flatMap((job) =>
+        job.slower === null ? [] : [[job.name, job.slower]],
+      )
+    for (const hoursAgo of [25, 32, 39]) await hour(hoursAgo, 6, 75)
+    await hour(1, 9, 2_000)
+    expect(await slower()).toEqual([])
+    await add(15, 2_000)
+    expect(await slower()).toEqual([[JOB, { p50Ms: 2_000, usualMs: 75 }]])
   })
 
   it('one comes with its calendar, its durations and the ticks to come', async () => {

@@ -1,5 +1,5 @@
 import { checkText } from '../job/argument.ts'
-import { isAliveSql, LAST_SIGN_OFF } from '../liveness/whoIsLost.ts'
+import { HEARTBEAT_TIMEOUT_MS, isAliveSql, LAST_SIGN_OFF } from '../liveness/whoIsLost.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedJson, boundedText } from './bounded.ts'
 import type { JobsReader } from './reader.ts'
@@ -112,9 +112,9 @@ export function versionOf(workerId: string): string {
 const MAX_RUNS = 20_000
 const MAX_CHANGES = 20
 
-/** The first run of a job that a worker of another version has started than the ones before. */
+/** Where another version was there than before. */
 export interface VersionChange {
-  /** ISO 8601 in UTC. */
+  /** ISO 8601 in UTC: the first run of a job by a worker of it, or when its first worker started. */
   at: string
   version: string
 }
@@ -143,5 +143,37 @@ export async function listVersionChanges(
         ) listed where "before" <> "version" order by "at" desc limit ${MAX_CHANGES}
       ) change order by "at"`,
     values: [name, from.toISOString()],
+  })
+}
+
+/** How many of the workers that lived last are looked through. */
+const MAX_WORKERS = 1_000
+
+/**
+ * Lists where a version of the host's product began: a worker of it started where none of it lived, and the one that started before
+ * was of another. The latest 20, the oldest first; the version that was there first is not among them.
+ */
+export async function listVersionStarts(reader: JobsReader, from: Date): Promise<VersionChange[]> {
+  return await reader.rows<VersionChange>({
+    text: `
+      with worker as materialized (
+        (
+          select "id", "version", "startedAt", "heartbeatAt" + interval '${HEARTBEAT_TIMEOUT_MS} milliseconds' as "endedAt"
+          from "JobWorker" where "version" is not null order by "heartbeatAt" desc limit ${MAX_WORKERS}
+        ) union all (
+          select "id", "version", "startedAt", "endedAt" from "JobFormerWorker" order by "endedAt" desc limit ${MAX_WORKERS}
+        )
+      )
+      select * from (
+        select "startedAt" as "at", ${boundedText('"version"')} as "version" from (
+          select *, lag("version") over (order by "startedAt", "id") as "before" from worker
+        ) started
+        where "startedAt" >= $1::timestamptz and "before" <> "version" and not exists (
+          select from worker other where other."version" = started."version"
+            and (other."startedAt", other."id") < (started."startedAt", started."id") and other."endedAt" >= started."startedAt"
+        )
+        order by "startedAt" desc limit ${MAX_CHANGES}
+      ) latest order by "at"`,
+    values: [from.toISOString()],
   })
 }

@@ -1,6 +1,6 @@
 import { createSession } from '../../src/liveness/session.ts'
 import { getJobRun, listJobRuns } from '../../src/read/jobRuns.ts'
-import { listVersionChanges, listWorkers } from '../../src/read/listWorkers.ts'
+import { listVersionChanges, listVersionStarts, listWorkers } from '../../src/read/listWorkers.ts'
 import { openForTests } from '@roundsman/testing'
 import { beforeEach, expect, it } from 'vitest'
 import { openTestRuntime } from '../openTestRuntime.ts'
@@ -88,4 +88,41 @@ it('lists where the version of a job has changed, back too, by the first runs of
     { at: '2026-11-24T08:00:00.000Z', version: '0.2.1' },
   ])
   expect(await changes('2026-11-24T07:30:00Z')).toEqual([])
+})
+
+it.each([
+  ['the first there was', ['a 0 9'], []],
+  ['one after another', ['a 0 5', 'b 5 9'], ['b 5']],
+  ['in a rolling deployment, once', ['a 0 5', 'a 0 6', 'b 4 9', 'b 6 9'], ['b 4']],
+  ['that comes back', ['a 0 5', 'b 4 7', 'a 6 9'], ['b 4', 'a 6']],
+  ['by the first of two that start with it', ['a 0 5', 'b 6 9', 'b 7 9'], ['b 6']],
+  ['of a worker that starts again', ['a 0 2', 'a 3 9'], []],
+  [
+    'that has others alive while one of its workers starts again',
+    ['a 0 9', 'a 0 4', 'b 2 9', 'a 5 9'],
+    ['b 2'],
+  ],
+  ['before the time asked for', ['c -9 -5', 'b -6 9', 'a 3 9'], ['a 3']],
+])('lists where a version of all workers began: %s', async (_, workers, starts) => {
+  const minute = (nth: number) => new Date(Date.parse('2026-11-24T09:00:00Z') + nth * 60_000)
+  // In no order of time, and some not yet listed as former: they were killed within the day.
+  for (const [index, worker] of workers.toReversed().entries()) {
+    const [version, from, to] = worker.split(' ')
+    await runtime.rows(
+      index % 2 === 0
+        ? `insert into "JobFormerWorker" ("id", "version", "startedAt", "endedAt") values ($1, $2, $3, $4)`
+        : `insert into "JobWorker" ("id", "liveness", "version", "startedAt", "heartbeatAt") values ($1, 'lock', $2, $3, $4)`,
+      [`${index}`, version, minute(Number(from)), minute(Number(to) - 0.6)],
+    )
+  }
+  await runtime.rows(
+    `insert into "JobWorker" ("id", "liveness", "startedAt") values ('silent', 'lock', $1)`,
+    [minute(1)],
+  )
+  expect(await listVersionStarts(runtime.reader, minute(0))).toEqual(
+    starts.map((start) => {
+      const [version, at] = start.split(' ')
+      return { version, at: minute(Number(at)).toISOString() }
+    }),
+  )
 })

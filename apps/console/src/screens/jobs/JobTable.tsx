@@ -7,7 +7,7 @@ import { Moment } from '../../parts/Moment.tsx'
 import { StatusMark } from '../../parts/StatusMark.tsx'
 import { useClock } from '../../services/useClock.ts'
 import { useServices } from '../../services/useServices.ts'
-import { formatRoughDuration } from '../../time/formatDuration.ts'
+import { formatDuration, formatRoughDuration } from '../../time/formatDuration.ts'
 import { differsFromViewer, formatShort } from '../../time/formatExact.ts'
 import { describeFailures, describeUsual, formatShare } from '../overview/describeFailures.ts'
 import { JobMenu } from './JobMenu.tsx'
@@ -41,7 +41,12 @@ const COLUMNS: readonly Column<ConsoleJob>[] = [
     header: 'Last 60 runs',
     isPlain: true,
     isFull: true,
-    cell: ({ name, recentRuns }) => <RunStrip name={name} runs={recentRuns} />,
+    cell: ({ name, recentRuns, slower }) => (
+      <>
+        <RunStrip name={name} runs={recentRuns} />
+        {slower !== null && <Slower slower={slower} />}
+      </>
+    ),
   },
   {
     header: 'Failed',
@@ -82,7 +87,8 @@ function hasTrouble({ schedule, isFailing }: ConsoleJob): boolean {
 function rank(job: ConsoleJob): number {
   if (job.schedule?.lateMs != null) return 0
   if (job.isFailing) return 1
-  return job.paused === null && job.queuePaused === null ? 3 : 2
+  if (job.slower !== null) return 2
+  return job.paused === null && job.queuePaused === null ? 4 : 3
 }
 
 function shareOf({ isFailing, failures }: ConsoleJob): number {
@@ -153,6 +159,16 @@ function LastRun({ job: { lastRun, name } }: { job: ConsoleJob }) {
       </span>
       <span className="srOnly">, last run of {name}</span>
     </Link>
+  )
+}
+
+/** Says `half took 2 s or more in 1 h, usually 75 ms`. */
+function Slower({ slower: { p50Ms, usualMs } }: { slower: NonNullable<ConsoleJob['slower']> }) {
+  return (
+    <span className="rowNote isSlower isBlock">
+      half took <strong>{formatDuration(p50Ms)}</strong> or more in 1 h, usually{' '}
+      {formatDuration(usualMs)}
+    </span>
   )
 }
 

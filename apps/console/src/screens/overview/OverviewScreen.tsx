@@ -68,7 +68,7 @@ function OverviewPanels({ overview }: { overview: ConsoleOverview }) {
           </Panel>
         )}
         <Panel title="Runs in the last day">
-          <HoursChart hours={overview.hours} />
+          <HoursChart overview={overview} />
         </Panel>
       </div>
       <div className="column">
@@ -86,8 +86,9 @@ function OverviewPanels({ overview }: { overview: ConsoleOverview }) {
 const RUNNING = { kind: 'running', label: 'Running' } as const
 const KINDS = [...ENDED_KINDS, RUNNING]
 const LABEL_EVERY = 4
+const HOUR_MS = 3_600_000
 
-function HoursChart({ hours }: { hours: ConsoleOverview['hours'] }) {
+function HoursChart({ overview: { hours, versions } }: { overview: ConsoleOverview }) {
   const total = sumEnded(hours)
   const running = hours.reduce((sum, hour) => sum + hour.running, 0)
   const ended = total.success + total.failed + total.stopped
@@ -102,6 +103,8 @@ function HoursChart({ hours }: { hours: ConsoleOverview['hours'] }) {
     tip: `${formatShort(hour.from)}\n${describeEnded(hour)}${hour.running === 0 ? '' : `, ${hour.running.toLocaleString('en')} running`}`,
     parts: KINDS.map(({ kind }) => ({ kind, value: hour[kind] })),
   }))
+  const firstMs = Date.parse(hours[0]?.from ?? '')
+  const placeOf = (at: string) => (Date.parse(at) - firstMs) / (hours.length * HOUR_MS)
   return (
     <>
       <p className="chartLead">{text}</p>
@@ -109,6 +112,7 @@ function HoursChart({ hours }: { hours: ConsoleOverview['hours'] }) {
         summary={`Runs by hour: ${text} in the last day`}
         bars={bars}
         kinds={running === 0 ? seenKinds([total]) : [...seenKinds([total]), RUNNING]}
+        versions={versions.map((one) => ({ ...one, place: placeOf(one.at) }))}
       />
     </>
   )
