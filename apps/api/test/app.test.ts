@@ -206,6 +206,7 @@ describe('documentation', () => {
       'GET /api/jobs/runs/{id}: 200 400 401 403 404 414 431 500 503',
       'GET /api/jobs/runs: 200 400 401 403 431 500 503',
       'GET /api/jobs/work/groups: 200 400 401 403 431 500 503',
+      'GET /api/jobs/work/{workId}/explain: 200 400 401 403 404 414 431 500 503',
       'GET /api/jobs/work: 200 400 401 403 431 500 503',
       'GET /api/jobs/{name}/schedules/{key}/ticks: 200 400 401 403 414 431 500 503',
       'GET /api/jobs/{name}/schedules/{key}: 200 400 401 403 404 414 431 500 503',

@@ -1,5 +1,6 @@
 import {
   BULK_KINDS,
+  EXPLAINED_STATES,
   JOB_TRIGGERS,
   KEYED_OVERLAPS,
   MISSED_POLICIES,
@@ -9,6 +10,7 @@ import {
   type JobTrigger,
   RUN_OUTCOMES,
   RUN_STATUSES,
+  WAIT_REASONS,
 } from '@roundsman/engine/internal'
 import { z } from 'zod'
 import { nextPageCursor } from './http/pageCursor.ts'
@@ -479,6 +481,30 @@ export const groupsSchema = z.object({
       }),
     )
     .describe('By label, then by each field; of each the 8 largest. None has a single member'),
+})
+
+export type WorkExplanation = z.output<typeof explanationSchema>
+export const explanationSchema = z.object({
+  workId: z.guid(),
+  name: z.string().nullable().describe('Null where only an act on several jobs tells of it'),
+  label: z.string().nullable(),
+  state: z.enum(EXPLAINED_STATES),
+  text: z.string().describe('What keeps it most, or what became of it'),
+  since: at.nullable().describe('Since when; of waiting work when it was enqueued'),
+  runId: z.guid().nullable().describe('Its last run'),
+  reasons: z
+    .array(
+      z.object({
+        kind: z.enum(WAIT_REASONS),
+        text: z.string(),
+        since: at.nullable(),
+        until: at.nullable(),
+        runs: z
+          .array(z.object({ runId: z.guid(), workerId: z.string(), startedAt: at }))
+          .describe('The runs that have what it waits for: 20 at most'),
+      }),
+    )
+    .describe('Of waiting work all that keeps it; none: a worker takes it next'),
 })
 
 /** One of GET /api/jobs/work. */

@@ -27,6 +27,7 @@ export {
   type RunAgainOutcome,
 } from './createJobsClient.ts'
 export type { AwaitResultOptions, WorkResult } from './read/awaitResult.ts'
+export type { WaitReason, WaitReasonKind, WorkExplanation } from './read/explainWork.ts'
 export { getOldestSnapshot, type SnapshotHolder } from './read/getOldestSnapshot.ts'
 export { getManyWork, getWork, getWorkByKey, type WorkState } from './read/getWork.ts'
 export {

@@ -78,6 +78,7 @@ import { carryOnBulk, createBulkCarrier } from './control/carryOnBulk.ts'
 import { recordActions, storableActor, type Actor } from './control/recordActions.ts'
 import { startBulk, stopBulk, type BulkRequest } from './control/startBulk.ts'
 import { awaitResult, type AwaitResultOptions, type WorkResult } from './read/awaitResult.ts'
+import { explainWork, type WorkExplanation } from './read/explainWork.ts'
 import { getBulk, type BulkAct } from './read/listBulks.ts'
 import {
   getKeyedSchedule,
@@ -187,6 +188,11 @@ export interface JobsClient {
     workId: string,
     options?: AwaitResultOptions,
   ): Promise<WorkResult<ResultOf<J>>>
+  /**
+   * Says why a piece of work waits, from what is on record at that moment, what is hardest to lift first; or what became of it. Null
+   * when nothing tells of it.
+   */
+  explain(workId: string): Promise<WorkExplanation | null>
   /**
    * Stops a run that is under way, in any process: its worker aborts the handler's signal within a second after the
    * transaction has committed, and the run ends as failed with code `cancelled`.
@@ -574,6 +580,7 @@ export function jobsClientIn(
     showPayload: (whose, request, options) =>
       within(options, (tx) => showPayload(tx, whose, request)),
     result: (...work) => awaitResult({ reader, isOpen: () => !isStopped }, ...work),
+    explain: (workId) => explainWork(reader, workId),
     cancelRun: (runId, by, options) =>
       within(options, async (tx) => {
         const cancellation: Cancellation = await requestCancellation(tx, runId, by)

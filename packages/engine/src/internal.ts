@@ -26,6 +26,7 @@ export { createUsualFailures, type UsualFailures } from './read/createUsualFailu
 export { listRunWaits, type RunWait } from './read/listLockWaits.ts'
 export { isSnapshotOld, nameSnapshotHolder } from './read/getOldestSnapshot.ts'
 export { describeUnvacuumed, listUnvacuumed } from './read/listUnvacuumed.ts'
+export { EXPLAINED_STATES, WAIT_REASONS } from './read/explainWork.ts'
 export { findEnqueuedAt } from './read/getWork.ts'
 export { findWorkOfRun } from './read/findWorkOfRun.ts'
 export {

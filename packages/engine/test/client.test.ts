@@ -113,6 +113,7 @@ const METHODS: Record<string, Arguments> = {
   requestRun: [letter, { ...by, dryRun: true, payload: {} }],
   runAgain: [letter, id, { ...by, dryRun: true }],
   showPayload: [{ runId: id }, { ...by, jobs: [letter] }],
+  explain: [id],
   cancelRun: [id, by],
   approveRun: [id, by],
   pauseSchedule: ['letter', by, { tx: undefined }],

@@ -128,6 +128,7 @@ const ROWS: Record<string, Row> = {
   'POST /api/jobs/bulk/:id/stop': admin(404),
   'GET /api/jobs/work': admin(200),
   'GET /api/jobs/work/groups': admin(200),
+  'GET /api/jobs/work/:workId/explain': admin(404),
   'POST /api/jobs/work/cancel': admin(200, { body: allWork }),
   'POST /api/jobs/work/postpone': admin(200, {
     body: { ...allWork, startAfter: '2026-11-24T09:00:00Z' },

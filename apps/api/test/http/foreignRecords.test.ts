@@ -209,6 +209,12 @@ it.each([
   expect(await lookEverywhere(id)).toBeLessThan(2 * MEGABYTE)
   for (const name of [NAME, dispatchEmail.name]) await get(`/api/console/jobs/${name}`)
   await get('/api/jobs/dead-letters/causes')
+  await api.prisma.$executeRaw`
+    insert into "JobWork" ("id", "name", "bytes", "payload") values (gen_random_uuid(), ${dispatchEmail.name}, 2, '{}')`
+  const work = await api.prisma.$queryRaw<{ id: string }[]>`
+    select "id"::text from "JobWork" union select "id"::text from "JobDeadLetter"
+    union select unnest("runIds")::text from "JobClaim"`
+  for (const piece of work) await get(`/api/jobs/work/${piece.id}/explain`)
 })
 
 /** Shapes that come close to what we write. */

@@ -12,7 +12,13 @@ import {
   type JobActionKind,
 } from '@roundsman/engine/internal'
 import { z } from 'zod'
-import { earlierSchema, groupsSchema, waitingWorkSchema, type Earlier } from '../contract.ts'
+import {
+  earlierSchema,
+  explanationSchema,
+  groupsSchema,
+  waitingWorkSchema,
+  type Earlier,
+} from '../contract.ts'
 import { route, type AdminParts, type Route, type RouteRequest } from '../route.ts'
 import { instant } from '../http/instant.ts'
 import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
@@ -134,6 +140,23 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
       },
       handle: async ({ query }) =>
         await groupWaitingWork(client.reader, await readFilters(client.reader, query)),
+    }),
+
+    route({
+      method: 'GET',
+      path: '/jobs/work/:workId/explain',
+      may: 'view',
+      schema: {
+        tags: ['jobs'],
+        summary: 'Explain why a piece of work waits, or what became of it',
+        params: z.strictObject({ workId: z.guid() }),
+        response: { 200: explanationSchema, ...problemResponses(400, 401, 403, 404) },
+      },
+      handle: async ({ params: { workId } }) => {
+        const found = await client.explain(workId)
+        if (found !== null) return found
+        throw new Problem(404, { detail: `Nothing tells of work ${workId}` })
+      },
     }),
 
     route({

@@ -541,6 +541,20 @@ describe('waiting work', () => {
     expect(JSON.stringify(whole)).not.toContain(to)
   })
 
+  it('is explained, with what keeps it and what became of it', async () => {
+    const id = await enqueue()
+    const explain = async () => (await get(`/work/${id}/explain`)).json()
+    const name = 'sendReport'
+    expect(await explain()).toMatchObject({
+      name,
+      state: 'waiting',
+      reasons: [{ kind: 'noWorker' }],
+    })
+    await work('cancel', { ids: [id] })
+    const text = 'cancelled by owner@example.com: why'
+    expect(await explain()).toMatchObject({ name, state: 'cancelled', text, reasons: [] })
+  })
+
   it('is cancelled, postponed and prioritised, and who did it and why is recorded', async () => {
     const ids = [await enqueue(), await enqueue()]
     const startAfter = '2031-01-01T00:00:00.000Z'

@@ -10,6 +10,7 @@ import {
   type WhichWork,
 } from '@roundsman/engine/client'
 import { currentUser } from '../command/currentUser.ts'
+import { describeInstant } from '../command/describeInstant.ts'
 import { onOneLine, standardLayout, wrap, type Layout } from '../command/layout.ts'
 import { parseInstant } from '../command/parseInstant.ts'
 import { parseCommandLine, parseWholeNumber } from '../command/parseOptions.ts'
@@ -22,12 +23,13 @@ import { formatPosition, parsePosition, UUID } from '../runs/pages.ts'
 const usage = (
   call: string,
 ) => `Usage: ${call} list [<job>] [--label TEXT] [--limit N] [--after POSITION] [--json]
+       ${call} explain <id> [--json]
        ${call} cancel <job> (--id ID | --label TEXT | --all) --reason TEXT [--json]
        ${call} postpone <job> (--id ID | --label TEXT | --all) (--until DATE | --for DURATION | --now) --reason TEXT [--json]
        ${call} prioritise <job> (--id ID | --label TEXT | --all) --priority N --reason TEXT [--json]
 
-Lists waiting work, retries included, in the order in which it starts, and changes it before it does. Payloads are not
-shown. Who changed what, and why, is recorded. All that matches at that moment is changed, in steps: workers go on with it
+Lists waiting work, retries included, in the order in which it starts, explains why a piece waits or what became of it, and
+changes work before it starts. Payloads are not shown. Who changed what, and why, is recorded. All that matches at that moment is changed, in steps: workers go on with it
 when this command is interrupted.
 
   --id ID            this piece of work; may be given several times
@@ -44,7 +46,7 @@ when this command is interrupted.
 
 Exit code: 0 success, 1 somebody stopped it, or the environment or the database needs attention, 2 usage`
 
-const ACTIONS = ['list', 'cancel', 'postpone', 'prioritise'] as const
+const ACTIONS = ['list', 'explain', 'cancel', 'postpone', 'prioritise'] as const
 
 const OPTIONS = {
   id: { type: 'string', multiple: true },
@@ -73,6 +75,7 @@ export function createWorkCommand(source: ProductSource): Command {
       if (rest.length > 0)
         throw new UsageError(`One job at a time; "${rest.join(' ')}" is too much`)
       if (action === 'list') return await list(name, values, terminal, source)
+      if (action === 'explain') return await explain(name, values, terminal, source)
       if (name === undefined) throw new UsageError('Which job? Give its name')
       return await change(action, name, values, terminal, source)
     },
@@ -121,6 +124,44 @@ async function list(
   return 0
 }
 
+async function explain(
+  workId: string | undefined,
+  values: Values,
+  terminal: Terminal,
+  source: ProductSource,
+): Promise<number> {
+  if (workId === undefined || !UUID.test(workId))
+    throw new UsageError('Which piece of work? Give its id')
+  const product = await source.open(terminal)
+  const found = await withClient(product, (client) => client.explain(workId))
+  if (values.json) {
+    terminal.stdout.write(`${JSON.stringify(found)}\n`)
+    return found === null ? 1 : 0
+  }
+  if (found === null) {
+    terminal.stderr.write(`Nothing tells of work ${workId}.\n`)
+    return 1
+  }
+  const { width, paint } = standardLayout(terminal.stdout)
+  const { name, label, state, text, since, reasons } = found
+  const enqueued = since === null ? '' : `, ${describeInstant(since)}`
+  const head = [name, label === null ? '' : onOneLine(label)].filter(Boolean).join('  ')
+  const lines = [
+    ...(head === '' ? [] : [wrap(head, width)]),
+    state === 'waiting'
+      ? `Waits, enqueued ${describeInstant(since ?? '')}. ${reasons.length === 0 ? 'A worker takes it next.' : 'What keeps it:'}`
+      : wrap(onOneLine(`${text}${enqueued}`), width),
+    ...reasons.flatMap((reason) => [
+      `  ${wrap(onOneLine([reason.text, reason.since && `since ${describeInstant(reason.since)}`, reason.until && `until ${describeInstant(reason.until)}`].filter(Boolean).join(', ')), width - 2, 2)}`,
+      ...reason.runs.map(({ runId, workerId, startedAt }) =>
+        paint('dim', `    run ${runId} since ${describeInstant(startedAt)} in ${workerId}`),
+      ),
+    ]),
+  ]
+  terminal.stdout.write(`${lines.join('\n')}\n`)
+  return 0
+}
+
 /** Two lines for each piece: when it is due, and its id. */
 function formatWork(
   work: readonly WaitingWork[],
@@ -145,7 +186,7 @@ function formatWork(
 }
 
 async function change(
-  action: Exclude<(typeof ACTIONS)[number], 'list'>,
+  action: Exclude<(typeof ACTIONS)[number], 'list' | 'explain'>,
   name: string,
   values: Values,
   terminal: Terminal,

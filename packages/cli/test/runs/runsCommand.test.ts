@@ -348,6 +348,41 @@ describe('roundsman work', () => {
     })
   })
 
+  it('explains why a piece waits, and what became of another', async () => {
+    await database.prisma.$executeRaw`
+      insert into "JobQueue" ("name", "pausedAt", "pausedBy", "pauseReason")
+      values ('renderInvoicePdf', ${FAILED_AT}::timestamptz, 'ada', 'no paper')`
+    await database.prisma.$executeRaw`update "JobWork" set "enqueuedAt" = ${FAILED_AT}::timestamptz`
+    const { code, stdout } = await run(commands.work, ['explain', waiting[0] as string])
+    const json = await run(commands.work, ['explain', waiting[0] as string, '--json'])
+    await database.prisma.$executeRaw`delete from "JobQueue"`
+    expect({ code, stdout }).toEqual({
+      code: 0,
+      stdout: [
+        'renderInvoicePdf  Invoice 1',
+        'Waits, enqueued 2026-05-01 11:00:00 UTC. What keeps it:',
+        '  the queue is paused by ada: no paper, since 2026-05-01 11:00:00 UTC',
+        '  no living worker takes work of renderInvoicePdf (0 live)',
+      ],
+    })
+    expect(JSON.parse(json.stdout.join(''))).toMatchObject({
+      workId: waiting[0],
+      state: 'waiting',
+      reasons: [{ kind: 'paused' }, { kind: 'noWorker' }],
+    })
+    await run(commands.work, ['cancel', 'renderInvoicePdf', '--id', waiting[1] as string, ...by])
+    expect((await run(commands.work, ['explain', waiting[1] as string])).stdout).toEqual([
+      'renderInvoicePdf',
+      expect.stringMatching(/^cancelled by \S+: the partner is away, \S+ \S+ UTC$/),
+    ])
+    const unknown = randomUUID()
+    expect(await run(commands.work, ['explain', unknown])).toMatchObject({
+      code: 1,
+      stderr: [`Nothing tells of work ${unknown}.`],
+    })
+    expect((await run(commands.work, ['explain', 'invoice'])).code).toBe(2)
+  })
+
   it('changes some of it or all, and says how much that was', async () => {
     const id = waiting[1] as string
     const change = async (...args: string[]) => (await run(commands.work, [...args, ...by])).stdout
@@ -430,7 +465,7 @@ describe('roundsman work', () => {
     [commands.queue, ['pause'], 'Which job?'],
     [commands.queue, ['pause', 'renderInvoicePdf'], '--reason is missing: say why'],
     [commands.queue, ['pause', 'renderInvoicePfd', ...by], 'did you mean renderInvoicePdf?'],
-    [commands.work, [], 'Say what to do: list, cancel, postpone, prioritise'],
+    [commands.work, [], 'Say what to do: list, explain, cancel, postpone, prioritise'],
     [
       commands.work,
       ['cancel', 'renderInvoicePdf', ...by],

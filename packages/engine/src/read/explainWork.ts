@@ -1,0 +1,267 @@
+import { checkId } from '../job/argument.ts'
+import { isAliveSql } from '../liveness/whoIsLost.ts'
+import { UNDERSTANDS } from '../store/claimWork.ts'
+import { hasNotEnded } from '../store/heldRuns.ts'
+import { boundedText } from './bounded.ts'
+import { findLastAction } from './jobActions.ts'
+import type { JobsReader } from './reader.ts'
+import { NOT_STARTED } from './runOutcome.ts'
+
+/** What keeps a piece of work waiting. */
+export type WaitReasonKind = (typeof WAIT_REASONS)[number]
+export const WAIT_REASONS = [
+  /** The job's queue is paused. */
+  'paused',
+  /** No living worker takes work of the job. */
+  'noWorker',
+  /** Only a later version of the engine understands it. */
+  'needsLater',
+  /** It was enqueued for later, or postponed. */
+  'delayed',
+  /** An attempt has failed, and the next is not due. */
+  'retry',
+  /** A run of an exclusive job is under way. */
+  'exclusive',
+  /** Every worker that takes work of the job has as many runs of it as it may. */
+  'slotsFull',
+  /** It has lost workers, so it runs while nothing else does in its process. */
+  'alone',
+  /** Other work of the job starts first. */
+  'behind',
+] as const
+
+/** Instants are ISO 8601 in UTC. */
+export interface WaitReason {
+  kind: WaitReasonKind
+  /** In words, without the instants and runs below. */
+  text: string
+  since: string | null
+  until: string | null
+  /** The runs that have what it waits for, the first started first: 20 at most. */
+  runs: { runId: string; workerId: string; startedAt: string }[]
+}
+
+export const EXPLAINED_STATES = [
+  'waiting',
+  'running',
+  'completed',
+  'failed',
+  'deadLetter',
+  'cancelled',
+  'discarded',
+] as const
+
+/** Why a piece of work waits, or what became of it, all as it was at one moment. */
+export interface WorkExplanation {
+  workId: string
+  /** Null where only an act on work of several jobs tells of it. */
+  name: string | null
+  label: string | null
+  state: (typeof EXPLAINED_STATES)[number]
+  /** What became of it, in words; of waiting work what keeps it most. */
+  text: string
+  /** Since when; of waiting work when it was enqueued. ISO 8601 in UTC. */
+  since: string | null
+  /** Its last run that has started. */
+  runId: string | null
+  /** Of waiting work all that keeps it, what is hardest to lift first. Empty: a worker takes it next. */
+  reasons: WaitReason[]
+}
+
+/** Counts no more pieces that start before it. */
+export const MAX_AHEAD = 10_000
+const MAX_RUNS = 20
+
+/** The runs under way of the claims that meet the condition, as JSON. */
+const runsSql = (where: string) => `(
+    select jsonb_agg(jsonb_build_object('runId', held."id", 'workerId', ${boundedText('held."workerId"')}, 'startedAt', held."startedAt") order by held."startedAt", held."id")
+    from (
+      -- As an instant of JavaScript.
+      select held."id", claim."workerId", least(greatest(claim."startedAt", '0001-01-01Z'), '9999-12-31Z') as "startedAt"
+      from "JobClaim" claim cross join unnest(claim."runIds") held("id")
+      where ${where} and ${hasNotEnded('held."id"')}
+      order by claim."startedAt", held."id" limit ${MAX_RUNS}
+    ) held
+  )`
+
+const IS_DRY = `coalesce(work."facts" -> 'dryRun' = 'true', false)`
+
+/** Work without a place gets one behind all that has its rank, and what became due before it. */
+const AHEAD = `
+      select from "JobWork" other
+      where other."name" = work."name" and other."place" is not null and other."losses" < 2 and work."losses" < 2
+        and other."needs" <= ${UNDERSTANDS}
+        and (other."rank", other."place") < (work."rank", coalesce(work."place", 9223372036854775807))
+      union all
+      select from "JobWork" other
+      where other."name" = work."name" and other."place" is not null and other."losses" >= 2 and work."losses" >= 2
+        and other."needs" <= ${UNDERSTANDS} and other."place" < coalesce(work."place", 9223372036854775807)`
+
+const EXPLAIN_SQL = `
+  with work as materialized (
+    select * from "JobWork" work where work."id" = $1::uuid
+  ), held as materialized (
+    select held."runId", claim."name", claim."workerId", claim."startedAt", held."label"
+    from "JobClaim" claim cross join unnest(claim."runIds", claim."workIds", claim."labels") held("runId", "workId", "label")
+    where coalesce(held."workId", held."runId") = $1::uuid and ${hasNotEnded('held."runId"')} limit 1
+  ), run as materialized (
+    select run.* from "JobRun" run where run."workId" = $1::uuid order by run."attempt" desc, run."startedAt" desc limit 1
+  ), living as materialized (
+    select worker."id", case when jsonb_typeof(worker."lanes" -> work."name") = 'number' then (worker."lanes" ->> work."name")::float8 end as "slots"
+    from work cross join "JobWorker" worker where ${isAliveSql('worker."id"', 'worker')}
+  ), taker as materialized (
+    select living.*, (
+      select count(*) from "JobClaim" claim cross join unnest(claim."runIds", claim."facts") held("id", "facts")
+      where claim."workerId" = living."id" and claim."name" = (select "name" from work) and ${hasNotEnded('held."id"')}
+    ) as "running"
+    from living where living."slots" is not null
+  )
+  select coalesce(work."name", held."name", letter."name", run."name", action."name") as "name",
+         ${boundedText('coalesce(work."label", held."label", letter."label", run."label")')} as "label",
+         case when work."id" is not null then 'waiting' when held."runId" is not null then 'running'
+              when letter."id" is not null then 'deadLetter' when run."status" = 'success' then 'completed'
+              when run."id" is not null then 'failed' end as "state",
+         work."enqueuedAt", work."attempt", work."losses", work."dueAt", work."place" is null and work."dueAt" > now() as "isLater",
+         work."needs" > ${UNDERSTANDS} as "needsLater",
+         ${boundedText('paused."pausedBy"')} as "pausedBy", ${boundedText('paused."pauseReason"')} as "pauseReason", paused."pausedAt",
+         (select count(*)::int from taker) as "takers", (select count(*)::int from living) as "living",
+         (select sum("slots")::float8 from taker) as "slots", (select bool_and("running" >= "slots") from taker) as "areFull",
+         ${runsSql('claim."workerId" in (select "id" from taker) and claim."name" = work."name"')} as "running",
+         not ${IS_DRY} and exists (select from "JobClaim" claim where claim."exclusiveKey" = work."name") as "isExcluded",
+         ${runsSql('claim."exclusiveKey" = work."name"')} as "excludedBy",
+         (select count(*)::int from (${AHEAD} limit ${MAX_AHEAD + 1}) ahead) as "ahead",
+         coalesce(held."runId", run."id")::text as "runId", ${boundedText('held."workerId"')} as "workerId", held."startedAt",
+         run."endedAt", coalesce(letter."errorCode", run."errorCode") as "code", letter."failedAt",
+         ${boundedText(`coalesce(letter."errorMessage", run."details" #>> '{error,message}')`)} as "message"
+  from (select) one
+    left join work on true left join held on true left join run on true
+    left join "JobDeadLetter" letter on letter."id" = $1::uuid
+    left join "JobQueue" paused on paused."name" = work."name"
+    left join lateral (
+      select "name" from "JobAction" action where action."workId" = $1::uuid limit 1
+    ) action on true`
+
+interface Row {
+  name: string | null
+  label: string | null
+  state: Exclude<WorkExplanation['state'], 'cancelled' | 'discarded'> | null
+  enqueuedAt: string
+  attempt: number
+  losses: number
+  dueAt: string
+  isLater: boolean
+  needsLater: boolean
+  pausedBy: string | null
+  pauseReason: string | null
+  pausedAt: string | null
+  takers: number
+  living: number
+  slots: number | null
+  areFull: boolean | null
+  running: WaitReason['runs'] | null
+  isExcluded: boolean
+  excludedBy: WaitReason['runs'] | null
+  ahead: number
+  runId: string | null
+  workerId: string | null
+  startedAt: string | null
+  endedAt: string | null
+  failedAt: string | null
+  code: string | null
+  message: string | null
+}
+
+/** Says why a piece of work waits, or what became of it; null when nothing tells of it. */
+export async function explainWork(
+  reader: JobsReader,
+  workId: string,
+): Promise<WorkExplanation | null> {
+  const id = checkId('workId', workId)
+  const [row] = await reader.rows<Row>({ text: EXPLAIN_SQL, values: [id] })
+  if (row === undefined) return null
+  const { name, label, state, runId } = row
+  const of = { workId: id, name, label, runId, reasons: [] }
+  switch (state) {
+    case 'waiting': {
+      const reasons = listReasons(row)
+      const text = reasons[0]?.text ?? 'a worker takes it next'
+      return { ...of, state, text, since: row.enqueuedAt, reasons }
+    }
+    case 'running':
+      return { ...of, state, text: `runs in worker ${row.workerId}`, since: row.startedAt }
+    case 'completed':
+      return { ...of, state, text: 'completed', since: row.endedAt }
+    case 'deadLetter': {
+      const text = `given up, and a dead letter: ${describeError(row)}`
+      return { ...of, state, text, since: row.failedAt }
+    }
+    case 'failed':
+    case null:
+      return await explainEnd(reader, of, row)
+    default:
+      return state satisfies never
+  }
+}
+
+/** What ends by people has no state of its own: what they did is on record. */
+async function explainEnd(
+  reader: JobsReader,
+  of: Pick<WorkExplanation, 'workId' | 'name' | 'label' | 'runId' | 'reasons'>,
+  row: Row,
+): Promise<WorkExplanation | null> {
+  const act = await findLastAction(reader, { workIds: [of.workId] }, ['cancelWork', 'discard'])
+  if (act !== null) {
+    const state = act.action === 'discard' ? 'discarded' : 'cancelled'
+    const why = act.reason === null ? '' : `: ${act.reason}`
+    return { ...of, state, text: `${state} by ${act.actor}${why}`, since: act.at }
+  }
+  if (row.state === null) return null
+  return { ...of, state: row.state, text: `given up: ${describeError(row)}`, since: row.endedAt }
+}
+
+function describeError({ code, message }: Row): string {
+  return message === null || message.startsWith(NOT_STARTED)
+    ? String(message ?? code)
+    : `${code}: ${message}`
+}
+
+/** In the order in which somebody would lift them: what nobody has to wait for comes first. */
+function listReasons(row: Row): WaitReason[] {
+  const reasons: WaitReason[] = []
+  const add = (kind: WaitReasonKind, text: string, more: Partial<WaitReason> = {}) =>
+    reasons.push({ kind, text, since: null, until: null, runs: [], ...more })
+  if (row.pausedAt !== null) {
+    const why = row.pauseReason === null ? '' : `: ${row.pauseReason}`
+    add('paused', `the queue is paused by ${row.pausedBy}${why}`, { since: row.pausedAt })
+  }
+  if (row.takers === 0) {
+    const living = `${row.living} ${row.living === 1 ? 'lives' : 'live'}`
+    add('noWorker', `no living worker takes work of ${row.name} (${living})`)
+  }
+  if (row.needsLater) add('needsLater', 'only workers of a later version can take it')
+  if (row.isLater) {
+    const isRetry = row.attempt > 1
+    const text = isRetry ? `attempt ${row.attempt} is not due` : 'it is not due'
+    add(isRetry ? 'retry' : 'delayed', text, { until: row.dueAt })
+  }
+  if (row.isExcluded)
+    add('exclusive', 'one run at a time, and one is under way', { runs: toRuns(row.excludedBy) })
+  else if (row.areFull === true)
+    add('slotsFull', `all ${row.slots} slots of its workers are taken`, {
+      runs: toRuns(row.running),
+    })
+  if (row.losses >= 2)
+    add('alone', `it has lost ${row.losses} workers, and waits until nothing else runs in one`)
+  if (row.ahead > 0) {
+    const count = row.ahead > MAX_AHEAD ? `over ${MAX_AHEAD}` : row.ahead
+    add('behind', `${count} ${row.ahead === 1 ? 'piece starts' : 'pieces start'} before it`)
+  }
+  return reasons
+}
+
+function toRuns(runs: Row['running']): WaitReason['runs'] {
+  return (runs ?? []).map((run) => ({
+    ...run,
+    startedAt: new Date(run.startedAt).toISOString(),
+  }))
+}

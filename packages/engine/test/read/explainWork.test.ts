@@ -1,0 +1,232 @@
+import fc from 'fast-check'
+import { openForTests } from '@roundsman/testing'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { defineJob } from '../../src/index.ts'
+import { explainWork, type WaitReasonKind } from '../../src/read/explainWork.ts'
+import { claimWork } from '../../src/store/claimWork.ts'
+import { placeDue } from '../../src/store/looks.ts'
+import { openTestQueue } from '../openTestQueue.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
+
+const parcel = defineJob({ name: 'parcel', retry: { limit: 0 } })
+const by = { actor: 'admin@example.com', reason: 'the partner is away' }
+
+const runtime = openForTests(openTestRuntime)
+const queue = openForTests(() => openTestQueue(runtime, [parcel]))
+
+beforeEach(async () => {
+  await runtime.clear('JobAction', 'JobQueue', 'JobBulk', 'JobBulkPart')
+  await setLanes(3)
+})
+
+const setLanes = async (slots: number | null) =>
+  await runtime.rows(`update "JobWorker" set "lanes" = $1::jsonb where "id" = 'w1'`, [
+    JSON.stringify(slots === null ? {} : { parcel: slots }),
+  ])
+const explain = (id: string) => explainWork(runtime.reader, id)
+const enqueue = async (options?: object) =>
+  (await queue.client.enqueue(runtime.prisma, parcel, {}, options)).workId
+
+/** What a worker would do that has this slot free: true when it takes this piece. */
+async function takesNext(workId: string, isAlone: boolean): Promise<boolean> {
+  await placeDue(runtime.database, ['parcel'])
+  return await runtime.database
+    .transaction(async (tx) => {
+      const request = {
+        claimId: crypto.randomUUID(),
+        name: 'parcel',
+        limit: 1,
+        exclusiveKey: 'parcel',
+        expireSeconds: 900,
+      }
+      const { work } = await claimWork(tx, {
+        workerId: 'w1',
+        requests: [request],
+        startedAt: new Date(),
+        suspects: isAlone ? { isAlone } : undefined,
+      })
+      throw new Undone(work[0]?.run.workId === workId)
+    })
+    .catch((error: unknown) => {
+      if (error instanceof Undone) return error.isTaken
+      throw error
+    })
+}
+class Undone extends Error {
+  readonly isTaken: boolean
+  constructor(isTaken: boolean) {
+    super()
+    this.isTaken = isTaken
+  }
+}
+
+/** How a test brings each about, and how somebody lifts it. */
+const REASONS = {
+  paused: {
+    make: () => queue.client.pauseQueue('parcel', by),
+    lift: () => queue.client.resumeQueue('parcel', by),
+  },
+  noWorker: { make: () => setLanes(null), lift: () => setLanes(3) },
+  needsLater: {
+    make: (id: string) => runtime.rows(`update "JobWork" set "needs" = 9 where "id" = $1`, [id]),
+    lift: (id: string) => runtime.rows(`update "JobWork" set "needs" = 0 where "id" = $1`, [id]),
+  },
+  delayed: {
+    make: (id: string) => postpone(id, new Date(Date.now() + 3_600_000)),
+    lift: (id: string) => postpone(id, new Date(0)),
+  },
+  exclusive: {
+    make: () => hold(`'parcel'`),
+    lift: () => runtime.rows('delete from "JobClaim"'),
+  },
+  behind: {
+    make: () => enqueue({ priority: 9 }),
+    lift: (id: string) => runtime.rows(`delete from "JobWork" where "id" <> $1`, [id]),
+  },
+} satisfies Partial<
+  Record<WaitReasonKind, Record<'make' | 'lift', (id: string) => Promise<unknown>>>
+>
+type Made = keyof typeof REASONS
+
+const postpone = (id: string, startAfter: Date) =>
+  queue.client.postponeWork({ job: parcel, ids: [id] }, { ...by, startAfter })
+const hold = (exclusiveKey: string) =>
+  runtime.rows<{ id: string }>(`
+    insert into "JobClaim" ("id", "name", "workerId", "exclusiveKey", "startedAt", "expiresAt", "runIds", "enqueuedAts")
+    values (gen_random_uuid(), 'parcel', 'w1', ${exclusiveKey}, now(), 'infinity', array[gen_random_uuid()], array[now()])
+    returning "runIds"[1]::text as "id"`)
+
+describe('why a piece of work waits', () => {
+  it('is all that binds: lifted one by one it starts, and not before', async () => {
+    const drawn = fc.uniqueArray(fc.constantFrom(...(Object.keys(REASONS) as Made[])), {
+      maxLength: 6,
+    })
+    await fc.assert(
+      fc.asyncProperty(drawn, fc.boolean(), async (made, isAlone) => {
+        await runtime.clear('JobQueue')
+        await setLanes(3)
+        const id = await enqueue()
+        if (isAlone) await runtime.rows(`update "JobWork" set "losses" = 2 where "id" = $1`, [id])
+        for (const kind of made) await REASONS[kind].make(id)
+        // Postponed work is behind all that is ready, whoever else waits; what runs alone is ordered apart.
+        const left = new Set<WaitReasonKind>(made.filter((kind) => kind !== 'behind' || !isAlone))
+        if (isAlone) left.add('alone')
+        for (;;) {
+          const found = await explain(id)
+          const kinds = found?.reasons.map(({ kind }) => kind) ?? []
+          expect(new Set(kinds)).toEqual(left)
+          expect(found?.text).toBe(found?.reasons[0]?.text ?? 'a worker takes it next')
+          const [first] = kinds.filter((kind) => kind !== 'alone')
+          // A claim knows nothing of lanes: a worker that does not have the job makes none.
+          const isLast =
+            first === undefined || kinds.every((k) => k === 'noWorker' || k === 'alone')
+          expect(await takesNext(id, isAlone)).toBe(isLast)
+          if (first === undefined) break
+          await REASONS[first as Made].lift(id)
+          left.delete(first)
+        }
+      }),
+      { numRuns: 60 },
+    )
+  })
+
+  it('says who, why, since and until when, and which runs', async () => {
+    const id = await enqueue({ startAfter: new Date('2099-01-01T00:00:00Z') })
+    await queue.client.pauseQueue('parcel', by)
+    const [run] = await hold(`'parcel'`)
+    const found = await explain(id)
+    expect(found).toMatchObject({ workId: id, name: 'parcel', state: 'waiting', runId: null })
+    expect(found?.reasons).toMatchObject([
+      {
+        kind: 'paused',
+        text: 'the queue is paused by admin@example.com: the partner is away',
+        since: expect.stringMatching(/Z$/),
+      },
+      { kind: 'delayed', until: '2099-01-01T00:00:00.000Z' },
+      {
+        kind: 'exclusive',
+        runs: [{ runId: run?.id, workerId: 'w1', startedAt: expect.stringMatching(/Z$/) }],
+      },
+    ])
+  })
+
+  it('is that all slots are taken, until one of those runs has ended', async () => {
+    await setLanes(2)
+    const others = [await enqueue(), await enqueue()]
+    const id = await enqueue()
+    const taken = await queue.take('parcel', 2)
+    expect(taken.map(({ workId }) => workId)).toEqual(others)
+    const [reason, ...more] = (await explain(id))?.reasons ?? []
+    expect(more).toEqual([])
+    expect(reason).toMatchObject({
+      kind: 'slotsFull',
+      text: 'all 2 slots of its workers are taken',
+    })
+    expect(reason?.runs.map(({ runId }) => runId).toSorted()).toEqual(
+      taken.map(({ runId }) => runId).toSorted(),
+    )
+    await queue.complete(taken.slice(0, 1))
+    expect((await explain(id))?.reasons).toEqual([])
+    await queue.complete(taken.slice(1))
+  })
+
+  it('is a retry that is not due', async () => {
+    const id = await enqueue()
+    await runtime.rows(
+      `update "JobWork" set "attempt" = 2, "place" = null, "dueAt" = now() + interval '1 hour' where "id" = $1`,
+      [id],
+    )
+    expect((await explain(id))?.reasons).toMatchObject([
+      { kind: 'retry', text: 'attempt 2 is not due' },
+    ])
+  })
+
+  it('is nothing for a dry run beside the run of an exclusive job', async () => {
+    await hold(`'parcel'`)
+    const id = await queue.client.requestRun(parcel, { ...by, dryRun: true })
+    expect((await explain(id))?.reasons).toEqual([])
+  })
+})
+
+describe('what became of a piece of work', () => {
+  const stateOf = async (id: string) => {
+    const found = await explain(id)
+    return [found?.state, found?.text, found?.name]
+  }
+
+  it('is told from where it is, or by its last run', async () => {
+    const id = await enqueue()
+    const [taken] = await queue.take('parcel')
+    expect(await stateOf(id)).toEqual(['running', 'runs in worker w1', 'parcel'])
+    expect((await explain(id))?.runId).toBe(taken?.runId)
+    await queue.complete([taken!])
+    expect(await stateOf(id)).toEqual(['completed', 'completed', 'parcel'])
+
+    const other = await enqueue()
+    await queue.fail(await queue.take('parcel'), { code: 'broken', message: 'no' }, 'retry')
+    expect(await stateOf(other)).toEqual([
+      'deadLetter',
+      'given up, and a dead letter: broken: no',
+      'parcel',
+    ])
+    await queue.client.discardDeadLetters({ ids: [other] }, by)
+    expect(await stateOf(other)).toEqual([
+      'discarded',
+      'discarded by admin@example.com: the partner is away',
+      'parcel',
+    ])
+  })
+
+  it('is told by whoever cancelled it, alone or with others', async () => {
+    const [one, other] = [await enqueue(), await enqueue()]
+    const cancelled = 'cancelled by admin@example.com: the partner is away'
+    await queue.client.cancelWork({ job: parcel, ids: [one] }, by)
+    expect(await stateOf(one)).toEqual(['cancelled', cancelled, 'parcel'])
+    await queue.client.startBulk({ ...by, kind: 'cancelWork', which: { name: 'parcel' } })
+    expect(await stateOf(other)).toEqual(['cancelled', cancelled, null])
+  })
+
+  it('is unknown where nothing tells of it', async () => {
+    expect(await explain(crypto.randomUUID())).toBeNull()
+  })
+})
