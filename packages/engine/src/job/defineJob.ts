@@ -17,6 +17,13 @@ export interface Job<Name extends string = string, Payload = unknown, Result = u
   readonly timeoutMs: number
   readonly retry: RetryPolicy
   readonly concurrency: number | null
+  /** Runs at once over all workers, and of those of one key; null: no such limit. */
+  readonly globalConcurrency: number | null
+  readonly concurrencyPerKey: number | null
+  /** By what its work is divided into keys; null: it has none. */
+  readonly partition: Partition | null
+  /** The limits that it shares with other jobs. */
+  readonly limits: readonly SharedLimit[]
   readonly rateLimit: RateLimit | null
   readonly isDestructive: boolean
   readonly guard: Guard | null
@@ -62,6 +69,23 @@ export interface Schedule {
 export interface RateLimit {
   readonly limit: number
   readonly perMs: number
+}
+
+/** How the work of a job is divided, so that each key gets its share. */
+export interface Partition {
+  /** The key of a piece of work; nothing or an empty text: none. */
+  readonly key: (payload: never) => string | null | undefined
+  readonly order: KeyOrder
+}
+
+export type KeyOrder = (typeof KEY_ORDERS)[number]
+export const KEY_ORDERS = ['fair', 'fifo'] as const
+
+/** A limit that several jobs share. */
+export interface SharedLimit {
+  readonly name: string
+  readonly global: number | null
+  readonly rateLimit: RateLimit | null
 }
 
 /** How much one run may change before somebody has to approve it. */
@@ -217,6 +241,10 @@ export function defineJob<
       options.concurrency === undefined
         ? null
         : positive(options.name, 'concurrency', options.concurrency, MAX_CONCURRENCY),
+    globalConcurrency: null,
+    concurrencyPerKey: null,
+    partition: null,
+    limits: [],
     rateLimit: options.rateLimit
       ? {
           limit: positive(options.name, 'rateLimit.limit', options.rateLimit.limit),

@@ -15,6 +15,7 @@
  */
 
 import { originOf } from './heldRuns.ts'
+import { PLACE_SQL } from './place.ts'
 import { QUEUE_TABLES_SQL, runsViewSql, WAITING_VIEW_SQL, type AddedColumn } from './queueTables.ts'
 
 export interface Step {
@@ -277,6 +278,91 @@ const BULK_SQL = `
       CREATE INDEX IF NOT EXISTS "JobBulkPart_done_idx" ON "JobBulkPart" USING gin ("done") WITH (fastupdate = off);
       CREATE INDEX IF NOT EXISTS "JobBulkPart_createdAt_idx" ON "JobBulkPart"("createdAt");`
 
+const LIMITS_SQL = `
+      -- How much may run at once, and start, over all workers. Claims lock the rows of their limits, then count what runs: no row
+      -- says how much that is. Whoever changes a number here, or in "JobKey", first gives the row a new "changedPlace" in the same
+      -- transaction: that waits for the claims that have counted by the old ones, and no later claim does.
+      CREATE TABLE IF NOT EXISTS "JobLimit" (
+          -- \`job:\` and the name of a job, for what it says itself; or the name of a limit that several jobs share.
+          "name" TEXT NOT NULL,
+          -- Runs at once, in all and of one key. Null: as many as there is work.
+          "global" INTEGER,
+          "perKey" INTEGER,
+          -- In which order keys get their turn: \`fair\` or \`fifo\`. Null: the job has no keys.
+          "order" TEXT,
+          -- At most so many starts in so long, by the job or by each of its keys (\`job\`, \`key\`).
+          "rateLimit" INTEGER,
+          "ratePerMs" BIGINT,
+          "rateBy" TEXT,
+          -- The jobs that share it. Null: it is a job's own.
+          "jobs" TEXT[],
+          -- Which versions have registered it, and what they said.
+          "versions" JSONB NOT NULL DEFAULT '{}',
+          -- What people have set instead of "global", and why.
+          "setGlobal" INTEGER,
+          "setBy" TEXT,
+          "setReason" TEXT,
+          "setAt" TIMESTAMPTZ(3),
+          -- Claims with a greater place were made by these numbers.
+          "changedPlace" BIGINT NOT NULL DEFAULT ${PLACE_SQL},
+          "createdAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+
+          CONSTRAINT "JobLimit_pkey" PRIMARY KEY ("name")
+      );
+
+      -- What people have set for one key of a job. Keys of which nobody has said anything have no row.
+      CREATE TABLE IF NOT EXISTS "JobKey" (
+          "name" TEXT NOT NULL,
+          "key" TEXT NOT NULL,
+          "perKey" INTEGER,
+          "weight" DOUBLE PRECISION NOT NULL DEFAULT 1,
+          -- \`infinity\`: until somebody resumes it.
+          "pausedUntil" TIMESTAMPTZ(3),
+          "pausedBy" TEXT,
+          "reason" TEXT,
+          "setBy" TEXT,
+          "setAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+
+          CONSTRAINT "JobKey_pkey" PRIMARY KEY ("name", "key")
+      );
+
+      -- What waits because whom it calls has refused more until an instant. Then one run tries, and its success deletes the row.
+      CREATE TABLE IF NOT EXISTS "JobPark" (
+          -- As in "JobLimit".
+          "name" TEXT NOT NULL,
+          -- Empty: all that is under the limit.
+          "key" TEXT NOT NULL DEFAULT '',
+          "until" TIMESTAMPTZ(3) NOT NULL,
+          "since" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+          "reason" TEXT,
+          -- How many runs were refused since then.
+          "count" INTEGER NOT NULL DEFAULT 1,
+
+          CONSTRAINT "JobPark_pkey" PRIMARY KEY ("name", "key")
+      );
+
+      -- As "JobThrottle", for rates by key. Rows of the past say nothing, and go.
+      CREATE TABLE IF NOT EXISTS "JobKeyThrottle" (
+          "name" TEXT NOT NULL,
+          "key" TEXT NOT NULL,
+          "freeAt" TIMESTAMPTZ(6) NOT NULL,
+
+          CONSTRAINT "JobKeyThrottle_pkey" PRIMARY KEY ("name", "key")
+      ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
+
+      CREATE INDEX IF NOT EXISTS "JobKeyThrottle_freeAt_idx" ON "JobKeyThrottle"("freeAt");
+
+      -- The limits under which the runs of a claim go on, and its place: for one limit places ascend in the order of commits. Null
+      -- for jobs without limits.
+      ALTER TABLE "JobClaim" ADD COLUMN IF NOT EXISTS "limits" TEXT[], ADD COLUMN IF NOT EXISTS "place" BIGINT;
+      CREATE INDEX IF NOT EXISTS "JobClaim_place_idx" ON "JobClaim"("place") WHERE "limits" IS NOT NULL;
+
+      -- Work of a job with keys has a key, an empty one where its payload has none. Other work has no entry in these.
+      CREATE INDEX IF NOT EXISTS "JobWork_keyed_idx" ON "JobWork"("name", "key", "rank", "place")
+        WHERE "key" IS NOT NULL AND "place" IS NOT NULL AND "losses" < 2;
+      CREATE INDEX IF NOT EXISTS "JobWork_name_key_id_idx" ON "JobWork"("name", "key", "id") WHERE "key" IS NOT NULL;
+      CREATE INDEX IF NOT EXISTS "JobDeadLetter_name_key_id_idx" ON "JobDeadLetter"("name", "key", "id") WHERE "key" IS NOT NULL;`
+
 export const STEPS: readonly [Step, ...Step[]] = [
   {
     name: 'ownQueue',
@@ -401,5 +487,10 @@ export const STEPS: readonly [Step, ...Step[]] = [
       -- What was done to one of many schedules of a job.
       CREATE INDEX IF NOT EXISTS "JobAction_name_scheduleKey_at_idx" ON "JobAction"("name", "scheduleKey", "at" DESC)
         WHERE "scheduleKey" IS NOT NULL;`,
+  },
+  {
+    name: 'limits',
+    breaks: false,
+    sql: LIMITS_SQL,
   },
 ]

@@ -61,7 +61,7 @@ export const LIST_WAITING_SQL = `
   where work."name" = $1
   order by work."dueAt", work."rank", work."place", work."enqueuedAt", work."id" limit $2`
 
-/** Deletes all work, runs, claims, ticks, actions, throttles, schedules and paused queues. */
+/** Deletes all work, runs, claims, ticks, actions, limits, throttles, schedules and paused queues. */
 export const EMPTY_SQL = [
   'JobWork',
   'JobPayload',
@@ -72,7 +72,11 @@ export const EMPTY_SQL = [
   'JobRun',
   'JobTick',
   'JobAction',
+  'JobLimit',
+  'JobKey',
+  'JobPark',
   'JobThrottle',
+  'JobKeyThrottle',
   'JobSchedule',
   'JobKeyedTick',
   'JobKeyedSchedule',
