@@ -34,6 +34,7 @@ import { insertWork } from '../store/insertWork.ts'
 import {
   addOpenWork,
   decideKeyed,
+  insertAll,
   readPayload,
   saveRows,
   toWork,
@@ -309,7 +310,8 @@ export async function triggerKeyed(
   const id = uuid()
   const previousAt = row.lastAt?.toISOString() ?? null
   const label = labelOf(job, row, log)
-  const work = toWork(name, row, { id, previousAt, scheduledFor: null, label, by })
+  const payload = readPayload(row)
+  const work = toWork(name, row, { id, payload, previousAt, scheduledFor: null, label, by })
   const { transactionId } = await insertWork(tx, [work])
   await saveRows(tx, name, [{ ...row, openWork: addOpenWork(row.openWork, [id]) }])
   await recordActions(tx, 'run', [{ name, workId: id, scheduleKey: key }], by)
@@ -353,12 +355,13 @@ export async function backfillKeyed(
     `backfilled by ${by.actor}`,
   ])
   const label = labelOf(job, row, log)
+  const payload = readPayload(row)
   const works = written
     .toSorted((one, other) => one.scheduledFor.getTime() - other.scheduledFor.getTime())
     .map(({ workId: id, scheduledFor }) =>
-      toWork(name, row, { id, previousAt: null, scheduledFor, label, by }),
+      toWork(name, row, { id, payload, previousAt: null, scheduledFor, label, by }),
     )
-  const { transactionId } = await insertWork(tx, works)
+  const transactionId = await insertAll(tx, works)
   const openWork = addOpenWork(
     row.openWork,
     works.map(({ id }) => id),

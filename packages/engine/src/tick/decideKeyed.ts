@@ -24,6 +24,8 @@ import { createNextTick } from './nextTicks.ts'
 const MAX_OPEN_WORK = 100
 /** A row that this process cannot decide is left to others for so long. */
 const POSTPONED_MS = 60_000
+/** A statement inserts work of so many bytes, and a worker's transaction hardly more: a text of Node's and a row have their limits. */
+const MAX_INSERTED_BYTES = 8 * 2 ** 20
 
 export interface KeyedTick extends TickDecision {
   key: string
@@ -50,7 +52,7 @@ export interface DecidedRows {
   ticks: KeyedTick[]
   /** The transaction that inserted work; null: none was. */
   transactionId: string | null
-  /** The rows as they are now. */
+  /** The rows as they are now. A worker leaves the last ones out where the work of those before them is very large. */
   rows: KeyedRow[]
 }
 
@@ -80,9 +82,14 @@ export async function decideKeyed(
   let latest: Promise<boolean> | null = null
   const isLatest = () => (latest ??= how.isLatest())
   const decided: Decided[] = []
+  let [count, bytes] = [0, 0]
   for (const row of rows) {
+    if (how.workerId !== null && bytes > MAX_INSERTED_BYTES) break
+    count++
     try {
-      decided.push(await decideRow(row, { ...how, isLatest }, nextTick))
+      const one = await decideRow(row, { ...how, isLatest }, nextTick)
+      bytes += one.work.length * row.bytes
+      decided.push(one)
     } catch (error) {
       // An expression or a zone of a later version's, or a row that somebody has written by hand.
       log.error(
@@ -100,7 +107,7 @@ export async function decideKeyed(
     decided.flatMap(({ ticks }) => ticks),
   )
   const ids = new Set(written.map(({ workId }) => workId))
-  const { transactionId } = await insertWork(
+  const transactionId = await insertAll(
     tx,
     decided.flatMap(({ work }) => work).filter(({ id }) => ids.has(id)),
   )
@@ -111,7 +118,25 @@ export async function decideKeyed(
   )
   await record(tx, how, decided)
   const kept = new Map(decided.map(({ row }) => [row.key, row]))
-  return { ticks: written, transactionId, rows: rows.map((row) => kept.get(row.key) ?? row) }
+  const known = rows.slice(0, count).map((row) => kept.get(row.key) ?? row)
+  return { ticks: written, transactionId, rows: known }
+}
+
+/** Inserts work with as many statements as its payloads need, and returns the transaction; null: there was none. */
+export async function insertAll(
+  tx: Connection,
+  work: readonly WorkToInsert[],
+): Promise<string | null> {
+  let transactionId: string | null = null
+  let [part, bytes]: [WorkToInsert[], number] = [[], 0]
+  for (const one of work) {
+    part.push(one)
+    bytes += one.bytes
+    if (bytes <= MAX_INSERTED_BYTES) continue
+    ;({ transactionId } = await insertWork(tx, part))
+    ;[part, bytes] = [[], 0]
+  }
+  return (await insertWork(tx, part)).transactionId ?? transactionId
 }
 
 async function decideRow(
@@ -147,11 +172,12 @@ async function decideRow(
     workId: isEnqueued(decision) ? uuid() : null,
   }))
   let { lastAt } = row
+  const payload = readPayload(row)
   const work = ticks.flatMap(({ scheduledFor, workId: id }): WorkToInsert[] => {
     if (id === null) return []
     const previousAt = lastAt?.toISOString() ?? null
     lastAt = scheduledFor
-    return [toWork(job.name, row, { id, previousAt, scheduledFor, label: fit.label })]
+    return [toWork(job.name, row, { id, payload, previousAt, scheduledFor, label: fit.label })]
   })
   const refusals = refusal !== null ? row.refusals + 1 : fit.kind === 'fits' ? 0 : row.refusals
   const isGivenUp = refusal !== null && refusals >= MAX_REFUSALS
@@ -238,23 +264,24 @@ export function readPayload({ payload }: Pick<KeyedRow, 'payload'>): unknown {
 /** The work of a keyed schedule: of a tick, or, with `by`, of what a person has asked for. */
 export function toWork(
   name: string,
-  row: Pick<KeyedRow, 'key' | 'timeZone' | 'payload' | 'bytes'>,
+  row: Pick<KeyedRow, 'key' | 'timeZone' | 'bytes'>,
   of: {
     id: string
+    payload: unknown
     previousAt: string | null
     scheduledFor: Date | null
     label: WorkLabel
     by?: { actor: string; reason?: string }
   },
 ): WorkToInsert {
-  const { id, previousAt, scheduledFor, label, by } = of
+  const { id, payload, previousAt, scheduledFor, label, by } = of
   const { key, timeZone, bytes } = row
   return {
     id,
     name,
     bytes,
     envelope: {
-      payload: readPayload(row),
+      payload,
       trigger: scheduledFor === null ? 'manual' : 'schedule',
       ...(scheduledFor !== null && { scheduledFor: scheduledFor.toISOString() }),
       schedule: { key, timeZone, previousAt },

@@ -11,7 +11,7 @@ export interface KeyedScheduler {
   /** Begins to bring what earlier rules of time zones have computed up to its own, page by page, and does not wait for it. */
   start(): void
   stop(): Promise<void>
-  /** Decides what is due of these jobs. A call while one is under way waits for that, and decides nothing else. */
+  /** Decides what is due of these jobs. A call while one is under way adds its jobs to that, and waits for it. */
   decide(names: readonly string[]): Promise<void>
 }
 
@@ -36,45 +36,47 @@ export function createKeyedScheduler(options: {
 }): KeyedScheduler {
   const { database, workerId, log, tzdata = OWN_TZDATA } = options
   const jobs = new Map(options.jobs.map((job) => [job.name, job]))
+  /** The names of the jobs whose turn is still to come, in order. */
+  const queue = new Set<string>()
   let deciding: Promise<void> | null = null
   let recomputing: Promise<void> = Promise.resolve()
   let timer: NodeJS.Timeout | undefined
   let isStopped = false
 
   async function decide(names: readonly string[]): Promise<void> {
-    deciding ??= decideAll(names).finally(() => (deciding = null))
+    for (const name of names) queue.add(name)
+    deciding ??= decideAll().finally(() => (deciding = null))
     await deciding
   }
 
-  /** A batch of each job in turn: one of which very much is due keeps no other waiting. */
-  async function decideAll(names: readonly string[]): Promise<void> {
-    let left = names.flatMap((name) => jobs.get(name) ?? [])
-    while (left.length > 0 && !isStopped) {
-      const full: Job[] = []
-      for (const job of left) {
-        try {
-          if ((await decideBatch(job)) === BATCH_SIZE) full.push(job)
-        } catch (error) {
-          const line = 'deciding due ticks of keyed schedules failed, trying again'
-          log.error({ err: error, name: job.name }, line)
-        }
+  /** A batch of each job in turn: one of which very much is due keeps no other waiting, also one that becomes due meanwhile. */
+  async function decideAll(): Promise<void> {
+    for (const name of queue) {
+      queue.delete(name)
+      const job = jobs.get(name)
+      if (job === undefined || isStopped) continue
+      try {
+        if (await decideBatch(job)) queue.add(name)
+      } catch (error) {
+        const line = 'deciding due ticks of keyed schedules failed, trying again'
+        log.error({ err: error, name }, line)
       }
-      left = full
     }
   }
 
-  async function decideBatch(job: Job): Promise<number> {
+  /** Whether more may be due. */
+  async function decideBatch(job: Job): Promise<boolean> {
     const decided = await database.transaction(
       (tx) => decideLocked(tx, job, DUE_SQL, [BATCH_SIZE]),
       GIVING_WAY,
     )
     const [first] = decided.rows
-    if (first === undefined) return 0
+    if (first === undefined) return false
     const { name } = job
     if (decided.ticks.length > 0) options.onTick?.(name)
     if (decided.transactionId !== null) options.onWork?.(name)
     if (decided.ticks.length > 0) options.observers?.ticksDecided(name, decided.ticks, first.now)
-    return decided.rows.length
+    return decided.hasMore
   }
 
   async function decideLocked(
@@ -82,12 +84,14 @@ export function createKeyedScheduler(options: {
     job: Job,
     sql: string,
     values: readonly unknown[],
-  ): Promise<DecidedRows> {
+  ): Promise<DecidedRows & { hasMore: boolean }> {
     const pauseS = Math.ceil(job.retry.maxDelayMs / 1_000)
     const { rows } = await tx.query<KeyedRow>(sql, [job.name, pauseS, ...values])
-    if (rows.length === 0) return { rows: [], ticks: [], transactionId: null }
+    if (rows.length === 0) return { rows: [], ticks: [], transactionId: null, hasMore: false }
     const isLatest = () => isOfLatestVersion(tx, job.name, workerId)
-    return await decideKeyed(tx, rows, { job, workerId, isLatest, log, tzdata })
+    const decided = await decideKeyed(tx, rows, { job, workerId, isLatest, log, tzdata })
+    const hasMore = rows.length === BATCH_SIZE || decided.rows.length < rows.length
+    return { ...decided, hasMore }
   }
 
   /** In pages, beside all else. Where nothing is outdated it is one statement. */
@@ -101,11 +105,11 @@ export function createKeyedScheduler(options: {
       let after: string | null = ''
       while (after !== null && !isStopped) {
         const from: string = after
-        const { rows } = await database.transaction(
+        const { rows, hasMore } = await database.transaction(
           (tx) => decideLocked(tx, job, OUTDATED_SQL, [BATCH_SIZE, tzdata, from]),
           GIVING_WAY,
         )
-        after = rows.length < BATCH_SIZE ? null : (rows.at(-1) as KeyedRow).key
+        after = hasMore ? (rows.at(-1) as KeyedRow).key : null
       }
     }
   }
