@@ -99,7 +99,7 @@ export const FILLED: readonly Shot[] = [
     shows: 'Working…',
     open: async (page) => {
       // Held, so that it is under way; it is given up with the page.
-      await page.route('**/dead-letters/redrive*', () => undefined)
+      await page.route('**/jobs/bulk', () => undefined)
       // Not those of waiting work, which workers take meanwhile.
       const letters = page.getByRole('table', { name: 'Dead letters' })
       const boxes = letters.locator('[data-row-check]')

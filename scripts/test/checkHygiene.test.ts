@@ -87,7 +87,7 @@ describe('a word that the glossary gave up', () => {
   })
 
   it.each([
-    ['docs/a.md', 'post `/api/jobs/runs/redrive`; `redriveDeadLetters` gives back'],
+    ['docs/a.md', 'post `/api/jobs/x/redrive`; `redriveDeadLetters` gives back'],
     ['docs/glossary.md', 'Code calls it redrive.'],
     ['apps/console/src/a.ts', "if (what === 'redrive') return { redriven: 1, next }"],
     ['packages/admin/src/a.ts', "path: '/jobs/dead-letters/:workId/redrive',"],

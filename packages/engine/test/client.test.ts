@@ -102,10 +102,6 @@ const READING: Record<string, Arguments> = {
   getWorkByKey: [letter, 'key', at],
 }
 
-const BULK: Record<string, Arguments> = {
-  bulkCancel: [{ filter: { name: 'letter', from: at }, after }, by],
-}
-
 /** Those that enqueue take a transaction or a client first; the others may take one last, as `{ tx }`. */
 const METHODS: Record<string, Arguments> = {
   enqueueMany: [[{ payload: {}, options: { priority: 1, startAfter: at, uniqueKey: 'k' } }]],
@@ -259,7 +255,6 @@ function listCalls(): Call[] {
     }))
   return [
     ...calls(READING, (name, args) => functionOf(name)(client.reader, ...args)),
-    ...calls(BULK, (name, args) => functionOf(name)(client, ...args)),
     ...calls(METHODS, (name, args) =>
       name.startsWith('enqueue')
         ? method(name)(runtime.prisma, letter, ...args)

@@ -3,7 +3,6 @@ import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
 import { createProxy, openForTests, type Proxy, waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { bulkCancel } from '../src/internal.ts'
 import { createJobsClient, listDeadLetters, type JobsClient } from '../src/client.ts'
 import { defineJob, JobError, pruneJobRuns } from '../src/index.ts'
 import { createWorker, runOnce, type Worker } from '../src/worker.ts'
@@ -173,14 +172,12 @@ describe.for([1, 5])('thousands of runs behind a network of %i ms', (delayMs) =>
     expect(await ends()).toEqual({ worker_lost: COUNT, success: COUNT })
   })
 
-  it('are cancelled, a part at each call', { timeout: 120_000 }, async () => {
+  it('are cancelled by one act', { timeout: 120_000 }, async () => {
     await enqueue(FEW)
     await startWorker('waits')
     await end({ running: FEW })
-    await waitFor(async () => {
-      await bulkCancel(client, { filter: {} }, ACTOR)
-      return (await ends())['cancelled'] === FEW
-    })
+    await client.startBulk({ ...ACTOR, kind: 'cancel', which: 'all' })
+    await waitFor(async () => (await ends())['cancelled'] === FEW)
     expect(await ends()).toEqual({ cancelled: FEW })
   })
 

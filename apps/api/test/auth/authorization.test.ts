@@ -50,7 +50,6 @@ interface Row {
 }
 
 const reason = { reason: 'why' }
-const allWork = { name: 'cleanupI18nCache', all: true, ...reason }
 const invoice = {
   customer: { name: 'Example GmbH', address: [] },
   currency: 'EUR',
@@ -88,9 +87,7 @@ const ROWS: Record<string, Row> = {
   'GET /api/jobs/runs': admin(200),
   'GET /api/jobs/runs.csv': admin(200),
   'GET /api/jobs/runs/:id': admin(404),
-  'POST /api/jobs/runs/cancel': admin(200, { body: { ...reason, all: true } }),
   'GET /api/jobs/runs/dead-letters': admin(200),
-  'POST /api/jobs/runs/redrive': admin(200, { body: { ...reason, all: true } }),
   'POST /api/jobs/runs/:id/cancel': admin(404, { body: reason }),
   'POST /api/jobs/runs/:id/run-again': admin(404, { body: reason }),
   'POST /api/jobs/runs/:id/approve': admin(404, { body: reason }),
@@ -105,10 +102,6 @@ const ROWS: Record<string, Row> = {
   'GET /api/jobs/dead-letters': admin(200),
   'GET /api/jobs/dead-letters/causes': admin(200),
   'GET /api/jobs/dead-letters/groups': admin(200),
-  'POST /api/jobs/dead-letters/discard': admin(200, { body: { ...reason, all: true } }),
-  'POST /api/jobs/dead-letters/redrive': admin(200, {
-    body: { name: 'cleanupI18nCache', ...reason },
-  }),
   'POST /api/jobs/dead-letters/:workId/redrive': admin(404, { body: reason }),
   'DELETE /api/jobs/dead-letters/:workId': admin(404),
   'GET /api/jobs/:name/schedules': admin(200),
@@ -129,11 +122,6 @@ const ROWS: Record<string, Row> = {
   'GET /api/jobs/work': admin(200),
   'GET /api/jobs/work/groups': admin(200),
   'GET /api/jobs/work/:workId/explain': admin(404),
-  'POST /api/jobs/work/cancel': admin(200, { body: allWork }),
-  'POST /api/jobs/work/postpone': admin(200, {
-    body: { ...allWork, startAfter: '2026-11-24T09:00:00Z' },
-  }),
-  'POST /api/jobs/work/prioritise': admin(200, { body: { ...allWork, priority: 1 } }),
   'POST /api/jobs/:name/queue/pause': admin(404, {
     url: '/api/jobs/nothing/queue/pause',
     body: reason,
@@ -487,21 +475,15 @@ it('does nothing for those whom it refuses', async () => {
     'cleanupI18nCache/resume',
     'cleanupI18nCache/queue/pause',
     'cleanupI18nCache/queue/resume',
-    'work/cancel',
-    'work/postpone',
-    'work/prioritise',
+    'bulk',
     `runs/${running!.id}/cancel`,
-    'runs/cancel',
-    'runs/redrive',
     `runs/${blocked!.id}/approve`,
     `dead-letters/${workId}/redrive`,
-    'dead-letters/redrive',
-    'dead-letters/discard',
   ]) {
     const request = {
       method: 'POST',
       url: `/api/jobs/${path}`,
-      payload: { ...allWork, name: path.startsWith('work/') ? allWork.name : undefined },
+      payload: { ...reason, ...(path === 'bulk' && { kind: 'cancelWork', all: true }) },
     } as const
     expectProblem(await api.app.inject(request), 401)
     expectProblem(await api.as('staff', request), 403)

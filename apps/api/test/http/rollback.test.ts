@@ -138,8 +138,8 @@ it('what is asked for of an invoice, an e-mail, a preview or a dead letter as we
     },
     { url: `/api/jobs/dead-letters/${deadLetters[0]}/redrive`, payload: { reason: 'why' } },
     {
-      url: '/api/jobs/dead-letters/redrive',
-      payload: { name: 'renderInvoicePdf', reason: 'why', workIds: [deadLetters[1]] },
+      url: '/api/jobs/bulk',
+      payload: { kind: 'redrive', reason: 'why', ids: [deadLetters[1]] },
     },
     { method: 'DELETE', url: `/api/jobs/dead-letters/${deadLetters[2]}` },
   ]

@@ -10,7 +10,8 @@ import { storableText } from '../http/storableText.ts'
 import { checkSpans, MAX_DURATION_MS, runFilters } from './jobRunRoutes.ts'
 import { requestReason } from './requestReason.ts'
 
-const MAX_IDS = 10_000
+/** As many as a body has room for: it has at most 64 kB. */
+const MAX_IDS = 1_000
 
 const ofPieces = {
   name: storableText({ max: 100 }).optional().describe('Name of the job'),

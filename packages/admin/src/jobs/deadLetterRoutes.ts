@@ -5,33 +5,19 @@ import {
   listDeadLetterCodes,
   MAX_COUNTED_LETTERS,
   type DeadLetterFilter,
-  type BulkSelection,
 } from '@roundsman/engine/internal'
-import { listDeadLetters, type RedriveOutcome } from '@roundsman/engine/client'
+import { listDeadLetters } from '@roundsman/engine/client'
 import { z } from 'zod'
-import {
-  deadLetterCauseSchema,
-  deadLetterSchema,
-  earlierSchema,
-  groupsSchema,
-} from '../contract.ts'
-import { route, type AdminParts, type Route, type RouteLog } from '../route.ts'
+import { deadLetterCauseSchema, deadLetterSchema, groupsSchema } from '../contract.ts'
+import { route, type AdminParts, type Route } from '../route.ts'
 import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
-import { invalidRequest, Problem, problemResponses } from '../http/problem.ts'
+import { Problem, problemResponses } from '../http/problem.ts'
 import { readShownQuery, shownQuery } from './shownQuery.ts'
-import { LETTER_GONE, refuseDeadLetter, refuseUnknownJob, tellEarlierOf } from './refuse.ts'
+import { refuseDeadLetter, refuseUnknownJob } from './refuse.ts'
 import { optionalReasonBody, reasonOf, requestReason } from './requestReason.ts'
 import { checkSpans, runFilters } from './jobRunRoutes.ts'
-import { bulkTargets, checkTargets, progressOf, readTargets } from './bulk.ts'
 import { storableText } from '../http/storableText.ts'
-
-const MAX_REDRIVEN = 1_000
-/** What a request of many does at once, so that the console sees how it goes on. */
-const LETTERS_AT_ONCE = 500
-
-const inParts = (which: BulkSelection<DeadLetterFilter>) =>
-  'ids' in which ? which : { ...which, limit: LETTERS_AT_ONCE }
 
 const jobName = storableText({ max: 100 }).describe('Name of the job')
 const filters = {
@@ -53,51 +39,12 @@ const readFilters = ({
   ...readShownQuery({ field, value }),
 })
 const idParams = z.strictObject({ workId: z.guid() })
-const redriven = z.object({
-  redriven: z.int().describe('How many dead letters went back into the queue'),
-  alreadyQueued: z
-    .int()
-    .optional()
-    .describe(
-      'How many stayed because other work with the same unique key waits or runs. Left out when none did',
-    ),
-  endedWorkers: z
-    .int()
-    .optional()
-    .describe(
-      'How many stayed because two or more workers have died while they ran them. Left out when none did',
-    ),
-  unknown: z
-    .int()
-    .optional()
-    .describe(
-      'How many stayed because their job is not in this product, or not any more. Left out when none did',
-    ),
-  ...progressOf(`dead letters match; up to ${MAX_COUNTED_LETTERS}`),
-  earlier: earlierSchema.describe('Who was faster with one of `ids`, where none of them was left'),
-})
-
 const evenIfWorkersDied = z
   .boolean()
   .optional()
   .describe(
     'Retry also what two or more workers have died of, or beside: it may end another one. Default: false',
   )
-
-/** Refuses more beside a `name` without `all`, which means what it did at first: all of a job, or its `workIds`. */
-function checkJobAlone(
-  body: Partial<Record<'ids' | 'cursor' | 'errorCode', unknown>>,
-  context: z.core.$RefinementCtx,
-): void {
-  for (const key of ['ids', 'cursor', 'errorCode'] as const) {
-    if (body[key] === undefined) continue
-    context.addIssue({
-      code: 'custom',
-      path: [key],
-      message: 'does not go together with name alone: give all: true as well',
-    })
-  }
-}
 
 /** Dead letters: work that was given up and waits until somebody retries or discards it. */
 export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
@@ -161,69 +108,6 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
     }),
 
     route({
-      method: 'POST',
-      path: '/jobs/dead-letters/redrive',
-      may: 'act',
-      schema: {
-        tags: ['jobs'],
-        summary: 'Retry dead letters: give them back to the queue',
-        description:
-          'Choose by `ids`, or by `all: true` with filters. With `all`, each request handles some hundreds: repeat it with the `nextCursor` of the answer until that is null. `name` alone chooses all dead letters of that job, or those in `workIds`, at most 10,000. A dead letter stays while other work has its unique key, and, without `evenIfWorkersDied`, when two or more workers have died while they ran it. Each one gets as many attempts as new work.',
-        body: z
-          .strictObject({
-            ...bulkTargets(MAX_REDRIVEN),
-            ...filters,
-            workIds: z.array(z.guid()).min(1).max(MAX_REDRIVEN).optional(),
-            reason: requestReason,
-            evenIfWorkersDied,
-          })
-          .superRefine((body, context) => {
-            if (body.all === undefined && body.name !== undefined) checkJobAlone(body, context)
-            else checkTargets(body, context)
-          }),
-        response: { 200: redriven, ...problemResponses(400, 401, 403, 413, 415) },
-      },
-      handle: async (request) => {
-        const { body, log } = request
-        const { name = '', errorCode, workIds, reason, evenIfWorkersDied: even, ...targets } = body
-        const { actor, userId } = request.access
-        const which = readTargets(targets, { name: body.name, errorCode })
-        if (which !== null) {
-          const by = { actor, reason, jobs, evenIfWorkersDied: even }
-          const outcome = await client.redriveDeadLetters(inParts(which), by)
-          const earlier = await tellEarlierOf(
-            client.reader,
-            outcome.redriven + outcome.alreadyQueued + outcome.endedWorkers + outcome.unknown,
-            { workIds: targets.ids },
-            LETTER_GONE,
-          )
-          return { ...tellRedriven(request, outcome, userId), ...earlier }
-        }
-        const job = jobs.find((candidate) => candidate.name === name)
-        if (!job) {
-          const known = jobs.map((candidate) => candidate.name).join(', ')
-          throw invalidRequest([{ path: 'body.name', message: `has to be one of: ${known}` }])
-        }
-        const by = { actor, reason, jobs: [job], evenIfWorkersDied: even }
-        const {
-          redriven: count,
-          alreadyQueued,
-          endedWorkers,
-        } = await client.redriveDeadLetters(
-          workIds === undefined ? { filter: { name } } : { ids: workIds },
-          by,
-        )
-        const told = {
-          redriven: count,
-          ...(alreadyQueued > 0 && { alreadyQueued }),
-          ...(endedWorkers > 0 && { endedWorkers }),
-        }
-        log.info({ name, ...told, userId }, 'dead letters retried')
-        return told
-      },
-    }),
-
-    route({
       method: 'GET',
       path: '/jobs/runs/dead-letters',
       may: 'view',
@@ -231,7 +115,7 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
         tags: ['jobs'],
         summary: 'Count the dead letters of the runs that match',
         description:
-          'Counts dead letters with at least one attempt that matches the filters: those that POST /api/jobs/runs/redrive would retry.',
+          'Counts dead letters with at least one attempt that matches the filters: those that POST /api/jobs/bulk with the kind redrive and these `runs` would retry.',
         querystring: z.strictObject(runFilters).superRefine(checkSpans),
         response: {
           200: z.object({
@@ -250,85 +134,6 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
 
     route({
       method: 'POST',
-      path: '/jobs/runs/redrive',
-      may: 'act',
-      schema: {
-        tags: ['jobs'],
-        summary: 'Retry the dead letters of the runs that match',
-        description:
-          'Retries dead letters with at least one attempt that matches the filters. Each request handles some hundreds: repeat it with the `nextCursor` of the answer until that is null. A dead letter stays while other work has its unique key, and, without `evenIfWorkersDied`, when two or more workers have died while they ran it. Each one gets as many attempts as new work.',
-        body: z
-          .strictObject({
-            all: z.literal(true),
-            ...runFilters,
-            cursor: pageCursor.describe('The nextCursor of the request before'),
-            reason: requestReason,
-            evenIfWorkersDied,
-          })
-          .superRefine(checkSpans),
-        response: { 200: redriven, ...problemResponses(400, 401, 403, 413, 415) },
-      },
-      handle: async (request) => {
-        const { all: _, cursor, reason, evenIfWorkersDied: even, ...filter } = request.body
-        const { actor, userId } = request.access
-        const which = { runs: filter, after: cursor, limit: LETTERS_AT_ONCE }
-        const by = { actor, reason, jobs, evenIfWorkersDied: even }
-        const outcome = await client.redriveDeadLetters(which, by)
-        return tellRedriven(request, outcome, userId)
-      },
-    }),
-
-    route({
-      method: 'POST',
-      path: '/jobs/dead-letters/discard',
-      may: 'act',
-      schema: {
-        tags: ['jobs'],
-        summary: 'Discard dead letters',
-        description:
-          'This cannot be undone. Choose by `ids`, or by `all: true` with filters. With `all`, each request handles some hundreds: repeat it with the `nextCursor` of the answer until that is null. The records of their runs stay.',
-        body: z
-          .strictObject({ ...bulkTargets(MAX_REDRIVEN), ...filters, reason: requestReason })
-          .superRefine(checkTargets),
-        response: {
-          200: z.object({
-            discarded: z
-              .int()
-              .describe(
-                'How many dead letters were removed; somebody else may have removed others',
-              ),
-            ...progressOf(`dead letters match; up to ${MAX_COUNTED_LETTERS}`),
-            earlier: earlierSchema.describe(
-              'Who was faster with one of `ids`, where none of them was left',
-            ),
-          }),
-          ...problemResponses(400, 401, 403, 413, 415),
-        },
-      },
-      handle: async (request) => {
-        const {
-          body: { name, errorCode, reason, ...targets },
-          log,
-        } = request
-        const { actor, userId } = request.access
-        const which = readTargets(targets, { name, errorCode }) ?? { ids: [] }
-        const { next, ...outcome } = await client.discardDeadLetters(inParts(which), {
-          actor,
-          reason,
-        })
-        log.info({ name, ...outcome, userId }, 'dead letters discarded')
-        const earlier = await tellEarlierOf(
-          client.reader,
-          outcome.discarded,
-          { workIds: targets.ids },
-          LETTER_GONE,
-        )
-        return { ...outcome, nextCursor: next && formatCursor(next), ...earlier }
-      },
-    }),
-
-    route({
-      method: 'POST',
       path: '/jobs/dead-letters/:workId/redrive',
       may: 'act',
       schema: {
@@ -338,7 +143,10 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
           'The work gets as many attempts as new work. What two or more workers have died of is refused with 409 and the code ended_workers, unless evenIfWorkersDied.',
         params: idParams,
         body: z.strictObject({ reason: requestReason, evenIfWorkersDied }),
-        response: { 200: redriven, ...problemResponses(400, 401, 403, 404, 409, 413, 415) },
+        response: {
+          200: z.object({ redriven: z.literal(1) }),
+          ...problemResponses(400, 401, 403, 404, 409, 413, 415),
+        },
       },
       handle: async (request) => {
         const {
@@ -369,7 +177,7 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
         // Somebody else was faster.
         if (outcome.redriven === 0) throw await refuseDeadLetter(client.reader, workId)
         log.info({ name, workId, redriven: 1, userId }, 'dead letters retried')
-        return { redriven: 1 }
+        return { redriven: 1 as const }
       },
     }),
 
@@ -403,20 +211,4 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
       },
     }),
   ]
-}
-
-function tellRedriven(
-  { body, log }: { body: { name?: string | undefined }; log: RouteLog },
-  { next, ...outcome }: RedriveOutcome,
-  userId: string | undefined,
-) {
-  log.info({ name: body.name ?? '', ...outcome, userId }, 'dead letters retried')
-  const { alreadyQueued, endedWorkers, unknown, ...done } = outcome
-  return {
-    ...done,
-    ...(alreadyQueued > 0 && { alreadyQueued }),
-    ...(endedWorkers > 0 && { endedWorkers }),
-    ...(unknown > 0 && { unknown }),
-    nextCursor: next && formatCursor(next),
-  }
 }

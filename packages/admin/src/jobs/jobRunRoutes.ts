@@ -1,6 +1,5 @@
 import {
   JOB_TRIGGERS,
-  bulkCancel,
   findEnqueuedAt,
   countEqualFailures,
   findWorkOfRun,
@@ -28,9 +27,8 @@ import {
   type KeptLog,
   type Run,
 } from '../contract.ts'
-import { bulkTargets, checkTargets, progressOf, readTargets } from './bulk.ts'
 import { readProgress } from './readProgress.ts'
-import { refuseRun, tellEarlier, tellEarlierOf } from './refuse.ts'
+import { refuseRun, tellEarlier } from './refuse.ts'
 import { requestReason } from './requestReason.ts'
 import { storableText } from '../http/storableText.ts'
 
@@ -99,20 +97,6 @@ export function checkSpans(
 const listQuery = z
   .strictObject({ limit: pageLimit(50), cursor: pageCursor, ...runFilters })
   .superRefine(checkSpans)
-
-const MAX_CANCELLED = 200
-
-/** Filters for runs under way, in a body, where a number is a number and no text. */
-const bodyFilters = {
-  name: runFilters.name,
-  trigger: runFilters.trigger,
-  workId: runFilters.workId,
-  from: runFilters.from,
-  to: runFilters.to,
-  label: runFilters.label,
-  worker: runFilters.worker,
-  minDurationMs: runFilters.minDurationMs,
-}
 
 const idParams = z.strictObject({ id: z.guid() })
 const reasonBody = z.strictObject({ reason: requestReason })
@@ -248,48 +232,6 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
             )
         log.info({ runId: id, userId }, 'job run cancellation requested')
         return { id, status: outcome, ...tellEarlier(earlier ?? null) }
-      },
-    }),
-
-    route({
-      method: 'POST',
-      path: '/jobs/runs/cancel',
-      may: 'act',
-      schema: {
-        tags: ['jobs'],
-        summary: 'Cancel runs under way',
-        description:
-          'Choose by `ids`, or by `all: true` with filters for all that match and are under way. With `all`, repeat the request with the `nextCursor` of the answer until that is null. The signal of each run aborts within a second, and the run ends as failed with code cancelled.',
-        body: z
-          .strictObject({
-            ...bulkTargets(MAX_CANCELLED),
-            ...bodyFilters,
-            reason: requestReason,
-          })
-          .superRefine(checkTargets),
-        response: {
-          200: z.object({
-            requested: z.int().describe('How many runs were asked to stop'),
-            notRunning: z.int().describe('How many runs had ended already or do not exist'),
-            ...progressOf('runs match; up to 200'),
-            earlier: earlierSchema.describe(
-              'Who cancelled one of `ids` before, where none was left to cancel',
-            ),
-          }),
-          ...problemResponses(400, 401, 403, 413, 415),
-        },
-      },
-      handle: async (request) => {
-        const {
-          body: { ids, all, cursor, reason, ...filters },
-          log,
-        } = request
-        const { actor, userId } = request.access
-        const which = readTargets({ ids, all, cursor }, filters) ?? { ids: [] }
-        const { next, ...outcome } = await bulkCancel(client, which, { actor, reason })
-        log.info({ ...outcome, userId }, 'job run cancellations requested')
-        const earlier = await tellEarlierOf(reader, outcome.requested, { runIds: ids }, ['cancel'])
-        return { ...outcome, nextCursor: next && formatCursor(next), ...earlier }
       },
     }),
 

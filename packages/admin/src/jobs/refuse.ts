@@ -96,7 +96,7 @@ export async function refusePause(
 }
 
 /** What makes a dead letter none. */
-export const LETTER_GONE = ['redrive', 'discard', 'approve'] as const
+const LETTER_GONE = ['redrive', 'discard', 'approve'] as const
 
 export async function refuseDeadLetter(reader: JobsReader, workId: string): Promise<Problem> {
   const earlier = await findLastAction(reader, { workIds: [workId] }, LETTER_GONE)
@@ -111,18 +111,6 @@ export function tellEarlier(earlier: EarlierAction | null): { earlier?: EarlierA
   if (earlier === null) return {}
   const { at, action, actor, reason } = earlier
   return { earlier: { at, action, actor, reason } }
-}
-
-/** The same for many that were chosen by their ids, where nothing was left to do. */
-export async function tellEarlierOf(
-  reader: JobsReader,
-  done: number,
-  ids: { runIds?: readonly string[] | undefined; workIds?: readonly string[] | undefined },
-  kinds: readonly JobActionKind[],
-): Promise<{ earlier?: EarlierAction }> {
-  const { runIds = [], workIds = [] } = ids
-  if (done > 0 || runIds.length + workIds.length === 0) return {}
-  return tellEarlier(await findLastAction(reader, { runIds, workIds }, kinds))
 }
 
 export function refuseUnknownSchedule(key: string, name: string): Problem {

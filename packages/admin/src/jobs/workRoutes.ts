@@ -1,61 +1,18 @@
-import {
-  listWaitingWork,
-  type JobsReader,
-  type WaitingWorkQuery,
-  type WhichWork,
-  type WorkOutcome,
-} from '@roundsman/engine/client'
-import {
-  countWaitingWork,
-  groupWaitingWork,
-  sumWaitingWork,
-  type JobActionKind,
-} from '@roundsman/engine/internal'
+import { listWaitingWork, type JobsReader, type WaitingWorkQuery } from '@roundsman/engine/client'
+import { countWaitingWork, groupWaitingWork, sumWaitingWork } from '@roundsman/engine/internal'
 import { z } from 'zod'
-import {
-  earlierSchema,
-  explanationSchema,
-  groupsSchema,
-  waitingWorkSchema,
-  type Earlier,
-} from '../contract.ts'
-import { route, type AdminParts, type Route, type RouteRequest } from '../route.ts'
-import { instant } from '../http/instant.ts'
+import { explanationSchema, groupsSchema, waitingWorkSchema } from '../contract.ts'
+import { route, type AdminParts, type Route } from '../route.ts'
 import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { Problem, problemResponses } from '../http/problem.ts'
 import { storableText } from '../http/storableText.ts'
 import { nameParams } from './jobRoutes.ts'
 import { readShownQuery, shownQuery } from './shownQuery.ts'
-import { refusePause, tellEarlierOf } from './refuse.ts'
+import { refusePause } from './refuse.ts'
 import { optionalReasonBody, reasonOf, requestReason } from './requestReason.ts'
 
-const MAX_IDS = 1_000
-
 const jobName = storableText({ max: 100 }).describe('Name of the job')
-const label = storableText({ max: 200 }).describe('Only work with exactly this label')
-
-/** Which work is meant: pieces of one job by id, those with a label, or all. */
-const which = {
-  name: jobName,
-  ids: z.array(z.guid()).min(1).max(MAX_IDS).optional(),
-  label: label.optional(),
-  all: z.literal(true).optional().describe('All waiting work of the job'),
-  reason: requestReason,
-}
-const isSaid = ({ ids, label: its, all }: { ids?: unknown; label?: unknown; all?: unknown }) =>
-  ids !== undefined || its !== undefined || all === true
-const SAY_WHICH = { error: 'is missing: say which work by ids, label, or all: true', path: ['ids'] }
-
-const outcome = z.object({
-  done: z.int().describe('How many pieces of work were changed; at most 10,000 with one request'),
-  left: z
-    .int()
-    .describe(
-      'How many pieces of work match and were left, because one request changes no more or somebody else was changing them: repeat the request. 100,000 stands for more as well',
-    ),
-  earlier: earlierSchema.describe('Who was faster with one of `ids`, where none was changed'),
-})
 
 const filters = {
   name: jobName.optional(),
@@ -74,8 +31,6 @@ async function readFilters(
   const isPart = its !== undefined && (await countWaitingWork(reader, { label: its })) === 0
   return { name, ...(isPart ? { labelPart: its } : { label: its }), ...readShownQuery(query) }
 }
-
-type Selected = Pick<z.output<z.ZodObject<typeof which>>, 'name' | 'ids' | 'label' | 'all'>
 
 /**
  * What waits, and what people may do about it before a worker takes it. Also for jobs that left the catalogue, whose work
@@ -161,69 +116,6 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
 
     route({
       method: 'POST',
-      path: '/jobs/work/cancel',
-      may: 'act',
-      schema: {
-        tags: ['jobs'],
-        summary: 'Cancel waiting work',
-        description: 'The work leaves the queue without a run and frees its unique key.',
-        body: z.strictObject(which).refine(isSaid, SAY_WHICH),
-        response: { 200: outcome, ...problemResponses(400, 401, 403, 413, 415) },
-      },
-      handle: async (request) => {
-        const by = askerOf(request)
-        const done = await client.cancelWork(toWhich(request.body), by)
-        return await tell(request, 'waiting work cancelled', done, ['cancelWork'])
-      },
-    }),
-
-    route({
-      method: 'POST',
-      path: '/jobs/work/postpone',
-      may: 'act',
-      schema: {
-        tags: ['jobs'],
-        summary: 'Postpone waiting work, or make it due now',
-        description:
-          'Work waits until `startAfter`; work that is due later stays as it is. A `startAfter` that is not in the future makes all of it due now. When work expires does not change.',
-        body: z.strictObject({ ...which, startAfter: instant }).refine(isSaid, SAY_WHICH),
-        response: { 200: outcome, ...problemResponses(400, 401, 403, 413, 415) },
-      },
-      handle: async (request) => {
-        const { startAfter } = request.body
-        const by = { ...askerOf(request), startAfter }
-        const done = await client.postponeWork(toWhich(request.body), by)
-        return await tell(request, 'waiting work postponed', done, ['postponeWork', 'cancelWork'])
-      },
-    }),
-
-    route({
-      method: 'POST',
-      path: '/jobs/work/prioritise',
-      may: 'act',
-      schema: {
-        tags: ['jobs'],
-        summary: 'Give waiting work another priority',
-        body: z
-          .strictObject({
-            ...which,
-            priority: z.int32().describe('Workers take a higher priority first'),
-          })
-          .refine(isSaid, SAY_WHICH),
-        response: { 200: outcome, ...problemResponses(400, 401, 403, 413, 415) },
-      },
-      handle: async (request) => {
-        const by = { ...askerOf(request), priority: request.body.priority }
-        const done = await client.prioritiseWork(toWhich(request.body), by)
-        return await tell(request, 'waiting work prioritised', done, [
-          'prioritiseWork',
-          'cancelWork',
-        ])
-      },
-    }),
-
-    route({
-      method: 'POST',
       path: '/jobs/:name/queue/pause',
       may: 'act',
       schema: {
@@ -280,25 +172,6 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
     }),
   ]
 
-  function askerOf({
-    access,
-    body,
-  }: Pick<RouteRequest<unknown, unknown, { reason: string }>, 'access' | 'body'>) {
-    return { actor: access.actor, reason: body.reason }
-  }
-
-  async function tell(
-    request: Pick<RouteRequest<unknown, unknown, Selected>, 'access' | 'body' | 'log'>,
-    message: string,
-    { done, left }: WorkOutcome,
-    kinds: readonly JobActionKind[],
-  ): Promise<WorkOutcome & { earlier?: Earlier }> {
-    const { name, ids } = request.body
-    request.log.info({ name, done, left, userId: request.access.userId }, message)
-    const earlier = await tellEarlierOf(client.reader, done, { workIds: ids }, kinds)
-    return { done, left, ...earlier }
-  }
-
   function noQueue(name: string): Problem {
     const known = jobs.some((job) => job.name === name)
     const why = known
@@ -306,10 +179,4 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
       : 'there is no job with this name'
     return new Problem(404, { detail: `${name} has no queue: ${why}` })
   }
-}
-
-function toWhich({ name, ids, label: its }: Selected): WhichWork {
-  const job = { name }
-  if (ids !== undefined) return { job, ids, ...(its !== undefined && { label: its }) }
-  return its === undefined ? { job, all: true } : { job, label: its }
 }

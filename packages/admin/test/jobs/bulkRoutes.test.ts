@@ -1,10 +1,13 @@
 import { randomUUID } from 'node:crypto'
+import { defineJob } from '@roundsman/engine'
 import {
   emptyQueue,
   emptyTables,
   expectInvalid,
   expectProblem,
   openForTests,
+  setWork,
+  UNKNOWN_ID,
 } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { dispatchEmail, openTestAdmin } from '../openTestAdmin.ts'
@@ -61,6 +64,38 @@ describe('POST /api/jobs/bulk', () => {
     expect((await stop(act.id)).json()).toEqual(act)
   })
 
+  it('postpones and prioritises, and its log says who started it', async () => {
+    const ids: string[] = []
+    for (let n = 0; n < 2; n++) ids.push((await enqueue()).workId)
+    const startAfter = '2031-01-01T00:00:00.000Z'
+    const postponed = await start({ kind: 'postponeWork', ids: [ids[0]], startAfter, reason })
+    expect(postponed.json()).toMatchObject({ matched: 1, done: 1 })
+    const prioritised = await start({ kind: 'prioritiseWork', all: true, priority: 5, reason })
+    expect(prioritised.json()).toMatchObject({ matched: 2, done: 2, actor: 'admin@example.com' })
+    const listed = await api.as('admin', { method: 'GET', url: '/api/jobs/work' })
+    expect(listed.json().work).toMatchObject([
+      { workId: ids[1], priority: 5, isDue: true },
+      { workId: ids[0], priority: 5, startAfter, isDue: false },
+    ])
+    const { id: bulkId } = prioritised.json()
+    expect(api.log).toContainEqual(
+      expect.objectContaining({
+        ...{ msg: 'bulk act started', kind: 'prioritiseWork', bulkId, matched: 2 },
+        userId: api.userIds.admin,
+      }),
+    )
+  })
+
+  it('passes over dead letters of jobs that have left the catalogue', async () => {
+    const former = defineJob({ name: 'formerJob' })
+    const letters = [await enqueue(), await api.jobsClient.enqueue(api.prisma, former, {})]
+    for (const { workId } of letters) await setWork(api.prisma, workId, 'failed')
+    const ids = letters.map(({ workId }) => workId)
+    const response = await start({ kind: 'redrive', ids: [...ids, randomUUID()], reason })
+    expect(response.json()).toMatchObject({ matched: 2, done: 1, passed: { unknown: 1 } })
+    expect(await countWaiting()).toEqual([{ count: 1 }])
+  })
+
   it('is stopped before it is done', async () => {
     for (let n = 0; n < 3; n++) await enqueue()
     const id = await api.prisma.$transaction(async (tx) => {
@@ -73,6 +108,25 @@ describe('POST /api/jobs/bulk', () => {
     expect(stopped).toMatchObject({ id, done: 0, left: 3, stoppedBy: expect.any(String) })
     expect(stopped.endedAt).not.toBeNull()
     expect(await countWaiting()).toEqual([{ count: 3 }])
+  })
+
+  it.each<[path: string, payload: object]>([
+    ['all', { all: false }],
+    ['ids', { ids: [] }],
+    ['ids.0', { ids: ['1'] }],
+    ['ids', { ids: Array.from({ length: 1_001 }, () => UNKNOWN_ID) }],
+    ['label', { ids: [UNKNOWN_ID], label: 'x' }],
+    ['reason', { all: true, reason: ' ' }],
+    ['name', { name: 'a\0b' }],
+    ['runs.outcome', { kind: 'cancel', runs: { outcome: 'sad' } }],
+    ['runs.maxDurationMs', { kind: 'redrive', runs: { minDurationMs: 5, maxDurationMs: 4 } }],
+    ['startAfter', { kind: 'postponeWork', all: true, startAfter: 'tomorrow' }],
+    ['priority', { kind: 'prioritiseWork', all: true, priority: 0.5 }],
+    ['priority', { kind: 'prioritiseWork', all: true, priority: 2 ** 31 }],
+  ])('refuses a wrong %s', async (path, payload) => {
+    await enqueue()
+    expectInvalid(await start({ kind: 'cancelWork', reason, ...payload }), [`body.${path}`])
+    expect(await countWaiting()).toEqual([{ count: 1 }])
   })
 
   it('refuses what says nothing, or two things', async () => {

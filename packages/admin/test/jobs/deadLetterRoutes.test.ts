@@ -1,4 +1,3 @@
-// Not quick: redrives among thousands of dead letters.
 import { defineJob, type Job } from '@roundsman/engine'
 import { randomUUID } from 'node:crypto'
 import {
@@ -28,8 +27,6 @@ const URL = '/api/jobs/dead-letters'
 const list = (query = '') => api.as('admin', { method: 'GET', url: `${URL}?${query}` })
 const redrive = (id: string, payload: object = { reason: 'the server is back' }) =>
   api.as('owner', { method: 'POST', url: `${URL}/${id}/redrive`, payload })
-const redriveMany = (payload: object) =>
-  api.as('admin', { method: 'POST', url: `${URL}/redrive`, payload })
 const discard = (id: string, payload?: object) =>
   api.as('admin', { method: 'DELETE', url: `${URL}/${id}`, ...(payload && { payload }) })
 
@@ -235,17 +232,9 @@ describe('POST /api/jobs/dead-letters/:workId/redrive', () => {
       )
     const { workId: id } = await enqueue()
     await setWork(api.prisma, id, 'failed')
-    const [free] = await giveUpEmails()
     await enqueue()
     expect(expectProblem(await redrive(id), 409).detail).toContain('unique key')
-    expect((await redriveMany({ name: 'dispatchEmail', reason: 'all of them' })).json()).toEqual({
-      redriven: 1,
-      alreadyQueued: 1,
-    })
     expect(await listIds()).toEqual([id])
-    expect((await listQueue(api.prisma)).find((work) => work.id === free)).toMatchObject({
-      state: 'retry',
-    })
   })
 
   it('asks whether it is wanted all the same, of work that has ended two workers', async () => {
@@ -255,21 +244,14 @@ describe('POST /api/jobs/dead-letters/:workId/redrive', () => {
       code: 'ended_workers',
       detail: expect.stringContaining('evenIfWorkersDied'),
     })
-    // Many pass it over, and say so.
-    const reason = 'the server is back'
-    expect((await redriveMany({ name: 'dispatchEmail', reason })).json()).toEqual({
-      redriven: 1,
-      endedWorkers: 1,
-    })
-    expect((await redriveMany({ all: true, reason })).json()).toMatchObject({
-      redriven: 0,
-      endedWorkers: 1,
-    })
     const { deadLetters } = (await api.as('admin', { method: 'GET', url: URL })).json()
-    expect(deadLetters).toMatchObject([{ workId: id, losses: 2 }])
-    const response = await redrive(id!, { reason, evenIfWorkersDied: true })
+    expect(deadLetters).toMatchObject([
+      { workId: other, losses: 0 },
+      { workId: id, losses: 2 },
+    ])
+    const response = await redrive(id!, { reason: 'why', evenIfWorkersDied: true })
     expect([response.statusCode, response.json()]).toEqual([200, { redriven: 1 }])
-    expect(await listIds()).not.toContain(other)
+    expect(await listIds()).toEqual([other])
   })
 
   it('needs a reason', async () => {
@@ -287,62 +269,6 @@ describe('POST /api/jobs/dead-letters/:workId/redrive', () => {
       expectProblem(await redrive(id!), 500)
     })
     expect(await listQueue(api.prisma)).toEqual(before)
-  })
-})
-
-describe('POST /api/jobs/dead-letters/redrive', () => {
-  it('gives all of a job back', async () => {
-    const emails = await giveUpEmails(3)
-    const [render] = await giveUpRender()
-    const response = await redriveMany({ name: 'dispatchEmail', reason: 'why' })
-    expect([response.statusCode, response.json()]).toEqual([200, { redriven: 3 }])
-    expect(await listIds()).toEqual([render])
-    const queue = await listQueue(api.prisma)
-    for (const id of emails) {
-      expect(queue.find((work) => work.id === id)).toMatchObject({
-        state: 'retry',
-        data: { actor: 'admin@example.com', reason: 'why' },
-      })
-    }
-    const again = await redriveMany({ name: 'dispatchEmail', reason: 'why' })
-    expect(again.json()).toEqual({ redriven: 0 })
-  })
-
-  it('or those that are named, as far as they are its', async () => {
-    const [first, second, third] = await giveUpEmails(3)
-    const [render] = await giveUpRender()
-    const workIds = [first, third, render, UNKNOWN_ID]
-    const response = await redriveMany({ name: 'dispatchEmail', workIds, reason: 'why' })
-    expect(response.json()).toEqual({ redriven: 2 })
-    expect(new Set(await listIds())).toEqual(new Set([second, render]))
-  })
-
-  const body = { name: 'dispatchEmail', reason: 'why' }
-  const thousand = Array.from({ length: 1_000 }, () => UNKNOWN_ID)
-  const cases: [what: string, payload: object, paths: string[]][] = [
-    ['neither ids, nor all, nor a name', { reason: 'why' }, ['body.ids']],
-    ['a job that there is not', { ...body, name: 'formerJob' }, ['body.name']],
-    ['a name with NUL', { ...body, name: 'a\0b' }, ['body.name']],
-    ['no reason', { name: 'dispatchEmail' }, ['body.reason']],
-    ['none', { ...body, workIds: [] }, ['body.workIds']],
-    ['what is not an id', { ...body, workIds: ['1'] }, ['body.workIds.0']],
-    ['too many', { ...body, workIds: [...thousand, UNKNOWN_ID] }, ['body.workIds']],
-    ['ids beside a name', { ...body, ids: [UNKNOWN_ID] }, ['body.ids']],
-    ['a code beside a name alone', { ...body, errorCode: 'x' }, ['body.errorCode']],
-    ['all and ids', { reason: 'why', all: true, ids: [UNKNOWN_ID] }, ['body.all']],
-  ]
-  for (const [what, payload, paths] of cases) {
-    it(`refuses ${what}`, async () => {
-      const ids = await giveUpEmails()
-      expectInvalid(await redriveMany(payload), paths)
-      expect(await listIds()).toEqual(ids)
-    })
-  }
-
-  it('takes a thousand ids', async () => {
-    const [id = ''] = await giveUpEmails()
-    const workIds = [...thousand.slice(1), id]
-    expect((await redriveMany({ ...body, workIds })).json()).toEqual({ redriven: 1 })
   })
 })
 
@@ -396,197 +322,26 @@ describe('DELETE /api/jobs/dead-letters/:workId', () => {
   })
 })
 
-describe('many at once', () => {
-  const post = (what: 'redrive' | 'discard', payload: object) =>
-    api.as('admin', {
-      method: 'POST',
-      url: `${URL}/${what}`,
-      payload: { reason: 'why', ...payload },
-    })
+describe('GET /api/jobs/runs/dead-letters', () => {
+  const count = (query: string) =>
+    api.as('admin', { method: 'GET', url: `/api/jobs/runs/dead-letters?${query}` })
 
-  /** Repeats the request until no answer says that there is more, and returns all answers. */
-  async function postAll(what: 'redrive' | 'discard', filters: object) {
-    const answers = []
-    let cursor: string | null = null
-    do {
-      const response = await post(what, { all: true, ...filters, ...(cursor && { cursor }) })
-      expect(response.statusCode).toBe(200)
-      answers.push(response.json())
-      cursor = response.json().nextCursor
-    } while (cursor !== null)
-    return answers
-  }
-
-  /** Gives up more work than one request takes. */
-  async function giveUpMany(count: number): Promise<void> {
-    const [id] = await giveUpEmails()
-    await api.prisma.$executeRaw`
-      insert into "JobDeadLetter"
-      select (jsonb_populate_record(letter, jsonb_build_object(
-        'id', gen_random_uuid(), 'failedAt', letter."failedAt" - n * interval '1 s'))).*
-      from "JobDeadLetter" letter, generate_series(1, ${count - 1}::int) n where letter."id" = ${id}::uuid`
-  }
-
-  it('go back, those of several jobs by their ids', async () => {
-    const [email, other] = await giveUpEmails(2)
-    const [render] = await giveUpRender()
-    const [former] = await giveUp(formerJob, {})
-    const response = await post('redrive', { ids: [email, render, former, UNKNOWN_ID] })
-    expect(response.json()).toEqual({ redriven: 2, unknown: 1, left: 0, nextCursor: null })
-    expect(new Set(await listIds())).toEqual(new Set([other, former]))
-    const actions = await api.prisma.jobAction.findMany({
-      where: { workId: { in: [email!, render!] } },
-    })
-    expect(actions).toHaveLength(2)
-    expect(actions[0]).toMatchObject({
-      action: 'redrive',
-      actor: 'admin@example.com',
-      reason: 'why',
-    })
-  })
-
-  it('go back, all that match, part by part, and what fails again meanwhile is not met again', async () => {
-    await giveUpMany(1_100)
-    const [render] = await giveUpRender()
-    const first = await post('redrive', {
-      all: true,
-      errorCode: 'smtp_down',
-      name: 'dispatchEmail',
-    })
-    expect(first.json()).toMatchObject({ redriven: 500, left: 600 })
-    // All at the same instant, after all others.
-    await api.prisma.$executeRaw`
-      with gone as (delete from "JobWork" returning *)
-      insert into "JobDeadLetter" ("id", "name", "bytes", "errorCode", "errorMessage")
-      select "id", "name", "bytes", 'smtp_down', '' from gone`
-    const { nextCursor: cursor } = first.json()
-    const filters = { all: true, errorCode: 'smtp_down', name: 'dispatchEmail' }
-    const second = await post('redrive', { ...filters, cursor })
-    expect(second.json()).toMatchObject({ redriven: 500, left: 100 })
-    const third = await post('redrive', { ...filters, cursor: second.json().nextCursor })
-    expect(third.json()).toEqual({ redriven: 100, left: 0, nextCursor: null })
-    const left = await listIds('name=renderInvoicePdf')
-    expect(left).toEqual([render])
-  })
-
-  describe('of runs', () => {
-    const count = (query: string) =>
-      api.as('admin', { method: 'GET', url: `/api/jobs/runs/dead-letters?${query}` })
-    const redriveRuns = (payload: object) =>
-      api.as('admin', {
-        method: 'POST',
-        url: '/api/jobs/runs/redrive',
-        payload: { all: true, reason: 'why', ...payload },
-      })
-
-    /** The attempts that the latest dead letters but `offset` had, as many as `limit`. */
-    async function addRuns(errorCode: string, limit: number, offset = 0): Promise<void> {
-      await api.prisma.$executeRaw`
-        insert into "JobRun" ("id", "name", "status", "errorCode", "trigger", "attempt", "workerId", "startedAt", "endedAt", "workId")
-        select gen_random_uuid(), letter."name", 'failed', ${errorCode}, 'queue', 1, 'w1', now(), now(), letter."id"
-        from (
-          select "name", "id" from "JobDeadLetter"
-          order by "failedAt" desc, "id" desc limit ${limit} offset ${offset}
-        ) letter`
-    }
-
-    beforeEach(async () => {
-      await api.prisma.jobRun.deleteMany()
-      await api.prisma.jobAction.deleteMany()
-    })
-
-    it('go back, all that match by any attempt and each once, part by part', async () => {
-      await giveUpMany(700)
-      await giveUpRender()
-      await addRuns('smtp_down', 650)
-      // Another attempt of the same work.
-      await addRuns('timeout', 20)
-      const filter = { name: 'dispatchEmail' }
-      expect((await count('name=dispatchEmail')).json()).toEqual({ count: 649, isCut: false })
-      expect((await count('name=dispatchEmail&errorCode=timeout')).json()).toMatchObject({
-        count: 19,
-      })
-      const first = await redriveRuns(filter)
-      expect(first.json()).toMatchObject({ redriven: 500, left: 149 })
-      const second = await redriveRuns({ ...filter, cursor: first.json().nextCursor })
-      expect(second.json()).toEqual({ redriven: 149, left: 0, nextCursor: null })
-      // That of the other job, and those without such a run.
-      expect(await listIds('limit=200')).toHaveLength(52)
-      const [action] = await api.prisma.jobAction.findMany({ take: 1 })
-      expect(action).toMatchObject({ action: 'redrive', actor: 'admin@example.com', reason: 'why' })
-      expect(await api.prisma.jobAction.count()).toBe(649)
-      expect((await redriveRuns({ errorCode: 'none' })).json()).toEqual({
-        redriven: 0,
-        left: 0,
-        nextCursor: null,
-      })
-    })
-
-    it('are looked for among so many with each request, and the next goes on after them', async () => {
-      await giveUpMany(10_003)
-      await addRuns('smtp_down', 3, 10_000)
-      expect((await count('')).json()).toEqual({ count: 0, isCut: true })
-      const first = await redriveRuns({})
-      expect(first.json()).toMatchObject({ redriven: 0, left: 0, nextCursor: expect.any(String) })
-      const second = await redriveRuns({ cursor: first.json().nextCursor })
-      expect(second.json()).toEqual({ redriven: 3, left: 0, nextCursor: null })
-    })
-
-    it('are not redriven unless all is said, nor by what is no filter', async () => {
-      expectInvalid(await redriveRuns({ all: undefined }), ['body.all'])
-      expectInvalid(await redriveRuns({ ids: [UNKNOWN_ID] }), ['body.ids'])
-      expectInvalid(await redriveRuns({ minDurationMs: 5, maxDurationMs: 4 }), [
-        'body.maxDurationMs',
-      ])
-      expectInvalid(await count('outcome=sad'), ['query.outcome'])
-    })
-  })
-
-  it('stay where other work holds their unique key, and that is the end of it', async () => {
-    const enqueue = () =>
-      api.prisma.$transaction((tx) =>
-        api.jobsClient.enqueue(tx, dispatchEmail, { emailId: randomUUID() }, { uniqueKey: 'a' }),
-      )
-    const { workId } = await enqueue()
-    await setWork(api.prisma, workId, 'failed', { code: 'smtp_down', message: '' })
-    await enqueue()
-    expect(await postAll('redrive', {})).toEqual([
-      { redriven: 0, alreadyQueued: 1, left: 0, nextCursor: null },
-    ])
-    expect(await listIds()).toEqual([workId])
-  })
-
-  it('are discarded, by their ids or all that match, and recorded', async () => {
-    const [first, second] = await giveUpEmails(2)
-    await setWork(api.prisma, second!, 'retry')
-    expect((await post('discard', { ids: [first, second] })).json()).toEqual({
-      discarded: 1,
-      left: 0,
-      nextCursor: null,
-    })
-    await giveUpMany(600)
+  it('counts each that has an attempt which matches once, and refuses what is no filter', async () => {
+    const [first, second] = await giveUpEmails(3)
     await giveUpRender()
-    const answers = await postAll('discard', { name: 'dispatchEmail' })
-    expect(answers.map(({ discarded, left }) => [discarded, left])).toEqual([
-      [500, 100],
-      [100, 0],
+    for (const [workId, errorCode] of [
+      [first, 'smtp_down'],
+      [first, 'timeout'],
+      [second, 'smtp_down'],
     ])
-    expect(await listIds('name=dispatchEmail')).toEqual([])
-    expect(await listIds()).toHaveLength(1)
-    expect(await api.prisma.jobAction.count({ where: { action: 'discard', reason: 'why' } })).toBe(
-      601,
-    )
-  })
-
-  it.each<[body: object, paths: string[]]>([
-    [{}, ['body.ids']],
-    [{ name: 'dispatchEmail' }, ['body.ids']],
-    [{ ids: [UNKNOWN_ID], errorCode: 'x' }, ['body.errorCode']],
-    [{ all: true, errorCode: '' }, ['body.errorCode']],
-    [{ all: true, cursor: 'x' }, ['body.cursor']],
-    [{ all: true, reason: ' ' }, ['body.reason']],
-  ])('are not discarded for %j', async (body, paths) => {
-    expectInvalid(await post('discard', body), paths)
+      await api.prisma.$executeRaw`
+        insert into "JobRun" ("id", "name", "status", "errorCode", "trigger", "workerId", "startedAt", "endedAt", "workId")
+        values (gen_random_uuid(), 'dispatchEmail', 'failed', ${errorCode}, 'queue', 'w1', now(), now(), ${workId}::uuid)`
+    expect((await count('name=dispatchEmail')).json()).toEqual({ count: 2, isCut: false })
+    expect((await count('errorCode=timeout')).json()).toEqual({ count: 1, isCut: false })
+    expect((await count('name=renderInvoicePdf')).json()).toEqual({ count: 0, isCut: false })
+    expectInvalid(await count('outcome=sad'), ['query.outcome'])
+    expectInvalid(await count('minDurationMs=5&maxDurationMs=4'), ['query.maxDurationMs'])
   })
 })
 

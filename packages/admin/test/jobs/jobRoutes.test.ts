@@ -498,8 +498,6 @@ describe('waiting work', () => {
     (await api.jobsClient.enqueue(api.prisma, sendReport, { to }, options)).workId
   const list = async (query = '') =>
     (await api.as('admin', { method: 'GET', url: `/api/jobs/work?${query}` })).json()
-  const work = (action: string, payload: object) =>
-    post(`work/${action}`, { name: 'sendReport', reason: 'why', ...payload }, 'owner')
 
   it('is listed without its payload, from page to page, by job and label', async () => {
     const ids = [await enqueue(), await enqueue({ uniqueKey: 'k' }), await enqueue()]
@@ -550,73 +548,9 @@ describe('waiting work', () => {
       state: 'waiting',
       reasons: [{ kind: 'noWorker' }],
     })
-    await work('cancel', { ids: [id] })
+    await post('bulk', { kind: 'cancelWork', ids: [id], reason: 'why' }, 'owner')
     const text = 'cancelled by owner@example.com: why'
-    expect(await explain()).toMatchObject({ name, state: 'cancelled', text, reasons: [] })
-  })
-
-  it('is cancelled, postponed and prioritised, and who did it and why is recorded', async () => {
-    const ids = [await enqueue(), await enqueue()]
-    const startAfter = '2031-01-01T00:00:00.000Z'
-    const done = async (action: string, payload: object) => {
-      const response = await work(action, payload)
-      expect(response.statusCode).toBe(200)
-      return response.json()
-    }
-    expect(await done('postpone', { ids: [ids[0]], startAfter })).toEqual({ done: 1, left: 0 })
-    expect(await done('prioritise', { all: true, priority: 5 })).toEqual({ done: 2, left: 0 })
-    expect((await list()).work).toMatchObject([
-      { workId: ids[1], priority: 5, isDue: true },
-      { workId: ids[0], priority: 5, startAfter, isDue: false },
-    ])
-    expect(await done('cancel', { label: 'nothing' })).toEqual({ done: 0, left: 0 })
-    expect(await done('cancel', { all: true })).toEqual({ done: 2, left: 0 })
-    expect(await listQueue(api.prisma)).toEqual([])
-    const actions = await api.prisma.jobAction.findMany({
-      where: { actor: 'owner@example.com', reason: 'why', workId: ids[0]! },
-      orderBy: { at: 'asc' },
-    })
-    expect(actions.map(({ action }) => action)).toEqual([
-      'postponeWork',
-      'prioritiseWork',
-      'cancelWork',
-    ])
-    expect(api.log).toContainEqual(
-      expect.objectContaining({
-        msg: 'waiting work cancelled',
-        name: 'sendReport',
-        done: 2,
-        left: 0,
-        userId: api.userIds.owner,
-      }),
-    )
-  })
-
-  it.each([
-    ['cancel', {}, 'body.ids'],
-    ['cancel', { all: false }, 'body.all'],
-    ['cancel', { ids: [] }, 'body.ids'],
-    ['cancel', { ids: ['1'] }, 'body.ids.0'],
-    ['cancel', { all: true, reason: ' ' }, 'body.reason'],
-    ['cancel', { all: true, name: 'a\0b' }, 'body.name'],
-    ['postpone', { all: true }, 'body.startAfter'],
-    ['postpone', { all: true, startAfter: 'tomorrow' }, 'body.startAfter'],
-    ['prioritise', { all: true, priority: 0.5 }, 'body.priority'],
-    ['prioritise', { all: true, priority: 2 ** 31 }, 'body.priority'],
-  ])('is left alone by %s of %j', async (action, payload, path) => {
-    await enqueue()
-    expectInvalid(await work(action, payload), [path])
-    expect((await list()).work).toMatchObject([{ priority: 0, isDue: true }])
-  })
-
-  it('is named by a thousand ids at most, of which those count that have the label', async () => {
-    const [first, second] = [await enqueue(), await enqueue()]
-    await api.prisma.$executeRaw`update "JobWork" set "label" = 'x' where "id" = ${first}::uuid`
-    const ids = [first, second]
-    const many = Array.from({ length: 1_001 }, () => first)
-    expectInvalid(await work('cancel', { ids: many }), ['body.ids'])
-    expect((await work('cancel', { ids, label: 'x' })).json()).toEqual({ done: 1, left: 0 })
-    expect((await list()).work).toMatchObject([{ workId: second }])
+    expect(await explain()).toMatchObject({ state: 'cancelled', text, reasons: [] })
   })
 
   it('waits while its queue is paused, which the queue tells', async () => {

@@ -30,22 +30,12 @@ const post = (url: string, payload: object = {}): Request => ({
 
 const ofRun = {
   cancel: (id) => post(`/jobs/runs/${id}/cancel`),
-  cancelMany: (id) => post('/jobs/runs/cancel', { ids: [id] }),
   approve: (id) => post(`/jobs/runs/${id}/approve`),
   again: (id) => post(`/jobs/runs/${id}/run-again`),
 } satisfies Record<string, Act>
 const ofLetter = {
   retry: (id) => post(`/jobs/dead-letters/${id}/redrive`),
   discard: (id) => ({ ...post(`/jobs/dead-letters/${id}`), method: 'DELETE' }),
-  retryMany: (id) => post('/jobs/dead-letters/redrive', { ids: [id] }),
-  discardMany: (id) => post('/jobs/dead-letters/discard', { ids: [id] }),
-} satisfies Record<string, Act>
-const name = dispatchEmail.name
-const ofWork = {
-  cancelWork: (id) => post('/jobs/work/cancel', { name, ids: [id] }),
-  postpone: (id) =>
-    post('/jobs/work/postpone', { name, ids: [id], startAfter: '2099-01-01T00:00:00Z' }),
-  prioritise: (id) => post('/jobs/work/prioritise', { name, ids: [id], priority: 5 }),
 } satisfies Record<string, Act>
 const ofJob = {
   pause: () => post(`/jobs/${cleanupI18nCache.name}/pause`),
@@ -132,19 +122,12 @@ const CASES: [
     'cancel',
     409,
   ],
-  ['cancels it with others', cancelledRun, null, ofRun.cancelMany, 'cancel', 200],
   ['approves a run', blocked, ofRun.approve, ofRun.approve, 'approve', 409],
   ['runs a run again', succeeded, ofRun.again, ofRun.again, 'run', 202],
   ['retries a dead letter', letter, ofLetter.retry, ofLetter.retry, 'redrive', 404],
   ['retries a discarded one', letter, ofLetter.discard, ofLetter.retry, 'discard', 404],
   ['discards a retried one', letter, ofLetter.retry, ofLetter.discard, 'redrive', 404],
   ['discards one', letter, ofLetter.discard, ofLetter.discard, 'discard', 404],
-  ['retries some', letter, ofLetter.retryMany, ofLetter.retryMany, 'redrive', 200],
-  ['discards some', letter, ofLetter.discardMany, ofLetter.discardMany, 'discard', 200],
-  ['cancels waiting work', waiting, ofWork.cancelWork, ofWork.cancelWork, 'cancelWork', 200],
-  ['postpones cancelled work', waiting, ofWork.cancelWork, ofWork.postpone, 'cancelWork', 200],
-  ['postpones work', waiting, ofWork.postpone, ofWork.postpone, 'postponeWork', 200],
-  ['prioritises work', waiting, ofWork.prioritise, ofWork.prioritise, 'prioritiseWork', 200],
   ['pauses a schedule', schedule(false), ofJob.pause, ofJob.pause, 'pause', 409],
   ['resumes a schedule', schedule(true), ofJob.resume, ofJob.resume, 'resume', 409],
   ['pauses a queue', schedule(false), ofJob.pauseQueue, ofJob.pauseQueue, 'pauseQueue', 409],
@@ -172,7 +155,6 @@ describe('whoever comes second', () => {
   it.each([
     ['a run that has ended by itself', succeeded, ofRun.cancel, 409],
     ['a dead letter that nobody knows', async () => randomUUID(), ofLetter.retry, 404],
-    ['work that a worker has taken', async () => randomUUID(), ofWork.cancelWork, 200],
     ['a run that nobody has done again', succeeded, ofRun.again, 202],
   ])('learns of nobody where nobody was: %s', async (_, make, act, status) => {
     const response = await api.as('owner', act(await make()))

@@ -29,7 +29,6 @@ export interface RequestContext {
   knowledge: Knowledge
 }
 
-const JOBS_WITHOUT_PAYLOAD = ['cleanupPreviewSessions', 'cleanupI18nCache', 'pruneJobRuns'] as const
 /** So few that most requests about a schedule find it. */
 const SCHEDULE_KEYS = ['a', 'tenant 7'] as const
 const SCHEDULED_JOB = 'cleanupI18nCache'
@@ -165,16 +164,6 @@ function makeSense(
       return expiresAt !== undefined && random.chance(0.5)
         ? { ...rest, expiresAt }
         : { ...rest, ttlSeconds: ttlSeconds ?? 3_600 }
-    }
-    case 'POST /api/jobs/dead-letters/redrive': {
-      const { workIds, ...rest } = body
-      const id = knowledge.value('work', random)
-      return {
-        ...rest,
-        name: random.pick(JOBS_WITHOUT_PAYLOAD),
-        // Mostly not all of them, so that later requests still find some.
-        ...(random.chance(0.9) && { workIds: id === undefined ? workIds : [id] }),
-      }
     }
     case 'POST /api/jobs/bulk':
       return {
