@@ -65,6 +65,7 @@ import {
   type PreviewQuery,
   type UpsertedSchedule,
 } from './control/controlSchedules.ts'
+import { createLoadLimit } from './control/scheduleLoad.ts'
 import { showPayload, type ShownPayload, type WhosePayload } from './control/showPayload.ts'
 import {
   cancelWork,
@@ -301,7 +302,8 @@ export interface KeyedSchedules {
    * Makes a schedule, or makes it what it says from now on. What is due of one whose cron, zone, `startsAt` or `endsAt` changes is
    * decided first, by what it was; any other change leaves what is due alone. One that changes nothing leaves the version as it is.
    * @throws ArgumentError that names the part, JobError `payload_invalid`, `schedule_owned_by_code` for an empty key, all before
-   * anything is written, and `schedule_changed` where it has not the version `ifVersion`
+   * anything is written, `schedule_changed` where it has not the version `ifVersion`, and `too_many_schedules` beyond a million in
+   * this database, or 500 ticks a second of all
    */
   upsert<J extends Job>(
     tx: HostTransaction | null,
@@ -516,7 +518,7 @@ export function jobsClientIn(
     return await inTransaction(recogniseHost(tx, schema), work)
   }
   const onWork = (name: string, transactionId: string) => waker.wake(name, transactionId)
-  const scheduling = { log, onWork }
+  const scheduling = { log, onWork, limit: createLoadLimit() }
 
   const reader = readerOf(
     { schema, query: (...statement) => openPool().query(...statement) },

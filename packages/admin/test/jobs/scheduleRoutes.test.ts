@@ -3,6 +3,8 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { openTestAdmin } from '../openTestAdmin.ts'
 
 const api = openForTests(openTestAdmin)
+/** Its client has counted nothing yet. */
+const full = openForTests(openTestAdmin)
 
 beforeEach(async () => {
   await emptyTables(
@@ -121,6 +123,19 @@ describe('making and changing a schedule', () => {
     expect(refused.statusCode).toBe(400)
     expect(refused.json().errors).toMatchObject([{ path }])
     expect(await payloads()).toEqual([])
+  })
+
+  it('refuses one more than workers could decide', async () => {
+    await full.prisma.$executeRaw`
+      insert into "JobKeyedSchedule" ("name", "key", "version", "cron", "timeZone", "missed", "catchUpMs", "overlap", "jitterMs", "bytes",
+        "cursor", "nextAt", "delayMs", "tzdata", "perDay")
+      select 'sendReport', 'busy-' || n, 1, '* * * * * *', 'UTC', 'once', 1, 'allow', 0, 0, now(), now(), 0, '', 86400
+      from generate_series(1, 500) n`
+    const url = '/api/jobs/sendReport/schedules'
+    const answer = await full.as('admin', { method: 'POST', url, payload: WEEKLY })
+    expect(expectProblem(answer, 409).detail).toBe(
+      'All keyed schedules of this database would have 501 ticks a second, and 500 is the most: let them be due less often',
+    )
   })
 
   it('shows what a schedule would be due at before it is made', async () => {

@@ -56,6 +56,7 @@ import { createLocalTime, type LocalTime } from '../tick/localTime.ts'
 import { createNextTick, nextTick, nextTicks } from '../tick/nextTicks.ts'
 import type { ActionRequest } from './controlJobs.ts'
 import { recordActions, storableActor, type Actor } from './recordActions.ts'
+import { ticksOfDay, type LoadLimit } from './scheduleLoad.ts'
 
 /** A schedule that a program keeps as data, under a key of its own. What is left out has its default, also where it had another value. */
 export interface KeyedSchedule<J extends Job = Job> {
@@ -98,7 +99,7 @@ export interface KeyedSchedule<J extends Job = Job> {
 
 export interface UpsertedSchedule {
   kind: 'created' | 'changed' | 'unchanged'
-  /** 1 at first, and one more with each change of what it says. */
+  /** One more with each change of what it says. At first 1 or, where any was deleted, more than that had: it stands for no other. */
   version: number
   /** The instant of its next tick; null when there is none. */
   nextAt: Date | null
@@ -157,6 +158,7 @@ interface Wanted extends KeyedDefinition {
   payload: unknown
   bytes: number
   delayMs: number
+  perDay: number
   ifVersion: number | undefined
   keepsPayload: boolean
   by: Actor
@@ -170,7 +172,7 @@ export async function upsertSchedules(
   tx: Connection,
   job: Job,
   schedules: readonly unknown[],
-  caller: Caller,
+  { limit, ...caller }: Caller & { limit: LoadLimit },
   path = (at: number) => `schedules[${at}].`,
 ): Promise<UpsertedSchedule[]> {
   const name = checkJobName('job', job)
@@ -199,10 +201,17 @@ export async function upsertSchedules(
   const changed = rows.filter(
     (row) => row.version === 0 || differs(row, byKey.get(row.key) as Wanted),
   )
+  const created = changed.filter(({ version }) => version === 0)
+  const tooMany = await limit.add(tx, { entries: created.length, perDay: addedPerDay() })
+  if (tooMany !== null) {
+    await removeUnmade(tx, name, byKey)
+    throw tooMany
+  }
   const moved = changed.filter(
     (row) => row.version > 0 && differsInTicks(row, byKey.get(row.key) as Wanted),
   )
   const decided = await decideFirst(tx, job, moved, caller)
+  const gone = created.length > 0 ? await readLastGone(tx) : 0
   const find = createNextTick()
   const results = new Map<string, UpsertedSchedule>(
     rows.map(({ key, version, nextAt }) => [key, { kind: 'unchanged', version, nextAt }]),
@@ -214,7 +223,7 @@ export async function upsertSchedules(
     // It has ticks from now on, however far the ledger reaches.
     const cursor = isMoved && row.now > row.cursor ? row.now : row.cursor
     const nextAt = isMoved ? nextOf(one, cursor, find) : row.nextAt
-    const version = row.version + 1
+    const version = (old.version === 0 ? gone : row.version) + 1
     results.set(old.key, { kind: old.version === 0 ? 'created' : 'changed', version, nextAt })
     const isLifted = row.refusals > 0 && !hasPayload(row, one)
     return {
@@ -235,6 +244,11 @@ export async function upsertSchedules(
     await recordActions(tx, 'reschedule', targets, byKey.get(group[0]?.key ?? '')?.by as Actor)
   }
   return wanted.map(({ key }) => results.get(key) as UpsertedSchedule)
+
+  function addedPerDay(): number {
+    const was = ({ version, perDay }: KeyedRow) => (version === 0 ? 0 : perDay)
+    return changed.reduce((sum, row) => sum + (byKey.get(row.key)?.perDay ?? 0) - was(row), 0)
+  }
 }
 
 /** Pauses a schedule: its ticks are skipped until somebody resumes it. */
@@ -287,10 +301,7 @@ export async function deleteKeyed(
   if (row === undefined) return 'notFound'
   if (ifVersion !== undefined && ifVersion !== row.version) throw changedError(name, row, ifVersion)
   await decideFirst(tx, job, [row], caller)
-  await tx.query(
-    `delete from "JobKeyedSchedule" where "name" = $1::text and "key" = $2::text returning "key"`,
-    [name, key],
-  )
+  await tx.query(DELETE_SQL, [name, key])
   const target = { name, scheduleKey: key, change: `none, before: ${tellDefinition(row)}` }
   await recordActions(tx, 'reschedule', [target], by)
   return 'deleted'
@@ -450,7 +461,6 @@ const LOCK_KEYS_SQL = lockRowsSql(
   'clock_timestamp()',
 )
 
-/** A row that has no version yet is of this call: where another is not as expected nothing is left of it. */
 async function checkVersions(
   tx: Connection,
   name: string,
@@ -462,11 +472,28 @@ async function checkVersions(
     return ifVersion !== undefined && ifVersion !== version
   })
   if (other === undefined) return
+  await removeUnmade(tx, name, wanted)
+  throw changedError(name, other, wanted.get(other.key)?.ifVersion ?? 0)
+}
+
+/** A row that has no version yet is of this call, which is refused: the caller may go on with the transaction. */
+async function removeUnmade(
+  tx: Connection,
+  name: string,
+  wanted: ReadonlyMap<string, Wanted>,
+): Promise<void> {
   await tx.query(
     `delete from "JobKeyedSchedule" where "name" = $1::text and "key" = any($2::text[]) and "version" = 0 returning "key"`,
     [name, [...wanted.keys()]],
   )
-  throw changedError(name, other, wanted.get(other.key)?.ifVersion ?? 0)
+}
+
+/** Read once the rows are locked, when whoever deleted one of these keys has committed. */
+async function readLastGone(tx: Connection): Promise<number> {
+  const { rows } = await tx.query<{ gone: number }>(
+    `select coalesce(${LAST_GONE}, 0)::int as "gone"`,
+  )
+  return rows[0]?.gone ?? 0
 }
 
 function changedError(name: string, { key, version }: KeyedRow, expected: number): JobError {
@@ -542,7 +569,7 @@ function checkSchedule(job: Job, given: unknown, within: string): Wanted {
   const delayMs = shareOf(job.name, key, jitterMs)
   return {
     ...{ key, cron, timeZone, payload, bytes, missed, catchUpMs, overlap, jitterMs, delayMs },
-    ...{ startsAt, endsAt, ifVersion, keepsPayload, by },
+    ...{ startsAt, endsAt, ifVersion, keepsPayload, by, perDay: ticksOfDay(cron) },
   }
 }
 
@@ -690,7 +717,7 @@ function toJson({
 }
 
 const DEFINED = `"key" text, "cron" text, "timeZone" text, "missed" text, "catchUpMs" bigint, "overlap" text, "jitterMs" bigint,
-    "startsAt" timestamptz, "endsAt" timestamptz, "payload" jsonb, "bytes" int, "delayMs" bigint`
+    "startsAt" timestamptz, "endsAt" timestamptz, "payload" jsonb, "bytes" int, "delayMs" bigint, "perDay" int`
 /** A payload that is JSON's null arrives as no value, as one that is undefined does. */
 const PAYLOAD = `case when given."bytes" > 0 then coalesce(given."payload", 'null') end`
 
@@ -714,7 +741,7 @@ const unlessLifted = (column: string) =>
 const CHANGE_SQL = `
   update "JobKeyedSchedule" schedule
   set "version" = given."version", "cron" = given."cron", "timeZone" = given."timeZone", "missed" = given."missed",
-      "catchUpMs" = given."catchUpMs", "overlap" = given."overlap", "jitterMs" = given."jitterMs", "delayMs" = given."delayMs",
+      "catchUpMs" = given."catchUpMs", "overlap" = given."overlap", "jitterMs" = given."jitterMs", "delayMs" = given."delayMs", "perDay" = given."perDay",
       "startsAt" = given."startsAt", "endsAt" = given."endsAt", "payload" = ${PAYLOAD}, "bytes" = given."bytes",
       "cursor" = given."cursor", "nextAt" = given."nextAt", "dueAt" = given."dueAt", "tzdata" = given."tzdata",
       "refusals" = case when given."isLifted" then 0 else "refusals" end,
@@ -724,6 +751,15 @@ const CHANGE_SQL = `
     ${DEFINED}, "version" int, "cursor" timestamptz, "nextAt" timestamptz, "dueAt" timestamptz, "tzdata" text, "isLifted" boolean
   )
   where schedule."name" = $1::text and schedule."key" = given."key" returning schedule."key"`
+
+/** Of all schedules that were deleted the highest version. It waits for nobody, and no roll-back lowers it. */
+const LAST_GONE = `pg_sequence_last_value('roundsman."JobKeyedVersion"'::regclass)`
+
+const DELETE_SQL = `
+  with gone as (
+    delete from "JobKeyedSchedule" where "name" = $1::text and "key" = $2::text returning "version"
+  )
+  select nextval('roundsman."JobKeyedVersion"') from gone, generate_series(coalesce(${LAST_GONE}, 0) + 1, gone."version")`
 
 const FIND_RANGES_SQL = `
   select "scheduledFor", "through", "outcome"::text as "outcome", "reason", "workerId", "createdAt" from "JobKeyedTick"

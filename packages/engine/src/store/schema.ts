@@ -71,7 +71,7 @@ const OWN = [
     'JobClaim',
   ],
   ...['JobDeadLetter', 'JobFormerWorker', 'JobKey', 'JobKeyThrottle', 'JobKeyedSchedule'],
-  ...['JobKeyedTick', 'JobLimit', 'JobMigration'],
+  ...['JobKeyedTick', 'JobKeyedVersion', 'JobLimit', 'JobMigration'],
   ...['JobPark', 'JobPayload', 'JobPlace', 'JobQueue'],
   ...['JobRun', 'JobRunAll', 'JobRunStatus'],
   ...['JobSchedule', 'JobStart', 'JobThrottle', 'JobTick', 'JobTrigger', 'JobUnique', 'JobWaiting'],

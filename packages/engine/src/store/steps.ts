@@ -493,4 +493,18 @@ export const STEPS: readonly [Step, ...Step[]] = [
     breaks: false,
     sql: LIMITS_SQL,
   },
+  {
+    name: 'keyedVersions',
+    breaks: false,
+    sql: `
+      -- The highest version of all keyed schedules that were deleted: one that is made anew begins above it.
+      CREATE SEQUENCE IF NOT EXISTS "JobKeyedVersion";`,
+  },
+  {
+    name: 'keyedLoad',
+    breaks: false,
+    sql: `
+      -- How many ticks it has on a day on which it has any.
+      ALTER TABLE "JobKeyedSchedule" ADD COLUMN IF NOT EXISTS "perDay" INTEGER NOT NULL DEFAULT 1;`,
+  },
 ]

@@ -62,7 +62,7 @@ export const LIST_WAITING_SQL = `
   order by work."dueAt", work."rank", work."place", work."enqueuedAt", work."id" limit $2`
 
 /** Deletes all work, runs, claims, ticks, actions, limits, throttles, schedules and paused queues. */
-export const EMPTY_SQL = [
+export const EMPTY_SQL = `${[
   'JobWork',
   'JobPayload',
   'JobUnique',
@@ -83,7 +83,7 @@ export const EMPTY_SQL = [
   'JobQueue',
 ]
   .map((table) => `delete from "${table}"`)
-  .join('; ')
+  .join('; ')}; alter sequence "JobKeyedVersion" restart`
 
 const PREFIX = 'roundsman_test_'
 /** Longer than any test file runs. */

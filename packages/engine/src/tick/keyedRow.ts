@@ -36,6 +36,8 @@ export interface KeyedRow extends KeyedDefinition {
   lastAt: Date | null
   /** Ids with commas between them: not every driver reads arrays. */
   openWork: string
+  /** How many ticks it has on a day on which it has any. */
+  perDay: number
   refusals: number
   pausedAt: Date | null
   pausedBy: string | null
@@ -52,7 +54,7 @@ export const lockRowsSql = (which: string, now: string) => `
     select schedule."key", schedule."version", schedule."cron", schedule."timeZone", schedule."missed", schedule."overlap",
       schedule."catchUpMs"::float8 as "catchUpMs", schedule."jitterMs"::float8 as "jitterMs", schedule."startsAt", schedule."endsAt",
       schedule."payload"::text as "payload", schedule."bytes", schedule."cursor", schedule."nextAt", schedule."dueAt",
-      schedule."delayMs"::float8 as "delayMs", schedule."tzdata", schedule."lastAt", schedule."openWork", schedule."refusals",
+      schedule."delayMs"::float8 as "delayMs", schedule."tzdata", schedule."lastAt", schedule."openWork", schedule."perDay", schedule."refusals",
       schedule."pausedAt", schedule."pausedBy", schedule."pauseReason"
     from "JobKeyedSchedule" schedule where schedule."name" = $1::text and ${which}
   ), opened as materialized (
@@ -65,7 +67,7 @@ export const lockRowsSql = (which: string, now: string) => `
     where run."name" = $1::text and run."workId" in (select id from opened) and not run."dryRun"
   )
   select "key", "version", "cron", "timeZone", "missed", "overlap", "catchUpMs", "jitterMs", "startsAt", "endsAt", "payload", "bytes",
-    "cursor", "nextAt", "dueAt", "delayMs", "tzdata", "lastAt", array_to_string("openWork", ',') as "openWork", "refusals",
+    "cursor", "nextAt", "dueAt", "delayMs", "tzdata", "lastAt", array_to_string("openWork", ',') as "openWork", "perDay", "refusals",
     "pausedAt", "pausedBy", "pauseReason", ${now} as "now",
     exists (select from unnest(locked."openWork") as work(id) where work.id in (select id from unfinished)) as "isUnfinished"
   from locked`

@@ -187,6 +187,7 @@ describe.each(Object.entries(HOSTS))('by %s', (_name, openHost) => {
       })
       .catch(() => undefined)
     for (const tx of [host.client, null]) {
+      await runtime.rows('alter sequence "JobKeyedVersion" restart')
       const within = <Value>(work: (tx: HostTransaction) => Promise<Value>) =>
         tx === null ? host.transaction(work) : work(tx)
       const made = await within((own) =>

@@ -186,6 +186,8 @@ function openHistory(start: Date) {
   let now = start
   let version = 0
   const entries = new Map<string, Entry>()
+  /** The highest version of what was deleted. */
+  let gone = 0
   /** By schedule and instant: outcome and version. */
   const ledger = new Map<string, string>()
   const work = new Set<string>()
@@ -263,7 +265,7 @@ function openHistory(start: Date) {
     const isLifted = before !== undefined && before.to.v !== v && before.refusals > 0
     const entry: Entry = {
       ...{ name, to: made, startsAt, endsAt, delayMs: row!.delay },
-      version: (before?.version ?? 0) + (isChanged ? 1 : 0),
+      version: (before?.version ?? gone) + (isChanged ? 1 : 0),
       cursor: before === undefined ? now : before.cursor,
       isPaused: before?.isPaused === true && !(isLifted && before.refusals >= 3),
       refusals: isLifted ? 0 : (before?.refusals ?? 0),
@@ -339,6 +341,7 @@ function openHistory(start: Date) {
     if (what === 'delete') {
       decide(id, now, false)
       entries.delete(id)
+      gone = Math.max(gone, entry.version)
     } else if (what === 'pause') {
       entry.isPaused = true
     } else if (entry.isPaused) {

@@ -1,7 +1,12 @@
 import { openForTests, waitFor } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { listProblems, type KeyedSchedule, type KeyedSchedules } from '../../src/client.ts'
+import {
+  listProblems,
+  type KeyedSchedule,
+  type KeyedSchedules,
+  type UpsertedSchedule,
+} from '../../src/client.ts'
 import { defineJob, type HandlersFor, type RunSchedule } from '../../src/index.ts'
 import { findLastActionOfJob } from '../../src/read/jobActions.ts'
 import { listRescheduled } from '../../src/read/listSchedules.ts'
@@ -342,6 +347,31 @@ describe('a change', () => {
       'tenant-1',
     ])
     await schedules.upsert(client, report, hourly({ ifVersion: 1, cron: '1 * * * *' }))
+  })
+
+  it('is not made to one that was deleted and made anew since it was read', async () => {
+    await schedules.upsert(client, report, hourly())
+    await schedules.upsert(client, report, hourly({ cron: '1 * * * *' }))
+    await schedules.delete(client, report, 'tenant-1', by)
+    // Beside one that is there already, and behind a deletion that commits after it has begun.
+    await schedules.upsert(client, report, weekly(2))
+    let made: Promise<UpsertedSchedule[]> | undefined
+    await client.$transaction(async (tx) => {
+      await schedules.delete(tx, report, 'tenant-2', by)
+      made = schedules.upsertMany(client, report, [hourly({ ifVersion: 0 }), weekly(2)])
+      await waitFor(async () => {
+        const blocked = await rows(
+          `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+        )
+        return blocked.length > 0
+      })
+    })
+    const versions = (await made)?.map(({ version }) => version)
+    expect(versions).toEqual([4, 4])
+    for (const ifVersion of [1, 2])
+      await expect(
+        schedules.upsert(client, report, hourly({ ifVersion, cron: '2 * * * *' })),
+      ).rejects.toMatchObject({ code: 'schedule_changed', details: { version: 4 } })
   })
 
   it('of two at once comes after the other, and neither loses a tick', async () => {
