@@ -19,7 +19,7 @@ import { plainReaderOf } from '../read/reader.ts'
 import { checkPriority } from '../store/checkEnqueueOptions.ts'
 import type { Connection } from '../store/database.ts'
 import { aboutValues, isAboutSql, PIECE_FILTER, type PieceFilter } from '../store/pieceFilter.ts'
-import { IN_PLACE, IN_TIME } from '../store/waitingSql.ts'
+import { IN_ORDER } from '../store/waitingSql.ts'
 import { LETTER_FILTER, type DeadLetterFilter } from '../read/listDeadLetters.ts'
 import type { ActionRequest } from './controlJobs.ts'
 import { storableActor } from './recordActions.ts'
@@ -143,7 +143,7 @@ async function chooseSql(
     case 'prioritiseWork':
       return isGiven === undefined
         ? choosePiecesSql(filter, parameter)
-        : `select "id", "name" from "JobWork" work where ${isGiven} order by ${AS_TAKEN}`
+        : `select "id", "name" from "JobWork" work where ${isGiven} order by ${IN_ORDER}`
     case 'redrive':
     case 'discard': {
       const where = isGiven ?? (await letterCondition(tx, filter, parameter))
@@ -165,15 +165,13 @@ async function chooseSql(
   }
 }
 
-const AS_TAKEN = `work."place" is null, ${IN_PLACE}, ${IN_TIME}`
-
 function choosePiecesSql({ name, ...about }: Wanted, parameter: Parameter): string {
   // The first parameters: partsAboutSql has fixed places for them.
   for (const value of [name ?? null, ...aboutValues(about)]) parameter(value)
   const columns = 'work."id", work."name", work."rank", work."place", work."dueAt"'
   return `
     select work."id", work."name" from ${partsAboutSql(columns, MAX_IN_BULK + 1)}
-    order by ${AS_TAKEN} limit ${MAX_IN_BULK + 1}`
+    order by ${IN_ORDER} limit ${MAX_IN_BULK + 1}`
 }
 
 async function letterCondition(

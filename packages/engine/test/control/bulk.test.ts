@@ -72,6 +72,26 @@ describe('an act on many', () => {
     }
   })
 
+  it('goes on as workers do: by priority what is ready, then by time what is due later', async () => {
+    const at = (hour: number) => new Date(Date.UTC(2031, 0, 1, hour))
+    const [third, fourth, first, second] = [
+      await enqueue(42, { startAfter: at(1) }),
+      await enqueue(42, { startAfter: at(2), priority: 9 }),
+      await enqueue(42, { priority: 1 }),
+      await enqueue(42),
+    ]
+    const inOrder = [first, second, third, fourth]
+    for (const which of ['all', { ids: inOrder.toReversed() }] as const) {
+      const id = await ask({ ...by, kind: 'cancelWork', which }, 1)
+      expect(
+        await runtime.rows(
+          `select "ids"[1]::text as "id" from "JobBulkPart" where "bulkId" = $1 order by "part"`,
+          [id],
+        ),
+      ).toEqual(inOrder.map((workId) => ({ id: workId })))
+    }
+  })
+
   it('is one line in the record, of each of its jobs and of each piece that it has done', async () => {
     const [mine, taken] = [await enqueue(42), await enqueue(42, { priority: 1 })]
     await opened.client.enqueue(runtime.prisma, letter, {})
