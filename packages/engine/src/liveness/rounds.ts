@@ -180,7 +180,7 @@ export async function readRound(
   connection: Pick<Session, 'query'>,
   workerId: string,
   requests: readonly LookRequest[],
-  scheduled: readonly string[] = [],
+  scheduled: readonly string[],
 ): Promise<WhatToDo> {
   const { values, ranges } = lookValues(requests)
   const { rows } = await connection.query<Round & { [column: string]: unknown }>(ROUND_SQL, [

@@ -83,7 +83,7 @@ describe('a queue that is paused', () => {
         suspects,
       })
     const ready = async () =>
-      (await readRound(runtime.database, 'w1', [{ name: 'parcel', behind: [] }])).ready
+      (await readRound(runtime.database, 'w1', [{ name: 'parcel', behind: [] }], [])).ready
     await runtime.rows(
       `update "JobWork" set "losses" = 2 where "name" = 'parcel' and "attempt" = 2`,
     )

@@ -79,10 +79,10 @@ describe('a worker that lives by its heartbeat', { timeout: 20_000 }, () => {
     await session.stop()
     await runtime.rows(`insert into "JobWorker" ("id", "liveness") values ('w1', 'heartbeat')`)
     await age(31)
-    await readRound(runtime.database, 'w1', [])
+    await readRound(runtime.database, 'w1', [], [])
     expect(await isAlive()).toBe(false)
     await age(10)
-    await readRound(runtime.database, 'w1', [])
+    await readRound(runtime.database, 'w1', [], [])
     const [row] = await runtime.rows<{ isYoung: boolean }>(
       `select "heartbeatAt" > now() - interval '9 s' as "isYoung" from "JobWorker"`,
     )

@@ -21,6 +21,7 @@ const look = (names: string[] = []) =>
     runtime.database,
     'w1',
     names.map((name) => ({ name, behind: [] })),
+    [],
   )
 const signUp = (secondsAgo: number) =>
   runtime.rows(

@@ -93,7 +93,7 @@ it('no work is stranded, whose transactions commit late or roll back, and whose 
       hasBacklog = mayBeMore
       if (!chance(3)) continue
       const request = floors.look(parcel.name)
-      const seen = await readRound(database, workerId, [request])
+      const seen = await readRound(database, workerId, [request], [])
       floors.move(request, seen, seen.firsts.get(parcel.name) ?? new Map())
     }
   }

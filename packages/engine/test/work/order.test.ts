@@ -32,7 +32,7 @@ async function claim(limit: number, hasBacklog: boolean): Promise<(string | null
 
 async function look() {
   const request = floors.look(parcel.name)
-  const seen = await readRound(runtime.database, 'w1', [request])
+  const seen = await readRound(runtime.database, 'w1', [request], [])
   floors.move(request, seen, seen.firsts.get(parcel.name) ?? new Map())
   return { ready: seen.ready, suspects: seen.suspects }
 }

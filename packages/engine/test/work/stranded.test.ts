@@ -35,7 +35,7 @@ async function count(claimer: Claimer, job: typeof plain | typeof limited): Prom
 /** Looks as a round does. Returns the jobs of which it has seen work. */
 async function look(job: typeof plain | typeof limited): Promise<string[]> {
   const request = floors.look(job.name)
-  const { firsts, ready, ...seen } = await readRound(session, 'w1', [request])
+  const { firsts, ready, ...seen } = await readRound(session, 'w1', [request], [])
   floors.move(request, seen, firsts.get(job.name) ?? new Map())
   return ready
 }
