@@ -703,6 +703,8 @@ const attention = z.discriminatedUnion('kind', [
     // The last run that lost its worker.
     runId: z.guid(),
     nextAt: at.nullable(),
+    // Whether there may be more such work, which has lost no more.
+    isCut: z.boolean(),
     first: firstRun,
   }),
   // Many of its runs fail, or the last one that ended failed. A cancelled run counts neither way.

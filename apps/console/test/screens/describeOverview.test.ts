@@ -184,6 +184,7 @@ describe('describeOverview', () => {
       nextAt: null,
       since,
       losses: 5,
+      isCut: false,
       first: null,
     }
     expect(describeThem([FAILING, { kind: 'poison', ...poison, label: 'Poster 905' }])).toEqual({

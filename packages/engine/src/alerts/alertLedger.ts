@@ -56,7 +56,7 @@ export async function lookOnce(
     const now = taken[0]?.now
     if (now === undefined) return null
     const { rows: open } = await tx.query<OpenRow>(LIST_OPEN_SQL)
-    const { causes, hasMoreDeadLetters, others } = await find(tx, open, now)
+    const { causes, cutKinds, others } = await find(tx, open, now)
     const causeOf = new Map(causes.map((cause) => [subjectKey(cause), cause]))
     const goesOn = open.filter((row) => causeOf.has(subjectKey(row)))
     // All that the queue holds was judged, except what workers of another version take.
@@ -68,7 +68,7 @@ export async function lookOnce(
         !causeOf.has(subjectKey(row)) &&
         // A job that this watcher does not know belongs to a watcher of another version, until none saw the alert for a day.
         (row.name === '' || names.includes(row.name) || wasJudged(row) || row.isForgotten) &&
-        !(row.kind === 'deadLetter' && hasMoreDeadLetters),
+        !cutKinds.includes(row.kind),
     )
     await insertBegun(tx, causes)
     await tx.query(`update "JobAlert" set "seenAt" = now() where "id" = any($1::uuid[])`, [

@@ -4,7 +4,13 @@ import { FAILURE_RATE } from '../read/judgeFailures.ts'
 import { judgeJobs, type Problem } from '../read/listProblems.ts'
 import type { JobsReader } from '../read/reader.ts'
 import { MAX_COUNTED_DEAD_LETTERS } from '../store/deadLetterSql.ts'
-import { subjectKey, type AlertCause, type AlertFacts, type AlertRow } from './alert.ts'
+import {
+  subjectKey,
+  type AlertCause,
+  type AlertFacts,
+  type AlertKind,
+  type AlertRow,
+} from './alert.ts'
 
 /** When people are told. Infinity for the least count or the shortest time of an alert switches it off. */
 export interface AlertLimits {
@@ -42,8 +48,8 @@ export const DEFAULT_LIMITS: AlertLimits = {
 
 export interface Causes {
   causes: readonly AlertCause[]
-  /** There are more dead letters than were counted, so a cause that was not found may still exist. */
-  hasMoreDeadLetters: boolean
+  /** Of these there is more than was looked through, so a cause that was not found may still exist. */
+  cutKinds: readonly AlertKind[]
   /** Jobs of the queue that this catalogue does not have and a worker of another version may: what they need, that tells. */
   others: readonly string[]
 }
@@ -71,7 +77,9 @@ export async function findCauses(
     causes: problems
       .flatMap((problem) => toCauses(problem, limits, told, now))
       .filter(({ name }) => !others.includes(name)),
-    hasMoreDeadLetters: problems.some((one) => one.kind === 'deadLetter' && one.isCut),
+    cutKinds: (['deadLetter', 'poison'] as const).filter((kind) =>
+      problems.some((one) => one.kind === kind && one.isCut),
+    ),
     others,
   }
 }

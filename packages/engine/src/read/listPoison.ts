@@ -16,6 +16,8 @@ export interface Poison {
   runId: string
   /** When a worker may start it again; null while one runs it. */
   nextAt: string | null
+  /** Whether there may be more such work than these, the 20 that have lost most. */
+  isCut: boolean
 }
 
 /** How many of the last lost runs to look through, and how many of one piece of work. */
@@ -28,20 +30,20 @@ export async function listPoison(
   from: Date,
   recentFrom: Date,
 ): Promise<Poison[]> {
-  return await reader.rows<Poison>({
+  const rows = await reader.rows<Poison>({
     text: `
-      with lost as materialized (
-        select "workId" from (
-          select run."workId" from "JobRun" run
-          where run."errorCode" = 'worker_lost' and run."startedAt" >= $1::timestamptz
-          order by run."startedAt" desc, run."id" desc limit ${MAX_LOST}
-        ) latest where "workId" is not null group by 1 having count(*) >= 2
+      with latest as materialized (
+        select run."workId" from "JobRun" run
+        where run."errorCode" = 'worker_lost' and run."startedAt" >= $1::timestamptz
+        order by run."startedAt" desc, run."id" desc limit ${MAX_LOST}
+      ), lost as materialized (
+        select "workId" from latest where "workId" is not null group by 1 having count(*) >= 2
       ), under as materialized (
         select run."workId" from ${RUNS_UNDER_WAY} where run."workId" in (select "workId" from lost)
       )
       select of."name", lost."workId", ${boundedText('of."label"')} as "label", of."losses", of."recentLosses", of."since",
              of."firstRunId", of."runId",
-             work."dueAt" as "nextAt"
+             work."dueAt" as "nextAt", (select count(*) from latest) = ${MAX_LOST} as "isCut"
       from lost
       left join "JobWork" work on work."id" = lost."workId"
       left join under on under."workId" = lost."workId"
@@ -55,7 +57,9 @@ export async function listPoison(
         ) run
       ) of
       where work."id" is not null or under."workId" is not null
-      order by of."losses" desc, of."since", lost."workId" limit ${MAX_LISTED}`,
+      order by of."losses" desc, of."since", lost."workId" limit ${MAX_LISTED + 1}`,
     values: [from.toISOString(), recentFrom.toISOString()],
   })
+  const isOver = rows.length > MAX_LISTED
+  return rows.slice(0, MAX_LISTED).map((row) => ({ ...row, isCut: row.isCut || isOver }))
 }

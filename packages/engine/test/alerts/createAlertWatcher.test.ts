@@ -185,7 +185,7 @@ describe('of many watchers', () => {
       lookOnce(runtime.database, {
         everyMs: 60_000,
         names: [],
-        find: async () => ({ causes: [], hasMoreDeadLetters: false, others: [] }),
+        find: async () => ({ causes: [], cutKinds: [], others: [] }),
       })
     expect(await look()).toEqual({ raised: [], ended: [] })
     expect(await look()).toBeNull()

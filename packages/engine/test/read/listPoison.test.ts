@@ -1,6 +1,8 @@
 import { openForTests } from '@roundsman/testing'
 import { beforeEach, expect, it } from 'vitest'
+import { DEFAULT_LIMITS, findCauses } from '../../src/alerts/findCauses.ts'
 import { defineJob } from '../../src/index.ts'
+import { createUsualFailures } from '../../src/read/createUsualFailures.ts'
 import { listPoison } from '../../src/read/listPoison.ts'
 import { listProblems } from '../../src/read/listProblems.ts'
 import { openTestRuntime } from '../openTestRuntime.ts'
@@ -59,6 +61,7 @@ it('tells of work that has lost two workers within a day, as long as it waits or
     since: await instantOf(first),
     firstRunId: first,
     runId: last,
+    isCut: false,
   }
   expect(
     await listPoison(runtime.reader, dayAgo(), new Date(Date.now() - 2.5 * 3_600_000)),
@@ -76,6 +79,43 @@ it('tells of work that has lost two workers within a day, as long as it waits or
   expect(
     await listPoison(runtime.reader, dayAgo(), new Date(Date.now() - 2.5 * 3_600_000)),
   ).toEqual([{ ...told, nextAt: null }])
+})
+
+it('says that there is more where it does not tell of all, and an alert of it goes on', async () => {
+  await runtime.rows(
+    `with work as (
+       insert into "JobWork" ("id", "name", "dueAt", "losses", "bytes", "payload")
+       select gen_random_uuid(), case when n = 1 then 'rare' else 'render' end, '2031-01-01Z', 2, 2, '{}'
+       from generate_series(1, 21) n returning "id", "name"
+     )
+     insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt", "errorCode", "workId")
+     select gen_random_uuid(), "name", 'failed', 'queue', 'w', at, at, 'worker_lost', work."id"
+     from work, generate_series(1, case when "name" = 'rare' then 2 else 3 end) n, lateral (select now() - interval '1 hour' as at) one`,
+  )
+  const list = () => listPoison(runtime.reader, dayAgo(), dayAgo())
+  const listed = await list()
+  expect(listed).toHaveLength(20)
+  expect(listed.every(({ isCut, name }) => isCut && name === 'render')).toBe(true)
+  const jobs = ['render', 'rare'].map((name) => defineJob({ name }))
+  const find = () =>
+    findCauses(runtime.reader, jobs, DEFAULT_LIMITS, [], new Date(), createUsualFailures())
+  expect((await find()).cutKinds).toEqual(['poison'])
+
+  await runtime.rows(
+    `delete from "JobWork" where "id" = (select "id" from "JobWork" where "name" = 'render' limit 1)`,
+  )
+  expect((await list()).map(({ isCut }) => isCut)).toEqual(Array(20).fill(false))
+  expect((await find()).cutKinds).toEqual([])
+  // As many lost runs as are looked through.
+  await runtime.rows(
+    `insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt", "errorCode", "workId")
+     select gen_random_uuid(), 'render', 'failed', 'queue', 'w', at, at, 'worker_lost', gen_random_uuid()
+     from generate_series(1, 1000) n, lateral (select now() as at) one`,
+  )
+  await insertWork(poster)
+  await insertRun(poster, -1, 'worker_lost')
+  await insertRun(poster, -1, 'worker_lost')
+  expect(await list()).toMatchObject([{ workId: poster, isCut: true }])
 })
 
 const failuresOf = async () => {

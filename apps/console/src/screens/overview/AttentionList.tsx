@@ -149,6 +149,7 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
                 , next <Moment at={item.nextAt} isToCome />.
               </>
             )}
+            {item.isCut && ' There may be more such work than is listed.'}
           </p>
         </>
       )
