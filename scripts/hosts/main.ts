@@ -16,7 +16,7 @@ import { takeIn, type Taken } from './takeIn.ts'
 const USAGE = `Usage: pnpm test:hosts [product…] [--keep]
 
 Publishes the packages to a registry on loopback, and takes them into these products
-outside of the repository by what docs/adopting.md and docs/recipes/nextjs.md say, counting
+outside of the repository by what docs/frameworks and docs/recipes/nextjs.md say, counting
 commands and lines. One of them also takes in a version of before, by what the page said then, and is brought up to date:
 
 ${PRODUCTS.map(({ name, kind }) => `  ${name.padEnd(10)} ${kind}`).join('\n')}

@@ -4,9 +4,9 @@ import { scryptSync } from 'node:crypto'
 export interface Product {
   /** The name of its folder. */
   name: string
-  /** The heading in docs/adopting.md, or in `page`, under which stands what is done to it. */
+  /** The page, and the heading there, under which stands what is done to it. */
+  page: string
   heading: string
-  page?: string
   /** What kind of product it is, for the usage. */
   kind: string
   /** Commands that install its packages, build it and make its own tables. */
@@ -64,6 +64,7 @@ const LOG_IN = { path: '/login', console: '/console/', api: '/api' }
 export const PRODUCTS: readonly Product[] = [
   {
     name: 'helpdesk',
+    page: 'docs/frameworks/fastify.md',
     heading: 'One package, npm, CommonJS',
     isSeenInBrowser: true,
     isUpgradedFromOlder: true,
@@ -88,6 +89,7 @@ export const PRODUCTS: readonly Product[] = [
   },
   {
     name: 'tideworks',
+    page: 'docs/frameworks/fastify.md',
     heading: 'A pnpm monorepo',
     kind: 'pnpm monorepo, ESM, Prisma 7, Fastify, vitest',
     prepare: ['pnpm install', 'pnpm run db:migrate', 'pnpm run build'],
@@ -119,7 +121,8 @@ export const PRODUCTS: readonly Product[] = [
   },
   {
     name: 'beacon',
-    heading: 'pg alone, without a framework',
+    page: 'docs/frameworks/node.md',
+    heading: 'Into a product without a server',
     kind: 'npm, ESM, pg, no framework, node:test',
     prepare: ['npm install', 'npm run db:migrate'],
     ...NPM,
@@ -131,7 +134,8 @@ export const PRODUCTS: readonly Product[] = [
   },
   {
     name: 'pantry',
-    heading: 'Drizzle and Express',
+    page: 'docs/frameworks/express.md',
+    heading: 'Into an Express product',
     kind: 'npm, ESM, Drizzle, Express, node:test',
     prepare: ['npm install', 'npm run db:migrate'],
     ...NPM,

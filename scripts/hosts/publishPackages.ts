@@ -17,6 +17,8 @@ STEPS.push({ name: 'next', breaks: false, sql: 'alter table "JobRun" add column 
 export interface OlderVersion {
   /** A copy of this repository as it was. */
   root: string
+  /** Its page for the product that is upgraded from it. */
+  page: string
   /** With it npm installs that version wherever none is named. */
   env: Record<string, string>
   /** Whether the tables have changed since. */
@@ -45,7 +47,9 @@ export async function publishPackages(
   const before = await packPublished(root, join(folder, OLDER.version), OLDER.version)
   for (const { file } of before) await publish(file, OLDER.tag)
   const hasOtherTables = stepsOf(packed) !== stepsOf(before)
-  return { older: { root, env: { npm_config_tag: OLDER.tag }, hasOtherTables } }
+  return {
+    older: { root, page: 'docs/adopting.md', env: { npm_config_tag: OLDER.tag }, hasOtherTables },
+  }
 }
 
 function stepsOf(packed: readonly PackedPackage[]): string {

@@ -10,7 +10,7 @@ import { readCatalogue, withClient } from './readCatalogue.ts'
 import { readSteps, type Step } from './readSteps.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
-/** What docs/adopting.md promises. */
+/** What docs/adopting.md promises of the pages. */
 const MAX_COMMANDS = 5
 const MAX_LINES = 20
 /** Fails where init has written no test of the first job. */
@@ -48,14 +48,14 @@ export interface Taken {
 }
 
 /**
- * Takes Roundsman into a product as docs/adopting.md says for its kind, has it run, upgrades it, and takes it out
+ * Takes Roundsman into a product as the page for its kind says, has it run, upgrades it, and takes it out
  * again.
  */
 export async function takeIn(options: TakeInOptions): Promise<Taken> {
   const { product, folder, databaseUrl, env, signal, say, older } = options
   const name = older ? `${product.name} older` : product.name
   const root = older?.root ?? ROOT
-  const page = join(root, product.page ?? 'docs/adopting.md')
+  const page = join(root, older?.page ?? product.page)
   const port = await findFreePort()
   const host = await openHost({
     name: name.replace(' ', '-'),

@@ -11,26 +11,39 @@ import { compile, openGuide, type Guide } from './openGuide.ts'
 
 // `pnpm test:hosts` walks that of Next.js, in a product.
 const RECIPES = (await listPages('docs/recipes')).filter(({ name }) => name !== 'nextjs')
+const CONCEPTS = await listPages('docs/concepts')
 const COMING_FROM = await listPages('docs/comingFrom')
+
+/** What these say of processes, tests of the engine hold; the programs of the others are run below. */
+const HAS_NO_TEST: ReadonlySet<string> = new Set([
+  ...['claim', 'drain', 'isolation', 'job'].map((name) => `docs/concepts/${name}.md`),
+  ...['bullmq', 'graphileWorker', 'nodeCronAndAgenda', 'pgBoss', 'program'].map(
+    (name) => `docs/comingFrom/${name}.md`,
+  ),
+])
+
+const WITH_TEST = [...RECIPES, ...CONCEPTS, ...COMING_FROM].filter(
+  ({ path }) => !HAS_NO_TEST.has(path),
+)
 
 const TSX = pathToFileURL(join(WORKSPACE_ROOT, 'node_modules/tsx/dist/loader.mjs')).href
 
 let guide: Guide
 beforeAll(async () => {
-  const pages = [...RECIPES, ...COMING_FROM].map(({ path }) => path)
-  guide = await openGuide(['docs/quickStart.md', ...pages])
+  const pages = [...RECIPES, ...CONCEPTS, ...COMING_FROM].map(({ path }) => path)
+  guide = await openGuide(['README.md', 'docs/quickStart.md', 'docs/frameworks/nest.md', ...pages])
 })
 afterAll(() => guide.close())
 
-test('every block of quick start, recipes and coming from elsewhere compiles', async () => {
+test('every block of the pages with programs compiles', async () => {
   expect(await compile(guide.folder)).toBe('')
 })
 
-describe.concurrent('the tests of the recipes pass', () => {
-  test.for(RECIPES)('$name', async ({ name }, { onTestFinished }) => {
+describe.concurrent('the tests of the pages pass', () => {
+  test.for(WITH_TEST)('$name', async ({ name }, { onTestFinished }) => {
+    const tests = guide.files.get(name)?.filter((file) => file.endsWith('.test.ts')) ?? []
     const { url, drop } = await createTestDatabase({ migrated: false })
     onTestFinished(drop)
-    const tests = guide.files.get(name)?.filter((file) => file.endsWith('.test.ts')) ?? []
     expect(tests).toHaveLength(1)
     const program = spawnProcess(join(guide.folder, name, tests[0] ?? ''), {
       env: environment(url),
@@ -72,6 +85,24 @@ describe.concurrent('the programs of coming from elsewhere do what ours does', (
     })
     expect(exit).toEqual({ code: 0, signal: null })
   })
+})
+
+test('the program of the first page makes its tables, and runs its job', async ({
+  onTestFinished,
+}) => {
+  const { url, drop } = await createTestDatabase({ migrated: false })
+  onTestFinished(drop)
+  const pool = new pg.Pool({ connectionString: url, max: 1 })
+  pool.on('error', () => undefined)
+  onTestFinished(() => pool.end())
+  const exit = await runUntil('README/hello.ts', url, async () => {
+    const { rows } = await pool.query(`select to_regclass('roundsman."JobRun"') as made`)
+    if (rows[0]?.['made'] === null) return false
+    const text = `select from roundsman."JobRun" where "name" = 'hello' and "status" = 'success'`
+    const { rowCount } = await pool.query(text)
+    return (rowCount ?? 0) > 0
+  })
+  expect(exit).toEqual({ code: 0, signal: null })
 })
 
 test('each page of coming from elsewhere has a program', () => {
