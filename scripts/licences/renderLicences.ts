@@ -35,7 +35,7 @@ export function renderLicences(packages: readonly InstalledPackage[]): string {
   return `# Licences of what Roundsman is built with
 
 Written by \`pnpm audit:licences\` from what is installed; \`pnpm check\` fails when a licence is not allowed where its package is used,
-and when this page is of other packages than are installed. Roundsman itself is MIT ([LICENSE](../LICENSE)).
+and when this page is of other packages than are installed. Roundsman itself is MIT, as LICENSE says.
 
 Allowed: ${list(ALLOWED)}. For development also ${list(ALLOWED_FOR_DEVELOPMENT)}: they ask that changes to their own files be published, and nothing of
 them is changed or handed on.

@@ -1,0 +1,173 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { defineConfig, type DefaultTheme } from 'vitepress'
+import llmstxt from 'vitepress-plugin-llms'
+
+const ROOT = join(import.meta.dirname, '../../..')
+
+/** The order of the pages. What is not here is found by a link or the search. */
+const SIDEBAR: DefaultTheme.SidebarItem[] = [
+  group('Start', [
+    page('README', 'What it is'),
+    page('docs/quickStart'),
+    page('docs/recipes/nextjs'),
+    page('docs/frameworks/fastify'),
+    page('docs/frameworks/express'),
+    page('docs/frameworks/nest'),
+    page('docs/recipes/fetchHandlers', 'Hono, SvelteKit, Astro …'),
+    page('docs/frameworks/node', 'Node alone'),
+    page('docs/adopting', 'What all of them need'),
+    page('docs/testing'),
+  ]),
+  group(
+    'Concepts',
+    [
+      ...['job', 'work', 'run', 'schedule', 'retry', 'uniqueKey', 'batch', 'guard', 'claim'],
+      ...['drain', 'isolation'],
+    ].map((name) => page(`docs/concepts/${name}`)),
+    [page('docs/glossary')],
+  ),
+  group('Recipes', [
+    page('docs/recipes/transactionalEmail', 'Transactional e-mail'),
+    page('docs/recipes/nightlyCleanup', 'Nightly clean-up'),
+    page('docs/recipes/importWithProgress', 'Import with progress'),
+    page('docs/recipes/longExport', 'Long export'),
+    page('docs/recipes/rateLimitedApi', 'API that has limits'),
+    page('docs/recipes/customerSchedules', 'Customers’ schedules'),
+    page('docs/recipes/serverless', 'Serverless functions'),
+    page('docs/frameworks/vercel', 'Vercel, Neon, Supabase'),
+    page('docs/frameworks/instrumentation', 'Worker in Next.js'),
+    page('docs/frameworks/otherOrms'),
+  ]),
+  group(
+    'Coming from',
+    readPages('docs/comingFrom').map((path) =>
+      page(path, titleOf(path).replace(/^Coming from /, '')),
+    ),
+  ),
+  group('Running it', [
+    page('docs/upgrading'),
+    page('docs/observability'),
+    page('docs/runbook'),
+    page('docs/scaling'),
+    page('docs/timeZones'),
+    page('CHANGELOG'),
+    page('SECURITY'),
+  ]),
+  group('Reference', [
+    ...['engine', 'admin', 'fastify', 'cli', 'sweep', 'local-postgres'].map((name) =>
+      page(`docs/reference/${name}`, titleOf(`docs/reference/${name}`).replace(': reference', '')),
+    ),
+    page('packages/admin/README', 'Console: options'),
+    page('packages/cli/README', 'Command line'),
+    page('docs/commands', 'Commands in detail'),
+    page('docs/agents'),
+  ]),
+  group('How far it goes', [
+    page('docs/guarantees'),
+    page('docs/architecture'),
+    page('reports/bench', 'Measurements'),
+    page('reports/chaos', '300 kills'),
+    page('reports/hostile', 'Hostile handlers and hosts'),
+  ]),
+  group('Working on it', [
+    page('CONTRIBUTING'),
+    ...['jobs', 'environment', 'mail', 'releasing'].map((name) => page(`docs/${name}`)),
+    {
+      ...group(
+        'Decisions',
+        readPages('docs/adr').map((path) => page(path)),
+      ),
+      collapsed: true,
+    },
+  ]),
+]
+
+// The repository is the root of the pages, so that a link holds here and on the repository's own page alike.
+export default defineConfig({
+  srcDir: '../..',
+  srcExclude: ['**/node_modules/**', '**/dist/**', '.changeset/**', '.data/**', 'scripts/**'],
+  rewrites: { 'README.md': 'index.md' },
+  cacheDir: '../../node_modules/.cache/vitepress',
+  lang: 'en',
+  title: 'Roundsman',
+  description: 'Background jobs for TypeScript products on one PostgreSQL.',
+  head: [
+    ['link', { rel: 'icon', href: iconUrl() }],
+    ['style', {}, readFileSync(join(import.meta.dirname, 'site.css'), 'utf8')],
+  ],
+  // Tables have `<job>` and `{…}` in them, which are text.
+  markdown: {
+    html: false,
+    attrs: { disable: true },
+    anchor: { slugify },
+    theme: { light: 'github-light-high-contrast', dark: 'github-dark' },
+  },
+  vite: {
+    publicDir: false,
+    // The search's index.
+    build: { chunkSizeWarningLimit: 3_000 },
+    plugins: [
+      // Its types are those of another vite than VitePress has.
+      llmstxt({
+        stripHTML: false,
+        excludeIndexPage: false,
+        ignoreFilesPerOutput: { llmsFullTxt: ['reports/**', 'docs/adr/**', 'CHANGELOG.md'] },
+        customTemplateVariables: { details: read('docs/agents').replace(/^# .*\n+.*\n+/, '') },
+      }) as never,
+    ],
+  },
+  themeConfig: {
+    search: {
+      provider: 'local',
+      options: {
+        miniSearch: { searchOptions: { boostDocument: (id: string) => (isForUsers(id) ? 3 : 1) } },
+      },
+    },
+    outline: [2, 3],
+    sidebar: SIDEBAR,
+    docFooter: { prev: false, next: 'Next' },
+  },
+})
+
+function group(
+  text: string,
+  ...items: readonly (readonly DefaultTheme.SidebarItem[])[]
+): DefaultTheme.SidebarItem {
+  return { text, items: items.flat() }
+}
+
+/** Throws where there is no such page. */
+function page(path: string, text = titleOf(path)): DefaultTheme.SidebarItem {
+  return { text, link: path === 'README' ? '/' : `/${path}` }
+}
+
+function titleOf(path: string): string {
+  return (/^# (.+)$/m.exec(read(path))?.[1] ?? path).replaceAll('`', '')
+}
+
+function read(path: string): string {
+  return readFileSync(join(ROOT, `${path}.md`), 'utf8')
+}
+
+function readPages(folder: string): string[] {
+  return readdirSync(join(ROOT, folder)).map((file) => `${folder}/${file.replace(/\.md$/, '')}`)
+}
+
+function iconUrl(): string {
+  const svg = readFileSync(join(ROOT, 'apps/console/public/icon.svg'), 'utf8')
+  return `data:image/svg+xml,${encodeURIComponent(svg)}`
+}
+
+/** As GitHub makes the anchors of headings, and as `checkDocuments.ts` checks them. */
+function slugify(title: string): string {
+  return title
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
+    .replaceAll(' ', '-')
+}
+
+/** The others are about this repository, and say the same things to those who work on it. */
+function isForUsers(id: string): boolean {
+  return !/\/(?:reports|adr|CONTRIBUTING|jobs|guarantees|architecture)/.test(id)
+}
