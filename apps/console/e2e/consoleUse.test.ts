@@ -13,6 +13,7 @@ import { openViewer, type Viewer } from './openViewer.ts'
 
 const PAGE = 50
 const HOUR_MS = 3_600_000
+const SOON = { timeout: 15_000 }
 const OVERFLOW = 'getComputedStyle(document.documentElement).overflowY'
 /** A cursor before which nothing ran. */
 const CURSOR = Buffer.from(
@@ -394,6 +395,47 @@ describe('a run that was tried again', () => {
     await stack.prisma.jobRun.deleteMany({ where: { workId: work } })
   })
 })
+
+it.each([
+  ['runs', '/runs', 'main', 'Runs'],
+  ['work', '/queue', 'Waiting work', 'Waiting work'],
+  ['work/groups', '/queue', 'Waiting work', 'By label'],
+  ['dead-letters', '/queue', 'Dead letters', 'Dead letters'],
+  ['dead-letters/causes', '/queue', 'Dead letters', 'Dead letters'],
+])(
+  'what is shown is dim while %s of another job are asked for, and takes no clicks',
+  async (asked, path, where, what) => {
+    await stack.prisma.$executeRaw`
+    insert into "JobWork" ("id", "name", "bytes", "payload", "place", "dueAt", "label")
+    select gen_random_uuid(), 'callPartner', 2, '{}', null, now() + interval '1 hour', 'b17' from generate_series(1, 2)`
+    await using viewer = await open(path)
+    const { page } = viewer
+    const part =
+      where === 'main' ? page.getByRole('main') : page.getByRole('region', { name: where })
+    const shown = part
+      .getByRole('table', { name: what })
+      .or(part.getByRole('group', { name: what }))
+    const look = () =>
+      shown.evaluate((element) => {
+        const style = element.ownerDocument.defaultView.getComputedStyle(element)
+        return `${style.opacity} ${style.pointerEvents}`
+      })
+    expect(await look()).toBe('1 auto')
+    const answer = Promise.withResolvers<void>()
+    await page.route(
+      ({ pathname }) => pathname === `/api/jobs/${asked}`,
+      async (route) => {
+        await answer.promise
+        await route.continue()
+      },
+    )
+    await part.getByLabel('Job').selectOption('callPartner')
+    await expect.poll(look, SOON).toBe('0.6 none')
+    answer.resolve()
+    await expect.poll(look, SOON).toBe('1 auto')
+    await stack.prisma.$executeRaw`delete from "JobWork"`
+  },
+)
 
 describe('runs', () => {
   it('are paged through, none twice and none left out', async () => {

@@ -6,6 +6,7 @@ import { ShowPayload } from '../../actions/ShowPayload.tsx'
 import { useAction, useBulk } from '../../actions/useAction.ts'
 import { causesQuery, deadLettersQuery, type DeadLetterSearch } from '../../api/queries.ts'
 import { Count, MAX_COUNTED } from '../../parts/Count.tsx'
+import { Dim } from '../../parts/Dim.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
@@ -137,13 +138,20 @@ export function DeadLetters({ queue }: { queue: ConsoleQueue }) {
         </span>
       }
     >
-      <Causes search={search} causes={causes.data?.causes ?? []} />
+      <Dim isOld={causes.isPlaceholderData}>
+        <Causes search={search} causes={causes.data?.causes ?? []} />
+      </Dim>
       <Groups
         of="dead-letters"
         filter={{ ...about, errorCode }}
         searchOf={(by, its) => toSearch(narrow({ ...about, errorCode }, by, its))}
       />
-      <QueryView query={letters} skeleton={<Skeleton kind="row" count={3} />}>
+      <QueryView
+        query={letters}
+        skeleton={<Skeleton kind="row" count={3} />}
+        // Their total is that of the causes.
+        isOld={letters.isPlaceholderData || causes.isPlaceholderData}
+      >
         {({ deadLetters, nextCursor }) =>
           deadLetters.length === 0 ? (
             <EmptyState title={isNarrowed ? 'No dead letters match' : 'No dead letters'}>

@@ -3,6 +3,7 @@ import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { Link, type LinkProps } from '@tanstack/react-router'
 import { groupsQuery, type GroupsOf } from '../../api/queries.ts'
 import { Count } from '../../parts/Count.tsx'
+import { Dim } from '../../parts/Dim.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { formatShort } from '../../time/formatExact.ts'
 
@@ -19,7 +20,7 @@ export interface GroupsProps extends Pick<GroupsOf, 'of'> {
 /** The largest groups by label, and by each field that the jobs show. Choosing one narrows the list to it. */
 export function Groups({ of, filter, searchOf }: GroupsProps) {
   const { api } = useServices()
-  const { data } = useQuery({
+  const { data, isPlaceholderData } = useQuery({
     ...groupsQuery(api, { of, filter }),
     placeholderData: keepPreviousData,
   })
@@ -27,40 +28,45 @@ export function Groups({ of, filter, searchOf }: GroupsProps) {
   const { groups, looked, isCut } = data
   const chosen = chosenOf(filter)
   const fields = [...new Set([...groups, ...chosen].map(({ field }) => field))]
-  return fields.map((field) => {
-    const own = chosen.find((one) => one.field === field)
-    const listed = groups.filter((group) => group.field === field)
-    const title = field === null ? 'By label' : `By ${field}`
-    return (
-      <div key={field ?? ''} className="causesBar" role="group" aria-label={title}>
-        <span className="muted">
-          {title}
-          {isCut && `, of the ${of === 'work' ? 'first' : 'latest'} ${looked.toLocaleString('en')}`}
-        </span>
-        {own !== undefined && !listed.some(({ value }) => value === own.value) && (
-          <span className="causeChip isActive">{own.value}</span>
-        )}
-        {listed.map((group) => (
-          <Link
-            key={group.value}
-            to="/queue"
-            search={searchOf(field, group.value)}
-            resetScroll={false}
-            className={group.value === own?.value ? 'causeChip isActive' : 'causeChip'}
-            {...(group.value === own?.value && { 'aria-current': true })}
-            data-tip={describeOldest(of, group)}
-          >
-            {group.value} · <Count value={group.count} /> ({shareOf(group, looked)})
-          </Link>
-        ))}
-        {own !== undefined && (
-          <Link to="/queue" search={searchOf(field, null)} resetScroll={false}>
-            All
-          </Link>
-        )}
-      </div>
-    )
-  })
+  return (
+    <Dim isOld={isPlaceholderData}>
+      {fields.map((field) => {
+        const own = chosen.find((one) => one.field === field)
+        const listed = groups.filter((group) => group.field === field)
+        const title = field === null ? 'By label' : `By ${field}`
+        return (
+          <div key={field ?? ''} className="causesBar" role="group" aria-label={title}>
+            <span className="muted">
+              {title}
+              {isCut &&
+                `, of the ${of === 'work' ? 'first' : 'latest'} ${looked.toLocaleString('en')}`}
+            </span>
+            {own !== undefined && !listed.some(({ value }) => value === own.value) && (
+              <span className="causeChip isActive">{own.value}</span>
+            )}
+            {listed.map((group) => (
+              <Link
+                key={group.value}
+                to="/queue"
+                search={searchOf(field, group.value)}
+                resetScroll={false}
+                className={group.value === own?.value ? 'causeChip isActive' : 'causeChip'}
+                {...(group.value === own?.value && { 'aria-current': true })}
+                data-tip={describeOldest(of, group)}
+              >
+                {group.value} · <Count value={group.count} /> ({shareOf(group, looked)})
+              </Link>
+            ))}
+            {own !== undefined && (
+              <Link to="/queue" search={searchOf(field, null)} resetScroll={false}>
+                All
+              </Link>
+            )}
+          </div>
+        )
+      })}
+    </Dim>
+  )
 }
 
 function chosenOf({ label, field, value }: GroupsOf['filter']): Chosen[] {

@@ -57,10 +57,7 @@ export function RunsScreen(): ReactNode {
         filters={filters}
         onChange={(next) => void navigate({ to: '/runs', search: next, replace: true })}
       />
-      <div
-        className={runs.isPlaceholderData ? 'panel isFlush isDim' : 'panel isFlush'}
-        aria-busy={runs.isFetching}
-      >
+      <div className="panel isFlush">
         <QueryView query={runs} skeleton={<Skeleton kind="row" count={12} />}>
           {(page) => (
             <>

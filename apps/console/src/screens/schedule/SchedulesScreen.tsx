@@ -57,10 +57,7 @@ export function SchedulesScreen(): ReactNode {
         )}
       </ScreenHeader>
       <Filters search={search} />
-      <div
-        className={schedules.isPlaceholderData ? 'panel isFlush isDim' : 'panel isFlush'}
-        aria-busy={schedules.isFetching}
-      >
+      <div className="panel isFlush">
         <QueryView query={schedules} skeleton={<Skeleton kind="row" count={8} />}>
           {({ schedules: rows, nextCursor }) => (
             <>

@@ -1,0 +1,10 @@
+import type { ReactNode } from 'react'
+
+/** Dims what was asked for before, until there is what is asked for now. It takes no clicks meanwhile: they would be about the other. */
+export function Dim({ isOld, children }: { isOld: boolean; children: ReactNode }) {
+  return (
+    <div className={isOld ? 'asAsked isDim' : 'asAsked'} aria-busy={isOld}>
+      {children}
+    </div>
+  )
+}
