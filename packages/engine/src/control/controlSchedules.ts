@@ -347,8 +347,9 @@ export async function backfillKeyed(
   const [row] = await lockKeys(tx, job, [key])
   if (row === undefined) return { kind: 'notFound' }
   const instants: Date[] = []
-  for (const tick of nextTicks(row, new Date(from.getTime() - 1))) {
-    if (tick > to || tick > row.cursor) break
+  const begin = row.startsAt !== null && row.startsAt > from ? row.startsAt : from
+  for (const tick of nextTicks(row, new Date(begin.getTime() - 1))) {
+    if (tick > to || tick > row.cursor || (row.endsAt !== null && tick > row.endsAt)) break
     if (instants.length === MAX_BACKFILLED)
       throw new ArgumentError(
         'to',

@@ -158,7 +158,9 @@ async function decideRow(
     return { row: undecided, ticks: [], work: [], refusal: null, moved }
   const due = await listDue(row, nextAt, end, nextTick)
   const isPaused = row.pausedAt !== null
-  const situation = { now: end, isPaused, isUnfinished: row.isUnfinished }
+  // Its jitter makes no tick late, also where a change decides it earlier.
+  const now = new Date(row.now.getTime() - row.delayMs)
+  const situation = { now, isPaused, isUnfinished: row.isUnfinished }
   const wanted = decideTicks(row, due, situation)
   const fit: Fit = wanted.some(isEnqueued) ? fitPayload(how, row) : NOT_ASKED
   const refusal = fit.kind === 'refused' && (await how.isLatest()) ? fit.problem : null

@@ -65,6 +65,11 @@ export const lockRowsSql = (which: string, now: string) => `
     union all
     select run."workId" from ${RUNS_UNDER_WAY}
     where run."name" = $1::text and run."workId" in (select id from opened) and not run."dryRun"
+    union all
+    -- A row may be locked as a commit has left it that this statement does not see: what that has added is open.
+    select work.id from locked cross join lateral unnest(locked."openWork") as work(id)
+    join "JobKeyedSchedule" seen on seen."name" = $1::text and seen."key" = locked."key"
+    where locked."overlap" = 'skip' and work.id <> all(seen."openWork")
   )
   select "key", "version", "cron", "timeZone", "missed", "overlap", "catchUpMs", "jitterMs", "startsAt", "endsAt", "payload", "bytes",
     "cursor", "nextAt", "dueAt", "delayMs", "tzdata", "lastAt", array_to_string("openWork", ',') as "openWork", "perDay", "refusals",
