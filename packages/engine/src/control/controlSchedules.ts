@@ -47,6 +47,7 @@ import {
   MAX_REFUSALS,
   nextOf,
   OWN_TZDATA,
+  toInstant,
   type KeyedDefinition,
   type KeyedOverlap,
   type KeyedRow,
@@ -369,6 +370,7 @@ export async function backfillKeyed(
   const label = labelOf(job, row, log)
   const payload = readPayload(row)
   const works = written
+    .map((one) => ({ ...one, scheduledFor: toInstant(one.scheduledFor) }))
     .toSorted((one, other) => one.scheduledFor.getTime() - other.scheduledFor.getTime())
     .map(({ workId: id, scheduledFor }) =>
       toWork(name, row, { id, payload, previousAt: null, scheduledFor, label, by }),
@@ -413,8 +415,9 @@ async function divideRanges(
   if (ranges.length === 0) return
   const parts = ranges.flatMap((range) => {
     const ticks: Date[] = []
-    for (const tick of nextTicks(definition, new Date(range.scheduledFor.getTime() - 1))) {
-      if (tick > range.through) break
+    const [begin, end] = [toInstant(range.scheduledFor), toInstant(range.through)]
+    for (const tick of nextTicks(definition, new Date(begin.getTime() - 1))) {
+      if (tick > end) break
       ticks.push(tick)
     }
     const rest = [ticks.filter((tick) => tick < first), ticks.filter((tick) => tick > last)]
@@ -453,8 +456,23 @@ async function lockKeys(
   keys: readonly string[],
 ): Promise<KeyedRow[]> {
   const pauseS = Math.ceil((retry?.maxDelayMs ?? 300_000) / 1_000)
-  return (await tx.query<KeyedRow>(LOCK_KEYS_SQL, [name, pauseS, keys])).rows
+  const { rows } = await tx.query<KeyedRow>(LOCK_KEYS_SQL, [name, pauseS, keys])
+  return rows.map((row) => {
+    const instants = INSTANTS.map((column) => [column, row[column] && toInstant(row[column])])
+    return { ...row, ...Object.fromEntries(instants) } as KeyedRow
+  })
 }
+
+const INSTANTS = [
+  'startsAt',
+  'endsAt',
+  'cursor',
+  'nextAt',
+  'dueAt',
+  'lastAt',
+  'pausedAt',
+  'now',
+] as const
 
 /** By now the transaction may be old, and what became due since it began is due. */
 const LOCK_KEYS_SQL = lockRowsSql(

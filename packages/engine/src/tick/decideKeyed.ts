@@ -16,6 +16,7 @@ import {
   nextOf,
   OWN_TZDATA,
   SAVE_ROWS_SQL,
+  toInstant,
   type KeyedRow,
 } from './keyedRow.ts'
 import { createNextTick } from './nextTicks.ts'
@@ -316,7 +317,7 @@ async function writeLedger(
     [job.name, workerId, JSON.stringify(ticks)],
   )
   const toId = (tick: { key: string; scheduledFor: Date }) =>
-    `${tick.scheduledFor.getTime()} ${tick.key}`
+    `${toInstant(tick.scheduledFor).getTime()} ${tick.key}`
   const written = new Set(rows.map(toId))
   return ticks
     .filter((tick) => written.has(toId(tick)))

@@ -48,6 +48,11 @@ export interface KeyedRow extends KeyedDefinition {
   now: Date
 }
 
+/** An instant of a row, whatever the program has its driver make of instants. */
+export function toInstant(value: unknown): Date {
+  return value instanceof Date ? value : new Date(String(value))
+}
+
 /** Locks the rows of job `$1` that `which` chooses, up to its `for update`. `$2`: the job's longest pause before a retry, in seconds. */
 export const lockRowsSql = (which: string, now: string) => `
   with locked as materialized (

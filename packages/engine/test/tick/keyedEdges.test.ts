@@ -1,4 +1,6 @@
+import { waitFor } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
+import pg from 'pg'
 import { z } from 'zod'
 import { defineJob } from '../../src/index.ts'
 import { createKeyedScheduler } from '../../src/tick/keyedScheduler.ts'
@@ -27,6 +29,13 @@ const makeOlder = (minutes: number) =>
     `update "JobKeyedSchedule" set "cursor" = "cursor" - $1 * interval '1 minute', "nextAt" = "nextAt" - $1 * interval '1 minute',
        "dueAt" = "dueAt" - $1 * interval '1 minute'`,
     [minutes],
+  )
+
+const by = { actor: 'admin@example.com', reason: 'asked' }
+const inMinutes = (minutes: number) => new Date(Date.now() + minutes * 60_000)
+const outcomes = async () =>
+  (await runtime.rows('select "outcome" from "JobKeyedTick" order by "scheduledFor"')).map(
+    ({ outcome }) => outcome,
   )
 
 describe('a job of which very much is due', () => {
@@ -72,5 +81,103 @@ describe('large payloads', () => {
     )
     expect(row?.works).toBeGreaterThanOrEqual(4 * 90)
     expect(row?.ticks).toBe(row?.works)
+  })
+})
+
+describe('jitter', () => {
+  it.each([{ missed: 'skip' as const }, { catchUpMs: 60_000 }])(
+    'makes no tick late that a change decides before it is due: %j',
+    async (policy) => {
+      const cron = { cron: '0 0 * * *', jitterMs: 40_000_000, ...policy }
+      await client.schedules.upsert(null, report, { key: 'one', ...cron })
+      // Its instant was half an hour ago, and its work is due in some hours.
+      await runtime.database.query(
+        `update "JobKeyedSchedule" set "nextAt" = now() - interval '30 minutes', "cursor" = now() - interval '1 hour',
+           "delayMs" = 7200000, "dueAt" = now() + interval '90 minutes'`,
+      )
+
+      await client.schedules.delete(null, report, 'one', by)
+
+      expect(await outcomes()).toEqual(['enqueued'])
+    },
+  )
+})
+
+describe('a backfill', () => {
+  it('makes no work before the start of the schedule', async () => {
+    const hourly = { key: 'one', cron: '0 * * * *' }
+    await client.schedules.upsert(null, report, { ...hourly, startsAt: inMinutes(60) })
+    const past = { ...by, from: inMinutes(-300), to: inMinutes(0) }
+
+    expect(await client.schedules.backfill(null, report, 'one', past)).toEqual({
+      kind: 'backfilled',
+      enqueued: 0,
+      kept: 0,
+    })
+  })
+
+  it('makes no work after the end of the schedule', async () => {
+    const hourly = { key: 'one', cron: '0 * * * *' }
+    await client.schedules.upsert(null, report, { ...hourly, endsAt: inMinutes(-180) })
+    const past = { ...by, from: inMinutes(-300), to: inMinutes(0) }
+
+    expect(await client.schedules.backfill(null, report, 'one', past)).toEqual({
+      kind: 'backfilled',
+      enqueued: 2,
+      kept: 0,
+    })
+  })
+})
+
+const WAITING_SQL = `
+  select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+
+describe('overlap', () => {
+  it('counts work that was enqueued while a deletion waited for its transaction', async () => {
+    await client.schedules.upsert(null, report, { key: 'one', cron: '0 * * * *' })
+    await makeOlder(60)
+    const other = new pg.Client(runtime.url)
+    await other.connect()
+    try {
+      await other.query('begin')
+      await client.schedules.trigger(other, report, 'one', by)
+      const deletion = client.schedules.delete(null, report, 'one', by)
+      await waitFor(async () => (await runtime.rows(WAITING_SQL)).length)
+      await other.query('commit')
+      await deletion
+    } finally {
+      await other.end()
+    }
+
+    expect(await outcomes()).toEqual(['skipped'])
+  })
+})
+
+describe('a program whose driver has its own parsers', () => {
+  it('can change schedules, and backfill them', async () => {
+    const texts = [pg.types.builtins.TIMESTAMPTZ, pg.types.builtins.INT8, pg.types.builtins.NUMERIC]
+    const types: pg.CustomTypesConfig = {
+      getTypeParser: (oid, format) =>
+        texts.includes(oid) ? String : (pg.types.getTypeParser(oid, format) as () => unknown),
+    }
+    const pool = new pg.Pool({ connectionString: runtime.url, types })
+    try {
+      await client.schedules.upsert(pool, report, { key: 'one', cron: '* * * * *' })
+      await makeOlder(200)
+      const upsert = () =>
+        client.schedules.upsert(pool, report, { key: 'one', cron: '0 0 1 1 *', endsAt })
+      const endsAt = inMinutes(1_000_000)
+
+      expect(await upsert()).toMatchObject({ kind: 'changed', nextAt: expect.any(Date) })
+      expect(await upsert()).toMatchObject({ kind: 'unchanged', nextAt: expect.any(Date) })
+      expect(await outcomes()).toContain('enqueued')
+      await client.schedules.upsert(pool, report, { key: 'one', cron: '0 0 * * *' })
+      const past = { ...by, from: inMinutes(-3 * 24 * 60), to: inMinutes(0) }
+      expect(await client.schedules.backfill(pool, report, 'one', past)).toMatchObject({
+        enqueued: 3,
+      })
+    } finally {
+      await pool.end()
+    }
   })
 })
