@@ -72,8 +72,9 @@ export const lockRowsSql = (which: string, now: string) => `
     where run."name" = $1::text and run."workId" in (select id from opened) and not run."dryRun"
     union all
     -- A row may be locked as a commit has left it that this statement does not see: what that has added is open.
-    select work.id from locked cross join lateral unnest(locked."openWork") as work(id)
-    join "JobKeyedSchedule" seen on seen."name" = $1::text and seen."key" = locked."key"
+    select work.id from locked cross join lateral (
+      select seen."openWork" from "JobKeyedSchedule" seen where seen."name" = $1::text and seen."key" = locked."key" offset 0
+    ) seen cross join lateral unnest(locked."openWork") as work(id)
     where locked."overlap" = 'skip' and work.id <> all(seen."openWork")
   )
   select "key", "version", "cron", "timeZone", "missed", "overlap", "catchUpMs", "jitterMs", "startsAt", "endsAt", "payload", "bytes",
