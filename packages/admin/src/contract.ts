@@ -2,6 +2,7 @@ import {
   BULK_KINDS,
   EXPLAINED_STATES,
   JOB_TRIGGERS,
+  KEY_ORDERS,
   KEYED_OVERLAPS,
   MISSED_POLICIES,
   OVERLAP_POLICIES,
@@ -907,7 +908,14 @@ const jobSchema = listedJobSchema.extend({
   concurrency: count.nullable(),
   // Whether at most one runs in all workers together.
   isExclusive: z.boolean(),
-  rateLimit: z.object({ limit: count, perMs: ms }).nullable(),
+  // Over all workers together, and of one key; null: no such limit.
+  globalConcurrency: count.nullable(),
+  concurrencyPerKey: count.nullable(),
+  // In which order keys get their turn; null: its work has none.
+  keyOrder: z.enum(KEY_ORDERS).nullable(),
+  // The names of those that it shares with other jobs.
+  limits: z.array(z.string()),
+  rateLimit: z.object({ limit: count, perMs: ms, by: z.enum(['job', 'key']) }).nullable(),
   lastRun: runBrief.nullable(),
   // The last 60 ticks with their outcomes, the oldest first. Empty for a job without a schedule.
   ticks: z.array(tick),

@@ -40,6 +40,14 @@ export {
 } from './job/handler.ts'
 export type { HostClient, HostTransaction, TransactionOf } from './job/hostTypes.ts'
 export { JobError, type JobErrorOptions } from './job/jobError.ts'
+export {
+  type ConcurrencyOptions,
+  defineLimit,
+  type Partition,
+  type PartitionOptions,
+  type SharedLimit,
+  type SharedLimitOptions,
+} from './job/limits.ts'
 export type { HostLogger, Logger } from './job/logger.ts'
 export { nearest } from './job/nearest.ts'
 export { definePayload, type StandardSchemaV1 } from './job/standardSchema.ts'

@@ -11,6 +11,7 @@ export {
   OVERLAP_POLICIES,
   type OverlapPolicy,
 } from './job/defineJob.ts'
+export { KEY_ORDERS, keyProblem, type KeyOrder } from './job/limits.ts'
 export { type GuardCount, JOB_TRIGGERS, type JobTrigger } from './job/handler.ts'
 export { countEqualFailures } from './read/countEqualFailures.ts'
 export {

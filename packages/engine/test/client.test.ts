@@ -224,6 +224,7 @@ const OTHERS = [
   'describeUnvacuumed',
   'nextTicks',
   'payloadProblem',
+  'keyProblem',
   'prismaModels',
   'readAskedSettings',
   'readFailures',

@@ -9,6 +9,7 @@ const PUBLIC = {
     'cronProblem',
     'defineHandlersModule',
     'defineJob',
+    'defineLimit',
     'definePayload',
     'isEngineJob',
     'isScheduled',

@@ -66,7 +66,11 @@ export async function readJobs(
       retry: job.retry,
       concurrency: job.concurrency,
       isExclusive: job.isExclusive,
-      rateLimit: job.rateLimit,
+      globalConcurrency: job.globalConcurrency,
+      concurrencyPerKey: job.concurrencyPerKey,
+      keyOrder: job.partition?.order ?? null,
+      limits: job.limits.map((limit) => limit.name),
+      rateLimit: job.rateLimit && { by: 'job' as const, ...job.rateLimit },
       lastRun: lastRun ? presentBrief(lastRun) : null,
       ticks: (ticksOf.get(job.name) ?? []).toReversed().map(presentTick),
       recentRuns: (endedOf.get(job.name) ?? []).toReversed().map((run) => ({

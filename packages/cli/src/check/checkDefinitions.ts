@@ -1,5 +1,5 @@
 import { cronProblem, type Job } from '@roundsman/engine'
-import { payloadProblem } from '@roundsman/engine/internal'
+import { keyProblem as findKeyProblem, payloadProblem } from '@roundsman/engine/internal'
 import type { Product } from '../command/product.ts'
 import type { Finding } from './finding.ts'
 
@@ -8,7 +8,26 @@ export function checkDefinitions({
   jobs,
   cronVariable,
 }: Pick<Product, 'jobs' | 'cronVariable'>): Finding[] {
-  return [...checkNames(jobs, cronVariable), ...jobs.flatMap(checkDefinition)]
+  return [
+    ...checkNames(jobs, cronVariable),
+    ...checkSharedLimits(jobs),
+    ...jobs.flatMap(checkDefinition),
+  ]
+}
+
+function checkSharedLimits(jobs: readonly Job[]): Finding[] {
+  const first = new Map<string, { job: string; definition: string }>()
+  return jobs.flatMap((job) =>
+    job.limits.flatMap((limit): Finding[] => {
+      const definition = JSON.stringify([limit.global, limit.rateLimit])
+      const known = first.get(limit.name)
+      first.set(limit.name, known ?? { job: job.name, definition })
+      if (known === undefined || known.definition === definition) return []
+      const problem = `it shares the limit ${limit.name} with ${known.job}, which defines it otherwise`
+      const remedy = 'define it once by defineLimit, and import it where it is shared'
+      return [{ severity: 'error', code: 'limit_differs', job: job.name, problem, remedy }]
+    }),
+  )
 }
 
 function checkNames(jobs: readonly Job[], cronVariable: Product['cronVariable']): Finding[] {
@@ -53,6 +72,16 @@ function checkDefinition(job: Job): Finding[] {
       job: name,
       problem: 'it has a schedule but refuses an empty payload, and schedules give no other',
       remedy: 'give every field of its payload a default, or remove its schedule',
+    })
+  }
+  const keyProblem = schedule && findKeyProblem(job, {})
+  if (keyProblem) {
+    findings.push({
+      severity: 'error',
+      code: 'key_invalid',
+      job: name,
+      problem: `it has a schedule, and ${keyProblem} for its empty payload`,
+      remedy: 'let partition.key return null where the payload says no key',
     })
   }
   if (isDestructive && guard === null && unguarded === null) {

@@ -3,6 +3,7 @@ import {
   nextTicks,
   type LocalTime,
   type PausedQueue,
+  type KeyOrder,
 } from '@roundsman/engine/internal'
 import type {
   Guard,
@@ -47,6 +48,13 @@ export interface ListedJob {
   /** Runs at once in one worker. Null: as many as WORKER_CONCURRENCY says. */
   concurrency: number | null
   isExclusive: boolean
+  /** Over all workers, and of one key. Null: no such limit. */
+  globalConcurrency: number | null
+  concurrencyPerKey: number | null
+  /** In which order keys get their turn. Null: its work has none. */
+  keyOrder: KeyOrder | null
+  /** The names of those that it shares with other jobs. */
+  limits: string[]
   rateLimit: RateLimit | null
   /** Null when it runs in the worker's own process. */
   isolate: IsolationLimits | null
@@ -82,6 +90,7 @@ export function describeJobs(options: DescribeJobsOptions): ListedJob[] {
   const { jobs, catalogue, states, pausedQueues, isEnabled } = options
   return jobs.map((job, index) => {
     const { name, description, timeoutMs, retry, concurrency, isExclusive } = job
+    const { globalConcurrency, concurrencyPerKey, partition, limits } = job
     const { rateLimit, isolate, isDestructive, guard, unguarded } = job
     const recorded = states?.find((state) => state.name === name)
     const [paused, queuePaused] = [toPause(recorded), toPause(pausedQueues.get(name))]
@@ -102,6 +111,10 @@ export function describeJobs(options: DescribeJobsOptions): ListedJob[] {
       retry,
       concurrency,
       isExclusive,
+      globalConcurrency,
+      concurrencyPerKey,
+      keyOrder: partition?.order ?? null,
+      limits: limits.map((limit) => limit.name),
       rateLimit,
       isolate,
       isDestructive,

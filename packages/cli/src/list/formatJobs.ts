@@ -44,6 +44,8 @@ function formatJob(job: ListedJob, layout: Layout): string {
     ['retries', describeRetry(job.retry)],
     ['at once', describeConcurrency(job)],
     ['rate limit', describeRateLimit(job)],
+    ...(job.keyOrder === null ? [] : [['keys', KEY_ORDER[job.keyOrder]]]),
+    ...(job.limits.length === 0 ? [] : [['shared limits', job.limits.join(', ')]]),
     ...(job.isolate ? [['process', `of its own, with a heap of ${job.isolate.memoryMb} MB`]] : []),
     ['guard', describeGuard(job)],
   ]
@@ -104,16 +106,26 @@ function describeRetry({ limit, delayMs, maxDelayMs }: RetryPolicy): string {
   return `${limit}, after ${first}${last === most ? '' : `, doubling up to ${last}`}`
 }
 
-function describeConcurrency({ isExclusive, isolate, concurrency }: ListedJob): string {
+const KEY_ORDER = {
+  fair: 'fair: each has its share, and who has had least is next',
+  fifo: 'fifo: the work of a key runs one at a time, in its order',
+} satisfies Record<NonNullable<ListedJob['keyOrder']>, string>
+
+function describeConcurrency({ isExclusive, isolate, ...of }: ListedJob): string {
   if (isExclusive) return 'exclusive: one run at a time over all workers'
-  if (concurrency !== null) return `${concurrency} in each worker`
-  const most = "as many as the worker's concurrency"
-  return isolate === null ? most : `${most}, and no more than processors`
+  const { concurrency, globalConcurrency, concurrencyPerKey } = of
+  const most = `as many as the worker's concurrency${isolate === null ? '' : ', and no more than processors'}`
+  return [
+    concurrency === null ? most : `${concurrency} in each worker`,
+    ...(globalConcurrency === null ? [] : [`${globalConcurrency} over all workers`]),
+    ...(concurrencyPerKey === null ? [] : [`${concurrencyPerKey} of each key`]),
+  ].join(', ')
 }
 
 function describeRateLimit({ rateLimit }: ListedJob): string {
   if (rateLimit === null) return 'none'
-  return `${rateLimit.limit} starts in ${describeDuration(rateLimit.perMs)} over all workers`
+  const whose = rateLimit.by === 'key' ? 'of each key' : 'over all workers'
+  return `${rateLimit.limit} starts in ${describeDuration(rateLimit.perMs)} ${whose}`
 }
 
 /** How much one run may change, in words. */

@@ -1,4 +1,4 @@
-import { defineJob, type Job } from '@roundsman/engine'
+import { defineJob, defineLimit, type Job } from '@roundsman/engine'
 import { expect, it } from 'vitest'
 import { z } from 'zod'
 import { checkDefinitions } from '../../src/check/checkDefinitions.ts'
@@ -49,6 +49,22 @@ it('finds a schedule whose job wants a payload', () => {
     'error payload_missing sweepFloors',
   ])
   expect(found({ ...sweep, payload: z.object({ id: z.string().default('') }) })).toEqual([])
+})
+
+it('finds a shared limit that two jobs define differently', () => {
+  const job = (name: string, global: number) =>
+    defineJob({ name, limits: [defineLimit({ name: 'stripe', global })] })
+  expect(found(job('charge', 5), job('refund', 5))).toEqual([])
+  expect(found(job('charge', 5), job('refund', 6))).toEqual(['error limit_differs refund'])
+})
+
+it('finds a schedule whose payload has a key that cannot be', () => {
+  const keyed = (key: (payload: unknown) => string | null) => ({
+    ...sweep,
+    partition: { key, order: 'fair' as const },
+  })
+  expect(found(keyed(() => null))).toEqual([])
+  expect(found(keyed(() => 'x'.repeat(201)))).toEqual(['error key_invalid sweepFloors'])
 })
 
 it('finds a destructive job that has neither a guard nor a reason for having none', () => {

@@ -119,6 +119,7 @@ interface WorkOfRun {
   [column: string]: unknown
   rank: number
   uniqueKey: string | null
+  key: string | null
   isWaiting: boolean
 }
 
@@ -174,12 +175,12 @@ export async function approveRun(
     ...(label !== null && { label }),
     ...(shown !== null && { shown: JSON.parse(shown) as Shown }),
   }
-  const { rank = 0, uniqueKey = null, isWaiting = false } = work ?? {}
+  const { rank = 0, uniqueKey = null, key = null, isWaiting = false } = work ?? {}
   const options = { priority: -rank, ...(uniqueKey !== null && { uniqueKey }) }
   const approve = () => tx.query(APPROVE_RUN_SQL, [id, actor])
   // Work that waits has its key until it is removed, and nobody can take that before this transaction ends.
   if (isWaiting) await approve()
-  const { kind, workId } = await enqueue(name, { envelope, options })
+  const { kind, workId } = await enqueue(name, { envelope, options, ...(key !== null && { key }) })
   if (kind !== 'enqueued') return { kind: 'alreadyQueued', workId }
   if (!isWaiting) await approve()
   await recordActions(tx, 'approve', [{ name, runId: id, workId }], { actor, reason })

@@ -27,6 +27,7 @@ import {
 import type { PayloadOf } from '../job/handler.ts'
 import { JobError } from '../job/jobError.ts'
 import { labelPayload } from '../job/labelWork.ts'
+import { keyOfPayload } from '../job/limits.ts'
 import type { Logger } from '../job/logger.ts'
 import { storablePayload } from '../job/storablePayload.ts'
 import type { Connection } from '../store/database.ts'
@@ -323,7 +324,16 @@ export async function triggerKeyed(
   const previousAt = row.lastAt?.toISOString() ?? null
   const label = labelOf(job, row, log)
   const payload = readPayload(row)
-  const work = toWork(name, row, { id, payload, previousAt, scheduledFor: null, label, by })
+  const workKey = keyOfPayload(job, payload)
+  const work = toWork(name, row, {
+    id,
+    payload,
+    previousAt,
+    scheduledFor: null,
+    label,
+    workKey,
+    by,
+  })
   const { transactionId } = await insertWork(tx, [work])
   await saveRows(tx, name, [{ ...row, openWork: addOpenWork(row.openWork, [id]) }])
   await recordActions(tx, 'run', [{ name, workId: id, scheduleKey: key }], by)
@@ -369,11 +379,12 @@ export async function backfillKeyed(
   ])
   const label = labelOf(job, row, log)
   const payload = readPayload(row)
+  const workKey = keyOfPayload(job, payload)
   const works = written
     .map((one) => ({ ...one, scheduledFor: toInstant(one.scheduledFor) }))
     .toSorted((one, other) => one.scheduledFor.getTime() - other.scheduledFor.getTime())
     .map(({ workId: id, scheduledFor }) =>
-      toWork(name, row, { id, payload, previousAt: null, scheduledFor, label, by }),
+      toWork(name, row, { id, payload, previousAt: null, scheduledFor, label, workKey, by }),
     )
   const transactionId = await insertAll(tx, works)
   const openWork = addOpenWork(

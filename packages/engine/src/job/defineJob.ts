@@ -1,5 +1,13 @@
 import { Cron } from 'croner'
-import { checkText, MAX_CONCURRENCY, tell } from './argument.ts'
+import { checkText, tell } from './argument.ts'
+import {
+  positive as positiveOf,
+  resolveLimits,
+  type ConcurrencyOptions,
+  type Partition,
+  type PartitionOptions,
+  type SharedLimit,
+} from './limits.ts'
 import { isStandardSchema, noPayload, type StandardSchemaV1 } from './standardSchema.ts'
 
 /**
@@ -69,23 +77,8 @@ export interface Schedule {
 export interface RateLimit {
   readonly limit: number
   readonly perMs: number
-}
-
-/** How the work of a job is divided, so that each key gets its share. */
-export interface Partition {
-  /** The key of a piece of work; nothing or an empty text: none. */
-  readonly key: (payload: never) => string | null | undefined
-  readonly order: KeyOrder
-}
-
-export type KeyOrder = (typeof KEY_ORDERS)[number]
-export const KEY_ORDERS = ['fair', 'fifo'] as const
-
-/** A limit that several jobs share. */
-export interface SharedLimit {
-  readonly name: string
-  readonly global: number | null
-  readonly rateLimit: RateLimit | null
+  /** Whether the job (default) or each of its keys may start so many. Keys need a `partition`. */
+  readonly by?: 'job' | 'key'
 }
 
 /** How much one run may change before somebody has to approve it. */
@@ -157,8 +150,15 @@ export interface JobOptions<Name extends string, Payload, Result = never> {
    * No pause may be longer than a year, and no limit above a million.
    */
   retry?: Partial<RetryPolicy>
-  /** Runs at once in one worker, at most 10,000. Default: the worker's own limit. Ignored where `overlap` allows one run at a time. */
-  concurrency?: number
+  /**
+   * Runs at once: in one worker as a number, at most 10,000, or `{ perWorker, global, perKey }`. Default: as many as the worker's own
+   * limit. Ignored where `overlap` allows one run at a time.
+   */
+  concurrency?: number | ConcurrencyOptions
+  /** By what its work is divided, so that each key gets its share. Default: it is not. */
+  partition?: PartitionOptions<NoInfer<Payload>>
+  /** Limits that it shares with other jobs, by `defineLimit`: at most 2. Default: none. */
+  limits?: readonly SharedLimit[]
   /** How often runs may start, to spare the services that they call. Default: as often as there is work. */
   rateLimit?: RateLimit
   /**
@@ -237,20 +237,7 @@ export function defineJob<
     schedule,
     timeoutMs: resolveTimeout(options.name, timeoutMs),
     retry: resolveRetry(options.name, options.retry),
-    concurrency:
-      options.concurrency === undefined
-        ? null
-        : positive(options.name, 'concurrency', options.concurrency, MAX_CONCURRENCY),
-    globalConcurrency: null,
-    concurrencyPerKey: null,
-    partition: null,
-    limits: [],
-    rateLimit: options.rateLimit
-      ? {
-          limit: positive(options.name, 'rateLimit.limit', options.rateLimit.limit),
-          perMs: positive(options.name, 'rateLimit.perMs', options.rateLimit.perMs, MAX_DELAY_MS),
-        }
-      : null,
+    ...resolveLimits(`Job "${name}"`, options),
     isDestructive: options.isDestructive ?? false,
     guard: options.guard ? checkGuard(options.name, options.guard) : null,
     unguarded: checkUnguarded(options),
@@ -452,15 +439,8 @@ function resolveTimeout(name: string, timeoutMs: number): number {
   )
 }
 
-function positive(name: string, option: string, value: number, max = Infinity): number {
-  if (!(Number.isSafeInteger(value) && value > 0)) {
-    throw new TypeError(
-      `Job "${name}": ${option} must be a positive whole number, not ${tell(value)}`,
-    )
-  }
-  if (value <= max) return value
-  throw new TypeError(`Job "${name}": ${option} must be at most ${max}, not ${value}`)
-}
+const positive = (name: string, option: string, value: number, max?: number) =>
+  positiveOf(`Job "${name}"`, option, value, max)
 
 function oneOf(name: string, option: string, value: string, values: readonly string[]): void {
   if (values.includes(value)) return

@@ -55,7 +55,7 @@ export interface WorkItem<J extends Job = Job> {
  * enqueues in a statement of its own.
  * @throws ArgumentError when `tx` is no client and no transaction of a known library, or an option cannot be meant
  * @throws JobError `payload_invalid`, before it writes anything, when the schema refuses the payload, when JSON or
- *   PostgreSQL cannot hold it, or when it has more than 8 MB
+ *   PostgreSQL cannot hold it, when it has more than 8 MB, or its job finds no key in it
  */
 export type Enqueue<Tx> = <J extends Job>(
   tx: Tx,

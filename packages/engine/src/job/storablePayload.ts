@@ -1,6 +1,7 @@
 import { askSchema, describeIssues, SCHEMA_FAILED } from './askSchema.ts'
 import type { Job } from './defineJob.ts'
 import { JobError } from './jobError.ts'
+import { keyOfWork } from './limits.ts'
 import { storableUnchanged } from './storable.ts'
 import { storableText } from './storableText.ts'
 
@@ -13,19 +14,30 @@ export interface StorablePayload {
   bytes: number
   /** What the job's schema returned for it. */
   accepted: unknown
+  /** As `keyOfWork` says. */
+  key: string | undefined
 }
 
 /**
  * Checks a payload and copies it as it will arrive: as JSON.stringify writes it. Neither its getters nor its schema can
  * change the copy afterwards.
- * @throws JobError `payload_invalid`: the schema refuses it, JSON or PostgreSQL cannot hold it, or its JSON exceeds 8 MiB
+ * @throws JobError `payload_invalid`: the schema refuses it, JSON or PostgreSQL cannot hold it, its JSON exceeds 8 MiB, or it has no
+ *   key that can be stored
  */
-export function storablePayload(job: Pick<Job, 'payload'>, payload: unknown): StorablePayload {
+export function storablePayload(
+  job: Pick<Job, 'payload'> & Partial<Pick<Job, 'partition'>>,
+  payload: unknown,
+): StorablePayload {
   const accepted = checkSchema(job, payload)
   const made = storableUnchanged(payload, MAX_PAYLOAD_BYTES)
   switch (made.kind) {
     case 'stored':
-      return { payload: made.value, bytes: made.bytes, accepted }
+      return {
+        payload: made.value,
+        bytes: made.bytes,
+        accepted,
+        key: keyOfWork(job, accepted),
+      }
     case 'tooLarge': {
       const most = `${MAX_PAYLOAD_BYTES / 2 ** 20} MB`
       throw refusal([], `is larger than ${most} as JSON; store it in a table, and pass its id`)

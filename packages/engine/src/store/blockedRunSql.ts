@@ -57,14 +57,15 @@ export const LOCK_WORK_OF_RUN_SQL = `
   with run as materialized (
     select run."name", run."workId" from "JobRun" run where ${IS_BLOCKED}
   ), work as materialized (
-    select "rank", "uniqueKey" from "JobWork" where "id" = (select "workId" from run) for update
+    select "rank", "uniqueKey", "key" from "JobWork" where "id" = (select "workId" from run) for update
   ), letter as materialized (
-    select "rank", "uniqueKey" from "JobDeadLetter" where "id" = (select "workId" from run) for update
+    select "rank", "uniqueKey", "key" from "JobDeadLetter" where "id" = (select "workId" from run) for update
   )
-  select "rank", "uniqueKey", true as "isWaiting" from work union all select "rank", "uniqueKey", false from letter
-  union all select coalesce(held."rank", 0), held."uniqueKey", false
+  select "rank", "uniqueKey", "key", true as "isWaiting" from work union all select "rank", "uniqueKey", "key", false from letter
+  union all select coalesce(held."rank", 0), held."uniqueKey", held."key", false
   from run join "JobClaim" claim on claim."name" = run."name"
-    cross join unnest(claim."runIds", claim."workIds", claim."ranks", claim."uniqueKeys") as held("runId", "workId", "rank", "uniqueKey")
+    cross join unnest(claim."runIds", claim."workIds", claim."ranks", claim."uniqueKeys", claim."keys")
+      as held("runId", "workId", "rank", "uniqueKey", "key")
   where coalesce(held."workId", held."runId") = run."workId" and ${hasNotEnded('held."runId"')}`
 
 /**

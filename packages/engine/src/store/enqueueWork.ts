@@ -9,9 +9,9 @@ import type {
 } from '../job/enqueue.ts'
 import type { HostTransaction } from '../job/hostTypes.ts'
 import type { Job } from '../job/defineJob.ts'
-import { checkJobName } from '../job/argument.ts'
 import { labelWork } from '../job/labelWork.ts'
 import type { Logger } from '../job/logger.ts'
+import { ArgumentError, checkJobName } from '../job/argument.ts'
 import { storablePayload } from '../job/storablePayload.ts'
 import { inTransaction, recogniseHost, type Caller } from './callersTransaction.ts'
 import { checkEnqueueOptions } from './checkEnqueueOptions.ts'
@@ -32,11 +32,14 @@ export interface Sender {
 }
 
 /** The parts of a job that enqueueing needs. */
-export type EnqueuedJob = Pick<Job, 'name' | 'payload'> & Partial<Pick<Job, 'label' | 'show'>>
+export type EnqueuedJob = Pick<Job, 'name' | 'payload'> &
+  Partial<Pick<Job, 'label' | 'show' | 'partition'>>
 
 export interface NewWork {
   envelope: Envelope
   options?: EnqueueOptions | undefined
+  /** Of work that takes the place of other. Default: as the job says. */
+  key?: string | undefined
 }
 
 /** Makes the `enqueue` of clients, and of the handler of the run `parent`. It takes a transaction or a client. */
@@ -131,13 +134,18 @@ async function putPieces(call: Call, pieces: readonly Piece[]): Promise<EnqueueR
 /** Checks and labels a piece. */
 function toPiece(
   job: EnqueuedJob,
-  { envelope, options }: NewWork,
+  { envelope, options, ...given }: NewWork,
   log: Sender['log'],
   trace: TraceContext | undefined,
 ): Piece {
   const { startAfter, priority, uniqueKey, onConflict, maxWaitMs, expiresAt, enqueuedBy } =
     checkEnqueueOptions(options)
-  const { payload, bytes, accepted } = storablePayload(job, envelope.payload)
+  if (priority !== undefined && priority !== 0 && job.partition?.order === 'fifo')
+    throw new ArgumentError(
+      'priority',
+      'is for other jobs: the work of this one runs in the order in which it was enqueued (fifo)',
+    )
+  const { payload, bytes, accepted, key } = storablePayload(job, envelope.payload)
   const whole: Envelope = {
     ...envelope,
     payload,
@@ -146,7 +154,7 @@ function toPiece(
     ...(trace && { trace }),
     ...(enqueuedBy !== undefined && { enqueuedBy }),
   }
-  const of = { id: uuid(), name: job.name, envelope: whole, bytes }
+  const of = { id: uuid(), name: job.name, envelope: whole, bytes, key, ...given }
   return { ...of, startAfter, priority, uniqueKey, replaces: onConflict === 'replace', maxWaitMs }
 }
 

@@ -2,7 +2,7 @@ import type { Connection } from './database.ts'
 import { toFacts, type Envelope } from './envelope.ts'
 import { PLACE_SQL, rankOf } from './place.ts'
 import { MAX_INLINE_BYTES } from './queueTables.ts'
-import { SEND_KEYED_MARK, SEND_MARK, SEND_ONE_MARK } from './schema.ts'
+import { SEND_KEYED_MARK, SEND_MARK, SEND_OF_KEY_MARK, SEND_ONE_MARK } from './schema.ts'
 import { TablesError } from './tablesState.ts'
 import { isSomewhereSql } from './uniqueKeys.ts'
 
@@ -19,6 +19,8 @@ export interface WorkToInsert {
   priority?: number | undefined
   /** Default: none. */
   uniqueKey?: string | undefined
+  /** Under which it has its share; empty: under none. Default: its job has no keys. */
+  key?: string | undefined
 }
 
 export interface Inserted {
@@ -44,7 +46,8 @@ export async function insertWork(
   const [one] = work
   if (one === undefined) return { transactionId: null, holders: new Map() }
   const isPlain = one.uniqueKey === undefined && one.bytes <= MAX_INLINE_BYTES
-  const text = work.length > 1 ? INSERT_LIST_SQL : isPlain ? INSERT_ONE_SQL : INSERT_KEYED_SQL
+  const onlyOne = one.key === undefined ? INSERT_ONE_SQL : INSERT_ONE_OF_KEY_SQL
+  const text = work.length > 1 ? INSERT_LIST_SQL : isPlain ? onlyOne : INSERT_KEYED_SQL
   const values = work.length > 1 ? [toJson(work)] : toTexts(one, isPlain)
   try {
     const { rows } = await connection.query<InsertedRow>(text, values)
@@ -78,7 +81,7 @@ export function toJson(work: readonly WorkToInsert[]): string {
 
 /** What ONE_SQL reads: texts, of which no driver makes anything else. */
 function toTexts(work: WorkToInsert, isPlain: boolean): (string | null | undefined)[] {
-  const { id, name, envelope, bytes, startAfter, priority = 0, uniqueKey = null } = work
+  const { id, name, envelope, bytes, startAfter, priority = 0, uniqueKey = null, key } = work
   const facts = toFacts(envelope)
   const texts = [
     id,
@@ -90,7 +93,8 @@ function toTexts(work: WorkToInsert, isPlain: boolean): (string | null | undefin
     facts && JSON.stringify(facts),
     JSON.stringify(envelope.payload) as string | undefined,
   ]
-  return isPlain ? texts : [...texts, uniqueKey]
+  if (!isPlain) return [...texts, key ?? null, uniqueKey]
+  return key === undefined ? texts : [...texts, key]
 }
 
 /** Whether a table was missing. Libraries wrap PostgreSQL's error, some more than once. */
@@ -107,7 +111,7 @@ const UNDEFINED_TABLE = '42P01'
 const MAX_CAUSES = 4
 
 /** The columns that `insertedSql` fills. */
-export const INSERTED = `"id", "name", "rank", "place", "dueAt", "bytes", "uniqueKey", "label", "facts", "payload"`
+export const INSERTED = `"id", "name", "rank", "place", "dueAt", "bytes", "uniqueKey", "key", "label", "facts", "payload"`
 
 /** What is due gets a place at once. */
 export const placeOf = (due: string) => `case when ${due} > now() then null else ${PLACE_SQL} end`
@@ -118,23 +122,35 @@ export const inlineOf = (bytes: string, payload: string) =>
 /** Pieces of `work`, in the order in which the caller made their ids. */
 const insertedSql = (which: string) => `
     insert into "JobWork" (${INSERTED})
-    select "id", "name", "rank", ${placeOf('"startAfter"')}, ${dueOf('"startAfter"')}, "bytes", "uniqueKey", "label", "facts",
+    select "id", "name", "rank", ${placeOf('"startAfter"')}, ${dueOf('"startAfter"')}, "bytes", "uniqueKey", "key", "label", "facts",
       ${inlineOf('"bytes"', '"payload"')}
     from work where ${which} order by "id"`
 
-const ONE = ['uuid', 'text', 'int', 'timestamptz', 'int', 'text', 'jsonb', 'jsonb', 'text'].map(
-  (type, index) => `$${index + 1}::text::${type}`,
-)
+const ONE = [
+  'uuid',
+  'text',
+  'int',
+  'timestamptz',
+  'int',
+  'text',
+  'jsonb',
+  'jsonb',
+  'text',
+  'text',
+].map((type, index) => `$${index + 1}::text::${type}`)
 
 const START_AFTER = String(ONE[3])
 
-/** Without a key nothing can be in its way. In a caller's transaction PostgreSQL plans it each time, so it is as plain as can be. */
-const INSERT_ONE_SQL = `${SEND_ONE_MARK}
-  insert into "JobWork" ("id", "name", "rank", "place", "dueAt", "bytes", "label", "facts", "payload")
-  values (${ONE[0]}, ${ONE[1]}, ${ONE[2]}, ${placeOf(START_AFTER)}, ${dueOf(START_AFTER)}, ${ONE.slice(4, 8).join(', ')})
+/** Without a unique key nothing can be in its way. In a caller's transaction PostgreSQL plans it each time, so it is as plain as can be. */
+const insertOneSql = (mark: string, key = '', its = 8) => `${mark}
+  insert into "JobWork" ("id", "name", "rank", "place", "dueAt", "bytes", "label", "facts", "payload"${key})
+  values (${ONE[0]}, ${ONE[1]}, ${ONE[2]}, ${placeOf(START_AFTER)}, ${dueOf(START_AFTER)}, ${ONE.slice(4, its).join(', ')})
   returning pg_current_xact_id()::text as "transactionId"`
 
-const COLUMNS = `"id", "name", "rank", "startAfter", "bytes", "label", "facts", "payload", "uniqueKey"`
+const INSERT_ONE_SQL = insertOneSql(SEND_ONE_MARK)
+const INSERT_ONE_OF_KEY_SQL = insertOneSql(SEND_OF_KEY_MARK, ', "key"', 9)
+
+const COLUMNS = `"id", "name", "rank", "startAfter", "bytes", "label", "facts", "payload", "key", "uniqueKey"`
 
 /** A single piece, for a third less than a list with one in it, which PostgreSQL would read and sort. */
 const ONE_SQL = `(values (${ONE.join(', ')}, 1)) as work(${COLUMNS}, "position")`
@@ -144,7 +160,7 @@ export const listSql = (more = '', moreColumns = '') => `(
     select ${COLUMNS.replace('"payload"', `case when "bytes" > 0 then coalesce("payload", 'null') end as "payload"`)}${moreColumns}, "position"
     from rows from (json_to_recordset($1::text::json) as (
       "id" uuid, "name" text, "rank" int, "startAfter" timestamptz, "bytes" int, "label" text, "facts" jsonb, "payload" jsonb,
-      "uniqueKey" text${more}
+      "key" text, "uniqueKey" text${more}
     )) with ordinality as list(${COLUMNS}${moreColumns}, "position")
   ) work`
 

@@ -70,7 +70,7 @@ const REPLACE_SQL = `
     from work join met on met."name" = work."name" and met."key" = work."uniqueKey"
   ), inserted as (
     insert into "JobWork" (${INSERTED})
-    select "id", "name", "rank", ${placeOf(dueOf('now()'))}, ${dueOf('now()')}, "bytes", "uniqueKey", "label", "facts",
+    select "id", "name", "rank", ${placeOf(dueOf('now()'))}, ${dueOf('now()')}, "bytes", "uniqueKey", "key", "label", "facts",
       ${inlineOf('"bytes"', '"payload"')}
     from found where "holderId" = "id" order by "id"
     returning "id", "place", "dueAt"
@@ -78,11 +78,11 @@ const REPLACE_SQL = `
     update "JobWork" waiting
     set "rank" = found."rank",
         -- It keeps its turn where it is due as it was, and workers have looked at it as at other work: floors are below it.
-        "place" = case when waiting."rank" = found."rank" and ${dueOf('waiting."enqueuedAt"')} <= now() and waiting."place" is not null
+        "place" = case when waiting."rank" = found."rank" and waiting."key" is not distinct from found."key" and ${dueOf('waiting."enqueuedAt"')} <= now() and waiting."place" is not null
           and waiting."losses" < 2 and waiting."needs" = 0
           then waiting."place" else ${placeOf(dueOf('waiting."enqueuedAt"'))} end,
         "dueAt" = ${dueOf('waiting."enqueuedAt"')},
-        "failures" = 0, "losses" = 0, "lossesAlone" = 0, "needs" = 0, "bytes" = found."bytes", "label" = found."label",
+        "failures" = 0, "losses" = 0, "lossesAlone" = 0, "needs" = 0, "bytes" = found."bytes", "key" = found."key", "label" = found."label",
         "facts" = coalesce(found."facts", '{}') || jsonb_build_object('replacedIn', pg_current_xact_id()::text)
           || case when waiting."attempt" = 1 then '{}' else jsonb_build_object('attemptsBefore', waiting."attempt" - 1) end,
         "payload" = ${inlineOf('found."bytes"', 'found."payload"')}

@@ -1,7 +1,9 @@
 import { v7 as uuid } from 'uuid'
 import { askSchema, describeIssues, SCHEMA_FAILED } from '../job/askSchema.ts'
 import type { Job } from '../job/defineJob.ts'
+import { JobError } from '../job/jobError.ts'
 import { labelWork, type WorkLabel } from '../job/labelWork.ts'
+import { keyOfWork } from '../job/limits.ts'
 import type { Logger } from '../job/logger.ts'
 import { readableLine, storableText } from '../job/storableText.ts'
 import { recordActions } from '../control/recordActions.ts'
@@ -36,7 +38,7 @@ export interface KeyedTick extends TickDecision {
 
 /** The parts of a job that deciding needs; a program that deletes a schedule may have its name alone. */
 export type DecidedJob = Pick<Job, 'name'> &
-  Partial<Pick<Job, 'payload' | 'label' | 'show' | 'retry'>>
+  Partial<Pick<Job, 'payload' | 'label' | 'show' | 'retry' | 'partition'>>
 
 export interface HowToDecide {
   job: DecidedJob
@@ -180,7 +182,7 @@ async function decideRow(
     if (id === null) return []
     const previousAt = lastAt?.toISOString() ?? null
     lastAt = scheduledFor
-    return [toWork(job.name, row, { id, payload, previousAt, scheduledFor, label: fit.label })]
+    return [toWork(job.name, row, { id, payload, previousAt, scheduledFor, ...fit })]
   })
   const refusals = refusal !== null ? row.refusals + 1 : fit.kind === 'fits' ? 0 : row.refusals
   const isGivenUp = refusal !== null && refusals >= MAX_REFUSALS
@@ -236,9 +238,10 @@ async function listDue(
   return { listed, earlier: { count: 1, isOver: false, from: first, through: first } }
 }
 
-type Fit =
-  | { kind: 'fits' | 'notAsked'; label: WorkLabel }
-  | { kind: 'refused'; problem: string; label: WorkLabel }
+type Fit = { label: WorkLabel; workKey?: string | undefined } & (
+  | { kind: 'fits' | 'notAsked' }
+  | { kind: 'refused'; problem: string }
+)
 
 const NOT_ASKED = { kind: 'notAsked' as const, label: {} }
 
@@ -246,17 +249,25 @@ const NOT_ASKED = { kind: 'notAsked' as const, label: {} }
 function fitPayload({ job, log }: HowToDecide, row: KeyedRow): Fit {
   const { payload: schema } = job
   if (schema === undefined) return NOT_ASKED
+  // Another version may have to take it all the same.
+  const workKey = (job.partition ?? null) === null ? undefined : ''
   try {
     const answer = askSchema(schema, readPayload(row))
     if (answer.kind === 'accepted')
-      return { kind: 'fits', label: labelWork(job, answer.value, log) }
+      return {
+        kind: 'fits',
+        label: labelWork(job, answer.value, log),
+        workKey: keyOfWork(job, answer.value),
+      }
     return {
       kind: 'refused',
       problem: storableText(describeIssues(answer.issues), 1_000),
       label: {},
+      workKey,
     }
-  } catch {
-    return { kind: 'refused', problem: SCHEMA_FAILED, label: {} }
+  } catch (error) {
+    const problem = error instanceof JobError ? error.message : SCHEMA_FAILED
+    return { kind: 'refused', problem, label: {}, workKey }
   }
 }
 
@@ -274,15 +285,18 @@ export function toWork(
     previousAt: string | null
     scheduledFor: Date | null
     label: WorkLabel
+    /** Under which it has its share, if the job divides its work. */
+    workKey?: string | undefined
     by?: { actor: string; reason?: string }
   },
 ): WorkToInsert {
-  const { id, payload, previousAt, scheduledFor, label, by } = of
+  const { id, payload, previousAt, scheduledFor, label, workKey, by } = of
   const { key, timeZone, bytes } = row
   return {
     id,
     name,
     bytes,
+    key: workKey,
     envelope: {
       payload,
       trigger: scheduledFor === null ? 'manual' : 'schedule',

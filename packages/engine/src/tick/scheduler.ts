@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { labelPayload } from '../job/labelWork.ts'
+import { keyOfPayload } from '../job/limits.ts'
 import type { Logger } from '../job/logger.ts'
 import { v7 as uuid } from 'uuid'
 import type { ScheduledJob } from '../job/defineJob.ts'
@@ -312,10 +313,20 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
         const job = plans.get(name)?.job
         const label = job && labelPayload(job, {}, log)
         const envelope = { payload: {}, trigger: 'schedule', scheduledFor: at, ...label } as const
-        return { id, name, envelope, bytes: 2 }
+        return { id, name, envelope, bytes: 2, key: job && keyOfTick(job) }
       }),
     )
     return { cursors, ticks, decidedAt }
+  }
+
+  /** A tick is never refused, whatever the key function does. */
+  function keyOfTick(job: ScheduledJob): string | undefined {
+    try {
+      return keyOfPayload(job, {})
+    } catch (error) {
+      log.warn({ err: error, name: job.name }, 'the work of a tick has no key')
+      return ''
+    }
   }
 
   /** Reads the rows, after it has put right those that are missing, of nobody who lives, or impossible. */

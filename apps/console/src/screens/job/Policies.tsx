@@ -16,6 +16,11 @@ export const OVERLAP = {
   allow: 'Both run',
 } as const
 
+const KEY_ORDER = {
+  fair: 'Each has its share; who has had least is next',
+  fifo: 'The work of a key runs one at a time, in its order',
+} satisfies Record<NonNullable<ConsoleJob['keyOrder']>, string>
+
 /** The policies of a job's definition, in words. */
 export function Policies({
   job,
@@ -54,10 +59,12 @@ export function Policies({
       <Fact name="Runs at once">{describeLanes(job)}</Fact>
       {job.rateLimit !== null && (
         <Fact name="Rate limit">
-          {job.rateLimit.limit.toLocaleString('en')} in {formatDuration(job.rateLimit.perMs)}, over
-          all workers
+          {job.rateLimit.limit.toLocaleString('en')} in {formatDuration(job.rateLimit.perMs)},{' '}
+          {job.rateLimit.by === 'key' ? 'of each key' : 'over all workers'}
         </Fact>
       )}
+      {job.keyOrder !== null && <Fact name="Keys">{KEY_ORDER[job.keyOrder]}</Fact>}
+      {job.limits.length > 0 && <Fact name="Shared limits">{job.limits.join(', ')}</Fact>}
       <Fact name="Time-out">{formatDuration(job.timeoutMs)}</Fact>
       <Fact name="Retries">{describeRetry(retry)}</Fact>
       <Fact name="Guard">
@@ -86,10 +93,15 @@ export function describeRetry({ limit, delayMs, maxDelayMs }: ConsoleJob['retry'
   return `${limit.toLocaleString('en')}, after ${first}${last === most ? '' : `, doubling up to ${last}`}`
 }
 
-function describeLanes({ isExclusive, concurrency }: ConsoleJob): string {
+function describeLanes({ isExclusive, concurrency, ...over }: ConsoleJob): string {
   if (isExclusive) return '1, over all workers'
-  if (concurrency === null) return 'As many as a worker takes'
-  return `${concurrency.toLocaleString('en')} in each worker`
+  const of = (count: number | null, whose: string) =>
+    count === null ? [] : [`${count.toLocaleString('en')} ${whose}`]
+  return [
+    concurrency === null ? 'As many as a worker takes' : of(concurrency, 'in each worker'),
+    ...of(over.globalConcurrency, 'over all workers'),
+    ...of(over.concurrencyPerKey, 'of each key'),
+  ].join(', ')
 }
 
 function describeGuard({ maxRows, maxShare, minRows }: NonNullable<ConsoleJob['guard']>): string {

@@ -1,0 +1,120 @@
+import { openForTests } from '@roundsman/testing'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { defineJob, type EnqueueOptions } from '../../src/index.ts'
+import { openTestQueue } from '../openTestQueue.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
+
+const define = (order: 'fair' | 'fifo') =>
+  defineJob({
+    name: 'sync',
+    payload: z.object({ tenant: z.string().nullable().default('of the schema') }),
+    retry: { limit: 0 },
+    partition: {
+      order,
+      key: ({ tenant }) => {
+        if (tenant === 'broken') throw new Error('no')
+        return tenant
+      },
+    },
+  })
+const sync = define('fair')
+const plain = defineJob({ name: 'plain' })
+
+const runtime = openForTests(openTestRuntime)
+const queue = openForTests(() => openTestQueue(runtime, [sync, plain]))
+beforeEach(() => runtime.clear('JobAction', 'JobKeyedSchedule', 'JobKeyedTick'))
+
+const { enqueue, enqueueMany } = {
+  enqueue: async (tenant: string | null, options?: EnqueueOptions) =>
+    (await queue.client.enqueue(runtime.prisma, sync, { tenant }, options)).workId,
+  enqueueMany: (tenants: readonly string[]) =>
+    queue.client.enqueueMany(
+      runtime.prisma,
+      sync,
+      tenants.map((tenant) => ({ payload: { tenant } })),
+    ),
+}
+const keys = async (table = 'JobWork') =>
+  (
+    await runtime.rows<{ key: string | null }>(
+      `select "key" from "${table}" order by "key" collate "C"`,
+    )
+  ).map(({ key }) => key)
+
+describe('the key of work', () => {
+  it('is stored by every way in, an empty one where the payload has none', async () => {
+    await enqueue('a')
+    await enqueue('b', { uniqueKey: 'u' })
+    await enqueueMany(['c', 'd'])
+    await queue.client.requestRun(sync, { actor: 'x', reason: 'y', payload: { tenant: 'e' } })
+    await queue.client.enqueue(runtime.prisma, sync, {} as { tenant: string })
+    await enqueue(null)
+    expect(await keys()).toEqual(['', 'a', 'b', 'c', 'd', 'e', 'of the schema'])
+  })
+
+  it('is none of a job without keys', async () => {
+    await queue.client.enqueue(runtime.prisma, plain, {})
+    expect(await keys()).toEqual([null])
+  })
+
+  it('is that of the newer payload where work is replaced', async () => {
+    await enqueue('a', { uniqueKey: 'u' })
+    await enqueue('b', { uniqueKey: 'u', onConflict: 'replace' })
+    expect(await keys()).toEqual(['b'])
+  })
+
+  it('stays with its work through a retry, a dead letter and what comes of that', async () => {
+    const id = await enqueue('a')
+    await queue.fail(await queue.take('sync'), { code: 'broken', message: '' }, 'retry')
+    expect(await keys('JobDeadLetter')).toEqual(['a'])
+    await queue.client.redriveDeadLetters({ ids: [id] }, { actor: 'x', reason: 'y' })
+    expect(await keys()).toEqual(['a'])
+    await queue.fail(await queue.take('sync'), { code: 'broken', message: '' }, 'redeliver')
+    expect(await keys()).toEqual(['a'])
+  })
+
+  it('is refused before anything is written where its function throws', async () => {
+    await expect(enqueueMany(['a', 'broken'])).rejects.toMatchObject({ code: 'payload_invalid' })
+    await expect(enqueue('broken')).rejects.toThrow('the key function of its job has thrown')
+    expect(await keys()).toEqual([])
+  })
+
+  it('is that of the payload of a schedule kept as data, and none where that has none any more', async () => {
+    const { schedules } = queue.client
+    const at = { cron: '0 9 * * *', actor: 'x' }
+    await schedules.upsert(runtime.prisma, sync, { ...at, key: 'one', payload: { tenant: 'a' } })
+    await schedules.trigger(runtime.prisma, sync, 'one', { actor: 'x', reason: 'y' })
+    expect(await keys()).toEqual(['a'])
+    await runtime.clear()
+    const decide = async (hoursAgo: number) => {
+      await runtime.rows(
+        `
+        update "JobKeyedSchedule" set "nextAt" = at, "dueAt" = at, "cursor" = at - interval '1 minute'
+        from (select date_trunc('hour', now()) - $1 * interval '1 hour' as at) hour`,
+        [hoursAgo],
+      )
+      await schedules.delete(runtime.prisma, sync, 'one', { actor: 'x' })
+    }
+    await decide(2)
+    expect(await keys()).toEqual(['a'])
+
+    const broken = { ...at, key: 'one', payload: { tenant: 'broken' } }
+    await expect(schedules.upsert(runtime.prisma, sync, broken)).rejects.toMatchObject({
+      code: 'payload_invalid',
+    })
+    await schedules.upsert(runtime.prisma, sync, { ...broken, payload: { tenant: 'b' } })
+    await runtime.rows(`update "JobKeyedSchedule" set "payload" = '{"tenant": "broken"}'`)
+    await decide(1)
+    expect(await keys()).toEqual(['', 'a'])
+  })
+})
+
+it('has no priority where the order is that of the enqueues', async () => {
+  const fifo = define('fifo')
+  const put = (priority: number) =>
+    queue.client.enqueue(runtime.prisma, fifo, { tenant: 'a' }, { priority })
+  await expect(put(1)).rejects.toThrow('fifo')
+  await put(0)
+  expect(await keys()).toEqual(['a'])
+})
