@@ -262,7 +262,7 @@ export interface JobsClient {
   ): Promise<WorkOutcome>
   /**
    * Gives dead letters back to the queue, with all attempts that their jobs grant; with `jobs`, only those of these jobs. One
-   * call takes at most 10,000, from the latest on, and says where the next goes on. Their runs record who wanted it, and why.
+   * call takes at most 10,000, from the latest on: `startBulk` takes more. Their runs record who wanted it, and why.
    * What two or more workers have died of, or beside, stays unless `evenIfWorkersDied`.
    */
   redriveDeadLetters(

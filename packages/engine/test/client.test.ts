@@ -125,10 +125,7 @@ const METHODS: Record<string, Arguments> = {
     { job: letter, all: true },
     { ...by, priority: 1 },
   ],
-  redriveDeadLetters: [
-    { runs: { name: 'letter', errorCode: 'x' }, after, limit: 5 },
-    { ...by, jobs: [letter] },
-  ],
+  redriveDeadLetters: [{ filter: { name: 'letter', errorCode: 'x' } }, { ...by, jobs: [letter] }],
   discardDeadLetters: [{ ids: [id] }, by],
   startBulk: [
     {
@@ -393,7 +390,8 @@ describe('what a program passes in', () => {
     ['pauseQueue', [0], 'a\ud83d', 'name holds a NUL character or half of a surrogate pair'],
     ['pauseQueue', [1, 'actor'], undefined, 'actor must be a text, not undefined'],
     ['postponeWork', [1, 'startAfter'], new Date(8.64e15), 'startAfter must be a valid date'],
-    ['redriveDeadLetters', [0], 'some', 'which must be an object with ids, filter, runs'],
+    ['redriveDeadLetters', [0], 'some', 'which must be an object with ids, filter'],
+    ['discardDeadLetters', [0], { runs: {} }, 'which.filter must be an object, not undefined'],
     ['discardDeadLetters', [0, 'ids'], 'some', 'ids must be a list, not "some"'],
     [
       'listJobRuns',

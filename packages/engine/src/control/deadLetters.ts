@@ -4,11 +4,9 @@ import {
   checkId,
   checkJobName,
   checkParts,
-  checkPosition,
   copyParts,
   listOf,
   optional,
-  wholeNumber,
 } from '../job/argument.ts'
 import type { Job } from '../job/defineJob.ts'
 import type { Connection } from '../store/database.ts'
@@ -19,48 +17,30 @@ import {
   TAKE_DEAD_LETTER_SQL,
   type LetterTaken,
 } from '../store/deadLetterSql.ts'
-import type { ListJobRunsOptions } from '../read/jobRuns.ts'
 import {
   chooseDeadLetters,
-  chooseLettersOfRuns,
   countDeadLetters,
   type ChosenLetter,
   type DeadLetterFilter,
 } from '../read/listDeadLetters.ts'
-import { plainReaderOf, type PagePosition } from '../read/reader.ts'
+import { plainReaderOf } from '../read/reader.ts'
 import type { ActionRequest } from './controlJobs.ts'
 import { recordActions, storableActor, type Actor } from './recordActions.ts'
 
-interface Part {
-  /** A call goes on after this position, the `next` of the call before. */
-  after?: PagePosition | undefined
-  /** How many dead letters a call does at most. Default, and most, 10,000. */
-  limit?: number | undefined
-}
-
-/**
- * Which dead letters are meant: all, those with these ids, those that match, or those of which any run matches, whichever
- * attempt it was.
- */
-export type WhichLetters =
-  | 'all'
-  | { ids: readonly string[] }
-  | ({ filter: DeadLetterFilter } & Part)
-  | ({ runs: Omit<ListJobRunsOptions, 'limit' | 'after'> } & Part)
+/** Which dead letters are meant: all, those with these ids, or those that match. */
+export type WhichLetters = 'all' | { ids: readonly string[] } | { filter: DeadLetterFilter }
 
 export interface LettersLeft {
-  /** How many more match, as far as was counted: up to 100,000, and of those of runs among the latest 10,000. */
+  /** How many more match than one call takes, up to 100,000: `startBulk` takes all. */
   left: number
-  /** Where the next call goes on, so that it meets none of these again; null when nothing is left. */
-  next: PagePosition | null
 }
 
 export interface RedriveOutcome extends LettersLeft {
   /** How many went back into the queue. */
   redriven: number
   /**
-   * How many stay dead letters because other work of the job with their unique key waits or runs. A further call from `next`
-   * tells of others. One from the beginning meets these again.
+   * How many stay dead letters because other work of the job with their unique key waits or runs. A further call meets these
+   * again.
    */
   alreadyQueued: number
   /** How many stay dead letters because two or more workers have died while they ran them: see `evenIfWorkersDied`. */
@@ -140,44 +120,24 @@ type Stay = Pick<RedriveOutcome, 'alreadyQueued' | 'endedWorkers'>
 /** Keeps a call within a second or two. */
 const MAX_AT_ONCE = 10_000
 const checkIds = listOf(checkId, MAX_AT_ONCE)
-const WHICH = {
-  ids: optional(checkIds),
-  filter: asItIs,
-  runs: asItIs,
-  after: optional(checkPosition),
-  limit: optional(wholeNumber(1, MAX_AT_ONCE)),
-}
+const WHICH = { ids: optional(checkIds), filter: asItIs }
 
-/**
- * Chooses the dead letters of one call, from the latest to the oldest, and tells how many are left and where the next call
- * begins. So that meets neither what stays nor what fails again at once.
- */
+/** Chooses the dead letters of one call, from the latest to the oldest, and counts those beyond. */
 async function choose(
   tx: Connection,
   which: WhichLetters,
 ): Promise<LettersLeft & { letters: readonly ChosenLetter[] }> {
   const reader = plainReaderOf(tx)
-  const given = checkParts('which', which === 'all' ? { filter: {} } : which, WHICH)
-  const { ids, runs, after, limit = MAX_AT_ONCE } = given
+  const { ids, filter } = checkParts('which', which === 'all' ? { filter: {} } : which, WHICH)
   if (ids !== undefined) {
-    const letters = await chooseDeadLetters(reader, { limit: ids.length }, ids)
-    return { letters, left: 0, next: null }
+    return { letters: await chooseDeadLetters(reader, { limit: ids.length }, ids), left: 0 }
   }
-  if (runs !== undefined) {
-    const { letters, left, next } = await chooseLettersOfRuns(reader, {
-      ...copyParts('which.runs', runs),
-      after,
-      limit,
-    })
-    return { letters, left, next }
-  }
-  const filter = copyParts('which.filter', given.filter)
-  const letters = await chooseDeadLetters(reader, { ...filter, after, limit }, null)
-  const last = letters.length === limit ? letters.at(-1) : undefined
-  if (last === undefined) return { letters, left: 0, next: null }
-  const next = { at: last.at, id: last.id }
-  const left = await countDeadLetters(reader, { ...filter, after: next })
-  return { letters, left, next: left === 0 ? null : next }
+  const given = copyParts('which.filter', filter)
+  const letters = await chooseDeadLetters(reader, { ...given, limit: MAX_AT_ONCE }, null)
+  const last = letters.length === MAX_AT_ONCE ? letters.at(-1) : undefined
+  if (last === undefined) return { letters, left: 0 }
+  const after = { at: last.at, id: last.id }
+  return { letters, left: await countDeadLetters(reader, { ...given, after }) }
 }
 
 export type TakenDeadLetter =

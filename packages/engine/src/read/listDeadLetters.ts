@@ -2,7 +2,6 @@ import {
   checkId,
   checkLimit,
   checkParts,
-  copyParts,
   checkPosition,
   checkText,
   checkTexts,
@@ -15,13 +14,12 @@ import { readShown, type Shown } from '../job/labelWork.ts'
 import { aboutValues, PIECE_FILTER, type PieceFilter } from '../store/pieceFilter.ts'
 import {
   CHOOSE_DEAD_LETTERS_SQL,
-  chooseLettersOfRunsSql,
   COUNT_DEAD_LETTERS_SQL,
+  countLettersOfRunsSql,
   DEAD_LETTER_CAUSES_SQL,
   FIND_DEAD_LETTER_SQL,
   LIST_CODES_SQL,
   LIST_DEAD_LETTERS_SQL,
-  MAX_LETTERS_LOOKED_AT,
 } from '../store/deadLetterSql.ts'
 import { RUN_OPTIONS, runConditions, type ListJobRunsOptions } from './jobRuns.ts'
 import type { PagePosition, JobsReader } from './reader.ts'
@@ -135,53 +133,21 @@ export async function chooseDeadLetters(
   })
 }
 
-const OF_RUNS = { ...RUN_OPTIONS, limit: wholeNumber(0, MAX_LETTERS_LOOKED_AT) }
+const { limit: _limit, after: _after, ...OF_RUNS } = RUN_OPTIONS
 
-export interface LettersOfRuns {
-  letters: ChosenLetter[]
-  /** How many more of those looked through match. */
-  left: number
-  /** Whether there are dead letters beyond those looked through. */
-  isCut: boolean
-  /** Where the next call goes on; null when there is nothing left. */
-  next: PagePosition | null
-}
-
-/**
- * Returns the latest dead letters, after a position, of which any run matches: as many as asked for, from among
- * MAX_LETTERS_LOOKED_AT.
- */
-export async function chooseLettersOfRuns(
-  reader: JobsReader,
-  asked: ListJobRunsOptions,
-): Promise<LettersOfRuns> {
-  const { limit, after, ...filter } = checkParts('filter', asked, OF_RUNS)
-  const values: unknown[] = [filter.name ?? null, after?.at ?? null, after?.id ?? null, limit]
-  const conditions = await runConditions(reader, filter, (value) => `$${values.push(value)}`)
-  const [found] = await reader.rows<{
-    count: number
-    looked: number
-    letters: ChosenLetter[]
-    last: PagePosition | null
-  }>({ text: chooseLettersOfRunsSql(conditions), values })
-  if (!found) return { letters: [], left: 0, isCut: false, next: null }
-  const letters = found.letters.map(({ id, name, at }) => ({ id, name, at }))
-  const left = found.count - letters.length
-  const isCut = found.looked === MAX_LETTERS_LOOKED_AT
-  const last = left > 0 ? letters.at(-1) : isCut ? found.last : undefined
-  return { letters, left, isCut, next: last ? { at: last.at, id: last.id } : null }
-}
-
-/** Counts the dead letters of which any run matches, from among the latest MAX_LETTERS_LOOKED_AT. */
+/** Counts the dead letters of which any run matches, whichever attempt it was, from among the latest MAX_LETTERS_LOOKED_AT. */
 export async function countLettersOfRuns(
   reader: JobsReader,
-  filter: Omit<ListJobRunsOptions, 'limit' | 'after'>,
+  asked: Omit<ListJobRunsOptions, 'limit' | 'after'>,
 ): Promise<{ count: number; isCut: boolean }> {
-  const { left, isCut } = await chooseLettersOfRuns(reader, {
-    ...copyParts('filter', filter),
-    limit: 0,
+  const filter = checkParts('filter', asked, OF_RUNS)
+  const values: unknown[] = [filter.name ?? null]
+  const conditions = await runConditions(reader, filter, (value) => `$${values.push(value)}`)
+  const [counted] = await reader.rows<{ count: number; isCut: boolean }>({
+    text: countLettersOfRunsSql(conditions),
+    values,
   })
-  return { count: left, isCut }
+  return counted ?? { count: 0, isCut: false }
 }
 
 /** Counts dead letters, up to MAX_COUNTED_LETTERS. */

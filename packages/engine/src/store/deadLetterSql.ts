@@ -34,33 +34,20 @@ export const CHOOSE_DEAD_LETTERS_SQL = `
   order by ${LATEST_FIRST} limit $5::int`
 
 /** For each dead letter its runs are looked up by an index: so many take some tenths of a second. */
-export const MAX_LETTERS_LOOKED_AT = 10_000
+const MAX_LETTERS_LOOKED_AT = 10_000
 
-/**
- * Looks through the latest dead letters of job `$1` after the position `$2` and `$3`, and chooses the first `$4` of which a
- * run matches: `conditions` are those of `run`. One row, also with how many match and where the look ended.
- */
-export const chooseLettersOfRunsSql = (conditions: readonly string[]) => `
+/** Looks through the latest dead letters of job `$1` and counts those of which a run matches: `conditions` are those of `run`. */
+export const countLettersOfRunsSql = (conditions: readonly string[]) => `
   with looked as materialized (
-    select letter."id", letter."name", letter."failedAt" from "JobDeadLetter" letter
+    select letter."id", letter."name" from "JobDeadLetter" letter
     where ($1::text is null or letter."name" = $1)
-      and ($2::timestamptz is null or (letter."failedAt", letter."id") < ($2::timestamptz, $3::uuid))
     order by ${LATEST_FIRST} limit ${MAX_LETTERS_LOOKED_AT}
-  ), matching as materialized (
-    select looked.* from looked
-    where exists (
-      select from "JobRun" run
-      where ${['run."workId" = looked."id"', 'run."name" = looked."name"', ...conditions].join(' and ')}
-    )
   )
-  select (select count(*) from matching)::int as "count", (select count(*) from looked)::int as "looked", (
-           select coalesce(jsonb_agg(chosen order by chosen.nth), '[]') from (
-             select "id", "name", "failedAt"::text as "at", row_number() over (order by ${LATEST_FIRST}) as nth
-             from matching letter order by nth limit $4::int
-           ) chosen
-         ) as "letters", (
-           select jsonb_build_object('id', "id", 'at', "failedAt"::text) from looked order by "failedAt", "id" limit 1
-         ) as "last"`
+  select count(*)::int as "count", (select count(*) from looked) = ${MAX_LETTERS_LOOKED_AT} as "isCut" from looked
+  where exists (
+    select from "JobRun" run
+    where ${['run."workId" = looked."id"', 'run."name" = looked."name"', ...conditions].join(' and ')}
+  )`
 
 /** Counts dead letters, up to `$5`. */
 export const COUNT_DEAD_LETTERS_SQL = `
