@@ -62,7 +62,7 @@ import { ticksOfDay, type LoadLimit } from './scheduleLoad.ts'
 
 /** A schedule that a program keeps as data, under a key of its own. What is left out has its default, also where it had another value. */
 export interface KeyedSchedule<J extends Job = Job> {
-  /** 1 to 200 bytes, such as a customer's id. With the job's name it is the schedule. */
+  /** 1 to 200 bytes, such as a customer's id; neither `.` nor `..`. With the job's name it is the schedule. */
   key: string
   /** Five fields, or six with seconds in front. */
   cron: string
@@ -553,6 +553,8 @@ function checkKey(argument: string, value: unknown): string {
       `${argument} is empty, which is the schedule of the job itself: change its definition, or give a key`,
       { retryable: false },
     )
+  if (key === '.' || key === '..')
+    throw new ArgumentError(argument, `must not be ${key}, which an address takes for a folder`)
   if (Buffer.byteLength(key) <= MAX_KEY_BYTES) return key
   throw new ArgumentError(argument, `must have at most ${MAX_KEY_BYTES} bytes`)
 }
