@@ -8,7 +8,7 @@ import {
   optional,
 } from '../job/argument.ts'
 import type { MissedPolicy } from '../job/defineJob.ts'
-import { MAX_REFUSALS, type KeyedOverlap } from '../tick/keyedRow.ts'
+import { MAX_REFUSALS, POSTPONED_MS, type KeyedOverlap } from '../tick/keyedRow.ts'
 import { boundedText } from './bounded.ts'
 import { GRACE_MS } from './judgeRun.ts'
 import type { ListedJobTick } from './jobTicks.ts'
@@ -65,7 +65,9 @@ export interface SchedulePage {
 }
 
 const IS_REFUSED = `"refusals" >= ${MAX_REFUSALS} and "pausedAt" is not null`
-const IS_LATE = `"dueAt" < now() - interval '${GRACE_MS} milliseconds'`
+const SINCE = `"nextAt" + "delayMs" * interval '1 millisecond'`
+/** Which workers that cannot decide it may have postponed by now. */
+const IS_LATE = `("dueAt" < now() + interval '${POSTPONED_MS} milliseconds' and ${SINCE} < now() - interval '${GRACE_MS} milliseconds')`
 const COLUMNS = `
   "name", "key", "version", ${boundedText('"cron"')} as "cron", ${boundedText('"timeZone"')} as "timeZone", "missed",
   "catchUpMs"::float8 as "catchUpMs", "overlap", "jitterMs"::float8 as "jitterMs", "startsAt", "endsAt", "cursor", "nextAt",
@@ -134,6 +136,8 @@ export async function getKeyedSchedule(
   return row ?? null
 }
 
+const BEFORE_GRACE = `$1::timestamptz - interval '${GRACE_MS} milliseconds'`
+
 /** Lists for each job the schedule whose tick has been due for longest, if that is longer than the grace. */
 export async function listLateSchedules(
   reader: JobsReader,
@@ -143,8 +147,15 @@ export async function listLateSchedules(
     text: `
       select job.name, late."key", late."dueAt" as "since" from (${NAMES_OF_SCHEDULES}) job(name)
       cross join lateral (
-        select "key", "dueAt" from "JobKeyedSchedule"
-        where "name" = job.name and "dueAt" < $1::timestamptz - interval '${GRACE_MS} milliseconds' order by "dueAt" limit 1
+        select "key", "dueAt" from (
+          (select "key", ${SINCE} as "dueAt" from "JobKeyedSchedule"
+           where "name" = job.name and "dueAt" < ${BEFORE_GRACE} order by "JobKeyedSchedule"."dueAt" limit 1)
+          union all
+          (select "key", ${SINCE} from "JobKeyedSchedule"
+           where "name" = job.name and "dueAt" >= ${BEFORE_GRACE} and "dueAt" < $1::timestamptz + interval '${POSTPONED_MS} milliseconds'
+             and ${SINCE} < ${BEFORE_GRACE}
+           order by 2 limit 1)
+        ) one order by "dueAt" limit 1
       ) late order by late."dueAt", job.name`,
     values: [now.toISOString()],
   })

@@ -17,6 +17,7 @@ import {
   MAX_REFUSALS,
   nextOf,
   OWN_TZDATA,
+  POSTPONED_MS,
   SAVE_ROWS_SQL,
   toInstant,
   type KeyedRow,
@@ -25,8 +26,6 @@ import { createNextTick } from './nextTicks.ts'
 
 /** Of so many pieces of a schedule's work its row knows the ids. */
 const MAX_OPEN_WORK = 100
-/** A row that this process cannot decide is left to others for so long. */
-const POSTPONED_MS = 60_000
 /** A statement inserts work of so many bytes, and a worker's transaction hardly more: a text of Node's and a row have their limits. */
 const MAX_INSERTED_BYTES = 8 * 2 ** 20
 
@@ -99,7 +98,10 @@ export async function decideKeyed(
         { err: error, name: job.name, key: row.key },
         'a keyed schedule cannot be decided here',
       )
-      if (how.workerId === null) continue
+      if (how.workerId === null) {
+        decided.push(decideUnread(row))
+        continue
+      }
       const postponed = { ...row, dueAt: new Date(row.now.getTime() + POSTPONED_MS) }
       decided.push({ row: postponed, ticks: [], work: [], refusal: null, moved: null })
     }
@@ -211,6 +213,17 @@ async function decideRow(
     refusal: isGivenUp ? refusal : null,
     moved,
   }
+}
+
+/** A program that changes what it cannot read keeps its first tick on record. */
+function decideUnread(row: KeyedRow): Decided {
+  const { key, version, nextAt, now } = row
+  const decided = { row, ticks: [], work: [], refusal: null, moved: null }
+  if (nextAt === null || nextAt > now) return decided
+  const outcome = row.pausedAt === null ? ('missed' as const) : ('skipped' as const)
+  const reason = `the program that changed the schedule could not read it: which ticks followed until ${now.toISOString()} is not known`
+  const how = { outcome, reason, count: 1, through: null, workId: null }
+  return { ...decided, ticks: [{ key, version, scheduledFor: nextAt, ...how }] }
 }
 
 const isEnqueued = ({ outcome }: TickDecision) => outcome === 'enqueued'

@@ -20,6 +20,9 @@ export type KeyedOverlap = (typeof KEYED_OVERLAPS)[number]
 /** After so many ticks in a row whose payload the job's schema refuses, the schedule is paused. */
 export const MAX_REFUSALS = 3
 
+/** A row that a worker cannot decide is left to others for so long. */
+export const POSTPONED_MS = 60_000
+
 /** A row of JobKeyedSchedule, locked. */
 export interface KeyedRow extends KeyedDefinition {
   [column: string]: unknown

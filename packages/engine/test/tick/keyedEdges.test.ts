@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import pg from 'pg'
 import { z } from 'zod'
 import { defineJob } from '../../src/index.ts'
+import { listLateSchedules } from '../../src/read/listKeyedSchedules.ts'
 import { createKeyedScheduler } from '../../src/tick/keyedScheduler.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
 
@@ -179,5 +180,38 @@ describe('a program whose driver has its own parsers', () => {
     } finally {
       await pool.end()
     }
+  })
+})
+
+describe('a schedule that a process cannot read', () => {
+  beforeEach(async () => {
+    await client.schedules.upsert(null, report, { key: 'one', cron: '0 * * * *' })
+    await makeOlder(120)
+    await runtime.rows(`update "JobKeyedSchedule" set "timeZone" = 'Mars/Phobos'`)
+  })
+
+  it('stays late while a worker postpones it, since when it was due', async () => {
+    const [row] = await runtime.rows<{ nextAt: Date }>('select "nextAt" from "JobKeyedSchedule"')
+    const late = { name: 'report', key: 'one', since: row?.nextAt.toISOString() }
+    expect(await listLateSchedules(runtime.reader, new Date())).toEqual([late])
+
+    await createScheduler().decide(['report'])
+
+    expect(await listLateSchedules(runtime.reader, new Date())).toEqual([late])
+    const { schedules } = await client.schedules.list({ state: 'late', limit: 10 })
+    expect(schedules).toMatchObject([{ key: 'one', isLate: true }])
+  })
+
+  it('has what was due on record when a program changes it', async () => {
+    await client.schedules.upsert(null, report, { key: 'one', cron: '0 0 1 1 *' })
+
+    expect(await outcomes()).toEqual(['missed'])
+  })
+})
+
+describe('a key', () => {
+  it.each(['.', '..'])('that no address can hold is refused: %s', async (key) => {
+    const upsert = client.schedules.upsert(null, report, { key, cron: '0 * * * *' })
+    await expect(upsert).rejects.toMatchObject({ argument: 'key' })
   })
 })
