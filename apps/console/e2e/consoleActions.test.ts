@@ -616,10 +616,22 @@ it('of a customer who floods the queue is found by its share, and cancelled as a
   await notice(page, '97 pieces of work are cancelled.').waitFor()
   expect(await countWaiting('true')).toBe(3)
 
+  await stack.prisma.$executeRaw`
+    insert into "JobWork" ("id", "name", "bytes", "payload", "place", "dueAt", "label")
+    select gen_random_uuid(), 'greetCustomer', 2, '{}', null, now() + n * interval '1 day', 'In ' || n || ' days' from generate_series(1, 25) n`
+  await page.goto('/console/queue?work=greetCustomer')
+  await waitingRows(page).nth(0).getByText('Bakery').waitFor()
+  await waiting.getByLabel('Order').selectOption('Last to start')
+  await page.waitForURL('**/queue?work=greetCustomer&order=last')
+  await waitingRows(page).nth(0).getByText('In 25 days').waitFor()
+  await waiting.getByRole('link', { name: 'Due earlier' }).click()
+  await waitingRows(page).nth(0).getByText('In 5 days').waitFor()
+  expect(await waitingRows(page).count()).toBe(8)
+
   await waiting.getByLabel('Label, or a field that the job shows').selectOption('customer')
   await waiting.getByRole('searchbox').fill('Bakery')
   await page.keyboard.press('Enter')
-  await page.waitForURL('**/queue?field=customer&value=Bakery')
+  await page.waitForURL('**/queue?work=greetCustomer&field=customer&value=Bakery&order=last')
   await waitFor(async () => (await waitingRows(page).count()) === 3)
   expect(await findBarriers(page)).toEqual([])
   expect(complaints).toEqual([])

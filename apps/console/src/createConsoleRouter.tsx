@@ -122,11 +122,12 @@ function createRoutes() {
       letterField?: string | undefined
       letterValue?: string | undefined
       cursor?: string | undefined
-      /** For the waiting work: its job, its label, a field that its job shows with its value, and where the page begins. */
+      /** For the waiting work: its job, its label, a field that its job shows with its value, its order, and where the page begins. */
       work?: string | undefined
       label?: string | undefined
       field?: string | undefined
       value?: string | undefined
+      order?: 'last' | undefined
       workCursor?: string | undefined
     } => {
       const { name, errorCode, cursor } = parseRunSearch(search)
@@ -142,6 +143,7 @@ function createRoutes() {
         label: readText(search['label']),
         field: readText(search['field']),
         value: readText(search['value']),
+        order: search['order'] === 'last' ? 'last' : undefined,
         workCursor: readText(search['workCursor']),
       }
     },

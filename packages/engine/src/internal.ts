@@ -53,7 +53,7 @@ export {
 export { groupDeadLetters, groupWaitingWork, MAX_GROUPED } from './read/listGroups.ts'
 export { listFailures } from './read/listFailures.ts'
 export { describeBacklog, findFailedLast, judgeJobs, type Problem } from './read/listProblems.ts'
-export { countWaitingWork, sumWaitingWork } from './read/listWaitingWork.ts'
+export { countWaitingWork, sumWaitingWork, WORK_ORDERS } from './read/listWaitingWork.ts'
 export { BULK_KINDS, PASSED_REASONS } from './read/listBulks.ts'
 export {
   findFormerWorker,

@@ -32,7 +32,7 @@ const READING: Record<string, Arguments> = {
   sumWaitingWork: [{ name: 'letter', label: 'x', labelPart: 'x' }],
   groupWaitingWork: [{ name: 'letter', label: 'x', labelPart: 'x', isDue: true }],
   groupDeadLetters: [{ name: 'letter', label: 'x', errorCode: 'x' }],
-  listWaitingWork: [{ limit: 5, name: 'letter', label: 'x', labelPart: 'x', after }],
+  listWaitingWork: [{ limit: 5, name: 'letter', label: 'x', labelPart: 'x', after, order: 'last' }],
   jobsWithoutWorker: [names],
   readPausedQueues: [],
   withOtherJobs: [names],

@@ -169,6 +169,8 @@ export function groupsQuery(api: Api, { of, filter }: GroupsOf) {
 }
 
 export interface WorkSearch extends PieceSearch {
+  /** What is due last at the top. Default: what starts first. */
+  order?: 'last' | undefined
   cursor?: string | undefined
 }
 

@@ -1,5 +1,10 @@
 import { listWaitingWork, type JobsReader, type WaitingWorkQuery } from '@roundsman/engine/client'
-import { countWaitingWork, groupWaitingWork, sumWaitingWork } from '@roundsman/engine/internal'
+import {
+  countWaitingWork,
+  groupWaitingWork,
+  sumWaitingWork,
+  WORK_ORDERS,
+} from '@roundsman/engine/internal'
 import { z } from 'zod'
 import { explanationSchema, groupsSchema, waitingWorkSchema } from '../contract.ts'
 import { route, type AdminParts, type Route } from '../route.ts'
@@ -48,6 +53,10 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
         description: 'Payloads are not shown. Work that waits for a retry is listed as well.',
         querystring: z.strictObject({
           ...filters,
+          order: z
+            .enum(WORK_ORDERS)
+            .optional()
+            .describe('`first`, the default: what starts first. `last`: what is due last'),
           limit: pageLimit(50),
           cursor: pageCursor,
         }),
@@ -66,9 +75,10 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
           ...problemResponses(400, 401, 403),
         },
       },
-      handle: async ({ query: { limit, cursor, ...query } }) => {
+      handle: async ({ query: { limit, cursor, order, ...query } }) => {
         const of = await readFilters(client.reader, query)
-        const { work, next } = await listWaitingWork(client.reader, { ...of, limit, after: cursor })
+        const page = { ...of, limit, after: cursor, order }
+        const { work, next } = await listWaitingWork(client.reader, page)
         const sum =
           next === null && cursor === undefined
             ? { count: work.length, names: [...new Set(work.map((each) => each.name))].toSorted() }

@@ -529,6 +529,8 @@ describe('waiting work', () => {
       query = `limit=2&cursor=${page.nextCursor}`
     }
     expect(seen).toEqual(whole.work.map((one: { workId: string }) => one.workId))
+    const turned = await list('order=last')
+    expect(turned.work).toEqual(whole.work.toReversed())
     const found = { total: 1, work: [{ workId: ids[2] }] }
     expect(await list('label=Order%207')).toMatchObject({ ...found, isLabelPart: false })
     // As the lists of runs have it: where no work that waits has exactly this label, what contains it.

@@ -1,4 +1,4 @@
-import { checkLimit, checkParts, checkPosition, optional } from '../job/argument.ts'
+import { checkLimit, checkParts, checkPosition, oneOf, optional } from '../job/argument.ts'
 import { aboutValues, isAboutSql, PIECE_FILTER, type PieceFilter } from '../store/pieceFilter.ts'
 import {
   IN_ORDER,
@@ -43,11 +43,22 @@ export interface WaitingWorkQuery extends PieceFilter {
   limit: number
   /** Only work after this one. Where a worker has taken that meanwhile, the page begins with what is first by now. */
   after?: PagePosition | undefined
+  /** Default: `first`, what workers take first. `last`: the other way round, what is due last at the top. */
+  order?: 'first' | 'last' | undefined
 }
 
-const QUERY = { ...PIECE_FILTER, limit: checkLimit, after: optional(checkPosition) }
+/** No index has when work was enqueued: the oldest of a million would be found by reading all. */
+export const WORK_ORDERS = ['first', 'last'] as const
+
+const QUERY = {
+  ...PIECE_FILTER,
+  limit: checkLimit,
+  after: optional(checkPosition),
+  order: optional(oneOf(WORK_ORDERS)),
+}
 
 const LEAST_ID = '00000000-0000-0000-0000-000000000000'
+const GREATEST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff'
 
 /** The jobs to look at: `$1`, or all that have waiting work. */
 const JOBS = `(select names.name from (${NAMES_OF_WORK}) names where $1::text is null or names.name = $1::text) job`
@@ -67,21 +78,27 @@ const pageSql = (part: string, after: string, order: string) => `(
     select work.* from "JobWork" work where work."name" = job.name and ${part} and ${after} and ${isAboutSql('work', 5)}
     order by ${order} limit $4::int
   )`
-const AFTER_PLACE = `(${IN_PLACE}) > (start."rank", start."place")`
-const AFTER_TIME = `(${IN_TIME}) > (start.at, start.id)`
 
 /**
  * Lists `$4` pieces of waiting work of job `$1` (null: any) that is about `$5` to `$8` after that with the id `$3`, which
- * was due at `$2` (null: from the first): what workers take first at the top, then the rest as it becomes due.
+ * was due at `$2` (null: from the first): what workers take first at the top, then the rest as it becomes due. Or all of it the
+ * other way round, by the same indexes.
  */
-export const LIST_WAITING_WORK_SQL = `
+function listSql(order: (typeof WORK_ORDERS)[number]): string {
+  const isFirst = order === 'first'
+  const after = isFirst ? '>' : '<'
+  const turned = (columns: string) => (isFirst ? columns : columns.replaceAll(/,|$/g, ' desc$&'))
+  const part = (where: string, columns: string, start: string) =>
+    pageSql(where, `(${columns}) ${after} (${start})`, turned(columns))
+  const inPlace = (where: string) => part(where, IN_PLACE, 'start."rank", start."place"')
+  return `
   with start as materialized (
-    select case when "isLater" then ${GREATEST_RANK} else coalesce(last."rank", ${LEAST_RANK}) end as "rank",
-           case when "isLater" then ${GREATEST_PLACE} else coalesce(last."place", 0) end as "place",
-           case when "isLater" then $2::timestamptz else '-infinity' end as at,
-           case when "isLater" then $3::uuid else '${LEAST_ID}' end as id
+    select case when "isLater" then ${GREATEST_RANK} else coalesce(last."rank", ${isFirst ? LEAST_RANK : GREATEST_RANK}) end as "rank",
+           case when "isLater" then ${GREATEST_PLACE} else coalesce(last."place", ${isFirst ? 0 : GREATEST_PLACE}) end as "place",
+           case when "isLater" then coalesce($2::timestamptz, 'infinity') else '-infinity' end as at,
+           case when "isLater" then coalesce($3::uuid, '${GREATEST_ID}') else '${LEAST_ID}' end as id
     from (select) one left join "JobWork" last on last."id" = $3::uuid cross join lateral (
-      select coalesce(last."place" is null and (last."id" is not null or $2::timestamptz > now()), false) as "isLater"
+      select coalesce(last."place" is null and (last."id" is not null or $2::timestamptz > now()), ${!isFirst}) as "isLater"
     ) which
   )
   select work."id"::text as "workId", work."name", work."label", work."dueAt" as "startAfter",
@@ -89,12 +106,15 @@ export const LIST_WAITING_WORK_SQL = `
          -work."rank" as "priority", work."uniqueKey" is not null as "hasUniqueKey",
          (work."facts" ->> 'expiresAt')::timestamptz as "expiresAt"
   from start cross join ${JOBS} cross join lateral (
-    ${pageSql(READY, AFTER_PLACE, IN_PLACE)}
-    union all ${pageSql(SUSPECT, AFTER_PLACE, IN_PLACE)}
-    union all ${pageSql(LATER, AFTER_TIME, IN_TIME)}
+    ${inPlace(READY)}
+    union all ${inPlace(SUSPECT)}
+    union all ${part(LATER, IN_TIME, 'start.at, start.id')}
   ) work
-  order by ${IN_ORDER}
+  order by ${turned(IN_ORDER)}
   limit $4::int`
+}
+
+export const LIST_WAITING_WORK_SQL = { first: listSql('first'), last: listSql('last') }
 
 /** Counts waiting work of job `$1` (null: any), and names its jobs. */
 export const SUM_WAITING_WORK_SQL = `
@@ -119,14 +139,14 @@ export const SUM_LABELLED_WORK_SQL = `
     where ${isAboutSql('work', 2)} and ($1::text is null or work."name" = $1::text) group by 1
   ) of`
 
-/** Lists waiting work: what is due, in the order in which workers take it, then the rest, the earliest due first. */
+/** Lists waiting work: what is due, in the order in which workers take it, then the rest, the earliest due first; or turned round. */
 export async function listWaitingWork(
   reader: JobsReader,
   query: WaitingWorkQuery,
 ): Promise<{ work: WaitingWork[]; next: PagePosition | null }> {
-  const { limit, after, ...filter } = checkParts('query', query, QUERY)
+  const { limit, after, order = 'first', ...filter } = checkParts('query', query, QUERY)
   const rows = await reader.rows<WaitingWork>({
-    text: LIST_WAITING_WORK_SQL,
+    text: LIST_WAITING_WORK_SQL[order],
     values: [
       filter.name ?? null,
       after?.at ?? null,

@@ -137,18 +137,19 @@ describe('waiting work', () => {
     await opened.client.enqueue(runtime.prisma, other, {})
     await runtime.rows(`update "JobWork" set "label" = 'Order 6' where "rank" = -3`)
 
-    const seen: string[] = []
-    let after: PagePosition | undefined
-    for (let page = 0; page < 20; page++) {
-      const { work, next } = await listWaitingWork(runtime.reader, {
-        name: 'parcel',
-        limit: 2,
-        after,
-      })
-      seen.push(...work.map(({ workId }) => workId))
-      if (next === null) break
-      after = next
+    const page = async (order: 'first' | 'last') => {
+      const seen: string[] = []
+      for (let after: PagePosition | undefined; seen.length < 20;) {
+        const asked = { name: 'parcel', limit: 2, after, order }
+        const { work, next } = await listWaitingWork(runtime.reader, asked)
+        seen.push(...work.map(({ workId }) => workId))
+        if (next === null) break
+        after = next
+      }
+      return seen
     }
+    const seen = await page('first')
+    expect(await page('last')).toEqual(seen.toReversed())
     const all = await listWaitingWork(runtime.reader, { name: 'parcel', limit: 50 })
     expect(all.work.map(({ workId }) => workId)).toEqual(seen)
     expect(new Set(seen).size).toBe(12)
@@ -217,6 +218,27 @@ describe('waiting work', () => {
     const again = await page(first.next!)
     expect(again.ids[0]).toBe(second.ids[1])
     expect((await page(second.next!)).ids).toEqual(again.ids.slice(1))
+  })
+
+  it('is listed from its last on, each once, where what a page ended with is gone', async () => {
+    const [first, second] = [await enqueue(1), await enqueue(2)]
+    const years = [2097, 2099, 2098]
+    const ids = new Map<number, string>()
+    for (const year of years) {
+      const { workId } = await enqueue(year, { startAfter: new Date(`${year}-01-01T00:00:00Z`) })
+      ids.set(year, workId)
+    }
+    const seen: string[] = []
+    for (let after: PagePosition | undefined; ; ) {
+      const asked = { name: 'parcel', limit: 1, after, order: 'last' as const }
+      const { work, next } = await listWaitingWork(runtime.reader, asked)
+      seen.push(...work.map(({ workId }) => workId))
+      if (next === null) break
+      after = next
+      await runtime.rows('delete from "JobWork" where "id" = $1::uuid', [work[0]?.workId])
+    }
+    const later = [2099, 2098, 2097].map((year) => ids.get(year))
+    expect(seen).toEqual([...later, second.workId, first.workId])
   })
 
   it('is cancelled, by its ids, its label, or all of it: what runs goes on, and keys are free', async () => {

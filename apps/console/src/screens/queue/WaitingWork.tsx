@@ -91,14 +91,15 @@ const COLUMNS: readonly Column<Work>[] = [
 /** Work that waits for a worker or for its time, and the actions on it. */
 export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
   const { api } = useServices()
-  const { work: name, label, field, value, workCursor: cursor } = route.useSearch()
+  const { work: name, label, field, value, order, workCursor: cursor } = route.useSearch()
   const filter = { name, label, field, value }
   const navigate = route.useNavigate()
   const jobId = useId()
   const labelId = useId()
+  const orderId = useId()
   const panel = useShownWhen<HTMLElement>(name ?? label ?? field)
   const page = useQuery({
-    ...workQuery(api, { ...filter, cursor }),
+    ...workQuery(api, { ...filter, order, cursor }),
     placeholderData: keepPreviousData,
   })
   const jobs = queue.jobs.filter((job) => job.waiting > 0 || job.name === name)
@@ -106,8 +107,8 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
   const others = new Set([...(page.data?.names ?? []), ...(name === undefined ? [] : [name])])
   for (const job of jobs) others.delete(job.name)
   const isNarrowed = [name, label, field, cursor].some((one) => one !== undefined)
-  const show = (search: PieceSearch) =>
-    void navigate({ to: '/queue', search: toSearch(search), resetScroll: false })
+  const show = (search: PieceSearch, its = order) =>
+    void navigate({ to: '/queue', search: { ...toSearch(search), order: its }, resetScroll: false })
   const { data: groups } = useQuery({
     ...groupsQuery(api, { of: 'work', filter }),
     placeholderData: keepPreviousData,
@@ -177,10 +178,27 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
               autoComplete="off"
             />
           </form>
+          <span className="inlineField">
+            <label className="muted" htmlFor={orderId}>
+              Order
+            </label>
+            <select
+              id={orderId}
+              value={order ?? ''}
+              onChange={({ target }) => show(filter, target.value === 'last' ? 'last' : undefined)}
+            >
+              <option value="">First to start</option>
+              <option value="last">Last to start</option>
+            </select>
+          </span>
         </span>
       }
     >
-      <Groups of="work" filter={filter} searchOf={(by, its) => toSearch(narrow(filter, by, its))} />
+      <Groups
+        of="work"
+        filter={filter}
+        searchOf={(by, its) => ({ ...toSearch(narrow(filter, by, its)), order })}
+      />
       <QueryView query={page} skeleton={<Skeleton kind="row" count={3} />}>
         {({ work, total, isLabelPart, names, nextCursor }) =>
           work.length === 0 ? (
@@ -207,7 +225,7 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
                 label="Pages of waiting work"
                 cursor={cursor}
                 nextCursor={nextCursor}
-                words={['First due', 'Due later']}
+                words={order === 'last' ? ['Due last', 'Due earlier'] : ['First due', 'Due later']}
                 aside={
                   <span className="muted">
                     <Count value={total} isCut={total === MAX_COUNTED} /> in all
@@ -217,7 +235,7 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
                 {(at, text) => (
                   <Link
                     to="/queue"
-                    search={{ ...toSearch(filter), workCursor: at }}
+                    search={{ ...toSearch(filter), order, workCursor: at }}
                     resetScroll={false}
                     className="button isSmall"
                   >
