@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { defineConfig, type DefaultTheme } from 'vitepress'
+import { defineConfig, type DefaultTheme, type MarkdownRenderer } from 'vitepress'
 import llmstxt from 'vitepress-plugin-llms'
 
 const ROOT = join(import.meta.dirname, '../../..')
@@ -96,10 +96,10 @@ export default defineConfig({
     ['link', { rel: 'icon', href: iconUrl() }],
     ['style', {}, readFileSync(join(import.meta.dirname, 'site.css'), 'utf8')],
   ],
-  // Tables have `<job>` and `{…}` in them, which are text.
   markdown: {
-    html: false,
+    // Braces at the end of a line are text.
     attrs: { disable: true },
+    config: nameFiles,
     anchor: { slugify },
     theme: { light: 'github-light-high-contrast', dark: 'github-dark' },
   },
@@ -111,6 +111,7 @@ export default defineConfig({
       // Its types are those of another vite than VitePress has.
       llmstxt({
         stripHTML: false,
+        injectLLMHint: false,
         excludeIndexPage: false,
         ignoreFilesPerOutput: { llmsFullTxt: ['reports/**', 'docs/adr/**', 'CHANGELOG.md'] },
         customTemplateVariables: { details: read('docs/agents').replace(/^# .*\n+.*\n+/, '') },
@@ -121,7 +122,15 @@ export default defineConfig({
     search: {
       provider: 'local',
       options: {
-        miniSearch: { searchOptions: { boostDocument: (id: string) => (isForUsers(id) ? 3 : 1) } },
+        miniSearch: {
+          searchOptions: {
+            // Sent to the browser as text. Pages about this repository say the same things to those who work on it.
+            boostDocument: (id: string) =>
+              /\/(?:reports|adr|CONTRIBUTING|CHANGELOG|jobs|guarantees|architecture)/.test(id)
+                ? 0.3
+                : 1,
+          },
+        },
       },
     },
     outline: [2, 3],
@@ -159,15 +168,19 @@ function iconUrl(): string {
   return `data:image/svg+xml,${encodeURIComponent(svg)}`
 }
 
+/** Says above a block which file it is: `ts src/main.ts`. */
+function nameFiles({ renderer: { rules } }: MarkdownRenderer): void {
+  const { fence } = rules
+  rules.fence = (tokens, index, ...rest) => {
+    const [, file] = /^\w+ ([\w./-]*\.\w+)$/.exec(tokens[index]?.info ?? '') ?? []
+    return `${file ? `<p class="file">${file}</p>` : ''}${fence?.(tokens, index, ...rest)}`
+  }
+}
+
 /** As GitHub makes the anchors of headings, and as `checkDocuments.ts` checks them. */
 function slugify(title: string): string {
   return title
     .toLowerCase()
     .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
     .replaceAll(' ', '-')
-}
-
-/** The others are about this repository, and say the same things to those who work on it. */
-function isForUsers(id: string): boolean {
-  return !/\/(?:reports|adr|CONTRIBUTING|jobs|guarantees|architecture)/.test(id)
 }
