@@ -124,11 +124,13 @@ export default defineConfig({
       options: {
         miniSearch: {
           searchOptions: {
-            // Sent to the browser as text. Pages about this repository say the same things to those who work on it.
+            // Sent to the browser as text. First what users ask for, last what those ask who work on it.
             boostDocument: (id: string) =>
-              /\/(?:reports|adr|CONTRIBUTING|CHANGELOG|jobs|guarantees|architecture)/.test(id)
-                ? 0.3
-                : 1,
+              /concepts|recipes|comingFrom|frameworks|testing|adopting|scaling/.test(id)
+                ? 3
+                : /reports|adr|[A-Z]{8}|jobs|guarantees|architecture|commands/.test(id)
+                  ? 0.2
+                  : 1,
           },
         },
       },
