@@ -17,7 +17,7 @@ export interface Retention {
   failedDays?: number
   /** How long to keep the actions of people: who did what to jobs and runs. Default 365. */
   actionDays?: number
-  /** How long to keep the ticks of keyed schedules that were enqueued: there may be very many. Default 7, or `runDays` if that is less. */
+  /** How long to keep the ticks of keyed schedules that were enqueued, except the last of each: there may be very many. Default 7, or `runDays` if that is less. */
   keyedTickDays?: number
 }
 
@@ -165,6 +165,11 @@ const IS_LISTED = `in (select unnest("runIds") from "JobClaim")`
 
 const IS_OF_NONE = `not exists (select from "JobBulk" where "id" = "bulkId")`
 
+/** Pages of a schedule that is due once a month tell its last tick for as long. */
+const IS_NOT_LAST = `not exists (
+  select from "JobKeyedSchedule" schedule where schedule."name" = "JobKeyedTick"."name" and schedule."key" = "JobKeyedTick"."key"
+    and schedule."lastAt" = "JobKeyedTick"."scheduledFor")`
+
 /** The kinds of rows to remove at an instant, each with its cut-off. */
 function oldRowsAt(now: Date, { runDays, failedDays, actionDays, keyedTickDays }: Days) {
   const daysAgo = (days: number) => new Date(now.getTime() - days * DAY_MS).toISOString()
@@ -208,7 +213,7 @@ function oldRowsAt(now: Date, { runDays, failedDays, actionDays, keyedTickDays }
       'ticks',
       ['JobKeyedTick', 'scheduledFor'],
       daysAgo(keyedTickDays),
-      `"outcome" = 'enqueued' and `,
+      `"outcome" = 'enqueued' and ${IS_NOT_LAST} and `,
     ),
     // A run reads its version here, and failed runs are kept for longer.
     rows('workers', ['JobFormerWorker', 'endedAt'], daysAgo(Math.max(runDays, failedDays))),

@@ -23,7 +23,7 @@ const client = {
 const database = openForTests(openTestRuntime)
 
 beforeEach(async () => {
-  await database.clear('JobTick', 'JobKeyedTick', 'JobAction')
+  await database.clear('JobTick', 'JobKeyedTick', 'JobKeyedSchedule', 'JobAction')
 })
 
 const asked = () => ({
@@ -121,6 +121,26 @@ describe('pruneJobRuns', () => {
       { key: 'missed', age: '8 days' },
     ])
     expect(await run({ retention: { keyedTickDays: 5 } })).toMatchObject({ details: { ticks: 1 } })
+  })
+
+  it('keeps the last tick of each keyed schedule that was enqueued', async () => {
+    await database.rows(
+      `insert into "JobKeyedSchedule" ("name", "key", "cron", "timeZone", "missed", "catchUpMs", "overlap", "jitterMs", "bytes",
+         "cursor", "delayMs", "tzdata", "lastAt")
+       values ('report', 'monthly', '0 9 1 * *', 'UTC', 'once', 1, 'skip', 0, 0, $1, 0, '', $2)`,
+      [NOW, daysOld(20)],
+    )
+    await database.rows(
+      `insert into "JobKeyedTick" ("name", "key", "scheduledFor", "outcome", "version")
+       select 'report', 'monthly', at, 'enqueued', 1 from unnest($1::timestamptz[]) at`,
+      [[daysOld(20), daysOld(50)]],
+    )
+
+    expect(await run()).toMatchObject({ details: { ticks: 1 } })
+
+    expect(await database.rows('select "scheduledFor" as at from "JobKeyedTick"')).toEqual([
+      { at: daysOld(20) },
+    ])
   })
 
   it('never removes a run that has not ended', async () => {

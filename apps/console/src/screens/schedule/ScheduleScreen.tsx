@@ -186,7 +186,7 @@ function Ticks({ name, timeZone }: { name: string; timeZone: string | undefined 
         {({ ticks: rows, nextCursor }) => (
           <>
             {rows.length === 0 ? (
-              <EmptyState title="Nothing was due so far" />
+              <EmptyState title="No ticks on record" />
             ) : (
               <DataTable
                 caption={`Ticks of ${key}`}

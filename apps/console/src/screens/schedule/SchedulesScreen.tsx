@@ -210,7 +210,7 @@ const COLUMNS: readonly Column<KeyedSchedule>[] = [
     header: 'Last',
     cell: ({ lastTick, timeZone }) =>
       lastTick === null ? (
-        <span className="muted">None yet</span>
+        <span className="muted">None on record</span>
       ) : (
         <>
           <TickOutcome tick={lastTick} />{' '}
