@@ -55,7 +55,7 @@ import {
 } from '../tick/keyedRow.ts'
 import { MAX_COUNTED } from '../tick/dueTicks.ts'
 import { createLocalTime, type LocalTime } from '../tick/localTime.ts'
-import { createNextTick, nextTick, nextTicks } from '../tick/nextTicks.ts'
+import { createNextTick, nextTick, nextTicks, previousTicks } from '../tick/nextTicks.ts'
 import type { ActionRequest } from './controlJobs.ts'
 import { recordActions, storableActor, type Actor } from './recordActions.ts'
 import { ticksOfDay, type LoadLimit } from './scheduleLoad.ts'
@@ -368,6 +368,11 @@ export async function backfillKeyed(
       )
     instants.push(tick)
   }
+  const [before = null] = previousTicks(row, new Date(begin.getTime() - 1), 1)
+  const isFirst = before === null || (row.startsAt !== null && before < row.startsAt)
+  const previous = new Map(
+    instants.map((at, nth) => [at.getTime(), instants[nth - 1] ?? (isFirst ? null : before)]),
+  )
   await divideRanges(tx, name, row, instants)
   const ids = instants.map(() => uuid())
   const { rows: written } = await tx.query<{ workId: string; scheduledFor: Date }>(BACKFILL_SQL, [
@@ -383,9 +388,10 @@ export async function backfillKeyed(
   const works = written
     .map((one) => ({ ...one, scheduledFor: toInstant(one.scheduledFor) }))
     .toSorted((one, other) => one.scheduledFor.getTime() - other.scheduledFor.getTime())
-    .map(({ workId: id, scheduledFor }) =>
-      toWork(name, row, { id, payload, previousAt: null, scheduledFor, label, workKey, by }),
-    )
+    .map(({ workId: id, scheduledFor }) => {
+      const previousAt = previous.get(scheduledFor.getTime())?.toISOString() ?? null
+      return toWork(name, row, { id, payload, previousAt, scheduledFor, label, workKey, by })
+    })
   const transactionId = await insertAll(tx, works)
   const openWork = addOpenWork(
     row.openWork,

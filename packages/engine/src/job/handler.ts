@@ -42,7 +42,7 @@ export interface RunInfo {
 export interface RunSchedule {
   readonly key: string
   readonly timeZone: string
-  /** The instant for which the schedule enqueued work the last time before; null when there was none. */
+  /** The instant for which the schedule enqueued work the last time before, or, of a backfill, the one that it names before. Null: there was none. */
   readonly previousAt: Date | null
 }
 

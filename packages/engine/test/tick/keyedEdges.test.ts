@@ -128,6 +128,21 @@ describe('a backfill', () => {
       kept: 0,
     })
   })
+
+  it('tells each run which instant the schedule names before it', async () => {
+    const [first, second] = [new Date('2026-01-05T09:00:00Z'), new Date('2026-01-12T09:00:00Z')]
+    const startsAt = new Date('2025-12-29T09:00:00Z')
+    const weekly = { key: 'one', cron: '0 9 * * MON' }
+    await client.schedules.upsert(null, report, { ...weekly, startsAt })
+    await client.schedules.backfill(null, report, 'one', { ...by, from: first, to: second })
+    await client.schedules.backfill(null, report, 'one', { ...by, from: startsAt, to: startsAt })
+
+    const previous = await runtime.rows(
+      `select "facts" -> 'schedule' ->> 'previousAt' as "at" from "JobWork" order by "facts" ->> 'scheduledFor'`,
+    )
+    const expected = [null, startsAt.toISOString(), first.toISOString()]
+    expect(previous.map(({ at }) => at)).toEqual(expected)
+  })
 })
 
 const WAITING_SQL = `
