@@ -1,5 +1,6 @@
 export { describeProblem } from './alerts/alert.ts'
 export type { ActionRequest, ApproveOutcome } from './control/controlJobs.ts'
+export type { KeySettings, LimitSettings, WhichLimit } from './control/controlLimits.ts'
 export type { WhichWork, WorkOutcome } from './control/controlWork.ts'
 export type {
   BackfillOutcome,
@@ -24,6 +25,8 @@ export {
   type JobsClient,
   type JobsClientOptions,
   type KeyedSchedules,
+  type Keys,
+  type Limits,
   type RunAgainOutcome,
 } from './createJobsClient.ts'
 export type { AwaitResultOptions, WorkResult } from './read/awaitResult.ts'
@@ -58,6 +61,7 @@ export type {
   SchedulePage,
   ScheduleQuery,
 } from './read/listKeyedSchedules.ts'
+export type { KeyPage, KeyQuery, ListedKey, ListedLimit, SlotHolder } from './read/listLimits.ts'
 export { listProblems, type Problem } from './read/listProblems.ts'
 export { listSchedules, type ScheduleRow } from './read/listSchedules.ts'
 export {

@@ -49,6 +49,14 @@ import {
   type Cancellation,
   type ActionRequest,
 } from './control/controlJobs.ts'
+import {
+  setKey,
+  setLimit,
+  type KeySettings,
+  type LimitChange,
+  type LimitSettings,
+  type WhichLimit,
+} from './control/controlLimits.ts'
 import { pauseQueue, resumeQueue } from './control/controlQueues.ts'
 import {
   backfillKeyed,
@@ -91,6 +99,13 @@ import {
   type SchedulePage,
   type ScheduleQuery,
 } from './read/listKeyedSchedules.ts'
+import {
+  listKeys,
+  listLimits,
+  type KeyPage,
+  type KeyQuery,
+  type ListedLimit,
+} from './read/listLimits.ts'
 import { readerIn, readerOf, type JobsReader } from './read/reader.ts'
 import { watchChanges, type ChangesWatch, type ChangesWatchOptions } from './read/watchChanges.ts'
 
@@ -290,6 +305,42 @@ export interface JobsClient {
   ): Promise<DiscardOutcome>
   /** Schedules that are data, such as one for each customer, in his zone. */
   readonly schedules: KeyedSchedules
+  /** How much may run at once, over all workers. */
+  readonly limits: Limits
+  /** The keys by which jobs divide their work, such as customers. */
+  readonly keys: Keys
+}
+
+/** The limits that jobs define, or people set. A change is on record with who made it, and holds from its commit on. */
+export interface Limits {
+  /**
+   * Sets how many runs of a job, or of the jobs that share a limit, go on at once, instead of what the code says; null: as the code
+   * says. Nobody interrupts what runs. `notFound`: no worker has registered it.
+   */
+  set(
+    which: WhichLimit,
+    settings: LimitSettings,
+    request: ActionRequest,
+    options?: ActionOptions,
+  ): Promise<'set' | 'unchanged' | 'notFound'>
+  /** Lists limits, with who holds their slots now. */
+  list(): Promise<ListedLimit[]>
+}
+
+export interface Keys {
+  /**
+   * Sets what counts for one key: how many of its runs go on at once, its weight beside other keys, whether it waits. What is left out
+   * stays. `noKeys`: no worker has registered a `partition` of the job.
+   */
+  set(
+    job: Pick<Job, 'name'>,
+    key: string,
+    settings: KeySettings,
+    request: ActionRequest,
+    options?: ActionOptions,
+  ): Promise<'set' | 'unchanged' | 'noKeys'>
+  /** Lists the keys of a job: those with most that waits first. */
+  list(job: Pick<Job, 'name'>, query?: KeyQuery): Promise<KeyPage>
 }
 
 /**
@@ -488,6 +539,12 @@ export function jobsClientIn(
     return await openPool().transaction(work)
   }
 
+  /** Wakes workers: a limit that was raised, or a key that goes on, makes room. */
+  function told<Outcome>({ outcome, jobs, transactionId }: LimitChange<Outcome>): Outcome {
+    if (transactionId !== null) for (const name of jobs) waker.wake(name, transactionId)
+    return outcome
+  }
+
   const findBulk = async (from: JobsReader, id: string) => (await getBulk(from, id)) as BulkAct
   const toOutcome = ({ done, left }: WorkChange): WorkOutcome => ({ done, left })
   /** Enqueues a requested run, and records who wanted it. */
@@ -652,6 +709,16 @@ export function jobsClientIn(
       get: (of) => getKeyedSchedule(reader, of),
       ticks: (query) => listKeyedTicks(reader, query),
       preview: previewSchedule,
+    },
+    limits: {
+      set: (which, settings, request, options) =>
+        within(options, async (tx) => told(await setLimit(tx, which, settings, request))),
+      list: () => listLimits(reader),
+    },
+    keys: {
+      set: (job, key, settings, request, options) =>
+        within(options, async (tx) => told(await setKey(tx, job, key, settings, request))),
+      list: (job, query) => listKeys(reader, job, query),
     },
   }
 }

@@ -30,6 +30,7 @@ import { createPerformer } from './worker/createPerformer.ts'
 import { CLOSE_TIMEOUT_MS, drainWorker } from './worker/drainWorker.ts'
 import { guardProcess } from './worker/guardProcess.ts'
 import { openPostgres } from './worker/openPostgres.ts'
+import { createLimitRegistry } from './worker/registerLimits.ts'
 import { WORKER_CHECKS, type Worker, type WorkerOptions } from './worker/workerOptions.ts'
 
 /**
@@ -180,6 +181,8 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
       log: options.log,
     })
 
+  const limitRegistry = createLimitRegistry({ database, workerId, jobs, version, log })
+
   let isStarted = false
   let stopping: Promise<void> | null = null
 
@@ -223,6 +226,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   async function connect(): Promise<void> {
     await startOnceFree(() => checkTables(database))
     await startOnceFree(() => session.start())
+    await startOnceFree(() => limitRegistry.start())
     const hearer = { isWanted: lanes.has, onCommitted: lanes.wake }
     await session.listen(
       WORK_CHANNEL,
@@ -287,6 +291,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   /** Closes everything, in any state, within the time that each part has. */
   async function close(): Promise<void> {
     settler.stop()
+    limitRegistry.stop()
     await alerts?.stop({ timeoutMs: CLOSE_TIMEOUT_MS })
     await settlesWithin(performer.stop(), CLOSE_TIMEOUT_MS)
     await postgres.close()

@@ -192,6 +192,15 @@ const SCHEDULES: Record<string, Arguments> = {
 }
 const READS_SCHEDULES = ['list', 'get', 'ticks', 'preview']
 
+const LIMITS: Record<string, Arguments> = {
+  set: [{ job: letter }, { global: 5 }, by],
+  list: [],
+}
+const KEYS: Record<string, Arguments> = {
+  set: [letter, 'k', { perKey: 2, weight: 5, pausedUntil: at }, by],
+  list: [letter, { key: 'k', limit: 5 }],
+}
+
 /** They compute with what this package has returned, or keep the database, and take no reader. */
 const OTHERS = [
   'checkMigrations',
@@ -262,6 +271,14 @@ function listCalls(): Call[] {
       const call = client.schedules[name as 'get'] as (...args: unknown[]) => unknown
       return READS_SCHEDULES.includes(name) ? call(...args) : call(runtime.prisma, letter, ...args)
     }),
+    ...calls(LIMITS, (name, args) =>
+      (client.limits[name as 'list'] as (...args: unknown[]) => unknown)(...args),
+    ),
+    ...calls(KEYS, (name, args) =>
+      (client.keys[name as 'list'] as (...args: unknown[]) => unknown)(
+        ...(args as [typeof letter]),
+      ),
+    ),
     // Where the transaction and the job themselves are what is foreign.
     ...calls(
       { enqueue: [null, letter, {}], result: [letter, id, { timeoutMs: 0 }] },
@@ -339,7 +356,7 @@ describe('what a program passes in', () => {
     const exported = Object.keys(entries).filter(
       (name) => isFunction(entries, name) && !isClass(name) && !isImport(name),
     )
-    const methods = [client, client.schedules].flatMap((of) =>
+    const methods = [client, client.schedules, client.limits, client.keys].flatMap((of) =>
       Object.keys(of).filter((name) => isFunction(of, name)),
     )
     const tried = new Set([...listCalls().map(({ name }) => name), ...OTHERS])

@@ -12,6 +12,8 @@ const WORDS: Readonly<Record<string, string>> = {
   cancelWork: 'cancelled it while it waited',
   postponeWork: 'postponed it',
   prioritiseWork: 'changed its priority',
+  setLimit: 'changed a limit',
+  setKey: 'changed what counts for a key',
   showPayload: 'looked at the payload',
   reschedule: 'changed the schedule',
   backfill: 'had missed ticks run',

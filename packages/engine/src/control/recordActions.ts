@@ -16,6 +16,10 @@ export type JobActionKind =
   | 'cancelWork'
   | 'postponeWork'
   | 'prioritiseWork'
+  /** A limit is another from then on: by a worker, of its version, or by a person. */
+  | 'setLimit'
+  /** Somebody has set what counts for one key of a job. */
+  | 'setKey'
   /** Somebody looked at a payload. */
   | 'showPayload'
   /** The schedule is another from then on: by a worker, of its version, or one with a key, by a program. */

@@ -91,6 +91,10 @@ export function defineLimit({ name, global, rateLimit }: SharedLimitOptions): Sh
   }
 }
 
+/** The rows of a job's limits. One that has a rate alone is claimed by that, without locks on limits. */
+export const ownLimitOf = (name: string) => `job:${name}`
+export const rateLimitOf = (name: string) => `rate:${name}`
+
 /** What the options of a job say of limits and keys. */
 export function resolveLimits<Payload>(
   whose: string,

@@ -1,0 +1,186 @@
+import {
+  ArgumentError,
+  asItIs,
+  checkDate,
+  checkJobName,
+  checkParts,
+  checkText,
+  nullable,
+  numberWithin,
+  optional,
+  wholeNumber,
+} from '../job/argument.ts'
+import type { Job } from '../job/defineJob.ts'
+import { ownLimitOf, type SharedLimit } from '../job/limits.ts'
+import type { Connection } from '../store/database.ts'
+import { PLACE_SQL } from '../store/place.ts'
+import type { ActionRequest } from './controlJobs.ts'
+import { recordActions, storableActor } from './recordActions.ts'
+
+/** Of which limit: that of a job itself, or one that jobs share. */
+export type WhichLimit = { job: Pick<Job, 'name'> } | { limit: Pick<SharedLimit, 'name'> }
+
+export interface LimitSettings {
+  /** Runs at once over all workers, instead of what the code says, until somebody sets it to null. */
+  global: number | null
+}
+
+/** What is left out stays as it is. */
+export interface KeySettings {
+  /** Runs of this key at once; null: as many as the job says. */
+  perKey?: number | null
+  /** How much this key gets beside one with the weight 1, from 0.01 to 1,000; null: 1. */
+  weight?: number | null
+  /** No work of this key starts before then, or with `resumed` before somebody sets it to null. */
+  pausedUntil?: Date | 'resumed' | null
+}
+
+/** `transactionId`: for wake-ups; null when nothing was changed. */
+export interface LimitChange<Outcome> {
+  outcome: Outcome
+  jobs: readonly string[]
+  transactionId: string | null
+}
+
+const MOST = wholeNumber(1, 1_000_000)
+const OF_LIMIT = { global: nullable(MOST) }
+const WHICH = { job: optional(checkJobName), limit: optional(checkJobName) }
+
+/** Sets how many runs a limit lets go on at once. Lowered below what runs, it lets nothing start until enough have ended. */
+export async function setLimit(
+  tx: Connection,
+  which: WhichLimit,
+  settings: LimitSettings,
+  request: ActionRequest,
+): Promise<LimitChange<'set' | 'unchanged' | 'notFound'>> {
+  const { job, limit } = checkParts('which', which, WHICH)
+  if ((job === undefined) === (limit === undefined))
+    throw new ArgumentError('which', 'has to be { job } or { limit }')
+  const { global } = checkParts('settings', settings, OF_LIMIT)
+  const { actor, reason } = storableActor(request)
+  const name = job === undefined ? (limit as string) : ownLimitOf(job)
+  // What a job's code says nothing of, people may set all the same.
+  if (job !== undefined && global !== null)
+    await tx.query('insert into "JobLimit" ("name") values ($1) on conflict do nothing', [name])
+  const row = await lockLimit(tx, name)
+  if (row === null) return { outcome: 'notFound', jobs: [], transactionId: null }
+  if (row.setGlobal === global) return { outcome: 'unchanged', jobs: [], transactionId: null }
+  const { rows } = await tx.query<{ transactionId: string }>(
+    `update "JobLimit" set "setGlobal" = $2::int, "setBy" = case when $2::int is not null then $3 end,
+       "setReason" = case when $2::int is not null then $4 end, "setAt" = case when $2::int is not null then now() end,
+       "changedPlace" = ${PLACE_SQL}
+     where "name" = $1 returning pg_current_xact_id()::text as "transactionId"`,
+    [name, global, actor, reason],
+  )
+  const jobs = job === undefined ? (row.jobs ?? []) : [job]
+  const tell = (value: number | null) => (value === null ? 'as the code says' : String(value))
+  const change = `${job === undefined ? `${name}: ` : ''}at once ${tell(global)}, before: ${tell(row.setGlobal)}`
+  const targets = jobs.map((one) => ({ name: one, change }))
+  await recordActions(tx, 'setLimit', targets, { actor, reason })
+  return { outcome: 'set', jobs, transactionId: rows[0]?.transactionId ?? null }
+}
+
+interface LockedLimit {
+  [column: string]: unknown
+  setGlobal: number | null
+  order: string | null
+  jobs: string[] | null
+}
+
+/** From then on all claims that counted by the old numbers are over, and later ones wait for this transaction. */
+async function lockLimit(tx: Connection, name: string): Promise<LockedLimit | null> {
+  const { rows } = await tx.query<LockedLimit>(
+    'select "setGlobal", "order", "jobs" from "JobLimit" where "name" = $1 for update',
+    [name],
+  )
+  return rows[0] ?? null
+}
+
+const OF_KEY = {
+  perKey: optional(nullable(MOST)),
+  weight: optional(nullable(numberWithin(0.01, 1_000))),
+  pausedUntil: asItIs,
+}
+
+interface KeyRow {
+  [column: string]: unknown
+  perKey: number | null
+  weight: number
+  pausedUntil: string | null
+}
+
+/** Sets what counts for one key of a job, instead of what the job says. */
+export async function setKey(
+  tx: Connection,
+  job: Pick<Job, 'name'>,
+  key: string,
+  settings: KeySettings,
+  request: ActionRequest,
+): Promise<LimitChange<'set' | 'unchanged' | 'noKeys'>> {
+  const name = checkJobName('job', job)
+  checkText('key', key)
+  if (key === '') throw new ArgumentError('key', 'is empty: work without a key has no settings')
+  const { perKey, weight, ...given } = checkParts('settings', settings, OF_KEY)
+  const pausedUntil = checkPause(given.pausedUntil)
+  const { actor, reason } = storableActor(request)
+  const limit = await lockLimit(tx, ownLimitOf(name))
+  if ((limit?.order ?? null) === null) return { outcome: 'noKeys', jobs: [], transactionId: null }
+  if (limit?.order === 'fifo' && perKey !== undefined && perKey !== null)
+    throw new ArgumentError('perKey', 'is for jobs whose keys are fair: with fifo it is 1')
+  const { rows } = await tx.query<KeyRow>(
+    `select "perKey", "weight", "pausedUntil"::text as "pausedUntil" from "JobKey" where "name" = $1 and "key" = $2`,
+    [name, key],
+  )
+  const before = rows[0] ?? { perKey: null, weight: 1, pausedUntil: null }
+  const after = {
+    perKey: perKey === undefined ? before.perKey : perKey,
+    weight: weight === undefined ? before.weight : (weight ?? 1),
+    pausedUntil: pausedUntil === undefined ? before.pausedUntil : pausedUntil,
+  }
+  const change = Object.entries(after).flatMap(([what, value]) => {
+    const was = before[what]
+    return was === value ? [] : [`${what} ${tellSetting(value)}, before: ${tellSetting(was)}`]
+  })
+  if (change.length === 0) return { outcome: 'unchanged', jobs: [], transactionId: null }
+  const { rows: set } = await tx.query<{ transactionId: string }>(SET_KEY_SQL, [
+    name,
+    key,
+    after.perKey,
+    after.weight,
+    after.pausedUntil,
+    actor,
+    reason,
+    ownLimitOf(name),
+  ])
+  const target = { name, change: `${key}: ${change.join(', ')}` }
+  await recordActions(tx, 'setKey', [target], { actor, reason })
+  return { outcome: 'set', jobs: [name], transactionId: set[0]?.transactionId ?? null }
+}
+
+/** As PostgreSQL reads it. */
+function checkPause(value: unknown): string | null | undefined {
+  if (value === undefined || value === null) return value
+  if (value === 'resumed') return 'infinity'
+  return checkDate('pausedUntil', value).toISOString()
+}
+
+function tellSetting(value: unknown): string {
+  if (value === null) return 'none'
+  return value === 'infinity' ? 'until resumed' : String(value)
+}
+
+const SET_KEY_SQL = `
+  with changed as (
+    update "JobLimit" set "changedPlace" = ${PLACE_SQL} where "name" = $8
+  ), unset as (
+    delete from "JobKey" where "name" = $1 and "key" = $2 and $3::int is null and $4::float8 = 1 and $5::timestamptz is null
+  ), set as (
+    insert into "JobKey" ("name", "key", "perKey", "weight", "pausedUntil", "pausedBy", "reason", "setBy", "setAt")
+    select $1, $2, $3::int, $4::float8, $5::timestamptz, case when $5::timestamptz is not null then $6::text end, $7::text, $6::text, now()
+    where not ($3::int is null and $4::float8 = 1 and $5::timestamptz is null)
+    on conflict ("name", "key") do update set "perKey" = excluded."perKey", "weight" = excluded."weight",
+      "pausedUntil" = excluded."pausedUntil",
+      "pausedBy" = case when "JobKey"."pausedUntil" is not distinct from excluded."pausedUntil" then "JobKey"."pausedBy" else excluded."pausedBy" end,
+      "reason" = excluded."reason", "setBy" = excluded."setBy", "setAt" = excluded."setAt"
+  )
+  select pg_current_xact_id()::text as "transactionId"`

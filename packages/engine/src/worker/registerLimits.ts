@@ -1,0 +1,282 @@
+import { createHash } from 'node:crypto'
+import { recordActions } from '../control/recordActions.ts'
+import type { Job, RateLimit } from '../job/defineJob.ts'
+import { ownLimitOf, rateLimitOf } from '../job/limits.ts'
+import type { Logger } from '../job/logger.ts'
+import { isAliveSql } from '../liveness/whoIsLost.ts'
+import type { Connection, Database } from '../store/database.ts'
+import { GIVING_WAY } from '../store/giveWay.ts'
+import { PLACE_SQL } from '../store/place.ts'
+
+/*
+ * The definitions of limits become rows of JobLimit, which claims read. A worker registers what its version defines. Of a version
+ * that the row has seen before, it does so only where no living worker has registered a later one: an old version that restarts
+ * changes nothing beside a newer one, and takes over once that is gone.
+ */
+
+/** What a version says of a limit. All null, and no jobs: it has none. */
+interface Numbers {
+  global: number | null
+  perKey: number | null
+  order: string | null
+  rateLimit: number | null
+  ratePerMs: number | null
+  rateBy: 'job' | 'key' | null
+}
+
+interface Definition extends Numbers {
+  name: string
+  /** Of a shared limit, those of this worker's jobs that list it. */
+  jobs: string[] | null
+}
+
+/** A version of a definition, and which workers have registered it. The last registered first comes last. */
+interface Version {
+  id: string
+  workers: string[]
+  isCurrent: boolean
+}
+
+interface LimitRow extends Definition {
+  [column: string]: unknown
+  versions: Version[] | Record<string, never>
+  /** Of the workers in `versions`, those that live. */
+  living: string[]
+}
+
+/** Older ones are forgotten: one that comes back counts as new. */
+const MAX_VERSIONS = 50
+const LOOK_MS = 60_000
+
+export interface LimitRegistry {
+  /** Registers what the jobs define. */
+  start(): Promise<void>
+  stop(): void
+}
+
+export function createLimitRegistry(options: {
+  database: Database
+  workerId: string
+  /** All that the worker knows. */
+  jobs: readonly Job[]
+  /** What the host's product says of its version. */
+  version: string | undefined
+  log: Pick<Logger, 'warn'>
+}): LimitRegistry {
+  const { database, log } = options
+  let timer: NodeJS.Timeout | undefined
+  const register = () => database.transaction((tx) => registerLimits(tx, options), GIVING_WAY)
+  return {
+    async start() {
+      await register()
+      timer = setInterval(() => {
+        register().catch((error: unknown) =>
+          log.warn({ err: error }, 'registering the limits of jobs failed, trying again'),
+        )
+      }, LOOK_MS)
+      timer.unref()
+    },
+    stop: () => clearInterval(timer),
+  }
+}
+
+export async function registerLimits(
+  tx: Connection,
+  {
+    workerId,
+    jobs,
+    version,
+  }: { workerId: string; jobs: readonly Job[]; version?: string | undefined },
+): Promise<void> {
+  const names = jobs.map(({ name }) => name)
+  const wanted = new Map(jobs.flatMap(definitionsOf).map((one) => [one.name, one]))
+  for (const [name, one] of sharedOf(jobs)) wanted.set(name, one)
+  const found = await readRows(tx, [...wanted.keys()], names)
+  for (const { name, jobs: sharing } of found)
+    if (!wanted.has(name)) wanted.set(name, { ...NONE, name, jobs: sharing && [] })
+  const missing = [...wanted.values()].filter(({ name }) => !found.some((row) => row.name === name))
+  if (wanted.size === 0) return
+  if (missing.length > 0) await tx.query(INSERT_SQL, [missing.map(({ name }) => name).toSorted()])
+  const isSettled =
+    missing.length === 0 && found.every((row) => isRegistered(row, wanted, workerId))
+  if (isSettled) return
+  const rows = await lockRows(tx, [...wanted.keys()].toSorted())
+  for (const row of rows)
+    await registerOne(tx, row, wanted.get(row.name) as Definition, { names, workerId, version })
+}
+
+const NONE: Numbers = {
+  global: null,
+  perKey: null,
+  order: null,
+  rateLimit: null,
+  ratePerMs: null,
+  rateBy: null,
+}
+
+const rateOf = (rate: RateLimit | null) => ({
+  rateLimit: rate === null ? null : Math.min(rate.limit, 2 ** 31 - 1),
+  ratePerMs: rate?.perMs ?? null,
+  rateBy: rate === null ? null : (rate.by ?? 'job'),
+})
+
+function definitionsOf(job: Job): Definition[] {
+  const { name, globalConcurrency: global, concurrencyPerKey: perKey, partition, rateLimit } = job
+  const order = partition?.order ?? null
+  const own = { ...rateOf(rateLimit), global, perKey, order, jobs: null }
+  if (global !== null || order !== null || job.limits.length > 0)
+    return [{ ...own, name: ownLimitOf(name) }]
+  return rateLimit === null ? [] : [{ ...own, name: rateLimitOf(name) }]
+}
+
+function sharedOf(jobs: readonly Job[]): Map<string, Definition> {
+  const shared = new Map<string, Definition>()
+  for (const job of jobs)
+    for (const { name, global, rateLimit } of job.limits) {
+      const known = shared.get(name) ?? { ...NONE, ...rateOf(rateLimit), name, global, jobs: [] }
+      shared.set(name, { ...known, jobs: [...(known.jobs ?? []), job.name].toSorted() })
+    }
+  return shared
+}
+
+const idOf = ({ name: _name, ...said }: Definition) =>
+  createHash('sha256')
+    .update(JSON.stringify(Object.entries(said).toSorted()))
+    .digest('hex')
+    .slice(0, 16)
+
+/** `now`: which version the row is by, and who has it. */
+function readVersions({ versions }: Pick<LimitRow, 'versions'>): Version[] {
+  return Array.isArray(versions) ? versions : []
+}
+
+/** Whether there is nothing to write: it is on record, and the row is by it or by a later one that somebody has. */
+function isRegistered(
+  row: LimitRow,
+  wanted: ReadonlyMap<string, Definition>,
+  workerId: string,
+): boolean {
+  const id = idOf(wanted.get(row.name) as Definition)
+  const versions = readVersions(row)
+  const own = versions.find((one) => one.id === id)
+  if (own === undefined) return false
+  if (own.isCurrent) return own.workers.includes(workerId)
+  const current = versions.find(({ isCurrent }) => isCurrent)
+  return (
+    own.workers.includes(workerId) &&
+    (current?.workers.some((one) => row.living.includes(one)) ?? false)
+  )
+}
+
+async function registerOne(
+  tx: Connection,
+  row: LimitRow,
+  definition: Definition,
+  {
+    names,
+    workerId,
+    version,
+  }: { names: readonly string[]; workerId: string; version: string | undefined },
+): Promise<void> {
+  const id = idOf(definition)
+  const living = new Set([...row.living, workerId])
+  const before = readVersions(row).map((one) => ({
+    ...one,
+    workers: one.workers.filter((worker) => living.has(worker) && worker !== workerId),
+  }))
+  const known = before.find((one) => one.id === id)
+  const current = before.find(({ isCurrent }) => isCurrent)
+  const takesOver = known === undefined || known.isCurrent || (current?.workers.length ?? 0) === 0
+  const own = { id, workers: [...(known?.workers ?? []), workerId], isCurrent: takesOver }
+  const others = before.map((one) => (takesOver ? { ...one, isCurrent: false } : one))
+  const versions = (
+    known === undefined ? [...others, own] : others.map((one) => (one.id === id ? own : one))
+  ).slice(-MAX_VERSIONS)
+  if (!takesOver || known?.isCurrent === true)
+    return void (await tx.query(`update "JobLimit" set "versions" = $2::jsonb where "name" = $1`, [
+      row.name,
+      JSON.stringify(versions),
+    ]))
+  const foreign = (row.jobs ?? []).filter((name) => !names.includes(name))
+  const jobs = definition.jobs && [...foreign, ...definition.jobs].toSorted()
+  await tx.query(UPDATE_SQL, [
+    row.name,
+    JSON.stringify({ ...definition, jobs }),
+    JSON.stringify(versions),
+  ])
+  if (before.length === 0) return
+  const change = `${describe(definition)}, before: ${describe(row)}`
+  const targets = jobs ?? [row.name.replace(/^(?:job|rate):/, '')]
+  await recordActions(
+    tx,
+    'setLimit',
+    targets.map((name) => ({
+      name,
+      change: definition.jobs === null ? change : `${row.name}: ${change}`,
+    })),
+    { actor: version === undefined || version === '' ? workerId : `version ${version}` },
+  )
+}
+
+function describe(of: Numbers): string {
+  const said = [
+    of.global === null ? [] : [`${of.global} at once`],
+    of.perKey === null ? [] : [`${of.perKey} of each key`],
+    of.order === null ? [] : [`keys ${of.order}`],
+    of.rateLimit === null
+      ? []
+      : [`${of.rateLimit} in ${of.ratePerMs} ms${of.rateBy === 'key' ? ' of each key' : ''}`],
+  ].flat()
+  return said.length === 0 ? 'no limit' : said.join(', ')
+}
+
+const COLUMNS = `one."name", one."global", one."perKey", one."order", one."rateLimit", one."ratePerMs"::float8 as "ratePerMs",
+  one."rateBy", one."jobs", one."versions"`
+
+/** Those of these names, and whatever else limits these jobs, with who lives of those that have registered them. */
+async function readRows(
+  tx: Connection,
+  names: readonly string[],
+  jobs: readonly string[],
+): Promise<LimitRow[]> {
+  const { rows } = await tx.query<LimitRow>(
+    `select ${COLUMNS}, ${LIVING} from "JobLimit" one
+     where one."name" = any($1::text[]) or one."jobs" && $2::text[]
+       or one."name" = any(array(select prefix || name from unnest($2::text[]) name, unnest(array['job:', 'rate:']) prefix))`,
+    [names, jobs],
+  )
+  return rows
+}
+
+const LIVING = `array(
+    select worker."id" from "JobWorker" worker
+    where worker."id" in (
+      select jsonb_array_elements_text(said -> 'workers')
+      from jsonb_array_elements(case when jsonb_typeof(one."versions") = 'array' then one."versions" else '[]' end) said
+    ) and ${isAliveSql('worker."id"', 'worker')}
+  ) as "living"`
+
+async function lockRows(tx: Connection, names: readonly string[]): Promise<LimitRow[]> {
+  await tx.query(
+    `select from "JobLimit" where "name" = any($1::text[]) order by "name" for update`,
+    [names],
+  )
+  return (
+    await tx.query<LimitRow>(
+      `select ${COLUMNS}, ${LIVING} from "JobLimit" one where one."name" = any($1::text[]) order by one."name"`,
+      [names],
+    )
+  ).rows
+}
+
+const INSERT_SQL = `
+  insert into "JobLimit" ("name") select unnest($1::text[]) on conflict do nothing`
+
+/** Its lock is held: claims that have counted by the old numbers are over. */
+const UPDATE_SQL = `
+  update "JobLimit" set "global" = said."global", "perKey" = said."perKey", "order" = said."order", "rateLimit" = said."rateLimit",
+    "ratePerMs" = said."ratePerMs", "rateBy" = said."rateBy", "jobs" = said."jobs", "versions" = $3::jsonb, "changedPlace" = ${PLACE_SQL}
+  from json_to_record($2::text::json) as said(
+    "global" int, "perKey" int, "order" text, "rateLimit" int, "ratePerMs" bigint, "rateBy" text, "jobs" text[]
+  )
+  where "name" = $1`

@@ -1,0 +1,265 @@
+import { openForTests } from '@roundsman/testing'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { defineJob, defineLimit, type Job } from '../../src/index.ts'
+import { registerLimits } from '../../src/worker/registerLimits.ts'
+import { asWorker } from '../asWorker.ts'
+import { openTestQueue } from '../openTestQueue.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
+
+const by = { actor: 'ada@example.com', reason: 'the partner asked' }
+const stripe = (global: number) => defineLimit({ name: 'stripe', global })
+const sync = (global: number, more: object = {}) =>
+  defineJob({
+    name: 'sync',
+    payload: z.object({ tenant: z.string() }),
+    concurrency: { global, perKey: 2 },
+    partition: { key: ({ tenant }) => tenant },
+    ...more,
+  })
+const charge = defineJob({ name: 'charge', limits: [stripe(20)] })
+const refund = defineJob({ name: 'refund', limits: [stripe(20)] })
+const paced = defineJob({ name: 'paced', rateLimit: { limit: 10, perMs: 1_000 } })
+
+const runtime = openForTests(openTestRuntime)
+const queue = openForTests(() => openTestQueue(runtime, [sync(5) as Job, charge, refund]))
+beforeEach(() => runtime.clear('JobAction', 'JobLimit', 'JobKey', 'JobPark'))
+
+/** Registers jobs as a worker that lives. */
+const register = (workerId: string, ...jobs: Job[]) =>
+  asWorker(runtime.database, workerId, async () => {
+    await runtime.rows(
+      `insert into "JobWorker" ("id", "liveness", "lanes") values ($1, 'lock', '{}') on conflict do nothing`,
+      [workerId],
+    )
+    await runtime.database.transaction((tx) => registerLimits(tx, { workerId, jobs }))
+  })
+const globals = async () =>
+  Object.fromEntries(
+    (
+      await runtime.rows<{ name: string; global: number | null }>(
+        'select "name", "global" from "JobLimit"',
+      )
+    ).map(({ name, global }) => [name, global]),
+  )
+const actions = async () =>
+  (
+    await runtime.rows<{ said: string }>(
+      `select "name" || ' ' || "action" || ' ' || "actor" || ' ' || "reason" as said from "JobAction" order by "at", "name"`,
+    )
+  ).map(({ said }) => said)
+
+describe('the limits of a version', () => {
+  it('become rows, that of a job apart from one that jobs share', async () => {
+    await register('v1', sync(5), charge, refund, paced, defineJob({ name: 'free' }))
+    expect(
+      await runtime.rows(
+        `select "name", "global", "perKey", "order", "rateLimit", "ratePerMs"::int as "ratePerMs", "rateBy", "jobs" from "JobLimit" order by 1`,
+      ),
+    ).toEqual([
+      expect.objectContaining({ name: 'job:charge', global: null, order: null, jobs: null }),
+      expect.objectContaining({ name: 'job:refund', global: null }),
+      expect.objectContaining({ name: 'job:sync', global: 5, perKey: 2, order: 'fair' }),
+      expect.objectContaining({
+        name: 'rate:paced',
+        rateLimit: 10,
+        ratePerMs: 1_000,
+        rateBy: 'job',
+      }),
+      expect.objectContaining({ name: 'stripe', global: 20, jobs: ['charge', 'refund'] }),
+    ])
+    expect(await actions()).toEqual([])
+  })
+
+  it('are those of the latest that has come: an older one that restarts beside it changes nothing', async () => {
+    await register('v1', sync(5))
+    await register('v2', sync(9))
+    await asWorker(runtime.database, 'v2', async () => {
+      await register('v1b', sync(5))
+      expect(await globals()).toEqual({ 'job:sync': 9 })
+    })
+    expect(await actions()).toEqual([
+      'sync setLimit v2 9 at once, 2 of each key, keys fair, before: 5 at once, 2 of each key, keys fair',
+    ])
+  })
+
+  it('are those of an older one again once the later is gone', async () => {
+    await register('v1', sync(5))
+    await register('v2', sync(9))
+    await register('v1', sync(5))
+    expect(await globals()).toEqual({ 'job:sync': 5 })
+  })
+
+  it('are none for a job that has none any more, and for one that has left a shared limit', async () => {
+    await register('v1', sync(5), charge, refund)
+    await register('v2', defineJob({ name: 'sync' }), charge, defineJob({ name: 'refund' }))
+    expect(await globals()).toEqual({
+      'job:sync': null,
+      'job:charge': null,
+      'job:refund': null,
+      stripe: 20,
+    })
+    expect(
+      await runtime.rows(
+        `select "order", "jobs" from "JobLimit" where "name" in ('job:sync', 'stripe') order by "name"`,
+      ),
+    ).toEqual([
+      { order: null, jobs: null },
+      { order: null, jobs: ['charge'] },
+    ])
+  })
+
+  it('leave what people have set', async () => {
+    await register('v1', sync(5))
+    await queue.client.limits.set({ job: sync(5) }, { global: 1 }, by)
+    await register('v2', sync(9))
+    expect(await queue.client.limits.list()).toMatchObject([{ global: 9, setGlobal: 1 }])
+  })
+})
+
+describe('a limit that somebody sets', () => {
+  const set = (global: number | null) =>
+    queue.client.limits.set({ limit: { name: 'stripe' } }, { global }, by)
+
+  it('is told with who and why, until it is set to null', async () => {
+    expect(await set(3)).toBe('notFound')
+    await register('v1', charge, refund)
+    expect(await set(3)).toBe('set')
+    expect(await set(3)).toBe('unchanged')
+    const [found] = await queue.client.limits.list()
+    expect(found).toMatchObject({
+      name: 'stripe',
+      jobs: ['charge', 'refund'],
+      global: 20,
+      setGlobal: 3,
+      setBy: by.actor,
+      setReason: by.reason,
+      running: 0,
+      runs: [],
+    })
+    expect(await set(null)).toBe('set')
+    expect(await queue.client.limits.list()).toMatchObject([{ setGlobal: null, setBy: null }])
+    expect(await actions()).toEqual([
+      ...['charge', 'refund'].map(
+        (name) =>
+          `${name} setLimit ada@example.com stripe: at once 3, before: as the code says; the partner asked`,
+      ),
+      ...['charge', 'refund'].map(
+        (name) =>
+          `${name} setLimit ada@example.com stripe: at once as the code says, before: 3; the partner asked`,
+      ),
+    ])
+  })
+
+  it('is that of a job whose code has none, too', async () => {
+    expect(await queue.client.limits.set({ job: { name: 'free' } }, { global: 4 }, by)).toBe('set')
+    expect(await queue.client.limits.list()).toMatchObject([
+      { name: 'free', jobs: null, global: null, setGlobal: 4 },
+    ])
+  })
+
+  it('waits for the claims that have counted by the old one, and is ahead of later ones', async () => {
+    await register('v1', charge, refund)
+    const place = async () =>
+      (
+        await runtime.rows<{ place: string }>(
+          `select "changedPlace"::text as place from "JobLimit" where "name" = 'stripe'`,
+        )
+      )[0]?.place ?? ''
+    const before = await place()
+    await set(3)
+    expect(BigInt(await place())).toBeGreaterThan(BigInt(before))
+  })
+
+  it('tells who holds its slots', async () => {
+    await register('v1', charge, refund)
+    const run = crypto.randomUUID()
+    await runtime.rows(
+      `insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "enqueuedAts", "limits", "place")
+       values (gen_random_uuid(), 'charge', 'w9', '2026-11-24 09:00Z', 'infinity', array[$1::uuid], array[now()], array['job:charge', 'stripe'], 5)`,
+      [run],
+    )
+    expect((await queue.client.limits.list())[0]).toMatchObject({
+      name: 'stripe',
+      running: 1,
+      runs: [
+        {
+          runId: run,
+          name: 'charge',
+          key: null,
+          workerId: 'w9',
+          startedAt: '2026-11-24T09:00:00.000Z',
+        },
+      ],
+    })
+  })
+})
+
+describe('a key', () => {
+  const { enqueue, set, list } = {
+    enqueue: async (...tenants: string[]) => {
+      for (const tenant of tenants) await queue.client.enqueue(runtime.prisma, sync(5), { tenant })
+    },
+    set: (settings: object, key = 'a') => queue.client.keys.set(sync(5), key, settings, by),
+    list: (query = {}) => queue.client.keys.list(sync(5), query),
+  }
+
+  it('is set in parts, on record, and forgotten once nothing is set', async () => {
+    expect(await set({ weight: 5 })).toBe('noKeys')
+    await register('v1', sync(5))
+    expect(await set({ weight: 5, perKey: 10 })).toBe('set')
+    expect(await set({ pausedUntil: 'resumed' })).toBe('set')
+    expect(await set({ perKey: 10 })).toBe('unchanged')
+    expect((await list()).keys).toMatchObject([
+      {
+        key: 'a',
+        waiting: 0,
+        perKey: 10,
+        weight: 5,
+        pausedUntil: expect.stringMatching(/^9999-/),
+        pausedBy: by.actor,
+        reason: by.reason,
+      },
+    ])
+    expect(await set({ perKey: null, weight: null, pausedUntil: null })).toBe('set')
+    expect((await list()).keys).toEqual([])
+    expect(await actions()).toEqual([
+      'sync setKey ada@example.com a: perKey 10, before: none, weight 5, before: 1; the partner asked',
+      'sync setKey ada@example.com a: pausedUntil until resumed, before: none; the partner asked',
+      'sync setKey ada@example.com a: perKey none, before: 10, weight 1, before: 5, pausedUntil none, before: until resumed; the partner asked',
+    ])
+  })
+
+  it('is refused what cannot be meant', async () => {
+    await register(
+      'v1',
+      sync(5, { concurrency: undefined, partition: { key: () => 'a', order: 'fifo' } }),
+    )
+    for (const wrong of [{ weight: 0 }, { weight: 1_001 }, { perKey: 0 }, { perKey: 2 }])
+      await expect(set(wrong)).rejects.toThrow(/^(?:weight|perKey) /)
+    await expect(set({ weight: 2 }, '')).rejects.toThrow('key is empty')
+  })
+
+  it('is listed with what it has: those with most that waits first', async () => {
+    await register('v1', sync(5))
+    await enqueue('a', 'b', 'b', 'b', '')
+    await queue.client.enqueue(
+      runtime.prisma,
+      sync(5),
+      { tenant: 'a' },
+      { startAfter: new Date('2099-01-01') },
+    )
+    await queue.take('sync', 1)
+    const { keys, total, isCut } = await list()
+    expect({ total, isCut }).toEqual({ total: 3, isCut: false })
+    expect(
+      keys.map(({ key, waiting, delayed, running }) => [key, waiting, delayed, running]),
+    ).toEqual([
+      ['b', 3, 0, 0],
+      ['a', 1, 1, 1],
+      ['', 1, 0, 0],
+    ])
+    expect((await list({ limit: 1 })).keys).toMatchObject([{ key: 'b' }])
+    expect(await list({ key: 'a' })).toMatchObject({ total: 1, keys: [{ key: 'a', waiting: 1 }] })
+  })
+})
