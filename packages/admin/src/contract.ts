@@ -597,6 +597,8 @@ const backlog = z.object({
   isPaused: z.boolean(),
   // Workers live, but none of them takes its work.
   isUntaken: z.boolean(),
+  // Every slot of its workers is held, and none has come free for far longer than is usual: the run that started first.
+  held: z.object({ slots: count, runId: z.guid(), since: at }).nullable(),
 })
 
 /** The first run that showed what is wrong; null where that is further back than the judge looks. */
@@ -607,7 +609,7 @@ const firstRun = z
     at,
     // What its worker ran of the product; null when nobody knows.
     version: z.string().nullable(),
-    // How many runs of the job had started with this version before; null without one, and where there are too many.
+    // How many runs of the job had started with this version before, while it was new; null without one, and from 20 on.
     runsBefore: count.nullable(),
   })
   .nullable()
@@ -636,8 +638,26 @@ const attention = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('unscheduled'), name: z.string() }),
   // Each job's longest run under way, when it goes on beyond its time-out.
   z.object({ kind: z.literal('overrunning'), name: z.string(), runId: z.guid(), since: at }),
-  // Its workers record runs that start in the future; by how much for the last, and when the database saw that start.
+  // By the runs of its workers its clock is not the database's: by how much for the last (below 0: behind), and when the database saw
+  // that start.
   z.object({ kind: z.literal('clock'), host: z.string(), aheadMs: ms, lastAt: at }),
+  // Work that waits for far longer than is usual for its job holds a unique key. `by`: who has postponed it, or else enqueued it, if known.
+  // How many of the job's last pieces do so; `isCut`: there may be more.
+  z.object({
+    kind: z.literal('heldKey'),
+    name: z.string(),
+    workId: z.guid(),
+    label: z.string().nullable(),
+    uniqueKey: z.string(),
+    until: at,
+    since: at,
+    isPostponed: z.boolean(),
+    by: z.string().nullable(),
+    count,
+    isCut: z.boolean(),
+  }),
+  // Nearly all connections of the database server are used: `97 of 100 …, most by roundsman (42), shop api (31)`.
+  z.object({ kind: z.literal('connections'), used: count, most: count, problem: z.string() }),
   // Many of its runs of the last hour were not started in time. `isCut`: the latest 5,000 are counted. `since`: null where nobody knows.
   z.object({
     kind: z.literal('expired'),
@@ -646,6 +666,8 @@ const attention = z.discriminatedUnion('kind', [
     runs: count,
     isCut: z.boolean(),
     since: at.nullable(),
+    // A sample of the job's week, of which `failed` is what expired.
+    usual: share.nullable(),
   }),
   // Its queue is paused for more than a day, or due work has waited for an hour of that. `waiting`: what is due.
   z.object({
@@ -706,6 +728,8 @@ const attention = z.discriminatedUnion('kind', [
     nextAt: at.nullable(),
     // Whether there may be more such work, which has lost no more.
     isCut: z.boolean(),
+    // How many pieces of the job have done so within seven days; null where the record does not go back so far.
+    inWeek: count.nullable(),
     first: firstRun,
   }),
   // Many of its runs fail, or the last one that ended failed. A cancelled run counts neither way.
@@ -721,6 +745,10 @@ const attention = z.discriminatedUnion('kind', [
     recent: failures.nullable(),
     // The one host on which all of these failed, beside others on which none did; else null.
     onHost: z.object({ host: z.string(), others: z.array(z.string()) }).nullable(),
+    // What nearly all of these failures have in common, the label or the value of a field that the job shows, and others that run well have not.
+    ofGroup: z
+      .object({ field: z.string().nullable(), value: z.string(), failed: count, of: count })
+      .nullable(),
     // The job's last run, when it failed with another code: what is wrong now, and was not for most of the hour.
     latest: z.object({ runId: z.guid(), code: z.string(), message: z.string() }).nullable(),
     first: firstRun,
@@ -769,6 +797,8 @@ const attention = z.discriminatedUnion('kind', [
     since: at.nullable(),
     lastRunAt: at.nullable(),
     version: z.string().nullable(),
+    // How many of its runs started within seven days, up to 10,000; null where the record does not go back so far.
+    runsInWeek: count.nullable(),
   }),
   z.object({
     kind: z.literal('deadLetter'),

@@ -25,6 +25,7 @@ export {
 export { createUsualFailures, type UsualFailures } from './read/createUsualFailures.ts'
 export { listRunWaits, type RunWait } from './read/listLockWaits.ts'
 export { isSnapshotOld, nameSnapshotHolder } from './read/getOldestSnapshot.ts'
+export { describeConnections, findFewConnections } from './read/findFewConnections.ts'
 export { describeUnvacuumed, listUnvacuumed } from './read/listUnvacuumed.ts'
 export { EXPLAINED_STATES, WAIT_REASONS } from './read/explainWork.ts'
 export { findEnqueuedAt } from './read/getWork.ts'
@@ -52,7 +53,13 @@ export {
 } from './read/listDeadLetters.ts'
 export { groupDeadLetters, groupWaitingWork, MAX_GROUPED } from './read/listGroups.ts'
 export { listFailures } from './read/listFailures.ts'
-export { describeBacklog, findFailedLast, judgeJobs, type Problem } from './read/listProblems.ts'
+export {
+  describeBacklog,
+  findFailedLast,
+  findHeldSlots,
+  judgeJobs,
+  type Problem,
+} from './read/listProblems.ts'
 export { countWaitingWork, sumWaitingWork, WORK_ORDERS } from './read/listWaitingWork.ts'
 export { BULK_KINDS, PASSED_REASONS } from './read/listBulks.ts'
 export {

@@ -42,6 +42,7 @@ const FAILING: ConsoleAttention = {
   latest: null,
   first: null,
   onHost: null,
+  ofGroup: null,
   recent: null,
 }
 const BACKLOG: ConsoleAttention = {
@@ -56,6 +57,7 @@ const BACKLOG: ConsoleAttention = {
   caughtUpInMs: null,
   isPaused: false,
   isUntaken: false,
+  held: null,
   main: null,
 }
 
@@ -85,7 +87,14 @@ describe('describeOverview', () => {
     expect(describeThem([], JOBS, [paused, { ...paused, name: 'b' }]).text).toBe(
       'All 5 jobs on time, work waits in 2 paused queues',
     )
-    const late = { name: 'syncOrder', expired: 595, runs: 822, isCut: false, since: null }
+    const late = {
+      name: 'syncOrder',
+      expired: 595,
+      runs: 822,
+      isCut: false,
+      since: null,
+      usual: null,
+    }
     expect(describeThem([{ kind: 'expired', ...late }])).toEqual({
       tone: 'bad',
       text: 'syncOrder: 595 of 822 were not started in time',
@@ -163,10 +172,23 @@ describe('describeOverview', () => {
     expect(describeThem([{ ...still, isUntaken: true }]).text).toBe(
       'syncOrder: 4,200 waiting, no worker takes it',
     )
+    const held = { slots: 4, runId: 'x', since: '2026-11-24T03:00:00Z' }
+    expect(describeThem([{ ...still, held }]).text).toBe(
+      'syncOrder: 4,200 waiting, all 4 slots are held',
+    )
+    expect(describeThem([{ ...still, held: { ...held, slots: 1 } }]).text).toBe(
+      'syncOrder: 4,200 waiting, the only slot is held',
+    )
   })
 
   it('leads with what is wrong, and mentions what has recovered where nothing is', () => {
-    const { latest: _latest, first: _first, onHost: _onHost, ...failing } = FAILING
+    const {
+      latest: _latest,
+      first: _first,
+      onHost: _onHost,
+      ofGroup: _ofGroup,
+      ...failing
+    } = FAILING
     const recovered = { ...failing, kind: 'recovered' as const, recent: LAST_HOUR }
     expect(describeThem([recovered, DEAD]).text).toBe('dispatchEmail has 1,200 dead letters')
     expect(describeThem([recovered])).toEqual({
@@ -185,6 +207,7 @@ describe('describeOverview', () => {
       since,
       losses: 5,
       isCut: false,
+      inWeek: null,
       first: null,
     }
     expect(describeThem([FAILING, { kind: 'poison', ...poison, label: 'Poster 905' }])).toEqual({
@@ -213,12 +236,41 @@ describe('describeOverview', () => {
     ).toBe('archiveCarts has another schedule')
   })
 
+  it('names the key that is held, and says that few connections are left', () => {
+    const key = {
+      uniqueKey: 'invoice 42',
+      until: '2028-01-31T12:00:00Z',
+      since: '2026-11-24T03:10:00Z',
+    }
+    const of = {
+      name: 'renderPdf',
+      workId: 'x',
+      label: null,
+      isPostponed: false,
+      by: null,
+      count: 1,
+      isCut: false,
+    }
+    expect(describeThem([{ kind: 'heldKey', ...of, ...key }])).toEqual({
+      tone: 'warn',
+      text: 'renderPdf: the unique key invoice 42 is held until 2028-01-31',
+    })
+    const problem = '97 of 100 connections of the database are used, most by roundsman (42)'
+    expect(describeThem([{ kind: 'connections', used: 97, most: 100, problem }])).toEqual({
+      tone: 'warn',
+      text: '97 of 100 connections of the database are used',
+    })
+  })
+
   it('names the host whose clock is ahead', () => {
     const clock = { host: 'worker-c', aheadMs: 2_220_000, lastAt: '2026-11-24T03:10:00Z' }
     expect(describeThem([{ kind: 'clock', ...clock }])).toEqual({
       tone: 'warn',
       text: 'The clock of worker-c is 37 min ahead',
     })
+    expect(describeThem([{ kind: 'clock', ...clock, aheadMs: -120_000 }]).text).toBe(
+      'The clock of worker-c is 2 min behind',
+    )
   })
 
   it('warns of what can wait', () => {

@@ -1,7 +1,9 @@
 import {
   countQueue,
   describeBacklog,
+  findHeldSlots,
   jobsWithoutWorker,
+  listLanesInUse,
   measureBacklog,
   readPausedQueues,
   withOtherJobs,
@@ -26,9 +28,11 @@ export async function readQueue(
 ): Promise<ConsoleQueue> {
   const catalogue = jobs.map(({ name }) => name)
   const names = await withOtherJobs(reader, catalogue)
-  const [rows, waiting, minutes] = await Promise.all([
+  const [rows, waiting, workers, lanes, minutes] = await Promise.all([
     readQueueJobs(reader, names, catalogue),
-    measureBacklog(reader, names),
+    measureBacklog(reader, names, jobs),
+    listWorkers(reader),
+    listLanesInUse(reader),
     countMinutes(now),
   ])
   const jobOf = new Map(rows.map((row) => [row.name, row]))
@@ -36,6 +40,7 @@ export async function readQueue(
     waiting,
     (name) => jobOf.get(name)?.queuePaused != null,
     (name) => jobOf.get(name)?.isUntaken ?? false,
+    (name) => findHeldSlots(name, { workers, lanes, jobs, now }),
   )
   const rowsOf = Map.groupBy(
     minutes.flatMap((minute) => minute.jobs),

@@ -234,6 +234,7 @@ describe('the overview', () => {
       message: 'It broke',
       latest: null,
       onHost: null,
+      ofGroup: null,
       first: {
         runId: failed.id,
         at: minutesAgo(9).toISOString(),

@@ -1,13 +1,15 @@
 import { getOldestSnapshot, type JobsReader } from '@roundsman/engine/client'
 import {
+  describeConnections,
   describeUnvacuumed,
+  findFewConnections,
   isSnapshotOld,
   listUnvacuumed,
   nameSnapshotHolder,
 } from '@roundsman/engine/internal'
 import type { Finding } from './finding.ts'
 
-/** Reports what keeps old rows of the queue from being removed, such as a forgotten transaction, or autovacuum that is off. */
+/** Reports what keeps old rows of the queue from being removed, such as a forgotten transaction, or autovacuum that is off; and that few connections are left. */
 export async function checkVacuum(reader: JobsReader, now: Date): Promise<Finding[]> {
   const unvacuumed = (await listUnvacuumed(reader)).map((one): Finding => ({
     severity: 'warning',
@@ -15,7 +17,26 @@ export async function checkVacuum(reader: JobsReader, now: Date): Promise<Findin
     job: null,
     ...describeUnvacuumed(one),
   }))
-  return [...unvacuumed, ...(await checkSnapshots(reader, now))]
+  return [
+    ...unvacuumed,
+    ...(await checkSnapshots(reader, now)),
+    ...(await checkConnections(reader)),
+  ]
+}
+
+async function checkConnections(reader: JobsReader): Promise<Finding[]> {
+  const few = await findFewConnections(reader)
+  if (few === null) return []
+  return [
+    {
+      severity: 'warning',
+      code: 'few_connections',
+      job: null,
+      problem: describeConnections(few),
+      remedy:
+        'make pools smaller or put a pooler before the database, or raise max_connections and restart it',
+    },
+  ]
 }
 
 async function checkSnapshots(reader: JobsReader, now: Date): Promise<Finding[]> {

@@ -1,7 +1,7 @@
 import { MAX_REFUSED } from '../read/listKeyedSchedules.ts'
 import { readableLine } from '../job/storableText.ts'
 import { MAX_MEASURED } from '../read/getQueueStats.ts'
-import type { JobProblem } from '../read/getJobHealth.ts'
+import { MAX_RUNS_OF_WEEK, type JobProblem } from '../read/getJobHealth.ts'
 import type { ProblemKind } from '../read/listProblems.ts'
 
 /** What is told; the rest is seen in the console. Of dead letters one alert for each code, and one for further codes of a job. */
@@ -105,8 +105,8 @@ export function toNotice(
 
 /** Says in a sentence what keeps jobs from being done. */
 export function describeProblem(problem: JobProblem): string {
-  // Whoever asks how the jobs are may be anybody: no version, and no customer's key.
-  const facts = { ...problem, version: null, key: null }
+  // Whoever asks how the jobs are may be anybody: no version, no customer's key, and not how much there is to do.
+  const facts = { ...problem, version: null, key: null, runsInWeek: null }
   return sayProblem(problem.kind, 'name' in problem ? problem.name : '', '', facts)
 }
 
@@ -134,21 +134,27 @@ function sayProblem(
       const by = typeof version === 'string' ? `, version ${version}` : ''
       const last =
         typeof lastRunAt === 'string' ? `; its last run started at ${lastRunAt}${by}` : ''
-      return `${name} is known to no worker: ${inNumbers(Number(facts['waiting']))}${first}${last}`
+      const { runsInWeek: runs } = facts
+      const over = runs === MAX_RUNS_OF_WEEK ? 'at least ' : ''
+      const week =
+        typeof runs === 'number' ? `; ${over}${runs} of its runs started within 7 days` : ''
+      return `${name} is known to no worker: ${inNumbers(Number(facts['waiting']))}${first}${last}${week}`
     }
     case 'failing': {
       const what =
         facts['runs'] === 1
           ? `its last run, with ${of('code')}`
           : `${of('failed')} of its last ${of('runs')} runs`
-      const usual = facts['usualPercent'] === undefined ? '' : `, usually ${of('usualPercent')} %`
       const where = facts['host'] === undefined ? '' : `, all on ${of('host')}`
-      return `${name} fails: ${what}${usual}${where}${sayFirstRun(facts)}`
+      const whose = facts['ofGroup'] === undefined ? '' : `, ${of('ofGroup')}`
+      return `${name} fails: ${what}${sayUsual(facts)}${where}${whose}${sayFirstRun(facts)}`
     }
     case 'clock':
-      return `the clock of ${of('host')} is ahead of the database's: by ${inSeconds(facts['aheadMs'])} for a run that started at ${of('lastAt')}`
+      return `the clock of ${of('host')} is ${Number(facts['aheadMs']) < 0 ? 'behind' : 'ahead of'} the database's: by ${inSeconds(Math.abs(Number(facts['aheadMs'])))} for a run that started at ${of('lastAt')}`
+    case 'heldKey':
+      return `the unique key ${of('uniqueKey')} of ${name} is held until ${of('until')} by work ${of('workId')}, ${of('act')} ${typeof facts['by'] === 'string' ? `by ${facts['by']}` : `at ${of('since')}`}: what is enqueued with it is left out`
     case 'expired':
-      return `${name} starts too late: ${of('expired')} of its last ${of('runs')} runs were not started in time${sayFirstRun(facts)}`
+      return `${name} starts too late: ${of('expired')} of its last ${of('runs')} runs were not started in time${sayUsual(facts)}${sayFirstRun(facts)}`
     case 'pausedQueue':
       return `the queue of ${name} is paused since ${of('since')} by ${of('by')}${facts['waiting'] === 0 ? '' : `: ${inNumbers(Number(facts['waiting']))}`}`
     case 'idle':
@@ -160,31 +166,30 @@ function sayProblem(
     case 'rescheduled':
       return `${name} has another schedule since ${of('since')}, by ${of('by')}: ${of('change')}`
     case 'poison':
-      return `work ${of('workId')} of ${name} has ended ${of('losses')} workers${sayFirstRun(facts)}`
+      return `work ${of('workId')} of ${name} has ended ${of('losses')} workers${sayFirstRun(facts)}${sayInWeek(facts)}`
     case 'blocked':
       return `${name} was blocked by its guard: ${of('due')} rows are due; somebody may approve it until ${of('approvableUntil')}`
     case 'deadLetter':
       return `${name} gave up work with ${toCode(code)}: ${of('count')} dead ${facts['count'] === 1 ? 'letter' : 'letters'}`
     case 'oldSnapshot':
       return `${of('holder')} keeps old rows from being removed${facts['since'] === undefined ? '' : `, in a transaction open since ${of('since')}`}: the queue's tables grow, and each worker that starts reads past them`
+    case 'connections':
     case 'unvacuumed':
       return of('problem')
     case 'backlog':
-      return `${name} is behind: ${inNumbers(Number(facts['waiting']))}, the first since ${of('since')}${sayMain(facts)}`
+      return `${name} is behind: ${inNumbers(Number(facts['waiting']))}, the first since ${of('since')}${sayMain(facts)}${sayHeld(facts)}`
     default:
       return kind satisfies never
   }
 }
 
-/** A version that has had fewer runs is new. */
-const FEW_RUNS = 20
+const sayUsual = ({ usualPercent }: Readonly<Record<string, unknown>>) =>
+  usualPercent === undefined ? '' : `, usually ${String(usualPercent)} %`
 
 /** Says since when, and with which version it began: `, since 2026-11-24T04:37:00.000Z, first run of version 0.2.1`. */
 function sayFirstRun({ since, version, runsBefore }: Readonly<Record<string, unknown>>): string {
   if (typeof since !== 'string') return ''
-  // A version that had run for long is not why.
-  if (typeof version !== 'string' || !(Number(runsBefore ?? Infinity) < FEW_RUNS))
-    return `, since ${since}`
+  if (typeof version !== 'string' || typeof runsBefore !== 'number') return `, since ${since}`
   if (runsBefore === 0) return `, since ${since}, first run of version ${version}`
   return `, since ${since}, version ${version}`
 }
@@ -207,7 +212,11 @@ function whatWas(kind: AlertKind, name: string, code: string): string {
     case 'failing':
       return `${name} does not fail any more`
     case 'clock':
-      return 'no run starts in the future any more'
+      return 'no clock of a worker is wrong any more'
+    case 'heldKey':
+      return `no unique key of ${name} is held for unusually long any more`
+    case 'connections':
+      return 'the database has connections left again'
     case 'expired':
       return `${name} is started in time again`
     case 'pausedQueue':
@@ -242,6 +251,18 @@ function sayMain({ main, mainPercent, mainOfFirst }: Readonly<Record<string, unk
   if (typeof main !== 'string') return ''
   const whole = typeof mainOfFirst === 'number' ? `the first ${mainOfFirst}` : 'it'
   return `; ${String(mainPercent)} % of ${whole} is ${main}`
+}
+
+/** Says `; all 4 slots are held, the oldest since 2026-11-24T04:37:00.000Z by run …`. */
+function sayHeld({ slots, heldSince, runId }: Readonly<Record<string, unknown>>): string {
+  if (typeof slots !== 'number') return ''
+  const what = slots === 1 ? 'the only slot is held,' : `all ${slots} slots are held, the oldest`
+  return `; ${what} since ${String(heldSince)} by run ${String(runId)}`
+}
+
+function sayInWeek({ inWeek: count }: Readonly<Record<string, unknown>>): string {
+  if (typeof count !== 'number') return ''
+  return count <= 1 ? ', the first of the job in 7 days' : `, one of ${count} of the job in 7 days`
 }
 
 function inNumbers(waiting: number): string {

@@ -81,7 +81,7 @@ export async function lookOnce(
   })
 }
 
-const OF_QUEUE: readonly AlertKind[] = ['deadLetter', 'orphaned', 'backlog']
+const OF_QUEUE: readonly AlertKind[] = ['deadLetter', 'orphaned', 'backlog', 'heldKey']
 
 type OpenRow = AlertRow & { isForgotten: boolean }
 

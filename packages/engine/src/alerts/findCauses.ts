@@ -1,6 +1,8 @@
 import type { Job } from '../job/defineJob.ts'
 import type { UsualFailures } from '../read/createUsualFailures.ts'
+import type { RunShare } from '../read/failureRates.ts'
 import { FAILURE_RATE } from '../read/judgeFailures.ts'
+import type { FailingGroup } from '../read/findFirst.ts'
 import { judgeJobs, type Problem } from '../read/listProblems.ts'
 import type { JobsReader } from '../read/reader.ts'
 import { MAX_COUNTED_DEAD_LETTERS } from '../store/deadLetterSql.ts'
@@ -131,15 +133,31 @@ function toCauses(
       const { failed, runs } = problem.recent ?? { failed: 1, runs: 1 }
       if (runs < limits.failureMinRuns) return []
       const afterMs = failed > 1 ? 0 : limits.failureOfOneMs
-      const usual = problem.recent?.usual
-      const usualPercent = usual && {
-        usualPercent: Math.round((1_000 * usual.failed) / usual.runs) / 10,
-      }
       const host = problem.onHost && { host: problem.onHost.host }
-      return [{ ...cause, facts: { ...facts, failed, runs, ...usualPercent, ...host }, afterMs }]
+      const ofGroup = problem.ofGroup && { ofGroup: describeGroup(problem.ofGroup) }
+      return [
+        {
+          ...cause,
+          facts: {
+            ...facts,
+            failed,
+            runs,
+            ...usualShare(problem.recent?.usual),
+            ...host,
+            ...ofGroup,
+          },
+          afterMs,
+        },
+      ]
     }
+    case 'heldKey':
+      return [
+        { ...cause, facts: { ...facts, act: problem.isPostponed ? 'postponed' : 'enqueued' } },
+      ]
+    case 'expired':
+      return [{ ...cause, facts: { ...facts, ...usualShare(problem.usual) } }]
     case 'backlog': {
-      const { ready: waiting, oldestMs, main } = problem
+      const { ready: waiting, oldestMs, main, held } = problem
       if (waiting < limits.queueMinWaiting) return []
       const since = new Date(now.getTime() - oldestMs).toISOString()
       const ofMain = main !== null && {
@@ -147,7 +165,9 @@ function toCauses(
         mainPercent: main.percent,
         ...(main.isCut && { mainOfFirst: main.looked }),
       }
-      return [{ ...cause, facts: { waiting, since, ...ofMain }, afterMs: limits.queueGrowthMs }]
+      const ofHeld = held && { slots: held.slots, heldSince: held.since, runId: held.runId }
+      const backlog = { waiting, since, ...ofMain, ...ofHeld }
+      return [{ ...cause, facts: backlog, afterMs: limits.queueGrowthMs }]
     }
     case 'deadLetter':
       return byCode(
@@ -157,6 +177,14 @@ function toCauses(
     default:
       return [cause]
   }
+}
+
+const usualShare = (usual: RunShare | null | undefined) =>
+  usual && { usualPercent: Math.round((1_000 * usual.failed) / usual.runs) / 10 }
+
+/** Says `all 212 with label tenant 42`. */
+function describeGroup({ field, value, failed, of }: FailingGroup): string {
+  return `${failed === of ? 'all' : `${failed} of`} ${of} with ${field ?? 'label'} ${value}`
 }
 
 /** Handlers make up their codes, so each dead letter may have its own; people want no message for each. */

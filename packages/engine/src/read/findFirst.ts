@@ -3,11 +3,12 @@ import { boundedText } from './bounded.ts'
 import { IS_FINITE, MS } from './countRuns.ts'
 import { NEUTRAL_CODES, type RunShare } from './failureRates.ts'
 import { STARTED_AT } from './listClocks.ts'
+import { MAX_LENGTH } from './listGroups.ts'
 import { COUNTED, LATEST, SUCCESSES } from './judgeRuns.ts'
 import { versionOf } from './listWorkers.ts'
 import type { JobsReader } from './reader.ts'
 
-/* Since when something is wrong with a job, and where: the first run that showed it, and the only host. Asked only about jobs of which it is known that something is. */
+/* Since when something is wrong with a job, and where: the first run that showed it, the only host, and whose work it is. Asked only about jobs of which it is known that something is. */
 
 /** The first run that showed what is wrong. */
 export interface FirstRun {
@@ -16,12 +17,14 @@ export interface FirstRun {
   at: string
   /** The version of the host's product that it ran; null when nobody knows. */
   version: string | null
-  /** How many runs of the job had started with this version before; null without one, and when there are too many to count. */
+  /** How many runs of the job had started with this version before, while it was new; null without one, and from 20 on. */
   runsBefore: number | null
 }
 
 /** How many of a job's runs are looked through for those of one version. */
 const MAX_BEFORE = 1_000
+/** A version that has had as many is no news, and not why. */
+const NOT_NEW = 20
 
 /** Finds the versions of runs, keyed by run. A run that is gone is missing. */
 export async function findVersions(
@@ -41,7 +44,7 @@ export async function findVersions(
         ) any_worker where "version" in (select "version" from first)
       )
       select first."id" as "runId", first.at, ${boundedText('first."version"')} as "version",
-             case when first."version" is not null then before."count" end as "runsBefore"
+             case when first."version" is not null and before."count" < ${NOT_NEW} then before."count" end as "runsBefore"
       from first cross join lateral (
         select case when count(*) < ${MAX_BEFORE} then (count(*) filter (
                  where "workerId" in (select worker."id" from worker where worker."version" = first."version")
@@ -243,4 +246,61 @@ export async function findFailingHost(
   )
     return null
   return { host: first.host, others: others.slice(0, 3).map(({ host }) => host) }
+}
+
+/** What the failures of a job have in common: a label, or the value of a field that it shows, of which others run well. */
+export interface FailingGroup {
+  /** Null: they have the same label. */
+  field: string | null
+  value: string
+  /** How many of the `of` failures that were looked at have it. */
+  failed: number
+  of: number
+}
+
+/** So many of the failures have it in common. */
+const NEARLY_ALL = 0.95
+/** How likely those of others may succeed by chance. */
+const CHANCE = 0.01
+
+/** Looks through the runs of a failing job that started since an instant; null where the failures have nothing in common. */
+export async function findFailingGroup(
+  reader: JobsReader,
+  name: string,
+  from: Date,
+): Promise<FailingGroup | null> {
+  const groups = await reader.rows<
+    FailingGroup & { runs: number; others: number; othersFailed: number }
+  >({
+    text: `
+      with run as materialized (
+        select "label", "shown", "errorCode" from "JobRun"
+        where ${equalsInOrder('"name"', '$1::text')} and "startedAt" >= $2::timestamptz and "status" <> 'running' and not "dryRun"
+          and ("errorCode" is null or "errorCode" <> all($3::text[]))
+        order by "name", "startedAt" desc, "id" desc limit ${MAX_RUNS}
+      ), total as materialized (
+        select count(*)::int as "runs", count("errorCode")::int as "failed" from run
+      )
+      select one.*, total."failed" as "of", total."runs" - one."runs" as "others", total."failed" - one."failed" as "othersFailed"
+      from total cross join (
+        select "field", "value", count(*)::int as "runs", count("errorCode")::int as "failed" from (
+          select null as "field", "label" as "value", "errorCode" from run where "label" is not null
+          union all
+          select each."key", each."value", "errorCode" from run
+          cross join lateral jsonb_each_text(case when jsonb_typeof("shown") = 'object' then "shown" else '{}' end) each
+          where each."value" <> ''
+        ) shown where greatest(length("field"), length("value")) <= ${MAX_LENGTH}
+        group by 1, 2
+      ) one
+      where one."failed" >= ${MIN_RUNS_OF_HOST} and one."failed" >= ${NEARLY_ALL} * total."failed"
+      order by "field" nulls first, one."runs", "value" limit 20`,
+    values: [name, from.toISOString(), NEUTRAL_CODES],
+  })
+  const main = groups.find(({ runs, failed, others, othersFailed }) => {
+    const areWell = others >= MIN_RUNS_OF_HOST && othersFailed * 20 <= others
+    return areWell && (1 - failed / runs) ** (others - othersFailed) < CHANCE
+  })
+  if (main === undefined) return null
+  const { field, value, failed, of } = main
+  return { field, value, failed, of }
 }

@@ -3,6 +3,7 @@ import { asItIs, checkDate, checkParts, checkText, listOf, wholeNumber } from '.
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedText } from './bounded.ts'
 import { overrunLimitMs } from './judgeRun.ts'
+import { reachesBack } from './listPoison.ts'
 import { judgeSchedule } from './judgeSchedule.ts'
 import { countQueue, MAX_MEASURED } from './getQueueStats.ts'
 import { findLastSign, isAnyWorkerAlive, versionOf } from './listWorkers.ts'
@@ -153,7 +154,12 @@ export interface OrphanedWork {
   /** When the last run of the job on record started, and the version of the host's product that it ran; null when there is none. */
   lastRunAt: string | null
   version: string | null
+  /** How many of its runs started within seven days, up to 10,000; null where the record does not go back so far. */
+  runsInWeek: number | null
 }
+
+const WEEK_AGO = `now() - interval '7 days'`
+export const MAX_RUNS_OF_WEEK = 10_000
 
 /** Lists what waits of jobs that nobody knows, except in paused queues, where somebody wants it to wait. */
 async function listOrphanedWork(
@@ -164,13 +170,22 @@ async function listOrphanedWork(
   if (orphans.length === 0) return []
   const [counts, lastRuns] = await Promise.all([
     countQueue(reader, orphans),
-    reader.rows<{ name: string; at: string; version: string | null }>({
+    reader.rows<{ name: string; at: string; version: string | null; runsInWeek: number | null }>({
       text: `
-        select job.name, run."startedAt" as "at", ${boundedText('run."version"')} as "version" from unnest($1::text[]) job(name)
+        select job.name, run."startedAt" as "at", ${boundedText('run."version"')} as "version", week."runsInWeek"
+        from unnest($1::text[]) job(name)
         cross join lateral (
           select "startedAt", ${versionOf('run."workerId"')} as "version" from "JobRun" run
           where ${equalsInOrder('"name"', 'job.name')} order by "name", "startedAt" desc, "id" desc limit 1
-        ) run`,
+        ) run
+        cross join lateral (
+          select case when ${reachesBack(WEEK_AGO)} then (
+            select count(*)::int from (
+              select from "JobRun" where ${equalsInOrder('"name"', 'job.name')} and "startedAt" >= ${WEEK_AGO}
+              order by "name", "startedAt" desc, "id" desc limit ${MAX_RUNS_OF_WEEK}
+            ) latest
+          ) end as "runsInWeek"
+        ) week`,
       values: [orphans],
     }),
   ])
@@ -184,5 +199,6 @@ async function listOrphanedWork(
       since,
       lastRunAt: lastOf.get(name)?.at ?? null,
       version: lastOf.get(name)?.version ?? null,
+      runsInWeek: lastOf.get(name)?.runsInWeek ?? null,
     }))
 }

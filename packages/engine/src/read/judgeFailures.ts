@@ -91,11 +91,23 @@ function areTooMany(
   const isMuch = share >= (isTold ? failureRate / 2 : failureRate)
   const isMore = failed >= SOME && usual !== null && share > MORE_THAN_USUAL * often
   if (!isMuch && !isMore) return false
+  return often >= failureRate || !isByLuck({ runs, failed }, usual, isTold)
+}
+
+/** Whether so many of these runs may well fail by luck where the week's usually do. */
+function isByLuck({ runs, failed }: RunShare, usual: RunShare | null, isTold: boolean): boolean {
   // As if one of twenty more had failed: a short week says little.
   const expected = ((usual?.failed ?? 0) + 1) / ((usual?.runs ?? 0) + MIN_USUAL)
-  const isUsual =
-    often < failureRate && luckOf(failed, runs, expected) > (isTold ? LUCK_OF_TOLD : HARDLY_LUCK)
-  return !isUsual
+  return luckOf(failed, runs, expected) > (isTold ? LUCK_OF_TOLD : HARDLY_LUCK)
+}
+
+/** Whether so many of a job's runs expired that somebody should look: one may by chance, and what the week explains is no news. */
+export function isMuchExpired(
+  { expired, runs, usual }: { expired: number; runs: number; usual: RunShare | null },
+  isTold: boolean,
+): boolean {
+  if (expired <= 1 || expired < runs * (isTold ? FAILURE_RATE / 2 : FAILURE_RATE)) return false
+  return (usual?.runs ?? 0) < MIN_USUAL || !isByLuck({ runs, failed: expired }, usual, isTold)
 }
 
 /** How likely so many or more of these runs fail where each does with this chance. */

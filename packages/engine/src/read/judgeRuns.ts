@@ -71,8 +71,8 @@ function hidesBefore(counts: readonly number[]): boolean {
 
 /** How many runs of an hour to read. */
 const OF_HOUR = 6
-/** Hours seven hours apart, from yesterday back: of the day each comes once. What began since is not taken for usual. */
-const HOUR = `($2::timestamptz - interval '25 hours' - nth * interval '7 hours')`
+/** Hours seven hours apart, from the day before `$2` back: of the day each comes once. What began since is not taken for usual. */
+export const HOUR = `($2::timestamptz - interval '25 hours' - nth * interval '7 hours')`
 
 /** What runs of the week counted, in hours of which none counted nothing at all: a job may rest. */
 async function sampleCounts(

@@ -31,7 +31,7 @@ export const MAX_GROUPED = 10_000
 const MAX_GROUPS = 8
 const MAX_FIELDS = 20
 /** Longer than any label or value that the engine itself writes. What is longer is in no group. */
-const MAX_LENGTH = 1_000
+export const MAX_LENGTH = 1_000
 
 /** Groups what `found` selects: `label`, `facts` and `at` of one more than are looked at, in their order. */
 const groupsSql = (found: string) => `

@@ -18,11 +18,18 @@ export interface Poison {
   nextAt: string | null
   /** Whether there may be more such work than these, the 20 that have lost most. */
   isCut: boolean
+  /** How many pieces of the job have done so within seven days; null where the record does not go back so far. */
+  inWeek: number | null
 }
+
+/** Whether runs are kept from before an instant. */
+export const reachesBack = (instant: string) =>
+  `exists (select from "JobRun" where "startedAt" < ${instant})`
 
 /** How many of the last lost runs to look through, and how many of one piece of work. */
 const MAX_LOST = 1_000
 const MAX_LISTED = 20
+const MAX_LOST_OF_WEEK = 10_000
 
 /** Lists such work, what has lost most first. Of late is what started since `recentFrom`. */
 export async function listPoison(
@@ -38,12 +45,21 @@ export async function listPoison(
         order by run."startedAt" desc, run."id" desc limit ${MAX_LOST}
       ), lost as materialized (
         select "workId" from latest where "workId" is not null group by 1 having count(*) >= 2
+      ), week as materialized (
+        select "name", "workId" from "JobRun"
+        where "errorCode" = 'worker_lost' and "startedAt" >= $1::timestamptz - interval '6 days'
+        order by "startedAt" desc, "id" desc limit ${MAX_LOST_OF_WEEK}
       ), under as materialized (
         select run."workId" from ${RUNS_UNDER_WAY} where run."workId" in (select "workId" from lost)
       )
       select of."name", lost."workId", ${boundedText('of."label"')} as "label", of."losses", of."recentLosses", of."since",
              of."firstRunId", of."runId",
-             work."dueAt" as "nextAt", (select count(*) from latest) = ${MAX_LOST} as "isCut"
+             work."dueAt" as "nextAt", (select count(*) from latest) = ${MAX_LOST} as "isCut",
+             case when (select count(*) from week) < ${MAX_LOST_OF_WEEK} and ${reachesBack("$1::timestamptz - interval '6 days'")} then (
+               select count(*)::int from (
+                 select from week where week."name" = of."name" and week."workId" is not null group by week."workId" having count(*) >= 2
+               ) others
+             ) end as "inWeek"
       from lost
       left join "JobWork" work on work."id" = lost."workId"
       left join under on under."workId" = lost."workId"

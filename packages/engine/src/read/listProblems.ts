@@ -1,11 +1,13 @@
 import { checkDate } from '../job/argument.ts'
 import type { Job } from '../job/defineJob.ts'
 import {
+  findFailingGroup,
   findFailingHost,
   findFailingSince,
   findIdleSince,
   findSlowSince,
   findVersions,
+  type FailingGroup,
   type FailingHost,
   type FirstRun,
 } from './findFirst.ts'
@@ -13,7 +15,7 @@ import { createUsualFailures, type UsualFailures } from './createUsualFailures.t
 import { checkJobs, judgeHealth, type JobProblem } from './getJobHealth.ts'
 import { getOldestSnapshot, isSnapshotOld, nameSnapshotHolder } from './getOldestSnapshot.ts'
 import {
-  FAILURE_RATE,
+  isMuchExpired,
   judgeFailures,
   readFailures,
   type FailedLast,
@@ -23,10 +25,18 @@ import {
 import { slowLimitMs } from './judgeRun.ts'
 import { listIdle, listSlower, type IdleJob, type SlowerJob } from './judgeRuns.ts'
 import { countDeadLettersByCause, type DeadLetterCause } from './listDeadLetters.ts'
-import { listClocksAhead, type ClockAhead } from './listClocks.ts'
+import { listWrongClocks, type WrongClock } from './listClocks.ts'
+import {
+  describeConnections,
+  findFewConnections,
+  MANY_CONNECTIONS,
+  MANY_OF_TOLD,
+  type FewConnections,
+} from './findFewConnections.ts'
 import { listExpired, type ExpiredWork } from './listExpired.ts'
 import { findMainGroup, groupWaitingWork, type MainGroup } from './listGroups.ts'
 import { listFailures, type FailedRun } from './listFailures.ts'
+import { listHeldKeys, type HeldKey } from './listHeldKeys.ts'
 import { listPoison, type Poison } from './listPoison.ts'
 import { listLockWaits, type LockWait } from './listLockWaits.ts'
 import { describeUnvacuumed, listUnvacuumed } from './listUnvacuumed.ts'
@@ -64,6 +74,8 @@ export type Problem =
       first: FirstRun | null
       /** Where all of the latest failed on one host alone. */
       onHost: FailingHost | null
+      /** What nearly all of the latest have in common, and others that run well have not. */
+      ofGroup: FailingGroup | null
     } & Failing)
   /** Its guard has blocked the run, which somebody may approve until then. */
   | {
@@ -79,8 +91,12 @@ export type Problem =
         /** What more than half of it is, by its label or what its job shows, as far as was looked. */
         main: MainGroup | null
       })
-  /** Workers of the host record runs that start in the future. */
-  | ({ kind: 'clock' } & ClockAhead)
+  /** The host's clock is not the database's, by the runs that its workers record. */
+  | ({ kind: 'clock' } & WrongClock)
+  /** Work that waits for far longer than is usual holds a unique key. */
+  | ({ kind: 'heldKey' } & HeldKey)
+  /** Nearly all connections of the database server are used. */
+  | { kind: 'connections'; used: number; most: number; problem: string }
   /** Many of its runs of the last hour were not started by the time that they were to be started by. */
   | ({ kind: 'expired' } & ExpiredWork)
   /** Its queue is paused for more than a day, or due work has waited for an hour of the pause: `waiting` pieces. */
@@ -154,6 +170,16 @@ export interface JudgedBacklog extends Backlog {
   isPaused: boolean
   /** Workers live, and none of them takes its work. */
   isUntaken: boolean
+  /** Nobody takes any while all slots are held, whatever was taken before. */
+  held: HeldSlots | null
+}
+
+/** Every slot of the living workers that take the job is held by runs that go on for far longer than usual. */
+export interface HeldSlots {
+  slots: number
+  /** The run that started first, and when, as ISO 8601 in UTC. */
+  runId: string
+  since: string
 }
 
 export interface JudgeOptions {
@@ -211,6 +237,8 @@ export async function judgeJobs(
     slower,
     expired,
     clocks,
+    heldKeys,
+    connections,
     changed,
     waiting,
     pauses,
@@ -226,10 +254,12 @@ export async function judgeJobs(
     readFailures(reader, names, before(failureWindowMs), now, usualFailures),
     listIdle(reader, names, now),
     listSlower(reader, names, now),
-    listExpired(reader, names, before(HOUR_MS)),
-    listClocksAhead(reader),
+    listExpired(reader, names, now),
+    listWrongClocks(reader),
+    listHeldKeys(reader, all),
+    findFewConnections(reader, wasTold('connections', '') ? MANY_OF_TOLD : MANY_CONNECTIONS),
     listRescheduled(reader, names, before(DAY_MS)),
-    measureBacklog(reader, all),
+    measureBacklog(reader, all, jobs),
     readPausedQueues(reader),
     countDeadLettersByCause(reader, all, maxCauses),
     getOldestSnapshot(reader),
@@ -255,11 +285,16 @@ export async function judgeJobs(
     isTold: wasTold('failing', name),
   })).filter((one) => !isByPoison(one, poison))
   const firstOf = await findFirstRuns(reader, { idle, slower, poison, failing }, now)
-  const hostOf = new Map(
+  const whereOf = new Map(
     await Promise.all(
       failing.map(async ({ name, recent }) => {
-        const from = recent === null ? null : new Date(recent.from)
-        return [name, from && (await findFailingHost(reader, name, from))] as const
+        if (recent === null) return [name, NOWHERE] as const
+        const from = new Date(recent.from)
+        const [onHost, ofGroup] = await Promise.all([
+          findFailingHost(reader, name, from),
+          findFailingGroup(reader, name, from),
+        ])
+        return [name, { onHost, ofGroup }] as const
       }),
     ),
   )
@@ -267,6 +302,7 @@ export async function judgeJobs(
     waiting,
     (name) => pauses.has(name),
     (name) => isAnyAlive && untaken.includes(name),
+    (name) => findHeldSlots(name, { workers, lanes, jobs, now }),
   )
   const tooMuch = backlog.filter((row) => isTooMuch(row, wasTold('backlog', row.name)))
   const mainOf = await findMainGroups(reader, tooMuch)
@@ -291,14 +327,18 @@ export async function judgeJobs(
         ? {
             ...one,
             first: firstOf(`failing ${one.name}`),
-            onHost: hostOf.get(one.name) ?? null,
+            ...(whereOf.get(one.name) ?? NOWHERE),
           }
         : one,
     ),
     ...ended.flatMap(blocked),
     ...tooMuch
       .filter(({ name }) => !isOfHealth('orphaned', name))
-      .map((row) => ({ kind: 'backlog' as const, ...row, main: mainOf.get(row.name) ?? null })),
+      .map((row) => ({
+        kind: 'backlog' as const,
+        ...row,
+        main: mainOf.get(row.name) ?? null,
+      })),
     ...expired
       .filter((one) => isMuchExpired(one, wasTold('expired', one.name)))
       .map((one) => ({ kind: 'expired' as const, ...one })),
@@ -318,6 +358,8 @@ export async function judgeJobs(
     ...listGivenUp(letters),
     ...refused.map((one) => ({ kind: 'refused' as const, ...one })),
     ...clocks.map((one) => ({ kind: 'clock' as const, ...one })),
+    ...heldKeys.map((one) => ({ kind: 'heldKey' as const, ...one })),
+    ...listFew(connections),
     ...lockWaits.map((one) => ({ kind: 'lockWait' as const, ...one })),
     ...unvacuumed.map((one) => ({ kind: 'unvacuumed' as const, ...describeUnvacuumed(one) })),
   ]
@@ -329,6 +371,8 @@ export async function judgeJobs(
   const others = all.slice(names.length).filter((name) => !isAnyAlive || !untaken.includes(name))
   return { problems, workers, lanes, backlog, others }
 }
+
+const NOWHERE = { onHost: null, ofGroup: null }
 
 /** Looks for the first runs that showed what is wrong, by their ids, or where those are not known yet by kind and job. */
 async function findFirstRuns(
@@ -441,21 +485,23 @@ export function describeBacklog(
   waiting: readonly Backlog[],
   isPaused: (name: string) => boolean,
   isUntaken: (name: string) => boolean,
+  findHeld: (name: string) => HeldSlots | null,
 ): JudgedBacklog[] {
   return waiting
     .filter(({ oldestMs }) => oldestMs >= BACKLOG_FROM_MS)
-    .map((row) => ({ ...row, isPaused: isPaused(row.name), isUntaken: isUntaken(row.name) }))
+    .map((row) => {
+      const held = findHeld(row.name)
+      const judged = { ...row, isPaused: isPaused(row.name), isUntaken: isUntaken(row.name), held }
+      return held === null
+        ? judged
+        : { ...judged, takenPerSecond: 0, isEven: false, caughtUpInMs: null }
+    })
 }
 
 /** Paused work is none: somebody wants it to wait, until they have forgotten it. */
 function isTooMuch({ oldestMs, caughtUpInMs, isPaused }: JudgedBacklog, wasTold: boolean): boolean {
   if (isPaused || oldestMs < MINUTE_MS) return false
   return caughtUpInMs === null || caughtUpInMs >= (wasTold ? HOUR_MS / 2 : HOUR_MS)
-}
-
-/** One may have expired by chance. */
-function isMuchExpired({ expired, runs }: ExpiredWork, wasTold: boolean): boolean {
-  return expired > 1 && expired >= runs * (wasTold ? FAILURE_RATE / 2 : FAILURE_RATE)
 }
 
 function listForgotten(
@@ -488,17 +534,54 @@ async function findMainGroups(
   return new Map(await Promise.all(found))
 }
 
+/** Finds whether each lane of each living worker that takes the job runs, and none has come free for far longer than is usual. */
+export function findHeldSlots(
+  name: string,
+  {
+    workers,
+    lanes,
+    jobs,
+    now,
+  }: Pick<Situation, 'workers' | 'lanes'> & { jobs: readonly Job[]; now: Date },
+): HeldSlots | null {
+  const slotsOf = new Map<string, number>()
+  for (const worker of workers) {
+    const slots = (worker.lanes as Record<string, unknown> | null)?.[name]
+    if (worker.isAlive && typeof slots === 'number') slotsOf.set(worker.id, slots)
+  }
+  const held = lanes.filter((row) => row.name === name && slotsOf.has(row.workerId))
+  const [oldest] = held
+  if (oldest === undefined || held.length < slotsOf.size) return null
+  if (held.some(({ workerId, count }) => count < (slotsOf.get(workerId) ?? 0))) return null
+  const youngest = Math.max(...held.map(({ youngestStartedAt }) => Date.parse(youngestStartedAt)))
+  // Where nobody knows what is usual, half of the time-out says it.
+  const job = oldest.usualMs === null ? jobOf(jobs, name) : NO_TIMEOUT
+  if (now.getTime() - youngest <= slowLimitMs(job, oldest.usualMs)) return null
+  const slots = [...slotsOf.values()].reduce((sum, count) => sum + count, 0)
+  return { slots, runId: oldest.oldestRunId, since: oldest.oldestStartedAt }
+}
+
+/** Nobody knows how long a job may take that left the catalogue. */
+const jobOf = (jobs: readonly Job[], name: string) =>
+  jobs.find((each) => each.name === name) ?? NO_TIMEOUT
+
+const NO_TIMEOUT = { timeoutMs: Infinity }
+
 function listSlow(lanes: readonly LanesInUse[], jobs: readonly Job[], now: Date) {
   // The rows come longest first, and one for each job is enough.
   const oldest = [...Map.groupBy(lanes, ({ name }) => name).values()].flatMap(
     ([first]) => first ?? [],
   )
   return oldest.flatMap(({ name, oldestRunId: runId, oldestStartedAt: since, usualMs }) => {
-    // Nobody knows how long a job may take that left the catalogue.
-    const job = jobs.find((each) => each.name === name) ?? { timeoutMs: Infinity }
-    if (now.getTime() - Date.parse(since) <= slowLimitMs(job, usualMs)) return []
+    if (now.getTime() - Date.parse(since) <= slowLimitMs(jobOf(jobs, name), usualMs)) return []
     return [{ kind: 'slow' as const, name, runId, since, usualMs }]
   })
+}
+
+function listFew(found: FewConnections | null): Problem[] {
+  if (found === null) return []
+  const { used, most } = found
+  return [{ kind: 'connections', used, most, problem: describeConnections(found) }]
 }
 
 function listGivenUp(letters: readonly DeadLetterCause[]) {

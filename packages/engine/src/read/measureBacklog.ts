@@ -1,6 +1,8 @@
+import type { Job } from '../job/defineJob.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
 import { READY } from '../store/waitingSql.ts'
+import { pace } from '../work/throttle.ts'
 import { NEVER_RAN } from './countRuns.ts'
 import { countWork, oldestDue } from './getQueueStats.ts'
 import { SLOW_FACTOR } from './judgeRun.ts'
@@ -18,7 +20,7 @@ export interface Backlog {
   oldestMs: number
   /**
    * How many runs of the job started per second while that waited, within the last hour at most, without what never ran. While it has waited no longer
-   * than runs usually take: how many will, if those under way take as long as usual.
+   * than runs usually take: how many will, if those under way take as long as usual; while its rate limit holds it up, how many that lets start.
    */
   takenPerSecond: number
   /** How many pieces per second, of those that still wait, became due lately. */
@@ -36,22 +38,43 @@ export interface Backlog {
 export async function measureBacklog(
   reader: JobsReader,
   names: readonly string[],
+  jobs: readonly Pick<Job, 'name' | 'rateLimit'>[] = [],
 ): Promise<Backlog[]> {
   const rows = await reader.rows<
-    Omit<Backlog, 'oldestMs' | 'caughtUpInMs'> & { oldestSeconds: number; isUsual: boolean }
+    Omit<Backlog, 'oldestMs' | 'caughtUpInMs'> & {
+      oldestSeconds: number
+      isUsual: boolean
+      freeAheadMs: number | null
+    }
   >({
     text: BACKLOG_SQL,
     values: [names],
   })
-  return rows.map(({ oldestSeconds, isUsual, ...row }) => {
-    const comingPerSecond = isUsual || row.isEven ? 0 : row.comingPerSecond
-    const perSecond = row.takenPerSecond - comingPerSecond
+  const limitOf = new Map(jobs.map(({ name, rateLimit }) => [name, rateLimit]))
+  return rows.map(({ oldestSeconds, isUsual, freeAheadMs, ...row }) => {
+    const allowed = allowedPerSecond(limitOf.get(row.name) ?? null, freeAheadMs)
+    const takenPerSecond = allowed ?? row.takenPerSecond
+    const isEven = allowed === null && row.isEven
+    const comingPerSecond = isUsual || allowed !== null || isEven ? 0 : row.comingPerSecond
+    const perSecond = takenPerSecond - comingPerSecond
     return {
       ...row,
+      takenPerSecond,
+      isEven,
       oldestMs: Math.round(oldestSeconds * 1_000),
       caughtUpInMs: perSecond > 0 ? Math.round((row.ready / perSecond) * 1_000) : null,
     }
   })
+}
+
+/** A worker that waits for its limit takes work at the latest so long after that lets it. */
+const TAKES_WITHIN_MS = 5_000
+
+/** How many runs a second the rate limit lets start while it holds the job up, else null. */
+function allowedPerSecond(limit: Job['rateLimit'], freeAheadMs: number | null): number | null {
+  if (limit === null || freeAheadMs === null) return null
+  const { intervalMs, burst } = pace(limit)
+  return freeAheadMs - (burst - 1) * intervalMs > -TAKES_WITHIN_MS ? 1_000 / intervalMs : null
 }
 
 /** Pieces to count over all jobs. Each job gets an equal part, and a full part also stands for more. */
@@ -90,6 +113,7 @@ export const BACKLOG_SQL = `
          waiting.count >= (select most from budget) as "isCut",
          coalesce(busy.rate, taken.count / over.taken) as "takenPerSecond", coming.count / over.coming as "comingPerSecond",
          busy.rate is not null as "isUsual",
+         (select 1000 * ${secondsSince('max("freeAt")')} from "JobThrottle" where "name" = wanted.name) * -1 as "freeAheadMs",
          -- Counts vary by about their root.
          busy.rate is null and taken.count > 0 and coming.count > 0 and abs(taken.count / over.taken - coming.count / over.coming)
            < 2 * sqrt(taken.count / over.taken ^ 2 + coming.count / over.coming ^ 2) as "isEven"

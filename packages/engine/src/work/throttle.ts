@@ -18,8 +18,7 @@ export async function readAllowance(
   name: string,
   { limit, perMs }: RateLimit,
 ): Promise<Allowance> {
-  const intervalMs = perMs / limit
-  const burst = Math.max(1, Math.floor(limit / 10))
+  const { intervalMs, burst } = pace({ limit, perMs })
   const { rows } = await tx.query<{ aheadMs: number }>(
     `insert into "JobThrottle" ("name", "freeAt") values ($1, clock_timestamp())
      on conflict ("name") do update
@@ -32,6 +31,11 @@ export async function readAllowance(
     starts: Math.max(0, Math.floor(burst - aheadMs / intervalMs)),
     freeInMs: Math.max(0, aheadMs - (burst - 1) * intervalMs),
   }
+}
+
+/** How far apart starts are, and how many may come at once. */
+export function pace({ limit, perMs }: RateLimit): { intervalMs: number; burst: number } {
+  return { intervalMs: perMs / limit, burst: Math.max(1, Math.floor(limit / 10)) }
 }
 
 /** Charges the limit for starts, in the transaction that made them. */

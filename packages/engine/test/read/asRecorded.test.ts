@@ -342,6 +342,7 @@ function modelOfLanes(runs: readonly Run[], of: (name: string) => Run[]) {
         oldestRunId: id,
         oldestLabel: label,
         oldestStartedAt: startedAt,
+        youngestStartedAt: rows.at(-1)!.startedAt,
         progress: null,
         usualMs: percentile(0.95, usual),
       }

@@ -62,6 +62,7 @@ it('tells of work that has lost two workers within a day, as long as it waits or
     firstRunId: first,
     runId: last,
     isCut: false,
+    inWeek: null,
   }
   expect(
     await listPoison(runtime.reader, dayAgo(), new Date(Date.now() - 2.5 * 3_600_000)),
@@ -140,4 +141,23 @@ it.each([
   // What else has failed is told beside it.
   await insertRun(other, hoursAgo - 0.1, 'worker_lost')
   expect(await failuresOf()).toEqual(['poison', 'failing'])
+})
+
+it('says how many pieces of the job have done so within seven days, where the record goes back so far', async () => {
+  const inWeek = async () =>
+    (await listPoison(runtime.reader, dayAgo(), dayAgo())).map((one) => one.inWeek)
+  await insertWork(poster)
+  for (const hoursAgo of [1, 2]) await insertRun(poster, hoursAgo, 'worker_lost')
+  expect(await inWeek()).toEqual([null])
+  await insertRun(other, 7 * 24 + 1, null)
+  expect(await inWeek()).toEqual([1])
+  // One more that was over long ago, one that was lost once, and one of the week before.
+  const past = [
+    ['01890000-0000-7000-8000-000000000001', 100, 99],
+    ['01890000-0000-7000-8000-000000000002', 100],
+    ['01890000-0000-7000-8000-000000000003', 170, 169],
+  ] as const
+  for (const [id, ...hours] of past)
+    for (const hoursAgo of hours) await insertRun(id, hoursAgo, 'worker_lost')
+  expect(await inWeek()).toEqual([2])
 })

@@ -127,7 +127,15 @@ describe('work that was not started in time', () => {
     )
     const since = first!.at.toISOString()
     expect(await problemsOf('expired')).toEqual([
-      { kind: 'expired', name: 'importFeed', expired: 596, runs: 824, isCut: false, since },
+      {
+        kind: 'expired',
+        name: 'importFeed',
+        expired: 596,
+        runs: 824,
+        isCut: false,
+        since,
+        usual: null,
+      },
     ])
     expect(await textsOf('expired')).toEqual([
       'importFeed starts too late: 596 of its last 824 runs were not started in time, since <at>',
@@ -152,6 +160,59 @@ describe('work that was not started in time', () => {
     expect(await problemsOf('expired')).toMatchObject([{ expired: 2, runs: 2 }])
     await insertRuns(19, '3 minutes')
     expect(await problemsOf('expired')).toEqual([])
+  })
+})
+
+describe('work that is not started in time as usual', () => {
+  const LATE = { code: 'expired', message: 'Not started: it was to be started by then' }
+
+  it('is no news, and more than usual is', async () => {
+    for (const hoursAgo of [24, 31, 38]) {
+      await insertRuns(21, `${hoursAgo} hours 30 minutes`)
+      await insertRuns(9, `${hoursAgo} hours 20 minutes`, LATE)
+    }
+    await insertRuns(70, '30 minutes')
+    await insertRuns(30, '20 minutes', LATE)
+    expect(await problemsOf('expired')).toEqual([])
+    await insertRuns(60, '10 minutes', LATE)
+    const usual = { runs: 90, failed: 27 }
+    expect(await problemsOf('expired')).toMatchObject([{ expired: 90, runs: 160, usual }])
+    expect(await textsOf('expired')).toEqual([
+      'importFeed starts too late: 90 of its last 160 runs were not started in time, usually 30 %, since <at>',
+    ])
+  })
+})
+
+describe('a worker whose clock is 2 minutes behind', () => {
+  /** Runs that the database has seen a moment after they started, by the worker's clock. */
+  const insertSeen = async (worker: string, behind: readonly string[]) =>
+    await runtime.rows(
+      `insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt", "createdAt")
+       select gen_random_uuid(), 'importFeed', 'success', 'queue', $1, seen - by, seen - by, seen
+       from unnest($2::interval[]) with ordinality of(by, nth)
+       cross join lateral (select now() - nth * interval '1 minute' as seen) instant`,
+      [worker, behind],
+    )
+
+  it('is told with its host, and how far', async () => {
+    await insertSeen('worker-a:17:0', ['10 ms', '0.9 seconds', '20 ms'])
+    // What is held up on its way is late by something else each time.
+    await insertSeen('worker-b:17:0', ['12 seconds', '40 seconds', '20 seconds'])
+    await insertSeen('worker-c:17:0', ['120.5 seconds', '120 seconds'])
+    expect(await problemsOf('clock')).toEqual([])
+    const seen = new Date(Date.now() - 1_000)
+    await runtime.rows(
+      `insert into "JobClaim" ("id", "name", "workerId", "startedAt", "createdAt", "expiresAt", "runIds", "enqueuedAts")
+       values (gen_random_uuid(), 'importFeed', 'worker-c:17:0', $1::timestamptz - interval '2 minutes', $1::timestamptz,
+               now() + interval '1 hour', array[gen_random_uuid()], array[now()])`,
+      [seen],
+    )
+    expect(await problemsOf('clock')).toEqual([
+      { kind: 'clock', host: 'worker-c', aheadMs: -120_000, lastAt: seen.toISOString() },
+    ])
+    expect(await textsOf('clock')).toEqual([
+      "the clock of worker-c is behind the database's: by 120 s for a run that started at <at>",
+    ])
   })
 })
 
@@ -223,4 +284,171 @@ it('says on which host alone a job fails, and not where another fails too or non
   await insertRuns(3, '4 minutes', { worker: 'worker-c:4:1' })
   await insertRuns(3, '3 minutes', { code: 'broken', worker: 'vm:4:1' })
   expect(await problemsOf('failing')).toMatchObject([{ onHost: null }])
+})
+
+/** Inserts runs of the last minutes that are about something. */
+const insertAbout = async (
+  count: number,
+  { code, label, shown }: { code?: string; label?: string; shown?: Record<string, string> },
+) =>
+  await runtime.rows(
+    `insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt", "errorCode", "label", "shown")
+     select gen_random_uuid(), 'importFeed', (case when $2::text is null then 'success' else 'failed' end)::"JobRunStatus", 'queue',
+            'w', at, at, $2, coalesce($3, 'run ' || n), $4
+     from generate_series(1, $1::int) n cross join lateral (select now() - n * interval '1 second' as at) started`,
+    [count, code ?? null, label ?? null, shown ?? null],
+  )
+
+describe('failures that have a label or a shown field in common', () => {
+  const groupOf = async () =>
+    (await problemsOf('failing')).map((one) => 'ofGroup' in one && one.ofGroup)
+
+  it('are told with it, where it is so of nearly all and others run well', async () => {
+    await insertAbout(40, { code: 'refused', label: 'Tenant 17' })
+    // Nobody knows how others would run.
+    expect(await groupOf()).toEqual([null])
+    await insertAbout(60, {})
+    expect(await groupOf()).toEqual([{ field: null, value: 'Tenant 17', failed: 40, of: 40 }])
+    expect(await textsOf('failing')).toEqual([
+      'importFeed fails: 40 of its last 100 runs, all 40 with label Tenant 17, since <at>',
+    ])
+    await insertAbout(1, { code: 'refused' })
+    expect(await groupOf()).toEqual([{ field: null, value: 'Tenant 17', failed: 40, of: 41 }])
+    await insertAbout(3, { code: 'refused' })
+    expect(await groupOf()).toEqual([null])
+  })
+
+  it('are told with the field that the job shows, and not with what the successes have as well', async () => {
+    await insertAbout(40, { code: 'refused', shown: { region: 'eu', tenant: '17' } })
+    await insertAbout(60, { shown: { region: 'eu', tenant: '3' } })
+    expect(await groupOf()).toEqual([{ field: 'tenant', value: '17', failed: 40, of: 40 }])
+    // Most of what there is fails, and three others say nothing.
+    await runtime.rows(`delete from "JobRun" where "errorCode" is null`)
+    await insertAbout(300, { shown: { region: 'eu', tenant: '17' } })
+    await insertAbout(3, { shown: { region: 'eu', tenant: '3' } })
+    expect(await groupOf()).toEqual([null])
+  })
+})
+
+describe('a job of which all slots are held', () => {
+  const held = async () => (await problemsOf('backlog')).map((one) => 'held' in one && one.held)
+  const hold = async (worker: string, minutesAgo: readonly number[]) =>
+    (
+      await runtime.rows<{ id: string }>(
+        `insert into "JobClaim" ("id", "name", "workerId", "startedAt", "createdAt", "expiresAt", "runIds", "enqueuedAts")
+         select gen_random_uuid(), 'importFeed', $1, at, at, now() + interval '1 hour', array[gen_random_uuid()], array[at]
+         from unnest($2::float8[]) ago cross join lateral (select now() - ago * interval '1 minute' as at) started
+         returning "runIds"[1]::text as "id"`,
+        [worker, minutesAgo],
+      )
+    ).map(({ id }) => id)
+
+  it('is told with the oldest run, once none has come free for far longer than runs take', async () => {
+    await insertRuns(50, '20 minutes')
+    await runtime.rows(
+      `insert into "JobWorker" ("id", "liveness", "lanes")
+       values ('x1', 'heartbeat', '{"importFeed": 3}'), ('x2', 'heartbeat', '{"importFeed": 1}'), ('x3', 'heartbeat', '{"other": 9}')`,
+    )
+    await runtime.rows(
+      `insert into "JobWork" ("id", "name", "dueAt", "bytes", "payload")
+       select gen_random_uuid(), 'importFeed', now() - interval '10 minutes', 2, '{}' from generate_series(1, 5)`,
+    )
+    const [, oldest] = await hold('x1', [11, 12, 5])
+    // Four have started since the first waits.
+    expect(await problemsOf('backlog')).toEqual([])
+    await hold('x2', [0.5])
+    expect(await problemsOf('backlog')).toEqual([])
+    await runtime.rows(
+      `update "JobClaim" set "startedAt" = "startedAt" - interval '3 minutes' where "workerId" = 'x2'`,
+    )
+    const [sql] = await runtime.rows<{ at: Date }>(`select min("startedAt") as at from "JobClaim"`)
+    expect(await held()).toEqual([{ slots: 4, runId: oldest, since: sql!.at.toISOString() }])
+    const [text] = await textsOf('backlog')
+    expect(await problemsOf('backlog')).toMatchObject([{ takenPerSecond: 0, caughtUpInMs: null }])
+    expect(text).toContain(`; all 4 slots are held, the oldest since <at> by run ${oldest}`)
+    // One of them was killed, with a lane that it no longer holds.
+    await runtime.rows(
+      `update "JobWorker" set "lanes" = '{"importFeed": 4}', "heartbeatAt" = now() - interval '1 day', "startedAt" = now() - interval '2 days' where "id" = 'x1'`,
+    )
+    expect(await held()).toMatchObject([{ slots: 1 }])
+  })
+})
+
+describe('a unique key that is held for unusually long', () => {
+  const insertRan = async (count: number, waited: string) =>
+    await runtime.rows(
+      `insert into "JobRun" ("id", "name", "status", "trigger", "workerId", "startedAt", "endedAt", "workId")
+       select gen_random_uuid(), 'importFeed', 'success', 'queue', 'w', at, at,
+              overlay(overlay(gen_random_uuid()::text placing '7' from 15) placing
+                left(hex, 8) || '-' || right(hex, 4) from 1 for 13)::uuid
+       from generate_series(1, $1::int) n
+         cross join lateral (select now() - n * interval '1 minute' as at) started
+         cross join lateral (
+           select lpad(to_hex((extract(epoch from at - $2::interval) * 1000)::bigint), 12, '0') as hex
+         ) id`,
+      [count, waited],
+    )
+  const enqueue = async (uniqueKey: string, startAfter: Date, enqueuedBy?: string) =>
+    await opened.client.enqueue(
+      runtime.prisma,
+      importFeed,
+      {},
+      { uniqueKey, startAfter, ...(enqueuedBy && { enqueuedBy }) },
+    )
+  const days = (count: number) => new Date(Date.now() + count * 86_400_000)
+
+  it('is told with its work, by whom, and until when', async () => {
+    const far = new Date('2038-01-01T00:00:00Z')
+    await enqueue('invoice 41', days(3))
+    await enqueue('invoice 43', days(400), 'request 7f3a')
+    const { workId } = await enqueue('invoice 42', days(0.01))
+    await opened.client.postponeWork(
+      { job: importFeed, ids: [workId] },
+      { startAfter: far, actor: 'max@example.com', reason: 'Not yet' },
+    )
+    // Nobody knows what is usual.
+    expect(await problemsOf('heldKey')).toEqual([])
+    await insertRan(5, '1 minute')
+    const [row] = await runtime.rows<{ at: Date }>(
+      `select "enqueuedAt" as at from "JobWork" where "id" = $1::uuid`,
+      [workId],
+    )
+    expect(await problemsOf('heldKey')).toEqual([
+      {
+        kind: 'heldKey',
+        name: 'importFeed',
+        workId,
+        label: null,
+        uniqueKey: 'invoice 42',
+        until: far.toISOString(),
+        since: row!.at.toISOString(),
+        isPostponed: true,
+        by: 'max@example.com',
+        count: 2,
+        isCut: false,
+      },
+    ])
+    expect(await textsOf('heldKey')).toEqual([
+      `the unique key invoice 42 of importFeed is held until <at> by work ${workId}, postponed by max@example.com: what is enqueued with it is left out`,
+    ])
+    await runtime.rows(`delete from "JobWork" where "id" = $1::uuid`, [workId])
+    expect(await problemsOf('heldKey')).toMatchObject([
+      { uniqueKey: 'invoice 43', isPostponed: false, by: 'request 7f3a', count: 1 },
+    ])
+  })
+
+  it('is not told where work of the job usually waits for long, nor of what has no key or has lost it', async () => {
+    await insertRan(20, '1 minute')
+    await insertRan(1, '41 days')
+    await enqueue('invoice 41', days(400))
+    expect(await problemsOf('heldKey')).toEqual([])
+    await enqueue('invoice 42', days(420))
+    expect(await problemsOf('heldKey')).toMatchObject([{ uniqueKey: 'invoice 42' }])
+    await runtime.rows(`delete from "JobUnique" where "key" = 'invoice 42'`)
+    expect(await problemsOf('heldKey')).toEqual([])
+    await runtime.rows(
+      `update "JobWork" set "uniqueKey" = null, "dueAt" = now() + interval '900 days'`,
+    )
+    expect(await problemsOf('heldKey')).toEqual([])
+  })
 })

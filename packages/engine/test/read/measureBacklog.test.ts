@@ -1,5 +1,5 @@
 import { openForTests } from '@roundsman/testing'
-import { beforeEach, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import { judgeJobs } from '../../src/read/listProblems.ts'
 import { insertPieces, type TestPiece } from '../insertPieces.ts'
@@ -7,7 +7,7 @@ import { openTestRuntime } from '../openTestRuntime.ts'
 
 const runtime = openForTests(openTestRuntime)
 beforeEach(async () => {
-  await runtime.clear('JobWorker')
+  await runtime.clear('JobWorker', 'JobThrottle')
 })
 
 const MINUTE = 60
@@ -100,6 +100,44 @@ const TOLD: [string, Situation][] = [
     },
   ],
 ]
+
+describe('a job with a rate limit and short runs', () => {
+  const job = defineJob({ name: 'import', rateLimit: { limit: 2, perMs: 3_600_000 } })
+  /** The last run started as long ago as the limit lets the next one wait. */
+  const isTold = async (pieces: number, freeIn: string) => {
+    await insertPieces(
+      runtime.rows,
+      times(pieces, () => ({ name: 'import', state: 'waiting', secondsAgo: 600 })),
+    )
+    await runtime.rows(
+      `insert into "JobWorker" ("id", "liveness", "lanes") values ('w1', 'heartbeat', '{"import": 1}')`,
+    )
+    await runtime.rows(
+      `insert into "JobThrottle" ("name", "freeAt") values ('import', now() + $1::interval)`,
+      [freeIn],
+    )
+    const { problems, backlog } = await judgeJobs(runtime.reader, [job], new Date())
+    return { isTold: problems.some(({ kind }) => kind === 'backlog'), row: backlog[0]! }
+  }
+
+  it('is not standing still while the limit holds it up', async () => {
+    const { isTold: told, row } = await isTold(1, '20 minutes')
+    expect(told).toBe(false)
+    expect(row).toMatchObject({ takenPerSecond: 2 / 3_600, caughtUpInMs: 1_800_000, isEven: false })
+  })
+
+  it('is behind where more waits than the limit lets start in an hour', async () => {
+    const { isTold: told, row } = await isTold(9, '20 minutes')
+    expect(told).toBe(true)
+    expect(row.caughtUpInMs).toBe(9 * 1_800_000)
+  })
+
+  it('stands still where the limit would let a run start', async () => {
+    const { isTold: told, row } = await isTold(1, '-6 seconds')
+    expect(told).toBe(true)
+    expect(row).toMatchObject({ takenPerSecond: 0, caughtUpInMs: null })
+  })
+})
 
 it.each([
   ...QUIET.map(([what, situation]) => [what, false, situation] as const),

@@ -9,12 +9,20 @@ import { Elapsed } from '../../parts/Elapsed.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { useClock } from '../../services/useClock.ts'
-import { formatDuration, formatRoughDuration } from '../../time/formatDuration.ts'
+import { formatDuration } from '../../time/formatDuration.ts'
 import { formatShort } from '../../time/formatExact.ts'
 import { describeCatchUp, describeRates, readyCount } from './Backlog.tsx'
 import { describeFailures, describeUsual } from './describeFailures.ts'
 import { readWorkerId } from '../worker/workerIdentity.ts'
-import { bySeverity, countPieces, countRefused, countWaiting, isBad } from './describeOverview.ts'
+import {
+  bySeverity,
+  countPieces,
+  countRefused,
+  countWaiting,
+  describeClock,
+  formatDay,
+  isBad,
+} from './describeOverview.ts'
 
 const LABELS: Readonly<Record<ConsoleAttention['kind'], string>> = {
   noWorker: 'No worker',
@@ -33,6 +41,8 @@ const LABELS: Readonly<Record<ConsoleAttention['kind'], string>> = {
   blocked: 'Blocked',
   orphaned: 'Orphaned',
   clock: 'Clock',
+  heldKey: 'Key held',
+  connections: 'Connections',
   expired: 'Too late',
   pausedQueue: 'Paused',
   backlog: 'Behind',
@@ -139,6 +149,10 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
             </strong>
             , the first <Moment at={item.since} />
             <WithVersion first={item.first} />
+            {item.inWeek !== null &&
+              (item.inWeek <= 1
+                ? ', the first of the job in 7 days'
+                : `, one of ${item.inWeek.toLocaleString('en')} of the job in 7 days`)}
           </p>
           <p className="muted">
             It runs alone in its process
@@ -271,6 +285,16 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
               </Link>
             </p>
           )}
+          {item.held !== null && (
+            <p>
+              {item.held.slots === 1 ? 'Held' : 'The oldest is held'} for{' '}
+              <Elapsed since={item.held.since} /> by{' '}
+              <Link to="/runs/$id" params={{ id: item.held.runId }}>
+                a run
+              </Link>{' '}
+              that does not end
+            </p>
+          )}
           <p className="muted">{describeRates(item)}</p>
         </>
       )
@@ -279,13 +303,50 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
         <>
           <p>
             The clock of <strong>{item.host}</strong> is{' '}
-            <strong>{formatRoughDuration(item.aheadMs)}</strong> ahead of the database’s, as of a
-            run that started <Moment at={item.lastAt} />
+            <strong>{describeClock(item.aheadMs)}</strong>
+            {item.aheadMs < 0 ? '' : ' of'} the database’s, as of a run that started{' '}
+            <Moment at={item.lastAt} />
           </p>
           <p className="muted">
-            Its runs are recorded in the future, before those that others start now. Set its clock
-            by the network.
+            {item.aheadMs < 0
+              ? 'Its runs are recorded in the past, after those that others started before, and it decides ticks late.'
+              : 'Its runs are recorded in the future, before those that others start now.'}{' '}
+            Set its clock by the network.
           </p>
+        </>
+      )
+    case 'heldKey':
+      return (
+        <>
+          <p>
+            <JobLink name={item.name} />: the unique key <code>{item.uniqueKey}</code> is held until{' '}
+            <strong>
+              <Moment at={item.until} isToCome>
+                {formatDay(item.until)}
+              </Moment>
+            </strong>
+            , by <strong>{item.label ?? 'a piece of work'}</strong> that was{' '}
+            {item.isPostponed ? 'postponed' : 'enqueued'}
+            {item.by === null ? '' : ` by ${item.by}`}
+            {item.isPostponed ? '' : ' '}
+            {!item.isPostponed && <Moment at={item.since} />}
+          </p>
+          <p className="muted">
+            Whatever is enqueued with this key until then is left out as already queued.{' '}
+            {item.count > 1 && (
+              <>
+                <Count value={item.count} isCut={item.isCut} /> pieces of this job hold their keys
+                so.
+              </>
+            )}
+          </p>
+        </>
+      )
+    case 'connections':
+      return (
+        <>
+          <p>{item.problem}</p>
+          <p className="muted">When none is left, workers and requests are refused.</p>
         </>
       )
     case 'expired':
@@ -301,6 +362,7 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
               <Count value={item.expired} /> of {item.isCut && 'the last '}
               <Count value={item.runs} /> were not started in time
             </Link>
+            {item.usual !== null && <span className="muted">, {describeUsual(item.usual)}</span>}
             {item.since !== null && (
               <>
                 , since <Moment at={item.since} />
@@ -388,6 +450,13 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
             <p className="muted">
               Its last run started <Moment at={item.lastRunAt} />
               {item.version !== null && `, with version ${item.version}`}.
+              {item.runsInWeek !== null && (
+                <>
+                  {' '}
+                  <Count value={item.runsInWeek} isCut={item.runsInWeek >= 10_000} /> of its runs
+                  started in the last 7 days.
+                </>
+              )}
             </p>
           )}
           <p className="muted">
@@ -463,6 +532,7 @@ function FailingText({ item }: { item: ConsoleAttention & { kind: 'failing' } })
         {usual !== null && <span className="muted">, {usual}</span>}
         {item.onHost !== null &&
           `, all on ${item.onHost.host}, none on ${item.onHost.others.join(', ')}`}
+        {item.ofGroup !== null && `, ${describeGroup(item.ofGroup)}`}
         {recent !== null && recent.runs > 1 ? (
           <Since first={item.first} />
         ) : (
@@ -497,6 +567,14 @@ function FailingText({ item }: { item: ConsoleAttention & { kind: 'failing' } })
   )
 }
 
+/** Says `all 212 with label Tenant 17`. */
+function describeGroup({ field, value, failed, of }: NonNullable<Group>): string {
+  const count = (number: number) => number.toLocaleString('en')
+  return `${failed === of ? 'all' : `${count(failed)} of`} ${count(of)} with ${field ?? 'label'} ${value}`
+}
+
+type Group = Extract<ConsoleAttention, { kind: 'failing' }>['ofGroup']
+
 /** Since when it is so, by the first run that showed it. */
 function Since({ first }: { first: ConsoleFirstRun | null }) {
   if (first === null) return null
@@ -511,13 +589,10 @@ function Since({ first }: { first: ConsoleFirstRun | null }) {
   )
 }
 
-/** A version that has had fewer runs is new. */
-const FEW_RUNS = 20
-
 function WithVersion({ first }: { first: ConsoleFirstRun | null }) {
   const { version = null, runsBefore = null } = first ?? {}
   // A version that had run for long is not why.
-  if (version === null || runsBefore === null || runsBefore >= FEW_RUNS) return null
+  if (version === null || runsBefore === null) return null
   return (
     <span className="muted">
       , {runsBefore === 0 ? 'first run of version' : 'version'} {version}
@@ -568,8 +643,16 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
     case 'rescheduled':
     case 'oldSnapshot':
     case 'lockWait':
+    case 'connections':
     case 'unvacuumed':
       return null
+    case 'heldKey':
+      return (
+        <>
+          <QueueLink what={`work of ${item.name}`} search={{ work: item.name }} />
+          <CancelWork name={item.name} workId={item.workId} />
+        </>
+      )
     case 'silent':
       return (
         <Link

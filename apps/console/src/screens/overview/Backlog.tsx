@@ -39,7 +39,7 @@ export function readyCount({ ready, isCut }: Pick<ConsoleBacklog, 'ready' | 'isC
   return `${isCut ? 'over ' : ''}${ready.toLocaleString('en')}`
 }
 
-/** Says `caught up in 4 min`, or why it will not be: `paused`, `no worker takes it`, `growing: more comes than is taken`, `about as much comes as is taken`. */
+/** Says `caught up in 4 min`, or why it will not be: `paused`, `no worker takes it`, `growing: more comes than is taken`, `all 4 slots are held`, `about as much comes as is taken`. */
 export function describeCatchUp({
   caughtUpInMs,
   takenPerSecond,
@@ -48,9 +48,14 @@ export function describeCatchUp({
   isPaused,
   isUntaken,
   isCut,
+  held,
 }: ConsoleBacklog): string {
   if (isPaused) return 'paused'
   if (isUntaken) return 'no worker takes it'
+  if (held !== null)
+    return held.slots === 1
+      ? 'the only slot is held'
+      : `all ${held.slots.toLocaleString('en')} slots are held`
   if (isEven) return 'about as much comes as is taken'
   if (caughtUpInMs !== null)
     return `caught up in ${isCut ? 'over ' : ''}${formatRoughDuration(Math.max(1_000, caughtUpInMs))}`

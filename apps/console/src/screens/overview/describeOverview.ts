@@ -1,5 +1,6 @@
 import type { ConsoleAttention, ConsoleOverview } from '@roundsman/admin/contract'
 import { formatDuration, formatRoughDuration } from '../../time/formatDuration.ts'
+import { formatExact } from '../../time/formatExact.ts'
 import { describeCatchUp, readyCount } from './Backlog.tsx'
 import { describeFailures } from './describeFailures.ts'
 
@@ -39,6 +40,7 @@ const BAD = [
   'expired',
 ] as const
 const WARN = [
+  'connections',
   'lockWait',
   'idle',
   'slower',
@@ -47,6 +49,7 @@ const WARN = [
   'clock',
   'pausedQueue',
   'backlog',
+  'heldKey',
   'slow',
   'deadLetter',
   'refused',
@@ -120,7 +123,11 @@ function sayFirst(item: ConsoleAttention, now: number): string {
     case 'backlog':
       return `${item.name}: ${readyCount(item)} waiting, ${describeCatchUp(item)}`
     case 'clock':
-      return `The clock of ${item.host} is ${formatRoughDuration(item.aheadMs)} ahead`
+      return `The clock of ${item.host} is ${describeClock(item.aheadMs)}`
+    case 'heldKey':
+      return `${item.name}: the unique key ${item.uniqueKey} is held until ${formatDay(item.until)}`
+    case 'connections':
+      return `${item.used.toLocaleString('en')} of ${item.most.toLocaleString('en')} connections of the database are used`
     case 'expired':
       return `${item.name}: ${item.expired.toLocaleString('en')} of ${item.runs.toLocaleString('en')} were not started in time`
     case 'pausedQueue':
@@ -155,6 +162,16 @@ function since(instant: string, now: number): string {
 
 function otherThings(count: number): string {
   return count === 1 ? 'one other thing needs you' : `${count} other things need you`
+}
+
+/** Writes `2028-01-31` by the viewer's clock. */
+export function formatDay(instant: string): string {
+  return formatExact(instant).local.slice(0, 10)
+}
+
+/** Says `37 min ahead`, `2 min behind`. */
+export function describeClock(aheadMs: number): string {
+  return `${formatRoughDuration(Math.abs(aheadMs))} ${aheadMs < 0 ? 'behind' : 'ahead'}`
 }
 
 /** Says `over 431 wait`. */
