@@ -29,6 +29,13 @@ export const incidentJobs = (cron?: string) =>
     defineJob({ name: 'archiveCarts' }),
     cron === undefined ? sendDigest : reschedule(sendDigest, cron, 'SEND_DIGEST_CRON'),
     defineJob({ name: 'callPartner', payload: labelled, label, retry: { limit: 0 } }),
+    defineJob({ name: 'sendQuote' }),
+    defineJob({ name: 'countVisits' }),
+    defineJob({ name: 'writeExport', retry: { limit: 0 } }),
+    defineJob({ name: 'sendNewsletter' }),
+    defineJob({ name: 'renderInvoice', payload: labelled, label }),
+    defineJob({ name: 'askPartner', concurrency: 4 }),
+    defineJob({ name: 'chargeCard', payload: labelled, label, retry: { limit: 0 } }),
   ] as const
 
 /** It has left the catalogue: no worker and no console knows it. */
@@ -56,5 +63,17 @@ export const createIncidentHandlers = (
   sendDigest: async () => undefined,
   callPartner: async () => {
     throw new Error('The partner does not answer')
+  },
+  sendQuote: async () => undefined,
+  countVisits: async () => undefined,
+  writeExport: async () => {
+    throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
+  },
+  sendNewsletter: async () => undefined,
+  renderInvoice: async () => undefined,
+  // Nobody has given the call a time-out.
+  askPartner: ({ signal }) => pause(3_600_000, undefined, { signal }),
+  chargeCard: async ({ payload }) => {
+    if (payload.label === 'Tenant 17') throw new Error('Its card has expired')
   },
 })

@@ -17,8 +17,10 @@ export interface Incident {
   closer?: { find(shop: Shop): Promise<string>; says: readonly RegExp[] }
 }
 
-const [syncStock, importFeed, countStock, sendReceipt, renderPoster, archiveCarts, , callPartner] =
+const [syncStock, importFeed, countStock, sendReceipt, renderPoster, archiveCarts, , ...more] =
   incidentJobs()
+const [callPartner, sendQuote, countVisits, writeExport, ...others] = more
+const [sendNewsletter, renderInvoice, askPartner, chargeCard] = others
 const OVERVIEW = '/'
 const by = { actor: 'ann@example.com', reason: 'The partner is back' }
 
@@ -194,6 +196,125 @@ export const INCIDENTS: readonly Incident[] = [
     },
     says: [/printLabels: 9 pieces of work wait, and no worker knows the job/],
   },
+  {
+    name: 'expired',
+    about: 'Quotes are to be sent within a moment, and no worker takes them in time.',
+    async make(shop) {
+      const options = { expiresAt: new Date(Date.now() + 100) }
+      const items = Array.from({ length: 20 }, () => ({ payload: {}, options }))
+      const enqueued = await shop.client.enqueueMany(shop.host, sendQuote, items)
+      await shop.startWorker(['sendQuote'])
+      for (const { workId } of enqueued) await ended(shop, workId)
+      return OVERVIEW
+    },
+    says: [/Too late\s+sendQuote: 20 of 20 were not started in time, since/],
+  },
+  {
+    name: 'clock',
+    about: 'The clock of a worker is 37 minutes ahead.',
+    async make(shop) {
+      await shop.startWorker(['countVisits'], { aheadMs: 37.5 * 60_000 })
+      await run(shop, countVisits)
+      return OVERVIEW
+    },
+    says: [/Clock\s+The clock of \S+ is 37 min ahead of the database’s/],
+  },
+  {
+    name: 'diskFull',
+    about: 'The disk of one host is full, and a job fails there alone.',
+    async make(shop) {
+      await fill(shop, 'writeExport', 20, '1 minute', '1 minute', '50 ms')
+      await shop.startWorker(['writeExport'])
+      const items = Array.from({ length: 12 }, () => ({ payload: {} }))
+      const enqueued = await shop.client.enqueueMany(shop.host, writeExport, items)
+      for (const { workId } of enqueued) await ended(shop, workId)
+      return OVERVIEW
+    },
+    says: [
+      /Failing\s+writeExport: 12 of 32 failed in 1 h, all on \S+, none on worker-1/,
+      /ENOSPC: no space left on device/,
+    ],
+  },
+  {
+    name: 'pausedQueue',
+    about: 'Somebody has paused a queue the day before yesterday, and has forgotten it.',
+    async make({ client, host }) {
+      const items = Array.from({ length: 12 }, () => ({ payload: {} }))
+      await client.enqueueMany(host, sendNewsletter, items)
+      await client.pauseQueue('sendNewsletter', { actor: 'max@example.com', reason: 'They move' })
+      await host.$executeRawUnsafe(
+        `update "JobQueue" set "pausedAt" = now() - interval '50 hours' where "name" = 'sendNewsletter'`,
+      )
+      await age(host, 'sendNewsletter', '2 hours')
+      return OVERVIEW
+    },
+    says: [
+      /Paused\s+sendNewsletter: its queue was paused 2 d ago by max@example\.com: They move/,
+      /12 wait until somebody resumes it/,
+    ],
+  },
+  {
+    name: 'keyHeld',
+    about: 'An invoice was postponed until 2028, and nobody can enqueue it any more.',
+    async make(shop) {
+      const { client, host, startWorker } = shop
+      await startWorker(['renderInvoice'])
+      for (let nth = 1; nth <= 5; nth += 1) {
+        const { workId } = await client.enqueue(host, renderInvoice, { label: `Invoice ${nth}` })
+        await ended(shop, workId)
+      }
+      const invoice = { label: 'Invoice 42' }
+      const soon = { uniqueKey: 'invoice-42', startAfter: new Date(Date.now() + 3_600_000) }
+      const { workId } = await client.enqueue(host, renderInvoice, invoice, soon)
+      const startAfter = new Date('2038-01-01T12:00:00Z')
+      await client.postponeWork({ job: renderInvoice, ids: [workId] }, { ...by, startAfter })
+      return OVERVIEW
+    },
+    says: [
+      /Key held\s+renderInvoice: the unique key invoice-42 is held until 2038-01-01, by Invoice 42 that was postponed by ann@example\.com/,
+    ],
+    closer: {
+      find: async () => '/jobs/renderInvoice',
+      says: [/the unique key invoice-42 is held until 2038-01-01/],
+    },
+  },
+  {
+    name: 'slotsHeld',
+    about: 'A partner never answers, and holds all four slots of a job.',
+    async make(shop) {
+      await fill(shop, 'askPartner', 50, '1 minute', '20 minutes', '50 ms')
+      await shop.startWorker(['askPartner'])
+      const items = Array.from({ length: 4 }, () => ({ payload: {} }))
+      await shop.client.enqueueMany(shop.host, askPartner, items)
+      await started(shop, 'askPartner', 4)
+      await shop.client.enqueueMany(shop.host, askPartner, items)
+      for (const table of ['JobClaim', 'JobRun'])
+        await shop.host.$executeRawUnsafe(
+          `update "${table}" set "startedAt" = "startedAt" - interval '12 minutes', "createdAt" = "createdAt" - interval '12 minutes'
+           where "name" = 'askPartner' and "workerId" <> 'worker-1:1:0'`,
+        )
+      await age(shop.host, 'askPartner', '12 minutes')
+      return OVERVIEW
+    },
+    says: [
+      /Behind\s+askPartner: 4 waiting, all 4 slots are held/,
+      /The oldest is held for 1[23] min( \d+ s)? by a run that does not end/,
+    ],
+  },
+  {
+    name: 'oneTenant',
+    about: 'A job fails for one customer alone.',
+    async make(shop) {
+      const items = Array.from({ length: 40 }, (_, nth) => ({
+        payload: { label: nth % 4 === 0 ? 'Tenant 17' : `Tenant ${nth + 100}` },
+      }))
+      const enqueued = await shop.client.enqueueMany(shop.host, chargeCard, items)
+      await shop.startWorker(['chargeCard'])
+      for (const { workId } of enqueued) await ended(shop, workId)
+      return OVERVIEW
+    },
+    says: [/Failing\s+chargeCard: 10 of 40 failed in 1 h, all 10 with label Tenant 17/],
+  },
 ]
 
 /** Runs that have succeeded, `every` so long, the last of them `ago`. */
@@ -219,12 +340,32 @@ async function fill(
   )
 }
 
+/** Makes what waits of a job due so long ago. */
+const age = (host: Shop['host'], name: IncidentJob, ago: string) =>
+  host.$executeRawUnsafe(
+    `update "JobWork" set "dueAt" = now() - $2::interval where "name" = $1`,
+    name,
+    ago,
+  )
+
 /** Asks for a run as a person does. Returns the id of its work. */
 const request = (shop: Shop, job: Job) =>
   shop.client.requestRun(job, { actor: 'ann@example.com', reason: 'To see' })
 
 /** Has it run, and returns the id of the run once that has ended. */
 const run = async (shop: Shop, job: Job) => ended(shop, await request(shop, job))
+
+/** Waits until so many runs of a job are under way. */
+async function started({ host }: Shop, name: IncidentJob, runs: number): Promise<void> {
+  for (;;) {
+    const [found] = await host.$queryRawUnsafe<{ runs: number }[]>(
+      `select coalesce(sum(cardinality("runIds")), 0)::int as "runs" from "JobClaim" where "name" = $1`,
+      name,
+    )
+    if (found !== undefined && found.runs >= runs) return
+    await pause(50)
+  }
+}
 
 async function ended({ host }: Shop, workId: string): Promise<string> {
   for (;;) {

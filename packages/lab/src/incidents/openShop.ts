@@ -12,6 +12,8 @@ export interface WorkerSettings {
   takes: readonly IncidentJob[]
   version: string
   cron?: string | undefined
+  /** How far its clock is ahead. */
+  aheadMs: number
 }
 
 /** A product with a database, in which incidents are made. */
@@ -39,8 +41,8 @@ export async function openShop(databaseUrl: string): Promise<Shop> {
   return {
     client,
     host,
-    async startWorker(takes, { version = '0.2.0', cron } = {}) {
-      const settings: WorkerSettings = { databaseUrl, takes, version, cron }
+    async startWorker(takes, { version = '0.2.0', cron, aheadMs = 0 } = {}) {
+      const settings: WorkerSettings = { databaseUrl, takes, version, cron, aheadMs }
       const worker = startMember(join(import.meta.dirname, 'workerProcess.ts'), workers.length, {
         settings,
       })

@@ -7,7 +7,7 @@ import { createIncidentHandlers, incidentJobs } from './incidentJobs.ts'
 import type { WorkerSettings } from './openShop.ts'
 
 const { settings, tell } = followDriver<WorkerSettings>()
-const { databaseUrl, takes, version, cron } = settings
+const { databaseUrl, takes, version, cron, aheadMs } = settings
 const client = openPrisma(databaseUrl, `roundsman ${hostname()}:${process.pid} shop`)
 const own = incidentJobs(cron).filter(({ name }) => takes.includes(name))
 const all = createIncidentHandlers(client)
@@ -16,6 +16,9 @@ const worker = createWorker({
   databaseUrl,
   client,
   version,
+  now: () => new Date(Date.now() + aheadMs),
+  // Nobody waits for what does not end.
+  drainTimeoutMs: 1_000,
   jobs: own,
   handlers: Object.fromEntries(own.map(({ name }) => [name, all[name]])) as never,
   retention: takes.includes('pruneJobRuns') ? {} : false,
