@@ -1,9 +1,11 @@
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { defineConfig, type DefaultTheme, type MarkdownRenderer } from 'vitepress'
+import { cpSync, readdirSync, readFileSync } from 'node:fs'
+import { join, posix } from 'node:path'
+import { defineConfig, type DefaultTheme, type MarkdownEnv, type MarkdownRenderer } from 'vitepress'
 import llmstxt from 'vitepress-plugin-llms'
 
 const ROOT = join(import.meta.dirname, '../../..')
+
+const linkedFiles = new Set<string>()
 
 /** The order of the pages. What is not here is found by a link or the search. */
 const SIDEBAR: DefaultTheme.SidebarItem[] = [
@@ -88,6 +90,9 @@ export default defineConfig({
   srcDir: '../..',
   srcExclude: ['**/node_modules/**', '**/dist/**', '.changeset/**', '.data/**', 'scripts/**'],
   rewrites: { 'README.md': 'index.md' },
+  buildEnd({ outDir }) {
+    for (const file of linkedFiles) cpSync(join(ROOT, file), join(outDir, file))
+  },
   cacheDir: '../../node_modules/.cache/vitepress',
   lang: 'en',
   title: 'Roundsman',
@@ -99,7 +104,7 @@ export default defineConfig({
   markdown: {
     // Braces at the end of a line are text.
     attrs: { disable: true },
-    config: nameFiles,
+    config: fitMarkdown,
     anchor: { slugify },
     theme: { light: 'github-light-high-contrast', dark: 'github-dark' },
   },
@@ -170,12 +175,20 @@ function iconUrl(): string {
   return `data:image/svg+xml,${encodeURIComponent(svg)}`
 }
 
-/** Says above a block which file it is: `ts src/main.ts`. */
-function nameFiles({ renderer: { rules } }: MarkdownRenderer): void {
-  const { fence } = rules
+/** Says above a block which file it is, leads to the first page by its other name, and notes what is linked and is no page. */
+function fitMarkdown({ renderer: { rules } }: MarkdownRenderer): void {
+  const { fence, link_open: link } = rules
   rules.fence = (tokens, index, ...rest) => {
     const [, file] = /^\w+ ([\w./-]*\.\w+)$/.exec(tokens[index]?.info ?? '') ?? []
     return `${file ? `<p class="file">${file}</p>` : ''}${fence?.(tokens, index, ...rest)}`
+  }
+  rules.link_open = (tokens, index, options, env: MarkdownEnv, self) => {
+    const href = tokens[index]?.attrGet('href') ?? ''
+    if (/^(?:\.\.\/)+README\.md$/.test(href)) tokens[index]?.attrSet('href', '/')
+    else if (/^[\w./-]+\.(?!md$)\w+$/.test(href)) {
+      linkedFiles.add(posix.join(posix.dirname(env.relativePath), href))
+    }
+    return link?.(tokens, index, options, env, self) ?? ''
   }
 }
 
