@@ -4,6 +4,7 @@ import { UNDERSTANDS } from '../store/claimWork.ts'
 import { hasNotEnded } from '../store/heldRuns.ts'
 import { boundedText } from './bounded.ts'
 import { findLastAction } from './jobActions.ts'
+import { HELD_UNDER_LIMITS, jsonInstant } from './listLimits.ts'
 import type { JobsReader } from './reader.ts'
 import { NOT_STARTED } from './runOutcome.ts'
 
@@ -22,6 +23,18 @@ export const WAIT_REASONS = [
   'retry',
   /** A run of an exclusive job is under way. */
   'exclusive',
+  /** Somebody has paused its key. */
+  'keyPaused',
+  /** A service has refused more, so its key, its job or a limit waits. */
+  'parked',
+  /** Earlier work of its key comes first, and is not over: `fifo`. */
+  'keyHead',
+  /** As many runs under a limit go on as may. */
+  'limitFull',
+  /** As many runs of its key go on as may. */
+  'keyFull',
+  /** As many runs have started as may in that time. */
+  'noToken',
   /** Every worker that takes work of the job has as many runs of it as it may. */
   'slotsFull',
   /** It has lost workers, so it runs while nothing else does in its process. */
@@ -77,14 +90,62 @@ const runsSql = (where: string) => `(
     select jsonb_agg(jsonb_build_object('runId', held."id", 'workerId', ${boundedText('held."workerId"')}, 'startedAt', held."startedAt") order by held."startedAt", held."id")
     from (
       -- As an instant of JavaScript.
-      select held."id", claim."workerId", least(greatest(claim."startedAt", '0001-01-01Z'), '9999-12-31Z') as "startedAt"
+      select held."id", claim."workerId", ${jsonInstant('claim."startedAt"')} as "startedAt"
       from "JobClaim" claim cross join unnest(claim."runIds") held("id")
       where ${where} and ${hasNotEnded('held."id"')}
       order by claim."startedAt", held."id" limit ${MAX_RUNS}
     ) held
   )`
 
+/** The first runs under limits that meet the condition, of `held`. */
+const heldSql = (where: string) => `(
+        select jsonb_agg(jsonb_build_object('runId', first."id", 'workerId', ${boundedText('first."workerId"')}, 'startedAt', ${jsonInstant('first."startedAt"')})
+          order by first."startedAt", first."id")
+        from (select * from held where ${where} order by held."startedAt", held."id" limit ${MAX_RUNS}) first
+      )`
+
+const parkSql = (
+  park: string,
+) => `case when "${park}"."until" > clock_timestamp() - interval '${HALF_OPEN_S} seconds' then jsonb_build_object(
+        'isOver', "${park}"."until" <= clock_timestamp(), 'until', ${jsonInstant(`"${park}"."until"`)}, 'since', ${jsonInstant(`"${park}"."since"`)},
+        'reason', ${boundedText(`"${park}"."reason"`)}) end`
+
+/** After an instant until which a service has refused more, one run at a time tries for so long. */
+const HALF_OPEN_S = 10
+
 const IS_DRY = `coalesce(work."facts" -> 'dryRun' = 'true', false)`
+
+/** The limits that its job is under, with what runs under each and what keeps its key, as JSON. */
+const LIMITS = `(
+    select jsonb_agg(jsonb_build_object(
+      'name', one."name", 'global', coalesce(one."setGlobal", one."global"), 'setBy', case when one."setGlobal" is not null then ${boundedText('one."setBy"')} end,
+      'perKey', coalesce(own."perKey", one."perKey"), 'order', one."order",
+      'rateLimit', one."rateLimit", 'ratePerMs', one."ratePerMs", 'rateBy', one."rateBy",
+      'running', (select count(*) from held where one."name" = any(held."limits")),
+      'runs', ${heldSql('one."name" = any(held."limits")')},
+      'aheadMs', extract(epoch from throttle."freeAt" - clock_timestamp()) * 1000,
+      'keyAheadMs', extract(epoch from keyed."freeAt" - clock_timestamp()) * 1000,
+      'keyRunning', (select count(*) from held where held."name" = work."name" and held."key" = work."key"),
+      'keyRuns', ${heldSql('held."name" = work."name" and held."key" = work."key"')},
+      'park', ${parkSql('park')}, 'keyPark', ${parkSql('keyPark')},
+      'pausedUntil', case when own."pausedUntil" > clock_timestamp() then ${jsonInstant('own."pausedUntil"')} end,
+      'pausedBy', ${boundedText('own."pausedBy"')}, 'pauseReason', ${boundedText('own."reason"')}, 'setAt', ${jsonInstant('own."setAt"')},
+      'headId', (
+        select first."id" from (
+          (select "id" from "JobWork" other where other."name" = work."name" and other."key" = work."key" order by other."id" limit 1)
+          union all
+          (select "id" from "JobDeadLetter" other where other."name" = work."name" and other."key" = work."key" order by other."id" limit 1)
+        ) first where one."order" = 'fifo' and first."id" < work."id" order by 1 limit 1
+      )
+    ) order by one."jobs" is null, one."name")
+    from "JobLimit" one
+      left join "JobKey" own on one."name" = 'job:' || work."name" and own."name" = work."name" and own."key" = work."key" and work."key" <> ''
+      left join "JobPark" park on park."name" = one."name" and park."key" = ''
+      left join "JobPark" "keyPark" on "keyPark"."name" = one."name" and "keyPark"."key" = work."key" and work."key" <> ''
+      left join "JobThrottle" throttle on throttle."name" = case when one."jobs" is null then work."name" else 'limit ' || one."name" end
+      left join "JobKeyThrottle" keyed on keyed."name" = work."name" and keyed."key" = work."key" and work."key" <> ''
+    where one."name" in ('job:' || work."name", 'rate:' || work."name") or work."name" = any(one."jobs")
+  )`
 
 /** Work without a place gets one behind all that has its rank, and what became due before it. */
 const AHEAD = `
@@ -92,6 +153,8 @@ const AHEAD = `
       where other."name" = work."name" and other."place" is not null and other."losses" < 2 and work."losses" < 2
         and other."needs" <= ${UNDERSTANDS}
         and (other."rank", other."place") < (work."rank", coalesce(work."place", 9223372036854775807))
+        -- Across keys nobody knows: who has had least is next.
+        and other."key" is not distinct from work."key"
       union all
       select from "JobWork" other
       where other."name" = work."name" and other."place" is not null and other."losses" >= 2 and work."losses" >= 2
@@ -100,7 +163,8 @@ const AHEAD = `
 const EXPLAIN_SQL = `
   with work as materialized (
     select * from "JobWork" work where work."id" = $1::uuid
-  ), held as materialized (
+  ), held as materialized (${HELD_UNDER_LIMITS}
+  ), own as materialized (
     select held."runId", claim."name", claim."workerId", claim."startedAt", held."label"
     from "JobClaim" claim cross join unnest(claim."runIds", claim."workIds", claim."labels") held("runId", "workId", "label")
     where coalesce(held."workId", held."runId") = $1::uuid and ${hasNotEnded('held."runId"')} limit 1
@@ -116,9 +180,9 @@ const EXPLAIN_SQL = `
     ) as "running"
     from living where living."slots" is not null
   )
-  select coalesce(work."name", held."name", letter."name", run."name", action."name") as "name",
-         ${boundedText('coalesce(work."label", held."label", letter."label", run."label")')} as "label",
-         case when work."id" is not null then 'waiting' when held."runId" is not null then 'running'
+  select coalesce(work."name", own."name", letter."name", run."name", action."name") as "name",
+         ${boundedText('coalesce(work."label", own."label", letter."label", run."label")')} as "label",
+         case when work."id" is not null then 'waiting' when own."runId" is not null then 'running'
               when letter."id" is not null then 'deadLetter' when run."status" = 'success' then 'completed'
               when run."id" is not null then 'failed' end as "state",
          work."enqueuedAt", work."attempt", work."losses", work."dueAt", work."place" is null and work."dueAt" > now() as "isLater",
@@ -130,11 +194,14 @@ const EXPLAIN_SQL = `
          not ${IS_DRY} and exists (select from "JobClaim" claim where claim."exclusiveKey" = work."name") as "isExcluded",
          ${runsSql('claim."exclusiveKey" = work."name"')} as "excludedBy",
          (select count(*)::int from (${AHEAD} limit ${MAX_AHEAD + 1}) ahead) as "ahead",
-         coalesce(held."runId", run."id")::text as "runId", ${boundedText('held."workerId"')} as "workerId", held."startedAt",
+         coalesce(own."runId", run."id")::text as "runId", ${boundedText('own."workerId"')} as "workerId", own."startedAt",
+         nullif(work."key", '') as "key", ${LIMITS} as "limits", exists (
+           select from "JobWork" other where other."name" = work."name" and other."key" is not null and other."key" <> work."key" and other."place" is not null
+         ) as "areOthers",
          run."endedAt", coalesce(letter."errorCode", run."errorCode") as "code", letter."failedAt",
          ${boundedText(`coalesce(letter."errorMessage", run."details" #>> '{error,message}')`)} as "message"
   from (select) one
-    left join work on true left join held on true left join run on true
+    left join work on true left join own on true left join run on true
     left join "JobDeadLetter" letter on letter."id" = $1::uuid
     left join "JobQueue" paused on paused."name" = work."name"
     left join lateral (
@@ -169,6 +236,42 @@ interface Row {
   failedAt: string | null
   code: string | null
   message: string | null
+  /** Null: it has none. */
+  key: string | null
+  limits: LimitOfWork[] | null
+  /** Whether work of other keys waits. */
+  areOthers: boolean
+}
+
+interface LimitOfWork {
+  name: string
+  global: number | null
+  setBy: string | null
+  perKey: number | null
+  order: string | null
+  rateLimit: number | null
+  ratePerMs: number | null
+  rateBy: string | null
+  running: number
+  runs: WaitReason['runs'] | null
+  aheadMs: number | null
+  keyAheadMs: number | null
+  keyRunning: number
+  keyRuns: WaitReason['runs'] | null
+  park: Park | null
+  keyPark: Park | null
+  pausedUntil: string | null
+  pausedBy: string | null
+  pauseReason: string | null
+  setAt: string | null
+  headId: string | null
+}
+
+interface Park {
+  isOver: boolean
+  until: string
+  since: string
+  reason: string | null
 }
 
 /** Says why a piece of work waits, or what became of it; null when nothing tells of it. */
@@ -184,7 +287,10 @@ export async function explainWork(
   switch (state) {
     case 'waiting': {
       const reasons = listReasons(row)
-      const text = reasons[0]?.text ?? 'a worker takes it next'
+      const next = row.areOthers
+        ? 'a worker takes it when it is the turn of its key'
+        : 'a worker takes it next'
+      const text = reasons[0]?.text ?? next
       return { ...of, state, text, since: row.enqueuedAt, reasons }
     }
     case 'running':
@@ -246,7 +352,9 @@ function listReasons(row: Row): WaitReason[] {
   }
   if (row.isExcluded)
     add('exclusive', 'one run at a time, and one is under way', { runs: toRuns(row.excludedBy) })
-  else if (row.areFull === true)
+  reasons.push(...(row.limits ?? []).flatMap((limit) => limitReasons(limit, row.key)))
+  reasons.sort((one, other) => WAIT_REASONS.indexOf(one.kind) - WAIT_REASONS.indexOf(other.kind))
+  if (!row.isExcluded && row.areFull === true)
     add('slotsFull', `all ${row.slots} slots of its workers are taken`, {
       runs: toRuns(row.running),
     })
@@ -257,6 +365,64 @@ function listReasons(row: Row): WaitReason[] {
     add('behind', `${count} ${row.ahead === 1 ? 'piece starts' : 'pieces start'} before it`)
   }
   return reasons
+}
+
+/** A pause that lasts until somebody ends it. */
+const FOR_EVER = '9999-12-31T00:00:00.000Z'
+
+function limitReasons(limit: LimitOfWork, key: string | null): WaitReason[] {
+  const reasons: WaitReason[] = []
+  const add = (kind: WaitReasonKind, text: string, more: Partial<WaitReason> = {}) =>
+    reasons.push({ kind, text, since: null, until: null, runs: [], ...more })
+  const { name, global, perKey, running, keyRunning } = limit
+  const own = /^(?:job|rate):(.*)$/.exec(name)?.[1]
+  const whose = own === undefined ? `the limit ${name}` : own
+  const at = (instant: string) => new Date(instant).toISOString()
+  if (limit.pausedUntil !== null) {
+    const why = limit.pauseReason === null ? '' : `: ${limit.pauseReason}`
+    const until = at(limit.pausedUntil)
+    add('keyPaused', `its key ${key} is paused by ${limit.pausedBy}${why}`, {
+      since: limit.setAt && at(limit.setAt),
+      until: until === FOR_EVER ? null : until,
+    })
+  }
+  const parks = [
+    [limit.park, whose, running, limit.runs],
+    [limit.keyPark, `its key ${key}`, keyRunning, limit.keyRuns],
+  ] as const
+  for (const [park, what, count, runs] of parks) {
+    if (park === null || (park.isOver && count === 0)) continue
+    const why = park.reason === null ? '' : `: ${park.reason}`
+    if (park.isOver) add('parked', `one run of ${what} tries first${why}`, { runs: toRuns(runs) })
+    else add('parked', `${what} waits${why}`, { since: at(park.since), until: at(park.until) })
+  }
+  if (limit.headId !== null)
+    add('keyHead', `earlier work of its key ${key} comes first: ${limit.headId}`)
+  if (global !== null && running >= global) {
+    const by = limit.setBy === null ? '' : `, as ${limit.setBy} has set`
+    add('limitFull', `all ${global} slots of ${whose} are taken${by}`, { runs: toRuns(limit.runs) })
+  }
+  const most = limit.order === 'fifo' ? 1 : perKey
+  if (key !== null && most !== null && keyRunning >= most)
+    add('keyFull', `all ${most} slots of its key ${key} are taken`, { runs: toRuns(limit.keyRuns) })
+  const isByKey = limit.rateBy === 'key'
+  const waitMs = waitForToken(limit, isByKey ? limit.keyAheadMs : limit.aheadMs)
+  if (waitMs > 0 && !(isByKey && key === null)) {
+    const until = new Date(Date.now() + waitMs).toISOString()
+    add('noToken', `as many runs of ${isByKey ? `its key ${key}` : whose} have started as may`, {
+      until,
+    })
+  }
+  return reasons
+}
+
+/** How long until one may start, as throttle.ts has it. */
+function waitForToken({ rateLimit, ratePerMs }: LimitOfWork, aheadMs: number | null): number {
+  if (rateLimit === null || ratePerMs === null || aheadMs === null) return 0
+  const intervalMs = ratePerMs / rateLimit
+  const burst = Math.max(1, Math.floor(rateLimit / 10))
+  const bounded = Math.min(burst * intervalMs, Math.max(0, aheadMs))
+  return Math.max(0, bounded - (burst - 1) * intervalMs)
 }
 
 function toRuns(runs: Row['running']): WaitReason['runs'] {

@@ -43,7 +43,7 @@ export interface ListedLimit {
 const MAX_HOLDERS = 20
 const MAX_LIMITS = 1_000
 /** Of so many pieces the keys are counted, whatever more wait. */
-export const MAX_KEYED_COUNTED = 100_000
+const MAX_KEYED_COUNTED = 100_000
 
 /** The runs under way of claims under limits, as `held`. */
 export const HELD_UNDER_LIMITS = `

@@ -229,7 +229,7 @@ describe('waiting work', () => {
       ids.set(year, workId)
     }
     const seen: string[] = []
-    for (let after: PagePosition | undefined; ; ) {
+    for (let after: PagePosition | undefined; ;) {
       const asked = { name: 'parcel', limit: 1, after, order: 'last' as const }
       const { work, next } = await listWaitingWork(runtime.reader, asked)
       seen.push(...work.map(({ workId }) => workId))

@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import { openForTests } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
 import { defineJob } from '../../src/index.ts'
-import { explainWork, type WaitReasonKind } from '../../src/read/explainWork.ts'
+import { explainWork, WAIT_REASONS, type WaitReasonKind } from '../../src/read/explainWork.ts'
 import { claimWork } from '../../src/store/claimWork.ts'
 import { placeDue } from '../../src/store/looks.ts'
 import { openTestQueue } from '../openTestQueue.ts'
@@ -185,6 +186,145 @@ describe('why a piece of work waits', () => {
     await hold(`'parcel'`)
     const id = await queue.client.requestRun(parcel, { ...by, dryRun: true })
     expect((await explain(id))?.reasons).toEqual([])
+  })
+})
+
+describe('why a piece of work under limits waits', () => {
+  const sync = defineJob({
+    name: 'sync',
+    payload: z.object({ tenant: z.string() }),
+    partition: { key: ({ tenant }) => tenant },
+  })
+  const put = async (tenant: string) =>
+    (await queue.client.enqueue(runtime.prisma, sync, { tenant })).workId
+  const insertLimit = (name: string, columns: object = {}) =>
+    runtime.rows(
+      `insert into "JobLimit" ("name", "global", "perKey", "order", "rateLimit", "ratePerMs", "rateBy", "jobs")
+       select $1, "global", "perKey", "order", "rateLimit", "ratePerMs", "rateBy", "jobs" from jsonb_to_record($2::jsonb)
+         as said("global" int, "perKey" int, "order" text, "rateLimit" int, "ratePerMs" bigint, "rateBy" text, "jobs" text[])
+       on conflict ("name") do update set "global" = coalesce(excluded."global", "JobLimit"."global"),
+         "perKey" = coalesce(excluded."perKey", "JobLimit"."perKey"), "rateLimit" = coalesce(excluded."rateLimit", "JobLimit"."rateLimit"),
+         "ratePerMs" = coalesce(excluded."ratePerMs", "JobLimit"."ratePerMs"), "rateBy" = coalesce(excluded."rateBy", "JobLimit"."rateBy")`,
+      [name, JSON.stringify(columns)],
+    )
+  const holdUnder = (name: string, key: string, limits: string[]) =>
+    runtime.rows(
+      `insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "keys", "enqueuedAts", "limits", "place")
+       values (gen_random_uuid(), $1, 'w9', now(), 'infinity', array[gen_random_uuid()], array[$2::text], array[now()], $3::text[], 1)`,
+      [name, key, limits],
+    )
+  const park = (name: string, key: string) =>
+    runtime.rows(
+      `insert into "JobPark" ("name", "key", "until", "reason") values ($1, $2, now() + interval '1 hour', '429')`,
+      [name, key],
+    )
+  const clear = (table: string, where = 'true') =>
+    runtime.rows(`delete from "${table}" where ${where}`)
+
+  /** How each comes about for work of the key a, and what lifts it. */
+  const MADE = {
+    keyPaused: {
+      make: () => queue.client.keys.set(sync, 'a', { pausedUntil: 'resumed' }, by),
+      lift: () => queue.client.keys.set(sync, 'a', { pausedUntil: null }, by),
+    },
+    parked: { make: () => park('stripe', ''), lift: () => clear('JobPark') },
+    limitFull: {
+      make: async () => {
+        await insertLimit('stripe', { global: 1, jobs: ['sync', 'other'] })
+        await holdUnder('other', '', ['stripe'])
+      },
+      lift: () => clear('JobClaim', `"name" = 'other'`),
+    },
+    keyFull: {
+      make: async () => {
+        await insertLimit('job:sync', { perKey: 1 })
+        await holdUnder('sync', 'a', ['job:sync'])
+        // Another key's runs say nothing of this one's.
+        await holdUnder('sync', 'b', ['job:sync'])
+      },
+      lift: () => clear('JobClaim', `"keys" = '{a}'`),
+    },
+    noToken: {
+      make: async () => {
+        await insertLimit('job:sync', { rateLimit: 5, ratePerMs: 1_000, rateBy: 'key' })
+        await runtime.rows(
+          `insert into "JobKeyThrottle" ("name", "key", "freeAt") values ('sync', 'a', now() + interval '1 hour')`,
+        )
+      },
+      lift: () => clear('JobKeyThrottle'),
+    },
+    behind: {
+      make: async (id: string) => {
+        await put('a')
+        await runtime.rows(`update "JobWork" set "rank" = -1 where "id" <> $1`, [id])
+      },
+      lift: (id: string) => runtime.rows(`delete from "JobWork" where "id" <> $1`, [id]),
+    },
+  } satisfies Partial<
+    Record<WaitReasonKind, Record<'make' | 'lift', (id: string) => Promise<unknown>>>
+  >
+
+  beforeEach(async () => {
+    await runtime.rows(`update "JobWorker" set "lanes" = '{"sync": 9}' where "id" = 'w1'`)
+  })
+
+  it('is all that binds, in the order of how hard it is to lift, and no more once that is lifted', async () => {
+    const kinds = Object.keys(MADE) as (keyof typeof MADE)[]
+    await fc.assert(
+      fc.asyncProperty(fc.uniqueArray(fc.constantFrom(...kinds)), async (drawn) => {
+        await runtime.clear('JobLimit', 'JobKey', 'JobPark', 'JobKeyThrottle')
+        await insertLimit('job:sync', { order: 'fair' })
+        await insertLimit('stripe', { jobs: ['sync', 'other'] })
+        const id = await put('a')
+        for (const kind of drawn) await MADE[kind].make(id)
+        const left = new Set<WaitReasonKind>(drawn)
+        for (;;) {
+          const found = await explain(id)
+          const said = found?.reasons.map(({ kind }) => kind) ?? []
+          expect(said).toEqual(WAIT_REASONS.filter((kind) => left.has(kind)))
+          const [first] = said
+          if (first === undefined) break
+          await MADE[first as keyof typeof MADE].lift(id)
+          left.delete(first)
+        }
+      }),
+      { numRuns: 40 },
+    )
+  })
+
+  it('says which limit, which key, who has set it, and which runs have the slots', async () => {
+    await runtime.clear('JobLimit', 'JobKey', 'JobPark', 'JobKeyThrottle')
+    await insertLimit('job:sync', { order: 'fair', perKey: 1, global: 9 })
+    await holdUnder('sync', 'a', ['job:sync'])
+    await queue.client.limits.set({ job: sync }, { global: 1 }, by)
+    await park('job:sync', 'a')
+    const id = await put('a')
+    expect((await explain(id))?.reasons).toMatchObject([
+      { kind: 'parked', text: 'its key a waits: 429', until: expect.stringMatching(/Z$/) },
+      {
+        kind: 'limitFull',
+        text: 'all 1 slots of sync are taken, as admin@example.com has set',
+        runs: [{ workerId: 'w9' }],
+      },
+      { kind: 'keyFull', text: 'all 1 slots of its key a are taken', runs: [{ workerId: 'w9' }] },
+    ])
+  })
+
+  it('is earlier work of its key, a dead letter too, where the order is fifo', async () => {
+    await runtime.clear('JobLimit', 'JobKey', 'JobPark')
+    await insertLimit('job:sync', { order: 'fifo' })
+    const [first, other, second] = [await put('a'), await put('b'), await put('a')]
+    const heads = async (id: string) =>
+      ((await explain(id))?.reasons ?? []).flatMap(({ kind, text }) =>
+        kind === 'keyHead' ? [text] : [],
+      )
+    expect(await heads(second)).toEqual([`earlier work of its key a comes first: ${first}`])
+    expect([await heads(first), await heads(other)]).toEqual([[], []])
+    await runtime.rows(`
+      with gone as (delete from "JobWork" where "id" = '${first}' returning *)
+      insert into "JobDeadLetter" ("id", "name", "key", "bytes", "payload", "errorCode", "errorMessage")
+      select "id", "name", "key", "bytes", "payload", 'broken', '' from gone`)
+    expect(await heads(second)).toEqual([`earlier work of its key a comes first: ${first}`])
   })
 })
 
