@@ -178,8 +178,9 @@ export async function upsertSchedules(
   path = (at: number) => `schedules[${at}].`,
 ): Promise<UpsertedSchedule[]> {
   const name = checkJobName('job', job)
+  const calendar = { problem: remember(cronProblem), leastMs: remember(leastIntervalMs) }
   const wanted = copyList('schedules', schedules, MAX_SCHEDULES).map((one, at) =>
-    checkSchedule(job, one, path(at)),
+    checkSchedule(job, one, path(at), calendar),
   )
   const byKey = new Map(wanted.map((one) => [one.key, one]))
   if (byKey.size < wanted.length) {
@@ -474,10 +475,13 @@ async function lockKeys(
 ): Promise<KeyedRow[]> {
   const pauseS = Math.ceil((retry?.maxDelayMs ?? 300_000) / 1_000)
   const { rows } = await tx.query<KeyedRow>(LOCK_KEYS_SQL, [name, pauseS, keys])
-  return rows.map((row) => {
+  const read = rows.map((row) => {
     const instants = INSTANTS.map((column) => [column, row[column] && toInstant(row[column])])
     return { ...row, ...Object.fromEntries(instants) } as KeyedRow
   })
+  // Many that share a calendar are then due next at one instant, which is found once.
+  const now = new Date(Math.max(...read.map((row) => row.now.getTime())))
+  return read.map((row) => ({ ...row, now }))
 }
 
 const INSTANTS = [
@@ -565,10 +569,27 @@ function checkKey(argument: string, value: unknown): string {
   throw new ArgumentError(argument, `must have at most ${MAX_KEY_BYTES} bytes`)
 }
 
-function checkSchedule(job: Job, given: unknown, within: string): Wanted {
+/** What takes a part of a millisecond to find out, and many schedules share. */
+interface Calendar {
+  problem: FindByCalendar<string | null>
+  leastMs: FindByCalendar<number>
+}
+type FindByCalendar<Found> = (cron: string, timeZone: string) => Found
+
+function remember<Found>(find: FindByCalendar<Found>): FindByCalendar<Found> {
+  const known = new Map<string, Found>()
+  return (cron, timeZone) => {
+    const calendar = JSON.stringify([cron, timeZone])
+    const found = known.has(calendar) ? (known.get(calendar) as Found) : find(cron, timeZone)
+    known.set(calendar, found)
+    return found
+  }
+}
+
+function checkSchedule(job: Job, given: unknown, within: string, calendar: Calendar): Wanted {
   const one = checkParts(within.slice(0, -1) || 'schedule', given, SCHEDULE, within)
   const key = checkKey(`${within}key`, one.key)
-  const { cron, timeZone } = checkCalendar(one, within)
+  const { cron, timeZone } = checkCalendar(one, within, calendar.problem)
   const { missed = 'once', catchUpMs = DAY_MS, jitterMs = 0, startsAt = null, endsAt = null } = one
   const { allowSeconds = false, ifVersion, actor = 'program', reason } = one
   if (!allowSeconds && isWithinMinutes(cron))
@@ -583,7 +604,7 @@ function checkSchedule(job: Job, given: unknown, within: string): Wanted {
       "'all' wants a run for each tick and overlap: 'skip' refuses them; set overlap to 'allow'",
     )
   checkSpan({ startsAt, endsAt }, within)
-  const half = jitterMs === 0 ? Infinity : leastIntervalMs(cron, timeZone) / 2
+  const half = jitterMs === 0 ? Infinity : calendar.leastMs(cron, timeZone) / 2
   if (jitterMs >= half)
     throw new ArgumentError(
       `${within}jitterMs`,
@@ -614,16 +635,17 @@ function checkSchedule(job: Job, given: unknown, within: string): Wanted {
 function checkCalendar(
   given: { cron: unknown; timeZone: unknown },
   within: string,
+  problem: FindByCalendar<string | null> = cronProblem,
 ): Pick<KeyedDefinition, 'cron' | 'timeZone'> {
   const timeZone =
     given.timeZone === undefined ? 'UTC' : checkText(`${within}timeZone`, given.timeZone)
-  const ofZone = cronProblem('* * * * *', timeZone)
+  const ofZone = problem('* * * * *', timeZone)
   if (ofZone !== null) throw new ArgumentError(`${within}timeZone`, `cannot be used: ${ofZone}`)
   const cron = checkText(`${within}cron`, given.cron)
   const ofCron =
     cron.length > MAX_CRON_LENGTH
       ? `it has over ${MAX_CRON_LENGTH} characters`
-      : cronProblem(cron, timeZone)
+      : problem(cron, timeZone)
   if (ofCron !== null) throw new ArgumentError(`${within}cron`, `cannot be used: ${ofCron}`)
   return { cron, timeZone }
 }
