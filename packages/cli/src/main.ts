@@ -32,6 +32,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command<ProcessTerminal>>>
   'dead-letters': ofProduct('dead-letters'),
   queue: ofProduct('queue'),
   work: ofProduct('work'),
+  schedules: ofProduct('schedules'),
   simulate: ofProduct('simulate'),
 }
 
@@ -52,6 +53,7 @@ const USAGE = `Usage: roundsman <command> [--env-file FILE] [options]
   dead-letters  list work that was given up, and why
   queue         pause and resume the queue of a job
   work          list, cancel, postpone and reorder waiting work
+  schedules     list and change schedules that are kept as data
   simulate      list the ticks of a range of time and their outcomes
   console       serve the console on this machine
 

@@ -42,3 +42,16 @@ export function parseWholeNumber(
   if (value >= min && value <= max) return value
   throw new UsageError(`${option} is a whole number from ${min} to ${max}, not "${text}"`)
 }
+
+const UNITS = { s: 1_000, min: 60_000, h: 3_600_000, d: 86_400_000 } as const
+
+/**
+ * Reads `90s`, `15min`, `2h` or `3d`.
+ * @throws UsageError
+ */
+export function parseDurationMs(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const [, count, unit] = /^(\d{1,6})\s*(s|min|h|d)$/.exec(text) ?? []
+  if (count !== undefined) return Number(count) * UNITS[unit as keyof typeof UNITS]
+  throw new UsageError(`${option}: "${text}" is no duration; give one such as 90s, 15min, 2h or 3d`)
+}

@@ -2,6 +2,7 @@ import { createCheckCommand, type CheckCommandOptions } from '../check/checkComm
 import type { Product } from '../command/product.ts'
 import type { Terminal } from '../command/runCommand.ts'
 import { createQueueCommand } from '../control/queueCommand.ts'
+import { createSchedulesCommand } from '../control/schedulesCommand.ts'
 import { createWorkCommand } from '../control/workCommand.ts'
 import { createListCommand } from '../list/listCommand.ts'
 import { createOnceCommand } from '../once/onceCommand.ts'
@@ -28,6 +29,7 @@ export function createProductCommands({ call, open, check }: ProductCommandsOpti
     'dead-letters': createDeadLettersCommand({ ...source('dead-letters'), once: call('once') }),
     queue: createQueueCommand(source('queue')),
     work: createWorkCommand(source('work')),
+    schedules: createSchedulesCommand(source('schedules')),
     simulate: createSimulateCommand(source('simulate')),
   }
 }

@@ -13,7 +13,7 @@ import { currentUser } from '../command/currentUser.ts'
 import { describeInstant } from '../command/describeInstant.ts'
 import { onOneLine, standardLayout, wrap, type Layout } from '../command/layout.ts'
 import { parseInstant } from '../command/parseInstant.ts'
-import { parseCommandLine, parseWholeNumber } from '../command/parseOptions.ts'
+import { parseCommandLine, parseDurationMs, parseWholeNumber } from '../command/parseOptions.ts'
 import { withClient, type ProductSource } from '../command/product.ts'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
 import { describePause } from '../list/formatJobs.ts'
@@ -293,8 +293,6 @@ function readWhich(name: string, { id: ids, label, all = false }: Values): Which
   return { job, ids }
 }
 
-const UNITS = { s: 1_000, min: 60_000, h: 3_600_000, d: 86_400_000 } as const
-
 function readStart({ until, for: duration, now = false }: Values): Date {
   const said = [until, duration, now || undefined].filter((one) => one !== undefined)
   if (said.length !== 1) throw new UsageError('Give exactly one of --until, --for and --now')
@@ -304,12 +302,7 @@ function readStart({ until, for: duration, now = false }: Values): Date {
     if (instant === null) throw new UsageError(`--until: ${problem}`)
     return instant
   }
-  const [, count, unit] = /^(\d{1,6})\s*(s|min|h|d)$/.exec(duration ?? '') ?? []
-  if (count === undefined)
-    throw new UsageError(
-      `--for: "${duration}" is no duration; give one such as 90s, 15min, 2h or 3d`,
-    )
-  return new Date(Date.now() + Number(count) * UNITS[unit as keyof typeof UNITS])
+  return new Date(Date.now() + (parseDurationMs('--for', duration) ?? 0))
 }
 
 function readPriority(text: string | undefined): number {

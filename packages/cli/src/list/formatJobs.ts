@@ -10,7 +10,7 @@ const STATE_STYLES: Record<JobState, Style> = {
   unknown: 'dim',
 }
 
-const MISSED = {
+export const MISSED = {
   once: 'one run makes up for all of them',
   all: 'each gets its run',
   skip: 'they stay missed',
@@ -84,7 +84,7 @@ function scheduleFacts(schedule: ListedSchedule): string[][] {
   ]
 }
 
-function describeTick(tick: ListedSchedule['next'][number], timeZone: string): string {
+export function describeTick(tick: ListedSchedule['next'][number], timeZone: string): string {
   const utc = tick.at.toISOString().slice(0, 19).replace('T', ' ')
   const where = timeZone === 'UTC' ? `${utc} UTC` : `${tick.local} ${tick.offset}  (${utc} UTC)`
   return tick.mark === null ? where : `${where}: ${MARKS[tick.mark]}`

@@ -45,6 +45,7 @@ const DATABASES: [line: string, order: readonly Source[], otherwise?: string][] 
   ['dead-letters', NOT_BY_FLAG],
   [`queue pause ${JOB} --reason test`, NOT_BY_FLAG],
   ['work list', NOT_BY_FLAG],
+  ['schedules list', NOT_BY_FLAG],
   ['simulate --from 2026-01-01 --to 2026-01-02', NOT_BY_FLAG],
 ]
 
@@ -69,6 +70,7 @@ const COUNTS: [
   ['runs --json', '--limit', 20, ({ runs }) => runs],
   ['dead-letters --json', '--limit', 20, ({ deadLetters }) => deadLetters],
   ['work list --json', '--limit', 20, ({ work }) => work],
+  ['schedules list --json', '--limit', 20, ({ schedules }) => schedules],
   [
     'simulate --from 2026-01-01T00:00 --to 2026-01-01T10:00 --json',
     '--limit',
@@ -77,7 +79,7 @@ const COUNTS: [
   ],
 ]
 
-type Printed = Record<'runs' | 'deadLetters' | 'work' | 'ticks', unknown[]> & {
+type Printed = Record<'runs' | 'deadLetters' | 'work' | 'schedules' | 'ticks', unknown[]> & {
   jobs: { schedule: { next: unknown[] } }[]
 }
 
@@ -98,6 +100,10 @@ beforeAll(async () => {
   await client.query(`
     insert into "JobDeadLetter" ("id", "name", "bytes", "payload", "errorCode", "errorMessage")
     select gen_random_uuid(), '${JOB}', 2, '{}', 'gone', '' from generate_series(1, 30)`)
+  await client.query(`
+    insert into "JobKeyedSchedule" ("name", "key", "version", "cron", "timeZone", "missed", "catchUpMs", "overlap", "jitterMs", "bytes",
+      "cursor", "delayMs", "tzdata")
+    select '${JOB}', 'tenant-' || n, 1, '0 9 * * *', 'UTC', 'once', 1, 'skip', 0, 0, now(), 0, '' from generate_series(1, 30) n`)
 })
 
 afterAll(async () => {

@@ -1,0 +1,374 @@
+import { listRecentKeyedTicks, listScheduleActions } from '@roundsman/engine/internal'
+import { JobError, type Job } from '@roundsman/engine'
+import type { JobsClient, ListedSchedule, PreviewedTick } from '@roundsman/engine/client'
+import { currentUser } from '../command/currentUser.ts'
+import { describeDuration } from '../command/describeDuration.ts'
+import { describeInstant } from '../command/describeInstant.ts'
+import { layOutRows, onOneLine, standardLayout, wrap, type Layout } from '../command/layout.ts'
+import { parseInstant } from '../command/parseInstant.ts'
+import { parseCommandLine, parseDurationMs, parseWholeNumber } from '../command/parseOptions.ts'
+import { withClient, type Product, type ProductSource } from '../command/product.ts'
+import { ForeseenError, UsageError, type Command, type Terminal } from '../command/runCommand.ts'
+import { refuseUnknownJob } from '../command/unknownJob.ts'
+import { describeCron } from '../list/describeJobs.ts'
+import { describePause, describeTick, MISSED } from '../list/formatJobs.ts'
+
+const usage = (
+  call: string,
+) => `Usage: ${call} list [<job>] [--search TEXT] [--state paused|refused|late] [--limit N] [--after POSITION] [--json]
+       ${call} show <job> <key> [--limit N] [--json]
+       ${call} preview (<job> <key> | --cron CRON [--time-zone ZONE]) [--limit N] [--json]
+       ${call} set <job> <key> [--cron CRON] [--time-zone ZONE] [--payload JSON] [--missed once|all|skip] [--overlap skip|allow]
+           [--catch-up DURATION] [--jitter DURATION] [--starts DATE|now] [--ends DATE|never] [--allow-seconds] [--reason TEXT] [--json]
+       ${call} pause|trigger <job> <key> --reason TEXT [--json]
+       ${call} resume|delete <job> <key> [--reason TEXT] [--json]
+
+Schedules that are kept as data, such as one for each customer: lists them, shows what became of their ticks and who changed
+them, and changes them. Payloads are not shown. Who changed what, and why, is recorded.
+
+set makes a schedule, or changes one: what you leave out stays as it is, and in a new one has its default. What is due by the
+old times is decided first. trigger has one run now, beside its ticks. preview lists what it would be due at next.
+
+  --search TEXT       how the key begins
+  --cron CRON         five fields, or six with seconds in front
+  --time-zone ZONE    IANA name; a new one has UTC
+  --payload JSON      of each of its runs; a new one has {}
+  --catch-up DURATION a tick that was due longer ago is missed: 90s, 15min, 2h, 3d; a new one has 1d
+  --jitter DURATION   spreads what is due at one instant; a new one has 0s
+  --starts, --ends    no tick before and after; in UTC unless it has an offset
+  --allow-seconds     allows more than one tick in a minute
+  --reason TEXT       why, for the record
+  --limit N           how many schedules, ticks or instants, 1 to 1000 (preview: 100); default 20
+  --after POSITION    go on after this position, which the page before printed
+  --json              print one JSON object
+
+Exit code: 0 done, or nothing to do, 1 refused, or the environment or the database needs attention, 2 usage`
+
+const READS = ['list', 'show', 'preview'] as const
+const ACTIONS = [...READS, 'set', 'pause', 'resume', 'trigger', 'delete'] as const
+
+const OPTIONS = {
+  search: { type: 'string' },
+  state: { type: 'string' },
+  cron: { type: 'string' },
+  'time-zone': { type: 'string' },
+  payload: { type: 'string' },
+  missed: { type: 'string' },
+  overlap: { type: 'string' },
+  'catch-up': { type: 'string' },
+  jitter: { type: 'string' },
+  starts: { type: 'string' },
+  ends: { type: 'string' },
+  'allow-seconds': { type: 'boolean' },
+  reason: { type: 'string' },
+  limit: { type: 'string' },
+  after: { type: 'string' },
+  json: { type: 'boolean' },
+} as const
+
+type Values = ReturnType<typeof parseCommandLine<typeof OPTIONS>>['values']
+/** What one call is about. */
+interface Call {
+  values: Values
+  terminal: Terminal
+  product: Product
+}
+interface Target {
+  name: string
+  key: string
+}
+
+export function createSchedulesCommand(source: ProductSource): Command {
+  return {
+    usage: usage(source.call),
+    async run(args, terminal) {
+      const { values, positionals } = parseCommandLine(args, OPTIONS)
+      const [given, name, key, ...rest] = positionals
+      const action = ACTIONS.find((one) => one === given)
+      if (action === undefined) throw new UsageError(`Say what to do: ${ACTIONS.join(', ')}`)
+      if (rest.length > 0) throw new UsageError(`"${rest.join(' ')}" is too much`)
+      if (action === 'list' && key !== undefined)
+        throw new UsageError('list takes a job; to look for a key, give --search')
+      const product = await source.open(terminal)
+      const call = { values, terminal, product }
+      if (action === 'list') return await list(name, call)
+      if (action === 'preview' && values.cron !== undefined && name === undefined)
+        return await preview(null, call)
+      if (name === undefined) throw new UsageError('Which job? Give its name')
+      if (key === undefined) throw new UsageError('Which schedule? Give its key')
+      const target = { name, key }
+      switch (action) {
+        case 'show':
+          return await show(target, call)
+        case 'preview':
+          return await preview(target, call)
+        case 'set':
+          return await set(target, call)
+        default:
+          return await act(action, target, call)
+      }
+    },
+  }
+}
+
+const MAX_PREVIEWED = 100
+const MAX_ACTIONS = 20
+
+async function list(name: string | undefined, { values, terminal, product }: Call) {
+  const { search, state, json } = values
+  const limit = parseWholeNumber('--limit', values.limit, { min: 1, max: 1_000, otherwise: 20 })
+  const after = parsePlace(values.after)
+  const page = await withClient(product, async ({ schedules }) =>
+    schedules.list({ name, search, state: state as never, limit, after }),
+  )
+  const next = page.next && `${page.next.name}/${page.next.key}`
+  if (json) return print(terminal, { schedules: page.schedules, next })
+  if (page.schedules.length === 0) refuseUnknownJob(name, product)
+  const layout = standardLayout(terminal.stdout)
+  const isNarrowed = [name, search, state, after].some((one) => one !== undefined)
+  const none = isNarrowed ? 'No schedule matches.' : 'There are no schedules that are kept as data.'
+  const lines = page.schedules.flatMap((one) => formatListed(one, layout))
+  if (next !== null) lines.push('', layout.paint('dim', `More: --after ${onOneLine(next)}`))
+  return print(terminal, lines.length === 0 ? [none] : lines)
+}
+
+/** Job names have no slash. */
+function parsePlace(text: string | undefined): Target | undefined {
+  if (text === undefined) return undefined
+  const [, name, key] = /^([^/]+)\/(.+)$/s.exec(text) ?? []
+  if (name !== undefined && key !== undefined) return { name, key }
+  throw new UsageError(`--after: "${text}" is not a position that this command has printed`)
+}
+
+/** When it is due next, and by what; then what keeps it from that. */
+function formatListed(one: ListedSchedule, { width, paint }: Layout): string[] {
+  const due = one.nextAt === null ? 'never' : one.nextAt.slice(0, 19).replace('T', ' ')
+  const problem = describeState(one)
+  return [
+    `${due.padEnd(19)}  ${one.name}  ${onOneLine(one.key)}`,
+    paint('dim', `  ${one.cron} in ${one.timeZone}`),
+    ...(problem === null ? [] : [paint('yellow', `  ${wrap(problem, width - 2, 2)}`)]),
+  ]
+}
+
+function describeState({ pausedAt, pausedBy, pauseReason, isLate }: ListedSchedule): string | null {
+  if (pausedAt !== null)
+    return onOneLine(`paused ${describePause({ at: pausedAt, by: pausedBy, reason: pauseReason })}`)
+  return isLate ? 'late: its tick is due, and no worker has decided it' : null
+}
+
+async function show(target: Target, { values, terminal, product }: Call) {
+  const limit = parseWholeNumber('--limit', values.limit, { min: 1, max: 1_000, otherwise: 20 })
+  const { name, key } = target
+  const found = await withClient(product, async ({ schedules, reader }) => ({
+    schedule: await schedules.get(target),
+    ticks: await listRecentKeyedTicks(reader, { name, keys: [key], limit }),
+    actions: await listScheduleActions(reader, { name, key, limit: MAX_ACTIONS }),
+    preview: schedules.preview,
+  }))
+  const { schedule, ticks, actions } = found
+  if (schedule === null && actions.length === 0) throw unknownSchedule(target, product)
+  const upcoming = schedule === null ? [] : previewOf(schedule, 5, found.preview)
+  if (values.json) return print(terminal, { schedule, upcoming, ticks, actions })
+  const rows: (readonly [what: string, value: string])[] = [
+    ['Schedule', key],
+    ['Job', name],
+    ...(schedule === null
+      ? [['State', 'deleted'] as const]
+      : describeDefinition(schedule, upcoming)),
+    ...ticks.map(
+      (tick, at) =>
+        [
+          at === 0 ? 'Ticks' : '',
+          [
+            `${describeInstant(tick.scheduledFor)} ${tick.outcome}`,
+            ...(tick.count > 1 ? [`${tick.count} ticks`] : []),
+            ...(tick.reason === null ? [] : [tick.reason]),
+            ...(tick.run === null ? [] : [`run ${tick.run.id} ${tick.run.status}`]),
+          ].join(', '),
+        ] as const,
+    ),
+    ...actions.map(
+      ({ at, action, actor, reason }, nth) =>
+        [
+          nth === 0 ? 'Changes' : '',
+          `${describeInstant(at)} ${action} by ${actor}${reason === null ? '' : `: ${reason}`}`,
+        ] as const,
+    ),
+  ]
+  const cells = rows.map(([what, value]) => ({ cells: [what, onOneLine(value)] }))
+  return print(terminal, layOutRows(cells, standardLayout(terminal.stdout)))
+}
+
+function describeDefinition(schedule: ListedSchedule, upcoming: readonly PreviewedTick[]) {
+  const { cron, timeZone, missed, overlap, catchUpMs, jitterMs, startsAt, endsAt } = schedule
+  const state = describeState(schedule)
+  const limit = missed === 'skip' ? '' : `, up to ${describeDuration(catchUpMs)} later`
+  return [
+    ...(state === null ? [] : [['State', state] as const]),
+    ['Version', String(schedule.version)],
+    ['Due', `${describeCron(cron)}, ${timeZone}`],
+    ['Cron', cron],
+    ...(startsAt === null ? [] : [['From', describeInstant(startsAt)] as const]),
+    ...(endsAt === null ? [] : [['To', describeInstant(endsAt)] as const]),
+    ...describeTicks(upcoming, timeZone),
+    ['Missed', `${missed}: ${MISSED[missed]}${limit}`],
+    ['Overlap', overlap],
+    ...(jitterMs === 0 ? [] : [['Jitter', `up to ${describeDuration(jitterMs)}`] as const]),
+  ] as const
+}
+
+function describeTicks(ticks: readonly PreviewedTick[], timeZone: string) {
+  if (ticks.length === 0) return [['Next', 'never'] as const]
+  return ticks.map((tick, at) => [at === 0 ? 'Next' : '', describeTick(tick, timeZone)] as const)
+}
+
+/** Those to come, also of a paused one. */
+function previewOf(
+  { cron, timeZone, startsAt, endsAt }: ListedSchedule,
+  count: number,
+  find: JobsClient['schedules']['preview'],
+): PreviewedTick[] {
+  return find({ cron, timeZone, startsAt: toDate(startsAt), endsAt: toDate(endsAt), count })
+}
+
+async function preview(target: Target | null, { values, terminal, product }: Call) {
+  const bounds = { min: 1, max: MAX_PREVIEWED, otherwise: 20 }
+  const count = parseWholeNumber('--limit', values.limit, bounds)
+  const { cron, 'time-zone': timeZone } = values
+  const found = await withClient(product, async ({ schedules }) => {
+    const schedule = target && (await schedules.get(target))
+    if (target !== null && schedule === null) throw unknownSchedule(target, product)
+    const zone = timeZone ?? schedule?.timeZone ?? 'UTC'
+    const { startsAt = null, endsAt = null } = schedule ?? {}
+    const of = { startsAt: toDate(startsAt), endsAt: toDate(endsAt) }
+    const by = cron ?? schedule?.cron ?? ''
+    return { zone, ticks: schedules.preview({ cron: by, timeZone: zone, ...of, count }) }
+  })
+  if (values.json) return print(terminal, { timeZone: found.zone, upcoming: found.ticks })
+  if (found.ticks.length === 0) return print(terminal, ['It is never due again.'])
+  return print(
+    terminal,
+    found.ticks.map((tick) => describeTick(tick, found.zone)),
+  )
+}
+
+async function set({ name, key }: Target, { values, terminal, product }: Call) {
+  const job = product.jobs.find((one) => one.name === name)
+  if (job === undefined) refuseUnknownJob(name, product)
+  const { reason, cron, 'time-zone': timeZone, missed, overlap } = values
+  const payload = readPayload(values.payload)
+  const catchUpMs = parseDurationMs('--catch-up', values['catch-up'])
+  const jitterMs = parseDurationMs('--jitter', values.jitter)
+  const startsAt = readInstant('--starts', values.starts, 'now')
+  const endsAt = readInstant('--ends', values.ends, 'never')
+  const done = await refusedInWords(product, async ({ schedules }) => {
+    const before = await schedules.get({ name, key })
+    if (before === null && cron === undefined)
+      throw new UsageError('--cron is missing: when is it due?')
+    const wanted = {
+      key,
+      cron: cron ?? before?.cron,
+      timeZone: timeZone ?? before?.timeZone,
+      missed: missed ?? before?.missed,
+      overlap: overlap ?? before?.overlap,
+      catchUpMs: catchUpMs ?? before?.catchUpMs,
+      jitterMs: jitterMs ?? before?.jitterMs,
+      startsAt: startsAt === undefined ? toDate(before?.startsAt ?? null) : startsAt,
+      endsAt: endsAt === undefined ? toDate(before?.endsAt ?? null) : endsAt,
+      ...(payload === undefined ? { keepsPayload: before !== null } : { payload }),
+      // Where the expression stays, whoever made it has allowed what it names.
+      allowSeconds: values['allow-seconds'] ?? cron === undefined,
+      ifVersion: before?.version ?? 0,
+      ...{ actor: currentUser(), reason },
+    }
+    return await schedules.upsert(null, job as Job, wanted as never)
+  })
+  const { kind, version } = done
+  const nextAt = done.nextAt?.toISOString() ?? null
+  if (values.json) return print(terminal, { name, key, kind, version, nextAt })
+  const did = { created: 'made', changed: 'changed', unchanged: 'so already' }[kind]
+  const next = nextAt === null ? 'never due' : `next at ${describeInstant(nextAt)}`
+  return print(terminal, [`${nameOf({ name, key })} is ${did}: version ${version}, ${next}.`])
+}
+
+function readPayload(text: string | undefined): unknown {
+  if (text === undefined) return undefined
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new UsageError(`--payload is no JSON: ${(error as Error).message}`)
+  }
+}
+
+function readInstant(option: string, text: string | undefined, none: string) {
+  if (text === undefined) return undefined
+  if (text === none) return null
+  const { instant, problem } = parseInstant(text, 'UTC')
+  if (instant === null) throw new UsageError(`${option}: ${problem}, or ${none}`)
+  return instant
+}
+
+async function act(
+  action: 'pause' | 'resume' | 'trigger' | 'delete',
+  target: Target,
+  { values, terminal, product }: Call,
+) {
+  const { name, key } = target
+  const { reason = '', json } = values
+  if ((action === 'pause' || action === 'trigger') && reason.trim() === '')
+    throw new UsageError('--reason is missing: say why')
+  const by = { actor: currentUser(), reason }
+  // With the definition, the run of a trigger has its label.
+  const job = product.jobs.find((one) => one.name === name) ?? { name }
+  const { outcome, before } = await refusedInWords(product, async ({ schedules }) => {
+    const found = await schedules.get(target)
+    return { before: found, outcome: await schedules[action](null, job, key, by) }
+  })
+  if (outcome === 'notFound' || (typeof outcome === 'object' && outcome.kind === 'notFound'))
+    throw unknownSchedule(target, product)
+  if (typeof outcome === 'object') {
+    const { workId } = outcome
+    if (json) return print(terminal, { name, key, workId })
+    return print(terminal, [`${nameOf(target)} has work of its own to do now: ${workId}.`])
+  }
+  if (json) return print(terminal, { name, key, outcome })
+  const state = before && describeState(before)
+  const words = {
+    paused: 'is paused',
+    alreadyPaused: `was ${state ?? 'paused'} already`,
+    resumed: 'is resumed',
+    notPaused: 'was not paused',
+    deleted: 'is deleted; its work, ticks and runs stay',
+  }
+  return print(terminal, [`${nameOf(target)} ${words[outcome]}.`])
+}
+
+/** What the engine refuses for a reason of the product's is no error of this program. */
+async function refusedInWords<Value>(
+  product: Pick<Product, 'within'>,
+  work: (client: JobsClient) => Promise<Value>,
+): Promise<Value> {
+  try {
+    return await withClient(product, work)
+  } catch (error) {
+    if (error instanceof JobError) throw new ForeseenError(`${error.message}.`, { cause: error })
+    throw error
+  }
+}
+
+const nameOf = ({ name, key }: Target) => `The schedule ${onOneLine(key)} of ${name}`
+
+function unknownSchedule(target: Target, product: Pick<Product, 'jobs'>): ForeseenError {
+  refuseUnknownJob(target.name, product)
+  return new ForeseenError(`${target.name} has no schedule ${onOneLine(target.key)}`)
+}
+
+function toDate(at: string | null): Date | null {
+  return at === null ? null : new Date(at)
+}
+
+function print({ stdout }: Terminal, what: readonly string[] | object): number {
+  stdout.write(`${Array.isArray(what) ? what.join('\n') : JSON.stringify(what)}\n`)
+  return 0
+}
