@@ -173,20 +173,19 @@ export interface RefusedSchedules {
   isCut: boolean
 }
 
-/** So many are counted. */
+/** So many are counted of each job. */
 export const MAX_REFUSED = 10_000
 
 export async function listRefusedSchedules(reader: JobsReader): Promise<RefusedSchedules[]> {
   return await reader.rows<RefusedSchedules>({
     text: `
-      with refused as materialized (
-        select "name", "key", "pausedAt", "pauseReason" from "JobKeyedSchedule"
-        where ${IS_REFUSED} order by "name", "pausedAt" limit ${MAX_REFUSED + 1}
-      )
-      select "name", (array_agg("key" order by "pausedAt"))[1] as "key", min("pausedAt") as "since",
+      select job.name, (array_agg("key" order by "pausedAt"))[1] as "key", min("pausedAt") as "since",
              coalesce((array_agg(${boundedText('"pauseReason"')} order by "pausedAt"))[1], '') as "message",
-             least(count(*), ${MAX_REFUSED})::int as "count", (select count(*) from refused) > ${MAX_REFUSED} as "isCut"
-      from refused group by "name" order by "name"`,
+             least(count(*), ${MAX_REFUSED})::int as "count", count(*) > ${MAX_REFUSED} as "isCut"
+      from (${NAMES_OF_SCHEDULES}) job(name) cross join lateral (
+        select "key", "pausedAt", "pauseReason" from "JobKeyedSchedule"
+        where "name" = job.name and ${IS_REFUSED} order by "pausedAt" limit ${MAX_REFUSED + 1}
+      ) refused group by job.name order by job.name`,
   })
 }
 

@@ -3,7 +3,11 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import pg from 'pg'
 import { z } from 'zod'
 import { defineJob } from '../../src/index.ts'
-import { listLateSchedules } from '../../src/read/listKeyedSchedules.ts'
+import {
+  listLateSchedules,
+  listRefusedSchedules,
+  MAX_REFUSED,
+} from '../../src/read/listKeyedSchedules.ts'
 import { createKeyedScheduler } from '../../src/tick/keyedScheduler.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
 
@@ -230,5 +234,24 @@ describe('a key', () => {
   it.each(['.', '..'])('that no address can hold is refused: %s', async (key) => {
     const upsert = client.schedules.upsert(null, report, { key, cron: '0 * * * *' })
     await expect(upsert).rejects.toMatchObject({ argument: 'key' })
+  })
+})
+
+describe('refused payloads', () => {
+  it('of one job are told however many another has', async () => {
+    await runtime.rows(
+      `insert into "JobKeyedSchedule" ("name", "key", "cron", "timeZone", "missed", "catchUpMs", "overlap", "jitterMs", "bytes",
+         "cursor", "delayMs", "tzdata", "refusals", "pausedAt", "pauseReason")
+       select name, n, '0 * * * *', 'UTC', 'once', 1, 'skip', 0, 0, now(), 0, '', 3, now(), 'does not fit'
+       from (select 'invoice', generate_series(0, $1::int) union all select 'report', 1) one(name, n)`,
+      [MAX_REFUSED],
+    )
+
+    const refused = await listRefusedSchedules(runtime.reader)
+
+    expect(refused.map(({ name, count, isCut }) => ({ name, count, isCut }))).toEqual([
+      { name: 'invoice', count: MAX_REFUSED, isCut: true },
+      { name: 'report', count: 1, isCut: false },
+    ])
   })
 })
