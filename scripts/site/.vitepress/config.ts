@@ -131,7 +131,7 @@ export default defineConfig({
           searchOptions: {
             // Sent to the browser as text. First what users ask for, last what those ask who work on it.
             boostDocument: (id: string) =>
-              /concepts|recipes|comingFrom|frameworks|testing|adopting|scaling/.test(id)
+              /concepts|recipes|comingFrom|frameworks|adopting|scaling|observability/.test(id)
                 ? 3
                 : /reports|adr|[A-Z]{8}|jobs|guarantees|architecture|commands/.test(id)
                   ? 0.2
