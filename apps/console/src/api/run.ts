@@ -25,7 +25,7 @@ export interface WaitingWorkPage {
 
 export const RUN_TRIGGERS = ['schedule', 'queue', 'manual', 'cli'] as const satisfies RunTrigger[]
 
-/** The clocks of machines differ by some seconds. */
+/** The clocks of machines differ by some seconds; the judge has the same limit. */
 const MIN_AHEAD_MS = 10_000
 
 /** How far the clock of a run's worker was ahead of the database's as it took the run; null within a few seconds. */

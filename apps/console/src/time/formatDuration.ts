@@ -58,3 +58,8 @@ export function parseDuration(text: string): number | null {
   }
   return Math.round(total)
 }
+
+/** How a clock differs: `37 min ahead`, `2 min behind`. */
+export function formatAhead(ms: number): string {
+  return `${formatRoughDuration(Math.abs(ms))} ${ms < 0 ? 'behind' : 'ahead'}`
+}

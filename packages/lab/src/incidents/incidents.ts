@@ -231,7 +231,7 @@ export const INCIDENTS: readonly Incident[] = [
       return OVERVIEW
     },
     says: [
-      /Failing\s+writeExport: 12 of 32 failed in 1 h, all on \S+, none on worker-1/,
+      /Failing\s+writeExport: 12 of 32 failed in 1 h(, usually none)?, all on \S+, none on worker-1/,
       /ENOSPC: no space left on device/,
     ],
   },

@@ -9,7 +9,7 @@ import { Elapsed } from '../../parts/Elapsed.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { useClock } from '../../services/useClock.ts'
-import { formatDuration } from '../../time/formatDuration.ts'
+import { formatAhead, formatDuration } from '../../time/formatDuration.ts'
 import { formatShort } from '../../time/formatExact.ts'
 import { describeCatchUp, describeRates, readyCount } from './Backlog.tsx'
 import { describeFailures, describeUsual } from './describeFailures.ts'
@@ -19,7 +19,6 @@ import {
   countPieces,
   countRefused,
   countWaiting,
-  describeClock,
   formatDay,
   isBad,
 } from './describeOverview.ts'
@@ -303,7 +302,7 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
         <>
           <p>
             The clock of <strong>{item.host}</strong> is{' '}
-            <strong>{describeClock(item.aheadMs)}</strong>
+            <strong>{formatAhead(item.aheadMs)}</strong>
             {item.aheadMs < 0 ? '' : ' of'} the database’s, as of a run that started{' '}
             <Moment at={item.lastAt} />
           </p>

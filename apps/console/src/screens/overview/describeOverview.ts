@@ -1,5 +1,5 @@
 import type { ConsoleAttention, ConsoleOverview } from '@roundsman/admin/contract'
-import { formatDuration, formatRoughDuration } from '../../time/formatDuration.ts'
+import { formatAhead, formatDuration, formatRoughDuration } from '../../time/formatDuration.ts'
 import { formatExact } from '../../time/formatExact.ts'
 import { describeCatchUp, readyCount } from './Backlog.tsx'
 import { describeFailures } from './describeFailures.ts'
@@ -123,7 +123,7 @@ function sayFirst(item: ConsoleAttention, now: number): string {
     case 'backlog':
       return `${item.name}: ${readyCount(item)} waiting, ${describeCatchUp(item)}`
     case 'clock':
-      return `The clock of ${item.host} is ${describeClock(item.aheadMs)}`
+      return `The clock of ${item.host} is ${formatAhead(item.aheadMs)}`
     case 'heldKey':
       return `${item.name}: the unique key ${item.uniqueKey} is held until ${formatDay(item.until)}`
     case 'connections':
@@ -167,11 +167,6 @@ function otherThings(count: number): string {
 /** Writes `2028-01-31` by the viewer's clock. */
 export function formatDay(instant: string): string {
   return formatExact(instant).local.slice(0, 10)
-}
-
-/** Says `37 min ahead`, `2 min behind`. */
-export function describeClock(aheadMs: number): string {
-  return `${formatRoughDuration(Math.abs(aheadMs))} ${aheadMs < 0 ? 'behind' : 'ahead'}`
 }
 
 /** Says `over 431 wait`. */

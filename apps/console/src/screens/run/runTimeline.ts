@@ -3,7 +3,7 @@ import { batchSpans, type BatchSpan } from './batchSpans.ts'
 import { readRunDetails } from '../../api/readRunDetails.ts'
 import { clockAheadMs, startOf } from '../../api/run.ts'
 import { OUTCOME_WORDS } from '../../api/runOutcome.ts'
-import { formatDuration, formatRoughDuration } from '../../time/formatDuration.ts'
+import { formatAhead, formatDuration } from '../../time/formatDuration.ts'
 
 export interface TimelineStep {
   key: string
@@ -116,7 +116,7 @@ function end(run: RunDetail, code: string | null): TimelineStep {
 /** Says `its worker’s clock was 37 min ahead`: what the run's start and end are recorded by. */
 export function describeClock(run: Pick<RunDetail, 'startedAt' | 'createdAt'>): string | null {
   const aheadMs = clockAheadMs(run)
-  return aheadMs === null ? null : `its worker’s clock was ${formatRoughDuration(aheadMs)} ahead`
+  return aheadMs === null ? null : `its worker’s clock was ${formatAhead(aheadMs)}`
 }
 
 function lateness(run: RunDetail): string | null {

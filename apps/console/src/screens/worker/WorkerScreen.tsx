@@ -18,7 +18,7 @@ import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { StatusMark } from '../../parts/StatusMark.tsx'
 import { useServices } from '../../services/useServices.ts'
-import { formatDuration, formatRoughDuration } from '../../time/formatDuration.ts'
+import { formatAhead, formatDuration } from '../../time/formatDuration.ts'
 import { formatExact } from '../../time/formatExact.ts'
 import { jobColumn } from '../queue/jobColumn.tsx'
 import { WorkerMark } from './WorkerMark.tsx'
@@ -102,7 +102,7 @@ function WorkerPanels({ id, detail }: { id: string; detail: ConsoleWorkerDetail 
           )}
           {aheadMs > 0 && (
             <p className="muted chartNote">
-              Its clock was {formatRoughDuration(aheadMs)} ahead, and its runs are recorded by it.
+              Its clock was {formatAhead(aheadMs)}, and its runs are recorded by it.
             </p>
           )}
         </Panel>
