@@ -37,7 +37,7 @@ async function start(options: object = {}): Promise<void> {
   await startForAll(options)
 }
 const harm = (how: Harm) =>
-  runtime.prisma.$transaction((tx) => client.enqueue(tx, guilty, { harm: how }))
+  runtime.prisma.$transaction((tx) => client.enqueue(tx, guilty, { harms: [how] }))
 const leaveInPeace = (n: number, ms: number) =>
   runtime.prisma.$transaction((tx) => client.enqueue(tx, innocent, { n, ms }))
 const runs = (name: string) =>
