@@ -140,7 +140,7 @@ async function tellBacklogs(queues: readonly DrawnPiece[][], at: number): Promis
   await insertThose(
     `insert into "JobWork" ("id", "name", "dueAt", "place", "bytes", "payload")
      select gen_random_uuid(), name, due, row_number() over (order by due), 2, '{}' from piece`,
-    all.filter(({ dueAt, startsAt }) => dueAt <= at && startsAt > at),
+    all.filter(({ startsAt }) => startsAt > at),
   )
   await runtime.rows(
     `insert into "JobWorker" ("id", "liveness", "lanes") values ('w', 'heartbeat', $1)`,
@@ -152,7 +152,8 @@ async function tellBacklogs(queues: readonly DrawnPiece[][], at: number): Promis
 }
 
 /** What could be of any use: the last runs of an hour and more, and what is under way or waits. */
-const seenAt = (at: number) => (pieces: readonly DrawnPiece[]) => {
+const seenAt = (at: number) => (all: readonly DrawnPiece[]) => {
+  const pieces = all.filter(({ dueAt }) => dueAt <= at)
   const ended = pieces.filter(({ endsAt, startsAt }) => startsAt < Infinity && endsAt <= at)
   return [
     ...ended.slice(-1_100),
