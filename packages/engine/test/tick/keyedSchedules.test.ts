@@ -14,6 +14,7 @@ import { openDatabase } from '../../src/store/database.ts'
 import { createTestSchema } from '../../src/store/testSchema.ts'
 import { openTestJobs } from '../../src/testing.ts'
 import { createKeyedScheduler } from '../../src/tick/keyedScheduler.ts'
+import { dueJobsSql } from '../../src/tick/keyedRow.ts'
 import { containedLog } from '../../src/store/containedLog.ts'
 import type { PlainTransaction } from '../fixtures/plainClient.ts'
 import { usePlainClient } from '../usePlainClient.ts'
@@ -537,6 +538,19 @@ describe('what is wrong', () => {
 })
 
 describe('a worker', () => {
+  it('whose schedules are all due later looks at one place of an index, however many there are', async () => {
+    const many = Array.from({ length: 2_000 }, (_, at) => weekly(at))
+    await schedules.upsertMany(client, report, many)
+    await rows('analyze "JobKeyedSchedule"')
+    const found = await rows<{ 'QUERY PLAN': string }>(
+      `explain (analyze, costs off, timing off, summary off) select ${dueJobsSql('$1')} as due`,
+      [['report']],
+    )
+    const plan = found.map((line) => line['QUERY PLAN']).join('\n')
+    expect(plan).toMatch(/Index.* Scan using "JobKeyedSchedule_name_dueAt_idx"/)
+    expect(plan).not.toMatch(/Seq Scan|Rows Removed|rows=2000/)
+  })
+
   it('decides ticks of its own jobs alone', async () => {
     await schedules.upsert(client, report, weekly(1, { cron: '0 * * * *' }))
     await rows(`update roundsman."testTime" set at = '2026-10-22T13:00:00Z'`)
@@ -656,6 +670,22 @@ describe('from and to', () => {
 })
 
 describe('a backfill', () => {
+  it('of over 10,000 instants is refused before anything is written, and one of 10,000 is made', async () => {
+    const minutely = { cron: '* * * * *', timeZone: 'UTC', overlap: 'allow' } as const
+    await schedules.upsert(client, report, weekly(1, minutely))
+    const to = new Date('2026-10-22T12:00:00Z')
+    const backfill = (ticks: number) => {
+      const from = new Date(to.getTime() - (ticks - 1) * 60_000)
+      return schedules.backfill(client, report, 'tenant-1', { ...by, from, to })
+    }
+    await expect(backfill(10_001)).rejects.toThrow(
+      'to is too far from from: there are over 10,000 ticks in between; do it in parts',
+    )
+    expect(await ledger()).toEqual([])
+    expect(await actions()).toHaveLength(1)
+    expect(await backfill(10_000)).toEqual({ kind: 'backfilled', enqueued: 10_000, kept: 0 })
+  })
+
   it('enqueues instants without a row, and those that got no work, once', async () => {
     await schedules.upsert(client, report, weekly(1, { cron: '0 * * * *', timeZone: 'UTC' }))
     await test.advance({ hours: 1 })
