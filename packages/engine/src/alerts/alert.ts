@@ -162,7 +162,7 @@ function sayProblem(
     case 'slower':
       return `${name} is slower: half of its last ${of('runs')} runs took ${inSeconds(facts['p50Ms'])} or more, usually ${inSeconds(facts['usualMs'])}${sayFirstRun(facts)}`
     case 'refused':
-      return `${name} takes the payloads of ${facts['count'] === 1 ? 'a schedule' : `${of('count')}${Number(facts['count']) >= MAX_REFUSED ? ' or more' : ''} schedules`} no more, paused for that: ${of('key')} since ${of('since')}, ${of('message')}`
+      return `${name} takes the payloads of ${facts['count'] === 1 ? 'a schedule' : `${of('count')}${Number(facts['count']) >= MAX_REFUSED ? ' or more' : ''} schedules`} no more, paused for that: ${of('key')} since ${of('since')}${facts['message'] === undefined ? '' : `, ${of('message')}`}`
     case 'rescheduled':
       return `${name} has another schedule since ${of('since')}, by ${of('by')}: ${of('change')}`
     case 'poison':
