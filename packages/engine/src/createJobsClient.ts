@@ -242,7 +242,7 @@ export interface JobsClient {
   ): Promise<'resumed' | 'notPaused' | 'notScheduled'>
   /**
    * Pauses a queue: no worker takes work of the job, retries included, until somebody resumes the queue. Runs under way go on,
-   * and so does the schedule, whose ticks enqueue work. Workers of versions before queue pauses take its work all the same.
+   * and so does the schedule, whose ticks enqueue work.
    */
   pauseQueue(
     name: string,
@@ -291,13 +291,13 @@ export interface JobsClient {
    * worker does, within seconds. With a transaction of the caller's, workers begin once that has committed.
    */
   startBulk(request: BulkRequest, options?: ActionOptions): Promise<BulkAct>
-  /** Stops one that goes on. What it has done stays done. */
+  /** Ends an act on many before it is done. What it has done stays done. `ended`: it was over. */
   stopBulk(
     id: string,
     by: Pick<Actor, 'actor'>,
     options?: ActionOptions,
   ): Promise<'stopped' | 'ended' | 'notFound'>
-  /** Deletes dead letters for good, as many in one call. Their runs stay on record. */
+  /** Deletes dead letters for good, at most 10,000 in one call, from the latest on. Their runs stay on record. */
   discardDeadLetters(
     which: WhichLetters,
     by: Actor,

@@ -40,7 +40,7 @@ export interface RunOptions<Jobs extends readonly Job[], Client extends HostClie
 /**
  * Runs a worker in this process until SIGTERM or SIGINT; then running work finishes, and it resolves. A second signal aborts
  * what runs, and gives the work back.
- * @throws what `createWorker` and its `start()` throw, and with `migrate` what that does
+ * @throws ArgumentError or TablesError, as `createWorker` and its `start()` do, and with `migrate` what that throws
  */
 export async function run<const Jobs extends readonly Job[], Client extends HostClient = PgPool>(
   options: RunOptions<Jobs, Client>,

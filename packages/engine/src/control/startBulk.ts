@@ -28,7 +28,7 @@ import { storableActor } from './recordActions.ts'
 type Which<Filter> = 'all' | { ids: readonly string[] } | Filter
 type RunFilter = Omit<ListJobRunsOptions, 'limit' | 'after'>
 
-/** What to do with how many: waiting work, dead letters, or runs under way. */
+/** What to do, and to which: waiting work, dead letters, or with `cancel` runs under way. */
 export type BulkRequest = ActionRequest &
   (
     | { kind: 'cancelWork'; which: Which<PieceFilter> }

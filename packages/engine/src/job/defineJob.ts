@@ -146,7 +146,7 @@ export interface JobOptions<Name extends string, Payload, Result = never> {
    */
   timeoutMs?: number
   /**
-   * Default: 2 retries, after 5 s and 10 s, at most 5 minutes apart. Waiting work keeps the policy with which it was enqueued.
+   * Default: 2 retries, after 5 s and 10 s, at most 5 minutes apart. The worker's definition counts, as with `timeoutMs`.
    * No pause may be longer than a year, and no limit above a million.
    */
   retry?: Partial<RetryPolicy>
@@ -163,7 +163,7 @@ export interface JobOptions<Name extends string, Payload, Result = never> {
   rateLimit?: RateLimit
   /**
    * Whether its runs take away for good what it finds due, many rows at once. Such a job needs a guard, or
-   * a reason for having none; `worker:check` demands it. Default false.
+   * a reason for having none; `roundsman check` demands it. Default false.
    */
   isDestructive?: boolean
   /**
@@ -263,6 +263,7 @@ export function reschedule<J extends Job>(job: J, cron: string, setBy?: string):
   }
 }
 
+/** Whether the job has a schedule of its own. */
 export function isScheduled(job: Job): job is ScheduledJob {
   return job.schedule !== null
 }

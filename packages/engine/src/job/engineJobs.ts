@@ -18,6 +18,7 @@ export const pruneJobRuns = defineJob({
 /** The names of the engine's own jobs: a product gives no other job such a name, and no handler for it. */
 export type EngineJobName = (typeof pruneJobRuns)['name']
 
+/** Whether it is a job of the engine's own, which `withEngineJobs` adds. */
 export function isEngineJob({ name }: Pick<Job, 'name'>): boolean {
   return name === pruneJobRuns.name
 }

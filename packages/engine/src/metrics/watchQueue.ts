@@ -4,7 +4,7 @@ import { FRESHNESS, keepFresh } from './keepFresh.ts'
 import { watchGauge, type MetricsTarget } from './prometheus.ts'
 
 export interface QueueWatchOptions extends MetricsTarget {
-  /** One bounded statement: `() => getQueueStats(reader, names)`. */
+  /** Two bounded statements: `() => getQueueStats(reader, names)`. */
   measure: () => Promise<readonly QueueStats[]>
   /** However often somebody scrapes, the database is asked no more often than this. Default 5,000 ms. */
   maxAgeMs?: number

@@ -147,7 +147,7 @@ export interface OrphanedWork {
   name: string
   /** How many pieces wait, those for later included. */
   waiting: number
-  /** Whether there may be more: what is due is counted up to MAX_MEASURED, and so is the rest. */
+  /** Whether there may be more: what is due is counted up to 100,000, and so is the rest. */
   isCut: boolean
   /** Since when the longest waiting piece has been due; null when all is for later. */
   since: string | null

@@ -124,7 +124,7 @@ export const QUEUE_STATES = ['ready', 'delayed', 'active', 'deadLetter'] as cons
 export interface QueueStats {
   name: string
   state: QueueState
-  /** Exact up to MAX_MEASURED, which also stands for more. */
+  /** Exact up to 100,000, which also stands for more. */
   count: number
   /**
    * How many seconds the oldest has been in that state: since it was due, taken, or given up. Null when there is none, and

@@ -74,7 +74,7 @@ export const BULK_COLUMNS = `
 
 const QUERY = { limit: checkLimit, isOpen: optional(checkBoolean) }
 
-/** Lists them, the latest first: all, or with `isOpen` those that go on. */
+/** Lists acts on many, the latest first: all, or with `isOpen` those that go on. */
 export async function listBulks(
   reader: JobsReader,
   query: { limit: number; isOpen?: boolean | undefined },
@@ -88,7 +88,7 @@ export async function listBulks(
   })
 }
 
-/** Finds one by its id; null when there is none, or not any more. */
+/** Finds an act on many by its id; null when there is none, or not any more. */
 export async function getBulk(reader: JobsReader, id: string): Promise<BulkAct | null> {
   const [found] = await reader.rows<BulkAct>({
     text: `select ${BULK_COLUMNS} from "JobBulk" bulk where bulk."id" = $1::uuid`,

@@ -207,7 +207,7 @@ export interface Situation {
   others: string[]
 }
 
-/** Lists what is wrong with the jobs of the catalogue, by a dozen of bounded statements. */
+/** Lists what is wrong with the jobs of the catalogue, by some twenty bounded statements. */
 export async function listProblems(
   reader: JobsReader,
   jobs: readonly Job[],
