@@ -50,5 +50,6 @@ export {
 } from './job/limits.ts'
 export type { HostLogger, Logger } from './job/logger.ts'
 export { nearest } from './job/nearest.ts'
+export { RateLimited, type RateLimitedOptions } from './job/rateLimited.ts'
 export { definePayload, type StandardSchemaV1 } from './job/standardSchema.ts'
 export { nextTick } from './tick/nextTicks.ts'

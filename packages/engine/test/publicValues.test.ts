@@ -6,6 +6,7 @@ const PUBLIC = {
   '.': [
     'ArgumentError',
     'JobError',
+    'RateLimited',
     'cronProblem',
     'defineHandlersModule',
     'defineJob',

@@ -7,6 +7,7 @@ const ENGINE_REASONS = [
   'timeout',
   'cancelled',
   'drained',
+  'rate_limited',
   'guard_blocked',
   'payload_invalid',
   'worker_lost',

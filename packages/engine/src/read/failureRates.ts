@@ -5,10 +5,12 @@ import { ENDED_AT, STARTED_AT } from './listClocks.ts'
 import type { JobsReader, Statement } from './reader.ts'
 
 /**
- * Error codes that say nothing about the job: somebody cancelled the run, its guard blocked it, its worker gave it back, or
- * it expired.
+ * Error codes that say nothing about the job: somebody cancelled the run, its guard blocked it, its worker gave it back, it
+ * expired, or a service has refused more for now.
  */
-export const NEUTRAL_CODES = ['cancelled', 'guard_blocked', 'drained', 'expired'] as const
+export const NEUTRAL_CODES = [
+  ...['cancelled', 'guard_blocked', 'drained', 'expired', 'rate_limited'],
+] as const
 
 /** How many of a job's runs failed, among those that succeeded or failed. */
 export interface RunShare {

@@ -7,12 +7,20 @@ import type { RunEnd } from '../store/endRuns.ts'
  * What follows a run that failed.
  *   retry      another attempt after the job's back-off, unless this was the last
  *   redeliver  another attempt at once, which costs none of the job's retries: the job is not to blame
+ *   refused    another attempt once the service that has refused takes more, at no cost; after 20 such attempts as retry
  *   lost       as redeliver, and the loss of its worker counts: after two losses the work waits ever longer, and runs alone
  *   lostAlone  as lost, for a run that was alone in its process; after too many such losses, as giveUp
  *   giveUp     nothing, since another attempt cannot help: the work is a dead letter
  *   drop       nothing, and no dead letter: nobody wants the work any more
  */
-export type AfterFailure = 'retry' | 'redeliver' | 'lost' | 'lostAlone' | 'giveUp' | 'drop'
+export type AfterFailure =
+  | 'retry'
+  | 'redeliver'
+  | 'refused'
+  | 'lost'
+  | 'lostAlone'
+  | 'giveUp'
+  | 'drop'
 
 /** What decides about a failed run's work. */
 export interface FailedWork {
@@ -20,6 +28,10 @@ export interface FailedWork {
   origin: 'queue' | 'hand' | 'deadLetter'
   trigger: JobTrigger
   dryRun: boolean
+  /** Default: the first. */
+  attempt?: number
+  /** How long a service that has refused takes no more. Default: no time. */
+  retryAfterMs?: number | undefined
   failures: number
   losses: number
   lossesAlone: number
@@ -27,6 +39,8 @@ export interface FailedWork {
   hasProgress: boolean
 }
 
+/** So many attempts that ended by no fault of the job cost nothing, though a service refuses further ones. */
+const MAX_REFUSED = 20
 /** After so many losses, work runs alone in its process, which shows whether it is to blame or was only there. */
 const LOSSES_BEFORE_ALONE = 2
 /** Work is given up that has lost its worker so often while it ran alone. */
@@ -51,6 +65,14 @@ export function decideNext(
       const costs = { failure: true }
       if (work.failures >= retry.limit) return { next: { kind: giveUp(work, code) }, costs }
       return { next: { kind: 'again', delayMs: backOffMs(retry, work.failures, random) }, costs }
+    }
+    case 'refused': {
+      const { attempt = 1, failures, retryAfterMs: delayMs = 0 } = work
+      if (attempt - failures - work.losses <= MAX_REFUSED)
+        return { next: { kind: 'again', delayMs } }
+      const costs = { failure: true }
+      if (failures >= retry.limit) return { next: { kind: giveUp(work, code) }, costs }
+      return { next: { kind: 'again', delayMs }, costs }
     }
     case 'redeliver':
       return { next: { kind: 'again', delayMs: 0 } }

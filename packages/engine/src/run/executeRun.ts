@@ -17,6 +17,7 @@ import type { Job } from '../job/defineJob.ts'
 import { recogniseHost } from '../store/callersTransaction.ts'
 import { isOutcomeCode } from '../read/runOutcome.ts'
 import { askSchema, describeIssues } from '../job/askSchema.ts'
+import { readRefusal, type Refusal } from '../job/rateLimited.ts'
 import { readPart } from '../job/readPart.ts'
 import { storableText } from '../job/storableText.ts'
 import { checkGuard } from './checkGuard.ts'
@@ -67,7 +68,14 @@ export type RunResult =
       /** The result as JSON; absent when the job has none. */
       result?: string
     }
-  | { status: 'failed'; details: Details; error: ErrorDescription; retryable: boolean }
+  | {
+      status: 'failed'
+      details: Details
+      error: ErrorDescription
+      retryable: boolean
+      /** What has to wait, since a service has refused more; absent: nothing. */
+      refusal?: Refusal
+    }
 
 /** How long an aborted handler may take to notice, before the run ends without it. */
 export const ABORT_GRACE_MS = 5_000
@@ -183,8 +191,10 @@ function fail(
     return { status: 'failed', error: description, retryable: true, details }
   }
   const details = storableDetails(readPart(error, 'details'))
+  const refusal = readRefusal(error)
   return {
     status: 'failed',
+    ...(refusal !== null && { refusal }),
     error: { ...description, ...(details === null && { omitted: 'details_too_large' }) },
     // Foreign code may have put anything there: only `false` forbids a retry.
     retryable: readPart(error, 'retryable') !== false,

@@ -4,6 +4,7 @@ import type { Details, Handler } from '../job/handler.ts'
 import type { Job } from '../job/defineJob.ts'
 import type { HostClient, HostTransaction } from '../job/hostTypes.ts'
 import type { NewRun, TakenWork } from '../store/claimWork.ts'
+import { parkWork } from '../store/parkWork.ts'
 import type { Database } from '../store/database.ts'
 import type { Enqueue } from '../job/enqueue.ts'
 import { NOT_STARTED } from '../read/runOutcome.ts'
@@ -84,6 +85,7 @@ export async function performRun(
   const observation = beginRun(services, taken)
   // Not in here: thousands of runs wait for their ends at once, and the garbage collector copies what each holds meanwhile.
   const intended = await carryOut(services, taken, manner, observation)
+  await park(services, taken, intended)
   const outcome = await services.settler.settle(intended)
   return endRun(services, taken.run, observation, intended, outcome)
 }
@@ -132,6 +134,22 @@ async function carryOut(
   return intended
 }
 
+/** Before the end, which makes room for what is to wait. Where the database is away, the work itself waits all the same. */
+async function park(
+  { database, log }: RunServices,
+  { run, held }: TakenWork,
+  { failure }: IntendedEnd,
+): Promise<void> {
+  if (failure?.refusal === undefined) return
+  const of = { id: run.id, name: run.name, claimId: held.id }
+  await parkWork(database, of, failure.refusal, failure.error.message).catch((error: unknown) =>
+    log.warn(
+      { err: error, ...fieldsOf(run, undefined) },
+      'what a service refuses could not be parked',
+    ),
+  )
+}
+
 function endRun(
   { log, onChange }: RunServices,
   run: NewRun,
@@ -151,7 +169,7 @@ function endRun(
     return ending
   }
   const { failure } = ended
-  const level = failure ? 'error' : 'info'
+  const level = failure?.next === 'refused' ? 'warn' : failure ? 'error' : 'info'
   if (isLevelOn(log, level)) {
     const { label } = run
     log[level](
@@ -318,13 +336,14 @@ function toIntendedEnd(
   const of = { taken, retry: job.retry, endedAt }
   if (result.status === 'success')
     return { ...of, details: result.details, failure: null, result: result.result }
-  const { error, details } = result
+  const { error, details, refusal } = result
   const next = afterFailure(result, isAlone, reason)
-  return { ...of, details: { ...details, error }, failure: { error, next } }
+  const failure = { error, next, ...(next === 'refused' && refusal && { refusal }) }
+  return { ...of, details: { ...details, error }, failure }
 }
 
 function afterFailure(
-  { error, retryable }: { error: { code: string }; retryable: boolean },
+  { error, retryable, refusal }: Extract<RunResult, { status: 'failed' }>,
   isAlone: boolean,
   reason: string | null,
 ): AfterFailure {
@@ -332,6 +351,7 @@ function afterFailure(
   const code = error.code === reason ? reason : null
   if (code === DRAINED) return 'redeliver'
   if (code === WORKER_LOST) return isAlone ? 'lostAlone' : 'lost'
+  if (refusal !== undefined) return 'refused'
   return retryable ? 'retry' : 'giveUp'
 }
 

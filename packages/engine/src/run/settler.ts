@@ -1,6 +1,7 @@
 import pg from 'pg'
 import type { Logger } from '../job/logger.ts'
 import type { Details } from '../job/handler.ts'
+import type { Refusal } from '../job/rateLimited.ts'
 import { storableText } from '../job/storableText.ts'
 import type { Observers } from './combineObservers.ts'
 import type { RetryPolicy } from '../job/defineJob.ts'
@@ -20,7 +21,7 @@ export interface IntendedEnd {
   endedAt: Date
   /** The settler merges them into what the run's batches have counted. */
   details: Details | null
-  failure: { error: ErrorDescription; next: AfterFailure } | null
+  failure: { error: ErrorDescription; next: AfterFailure; refusal?: Refusal } | null
   /** Its log lines and its result, as JSON. Default: none. */
   logs?: string | null | undefined
   result?: string | null | undefined
@@ -346,7 +347,9 @@ function toRunEnd(
 ): RunEnd {
   const { run, held, origin, failures, losses, lossesAlone, isPlain, hasSpoken = false } = taken
   const { trigger, dryRun } = run
-  const work = { origin, trigger, dryRun, failures, losses, lossesAlone, hasProgress: hasSpoken }
+  const retryAfterMs = failure?.refusal?.retryAfterMs
+  const of = { origin, trigger, dryRun, failures, losses, lossesAlone, hasProgress: hasSpoken }
+  const work = { ...of, attempt: run.attempt, retryAfterMs }
   return {
     runId: run.id,
     claimId: held.id,

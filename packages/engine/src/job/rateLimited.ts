@@ -1,0 +1,74 @@
+import { JobError } from './jobError.ts'
+import type { SharedLimit } from './limits.ts'
+import { readPart } from './readPart.ts'
+import { storableText } from './storableText.ts'
+
+export interface RateLimitedOptions {
+  /**
+   * When the service takes more: milliseconds from now, an instant, or the text of its `Retry-After` header. At most 24 hours. Default,
+   * also for a text that says nothing: a minute.
+   */
+  retryAfter?: number | Date | string | null | undefined
+  /** What waits until then: the work of the same key (`key`), of the job (default), or all under a shared limit. */
+  scope?: 'key' | 'job' | Pick<SharedLimit, 'name'>
+  /** What people read. Default: `A service has refused more`. */
+  message?: string
+  cause?: unknown
+}
+
+const DEFAULT_MS = 60_000
+const MAX_MS = 24 * 3_600_000
+
+/**
+ * Throw it where a service answers that it takes no more for now, such as by 429. The run ends as failed with code `rate_limited`,
+ * which counts neither as a failure nor, 20 times, as an attempt; nothing of that scope starts before `retryAfter`. Then one run
+ * tries, and after ten seconds without another refusal all do.
+ */
+export class RateLimited extends JobError {
+  readonly retryAfterMs: number
+  readonly scope: 'key' | 'job' | { readonly name: string }
+
+  constructor({ retryAfter, scope = 'job', message, cause }: RateLimitedOptions = {}) {
+    super('rate_limited', message ?? 'A service has refused more', { cause })
+    this.retryAfterMs = toMs(retryAfter)
+    this.scope = typeof scope === 'object' ? { name: scope.name } : scope
+  }
+}
+
+function toMs(retryAfter: RateLimitedOptions['retryAfter']): number {
+  const ms =
+    typeof retryAfter === 'number'
+      ? retryAfter
+      : retryAfter instanceof Date
+        ? retryAfter.getTime() - Date.now()
+        : typeof retryAfter === 'string'
+          ? ofHeader(retryAfter)
+          : Number.NaN
+  return Number.isNaN(ms) ? DEFAULT_MS : Math.min(Math.max(0, ms), MAX_MS)
+}
+
+/** RFC 9110, 10.2.3: seconds, or a date. */
+function ofHeader(text: string): number {
+  const given = text.trim()
+  if (/^\d{1,15}$/.test(given)) return Number(given) * 1_000
+  return /^[A-Z][a-z]{2,8},/.test(given) ? Date.parse(given) - Date.now() : Number.NaN
+}
+
+/** What waits, and for how long, as a run's result tells its worker. */
+export interface Refusal {
+  /** In milliseconds. */
+  retryAfterMs: number
+  /** The name of a shared limit; null: the job's own. */
+  limit: string | null
+  isOfKey: boolean
+}
+
+/** Reads it of whatever a handler has thrown; null where that is none. It cannot throw. */
+export function readRefusal(error: unknown): Refusal | null {
+  if (typeof error !== 'object' || error === null) return null
+  const [code, ms, scope] = ['code', 'retryAfterMs', 'scope'].map((part) => readPart(error, part))
+  if (code !== 'rate_limited' || typeof ms !== 'number' || !(ms >= 0)) return null
+  const name = typeof scope === 'object' && scope !== null ? readPart(scope, 'name') : null
+  const limit = typeof name === 'string' ? storableText(name, 100) : null
+  return { retryAfterMs: Math.min(ms, MAX_MS), limit, isOfKey: scope === 'key' }
+}

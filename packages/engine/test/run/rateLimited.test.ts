@@ -1,0 +1,152 @@
+import { openForTests } from '@roundsman/testing'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { defineJob, defineLimit, JobError, RateLimited, type HandlersFor } from '../../src/index.ts'
+import { readRefusal } from '../../src/job/rateLimited.ts'
+import { decideNext } from '../../src/run/afterFailure.ts'
+import { containedLog } from '../../src/store/containedLog.ts'
+import { openDatabase } from '../../src/store/database.ts'
+import { createTestSchema } from '../../src/store/testSchema.ts'
+import { openTestJobs } from '../../src/testing.ts'
+import type { PlainTransaction } from '../fixtures/plainClient.ts'
+import { usePlainClient } from '../usePlainClient.ts'
+
+const stripe = defineLimit({ name: 'stripe', global: 20 })
+const sync = defineJob({
+  name: 'sync',
+  payload: z.object({ tenant: z.string() }),
+  partition: { key: ({ tenant }) => tenant },
+  retry: { limit: 0 },
+  limits: [stripe],
+})
+const START = new Date('2026-11-24T09:00:00.000Z')
+
+let refusal: (() => unknown) | null = null
+const handlers: HandlersFor<readonly [typeof sync], PlainTransaction> = {
+  async sync() {
+    if (refusal !== null) throw refusal()
+  },
+}
+const { database, client } = usePlainClient()
+const test = openForTests(() =>
+  openTestJobs({ databaseUrl: database.url, client, jobs: [sync] as const, handlers, now: START }),
+)
+const own = openForTests(async () =>
+  openDatabase({
+    url: database.url,
+    schema: createTestSchema(test.schema),
+    applicationName: 'test',
+    log: containedLog({}),
+  }),
+)
+const parks = async () =>
+  (
+    await own.query<{ name: string; key: string; until: Date; reason: string; count: number }>(
+      'select "name", "key", "until", "reason", "count" from "JobPark" order by 1, 2',
+    )
+  ).rows
+const put = (tenant: string) => test.enqueue(client as never, sync, { tenant })
+
+beforeEach(async () => {
+  refusal = null
+  await test.reset()
+  await own.query('delete from "JobPark"')
+})
+
+describe('a run that a service refuses', () => {
+  it('fails without costing an attempt, and its key waits for as long as the service says', async () => {
+    refusal = () => new RateLimited({ retryAfter: '120', scope: 'key', message: 'Stripe said 429' })
+    await put('a')
+    const [run] = await test.drain()
+    expect(run).toMatchObject({
+      status: 'failed',
+      error: { code: 'rate_limited', message: 'Stripe said 429' },
+    })
+    const until = new Date(START.getTime() + 120_000)
+    expect(await parks()).toEqual([
+      { name: 'job:sync', key: 'a', until, reason: 'Stripe said 429', count: 1 },
+    ])
+    expect(await test.enqueued(sync)).toMatchObject([{ startAfter: until }])
+    refusal = null
+    expect(await test.drain()).toEqual([])
+    await test.advance({ seconds: 131 })
+    // It has no retries, and needs none.
+    expect(await test.drain()).toMatchObject([{ status: 'success', attempt: 2 }])
+  })
+
+  it.each([
+    ['its job', undefined, 'job:sync'],
+    ['a shared limit', stripe, 'stripe'],
+  ])(
+    'parks %s once, until the latest instant, however many are refused',
+    async (_, scope, name) => {
+      let nth = 0
+      refusal = () => new RateLimited({ retryAfter: ++nth * 60_000, ...(scope && { scope }) })
+      // Each is taken before the others have told.
+      await put('a')
+      await test.drain()
+      await own.query('update "JobPark" set "until" = "since"')
+      await put('b')
+      await test.drain()
+      const until = new Date(START.getTime() + 120_000)
+      expect(await parks()).toMatchObject([{ name, key: '', until, count: 2 }])
+    },
+  )
+
+  it('costs a retry once twenty attempts were refused', () => {
+    const retry = { limit: 2, delayMs: 1_000, maxDelayMs: 1_000 }
+    const after = (attempt: number, failures: number) =>
+      decideNext(
+        {
+          ...{ origin: 'queue', trigger: 'queue', dryRun: false, losses: 0, lossesAlone: 0 },
+          ...{ attempt, failures, hasProgress: false, retryAfterMs: 5_000 },
+        },
+        retry,
+        'refused',
+        'rate_limited',
+      )
+    const again = { kind: 'again', delayMs: 5_000 }
+    expect(after(20, 0)).toEqual({ next: again })
+    expect(after(21, 0)).toEqual({ next: again, costs: { failure: true } })
+    expect(after(22, 1)).toEqual({ next: again, costs: { failure: true } })
+    expect(after(23, 2)).toEqual({ next: { kind: 'dead' }, costs: { failure: true } })
+  })
+})
+
+describe('what a service says of when it takes more', () => {
+  const HOUR_MS = 3_600_000
+  it.each([
+    [5_000, 5_000],
+    ['7', 7_000],
+    [' 7 ', 7_000],
+    [-1, 0],
+    [Infinity, 24 * HOUR_MS],
+    ['999999999', 24 * HOUR_MS],
+    [undefined, 60_000],
+    [null, 60_000],
+    ['soon', 60_000],
+    ['-7', 60_000],
+    [Number.NaN, 60_000],
+  ])('is read of %j as %d ms', (retryAfter, ms) => {
+    expect(new RateLimited({ retryAfter }).retryAfterMs).toBe(ms)
+  })
+
+  it('may be an instant, also as a header has it', () => {
+    const inAnHour = new Date(Date.now() + HOUR_MS)
+    for (const retryAfter of [inAnHour, inAnHour.toUTCString()]) {
+      const { retryAfterMs } = new RateLimited({ retryAfter })
+      expect(retryAfterMs).toBeGreaterThan(HOUR_MS - 60_000)
+      expect(retryAfterMs).toBeLessThanOrEqual(HOUR_MS)
+    }
+  })
+
+  it('is nothing where another error has the code', () => {
+    expect(readRefusal(new JobError('rate_limited', 'by ourselves'))).toBeNull()
+    expect(readRefusal(null)).toBeNull()
+    expect(readRefusal(new RateLimited({ scope: { name: 'stripe' } }))).toEqual({
+      retryAfterMs: 60_000,
+      limit: 'stripe',
+      isOfKey: false,
+    })
+  })
+})
