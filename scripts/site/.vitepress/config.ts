@@ -16,7 +16,7 @@ const SIDEBAR: DefaultTheme.SidebarItem[] = [
     page('docs/frameworks/fastify'),
     page('docs/frameworks/express'),
     page('docs/frameworks/nest'),
-    page('docs/recipes/fetchHandlers', 'Hono, SvelteKit, Astro …'),
+    page('docs/recipes/fetchHandlers'),
     page('docs/frameworks/node', 'Node alone'),
     page('docs/adopting', 'What all of them need'),
     page('docs/testing'),
