@@ -162,13 +162,11 @@ export function bulkRoutes({ client, jobs }: AdminParts): Route[] {
         params: idParams,
         response: { 200: bulkSchema, ...problemResponses(400, 401, 403, 404, 413, 415) },
       },
-      handle: async (request) => {
-        const { id } = request.params
-        const { actor, userId } = request.access
+      handle: async ({ params: { id }, log, access: { actor, userId } }) => {
         const found = await client.stopBulk(id, { actor })
         const act = await getBulk(client.reader, id)
         if (act === null) throw unknownAct()
-        if (found === 'stopped') request.log.info({ bulkId: id, userId }, 'bulk act stopped')
+        if (found === 'stopped') log.info({ bulkId: id, userId }, 'bulk act stopped')
         return act
       },
     }),

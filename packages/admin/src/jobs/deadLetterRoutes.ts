@@ -148,13 +148,12 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
           ...problemResponses(400, 401, 403, 404, 409, 413, 415),
         },
       },
-      handle: async (request) => {
-        const {
-          params: { workId },
-          body: { reason, evenIfWorkersDied: even },
-          log,
-        } = request
-        const { actor, userId } = request.access
+      handle: async ({
+        params: { workId },
+        body: { reason, evenIfWorkersDied: even },
+        log,
+        access: { actor, userId },
+      }) => {
         const name = await findDeadLetterName(client.reader, workId)
         if (name === null) throw await refuseDeadLetter(client.reader, workId)
         const job = jobs.find((candidate) => candidate.name === name)
@@ -196,13 +195,7 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
           ...problemResponses(400, 401, 403, 404, 413, 415),
         },
       },
-      handle: async (request) => {
-        const {
-          params: { workId },
-          body,
-          log,
-        } = request
-        const { actor, userId } = request.access
+      handle: async ({ params: { workId }, body, log, access: { actor, userId } }) => {
         const by = { actor, ...reasonOf(body) }
         const { discarded } = await client.discardDeadLetters({ ids: [workId] }, by)
         if (discarded === 0) throw await refuseDeadLetter(client.reader, workId)

@@ -113,13 +113,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
           ...problemResponses(400, 401, 403, 404, 413, 415),
         },
       },
-      handle: async (request) => {
-        const {
-          params: { name },
-          body,
-          log,
-        } = request
-        const { actor, userId } = request.access
+      handle: async ({ params: { name }, body, log, access: { actor, userId } }) => {
         const job = findJob(jobs, name)
         const { reason, dryRun, payload } = body
         const by = { actor, reason, dryRun, payload }
@@ -157,13 +151,12 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
           ...problemResponses(400, 401, 403, 404, 409, 413, 415),
         },
       },
-      handle: async (request) => {
-        const {
-          params: { id },
-          body: { reason, dryRun },
-          log,
-        } = request
-        const { actor, userId } = request.access
+      handle: async ({
+        params: { id },
+        body: { reason, dryRun },
+        log,
+        access: { actor, userId },
+      }) => {
         const run = await getJobRun(client.reader, id)
         const job = jobs.find(({ name }) => name === run?.name)
         if (run === null) throw await refuseRun(client.reader, id, 'notFound')
@@ -198,13 +191,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
           ...problemResponses(400, 401, 403, 404, 409, 413, 415),
         },
       },
-      handle: async (request) => {
-        const {
-          params: { name },
-          body: { reason },
-          log,
-        } = request
-        const { actor, userId } = request.access
+      handle: async ({ params: { name }, body: { reason }, log, access: { actor, userId } }) => {
         const job = findJob(jobs, name)
         const outcome = await client.pauseSchedule(name, { actor, reason })
         if (outcome === 'notScheduled') throw notScheduled(job)
@@ -230,13 +217,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
           ...problemResponses(400, 401, 403, 404, 409, 413, 415),
         },
       },
-      handle: async (request) => {
-        const {
-          params: { name },
-          body,
-          log,
-        } = request
-        const { actor, userId } = request.access
+      handle: async ({ params: { name }, body, log, access: { actor, userId } }) => {
         const job = findJob(jobs, name)
         const by = { actor, ...reasonOf(body) }
         const outcome = await client.resumeSchedule(name, by)

@@ -214,13 +214,7 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
           ...problemResponses(400, 401, 403, 404, 409, 413, 415),
         },
       },
-      handle: async (request) => {
-        const {
-          params: { id },
-          body: { reason },
-          log,
-        } = request
-        const { actor, userId } = request.access
+      handle: async ({ params: { id }, body: { reason }, log, access: { actor, userId } }) => {
         const outcome = await client.cancelRun(id, { actor, reason })
         if (outcome !== 'requested') throw await refuseRun(reader, id, outcome)
         const first = await getJobRun(reader, id)
@@ -254,13 +248,7 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
           ...problemResponses(400, 401, 403, 404, 409, 413, 415),
         },
       },
-      handle: async (request) => {
-        const {
-          params: { id },
-          body: { reason },
-          log,
-        } = request
-        const { actor, userId } = request.access
+      handle: async ({ params: { id }, body: { reason }, log, access: { actor, userId } }) => {
         const outcome = await client.approveRun(id, { actor, reason })
         if (outcome.kind !== 'approved') throw await refuseRun(reader, id, outcome.kind)
         const { workId, rows } = outcome

@@ -140,13 +140,11 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
           ...problemResponses(400, 401, 403, 404, 409, 413, 415),
         },
       },
-      handle: async (request) => {
-        const { name } = request.params
-        const { actor, userId } = request.access
-        const found = await client.pauseQueue(name, { actor, reason: request.body.reason })
+      handle: async ({ params: { name }, body: { reason }, log, access: { actor, userId } }) => {
+        const found = await client.pauseQueue(name, { actor, reason })
         if (found === 'notFound') throw noQueue(name)
         if (found !== 'paused') throw await refusePause(client.reader, 'queue', name, found)
-        request.log.info({ name, userId }, 'queue paused')
+        log.info({ name, userId }, 'queue paused')
         return { name, queuePaused: true as const }
       },
     }),
@@ -166,17 +164,12 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
           ...problemResponses(400, 401, 403, 404, 409, 413, 415),
         },
       },
-      handle: async (request) => {
-        const {
-          params: { name },
-          body,
-        } = request
-        const { actor, userId } = request.access
+      handle: async ({ params: { name }, body, log, access: { actor, userId } }) => {
         const by = { actor, ...reasonOf(body) }
         const found = await client.resumeQueue(name, by)
         if (found === 'notFound') throw noQueue(name)
         if (found !== 'resumed') throw await refusePause(client.reader, 'queue', name, found)
-        request.log.info({ name, userId }, 'queue resumed')
+        log.info({ name, userId }, 'queue resumed')
         return { name, queuePaused: false as const }
       },
     }),
