@@ -14,6 +14,7 @@ import { createSettler } from './run/settler.ts'
 import { recogniseHost } from './store/callersTransaction.ts'
 import { WORK_CHANNEL } from './store/channels.ts'
 import { containedLog } from './store/containedLog.ts'
+import { readRules } from './store/limitSql.ts'
 import { createSchema } from './store/schema.ts'
 import { settlesWithin } from './store/settlesWithin.ts'
 import { checkTables } from './store/tablesState.ts'
@@ -23,6 +24,7 @@ import { createKeyedScheduler } from './tick/keyedScheduler.ts'
 import { createScheduler } from './tick/scheduler.ts'
 import { createClaimer } from './work/claimer.ts'
 import { createFloors } from './work/floors.ts'
+import { createLimits } from './work/limits.ts'
 import { createLanes } from './work/lanes.ts'
 import { createTurns } from './work/turns.ts'
 import { chooseJobs, countLanes } from './worker/chooseJobs.ts'
@@ -136,12 +138,14 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   })
 
   const floors = createFloors()
+  const limits = createLimits()
   const claimer = createClaimer({
     database,
     workerId,
     now,
     onNotAlive: session.doubt,
     floors,
+    limits,
   })
   const lanes = createLanes({
     jobs: taken,
@@ -158,6 +162,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     session,
     database,
     floors,
+    limits,
     cancellations,
     workerId,
     jobs: taken,
@@ -239,6 +244,14 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     )
     await cancellations.start()
     await startOnceFree(() => scheduler.start())
+    await startOnceFree(async () =>
+      limits.note(
+        await readRules(
+          database,
+          taken.map(({ name }) => name),
+        ),
+      ),
+    )
     if (stopping) throw new Error('This worker was stopped while it started')
   }
 

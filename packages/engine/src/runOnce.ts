@@ -16,6 +16,7 @@ import {
   checkText,
   optional,
 } from './job/argument.ts'
+import { keyOfPayload } from './job/limits.ts'
 import { labelPayload } from './job/labelWork.ts'
 import { storableText } from './job/storableText.ts'
 import { combineObservers } from './run/combineObservers.ts'
@@ -77,7 +78,7 @@ export interface RunOnceOptions<J extends Job, Client extends HostClient> {
 
 export type RunOnceResult =
   | { kind: 'ended'; run: FinishedRun }
-  /** The job allows one run at a time, and one is under way. */
+  /** The job allows one run at a time, and one is under way; or as many are as its limits over all workers allow. */
   | { kind: 'alreadyRunning'; runId: string | null; workerId: string | null }
   /** Work with the dead letter's unique key waits or runs: this one. */
   | { kind: 'alreadyQueued'; workId: string }
@@ -247,6 +248,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
           expireSeconds: expireSeconds(job),
           run,
           envelope,
+          key: keyOfPayload(job, envelope.payload),
           ...(letter.kind === 'taken' && { letter: letter.work }),
         })
         if (taken === null && letter.kind === 'taken') throw new NotRecorded()

@@ -6,7 +6,9 @@ import { compactClaims, dropClosedClaims } from '../store/claimWork.ts'
 import { STANDS_STILL } from '../store/bulkSql.ts'
 import type { Database } from '../store/database.ts'
 import { lookValues, placeDueSql, SEEN, type LookRequest, type Seen } from '../store/looks.ts'
+import { giveEmptyKeys, rulesSql, type RulesByJob } from '../store/limitSql.ts'
 import type { Floors } from '../work/floors.ts'
+import type { Limits } from '../work/limits.ts'
 import { freeUniqueKeys, type KeyPosition } from '../store/uniqueKeys.ts'
 import { endStaleClaims, RESCUE_GRACE_MS, rescueClaims } from './rescue.ts'
 import { BEAT_SQL, type Session } from './session.ts'
@@ -36,6 +38,7 @@ export function createRounds(options: {
   session: Session
   database: Database
   floors: Floors
+  limits: Pick<Limits, 'note'>
   cancellations: Pick<Cancellations, 'check'>
   workerId: string
   /** The jobs whose work this worker takes. */
@@ -81,6 +84,7 @@ export function createRounds(options: {
       server = seen.server
       for (const request of requests)
         floors.move(request, seen, seen.firsts.get(request.name) ?? new Map())
+      options.limits.note(seen.rules)
       // First what concerns this worker's own work: rescuing what others have locked takes time.
       for (const name of seen.ready) onReady(name)
       for (const name of seen.suspects) options.onSuspect(name)
@@ -94,6 +98,10 @@ export function createRounds(options: {
         for (const run of await rescueClaims(rescue, lost)) hasEnded(run)
       })
       if (roundsMade++ % ROUNDS_PER_SEARCH !== 0) return
+      const keyed = Object.entries(seen.rules).flatMap(([name, { order }]) =>
+        order === null ? [] : [name],
+      )
+      await attempt(() => giveEmptyKeys(database, keyed))
       await attempt(async () => {
         lastKey = await freeUniqueKeys(database, lastKey)
       })
@@ -153,6 +161,8 @@ interface Round extends Seen {
   hasIdleBulk: boolean
   /** The jobs of which ticks of keyed schedules are due. */
   ticksDue: string[]
+  /** Of the jobs under limits. */
+  rules: RulesByJob
 }
 
 /** One statement, the only one that an idle worker sends. `$1` is the worker's id, `$8` are the jobs of whose schedules it decides. */
@@ -166,7 +176,7 @@ const ROUND_SQL = `
          ) as "isLate",
          exists (select from "JobWorker" where "id" = $1) as "isListed",
          exists (select from "JobBulk" where ${STANDS_STILL}) as "hasIdleBulk",
-         ${dueJobsSql('$8')} as "ticksDue", ${SEEN}`
+         ${dueJobsSql('$8')} as "ticksDue", ${rulesSql('$2')} as "rules", ${SEEN}`
 
 /** What a round has to do, and the jobs with work to take now. */
 type WhatToDo = Omit<Round, 'placed' | 'firsts' | 'paused'> & {

@@ -4,6 +4,7 @@ import type { Connection } from './database.ts'
 import type { LetterTaken } from './deadLetterSql.ts'
 import { toFacts, type Envelope } from './envelope.ts'
 import type { NewRun, TakenWork } from './claimWork.ts'
+import { lockLimits } from './limitSql.ts'
 import { MAX_INLINE_BYTES } from './queueTables.ts'
 
 /** A run that a person starts: of a payload of his own, or of a dead letter. */
@@ -13,18 +14,20 @@ export interface RunByHand {
   envelope: Envelope
   exclusiveKey: string | null
   expireSeconds: number
+  /** As JobWork has it. Default: that of the dead letter, or none. */
+  key?: string | undefined
   /** The work that was a dead letter. Default: none. */
   letter?: LetterTaken
 }
 
 /**
  * Claims a run by hand for this worker, before its handler starts. Returns null, and claims nothing, when a run with its exclusive
- * key is under way.
+ * key is under way, or a limit over all workers has no room.
  */
 export async function claimByHand(
   tx: Connection,
   workerId: string,
-  { claimId, run, envelope, exclusiveKey, expireSeconds, letter }: RunByHand,
+  { claimId, run, envelope, exclusiveKey, expireSeconds, key, letter }: RunByHand,
 ): Promise<TakenWork | null> {
   const origin = letter === undefined ? 'hand' : 'deadLetter'
   const { actor, reason, scheduledFor, dryRun } = run
@@ -39,6 +42,9 @@ export async function claimByHand(
   // What JSON cannot hold is not kept: then nobody can approve another run of it.
   const stored = storableUnchanged(envelope.payload ?? {}, MAX_PAYLOAD_BYTES)
   const payload = stored.kind === 'stored' ? JSON.stringify(stored.value) : null
+  const ownKey = letter?.key ?? key ?? null
+  const limits = await lockLimits(tx, run.name, ownKey)
+  if (limits === null) return null
   const { rowCount } = await tx.query(CLAIM_BY_HAND_SQL, [
     claimId,
     run.name,
@@ -56,12 +62,13 @@ export async function claimByHand(
     letter?.lossesAlone ?? 0,
     letter?.needs ?? 0,
     letter?.uniqueKey ?? null,
-    letter?.key ?? null,
+    ownKey,
     run.label ?? null,
     facts === null ? null : JSON.stringify(facts),
     letter?.bytes ?? Buffer.byteLength(payload ?? ''),
     letter?.enqueuedAt ?? run.startedAt,
     payload,
+    limits.length > 0 ? limits : null,
   ])
   if (rowCount !== 1) return null
   const { failures = 0, losses = 0, lossesAlone = 0, bytes = 0 } = letter ?? {}
@@ -75,11 +82,12 @@ export async function claimByHand(
 const CLAIM_BY_HAND_SQL = `
   with claimed as (
     insert into "JobClaim" ("id", "name", "workerId", "origin", "exclusiveKey", "startedAt", "expiresAt", "runIds", "workIds", "attempts",
-      "ranks", "failures", "losses", "lossesAlone", "needs", "uniqueKeys", "keys", "labels", "facts", "bytes", "enqueuedAts", "payloads")
+      "ranks", "failures", "losses", "lossesAlone", "needs", "uniqueKeys", "keys", "labels", "facts", "bytes", "enqueuedAts", "payloads", "limits", "place")
     values ($1::uuid, $2::text, $3, $4, $5, $6::timestamptz, now() + $7::int * interval '1 second', array[$8::uuid], array[$9::uuid],
       array[$10::int], array[$11::int], array[$12::int], array[$13::int], array[$14::int], array[$15::int::smallint], array[$16::text],
       array[$17::text], array[$18::text], array[$19::text::jsonb], array[$20::int], array[$21::timestamptz],
-      case when $20::int <= ${MAX_INLINE_BYTES} then array[$22::text::jsonb] end)
+      case when $20::int <= ${MAX_INLINE_BYTES} then array[$22::text::jsonb] end,
+      $23::text[], case when $23::text[] is not null then nextval('roundsman."JobPlace"') end)
     on conflict ("exclusiveKey") do nothing
     returning 1
   ), long as (

@@ -2,7 +2,7 @@ import pg from 'pg'
 import type { JobTrigger } from '../job/handler.ts'
 import type { WorkLabel } from '../job/labelWork.ts'
 import { aliveSql } from '../liveness/whoIsLost.ts'
-import type { Connection, PreparedStatement } from './database.ts'
+import type { AnyRow, Connection, PreparedStatement } from './database.ts'
 import { labelOfEnvelope, toEnvelope, type Envelope, type Facts } from './envelope.ts'
 import { GIVES_WAY } from './giveWay.ts'
 import { MAX_INLINE_BYTES } from './queueTables.ts'
@@ -90,6 +90,8 @@ export interface TakenWork {
   isPlain: boolean
   /** Where the queue had it. Absent when it did not come from there. */
   from?: Behind
+  /** Absent: it has none, or its job has no keys. */
+  key?: string
   /** Whether it stored a batch or its progress in JobRun before its end. */
   hasSpoken?: boolean
 }
@@ -122,7 +124,7 @@ export const UNDERSTANDS = 0
 const [LEAST_RANK, GREATEST_RANK] = [-(2 ** 31), 2 ** 31 - 1]
 
 /** How a statement names a parameter that is an array. */
-type ArrayOf = (array: string) => string
+export type ArrayOf = (array: string) => string
 
 /**
  * The statement by which a worker takes work. Its steps, each a CTE:
@@ -139,13 +141,17 @@ type ArrayOf = (array: string) => string
  * $4 limits, $5 exclusive keys, $6 ids of the claims, $7 seconds until they expire; and for each range of ranks to look
  * into, in order: $8 the place of its request in the arrays, $9 and $10 the rank and place behind which it begins, $11 the rank with which it ends.
  */
-const claimSql = (found: (array: ArrayOf) => string, isAlone: string, array: ArrayOf) => `
+export const claimSql = (
+  found: (array: ArrayOf) => string,
+  isAlone: string,
+  array: ArrayOf,
+  under: UnderLimits = FREELY,
+) => `
   with alive as materialized (${aliveSql('$1')}
-  ), wanted as materialized (
-    select wanted.* from alive cross join unnest(${array('$3::text[]')}, ${array('$4::int[]')}, ${array('$5::text[]')}, ${array('$6::uuid[]')}, ${array('$7::int[]')}) with ordinality
+  )${under.state}, wanted as materialized (
+    select ${under.wanted} from alive cross join unnest(${array('$3::text[]')}, ${array('$4::int[]')}, ${array('$5::text[]')}, ${array('$6::uuid[]')}, ${array('$7::int[]')}) with ordinality
       as wanted("name", "limit", "exclusiveKey", "claimId", "expireSeconds", "request")
-    where alive."isAlive" and ${GIVES_WAY}
-      and not coalesce((select true from "JobQueue" paused where paused."name" = wanted."name"), false)
+    where alive."isAlive" and ${GIVES_WAY} and ${isOpen('wanted."name"')}
   ), found as materialized (
     select wanted."request", work.*, "attempt" > 1 or "dueAt" > "enqueuedAt" + interval '1 second' as "isDelayed"
     from wanted cross join lateral (${found(array)}
@@ -163,11 +169,11 @@ const claimSql = (found: (array: ArrayOf) => string, isAlone: string, array: Arr
     delete from "JobWork" work where work."id" = any(array(select "id" from taken))
   ), claimed as (
     insert into "JobClaim" ("id", "name", "workerId", "exclusiveKey", "isAlone", "startedAt", "expiresAt",
-      "runIds", "bytes", "enqueuedAts", "payloads", ${RARE.map(([column]) => `"${column}"`).join(', ')})
+      "runIds", "bytes", "enqueuedAts", "payloads", ${RARE.map(([column]) => `"${column}"`).join(', ')}${under.columns})
     select wanted."claimId", wanted."name", $1,
       -- Dry runs go on beside the job's real run.
       case when not "isDry" then wanted."exclusiveKey" end, ${isAlone}, $2, now() + wanted."expireSeconds" * interval '1 second',
-      "runIds", "bytes", "enqueuedAts", "payloads", ${RARE.map(([column]) => `"${column}"`).join(', ')}
+      "runIds", "bytes", "enqueuedAts", "payloads", ${RARE.map(([column]) => `"${column}"`).join(', ')}${under.values}
     from wanted join (
       select "request", bool_or(coalesce("facts" -> 'dryRun' = 'true', false)) as "isDry", array_agg("runId") as "runIds",
         array_agg("bytes") as "bytes", array_agg("enqueuedAt") as "enqueuedAts", case when count("payload") > 0 then array_agg("payload") end as "payloads",
@@ -176,17 +182,49 @@ const claimSql = (found: (array: ArrayOf) => string, isAlone: string, array: Arr
     ) held on held."request" = wanted."request"
     -- All in the same order, so that two claims that meet at two keys do not wait for each other.
     order by wanted."exclusiveKey"
-  )
+  )${under.charged}
   select "request"::int as "request", "id"::text as "id", "bytes", "place"::text as "place",
          case when "payload" is null then (select long."payload" from "JobPayload" long where long."workId" = "id") else "payload" end
            as "payload", "label", "facts",
          case when "attempt" > 1 then "runId"::text end as "runId", nullif("attempt", 1) as "attempt", nullif("rank", 0) as "rank",
          nullif("failures", 0) as "failures", nullif("losses", 0) as "losses", nullif("lossesAlone", 0) as "lossesAlone",
          case when "uniqueKey" is not null then ${isReplacedSql('taken', 'id')} end as "isReplaced",
-         nullif("isDelayed", false) as "isDelayed", ${TOO_MANY} as "tooMany"
+         nullif("isDelayed", false) as "isDelayed", ${TOO_MANY} as "tooMany"${under.key}
   from taken
   union all
-  select ${Array.from({ length: 16 }, () => 'null').join(', ')} from alive where not "isAlive"`
+  select ${under.told} from alive where ${under.isTold}`
+
+/** The parts of the statement by which a claim under limits differs: see claimUnderLimits.ts. */
+export interface UnderLimits {
+  /** CTEs before the requests, which these may read. */
+  state: string
+  wanted: string
+  /** Columns of JobClaim, and their values. */
+  columns: string
+  values: string
+  /** CTEs that read what was taken. */
+  charged: string
+  /** A column of the answer, and its last row. */
+  key: string
+  told: string
+  isTold: string
+}
+
+/** How many columns the answer has. */
+const ANSWERED = 16
+const FREELY: UnderLimits = {
+  state: '',
+  wanted: 'wanted.*',
+  columns: '',
+  values: '',
+  charged: '',
+  key: '',
+  told: Array.from({ length: ANSWERED }, () => 'null').join(', '),
+  isTold: 'not "isAlive"',
+}
+
+export const isOpen = (name: string) =>
+  `not coalesce((select true from "JobQueue" paused where paused."name" = ${name}), false)`
 
 /** How many bytes each of the requests may bring. */
 const MOST_BYTES = `${MAX_CLAIM_BYTES} / cardinality($3::text[])`
@@ -216,14 +254,16 @@ const rareSql = ([column, value, when]: (typeof RARE)[number]) =>
   `case when bool_or(${when}) filter (where "hasMore") then array_agg(${value}) filter (where "hasMore") end as "${column}"`
 
 /** Of an exclusive job nothing is taken while a run of it is under way. Dry runs change nothing. */
-const IS_WANTED = `work."needs" <= ${UNDERSTANDS} and (
+export const IS_WANTED = `work."needs" <= ${UNDERSTANDS} and (
           wanted."exclusiveKey" is null or work."facts" -> 'dryRun' = 'true'
           or not exists (select from "JobClaim" other where other."exclusiveKey" = wanted."exclusiveKey")
         )`
 
-const FOUND = (array: ArrayOf) => `
+/** In ranges of ranks: the parameters from `$first` on. */
+export const foundFrom = (first: number) => (array: ArrayOf) =>
+  `
       select work.*
-      from unnest(${array('$8::int[]')}, ${array('$9::int[]')}, ${array('$10::bigint[]')}, ${array('$11::int[]')})
+      from unnest(${['int', 'int', 'bigint', 'int'].map((type, at) => array(`$${first + at}::${type}[]`)).join(', ')})
         as range("request", "rank", "place", "end")
       cross join lateral (
         select work.* from "JobWork" work
@@ -241,7 +281,7 @@ const FOUND = (array: ArrayOf) => `
 /** For arrays PostgreSQL plans each time, by how much waits at that moment. A plan that it kept of an empty queue would read all of a full one. */
 const CLAIM: PreparedStatement = {
   name: 'roundsman_claim',
-  text: claimSql(FOUND, 'false', (array) => array),
+  text: claimSql(foundFrom(8), 'false', (array) => array),
 }
 
 /**
@@ -250,7 +290,7 @@ const CLAIM: PreparedStatement = {
  */
 const CLAIM_FEW: PreparedStatement = {
   name: 'roundsman_claim_few',
-  text: claimSql(FOUND, 'false', (array) => `(select ${array})`),
+  text: claimSql(foundFrom(8), 'false', (array) => `(select ${array})`),
 }
 
 /** Takes a piece of work that has lost several workers, to run alone. Its last parameter says whether it does. */
@@ -288,30 +328,12 @@ export async function claimWork(
   connection: Connection,
   { workerId, requests, startedAt, suspects }: ClaimOptions,
 ): Promise<Claimed> {
-  const ranges = requests.flatMap(toRanges)
   const values = [
-    workerId,
-    startedAt,
-    requests.map(({ name }) => name),
-    requests.map(({ limit }) => limit),
-    requests.map(({ exclusiveKey }) => exclusiveKey),
-    requests.map(({ claimId }) => claimId),
-    requests.map(({ expireSeconds }) => expireSeconds),
-    ...(suspects
-      ? [suspects.isAlone]
-      : [
-          ranges.map(({ request }) => request),
-          ranges.map(({ rank }) => rank),
-          ranges.map(({ place }) => place),
-          ranges.map(({ end }) => end),
-        ]),
+    ...requestValues({ workerId, requests, startedAt }),
+    ...(suspects ? [suspects.isAlone] : rangeValues(requests)),
   ]
-  const { rows } = await connection
-    .query<TakenRow>(suspects ? CLAIM_SUSPECT : chooseStatement(requests), values)
-    .catch((error: unknown) => {
-      const { constraint } = error instanceof pg.DatabaseError ? error : {}
-      throw constraint === 'JobClaim_exclusiveKey_key' ? new ClaimConflict(error) : error
-    })
+  const statement = suspects ? CLAIM_SUSPECT : chooseStatement(requests)
+  const rows = await askForWork<TakenRow>(connection, statement, values)
   const [first] = rows
   if (first?.id === null) return { work: [], isAlive: false, isCut: false }
   return {
@@ -319,6 +341,47 @@ export async function claimWork(
     isAlive: true,
     isCut: (first?.tooMany ?? 0) > rows.length,
   }
+}
+
+/** The first parameters of a claim's statement. */
+export function requestValues({
+  workerId,
+  requests,
+  startedAt,
+}: Omit<ClaimOptions, 'suspects'>): unknown[] {
+  return [
+    workerId,
+    startedAt,
+    requests.map(({ name }) => name),
+    requests.map(({ limit }) => limit),
+    requests.map(({ exclusiveKey }) => exclusiveKey),
+    requests.map(({ claimId }) => claimId),
+    requests.map(({ expireSeconds }) => expireSeconds),
+  ]
+}
+
+/** What `foundFrom` reads. */
+export function rangeValues(requests: readonly ClaimRequest[]): unknown[] {
+  const ranges = requests.flatMap(toRanges)
+  return [
+    ranges.map(({ request }) => request),
+    ranges.map(({ rank }) => rank),
+    ranges.map(({ place }) => place),
+    ranges.map(({ end }) => end),
+  ]
+}
+
+/** @throws ClaimConflict */
+export async function askForWork<Row extends AnyRow>(
+  connection: Connection,
+  statement: PreparedStatement,
+  values: readonly unknown[],
+): Promise<Row[]> {
+  const { rows } = await connection.query<Row>(statement, values).catch((error: unknown) => {
+    const { constraint } = error instanceof pg.DatabaseError ? error : {}
+    throw constraint === 'JobClaim_exclusiveKey_key' ? new ClaimConflict(error) : error
+  })
+  return rows
 }
 
 function chooseStatement([first, ...others]: readonly ClaimRequest[]): PreparedStatement {
@@ -434,7 +497,7 @@ const COMPACT_CLAIMS_SQL = `
   where claim."id" = kept."id"`
 
 /** A row of the claim's answer, short where it says what most say: most of a worker's time goes into reading it. */
-interface TakenRow {
+export interface TakenRow {
   [column: string]: unknown
   /** The place of its request in the list, from 1 on. */
   request: number
@@ -459,10 +522,12 @@ interface TakenRow {
   isDelayed?: boolean | null
   /** How many were found, where some may have been left behind by their bytes. Every row says the same. */
   tooMany?: number | null
+  /** Its key, where the claim is under limits. */
+  key?: string | null
 }
 
 /** Turns rows into work for lanes, and counts it to its claims. `retriesLeft` is as the job of the worker has it: see claimer.ts. */
-function toTakenWork(
+export function toTakenWork(
   rows: readonly TakenRow[],
   requests: readonly ClaimRequest[],
   startedAt: Date,
@@ -500,6 +565,7 @@ function toTakenWork(
         row.isDelayed !== true &&
         bytes <= MAX_INLINE_BYTES,
       ...(place !== undefined && { from: { rank: row.rank ?? 0, place } }),
+      ...(row.key != null && { key: row.key }),
       run: {
         id: row.runId ?? (row.id as string),
         name,

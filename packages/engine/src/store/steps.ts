@@ -15,6 +15,7 @@
  */
 
 import { originOf } from './heldRuns.ts'
+import { LIMIT_STATE_SQL } from './limitSql.ts'
 import { PLACE_SQL } from './place.ts'
 import { QUEUE_TABLES_SQL, runsViewSql, WAITING_VIEW_SQL, type AddedColumn } from './queueTables.ts'
 
@@ -506,5 +507,10 @@ export const STEPS: readonly [Step, ...Step[]] = [
     sql: `
       -- How many ticks it has on a day on which it has any.
       ALTER TABLE "JobKeyedSchedule" ADD COLUMN IF NOT EXISTS "perDay" INTEGER NOT NULL DEFAULT 1;`,
+  },
+  {
+    name: 'limitState',
+    breaks: false,
+    sql: LIMIT_STATE_SQL,
   },
 ]

@@ -10,10 +10,18 @@ import {
   type ClaimRequest,
   type TakenWork,
 } from '../store/claimWork.ts'
+import {
+  claimUnderLimits,
+  findKeys,
+  type AskedKey,
+  type LimitState,
+} from '../store/claimUnderLimits.ts'
 import { createFloors, type Floors } from './floors.ts'
+import { createLimits, type LimitedJob, type Limits } from './limits.ts'
 import { expireSeconds } from '../store/expireSeconds.ts'
 import { pauseAfter } from '../run/pauseAfter.ts'
 import { exclusiveKey } from '../run/runs.ts'
+import type { Shares } from './shares.ts'
 import { chargeAllowance, readAllowance } from './throttle.ts'
 
 /** Takes work for the lanes of a worker. */
@@ -22,6 +30,8 @@ export interface Claimer {
   claim(job: Job, limit: number, options?: ClaimManner): Promise<ClaimAnswer>
   /** Takes one piece of work that is to run alone. */
   claimSuspect(job: Job): Promise<ClaimAnswer>
+  /** The end of a run of this job is recorded. Returns the other jobs for which that may have made room. */
+  ended(job: Job, work: Pick<TakenWork, 'key'>): readonly string[]
   /** Lets claims under way end soon, even when the database does not answer. */
   stop(): void
 }
@@ -41,6 +51,8 @@ export interface ClaimAnswer {
   mayBeMore: boolean
   /** How long until the job's rate limit lets the next run start; null when the limit holds nothing back. */
   freeInMs: number | null
+  /** The job's limits over all workers let no more start before a run ends. Default: they do, or there are none. */
+  isFull?: boolean
 }
 
 export interface ClaimerOptions {
@@ -51,6 +63,8 @@ export interface ClaimerOptions {
   onNotAlive?: (askedAt: number) => void
   /** Default: claims begin at the start. */
   floors?: Floors
+  /** Default: no job has any. */
+  limits?: Pick<Limits, 'of' | 'besides'>
 }
 
 interface Waiting {
@@ -62,6 +76,8 @@ interface Waiting {
 
 /** Statements at once. Requests that come meanwhile wait, and share the next statement. */
 const MAX_STATEMENTS = 3
+/** Of a job with limits. What runs is counted each time, claim by claim. */
+const MAX_LIMITED = 200
 /** After a conflict the next try sees the other claim, unless it meets yet another. */
 const MAX_TRIES = 3
 /** How long a stopping worker looks for a claim whose answer never came; then it leaves the runs to the rescue. */
@@ -74,6 +90,7 @@ export function createClaimer({
   now,
   onNotAlive = () => undefined,
   floors = createFloors(),
+  limits = createLimits(),
 }: ClaimerOptions): Claimer {
   let waiting: Waiting[] = []
   let underWay = 0
@@ -199,6 +216,63 @@ export function createClaimer({
     return toAnswer(taken, job, Math.min(request.limit, starts))
   }
 
+  /** Claims under the job's limits over all workers, and by its keys. */
+  async function claimByRules(
+    job: Job,
+    whole: ClaimRequest,
+    rules: LimitedJob,
+    { isAsked = false }: ClaimManner,
+    suspects?: { isAlone: boolean },
+  ): Promise<ClaimAnswer> {
+    const request = { ...whole, limit: Math.min(whole.limit, MAX_LIMITED) }
+    const shares = suspects === undefined ? rules.shares : null
+    if (isAsked) shares?.seek()
+    await shares?.look(async (after, most) => await findKeys(database, job.name, after, most))
+    const keys = shares?.ask(request.limit) ?? null
+    if (keys?.length === 0) return { ...NOTHING, ...whenOpen(shares), mayBeMore: false }
+    let state: LimitState | null = null
+    try {
+      const taken = await claimWithRetry([request], async () => {
+        const of = { limits: rules.limits, known: rules.known, keys }
+        const claiming = { workerId, request, startedAt: now(), suspects, ...of }
+        const claimed = await claimUnderLimits(database, claiming)
+        state = claimed.state
+        return claimed
+      })
+      return noteTaken(job, request, rules, { taken, state, keys, shares, suspects })
+    } catch (error) {
+      if (keys !== null) shares?.release(keys)
+      throw error
+    }
+  }
+
+  function noteTaken(
+    job: Job,
+    { limit }: ClaimRequest,
+    rules: LimitedJob,
+    { taken, state, keys, shares, suspects }: TakenByRules,
+  ): ClaimAnswer {
+    if (state !== null) rules.known = state.known
+    if (suspects === undefined) {
+      const inOrder = taken.work.toSorted((a, b) => comparePlaces(a.from?.place, b.from?.place))
+      floors.note(job.name, inOrder)
+    }
+    if (keys !== null) shares?.note(keys, taken.work, taken.isCut ? null : state, limit)
+    const free = state?.free ?? Infinity
+    const isFull = taken.work.length >= free && state?.isRated !== true
+    const answer = toAnswer(taken, job, Math.min(limit, free))
+    if (free <= 0)
+      return { ...answer, mayBeMore: false, freeInMs: state?.openInMs ?? null, isFull: true }
+    if (shares === null) return { ...answer, mayBeMore: answer.mayBeMore && !isFull, isFull }
+    const mayBeMore = taken.isAlive && state !== null && !isFull && shares.hasOpen()
+    return { ...answer, ...whenOpen(shares), mayBeMore, ...(isFull && { isFull }) }
+  }
+
+  const whenOpen = (shares: Shares | null) => ({
+    freeInMs: shares?.waitMs() ?? null,
+    isFull: shares?.hasFull() ?? false,
+  })
+
   function toRequest(
     job: Job,
     limit: number,
@@ -219,6 +293,8 @@ export function createClaimer({
   return {
     async claim(job, limit, manner) {
       const request = toRequest(job, limit, manner)
+      const rules = limits.of(job.name)
+      if (rules !== null) return await claimByRules(job, request, rules, manner ?? {})
       if (job.rateLimit !== null) return await claimLimited(job, request, job.rateLimit)
       return await new Promise((resolve, reject) => {
         waiting.push({ job, request, resolve, reject })
@@ -229,6 +305,8 @@ export function createClaimer({
       const request = toRequest(job, 1)
       // An isolated run is in a process of its own, beside others of this one.
       const suspects = { isAlone: job.isolate === null }
+      const rules = limits.of(job.name)
+      if (rules !== null) return await claimByRules(job, request, rules, {}, suspects)
       if (job.rateLimit !== null) return await claimLimited(job, request, job.rateLimit, suspects)
       const requests = [request]
       const taken = await claimWithRetry(requests, () =>
@@ -236,11 +314,25 @@ export function createClaimer({
       )
       return toAnswer(taken, job, 1)
     },
+    ended(job, { key }) {
+      limits.of(job.name)?.shares?.ended(key ?? '')
+      return limits.besides(job.name)
+    },
     stop() {
       stoppedAt = performance.now()
     },
   }
 }
+
+interface TakenByRules {
+  taken: Claimed
+  state: LimitState | null
+  keys: readonly AskedKey[] | null
+  shares: Shares | null
+  suspects: { isAlone: boolean } | undefined
+}
+
+const comparePlaces = (a = '0', b = '0') => a.length - b.length || (a < b ? -1 : Number(a > b))
 
 const NOTHING: Claimed = { work: [], isAlive: true, isCut: false }
 

@@ -17,7 +17,7 @@ import type { Turns } from './turns.ts'
  *             was called meanwhile, the lane claims again; and its answer begins the runs it brought.
  *   waiting   The last claim brought less than it asked for. wake() ends it: a notification, the worker's round, a
  *             reconnect, or the lane's own alarm once the rate limit has room again.
- *   full      As many runs are under way as may be. A run that ends makes room. Or the payloads of all lanes together have
+ *   full      As many runs are under way as may be, here or by the limits over all workers. A run that ends makes room. Or the payloads of all lanes together have
  *             as many bytes as they may; then a lane without a run still takes one piece, and a run of any lane makes room.
  *   held up   Work that has lost workers runs alone or waits for that (turns.ts). createWorker wakes the lane when turns open again.
  *   pausing   A claim failed. The lane claims again after a pause; after a ClaimConflict it waits for wake() instead.
@@ -28,6 +28,8 @@ export interface Lane {
   start(): void
   /** There may be work to take. */
   wake(): void
+  /** The limits over all workers may have room again. */
+  makeRoom(): void
   /** Takes nothing more. Resolves once the runs of the claims under way have begun. */
   stop(): Promise<void>
   /** How many runs have not ended. */
@@ -76,6 +78,8 @@ export function createLane(options: LaneOptions): Lane {
   let hasBacklog = false
   // Somebody has said so since the last claim. The next one looks for all there is, also during a backlog.
   let isAsked = false
+  // The limits over all workers let no more start when the last claim was made.
+  let isFull = false
   let failures = 0
   let alarm: NodeJS.Timeout | undefined
   let leaving: NodeJS.Immediate | undefined
@@ -121,8 +125,10 @@ export function createLane(options: LaneOptions): Lane {
   async function claimAndBegin(most: number): Promise<void> {
     turns?.enter()
     try {
-      const { work, mayBeMore, freeInMs } = await claim(most)
+      const answer = await claim(most)
+      const { work, mayBeMore, freeInMs } = answer
       failures = 0
+      isFull = answer.isFull ?? false
       hasBacklog = mayBeMore
       if (mayBeMore) woken = true
       if (freeInMs !== null) wakeIn(freeInMs)
@@ -169,7 +175,12 @@ export function createLane(options: LaneOptions): Lane {
   /** Another worker may use up the allowance first; the claim then answers with a new delay. */
   function wakeIn(delayMs: number): void {
     clearTimeout(alarm)
-    alarm = setTimeout(wake, Math.min(Math.ceil(delayMs), MAX_TIMER_MS))
+    alarm = setTimeout(goOn, Math.min(Math.ceil(delayMs), MAX_TIMER_MS))
+  }
+
+  function goOn(): void {
+    woken = true
+    pump()
   }
 
   function wake(): void {
@@ -203,8 +214,13 @@ export function createLane(options: LaneOptions): Lane {
     leaving ??= setImmediate(() => {
       leaving = undefined
       if (running === 0) for (const resolve of waitingForIdle.splice(0)) resolve()
+      makeRoom()
       pump()
     })
+  }
+
+  function makeRoom(): void {
+    if (isFull) goOn()
   }
 
   return {
@@ -213,6 +229,7 @@ export function createLane(options: LaneOptions): Lane {
       pump()
     },
     wake,
+    makeRoom,
     async stop() {
       stopped = true
       clearTimeout(alarm)

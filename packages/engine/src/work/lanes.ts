@@ -37,6 +37,13 @@ export function createLanes(
   const { claimer, log, observers, countLanes, turns, execute } = options
   const lanes = new Map<string, Lane>()
   const budget = createPayloadBudget()
+  const carryOut: typeof execute = async (job, work, isAlone) => {
+    try {
+      return await execute(job, work, isAlone)
+    } finally {
+      for (const name of claimer.ended(job, work)) lanes.get(name)?.makeRoom()
+    }
+  }
   for (const job of options.jobs) {
     const lane = createLane({
       job,
@@ -47,7 +54,7 @@ export function createLanes(
       // Isolated runs go on in other processes, also while a suspect runs alone in this one.
       turns: job.isolate === null ? turns : undefined,
       budget,
-      execute: (work) => execute(job, work, false),
+      execute: (work) => carryOut(job, work, false),
     })
     lanes.set(job.name, lane)
   }
@@ -56,7 +63,7 @@ export function createLanes(
     turns,
     log,
     observers,
-    execute: (job, work) => execute(job, work, job.isolate === null),
+    execute: (job, work) => carryOut(job, work, job.isolate === null),
   })
   const jobOf = new Map(options.jobs.map((job) => [job.name, job]))
   const own = [...lanes.values()]

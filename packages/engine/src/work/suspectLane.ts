@@ -11,7 +11,7 @@ import type { Turns } from './turns.ts'
  * its own run is to blame. It claims nothing before nothing else runs here; where that takes too long, it leaves the work to other
  * workers.
  */
-export interface SuspectLane extends Omit<Lane, 'start' | 'wake'> {
+export interface SuspectLane extends Omit<Lane, 'start' | 'wake' | 'makeRoom'> {
   /** There is such work of this job. */
   wake(job: Job): void
 }

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import { createRounds, readRound, type Rounds } from '../../src/liveness/rounds.ts'
 import type { Session } from '../../src/liveness/session.ts'
+import { createLimits } from '../../src/work/limits.ts'
 import { createFloors, type Floors } from '../../src/work/floors.ts'
 import { holdRuns } from '../holdRuns.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
@@ -93,6 +94,7 @@ describe('createRounds', () => {
       session,
       database: runtime.database,
       floors,
+      limits: createLimits(),
       observers: combineObservers([{ runRescued: () => void calls.push('lost') }], runtime.log),
       cancellations: {
         check: async () => {

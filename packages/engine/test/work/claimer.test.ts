@@ -112,10 +112,10 @@ describe('a claim that meets another one of its exclusive key', () => {
       )
       claimed = claimer.claim(first, 1)
       await waitFor(async () => {
-        const { rowCount } = await tx.query(
-          `select from pg_locks where locktype = 'transactionid' and not granted`,
+        const { length } = await runtime.rows(
+          `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
         )
-        return rowCount
+        return length
       })
     })
     expect((await claimed)?.work).toHaveLength(1)

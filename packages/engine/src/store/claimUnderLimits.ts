@@ -1,0 +1,259 @@
+import {
+  askForWork,
+  claimSql,
+  foundFrom,
+  IS_WANTED,
+  isOpen,
+  rangeValues,
+  requestValues,
+  toTakenWork,
+  type ArrayOf,
+  type Behind,
+  type Claimed,
+  type ClaimOptions,
+  type ClaimRequest,
+  type TakenRow,
+  type UnderLimits,
+} from './claimWork.ts'
+import type { AnyRow, Connection, PreparedStatement } from './database.ts'
+import { GIVES_WAY } from './giveWay.ts'
+import { throttleOf } from './limitSql.ts'
+
+/** What a worker knows of the claims under the limits of a job. */
+export interface KnownClaims {
+  /** When the server was started that said so. Another one may have lost claims, and places. */
+  server: string
+  /** It has seen all claims up to this place, and of those at `living` runs go on. */
+  seen: string
+  living: readonly string[]
+}
+
+/** How much is wanted of one key, and behind which of its pieces. */
+export interface AskedKey {
+  key: string
+  take: number
+  behind: Behind | null
+}
+
+export interface ClaimUnderLimits extends Omit<ClaimOptions, 'requests'> {
+  request: ClaimRequest
+  /** The names of the job's limits. */
+  limits: readonly string[]
+  known: KnownClaims | null
+  /** In this order, as far as there is room. Null: the job's work as it comes, whatever its key. */
+  keys: readonly AskedKey[] | null
+}
+
+/** How much may start, before what the claim took. */
+export interface LimitState {
+  known: KnownClaims
+  /** Under all limits together; null: any number. */
+  free: number | null
+  /** Whether one of them is a rate. */
+  isRated: boolean
+  /** Until when nothing can be free, in milliseconds from now. Null: until a run ends. */
+  openInMs: number | null
+  /** Of the keys that were asked for and have a limit, how many may start, and when one can at the earliest. */
+  keys: Record<string, readonly [free: number, openInMs: number | null]>
+}
+
+export interface ClaimedUnderLimits extends Claimed {
+  /** Null: the job's queue is paused, or this worker does not live. */
+  state: LimitState | null
+}
+
+const msUntil = (instant: string) =>
+  `(extract(epoch from ${instant} - clock_timestamp()) * 1000)::float8`
+
+/**
+ * What a claim under limits does beside the rest. `state` locks and counts, so all that follows depends on it. Parameters: $8 the
+ * limits, $9 the keys, $10 to $12 what the worker knows of claims.
+ */
+const UNDER: UnderLimits = {
+  state: `, state as materialized (
+    select state.* from alive cross join lateral roundsman."JobLimitState"($8::text[], ($3::text[])[1], $9::text[], $10::text, $11::bigint, $12::bigint[]) state
+    where alive."isAlive" and ${GIVES_WAY} and ${isOpen('($3::text[])[1]')}
+  )`,
+  wanted: `wanted."name", greatest(0, least(wanted."limit", (select min("free") from state where "limit" is not null))) as "limit",
+      wanted."exclusiveKey", wanted."claimId", wanted."expireSeconds", wanted."request"`,
+  columns: ', "limits", "place"',
+  values: `, $8::text[], nextval('roundsman."JobPlace"')`,
+  charged: `, charged as (
+    insert into "JobThrottle" ("name", "freeAt")
+    select ${throttleOf('state."limit"')}, state."from" + (select count(*) from taken) * state."startMs" * interval '1 millisecond'
+    from state where state."limit" is not null and state."startMs" is not null and exists (select from taken)
+    on conflict ("name") do update set "freeAt" = excluded."freeAt"
+  ), charged_keys as (
+    insert into "JobKeyThrottle" ("name", "key", "freeAt")
+    select ($3::text[])[1], state."key", state."from" + count(*) * state."startMs" * interval '1 millisecond'
+    from state join taken on taken."key" = state."key"
+    where state."startMs" is not null group by state."key", state."from", state."startMs"
+    on conflict ("name", "key") do update set "freeAt" = excluded."freeAt"
+  )`,
+  key: ', "key"',
+  told: `null, null, null, null, null, null, case when "isAlive" then jsonb_build_object(
+      'known', (
+        select jsonb_build_object('server', "server", 'seen', "seen"::text, 'living', to_jsonb("living"::text[]))
+        from state where "server" is not null
+      ),
+      'free', (select min("free") from state where "limit" is not null),
+      'isRated', (select coalesce(bool_or("startMs" is not null), false) from state where "limit" is not null),
+      'openInMs', (select max(${msUntil('"openAt"')}) from state where "limit" is not null and "free" <= 0),
+      'keys', (
+        select jsonb_object_agg("key", jsonb_build_array("free", ${msUntil('"openAt"')}))
+        from state where "key" is not null and "free" is not null
+      )
+    ) end, ${Array.from({ length: 10 }, () => 'null').join(', ')}`,
+  isTold: 'true',
+}
+
+/** Keys by their share: $13 how much of each, $14 and $15 behind which rank and place. */
+const ASKED = (array: ArrayOf) => `, asked as materialized (
+    select asked.*, state."free", state."head"
+    from unnest(${array('$9::text[]')}, ${array('$13::int[]')}, ${array('$14::int[]')}, ${array('$15::bigint[]')}) with ordinality
+      as asked("key", "take", "rank", "place", "at") join state on state."key" = asked."key"
+    order by asked."at"
+  )`
+
+const FOUND_BY_KEYS = `
+      select work.* from asked cross join lateral (
+        select * from (
+          select work.* from "JobWork" work
+          where asked."head" is null and work."name" = wanted."name" and work."key" = asked."key" and work."place" is not null
+            and work."losses" < 2 and (work."rank", work."place") > (asked."rank", asked."place") and ${IS_WANTED}
+          order by work."rank", work."place"
+          limit greatest(0, least(asked."take", asked."free"))
+          for update skip locked
+        ) next
+        union all
+        select * from (
+          select work.* from "JobWork" work
+          where work."id" = asked."head" and asked."free" > 0 and work."place" is not null and work."losses" < 2 and ${IS_WANTED}
+          for update skip locked
+        ) head
+      ) work
+      limit wanted."limit"`
+
+const KEEPS_PLAN: ArrayOf = (array) => `(select ${array})`
+
+const CLAIM_AS_IT_COMES: PreparedStatement = {
+  name: 'roundsman_claim_limited',
+  text: claimSql(foundFrom(13), 'false', (array) => array, UNDER),
+}
+
+const CLAIM_BY_KEYS: PreparedStatement = {
+  name: 'roundsman_claim_keys',
+  text: claimSql(() => FOUND_BY_KEYS, 'false', KEEPS_PLAN, {
+    ...UNDER,
+    state: UNDER.state + ASKED(KEEPS_PLAN),
+  }),
+}
+
+/** As CLAIM_SUSPECT, of which its last parameter is. */
+const CLAIM_SUSPECT_UNDER: PreparedStatement = {
+  name: 'roundsman_claim_suspect_limited',
+  text: claimSql(
+    () => `
+      select work.* from "JobWork" work
+      where work."name" = wanted."name" and work."place" is not null and work."losses" >= 2 and ${IS_WANTED}
+        and (work."key" is null or exists (
+          select from state where state."key" = work."key" and coalesce(state."free" > 0, true) and coalesce(state."head" = work."id", true)
+        ))
+      order by work."place"
+      limit wanted."limit"
+      for update skip locked`,
+    '$13::bool',
+    (array) => array,
+    UNDER,
+  ),
+}
+
+/** The keys of work that is to run alone, in its order. */
+const SUSPECT_KEYS = `
+  select distinct "key" from (
+    select work."key" from "JobWork" work where work."name" = $1 and work."place" is not null and work."losses" >= 2
+    order by work."place" limit 100
+  ) first where "key" is not null`
+
+/**
+ * Takes work of one job under its limits, in one statement: so whoever stands still or vanishes holds nobody up. It waits for claims
+ * under the same limits, for half a second at most.
+ * @throws ClaimConflict
+ */
+export async function claimUnderLimits(
+  connection: Connection,
+  { workerId, request, startedAt, suspects, limits, known, keys }: ClaimUnderLimits,
+): Promise<ClaimedUnderLimits> {
+  const requests = [request]
+  let asked = keys?.map(({ key }) => key) ?? []
+  if (suspects) {
+    const { rows } = await connection.query<{ key: string }>(SUSPECT_KEYS, [request.name])
+    asked = rows.map(({ key }) => key)
+  }
+  const values = [
+    ...requestValues({ workerId, requests, startedAt }),
+    limits,
+    asked,
+    known?.server ?? null,
+    known?.seen ?? '0',
+    known?.living ?? [],
+    ...(suspects
+      ? [suspects.isAlone]
+      : keys === null
+        ? rangeValues(requests)
+        : [
+            keys.map(({ take }) => take),
+            keys.map(({ behind }) => behind?.rank ?? LEAST_RANK),
+            keys.map(({ behind }) => behind?.place ?? '0'),
+          ]),
+  ]
+  const statement = suspects
+    ? CLAIM_SUSPECT_UNDER
+    : keys === null
+      ? CLAIM_AS_IT_COMES
+      : CLAIM_BY_KEYS
+  const rows = await askForWork<TakenRow>(connection, statement, values)
+  const told = rows.pop()?.facts as (Partial<LimitState> & object) | null
+  const isKnown = told != null && told.known != null
+  return {
+    work: toTakenWork(rows, requests, startedAt),
+    isAlive: told !== null,
+    isCut: (rows[0]?.tooMany ?? 0) > rows.length,
+    state: isKnown ? ({ ...told, keys: told.keys ?? {} } as LimitState) : null,
+  }
+}
+
+const LEAST_RANK = -(2 ** 31)
+
+/** A key that has work to take, and how much more than others it gets. */
+export interface FoundKey {
+  key: string
+  weight: number
+}
+
+/** Finds the next `most` keys of a job behind `after` (null: from the first), however much waits of each. */
+export async function findKeys(
+  connection: Connection,
+  name: string,
+  after: string | null,
+  most: number,
+): Promise<FoundKey[]> {
+  const { rows } = await connection.query<FoundKey & AnyRow>(FIND_KEYS, [name, after, most])
+  return rows
+}
+
+const nextKey = (after: string) => `
+    select work."key" from "JobWork" work
+    where work."name" = $1 and work."place" is not null and work."losses" < 2 and ${after} order by work."key" limit 1`
+
+const FIND_KEYS: PreparedStatement = {
+  name: 'roundsman_find_keys',
+  text: `
+  with recursive found as (
+    select (${nextKey(`work."key" > $2 or $2 is null and work."key" >= ''`)}) as "key", 1 as "nth"
+    union all
+    select (${nextKey('work."key" > found."key"')}), "nth" + 1 from found where found."key" is not null and "nth" < $3::int
+  )
+  select found."key", coalesce(own."weight", 1) as "weight"
+  from found left join "JobKey" own on own."name" = $1 and own."key" = found."key" where found."key" is not null`,
+}

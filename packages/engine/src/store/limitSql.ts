@@ -1,0 +1,232 @@
+import type { Partition } from '../job/limits.ts'
+import type { Connection } from './database.ts'
+import { hasNotEnded } from './heldRuns.ts'
+import { IN_PLACE, IN_TIME, LATER, READY, SUSPECT } from './waitingSql.ts'
+
+/*
+ * Limits over all workers (docs/adr/0023-limits.md). Nobody counts what runs in a row: a claim locks the rows of its limits and
+ * then counts the runs under way of the claims that name them. So a slot comes free by the commit that ends a run, however it ends.
+ */
+
+/** Under which limits a job's work is taken, and in which order its keys get their turn (null: it has none). */
+export interface JobRules {
+  limits: string[]
+  order: Partition['order'] | null
+}
+
+/** Jobs without limits are missing. */
+export type RulesByJob = Record<string, JobRules>
+
+/** An expression for RulesByJob, of the jobs in the parameter `names`. */
+export const rulesSql = (names: string) => `(
+    select coalesce(jsonb_object_agg(rules."name", rules."of"), '{}') from (
+      select job.name, jsonb_build_object('limits', jsonb_agg(one."name" order by one."name"), 'order', max(one."order")) as "of"
+      from unnest(${names}::text[]) job(name) join "JobLimit" one on one."name" = 'job:' || job.name or job.name = any(one."jobs")
+      group by job.name
+    ) rules
+  )`
+
+/** Reads the rules of these jobs. */
+export async function readRules(
+  connection: Connection,
+  names: readonly string[],
+): Promise<RulesByJob> {
+  const { rows } = await connection.query<{ rules: RulesByJob }>(
+    `select ${rulesSql('$1')} as "rules"`,
+    [names],
+  )
+  return rows[0]?.rules ?? {}
+}
+
+/** After an instant until which others have refused, one run at a time tries for so long; then all may. */
+export const HALF_OPEN_S = 10
+
+/** The terms of a rate of `limit` starts, as throttle.ts has them. `ahead.ms`: how far its row is ahead. */
+function rateOf(limit: string) {
+  const burst = `greatest(1, floor(${limit} / 10))`
+  const intervalMs = `rule."ratePerMs"::float8 / ${limit}`
+  const ahead = `(extract(epoch from throttle."freeAt" - clock_timestamp()) * 1000)::float8`
+  return {
+    // Never further than the burst.
+    ahead: `(SELECT least(${burst} * ${intervalMs}, greatest(0, ${ahead})) AS ms) ahead`,
+    starts: `CASE WHEN ${limit} IS NOT NULL THEN floor(${burst} - ahead.ms / (${intervalMs}))::int END`,
+    nextAt: `CASE WHEN ahead.ms > (${burst} - 1) * ${intervalMs}
+                 THEN clock_timestamp() + (ahead.ms - (${burst} - 1) * ${intervalMs}) * interval '1 millisecond' END`,
+    startMs: `CASE WHEN ${limit} IS NOT NULL THEN ${intervalMs} END`,
+    from: `CASE WHEN ${limit} IS NOT NULL THEN clock_timestamp() + ahead.ms * interval '1 millisecond' END`,
+  }
+}
+
+/** What a park leaves of what is free, where that many run: nothing, then one at a time, then all. */
+const parked = (running: string) => `CASE
+                 WHEN park."until" > clock_timestamp() THEN 0
+                 WHEN park."until" > clock_timestamp() - interval '${HALF_OPEN_S} seconds' THEN greatest(0, 1 - ${running})
+               END`
+
+const OF_ALL = rateOf('rule."ofAll"')
+const OF_KEY = rateOf('rule."ofKey"')
+
+/**
+ * Locks the limits $1, in the order of their names, and counts what runs under each and of the keys $3 of the job $2. It is a
+ * function since the statement that calls it has its snapshot from before the locks: in here, what follows them sees what others
+ * have committed meanwhile. Of claims up to the place $5 only those at the places $6 are read, of which the caller knows that runs
+ * of theirs go on, unless the server was started at another moment than $4.
+ *
+ * It returns a row for each limit and for each key: how many may start (null: any number), when one may at the earliest, how far
+ * one start moves a rate on in milliseconds, and from where; and where keys take turns by age, the work that is a key's first. A row
+ * without either has the server's start, the place up to which it has seen all claims, and those of which runs go on.
+ */
+export const LIMIT_STATE_SQL = `
+      CREATE OR REPLACE FUNCTION roundsman."JobLimitState"(text[], text, text[], text, bigint, bigint[])
+      RETURNS TABLE ("limit" text, "key" text, "free" int, "openAt" timestamptz, "startMs" float8, "from" timestamptz, "head" uuid,
+        "server" text, "seen" bigint, "living" bigint[])
+      LANGUAGE plpgsql AS $$
+      #variable_conflict use_column
+      DECLARE
+        behind bigint := CASE WHEN $4 = pg_postmaster_start_time()::text THEN $5 ELSE 0 END;
+        reached bigint;
+      BEGIN
+        PERFORM FROM "JobLimit" one WHERE one."name" = ANY($1) ORDER BY one."name" FOR UPDATE;
+        -- Whoever is under one of these limits gets a place only after us.
+        SELECT last_value INTO reached FROM "JobPlace";
+        RETURN QUERY
+        WITH claim AS MATERIALIZED (
+          SELECT "place", "name", "limits", "runIds", "keys" FROM "JobClaim" WHERE "limits" IS NOT NULL AND "place" > behind
+          UNION ALL
+          SELECT "place", "name", "limits", "runIds", "keys" FROM "JobClaim" WHERE "limits" IS NOT NULL AND "place" = ANY($6) AND "place" <= behind
+        ), held AS MATERIALIZED (
+          SELECT claim."place", claim."name", claim."limits", one."key"
+          FROM claim CROSS JOIN LATERAL unnest(claim."runIds", claim."keys") AS one("id", "key")
+          WHERE claim."limits" && $1 AND ${hasNotEnded('one."id"')}
+        ), rule AS MATERIALIZED (
+          SELECT "name", coalesce("setGlobal", "global") AS "global", "perKey", "order", "ratePerMs",
+                 CASE WHEN "rateBy" IS DISTINCT FROM 'key' THEN "rateLimit" END AS "ofAll",
+                 CASE WHEN "rateBy" = 'key' THEN "rateLimit" END AS "ofKey"
+          FROM "JobLimit" WHERE "name" = ANY($1)
+        )
+        SELECT rule."name", NULL::text, least(rule."global" - runs.count, ${OF_ALL.starts}, ${parked('runs.count')}),
+               greatest(park."until", ${OF_ALL.nextAt}),
+               ${OF_ALL.startMs}, ${OF_ALL.from}, NULL::uuid, NULL::text, NULL::bigint, NULL::bigint[]
+        FROM rule
+          CROSS JOIN LATERAL (SELECT count(*)::int AS count FROM held WHERE rule."name" = ANY(held."limits")) runs
+          LEFT JOIN "JobPark" park ON park."name" = rule."name" AND park."key" = ''
+          LEFT JOIN "JobThrottle" throttle ON throttle."name" = ${throttleOf('rule."name"')}
+          CROSS JOIN LATERAL ${OF_ALL.ahead}
+        UNION ALL
+        SELECT NULL, asked."key",
+               CASE WHEN own."pausedUntil" > clock_timestamp() OR rule."order" = 'fifo' AND head."id" IS NULL THEN 0
+                 ELSE least(CASE WHEN rule."order" = 'fifo' THEN 1 ELSE coalesce(own."perKey", rule."perKey") END - coalesce(runs.count, 0),
+                   ${OF_KEY.starts}, ${parked('coalesce(runs.count, 0)')}) END,
+               greatest(own."pausedUntil", park."until", ${OF_KEY.nextAt}),
+               ${OF_KEY.startMs}, ${OF_KEY.from}, head."id", NULL, NULL, NULL
+        FROM unnest($3) AS asked("key")
+          -- What has no key is under no limit of keys.
+          LEFT JOIN rule ON rule."name" = 'job:' || $2 AND asked."key" <> ''
+          LEFT JOIN (
+            SELECT held."key", count(*)::int AS count FROM held WHERE held."name" = $2 GROUP BY 1
+          ) runs ON runs."key" = asked."key"
+          LEFT JOIN "JobKey" own ON own."name" = $2 AND own."key" = asked."key"
+          LEFT JOIN "JobPark" park ON park."name" = rule."name" AND park."key" = asked."key"
+          LEFT JOIN "JobKeyThrottle" throttle ON rule."ofKey" IS NOT NULL AND throttle."name" = $2 AND throttle."key" = asked."key"
+          CROSS JOIN LATERAL ${OF_KEY.ahead}
+          LEFT JOIN LATERAL (
+            -- Of all that is left of the key, wherever it is: what follows has to wait for it.
+            SELECT first."id" FROM (
+              SELECT work."id", work."place" IS NOT NULL AS "isDue" FROM "JobWork" work
+              WHERE work."name" = $2 AND work."key" = asked."key" ORDER BY work."id" LIMIT 1
+            ) first
+            WHERE rule."order" = 'fifo' AND first."isDue" AND NOT EXISTS (
+              SELECT FROM "JobDeadLetter" letter
+              WHERE letter."name" = $2 AND letter."key" = asked."key" AND letter."id" < first."id"
+            )
+          ) head ON true
+        UNION ALL
+        SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, pg_postmaster_start_time()::text, reached,
+               array(SELECT DISTINCT held."place" FROM held);
+      END $$;`
+
+const MAX_KEYED = 10_000
+const withoutKey = (part: string, order: string) => `(
+      select work."id" from "JobWork" work where work."name" = job.name and work."key" is null and ${part}
+      order by ${order} limit ${MAX_KEYED} for update skip locked
+    )`
+const GIVE_EMPTY_KEYS_SQL = `
+  update "JobWork" set "key" = '' where "id" = any(array(
+    select work."id" from unnest($1::text[]) job(name) cross join lateral (
+      select * from ${withoutKey(READY, IN_PLACE)} ready
+      union all select * from ${withoutKey(SUSPECT, IN_PLACE)} suspect
+      union all select * from ${withoutKey(LATER, IN_TIME)} later
+    ) work limit ${MAX_KEYED}
+  ))`
+
+/** Gives work of these jobs a share that was enqueued before they had keys. */
+export async function giveEmptyKeys(
+  connection: Connection,
+  names: readonly string[],
+): Promise<void> {
+  if (names.length > 0) await connection.query(GIVE_EMPTY_KEYS_SQL, [names])
+}
+
+/** Whether the limits $1, which the caller's transaction has locked, have room for one more run of the job $2 with the key $3. */
+const HAS_ROOM_SQL = `
+  with held as materialized (
+    select claim."name", claim."limits", one."key"
+    from "JobClaim" claim cross join lateral unnest(claim."runIds", claim."keys") as one("id", "key")
+    where claim."limits" && $1::text[] and ${hasNotEnded('one."id"')}
+  )
+  select not exists (
+    select from "JobLimit" rule left join "JobKey" own on own."name" = $2 and own."key" = $3
+    where rule."name" = any($1::text[]) and (
+      (select count(*) from held where rule."name" = any(held."limits")) >= coalesce(rule."setGlobal", rule."global")
+      or rule."name" = 'job:' || $2::text and $3::text <> ''
+        and (select count(*) from held where held."name" = $2 and held."key" = $3)
+          >= case when rule."order" = 'fifo' then 1 else coalesce(own."perKey", rule."perKey") end
+    )
+  ) as "hasRoom"`
+
+/**
+ * Locks the limits of a job and counts, for a run by hand in this transaction: it counts as any, though no rate holds it back.
+ * Returns the limits, or null where one is full.
+ */
+export async function lockLimits(
+  tx: Connection,
+  name: string,
+  key: string | null,
+): Promise<string[] | null> {
+  const limits = (await readRules(tx, [name]))[name]?.limits ?? []
+  if (limits.length === 0) return limits
+  await tx.query(
+    `select from "JobLimit" where "name" = any($1::text[]) order by "name" for update`,
+    [limits],
+  )
+  const { rows } = await tx.query<{ hasRoom: boolean }>(HAS_ROOM_SQL, [limits, name, key])
+  return rows[0]?.hasRoom === true ? limits : null
+}
+
+/**
+ * Limits and keys above which runs go on though a claim was made under the numbers as they are, which must never be: each claim
+ * has counted those that still run.
+ */
+export const ABOVE_LIMITS_SQL = `
+  with held as materialized (
+    select claim."place", claim."name", claim."limits", one."key"
+    from "JobClaim" claim cross join lateral unnest(claim."runIds", claim."keys") as one("id", "key")
+    where claim."limits" is not null and ${hasNotEnded('one."id"')}
+  ), counted as (
+    select rule."name", null::text as "key", coalesce(rule."setGlobal", rule."global") as "most", count(*)::int as "running",
+           max(held."place") > max(rule."changedPlace") as "isSince"
+    from "JobLimit" rule join held on rule."name" = any(held."limits") group by rule."name"
+    union all
+    select rule."name", held."key", case when rule."order" = 'fifo' then 1 else coalesce(own."perKey", rule."perKey") end, count(*)::int,
+           max(held."place") > max(rule."changedPlace")
+    from "JobLimit" rule
+      join held on held."limits" @> array[rule."name"] and rule."name" = 'job:' || held."name" and held."key" <> ''
+      left join "JobKey" own on own."name" = held."name" and own."key" = held."key"
+    group by rule."name", held."key", own."perKey"
+  )
+  select "name", "key", "most", "running" from counted where "running" > "most" and "isSince"`
+
+/** The row of JobThrottle of a limit: of a job's own, that by which workers of the version before go. */
+export function throttleOf(limit: string): string {
+  return `case when ${limit} like 'job:%' then substr(${limit}, 5) else 'limit ' || ${limit} end`
+}

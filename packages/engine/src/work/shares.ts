@@ -1,0 +1,272 @@
+import type { AskedKey, FoundKey, LimitState } from '../store/claimUnderLimits.ts'
+import type { Behind, TakenWork } from '../store/claimWork.ts'
+
+/*
+ * The keys of one job that have work, as this worker knows them, and how much each had of it. The key with the least service is
+ * next; what it gets adds to its service, by its weight. Fair workers make a fair fleet, and nothing is written for it.
+ *
+ *   open     It is asked for when its turn comes.
+ *   asked    A claim is under way for it. The answer opens it again, closes it, or, where that brought less than it might, forgets it.
+ *   closed   As many of its runs are under way as may be, or it is paused, parked, or waits for its rate. The end of a run of it, the
+ *            instant at which it opens, or the next round opens it.
+ *   unknown  It is found by a look, which walks from key to key in the index: it begins with the least service of all.
+ */
+
+interface Share {
+  readonly key: string
+  service: number
+  weight: number
+  /** The last of its pieces that was taken, since the last round: what an old snapshot keeps of those before is passed over. */
+  behind: Behind | null
+  state: 'open' | 'asked' | 'closed'
+  /** By performance.now(); Infinity: not by itself. */
+  opensAt: number
+}
+
+export interface Shares {
+  /** There may be keys that it does not know. */
+  seek(): void
+  /** Looks for them, step by step, while that takes little of the time, or no key is open. */
+  look(find: (after: string | null, most: number) => Promise<FoundKey[]>): Promise<void>
+  /** The keys whose turn it is, with more of them than there is room for: some may have nothing. */
+  ask(room: number): AskedKey[]
+  /** What became of that. */
+  note(
+    asked: readonly AskedKey[],
+    work: readonly TakenWork[],
+    state: Pick<LimitState, 'free' | 'keys'> | null,
+    limit: number,
+  ): void
+  /** The claim has failed. */
+  release(asked: readonly AskedKey[]): void
+  /** A run of the key has ended. */
+  ended(key: string): void
+  /** Once a second: others may have ended runs, and committed pieces before those that were taken last. */
+  refresh(): void
+  hasOpen(): boolean
+  /** Whether a key waits for the end of a run. */
+  hasFull(): boolean
+  /** How long until a key opens by itself or the look goes on; null: nothing of that is to come. */
+  waitMs(): number | null
+}
+
+/** Of more keys, those are forgotten that had most. */
+const MAX_KEYS = 10_000
+const KEYS_PER_LOOK = 500
+/** A look rests for so many times as long as it took. */
+const REST = 9
+/** So many keys beyond those for which there is room. */
+const SPARE = 50
+
+export function createShares(): Shares {
+  const shares = new Map<string, Share>()
+  const turns = createTurnsByService()
+  let full = 0
+  let nextOpenAt = Infinity
+  // The least service of those whose turn it was last.
+  let least = 0
+  // How often a look has yet to come to the end of the index, and where it is.
+  let passes = 1
+  let after: string | null = null
+  let restsUntil = -Infinity
+  let looking: Promise<void> | null = null
+
+  function open(share: Share): void {
+    if (share.state === 'closed' && share.opensAt === Infinity) full--
+    share.state = 'open'
+    turns.add(share)
+  }
+
+  function close(share: Share, inMs: number | null): void {
+    share.state = 'closed'
+    share.opensAt = inMs === null ? Infinity : performance.now() + inMs
+    if (inMs === null) full++
+    else nextOpenAt = Math.min(nextOpenAt, share.opensAt)
+  }
+
+  function openDue(isRound = false): void {
+    const now = performance.now()
+    if (now < nextOpenAt && !isRound) return
+    nextOpenAt = Infinity
+    for (const share of shares.values()) {
+      if (share.state !== 'closed') continue
+      if (share.opensAt <= now || (isRound && share.opensAt === Infinity)) open(share)
+      else if (share.opensAt < nextOpenAt) nextOpenAt = share.opensAt
+    }
+  }
+
+  function add({ key, weight }: FoundKey): void {
+    const known = shares.get(key)
+    if (known !== undefined) {
+      known.weight = weight
+      return
+    }
+    const share: Share = { key, service: least, weight, behind: null, state: 'open', opensAt: 0 }
+    shares.set(key, share)
+    turns.add(share)
+  }
+
+  function forgetServed(): void {
+    if (shares.size <= MAX_KEYS) return
+    const idle = [...shares.values()].filter(({ state }) => state === 'open')
+    const served = idle.toSorted((a, b) => b.service - a.service)
+    for (const share of served.slice(0, shares.size - MAX_KEYS)) forget(share)
+  }
+
+  function forget(share: Share): void {
+    turns.remove(share)
+    shares.delete(share.key)
+  }
+
+  async function step(
+    find: (after: string | null, most: number) => Promise<FoundKey[]>,
+  ): Promise<void> {
+    const from = performance.now()
+    const found = await find(after, KEYS_PER_LOOK)
+    for (const one of found) add(one)
+    forgetServed()
+    const isEnd = found.length < KEYS_PER_LOOK
+    if (isEnd) passes--
+    after = isEnd ? null : (found.at(-1) as FoundKey).key
+    restsUntil = performance.now() + REST * (performance.now() - from)
+  }
+
+  return {
+    seek() {
+      // Keys before the one that the look has come to are found by the next pass.
+      passes = after === null ? 1 : 2
+    },
+    async look(find) {
+      openDue()
+      while (passes > 0 && (turns.size() === 0 || performance.now() >= restsUntil)) {
+        looking ??= step(find).finally(() => (looking = null))
+        await looking
+      }
+    },
+    ask(room) {
+      openDue()
+      const takes = new Map<Share, number>()
+      const counted: { share: Share; service: number }[] = []
+      for (let left = room; left > 0; left--) {
+        const share = turns.take()
+        if (share === undefined) break
+        if (takes.size === 0) least = Math.max(least, share.service)
+        counted.push({ share, service: share.service })
+        takes.set(share, (takes.get(share) ?? 0) + 1)
+        share.service += 1 / share.weight
+        turns.add(share)
+      }
+      // What they get is counted once it is known.
+      for (const { share, service } of counted.toReversed()) share.service = service
+      for (const share of takes.keys()) turns.remove(share)
+      for (let spare = SPARE; spare > 0; spare--) {
+        const share = turns.take()
+        if (share === undefined) break
+        takes.set(share, 1)
+      }
+      return [...takes].map(([share, take]) => {
+        share.state = 'asked'
+        return { key: share.key, take, behind: share.behind }
+      })
+    },
+    note(asked, work, state, limit) {
+      const byKey = Map.groupBy(work, ({ key }) => key ?? '')
+      const isFull = work.length >= Math.min(limit, state?.free ?? Infinity)
+      // Where there was room for no more, the last that got something may have more, and nobody has looked at those behind it.
+      const last = isFull ? asked.findLastIndex(({ key }) => byKey.has(key)) : Infinity
+      for (const [at, { key, take }] of asked.entries()) {
+        const share = shares.get(key)
+        if (share === undefined) continue
+        const taken = byKey.get(key) ?? []
+        share.service += taken.length / share.weight
+        share.behind = taken.at(-1)?.from ?? share.behind
+        const [free, inMs] = state?.keys[key] ?? [Infinity, null]
+        if (state === null || at >= last || (isFull && work.length === 0)) open(share)
+        else if (free - taken.length <= 0) close(share, taken.length > 0 ? null : inMs)
+        else if (taken.length < Math.min(take, free)) forget(share)
+        else open(share)
+      }
+    },
+    release(asked) {
+      for (const { key } of asked) {
+        const share = shares.get(key)
+        if (share !== undefined) open(share)
+      }
+    },
+    ended(key) {
+      const share = shares.get(key)
+      if (share?.state === 'closed' && share.opensAt === Infinity) open(share)
+    },
+    refresh() {
+      for (const share of shares.values()) share.behind = null
+      openDue(true)
+      this.seek()
+    },
+    hasOpen: () => turns.size() > 0,
+    hasFull: () => full > 0,
+    waitMs() {
+      const at = Math.min(nextOpenAt, passes > 0 ? restsUntil : Infinity)
+      return at === Infinity ? null : Math.max(0, at - performance.now())
+    },
+  }
+}
+
+/** Shares by their service, the least first: a binary heap. What has been taken or removed is passed over when it comes up. */
+function createTurnsByService() {
+  let heap: { share: Share; service: number }[] = []
+  const current = new Map<Share, { share: Share; service: number }>()
+
+  const isBefore = (a: number, b: number) =>
+    (heap[a] as { service: number }).service < (heap[b] as { service: number }).service
+
+  function swap(a: number, b: number): void {
+    const [one, other] = [heap[a], heap[b]]
+    heap[a] = other as (typeof heap)[number]
+    heap[b] = one as (typeof heap)[number]
+  }
+
+  function pop(): { share: Share; service: number } | undefined {
+    const first = heap[0]
+    const last = heap.pop()
+    if (first === undefined || last === undefined || heap.length === 0) return first
+    heap[0] = last
+    for (let at = 0; ;) {
+      const left = 2 * at + 1
+      let least = at
+      for (const child of [left, left + 1])
+        if (child < heap.length && isBefore(child, least)) least = child
+      if (least === at) return first
+      swap(at, least)
+      at = least
+    }
+  }
+
+  return {
+    size: () => current.size,
+    add(share: Share): void {
+      const entry = { share, service: share.service }
+      current.set(share, entry)
+      heap.push(entry)
+      for (let at = heap.length - 1; at > 0;) {
+        const parent = (at - 1) >> 1
+        if (!isBefore(at, parent)) break
+        swap(at, parent)
+        at = parent
+      }
+      // Many may have been removed without having come up.
+      if (heap.length > 2 * current.size + 1_000) {
+        heap = [...current.values()].toSorted((a, b) => a.service - b.service)
+      }
+    },
+    remove: (share: Share): void => void current.delete(share),
+    take(): Share | undefined {
+      for (;;) {
+        const entry = pop()
+        if (entry === undefined) return undefined
+        if (current.get(entry.share) !== entry) continue
+        current.delete(entry.share)
+        return entry.share
+      }
+    },
+  }
+}

@@ -1,0 +1,101 @@
+// Not quick: several workers share limits.
+import { openForTests, waitFor } from '@roundsman/testing'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { defineJob, defineLimit } from '../../src/index.ts'
+import { createWorker, type Worker } from '../../src/worker.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
+
+const stripe = defineLimit({ name: 'stripe', global: 3 })
+const sync = defineJob({ name: 'sync', limits: [stripe] })
+const mail = defineJob({ name: 'mail', limits: [stripe] })
+const fair = defineJob({
+  name: 'fair',
+  payload: z.object({ tenant: z.string() }),
+  concurrency: { global: 4, perKey: 2 },
+  partition: { key: ({ tenant }) => tenant },
+})
+const jobs = [sync, mail, fair]
+const runtime = openForTests(openTestRuntime)
+
+let workers: Worker[] = []
+const open: (() => void)[] = []
+
+beforeEach(async () => {
+  await runtime.clear('JobLimit', 'JobKey', 'JobPark', 'JobThrottle', 'JobKeyThrottle')
+})
+
+afterEach(async () => {
+  for (const end of open.splice(0)) end()
+  await Promise.all(workers.map((worker) => worker.stop({ drainTimeoutMs: 0 })))
+  workers = []
+})
+
+const insert = (name: string, count: number, key: string | null = null) =>
+  runtime.rows(
+    `insert into "JobWork" ("id", "name", "bytes", "payload", "key", "label")
+     select gen_random_uuid(), $1, 2, $4::jsonb, $3, $3 from generate_series(1, $2::int) n`,
+    [name, count, key, JSON.stringify(name === 'fair' ? { tenant: 'any' } : {})],
+  )
+
+async function start(count: number, perform: () => Promise<void>): Promise<void> {
+  workers = Array.from({ length: count }, () =>
+    createWorker({
+      ...runtime.workerOptions,
+      jobs,
+      concurrency: 20,
+      handlers: { sync: perform, mail: perform, fair: perform },
+    }),
+  )
+  await Promise.all(workers.map((worker) => worker.start()))
+}
+
+/** Runs that go on until the test ends them. */
+const untilEnded = async () => await new Promise<void>((resolve) => void open.push(resolve))
+const countEnded = async () =>
+  (
+    await runtime.rows<{ n: number }>(
+      `select count(*)::int as n from "JobRun" where "status" = 'success'`,
+    )
+  )[0]!.n
+
+describe('a limit over all workers', () => {
+  it('lets so many run, of whatever job, and the next once one of them has ended', async () => {
+    await insert('sync', 10)
+    await insert('mail', 10)
+    await start(2, untilEnded)
+    await waitFor(() => open.length === 3)
+    for (let ended = 1; ended <= 17; ended++) {
+      open.shift()?.()
+      await waitFor(() => open.length === 3)
+      const { length } = await runtime.rows(`select from "JobRunAll" where "status" = 'running'`)
+      expect(length).toBeLessThanOrEqual(3)
+    }
+    for (const end of open.splice(0)) end()
+    await waitFor(async () => (await countEnded()) === 20)
+  })
+})
+
+describe('work from before its job had keys', () => {
+  it('is taken all the same, with a share of its own', async () => {
+    await insert('fair', 30)
+    await insert('fair', 5, 'a')
+    await start(1, async () => undefined)
+    await waitFor(async () => (await countEnded()) === 35, { timeoutMs: 15_000 })
+    expect(await runtime.rows('select from "JobWork"')).toEqual([])
+  })
+})
+
+describe('fair keys', () => {
+  it('each get their turn, however much another has', async () => {
+    await insert('fair', 300, 'large')
+    for (let n = 0; n < 10; n++) await insert('fair', 2, `small ${n}`)
+    await start(1, async () => undefined)
+    await waitFor(async () => (await countEnded()) === 320)
+    const rows = await runtime.rows<{ label: string }>(
+      `select "label" from "JobRun" order by "startedAt", "endedAt"`,
+    )
+    const lastSmall = rows.findLastIndex(({ label }) => label !== 'large')
+    expect(lastSmall).toBeLessThan(70)
+  })
+})

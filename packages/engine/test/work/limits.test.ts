@@ -1,0 +1,197 @@
+// Not quick: claims beside each other.
+import { openForTests, waitFor } from '@roundsman/testing'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { defineJob } from '../../src/index.ts'
+import {
+  claimUnderLimits,
+  type AskedKey,
+  type KnownClaims,
+} from '../../src/store/claimUnderLimits.ts'
+import type { Connection } from '../../src/store/database.ts'
+import { openTestQueue } from '../openTestQueue.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
+
+const sync = defineJob({ name: 'sync' })
+const runtime = openForTests(openTestRuntime)
+openForTests(() => openTestQueue(runtime, [sync]))
+
+beforeEach(() => runtime.clear('JobLimit', 'JobKey', 'JobPark', 'JobThrottle', 'JobKeyThrottle'))
+
+const insert = (count: number, key: string | null = null) =>
+  runtime.rows(
+    `insert into "JobWork" ("id", "name", "bytes", "payload", "key")
+     select gen_random_uuid(), 'sync', 2, '{}', $2 from generate_series(1, $1) n`,
+    [count, key],
+  )
+
+interface Take {
+  limit?: number
+  limits?: readonly string[]
+  known?: KnownClaims | null
+  keys?: readonly AskedKey[] | null
+}
+
+const take = async (connection: Connection, options: Take = {}) =>
+  await claimUnderLimits(connection, {
+    workerId: 'w1',
+    startedAt: new Date(),
+    limits: options.limits ?? ['job:sync'],
+    known: options.known ?? null,
+    keys: options.keys ?? null,
+    request: {
+      claimId: crypto.randomUUID(),
+      name: 'sync',
+      limit: options.limit ?? 10,
+      exclusiveKey: null,
+      expireSeconds: 900,
+    },
+  })
+
+describe('a claim under a limit', () => {
+  it('that waits for another one sees what that has taken', async () => {
+    await runtime.rows(`insert into "JobLimit" ("name", "global") values ('job:sync', 3)`)
+    await insert(10)
+    let second: ReturnType<typeof take> | undefined
+    await runtime.database.transaction(async (tx) => {
+      expect((await take(tx, { limit: 2 })).work).toHaveLength(2)
+      second = take(runtime.database, { limit: 2 })
+      await waitFor(async () => {
+        const { length } = await runtime.rows(
+          `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+        )
+        return length
+      })
+    })
+    const { work, state } = await second!
+    expect(work).toHaveLength(1)
+    expect(state).toMatchObject({ free: 1, keys: {} })
+    expect((await take(runtime.database)).work).toHaveLength(0)
+  })
+
+  it('counts by key', async () => {
+    await runtime.rows(
+      `insert into "JobLimit" ("name", "perKey", "order") values ('job:sync', 2, 'fair')`,
+    )
+    await insert(5, 'a')
+    await insert(1, 'b')
+    await insert(3, '')
+    const keys = ['a', 'b', '', 'c'].map((key) => ({ key, take: 9, behind: null }))
+    const { work, state } = await take(runtime.database, { keys })
+    expect(work.map(({ key }) => key)).toEqual(['a', 'a', 'b', '', '', ''])
+    expect(state?.keys).toEqual({ a: [2, null], b: [2, null], c: [2, null] })
+    const again = await take(runtime.database, { keys, known: state!.known })
+    expect(again.work).toEqual([])
+    expect(again.state?.keys).toEqual({ a: [0, null], b: [1, null], c: [2, null] })
+  })
+
+  it('takes one piece of a key at a time in the order of their ids, and none past one that waits or was given up', async () => {
+    await limit(`"order" = 'fifo'`)
+    const [first, second, third] = ids(3)
+    await insertOne(second, 'a')
+    await insertOne(third, 'a')
+    await insertOne(first, 'a', "now() + interval '1 hour'")
+    const start = async () => {
+      const { work } = await take(runtime.database, { keys: asked('a', '') })
+      for (const { held } of work)
+        await runtime.rows('delete from "JobClaim" where "id" = $1', [held.id])
+      return work.map(({ run }) => run.workId)
+    }
+    expect(await start()).toEqual([])
+    await runtime.rows(`update "JobWork" set "place" = 0 where "id" = $1`, [first])
+    await insert(2, '')
+    expect(await start()).toHaveLength(3)
+    await runtime.rows(
+      `insert into "JobDeadLetter" ("id", "name", "key", "bytes", "errorCode", "errorMessage") values ($1, 'sync', 'a', 2, 'x', 'x')`,
+      [first],
+    )
+    expect(await start()).toEqual([])
+    await runtime.rows('delete from "JobDeadLetter"')
+    expect(await start()).toEqual([second])
+    expect(await start()).toEqual([third])
+  })
+
+  it('leaves alone what people have paused, and gives a key the number that they have set', async () => {
+    await limit(`"perKey" = 1, "order" = 'fair'`)
+    await runtime.rows(`insert into "JobKey" ("name", "key", "perKey", "pausedUntil") values
+      ('sync', 'large', 3, null), ('sync', 'still', null, 'infinity'), ('sync', 'over', null, now() - interval '1 s')`)
+    for (const key of ['large', 'still', 'over']) await insert(5, key)
+    const { work } = await take(runtime.database, { keys: asked('still', 'large', 'over') })
+    expect(work.map(({ key }) => key)).toEqual(['large', 'large', 'large', 'over'])
+  })
+
+  it('lets one try after others have refused, and all ten seconds later', async () => {
+    await limit(`"order" = 'fair'`)
+    for (const key of ['closed', 'trying', 'open']) await insert(5, key)
+    const park = async (key: string, until: string, name = 'job:sync') =>
+      await runtime.rows(
+        `insert into "JobPark" ("name", "key", "until") values ($1, $2, now() + $3::interval)`,
+        [name, key, until],
+      )
+    await park('closed', '1 hour')
+    await park('trying', '-1 s')
+    await park('open', '-11 s')
+    const keys = asked('closed', 'trying', 'open')
+    const { work, state } = await take(runtime.database, { keys })
+    expect(work.map(({ key }) => key)).toEqual([
+      'trying',
+      ...Array.from({ length: 5 }, () => 'open'),
+    ])
+    expect(state?.keys).toMatchObject({
+      closed: [0, expect.closeTo(3_600_000, -5)],
+      trying: [1, expect.anything()],
+    })
+    expect((await take(runtime.database, { keys })).work).toEqual([])
+    await park('', '1 hour')
+    expect((await take(runtime.database, { keys: asked('open') })).state).toMatchObject({ free: 0 })
+  })
+
+  it('keeps each key to its own rate', async () => {
+    await limit(`"order" = 'fair', "rateLimit" = 20, "ratePerMs" = 60000, "rateBy" = 'key'`)
+    for (const key of ['a', 'b', '']) await insert(5, key)
+    const keys = asked('a', 'b', '')
+    const { work } = await take(runtime.database, { keys, limit: 100 })
+    expect(work.map(({ key = '' }) => key)).toEqual(['a', 'a', 'b', 'b', '', '', '', '', ''])
+    const { state } = await take(runtime.database, { keys })
+    expect(state?.keys).toEqual({
+      a: [0, expect.closeTo(3_000, -4)],
+      b: [0, expect.closeTo(3_000, -4)],
+    })
+  })
+
+  it('keeps the jobs that share a rate to it together', async () => {
+    await runtime.rows(
+      `insert into "JobLimit" ("name", "rateLimit", "ratePerMs", "rateBy", "jobs") values ('mail', 20, 60000, 'job', '{sync}')`,
+    )
+    await insert(5)
+    const limits = ['mail']
+    expect((await take(runtime.database, { limits })).work).toHaveLength(2)
+    const { work, state } = await take(runtime.database, { limits })
+    expect([work.length, state?.free, state?.isRated]).toEqual([0, 0, true])
+    expect(state?.openInMs).toBeGreaterThan(0)
+  })
+
+  it('believes nothing that it knew of another server', async () => {
+    await limit(`"global" = 2`)
+    await insert(5)
+    const { state } = await take(runtime.database, { limit: 1 })
+    const known = { ...state!.known, seen: '9000000000', living: [] }
+    expect((await take(runtime.database, { known })).work).toHaveLength(2)
+    expect(
+      (await take(runtime.database, { known: { ...known, server: 'another' } })).state?.free,
+    ).toBeLessThan(0)
+  })
+})
+
+const limit = (set: string) =>
+  runtime
+    .rows(`with one as (insert into "JobLimit" ("name") values ('job:sync')) select`)
+    .then(() => runtime.rows(`update "JobLimit" set ${set} where "name" = 'job:sync'`))
+const ids = (count: number) =>
+  Array.from({ length: count }, () => crypto.randomUUID()).toSorted() as [string, string, string]
+const asked = (...keys: string[]): AskedKey[] => keys.map((key) => ({ key, take: 9, behind: null }))
+const insertOne = (id: string, key: string, due = 'now()') =>
+  runtime.rows(
+    `insert into "JobWork" ("id", "name", "bytes", "payload", "key", "dueAt", "place")
+     select $1, 'sync', 2, '{}', $2, ${due}, case when ${due} <= now() then nextval('"JobPlace"') end`,
+    [id, key],
+  )
