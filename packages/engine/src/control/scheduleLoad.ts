@@ -13,7 +13,7 @@ export interface LoadLimit {
   add(tx: Connection, added: ScheduleLoad): Promise<JobError | null>
 }
 
-export const MAX_LOAD: ScheduleLoad = { entries: 1_000_000, perDay: 500 * 86_400 }
+const MAX_LOAD: ScheduleLoad = { entries: 1_000_000, perDay: 500 * 86_400 }
 const COUNT_AGAIN_MS = 60_000
 
 /**
