@@ -642,7 +642,7 @@ const attention = z.discriminatedUnion('kind', [
   // that start.
   z.object({ kind: z.literal('clock'), host: z.string(), aheadMs: ms, lastAt: at }),
   // Work that waits for far longer than is usual for its job holds a unique key. `by`: who has postponed it, or else enqueued it, if known.
-  // How many of the job's last pieces do so; `isCut`: there may be more.
+  // How many pieces of the job do so.
   z.object({
     kind: z.literal('heldKey'),
     name: z.string(),
@@ -654,7 +654,6 @@ const attention = z.discriminatedUnion('kind', [
     isPostponed: z.boolean(),
     by: z.string().nullable(),
     count,
-    isCut: z.boolean(),
   }),
   // Nearly all connections of the database server are used: `97 of 100 …, most by roundsman (42), shop api (31)`.
   z.object({ kind: z.literal('connections'), used: count, most: count, problem: z.string() }),

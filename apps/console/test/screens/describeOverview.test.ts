@@ -249,7 +249,6 @@ describe('describeOverview', () => {
       isPostponed: false,
       by: null,
       count: 1,
-      isCut: false,
     }
     expect(describeThem([{ kind: 'heldKey', ...of, ...key }])).toEqual({
       tone: 'warn',

@@ -16,9 +16,8 @@ export interface HeldKey {
   /** Whether somebody has postponed it. Who did, or else who has enqueued it; null where nobody says. */
   isPostponed: boolean
   by: string | null
-  /** How many of the last pieces of the job do so, of those that were looked at. */
+  /** How many pieces of the job do so: below 100, or that is how the job is used. */
   count: number
-  isCut: boolean
 }
 
 /** Nobody minds less. */
@@ -42,30 +41,31 @@ export async function listHeldKeys(
     text: `
       with far as materialized (
         select work.* from unnest($1::text[]) job(name) cross join lateral (
-          select *, row_number() over (order by work."dueAt" desc, work."id" desc) as nth from "JobWork" work
-          where work."name" = job.name and ${LATER} and work."dueAt" > now() + interval '${FAR}'
+          select * from "JobWork" work
+          where work."name" = job.name and ${LATER} and work."dueAt" > now() + interval '${FAR}' and work."dueAt" < 'infinity'
           order by work."name" desc, work."dueAt" desc, work."id" desc limit ${MAX_LOOKED}
         ) work
-      ), held as materialized (
-        select far.*, usual."longest" from far
-        join lateral (
+      ), usual as materialized (
+        select job."name", run."longest" from (select distinct "name" from far where "uniqueKey" is not null) job
+        cross join lateral (
           select greatest(max(run."startedAt" - ${ENQUEUED_AT}), interval '0') as "longest" from (
-            select "startedAt", "workId" from "JobRun"
-            where ${equalsInOrder('"name"', 'far."name"')} and "attempt" = 1 and substr("workId"::text, 15, 1) = '7' and isfinite("startedAt")
+            select "startedAt", "workId", "attempt" from "JobRun"
+            where ${equalsInOrder('"name"', 'job."name"')}
             order by "name", "startedAt" desc, "id" desc limit ${MAX_RUNS}
-          ) run having count(*) >= ${MIN_RUNS}
-        ) usual on true
+          ) run where "attempt" = 1 and substr("workId"::text, 15, 1) = '7' and isfinite("startedAt")
+          having count(*) >= ${MIN_RUNS}
+        ) run
+      ), held as materialized (
+        select far.* from far join usual using ("name")
         where far."uniqueKey" is not null and not ${isReplacedSql('far', 'id')}
           and far."dueAt" - far."enqueuedAt" > greatest(interval '${FAR}', ${FAR_TO_USUAL} * usual."longest")
       )
       select first."name", first."id" as "workId", ${boundedText('first."label"')} as "label", ${boundedText('first."uniqueKey"')} as "uniqueKey",
              first."dueAt" as "until", first."enqueuedAt" as "since", act."actor" is not null as "isPostponed",
              ${boundedText(`coalesce(act."actor", first."facts" ->> 'enqueuedBy', first."facts" ->> 'actor')`)} as "by",
-             first."count", first."isCut"
+             first."count"
       from (
-        select distinct on ("name") *, (count(*) over (partition by "name"))::int as "count",
-               max(nth) over (partition by "name") >= ${MAX_LOOKED} as "isCut"
-        from held order by "name", "dueAt" desc, "id"
+        select distinct on ("name") *, (count(*) over (partition by "name"))::int as "count" from held order by "name", "dueAt" desc, "id"
       ) first
       left join lateral (
         select "actor" from (
@@ -75,6 +75,7 @@ export async function listHeldKeys(
           where part."done" @> array[first."id"] and bulk."kind" = 'postponeWork'
         ) any_act order by "at" desc limit 1
       ) act on true
+      where first."count" < ${MAX_LOOKED}
       order by first."dueAt" desc, first."name" limit 20`,
     values: [names],
   })

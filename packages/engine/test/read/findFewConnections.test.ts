@@ -1,7 +1,8 @@
 import { openForTests } from '@roundsman/testing'
-import { expect, it } from 'vitest'
+import pg from 'pg'
+import { expect, it, onTestFinished } from 'vitest'
 import { describeConnections, findFewConnections } from '../../src/read/findFewConnections.ts'
-import { readerOf } from '../../src/read/reader.ts'
+import type { JobsReader } from '../../src/read/reader.ts'
 import { openTestRuntime } from '../openTestRuntime.ts'
 
 const runtime = openForTests(openTestRuntime)
@@ -36,16 +37,22 @@ it('says how many connections are used, of how many, and whose they are', async 
 })
 
 it('says nothing where this role may not see whose they are', async () => {
-  const seen = async (grant: string) =>
-    await runtime.database.transaction(async (tx) => {
-      await tx.query(`create role looker`)
-      await tx.query(grant)
-      await tx.query('set local role looker')
-      const found = await findFewConnections(readerOf(tx), 0)
-      await tx.query('reset role')
-      await tx.query('drop role looker')
-      return found
-    })
-  expect(await seen('select 1')).toBe(null)
-  expect(await seen('grant pg_monitor to looker')).toMatchObject({ used: expect.any(Number) })
+  const role = `looker_${process.pid}`
+  await runtime.rows(`create role ${role} login password 'x'`)
+  onTestFinished(async () => void (await runtime.rows(`drop role ${role}`)))
+  const seen = async () => {
+    const url = new URL(runtime.url)
+    Object.assign(url, { username: role, password: 'x' })
+    const looker = new pg.Client({ connectionString: url.href })
+    await looker.connect()
+    // Its own session it may see.
+    const rows: JobsReader['rows'] = async ({ text, values }) =>
+      (await looker.query(text, values as unknown[])).rows as never
+    const found = await findFewConnections({ rows }, 0)
+    await looker.end()
+    return found
+  }
+  expect(await seen()).toBe(null)
+  await runtime.rows(`grant pg_monitor to ${role}`)
+  expect(await seen()).toMatchObject({ used: expect.any(Number) })
 })

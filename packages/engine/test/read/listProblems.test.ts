@@ -318,6 +318,16 @@ describe('failures that have a label or a shown field in common', () => {
     expect(await groupOf()).toEqual([null])
   })
 
+  it.each([
+    ['other failures are more than a few', { of17: 80, well: 400, failed: 15 }],
+    ['of the few others some fail too', { of17: 100, well: 3, failed: 2 }],
+  ])('are not where %s', async (_, { of17, well, failed }) => {
+    await insertAbout(of17, { code: 'refused', label: 'Tenant 17' })
+    await insertAbout(well, {})
+    await insertAbout(failed, { code: 'refused' })
+    expect(await groupOf()).toEqual([null])
+  })
+
   it('are told with the field that the job shows, and not with what the successes have as well', async () => {
     await insertAbout(40, { code: 'refused', shown: { region: 'eu', tenant: '17' } })
     await insertAbout(60, { shown: { region: 'eu', tenant: '3' } })
@@ -366,6 +376,11 @@ describe('a job of which all slots are held', () => {
     const [text] = await textsOf('backlog')
     expect(await problemsOf('backlog')).toMatchObject([{ takenPerSecond: 0, caughtUpInMs: null }])
     expect(text).toContain(`; all 4 slots are held, the oldest since <at> by run ${oldest}`)
+    // One has come free.
+    await runtime.rows(
+      `delete from "JobClaim" where "workerId" = 'x1' and "startedAt" > now() - interval '6 minutes'`,
+    )
+    expect(await problemsOf('backlog')).toEqual([])
     // One of them was killed, with a lane that it no longer holds.
     await runtime.rows(
       `update "JobWorker" set "lanes" = '{"importFeed": 4}', "heartbeatAt" = now() - interval '1 day', "startedAt" = now() - interval '2 days' where "id" = 'x1'`,
@@ -425,7 +440,6 @@ describe('a unique key that is held for unusually long', () => {
         isPostponed: true,
         by: 'max@example.com',
         count: 2,
-        isCut: false,
       },
     ])
     expect(await textsOf('heldKey')).toEqual([
@@ -444,6 +458,21 @@ describe('a unique key that is held for unusually long', () => {
     expect(await problemsOf('heldKey')).toEqual([])
     await enqueue('invoice 42', days(420))
     expect(await problemsOf('heldKey')).toMatchObject([{ uniqueKey: 'invoice 42' }])
+    // So many wait for so long that this is how the job is used.
+    const more = (count: number) =>
+      opened.client.enqueueMany(
+        runtime.prisma,
+        importFeed,
+        Array.from({ length: count }, (_, nth) => ({
+          payload: {},
+          options: { uniqueKey: `${count} ${nth}`, startAfter: days(500) },
+        })),
+      )
+    await more(98)
+    expect(await problemsOf('heldKey')).toMatchObject([{ count: 99 }])
+    await more(1)
+    expect(await problemsOf('heldKey')).toEqual([])
+    await runtime.rows(`delete from "JobWork" where "uniqueKey" not like 'invoice%'`)
     await runtime.rows(`delete from "JobUnique" where "key" = 'invoice 42'`)
     expect(await problemsOf('heldKey')).toEqual([])
     await runtime.rows(

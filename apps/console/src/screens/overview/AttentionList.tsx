@@ -334,8 +334,7 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
             Whatever is enqueued with this key until then is left out as already queued.{' '}
             {item.count > 1 && (
               <>
-                <Count value={item.count} isCut={item.isCut} /> pieces of this job hold their keys
-                so.
+                <Count value={item.count} /> pieces of this job hold their keys so.
               </>
             )}
           </p>
