@@ -484,6 +484,69 @@ export const groupsSchema = z.object({
     .describe('By label, then by each field; of each the 8 largest. None has a single member'),
 })
 
+export type ConsoleLimit = z.output<typeof limitsSchema>['limits'][number]
+export const limitsSchema = z.object({
+  limits: z.array(
+    z.object({
+      name: z.string().describe('The job whose own it is, or the name of a shared limit'),
+      jobs: z
+        .array(z.string())
+        .nullable()
+        .describe('The jobs that share it; null: it is a job’s own'),
+      global: count.nullable().describe('Runs at once, as the code says; null: any number'),
+      setGlobal: count.nullable().describe('What somebody has set instead'),
+      setBy: z.string().nullable(),
+      setReason: z.string().nullable(),
+      setAt: at.nullable(),
+      perKey: count.nullable(),
+      order: z.string().nullable().describe('In which order keys get their turn'),
+      rateLimit: count.nullable(),
+      ratePerMs: z.number().nullable(),
+      rateBy: z.string().nullable(),
+      running: count,
+      runs: z
+        .array(
+          z.object({
+            runId: z.guid(),
+            name: z.string(),
+            key: z.string().nullable(),
+            workerId: z.string(),
+            startedAt: at,
+          }),
+        )
+        .describe('Who holds the slots now, the first started first: 20 at most'),
+      parkedUntil: at
+        .nullable()
+        .describe('Nothing starts before then, since a service has refused'),
+      parkReason: z.string().nullable(),
+    }),
+  ),
+})
+
+export type ConsoleKeys = z.output<typeof keysSchema>
+export const keysSchema = z.object({
+  keys: z.array(
+    z.object({
+      key: z.string().describe('Empty: work without a key'),
+      waiting: count,
+      delayed: count.describe('How many of these are for later'),
+      running: count,
+      deadLetters: count,
+      oldestAt: at.nullable().describe('When the first of what waits was enqueued'),
+      perKey: count.nullable().describe('What somebody has set'),
+      weight: z.number(),
+      pausedUntil: at.nullable().describe('In the year 9999: until somebody resumes it'),
+      pausedBy: z.string().nullable(),
+      reason: z.string().nullable(),
+      parkedUntil: at.nullable(),
+      parkReason: z.string().nullable(),
+    }),
+  ),
+  total: count.describe('How many keys there are, of what was counted'),
+  counted: count.describe('How many pieces were counted'),
+  isCut: z.boolean().describe('Whether more wait: the counts are then at least so many'),
+})
+
 export type WorkExplanation = z.output<typeof explanationSchema>
 export const explanationSchema = z.object({
   workId: z.guid(),

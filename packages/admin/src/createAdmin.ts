@@ -19,6 +19,7 @@ import { jobRunRoutes } from './jobs/jobRunRoutes.ts'
 import { scheduleRoutes } from './jobs/scheduleRoutes.ts'
 import { runsCsvRoutes } from './jobs/runsCsvRoutes.ts'
 import { bulkRoutes } from './jobs/bulkRoutes.ts'
+import { limitRoutes } from './jobs/limitRoutes.ts'
 import { workRoutes } from './jobs/workRoutes.ts'
 import { asPrefix, checkOptions, describeEnvironment, type AdminOptions } from './options.ts'
 import { findRoute, type Route, type RouteLog } from './route.ts'
@@ -102,6 +103,7 @@ export function createAdmin(
     ...payloadRoutes(parts),
     ...bulkRoutes(parts),
     ...workRoutes(parts),
+    ...limitRoutes(parts),
     ...consoleRoutes({
       ...parts,
       history,

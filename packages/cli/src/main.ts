@@ -32,6 +32,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command<ProcessTerminal>>>
   'dead-letters': ofProduct('dead-letters'),
   queue: ofProduct('queue'),
   work: ofProduct('work'),
+  limits: ofProduct('limits'),
+  keys: ofProduct('keys'),
   schedules: ofProduct('schedules'),
   simulate: ofProduct('simulate'),
 }
@@ -52,7 +54,9 @@ const USAGE = `Usage: roundsman <command> [--env-file FILE] [options]
   runs          list runs and how they ended
   dead-letters  list work that was given up, and why
   queue         pause and resume the queue of a job
-  work          list, cancel, postpone and reorder waiting work
+  work          list, explain, cancel, postpone and reorder waiting work
+  limits        list and set how much may run at once over all workers
+  keys          list the keys of a job, and set what counts for one
   schedules     list and change schedules that are kept as data
   simulate      list the ticks of a range of time and their outcomes
   console       serve the console on this machine

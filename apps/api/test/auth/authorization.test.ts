@@ -122,6 +122,11 @@ const ROWS: Record<string, Row> = {
   'GET /api/jobs/work': admin(200),
   'GET /api/jobs/work/groups': admin(200),
   'GET /api/jobs/work/:workId/explain': admin(404),
+  'GET /api/jobs/limits': admin(200),
+  'POST /api/jobs/limits/:name': admin(404, { body: { global: 1, reason: 'why' } }),
+  'POST /api/jobs/:name/limit': admin(404, { body: { global: null, reason: 'why' } }),
+  'GET /api/jobs/:name/keys': admin(200),
+  'POST /api/jobs/:name/keys': admin(404, { body: { key: 'k', weight: 2, reason: 'why' } }),
   'POST /api/jobs/:name/queue/pause': admin(404, {
     url: '/api/jobs/nothing/queue/pause',
     body: reason,

@@ -1,6 +1,7 @@
 import { createCheckCommand, type CheckCommandOptions } from '../check/checkCommand.ts'
 import type { Product } from '../command/product.ts'
 import type { Terminal } from '../command/runCommand.ts'
+import { createKeysCommand, createLimitsCommand } from '../control/limitsCommand.ts'
 import { createQueueCommand } from '../control/queueCommand.ts'
 import { createSchedulesCommand } from '../control/schedulesCommand.ts'
 import { createWorkCommand } from '../control/workCommand.ts'
@@ -29,6 +30,8 @@ export function createProductCommands({ call, open, check }: ProductCommandsOpti
     'dead-letters': createDeadLettersCommand({ ...source('dead-letters'), once: call('once') }),
     queue: createQueueCommand(source('queue')),
     work: createWorkCommand(source('work')),
+    limits: createLimitsCommand(source('limits')),
+    keys: createKeysCommand(source('keys')),
     schedules: createSchedulesCommand(source('schedules')),
     simulate: createSimulateCommand(source('simulate')),
   }

@@ -45,6 +45,8 @@ const DATABASES: [line: string, order: readonly Source[], otherwise?: string][] 
   ['dead-letters', NOT_BY_FLAG],
   [`queue pause ${JOB} --reason test`, NOT_BY_FLAG],
   ['work list', NOT_BY_FLAG],
+  ['limits list', NOT_BY_FLAG],
+  [`keys list ${JOB}`, NOT_BY_FLAG],
   ['schedules list', NOT_BY_FLAG],
   ['simulate --from 2026-01-01 --to 2026-01-02', NOT_BY_FLAG],
 ]
@@ -70,6 +72,7 @@ const COUNTS: [
   ['runs --json', '--limit', 20, ({ runs }) => runs],
   ['dead-letters --json', '--limit', 20, ({ deadLetters }) => deadLetters],
   ['work list --json', '--limit', 20, ({ work }) => work],
+  [`keys list ${JOB} --json`, '--limit', 20, ({ keys }) => keys],
   ['schedules list --json', '--limit', 20, ({ schedules }) => schedules],
   [
     'simulate --from 2026-01-01T00:00 --to 2026-01-01T10:00 --json',
@@ -79,7 +82,10 @@ const COUNTS: [
   ],
 ]
 
-type Printed = Record<'runs' | 'deadLetters' | 'work' | 'schedules' | 'ticks', unknown[]> & {
+type Printed = Record<
+  'runs' | 'deadLetters' | 'work' | 'keys' | 'schedules' | 'ticks',
+  unknown[]
+> & {
   jobs: { schedule: { next: unknown[] } }[]
 }
 
@@ -95,8 +101,8 @@ beforeAll(async () => {
     insert into "JobRun" ("id", "name", "trigger", "workerId")
     select gen_random_uuid(), '${JOB}', 'queue', 'w1' from generate_series(1, 30)`)
   await client.query(`
-    insert into "JobWork" ("id", "name", "bytes", "payload")
-    select gen_random_uuid(), '${JOB}', 2, '{}' from generate_series(1, 30)`)
+    insert into "JobWork" ("id", "name", "key", "bytes", "payload")
+    select gen_random_uuid(), '${JOB}', 'tenant-' || n, 2, '{}' from generate_series(1, 30) n`)
   await client.query(`
     insert into "JobDeadLetter" ("id", "name", "bytes", "payload", "errorCode", "errorMessage")
     select gen_random_uuid(), '${JOB}', 2, '{}', 'gone', '' from generate_series(1, 30)`)

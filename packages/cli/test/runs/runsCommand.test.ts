@@ -6,6 +6,7 @@ import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Product } from '../../src/command/product.ts'
 import { exitCodeOf, ForeseenError, type Command } from '../../src/command/runCommand.ts'
 import { createQueueCommand } from '../../src/control/queueCommand.ts'
+import { createKeysCommand, createLimitsCommand } from '../../src/control/limitsCommand.ts'
 import { createWorkCommand } from '../../src/control/workCommand.ts'
 import { createDeadLettersCommand } from '../../src/runs/deadLettersCommand.ts'
 import { createRunsCommand } from '../../src/runs/runsCommand.ts'
@@ -83,6 +84,8 @@ function commandsOf(within: Product['within']) {
     'dead-letters': createDeadLettersCommand({ ...source('dead-letters'), once: 'roundsman once' }),
     queue: createQueueCommand(source('queue')),
     work: createWorkCommand(source('work')),
+    limits: createLimitsCommand(source('limits')),
+    keys: createKeysCommand(source('keys')),
   }
 }
 
@@ -287,6 +290,79 @@ describe('roundsman dead-letters', () => {
         'More: --help',
       ],
     })
+  })
+})
+
+describe('roundsman limits and keys', () => {
+  const by = ['--reason', 'the partner asked']
+  const say = async (command: keyof typeof commands, ...args: string[]) => {
+    const { code, stdout, stderr } = await run(commands[command], args)
+    return [code, ...stdout, ...stderr]
+  }
+  beforeEach(async () => {
+    await database.prisma.$executeRaw`delete from "JobLimit"`
+    await database.prisma.$executeRaw`delete from "JobKey"`
+  })
+
+  it('lists limits with what holds them, and sets them until they are taken back', async () => {
+    expect(await say('limits', 'list')).toEqual([0, 'No job has a limit over all workers.'])
+    await database.prisma.$executeRaw`
+      insert into "JobLimit" ("name", "global", "rateLimit", "ratePerMs", "jobs") values ('stripe', 20, 100, 1000, '{charge,refund}')`
+    expect(await say('limits', 'set', 'stripe', '--global', '3', ...by)).toEqual([
+      0,
+      'stripe: 3 at once.',
+    ])
+    await database.prisma
+      .$executeRaw`update "JobLimit" set "setAt" = ${FAILED_AT}::timestamptz, "setBy" = 'ada'`
+    expect(await say('limits', 'list')).toEqual([
+      0,
+      'stripe',
+      '  shared by  charge, refund',
+      '  at once    0 of 3',
+      '  set        by ada at 2026-05-01 11:00:00 UTC: the partner asked; the code says',
+      '             20',
+      '  rate       100 starts in 1 s',
+    ])
+    expect(await say('limits', 'set', 'stripe', '--global', 'none', ...by)).toEqual([
+      0,
+      'stripe: as the code says.',
+    ])
+    expect(await say('limits', 'set', 'nobody', '--global', '3', ...by)).toEqual([
+      1,
+      'No worker has registered a limit nobody',
+    ])
+  })
+
+  it('lists keys, and sets what counts for one', async () => {
+    const name = 'renderInvoicePdf'
+    expect(await say('keys', 'set', name, 'a', '--pause', ...by)).toEqual([
+      1,
+      `No worker has registered keys of ${name}`,
+    ])
+    await database.prisma
+      .$executeRaw`insert into "JobLimit" ("name", "order") values ('job:renderInvoicePdf', 'fair')`
+    await database.prisma.$executeRaw`
+      insert into "JobWork" ("id", "name", "key", "bytes", "payload", "enqueuedAt")
+      select gen_random_uuid(), 'renderInvoicePdf', 'b', 2, '{}', ${FAILED_AT}::timestamptz from generate_series(1, 2)`
+    expect(await say('keys', 'set', name, 'a', '--weight', '5', '--pause', ...by)).toEqual([
+      0,
+      `Key a of ${name}: set.`,
+    ])
+    await database.prisma.$executeRaw`update "JobKey" set "pausedBy" = 'ada'`
+    const listed = await say('keys', 'list', name)
+    await database.prisma.$executeRaw`delete from "JobWork" where "name" = 'renderInvoicePdf'`
+    expect(listed).toEqual([
+      0,
+      'b  2 wait  0 run  oldest 2026-05-01 11:00:00 UTC',
+      'a  0 wait  0 run  weight 5, paused by ada: the partner asked',
+    ])
+    expect(await say('keys', 'set', name, 'a', '--weight', 'none', '--resume', ...by)).toEqual([
+      0,
+      `Key a of ${name}: set.`,
+    ])
+    expect(await say('keys', 'list', name)).toEqual([0, 'No work has a key.'])
+    for (const wrong of [[], ['--weight', '0'], ['--pause', '--resume'], ['--per-key', 'x']])
+      expect((await say('keys', 'set', name, 'a', ...wrong, ...by))[0]).toBe(2)
   })
 })
 

@@ -1,0 +1,140 @@
+import type { KeySettings, WhichLimit } from '@roundsman/engine/client'
+import { z } from 'zod'
+import { keysSchema, limitsSchema } from '../contract.ts'
+import { instant } from '../http/instant.ts'
+import { pageLimit } from '../http/pageLimit.ts'
+import { Problem, problemResponses } from '../http/problem.ts'
+import { storableText } from '../http/storableText.ts'
+import { route, type AdminParts, type Route, type RouteRequest } from '../route.ts'
+import { nameParams } from './jobRoutes.ts'
+import { requestReason } from './requestReason.ts'
+
+const most = z.int().min(1).max(1_000_000).nullable()
+const limitBody = z.strictObject({
+  global: most.describe('Runs at once over all workers; null: as the code says'),
+  reason: requestReason,
+})
+const setSchema = z.object({ outcome: z.enum(['set', 'unchanged']) })
+const answers = { 200: setSchema, ...problemResponses(400, 401, 403, 404, 413, 415) }
+const key = storableText({ max: 200 })
+
+/** What people see and set of limits over all workers, and of the keys by which jobs divide their work. */
+export function limitRoutes({ client }: AdminParts): Route[] {
+  return [
+    route({
+      method: 'GET',
+      path: '/jobs/limits',
+      may: 'view',
+      schema: {
+        tags: ['jobs'],
+        summary: 'List the limits over all workers, with the runs that hold their slots',
+        querystring: z.strictObject({}),
+        response: { 200: limitsSchema, ...problemResponses(400, 401, 403) },
+      },
+      handle: async () => ({ limits: await client.limits.list() }),
+    }),
+
+    route({
+      method: 'POST',
+      path: '/jobs/limits/:name',
+      may: 'act',
+      schema: {
+        tags: ['jobs'],
+        summary: 'Set how many runs a shared limit lets go on at once',
+        params: nameParams,
+        body: limitBody,
+        response: answers,
+      },
+      handle: (request) => setLimit(request, { limit: { name: request.params.name } }),
+    }),
+
+    route({
+      method: 'POST',
+      path: '/jobs/:name/limit',
+      may: 'act',
+      schema: {
+        tags: ['jobs'],
+        summary: 'Set how many runs of a job go on at once over all workers',
+        description:
+          'Runs under way go on: lowered below their number, nothing starts until enough have ended.',
+        params: nameParams,
+        body: limitBody,
+        response: answers,
+      },
+      handle: (request) => setLimit(request, { job: { name: request.params.name } }),
+    }),
+
+    route({
+      method: 'GET',
+      path: '/jobs/:name/keys',
+      may: 'view',
+      schema: {
+        tags: ['jobs'],
+        summary: 'List the keys of a job, those with most that waits first',
+        params: nameParams,
+        querystring: z.strictObject({ key: key.optional(), limit: pageLimit(50) }),
+        response: { 200: keysSchema, ...problemResponses(400, 401, 403) },
+      },
+      handle: ({ params: { name }, query }) => client.keys.list({ name }, query),
+    }),
+
+    route({
+      method: 'POST',
+      path: '/jobs/:name/keys',
+      may: 'act',
+      schema: {
+        tags: ['jobs'],
+        summary: 'Set what counts for one key of a job',
+        description: 'What is left out stays as it is; null takes it back.',
+        params: nameParams,
+        body: z.strictObject({
+          key: key.min(1),
+          perKey: most.optional().describe('Runs of this key at once; null: as the job says'),
+          weight: z
+            .number()
+            .min(0.01)
+            .max(1_000)
+            .nullable()
+            .optional()
+            .describe('How much it gets beside a key with the weight 1'),
+          pausedUntil: z
+            .union([instant, z.literal('resumed')])
+            .nullable()
+            .optional()
+            .describe('Nothing of it starts before then, or before somebody resumes it'),
+          reason: requestReason,
+        }),
+        response: answers,
+      },
+      handle: async ({ params: { name }, body, access, log }) => {
+        const { key: of, reason, ...given } = body
+        const settings = Object.fromEntries(
+          Object.entries(given).filter(([, value]) => value !== undefined),
+        ) as KeySettings
+        const outcome = await client.keys.set({ name }, of, settings, {
+          actor: access.actor,
+          reason,
+        })
+        if (outcome === 'noKeys')
+          throw new Problem(404, { detail: `No worker has registered keys of ${name}` })
+        log.info({ name, key: of, userId: access.userId }, 'key of a job set')
+        return { outcome }
+      },
+    }),
+  ]
+
+  async function setLimit(
+    {
+      body: { global, reason },
+      access,
+      log,
+    }: Pick<RouteRequest<unknown, unknown, z.output<typeof limitBody>>, 'body' | 'access' | 'log'>,
+    which: WhichLimit,
+  ) {
+    const outcome = await client.limits.set(which, { global }, { actor: access.actor, reason })
+    if (outcome === 'notFound')
+      throw new Problem(404, { detail: 'No worker has registered this limit' })
+    log.info({ ...which, global, userId: access.userId }, 'limit set')
+    return { outcome }
+  }
+}

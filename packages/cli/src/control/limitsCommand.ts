@@ -1,0 +1,281 @@
+import type { JobsClient, KeySettings, ListedKey, ListedLimit } from '@roundsman/engine/client'
+import { currentUser } from '../command/currentUser.ts'
+import { describeDuration } from '../command/describeDuration.ts'
+import { describeInstant } from '../command/describeInstant.ts'
+import { layOutRows, onOneLine, standardLayout } from '../command/layout.ts'
+import { parseInstant } from '../command/parseInstant.ts'
+import { parseCommandLine, parseWholeNumber } from '../command/parseOptions.ts'
+import { withClient, type ProductSource } from '../command/product.ts'
+import { ForeseenError, UsageError, type Command, type Terminal } from '../command/runCommand.ts'
+import { refuseUnknownJob } from '../command/unknownJob.ts'
+
+const limitsUsage = (call: string) => `Usage: ${call} list [--json]
+       ${call} set <job or limit> --global N|none --reason TEXT [--json]
+
+Lists how much may run at once over all workers, and which runs hold the slots now; and sets it, from that moment on. What runs
+goes on. Who set it, and why, is recorded, and it survives a deployment.
+
+  --global N     runs at once over all workers; none: as the code says
+  --reason TEXT  why, for the record
+  --json         print one JSON object
+
+Exit code: 0 done, or nothing to do, 1 the environment or the database needs attention, 2 usage`
+
+const keysUsage = (call: string) => `Usage: ${call} list <job> [--key KEY] [--limit N] [--json]
+       ${call} set <job> <key> [--per-key N|none] [--weight W|none] [--pause | --until DATE | --resume] --reason TEXT [--json]
+
+Lists the keys by which a job divides its work, those with most that waits first; and sets what counts for one of them.
+
+  --key KEY      this one alone
+  --limit N      how many to list, 1 to 200; default 20
+  --per-key N    how many of its runs go on at once; none: as many as the job says
+  --weight W     how much it gets beside a key with the weight 1, from 0.01 to 1000
+  --pause        nothing of it starts before somebody resumes it
+  --until DATE   nothing of it starts before then, in UTC unless it has an offset
+  --resume       it goes on
+  --reason TEXT  why, for the record
+  --json         print one JSON object
+
+Exit code: 0 done, or nothing to do, 1 the environment or the database needs attention, 2 usage`
+
+const OPTIONS = {
+  global: { type: 'string' },
+  reason: { type: 'string' },
+  json: { type: 'boolean' },
+  key: { type: 'string' },
+  limit: { type: 'string' },
+  'per-key': { type: 'string' },
+  weight: { type: 'string' },
+  pause: { type: 'boolean' },
+  until: { type: 'string' },
+  resume: { type: 'boolean' },
+} as const
+
+type Values = ReturnType<typeof parseCommandLine<typeof OPTIONS>>['values']
+
+export function createLimitsCommand(source: ProductSource): Command {
+  return {
+    usage: limitsUsage(source.call),
+    async run(args, terminal) {
+      const { values, positionals } = parseCommandLine(args, OPTIONS)
+      const [action, name, ...rest] = positionals
+      if (rest.length > 0) throw new UsageError(`"${rest.join(' ')}" is too much`)
+      if (action === 'list') return await listLimits(values, terminal, source)
+      if (action !== 'set') throw new UsageError('Say what to do: list, set')
+      if (name === undefined) throw new UsageError('Which limit? Give the name of a job or a limit')
+      return await setLimit(name, values, terminal, source)
+    },
+  }
+}
+
+export function createKeysCommand(source: ProductSource): Command {
+  return {
+    usage: keysUsage(source.call),
+    async run(args, terminal) {
+      const { values, positionals } = parseCommandLine(args, OPTIONS)
+      const [action, name, key, ...rest] = positionals
+      if (rest.length > 0) throw new UsageError(`"${rest.join(' ')}" is too much`)
+      if (action !== 'list' && action !== 'set') throw new UsageError('Say what to do: list, set')
+      if (name === undefined) throw new UsageError('Which job? Give its name')
+      if (action === 'list') return await listKeys(name, values, terminal, source)
+      if (key === undefined || key === '') throw new UsageError('Which key? Give it after the job')
+      return await setKey(name, key, values, terminal, source)
+    },
+  }
+}
+
+async function listLimits(values: Values, terminal: Terminal, source: ProductSource) {
+  const product = await source.open(terminal)
+  const limits = await withClient(product, (client) => client.limits.list())
+  if (values.json) return print(terminal, { limits })
+  const layout = standardLayout(terminal.stdout)
+  const lines = limits.flatMap((limit) => [
+    layout.paint('bold', limit.name),
+    ...layOutRows(
+      describeLimit(limit).map((cells) => ({ cells })),
+      layout,
+      2,
+    ),
+  ])
+  terminal.stdout.write(
+    `${limits.length === 0 ? 'No job has a limit over all workers.' : lines.join('\n')}\n`,
+  )
+  return 0
+}
+
+function describeLimit(limit: ListedLimit): string[][] {
+  const { jobs, global, setGlobal, setBy, setReason, setAt, perKey, order, running, runs } = limit
+  const { rateLimit, ratePerMs, rateBy, parkedUntil, parkReason } = limit
+  const most = setGlobal ?? global
+  const reason = setReason === null ? '' : `: ${setReason}`
+  return [
+    ...(jobs === null ? [] : [['shared by', jobs.join(', ')]]),
+    ['at once', most === null ? `${running} run, without a limit` : `${running} of ${most}`],
+    ...(setGlobal === null
+      ? []
+      : [
+          [
+            'set',
+            onOneLine(
+              `by ${setBy} at ${describeInstant(setAt ?? '')}${reason}; the code says ${global ?? 'nothing'}`,
+            ),
+          ],
+        ]),
+    ...(perKey === null ? [] : [['of each key', String(perKey)]]),
+    ...(order === null ? [] : [['keys', order]]),
+    ...(rateLimit === null
+      ? []
+      : [
+          [
+            'rate',
+            `${rateLimit} starts in ${describeDuration(ratePerMs ?? 0)}${rateBy === 'key' ? ' of each key' : ''}`,
+          ],
+        ]),
+    ...(parkedUntil === null
+      ? []
+      : [
+          [
+            'parked',
+            onOneLine(
+              `until ${describeInstant(parkedUntil)}${parkReason === null ? '' : `: ${parkReason}`}`,
+            ),
+          ],
+        ]),
+    ...runs.map(({ runId, name, key, startedAt }, nth) => [
+      nth === 0 ? 'held by' : '',
+      onOneLine(
+        `run ${runId} of ${name}${key === null ? '' : `, key ${key}`} since ${describeInstant(startedAt)}`,
+      ),
+    ]),
+  ]
+}
+
+async function setLimit(name: string, values: Values, terminal: Terminal, source: ProductSource) {
+  const { global: text } = values
+  if (text === undefined) throw new UsageError('--global is missing: how many, or none')
+  const global = text === 'none' ? null : parseWholeNumber('--global', text, MOST)
+  const by = readBy(values)
+  const product = await source.open(terminal)
+  const isJob = product.jobs.some((job) => job.name === name)
+  const outcome = await withClient(product, (client) =>
+    client.limits.set(isJob ? { job: { name } } : { limit: { name } }, { global }, by),
+  )
+  if (outcome === 'notFound') throw new ForeseenError(`No worker has registered a limit ${name}`)
+  if (values.json) return print(terminal, { name, outcome })
+  const now = global === null ? 'as the code says' : `${global} at once`
+  terminal.stdout.write(`${name}: ${outcome === 'set' ? '' : 'already '}${now}.\n`)
+  return 0
+}
+
+async function listKeys(name: string, values: Values, terminal: Terminal, source: ProductSource) {
+  const limit = parseWholeNumber('--limit', values.limit, { min: 1, max: 200, otherwise: 20 })
+  const product = await source.open(terminal)
+  const page = await withClient(product, (client) =>
+    client.keys.list({ name }, { limit, ...(values.key !== undefined && { key: values.key }) }),
+  )
+  if (values.json) return print(terminal, page)
+  if (page.keys.length === 0) {
+    refuseUnknownJob(name, product)
+    terminal.stdout.write('No work has a key.\n')
+    return 0
+  }
+  const layout = standardLayout(terminal.stdout)
+  const lines = layOutRows(
+    page.keys.map((key) => ({ cells: describeKey(key) })),
+    layout,
+  )
+  if (page.total > page.keys.length || page.isCut)
+    lines.push(
+      '',
+      layout.paint(
+        'dim',
+        `${page.keys.length} of ${page.total} keys${page.isCut ? `, of the first ${page.counted} pieces` : ''}`,
+      ),
+    )
+  terminal.stdout.write(`${lines.join('\n')}\n`)
+  return 0
+}
+
+function describeKey(of: ListedKey): string[] {
+  const { key, waiting, running, deadLetters, oldestAt, perKey, weight } = of
+  const isForEver = of.pausedUntil?.startsWith('9999') ?? false
+  const notes = [
+    ...(oldestAt === null ? [] : [`oldest ${describeInstant(oldestAt)}`]),
+    ...(deadLetters === 0 ? [] : [`${deadLetters} dead letters`]),
+    ...(perKey === null ? [] : [`${perKey} at once`]),
+    ...(weight === 1 ? [] : [`weight ${weight}`]),
+    ...(of.pausedUntil === null
+      ? []
+      : [
+          `paused by ${of.pausedBy}${isForEver ? '' : ` until ${describeInstant(of.pausedUntil)}`}${of.reason === null ? '' : `: ${of.reason}`}`,
+        ]),
+    ...(of.parkedUntil === null ? [] : [`parked until ${describeInstant(of.parkedUntil)}`]),
+  ]
+  return [
+    key === '' ? '(none)' : onOneLine(key),
+    `${waiting} wait`,
+    `${running} run`,
+    onOneLine(notes.join(', ')),
+  ]
+}
+
+const MOST = { min: 1, max: 1_000_000, otherwise: 1 }
+
+async function setKey(
+  name: string,
+  key: string,
+  values: Values,
+  terminal: Terminal,
+  source: ProductSource,
+) {
+  const settings = readSettings(values)
+  const by = readBy(values)
+  const product = await source.open(terminal)
+  const set = (client: JobsClient) => client.keys.set({ name }, key, settings, by)
+  const outcome = await withClient(product, set)
+  if (outcome === 'noKeys') {
+    refuseUnknownJob(name, product)
+    throw new ForeseenError(`No worker has registered keys of ${name}`)
+  }
+  if (values.json) return print(terminal, { name, key, outcome })
+  const said = outcome === 'set' ? 'set' : 'so already'
+  terminal.stdout.write(`Key ${onOneLine(key)} of ${name}: ${said}.\n`)
+  return 0
+}
+
+function readSettings(values: Values): KeySettings {
+  const { 'per-key': perKey, weight, pause = false, until, resume = false } = values
+  const settings: KeySettings = {}
+  if (perKey !== undefined)
+    settings.perKey = perKey === 'none' ? null : parseWholeNumber('--per-key', perKey, MOST)
+  if (weight !== undefined) settings.weight = weight === 'none' ? null : readWeight(weight)
+  if (
+    [pause || undefined, until, resume || undefined].filter((one) => one !== undefined).length > 1
+  )
+    throw new UsageError('Give one of --pause, --until and --resume')
+  if (pause) settings.pausedUntil = 'resumed'
+  if (resume) settings.pausedUntil = null
+  if (until !== undefined) {
+    const { instant, problem } = parseInstant(until, 'UTC')
+    if (instant === null) throw new UsageError(`--until: ${problem}`)
+    settings.pausedUntil = instant
+  }
+  if (Object.keys(settings).length > 0) return settings
+  throw new UsageError('Say what to set: --per-key, --weight, --pause, --until or --resume')
+}
+
+function readWeight(text: string): number {
+  const value = /^\d{1,4}(?:\.\d{1,6})?$/.test(text) ? Number(text) : Number.NaN
+  if (value >= 0.01 && value <= 1_000) return value
+  throw new UsageError(`--weight is a number from 0.01 to 1000, not "${text}"`)
+}
+
+function readBy({ reason = '' }: Values) {
+  if (reason.trim() === '') throw new UsageError('--reason is missing: say why')
+  return { actor: currentUser(), reason }
+}
+
+function print(terminal: Terminal, answer: object): number {
+  terminal.stdout.write(`${JSON.stringify(answer)}\n`)
+  return 0
+}
