@@ -24,8 +24,8 @@ const SIDEBAR: DefaultTheme.SidebarItem[] = [
   group(
     'Concepts',
     [
-      ...['job', 'work', 'run', 'schedule', 'retry', 'uniqueKey', 'batch', 'guard', 'claim'],
-      ...['drain', 'isolation'],
+      ...['job', 'work', 'run', 'schedule', 'retry', 'uniqueKey', 'limits', 'batch', 'guard'],
+      ...['claim', 'drain', 'isolation'],
     ].map((name) => page(`docs/concepts/${name}`)),
     [page('docs/glossary')],
   ),

@@ -16,7 +16,9 @@ const COMING_FROM = await listPages('docs/comingFrom')
 
 /** What these say, tests of recipes and of the engine hold; the programs of the others are run below. */
 const HAS_NO_TEST: ReadonlySet<string> = new Set([
-  ...['claim', 'drain', 'isolation', 'job', 'work'].map((name) => `docs/concepts/${name}.md`),
+  ...['claim', 'drain', 'isolation', 'job', 'limits', 'work'].map(
+    (name) => `docs/concepts/${name}.md`,
+  ),
   ...['bullmq', 'graphileWorker', 'nodeCronAndAgenda', 'pgBoss', 'program'].map(
     (name) => `docs/comingFrom/${name}.md`,
   ),
