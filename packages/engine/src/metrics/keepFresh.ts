@@ -1,25 +1,27 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { checkTimerMs, checkWaitMs, optional } from '../job/argument.ts'
+import { checkParts, checkTimerMs, checkWaitMs, optional } from '../job/argument.ts'
+import type { MetricsTarget } from './prometheus.ts'
 
-export interface KeepFreshOptions<Value> {
-  read: () => Promise<Value>
-  /** How old a kept answer may be. It reads no more often, however often somebody asks. */
-  maxAgeMs: number
-  /** How long a caller waits for an answer. */
-  timeoutMs: number
-  /** Called when a read failed, or was not done in time. */
-  onFailure: () => void
+/** Of what a scrape reads from the database. */
+export interface FreshnessOptions extends MetricsTarget {
+  /** However often somebody scrapes, the database is asked no more often than this. Default 5,000 ms. */
+  maxAgeMs?: number
+  /** How long a scrape waits for the database. Default 2,000 ms. */
+  timeoutMs?: number
 }
 
-/** How the two numbers are checked that somebody may set. */
-export const FRESHNESS = { maxAgeMs: optional(checkWaitMs), timeoutMs: optional(checkTimerMs) }
+const FRESHNESS = { maxAgeMs: optional(checkWaitMs), timeoutMs: optional(checkTimerMs) }
 
 /**
  * Bounds what scrapes ask of the database: one read at a time, whose answer is kept for `maxAgeMs`. It returns null while
- * there is no fresh answer: an older one says nothing about now.
+ * there is no fresh answer: an older one says nothing about now. `onFailure`: a read failed, or was not done in time.
  */
-export function keepFresh<Value>(options: KeepFreshOptions<Value>): () => Promise<Value | null> {
-  const { read, maxAgeMs, timeoutMs, onFailure } = options
+export function keepFresh<Value>(
+  options: FreshnessOptions,
+  read: () => Promise<Value>,
+  onFailure: () => void,
+): () => Promise<Value | null> {
+  const { maxAgeMs = 5_000, timeoutMs = 2_000 } = checkParts('options', options, FRESHNESS)
   let latest: { at: number; value: Value } | undefined
   let reading: Promise<void> | undefined
   const isFresh = () => latest !== undefined && performance.now() - latest.at <= maxAgeMs

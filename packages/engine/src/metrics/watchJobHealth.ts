@@ -1,8 +1,7 @@
 import type { JobProblem } from '../read/getJobHealth.ts'
 import type { Problem } from '../read/listProblems.ts'
-import { checkParts } from '../job/argument.ts'
-import { FRESHNESS, keepFresh } from './keepFresh.ts'
-import { watchGauge, type MetricsTarget } from './prometheus.ts'
+import { keepFresh, type FreshnessOptions } from './keepFresh.ts'
+import { watchGauge } from './prometheus.ts'
 
 /** What GET /health/jobs answers 503 for. */
 const OF_HEALTH: readonly Problem['kind'][] = [
@@ -13,25 +12,20 @@ const OF_HEALTH: readonly Problem['kind'][] = [
   'orphaned',
 ] satisfies JobProblem['kind'][]
 
-export interface JobHealthWatchOptions extends MetricsTarget {
+export interface JobHealthWatchOptions extends FreshnessOptions {
   /** `() => listProblems(reader, jobs, new Date())` */
   read: () => Promise<{ problems: readonly Problem[] }>
-  /** However often somebody scrapes, the database is asked no more often than this. Default 5,000 ms. */
-  maxAgeMs?: number
-  /** How long a scrape waits for the database. Default 2,000 ms. */
-  timeoutMs?: number
 }
 
 /** Registers what `listProblems` returns as metrics. While the database does not answer they have no values. */
 export function watchJobHealth(options: JobHealthWatchOptions): void {
   const { prometheus, registry, read } = options
-  const { maxAgeMs = 5_000, timeoutMs = 2_000 } = checkParts('options', options, FRESHNESS)
   const failures = new prometheus.Counter({
     name: 'roundsman_job_health_failures_total',
     help: 'How often job health could not be read because the database did not answer in time.',
     registers: [registry],
   })
-  const readFresh = keepFresh({ read, maxAgeMs, timeoutMs, onFailure: () => failures.inc() })
+  const readFresh = keepFresh(options, read, () => failures.inc())
   watchGauge(
     options,
     {

@@ -1,27 +1,20 @@
 import type { SnapshotHolder } from '../read/getOldestSnapshot.ts'
-import { checkParts } from '../job/argument.ts'
-import { FRESHNESS, keepFresh } from './keepFresh.ts'
-import { watchGauge, type MetricsTarget } from './prometheus.ts'
+import { keepFresh, type FreshnessOptions } from './keepFresh.ts'
+import { watchGauge } from './prometheus.ts'
 
-export interface OldestSnapshotWatchOptions extends MetricsTarget {
+export interface OldestSnapshotWatchOptions extends FreshnessOptions {
   /** `() => getOldestSnapshot(reader)` */
   read: () => Promise<SnapshotHolder | null>
-  /** However often somebody scrapes, the database is asked no more often than this. Default 5,000 ms. */
-  maxAgeMs?: number
-  /** How long a scrape waits for the database. Default 2,000 ms. */
-  timeoutMs?: number
 }
 
 /** Registers how old the oldest snapshot is. While the database does not answer there is no value. */
 export function watchOldestSnapshot(options: OldestSnapshotWatchOptions): void {
   const { read } = options
-  const { maxAgeMs = 5_000, timeoutMs = 2_000 } = checkParts('options', options, FRESHNESS)
-  const readFresh = keepFresh({
-    read: async () => [await read()],
-    maxAgeMs,
-    timeoutMs,
-    onFailure: () => undefined,
-  })
+  const readFresh = keepFresh(
+    options,
+    async () => [await read()],
+    () => undefined,
+  )
   watchGauge(
     options,
     {

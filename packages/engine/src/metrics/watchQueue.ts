@@ -1,15 +1,10 @@
 import type { QueueStats } from '../read/getQueueStats.ts'
-import { checkParts } from '../job/argument.ts'
-import { FRESHNESS, keepFresh } from './keepFresh.ts'
-import { watchGauge, type MetricsTarget } from './prometheus.ts'
+import { keepFresh, type FreshnessOptions } from './keepFresh.ts'
+import { watchGauge } from './prometheus.ts'
 
-export interface QueueWatchOptions extends MetricsTarget {
+export interface QueueWatchOptions extends FreshnessOptions {
   /** Two bounded statements: `() => getQueueStats(reader, names)`. */
   measure: () => Promise<readonly QueueStats[]>
-  /** However often somebody scrapes, the database is asked no more often than this. Default 5,000 ms. */
-  maxAgeMs?: number
-  /** How long a scrape waits for the database. Default 2,000 ms. */
-  timeoutMs?: number
 }
 
 /**
@@ -18,13 +13,12 @@ export interface QueueWatchOptions extends MetricsTarget {
  */
 export function watchQueue(options: QueueWatchOptions): void {
   const { prometheus, registry, measure } = options
-  const { maxAgeMs = 5_000, timeoutMs = 2_000 } = checkParts('options', options, FRESHNESS)
   const failures = new prometheus.Counter({
     name: 'roundsman_queue_measure_failures_total',
     help: 'How often the queue could not be measured, because the database did not answer in time.',
     registers: [registry],
   })
-  const read = keepFresh({ read: measure, maxAgeMs, timeoutMs, onFailure: () => failures.inc() })
+  const read = keepFresh(options, measure, () => failures.inc())
   watchGauge(
     options,
     {
