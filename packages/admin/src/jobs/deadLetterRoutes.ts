@@ -115,7 +115,7 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
         tags: ['jobs'],
         summary: 'Count the dead letters of the runs that match',
         description:
-          'Counts dead letters with at least one attempt that matches the filters: those that POST /api/jobs/bulk with the kind redrive and these `runs` would retry.',
+          'Counts dead letters with at least one attempt that matches the filters: those that an act on many with the filters as `runs` would retry.',
         querystring: z.strictObject(runFilters).superRefine(checkSpans),
         response: {
           200: z.object({

@@ -543,7 +543,8 @@ describe('waiting work', () => {
 
   it('is explained, with what keeps it and what became of it', async () => {
     const id = await enqueue()
-    const explain = async () => (await get(`/work/${id}/explain`)).json()
+    const explain = async () =>
+      (await api.as('admin', { method: 'GET', url: `/api/jobs/work/${id}/explain` })).json()
     const name = 'sendReport'
     expect(await explain()).toMatchObject({
       name,

@@ -47,7 +47,7 @@ export interface PartitionOptions<Payload> {
   /**
    * `fair` (default): when a slot comes free, the waiting key that has had least gets it; among the work of a key the priority
    * counts, across keys never. `fifo`: the work of a key runs one at a time in the order in which it was enqueued, retries included; a
-   * dead letter holds its key up until somebody redrives or discards it, and work has no priority.
+   * dead letter holds its key up until somebody retries or discards it, and work has no priority.
    */
   order?: KeyOrder
 }
