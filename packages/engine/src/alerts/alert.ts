@@ -184,7 +184,7 @@ function sayProblem(
 }
 
 const sayUsual = ({ usualPercent }: Readonly<Record<string, unknown>>) =>
-  usualPercent === undefined ? '' : `, usually ${String(usualPercent)} %`
+  typeof usualPercent === 'number' ? `, usually ${usualPercent} %` : ''
 
 /** Says since when, and with which version it began: `, since 2026-11-24T04:37:00.000Z, first run of version 0.2.1`. */
 function sayFirstRun({ since, version, runsBefore }: Readonly<Record<string, unknown>>): string {

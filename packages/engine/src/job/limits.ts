@@ -272,3 +272,8 @@ function refuseKey(problem: string, cause?: unknown): JobError {
     details: { issues: [{ path: [], code: 'custom', message: problem }] },
   })
 }
+
+/** How far apart starts are, and how many may come at once. */
+export function pace({ limit, perMs }: RateLimit): { intervalMs: number; burst: number } {
+  return { intervalMs: perMs / limit, burst: Math.max(1, Math.floor(limit / 10)) }
+}

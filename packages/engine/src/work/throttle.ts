@@ -1,4 +1,5 @@
 import type { RateLimit } from '../job/defineJob.ts'
+import { pace } from '../job/limits.ts'
 import type { Connection } from '../store/database.ts'
 
 export interface Allowance {
@@ -31,11 +32,6 @@ export async function readAllowance(
     starts: Math.max(0, Math.floor(burst - aheadMs / intervalMs)),
     freeInMs: Math.max(0, aheadMs - (burst - 1) * intervalMs),
   }
-}
-
-/** How far apart starts are, and how many may come at once. */
-export function pace({ limit, perMs }: RateLimit): { intervalMs: number; burst: number } {
-  return { intervalMs: perMs / limit, burst: Math.max(1, Math.floor(limit / 10)) }
 }
 
 /** Charges the limit for starts, in the transaction that made them. */
