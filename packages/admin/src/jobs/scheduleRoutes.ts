@@ -300,7 +300,9 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
         },
       },
       handle: async ({ params: { name, key }, body, access: { actor, userId }, log }) => {
-        const outcome = await schedules.delete(null, { name }, key, { actor, reason: body.reason })
+        // With the definition, work that was due has the label and the key of any other; its job may have left the code.
+        const job = jobs.find((one) => one.name === name) ?? { name }
+        const outcome = await schedules.delete(null, job, key, { actor, reason: body.reason })
         if (outcome === 'notFound') throw refuseUnknownSchedule(key, name)
         log.info({ name, key, userId }, 'schedule deleted')
         return null

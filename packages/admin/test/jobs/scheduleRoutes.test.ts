@@ -225,6 +225,20 @@ describe('what people do to a schedule', () => {
     expect((await show()).actions[0]).toMatchObject({ action: 'run', reason: 'To see it' })
   })
 
+  it('is deleted once what was due has its work, with what it shows', async () => {
+    await make({ payload: { ...PAYLOAD, pages: [1, 2] } })
+    await api.prisma.$executeRaw`
+      update "JobKeyedSchedule" set "cursor" = now() - interval '1 hour', "nextAt" = now() - interval '1 minute',
+        "dueAt" = now() - interval '1 minute'`
+    const url = `/api/jobs/${OF_ONE}`
+    await api.as('admin', { method: 'DELETE', url, payload: { reason: 'They left' } })
+
+    expect(
+      await api.prisma
+        .$queryRaw`select "facts" -> 'shown' is not null as "isShown" from "JobWork" where "name" = 'sendReport'`,
+    ).toEqual([{ isShown: true }])
+  })
+
   it('is deleted, and its past stays', async () => {
     await make()
     await decide('customer/1', [23])
