@@ -50,7 +50,11 @@ const body = z
       .describe(
         'With `cancel` the runs under way that match; else the dead letters to retry of which any run matches',
       ),
-    startAfter: instant.optional().describe('With `postponeWork`: until when; in the past: now'),
+    startAfter: instant
+      .optional()
+      .describe(
+        'With `postponeWork`: until when. Work that is due later stays as it is; an instant that is over makes all due now. When work expires does not change',
+      ),
     priority: z.int32().optional().describe('With `prioritiseWork`'),
     reason: requestReason,
   })
