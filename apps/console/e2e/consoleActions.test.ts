@@ -601,6 +601,25 @@ it('of a customer who floods the queue is found by its share, and cancelled as a
   const byLabel = waiting.getByRole('group', { name: 'By label' })
   await byLabel.getByRole('link', { name: 'Greeting of Circus · 97 (97 %)' }).waitFor()
   await byLabel.getByRole('link', { name: 'Greeting of Bakery · 3 (3 %)' }).waitFor()
+  // How many match of another filter says nothing of this one.
+  const answer = Promise.withResolvers<void>()
+  await page.route(
+    ({ pathname }) => pathname === '/api/jobs/work',
+    async (route) => {
+      await answer.promise
+      await route.continue()
+    },
+  )
+  const job = waiting.getByLabel('Job', { exact: true })
+  await job.selectOption('greetCustomer')
+  await waiting.locator('.isDim').first().waitFor()
+  await waiting.getByLabel('Select all on this page').check()
+  await waiting.getByText('20 selected').waitFor()
+  const selectAll = waiting.getByRole('button', { name: 'Select all 100 that match' })
+  expect(await selectAll.count()).toBe(0)
+  answer.resolve()
+  await selectAll.waitFor()
+  await job.selectOption('')
   await waiting
     .getByRole('group', { name: 'By customer' })
     .getByRole('link', { name: 'Circus · 97 (97 %)' })

@@ -403,7 +403,7 @@ it.each([
   ['dead-letters', '/queue', 'Dead letters', 'Dead letters'],
   ['dead-letters/causes', '/queue', 'Dead letters', 'Dead letters'],
 ])(
-  'what is shown is dim while %s of another job are asked for, and takes no clicks',
+  'what is shown is dim while %s of another job are asked for',
   async (asked, path, where, what) => {
     await stack.prisma.$executeRaw`
     insert into "JobWork" ("id", "name", "bytes", "payload", "place", "dueAt", "label")
@@ -416,11 +416,10 @@ it.each([
       .getByRole('table', { name: what })
       .or(part.getByRole('group', { name: what }))
     const look = () =>
-      shown.evaluate((element) => {
-        const style = element.ownerDocument.defaultView.getComputedStyle(element)
-        return `${style.opacity} ${style.pointerEvents}`
-      })
-    expect(await look()).toBe('1 auto')
+      shown.evaluate(
+        (element) => element.ownerDocument.defaultView.getComputedStyle(element).opacity,
+      )
+    expect(await look()).toBe('1')
     const answer = Promise.withResolvers<void>()
     await page.route(
       ({ pathname }) => pathname === `/api/jobs/${asked}`,
@@ -430,9 +429,9 @@ it.each([
       },
     )
     await part.getByLabel('Job').selectOption('callPartner')
-    await expect.poll(look, SOON).toBe('0.6 none')
+    await expect.poll(look, SOON).toBe('0.6')
     answer.resolve()
-    await expect.poll(look, SOON).toBe('1 auto')
+    await expect.poll(look, SOON).toBe('1')
     await stack.prisma.$executeRaw`delete from "JobWork"`
   },
 )

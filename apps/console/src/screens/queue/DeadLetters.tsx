@@ -100,6 +100,8 @@ export function DeadLetters({ queue }: { queue: ConsoleQueue }) {
     placeholderData: keepPreviousData,
   })
   const causes = useQuery({ ...causesQuery(api, about), placeholderData: keepPreviousData })
+  // Their total is that of the causes.
+  const isOld = letters.isPlaceholderData || causes.isPlaceholderData
   const jobs = queue.jobs.filter((job) => job.deadLetters > 0 || job.name === name)
   const isNarrowed = [name, errorCode, label, field, cursor].some((one) => one !== undefined)
 
@@ -146,12 +148,7 @@ export function DeadLetters({ queue }: { queue: ConsoleQueue }) {
         filter={{ ...about, errorCode }}
         searchOf={(by, its) => toSearch(narrow({ ...about, errorCode }, by, its))}
       />
-      <QueryView
-        query={letters}
-        skeleton={<Skeleton kind="row" count={3} />}
-        // Their total is that of the causes.
-        isOld={letters.isPlaceholderData || causes.isPlaceholderData}
-      >
+      <QueryView query={letters} skeleton={<Skeleton kind="row" count={3} />} isOld={isOld}>
         {({ deadLetters, nextCursor }) =>
           deadLetters.length === 0 ? (
             <EmptyState title={isNarrowed ? 'No dead letters match' : 'No dead letters'}>
@@ -169,6 +166,7 @@ export function DeadLetters({ queue }: { queue: ConsoleQueue }) {
                 letters={deadLetters}
                 search={search}
                 total={countMatching(causes.data?.causes ?? [], errorCode)}
+                isOld={isOld}
                 isMore={causes.data?.causes.some(({ isCut }) => isCut) ?? false}
               />
               <Pager
@@ -256,10 +254,14 @@ interface LettersProps {
   /** How many dead letters match, and whether there may be more. */
   total: number
   isMore: boolean
+  /** Whether they, or the rows, are of another search than `search`. */
+  isOld: boolean
 }
 
 /** The rows, and the actions on the checked ones. */
-function Letters({ letters, search: { cursor: _cursor, ...filter }, total, isMore }: LettersProps) {
+function Letters(props: LettersProps) {
+  const { letters, total, isMore, isOld } = props
+  const { cursor: _cursor, ...filter } = props.search
   const act = useBulk()
   const selection = useSelection(
     letters.map(({ workId }) => workId),
@@ -283,7 +285,7 @@ function Letters({ letters, search: { cursor: _cursor, ...filter }, total, isMor
   return (
     <>
       {act !== null && (
-        <SelectionBar selection={selection} total={total} isCut={isMore}>
+        <SelectionBar selection={selection} total={isOld ? null : total} isCut={isMore}>
           <button
             type="button"
             className="button isSmall isPrimary"

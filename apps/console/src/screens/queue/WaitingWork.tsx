@@ -217,6 +217,7 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
               <Rows
                 work={work}
                 total={total}
+                isOld={page.isPlaceholderData}
                 isLabelPart={isLabelPart}
                 filter={filter}
                 names={names}
@@ -258,6 +259,8 @@ interface RowsProps {
   work: readonly Work[]
   /** How many match, on all pages. */
   total: number
+  /** Whether all this is of another filter than `filter`. */
+  isOld: boolean
   filter: PieceSearch
   /** Whether it is a part of their labels. */
   isLabelPart: boolean
@@ -266,7 +269,7 @@ interface RowsProps {
 }
 
 /** The rows, and what can be done with those that are checked, or with all that match. */
-function Rows({ work, total, filter, isLabelPart, names }: RowsProps) {
+function Rows({ work, total, isOld, filter, isLabelPart, names }: RowsProps) {
   const act = useBulk()
   const selection = useSelection(
     work.map(({ workId }) => workId),
@@ -291,7 +294,11 @@ function Rows({ work, total, filter, isLabelPart, names }: RowsProps) {
   return (
     <>
       {act !== null && (
-        <SelectionBar selection={selection} total={total} isCut={total === MAX_COUNTED}>
+        <SelectionBar
+          selection={selection}
+          total={isOld ? null : total}
+          isCut={total === MAX_COUNTED}
+        >
           {isDelayed && (
             <WorkButton what="startWork" of={of}>
               {`Start ${number} now`}
