@@ -161,9 +161,10 @@ describe('the overview says what needs somebody', () => {
     await page.getByRole('link', { name: 'Jobs', exact: true }).click()
     const rows = page.getByRole('table', { name: 'Jobs' }).getByRole('row')
     await rows.nth(1).getByRole('link', { name: 'greetCustomer', exact: true }).waitFor()
-    for (const width of [1280, 900, 375]) {
+    for (const width of [1280, 1000, 375]) {
       await page.setViewportSize({ width, height: 900 })
-      await expectSeen(rows.nth(1).getByText('half took 2 s or more in 1 h, usually 75 ms'))
+      const told = rows.nth(1).getByText('half took 2 s or more in 1 h, usually 75 ms')
+      await expectSeen(told.filter({ visible: true }))
       expect(await rows.nth(2).getByText('or more in 1 h').count()).toBe(0)
       expect(await findBarriers(page)).toEqual([])
     }

@@ -15,6 +15,8 @@ const VIEWS = [
   { colorScheme: 'dark', width: 375 },
   { colorScheme: 'light', width: 375 },
 ] as const
+/** Tablets, at both ends of where tables become cards: asked only whether all fits. */
+const BETWEEN = [768, 960, 961] as const
 /** Enough for what lies over a screen: both schemes, and both widths. */
 const OVERLAY_VIEWS = [VIEWS[0], VIEWS[2]] as const
 
@@ -84,7 +86,7 @@ const FILLED: readonly Screen[] = [
     path: () => '/queue?errorCode=partner_down',
     heading: 'Queue',
     open: async (page) => {
-      await page.getByLabel('Select all on this page').check()
+      await selectAll(page, 'Dead letters')
     },
     shows: '1 selected',
   },
@@ -148,7 +150,7 @@ const FILLED: readonly Screen[] = [
     heading: 'Add a schedule of greetCustomer',
     open: async (page) => {
       await page.getByLabel('When, as a cron expression').fill('30 2 * * 0')
-      await page.getByText('More: first and last day').click()
+      await page.getByText('More: from, until').click()
     },
     shows: 'only on Sunday',
   },
@@ -162,6 +164,13 @@ const FILLED: readonly Screen[] = [
     shows: 'Cannot be used',
   },
   { title: 'queue', path: () => '/queue', heading: 'Queue', shows: 'partner_down' },
+  {
+    title: 'waiting work of a group, selected',
+    path: () => '/queue?field=customer&value=Bakery%201&order=last',
+    heading: 'Queue',
+    open: (page) => selectAll(page, 'Waiting work'),
+    shows: '3 selected',
+  },
   { title: 'workers', path: () => '/workers', heading: 'Workers', shows: 'Alive' },
   {
     title: 'a worker',
@@ -290,7 +299,7 @@ const DIALOGS: readonly Screen[] = [
   {
     ...dialog('retry many', 'Queue', () => '/queue', 'Retry 1', 'goes back into the queue'),
     open: async (page) => {
-      await page.getByLabel('Select all on this page').check()
+      await selectAll(page, 'Dead letters')
       await press('Retry 2')(page)
     },
     shows: 'go back into the queue',
@@ -410,6 +419,13 @@ describe('filled screens', () => {
   beforeAll(async () => {
     stack = await openConsoleStack()
     filling = await fillConsole(stack)
+    await stack.prisma.$executeRaw`
+      insert into "JobWork" ("id", "name", "bytes", "payload", "place", "dueAt", "label", "facts")
+      select gen_random_uuid(), 'greetCustomer', 2, '{}', null, now() + interval '1 day', 'Greeting of ' || customer,
+             jsonb_build_object('shown', jsonb_build_object('customer', customer))
+      from generate_series(1, 30) n cross join lateral (
+        select case when n < 20 then 'the Circus of the Long Names' else 'Bakery ' || n % 4 end as customer
+      ) one`
   })
 
   afterAll(() => close(stack))
@@ -449,6 +465,10 @@ async function expectSound(
 ): Promise<void> {
   const { page, complaints } = await openScreen(stack, screen, filling)
   onTestFinished(() => page.unrouteAll())
+  for (const width of BETWEEN) {
+    await page.setViewportSize({ width, height: 900 })
+    expect(await page.evaluate(OVERFLOW_PX), `${width} px`).toBe(0)
+  }
   for (const { colorScheme, width } of views) {
     const view = `${colorScheme}, ${width} px`
     await page.setViewportSize({ width, height: 900 })
@@ -469,6 +489,11 @@ async function showTip(page: Page, target: Locator): Promise<void> {
   await page.evaluate(UNTIL_STILL)
   await target.hover()
   await page.getByRole('tooltip').waitFor()
+}
+
+async function selectAll(page: Page, region: string): Promise<void> {
+  const all = page.getByRole('region', { name: region }).getByLabel('Select all on this page')
+  await all.check()
 }
 
 async function openScreen(

@@ -44,7 +44,7 @@ const COLUMNS: readonly Column<ConsoleJob>[] = [
     cell: ({ name, recentRuns, slower }) => (
       <>
         <RunStrip name={name} runs={recentRuns} />
-        {slower !== null && <Slower slower={slower} />}
+        <Slower slower={slower} />
       </>
     ),
   },
@@ -55,6 +55,7 @@ const COLUMNS: readonly Column<ConsoleJob>[] = [
       <>
         <Failures job={job} />
         <Expired job={job} />
+        <Slower slower={job.slower} />
       </>
     ),
   },
@@ -98,7 +99,7 @@ function shareOf({ isFailing, failures }: ConsoleJob): number {
 /** The schedule in words, with its zone if the clocks there differ from the reader's. */
 function Schedule({ job: { schedule } }: { job: ConsoleJob }) {
   const { clock } = useServices()
-  if (schedule === null) return <span className="muted">On request only</span>
+  if (schedule === null) return <span className="muted isCut isBlock">On request only</span>
   const { words, cron, timeZone } = schedule
   const isElsewhere = differsFromViewer(new Date(clock.now()).toISOString(), timeZone)
   return (
@@ -163,11 +164,13 @@ function LastRun({ job: { lastRun, name } }: { job: ConsoleJob }) {
 }
 
 /** Says `half took 2 s or more in 1 h, usually 75 ms`. */
-function Slower({ slower: { p50Ms, usualMs } }: { slower: NonNullable<ConsoleJob['slower']> }) {
+function Slower({ slower }: Pick<ConsoleJob, 'slower'>) {
+  if (slower === null) return null
+  const { p50Ms, usualMs } = slower
   return (
     <span className="rowNote isSlower isBlock">
-      half took <strong>{formatDuration(p50Ms)}</strong> or more in 1 h, usually{' '}
-      {formatDuration(usualMs)}
+      half took <strong>{formatDuration(p50Ms)}</strong> or more in 1 h,{' '}
+      <span className="isUnbroken">usually {formatDuration(usualMs)}</span>
     </span>
   )
 }

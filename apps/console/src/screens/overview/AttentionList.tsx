@@ -384,7 +384,7 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
           <p className="muted">
             {item.waiting === 0
               ? 'Nothing is due. What is enqueued waits until somebody resumes it.'
-              : `${countWaiting(item)} until somebody resumes it.`}
+              : `Of what is due, ${countWaiting(item)} until somebody resumes it.`}
           </p>
         </>
       )

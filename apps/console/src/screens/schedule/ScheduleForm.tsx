@@ -186,7 +186,7 @@ export function ScheduleForm({ name, schedule }: ScheduleFormProps) {
           </p>
         )}
         <details className="moreFields" open={MORE.some((field) => told[field] !== undefined)}>
-          <summary>More: first and last day, missed ticks, overlap, spread</summary>
+          <summary>More: from, until, missed ticks, overlap, spread</summary>
           <div className="dialogForm">
             <InstantField
               label="From, on your clock"
@@ -203,7 +203,7 @@ export function ScheduleForm({ name, schedule }: ScheduleFormProps) {
             )}
             {told['endsAt'] !== undefined && <p className="fieldError">Until: {told['endsAt']}</p>}
             <Choice
-              label="Ticks missed while no worker ran"
+              label="Missed ticks"
               {...hint('missed')}
               value={typed.missed}
               choices={MISSED_POLICIES}
@@ -221,7 +221,7 @@ export function ScheduleForm({ name, schedule }: ScheduleFormProps) {
               )}
             </Field>
             <Choice
-              label="While its run before goes on"
+              label="If one still runs"
               {...hint('overlap')}
               value={typed.overlap}
               choices={OVERLAPS}

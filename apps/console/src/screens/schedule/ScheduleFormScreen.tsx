@@ -41,7 +41,7 @@ export function ChangeScheduleScreen(): ReactNode {
       title={`Change ${key}`}
       lead={
         <Link to="/jobs/$name/schedules/$key" params={{ name, key }}>
-          As it is
+          The schedule
         </Link>
       }
     >

@@ -154,10 +154,10 @@ function Definition({ schedule }: { schedule: KeyedSchedule }) {
             </Moment>
           </Fact>
         )}
-        <Fact name="Ticks missed while no worker ran">
-          {MISSED[missed]}, up to {formatDuration(catchUpMs)} back
+        <Fact name="Missed ticks">
+          {MISSED[missed]}, up to {formatDuration(catchUpMs)} later
         </Fact>
-        <Fact name="While its run before goes on">{OVERLAP[overlap]}</Fact>
+        <Fact name="If one still runs">{OVERLAP[overlap]}</Fact>
         {jitterMs > 0 && (
           <Fact name="Spread">
             Starts up to {formatDuration(jitterMs)} later, always by the same

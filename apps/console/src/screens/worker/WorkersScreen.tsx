@@ -84,7 +84,11 @@ const columns = (seenAt: string): readonly Column<Worker>[] => [
         running.map(({ name, count }) => (count > 1 ? `${name} × ${count}` : name)).join(', ')
       ),
   },
-  { header: 'Version', cell: ({ version }) => version ?? <span className="muted">–</span> },
+  {
+    header: 'Version',
+    isFull: true,
+    cell: ({ version }) => version ?? <span className="muted">–</span>,
+  },
   { header: 'Seen', cell: ({ lastSignAt }) => <Moment at={lastSignAt} /> },
   { header: 'Started', cell: ({ startedAt }) => <Moment at={startedAt} /> },
 ]
