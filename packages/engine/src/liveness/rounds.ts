@@ -6,7 +6,7 @@ import { compactClaims, dropClosedClaims } from '../store/claimWork.ts'
 import { STANDS_STILL } from '../store/bulkSql.ts'
 import type { Database } from '../store/database.ts'
 import { lookValues, placeDueSql, SEEN, type LookRequest, type Seen } from '../store/looks.ts'
-import { giveEmptyKeys, rulesSql, type RulesByJob } from '../store/limitSql.ts'
+import { dropOldRates, giveEmptyKeys, rulesSql, type RulesByJob } from '../store/limitSql.ts'
 import type { Floors } from '../work/floors.ts'
 import type { Limits } from '../work/limits.ts'
 import { freeUniqueKeys, type KeyPosition } from '../store/uniqueKeys.ts'
@@ -32,6 +32,8 @@ const LATE_GRACE_MS = 7_000
 const ROUNDS_PER_SEARCH = 10
 /** Under an old snapshot a look from the start may take tens of milliseconds: a thousandth of the time. */
 const ROUNDS_PER_START = 100
+/** Among so many pieces it looks for such as have no key yet. */
+const FIRST_WORK = 20_000
 
 /** Does a worker's housekeeping once a second, beside its runs, while others can see that it lives. */
 export function createRounds(options: {
@@ -101,7 +103,9 @@ export function createRounds(options: {
       const keyed = Object.entries(seen.rules).flatMap(([name, { order }]) =>
         order === null ? [] : [name],
       )
-      await attempt(() => giveEmptyKeys(database, keyed))
+      const isForAll = roundsMade % ROUNDS_PER_START === 1
+      await attempt(() => giveEmptyKeys(database, keyed, isForAll ? null : FIRST_WORK))
+      if (keyed.length > 0) await attempt(() => dropOldRates(database))
       await attempt(async () => {
         lastKey = await freeUniqueKeys(database, lastKey)
       })

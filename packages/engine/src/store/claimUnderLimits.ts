@@ -134,11 +134,12 @@ const FOUND_BY_KEYS = `
       ) work
       limit wanted."limit"`
 
+/** As that of a claim of few: what a claim takes under limits is little. */
 const KEEPS_PLAN: ArrayOf = (array) => `(select ${array})`
 
 const CLAIM_AS_IT_COMES: PreparedStatement = {
   name: 'roundsman_claim_limited',
-  text: claimSql(foundFrom(13), 'false', (array) => array, UNDER),
+  text: claimSql(foundFrom(13), 'false', KEEPS_PLAN, UNDER),
 }
 
 const CLAIM_BY_KEYS: PreparedStatement = {

@@ -39,7 +39,7 @@ export async function readRules(
 }
 
 /** After an instant until which others have refused, one run at a time tries for so long; then all may. */
-export const HALF_OPEN_S = 10
+const HALF_OPEN_S = 10
 
 /** The terms of a rate of `limit` starts, as throttle.ts has them. `ahead.ms`: how far its row is ahead. */
 function rateOf(limit: string) {
@@ -145,26 +145,40 @@ export const LIMIT_STATE_SQL = `
                array(SELECT DISTINCT held."place" FROM held);
       END $$;`
 
+/** Removes rates of keys that hold nothing back any more. */
+export async function dropOldRates(connection: Connection): Promise<void> {
+  await connection.query(`
+    delete from "JobKeyThrottle" where ("name", "key") in (
+      select "name", "key" from "JobKeyThrottle" where "freeAt" < now() - interval '1 minute'
+      order by "freeAt" limit ${MAX_KEYED} for update skip locked
+    )`)
+}
+
 const MAX_KEYED = 10_000
-const withoutKey = (part: string, order: string) => `(
-      select work."id" from "JobWork" work where work."name" = job.name and work."key" is null and ${part}
-      order by ${order} limit ${MAX_KEYED} for update skip locked
-    )`
+const first = (part: string, order: string) => `
+      select * from (
+        select work."id", work."key" from "JobWork" work where work."name" = job.name and ${part} order by ${order} limit $2
+      ) first where first."key" is null`
 const GIVE_EMPTY_KEYS_SQL = `
   update "JobWork" set "key" = '' where "id" = any(array(
-    select work."id" from unnest($1::text[]) job(name) cross join lateral (
-      select * from ${withoutKey(READY, IN_PLACE)} ready
-      union all select * from ${withoutKey(SUSPECT, IN_PLACE)} suspect
-      union all select * from ${withoutKey(LATER, IN_TIME)} later
-    ) work limit ${MAX_KEYED}
+    select work."id" from "JobWork" work where work."id" = any(array(
+      select first."id" from unnest($1::text[]) job(name) cross join lateral (${first(READY, IN_PLACE)}
+        union all ${first(SUSPECT, IN_PLACE)}
+        union all ${first(LATER, IN_TIME)}
+      ) first limit ${MAX_KEYED}
+    )) and work."key" is null for update skip locked
   ))`
 
-/** Gives work of these jobs a share that was enqueued before they had keys. */
+/**
+ * Gives work of these jobs a share that was enqueued before they had keys: it stands before what came later, so it is looked for among
+ * the first `among`. Null: among all, which takes long where much waits.
+ */
 export async function giveEmptyKeys(
   connection: Connection,
   names: readonly string[],
+  among: number | null,
 ): Promise<void> {
-  if (names.length > 0) await connection.query(GIVE_EMPTY_KEYS_SQL, [names])
+  if (names.length > 0) await connection.query(GIVE_EMPTY_KEYS_SQL, [names, among])
 }
 
 /** Whether the limits $1, which the caller's transaction has locked, have room for one more run of the job $2 with the key $3. */

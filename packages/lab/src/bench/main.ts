@@ -7,6 +7,7 @@ import { commits } from './commits.ts'
 import { consoleScenario } from './console/console.ts'
 import { idle } from './idle.ts'
 import { latency } from './latency.ts'
+import { limits } from './limits.ts'
 import { openBench, type BenchOptions } from './openBench.ts'
 import { describeMachine, storeResult } from './results.ts'
 import { runs } from './runs/runs.ts'
@@ -31,6 +32,7 @@ const scenarios: readonly Scenario[] = [
   runs,
   consoleScenario,
   schedules,
+  limits,
   idle,
   startup,
   testing,

@@ -10,6 +10,8 @@ export interface WorkersSettings {
   /** How many, `noop0` and so on, which all do nothing. */
   jobs?: number
   concurrency?: number
+  /** Over all workers; with `perKey` the work has keys. Default: none. */
+  limits?: { global?: number; perKey?: number } | undefined
   /** When each job is due. Default: never. */
   cron?: string
   /** After so many runs they say how long that took. */
@@ -17,11 +19,17 @@ export interface WorkersSettings {
 }
 
 const { settings, tell } = followDriver<WorkersSettings>()
-const { databaseUrl, workers = 1, jobs = 1, concurrency = 1, cron, count } = settings
+const { databaseUrl, workers = 1, jobs = 1, concurrency = 1, limits, cron, count } = settings
 let handled = 0
 const everyHandled = Promise.withResolvers<void>()
 const definitions = Array.from({ length: jobs }, (_, n) =>
-  defineJob({ name: `noop${n}`, concurrency, ...(cron !== undefined && { schedule: { cron } }) }),
+  defineJob({
+    name: `noop${n}`,
+    concurrency: { perWorker: concurrency, ...limits },
+    // What waits has its key already.
+    ...(limits?.perKey !== undefined && { partition: { key: () => 'any' } }),
+    ...(cron !== undefined && { schedule: { cron } }),
+  }),
 ) as Job[]
 const handle = async () => {
   if (++handled === count) everyHandled.resolve()

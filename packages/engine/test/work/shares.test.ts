@@ -1,0 +1,111 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { TakenWork } from '../../src/store/claimWork.ts'
+import { createShares } from '../../src/work/shares.ts'
+
+/** A queue of so many pieces of each key, and what is asked of it by shares. */
+function openQueue(waiting: Record<string, number>, weights: Record<string, number> = {}) {
+  const shares = createShares()
+  const running = new Map<string, number>()
+  const find = async (after: string | null, most: number) =>
+    Object.keys(waiting)
+      .filter((key) => (waiting[key] as number) > 0 && (after === null || key > after))
+      .toSorted()
+      .slice(0, most)
+      .map((key) => ({ key, weight: weights[key] ?? 1 }))
+  return {
+    shares,
+    /** Takes up to `room` pieces as a claim does, of each key so many that no more than `perKey` run. */
+    async take(room: number, perKey = Infinity): Promise<string[]> {
+      await shares.look(find)
+      const asked = shares.ask(room)
+      const taken: string[] = []
+      const keys: Record<string, [number, null]> = {}
+      for (const { key, take } of asked) {
+        const free = perKey - (running.get(key) ?? 0)
+        if (perKey < Infinity) keys[key] = [free, null]
+        const count = Math.max(0, Math.min(take, free, waiting[key] as number, room - taken.length))
+        waiting[key] = (waiting[key] as number) - count
+        running.set(key, (running.get(key) ?? 0) + count)
+        taken.push(...Array.from({ length: count }, () => key))
+      }
+      const work = taken.map((key) => ({ key })) as TakenWork[]
+      shares.note(asked, work, { free: null, keys }, room)
+      return taken
+    },
+    end(key: string): void {
+      running.set(key, (running.get(key) ?? 0) - 1)
+      shares.ended(key)
+    },
+    /** Whether what waits could start. */
+    isReady: (perKey = Infinity) =>
+      Object.entries(waiting).some(([key, count]) => count > 0 && (running.get(key) ?? 0) < perKey),
+  }
+}
+
+const count = (taken: readonly string[], key: string) => taken.filter((one) => one === key).length
+
+describe('shares', () => {
+  it('are equal, whatever waits, and grow with the weight', async () => {
+    const queue = openQueue({ large: 1_000, other: 1_000, heavy: 1_000 }, { heavy: 3 })
+    const taken: string[] = []
+    for (let n = 0; n < 50; n++) taken.push(...(await queue.take(10)))
+    expect(['large', 'other', 'heavy'].map((key) => Math.round(count(taken, key) / 10))).toEqual([
+      10, 10, 30,
+    ])
+  })
+
+  it('of who comes later begin with no credit', async () => {
+    const waiting: Record<string, number> = { early: 1_000_000, late: 0 }
+    const queue = openQueue(waiting)
+    for (let n = 0; n < 10; n++) await queue.take(10)
+    waiting['late'] = 1_000
+    queue.shares.seek()
+    const taken: string[] = []
+    // A look rests for a moment after the one before.
+    do taken.splice(0, Infinity, ...(await queue.take(10)))
+    while (count(taken, 'late') === 0)
+    for (let n = 0; n < 10; n++) taken.push(...(await queue.take(10)))
+    expect(Math.abs(count(taken, 'late') - count(taken, 'early'))).toBeLessThanOrEqual(20)
+  })
+
+  it('leave nothing that could start, however many keys there are and whatever ends', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.dictionary(fc.string({ minLength: 1, maxLength: 2 }), fc.nat(5), {
+          noNullPrototype: true,
+          maxKeys: 60,
+        }),
+        fc.integer({ min: 1, max: 20 }),
+        fc.integer({ min: 1, max: 3 }),
+        async (waiting, room, perKey) => {
+          const queue = openQueue(waiting)
+          const running: string[] = []
+          // As a lane does: while any key is open, and again once a run has ended.
+          const takeAll = async () => {
+            do running.push(...(await queue.take(room, perKey)))
+            while (queue.shares.hasOpen())
+          }
+          for (;;) {
+            await takeAll()
+            expect(queue.isReady(perKey)).toBe(false)
+            const ended = running.pop()
+            if (ended === undefined) break
+            queue.end(ended)
+          }
+          expect(Object.values(waiting).every((left) => left === 0)).toBe(true)
+        },
+      ),
+    )
+  })
+
+  it('of more keys than it remembers all have their turn', async () => {
+    const waiting = Object.fromEntries(Array.from({ length: 12_000 }, (_, n) => [`key ${n}`, 3]))
+    const queue = openQueue(waiting)
+    for (let n = 0; queue.isReady(); n++) {
+      expect(n).toBeLessThan(2_000)
+      queue.shares.seek()
+      await queue.take(200)
+    }
+  })
+})
