@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { formatNumber, ms, table } from '../markdown.ts'
 import { migrateEngine } from '../product.ts'
 import { startProcess } from '../startProcess.ts'
+import type { Client } from 'pg'
 import type { Bench } from './openBench.ts'
 import { withClient, type Server } from './openServer.ts'
 import type { WorkersSettings } from './workersProcess.ts'
@@ -22,6 +23,8 @@ const WORKERS_PROCESS = join(import.meta.dirname, 'workersProcess.ts')
 const CODE_JOBS = 10
 /** Its queue is paused: what is measured is deciding. */
 const KEYED_JOB = `noop${CODE_JOBS}`
+/** A busy machine takes longer than the target, and is to say how long. */
+const MAX_MORE_S = 180
 const ZONES = ['Europe/Lisbon', 'Europe/Berlin', 'Asia/Tokyo', 'America/New_York', 'UTC']
 
 export async function measureKeyed(bench: Bench, server: Server): Promise<KeyedFigures[]> {
@@ -66,6 +69,9 @@ async function measureOne(
     const from = new Date(Math.ceil(Date.now() / 1_000) * 1_000 + 15_000)
     await client.query(`update "JobKeyedSchedule" set "nextAt" = $1, "dueAt" = $1`, [from])
     await pause(from.getTime() + seconds * 1_000 - Date.now())
+    for (let waited = 0; waited < MAX_MORE_S && (await isAnyDue(client)); waited++)
+      await pause(1_000)
+    const tookS = Math.round((Date.now() - from.getTime()) / 1_000)
     await Promise.all(started.map((worker) => worker.stop()))
     const { rows } = await client.query<Omit<KeyedFigures, 'workers' | 'keyed'> & { n: number }>(
       `select (select count(*)::int from "JobKeyedTick") as n,
@@ -75,15 +81,19 @@ async function measureOne(
          select extract(epoch from "createdAt" - "scheduledFor")::float8 * 1000 as late from "JobTick"
          where "scheduledFor" >= $1 and "scheduledFor" < $1 + $2 * interval '1 second'
        ) code`,
-      [from, seconds - 2],
+      [from, tookS - 2],
     )
     await server.dropDatabase('schedules')
     const [row] = rows
-    if (row?.n !== keyed)
-      throw new Error(`${row?.n} of ${keyed} ticks were decided in ${seconds} s`)
+    if (row?.n !== keyed) throw new Error(`${row?.n} of ${keyed} ticks were decided in ${tookS} s`)
     const { decidedMs, codeP99Ms, codeLongestMs } = row
     return { workers, keyed, decidedMs, codeP99Ms, codeLongestMs }
   })
+}
+
+async function isAnyDue(client: Client): Promise<boolean> {
+  const due = 'select from "JobKeyedSchedule" where "dueAt" <= now() limit 1'
+  return (await client.query(due)).rowCount !== 0
 }
 
 export function renderKeyed(figures: readonly KeyedFigures[]): string {
