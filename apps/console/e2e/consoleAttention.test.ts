@@ -205,11 +205,11 @@ describe('the overview says what needs somebody', () => {
     const { page } = viewer
     await sentence(page, 'Poster 905 of greetCustomer has lost 5 workers').waitFor()
     const item = needs(page, 'Loses workers')
-    await item.getByText('It runs alone in its process, next in').waitFor()
+    await item.getByText('It runs alone in its process, due in').waitFor()
     expect(await page.getByRole('button', { name: 'Run again: greetCustomer' }).count()).toBe(0)
     expect(await findBarriers(page)).toEqual([])
     await page.goto(`/console/runs/${data[0]!.id}`)
-    await expectSeen(page.getByText(/^It has ended 5 workers, .* it runs alone, next in/))
+    await expectSeen(page.getByText(/^It has ended 5 workers, .* it runs alone, due in/))
     expect(await page.getByRole('button', { name: 'Run again' }).count()).toBe(0)
     await expectSeen(page.getByRole('button', { name: 'Cancel: work of greetCustomer' }))
     expect(await findBarriers(page)).toEqual([])

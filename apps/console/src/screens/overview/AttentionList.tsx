@@ -159,7 +159,7 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
               ', at this moment.'
             ) : (
               <>
-                , next <Moment at={item.nextAt} isToCome />.
+                , due <Moment at={item.nextAt} isToCome />.
               </>
             )}
             {item.isCut && ' There may be more such work than is listed.'}

@@ -56,7 +56,7 @@ function Next({ run, next }: { run: RunDetail; next: number }) {
       It has ended {losses.toLocaleString('en')} workers, which uses up no retry; it runs alone
       {nextAt !== null && (
         <>
-          , next <Moment at={nextAt} isToCome />
+          , due <Moment at={nextAt} isToCome />
         </>
       )}
     </li>
