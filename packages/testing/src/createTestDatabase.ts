@@ -35,9 +35,19 @@ export async function createTestDatabase(
   }
 }
 
-/** A worker that was stopped must leave no claim. This looks before the database is gone. */
+/** A worker that was stopped must leave no claim, and no limit may be exceeded. This looks before the database is gone. */
 async function lookForClaims(url: string): Promise<void> {
   const left = await withAdmin(url, async (client) => {
+    const above = await client.query<{ isMade: boolean }>(
+      `select to_regclass('public."JobLimitViolation"') is not null as "isMade"`,
+    )
+    if (above.rows[0]?.isMade) {
+      const { rows: violations } = await client.query<Record<string, unknown>>(
+        'select * from "JobLimitViolation"',
+      )
+      for (const one of violations)
+        problems.push(`- more runs than a limit allows: ${JSON.stringify(one)}`)
+    }
     const { rows } = await client.query<{ left: boolean }>(
       `select to_regclass('public."JobClaim"') is not null as "left"`,
     )

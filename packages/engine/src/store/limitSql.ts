@@ -221,7 +221,8 @@ export async function lockLimits(
  * Limits and keys above which runs go on though a claim was made under the numbers as they are, which must never be: each claim
  * has counted those that still run.
  */
-export const ABOVE_LIMITS_SQL = `
+export const LIMIT_VIOLATION_SQL = `
+  CREATE VIEW "JobLimitViolation" AS
   with held as materialized (
     select claim."place", claim."name", claim."limits", one."key"
     from "JobClaim" claim cross join lateral unnest(claim."runIds", claim."keys") as one("id", "key")

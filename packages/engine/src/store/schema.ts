@@ -72,7 +72,7 @@ const OWN = [
     'JobClaim',
   ],
   ...['JobDeadLetter', 'JobFormerWorker', 'JobKey', 'JobKeyThrottle', 'JobKeyedSchedule'],
-  ...['JobKeyedTick', 'JobKeyedVersion', 'JobLimit', 'JobMigration'],
+  ...['JobKeyedTick', 'JobKeyedVersion', 'JobLimit', 'JobLimitViolation', 'JobMigration'],
   ...['JobPark', 'JobPayload', 'JobPlace', 'JobQueue'],
   ...['JobRun', 'JobRunAll', 'JobRunStatus'],
   ...['JobSchedule', 'JobStart', 'JobThrottle', 'JobTick', 'JobTrigger', 'JobUnique', 'JobWaiting'],

@@ -15,7 +15,7 @@
  */
 
 import { originOf } from './heldRuns.ts'
-import { LIMIT_STATE_SQL } from './limitSql.ts'
+import { LIMIT_STATE_SQL, LIMIT_VIOLATION_SQL } from './limitSql.ts'
 import { PLACE_SQL } from './place.ts'
 import { QUEUE_TABLES_SQL, runsViewSql, WAITING_VIEW_SQL, type AddedColumn } from './queueTables.ts'
 
@@ -512,5 +512,10 @@ export const STEPS: readonly [Step, ...Step[]] = [
     name: 'limitState',
     breaks: false,
     sql: LIMIT_STATE_SQL,
+  },
+  {
+    name: 'limitViolations',
+    breaks: false,
+    sql: LIMIT_VIOLATION_SQL,
   },
 ]

@@ -1,6 +1,6 @@
 // Not quick: claims beside each other.
 import { openForTests, waitFor } from '@roundsman/testing'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import {
   claimUnderLimits,
@@ -15,7 +15,7 @@ const sync = defineJob({ name: 'sync' })
 const runtime = openForTests(openTestRuntime)
 openForTests(() => openTestQueue(runtime, [sync]))
 
-beforeEach(() => runtime.clear('JobLimit', 'JobKey', 'JobPark', 'JobThrottle', 'JobKeyThrottle'))
+afterEach(() => runtime.clear('JobLimit', 'JobKey', 'JobPark', 'JobThrottle', 'JobKeyThrottle'))
 
 const insert = (count: number, key: string | null = null) =>
   runtime.rows(
@@ -168,6 +168,31 @@ describe('a claim under a limit', () => {
     const { work, state } = await take(runtime.database, { limits })
     expect([work.length, state?.free, state?.isRated]).toEqual([0, 0, true])
     expect(state?.openInMs).toBeGreaterThan(0)
+  })
+
+  it('is seen to be exceeded by claims made since it was set, and by no others', async () => {
+    await limit(`"global" = 2, "perKey" = 1, "order" = 'fair'`)
+    const place = (of: string) => runtime.rows(`update "JobLimit" set "changedPlace" = ${of}`)
+    await runtime.rows(`insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "keys", "enqueuedAts", "limits", "place")
+      select gen_random_uuid(), 'sync', 'w1', now(), 'infinity', array[gen_random_uuid(), gen_random_uuid()], array['a', key],
+        array[now(), now()], '{job:sync}', 100 + n from (values (1, 'a'), (2, ''), (3, '')) claim(n, key)`)
+    const violations = async () =>
+      await runtime.rows('select * from "JobLimitViolation" order by "key"')
+    await place('102')
+    const all = { name: 'job:sync', key: null, most: 2, running: 6 }
+    const ofKey = { name: 'job:sync', key: 'a', most: 1, running: 4 }
+    expect(await violations()).toEqual([ofKey, all])
+    await runtime.rows(`insert into "JobKey" ("name", "key", "perKey") values ('sync', 'a', 4)`)
+    await runtime.rows(`update "JobLimit" set "setGlobal" = 5`)
+    expect(await violations()).toEqual([{ ...all, most: 5 }])
+    await place('103')
+    expect(await violations()).toEqual([])
+    await place('0')
+    await runtime.rows(
+      `insert into "JobRun" ("id", "name", "trigger", "workerId", "status", "endedAt")
+       select "runIds"[2], 'sync', 'queue', 'w1', 'success', now() from "JobClaim"`,
+    )
+    expect(await violations()).toEqual([])
   })
 
   it('believes nothing that it knew of another server', async () => {

@@ -7,7 +7,7 @@ import { createSchema } from '../../src/store/schema.ts'
 import { openDatabase, type Database } from '../../src/store/database.ts'
 import { endRuns } from '../../src/store/endRuns.ts'
 import type { TakenWork } from '../../src/store/claimWork.ts'
-import { ABOVE_LIMITS_SQL, readRules } from '../../src/store/limitSql.ts'
+import { readRules } from '../../src/store/limitSql.ts'
 import { PLACE_SQL } from '../../src/store/place.ts'
 import { createClaimer } from '../../src/work/claimer.ts'
 import { createLimits } from '../../src/work/limits.ts'
@@ -77,7 +77,7 @@ async function tell(
   const done: { key: string; id: string }[] = []
   let isOver = false
   const watch = async () => {
-    while (!isOver) above.push(...(await runtime.rows(ABOVE_LIMITS_SQL)))
+    while (!isOver) above.push(...(await runtime.rows('select * from "JobLimitViolation"')))
   }
   const claimers = databases.map((database, at) => takeTurns(database, at))
   try {
