@@ -17,7 +17,7 @@ import {
 } from './claimWork.ts'
 import type { AnyRow, Connection, PreparedStatement } from './database.ts'
 import { GIVES_WAY } from './giveWay.ts'
-import { throttleOf } from './limitSql.ts'
+import { HALF_OPEN_S, throttleOf } from './limitSql.ts'
 
 /** What a worker knows of the claims under the limits of a job. */
 export interface KnownClaims {
@@ -51,6 +51,8 @@ export interface LimitState {
   free: number | null
   /** Whether one of them is a rate. */
   isRated: boolean
+  /** Whether after a refusal one run of the job, or of a key of it, tries. */
+  isTrying: boolean
   /** Until when nothing can be free, in milliseconds from now. Null: until a run ends. */
   openInMs: number | null
   /** Of the keys that were asked for and have a limit, how many may start, and when one can at the earliest. */
@@ -60,6 +62,23 @@ export interface LimitState {
 export interface ClaimedUnderLimits extends Claimed {
   /** Null: the job's queue is paused, or this worker does not live. */
   state: LimitState | null
+}
+
+const IS_TRYING = `park."until" <= now() and park."until" > now() - interval '${HALF_OPEN_S} seconds'`
+
+/** A run has ended that may have tried after a refusal: where it began since then, and has succeeded, all may start again. */
+export async function openAfterTrial(
+  connection: Connection,
+  limits: readonly string[],
+  runId: string,
+  key: string,
+): Promise<void> {
+  await connection.query(
+    `delete from "JobPark" park using "JobRun" run
+     where park."name" = any($1::text[]) and park."key" in ('', $3::text) and ${IS_TRYING}
+       and run."id" = $2::uuid and run."status" = 'success' and run."createdAt" >= park."until"`,
+    [limits, runId, key],
+  )
 }
 
 const msUntil = (instant: string) =>
@@ -98,6 +117,7 @@ const UNDER: UnderLimits = {
       ),
       'free', (select min("free") from state where "limit" is not null),
       'isRated', (select coalesce(bool_or("startMs" is not null), false) from state where "limit" is not null),
+      'isTrying', exists (select from "JobPark" park where park."name" = any($8::text[]) and ${IS_TRYING}),
       'openInMs', (select max(${msUntil('"openAt"')}) from state where "limit" is not null and "free" <= 0),
       'keys', (
         select jsonb_object_agg("key", jsonb_build_array("free", ${msUntil('"openAt"')}))

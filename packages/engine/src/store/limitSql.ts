@@ -39,7 +39,7 @@ export async function readRules(
 }
 
 /** After an instant until which others have refused, one run at a time tries for so long; then all may. */
-const HALF_OPEN_S = 10
+export const HALF_OPEN_S = 10
 
 /** The terms of a rate of `limit` starts, as throttle.ts has them. `ahead.ms`: how far its row is ahead. */
 function rateOf(limit: string) {

@@ -1,8 +1,6 @@
 import type { Refusal } from '../job/rateLimited.ts'
 import type { Connection } from './database.ts'
-
-/** After so many seconds without another refusal, a park is over: the next begins anew. */
-const HALF_OPEN_S = 10
+import { HALF_OPEN_S } from './limitSql.ts'
 
 /**
  * Has the work of a refused run's key, of its job, or under a shared limit wait. However many runs are refused at once, it is one row
@@ -25,6 +23,7 @@ export async function parkWork(
   ])
 }
 
+/** Without another refusal for so long: the next begins anew. */
 const IS_OVER = `park."until" < now() - interval '${HALF_OPEN_S} seconds'`
 
 const PARK_SQL = `

@@ -13,10 +13,12 @@ import {
 import {
   claimUnderLimits,
   findKeys,
+  openAfterTrial,
   type AskedKey,
   type LimitState,
 } from '../store/claimUnderLimits.ts'
 import { createFloors, type Floors } from './floors.ts'
+import { HALF_OPEN_S } from '../store/limitSql.ts'
 import { createLimits, type LimitedJob, type Limits } from './limits.ts'
 import { expireSeconds } from '../store/expireSeconds.ts'
 import { pauseAfter } from '../run/pauseAfter.ts'
@@ -32,6 +34,8 @@ export interface Claimer {
   claimSuspect(job: Job): Promise<ClaimAnswer>
   /** The end of a run of this job is recorded. Returns the other jobs for which that may have made room. */
   ended(job: Job, work: Pick<TakenWork, 'key'>): readonly string[]
+  /** Has all start again whom a refusal keeps waiting, if this run was the one that tries and has succeeded. Null: there is none. */
+  openAfterTrial(job: Job, work: TakenWork): Promise<void> | null
   /** Lets claims under way end soon, even when the database does not answer. */
   stop(): void
 }
@@ -253,6 +257,7 @@ export function createClaimer({
     { taken, state, keys, shares, suspects }: TakenByRules,
   ): ClaimAnswer {
     if (state !== null) rules.known = state.known
+    if (state?.isTrying === true) rules.triesUntil = performance.now() + HALF_OPEN_S * 1_000
     if (suspects === undefined) {
       const inOrder = taken.work.toSorted((a, b) => comparePlaces(a.from?.place, b.from?.place))
       floors.note(job.name, inOrder)
@@ -317,6 +322,12 @@ export function createClaimer({
     ended(job, { key }) {
       limits.of(job.name)?.shares?.ended(key ?? '')
       return limits.besides(job.name)
+    },
+    openAfterTrial(job, { run, key }) {
+      const rules = limits.of(job.name)
+      if (rules === null || performance.now() > rules.triesUntil) return null
+      // Where it fails, all may start soon all the same.
+      return openAfterTrial(database, rules.limits, run.id, key ?? '').catch(() => undefined)
     },
     stop() {
       stoppedAt = performance.now()

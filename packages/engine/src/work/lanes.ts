@@ -41,6 +41,8 @@ export function createLanes(
     try {
       return await execute(job, work, isAlone)
     } finally {
+      const opening = claimer.openAfterTrial(job, work)
+      if (opening !== null) await opening
       for (const name of claimer.ended(job, work)) lanes.get(name)?.makeRoom()
     }
   }

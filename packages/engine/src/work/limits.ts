@@ -17,6 +17,8 @@ export interface LimitedJob {
   /** Null: its work has no keys. */
   readonly shares: Shares | null
   known: KnownClaims | null
+  /** Until when a run that succeeds may have been one that tries after a refusal, by performance.now(). */
+  triesUntil: number
 }
 
 export function createLimits(): Limits {
@@ -32,7 +34,10 @@ export function createLimits(): Limits {
         const isSame = known?.limits.join() === limits.join() && hasKeys === (known.shares !== null)
         known?.shares?.refresh()
         if (isSame) return [name, known]
-        return [name, { limits, shares: hasKeys ? createShares() : null, known: null }]
+        return [
+          name,
+          { limits, shares: hasKeys ? createShares() : null, known: null, triesUntil: 0 },
+        ]
       }
       jobs = new Map(Object.entries(rules).map(next))
       besides = findBesides(jobs)

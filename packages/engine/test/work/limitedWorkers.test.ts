@@ -90,6 +90,21 @@ describe('work from before its job had keys', () => {
   })
 })
 
+describe('a key whose calls were refused', () => {
+  it('has one run try, and once that has succeeded as many as may', async () => {
+    await insert('fair', 5, 'refused')
+    await runtime.rows(
+      `insert into "JobPark" ("name", "key", "until") values ('job:fair', 'refused', now() - interval '1 second')`,
+    )
+    await start(1, untilEnded)
+    await waitFor(() => open.length > 0)
+    expect(open).toHaveLength(1)
+    open.shift()?.()
+    await waitFor(() => open.length === 2)
+    expect(await runtime.rows('select from "JobPark"')).toEqual([])
+  })
+})
+
 describe('a tenant with a hundred thousand pieces, before fifty with twenty', () => {
   it('holds none of them up, and leaves no slot empty', async () => {
     await insert('fair', 100_000, 'large')
