@@ -231,6 +231,28 @@ describe('pausing', () => {
     await expectSeen(queue.getByRole('button', { name: 'Pause the queue of callPartner' }))
   })
 
+  it('pauses the work of one key with a reason, says why it waits, and resumes it', async () => {
+    const { prisma } = stack
+    await prisma.$executeRaw`insert into "JobLimit" ("name", "order") values ('job:shearSheep', 'fair')`
+    const [work] = await prisma.$queryRaw<{ id: string }[]>`
+      insert into "JobWork" ("id", "name", "key", "bytes", "payload") values (gen_random_uuid(), 'shearSheep', 'farm-7', 2, '{}')
+      returning "id"::text`
+    await using viewer = await open('/jobs/shearSheep/keys')
+    const { page } = viewer
+    await page.getByRole('button', { name: 'Pause the work of farm-7' }).click()
+    await confirm(page, 'Pause the key', 'Until they pay')
+    await page.getByText(`by ${ACTOR} · Until they pay`).waitFor()
+    await page.goto(page.url().replace('jobs/shearSheep/keys', `work/${work?.id}`))
+    await page.getByText(`Its key farm-7 is paused by ${ACTOR}: Until they pay`).waitFor()
+    await page.goBack()
+    await page.getByRole('button', { name: 'Resume the work of farm-7' }).click()
+    await confirm(page, 'Resume the key', 'They have paid')
+    await page.getByText('The work of farm-7 is resumed.').waitFor()
+    expect(await prisma.$queryRaw`select "key" from "JobKey"`).toEqual([])
+    for (const table of ['JobLimit', 'JobWork'])
+      await prisma.$executeRawUnsafe(`delete from "${table}" where "name" like '%shearSheep'`)
+  })
+
   it('says so when somebody else was faster', async () => {
     await using viewer = await open('/jobs')
     const { page } = viewer

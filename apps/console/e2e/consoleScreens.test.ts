@@ -171,6 +171,19 @@ const FILLED: readonly Screen[] = [
     open: (page) => selectAll(page, 'Waiting work'),
     shows: '3 selected',
   },
+  {
+    title: 'work that waits, and why',
+    path: ({ work }) => `/work/${work}`,
+    heading: 'Work of shearSheep',
+    shows: 'Its key farm-7 is paused by owner@example.com: Until they pay',
+  },
+  { title: 'limits', path: () => '/limits', heading: 'Limits', shows: 'One pair is broken' },
+  {
+    title: 'keys of a job',
+    path: () => '/jobs/shearSheep/keys',
+    heading: 'Keys of shearSheep',
+    shows: 'Until they pay',
+  },
   { title: 'workers', path: () => '/workers', heading: 'Workers', shows: 'Alive' },
   {
     title: 'a worker',
@@ -390,6 +403,24 @@ const EMPTY: readonly Screen[] = [
     path: () => '/workers/web-1:17:0a1b2c3d',
     heading: 'web-1',
     shows: 'This worker is not known any more',
+  },
+  {
+    title: 'limits',
+    path: () => '/limits',
+    heading: 'Limits',
+    shows: 'No job has a limit over all workers',
+  },
+  {
+    title: 'keys of a job',
+    path: () => '/jobs/countSheep/keys',
+    heading: 'Keys of countSheep',
+    shows: 'No work has a key',
+  },
+  {
+    title: 'work',
+    path: () => '/work/01a20e26-367c-766a-a085-72e882269712',
+    heading: 'A piece of work',
+    shows: 'Nothing tells of work',
   },
   { title: 'nothing', path: () => '/nowhere', heading: 'Nothing here' },
 ]

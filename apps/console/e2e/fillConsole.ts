@@ -17,6 +17,8 @@ export interface Filling {
   child: string
   /** The key of a schedule with a past. */
   schedule: string
+  /** A piece of work that a limit and a paused key keep waiting. */
+  work: string
 }
 
 /**
@@ -41,6 +43,7 @@ export async function fillConsole(stack: ConsoleStack): Promise<Filling> {
     blocked: await find({ name: 'pruneRows', status: 'failed' }),
     ...(await fillFamily(stack)),
     schedule: await fillSchedules(stack),
+    work: await fillLimits(stack),
   }
   await prisma.jobSchedule.update({
     where: { name: 'pruneRows' },
@@ -68,6 +71,26 @@ async function fillFamily({ prisma }: ConsoleStack): Promise<Pick<Filling, 'pare
   const [first] = await prisma.$queryRaw<{ id: string }[]>`
     select "id" from "JobRun" where "parentId" = ${parent}::uuid order by "startedAt" limit 1`
   return { parent, child: String(first?.id) }
+}
+
+/** Work of a job that no worker here has, under a limit of which every slot is taken, of two keys, one of them paused. */
+async function fillLimits({ prisma }: ConsoleStack): Promise<string> {
+  await prisma.$executeRaw`
+    insert into "JobLimit" ("name", "global", "setGlobal", "setBy", "setReason", "setAt", "perKey", "order", "rateLimit", "ratePerMs",
+      "rateBy", "jobs")
+    values ('job:shearSheep', 50, null, null, null, null, 2, 'fair', 100, 60000, 'key', null),
+      ('shears', 20, 1, 'owner@example.com', 'One pair is broken', now(), null, null, null, null, null, '{shearSheep,trimHooves}')`
+  await prisma.$executeRaw`
+    insert into "JobKey" ("name", "key", "weight", "pausedUntil", "pausedBy", "reason")
+    values ('shearSheep', 'farm-7', 5, 'infinity', 'owner@example.com', 'Until they pay')`
+  await prisma.$executeRaw`
+    insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "keys", "enqueuedAts", "limits", "place")
+    values (gen_random_uuid(), 'shearSheep', 'worker-of-yesterday', now(), now() + interval '1 day', array[gen_random_uuid()],
+      array['farm-1'], array[now()], array['job:shearSheep', 'shears'], 1)`
+  const [work] = await prisma.$queryRaw<{ id: string }[]>`
+    insert into "JobWork" ("id", "name", "key", "bytes", "payload", "label")
+    select gen_random_uuid(), 'shearSheep', 'farm-7', 2, '{}', 'Sheep ' || n from generate_series(1, 3) n returning "id"::text`
+  return String(work?.id)
 }
 
 const ZONES = ['Europe/Lisbon', 'Asia/Tokyo', 'America/New_York', 'Australia/Lord_Howe'] as const

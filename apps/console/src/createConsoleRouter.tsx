@@ -149,6 +149,21 @@ function createRoutes() {
     },
     component: lazyRouteComponent(() => import('./screens/queue/QueueScreen.tsx'), 'QueueScreen'),
   })
+  const work = createRoute({
+    getParentRoute: () => root,
+    path: '/work/$id',
+    component: lazyRouteComponent(() => import('./screens/work/WorkScreen.tsx'), 'WorkScreen'),
+  })
+  const limits = createRoute({
+    getParentRoute: () => root,
+    path: '/limits',
+    component: lazyRouteComponent(() => import('./screens/limit/LimitsScreen.tsx'), 'LimitsScreen'),
+  })
+  const keys = createRoute({
+    getParentRoute: () => root,
+    path: '/jobs/$name/keys',
+    component: lazyRouteComponent(() => import('./screens/limit/KeysScreen.tsx'), 'KeysScreen'),
+  })
   const workers = createRoute({
     getParentRoute: () => root,
     path: '/workers',
@@ -172,6 +187,7 @@ function createRoutes() {
   return root.addChildren([
     ...[overview, jobs, job, runs, run, queue, workers, worker],
     ...[schedules, newSchedule, schedule, changedSchedule],
+    ...[work, limits, keys],
   ])
 }
 

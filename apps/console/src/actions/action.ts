@@ -16,6 +16,9 @@ export type Action =
   | { kind: 'pauseKey'; name: string; key: string }
   | { kind: 'resumeKey'; name: string; key: string }
   | { kind: 'deleteKey'; name: string; key: string }
+  /** Of the work of one key. */
+  | { kind: 'pauseWorkOfKey'; name: string; key: string }
+  | { kind: 'resumeWorkOfKey'; name: string; key: string }
 
 /** Work that so many workers have died of may end another: the server wants to be told that somebody knows. */
 export const DANGEROUS_LOSSES = 2

@@ -54,6 +54,11 @@ export function actionRequest(action: Action, input: ActionInput): ActionRequest
       return post(`${ofKey(action)}/resume`, given(reason))
     case 'deleteKey':
       return { method: 'DELETE', path: ofKey(action), body: { reason } }
+    case 'pauseWorkOfKey':
+    case 'resumeWorkOfKey': {
+      const pausedUntil = action.kind === 'pauseWorkOfKey' ? 'resumed' : null
+      return post(`/jobs/${encode(action.name)}/keys`, { key: action.key, pausedUntil, reason })
+    }
     default:
       return action satisfies never
   }

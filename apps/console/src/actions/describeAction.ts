@@ -137,6 +137,24 @@ export function describeAction(action: Action): ActionWords {
         needsReason: true,
         isDangerous: true,
       }
+    case 'pauseWorkOfKey':
+      return {
+        title: `Pause the work of ${action.key}`,
+        explanation: `No worker takes work of ${action.name} with this key until somebody resumes it. Runs under way go on, and so do other keys.`,
+        confirm: 'Pause the key',
+        done: `The work of ${action.key} is paused`,
+        needsReason: true,
+        isDangerous: false,
+      }
+    case 'resumeWorkOfKey':
+      return {
+        title: `Resume the work of ${action.key}`,
+        explanation: 'Workers take what has waited, as much as is its share.',
+        confirm: 'Resume the key',
+        done: `The work of ${action.key} is resumed`,
+        needsReason: true,
+        isDangerous: false,
+      }
     default:
       return action satisfies never
   }

@@ -8,7 +8,10 @@ import type {
   ConsoleQueue,
   ConsoleSearch,
   ConsoleWorkerDetail,
+  ConsoleKeys,
+  ConsoleLimit,
   ConsoleWorkers,
+  WorkExplanation,
   DeadLetterCause,
   PieceGroups,
   KeyedScheduleDetail,
@@ -108,6 +111,30 @@ export function queueQuery(api: Api) {
   return queryOptions({
     queryKey: ['queue'],
     queryFn: ({ signal }) => api.get<ConsoleQueue>('/console/queue', signal),
+  })
+}
+
+/** Why a piece of work waits, or what became of it. */
+export function explanationQuery(api: Api, id: string) {
+  return queryOptions({
+    queryKey: ['work', id],
+    queryFn: ({ signal }) =>
+      api.get<WorkExplanation>(`/jobs/work/${encodeURIComponent(id)}/explain`, signal),
+  })
+}
+
+export function limitsQuery(api: Api) {
+  return queryOptions({
+    queryKey: ['limits'],
+    queryFn: ({ signal }) => api.get<{ limits: ConsoleLimit[] }>('/jobs/limits', signal),
+  })
+}
+
+export function keysQuery(api: Api, name: string) {
+  return queryOptions({
+    queryKey: ['keys', name],
+    queryFn: ({ signal }) =>
+      api.get<ConsoleKeys>(`/jobs/${encodeURIComponent(name)}/keys?limit=100`, signal),
   })
 }
 

@@ -1,4 +1,5 @@
 import type { ConsoleJob, ConsoleJobDetail } from '@roundsman/admin/contract'
+import { Link } from '@tanstack/react-router'
 import { Fact } from '../../parts/Fact.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { formatDuration, formatRoughDuration } from '../../time/formatDuration.ts'
@@ -63,8 +64,20 @@ export function Policies({
           {job.rateLimit.by === 'key' ? 'of each key' : 'over all workers'}
         </Fact>
       )}
-      {job.keyOrder !== null && <Fact name="Keys">{KEY_ORDER[job.keyOrder]}</Fact>}
-      {job.limits.length > 0 && <Fact name="Shared limits">{job.limits.join(', ')}</Fact>}
+      {job.keyOrder !== null && (
+        <Fact name="Keys" isWrapped>
+          {KEY_ORDER[job.keyOrder]}:{' '}
+          <Link to="/jobs/$name/keys" params={{ name: job.name }}>
+            what each has
+          </Link>
+        </Fact>
+      )}
+      {(job.limits.length > 0 || job.globalConcurrency !== null) && (
+        <Fact name="Limits" isWrapped>
+          {job.limits.length > 0 && `${job.limits.join(', ')}: `}
+          <Link to="/limits">who holds the slots</Link>
+        </Fact>
+      )}
       <Fact name="Time-out">{formatDuration(job.timeoutMs)}</Fact>
       <Fact name="Retries">{describeRetry(retry)}</Fact>
       <Fact name="Guard">

@@ -48,9 +48,18 @@ const COLUMNS: readonly Column<Work>[] = [
   },
   {
     header: 'Due',
-    cell: ({ startAfter, expiresAt }) => (
+    cell: ({ startAfter, expiresAt, workId, name }) => (
       <span className="stacked">
-        <Moment at={startAfter} isToCome />
+        <span>
+          <Moment at={startAfter} isToCome />{' '}
+          <Link
+            to="/work/$id"
+            params={{ id: workId }}
+            aria-label={`Why this work of ${name} waits`}
+          >
+            Why?
+          </Link>
+        </span>
         {expiresAt !== null && (
           <span className="muted isSmall">
             expires <Moment at={expiresAt} isToCome />

@@ -1,0 +1,121 @@
+import type { ConsoleLimit } from '@roundsman/admin/contract'
+import { useQuery } from '@tanstack/react-query'
+import { Link } from '@tanstack/react-router'
+import type { ReactNode } from 'react'
+import { limitsQuery } from '../../api/queries.ts'
+import { DataTable, type Column } from '../../parts/DataTable.tsx'
+import { EmptyState } from '../../parts/EmptyState.tsx'
+import { Moment } from '../../parts/Moment.tsx'
+import { QueryView } from '../../parts/QueryView.tsx'
+import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
+import { Skeleton } from '../../parts/Skeleton.tsx'
+import { useServices } from '../../services/useServices.ts'
+import { formatDuration } from '../../time/formatDuration.ts'
+import { HeldSlots } from './HeldSlots.tsx'
+
+/** What may run at once over all workers, and who holds the slots now. */
+export function LimitsScreen(): ReactNode {
+  const { api } = useServices()
+  const limits = useQuery({ ...limitsQuery(api), refetchInterval: 5_000 })
+  return (
+    <>
+      <ScreenHeader title="Limits" />
+      <div className="panel isFlush">
+        <QueryView query={limits} skeleton={<Skeleton kind="row" count={4} />}>
+          {({ limits: rows }) =>
+            rows.length === 0 ? (
+              <EmptyState title="No job has a limit over all workers">
+                <p>
+                  Limits are listed here once a worker has registered them, or somebody has set one.
+                </p>
+              </EmptyState>
+            ) : (
+              <DataTable
+                caption="Limits"
+                columns={COLUMNS}
+                rows={rows}
+                keyOf={({ name, jobs }) => `${jobs === null} ${name}`}
+              />
+            )
+          }
+        </QueryView>
+      </div>
+    </>
+  )
+}
+
+const COLUMNS: readonly Column<ConsoleLimit>[] = [
+  {
+    header: 'Limit',
+    isRowHeader: true,
+    isPlain: true,
+    isFull: true,
+    cell: ({ name, jobs, order }) => (
+      <span className="stacked isWrapped">
+        {jobs === null ? (
+          <Link to="/jobs/$name" params={{ name }} className="strongLink">
+            {name}
+          </Link>
+        ) : (
+          <span>
+            {name} <span className="muted">shared by {jobs.join(', ')}</span>
+          </span>
+        )}
+        {order !== null && (
+          <Link to="/jobs/$name/keys" params={{ name }}>
+            Its keys
+          </Link>
+        )}
+      </span>
+    ),
+  },
+  { header: 'At once', isWide: true, isPlain: true, cell: (limit) => <AtOnce limit={limit} /> },
+  {
+    header: 'Rate',
+    isEmpty: ({ rateLimit, parkedUntil }) => rateLimit === null && parkedUntil === null,
+    isPlain: true,
+    cell: ({ rateLimit, ratePerMs, rateBy, parkedUntil, parkReason }) => (
+      <span className="stacked isWrapped">
+        {rateLimit !== null && (
+          <span>
+            {rateLimit.toLocaleString('en')} in {formatDuration(ratePerMs ?? 0)}
+            {rateBy === 'key' && ' of each key'}
+          </span>
+        )}
+        {parkedUntil !== null && (
+          <span>
+            <span className="badge isLate">Parked</span> until <Moment at={parkedUntil} isToCome />
+            {parkReason !== null && ` · ${parkReason}`}
+          </span>
+        )}
+      </span>
+    ),
+  },
+  {
+    header: 'Held by',
+    isWide: true,
+    isPlain: true,
+    isFull: true,
+    isEmpty: ({ runs }) => runs.length === 0,
+    cell: ({ runs }) => <HeldSlots runs={runs} />,
+  },
+]
+
+function AtOnce({ limit }: { limit: ConsoleLimit }) {
+  const { running, global, setGlobal, setBy, setReason, perKey } = limit
+  const most = setGlobal ?? global
+  return (
+    <span className="stacked isWrapped">
+      <span>
+        {running.toLocaleString('en')} {most === null ? 'run' : `of ${most.toLocaleString('en')}`}
+      </span>
+      {setGlobal !== null && (
+        <span className="muted small">
+          set by {setBy}
+          {setReason !== null && ` · ${setReason}`}; the code says {global ?? 'nothing'}
+        </span>
+      )}
+      {perKey !== null && <span className="muted small">{perKey} of each key</span>}
+    </span>
+  )
+}
