@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto'
+import { Prisma } from '@roundsman/db'
 import { defineJob } from '@roundsman/engine'
 import {
   emptyQueue,
   emptyTables,
   expectInvalid,
   expectProblem,
+  HOLD_RUNS_SQL,
   openForTests,
   setWork,
   UNKNOWN_ID,
@@ -16,7 +18,7 @@ const api = openForTests(openTestAdmin)
 
 beforeEach(async () => {
   await emptyQueue(api.prisma)
-  await emptyTables(api.prisma, '"JobBulk", "JobBulkPart"')
+  await emptyTables(api.prisma, '"JobRun", "JobClaim", "JobCancel", "JobBulk", "JobBulkPart"')
 })
 
 const URL = '/api/jobs/bulk'
@@ -94,6 +96,31 @@ describe('POST /api/jobs/bulk', () => {
     const response = await start({ kind: 'redrive', ids: [...ids, randomUUID()], reason })
     expect(response.json()).toMatchObject({ matched: 2, done: 1, passed: { unknown: 1 } })
     expect(await countWaiting()).toEqual([{ count: 1 }])
+  })
+
+  it('asks runs to stop that are under way, and retries what runs have left', async () => {
+    const { workId: letter } = await enqueue()
+    await setWork(api.prisma, letter, 'failed')
+    await enqueue()
+    const run = { name: dispatchEmail.name, trigger: 'queue', workerId: 'w' } as const
+    const ended = { ...run, status: 'failed', errorCode: 'rare', endedAt: new Date() } as const
+    const { id: over } = await api.prisma.jobRun.create({ data: { ...ended, workId: letter } })
+    const { id } = await api.prisma.jobRun.create({ data: run })
+    const { id: other } = await api.prisma.jobRun.create({ data: run })
+    await api.prisma.$executeRaw(Prisma.raw(HOLD_RUNS_SQL))
+    const cancelled = await start({ kind: 'cancel', ids: [id, over, randomUUID()], reason })
+    expect(cancelled.json()).toMatchObject({ matched: 1, done: 1 })
+    const stops = async () =>
+      await api.prisma.$queryRaw`select "runId"::text as "id" from "JobCancel"`
+    expect(await stops()).toEqual([{ id }])
+    await start({ kind: 'cancel', runs: { name: dispatchEmail.name, worker: 'w' }, reason })
+    expect(new Set((await stops()) as object[])).toEqual(new Set([{ id }, { id: other }]))
+
+    const none = await start({ kind: 'redrive', runs: { errorCode: 'none' }, reason })
+    expect(none.json()).toMatchObject({ matched: 0 })
+    const retried = await start({ kind: 'redrive', runs: { errorCode: 'rare' }, reason })
+    expect(retried.json()).toMatchObject({ matched: 1, done: 1 })
+    expect(await countWaiting()).toEqual([{ count: 2 }])
   })
 
   it('is stopped before it is done', async () => {
