@@ -109,9 +109,9 @@ describe('set', () => {
       /^--ends: "soon" is not a date; .*, or never$/,
     ],
     [
-      ['set', 'sendReport', 'tenant-7', '--cron', '0 9 * * *', '--overlap', 'queue'],
+      ['set', 'sendReport', 'tenant-7', '--cron', '0 9 * * *', '--overlap', 'wait'],
       2,
-      'overlap must be one of skip, allow, not "queue"',
+      'overlap must be one of skip, allow, not "wait"',
     ],
     [['set', 'sendReports', 'tenant-7', '--cron', '0 9 * * *'], 2, /did you mean sendReport\?/],
     [

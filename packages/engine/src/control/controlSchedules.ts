@@ -597,6 +597,11 @@ function checkSchedule(job: Job, given: unknown, within: string, calendar: Calen
       `${within}cron`,
       'names more than one instant in a minute: give one second, or allowSeconds: true',
     )
+  if (one.overlap === 'queue')
+    throw new ArgumentError(
+      `${within}overlap`,
+      "'queue' is for schedules in code; where ticks are to run one after the other, give the job partition: { key, order: 'fifo' } and set overlap to 'allow'",
+    )
   const overlap = checkOverlap(`${within}overlap`, one.overlap) ?? 'skip'
   if (missed === 'all' && overlap === 'skip')
     throw new ArgumentError(

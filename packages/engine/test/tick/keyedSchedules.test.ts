@@ -30,7 +30,12 @@ const report = defineJob({
   label: ({ tenantId }) => `Tenant ${tenantId}`,
 })
 const ping = defineJob({ name: 'ping', schedule: { cron: '0 0 1 1 *' } })
-const jobs = [report, ping] as const
+const statement = defineJob({
+  name: 'statement',
+  payload: z.strictObject({ tenantId: z.number() }),
+  partition: { key: ({ tenantId }) => `tenant ${tenantId}`, order: 'fifo' },
+})
+const jobs = [report, ping, statement] as const
 
 let seen: (RunSchedule | null)[] = []
 let fails = false
@@ -42,6 +47,7 @@ const handlers: HandlersFor<typeof jobs, PlainTransaction> = {
   async ping({ run }) {
     seen.push(run.schedule)
   },
+  async statement() {},
 }
 
 const { database, client } = usePlainClient()
@@ -143,6 +149,17 @@ describe('a schedule of a customer', () => {
     await test.enqueue(client, report, { tenantId: 3 })
     await test.drain()
     expect(seen.at(-1)).toBeNull()
+  })
+
+  it('whose job has keys makes work of the key of its payload, which takes turns there', async () => {
+    const entry = { ...weekly(7), cron: '0 9 * * *', missed: 'all', overlap: 'allow' } as const
+    await schedules.upsert(client, statement, entry)
+    await test.advance({ days: 1 })
+    await test.advance({ days: 1 })
+    expect(await rows('select "name", "key" from "JobWork"')).toEqual([
+      { name: 'statement', key: 'tenant 7' },
+      { name: 'statement', key: 'tenant 7' },
+    ])
   })
 
   it('has its work labelled, and its ledger names the work', async () => {
@@ -783,7 +800,8 @@ describe('what cannot be meant', () => {
     ['a cron that is never due', { cron: '0 0 31 2 *' }, /^cron cannot be used: .* is never due/],
     ['seconds', { cron: '*/10 * * * * *' }, /^cron names more than one instant in a minute/],
     ['a long key', { key: 'ü'.repeat(101) }, 'key must have at most 200 bytes'],
-    ['a queue', { overlap: 'queue' }, /^overlap must be one of skip, allow/],
+    ['a queue', { overlap: 'queue' }, /^overlap 'queue' is for schedules in code; .*order: 'fifo'/],
+    ['another overlap', { overlap: 'wait' }, /^overlap must be one of skip, allow, not "wait"$/],
     ['all that overlaps', { missed: 'all' }, /^missed 'all' wants a run for each tick/],
     ['an end before the start', { startsAt: START, endsAt: new Date(0) }, /^endsAt must not/],
     ['jitter', { jitterMs: 302_400_000 }, /^jitterMs must be less than .* at most 302399999$/],
