@@ -158,8 +158,10 @@ function report(
     }
     case 'alreadyRunning':
       if (!asJson) {
-        stdout.write(`${job.name}: not started, it is running already\n`)
-        stdout.write(`  run      ${result.runId}\n  worker   ${result.workerId}\n`)
+        const isKnown = result.runId !== null
+        const why = isKnown ? 'it is running already' : 'as many runs are under way as may be'
+        stdout.write(`${job.name}: not started, ${why}\n`)
+        if (isKnown) stdout.write(`  run      ${result.runId}\n  worker   ${result.workerId}\n`)
       }
       return EXIT.alreadyRunning
     case 'alreadyQueued':

@@ -3,7 +3,7 @@ import { openForTests, waitFor } from '@roundsman/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { defineJob, defineLimit } from '../../src/index.ts'
-import { createWorker, type Worker } from '../../src/worker.ts'
+import { createWorker, runOnce, type Worker } from '../../src/worker.ts'
 import { openTestRuntime } from '../openTestRuntime.ts'
 
 const stripe = defineLimit({ name: 'stripe', global: 3 })
@@ -77,6 +77,24 @@ describe('a limit over all workers', () => {
     }
     for (const end of open.splice(0)) end()
     await waitFor(async () => (await countEnded()) === 20)
+  })
+})
+
+describe('a run by hand', () => {
+  it('takes a slot like any other, and is refused where there is none', async () => {
+    const { retention: _retention, ...options } = runtime.workerOptions
+    const run = async (tenant: string) =>
+      await runOnce({
+        ...options,
+        job: fair,
+        payload: { tenant },
+        handler: async () => undefined,
+      })
+    await insert('fair', 5, 'busy')
+    await start(1, untilEnded)
+    await waitFor(() => open.length === 2)
+    expect(await run('busy')).toMatchObject({ kind: 'alreadyRunning' })
+    expect(await run('idle')).toMatchObject({ kind: 'ended', run: { status: 'success' } })
   })
 })
 

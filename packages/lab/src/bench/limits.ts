@@ -8,13 +8,19 @@ import { defineScenario } from './scenario.ts'
 import type { WorkersSettings } from './workersProcess.ts'
 
 /** By what the work is limited, and how it is divided. */
+interface SideOptions {
+  label: string
+  limits?: WorkersSettings['limits']
+  keys?: number
+}
+
 const SIDES = {
   none: { label: 'no limit, no keys' },
   global: { label: 'global 50', limits: { global: 50 } },
   few: { label: 'perKey, 20 keys', keys: 20 },
   many: { label: 'perKey, 200 keys', keys: 200 },
   most: { label: 'perKey, 2,000 keys', keys: 2_000 },
-} as const
+} satisfies Record<string, SideOptions>
 type Side = keyof typeof SIDES
 const NAMES = Object.keys(SIDES) as Side[]
 
@@ -71,7 +77,7 @@ async function measureLimits(bench: Bench): Promise<LimitFigures> {
   const jobs = bench.sized({ small: 500, full: 40_000 })
   const perSecond: LimitFigures['perSecond'] = { none: [], global: [], few: [], many: [], most: [] }
   await bench.interleave(NAMES, async (side) => {
-    const of: { limits?: WorkersSettings['limits']; keys?: number } = SIDES[side]
+    const of: SideOptions = SIDES[side]
     const databaseUrl = await server.createDatabase('limits')
     await withClient(databaseUrl, async (client) => {
       await client.query(
