@@ -242,7 +242,7 @@ describe('pausing', () => {
     await page.getByRole('button', { name: 'Pause the work of farm-7' }).click()
     await confirm(page, 'Pause the key', 'Until they pay')
     await page.getByText(`by ${ACTOR} · Until they pay`).waitFor()
-    await page.goto(page.url().replace('jobs/shearSheep/keys', `work/${work?.id}`))
+    await page.goto(page.url().replace('jobs/shearSheep/keys', `queue/${work?.id}`))
     await page.getByText(`Its key farm-7 is paused by ${ACTOR}: Until they pay`).waitFor()
     await page.goBack()
     await page.getByRole('button', { name: 'Resume the work of farm-7' }).click()

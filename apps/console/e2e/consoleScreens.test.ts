@@ -173,7 +173,7 @@ const FILLED: readonly Screen[] = [
   },
   {
     title: 'work that waits, and why',
-    path: ({ work }) => `/work/${work}`,
+    path: ({ work }) => `/queue/${work}`,
     heading: 'Work of shearSheep',
     shows: 'Its key farm-7 is paused by owner@example.com: Until they pay',
   },
@@ -418,7 +418,7 @@ const EMPTY: readonly Screen[] = [
   },
   {
     title: 'work',
-    path: () => '/work/01a20e26-367c-766a-a085-72e882269712',
+    path: () => '/queue/01a20e26-367c-766a-a085-72e882269712',
     heading: 'A piece of work',
     shows: 'Nothing tells of work',
   },

@@ -151,7 +151,7 @@ function createRoutes() {
   })
   const work = createRoute({
     getParentRoute: () => root,
-    path: '/work/$id',
+    path: '/queue/$id',
     component: lazyRouteComponent(() => import('./screens/work/WorkScreen.tsx'), 'WorkScreen'),
   })
   const limits = createRoute({

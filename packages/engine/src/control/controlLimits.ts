@@ -166,7 +166,8 @@ function checkPause(value: unknown): string | null | undefined {
 
 function tellSetting(value: unknown): string {
   if (value === null) return 'none'
-  return value === 'infinity' ? 'until resumed' : String(value)
+  if (value === 'infinity') return 'until resumed'
+  return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
 const SET_KEY_SQL = `

@@ -180,10 +180,10 @@ function resolvePartition<Payload>(
   refuseOthers(whose, 'partition', others, 'key and order')
   if (!KEY_ORDERS.includes(order))
     throw new TypeError(`${whose}: partition.order must be one of ${KEY_ORDERS.join(', ')}`)
-  return { key: key as Partition['key'], order }
+  return { key, order }
 }
 
-export function resolveRateLimit(whose: string, { limit, perMs, by }: RateLimit): RateLimit {
+function resolveRateLimit(whose: string, { limit, perMs, by }: RateLimit): RateLimit {
   if (by !== undefined && by !== 'job' && by !== 'key')
     throw new TypeError(`${whose}: rateLimit.by must be one of job, key`)
   return {

@@ -82,7 +82,7 @@ export interface WorkExplanation {
 }
 
 /** Counts no more pieces that start before it. */
-export const MAX_AHEAD = 10_000
+const MAX_AHEAD = 10_000
 const MAX_RUNS = 20
 
 /** The runs under way of the claims that meet the condition, as JSON. */

@@ -141,7 +141,9 @@ function sharedOf(jobs: readonly Job[]): Map<string, Definition> {
 
 const idOf = ({ name: _name, ...said }: Definition) =>
   createHash('sha256')
-    .update(JSON.stringify(Object.entries(said).toSorted()))
+    .update(
+      JSON.stringify(Object.entries(said).toSorted(([one], [other]) => (one < other ? -1 : 1))),
+    )
     .digest('hex')
     .slice(0, 16)
 

@@ -53,7 +53,7 @@ const COLUMNS: readonly Column<Work>[] = [
         <span>
           <Moment at={startAfter} isToCome />{' '}
           <Link
-            to="/work/$id"
+            to="/queue/$id"
             params={{ id: workId }}
             aria-label={`Why this work of ${name} waits`}
           >

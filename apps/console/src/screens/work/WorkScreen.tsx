@@ -12,7 +12,7 @@ import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { HeldSlots } from '../limit/HeldSlots.tsx'
 
-const route = getRouteApi('/work/$id')
+const route = getRouteApi('/queue/$id')
 
 /** Why a piece of work waits, or what became of it. */
 export function WorkScreen(): ReactNode {
