@@ -137,9 +137,9 @@ export async function setKey(
     weight: weight === undefined ? before.weight : (weight ?? 1),
     pausedUntil: pausedUntil === undefined ? before.pausedUntil : pausedUntil,
   }
-  const change = Object.entries(after).flatMap(([what, value]) => {
-    const was = before[what]
-    return was === value ? [] : [`${what} ${tellSetting(value)}, before: ${tellSetting(was)}`]
+  const change = (['perKey', 'weight', 'pausedUntil'] as const).flatMap((what) => {
+    const [is, was] = [after[what], before[what]]
+    return was === is ? [] : [`${what} ${tellSetting(is)}, before: ${tellSetting(was)}`]
   })
   if (change.length === 0) return { outcome: 'unchanged', jobs: [], transactionId: null }
   const { rows: set } = await tx.query<{ transactionId: string }>(SET_KEY_SQL, [
@@ -164,7 +164,7 @@ function checkPause(value: unknown): string | null | undefined {
   return checkDate('pausedUntil', value).toISOString()
 }
 
-function tellSetting(value: unknown): string {
+function tellSetting(value: string | number | null): string {
   if (value === null) return 'none'
   if (value === 'infinity') return 'until resumed'
   return typeof value === 'string' ? value : JSON.stringify(value)

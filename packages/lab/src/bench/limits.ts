@@ -82,7 +82,7 @@ async function measureLimits(bench: Bench): Promise<LimitFigures> {
     await withClient(databaseUrl, async (client) => {
       await client.query(
         `insert into "JobWork" ("id", "name", "bytes", "payload", "key")
-         select uuidv7(), 'noop0', 2, '{}', case when $2::int > 0 then 'tenant ' || n % $2::int end from generate_series(1, $1::int) n`,
+         select gen_random_uuid(), 'noop0', 2, '{}', case when $2::int > 0 then 'tenant ' || n % $2::int end from generate_series(1, $1::int) n`,
         [jobs, of.keys ?? 0],
       )
       await client.query('vacuum analyze "JobWork"')
