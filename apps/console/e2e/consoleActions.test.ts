@@ -562,7 +562,7 @@ describe('waiting work', () => {
     await page.reload()
     const work = waitingRows(page)
     await work.nth(19).waitFor()
-    await work.first().getByRole('link').focus()
+    await work.first().getByRole('rowheader').getByRole('link').focus()
     await page.keyboard.press('x')
     await page.keyboard.press('j')
     await page.keyboard.press('x')
@@ -582,7 +582,7 @@ describe('waiting work', () => {
     expect(await countWaiting(`"dueAt" > now() + interval '10 minutes'`)).toBe(31)
     await waiting.getByLabel('Job').selectOption('shearSheep')
     await page.waitForURL('**/queue?work=shearSheep')
-    await work.getByRole('link', { name: 'shearSheep' }).waitFor()
+    await work.getByRole('rowheader').getByRole('link', { name: 'shearSheep' }).waitFor()
 
     await page.goto('/console/queue?work=callPartner')
     await work.nth(14).waitFor()

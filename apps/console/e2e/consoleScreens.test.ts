@@ -3,7 +3,7 @@ import { openBrowser, type Browser, type Locator, type Page } from '@roundsman/t
 import { hostname } from 'node:os'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { chooseAction } from './chooseAction.ts'
-import { fillConsole, type Filling } from './fillConsole.ts'
+import { fillConsole, fillLimits, type Filling as Filled } from './fillConsole.ts'
 import { findBarriers } from './findBarriers.ts'
 import { openConsoleStack, type ConsoleStack } from './openConsoleStack.ts'
 import { openViewer, type Viewer } from './openViewer.ts'
@@ -40,6 +40,9 @@ const UNTIL_STILL = `(async () => {
     for (const animation of moving) animation.finish()
   }
 })()`
+
+/** `work`: a piece of work that a limit and a paused key keep waiting. */
+type Filling = Filled & { work: string }
 
 interface Screen {
   title: string
@@ -449,7 +452,7 @@ describe('filled screens', () => {
 
   beforeAll(async () => {
     stack = await openConsoleStack()
-    filling = await fillConsole(stack)
+    filling = { ...(await fillConsole(stack)), work: await fillLimits(stack) }
     await stack.prisma.$executeRaw`
       insert into "JobWork" ("id", "name", "bytes", "payload", "place", "dueAt", "label", "facts")
       select gen_random_uuid(), 'greetCustomer', 2, '{}', null, now() + interval '1 day', 'Greeting of ' || customer,

@@ -17,8 +17,6 @@ export interface Filling {
   child: string
   /** The key of a schedule with a past. */
   schedule: string
-  /** A piece of work that a limit and a paused key keep waiting. */
-  work: string
 }
 
 /**
@@ -43,7 +41,6 @@ export async function fillConsole(stack: ConsoleStack): Promise<Filling> {
     blocked: await find({ name: 'pruneRows', status: 'failed' }),
     ...(await fillFamily(stack)),
     schedule: await fillSchedules(stack),
-    work: await fillLimits(stack),
   }
   await prisma.jobSchedule.update({
     where: { name: 'pruneRows' },
@@ -74,7 +71,7 @@ async function fillFamily({ prisma }: ConsoleStack): Promise<Pick<Filling, 'pare
 }
 
 /** Work of a job that no worker here has, under a limit of which every slot is taken, of two keys, one of them paused. */
-async function fillLimits({ prisma }: ConsoleStack): Promise<string> {
+export async function fillLimits({ prisma }: ConsoleStack): Promise<string> {
   await prisma.$executeRaw`
     insert into "JobLimit" ("name", "global", "setGlobal", "setBy", "setReason", "setAt", "perKey", "order", "rateLimit", "ratePerMs",
       "rateBy", "jobs")
