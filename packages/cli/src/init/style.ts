@@ -15,7 +15,8 @@ export function findStyle(texts: readonly string[]): Style {
     without += count(text, /^[ \t]*(?:import|export|const|let|return)\b.*[\w'")\]]$/gm)
     single += count(text, /from '/g)
     double += count(text, /from "/g)
-    for (const [, indent = ''] of text.matchAll(/\{\n(\t| {2}| {4})(?=\S)/g)) {
+    // Only below lines that are not indented themselves.
+    for (const [, indent = ''] of text.matchAll(/^\S.*\{\n(\t| {2}| {4})(?=\S)/gm)) {
       indents.set(indent, (indents.get(indent) ?? 0) + 1)
     }
   }

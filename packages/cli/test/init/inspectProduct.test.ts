@@ -237,6 +237,8 @@ it('finds how the product writes its code', async () => {
   expect(
     await facts({ 'src/a.ts': `import { b } from './b'\n\nfunction c() {\n    return b\n}\n` }),
   ).toMatchObject({ style: { semicolons: false, quote: "'", indent: '    ' } })
+  const nested = `function c() {\n  try {\n    d()\n  } catch {\n    e()\n  }\n}\n`
+  expect(await facts({ 'src/a.ts': nested })).toMatchObject({ style: { indent: '  ' } })
 })
 
 it('says where there is none', async () => {
