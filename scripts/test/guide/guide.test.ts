@@ -97,7 +97,7 @@ test('the program of the first page makes its tables, and runs its job', async (
   const pool = new pg.Pool({ connectionString: url, max: 1 })
   pool.on('error', () => undefined)
   onTestFinished(() => pool.end())
-  const exit = await runUntil('README/hello.ts', url, async () => {
+  const exit = await runUntil('README/hello.mts', url, async () => {
     const { rows } = await pool.query(`select to_regclass('roundsman."JobRun"') as made`)
     if (rows[0]?.['made'] === null) return false
     const text = `select from roundsman."JobRun" where "name" = 'hello' and "status" = 'success'`

@@ -69,7 +69,7 @@ const TSCONFIG = {
     allowImportingTsExtensions: true,
     skipLibCheck: true,
   },
-  include: ['*/**/*.ts'],
+  include: ['*/**/*.ts', '*/**/*.mts'],
 }
 
 /** The compiler's complaints; empty when all is well. */
@@ -106,7 +106,7 @@ async function writePage(page: string, folder: string): Promise<string[]> {
 /** Links what the files import, and the types of Node and pg. */
 async function linkPackages(folder: string): Promise<void> {
   const names = new Set(['@types/node', '@types/pg', 'tsx'])
-  const paths = (await readdir(folder, { recursive: true })).filter((path) => path.endsWith('.ts'))
+  const paths = (await readdir(folder, { recursive: true })).filter((path) => /\.m?ts$/.test(path))
   for (const path of paths) {
     for (const { specifier } of findImports(path, await readFile(join(folder, path), 'utf8'))) {
       const [, name] = /^((?:@[^/]+\/)?[^./][^/]*)/.exec(specifier) ?? []
