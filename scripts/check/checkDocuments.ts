@@ -15,12 +15,6 @@ const PNPM_COMMANDS = new Set(['add', 'exec', 'install', 'pack', 'why'])
 const OF_OTHERS = /^docs\/(?:adopting|quickStart|(?:recipes|frameworks)\/\w+|comingFrom\/\w+)\.md$/
 /** Variables that libraries read themselves. */
 const OF_LIBRARIES = /^(?:NEXT|NODE|OTEL|PG)_?[A-Z]/
-/** Examples that a document shows how to make. */
-const EXAMPLES = new Set([
-  'packages/jobs/src/pruneDrafts.ts',
-  'apps/worker/src/jobs/pruneDrafts.ts',
-  'PRUNE_DRAFTS_CRON',
-])
 
 /**
  * Reports what documents name and does not exist (links and their headings, files, commands, variables), and pages
@@ -93,7 +87,7 @@ function checkDocument(path: string, text: string, known: Known): string[] {
       if (VARIABLE.test(name) && !isRead(name, known)) {
         report(`nothing reads or says ${name}`)
       }
-      if (PATH.test(code) && !EXAMPLES.has(code) && !isThere(path, code, known)) {
+      if (PATH.test(code) && !isThere(path, code, known)) {
         report(`there is no ${code}`)
       }
     }
@@ -116,7 +110,7 @@ function isThere(path: string, name: string, { paths }: Known): boolean {
 }
 
 function isRead(name: string, { variables, suffixes }: Known): boolean {
-  if (variables.has(name) || EXAMPLES.has(name) || OF_LIBRARIES.test(name)) return true
+  if (variables.has(name) || OF_LIBRARIES.test(name)) return true
   return suffixes.some((suffix) => name.endsWith(suffix))
 }
 

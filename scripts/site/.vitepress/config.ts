@@ -74,7 +74,7 @@ const SIDEBAR: DefaultTheme.SidebarItem[] = [
   ]),
   group('Working on it', [
     page('CONTRIBUTING'),
-    ...['jobs', 'environment', 'mail', 'releasing'].map((name) => page(`docs/${name}`)),
+    ...['environment', 'mail', 'releasing'].map((name) => page(`docs/${name}`)),
     {
       ...group(
         'Decisions',
@@ -133,7 +133,7 @@ export default defineConfig({
             boostDocument: (id: string) =>
               /concepts|recipes|comingFrom|frameworks|adopting|scaling|observability/.test(id)
                 ? 3
-                : /reports|adr|[A-Z]{8}|jobs|guarantees|architecture|commands/.test(id)
+                : /reports|adr|[A-Z]{8}|guarantees|architecture|commands/.test(id)
                   ? 0.2
                   : 1,
           },
