@@ -17,7 +17,7 @@ import {
 } from './claimWork.ts'
 import type { AnyRow, Connection, PreparedStatement } from './database.ts'
 import { GIVES_WAY } from './giveWay.ts'
-import { HALF_OPEN_S, throttleOf } from './limitSql.ts'
+import { HALF_OPEN_S, keyOpensAt, throttleOf } from './limitSql.ts'
 
 /** What a worker knows of the claims under the limits of a job. */
 export interface KnownClaims {
@@ -55,8 +55,8 @@ export interface LimitState {
   isTrying: boolean
   /** Until when nothing can be free, in milliseconds from now. Null: until a run ends. */
   openInMs: number | null
-  /** Of the keys that were asked for and have a limit, how many may start, and when one can at the earliest. */
-  keys: Record<string, readonly [free: number, openInMs: number | null]>
+  /** Of the keys that were asked for and have a limit, how many may start, when one can at the earliest, and how far apart. */
+  keys: Record<string, readonly [free: number, openInMs: number | null, startMs: number | null]>
 }
 
 export interface ClaimedUnderLimits extends Claimed {
@@ -81,8 +81,9 @@ export async function openAfterTrial(
   )
 }
 
+/** A day at most: before PostgreSQL 17 nothing can be subtracted from infinity, until which people pause. Null: not by itself. */
 const msUntil = (instant: string) =>
-  `(extract(epoch from ${instant} - clock_timestamp()) * 1000)::float8`
+  `case when ${instant} > now() then extract(epoch from least(${instant}, now() + interval '1 day') - clock_timestamp())::float8 * 1000 end`
 
 /**
  * What a claim under limits does beside the rest. `state` locks and counts, so all that follows depends on it. Parameters: $8 the
@@ -120,7 +121,7 @@ const UNDER: UnderLimits = {
       'isTrying', exists (select from "JobPark" park where park."name" = any($8::text[]) and ${IS_TRYING}),
       'openInMs', (select max(${msUntil('"openAt"')}) from state where "limit" is not null and "free" <= 0),
       'keys', (
-        select jsonb_object_agg("key", jsonb_build_array("free", ${msUntil('"openAt"')}))
+        select jsonb_object_agg("key", jsonb_build_array("free", ${msUntil('"openAt"')}, "startMs"))
         from state where "key" is not null and "free" is not null
       )
     ) end, ${Array.from({ length: 10 }, () => 'null').join(', ')}`,
@@ -250,6 +251,8 @@ const LEAST_RANK = -(2 ** 31)
 export interface FoundKey {
   key: string
   weight: number
+  /** How long until one can start at the earliest, for what people have paused, others have refused, or a rate; null: no time. */
+  openInMs: number | null
 }
 
 /** Finds the next `most` keys of a job behind `after` (null: from the first), however much waits of each. */
@@ -275,6 +278,9 @@ const FIND_KEYS: PreparedStatement = {
     union all
     select (${nextKey('work."key" > found."key"')}), "nth" + 1 from found where found."key" is not null and "nth" < $3::int
   )
-  select found."key", coalesce(own."weight", 1) as "weight"
-  from found left join "JobKey" own on own."name" = $1 and own."key" = found."key" where found."key" is not null`,
+  select found."key", coalesce(own."weight", 1) as "weight", ${msUntil('"opens"."at"')} as "openInMs"
+  from found
+    left join "JobKey" own on own."name" = $1 and own."key" = found."key"
+    cross join lateral (${keyOpensAt('$1', 'found."key"')}) "opens"
+  where found."key" is not null`,
 }

@@ -154,6 +154,18 @@ export async function dropOldRates(connection: Connection): Promise<void> {
     )`)
 }
 
+/** When the first piece of a key can start, as far as a pause, a park and the key's rate say; null or past: now. */
+export const keyOpensAt = (name: string, key: string) => `
+      select greatest(own."pausedUntil", park."until", ${OF_KEY.nextAt}) as "at"
+      from (select) one
+        left join "JobKey" own on own."name" = ${name} and own."key" = ${key} and ${key} <> ''
+        left join "JobPark" park on park."name" = 'job:' || ${name} and park."key" = ${key} and ${key} <> ''
+        left join (
+          select "ratePerMs", "rateLimit" as "ofKey" from "JobLimit" where "name" = 'job:' || ${name} and "rateBy" = 'key'
+        ) rule on ${key} <> ''
+        left join "JobKeyThrottle" throttle on throttle."name" = ${name} and throttle."key" = ${key}
+        cross join lateral ${OF_KEY.ahead}`
+
 const MAX_KEYED = 10_000
 const first = (part: string, order: string) => `
       select * from (

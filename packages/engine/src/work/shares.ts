@@ -9,7 +9,8 @@ import type { Behind, TakenWork } from '../store/claimWork.ts'
  *   asked    A claim is under way for it. The answer opens it again, closes it, or, where that brought less than it might, forgets it.
  *   closed   As many of its runs are under way as may be, or it is paused, parked, or waits for its rate. The end of a run of it, the
  *            instant at which it opens, or the next round opens it.
- *   unknown  It is found by a look, which walks from key to key in the index: it begins with the least service of all.
+ *   unknown  It is found by a look, which walks from key to key in the index: it begins with the least service of all. So is what
+ *            opens later than the next look, such as a paused key: then it has no credit either.
  */
 
 interface Share {
@@ -55,6 +56,8 @@ const MAX_KEYS = 10_000
 const KEYS_PER_LOOK = 500
 /** A look rests for so many times as long as it took. */
 const REST = 9
+/** A key that opens later is left to looks: each round begins one. */
+const FAR_MS = 1_000
 /** So many keys beyond those for which there is room. */
 const SPARE = 50
 
@@ -95,25 +98,26 @@ export function createShares(): Shares {
     }
   }
 
-  function add({ key, weight }: FoundKey): void {
+  function add({ key, weight, openInMs }: FoundKey): void {
     const known = shares.get(key)
-    if (known !== undefined) {
-      known.weight = weight
-      return
-    }
+    if (known !== undefined) known.weight = weight
+    if (known !== undefined || (openInMs ?? 0) > FAR_MS) return
     const share: Share = { key, service: least, weight, behind: null, state: 'open', opensAt: 0 }
     shares.set(key, share)
-    turns.add(share)
+    if (openInMs === null) turns.add(share)
+    else close(share, openInMs)
   }
 
   function forgetServed(): void {
     if (shares.size <= MAX_KEYS) return
-    const idle = [...shares.values()].filter(({ state }) => state === 'open')
-    const served = idle.toSorted((a, b) => b.service - a.service)
+    const idle = [...shares.values()].filter(({ state }) => state !== 'asked')
+    // What is closed, a look finds again. However much of that there is, it keeps nothing open out.
+    const served = idle.toSorted((a, b) => closedOf(b) - closedOf(a) || b.service - a.service)
     for (const share of served.slice(0, shares.size - MAX_KEYS)) forget(share)
   }
 
   function forget(share: Share): void {
+    if (share.state === 'closed' && share.opensAt === Infinity) full--
     turns.remove(share)
     shares.delete(share.key)
   }
@@ -180,10 +184,13 @@ export function createShares(): Shares {
         const taken = byKey.get(key) ?? []
         share.service += taken.length / share.weight
         share.behind = taken.at(-1)?.from ?? share.behind
-        const [free, inMs] = state?.keys[key] ?? [Infinity, null]
+        const [free, inMs, startMs] = state?.keys[key] ?? [Infinity, null, null]
         if (state === null || at >= last || (isFull && work.length === 0)) open(share)
-        else if (free - taken.length <= 0) close(share, taken.length > 0 ? null : inMs)
-        else if (taken.length < Math.min(take, free)) forget(share)
+        else if (free - taken.length <= 0) {
+          const opensInMs = taken.length > 0 ? startMs : inMs
+          if ((opensInMs ?? 0) > FAR_MS) forget(share)
+          else close(share, opensInMs)
+        } else if (taken.length < Math.min(take, free)) forget(share)
         else open(share)
       }
     },
@@ -210,6 +217,8 @@ export function createShares(): Shares {
     },
   }
 }
+
+const closedOf = ({ state }: Share) => Number(state === 'closed')
 
 /** Shares by their service, the least first: a binary heap. What has been taken or removed is passed over when it comes up. */
 function createTurnsByService() {

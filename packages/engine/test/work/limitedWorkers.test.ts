@@ -123,6 +123,23 @@ describe('a key whose calls were refused', () => {
   })
 })
 
+describe('a key that people have paused', () => {
+  it.each(['infinity', '1 hour'])('for %s is taken once they resume it', async (until) => {
+    await start(1, async () => undefined)
+    await runtime.rows(
+      `insert into "JobKey" ("name", "key", "pausedUntil") values
+        ('fair', 'still', case when $1 = 'infinity' then 'infinity' else now() + interval '1 hour' end)`,
+      [until],
+    )
+    await insert('fair', 3, 'still')
+    await insert('fair', 1, 'other')
+    await waitFor(async () => (await countEnded()) === 1)
+    await runtime.rows('delete from "JobKey"')
+    await waitFor(async () => (await countEnded()) === 4)
+    expect(await runtime.rows('select from "JobWork"')).toEqual([])
+  })
+})
+
 describe('a tenant with a hundred thousand pieces, before fifty with twenty', () => {
   it('holds none of them up, and leaves no slot empty', async () => {
     await insert('fair', 100_000, 'large')

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import {
   claimUnderLimits,
+  findKeys,
   type AskedKey,
   type KnownClaims,
 } from '../../src/store/claimUnderLimits.ts'
@@ -78,10 +79,18 @@ describe('a claim under a limit', () => {
     const keys = ['a', 'b', '', 'c'].map((key) => ({ key, take: 9, behind: null }))
     const { work, state } = await take(runtime.database, { keys })
     expect(work.map(({ key }) => key)).toEqual(['a', 'a', 'b', '', '', ''])
-    expect(state?.keys).toEqual({ a: [2, null], b: [2, null], c: [2, null] })
+    expect(state?.keys).toEqual({
+      a: [2, null, null],
+      b: [2, null, null],
+      c: [2, null, null],
+    })
     const again = await take(runtime.database, { keys, known: state!.known })
     expect(again.work).toEqual([])
-    expect(again.state?.keys).toEqual({ a: [0, null], b: [1, null], c: [2, null] })
+    expect(again.state?.keys).toEqual({
+      a: [0, null, null],
+      b: [1, null, null],
+      c: [2, null, null],
+    })
   })
 
   it('takes one piece of a key at a time in the order of their ids, and none past one that waits or was given up', async () => {
@@ -115,8 +124,15 @@ describe('a claim under a limit', () => {
     await runtime.rows(`insert into "JobKey" ("name", "key", "perKey", "pausedUntil") values
       ('sync', 'large', 3, null), ('sync', 'still', null, 'infinity'), ('sync', 'over', null, now() - interval '1 s')`)
     for (const key of ['large', 'still', 'over']) await insert(5, key)
-    const { work } = await take(runtime.database, { keys: asked('still', 'large', 'over') })
+    const { work, state } = await take(runtime.database, { keys: asked('still', 'large', 'over') })
     expect(work.map(({ key }) => key)).toEqual(['large', 'large', 'large', 'over'])
+    expect(state?.keys['still']).toEqual([0, expect.closeTo(86_400_000, -5), null])
+    const found = await findKeys(runtime.database, 'sync', null, 10)
+    expect(found.map(({ key, openInMs }) => [key, openInMs === null])).toEqual([
+      ['large', true],
+      ['over', true],
+      ['still', false],
+    ])
   })
 
   it('lets one try after others have refused, and all ten seconds later', async () => {
@@ -137,10 +153,13 @@ describe('a claim under a limit', () => {
       ...Array.from({ length: 5 }, () => 'open'),
     ])
     expect(state?.keys).toMatchObject({
-      closed: [0, expect.closeTo(3_600_000, -5)],
-      trying: [1, expect.anything()],
+      closed: [0, expect.closeTo(3_600_000, -5), null],
+      trying: [1, null, null],
     })
-    expect((await take(runtime.database, { keys })).work).toEqual([])
+    const then = await take(runtime.database, { keys })
+    expect(then.work).toEqual([])
+    // Until the run that tries has ended, not at once.
+    expect(then.state?.keys['trying']).toEqual([0, null, null])
     await park('', '1 hour')
     expect((await take(runtime.database, { keys: asked('open') })).state).toMatchObject({ free: 0 })
   })
@@ -153,9 +172,14 @@ describe('a claim under a limit', () => {
     expect(work.map(({ key = '' }) => key)).toEqual(['a', 'a', 'b', 'b', '', '', '', '', ''])
     const { state } = await take(runtime.database, { keys })
     expect(state?.keys).toEqual({
-      a: [0, expect.closeTo(3_000, -4)],
-      b: [0, expect.closeTo(3_000, -4)],
+      a: [0, expect.closeTo(3_000, -4), 3_000],
+      b: [0, expect.closeTo(3_000, -4), 3_000],
     })
+    const found = await findKeys(runtime.database, 'sync', null, 10)
+    expect(found).toMatchObject([
+      { key: 'a', openInMs: expect.closeTo(3_000, -4) },
+      { key: 'b', openInMs: expect.closeTo(3_000, -4) },
+    ])
   })
 
   it('keeps the jobs that share a rate to it together', async () => {

@@ -1,3 +1,4 @@
+import { waitFor } from '@roundsman/testing'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { TakenWork } from '../../src/store/claimWork.ts'
@@ -6,24 +7,30 @@ import { createShares } from '../../src/work/shares.ts'
 /** A queue of so many pieces of each key, and what is asked of it by shares. */
 function openQueue(waiting: Record<string, number>, weights: Record<string, number> = {}) {
   const shares = createShares()
+  /** What is paused, and for how long. */
+  const paused = new Map<string, number>()
+  const blocked = new Set<string>()
   const running = new Map<string, number>()
   const find = async (after: string | null, most: number) =>
     Object.keys(waiting)
       .filter((key) => (waiting[key] as number) > 0 && (after === null || key > after))
       .toSorted()
       .slice(0, most)
-      .map((key) => ({ key, weight: weights[key] ?? 1 }))
+      .map((key) => ({ key, weight: weights[key] ?? 1, openInMs: paused.get(key) ?? null }))
   return {
     shares,
+    paused,
+    /** As where the first piece of a key that goes by age has to be tried again: looks do not see it. */
+    block: (key: string) => void blocked.add(key),
     /** Takes up to `room` pieces as a claim does, of each key so many that no more than `perKey` run. */
     async take(room: number, perKey = Infinity): Promise<string[]> {
       await shares.look(find)
       const asked = shares.ask(room)
       const taken: string[] = []
-      const keys: Record<string, [number, null]> = {}
+      const keys: Record<string, [number, number | null, null]> = {}
       for (const { key, take } of asked) {
-        const free = perKey - (running.get(key) ?? 0)
-        if (perKey < Infinity) keys[key] = [free, null]
+        const free = paused.has(key) || blocked.has(key) ? 0 : perKey - (running.get(key) ?? 0)
+        if (free < Infinity) keys[key] = [free, paused.get(key) ?? null, null]
         const count = Math.max(0, Math.min(take, free, waiting[key] as number, room - taken.length))
         waiting[key] = (waiting[key] as number) - count
         running.set(key, (running.get(key) ?? 0) + count)
@@ -67,6 +74,43 @@ describe('shares', () => {
     while (count(taken, 'late') === 0)
     for (let n = 0; n < 10; n++) taken.push(...(await queue.take(10)))
     expect(Math.abs(count(taken, 'late') - count(taken, 'early'))).toBeLessThanOrEqual(20)
+  })
+
+  it('of a key that people resume sooner than it was paused for begin with no credit', async () => {
+    const queue = openQueue({ still: 1_000, other: 1_000_000 })
+    await queue.take(10)
+    queue.paused.set('still', 86_400_000)
+    for (let n = 0; n < 50; n++) await queue.take(10)
+    queue.paused.clear()
+    queue.shares.refresh()
+    const taken: string[] = []
+    // A look rests for a moment after the one before.
+    await waitFor(async () => {
+      taken.splice(0, Infinity, ...(await queue.take(10)))
+      return count(taken, 'still') > 0
+    })
+    for (let n = 0; n < 10; n++) taken.push(...(await queue.take(10)))
+    expect(Math.abs(count(taken, 'still') - count(taken, 'other'))).toBeLessThanOrEqual(20)
+  })
+
+  it('are not kept out by any number of keys that cannot start', async () => {
+    const blocked = Array.from({ length: 12_000 }, (_, n) => `a ${n}`)
+    const queue = openQueue({ ...Object.fromEntries(blocked.map((key) => [key, 1])), z: 5 })
+    for (const key of blocked) queue.block(key)
+    for (let n = 0, taken: string[] = []; taken.length === 0; n++) {
+      expect(n).toBeLessThan(200)
+      taken = await queue.take(200)
+    }
+  })
+
+  it('of a key with a rate open again at its pace, however long its runs are', async () => {
+    const shares = createShares()
+    await shares.look(async () => [{ key: 'rated', weight: 1, openInMs: null }])
+    const asked = shares.ask(5)
+    const work = [{ key: 'rated' }] as TakenWork[]
+    shares.note(asked, work, { free: null, keys: { rated: [1, null, 100] } }, 5)
+    expect(shares.hasFull()).toBe(false)
+    expect(shares.waitMs()).toBeLessThanOrEqual(100)
   })
 
   it('leave nothing that could start, however many keys there are and whatever ends', async () => {
