@@ -194,7 +194,7 @@ const CLAIM_SUSPECT_UNDER: PreparedStatement = {
 const SUSPECT_KEYS = `
   select distinct "key" from (
     select work."key" from "JobWork" work where work."name" = $1 and work."place" is not null and work."losses" >= 2
-    order by work."place" limit 100
+    order by work."place" limit 10000
   ) first where "key" is not null`
 
 /**

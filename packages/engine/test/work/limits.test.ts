@@ -30,6 +30,7 @@ interface Take {
   limits?: readonly string[]
   known?: KnownClaims | null
   keys?: readonly AskedKey[] | null
+  suspects?: { isAlone: boolean }
 }
 
 const take = async (connection: Connection, options: Take = {}) =>
@@ -39,6 +40,7 @@ const take = async (connection: Connection, options: Take = {}) =>
     limits: options.limits ?? ['job:sync'],
     known: options.known ?? null,
     keys: options.keys ?? null,
+    suspects: options.suspects,
     request: {
       claimId: crypto.randomUUID(),
       name: 'sync',
@@ -133,6 +135,17 @@ describe('a claim under a limit', () => {
       ['over', true],
       ['still', false],
     ])
+  })
+
+  it('of work that runs alone finds that of a key with room, however much waits of others before it', async () => {
+    await limit(`"perKey" = 1, "order" = 'fair'`)
+    await insert(1, 'full')
+    await take(runtime.database, { keys: asked('full') })
+    await insert(150, 'full')
+    await insert(1, 'free')
+    await runtime.rows('update "JobWork" set "losses" = 2')
+    const { work } = await take(runtime.database, { limit: 1, suspects: { isAlone: true } })
+    expect(work.map(({ key }) => key)).toEqual(['free'])
   })
 
   it('lets one try after others have refused, and all ten seconds later', async () => {
