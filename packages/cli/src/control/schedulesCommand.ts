@@ -22,12 +22,14 @@ const usage = (
            [--catch-up DURATION] [--jitter DURATION] [--starts DATE|now] [--ends DATE|never] [--allow-seconds] [--reason TEXT] [--json]
        ${call} pause|trigger <job> <key> --reason TEXT [--json]
        ${call} resume|delete <job> <key> [--reason TEXT] [--json]
+       ${call} backfill <job> <key> --from DATE [--to DATE] --reason TEXT [--json]
 
 Schedules that are kept as data, such as one for each customer: lists them, shows what became of their ticks and who changed
 them, and changes them. Payloads are not shown. Who changed what, and why, is recorded.
 
 set makes a schedule, or changes one: what you leave out stays as it is, and in a new one has its default. What is due by the
-old times is decided first. trigger has one run now, beside its ticks. preview lists what it would be due at next.
+old times is decided first. trigger has one run now, beside its ticks. backfill has those run whose ticks from one instant to
+another, at most 10,000, got no run. preview lists what it would be due at next.
 
   --search TEXT       how the key begins
   --cron CRON         five fields, or six with seconds in front
@@ -36,6 +38,7 @@ old times is decided first. trigger has one run now, beside its ticks. preview l
   --catch-up DURATION a tick that was due longer ago is missed: 90s, 15min, 2h, 3d; a new one has 1d
   --jitter DURATION   spreads what is due at one instant; a new one has 0s
   --starts, --ends    no tick before and after; in UTC unless it has an offset
+  --from, --to        the first and the last instant to backfill, in the same way; --to defaults to now
   --allow-seconds     allows more than one tick in a minute
   --reason TEXT       why, for the record
   --limit N           how many schedules, ticks or instants, 1 to 1000 (preview: 100); default 20
@@ -45,7 +48,7 @@ old times is decided first. trigger has one run now, beside its ticks. preview l
 Exit code: 0 done, or nothing to do, 1 refused, or the environment or the database needs attention, 2 usage`
 
 const READS = ['list', 'show', 'preview'] as const
-const ACTIONS = [...READS, 'set', 'pause', 'resume', 'trigger', 'delete'] as const
+const ACTIONS = [...READS, 'set', 'pause', 'resume', 'trigger', 'backfill', 'delete'] as const
 
 const OPTIONS = {
   search: { type: 'string' },
@@ -59,6 +62,8 @@ const OPTIONS = {
   jitter: { type: 'string' },
   starts: { type: 'string' },
   ends: { type: 'string' },
+  from: { type: 'string' },
+  to: { type: 'string' },
   'allow-seconds': { type: 'boolean' },
   reason: { type: 'string' },
   limit: { type: 'string' },
@@ -104,6 +109,8 @@ export function createSchedulesCommand(source: ProductSource): Command {
           return await preview(target, call)
         case 'set':
           return await set(target, call)
+        case 'backfill':
+          return await backfill(target, call)
         default:
           return await act(action, target, call)
       }
@@ -304,9 +311,35 @@ function readPayload(text: string | undefined): unknown {
 function readInstant(option: string, text: string | undefined, none: string) {
   if (text === undefined) return undefined
   if (text === none) return null
+  return readDate(option, text, `, or ${none}`)
+}
+
+function readDate(option: string, text: string, or = ''): Date {
   const { instant, problem } = parseInstant(text, 'UTC')
-  if (instant === null) throw new UsageError(`${option}: ${problem}, or ${none}`)
+  if (instant === null) throw new UsageError(`${option}: ${problem}${or}`)
   return instant
+}
+
+async function backfill(target: Target, { values, terminal, product }: Call) {
+  const { name, key } = target
+  const { reason = '', from, to } = values
+  if (reason.trim() === '') throw new UsageError('--reason is missing: say why')
+  if (from === undefined) throw new UsageError('--from is missing: since when?')
+  const request = {
+    from: readDate('--from', from),
+    to: to === undefined ? new Date() : readDate('--to', to),
+    ...{ actor: currentUser(), reason },
+  }
+  const job = product.jobs.find((one) => one.name === name) ?? { name }
+  const outcome = await refusedInWords(product, async ({ schedules }) =>
+    schedules.backfill(null, job, key, request),
+  )
+  if (outcome.kind === 'notFound') throw unknownSchedule(target, product)
+  const { enqueued, kept } = outcome
+  if (values.json) return print(terminal, { name, key, enqueued, kept })
+  return print(terminal, [
+    `${nameOf(target)} has ${enqueued} ${enqueued === 1 ? 'run' : 'runs'} more to do; ${kept} of its ticks had one.`,
+  ])
 }
 
 async function act(

@@ -121,13 +121,28 @@ describe('set', () => {
     ],
     [['pause', 'sendReport', 'tenant-7'], 2, '--reason is missing: say why'],
     [['trigger', 'sendReport'], 2, 'Which schedule? Give its key'],
+    [['backfill', 'sendReport', 'tenant-7', '--reason', 'x'], 2, '--from is missing: since when?'],
+    [
+      ['backfill', 'sendReport', 'tenant-7', '--from', 'May', '--reason', 'x'],
+      2,
+      /^--from: "May" is not a date;/,
+    ],
+    [
+      ['backfill', 'sendReport', 'tenant-7', '--from', '2026-05-04', '--reason', 'x'],
+      1,
+      'sendReport has no schedule tenant-7',
+    ],
     [['show', 'sendReport', 'tenant-7'], 1, 'sendReport has no schedule tenant-7'],
     [['resume', 'sendReport', 'tenant-7'], 1, 'sendReport has no schedule tenant-7'],
     [['preview', 'pruneDraft', 'tenant-7'], 2, /did you mean pruneDrafts\?/],
     [['list', 'sendReport', 'tenant-7'], 2, 'list takes a job; to look for a key, give --search'],
     [['list', '--state', 'lost'], 2, 'state must be one of paused, refused, late, not "lost"'],
     [['list', '--after', 'x'], 2, '--after: "x" is not a position that this command has printed'],
-    [['carry'], 2, /^Say what to do: list, show, preview, set, pause, resume, trigger, delete$/],
+    [
+      ['carry'],
+      2,
+      /^Say what to do: list, show, preview, set, pause, resume, trigger, backfill, delete$/,
+    ],
   ])('refuses %j', async (args, code, message) => {
     const answer = await run(...args)
     expect(answer).toMatchObject({ code, stdout: [] })
@@ -186,6 +201,21 @@ it('pauses and resumes one, has a run of it, and deletes it, each on record', as
   expect((actions as { action: string }[]).map(({ action }) => action)).toEqual([
     ...['reschedule', 'resume', 'run', 'pause', 'reschedule'],
   ])
+})
+
+it('backfills the ticks of some weeks, once', async () => {
+  await set('tenant-7', '--starts', '2026-01-01')
+  const weeks = ['--from', '2026-05-04', '--to', '2026-05-18T09:00+01:00', '--reason', 'was down']
+  expect(await tell('backfill', 'sendReport', 'tenant-7', ...weeks)).toEqual([
+    'The schedule tenant-7 of sendReport has 3 runs more to do; 0 of its ticks had one.',
+  ])
+  expect(await json('backfill', 'sendReport', 'tenant-7', ...weeks)).toEqual({
+    ...{ name: 'sendReport', key: 'tenant-7', enqueued: 0, kept: 3 },
+  })
+  expect(
+    await database.prisma
+      .$queryRaw`select distinct "label", count(*)::int as "n" from "JobWork" group by 1`,
+  ).toEqual([{ label: 'Tenant 7', n: 3 }])
 })
 
 it('shows one: when it is due, what became of its ticks, and who changed it', async () => {
