@@ -98,6 +98,7 @@ const UNDER: UnderLimits = {
       wanted."exclusiveKey", wanted."claimId", wanted."expireSeconds", wanted."request"`,
   columns: ', "limits", "place"',
   values: `, $8::text[], nextval('roundsman."JobPlace"')`,
+  returning: ' returning "place" as "own"',
   charged: `, charged as (
     insert into "JobThrottle" ("name", "freeAt")
     select ${throttleOf('state."limit"')}, state."from" + (select count(*) from taken) * state."startMs" * interval '1 millisecond'
@@ -113,8 +114,8 @@ const UNDER: UnderLimits = {
   key: ', "key"',
   told: `null, null, null, null, null, null, case when "isAlive" then jsonb_build_object(
       'known', (
-        select jsonb_build_object('server', "server", 'seen', "seen"::text, 'living', to_jsonb("living"::text[]))
-        from state where "server" is not null
+        select jsonb_build_object('server', "server", 'seen', greatest("seen", "own")::text, 'living', to_jsonb(array_remove("living" || "own", null)::text[]))
+        from state left join claimed on true where "server" is not null
       ),
       'free', (select min("free") from state where "limit" is not null),
       'isRated', (select coalesce(bool_or("startMs" is not null), false) from state where "limit" is not null),

@@ -181,7 +181,7 @@ export const claimSql = (
       from whole cross join taken group by "request"
     ) held on held."request" = wanted."request"
     -- All in the same order, so that two claims that meet at two keys do not wait for each other.
-    order by wanted."exclusiveKey"
+    order by wanted."exclusiveKey"${under.returning}
   )${under.charged}
   select "request"::int as "request", "id"::text as "id", "bytes", "place"::text as "place",
          case when "payload" is null then (select long."payload" from "JobPayload" long where long."workId" = "id") else "payload" end
@@ -199,9 +199,10 @@ export interface UnderLimits {
   /** CTEs before the requests, which these may read. */
   state: string
   wanted: string
-  /** Columns of JobClaim, and their values. */
+  /** Columns of JobClaim, their values, and what the insert returns. */
   columns: string
   values: string
+  returning: string
   /** CTEs that read what was taken. */
   charged: string
   /** A column of the answer, and its last row. */
@@ -217,6 +218,7 @@ const FREELY: UnderLimits = {
   wanted: 'wanted.*',
   columns: '',
   values: '',
+  returning: '',
   charged: '',
   key: '',
   told: Array.from({ length: ANSWERED }, () => 'null').join(', '),

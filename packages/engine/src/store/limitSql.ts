@@ -84,11 +84,8 @@ export const LIMIT_STATE_SQL = `
       #variable_conflict use_column
       DECLARE
         behind bigint := CASE WHEN $4 = pg_postmaster_start_time()::text THEN $5 ELSE 0 END;
-        reached bigint;
       BEGIN
         PERFORM FROM "JobLimit" one WHERE one."name" = ANY($1) ORDER BY one."name" FOR UPDATE;
-        -- Whoever is under one of these limits gets a place only after us.
-        SELECT last_value INTO reached FROM "JobPlace";
         RETURN QUERY
         WITH claim AS MATERIALIZED (
           SELECT "place", "name", "limits", "runIds", "keys" FROM "JobClaim" WHERE "limits" IS NOT NULL AND "place" > behind
@@ -141,7 +138,10 @@ export const LIMIT_STATE_SQL = `
             )
           ) head ON true
         UNION ALL
-        SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, pg_postmaster_start_time()::text, reached,
+        -- Whoever is under one of these limits gets a greater place, after us. A place without a claim does not count: after a crash of
+        -- the server the sequence gives it again.
+        SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, pg_postmaster_start_time()::text,
+               greatest(behind, (SELECT max(claim."place") FROM claim)),
                array(SELECT DISTINCT held."place" FROM held);
       END $$;`
 

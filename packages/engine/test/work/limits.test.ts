@@ -71,6 +71,36 @@ describe('a claim under a limit', () => {
     expect((await take(runtime.database)).work).toHaveLength(0)
   })
 
+  it('counts claims whose places a crash of the server has let the sequence give again', async () => {
+    await runtime.rows(`insert into "JobLimit" ("name", "global") values ('job:sync', 3)`)
+    await insert(10)
+    await take(runtime.database, { limit: 1 })
+    const [place] = await runtime.rows<{ at: string }>('select last_value as at from "JobPlace"')
+    // Of work whose transactions the crash has undone.
+    await runtime.rows(`select nextval('"JobPlace"') from generate_series(1, 100)`)
+    const before = await take(runtime.database, { limit: 0 })
+    await runtime.rows(`select setval('"JobPlace"', $1::bigint)`, [place?.at])
+    expect((await take(runtime.database, { limit: 1 })).work).toHaveLength(1)
+    const { known } = before.state!
+    expect((await take(runtime.database, { known })).work).toHaveLength(1)
+  })
+
+  it('reads no more of the claims before its own, but those of which runs go on', async () => {
+    await runtime.rows(`insert into "JobLimit" ("name", "global") values ('job:sync', 9)`)
+    await insert(3)
+    const first = await take(runtime.database, { limit: 1 })
+    const second = await take(runtime.database, { limit: 1, known: first.state!.known })
+    const places = await runtime.rows<{ place: string }>(
+      'select "place"::text from "JobClaim" order by "place"',
+    )
+    const [one, two] = places.map(({ place }) => place)
+    expect(second.state!.known).toMatchObject({ seen: two, living: [one, two] })
+    await runtime.rows('delete from "JobClaim"')
+    const { known } = (await take(runtime.database, { limit: 0, known: second.state!.known }))
+      .state!
+    expect(known).toMatchObject({ seen: two, living: [] })
+  })
+
   it('counts by key', async () => {
     await runtime.rows(
       `insert into "JobLimit" ("name", "perKey", "order") values ('job:sync', 2, 'fair')`,
