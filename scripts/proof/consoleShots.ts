@@ -70,6 +70,27 @@ export const FILLED: readonly Shot[] = [
     open: scrollTo('Dead letters'),
     isScrolled: true,
   },
+  {
+    title: 'Why a piece of work waits',
+    file: 'work',
+    path: 'queue?work=demoSyncOrder',
+    shows: 'Why it waits',
+    open: (page) =>
+      page.getByRole('link', { name: 'Why this work of demoSyncOrder waits' }).first().click(),
+  },
+  {
+    title: 'Schedules of customers',
+    file: 'schedules',
+    path: 'jobs/sendWeeklyReport/schedules',
+    shows: 'Asia/Tokyo',
+  },
+  {
+    title: 'The schedule of a customer',
+    file: 'schedule',
+    path: 'jobs/sendWeeklyReport/schedules',
+    shows: 'Missed ticks',
+    open: (page) => page.getByRole('table').getByRole('link').first().click(),
+  },
   { title: 'Workers', file: 'workers', path: 'workers', shows: 'Idle' },
   {
     title: 'A worker',
@@ -122,6 +143,7 @@ export const EMPTY: readonly Shot[] = [
   like('runs', { shows: 'Nothing has run yet' }),
   like('runs-filtered', { path: 'runs?outcome=failed', shows: 'No runs match' }),
   like('queue', { shows: 'No dead letters' }),
+  like('schedules', { shows: 'There are no schedules by key yet' }),
   like('worker'),
   like('search', { shows: 'Nothing matches', open: searchFor('nothing like that') }),
 ]
