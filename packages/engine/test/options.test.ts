@@ -18,6 +18,7 @@ import {
 import fc from 'fast-check'
 import * as prometheus from 'prom-client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { z } from 'zod'
 import { createAlertWatcher, createAlertWebhook, type AlertOptions } from '../src/alerts.ts'
 import { getWork } from '../src/client.ts'
 import { defineJob, pruneJobRuns } from '../src/index.ts'
@@ -144,6 +145,20 @@ const INTERFACES: Readonly<Record<string, Interface>> = {
     call: (options) => defineJob({ name: 'drawn', ...options }),
     ranges: JOB_NUMBERS,
   },
+  'the concurrency of defineJob': {
+    call: (concurrency) =>
+      defineJob({
+        name: 'drawn',
+        payload: z.object({ tenant: z.string() }),
+        partition: { key: ({ tenant }) => tenant },
+        concurrency,
+      }),
+    ranges: {
+      perWorker: positive(10_000),
+      global: positive(1_000_000),
+      perKey: positive(1_000_000),
+    },
+  },
   'the rate limit of defineJob': {
     call: (rateLimit) =>
       defineJob({
@@ -177,10 +192,10 @@ const drawn = fc.constantFrom(...settings).chain(({ name, option, range }) =>
   }),
 )
 
-/** Whose numbers are parts of what a client is called with: client.test.ts tries those. */
+/** Whose numbers are parts of what a client is called with: client.test.ts tries those. What a service says is taken as it can be: rateLimited.test.ts. */
 const OF_CLIENTS = `
   EnqueueOptions AwaitResultOptions ReaderOptions JobsClientOptions ListJobRunsOptions ListJobTicksOptions RecentRunsOptions
-  WorkerRunsOptions DeadLetterQuery WaitingWorkQuery PreviewQuery`
+  WorkerRunsOptions DeadLetterQuery WaitingWorkQuery PreviewQuery RateLimitedOptions`
 /** A type as the reference has it, with the rows of its parts. */
 const INTERFACE = /^\| \*\*`(\w+)((?:(?!^\| \*\*|^#).)*)/gms
 

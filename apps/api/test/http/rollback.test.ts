@@ -31,7 +31,8 @@ function rollingBack(prisma: DatabaseClient): DatabaseClient {
   })
 }
 
-const ASKED_FOR = /^(?:request|cancel|approve|redrive|discard|pause|resume|postpone|prioritise)/
+const ASKED_FOR =
+  /^(?:request|cancel|approve|redrive|discard|pause|resume|postpone|prioritise|startBulk)/
 
 /** The same client, except that what people ask for happens in transactions of that Prisma client. */
 function within(jobsClient: JobsClient, prisma: DatabaseClient): JobsClient {
