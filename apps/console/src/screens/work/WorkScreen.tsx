@@ -100,14 +100,14 @@ function Reasons({ of: { text, since, reasons } }: { of: WorkExplanation }) {
               </span>
               <span className="lineEnd muted">
                 {reason.since !== null && (
-                  <>
-                    since <Moment at={reason.since} />
-                  </>
-                )}{' '}
+                  <span>
+                    began <Moment at={reason.since} />
+                  </span>
+                )}
                 {reason.until !== null && (
-                  <>
-                    until <Moment at={reason.until} isToCome />
-                  </>
+                  <span>
+                    ends <Moment at={reason.until} isToCome />
+                  </span>
                 )}
               </span>
             </li>
