@@ -28,8 +28,7 @@ export interface FailedWork {
   origin: 'queue' | 'hand' | 'deadLetter'
   trigger: JobTrigger
   dryRun: boolean
-  /** Default: the first. */
-  attempt?: number
+  attempt: number
   /** How long a service that has refused takes no more. Default: no time. */
   retryAfterMs?: number | undefined
   failures: number
@@ -67,7 +66,7 @@ export function decideNext(
       return { next: { kind: 'again', delayMs: backOffMs(retry, work.failures, random) }, costs }
     }
     case 'refused': {
-      const { attempt = 1, failures, retryAfterMs: delayMs = 0 } = work
+      const { attempt, failures, retryAfterMs: delayMs = 0 } = work
       if (attempt - failures - work.losses <= MAX_REFUSED)
         return { next: { kind: 'again', delayMs } }
       const costs = { failure: true }

@@ -3,6 +3,7 @@ import { isLevelOn } from '../store/containedLog.ts'
 import type { Details, Handler } from '../job/handler.ts'
 import type { Job } from '../job/defineJob.ts'
 import type { HostClient, HostTransaction } from '../job/hostTypes.ts'
+import type { Refusal } from '../job/rateLimited.ts'
 import type { NewRun, TakenWork } from '../store/claimWork.ts'
 import { parkWork } from '../store/parkWork.ts'
 import type { Database } from '../store/database.ts'
@@ -85,7 +86,8 @@ export async function performRun(
   const observation = beginRun(services, taken)
   // Not in here: thousands of runs wait for their ends at once, and the garbage collector copies what each holds meanwhile.
   const intended = await carryOut(services, taken, manner, observation)
-  await park(services, taken, intended)
+  const { failure } = intended
+  if (failure?.refusal) await park(services, taken, failure.refusal, failure.error.message)
   const outcome = await services.settler.settle(intended)
   return endRun(services, taken.run, observation, intended, outcome)
 }
@@ -138,11 +140,11 @@ async function carryOut(
 async function park(
   { database, log }: RunServices,
   { run, held }: TakenWork,
-  { failure }: IntendedEnd,
+  refusal: Refusal,
+  reason: string,
 ): Promise<void> {
-  if (failure?.refusal === undefined) return
   const of = { id: run.id, name: run.name, claimId: held.id }
-  await parkWork(database, of, failure.refusal, failure.error.message).catch((error: unknown) =>
+  await parkWork(database, of, refusal, reason).catch((error: unknown) =>
     log.warn(
       { err: error, ...fieldsOf(run, undefined) },
       'what a service refuses could not be parked',

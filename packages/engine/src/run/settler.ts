@@ -8,7 +8,7 @@ import type { RetryPolicy } from '../job/defineJob.ts'
 import type { HeldClaim, TakenWork } from '../store/claimWork.ts'
 import type { Database } from '../store/database.ts'
 import type { ErrorDescription } from './describeError.ts'
-import { decideNext, type AfterFailure } from './afterFailure.ts'
+import { decideNext, type AfterFailure, type FailedWork } from './afterFailure.ts'
 import { pauseAfter } from './pauseAfter.ts'
 import { findLocked, type Locked } from '../store/findLocked.ts'
 import { endRuns, findEnded, letGo, type RunEnd } from '../store/endRuns.ts'
@@ -345,11 +345,7 @@ function toRunEnd(
   { taken, retry, endedAt, failure, ...said }: IntendedEnd,
   random: Random,
 ): RunEnd {
-  const { run, held, origin, failures, losses, lossesAlone, isPlain, hasSpoken = false } = taken
-  const { trigger, dryRun } = run
-  const retryAfterMs = failure?.refusal?.retryAfterMs
-  const of = { origin, trigger, dryRun, failures, losses, lossesAlone, hasProgress: hasSpoken }
-  const work = { ...of, attempt: run.attempt, retryAfterMs }
+  const { run, held, isPlain, hasSpoken = false } = taken
   return {
     runId: run.id,
     claimId: held.id,
@@ -363,7 +359,19 @@ function toRunEnd(
     error: failure && { code: failure.error.code, message: failure.error.message },
     ...(failure === null
       ? { next: { kind: 'done' } }
-      : decideNext(work, retry, failure.next, failure.error.code, random)),
+      : decideNext(toFailedWork(taken, failure), retry, failure.next, failure.error.code, random)),
+  }
+}
+
+function toFailedWork(
+  { run, origin, failures, losses, lossesAlone, hasSpoken = false }: TakenWork,
+  { refusal }: NonNullable<IntendedEnd['failure']>,
+): FailedWork {
+  const { trigger, dryRun, attempt } = run
+  return {
+    ...{ origin, trigger, dryRun, attempt, failures, losses, lossesAlone },
+    retryAfterMs: refusal?.retryAfterMs,
+    hasProgress: hasSpoken,
   }
 }
 

@@ -32,10 +32,13 @@ export interface Claimer {
   claim(job: Job, limit: number, options?: ClaimManner): Promise<ClaimAnswer>
   /** Takes one piece of work that is to run alone. */
   claimSuspect(job: Job): Promise<ClaimAnswer>
-  /** The end of a run of this job is recorded. Returns the other jobs for which that may have made room. */
-  ended(job: Job, work: Pick<TakenWork, 'key'>): readonly string[]
-  /** Has all start again whom a refusal keeps waiting, if this run was the one that tries and has succeeded. Null: there is none. */
-  openAfterTrial(job: Job, work: TakenWork): Promise<void> | null
+  /** Whether the job is under limits over all workers, which `ended` is to hear of its runs. */
+  isLimited(job: Job): boolean
+  /**
+   * The end of a run of such a job is recorded. Has all start again whom a refusal keeps waiting, if this run was the one that tries
+   * and has succeeded. Returns the other jobs for which the end may have made room.
+   */
+  ended(job: Job, work: TakenWork): Promise<readonly string[]>
   /** Lets claims under way end soon, even when the database does not answer. */
   stop(): void
 }
@@ -319,15 +322,15 @@ export function createClaimer({
       )
       return toAnswer(taken, job, 1)
     },
-    ended(job, { key }) {
-      limits.of(job.name)?.shares?.ended(key ?? '')
-      return limits.besides(job.name)
-    },
-    openAfterTrial(job, { run, key }) {
-      const rules = limits.of(job.name)
-      if (rules === null || performance.now() > rules.triesUntil) return null
-      // Where it fails, all may start soon all the same.
-      return openAfterTrial(database, rules.limits, run.id, key ?? '').catch(() => undefined)
+    isLimited: ({ name }) => limits.of(name) !== null,
+    async ended({ name }, { run, key = '' }) {
+      const rules = limits.of(name)
+      if (rules !== null && performance.now() <= rules.triesUntil) {
+        // Where it fails, all may start soon all the same.
+        await openAfterTrial(database, rules.limits, run.id, key).catch(() => undefined)
+      }
+      limits.of(name)?.shares?.ended(key)
+      return limits.besides(name)
     },
     stop() {
       stoppedAt = performance.now()

@@ -37,15 +37,17 @@ export function createLanes(
   const { claimer, log, observers, countLanes, turns, execute } = options
   const lanes = new Map<string, Lane>()
   const budget = createPayloadBudget()
-  const carryOut: typeof execute = async (job, work, isAlone) => {
+  const carryOut: typeof execute = (job, work, isAlone) =>
+    claimer.isLimited(job) ? makeRoomAfter(job, work, isAlone) : execute(job, work, isAlone)
+
+  const makeRoomAfter: typeof execute = async (job, work, isAlone) => {
     try {
       return await execute(job, work, isAlone)
     } finally {
-      const opening = claimer.openAfterTrial(job, work)
-      if (opening !== null) await opening
-      for (const name of claimer.ended(job, work)) lanes.get(name)?.makeRoom()
+      for (const name of await claimer.ended(job, work)) lanes.get(name)?.makeRoom()
     }
   }
+
   for (const job of options.jobs) {
     const lane = createLane({
       job,
