@@ -1,4 +1,5 @@
 import { checkLimit, checkParts, checkPosition, oneOf, optional } from '../job/argument.ts'
+import { GREATEST_RANK, LEAST_RANK } from '../store/place.ts'
 import { aboutValues, isAboutSql, PIECE_FILTER, type PieceFilter } from '../store/pieceFilter.ts'
 import {
   IN_ORDER,
@@ -10,14 +11,7 @@ import {
   SUSPECT,
 } from '../store/waitingSql.ts'
 import type { PagePosition, JobsReader } from './reader.ts'
-import {
-  DELAYED,
-  DUE_PARTS,
-  GREATEST_PLACE,
-  GREATEST_RANK,
-  LEAST_RANK,
-  NAMES_OF_WORK,
-} from './workOfJobs.ts'
+import { DELAYED, DUE_PARTS, GREATEST_PLACE, NAMES_OF_WORK } from './workOfJobs.ts'
 
 /** Work that no worker has taken yet, or that is to be retried. Its payload stays in the database. */
 export interface WaitingWork {

@@ -1,3 +1,4 @@
+import { GREATEST_RANK, LEAST_RANK } from '../store/place.ts'
 import { LATER, READY, SUSPECT } from '../store/waitingSql.ts'
 
 /**
@@ -26,7 +27,6 @@ export const NAMES_OF_SCHEDULES = namesIn('"JobKeyedSchedule"', 'true')
 
 export const NAMES_OF_LETTERS = namesIn('"JobDeadLetter"', 'true')
 
-export const [LEAST_RANK, GREATEST_RANK] = [-(2 ** 31), 2 ** 31 - 1]
 export const GREATEST_PLACE = '9223372036854775807'
 
 /**

@@ -18,6 +18,7 @@ import {
 import type { AnyRow, Connection, PreparedStatement } from './database.ts'
 import { GIVES_WAY } from './giveWay.ts'
 import { HALF_OPEN_S, keyOpensAt, throttleOf } from './limitSql.ts'
+import { LEAST_RANK } from './place.ts'
 
 /** What a worker knows of the claims under the limits of a job. */
 export interface KnownClaims {
@@ -245,8 +246,6 @@ export async function claimUnderLimits(
     state: isKnown ? ({ ...told, keys: told.keys ?? {} } as LimitState) : null,
   }
 }
-
-const LEAST_RANK = -(2 ** 31)
 
 /** A key that has work to take, and how much more than others it gets. */
 export interface FoundKey {

@@ -5,6 +5,7 @@ import { aliveSql } from '../liveness/whoIsLost.ts'
 import type { AnyRow, Connection, PreparedStatement } from './database.ts'
 import { labelOfEnvelope, toEnvelope, type Envelope, type Facts } from './envelope.ts'
 import { GIVES_WAY } from './giveWay.ts'
+import { GREATEST_RANK, LEAST_RANK } from './place.ts'
 import { MAX_INLINE_BYTES } from './queueTables.ts'
 import { ARRAYS, HELD_COLUMNS, hasNotEnded, heldSql } from './heldRuns.ts'
 import { isReplacedSql } from './uniqueKeys.ts'
@@ -120,8 +121,6 @@ export const MAX_CLAIM_BYTES = 16 * 2 ** 20
 
 /** Work needs a worker that understands at least this much. Later versions raise it, and leave what needs more alone. */
 export const UNDERSTANDS = 0
-
-const [LEAST_RANK, GREATEST_RANK] = [-(2 ** 31), 2 ** 31 - 1]
 
 /** How a statement names a parameter that is an array. */
 export type ArrayOf = (array: string) => string

@@ -9,5 +9,7 @@
 /** The expression for a new place. `case` keeps to the order: PostgreSQL assigns the transaction's id first. */
 export const PLACE_SQL = `case when pg_current_xact_id() is not null then nextval('roundsman."JobPlace"') end`
 
+export const [LEAST_RANK, GREATEST_RANK] = [-(2 ** 31), 2 ** 31 - 1]
+
 /** The rank of a priority: what is greater starts later, so that an index lists work in the order in which it is taken. */
-export const rankOf = (priority: number): number => Math.min(-priority, 2 ** 31 - 1)
+export const rankOf = (priority: number): number => Math.min(-priority, GREATEST_RANK)
