@@ -104,8 +104,10 @@ export function createRounds(options: {
         order === null ? [] : [name],
       )
       const isForAll = roundsMade % ROUNDS_PER_START === 1
-      await attempt(() => giveEmptyKeys(database, keyed, isForAll ? null : FIRST_WORK))
-      if (keyed.length > 0) await attempt(() => dropOldRates(database))
+      if (keyed.length > 0) {
+        await attempt(() => giveEmptyKeys(database, keyed, isForAll ? null : FIRST_WORK))
+        await attempt(() => dropOldRates(database))
+      }
       await attempt(async () => {
         lastKey = await freeUniqueKeys(database, lastKey)
       })

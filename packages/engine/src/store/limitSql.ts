@@ -190,7 +190,7 @@ export async function giveEmptyKeys(
   names: readonly string[],
   among: number | null,
 ): Promise<void> {
-  if (names.length > 0) await connection.query(GIVE_EMPTY_KEYS_SQL, [names, among])
+  await connection.query(GIVE_EMPTY_KEYS_SQL, [names, among])
 }
 
 /** Whether the limits $1, which the caller's transaction has locked, have room for one more run of the job $2 with the key $3. */
