@@ -1,7 +1,9 @@
 import { checkId } from '../job/argument.ts'
+import { pace } from '../job/limits.ts'
 import { isAliveSql } from '../liveness/whoIsLost.ts'
 import { UNDERSTANDS } from '../store/claimWork.ts'
 import { hasNotEnded } from '../store/heldRuns.ts'
+import { HALF_OPEN_S } from '../store/limitSql.ts'
 import { boundedText } from './bounded.ts'
 import { findLastAction } from './jobActions.ts'
 import { HELD_UNDER_LIMITS, jsonInstant } from './listLimits.ts'
@@ -109,9 +111,6 @@ const parkSql = (
 ) => `case when "${park}"."until" > clock_timestamp() - interval '${HALF_OPEN_S} seconds' then jsonb_build_object(
         'isOver', "${park}"."until" <= clock_timestamp(), 'until', ${jsonInstant(`"${park}"."until"`)}, 'since', ${jsonInstant(`"${park}"."since"`)},
         'reason', ${boundedText(`"${park}"."reason"`)}) end`
-
-/** After an instant until which a service has refused more, one run at a time tries for so long. */
-const HALF_OPEN_S = 10
 
 const IS_DRY = `coalesce(work."facts" -> 'dryRun' = 'true', false)`
 
@@ -419,8 +418,7 @@ function limitReasons(limit: LimitOfWork, key: string | null): WaitReason[] {
 /** How long until one may start, as throttle.ts has it. */
 function waitForToken({ rateLimit, ratePerMs }: LimitOfWork, aheadMs: number | null): number {
   if (rateLimit === null || ratePerMs === null || aheadMs === null) return 0
-  const intervalMs = ratePerMs / rateLimit
-  const burst = Math.max(1, Math.floor(rateLimit / 10))
+  const { intervalMs, burst } = pace({ limit: rateLimit, perMs: ratePerMs })
   const bounded = Math.min(burst * intervalMs, Math.max(0, aheadMs))
   return Math.max(0, bounded - (burst - 1) * intervalMs)
 }
