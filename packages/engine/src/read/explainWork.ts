@@ -87,24 +87,21 @@ export interface WorkExplanation {
 const MAX_AHEAD = 10_000
 const MAX_RUNS = 20
 
-/** The runs under way of the claims that meet the condition, as JSON. */
-const runsSql = (where: string) => `(
-    select jsonb_agg(jsonb_build_object('runId', held."id", 'workerId', ${boundedText('held."workerId"')}, 'startedAt', held."startedAt") order by held."startedAt", held."id")
-    from (
-      -- As an instant of JavaScript.
-      select held."id", claim."workerId", ${jsonInstant('claim."startedAt"')} as "startedAt"
-      from "JobClaim" claim cross join unnest(claim."runIds") held("id")
-      where ${where} and ${hasNotEnded('held."id"')}
-      order by claim."startedAt", held."id" limit ${MAX_RUNS}
-    ) held
+/** The first of the runs that a select finds, as JSON. */
+const firstRunsSql = (found: string) => `(
+    select jsonb_agg(jsonb_build_object('runId', first."id", 'workerId', ${boundedText('first."workerId"')}, 'startedAt', ${jsonInstant('first."startedAt"')})
+      order by first."startedAt", first."id")
+    from (${found} order by "startedAt", "id" limit ${MAX_RUNS}) first
   )`
 
-/** The first runs under limits that meet the condition, of `held`. */
-const heldSql = (where: string) => `(
-        select jsonb_agg(jsonb_build_object('runId', first."id", 'workerId', ${boundedText('first."workerId"')}, 'startedAt', ${jsonInstant('first."startedAt"')})
-          order by first."startedAt", first."id")
-        from (select * from held where ${where} order by held."startedAt", held."id" limit ${MAX_RUNS}) first
-      )`
+/** Those under way of the claims that meet the condition. */
+const runsSql = (where: string) =>
+  firstRunsSql(`
+      select held."id", claim."workerId", claim."startedAt" from "JobClaim" claim cross join unnest(claim."runIds") held("id")
+      where ${where} and ${hasNotEnded('held."id"')}`)
+
+/** Those under limits that meet the condition, of `held`. */
+const heldSql = (where: string) => firstRunsSql(`select * from held where ${where}`)
 
 const parkSql = (
   park: string,
@@ -330,10 +327,12 @@ function describeError({ code, message }: Row): string {
     : `${code}: ${message}`
 }
 
+type AddReason = (kind: WaitReasonKind, text: string, more?: Partial<WaitReason>) => void
+
 /** In the order in which somebody would lift them: what nobody has to wait for comes first. */
 function listReasons(row: Row): WaitReason[] {
   const reasons: WaitReason[] = []
-  const add = (kind: WaitReasonKind, text: string, more: Partial<WaitReason> = {}) =>
+  const add: AddReason = (kind, text, more) =>
     reasons.push({ kind, text, since: null, until: null, runs: [], ...more })
   if (row.pausedAt !== null) {
     const why = row.pauseReason === null ? '' : `: ${row.pauseReason}`
@@ -351,7 +350,7 @@ function listReasons(row: Row): WaitReason[] {
   }
   if (row.isExcluded)
     add('exclusive', 'one run at a time, and one is under way', { runs: toRuns(row.excludedBy) })
-  reasons.push(...(row.limits ?? []).flatMap((limit) => limitReasons(limit, row.key)))
+  for (const limit of row.limits ?? []) addReasonsOf(limit, row.key, add)
   reasons.sort((one, other) => WAIT_REASONS.indexOf(one.kind) - WAIT_REASONS.indexOf(other.kind))
   if (!row.isExcluded && row.areFull === true)
     add('slotsFull', `all ${row.slots} slots of its workers are taken`, {
@@ -369,10 +368,7 @@ function listReasons(row: Row): WaitReason[] {
 /** A pause that lasts until somebody ends it. */
 const FOR_EVER = '9999-12-31T00:00:00.000Z'
 
-function limitReasons(limit: LimitOfWork, key: string | null): WaitReason[] {
-  const reasons: WaitReason[] = []
-  const add = (kind: WaitReasonKind, text: string, more: Partial<WaitReason> = {}) =>
-    reasons.push({ kind, text, since: null, until: null, runs: [], ...more })
+function addReasonsOf(limit: LimitOfWork, key: string | null, add: AddReason): void {
   const { name, global, perKey, running, keyRunning } = limit
   const own = /^(?:job|rate):(.*)$/.exec(name)?.[1]
   const whose = own === undefined ? `the limit ${name}` : own
@@ -412,10 +408,9 @@ function limitReasons(limit: LimitOfWork, key: string | null): WaitReason[] {
       until,
     })
   }
-  return reasons
 }
 
-/** How long until one may start, as throttle.ts has it. */
+/** How long until one may start. */
 function waitForToken({ rateLimit, ratePerMs }: LimitOfWork, aheadMs: number | null): number {
   if (rateLimit === null || ratePerMs === null || aheadMs === null) return 0
   const { intervalMs, burst } = pace({ limit: rateLimit, perMs: ratePerMs })
