@@ -28,10 +28,11 @@ export async function readQueue(
 ): Promise<ConsoleQueue> {
   const catalogue = jobs.map(({ name }) => name)
   const names = await withOtherJobs(reader, catalogue)
+  const listed = listWorkers(reader)
   const [rows, waiting, workers, lanes, minutes] = await Promise.all([
-    readQueueJobs(reader, names, catalogue),
+    readQueueJobs(reader, names, catalogue, listed),
     measureBacklog(reader, names, jobs),
-    listWorkers(reader),
+    listed,
     listLanesInUse(reader),
     countMinutes(now),
   ])
@@ -71,12 +72,13 @@ export async function readQueueJobs(
   reader: JobsReader,
   names: readonly string[],
   catalogue: readonly string[],
+  listed = listWorkers(reader),
 ): Promise<ConsoleQueueJob[]> {
   const [counts, pauses, untaken, workers] = await Promise.all([
     countQueue(reader, names),
     readPausedQueues(reader),
     jobsWithoutWorker(reader, names),
-    listWorkers(reader),
+    listed,
   ])
   // Where none lives, that is what has to be told.
   const isAnyAlive = workers.some(({ isAlive }) => isAlive)
