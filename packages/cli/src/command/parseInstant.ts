@@ -1,4 +1,5 @@
 import { createLocalTime } from '@roundsman/engine/internal'
+import { UsageError } from './runCommand.ts'
 
 const DATE =
   /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.\d{1,3})?)?)?\s*(Z|[+-]\d\d:?\d\d)?$/i
@@ -14,6 +15,16 @@ export function parseInstant(text: string, timeZone: string): ParsedInstant {
   const year = parsed.instant?.getUTCFullYear() ?? 1
   // Its offset may move it out of the years that a database query takes.
   return year >= 1 && year <= 9_999 ? parsed : wrong(`"${text}" is not within the years 1 to 9999`)
+}
+
+/**
+ * Reads the date that an option gives.
+ * @throws UsageError
+ */
+export function parseDate(option: string, text: string, timeZone = 'UTC'): Date {
+  const { instant, problem } = parseInstant(text, timeZone)
+  if (instant !== null) return instant
+  throw new UsageError(`${option}: ${problem}`)
 }
 
 function readInstant(text: string, timeZone: string): ParsedInstant {

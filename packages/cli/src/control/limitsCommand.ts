@@ -3,7 +3,7 @@ import { currentUser } from '../command/currentUser.ts'
 import { describeDuration } from '../command/describeDuration.ts'
 import { describeInstant } from '../command/describeInstant.ts'
 import { layOutRows, onOneLine, standardLayout } from '../command/layout.ts'
-import { parseInstant } from '../command/parseInstant.ts'
+import { parseDate } from '../command/parseInstant.ts'
 import { parseCommandLine, parseWholeNumber } from '../command/parseOptions.ts'
 import { withClient, type ProductSource } from '../command/product.ts'
 import { ForeseenError, UsageError, type Command, type Terminal } from '../command/runCommand.ts'
@@ -255,11 +255,7 @@ function readSettings(values: Values): KeySettings {
     throw new UsageError('Give one of --pause, --until and --resume')
   if (pause) settings.pausedUntil = 'resumed'
   if (resume) settings.pausedUntil = null
-  if (until !== undefined) {
-    const { instant, problem } = parseInstant(until, 'UTC')
-    if (instant === null) throw new UsageError(`--until: ${problem}`)
-    settings.pausedUntil = instant
-  }
+  if (until !== undefined) settings.pausedUntil = parseDate('--until', until)
   if (Object.keys(settings).length > 0) return settings
   throw new UsageError('Say what to set: --per-key, --weight, --pause, --until or --resume')
 }

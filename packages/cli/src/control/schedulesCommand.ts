@@ -5,7 +5,7 @@ import { currentUser } from '../command/currentUser.ts'
 import { describeDuration } from '../command/describeDuration.ts'
 import { describeInstant } from '../command/describeInstant.ts'
 import { layOutRows, onOneLine, standardLayout, wrap, type Layout } from '../command/layout.ts'
-import { parseInstant } from '../command/parseInstant.ts'
+import { parseDate, parseInstant } from '../command/parseInstant.ts'
 import { parseCommandLine, parseDurationMs, parseWholeNumber } from '../command/parseOptions.ts'
 import { withClient, type Product, type ProductSource } from '../command/product.ts'
 import { ForeseenError, UsageError, type Command, type Terminal } from '../command/runCommand.ts'
@@ -311,13 +311,9 @@ function readPayload(text: string | undefined): unknown {
 function readInstant(option: string, text: string | undefined, none: string) {
   if (text === undefined) return undefined
   if (text === none) return null
-  return readDate(option, text, `, or ${none}`)
-}
-
-function readDate(option: string, text: string, or = ''): Date {
   const { instant, problem } = parseInstant(text, 'UTC')
-  if (instant === null) throw new UsageError(`${option}: ${problem}${or}`)
-  return instant
+  if (instant !== null) return instant
+  throw new UsageError(`${option}: ${problem}, or ${none}`)
 }
 
 async function backfill(target: Target, { values, terminal, product }: Call) {
@@ -326,8 +322,8 @@ async function backfill(target: Target, { values, terminal, product }: Call) {
   if (reason.trim() === '') throw new UsageError('--reason is missing: say why')
   if (from === undefined) throw new UsageError('--from is missing: since when?')
   const request = {
-    from: readDate('--from', from),
-    to: to === undefined ? new Date() : readDate('--to', to),
+    from: parseDate('--from', from),
+    to: to === undefined ? new Date() : parseDate('--to', to),
     ...{ actor: currentUser(), reason },
   }
   const job = product.jobs.find((one) => one.name === name) ?? { name }

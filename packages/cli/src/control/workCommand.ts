@@ -12,7 +12,7 @@ import {
 import { currentUser } from '../command/currentUser.ts'
 import { describeInstant } from '../command/describeInstant.ts'
 import { onOneLine, standardLayout, wrap, type Layout } from '../command/layout.ts'
-import { parseInstant } from '../command/parseInstant.ts'
+import { parseDate } from '../command/parseInstant.ts'
 import { parseCommandLine, parseDurationMs, parseWholeNumber } from '../command/parseOptions.ts'
 import { withClient, type ProductSource } from '../command/product.ts'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
@@ -297,11 +297,7 @@ function readStart({ until, for: duration, now = false }: Values): Date {
   const said = [until, duration, now || undefined].filter((one) => one !== undefined)
   if (said.length !== 1) throw new UsageError('Give exactly one of --until, --for and --now')
   if (now) return new Date(0)
-  if (until !== undefined) {
-    const { instant, problem } = parseInstant(until, 'UTC')
-    if (instant === null) throw new UsageError(`--until: ${problem}`)
-    return instant
-  }
+  if (until !== undefined) return parseDate('--until', until)
   return new Date(Date.now() + (parseDurationMs('--for', duration) ?? 0))
 }
 

@@ -2,7 +2,7 @@ import { JOB_TRIGGERS, RUN_OUTCOMES, RUN_STATUSES } from '@roundsman/engine/inte
 import { listJobRuns, type ListedJobRun, type ListJobRunsOptions } from '@roundsman/engine/client'
 import { describeDuration } from '../command/describeDuration.ts'
 import { onOneLine, wrap, type Layout, type Style } from '../command/layout.ts'
-import { parseInstant } from '../command/parseInstant.ts'
+import { parseDate } from '../command/parseInstant.ts'
 import { parseOptions, parseWholeNumber } from '../command/parseOptions.ts'
 import type { ProductSource } from '../command/product.ts'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
@@ -86,8 +86,8 @@ async function showRuns(
     outcome: readChoice('--outcome', values.outcome, RUN_OUTCOMES),
     status: readChoice('--status', values.status, RUN_STATUSES),
     trigger: readChoice('--trigger', values.trigger, JOB_TRIGGERS),
-    from: readDate('--from', values.from),
-    to: readDate('--to', values.to),
+    from: values.from === undefined ? undefined : parseDate('--from', values.from),
+    to: values.to === undefined ? undefined : parseDate('--to', values.to),
   }
   return await showList(values, terminal, source, {
     name: 'runs',
@@ -117,13 +117,6 @@ const MAX_DURATION_MS = 999_999_999_999
 function readDuration(option: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined
   return parseWholeNumber(option, text, { min: 0, max: MAX_DURATION_MS, otherwise: 0 })
-}
-
-function readDate(option: string, text: string | undefined): Date | undefined {
-  if (text === undefined) return undefined
-  const { instant, problem } = parseInstant(text, 'UTC')
-  if (instant !== null) return instant
-  throw new UsageError(`${option}: ${problem}`)
 }
 
 const STYLES: Record<ListedJobRun['outcome'], Style | undefined> = {

@@ -1,6 +1,6 @@
 import { cronProblem, isScheduled, type Job, type ScheduledJob } from '@roundsman/engine'
 import { standardLayout, wrap } from '../command/layout.ts'
-import { parseInstant } from '../command/parseInstant.ts'
+import { parseDate } from '../command/parseInstant.ts'
 import { parseOptions, parseWholeNumber } from '../command/parseOptions.ts'
 import { look, type ProductSource } from '../command/product.ts'
 import { unknownJob } from '../command/unknownJob.ts'
@@ -104,8 +104,8 @@ function readRange({ from, to }: { from?: string; to?: string }, timeZone: strin
     throw new UsageError(`${missing.join(' and ')}: say when the range begins and when it ends`)
   }
   const range = {
-    from: readInstant('--from', from, timeZone),
-    to: readInstant('--to', to, timeZone),
+    from: parseDate('--from', from, timeZone),
+    to: parseDate('--to', to, timeZone),
   }
   if (range.to > LAST_LISTED)
     throw new UsageError(`--to: ticks are listed up to ${LAST_LISTED.toISOString()}`)
@@ -121,8 +121,8 @@ function readOutage(text: string, { from, to }: TimeRange, timeZone: string): Ti
     throw new UsageError(`--outage is FROM/TO, two dates with a slash between them, not "${text}"`)
   }
   const outage = {
-    from: readInstant('--outage', start, timeZone),
-    to: readInstant('--outage', end, timeZone),
+    from: parseDate('--outage', start, timeZone),
+    to: parseDate('--outage', end, timeZone),
   }
   if (outage.from >= outage.to) {
     throw new UsageError(
@@ -133,12 +133,6 @@ function readOutage(text: string, { from, to }: TimeRange, timeZone: string): Ti
   throw new UsageError(
     `--outage (${outage.from.toISOString()} to ${outage.to.toISOString()}) has to lie within the range (${from.toISOString()} to ${to.toISOString()})`,
   )
-}
-
-function readInstant(option: string, text: string, timeZone: string): Date {
-  const { instant, problem } = parseInstant(text, timeZone)
-  if (instant !== null) return instant
-  throw new UsageError(`${option}: ${problem}`)
 }
 
 function selectJobs(jobs: readonly Job[], names: readonly string[] | undefined): ScheduledJob[] {
