@@ -43,6 +43,15 @@ export function parseWholeNumber(
   throw new UsageError(`${option} is a whole number from ${min} to ${max}, not "${text}"`)
 }
 
+/**
+ * Why, for the record: it may be neither missing nor blank.
+ * @throws UsageError
+ */
+export function requireReason(reason = ''): string {
+  if (reason.trim() !== '') return reason
+  throw new UsageError('--reason is missing: say why')
+}
+
 const UNITS = { s: 1_000, min: 60_000, h: 3_600_000, d: 86_400_000 } as const
 
 /**

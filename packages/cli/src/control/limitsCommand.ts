@@ -4,7 +4,7 @@ import { describeDuration } from '../command/describeDuration.ts'
 import { describeInstant } from '../command/describeInstant.ts'
 import { layOutRows, onOneLine, standardLayout } from '../command/layout.ts'
 import { parseDate } from '../command/parseInstant.ts'
-import { parseCommandLine, parseWholeNumber } from '../command/parseOptions.ts'
+import { parseCommandLine, parseWholeNumber, requireReason } from '../command/parseOptions.ts'
 import { withClient, type ProductSource } from '../command/product.ts'
 import { ForeseenError, UsageError, type Command, type Terminal } from '../command/runCommand.ts'
 import { refuseUnknownJob } from '../command/unknownJob.ts'
@@ -266,9 +266,8 @@ function readWeight(text: string): number {
   throw new UsageError(`--weight is a number from 0.01 to 1000, not "${text}"`)
 }
 
-function readBy({ reason = '' }: Values) {
-  if (reason.trim() === '') throw new UsageError('--reason is missing: say why')
-  return { actor: currentUser(), reason }
+function readBy({ reason }: Values) {
+  return { reason: requireReason(reason), actor: currentUser() }
 }
 
 function print(terminal: Terminal, answer: object): number {

@@ -3,7 +3,7 @@ import { currentUser } from '../command/currentUser.ts'
 import { describeInstant } from '../command/describeInstant.ts'
 import { onOneLine } from '../command/layout.ts'
 import { withClient, type ProductSource } from '../command/product.ts'
-import { parseCommandLine } from '../command/parseOptions.ts'
+import { parseCommandLine, requireReason } from '../command/parseOptions.ts'
 import { ForeseenError, UsageError, type Command, type Terminal } from '../command/runCommand.ts'
 import { refuseUnknownJob } from '../command/unknownJob.ts'
 
@@ -76,7 +76,6 @@ function readArguments(args: string[]) {
   if (name === undefined) throw new UsageError('Which job? Give its name')
   if (rest.length > 0) throw new UsageError(`One job at a time; "${rest.join(' ')}" is too much`)
   const { reason, json: asJson = false } = values
-  if (action === 'pause' && (reason ?? '').trim() === '')
-    throw new UsageError('--reason is missing: say why')
+  if (action === 'pause') requireReason(reason)
   return { action, name, reason, asJson } as const
 }

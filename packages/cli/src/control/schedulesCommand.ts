@@ -6,7 +6,12 @@ import { describeDuration } from '../command/describeDuration.ts'
 import { describeInstant } from '../command/describeInstant.ts'
 import { layOutRows, onOneLine, standardLayout, wrap, type Layout } from '../command/layout.ts'
 import { parseDate, parseInstant } from '../command/parseInstant.ts'
-import { parseCommandLine, parseDurationMs, parseWholeNumber } from '../command/parseOptions.ts'
+import {
+  parseCommandLine,
+  parseDurationMs,
+  parseWholeNumber,
+  requireReason,
+} from '../command/parseOptions.ts'
 import { withClient, type Product, type ProductSource } from '../command/product.ts'
 import { ForeseenError, UsageError, type Command, type Terminal } from '../command/runCommand.ts'
 import { refuseUnknownJob } from '../command/unknownJob.ts'
@@ -318,8 +323,8 @@ function readInstant(option: string, text: string | undefined, none: string) {
 
 async function backfill(target: Target, { values, terminal, product }: Call) {
   const { name, key } = target
-  const { reason = '', from, to } = values
-  if (reason.trim() === '') throw new UsageError('--reason is missing: say why')
+  const { from, to } = values
+  const reason = requireReason(values.reason)
   if (from === undefined) throw new UsageError('--from is missing: since when?')
   const request = {
     from: parseDate('--from', from),
@@ -345,8 +350,7 @@ async function act(
 ) {
   const { name, key } = target
   const { reason = '', json } = values
-  if ((action === 'pause' || action === 'trigger') && reason.trim() === '')
-    throw new UsageError('--reason is missing: say why')
+  if (action === 'pause' || action === 'trigger') requireReason(reason)
   const by = { actor: currentUser(), reason }
   // With the definition, the run of a trigger has its label.
   const job = product.jobs.find((one) => one.name === name) ?? { name }

@@ -13,7 +13,12 @@ import { currentUser } from '../command/currentUser.ts'
 import { describeInstant } from '../command/describeInstant.ts'
 import { onOneLine, standardLayout, wrap, type Layout } from '../command/layout.ts'
 import { parseDate } from '../command/parseInstant.ts'
-import { parseCommandLine, parseDurationMs, parseWholeNumber } from '../command/parseOptions.ts'
+import {
+  parseCommandLine,
+  parseDurationMs,
+  parseWholeNumber,
+  requireReason,
+} from '../command/parseOptions.ts'
 import { withClient, type ProductSource } from '../command/product.ts'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
 import { describePause } from '../list/formatJobs.ts'
@@ -193,8 +198,7 @@ async function change(
   source: ProductSource,
 ): Promise<number> {
   const which = readWhich(name, values)
-  const { reason = '' } = values
-  if (reason.trim() === '') throw new UsageError('--reason is missing: say why')
+  const reason = requireReason(values.reason)
   const startAfter = action === 'postpone' ? readStart(values) : new Date(0)
   const priority = action === 'prioritise' ? readPriority(values.priority) : 0
   const product = await source.open(terminal)
