@@ -12,6 +12,9 @@ export const NEUTRAL_CODES = [
   ...['cancelled', 'guard_blocked', 'drained', 'expired', 'rate_limited'],
 ] as const
 
+/** Whether a run says how its job does, where `$3` are NEUTRAL_CODES. */
+export const IS_JUDGED = `"status" <> 'running' and not "dryRun" and ("errorCode" is null or "errorCode" <> all($3::text[]))`
+
 /** How many of a job's runs failed, among those that succeeded or failed. */
 export interface RunShare {
   runs: number
@@ -79,8 +82,7 @@ export function recentFailuresQuery(names: readonly string[], since: Date): Stat
             select "code", at, max(at) filter (where "code" is not null) over () as "lastFailureAt"
             from (
               select "errorCode" as "code", ${STARTED_AT} as at from "JobRun"
-              where ${OF_FAILING} and "startedAt" >= $2::timestamptz
-                and "status" <> 'running' and not "dryRun" and ("errorCode" is null or "errorCode" <> all($3::text[]))
+              where ${OF_FAILING} and "startedAt" >= $2::timestamptz and ${IS_JUDGED}
               order by "name", "startedAt" desc, "id" desc limit ${MAX_RUNS}
             ) latest
           ) run
@@ -136,8 +138,7 @@ export function sampleFailuresQuery(names: readonly string[], hours: readonly Da
         from (
           select "errorCode" from "JobRun"
           where ${equalsInOrder('"name"', 'pair.name')} and "startedAt" >= pair.hour
-            and "startedAt" < pair.hour + interval '1 hour' and "status" <> 'running' and not "dryRun"
-            and ("errorCode" is null or "errorCode" <> all($3::text[]))
+            and "startedAt" < pair.hour + interval '1 hour' and ${IS_JUDGED}
           order by "name", "startedAt" desc, "id" desc limit ${MAX_RUNS_AN_HOUR}
         ) latest
       ) run

@@ -1,7 +1,7 @@
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedText } from './bounded.ts'
 import { IS_FINITE, MS } from './countRuns.ts'
-import { NEUTRAL_CODES, type RunShare } from './failureRates.ts'
+import { IS_JUDGED, NEUTRAL_CODES, type RunShare } from './failureRates.ts'
 import { STARTED_AT } from './listClocks.ts'
 import { MAX_LENGTH } from './listGroups.ts'
 import { COUNTED, LATEST, SUCCESSES } from './judgeRuns.ts'
@@ -83,9 +83,7 @@ export async function findFailingSince(
         select "id", "errorCode" is not null as "isFailed", row_number() over (order by ${STARTED_AT} desc, "id" desc) as nth
         from (
           select * from "JobRun"
-          where ${equalsInOrder('"name"', '$1::text')} and "status" <> 'running' and not "dryRun"
-            and ("errorCode" is null or "errorCode" <> all($3::text[]))
-          order by "name", "startedAt" desc, "id" desc limit ${MAX_RUNS}
+          where ${equalsInOrder('"name"', '$1::text')} and ${IS_JUDGED} ${LATEST} limit ${MAX_RUNS}
         ) run
       ), failure as (
         select "id", nth, lead(nth) over (order by nth) as "before", (select count(*) from latest) as "read"
@@ -230,9 +228,8 @@ export async function findFailingHost(
     text: `
       select ${boundedText('"host"')} as "host", count(*)::int as "runs", count("errorCode")::int as "failed" from (
         select split_part("workerId", ':', 1) as "host", "errorCode" from "JobRun"
-        where ${equalsInOrder('"name"', '$1::text')} and "startedAt" >= $2::timestamptz and "status" <> 'running' and not "dryRun"
-          and ("errorCode" is null or "errorCode" <> all($3::text[]))
-        order by "name", "startedAt" desc, "id" desc limit ${MAX_RUNS_OF_HOSTS}
+        where ${equalsInOrder('"name"', '$1::text')} and "startedAt" >= $2::timestamptz and ${IS_JUDGED}
+        ${LATEST} limit ${MAX_RUNS_OF_HOSTS}
       ) run group by 1 order by 2 desc, 1 limit 100`,
     values: [name, from.toISOString(), NEUTRAL_CODES],
   })
@@ -275,9 +272,8 @@ export async function findFailingGroup(
     text: `
       with run as materialized (
         select "label", "shown", "errorCode" from "JobRun"
-        where ${equalsInOrder('"name"', '$1::text')} and "startedAt" >= $2::timestamptz and "status" <> 'running' and not "dryRun"
-          and ("errorCode" is null or "errorCode" <> all($3::text[]))
-        order by "name", "startedAt" desc, "id" desc limit ${MAX_RUNS}
+        where ${equalsInOrder('"name"', '$1::text')} and "startedAt" >= $2::timestamptz and ${IS_JUDGED}
+        ${LATEST} limit ${MAX_RUNS}
       ), total as materialized (
         select count(*)::int as "runs", count("errorCode")::int as "failed" from run
       )
