@@ -147,7 +147,7 @@ const idOf = ({ name: _name, ...said }: Definition) =>
     .digest('hex')
     .slice(0, 16)
 
-/** `now`: which version the row is by, and who has it. */
+/** A row that nobody has registered yet has an empty object. */
 function readVersions({ versions }: Pick<LimitRow, 'versions'>): Version[] {
   return Array.isArray(versions) ? versions : []
 }
@@ -161,13 +161,9 @@ function isRegistered(
   const id = idOf(wanted.get(row.name) as Definition)
   const versions = readVersions(row)
   const own = versions.find((one) => one.id === id)
-  if (own === undefined) return false
-  if (own.isCurrent) return own.workers.includes(workerId)
+  if (own === undefined || !own.workers.includes(workerId)) return false
   const current = versions.find(({ isCurrent }) => isCurrent)
-  return (
-    own.workers.includes(workerId) &&
-    (current?.workers.some((one) => row.living.includes(one)) ?? false)
-  )
+  return own.isCurrent || (current?.workers.some((one) => row.living.includes(one)) ?? false)
 }
 
 async function registerOne(
