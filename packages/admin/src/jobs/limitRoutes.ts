@@ -108,13 +108,9 @@ export function limitRoutes({ client }: AdminParts): Route[] {
       },
       handle: async ({ params: { name }, body, access, log }) => {
         const { key: of, reason, ...given } = body
-        const settings = Object.fromEntries(
-          Object.entries(given).filter(([, value]) => value !== undefined),
-        ) as KeySettings
-        const outcome = await client.keys.set({ name }, of, settings, {
-          actor: access.actor,
-          reason,
-        })
+        const by = { actor: access.actor, reason }
+        // JSON has no undefined: what is left out is missing.
+        const outcome = await client.keys.set({ name }, of, given as KeySettings, by)
         if (outcome === 'noKeys')
           throw new Problem(404, { detail: `No worker has registered keys of ${name}` })
         log.info({ name, key: of, userId: access.userId }, 'key of a job set')
