@@ -674,6 +674,9 @@ it('of a customer who floods the queue is found by its share, and cancelled as a
   await page.keyboard.press('Enter')
   await page.waitForURL('**/queue?work=greetCustomer&field=customer&value=Bakery&order=last')
   await waitFor(async () => (await waitingRows(page).count()) === 3)
+
+  await waiting.getByLabel('Order').selectOption('First to start')
+  await page.waitForURL('**/queue?work=greetCustomer&field=customer&value=Bakery')
   expect(await findBarriers(page)).toEqual([])
   expect(complaints).toEqual([])
   await stack.prisma.$executeRaw`delete from "JobWork"`

@@ -116,7 +116,7 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
   const others = new Set([...(page.data?.names ?? []), ...(name === undefined ? [] : [name])])
   for (const job of jobs) others.delete(job.name)
   const isNarrowed = [name, label, field, cursor].some((one) => one !== undefined)
-  const show = (search: PieceSearch, its = order) =>
+  const show = (search: PieceSearch, its: typeof order) =>
     void navigate({ to: '/queue', search: { ...toSearch(search), order: its }, resetScroll: false })
   const { data: groups } = useQuery({
     ...groupsQuery(api, { of: 'work', filter }),
@@ -138,7 +138,7 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
             <select
               id={jobId}
               value={name ?? ''}
-              onChange={({ target }) => show({ ...filter, name: target.value || undefined })}
+              onChange={({ target }) => show({ ...filter, name: target.value || undefined }, order)}
             >
               <option value="">All</option>
               {jobs.map((job) => (
@@ -159,7 +159,7 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
               const form = new FormData(event.currentTarget)
               const [by, typed] = [form.get('by'), form.get('text')]
               const text = (typeof typed === 'string' && typed.trim()) || null
-              show(narrow({ name }, typeof by === 'string' && by !== '' ? by : null, text))
+              show(narrow({ name }, typeof by === 'string' && by !== '' ? by : null, text), order)
             }}
           >
             <label className="muted" htmlFor={labelId}>
