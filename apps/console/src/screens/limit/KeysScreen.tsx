@@ -11,6 +11,7 @@ import { QueryView } from '../../parts/QueryView.tsx'
 import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
+import { Halt } from './Halt.tsx'
 
 const route = getRouteApi('/jobs/$name/keys')
 
@@ -124,31 +125,14 @@ function Pause({ name, of: key, isPaused }: { name: string; of: string; isPaused
   )
 }
 
-/** The year until which a pause lasts that somebody has to end. */
-const FOR_EVER = '9999'
-
 function State({ of }: { of: Key }) {
   const { pausedUntil, pausedBy, reason, parkedUntil, parkReason, perKey, weight } = of
   return (
     <span className="stacked isWrapped">
       {pausedUntil !== null && (
-        <span>
-          <span className="badge isLate">Paused</span> by {pausedBy}
-          {reason !== null && ` · ${reason}`}
-          {!pausedUntil.startsWith(FOR_EVER) && (
-            <>
-              {' '}
-              until <Moment at={pausedUntil} isToCome />
-            </>
-          )}
-        </span>
+        <Halt state="Paused" until={pausedUntil} by={pausedBy} reason={reason} />
       )}
-      {parkedUntil !== null && (
-        <span>
-          <span className="badge isLate">Parked</span> until <Moment at={parkedUntil} isToCome />
-          {parkReason !== null && ` · ${parkReason}`}
-        </span>
-      )}
+      {parkedUntil !== null && <Halt state="Parked" until={parkedUntil} reason={parkReason} />}
       {perKey !== null && <span>{perKey.toLocaleString('en')} at once</span>}
       {weight !== 1 && <span>weight {weight.toLocaleString('en')}</span>}
     </span>

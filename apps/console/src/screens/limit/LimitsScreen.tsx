@@ -5,12 +5,12 @@ import type { ReactNode } from 'react'
 import { limitsQuery } from '../../api/queries.ts'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
-import { Moment } from '../../parts/Moment.tsx'
 import { QueryView } from '../../parts/QueryView.tsx'
 import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { formatDuration } from '../../time/formatDuration.ts'
+import { Halt } from './Halt.tsx'
 import { HeldSlots } from './HeldSlots.tsx'
 
 /** What may run at once over all workers, and who holds the slots now. */
@@ -82,12 +82,7 @@ const COLUMNS: readonly Column<ConsoleLimit>[] = [
             {rateBy === 'key' && ' of each key'}
           </span>
         )}
-        {parkedUntil !== null && (
-          <span>
-            <span className="badge isLate">Parked</span> until <Moment at={parkedUntil} isToCome />
-            {parkReason !== null && ` · ${parkReason}`}
-          </span>
-        )}
+        {parkedUntil !== null && <Halt state="Parked" until={parkedUntil} reason={parkReason} />}
       </span>
     ),
   },
