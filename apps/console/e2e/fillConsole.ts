@@ -70,7 +70,7 @@ async function fillFamily({ prisma }: ConsoleStack): Promise<Pick<Filling, 'pare
   return { parent, child: String(first?.id) }
 }
 
-/** Work of a job that no worker here has, under a limit of which every slot is taken, of two keys, one of them paused. */
+/** Work of a job that no worker here has, under a limit of which every slot is taken, of keys of which two are paused. */
 export async function fillLimits({ prisma }: ConsoleStack): Promise<string> {
   await prisma.$executeRaw`
     insert into "JobLimit" ("name", "global", "setGlobal", "setBy", "setReason", "setAt", "perKey", "order", "rateLimit", "ratePerMs",
@@ -79,7 +79,12 @@ export async function fillLimits({ prisma }: ConsoleStack): Promise<string> {
       ('shears', 20, 1, 'owner@example.com', 'One pair is broken', now(), null, null, null, null, null, '{shearSheep,trimHooves}')`
   await prisma.$executeRaw`
     insert into "JobKey" ("name", "key", "weight", "pausedUntil", "pausedBy", "reason")
-    values ('shearSheep', 'farm-7', 5, 'infinity', 'owner@example.com', 'Until they pay')`
+    values ('shearSheep', 'farm-7', 5, 'infinity', 'owner@example.com', 'Until they pay'),
+      ('shearSheep', 'tenant_01h2xcejqtf2nbrexx3vqjhp41/eu-central-1/production', 1, now() + interval '1 day', 'owner@example.com',
+       'Their contract has ended, and the invoice of last month is still open')`
+  await prisma.$executeRaw`
+    insert into "JobPark" ("name", "key", "until", "reason")
+    values ('shears', '', now() + interval '1 day', 'The grinder answers 429 Too Many Requests, and says to wait')`
   await prisma.$executeRaw`
     insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "keys", "enqueuedAts", "limits", "place")
     values (gen_random_uuid(), 'shearSheep', 'worker-of-yesterday', now(), now() + interval '1 day', array[gen_random_uuid()],

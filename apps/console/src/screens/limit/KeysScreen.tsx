@@ -39,7 +39,7 @@ export function KeysScreen(): ReactNode {
           </p>
         }
       />
-      <div className="panel isFlush">
+      <div className="panel isFlush keyTable">
         <QueryView query={keys} skeleton={<Skeleton kind="row" count={6} />}>
           {({ keys: rows }) =>
             rows.length === 0 ? (
@@ -98,7 +98,14 @@ const COLUMNS: readonly Column<Key>[] = [
     isEmpty: ({ deadLetters }) => deadLetters === 0,
     cell: ({ deadLetters }) => deadLetters.toLocaleString('en'),
   },
-  { header: 'State', isWide: true, isPlain: true, isFull: true, cell: (key) => <State of={key} /> },
+  {
+    header: 'State',
+    isPlain: true,
+    isFull: true,
+    isEmpty: ({ pausedUntil, parkedUntil, perKey, weight }) =>
+      pausedUntil === null && parkedUntil === null && perKey === null && weight === 1,
+    cell: (key) => <State of={key} />,
+  },
 ]
 
 const pauseColumn = (name: string): Column<Key> => ({
@@ -112,16 +119,14 @@ const pauseColumn = (name: string): Column<Key> => ({
 function Pause({ name, of: key, isPaused }: { name: string; of: string; isPaused: boolean }) {
   const act = useAction()
   return (
-    <span className="rowActions">
-      <button
-        type="button"
-        className={isPaused ? 'button isSmall isPrimary' : 'button isSmall isQuiet'}
-        aria-label={`${isPaused ? 'Resume' : 'Pause'} the work of ${key}`}
-        onClick={() => act?.({ kind: isPaused ? 'resumeWorkOfKey' : 'pauseWorkOfKey', name, key })}
-      >
-        {isPaused ? 'Resume' : 'Pause'}
-      </button>
-    </span>
+    <button
+      type="button"
+      className={isPaused ? 'button isSmall isPrimary' : 'button isSmall isQuiet'}
+      aria-label={`${isPaused ? 'Resume' : 'Pause'} the work of ${key}`}
+      onClick={() => act?.({ kind: isPaused ? 'resumeWorkOfKey' : 'pauseWorkOfKey', name, key })}
+    >
+      {isPaused ? 'Resume' : 'Pause'}
+    </button>
   )
 }
 

@@ -20,7 +20,7 @@ export function LimitsScreen(): ReactNode {
   return (
     <>
       <ScreenHeader title="Limits" />
-      <div className="panel isFlush">
+      <div className="panel isFlush limitTable">
         <QueryView query={limits} skeleton={<Skeleton kind="row" count={4} />}>
           {({ limits: rows }) =>
             rows.length === 0 ? (
@@ -69,11 +69,12 @@ const COLUMNS: readonly Column<ConsoleLimit>[] = [
       </span>
     ),
   },
-  { header: 'At once', isWide: true, isPlain: true, cell: (limit) => <AtOnce limit={limit} /> },
+  { header: 'At once', isPlain: true, isFull: true, cell: (limit) => <AtOnce limit={limit} /> },
   {
     header: 'Rate',
     isEmpty: ({ rateLimit, parkedUntil }) => rateLimit === null && parkedUntil === null,
     isPlain: true,
+    isFull: true,
     cell: ({ rateLimit, ratePerMs, rateBy, parkedUntil, parkReason }) => (
       <span className="stacked isWrapped">
         {rateLimit !== null && (
@@ -88,7 +89,6 @@ const COLUMNS: readonly Column<ConsoleLimit>[] = [
   },
   {
     header: 'Held by',
-    isWide: true,
     isPlain: true,
     isFull: true,
     isEmpty: ({ runs }) => runs.length === 0,
@@ -102,7 +102,8 @@ function AtOnce({ limit }: { limit: ConsoleLimit }) {
   return (
     <span className="stacked isWrapped">
       <span>
-        {running.toLocaleString('en')} {most === null ? 'run' : `of ${most.toLocaleString('en')}`}
+        {running.toLocaleString('en')}{' '}
+        {most === null ? 'running' : `of ${most.toLocaleString('en')}`}
       </span>
       {setGlobal !== null && (
         <span className="muted small">
