@@ -29,38 +29,34 @@ export async function createTestDatabase(
   return {
     url,
     async drop() {
-      if (madeDatabases.delete(name)) await lookForClaims(url)
+      if (madeDatabases.delete(name)) await lookForProblems(url)
       await dropDatabase(adminUrl, name)
     },
   }
 }
 
 /** A worker that was stopped must leave no claim, and no limit may be exceeded. This looks before the database is gone. */
-async function lookForClaims(url: string): Promise<void> {
-  const left = await withAdmin(url, async (client) => {
-    const above = await client.query<{ isMade: boolean }>(
-      `select to_regclass('public."JobLimitViolation"') is not null as "isMade"`,
+async function lookForProblems(url: string): Promise<void> {
+  await withAdmin(url, async (client) => {
+    const { rows } = await client.query<{ hasClaims: boolean; hasLimits: boolean }>(
+      `select to_regclass('public."JobClaim"') is not null as "hasClaims",
+              to_regclass('public."JobLimitViolation"') is not null as "hasLimits"`,
     )
-    if (above.rows[0]?.isMade) {
-      const { rows: violations } = await client.query<Record<string, unknown>>(
-        'select * from "JobLimitViolation"',
-      )
-      for (const one of violations)
+    const [made] = rows
+    if (made?.hasLimits) {
+      const above = await client.query<Record<string, unknown>>('select * from "JobLimitViolation"')
+      for (const one of above.rows)
         problems.push(`- more runs than a limit allows: ${JSON.stringify(one)}`)
     }
-    const { rows } = await client.query<{ left: boolean }>(
-      `select to_regclass('public."JobClaim"') is not null as "left"`,
-    )
-    if (!rows[0]?.left) return []
-    // A stopped worker removes its row, and a killed one leaves it. Ids that tests invented have another form.
-    const found = await client.query<{ name: string; workerId: string }>(
-      `select "name", "workerId" from "JobClaim"
-       where "workerId" ~ ':[0-9]+:[0-9a-f]{8}$'
-         and "workerId" not in (select "id" from "JobWorker")`,
-    )
-    return found.rows
+    if (made?.hasClaims) {
+      // A stopped worker removes its row, and a killed one leaves it. Ids that tests invented have another form.
+      const left = await client.query<{ name: string; workerId: string }>(
+        `select "name", "workerId" from "JobClaim"
+         where "workerId" ~ ':[0-9]+:[0-9a-f]{8}$'
+           and "workerId" not in (select "id" from "JobWorker")`,
+      )
+      for (const { name, workerId } of left.rows)
+        problems.push(`- a claim on work of ${name} by the worker ${workerId}, which was stopped`)
+    }
   })
-  for (const { name, workerId } of left) {
-    problems.push(`- a claim on work of ${name} by the worker ${workerId}, which was stopped`)
-  }
 }
