@@ -32,6 +32,11 @@ export interface RequestContext {
 /** So few that most requests about a schedule find it. */
 const SCHEDULE_KEYS = ['a', 'tenant 7'] as const
 const SCHEDULED_JOB = 'cleanupI18nCache'
+/** When it is due; the preview asks by the same names. */
+const SCHEDULE: Readonly<Record<string, string>> = {
+  cron: '0 9 * * MON',
+  timeZone: 'Europe/Lisbon',
+}
 const CURRENCIES = ['EUR', 'USD', 'JPY', 'KWD', 'CLF'] as const
 const LOCALES = ['de-DE', 'en-GB', 'fr', 'ar-EG', 'ja', 'zh-Hant-TW'] as const
 
@@ -114,16 +119,10 @@ function drawQuery(
       : name === 'name'
         ? knowledge.value('job', random)
         : random.chance(0.8)
-          ? SCHEDULE_QUERY[name]
+          ? SCHEDULE[name]
           : undefined
   const value = seen ?? String(draw(arbitraryOf(schema), random))
   return `${name}=${encodeURIComponent(value)}`
-}
-
-/** What the preview of a schedule understands. */
-const SCHEDULE_QUERY: Readonly<Record<string, string>> = {
-  cron: '0 9 * * MON',
-  timeZone: 'Europe/Lisbon',
 }
 
 /** Puts in what a schema does not say: which currencies exist, which version is the current one. */
@@ -173,8 +172,11 @@ function makeSense(
       }
     case 'POST /api/jobs/{name}/schedules':
       return {
-        ...{ reason: body['reason'], key: random.pick(SCHEDULE_KEYS), cron: '0 9 * * MON' },
-        ...{ timeZone: 'Europe/Lisbon', payload: {}, ifVersion: random.pick([0, 0, 0, 1]) },
+        ...SCHEDULE,
+        reason: body['reason'],
+        key: random.pick(SCHEDULE_KEYS),
+        payload: {},
+        ifVersion: random.pick([0, 0, 0, 1]),
       }
     case 'POST /api/jobs/{name}/run': {
       const invoiceId = knowledge.value('invoice', random)
