@@ -6,9 +6,8 @@ import { createLoadLimit, ticksOfDay } from '../../src/control/scheduleLoad.ts'
 import { defineJob } from '../../src/index.ts'
 import { nextTicks } from '../../src/internal.ts'
 import { containedLog } from '../../src/store/containedLog.ts'
-import { openDatabase } from '../../src/store/database.ts'
-import { createTestSchema } from '../../src/store/testSchema.ts'
 import { openTestJobs } from '../../src/testing.ts'
+import { useOwnDatabase } from '../useOwnDatabase.ts'
 import { usePlainClient } from '../usePlainClient.ts'
 
 const report = defineJob({ name: 'report' })
@@ -23,14 +22,7 @@ const test = openForTests(() =>
     handlers: { report: async () => undefined },
   }),
 )
-const own = openForTests(async () =>
-  openDatabase({
-    url: database.url,
-    schema: createTestSchema(test.schema),
-    applicationName: 'test',
-    log: containedLog({}),
-  }),
-)
+const own = useOwnDatabase(database, test)
 
 let nowMs = 0
 /** A program with limits that a test can reach. */

@@ -6,10 +6,10 @@ import { z } from 'zod'
 import { defineJob, type Job } from '../../src/index.ts'
 import { nextTicks } from '../../src/internal.ts'
 import { containedLog } from '../../src/store/containedLog.ts'
-import { openDatabase } from '../../src/store/database.ts'
-import { createTestSchema, setTestTime } from '../../src/store/testSchema.ts'
+import { setTestTime } from '../../src/store/testSchema.ts'
 import { openTestJobs } from '../../src/testing.ts'
 import { createKeyedScheduler } from '../../src/tick/keyedScheduler.ts'
+import { useOwnDatabase } from '../useOwnDatabase.ts'
 import { usePlainClient } from '../usePlainClient.ts'
 
 const MINUTE_MS = 60_000
@@ -133,14 +133,7 @@ const test = openForTests(() =>
     handlers: { invoice: async () => undefined, digest: async () => undefined },
   }),
 )
-const own = openForTests(async () =>
-  openDatabase({
-    url: database.url,
-    schema: createTestSchema(test.schema),
-    applicationName: 'test',
-    log: containedLog({}),
-  }),
-)
+const own = useOwnDatabase(database, test)
 const rows = async <Row extends object>(text: string, values: unknown[] = []): Promise<Row[]> =>
   (await own.query<Row & { [column: string]: unknown }>(text, values)).rows
 

@@ -10,13 +10,12 @@ import {
 import { defineJob, type HandlersFor, type RunSchedule } from '../../src/index.ts'
 import { findLastActionOfJob } from '../../src/read/jobActions.ts'
 import { listRescheduled } from '../../src/read/listSchedules.ts'
-import { openDatabase } from '../../src/store/database.ts'
-import { createTestSchema } from '../../src/store/testSchema.ts'
 import { openTestJobs } from '../../src/testing.ts'
 import { createKeyedScheduler } from '../../src/tick/keyedScheduler.ts'
 import { dueJobsSql } from '../../src/tick/keyedRow.ts'
 import { containedLog } from '../../src/store/containedLog.ts'
 import type { PlainTransaction } from '../fixtures/plainClient.ts'
+import { useOwnDatabase } from '../useOwnDatabase.ts'
 import { usePlainClient } from '../usePlainClient.ts'
 
 /** A Thursday. On the 25th the clocks of Europe are set back. */
@@ -55,14 +54,7 @@ const test = openForTests(() =>
   openTestJobs({ databaseUrl: database.url, client, jobs, handlers, now: START }),
 )
 let schedules: KeyedSchedules
-const own = openForTests(async () =>
-  openDatabase({
-    url: database.url,
-    schema: createTestSchema(test.schema),
-    applicationName: 'test',
-    log: containedLog({}),
-  }),
-)
+const own = useOwnDatabase(database, test)
 
 beforeEach(async () => {
   seen = []
