@@ -135,13 +135,10 @@ function needsPartition(whose: string, option: string): TypeError {
   )
 }
 
-const NO_CONCURRENCY: ConcurrencyOptions = {}
-
-function resolveConcurrency(whose: string, given: number | ConcurrencyOptions = NO_CONCURRENCY) {
+function resolveConcurrency(whose: string, given: number | ConcurrencyOptions | undefined) {
+  if (given === undefined) return { perWorker: null, global: null, perKey: null }
   const isNumber = typeof given === 'number'
-  const isSaid =
-    given === NO_CONCURRENCY ||
-    (typeof given === 'object' && given !== null && Object.keys(given).length > 0)
+  const isSaid = typeof given === 'object' && given !== null && Object.keys(given).length > 0
   if (!isNumber && !isSaid) {
     throw new TypeError(
       `${whose}: concurrency must be a number, or { perWorker, global, perKey }, not ${tell(given)}`,
