@@ -203,10 +203,10 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
         return { ...done, nextAt: nextAt?.toISOString() ?? null }
 
         function refuseChange(error: unknown): unknown {
-          const code = error instanceof JobError ? error.code : null
-          if (code === 'too_many_schedules')
-            return new Problem(409, { detail: (error as JobError).message })
-          if (code !== 'schedule_changed') return refusedPayload(job, error)
+          if (!(error instanceof JobError)) return error
+          if (error.code === 'too_many_schedules')
+            return new Problem(409, { detail: error.message })
+          if (error.code !== 'schedule_changed') return refusedPayload(job, error)
           const detail =
             body.ifVersion === 0
               ? `${name} has a schedule ${body.key} already`
