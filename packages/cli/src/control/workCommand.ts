@@ -7,6 +7,7 @@ import {
   type BulkRequest,
   type JobsClient,
   type WaitingWork,
+  type WaitReason,
   type WhichWork,
 } from '@roundsman/engine/client'
 import { currentUser } from '../command/currentUser.ts'
@@ -147,24 +148,36 @@ async function explain(
     terminal.stderr.write(`Nothing tells of work ${workId}.\n`)
     return 1
   }
-  const { width, paint } = standardLayout(terminal.stdout)
-  const { name, label, state, text, since, reasons } = found
-  const enqueued = since === null ? '' : `, ${describeInstant(since)}`
+  const layout = standardLayout(terminal.stdout)
+  const { name, label, state, text, reasons } = found
+  const since = found.since === null ? '' : describeInstant(found.since)
   const head = [name, label === null ? '' : onOneLine(label)].filter(Boolean).join('  ')
+  const next = reasons.length === 0 ? 'A worker takes it next.' : 'What keeps it:'
   const lines = [
-    ...(head === '' ? [] : [wrap(head, width)]),
+    ...(head === '' ? [] : [wrap(head, layout.width)]),
     state === 'waiting'
-      ? `Waits, enqueued ${describeInstant(since ?? '')}. ${reasons.length === 0 ? 'A worker takes it next.' : 'What keeps it:'}`
-      : wrap(onOneLine(`${text}${enqueued}`), width),
-    ...reasons.flatMap((reason) => [
-      `  ${wrap(onOneLine([reason.text, reason.since && `since ${describeInstant(reason.since)}`, reason.until && `until ${describeInstant(reason.until)}`].filter(Boolean).join(', ')), width - 2, 2)}`,
-      ...reason.runs.map(({ runId, workerId, startedAt }) =>
-        paint('dim', `    run ${runId} since ${describeInstant(startedAt)} in ${workerId}`),
-      ),
-    ]),
+      ? `Waits, enqueued ${since}. ${next}`
+      : wrap(onOneLine([text, since].filter(Boolean).join(', ')), layout.width),
+    ...reasons.flatMap((reason) => formatReason(reason, layout)),
   ]
   terminal.stdout.write(`${lines.join('\n')}\n`)
   return 0
+}
+
+/** What keeps a piece of work, and below it the runs that have what it waits for. */
+function formatReason(reason: WaitReason, { width, paint }: Layout): string[] {
+  const { text, since, until, runs } = reason
+  const said = [
+    text,
+    since && `since ${describeInstant(since)}`,
+    until && `until ${describeInstant(until)}`,
+  ]
+  return [
+    `  ${wrap(onOneLine(said.filter(Boolean).join(', ')), width - 2, 2)}`,
+    ...runs.map(({ runId, workerId, startedAt }) =>
+      paint('dim', `    run ${runId} since ${describeInstant(startedAt)} in ${workerId}`),
+    ),
+  ]
 }
 
 /** Two lines for each piece: when it is due, and its id. */
