@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { pruneJobRuns, type Job } from '@roundsman/engine'
+import { pruneJobRuns, type EnqueueOptions, type Job } from '@roundsman/engine'
 import { listJobRuns } from '@roundsman/engine/client'
 import { incidentJobs, printLabels, type IncidentJob } from './incidentJobs.ts'
 import type { Shop } from './openShop.ts'
@@ -17,10 +17,23 @@ export interface Incident {
   closer?: { find(shop: Shop): Promise<string>; says: readonly RegExp[] }
 }
 
-const [syncStock, importFeed, countStock, sendReceipt, renderPoster, archiveCarts, , ...more] =
-  incidentJobs()
-const [callPartner, sendQuote, countVisits, writeExport, ...others] = more
-const [sendNewsletter, renderInvoice, askPartner, chargeCard] = others
+const [
+  syncStock,
+  importFeed,
+  countStock,
+  sendReceipt,
+  renderPoster,
+  archiveCarts,
+  ,
+  callPartner,
+  sendQuote,
+  countVisits,
+  writeExport,
+  sendNewsletter,
+  renderInvoice,
+  askPartner,
+  chargeCard,
+] = incidentJobs()
 const OVERVIEW = '/'
 const by = { actor: 'ann@example.com', reason: 'The partner is back' }
 
@@ -187,11 +200,7 @@ export const INCIDENTS: readonly Incident[] = [
     name: 'orphaned',
     about: 'Work waits of a job that has left the catalogue.',
     async make({ client, host }) {
-      await client.enqueueMany(
-        host,
-        printLabels,
-        Array.from({ length: 9 }, () => ({ payload: {} })),
-      )
+      await client.enqueueMany(host, printLabels, pieces(9))
       return OVERVIEW
     },
     says: [/printLabels: 9 pieces of work wait, and no worker knows the job/],
@@ -201,8 +210,7 @@ export const INCIDENTS: readonly Incident[] = [
     about: 'Quotes are to be sent within a moment, and no worker takes them in time.',
     async make(shop) {
       const options = { expiresAt: new Date(Date.now() + 100) }
-      const items = Array.from({ length: 20 }, () => ({ payload: {}, options }))
-      const enqueued = await shop.client.enqueueMany(shop.host, sendQuote, items)
+      const enqueued = await shop.client.enqueueMany(shop.host, sendQuote, pieces(20, options))
       await shop.startWorker(['sendQuote'])
       for (const { workId } of enqueued) await ended(shop, workId)
       return OVERVIEW
@@ -225,8 +233,7 @@ export const INCIDENTS: readonly Incident[] = [
     async make(shop) {
       await fill(shop, 'writeExport', 20, '1 minute', '1 minute', '50 ms')
       await shop.startWorker(['writeExport'])
-      const items = Array.from({ length: 12 }, () => ({ payload: {} }))
-      const enqueued = await shop.client.enqueueMany(shop.host, writeExport, items)
+      const enqueued = await shop.client.enqueueMany(shop.host, writeExport, pieces(12))
       for (const { workId } of enqueued) await ended(shop, workId)
       return OVERVIEW
     },
@@ -239,8 +246,7 @@ export const INCIDENTS: readonly Incident[] = [
     name: 'pausedQueue',
     about: 'Somebody has paused a queue the day before yesterday, and has forgotten it.',
     async make({ client, host }) {
-      const items = Array.from({ length: 12 }, () => ({ payload: {} }))
-      await client.enqueueMany(host, sendNewsletter, items)
+      await client.enqueueMany(host, sendNewsletter, pieces(12))
       await client.pauseQueue('sendNewsletter', { actor: 'max@example.com', reason: 'They move' })
       await host.$executeRawUnsafe(
         `update "JobQueue" set "pausedAt" = now() - interval '50 hours' where "name" = 'sendNewsletter'`,
@@ -284,10 +290,9 @@ export const INCIDENTS: readonly Incident[] = [
     async make(shop) {
       await fill(shop, 'askPartner', 50, '1 minute', '20 minutes', '50 ms')
       await shop.startWorker(['askPartner'])
-      const items = Array.from({ length: 4 }, () => ({ payload: {} }))
-      await shop.client.enqueueMany(shop.host, askPartner, items)
+      await shop.client.enqueueMany(shop.host, askPartner, pieces(4))
       await started(shop, 'askPartner', 4)
-      await shop.client.enqueueMany(shop.host, askPartner, items)
+      await shop.client.enqueueMany(shop.host, askPartner, pieces(4))
       for (const table of ['JobClaim', 'JobRun'])
         await shop.host.$executeRawUnsafe(
           `update "${table}" set "startedAt" = "startedAt" - interval '12 minutes', "createdAt" = "createdAt" - interval '12 minutes'
@@ -339,6 +344,10 @@ async function fill(
     details === null ? null : JSON.stringify(details),
   )
 }
+
+/** So many pieces of work without a payload. */
+const pieces = (count: number, options: EnqueueOptions = {}) =>
+  Array.from({ length: count }, () => ({ payload: {}, options }))
 
 /** Makes what waits of a job due so long ago. */
 const age = (host: Shop['host'], name: IncidentJob, ago: string) =>
