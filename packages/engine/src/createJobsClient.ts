@@ -60,19 +60,17 @@ import {
 import { pauseQueue, resumeQueue } from './control/controlQueues.ts'
 import {
   backfillKeyed,
-  deleteKeyed,
-  pauseKeyed,
-  previewSchedule,
-  resumeKeyed,
-  triggerKeyed,
-  upsertSchedules,
   type BackfillOutcome,
   type BackfillRequest,
-  type KeyedSchedule,
+} from './control/backfillSchedule.ts'
+import type { KeyedSchedule } from './control/checkSchedule.ts'
+import { deleteKeyed, pauseKeyed, resumeKeyed, triggerKeyed } from './control/controlSchedules.ts'
+import {
+  previewSchedule,
   type PreviewedTick,
   type PreviewQuery,
-  type UpsertedSchedule,
-} from './control/controlSchedules.ts'
+} from './control/previewSchedule.ts'
+import { upsertSchedules, type UpsertedSchedule } from './control/upsertSchedules.ts'
 import { createLoadLimit } from './control/scheduleLoad.ts'
 import { showPayload, type ShownPayload, type WhosePayload } from './control/showPayload.ts'
 import {

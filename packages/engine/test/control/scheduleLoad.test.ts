@@ -1,7 +1,7 @@
 import { openForTests } from '@roundsman/testing'
 import fc from 'fast-check'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { upsertSchedules } from '../../src/control/controlSchedules.ts'
+import { upsertSchedules } from '../../src/control/upsertSchedules.ts'
 import { createLoadLimit, ticksOfDay } from '../../src/control/scheduleLoad.ts'
 import { defineJob } from '../../src/index.ts'
 import { nextTicks } from '../../src/internal.ts'

@@ -1,0 +1,169 @@
+import { v7 as uuid } from 'uuid'
+import { ArgumentError, checkDate, checkParts } from '../job/argument.ts'
+import type { Connection } from '../store/database.ts'
+import { addOpenWork, insertAll, saveRows, toWork, type DecidedJob } from '../tick/decideKeyed.ts'
+import { MAX_COUNTED } from '../tick/dueTicks.ts'
+import { toInstant, type KeyedRow } from '../tick/keyedRow.ts'
+import { nextTicks, previousTicks } from '../tick/nextTicks.ts'
+import type { ActionRequest } from './controlJobs.ts'
+import { checkTarget, lockKeys, workOf, type Caller } from './lockSchedules.ts'
+import { recordActions } from './recordActions.ts'
+
+export interface BackfillRequest extends ActionRequest {
+  /** The first and the last instant that may get work. What is due after the last decided tick is left to workers. */
+  from: Date
+  to: Date
+}
+
+export type BackfillOutcome =
+  /** `kept`: instants that have their work already, or that the schedule as it was then named. */
+  { kind: 'backfilled'; enqueued: number; kept: number } | { kind: 'notFound' }
+
+const MAX_BACKFILLED = 10_000
+
+/**
+ * Enqueues work for instants of the past that the schedule names and that have none: without a row in the ledger, or missed,
+ * skipped or coalesced.
+ */
+export async function backfillKeyed(
+  tx: Connection,
+  job: DecidedJob,
+  key: string,
+  request: BackfillRequest,
+  { log, onWork }: Caller,
+): Promise<BackfillOutcome> {
+  const { name, by } = checkTarget(job, key, request)
+  const { from, to } = checkParts('request', request, { from: checkDate, to: checkDate })
+  if (from > to) throw new ArgumentError('from', 'must not be later than to')
+  const [row] = await lockKeys(tx, job, [key])
+  if (row === undefined) return { kind: 'notFound' }
+  const instants: Date[] = []
+  const begin = row.startsAt !== null && row.startsAt > from ? row.startsAt : from
+  for (const tick of nextTicks(row, new Date(begin.getTime() - 1))) {
+    if (tick > to || tick > row.cursor || (row.endsAt !== null && tick > row.endsAt)) break
+    if (instants.length === MAX_BACKFILLED)
+      throw new ArgumentError(
+        'to',
+        `is too far from from: there are over ${MAX_BACKFILLED.toLocaleString('en')} ticks in between; do it in parts`,
+      )
+    instants.push(tick)
+  }
+  const [before = null] = previousTicks(row, new Date(begin.getTime() - 1), 1)
+  const isFirst = before === null || (row.startsAt !== null && before < row.startsAt)
+  const previous = new Map(
+    instants.map((at, nth) => [at.getTime(), instants[nth - 1] ?? (isFirst ? null : before)]),
+  )
+  await divideRanges(tx, name, row, instants)
+  const ids = instants.map(() => uuid())
+  const { rows: written } = await tx.query<{ workId: string; scheduledFor: Date }>(BACKFILL_SQL, [
+    name,
+    key,
+    JSON.stringify(instants.map((scheduledFor, at) => ({ scheduledFor, workId: ids[at] }))),
+    row.version,
+    `backfilled by ${by.actor}`,
+  ])
+  const carried = workOf(job, row, log)
+  const works = written
+    .map((one) => ({ ...one, scheduledFor: toInstant(one.scheduledFor) }))
+    .toSorted((one, other) => one.scheduledFor.getTime() - other.scheduledFor.getTime())
+    .map(({ workId: id, scheduledFor }) => {
+      const previousAt = previous.get(scheduledFor.getTime())?.toISOString() ?? null
+      return toWork(name, row, { id, ...carried, previousAt, scheduledFor, by })
+    })
+  const transactionId = await insertAll(tx, works)
+  const openWork = addOpenWork(
+    row.openWork,
+    works.map(({ id }) => id),
+  )
+  await saveRows(tx, name, [{ ...row, openWork }])
+  const change = `${written.length.toLocaleString('en')} ticks from ${from.toISOString()} to ${to.toISOString()}`
+  await recordActions(tx, 'backfill', [{ name, scheduleKey: key, change }], by)
+  if (transactionId !== null) onWork(name, transactionId)
+  return { kind: 'backfilled', enqueued: written.length, kept: instants.length - written.length }
+}
+
+interface Range {
+  scheduledFor: Date
+  through: Date
+  outcome: string
+  reason: string | null
+  workerId: string | null
+  createdAt: Date
+}
+
+/**
+ * Divides the rows of the ledger that stand for many ticks, so that those instants have a row of their own to come: what is left of such
+ * a row stays before and behind them. Rows by another version, or whose ticks were not counted, stay whole.
+ */
+async function divideRanges(
+  tx: Connection,
+  name: string,
+  { key, version, ...definition }: KeyedRow,
+  instants: readonly Date[],
+): Promise<void> {
+  const [first, last] = [instants[0], instants.at(-1)]
+  if (first === undefined || last === undefined) return
+  const { rows: ranges } = await tx.query<Range & { [column: string]: unknown }>(FIND_RANGES_SQL, [
+    ...[name, key, version],
+    ...[first.toISOString(), last.toISOString(), MAX_COUNTED],
+  ])
+  if (ranges.length === 0) return
+  const parts = ranges.flatMap((range) => {
+    const ticks: Date[] = []
+    const [begin, end] = [toInstant(range.scheduledFor), toInstant(range.through)]
+    for (const tick of nextTicks(definition, new Date(begin.getTime() - 1))) {
+      if (tick > end) break
+      ticks.push(tick)
+    }
+    const rest = [ticks.filter((tick) => tick < first), ticks.filter((tick) => tick > last)]
+    return rest.flatMap((part) => {
+      const [from, through] = [part[0], part.at(-1)]
+      if (from === undefined || through === undefined) return []
+      const count = part.length
+      return [{ ...range, scheduledFor: from, count, through: count > 1 ? through : null }]
+    })
+  })
+  await tx.query(DIVIDE_SQL, [
+    ...[name, key, version],
+    JSON.stringify(ranges.map(({ scheduledFor }) => scheduledFor)),
+    JSON.stringify(parts),
+  ])
+}
+
+const FIND_RANGES_SQL = `
+  select "scheduledFor", "through", "outcome"::text as "outcome", "reason", "workerId", "createdAt" from "JobKeyedTick"
+  where "name" = $1::text and "key" = $2::text and "version" = $3::int and "scheduledFor" <= $5::timestamptz
+    and "through" >= $4::timestamptz and "count" < $6::int`
+
+/** In one statement nothing is inserted where something was just deleted: what begins where it began is written over. */
+const DIVIDE_SQL = `
+  with part as materialized (
+    select * from json_to_recordset($5::text::json) as part(
+      "scheduledFor" timestamptz, "outcome" text, "reason" text, "count" int, "through" timestamptz, "workerId" text, "createdAt" timestamptz
+    )
+  ), gone as (
+    delete from "JobKeyedTick" where "name" = $1::text and "key" = $2::text
+      and "scheduledFor" in (select value::timestamptz from json_array_elements_text($4::text::json) as whole(value))
+      and "scheduledFor" not in (select "scheduledFor" from part)
+    returning "scheduledFor"
+  )
+  insert into "JobKeyedTick" ("name", "key", "scheduledFor", "outcome", "reason", "count", "through", "version", "workerId", "createdAt")
+  select $1::text, $2::text, "scheduledFor", "outcome"::"TickOutcome", "reason", "count", "through", $3::int, "workerId", "createdAt" from part
+  on conflict ("name", "key", "scheduledFor") do update set "count" = excluded."count", "through" = excluded."through"
+  returning "scheduledFor", (select count(*) from gone)::int as "gone"`
+
+/** What a range that stayed whole stands for is left alone. */
+const BACKFILL_SQL = `
+  insert into "JobKeyedTick" ("name", "key", "scheduledFor", "outcome", "reason", "workId", "version")
+  select $1::text, $2::text, given."scheduledFor", 'enqueued', $5::text, given."workId", $4::int
+  from json_to_recordset($3::text::json) as given("scheduledFor" timestamptz, "workId" uuid)
+  where not exists (
+    select from "JobKeyedTick" range
+    where range."name" = $1::text and range."key" = $2::text and range."scheduledFor" <= given."scheduledFor"
+      and range."through" >= given."scheduledFor"
+  )
+  on conflict ("name", "key", "scheduledFor") do update
+  set "outcome" = 'enqueued', "workId" = excluded."workId", "version" = excluded."version", "workerId" = null,
+      "reason" = concat_ws(', before: ', excluded."reason", concat_ws(', ', "JobKeyedTick"."outcome"::text, "JobKeyedTick"."reason"))
+  where "JobKeyedTick"."outcome" <> 'enqueued'
+  returning "workId"::text, "scheduledFor"`

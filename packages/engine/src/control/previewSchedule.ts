@@ -1,0 +1,47 @@
+import { asItIs, checkDate, checkParts, nullable, optional, wholeNumber } from '../job/argument.ts'
+import { nextOf } from '../tick/keyedRow.ts'
+import { createLocalTime, type LocalTime } from '../tick/localTime.ts'
+import { nextTick } from '../tick/nextTicks.ts'
+import { checkCalendar, checkSpan } from './checkSchedule.ts'
+
+export interface PreviewQuery {
+  cron: string
+  /** IANA name. Default `UTC`. */
+  timeZone?: string | undefined
+  startsAt?: Date | null | undefined
+  endsAt?: Date | null | undefined
+  /** Default: now. */
+  after?: Date | undefined
+  /** How many instants, from 1 to 100. Default 5. */
+  count?: number | undefined
+}
+
+/** An instant that a schedule names, and what the clocks of its zone show then. */
+export interface PreviewedTick extends LocalTime {
+  at: Date
+}
+
+const PREVIEW = {
+  cron: asItIs,
+  timeZone: asItIs,
+  startsAt: optional(nullable(checkDate)),
+  endsAt: optional(nullable(checkDate)),
+  after: optional(checkDate),
+  count: optional(wholeNumber(1, 100)),
+}
+
+/** Lists the next instants that a schedule names, for a page on which somebody sets one. It asks no database. */
+export function previewSchedule(query: PreviewQuery): PreviewedTick[] {
+  const given = checkParts('query', query, PREVIEW)
+  const calendar = checkCalendar(given, '')
+  const { startsAt = null, endsAt = null, after = new Date(), count = 5 } = given
+  checkSpan({ startsAt, endsAt }, '')
+  const { describe } = createLocalTime(calendar.timeZone)
+  const ticks: PreviewedTick[] = []
+  let at = nextOf({ ...calendar, startsAt, endsAt }, after, nextTick)
+  while (at !== null && ticks.length < count) {
+    ticks.push({ at, ...describe(at) })
+    at = nextOf({ ...calendar, startsAt, endsAt }, at, nextTick)
+  }
+  return ticks
+}

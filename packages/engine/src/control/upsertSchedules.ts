@@ -1,0 +1,217 @@
+import { isDeepStrictEqual } from 'node:util'
+import { ArgumentError, checkJobName, copyList, tell } from '../job/argument.ts'
+import type { Job } from '../job/defineJob.ts'
+import type { Connection } from '../store/database.ts'
+import { readPayload } from '../tick/decideKeyed.ts'
+import { dueOf, MAX_REFUSALS, nextOf, OWN_TZDATA, type KeyedRow } from '../tick/keyedRow.ts'
+import { createNextTick } from '../tick/nextTicks.ts'
+import { checkSchedule, createCalendar, type Wanted } from './checkSchedule.ts'
+import {
+  changedError,
+  decideFirst,
+  LAST_GONE,
+  lockKeys,
+  tellDefinition,
+  type Caller,
+} from './lockSchedules.ts'
+import { recordActions, type Actor } from './recordActions.ts'
+import type { LoadLimit } from './scheduleLoad.ts'
+
+export interface UpsertedSchedule {
+  kind: 'created' | 'changed' | 'unchanged'
+  /** One more with each change of what it says. At first 1 or, where any was deleted, more than that had: it stands for no other. */
+  version: number
+  /** The instant of its next tick; null when there is none. */
+  nextAt: Date | null
+}
+
+const MAX_SCHEDULES = 10_000
+
+/**
+ * Makes these schedules be as they are given, in the caller's transaction. Rows are locked in the order of their keys. What is
+ * due of one whose ticks change is decided first, by what it was.
+ */
+export async function upsertSchedules(
+  tx: Connection,
+  job: Job,
+  schedules: readonly unknown[],
+  { limit, ...caller }: Caller & { limit: LoadLimit },
+  path = (at: number) => `schedules[${at}].`,
+): Promise<UpsertedSchedule[]> {
+  const name = checkJobName('job', job)
+  const calendar = createCalendar()
+  const wanted = copyList('schedules', schedules, MAX_SCHEDULES).map((one, at) =>
+    checkSchedule(job, one, path(at), calendar),
+  )
+  const byKey = new Map(wanted.map((one) => [one.key, one]))
+  if (byKey.size < wanted.length) {
+    const at = wanted.findIndex(
+      ({ key }, index) => wanted.findIndex((one) => one.key === key) < index,
+    )
+    throw new ArgumentError(
+      `${path(at)}key`,
+      `is that of another in this call: ${tell(wanted[at]?.key)}`,
+    )
+  }
+  if (wanted.length === 0) return []
+  await tx.query(INSERT_SQL, [name, JSON.stringify(wanted.map(toJson))])
+  const rows = await lockKeys(tx, job, [...byKey.keys()])
+  await checkVersions(tx, name, rows, byKey)
+  for (const row of rows) {
+    const one = byKey.get(row.key) as Wanted
+    if (one.keepsPayload)
+      byKey.set(row.key, { ...one, payload: readPayload(row), bytes: row.bytes })
+  }
+  const changed = rows.filter(
+    (row) => row.version === 0 || differs(row, byKey.get(row.key) as Wanted),
+  )
+  const created = changed.filter(({ version }) => version === 0)
+  const tooMany = await limit.add(tx, { entries: created.length, perDay: addedPerDay() })
+  if (tooMany !== null) {
+    await removeUnmade(tx, name, byKey)
+    throw tooMany
+  }
+  const moved = changed.filter(
+    (row) => row.version > 0 && differsInTicks(row, byKey.get(row.key) as Wanted),
+  )
+  const decided = await decideFirst(tx, job, moved, caller)
+  const gone = created.length > 0 ? await readLastGone(tx) : 0
+  const find = createNextTick()
+  const results = new Map<string, UpsertedSchedule>(
+    rows.map(({ key, version, nextAt }) => [key, { kind: 'unchanged', version, nextAt }]),
+  )
+  const saved = changed.map((old) => {
+    const one = byKey.get(old.key) as Wanted
+    const row = decided.get(old.key) ?? old
+    const isMoved = old.version === 0 || decided.has(old.key)
+    // It has ticks from now on, however far the ledger reaches.
+    const cursor = isMoved && row.now > row.cursor ? row.now : row.cursor
+    const nextAt = isMoved ? nextOf(one, cursor, find) : row.nextAt
+    const version = (old.version === 0 ? gone : row.version) + 1
+    results.set(old.key, { kind: old.version === 0 ? 'created' : 'changed', version, nextAt })
+    const isLifted = row.refusals > 0 && !hasPayload(row, one)
+    return {
+      ...toJson(one),
+      ...{ version, cursor, nextAt, dueAt: dueOf(nextAt, one.delayMs) },
+      tzdata: isMoved ? OWN_TZDATA : row.tzdata,
+      isLifted,
+    }
+  })
+  if (saved.length > 0) await tx.query(CHANGE_SQL, [name, JSON.stringify(saved)])
+  const groups = Map.groupBy(changed, ({ key }) => JSON.stringify(byKey.get(key)?.by))
+  for (const group of groups.values()) {
+    const targets = group.map((old) => ({
+      name,
+      scheduleKey: old.key,
+      change: `${tellDefinition(byKey.get(old.key) as Wanted)}, before: ${old.version === 0 ? 'none' : tellDefinition(old)}`,
+    }))
+    await recordActions(tx, 'reschedule', targets, byKey.get(group[0]?.key ?? '')?.by as Actor)
+  }
+  return wanted.map(({ key }) => results.get(key) as UpsertedSchedule)
+
+  function addedPerDay(): number {
+    const was = ({ version, perDay }: KeyedRow) => (version === 0 ? 0 : perDay)
+    return changed.reduce((sum, row) => sum + (byKey.get(row.key)?.perDay ?? 0) - was(row), 0)
+  }
+}
+
+async function checkVersions(
+  tx: Connection,
+  name: string,
+  rows: readonly KeyedRow[],
+  wanted: ReadonlyMap<string, Wanted>,
+): Promise<void> {
+  const other = rows.find(({ key, version }) => {
+    const { ifVersion } = wanted.get(key) as Wanted
+    return ifVersion !== undefined && ifVersion !== version
+  })
+  if (other === undefined) return
+  await removeUnmade(tx, name, wanted)
+  throw changedError(name, other, wanted.get(other.key)?.ifVersion ?? 0)
+}
+
+/** A row that has no version yet is of this call, which is refused: the caller may go on with the transaction. */
+async function removeUnmade(
+  tx: Connection,
+  name: string,
+  wanted: ReadonlyMap<string, Wanted>,
+): Promise<void> {
+  await tx.query(
+    `delete from "JobKeyedSchedule" where "name" = $1::text and "key" = any($2::text[]) and "version" = 0 returning "key"`,
+    [name, [...wanted.keys()]],
+  )
+}
+
+/** Read once the rows are locked, when whoever deleted one of these keys has committed. */
+async function readLastGone(tx: Connection): Promise<number> {
+  const { rows } = await tx.query<{ gone: number }>(
+    `select coalesce(${LAST_GONE}, 0)::int as "gone"`,
+  )
+  return rows[0]?.gone ?? 0
+}
+
+function hasPayload(row: KeyedRow, { payload, bytes }: Wanted): boolean {
+  return (row.bytes === 0) === (bytes === 0) && isDeepStrictEqual(readPayload(row), payload)
+}
+
+function differs(row: KeyedRow, one: Wanted): boolean {
+  if (differsInTicks(row, one) || !hasPayload(row, one)) return true
+  return (['missed', 'catchUpMs', 'overlap', 'jitterMs'] as const).some(
+    (part) => row[part] !== one[part],
+  )
+}
+
+/** Whether it names other instants. */
+function differsInTicks(row: KeyedRow, one: Wanted): boolean {
+  return (
+    row.cron !== one.cron ||
+    row.timeZone !== one.timeZone ||
+    row.startsAt?.getTime() !== one.startsAt?.getTime() ||
+    row.endsAt?.getTime() !== one.endsAt?.getTime()
+  )
+}
+
+function toJson({
+  ifVersion: _ifVersion,
+  keepsPayload: _keepsPayload,
+  by: _by,
+  ...one
+}: Wanted): object {
+  return one
+}
+
+const DEFINED = `"key" text, "cron" text, "timeZone" text, "missed" text, "catchUpMs" bigint, "overlap" text, "jitterMs" bigint,
+    "startsAt" timestamptz, "endsAt" timestamptz, "payload" jsonb, "bytes" int, "delayMs" bigint, "perDay" int`
+/** A payload that is JSON's null arrives as no value, as one that is undefined does. */
+const PAYLOAD = `case when given."bytes" > 0 then coalesce(given."payload", 'null') end`
+
+/**
+ * New rows have no version, and are due at no time, until this call has completed them. A key that an uncommitted transaction
+ * holds is waited for, and one that is there is locked, all in the order of the keys.
+ */
+const INSERT_SQL = `
+  insert into "JobKeyedSchedule" ("name", "key", "cron", "timeZone", "missed", "catchUpMs", "overlap", "jitterMs", "startsAt", "endsAt",
+    "payload", "bytes", "delayMs", "cursor", "tzdata")
+  select $1::text, "key", "cron", "timeZone", "missed", "catchUpMs", "overlap", "jitterMs", "startsAt", "endsAt",
+    ${PAYLOAD}, "bytes", "delayMs", clock_timestamp(), ''
+  from json_to_recordset($2::text::json) as given(${DEFINED})
+  order by "key" collate "C"
+  on conflict ("name", "key") do update set "version" = 0 where false returning "key"`
+
+/** The engine's own pause ends with what led to it. */
+const unlessLifted = (column: string) =>
+  `case when given."isLifted" and "refusals" >= ${MAX_REFUSALS} then null else "${column}" end`
+
+const CHANGE_SQL = `
+  update "JobKeyedSchedule" schedule
+  set "version" = given."version", "cron" = given."cron", "timeZone" = given."timeZone", "missed" = given."missed",
+      "catchUpMs" = given."catchUpMs", "overlap" = given."overlap", "jitterMs" = given."jitterMs", "delayMs" = given."delayMs", "perDay" = given."perDay",
+      "startsAt" = given."startsAt", "endsAt" = given."endsAt", "payload" = ${PAYLOAD}, "bytes" = given."bytes",
+      "cursor" = given."cursor", "nextAt" = given."nextAt", "dueAt" = given."dueAt", "tzdata" = given."tzdata",
+      "refusals" = case when given."isLifted" then 0 else "refusals" end,
+      "pausedAt" = ${unlessLifted('pausedAt')}, "pausedBy" = ${unlessLifted('pausedBy')}, "pauseReason" = ${unlessLifted('pauseReason')},
+      "updatedAt" = clock_timestamp()
+  from json_to_recordset($2::text::json) as given(
+    ${DEFINED}, "version" int, "cursor" timestamptz, "nextAt" timestamptz, "dueAt" timestamptz, "tzdata" text, "isLifted" boolean
+  )
+  where schedule."name" = $1::text and schedule."key" = given."key" returning schedule."key"`
