@@ -1,4 +1,5 @@
 import { cronProblem } from '@roundsman/engine'
+import type { Product } from '../command/product.ts'
 
 export interface NewJobRequest {
   name: string
@@ -7,7 +8,7 @@ export interface NewJobRequest {
 }
 
 /** Names that the new job must not have. */
-interface TakenNames {
+export interface TakenNames extends Pick<Product, 'cronVariable'> {
   /** The jobs' names. */
   names: readonly string[]
   /** Other names in the modules that the job is written into. */
@@ -28,7 +29,7 @@ const EMPTY_WORDS = /(Job|Task|Worker|Handler|Cron|Schedule|Runner)$/
 /** Why the job can't be made, with the remedy, or null when it can. */
 export function checkRequest(
   { name, cron }: NewJobRequest,
-  { names, identifiers }: TakenNames,
+  { names, identifiers, cronVariable }: TakenNames,
 ): string | null {
   const example = 'name it by what it does, such as sendReminders'
   if (RESERVED.has(name)) return `"${name}" is a reserved word of JavaScript; ${example}`
@@ -46,6 +47,11 @@ export function checkRequest(
   }
   const taken = names.find((other) => other.toLowerCase() === name.toLowerCase())
   if (taken !== undefined) return `there is a job "${taken}" already; take another name`
+  const variable = cronVariable?.(name)
+  const twin = names.find((other) => cronVariable?.(other) === variable)
+  if (variable !== undefined && twin !== undefined) {
+    return `its cron variable ${variable} would be that of ${twin}; take another name`
+  }
   if (identifiers.includes(name)) {
     return `"${name}" means something else where jobs are registered; take another name`
   }
