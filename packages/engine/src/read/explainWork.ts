@@ -109,7 +109,8 @@ const parkSql = (
         'isOver', "${park}"."until" <= clock_timestamp(), 'until', ${jsonInstant(`"${park}"."until"`)}, 'since', ${jsonInstant(`"${park}"."since"`)},
         'reason', ${boundedText(`"${park}"."reason"`)}) end`
 
-const IS_DRY = `coalesce(work."facts" -> 'dryRun' = 'true', false)`
+const isDry = (work: string) => `coalesce(${work}."facts" -> 'dryRun' = 'true', false)`
+const IS_EXCLUDED = `exists (select from "JobClaim" claim where claim."exclusiveKey" = work."name")`
 
 /** The limits that its job is under, with what runs under each and what keeps its key, as JSON. */
 const LIMITS = `(
@@ -121,44 +122,57 @@ const LIMITS = `(
       'runs', ${heldSql('one."name" = any(held."limits")')},
       'aheadMs', extract(epoch from throttle."freeAt" - clock_timestamp()) * 1000,
       'keyAheadMs', extract(epoch from keyed."freeAt" - clock_timestamp()) * 1000,
-      'keyRunning', (select count(*) from held where held."name" = work."name" and held."key" = work."key"),
-      'keyRuns', ${heldSql('held."name" = work."name" and held."key" = work."key"')},
+      'keyRunning', (select count(*) from held where held."name" = work."name" and held."key" = work."share"),
+      'keyRuns', ${heldSql('held."name" = work."name" and held."key" = work."share"')},
       'park', ${parkSql('park')}, 'keyPark', ${parkSql('keyPark')},
       'pausedUntil', case when own."pausedUntil" > clock_timestamp() then ${jsonInstant('own."pausedUntil"')} end,
       'pausedBy', ${boundedText('own."pausedBy"')}, 'pauseReason', ${boundedText('own."reason"')}, 'setAt', ${jsonInstant('own."setAt"')},
       'headId', (
         select first."id" from (
-          (select "id" from "JobWork" other where other."name" = work."name" and other."key" = work."key" order by other."id" limit 1)
+          (select "id" from "JobWork" other where other."name" = work."name" and other."key" = work."share" order by other."id" limit 1)
           union all
-          (select "id" from "JobDeadLetter" other where other."name" = work."name" and other."key" = work."key" order by other."id" limit 1)
+          (select "id" from "JobDeadLetter" other where other."name" = work."name" and other."key" = work."share" order by other."id" limit 1)
         ) first where one."order" = 'fifo' and first."id" < work."id" order by 1 limit 1
       )
     ) order by one."jobs" is null, one."name")
     from "JobLimit" one
-      left join "JobKey" own on one."name" = 'job:' || work."name" and own."name" = work."name" and own."key" = work."key" and work."key" <> ''
+      left join "JobKey" own on one."name" = 'job:' || work."name" and own."name" = work."name" and own."key" = work."share"
       left join "JobPark" park on park."name" = one."name" and park."key" = ''
-      left join "JobPark" "keyPark" on "keyPark"."name" = one."name" and "keyPark"."key" = work."key" and work."key" <> ''
+      left join "JobPark" "keyPark" on "keyPark"."name" = one."name" and "keyPark"."key" = work."share"
       left join "JobThrottle" throttle on throttle."name" = case when one."jobs" is null then work."name" else 'limit ' || one."name" end
-      left join "JobKeyThrottle" keyed on keyed."name" = work."name" and keyed."key" = work."key" and work."key" <> ''
+      left join "JobKeyThrottle" keyed on keyed."name" = work."name" and keyed."key" = work."share"
     where one."name" in ('job:' || work."name", 'rate:' || work."name") or work."name" = any(one."jobs")
   )`
 
-/** Work without a place gets one behind all that has its rank, and what became due before it. */
-const AHEAD = `
-      select from "JobWork" other
-      where other."name" = work."name" and other."place" is not null and other."losses" < 2 and work."losses" < 2
-        and other."needs" <= ${UNDERSTANDS}
-        and (other."rank", other."place") < (work."rank", coalesce(work."place", 9223372036854775807))
-        -- Across keys nobody knows: who has had least is next.
-        and other."key" is not distinct from work."key"
+/** What starts before it. Across keys nobody knows, since who has had least is next; and in a `fifo` key the first piece says it. */
+const AHEAD = [
+  `(work."order" = 'fair' or work."order" = 'fifo' and work."share" is null) and other."key" = coalesce(work."share", '')`,
+  `work."order" is not null and work."share" is null and other."key" is null`,
+  `work."order" is null`,
+]
+  .map((isOfKey) => {
+    const ofIt = `select from "JobWork" other where other."name" = work."name" and other."needs" <= ${UNDERSTANDS} and ${isOfKey}
+        -- A dry run passes by what waits for the run of an exclusive job.
+        and (${isDry('other')} or not (${isDry('work')} and ${IS_EXCLUDED}))`
+    // Without a place it gets one behind all that has one, and what became due before it.
+    const place = 'coalesce(work."place", 9223372036854775807)'
+    return `
+      ${ofIt} and other."place" is not null and other."losses" < 2 and work."losses" < 2
+        and (other."rank", other."place") < (work."rank", ${place})
       union all
-      select from "JobWork" other
-      where other."name" = work."name" and other."place" is not null and other."losses" >= 2 and work."losses" >= 2
-        and other."needs" <= ${UNDERSTANDS} and other."place" < coalesce(work."place", 9223372036854775807)`
+      ${ofIt} and other."place" is not null and other."losses" >= 2 and work."losses" >= 2 and other."place" < ${place}
+      union all
+      ${ofIt} and other."place" is null and other."dueAt" <= now() and (other."losses" >= 2) = (work."losses" >= 2)
+        and (other."losses" < 2 and other."rank" < work."rank" or (other."losses" >= 2 or other."rank" = work."rank")
+          and work."place" is null and (other."dueAt", other."id") < (work."dueAt", work."id"))`
+  })
+  .join(' union all ')
 
 const EXPLAIN_SQL = `
   with work as materialized (
-    select * from "JobWork" work where work."id" = $1::uuid
+    -- A key that work has kept from when its job had keys says nothing.
+    select work.*, own."order", case when own."order" is not null then nullif(work."key", '') end as "share"
+    from "JobWork" work left join "JobLimit" own on own."name" = 'job:' || work."name" where work."id" = $1::uuid
   ), held as materialized (${HELD_UNDER_LIMITS}
   ), own as materialized (
     select held."runId", claim."name", claim."workerId", claim."startedAt", held."label"
@@ -187,12 +201,12 @@ const EXPLAIN_SQL = `
          (select count(*)::int from taker) as "takers", (select count(*)::int from living) as "living",
          (select sum("slots")::float8 from taker) as "slots", (select bool_and("running" >= "slots") from taker) as "areFull",
          ${runsSql('claim."workerId" in (select "id" from taker) and claim."name" = work."name"')} as "running",
-         not ${IS_DRY} and exists (select from "JobClaim" claim where claim."exclusiveKey" = work."name") as "isExcluded",
+         not ${isDry('work')} and ${IS_EXCLUDED} as "isExcluded",
          ${runsSql('claim."exclusiveKey" = work."name"')} as "excludedBy",
          (select count(*)::int from (${AHEAD} limit ${MAX_AHEAD + 1}) ahead) as "ahead",
          coalesce(own."runId", run."id")::text as "runId", ${boundedText('own."workerId"')} as "workerId", own."startedAt",
-         nullif(work."key", '') as "key", ${LIMITS} as "limits", exists (
-           select from "JobWork" other where other."name" = work."name" and other."key" is not null and other."key" <> work."key" and other."place" is not null
+         work."share" as "key", ${LIMITS} as "limits", work."order" is not null and exists (
+           select from "JobWork" other where other."name" = work."name" and other."key" is not null and other."key" <> coalesce(work."share", '') and other."place" is not null
          ) as "areOthers",
          run."endedAt", coalesce(letter."errorCode", run."errorCode") as "code", letter."failedAt",
          ${boundedText(`coalesce(letter."errorMessage", run."details" #>> '{error,message}')`)} as "message"

@@ -180,7 +180,10 @@ const CLAIM_SUSPECT_UNDER: PreparedStatement = {
     () => `
       select work.* from "JobWork" work
       where work."name" = wanted."name" and work."place" is not null and work."losses" >= 2 and ${IS_WANTED}
-        and (work."key" is null or exists (
+        and (work."key" is null or not exists (
+          -- What it has kept from when its job had keys says nothing.
+          select from "JobLimit" own where own."name" = 'job:' || wanted."name" and own."order" is not null
+        ) or exists (
           select from state where state."key" = work."key" and coalesce(state."free" > 0, true) and coalesce(state."head" = work."id", true)
         ))
       order by work."place"
