@@ -23,6 +23,25 @@ export function parseCommandLine<const Options extends ParseArgsOptionsConfig>(
   return parse({ args, options, allowPositionals: true })
 }
 
+/**
+ * Parses a command line that begins with what to do: each of that takes some of the options.
+ * @throws UsageError for one that it would pass over
+ */
+export function parseAction<
+  const Options extends ParseArgsOptionsConfig,
+  const Action extends string,
+>(args: string[], options: Options, optionsOf: Record<Action, readonly (keyof Options)[]>) {
+  const { values, positionals } = parseCommandLine(args, options)
+  const [given, ...words] = positionals
+  const actions = Object.keys(optionsOf) as Action[]
+  const action = actions.find((one) => one === given)
+  if (action === undefined) throw new UsageError(`Say what to do: ${actions.join(', ')}`)
+  const odd = Object.keys(values).filter((name) => !optionsOf[action].includes(name))
+  if (odd.length > 0)
+    throw new UsageError(`${odd.map((name) => `--${name}`).join(', ')} is not for ${action}`)
+  return { action, values, words }
+}
+
 function parse<const Config extends ParseArgsConfig>(config: Config) {
   try {
     return parseArgs(config)

@@ -4,7 +4,7 @@ import { describeDuration } from '../command/describeDuration.ts'
 import { describeInstant } from '../command/describeInstant.ts'
 import { layOutRows, onOneLine, standardLayout } from '../command/layout.ts'
 import { parseDate } from '../command/parseInstant.ts'
-import { parseCommandLine, parseWholeNumber, requireReason } from '../command/parseOptions.ts'
+import { parseAction, parseWholeNumber, requireReason } from '../command/parseOptions.ts'
 import { withClient, type ProductSource } from '../command/product.ts'
 import { ForeseenError, UsageError, type Command, type Terminal } from '../command/runCommand.ts'
 import { refuseUnknownJob } from '../command/unknownJob.ts'
@@ -38,8 +38,12 @@ Lists the keys by which a job divides its work, those with most that waits first
 
 Exit code: 0 done, or nothing to do, 1 the environment or the database needs attention, 2 usage`
 
-const OPTIONS = {
+const OF_LIMITS = {
   global: { type: 'string' },
+  reason: { type: 'string' },
+  json: { type: 'boolean' },
+} as const
+const OF_KEYS = {
   reason: { type: 'string' },
   json: { type: 'boolean' },
   key: { type: 'string' },
@@ -51,17 +55,20 @@ const OPTIONS = {
   resume: { type: 'boolean' },
 } as const
 
-type Values = ReturnType<typeof parseCommandLine<typeof OPTIONS>>['values']
+type LimitValues = ReturnType<typeof parseAction<typeof OF_LIMITS, string>>['values']
+type KeyValues = ReturnType<typeof parseAction<typeof OF_KEYS, string>>['values']
 
 export function createLimitsCommand(source: ProductSource): Command {
   return {
     usage: limitsUsage(source.call),
     async run(args, terminal) {
-      const { values, positionals } = parseCommandLine(args, OPTIONS)
-      const [action, name, ...rest] = positionals
-      if (rest.length > 0) throw new UsageError(`"${rest.join(' ')}" is too much`)
+      const { action, values, words } = parseAction(args, OF_LIMITS, {
+        list: ['json'],
+        set: ['global', 'reason', 'json'],
+      })
+      const [name] = words
+      refuseMore(words, action === 'list' ? 0 : 1)
       if (action === 'list') return await listLimits(values, terminal, source)
-      if (action !== 'set') throw new UsageError('Say what to do: list, set')
       if (name === undefined) throw new UsageError('Which limit? Give the name of a job or a limit')
       return await setLimit(name, values, terminal, source)
     },
@@ -72,10 +79,12 @@ export function createKeysCommand(source: ProductSource): Command {
   return {
     usage: keysUsage(source.call),
     async run(args, terminal) {
-      const { values, positionals } = parseCommandLine(args, OPTIONS)
-      const [action, name, key, ...rest] = positionals
-      if (rest.length > 0) throw new UsageError(`"${rest.join(' ')}" is too much`)
-      if (action !== 'list' && action !== 'set') throw new UsageError('Say what to do: list, set')
+      const { action, values, words } = parseAction(args, OF_KEYS, {
+        list: ['key', 'limit', 'json'],
+        set: ['per-key', 'weight', 'pause', 'until', 'resume', 'reason', 'json'],
+      })
+      const [name, key] = words
+      refuseMore(words, action === 'list' ? 1 : 2)
       if (name === undefined) throw new UsageError('Which job? Give its name')
       if (action === 'list') return await listKeys(name, values, terminal, source)
       if (key === undefined || key === '') throw new UsageError('Which key? Give it after the job')
@@ -84,7 +93,11 @@ export function createKeysCommand(source: ProductSource): Command {
   }
 }
 
-async function listLimits(values: Values, terminal: Terminal, source: ProductSource) {
+function refuseMore(words: readonly string[], most: number): void {
+  if (words.length > most) throw new UsageError(`"${words.slice(most).join(' ')}" is too much`)
+}
+
+async function listLimits(values: LimitValues, terminal: Terminal, source: ProductSource) {
   const product = await source.open(terminal)
   const limits = await withClient(product, (client) => client.limits.list())
   if (values.json) return print(terminal, { limits })
@@ -150,7 +163,12 @@ function describeLimit(limit: ListedLimit): string[][] {
   ]
 }
 
-async function setLimit(name: string, values: Values, terminal: Terminal, source: ProductSource) {
+async function setLimit(
+  name: string,
+  values: LimitValues,
+  terminal: Terminal,
+  source: ProductSource,
+) {
   const { global: text } = values
   if (text === undefined) throw new UsageError('--global is missing: how many, or none')
   const global = text === 'none' ? null : parseWholeNumber('--global', text, MOST)
@@ -167,7 +185,12 @@ async function setLimit(name: string, values: Values, terminal: Terminal, source
   return 0
 }
 
-async function listKeys(name: string, values: Values, terminal: Terminal, source: ProductSource) {
+async function listKeys(
+  name: string,
+  values: KeyValues,
+  terminal: Terminal,
+  source: ProductSource,
+) {
   const limit = parseWholeNumber('--limit', values.limit, { min: 1, max: 200, otherwise: 20 })
   const product = await source.open(terminal)
   const page = await withClient(product, (client) =>
@@ -224,7 +247,7 @@ const MOST = { min: 1, max: 1_000_000, otherwise: 1 }
 async function setKey(
   name: string,
   key: string,
-  values: Values,
+  values: KeyValues,
   terminal: Terminal,
   source: ProductSource,
 ) {
@@ -243,7 +266,7 @@ async function setKey(
   return 0
 }
 
-function readSettings(values: Values): KeySettings {
+function readSettings(values: KeyValues): KeySettings {
   const { 'per-key': perKey, weight, pause = false, until, resume = false } = values
   const settings: KeySettings = {}
   if (perKey !== undefined)
@@ -266,7 +289,7 @@ function readWeight(text: string): number {
   throw new UsageError(`--weight is a number from 0.01 to 1000, not "${text}"`)
 }
 
-function readBy({ reason }: Values) {
+function readBy({ reason }: Pick<KeyValues, 'reason'>) {
   return { reason: requireReason(reason), actor: currentUser() }
 }
 

@@ -7,7 +7,7 @@ import { describeInstant } from '../command/describeInstant.ts'
 import { layOutRows, onOneLine, standardLayout, wrap, type Layout } from '../command/layout.ts'
 import { parseDate, parseInstant } from '../command/parseInstant.ts'
 import {
-  parseCommandLine,
+  parseAction,
   parseDurationMs,
   parseWholeNumber,
   requireReason,
@@ -52,9 +52,6 @@ another, at most 10,000, got no run. preview lists what it would be due at next.
 
 Exit code: 0 done, or nothing to do, 1 refused, or the environment or the database needs attention, 2 usage`
 
-const READS = ['list', 'show', 'preview'] as const
-const ACTIONS = [...READS, 'set', 'pause', 'resume', 'trigger', 'backfill', 'delete'] as const
-
 const OPTIONS = {
   search: { type: 'string' },
   state: { type: 'string' },
@@ -76,7 +73,22 @@ const OPTIONS = {
   json: { type: 'boolean' },
 } as const
 
-type Values = ReturnType<typeof parseCommandLine<typeof OPTIONS>>['values']
+const OPTIONS_OF = {
+  list: ['search', 'state', 'limit', 'after', 'json'],
+  show: ['limit', 'json'],
+  preview: ['cron', 'time-zone', 'limit', 'json'],
+  set: [
+    ...(['cron', 'time-zone', 'payload', 'missed', 'overlap', 'catch-up', 'jitter'] as const),
+    ...(['starts', 'ends', 'allow-seconds', 'reason', 'json'] as const),
+  ],
+  pause: ['reason', 'json'],
+  resume: ['reason', 'json'],
+  trigger: ['reason', 'json'],
+  backfill: ['from', 'to', 'reason', 'json'],
+  delete: ['reason', 'json'],
+} as const
+
+type Values = ReturnType<typeof parseAction<typeof OPTIONS, string>>['values']
 /** What one call is about. */
 interface Call {
   values: Values
@@ -92,10 +104,8 @@ export function createSchedulesCommand(source: ProductSource): Command {
   return {
     usage: usage(source.call),
     async run(args, terminal) {
-      const { values, positionals } = parseCommandLine(args, OPTIONS)
-      const [given, name, key, ...rest] = positionals
-      const action = ACTIONS.find((one) => one === given)
-      if (action === undefined) throw new UsageError(`Say what to do: ${ACTIONS.join(', ')}`)
+      const { action, values, words } = parseAction(args, OPTIONS, OPTIONS_OF)
+      const [name, key, ...rest] = words
       if (rest.length > 0) throw new UsageError(`"${rest.join(' ')}" is too much`)
       if (action === 'list' && key !== undefined)
         throw new UsageError('list takes a job; to look for a key, give --search')
