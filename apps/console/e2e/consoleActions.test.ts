@@ -669,7 +669,7 @@ it('of a customer who floods the queue is found by its share, and cancelled as a
   await waitingRows(page).nth(0).getByText('In 5 days').waitFor()
   expect(await waitingRows(page).count()).toBe(8)
 
-  await waiting.getByLabel('Label, or a field that the job shows').selectOption('customer')
+  await waiting.getByLabel('Label, key, or a field that the job shows').selectOption('customer')
   await waiting.getByRole('searchbox').fill('Bakery')
   await page.keyboard.press('Enter')
   await page.waitForURL('**/queue?work=greetCustomer&field=customer&value=Bakery&order=last')

@@ -121,12 +121,14 @@ function createRoutes() {
       letterLabel?: string | undefined
       letterField?: string | undefined
       letterValue?: string | undefined
+      letterKey?: string | undefined
       cursor?: string | undefined
-      /** For the waiting work: its job, its label, a field that its job shows with its value, its order, and where the page begins. */
+      /** For the waiting work: its job, its label, its key, a field that its job shows with its value, its order, and where the page begins. */
       work?: string | undefined
       label?: string | undefined
       field?: string | undefined
       value?: string | undefined
+      key?: string | undefined
       order?: 'last' | undefined
       workCursor?: string | undefined
     } => {
@@ -138,11 +140,13 @@ function createRoutes() {
         letterLabel: readText(search['letterLabel']),
         letterField: readText(search['letterField']),
         letterValue: readText(search['letterValue']),
+        letterKey: readText(search['letterKey']),
         cursor,
         work,
         label: readText(search['label']),
         field: readText(search['field']),
         value: readText(search['value']),
+        key: readText(search['key']),
         order: search['order'] === 'last' ? 'last' : undefined,
         workCursor: readText(search['workCursor']),
       }
@@ -162,6 +166,10 @@ function createRoutes() {
   const keys = createRoute({
     getParentRoute: () => root,
     path: '/jobs/$name/keys',
+    // Not a part of the path: a key may be `..`, or hold what is between its parts.
+    validateSearch: (search: Record<string, unknown>): { key?: string | undefined } => ({
+      key: readText(search['key']),
+    }),
     component: lazyRouteComponent(() => import('./screens/limit/KeysScreen.tsx'), 'KeysScreen'),
   })
   const workers = createRoute({

@@ -1,6 +1,7 @@
 import {
   BULK_KINDS,
   EXPLAINED_STATES,
+  GROUPED_BY,
   JOB_TRIGGERS,
   KEY_ORDERS,
   KEYED_OVERLAPS,
@@ -419,6 +420,13 @@ export const runDetailSchema = runSchema.extend({
 })
 
 /** One of GET /api/jobs/dead-letters. */
+const workKey = z
+  .string()
+  .nullable()
+  .describe(
+    'By which its job divides its work: empty where it has none, null where its job has no keys',
+  )
+
 export type DeadLetter = z.output<typeof deadLetterSchema>
 export const deadLetterSchema = z.object({
   workId: z.guid().describe('The id of the work; each of its runs has it as workId'),
@@ -427,6 +435,7 @@ export const deadLetterSchema = z.object({
     .string()
     .nullable()
     .describe('What the work is about, from the job’s label function; null when the job has none'),
+  key: workKey,
   shown: shownSchema
     .nullable()
     .describe('The fields of the payload that the job lists in show; null when it lists none'),
@@ -473,7 +482,8 @@ export const groupsSchema = z.object({
   groups: z
     .array(
       z.object({
-        field: z.string().nullable().describe('A field that is shown; null: by label'),
+        by: z.enum(GROUPED_BY),
+        field: z.string().nullable().describe('A field that is shown; null: by key or label'),
         value: z.string(),
         count: z.int(),
         oldestAt: at
@@ -481,7 +491,9 @@ export const groupsSchema = z.object({
           .describe('When the first was enqueued, or given up; null when there are more'),
       }),
     )
-    .describe('By label, then by each field; of each the 8 largest. None has a single member'),
+    .describe(
+      'By key, by label, then by each field; of each the 8 largest. None has a single member',
+    ),
 })
 
 export type ConsoleLimit = z.output<typeof limitsSchema>['limits'][number]
@@ -577,6 +589,7 @@ export const waitingWorkSchema = z.object({
   workId: z.guid().describe('The id of the work; each of its runs has it as workId'),
   name: z.string(),
   label: z.string().nullable(),
+  key: workKey,
   startAfter: at.describe('No worker starts the work before this instant'),
   isDue: z.boolean().describe('Whether startAfter has passed'),
   enqueuedAt: at,
@@ -838,9 +851,10 @@ const attention = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('backlog'),
     ...backlog.shape,
-    // What more than half of it is: the label, or the value of a field that the job shows. `isCut`: of the first ones `looked` at.
+    // What more than half of it is: the key, the label, or the value of a field that the job shows. `isCut`: of the first ones `looked` at.
     main: z
       .object({
+        by: z.enum(GROUPED_BY),
         field: z.string().nullable(),
         value: z.string(),
         percent: count,

@@ -51,7 +51,7 @@ export {
   listDeadLetterCodes,
   MAX_COUNTED_LETTERS,
 } from './read/listDeadLetters.ts'
-export { groupDeadLetters, groupWaitingWork, MAX_GROUPED } from './read/listGroups.ts'
+export { GROUPED_BY, groupDeadLetters, groupWaitingWork, MAX_GROUPED } from './read/listGroups.ts'
 export { listFailures } from './read/listFailures.ts'
 export {
   describeBacklog,

@@ -28,7 +28,7 @@ afterAll(() => client.stop())
 type Arguments = readonly unknown[]
 
 const READING: Record<string, Arguments> = {
-  countWaitingWork: [{ name: 'letter', label: 'x', labelPart: 'x' }],
+  countWaitingWork: [{ name: 'letter', label: 'x', labelPart: 'x', key: 'k' }],
   sumWaitingWork: [{ name: 'letter', label: 'x', labelPart: 'x' }],
   groupWaitingWork: [{ name: 'letter', label: 'x', labelPart: 'x', isDue: true }],
   groupDeadLetters: [{ name: 'letter', label: 'x', errorCode: 'x' }],
@@ -117,7 +117,7 @@ const METHODS: Record<string, Arguments> = {
   resumeSchedule: ['letter', by],
   pauseQueue: ['letter', by],
   resumeQueue: ['letter', by],
-  cancelWork: [{ job: letter, ids: [id], label: 'x' }, by],
+  cancelWork: [{ job: letter, ids: [id], label: 'x', key: 'k' }, by],
   postponeWork: [
     { job: letter, label: 'x' },
     { ...by, startAfter: at },
@@ -136,6 +136,7 @@ const METHODS: Record<string, Arguments> = {
         name: 'letter',
         label: 'x',
         labelPart: 'x',
+        key: 'k',
         errorCode: 'x',
         shown: { field: 'x', value: 'x' },
         runs: { name: 'letter', from: at, minDurationMs: 1 },

@@ -165,6 +165,8 @@ export interface PieceSearch {
   label?: string | undefined
   field?: string | undefined
   value?: string | undefined
+  /** By which its job divides its work. */
+  key?: string | undefined
 }
 
 export interface DeadLetterSearch extends PieceSearch {
@@ -187,7 +189,7 @@ export interface GroupsOf {
   filter: PieceSearch & { errorCode?: string | undefined }
 }
 
-/** The largest groups of what matches, by label and by what its jobs show. */
+/** The largest groups of what matches, by key, by label and by what its jobs show. */
 export function groupsQuery(api: Api, { of, filter }: GroupsOf) {
   return queryOptions({
     queryKey: [of === 'work' ? 'work' : 'deadLetters', filter, 'groups'],

@@ -9,6 +9,7 @@ import { Problem, problemResponses } from '../http/problem.ts'
 import { storableText } from '../http/storableText.ts'
 import { checkSpans, MAX_DURATION_MS, runFilters } from './jobRunRoutes.ts'
 import { requestReason } from './requestReason.ts'
+import { keyQuery } from './shownQuery.ts'
 
 /** As many as a body has room for: it has at most 64 kB. */
 const MAX_IDS = 1_000
@@ -19,6 +20,7 @@ const ofPieces = {
   labelPart: storableText({ max: 200 })
     .optional()
     .describe('Only what has a label that contains this, in upper or lower case'),
+  key: keyQuery,
   shown: z
     .strictObject({
       field: storableText({ max: 200 }),

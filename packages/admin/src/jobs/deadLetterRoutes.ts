@@ -13,7 +13,7 @@ import { route, type AdminParts, type Route } from '../route.ts'
 import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { Problem, problemResponses } from '../http/problem.ts'
-import { readShownQuery, shownQuery } from './shownQuery.ts'
+import { keyQuery, readShownQuery, shownQuery } from './shownQuery.ts'
 import { refuseDeadLetter, refuseUnknownJob } from './refuse.ts'
 import { optionalReasonBody, reasonOf, requestReason } from './requestReason.ts'
 import { checkSpans, runFilters } from './jobRunRoutes.ts'
@@ -28,6 +28,7 @@ const filters = {
 const queryFilters = {
   ...filters,
   label: storableText({ max: 200 }).optional().describe('Only what has exactly this label'),
+  key: keyQuery,
   ...shownQuery,
 }
 const readFilters = ({
@@ -100,7 +101,7 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
       may: 'view',
       schema: {
         tags: ['jobs'],
-        summary: 'Group dead letters by label and by what their jobs show',
+        summary: 'Group dead letters by key, by label and by what their jobs show',
         querystring: z.strictObject(queryFilters),
         response: { 200: groupsSchema, ...problemResponses(400, 401, 403) },
       },

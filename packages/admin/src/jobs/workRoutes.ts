@@ -13,7 +13,7 @@ import { pageLimit } from '../http/pageLimit.ts'
 import { Problem, problemResponses } from '../http/problem.ts'
 import { storableText } from '../http/storableText.ts'
 import { nameParams } from './jobRoutes.ts'
-import { readShownQuery, shownQuery } from './shownQuery.ts'
+import { keyQuery, readShownQuery, shownQuery } from './shownQuery.ts'
 import { refusePause } from './refuse.ts'
 import { optionalReasonBody, reasonOf, requestReason } from './requestReason.ts'
 
@@ -26,15 +26,17 @@ const filters = {
     .describe(
       'Work with this label, when any that waits has exactly this one. Else work whose label contains it, in upper or lower case',
     ),
+  key: keyQuery,
   ...shownQuery,
 }
 
 async function readFilters(
   reader: JobsReader,
-  { name, label: its, ...query }: z.output<z.ZodObject<typeof filters>>,
+  { name, label: its, key, ...query }: z.output<z.ZodObject<typeof filters>>,
 ): Promise<Omit<WaitingWorkQuery, 'limit' | 'after'>> {
   const isPart = its !== undefined && (await countWaitingWork(reader, { label: its })) === 0
-  return { name, ...(isPart ? { labelPart: its } : { label: its }), ...readShownQuery(query) }
+  const ofLabel = isPart ? { labelPart: its } : { label: its }
+  return { name, key, ...ofLabel, ...readShownQuery(query) }
 }
 
 /**
@@ -99,7 +101,7 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
       may: 'view',
       schema: {
         tags: ['jobs'],
-        summary: 'Group waiting work by label and by what its jobs show',
+        summary: 'Group waiting work by key, by label and by what its jobs show',
         querystring: z.strictObject(filters),
         response: { 200: groupsSchema, ...problemResponses(400, 401, 403) },
       },

@@ -41,7 +41,7 @@ it('GET /api/jobs/work and its groups tell of what has a value in a field', asyn
   expect(await ask('work/groups?label=b')).toMatchObject({
     looked: 2,
     fields: ['size'],
-    groups: [{ field: null, value: 'b', count: 2 }],
+    groups: [{ by: 'label', field: null, value: 'b', count: 2 }],
   })
   expect(await ask('dead-letters/groups?field=size')).toEqual({
     looked: 0,
@@ -64,6 +64,18 @@ describe('POST /api/jobs/bulk', () => {
     expect((await get('?isOpen=true')).json()).toEqual({ acts: [] })
     expect((await get(`/${act.id}`)).json()).toEqual(act)
     expect((await stop(act.id)).json()).toEqual(act)
+  })
+
+  it('acts on all of a key, whatever that is, and on no other', async () => {
+    const key = '../a b/ü🎈%2F?#'
+    for (let n = 0; n < 3; n++) await enqueue()
+    await api.prisma.$executeRaw`update "JobWork" set "key" = ''`
+    await api.prisma
+      .$executeRaw`update "JobWork" set "key" = ${key} where "id" in (select "id" from "JobWork" limit 2)`
+    const cancelled = await start({ kind: 'cancelWork', name: dispatchEmail.name, key, reason })
+    expect(cancelled.json()).toMatchObject({ matched: 2, done: 2 })
+    expect((await start({ kind: 'discard', key, reason })).json()).toMatchObject({ matched: 0 })
+    expect((await start({ kind: 'cancelWork', key: '', reason })).json()).toMatchObject({ done: 1 })
   })
 
   it('postpones and prioritises, and its log says who started it', async () => {

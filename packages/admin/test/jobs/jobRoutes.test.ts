@@ -491,6 +491,9 @@ describe('GET /api/jobs/:name/ticks', () => {
   })
 })
 
+/** As text may be that is a part of no address as it is. */
+const ODD_KEY = '../a b/ü🎈%2F?#'
+
 describe('waiting work', () => {
   const to = 'a@example.com'
   const sendReport = jobs.find(({ name }) => name === 'sendReport')!
@@ -499,18 +502,19 @@ describe('waiting work', () => {
   const list = async (query = '') =>
     (await api.as('admin', { method: 'GET', url: `/api/jobs/work?${query}` })).json()
 
-  it('is listed without its payload, from page to page, by job and label', async () => {
+  it('is listed without its payload, from page to page, by job, label and key', async () => {
     const ids = [await enqueue(), await enqueue({ uniqueKey: 'k' }), await enqueue()]
     // All get one instant. Whether that is due is for the database's clock to say, not for the test's.
     await api.prisma.$executeRaw`update "JobWork" set "dueAt" = '2026-11-24 09:00:00.123+00'`
     await api.prisma
-      .$executeRaw`update "JobWork" set "label" = 'Order 7' where "id" = ${ids[2]}::uuid`
+      .$executeRaw`update "JobWork" set "label" = 'Order 7', "key" = ${ODD_KEY} where "id" = ${ids[2]}::uuid`
     const whole = await list('name=sendReport')
     expect(whole).toMatchObject({ total: 3, names: ['sendReport'], nextCursor: null })
     expect(whole.work.find((one: { workId: string }) => one.workId === ids[1])).toEqual({
       workId: ids[1],
       name: 'sendReport',
       label: null,
+      key: null,
       startAfter: '2026-11-24T09:00:00.123Z',
       isDue: expect.any(Boolean),
       enqueuedAt: expect.stringMatching(/Z$/),
@@ -533,6 +537,12 @@ describe('waiting work', () => {
     expect(turned.work).toEqual(whole.work.toReversed())
     const found = { total: 1, work: [{ workId: ids[2] }] }
     expect(await list('label=Order%207')).toMatchObject({ ...found, isLabelPart: false })
+    const key = encodeURIComponent(ODD_KEY)
+    expect(await list(`key=${key}`)).toMatchObject({ ...found, work: [{ key: ODD_KEY }] })
+    expect(await list(`key=${key}&name=cleanupI18nCache`)).toMatchObject({ total: 0 })
+    expect(await list('key=')).toMatchObject({ total: 0 })
+    const groups = await api.as('admin', { method: 'GET', url: `/api/jobs/work/groups?key=${key}` })
+    expect(groups.json()).toMatchObject({ looked: 1 })
     // As the lists of runs have it: where no work that waits has exactly this label, what contains it.
     expect(await list('label=RDER')).toMatchObject({ ...found, isLabelPart: true })
     expect(await list('label=RDER&name=cleanupI18nCache')).toMatchObject({ total: 0, work: [] })

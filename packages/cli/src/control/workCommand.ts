@@ -15,7 +15,7 @@ import { describeInstant } from '../command/describeInstant.ts'
 import { onOneLine, standardLayout, wrap, type Layout } from '../command/layout.ts'
 import { parseDate } from '../command/parseInstant.ts'
 import {
-  parseCommandLine,
+  parseAction,
   parseDurationMs,
   parseWholeNumber,
   requireReason,
@@ -28,11 +28,11 @@ import { formatPosition, parsePosition, UUID } from '../runs/pages.ts'
 
 const usage = (
   call: string,
-) => `Usage: ${call} list [<job>] [--label TEXT] [--limit N] [--after POSITION] [--json]
+) => `Usage: ${call} list [<job>] [--label TEXT] [--key KEY] [--limit N] [--after POSITION] [--json]
        ${call} explain <id> [--json]
-       ${call} cancel <job> (--id ID | --label TEXT | --all) --reason TEXT [--json]
-       ${call} postpone <job> (--id ID | --label TEXT | --all) (--until DATE | --for DURATION | --now) --reason TEXT [--json]
-       ${call} prioritise <job> (--id ID | --label TEXT | --all) --priority N --reason TEXT [--json]
+       ${call} cancel <job> (--id ID | --label TEXT | --key KEY | --all) --reason TEXT [--json]
+       ${call} postpone <job> (--id ID | --label TEXT | --key KEY | --all) (--until DATE | --for DURATION | --now) --reason TEXT [--json]
+       ${call} prioritise <job> (--id ID | --label TEXT | --key KEY | --all) --priority N --reason TEXT [--json]
 
 Lists waiting work, retries included, in the order in which it starts, explains why a piece waits or what became of it, and
 changes work before it starts. Payloads are not shown. Who changed what, and why, is recorded. All that matches at that moment is changed, in steps: workers go on with it
@@ -40,6 +40,7 @@ when this command is interrupted.
 
   --id ID            this piece of work; may be given several times
   --label TEXT       all work with this label
+  --key KEY          all work with this key, by which its job divides its work
   --all              all waiting work of the job
   --until DATE       the earliest start, in UTC unless it has an offset; work that is due later stays as it is
   --for DURATION     the earliest start, from now on: 90s, 15min, 2h, 3d
@@ -52,11 +53,10 @@ when this command is interrupted.
 
 Exit code: 0 success, 1 somebody stopped it, or the environment or the database needs attention, 2 usage`
 
-const ACTIONS = ['list', 'explain', 'cancel', 'postpone', 'prioritise'] as const
-
 const OPTIONS = {
   id: { type: 'string', multiple: true },
   label: { type: 'string' },
+  key: { type: 'string' },
   all: { type: 'boolean' },
   until: { type: 'string' },
   for: { type: 'string' },
@@ -68,16 +68,23 @@ const OPTIONS = {
   json: { type: 'boolean' },
 } as const
 
-type Values = ReturnType<typeof parseCommandLine<typeof OPTIONS>>['values']
+const CHANGE = ['id', 'label', 'key', 'all', 'reason', 'json'] as const
+const OPTIONS_OF = {
+  list: ['label', 'key', 'limit', 'after', 'json'],
+  explain: ['json'],
+  cancel: CHANGE,
+  postpone: [...CHANGE, 'until', 'for', 'now'],
+  prioritise: [...CHANGE, 'priority'],
+} as const
+
+type Values = ReturnType<typeof parseAction<typeof OPTIONS, string>>['values']
 
 export function createWorkCommand(source: ProductSource): Command {
   return {
     usage: usage(source.call),
     async run(args, terminal) {
-      const { values, positionals } = parseCommandLine(args, OPTIONS)
-      const [given, name, ...rest] = positionals
-      const action = ACTIONS.find((one) => one === given)
-      if (action === undefined) throw new UsageError(`Say what to do: ${ACTIONS.join(', ')}`)
+      const { action, values, words } = parseAction(args, OPTIONS, OPTIONS_OF)
+      const [name, ...rest] = words
       if (rest.length > 0)
         throw new UsageError(`One job at a time; "${rest.join(' ')}" is too much`)
       if (action === 'list') return await list(name, values, terminal, source)
@@ -94,14 +101,14 @@ async function list(
   terminal: Terminal,
   source: ProductSource,
 ): Promise<number> {
-  const { label } = values
+  const { label, key } = values
   const limit = parseWholeNumber('--limit', values.limit, { min: 1, max: 1_000, otherwise: 20 })
   const after = parsePosition(values.after)
   const product = await source.open(terminal)
   const { page, total, pauses } = await withClient(product, async ({ reader }) => ({
     pauses: await readPausedQueues(reader),
-    page: await listWaitingWork(reader, { name, label, limit, after }),
-    total: await countWaitingWork(reader, { name, label }),
+    page: await listWaitingWork(reader, { name, label, key, limit, after }),
+    total: await countWaitingWork(reader, { name, label, key }),
   }))
   const { work, next } = page
   const position = next && formatPosition(next)
@@ -116,7 +123,7 @@ async function list(
   // A job that left the catalogue may still have work.
   if (work.length === 0 && name !== undefined) refuseUnknownJob(name, product)
   const layout = standardLayout(terminal.stdout)
-  const isNarrowed = [name, label, after].some((one) => one !== undefined)
+  const isNarrowed = [name, label, key, after].some((one) => one !== undefined)
   const none = isNarrowed ? 'No waiting work matches.' : 'Nothing waits.'
   const lines = work.length === 0 ? [none] : formatWork(work, pauses, layout)
   if (position !== null) {
@@ -187,10 +194,11 @@ function formatWork(
   { width, paint }: Layout,
 ): string[] {
   return work.flatMap((one) => {
-    const { workId, name, label, startAfter, isDue, attempts, priority, expiresAt } = one
+    const { workId, name, label, key, startAfter, isDue, attempts, priority, expiresAt } = one
     const head = `${startAfter.slice(0, 19).replace('T', ' ')}  ${!isDue ? 'not yet' : pauses.has(name) ? 'paused ' : 'due    '}  ${name}`
     const notes = [
       ...(attempts > 0 ? [`${attempts} tried`] : []),
+      ...(key === null || key === '' ? [] : [`key ${onOneLine(key)}`]),
       ...(priority === 0 ? [] : [`priority ${priority}`]),
       ...(one.hasUniqueKey ? ['unique key'] : []),
       ...(expiresAt === null ? [] : [`expires ${expiresAt.slice(0, 19).replace('T', ' ')}`]),
@@ -204,7 +212,7 @@ function formatWork(
 }
 
 async function change(
-  action: Exclude<(typeof ACTIONS)[number], 'list' | 'explain'>,
+  action: Exclude<keyof typeof OPTIONS_OF, 'list' | 'explain'>,
   name: string,
   values: Values,
   terminal: Terminal,
@@ -242,7 +250,7 @@ async function change(
   }
   const request: BulkRequest = {
     ...by,
-    which: { name, label: which.label },
+    which: { name, label: which.label, key: which.key },
     ...(action === 'cancel'
       ? { kind: 'cancelWork' }
       : action === 'postpone'
@@ -299,11 +307,12 @@ async function carryOut(
   return act
 }
 
-function readWhich(name: string, { id: ids, label, all = false }: Values): WhichWork {
+function readWhich(name: string, { id: ids, label, key, all = false }: Values): WhichWork {
   const job = { name }
-  const said = [ids, label, all || undefined].filter((one) => one !== undefined)
-  if (said.length !== 1) throw new UsageError('Give exactly one of --id, --label and --all')
+  const said = [ids, label, key, all || undefined].filter((one) => one !== undefined)
+  if (said.length !== 1) throw new UsageError('Give exactly one of --id, --label, --key and --all')
   if (label !== undefined) return { job, label }
+  if (key !== undefined) return { job, key }
   if (ids === undefined) return { job, all: true }
   const wrong = ids.find((id) => !UUID.test(id))
   if (wrong !== undefined) throw new UsageError(`--id: "${wrong}" is not the id of a piece of work`)

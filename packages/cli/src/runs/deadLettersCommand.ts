@@ -8,13 +8,14 @@ import { LIST_OPTIONS, showList } from './pages.ts'
 const usage = (
   call: string,
   once: string,
-) => `Usage: ${call} [--job NAME] [--error CODE] [--limit N]
+) => `Usage: ${call} [--job NAME] [--key KEY] [--error CODE] [--limit N]
                                 [--after POSITION] [--json]
 
 Lists work that was given up, the latest first, with the error of its last attempt. It stays until somebody retries
 or discards it in the console; ${once} <job> --dead-letter ID makes one more attempt here and now.
 
   --job NAME         of this job only
+  --key KEY          with this key only, by which its job divides its work
   --error CODE       with this error code only
   --limit N          how many to show, 1 to 1000; default 20
   --after POSITION   go on after this position, which the page before printed
@@ -35,13 +36,13 @@ async function showDeadLetters(
   terminal: Terminal,
   source: ProductSource,
 ): Promise<number> {
-  const values = parseOptions(args, LIST_OPTIONS)
-  const { job: name, error: errorCode } = values
-  const isNarrowed = [name, errorCode, values.after].some((one) => one !== undefined)
+  const values = parseOptions(args, { ...LIST_OPTIONS, key: { type: 'string' } })
+  const { job: name, key, error: errorCode } = values
+  const isNarrowed = [name, key, errorCode, values.after].some((one) => one !== undefined)
   return await showList(values, terminal, source, {
     name: 'deadLetters',
     async read(reader, page) {
-      const found = await listDeadLetters(reader, { name, errorCode, ...page })
+      const found = await listDeadLetters(reader, { name, key, errorCode, ...page })
       return { items: found.deadLetters, next: found.next }
     },
     format: formatDeadLetters,
@@ -50,9 +51,12 @@ async function showDeadLetters(
 }
 
 function formatDeadLetters(deadLetters: readonly DeadLetter[], { width, paint }: Layout): string[] {
-  return deadLetters.flatMap(({ workId, name, label, attempts, failedAt, error }) => [
+  return deadLetters.flatMap(({ workId, name, label, key, attempts, failedAt, error }) => [
     `${failedAt.slice(0, 19).replace('T', ' ')}  ${paint('bold', onOneLine(name))}${label === null ? '' : `  ${onOneLine(label)}`}`,
-    paint('dim', `  ${workId}  ${attempts === 1 ? '1 attempt' : `${attempts} attempts`}`),
+    paint(
+      'dim',
+      `  ${workId}  ${attempts === 1 ? '1 attempt' : `${attempts} attempts`}${key === null || key === '' ? '' : `  key ${onOneLine(key)}`}`,
+    ),
     `  ${wrap(onOneLine(`${error.code}: ${error.message}`), width - 2, 2)}`,
   ])
 }

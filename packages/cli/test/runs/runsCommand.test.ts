@@ -474,6 +474,15 @@ describe('roundsman work', () => {
     expect(await change('cancel', 'renderInvoicePdf', '--label', 'Invoice 1')).toEqual([
       '1 of renderInvoicePdf cancelled.',
     ])
+    await database.prisma
+      .$executeRaw`update "JobWork" set "key" = 'tenant ü/7' where "id" = ${waiting[2]}::uuid`
+    const key = ['--key', 'tenant ü/7']
+    const { stdout } = await run(commands.work, ['list', ...key])
+    expect(stdout[1]).toBe(`  ${waiting[2]}  key tenant ü/7, priority 9`)
+    expect(stdout).toHaveLength(3)
+    expect(await change('postpone', 'renderInvoicePdf', ...key, '--for', '2h')).toEqual([
+      '1 of renderInvoicePdf postponed.',
+    ])
     expect(await change('cancel', 'renderInvoicePdf', '--all', '--json')).toEqual([
       JSON.stringify({ name: 'renderInvoicePdf', done: 2, left: 0, passed: {} }),
     ])
@@ -545,7 +554,7 @@ describe('roundsman work', () => {
     [
       commands.work,
       ['cancel', 'renderInvoicePdf', ...by],
-      'Give exactly one of --id, --label and --all',
+      'Give exactly one of --id, --label, --key and --all',
     ],
     [commands.work, ['cancel', 'renderInvoicePdf', '--all'], '--reason is missing: say why'],
     [commands.work, ['cancel', 'renderInvoicePdf', '--id', '1', ...by], '--id: "1" is not the id'],
@@ -569,6 +578,15 @@ describe('roundsman work', () => {
       ['prioritise', 'renderInvoicePdf', '--all', `--priority=${2 ** 31}`, ...by],
       '--priority is a whole number of 32 bits',
     ],
+    // Whoever gives what an act does not take means something by it.
+    [commands.work, ['list', '--all'], '--all is not for list'],
+    [commands.work, ['cancel', 'renderInvoicePdf', '--all', '--now', ...by], '--now is not for'],
+    [commands.limits, ['list', '--weight', '3'], "Unknown option '--weight'"],
+    [commands.limits, ['list', '--global', '3'], '--global is not for list'],
+    [commands.limits, ['list', 'renderInvoicePdf'], '"renderInvoicePdf" is too much'],
+    [commands.keys, ['list', 'renderInvoicePdf', '--weight', '3'], '--weight is not for list'],
+    [commands.keys, ['list', 'renderInvoicePdf', 'a'], '"a" is too much'],
+    [commands.keys, ['set', 'renderInvoicePdf', 'a', '--limit', '3'], '--limit is not for set'],
     // What no option's own check refuses.
     [commands.queue, ['pause', 'a\0b', ...by], 'name holds a NUL character'],
     [commands.work, ['list', 'a\0b'], 'name holds a NUL character'],

@@ -161,7 +161,7 @@ function toCauses(
       if (waiting < limits.queueMinWaiting) return []
       const since = new Date(now.getTime() - oldestMs).toISOString()
       const ofMain = main !== null && {
-        main: main.field === null ? main.value : `${main.field} ${main.value}`,
+        main: main.by === 'label' ? main.value : `${main.field ?? main.by} ${main.value}`,
         mainPercent: main.percent,
         ...(main.isCut && { mainOfFirst: main.looked }),
       }

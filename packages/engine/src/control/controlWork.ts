@@ -17,11 +17,12 @@ import { CANCEL_WORK_SQL, POSTPONE_WORK_SQL, PRIORITISE_WORK_SQL } from '../stor
 import type { ActionRequest } from './controlJobs.ts'
 import { recordActions, storableActor, type JobActionKind } from './recordActions.ts'
 
-/** Which waiting work of a job is meant, retries included: these ids, this label, both, or all of it. */
+/** Which waiting work of a job is meant, retries included: these ids, this label, this key, what has all that is given, or all of it. */
 export type WhichWork = { job: Pick<Job, 'name'> } & (
-  | { ids: readonly string[]; label?: string }
-  | { ids?: undefined; label: string }
-  | { ids?: undefined; label?: undefined; all: true }
+  | { ids: readonly string[]; label?: string; key?: string }
+  | { ids?: undefined; label: string; key?: string }
+  | { ids?: undefined; label?: undefined; key: string }
+  | { ids?: undefined; label?: undefined; key?: undefined; all: true }
 )
 
 /** One call changes at most 10,000 pieces, in the order in which workers would take them. */
@@ -74,6 +75,7 @@ const WHICH = {
   job: checkJobName,
   ids: optional(listOf(checkId)),
   label: optional(checkText),
+  key: optional(checkText),
   all: asItIs,
 }
 
@@ -89,11 +91,14 @@ async function change(
   value: Date | number | null,
   by: ActionRequest,
 ): Promise<WorkChange> {
-  const { job: name, ids = null, label = null, all } = checkParts('which', which, WHICH)
-  if (ids === null && label === null && all !== true)
-    throw new ArgumentError('which', 'has to say which work is meant: ids, label, or all: true')
+  const { job: name, ids = null, label = null, key = null, all } = checkParts('which', which, WHICH)
+  if (ids === null && label === null && key === null && all !== true)
+    throw new ArgumentError(
+      'which',
+      'has to say which work is meant: ids, label, key, or all: true',
+    )
   const { actor, reason } = storableActor(by)
-  const values = [name, ids, label, ...(value === null ? [] : [value])]
+  const values = [name, ids, label, key, ...(value === null ? [] : [value])]
   const { rows } = await tx.query<{
     workId: string | null
     left: number

@@ -29,8 +29,10 @@ export interface DeadLetter {
   /** The id of the work, which each of its runs carries. */
   workId: string
   name: string
-  /** The label of the work, and the parts of its payload that the job shows; null without any. */
   label: string | null
+  /** By which its job divides its work; empty where it has none, null where its job has no keys. */
+  key: string | null
+  /** The parts of its payload that the job shows; null without any. */
   shown: Shown | null
   /** How many attempts there were. */
   attempts: number

@@ -5,9 +5,13 @@ import { LETTER_FILTER, type DeadLetterFilter } from './listDeadLetters.ts'
 import { partsAboutSql } from './listWaitingWork.ts'
 import type { JobsReader } from './reader.ts'
 
-/** Pieces with the same label, or the same value in a field that their job shows. */
+/** What the members of a group have in common: the key by which their job divides its work, their label, or a field that it shows. */
+export const GROUPED_BY = ['key', 'label', 'field'] as const
+
+/** Pieces with the same key, the same label, or the same value in a field that their job shows. */
 export interface PieceGroup {
-  /** The field that is shown; null: they have the same label. */
+  by: (typeof GROUPED_BY)[number]
+  /** The field that is shown; null: they have the same key or label. */
   field: string | null
   value: string
   count: number
@@ -22,7 +26,7 @@ export interface PieceGroups {
   isCut: boolean
   /** What they show, 20 fields at most. */
   fields: string[]
-  /** By label, then by each field; of each the 8 largest. What has no like in that is in none. */
+  /** By key, by label, then by each field; of each the 8 largest. What has no like in that is in none. */
   groups: PieceGroup[]
 }
 
@@ -33,28 +37,30 @@ const MAX_FIELDS = 20
 /** Longer than any label or value that the engine itself writes. What is longer is in no group. */
 export const MAX_LENGTH = 1_000
 
-/** Groups what `found` selects: `label`, `facts` and `at` of one more than are looked at, in their order. */
+/** Groups what `found` selects: `key`, `label`, `facts` and `at` of one more than are looked at, in their order. */
 const groupsSql = (found: string) => `
   with found as materialized (${found}
   ), looked as materialized (
     select * from found limit ${MAX_GROUPED}
   ), counted as (
-    select "field", "value", count(*)::int as "count", min("at") as "at",
-           row_number() over (partition by "field" order by count(*) desc, "value") as "nth"
+    select "by", "field", "value", count(*)::int as "count", min("at") as "at",
+           row_number() over (partition by "by", "field" order by count(*) desc, "value") as "nth"
     from (
-      select null as "field", "label" as "value", "at" from looked where "label" is not null
+      select 1 as "by", null as "field", "key" as "value", "at" from looked where "key" <> ''
       union all
-      select each."key", each."value", "at" from looked
+      select 2, null, "label", "at" from looked where "label" is not null
+      union all
+      select 3, each."key", each."value", "at" from looked
       cross join lateral jsonb_each_text(
         case when jsonb_typeof("facts" -> 'shown') = 'object' then "facts" -> 'shown' else '{}' end
       ) each where each."value" <> ''
     ) one
     where greatest(length("field"), length("value")) <= ${MAX_LENGTH}
-    group by 1, 2
+    group by 1, 2, 3
   ), field as materialized (
     select distinct "field" from counted where "field" is not null order by 1 limit ${MAX_FIELDS}
   )
-  select of.*, each."field", each."value", each."count", case when not of."isCut" then each."at" end as "oldestAt"
+  select of.*, (array['key', 'label', 'field'])[each."by"] as "by", each."field", each."value", each."count", case when not of."isCut" then each."at" end as "oldestAt"
   from (
     select (select count(*)::int from looked) as "looked", (select count(*) from found) > ${MAX_GROUPED} as "isCut",
            array(select "field" from field) as "fields"
@@ -62,19 +68,19 @@ const groupsSql = (found: string) => `
     select * from counted
     where "count" > 1 and "nth" <= ${MAX_GROUPS} and ("field" is null or "field" in (select "field" from field))
   ) each on true
-  order by each."field" nulls first, each."nth"`
+  order by each."by", each."field", each."nth"`
 
 const workSql = (later: string) =>
   groupsSql(`
-    select work."label", work."facts", work."enqueuedAt" as "at" from ${partsAboutSql('work.*', MAX_GROUPED + 1, later)}
+    select work."key", work."label", work."facts", work."enqueuedAt" as "at" from ${partsAboutSql('work.*', MAX_GROUPED + 1, later)}
     order by ${IN_ORDER} limit ${MAX_GROUPED + 1}`)
 
 const GROUP_WORK_SQL = workSql(LATER)
 const GROUP_DUE_WORK_SQL = workSql(`${LATER} and work."dueAt" <= now()`)
 
 const GROUP_LETTERS_SQL = groupsSql(`
-    select letter."label", letter."facts", letter."failedAt" as "at" from "JobDeadLetter" letter
-    where ($1::text is null or letter."name" = $1) and ${isAboutSql('letter', 2)} and ($6::text is null or letter."errorCode" = $6)
+    select letter."key", letter."label", letter."facts", letter."failedAt" as "at" from "JobDeadLetter" letter
+    where ($1::text is null or letter."name" = $1) and ${isAboutSql('letter', 2)} and ($7::text is null or letter."errorCode" = $7)
     order by letter."failedAt" desc, letter."id" desc limit ${MAX_GROUPED + 1}`)
 
 const OF_WORK = { ...PIECE_FILTER, isDue: optional(checkBoolean) }
@@ -107,14 +113,14 @@ async function readGroups(
     Omit<PieceGroups, 'groups'> & Omit<PieceGroup, 'value'> & { value: string | null }
   >({ text, values })
   const { looked = 0, isCut = false, fields = [] } = rows[0] ?? {}
-  const groups = rows.flatMap(({ field, value, count, oldestAt }) =>
-    value === null ? [] : [{ field, value, count, oldestAt }],
+  const groups = rows.flatMap(({ by, field, value, count, oldestAt }) =>
+    value === null ? [] : [{ by, field, value, count, oldestAt }],
   )
   return { looked, isCut, fields, groups }
 }
 
 /** Most of what was looked at. */
-export interface MainGroup extends Pick<PieceGroup, 'field' | 'value'> {
+export interface MainGroup extends Pick<PieceGroup, 'by' | 'field' | 'value'> {
   /** Its share, rounded down: 100 is all. */
   percent: number
   /** How many were looked at. */
@@ -123,13 +129,14 @@ export interface MainGroup extends Pick<PieceGroup, 'field' | 'value'> {
   isCut: boolean
 }
 
-/** Finds what more than half of it is: by its label, or else by the field of which most have the same value. */
+/** Finds what more than half of it is: by its key, else by its label, else by the field of which most have the same value. */
 export function findMainGroup({ groups, looked, isCut }: PieceGroups): MainGroup | null {
   const large = groups.filter(({ count }) => 2 * count > looked)
   const main =
-    large.find(({ field }) => field === null) ??
+    large.find(({ by }) => by === 'key') ??
+    large.find(({ by }) => by === 'label') ??
     large.toSorted((one, other) => other.count - one.count)[0]
   if (main === undefined) return null
-  const { field, value, count } = main
-  return { field, value, percent: Math.floor((100 * count) / looked), looked, isCut }
+  const { by, field, value, count } = main
+  return { by, field, value, percent: Math.floor((100 * count) / looked), looked, isCut }
 }

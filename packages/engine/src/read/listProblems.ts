@@ -88,7 +88,7 @@ export type Problem =
     }
   /** Its work has waited for a minute or more, and workers need an hour or more for it, or never catch up, as `Backlog` says. */
   | ({ kind: 'backlog' } & JudgedBacklog & {
-        /** What more than half of it is, by its label or what its job shows, as far as was looked. */
+        /** What more than half of it is, by its key, its label or what its job shows, as far as was looked. */
         main: MainGroup | null
       })
   /** The host's clock is not the database's, by the runs that its workers record. */

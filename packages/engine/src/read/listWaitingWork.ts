@@ -19,6 +19,8 @@ export interface WaitingWork {
   workId: string
   name: string
   label: string | null
+  /** By which its job divides its work; empty where it has none, null where its job has no keys. */
+  key: string | null
   /** No worker takes it before. Instants are ISO 8601 in UTC. */
   startAfter: string
   /** Whether `startAfter` has come. */
@@ -57,7 +59,7 @@ const GREATEST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff'
 /** The jobs to look at: `$1`, or all that have waiting work. */
 const JOBS = `(select names.name from (${NAMES_OF_WORK}) names where $1::text is null or names.name = $1::text) job`
 
-/** The first pieces of each part of them that are about `$2` to `$5`, each part in its order, as `work`. */
+/** The first pieces of each part of them that are about `$2` to `$6`, each part in its order, as `work`. */
 export const partsAboutSql = (columns: string, limit: number, later = LATER) => {
   const part = (where: string, order: string) => `(
       select ${columns} from "JobWork" work where work."name" = job.name and ${where} and ${isAboutSql('work', 2)}
@@ -74,7 +76,7 @@ const pageSql = (part: string, after: string, order: string) => `(
   )`
 
 /**
- * Lists `$4` pieces of waiting work of job `$1` (null: any) that is about `$5` to `$8` after that with the id `$3`, which
+ * Lists `$4` pieces of waiting work of job `$1` (null: any) that is about `$5` to `$9` after that with the id `$3`, which
  * was due at `$2` (null: from the first): what workers take first at the top, then the rest as it becomes due. Or all of it the
  * other way round, by the same indexes.
  */
@@ -95,7 +97,7 @@ function listSql(order: (typeof WORK_ORDERS)[number]): string {
       select coalesce(last."place" is null and (last."id" is not null or $2::timestamptz > now()), ${!isFirst}) as "isLater"
     ) which
   )
-  select work."id"::text as "workId", work."name", work."label", work."dueAt" as "startAfter",
+  select work."id"::text as "workId", work."name", work."label", work."key", work."dueAt" as "startAfter",
          work."place" is not null or work."dueAt" <= now() as "isDue", work."enqueuedAt", work."attempt" - 1 as "attempts",
          -work."rank" as "priority", work."uniqueKey" is not null as "hasUniqueKey",
          (work."facts" ->> 'expiresAt')::timestamptz as "expiresAt"
@@ -124,7 +126,7 @@ export const SUM_WAITING_WORK_SQL = `
            ) one
          ) as "count"`
 
-/** The same, of the work that is about `$2` to `$5`. No index holds that: all that waits is read once. */
+/** The same, of the work that is about `$2` to `$6`. Only a key has an index: for a label all that waits is read once. */
 export const SUM_LABELLED_WORK_SQL = `
   select least(${MAX_COUNTED}, coalesce(sum(of.count), 0))::int as "count",
          coalesce(array_agg(of."name" order by of."name"), '{}') as "names"

@@ -6,7 +6,7 @@ import { isAboutSql } from './pieceFilter.ts'
  * redrives or discards it.
  */
 
-/** Dead letters of job `$1` (null: any) with the code `$2` (null: any), about `$6` to `$9`. */
+/** Dead letters of job `$1` (null: any) with the code `$2` (null: any), about `$6` to `$10`. */
 const IS_WANTED = `
   ($1::text is null or letter."name" = $1) and ($2::text is null or letter."errorCode" = $2) and ${isAboutSql('letter', 6)}`
 /** After the position `$3` and `$4` (null: from the first). */
@@ -14,7 +14,7 @@ const IS_AFTER = `($3::timestamptz is null or (letter."failedAt", letter."id") <
 const LATEST_FIRST = `letter."failedAt" desc, letter."id" desc`
 
 export const LIST_DEAD_LETTERS_SQL = `
-  select letter."id"::text as "workId", letter."name", letter."label", letter."facts" -> 'shown' as "shown",
+  select letter."id"::text as "workId", letter."name", letter."label", letter."key", letter."facts" -> 'shown' as "shown",
          letter."attempt" as "attempts", letter."losses", letter."enqueuedAt", letter."failedAt", letter."failedAt"::text as "position",
          jsonb_build_object('code', letter."errorCode", 'message', letter."errorMessage") as "error", run."id"::text as "runId"
   from (
@@ -27,10 +27,10 @@ export const LIST_DEAD_LETTERS_SQL = `
   ) run on true
   order by ${LATEST_FIRST}`
 
-/** The ids and positions of dead letters, of all or of the ids `$10`. */
+/** The ids and positions of dead letters, of all or of the ids `$11`. */
 export const CHOOSE_DEAD_LETTERS_SQL = `
   select letter."id"::text as "id", letter."name", letter."failedAt"::text as "at" from "JobDeadLetter" letter
-  where ${IS_WANTED} and ${IS_AFTER} and ($10::uuid[] is null or letter."id" = any($10::uuid[]))
+  where ${IS_WANTED} and ${IS_AFTER} and ($11::uuid[] is null or letter."id" = any($11::uuid[]))
   order by ${LATEST_FIRST} limit $5::int`
 
 /** For each dead letter its runs are looked up by an index: so many take some tenths of a second. */
@@ -59,11 +59,11 @@ export const COUNT_DEAD_LETTERS_SQL = `
 export const LIST_CODES_SQL = `
   select "errorCode" as "code", count(*)::int as "count", min("failedAt") as "firstAt", max("failedAt") as "lastAt",
          left((array_agg("errorMessage" order by "failedAt" desc))[1], 200) as "message",
-         (sum(count(*)) over () >= $5::int or count(*) over () > $10::int) as "isCut"
+         (sum(count(*)) over () >= $5::int or count(*) over () > $11::int) as "isCut"
   from (
     select * from "JobDeadLetter" letter where ${IS_WANTED} and ${IS_AFTER} order by ${LATEST_FIRST} limit $5::int
   ) letter
-  group by 1 order by count(*) desc, max("failedAt") desc limit $10::int`
+  group by 1 order by count(*) desc, max("failedAt") desc limit $11::int`
 
 /** Counting by cause reads no more, and of each job an equal part, so that a million dead letters cost no more. */
 export const MAX_COUNTED_DEAD_LETTERS = 10_000

@@ -7,6 +7,8 @@ export interface PieceFilter {
   label?: string | undefined
   /** Only work whose label contains this, in upper or lower case. */
   labelPart?: string | undefined
+  /** Only work with this key, by which its job divides its work; empty: the work without one of jobs with keys. */
+  key?: string | undefined
   /** Only work with this value in a field that its job shows, as text; null: without a value there. */
   shown?: ShownValue | undefined
 }
@@ -23,18 +25,22 @@ export const PIECE_FILTER = {
   name: optional(checkText),
   label: optional(checkText),
   labelPart: optional(checkText),
+  key: optional(checkText),
   shown: optional(checkShown),
 }
 
-/** The values of four parameters for `isAboutSql`. */
-export function aboutValues({ label, labelPart, shown }: PieceFilter): (string | null)[] {
-  return [label ?? null, labelPart ?? null, shown?.field ?? null, shown?.value ?? null]
+/** The values of five parameters for `isAboutSql`. */
+export function aboutValues({ label, labelPart, shown, key }: PieceFilter): (string | null)[] {
+  return [label ?? null, labelPart ?? null, shown?.field ?? null, shown?.value ?? null, key ?? null]
 }
 
-/** Whether `of`, which has the columns of work, is about what these four parameters say, the first of them `$<first>`. */
+/** Whether `of`, which has the columns of work, is about what these five parameters say, the first of them `$<first>`. */
 export function isAboutSql(of: string, first: number): string {
-  const [label, part, field, value] = [0, 1, 2, 3].map((offset) => `$${first + offset}::text`)
+  const [label, part, field, value, key] = [0, 1, 2, 3, 4].map(
+    (offset) => `$${first + offset}::text`,
+  )
   return `(${label} is null or ${of}."label" = ${label})
    and (${part} is null or strpos(lower(${of}."label"), lower(${part})) > 0)
-   and (${field} is null or (${of}."facts" -> 'shown' ->> ${field}) is not distinct from ${value})`
+   and (${field} is null or (${of}."facts" -> 'shown' ->> ${field}) is not distinct from ${value})
+   and (${key} is null or ${of}."key" = ${key})`
 }

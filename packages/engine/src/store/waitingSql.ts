@@ -24,9 +24,10 @@ export const MAX_BACK_OFF_MS = 60_000
 const MAX_CHANGED = 10_000
 export const MAX_COUNTED = 100_000
 
-/** Of job `$1`, the work `$2` (null: any) with the label `$3` (null: any). */
+/** Of job `$1`, the work `$2` (null: any) with the label `$3` and the key `$4` (null: any). */
 const MATCHES = `
-  work."name" = $1 and ($2::uuid[] is null or work."id" = any($2::uuid[])) and ($3::text is null or work."label" = $3::text)`
+  work."name" = $1 and ($2::uuid[] is null or work."id" = any($2::uuid[])) and ($3::text is null or work."label" = $3::text)
+  and ($4::text is null or work."key" = $4::text)`
 
 /** A change of what waits: `value` is the parameter with what it changes to. */
 interface Change {
@@ -71,7 +72,7 @@ const changedSql = ({ change, more = '' }: Change, value: string) => `
 
 /** Changes what waits of a job. It returns a row for each piece that it changed, or one without an id. */
 function changeSql(what: Change): string {
-  const value = '$4'
+  const value = '$5'
   const where = (part: string) =>
     `select work."id" from "JobWork" work where ${MATCHES} and ${part} and ${what.isWanted(value)}`
   const choose = (part: string, order: string, others: readonly string[]) => `

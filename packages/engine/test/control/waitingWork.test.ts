@@ -164,6 +164,7 @@ describe('waiting work', () => {
       workId: late.workId,
       name: 'parcel',
       label: 'Order 6',
+      key: null,
       startAfter: '2099-01-01T00:00:00.000Z',
       isDue: false,
       enqueuedAt: expect.stringMatching(/Z$/),

@@ -58,17 +58,17 @@ it('are of the same label, and of the same value in a field that is shown', asyn
     isCut: false,
     fields: ['city', 'tenant'],
     groups: [
-      { field: null, value: 'tenant 42', count: 3, oldestAt },
-      { field: null, value: 'tenant 7', count: 2, oldestAt },
-      { field: 'city', value: 'Oslo', count: 2, oldestAt },
-      { field: 'tenant', value: '42', count: 3, oldestAt },
-      { field: 'tenant', value: '7', count: 2, oldestAt },
+      { by: 'label', field: null, value: 'tenant 42', count: 3, oldestAt },
+      { by: 'label', field: null, value: 'tenant 7', count: 2, oldestAt },
+      { by: 'field', field: 'city', value: 'Oslo', count: 2, oldestAt },
+      { by: 'field', field: 'tenant', value: '42', count: 3, oldestAt },
+      { by: 'field', field: 'tenant', value: '7', count: 2, oldestAt },
     ],
   })
-  const inOslo = { shown: { field: 'city', value: 'Oslo' } }
+  const inOslo = { shown: { by: 'field', field: 'city', value: 'Oslo' } }
   expect(await groupWaitingWork(runtime.reader, inOslo)).toMatchObject({
     looked: 2,
-    groups: [{ field: 'city', value: 'Oslo', count: 2 }],
+    groups: [{ by: 'field', field: 'city', value: 'Oslo', count: 2 }],
   })
   expect(await groupWaitingWork(runtime.reader, { name: 'letter' })).toEqual({
     looked: 1,
@@ -97,8 +97,8 @@ it('are of dead letters too', async () => {
   expect(await groupDeadLetters(runtime.reader, {})).toMatchObject({
     looked: 3,
     groups: [
-      { field: null, value: 'tenant 42', count: 2 },
-      { field: 'tenant', value: '42', count: 2 },
+      { by: 'label', field: null, value: 'tenant 42', count: 2 },
+      { by: 'field', field: 'tenant', value: '42', count: 2 },
     ],
   })
   expect(await groupDeadLetters(runtime.reader, { errorCode: 'broken' })).toMatchObject({
@@ -127,18 +127,28 @@ it('name what more than half is, and never round up to all', () => {
       fields: [],
       groups: Object.entries(counts).map(([key, count]) => {
         const [field = '', value = ''] = key.split(':')
-        return { field: field === '' ? null : field, value, count, oldestAt: null }
+        const by = field === 'key' ? 'key' : field === '' ? 'label' : 'field'
+        return { by, field: by === 'field' ? field : null, value, count, oldestAt: null }
       }),
     })
   expect(of({ ':a': 2, 'size:1': 2 }, 4)).toBeNull()
   expect(of({ ':a': 999 }, 1_000)).toMatchObject({ field: null, value: 'a', percent: 99 })
+  expect(of({ 'key:k': 3, ':a': 4 }, 4)).toMatchObject({ by: 'key', value: 'k', percent: 75 })
+  expect(of({ 'key:k': 2, ':a': 4 }, 4)).toMatchObject({ by: 'label', value: 'a', percent: 100 })
   expect(of({ ':a': 3, 'size:1': 4 }, 4)).toMatchObject({ field: null, value: 'a', percent: 75 })
   expect(of({ ':a': 2, 'size:1': 4 }, 4)).toMatchObject({ field: 'size', value: '1', percent: 100 })
 })
 
 it('tell of a backlog who floods the queue', async () => {
   await insert(300)
-  const main = { field: null, value: 'tenant 42', percent: 66, looked: 300, isCut: false }
+  const main = {
+    by: 'label',
+    field: null,
+    value: 'tenant 42',
+    percent: 66,
+    looked: 300,
+    isCut: false,
+  }
   expect((await listProblems(runtime.reader, [parcel], new Date())).problems).toContainEqual(
     expect.objectContaining({ kind: 'backlog', name: 'parcel', ready: 300, main }),
   )

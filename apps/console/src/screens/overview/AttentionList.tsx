@@ -13,6 +13,7 @@ import { formatAhead, formatDuration } from '../../time/formatDuration.ts'
 import { formatShort } from '../../time/formatExact.ts'
 import { describeCatchUp, describeRates, readyCount } from './Backlog.tsx'
 import { describeFailures, describeUsual } from './describeFailures.ts'
+import { narrow } from '../queue/pieceSearch.ts'
 import { readWorkerId } from '../worker/workerIdentity.ts'
 import {
   bySeverity,
@@ -273,14 +274,9 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
               {describeMain(item.main)}{' '}
               <Link
                 to="/queue"
-                search={{
-                  work: item.name,
-                  ...(item.main.field === null
-                    ? { label: item.main.value }
-                    : { field: item.main.field, value: item.main.value }),
-                }}
+                search={{ work: item.name, ...narrow({}, item.main, item.main.value) }}
               >
-                {[item.main.field, item.main.value].filter(Boolean).join(' ')}
+                {nameMain(item.main)}
               </Link>
             </p>
           )}
@@ -844,5 +840,9 @@ function keyOf(item: ConsoleAttention): string {
 function describeMain({ percent, looked, isCut }: NonNullable<Main>): string {
   return `${percent} % of ${isCut ? `the first ${looked.toLocaleString('en')}` : 'it'} is`
 }
+
+/** Says `tenant 42` of a label, `key 42` of a key, and `city Oslo` of a field. */
+const nameMain = ({ by, field, value }: NonNullable<Main>) =>
+  by === 'label' ? value : `${field ?? by} ${value}`
 
 type Main = Extract<ConsoleAttention, { kind: 'backlog' }>['main']

@@ -19,7 +19,7 @@ import { useSelection } from '../../parts/useSelection.ts'
 import { useShownWhen } from '../../parts/useShownWhen.ts'
 import { useServices } from '../../services/useServices.ts'
 import { Groups } from './Groups.tsx'
-import { bulkFilter, describeFilter, narrow } from './pieceSearch.ts'
+import { bulkFilter, describeFilter } from './pieceSearch.ts'
 
 const route = getRouteApi('/queue')
 
@@ -89,12 +89,13 @@ export function DeadLetters({ queue }: { queue: ConsoleQueue }) {
     letterLabel: label,
     letterField: field,
     letterValue: value,
+    letterKey: key,
   } = route.useSearch()
-  const about = { name, label, field, value }
+  const about = { name, label, field, value, key }
   const search = { ...about, errorCode, cursor }
   const navigate = route.useNavigate()
   const jobId = useId()
-  const panel = useShownWhen<HTMLElement>(name ?? errorCode ?? label ?? field)
+  const panel = useShownWhen<HTMLElement>(name ?? errorCode ?? label ?? field ?? key)
   const letters = useQuery({
     ...deadLettersQuery(api, search),
     placeholderData: keepPreviousData,
@@ -103,7 +104,7 @@ export function DeadLetters({ queue }: { queue: ConsoleQueue }) {
   // Their total is that of the causes.
   const isOld = letters.isPlaceholderData || causes.isPlaceholderData
   const jobs = queue.jobs.filter((job) => job.deadLetters > 0 || job.name === name)
-  const isNarrowed = [name, errorCode, label, field, cursor].some((one) => one !== undefined)
+  const isNarrowed = [name, errorCode, label, field, key, cursor].some((one) => one !== undefined)
 
   return (
     <Panel
@@ -143,11 +144,7 @@ export function DeadLetters({ queue }: { queue: ConsoleQueue }) {
       <Dim isOld={causes.isPlaceholderData}>
         <Causes search={search} causes={causes.data?.causes ?? []} />
       </Dim>
-      <Groups
-        of="dead-letters"
-        filter={{ ...about, errorCode }}
-        searchOf={(by, its) => toSearch(narrow({ ...about, errorCode }, by, its))}
-      />
+      <Groups of="dead-letters" filter={{ ...about, errorCode }} toSearch={toSearch} />
       <QueryView query={letters} skeleton={<Skeleton kind="row" count={3} />} isOld={isOld}>
         {({ deadLetters, nextCursor }) =>
           deadLetters.length === 0 ? (
@@ -194,11 +191,12 @@ export function DeadLetters({ queue }: { queue: ConsoleQueue }) {
 }
 
 /** The search of the page, whose other names are for the waiting work. */
-const toSearch = ({ label, field, value, ...search }: DeadLetterSearch) => ({
+const toSearch = ({ label, field, value, key, ...search }: DeadLetterSearch) => ({
   ...search,
   letterLabel: label,
   letterField: field,
   letterValue: value,
+  letterKey: key,
 })
 
 const countMatching = (causes: readonly DeadLetterCause[], errorCode: string | undefined) =>

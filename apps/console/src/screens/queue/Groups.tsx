@@ -1,6 +1,7 @@
 import type { PieceGroups } from '@roundsman/admin/contract'
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { Link, type LinkProps } from '@tanstack/react-router'
+import { narrow, type GroupedBy } from './pieceSearch.ts'
 import { groupsQuery, type GroupsOf } from '../../api/queries.ts'
 import { Count } from '../../parts/Count.tsx'
 import { Dim } from '../../parts/Dim.tsx'
@@ -8,17 +9,17 @@ import { useServices } from '../../services/useServices.ts'
 import { formatShort } from '../../time/formatExact.ts'
 
 type Group = PieceGroups['groups'][number]
-type Chosen = { field: string | null; value: string }
+type Chosen = GroupedBy & { value: string }
 
 export interface GroupsProps extends Pick<GroupsOf, 'of'> {
   /** What the list is narrowed to already. */
   filter: GroupsOf['filter']
-  /** The search of the list narrowed to a group, or with null to all values of the field. */
-  searchOf: (field: string | null, value: string | null) => NonNullable<LinkProps['search']>
+  /** The search of the page that shows what is narrowed so. */
+  toSearch: (filter: GroupsOf['filter']) => NonNullable<LinkProps['search']>
 }
 
-/** The largest groups by label, and by each field that the jobs show. Choosing one narrows the list to it. */
-export function Groups({ of, filter, searchOf }: GroupsProps) {
+/** The largest groups by key, by label, and by each field that the jobs show. Choosing one narrows the list to it. */
+export function Groups({ of, filter, toSearch }: GroupsProps) {
   const { api } = useServices()
   const { data, isPlaceholderData } = useQuery({
     ...groupsQuery(api, { of, filter }),
@@ -27,15 +28,15 @@ export function Groups({ of, filter, searchOf }: GroupsProps) {
   if (data === undefined) return null
   const { groups, looked, isCut } = data
   const chosen = chosenOf(filter)
-  const fields = [...new Set([...groups, ...chosen].map(({ field }) => field))]
+  const lines = new Map([...groups, ...chosen].map((one) => [lineOf(one), one]))
   return (
     <Dim isOld={isPlaceholderData}>
-      {fields.map((field) => {
-        const own = chosen.find((one) => one.field === field)
-        const listed = groups.filter((group) => group.field === field)
-        const title = field === null ? 'By label' : `By ${field}`
+      {[...lines].map(([line, { by, field }]) => {
+        const own = chosen.find((one) => lineOf(one) === line)
+        const listed = groups.filter((group) => lineOf(group) === line)
+        const title = `By ${field ?? by}`
         return (
-          <div key={field ?? ''} className="causesBar" role="group" aria-label={title}>
+          <div key={line} className="causesBar" role="group" aria-label={title}>
             <span className="muted">
               {title}
               {isCut &&
@@ -48,7 +49,7 @@ export function Groups({ of, filter, searchOf }: GroupsProps) {
               <Link
                 key={group.value}
                 to="/queue"
-                search={searchOf(field, group.value)}
+                search={toSearch(narrow(filter, group, group.value))}
                 resetScroll={false}
                 className={group.value === own?.value ? 'causeChip isActive' : 'causeChip'}
                 {...(group.value === own?.value && { 'aria-current': true })}
@@ -58,7 +59,7 @@ export function Groups({ of, filter, searchOf }: GroupsProps) {
               </Link>
             ))}
             {own !== undefined && (
-              <Link to="/queue" search={searchOf(field, null)} resetScroll={false}>
+              <Link to="/queue" search={toSearch(narrow(filter, own, null))} resetScroll={false}>
                 All
               </Link>
             )}
@@ -69,10 +70,14 @@ export function Groups({ of, filter, searchOf }: GroupsProps) {
   )
 }
 
-function chosenOf({ label, field, value }: GroupsOf['filter']): Chosen[] {
+/** A field may be called `key` or `label`, too. */
+const lineOf = ({ by, field }: GroupedBy) => `${by} ${field ?? ''}`
+
+function chosenOf({ key, label, field, value }: GroupsOf['filter']): Chosen[] {
   return [
-    ...(label === undefined ? [] : [{ field: null, value: label }]),
-    ...(field === undefined ? [] : [{ field, value: value ?? 'none' }]),
+    ...(key === undefined ? [] : [{ by: 'key' as const, field: null, value: key }]),
+    ...(label === undefined ? [] : [{ by: 'label' as const, field: null, value: label }]),
+    ...(field === undefined ? [] : [{ by: 'field' as const, field, value: value ?? 'none' }]),
   ]
 }
 

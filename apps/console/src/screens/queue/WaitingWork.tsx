@@ -18,7 +18,7 @@ import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useSelection } from '../../parts/useSelection.ts'
 import { useShownWhen } from '../../parts/useShownWhen.ts'
 import { useServices } from '../../services/useServices.ts'
-import { bulkFilter, describeFilter, narrow } from './pieceSearch.ts'
+import { bulkFilter, describeFilter, narrow, type GroupedBy } from './pieceSearch.ts'
 import { Groups } from './Groups.tsx'
 
 const route = getRouteApi('/queue')
@@ -44,6 +44,18 @@ const COLUMNS: readonly Column<Work>[] = [
         <span className="muted">–</span>
       ) : (
         <span className="isWrapped">{label}</span>
+      ),
+  },
+  {
+    header: 'Key',
+    isEmpty: ({ key }) => key === null || key === '',
+    cell: ({ name, key }) =>
+      key === null || key === '' ? (
+        <span className="muted">–</span>
+      ) : (
+        <Link to="/jobs/$name/keys" params={{ name }} search={{ key }} className="isWrapped">
+          {key}
+        </Link>
       ),
   },
   {
@@ -100,13 +112,13 @@ const COLUMNS: readonly Column<Work>[] = [
 /** Work that waits for a worker or for its time, and the actions on it. */
 export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
   const { api } = useServices()
-  const { work: name, label, field, value, order, workCursor: cursor } = route.useSearch()
-  const filter = { name, label, field, value }
+  const { work: name, label, field, value, key, order, workCursor: cursor } = route.useSearch()
+  const filter = { name, label, field, value, key }
   const navigate = route.useNavigate()
   const jobId = useId()
   const labelId = useId()
   const orderId = useId()
-  const panel = useShownWhen<HTMLElement>(name ?? label ?? field)
+  const panel = useShownWhen<HTMLElement>(name ?? label ?? field ?? key)
   const page = useQuery({
     ...workQuery(api, { ...filter, order, cursor }),
     placeholderData: keepPreviousData,
@@ -115,7 +127,7 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
   // What has come since the queue was counted.
   const others = new Set([...(page.data?.names ?? []), ...(name === undefined ? [] : [name])])
   for (const job of jobs) others.delete(job.name)
-  const isNarrowed = [name, label, field, cursor].some((one) => one !== undefined)
+  const isNarrowed = [name, label, field, key, cursor].some((one) => one !== undefined)
   const show = (search: PieceSearch, its: typeof order) =>
     void navigate({ to: '/queue', search: { ...toSearch(search), order: its }, resetScroll: false })
   const { data: groups } = useQuery({
@@ -153,37 +165,40 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
           </span>
           <form
             className="inlineField"
-            key={JSON.stringify([label, field, value])}
+            key={JSON.stringify([label, field, value, key])}
             onSubmit={(event) => {
               event.preventDefault()
               const form = new FormData(event.currentTarget)
               const [by, typed] = [form.get('by'), form.get('text')]
               const text = (typeof typed === 'string' && typed.trim()) || null
-              show(narrow({ name }, typeof by === 'string' && by !== '' ? by : null, text), order)
+              show(narrow({ name }, readBy(by), text), order)
             }}
           >
             <label className="muted" htmlFor={labelId}>
-              {fields.length === 0 ? 'Label' : 'With'}
+              With
             </label>
-            {fields.length > 0 && (
-              <select
-                name="by"
-                aria-label="Label, or a field that the job shows"
-                defaultValue={field ?? ''}
-              >
-                <option value="">Label</option>
-                {fields.map((one) => (
-                  <option key={one}>{one}</option>
-                ))}
-              </select>
-            )}
+            <select
+              name="by"
+              aria-label="Label, key, or a field that the job shows"
+              defaultValue={
+                field === undefined ? (key === undefined ? 'label' : 'key') : ofField(field)
+              }
+            >
+              <option value="label">Label</option>
+              <option value="key">Key</option>
+              {fields.map((one) => (
+                <option key={one} value={ofField(one)}>
+                  {one}
+                </option>
+              ))}
+            </select>
             <input
               id={labelId}
               name="text"
               type="search"
-              defaultValue={label ?? value ?? ''}
+              defaultValue={label ?? value ?? key ?? ''}
               maxLength={200}
-              placeholder={fields.length === 0 ? 'or a part of it, then Enter' : 'then Enter'}
+              placeholder="then Enter"
               autoComplete="off"
             />
           </form>
@@ -206,7 +221,7 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
       <Groups
         of="work"
         filter={filter}
-        searchOf={(by, its) => ({ ...toSearch(narrow(filter, by, its)), order })}
+        toSearch={(narrowed) => ({ ...toSearch(narrowed), order })}
       />
       <QueryView query={page} skeleton={<Skeleton kind="row" count={3} />}>
         {({ work, total, isLabelPart, names, nextCursor }) =>
@@ -259,6 +274,16 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
       </QueryView>
     </Panel>
   )
+}
+
+/** How the form says a field, beside `label` and `key`. */
+const ofField = (field: string) => `field ${field}`
+
+function readBy(chosen: FormDataEntryValue | null): GroupedBy {
+  if (chosen === 'key') return { by: 'key', field: null }
+  if (typeof chosen === 'string' && chosen.startsWith(ofField('')))
+    return { by: 'field', field: chosen.slice(ofField('').length) }
+  return { by: 'label', field: null }
 }
 
 /** The search of the page, where `name` is for the dead letters. */

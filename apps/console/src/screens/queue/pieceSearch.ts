@@ -1,14 +1,27 @@
+import type { PieceGroups } from '@roundsman/admin/contract'
 import type { BulkWhich } from '../../actions/bulk.ts'
 import type { PieceSearch } from '../../api/queries.ts'
 
-/** Narrows what is shown to those with the value in the field, or with null to those with the label; widens it without a value. */
+/** By what work is grouped and found: its key, its label, or a field that its job shows. */
+export type GroupedBy = Pick<PieceGroups['groups'][number], 'by' | 'field'>
+
+/** Narrows what is shown to those with the value there; widens it without a value. */
 export function narrow<Search extends PieceSearch>(
   search: Search,
-  field: string | null,
-  value: string | null,
+  { by, field }: GroupedBy,
+  given: string | null,
 ): Search {
-  if (field === null) return { ...search, label: value ?? undefined }
-  return { ...search, field: value === null ? undefined : field, value: value ?? undefined }
+  const value = given ?? undefined
+  switch (by) {
+    case 'key':
+      return { ...search, key: value }
+    case 'label':
+      return { ...search, label: value }
+    case 'field':
+      return { ...search, field: value === undefined ? undefined : (field ?? undefined), value }
+    default:
+      return by satisfies never
+  }
 }
 
 /** What is shown, as an act on all of it says that. */
@@ -22,12 +35,13 @@ export function bulkFilter(filter: PieceSearch, isLabelPart = false): BulkWhich 
   }
 }
 
-/** Says `labelled tenant 42` and `with tenant 42`. */
+/** Says `with the key 42`, `labelled tenant 42` and `with tenant 42`. */
 export function describeFilter(
-  { label, field, value }: PieceSearch,
+  { label, field, value, key }: PieceSearch,
   isLabelPart = false,
 ): string[] {
   return [
+    ...(key === undefined ? [] : [`with the key ${key}`]),
     ...(label === undefined ? [] : [`labelled ${isLabelPart ? `with ${label} in it` : label}`]),
     ...(field === undefined
       ? []
