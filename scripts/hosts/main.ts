@@ -40,10 +40,12 @@ async function main(): Promise<number> {
   }
   const { products, isKept } = arguments_
   const stop = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.once(signal, () => stop.abort(new Error(`Stopped by ${signal}`)))
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(name, () => stop.abort(new Error(`Stopped by ${name}`)))
   }
-  const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(TIMEOUT_MS)])
+  const late = new Error(`Stopped after ${TIMEOUT_MS / 60_000} minutes`)
+  setTimeout(() => stop.abort(late), TIMEOUT_MS).unref()
+  const { signal } = stop
   const startedAt = performance.now()
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-hosts-')))
   // As root, PostgreSQL runs under another account, which has to get in.

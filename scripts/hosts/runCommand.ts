@@ -32,7 +32,11 @@ export async function runCommand(
   ending.addEventListener('abort', end, { once: true })
   const code = await new Promise((resolve) => child.once('close', resolve))
   ending.removeEventListener('abort', end)
-  if (code !== 0) throw new Error(`${command}\nended with ${String(code)}:\n${output}`)
+  if (code !== 0) {
+    const late = signal.aborted ? String(signal.reason) : 'It took more than three minutes'
+    const why = ending.aborted ? late : `It ended with ${String(code)}`
+    throw new Error(`${command}\n${why}:\n${output}`)
+  }
   return stdout
 }
 
