@@ -35,6 +35,8 @@ const SIDEBAR: DefaultTheme.SidebarItem[] = [
     page('docs/recipes/importWithProgress', 'Import with progress'),
     page('docs/recipes/longExport', 'Long export'),
     page('docs/recipes/rateLimitedApi', 'API that has limits'),
+    page('docs/recipes/oneAccount', 'Several jobs, one account'),
+    page('docs/recipes/tenants', 'Many tenants'),
     page('docs/recipes/customerSchedules', 'Customers’ schedules'),
     page('docs/recipes/serverless', 'Serverless functions'),
     page('docs/frameworks/vercel', 'Vercel, Neon, Supabase'),
