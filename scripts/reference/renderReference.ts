@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { join, posix } from 'node:path'
+import { promisify } from 'node:util'
 import { listWorkspaces, sourceOfEntry, type Workspace } from '../check/listWorkspaces.ts'
 import { readExports, type Exported } from './readExports.ts'
 
@@ -15,7 +17,8 @@ const MAX_HEAD = 200
 const INTERNAL = './internal'
 
 /**
- * Writes a page for each package that can be installed: what its entries export, with their docstrings. Pages by path.
+ * Writes a page for each package that can be installed: what its entries export, with their docstrings; and one of the
+ * commands. Pages by path.
  */
 export async function renderReference(root: string): Promise<ReadonlyMap<string, string>> {
   const workspaces = await listWorkspaces(root)
@@ -25,8 +28,28 @@ export async function renderReference(root: string): Promise<ReadonlyMap<string,
     if (workspace === undefined) continue
     const page = await renderPackage(root, workspace)
     if (page !== null) pages.set(posix.join(REFERENCE, `${room}.md`), page)
+    if (room === 'cli') pages.set(posix.join(REFERENCE, 'commands.md'), await renderCommands(root))
   }
   return pages
+}
+
+/** What each command of `roundsman` prints with --help, asked in a process that loads this repository's sources. */
+async function renderCommands(root: string): Promise<string> {
+  const script = `
+    import { commandsByName } from 'roundsman/commands'
+    const commands = Object.entries(commandsByName).map(async ([name, load]) => [name, (await load()).usage])
+    process.stdout.write(JSON.stringify(await Promise.all(commands)))`
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ['--conditions=@roundsman/source', '--input-type=module', '--eval', script],
+    { cwd: join(root, 'packages/cli') },
+  )
+  const sections = (JSON.parse(stdout) as [name: string, usage: string][]).map(
+    ([name, usage]) => `## ${name}\n\n\`\`\`text\n${usage}\n\`\`\`\n`,
+  )
+  const head =
+    '# Commands: options\n\nWritten by `pnpm docs:reference` from what `npx roundsman <command> --help` prints.\n'
+  return [head, ...sections].join('\n')
 }
 
 async function renderPackage(

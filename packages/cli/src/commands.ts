@@ -12,6 +12,7 @@ export {
   type StoppableTerminal,
   type Terminal,
 } from './command/runCommand.ts'
+export { commandsByName } from './commandsByName.ts'
 export {
   createProductCommands,
   type ProductCommandsOptions,

@@ -9,34 +9,7 @@ import {
   type Command,
   type ProcessTerminal,
 } from './command/runCommand.ts'
-import type { productCommands } from './config/productCommands.ts'
-
-const ofProduct = (name: keyof typeof productCommands) => async () =>
-  (await import('./config/productCommands.ts')).productCommands[name]
-
-/** Each is loaded when it is called, so that none waits for what others need. */
-const COMMANDS: Readonly<Record<string, () => Promise<Command<ProcessTerminal>>>> = {
-  init: async () => (await import('./init/initCommand.ts')).initCommand,
-  dev: async () => (await import('./program/programCommands.ts')).devCommand,
-  worker: async () => (await import('./program/programCommands.ts')).workerCommand,
-  build: async () => (await import('./program/programCommands.ts')).buildCommand,
-  migrate: async () => (await import('./migrate/migrateCommand.ts')).migrateCommand,
-  import: async () => (await import('./config/productCommands.ts')).importCommand,
-  uninstall: async () => (await import('./migrate/migrateCommand.ts')).uninstallCommand,
-  new: async () => (await import('./newJob/newCommand.ts')).newCommand,
-  console: async () => (await import('./config/consoleCommand.ts')).consoleCommand,
-  list: ofProduct('list'),
-  check: ofProduct('check'),
-  once: ofProduct('once'),
-  runs: ofProduct('runs'),
-  'dead-letters': ofProduct('dead-letters'),
-  queue: ofProduct('queue'),
-  work: ofProduct('work'),
-  limits: ofProduct('limits'),
-  keys: ofProduct('keys'),
-  schedules: ofProduct('schedules'),
-  simulate: ofProduct('simulate'),
-}
+import { commandsByName } from './commandsByName.ts'
 
 const USAGE = `Usage: roundsman <command> [--env-file FILE] [options]
 
@@ -75,7 +48,7 @@ const root: Command<ProcessTerminal> = {
       return 0
     }
     const { nearest } = await import('@roundsman/engine')
-    const meant = nearest(name, Object.keys(COMMANDS))
+    const meant = nearest(name, Object.keys(commandsByName))
     const said = `There is no command "${name}"`
     if (meant === null) throw new UsageError(said)
     throw new UsageError(`${said}: did you mean ${meant}?`, { isEnough: true })
@@ -89,7 +62,7 @@ async function run(args: string[], terminal: ProcessTerminal): Promise<number> {
     return 1
   }
   const [name = '', ...rest] = args
-  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+  const load = Object.hasOwn(commandsByName, name) ? commandsByName[name] : undefined
   if (!load) return await exitCodeOf(root, args, terminal)
   const command = await load()
   const withFile: Command<ProcessTerminal> = {

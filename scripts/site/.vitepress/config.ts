@@ -64,6 +64,7 @@ const SIDEBAR: DefaultTheme.SidebarItem[] = [
     ),
     page('packages/admin/README', 'Console: options'),
     page('packages/cli/README', 'Command line'),
+    page('docs/reference/commands', 'Commands: options'),
     page('docs/commands', 'Commands in detail'),
     page('docs/agents'),
   ]),

@@ -1,0 +1,29 @@
+import type { Command, ProcessTerminal } from './command/runCommand.ts'
+import type { productCommands } from './config/productCommands.ts'
+
+const ofProduct = (name: keyof typeof productCommands) => async () =>
+  (await import('./config/productCommands.ts')).productCommands[name]
+
+/** The commands of `roundsman`. Each is loaded when it is called, so that none waits for what others need. */
+export const commandsByName: Readonly<Record<string, () => Promise<Command<ProcessTerminal>>>> = {
+  init: async () => (await import('./init/initCommand.ts')).initCommand,
+  new: async () => (await import('./newJob/newCommand.ts')).newCommand,
+  migrate: async () => (await import('./migrate/migrateCommand.ts')).migrateCommand,
+  dev: async () => (await import('./program/programCommands.ts')).devCommand,
+  build: async () => (await import('./program/programCommands.ts')).buildCommand,
+  worker: async () => (await import('./program/programCommands.ts')).workerCommand,
+  list: ofProduct('list'),
+  check: ofProduct('check'),
+  simulate: ofProduct('simulate'),
+  once: ofProduct('once'),
+  runs: ofProduct('runs'),
+  'dead-letters': ofProduct('dead-letters'),
+  queue: ofProduct('queue'),
+  work: ofProduct('work'),
+  limits: ofProduct('limits'),
+  keys: ofProduct('keys'),
+  schedules: ofProduct('schedules'),
+  console: async () => (await import('./config/consoleCommand.ts')).consoleCommand,
+  import: async () => (await import('./config/productCommands.ts')).importCommand,
+  uninstall: async () => (await import('./migrate/migrateCommand.ts')).uninstallCommand,
+}
