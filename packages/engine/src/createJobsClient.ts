@@ -27,6 +27,7 @@ import { createEnqueue, enqueueOne, enqueueWork, mapInTurns } from './store/enqu
 import { containedLog } from './store/containedLog.ts'
 import { checkDatabaseUrl, readPlace, type DatabasePlace } from './store/connectionSettings.ts'
 import { createSchema, type Schema } from './store/schema.ts'
+import { writeLimitNews } from './store/channels.ts'
 import { createWaker } from './store/waker.ts'
 import { inTransaction, recogniseHost } from './store/callersTransaction.ts'
 import { settlesWithin } from './store/settlesWithin.ts'
@@ -538,8 +539,9 @@ export function jobsClientIn(
   }
 
   /** Wakes workers: a limit that was raised, or a key that goes on, makes room. */
-  function told<Outcome>({ outcome, jobs, transactionId }: LimitChange<Outcome>): Outcome {
-    if (transactionId !== null) for (const name of jobs) waker.wake(name, transactionId)
+  function told<Outcome>({ outcome, limit, transactionId }: LimitChange<Outcome>): Outcome {
+    const news = { kind: 'room', limit, worker: '', about: '' } as const
+    if (transactionId !== null) waker.wake(writeLimitNews(news), transactionId)
     return outcome
   }
 

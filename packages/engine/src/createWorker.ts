@@ -26,6 +26,7 @@ import { createClaimer } from './work/claimer.ts'
 import { createFloors } from './work/floors.ts'
 import { createLimits } from './work/limits.ts'
 import { createLanes } from './work/lanes.ts'
+import { createRoom } from './work/room.ts'
 import { createTurns } from './work/turns.ts'
 import { chooseJobs, countLanes } from './worker/chooseJobs.ts'
 import { createPerformer } from './worker/createPerformer.ts'
@@ -57,7 +58,7 @@ export function createWorker<const Jobs extends readonly Job[], Client extends H
 
 /** The same with other waits, for tests. */
 export function createWorkerThatWaits<const Jobs extends readonly Job[], Client extends HostClient>(
-  waits: { aloneMs?: number; watchdogMarginMs?: number },
+  waits: { aloneMs?: number; watchdogMarginMs?: number; roundMs?: number },
   options: WorkerOptions<Jobs, Client>,
 ): Worker {
   const { client, handlers, handlersModule } = options
@@ -139,6 +140,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
 
   const floors = createFloors()
   const limits = createLimits()
+  const room = createRoom({ workerId, waker, limits, onRoom: (name) => lanes.wake(name) })
   const claimer = createClaimer({
     database,
     workerId,
@@ -146,6 +148,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     onNotAlive: session.doubt,
     floors,
     limits,
+    room,
   })
   const lanes = createLanes({
     jobs: taken,
@@ -166,6 +169,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     cancellations,
     workerId,
     jobs: taken,
+    roundMs: waits.roundMs,
     log,
     now,
     observers,
@@ -232,7 +236,11 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     await startOnceFree(() => checkTables(database))
     await startOnceFree(() => session.start())
     await startOnceFree(() => limitRegistry.start())
-    const hearer = { isWanted: lanes.has, onCommitted: lanes.wake }
+    const hearer = {
+      isWanted: (subject: string) => lanes.has(subject) || room.isWanted(subject),
+      onCommitted: (subject: string) =>
+        lanes.has(subject) ? lanes.wake(subject) : room.hear(subject),
+    }
     await session.listen(
       WORK_CHANNEL,
       (payload) => wakeUps.hear(payload, hearer),
@@ -305,6 +313,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   async function close(): Promise<void> {
     settler.stop()
     limitRegistry.stop()
+    room.stop()
     await alerts?.stop({ timeoutMs: CLOSE_TIMEOUT_MS })
     await settlesWithin(performer.stop(), CLOSE_TIMEOUT_MS)
     await postgres.close()

@@ -38,7 +38,8 @@ export interface KeySettings {
 /** `transactionId`: for wake-ups; null when nothing was changed. */
 export interface LimitChange<Outcome> {
   outcome: Outcome
-  jobs: readonly string[]
+  /** As it stands in JobLimit. */
+  limit: string
   transactionId: string | null
 }
 
@@ -63,8 +64,8 @@ export async function setLimit(
   if (job !== undefined && global !== null)
     await tx.query('insert into "JobLimit" ("name") values ($1) on conflict do nothing', [name])
   const row = await lockLimit(tx, name)
-  if (row === null) return { outcome: 'notFound', jobs: [], transactionId: null }
-  if (row.setGlobal === global) return { outcome: 'unchanged', jobs: [], transactionId: null }
+  if (row === null) return { outcome: 'notFound', limit: name, transactionId: null }
+  if (row.setGlobal === global) return { outcome: 'unchanged', limit: name, transactionId: null }
   const { rows } = await tx.query<{ transactionId: string }>(
     `update "JobLimit" set "setGlobal" = $2::int, "setBy" = case when $2::int is not null then $3 end,
        "setReason" = case when $2::int is not null then $4 end, "setAt" = case when $2::int is not null then now() end,
@@ -77,7 +78,7 @@ export async function setLimit(
   const change = `${job === undefined ? `${name}: ` : ''}at once ${tell(global)}, before: ${tell(row.setGlobal)}`
   const targets = jobs.map((one) => ({ name: one, change }))
   await recordActions(tx, 'setLimit', targets, { actor, reason })
-  return { outcome: 'set', jobs, transactionId: rows[0]?.transactionId ?? null }
+  return { outcome: 'set', limit: name, transactionId: rows[0]?.transactionId ?? null }
 }
 
 interface LockedLimit {
@@ -123,8 +124,9 @@ export async function setKey(
   const { perKey, weight, ...given } = checkParts('settings', settings, OF_KEY)
   const pausedUntil = checkPause(given.pausedUntil)
   const { actor, reason } = storableActor(request)
-  const limit = await lockLimit(tx, ownLimitOf(name))
-  if ((limit?.order ?? null) === null) return { outcome: 'noKeys', jobs: [], transactionId: null }
+  const own = ownLimitOf(name)
+  const limit = await lockLimit(tx, own)
+  if ((limit?.order ?? null) === null) return { outcome: 'noKeys', limit: own, transactionId: null }
   if (limit?.order === 'fifo' && perKey !== undefined && perKey !== null)
     throw new ArgumentError('perKey', 'is for jobs whose keys are fair: with fifo it is 1')
   const { rows } = await tx.query<KeyRow>(
@@ -141,7 +143,7 @@ export async function setKey(
     const [is, was] = [after[what], before[what]]
     return was === is ? [] : [`${what} ${tellSetting(is)}, before: ${tellSetting(was)}`]
   })
-  if (change.length === 0) return { outcome: 'unchanged', jobs: [], transactionId: null }
+  if (change.length === 0) return { outcome: 'unchanged', limit: own, transactionId: null }
   const { rows: set } = await tx.query<{ transactionId: string }>(SET_KEY_SQL, [
     name,
     key,
@@ -150,11 +152,11 @@ export async function setKey(
     after.pausedUntil,
     actor,
     reason,
-    ownLimitOf(name),
+    own,
   ])
   const target = { name, change: `${key}: ${change.join(', ')}` }
   await recordActions(tx, 'setKey', [target], { actor, reason })
-  return { outcome: 'set', jobs: [name], transactionId: set[0]?.transactionId ?? null }
+  return { outcome: 'set', limit: own, transactionId: set[0]?.transactionId ?? null }
 }
 
 /** As PostgreSQL reads it. */

@@ -47,6 +47,8 @@ export function createRounds(options: {
   jobs: readonly Job[]
   /** The jobs of whose keyed schedules it decides ticks. */
   scheduled: readonly string[]
+  /** Default: a second. */
+  roundMs?: number | undefined
   log: Logger
   now: () => Date
   observers?: Observers | undefined
@@ -139,7 +141,7 @@ export function createRounds(options: {
       round = makeRound().finally(() => {
         if (!isStopped) schedule()
       })
-    }, ROUND_MS)
+    }, options.roundMs ?? ROUND_MS)
   }
 
   return {

@@ -33,6 +33,36 @@ export interface WakeUp {
   transactionIds: readonly string[]
 }
 
+/**
+ * What workers tell each other of a limit, as the subject of a wake-up: a job's name has no slash.
+ *   waits  Work of the job `about` waits at this worker since the limit is full.
+ *   room   The limit may have room, or the key `about` under it. An empty worker: for all, since people have set other numbers.
+ */
+export interface LimitNews {
+  kind: 'waits' | 'room'
+  limit: string
+  worker: string
+  about: string
+}
+
+/** Writes a subject that readLimitNews reads. */
+export function writeLimitNews({ kind, limit, worker, about }: LimitNews): string {
+  return [kind, limit, worker, about].map(encodeURIComponent).join('/')
+}
+
+/** Null: the subject is something else, since anybody who can connect can notify. */
+export function readLimitNews(subject: string): LimitNews | null {
+  const parts = subject.split('/')
+  const [kind, ...rest] = parts
+  if ((kind !== 'waits' && kind !== 'room') || rest.length !== 3) return null
+  try {
+    const [limit = '', worker = '', about = ''] = rest.map(decodeURIComponent)
+    return { kind, limit, worker, about }
+  } catch {
+    return null
+  }
+}
+
 /** PostgreSQL takes fewer than 8,000 bytes in a notification. */
 export const TRANSACTIONS_PER_WAKE_UP = 100
 const MAX_WAKE_UP_LENGTH = 100 + TRANSACTIONS_PER_WAKE_UP * 21

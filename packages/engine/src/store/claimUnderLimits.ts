@@ -48,8 +48,9 @@ export interface ClaimUnderLimits extends Omit<ClaimOptions, 'requests'> {
 /** How much may start, before what the claim took. */
 export interface LimitState {
   known: KnownClaims
-  /** Under all limits together; null: any number. */
+  /** Under all limits together, and under each; null: any number. */
   free: number | null
+  limits: Record<string, number | null>
   /** Whether one of them is a rate. */
   isRated: boolean
   /** Whether after a refusal one run of the job, or of a key of it, tries. */
@@ -119,6 +120,7 @@ const UNDER: UnderLimits = {
         from state left join claimed on true where "server" is not null
       ),
       'free', (select min("free") from state where "limit" is not null),
+      'limits', (select jsonb_object_agg("limit", "free") from state where "limit" is not null),
       'isRated', (select coalesce(bool_or("startMs" is not null), false) from state where "limit" is not null),
       'isTrying', exists (select from "JobPark" park where park."name" = any($8::text[]) and ${IS_TRYING}),
       'openInMs', (select max(${msUntil('"openAt"')}) from state where "limit" is not null and "free" <= 0),
@@ -246,7 +248,9 @@ export async function claimUnderLimits(
     work: toTakenWork(rows, requests, startedAt),
     isAlive: told !== null,
     isCut: (rows[0]?.tooMany ?? 0) > rows.length,
-    state: isKnown ? ({ ...told, keys: told.keys ?? {} } as LimitState) : null,
+    state: isKnown
+      ? ({ ...told, limits: told.limits ?? {}, keys: told.keys ?? {} } as LimitState)
+      : null,
   }
 }
 

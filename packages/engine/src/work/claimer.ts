@@ -23,6 +23,7 @@ import { createLimits, type LimitedJob, type Limits } from './limits.ts'
 import { expireSeconds } from '../store/expireSeconds.ts'
 import { pauseAfter } from '../run/pauseAfter.ts'
 import { exclusiveKey } from '../run/runs.ts'
+import type { Room } from './room.ts'
 import type { Shares } from './shares.ts'
 import { chargeAllowance, readAllowance } from './throttle.ts'
 
@@ -72,6 +73,8 @@ export interface ClaimerOptions {
   floors?: Floors
   /** Default: no job has any. */
   limits?: Pick<Limits, 'of' | 'besides'>
+  /** Default: no other worker is told of room under limits. */
+  room?: Pick<Room, 'claiming' | 'claimed' | 'ended'>
 }
 
 interface Waiting {
@@ -98,6 +101,7 @@ export function createClaimer({
   onNotAlive = () => undefined,
   floors = createFloors(),
   limits = createLimits(),
+  room,
 }: ClaimerOptions): Claimer {
   let waiting: Waiting[] = []
   let underWay = 0
@@ -238,6 +242,7 @@ export function createClaimer({
     const keys = shares?.ask(request.limit) ?? null
     if (keys?.length === 0) return { ...NOTHING, ...whenOpen(shares), mayBeMore: false }
     let state: LimitState | null = null
+    await room?.claiming(rules.limits)
     try {
       const taken = await claimWithRetry([request], async () => {
         const of = { limits: rules.limits, known: rules.known, keys }
@@ -246,11 +251,23 @@ export function createClaimer({
         state = claimed.state
         return claimed
       })
-      return noteTaken(job, request, rules, { taken, state, keys, shares, suspects })
+      const answer = noteTaken(job, request, rules, { taken, state, keys, shares, suspects })
+      room?.claimed(job.name, rules.limits, toRoom(answer, state, keys))
+      return answer
     } catch (error) {
+      room?.claimed(job.name, rules.limits, null)
       if (keys !== null) shares?.release(keys)
       throw error
     }
+  }
+
+  function toRoom(
+    { work, isFull = false }: ClaimAnswer,
+    state: LimitState | null,
+    keys: readonly AskedKey[] | null,
+  ) {
+    const asked = keys?.map(({ key }) => key) ?? []
+    return state && { free: state.limits, taken: work.length, keys: asked, isFull }
   }
 
   function noteTaken(
@@ -329,7 +346,8 @@ export function createClaimer({
         // Where it fails, all may start soon all the same.
         await openAfterTrial(database, rules.limits, run.id, key).catch(() => undefined)
       }
-      limits.of(name)?.shares?.ended(key)
+      rules?.shares?.ended(key)
+      room?.ended(name, rules?.limits ?? [], key)
       return limits.besides(name)
     },
     stop() {

@@ -80,6 +80,8 @@ export function createLane(options: LaneOptions): Lane {
   let isAsked = false
   // The limits over all workers let no more start when the last claim was made.
   let isFull = false
+  // A run has ended since a claim was sent: that has counted it.
+  let hasEnded = false
   let failures = 0
   let alarm: NodeJS.Timeout | undefined
   let leaving: NodeJS.Immediate | undefined
@@ -130,7 +132,7 @@ export function createLane(options: LaneOptions): Lane {
       failures = 0
       isFull = answer.isFull ?? false
       hasBacklog = mayBeMore
-      if (mayBeMore) woken = true
+      if (mayBeMore || (isFull && hasEnded)) woken = true
       if (freeInMs !== null) wakeIn(freeInMs)
       if (work.length > 0) options.observers?.workClaimed(job.name, work.length)
       // PostgreSQL carries out the next claim while these runs begin.
@@ -151,6 +153,7 @@ export function createLane(options: LaneOptions): Lane {
     try {
       const how = { hasBacklog, isAsked }
       isAsked = false
+      hasEnded = false
       const answer = await claimer.claim(job, most, how)
       brought = answer.work.length
       const bytes = answer.work.reduce((sum, taken) => sum + taken.bytes, 0)
@@ -220,6 +223,7 @@ export function createLane(options: LaneOptions): Lane {
   }
 
   function makeRoom(): void {
+    hasEnded = true
     if (isFull) goOn()
   }
 

@@ -10,6 +10,8 @@ export interface Limits {
   note(rules: RulesByJob): void
   /** The other jobs under a limit of this one. */
   besides(name: string): readonly string[]
+  /** The jobs under this limit. */
+  under(limit: string): readonly string[]
 }
 
 export interface LimitedJob {
@@ -43,6 +45,7 @@ export function createLimits(): Limits {
       besides = findBesides(jobs)
     },
     besides: (name) => besides.get(name) ?? [],
+    under: (limit) => [...jobs].flatMap(([name, job]) => (job.limits.includes(limit) ? name : [])),
   }
 }
 

@@ -1,8 +1,12 @@
 // Not quick: several workers share limits.
 import { openForTests, waitFor } from '@roundsman/testing'
+import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import { createJobsClient } from '../../src/client.ts'
+import { createWorkerThatWaits } from '../../src/createWorker.ts'
 import { defineJob, defineLimit } from '../../src/index.ts'
+import { readLimitNews, readWakeUp, WORK_CHANNEL } from '../../src/store/channels.ts'
 import { createWorker, runOnce, type Worker } from '../../src/worker.ts'
 import { openTestRuntime } from '../openTestRuntime.ts'
 
@@ -38,20 +42,35 @@ const insert = (name: string, count: number, key: string | null = null) =>
     [name, count, key, JSON.stringify(name === 'fair' ? { tenant: key ?? '' } : {})],
   )
 
-async function start(count: number, perform: (tenant: string) => Promise<void>): Promise<void> {
-  workers = Array.from({ length: count }, () =>
-    createWorker({
-      ...runtime.workerOptions,
-      jobs,
-      concurrency: 20,
-      handlers: {
-        sync: async () => await perform(''),
-        mail: async () => await perform(''),
-        fair: async ({ payload }) => await perform(payload.tenant),
-      },
-    }),
-  )
+type Perform = (tenant: string) => Promise<void>
+const optionsOf = (perform: Perform) => ({
+  ...runtime.workerOptions,
+  jobs,
+  concurrency: 20,
+  handlers: {
+    sync: async () => await perform('sync'),
+    mail: async () => await perform('mail'),
+    fair: async ({ payload }: { payload: { tenant: string } }) => await perform(payload.tenant),
+  },
+})
+
+async function start(count: number, perform: Perform): Promise<void> {
+  workers = Array.from({ length: count }, () => createWorker(optionsOf(perform)))
   await Promise.all(workers.map((worker) => worker.start()))
+}
+
+/** A worker that looks for nothing by itself: it goes by what others tell it. */
+async function startWithoutRounds(
+  job: 'sync' | 'mail' | 'fair',
+  perform: Perform = untilEnded,
+): Promise<Worker> {
+  const worker = createWorkerThatWaits(
+    { roundMs: 3_600_000 },
+    { ...optionsOf(perform), only: [job] },
+  )
+  workers.push(worker)
+  await worker.start()
+  return worker
 }
 
 /** Runs that go on until the test ends them. */
@@ -77,6 +96,90 @@ describe('a limit over all workers', () => {
     }
     for (const end of open.splice(0)) end()
     await waitFor(async () => (await countEnded()) === 20)
+  })
+})
+
+describe('a worker without rounds', () => {
+  /** The jobs of which workers have said that their work waits for a limit. */
+  let waiting: string[]
+  let listener: pg.Client
+
+  beforeEach(async () => {
+    waiting = []
+    listener = new pg.Client({ connectionString: runtime.url })
+    await listener.connect()
+    listener.on('notification', ({ payload = '' }) => {
+      const news = readLimitNews(readWakeUp(payload)?.subject ?? '')
+      if (news?.kind === 'waits') waiting.push(news.about)
+    })
+    await listener.query(`listen ${WORK_CHANNEL}`)
+  })
+
+  afterEach(() => listener.end())
+
+  it('hears of room that a run of another worker and job leaves', async () => {
+    await insert('sync', 3)
+    await startWithoutRounds('sync')
+    await waitFor(() => open.length === 3)
+    await insert('mail', 1)
+    await startWithoutRounds('mail')
+    open.shift()?.()
+    await waitFor(() => open.length === 3)
+    expect(await runtime.rows('select from "JobWork"')).toEqual([])
+  })
+
+  it('hears of a key of which a worker that stops has run as many as may be', async () => {
+    await insert('fair', 2, 'a')
+    const first = await startWithoutRounds('fair')
+    await waitFor(() => open.length === 2 && waiting.includes('fair'))
+    await insert('fair', 1, 'a')
+    const stopping = first.stop({ drainTimeoutMs: 20_000 })
+    waiting = []
+    await startWithoutRounds('fair')
+    await waitFor(() => waiting.includes('fair'))
+    open.shift()?.()
+    await waitFor(() => open.length === 2)
+    expect(await runtime.rows('select from "JobWork"')).toEqual([])
+    for (const end of open.splice(0)) end()
+    await stopping
+  })
+
+  it('hears that a limit or a key may have more', async () => {
+    const client = createJobsClient({ schema: 'public', databaseUrl: runtime.url })
+    await client.start()
+    await insert('sync', 4)
+    await insert('fair', 3, 'a')
+    await startWithoutRounds('sync')
+    await startWithoutRounds('fair')
+    await waitFor(() => open.length === 5)
+    const by = { actor: 'ann', reason: 'more' }
+    await client.limits.set({ limit: stripe }, { global: 4 }, by)
+    await waitFor(() => open.length === 6)
+    await client.keys.set(fair, 'a', { perKey: 3 }, by)
+    await waitFor(() => open.length === 7)
+    expect(await runtime.rows('select from "JobWork"')).toEqual([])
+    await client.stop()
+  })
+
+  it('gets a turn while another one fills the limit with a backlog of its own', async () => {
+    await runtime.rows(`insert into "JobLimit" ("name", "setGlobal") values ('stripe', 1)`)
+    await insert('sync', 500)
+    const begun: string[] = []
+    const perform = async (name: string) => {
+      begun.push(name)
+      await untilEnded()
+    }
+    await startWithoutRounds('sync', perform)
+    await waitFor(() => open.length === 1)
+    await insert('mail', 1)
+    await startWithoutRounds('mail', perform)
+    await waitFor(() => waiting.includes('mail'))
+    // Each time one of them hears of the other's end too late.
+    for (let ended = 0; ended < 200 && !begun.includes('mail'); ended++) {
+      open.shift()?.()
+      await waitFor(() => open.length === 1)
+    }
+    expect(begun).toContain('mail')
   })
 })
 
