@@ -134,11 +134,13 @@ export default defineConfig({
           searchOptions: {
             // Sent to the browser as text. First what users ask for, last what those ask who work on it.
             boostDocument: (id: string) =>
-              /concepts|recipes|comingFrom|frameworks|adopting|scaling|observability/.test(id)
-                ? 3
-                : /reports|adr|[A-Z]{8}|guarantees|architecture|commands/.test(id)
-                  ? 0.2
-                  : 1,
+              /concepts/.test(id)
+                ? 6
+                : /recipes|frameworks|adopting|testing|timeZones|runbook|observability/.test(id)
+                  ? 3
+                  : /reports|adr|[A-Z]{8}|guarantees|architecture|agents|docs\/commands/.test(id)
+                    ? 0.2
+                    : 1,
           },
         },
       },
