@@ -46,8 +46,11 @@ export async function openGuide(pages: readonly string[]): Promise<Guide> {
   }
 }
 
-/** Commands, drawings, and statements, which `documents.test.ts` runs. */
-const NOT_HERE: ReadonlySet<string> = new Set(['sh', 'text', 'sql'])
+/**
+ * Commands, drawings, statements, which `documents.test.ts` runs, and `typescript`: programs of products that this workspace does
+ * not install.
+ */
+const NOT_HERE: ReadonlySet<string> = new Set(['sh', 'text', 'sql', 'typescript'])
 
 /** As strict as the strictest product. */
 const TSCONFIG = {
