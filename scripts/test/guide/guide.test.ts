@@ -1,5 +1,5 @@
 // Not quick: starts processes.
-import { readdir } from 'node:fs/promises'
+import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { createTestDatabase, spawnProcess, waitFor, type ProcessExit } from '@roundsman/testing'
@@ -14,7 +14,7 @@ const RECIPES = (await listPages('docs/recipes')).filter(({ name }) => name !== 
 const CONCEPTS = await listPages('docs/concepts')
 const COMING_FROM = await listPages('docs/comingFrom')
 
-/** What these say, tests of recipes and of the engine hold; the programs of the others are run below. */
+/** Their programs are run below, except that of BullMQ; that of claim is SQL alone. */
 const HAS_NO_TEST: ReadonlySet<string> = new Set([
   ...['claim', 'drain', 'isolation', 'job', 'limits', 'work'].map(
     (name) => `docs/concepts/${name}.md`,
@@ -87,6 +87,42 @@ describe.concurrent('the programs of coming from elsewhere do what ours does', (
     })
     expect(exit).toEqual({ code: 0, signal: null })
   })
+})
+
+test('the definitions of the concepts are accepted', async () => {
+  const pages = ['isolation', 'job', 'limits']
+  const program = join(guide.folder, 'definitions.ts')
+  await writeFile(program, pages.map((page) => `import './${page}/src/jobs/index.ts'\n`).join(''))
+  const { exited, stderr } = spawnProcess(program, { env: environment('') })
+  expect(await exited, stderr.join('\n')).toEqual({ code: 0, signal: null })
+})
+
+test('the program of work enqueues in the transaction that signs somebody up', async (context) => {
+  const { url, query } = await openTables(context)
+  await writeFile(
+    join(guide.folder, 'work/src/main.ts'),
+    `import { signUp } from './signUp.ts'\nawait signUp('reader@example.com')\n`,
+  )
+  await runUntil('work/src/main.ts', url, async () => {
+    const { rowCount } = await query('select from users')
+    return rowCount === 1
+  })
+  const { rows } = await query('select "name", "payload" from roundsman."JobWork"')
+  expect(rows).toEqual([{ name: 'welcome', payload: { email: 'reader@example.com' } }])
+})
+
+test('the worker of drain stops when it is told to', async (context) => {
+  const { url, query } = await openTables(context)
+  // Its handler would call a server that is not there.
+  const expired = `'{}', '{ "expiresAt": "2026-01-01T00:00:00Z" }'`
+  await query(
+    `insert into roundsman."JobWork" ("id", "name", "bytes", "payload", "facts") values (gen_random_uuid(), 'crunch', 2, ${expired})`,
+  )
+  const exit = await runUntil('drain/src/worker.ts', url, async () => {
+    const { rowCount } = await query('select from roundsman."JobRun"')
+    return rowCount === 1
+  })
+  expect(exit).toEqual({ code: 0, signal: null })
 })
 
 test('the program of the first page makes its tables, and runs its job', async ({
