@@ -113,6 +113,17 @@ test('every log line that the runbook explains is one that is written', () => {
   expect(lines.filter((line) => !sources.includes(line.replace(/: …$/, '')))).toEqual([])
 })
 
+test('the runbook has each kind of problem, by the word by which the console says it', async () => {
+  const [list] = await readAll(['apps/console/src/screens/overview/AttentionList.tsx'])
+  const labels = /LABELS[^{]*\{([^}]*)\}/.exec(list?.text ?? '')?.[1] ?? ''
+  const said = [...labels.matchAll(/(\w+): '(.+)'/g)].map(
+    ([, kind, word]) => `**${word}** \`${kind}\``,
+  )
+  expect(said.length).toBeGreaterThan(20)
+  const table = section(runbook(), '## What needs attention')
+  expect(said.filter((one) => !table.includes(one))).toEqual([])
+})
+
 test('every test that guarantees and mail cite is there', async () => {
   const files = await listFiles(WORKSPACE_ROOT)
   const tests = (
