@@ -37,9 +37,22 @@ const IDS = {
   tickRun: '00000000-0000-4000-8000-000000000011',
   effectRun: '00000000-0000-4000-8000-000000000012',
   sweepRun: '00000000-0000-4000-8000-000000000013',
+  touchRun: '00000000-0000-4000-8000-000000000014',
   other: '00000000-0000-4000-8000-0000000000ff',
 }
 const START = '2030-01-01T00:00:00Z'
+/** From the beginning to its end, if it has one. */
+function held(name: string, runId: string, key = 'a'): string {
+  return `insert into "ChaosHold" values ('${runId}', '${name}', '${key}', '{job:${name},narrow}', '2020-01-01T00:00:00Z');`
+}
+/** Work of the key b, whose run has ended. */
+function touched(runId: string, workId: string): string {
+  return `
+  insert into "ChaosHold" select '${runId}', 'touch', 'b', '{job:touch,narrow}', clock_timestamp();
+  insert into "ChaosWork" values ('${workId}', 'touch'); insert into "ChaosEnqueue" values ('${workId}');
+  insert into "JobRun" ("id", "name", "trigger", "workId", "workerId", "status", "endedAt")
+    values ('${runId}', 'touch', 'queue', '${workId}', 'w1', 'success', now());`
+}
 
 const GOOD = `
   insert into "JobSchedule" ("name", "cron", "timeZone", "cursor")
@@ -55,11 +68,15 @@ const GOOD = `
     ('${IDS.effectRun}', 'effect', 'queue', '${IDS.effect}', 'w1', '{"effects": 1}'),
     ('${IDS.sweepRun}', 'sweep', 'queue', '${IDS.sweep}', 'w2', '{"swept": 2, "batches": 1}');
   update "JobRun" set "status" = 'success', "endedAt" = now();
+  ${held('effect', IDS.effectRun)}
+  ${touched(IDS.touchRun, IDS.touchRun)}
+  insert into "JobLimit" ("name", "global", "perKey", "order", "jobs") values
+    ('job:effect', 2, 1, 'fair', null), ('job:touch', null, 1, 'fifo', null), ('narrow', 2, null, null, '{effect,touch}');
   insert into "ChaosEnqueue" values ('${IDS.effect}');
   insert into "ChaosEffect" values ('${IDS.tick}', '${IDS.tickRun}'), ('${IDS.effect}', '${IDS.effectRun}');
   insert into "ChaosRow" values (1, '${IDS.sweepRun}'), (2, '${IDS.sweepRun}');`
 
-const SAMPLE = { rows: 4, counted: 4, running: 1, astray: 0, doubled: 0 }
+const SAMPLE = { rows: 4, counted: 4, running: 1, astray: 0, doubled: 0, exceeded: 0 }
 
 const waits = (id: string, name: string) => `
   insert into "JobWork" ("id", "name", "bytes") values ('${id}', '${name}', 2);`
@@ -96,6 +113,8 @@ const TICK_JOBS = 'every enqueued tick has exactly one piece of work, and it was
 const RUN_ENDS = 'every run ended, and was not changed after it had'
 const CLAIMS = 'what runs is held by exactly one claim, and what a dead worker held was let go'
 const PLACES = 'each piece of work is in one place, and leaves no key and no payload behind'
+const LIMITS = 'no more runs go on than a limit allows, of a job, of jobs together, and of a key'
+const ORDER = 'the work of a key is done in order'
 const SUCCESSES = 'no work was completed twice, and what is completed has a run that succeeded'
 const COUNTS = 'what each run counted is what it did'
 const SAMPLES = 'rows changed = sum of the counts, at any instant'
@@ -230,6 +249,27 @@ const VIOLATIONS: Violation[] = [
     what: 'a payload without work',
     by: PLACES,
     sql: `insert into "JobPayload" ("workId", "payload") values ('${IDS.effect}', '{}')`,
+  },
+  {
+    what: 'a limit that was exceeded at some moment',
+    by: LIMITS,
+    evidence: { samples: [SAMPLE, { ...SAMPLE, exceeded: 1 }] },
+  },
+  {
+    what: 'more runs at once than a shared limit allows, of two jobs',
+    by: LIMITS,
+    sql: held('effect', IDS.other, 'c') + held('touch', IDS.effect, 'd'),
+  },
+  {
+    what: 'more runs of a key at once than may be',
+    by: LIMITS,
+    sql: held('effect', IDS.other),
+  },
+  { what: 'runs of which none was under a limit', by: LIMITS, sql: 'delete from "ChaosHold"' },
+  {
+    what: 'work that was done before earlier work of its key',
+    by: ORDER,
+    sql: touched(IDS.other, IDS.tickRun),
   },
   {
     what: 'work with two successful runs',
@@ -387,7 +427,7 @@ describe('the checks', () => {
       { what: 'one that another worker holds', claims: claimBy('w1'), astray: 1 },
     ])('of runs under way, $what', async ({ claims, astray }) => {
       const sample = await seenIn(RUNNING + claims, takeSample)
-      expect(sample).toEqual({ rows: 4, counted: 4, running: 1, astray, doubled: 0 })
+      expect(sample).toEqual({ rows: 4, counted: 4, running: 1, astray, doubled: 0, exceeded: 0 })
     })
 
     it('which work is in two places', async () => {

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { PrismaClient } from '@roundsman/db'
 import {
   defineJob,
+  defineLimit,
   isScheduled,
   type Job,
   type HandlersFor,
@@ -14,15 +15,26 @@ import type { Random } from '../createRandom.ts'
 // An attempt fails when its connection is cut. Here no number of failures is the job's fault.
 const retry = { limit: 1_000, delayMs: 1_000, maxDelayMs: 2_000 }
 
-const common = { concurrency: 20, timeoutMs: 120_000, retry }
+/** Less than its two jobs may do by themselves. */
+const narrow = defineLimit({ name: 'narrow', global: 12 })
+
+const common = { timeoutMs: 120_000, retry, limits: [narrow] }
 
 /** Leaves one effect for each queue id, however often it is delivered. */
-export const effect = defineJob({ ...common, name: 'effect' })
-/** Marks the row of its payload. It says nothing before its end, so that its run is written once. */
+export const effect = defineJob({
+  ...common,
+  name: 'effect',
+  payload: z.object({ tenant: z.string() }),
+  partition: { key: ({ tenant }) => tenant },
+  concurrency: { perWorker: 20, global: 10, perKey: 2 },
+})
+/** Marks the row of its payload, those of a tenant in order. It says nothing before its end, so that its run is written once. */
 export const touch = defineJob({
   ...common,
   name: 'touch',
-  payload: z.object({ id: z.uuid(), filler: z.string() }),
+  payload: z.object({ id: z.uuid(), filler: z.string(), tenant: z.string() }),
+  partition: { key: ({ tenant }) => tenant, order: 'fifo' },
+  concurrency: 20,
 })
 /** A clean-up that takes as long as the suite runs, so that it is hit again and again. */
 export const sweep = defineJob({ name: 'sweep', concurrency: 1, retry })
@@ -66,7 +78,7 @@ export interface HandlerOptions {
   sweepPauseMs: () => number
 }
 
-type Context = RunContext<Record<string, never>, TransactionOf<PrismaClient>>
+type Context = Pick<RunContext<never, TransactionOf<PrismaClient>>, 'run' | 'batch' | 'signal'>
 
 export function createChaosHandlers({
   client,

@@ -33,6 +33,9 @@ const UNIQUE_SHARE = 0.3
 /** A payload of so much stays where it is while its work moves. */
 const LONG = '…'.repeat(1_000)
 const LONG_SHARE = 0.2
+const TENANTS = 40
+/** Of these the work has no key. */
+const NO_TENANT_SHARE = 0.1
 /** The share that is enqueued at once, so that there is a backlog from the start. The rest comes evenly. */
 const BURST_SHARE = 0.2
 
@@ -59,15 +62,21 @@ export async function enqueueLoad(options: LoadOptions): Promise<Load> {
     await prisma.$disconnect()
   }
 
+  function drawTenant(): string {
+    return `tenant ${random.integer(1, TENANTS)}`
+  }
+
   async function enqueueEffect(tx: Transaction): Promise<string> {
-    return (await client.enqueue(tx, effect, {})).workId
+    const tenant = random.chance(NO_TENANT_SHARE) ? '' : drawTenant()
+    return (await client.enqueue(tx, effect, { tenant })).workId
   }
 
   async function enqueueTouch(tx: Transaction): Promise<string> {
     const id = randomUUID()
     const filler = random.chance(LONG_SHARE) ? LONG : ''
     const key = random.chance(UNIQUE_SHARE) && { uniqueKey: id }
-    const { workId } = await client.enqueue(tx, touch, { id, filler }, { ...key })
+    const payload = { id, filler, tenant: drawTenant() }
+    const { workId } = await client.enqueue(tx, touch, payload, { ...key })
     await tx.$executeRawUnsafe('insert into "ChaosTouch" ("id") values ($1::uuid)', id)
     return workId
   }

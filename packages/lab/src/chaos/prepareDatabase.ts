@@ -57,6 +57,16 @@ export async function createChaosTables(database: Queryable): Promise<void> {
     create table "ChaosTouch" ("id" uuid primary key, "isDone" boolean not null default false);
     create table "ChaosRow" ("id" int primary key, "sweptBy" uuid);
     create index on "ChaosRow" ("id") where "sweptBy" is null;
+    create table "ChaosHold" ("runId" uuid not null, "name" text not null, "key" text, "limits" text[] not null, "at" timestamptz not null);
+    -- Both instants are before the commit: a run holds its slots from the first on, and beyond the second.
+    create function chaos_note_hold() returns trigger language plpgsql as $$
+    begin
+      insert into "ChaosHold" select run."id", new."name", run."key", new."limits", clock_timestamp()
+      from unnest(new."runIds", new."keys") run("id", "key");
+      return null;
+    end $$;
+    create trigger chaos_note_hold after insert on "JobClaim"
+      for each row when (new."limits" is not null) execute function chaos_note_hold();
     create table "ChaosRunEnd" ("runId" uuid not null, "at" timestamptz not null);
     create function chaos_note_end() returns trigger language plpgsql as $$
     begin

@@ -13,6 +13,8 @@ export interface Sample {
   astray: number
   /** Pieces of work that are in two places. */
   doubled: number
+  /** Limits and keys above which runs go on. */
+  exceeded: number
 }
 
 /** Takes samples at random instants until the signal is aborted. */
@@ -49,6 +51,7 @@ export async function takeSample(database: Queryable): Promise<Sample> {
             from "JobRun") as counted,
            (select count(*) from running) as running,
            (select count(*) from running where not "isHeld") as astray,
-           ${DOUBLED} as doubled`)
+           ${DOUBLED} as doubled,
+           (select count(*) from "JobLimitViolation") as exceeded`)
   return numbers(rows[0])
 }

@@ -89,7 +89,9 @@ export async function vanishMachine(context: RunContext): Promise<VanishResult |
     await link('down')
     const downAt = performance.now()
     const enqueuing = new AbortController()
-    const load = keepEnqueuing(enqueuing.signal, () => client.enqueue(prisma, effect, {}))
+    const load = keepEnqueuing(enqueuing.signal, () =>
+      client.enqueue(prisma, effect, { tenant: '' }),
+    )
     opened.push(async () => {
       enqueuing.abort()
       await load

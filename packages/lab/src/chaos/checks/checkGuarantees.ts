@@ -34,6 +34,8 @@ export async function checkGuarantees(
     checkRunEnds,
     checkClaims,
     checkPlaces,
+    checkLimits,
+    checkOrder,
     checkSuccesses,
     checkCounts,
     checkSamples,
@@ -92,6 +94,59 @@ const checkPlaces: Check = async (database, { samples }) => {
     name: 'each piece of work is in one place, and leaves no key and no payload behind',
     isPassed: moments + doubled + keys + payloads === 0,
     figures: `${moments} of ${samples.length} moments with work in two places, ${doubled} of it at the end; ${keys} keys and ${payloads} payloads without work`,
+  }
+}
+
+/** By the view that alerts ask, at every moment; and by when each run was claimed and ended, over all time. */
+const checkLimits: Check = async (database, { samples }) => {
+  const { rows } = await database.query<Record<'holds' | 'limits' | 'full' | 'over', string>>(`
+    with ended as (
+      select "runId", min("at") as "at" from "ChaosRunEnd" group by 1
+    ), held as (
+      select hold.*, coalesce(ended."at", 'infinity') as "until" from "ChaosHold" hold left join ended using ("runId")
+    ), under as (
+      select rule."name", null as "key", rule."global" as "most", held."at", held."until"
+      from "JobLimit" rule join held on rule."name" = any(held."limits")
+      union all
+      select rule."name", held."key", case when rule."order" = 'fifo' then 1 else rule."perKey" end, held."at", held."until"
+      from "JobLimit" rule join held on rule."name" = 'job:' || held."name" and held."key" <> ''
+    ), change as (
+      select "name", "key", "most", "at", 1 as "by" from under union all select "name", "key", "most", "until", -1 from under
+    ), counted as (
+      select "name", "key", "most", sum("by") over (partition by "name", "key" order by "at", "by" rows unbounded preceding) as "running"
+      from change where "most" is not null
+    ), highest as (
+      select "name", "key", "most", max("running") as "running" from counted group by 1, 2, 3
+    )
+    select (select count(*) from held) as holds, count(*) as limits,
+           count(*) filter (where "running" = "most") as full, count(*) filter (where "running" > "most") as over
+    from highest`)
+  const { holds, limits, full, over } = numbers(rows[0])
+  const exceeded = samples.filter((sample) => sample.exceeded > 0).length
+  return {
+    guarantee: 'G10',
+    name: 'no more runs go on than a limit allows, of a job, of jobs together, and of a key',
+    isPassed: full > 0 && over + exceeded === 0,
+    figures: `${holds} runs under ${limits} limits and keys, ${full} of which were full at some time, and ${over} exceeded; ${exceeded} of ${samples.length} moments with a limit exceeded`,
+  }
+}
+
+/** By the ids, which come in the order of the enqueues. */
+const checkOrder: Check = async (database) => {
+  const { rows } = await database.query<Record<'done' | 'early', string>>(`
+    with done as (
+      select hold."key", run."workId", min(ended."at") as "at"
+      from "JobRun" run join "ChaosHold" hold on hold."runId" = run."id" join "ChaosRunEnd" ended on ended."runId" = run."id"
+      where run."status" = 'success' and run."name" = 'touch' group by 1, 2
+    )
+    select count(*) as done, count(*) filter (where "at" < "before") as early
+    from (select "at", lag("at") over (partition by "key" order by "workId") as "before" from done) one`)
+  const { done, early } = numbers(rows[0])
+  return {
+    guarantee: 'G10',
+    name: 'the work of a key is done in order',
+    isPassed: done > 0 && early === 0,
+    figures: `${done} done, ${early} of them before what comes first`,
   }
 }
 
