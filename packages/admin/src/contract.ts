@@ -731,6 +731,27 @@ const attention = z.discriminatedUnion('kind', [
     by: z.string().nullable(),
     count,
   }),
+  // More runs go on than a limit allows: of the job, or where `name` is empty of the jobs that share `limit`; of a key, or in all.
+  z.object({
+    kind: z.literal('limitExceeded'),
+    name: z.string(),
+    limit: z.string().nullable(),
+    key: z.string().nullable(),
+    running: count,
+    most: count,
+  }),
+  // Work of a `fifo` key waits behind a dead letter, since when that was given up. How many keys of the job do so; this has most. `isCut`: there is more.
+  z.object({
+    kind: z.literal('keyBlocked'),
+    name: z.string(),
+    key: z.string(),
+    workId: z.guid(),
+    code: z.string(),
+    since: at,
+    waiting: count,
+    isCut: z.boolean(),
+    count,
+  }),
   // Nearly all connections of the database server are used: `97 of 100 …, most by roundsman (42), shop api (31)`.
   z.object({ kind: z.literal('connections'), used: count, most: count, problem: z.string() }),
   // Many of its runs of the last hour were not started in time. `isCut`: the latest 5,000 are counted. `since`: null where nobody knows.

@@ -254,6 +254,20 @@ describe('describeOverview', () => {
       tone: 'warn',
       text: 'renderPdf: the unique key invoice 42 is held until 2028-01-31',
     })
+    const over = { kind: 'limitExceeded', running: 12, most: 10 } as const
+    const ofJob = { name: 'renderPdf', limit: null, key: 'tenant 42' }
+    expect(describeThem([{ ...over, name: '', limit: 'crm', key: null }])).toEqual({
+      tone: 'bad',
+      text: 'The limit crm has 12 runs where 10 may be',
+    })
+    expect(describeThem([{ ...over, ...ofJob }]).text).toBe(
+      'renderPdf, key tenant 42, has 12 runs where 10 may be',
+    )
+    const letter = { workId: 'x', code: 'broken', since: '2026-11-24T03:10:00Z' }
+    const behind = { key: 'tenant 42', waiting: 12, isCut: false, count: 1 }
+    expect(describeThem([{ kind: 'keyBlocked', name: 'renderPdf', ...letter, ...behind }])).toEqual(
+      { tone: 'warn', text: 'renderPdf: 12 wait behind a dead letter of key tenant 42' },
+    )
     const problem = '97 of 100 connections of the database are used, most by roundsman (42)'
     expect(describeThem([{ kind: 'connections', used: 97, most: 100, problem }])).toEqual({
       tone: 'warn',

@@ -48,7 +48,10 @@ export interface AlertSubject {
   kind: AlertKind
   /** The job's name; empty when it is about no job in particular. */
   name: string
-  /** The error code of dead letters; empty of a job's other codes, where it has many, and of other kinds. */
+  /**
+   * The error code of dead letters, empty of a job's other codes where it has many; the name of a shared limit that is exceeded; empty
+   * of other kinds.
+   */
   code: string
 }
 
@@ -153,6 +156,12 @@ function sayProblem(
       return `the clock of ${of('host')} is ${Number(facts['aheadMs']) < 0 ? 'behind' : 'ahead of'} the database's: by ${inSeconds(Math.abs(Number(facts['aheadMs'])))} for a run that started at ${of('lastAt')}`
     case 'heldKey':
       return `the unique key ${of('uniqueKey')} of ${name} is held until ${of('until')} by work ${of('workId')}, ${of('act')} ${typeof facts['by'] === 'string' ? `by ${facts['by']}` : `at ${of('since')}`}: what is enqueued with it is left out`
+    case 'limitExceeded': {
+      const what = `limit ${code === '' ? `of ${name}` : code}${typeof facts['key'] === 'string' ? `, key ${facts['key']},` : ''}`
+      return `${what} has ${of('running')} runs where ${of('most')} may be: see who holds its slots with \`roundsman limits list\`, and report it as a defect`
+    }
+    case 'keyBlocked':
+      return `${name}, key ${of('key')}: ${inNumbers(Number(facts['waiting']))} behind the dead letter ${of('workId')} (${of('code')}) of ${of('since')}: retry or discard it${sayOtherKeys(facts)}`
     case 'expired':
       return `${name} starts too late: ${of('expired')} of its last ${of('runs')} runs were not started in time${sayUsual(facts)}${sayFirstRun(facts)}`
     case 'pausedQueue':
@@ -182,6 +191,9 @@ function sayProblem(
       return kind satisfies never
   }
 }
+
+const sayOtherKeys = ({ count }: Readonly<Record<string, unknown>>) =>
+  typeof count === 'number' && count > 1 ? `; ${count} keys wait so` : ''
 
 const sayUsual = ({ usualPercent }: Readonly<Record<string, unknown>>) =>
   typeof usualPercent === 'number' ? `, usually ${usualPercent} %` : ''
@@ -215,6 +227,10 @@ function whatWas(kind: AlertKind, name: string, code: string): string {
       return 'no clock of a worker is wrong any more'
     case 'heldKey':
       return `no unique key of ${name} is held for unusually long any more`
+    case 'limitExceeded':
+      return `limit ${code === '' ? `of ${name}` : code} is not exceeded any more`
+    case 'keyBlocked':
+      return `no key of ${name} waits behind a dead letter any more`
     case 'connections':
       return 'the database has connections left again'
     case 'expired':
@@ -275,6 +291,6 @@ const inSeconds = (ms: unknown) => `${Number((Number(ms) / 1_000).toPrecision(2)
 const toCode = (code: string) => (code === '' ? 'other codes' : code)
 
 function placeOf(kind: AlertKind, name: string): string {
-  if (kind === 'deadLetter' || kind === 'orphaned') return '/queue'
+  if (kind === 'deadLetter' || kind === 'orphaned' || kind === 'keyBlocked') return '/queue'
   return name === '' ? '/' : `/jobs/${encodeURIComponent(name)}`
 }

@@ -81,7 +81,14 @@ export async function lookOnce(
   })
 }
 
-const OF_QUEUE: readonly AlertKind[] = ['deadLetter', 'orphaned', 'backlog', 'heldKey']
+const OF_QUEUE: readonly AlertKind[] = [
+  'deadLetter',
+  'orphaned',
+  'backlog',
+  'heldKey',
+  'limitExceeded',
+  'keyBlocked',
+]
 
 type OpenRow = AlertRow & { isForgotten: boolean }
 

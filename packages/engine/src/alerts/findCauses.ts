@@ -154,6 +154,8 @@ function toCauses(
       return [
         { ...cause, facts: { ...facts, act: problem.isPostponed ? 'postponed' : 'enqueued' } },
       ]
+    case 'limitExceeded':
+      return [{ ...cause, code: problem.limit ?? '' }]
     case 'expired':
       return [{ ...cause, facts: { ...facts, ...usualShare(problem.usual) } }]
     case 'backlog': {

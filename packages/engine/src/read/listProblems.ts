@@ -37,6 +37,12 @@ import { listExpired, type ExpiredWork } from './listExpired.ts'
 import { findMainGroup, groupWaitingWork, type MainGroup } from './listGroups.ts'
 import { listFailures, type FailedRun } from './listFailures.ts'
 import { listHeldKeys, type HeldKey } from './listHeldKeys.ts'
+import {
+  listBlockedKeys,
+  listExceededLimits,
+  type BlockedKey,
+  type ExceededLimit,
+} from './listLimitProblems.ts'
 import { listPoison, type Poison } from './listPoison.ts'
 import { listLockWaits, type LockWait } from './listLockWaits.ts'
 import { describeUnvacuumed, listUnvacuumed } from './listUnvacuumed.ts'
@@ -95,6 +101,10 @@ export type Problem =
   | ({ kind: 'clock' } & WrongClock)
   /** Work that waits for far longer than is usual holds a unique key. */
   | ({ kind: 'heldKey' } & HeldKey)
+  /** More runs go on than a limit over all workers allows, which must never be. */
+  | ({ kind: 'limitExceeded' } & ExceededLimit)
+  /** Work of a key waits behind a dead letter: the job's order is `fifo`. */
+  | ({ kind: 'keyBlocked' } & BlockedKey)
   /** Nearly all connections of the database server are used. */
   | { kind: 'connections'; used: number; most: number; problem: string }
   /** Many of its runs of the last hour were not started by the time that they were to be started by. */
@@ -249,6 +259,8 @@ export async function judgeJobs(
     lanes,
     lockWaits,
     refused,
+    exceeded,
+    blockedKeys,
   ] = await Promise.all([
     listFailures(reader, names, before(DAY_MS)),
     readFailures(reader, names, before(failureWindowMs), now, usualFailures),
@@ -268,6 +280,8 @@ export async function judgeJobs(
     listLanesInUse(reader),
     listLockWaits(reader),
     listRefusedSchedules(reader),
+    listExceededLimits(reader),
+    listBlockedKeys(reader),
   ])
   // Last: in a transaction they hold locks of workers until it ends, and a worker that comes back waits for its own.
   const [workers, untaken] = await Promise.all([
@@ -359,6 +373,8 @@ export async function judgeJobs(
     ...refused.map((one) => ({ kind: 'refused' as const, ...one })),
     ...clocks.map((one) => ({ kind: 'clock' as const, ...one })),
     ...heldKeys.map((one) => ({ kind: 'heldKey' as const, ...one })),
+    ...exceeded.map((one) => ({ kind: 'limitExceeded' as const, ...one })),
+    ...blockedKeys.map((one) => ({ kind: 'keyBlocked' as const, ...one })),
     ...listFew(connections),
     ...lockWaits.map((one) => ({ kind: 'lockWait' as const, ...one })),
     ...unvacuumed.map((one) => ({ kind: 'unvacuumed' as const, ...describeUnvacuumed(one) })),

@@ -481,3 +481,72 @@ describe('a unique key that is held for unusually long', () => {
     expect(await problemsOf('heldKey')).toEqual([])
   })
 })
+
+describe('limits and keys', () => {
+  const limit = (columns: string) =>
+    runtime.rows(
+      `insert into "JobLimit" ("name", "global", "perKey", "order", "jobs") values ${columns}`,
+    )
+  const hold = (key: string | null, count: number, limits = '{job:importFeed,crm}') =>
+    runtime.rows(
+      `insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "keys", "enqueuedAts", "limits", "place")
+       select gen_random_uuid(), 'importFeed', 'w1', now(), 'infinity', array_agg(gen_random_uuid()), array_agg($1::text), array_agg(now()), $3::text[], nextval('"JobPlace"')
+       from generate_series(1, $2::int)`,
+      [key, count, limits],
+    )
+  beforeEach(() => runtime.clear('JobLimit', 'JobKey'))
+
+  it('are told of where more runs go on than may, the shared one by its name', async () => {
+    await limit(
+      `('job:importFeed', 20, 2, 'fair', null), ('crm', 10, null, null, '{importFeed}'), ('erp', 1, null, null, '{importFeed}')`,
+    )
+    await hold(null, 5)
+    await hold('tenant 1', 3)
+    await hold('tenant 2', 4)
+    const key = { kind: 'limitExceeded', name: 'importFeed', limit: null, key: 'tenant 2' }
+    const crm = { kind: 'limitExceeded', name: '', limit: 'crm', key: null, running: 12, most: 10 }
+    expect(await problemsOf('limitExceeded')).toEqual([crm, { ...key, running: 4, most: 2 }])
+    const what = 'see who holds its slots with `roundsman limits list`, and report it as a defect'
+    expect(await textsOf('limitExceeded')).toEqual([
+      `limit crm has 12 runs where 10 may be: ${what}`,
+      `limit of importFeed, key tenant 2, has 4 runs where 2 may be: ${what}`,
+    ])
+    // A limit that was lowered drains.
+    await runtime.rows(`update "JobLimit" set "changedPlace" = nextval('"JobPlace"')`)
+    expect(await problemsOf('limitExceeded')).toEqual([])
+  })
+
+  it('are told of where work waits behind a dead letter of its key', async () => {
+    await limit(`('job:importFeed', null, 1, 'fifo', null)`)
+    const put = async (table: string, id: number, key: string) =>
+      await runtime.rows(
+        `insert into "${table}" ("id", "name", "bytes", "key"${table === 'JobWork' ? '' : ', "errorCode", "errorMessage"'})
+         values (('00000000-0000-4000-8000-00000000000' || $1::int)::uuid, 'importFeed', 2, $2${table === 'JobWork' ? '' : `, 'broken', ''`})`,
+        [id, key],
+      )
+    // Before it, of another key, without a key: these are not held up.
+    await put('JobWork', 1, 'a')
+    await put('JobDeadLetter', 2, 'a')
+    await put('JobDeadLetter', 2 + 1, '')
+    await put('JobWork', 4, '')
+    await put('JobWork', 5, 'b')
+    expect(await problemsOf('keyBlocked')).toEqual([])
+    await put('JobDeadLetter', 6, 'a')
+    await put('JobWork', 7, 'a')
+    await put('JobDeadLetter', 8, 'c')
+    await put('JobWork', 9, 'c')
+    await runtime.rows(
+      `insert into "JobWork" ("id", "name", "bytes", "key") values ('00000000-0000-4000-8000-0000000000ff', 'importFeed', 2, 'a')`,
+    )
+    const blocked = { kind: 'keyBlocked', name: 'importFeed', key: 'a', waiting: 2, count: 2 }
+    const workId = '00000000-0000-4000-8000-000000000002'
+    expect(await problemsOf('keyBlocked')).toMatchObject([
+      { ...blocked, workId, code: 'broken', isCut: false },
+    ])
+    expect(await textsOf('keyBlocked')).toEqual([
+      `importFeed, key a: 2 pieces of work wait behind the dead letter ${workId} (broken) of <at>: retry or discard it; 2 keys wait so`,
+    ])
+    await runtime.rows(`update "JobLimit" set "order" = 'fair'`)
+    expect(await problemsOf('keyBlocked')).toEqual([])
+  })
+})

@@ -42,6 +42,8 @@ const LABELS: Readonly<Record<ConsoleAttention['kind'], string>> = {
   orphaned: 'Orphaned',
   clock: 'Clock',
   heldKey: 'Key held',
+  limitExceeded: 'Over its limit',
+  keyBlocked: 'Key blocked',
   connections: 'Connections',
   expired: 'Too late',
   pausedQueue: 'Paused',
@@ -331,6 +333,46 @@ function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
             {item.count > 1 && (
               <>
                 <Count value={item.count} /> pieces of this job hold their keys so.
+              </>
+            )}
+          </p>
+        </>
+      )
+    case 'limitExceeded':
+      return (
+        <>
+          <p>
+            {item.limit === null ? <JobLink name={item.name} /> : `The limit ${item.limit}`}
+            {item.key !== null && (
+              <>
+                , key <code>{item.key}</code>,
+              </>
+            )}{' '}
+            has{' '}
+            <strong>
+              <Count value={item.running} /> {item.running === 1 ? 'run' : 'runs'}
+            </strong>{' '}
+            where <Count value={item.most} /> may be
+          </p>
+          <p className="muted">
+            This is a defect of the engine: please report it. Nothing more starts until enough have
+            ended, and <code>roundsman limits list</code> lists who holds the slots.
+          </p>
+        </>
+      )
+    case 'keyBlocked':
+      return (
+        <>
+          <p>
+            <JobLink name={item.name} />, key <code>{item.key}</code>:{' '}
+            <strong>{countWaiting(item)}</strong> behind a dead letter, <Moment at={item.since} />:{' '}
+            <code>{item.code}</code>
+          </p>
+          <p className="muted">
+            The work of a key is done in order, so retry the dead letter or discard it.{' '}
+            {item.count > 1 && (
+              <>
+                <Count value={item.count} /> keys of this job wait so.
               </>
             )}
           </p>
@@ -638,6 +680,7 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
     case 'oldSnapshot':
     case 'lockWait':
     case 'connections':
+    case 'limitExceeded':
     case 'unvacuumed':
       return null
     case 'heldKey':
@@ -733,6 +776,8 @@ function Act({ item }: { item: ConsoleAttention }): ReactNode {
           </ActButton>
         </>
       )
+    case 'keyBlocked':
+      return <QueueLink what={`dead letters of ${item.name}`} search={{ name: item.name }} />
     case 'orphaned':
       return <QueueLink what={`work of ${item.name}`} search={{ work: item.name }} />
     case 'deadLetter':

@@ -38,6 +38,7 @@ const BAD = [
   'silent',
   'failing',
   'expired',
+  'limitExceeded',
 ] as const
 const WARN = [
   'connections',
@@ -49,6 +50,7 @@ const WARN = [
   'clock',
   'pausedQueue',
   'backlog',
+  'keyBlocked',
   'heldKey',
   'slow',
   'deadLetter',
@@ -126,6 +128,10 @@ function sayFirst(item: ConsoleAttention, now: number): string {
       return `The clock of ${item.host} is ${formatAhead(item.aheadMs)}`
     case 'heldKey':
       return `${item.name}: the unique key ${item.uniqueKey} is held until ${formatDay(item.until)}`
+    case 'limitExceeded':
+      return `${nameLimit(item)} has ${item.running.toLocaleString('en')} runs where ${item.most.toLocaleString('en')} may be`
+    case 'keyBlocked':
+      return `${item.name}: ${countWaiting(item)} behind a dead letter of key ${item.key}`
     case 'connections':
       return `${item.used.toLocaleString('en')} of ${item.most.toLocaleString('en')} connections of the database are used`
     case 'expired':
@@ -162,6 +168,11 @@ function since(instant: string, now: number): string {
 
 function otherThings(count: number): string {
   return count === 1 ? 'one other thing needs you' : `${count} other things need you`
+}
+
+/** Says `The limit crm`, `importOrders, key 42,`. */
+function nameLimit({ name, limit, key }: ConsoleAttention & { kind: 'limitExceeded' }): string {
+  return `${limit === null ? name : `The limit ${limit}`}${key === null ? '' : `, key ${key},`}`
 }
 
 /** Writes `2028-01-31` by the viewer's clock. */
