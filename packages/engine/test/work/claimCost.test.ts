@@ -1,162 +1,148 @@
-// Not quick: puts much into the queue, and has workers take some.
-import { waitFor } from '@roundsman/testing'
+// Not quick: puts much into the queue, and takes much from it.
+import { openForTests, waitFor } from '@roundsman/testing'
 import pg from 'pg'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeEach, expect, it, onTestFinished } from 'vitest'
 import { defineJob } from '../../src/index.ts'
+import { readRound } from '../../src/liveness/rounds.ts'
+import { openDatabase, type Database } from '../../src/store/database.ts'
 import { lookValues, SEEN } from '../../src/store/looks.ts'
-import { createWorker } from '../../src/worker.ts'
-import { useClientRuntime } from '../useClientRuntime.ts'
+import { createSchema } from '../../src/store/schema.ts'
+import { createClaimer } from '../../src/work/claimer.ts'
+import { createFloors } from '../../src/work/floors.ts'
+import { openTestQueue, toTestWork } from '../openTestQueue.ts'
+import { openTestRuntime } from '../openTestRuntime.ts'
 
 const echo = defineJob({ name: 'echo' })
 /** Of a million it is the same in small. */
 const DELAYED = 20_000
-const AT_ONCE = 50
-const RUNS = 100
 /** How much is taken meanwhile. */
 const TAKEN = 10_000
+const AT_ONCE = 1_000
+/** PostgreSQL keeps a plan after five. */
+const BEFORE = 10
 
-const { runtime, client } = useClientRuntime()
+const runtime = openForTests(openTestRuntime)
+const queue = openForTests(() => openTestQueue(runtime, [echo]))
 
-/** As many callers do, each at its own instant. */
-async function delay(): Promise<void> {
-  const startAfter = new Date(Date.now() + 86_400_000)
-  const items = Array.from({ length: AT_ONCE }, () => ({ payload: {}, options: { startAfter } }))
-  await inSession(async (session) => {
-    for (let count = 0; count < DELAYED; count += AT_ONCE)
-      await client.enqueueMany(session, echo, items)
-  })
-  await runtime.rows('vacuum analyze')
-}
-
-/** Empties the queue. */
-async function clear(): Promise<void> {
+beforeEach(async () => {
   await runtime.clear()
   await runtime.rows('vacuum analyze')
+})
+
+async function enqueue(count: number, startAfter = new Date()): Promise<void> {
+  for (let left = count; left > 0; left -= AT_ONCE) {
+    const length = Math.min(left, AT_ONCE)
+    const items = Array.from({ length }, () => ({ payload: {}, options: { startAfter } }))
+    await queue.client.enqueueMany(runtime.prisma, echo, items)
+  }
 }
 
-/** Calls back with a session of its own: it tells what it has read when it ends. */
-async function inSession(work: (session: pg.Client) => Promise<void>): Promise<void> {
-  const session = new pg.Client({ connectionString: runtime.url, application_name: 'producer' })
+async function delay(): Promise<void> {
+  await enqueue(DELAYED, new Date(Date.now() + 86_400_000))
+  await runtime.rows('vacuum analyze')
+}
+
+interface Explained {
+  'QUERY PLAN': [{ Plan: { 'Shared Hit Blocks': number; 'Shared Read Blocks': number } }]
+}
+
+function countPages([row]: readonly Explained[]): number {
+  const { Plan: plan } = row!['QUERY PLAN'][0]
+  return plan['Shared Hit Blocks'] + plan['Shared Read Blocks']
+}
+
+/** Takes work from the queue as a worker does that has no other job. */
+function openTaker() {
+  const { url, log } = runtime
+  const own = { schema: createSchema('public'), url, applicationName: 'test', log }
+  // Its statements have one connection, and keep their plans there.
+  const database = openDatabase({ ...own, poolSize: 2, canPrepare: () => true })
+  onTestFinished(() => database.close())
+  const floors = createFloors()
+  const open = (through: Database) =>
+    createClaimer({ database: through, workerId: 'w1', now: () => new Date(), floors })
+  const claimer = open(database)
+  let pages = 0
+  const explaining = open({
+    ...database,
+    async query(statement, values = []) {
+      const { name } = statement as { name: string }
+      const text = `explain (analyze, buffers, format json) execute ${name}(${values.map(toLiteral).join(', ')})`
+      pages = countPages((await database.query<Explained>(text)).rows)
+      return { rows: [], rowCount: 0 }
+    },
+  })
+
+  async function take(count: number): Promise<void> {
+    for (let left = count; left > 0; left -= AT_ONCE) {
+      const limit = Math.min(left, AT_ONCE)
+      const { work } = await claimer.claim(echo, limit, { hasBacklog: count > limit })
+      expect(work).toHaveLength(limit)
+      await queue.complete(work.map(toTestWork))
+    }
+  }
+
+  return {
+    take,
+    /** Returns how many pages the claim's statement reads that takes one piece which comes after others. */
+    async pagesOfNext(): Promise<number> {
+      for (let n = 0; n < BEFORE; n++) {
+        await enqueue(1)
+        await take(1)
+      }
+      // Claims begin behind what is taken once nobody writes any more who wrote before, also in the other databases of the server.
+      await waitFor(async () => {
+        const request = floors.look(echo.name)
+        const { firsts, ...seen } = await readRound(runtime.database, 'w1', [request], [])
+        floors.move(request, seen, firsts.get(echo.name) ?? new Map())
+        return request.behind.every(({ place, hint }) => place === hint)
+      })
+      await enqueue(1)
+      await explaining.claim(echo, 1)
+      expect(await runtime.rows('select from "JobWork" where "dueAt" <= now()')).toEqual([])
+      return pages
+    },
+  }
+}
+
+/** Of a parameter that is a date, a string, or an array of strings, numbers and nulls. */
+function toLiteral(value: unknown): string {
+  const text = (one: unknown) => (one === null ? 'null' : JSON.stringify(one))
+  if (Array.isArray(value)) return pg.escapeLiteral(`{${value.map(text).join(',')}}`)
+  return pg.escapeLiteral(value instanceof Date ? value.toISOString() : String(value))
+}
+
+it('a claim reads as little beside a million delayed pieces', async () => {
+  const taker = openTaker()
+  const alone = await taker.pagesOfNext()
+  await delay()
+  expect((await taker.pagesOfNext()) - alone).toBeLessThan(50)
+})
+
+it('a claim reads as little, however long the snapshot is held', async () => {
+  const session = new pg.Client({ connectionString: runtime.url })
   await session.connect()
   try {
-    await work(session)
+    await session.query('begin isolation level repeatable read')
+    await session.query('select 1')
+    const taker = openTaker()
+    const first = await taker.pagesOfNext()
+    await enqueue(TAKEN)
+    await taker.take(TAKEN)
+    expect((await taker.pagesOfNext()) - first).toBeLessThan(50)
   } finally {
     await session.end()
   }
-}
-
-/** Returns how many pages all sessions that are over have read in this database. */
-async function countPages(): Promise<number> {
-  const [row] = await waitFor(async () => {
-    const rows = await runtime.rows<{ pages: number; open: number }>(
-      `select (blks_hit + blks_read)::int as pages, (
-         select count(*)::int from pg_stat_activity
-         where datname = current_database() and (application_name = 'producer' or application_name like 'roundsman %:%')
-       ) as open
-       from pg_stat_database where datname = current_database()`,
-    )
-    return rows[0]?.open === 0 && rows
-  })
-  return row!.pages
-}
-
-/** Returns how many pages a worker reads for each of so many runs that come one by one. */
-async function pagesPerRun(): Promise<number> {
-  const before = await countPages()
-  await inSession((session) =>
-    whileWorking(async (untilBegun) => {
-      const run = async (nth: number, startAfter = new Date()) => {
-        await client.enqueue(session, echo, {}, { startAfter })
-        await untilBegun(nth)
-      }
-      // It begins at the start, and the round that gives delayed work its place ends that.
-      await run(1)
-      await run(2, new Date(Date.now() + 1_000))
-      for (let nth = 3; nth < RUNS + 3; nth += 1) await run(nth)
-    }),
-  )
-  return ((await countPages()) - before) / RUNS
-}
-
-/**
- * Calls back beside a worker, with what resolves once so many runs have begun there: at once, since each round of the worker
- * reads as well. Its sessions tell what they have read when they end.
- */
-async function whileWorking(
-  work: (untilBegun: (count: number) => Promise<void>) => Promise<void>,
-): Promise<void> {
-  let begun = 0
-  let tell = () => {}
-  const worker = createWorker({
-    ...runtime.workerOptions,
-    jobs: [echo],
-    handlers: {
-      async echo() {
-        begun += 1
-        tell()
-      },
-    },
-  })
-  await worker.start()
-  try {
-    await work(async (count) => {
-      while (begun < count) await new Promise<void>((resolve) => (tell = resolve))
-    })
-  } finally {
-    await worker.stop()
-  }
-}
-
-describe('a worker', () => {
-  let pages: { alone: number; beside: number }
-  beforeAll(async () => {
-    await clear()
-    const alone = await pagesPerRun()
-    await delay()
-    pages = { alone, beside: await pagesPerRun() }
-  })
-
-  it('a claim reads as little beside a million delayed pieces', () => {
-    expect(pages.beside - pages.alone).toBeLessThan(50)
-  })
-})
-
-describe('under an old snapshot', () => {
-  let pages: { first: number; last: number }
-  beforeAll(async () => {
-    await clear()
-    const session = new pg.Client({ connectionString: runtime.url })
-    await session.connect()
-    try {
-      await session.query('begin isolation level repeatable read')
-      await session.query('select 1')
-      const first = await pagesPerRun()
-      await whileWorking(async (untilBegun) => {
-        const items = Array.from({ length: TAKEN }, () => ({ payload: {} }))
-        await client.enqueueMany(runtime.prisma, echo, items)
-        await untilBegun(TAKEN)
-      })
-      pages = { first, last: await pagesPerRun() }
-    } finally {
-      await session.end()
-    }
-  })
-
-  it('a claim reads as little, however long the snapshot is held', () => {
-    expect(pages.last - pages.first).toBeLessThan(50)
-  })
 })
 
 it('a worker that looks for work reads nothing of what is delayed', async () => {
-  const pages = async () => {
-    const rows = await runtime.rows<{ 'QUERY PLAN': [{ Plan: Record<string, number> }] }>(
-      `explain (analyze, buffers, format json) with placed as (select '' as "name") select $1::text, ${SEEN}`,
-      ['w1', ...lookValues([{ name: echo.name, behind: [] }]).values],
+  const pages = async () =>
+    countPages(
+      await runtime.rows<Explained>(
+        `explain (analyze, buffers, format json) with placed as (select '' as "name") select $1::text, ${SEEN}`,
+        ['w1', ...lookValues([{ name: echo.name, behind: [] }]).values],
+      ),
     )
-    const { Plan: plan } = rows[0]!['QUERY PLAN'][0]
-    return plan['Shared Hit Blocks']! + plan['Shared Read Blocks']!
-  }
-  await clear()
   const alone = await pages()
   await delay()
   await pages()
