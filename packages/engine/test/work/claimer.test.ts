@@ -96,8 +96,9 @@ describe('a claim that meets another one of its exclusive key', () => {
         ...database,
         query: (...asked) =>
           database.query<never>(...asked).catch(async (error: unknown) => {
-            // By the next try the other has let go.
+            // By the next try the other has let go, and the pause, which takes no time here, has been long enough.
             await runtime.rows('delete from "JobClaim"')
+            await runtime.rows('select from "JobWork" for update')
             throw error
           }),
       },
