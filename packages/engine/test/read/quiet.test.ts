@@ -37,10 +37,11 @@ beforeEach(async () => {
 
 type Told = Extract<Problem, { kind: 'failing' | 'idle' | 'slower' }>
 
-/** Lets jobs run hour by hour, and returns what the judge tells of each at the end of an hour. */
+/** Lets jobs run hour by hour, and returns what the judge tells of each at the end of each hour that is told, or else of all. */
 async function* simulate(
   all: readonly { habits: Habits; fault?: { kind: Fault; fromMs: number } }[],
   hours: number,
+  isJudged: (hour: number) => boolean = () => true,
 ): AsyncGenerator<{ now: Date; told: Told[] }> {
   const jobs = all.map((_, nth) => defineJob({ name: `job${nth}` }))
   const draws = all.map((_, nth) => createDraw(SEED * 1_000 + nth))
@@ -52,6 +53,7 @@ async function* simulate(
     )
     await insert(runs)
     if (hour % 24 === 0) await runtime.rows('analyze "JobRun"')
+    if (!isJudged(hour)) continue
     const now = new Date(from + HOUR_MS)
     const { problems } = await judgeJobs(runtime.reader, jobs, now, { usualFailures })
     const told = problems.filter(
@@ -208,7 +210,10 @@ const steady: Omit<Habits, 'perHour' | 'scatter' | 'rhythm'> = {
   deployHours: 1e6,
 }
 /** The fault comes with a deploy, on the fourth day and some minutes. */
-const FAULT_AT = START + 75.2 * HOUR_MS
+const FAULT_HOUR = 75
+const FAULT_AT = START + (FAULT_HOUR + 0.2) * HOUR_MS
+/** Before the fault the judge is asked now and then, at any hour of the day. */
+const isJudged = (hour: number) => hour % 5 === 0 || hour >= FAULT_HOUR - 1
 
 describe('a fault is told within two hours, since its first run and with its version', () => {
   // As plain SQL says it: the runs that show the fault, the first, and how many of its version came before.
@@ -235,7 +240,7 @@ describe('a fault is told within two hours, since its first run and with its ver
     const fault = { kind, fromMs: FAULT_AT }
     const all = drawn.map((one) => ({ habits: { ...steady, ...one }, fault }))
     const toldAt = new Map<string, number>()
-    for await (const { now, told } of simulate(all, 78)) {
+    for await (const { now, told } of simulate(all, FAULT_HOUR + 3, isJudged)) {
       for (const one of told) {
         expect([one.kind, now.getTime() > FAULT_AT]).toEqual([kind, true])
         if (!toldAt.has(one.name)) toldAt.set(one.name, now.getTime())
