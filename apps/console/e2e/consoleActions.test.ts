@@ -580,7 +580,7 @@ describe('waiting work', () => {
     await confirm(page, 'Postpone 31', 'Not today')
     await notice(page, '31 pieces of work are postponed.').waitFor()
     expect(await countWaiting(`"dueAt" > now() + interval '10 minutes'`)).toBe(31)
-    await waiting.getByLabel('Job').selectOption('shearSheep')
+    await waiting.getByLabel('Job', { exact: true }).selectOption('shearSheep')
     await page.waitForURL('**/queue?work=shearSheep')
     await work.getByRole('rowheader').getByRole('link', { name: 'shearSheep' }).waitFor()
 
@@ -926,7 +926,9 @@ describe('the focus, after an action without the mouse', () => {
     }
     // The next Tab goes on from there.
     await page.keyboard.press('Tab')
-    await expectFocus(page.getByRole('region', { name: 'Dead letters' }).getByLabel('Job'))
+    await expectFocus(
+      page.getByRole('region', { name: 'Dead letters' }).getByLabel('Job', { exact: true }),
+    )
   })
 
   it('is at the heading of what needs attention, once that does no more', async () => {

@@ -428,7 +428,7 @@ it.each([
         await route.continue()
       },
     )
-    await part.getByLabel('Job').selectOption('callPartner')
+    await part.getByLabel('Job', { exact: true }).selectOption('callPartner')
     await expect.poll(look, SOON).toBe('0.6')
     answer.resolve()
     await expect.poll(look, SOON).toBe('1')

@@ -78,6 +78,7 @@ describe('work that has used up its attempts', () => {
         workId,
         name: 'parcel',
         label: null,
+        key: null,
         shown: null,
         attempts: 2,
         losses: 0,
