@@ -29,8 +29,9 @@ export interface FailedWork {
   trigger: JobTrigger
   dryRun: boolean
   attempt: number
-  /** How long a service that has refused takes no more. Default: no time. */
+  /** How long a service that has refused takes no more, and how many attempts in a row it had refused before. Default: none. */
   retryAfterMs?: number | undefined
+  refused?: number | undefined
   failures: number
   losses: number
   lossesAlone: number
@@ -38,7 +39,7 @@ export interface FailedWork {
   hasProgress: boolean
 }
 
-/** So many attempts that ended by no fault of the job cost nothing, though a service refuses further ones. */
+/** So many attempts in a row that a service refuses cost nothing. */
 const MAX_REFUSED = 20
 /** After so many losses, work runs alone in its process, which shows whether it is to blame or was only there. */
 const LOSSES_BEFORE_ALONE = 2
@@ -61,16 +62,16 @@ export function decideNext(
   if (work.origin !== 'queue' && after !== 'drop') return { next: { kind: giveUp(work, code) } }
   switch (after) {
     case 'retry': {
-      const costs = { failure: true }
+      const costs = { failure: true, ...(work.refused && { refused: 0 }) }
       if (work.failures >= retry.limit) return { next: { kind: giveUp(work, code) }, costs }
       return { next: { kind: 'again', delayMs: backOffMs(retry, work.failures, random) }, costs }
     }
     case 'refused': {
-      const { attempt, failures, retryAfterMs: delayMs = 0 } = work
-      if (attempt - failures - work.losses <= MAX_REFUSED)
-        return { next: { kind: 'again', delayMs } }
+      const { refused = 0, retryAfterMs: delayMs = 0 } = work
+      if (refused < MAX_REFUSED)
+        return { next: { kind: 'again', delayMs }, costs: { refused: refused + 1 } }
       const costs = { failure: true }
-      if (failures >= retry.limit) return { next: { kind: giveUp(work, code) }, costs }
+      if (work.failures >= retry.limit) return { next: { kind: giveUp(work, code) }, costs }
       return { next: { kind: 'again', delayMs }, costs }
     }
     case 'redeliver':

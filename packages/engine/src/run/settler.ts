@@ -364,13 +364,14 @@ function toRunEnd(
 }
 
 function toFailedWork(
-  { run, origin, failures, losses, lossesAlone, hasSpoken = false }: TakenWork,
+  { run, origin, envelope, failures, losses, lossesAlone, hasSpoken = false }: TakenWork,
   { refusal }: NonNullable<IntendedEnd['failure']>,
 ): FailedWork {
   const { trigger, dryRun, attempt } = run
   return {
     ...{ origin, trigger, dryRun, attempt, failures, losses, lossesAlone },
     retryAfterMs: refusal?.retryAfterMs,
+    refused: envelope.refused,
     hasProgress: hasSpoken,
   }
 }

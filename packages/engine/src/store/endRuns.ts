@@ -36,8 +36,11 @@ export interface RunEnd {
   next: Next
   /** Whether only its row is to be written: the first attempt of work that was due at once, without anything beside its payload. Default: no. */
   isPlain?: boolean | undefined
-  /** Whether this attempt costs a retry, lost its worker, and lost it while it ran alone. Default: none of it. */
-  costs?: { failure?: boolean; loss?: boolean; lossAlone?: boolean }
+  /**
+   * Whether this attempt costs a retry, lost its worker, and lost it while it ran alone, and how many in a row a service has
+   * refused by now. Default: none of it, and as many as before.
+   */
+  costs?: { failure?: boolean; loss?: boolean; lossAlone?: boolean; refused?: number }
 }
 
 /**
@@ -100,6 +103,7 @@ async function endAny(
     over,
     // Their payloads are needed only where the work goes on, or somebody may want it to.
     ends.some(({ next }) => next.kind !== 'done' && next.kind !== 'over'),
+    column(({ costs }) => costs?.refused ?? null),
   ])
   return new Map(rows.map(({ id, details }) => [id, details]))
 }
@@ -214,7 +218,9 @@ const WORK = ['needs', 'bytes', 'uniqueKey', 'key', 'label', 'enqueuedAt', 'rank
   .map((name) => `"${name}"`)
   .join(', ')
 /** A dead letter that was tried by hand is again what it was. */
-const FACTS = `case when "origin" = 'deadLetter' then nullif("facts" - array['trigger', 'actor', 'reason'], '{}') else "facts" end`
+const FACTS = `case when "origin" = 'deadLetter' then nullif("facts" - array['trigger', 'actor', 'reason'], '{}') else nullif("facts" - 'refused', '{}') end`
+const FACTS_AGAIN = `case when "refused" > 0 then coalesce("facts", '{}') || jsonb_build_object('refused', "refused")
+      when "refused" = 0 then nullif("facts" - 'refused', '{}') else "facts" end`
 
 /*
  *   claim      The claims of this worker that hold the runs, kept by a lock from being rescued meanwhile.
@@ -232,13 +238,13 @@ const END_RUNS = `
   ), ended as materialized (
     select work.*, "end"."atMs", "end"."code", "end"."message", "end"."details"::jsonb as "details", "end"."logs"::jsonb as "logs",
       "end"."result"::jsonb as "result", "end"."hasSpoken", "end"."delayMs",
-      "end"."failure", "end"."loss", "end"."lossAlone", cancel."requestedAt" as "cancelledAt", cancel."requestedBy" as "cancelledBy",
+      "end"."failure", "end"."loss", "end"."lossAlone", "end"."refused", cancel."requestedAt" as "cancelledAt", cancel."requestedBy" as "cancelledBy",
       cancel."reason" as "cancelReason",
       case when "end"."next" in ('again', 'dead', 'keep') and ${isReplacedSql('work', 'workId')} then 'over' else "end"."next" end as "next"
     from (select ${HELD_COLUMNS} from claim ${heldSql('case when $17::bool then claim."payloads" end')}) work
       join unnest($3::uuid[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bool[], $11::text[],
-                  $12::float8[], $13::int[], $14::int[], $15::int[])
-        as "end"("runId", "atMs", "code", "message", "details", "logs", "result", "hasSpoken", "next", "delayMs", "failure", "loss", "lossAlone")
+                  $12::float8[], $13::int[], $14::int[], $15::int[], $18::int[])
+        as "end"("runId", "atMs", "code", "message", "details", "logs", "result", "hasSpoken", "next", "delayMs", "failure", "loss", "lossAlone", "refused")
         on "end"."runId" = work."runId"
       left join "JobCancel" cancel on cancel."runId" = work."runId"
   ), silent as (${recordSql('not "hasSpoken"')}
@@ -255,7 +261,7 @@ const END_RUNS = `
   ), again as (
     insert into "JobWork" ("id", "name", "place", "dueAt", "attempt", "failures", "losses", "lossesAlone", "payload", "facts", ${WORK})
     select "workId", "name", case when "delayMs" <= 0 then ${PLACE_SQL} end, now() + "delayMs" * interval '1 millisecond',
-      "attempt" + 1, "failures" + "failure", "losses" + "loss", "lossesAlone" + "lossAlone", "payload", "facts", ${WORK}
+      "attempt" + 1, "failures" + "failure", "losses" + "loss", "lossesAlone" + "lossAlone", "payload", ${FACTS_AGAIN}, ${WORK}
     from final where "next" = 'again'
   ), dead as (
     insert into "JobDeadLetter" ("id", "name", "attempt", "failures", "losses", "lossesAlone", "errorCode", "errorMessage", "payload", "facts", ${WORK})

@@ -21,6 +21,8 @@ export interface Envelope extends Partial<WorkLabel> {
   expiresAt?: string
   /** How many attempts there were at the work that it has replaced: their runs had another payload. Absent: none. */
   attemptsBefore?: number
+  /** How many attempts in a row a service has refused. Absent: none. */
+  refused?: number
   /** The transaction, as a number, in which it replaced what waited before with the same id. Absent: it has replaced nothing. */
   replacedIn?: string
   /** The trace context in which it was enqueued. Absent: nothing traced that. */

@@ -93,23 +93,49 @@ describe('a run that a service refuses', () => {
     },
   )
 
-  it('costs a retry once twenty attempts were refused', () => {
+  it('costs a retry once twenty in a row were refused, however often it was handed back before', async () => {
+    const refused = async () =>
+      (
+        await own.query<{ refused: number | null }>(
+          `select ("facts" -> 'refused')::int as "refused" from "JobWork"`,
+        )
+      ).rows[0]?.refused
+    refusal = () => new RateLimited({ retryAfter: 5_000 })
+    await put('a')
+    const attempt = async () => {
+      await test.drain()
+      await test.advance({ seconds: 11 })
+      return await refused()
+    }
+    expect(await attempt()).toBe(1)
+    // As by twenty workers that were stopped meanwhile.
+    await own.query('update "JobWork" set "attempt" = "attempt" + 20')
+    expect(await attempt()).toBe(2)
+    expect(await test.enqueued(sync)).toHaveLength(1)
+    await own.query(`update "JobWork" set "facts" = '{"refused": 20}'`)
+    expect(await attempt()).toBeUndefined()
+    const { rows } = await own.query('select "facts" from "JobDeadLetter"')
+    expect(rows).toEqual([{ facts: null }])
+  })
+
+  it('counts in a row: what fails for another reason begins anew', () => {
     const retry = { limit: 2, delayMs: 1_000, maxDelayMs: 1_000 }
-    const after = (attempt: number, failures: number) =>
+    const after = (refused: number, failures: number, how: 'refused' | 'retry' = 'refused') =>
       decideNext(
         {
           ...{ origin: 'queue', trigger: 'queue', dryRun: false, losses: 0, lossesAlone: 0 },
-          ...{ attempt, failures, hasProgress: false, retryAfterMs: 5_000 },
+          ...{ attempt: 50, refused, failures, hasProgress: false, retryAfterMs: 5_000 },
         },
         retry,
-        'refused',
+        how,
         'rate_limited',
       )
     const again = { kind: 'again', delayMs: 5_000 }
-    expect(after(20, 0)).toEqual({ next: again })
-    expect(after(21, 0)).toEqual({ next: again, costs: { failure: true } })
-    expect(after(22, 1)).toEqual({ next: again, costs: { failure: true } })
-    expect(after(23, 2)).toEqual({ next: { kind: 'dead' }, costs: { failure: true } })
+    expect(after(19, 0)).toEqual({ next: again, costs: { refused: 20 } })
+    expect(after(20, 0)).toEqual({ next: again, costs: { failure: true } })
+    expect(after(20, 2)).toEqual({ next: { kind: 'dead' }, costs: { failure: true } })
+    expect(after(20, 0, 'retry').costs).toEqual({ failure: true, refused: 0 })
+    expect(after(0, 0, 'retry').costs).toEqual({ failure: true })
   })
 })
 
