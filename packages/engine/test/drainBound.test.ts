@@ -114,7 +114,7 @@ const SITUATIONS: Record<string, (stage: Stage) => Promise<unknown>> = {
   'a claim of a job with a rate limit': async (stage) => {
     await stage.hold('lock table "JobThrottle" in share mode')
     await enqueue(stage, limited)
-    await stage.waits('JobThrottle')
+    await stage.waits('alive as materialized')
   },
   'a run': async (stage) => {
     await enqueue(stage)

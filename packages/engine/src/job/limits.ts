@@ -91,7 +91,7 @@ export function defineLimit({ name, global, rateLimit }: SharedLimitOptions): Sh
   }
 }
 
-/** The rows of a job's limits. One that has a rate alone is claimed by that, without locks on limits. */
+/** The rows of a job's limits: of one that has a rate alone, and of any other. */
 export const ownLimitOf = (name: string) => `job:${name}`
 export const rateLimitOf = (name: string) => `rate:${name}`
 

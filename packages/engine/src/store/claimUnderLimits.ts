@@ -103,8 +103,8 @@ const UNDER: UnderLimits = {
   returning: ' returning "place" as "own"',
   charged: `, charged as (
     insert into "JobThrottle" ("name", "freeAt")
-    select ${throttleOf('state."limit"')}, state."from" + (select count(*) from taken) * state."startMs" * interval '1 millisecond'
-    from state where state."limit" is not null and state."startMs" is not null and exists (select from taken)
+    select ${throttleOf('state."limit"')}, max(state."from" + (select count(*) from taken) * state."startMs" * interval '1 millisecond')
+    from state where state."limit" is not null and state."startMs" is not null and exists (select from taken) group by 1
     on conflict ("name") do update set "freeAt" = excluded."freeAt"
   ), charged_keys as (
     insert into "JobKeyThrottle" ("name", "key", "freeAt")

@@ -21,7 +21,7 @@ export type RulesByJob = Record<string, JobRules>
 export const rulesSql = (names: string) => `(
     select coalesce(jsonb_object_agg(rules."name", rules."of"), '{}') from (
       select job.name, jsonb_build_object('limits', jsonb_agg(one."name" order by one."name"), 'order', max(one."order")) as "of"
-      from unnest(${names}::text[]) job(name) join "JobLimit" one on one."name" = 'job:' || job.name or job.name = any(one."jobs")
+      from unnest(${names}::text[]) job(name) join "JobLimit" one on one."name" in ('job:' || job.name, 'rate:' || job.name) or job.name = any(one."jobs")
       group by job.name
     ) rules
   )`
@@ -253,7 +253,7 @@ export const LIMIT_VIOLATION_SQL = `
   )
   select "name", "key", "most", "running" from counted where "running" > "most" and "isSince"`
 
-/** The row of JobThrottle of a limit: of a job's own, that by which workers of the version before go. */
+/** The row of JobThrottle of a limit: of a job's own it has the name of the job, whether that has other limits or not. */
 export function throttleOf(limit: string): string {
-  return `case when ${limit} like 'job:%' then substr(${limit}, 5) else 'limit ' || ${limit} end`
+  return `coalesce(substring(${limit} from '^(?:job|rate):(.*)'), 'limit ' || ${limit})`
 }

@@ -286,8 +286,11 @@ export function createClaimer({
     const free = state?.free ?? Infinity
     const isFull = taken.work.length >= free && state?.isRated !== true
     const answer = toAnswer(taken, job, Math.min(limit, free))
-    if (free <= 0)
-      return { ...answer, mayBeMore: false, freeInMs: state?.openInMs ?? null, isFull: true }
+    if (free <= 0) {
+      const freeInMs = state?.openInMs ?? null
+      // Before that no end of a run makes room.
+      return { ...answer, mayBeMore: false, freeInMs, isFull: freeInMs === null }
+    }
     if (shares === null) return { ...answer, mayBeMore: answer.mayBeMore && !isFull, isFull }
     const mayBeMore = taken.isAlive && state !== null && !isFull && shares.hasOpen()
     return { ...answer, ...whenOpen(shares), mayBeMore, ...(isFull && { isFull }) }
@@ -320,6 +323,7 @@ export function createClaimer({
       const request = toRequest(job, limit, manner)
       const rules = limits.of(job.name)
       if (rules !== null) return await claimByRules(job, request, rules, manner ?? {})
+      // In tests of a host's product, which register nothing.
       if (job.rateLimit !== null) return await claimLimited(job, request, job.rateLimit)
       return await new Promise((resolve, reject) => {
         waiting.push({ job, request, resolve, reject })

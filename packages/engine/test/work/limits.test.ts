@@ -8,6 +8,7 @@ import {
   type AskedKey,
   type KnownClaims,
 } from '../../src/store/claimUnderLimits.ts'
+import { readRules } from '../../src/store/limitSql.ts'
 import type { Connection } from '../../src/store/database.ts'
 import { openTestQueue } from '../openTestQueue.ts'
 import { openTestRuntime } from '../openTestRuntime.ts'
@@ -223,6 +224,16 @@ describe('a claim under a limit', () => {
       { key: 'a', openInMs: expect.closeTo(3_000, -4) },
       { key: 'b', openInMs: expect.closeTo(3_000, -4) },
     ])
+  })
+
+  it('keeps a job that had only a rate to it, though people have set a limit or a service has refused more since', async () => {
+    await runtime.rows(`insert into "JobLimit" ("name", "setGlobal", "rateLimit", "ratePerMs", "rateBy") values
+      ('rate:sync', null, 20, 60000, 'job'), ('job:sync', 5, null, null, null)`)
+    await insert(5)
+    const { limits } = (await readRules(runtime.database, ['sync']))['sync']!
+    expect((await take(runtime.database, { limits })).work).toHaveLength(2)
+    const { state } = await take(runtime.database, { limits })
+    expect(state).toMatchObject({ free: 0, limits: { 'job:sync': 3, 'rate:sync': 0 } })
   })
 
   it('keeps the jobs that share a rate to it together', async () => {

@@ -12,6 +12,8 @@ const call = defineJob({
   rateLimit: { limit: 5, perMs: 5 * INTERVAL_MS },
 })
 
+const hourly = defineJob({ name: 'hourly', rateLimit: { limit: 1, perMs: 3_600_000 } })
+
 const { runtime, client } = useClientRuntime()
 let workers: Worker[] = []
 
@@ -54,6 +56,29 @@ describe('a job with a rate limit', () => {
 
     // Even the fastest machine must take this long.
     expect((await clock()) - before).toBeGreaterThanOrEqual((COUNT - 1) * INTERVAL_MS)
+  })
+})
+
+describe('a rate that is on record', () => {
+  it('is what workers go by, whatever their own code says', async () => {
+    const worker = createWorker({
+      ...runtime.workerOptions,
+      jobs: [hourly],
+      handlers: { hourly: async () => undefined },
+    })
+    workers = [worker]
+    await worker.start()
+    await runtime.rows(`update "JobLimit" set "rateLimit" = 1000000 where "name" = 'rate:hourly'`)
+    await client.enqueueMany(
+      runtime.prisma,
+      hourly,
+      Array.from({ length: 5 }, () => ({ payload: {} })),
+    )
+    const { length } = await waitFor(async () => {
+      const ended = await runtime.rows(`select from "JobRun" where "name" = 'hourly'`)
+      return ended.length === 5 && ended
+    })
+    expect(length).toBe(5)
   })
 })
 
