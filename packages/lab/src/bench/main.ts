@@ -14,6 +14,7 @@ import { runs } from './runs/runs.ts'
 import { growth } from './growth.ts'
 import { SCALES, type Scenario } from './scenario.ts'
 import { schedules } from './schedules.ts'
+import { shares } from './shares.ts'
 import { print, runCommand } from '../runCommand.ts'
 import { WORKSPACE_ROOT } from '../startProcess.ts'
 import { startup } from './startup.ts'
@@ -33,6 +34,7 @@ const scenarios: readonly Scenario[] = [
   consoleScenario,
   schedules,
   limits,
+  shares,
   idle,
   startup,
   testing,

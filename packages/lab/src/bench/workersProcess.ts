@@ -1,4 +1,5 @@
 // Some workers of some jobs, with nothing to do but what waits and what their schedules say, until they are told to end.
+import { setTimeout as pause } from 'node:timers/promises'
 import { defineJob, type Job } from '@roundsman/engine'
 import { createWorker } from '@roundsman/engine/worker'
 import { followDriver } from '../followDriver.ts'
@@ -12,6 +13,8 @@ export interface WorkersSettings {
   concurrency?: number
   /** Over all workers; with `perKey` the work has keys. Default: none. */
   limits?: { global?: number; perKey?: number } | undefined
+  /** How long a run takes. Default: no time. */
+  runMs?: number
   /** When each job is due. Default: never. */
   cron?: string
   /** After so many runs they say how long that took. */
@@ -19,7 +22,7 @@ export interface WorkersSettings {
 }
 
 const { settings, tell } = followDriver<WorkersSettings>()
-const { databaseUrl, workers = 1, jobs = 1, concurrency = 1, limits, cron, count } = settings
+const { databaseUrl, workers = 1, jobs = 1, concurrency = 1, limits, runMs, cron, count } = settings
 let handled = 0
 const everyHandled = Promise.withResolvers<void>()
 const definitions = Array.from({ length: jobs }, (_, n) =>
@@ -32,6 +35,7 @@ const definitions = Array.from({ length: jobs }, (_, n) =>
   }),
 ) as Job[]
 const handle = async () => {
+  if (runMs !== undefined) await pause(runMs)
   if (++handled === count) everyHandled.resolve()
 }
 await migrateEngine(databaseUrl)
