@@ -209,6 +209,7 @@ describe('documentation', () => {
       'GET /api/jobs/work/groups: 200 400 401 403 431 500 503',
       'GET /api/jobs/work/{workId}/explain: 200 400 401 403 404 414 431 500 503',
       'GET /api/jobs/work: 200 400 401 403 431 500 503',
+      'GET /api/jobs/{name}/key: 200 400 401 403 414 431 500 503',
       'GET /api/jobs/{name}/keys: 200 400 401 403 414 431 500 503',
       'GET /api/jobs/{name}/schedules/{key}/ticks: 200 400 401 403 414 431 500 503',
       'GET /api/jobs/{name}/schedules/{key}: 200 400 401 403 404 414 431 500 503',

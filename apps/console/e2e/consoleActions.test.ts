@@ -5,6 +5,7 @@ import { chooseAction } from './chooseAction.ts'
 import { DUE } from './createTestJobs.ts'
 import { expectSeen } from './expectSeen.ts'
 import { jobRow } from './jobRow.ts'
+import { ODD_KEY } from './fillConsole.ts'
 import { findBarriers } from './findBarriers.ts'
 import { openConsoleStack, type ConsoleStack } from './openConsoleStack.ts'
 import { openViewer, type Viewer } from './openViewer.ts'
@@ -250,6 +251,40 @@ describe('pausing', () => {
     await page.getByText('The work of farm-7 is resumed.').waitFor()
     expect(await prisma.$queryRaw`select "key" from "JobKey"`).toEqual([])
     for (const table of ['JobLimit', 'JobWork'])
+      await prisma.$executeRawUnsafe(`delete from "${table}" where "name" like '%shearSheep'`)
+  })
+
+  it('limits, weighs and cancels the work of a key, whatever that is, and leaves other keys alone', async () => {
+    const { prisma } = stack
+    await prisma.$executeRaw`insert into "JobLimit" ("name", "order") values ('job:shearSheep', 'fair')`
+    await prisma.$executeRaw`
+      insert into "JobWork" ("id", "name", "key", "bytes", "payload")
+      select gen_random_uuid(), 'shearSheep', key, 2, '{}' from unnest(array[${ODD_KEY}, ${ODD_KEY}, 'farm-1']) key`
+    await using viewer = await open('/jobs/shearSheep/keys')
+    const { page, complaints } = viewer
+    await page.getByRole('link', { name: ODD_KEY }).click()
+    await page.getByRole('heading', { name: ODD_KEY }).waitFor()
+    await page.reload()
+    await page.getByRole('heading', { name: ODD_KEY }).waitFor()
+    await page.getByRole('button', { name: 'Limit', exact: true }).click()
+    await dialog(page).getByLabel('At once').fill('1')
+    await confirm(page, 'Set the limit', 'They are slow')
+    await page.getByText('1; the job says any number').waitFor()
+    await page.getByRole('button', { name: 'Weight' }).click()
+    await dialog(page).getByLabel('Weight').fill('2.5')
+    await confirm(page, 'Set the weight', 'They pay more')
+    await page.getByText('They pay more').waitFor()
+    expect(await prisma.$queryRaw`select "key", "perKey", "weight" from "JobKey"`).toEqual([
+      { key: ODD_KEY, perKey: 1, weight: 2.5 },
+    ])
+    await page.getByRole('button', { name: 'Cancel all' }).click()
+    await dialog(page).getByText(`2 pieces of waiting work of shearSheep with the key`).waitFor()
+    await confirm(page, 'Cancel 2', 'They have left')
+    await page.getByText('2 pieces of work are cancelled.').waitFor()
+    await page.getByText('Nothing waits').waitFor()
+    expect(await prisma.$queryRaw`select "key" from "JobWork"`).toEqual([{ key: 'farm-1' }])
+    expect(complaints).toEqual([])
+    for (const table of ['JobLimit', 'JobWork', 'JobKey'])
       await prisma.$executeRawUnsafe(`delete from "${table}" where "name" like '%shearSheep'`)
   })
 

@@ -3,7 +3,7 @@ import { openBrowser, type Browser, type Locator, type Page } from '@roundsman/t
 import { hostname } from 'node:os'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { chooseAction } from './chooseAction.ts'
-import { fillConsole, fillLimits, type Filling as Filled } from './fillConsole.ts'
+import { fillConsole, fillLimits, ODD_KEY, type Filling as Filled } from './fillConsole.ts'
 import { findBarriers } from './findBarriers.ts'
 import { openConsoleStack, type ConsoleStack } from './openConsoleStack.ts'
 import { openViewer, type Viewer } from './openViewer.ts'
@@ -186,6 +186,18 @@ const FILLED: readonly Screen[] = [
     path: () => '/jobs/shearSheep/keys',
     heading: 'Keys of shearSheep',
     shows: 'Until they pay',
+  },
+  {
+    title: 'a key of a job',
+    path: () => '/jobs/shearSheep/keys?key=farm-7',
+    heading: 'farm-7',
+    shows: 'They pay for five',
+  },
+  {
+    title: 'a key as long as may be',
+    path: () => `/jobs/shearSheep/keys?key=${encodeURIComponent(ODD_KEY)}`,
+    heading: ODD_KEY,
+    shows: 'It has rained',
   },
   { title: 'workers', path: () => '/workers', heading: 'Workers', shows: 'Alive' },
   {
@@ -418,6 +430,12 @@ const EMPTY: readonly Screen[] = [
     path: () => '/jobs/countSheep/keys',
     heading: 'Keys of countSheep',
     shows: 'No work has a key',
+  },
+  {
+    title: 'a key of a job',
+    path: () => '/jobs/countSheep/keys?key=x',
+    heading: 'x',
+    shows: 'No worker has registered keys',
   },
   {
     title: 'work',

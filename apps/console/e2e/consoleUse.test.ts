@@ -601,6 +601,7 @@ describe('without a mouse', () => {
       ['j', 'Jobs'],
       ['r', 'Runs'],
       ['q', 'Queue'],
+      ['l', 'Limits'],
       ['w', 'Workers'],
       ['o', 'Overview'],
     ] as const) {

@@ -70,7 +70,10 @@ async function fillFamily({ prisma }: ConsoleStack): Promise<Pick<Filling, 'pare
   return { parent, child: String(first?.id) }
 }
 
-/** Work of a job that no worker here has, under a limit of which every slot is taken, of keys of which two are paused. */
+/** As text may be that is a part of no address as it is, as long as a key may be, and with no place to break. */
+export const ODD_KEY = `../%2F?#🎈 tenant/${'ü'.repeat(90)}`
+
+/** Work of a job that no worker here has, under a limit of which every slot is taken, of keys of which two are paused, and very many have run. */
 export async function fillLimits({ prisma }: ConsoleStack): Promise<string> {
   await prisma.$executeRaw`
     insert into "JobLimit" ("name", "global", "setGlobal", "setBy", "setReason", "setAt", "perKey", "order", "rateLimit", "ratePerMs",
@@ -78,10 +81,18 @@ export async function fillLimits({ prisma }: ConsoleStack): Promise<string> {
     values ('job:shearSheep', 50, null, null, null, null, 2, 'fair', 100, 60000, 'key', null),
       ('shears', 20, 1, 'owner@example.com', 'One pair is broken', now(), null, null, null, null, null, '{shearSheep,trimHooves}')`
   await prisma.$executeRaw`
-    insert into "JobKey" ("name", "key", "weight", "pausedUntil", "pausedBy", "reason")
-    values ('shearSheep', 'farm-7', 5, 'infinity', 'owner@example.com', 'Until they pay'),
-      ('shearSheep', 'tenant_01h2xcejqtf2nbrexx3vqjhp41/eu-central-1/production', 1, now() + interval '1 day', 'owner@example.com',
-       'Their contract has ended, and the invoice of last month is still open')`
+    insert into "JobKey" ("name", "key", "weight", "pausedUntil", "pausedBy", "pausedAt", "pauseReason", "setBy", "reason")
+    values ('shearSheep', 'farm-7', 5, 'infinity', 'owner@example.com', now(), 'Until they pay', 'admin@example.com', 'They pay for five'),
+      ('shearSheep', ${ODD_KEY}, 1, now() + interval '1 day', 'owner@example.com', now(),
+       'Their contract has ended, and the invoice of last month is still open', 'owner@example.com', 'Their contract has ended')`
+  await prisma.$executeRaw`
+    insert into "JobRun" ("id", "name", "status", "trigger", "startedAt", "endedAt", "workerId", "key")
+    select gen_random_uuid(), 'shearSheep', 'success', 'queue', now() - interval '1 min', now(), 'worker-of-yesterday', key
+    from generate_series(1, 300) n
+      cross join lateral (select case when n <= 60 then 'farm-7' when n <= 62 then ${ODD_KEY} else 'farm-' || n end as key) one`
+  await prisma.$executeRaw`
+    insert into "JobDeadLetter" ("id", "name", "key", "bytes", "payload", "errorCode", "errorMessage")
+    select gen_random_uuid(), 'shearSheep', key, 2, '{}', 'wool_wet', 'It has rained since they were washed' from unnest(array['farm-7', ${ODD_KEY}]) key`
   await prisma.$executeRaw`
     insert into "JobPark" ("name", "key", "until", "reason")
     values ('shears', '', now() + interval '1 day', 'The grinder answers 429 Too Many Requests, and says to wait')`
@@ -89,6 +100,9 @@ export async function fillLimits({ prisma }: ConsoleStack): Promise<string> {
     insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "keys", "enqueuedAts", "limits", "place")
     values (gen_random_uuid(), 'shearSheep', 'worker-of-yesterday', now(), now() + interval '1 day', array[gen_random_uuid()],
       array['farm-1'], array[now()], array['job:shearSheep', 'shears'], 1)`
+  await prisma.$executeRaw`
+    insert into "JobWork" ("id", "name", "key", "bytes", "payload", "label")
+    select gen_random_uuid(), 'shearSheep', ${ODD_KEY}, 2, '{}', 'Sheep ' || n from generate_series(1, 25) n`
   const [work] = await prisma.$queryRaw<{ id: string }[]>`
     insert into "JobWork" ("id", "name", "key", "bytes", "payload", "label")
     select gen_random_uuid(), 'shearSheep', 'farm-7', 2, '{}', 'Sheep ' || n from generate_series(1, 3) n returning "id"::text`

@@ -8,7 +8,7 @@ import {
 } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { asApiError } from './api/apiError.ts'
-import { SCHEDULE_STATES, type ScheduleSearch } from './api/queries.ts'
+import { KEY_SORTS, SCHEDULE_STATES, type KeySort, type ScheduleSearch } from './api/queries.ts'
 import { parseRunSearch, readText } from './api/runFilters.ts'
 import { EmptyState } from './parts/EmptyState.tsx'
 import { ScreenHeader } from './parts/ScreenHeader.tsx'
@@ -167,8 +167,11 @@ function createRoutes() {
     getParentRoute: () => root,
     path: '/jobs/$name/keys',
     // Not a part of the path: a key may be `..`, or hold what is between its parts.
-    validateSearch: (search: Record<string, unknown>): { key?: string | undefined } => ({
+    validateSearch: (
+      search: Record<string, unknown>,
+    ): { key?: string | undefined; order?: KeySort | undefined } => ({
       key: readText(search['key']),
+      order: KEY_SORTS.find((one) => one === search['order']),
     }),
     component: lazyRouteComponent(() => import('./screens/limit/KeysScreen.tsx'), 'KeysScreen'),
   })

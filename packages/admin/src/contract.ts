@@ -373,6 +373,10 @@ export const runDetailSchema = runSchema.extend({
       'Runs of the job that failed alike within a day before or after; null when this one has not failed',
     ),
   work: workOfRunSchema.describe('What the queue still holds of the work of the run'),
+  key: z
+    .string()
+    .nullable()
+    .describe('The key of its work, by which its job divides it; null when it had none'),
   uniqueKey: z
     .string()
     .nullable()
@@ -496,6 +500,49 @@ export const groupsSchema = z.object({
     ),
 })
 
+const slotHolders = z.array(
+  z.object({
+    runId: z.guid(),
+    name: z.string(),
+    key: z.string().nullable(),
+    workerId: z.string(),
+    startedAt: at,
+  }),
+)
+const keyRules = {
+  perKey: count.nullable(),
+  order: z.string().nullable().describe('In which order keys get their turn'),
+  rateLimit: count.nullable(),
+  ratePerMs: z.number().nullable(),
+  rateBy: z.string().nullable(),
+}
+const listedKey = z.object({
+  key: z.string().describe('Empty: work without a key'),
+  waiting: count,
+  delayed: count.describe('How many of these are for later'),
+  running: count,
+  startedLastHour: count.describe('How many of its runs have started within the last hour'),
+  deadLetters: count,
+  oldestAt: at.nullable().describe('When the first of what waits was enqueued'),
+  perKey: count.nullable().describe('What somebody has set'),
+  weight: z.number(),
+  setBy: z.string().nullable().describe('Who has set something of it last'),
+  setAt: at.nullable(),
+  reason: z.string().nullable(),
+  paused: z
+    .object({
+      at,
+      by: z.string(),
+      reason: z.string().nullable(),
+      until: at.nullable().describe('Null: until somebody resumes it'),
+    })
+    .nullable(),
+  parkedUntil: at
+    .nullable()
+    .describe('Nothing of it starts before then, since a service has refused'),
+  parkReason: z.string().nullable(),
+})
+
 export type ConsoleLimit = z.output<typeof limitsSchema>['limits'][number]
 export const limitsSchema = z.object({
   limits: z.array(
@@ -510,23 +557,9 @@ export const limitsSchema = z.object({
       setBy: z.string().nullable(),
       setReason: z.string().nullable(),
       setAt: at.nullable(),
-      perKey: count.nullable(),
-      order: z.string().nullable().describe('In which order keys get their turn'),
-      rateLimit: count.nullable(),
-      ratePerMs: z.number().nullable(),
-      rateBy: z.string().nullable(),
+      ...keyRules,
       running: count,
-      runs: z
-        .array(
-          z.object({
-            runId: z.guid(),
-            name: z.string(),
-            key: z.string().nullable(),
-            workerId: z.string(),
-            startedAt: at,
-          }),
-        )
-        .describe('Who holds the slots now, the first started first: 20 at most'),
+      runs: slotHolders.describe('Who holds the slots now, the first started first: 20 at most'),
       parkedUntil: at
         .nullable()
         .describe('Nothing starts before then, since a service has refused'),
@@ -537,26 +570,30 @@ export const limitsSchema = z.object({
 
 export type ConsoleKeys = z.output<typeof keysSchema>
 export const keysSchema = z.object({
-  keys: z.array(
-    z.object({
-      key: z.string().describe('Empty: work without a key'),
-      waiting: count,
-      delayed: count.describe('How many of these are for later'),
-      running: count,
-      deadLetters: count,
-      oldestAt: at.nullable().describe('When the first of what waits was enqueued'),
-      perKey: count.nullable().describe('What somebody has set'),
-      weight: z.number(),
-      pausedUntil: at.nullable().describe('In the year 9999: until somebody resumes it'),
-      pausedBy: z.string().nullable(),
-      reason: z.string().nullable(),
-      parkedUntil: at.nullable(),
-      parkReason: z.string().nullable(),
-    }),
-  ),
+  keys: z.array(listedKey),
   total: count.describe('How many keys there are, of what was counted'),
-  counted: count.describe('How many pieces were counted'),
+  counted: count.describe('How many pieces were counted: what workers take first'),
   isCut: z.boolean().describe('Whether more wait: the counts are then at least so many'),
+  startedLastHour: count.describe('How many runs of the job have started within the last hour'),
+  areStartsCut: z
+    .boolean()
+    .describe('Whether more have: of the latest so many the keys are counted'),
+})
+
+/** GET /api/jobs/:name/key */
+export type ConsoleKey = z.output<typeof keySchema>
+export const keySchema = z.object({
+  ...listedKey.shape,
+  isCut: z.boolean().describe('Whether more wait than were counted'),
+  runs: slotHolders.describe('Its runs under way, the first started first: 20 at most'),
+  ofAllStarted: count.describe('How many runs of the job have started within the last hour'),
+  areStartsCut: z
+    .boolean()
+    .describe('Whether more have: of the latest so many its own are counted'),
+  limit: z
+    .object(keyRules)
+    .nullable()
+    .describe('What the job says of each key; null where no worker has registered keys of it'),
 })
 
 export type WorkExplanation = z.output<typeof explanationSchema>
@@ -564,6 +601,7 @@ export const explanationSchema = z.object({
   workId: z.guid(),
   name: z.string().nullable().describe('Null where only an act on several jobs tells of it'),
   label: z.string().nullable(),
+  key: z.string().nullable().describe('By which its job divides its work; null where it has none'),
   state: z.enum(EXPLAINED_STATES),
   text: z.string().describe('What keeps it most, or what became of it'),
   since: at.nullable().describe('Since when; of waiting work when it was enqueued'),

@@ -57,7 +57,8 @@ export type {
   SchedulePage,
   ScheduleQuery,
 } from './read/listKeyedSchedules.ts'
-export type { KeyPage, KeyQuery, ListedKey, ListedLimit, SlotHolder } from './read/listLimits.ts'
+export type { FoundKey, KeyPage, KeyPause, KeyQuery, ListedKey } from './read/listKeys.ts'
+export type { ListedLimit, SlotHolder } from './read/listLimits.ts'
 export { listProblems, type Problem } from './read/listProblems.ts'
 export { listSchedules, type ScheduleRow } from './read/listSchedules.ts'
 export {

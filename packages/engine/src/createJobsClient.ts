@@ -98,13 +98,8 @@ import {
   type SchedulePage,
   type ScheduleQuery,
 } from './read/listKeyedSchedules.ts'
-import {
-  listKeys,
-  listLimits,
-  type KeyPage,
-  type KeyQuery,
-  type ListedLimit,
-} from './read/listLimits.ts'
+import { getKey, listKeys, type FoundKey, type KeyPage, type KeyQuery } from './read/listKeys.ts'
+import { listLimits, type ListedLimit } from './read/listLimits.ts'
 import { readerIn, readerOf, type JobsReader } from './read/reader.ts'
 import { watchChanges, type ChangesWatch, type ChangesWatchOptions } from './read/watchChanges.ts'
 
@@ -338,8 +333,10 @@ export interface Keys {
     request: ActionRequest,
     options?: ActionOptions,
   ): Promise<'set' | 'unchanged' | 'noKeys'>
-  /** Lists the keys of a job: those with most that waits first. */
+  /** Lists the keys of a job: those with most that waits first, or by another order. */
   list(job: Pick<Job, 'name'>, query?: KeyQuery): Promise<KeyPage>
+  /** Finds what there is to say of one key: what it has, which of its runs are under way, and what was set of it by whom. */
+  get(job: Pick<Job, 'name'>, key: string): Promise<FoundKey>
 }
 
 /**
@@ -719,6 +716,7 @@ export function jobsClientIn(
       set: (job, key, settings, request, options) =>
         within(options, async (tx) => told(await setKey(tx, job, key, settings, request))),
       list: (job, query) => listKeys(reader, job, query),
+      get: (job, key) => getKey(reader, job, key),
     },
   }
 }

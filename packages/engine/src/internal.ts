@@ -51,6 +51,7 @@ export {
   listDeadLetterCodes,
   MAX_COUNTED_LETTERS,
 } from './read/listDeadLetters.ts'
+export { KEY_SORTS } from './read/listKeys.ts'
 export { GROUPED_BY, groupDeadLetters, groupWaitingWork, MAX_GROUPED } from './read/listGroups.ts'
 export { listFailures } from './read/listFailures.ts'
 export {

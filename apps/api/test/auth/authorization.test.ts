@@ -126,6 +126,7 @@ const ROWS: Record<string, Row> = {
   'POST /api/jobs/limits/:name': admin(404, { body: { global: 1, reason: 'why' } }),
   'POST /api/jobs/:name/limit': admin(404, { body: { global: null, reason: 'why' } }),
   'GET /api/jobs/:name/keys': admin(200),
+  'GET /api/jobs/:name/key': admin(200, { url: '/api/jobs/nothing/key?key=k' }),
   'POST /api/jobs/:name/keys': admin(404, { body: { key: 'k', weight: 2, reason: 'why' } }),
   'POST /api/jobs/:name/queue/pause': admin(404, {
     url: '/api/jobs/nothing/queue/pause',

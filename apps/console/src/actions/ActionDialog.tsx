@@ -5,12 +5,13 @@ import type { Earlier } from '@roundsman/admin/contract'
 import { type ApiError, asApiError } from '../api/apiError.ts'
 import { payloadQuery, runDetailQuery } from '../api/queries.ts'
 import { Dialog } from '../parts/Dialog.tsx'
+import { Field } from '../parts/Field.tsx'
 import { Problem } from '../parts/Problem.tsx'
 import { useServices } from '../services/useServices.ts'
 import { isBesideSession } from '../session/sessionQuery.ts'
 import type { Action } from './action.ts'
 import { actionRequest, type ActionInput } from './actionRequest.ts'
-import { describeAction } from './describeAction.ts'
+import { describeAction, type ActionWords } from './describeAction.ts'
 import { FIELD, PayloadForm, WHOLE } from './PayloadForm.tsx'
 import {
   payloadFields,
@@ -78,6 +79,7 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
     perform.mutate({
       reason: readReason(form),
       payload: payload.kind === 'none' ? {} : read.payload,
+      value: readNumber(form.get('value')),
     })
   }
 
@@ -95,6 +97,7 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
         {payload.kind === 'given' && (
           <PayloadForm fields={payload.fields} schema={payload.schema} problems={problems} />
         )}
+        {words.asks !== undefined && <NumberField asks={words.asks} />}
         <ReasonField isNeeded={words.needsReason} />
         {words.warning !== undefined && (
           <label className="check">
@@ -123,6 +126,21 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
       </form>
     </Dialog>
   )
+}
+
+function NumberField({ asks }: { asks: NonNullable<ActionWords['asks']> }) {
+  const { label, now, ...bounds } = asks
+  return (
+    <Field label={label} hint="Empty: as the code says.">
+      {(control) => (
+        <input {...control} {...bounds} name="value" type="number" defaultValue={now ?? ''} />
+      )}
+    </Field>
+  )
+}
+
+function readNumber(value: FormDataEntryValue | null): number | null {
+  return typeof value === 'string' && value !== '' ? Number(value) : null
 }
 
 /** Whether to ask again would be refused again: somebody else has done it, or it has ended. */

@@ -19,6 +19,11 @@ export type Action =
   /** Of the work of one key. */
   | { kind: 'pauseWorkOfKey'; name: string; key: string }
   | { kind: 'resumeWorkOfKey'; name: string; key: string }
+  /** `now`: what somebody has set. Null: nobody has. */
+  | { kind: 'limitKey'; name: string; key: string; now: number | null }
+  | { kind: 'weighKey'; name: string; key: string; now: number }
+  /** Of a job itself, or of a limit with this name that jobs share. */
+  | { kind: 'setLimit'; name: string; isShared: boolean; now: number | null }
 
 /** Work that so many workers have died of may end another: the server wants to be told that somebody knows. */
 export const DANGEROUS_LOSSES = 2

@@ -10,11 +10,13 @@ export interface ActionInput {
   reason: string
   /** An object, for a job that takes one. Null: that of the run to be run again, which the queue still holds. */
   payload: Record<string, unknown> | null
+  /** The number to set; null: as the code says. */
+  value?: number | null
 }
 
 /** Makes the request that does an action. */
 export function actionRequest(action: Action, input: ActionInput): ActionRequest {
-  const { reason, payload } = input
+  const { reason, payload, value = null } = input
   switch (action.kind) {
     case 'run':
       return payload === null
@@ -56,8 +58,18 @@ export function actionRequest(action: Action, input: ActionInput): ActionRequest
       return { method: 'DELETE', path: ofKey(action), body: { reason } }
     case 'pauseWorkOfKey':
     case 'resumeWorkOfKey': {
-      const pausedUntil = action.kind === 'pauseWorkOfKey' ? 'resumed' : null
-      return post(`/jobs/${encode(action.name)}/keys`, { key: action.key, pausedUntil, reason })
+      const paused = action.kind === 'pauseWorkOfKey'
+      return post(`/jobs/${encode(action.name)}/keys`, { key: action.key, paused, reason })
+    }
+    case 'limitKey':
+    case 'weighKey': {
+      const what = action.kind === 'limitKey' ? 'perKey' : 'weight'
+      return post(`/jobs/${encode(action.name)}/keys`, { key: action.key, [what]: value, reason })
+    }
+    case 'setLimit': {
+      const name = encode(action.name)
+      const path = action.isShared ? `/jobs/limits/${name}` : `/jobs/${name}/limit`
+      return post(path, { global: value, reason })
     }
     default:
       return action satisfies never

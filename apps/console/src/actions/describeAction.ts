@@ -12,6 +12,8 @@ export interface ActionWords {
   isDangerous: boolean
   /** What somebody has to say they know, beside a box to tick. */
   warning?: string
+  /** The number that it asks for, and what it is now; without one it is as the code says. */
+  asks?: { label: string; min: number; max: number; step: number | 'any'; now: number | null }
 }
 
 /** The words of the dialog for an action: what it does, what it leaves alone, and what to say once it is done. */
@@ -154,6 +156,38 @@ export function describeAction(action: Action): ActionWords {
         done: `The work of ${action.key} is resumed`,
         needsReason: true,
         isDangerous: false,
+      }
+    case 'limitKey':
+      return {
+        title: `Limit the runs of ${action.key}`,
+        explanation: `So many runs of ${action.name} with this key go on at once. Runs under way go on: nothing starts until fewer do.`,
+        confirm: 'Set the limit',
+        done: `The limit of ${action.key} is set`,
+        needsReason: true,
+        isDangerous: false,
+        asks: { label: 'At once', min: 1, max: 1_000_000, step: 1, now: action.now },
+      }
+    case 'weighKey':
+      return {
+        title: `Weigh ${action.key}`,
+        explanation:
+          'With the weight 3 it gets three times as much as a key with the weight 1, while both have work that waits.',
+        confirm: 'Set the weight',
+        done: `The weight of ${action.key} is set`,
+        needsReason: true,
+        isDangerous: false,
+        asks: { label: 'Weight', min: 0.01, max: 1_000, step: 'any', now: action.now },
+      }
+    case 'setLimit':
+      return {
+        title: `Limit ${action.name}`,
+        explanation:
+          'So many runs go on at once over all workers, also after a deployment. Runs under way go on: nothing starts until fewer do.',
+        confirm: 'Set the limit',
+        done: `The limit of ${action.name} is set`,
+        needsReason: true,
+        isDangerous: false,
+        asks: { label: 'At once', min: 1, max: 1_000_000, step: 1, now: action.now },
       }
     default:
       return action satisfies never

@@ -8,6 +8,7 @@ import type {
   ConsoleQueue,
   ConsoleSearch,
   ConsoleWorkerDetail,
+  ConsoleKey,
   ConsoleKeys,
   ConsoleLimit,
   ConsoleWorkers,
@@ -130,11 +131,28 @@ export function limitsQuery(api: Api) {
   })
 }
 
-export function keysQuery(api: Api, name: string) {
+export const KEY_SORTS = ['waiting', 'running', 'oldest', 'started', 'key'] as const
+export type KeySort = (typeof KEY_SORTS)[number]
+
+export function keysQuery(api: Api, name: string, order: KeySort) {
   return queryOptions({
-    queryKey: ['keys', name],
+    queryKey: ['keys', name, order],
     queryFn: ({ signal }) =>
-      api.get<ConsoleKeys>(`/jobs/${encodeURIComponent(name)}/keys?limit=100`, signal),
+      api.get<ConsoleKeys>(
+        `/jobs/${encodeURIComponent(name)}/keys?limit=100&order=${order}`,
+        signal,
+      ),
+  })
+}
+
+export function keyQuery(api: Api, name: string, key: string) {
+  return queryOptions({
+    queryKey: ['keys', name, { key }],
+    queryFn: ({ signal }) =>
+      api.get<ConsoleKey>(
+        `/jobs/${encodeURIComponent(name)}/key?key=${encodeURIComponent(key)}`,
+        signal,
+      ),
   })
 }
 

@@ -21,6 +21,8 @@ export interface RunFilters {
   label?: string | undefined
   /** The beginning of its worker's id. */
   worker?: string | undefined
+  /** The key of its work. */
+  key?: string | undefined
   /** Digits. */
   minDurationMs?: string | undefined
   maxDurationMs?: string | undefined
@@ -60,6 +62,7 @@ export function parseRunSearch(search: Record<string, unknown>): RunSearch {
     to: from !== undefined && to !== undefined && to <= from ? undefined : to,
     label: readText(search['label']),
     worker: readText(search['worker']),
+    key: readText(search['key']),
     minDurationMs,
     maxDurationMs: Number(maxDurationMs) < Number(minDurationMs ?? 0) ? undefined : maxDurationMs,
     cursor: readText(search['cursor']),

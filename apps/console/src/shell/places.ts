@@ -4,6 +4,7 @@ export const PLACES = [
   { to: '/jobs', key: 'j', label: 'Jobs', title: 'Jobs' },
   { to: '/runs', key: 'r', label: 'Runs', title: 'Runs' },
   { to: '/queue', key: 'q', label: 'Queue', title: 'Queue and dead letters' },
+  { to: '/limits', key: 'l', label: 'Limits', title: 'Limits' },
   { to: '/workers', key: 'w', label: 'Workers', title: 'Workers' },
 ] as const
 

@@ -30,6 +30,7 @@ const RUN: RunDetail = {
   approvedBy: null,
   createdAt: '2026-11-24T03:00:00.240Z',
   attempts: [],
+  key: null,
   uniqueKey: null,
   enqueuedBy: null,
   traceId: null,

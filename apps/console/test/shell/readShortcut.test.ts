@@ -13,7 +13,7 @@ function type(keys: string) {
 }
 
 it('goes to places with g and a letter', () => {
-  expect(type('gogjgrgqgw')).toEqual(['/', '/jobs', '/runs', '/queue', '/workers'])
+  expect(type('gogjgrgqglgw')).toEqual(['/', '/jobs', '/runs', '/queue', '/limits', '/workers'])
 })
 
 it('does nothing for a letter alone, or one that is no place', () => {

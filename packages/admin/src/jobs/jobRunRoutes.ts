@@ -74,6 +74,11 @@ export const runFilters = {
     .describe(
       'Runs that have ended and took no longer than this. No index serves it, so pages may be short (see nextCursor)',
     ),
+  key: storableText({ min: 0, max: 200 })
+    .optional()
+    .describe(
+      'Runs of work with this key, by which its job divides it; empty: without one. No index serves it, so pages may be short (see nextCursor)',
+    ),
 }
 
 interface Spans {
@@ -182,6 +187,7 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
           logs: readLogs(run.logs),
           equalFailures,
           work,
+          key: run.key,
           uniqueKey: run.uniqueKey,
           enqueuedBy: run.enqueuedBy,
           traceId: run.traceId,

@@ -1,6 +1,7 @@
 import type { KeySettings, WhichLimit } from '@roundsman/engine/client'
+import { KEY_SORTS } from '@roundsman/engine/internal'
 import { z } from 'zod'
-import { keysSchema, limitsSchema } from '../contract.ts'
+import { keySchema, keysSchema, limitsSchema } from '../contract.ts'
 import { instant } from '../http/instant.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { Problem, problemResponses } from '../http/problem.ts'
@@ -71,11 +72,36 @@ export function limitRoutes({ client }: AdminParts): Route[] {
       schema: {
         tags: ['jobs'],
         summary: 'List the keys of a job, those with most that waits first',
+        description:
+          'Of what waits the first 100,000 pieces are counted, and of the runs that started within the last hour the latest 10,000.',
         params: nameParams,
-        querystring: z.strictObject({ key: key.optional(), limit: pageLimit(50) }),
+        querystring: z.strictObject({
+          key: key.optional(),
+          order: z
+            .enum(KEY_SORTS)
+            .optional()
+            .describe(
+              'What has most of it comes first, or with `oldest` what waits for longest. Default: `waiting`',
+            ),
+          limit: pageLimit(50),
+        }),
         response: { 200: keysSchema, ...problemResponses(400, 401, 403) },
       },
       handle: ({ params: { name }, query }) => client.keys.list({ name }, query),
+    }),
+
+    route({
+      method: 'GET',
+      path: '/jobs/:name/key',
+      may: 'view',
+      schema: {
+        tags: ['jobs'],
+        summary: 'Tell what there is to say of one key of a job',
+        params: nameParams,
+        querystring: z.strictObject({ key: storableText({ min: 0, max: 200 }) }),
+        response: { 200: keySchema, ...problemResponses(400, 401, 403) },
+      },
+      handle: ({ params: { name }, query }) => client.keys.get({ name }, query.key),
     }),
 
     route({
@@ -97,11 +123,12 @@ export function limitRoutes({ client }: AdminParts): Route[] {
             .nullable()
             .optional()
             .describe('How much it gets beside a key with the weight 1'),
-          pausedUntil: z
-            .union([instant, z.literal('resumed')])
-            .nullable()
+          paused: z
+            .union([z.boolean(), instant])
             .optional()
-            .describe('Nothing of it starts before then, or before somebody resumes it'),
+            .describe(
+              'true: nothing of it starts until somebody says false; an instant: nothing before then',
+            ),
           reason: requestReason,
         }),
         response: answers,

@@ -443,9 +443,9 @@ describe('GET /api/jobs/runs/:id', () => {
     const { attempts, actions, enqueuedAt: _, batchMarks, ...run } = response.json()
     expect([actions, batchMarks]).toEqual([[], []])
     const { shown, dueAt, logs, equalFailures, work, ...others } = run
-    const { uniqueKey, enqueuedBy, traceId, links, waits, timeZone, ...listed } = others
+    const { key, uniqueKey, enqueuedBy, traceId, links, waits, timeZone, ...listed } = others
     expect([waits, timeZone]).toEqual([[], null])
-    expect([uniqueKey, enqueuedBy, traceId]).toEqual([null, null, null])
+    expect([key, uniqueKey, enqueuedBy, traceId]).toEqual([null, null, null, null])
     expect(links).toEqual({
       parent: null,
       again: null,

@@ -1,4 +1,11 @@
-import type { JobsClient, KeySettings, ListedKey, ListedLimit } from '@roundsman/engine/client'
+import { KEY_SORTS } from '@roundsman/engine/internal'
+import type {
+  JobsClient,
+  KeyPage,
+  KeySettings,
+  ListedKey,
+  ListedLimit,
+} from '@roundsman/engine/client'
 import { currentUser } from '../command/currentUser.ts'
 import { describeDuration } from '../command/describeDuration.ts'
 import { describeInstant } from '../command/describeInstant.ts'
@@ -21,12 +28,15 @@ goes on. Who set it, and why, is recorded, and it survives a deployment.
 
 Exit code: 0 done, or nothing to do, 1 the environment or the database needs attention, 2 usage`
 
-const keysUsage = (call: string) => `Usage: ${call} list <job> [--key KEY] [--limit N] [--json]
+const keysUsage = (
+  call: string,
+) => `Usage: ${call} list <job> [--key KEY] [--order ORDER] [--limit N] [--json]
        ${call} set <job> <key> [--per-key N|none] [--weight W|none] [--pause | --until DATE | --resume] --reason TEXT [--json]
 
 Lists the keys by which a job divides its work, those with most that waits first; and sets what counts for one of them.
 
   --key KEY      this one alone
+  --order ORDER  ${KEY_SORTS.join(', ')}; default waiting: what has most that waits first
   --limit N      how many to list, 1 to 200; default 20
   --per-key N    how many of its runs go on at once; none: as many as the job says
   --weight W     how much it gets beside a key with the weight 1, from 0.01 to 1000
@@ -47,6 +57,7 @@ const OF_KEYS = {
   reason: { type: 'string' },
   json: { type: 'boolean' },
   key: { type: 'string' },
+  order: { type: 'string' },
   limit: { type: 'string' },
   'per-key': { type: 'string' },
   weight: { type: 'string' },
@@ -80,7 +91,7 @@ export function createKeysCommand(source: ProductSource): Command {
     usage: keysUsage(source.call),
     async run(args, terminal) {
       const { action, values, words } = parseAction(args, OF_KEYS, {
-        list: ['key', 'limit', 'json'],
+        list: ['key', 'order', 'limit', 'json'],
         set: ['per-key', 'weight', 'pause', 'until', 'resume', 'reason', 'json'],
       })
       const [name, key] = words
@@ -192,9 +203,12 @@ async function listKeys(
   source: ProductSource,
 ) {
   const limit = parseWholeNumber('--limit', values.limit, { min: 1, max: 200, otherwise: 20 })
+  const order = KEY_SORTS.find((one) => one === values.order)
+  if (values.order !== undefined && order === undefined)
+    throw new UsageError(`--order is one of ${KEY_SORTS.join(', ')}, not "${values.order}"`)
   const product = await source.open(terminal)
   const page = await withClient(product, (client) =>
-    client.keys.list({ name }, { limit, ...(values.key !== undefined && { key: values.key }) }),
+    client.keys.list({ name }, { limit, order, key: values.key }),
   )
   if (values.json) return print(terminal, page)
   if (page.keys.length === 0) {
@@ -204,7 +218,7 @@ async function listKeys(
   }
   const layout = standardLayout(terminal.stdout)
   const lines = layOutRows(
-    page.keys.map((key) => ({ cells: describeKey(key) })),
+    page.keys.map((key) => ({ cells: describeKey(key, page) })),
     layout,
   )
   if (page.total > page.keys.length || page.isCut)
@@ -219,18 +233,26 @@ async function listKeys(
   return 0
 }
 
-function describeKey(of: ListedKey): string[] {
-  const { key, waiting, running, deadLetters, oldestAt, perKey, weight } = of
-  const isForEver = of.pausedUntil?.startsWith('9999') ?? false
+/** Its share of what has started. */
+function shareOf(started: number, { startedLastHour, areStartsCut }: KeyPage): string {
+  const percent = Math.floor((100 * started) / startedLastHour)
+  const of = areStartsCut ? `the last ${startedLastHour} starts` : 'the last hour'
+  return `${percent === 0 && started > 0 ? '< 1' : percent} % of ${of}`
+}
+
+function describeKey(of: ListedKey, page: KeyPage): string[] {
+  const { key, waiting, running, startedLastHour, deadLetters, oldestAt, perKey, weight, paused } =
+    of
   const notes = [
+    ...(page.startedLastHour === 0 ? [] : [shareOf(startedLastHour, page)]),
     ...(oldestAt === null ? [] : [`oldest ${describeInstant(oldestAt)}`]),
     ...(deadLetters === 0 ? [] : [`${deadLetters} dead letters`]),
     ...(perKey === null ? [] : [`${perKey} at once`]),
     ...(weight === 1 ? [] : [`weight ${weight}`]),
-    ...(of.pausedUntil === null
+    ...(paused === null
       ? []
       : [
-          `paused by ${of.pausedBy}${isForEver ? '' : ` until ${describeInstant(of.pausedUntil)}`}${of.reason === null ? '' : `: ${of.reason}`}`,
+          `paused by ${paused.by}${paused.until === null ? '' : ` until ${describeInstant(paused.until)}`}${paused.reason === null ? '' : `: ${paused.reason}`}`,
         ]),
     ...(of.parkedUntil === null ? [] : [`parked until ${describeInstant(of.parkedUntil)}`]),
   ]
@@ -276,9 +298,9 @@ function readSettings(values: KeyValues): KeySettings {
     [pause || undefined, until, resume || undefined].filter((one) => one !== undefined).length > 1
   )
     throw new UsageError('Give one of --pause, --until and --resume')
-  if (pause) settings.pausedUntil = 'resumed'
-  if (resume) settings.pausedUntil = null
-  if (until !== undefined) settings.pausedUntil = parseDate('--until', until)
+  if (pause) settings.paused = true
+  if (resume) settings.paused = false
+  if (until !== undefined) settings.paused = parseDate('--until', until)
   if (Object.keys(settings).length > 0) return settings
   throw new UsageError('Say what to set: --per-key, --weight, --pause, --until or --resume')
 }

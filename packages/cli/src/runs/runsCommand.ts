@@ -25,6 +25,7 @@ has come from, and what has come from it.
   --label TEXT             runs with this label or, if there are none, with a label that contains it
   --trigger TRIGGER        ${JOB_TRIGGERS.join(', ')}
   --work ID                all attempts at this piece of work
+  --key KEY                runs of work with this key, by which its job divides its work
   --worker ID              runs of workers whose id begins with this
   --min-duration-ms N      runs that took this long or longer
   --max-duration-ms N      runs that took this long or shorter
@@ -64,6 +65,7 @@ async function showRuns(
     status: { type: 'string' },
     label: { type: 'string' },
     worker: { type: 'string' },
+    key: { type: 'string' },
     'min-duration-ms': { type: 'string' },
     'max-duration-ms': { type: 'string' },
     trigger: { type: 'string' },
@@ -71,7 +73,7 @@ async function showRuns(
     from: { type: 'string' },
     to: { type: 'string' },
   })
-  const { job: name, work: workId, error: errorCode, label, worker } = values
+  const { job: name, work: workId, error: errorCode, label, worker, key } = values
   if (workId !== undefined && !UUID.test(workId)) {
     throw new UsageError(`--work: "${workId}" is not the id of a piece of work`)
   }
@@ -81,6 +83,7 @@ async function showRuns(
     errorCode,
     label,
     worker,
+    key,
     minDurationMs: readDuration('--min-duration-ms', values['min-duration-ms']),
     maxDurationMs: readDuration('--max-duration-ms', values['max-duration-ms']),
     outcome: readChoice('--outcome', values.outcome, RUN_OUTCOMES),

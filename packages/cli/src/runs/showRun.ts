@@ -64,6 +64,7 @@ function describeRun(run: ShownRun): Row[] {
     ['Reason', run.reason],
     ...describeOrigin(links),
     ['Enqueued by', run.enqueuedBy],
+    ['Key', run.key],
     ['Unique key', run.uniqueKey],
     ['Trace', run.traceId],
     ['Work', run.workId],

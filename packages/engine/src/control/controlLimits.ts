@@ -31,8 +31,8 @@ export interface KeySettings {
   perKey?: number | null
   /** How much this key gets beside one with the weight 1, from 0.01 to 1,000; null: 1. */
   weight?: number | null
-  /** No work of this key starts before then, or with `resumed` before somebody sets it to null. */
-  pausedUntil?: Date | 'resumed' | null
+  /** Whether work of this key starts: true: none until somebody says false; a Date: none before then. */
+  paused?: boolean | Date
 }
 
 /** `transactionId`: for wake-ups; null when nothing was changed. */
@@ -100,7 +100,7 @@ async function lockLimit(tx: Connection, name: string): Promise<LockedLimit | nu
 const OF_KEY = {
   perKey: optional(nullable(MOST)),
   weight: optional(nullable(numberWithin(0.01, 1_000))),
-  pausedUntil: asItIs,
+  paused: asItIs,
 }
 
 interface KeyRow {
@@ -122,7 +122,7 @@ export async function setKey(
   checkText('key', key)
   if (key === '') throw new ArgumentError('key', 'is empty: work without a key has no settings')
   const { perKey, weight, ...given } = checkParts('settings', settings, OF_KEY)
-  const pausedUntil = checkPause(given.pausedUntil)
+  const pausedUntil = checkPause(given.paused)
   const { actor, reason } = storableActor(request)
   const own = ownLimitOf(name)
   const limit = await lockLimit(tx, own)
@@ -141,7 +141,8 @@ export async function setKey(
   }
   const change = (['perKey', 'weight', 'pausedUntil'] as const).flatMap((what) => {
     const [is, was] = [after[what], before[what]]
-    return was === is ? [] : [`${what} ${tellSetting(is)}, before: ${tellSetting(was)}`]
+    const word = what === 'pausedUntil' ? 'paused' : what
+    return was === is ? [] : [`${word} ${tellSetting(is)}, before: ${tellSetting(was)}`]
   })
   if (change.length === 0) return { outcome: 'unchanged', limit: own, transactionId: null }
   const { rows: set } = await tx.query<{ transactionId: string }>(SET_KEY_SQL, [
@@ -161,14 +162,15 @@ export async function setKey(
 
 /** As PostgreSQL reads it. */
 function checkPause(value: unknown): string | null | undefined {
-  if (value === undefined || value === null) return value
-  if (value === 'resumed') return 'infinity'
-  return checkDate('pausedUntil', value).toISOString()
+  if (value === undefined) return undefined
+  if (typeof value === 'boolean') return value ? 'infinity' : null
+  if (value instanceof Date) return checkDate('paused', value).toISOString()
+  throw new ArgumentError('paused', 'has to be true, false or a Date')
 }
 
 function tellSetting(value: string | number | null): string {
   if (value === null) return 'none'
-  if (value === 'infinity') return 'until resumed'
+  if (value === 'infinity') return 'until somebody resumes it'
   return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
@@ -178,12 +180,18 @@ const SET_KEY_SQL = `
   ), unset as (
     delete from "JobKey" where "name" = $1 and "key" = $2 and $3::int is null and $4::float8 = 1 and $5::timestamptz is null
   ), set as (
-    insert into "JobKey" ("name", "key", "perKey", "weight", "pausedUntil", "pausedBy", "reason", "setBy", "setAt")
-    select $1, $2, $3::int, $4::float8, $5::timestamptz, case when $5::timestamptz is not null then $6::text end, $7::text, $6::text, now()
+    insert into "JobKey" ("name", "key", "perKey", "weight", "pausedUntil", "pausedBy", "pausedAt", "pauseReason", "reason", "setBy", "setAt")
+    select $1, $2, $3::int, $4::float8, $5::timestamptz, pause."by", pause."at", pause."why", $7::text, $6::text, now()
+    from (select) one left join (select $6::text as "by", now() as "at", $7::text as "why") pause on $5::timestamptz is not null
     where not ($3::int is null and $4::float8 = 1 and $5::timestamptz is null)
     on conflict ("name", "key") do update set "perKey" = excluded."perKey", "weight" = excluded."weight",
       "pausedUntil" = excluded."pausedUntil",
-      "pausedBy" = case when "JobKey"."pausedUntil" is not distinct from excluded."pausedUntil" then "JobKey"."pausedBy" else excluded."pausedBy" end,
+      ${['pausedBy', 'pausedAt', 'pauseReason']
+        .map(
+          (name) =>
+            `"${name}" = case when "JobKey"."pausedUntil" is not distinct from excluded."pausedUntil" then "JobKey"."${name}" else excluded."${name}" end,`,
+        )
+        .join(' ')}
       "reason" = excluded."reason", "setBy" = excluded."setBy", "setAt" = excluded."setAt"
   )
   select pg_current_xact_id()::text as "transactionId"`

@@ -72,6 +72,8 @@ export interface WorkExplanation {
   /** Null where only an act on work of several jobs tells of it. */
   name: string | null
   label: string | null
+  /** By which its job divides its work; null where it has none. */
+  key: string | null
   state: (typeof EXPLAINED_STATES)[number]
   /** What became of it, in words; of waiting work what keeps it most. */
   text: string
@@ -126,7 +128,7 @@ const LIMITS = `(
       'keyRuns', ${heldSql('held."name" = work."name" and held."key" = work."share"')},
       'park', ${parkSql('park')}, 'keyPark', ${parkSql('keyPark')},
       'pausedUntil', case when own."pausedUntil" > clock_timestamp() then ${jsonInstant('own."pausedUntil"')} end,
-      'pausedBy', ${boundedText('own."pausedBy"')}, 'pauseReason', ${boundedText('own."reason"')}, 'setAt', ${jsonInstant('own."setAt"')},
+      'pausedBy', ${boundedText('own."pausedBy"')}, 'pauseReason', ${boundedText('own."pauseReason"')}, 'pausedAt', ${jsonInstant('own."pausedAt"')},
       'headId', (
         select first."id" from (
           (select "id" from "JobWork" other where other."name" = work."name" and other."key" = work."share" order by other."id" limit 1)
@@ -273,7 +275,7 @@ interface LimitOfWork {
   pausedUntil: string | null
   pausedBy: string | null
   pauseReason: string | null
-  setAt: string | null
+  pausedAt: string | null
   headId: string | null
 }
 
@@ -293,7 +295,7 @@ export async function explainWork(
   const [row] = await reader.rows<Row>({ text: EXPLAIN_SQL, values: [id] })
   if (row === undefined) return null
   const { name, label, state, runId } = row
-  const of = { workId: id, name, label, runId, reasons: [] }
+  const of = { workId: id, name, label, key: row.key, runId, reasons: [] }
   switch (state) {
     case 'waiting': {
       const reasons = listReasons(row)
@@ -322,7 +324,7 @@ export async function explainWork(
 /** What ends by people has no state of its own: what they did is on record. */
 async function explainEnd(
   reader: JobsReader,
-  of: Pick<WorkExplanation, 'workId' | 'name' | 'label' | 'runId' | 'reasons'>,
+  of: Pick<WorkExplanation, 'workId' | 'name' | 'label' | 'key' | 'runId' | 'reasons'>,
   row: Row,
 ): Promise<WorkExplanation | null> {
   const act = await findLastAction(reader, { workIds: [of.workId] }, ['cancelWork', 'discard'])
@@ -391,7 +393,7 @@ function addReasonsOf(limit: LimitOfWork, key: string | null, add: AddReason): v
     const why = limit.pauseReason === null ? '' : `: ${limit.pauseReason}`
     const until = at(limit.pausedUntil)
     add('keyPaused', `its key ${key} is paused by ${limit.pausedBy}${why}`, {
-      since: limit.setAt && at(limit.setAt),
+      since: limit.pausedAt && at(limit.pausedAt),
       until: until === FOR_EVER ? null : until,
     })
   }

@@ -54,6 +54,8 @@ export interface ListJobRunsOptions {
   minDurationMs?: number | undefined
   /** Only ended runs that took no longer. */
   maxDurationMs?: number | undefined
+  /** Only runs of work with this key; empty: without one. */
+  key?: string | undefined
 }
 
 /**
@@ -105,6 +107,8 @@ export interface FoundJobRun extends ListedJobRun {
   dueAt: string | null
   /** Its last log lines, and how many came before them; null when none were kept. */
   logs: unknown
+  /** The key of its work, by which its job divides it; null where that has none, or the run is from before that was kept. */
+  key: string | null
   /** The unique key of its work. */
   uniqueKey: string | null
   /** The run whose handler has enqueued its work. */
@@ -168,7 +172,7 @@ const LISTED_COLUMNS = columns(LISTED_DETAILS_BYTES)
 const FOUND_COLUMNS = `
   ${columns(FOUND_DETAILS_BYTES)}, ${boundedJson('run."batchMarks"', MARKS_BYTES)} as "batchMarks",
   ${boundedJson('run."shown"', SHOWN_BYTES)} as "shown", run."dueAt",
-  ${boundedJson('run."logs"', LOGS_BYTES)} as "logs", ${textColumn('uniqueKey')}, run."parentId",
+  ${boundedJson('run."logs"', LOGS_BYTES)} as "logs", ${textColumn('key')}, ${textColumn('uniqueKey')}, run."parentId",
   ${textColumn('enqueuedBy')}, ${textColumn('traceId')}`
 
 /** Some of them stand in the statement's text, so nothing else may get there. */
@@ -187,6 +191,7 @@ export const RUN_OPTIONS = {
   worker: optional(checkText),
   minDurationMs: optional(checkDurationMs),
   maxDurationMs: optional(checkDurationMs),
+  key: optional(checkText),
 }
 
 /**
@@ -390,7 +395,7 @@ function indexedConditions(options: RunsWanted, parameter: Parameter): string[] 
 
 /** The conditions that no index serves. */
 function lookedConditions(options: RunsWanted, parameter: Parameter): string[] {
-  const { label, isWholeLabel = false, worker, minDurationMs, maxDurationMs } = options
+  const { label, isWholeLabel = false, worker, minDurationMs, maxDurationMs, key } = options
   const ms = (value: number) => `${parameter(value)}::float8 * interval '1 millisecond'`
   return [
     label !== undefined &&
@@ -400,6 +405,7 @@ function lookedConditions(options: RunsWanted, parameter: Parameter): string[] {
     minDurationMs !== undefined &&
       `coalesce(run."endedAt", now()) - run."startedAt" >= ${ms(minDurationMs)}`,
     maxDurationMs !== undefined && `run."endedAt" - run."startedAt" <= ${ms(maxDurationMs)}`,
+    key !== undefined && `run."key" is not distinct from nullif(${parameter(key)}::text, '')`,
   ].filter((condition) => typeof condition === 'string')
 }
 

@@ -103,12 +103,12 @@ const ORIGIN = originOf(`claim."facts"["at"]`)
 
 const RECORD_RUNNING_SQL = `
   insert into "JobRun" ("id", "name", "trigger", "attempt", "scheduledFor", "startedAt", "dryRun", "actor", "reason", "workId",
-    "workerId", "createdAt", "label", "shown", "dueAt", "uniqueKey", ${Object.keys(ORIGIN)
+    "workerId", "createdAt", "label", "shown", "dueAt", "uniqueKey", "key", ${Object.keys(ORIGIN)
       .map((name) => `"${name}"`)
       .join(', ')})
   select $3::uuid, claim."name", $4::text::"JobTrigger", $5::int, $6::timestamptz, claim."startedAt", $7::boolean, $8::text, $9::text,
          $10::uuid, claim."workerId", claim."createdAt", $11::text, $12::text::jsonb,
-         claim."dueAts"["at"], claim."uniqueKeys"["at"], ${Object.values(ORIGIN).join(', ')}
+         claim."dueAts"["at"], claim."uniqueKeys"["at"], nullif(claim."keys"["at"], ''), ${Object.values(ORIGIN).join(', ')}
   from (
     select *, array_position("runIds", $3::uuid) as "at" from "JobClaim" where "id" = $2::uuid and "workerId" = $1 and "runIds" @> array[$3::uuid] and ${GIVES_WAY} for key share
   ) claim

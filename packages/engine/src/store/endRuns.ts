@@ -148,13 +148,14 @@ const WRITE_PLAIN = `
   with asked as materialized (
     select exists (select from "JobCancel" where "runId" = any($3::uuid[])) as "isAsked"
   ), claim as materialized (
-    select "id", "name", "startedAt", "createdAt" from "JobClaim"
+    select "id", "name", "startedAt", "createdAt", "keys", case when "keys" is not null then "runIds" end as "keyed" from "JobClaim"
     where "id" = any($2::uuid[]) and "workerId" = $1 and ${GIVES_WAY} and not (select "isAsked" from asked)
     order by "id" for key share
   ), ended as (
-    insert into "JobRun" ("id", "name", "status", "trigger", "attempt", "startedAt", "endedAt", "details", "workId", "workerId", "createdAt")
+    insert into "JobRun" ("id", "name", "status", "trigger", "attempt", "startedAt", "endedAt", "details", "workId", "workerId", "createdAt", "key")
     select "end".id, claim."name", 'success', 'queue', 1, claim."startedAt",
-           greatest(claim."startedAt", to_timestamp("end"."atMs" / 1000)), "end".details::jsonb, "end".id, $1, claim."createdAt"
+           greatest(claim."startedAt", to_timestamp("end"."atMs" / 1000)), "end".details::jsonb, "end".id, $1, claim."createdAt",
+           nullif(claim."keys"[array_position(claim."keyed", "end".id)], '')
     from unnest($3::uuid[], $4::float8[], $5::text[], $6::int[]) as "end"(id, "atMs", details, claim)
       join claim on claim."id" = ($2::uuid[])["end".claim]
     returning "id", "details"
@@ -192,6 +193,7 @@ const RECORD = {
   cancelRequestedAt: '"cancelledAt"',
   cancelRequestedBy: '"cancelledBy"',
   uniqueKey: '"uniqueKey"',
+  key: `nullif("key", '')`,
   ...originOf('"facts"'),
 }
 /** What a run that has spoken says only now. */

@@ -172,8 +172,8 @@ export const runsViewSql = (added: readonly AddedColumn[] = []) => `
              NULL::jsonb, cancel."requestedAt", cancel."requestedBy", NULL::timestamptz(3), NULL::text, claim."createdAt",
              held."label", held."facts" -> 'shown', held."dueAt", NULL::jsonb, NULL::jsonb${added.map(([name, held]) => `, ${held} AS "${name}"`).join('')}
       FROM "JobClaim" claim
-        CROSS JOIN unnest(claim."runIds", claim."workIds", claim."attempts", claim."labels", claim."dueAts", claim."facts", claim."uniqueKeys")
-          AS held("id", "workId", "attempt", "label", "dueAt", "facts", "uniqueKey")
+        CROSS JOIN unnest(claim."runIds", claim."workIds", claim."attempts", claim."labels", claim."dueAts", claim."facts", claim."uniqueKeys", claim."keys")
+          AS held("id", "workId", "attempt", "label", "dueAt", "facts", "uniqueKey", "key")
         LEFT JOIN "JobCancel" cancel ON cancel."runId" = held."id"
       -- Each is looked up by its id: for a NOT EXISTS, PostgreSQL may read all runs.
       WHERE (SELECT true FROM "JobRun" run WHERE run."id" = held."id") IS NULL;`

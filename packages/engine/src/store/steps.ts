@@ -518,4 +518,15 @@ export const STEPS: readonly [Step, ...Step[]] = [
     breaks: false,
     sql: LIMIT_VIOLATION_SQL,
   },
+  {
+    name: 'keysOfRuns',
+    breaks: false,
+    sql: `
+      -- The key of its work; null where that has none. No index: who looks for one goes through the job's latest runs.
+      ALTER TABLE "JobRun" ADD COLUMN IF NOT EXISTS "key" TEXT;
+      ${runsViewSql([...ORIGINS, ['key', `nullif(held."key", '')`]])}
+
+      -- Since when a key is paused, and why: "reason" and "setAt" are of the last change of any kind.
+      ALTER TABLE "JobKey" ADD COLUMN IF NOT EXISTS "pausedAt" TIMESTAMPTZ(3), ADD COLUMN IF NOT EXISTS "pauseReason" TEXT;`,
+  },
 ]

@@ -208,7 +208,7 @@ describe('a key', () => {
     expect(await set({ weight: 5 })).toBe('noKeys')
     await register('v1', sync(5))
     expect(await set({ weight: 5, perKey: 10 })).toBe('set')
-    expect(await set({ pausedUntil: 'resumed' })).toBe('set')
+    expect(await set({ paused: true })).toBe('set')
     expect(await set({ perKey: 10 })).toBe('unchanged')
     expect((await list()).keys).toMatchObject([
       {
@@ -216,17 +216,22 @@ describe('a key', () => {
         waiting: 0,
         perKey: 10,
         weight: 5,
-        pausedUntil: expect.stringMatching(/^9999-/),
+        paused: {
+          at: expect.any(String),
+          by: 'ada@example.com',
+          reason: 'the partner asked',
+          until: null,
+        },
         pausedBy: by.actor,
         reason: by.reason,
       },
     ])
-    expect(await set({ perKey: null, weight: null, pausedUntil: null })).toBe('set')
+    expect(await set({ perKey: null, weight: null, paused: false })).toBe('set')
     expect((await list()).keys).toEqual([])
     expect(await actions()).toEqual([
       'sync setKey ada@example.com a: perKey 10, before: none, weight 5, before: 1; the partner asked',
-      'sync setKey ada@example.com a: pausedUntil until resumed, before: none; the partner asked',
-      'sync setKey ada@example.com a: perKey none, before: 10, weight 1, before: 5, pausedUntil none, before: until resumed; the partner asked',
+      'sync setKey ada@example.com a: paused until somebody resumes it, before: none; the partner asked',
+      'sync setKey ada@example.com a: perKey none, before: 10, weight 1, before: 5, paused none, before: until somebody resumes it; the partner asked',
     ])
   })
 

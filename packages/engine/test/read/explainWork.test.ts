@@ -224,8 +224,8 @@ describe('why a piece of work under limits waits', () => {
   /** How each comes about for work of the key a, and what lifts it. */
   const MADE = {
     keyPaused: {
-      make: () => queue.client.keys.set(sync, 'a', { pausedUntil: 'resumed' }, by),
-      lift: () => queue.client.keys.set(sync, 'a', { pausedUntil: null }, by),
+      make: () => queue.client.keys.set(sync, 'a', { paused: true }, by),
+      lift: () => queue.client.keys.set(sync, 'a', { paused: false }, by),
     },
     parked: { make: () => park('stripe', ''), lift: () => clear('JobPark') },
     limitFull: {

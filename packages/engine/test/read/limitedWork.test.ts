@@ -4,7 +4,8 @@ import { openForTests } from '@roundsman/testing'
 import { expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import { explainWork, type WaitReason } from '../../src/read/explainWork.ts'
-import { listKeys, listLimits } from '../../src/read/listLimits.ts'
+import { listKeys } from '../../src/read/listKeys.ts'
+import { listLimits } from '../../src/read/listLimits.ts'
 import { claimUnderLimits } from '../../src/store/claimUnderLimits.ts'
 import { ClaimConflict, claimWork, type TakenWork } from '../../src/store/claimWork.ts'
 import type { Connection } from '../../src/store/database.ts'
@@ -375,7 +376,7 @@ async function lift(id: string, { kind, text, until: at, runs }: WaitReason): Pr
         { ...by, startAfter: new Date(0) },
       ))
     case 'keyPaused':
-      return void (await client.keys.set(sync, ofKey!, { pausedUntil: null }, by))
+      return void (await client.keys.set(sync, ofKey!, { paused: false }, by))
     case 'parked':
       if (at === null) return void (await endRuns())
       return void (await runtime.rows('delete from "JobPark" where "name" = $1 and "key" = $2', [
@@ -427,6 +428,11 @@ const countedLimits = () =>
 
 const listedKeys = async () =>
   (await listKeys(runtime.reader, sync)).keys
+    // Those that only have run within the hour are listed, too.
+    .filter(
+      ({ waiting, running, deadLetters, setAt, parkedUntil }) =>
+        waiting + running + deadLetters > 0 || (setAt ?? parkedUntil) !== null,
+    )
     .map(
       ({
         key: of,
@@ -437,12 +443,12 @@ const listedKeys = async () =>
         oldestAt,
         perKey,
         weight,
-        pausedUntil,
+        paused,
         parkedUntil,
       }) => ({
         ...{ key: of, waiting, delayed, running, deadLetters, perKey, weight },
         oldestAt: oldestAt && new Date(oldestAt),
-        isPaused: pausedUntil !== null,
+        isPaused: paused !== null,
         isParked: parkedUntil !== null,
       }),
     )

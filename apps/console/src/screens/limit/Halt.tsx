@@ -4,13 +4,11 @@ import { formatRecent } from '../../time/formatExact.ts'
 
 interface HaltProps {
   state: 'Paused' | 'Parked'
-  until: string
+  /** Null: until somebody ends it. */
+  until: string | null
   by?: string | null
   reason: string | null
 }
-
-/** The year until which a pause lasts that somebody has to end. */
-const FOR_EVER = '9999'
 
 /** Says that nothing of a limit or a key starts, until when, and why. */
 export function Halt({ state, until, by = null, reason }: HaltProps) {
@@ -18,7 +16,7 @@ export function Halt({ state, until, by = null, reason }: HaltProps) {
   return (
     <span>
       <span className="badge isLate">{state}</span>
-      {!until.startsWith(FOR_EVER) && (
+      {until !== null && (
         <>
           {' '}
           until{' '}

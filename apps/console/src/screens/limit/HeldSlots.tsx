@@ -1,21 +1,39 @@
 import { Link } from '@tanstack/react-router'
 import { Moment } from '../../parts/Moment.tsx'
+import { readWorkerId } from '../worker/workerIdentity.ts'
 
 /** The runs that hold the slots of a limit. Nothing where there are none. */
 export function HeldSlots({
   runs,
 }: {
-  runs: readonly { runId: string; startedAt: string; name?: string; key?: string | null }[]
+  runs: readonly {
+    runId: string
+    startedAt: string
+    workerId: string
+    name?: string
+    key?: string | null
+  }[]
 }) {
   if (runs.length === 0) return null
   return (
     <span className="stacked muted small">
-      {runs.map(({ runId, startedAt, name, key = null }) => (
+      {runs.map(({ runId, startedAt, workerId, name, key = null }) => (
         <span key={runId}>
           <Link to="/runs/$id" params={{ id: runId }}>
             {name === undefined ? 'Run' : `Run of ${name}`}
           </Link>
-          {key !== null && `, ${key}`} since <Moment at={startedAt} />
+          {name !== undefined && key !== null && (
+            <>
+              {', '}
+              <Link to="/jobs/$name/keys" params={{ name }} search={{ key }}>
+                {key}
+              </Link>
+            </>
+          )}{' '}
+          since <Moment at={startedAt} /> in{' '}
+          <Link to="/workers/$id" params={{ id: workerId }} search={{ at: startedAt }}>
+            {readWorkerId(workerId)?.host ?? workerId}
+          </Link>
         </span>
       ))}
     </span>

@@ -1,28 +1,52 @@
 import type { ConsoleKeys } from '@roundsman/admin/contract'
-import { useQuery } from '@tanstack/react-query'
+import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
-import type { ReactNode } from 'react'
+import { useId, type ReactNode } from 'react'
 import { useAction } from '../../actions/useAction.ts'
-import { keysQuery } from '../../api/queries.ts'
+import { KEY_SORTS, keysQuery, type KeySort } from '../../api/queries.ts'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
+import { Panel } from '../../parts/Panel.tsx'
 import { QueryView } from '../../parts/QueryView.tsx'
 import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { Halt } from './Halt.tsx'
+import { KeyPause } from './KeyPause.tsx'
+import { KeyScreen } from './KeyScreen.tsx'
+import { shareOf } from './shareOf.ts'
 
 const route = getRouteApi('/jobs/$name/keys')
 
 type Key = ConsoleKeys['keys'][number]
 
-/** The keys by which a job divides its work, those with most that waits first. */
+const SORTS = {
+  waiting: 'Most waiting',
+  running: 'Most running',
+  oldest: 'Longest wait',
+  started: 'Most started',
+  key: 'By name',
+} satisfies Record<KeySort, string>
+
+/** One key of a job, or all of them. */
 export function KeysScreen(): ReactNode {
-  const { api } = useServices()
   const { name } = route.useParams()
+  const { key } = route.useSearch()
+  return key === undefined ? <Keys name={name} /> : <KeyScreen key={key} name={name} of={key} />
+}
+
+/** The keys by which a job divides its work. */
+function Keys({ name }: { name: string }): ReactNode {
+  const { api } = useServices()
+  const { order = 'waiting' } = route.useSearch()
   const act = useAction()
-  const keys = useQuery({ ...keysQuery(api, name), refetchInterval: 5_000 })
+  const keys = useQuery({
+    ...keysQuery(api, name, order),
+    placeholderData: keepPreviousData,
+    // To count up to 100,000 pieces takes some tenths of a second.
+    refetchInterval: ({ state }) => (state.data?.isCut === true ? 30_000 : 5_000),
+  })
   const { data } = keys
   return (
     <>
@@ -39,27 +63,90 @@ export function KeysScreen(): ReactNode {
           </p>
         }
       />
-      <div className="panel isFlush keyTable">
-        <QueryView query={keys} skeleton={<Skeleton kind="row" count={6} />}>
-          {({ keys: rows }) =>
-            rows.length === 0 ? (
+      <Panel
+        title="By key"
+        className="isFlush keyTable"
+        aside={<Tools name={name} order={order} />}
+      >
+        <QueryView
+          query={keys}
+          skeleton={<Skeleton kind="row" count={6} />}
+          isOld={keys.isPlaceholderData}
+        >
+          {(page) =>
+            page.keys.length === 0 ? (
               <EmptyState title="No work has a key">
                 <p>
-                  Each key with work, and each of which somebody has said something, is listed here.
+                  Each key that has work or has had some within the hour is listed here, and each of
+                  which somebody has said something.
                 </p>
               </EmptyState>
             ) : (
               <DataTable
                 caption={`Keys of ${name}`}
-                columns={act === null ? COLUMNS : [...COLUMNS, pauseColumn(name)]}
-                rows={rows}
+                columns={[...columnsOf(name, page), ...(act === null ? [] : [pauseColumn(name)])]}
+                rows={page.keys}
                 keyOf={({ key }) => key}
               />
             )
           }
         </QueryView>
-      </div>
+      </Panel>
     </>
+  )
+}
+
+/** Opens a key that is not listed, and sorts. */
+function Tools({ name, order }: { name: string; order: KeySort }) {
+  const navigate = route.useNavigate()
+  const [keyId, orderId] = [useId(), useId()]
+  return (
+    <span className="panelTools">
+      <form
+        className="inlineField"
+        onSubmit={(event) => {
+          event.preventDefault()
+          const key = new FormData(event.currentTarget).get('key')
+          if (typeof key !== 'string' || key === '') return
+          void navigate({ to: '/jobs/$name/keys', params: { name }, search: { key } })
+        }}
+      >
+        <label className="muted" htmlFor={keyId}>
+          Key
+        </label>
+        <input
+          id={keyId}
+          name="key"
+          type="search"
+          maxLength={200}
+          placeholder="then Enter"
+          autoComplete="off"
+        />
+      </form>
+      <span className="inlineField">
+        <label className="muted" htmlFor={orderId}>
+          Order
+        </label>
+        <select
+          id={orderId}
+          value={order}
+          onChange={({ target }) => {
+            const chosen = KEY_SORTS.find((one) => one === target.value)
+            void navigate({
+              to: '/jobs/$name/keys',
+              params: { name },
+              search: { order: chosen === 'waiting' ? undefined : chosen },
+            })
+          }}
+        >
+          {KEY_SORTS.map((one) => (
+            <option key={one} value={one}>
+              {SORTS[one]}
+            </option>
+          ))}
+        </select>
+      </span>
+    </span>
   )
 }
 
@@ -67,11 +154,14 @@ function describeTotal({ total, keys, counted, isCut }: ConsoleKeys): string {
   const all = `${total.toLocaleString('en')} ${total === 1 ? 'key' : 'keys'}`
   const shown = total > keys.length ? `, the first ${keys.length} of them` : ''
   return isCut
-    ? `${all}${shown}, of ${counted.toLocaleString('en')} pieces looked at`
+    ? `over ${all}${shown}: counted are the first ${counted.toLocaleString('en')} pieces that wait`
     : `${all}${shown}`
 }
 
-const COLUMNS: readonly Column<Key>[] = [
+const number = (value: number) =>
+  value === 0 ? <span className="muted">0</span> : value.toLocaleString('en')
+
+const columnsOf = (name: string, page: ConsoleKeys): readonly Column<Key>[] => [
   {
     header: 'Key',
     isRowHeader: true,
@@ -81,11 +171,34 @@ const COLUMNS: readonly Column<Key>[] = [
       key === '' ? (
         <span className="muted">Without a key</span>
       ) : (
-        <span className="isWrapped">{key}</span>
+        <Link
+          to="/jobs/$name/keys"
+          params={{ name }}
+          search={{ key }}
+          data-row-link
+          className="strongLink isWrapped"
+        >
+          {key}
+        </Link>
       ),
   },
-  { header: 'Waiting', align: 'end', cell: ({ waiting }) => waiting.toLocaleString('en') },
-  { header: 'Running', align: 'end', cell: ({ running }) => running.toLocaleString('en') },
+  { header: 'Waiting', align: 'end', cell: ({ waiting }) => number(waiting) },
+  { header: 'Running', align: 'end', cell: ({ running }) => number(running) },
+  {
+    header: 'Last hour',
+    align: 'end',
+    isEmpty: ({ startedLastHour }) => startedLastHour === 0,
+    cell: ({ startedLastHour }) =>
+      startedLastHour === 0 ? (
+        <span className="muted">–</span>
+      ) : (
+        <span
+          data-tip={`${startedLastHour.toLocaleString('en')} of ${page.areStartsCut ? 'the latest ' : ''}${page.startedLastHour.toLocaleString('en')} runs`}
+        >
+          {shareOf(startedLastHour, page.startedLastHour)}
+        </span>
+      ),
+  },
   {
     header: 'Oldest',
     isEmpty: ({ oldestAt }) => oldestAt === null,
@@ -96,14 +209,14 @@ const COLUMNS: readonly Column<Key>[] = [
     header: 'Dead letters',
     align: 'end',
     isEmpty: ({ deadLetters }) => deadLetters === 0,
-    cell: ({ deadLetters }) => deadLetters.toLocaleString('en'),
+    cell: ({ deadLetters }) => number(deadLetters),
   },
   {
     header: 'State',
     isPlain: true,
     isFull: true,
-    isEmpty: ({ pausedUntil, parkedUntil, perKey, weight }) =>
-      pausedUntil === null && parkedUntil === null && perKey === null && weight === 1,
+    isEmpty: ({ paused, parkedUntil, perKey, weight }) =>
+      paused === null && parkedUntil === null && perKey === null && weight === 1,
     cell: (key) => <State of={key} />,
   },
 ]
@@ -112,31 +225,15 @@ const pauseColumn = (name: string): Column<Key> => ({
   header: 'Actions',
   isPlain: true,
   isFull: true,
-  cell: ({ key, pausedUntil }) =>
-    key === '' ? null : <Pause name={name} of={key} isPaused={pausedUntil !== null} />,
+  cell: ({ key, paused }) =>
+    key === '' ? null : <KeyPause name={name} of={key} isPaused={paused !== null} />,
 })
 
-function Pause({ name, of: key, isPaused }: { name: string; of: string; isPaused: boolean }) {
-  const act = useAction()
-  return (
-    <button
-      type="button"
-      className={isPaused ? 'button isSmall isPrimary' : 'button isSmall isQuiet'}
-      aria-label={`${isPaused ? 'Resume' : 'Pause'} the work of ${key}`}
-      onClick={() => act?.({ kind: isPaused ? 'resumeWorkOfKey' : 'pauseWorkOfKey', name, key })}
-    >
-      {isPaused ? 'Resume' : 'Pause'}
-    </button>
-  )
-}
-
 function State({ of }: { of: Key }) {
-  const { pausedUntil, pausedBy, reason, parkedUntil, parkReason, perKey, weight } = of
+  const { paused, parkedUntil, parkReason, perKey, weight } = of
   return (
     <span className="stacked isWrapped">
-      {pausedUntil !== null && (
-        <Halt state="Paused" until={pausedUntil} by={pausedBy} reason={reason} />
-      )}
+      {paused !== null && <Halt state="Paused" {...paused} />}
       {parkedUntil !== null && <Halt state="Parked" until={parkedUntil} reason={parkReason} />}
       {perKey !== null && <span>{perKey.toLocaleString('en')} at once</span>}
       {weight !== 1 && <span>weight {weight.toLocaleString('en')}</span>}

@@ -1,10 +1,12 @@
 import type { ConsoleLimit } from '@roundsman/admin/contract'
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
-import type { ReactNode } from 'react'
+import { Fragment, type ReactNode } from 'react'
+import { useAction } from '../../actions/useAction.ts'
 import { limitsQuery } from '../../api/queries.ts'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
+import { Moment } from '../../parts/Moment.tsx'
 import { QueryView } from '../../parts/QueryView.tsx'
 import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
@@ -16,6 +18,7 @@ import { HeldSlots } from './HeldSlots.tsx'
 /** What may run at once over all workers, and who holds the slots now. */
 export function LimitsScreen(): ReactNode {
   const { api } = useServices()
+  const act = useAction()
   const limits = useQuery({ ...limitsQuery(api), refetchInterval: 5_000 })
   return (
     <>
@@ -32,7 +35,7 @@ export function LimitsScreen(): ReactNode {
             ) : (
               <DataTable
                 caption="Limits"
-                columns={COLUMNS}
+                columns={act === null ? COLUMNS : [...COLUMNS, SET]}
                 rows={rows}
                 keyOf={({ name, jobs }) => `${jobs === null} ${name}`}
               />
@@ -58,7 +61,18 @@ const COLUMNS: readonly Column<ConsoleLimit>[] = [
           </Link>
         ) : (
           <span>
-            {name} <span className="muted">shared by {jobs.join(', ')}</span>
+            {name}{' '}
+            <span className="muted">
+              shared by{' '}
+              {jobs.map((job, nth) => (
+                <Fragment key={job}>
+                  {nth > 0 && ', '}
+                  <Link to="/jobs/$name" params={{ name: job }}>
+                    {job}
+                  </Link>
+                </Fragment>
+              ))}
+            </span>
           </span>
         )}
         {order !== null && (
@@ -92,12 +106,42 @@ const COLUMNS: readonly Column<ConsoleLimit>[] = [
     isPlain: true,
     isFull: true,
     isEmpty: ({ runs }) => runs.length === 0,
-    cell: ({ runs }) => <HeldSlots runs={runs} />,
+    cell: ({ runs, running }) => (
+      <>
+        <HeldSlots runs={runs} />
+        {running > runs.length && (
+          <span className="muted small">
+            and {(running - runs.length).toLocaleString('en')} more
+          </span>
+        )}
+      </>
+    ),
   },
 ]
 
+const SET: Column<ConsoleLimit> = {
+  header: 'Actions',
+  isPlain: true,
+  isFull: true,
+  cell: (limit) => <SetLimit limit={limit} />,
+}
+
+function SetLimit({ limit: { name, jobs, setGlobal } }: { limit: ConsoleLimit }) {
+  const act = useAction()
+  return (
+    <button
+      type="button"
+      className="button isSmall isQuiet"
+      aria-label={`Set the limit of ${name}`}
+      onClick={() => act?.({ kind: 'setLimit', name, isShared: jobs !== null, now: setGlobal })}
+    >
+      Set
+    </button>
+  )
+}
+
 function AtOnce({ limit }: { limit: ConsoleLimit }) {
-  const { running, global, setGlobal, setBy, setReason, perKey } = limit
+  const { running, global, setGlobal, setBy, setAt, setReason, perKey } = limit
   const most = setGlobal ?? global
   return (
     <span className="stacked isWrapped">
@@ -108,6 +152,12 @@ function AtOnce({ limit }: { limit: ConsoleLimit }) {
       {setGlobal !== null && (
         <span className="muted small">
           set by {setBy}
+          {setAt !== null && (
+            <>
+              {' '}
+              <Moment at={setAt} />
+            </>
+          )}
           {setReason !== null && ` · ${setReason}`}; the code says {global ?? 'nothing'}
         </span>
       )}

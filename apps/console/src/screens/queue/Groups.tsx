@@ -7,6 +7,7 @@ import { Count } from '../../parts/Count.tsx'
 import { Dim } from '../../parts/Dim.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { formatShort } from '../../time/formatExact.ts'
+import { shareOf } from '../limit/shareOf.ts'
 
 type Group = PieceGroups['groups'][number]
 type Chosen = GroupedBy & { value: string }
@@ -55,7 +56,7 @@ export function Groups({ of, filter, toSearch }: GroupsProps) {
                 {...(group.value === own?.value && { 'aria-current': true })}
                 data-tip={describeOldest(of, group)}
               >
-                {group.value} · <Count value={group.count} /> ({shareOf(group, looked)})
+                {group.value} · <Count value={group.count} /> ({shareOf(group.count, looked)})
               </Link>
             ))}
             {own !== undefined && (
@@ -79,12 +80,6 @@ function chosenOf({ key, label, field, value }: GroupsOf['filter']): Chosen[] {
     ...(label === undefined ? [] : [{ by: 'label' as const, field: null, value: label }]),
     ...(field === undefined ? [] : [{ by: 'field' as const, field, value: value ?? 'none' }]),
   ]
-}
-
-/** Never rounded up to all. */
-function shareOf({ count }: Group, looked: number): string {
-  const percent = Math.floor((100 * count) / looked)
-  return percent === 0 ? '< 1 %' : `${percent} %`
 }
 
 function describeOldest(of: GroupsOf['of'], { oldestAt }: Group): string {

@@ -238,7 +238,7 @@ function QueueSentence({ queue: { jobs } }: { queue: ConsoleQueue }) {
         {sum(({ deadLetters }) => deadLetters)}
         {jobs.some(({ deadLetters }) => deadLetters >= MAX_COUNTED) && ' or more'}
       </strong>{' '}
-      dead letters
+      dead letters · <Link to="/limits">Limits</Link>
     </p>
   )
 }

@@ -38,25 +38,25 @@ const COLUMNS: readonly Column<Work>[] = [
   {
     header: 'Label',
     isWide: true,
-    isEmpty: ({ label }) => label === null,
-    cell: ({ label }) =>
-      label === null ? (
-        <span className="muted">–</span>
-      ) : (
-        <span className="isWrapped">{label}</span>
-      ),
-  },
-  {
-    header: 'Key',
-    isEmpty: ({ key }) => key === null || key === '',
-    cell: ({ name, key }) =>
-      key === null || key === '' ? (
-        <span className="muted">–</span>
-      ) : (
-        <Link to="/jobs/$name/keys" params={{ name }} search={{ key }} className="isWrapped">
-          {key}
-        </Link>
-      ),
+    isEmpty: ({ label, key }) => label === null && (key ?? '') === '',
+    cell: ({ name, label, key }) => (
+      <>
+        {label === null ? null : <span className="isWrapped">{label}</span>}
+        {key !== null && key !== '' && (
+          <Link
+            to="/jobs/$name/keys"
+            params={{ name }}
+            search={{ key }}
+            className="isCut isBlock small"
+            title={key}
+            aria-label={`The key ${key}`}
+          >
+            {key}
+          </Link>
+        )}
+        {label === null && (key ?? '') === '' && <span className="muted">–</span>}
+      </>
+    ),
   },
   {
     header: 'Due',

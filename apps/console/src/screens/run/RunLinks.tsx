@@ -12,7 +12,7 @@ export function saysOrigin({ enqueuedBy, links }: RunDetail): boolean {
 
 /** What enqueued the work of a run, as rows of its facts. */
 export function Origin({ run }: { run: RunDetail }) {
-  const { enqueuedBy, traceId, uniqueKey, links } = run
+  const { name, key, enqueuedBy, traceId, uniqueKey, links } = run
   const { parent, again } = links
   return (
     <>
@@ -27,6 +27,13 @@ export function Origin({ run }: { run: RunDetail }) {
       {saysOrigin(run) && (
         <Fact name="Enqueued by" isWrapped>
           {parent !== null && <RunLink link={parent} />} {enqueuedBy}
+        </Fact>
+      )}
+      {key !== null && (
+        <Fact name="Key">
+          <Link to="/jobs/$name/keys" params={{ name }} search={{ key }} className="isWrapped">
+            {key}
+          </Link>
         </Fact>
       )}
       {uniqueKey !== null && (

@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query'
-import { useState } from 'react'
+import { useState, type ReactNode } from 'react'
 import { jobsQuery } from '../../api/queries.ts'
 import { RUN_TRIGGERS } from '../../api/run.ts'
 import { hasFilters, parseRunSearch, type RunFilters } from '../../api/runFilters.ts'
@@ -178,20 +178,16 @@ export function RunFilterForm({ filters, onChange }: RunFilterFormProps) {
         </div>
       )}
       {filters.workId !== undefined && (
-        <div className="field">
-          <span className="fieldLabel">Work</span>
-          <span className="filterChip">
-            <code title={filters.workId}>{filters.workId.slice(-12)}</code>
-            <button
-              type="button"
-              className="iconButton"
-              aria-label="Of any work"
-              onClick={() => change({ workId: undefined })}
-            >
-              ✕
-            </button>
-          </span>
-        </div>
+        <Chip name="Work" end="Of any work" onEnd={() => change({ workId: undefined })}>
+          <code title={filters.workId}>{filters.workId.slice(-12)}</code>
+        </Chip>
+      )}
+      {filters.key !== undefined && (
+        <Chip name="Key" end="Of any key" onEnd={() => change({ key: undefined })}>
+          <code className="isCut" title={filters.key}>
+            {filters.key}
+          </code>
+        </Chip>
       )}
     </form>
   )
@@ -212,5 +208,21 @@ function DurationFilter({ label, value, onChange }: DurationFilterProps) {
       problemOf={(text) => (parseDuration(text) === null ? 'Such as 90 s or 1.5 h' : undefined)}
       onChange={(text) => onChange(parseDuration(text)?.toString())}
     />
+  )
+}
+
+/** A filter that has no control of its own, and the button that ends it. */
+function Chip(props: { name: string; end: string; onEnd: () => void; children: ReactNode }) {
+  const { name, end, onEnd, children } = props
+  return (
+    <div className="field">
+      <span className="fieldLabel">{name}</span>
+      <span className="filterChip">
+        {children}
+        <button type="button" className="iconButton" aria-label={end} onClick={onEnd}>
+          ✕
+        </button>
+      </span>
+    </div>
   )
 }

@@ -32,6 +32,18 @@ export function WorkScreen(): ReactNode {
           data !== undefined && (
             <p className="muted isWrapped">
               {data.label !== null && <>{data.label} · </>}
+              {data.name !== null && data.key !== null && (
+                <>
+                  <Link
+                    to="/jobs/$name/keys"
+                    params={{ name: data.name }}
+                    search={{ key: data.key }}
+                  >
+                    Key {data.key}
+                  </Link>
+                  {' · '}
+                </>
+              )}
               {data.name !== null && (
                 <Link to="/jobs/$name" params={{ name: data.name }}>
                   The job
@@ -58,6 +70,32 @@ export function WorkScreen(): ReactNode {
 
 const sentence = (text: string) => `${text.charAt(0).toUpperCase()}${text.slice(1)}`
 
+const OF_KEYS: readonly string[] = ['keyPaused', 'keyFull', 'keyHead']
+const OF_LIMITS: readonly string[] = ['limitFull', 'parked', 'noToken']
+
+/** Leads to where what keeps it can be seen and lifted. */
+function Where(props: { kind: string; name: string | null; of: string | null }) {
+  const { kind, name, of: key } = props
+  return (
+    <>
+      {OF_LIMITS.includes(kind) && (
+        <>
+          {' · '}
+          <Link to="/limits">Limits</Link>
+        </>
+      )}
+      {(OF_KEYS.includes(kind) || OF_LIMITS.includes(kind)) && name !== null && key !== null && (
+        <>
+          {' · '}
+          <Link to="/jobs/$name/keys" params={{ name }} search={{ key }}>
+            The key
+          </Link>
+        </>
+      )}
+    </>
+  )
+}
+
 function Ended({ of: { text, since } }: { of: WorkExplanation }) {
   return (
     <Panel title="What became of it">
@@ -74,7 +112,7 @@ function Ended({ of: { text, since } }: { of: WorkExplanation }) {
   )
 }
 
-function Reasons({ of: { text, since, reasons } }: { of: WorkExplanation }) {
+function Reasons({ of: { name, key, text, since, reasons } }: { of: WorkExplanation }) {
   return (
     <Panel
       title="Why it waits"
@@ -96,6 +134,7 @@ function Reasons({ of: { text, since, reasons } }: { of: WorkExplanation }) {
             <li key={`${reason.kind} ${reason.text}`} className="lineItem isFolding">
               <span className="isWrapped">
                 {sentence(reason.text)}
+                <Where kind={reason.kind} name={name} of={key} />
                 <HeldSlots runs={reason.runs} />
               </span>
               <span className="lineEnd muted">

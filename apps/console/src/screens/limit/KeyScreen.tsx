@@ -1,0 +1,354 @@
+import type { ConsoleKey, DeadLetter, WaitingWork } from '@roundsman/admin/contract'
+import { useQuery } from '@tanstack/react-query'
+import { Link } from '@tanstack/react-router'
+import type { ReactNode } from 'react'
+import { useAction, useBulk } from '../../actions/useAction.ts'
+import { deadLettersQuery, keyQuery, runsQuery, workQuery } from '../../api/queries.ts'
+import { DataTable, type Column } from '../../parts/DataTable.tsx'
+import { EmptyState } from '../../parts/EmptyState.tsx'
+import { Fact } from '../../parts/Fact.tsx'
+import { Moment } from '../../parts/Moment.tsx'
+import { Panel } from '../../parts/Panel.tsx'
+import { QueryView } from '../../parts/QueryView.tsx'
+import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
+import { Skeleton } from '../../parts/Skeleton.tsx'
+import { useServices } from '../../services/useServices.ts'
+import { formatDuration } from '../../time/formatDuration.ts'
+import { RunTable } from '../runs/RunTable.tsx'
+import { Halt } from './Halt.tsx'
+import { HeldSlots } from './HeldSlots.tsx'
+import { KeyPause } from './KeyPause.tsx'
+import { shareOf } from './shareOf.ts'
+
+const LOOK_MS = 5_000
+/** Rows of each list: the links beside lead to all. */
+const SHOWN = 10
+
+/** One key of a job: what it has and has had, what was set of it by whom, and what can be done about its work. */
+export function KeyScreen({ name, of: key }: { name: string; of: string }): ReactNode {
+  const { api } = useServices()
+  const found = useQuery({ ...keyQuery(api, name, key), refetchInterval: LOOK_MS })
+  return (
+    <>
+      <ScreenHeader
+        title={key}
+        lead={
+          <p className="muted">
+            A key of{' '}
+            <Link to="/jobs/$name" params={{ name }}>
+              {name}
+            </Link>
+            {' · '}
+            <Link to="/jobs/$name/keys" params={{ name }}>
+              All its keys
+            </Link>
+            {' · '}
+            <Link to="/limits">Limits</Link>
+          </p>
+        }
+      >
+        {found.data && <KeyActions name={name} of={found.data} />}
+      </ScreenHeader>
+      <QueryView query={found} skeleton={<Skeleton kind="panel" count={2} />}>
+        {(data) => (
+          <div className="columns isAsideFirst">
+            <div className="column">
+              <Waiting name={name} of={data} />
+              <Letters name={name} of={data} />
+              <Runs name={name} of={key} />
+            </div>
+            <div className="column">
+              <Panel title="Now">
+                <Now of={data} />
+              </Panel>
+              <Panel title="What counts for it">
+                <Rules of={data} />
+              </Panel>
+            </div>
+          </div>
+        )}
+      </QueryView>
+    </>
+  )
+}
+
+function KeyActions({ name, of }: { name: string; of: ConsoleKey }) {
+  const act = useAction()
+  if (act === null) return null
+  const { key, limit, paused, perKey, weight } = of
+  // Nobody can set anything of a key that no worker has registered.
+  if (limit === null) return null
+  return (
+    <>
+      <KeyPause name={name} of={key} isPaused={paused !== null} />
+      {limit.order !== 'fifo' && (
+        <button
+          type="button"
+          className="button isSmall"
+          onClick={() => act({ kind: 'limitKey', name, key, now: perKey })}
+        >
+          Limit
+        </button>
+      )}
+      <button
+        type="button"
+        className="button isSmall"
+        onClick={() => act({ kind: 'weighKey', name, key, now: weight })}
+      >
+        Weight
+      </button>
+    </>
+  )
+}
+
+function Now({ of }: { of: ConsoleKey }) {
+  const { waiting, delayed, isCut, oldestAt, running, runs } = of
+  const { startedLastHour, ofAllStarted, areStartsCut } = of
+  const count = (value: number) => value.toLocaleString('en')
+  return (
+    <dl className="facts">
+      <Fact name="Waiting">
+        {isCut && 'over '}
+        {count(waiting)}
+        {delayed > 0 && <span className="muted"> ({count(delayed)} of them for later)</span>}
+      </Fact>
+      {oldestAt !== null && (
+        <Fact name="Oldest">
+          enqueued <Moment at={oldestAt} />
+        </Fact>
+      )}
+      <Fact name="Running" isWrapped>
+        {count(running)}
+        <HeldSlots runs={runs} />
+        {running > runs.length && (
+          <span className="muted small">and {count(running - runs.length)} more</span>
+        )}
+      </Fact>
+      <Fact name="Last hour">
+        {ofAllStarted === 0 ? (
+          <span className="muted">no run of the job has started</span>
+        ) : (
+          <>
+            {shareOf(startedLastHour, ofAllStarted)}{' '}
+            <span className="muted">
+              ({count(startedLastHour)} of {areStartsCut && 'the latest '}
+              {count(ofAllStarted)} starts)
+            </span>
+          </>
+        )}
+      </Fact>
+    </dl>
+  )
+}
+
+function Rules({ of }: { of: ConsoleKey }) {
+  const { limit, perKey, weight, paused, parkedUntil, parkReason, setBy, setAt, reason } = of
+  const own = limit === null || limit.perKey === null ? 'any number' : limit.perKey
+  return (
+    <>
+      {limit === null && (
+        <p className="note">No worker has registered keys of this job, so nothing can be set.</p>
+      )}
+      <dl className="facts">
+        {paused !== null && (
+          <Fact name="Paused" isWrapped>
+            <Halt state="Paused" {...paused} />
+            <span className="muted">
+              {' · '}
+              <Moment at={paused.at} />
+            </span>
+          </Fact>
+        )}
+        {parkedUntil !== null && (
+          <Fact name="Parked" isWrapped>
+            <Halt state="Parked" until={parkedUntil} reason={parkReason} />
+          </Fact>
+        )}
+        <Fact name="Runs at once">
+          {limit?.order === 'fifo'
+            ? '1, in order'
+            : perKey === null
+              ? own.toLocaleString('en')
+              : `${perKey.toLocaleString('en')}; the job says ${own.toLocaleString('en')}`}
+        </Fact>
+        {limit?.order === 'fair' && <Fact name="Weight">{weight.toLocaleString('en')}</Fact>}
+        {limit?.rateBy === 'key' && limit.rateLimit !== null && (
+          <Fact name="Rate limit">
+            {limit.rateLimit.toLocaleString('en')} in {formatDuration(limit.ratePerMs ?? 0)}
+          </Fact>
+        )}
+        {setAt !== null && (
+          <Fact name="Last set" isWrapped>
+            by {setBy}, <Moment at={setAt} />
+            {reason !== null && <span className="muted">: {reason}</span>}
+          </Fact>
+        )}
+      </dl>
+    </>
+  )
+}
+
+const WORK: readonly Column<WaitingWork>[] = [
+  {
+    header: 'Due',
+    isRowHeader: true,
+    isPlain: true,
+    cell: ({ workId, startAfter, name }) => (
+      <Link to="/queue/$id" params={{ id: workId }} data-row-link className="strongLink rowLink">
+        <Moment at={startAfter} isToCome isInControl />
+        <span className="srOnly">, why this work of {name} waits</span>
+      </Link>
+    ),
+  },
+  {
+    header: 'Label',
+    isWide: true,
+    isEmpty: ({ label }) => label === null,
+    cell: ({ label }) => label ?? <span className="muted">–</span>,
+  },
+  { header: 'Enqueued', cell: ({ enqueuedAt }) => <Moment at={enqueuedAt} /> },
+  { header: 'Attempts', align: 'end', cell: ({ attempts }) => attempts },
+]
+
+function Waiting({ name, of: { key, waiting, isCut } }: { name: string; of: ConsoleKey }) {
+  const { api } = useServices()
+  const act = useBulk()
+  const work = useQuery({ ...workQuery(api, { name, key }), refetchInterval: LOOK_MS })
+  const all = {
+    count: waiting,
+    isMore: isCut,
+    about: `of ${name} with the key ${key}`,
+    which: { name, key },
+  }
+  return (
+    <Panel
+      title="Waiting work"
+      className="isFlush"
+      aside={
+        waiting > 0 && (
+          <span className="panelTools">
+            {act !== null && (
+              <>
+                <button
+                  type="button"
+                  className="button isSmall"
+                  onClick={() => act({ what: 'postponeWork', ...all })}
+                >
+                  Postpone all
+                </button>
+                <button
+                  type="button"
+                  className="button isSmall isDangerous"
+                  onClick={() => act({ what: 'cancelWork', ...all })}
+                >
+                  Cancel all
+                </button>
+              </>
+            )}
+            <Link to="/queue" search={{ work: name, key }}>
+              In the queue
+            </Link>
+          </span>
+        )
+      }
+    >
+      <QueryView query={work} skeleton={<Skeleton kind="row" count={3} />}>
+        {(page) =>
+          page.work.length === 0 ? (
+            <EmptyState title="Nothing waits" />
+          ) : (
+            <DataTable
+              caption="Waiting work"
+              columns={WORK}
+              rows={page.work.slice(0, SHOWN)}
+              keyOf={({ workId }) => workId}
+            />
+          )
+        }
+      </QueryView>
+    </Panel>
+  )
+}
+
+const LETTERS: readonly Column<DeadLetter>[] = [
+  {
+    header: 'Given up',
+    isRowHeader: true,
+    isPlain: true,
+    cell: ({ failedAt, runId, name }) =>
+      runId === null ? (
+        <Moment at={failedAt} />
+      ) : (
+        <Link to="/runs/$id" params={{ id: runId }} data-row-link className="strongLink rowLink">
+          <Moment at={failedAt} isInControl />
+          <span className="srOnly">, the run of {name} that failed</span>
+        </Link>
+      ),
+  },
+  {
+    header: 'Error',
+    isPlain: true,
+    isWide: true,
+    cell: ({ error }) => (
+      <span className="isCut isBlock" title={error.message}>
+        <code>{error.code}</code> <span className="muted">{error.message}</span>
+      </span>
+    ),
+  },
+]
+
+/** Nothing where there are none. */
+function Letters({ name, of: { key, deadLetters } }: { name: string; of: ConsoleKey }) {
+  const { api } = useServices()
+  const { data } = useQuery({
+    ...deadLettersQuery(api, { name, key }),
+    enabled: deadLetters > 0,
+  })
+  if (deadLetters === 0 || data === undefined) return null
+  return (
+    <Panel
+      title="Dead letters"
+      className="isFlush"
+      aside={
+        <Link to="/queue" search={{ name, letterKey: key }}>
+          All {deadLetters.toLocaleString('en')}
+        </Link>
+      }
+    >
+      <DataTable
+        caption="Dead letters"
+        columns={LETTERS}
+        rows={data.deadLetters.slice(0, SHOWN)}
+        keyOf={({ workId }) => workId}
+      />
+    </Panel>
+  )
+}
+
+function Runs({ name, of: key }: { name: string; of: string }) {
+  const { api } = useServices()
+  const runs = useQuery(runsQuery(api, { name, key }, SHOWN))
+  return (
+    <Panel
+      title="Last runs"
+      className="isFlush"
+      aside={
+        <Link to="/runs" search={{ name, key }}>
+          All its runs
+        </Link>
+      }
+    >
+      <QueryView query={runs} skeleton={<Skeleton kind="row" count={3} />}>
+        {(page) =>
+          page.runs.length === 0 ? (
+            <EmptyState
+              title={page.nextCursor === null ? 'No runs' : 'None among the latest runs of the job'}
+            />
+          ) : (
+            <RunTable runs={page.runs} />
+          )
+        }
+      </QueryView>
+    </Panel>
+  )
+}
