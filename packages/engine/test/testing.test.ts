@@ -1,7 +1,7 @@
 import { openForTests } from '@roundsman/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { defineJob, JobError, type HandlersFor } from '../src/index.ts'
+import { defineJob, JobError, RateLimited, type HandlersFor } from '../src/index.ts'
 import { getWork, listDeadLetters } from '../src/client.ts'
 import { openTestJobs, type TestRun } from '../src/testing.ts'
 import type { PlainTransaction } from './fixtures/plainClient.ts'
@@ -40,11 +40,29 @@ const guarded = defineJob({
   isDestructive: true,
   guard: { maxRows: 10 },
 })
-const jobs = [sendMail, importOrders, once, all, skip, chain, limited, guarded] as const
+const ofTenant = z.strictObject({ tenant: z.string(), place: z.number() })
+const askPartner = defineJob({
+  name: 'askPartner',
+  payload: ofTenant,
+  partition: { key: ({ tenant }) => tenant },
+  concurrency: { global: 2, perKey: 1 },
+})
+const applyChange = defineJob({
+  name: 'applyChange',
+  payload: ofTenant,
+  partition: { key: ({ tenant }) => tenant, order: 'fifo' },
+  retry: { limit: 1, delayMs: MINUTE_MS },
+})
+const jobs = [
+  ...[sendMail, importOrders, once, all, skip, chain, limited, guarded, askPartner],
+  applyChange,
+] as const
 
 /** How often the mail server refuses before it takes the mail. */
 let refusals = 0
 let onceFails = false
+/** The tenant whose calls a service refuses. */
+let refused: string | null = null
 const refusal = new JobError('smtp_unavailable', 'Mail server refused the connection')
 const handlers: HandlersFor<typeof jobs, PlainTransaction> = {
   async sendMail({ payload, run }) {
@@ -72,6 +90,12 @@ const handlers: HandlersFor<typeof jobs, PlainTransaction> = {
     })
   },
   limited: async () => undefined,
+  async askPartner({ payload }) {
+    if (payload.tenant === refused) throw new RateLimited({ retryAfter: '60', scope: 'key' })
+  },
+  async applyChange({ payload }) {
+    if (payload.tenant === refused) throw refusal
+  },
   async guarded({ guard }) {
     await guard({ total: async () => 100, due: async () => 50 })
   },
@@ -86,6 +110,7 @@ const test = openForTests(() => open())
 beforeEach(() => {
   refusals = 0
   onceFails = false
+  refused = null
 })
 
 afterEach(() => test.reset())
@@ -300,6 +325,60 @@ describe('drain', () => {
     expect(places(await test.drain())).toEqual([1])
     await test.advance({ minutes: 1 })
     expect(places(await test.drain())).toEqual([2])
+  })
+})
+
+describe('limits and keys', () => {
+  const put = async (job: typeof askPartner | typeof applyChange, ...tenants: string[]) => {
+    for (const [place, tenant] of tenants.entries())
+      await test.enqueue(client, job, { tenant, place })
+  }
+  /** Which were started, with how they ended if they failed. */
+  const drained = async () =>
+    (await test.drain()).map(({ payload, error }) => {
+      const { tenant, place } = payload as z.output<typeof ofTenant>
+      return `${tenant} ${place}${error === null ? '' : ` ${error.code}`}`
+    })
+
+  it('give each key its turn', async () => {
+    await put(askPartner, 'a', 'a', 'a', 'b', 'b', 'c')
+    const started = (await drained()).map(([tenant]) => tenant)
+    expect([started.slice(0, 3).toSorted(), started.toSorted()]).toEqual([
+      ['a', 'b', 'c'],
+      ['a', 'a', 'a', 'b', 'b', 'c'],
+    ])
+  })
+
+  it('hold a key back that a service refuses, by the clock of the test, then have one try', async () => {
+    refused = 'a'
+    await put(askPartner, 'a', 'a', 'b')
+    expect((await drained()).toSorted()).toEqual(['a 0 rate_limited', 'b 2'])
+    refused = null
+    await test.advance({ seconds: 59 })
+    expect(await drained()).toEqual([])
+    await test.advance({ seconds: 1 })
+    expect(await drained()).toEqual(['a 1', 'a 0'])
+  })
+
+  it('hold back what people have paused', async () => {
+    await put(askPartner, 'a', 'b')
+    const by = { actor: 'ada@example.com', reason: 'They move' }
+    await test.keys.set(askPartner, 'a', { pausedUntil: 'resumed' }, by)
+    expect(await drained()).toEqual(['b 1'])
+    await test.keys.set(askPartner, 'a', { pausedUntil: null }, by)
+    expect(await drained()).toEqual(['a 0'])
+  })
+
+  it('keep to the order of a key, behind what is tried again, and what was given up', async () => {
+    refused = 'a'
+    await put(applyChange, 'a', 'b', 'a', 'a')
+    expect((await drained()).toSorted()).toEqual(['a 0 smtp_unavailable', 'b 1'])
+    await test.advance({ minutes: 1 })
+    expect(await drained()).toEqual(['a 0 smtp_unavailable'])
+    refused = null
+    expect(await drained()).toEqual([])
+    await test.redriveDeadLetters('all', { actor: 'ada@example.com', reason: 'It takes mail' })
+    expect(await drained()).toEqual(['a 0', 'a 2', 'a 3'])
   })
 })
 
