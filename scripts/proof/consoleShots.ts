@@ -53,6 +53,36 @@ export const FILLED: readonly Shot[] = [
     shows: 'Timeline',
     open: openFirstRow,
   },
+  {
+    title: 'Limits, and who holds their slots',
+    file: 'limits',
+    path: 'limits',
+    shows: 'demoFeedServer',
+  },
+  {
+    title: 'The keys of a job',
+    file: 'keys',
+    path: 'jobs/demoImportCatalogue/keys',
+    shows: 'tenant-initech',
+  },
+  {
+    title: 'A key',
+    file: 'key',
+    path: 'jobs/demoImportCatalogue/keys?key=tenant-acme',
+    shows: 'Last runs',
+  },
+  {
+    title: 'Why a piece of work waits',
+    file: 'work',
+    path: 'queue?work=demoImportCatalogue&key=tenant-initech',
+    shows: 'Why it waits',
+    open: async (page) => {
+      await page
+        .getByRole('link', { name: 'Why this work of demoImportCatalogue waits' })
+        .first()
+        .click()
+    },
+  },
   { title: 'The queue', file: 'queue', path: 'queue', shows: 'demoSyncOrder' },
   {
     title: 'Waiting work',

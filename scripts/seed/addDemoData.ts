@@ -4,6 +4,7 @@ import { createInvoice } from '../../apps/api/src/invoices/writeInvoice.ts'
 import { findTranslation } from '../../apps/api/src/translations/findTranslation.ts'
 import { demoJobNames } from '@roundsman/jobs/demo'
 import { addCustomerSchedules } from './addCustomerSchedules.ts'
+import { addTenants } from './addTenants.ts'
 import { demoHistoryStatements } from './demoHistorySql.ts'
 import { demoInvoices } from './demoInvoices.ts'
 import { makeDemoHistory } from './makeDemoHistory.ts'
@@ -60,6 +61,7 @@ async function seed(prisma: PrismaClient, accounts: DemoAccounts, url: string): 
       const statements = demoHistoryStatements(makeDemoHistory(new Date()))
       for (const [sql, rows] of statements) await tx.$executeRawUnsafe(sql, rows)
       await addCustomerSchedules(tx, url, new Date())
+      await addTenants(tx, url, new Date())
     }
     return true
   }, TRANSACTION)

@@ -45,6 +45,8 @@ const TABLES_BY_NAME = [
   'JobWork',
   'JobDeadLetter',
   'JobUnique',
+  'JobKey',
+  'JobKeyThrottle',
 ]
 
 /** Removes the schedules of the demo's customers, and what has come of them. */
@@ -55,6 +57,13 @@ const REMOVE_BY_KEY = [
   'delete from "JobAction" where "scheduleKey" like $1::text',
 ]
 
+/** Removes the limits of the names, with those that only they share, and what waits under them. */
+const REMOVE_LIMITS = [
+  `delete from "JobPark" where "name" in (select "name" from "JobLimit" where "jobs" <@ $1::text[])
+     or substring("name" from '^(?:job|rate):(.*)$') = any($1::text[])`,
+  `delete from "JobLimit" where "jobs" <@ $1::text[] or substring("name" from '^(?:job|rate):(.*)$') = any($1::text[])`,
+]
+
 /** Removes all that has one of the names, which no job of the product has, and then the schedules of customers. */
 export function removeDemoStatements(names: readonly string[]): [sql: string, of: unknown][] {
   return [
@@ -62,6 +71,7 @@ export function removeDemoStatements(names: readonly string[]): [sql: string, of
       `delete from "${table}" where "name" = any($1::text[])`,
       names,
     ]),
+    ...REMOVE_LIMITS.map((sql): [string, unknown] => [sql, names]),
     ...REMOVE_BY_KEY.map((sql): [string, unknown] => [sql, `${DEMO_KEY}%`]),
   ]
 }

@@ -1,8 +1,9 @@
 // Not quick: starts processes.
 import { join } from 'node:path'
 import { jobs } from '@roundsman/jobs'
-import { demoJobNames, demoJobs } from '@roundsman/jobs/demo'
+import { demoImportCatalogue, demoJobNames, demoJobs } from '@roundsman/jobs/demo'
 import {
+  createJobsClient,
   listDeadLetters,
   getQueueStats,
   getJobHealth,
@@ -10,7 +11,7 @@ import {
 } from '@roundsman/engine/client'
 import { openForTests, spawnProcess } from '@roundsman/testing'
 import { openTestDatabase } from '@roundsman/testing/openTestDatabase'
-import { beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import { verifyPassword } from '@roundsman/db'
 import { makeDemoHistory } from '../seed/makeDemoHistory.ts'
 import { DEMO_PASSWORD, seedDemoData } from '../seed/seedDemoData.ts'
@@ -25,7 +26,7 @@ beforeEach(async () => {
   await database.prisma
     .$executeRaw`truncate "User", "PreviewSession", "I18nCacheEntry", "Invoice" cascade`
   await database.prisma
-    .$executeRaw`truncate "JobRun", "JobTick", "JobSchedule", "JobKeyedSchedule", "JobKeyedTick", "JobAction", "JobWork", "JobDeadLetter", "JobPayload", "JobUnique"`
+    .$executeRaw`truncate "JobRun", "JobTick", "JobSchedule", "JobKeyedSchedule", "JobKeyedTick", "JobAction", "JobWork", "JobDeadLetter", "JobPayload", "JobUnique", "JobKey"`
 })
 
 test('fills a database that knows nobody', async () => {
@@ -117,6 +118,24 @@ test('adds jobs of the demo with a week of what can happen, and nothing that is 
   expect(await getJobHealth(database.reader, jobs, new Date())).toEqual(before)
 })
 
+test('has the catalogues of a big tenant and of many small ones wait, and one of them paused by somebody', async () => {
+  await seedDemoData(database.url)
+  const client = createJobsClient({ databaseUrl: database.url, schema: 'public' })
+  await client.start()
+  onTestFinished(() => client.stop())
+  const { keys, total, startedLastHour } = await client.keys.list(demoImportCatalogue)
+  expect({ total, startedLastHour }).toEqual({ total: 43, startedLastHour: 90 })
+  expect(keys[0]).toMatchObject({
+    key: 'tenant-acme',
+    waiting: 300,
+    startedLastHour: 60,
+    paused: null,
+  })
+  expect(keys.filter(({ paused }) => paused !== null)).toMatchObject([
+    { key: 'tenant-initech', waiting: 12, paused: { by: 'office@example.com', until: null } },
+  ])
+})
+
 test('gives each of some hundred customers a weekly report in their zone, with its last tick', async () => {
   await seedDemoData(database.url)
 
@@ -202,7 +221,7 @@ test('leaves the jobs of the demo out where somebody says so', async () => {
   await seedDemoData(database.url, { withJobs: false })
   expect(await database.prisma.user.count()).toBe(3)
   expect(await database.prisma.jobRun.count()).toBe(0)
-  expect(demoJobs).toHaveLength(5)
+  expect(demoJobs).toHaveLength(6)
 })
 
 test('a second time changes nothing, and brings back nothing that was removed', async () => {

@@ -1,4 +1,4 @@
-import { defineJob } from '@roundsman/engine'
+import { defineJob, defineLimit } from '@roundsman/engine'
 import { z } from 'zod'
 
 /*
@@ -9,12 +9,30 @@ import { z } from 'zod'
 /** Shared with the script that writes a history of orders. */
 export const demoOrderLabel = (orderId: number) => `Order ${orderId}`
 
+/** Whose server refuses what is asked of it too fast. */
+export const DEMO_LIMITED_TENANT = 'tenant-globex'
+
+/** What may read from the feeds' server at once. */
+export const demoFeedServer = defineLimit({ name: 'demoFeedServer', global: 3 })
+
 export const demoImportFeed = defineJob({
   name: 'demoImportFeed',
   description: 'Demo: reads products from a feed that is away every other half an hour.',
   schedule: { cron: '*/15 * * * *' },
   timeoutMs: 2 * 60_000,
   retry: { limit: 2, delayMs: 20_000 },
+  limits: [demoFeedServer],
+})
+
+export const demoImportCatalogue = defineJob({
+  name: 'demoImportCatalogue',
+  description: 'Demo: imports the catalogues of many tenants, each of which has its share.',
+  payload: z.strictObject({ tenant: z.string(), page: z.int().positive() }),
+  label: ({ tenant, page }) => `Page ${page} of ${tenant}`,
+  partition: { key: ({ tenant }) => tenant },
+  concurrency: { perWorker: 4, perKey: 2 },
+  limits: [demoFeedServer],
+  timeoutMs: 60_000,
 })
 
 export const demoSyncOrder = defineJob({
@@ -51,6 +69,7 @@ export const demoRebuildSearch = defineJob({
 
 export const demoJobs = [
   demoImportFeed,
+  demoImportCatalogue,
   demoSyncOrder,
   demoArchiveOrders,
   demoNightlyReport,

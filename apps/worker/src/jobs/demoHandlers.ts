@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { JobError, type HandlersFor } from '@roundsman/engine'
-import { demoSyncOrder, type demoJobs } from '@roundsman/jobs/demo'
+import { JobError, RateLimited, type HandlersFor } from '@roundsman/engine'
+import { DEMO_LIMITED_TENANT, demoSyncOrder, type demoJobs } from '@roundsman/jobs/demo'
 import type { Transaction } from './handler.ts'
 
 /** The handlers of the demo's jobs. They pretend to work, and change only their own counts and queue. */
@@ -20,6 +20,20 @@ export const demoHandlers: HandlersFor<typeof demoJobs, Transaction> = {
       })
       progress(page, pages)
     }
+  },
+
+  async demoImportCatalogue({ payload: { tenant, page }, log, signal }) {
+    // One tenant's server asks for patience each time.
+    if (tenant === DEMO_LIMITED_TENANT) {
+      throw new RateLimited({
+        retryAfter: 15 * 60_000,
+        scope: 'key',
+        message: 'Their server answered with status 429',
+      })
+    }
+    await delay(4_000 + (page % 5) * 1_000, undefined, { signal })
+    log.info({ page }, 'page imported')
+    return { imported: 50 }
   },
 
   async demoSyncOrder({ payload: { orderId }, run, log, signal }) {

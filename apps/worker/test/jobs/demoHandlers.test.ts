@@ -1,6 +1,8 @@
 import { runOnce } from '@roundsman/engine/worker'
 import {
+  DEMO_LIMITED_TENANT,
   demoArchiveOrders,
+  demoImportCatalogue,
   demoImportFeed,
   demoSyncOrder,
   type demoJobs,
@@ -44,6 +46,14 @@ describe('the jobs of the demo', () => {
     expect(await run(demoImportFeed, '10:40')).toMatchObject({
       status: 'failed',
       details: { error: { message: 'fetch failed', cause: { code: 'ECONNREFUSED' } } },
+    })
+  })
+
+  it('are refused by the server of one tenant', async () => {
+    const payload = { tenant: DEMO_LIMITED_TENANT, page: 1 }
+    expect(await run(demoImportCatalogue, '10:10', payload)).toMatchObject({
+      status: 'failed',
+      details: { error: { code: 'rate_limited' } },
     })
   })
 
