@@ -249,9 +249,14 @@ export async function claimUnderLimits(
     isAlive: told !== null,
     isCut: (rows[0]?.tooMany ?? 0) > rows.length,
     state: isKnown
-      ? ({ ...told, limits: told.limits ?? {}, keys: told.keys ?? {} } as LimitState)
+      ? ({ ...told, limits: byName(told.limits), keys: byName(told.keys) } as LimitState)
       : null,
   }
+}
+
+/** Customers name keys: of one that is missing, such as `constructor`, an object's prototype is not to say anything. */
+function byName<Value>(told: Record<string, Value> | undefined): Record<string, Value> {
+  return Object.assign(Object.create(null) as Record<string, Value>, told)
 }
 
 /** A key that has work to take, and how much more than others it gets. */

@@ -126,6 +126,16 @@ describe('a claim under a limit', () => {
     })
   })
 
+  it('says nothing of keys that no number limits, whatever customers call them', async () => {
+    await runtime.rows(`insert into "JobLimit" ("name", "order") values ('job:sync', 'fair')`)
+    const names = ['constructor', '__proto__', 'a']
+    for (const name of names) await insert(1, name)
+    const keys = names.map((key) => ({ key, take: 1, behind: null }))
+    const { work, state } = await take(runtime.database, { keys })
+    expect(work.map(({ key }) => key)).toEqual(names)
+    expect(names.map((name) => state?.keys[name])).toEqual([undefined, undefined, undefined])
+  })
+
   it('takes one piece of a key at a time in the order of their ids, and none past one that waits or was given up', async () => {
     await limit(`"order" = 'fifo'`)
     const [first, second, third] = ids(3)
