@@ -197,14 +197,18 @@ async function registerOne(
     ]))
   const foreign = (row.jobs ?? []).filter((name) => !names.includes(name))
   const jobs = definition.jobs && [...foreign, ...definition.jobs].toSorted()
+  // Whoever leaves a shared limit says nothing of what holds for the jobs of other programs.
+  const isLeft = definition.jobs?.length === 0 && foreign.length > 0
   await tx.query(UPDATE_SQL, [
     row.name,
-    JSON.stringify({ ...definition, jobs }),
+    JSON.stringify({ ...(isLeft ? row : definition), jobs }),
     JSON.stringify(versions),
   ])
   if (before.length === 0) return
   const change = `${describe(definition)}, before: ${describe(row)}`
-  const targets = jobs ?? [row.name.replace(/^(?:job|rate):/, '')]
+  const targets = isLeft
+    ? (row.jobs ?? []).filter((name) => !foreign.includes(name))
+    : (jobs ?? [row.name.replace(/^(?:job|rate):/, '')])
   await recordActions(
     tx,
     'setLimit',

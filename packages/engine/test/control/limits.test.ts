@@ -109,6 +109,16 @@ describe('the limits of a version', () => {
     ])
   })
 
+  it('stay for the jobs of another program where one leaves a shared limit', async () => {
+    await register('mail', refund)
+    await register('shop', charge)
+    await register('shop2', defineJob({ name: 'charge' }))
+    expect(await queue.client.limits.list()).toMatchObject([
+      { name: 'stripe', jobs: ['refund'], global: 20 },
+    ])
+    expect(await actions()).toContain('charge setLimit shop2 stripe: no limit, before: 20 at once')
+  })
+
   it('leave what people have set', async () => {
     await register('v1', sync(5))
     await queue.client.limits.set({ job: sync(5) }, { global: 1 }, by)
