@@ -50,14 +50,23 @@ export const HELD_UNDER_LIMITS = `
 /** As an instant that JSON and JavaScript hold. */
 export const jsonInstant = (sql: string) => `least(greatest(${sql}, '0001-01-01Z'), '9999-12-31Z')`
 
+const HAS_RATE = (name: string) =>
+  `exists (select from "JobLimit" rate where rate."name" = 'rate:' || ${name} and rate."rateLimit" is not null)`
+
 const LIST_LIMITS_SQL = `
-  with held as materialized (${HELD_UNDER_LIMITS})
+  with held as materialized (
+    -- Claims do not name a rate that a job has alone.
+    select held."id", held."key", claim."name", claim."limits" || ('rate:' || claim."name") as "limits", claim."workerId", claim."startedAt"
+    from "JobClaim" claim cross join unnest(claim."runIds", claim."keys") held("id", "key")
+    where (claim."limits" is not null or ${HAS_RATE('claim."name"')}) and ${hasNotEnded('held."id"')}
+  )
   select substring(one."name" from '[^:]*$') as "name", one."jobs", one."global", one."setGlobal", ${boundedText('one."setBy"')} as "setBy",
          ${boundedText('one."setReason"')} as "setReason", one."setAt", one."perKey", one."order", one."rateLimit",
          one."ratePerMs"::float8 as "ratePerMs", one."rateBy", runs."count" as "running", coalesce(runs."list", '[]') as "runs",
          park."until" as "parkedUntil", ${boundedText('park."reason"')} as "parkReason"
   from "JobLimit" one
-    left join "JobPark" park on park."name" = one."name" and park."key" = '' and park."until" > now()
+    -- Whose job has a rate alone waits as a job.
+    left join "JobPark" park on park."name" = regexp_replace(one."name", '^rate:', 'job:') and park."key" = '' and park."until" > now()
     cross join lateral (
       select count(*)::int as "count", jsonb_agg(jsonb_build_object('runId', "id", 'name', "name", 'key', nullif("key", ''),
           'workerId', ${boundedText('"workerId"')}, 'startedAt', ${jsonInstant('"startedAt"')}) order by "startedAt", "id")
@@ -67,9 +76,10 @@ const LIST_LIMITS_SQL = `
       ) held
     ) runs
   where one."global" is not null or one."setGlobal" is not null or one."order" is not null or one."rateLimit" is not null
+    or one."name" like 'job:%' and park."until" is not null and not ${HAS_RATE('substr(one."name", 5)')}
   order by one."jobs" is null, 1 limit ${MAX_LIMITS}`
 
-/** Lists the limits that workers have registered or people have set, those that jobs share first. */
+/** Lists the limits that workers have registered or people have set, and jobs that wait for a service, those that jobs share first. */
 export async function listLimits(reader: JobsReader): Promise<ListedLimit[]> {
   const rows = await reader.rows<ListedLimit>({ text: LIST_LIMITS_SQL })
   return rows.map((row) => ({ ...row, runs: row.runs.map(toHolder) }))

@@ -192,7 +192,7 @@ async function make(drawn: State): Promise<void> {
       `insert into "JobKeyThrottle" ("name", "key", "freeAt") values ('sync', 'a', now() + $1::float8 * interval '1 second')`,
       [far.a],
     )
-  // What has been claimed without limits, by a job with nothing but a rate, is not counted.
+  // What has been claimed by a job with nothing but a rate names no limits.
   await runtime.rows(
     `with run as materialized (
        select one.*, gen_random_uuid() as "id" from jsonb_to_recordset($1::jsonb)
@@ -415,15 +415,19 @@ const listedLimits = async () =>
       isParked: parkedUntil !== null,
     }),
   )
+const isParked = `exists (
+    select from "JobPark" park where park."name" = replace(one."name", 'rate:', 'job:') and park."key" = '' and park."until" > now()
+  )`
 const countedLimits = () =>
   runtime.rows(`
     with run as (${underWay})
     select case when one."name" = 'crm' then 'crm' else 'sync' end as "name", one."global", one."setGlobal",
            count(run."id")::int as "running",
            coalesce(json_agg(run."id" order by claim."startedAt") filter (where run."id" is not null), '[]') as "runs",
-           exists (select from "JobPark" park where park."name" = one."name" and park."key" = '' and park."until" > now()) as "isParked"
-    from "JobLimit" one left join run on one."name" = any(run."limits") left join "JobClaim" claim on claim."runIds" @> array[run."id"]
+           ${isParked} as "isParked"
+    from "JobLimit" one left join run on one."name" in (select unnest(run."limits") union select 'rate:' || run."name") left join "JobClaim" claim on claim."runIds" @> array[run."id"]
     where coalesce(one."global", one."setGlobal", one."rateLimit") is not null or one."order" is not null
+      or one."name" like 'job:%' and ${isParked}
     group by one."name" order by one."name" <> 'crm'`)
 
 const listedKeys = async () =>
