@@ -165,7 +165,7 @@ const seenAt = (at: number) => (all: readonly DrawnPiece[]) => {
 
 it('the judge is quiet about queues that keep up', { timeout: 3_600_000 }, async () => {
   const drawn = fc.sample(queueHabits, { seed: SEED, numRuns: JOBS })
-  const looks = DAYS * 3
+  const looks = DAYS * 2
   const stopsAt = WARM_MS + looks * LOOK_MS
   const endsAt = stopsAt + 24 * HOUR_MS
   const queues = drawn.map((of, nth) =>
