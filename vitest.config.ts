@@ -112,7 +112,7 @@ function closingLine(): Reporter {
 
 /**
  * Reports how much processor time the run took, on Linux: it does not depend on what else the machine does.
- * PostgreSQL's is that of the throwaway server.
+ * PostgreSQL's is that of the throwaway server. What a browser leaves running when it ends is lost.
  */
 function processorTime(): Reporter {
   return {
