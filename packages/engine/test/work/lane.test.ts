@@ -6,7 +6,7 @@ import { ClaimConflict, type TakenWork } from '../../src/store/claimWork.ts'
 import { endStaleClaims } from '../../src/liveness/rescue.ts'
 import type { Database } from '../../src/store/database.ts'
 import { placeDue } from '../../src/store/looks.ts'
-import { createClaimer, type Claimer } from '../../src/work/claimer.ts'
+import { createClaimer, type ClaimAnswer, type Claimer } from '../../src/work/claimer.ts'
 import { createLane, type Lane } from '../../src/work/lane.ts'
 import { createPayloadBudget } from '../../src/work/payloadBudget.ts'
 import { createTurns } from '../../src/work/turns.ts'
@@ -701,6 +701,33 @@ it('a lane that waits for its rate limit leaves no timer when it is stopped, and
     runId: workId,
     err: { message: 'broken' },
   })
+})
+
+it('a lane asks again where a run has ended while the claim was under way that says that a limit is full', async () => {
+  await send(echo)
+  const [work] = await opened.take('echo', 1)
+  const nothing = { work: [], isAlive: true, mayBeMore: false, freeInMs: null }
+  const second = Promise.withResolvers<ClaimAnswer>()
+  const answers = [{ ...nothing, work: [work!] }, second.promise]
+  let claims = 0
+  const end = Promise.withResolvers<void>()
+  const lane = createLane({
+    job: echo,
+    concurrency: 2,
+    claimer: { claim: async () => (await answers[claims++]) ?? nothing },
+    log: runtime.log,
+    execute: () => end.promise,
+  })
+  lane.start()
+  await waitFor(() => lane.running() === 1)
+  lane.wake()
+  expect(claims).toBe(2)
+  end.resolve()
+  await lane.idle()
+  second.resolve({ ...nothing, isFull: true })
+  await waitFor(() => claims === 3)
+  await lane.stop()
+  expect(claims).toBe(3)
 })
 
 it('whoever is to run alone waits for the runs of a lane, until the last has ended', async () => {
