@@ -9,6 +9,7 @@ import type { Behind, TakenWork } from '../store/claimWork.ts'
  *   asked    A claim is under way for it. The answer opens it again, closes it, or, where that brought less than it might, forgets it.
  *   closed   As many of its runs are under way as may be, or it is paused, parked, or waits for its rate. The end of a run of it, the
  *            instant at which it opens, or the next round opens it.
+ *   recent   A claim has left nothing of it. With the next wake-up it is open again: its next piece need not wait for a look.
  *   unknown  It is found by a look, which walks from key to key in the index: it begins with the least service of all. So is what
  *            opens later than the next look, such as a paused key: then it has no credit either.
  */
@@ -25,7 +26,7 @@ interface Share {
 }
 
 export interface Shares {
-  /** There may be keys that it does not know. */
+  /** There may be keys that it does not know, and more of those that it has emptied. */
   seek(): void
   /** Looks for them, step by step, while that takes little of the time, or no key is open. */
   look(find: (after: string | null, most: number) => Promise<FoundKey[]>): Promise<void>
@@ -60,9 +61,11 @@ const REST = 9
 const FAR_MS = 1_000
 /** So many keys beyond those for which there is room. */
 const SPARE = 50
+const MAX_RECENT = 20
 
 export function createShares(): Shares {
   const shares = new Map<string, Share>()
+  const recent = new Map<string, Share>()
   const turns = createTurnsByService()
   let full = 0
   let nextOpenAt = Infinity
@@ -122,6 +125,24 @@ export function createShares(): Shares {
     shares.delete(share.key)
   }
 
+  function remember(share: Share): void {
+    recent.delete(share.key)
+    recent.set(share.key, share)
+    const [oldest] = recent.keys()
+    if (recent.size > MAX_RECENT) recent.delete(oldest as string)
+  }
+
+  function openRecent(): void {
+    for (const share of recent.values()) {
+      if (shares.has(share.key)) continue
+      share.service = Math.max(share.service, least)
+      share.behind = null
+      shares.set(share.key, share)
+      open(share)
+    }
+    recent.clear()
+  }
+
   async function step(
     find: (after: string | null, most: number) => Promise<FoundKey[]>,
   ): Promise<void> {
@@ -139,6 +160,7 @@ export function createShares(): Shares {
     seek() {
       // Keys before the one that the look has come to are found by the next pass.
       passes = after === null ? 1 : 2
+      openRecent()
     },
     async look(find) {
       openDue()
@@ -190,8 +212,10 @@ export function createShares(): Shares {
           const opensInMs = taken.length > 0 ? startMs : inMs
           if ((opensInMs ?? 0) > FAR_MS) forget(share)
           else close(share, opensInMs)
-        } else if (taken.length < Math.min(take, free)) forget(share)
-        else open(share)
+        } else if (taken.length < Math.min(take, free)) {
+          forget(share)
+          if (taken.length > 0) remember(share)
+        } else open(share)
       }
     },
     release(asked) {

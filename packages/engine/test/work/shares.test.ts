@@ -53,6 +53,17 @@ function openQueue(waiting: Record<string, number>, weights: Record<string, numb
 const count = (taken: readonly string[], key: string) => taken.filter((one) => one === key).length
 
 describe('shares', () => {
+  it('of a key that was emptied are asked for with the next wake-up, before a look finds it', async () => {
+    const queue = openQueue({ large: 100, small: 1 })
+    expect(count(await queue.take(10), 'small')).toBe(1)
+    expect(queue.shares.ask(0).map(({ key }) => key)).toEqual(['large'])
+    queue.shares.release([{ key: 'large', take: 1, behind: null }])
+    queue.shares.seek()
+    expect(queue.shares.ask(4).map(({ key, take }) => [key, take])).toEqual(
+      expect.arrayContaining([['small', expect.any(Number)]]),
+    )
+  })
+
   it('are equal, whatever waits, and grow with the weight', async () => {
     const queue = openQueue({ large: 1_000, other: 1_000, heavy: 1_000 }, { heavy: 3 })
     const taken: string[] = []
