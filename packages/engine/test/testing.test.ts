@@ -342,11 +342,9 @@ describe('limits and keys', () => {
 
   it('give each key its turn', async () => {
     await put(askPartner, 'a', 'a', 'a', 'b', 'b', 'c')
-    const started = (await drained()).map(([tenant]) => tenant)
-    expect([started.slice(0, 3).toSorted(), started.toSorted()]).toEqual([
-      ['a', 'b', 'c'],
-      ['a', 'a', 'a', 'b', 'b', 'c'],
-    ])
+    const started = (await drained()).map(([tenant = '']) => tenant)
+    expect(started.slice(0, 3)).toEqual(expect.arrayContaining(['a', 'b', 'c']))
+    expect(started.toSorted((a, b) => a.localeCompare(b))).toEqual(['a', 'a', 'a', 'b', 'b', 'c'])
   })
 
   it('hold a key back that a service refuses, by the clock of the test, then have one try', async () => {
@@ -363,9 +361,9 @@ describe('limits and keys', () => {
   it('hold back what people have paused', async () => {
     await put(askPartner, 'a', 'b')
     const by = { actor: 'ada@example.com', reason: 'They move' }
-    await test.keys.set(askPartner, 'a', { pausedUntil: 'resumed' }, by)
+    await test.keys.set(askPartner, 'a', { paused: true }, by)
     expect(await drained()).toEqual(['b 1'])
-    await test.keys.set(askPartner, 'a', { pausedUntil: null }, by)
+    await test.keys.set(askPartner, 'a', { paused: false }, by)
     expect(await drained()).toEqual(['a 0'])
   })
 
