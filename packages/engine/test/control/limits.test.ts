@@ -256,7 +256,6 @@ describe('a key', () => {
           reason: 'the partner asked',
           until: null,
         },
-        pausedBy: by.actor,
         reason: by.reason,
       },
     ])
