@@ -132,9 +132,11 @@ function Reasons({ of: { name, key, text, since, reasons } }: { of: WorkExplanat
         <ul className="lines">
           {reasons.map((reason) => (
             <li key={`${reason.kind} ${reason.text}`} className="lineItem isFolding">
-              <span className="isWrapped">
-                {sentence(reason.text)}
-                <Where kind={reason.kind} name={name} of={key} />
+              <span className="stacked isWrapped">
+                <span>
+                  {sentence(reason.text)}
+                  <Where kind={reason.kind} name={name} of={key} />
+                </span>
                 <HeldSlots runs={reason.runs} />
               </span>
               <span className="lineEnd muted">
