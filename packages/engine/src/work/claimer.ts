@@ -323,7 +323,7 @@ export function createClaimer({
       const request = toRequest(job, limit, manner)
       const rules = limits.of(job.name)
       if (rules !== null) return await claimByRules(job, request, rules, manner ?? {})
-      // In tests of a host's product, which register nothing.
+      // Only where nobody has registered it, as workers do before their first claim.
       if (job.rateLimit !== null) return await claimLimited(job, request, job.rateLimit)
       return await new Promise((resolve, reject) => {
         waiting.push({ job, request, resolve, reject })
