@@ -134,10 +134,11 @@ interface BlockedRun {
   /** Both as JSON text: a host's client that reads JSON may rename its keys. */
   payload: string | null
   shown: string | null
+  key: string | null
 }
 
 /**
- * Marks a blocked run as approved, once, and enqueues another with its payload, unique key and priority, which may change as many
+ * Marks a blocked run as approved, once, and enqueues another with its payload, keys and priority, which may change as many
  * rows as were counted. The run's own work, a dead letter or redriven, is removed: the new work takes its place.
  */
 export async function approveRun(
@@ -175,7 +176,7 @@ export async function approveRun(
     ...(label !== null && { label }),
     ...(shown !== null && { shown: JSON.parse(shown) as Shown }),
   }
-  const { rank = 0, uniqueKey = null, key = null, isWaiting = false } = work ?? {}
+  const { rank = 0, uniqueKey = null, key = run.key, isWaiting = false } = work ?? {}
   const options = { priority: -rank, ...(uniqueKey !== null && { uniqueKey }) }
   const approve = () => tx.query(APPROVE_RUN_SQL, [id, actor])
   // Work that waits has its key until it is removed, and nobody can take that before this transaction ends.

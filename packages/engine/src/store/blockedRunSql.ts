@@ -79,7 +79,7 @@ export const LOCK_BLOCKED_RUN_SQL = `
            select from "JobRun" approved
            where approved."workId" = run."workId" and approved."name" = run."name" and approved."approvedAt" is not null
          ) as "isApproved",
-         run."endedAt" < now() - interval '1 day' as "isTooOld", run."label", run."shown"::text as "shown",
+         run."endedAt" < now() - interval '1 day' as "isTooOld", run."label", run."shown"::text as "shown", run."key",
          case when jsonb_typeof(run."details" #> '{guard,due}') = 'number'
            then case when (run."details" #> '{guard,due}')::numeric between 0 and 9007199254740991
              then (run."details" #> '{guard,due}')::float8 end end as "due",

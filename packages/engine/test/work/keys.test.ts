@@ -74,6 +74,18 @@ describe('the key of work', () => {
     expect(await keys()).toEqual(['a'])
   })
 
+  it('stays with the run of a person that its guard has blocked, once that is approved', async () => {
+    await queue.client.requestRun(sync, { actor: 'x', reason: 'y', payload: { tenant: 'a' } })
+    const taken = await queue.take('sync')
+    await queue.fail(taken, { code: 'guard_blocked', message: '' }, 'giveUp')
+    const [run] = await runtime.rows<{ id: string }>(
+      `update "JobRun" set "details" = '{"guard": {"due": 5}}' returning "id"::text`,
+    )
+    const approved = await queue.client.approveRun(run!.id, { actor: 'x', reason: 'y' })
+    expect(approved).toMatchObject({ kind: 'approved' })
+    expect(await keys()).toEqual(['a'])
+  })
+
   it('is refused before anything is written where its function throws', async () => {
     await expect(enqueueMany(['a', 'broken'])).rejects.toMatchObject({ code: 'payload_invalid' })
     await expect(enqueue('broken')).rejects.toThrow('the key function of its job has thrown')
