@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { waitFor } from '@roundsman/testing'
 import {
   startProcess,
   type Exit,
@@ -83,11 +84,10 @@ export function createFleet<Of extends Member>(options: {
   }
 
   async function untilReady(isReady = (member: Of) => member.isReady): Promise<void> {
-    const deadline = Date.now() + READY_PATIENCE_MS
-    while (!members.every((member) => !member.hasExited() && isReady(member))) {
-      if (Date.now() > deadline) throw new Error('The workers did not become ready')
-      await pause(20)
-    }
+    await waitFor(() => members.every((member) => !member.hasExited() && isReady(member)), {
+      timeoutMs: READY_PATIENCE_MS,
+      message: 'The workers did not become ready',
+    })
   }
 
   return {

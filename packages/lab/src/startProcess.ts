@@ -1,7 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import type { GuardMessage } from './guardProcess.ts'
 
 export const WORKSPACE_ROOT = join(import.meta.dirname, '../../..')
 
@@ -97,7 +96,6 @@ function run(program: string, args: readonly string[], options: ProcessOptions):
     ...(signal && { signal, killSignal: 'SIGKILL' }),
     stdio: ['pipe', 'pipe', 'pipe'],
   })
-  if (child.pid !== undefined) tellGuard({ started: child.pid })
   const unread: string[] = []
   const last: string[] = []
   const reported = new Map<string, unknown>()
@@ -134,7 +132,6 @@ function run(program: string, args: readonly string[], options: ProcessOptions):
   const exited = new Promise<Exit>((resolve) => {
     child.once('close', (code, by) => {
       running.delete(child)
-      if (child.pid !== undefined) tellGuard({ ended: child.pid })
       exit = { code, signal: by }
       resolve(exit)
       wake()
@@ -199,28 +196,4 @@ async function end(child: ChildProcess, exited: Promise<Exit>, patienceMs: numbe
   const exit = await exited
   clearTimeout(timer)
   return exit
-}
-
-let guard: ChildProcess | undefined
-
-/**
- * Tells the guard, since a process that is killed cleans nothing up. The guard is a separate process that notices when this
- * one is gone, however it ended, and then ends and removes what it was told of.
- */
-export function tellGuard(message: GuardMessage): void {
-  guard ??= startGuard()
-  guard.stdin?.write(`${JSON.stringify(message)}\n`)
-}
-
-function startGuard(): ChildProcess {
-  const entry = join(import.meta.dirname, 'guardProcess.ts')
-  const child = spawn(process.execPath, ['--conditions=@roundsman/source', entry], {
-    // Ctrl-C signals the whole process group, and must not end the guard.
-    detached: true,
-    stdio: ['pipe', 'ignore', 'ignore'],
-  })
-  child.on('error', () => undefined)
-  child.stdin?.on('error', () => undefined)
-  child.unref()
-  return child
 }

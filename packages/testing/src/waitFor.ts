@@ -14,6 +14,8 @@ export interface WaitForOptions {
   intervalMs?: number
   /** What is waited for, for the error's text. Default: the predicate's source. */
   message?: string
+  /** Ends the waiting with its reason. */
+  signal?: AbortSignal
 }
 
 /**
@@ -24,11 +26,12 @@ export async function waitFor<Value>(
   predicate: () => Value | Promise<Value>,
   options: WaitForOptions = {},
 ): Promise<Exclude<Awaited<Value>, false | null | undefined | 0 | '' | void>> {
-  const { timeoutMs = 30_000, intervalMs, message = sourceOf(predicate) } = options
+  const { timeoutMs = 30_000, intervalMs, message = sourceOf(predicate), signal } = options
   const deadline = performance.now() + timeoutMs
   let lastError: unknown
   let pauseMs = intervalMs ?? FIRST_INTERVAL_MS
   do {
+    signal?.throwIfAborted()
     try {
       const value = await predicate()
       lastError = undefined

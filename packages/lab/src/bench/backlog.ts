@@ -9,12 +9,12 @@ import {
   summarise,
   type Latency,
 } from '../statistics.ts'
-import { startApi } from './apps.ts'
+import { startApi } from '../apps.ts'
 import { fillStatement } from './cleanup/cleanupData.ts'
 import { createHttpClient } from './createHttpClient.ts'
 import { enqueueUpTo } from './enqueueUpTo.ts'
 import type { Bench } from './openBench.ts'
-import { withClient } from './openServer.ts'
+import { logIn, withClient } from './openServer.ts'
 import { defineScenario } from './scenario.ts'
 import { BACKLOG } from './throughput/engines/createRoundsman.ts'
 import { measureHandlers, type EngineChoice } from './throughput/runEngine.ts'
@@ -134,7 +134,7 @@ async function measureBacklog(bench: Bench): Promise<BacklogFigures> {
     const url = await server.createDatabase('backlog')
     const invoiceIds = await fill(url, requests + WARM_UP)
     const api = await startApi(url)
-    const client = createHttpClient(api.url, await api.logIn('staff'))
+    const client = createHttpClient(api.url, await logIn(url, api.url, 'staff'))
     const request = async (from: number, count: number) => {
       const enqueueMs: number[] = []
       const validationMs: number[] = []

@@ -1,12 +1,12 @@
-import { open } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
 import { formatNumber, table } from '../markdown.ts'
 import { startProgram } from '../startProcess.ts'
 import { summarise } from '../statistics.ts'
-import { startWorker } from './apps.ts'
+import { startWorker } from '../apps.ts'
 import type { Bench } from './openBench.ts'
 import { readProcess } from '../readProcess.ts'
 import { defineScenario } from './scenario.ts'
+import { withDurations } from './statementDurations.ts'
 
 interface IdleFigures {
   seconds: number
@@ -56,7 +56,7 @@ export const idle = defineScenario<IdleFigures>({
   render({ seconds, rounds }) {
     const statements = rounds.flatMap((round) => round.statements).slice(0, MAX_STATEMENTS)
     return `The worker process as it is deployed, with the whole catalogue and nothing to do, for ${formatNumber(seconds)} seconds. Every statement that
-reaches PostgreSQL from any of its connections counts, as the server's own log (\`log_statement = all\`) lists them.
+reaches PostgreSQL from any of its connections counts, as the server's own log (\`log_min_duration_statement = 0\`) lists them.
 
 ${table(
   ['times', 'statement'],
@@ -82,15 +82,12 @@ async function measureIdle(bench: Bench): Promise<IdleFigures> {
   await bench.interleave(['idle'], async (_, round) => {
     bench.progress(`round ${round + 1}`)
     const url = await server.createDatabase('idle')
-    await server.query(`alter system set log_line_prefix = '%d|%a|'`)
-    await server.query('select pg_reload_conf()')
-    await server.query(`alter database idle set log_statement = 'all'`)
-    // Otherwise a quarter of an hour might begin meanwhile, and give the worker something to do.
-    const worker = await startWorker(url, { CLEANUP_PREVIEW_SESSIONS_CRON: '0 0 1 1 *' })
-    try {
+    await withDurations(server, url, async (read) => {
+      // Otherwise a quarter of an hour might begin meanwhile, and give the worker something to do.
+      const env = { CLEANUP_PREVIEW_SESSIONS_CRON: '0 0 1 1 *' }
+      const worker = await startWorker('dist/main.js', url, { env })
       await pause(settleMs)
-      const log = await open(server.logFile)
-      const { size } = await log.stat()
+      const { length } = await read()
       const before = await readProcess(worker.pid)
       let residentMb = 0
       for (let second = 0; second < seconds; second++) {
@@ -98,33 +95,19 @@ async function measureIdle(bench: Bench): Promise<IdleFigures> {
         residentMb = Math.max(residentMb, (await readProcess(worker.pid))?.residentMb ?? NaN)
       }
       const after = await readProcess(worker.pid)
-      const statements = countStatements((await log.readFile()).subarray(size).toString())
-      await log.close()
+      // All of them are the worker's: nobody else uses this database.
+      const sent = (await read()).slice(length).map(({ text }) => text.replaceAll(/\s+/g, ' '))
+      await worker.stop()
       rounds.push({
-        queriesPerSecond: statements.reduce((total, { count }) => total + count, 0) / seconds,
+        queriesPerSecond: sent.length / seconds,
         cpuPercent: (((after?.cpuSeconds ?? NaN) - (before?.cpuSeconds ?? NaN)) / seconds) * 100,
         residentMb,
-        statements,
+        statements: [...Map.groupBy(sent, (text) => text)]
+          .map(([text, same]) => ({ text, count: same.length }))
+          .toSorted((one, other) => other.count - one.count),
       })
-    } finally {
-      await worker.stop()
-      await server.query('alter system reset log_line_prefix')
-      await server.query('select pg_reload_conf()')
-    }
+    })
   })
   await server.dropDatabase('idle')
   return { seconds, rounds }
-}
-
-/** Counts the worker's statements, whether the engine or Prisma sent them. */
-function countStatements(log: string): IdleRound['statements'] {
-  const counts = new Map<string, number>()
-  for (const entry of log.split(/^idle\|/m).slice(1)) {
-    const match = /^roundsman[^|]*\|LOG:\s+(?:statement|execute [^:]*): ([^]*)/.exec(entry)
-    const text = match?.[1]?.replaceAll(/\s+/g, ' ').trim()
-    if (text) counts.set(text, (counts.get(text) ?? 0) + 1)
-  }
-  return [...counts]
-    .map(([text, count]) => ({ text, count }))
-    .toSorted((one, other) => other.count - one.count)
 }

@@ -1,10 +1,10 @@
 import { chmod, mkdtemp, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { hashPassword, type Role } from '@roundsman/db'
 import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
 import pg from 'pg'
 import { migrateAll } from '../product.ts'
-import { tellGuard } from '../startProcess.ts'
 import { startInstalledPostgres } from './startInstalledPostgres.ts'
 
 /** The one PostgreSQL on which everything is measured. */
@@ -32,7 +32,6 @@ export async function openServer(programs: string | null): Promise<Server> {
   try {
     // When started by root, PostgreSQL runs under another account.
     await chmod(dataDir, 0o755)
-    tellGuard(programs === null ? { server: dataDir } : { folder: dataDir })
     const postgres =
       programs === null
         ? await acquireEmbeddedPostgres({ dataDir })
@@ -105,4 +104,26 @@ export async function withClient<Result>(
   } finally {
     await client.end()
   }
+}
+
+const PASSWORD = 'only for this bench'
+
+/** Adds an account to the database of an API, and returns its token. */
+export async function logIn(databaseUrl: string, apiUrl: string, role: Role): Promise<string> {
+  const email = `${role}@bench.example.com`
+  const hash = await hashPassword(PASSWORD)
+  await withClient(databaseUrl, (client) =>
+    client.query(
+      `insert into "User" ("id", "email", "role", "passwordHash")
+       values (gen_random_uuid(), $1, $2::"Role", $3)`,
+      [email, role, hash],
+    ),
+  )
+  const response = await fetch(`${apiUrl}/api/auth/login`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ email, password: PASSWORD }),
+  })
+  if (!response.ok) throw new Error(`Logging in was answered ${response.status}`)
+  return ((await response.json()) as { token: string }).token
 }

@@ -2,7 +2,7 @@ import { chmod, mkdtemp, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { formatNumber, range, table } from '../markdown.ts'
-import { startProgram, tellGuard } from '../startProcess.ts'
+import { startProgram } from '../startProcess.ts'
 import { summarise } from '../statistics.ts'
 import type { Bench } from './openBench.ts'
 import { defineScenario } from './scenario.ts'
@@ -75,8 +75,6 @@ async function measureStartup(bench: Bench): Promise<StartupFigures> {
   await chmod(folder, 0o755)
   const remove = bench.onClose(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
   const dataDir = join(folder, 'data')
-  tellGuard({ server: dataDir })
-  tellGuard({ folder })
   bench.progress('the first start')
   const { readyMs: firstMs } = await startOnce(dataDir)
   const figures: StartupFigures = { firstMs, warmMs: [], launcherMs: [] }

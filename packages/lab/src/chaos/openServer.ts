@@ -23,7 +23,7 @@ import {
   type Cluster,
 } from '@roundsman/local-postgres/server'
 import { openPool, type Pool } from '../openPool.ts'
-import { createProxy } from '@roundsman/testing'
+import { createProxy, waitFor } from '@roundsman/testing'
 
 /** A PostgreSQL with a synchronous standby, to be stopped at the worst moment. */
 export interface Server {
@@ -233,11 +233,10 @@ function connectTo(port: number, password: string): Pool {
 }
 
 async function until(database: Pool, question: string): Promise<void> {
-  const deadline = Date.now() + PATIENCE_MS
-  while ((await database.query(question)).rowCount === 0) {
-    if (Date.now() > deadline) throw new Error(`The standby does not follow: ${question}`)
-    await pause(50)
-  }
+  await waitFor(async () => (await database.query(question)).rowCount !== 0, {
+    timeoutMs: PATIENCE_MS,
+    message: `The standby does not follow: ${question}`,
+  })
 }
 
 /**
@@ -267,31 +266,24 @@ async function giveTo({ account }: Cluster, file: string, content: string): Prom
 }
 
 async function start(cluster: Cluster, { keepPort = true } = {}): Promise<void> {
-  const deadline = Date.now() + PATIENCE_MS
+  const options = { settings: SETTINGS, keepPort, onProgress: () => undefined, signal: undefined }
   // Processes of the crashed server may still be going away. The port stays, since the proxies know it.
-  for (;;) {
-    const outcome = await startServer(cluster, {
-      settings: SETTINGS,
-      keepPort,
-      onProgress: () => undefined,
-      signal: undefined,
-    })
-    if (outcome === 'started') return
-    if (Date.now() > deadline) throw new Error('PostgreSQL did not start again')
-    await pause(50)
-  }
+  await waitFor(async () => (await startServer(cluster, options)) === 'started', {
+    timeoutMs: PATIENCE_MS,
+    message: 'PostgreSQL did not start again',
+  })
 }
 
 /** Waits until the server has come to rest, and starts it again if it has ended. */
 async function startAgain(cluster: Cluster): Promise<void> {
-  const deadline = Date.now() + PATIENCE_MS
-  for (;;) {
-    const postmaster = await readPostmaster(cluster.data)
-    if (postmaster.state === 'absent' || postmaster.state === 'dead') return await start(cluster)
-    if (postmaster.state === 'ready' || (await isFollowing(cluster))) return
-    if (Date.now() > deadline) throw new Error('PostgreSQL did not come up after its disk was full')
-    await pause(50)
+  const isAtRest = async () => {
+    const { state } = await readPostmaster(cluster.data)
+    return ['absent', 'dead', 'ready'].includes(state) || (await isFollowing(cluster))
   }
+  const message = 'PostgreSQL did not come up after its disk was full'
+  await waitFor(isAtRest, { timeoutMs: PATIENCE_MS, message })
+  const { state } = await readPostmaster(cluster.data)
+  if (state === 'absent' || state === 'dead') await start(cluster)
 }
 
 async function isFollowing(cluster: Cluster): Promise<boolean> {
@@ -302,12 +294,12 @@ async function isFollowing(cluster: Cluster): Promise<boolean> {
 async function stop(cluster: Cluster, mode: StopMode): Promise<void> {
   const postmaster = await readPostmaster(cluster.data)
   if (postmaster.state !== 'ready' && postmaster.state !== 'busy') return
-  const deadline = Date.now() + PATIENCE_MS
-  process.kill(postmaster.pid, SIGNALS[mode])
-  while (await isPostmaster(postmaster.pid, cluster.data, postmaster.port)) {
-    if (Date.now() > deadline) throw new Error(`PostgreSQL did not stop (${mode})`)
-    await pause(20)
-  }
+  const { pid, port } = postmaster
+  process.kill(pid, SIGNALS[mode])
+  await waitFor(async () => !(await isPostmaster(pid, cluster.data, port)), {
+    timeoutMs: PATIENCE_MS,
+    message: `PostgreSQL did not stop (${mode})`,
+  })
 }
 
 async function remove(

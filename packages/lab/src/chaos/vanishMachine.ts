@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { appendFile } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { waitFor } from '@roundsman/testing'
 import { openPool, type Queryable } from '../openPool.ts'
 import type { RunContext } from '../runCommand.ts'
 import { effect, sweep } from './chaosJobs.ts'
@@ -205,16 +206,12 @@ async function comesTrue(
   database: Queryable,
   question: string,
   signal: AbortSignal,
-  patienceMs = PATIENCE_MS,
+  timeoutMs = PATIENCE_MS,
 ): Promise<boolean> {
-  const deadline = performance.now() + patienceMs
-  while (performance.now() < deadline) {
-    signal.throwIfAborted()
-    const found = await database.query(question).catch(() => null)
-    if (found !== null && found.rows.length > 0) return true
-    await pause(50)
-  }
-  return false
+  const isTrue = async () => (await database.query(question)).rows.length > 0
+  const found = await waitFor(isTrue, { timeoutMs, signal }).catch(() => false)
+  signal.throwIfAborted()
+  return found
 }
 
 async function numberOf(database: Queryable, question: string): Promise<number> {

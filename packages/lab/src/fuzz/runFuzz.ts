@@ -1,5 +1,9 @@
+import { startApi, startWorker, type RunningApi } from '../apps.ts'
+import { readLogLine } from '../createFleet.ts'
 import { createRandom, type Random } from '../createRandom.ts'
 import { increase } from '../markdown.ts'
+import { readProcess } from '../readProcess.ts'
+import type { RunningProcess } from '../startProcess.ts'
 import { latencyOf, median, quantile, type Latency } from '../statistics.ts'
 import { breakRequest } from './breakRequest.ts'
 import { logIn, type Callers } from './callers.ts'
@@ -21,7 +25,6 @@ import {
   type OpenApiDocument,
   type Operation,
 } from './readOperations.ts'
-import { startApp, type AppUnderTest } from './startApp.ts'
 
 export interface FuzzOptions {
   seed: number
@@ -86,45 +89,45 @@ const WARM_UP = 0.3
  */
 const MAX_GROWTH_MB = 128
 const ERROR_LEVEL = 50
+const WARN_LEVEL = 40
 
 /** Sends an API process of its own whatever may be asked, and what may not, and judges the answers. */
 export async function runFuzz(options: FuzzOptions, context: FuzzContext): Promise<FuzzResult> {
   const { databaseUrl, dataDir, signal, onProgress } = context
   const ranAt = new Date()
   await prepareDatabase(databaseUrl)
-  const env = { DATABASE_URL: databaseUrl, DATA_DIR: dataDir, JWT_SECRET }
-  const apps: AppUnderTest[] = []
+  const env = { DATA_DIR: dataDir, JWT_SECRET, NODE_ENV: 'development' }
+  const apps: [name: string, app: RunningProcess][] = []
+  const warnings = new Map<string, number>()
+  const findings: Finding[] = []
+  const about = (what: string) => findings.push({ number: 0, what, request: '' })
+  /** What it writes. A line that is no log line counts as an error. */
+  const listenTo = (name: string) => ({
+    env,
+    signal,
+    isShortLived: true,
+    onLine(line: string) {
+      const { level, msg } = readLogLine(line) ?? { level: ERROR_LEVEL, msg: '' }
+      if (level >= ERROR_LEVEL) about(`The ${name} wrote: ${line.slice(0, 1_000)}`)
+      else if (level >= WARN_LEVEL) increase(warnings, msg)
+    },
+  })
   try {
-    const api = await startApp({
-      entry: 'apps/api/src/server.ts',
-      portVariable: 'PORT',
-      env,
-      signal,
-    })
-    apps.push(api)
+    const api = await startApi(databaseUrl, listenTo('API'))
+    apps.push(['API', api])
     if (options.worker) {
-      const entry = 'apps/worker/src/main.ts'
-      apps.push(await startApp({ entry, portVariable: 'WORKER_PORT', env, signal }))
+      apps.push(['worker', await startWorker('src/main.ts', databaseUrl, listenTo('worker'))])
     }
     onProgress(`${apps.length === 1 ? 'The API' : 'API and worker'} started`)
     const asked = await ask(options, { ...context, api })
-    const warnings = new Map<string, number>()
-    for (const [index, app] of apps.entries()) {
-      const about = (what: string) => {
-        const name = index === 0 ? 'API' : 'worker'
-        asked.findings.push({ number: 0, what: `The ${name} ${what}`, request: '' })
-      }
-      if (app.hasExited()) about('has ended by itself')
+    for (const [name, app] of apps) {
+      if (app.hasExited()) about(`The ${name} has ended by itself`)
       const { code } = await app.stop()
-      if (code !== 0) about(`ended with ${code}`)
-      for (const { level, msg, text } of app.lines) {
-        if (level >= ERROR_LEVEL) about(`wrote: ${text.slice(0, 1_000)}`)
-        else increase(warnings, msg)
-      }
+      if (code !== 0) about(`The ${name} ended with ${code}`)
     }
-    return { ...asked, options, ranAt, warnings }
+    return { ...asked, findings: [...asked.findings, ...findings], options, ranAt, warnings }
   } finally {
-    await Promise.all(apps.map((app) => app.stop()))
+    await Promise.all(apps.map(([, app]) => app.stop()))
   }
 }
 
@@ -139,9 +142,9 @@ interface Scene {
 
 async function ask(
   { seed, requests }: FuzzOptions,
-  { api, signal, onProgress }: FuzzContext & { api: AppUnderTest },
+  { api, signal, onProgress }: FuzzContext & { api: RunningApi },
 ): Promise<Asked> {
-  const { baseUrl } = api
+  const { url: baseUrl } = api
   const document = (await (await fetch(`${baseUrl}/docs/json`)).json()) as OpenApiDocument
   const operations = readOperations(document)
   const scene: Scene = {
@@ -186,7 +189,7 @@ async function ask(
         if (one) settle(scene, one, outcome)
       }
       await sendMalformed(sender, random.fork(), sent + 1, asked)
-      memoryMb.push((await api.residentMb()) ?? NaN)
+      memoryMb.push((await readProcess(api.pid))?.residentMb ?? NaN)
       if (Math.floor(sent / 1_000) < Math.floor((sent + ROUND) / 1_000)) {
         const done = Math.min(sent + ROUND, requests)
         onProgress(`${done} requests, ${asked.findings.length} findings`)

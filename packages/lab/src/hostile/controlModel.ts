@@ -5,6 +5,7 @@ import { openTestJobs, type TestJobs, type TestRun } from '@roundsman/engine/tes
 import fc from 'fast-check'
 import pg from 'pg'
 import { z } from 'zod'
+import type { DatabasePlace, Draws, PartResult } from './parts.ts'
 
 /*
  * Draws what people and programs may do to work with a guard, in any order, and holds the engine against a model: which run
@@ -202,21 +203,11 @@ interface Run {
   isApproved: boolean
 }
 
-export interface ControlOptions {
-  /** A database that is used for nothing else. */
-  databaseUrl: string
-  seed: number
-  sequences: number
-  signal: AbortSignal
-}
-
 /** @throws Error with the shortest sequence of steps after which the engine differs from the model */
-export async function tryControls({
-  databaseUrl,
-  seed,
-  sequences,
-  signal,
-}: ControlOptions): Promise<void> {
+export async function tryControls(
+  { seed, count }: Draws,
+  { databaseUrl, signal }: DatabasePlace,
+): Promise<PartResult> {
   const client = new pg.Pool({ connectionString: databaseUrl, max: 4 })
   let current: Model | null = null
   try {
@@ -239,11 +230,12 @@ export async function tryControls({
           for (const each of steps) await current.take(each)
           await current.finish()
         }),
-        { seed, numRuns: sequences },
+        { seed, numRuns: count },
       )
     } finally {
       await test.close()
     }
+    return { problems: [], figures: `${count} sequences` }
   } finally {
     await client.end()
   }

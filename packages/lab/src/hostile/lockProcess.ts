@@ -11,7 +11,7 @@ export interface LockSettings {
   databaseUrl: string
 }
 
-const { settings, tell } = followDriver<LockSettings>()
+const { settings, tell, runWorker } = followDriver<LockSettings>()
 const { databaseUrl } = settings
 const open = (name: string, max: number) => {
   const pool = new pg.Pool({ connectionString: databaseUrl, application_name: name, max })
@@ -38,6 +38,5 @@ const worker = createWorker({
   log: createLogger({ app: 'locks', level: 'warn' }),
   drainTimeoutMs: 2_000,
 })
-process.once('SIGTERM', () => void worker.stop().then(() => process.exit(0)))
-await worker.start()
+await runWorker(worker)
 setInterval(() => tell({ isReady: worker.isReady() }), 200)

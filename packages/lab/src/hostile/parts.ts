@@ -13,7 +13,7 @@ export interface PartResult {
   figures: string
 }
 
-export type DrawnResult = PartResult & { seed: number; count: number }
+export type DrawnResult = PartResult & Draws
 
 /** What is drawn with a seed, so many times, on a PostgreSQL of its own. */
 export interface Part {
@@ -25,10 +25,18 @@ export interface Part {
   counts: string
   fallback: number
   patienceMs: (count: number) => number
-  run: (
-    drawn: { seed: number; count: number },
-    place: { adminUrl: string; signal: AbortSignal },
-  ) => Promise<PartResult>
+  run: (drawn: Draws, place: { adminUrl: string; signal: AbortSignal }) => Promise<PartResult>
+}
+
+export interface Draws {
+  seed: number
+  count: number
+}
+
+/** A database that is used for nothing else. */
+export interface DatabasePlace {
+  databaseUrl: string
+  signal: AbortSignal
 }
 
 const NETWORK_STEPS = 10
@@ -42,11 +50,7 @@ is moved. Which run may remove how much, with which payload, and what is on reco
     counts: 'sequences of what people do',
     fallback: 5_000,
     patienceMs: (count) => 300_000 + count * 2_000,
-    run: ({ seed, count }, { adminUrl, signal }) =>
-      withOwnDatabase(adminUrl, async (databaseUrl) => {
-        await tryControls({ databaseUrl, seed, sequences: count, signal })
-        return { problems: [], figures: `${count} sequences` }
-      }),
+    run: onOwnDatabase(tryControls),
   },
   fleets: {
     title: 'Fleets of several versions',
@@ -58,10 +62,7 @@ second, and none has two pieces of work.`,
     fallback: 300,
     // A worker starts in a second or two, and ends within three.
     patienceMs: (count) => 300_000 + count * 10_000,
-    run: ({ seed, count }, place) =>
-      withOwnDatabase(place.adminUrl, (databaseUrl) =>
-        runSchedules({ seed, steps: count }, { databaseUrl, signal: place.signal }),
-      ),
+    run: onOwnDatabase(runSchedules),
   },
   networks: {
     title: 'Networks',
@@ -97,10 +98,7 @@ schedules beside locked rows go on meanwhile, the other sessions meet no deadloc
     fallback: 200,
     // Locked for 40 s at most; then what a killed worker had is tried again.
     patienceMs: (count) => 300_000 + count * 60_000,
-    run: ({ seed, count }, { adminUrl, signal }) =>
-      withOwnDatabase(adminUrl, (databaseUrl) =>
-        runLocks({ seed, rounds: count }, { databaseUrl, signal }),
-      ),
+    run: onOwnDatabase(runLocks),
   },
   numbers: {
     title: 'Numbers and instants',
@@ -110,14 +108,18 @@ limits. Instants that no column holds are refused by name; else the worker does 
     counts: 'draws of numbers and instants',
     fallback: 500,
     patienceMs: (count) => 300_000 + count * 10_000,
-    run: ({ seed, count }, { adminUrl, signal }) =>
-      withOwnDatabase(adminUrl, (databaseUrl) =>
-        runNumbers({ seed, draws: count }, { databaseUrl, signal }),
-      ),
+    run: onOwnDatabase(runNumbers),
   },
 } as const satisfies Record<string, Part>
 
 export type PartName = keyof typeof PARTS
+
+function onOwnDatabase(
+  run: (drawn: Draws, place: DatabasePlace) => Promise<PartResult>,
+): Part['run'] {
+  return (drawn, { adminUrl, signal }) =>
+    withOwnDatabase(adminUrl, (databaseUrl) => run(drawn, { databaseUrl, signal }))
+}
 
 /** Does `work` with an empty database of its own on that server, which is dropped afterwards. */
 async function withOwnDatabase<Result>(

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
+import { waitFor } from '@roundsman/testing'
 import { openPool, type Queryable } from '../openPool.ts'
 import { checkHostile, type HostileFigures } from './checks/checkHostile.ts'
 import { createHostileFleet, type FleetHistory } from './createHostileFleet.ts'
@@ -152,14 +152,12 @@ async function untilQuiet(
   signal: AbortSignal,
   goesOn: readonly string[] = [...INNOCENTS, ...SCHEDULED],
 ): Promise<boolean> {
-  const deadline = Date.now() + QUIET_PATIENCE_MS
-  while (Date.now() < deadline) {
-    signal.throwIfAborted()
-    const { rows } = await database.query<{ isQuiet: boolean }>(QUIET_SQL, [goesOn])
-    if (rows[0]?.isQuiet) return true
-    await pause(250, undefined, { signal })
-  }
-  return false
+  const isQuiet = async () =>
+    (await database.query<{ isQuiet: boolean }>(QUIET_SQL, [goesOn])).rows[0]?.isQuiet
+  const options = { timeoutMs: QUIET_PATIENCE_MS, intervalMs: 250, signal }
+  const found = await waitFor(isQuiet, options).catch(() => false)
+  signal.throwIfAborted()
+  return found
 }
 
 /** Jobs that go on meanwhile count only when their work is older than 6 s. */

@@ -15,7 +15,7 @@ import { endMember, startMember, type Member } from '../createFleet.ts'
 import { createRandom } from '../createRandom.ts'
 import type { LockSettings } from './lockProcess.ts'
 import { lockedTick, lockedWork, neighbourTick } from './lockedWork.ts'
-import type { PartResult } from './parts.ts'
+import type { DatabasePlace, Draws, PartResult } from './parts.ts'
 import { createClient, migrateEngine } from '../product.ts'
 
 type Payload = PayloadOf<typeof lockedWork>
@@ -39,8 +39,8 @@ const DEADLOCK = '40P01'
  * are killed, and people and programs enqueue, replace, cancel and migrate. When the locks are gone, all has to have ended as told.
  */
 export async function runLocks(
-  { seed, rounds }: { seed: number; rounds: number },
-  { databaseUrl, signal }: { databaseUrl: string; signal: AbortSignal },
+  { seed, count: rounds }: Draws,
+  { databaseUrl, signal }: DatabasePlace,
 ): Promise<PartResult> {
   const random = createRandom(seed)
   const problems: string[] = []

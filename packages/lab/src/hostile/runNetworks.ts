@@ -4,7 +4,7 @@ import { defineJob } from '@roundsman/engine'
 import { migrate as migrateEngine } from '@roundsman/engine/migrate'
 import { createWorker } from '@roundsman/engine/worker'
 import { createLogger } from '@roundsman/node-app'
-import { createProxy, type Proxy } from '@roundsman/testing'
+import { createProxy, waitFor, type Proxy } from '@roundsman/testing'
 import pg from 'pg'
 import { z } from 'zod'
 import { createRandom, type Random } from '../createRandom.ts'
@@ -131,13 +131,11 @@ export async function runNetworks(
   }
 
   async function judge(): Promise<void> {
-    const deadline = performance.now() + BACK_WITHIN_MS
-    let counts = await countRuns()
-    while (counts.success < result.enqueued && performance.now() < deadline) {
-      await pause(200, undefined, { signal })
-      counts = await countRuns()
-    }
-    const { success, failed, running } = counts
+    const haveSucceeded = async () => (await countRuns()).success >= result.enqueued
+    await waitFor(haveSucceeded, { timeoutMs: BACK_WITHIN_MS, signal }).catch(() =>
+      signal.throwIfAborted(),
+    )
+    const { success, failed, running } = await countRuns()
     if (success !== result.enqueued || running > 0)
       result.problems.push(
         `of ${result.enqueued} pieces ${success} succeeded, ${running} runs are under way`,

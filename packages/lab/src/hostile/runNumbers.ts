@@ -16,7 +16,7 @@ import {
 import fc from 'fast-check'
 import pg from 'pg'
 import { z } from 'zod'
-import type { PartResult } from './parts.ts'
+import type { DatabasePlace, Draws, PartResult } from './parts.ts'
 import { createClient, migrateEngine } from '../product.ts'
 
 /** An isolated handler has a file of its own. */
@@ -54,8 +54,8 @@ const BY = { actor: 'somebody', reason: 'the numbers' }
  * @throws Error with the smallest draw that is not
  */
 export async function runNumbers(
-  { seed, draws }: { seed: number; draws: number },
-  { databaseUrl, signal }: { databaseUrl: string; signal: AbortSignal },
+  { seed, count: draws }: Draws,
+  { databaseUrl, signal }: DatabasePlace,
 ): Promise<PartResult> {
   await migrateEngine(databaseUrl)
   const pool = new pg.Pool({ connectionString: databaseUrl, application_name: 'numbers', max: 10 })

@@ -3,9 +3,10 @@ import { setTimeout as pause } from 'node:timers/promises'
 import fc from 'fast-check'
 import { nextTick } from '@roundsman/engine'
 import { nextTicks } from '@roundsman/engine/internal'
+import { waitFor } from '@roundsman/testing'
 import { endMember, startMember, type Member } from '../createFleet.ts'
 import { openPool, type Pool } from '../openPool.ts'
-import type { PartResult } from './parts.ts'
+import type { DatabasePlace, Draws, PartResult } from './parts.ts'
 import { SCHEDULES, STEADY } from './scheduleJobs.ts'
 import type { ScheduleSettings } from './scheduleProcess.ts'
 import { migrateEngine } from '../product.ts'
@@ -49,8 +50,8 @@ const drawStep = fc.oneof(
  * their rows. One worker lives all the time, so a schedule that all define alike owes a tick of every second.
  */
 export async function runSchedules(
-  { seed, steps }: { seed: number; steps: number },
-  { databaseUrl, signal }: { databaseUrl: string; signal: AbortSignal },
+  { seed, count: steps }: Draws,
+  { databaseUrl, signal }: DatabasePlace,
 ): Promise<PartResult> {
   const database = openPool({ url: databaseUrl, applicationName: 'hostile schedules', poolSize: 2 })
   const members: Versioned[] = []
@@ -123,12 +124,10 @@ async function judge(
   members: readonly Versioned[],
   signal: AbortSignal,
 ): Promise<string[]> {
-  const deadline = Date.now() + PATIENCE_MS
-  let undecided = await findUndecided(database, members)
-  while (undecided.length > 0 && Date.now() < deadline) {
-    await pause(500, undefined, { signal })
-    undecided = await findUndecided(database, members)
-  }
+  const areDecided = async () => (await findUndecided(database, members)).length === 0
+  const options = { timeoutMs: PATIENCE_MS, intervalMs: 500, signal }
+  await waitFor(areDecided, options).catch(() => signal.throwIfAborted())
+  const undecided = await findUndecided(database, members)
   return [...undecided, ...(await findGaps(database)), ...(await findTwice(database))]
 }
 

@@ -12,22 +12,21 @@ export interface ScheduleSettings {
   version: number
 }
 
-const { settings, tell } = followDriver<ScheduleSettings>()
+const { settings, runWorker } = followDriver<ScheduleSettings>()
 const { databaseUrl, version } = settings
 const client = openPrisma(databaseUrl, 'hostile schedules', { poolSize: 2 })
 const jobs = SCHEDULES[version] ?? []
-const worker = createWorker({
-  schema: 'public',
-  retention: false,
-  databaseUrl,
-  client,
-  jobs,
-  handlers: Object.fromEntries(
-    jobs.map(({ name }) => [name, async () => undefined]),
-  ) as HandlersFor<readonly Job[], TransactionOf<PrismaClient>>,
-  log: createLogger({ app: 'schedules', level: 'warn' }),
-  drainTimeoutMs: 2_000,
-})
-process.once('SIGTERM', () => void worker.stop().then(() => process.exit(0)))
-await worker.start()
-tell({ isReady: true })
+await runWorker(
+  createWorker({
+    schema: 'public',
+    retention: false,
+    databaseUrl,
+    client,
+    jobs,
+    handlers: Object.fromEntries(
+      jobs.map(({ name }) => [name, async () => undefined]),
+    ) as HandlersFor<readonly Job[], TransactionOf<PrismaClient>>,
+    log: createLogger({ app: 'schedules', level: 'warn' }),
+    drainTimeoutMs: 2_000,
+  }),
+)

@@ -1,10 +1,11 @@
 // One of the workers that have to live with whatever was drawn.
 import { setTimeout as pause } from 'node:timers/promises'
-import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
+import type { PrismaClient } from '@roundsman/db'
 import { createLogger } from '@roundsman/node-app'
 import type { Details, HandlersFor, Job, RunContext, TransactionOf } from '@roundsman/engine'
 import { createWorker } from '@roundsman/engine/worker'
 import { followDriver } from '../followDriver.ts'
+import { openPrisma } from '../product.ts'
 import type { WorkerSettings } from './createHostileFleet.ts'
 import { createHostileObserver } from './createHostileObserver.ts'
 import { drawRunnableJobs } from './drawDefinitions.ts'
@@ -16,28 +17,20 @@ import { watchEventLoop } from './watchEventLoop.ts'
 type Tx = TransactionOf<PrismaClient>
 type Context = RunContext<unknown, Tx>
 
-const { settings, tell } = followDriver<WorkerSettings>()
+const { settings, tell, runWorker } = followDriver<WorkerSettings>()
+const { databaseUrl, seed } = settings
 const LONG_STEP_MS = 150
 const DRAIN_TIMEOUT_MS = 2_000
 
-// Ctrl-C signals the whole process group. The driver ends the others itself.
-process.on('SIGINT', () => undefined)
 grantWishes()
-
-const log = createLogger({ app: 'hostile', level: 'info' })
-const prisma = createDatabaseClient({
-  url: settings.databaseUrl,
-  applicationName: 'hostile worker',
-  onPoolError: (error) => log.debug({ err: error }, 'database connection lost'),
-})
-const watch = watchEventLoop(tell)
-const drawn = drawRunnableJobs(settings.seed)
+const { block } = watchEventLoop(tell)
+const drawn = drawRunnableJobs(seed)
 
 const handlers: HandlersFor<typeof hostileJobs, Tx> = {
   guilty: (context) => perform(context, drawOf(context)),
   guiltyAgain: (context) => perform(context, drawOf(context)),
   guiltyHasty: (context) => perform(context, drawOf(context)),
-  guiltyTick: (context) => perform(context, drawOutcome(settings.seed, secondOf(context))),
+  guiltyTick: (context) => perform(context, drawOutcome(seed, secondOf(context))),
   deadly: (context) => perform(context, deadlyOutcome(context.payload.number)),
   sink: () => Promise.resolve(),
   innocent: (context) => leaveRow(context, 1),
@@ -50,34 +43,32 @@ const handlers: HandlersFor<typeof hostileJobs, Tx> = {
   innocentTick: (context) => leaveRow(context, 1),
 }
 
-const worker = createWorker({
-  schema: 'public',
-  retention: false,
-  databaseUrl: settings.databaseUrl,
-  client: prisma,
-  jobs: [...hostileJobs, ...drawn],
-  handlers: {
-    ...handlers,
-    ...Object.fromEntries(
-      drawn.map(({ name }) => [name, (context: Context) => perform(context, drawOf(context))]),
-    ),
-  } as HandlersFor<readonly Job[], Tx>,
-  log,
-  drainTimeoutMs: DRAIN_TIMEOUT_MS,
-  observers: [createHostileObserver(settings.seed)],
-})
-tell({ workerId: worker.id })
-process.once('SIGTERM', () => void stop())
-await worker.start()
-tell({ isReady: true })
+await runWorker(
+  createWorker({
+    schema: 'public',
+    retention: false,
+    databaseUrl,
+    client: openPrisma(databaseUrl, 'hostile worker'),
+    jobs: [...hostileJobs, ...drawn],
+    handlers: {
+      ...handlers,
+      ...Object.fromEntries(
+        drawn.map(({ name }) => [name, (context: Context) => perform(context, drawOf(context))]),
+      ),
+    } as HandlersFor<readonly Job[], Tx>,
+    log: createLogger({ app: 'hostile', level: 'info' }),
+    drainTimeoutMs: DRAIN_TIMEOUT_MS,
+    observers: [createHostileObserver(seed)],
+  }),
+)
 
 // Not async: a handler that throws at once is another case than one that rejects.
 function perform(context: Context, outcome: Outcome): Promise<Details | void> {
-  return outcome.perform({ context, sink, block: watch.block }) as Promise<Details | void>
+  return outcome.perform({ context, sink, block }) as Promise<Details | void>
 }
 
 function drawOf({ payload }: Context): Outcome {
-  return drawOutcome(settings.seed, (payload as { number: number }).number)
+  return drawOutcome(seed, (payload as { number: number }).number)
 }
 
 /** A negative number for a tick's outcome, apart from the numbers of other work. */
@@ -97,11 +88,4 @@ async function leaveRow({ run, batch }: Context, step: number): Promise<void> {
     )
     return { effects }
   })
-}
-
-async function stop(): Promise<void> {
-  await worker.stop()
-  watch.stop()
-  await prisma.$disconnect()
-  process.exit(0)
 }

@@ -6,31 +6,23 @@ import { log, openPrisma } from '../product.ts'
 import { createIncidentHandlers, incidentJobs } from './incidentJobs.ts'
 import type { WorkerSettings } from './openShop.ts'
 
-const { settings, tell } = followDriver<WorkerSettings>()
+const { settings, runWorker } = followDriver<WorkerSettings>()
 const { databaseUrl, takes, version, cron, aheadMs } = settings
 const client = openPrisma(databaseUrl, `roundsman ${hostname()}:${process.pid} shop`)
 const own = incidentJobs(cron).filter(({ name }) => takes.includes(name))
 const all = createIncidentHandlers(client)
-const worker = createWorker({
-  schema: 'public',
-  databaseUrl,
-  client,
-  version,
-  now: () => new Date(Date.now() + aheadMs),
-  // Nobody waits for what does not end.
-  drainTimeoutMs: 1_000,
-  jobs: own,
-  handlers: Object.fromEntries(own.map(({ name }) => [name, all[name]])) as never,
-  retention: takes.includes('pruneJobRuns') ? {} : false,
-  log,
-})
-tell({ workerId: worker.id })
-process.once('SIGTERM', () => void stop())
-await worker.start()
-tell({ isReady: true })
-
-async function stop(): Promise<void> {
-  await worker.stop()
-  await client.$disconnect()
-  process.exit(0)
-}
+await runWorker(
+  createWorker({
+    schema: 'public',
+    databaseUrl,
+    client,
+    version,
+    now: () => new Date(Date.now() + aheadMs),
+    // Nobody waits for what does not end.
+    drainTimeoutMs: 1_000,
+    jobs: own,
+    handlers: Object.fromEntries(own.map(({ name }) => [name, all[name]])) as never,
+    retention: takes.includes('pruneJobRuns') ? {} : false,
+    log,
+  }),
+)

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { startApi } from '../apps.ts'
+import { startApi } from '../../apps.ts'
 import { bulkInsert } from '../bulkInsert.ts'
 import { createHttpClient, type HttpClient } from '../createHttpClient.ts'
 import type { Bench } from '../openBench.ts'

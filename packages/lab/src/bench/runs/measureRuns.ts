@@ -1,10 +1,10 @@
 import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { startApi } from '../apps.ts'
+import { startApi } from '../../apps.ts'
 import { createHttpClient, type HttpClient } from '../createHttpClient.ts'
 import type { Bench } from '../openBench.ts'
-import { withClient } from '../openServer.ts'
+import { logIn, withClient } from '../openServer.ts'
 import { startProcess } from '../../startProcess.ts'
 import { inTurn, latencyOf, type Latency } from '../../statistics.ts'
 import { copyNewestRuns, fillRuns, runsSql, type JobShare } from '../fillRuns.ts'
@@ -86,7 +86,7 @@ export async function measureRuns(bench: Bench): Promise<RunsFigures> {
   const open = async (size: Size): Promise<Side> => {
     const api = await startApi(urls[size])
     stops.push(api.stop)
-    const client = createHttpClient(api.url, await api.logIn('admin'))
+    const client = createHttpClient(api.url, await logIn(urls[size], api.url, 'admin'))
     return { client, deep: await findDeepCursor(urls[size], rows[size]) }
   }
   try {

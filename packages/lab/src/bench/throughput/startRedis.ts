@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { findFreePort } from '@roundsman/local-postgres'
-import { startProgram, tellGuard } from '../../startProcess.ts'
+import { startProgram } from '../../startProcess.ts'
 
 export interface Redis {
   url: string
@@ -19,7 +19,6 @@ export async function startRedis(): Promise<Redis | null> {
   const program = await findProgram()
   if (program === null) return null
   const folder = await mkdtemp(join(tmpdir(), 'roundsman-redis-'))
-  tellGuard({ folder })
   const port = await findFreePort()
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder]
   const server = startProgram(program, args)
