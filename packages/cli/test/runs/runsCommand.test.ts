@@ -439,12 +439,14 @@ describe('roundsman work', () => {
         'Waits, enqueued 2026-05-01 11:00:00 UTC. What keeps it:',
         '  the queue is paused by ada: no paper, since 2026-05-01 11:00:00 UTC',
         '  no living worker takes work of renderInvoicePdf (0 live)',
+        // They have a higher priority, and are due as well.
+        '  2 pieces start before it',
       ],
     })
     expect(JSON.parse(json.stdout.join(''))).toMatchObject({
       workId: waiting[0],
       state: 'waiting',
-      reasons: [{ kind: 'paused' }, { kind: 'noWorker' }],
+      reasons: [{ kind: 'paused' }, { kind: 'noWorker' }, { kind: 'behind' }],
     })
     await run(commands.work, ['cancel', 'renderInvoicePdf', '--id', waiting[1] as string, ...by])
     expect((await run(commands.work, ['explain', waiting[1] as string])).stdout).toEqual([
