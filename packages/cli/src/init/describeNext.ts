@@ -25,7 +25,7 @@ export function describeNext(
     `${paint('green', 'Written.')} ${undo === null ? 'There is no git repository here: undo it by hand.' : `To take it back: ${undo}`}`,
     [`Run now${has}:`, ...commands.map((command) => `  ${paint('bold', command)}`)].join('\n'),
     wrap(
-      `Then ${plan.places.console ? `${plan.places.console.basePath} of your product` : nearestCommand(facts.packageManager, 'roundsman console')} shows what runs; measureDatabase does each minute.`,
+      `Then ${plan.places.console ? `${plan.places.console.basePath} of your product` : nearestCommand(facts.packageManager, 'roundsman console')} shows what runs: measureDatabase each minute, and at once by ${nearestCommand(facts.packageManager, 'roundsman once measureDatabase')}.`,
       width,
     ),
     describeEnqueue(facts, plan, width),
