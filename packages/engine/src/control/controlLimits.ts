@@ -64,7 +64,9 @@ export async function setLimit(
   if (job !== undefined && global !== null)
     await tx.query('insert into "JobLimit" ("name") values ($1) on conflict do nothing', [name])
   const row = await lockLimit(tx, name)
-  if (row === null) return { outcome: 'notFound', limit: name, transactionId: null }
+  const isOfJob = row?.jobs === null
+  if (row === null || isOfJob !== (job !== undefined))
+    return { outcome: 'notFound', limit: name, transactionId: null }
   if (row.setGlobal === global) return { outcome: 'unchanged', limit: name, transactionId: null }
   const { rows } = await tx.query<{ transactionId: string }>(
     `update "JobLimit" set "setGlobal" = $2::int, "setBy" = case when $2::int is not null then $3 end,

@@ -161,6 +161,12 @@ describe('a limit that somebody sets', () => {
     ])
   })
 
+  it('is one that jobs share, and no row of a job', async () => {
+    await register('v1', sync(5), paced)
+    for (const name of ['job:sync', 'rate:paced'])
+      expect(await queue.client.limits.set({ limit: { name } }, { global: 1 }, by)).toBe('notFound')
+  })
+
   it('is that of a job whose code has none, too', async () => {
     expect(await queue.client.limits.set({ job: { name: 'free' } }, { global: 4 }, by)).toBe('set')
     expect(await queue.client.limits.list()).toMatchObject([
