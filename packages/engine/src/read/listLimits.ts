@@ -54,12 +54,7 @@ const HAS_RATE = (name: string) =>
   `exists (select from "JobLimit" rate where rate."name" = 'rate:' || ${name} and rate."rateLimit" is not null)`
 
 const LIST_LIMITS_SQL = `
-  with held as materialized (
-    -- Claims do not name a rate that a job has alone.
-    select held."id", held."key", claim."name", claim."limits" || ('rate:' || claim."name") as "limits", claim."workerId", claim."startedAt"
-    from "JobClaim" claim cross join unnest(claim."runIds", claim."keys") held("id", "key")
-    where (claim."limits" is not null or ${HAS_RATE('claim."name"')}) and ${hasNotEnded('held."id"')}
-  )
+  with held as materialized (${HELD_UNDER_LIMITS})
   select substring(one."name" from '[^:]*$') as "name", one."jobs", one."global", one."setGlobal", ${boundedText('one."setBy"')} as "setBy",
          ${boundedText('one."setReason"')} as "setReason", one."setAt", one."perKey", one."order", one."rateLimit",
          one."ratePerMs"::float8 as "ratePerMs", one."rateBy", runs."count" as "running", coalesce(runs."list", '[]') as "runs",

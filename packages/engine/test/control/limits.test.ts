@@ -212,25 +212,19 @@ describe('a limit that somebody sets', () => {
 })
 
 describe('a job with a rate alone', () => {
-  const claim = (limits: string | null) =>
-    runtime.rows(
-      `insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "enqueuedAts", "limits", "place")
-       values (gen_random_uuid(), 'paced', 'w9', now(), 'infinity', array[gen_random_uuid()], array[now()], $1::text[], 5)`,
-      [limits],
-    )
-
   it('is listed with what runs, and until when it waits', async () => {
     await register('v1', paced)
-    await claim(null)
-    // After a first refusal claims name its own limit.
-    await claim('{job:paced}')
+    await runtime.rows(
+      `insert into "JobClaim" ("id", "name", "workerId", "startedAt", "expiresAt", "runIds", "enqueuedAts", "limits", "place")
+       values (gen_random_uuid(), 'paced', 'w9', now(), 'infinity', array[gen_random_uuid()], array[now()], '{rate:paced}', 5)`,
+    )
     await runtime.rows(`insert into "JobLimit" ("name") values ('job:paced'), ('job:charge')`)
     await runtime.rows(
       `insert into "JobPark" ("name", "key", "until", "since") select "name", '', '2026-12-31Z'::timestamptz + interval '10 years', now() from "JobLimit" where "name" like 'job:%'`,
     )
     expect(await queue.client.limits.list()).toMatchObject([
       { name: 'charge', running: 0, parkedUntil: expect.stringContaining('2036') },
-      { name: 'paced', running: 2, parkedUntil: expect.stringContaining('2036') },
+      { name: 'paced', running: 1, parkedUntil: expect.stringContaining('2036') },
     ])
   })
 })

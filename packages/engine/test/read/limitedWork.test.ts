@@ -192,7 +192,6 @@ async function make(drawn: State): Promise<void> {
       `insert into "JobKeyThrottle" ("name", "key", "freeAt") values ('sync', 'a', now() + $1::float8 * interval '1 second')`,
       [far.a],
     )
-  // What has been claimed by a job with nothing but a rate names no limits.
   await runtime.rows(
     `with run as materialized (
        select one.*, gen_random_uuid() as "id" from jsonb_to_recordset($1::jsonb)
@@ -209,7 +208,7 @@ async function make(drawn: State): Promise<void> {
     [
       JSON.stringify(drawn.runs.map((one, nth) => ({ ...one, nth }))),
       own.order !== null,
-      hasLimits ? ['job:sync', ...(shared === null ? [] : ['crm'])] : null,
+      hasLimits ? ['job:sync', ...(shared === null ? [] : ['crm'])] : ['rate:sync'],
       shared !== null,
     ],
   )
@@ -425,7 +424,7 @@ const countedLimits = () =>
            count(run."id")::int as "running",
            coalesce(json_agg(run."id" order by claim."startedAt") filter (where run."id" is not null), '[]') as "runs",
            ${isParked} as "isParked"
-    from "JobLimit" one left join run on one."name" in (select unnest(run."limits") union select 'rate:' || run."name") left join "JobClaim" claim on claim."runIds" @> array[run."id"]
+    from "JobLimit" one left join run on one."name" = any(run."limits") left join "JobClaim" claim on claim."runIds" @> array[run."id"]
     where coalesce(one."global", one."setGlobal", one."rateLimit") is not null or one."order" is not null
       or one."name" like 'job:%' and ${isParked}
     group by one."name" order by one."name" <> 'crm'`)
