@@ -185,9 +185,10 @@ export async function runOnce<J extends Job, Client extends HostClient>(
         ? letter
         : { kind: 'noDeadLetter', workId: options.deadLetter }
     }
-    // A run whose process has died would block this one until a worker starts, so end it. Wait for the grace first: after a
+    // A run whose process has died would block this one until a worker starts, also one of another job under the same limit, so
+    // end it. Wait for the grace first: after a
     // restart of PostgreSQL, processes that live have to come back.
-    if (taken === null && (await isHeldByLostRun())) {
+    if (taken === null && (await findLostClaims(database, workerId)).length > 0) {
       await delay(RESCUE_GRACE_MS)
       await rescueLostRuns({ database, workerId, log, now, observers })
       taken = await record()
@@ -258,10 +259,6 @@ export async function runOnce<J extends Job, Client extends HostClient>(
         if (error instanceof NotRecorded) return null
         throw error
       })
-  }
-
-  async function isHeldByLostRun(): Promise<boolean> {
-    return (await findLostClaims(database, workerId)).some(({ name }) => name === job.name)
   }
 
   async function execute(taken: TakenWork): Promise<RunOnceResult> {

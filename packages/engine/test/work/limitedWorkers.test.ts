@@ -199,6 +199,23 @@ describe('a run by hand', () => {
     expect(await run('busy')).toMatchObject({ kind: 'alreadyRunning' })
     expect(await run('idle')).toMatchObject({ kind: 'ended', run: { status: 'success' } })
   })
+
+  it('takes the slot of a run of another job under the same limit whose worker has died', async () => {
+    const { retention: _retention, ...options } = runtime.workerOptions
+    await runtime.rows(
+      `insert into "JobLimit" ("name", "global", "jobs") values ('crm', 1, array['fair', 'mail'])`,
+    )
+    await runtime.rows(
+      `insert into "JobWorker" ("id", "liveness", "lanes") values ('gone', 'lock', '{}')`,
+    )
+    await runtime.rows(
+      `insert into "JobClaim" ("id", "name", "workerId", "startedAt", "createdAt", "expiresAt", "runIds", "enqueuedAts", "limits", "place")
+       values (gen_random_uuid(), 'mail', 'gone', now() - interval '1 h', now() - interval '1 h', 'infinity', array[gen_random_uuid()], array[now()], '{crm}', 5)`,
+    )
+    const handler = async () => undefined
+    const ended = await runOnce({ ...options, job: fair, payload: { tenant: 'a' }, handler })
+    expect(ended).toMatchObject({ kind: 'ended' })
+  })
 })
 
 describe('work from before its job had keys', () => {
