@@ -96,6 +96,11 @@ export default defineConfig({
   buildEnd({ outDir }) {
     for (const file of linkedFiles) cpSync(join(ROOT, file), join(outDir, file))
   },
+  // Where no heading stands beside the text, it has the room.
+  transformPageData({ filePath, frontmatter }) {
+    const aside = /^##/m.test(readFileSync(join(ROOT, filePath), 'utf8'))
+    return { frontmatter: { ...frontmatter, aside } }
+  },
   cacheDir: '../../node_modules/.cache/vitepress',
   lang: 'en',
   title: 'Roundsman',
