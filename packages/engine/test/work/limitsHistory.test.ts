@@ -311,8 +311,8 @@ async function take(one: Step, jobs: readonly (readonly Job[])[]): Promise<void>
       const set = runtime.database.transaction((tx) =>
         setKey(tx, { name: 'sync' }, one.key, settings, by),
       )
-      return void (await set.catch((error: Error) => {
-        if (!error.message.includes('with fifo it is 1')) throw error
+      return void (await set.catch((error: unknown) => {
+        if (!String(error).includes('with fifo it is 1')) throw error
       }))
     }
     case 'park':
