@@ -4,6 +4,7 @@ import { sqlOf, type Database } from '../src/store/database.ts'
 import { createSchema } from '../src/store/schema.ts'
 import { createClaimer } from '../src/work/claimer.ts'
 import { createLane, type Lane } from '../src/work/lane.ts'
+import type { Limits } from '../src/work/limits.ts'
 import type { TestRuntime } from './openTestRuntime.ts'
 
 /** Lanes of one worker, each for two runs at once, which end as soon as they begin. Nothing wakes them. */
@@ -12,8 +13,14 @@ export function startTestLanes(
   jobs: readonly Job[],
   database: Database,
   onExecute: (taken: TakenWork) => void,
+  limits?: Limits,
 ): Lane[] {
-  const claimer = createClaimer({ database, workerId: 'w1', now: () => new Date() })
+  const claimer = createClaimer({
+    database,
+    workerId: 'w1',
+    now: () => new Date(),
+    ...(limits && { limits }),
+  })
   const lanes = jobs.map((job) =>
     createLane({
       job,

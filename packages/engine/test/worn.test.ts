@@ -1,7 +1,7 @@
 // Not quick: goes through many failures.
 import { createProxy, openForTests, waitFor } from '@roundsman/testing'
 import fc from 'fast-check'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { defineJob, type Job } from '../src/index.ts'
 import { openReader } from '../src/client.ts'
 import { createListener } from '../src/liveness/listener.ts'
@@ -12,6 +12,7 @@ import { createSettler } from '../src/run/settler.ts'
 import { createWaker } from '../src/store/waker.ts'
 import { createClaimer } from '../src/work/claimer.ts'
 import { createLane } from '../src/work/lane.ts'
+import type { Limits } from '../src/work/limits.ts'
 import { createSuspectLane } from '../src/work/suspectLane.ts'
 import { createTurns } from '../src/work/turns.ts'
 import { createWakeUps } from '../src/work/wakeUps.ts'
@@ -24,6 +25,7 @@ import {
 } from './countCosts.ts'
 import { openTestQueue } from './openTestQueue.ts'
 import { openTestRuntime } from './openTestRuntime.ts'
+import { registeredLimits } from './registeredLimits.ts'
 
 const letter = defineJob({ name: 'letter' })
 const parcel = defineJob({ name: 'parcel' })
@@ -36,8 +38,13 @@ const jobs = [letter, parcel, limited]
 const runtime = openForTests(openTestRuntime)
 const opened = openForTests(() => openTestQueue(runtime, jobs))
 
+let limits: Limits
+beforeAll(async () => {
+  limits = await registeredLimits(runtime, jobs)
+})
+
 const claimerOf = ({ database }: Counted) =>
-  createClaimer({ database, workerId: 'w1', now: () => new Date() })
+  createClaimer({ database, workerId: 'w1', now: () => new Date(), limits })
 
 describe('after any ups and downs costs as much as a new one:', () => {
   const cases: [string, (counted: Counted) => Promise<Used> | Used][] = [

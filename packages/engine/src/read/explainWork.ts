@@ -368,7 +368,10 @@ function listReasons(row: Row): WaitReason[] {
     add('exclusive', 'one run at a time, and one is under way', { runs: toRuns(row.excludedBy) })
   for (const limit of row.limits ?? []) addReasonsOf(limit, row.key, add)
   reasons.sort((one, other) => WAIT_REASONS.indexOf(one.kind) - WAIT_REASONS.indexOf(other.kind))
-  if (!row.isExcluded && row.areFull === true)
+  // What the run of an exclusive job takes is said already.
+  const isTold = ({ runId }: { runId: string }) =>
+    (row.excludedBy ?? []).some((run) => run.runId === runId)
+  if (row.areFull === true && !(row.isExcluded && (row.running ?? []).every(isTold)))
     add('slotsFull', `all ${row.slots} slots of its workers are taken`, {
       runs: toRuns(row.running),
     })

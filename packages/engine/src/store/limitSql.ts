@@ -41,7 +41,10 @@ export async function readRules(
 /** After an instant until which others have refused, one run at a time tries for so long; then all may. */
 export const HALF_OPEN_S = 10
 
-/** The terms of a rate of `limit` starts, as throttle.ts has them. `ahead.ms`: how far its row is ahead. */
+/**
+ * The terms of a rate of `limit` starts, by the generic cell rate algorithm: each start moves `freeAt` on by its share of the time.
+ * `ahead.ms`: how far its row is ahead.
+ */
 function rateOf(limit: string) {
   const burst = `greatest(1, floor(${limit} / 10))`
   const intervalMs = `rule."ratePerMs"::float8 / ${limit}`

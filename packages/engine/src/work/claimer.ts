@@ -25,7 +25,6 @@ import { pauseAfter } from '../run/pauseAfter.ts'
 import { exclusiveKey } from '../run/runs.ts'
 import type { Room } from './room.ts'
 import type { Shares } from './shares.ts'
-import { chargeAllowance, readAllowance } from './throttle.ts'
 
 /** Takes work for the lanes of a worker. */
 export interface Claimer {
@@ -201,32 +200,6 @@ export function createClaimer({
     throw error
   }
 
-  /** Claims and charges the job's rate limit in one transaction, which locks the limit meanwhile. */
-  async function claimLimited(
-    job: Job,
-    request: ClaimRequest,
-    rateLimit: NonNullable<Job['rateLimit']>,
-    suspects?: { isAlone: boolean },
-  ): Promise<ClaimAnswer> {
-    let allowance = { starts: 0, freeInMs: 0 }
-    const taken = await claimWithRetry([request], () =>
-      database.transaction(async (tx) => {
-        allowance = await readAllowance(tx, request.name, rateLimit)
-        const limit = Math.min(request.limit, allowance.starts)
-        if (limit === 0) return NOTHING
-        const requests = [{ ...request, limit }]
-        const claimed = await claimWork(tx, { workerId, requests, startedAt: now(), suspects })
-        const count = claimed.work.length
-        if (count > 0) await chargeAllowance(tx, request.name, rateLimit, count)
-        return claimed
-      }),
-    )
-    if (suspects === undefined) floors.note(job.name, taken.work)
-    const { starts, freeInMs } = allowance
-    if (starts === 0) return { ...toAnswer(taken, job, request.limit), mayBeMore: false, freeInMs }
-    return toAnswer(taken, job, Math.min(request.limit, starts))
-  }
-
   /** Claims under the job's limits over all workers, and by its keys. */
   async function claimByRules(
     job: Job,
@@ -323,8 +296,6 @@ export function createClaimer({
       const request = toRequest(job, limit, manner)
       const rules = limits.of(job.name)
       if (rules !== null) return await claimByRules(job, request, rules, manner ?? {})
-      // Only where nobody has registered it, as workers do before their first claim.
-      if (job.rateLimit !== null) return await claimLimited(job, request, job.rateLimit)
       return await new Promise((resolve, reject) => {
         waiting.push({ job, request, resolve, reject })
         schedule()
@@ -336,7 +307,6 @@ export function createClaimer({
       const suspects = { isAlone: job.isolate === null }
       const rules = limits.of(job.name)
       if (rules !== null) return await claimByRules(job, request, rules, {}, suspects)
-      if (job.rateLimit !== null) return await claimLimited(job, request, job.rateLimit, suspects)
       const requests = [request]
       const taken = await claimWithRetry(requests, () =>
         claimWork(database, { workerId, requests, startedAt: now(), suspects }),

@@ -5,6 +5,7 @@ import { defineJob, type Job, type JobOptions } from '../../src/index.ts'
 import { createClaimer } from '../../src/work/claimer.ts'
 import { openTestQueue, toTestWork } from '../openTestQueue.ts'
 import { openTestRuntime } from '../openTestRuntime.ts'
+import { registeredLimits } from '../registeredLimits.ts'
 
 const NAME = 'parcel'
 const DAY_MS = 86_400_000
@@ -53,7 +54,7 @@ const roundToSeconds = (ms: number) => Math.max(1, Math.round(ms / 1000)) * 1000
 
 async function expectHonoured(job: Job<typeof NAME>): Promise<void> {
   const { timeoutMs, retry, rateLimit } = job
-  await runtime.clear('JobThrottle')
+  await runtime.clear('JobThrottle', 'JobLimit')
   jobs[0] = job
   await runtime.prisma.$transaction((tx) => opened.client.enqueueMany(tx, job, [{ payload: {} }]))
 
@@ -65,6 +66,7 @@ async function expectHonoured(job: Job<typeof NAME>): Promise<void> {
     database: runtime.database,
     workerId: 'w1',
     now: () => new Date(),
+    limits: await registeredLimits(runtime, [job]),
   })
   const claimed = await claimer.claim(job, Math.min(job.concurrency ?? 1, MOST_AT_ONCE))
   const work = claimed.work.map(toTestWork)

@@ -12,7 +12,6 @@ import type { Connection } from '../../src/store/database.ts'
 import { giveEmptyKeys, readRules } from '../../src/store/limitSql.ts'
 import { placeDue } from '../../src/store/looks.ts'
 import { PLACE_SQL } from '../../src/store/place.ts'
-import { readAllowance } from '../../src/work/throttle.ts'
 import { openTestQueue } from '../openTestQueue.ts'
 import { openTestRuntime } from '../openTestRuntime.ts'
 
@@ -286,7 +285,7 @@ async function isTaken(id: string, drawn: State): Promise<boolean> {
 async function claim(
   tx: Connection,
   piece: { key: string | null; losses: number },
-  { isExclusive, own }: State,
+  { isExclusive }: State,
 ): Promise<TakenWork[]> {
   const request = {
     claimId: crypto.randomUUID(),
@@ -308,10 +307,6 @@ async function claim(
     const keys = hasKeys ? [{ key: piece.key ?? '', take: 1, behind: null }] : null
     return (await claimUnderLimits(tx, { ...of, request, limits: rules.limits, known: null, keys }))
       .work
-  }
-  if (own.rate !== null) {
-    const allowance = await readAllowance(tx, 'sync', { limit: own.rate.limit, perMs: 60_000 })
-    if (allowance.starts === 0) return []
   }
   return (await claimWork(tx, { ...of, requests: [request] })).work
 }

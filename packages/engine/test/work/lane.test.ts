@@ -1,6 +1,6 @@
 // Not quick: waits for lanes that nobody wakes.
 import { openForTests, waitFor } from '@roundsman/testing'
-import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { defineJob, type Job } from '../../src/index.ts'
 import { ClaimConflict, type TakenWork } from '../../src/store/claimWork.ts'
 import { endStaleClaims } from '../../src/liveness/rescue.ts'
@@ -9,9 +9,11 @@ import { placeDue } from '../../src/store/looks.ts'
 import { createClaimer, type ClaimAnswer, type Claimer } from '../../src/work/claimer.ts'
 import { createLane, type Lane } from '../../src/work/lane.ts'
 import { createPayloadBudget } from '../../src/work/payloadBudget.ts'
+import type { Limits } from '../../src/work/limits.ts'
 import { createTurns } from '../../src/work/turns.ts'
 import { openTestQueue, toTestWork } from '../openTestQueue.ts'
 import { openTestRuntime } from '../openTestRuntime.ts'
+import { registeredLimits } from '../registeredLimits.ts'
 import { startTestLanes, textOf } from '../startTestLanes.ts'
 
 const echo = defineJob({ name: 'echo' })
@@ -36,8 +38,13 @@ const opened = openForTests(() =>
 )
 let lanes: Lane[] = []
 let executed: TakenWork[]
+let limits: Limits
 /** The claiming statements that returned work. */
 let statements: string[]
+
+beforeAll(async () => {
+  limits = await registeredLimits(runtime, jobs)
+})
 
 beforeEach(async () => {
   executed = []
@@ -60,7 +67,7 @@ function startLanes(of: readonly Job[], database: Database): void {
       return result as never
     },
   }
-  lanes = startTestLanes(runtime, of, counted, (claim) => executed.push(claim))
+  lanes = startTestLanes(runtime, of, counted, (claim) => executed.push(claim), limits)
 }
 
 const send = (job: Job) => runtime.prisma.$transaction((tx) => opened.client.enqueue(tx, job, {}))
@@ -166,7 +173,7 @@ describe('a claimer', () => {
 })
 
 const realClaimer = () =>
-  createClaimer({ database: runtime.database, workerId: 'w1', now: () => new Date() })
+  createClaimer({ database: runtime.database, workerId: 'w1', now: () => new Date(), limits })
 
 /** Holds claims up until it is opened: `before` they are sent, or `after` they were answered. */
 function holdClaims(when: 'before' | 'after') {
@@ -324,7 +331,7 @@ describe('a lane that is full', () => {
     await runtime.prisma.$transaction((tx) =>
       opened.client.enqueueMany(tx, echo, [{ payload: {} }, { payload: {} }]),
     )
-    const limits: number[] = []
+    const wanted: number[] = []
     const ends: (() => void)[] = []
     const { database, open, asked } = holdClaims('before')
     const first = realClaimer()
@@ -333,7 +340,7 @@ describe('a lane that is full', () => {
       job: echo,
       concurrency: 3,
       claimer: {
-        claim: (job, limit) => (limits.push(limit) === 1 ? first : slowed).claim(job, limit),
+        claim: (job, limit) => (wanted.push(limit) === 1 ? first : slowed).claim(job, limit),
       },
       log: runtime.log,
       execute: async (claim) => {
@@ -351,7 +358,7 @@ describe('a lane that is full', () => {
     await waitFor(() => lane.running() === 1)
     lane.wake()
     await waitFor(() => asked() === 2)
-    expect(limits).toEqual([3, 1, 1])
+    expect(wanted).toEqual([3, 1, 1])
     open()
     for (const end of ends) end()
     await lane.stop()
@@ -551,16 +558,6 @@ describe.each([echo, limited])(
           const result = await runtime.database.query(statement, values)
           if (isClaim && result.rows.length > 0) fail()
           return result as never
-        },
-        async transaction(work) {
-          const result = await runtime.database.transaction(async (tx) => {
-            const answer = await work(tx)
-            if (when === 'before') fail()
-            return answer
-          })
-          // The claim has committed, but its answer is lost.
-          if ((result as { work: unknown[] }).work.length > 0) fail()
-          return result
         },
       }
     }

@@ -10,8 +10,10 @@ import type { TakenWork } from '../../src/store/claimWork.ts'
 import type { Database } from '../../src/store/database.ts'
 import { createClaimer } from '../../src/work/claimer.ts'
 import { createFloors } from '../../src/work/floors.ts'
+import type { Limits } from '../../src/work/limits.ts'
 import { openTestQueue } from '../openTestQueue.ts'
 import { openTestRuntime } from '../openTestRuntime.ts'
+import { registeredLimits } from '../registeredLimits.ts'
 import { textOf } from '../startTestLanes.ts'
 
 const parcel = defineJob({ name: 'parcel' })
@@ -26,11 +28,13 @@ const WORKERS = ['w1', 'w2', 'w3']
 const runtime = openForTests(openTestRuntime)
 const opened = openForTests(() => openTestQueue(runtime, [parcel]))
 let sessions: Session[]
+let limits: Limits
 
 beforeAll(async () => {
   const { url, database, log } = runtime
   sessions = WORKERS.slice(1).map((workerId) => createSession({ url, database, workerId, log }))
   for (const session of sessions) await session.start()
+  limits = await registeredLimits(runtime, [limited])
 })
 
 afterAll(async () => {
@@ -76,12 +80,13 @@ it('no work is stranded, whose transactions commit late or roll back, and whose 
     const floors = all[nth]!
     const now = () => new Date()
     const { database } = runtime
-    const claimer = createClaimer({ database: losing(database), workerId, now, floors })
+    const of = { database: losing(database), workerId, now, floors }
+    const [plain, rated] = [createClaimer(of), createClaimer({ ...of, limits })]
     let hasBacklog = false as boolean
     while (!done.signal.aborted) {
       const before = readFloors()
-      const { work: brought, mayBeMore } = await claimer
-        .claim(chance(2) ? parcel : limited, 1 + below(4), { hasBacklog })
+      const { work: brought, mayBeMore } = await (chance(2) ? plain : rated)
+        .claim(parcel, 1 + below(4), { hasBacklog })
         .catch(() => ({ work: [] as TakenWork[], mayBeMore: false }))
       taken.push(...brought.map(({ run }) => run.workId as string))
       for (const { run, from } of brought)

@@ -1,13 +1,15 @@
+import { waitFor } from '@roundsman/testing'
 import pg from 'pg'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import { readRound } from '../../src/liveness/rounds.ts'
 import { createClaimer, type Claimer } from '../../src/work/claimer.ts'
 import { createFloors, type Floors } from '../../src/work/floors.ts'
+import type { Limits } from '../../src/work/limits.ts'
 import type { Database } from '../../src/store/database.ts'
 import { placeDueSql } from '../../src/store/looks.ts'
+import { registeredLimits } from '../registeredLimits.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
-import { textOf } from '../startTestLanes.ts'
 import { useSession } from '../useSession.ts'
 
 const plain = defineJob({ name: 'plain' })
@@ -16,9 +18,16 @@ const limited = defineJob({
   rateLimit: { limit: 1_000, perMs: 1_000 },
 })
 
+const WAITS_FOR_LOCK = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+
 const { runtime, client } = useClientRuntime()
 const session = useSession(runtime)
 let floors: Floors
+let limits: Limits
+
+beforeAll(async () => {
+  limits = await registeredLimits(runtime, [limited])
+})
 
 beforeEach(async () => {
   floors = createFloors()
@@ -26,7 +35,7 @@ beforeEach(async () => {
 })
 
 const openClaimer = (database: Database): Claimer =>
-  createClaimer({ database, workerId: 'w1', now: () => new Date(), floors })
+  createClaimer({ database, workerId: 'w1', now: () => new Date(), floors, limits })
 
 async function count(claimer: Claimer, job: typeof plain | typeof limited): Promise<number> {
   return (await claimer.claim(job, 10)).work.length
@@ -65,35 +74,22 @@ describe('a worker that has taken work finds the next', () => {
     expect(await count(claimer, plain)).toBe(1)
   })
 
-  it('that committed late, its place taken while the claim had locked the rate limit', async () => {
+  it('that committed late, its place taken while the claim waited for the lock of its limit', async () => {
     const { database, url, prisma } = runtime
+    const claimer = openClaimer(database)
     const late = new pg.Client(url)
     await late.connect()
-    let hasMet = false
-    const enqueueMeanwhile = async () => {
-      hasMet = true
+    let waiting: Promise<number> | undefined
+    await database.transaction(async (tx) => {
+      await tx.query(`select from "JobLimit" where "name" = 'rate:limited' for update`)
+      waiting = count(claimer, limited)
+      await waitFor(async () => (await runtime.rows(WAITS_FOR_LOCK)).length)
       await late.query('begin')
       await client.enqueue(late, limited, {})
       await client.enqueue(prisma, limited, {})
-    }
-    const claimer = openClaimer({
-      ...database,
-      transaction: (work, options) =>
-        database.transaction(
-          (tx) =>
-            work({
-              ...tx,
-              async query(statement, values) {
-                const result = await tx.query(statement, values)
-                if (!hasMet && textOf(statement).includes('insert into "JobThrottle"'))
-                  await enqueueMeanwhile()
-                return result as never
-              },
-            }),
-          options,
-        ),
     })
-    expect(await count(claimer, limited)).toBe(1)
+    // Its snapshot is from before the lock.
+    expect([await waiting, await count(claimer, limited)]).toEqual([0, 1])
     await look(limited)
     await late.query('commit')
     await late.end()

@@ -1,9 +1,12 @@
-import { waitFor } from '@roundsman/testing'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { openForTests, waitFor } from '@roundsman/testing'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import { createWorker, type Worker } from '../../src/worker.ts'
+import { claimUnderLimits } from '../../src/store/claimUnderLimits.ts'
+import type { Connection } from '../../src/store/database.ts'
 import { createLane } from '../../src/work/lane.ts'
-import { chargeAllowance, readAllowance } from '../../src/work/throttle.ts'
+import { openTestQueue } from '../openTestQueue.ts'
+import { registeredLimits } from '../registeredLimits.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
 
 const INTERVAL_MS = 100
@@ -12,6 +15,7 @@ const call = defineJob({
   rateLimit: { limit: 5, perMs: 5 * INTERVAL_MS },
 })
 
+const REQUEST = { name: 'slow', exclusiveKey: null, expireSeconds: 900 }
 const hourly = defineJob({ name: 'hourly', rateLimit: { limit: 1, perMs: 3_600_000 } })
 
 const { runtime, client } = useClientRuntime()
@@ -111,70 +115,67 @@ describe('a lane that waits for its allowance', () => {
 
 describe('an allowance', () => {
   const rateLimit = { limit: 20, perMs: 60_000 }
+  openForTests(() => openTestQueue(runtime, []))
+
+  beforeEach(async () => {
+    await runtime.clear('JobLimit', 'JobThrottle')
+    await runtime.rows(
+      `insert into "JobWork" ("id", "name", "bytes", "payload") select gen_random_uuid(), 'slow', 2, '{}' from generate_series(1, 9)`,
+    )
+  })
+
+  /** Takes as much as may start, and no more than this. */
+  async function start(most: number, rate = rateLimit, database: Connection = runtime.database) {
+    const job = defineJob({ name: 'slow', rateLimit: rate })
+    const { limits } = (await registeredLimits(runtime, [job])).of('slow')!
+    const request = { ...REQUEST, claimId: crypto.randomUUID(), limit: most }
+    const of = { workerId: 'w1', startedAt: new Date(), limits, known: null, keys: null }
+    const { work, state } = await claimUnderLimits(database, { ...of, request })
+    return { started: work.length, free: state!.free, freeInMs: state!.openInMs ?? 0 }
+  }
+  const move = (by: string) =>
+    runtime.rows(
+      `update "JobThrottle" set "freeAt" = clock_timestamp() + $1::interval where "name" = 'slow'`,
+      [by],
+    )
 
   it('is a tenth at once, and then one after the other', async () => {
-    const { database } = runtime
-    const start = (wanted: number) =>
-      database.transaction(async (tx) => {
-        const { starts, freeInMs } = await readAllowance(tx, 'slow', rateLimit)
-        const started = Math.min(starts, wanted)
-        if (started > 0) await chargeAllowance(tx, 'slow', rateLimit, started)
-        return { started, freeInMs }
-      })
-
-    expect(await start(5)).toEqual({ started: 2, freeInMs: 0 })
+    expect(await start(5)).toEqual({ started: 2, free: 2, freeInMs: 0 })
     const { started, freeInMs } = await start(5)
     expect(started).toBe(0)
     expect(freeInMs).toBeGreaterThan(0)
     expect(freeInMs).toBeLessThanOrEqual(3_000)
   })
 
-  const read = (name: string, limits = rateLimit) =>
-    runtime.database.transaction((tx) => readAllowance(tx, name, limits))
-  const charge = (name: string, starts: number, limits = rateLimit) =>
-    runtime.database.transaction((tx) => chargeAllowance(tx, name, limits, starts))
-  const move = (name: string, by: string) =>
-    runtime.rows(
-      'update "JobThrottle" set "freeAt" = clock_timestamp() + $2::interval where "name" = $1',
-      [name, by],
-    )
-
   it('is no larger after a pause, however long nothing was started', async () => {
-    await read('idle')
-    await move('idle', '-1 hour')
-    expect(await read('idle')).toEqual({ starts: 2, freeInMs: 0 })
-    await charge('idle', 2)
-    expect((await read('idle')).starts).toBe(0)
+    await start(1)
+    await move('-1 hour')
+    expect(await start(5)).toEqual({ started: 2, free: 2, freeInMs: 0 })
+    expect((await start(5)).started).toBe(0)
   })
 
   it('is that of the limit as it is now, not as it was at the last start', async () => {
     const strict = { limit: 1, perMs: 86_400_000 }
-    expect(await read('relaxed', strict)).toMatchObject({ starts: 1 })
-    await charge('relaxed', 1, strict)
-    expect((await read('relaxed', strict)).starts).toBe(0)
+    expect((await start(5, strict)).started).toBe(1)
+    expect((await start(5, strict)).started).toBe(0)
     // At most a tenth of 20 a minute is used up: the next is free after one of those intervals.
-    const { starts, freeInMs } = await read('relaxed')
-    expect(starts).toBe(0)
+    const { started, freeInMs } = await start(5)
+    expect(started).toBe(0)
     expect(freeInMs).toBeLessThanOrEqual(3_000)
   })
 
   it("is not withheld for hours when the database's clock was set back", async () => {
-    await read('back')
-    await charge('back', 2)
-    await move('back', '5 hours')
-    expect((await read('back')).freeInMs).toBeLessThanOrEqual(3_000)
+    expect((await start(2)).started).toBe(2)
+    await move('5 hours')
+    expect((await start(0)).freeInMs).toBeLessThanOrEqual(3_000)
   })
 
   it('is not used up by a start that was rolled back', async () => {
-    const { database } = runtime
-    const refused = database.transaction(async (tx) => {
-      await readAllowance(tx, 'undone', rateLimit)
-      await chargeAllowance(tx, 'undone', rateLimit, 2)
+    const refused = runtime.database.transaction(async (tx) => {
+      expect((await start(2, rateLimit, tx)).started).toBe(2)
       throw new Error('changed my mind')
     })
     await expect(refused).rejects.toThrow('changed my mind')
-
-    const { starts } = await database.transaction((tx) => readAllowance(tx, 'undone', rateLimit))
-    expect(starts).toBe(2)
+    expect((await start(2)).started).toBe(2)
   })
 })
