@@ -24,6 +24,8 @@ export type Action =
   | { kind: 'weighKey'; name: string; key: string; now: number }
   /** Of a job itself, or of a limit with this name that jobs share. */
   | { kind: 'setLimit'; name: string; isShared: boolean; now: number | null }
+  | { kind: 'unparkLimit'; name: string; isShared: boolean }
+  | { kind: 'unparkKey'; name: string; key: string }
 
 /** Work that so many workers have died of may end another: the server wants to be told that somebody knows. */
 export const DANGEROUS_LOSSES = 2

@@ -66,11 +66,12 @@ export function actionRequest(action: Action, input: ActionInput): ActionRequest
       const what = action.kind === 'limitKey' ? 'perKey' : 'weight'
       return post(`/jobs/${encode(action.name)}/keys`, { key: action.key, [what]: value, reason })
     }
-    case 'setLimit': {
-      const name = encode(action.name)
-      const path = action.isShared ? `/jobs/limits/${name}` : `/jobs/${name}/limit`
-      return post(path, { global: value, reason })
-    }
+    case 'unparkKey':
+      return post(`/jobs/${encode(action.name)}/keys`, { key: action.key, parked: false, reason })
+    case 'setLimit':
+      return post(ofLimit(action), { global: value, reason })
+    case 'unparkLimit':
+      return post(ofLimit(action), { parked: false, reason })
     default:
       return action satisfies never
   }
@@ -79,6 +80,10 @@ export function actionRequest(action: Action, input: ActionInput): ActionRequest
 /** The path of a schedule that is kept as data. */
 export function ofKey({ name, key }: { name: string; key: string }): string {
   return `/jobs/${encode(name)}/schedules/${encode(key)}`
+}
+
+function ofLimit({ name, isShared }: { name: string; isShared: boolean }): string {
+  return isShared ? `/jobs/limits/${encode(name)}` : `/jobs/${encode(name)}/limit`
 }
 
 /** Leaves an empty reason out: where one is needed, the form has asked for it. */

@@ -157,6 +157,19 @@ export function describeAction(action: Action): ActionWords {
         needsReason: true,
         isDangerous: false,
       }
+    case 'unparkKey':
+    case 'unparkLimit': {
+      const what = action.kind === 'unparkKey' ? action.key : action.name
+      return {
+        title: `Try ${what} now`,
+        explanation:
+          'A service has refused more and named when it takes more again. One run tries now; once it has succeeded, or ten seconds without a refusal have passed, the others start.',
+        confirm: 'Try now',
+        done: `The work of ${what} waits for the service no longer`,
+        needsReason: true,
+        isDangerous: false,
+      }
+    }
     case 'limitKey':
       return {
         title: `Limit the runs of ${action.key}`,

@@ -1,4 +1,4 @@
-import type { KeySettings, WhichLimit } from '@roundsman/engine/client'
+import type { KeySettings, LimitSettings, WhichLimit } from '@roundsman/engine/client'
 import { KEY_SORTS } from '@roundsman/engine/internal'
 import { z } from 'zod'
 import { keySchema, keysSchema, limitsSchema } from '../contract.ts'
@@ -11,8 +11,15 @@ import { nameParams } from './jobRoutes.ts'
 import { requestReason } from './requestReason.ts'
 
 const most = z.int().min(1).max(1_000_000).nullable()
+const parked = z
+  .literal(false)
+  .optional()
+  .describe(
+    'false: it waits no longer for a service that has refused more, and one run tries first',
+  )
 const limitBody = z.strictObject({
-  global: most.describe('Runs at once over all workers; null: as the code says'),
+  global: most.optional().describe('Runs at once over all workers; null: as the code says'),
+  parked,
   reason: requestReason,
 })
 const setSchema = z.object({ outcome: z.enum(['set', 'unchanged']) })
@@ -41,7 +48,8 @@ export function limitRoutes({ client }: AdminParts): Route[] {
       may: 'act',
       schema: {
         tags: ['jobs'],
-        summary: 'Set how many runs a shared limit lets go on at once',
+        summary:
+          'Set how many runs a shared limit lets go on at once, or whether it waits for a service',
         params: nameParams,
         body: limitBody,
         response: answers,
@@ -55,7 +63,8 @@ export function limitRoutes({ client }: AdminParts): Route[] {
       may: 'act',
       schema: {
         tags: ['jobs'],
-        summary: 'Set how many runs of a job go on at once over all workers',
+        summary:
+          'Set how many runs of a job go on at once over all workers, or whether it waits for a service',
         description:
           'Runs under way go on: lowered below their number, nothing starts until enough have ended.',
         params: nameParams,
@@ -129,6 +138,7 @@ export function limitRoutes({ client }: AdminParts): Route[] {
             .describe(
               'true: nothing of it starts until somebody says false; an instant: nothing before then',
             ),
+          parked,
           reason: requestReason,
         }),
         response: answers,
@@ -148,16 +158,18 @@ export function limitRoutes({ client }: AdminParts): Route[] {
 
   async function setLimit(
     {
-      body: { global, reason },
+      body: { reason, ...given },
       access,
       log,
     }: Pick<RouteRequest<unknown, unknown, z.output<typeof limitBody>>, 'body' | 'access' | 'log'>,
     which: WhichLimit,
   ) {
-    const outcome = await client.limits.set(which, { global }, { actor: access.actor, reason })
+    const by = { actor: access.actor, reason }
+    // JSON has no undefined: what is left out is missing.
+    const outcome = await client.limits.set(which, given as LimitSettings, by)
     if (outcome === 'notFound')
       throw new Problem(404, { detail: 'No worker has registered this limit' })
-    log.info({ ...which, global, userId: access.userId }, 'limit set')
+    log.info({ ...which, ...given, userId: access.userId }, 'limit set')
     return { outcome }
   }
 }

@@ -3,6 +3,7 @@ import type {
   JobsClient,
   KeyPage,
   KeySettings,
+  LimitSettings,
   ListedKey,
   ListedLimit,
 } from '@roundsman/engine/client'
@@ -17,12 +18,13 @@ import { ForeseenError, UsageError, type Command, type Terminal } from '../comma
 import { refuseUnknownJob } from '../command/unknownJob.ts'
 
 const limitsUsage = (call: string) => `Usage: ${call} list [--json]
-       ${call} set <job or limit> --global N|none --reason TEXT [--json]
+       ${call} set <job or limit> [--global N|none] [--unpark] --reason TEXT [--json]
 
 Lists how much may run at once over all workers, and which runs hold the slots now; and sets it, from that moment on. What runs
 goes on. Who set it, and why, is recorded, and it survives a deployment.
 
   --global N     runs at once over all workers; none: as the code says
+  --unpark       it waits no longer for a service that has refused more: one run tries
   --reason TEXT  why, for the record
   --json         print one JSON object
 
@@ -31,7 +33,8 @@ Exit code: 0 done, or nothing to do, 1 the environment or the database needs att
 const keysUsage = (
   call: string,
 ) => `Usage: ${call} list <job> [--key KEY] [--order ORDER] [--limit N] [--json]
-       ${call} set <job> <key> [--per-key N|none] [--weight W|none] [--pause | --until DATE | --resume] --reason TEXT [--json]
+       ${call} set <job> <key> [--per-key N|none] [--weight W|none] [--pause | --until DATE | --resume]
+           [--unpark] --reason TEXT [--json]
 
 Lists the keys by which a job divides its work, those with most that waits first; and sets what counts for one of them.
 
@@ -43,6 +46,7 @@ Lists the keys by which a job divides its work, those with most that waits first
   --pause        nothing of it starts before somebody resumes it
   --until DATE   nothing of it starts before then, in UTC unless it has an offset
   --resume       it goes on
+  --unpark       it waits no longer for a service that has refused more: one run tries
   --reason TEXT  why, for the record
   --json         print one JSON object
 
@@ -50,6 +54,7 @@ Exit code: 0 done, or nothing to do, 1 the environment or the database needs att
 
 const OF_LIMITS = {
   global: { type: 'string' },
+  unpark: { type: 'boolean' },
   reason: { type: 'string' },
   json: { type: 'boolean' },
 } as const
@@ -64,6 +69,7 @@ const OF_KEYS = {
   pause: { type: 'boolean' },
   until: { type: 'string' },
   resume: { type: 'boolean' },
+  unpark: { type: 'boolean' },
 } as const
 
 type LimitValues = ReturnType<typeof parseAction<typeof OF_LIMITS, string>>['values']
@@ -75,7 +81,7 @@ export function createLimitsCommand(source: ProductSource): Command {
     async run(args, terminal) {
       const { action, values, words } = parseAction(args, OF_LIMITS, {
         list: ['json'],
-        set: ['global', 'reason', 'json'],
+        set: ['global', 'unpark', 'reason', 'json'],
       })
       const [name] = words
       refuseMore(words, action === 'list' ? 0 : 1)
@@ -92,7 +98,7 @@ export function createKeysCommand(source: ProductSource): Command {
     async run(args, terminal) {
       const { action, values, words } = parseAction(args, OF_KEYS, {
         list: ['key', 'order', 'limit', 'json'],
-        set: ['per-key', 'weight', 'pause', 'until', 'resume', 'reason', 'json'],
+        set: ['per-key', 'weight', 'pause', 'until', 'resume', 'unpark', 'reason', 'json'],
       })
       const [name, key] = words
       refuseMore(words, action === 'list' ? 1 : 2)
@@ -180,19 +186,27 @@ async function setLimit(
   terminal: Terminal,
   source: ProductSource,
 ) {
-  const { global: text } = values
-  if (text === undefined) throw new UsageError('--global is missing: how many, or none')
-  const global = text === 'none' ? null : parseWholeNumber('--global', text, MOST)
+  const { global: text, unpark = false } = values
+  if (text === undefined && !unpark)
+    throw new UsageError('Say what to set: --global, how many or none, or --unpark')
+  const settings: LimitSettings = {}
+  if (text !== undefined)
+    settings.global = text === 'none' ? null : parseWholeNumber('--global', text, MOST)
+  if (unpark) settings.parked = false
   const by = readBy(values)
   const product = await source.open(terminal)
   const isJob = product.jobs.some((job) => job.name === name)
   const outcome = await withClient(product, (client) =>
-    client.limits.set(isJob ? { job: { name } } : { limit: { name } }, { global }, by),
+    client.limits.set(isJob ? { job: { name } } : { limit: { name } }, settings, by),
   )
   if (outcome === 'notFound') throw new ForeseenError(`No worker has registered a limit ${name}`)
   if (values.json) return print(terminal, { name, outcome })
-  const now = global === null ? 'as the code says' : `${global} at once`
-  terminal.stdout.write(`${name}: ${outcome === 'set' ? '' : 'already '}${now}.\n`)
+  const { global } = settings
+  const now = [
+    ...(global === undefined ? [] : [global === null ? 'as the code says' : `${global} at once`]),
+    ...(unpark ? ['not parked'] : []),
+  ]
+  terminal.stdout.write(`${name}: ${outcome === 'set' ? '' : 'already '}${now.join(', ')}.\n`)
   return 0
 }
 
@@ -301,8 +315,11 @@ function readSettings(values: KeyValues): KeySettings {
   if (pause) settings.paused = true
   if (resume) settings.paused = false
   if (until !== undefined) settings.paused = parseDate('--until', until)
+  if (values.unpark) settings.parked = false
   if (Object.keys(settings).length > 0) return settings
-  throw new UsageError('Say what to set: --per-key, --weight, --pause, --until or --resume')
+  throw new UsageError(
+    'Say what to set: --per-key, --weight, --pause, --until, --resume or --unpark',
+  )
 }
 
 function readWeight(text: string): number {

@@ -20,9 +20,12 @@ import { recordActions, storableActor } from './recordActions.ts'
 /** Of which limit: that of a job itself, or one that jobs share. */
 export type WhichLimit = { job: Pick<Job, 'name'> } | { limit: Pick<SharedLimit, 'name'> }
 
+/** What is left out stays as it is. */
 export interface LimitSettings {
   /** Runs at once over all workers, instead of what the code says, until somebody sets it to null. */
-  global: number | null
+  global?: number | null
+  /** false: it waits no longer for what a service has refused (RateLimited). One run tries first. */
+  parked?: false
 }
 
 /** What is left out stays as it is. */
@@ -33,6 +36,8 @@ export interface KeySettings {
   weight?: number | null
   /** Whether work of this key starts: true: none until somebody says false; a Date: none before then. */
   paused?: boolean | Date
+  /** false: it waits no longer for what a service has refused (RateLimited). One run tries first. */
+  parked?: false
 }
 
 /** `transactionId`: for wake-ups; null when nothing was changed. */
@@ -44,7 +49,7 @@ export interface LimitChange<Outcome> {
 }
 
 const MOST = wholeNumber(1, 1_000_000)
-const OF_LIMIT = { global: nullable(MOST) }
+const OF_LIMIT = { global: optional(nullable(MOST)), parked: asItIs }
 const WHICH = { job: optional(checkJobName), limit: optional(checkJobName) }
 
 /** Sets how many runs a limit lets go on at once. Lowered below what runs, it lets nothing start until enough have ended. */
@@ -57,30 +62,57 @@ export async function setLimit(
   const { job, limit } = checkParts('which', which, WHICH)
   if ((job === undefined) === (limit === undefined))
     throw new ArgumentError('which', 'has to be { job } or { limit }')
-  const { global } = checkParts('settings', settings, OF_LIMIT)
+  const { global, ...given } = checkParts('settings', settings, OF_LIMIT)
+  const lifts = checkParked(given.parked)
   const { actor, reason } = storableActor(request)
   const name = job === undefined ? (limit as string) : ownLimitOf(job)
   // What a job's code says nothing of, people may set all the same.
-  if (job !== undefined && global !== null)
+  if (job !== undefined && typeof global === 'number')
     await tx.query('insert into "JobLimit" ("name") values ($1) on conflict do nothing', [name])
   const row = await lockLimit(tx, name)
   const isOfJob = row?.jobs === null
   if (row === null || isOfJob !== (job !== undefined))
     return { outcome: 'notFound', limit: name, transactionId: null }
-  if (row.setGlobal === global) return { outcome: 'unchanged', limit: name, transactionId: null }
-  const { rows } = await tx.query<{ transactionId: string }>(
-    `update "JobLimit" set "setGlobal" = $2::int, "setBy" = case when $2::int is not null then $3 end,
-       "setReason" = case when $2::int is not null then $4 end, "setAt" = case when $2::int is not null then now() end,
-       "changedPlace" = ${PLACE_SQL}
-     where "name" = $1 returning pg_current_xact_id()::text as "transactionId"`,
-    [name, global, actor, reason],
-  )
+  const changes: string[] = []
+  if (global !== undefined && global !== row.setGlobal) {
+    await tx.query(SET_LIMIT_SQL, [name, global, actor, reason])
+    const tell = (value: number | null) => (value === null ? 'as the code says' : String(value))
+    changes.push(`at once ${tell(global)}, before: ${tell(row.setGlobal)}`)
+  }
+  if (lifts && (await liftPark(tx, name, ''))) changes.push(LIFTED)
+  if (changes.length === 0) return { outcome: 'unchanged', limit: name, transactionId: null }
   const jobs = job === undefined ? (row.jobs ?? []) : [job]
-  const tell = (value: number | null) => (value === null ? 'as the code says' : String(value))
-  const change = `${job === undefined ? `${name}: ` : ''}at once ${tell(global)}, before: ${tell(row.setGlobal)}`
+  const change = `${job === undefined ? `${name}: ` : ''}${changes.join(', ')}`
   const targets = jobs.map((one) => ({ name: one, change }))
   await recordActions(tx, 'setLimit', targets, { actor, reason })
-  return { outcome: 'set', limit: name, transactionId: rows[0]?.transactionId ?? null }
+  return { outcome: 'set', limit: name, transactionId: await currentTransaction(tx) }
+}
+
+const SET_LIMIT_SQL = `
+  update "JobLimit" set "setGlobal" = $2::int, "setBy" = case when $2::int is not null then $3 end,
+    "setReason" = case when $2::int is not null then $4 end, "setAt" = case when $2::int is not null then now() end,
+    "changedPlace" = ${PLACE_SQL}
+  where "name" = $1 returning "name"`
+
+function checkParked(value: unknown): boolean {
+  if (value === undefined || value === false) return value === false
+  throw new ArgumentError('parked', 'can be set to false alone: paused is what keeps work waiting')
+}
+
+const LIFTED = 'parked no longer'
+
+/** Returns whether it was parked. As after the instant that the service has named, one run tries before others start. */
+async function liftPark(tx: Connection, name: string, key: string): Promise<boolean> {
+  const { rows } = await tx.query(
+    `update "JobPark" set "until" = clock_timestamp() where "name" = $1 and "key" = $2 and "until" > clock_timestamp() returning "name"`,
+    [name, key],
+  )
+  return rows.length > 0
+}
+
+async function currentTransaction(tx: Connection): Promise<string | null> {
+  const { rows } = await tx.query<{ id: string }>('select pg_current_xact_id()::text as "id"')
+  return rows[0]?.id ?? null
 }
 
 interface LockedLimit {
@@ -103,6 +135,7 @@ const OF_KEY = {
   perKey: optional(nullable(MOST)),
   weight: optional(nullable(numberWithin(0.01, 1_000))),
   paused: asItIs,
+  parked: asItIs,
 }
 
 interface KeyRow {
@@ -125,6 +158,7 @@ export async function setKey(
   if (key === '') throw new ArgumentError('key', 'is empty: work without a key has no settings')
   const { perKey, weight, ...given } = checkParts('settings', settings, OF_KEY)
   const pausedUntil = checkPause(given.paused)
+  const lifts = checkParked(given.parked)
   const { actor, reason } = storableActor(request)
   const own = ownLimitOf(name)
   const limit = await lockLimit(tx, own)
@@ -146,20 +180,16 @@ export async function setKey(
     const word = what === 'pausedUntil' ? 'paused' : what
     return was === is ? [] : [`${word} ${tellSetting(is)}, before: ${tellSetting(was)}`]
   })
+  if (change.length > 0)
+    await tx.query(SET_KEY_SQL, [
+      ...[name, key, after.perKey, after.weight, after.pausedUntil],
+      ...[actor, reason, own],
+    ])
+  if (lifts && (await liftPark(tx, own, key))) change.push(LIFTED)
   if (change.length === 0) return { outcome: 'unchanged', limit: own, transactionId: null }
-  const { rows: set } = await tx.query<{ transactionId: string }>(SET_KEY_SQL, [
-    name,
-    key,
-    after.perKey,
-    after.weight,
-    after.pausedUntil,
-    actor,
-    reason,
-    own,
-  ])
   const target = { name, change: `${key}: ${change.join(', ')}` }
   await recordActions(tx, 'setKey', [target], { actor, reason })
-  return { outcome: 'set', limit: own, transactionId: set[0]?.transactionId ?? null }
+  return { outcome: 'set', limit: own, transactionId: await currentTransaction(tx) }
 }
 
 /** As PostgreSQL reads it. */
@@ -196,4 +226,4 @@ const SET_KEY_SQL = `
         .join(' ')}
       "reason" = excluded."reason", "setBy" = excluded."setBy", "setAt" = excluded."setAt"
   )
-  select pg_current_xact_id()::text as "transactionId"`
+  select 1 as "set"`

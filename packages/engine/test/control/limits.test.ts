@@ -301,3 +301,44 @@ describe('a key', () => {
     expect(await list({ key: 'a' })).toMatchObject({ total: 1, keys: [{ key: 'a', waiting: 1 }] })
   })
 })
+
+describe('what a service has refused', () => {
+  const park = (name: string, key = '') =>
+    runtime.rows(
+      `insert into "JobPark" ("name", "key", "until", "since") values ($1, $2, now() + interval '1 day', now())`,
+      [name, key],
+    )
+  const parked = async () =>
+    (
+      await runtime.rows<{ name: string }>(`select "name" from "JobPark" where "until" > now()`)
+    ).map(({ name }) => name)
+
+  it('keeps a limit, a job or a key waiting no longer than people say, and that is on record', async () => {
+    const { limits, keys } = queue.client
+    await register('v1', sync(5), charge)
+    for (const name of ['stripe', 'job:charge']) await park(name)
+    await park('job:sync', 'acme')
+    expect(await limits.set({ limit: { name: 'stripe' } }, { parked: false }, by)).toBe('set')
+    expect(await limits.set({ job: charge }, { parked: false, global: 3 }, by)).toBe('set')
+    expect(await parked()).toEqual(['job:sync'])
+    expect(await keys.set(sync(5), 'other', { parked: false }, by)).toBe('unchanged')
+    expect(await keys.set(sync(5), 'acme', { parked: false }, by)).toBe('set')
+    expect(await parked()).toEqual([])
+    expect(await limits.set({ job: charge }, { parked: false, global: 3 }, by)).toBe('unchanged')
+    expect(await actions()).toEqual(
+      [
+        'charge setLimit ada@example.com stripe: parked no longer',
+        'charge setLimit ada@example.com at once 3, before: as the code says, parked no longer',
+        'sync setKey ada@example.com acme: parked no longer',
+      ].map((said) => `${said}; the partner asked`),
+    )
+  })
+
+  it('is nothing that people can begin', async () => {
+    await register('v1', charge)
+    const parkNow = { parked: true } as never
+    await expect(queue.client.limits.set({ job: charge }, parkNow, by)).rejects.toThrow(
+      'parked can be set to false alone: paused is what keeps work waiting',
+    )
+  })
+})

@@ -75,11 +75,20 @@ export function KeyScreen({ name, of: key }: { name: string; of: string }): Reac
 function KeyActions({ name, of }: { name: string; of: ConsoleKey }) {
   const act = useAction()
   if (act === null) return null
-  const { key, limit, paused, perKey, weight } = of
+  const { key, limit, paused, parkedUntil, perKey, weight } = of
   // Nobody can set anything of a key that no worker has registered.
   if (limit === null) return null
   return (
     <>
+      {parkedUntil !== null && (
+        <button
+          type="button"
+          className="button isSmall isPrimary"
+          onClick={() => act({ kind: 'unparkKey', name, key })}
+        >
+          Try now
+        </button>
+      )}
       <KeyPause name={name} of={key} isPaused={paused !== null} />
       {limit.order !== 'fifo' && (
         <button

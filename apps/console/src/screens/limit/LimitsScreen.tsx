@@ -126,17 +126,30 @@ const SET: Column<ConsoleLimit> = {
   cell: (limit) => <SetLimit limit={limit} />,
 }
 
-function SetLimit({ limit: { name, jobs, setGlobal } }: { limit: ConsoleLimit }) {
+function SetLimit({ limit: { name, jobs, setGlobal, parkedUntil } }: { limit: ConsoleLimit }) {
   const act = useAction()
+  const isShared = jobs !== null
   return (
-    <button
-      type="button"
-      className="button isSmall isQuiet"
-      aria-label={`Set the limit of ${name}`}
-      onClick={() => act?.({ kind: 'setLimit', name, isShared: jobs !== null, now: setGlobal })}
-    >
-      Set
-    </button>
+    <span className="stacked">
+      <button
+        type="button"
+        className="button isSmall isQuiet"
+        aria-label={`Set the limit of ${name}`}
+        onClick={() => act?.({ kind: 'setLimit', name, isShared, now: setGlobal })}
+      >
+        Set
+      </button>
+      {parkedUntil !== null && (
+        <button
+          type="button"
+          className="button isSmall isQuiet"
+          aria-label={`Try ${name} now`}
+          onClick={() => act?.({ kind: 'unparkLimit', name, isShared })}
+        >
+          Try now
+        </button>
+      )}
+    </span>
   )
 }
 
