@@ -253,6 +253,21 @@ describe('what a command does without a flag', () => {
     },
   )
 
+  it('keys list puts what has most that waits first', async () => {
+    await open()
+    await client.query(`
+      insert into "JobWork" ("id", "name", "key", "bytes", "payload")
+      select gen_random_uuid(), '${JOB}', 'tenant-30', 2, '{}' from generate_series(1, 2)`)
+    const list = async (...flags: string[]) => {
+      const printed = JSON.parse(await run(`keys list ${JOB} --limit 1 --json`, flags, {})) as {
+        keys: { key: string; waiting: number }[]
+      }
+      return printed.keys
+    }
+    expect(await list()).toMatchObject([{ key: 'tenant-30', waiting: 3 }])
+    expect(await list()).toEqual(await list('--order', 'waiting'))
+  })
+
   it('simulate reads dates in UTC, and takes all jobs that have a schedule', async () => {
     await open()
     const ticks = async (...flags: string[]) => {
@@ -334,7 +349,7 @@ it('leaves out no flag whose help names a default', () => {
     ...SCHEMAS.filter(([, order]) => order.includes('flag')).map(([line]) => `${line} --schema`),
     ...COUNTS.map(([line, flag]) => `${line} ${flag}`),
     ...['simulate --time-zone', 'simulate --job', 'console --port', 'console --host'],
-    ...['new --schedule', 'once --payload'],
+    ...['new --schedule', 'once --payload', 'keys --order'],
   ].map((line) => `${line.split(' ')[0]} ${line.split(' ').at(-1)}`)
   expect(new Set(told)).toEqual(new Set(held))
 })

@@ -9,7 +9,10 @@ export interface RateLimitedOptions {
    * also for a text that says nothing: a minute.
    */
   retryAfter?: number | Date | string | null | undefined
-  /** What waits until then: the work of the same key (`key`), of the job (default), or all under a shared limit. */
+  /**
+   * What waits until then: the work of the same key (`key`), of the job (default, also where it is not under that limit), or all
+   * under a shared limit.
+   */
   scope?: 'key' | 'job' | Pick<SharedLimit, 'name'>
   /** What people read. Default: `A service has refused more`. */
   message?: string

@@ -180,7 +180,7 @@ function fail(
   { rehearsed, facts, isBlocked }: Known,
   error: unknown,
 ): RunResult {
-  const { payload, abort } = running
+  const { job, payload, abort } = running
   const description = describeError(error, payload)
   const { code } = description
   // Such a code says by what the engine has ended it: a handler's own "cancelled" is a failure like any other.
@@ -192,6 +192,9 @@ function fail(
   }
   const details = storableDetails(readPart(error, 'details'))
   const refusal = readRefusal(error)
+  // Nothing of this job would wait for a limit that it is not under, and it would go on asking.
+  if (refusal !== null && !job.limits.some(({ name }) => name === refusal.limit))
+    refusal.limit = null
   return {
     status: 'failed',
     ...(refusal !== null && { refusal }),

@@ -77,6 +77,7 @@ describe('a run that a service refuses', () => {
   it.each([
     ['its job', undefined, 'job:sync'],
     ['a shared limit', stripe, 'stripe'],
+    ['its job, where that is under no such limit,', { name: 'paypal' }, 'job:sync'],
   ])(
     'parks %s once, until the latest instant, however many are refused',
     async (_, scope, name) => {
