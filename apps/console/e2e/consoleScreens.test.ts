@@ -328,7 +328,7 @@ const DIALOGS: readonly Screen[] = [
     ...dialog('retry many', 'Queue', () => '/queue', 'Retry 1', 'goes back into the queue'),
     open: async (page) => {
       await selectAll(page, 'Dead letters')
-      await press('Retry 2')(page)
+      await press('Retry 4')(page)
     },
     shows: 'go back into the queue',
   },

@@ -43,6 +43,7 @@ describe('the palette', () => {
         'Jobs',
         'Runs',
         'Queue and dead letters',
+        'Limits',
         'Workers',
         'Failed runs',
         'Runs under way',

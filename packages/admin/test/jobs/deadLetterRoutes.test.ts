@@ -62,6 +62,7 @@ describe('GET /api/jobs/dead-letters', () => {
         {
           workId: id,
           name: 'dispatchEmail',
+          key: null,
           label: null,
           shown: null,
           attempts: 3,

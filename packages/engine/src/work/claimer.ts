@@ -265,7 +265,8 @@ export function createClaimer({
       return { ...answer, mayBeMore: false, freeInMs, isFull: freeInMs === null }
     }
     if (shares === null) return { ...answer, mayBeMore: answer.mayBeMore && !isFull, isFull }
-    const mayBeMore = taken.isAlive && state !== null && !isFull && shares.hasOpen()
+    const hasKeys = shares.hasOpen() || shares.mayFind()
+    const mayBeMore = taken.isAlive && state !== null && !isFull && hasKeys
     return { ...answer, ...whenOpen(shares), mayBeMore, ...(isFull && { isFull }) }
   }
 

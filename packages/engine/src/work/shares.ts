@@ -46,6 +46,8 @@ export interface Shares {
   /** Once a second: others may have ended runs, and committed pieces before those that were taken last. */
   refresh(): void
   hasOpen(): boolean
+  /** Whether there may be keys that no look has come to. */
+  mayFind(): boolean
   /** Whether a key waits for the end of a run. */
   hasFull(): boolean
   /** How long until a key opens by itself or the look goes on; null: nothing of that is to come. */
@@ -234,6 +236,7 @@ export function createShares(): Shares {
       this.seek()
     },
     hasOpen: () => turns.size() > 0,
+    mayFind: () => passes > 0,
     hasFull: () => full > 0,
     waitMs() {
       const at = Math.min(nextOpenAt, passes > 0 ? restsUntil : Infinity)

@@ -143,7 +143,7 @@ function SetLimit({ limit: { name, jobs, setGlobal, parkedUntil } }: { limit: Co
         <button
           type="button"
           className="button isSmall isQuiet"
-          aria-label={`Try ${name} now`}
+          aria-label={`Try now what waits for ${name}`}
           onClick={() => act?.({ kind: 'unparkLimit', name, isShared })}
         >
           Try now
