@@ -19,6 +19,7 @@ export const KINDS = [
   'email',
   'run',
   'job',
+  'limit',
   'work',
   'bulk',
 ] as const
@@ -34,6 +35,7 @@ const KIND_OF_PARAM: readonly [prefix: string, param: string, kind: Kind][] = [
   ['/api/jobs/bulk/', 'id', 'bulk'],
   ['/api/jobs/dead-letters/', 'workId', 'work'],
   ['/api/jobs/work/', 'workId', 'work'],
+  ['/api/jobs/limits/', 'name', 'limit'],
   ['/api/jobs/', 'name', 'job'],
   ['/api/console/jobs/', 'name', 'job'],
 ]
@@ -70,9 +72,11 @@ export function createKnowledge(operations: readonly Operation[]): Knowledge {
   function visit(operation: Operation, value: unknown): void {
     if (typeof value !== 'object' || value === null) return
     const record = value as Record<string, unknown>
-    const { id, version } = record
+    const { id, version, name, jobs } = record
     const kind = KIND_OF_ID[operation.path]
     if (typeof id === 'string' && kind) keep(kind, id)
+    // A job's own limit has none.
+    if (operation.path === '/api/jobs/limits' && Array.isArray(jobs)) keep('limit', String(name))
     if (typeof id === 'string' && typeof version === 'number') versions.set(id, version)
     for (const [key, item] of Object.entries(record)) {
       if (typeof item === 'string') learnText(operation, key, item)

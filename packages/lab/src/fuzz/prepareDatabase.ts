@@ -13,7 +13,7 @@ const TICKS = 20
 
 /**
  * Fills the database with what requests can be about: the demo data, and what only workers make: runs of every kind, ticks,
- * schedules and dead letters.
+ * schedules, limits and dead letters.
  */
 export async function prepareDatabase(url: string): Promise<void> {
   // Migrations and demo data as a user has them.
@@ -27,6 +27,7 @@ export async function prepareDatabase(url: string): Promise<void> {
       await database.query(SCHEDULE_SQL, [name, schedule.cron, schedule.timeZone])
       await database.query(TICKS_SQL, [name, TICKS])
     }
+    await database.query(LIMITS_SQL, [jobs.map(({ name }) => name)])
     await database.query(RUNS_SQL, [RUNS, jobs.map(({ name }) => name), cleanupI18nCache.name])
     await database.query(HOLD_RUNS_SQL)
     await database.query(DEAD_LETTERS_SQL, [DEAD_LETTERS, cleanupI18nCache.name])
@@ -46,6 +47,11 @@ const TICKS_SQL = `
          case when outcome <> 'enqueued' then 'fuzz' end, 'fuzz'
   from unnest(array['enqueued', 'coalesced', 'missed', 'skipped']) with ordinality drawn(outcome, kind)
   cross join generate_series(0, $2::int - 1) n on conflict do nothing`
+
+/** Of each job, by which it has keys, and one that all share. */
+const LIMITS_SQL = `
+  insert into "JobLimit" ("name", "global", "order", "jobs")
+  select 'job:' || name, null, 'fair', null from unnest($1::text[]) name union all select 'fuzz', 5, null, $1::text[]`
 
 /** Of eight, two run, one has succeeded and one has failed; the others are for requests that approve, which each can be once. */
 const RUNS_SQL = `
