@@ -143,8 +143,8 @@ async function insert(client: Client, count: number, key: string | null, keys = 
 /** How long the pieces of each tenant waited until they were claimed, counted from `since`. */
 async function readWaits(client: Client, since: string): Promise<Record<string, number[]>> {
   const { rows } = await client.query<{ key: string; waits: number[] }>(
-    `select "key", (array_agg(extract(epoch from run."createdAt" - ${since})::float8 * 1000))[:${MAX_WAITS}] as "waits"
-     from "benchPiece" piece join "JobRun" run on run."workId" = piece."id" group by "key" order by length("key"), "key"`,
+    `select piece."key", (array_agg(extract(epoch from run."createdAt" - ${since})::float8 * 1000))[:${MAX_WAITS}] as "waits"
+     from "benchPiece" piece join "JobRun" run on run."workId" = piece."id" group by piece."key" order by length(piece."key"), piece."key"`,
   )
   return Object.fromEntries(rows.map(({ key, waits }) => [key, waits]))
 }
