@@ -121,7 +121,7 @@ export const FILLED: readonly Shot[] = [
     shows: 'Missed ticks',
     open: (page) => page.getByRole('table').getByRole('link').first().click(),
   },
-  { title: 'Workers', file: 'workers', path: 'workers', shows: 'Idle' },
+  { title: 'Workers', file: 'workers', path: 'workers', shows: 'Runs now' },
   {
     title: 'A worker',
     file: 'worker',
