@@ -1,4 +1,4 @@
-import type { ConsoleKey, DeadLetter, WaitingWork } from '@roundsman/admin/contract'
+import type { ConsoleKey, WaitingWork } from '@roundsman/admin/contract'
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
@@ -14,6 +14,7 @@ import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { formatDuration } from '../../time/formatDuration.ts'
+import { GIVEN_UP, LETTER_ERROR } from '../queue/letterColumns.tsx'
 import { RunTable } from '../runs/RunTable.tsx'
 import { Halt } from './Halt.tsx'
 import { HeldSlots } from './HeldSlots.tsx'
@@ -279,32 +280,7 @@ function Waiting({ name, of: { key, waiting, isCut } }: { name: string; of: Cons
   )
 }
 
-const LETTERS: readonly Column<DeadLetter>[] = [
-  {
-    header: 'Given up',
-    isRowHeader: true,
-    isPlain: true,
-    cell: ({ failedAt, runId, name }) =>
-      runId === null ? (
-        <Moment at={failedAt} />
-      ) : (
-        <Link to="/runs/$id" params={{ id: runId }} data-row-link className="strongLink rowLink">
-          <Moment at={failedAt} isInControl />
-          <span className="srOnly">, the run of {name} that failed</span>
-        </Link>
-      ),
-  },
-  {
-    header: 'Error',
-    isPlain: true,
-    isWide: true,
-    cell: ({ error }) => (
-      <span className="isCut isBlock" title={error.message}>
-        <code>{error.code}</code> <span className="muted">{error.message}</span>
-      </span>
-    ),
-  },
-]
+const LETTERS = [GIVEN_UP, LETTER_ERROR]
 
 /** Nothing where there are none. */
 function Letters({ name, of: { key, deadLetters } }: { name: string; of: ConsoleKey }) {

@@ -19,25 +19,13 @@ import { useSelection } from '../../parts/useSelection.ts'
 import { useShownWhen } from '../../parts/useShownWhen.ts'
 import { useServices } from '../../services/useServices.ts'
 import { Groups } from './Groups.tsx'
+import { GIVEN_UP, LETTER_ERROR } from './letterColumns.tsx'
 import { bulkFilter, describeFilter } from './pieceSearch.ts'
 
 const route = getRouteApi('/queue')
 
 const COLUMNS: readonly Column<DeadLetter>[] = [
-  {
-    header: 'Given up',
-    isRowHeader: true,
-    isPlain: true,
-    cell: ({ failedAt, runId, name }) =>
-      runId === null ? (
-        <Moment at={failedAt} />
-      ) : (
-        <Link to="/runs/$id" params={{ id: runId }} data-row-link className="strongLink rowLink">
-          <Moment at={failedAt} isInControl />
-          <span className="srOnly">, the run of {name} that failed</span>
-        </Link>
-      ),
-  },
+  GIVEN_UP,
   {
     header: 'Job',
     isPlain: true,
@@ -51,16 +39,7 @@ const COLUMNS: readonly Column<DeadLetter>[] = [
       </>
     ),
   },
-  {
-    header: 'Error',
-    isPlain: true,
-    isWide: true,
-    cell: ({ error }) => (
-      <span className="isCut isBlock" title={error.message}>
-        <code>{error.code}</code> <span className="muted">{error.message}</span>
-      </span>
-    ),
-  },
+  LETTER_ERROR,
   {
     header: 'Attempts',
     align: 'end',

@@ -1,0 +1,32 @@
+import type { DeadLetter } from '@roundsman/admin/contract'
+import { Link } from '@tanstack/react-router'
+import type { Column } from '../../parts/DataTable.tsx'
+import { Moment } from '../../parts/Moment.tsx'
+
+/** When a dead letter was given up: it leads to the run that failed. */
+export const GIVEN_UP: Column<DeadLetter> = {
+  header: 'Given up',
+  isRowHeader: true,
+  isPlain: true,
+  cell: ({ failedAt, runId, name }) =>
+    runId === null ? (
+      <Moment at={failedAt} />
+    ) : (
+      <Link to="/runs/$id" params={{ id: runId }} data-row-link className="strongLink rowLink">
+        <Moment at={failedAt} isInControl />
+        <span className="srOnly">, the run of {name} that failed</span>
+      </Link>
+    ),
+}
+
+/** Why it was given up. */
+export const LETTER_ERROR: Column<DeadLetter> = {
+  header: 'Error',
+  isPlain: true,
+  isWide: true,
+  cell: ({ error }) => (
+    <span className="isCut isBlock" title={error.message}>
+      <code>{error.code}</code> <span className="muted">{error.message}</span>
+    </span>
+  ),
+}
