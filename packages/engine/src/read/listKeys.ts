@@ -103,14 +103,14 @@ const QUERY = {
   order: optional(oneOf(KEY_SORTS)),
 }
 
+const isWanted = (of: string) => `($2::text is null or ${of}."key" = $2)`
+
 /** The first pieces of a part of what waits, in its order, so that what was not counted starts later. */
 const firstOf = (part: string, order: string) => `(
       select work."key", work."enqueuedAt", work."place" is null and work."dueAt" > now() as "isLater"
-      from "JobWork" work where work."name" = $1 and work."key" is not null and ($2::text is null or work."key" = $2) and ${part}
+      from "JobWork" work where work."name" = $1 and work."key" is not null and ${isWanted('work')} and ${part}
       order by ${order} limit ${MAX_KEYED_COUNTED + 1}
     )`
-
-const isWanted = (of: string) => `($2::text is null or ${of}."key" = $2)`
 
 /** The keys of job `$1`, or with `$2` that one, `$3` at most, by the order `$4`. */
 const LIST_KEYS_SQL = `

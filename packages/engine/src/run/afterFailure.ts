@@ -28,7 +28,6 @@ export interface FailedWork {
   origin: 'queue' | 'hand' | 'deadLetter'
   trigger: JobTrigger
   dryRun: boolean
-  attempt: number
   /** How long a service that has refused takes no more, and how many attempts in a row it had refused before. Default: none. */
   retryAfterMs?: number | undefined
   refused?: number | undefined

@@ -367,9 +367,9 @@ function toFailedWork(
   { run, origin, envelope, failures, losses, lossesAlone, hasSpoken = false }: TakenWork,
   { refusal }: NonNullable<IntendedEnd['failure']>,
 ): FailedWork {
-  const { trigger, dryRun, attempt } = run
+  const { trigger, dryRun } = run
   return {
-    ...{ origin, trigger, dryRun, attempt, failures, losses, lossesAlone },
+    ...{ origin, trigger, dryRun, failures, losses, lossesAlone },
     retryAfterMs: refusal?.retryAfterMs,
     refused: envelope.refused,
     hasProgress: hasSpoken,

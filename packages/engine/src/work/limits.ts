@@ -25,7 +25,8 @@ export interface LimitedJob {
 
 export function createLimits(): Limits {
   let jobs = new Map<string, LimitedJob>()
-  let besides = new Map<string, string[]>()
+  let byLimit = new Map<string, string[]>()
+  const under = (limit: string) => byLimit.get(limit) ?? []
   return {
     of: (name) => jobs.get(name) ?? null,
     note(rules) {
@@ -42,22 +43,15 @@ export function createLimits(): Limits {
         ]
       }
       jobs = new Map(Object.entries(rules).map(next))
-      besides = findBesides(jobs)
+      byLimit = new Map()
+      for (const [name, { limits }] of jobs)
+        for (const limit of limits) byLimit.set(limit, [...under(limit), name])
     },
-    besides: (name) => besides.get(name) ?? [],
-    under: (limit) => [...jobs].flatMap(([name, job]) => (job.limits.includes(limit) ? name : [])),
+    besides(name) {
+      const all = new Set(jobs.get(name)?.limits.flatMap(under))
+      all.delete(name)
+      return [...all]
+    },
+    under,
   }
-}
-
-/** Of each job, the others that share a limit with it. */
-function findBesides(jobs: ReadonlyMap<string, LimitedJob>): Map<string, string[]> {
-  const all = [...jobs]
-  return new Map(
-    all.map(([name, { limits }]) => [
-      name,
-      all.flatMap(([other, { limits: theirs }]) =>
-        other !== name && theirs.some((limit) => limits.includes(limit)) ? [other] : [],
-      ),
-    ]),
-  )
 }
