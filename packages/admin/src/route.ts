@@ -2,6 +2,7 @@ import type { Job } from '@roundsman/engine'
 import type { JobsClient } from '@roundsman/engine/client'
 import type { z } from 'zod'
 import type { Access } from './access.ts'
+import { problemResponses } from './http/problem.ts'
 
 type AnyLine = (fields: object, message: string) => unknown
 
@@ -32,28 +33,49 @@ export interface RouteRequest<Params, Query, Body, Headers = unknown> {
 /** The answers by their status. One of them is the success: its status is that of what the route returns. */
 type Answers = Record<number, unknown>
 
-interface RouteSchema<Params, Query, Body, Headers, Response> {
-  tags: readonly string[]
-  summary: string
-  description?: string
-  params?: Params
-  querystring?: Query
-  body?: Body
-  headers?: Headers
-  response: Response
-}
-
 /** A route of the admin API, whatever server it lies on. */
 export interface Route {
-  method: 'GET' | 'POST' | 'DELETE'
+  method: Method
   /** Below the API's path, such as `/jobs/:name/run`. */
   path: string
   may: 'view' | 'act' | 'payloads'
   /** The answer ends when the client leaves: it has no HEAD, and its duration says nothing. */
   isEndless?: boolean
-  schema: RouteSchema<z.ZodType, z.ZodType, z.ZodType, z.ZodType, Answers>
+  schema: {
+    tags: readonly string[]
+    summary: string
+    description?: string
+    params?: z.ZodType
+    querystring?: z.ZodType
+    body?: z.ZodType
+    headers?: z.ZodType
+    response: Answers
+  }
   /** Returns what the schema of the success takes, or an answer of its own. */
   handle(request: RouteRequest<unknown, unknown, unknown>): unknown
+}
+
+type Method = 'GET' | 'POST' | 'DELETE'
+
+interface DescribedRoute<Params, Query, Body, Headers, Answer extends Answers> {
+  summary: string
+  description?: string
+  /** Default: `jobs` or `console`, by the path. */
+  tag?: 'schedules'
+  /** Default: GET takes who may look, and all else who may act. */
+  may?: 'payloads'
+  isEndless?: boolean
+  params?: Params
+  query?: Query
+  body?: Body
+  headers?: Headers
+  /** The success alone. */
+  answer: Answer
+  /** Statuses of problems, beside those that come before `handle`. */
+  refuses?: readonly (404 | 409)[]
+  handle(
+    request: RouteRequest<z.output<Params>, z.output<Query>, z.output<Body>, z.output<Headers>>,
+  ): Returned<Answer> | Response | Promise<Returned<Answer> | Response>
 }
 
 type Returned<Responses> = {
@@ -62,22 +84,45 @@ type Returned<Responses> = {
     : never
 }[keyof Responses]
 
-/** Derives the types of a route from its schemas. */
+/** Makes a route of its method and path, such as `GET /jobs`. The types of the request are those of its schemas. */
 export function route<
   Params extends z.ZodType,
   Query extends z.ZodType,
   Body extends z.ZodType,
   Headers extends z.ZodType,
-  Responses extends Answers,
+  Answer extends Answers,
 >(
-  described: Omit<Route, 'schema' | 'handle'> & {
-    schema: RouteSchema<Params, Query, Body, Headers, Responses>
-    handle(
-      request: RouteRequest<z.output<Params>, z.output<Query>, z.output<Body>, z.output<Headers>>,
-    ): Returned<Responses> | Response | Promise<Returned<Responses> | Response>
-  },
+  address: `${Method} /${string}`,
+  described: DescribedRoute<Params, Query, Body, Headers, Answer>,
 ): Route {
-  return described
+  const [method, path] = address.split(' ') as [Method, string]
+  const { may = method === 'GET' ? 'view' : 'act', isEndless = false, handle } = described
+  const { tag = path.startsWith('/console/') ? 'console' : 'jobs' } = described
+  const { summary, description, params, query, body, headers, answer, refuses = [] } = described
+  const isChecked = params !== undefined || query !== undefined || body !== undefined
+  const problems = problemResponses(
+    ...(isChecked ? ([400] as const) : []),
+    ...([401, 403] as const),
+    ...refuses,
+    ...(method === 'GET' ? [] : ([413, 415] as const)),
+  )
+  return {
+    method,
+    path,
+    may,
+    isEndless,
+    schema: {
+      tags: [tag],
+      summary,
+      ...(description !== undefined && { description }),
+      ...(params && { params }),
+      ...(query && { querystring: query }),
+      ...(body && { body }),
+      ...(headers && { headers }),
+      response: { ...answer, ...problems },
+    },
+    handle,
+  }
 }
 
 /** Finds the route of a path below the API's; a part that is written out goes before a parameter. */

@@ -2,7 +2,7 @@ import type { Job } from '@roundsman/engine'
 import { createUsualFailures, searchRuns } from '@roundsman/engine/internal'
 import { z } from 'zod'
 import { route, type AdminParts, type Route } from '../route.ts'
-import { Problem, problemResponses } from '../http/problem.ts'
+import { Problem } from '../http/problem.ts'
 import { instant } from '../http/instant.ts'
 import { storableText } from '../http/storableText.ts'
 import {
@@ -48,67 +48,38 @@ export function consoleRoutes(options: ConsoleRoutesOptions): Route[] {
   const usualFailures = createUsualFailures()
 
   return [
-    route({
-      method: 'GET',
-      path: '/console/access',
-      may: 'view',
-      schema: {
-        tags: ['console'],
-        summary: 'Show who is logged in, and what they may do',
-        response: { 200: accessSchema, ...problemResponses(401, 403) },
-      },
+    route('GET /console/access', {
+      summary: 'Show who is logged in, and what they may do',
+      answer: { 200: accessSchema },
       handle: async (request) => {
         const { actor, act, payloads = false } = request.access
         return { actor, act, payloads }
       },
     }),
 
-    route({
-      method: 'GET',
-      path: '/console/environment',
-      may: 'view',
-      schema: {
-        tags: ['console'],
-        summary: 'Show the environment, version and database',
-        response: { 200: environmentSchema, ...problemResponses(401, 403) },
-      },
+    route('GET /console/environment', {
+      summary: 'Show the environment, version and database',
+      answer: { 200: environmentSchema },
       handle: async () => environment,
     }),
 
-    route({
-      method: 'GET',
-      path: '/console/overview',
-      may: 'view',
-      schema: {
-        tags: ['console'],
-        summary: 'Show whether all is well, and what needs attention',
-        response: { 200: overviewSchema, ...problemResponses(401, 403) },
-      },
+    route('GET /console/overview', {
+      summary: 'Show whether all is well, and what needs attention',
+      answer: { 200: overviewSchema },
       handle: () => readOverview({ reader, jobs, now: now(), countHours, usualFailures }),
     }),
 
-    route({
-      method: 'GET',
-      path: '/console/jobs',
-      may: 'view',
-      schema: {
-        tags: ['console'],
-        summary: 'List all jobs with their latest ticks and runs',
-        response: { 200: jobsSchema, ...problemResponses(401, 403) },
-      },
+    route('GET /console/jobs', {
+      summary: 'List all jobs with their latest ticks and runs',
+      answer: { 200: jobsSchema },
       handle: async () => ({ jobs: await readJobs(reader, jobs, now(), usualFailures) }),
     }),
 
-    route({
-      method: 'GET',
-      path: '/console/jobs/:name',
-      may: 'view',
-      schema: {
-        tags: ['console'],
-        summary: 'Show a job with its calendar, durations and next runs',
-        params: z.strictObject({ name: storableText({ max: 100 }) }),
-        response: { 200: jobDetailSchema, ...problemResponses(400, 401, 403, 404) },
-      },
+    route('GET /console/jobs/:name', {
+      summary: 'Show a job with its calendar, durations and next runs',
+      params: z.strictObject({ name: storableText({ max: 100 }) }),
+      answer: { 200: jobDetailSchema },
+      refuses: [404],
       handle: async ({ params: { name } }) => {
         const job = jobs.find((candidate) => candidate.name === name)
         if (!job) throw new Problem(404, { detail: 'There is no job with this name' })
@@ -116,16 +87,11 @@ export function consoleRoutes(options: ConsoleRoutesOptions): Route[] {
       },
     }),
 
-    route({
-      method: 'GET',
-      path: '/console/jobs/:name/payload',
-      may: 'view',
-      schema: {
-        tags: ['console'],
-        summary: 'Show the payload that a job takes, for a form',
-        params: z.strictObject({ name: storableText({ max: 100 }) }),
-        response: { 200: payloadSchema, ...problemResponses(400, 401, 403, 404) },
-      },
+    route('GET /console/jobs/:name/payload', {
+      summary: 'Show the payload that a job takes, for a form',
+      params: z.strictObject({ name: storableText({ max: 100 }) }),
+      answer: { 200: payloadSchema },
+      refuses: [404],
       handle: async ({ params: { name } }) => {
         const job = jobs.find((candidate) => candidate.name === name)
         if (!job) throw new Problem(404, { detail: 'There is no job with this name' })
@@ -133,41 +99,24 @@ export function consoleRoutes(options: ConsoleRoutesOptions): Route[] {
       },
     }),
 
-    route({
-      method: 'GET',
-      path: '/console/queue',
-      may: 'view',
-      schema: {
-        tags: ['console'],
-        summary: 'Show the waiting work, and how fast workers take it',
-        response: { 200: queueSchema, ...problemResponses(401, 403) },
-      },
+    route('GET /console/queue', {
+      summary: 'Show the waiting work, and how fast workers take it',
+      answer: { 200: queueSchema },
       handle: () => readQueue(reader, jobs, now(), { countMinutes, history }),
     }),
 
-    route({
-      method: 'GET',
-      path: '/console/workers',
-      may: 'view',
-      schema: {
-        tags: ['console'],
-        summary: 'List all workers and what they run',
-        response: { 200: workersSchema, ...problemResponses(401, 403) },
-      },
+    route('GET /console/workers', {
+      summary: 'List all workers and what they run',
+      answer: { 200: workersSchema },
       handle: () => readWorkers(reader, now()),
     }),
 
-    route({
-      method: 'GET',
-      path: '/console/workers/:id',
-      may: 'view',
-      schema: {
-        tags: ['console'],
-        summary: 'Show a worker, what it runs and what it has run',
-        params: z.strictObject({ id: storableText({ max: 300 }) }),
-        querystring: z.strictObject({ at: instant.optional() }),
-        response: { 200: workerDetailSchema, ...problemResponses(400, 401, 403, 404) },
-      },
+    route('GET /console/workers/:id', {
+      summary: 'Show a worker, what it runs and what it has run',
+      params: z.strictObject({ id: storableText({ max: 300 }) }),
+      query: z.strictObject({ at: instant.optional() }),
+      answer: { 200: workerDetailSchema },
+      refuses: [404],
       handle: async ({ params: { id }, query: { at } }) => {
         const detail = await readWorkerDetail(reader, id, now(), at)
         if (detail) return detail
@@ -175,16 +124,10 @@ export function consoleRoutes(options: ConsoleRoutesOptions): Route[] {
       },
     }),
 
-    route({
-      method: 'GET',
-      path: '/console/search',
-      may: 'view',
-      schema: {
-        tags: ['console'],
-        summary: 'Search jobs, runs, errors and workers',
-        querystring: z.strictObject({ q: storableText({ max: 200 }) }),
-        response: { 200: searchSchema, ...problemResponses(400, 401, 403) },
-      },
+    route('GET /console/search', {
+      summary: 'Search jobs, runs, errors and workers',
+      query: z.strictObject({ q: storableText({ max: 200 }) }),
+      answer: { 200: searchSchema },
       handle: async ({ query: { q } }) => ({
         jobs: findJobs(jobs, q),
         ...(await searchRuns(reader, q)),

@@ -5,7 +5,7 @@ import { bulkSchema } from '../contract.ts'
 import { route, type AdminParts, type Route } from '../route.ts'
 import { instant } from '../http/instant.ts'
 import { pageLimit } from '../http/pageLimit.ts'
-import { Problem, problemResponses } from '../http/problem.ts'
+import { Problem } from '../http/problem.ts'
 import { storableText } from '../http/storableText.ts'
 import { checkSpans, MAX_DURATION_MS, runFilters } from './jobRunRoutes.ts'
 import { requestReason } from './requestReason.ts'
@@ -88,18 +88,12 @@ const unknownAct = () => new Problem(404, { detail: 'There is no such act, or no
 /** Acts on many. The server carries it on, whoever leaves. */
 export function bulkRoutes({ client, jobs }: AdminParts): Route[] {
   return [
-    route({
-      method: 'POST',
-      path: '/jobs/bulk',
-      may: 'act',
-      schema: {
-        tags: ['jobs'],
-        summary: 'Do something to all waiting work, dead letters or runs under way that match',
-        description:
-          'Takes all that match at this moment, up to a million, and leaves alone what comes later. The answer comes after the first thousand; the server goes on with the rest: GET /api/jobs/bulk/:id tells how far it is. It is one line in the record.',
-        body,
-        response: { 200: bulkSchema, ...problemResponses(400, 401, 403, 413, 415) },
-      },
+    route('POST /jobs/bulk', {
+      summary: 'Do something to all waiting work, dead letters or runs under way that match',
+      description:
+        'Takes all that match at this moment, up to a million, and leaves alone what comes later. The answer comes after the first thousand; the server goes on with the rest: GET /api/jobs/bulk/:id tells how far it is. It is one line in the record.',
+      body,
+      answer: { 200: bulkSchema },
       handle: async (request) => {
         const { kind, all, ids, reason, startAfter, priority, ...filter } = request.body
         const { actor, userId } = request.access
@@ -119,37 +113,23 @@ export function bulkRoutes({ client, jobs }: AdminParts): Route[] {
       },
     }),
 
-    route({
-      method: 'GET',
-      path: '/jobs/bulk',
-      may: 'view',
-      schema: {
-        tags: ['jobs'],
-        summary: 'List acts on many, the latest first',
-        querystring: z.strictObject({
-          isOpen: z.literal('true').optional().describe('Only what goes on'),
-          limit: pageLimit(20),
-        }),
-        response: {
-          200: z.object({ acts: z.array(bulkSchema) }),
-          ...problemResponses(400, 401, 403),
-        },
-      },
+    route('GET /jobs/bulk', {
+      summary: 'List acts on many, the latest first',
+      query: z.strictObject({
+        isOpen: z.literal('true').optional().describe('Only what goes on'),
+        limit: pageLimit(20),
+      }),
+      answer: { 200: z.object({ acts: z.array(bulkSchema) }) },
       handle: async ({ query: { isOpen, limit } }) => ({
         acts: await listBulks(client.reader, { limit, isOpen: isOpen === 'true' }),
       }),
     }),
 
-    route({
-      method: 'GET',
-      path: '/jobs/bulk/:id',
-      may: 'view',
-      schema: {
-        tags: ['jobs'],
-        summary: 'Tell how far one of them is',
-        params: idParams,
-        response: { 200: bulkSchema, ...problemResponses(400, 401, 403, 404) },
-      },
+    route('GET /jobs/bulk/:id', {
+      summary: 'Tell how far one of them is',
+      params: idParams,
+      answer: { 200: bulkSchema },
+      refuses: [404],
       handle: async ({ params: { id } }) => {
         const act = await getBulk(client.reader, id)
         if (act === null) throw unknownAct()
@@ -157,17 +137,12 @@ export function bulkRoutes({ client, jobs }: AdminParts): Route[] {
       },
     }),
 
-    route({
-      method: 'POST',
-      path: '/jobs/bulk/:id/stop',
-      may: 'act',
-      schema: {
-        tags: ['jobs'],
-        summary: 'Stop one of them',
-        description: 'What it has done stays done. It answers as before when it had ended.',
-        params: idParams,
-        response: { 200: bulkSchema, ...problemResponses(400, 401, 403, 404, 413, 415) },
-      },
+    route('POST /jobs/bulk/:id/stop', {
+      summary: 'Stop one of them',
+      description: 'What it has done stays done. It answers as before when it had ended.',
+      params: idParams,
+      answer: { 200: bulkSchema },
+      refuses: [404],
       handle: async ({ params: { id }, log, access: { actor, userId } }) => {
         const found = await client.stopBulk(id, { actor })
         const act = await getBulk(client.reader, id)

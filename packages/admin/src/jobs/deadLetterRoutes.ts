@@ -12,7 +12,7 @@ import { deadLetterCauseSchema, deadLetterSchema, groupsSchema } from '../contra
 import { route, type AdminParts, type Route } from '../route.ts'
 import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
-import { Problem, problemResponses } from '../http/problem.ts'
+import { Problem } from '../http/problem.ts'
 import { keyQuery, readShownQuery, shownQuery } from './shownQuery.ts'
 import { refuseDeadLetter, refuseUnknownJob } from './refuse.ts'
 import { optionalReasonBody, reasonOf, requestReason } from './requestReason.ts'
@@ -50,18 +50,11 @@ const evenIfWorkersDied = z
 /** Dead letters: work that was given up and waits until somebody retries or discards it. */
 export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
   return [
-    route({
-      method: 'GET',
-      path: '/jobs/dead-letters',
-      may: 'view',
-      schema: {
-        tags: ['jobs'],
-        summary: 'List dead letters, the latest first',
-        querystring: z.strictObject({ ...queryFilters, limit: pageLimit(50), cursor: pageCursor }),
-        response: {
-          200: z.object({ deadLetters: z.array(deadLetterSchema), nextCursor: nextPageCursor }),
-          ...problemResponses(400, 401, 403),
-        },
+    route('GET /jobs/dead-letters', {
+      summary: 'List dead letters, the latest first',
+      query: z.strictObject({ ...queryFilters, limit: pageLimit(50), cursor: pageCursor }),
+      answer: {
+        200: z.object({ deadLetters: z.array(deadLetterSchema), nextCursor: nextPageCursor }),
       },
       handle: async ({ query: { cursor, limit, ...query } }) => {
         const { deadLetters, next } = await listDeadLetters(client.reader, {
@@ -76,79 +69,47 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
       },
     }),
 
-    route({
-      method: 'GET',
-      path: '/jobs/dead-letters/causes',
-      may: 'view',
-      schema: {
-        tags: ['jobs'],
-        summary: 'List the error codes of dead letters, the most frequent first',
-        description: `Counts the latest ${MAX_COUNTED_LETTERS.toLocaleString('en')} dead letters and lists at most 50 codes.`,
-        querystring: z.strictObject(queryFilters),
-        response: {
-          200: z.object({ causes: z.array(deadLetterCauseSchema) }),
-          ...problemResponses(400, 401, 403),
-        },
-      },
+    route('GET /jobs/dead-letters/causes', {
+      summary: 'List the error codes of dead letters, the most frequent first',
+      description: `Counts the latest ${MAX_COUNTED_LETTERS.toLocaleString('en')} dead letters and lists at most 50 codes.`,
+      query: z.strictObject(queryFilters),
+      answer: { 200: z.object({ causes: z.array(deadLetterCauseSchema) }) },
       handle: async ({ query }) => ({
         causes: await listDeadLetterCodes(client.reader, readFilters(query)),
       }),
     }),
 
-    route({
-      method: 'GET',
-      path: '/jobs/dead-letters/groups',
-      may: 'view',
-      schema: {
-        tags: ['jobs'],
-        summary: 'Group dead letters by key, by label and by what their jobs show',
-        querystring: z.strictObject(queryFilters),
-        response: { 200: groupsSchema, ...problemResponses(400, 401, 403) },
-      },
+    route('GET /jobs/dead-letters/groups', {
+      summary: 'Group dead letters by key, by label and by what their jobs show',
+      query: z.strictObject(queryFilters),
+      answer: { 200: groupsSchema },
       handle: async ({ query }) => await groupDeadLetters(client.reader, readFilters(query)),
     }),
 
-    route({
-      method: 'GET',
-      path: '/jobs/runs/dead-letters',
-      may: 'view',
-      schema: {
-        tags: ['jobs'],
-        summary: 'Count the dead letters of the runs that match',
-        description:
-          'Counts dead letters with at least one attempt that matches the filters: those that an act on many with the filters as `runs` would retry.',
-        querystring: z.strictObject(runFilters).superRefine(checkSpans),
-        response: {
-          200: z.object({
-            count: z.int(),
-            isCut: z
-              .boolean()
-              .describe(
-                'Whether there may be more: only the latest 10,000 dead letters are counted',
-              ),
-          }),
-          ...problemResponses(400, 401, 403),
-        },
+    route('GET /jobs/runs/dead-letters', {
+      summary: 'Count the dead letters of the runs that match',
+      description:
+        'Counts dead letters with at least one attempt that matches the filters: those that an act on many with the filters as `runs` would retry.',
+      query: z.strictObject(runFilters).superRefine(checkSpans),
+      answer: {
+        200: z.object({
+          count: z.int(),
+          isCut: z
+            .boolean()
+            .describe('Whether there may be more: only the latest 10,000 dead letters are counted'),
+        }),
       },
       handle: ({ query }) => countLettersOfRuns(client.reader, query),
     }),
 
-    route({
-      method: 'POST',
-      path: '/jobs/dead-letters/:workId/redrive',
-      may: 'act',
-      schema: {
-        tags: ['jobs'],
-        summary: 'Retry a dead letter: give it back to the queue',
-        description:
-          'The work gets as many attempts as new work. What two or more workers have died of is refused with 409 and the code ended_workers, unless evenIfWorkersDied.',
-        params: idParams,
-        body: z.strictObject({ reason: requestReason, evenIfWorkersDied }),
-        response: {
-          200: z.object({ redriven: z.literal(1) }),
-          ...problemResponses(400, 401, 403, 404, 409, 413, 415),
-        },
-      },
+    route('POST /jobs/dead-letters/:workId/redrive', {
+      summary: 'Retry a dead letter: give it back to the queue',
+      description:
+        'The work gets as many attempts as new work. What two or more workers have died of is refused with 409 and the code ended_workers, unless evenIfWorkersDied.',
+      params: idParams,
+      body: z.strictObject({ reason: requestReason, evenIfWorkersDied }),
+      answer: { 200: z.object({ redriven: z.literal(1) }) },
+      refuses: [404, 409],
       handle: async ({
         params: { workId },
         body: { reason, evenIfWorkersDied: even },
@@ -181,21 +142,13 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
       },
     }),
 
-    route({
-      method: 'DELETE',
-      path: '/jobs/dead-letters/:workId',
-      may: 'act',
-      schema: {
-        tags: ['jobs'],
-        summary: 'Discard a dead letter',
-        description: 'This cannot be undone. The records of its runs stay.',
-        params: idParams,
-        body: optionalReasonBody,
-        response: {
-          204: z.null().describe('The dead letter is removed'),
-          ...problemResponses(400, 401, 403, 404, 413, 415),
-        },
-      },
+    route('DELETE /jobs/dead-letters/:workId', {
+      summary: 'Discard a dead letter',
+      description: 'This cannot be undone. The records of its runs stay.',
+      params: idParams,
+      body: optionalReasonBody,
+      answer: { 204: z.null().describe('The dead letter is removed') },
+      refuses: [404],
       handle: async ({ params: { workId }, body, log, access: { actor, userId } }) => {
         const by = { actor, ...reasonOf(body) }
         const { discarded } = await client.discardDeadLetters({ ids: [workId] }, by)

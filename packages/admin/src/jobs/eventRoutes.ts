@@ -1,5 +1,4 @@
 import { z } from 'zod'
-import { problemResponses } from '../http/problem.ts'
 import { route, type Route } from '../route.ts'
 import type { Changes } from '../console/createChanges.ts'
 
@@ -21,23 +20,16 @@ interface EventRoutesOptions {
 export function eventRoutes(options: EventRoutesOptions): Route[] {
   const { changes, ends, recheckMs, pingIntervalMs } = options
   return [
-    route({
-      method: 'GET',
-      path: '/jobs/events',
-      may: 'view',
+    route('GET /jobs/events', {
       isEndless: true,
-      schema: {
-        tags: ['jobs'],
-        summary: 'Follow changes of runs and ticks as server-sent events',
-        description:
-          'Events: run {ids, names}; tick {names}; reset when events may have been missed, so read everything again; ping every ten seconds, which shows that the connection holds. Send Last-Event-ID to go on after a break.',
-        headers: z.looseObject({ 'last-event-id': z.string().max(100).optional() }),
-        response: {
-          200: {
-            description: 'Events until the connection ends',
-            content: { 'text/event-stream': { schema: z.string() } },
-          },
-          ...problemResponses(401, 403),
+      summary: 'Follow changes of runs and ticks as server-sent events',
+      description:
+        'Events: run {ids, names}; tick {names}; reset when events may have been missed, so read everything again; ping every ten seconds, which shows that the connection holds. Send Last-Event-ID to go on after a break.',
+      headers: z.looseObject({ 'last-event-id': z.string().max(100).optional() }),
+      answer: {
+        200: {
+          description: 'Events until the connection ends',
+          content: { 'text/event-stream': { schema: z.string() } },
         },
       },
       handle({ headers: { 'last-event-id': lastEventId }, log, signal, stillMayView }) {

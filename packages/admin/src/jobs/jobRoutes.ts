@@ -12,7 +12,7 @@ import { earlierSchema, listedJobSchema, type ListedJob } from '../contract.ts'
 import { describeSchedules } from '../console/describeSchedules.ts'
 import { formatCursor, instantCursor, nextPageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
-import { Problem, problemResponses, toRequestErrors } from '../http/problem.ts'
+import { Problem, toRequestErrors } from '../http/problem.ts'
 import { refusePause, refuseRun, refuseUnknownJob, tellEarlier } from './refuse.ts'
 import { optionalReasonBody, reasonOf, requestReason } from './requestReason.ts'
 import { storableText } from '../http/storableText.ts'
@@ -44,41 +44,26 @@ const tickSchema = z.object({
  */
 export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
   return [
-    route({
-      method: 'GET',
-      path: '/jobs',
-      may: 'view',
-      schema: {
-        tags: ['jobs'],
-        summary: 'List jobs, with their schedules and last runs',
-        response: {
-          200: z.object({ jobs: z.array(listedJobSchema) }),
-          ...problemResponses(401, 403),
-        },
-      },
+    route('GET /jobs', {
+      summary: 'List jobs, with their schedules and last runs',
+      answer: { 200: z.object({ jobs: z.array(listedJobSchema) }) },
       handle: async () => ({ jobs: await listJobs(client.reader, jobs, now()) }),
     }),
 
-    route({
-      method: 'GET',
-      path: '/jobs/:name/ticks',
-      may: 'view',
-      schema: {
-        tags: ['jobs'],
-        summary: 'List the ticks of a job with their outcomes, newest first',
-        params: nameParams,
-        querystring: z.strictObject({
-          limit: pageLimit(60),
-          cursor: instantCursor,
+    route('GET /jobs/:name/ticks', {
+      summary: 'List the ticks of a job with their outcomes, newest first',
+      params: nameParams,
+      query: z.strictObject({
+        limit: pageLimit(60),
+        cursor: instantCursor,
+      }),
+      answer: {
+        200: z.object({
+          ticks: z.array(tickSchema),
+          nextCursor: nextPageCursor,
         }),
-        response: {
-          200: z.object({
-            ticks: z.array(tickSchema),
-            nextCursor: nextPageCursor,
-          }),
-          ...problemResponses(400, 401, 403, 404),
-        },
       },
+      refuses: [404],
       handle: async ({ params: { name }, query: { limit, cursor } }) => {
         const { ticks, next } = await listJobTicks(client.reader, { name, limit, before: cursor })
         // A job that left the catalogue leaves its ticks behind, which people can still read.
@@ -87,32 +72,24 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
       },
     }),
 
-    route({
-      method: 'POST',
-      path: '/jobs/:name/run',
-      may: 'act',
-      schema: {
-        tags: ['jobs'],
-        summary: 'Request a run',
-        description:
-          'A worker starts the run at once. If the job runs one at a time, it starts after the run under way.',
-        params: nameParams,
-        body: z.strictObject({
-          reason: requestReason,
-          dryRun: z
-            .boolean()
-            .default(false)
-            .describe('Run and count as usual, then roll all changes back'),
-          payload: z
-            .record(z.string(), z.unknown())
-            .default({})
-            .describe('The payload; the job checks it against its schema'),
-        }),
-        response: {
-          202: requestedSchema,
-          ...problemResponses(400, 401, 403, 404, 413, 415),
-        },
-      },
+    route('POST /jobs/:name/run', {
+      summary: 'Request a run',
+      description:
+        'A worker starts the run at once. If the job runs one at a time, it starts after the run under way.',
+      params: nameParams,
+      body: z.strictObject({
+        reason: requestReason,
+        dryRun: z
+          .boolean()
+          .default(false)
+          .describe('Run and count as usual, then roll all changes back'),
+        payload: z
+          .record(z.string(), z.unknown())
+          .default({})
+          .describe('The payload; the job checks it against its schema'),
+      }),
+      answer: { 202: requestedSchema },
+      refuses: [404],
       handle: async ({ params: { name }, body, log, access: { actor, userId } }) => {
         const job = findJob(jobs, name)
         const { reason, dryRun, payload } = body
@@ -125,32 +102,26 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
       },
     }),
 
-    route({
-      method: 'POST',
-      path: '/jobs/runs/:id/run-again',
-      may: 'act',
-      schema: {
-        tags: ['jobs'],
-        summary: 'Request a new run with the payload of an earlier one',
-        description:
-          'Nobody sees the payload. The queue holds it while the work waits for a retry or is a dead letter; a run that a schedule started needs none.',
-        params: z.strictObject({ id: z.guid() }),
-        body: z.strictObject({
-          reason: requestReason,
-          dryRun: z
-            .boolean()
-            .default(false)
-            .describe('Run and count as usual, then roll all changes back'),
+    route('POST /jobs/runs/:id/run-again', {
+      summary: 'Request a new run with the payload of an earlier one',
+      description:
+        'Nobody sees the payload. The queue holds it while the work waits for a retry or is a dead letter; a run that a schedule started needs none.',
+      params: z.strictObject({ id: z.guid() }),
+      body: z.strictObject({
+        reason: requestReason,
+        dryRun: z
+          .boolean()
+          .default(false)
+          .describe('Run and count as usual, then roll all changes back'),
+      }),
+      answer: {
+        202: requestedSchema.extend({
+          earlier: earlierSchema.describe(
+            'Who had this run done again before; left out when nobody had',
+          ),
         }),
-        response: {
-          202: requestedSchema.extend({
-            earlier: earlierSchema.describe(
-              'Who had this run done again before; left out when nobody had',
-            ),
-          }),
-          ...problemResponses(400, 401, 403, 404, 409, 413, 415),
-        },
       },
+      refuses: [404, 409],
       handle: async ({
         params: { id },
         body: { reason, dryRun },
@@ -175,22 +146,14 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
       },
     }),
 
-    route({
-      method: 'POST',
-      path: '/jobs/:name/pause',
-      may: 'act',
-      schema: {
-        tags: ['jobs'],
-        summary: 'Pause a schedule',
-        description:
-          'Until the schedule is resumed, its ticks are recorded as skipped. A run under way goes on.',
-        params: nameParams,
-        body: z.strictObject({ reason: requestReason }),
-        response: {
-          200: z.object({ name: z.string(), paused: z.literal(true) }),
-          ...problemResponses(400, 401, 403, 404, 409, 413, 415),
-        },
-      },
+    route('POST /jobs/:name/pause', {
+      summary: 'Pause a schedule',
+      description:
+        'Until the schedule is resumed, its ticks are recorded as skipped. A run under way goes on.',
+      params: nameParams,
+      body: z.strictObject({ reason: requestReason }),
+      answer: { 200: z.object({ name: z.string(), paused: z.literal(true) }) },
+      refuses: [404, 409],
       handle: async ({ params: { name }, body: { reason }, log, access: { actor, userId } }) => {
         const job = findJob(jobs, name)
         const outcome = await client.pauseSchedule(name, { actor, reason })
@@ -201,22 +164,14 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
       },
     }),
 
-    route({
-      method: 'POST',
-      path: '/jobs/:name/resume',
-      may: 'act',
-      schema: {
-        tags: ['jobs'],
-        summary: 'Resume a schedule',
-        description:
-          'The schedule goes on with its next tick. Ticks that were due meanwhile stay skipped.',
-        params: nameParams,
-        body: optionalReasonBody,
-        response: {
-          200: z.object({ name: z.string(), paused: z.literal(false) }),
-          ...problemResponses(400, 401, 403, 404, 409, 413, 415),
-        },
-      },
+    route('POST /jobs/:name/resume', {
+      summary: 'Resume a schedule',
+      description:
+        'The schedule goes on with its next tick. Ticks that were due meanwhile stay skipped.',
+      params: nameParams,
+      body: optionalReasonBody,
+      answer: { 200: z.object({ name: z.string(), paused: z.literal(false) }) },
+      refuses: [404, 409],
       handle: async ({ params: { name }, body, log, access: { actor, userId } }) => {
         const job = findJob(jobs, name)
         const by = { actor, ...reasonOf(body) }

@@ -18,7 +18,6 @@ import { instant } from '../http/instant.ts'
 import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { wholeNumber } from '../http/wholeNumber.ts'
-import { problemResponses } from '../http/problem.ts'
 import {
   earlierSchema,
   runDetailSchema,
@@ -113,29 +112,22 @@ const MAX_DATE_MS = 62_000_000_000_000
 export function jobRunRoutes({ client }: AdminParts): Route[] {
   const { reader } = client
   return [
-    route({
-      method: 'GET',
-      path: '/jobs/runs',
-      may: 'view',
-      schema: {
-        tags: ['jobs'],
-        summary: 'List job runs, newest first',
-        querystring: listQuery,
-        response: {
-          200: z.object({
-            runs: z.array(runSchema),
-            nextCursor: nextPageCursor.describe(
-              `Pass it as cursor to get the next page; null on the last page. Filters by worker, duration or part of a label look through ${MAX_LOOKED_AT.toLocaleString('en')} runs for each page, so a page may have fewer runs than asked for, or none, and still not be the last`,
+    route('GET /jobs/runs', {
+      summary: 'List job runs, newest first',
+      query: listQuery,
+      answer: {
+        200: z.object({
+          runs: z.array(runSchema),
+          nextCursor: nextPageCursor.describe(
+            `Pass it as cursor to get the next page; null on the last page. Filters by worker, duration or part of a label look through ${MAX_LOOKED_AT.toLocaleString('en')} runs for each page, so a page may have fewer runs than asked for, or none, and still not be the last`,
+          ),
+          lookedBackTo: z.iso
+            .datetime()
+            .optional()
+            .describe(
+              'The start of the oldest run that was looked through. Left out when all were',
             ),
-            lookedBackTo: z.iso
-              .datetime()
-              .optional()
-              .describe(
-                'The start of the oldest run that was looked through. Left out when all were',
-              ),
-          }),
-          ...problemResponses(400, 401, 403),
-        },
+        }),
       },
       handle: async ({ query: { cursor, ...filters } }) => {
         const { runs, next, isCut } = await listJobRuns(reader, { ...filters, after: cursor })
@@ -147,19 +139,11 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
       },
     }),
 
-    route({
-      method: 'GET',
-      path: '/jobs/runs/:id',
-      may: 'view',
-      schema: {
-        tags: ['jobs'],
-        summary: 'Show a job run',
-        params: idParams,
-        response: {
-          200: runDetailSchema,
-          ...problemResponses(400, 401, 403, 404),
-        },
-      },
+    route('GET /jobs/runs/:id', {
+      summary: 'Show a job run',
+      params: idParams,
+      answer: { 200: runDetailSchema },
+      refuses: [404],
       handle: async ({ params: { id } }) => {
         const run = await getJobRun(reader, id)
         if (!run) throw await refuseRun(reader, id, 'notFound')
@@ -198,28 +182,22 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
       },
     }),
 
-    route({
-      method: 'POST',
-      path: '/jobs/runs/:id/cancel',
-      may: 'act',
-      schema: {
-        tags: ['jobs'],
-        summary: 'Cancel a run under way',
-        description:
-          'The run’s signal aborts within a second, and the run ends as failed with code cancelled. Asking again changes nothing.',
-        params: idParams,
-        body: reasonBody,
-        response: {
-          202: z.object({
-            id: z.guid(),
-            status: z.literal('requested'),
-            earlier: earlierSchema.describe(
-              'Who had asked it to stop before; left out when nobody else had',
-            ),
-          }),
-          ...problemResponses(400, 401, 403, 404, 409, 413, 415),
-        },
+    route('POST /jobs/runs/:id/cancel', {
+      summary: 'Cancel a run under way',
+      description:
+        'The run’s signal aborts within a second, and the run ends as failed with code cancelled. Asking again changes nothing.',
+      params: idParams,
+      body: reasonBody,
+      answer: {
+        202: z.object({
+          id: z.guid(),
+          status: z.literal('requested'),
+          earlier: earlierSchema.describe(
+            'Who had asked it to stop before; left out when nobody else had',
+          ),
+        }),
       },
+      refuses: [404, 409],
       handle: async ({ params: { id }, body: { reason }, log, access: { actor, userId } }) => {
         const outcome = await client.cancelRun(id, { actor, reason })
         if (outcome !== 'requested') throw await refuseRun(reader, id, outcome)
@@ -235,25 +213,19 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
       },
     }),
 
-    route({
-      method: 'POST',
-      path: '/jobs/runs/:id/approve',
-      may: 'act',
-      schema: {
-        tags: ['jobs'],
-        summary: 'Approve a run that its guard blocked',
-        description:
-          'Possible once, within a day after the run ended. It requests a new run that may change as many rows as the guard counted, and no more.',
-        params: idParams,
-        body: reasonBody,
-        response: {
-          202: z.object({
-            workId: z.guid().describe('The id of the new work; its runs have it as workId'),
-            rows: z.int().describe('How many rows the new run may change'),
-          }),
-          ...problemResponses(400, 401, 403, 404, 409, 413, 415),
-        },
+    route('POST /jobs/runs/:id/approve', {
+      summary: 'Approve a run that its guard blocked',
+      description:
+        'Possible once, within a day after the run ended. It requests a new run that may change as many rows as the guard counted, and no more.',
+      params: idParams,
+      body: reasonBody,
+      answer: {
+        202: z.object({
+          workId: z.guid().describe('The id of the new work; its runs have it as workId'),
+          rows: z.int().describe('How many rows the new run may change'),
+        }),
       },
+      refuses: [404, 409],
       handle: async ({ params: { id }, body: { reason }, log, access: { actor, userId } }) => {
         const outcome = await client.approveRun(id, { actor, reason })
         if (outcome.kind !== 'approved') throw await refuseRun(reader, id, outcome.kind)

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { keySchema, keysSchema, limitsSchema } from '../contract.ts'
 import { instant } from '../http/instant.ts'
 import { pageLimit } from '../http/pageLimit.ts'
-import { Problem, problemResponses } from '../http/problem.ts'
+import { Problem } from '../http/problem.ts'
 import { storableText } from '../http/storableText.ts'
 import { route, type AdminParts, type Route, type RouteRequest } from '../route.ts'
 import { nameParams } from './jobRoutes.ts'
@@ -23,126 +23,93 @@ const limitBody = z.strictObject({
   reason: requestReason,
 })
 const setSchema = z.object({ outcome: z.enum(['set', 'unchanged']) })
-const answers = { 200: setSchema, ...problemResponses(400, 401, 403, 404, 413, 415) }
+const answer = { 200: setSchema }
 const key = storableText({ max: 200 })
 
 /** What people see and set of limits over all workers, and of the keys by which jobs divide their work. */
 export function limitRoutes({ client }: AdminParts): Route[] {
   return [
-    route({
-      method: 'GET',
-      path: '/jobs/limits',
-      may: 'view',
-      schema: {
-        tags: ['jobs'],
-        summary: 'List the limits over all workers, with the runs that hold their slots',
-        querystring: z.strictObject({}),
-        response: { 200: limitsSchema, ...problemResponses(400, 401, 403) },
-      },
+    route('GET /jobs/limits', {
+      summary: 'List the limits over all workers, with the runs that hold their slots',
+      query: z.strictObject({}),
+      answer: { 200: limitsSchema },
       handle: async () => ({ limits: await client.limits.list() }),
     }),
 
-    route({
-      method: 'POST',
-      path: '/jobs/limits/:name',
-      may: 'act',
-      schema: {
-        tags: ['jobs'],
-        summary:
-          'Set how many runs a shared limit lets go on at once, or whether it waits for a service',
-        params: nameParams,
-        body: limitBody,
-        response: answers,
-      },
+    route('POST /jobs/limits/:name', {
+      summary:
+        'Set how many runs a shared limit lets go on at once, or whether it waits for a service',
+      params: nameParams,
+      body: limitBody,
+      answer,
+      refuses: [404],
       handle: (request) => setLimit(request, { limit: { name: request.params.name } }),
     }),
 
-    route({
-      method: 'POST',
-      path: '/jobs/:name/limit',
-      may: 'act',
-      schema: {
-        tags: ['jobs'],
-        summary:
-          'Set how many runs of a job go on at once over all workers, or whether it waits for a service',
-        description:
-          'Runs under way go on: lowered below their number, nothing starts until enough have ended.',
-        params: nameParams,
-        body: limitBody,
-        response: answers,
-      },
+    route('POST /jobs/:name/limit', {
+      summary:
+        'Set how many runs of a job go on at once over all workers, or whether it waits for a service',
+      description:
+        'Runs under way go on: lowered below their number, nothing starts until enough have ended.',
+      params: nameParams,
+      body: limitBody,
+      answer,
+      refuses: [404],
       handle: (request) => setLimit(request, { job: { name: request.params.name } }),
     }),
 
-    route({
-      method: 'GET',
-      path: '/jobs/:name/keys',
-      may: 'view',
-      schema: {
-        tags: ['jobs'],
-        summary: 'List the keys of a job, those with most that waits first',
-        description:
-          'Of what waits the first 100,000 pieces are counted, and of the runs that started within the last hour the latest 10,000.',
-        params: nameParams,
-        querystring: z.strictObject({
-          key: key.optional(),
-          order: z
-            .enum(KEY_SORTS)
-            .optional()
-            .describe(
-              'What has most of it comes first, or with `oldest` what waits for longest. Default: `waiting`',
-            ),
-          limit: pageLimit(50),
-        }),
-        response: { 200: keysSchema, ...problemResponses(400, 401, 403) },
-      },
+    route('GET /jobs/:name/keys', {
+      summary: 'List the keys of a job, those with most that waits first',
+      description:
+        'Of what waits the first 100,000 pieces are counted, and of the runs that started within the last hour the latest 10,000.',
+      params: nameParams,
+      query: z.strictObject({
+        key: key.optional(),
+        order: z
+          .enum(KEY_SORTS)
+          .optional()
+          .describe(
+            'What has most of it comes first, or with `oldest` what waits for longest. Default: `waiting`',
+          ),
+        limit: pageLimit(50),
+      }),
+      answer: { 200: keysSchema },
       handle: ({ params: { name }, query }) => client.keys.list({ name }, query),
     }),
 
-    route({
-      method: 'GET',
-      path: '/jobs/:name/key',
-      may: 'view',
-      schema: {
-        tags: ['jobs'],
-        summary: 'Tell what there is to say of one key of a job',
-        params: nameParams,
-        querystring: z.strictObject({ key: storableText({ min: 0, max: 200 }) }),
-        response: { 200: keySchema, ...problemResponses(400, 401, 403) },
-      },
+    route('GET /jobs/:name/key', {
+      summary: 'Tell what there is to say of one key of a job',
+      params: nameParams,
+      query: z.strictObject({ key: storableText({ min: 0, max: 200 }) }),
+      answer: { 200: keySchema },
       handle: ({ params: { name }, query }) => client.keys.get({ name }, query.key),
     }),
 
-    route({
-      method: 'POST',
-      path: '/jobs/:name/keys',
-      may: 'act',
-      schema: {
-        tags: ['jobs'],
-        summary: 'Set what counts for one key of a job',
-        description: 'What is left out stays as it is; null takes it back.',
-        params: nameParams,
-        body: z.strictObject({
-          key: key.min(1),
-          perKey: most.optional().describe('Runs of this key at once; null: as the job says'),
-          weight: z
-            .number()
-            .min(0.01)
-            .max(1_000)
-            .nullable()
-            .optional()
-            .describe('How much it gets beside a key with the weight 1'),
-          paused: z
-            .union([z.boolean(), instant])
-            .optional()
-            .describe(
-              'true: nothing of it starts until somebody says false; an instant: nothing before then',
-            ),
-          parked,
-          reason: requestReason,
-        }),
-        response: answers,
-      },
+    route('POST /jobs/:name/keys', {
+      summary: 'Set what counts for one key of a job',
+      description: 'What is left out stays as it is; null takes it back.',
+      params: nameParams,
+      body: z.strictObject({
+        key: key.min(1),
+        perKey: most.optional().describe('Runs of this key at once; null: as the job says'),
+        weight: z
+          .number()
+          .min(0.01)
+          .max(1_000)
+          .nullable()
+          .optional()
+          .describe('How much it gets beside a key with the weight 1'),
+        paused: z
+          .union([z.boolean(), instant])
+          .optional()
+          .describe(
+            'true: nothing of it starts until somebody says false; an instant: nothing before then',
+          ),
+        parked,
+        reason: requestReason,
+      }),
+      answer,
+      refuses: [404],
       handle: async ({ params: { name }, body, access, log }) => {
         const { key: of, reason, ...given } = body
         const by = { actor: access.actor, reason }

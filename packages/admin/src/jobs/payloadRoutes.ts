@@ -2,41 +2,31 @@ import type { WhosePayload } from '@roundsman/engine/client'
 import { z } from 'zod'
 import type { Access } from '../access.ts'
 import { heldPayloadSchema } from '../contract.ts'
-import { problemResponses } from '../http/problem.ts'
 import { route, type AdminParts, type Route, type RouteLog } from '../route.ts'
 import { refusePayload } from './refuse.ts'
 
 const described = {
-  tags: ['jobs'],
+  may: 'payloads',
   description:
     'For whom `authorize` says `payloads: true`. Each look is recorded as an action of the job, with who looked and when.',
-  response: { 200: heldPayloadSchema, ...problemResponses(400, 401, 403, 404, 409, 413, 415) },
+  answer: { 200: heldPayloadSchema },
+  refuses: [404, 409],
 } as const
 
 /** Shows payloads to those who may look at them. A look is on record, so it is no GET, which browsers send unasked. */
 export function payloadRoutes({ client, jobs }: AdminParts): Route[] {
   return [
-    route({
-      method: 'POST',
-      path: '/jobs/runs/:id/payload',
-      may: 'payloads',
-      schema: {
-        ...described,
-        summary: 'Show the payload of a run',
-        params: z.strictObject({ id: z.guid() }),
-      },
+    route('POST /jobs/runs/:id/payload', {
+      ...described,
+      summary: 'Show the payload of a run',
+      params: z.strictObject({ id: z.guid() }),
       handle: ({ params: { id }, ...request }) => look({ runId: id }, request),
     }),
 
-    route({
-      method: 'POST',
-      path: '/jobs/work/:workId/payload',
-      may: 'payloads',
-      schema: {
-        ...described,
-        summary: 'Show the payload of work that waits or is a dead letter',
-        params: z.strictObject({ workId: z.guid() }),
-      },
+    route('POST /jobs/work/:workId/payload', {
+      ...described,
+      summary: 'Show the payload of work that waits or is a dead letter',
+      params: z.strictObject({ workId: z.guid() }),
       handle: ({ params: { workId }, ...request }) => look({ workId }, request),
     }),
   ]

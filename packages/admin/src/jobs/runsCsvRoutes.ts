@@ -7,7 +7,6 @@ import {
 } from '@roundsman/engine/client'
 import { z } from 'zod'
 import { route, type AdminParts, type Route } from '../route.ts'
-import { problemResponses } from '../http/problem.ts'
 import { checkSpans, runFilters } from './jobRunRoutes.ts'
 
 const MAX_LINES = 100_000
@@ -45,21 +44,14 @@ type Filters = Omit<ListJobRunsOptions, 'limit' | 'after'>
 
 export function runsCsvRoutes({ client: { reader } }: AdminParts): Route[] {
   return [
-    route({
-      method: 'GET',
-      path: '/jobs/runs.csv',
-      may: 'view',
-      schema: {
-        tags: ['jobs'],
-        summary: 'List job runs as CSV for spreadsheets, newest first',
-        description: `At most ${MAX_LINES} runs, with the same filters as GET /api/jobs/runs.`,
-        querystring: z.strictObject(runFilters).superRefine(checkSpans),
-        response: {
-          200: {
-            description: 'CSV with a heading line',
-            content: { 'text/csv': { schema: z.unknown().meta({ type: 'string' }) } },
-          },
-          ...problemResponses(400, 401, 403),
+    route('GET /jobs/runs.csv', {
+      summary: 'List job runs as CSV for spreadsheets, newest first',
+      description: `At most ${MAX_LINES} runs, with the same filters as GET /api/jobs/runs.`,
+      query: z.strictObject(runFilters).superRefine(checkSpans),
+      answer: {
+        200: {
+          description: 'CSV with a heading line',
+          content: { 'text/csv': { schema: z.unknown().meta({ type: 'string' }) } },
         },
       },
       handle: ({ query }) =>

@@ -21,7 +21,7 @@ import {
 import { instant } from '../http/instant.ts'
 import { formatCursor, instantCursor, textCursor, toTextCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
-import { invalidRequest, Problem, problemResponses } from '../http/problem.ts'
+import { invalidRequest, Problem } from '../http/problem.ts'
 import { storableText } from '../http/storableText.ts'
 import { route, type AdminParts, type Route } from '../route.ts'
 import { findJob, nameParams, refusedPayload, requestedSchema } from './jobRoutes.ts'
@@ -43,25 +43,17 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
   const { schedules, reader } = client
 
   return [
-    route({
-      method: 'GET',
-      path: '/jobs/:name/schedules',
-      may: 'view',
-      schema: {
-        tags: ['schedules'],
-        summary: 'List the schedules of a job that are kept as data, by key',
-        params: nameParams,
-        querystring: z.strictObject({
-          search: storableText({ max: MAX_KEY_LENGTH }).optional().describe('How the key begins'),
-          state: z.enum(['paused', 'refused', 'late']).optional(),
-          limit: pageLimit(50),
-          cursor: textCursor,
-        }),
-        response: {
-          200: keyedSchedulesSchema,
-          ...problemResponses(400, 401, 403),
-        },
-      },
+    route('GET /jobs/:name/schedules', {
+      tag: 'schedules',
+      summary: 'List the schedules of a job that are kept as data, by key',
+      params: nameParams,
+      query: z.strictObject({
+        search: storableText({ max: MAX_KEY_LENGTH }).optional().describe('How the key begins'),
+        state: z.enum(['paused', 'refused', 'late']).optional(),
+        limit: pageLimit(50),
+        cursor: textCursor,
+      }),
+      answer: { 200: keyedSchedulesSchema },
       handle: async ({ params: { name }, query: { search, state, limit, cursor } }) => {
         const after = cursor === undefined ? undefined : { name, key: cursor }
         const [page, total] = await Promise.all([
@@ -76,16 +68,12 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
       },
     }),
 
-    route({
-      method: 'GET',
-      path: '/jobs/:name/schedules/:key',
-      may: 'view',
-      schema: {
-        tags: ['schedules'],
-        summary: 'Show a schedule, its next runs and who changed it',
-        params: keyParams,
-        response: { 200: keyedScheduleDetailSchema, ...problemResponses(400, 401, 403, 404) },
-      },
+    route('GET /jobs/:name/schedules/:key', {
+      tag: 'schedules',
+      summary: 'Show a schedule, its next runs and who changed it',
+      params: keyParams,
+      answer: { 200: keyedScheduleDetailSchema },
+      refuses: [404],
       handle: async ({ params: { name, key } }) => {
         const [found, actions] = await Promise.all([
           schedules.get({ name, key }),
@@ -101,21 +89,13 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
       },
     }),
 
-    route({
-      method: 'GET',
-      path: '/jobs/:name/schedules/:key/ticks',
-      may: 'view',
-      schema: {
-        tags: ['schedules'],
-        summary: 'List what became of a schedule’s ticks, the newest first',
-        description: 'Also of a schedule that was deleted, while they are kept.',
-        params: keyParams,
-        querystring: z.strictObject({ limit: pageLimit(50), cursor: instantCursor }),
-        response: {
-          200: keyedTicksSchema,
-          ...problemResponses(400, 401, 403),
-        },
-      },
+    route('GET /jobs/:name/schedules/:key/ticks', {
+      tag: 'schedules',
+      summary: 'List what became of a schedule’s ticks, the newest first',
+      description: 'Also of a schedule that was deleted, while they are kept.',
+      params: keyParams,
+      query: z.strictObject({ limit: pageLimit(50), cursor: instantCursor }),
+      answer: { 200: keyedTicksSchema },
       handle: async ({ params: { name, key }, query: { limit, cursor: before } }) => {
         const of = { name, keys: [key], before }
         const rows = await listRecentKeyedTicks(reader, { ...of, limit: limit + 1 })
@@ -128,68 +108,57 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
       },
     }),
 
-    route({
-      method: 'GET',
-      path: '/console/schedules/preview',
-      may: 'view',
-      schema: {
-        tags: ['console'],
-        summary: 'Show the next ten runs that a schedule would have',
-        querystring: z.strictObject({
-          cron: cronText,
-          timeZone: timeZoneText,
-          startsAt: instant.optional(),
-          endsAt: instant.optional(),
-        }),
-        response: { 200: schedulePreviewSchema, ...problemResponses(400, 401, 403) },
-      },
+    route('GET /console/schedules/preview', {
+      summary: 'Show the next ten runs that a schedule would have',
+      query: z.strictObject({
+        cron: cronText,
+        timeZone: timeZoneText,
+        startsAt: instant.optional(),
+        endsAt: instant.optional(),
+      }),
+      answer: { 200: schedulePreviewSchema },
       handle: async ({ query }) => {
         const upcoming = await told('query', async () => preview(query))
         return { words: cronInWords(query.cron), timeZone: query.timeZone, upcoming }
       },
     }),
 
-    route({
-      method: 'POST',
-      path: '/jobs/:name/schedules',
-      may: 'act',
-      schema: {
-        tags: ['schedules'],
-        summary: 'Make a schedule, or change one',
-        description:
-          'What is left out has its default. What is due of a schedule whose times change is decided first, by what it was.',
-        params: nameParams,
-        body: z.strictObject({
-          key: storableText({ max: MAX_KEY_LENGTH }).describe('At most 200 bytes'),
-          cron: cronText,
-          timeZone: timeZoneText,
-          payload: z
-            .record(z.string(), z.unknown())
-            .optional()
-            .describe('Of each of its runs. Left out: a change keeps the one that it has'),
-          missed: z.enum(MISSED_POLICIES).optional(),
-          overlap: z.enum(KEYED_OVERLAPS).optional(),
-          catchUpMs: z.int().min(1).optional(),
-          jitterMs: z.int().min(0).optional(),
-          startsAt: instant.nullish(),
-          endsAt: instant.nullish(),
-          allowSeconds: z.boolean().optional(),
-          ifVersion: z
-            .int()
-            .min(0)
-            .max(2 ** 31 - 1)
-            .describe('The version that it changes; 0 makes a new one'),
-          reason: requestReason,
+    route('POST /jobs/:name/schedules', {
+      tag: 'schedules',
+      summary: 'Make a schedule, or change one',
+      description:
+        'What is left out has its default. What is due of a schedule whose times change is decided first, by what it was.',
+      params: nameParams,
+      body: z.strictObject({
+        key: storableText({ max: MAX_KEY_LENGTH }).describe('At most 200 bytes'),
+        cron: cronText,
+        timeZone: timeZoneText,
+        payload: z
+          .record(z.string(), z.unknown())
+          .optional()
+          .describe('Of each of its runs. Left out: a change keeps the one that it has'),
+        missed: z.enum(MISSED_POLICIES).optional(),
+        overlap: z.enum(KEYED_OVERLAPS).optional(),
+        catchUpMs: z.int().min(1).optional(),
+        jitterMs: z.int().min(0).optional(),
+        startsAt: instant.nullish(),
+        endsAt: instant.nullish(),
+        allowSeconds: z.boolean().optional(),
+        ifVersion: z
+          .int()
+          .min(0)
+          .max(2 ** 31 - 1)
+          .describe('The version that it changes; 0 makes a new one'),
+        reason: requestReason,
+      }),
+      answer: {
+        200: z.object({
+          kind: z.enum(['created', 'changed', 'unchanged']),
+          version: z.int(),
+          nextAt: z.iso.datetime().nullable(),
         }),
-        response: {
-          200: z.object({
-            kind: z.enum(['created', 'changed', 'unchanged']),
-            version: z.int(),
-            nextAt: z.iso.datetime().nullable(),
-          }),
-          ...problemResponses(400, 401, 403, 404, 409, 413, 415),
-        },
       },
+      refuses: [404, 409],
       handle: async ({ params: { name }, body, access: { actor, userId }, log }) => {
         const job = findJob(jobs, name)
         const { payload, ...given } = body
@@ -216,18 +185,14 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
       },
     }),
 
-    route({
-      method: 'POST',
-      path: '/jobs/:name/schedules/:key/pause',
-      may: 'act',
-      schema: {
-        tags: ['schedules'],
-        summary: 'Pause one schedule',
-        description: 'Until it is resumed, its ticks are recorded as skipped. Its runs go on.',
-        params: keyParams,
-        body: z.strictObject({ reason: requestReason }),
-        response: { 204: z.null(), ...problemResponses(400, 401, 403, 404, 409, 413, 415) },
-      },
+    route('POST /jobs/:name/schedules/:key/pause', {
+      tag: 'schedules',
+      summary: 'Pause one schedule',
+      description: 'Until it is resumed, its ticks are recorded as skipped. Its runs go on.',
+      params: keyParams,
+      body: z.strictObject({ reason: requestReason }),
+      answer: { 204: z.null() },
+      refuses: [404, 409],
       handle: async ({ params: { name, key }, body, access: { actor, userId }, log }) => {
         const outcome = await schedules.pause(null, { name }, key, { actor, reason: body.reason })
         if (outcome === 'notFound') throw refuseUnknownSchedule(key, name)
@@ -237,18 +202,14 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
       },
     }),
 
-    route({
-      method: 'POST',
-      path: '/jobs/:name/schedules/:key/resume',
-      may: 'act',
-      schema: {
-        tags: ['schedules'],
-        summary: 'Resume one schedule',
-        description: 'It goes on with its next tick. Ticks that were due meanwhile stay skipped.',
-        params: keyParams,
-        body: optionalReasonBody,
-        response: { 204: z.null(), ...problemResponses(400, 401, 403, 404, 409, 413, 415) },
-      },
+    route('POST /jobs/:name/schedules/:key/resume', {
+      tag: 'schedules',
+      summary: 'Resume one schedule',
+      description: 'It goes on with its next tick. Ticks that were due meanwhile stay skipped.',
+      params: keyParams,
+      body: optionalReasonBody,
+      answer: { 204: z.null() },
+      refuses: [404, 409],
       handle: async ({ params: { name, key }, body, access: { actor, userId }, log }) => {
         const by = { actor, ...reasonOf(body) }
         const outcome = await schedules.resume(null, { name }, key, by)
@@ -259,20 +220,13 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
       },
     }),
 
-    route({
-      method: 'POST',
-      path: '/jobs/:name/schedules/:key/trigger',
-      may: 'act',
-      schema: {
-        tags: ['schedules'],
-        summary: 'Request a run of one schedule now, beside its ticks',
-        params: keyParams,
-        body: z.strictObject({ reason: requestReason }),
-        response: {
-          202: requestedSchema,
-          ...problemResponses(400, 401, 403, 404, 413, 415),
-        },
-      },
+    route('POST /jobs/:name/schedules/:key/trigger', {
+      tag: 'schedules',
+      summary: 'Request a run of one schedule now, beside its ticks',
+      params: keyParams,
+      body: z.strictObject({ reason: requestReason }),
+      answer: { 202: requestedSchema },
+      refuses: [404],
       handle: async ({ params: { name, key }, body, access: { actor, userId }, log }) => {
         // With the definition, its label is that of any other run.
         const job = findJob(jobs, name)
@@ -284,21 +238,14 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
       },
     }),
 
-    route({
-      method: 'DELETE',
-      path: '/jobs/:name/schedules/:key',
-      may: 'act',
-      schema: {
-        tags: ['schedules'],
-        summary: 'Delete a schedule',
-        description: 'What is due of it is decided first. Its work, ticks and runs stay.',
-        params: keyParams,
-        body: z.strictObject({ reason: requestReason }),
-        response: {
-          204: z.null().describe('The schedule is deleted'),
-          ...problemResponses(400, 401, 403, 404, 413, 415),
-        },
-      },
+    route('DELETE /jobs/:name/schedules/:key', {
+      tag: 'schedules',
+      summary: 'Delete a schedule',
+      description: 'What is due of it is decided first. Its work, ticks and runs stay.',
+      params: keyParams,
+      body: z.strictObject({ reason: requestReason }),
+      answer: { 204: z.null().describe('The schedule is deleted') },
+      refuses: [404],
       handle: async ({ params: { name, key }, body, access: { actor, userId }, log }) => {
         // With the definition, work that was due has the label and the key of any other; its job may have left the code.
         const job = jobs.find((one) => one.name === name) ?? { name }

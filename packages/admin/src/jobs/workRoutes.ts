@@ -10,7 +10,7 @@ import { explanationSchema, groupsSchema, waitingWorkSchema } from '../contract.
 import { route, type AdminParts, type Route } from '../route.ts'
 import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
 import { pageLimit } from '../http/pageLimit.ts'
-import { Problem, problemResponses } from '../http/problem.ts'
+import { Problem } from '../http/problem.ts'
 import { storableText } from '../http/storableText.ts'
 import { nameParams } from './jobRoutes.ts'
 import { keyQuery, readShownQuery, shownQuery } from './shownQuery.ts'
@@ -45,37 +45,30 @@ async function readFilters(
  */
 export function workRoutes({ client, jobs }: AdminParts): Route[] {
   return [
-    route({
-      method: 'GET',
-      path: '/jobs/work',
-      may: 'view',
-      schema: {
-        tags: ['jobs'],
-        summary: 'List waiting work, in the order in which it starts',
-        description: 'Payloads are not shown. Work that waits for a retry is listed as well.',
-        querystring: z.strictObject({
-          ...filters,
-          order: z
-            .enum(WORK_ORDERS)
-            .optional()
-            .describe('`first`, the default: what starts first. `last`: what is due last'),
-          limit: pageLimit(50),
-          cursor: pageCursor,
+    route('GET /jobs/work', {
+      summary: 'List waiting work, in the order in which it starts',
+      description: 'Payloads are not shown. Work that waits for a retry is listed as well.',
+      query: z.strictObject({
+        ...filters,
+        order: z
+          .enum(WORK_ORDERS)
+          .optional()
+          .describe('`first`, the default: what starts first. `last`: what is due last'),
+        limit: pageLimit(50),
+        cursor: pageCursor,
+      }),
+      answer: {
+        200: z.object({
+          work: z.array(waitingWorkSchema),
+          total: z.int().describe('How many match on all pages; 100,000 stands for more as well'),
+          isLabelPart: z
+            .boolean()
+            .describe('Whether these are those whose label contains the one asked for'),
+          names: z
+            .array(z.string())
+            .describe('The jobs of all that match, also those that have left the catalogue'),
+          nextCursor: nextPageCursor,
         }),
-        response: {
-          200: z.object({
-            work: z.array(waitingWorkSchema),
-            total: z.int().describe('How many match on all pages; 100,000 stands for more as well'),
-            isLabelPart: z
-              .boolean()
-              .describe('Whether these are those whose label contains the one asked for'),
-            names: z
-              .array(z.string())
-              .describe('The jobs of all that match, also those that have left the catalogue'),
-            nextCursor: nextPageCursor,
-          }),
-          ...problemResponses(400, 401, 403),
-        },
       },
       handle: async ({ query: { limit, cursor, order, ...query } }) => {
         const of = await readFilters(client.reader, query)
@@ -95,30 +88,19 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
       },
     }),
 
-    route({
-      method: 'GET',
-      path: '/jobs/work/groups',
-      may: 'view',
-      schema: {
-        tags: ['jobs'],
-        summary: 'Group waiting work by key, by label and by what its jobs show',
-        querystring: z.strictObject(filters),
-        response: { 200: groupsSchema, ...problemResponses(400, 401, 403) },
-      },
+    route('GET /jobs/work/groups', {
+      summary: 'Group waiting work by key, by label and by what its jobs show',
+      query: z.strictObject(filters),
+      answer: { 200: groupsSchema },
       handle: async ({ query }) =>
         await groupWaitingWork(client.reader, await readFilters(client.reader, query)),
     }),
 
-    route({
-      method: 'GET',
-      path: '/jobs/work/:workId/explain',
-      may: 'view',
-      schema: {
-        tags: ['jobs'],
-        summary: 'Explain why a piece of work waits, or what became of it',
-        params: z.strictObject({ workId: z.guid() }),
-        response: { 200: explanationSchema, ...problemResponses(400, 401, 403, 404) },
-      },
+    route('GET /jobs/work/:workId/explain', {
+      summary: 'Explain why a piece of work waits, or what became of it',
+      params: z.strictObject({ workId: z.guid() }),
+      answer: { 200: explanationSchema },
+      refuses: [404],
       handle: async ({ params: { workId } }) => {
         const found = await client.explain(workId)
         if (found !== null) return found
@@ -126,22 +108,14 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
       },
     }),
 
-    route({
-      method: 'POST',
-      path: '/jobs/:name/queue/pause',
-      may: 'act',
-      schema: {
-        tags: ['jobs'],
-        summary: 'Pause the queue of a job',
-        description:
-          'Until the queue is resumed, no worker takes work of the job. Runs under way go on, and so does the schedule, whose ticks wait in the queue.',
-        params: nameParams,
-        body: z.strictObject({ reason: requestReason }),
-        response: {
-          200: z.object({ name: z.string(), queuePaused: z.literal(true) }),
-          ...problemResponses(400, 401, 403, 404, 409, 413, 415),
-        },
-      },
+    route('POST /jobs/:name/queue/pause', {
+      summary: 'Pause the queue of a job',
+      description:
+        'Until the queue is resumed, no worker takes work of the job. Runs under way go on, and so does the schedule, whose ticks wait in the queue.',
+      params: nameParams,
+      body: z.strictObject({ reason: requestReason }),
+      answer: { 200: z.object({ name: z.string(), queuePaused: z.literal(true) }) },
+      refuses: [404, 409],
       handle: async ({ params: { name }, body: { reason }, log, access: { actor, userId } }) => {
         const found = await client.pauseQueue(name, { actor, reason })
         if (found === 'notFound') throw noQueue(name)
@@ -151,21 +125,13 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
       },
     }),
 
-    route({
-      method: 'POST',
-      path: '/jobs/:name/queue/resume',
-      may: 'act',
-      schema: {
-        tags: ['jobs'],
-        summary: 'Resume the queue of a job',
-        description: 'Workers take the work that has waited at once.',
-        params: nameParams,
-        body: optionalReasonBody,
-        response: {
-          200: z.object({ name: z.string(), queuePaused: z.literal(false) }),
-          ...problemResponses(400, 401, 403, 404, 409, 413, 415),
-        },
-      },
+    route('POST /jobs/:name/queue/resume', {
+      summary: 'Resume the queue of a job',
+      description: 'Workers take the work that has waited at once.',
+      params: nameParams,
+      body: optionalReasonBody,
+      answer: { 200: z.object({ name: z.string(), queuePaused: z.literal(false) }) },
+      refuses: [404, 409],
       handle: async ({ params: { name }, body, log, access: { actor, userId } }) => {
         const by = { actor, ...reasonOf(body) }
         const found = await client.resumeQueue(name, by)
