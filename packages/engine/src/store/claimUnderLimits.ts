@@ -286,7 +286,7 @@ const FIND_KEYS: PreparedStatement = {
   name: 'roundsman_find_keys',
   text: `
   with recursive found as (
-    select (${nextKey(`work."key" > $2 or $2 is null and work."key" >= ''`)}) as "key", 1 as "nth"
+    select coalesce((${nextKey('work."key" > $2')}), (${nextKey('work."key" is not null and $2 is null')})) as "key", 1 as "nth"
     union all
     select (${nextKey('work."key" > found."key"')}), "nth" + 1 from found where found."key" is not null and "nth" < $3::int
   )

@@ -178,6 +178,23 @@ describe('a claim under a limit', () => {
     ])
   })
 
+  it('finds the keys of its own job that have work to take, step by step', async () => {
+    for (const key of ['b', 'a', 'c', '0 alone', '0 later']) await insert(3, key)
+    await runtime.rows(`update "JobWork" set "losses" = 2 where "key" = '0 alone'`)
+    await runtime.rows(`update "JobWork" set "place" = null where "key" = '0 later'`)
+    await runtime.rows(`insert into "JobWork" ("id", "name", "bytes", "payload", "key")
+      values (gen_random_uuid(), 'another', 2, '{}', '0')`)
+    const find = async (after: string | null, most: number) =>
+      (await findKeys(runtime.database, 'sync', after, most)).map(({ key }) => key)
+    expect(await find(null, 10)).toEqual(['a', 'b', 'c'])
+    expect(await find(null, 2)).toEqual(['a', 'b'])
+    expect(await find('b', 2)).toEqual(['c'])
+    expect(await find('c', 2)).toEqual([])
+    await insert(1, '')
+    expect(await find(null, 2)).toEqual(['', 'a'])
+    expect(await find('', 2)).toEqual(['a', 'b'])
+  })
+
   it('of work that runs alone finds that of a key with room, however much waits of others before it', async () => {
     await limit(`"perKey" = 1, "order" = 'fair'`)
     await insert(1, 'full')
