@@ -20,5 +20,5 @@ it('says where the tables are made, and which steps it has done where there were
     create schema jobs;
     alter table "JobMigration" set schema jobs`)
   await client.end()
-  expect(await migrate()).toMatch(/^Done in the database:\n {2}ownQueue\n/)
+  expect(await migrate()).toMatch(/^Done in the database:\n {2}ownQueue$/)
 })

@@ -206,7 +206,7 @@ const REFUSE = `
     end if;
   end $refuse$`
 
-/** A column that changes its name or goes, without any row being written. */
+/** A column that comes, goes or changes its name, without any row being written. */
 const ALTER = `
   drop view if exists "JobRunAll";
   drop trigger if exists "JobWorker_readsStarts" on "JobWorker";
@@ -215,11 +215,13 @@ const ALTER = `
   alter table "JobWorker" drop column "readsStarts";
   drop table "JobStart", "JobClaim";
   alter table "JobRun" rename column "queueJobId" to "workId";
-  alter table "JobRun" drop column "exclusiveKey";
+  alter table "JobRun" drop column "exclusiveKey", add column "uniqueKey" text, add column "parentId" uuid, add column "enqueuedBy" text,
+    add column "traceId" text, add column "key" text;
   alter table "JobRun" reset (fillfactor);
   alter index roundsman."JobRun_queueJobId_idx" rename to "JobRun_workId_idx";
   alter table "JobTick" rename column "queueJobId" to "workId";
   alter table "JobAction" rename column "queueJobId" to "workId";
+  alter table "JobAction" add column "scheduleKey" text collate "C";
   alter index roundsman."JobAction_queueJobId_idx" rename to "JobAction_workId_idx"`
 
 const END_LOST = `

@@ -1,3 +1,4 @@
+import { originOf } from './heldRuns.ts'
 import { PLACE_SQL } from './place.ts'
 
 /*
@@ -63,6 +64,10 @@ export const QUEUE_TABLES_SQL = `
       CREATE INDEX IF NOT EXISTS "JobWork_ready_idx" ON "JobWork"("name", "rank", "place") WHERE "place" IS NOT NULL AND "losses" < 2;
       CREATE INDEX IF NOT EXISTS "JobWork_suspect_idx" ON "JobWork"("name", "place") WHERE "place" IS NOT NULL AND "losses" >= 2;
       CREATE INDEX IF NOT EXISTS "JobWork_due_idx" ON "JobWork"("name", "dueAt", "id") WHERE "place" IS NULL;
+      -- Work of a job with keys has a key, an empty one where its payload has none. Other work has no entry in these.
+      CREATE INDEX IF NOT EXISTS "JobWork_keyed_idx" ON "JobWork"("name", "key", "rank", "place")
+        WHERE "key" IS NOT NULL AND "place" IS NOT NULL AND "losses" < 2;
+      CREATE INDEX IF NOT EXISTS "JobWork_name_key_id_idx" ON "JobWork"("name", "key", "id") WHERE "key" IS NOT NULL;
 
       CREATE TABLE IF NOT EXISTS "JobDeadLetter" (
           "id" UUID NOT NULL,
@@ -77,6 +82,7 @@ export const QUEUE_TABLES_SQL = `
 
       CREATE INDEX IF NOT EXISTS "JobDeadLetter_failedAt_id_idx" ON "JobDeadLetter"("failedAt", "id");
       CREATE INDEX IF NOT EXISTS "JobDeadLetter_name_failedAt_id_idx" ON "JobDeadLetter"("name", "failedAt", "id");
+      CREATE INDEX IF NOT EXISTS "JobDeadLetter_name_key_id_idx" ON "JobDeadLetter"("name", "key", "id") WHERE "key" IS NOT NULL;
 
       CREATE TABLE IF NOT EXISTS "JobPayload" (
           "workId" UUID NOT NULL,
@@ -139,6 +145,10 @@ export const QUEUE_TABLES_SQL = `
           "bytes" INTEGER[],
           "enqueuedAts" TIMESTAMPTZ(3)[] NOT NULL,
           "payloads" JSONB[],
+          -- The limits under which its runs go on, and its place: for one limit places ascend in the order of commits. Null for
+          -- jobs without limits.
+          "limits" TEXT[],
+          "place" BIGINT,
 
           CONSTRAINT "JobClaim_pkey" PRIMARY KEY ("id")
       ) WITH (${BUSY});
@@ -146,13 +156,14 @@ export const QUEUE_TABLES_SQL = `
       ALTER TABLE "JobClaim" ALTER COLUMN "runIds" SET STORAGE EXTERNAL, ALTER COLUMN "workIds" SET STORAGE EXTERNAL;
 
       CREATE UNIQUE INDEX IF NOT EXISTS "JobClaim_exclusiveKey_key" ON "JobClaim"("exclusiveKey");
-      CREATE INDEX IF NOT EXISTS "JobClaim_workerId_idx" ON "JobClaim"("workerId");`
+      CREATE INDEX IF NOT EXISTS "JobClaim_workerId_idx" ON "JobClaim"("workerId");
+      CREATE INDEX IF NOT EXISTS "JobClaim_place_idx" ON "JobClaim"("place") WHERE "limits" IS NOT NULL;`
 
-/** A column of JobRun, and what the claim of a run that is not written says there, of `claim` and `held`. */
-export type AddedColumn = readonly [name: string, held: string]
-
-/** What has started, with its record or without: JobRun, and what a claim alone lists. `added`: by later steps, in their order. */
-export const runsViewSql = (added: readonly AddedColumn[] = []) => `
+/**
+ * What has started, with its record or without: JobRun, and what a claim alone lists. `added`: the columns of JobRun that later
+ * steps add, in their order, each with what the claim of a run that is not written says there, of `claim` and `held`.
+ */
+export const runsViewSql = (added: readonly (readonly [name: string, held: string])[] = []) => `
       CREATE OR REPLACE VIEW "JobRunAll" AS
       SELECT run."id", run."name", run."status", run."trigger", run."attempt", run."scheduledFor", run."startedAt", run."endedAt",
              run."details", run."dryRun", run."actor", run."reason", run."workId", run."workerId", run."errorCode", run."progress",
@@ -161,7 +172,7 @@ export const runsViewSql = (added: readonly AddedColumn[] = []) => `
              )) AS "cancelRequestedAt", coalesce(run."cancelRequestedBy", (
                SELECT "requestedBy" FROM "JobCancel" WHERE run."status" = 'running' AND "runId" = run."id"
              )) AS "cancelRequestedBy", run."approvedAt", run."approvedBy", run."createdAt", run."label", run."shown", run."dueAt",
-             run."logs", run."result"${added.map(([name]) => `, run."${name}"`).join('')}
+             run."logs", run."result", run."uniqueKey", run."parentId", run."enqueuedBy", run."traceId", run."key"${added.map(([name]) => `, run."${name}"`).join('')}
       -- No join: PostgreSQL would read all runs to find the latest.
       FROM "JobRun" run
       UNION ALL
@@ -170,7 +181,8 @@ export const runsViewSql = (added: readonly AddedColumn[] = []) => `
              NULL::jsonb, coalesce((held."facts" ->> 'dryRun')::boolean, false), held."facts" ->> 'actor', held."facts" ->> 'reason',
              CASE WHEN claim."origin" <> 'hand' THEN coalesce(held."workId", held."id") END, claim."workerId", NULL::text, NULL::jsonb,
              NULL::jsonb, cancel."requestedAt", cancel."requestedBy", NULL::timestamptz(3), NULL::text, claim."createdAt",
-             held."label", held."facts" -> 'shown', held."dueAt", NULL::jsonb, NULL::jsonb${added.map(([name, held]) => `, ${held} AS "${name}"`).join('')}
+             held."label", held."facts" -> 'shown', held."dueAt", NULL::jsonb, NULL::jsonb,
+             held."uniqueKey", ${Object.values(originOf('held."facts"')).join(', ')}, nullif(held."key", '')${added.map(([name, held]) => `, ${held} AS "${name}"`).join('')}
       FROM "JobClaim" claim
         CROSS JOIN unnest(claim."runIds", claim."workIds", claim."attempts", claim."labels", claim."dueAts", claim."facts", claim."uniqueKeys", claim."keys")
           AS held("id", "workId", "attempt", "label", "dueAt", "facts", "uniqueKey", "key")

@@ -14,10 +14,9 @@
  * Work that workers of the version before would do wrong is enqueued with a greater `needs` instead: they leave it alone.
  */
 
-import { originOf } from './heldRuns.ts'
 import { LIMIT_STATE_SQL, LIMIT_VIOLATION_SQL } from './limitSql.ts'
 import { PLACE_SQL } from './place.ts'
-import { QUEUE_TABLES_SQL, runsViewSql, WAITING_VIEW_SQL, type AddedColumn } from './queueTables.ts'
+import { QUEUE_TABLES_SQL, runsViewSql, WAITING_VIEW_SQL } from './queueTables.ts'
 
 export interface Step {
   readonly name: string
@@ -74,6 +73,13 @@ const RUNS_SQL = `
           "dueAt" TIMESTAMPTZ(3),
           "logs" JSONB,
           "result" JSONB,
+          -- Where its work has come from, and the key of that; null where it has none. No index of keys: who looks for one goes
+          -- through the job's latest runs.
+          "uniqueKey" TEXT,
+          "parentId" UUID,
+          "enqueuedBy" TEXT,
+          "traceId" TEXT,
+          "key" TEXT,
 
           CONSTRAINT "JobRun_pkey" PRIMARY KEY ("id") WITH (fillfactor = 100),
           -- A run is running, or it has ended: never both, never neither.
@@ -98,6 +104,8 @@ const RUNS_SQL = `
       -- With name and trigger as last keys: that a job never had a code is known without the table.
       CREATE INDEX IF NOT EXISTS "JobRun_errorCode_startedAt_id_idx" ON "JobRun"("errorCode", "startedAt" DESC, "id" DESC, "name", "trigger") WHERE "errorCode" IS NOT NULL;
       CREATE INDEX IF NOT EXISTS "JobRun_label_startedAt_id_idx" ON "JobRun"("label" text_pattern_ops, "startedAt" DESC, "id" DESC) WHERE "label" IS NOT NULL;
+      -- Most runs have no parent, and no entry.
+      CREATE INDEX IF NOT EXISTS "JobRun_parentId_workId_attempt_idx" ON "JobRun"("parentId", "workId", "attempt" DESC) WHERE "parentId" IS NOT NULL;
 
       -- A job has one trigger nearly always. The planner would take both for independent, expect many runs of a job by a
       -- trigger that it never has, and walk over all runs in search of them.
@@ -131,7 +139,74 @@ const SCHEDULES_SQL = `
           "updatedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
 
           CONSTRAINT "JobSchedule_pkey" PRIMARY KEY ("name")
-      );`
+      );
+
+      -- Schedules that programs keep as data, under a key of theirs. Those of the code are in JobSchedule, which workers of the
+      -- version before take by their names alone.
+      CREATE TABLE IF NOT EXISTS "JobKeyedSchedule" (
+          "name" TEXT NOT NULL,
+          -- Pages and prefixes go by bytes.
+          "key" TEXT COLLATE "C" NOT NULL,
+          "version" INTEGER NOT NULL DEFAULT 0,
+          "cron" TEXT NOT NULL,
+          "timeZone" TEXT NOT NULL,
+          "missed" TEXT NOT NULL,
+          "catchUpMs" BIGINT NOT NULL,
+          "overlap" TEXT NOT NULL,
+          "jitterMs" BIGINT NOT NULL,
+          "startsAt" TIMESTAMPTZ(3),
+          "endsAt" TIMESTAMPTZ(3),
+          -- Null: it was undefined.
+          "payload" JSONB,
+          "bytes" INTEGER NOT NULL,
+          -- How far the ledger reaches.
+          "cursor" TIMESTAMPTZ(3) NOT NULL,
+          -- The instant that the schedule names next, and when a worker decides it: later by the key's share of the jitter.
+          "nextAt" TIMESTAMPTZ(3),
+          "dueAt" TIMESTAMPTZ(3),
+          "delayMs" BIGINT NOT NULL,
+          -- The rules of time zones by which "nextAt" was computed.
+          "tzdata" TEXT COLLATE "C" NOT NULL,
+          -- The last tick that was enqueued, and what of the work may not have ended.
+          "lastAt" TIMESTAMPTZ(3),
+          "openWork" UUID[] NOT NULL DEFAULT '{}',
+          -- How many ticks in a row the job's schema has refused the payload.
+          "refusals" INTEGER NOT NULL DEFAULT 0,
+          "pausedAt" TIMESTAMPTZ(3),
+          "pausedBy" TEXT,
+          "pauseReason" TEXT,
+          "createdAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+          "updatedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+          -- How many ticks it has on a day on which it has any.
+          "perDay" INTEGER NOT NULL DEFAULT 1,
+
+          CONSTRAINT "JobKeyedSchedule_pkey" PRIMARY KEY ("name", "key")
+      ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
+
+      CREATE INDEX IF NOT EXISTS "JobKeyedSchedule_name_dueAt_idx" ON "JobKeyedSchedule"("name", "dueAt") WHERE "dueAt" IS NOT NULL;
+      CREATE INDEX IF NOT EXISTS "JobKeyedSchedule_name_refused_idx" ON "JobKeyedSchedule"("name", "pausedAt") WHERE "refusals" >= 3;
+
+      CREATE TABLE IF NOT EXISTS "JobKeyedTick" (
+          "name" TEXT NOT NULL,
+          "key" TEXT COLLATE "C" NOT NULL,
+          "scheduledFor" TIMESTAMPTZ(3) NOT NULL,
+          "outcome" "TickOutcome" NOT NULL,
+          "reason" TEXT,
+          "workId" UUID,
+          "count" INTEGER NOT NULL DEFAULT 1,
+          "through" TIMESTAMPTZ(3),
+          -- By which version of the schedule it was decided, and by which worker. Null: with a change, by the program.
+          "version" INTEGER NOT NULL,
+          "workerId" TEXT,
+          "createdAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+
+          CONSTRAINT "JobKeyedTick_pkey" PRIMARY KEY ("name", "key", "scheduledFor")
+      );
+
+      CREATE INDEX IF NOT EXISTS "JobKeyedTick_scheduledFor_idx" ON "JobKeyedTick"("scheduledFor");
+
+      -- The highest version of all keyed schedules that were deleted: one that is made anew begins above it.
+      CREATE SEQUENCE IF NOT EXISTS "JobKeyedVersion";`
 
 const PEOPLE_SQL = `
       CREATE TABLE IF NOT EXISTS "JobAction" (
@@ -143,6 +218,7 @@ const PEOPLE_SQL = `
           "workId" UUID,
           "actor" TEXT NOT NULL,
           "reason" TEXT,
+          "scheduleKey" TEXT COLLATE "C",
 
           CONSTRAINT "JobAction_pkey" PRIMARY KEY ("id")
       );
@@ -152,6 +228,9 @@ const PEOPLE_SQL = `
       CREATE INDEX IF NOT EXISTS "JobAction_workId_idx" ON "JobAction"("workId");
       -- By it what is older than it is kept is found. The table is small: people write into it.
       CREATE INDEX IF NOT EXISTS "JobAction_at_idx" ON "JobAction"("at");
+      -- What was done to one of many schedules of a job.
+      CREATE INDEX IF NOT EXISTS "JobAction_name_scheduleKey_at_idx" ON "JobAction"("name", "scheduleKey", "at" DESC)
+        WHERE "scheduleKey" IS NOT NULL;
 
       -- The jobs whose work waits until somebody says otherwise. A row goes when its queue is resumed.
       CREATE TABLE IF NOT EXISTS "JobQueue" (
@@ -179,6 +258,19 @@ const WORKERS_SQL = `
 
           CONSTRAINT "JobWorker_pkey" PRIMARY KEY ("id")
       );
+
+      -- What an ended worker ran of its host's product. Apart from JobWorker, which each round reads whole.
+      CREATE TABLE IF NOT EXISTS "JobFormerWorker" (
+          "id" TEXT NOT NULL,
+          "version" TEXT NOT NULL,
+          "startedAt" TIMESTAMPTZ(3) NOT NULL,
+          "endedAt" TIMESTAMPTZ(3) NOT NULL,
+
+          CONSTRAINT "JobFormerWorker_pkey" PRIMARY KEY ("id")
+      );
+
+      -- By it is found what is older than runs are kept.
+      CREATE INDEX IF NOT EXISTS "JobFormerWorker_endedAt_idx" ON "JobFormerWorker"("endedAt");
 
       CREATE TABLE IF NOT EXISTS "JobThrottle" (
           "name" TEXT NOT NULL,
@@ -222,11 +314,6 @@ const ALERTS_SQL = `
 
           CONSTRAINT "JobAlertDelivery_pkey" PRIMARY KEY ("alertId", "event", "channel")
       );`
-
-const ORIGINS: readonly AddedColumn[] = [
-  ['uniqueKey', 'held."uniqueKey"'],
-  ...Object.entries(originOf('held."facts"')),
-]
 
 const BULK_SQL = `
       -- What somebody wants done to many at once, how far it is, and once it has ended the record of it.
@@ -323,6 +410,9 @@ const LIMITS_SQL = `
           "reason" TEXT,
           "setBy" TEXT,
           "setAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+          -- Since when it is paused, and why: "reason" and "setAt" are of the last change of any kind.
+          "pausedAt" TIMESTAMPTZ(3),
+          "pauseReason" TEXT,
 
           CONSTRAINT "JobKey_pkey" PRIMARY KEY ("name", "key")
       );
@@ -351,18 +441,7 @@ const LIMITS_SQL = `
           CONSTRAINT "JobKeyThrottle_pkey" PRIMARY KEY ("name", "key")
       ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 
-      CREATE INDEX IF NOT EXISTS "JobKeyThrottle_freeAt_idx" ON "JobKeyThrottle"("freeAt");
-
-      -- The limits under which the runs of a claim go on, and its place: for one limit places ascend in the order of commits. Null
-      -- for jobs without limits.
-      ALTER TABLE "JobClaim" ADD COLUMN IF NOT EXISTS "limits" TEXT[], ADD COLUMN IF NOT EXISTS "place" BIGINT;
-      CREATE INDEX IF NOT EXISTS "JobClaim_place_idx" ON "JobClaim"("place") WHERE "limits" IS NOT NULL;
-
-      -- Work of a job with keys has a key, an empty one where its payload has none. Other work has no entry in these.
-      CREATE INDEX IF NOT EXISTS "JobWork_keyed_idx" ON "JobWork"("name", "key", "rank", "place")
-        WHERE "key" IS NOT NULL AND "place" IS NOT NULL AND "losses" < 2;
-      CREATE INDEX IF NOT EXISTS "JobWork_name_key_id_idx" ON "JobWork"("name", "key", "id") WHERE "key" IS NOT NULL;
-      CREATE INDEX IF NOT EXISTS "JobDeadLetter_name_key_id_idx" ON "JobDeadLetter"("name", "key", "id") WHERE "key" IS NOT NULL;`
+      CREATE INDEX IF NOT EXISTS "JobKeyThrottle_freeAt_idx" ON "JobKeyThrottle"("freeAt");`
 
 export const STEPS: readonly [Step, ...Step[]] = [
   {
@@ -376,157 +455,13 @@ export const STEPS: readonly [Step, ...Step[]] = [
       PEOPLE_SQL,
       WORKERS_SQL,
       ALERTS_SQL,
+      BULK_SQL,
       QUEUE_TABLES_SQL,
+      LIMITS_SQL,
       runsViewSql(),
       WAITING_VIEW_SQL,
+      LIMIT_STATE_SQL,
+      LIMIT_VIOLATION_SQL,
     ].join('\n'),
-  },
-  {
-    name: 'formerWorkers',
-    breaks: false,
-    sql: `
-      -- What an ended worker ran of its host's product. Apart from JobWorker, which each round reads whole.
-      CREATE TABLE IF NOT EXISTS "JobFormerWorker" (
-          "id" TEXT NOT NULL,
-          "version" TEXT NOT NULL,
-          "startedAt" TIMESTAMPTZ(3) NOT NULL,
-          "endedAt" TIMESTAMPTZ(3) NOT NULL,
-
-          CONSTRAINT "JobFormerWorker_pkey" PRIMARY KEY ("id")
-      );
-
-      -- By it is found what is older than runs are kept.
-      CREATE INDEX IF NOT EXISTS "JobFormerWorker_endedAt_idx" ON "JobFormerWorker"("endedAt");`,
-  },
-  {
-    name: 'origins',
-    breaks: false,
-    sql: `
-      ALTER TABLE "JobRun" ADD COLUMN IF NOT EXISTS "uniqueKey" TEXT, ADD COLUMN IF NOT EXISTS "parentId" UUID,
-        ADD COLUMN IF NOT EXISTS "enqueuedBy" TEXT, ADD COLUMN IF NOT EXISTS "traceId" TEXT;
-      -- Most runs have no parent, and no entry.
-      CREATE INDEX IF NOT EXISTS "JobRun_parentId_workId_attempt_idx" ON "JobRun"("parentId", "workId", "attempt" DESC) WHERE "parentId" IS NOT NULL;
-      ${runsViewSql(ORIGINS)}`,
-  },
-  {
-    name: 'bulkActs',
-    breaks: false,
-    sql: BULK_SQL,
-  },
-  {
-    name: 'keyedSchedules',
-    breaks: false,
-    sql: `
-      -- Schedules that programs keep as data, under a key of theirs. Those of the code are in JobSchedule, which workers of the
-      -- version before take by their names alone.
-      CREATE TABLE IF NOT EXISTS "JobKeyedSchedule" (
-          "name" TEXT NOT NULL,
-          -- Pages and prefixes go by bytes.
-          "key" TEXT COLLATE "C" NOT NULL,
-          "version" INTEGER NOT NULL DEFAULT 0,
-          "cron" TEXT NOT NULL,
-          "timeZone" TEXT NOT NULL,
-          "missed" TEXT NOT NULL,
-          "catchUpMs" BIGINT NOT NULL,
-          "overlap" TEXT NOT NULL,
-          "jitterMs" BIGINT NOT NULL,
-          "startsAt" TIMESTAMPTZ(3),
-          "endsAt" TIMESTAMPTZ(3),
-          -- Null: it was undefined.
-          "payload" JSONB,
-          "bytes" INTEGER NOT NULL,
-          -- How far the ledger reaches.
-          "cursor" TIMESTAMPTZ(3) NOT NULL,
-          -- The instant that the schedule names next, and when a worker decides it: later by the key's share of the jitter.
-          "nextAt" TIMESTAMPTZ(3),
-          "dueAt" TIMESTAMPTZ(3),
-          "delayMs" BIGINT NOT NULL,
-          -- The rules of time zones by which "nextAt" was computed.
-          "tzdata" TEXT COLLATE "C" NOT NULL,
-          -- The last tick that was enqueued, and what of the work may not have ended.
-          "lastAt" TIMESTAMPTZ(3),
-          "openWork" UUID[] NOT NULL DEFAULT '{}',
-          -- How many ticks in a row the job's schema has refused the payload.
-          "refusals" INTEGER NOT NULL DEFAULT 0,
-          "pausedAt" TIMESTAMPTZ(3),
-          "pausedBy" TEXT,
-          "pauseReason" TEXT,
-          "createdAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
-          "updatedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
-
-          CONSTRAINT "JobKeyedSchedule_pkey" PRIMARY KEY ("name", "key")
-      ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
-
-      CREATE INDEX IF NOT EXISTS "JobKeyedSchedule_name_dueAt_idx" ON "JobKeyedSchedule"("name", "dueAt") WHERE "dueAt" IS NOT NULL;
-      CREATE INDEX IF NOT EXISTS "JobKeyedSchedule_name_refused_idx" ON "JobKeyedSchedule"("name", "pausedAt") WHERE "refusals" >= 3;
-
-      CREATE TABLE IF NOT EXISTS "JobKeyedTick" (
-          "name" TEXT NOT NULL,
-          "key" TEXT COLLATE "C" NOT NULL,
-          "scheduledFor" TIMESTAMPTZ(3) NOT NULL,
-          "outcome" "TickOutcome" NOT NULL,
-          "reason" TEXT,
-          "workId" UUID,
-          "count" INTEGER NOT NULL DEFAULT 1,
-          "through" TIMESTAMPTZ(3),
-          -- By which version of the schedule it was decided, and by which worker. Null: with a change, by the program.
-          "version" INTEGER NOT NULL,
-          "workerId" TEXT,
-          "createdAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
-
-          CONSTRAINT "JobKeyedTick_pkey" PRIMARY KEY ("name", "key", "scheduledFor")
-      );
-
-      CREATE INDEX IF NOT EXISTS "JobKeyedTick_scheduledFor_idx" ON "JobKeyedTick"("scheduledFor");
-
-      ALTER TABLE "JobAction" ADD COLUMN IF NOT EXISTS "scheduleKey" TEXT COLLATE "C";`,
-  },
-  {
-    name: 'scheduleActions',
-    breaks: false,
-    sql: `
-      -- What was done to one of many schedules of a job.
-      CREATE INDEX IF NOT EXISTS "JobAction_name_scheduleKey_at_idx" ON "JobAction"("name", "scheduleKey", "at" DESC)
-        WHERE "scheduleKey" IS NOT NULL;`,
-  },
-  {
-    name: 'limits',
-    breaks: false,
-    sql: LIMITS_SQL,
-  },
-  {
-    name: 'keyedVersions',
-    breaks: false,
-    sql: `
-      -- The highest version of all keyed schedules that were deleted: one that is made anew begins above it.
-      CREATE SEQUENCE IF NOT EXISTS "JobKeyedVersion";`,
-  },
-  {
-    name: 'keyedLoad',
-    breaks: false,
-    sql: `
-      -- How many ticks it has on a day on which it has any.
-      ALTER TABLE "JobKeyedSchedule" ADD COLUMN IF NOT EXISTS "perDay" INTEGER NOT NULL DEFAULT 1;`,
-  },
-  {
-    name: 'limitState',
-    breaks: false,
-    sql: LIMIT_STATE_SQL,
-  },
-  {
-    name: 'limitViolations',
-    breaks: false,
-    sql: LIMIT_VIOLATION_SQL,
-  },
-  {
-    name: 'keysOfRuns',
-    breaks: false,
-    sql: `
-      -- The key of its work; null where that has none. No index: who looks for one goes through the job's latest runs.
-      ALTER TABLE "JobRun" ADD COLUMN IF NOT EXISTS "key" TEXT;
-      ${runsViewSql([...ORIGINS, ['key', `nullif(held."key", '')`]])}
-
-      -- Since when a key is paused, and why: "reason" and "setAt" are of the last change of any kind.
-      ALTER TABLE "JobKey" ADD COLUMN IF NOT EXISTS "pausedAt" TIMESTAMPTZ(3), ADD COLUMN IF NOT EXISTS "pauseReason" TEXT;`,
   },
 ]
