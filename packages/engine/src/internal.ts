@@ -28,7 +28,6 @@ export { isSnapshotOld, nameSnapshotHolder } from './read/getOldestSnapshot.ts'
 export { describeConnections, findFewConnections } from './read/findFewConnections.ts'
 export { describeUnvacuumed, listUnvacuumed } from './read/listUnvacuumed.ts'
 export { EXPLAINED_STATES, WAIT_REASONS } from './read/explainWork.ts'
-export { findEnqueuedAt } from './read/getWork.ts'
 export { findWorkOfRun } from './read/findWorkOfRun.ts'
 export {
   findLastAction,

@@ -97,7 +97,6 @@ const READING: Record<string, Arguments> = {
   listWorkerRuns: [{ workerId: 'w1', from: at, to: at }],
   findWorkOfRun: [{ name: 'letter', workId: id }],
   countEqualFailures: [{ name: 'letter', startedAt: after.at, code: 'x', message: 'x' }],
-  findEnqueuedAt: ['letter', id],
   getManyWork: [letter, [id]],
   getWork: [letter, id],
   getWorkByKey: [letter, 'key', at],

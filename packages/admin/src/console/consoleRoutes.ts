@@ -145,7 +145,5 @@ function findJobs(jobs: readonly Job[], text: string): Pick<Job, 'name' | 'descr
   const holds = (value: string) => value.toLowerCase().includes(wanted)
   const byName = jobs.filter(({ name }) => holds(name))
   const byWords = jobs.filter(({ name, description }) => !holds(name) && holds(description))
-  return [...byName, ...byWords]
-    .slice(0, MAX_JOBS)
-    .map(({ name, description }) => ({ name, description }))
+  return [...byName, ...byWords].slice(0, MAX_JOBS)
 }

@@ -8,20 +8,18 @@ import {
   listRecentTicks,
   listSlower,
   readPausedQueues,
-  type RecentRun,
-  type RecentTick,
   type UsualFailures,
 } from '@roundsman/engine/internal'
 import type { Job } from '@roundsman/engine'
 import type { JobsReader } from '@roundsman/engine/client'
-import type { ConsoleJob, ConsoleRunBrief, ConsoleTick } from '../contract.ts'
+import type { ConsoleJob } from '../contract.ts'
 import { describeSchedules } from './describeSchedules.ts'
 import { presentPause } from './readQueue.ts'
 
 const STRIP = 60
 const HOUR_MS = 3_600_000
 
-/** The given jobs with everything that their rows show, in their order. */
+/** The given jobs with everything that their rows show, in their order; what else a job has, the schema of the answer leaves out. */
 export async function readJobs(
   reader: JobsReader,
   jobs: readonly Job[],
@@ -47,11 +45,9 @@ export async function readJobs(
   const lastOf = new Map(last.map((row) => [row.name, row]))
   const slowerOf = new Map(slower.map(({ name, p50Ms, usualMs }) => [name, { p50Ms, usualMs }]))
   return jobs.map((job, index) => {
-    const lastRun = lastOf.get(job.name)
     const lastHour = failures.get(job.name) ?? null
     return {
-      name: job.name,
-      description: job.description,
+      ...job,
       schedule: schedules[index]?.schedule ?? null,
       paused: schedules[index]?.paused ?? null,
       queuePaused: presentPause(pauses.get(job.name)),
@@ -62,21 +58,14 @@ export async function readJobs(
             minRows: job.guard.minRows ?? null,
           }
         : null,
-      timeoutMs: job.timeoutMs,
-      retry: job.retry,
-      concurrency: job.concurrency,
-      isExclusive: job.isExclusive,
-      globalConcurrency: job.globalConcurrency,
-      concurrencyPerKey: job.concurrencyPerKey,
       keyOrder: job.partition?.order ?? null,
       limits: job.limits.map((limit) => limit.name),
       rateLimit: job.rateLimit && { by: 'job' as const, ...job.rateLimit },
-      lastRun: lastRun ? presentBrief(lastRun) : null,
-      ticks: (ticksOf.get(job.name) ?? []).toReversed().map(presentTick),
+      lastRun: lastOf.get(job.name) ?? null,
+      ticks: (ticksOf.get(job.name) ?? []).toReversed(),
       recentRuns: (endedOf.get(job.name) ?? []).toReversed().map((run) => ({
-        ...presentBrief(run),
+        ...run,
         durationMs: Date.parse(run.endedAt ?? run.startedAt) - Date.parse(run.startedAt),
-        cleaned: run.cleaned,
       })),
       takesPayload: payloadProblem(job, {}) !== null,
       failures: lastHour,
@@ -85,12 +74,4 @@ export async function readJobs(
       slower: slowerOf.get(job.name) ?? null,
     }
   })
-}
-
-function presentTick({ scheduledFor, outcome, reason, count, run }: RecentTick): ConsoleTick {
-  return { scheduledFor, outcome, reason, count, run }
-}
-
-function presentBrief({ id, status, outcome, startedAt, endedAt }: RecentRun): ConsoleRunBrief {
-  return { id, status, outcome, startedAt, endedAt }
 }

@@ -69,16 +69,11 @@ function presentWorker(
   jobs: readonly Job[],
   now: Date,
 ): ConsoleOverview['workers'][number] {
-  const { id, startedAt, lastSignAt, liveness, isAlive } = worker
   return {
-    id,
-    startedAt,
-    lastSignAt,
-    liveness,
-    isAlive,
+    ...worker,
     isSilent: isWorkerSilent(worker, now),
     lanes: lanes
-      .filter(({ workerId }) => workerId === id)
+      .filter(({ workerId }) => workerId === worker.id)
       .map(({ name, count, oldestRunId, oldestLabel, oldestStartedAt, progress }) => ({
         name,
         inUse: count,

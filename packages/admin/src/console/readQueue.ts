@@ -82,16 +82,11 @@ export async function readQueueJobs(
   ])
   // Where none lives, that is what has to be told.
   const isAnyAlive = workers.some(({ isAlive }) => isAlive)
-  return counts.map(({ name, waiting, delayed, active, deadLetters, oldestWaitingAt }) => ({
-    name,
-    waiting,
-    delayed,
-    active,
-    deadLetters,
-    oldestWaitingAt,
-    queuePaused: presentPause(pauses.get(name)),
-    isUntaken: isAnyAlive && untaken.includes(name),
-    isOrphaned: untaken.includes(name) && !catalogue.includes(name),
+  return counts.map((row) => ({
+    ...row,
+    queuePaused: presentPause(pauses.get(row.name)),
+    isUntaken: isAnyAlive && untaken.includes(row.name),
+    isOrphaned: untaken.includes(row.name) && !catalogue.includes(row.name),
   }))
 }
 

@@ -25,7 +25,6 @@ export async function readWorkers(reader: JobsReader, now: Date): Promise<Consol
       ...worker,
       running: lanes
         .filter(({ workerId }) => workerId === worker.id)
-        .map(({ name, count, oldestStartedAt }) => ({ name, count, oldestStartedAt }))
         .toSorted((one, other) => other.count - one.count),
     })),
   }

@@ -1,6 +1,5 @@
 import {
   JOB_TRIGGERS,
-  findEnqueuedAt,
   countEqualFailures,
   findWorkOfRun,
   listOtherAttempts,
@@ -24,7 +23,6 @@ import {
   runSchema,
   type BatchMark,
   type KeptLog,
-  type Run,
 } from '../contract.ts'
 import { readProgress } from './readProgress.ts'
 import { refuseRun, tellEarlier } from './refuse.ts'
@@ -147,37 +145,30 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
       handle: async ({ params: { id } }) => {
         const run = await getJobRun(reader, id)
         if (!run) throw await refuseRun(reader, id, 'notFound')
-        const { name, workId } = run
         const error = readError(run)
-        const [enqueuedAt, attempts, actions, work, equalFailures, links, waits, schedules] =
-          await Promise.all([
-            workId === null ? null : findEnqueuedAt(reader, name, workId),
+        const [attempts, actions, work, equalFailures, links, waits, schedules] = await Promise.all(
+          [
             listOtherAttempts(reader, run),
             listRunActions(reader, run),
             findWorkOfRun(reader, run),
             error && countEqualFailures(reader, { ...run, ...error }),
             readRunLinks(reader, run),
             run.status === 'running' ? listRunWaits(reader, run.workerId) : [],
-            run.scheduledFor === null ? null : listSchedules(reader, [name]),
-          ])
+            run.scheduledFor === null ? null : listSchedules(reader, [run.name]),
+          ],
+        )
         return {
           ...present(run),
-          enqueuedAt,
+          enqueuedAt: work.enqueuedAt,
           attempts,
           batchMarks: readBatchMarks(run.batchMarks),
           actions,
-          shown: run.shown,
-          dueAt: run.dueAt,
           logs: readLogs(run.logs),
           equalFailures,
           work,
-          key: run.key,
-          uniqueKey: run.uniqueKey,
-          enqueuedBy: run.enqueuedBy,
-          traceId: run.traceId,
           links,
           waits,
-          timeZone: schedules?.get(name)?.timeZone ?? null,
+          timeZone: schedules?.get(run.name)?.timeZone ?? null,
         }
       },
     }),
@@ -237,13 +228,13 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
   ]
 }
 
-function present(run: ListedJobRun): Run {
+function present<Listed extends ListedJobRun>(run: Listed) {
   const { startedAt, endedAt, progress } = run
   // Changes the run itself: a page has many rows, and nobody else holds them.
-  const presented = run as Run
-  presented.durationMs = endedAt === null ? null : Date.parse(endedAt) - Date.parse(startedAt)
-  presented.progress = readProgress(progress)
-  return presented
+  return Object.assign(run, {
+    durationMs: endedAt === null ? null : Date.parse(endedAt) - Date.parse(startedAt),
+    progress: readProgress(progress),
+  })
 }
 
 /** The part of details that the engine writes when a run fails. */

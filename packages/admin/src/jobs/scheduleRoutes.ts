@@ -5,7 +5,6 @@ import {
   listRecentKeyedTicks,
   listScheduleActions,
   MISSED_POLICIES,
-  type RecentKeyedTick,
 } from '@roundsman/engine/internal'
 import { ArgumentError, JobError } from '@roundsman/engine'
 import { z } from 'zod'
@@ -16,7 +15,6 @@ import {
   keyedTicksSchema,
   schedulePreviewSchema,
   type KeyedSchedule,
-  type KeyedTick,
 } from '../contract.ts'
 import { instant } from '../http/instant.ts'
 import { formatCursor, instantCursor, textCursor, toTextCursor } from '../http/pageCursor.ts'
@@ -102,7 +100,7 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
         const ticks = rows.slice(0, limit)
         const last = rows.length > limit ? ticks.at(-1) : undefined
         return {
-          ticks: ticks.map(presentTick),
+          ticks,
           nextCursor: last === undefined ? null : formatCursor({ at: last.scheduledFor }),
         }
       },
@@ -264,15 +262,12 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
     const keys = rows.map(({ key }) => key)
     const ticks = await listRecentKeyedTicks(reader, { name: first.name, keys, limit: 1 })
     const lastOf = new Map(ticks.map((tick) => [tick.key, tick]))
-    return rows.map(({ pausedAt, pausedBy, pauseReason, ...row }) => {
-      const last = lastOf.get(row.key)
-      return {
-        ...row,
-        words: cronInWords(row.cron),
-        paused: pausedAt === null ? null : { at: pausedAt, by: pausedBy, reason: pauseReason },
-        lastTick: last === undefined ? null : presentTick(last),
-      }
-    })
+    return rows.map(({ pausedAt, pausedBy, pauseReason, ...row }) => ({
+      ...row,
+      words: cronInWords(row.cron),
+      paused: pausedAt === null ? null : { at: pausedAt, by: pausedBy, reason: pauseReason },
+      lastTick: lastOf.get(row.key) ?? null,
+    }))
   }
 
   function preview({ cron, timeZone, startsAt, endsAt }: PreviewedParts) {
@@ -295,10 +290,6 @@ async function told<Value>(place: string, work: () => Promise<Value>): Promise<V
     const message = error.message.slice(error.argument.length + 1)
     throw invalidRequest([{ path: `${place}.${error.argument}`, message }])
   }
-}
-
-function presentTick({ key: _key, ...tick }: RecentKeyedTick): KeyedTick {
-  return tick
 }
 
 function toDate(at: string | null): Date | null {

@@ -14,12 +14,22 @@ export interface WorkOfRun {
    * is a dead letter.
    */
   losses: number | null
+  /**
+   * When it was enqueued, as ISO 8601 in UTC. For work that is over it is the time in the work's id, in milliseconds by the clock
+   * of whoever enqueued it; null when the engine did not make that id.
+   */
+  enqueuedAt: string | null
 }
 
 /** What is left of the work `$2` of job `$1`. What its guard blocked has a payload for a day, without being anywhere else. */
 const FIND_WORK_OF_RUN_SQL = `
   select letter."id" is not null as "isDeadLetter", work."dueAt" as "nextAt",
          coalesce(work."losses", letter."losses") as "losses",
+         coalesce(work."enqueuedAt", letter."enqueuedAt", (
+           select held."enqueuedAt" from "JobClaim" claim
+             cross join unnest(claim."runIds", claim."workIds", claim."enqueuedAts") as held("runId", "workId", "enqueuedAt")
+           where claim."name" = $1 and coalesce(held."workId", held."runId") = $2::uuid limit 1
+         )) as "enqueuedAt",
          work."id" is not null or letter."id" is not null
            or exists (select from "JobPayload" where "workId" = $2::uuid and "keptUntil" > now())
            or exists (select from ${RUNS_UNDER_WAY} where run."name" = $1 and run."workId" = $2::uuid) as "holdsPayload"
@@ -32,12 +42,24 @@ export async function findWorkOfRun(
   reader: JobsReader,
   { name, workId }: { name: string; workId: string | null },
 ): Promise<WorkOfRun> {
-  const [work] =
-    workId === null
-      ? []
-      : await reader.rows<WorkOfRun>({
-          text: FIND_WORK_OF_RUN_SQL,
-          values: [name, workId],
-        })
-  return work ?? { holdsPayload: false, isDeadLetter: false, nextAt: null, losses: null }
+  if (workId === null) return NO_WORK
+  const rows = await reader.rows<WorkOfRun>({ text: FIND_WORK_OF_RUN_SQL, values: [name, workId] })
+  const [work = NO_WORK] = rows
+  return { ...work, enqueuedAt: work.enqueuedAt ?? readTime(workId) }
+}
+
+const NO_WORK: WorkOfRun = {
+  holdsPayload: false,
+  isDeadLetter: false,
+  nextAt: null,
+  losses: null,
+  enqueuedAt: null,
+}
+
+/** RFC 9562: version 7 begins with 48 bits of milliseconds. */
+function readTime(id: string): string | null {
+  const digits = id.replaceAll('-', '')
+  return digits[12] === '7'
+    ? new Date(Number.parseInt(digits.slice(0, 12), 16)).toISOString()
+    : null
 }

@@ -68,16 +68,6 @@ const FIND_WORK_BY_KEY_SQL = `
   )
   order by "errorCode" nulls first limit 1`
 
-/** When work `$2` of job `$1` was enqueued. No row once it is over. */
-const FIND_ENQUEUED_AT_SQL = `
-  select "enqueuedAt" from "JobWork" where "name" = $1 and "id" = $2::uuid
-  union all select "enqueuedAt" from "JobDeadLetter" where "name" = $1 and "id" = $2::uuid
-  union all
-  select held."enqueuedAt" from "JobClaim" claim
-    cross join unnest(claim."runIds", claim."workIds", claim."enqueuedAts") as held("runId", "workId", "enqueuedAt")
-  where claim."name" = $1 and coalesce(held."workId", held."runId") = $2::uuid
-  limit 1`
-
 /** Finds a piece of work; null when it is unknown. Completed work is known as long as its run is kept. */
 export async function getWork(
   reader: JobsReader,
@@ -158,28 +148,4 @@ function toWorkState({ state, startAfter, errorCode }: WorkRow): WorkState {
     default:
       return state satisfies never
   }
-}
-
-/**
- * When a piece of work was enqueued, as ISO 8601 in UTC. For completed work it is the time in the work's id, in
- * milliseconds by the clock of whoever enqueued it; null when the engine did not make that id.
- */
-export async function findEnqueuedAt(
-  reader: JobsReader,
-  name: string,
-  workId: string,
-): Promise<string | null> {
-  const [found] = await reader.rows<{ enqueuedAt: string }>({
-    text: FIND_ENQUEUED_AT_SQL,
-    values: [name, workId],
-  })
-  return found?.enqueuedAt ?? readTime(workId)
-}
-
-/** RFC 9562: version 7 begins with 48 bits of milliseconds. */
-function readTime(id: string): string | null {
-  const digits = id.replaceAll('-', '')
-  return digits[12] === '7'
-    ? new Date(Number.parseInt(digits.slice(0, 12), 16)).toISOString()
-    : null
 }

@@ -423,6 +423,7 @@ describe('a run that a person has asked for', () => {
       isDeadLetter: true,
       nextAt: null,
       losses: 0,
+      enqueuedAt: expect.any(String),
     })
     fails = false
     expect(await queue.client.redriveDeadLetters('all', ACTOR)).toMatchObject({ redriven: 1 })
