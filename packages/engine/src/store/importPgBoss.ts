@@ -1,14 +1,13 @@
 import { ArgumentError, tell } from '../job/argument.ts'
 import { MAX_LEVELS } from '../job/storable.ts'
 import { MAX_PAYLOAD_BYTES } from '../job/storablePayload.ts'
-import { containedLog } from './containedLog.ts'
-import { openDatabase, type Connection, type Database } from './database.ts'
+import type { Connection, Database } from './database.ts'
 import { instant } from './fromBefore.ts'
-import { MigrationRefusedError, type MigrateOptions } from './migrate.ts'
+import { MigrationRefusedError, withDatabase, type MigrateOptions } from './migrate.ts'
 import { PLACE_SQL } from './place.ts'
 import { MAX_INLINE_BYTES } from './queueTables.ts'
 import { createSchema, type Schema } from './schema.ts'
-import { tellWaits, tryUntilFree } from './takeLocks.ts'
+import { tryUntilFree } from './takeLocks.ts'
 import { findTablesProblem, readTablesState } from './tablesState.ts'
 
 /*
@@ -109,31 +108,12 @@ const TABLES_VERSION = 46
  * @throws MigrationRefusedError while workers of pg-boss run, and for another version of it; nothing was changed
  */
 export async function importPgBoss(options: ImportOptions): Promise<PgBossImport> {
-  const { databaseUrl, schema, log: hostLog, from = 'pgboss' } = options
-  const log = containedLog(hostLog)
-  const database = openDatabase({
-    url: databaseUrl,
-    applicationName: APPLICATION,
-    schema: createSchema(schema),
-    // The import, and whoever looks for what it waits for.
-    poolSize: 2,
-    // A long queue takes longer than any time-out.
-    statementTimeoutMs: null,
-    log,
-  })
-  const stopTelling = tellWaits((foreignText) => database.query({ foreignText }), {
-    application: APPLICATION,
-    log,
-  })
-  try {
-    return await importInto(database, createSchema(from), options)
-  } finally {
-    await stopTelling()
-    await database.close()
-  }
+  const { from = 'pgboss' } = options
+  const pool = { applicationName: 'roundsman import', poolSize: 1, statementTimeoutMs: null }
+  return await withDatabase(options, pool, (database) =>
+    importInto(database, createSchema(from), options),
+  )
 }
-
-const APPLICATION = 'roundsman import'
 
 async function importInto(
   database: Database,

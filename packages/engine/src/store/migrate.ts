@@ -30,42 +30,46 @@ export interface MigrateOptions {
  * @throws TablesError `newer` when a newer version's tables would break this one
  * @throws MigrationDeniedError when the database role may not create the tables
  */
-export async function migrate({
-  databaseUrl,
-  schema: name,
-  log: hostLog,
-}: MigrateOptions): Promise<string[]> {
-  const log = containedLog(hostLog)
-  const schema = createSchema(name)
-  const database = openDatabase({
-    url: databaseUrl,
-    applicationName: APPLICATION,
-    schema,
-    // The lock, the step, and whoever looks for what it waits for.
-    poolSize: 3,
-    // Moving a long queue takes longer than any time-out.
-    statementTimeoutMs: null,
-    log,
+export async function migrate(options: MigrateOptions): Promise<string[]> {
+  // The lock, and the step.
+  const pool = { applicationName: 'roundsman migrate', poolSize: 2, statementTimeoutMs: null }
+  return await withDatabase(options, pool, async (database, log) => {
+    try {
+      return await withMigrationLock(database, () => migrateUnderLock(database, log))
+    } catch (error) {
+      if (hasSqlState(error, INSUFFICIENT_PRIVILEGE))
+        throw new MigrationDeniedError(database.schema.name, error)
+      if (hasSqlState(error, OBJECT_IN_USE) || hasSqlState(error, WRONG_STATE))
+        throw new MigrationRefusedError(error.message, { cause: error })
+      throw error
+    }
   })
+}
+
+/**
+ * Works on a pool of its own, and says in the log for whom that waits. `statementTimeoutMs`: null where a long queue takes longer
+ * than any time-out.
+ */
+export async function withDatabase<Value>(
+  { databaseUrl: url, schema, log: hostLog }: MigrateOptions,
+  options: { applicationName: string; poolSize: number; statementTimeoutMs?: null },
+  work: (database: Database, log: ContainedLog) => Promise<Value>,
+): Promise<Value> {
+  const log = containedLog(hostLog)
+  // And whoever looks for what it waits for.
+  const poolSize = options.poolSize + 1
+  const database = openDatabase({ ...options, poolSize, url, schema: createSchema(schema), log })
   const stopTelling = tellWaits((foreignText) => database.query({ foreignText }), {
-    application: APPLICATION,
+    application: options.applicationName,
     log,
   })
   try {
-    return await withMigrationLock(database, () => migrateUnderLock(database, log))
-  } catch (error) {
-    if (hasSqlState(error, INSUFFICIENT_PRIVILEGE))
-      throw new MigrationDeniedError(schema.name, error)
-    if (hasSqlState(error, OBJECT_IN_USE) || hasSqlState(error, WRONG_STATE))
-      throw new MigrationRefusedError(error.message, { cause: error })
-    throw error
+    return await work(database, log)
   } finally {
     await stopTelling()
     await database.close()
   }
 }
-
-const APPLICATION = 'roundsman migrate'
 
 /** The database role may not create the tables. */
 export class MigrationDeniedError extends Error {
@@ -93,24 +97,12 @@ export interface TablesCheck {
 /**
  * Tells whether `migrate` has anything to do that this version needs, for CI or before a deployment. It changes nothing.
  */
-export async function checkMigrations({
-  databaseUrl,
-  schema: name,
-  log,
-}: MigrateOptions): Promise<TablesCheck> {
-  const database = openDatabase({
-    url: databaseUrl,
-    applicationName: 'roundsman check',
-    schema: createSchema(name),
-    poolSize: 1,
-    log: containedLog(log),
-  })
-  try {
+export async function checkMigrations(options: MigrateOptions): Promise<TablesCheck> {
+  const pool = { applicationName: 'roundsman check', poolSize: 1 }
+  return await withDatabase(options, pool, async (database) => {
     const state = await readTablesState(database)
     return { problem: findTablesProblem(database.schema.name, state), state }
-  } finally {
-    await database.close()
-  }
+  })
 }
 
 /** How long a move from 0.2 takes, and what it needs beside the present tables. */
@@ -123,20 +115,9 @@ export interface ForeseenMove extends Foreseen {
  * Counts what `migrate` would move from tables of 0.2, without a lock. Null when the tables are not of 0.2.
  * @throws MigrationRefusedError when they are older
  */
-export async function foreseeMove({
-  databaseUrl,
-  schema: name,
-  log,
-}: MigrateOptions): Promise<ForeseenMove | null> {
-  const database = openDatabase({
-    url: databaseUrl,
-    applicationName: 'roundsman check',
-    schema: createSchema(name),
-    poolSize: 1,
-    statementTimeoutMs: null,
-    log: containedLog(log),
-  })
-  try {
+export async function foreseeMove(options: MigrateOptions): Promise<ForeseenMove | null> {
+  const pool = { applicationName: 'roundsman check', poolSize: 1, statementTimeoutMs: null }
+  return await withDatabase(options, pool, async (database) => {
     const state = await readTablesState(database)
     if (!isToMove(state)) return null
     const foreignText = foreseeSql(database.schema)
@@ -151,9 +132,7 @@ export async function foreseeMove({
       // Once in the new tables and once for the time of the move, and as much of the log.
       diskBytes: 3 * (pieces * BYTES_PER_PIECE + payloadBytes),
     }
-  } finally {
-    await database.close()
-  }
+  })
 }
 
 /** Of a machine with two slow processors. */
