@@ -1,10 +1,10 @@
 import type { EnqueueOptions } from '../job/enqueue.ts'
 import {
   ArgumentError,
-  asItIs,
   checkDate,
   checkParts,
   oneOf,
+  optional,
   tell,
   wholeNumber,
 } from '../job/argument.ts'
@@ -14,62 +14,40 @@ import { readableLine } from '../job/storableText.ts'
  * Checks and copies the options. It refuses what the database would refuse only in the middle of the caller's transaction,
  * and values of other types, whose JSON may have no end. The copy holds nothing foreign.
  */
-export function checkEnqueueOptions(options: unknown): EnqueueOptions {
+export function checkEnqueueOptions(options: unknown): CheckedOptions {
   if (options === undefined) return {}
-  const { priority, startAfter, uniqueKey, onConflict, maxWaitMs, expiresAt, enqueuedBy } =
-    checkParts('options', options, OPTIONS)
-  const checked: EnqueueOptions = {}
-  if (priority !== undefined) {
-    checked.priority = checkPriority(priority)
-  }
-  if (startAfter !== undefined) checked.startAfter = checkDate('startAfter', startAfter)
-  if (expiresAt !== undefined) {
-    checked.expiresAt = checkDate('expiresAt', expiresAt)
-    if (checked.startAfter !== undefined && checked.startAfter >= checked.expiresAt)
-      throw new ArgumentError(
-        'expiresAt',
-        'must be later than startAfter: the work would never start',
-      )
-  }
-  if (uniqueKey !== undefined) {
-    checked.uniqueKey = checkUniqueKey('uniqueKey', uniqueKey)
-  }
-  if (onConflict !== undefined) {
-    checked.onConflict = checkConflict('onConflict', onConflict)
-    if (uniqueKey === undefined)
-      throw new ArgumentError('onConflict', 'needs a uniqueKey: without one, work meets no other')
-  }
-  if (maxWaitMs !== undefined) {
-    if (onConflict !== 'replace')
-      throw new ArgumentError(
-        'maxWaitMs',
-        "needs onConflict: 'replace': other work is never put off",
-      )
-    checked.maxWaitMs = checkMaxWait('maxWaitMs', maxWaitMs)
-  }
-  if (enqueuedBy !== undefined) {
-    // Cut, and not refused: a request's id may be its sender's.
-    if (typeof enqueuedBy !== 'string')
-      throw new ArgumentError('enqueuedBy', `must be a text, not ${tell(enqueuedBy)}`)
-    checked.enqueuedBy = readableLine(enqueuedBy, MAX_ENQUEUED_BY_LENGTH)
-  }
+  const checked = checkParts('options', options, OPTIONS)
+  const { startAfter, uniqueKey, onConflict, maxWaitMs, expiresAt } = checked
+  if (startAfter !== undefined && expiresAt !== undefined && startAfter >= expiresAt)
+    throw new ArgumentError(
+      'expiresAt',
+      'must be later than startAfter: the work would never start',
+    )
+  if (onConflict !== undefined && uniqueKey === undefined)
+    throw new ArgumentError('onConflict', 'needs a uniqueKey: without one, work meets no other')
+  if (maxWaitMs !== undefined && onConflict !== 'replace')
+    throw new ArgumentError('maxWaitMs', "needs onConflict: 'replace': other work is never put off")
   return checked
 }
+
+type CheckedOptions = { [Name in keyof EnqueueOptions]?: EnqueueOptions[Name] | undefined }
 
 export const MAX_ENQUEUED_BY_LENGTH = 200
 
 const OPTIONS = {
-  priority: asItIs,
-  startAfter: asItIs,
-  uniqueKey: asItIs,
-  onConflict: asItIs,
-  maxWaitMs: asItIs,
-  expiresAt: asItIs,
-  enqueuedBy: asItIs,
+  priority: optional((_argument, value) => checkPriority(value)),
+  startAfter: optional(checkDate),
+  uniqueKey: optional(checkUniqueKey),
+  onConflict: optional(oneOf(['keep', 'replace'])),
+  // Ten years.
+  maxWaitMs: optional(wholeNumber(1, 10 * 365 * 86_400_000)),
+  expiresAt: optional(checkDate),
+  enqueuedBy: optional((argument, value) => {
+    // Cut, and not refused: a request's id may be its sender's.
+    if (typeof value === 'string') return readableLine(value, MAX_ENQUEUED_BY_LENGTH)
+    throw new ArgumentError(argument, `must be a text, not ${tell(value)}`)
+  }),
 }
-const checkConflict = oneOf(['keep', 'replace'])
-/** Ten years. */
-const checkMaxWait = wholeNumber(1, 10 * 365 * 86_400_000)
 
 function checkUniqueKey(argument: string, key: unknown): string {
   if (typeof key === 'string' && /^[^\0\p{Surrogate}]{1,255}$/su.test(key)) return key
