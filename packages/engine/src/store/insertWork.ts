@@ -2,7 +2,7 @@ import type { Connection } from './database.ts'
 import { toFacts, type Envelope } from './envelope.ts'
 import { PLACE_SQL, rankOf } from './place.ts'
 import { MAX_INLINE_BYTES } from './queueTables.ts'
-import { SEND_KEYED_MARK, SEND_MARK, SEND_OF_KEY_MARK, SEND_ONE_MARK } from './schema.ts'
+import { SEND_KEYED_MARK, SEND_MARK, SEND_ONE_MARK } from './schema.ts'
 import { TablesError } from './tablesState.ts'
 import { isSomewhereSql } from './uniqueKeys.ts'
 
@@ -46,8 +46,7 @@ export async function insertWork(
   const [one] = work
   if (one === undefined) return { transactionId: null, holders: new Map() }
   const isPlain = one.uniqueKey === undefined && one.bytes <= MAX_INLINE_BYTES
-  const onlyOne = one.key === undefined ? INSERT_ONE_SQL : INSERT_ONE_OF_KEY_SQL
-  const text = work.length > 1 ? INSERT_LIST_SQL : isPlain ? onlyOne : INSERT_KEYED_SQL
+  const text = work.length > 1 ? INSERT_LIST_SQL : isPlain ? INSERT_ONE_SQL : INSERT_KEYED_SQL
   const values = work.length > 1 ? [toJson(work)] : toTexts(one, isPlain)
   try {
     const { rows } = await connection.query<InsertedRow>(text, values)
@@ -81,7 +80,7 @@ export function toJson(work: readonly WorkToInsert[]): string {
 
 /** What ONE_SQL reads: texts, of which no driver makes anything else. */
 function toTexts(work: WorkToInsert, isPlain: boolean): (string | null | undefined)[] {
-  const { id, name, envelope, bytes, startAfter, priority = 0, uniqueKey = null, key } = work
+  const { id, name, envelope, bytes, startAfter, priority = 0, uniqueKey, key } = work
   const facts = toFacts(envelope)
   const texts = [
     id,
@@ -92,9 +91,9 @@ function toTexts(work: WorkToInsert, isPlain: boolean): (string | null | undefin
     envelope.label ?? null,
     facts && JSON.stringify(facts),
     JSON.stringify(envelope.payload) as string | undefined,
+    key ?? null,
   ]
-  if (!isPlain) return [...texts, key ?? null, uniqueKey]
-  return key === undefined ? texts : [...texts, key]
+  return isPlain ? texts : [...texts, uniqueKey ?? null]
 }
 
 /** Whether a table was missing. Libraries wrap PostgreSQL's error, some more than once. */
@@ -142,13 +141,10 @@ const ONE = [
 const START_AFTER = String(ONE[3])
 
 /** Without a unique key nothing can be in its way. In a caller's transaction PostgreSQL plans it each time, so it is as plain as can be. */
-const insertOneSql = (mark: string, key = '', its = 8) => `${mark}
-  insert into "JobWork" ("id", "name", "rank", "place", "dueAt", "bytes", "label", "facts", "payload"${key})
-  values (${ONE[0]}, ${ONE[1]}, ${ONE[2]}, ${placeOf(START_AFTER)}, ${dueOf(START_AFTER)}, ${ONE.slice(4, its).join(', ')})
+const INSERT_ONE_SQL = `${SEND_ONE_MARK}
+  insert into "JobWork" ("id", "name", "rank", "place", "dueAt", "bytes", "label", "facts", "payload", "key")
+  values (${ONE[0]}, ${ONE[1]}, ${ONE[2]}, ${placeOf(START_AFTER)}, ${dueOf(START_AFTER)}, ${ONE.slice(4, 9).join(', ')})
   returning pg_current_xact_id()::text as "transactionId"`
-
-const INSERT_ONE_SQL = insertOneSql(SEND_ONE_MARK)
-const INSERT_ONE_OF_KEY_SQL = insertOneSql(SEND_OF_KEY_MARK, ', "key"', 9)
 
 const COLUMNS = `"id", "name", "rank", "startAfter", "bytes", "label", "facts", "payload", "key", "uniqueKey"`
 

@@ -57,7 +57,6 @@ export function createSchema(name: string = DEFAULT_SCHEMA): Schema {
 /** Each begins a statement that a host's connection may prepare: see statementName. */
 export const SEND_MARK = '/* roundsman_send */'
 export const SEND_ONE_MARK = '/* roundsman_send_one */'
-export const SEND_OF_KEY_MARK = '/* roundsman_send_of_key */'
 export const SEND_KEYED_MARK = '/* roundsman_send_keyed */'
 
 /** All tables, views, sequences and types, with those of 0.2. No column and no alias has a name of these. */
