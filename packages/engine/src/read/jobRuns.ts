@@ -19,7 +19,7 @@ import {
   codeOfOutcome,
   hasFailedAs,
   RUN_OUTCOMES,
-  runOutcome,
+  outcomeOf,
   type RunOutcome,
 } from './runOutcome.ts'
 
@@ -155,7 +155,7 @@ const textColumn = (name: string) => `${boundedText(`run."${name}"`)} as "${name
 
 /** The database bounds each column, so that its answer stays small. */
 const columns = (detailsBytes: number) => `
-  run."id", ${textColumn('name')}, ${textColumn('label')}, run."status", ${textColumn('errorCode')}, run."trigger",
+  run."id", ${textColumn('name')}, ${textColumn('label')}, run."status", ${outcomeOf('run.')} as "outcome", ${textColumn('errorCode')}, run."trigger",
   run."attempt", run."scheduledFor", run."startedAt", run."endedAt",
   coalesce(${boundedJson('run."details"', detailsBytes)},
     case when run."details" is not null then jsonb_strip_nulls(jsonb_build_object(
@@ -206,21 +206,17 @@ export async function listJobRuns(
   const options = { ...checked, isWholeLabel: await isLabel(reader, checked.label) }
   const end = await findLookEnd(reader, options)
   // One row more than asked for tells whether there is a next page.
-  const rows = await reader.rows<RunRow>(jobRunsQuery(options, end))
-  const runs = rows.slice(0, options.limit).map(toListed)
+  const rows = await reader.rows<ListedJobRun>(jobRunsQuery(options, end))
+  const runs = rows.slice(0, options.limit).map(withoutDeep)
   const last = rows.length > runs.length ? runs.at(-1) : undefined
   if (last) return { runs, next: { at: last.startedAt, id: last.id }, isCut: false }
   return { runs, next: end, isCut: end !== null }
 }
 
-type RunRow = Omit<ListedJobRun, 'outcome'>
-
 /** Changes the row instead of copying it: a page has many rows, and nobody else holds them. */
-function toListed<Row extends RunRow>(row: Row): Row & Pick<ListedJobRun, 'outcome'> {
+function withoutDeep<Row extends ListedJobRun>(row: Row): Row {
   if (isDeep(row.details)) row.details = { detailsTooDeep: true }
-  const listed = row as Row & { outcome: RunOutcome }
-  listed.outcome = runOutcome(row)
-  return listed
+  return row
 }
 
 /** Whether any run has exactly this label. */
@@ -256,11 +252,11 @@ async function findLookEnd(reader: JobsReader, options: RunsWanted): Promise<Pag
 
 /** Finds a run by its id, also one that is not written yet. */
 export async function getJobRun(reader: JobsReader, id: string): Promise<FoundJobRun | null> {
-  const [run] = await reader.rows<Omit<FoundJobRun, 'outcome'>>({
+  const [run] = await reader.rows<FoundJobRun>({
     text: `select ${FOUND_COLUMNS} from "JobRunAll" run where run."id" = $1::uuid`,
     values: [checkId('id', id)],
   })
-  return run ? { ...toListed(run), shown: readShown(run.shown) } : null
+  return run ? { ...withoutDeep(run), shown: readShown(run.shown) } : null
 }
 
 /** Lists the other runs of the same piece of work, by attempt. */
@@ -269,15 +265,14 @@ export async function listOtherAttempts(
   { id, workId }: Pick<ListedJobRun, 'id' | 'workId'>,
 ): Promise<RunAttempt[]> {
   if (workId === null) return []
-  const rows = await reader.rows<Omit<RunAttempt, 'outcome'>>({
+  return await reader.rows<RunAttempt>({
     text: `
-      select "id", "attempt", "status", "startedAt", "endedAt", "dueAt", ${boundedText('"errorCode"')} as "errorCode"
+      select "id", "attempt", "status", ${outcomeOf()} as "outcome", "startedAt", "endedAt", "dueAt", ${boundedText('"errorCode"')} as "errorCode"
       from "JobRun"
       where "workId" = $1::uuid and "id" <> $2::uuid
       order by "attempt", "startedAt", "id" limit ${MAX_ATTEMPTS}`,
     values: [workId, id],
   })
-  return rows.map((other) => ({ ...other, outcome: runOutcome(other) }))
 }
 
 /** Whether a value is deeper than MAX_DEPTH. It does not recurse: the stack may be smaller than the depth. */

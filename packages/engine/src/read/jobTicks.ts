@@ -3,7 +3,7 @@ import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedText } from './bounded.ts'
 import type { RecentRun } from './recentRuns.ts'
 import type { JobsReader, Statement } from './reader.ts'
-import { runOutcome } from './runOutcome.ts'
+import { outcomeOf } from './runOutcome.ts'
 
 /** A row of the tick ledger. Instants are ISO 8601 in UTC. */
 export interface ListedJobTick {
@@ -74,17 +74,17 @@ export async function listRecentTicks(
 export function toRecentTick<Tick extends Pick<RecentTick, 'run'>>({
   runId,
   runStatus,
-  runErrorCode,
+  runOutcome,
   runStartedAt,
   runEndedAt,
   ...tick
 }: TickRow<Tick>): Omit<Tick, 'run'> & Pick<RecentTick, 'run'> {
   const run =
-    runId && runStatus && runStartedAt
+    runId && runStatus && runOutcome && runStartedAt
       ? {
           id: runId,
           status: runStatus,
-          outcome: runOutcome({ status: runStatus, errorCode: runErrorCode }),
+          outcome: runOutcome,
           startedAt: runStartedAt,
           endedAt: runEndedAt,
         }
@@ -95,7 +95,7 @@ export function toRecentTick<Tick extends Pick<RecentTick, 'run'>>({
 export type TickRow<Tick = RecentTick> = Omit<Tick, 'run'> & {
   runId: string | null
   runStatus: RecentRun['status'] | null
-  runErrorCode: string | null
+  runOutcome: RecentRun['outcome'] | null
   runStartedAt: string | null
   runEndedAt: string | null
 }
@@ -106,7 +106,7 @@ export function recentTicksQuery(names: readonly string[], limit: number): State
   return {
     text: `
       select tick."name", tick."scheduledFor", tick."outcome", tick."reason", tick."count", run."id" as "runId",
-             run."status" as "runStatus", run."errorCode" as "runErrorCode", run."startedAt" as "runStartedAt", run."endedAt" as "runEndedAt"
+             run."status" as "runStatus", run."outcome" as "runOutcome", run."startedAt" as "runStartedAt", run."endedAt" as "runEndedAt"
       from unnest($1::text[]) as job(name)
       cross join lateral (
         select "name", "scheduledFor", "outcome", ${boundedText('"reason"')} as "reason", "count", "workId"
@@ -114,7 +114,7 @@ export function recentTicksQuery(names: readonly string[], limit: number): State
         order by "name" desc, "scheduledFor" desc limit $2::int
       ) tick
       left join lateral (
-        select "id", "status", ${boundedText('"errorCode"')} as "errorCode", "startedAt", "endedAt" from "JobRun"
+        select "id", "status", ${outcomeOf()} as "outcome", "startedAt", "endedAt" from "JobRun"
         where "workId" = tick."workId" order by "attempt" desc limit 1
       ) run on true
       order by tick."name", tick."scheduledFor" desc`,

@@ -1,6 +1,7 @@
 import { boundedText } from './bounded.ts'
 import { toRecentTick, type RecentTick, type TickRow } from './jobTicks.ts'
 import type { JobsReader } from './reader.ts'
+import { outcomeOf } from './runOutcome.ts'
 
 /** A tick of a schedule that is kept as data, with the last attempt at the work that it enqueued, if any. */
 export interface RecentKeyedTick extends Omit<RecentTick, 'name'> {
@@ -27,7 +28,7 @@ export async function listRecentKeyedTicks(
 ): Promise<RecentKeyedTick[]> {
   const rows = await reader.rows<TickRow<RecentKeyedTick>>({
     text: `
-      select tick.*, run."id" as "runId", run."status" as "runStatus", run."errorCode" as "runErrorCode",
+      select tick.*, run."id" as "runId", run."status" as "runStatus", run."outcome" as "runOutcome",
              run."startedAt" as "runStartedAt", run."endedAt" as "runEndedAt"
       from unnest($2::text[]) as schedule(key)
       cross join lateral (
@@ -37,7 +38,7 @@ export async function listRecentKeyedTicks(
         order by "scheduledFor" desc limit $3::int
       ) tick
       left join lateral (
-        select "id", "status", ${boundedText('"errorCode"')} as "errorCode", "startedAt", "endedAt" from "JobRunAll"
+        select "id", "status", ${outcomeOf()} as "outcome", "startedAt", "endedAt" from "JobRunAll"
         where "workId" = tick."workId"::uuid order by "attempt" desc, "startedAt" desc limit 1
       ) run on true
       order by tick."key", tick."scheduledFor" desc`,

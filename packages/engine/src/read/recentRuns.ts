@@ -1,8 +1,8 @@
 import { equalsInOrder } from '../store/equalsInOrder.ts'
-import { boundedText, jsonNumber } from './bounded.ts'
+import { jsonNumber } from './bounded.ts'
 import type { RunStatus } from './jobRuns.ts'
 import type { JobsReader, Statement } from './reader.ts'
-import { runOutcome, type RunOutcome } from './runOutcome.ts'
+import { outcomeOf, type RunOutcome } from './runOutcome.ts'
 
 /** Instants are ISO 8601 in UTC. */
 export interface RecentRun {
@@ -29,13 +29,7 @@ export async function listRecentRuns(
   names: readonly string[],
   options: RecentRunsOptions,
 ): Promise<RecentRun[]> {
-  const rows = await reader.rows<Omit<RecentRun, 'outcome'> & { errorCode: string | null }>(
-    recentRunsQuery(names, options),
-  )
-  return rows.map(({ errorCode, ...run }) => ({
-    ...run,
-    outcome: runOutcome({ status: run.status, errorCode }),
-  }))
+  return await reader.rows<RecentRun>(recentRunsQuery(names, options))
 }
 
 /** The statement of `listRecentRuns`. Exported so that a test can look at its plan. */
@@ -47,7 +41,7 @@ export function recentRunsQuery(
     text: `
       select run.* from unnest($1::text[]) as job(name)
       cross join lateral (
-        select "name", "id", "status", "startedAt", "endedAt", ${boundedText('"errorCode"')} as "errorCode",
+        select "name", "id", "status", "startedAt", "endedAt", ${outcomeOf()} as "outcome",
                ${jsonNumber(`"details" -> 'cleaned'`)} as "cleaned"
         from ${areEnded ? '"JobRun"' : '"JobRunAll"'} where ${equalsInOrder('"name"', 'job.name')}
           ${areEnded ? `and "status" <> 'running' and not "dryRun"` : ''}

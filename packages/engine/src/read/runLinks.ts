@@ -1,7 +1,7 @@
 import { boundedText } from './bounded.ts'
-import type { FoundJobRun, RunStatus } from './jobRuns.ts'
+import type { FoundJobRun } from './jobRuns.ts'
 import type { JobsReader } from './reader.ts'
-import { runOutcome, type RunOutcome } from './runOutcome.ts'
+import { outcomeOf, type RunOutcome } from './runOutcome.ts'
 
 /** A run that another one is linked with. Instants are ISO 8601 in UTC. */
 export interface LinkedRun {
@@ -76,26 +76,16 @@ export async function readRunLinks(reader: JobsReader, run: Run): Promise<RunLin
   }
 }
 
-const LINKED = `"id", ${boundedText('"name"')} as "name", ${boundedText('"label"')} as "label", "status",
-  ${boundedText('"errorCode"')} as "errorCode", "startedAt", "endedAt"`
-
-interface LinkedRow extends Omit<LinkedRun, 'outcome'> {
-  status: RunStatus
-  errorCode: string | null
-}
-
-const toLinked = ({ status, errorCode, ...run }: LinkedRow): LinkedRun => ({
-  ...run,
-  outcome: runOutcome({ status, errorCode }),
-})
+const LINKED = `"id", ${boundedText('"name"')} as "name", ${boundedText('"label"')} as "label", ${outcomeOf()} as "outcome",
+  "startedAt", "endedAt"`
 
 async function findRuns(reader: JobsReader, ids: string[]): Promise<Map<string, LinkedRun>> {
   if (ids.length === 0) return new Map()
-  const rows = await reader.rows<LinkedRow>({
+  const rows = await reader.rows<LinkedRun>({
     text: `select ${LINKED} from "JobRunAll" where "id" = any($1::uuid[])`,
     values: [ids],
   })
-  return new Map(rows.map((row) => [row.id, toLinked(row)]))
+  return new Map(rows.map((row) => [row.id, row]))
 }
 
 /** Whatever has a person's run as its origin says so in the record of what people did. */
@@ -116,7 +106,7 @@ async function findAgain(
 }
 
 type ChildRow = Omit<ChildOfRun, 'run'> &
-  Omit<LinkedRow, 'id'> & { id: string | null; isCut: boolean }
+  Omit<LinkedRun, 'id'> & { id: string | null; isCut: boolean }
 
 /*
  * Of the attempts at a child the last counts. No index holds what has come from a run
@@ -138,7 +128,7 @@ const CHILDREN_SQL = `
   )
   select child."workId", ${boundedText('coalesce(run."name", work."name")')} as "name",
          ${boundedText('coalesce(run."label", work."label")')} as "label", work."dueAt" as "startAfter",
-         run."id", run."status", run."errorCode", run."startedAt", run."endedAt",
+         run."id", run."outcome", run."startedAt", run."endedAt",
          (select count(*) from attempts) >= ${MAX_LOOKED_AT} or (select count(*) from looked) >= ${MAX_LOOKED_AT}
            or (select count(*) from child) > ${MAX_CHILDREN} as "isCut"
   from (select) one left join child on true
@@ -164,7 +154,7 @@ async function listChildren(
     .filter(({ id: runId, startAfter }) => runId !== null || startAfter !== null)
     .map(({ workId, startAfter, isCut: _isCut, id: runId, ...run }) => ({
       ...{ workId, name: run.name, label: run.label, startAfter },
-      run: runId === null ? null : toLinked({ id: runId, ...run }),
+      run: runId === null ? null : { id: runId, ...run },
     }))
   return { children, areChildrenCut: rows[0]?.isCut === true }
 }
@@ -192,7 +182,7 @@ async function listSameLabel(
   { id, name, label, workId, startedAt, dryRun }: Run,
 ): Promise<LinkedRun[]> {
   if (label === null || dryRun) return []
-  const rows = await reader.rows<LinkedRow>({
+  return await reader.rows<LinkedRun>({
     text: `
       select * from (
         ${nearSql(`("startedAt", "id") < ($4::timestamptz, $5::uuid) and "startedAt" >= $4::timestamptz - interval '${NEAR}'`, 'desc')}
@@ -201,5 +191,4 @@ async function listSameLabel(
       ) near order by "startedAt", "id"`,
     values: [label, name, workId ?? id, startedAt, id],
   })
-  return rows.map(toLinked)
 }

@@ -1,5 +1,3 @@
-import type { RunStatus } from './jobRuns.ts'
-
 /**
  * What became of a run, in the sense that people mean. `failed` runs ended by their handler or its time-out. The others
  * ended by no fault of the job: somebody cancelled them, their guard blocked them, their work expired, their worker was
@@ -29,19 +27,18 @@ const CODES = {
 /** How the message begins of a run that expired, or was replaced, before its handler began. */
 export const NOT_STARTED = 'Not started'
 
-const OUTCOMES: ReadonlyMap<string, RunOutcome> = new Map(
-  Object.entries(CODES).map(([outcome, code]) => [code, outcome as keyof typeof CODES]),
-)
-
 /** Whether the code is one of those by which the engine ends a run. One that a handler throws becomes `handler_<code>`. */
 export function isOutcomeCode(code: string): boolean {
-  return OUTCOMES.has(code)
+  return (Object.values(CODES) as string[]).includes(code)
 }
 
-export function runOutcome(run: { status: RunStatus; errorCode: string | null }): RunOutcome {
-  if (run.status !== 'failed') return run.status
-  return OUTCOMES.get(run.errorCode ?? '') ?? 'failed'
-}
+const OTHERS = Object.entries(CODES)
+  .map(([outcome, code]) => `when '${code}' then '${outcome}'`)
+  .join(' ')
+
+/** The outcome of a run as an expression. `of` stands before each column, such as `run.`. */
+export const outcomeOf = (of = '') =>
+  `case when ${of}"status" <> 'failed' then ${of}"status"::text else case ${of}"errorCode" ${OTHERS} else 'failed' end end`
 
 const OTHER_CODES = Object.values(CODES)
   .map((code) => `'${code}'`)

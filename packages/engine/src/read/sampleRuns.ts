@@ -2,7 +2,7 @@ import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedJson, boundedText, jsonNumber } from './bounded.ts'
 import type { RunStatus } from './jobRuns.ts'
 import type { JobsReader, Statement } from './reader.ts'
-import { runOutcome, type RunOutcome } from './runOutcome.ts'
+import { outcomeOf, type RunOutcome } from './runOutcome.ts'
 
 /** An ended run as a mark in a chart. */
 export interface RunPoint {
@@ -42,17 +42,13 @@ const MOST_FAILED_IN_SLOT = 2
  * It reads no more, however many there are.
  */
 export async function sampleRuns(reader: JobsReader, options: SampleOptions): Promise<RunSample> {
-  const latest = await reader.rows<PointRow>(latestRunsQuery(options))
-  if (latest.length <= MOST) return { runs: latest.toReversed().map(toPoint), isPart: false }
-  const rows = await reader.rows<PointRow>(sampleRunsQuery(options))
-  return { runs: rows.map(toPoint), isPart: true }
+  const latest = await reader.rows<RunPoint>(latestRunsQuery(options))
+  if (latest.length <= MOST) return { runs: latest.toReversed(), isPart: false }
+  const rows = await reader.rows<RunPoint>(sampleRunsQuery(options))
+  return { runs: rows, isPart: true }
 }
 
-type PointRow = Omit<RunPoint, 'outcome'>
-
-const toPoint = (row: PointRow): RunPoint => ({ ...row, outcome: runOutcome(row) })
-
-const POINT = `"id", ${boundedText('"label"')} as "label", "status", ${boundedText('"errorCode"')} as "errorCode", "startedAt",
+const POINT = `"id", ${boundedText('"label"')} as "label", "status", ${outcomeOf()} as "outcome", ${boundedText('"errorCode"')} as "errorCode", "startedAt",
   (extract(epoch from "endedAt" - "startedAt") * 1000)::float8 as "durationMs"`
 const OF_JOB = equalsInOrder('"name"', '$1::text')
 const HAS_ENDED = `"status" <> 'running' and not "dryRun"`

@@ -1,8 +1,7 @@
 import { storableText } from '../job/storableText.ts'
 import { boundedText } from './bounded.ts'
-import type { RunStatus } from './jobRuns.ts'
 import type { JobsReader } from './reader.ts'
-import { runOutcome, type RunOutcome } from './runOutcome.ts'
+import { outcomeOf, type RunOutcome } from './runOutcome.ts'
 
 /** A run that a search found. */
 export interface RunMatch {
@@ -119,18 +118,18 @@ const WORKERS_SQL = `
   order by worker."isListed" desc, worker."startedAt" desc limit ${MAX_MATCHES}`
 
 async function findByLabel(reader: JobsReader, text: string): Promise<LabelMatch[]> {
-  const rows = await reader.rows<RunRow & { label: string }>({
+  const rows = await reader.rows<RunMatch & { label: string }>({
     text: LABELS_SQL,
     values: [text, `${text.replaceAll(/[\\%_]/g, '\\$&')}%`],
   })
-  return rows.map(({ label, ...run }) => ({ label, run: toMatch(run) }))
+  return rows.map(({ label, ...run }) => ({ label, run }))
 }
 
-const LABELLED = `run."label", run."id", run."name", run."status", run."errorCode", run."startedAt"`
+const LABELLED = `run."label", run."id", run."name", ${outcomeOf('run.')} as "outcome", run."startedAt"`
 
 /** The first labels in the order of the index, which is not the order of the database's language. */
 const LABELS_SQL = `
-  select ${boundedText('label')} as "label", "id", "name", "status", ${boundedText('"errorCode"')} as "errorCode", "startedAt"
+  select ${boundedText('label')} as "label", "id", "name", "outcome", "startedAt"
   from (
     select distinct on (label) run.* from (
       (
@@ -149,17 +148,10 @@ const LABELS_SQL = `
 async function findByIds(reader: JobsReader, text: string): Promise<RunMatch[]> {
   const digits = text.toLowerCase().replaceAll('-', '')
   if (digits.length < MIN_ID_DIGITS || !/^[0-9a-f]{1,32}$/.test(digits)) return []
-  const rows = await reader.rows<RunRow>({
+  return await reader.rows<RunMatch>({
     text: RUNS_SQL,
     values: [digits.padEnd(32, '0'), digits.padEnd(32, 'f')],
   })
-  return rows.map(toMatch)
-}
-
-type RunRow = Omit<RunMatch, 'outcome'> & { status: RunStatus; errorCode: string | null }
-
-function toMatch({ status, errorCode, ...run }: RunRow): RunMatch {
-  return { ...run, outcome: runOutcome({ status, errorCode }) }
 }
 
 /** Each id has its own index. A run with the id of its work is found by both. */
@@ -171,7 +163,7 @@ const RUNS_SQL = `
 
 function byId(column: 'id' | 'workId'): string {
   return `
-    select run."id", run."name", run."status", ${boundedText('run."errorCode"')} as "errorCode", run."startedAt"
+    select run."id", run."name", ${outcomeOf('run.')} as "outcome", run."startedAt"
     from "JobRunAll" run where run."${column}" between $1::uuid and $2::uuid
     order by run."${column}" desc limit ${MAX_MATCHES}`
 }

@@ -1,7 +1,7 @@
 import { boundedText } from './bounded.ts'
 import type { RunStatus } from './jobRuns.ts'
 import type { JobsReader, Statement } from './reader.ts'
-import { runOutcome, type RunOutcome } from './runOutcome.ts'
+import { outcomeOf, type RunOutcome } from './runOutcome.ts'
 
 /** Instants are ISO 8601 in UTC. */
 export interface WorkerRun {
@@ -46,8 +46,8 @@ export async function listWorkerRuns(
 ): Promise<WorkerRuns> {
   const { from, to } = options
   const [underWay, ended] = await Promise.all([
-    reader.rows<WorkerRunRow>(underWayQuery(options)),
-    reader.rows<WorkerRunRow>(workerRunsQuery(options)),
+    reader.rows<WorkerRun>(underWayQuery(options)),
+    reader.rows<WorkerRun>(workerRunsQuery(options)),
   ])
   const [cut] =
     ended.length < MOST
@@ -58,13 +58,11 @@ export async function listWorkerRuns(
           values: [from.toISOString(), to.toISOString()],
         })
       : ended.slice(-1)
-  const runs = [...underWay, ...ended]
-    .map((row): WorkerRun => ({ ...row, outcome: runOutcome(row) }))
-    .toSorted((one, other) => (one.startedAt < other.startedAt ? -1 : 1))
+  const runs = [...underWay, ...ended].toSorted((one, other) =>
+    one.startedAt < other.startedAt ? -1 : 1,
+  )
   return { runs, since: cut?.startedAt ?? from.toISOString() }
 }
-
-type WorkerRunRow = Omit<WorkerRun, 'outcome'>
 
 const RUN = `run."id", ${boundedText('run."name"')} as "name", ${boundedText('run."label"')} as "label", run."startedAt", run."createdAt"`
 
@@ -72,7 +70,7 @@ const RUN = `run."id", ${boundedText('run."name"')} as "name", ${boundedText('ru
 function underWayQuery({ workerId }: WorkerRunsOptions): Statement {
   return {
     text: `
-      select ${RUN}, 'running' as "status", null as "errorCode", null as "endedAt"
+      select ${RUN}, 'running' as "status", 'running' as "outcome", null as "errorCode", null as "endedAt"
       from "JobRunAll" run
       where run."status" = 'running' and run."workerId" = $1 and run."id" = any(array(
         select unnest("runIds") from "JobClaim" where "workerId" = $1
@@ -86,7 +84,7 @@ function underWayQuery({ workerId }: WorkerRunsOptions): Statement {
 export function workerRunsQuery({ workerId, from, to }: WorkerRunsOptions): Statement {
   return {
     text: `
-      select ${RUN}, run."status", ${boundedText('run."errorCode"')} as "errorCode", run."endedAt"
+      select ${RUN}, run."status", ${outcomeOf('run.')} as "outcome", ${boundedText('run."errorCode"')} as "errorCode", run."endedAt"
       from (
         select * from "JobRun" where "startedAt" >= $2::timestamptz and "startedAt" < $3::timestamptz
         order by "startedAt" desc, "id" desc limit ${MOST_LOOKED_AT}

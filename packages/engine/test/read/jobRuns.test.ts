@@ -13,7 +13,6 @@ import {
   type ListJobRunsOptions,
 } from '../../src/read/jobRuns.ts'
 import { openReader, readerIn, type PagePosition, type JobsReader } from '../../src/read/reader.ts'
-import { runOutcome } from '../../src/read/runOutcome.ts'
 import { createSchema } from '../../src/store/schema.ts'
 import { openTestRuntime } from '../openTestRuntime.ts'
 
@@ -42,7 +41,7 @@ async function listed(orderBy: Prisma.JobRunOrderByWithRelationInput[]) {
     omit: UNLISTED,
     orderBy,
   })
-  return runs.map((run) => ({ ...withIsoInstants(run), label: null, outcome: runOutcome(run) }))
+  return runs.map((run) => ({ ...withIsoInstants(run), label: null, outcome: run.status }))
 }
 
 function withIsoInstants(run: Partial<JobRun> | object) {
