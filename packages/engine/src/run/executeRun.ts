@@ -35,7 +35,7 @@ import {
 } from './storableValues.ts'
 
 /** Its schedule as JSON has it. */
-type ExecutedRun = Omit<RunInfo, 'schedule'> & { schedule?: Envelope['schedule'] }
+export type ExecutedRun = Omit<RunInfo, 'schedule'> & { schedule?: Envelope['schedule'] }
 
 /** A run while its handler runs, with all that the handler needs. */
 export interface RunningRun {

@@ -26,6 +26,7 @@ interface Slot {
   runs: number
   /** Set after a run, until it is known whether the process can take another. */
   rest: Promise<void> | null
+  /** Set while it waits for the next run of its job. */
   timer: NodeJS.Timeout | undefined
 }
 
@@ -49,19 +50,19 @@ export function createIsolation(options: {
   const { databaseUrl, schema, workerId, log, idleMs = 30_000, maxRuns = 1_000 } = options
   const module = resolveModule(options.handlersModule, options.jobs)
   const slots = new Set<Slot>()
-  const idle = new Map<string, Slot[]>()
   let isStopped = false
 
   async function take(job: Job, { memoryMb }: IsolationLimits): Promise<Slot> {
     for (;;) {
-      const waiting = idle.get(job.name)?.pop()
+      const own = [...slots].filter(({ name }) => name === job.name)
+      const waiting = own.findLast(({ timer }) => timer !== undefined)
       if (waiting !== undefined) {
-        clearTimeout(waiting.timer)
+        stopWaiting(waiting)
         waiting.isBusy = true
         return waiting
       }
       // A resting process is ready sooner than a new one.
-      const resting = [...slots].flatMap(({ name, rest }) => (name === job.name && rest) || [])
+      const resting = own.flatMap(({ rest }) => rest ?? [])
       if (resting.length === 0) break
       await Promise.race(resting)
     }
@@ -82,7 +83,7 @@ export function createIsolation(options: {
     slots.add(slot)
     void child.ended.then(() => {
       slots.delete(slot)
-      forget(slot)
+      stopWaiting(slot)
     })
     return slot
   }
@@ -94,19 +95,14 @@ export function createIsolation(options: {
     if (isStopped || slot.runs >= maxRuns) return void slot.child.close()
     // unref: the timer alone must not keep the worker's process alive.
     slot.timer = setTimeout(() => {
-      forget(slot)
+      stopWaiting(slot)
       void slot.child.close()
     }, idleMs).unref()
-    const waiting = idle.get(slot.name)
-    if (waiting) waiting.push(slot)
-    else idle.set(slot.name, [slot])
   }
 
-  function forget(slot: Slot): void {
+  function stopWaiting(slot: Slot): void {
     clearTimeout(slot.timer)
-    const waiting = idle.get(slot.name)
-    const place = waiting?.indexOf(slot) ?? -1
-    if (place >= 0) waiting?.splice(place, 1)
+    slot.timer = undefined
   }
 
   async function perform(running: RunningRun, limits: IsolationLimits): Promise<RunResult> {
@@ -134,16 +130,7 @@ export function createIsolation(options: {
         onProgress: (done, total) => progress.report({ done, total }),
         request: {
           token,
-          run: {
-            id: run.id,
-            name: run.name,
-            trigger: run.trigger,
-            attempt: run.attempt,
-            retriesLeft: run.retriesLeft,
-            scheduledFor: run.scheduledFor?.getTime() ?? null,
-            schedule: run.schedule,
-            dryRun: run.dryRun,
-          },
+          run: { ...run, scheduledFor: run.scheduledFor?.getTime() ?? null },
           payload,
           timeoutMs: job.timeoutMs,
           guard: job.guard,
@@ -187,7 +174,7 @@ export function createIsolation(options: {
         [...slots].map(async (slot) => {
           if (slot.isBusy) return await slot.child.kill()
           await slot.rest
-          clearTimeout(slot.timer)
+          stopWaiting(slot)
           await slot.child.close()
         }),
       )

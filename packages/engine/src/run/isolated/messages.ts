@@ -1,6 +1,5 @@
 import type { Guard } from '../../job/defineJob.ts'
-import type { Envelope } from '../../store/envelope.ts'
-import type { RunInfo } from '../../job/handler.ts'
+import type { ExecutedRun } from '../executeRun.ts'
 import { isStorableResult } from '../storableResult.ts'
 
 /** Messages to the process of isolated runs. Dates travel as milliseconds. */
@@ -20,10 +19,7 @@ export type ToChild =
 export interface RunRequest {
   /** New for each run, so that late messages of the run before are not taken for this one's. */
   token: string
-  run: Omit<RunInfo, 'scheduledFor' | 'schedule'> & {
-    scheduledFor: number | null
-    schedule: Envelope['schedule']
-  }
+  run: Omit<ExecutedRun, 'scheduledFor'> & { scheduledFor: number | null }
   payload: unknown
   timeoutMs: number
   guard: Guard | null
