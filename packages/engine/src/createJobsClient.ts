@@ -138,22 +138,23 @@ export interface JobsClient {
    * @throws TablesError when they do not: run `migrate`, or this version is too old
    */
   start(): Promise<void>
+  /** Closes its connections and watches, within seconds. Make another client to go on. */
   stop(): Promise<void>
   /** For all reading functions. It opens a few connections of the client's own when they are needed. */
   readonly reader: JobsReader
   /** Makes a reader that reads in a caller's transaction. */
   readerIn(tx: HostTransaction): JobsReader
   /**
-   * Calls back on changes, until the watch is closed or the client stopped. All watches of a client share one connection, which
-   * is probed as often as the first of them says.
+   * Calls `onChange` with what has changed, and `onGap` when changes may have been missed, until the watch is closed or
+   * the client stopped. All watches share one connection, which is probed each `probeMs` (default 10,000) of the first.
    */
   watchChanges(options: Omit<ChangesWatchOptions, 'databaseUrl' | 'schema' | 'log'>): ChangesWatch
-  /** Whether connections to this database are sessions; false before a watch for changes has found out. */
+  /** Whether connections keep their session, as through no transaction pooler; false until a watch has found out. */
   areConnectionsLasting(): boolean
   enqueue: Enqueue<HostTransaction>
   /**
-   * Enqueues up to a million pieces of work, in a transaction with a statement for each 4 MB. Given a client it commits each
-   * statement, of up to 32 MB. The caller's event loop goes on meanwhile. The results are in the order of the items.
+   * Enqueues up to a million pieces of work, by a statement for each 4 MB; given a client, for each 32 MB, and each
+   * commits by itself. The caller's event loop goes on meanwhile. The results are in the order of the items.
    */
   enqueueMany<J extends Job>(
     tx: HostTransaction,
@@ -161,8 +162,8 @@ export interface JobsClient {
     items: readonly WorkItem<J>[],
   ): Promise<EnqueueResult[]>
   /**
-   * Enqueues a run that a person wants. A run of an exclusive job waits for the one under way. Returns the work's id in the
-   * queue.
+   * Enqueues a run that a person wants. Where the overlap of the job's schedule is not `allow`, it waits for the run
+   * under way. Returns the work's id.
    */
   requestRun(
     job: Job,
@@ -170,8 +171,8 @@ export interface JobsClient {
     options?: ActionOptions,
   ): Promise<string>
   /**
-   * Requests a run with the payload of an earlier run, which nobody sees. The queue holds it while the work is to be retried,
-   * and for a dead letter until somebody discards that.
+   * Requests a run with the payload of an earlier run, without showing it. The queue keeps a payload while its work is
+   * to be retried or a dead letter; after that the answer is `payloadGone`.
    */
   runAgain(
     job: Job,
@@ -189,9 +190,9 @@ export interface JobsClient {
     options?: ActionOptions,
   ): Promise<ShownPayload>
   /**
-   * Waits until a piece of work has ended, and returns what became of it, with the result if its job has one. Work is known
-   * once the transaction that enqueued it has committed. While the database is away it goes on waiting. Rejects with the
-   * signal's reason when that is aborted, and with the last error when the database does not answer in that time.
+   * Waits until a piece of work has ended, and returns what became of it: `pending` after `timeoutMs`, or `gone` before
+   * the transaction that enqueued it has committed. While the database is away it goes on waiting. Rejects with the
+   * signal's reason when that is aborted, and with the last error when the time is over and the database still away.
    */
   result<J extends Job>(
     job: J,
@@ -199,8 +200,8 @@ export interface JobsClient {
     options?: AwaitResultOptions,
   ): Promise<WorkResult<ResultOf<J>>>
   /**
-   * Says why a piece of work waits, from what is on record at that moment, what is hardest to lift first; or what became of it. Null
-   * when nothing tells of it.
+   * Says why a piece of work waits at that moment, beginning with the reason that is hardest to lift; or what became of
+   * it. Null when nothing on record tells of it.
    */
   explain(workId: string): Promise<WorkExplanation | null>
   /**
@@ -213,9 +214,9 @@ export interface JobsClient {
     options?: ActionOptions,
   ): Promise<'requested' | 'notRunning' | 'notFound'>
   /**
-   * Approves a run that its guard has blocked, once and within a day: enqueues another run, which may change as many rows as
-   * were counted, with the payload, unique key and priority of the run's own work. Returns the new work's id in the queue. It
-   * takes the place of the run's own work, which is no dead letter any more.
+   * Approves a run that its guard has blocked, once and within a day: enqueues another run, which may change as many
+   * rows as were counted, with the payload, unique key and priority of the run's own work. The new work takes the place
+   * of that work, which is no dead letter any more.
    */
   approveRun(
     runId: string,
@@ -243,6 +244,7 @@ export interface JobsClient {
     request: ActionRequest,
     options?: ActionOptions,
   ): Promise<'paused' | 'alreadyPaused' | 'notFound'>
+  /** Has workers take work of the job again. */
   resumeQueue(
     name: string,
     by: Actor,
@@ -270,9 +272,9 @@ export interface JobsClient {
     options?: ActionOptions,
   ): Promise<WorkOutcome>
   /**
-   * Gives dead letters back to the queue, with all attempts that their jobs grant; with `jobs`, only those of these jobs. One
-   * call takes at most 10,000, from the latest on: `startBulk` takes more. Their runs record who wanted it, and why.
-   * What two or more workers have died of, or beside, stays unless `evenIfWorkersDied`.
+   * Gives dead letters back to the queue, with all attempts that their jobs grant. One call takes at most 10,000, from
+   * the latest on: `startBulk` takes more. Their runs record who wanted it, and why. Work stays a dead letter that two
+   * or more workers have died of, or beside, unless `evenIfWorkersDied`.
    */
   redriveDeadLetters(
     which: WhichLetters,
@@ -280,9 +282,9 @@ export interface JobsClient {
     options?: ActionOptions,
   ): Promise<RedriveOutcome>
   /**
-   * Does something to all that match at this moment, up to a million, and leaves alone what comes later: to waiting work, dead
-   * letters, or runs under way. It answers after the first step, of some hundred pieces. This process goes on with the rest, and when it is gone any
-   * worker does, within seconds. With a transaction of the caller's, workers begin once that has committed.
+   * Does something to all waiting work, dead letters or runs under way that match now, up to a million, and leaves alone
+   * what comes later. It answers after the first step, of some hundred pieces; this process, or any worker once it is
+   * gone, goes on with the rest. With a transaction of the caller's, workers begin once that has committed.
    */
   startBulk(request: BulkRequest, options?: ActionOptions): Promise<BulkAct>
   /** Ends an act on many before it is done. What it has done stays done. `ended`: it was over. */
@@ -340,24 +342,24 @@ export interface Keys {
 }
 
 /**
- * Schedules that a program keeps as data, each under a job and a key of its own. What changes them works in the caller's transaction,
- * as `enqueue` does, and takes a client as well; null: a transaction of this client's own. A change is on record with who made it: see `listJobActions`. Rows of
- * schedules that an open transaction has changed stay due until it ends.
+ * Schedules that a program keeps as data, each under a job and a key of its own. A change works in the transaction that
+ * is its first argument, or by itself given a client; null: a transaction of this client's own. The engine records who
+ * made it. While the transaction is open, no worker decides ticks of the schedules that it has changed.
  */
 export interface KeyedSchedules {
   /**
-   * Makes a schedule, or makes it what it says from now on. What is due of one whose cron, zone, `startsAt` or `endsAt` changes is
-   * decided first, by what it was; any other change leaves what is due alone. One that changes nothing leaves the version as it is.
+   * Makes a schedule, or changes it from now on. Where cron, zone, `startsAt` or `endsAt` change, ticks that are due
+   * are decided first, by the old values; any other change leaves them due. Where nothing changes, the version stays.
    * @throws ArgumentError that names the part, JobError `payload_invalid`, `schedule_owned_by_code` for an empty key, all before
-   * anything is written, `schedule_changed` where it has not the version `ifVersion`, and `too_many_schedules` beyond a million in
-   * this database, or 500 ticks a second of all
+   * anything is written, `schedule_changed` where its version is not `ifVersion`, and `too_many_schedules` beyond a
+   * million in this database, or 500 ticks a second of all together
    */
   upsert<J extends Job>(
     tx: HostTransaction | null,
     job: J,
     schedule: KeyedSchedule<J>,
   ): Promise<UpsertedSchedule>
-  /** Does so with up to 10,000, and locks them in the order of their keys. All or none is made. */
+  /** Makes or changes up to 10,000, all or none, and locks them in the order of their keys. */
   upsertMany<J extends Job>(
     tx: HostTransaction | null,
     job: J,
@@ -377,7 +379,7 @@ export interface KeyedSchedules {
     key: string,
     by: Actor,
   ): Promise<'resumed' | 'notPaused' | 'notFound'>
-  /** Deletes a schedule, once what is due of it is decided. Its work stays in the queue, and its ticks on record. */
+  /** Decides the ticks that are due, and deletes the schedule. Its work stays in the queue, and its ticks on record. */
   delete(
     tx: HostTransaction | null,
     job: Pick<Job, 'name'>,
@@ -411,11 +413,10 @@ export interface KeyedSchedules {
   preview(query: PreviewQuery): PreviewedTick[]
 }
 
+/** `payloadGone`: the queue no longer holds its payload. Call `requestRun` with one instead. */
 export type RunAgainOutcome =
   | { kind: 'requested'; workId: string }
-  /** The queue no longer holds its payload. Call `requestRun` with one instead. */
   | { kind: 'payloadGone' }
-  /** There is no run of this job with this id. */
   | { kind: 'notFound' }
 
 /** The version of the client's interface. Packages that take a client, such as the Fastify plugin, check it. */

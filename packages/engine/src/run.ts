@@ -18,7 +18,7 @@ export interface PgTransaction {
   connect(): Promise<unknown>
 }
 
-/** As much of a pool of pg as says what its transactions are. */
+/** The part of a pool of pg from which its transactions get their type. */
 export interface PgPool extends Omit<PgTransaction, 'connect'> {
   connect(answer: (error: Error | undefined, connection?: PgTransaction) => void): void
   readonly totalCount: number

@@ -76,15 +76,18 @@ export interface RunOnceOptions<J extends Job, Client extends HostClient> {
   now?: () => Date
 }
 
+/**
+ * How it ended, or why it did not start.
+ *   alreadyRunning  As many runs are under way as the job's overlap, or its limits over all workers, allow.
+ *   alreadyQueued   Work with the dead letter's unique key waits or runs: this one.
+ *   noDeadLetter    There is no dead letter of this job with the given id.
+ *   lost            Another process ended the run, because it saw this one without its lock.
+ */
 export type RunOnceResult =
   | { kind: 'ended'; run: FinishedRun }
-  /** The job allows one run at a time, and one is under way; or as many are as its limits over all workers allow. */
   | { kind: 'alreadyRunning'; runId: string | null; workerId: string | null }
-  /** Work with the dead letter's unique key waits or runs: this one. */
   | { kind: 'alreadyQueued'; workId: string }
-  /** There is no dead letter of this job with the given id. */
   | { kind: 'noDeadLetter'; workId: string }
-  /** Another process ended the run, because it saw this one without its lock. */
   | { kind: 'lost'; runId: string }
 
 /** Thrown to roll the taking of the dead letter back. */

@@ -16,7 +16,7 @@ export interface AlertNotice {
   kind: AlertKind
   /** Null when it is about no job in particular. */
   job: string | null
-  /** The error's code, for dead letters; else null, and for those of a job's many codes that have no alert of their own. */
+  /** Of dead letters the error code, except beyond 20 of a job; of an exceeded shared limit its name; else null. */
   code: string | null
   /** A sentence for people. */
   text: string

@@ -17,21 +17,21 @@ import {
 /** When people are told. Infinity for the least count or the shortest time of an alert switches it off. */
 export interface AlertLimits {
   /**
-   * Which share of a job's latest runs is too much, from 0 to 1, where its week does not explain it. The alert ends below half
-   * of it. Five failures are too many at three times the week's share as well, and of fewer than ten runs two. Default 0.1.
+   * Which share of a job's latest runs is too much to fail, from 0 to 1; so are five at over three times its week's share,
+   * and two of fewer than ten, unless the week explains it. The alert ends below half of the share. Default 0.1.
    */
   failureRate: number
   /** With fewer runs a job is never failing. Default 1. */
   failureMinRuns: number
   /** The latest runs are those that started within this time. Default 3,600,000 ms. */
   failureWindowMs: number
-  /** How long it has to be so where one run alone has failed: its next attempt may succeed. Default 300,000 ms. */
+  /** How long it has to last where one run alone has failed: the next attempt may succeed. Default 300,000 ms. */
   failureOfOneMs: number
   /** With less waiting work a queue is not behind. Default 1. */
   queueMinWaiting: number
   /** How long a queue has to be behind. Default 600,000 ms. */
   queueGrowthMs: number
-  /** How long there has to be no worker, none that has a schedule or takes orphaned work, or a silent one. Default 60,000 ms. */
+  /** How long no worker lives, or has a schedule, or takes orphaned work, or one is silent. Default 60,000 ms. */
   noWorkerMs: number
   /** How long a transaction may keep old rows from being removed. Default 600,000 ms. */
   snapshotMs: number
@@ -110,7 +110,7 @@ function toCauses(
     reason: null,
     ...problem,
   }
-  // Since when is that of the first run that showed it, if anybody knows.
+  // `since` is the start of the first run that showed it, where that is known.
   const first = 'first' in problem && {
     since: problem.first?.at,
     version: problem.first?.version,

@@ -10,7 +10,7 @@ import { checkTarget, lockKeys, workOf, type Caller } from './lockSchedules.ts'
 import { recordActions } from './recordActions.ts'
 
 export interface BackfillRequest extends ActionRequest {
-  /** The first and the last instant that may get work. What is due after the last decided tick is left to workers. */
+  /** The first instant that may get work; `to` is the last. Ticks that are not decided yet are left to workers. */
   from: Date
   to: Date
 }

@@ -27,7 +27,7 @@ import { nextTicks } from '../tick/nextTicks.ts'
 import { storableActor, type Actor } from './recordActions.ts'
 import { ticksOfDay } from './scheduleLoad.ts'
 
-/** A schedule that a program keeps as data, under a key of its own. What is left out has its default, also where it had another value. */
+/** A schedule that a program keeps as data, under a key of its own. What is left out is reset to its default. */
 export interface KeyedSchedule<J extends Job = Job> {
   /** 1 to 200 bytes, such as a customer's id; neither `.` nor `..`. With the job's name it is the schedule. */
   key: string
@@ -37,9 +37,9 @@ export interface KeyedSchedule<J extends Job = Job> {
   timeZone?: string
   /** Of each of its runs; at most 64 kB as JSON. Default: an empty object. */
   payload?: PayloadOf<J>
-  /** Leaves the payload as it is, whatever `payload` says. It needs the `ifVersion` of a schedule that there is. Default false. */
+  /** Keeps the payload of an existing schedule, whatever `payload` says. It needs `ifVersion`. Default false. */
   keepsPayload?: boolean
-  /** As that of a job's own schedule. Default `once`. */
+  /** The same as `missed` of a job's own schedule. Default `once`. */
   missed?: MissedPolicy
   /** Ticks that were due longer ago are recorded as missed and get no run. Default one day. */
   catchUpMs?: number
@@ -49,8 +49,8 @@ export interface KeyedSchedule<J extends Job = Job> {
    */
   overlap?: KeyedOverlap
   /**
-   * Spreads schedules that name the same instant: each has its work enqueued later by a part of this that stays its own, and
-   * `scheduledFor` names the instant. Less than half of the time between two ticks. Default 0.
+   * Spreads schedules that name the same instant: each enqueues its work later, always by the same part of this time,
+   * and `scheduledFor` stays the instant. Must be less than half of the time between two ticks. Default 0.
    */
   jitterMs?: number
   /** It has no tick before this instant. Default: from now on. */

@@ -108,11 +108,14 @@ export async function findPayload(
   return { kind: 'found', payload: JSON.parse(run.payload) }
 }
 
+/**
+ * `rows`: how many the new run may change. `alreadyQueued`: other work has the unique key of the run's work, or that
+ * runs again: nothing is approved while it waits or runs. `payloadGone`: the queue no longer holds the run's payload.
+ * Call `requestRun` with one instead.
+ */
 export type ApproveOutcome =
   | { kind: 'approved'; workId: string; rows: number }
-  /** Other work has the unique key of the run's work, or that runs again: nothing is approved while it waits or runs. */
   | { kind: 'alreadyQueued'; workId: string }
-  /** `payloadGone`: the queue no longer holds the run's payload. Call `requestRun` with one instead. */
   | { kind: 'notFound' | 'notBlocked' | 'tooLate' | 'alreadyApproved' | 'payloadGone' }
 
 interface WorkOfRun {

@@ -24,7 +24,7 @@ export type WhichLimit = { job: Pick<Job, 'name'> } | { limit: Pick<SharedLimit,
 export interface LimitSettings {
   /** Runs at once over all workers, instead of what the code says, until somebody sets it to null. */
   global?: number | null
-  /** false: it waits no longer for what a service has refused (RateLimited). One run tries first. */
+  /** false ends the wait after a RateLimited: one run tries first. */
   parked?: false
 }
 
@@ -34,9 +34,9 @@ export interface KeySettings {
   perKey?: number | null
   /** How much this key gets beside one with the weight 1, from 0.01 to 1,000; null: 1. */
   weight?: number | null
-  /** Whether work of this key starts: true: none until somebody says false; a Date: none before then. */
+  /** true: none of its work starts until somebody says false; a Date: none starts before then. */
   paused?: boolean | Date
-  /** false: it waits no longer for what a service has refused (RateLimited). One run tries first. */
+  /** false ends the wait after a RateLimited: one run tries first. */
   parked?: false
 }
 

@@ -17,7 +17,10 @@ export interface Retention {
   failedDays?: number
   /** How long to keep the actions of people: who did what to jobs and runs. Default 365. */
   actionDays?: number
-  /** How long to keep the ticks of keyed schedules that were enqueued, except the last of each: there may be very many. Default 7, or `runDays` if that is less. */
+  /**
+   * How long to keep the enqueued ticks of keyed schedules, of which there may be very many; the last of each stays.
+   * Default 7, or `runDays` if that is less.
+   */
   keyedTickDays?: number
 }
 

@@ -28,7 +28,10 @@ import { storableActor } from './recordActions.ts'
 type Which<Filter> = 'all' | { ids: readonly string[] } | Filter
 type RunFilter = Omit<ListJobRunsOptions, 'limit' | 'after'>
 
-/** What to do, and to which: waiting work, dead letters, or with `cancel` runs under way. */
+/**
+ * What to do, and to which waiting work, dead letters or, with `cancel`, runs under way. `which` is `'all'`, `{ ids }`,
+ * or the filter of `listWaitingWork`, `listDeadLetters` or `listJobRuns`, without its `limit` and `after`.
+ */
 export type BulkRequest = ActionRequest &
   (
     | { kind: 'cancelWork'; which: Which<PieceFilter> }

@@ -19,7 +19,7 @@ import type { LoadLimit } from './scheduleLoad.ts'
 
 export interface UpsertedSchedule {
   kind: 'created' | 'changed' | 'unchanged'
-  /** One more with each change of what it says. At first 1 or, where any was deleted, more than that had: it stands for no other. */
+  /** Grows by one with each change, from 1 or, so that it names no other, above that of any deleted schedule. */
   version: number
   /** The instant of its next tick; null when there is none. */
   nextAt: Date | null

@@ -25,7 +25,7 @@ export interface Job<Name extends string = string, Payload = unknown, Result = u
   readonly timeoutMs: number
   readonly retry: RetryPolicy
   readonly concurrency: number | null
-  /** Runs at once over all workers, and of those of one key; null: no such limit. */
+  /** Runs at once over all workers, and (`concurrencyPerKey`) of one key; null: no such limit. */
   readonly globalConcurrency: number | null
   readonly concurrencyPerKey: number | null
   /** By what its work is divided into keys; null: it has none. */
@@ -71,8 +71,8 @@ export interface Schedule {
 }
 
 /**
- * At most `limit` starts in `perMs`, over all workers, evenly spaced, with at most a tenth of them at once. Every attempt
- * counts.
+ * At most `limit` starts in `perMs` milliseconds, over all workers. They are spaced evenly: at most a tenth of `limit`,
+ * or one, start at once. Every attempt counts.
  */
 export interface RateLimit {
   readonly limit: number
@@ -81,7 +81,7 @@ export interface RateLimit {
   readonly by?: 'job' | 'key'
 }
 
-/** How much one run may change before somebody has to approve it. */
+/** How much one run may change before somebody has to approve it. Of `maxRows` and `maxShare` the lower counts. */
 export interface Guard {
   readonly maxRows?: number
   /** The share of all rows that a run may change, from 0 to 1. */
@@ -129,7 +129,7 @@ export interface ScheduleOptions {
 }
 
 export interface JobOptions<Name extends string, Payload, Result = never> {
-  /** A camelCase identifier; also the name of its queue, and of its cron variable in capitals. */
+  /** A camelCase identifier of at most 100 characters; also the name of its queue. */
   name: Name
   /** One sentence for people: lists and the console show it. Default: none. */
   description?: string
@@ -138,7 +138,7 @@ export interface JobOptions<Name extends string, Payload, Result = never> {
    * it stores a payload, and again at each attempt, whose handler gets what the schema returns. Default: an empty object.
    */
   payload?: StandardSchemaV1<unknown, Payload>
-  /** Default: none; the job runs when it is enqueued. */
+  /** When it runs by the clock, with an empty object as payload. Default: only when it is enqueued. */
   schedule?: ScheduleOptions
   /**
    * The worker aborts a run that takes longer, which ends as failed with code `timeout`. Default 15 minutes, at most a day

@@ -7,10 +7,9 @@ export interface EnqueueOptions {
   /** Among the work of one job, higher starts sooner. Default 0. */
   priority?: number
   /**
-   * While work of this job with the same key waits, runs, or is to be retried, no more of it is enqueued.
-   * The key frees up when that work is completed or given up. Of two transactions with the same key, the later
-   * one waits for the earlier to end; at a higher isolation level than read committed it fails then as one that can't be
-   * serialized (40001), and has to be tried again.
+   * 1 to 255 characters. While work of this job with the same key waits, runs, or is to be retried, no more of it is
+   * enqueued. The key frees up when that work is completed or given up. A transaction waits for an earlier one with the
+   * same key to end; above read committed it then fails with 40001 (a serialization failure): try it again.
    */
   uniqueKey?: string
   /**
@@ -32,7 +31,7 @@ export interface EnqueueOptions {
   expiresAt?: Date
   /**
    * What enqueues it, for people who look at its runs: `request 7f3a`, `hook invoiceIssued`. At most 200 characters; the rest is
-   * cut off. Default: nobody says. What a handler enqueues by its context names the handler's run in any case.
+   * cut off. Default: none. What a handler enqueues by its context names the handler's run in any case.
    */
   enqueuedBy?: string
 }
@@ -55,7 +54,7 @@ export interface WorkItem<J extends Job = Job> {
  * enqueues in a statement of its own.
  * @throws ArgumentError when `tx` is no client and no transaction of a known library, or an option cannot be meant
  * @throws JobError `payload_invalid`, before it writes anything, when the schema refuses the payload, when JSON or
- *   PostgreSQL cannot hold it, when it has more than 8 MB, or its job finds no key in it
+ *   PostgreSQL cannot hold it, when it has more than 8 MB, or when its job's `partition.key` makes no key of it
  */
 export type Enqueue<Tx> = <J extends Job>(
   tx: Tx,

@@ -24,12 +24,13 @@ export type JobTrigger = (typeof JOB_TRIGGERS)[number]
 export interface RunInfo {
   readonly id: string
   readonly name: string
+  /** What wanted it: a tick (`schedule`), a program (`queue`), a person (`manual`), or one by `runOnce` (`cli`). */
   readonly trigger: JobTrigger
   /** 1 at the first delivery. */
   readonly attempt: number
   /**
    * How many retries its work has left if this run fails; at 0 the queue gives the work up then. Lost and drained
-   * attempts cost none, and retrying a dead letter grants all of them again. Always 0 where nobody retries, as in `worker:once`.
+   * attempts cost none, and retrying a dead letter grants all of them again. Always 0 in `runOnce`, which nobody retries.
    */
   readonly retriesLeft: number
   /** The instant that the schedule named, when a schedule started the run. */
@@ -42,7 +43,7 @@ export interface RunInfo {
 export interface RunSchedule {
   readonly key: string
   readonly timeZone: string
-  /** The instant for which the schedule enqueued work the last time before, or, of a backfill, the one that it names before. Null: there was none. */
+  /** The instant before, for which it last enqueued work, or which it names where this is a backfill; null: none. */
   readonly previousAt: Date | null
 }
 
@@ -61,8 +62,9 @@ export interface RunContext<Payload, Tx> {
    */
   batch<C extends Counts>(work: (tx: Tx) => Promise<C>): Promise<C>
   /**
-   * Call it before the first change in a job that has a guard; without a guard it does nothing. Up to the guard's `minRows`
-   * it neither blocks nor records. In a dry run it never blocks, and records what it counted in the details.
+   * Call it before the first change in a job that has a guard, with two functions: `due(tx, limit)` counts what the run
+   * would change, up to `limit`, and `total(tx, upTo)` all rows, for `maxShare`. Up to the guard's `minRows` it neither
+   * blocks nor records. In a dry run it never blocks, and records what it counted in the details.
    * @throws JobError `guard_blocked` when more is due than the guard allows
    */
   guard(count: GuardCount<Tx>): Promise<void>

@@ -38,10 +38,10 @@ export interface ConcurrencyOptions {
 /** How the work of a job is divided, such as by customer, so that none keeps the others waiting. */
 export interface PartitionOptions<Payload> {
   /**
-   * The key of a piece of work, at most 200 bytes of UTF-8, such as `({ tenantId }) => tenantId`. The engine calls it once, when the work
-   * is enqueued, with the payload as the schema returns it, and stores the key with the work: work that waits keeps it when the
-   * function changes. Nothing or an empty text: no key, which is a share of its own, without `perKey`. If it throws, or returns
-   * anything else, the payload is refused with `payload_invalid`.
+   * The key of a piece of work, at most 200 bytes of UTF-8, such as `({ tenantId }) => tenantId`. The engine calls it
+   * once, when the work is enqueued, with the payload as the schema returns it, and stores the key with the work: work
+   * that waits keeps it when the function changes. Null, undefined or an empty text: no key; such work takes its turn
+   * like one more key, without `perKey`. If it throws, or returns anything else, the enqueue fails as `payload_invalid`.
    */
   key: (payload: Payload) => string | null | undefined
   /**

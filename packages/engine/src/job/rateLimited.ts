@@ -5,8 +5,8 @@ import { storableText } from './storableText.ts'
 
 export interface RateLimitedOptions {
   /**
-   * When the service takes more: milliseconds from now, an instant, or the text of its `Retry-After` header. At most 24 hours. Default,
-   * also for a text that says nothing: a minute.
+   * When the service takes more: milliseconds from now, an instant, or the text of its `Retry-After` header. At most 24
+   * hours. Default, also for a text that is neither seconds nor a date: a minute.
    */
   retryAfter?: number | Date | string | null | undefined
   /**
@@ -23,9 +23,9 @@ const DEFAULT_MS = 60_000
 const MAX_MS = 24 * 3_600_000
 
 /**
- * Throw it where a service answers that it takes no more for now, such as by 429. The run ends as failed with code `rate_limited`,
- * which counts neither as a failure nor, 20 times, as an attempt; nothing of that scope starts before `retryAfter`. Then one run
- * tries, and after ten seconds without another refusal all do.
+ * Throw it where a service answers that it takes no more for now, such as by 429. The run ends as failed with code
+ * `rate_limited`; 20 in a row cost a piece of work no attempt. Nothing of that scope starts before `retryAfter`. Then
+ * one run at a time tries, until one has succeeded or ten seconds have passed without another refusal.
  */
 export class RateLimited extends JobError {
   readonly retryAfterMs: number

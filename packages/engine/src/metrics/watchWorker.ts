@@ -13,7 +13,7 @@ export function watchWorker(target: MetricsTarget, worker: { isReady(): boolean 
   )
 }
 
-/** For `onOutcome` of a pinger. */
+/** Counts pings by job, event and outcome: pass it as `onOutcome` of a pinger. */
 export function countPings({
   prometheus,
   registry,

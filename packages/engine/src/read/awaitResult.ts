@@ -16,19 +16,21 @@ import { settlesWithin } from '../store/settlesWithin.ts'
 import { STATE_OF_WORK_SQL, type StateOfWork } from './getWork.ts'
 import type { JobsReader } from './reader.ts'
 
-/** What became of a piece of work. `runId` is its last run; null when no run of it is kept. */
+/**
+ * What became of a piece of work. `runId` is its last run; null when no run of it is kept.
+ *   success    `result` is null for a job without one.
+ *   failed     The queue gave it up after its last attempt.
+ *   cancelled  Somebody cancelled it.
+ *   expired    It did not start or end in time.
+ *   gone       It is unknown: discarded, pruned, or never committed.
+ *   pending    It waits, runs, or will be retried.
+ */
 export type WorkResult<Result> =
-  /** `result` is null for a job without one. */
   | { kind: 'success'; runId: string; result: [Result] extends [never] ? null : Result }
-  /** The queue gave it up after its last attempt. */
   | { kind: 'failed'; runId: string | null; error: { code: string; message: string } }
-  /** Somebody cancelled it. */
   | { kind: 'cancelled'; runId: string | null }
-  /** It did not start or end in time. */
   | { kind: 'expired'; runId: string | null }
-  /** It is unknown: discarded, pruned, or never committed. */
   | { kind: 'gone' }
-  /** It waits, runs, or will be retried. */
   | { kind: 'pending' }
 
 export interface AwaitResultOptions {

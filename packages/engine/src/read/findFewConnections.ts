@@ -10,7 +10,7 @@ export interface FewConnections {
   by: { name: string; count: number }[]
 }
 
-/** Few are left from this share on. What was told is over below the other. */
+/** Few are left once this share is used; what was told is over once less than MANY_OF_TOLD is. */
 export const MANY_CONNECTIONS = 0.9
 export const MANY_OF_TOLD = 0.8
 const MAX_NAMES = 3

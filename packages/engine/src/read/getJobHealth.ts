@@ -42,7 +42,7 @@ export interface JobHealth {
   problems: JobProblem[]
   /** Jobs whose schedules somebody has paused, which is no problem. */
   paused: string[]
-  /** Queues that somebody has paused, likewise. */
+  /** Jobs whose queues somebody has paused, which is no problem either. */
   pausedQueues: string[]
 }
 
@@ -51,9 +51,8 @@ const JOB = { name: checkText, timeoutMs: checkMs, schedule: asItIs }
 export const checkJobs = listOf((argument, job) => checkParts(argument, job, JOB, `${argument}.`))
 
 /**
- * Finds what keeps the jobs of the catalogue from being done, in six statements: one reads the workers, one a row for each
- * schedule, one the first of each job's keyed schedules, also of a job that has left the catalogue, one the runs that workers
- * hold, one the paused queues, and one the other jobs that have work, of which it counts what waits.
+ * Finds what keeps the jobs of the catalogue from being done: workers, schedules and keyed schedules, runs under way,
+ * and work of jobs that have left the catalogue. Six bounded statements, which a monitor may ask for every few seconds.
  */
 export async function getJobHealth(
   reader: JobsReader,

@@ -134,8 +134,8 @@ export interface QueueStats {
 }
 
 /**
- * Measures the queue for metrics: a row for each job and state, even with a count of 0, and for each other job of which the
- * queue holds anything. Two bounded statements, on indexes.
+ * Measures the queue for metrics: a row for each of these jobs and each state, even with a count of 0; also for other
+ * jobs of which the queue holds anything. Two bounded statements, on indexes.
  */
 export async function getQueueStats(
   reader: JobsReader,

@@ -3,13 +3,14 @@ import { checkDate, checkId, checkJobName, checkText, listOf } from '../job/argu
 import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
 import type { JobsReader } from './reader.ts'
 
-/** The state of a piece of work. */
+/**
+ * The state of a piece of work. `waiting`: not started, or to be retried; not before `startAfter`, ISO 8601 in UTC.
+ * `failed`: a dead letter; or given up, cancelled or expired, known as long as its run or the action is kept.
+ */
 export type WorkState =
-  /** Not started, or to be retried; not before `startAfter`, ISO 8601 in UTC. */
   | { kind: 'waiting'; startAfter: string }
   | { kind: 'running' }
   | { kind: 'completed' }
-  /** A dead letter; or given up, cancelled or expired, known as long as its run or the action is kept. */
   | { kind: 'failed'; errorCode: string }
 
 const wasCancelledWithOthers = (id: string) => `exists (
@@ -80,7 +81,7 @@ export async function getWork(
 
 const checkIds = listOf(checkId)
 
-/** Finds many pieces with one statement. Unknown ones are missing in the answer, whose ids are in lower case. */
+/** Finds many pieces with one statement, by their ids in lower case. Unknown ones are missing in the answer. */
 export async function getManyWork(
   reader: JobsReader,
   job: Pick<Job, 'name'>,

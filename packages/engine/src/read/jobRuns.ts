@@ -32,7 +32,12 @@ export interface ListJobRunsOptions {
   /** Only runs after this one in the list, which are older. */
   after?: PagePosition | undefined
   name?: string | undefined
+  /** `running`, `success` or `failed`. */
   status?: RunStatus | undefined
+  /**
+   * Why a run ended as it did: `failed` by its own fault, else `cancelled`, `blocked`, `expired`, `lost` or
+   * `givenBack`.
+   */
   outcome?: RunOutcome | undefined
   trigger?: JobTrigger | undefined
   /** Only runs that failed with this code. */
@@ -43,10 +48,13 @@ export interface ListJobRunsOptions {
   from?: Date | undefined
   /** Started before this instant. */
   to?: Date | undefined
-  /** If any run has exactly this label, only runs with it; else runs whose label contains it, in any case (see below). */
+  /**
+   * If any run has exactly this label, only runs with it; else runs whose label contains it, in upper or lower case.
+   */
   label?: string | undefined
   /*
-   * No index holds what follows: one call looks through MAX_LOOKED_AT runs for it, and the next page goes on where it ended.
+   * No index holds what follows, nor a part of a label: one call looks through MAX_LOOKED_AT runs for it, and the next
+   * page goes on where it ended.
    */
   /** Only runs whose worker's id begins with this. */
   worker?: string | undefined
@@ -107,13 +115,13 @@ export interface FoundJobRun extends ListedJobRun {
   dueAt: string | null
   /** Its last log lines, and how many came before them; null when none were kept. */
   logs: unknown
-  /** The key of its work, by which its job divides it; null where that has none, or the run is from before that was kept. */
+  /** The key of its work; null where that has none, or the run is from a version that kept none. */
   key: string | null
   /** The unique key of its work. */
   uniqueKey: string | null
   /** The run whose handler has enqueued its work. */
   parentId: string | null
-  /** What in the host has enqueued its work, as that says. */
+  /** What has enqueued its work, as `enqueuedBy` said. */
   enqueuedBy: string | null
   /** The trace in which its work was enqueued: 32 hexadecimal digits. */
   traceId: string | null

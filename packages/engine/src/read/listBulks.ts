@@ -41,7 +41,7 @@ export interface BulkAct {
   isByIds: boolean
   /** The jobs of what matched. */
   names: string[]
-  /** Until when waiting work was postponed, and which priority it got; else null. */
+  /** Until when waiting work was postponed, or (`priority`) which priority it got; else null. */
   startAfter: string | null
   priority: number | null
   actor: string
@@ -54,7 +54,7 @@ export interface BulkAct {
   done: number
   /** How many it has passed over, by the reason. */
   passed: Partial<Record<PassedReason, number>>
-  /** How many it has not come to: it goes on, unless it was stopped. */
+  /** How many it has not come to yet, or never will if it was stopped. */
   left: number
   /** Why it does not go on at the moment; it is tried again. */
   problem: string | null

@@ -26,7 +26,7 @@ export interface ListedKey {
   /** Empty: work without a key. */
   key: string
   waiting: number
-  /** How many of these are for later. */
+  /** How many of those that wait are for later. */
   delayed: number
   running: number
   /** How many of its runs have started within the last hour, of those looked at. */
@@ -34,10 +34,10 @@ export interface ListedKey {
   deadLetters: number
   /** When the first of what waits was enqueued; null where nothing does. Instants are ISO 8601 in UTC. */
   oldestAt: string | null
-  /** What somebody has set: null where nobody has. */
+  /** How many of its runs may go on at once, as somebody has set; null where nobody has. */
   perKey: number | null
   weight: number
-  /** Who has set something of it last, when and why; null where nobody has. */
+  /** Who has set something of it last, and (`setAt`, `reason`) when and why; null where nobody has. */
   setBy: string | null
   setAt: string | null
   reason: string | null
@@ -71,10 +71,16 @@ export interface KeyPage {
   keys: ListedKey[]
   /** How many keys there are, of what was counted. */
   total: number
-  /** How many pieces were counted, what workers take first, and whether more wait: the counts are then at least so many. */
+  /**
+   * How many pieces were counted, from what workers take first on. With `isCut` more wait: the true counts may be
+   * higher.
+   */
   counted: number
   isCut: boolean
-  /** How many runs of the job have started within the last hour, and whether more have: then only the latest so many were looked at. */
+  /**
+   * How many runs of the job have started within the last hour. With `areStartsCut` more have, and only the latest were
+   * looked at.
+   */
   startedLastHour: number
   areStartsCut: boolean
 }
@@ -88,7 +94,7 @@ export interface FoundKey extends ListedKey {
   /** Of all keys: see KeyPage. */
   ofAllStarted: number
   areStartsCut: boolean
-  /** What the job says of each of its keys; null where no worker has registered keys of it. */
+  /** The limits that the job's code sets for each key; null where no worker has registered a `partition` of it. */
   limit: Pick<ListedLimit, 'perKey' | 'order' | 'rateLimit' | 'ratePerMs' | 'rateBy'> | null
 }
 

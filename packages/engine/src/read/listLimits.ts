@@ -18,7 +18,7 @@ export interface ListedLimit {
   name: string
   /** The jobs that share it; null: it is a job's own. */
   jobs: string[] | null
-  /** Runs at once, as the code says and as somebody has set instead; null: any number. */
+  /** Runs at once, as the code says, and (`setGlobal`) as somebody has set instead; null: any number. */
   global: number | null
   setGlobal: number | null
   setBy: string | null
@@ -30,7 +30,7 @@ export interface ListedLimit {
   rateLimit: number | null
   ratePerMs: number | null
   rateBy: string | null
-  /** How many runs are under way, and who holds the slots: the first started first, 20 at most. */
+  /** How many runs are under way, and (`runs`) which: the first started first, 20 at most. */
   running: number
   runs: SlotHolder[]
   /** Nothing starts before then, since a service has refused more. */

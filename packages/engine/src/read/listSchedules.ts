@@ -22,7 +22,7 @@ export interface ScheduleRow {
 
 /**
  * Reads schedules, keyed by job name. A schedule that no worker has started with is missing, and so is one whose expression or
- * zone is none to this version: a newer one has written it, or somebody by hand.
+ * zone this version cannot read: a newer one has written it, or somebody by hand.
  */
 export async function listSchedules(
   reader: JobsReader,

@@ -17,7 +17,7 @@ export const CANCEL_CHANNEL = 'roundsman_cancel'
 export const CHANGES_CHANNEL = 'roundsman_changes'
 
 export interface Announcement {
-  /** Ids of runs that started, progressed or ended; with many runs, only some. */
+  /** Ids of runs that started, progressed or ended; empty if they are too many for one announcement: go by `names`. */
   ids: string[]
   /** The jobs of all runs that changed. */
   names: string[]

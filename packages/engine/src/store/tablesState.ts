@@ -31,8 +31,8 @@ interface NotedStep {
  * The tables in a database do not fit this version of the engine.
  *   missing  None of our tables is there. `migrate` creates them.
  *   older    They are of 0.2, or a step is missing; `what` lists what they lack. `migrate` adds it.
- *   newer    A newer version has done a step with `breaks`; `what` lists them. Only an update of this process helps. A newer
- *            version's other steps are no error.
+ *   newer    A newer version has done a step with `breaks`; `what` lists them. Only an update of this process helps.
+ *            Other steps of a newer version are no error.
  */
 export class TablesError extends Error {
   override readonly name = 'TablesError'

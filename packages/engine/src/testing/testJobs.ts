@@ -50,7 +50,7 @@ export interface EnqueuedWork<Payload = unknown> {
 }
 
 export interface TestRunOptions {
-  /** Rolls everything back at the end, as `worker:once --dry-run` does. Default false. */
+  /** Rolls everything back at the end, as `roundsman once --dry-run` does. Default false. */
   dryRun?: boolean
   /** The person who asks for the run, as recorded in it. Default: nobody. */
   actor?: string
@@ -81,7 +81,7 @@ export interface TestJobs<Jobs extends readonly Job[]> extends JobsClient, Async
   now(): Date
   /**
    * Runs a job's handler at once, without the queue, and records the run. A failed run is not retried.
-   * @throws whatever the handler throws, or a JobError for what else ended the run: `payload_invalid`, `timeout`
+   * @throws JobError such as `payload_invalid` or `timeout`; and what the handler throws, as it is
    */
   run<J extends Jobs[number]>(
     job: J,
@@ -89,9 +89,9 @@ export interface TestJobs<Jobs extends readonly Job[]> extends JobsClient, Async
     options?: TestRunOptions,
   ): Promise<TestRun>
   /**
-   * Runs what is due until nothing is, including what handlers enqueue: first the job whose work became due first, and of
-   * its work what a worker would take. A run that fails does not throw; its work is due again after the delay that its
-   * job's policy says, once the clock was advanced by that much.
+   * Runs what is due until nothing is, including what handlers enqueue: first the job whose work became due first, and
+   * of its work what a worker would take. A run that fails does not throw: its work is due again once the clock has
+   * been advanced by the delay that its job's `retry` says.
    * @throws Error after `maxRuns`
    */
   drain(options?: DrainOptions): Promise<TestRun[]>
