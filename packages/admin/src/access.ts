@@ -9,7 +9,7 @@ export interface Access {
   view: boolean
   /** Whether they may run, pause, cancel, approve, retry and discard. */
   act: boolean
-  /** Whether they may look at payloads, of which each look is recorded. Default: false. */
+  /** Whether they may look at payloads; each look is recorded. Default: false. */
   payloads?: boolean | undefined
   /** Their id in log lines. Default: the log does not say who acted. */
   userId?: string | undefined
@@ -17,8 +17,8 @@ export interface Access {
 
 /**
  * The host's own answer to who asks. Null refuses with 401. An error with a `statusCode` of 401 or 403 refuses with that,
- * with its message and its `headers`; any other is answered with 500, and logged. A stream of events asks again later, with
- * the request that began it.
+ * with its message and its `headers`; any other is answered with 500, and logged. An open stream of events asks again
+ * every `recheckMs`, with the request that began it.
  */
 export type Authorize<Asking = Request> = (
   request: Asking,

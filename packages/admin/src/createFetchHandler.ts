@@ -18,7 +18,7 @@ export interface FetchHandlerOptions<Context = undefined> extends AdminOptions {
 }
 
 export interface FetchHandler<Context = undefined> {
-  /** Answers each request, with what is not its own as 404. `context` is passed to `authorize`. Never rejects. */
+  /** Answers each request, and 404 for a path that is not its own. `context` goes to `authorize`. Never rejects. */
   (
     request: Request,
     ...context: Context extends undefined ? [unknown?] : [Context]

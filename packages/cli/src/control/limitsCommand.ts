@@ -20,11 +20,11 @@ import { refuseUnknownJob } from '../command/unknownJob.ts'
 const limitsUsage = (call: string) => `Usage: ${call} list [--json]
        ${call} set <job or limit> [--global N|none] [--unpark] --reason TEXT [--json]
 
-Lists how much may run at once over all workers, and which runs hold the slots now; and sets it, from that moment on. What runs
-goes on. Who set it, and why, is recorded, and it survives a deployment.
+Lists how much may run at once over all workers, and which runs hold the slots now. set changes a limit from that moment
+on, and stops no run. Who set it, and why, is recorded, and it survives a deployment.
 
   --global N     runs at once over all workers; none: as the code says
-  --unpark       it waits no longer for a service that has refused more: one run tries
+  --unpark       end the wait for a service that has refused more: one run tries
   --reason TEXT  why, for the record
   --json         print one JSON object
 
@@ -46,7 +46,7 @@ Lists the keys by which a job divides its work, those with most that waits first
   --pause        nothing of it starts before somebody resumes it
   --until DATE   nothing of it starts before then, in UTC unless it has an offset
   --resume       it goes on
-  --unpark       it waits no longer for a service that has refused more: one run tries
+  --unpark       end the wait for a service that has refused more: one run tries
   --reason TEXT  why, for the record
   --json         print one JSON object
 

@@ -32,9 +32,9 @@ const usage = (
 Schedules that are kept as data, such as one for each customer: lists them, shows what became of their ticks and who changed
 them, and changes them. Payloads are not shown. Who changed what, and why, is recorded.
 
-set makes a schedule, or changes one: what you leave out stays as it is, and in a new one has its default. What is due by the
-old times is decided first. trigger has one run now, beside its ticks. backfill has those run whose ticks from one instant to
-another, at most 10,000, got no run. preview lists what it would be due at next.
+set makes a schedule, or changes one: what you leave out stays as it is, and in a new one has its default. Ticks that are
+due by the old times are decided first. trigger enqueues one run now, beside the ticks. backfill enqueues runs for the
+ticks between two instants that got none, at most 10,000. preview lists the next instants at which it is due.
 
   --search TEXT       how the key begins
   --cron CRON         five fields, or six with seconds in front
@@ -42,7 +42,7 @@ another, at most 10,000, got no run. preview lists what it would be due at next.
   --payload JSON      of each of its runs; a new one has {}
   --catch-up DURATION a tick that was due longer ago is missed: 90s, 15min, 2h, 3d; a new one has 1d
   --jitter DURATION   spreads what is due at one instant; a new one has 0s
-  --starts, --ends    no tick before and after; in UTC unless it has an offset
+  --starts, --ends    no tick before the one and after the other; in UTC unless it has an offset
   --from, --to        the first and the last instant to backfill, in the same way; --to defaults to now
   --allow-seconds     allows more than one tick in a minute
   --reason TEXT       why, for the record

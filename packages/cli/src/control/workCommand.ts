@@ -35,8 +35,8 @@ const usage = (
        ${call} prioritise <job> (--id ID | --label TEXT | --key KEY | --all) --priority N --reason TEXT [--json]
 
 Lists waiting work, retries included, in the order in which it starts, explains why a piece waits or what became of it, and
-changes work before it starts. Payloads are not shown. Who changed what, and why, is recorded. All that matches at that moment is changed, in steps: workers go on with it
-when this command is interrupted.
+changes work before it starts. Payloads are not shown. Who changed what, and why, is recorded. All that matches at that
+moment is changed, in steps: workers go on with it when this command is interrupted.
 
   --id ID            this piece of work; may be given several times
   --label TEXT       all work with this label

@@ -14,8 +14,9 @@ import { planInit, type InitPlan } from './planInit.ts'
 const USAGE = `Usage: roundsman init [--yes] [--force]
 
 Adds jobs to your product: definitions, handlers, a worker with a first job, roundsman.config.ts, scripts and
-dependencies, and on Next.js the console's route. It follows your package manager, modules, database client, framework and TypeScript. It shows what it would
-change and asks first; of your own files it changes only package.json. A second run changes nothing.
+dependencies, and on Next.js the console's route. It follows your package manager, modules, database client, framework
+and TypeScript. It shows what it would change and asks first; of your own files it changes only package.json. A second
+run changes nothing.
 
   --yes    ask nothing
   --force  go on although package.json has uncommitted changes

@@ -21,6 +21,8 @@ const usage = (
   call: string,
 ) => `Usage: ${call} <job> [--dry-run] [--payload JSON | --dead-letter ID] [--json]
 
+Runs a job here and now, recorded like any other run. It needs no worker, and nobody retries it.
+
   --dry-run         roll everything back; the run is recorded as a dry run
   --payload JSON    the payload for the job; default {}
   --dead-letter ID  make the next attempt at this dead letter, with its payload

@@ -15,8 +15,8 @@ const usage = (
                         [--from DATE] [--to DATE] [--limit N] [--after POSITION] [--json]
        ${call} show ID [--json]
 
-Lists runs, the newest first: when each started, how it ended and how long it took, and why it failed. \`show\` tells of one run where it
-has come from, and what has come from it.
+Lists runs, the newest first: when each started, how it ended and how long it took, and why it failed. show tells of one
+run what enqueued its work, and what work it has enqueued.
 
   --job NAME               of this job only
   --outcome OUTCOME        how the run ended, by cause: ${RUN_OUTCOMES.join(', ')}
