@@ -1,11 +1,10 @@
 import { hostileValue, makeHostile, type HostileValue } from '@roundsman/testing/hostileValues'
 import fc from 'fast-check'
-import { openForTests } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as entry from '../src/client.ts'
 import * as internal from '../src/internal.ts'
 import { ArgumentError, defineJob, JobError } from '../src/index.ts'
-import { openTestRuntime } from './openTestRuntime.ts'
+import { useTestRuntime } from './useTestRuntime.ts'
 
 const letter = defineJob({ name: 'letter' })
 const id = '01890000-0000-7000-8000-000000000001'
@@ -14,7 +13,7 @@ const after = { at: at.toISOString(), id }
 const by = { actor: 'admin@example.com', reason: 'because of the test' }
 const names = ['letter']
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 let client: entry.JobsClient
 
 beforeAll(async () => {

@@ -1,7 +1,7 @@
 // Not quick: waits for retries.
 import type { PrismaClient } from '@roundsman/db'
 import { waitFor } from '@roundsman/testing'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { jobsWithoutWorker } from '../src/internal.ts'
 import { defineJob, JobError, type Job, type RunContext, type TransactionOf } from '../src/index.ts'
@@ -36,13 +36,8 @@ interface Run {
   workerId: string
 }
 
-const { runtime, client } = useClientRuntime()
+const { runtime, client } = useClientRuntime({ cleared: [] })
 let worker: Worker | undefined
-
-beforeEach(async () => {
-  await runtime.clear()
-  runtime.lines.length = 0
-})
 
 afterEach(async () => {
   await worker?.stop({ drainTimeoutMs: 0 })

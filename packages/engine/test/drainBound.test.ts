@@ -8,6 +8,7 @@ import { settlesWithin } from '../src/store/settlesWithin.ts'
 import { createWorker, type Worker } from '../src/worker.ts'
 import { openTestRuntime, type TestRuntime } from './openTestRuntime.ts'
 import { drip } from './fixtures/drip.ts'
+import { countLockWaits } from './countLockWaits.ts'
 
 const QUIET = new URL('fixtures/quietProcess.ts', import.meta.url).pathname
 const DRAIN_TIMEOUT_MS = 300
@@ -86,17 +87,7 @@ async function openStage(onTestFinished: TestContext['onTestFinished']): Promise
         })
         held.push(holding.catch(reject))
       }),
-    waits: (text) =>
-      waitFor(
-        async () =>
-          (
-            await runtime.rows(
-              `select from pg_stat_activity
-               where datname = current_database() and wait_event_type = 'Lock' and query like $1 and application_name like 'roundsman %'`,
-              [`%${text}%`],
-            )
-          ).length > 0,
-      ),
+    waits: (text) => waitFor(() => countLockWaits(runtime, { text })),
   }
 }
 

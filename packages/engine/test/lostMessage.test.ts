@@ -1,11 +1,11 @@
 // Not quick: waits until connections that say nothing are given up.
-import { createProxy, openForTests, waitFor } from '@roundsman/testing'
+import { createProxy, waitFor } from '@roundsman/testing'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { createJobsClient } from '../src/client.ts'
 import { defineJob } from '../src/index.ts'
 import { createWorker } from '../src/worker.ts'
-import { openTestRuntime } from './openTestRuntime.ts'
+import { useTestRuntime } from './useTestRuntime.ts'
 
 /** A connection is given up after 5 s, and a start opens several, one after the other. */
 const GIVEN_UP = { timeoutMs: 40_000 }
@@ -13,7 +13,7 @@ const GIVEN_UP = { timeoutMs: 40_000 }
 /** More than a worker sends until its first run has ended. */
 const MESSAGES = 40
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 
 /** A worker does one piece of work, while the connection of its `message`-th message falls silent with it. */
 async function workWithout(message: number): Promise<void> {

@@ -1,7 +1,6 @@
 import type { Job } from '../src/index.ts'
 import type { TakenWork } from '../src/store/claimWork.ts'
-import { sqlOf, type Database } from '../src/store/database.ts'
-import { createSchema } from '../src/store/schema.ts'
+import type { Database } from '../src/store/database.ts'
 import { createClaimer } from '../src/work/claimer.ts'
 import { createLane, type Lane } from '../src/work/lane.ts'
 import type { Limits } from '../src/work/limits.ts'
@@ -32,8 +31,4 @@ export function startTestLanes(
   )
   for (const lane of lanes) lane.start()
   return lanes
-}
-
-export function textOf(statement: Parameters<Database['query']>[0]): string {
-  return sqlOf(createSchema('public'), statement)
 }

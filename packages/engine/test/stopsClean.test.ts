@@ -1,6 +1,6 @@
 // Not quick: starts and stops whatever holds connections.
 import { createHook } from 'node:async_hooks'
-import { openForTests, waitFor } from '@roundsman/testing'
+import { waitFor } from '@roundsman/testing'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import { createAlertWatcher } from '../src/alerts.ts'
@@ -15,13 +15,13 @@ import { createWaker } from '../src/store/waker.ts'
 import { openTestJobs } from '../src/testing.ts'
 import { nodeCronClock } from '../src/tick/clock.ts'
 import { createWorker } from '../src/worker.ts'
-import { openTestRuntime } from './openTestRuntime.ts'
+import { useTestRuntime } from './useTestRuntime.ts'
 
 const letter = defineJob({ name: 'letter', schedule: { cron: '* * * * * *' } })
 const jobs = [letter] as const
 const nothing = () => undefined
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 let observer: pg.Client
 /** The host's. Its own timers are no concern of ours: it has none. */
 let host: pg.Pool

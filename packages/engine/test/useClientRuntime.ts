@@ -1,10 +1,14 @@
 import { openForTests } from '@roundsman/testing'
 import { createJobsClient, type JobsClient } from '../src/client.ts'
-import { openTestRuntime, type TestRuntime } from './openTestRuntime.ts'
+import type { TestRuntime } from './openTestRuntime.ts'
+import { useTestRuntime, type UseTestRuntimeOptions } from './useTestRuntime.ts'
 
 /** Has a database with all tables for the tests of a file, and a client that has started. */
-export function useClientRuntime(): { runtime: TestRuntime; client: JobsClient } {
-  const runtime = openForTests(openTestRuntime)
+export function useClientRuntime(options?: UseTestRuntimeOptions): {
+  runtime: TestRuntime
+  client: JobsClient
+} {
+  const runtime = useTestRuntime(options)
   const client = openForTests(async () => {
     const opened = createJobsClient({
       schema: 'public',

@@ -1,12 +1,12 @@
 // Not quick: thousands of runs, behind a slow network.
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
-import { createProxy, openForTests, type Proxy, waitFor } from '@roundsman/testing'
+import { createProxy, type Proxy, waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { createJobsClient, listDeadLetters, type JobsClient } from '../src/client.ts'
 import { defineJob, JobError, pruneJobRuns } from '../src/index.ts'
 import { createWorker, runOnce, type Worker } from '../src/worker.ts'
-import { openTestRuntime } from './openTestRuntime.ts'
+import { useTestRuntime } from './useTestRuntime.ts'
 
 const COUNT = 2_000
 /** More than are cancelled at one call. */
@@ -25,7 +25,7 @@ const jobs = [parcel] as const
 
 type Behaviour = 'waits' | 'fails' | 'succeeds'
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 let proxy: Proxy
 let url: string
 let prisma: PrismaClient

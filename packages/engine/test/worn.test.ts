@@ -24,7 +24,7 @@ import {
   type Used,
 } from './countCosts.ts'
 import { openTestQueue } from './openTestQueue.ts'
-import { openTestRuntime } from './openTestRuntime.ts'
+import { useTestRuntime } from './useTestRuntime.ts'
 import { registeredLimits } from './registeredLimits.ts'
 
 const letter = defineJob({ name: 'letter' })
@@ -35,7 +35,7 @@ const limited = defineJob({
 })
 const jobs = [letter, parcel, limited]
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 const opened = openForTests(() => openTestQueue(runtime, jobs))
 
 let limits: Limits

@@ -1,10 +1,10 @@
 // Not quick: waits for webhooks that hang.
 import { createHmac, randomUUID } from 'node:crypto'
-import { type Monitor, openForTests, openMonitor, waitFor } from '@roundsman/testing'
+import { type Monitor, openMonitor, waitFor } from '@roundsman/testing'
 import { hostileValue, makeHostile } from '@roundsman/testing/hostileValues'
 import fc from 'fast-check'
 import pg from 'pg'
-import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import {
   createAlertWatcher,
   createAlertWebhook,
@@ -13,8 +13,9 @@ import {
 } from '../../src/alerts.ts'
 import { lookOnce, settleDelivery, takeDeliveries } from '../../src/alerts/alertLedger.ts'
 import { ArgumentError, defineJob } from '../../src/index.ts'
-import { createWorker } from '../../src/worker.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
+import { countLockWaits, LOOKED_FOR_DEADLOCK_MS } from '../countLockWaits.ts'
+import { startTestWorker } from '../startTestWorker.ts'
 
 const importFeed = defineJob({ name: 'importFeed' })
 const nightly = defineJob({ name: 'nightly', schedule: { cron: '0 0 * * *' } })
@@ -25,28 +26,20 @@ const gone = defineJob({ name: 'gone' })
 /** Switches the alert about missing workers off: no worker lives in these tests. */
 const NEVER_MS = 1e12
 
-const runtime = openForTests(openTestRuntime)
-beforeEach(async () => {
-  await runtime.clear('JobAlert', 'JobAlertDelivery', 'JobThrottle', 'JobWorker', 'JobSchedule')
+const runtime = useTestRuntime({
+  cleared: ['JobAlert', 'JobAlertDelivery', 'JobThrottle', 'JobWorker', 'JobSchedule'],
 })
-
 it('a look that waits for what a transaction of the host has locked gives way, and PostgreSQL finds no deadlock', async () => {
   const foreign = new pg.Client({ connectionString: runtime.url })
   await foreign.connect()
   await foreign.query('begin')
   await foreign.query('lock table "JobAlert" in share mode')
   watch({ channels: [], limits: { noWorkerMs: 0 } })
-  const waits = async (longerThanMs: number) =>
-    (
-      await runtime.rows(
-        `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
-           and now() - query_start > $1 * interval '1 millisecond'`,
-        [longerThanMs],
-      )
-    ).length > 0
-  await waitFor(() => waits(0), { message: 'a look waits' })
-  // Whoever waits for longer than a second has looked for a deadlock, and will not look again.
-  await waitFor(async () => !(await waits(0)) || (await waits(1_200)), { message: 'it gave way' })
+  const waits = (longerThanMs = 0) => countLockWaits(runtime, { longerThanMs })
+  await waitFor(() => waits(), { message: 'a look waits' })
+  await waitFor(async () => (await waits()) === 0 || (await waits(LOOKED_FOR_DEADLOCK_MS)), {
+    message: 'it gave way',
+  })
   await foreign.query('select from "JobThrottle" for update')
   await foreign.query('lock table "JobThrottle" in share mode')
   await foreign.end()
@@ -300,12 +293,10 @@ describe('of many watchers', () => {
     await insertRaised(randomUUID())
     await insertDeadLetters('flood', 10_000)
     watch({ channels: [] })
-    const openCodes = async () =>
-      (
-        await runtime.rows<{ code: string }>(
-          `select "code" from "JobAlert" where "kind" = 'deadLetter' and "endedAt" is null order by "code"`,
-        )
-      ).map(({ code }) => code)
+    const openCodes = () =>
+      runtime.column<string>(
+        `select "code" from "JobAlert" where "kind" = 'deadLetter' and "endedAt" is null order by "code"`,
+      )
     await waitFor(async () => (await openCodes()).includes('flood'))
     expect(await openCodes()).toEqual(['feed_broken', 'flood'])
     await runtime.rows('delete from "JobDeadLetter"')
@@ -893,8 +884,7 @@ describe('a channel of the host', () => {
 
   it('is told by a worker that has it among its options', async () => {
     const told: AlertNotice[] = []
-    const worker = createWorker({
-      ...runtime.workerOptions,
+    await startTestWorker(runtime, {
       jobs: [importFeed],
       handlers: { importFeed: async () => undefined },
       alerts: {
@@ -909,8 +899,6 @@ describe('a channel of the host', () => {
         ],
       },
     })
-    onTestFinished(() => worker.stop())
-    await worker.start()
     await insertDeadLetters('feed_broken')
     await waitFor(() => told.length === 1)
     expect(told).toMatchObject([{ kind: 'deadLetter', job: 'importFeed' }])

@@ -1,18 +1,16 @@
 // Processes: kills a worker in the middle of an approved run.
 import { spawnProcess, waitFor } from '@roundsman/testing'
-import { beforeAll, beforeEach, expect, it, onTestFinished } from 'vitest'
-import { createWorker } from '../../src/worker.ts'
+import { beforeAll, expect, it } from 'vitest'
 import { CREATE_ROWS, purge, purgeHandler } from '../fixtures/purge.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
+import { startTestWorker } from '../startTestWorker.ts'
 
 const WORKER = new URL('../fixtures/purgeProcess.ts', import.meta.url).pathname
 const by = { actor: 'olga@example.com', reason: 'checked' }
 
-const { runtime, client } = useClientRuntime()
+const { runtime, client } = useClientRuntime({ cleared: ['Row'] })
 
 beforeAll(() => runtime.rows(CREATE_ROWS))
-beforeEach(() => runtime.clear('Row'))
-
 interface Run {
   id: string
   status: string
@@ -23,16 +21,6 @@ interface Run {
 const runs = () => runtime.rows<Run>('select * from "JobRun" order by "startedAt", "attempt"')
 const insert = (from: number, to: number) =>
   runtime.rows('insert into "Row" select n from generate_series($1::int, $2::int) n', [from, to])
-
-async function startWorker(): Promise<void> {
-  const worker = createWorker({
-    ...runtime.workerOptions,
-    jobs: [purge],
-    handlers: { purge: purgeHandler },
-  })
-  onTestFinished(() => worker.stop())
-  await worker.start()
-}
 
 it.each([
   { more: 0, errorCode: null },
@@ -50,7 +38,7 @@ it.each([
     await waitFor(async () => ((await runs())[1]?.details?.removed ?? 0) > 20)
     await victim.kill('SIGKILL')
     if (more > 0) await insert(201, 200 + more)
-    await startWorker()
+    await startTestWorker(runtime, { jobs: [purge], handlers: { purge: purgeHandler } })
 
     await waitFor(
       async () => (await runs()).filter(({ status }) => status !== 'running').length === 3,

@@ -4,11 +4,11 @@ import { approveRun } from '../../src/control/controlJobs.ts'
 import { defineJob } from '../../src/index.ts'
 import { recordRunning } from '../../src/run/runs.ts'
 import { openTestQueue } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 const sweep = defineJob({ name: 'sweep' })
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 const queue = openForTests(() => openTestQueue(runtime, [sweep]))
 
 const enqueue = () => Promise.reject(new Error('It has enqueued something'))

@@ -1,7 +1,7 @@
 // Not quick: lets acts meet claims, locks, stops and kills in many orders.
 import { openForTests, waitFor } from '@roundsman/testing'
 import fc from 'fast-check'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { getBulk, getWork, listBulks, type BulkAct, type BulkRequest } from '../../src/client.ts'
 import { carryOnBulk, createBulkCarrier } from '../../src/control/carryOnBulk.ts'
@@ -9,9 +9,9 @@ import { startBulk } from '../../src/control/startBulk.ts'
 import { defineJob, type EnqueueOptions } from '../../src/index.ts'
 import { listJobActions, listRunActions } from '../../src/internal.ts'
 import type { Database } from '../../src/store/database.ts'
-import { createWorker } from '../../src/worker.ts'
 import { openTestQueue } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
+import { startTestWorker } from '../startTestWorker.ts'
 
 const parcel = defineJob({
   name: 'parcel',
@@ -24,10 +24,8 @@ const letter = defineJob({ name: 'letter' })
 const by = { actor: 'admin@example.com', reason: 'they flood us' }
 const broken = { code: 'broken', message: '' }
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime({ cleared: ['JobAction', 'JobBulk', 'JobBulkPart'] })
 const opened = openForTests(() => openTestQueue(runtime, [parcel, letter]))
-
-beforeEach(() => runtime.clear('JobAction', 'JobBulk', 'JobBulkPart'))
 
 const enqueue = async (tenant: number, options?: EnqueueOptions) =>
   (await opened.client.enqueue(runtime.prisma, parcel, { tenant }, options)).workId
@@ -37,10 +35,7 @@ const ask = async (request: BulkRequest, partSize = 2) =>
 const step = (id: string | null, database: Pick<Database, 'transaction'> = runtime.database) =>
   carryOnBulk(database, id, { partsAtOnce: 1 })
 const read = async (id: string) => (await getBulk(runtime.reader, id)) as BulkAct
-const idsOf = async (table: string) =>
-  (await runtime.rows<{ id: string }>(`select "id"::text as "id" from "${table}"`)).map(
-    ({ id }) => id,
-  )
+const idsOf = (table: string) => runtime.column<string>(`select "id"::text as "id" from "${table}"`)
 async function finish(id: string): Promise<BulkAct> {
   while ((await step(id)) !== null);
   return await read(id)
@@ -205,17 +200,8 @@ describe('an act on many', () => {
     await step(id)
     // As if seconds had passed.
     await runtime.rows(`update "JobBulk" set "movedAt" = "movedAt" - interval '4 seconds'`)
-    const worker = createWorker({
-      ...runtime.workerOptions,
-      jobs: [letter],
-      handlers: { letter: async () => undefined },
-    })
-    await worker.start()
-    try {
-      await waitFor(async () => (await read(id)).endedAt !== null)
-    } finally {
-      await worker.stop()
-    }
+    await startTestWorker(runtime, { jobs: [letter], handlers: { letter: async () => undefined } })
+    await waitFor(async () => (await read(id)).endedAt !== null)
     expect(await read(id)).toMatchObject({ done: 5, left: 0, passed: {} })
   })
 

@@ -1,11 +1,12 @@
 // Not quick: starts processes.
 import { spawnProcess, waitFor } from '@roundsman/testing'
-import { afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { defineJob, type RunContext } from '../../src/index.ts'
-import { createWorker, type Worker } from '../../src/worker.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
 import { openTestQueue } from '../openTestQueue.ts'
 import { CREATE_EFFECTS, drip } from '../fixtures/drip.ts'
+import { startTestWorker } from '../startTestWorker.ts'
+import { noClock } from '../fixtures/noClock.ts'
 
 const WORKER = new URL('../fixtures/workerProcess.ts', import.meta.url).pathname
 
@@ -31,22 +32,13 @@ interface Run {
   cancelRequestedBy: string | null
 }
 
-const { runtime, client } = useClientRuntime()
-let worker: Worker | undefined
+const { runtime, client } = useClientRuntime({ cleared: ['JobTick', 'JobSchedule', 'Effect'] })
 let rows = { due: 0, total: 0 }
 let removed = 0
 
 beforeAll(() => runtime.rows(CREATE_EFFECTS))
 
-beforeEach(async () => {
-  await runtime.clear('JobTick', 'JobSchedule', 'Effect')
-  removed = 0
-})
-
-afterEach(async () => {
-  await worker?.stop({ drainTimeoutMs: 0 })
-  worker = undefined
-})
+beforeEach(() => void (removed = 0))
 
 async function purgeHandler(context: RunContext<Record<string, never>, unknown>): Promise<void> {
   await context.guard({ total: async () => rows.total, due: async () => rows.due })
@@ -55,15 +47,8 @@ async function purgeHandler(context: RunContext<Record<string, never>, unknown>)
   await context.batch(async () => ({ removed: (removed += rows.due) }))
 }
 
-async function startWorker(job = purge): Promise<void> {
-  worker = createWorker({
-    ...runtime.workerOptions,
-    jobs: [job],
-    handlers: { purge: purgeHandler },
-    clock: () => ({ stop: () => undefined }),
-  })
-  await worker.start()
-}
+const startWorker = (job = purge) =>
+  startTestWorker(runtime, { jobs: [job], handlers: { purge: purgeHandler }, clock: noClock })
 
 const runs = () => runtime.rows<Run>('select * from "JobRun" order by "startedAt", "attempt"')
 const ended = (count: number) =>

@@ -1,11 +1,12 @@
 // Not quick: uses up attempts and workers.
 import { waitFor } from '@roundsman/testing'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { getWork, listDeadLetters } from '../../src/client.ts'
 import { defineJob, JobError, type Handler, type Job, type PayloadOf } from '../../src/index.ts'
-import { createWorker, runOnce, type Worker } from '../../src/worker.ts'
+import { runOnce, type Worker } from '../../src/worker.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
+import { startTestWorker } from '../startTestWorker.ts'
 
 const parcel = defineJob({
   name: 'parcel',
@@ -21,7 +22,7 @@ const rounds = defineJob({
 })
 const by = { actor: 'admin@example.com', reason: 'mended' }
 
-const { runtime, client } = useClientRuntime()
+const { runtime, client } = useClientRuntime({ cleared: ['JobTick', 'JobSchedule', 'JobAction'] })
 let worker: Worker
 let isBroken: boolean
 
@@ -36,16 +37,11 @@ const openParcel: Handler<PayloadOf<typeof parcel>, unknown> = async ({ payload:
 
 beforeEach(async () => {
   isBroken = true
-  await runtime.clear('JobTick', 'JobSchedule', 'JobAction')
-  worker = createWorker({
-    ...runtime.workerOptions,
+  worker = await startTestWorker(runtime, {
     jobs: [parcel, rounds],
     handlers: { parcel: handleParcel, rounds: handleParcel },
   })
-  await worker.start()
 })
-
-afterEach(() => worker.stop({ drainTimeoutMs: 0 }))
 
 const enqueue = async (n: number) =>
   (await runtime.prisma.$transaction((tx) => client.enqueue(tx, parcel, { n }))).workId

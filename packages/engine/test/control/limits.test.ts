@@ -1,11 +1,11 @@
 import { openForTests } from '@roundsman/testing'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { defineJob, defineLimit, type Job } from '../../src/index.ts'
 import { registerLimits } from '../../src/worker/registerLimits.ts'
 import { asWorker } from '../asWorker.ts'
 import { openTestQueue } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 const by = { actor: 'ada@example.com', reason: 'the partner asked' }
 const stripe = (global: number) => defineLimit({ name: 'stripe', global })
@@ -21,10 +21,8 @@ const charge = defineJob({ name: 'charge', limits: [stripe(20)] })
 const refund = defineJob({ name: 'refund', limits: [stripe(20)] })
 const paced = defineJob({ name: 'paced', rateLimit: { limit: 10, perMs: 1_000 } })
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime({ cleared: ['JobAction', 'JobLimit', 'JobKey', 'JobPark'] })
 const queue = openForTests(() => openTestQueue(runtime, [sync(5) as Job, charge, refund]))
-beforeEach(() => runtime.clear('JobAction', 'JobLimit', 'JobKey', 'JobPark'))
-
 /** Registers jobs as a worker that lives. */
 const register = (workerId: string, ...jobs: Job[]) =>
   asWorker(runtime.database, workerId, async () => {
@@ -42,12 +40,10 @@ const globals = async () =>
       )
     ).map(({ name, global }) => [name, global]),
   )
-const actions = async () =>
-  (
-    await runtime.rows<{ said: string }>(
-      `select "name" || ' ' || "action" || ' ' || "actor" || ' ' || "reason" as said from "JobAction" order by "at", "name"`,
-    )
-  ).map(({ said }) => said)
+const actions = () =>
+  runtime.column<string>(
+    `select "name" || ' ' || "action" || ' ' || "actor" || ' ' || "reason" as said from "JobAction" order by "at", "name"`,
+  )
 
 describe('the limits of a version', () => {
   it('become rows, that of a job apart from one that jobs share', async () => {
@@ -178,10 +174,10 @@ describe('a limit that somebody sets', () => {
     await register('v1', charge, refund)
     const place = async () =>
       (
-        await runtime.rows<{ place: string }>(
+        await runtime.column<string>(
           `select "changedPlace"::text as place from "JobLimit" where "name" = 'stripe'`,
         )
-      )[0]?.place ?? ''
+      )[0] ?? ''
     const before = await place()
     await set(3)
     expect(BigInt(await place())).toBeGreaterThan(BigInt(before))
@@ -308,10 +304,7 @@ describe('what a service has refused', () => {
       `insert into "JobPark" ("name", "key", "until", "since") values ($1, $2, now() + interval '1 day', now())`,
       [name, key],
     )
-  const parked = async () =>
-    (
-      await runtime.rows<{ name: string }>(`select "name" from "JobPark" where "until" > now()`)
-    ).map(({ name }) => name)
+  const parked = () => runtime.column<string>(`select "name" from "JobPark" where "until" > now()`)
 
   it('keeps a limit, a job or a key waiting no longer than people say, and that is on record', async () => {
     const { limits, keys } = queue.client

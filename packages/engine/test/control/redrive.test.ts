@@ -1,5 +1,5 @@
 import { openForTests, waitFor } from '@roundsman/testing'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { countDeadLettersByCause } from '../../src/read/listDeadLetters.ts'
 import { listDeadLetters, type WhichLetters } from '../../src/client.ts'
@@ -7,7 +7,8 @@ import { defineJob } from '../../src/index.ts'
 import { createWorkerId } from '../../src/createWorker.ts'
 import { runOnce } from '../../src/worker.ts'
 import { openTestQueue } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
+import { countLockWaits } from '../countLockWaits.ts'
 
 const parcel = defineJob({
   name: 'parcel',
@@ -22,10 +23,8 @@ const rounds = defineJob({
 const by = { actor: 'admin@example.com', reason: 'mended' }
 const broken = { code: 'broken', message: '' }
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime({ cleared: ['JobAction'] })
 const opened = openForTests(() => openTestQueue(runtime, [parcel, rounds]))
-
-beforeEach(() => runtime.clear('JobAction'))
 
 type OneJob = typeof parcel | typeof rounds
 
@@ -296,14 +295,7 @@ describe('a dead letter of an exclusive job', () => {
 })
 
 async function isWaiting(): Promise<void> {
-  await waitFor(
-    async () =>
-      (
-        await runtime.rows(
-          `select from pg_stat_activity
-           where datname = current_database() and wait_event_type = 'Lock' and query like '%"JobUnique"%'`,
-        )
-      ).length > 0,
-    { message: 'Waiting for the key' },
-  )
+  await waitFor(() => countLockWaits(runtime, { text: '"JobUnique"' }), {
+    message: 'Waiting for the key',
+  })
 }

@@ -1,10 +1,10 @@
 import { openForTests } from '@roundsman/testing'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { defineJob } from '../../src/index.ts'
 import type { WhosePayload } from '../../src/client.ts'
 import { openTestQueue } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 const parcel = defineJob({
   name: 'parcel',
@@ -15,10 +15,8 @@ const parcel = defineJob({
 const nobody = '00000000-0000-0000-0000-000000000000'
 const broken = { code: 'broken', message: '' }
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime({ cleared: ['JobAction', 'JobWork'] })
 const opened = openForTests(() => openTestQueue(runtime, [parcel]))
-
-beforeEach(() => runtime.clear('JobAction', 'JobWork'))
 
 const enqueue = async (payload: Record<string, unknown>) =>
   (await opened.client.enqueue(runtime.prisma, parcel, payload)).workId

@@ -1,6 +1,6 @@
 // Not quick: changes ten thousand pieces, and lets changes meet in many orders.
 import { openForTests, waitFor } from '@roundsman/testing'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { countWaitingWork, sumWaitingWork, readPausedQueues } from '../../src/internal.ts'
 import { getWork, listWaitingWork, type PagePosition } from '../../src/client.ts'
@@ -9,7 +9,8 @@ import { readRound } from '../../src/liveness/rounds.ts'
 import { claimWork } from '../../src/store/claimWork.ts'
 import { hasNotEnded } from '../../src/store/heldRuns.ts'
 import { openTestQueue, type TestWork } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
+import { claimRequest } from '../claimRequest.ts'
 
 const parcel = defineJob({
   name: 'parcel',
@@ -20,28 +21,24 @@ const other = defineJob({ name: 'other' })
 const by = { actor: 'admin@example.com', reason: 'because of the test' }
 const LONG = { maxWait: 60_000, timeout: 60_000 }
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime({ cleared: ['JobAction', 'JobQueue'] })
 const opened = openForTests(() => openTestQueue(runtime, [parcel, other], () => (wakeUps += 1)))
 let wakeUps = 0
-
-beforeEach(() => runtime.clear('JobAction', 'JobQueue'))
 
 const enqueue = (n: number, options?: EnqueueOptions) =>
   opened.client.enqueue(runtime.prisma, parcel, { n }, options)
 const numbersOf = (work: readonly TestWork[]) =>
   work.map(({ envelope }) => (envelope.payload as { n: number }).n)
 const take = async (limit = 100) => await opened.take('parcel', limit)
-const states = async () =>
-  (
-    await runtime.rows<{ state: string }>(
-      `select state || ' ' || (payload ->> 'n') as state from (
+const states = () =>
+  runtime.column<string>(
+    `select state || ' ' || (payload ->> 'n') as state from (
          select case when "attempt" = 1 then 'created' else 'retry' end as state, "payload" as payload from "JobWork" where "name" = 'parcel'
          union all
          select 'active', held.payload from "JobClaim" claim cross join unnest(claim."runIds", claim."payloads") held(id, payload)
          where claim."name" = 'parcel' and ${hasNotEnded('held.id')}
        ) work order by (payload ->> 'n')::int`,
-    )
-  ).map(({ state }) => state)
+  )
 const actions = () =>
   runtime.rows<{ action: string; workId: string | null }>(
     `select "action", "workId"::text as "workId" from "JobAction" where "actor" = $1 and "reason" = $2`,
@@ -68,13 +65,7 @@ describe('a queue that is paused', () => {
     expect(await client.pauseQueue('nothing', by)).toBe('notFound')
 
     expect(await take()).toEqual([])
-    const requests = ['parcel', 'other'].map((name) => ({
-      claimId: crypto.randomUUID(),
-      name,
-      limit: 10,
-      exclusiveKey: null,
-      expireSeconds: 900,
-    }))
+    const requests = ['parcel', 'other'].map((name) => claimRequest(name))
     const claim = (some: typeof requests, suspects?: { isAlone: boolean }) =>
       claimWork(runtime.database, {
         workerId: 'w1',

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { defineJob, type Job, type JobOptions } from '../../src/index.ts'
 import { createClaimer } from '../../src/work/claimer.ts'
 import { openTestQueue, toTestWork } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 import { registeredLimits } from '../registeredLimits.ts'
 
 const NAME = 'parcel'
@@ -14,7 +14,7 @@ const MOST_AT_ONCE = 2_000
 
 /** The one that is looked at. */
 const jobs: Job[] = []
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 const opened = openForTests(() => openTestQueue(runtime, jobs))
 
 /** Whole numbers that somebody may write, with the limits of the types that store them. */

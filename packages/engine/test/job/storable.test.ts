@@ -5,15 +5,14 @@ import {
   ODD_NAMES,
 } from '@roundsman/testing/hostileValues'
 import fc from 'fast-check'
-import { openForTests } from '@roundsman/testing'
 import { describe, expect, it } from 'vitest'
 import { storable } from '../../src/job/storable.ts'
 import { storableText } from '../../src/job/storableText.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 const MAX_BYTES = 65_536
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 
 const stored = (value: unknown) => {
   const made = storable(value, MAX_BYTES)

@@ -1,5 +1,5 @@
 import { openForTests } from '@roundsman/testing'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { defineJob } from '../../src/index.ts'
 import { rescueLostRuns } from '../../src/liveness/rescue.ts'
@@ -7,7 +7,7 @@ import { compactClaims } from '../../src/store/claimWork.ts'
 import { HELD_COLUMNS, heldSql } from '../../src/store/heldRuns.ts'
 import { recordRunning } from '../../src/run/runs.ts'
 import { openTestQueue, type TestWork } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 const parcel = defineJob({
   name: 'parcel',
@@ -19,10 +19,8 @@ const parcel = defineJob({
   },
 })
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime({ cleared: ['JobWorker'] })
 const opened = openForTests(() => openTestQueue(runtime, [parcel]))
-
-beforeEach(() => runtime.clear('JobWorker'))
 
 /** A claim of so many pieces, old enough, of which no two are alike. */
 async function take(count: number): Promise<TestWork[]> {
@@ -44,10 +42,7 @@ async function take(count: number): Promise<TestWork[]> {
 
 const complete = (work: readonly TestWork[]) => opened.complete(work)
 const compact = () => compactClaims(runtime.database, 'w1')
-const sizes = async () =>
-  (
-    await runtime.rows<{ size: number }>('select cardinality("runIds") as size from "JobClaim"')
-  ).map(({ size }) => size)
+const sizes = () => runtime.column<number>('select cardinality("runIds") as size from "JobClaim"')
 /** All that claims say about these runs. */
 const heldOf = (work: readonly TestWork[]) =>
   runtime.rows(

@@ -1,7 +1,6 @@
 import { openForTests, waitFor } from '@roundsman/testing'
-import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { listDeadLetters } from '../../src/client.ts'
-import { createWorker } from '../../src/createWorker.ts'
 import { defineJob, type Details } from '../../src/index.ts'
 import { endStaleClaims } from '../../src/liveness/rescue.ts'
 import { combineObservers } from '../../src/run/combineObservers.ts'
@@ -10,20 +9,16 @@ import { createSettler } from '../../src/run/settler.ts'
 import { recordRunning } from '../../src/run/runs.ts'
 import { asWorker } from '../asWorker.ts'
 import { openTestQueue, type TestWork } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 import { readWorkStates } from '../readWorkStates.ts'
+import { startTestWorker } from '../startTestWorker.ts'
 
 const parcel = defineJob({ name: 'parcel', retry: { limit: 0 } })
 const letter = defineJob({ name: 'letter', retry: { limit: 1 } })
 const jobs = [parcel, letter] as const
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime({ cleared: [] })
 const opened = openForTests(() => openTestQueue(runtime, jobs))
-
-beforeEach(async () => {
-  await runtime.clear()
-  runtime.lines.length = 0
-})
 
 /** One claim for all of them. */
 async function take(
@@ -165,13 +160,7 @@ describe('a last attempt whose claim has expired', () => {
     await take(parcel)
     await expire()
     const handler = async () => undefined
-    const worker = createWorker({
-      ...runtime.workerOptions,
-      jobs,
-      handlers: { parcel: handler, letter: handler },
-    })
-    await worker.start()
-    onTestFinished(() => worker.stop())
+    await startTestWorker(runtime, { jobs, handlers: { parcel: handler, letter: handler } })
     expect(
       await waitFor(async () => (await runs())[0]?.errorCode === 'expired', { timeoutMs: 20_000 }),
     ).toBe(true)

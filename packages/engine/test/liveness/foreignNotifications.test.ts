@@ -1,9 +1,8 @@
 import { waitFor } from '@roundsman/testing'
 import { expect, it } from 'vitest'
-import { createJobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
-import { createWorker } from '../../src/worker.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { startTestWorker } from '../startTestWorker.ts'
+import { useClientRuntime } from '../useClientRuntime.ts'
 
 const PAYLOADS = [
   ...['', ' ', '{', 'null', '__proto__', 'constructor', 'é'.repeat(3_000)],
@@ -19,32 +18,20 @@ const PAYLOADS = [
   `echo ${Array.from({ length: 1_500 }, (_, n) => n).join(' ')}`,
 ]
 
+const { runtime, client } = useClientRuntime()
+
 it('a worker goes on after notifications that nobody of ours has sent', async () => {
   const job = defineJob({ name: 'echo' })
-  const runtime = await openTestRuntime()
-  const { url: databaseUrl, prisma, log, lines } = runtime
-  const worker = createWorker({
-    ...runtime.workerOptions,
-    jobs: [job],
-    handlers: { echo: async () => undefined },
-  })
-  const client = createJobsClient({ schema: 'public', databaseUrl, log })
-  try {
-    await worker.start()
-    await client.start()
-    await runtime.rows(
-      `select pg_notify(channel, payload)
+  const { prisma, lines } = runtime
+  await startTestWorker(runtime, { jobs: [job], handlers: { echo: async () => undefined } })
+  await runtime.rows(
+    `select pg_notify(channel, payload)
        from unnest(array['roundsman_cancel', 'roundsman_changes', 'roundsman_work']) channel,
             unnest($1::text[]) payload`,
-      [PAYLOADS],
-    )
-    // This notification comes after them on the same connection, so that they were heard before it.
-    const { workId } = await prisma.$transaction((tx) => client.enqueue(tx, job, {}))
-    await waitFor(() => prisma.jobRun.findFirst({ where: { workId, status: 'success' } }))
-    expect(lines.filter(({ level }) => Number(level) >= 40)).toEqual([])
-  } finally {
-    await client.stop()
-    await worker.stop()
-    await runtime.close()
-  }
+    [PAYLOADS],
+  )
+  // This notification comes after them on the same connection, so that they were heard before it.
+  const { workId } = await prisma.$transaction((tx) => client.enqueue(tx, job, {}))
+  await waitFor(() => prisma.jobRun.findFirst({ where: { workId, status: 'success' } }))
+  expect(lines.filter(({ level }) => Number(level) >= 40)).toEqual([])
 })

@@ -1,12 +1,12 @@
 // Not quick: waits for heartbeats.
-import { createPooler, openForTests, type Pooler, waitFor } from '@roundsman/testing'
+import { createPooler, type Pooler, waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { listWorkers } from '../../src/client.ts'
 import { createSession, type Session } from '../../src/liveness/session.ts'
 import { readRound } from '../../src/liveness/rounds.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 let pooler: Pooler
 let session: Session
 let reconnects: number

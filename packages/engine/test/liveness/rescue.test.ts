@@ -14,6 +14,7 @@ import { recordRunning } from '../../src/run/runs.ts'
 import { asWorker } from '../asWorker.ts'
 import { drip, dripHandler, EFFECTS } from '../fixtures/drip.ts'
 import { useDrip, type DripRun } from './useDrip.ts'
+import { countLockWaits, LOOKED_FOR_DEADLOCK_MS } from '../countLockWaits.ts'
 
 const REFUSED = 'ending a lost job run failed'
 const other = defineJob({ name: 'other' })
@@ -298,13 +299,7 @@ describe('rescueLostRuns', () => {
     expect(await findLostClaims(runtime.database, 'rescuer')).toHaveLength(1)
   })
 
-  const waitsForLong = async () =>
-    (
-      await runtime.rows(
-        `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
-           and now() - query_start > interval '1200 milliseconds'`,
-      )
-    ).length > 0
+  const waitsForLong = () => countLockWaits(runtime, { longerThanMs: LOOKED_FOR_DEADLOCK_MS })
 
   it('passes over runs that somebody has locked, and never makes that transaction a deadlock', async () => {
     await loseRuns(10)

@@ -13,9 +13,7 @@ import { combineObservers } from '../../src/run/combineObservers.ts'
 const now = defineJob({ name: 'now' })
 const later = defineJob({ name: 'later' })
 
-const { runtime, client } = useClientRuntime()
-
-beforeEach(() => runtime.clear('JobWorker'))
+const { runtime, client } = useClientRuntime({ cleared: ['JobWorker'] })
 
 const look = (names: string[] = []) =>
   readRound(
@@ -31,7 +29,7 @@ const signUp = (secondsAgo: number) =>
     [secondsAgo],
   )
 const lastBeat = async () =>
-  (await runtime.rows<{ at: Date }>(`select "heartbeatAt" as at from "JobWorker"`))[0]?.at
+  (await runtime.column<Date>(`select "heartbeatAt" as at from "JobWorker"`))[0]
 
 describe('readRound', () => {
   it('names the jobs with work that can be taken, of those that are asked for', async () => {

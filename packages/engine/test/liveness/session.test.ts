@@ -1,16 +1,16 @@
 // Not quick: starts processes.
-import { createProxy, openForTests, spawnProcess, waitFor } from '@roundsman/testing'
+import { createProxy, spawnProcess, waitFor } from '@roundsman/testing'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { notify, WORK_CHANNEL } from '../../src/store/channels.ts'
 import { createSession, type Session } from '../../src/liveness/session.ts'
 import { createSchema } from '../../src/store/schema.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { createBorrowingRole } from '../createBorrowingRole.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 const BLOCKED = new URL('../fixtures/blockedProcess.ts', import.meta.url).pathname
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 let session: Session
 let woken: (string | null)[]
 

@@ -1,11 +1,11 @@
-import { openForTests, waitFor } from '@roundsman/testing'
+import { waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createJobsClient } from '../../src/createJobsClient.ts'
 import { watchChanges, type Announcement, type ChangesWatch } from '../../src/read/watchChanges.ts'
 import { createAnnouncer } from '../../src/read/announcer.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 let watch: ChangesWatch
 let heard: Announcement[]
 

@@ -1,4 +1,4 @@
-import { HOLD_RUNS_SQL, openForTests } from '@roundsman/testing'
+import { HOLD_RUNS_SQL } from '@roundsman/testing'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import {
@@ -21,14 +21,14 @@ import {
 import { listWorkers } from '../../src/client.ts'
 import { listRecentFailures, NEUTRAL_CODES, sampleFailures } from '../../src/read/failureRates.ts'
 import { findLastSign } from '../../src/read/listWorkers.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 /*
  * What is said of runs, by a look through all of them. They are inserted in any order, many of a job, some at the same instant,
  * so that "the latest", "the oldest" and "the first" are no matter of luck.
  */
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 
 interface Run {
   id: string

@@ -1,14 +1,14 @@
 // Not quick: waits for answers that never come.
 import { getEventListeners } from 'node:events'
-import { createProxy, openForTests, type Proxy } from '@roundsman/testing'
+import { createProxy, type Proxy } from '@roundsman/testing'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 const parcel = defineJob({ name: 'parcel' })
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 let proxy: Proxy
 let client: JobsClient
 let workId: string

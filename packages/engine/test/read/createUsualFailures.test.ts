@@ -1,12 +1,11 @@
-import { openForTests } from '@roundsman/testing'
 import { beforeEach, expect, it } from 'vitest'
 import { createUsualFailures, type UsualFailures } from '../../src/read/createUsualFailures.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 const NOW = new Date('2026-11-24T09:30:00Z')
 const HOUR_MS = 3_600_000
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 let usualFailures: UsualFailures
 
 beforeEach(async () => {

@@ -7,12 +7,13 @@ import { explainWork, WAIT_REASONS, type WaitReasonKind } from '../../src/read/e
 import { claimWork } from '../../src/store/claimWork.ts'
 import { placeDue } from '../../src/store/looks.ts'
 import { openTestQueue } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
+import { claimRequest } from '../claimRequest.ts'
 
 const parcel = defineJob({ name: 'parcel', retry: { limit: 0 } })
 const by = { actor: 'admin@example.com', reason: 'the partner is away' }
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 const queue = openForTests(() => openTestQueue(runtime, [parcel]))
 
 beforeEach(async () => {
@@ -33,13 +34,7 @@ async function takesNext(workId: string, isAlone: boolean): Promise<boolean> {
   await placeDue(runtime.database, ['parcel'])
   return await runtime.database
     .transaction(async (tx) => {
-      const request = {
-        claimId: crypto.randomUUID(),
-        name: 'parcel',
-        limit: 1,
-        exclusiveKey: 'parcel',
-        expireSeconds: 900,
-      }
+      const request = claimRequest('parcel', { limit: 1, exclusiveKey: 'parcel' })
       const { work } = await claimWork(tx, {
         workerId: 'w1',
         requests: [request],

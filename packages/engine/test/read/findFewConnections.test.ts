@@ -1,11 +1,10 @@
-import { openForTests } from '@roundsman/testing'
 import pg from 'pg'
 import { expect, it, onTestFinished } from 'vitest'
 import { describeConnections, findFewConnections } from '../../src/read/findFewConnections.ts'
 import type { JobsReader } from '../../src/read/reader.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 
 it('says how many connections are used, of how many, and whose they are', async () => {
   const found = await findFewConnections(runtime.reader, 0)

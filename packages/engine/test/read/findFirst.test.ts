@@ -1,14 +1,9 @@
-import { openForTests } from '@roundsman/testing'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { findFailingSince, findSlowSince, findVersions } from '../../src/read/findFirst.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime({ cleared: ['JobWorker', 'JobFormerWorker'] })
 const NOW = new Date('2026-11-24T09:30:00Z')
-
-beforeEach(async () => {
-  await runtime.clear('JobWorker', 'JobFormerWorker')
-})
 
 interface Run {
   minutesAgo: number

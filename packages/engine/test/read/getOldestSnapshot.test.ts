@@ -1,11 +1,11 @@
-import { openForTests, waitFor } from '@roundsman/testing'
+import { waitFor } from '@roundsman/testing'
 import pg from 'pg'
 import { describe, expect, it } from 'vitest'
 import { getOldestSnapshot } from '../../src/client.ts'
 import { isSnapshotOld, nameSnapshotHolder } from '../../src/internal.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 
 /** Leaves a transaction open in a session of its own, after these statements. */
 async function leaveOpen(name: string, ...statements: string[]) {

@@ -1,6 +1,6 @@
 // Not quick: reads among 200,000 runs.
 import type { JobRun, Prisma } from '@roundsman/db'
-import { HOLD_RUNS_SQL, openForTests } from '@roundsman/testing'
+import { HOLD_RUNS_SQL } from '@roundsman/testing'
 import { randomUUID } from 'node:crypto'
 import { pino } from 'pino'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -14,14 +14,14 @@ import {
 } from '../../src/read/jobRuns.ts'
 import { openReader, readerIn, type PagePosition, type JobsReader } from '../../src/read/reader.ts'
 import { createSchema } from '../../src/store/schema.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 /** Columns that the list leaves out. */
 const UNLISTED = { batchMarks: true }
 const log = pino({ level: 'silent' })
 const NOON = new Date('2026-11-24T12:00:00.000Z')
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 
 async function insert(startedAt: Date, count: number): Promise<void> {
   await runtime.prisma.jobRun.createMany({

@@ -1,13 +1,12 @@
-import { openForTests } from '@roundsman/testing'
 import { beforeAll, expect, it } from 'vitest'
 import { listJobTicks, listRecentTicks } from '../../src/internal.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 const at = (hour: number) => `2026-05-01T${String(hour).padStart(2, '0')}:00:00.000Z`
 const WORK = '0189a000-0000-7000-8000-000000000001'
 const ATTEMPTS = [2, 3, 1]
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 
 // In no order, as those who come first and last are looked for.
 beforeAll(async () => {

@@ -1,14 +1,9 @@
-import { openForTests } from '@roundsman/testing'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { isSlower, judgeIdle, listIdle, listSlower } from '../../src/read/judgeRuns.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime({ cleared: [] })
 const NOW = new Date('2026-11-24T09:30:00Z')
-
-beforeEach(async () => {
-  await runtime.clear()
-})
 
 /** Inserts successes that started so many minutes ago, each with its counts and how long it took. */
 async function insert(

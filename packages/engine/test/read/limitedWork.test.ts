@@ -13,7 +13,8 @@ import { giveEmptyKeys, readRules } from '../../src/store/limitSql.ts'
 import { placeDue } from '../../src/store/looks.ts'
 import { PLACE_SQL } from '../../src/store/place.ts'
 import { openTestQueue } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
+import { claimRequest } from '../claimRequest.ts'
 
 /*
  * What explain, the list of limits and that of keys say, against what claims do and what plain SQL finds, in states that a
@@ -22,7 +23,7 @@ import { openTestRuntime } from '../openTestRuntime.ts'
 
 const sync = defineJob({ name: 'sync', retry: { limit: 0 } })
 const by = { actor: 'admin@example.com', reason: 'as a test' }
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 const queue = openForTests(() => openTestQueue(runtime, [sync]))
 
 const KEYS = ['a', 'b', ''] as const
@@ -248,10 +249,7 @@ async function make(drawn: State): Promise<void> {
   }
 }
 
-const waitingIds = async () =>
-  (await runtime.rows<{ id: string }>('select "id" from "JobWork" order by "id"')).map(
-    ({ id }) => id,
-  )
+const waitingIds = () => runtime.column<string>('select "id" from "JobWork" order by "id"')
 
 class Undone extends Error {}
 
@@ -287,13 +285,7 @@ async function claim(
   piece: { key: string | null; losses: number },
   { isExclusive }: State,
 ): Promise<TakenWork[]> {
-  const request = {
-    claimId: crypto.randomUUID(),
-    name: 'sync',
-    limit: 1,
-    exclusiveKey: isExclusive ? 'sync' : null,
-    expireSeconds: 900,
-  }
+  const request = claimRequest('sync', { limit: 1, exclusiveKey: isExclusive ? 'sync' : null })
   const suspects = piece.losses >= 2 ? { isAlone: true } : undefined
   const of = { workerId: 'w1', startedAt: new Date(), suspects }
   const rules = (await readRules(tx, ['sync']))['sync'] ?? null

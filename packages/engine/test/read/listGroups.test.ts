@@ -1,5 +1,5 @@
 import { openForTests } from '@roundsman/testing'
-import { beforeEach, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { z } from 'zod'
 import { defineJob } from '../../src/index.ts'
 import {
@@ -10,7 +10,7 @@ import {
 } from '../../src/read/listGroups.ts'
 import { listProblems } from '../../src/read/listProblems.ts'
 import { openTestQueue } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 const parcel = defineJob({
   name: 'parcel',
@@ -21,10 +21,8 @@ const parcel = defineJob({
 })
 const letter = defineJob({ name: 'letter' })
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime({ cleared: [] })
 const opened = openForTests(() => openTestQueue(runtime, [parcel, letter]))
-
-beforeEach(() => runtime.clear())
 
 const enqueue = async (payloads: readonly { tenant: number; city?: string }[]) =>
   await opened.client.enqueueMany(

@@ -7,7 +7,7 @@ import { recordRunning } from '../../src/run/runs.ts'
 import { registerLimits } from '../../src/worker/registerLimits.ts'
 import { asWorker } from '../asWorker.ts'
 import { openTestQueue, type TestWork } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 const sync = defineJob({
   name: 'sync',
@@ -21,7 +21,7 @@ const by = { actor: 'ada@example.com', reason: 'they flood us' }
 /** 200 bytes, as text may be that is a part of no address as it is. */
 const ODD = `../a b/%2F?#${'🎈'.repeat(47)}`
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 const queue = openForTests(() => openTestQueue(runtime, [sync as Job, letter]))
 beforeEach(async () => {
   await runtime.clear('JobAction', 'JobLimit', 'JobKey', 'JobPark')

@@ -1,12 +1,12 @@
 // Not quick: waits for locks for as long as a person would notice.
-import { openForTests, waitFor } from '@roundsman/testing'
+import { waitFor } from '@roundsman/testing'
 import pg from 'pg'
 import { expect, it, onTestFinished } from 'vitest'
 import { listProblems } from '../../src/client.ts'
 import { listLockWaits, listRunWaits } from '../../src/read/listLockWaits.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 
 async function openSession(name: string) {
   const session = new pg.Client({ connectionString: runtime.url, application_name: name })

@@ -1,20 +1,15 @@
-import { openForTests } from '@roundsman/testing'
-import { beforeEach, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { DEFAULT_LIMITS, findCauses } from '../../src/alerts/findCauses.ts'
 import { defineJob } from '../../src/index.ts'
 import { createUsualFailures } from '../../src/read/createUsualFailures.ts'
 import { listPoison } from '../../src/read/listPoison.ts'
 import { listProblems } from '../../src/read/listProblems.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime({ cleared: [] })
 const poster = '01890000-0000-7000-8000-000000000905'
 const other = '01890000-0000-7000-8000-000000000906'
 const dayAgo = () => new Date(Date.now() - 86_400_000)
-
-beforeEach(async () => {
-  await runtime.clear()
-})
 
 async function insertRun(workId: string, hoursAgo: number, code: string | null): Promise<string> {
   const [{ id }] = (await runtime.rows(

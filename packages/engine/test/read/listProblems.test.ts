@@ -9,13 +9,11 @@ import { measureDuration } from '../../src/read/countRuns.ts'
 import { listProblems } from '../../src/read/listProblems.ts'
 import { measureBacklog } from '../../src/read/measureBacklog.ts'
 import { openTestQueue } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 const importFeed = defineJob({ name: 'importFeed' })
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime({ cleared: ['JobQueue', 'JobWorker'] })
 const opened = openForTests(() => openTestQueue(runtime, [importFeed]))
-
-beforeEach(() => runtime.clear('JobQueue', 'JobWorker'))
 
 const problemsOf = async (kind: string) => {
   const { problems } = await listProblems(runtime.reader, [importFeed], new Date())
@@ -342,16 +340,14 @@ describe('failures that have a label or a shown field in common', () => {
 
 describe('a job of which all slots are held', () => {
   const held = async () => (await problemsOf('backlog')).map((one) => 'held' in one && one.held)
-  const hold = async (worker: string, minutesAgo: readonly number[]) =>
-    (
-      await runtime.rows<{ id: string }>(
-        `insert into "JobClaim" ("id", "name", "workerId", "startedAt", "createdAt", "expiresAt", "runIds", "enqueuedAts")
+  const hold = (worker: string, minutesAgo: readonly number[]) =>
+    runtime.column<string>(
+      `insert into "JobClaim" ("id", "name", "workerId", "startedAt", "createdAt", "expiresAt", "runIds", "enqueuedAts")
          select gen_random_uuid(), 'importFeed', $1, at, at, now() + interval '1 hour', array[gen_random_uuid()], array[at]
          from unnest($2::float8[]) ago cross join lateral (select now() - ago * interval '1 minute' as at) started
          returning "runIds"[1]::text as "id"`,
-        [worker, minutesAgo],
-      )
-    ).map(({ id }) => id)
+      [worker, minutesAgo],
+    )
 
   it('is told with the oldest run, once none has come free for far longer than runs take', async () => {
     await insertRuns(50, '20 minutes')

@@ -1,15 +1,10 @@
 import { createSession } from '../../src/liveness/session.ts'
 import { getJobRun, listJobRuns } from '../../src/read/jobRuns.ts'
 import { listVersionChanges, listVersionStarts, listWorkers } from '../../src/read/listWorkers.ts'
-import { openForTests } from '@roundsman/testing'
-import { beforeEach, expect, it } from 'vitest'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { expect, it } from 'vitest'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
-const runtime = openForTests(openTestRuntime)
-
-beforeEach(async () => {
-  await runtime.clear('JobWorker', 'JobFormerWorker')
-})
+const runtime = useTestRuntime({ cleared: ['JobWorker', 'JobFormerWorker'] })
 
 async function startWorker(workerId: string, version: string | null) {
   const { url, database, log } = runtime

@@ -1,15 +1,10 @@
-import { openForTests } from '@roundsman/testing'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import { judgeJobs } from '../../src/read/listProblems.ts'
 import { insertPieces, type TestPiece } from '../insertPieces.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
-const runtime = openForTests(openTestRuntime)
-beforeEach(async () => {
-  await runtime.clear('JobWorker', 'JobThrottle')
-})
-
+const runtime = useTestRuntime({ cleared: ['JobWorker', 'JobThrottle'] })
 const MINUTE = 60
 const TEN_MINUTES = 10 * MINUTE
 

@@ -1,11 +1,10 @@
 // Not quick: simulates days of runs, and asks the judge at each hour.
-import { openForTests } from '@roundsman/testing'
 import fc from 'fast-check'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import { createUsualFailures } from '../../src/read/createUsualFailures.ts'
 import { judgeJobs, type Problem } from '../../src/read/listProblems.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 import {
   createDraw,
   drawHour,
@@ -30,11 +29,7 @@ const HOUR_MS = 3_600_000
 /** A Monday. */
 const START = Date.parse('2026-06-01T00:00:00Z')
 
-const runtime = openForTests(openTestRuntime)
-beforeEach(async () => {
-  await runtime.clear('JobWorker', 'JobFormerWorker')
-})
-
+const runtime = useTestRuntime({ cleared: ['JobWorker', 'JobFormerWorker'] })
 type Told = Extract<Problem, { kind: 'failing' | 'idle' | 'slower' }>
 
 /** Lets jobs run hour by hour, and returns what the judge tells of each at the end of each hour that is told, or else of all. */

@@ -1,10 +1,10 @@
-import { openForTests, waitFor } from '@roundsman/testing'
+import { waitFor } from '@roundsman/testing'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { readAnnouncement, watchChanges, type Announcement } from '../../src/read/watchChanges.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 
 const announcements = fc.record({
   ids: fc.array(fc.uuid()),

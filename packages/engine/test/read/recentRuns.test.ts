@@ -1,5 +1,4 @@
 import { Prisma } from '@roundsman/db'
-import { openForTests } from '@roundsman/testing'
 import { randomUUID } from 'node:crypto'
 import { beforeAll, expect, it } from 'vitest'
 import { countEqualFailures } from '../../src/read/countEqualFailures.ts'
@@ -21,9 +20,9 @@ import type { JobsReader, Statement } from '../../src/read/reader.ts'
 import { listRecentRuns, recentRunsQuery } from '../../src/read/recentRuns.ts'
 import { listRunCounts, sampleRuns, sampleRunsQuery } from '../../src/read/sampleRuns.ts'
 import { listWorkerRuns, workerRunsQuery } from '../../src/read/workerRuns.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 
 beforeAll(async () => {
   // One that has not been due for a day, then jobs that are due every second, written in the order of time, and one that

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import fc from 'fast-check'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { countQueue, measureBacklog } from '../../src/internal.ts'
 import { getWorkByKey, getQueueStats } from '../../src/client.ts'
@@ -14,9 +14,7 @@ const NAMES = ['letter', 'parcel', 'import']
 const jobs = NAMES.map((name) => defineJob({ name, result: z.string() }))
 const [letter, parcel] = jobs as [(typeof jobs)[number], (typeof jobs)[number]]
 
-const { runtime, client } = useClientRuntime()
-beforeEach(() => runtime.clear())
-
+const { runtime, client } = useClientRuntime({ cleared: [] })
 const insert = (pieces: readonly Piece[]) => insertPieces(runtime.rows, pieces)
 type Piece = TestPiece & { secondsAgo: number }
 

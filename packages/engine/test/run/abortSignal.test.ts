@@ -1,10 +1,10 @@
 import { waitFor } from '@roundsman/testing'
-import { afterEach, expect, test } from 'vitest'
-import { createJobsClient, type JobsClient } from '../../src/client.ts'
+import { expect, test } from 'vitest'
 import { defineJob, type RunContext } from '../../src/index.ts'
-import { createWorker, type Worker } from '../../src/worker.ts'
+import type { Worker } from '../../src/worker.ts'
 import { readWorkStates } from '../readWorkStates.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { startTestWorker } from '../startTestWorker.ts'
+import { useClientRuntime } from '../useClientRuntime.ts'
 
 type Context = RunContext<Record<string, never>, unknown>
 
@@ -12,28 +12,21 @@ const bad = defineJob({ name: 'bad', description: 'Misbehaves when it is told to
 const innocent = defineJob({ name: 'innocent', description: 'Runs beside it.' })
 const jobs = [bad, innocent] as const
 
-let runtime: TestRuntime
+const { runtime, client } = useClientRuntime({ cleared: [] })
 let worker: Worker
-let client: JobsClient
-
-afterEach(async () => {
-  await client.stop()
-  await worker.stop({ drainTimeoutMs: 0 })
-  await runtime.close()
-})
 
 /** Resolves when both jobs are under way. */
 async function startBoth(handlers: {
   bad: (context: Context) => Promise<void>
   innocent: (context: Context) => Promise<void>
 }): Promise<{ badRunId: string; fatal: unknown[] }> {
-  runtime = await openTestRuntime()
-  const { url: databaseUrl, prisma, log } = runtime
+  const { prisma } = runtime
   const fatal: unknown[] = []
   const started: string[] = []
   let badRunId = ''
-  worker = createWorker({
-    ...runtime.workerOptions,
+  await client.enqueue(prisma, bad, {})
+  await client.enqueue(prisma, innocent, {})
+  worker = await startTestWorker(runtime, {
     jobs,
     onFatal: (error) => void fatal.push(error),
     handlers: {
@@ -50,11 +43,6 @@ async function startBoth(handlers: {
       },
     },
   })
-  client = createJobsClient({ schema: 'public', databaseUrl, log })
-  await client.start()
-  await client.enqueue(prisma, bad, {})
-  await client.enqueue(prisma, innocent, {})
-  await worker.start()
   await waitFor(() => started.length === 2)
   return { badRunId, fatal }
 }

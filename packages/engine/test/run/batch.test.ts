@@ -1,16 +1,16 @@
 // Not quick: commits hundreds of batches.
 import type { PrismaClient } from '@roundsman/db'
-import { fakeClock, openForTests, waitFor } from '@roundsman/testing'
-import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { fakeClock, waitFor } from '@roundsman/testing'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { defineJob, type Handler, type TransactionOf } from '../../src/index.ts'
 import { runOnce } from '../../src/worker.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 type BatchHandler = Handler<Record<string, never>, TransactionOf<PrismaClient>>
 
 const fill = defineJob({ name: 'fill' })
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime({ cleared: ['Effect'] })
 
 beforeAll(async () => {
   // Deferred: a violation shows at the commit, after all statements have succeeded.
@@ -18,8 +18,6 @@ beforeAll(async () => {
     'create table "Effect" (n int constraint once unique deferrable initially deferred)',
   )
 })
-
-beforeEach(() => runtime.clear('Effect'))
 
 function run(handler: BatchHandler, now?: () => Date) {
   const { url, prisma, log } = runtime

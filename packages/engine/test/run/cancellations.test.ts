@@ -1,13 +1,13 @@
-import { openForTests, waitFor } from '@roundsman/testing'
+import { waitFor } from '@roundsman/testing'
 import { expect, it } from 'vitest'
 import { Abort } from '../../src/run/abort.ts'
 import { createCancellations } from '../../src/run/cancellations.ts'
 import { createWakeUps } from '../../src/work/wakeUps.ts'
 import { holdRuns } from '../holdRuns.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 import { useSession } from '../useSession.ts'
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 const session = useSession(runtime)
 
 const open = () => {

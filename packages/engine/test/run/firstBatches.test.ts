@@ -1,12 +1,13 @@
 // Not quick: waits for connections.
 import { createPooler, waitFor } from '@roundsman/testing'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { defineJob } from '../../src/index.ts'
 import type { Connection } from '../../src/store/database.ts'
-import { createWorker, type Worker } from '../../src/worker.ts'
+import type { Worker } from '../../src/worker.ts'
 import { noClock } from '../fixtures/noClock.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
+import { startTestWorker } from '../startTestWorker.ts'
 
 const counted = defineJob({
   name: 'counted',
@@ -20,12 +21,7 @@ const jobs = [counted, other] as const
 const PATIENCE = { timeoutMs: 60_000 }
 
 const { runtime, client } = useClientRuntime()
-let worker: Worker | undefined
-
-afterEach(async () => {
-  await worker?.stop({ drainTimeoutMs: 0 })
-  worker = undefined
-})
+let worker: Worker
 
 beforeEach(async () => {
   for (const table of ['JobClaim', 'JobRun', 'JobWork', 'JobDeadLetter'])
@@ -36,8 +32,7 @@ beforeEach(async () => {
 async function begin(runs: number, databaseUrl = runtime.url): Promise<{ speak: () => void }> {
   const told = Promise.withResolvers<void>()
   let begun = 0
-  worker = createWorker({
-    ...runtime.workerOptions,
+  worker = await startTestWorker(runtime, {
     databaseUrl,
     jobs,
     handlers: {
@@ -50,7 +45,6 @@ async function begin(runs: number, databaseUrl = runtime.url): Promise<{ speak: 
     },
     clock: noClock,
   })
-  await worker.start()
   const items = Array.from({ length: runs }, (_, n) => ({ payload: { n } }))
   await client.enqueueMany(runtime.prisma, counted, items)
   await waitFor(() => begun === runs, PATIENCE)
@@ -136,7 +130,7 @@ describe('the first batches of runs that were started together', { timeout: 180_
         await waitFor(isBlocked, PATIENCE)
       })
       await expectAllSucceeded(20)
-      await worker?.stop({ drainTimeoutMs: 0 })
+      await worker.stop({ drainTimeoutMs: 0 })
     } finally {
       await pooler.close()
     }

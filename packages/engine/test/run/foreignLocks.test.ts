@@ -2,12 +2,14 @@
 import { foreignLocks, listEngineTables, takeForeignLocks, waitFor } from '@roundsman/testing'
 import fc from 'fast-check'
 import pg from 'pg'
-import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { defineJob } from '../../src/index.ts'
 import { createWorker, type Worker } from '../../src/worker.ts'
 import { noClock } from '../fixtures/noClock.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
+import { countLockWaits, LOOKED_FOR_DEADLOCK_MS } from '../countLockWaits.ts'
+import { startTestWorker } from '../startTestWorker.ts'
 
 /** Ends as its payload says, once the test opens the gate. */
 const hold = defineJob({
@@ -128,13 +130,7 @@ describe('while a transaction of the host has replaced work that runs', () => {
   })
 })
 
-const waitsForLong = async () =>
-  (
-    await runtime.rows(
-      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
-         and now() - query_start > interval '1200 milliseconds'`,
-    )
-  ).length > 0
+const waitsForLong = () => countLockWaits(runtime, { longerThanMs: LOOKED_FOR_DEADLOCK_MS })
 
 describe('while somebody has locked what a worker has taken', () => {
   /** One claim for each. */
@@ -192,14 +188,8 @@ describe('while a transaction of the host', () => {
 describe('a worker starts', () => {
   /** It signs up beside one that is long gone. */
   const startAnother = async () => {
-    const another = createWorker({
-      ...runtime.workerOptions,
-      jobs,
-      handlers: { hold: async () => undefined },
-      clock: noClock,
-    })
-    onTestFinished(() => another.stop())
-    await another.start()
+    const handlers = { hold: async () => undefined }
+    await startTestWorker(runtime, { jobs, handlers, clock: noClock })
   }
   it('while somebody has locked the row of a worker that is long gone', async () => {
     await runtime.rows(

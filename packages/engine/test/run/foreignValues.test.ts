@@ -1,10 +1,9 @@
 import { waitFor } from '@roundsman/testing'
-import { afterEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { createJobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
-import { createWorker, type Worker } from '../../src/worker.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import { startTestWorker } from '../startTestWorker.ts'
+import { useClientRuntime } from '../useClientRuntime.ts'
 
 const tally = defineJob({
   name: 'tally',
@@ -12,13 +11,7 @@ const tally = defineJob({
   payload: z.strictObject({ mark: z.string().optional() }),
 })
 
-let runtime: TestRuntime
-let worker: Worker | undefined
-
-afterEach(async () => {
-  await worker?.stop({ drainTimeoutMs: 0 })
-  await runtime.close()
-})
+const { runtime, client } = useClientRuntime({ cleared: [] })
 
 async function start({
   now,
@@ -37,22 +30,11 @@ async function start({
       }
     },
   }
-  worker = createWorker({
-    ...runtime.workerOptions,
-    jobs: [tally],
-    handlers,
-    ...(now && { now }),
-  })
-  await worker.start()
+  await startTestWorker(runtime, { jobs: [tally], handlers, ...(now && { now }) })
   return { marks }
 }
 
-async function enqueue(mark: string): Promise<void> {
-  const client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
-  await client.start()
-  await client.enqueue(runtime.prisma, tally, { mark })
-  await client.stop()
-}
+const enqueue = (mark: string) => client.enqueue(runtime.prisma, tally, { mark })
 
 const ends = async () =>
   (
@@ -63,7 +45,6 @@ const ends = async () =>
   ).map(({ end, count }) => `${end} ${count}`)
 
 test('payloads that the schema refuses, such as of another version, keep no other work from being done', async () => {
-  runtime = await openTestRuntime()
   const payloads = ['{}', '{"mark":"sent by another version"}']
   const refused = ['[]', '"x"', '5', '{"mark":5}', '{"payload":{}}', '{"trigger":null}']
   for (const payload of [...payloads, ...refused]) {
@@ -91,7 +72,6 @@ test.each([
   ['tells a year that nothing can store', () => new Date(8.64e15)],
   ['tells a time before all others', () => new Date(-8.64e15)],
 ])('a clock that %s leaves no run without its end', async (_, now) => {
-  runtime = await openTestRuntime()
   await enqueue('innocent')
   await start({ now })
   await waitFor(async () => (await ends()).length > 0)
@@ -99,7 +79,6 @@ test.each([
 })
 
 test('a handler that cannot be read fails that run, and the others of its claim go on', async () => {
-  runtime = await openTestRuntime()
   for (const mark of ['first', 'second', 'third']) await enqueue(mark)
   let reads = 0
   const { marks } = await start({
@@ -113,7 +92,6 @@ test('a handler that cannot be read fails that run, and the others of its claim 
 })
 
 test('an expiry that is no instant is none', async () => {
-  runtime = await openTestRuntime()
   await runtime.rows(
     `insert into "JobWork" ("id", "name", "bytes", "payload", "facts")
      select gen_random_uuid(), 'tally', 2, '{}', jsonb_build_object('expiresAt', at) from unnest(array['soon', null]) at`,

@@ -1,5 +1,4 @@
 // Not quick: commits through many database clients.
-import { openForTests } from '@roundsman/testing'
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { defineJob, JobError, type HostTransaction, type RunContext } from '../../src/index.ts'
@@ -7,7 +6,7 @@ import { runOnce, type RunOnceResult } from '../../src/worker.ts'
 import { asConnection } from '../../src/store/callersTransaction.ts'
 import { createSchema } from '../../src/store/schema.ts'
 import { HOSTS, type TestHost } from '../fixtures/hosts.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 const fill = defineJob({
   name: 'fill',
@@ -18,7 +17,7 @@ const follow = defineJob({ name: 'follow' })
 
 type Context = RunContext<Record<string, never>, HostTransaction>
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 
 beforeAll(() => runtime.rows('create table "Effect" (n int)'))
 
@@ -27,8 +26,7 @@ beforeEach(async () => {
     await runtime.rows(`delete from ${table}`)
 })
 
-const effects = async () =>
-  (await runtime.rows<{ n: number }>('select n from "Effect" order by n')).map(({ n }) => n)
+const effects = () => runtime.column<number>('select n from "Effect" order by n')
 
 /** Ends the connection that changed the table and has not committed, as a fail-over does. */
 async function cutWriter(): Promise<void> {

@@ -102,10 +102,8 @@ const runs = (name = 'probe') =>
   ])
 const effectsOf = async (runId: string) =>
   (
-    await runtime.rows<{ n: number }>('select count(*)::int n from "Effect" where "runId" = $1', [
-      runId,
-    ])
-  )[0]!.n
+    await runtime.column<number>('select count(*)::int n from "Effect" where "runId" = $1', [runId])
+  )[0]!
 
 const send = <J extends Job>(job: J, payload: PayloadOf<J>) =>
   client.enqueue(runtime.prisma, job, payload)

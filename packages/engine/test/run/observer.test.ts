@@ -1,8 +1,8 @@
 // Not quick: waits for time-outs.
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { PrismaClient } from '@roundsman/db'
-import { HOLD_RUNS_SQL, openForTests, waitFor } from '@roundsman/testing'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { HOLD_RUNS_SQL, waitFor } from '@roundsman/testing'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import {
@@ -20,7 +20,7 @@ import {
   type Worker,
   type WorkerObserver,
 } from '../../src/worker.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 const echo = defineJob({
   name: 'echo',
@@ -36,7 +36,7 @@ type Transaction = TransactionOf<PrismaClient>
 const TRACE: TraceContext = { traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01` }
 const place = new AsyncLocalStorage<string>()
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime({ cleared: ['JobTick', 'JobSchedule'] })
 let client: JobsClient
 let worker: Worker | undefined
 
@@ -51,11 +51,6 @@ beforeAll(async () => {
 })
 
 afterAll(() => client.stop())
-
-beforeEach(async () => {
-  await runtime.clear('JobTick', 'JobSchedule')
-  runtime.lines.length = 0
-})
 
 afterEach(async () => {
   await worker?.stop({ drainTimeoutMs: 0 })

@@ -1,7 +1,7 @@
 import type { PrismaClient } from '@roundsman/db'
 import { openForTests, waitFor } from '@roundsman/testing'
 import { v7 as uuid } from 'uuid'
-import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { defineJob, type Handler, type TransactionOf } from '../../src/index.ts'
 import { createSession } from '../../src/liveness/session.ts'
 import { createCancellations, type Cancellations } from '../../src/run/cancellations.ts'
@@ -12,13 +12,13 @@ import { createSettler } from '../../src/run/settler.ts'
 import { claimByHand } from '../../src/store/claimByHand.ts'
 import { createWakeUps } from '../../src/work/wakeUps.ts'
 import { openTestQueue } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 const brief = defineJob({ name: 'brief', timeoutMs: 4_321 })
 
 type BriefHandler = Handler<Record<string, never>, TransactionOf<PrismaClient>>
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime({ cleared: [] })
 const opened = openForTests(() => openTestQueue(runtime, [brief]))
 let cancellations: Cancellations
 /** How many statements asked about watched runs. */
@@ -34,8 +34,6 @@ beforeAll(async () => {
     workerId: 'w1',
   })
 })
-
-beforeEach(() => runtime.clear())
 
 async function perform(
   handler: BriefHandler,

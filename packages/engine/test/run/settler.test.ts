@@ -2,7 +2,7 @@
 import { openForTests, waitFor } from '@roundsman/testing'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import pg from 'pg'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import { combineObservers } from '../../src/run/combineObservers.ts'
 import { openDatabase, type Database } from '../../src/store/database.ts'
@@ -10,17 +10,13 @@ import { createSchema } from '../../src/store/schema.ts'
 import { createSettler, type IntendedEnd } from '../../src/run/settler.ts'
 import { recordRunning } from '../../src/run/runs.ts'
 import { openTestQueue, type TestWork } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
+import { interceptQueries } from '../interceptQueries.ts'
 
 const parcel = defineJob({ name: 'parcel' })
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime({ cleared: [] })
 const opened = openForTests(() => openTestQueue(runtime, [parcel]))
-
-beforeEach(async () => {
-  await runtime.clear()
-  runtime.lines.length = 0
-})
 
 const settlerOf = (database: Database = runtime.database) =>
   createSettler({ database, workerId: 'w1', log: runtime.log })
@@ -54,7 +50,7 @@ async function speak(work: readonly TestWork[], details: object | null = null): 
 
 const claims = () => runtime.rows<{ id: string }>('select "id" from "JobClaim"')
 const count = async (of: string) =>
-  (await runtime.rows<{ n: number }>(`select count(*)::int n from ${of}`))[0]!.n
+  (await runtime.column<number>(`select count(*)::int n from ${of}`))[0]!
 
 describe('a claim', () => {
   it('is let go when the last of its runs is settled, and not before', async () => {
@@ -70,13 +66,12 @@ describe('a claim', () => {
   it('is let go when two groups settle its runs at the same time', async () => {
     let under = 0
     let most = 0
-    const settler = settlerOf({
-      ...runtime.database,
-      async query(statement, values) {
+    const settler = settlerOf(
+      interceptQueries(runtime.database, async (carryOut) => {
         most = Math.max(most, ++under)
-        return await runtime.database.query<never>(statement, values).finally(() => under--)
-      },
-    })
+        return await carryOut().finally(() => under--)
+      }),
+    )
     // More than one group takes.
     const work = await take(3_000)
     const outcomes = await Promise.all(work.map((one) => settler.settle(settlement(one))))
@@ -89,13 +84,12 @@ describe('a claim', () => {
 
   it('stays while a run of it could not be settled, and goes with the attempt that succeeds', async () => {
     let failures = 1
-    const settler = settlerOf({
-      ...runtime.database,
-      async query(statement, values) {
+    const settler = settlerOf(
+      interceptQueries(runtime.database, async (carryOut) => {
         if (failures-- > 0) throw new Error('connection lost')
-        return await runtime.database.query<never>(statement, values)
-      },
-    })
+        return await carryOut()
+      }),
+    )
     const [one] = await take(1)
     expect(await settler.settle(settlement(one!))).toEqual({ kind: 'settled', details: null })
     expect(failures).toBeLessThan(0)
@@ -328,14 +322,13 @@ describe('a group that is refused', () => {
 
   it('is tried again for ever where it holds nothing that could be left out', async () => {
     let isRefused = true
-    const settler = settlerOf({
-      ...runtime.database,
-      async query(statement, values) {
+    const settler = settlerOf(
+      interceptQueries(runtime.database, async (carryOut) => {
         if (isRefused)
           throw Object.assign(new pg.DatabaseError('denied', 0, 'error'), { code: '42501' })
-        return await runtime.database.query<never>(statement, values)
-      },
-    })
+        return await carryOut()
+      }),
+    )
     const [one] = await take(1)
     const settled = settler.settle(settlement(one!))
     await waitFor(() => failures().length > 2)
@@ -393,18 +386,17 @@ describe('a database that is away', () => {
   it('is tried less and less often, by groups that get smaller, and the log says so', async () => {
     let tries = 0
     let isAway = true
-    const settler = settlerOf({
-      ...runtime.database,
-      async query(statement, values) {
+    const settler = settlerOf(
+      interceptQueries(runtime.database, async (carryOut) => {
         if (isAway) {
           tries++
           // Without a pause, endless tries would still leave others their turn.
           await nextTurn()
           throw new Error('Connection terminated unexpectedly')
         }
-        return await runtime.database.query<never>(statement, values)
-      },
-    })
+        return await carryOut()
+      }),
+    )
     const work = await take(20)
     const startedAt = performance.now()
     const ends = Promise.all(work.map((one) => settler.settle(settlement(one))))
@@ -421,16 +413,15 @@ describe('a database that is away', () => {
     const work = await take(16)
     const poison = work[3]!.runId
     let isBroken = true
-    const settler = settlerOf({
-      ...runtime.database,
-      async query(statement, values) {
+    const settler = settlerOf(
+      interceptQueries(runtime.database, async (carryOut, _, values) => {
         // The connection breaks whenever it carries this value.
         if (isBroken && String((values as unknown[])[1]).includes(poison)) {
           throw new Error('Connection terminated unexpectedly')
         }
-        return await runtime.database.query<never>(statement, values)
-      },
-    })
+        return await carryOut()
+      }),
+    )
     const ends = work.map((one) => settler.settle(settlement(one)))
     await Promise.all(ends.filter((_, at) => at !== 3))
     isBroken = false
@@ -440,13 +431,12 @@ describe('a database that is away', () => {
 
   it('is left alone once the settler has been stopped', async () => {
     let tries = 0
-    const settler = settlerOf({
-      ...runtime.database,
-      query: async () => {
+    const settler = settlerOf(
+      interceptQueries(runtime.database, async () => {
         tries++
         throw new Error('Cannot use a pool after calling end on the pool')
-      },
-    })
+      }),
+    )
     settler.stop()
     const [one] = await take(1)
     expect(await settler.settle(settlement(one!))).toEqual({ kind: 'lost' })

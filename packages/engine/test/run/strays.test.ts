@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { spawnProcess, waitFor, type SpawnedProcess } from '@roundsman/testing'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { useClientRuntime } from '../useClientRuntime.ts'
 import { CREATE_EFFECTS, guilty, innocent, type Harm } from '../fixtures/guilty.ts'
 
@@ -17,14 +17,10 @@ interface Run {
   details: { error?: { code: string; message: string }; afterwards?: number } | null
 }
 
-const { runtime, client } = useClientRuntime()
+const { runtime, client } = useClientRuntime({ cleared: ['JobTick', 'JobSchedule', 'Effect'] })
 let child: SpawnedProcess
 
 beforeAll(() => runtime.rows(CREATE_EFFECTS))
-
-beforeEach(async () => {
-  await runtime.clear('JobTick', 'JobSchedule', 'Effect')
-})
 
 async function startForAll(options: object = {}): Promise<void> {
   child = spawnProcess(PROCESS, { args: [runtime.url, JSON.stringify(options)] })

@@ -3,7 +3,7 @@ import { getEventListeners } from 'node:events'
 import type { PrismaClient } from '@roundsman/db'
 import { createProxy, openForTests, waitFor } from '@roundsman/testing'
 import { v7 as uuid } from 'uuid'
-import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import {
   countEqualFailures,
@@ -24,10 +24,12 @@ import { rescueLostRuns } from '../../src/liveness/rescue.ts'
 import { claimWork, findWorkOfClaims } from '../../src/store/claimWork.ts'
 import { placeDue } from '../../src/store/looks.ts'
 import { recordRunning } from '../../src/run/runs.ts'
-import { createWorker, runOnce, type WorkerOptions } from '../../src/worker.ts'
+import { runOnce, type WorkerOptions } from '../../src/worker.ts'
 import { noClock } from '../fixtures/noClock.ts'
 import { openTestQueue } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
+import { startTestWorker } from '../startTestWorker.ts'
+import { claimRequest } from '../claimRequest.ts'
 
 const retry = { limit: 1, delayMs: 1_000, maxDelayMs: 1_000 }
 const order = defineJob({
@@ -62,21 +64,15 @@ const ACTOR = { actor: 'ann', reason: 'a test' }
 
 type Handlers = HandlersFor<typeof jobs, TransactionOf<PrismaClient>>
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime({ cleared: ['JobAction'] })
 const queue = openForTests(() => openTestQueue(runtime, jobs))
-
-beforeEach(async () => {
-  await runtime.clear('JobAction')
-  runtime.lines.length = 0
-})
 
 async function startWorker(
   handlers: Partial<Handlers>,
   options: Partial<WorkerOptions<typeof jobs, PrismaClient>> = {},
 ): Promise<void> {
   const nothing = async () => undefined
-  const worker = createWorker({
-    ...runtime.workerOptions,
+  await startTestWorker(runtime, {
     jobs,
     handlers: {
       order: nothing,
@@ -88,8 +84,6 @@ async function startWorker(
     clock: noClock,
     ...options,
   })
-  await worker.start()
-  onTestFinished(() => worker.stop({ drainTimeoutMs: 0 }))
 }
 
 const enqueue = async (payload: { orderId: string; card?: string }) =>
@@ -111,19 +105,11 @@ const ended = async (workId: string, attempt = 1) =>
 async function claim(name = 'order') {
   const { work } = await claimWork(runtime.database, {
     workerId: 'w1',
-    requests: [requestOf(uuid(), name)],
+    requests: [claimRequest(name)],
     startedAt: new Date(),
   })
   return work
 }
-
-const requestOf = (claimId: string, name = 'order') => ({
-  claimId,
-  name,
-  limit: 10,
-  exclusiveKey: null,
-  expireSeconds: 900,
-})
 
 describe('the label of a piece of work', () => {
   it('is stored with it, whoever enqueues it, and with its runs, and found in lists', async () => {
@@ -165,7 +151,7 @@ describe('the label of a piece of work', () => {
     // A claim whose answer was lost keeps the label, too.
     await enqueue({ orderId: '8' })
     const [lost] = await claim()
-    const request = requestOf(lost!.held.id)
+    const request = { ...claimRequest('order'), claimId: lost!.held.id }
     const [found] = await findWorkOfClaims(runtime.database, 'w1', [request])
     await recordRunning(runtime.database, 'w1', found!)
     expect(await runtime.rows('select "label" from "JobRun" order by "label"')).toEqual([

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { openForTests, waitFor } from '@roundsman/testing'
+import { waitFor } from '@roundsman/testing'
 import { answerInTime, UnansweredError } from '../../src/store/answerInTime.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { createSchema } from '../../src/store/schema.ts'
 import { createSession } from '../../src/liveness/session.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 import { openThroughProxy } from './openThroughProxy.ts'
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 
 /** Blocks the event loop, as a computing handler or a swapping machine does. */
 function block(ms: number): void {

@@ -1,6 +1,6 @@
 // Not quick: enqueues through many database clients.
 import fc from 'fast-check'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
 import { z } from 'zod'
 import { createJobsClient, getWork } from '../../src/client.ts'
 import { defineJob, type HostTransaction } from '../../src/index.ts'
@@ -14,7 +14,7 @@ const any = defineJob({ name: 'any', payload: z.unknown() })
 const schema = createSchema('public')
 const ACTOR = { actor: 'o’hara "ops" $1 ?', reason: 'why \\ not?' }
 
-const { runtime, client } = useClientRuntime()
+const { runtime, client } = useClientRuntime({ cleared: ['Effect', 'JobAction'] })
 
 beforeAll(async () => {
   await runtime.rows('create table "Effect" (n int)')
@@ -23,17 +23,11 @@ beforeAll(async () => {
   )
 })
 
-beforeEach(async () => {
-  await runtime.clear('Effect', 'JobAction')
-})
-
-const payloads = async () =>
-  (
-    await runtime.rows<{ payload: unknown }>(
-      `select coalesce(work."payload", long."payload") as "payload"
+const payloads = () =>
+  runtime.column<unknown>(
+    `select coalesce(work."payload", long."payload") as "payload"
        from "JobWork" work left join "JobPayload" long on long."workId" = work."id" order by work."id"`,
-    )
-  ).map(({ payload }) => payload)
+  )
 
 const AWKWARD = {
   text: `it's "quoted" ? ?? \\? \\ $1 $2::text :name {a,b} \u{1f600} Größe 日本\n\t%s`,

@@ -5,8 +5,8 @@ import { createLogger, format, transports } from 'winston'
 import { describe, expect, it, test, vi } from 'vitest'
 import { defineJob, type HostLogger, type RunContext } from '../../src/index.ts'
 import { containedLog, isLevelOn } from '../../src/store/containedLog.ts'
-import { createWorker } from '../../src/worker.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
+import { startTestWorker } from '../startTestWorker.ts'
 
 const talks = defineJob({ name: 'talks', description: 'Writes a line.' })
 const fails = defineJob({ name: 'fails', description: 'Fails.', retry: { limit: 0 } })
@@ -25,8 +25,7 @@ test('a logger of which every line fails costs no run, no round and no drain', a
     },
   )
   const fatal: unknown[] = []
-  const worker = createWorker({
-    ...runtime.workerOptions,
+  const worker = await startTestWorker(runtime, {
     jobs,
     log,
     onFatal: (error) => void fatal.push(error),
@@ -39,26 +38,20 @@ test('a logger of which every line fails costs no run, no round and no drain', a
       },
     },
   })
-  try {
-    await worker.start()
-    await client.enqueue(prisma, fails, {})
-    await client.enqueue(prisma, talks, {})
-    // Work that has lost workers logs that it waits to run alone.
-    await runtime.rows(
-      `insert into "JobWork" ("id", "name", "losses", "bytes", "payload") values (gen_random_uuid(), 'talks', 2, 2, '{}')`,
+  await client.enqueue(prisma, fails, {})
+  await client.enqueue(prisma, talks, {})
+  // Work that has lost workers logs that it waits to run alone.
+  await runtime.rows(
+    `insert into "JobWork" ("id", "name", "losses", "bytes", "payload") values (gen_random_uuid(), 'talks', 2, 2, '{}')`,
+  )
+  const ends = () =>
+    runtime.column<string>(
+      `select "name" || ' ' || "status"::text as end from "JobRun" where "endedAt" is not null order by 1`,
     )
-    const ends = async () =>
-      (
-        await runtime.rows<{ end: string }>(
-          `select "name" || ' ' || "status"::text as end from "JobRun" where "endedAt" is not null order by 1`,
-        )
-      ).map(({ end }) => end)
-    await waitFor(async () => (await ends()).length === 3)
-    expect(await ends()).toEqual(['fails failed', 'talks success', 'talks success'])
-    expect(worker.isReady()).toBe(true)
-  } finally {
-    await worker.stop({ drainTimeoutMs: 0 })
-  }
+  await waitFor(async () => (await ends()).length === 3)
+  expect(await ends()).toEqual(['fails failed', 'talks success', 'talks success'])
+  expect(worker.isReady()).toBe(true)
+  await worker.stop({ drainTimeoutMs: 0 })
   expect(fatal).toEqual([])
 })
 

@@ -1,26 +1,22 @@
 import { openForTests } from '@roundsman/testing'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import { endRuns } from '../../src/store/endRuns.ts'
 import { openTestQueue } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 const parcel = defineJob({ name: 'parcel' })
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime({ cleared: [] })
 const opened = openForTests(() => openTestQueue(runtime, [parcel]))
-
-beforeEach(() => runtime.clear())
 
 const enqueue = () => opened.client.enqueue(runtime.prisma, parcel, {})
 const take = (limit?: number) => opened.take('parcel', limit)
-const states = async () =>
-  (
-    await runtime.rows<{ state: string }>(
-      `select 'waits' as state from "JobWork" union all
+const states = () =>
+  runtime.column<string>(
+    `select 'waits' as state from "JobWork" union all
        select 'runs' from "JobRunAll" where "status" = 'running' order by 1`,
-    )
-  ).map(({ state }) => state)
+  )
 
 describe('completed work', () => {
   it('leaves the queue, and nothing else does', async () => {

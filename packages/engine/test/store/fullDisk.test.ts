@@ -1,11 +1,11 @@
 // Not quick: waits while the disk is full.
-import { openForTests, waitFor } from '@roundsman/testing'
+import { waitFor } from '@roundsman/testing'
 import { beforeAll, expect, it } from 'vitest'
 import { z } from 'zod'
 import { createJobsClient } from '../../src/client.ts'
 import { defineJob, type RunContext, type TransactionOf } from '../../src/index.ts'
 import { createWorker } from '../../src/worker.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 const PATIENCE = { timeoutMs: 30_000 }
 const PARCELS = 20
@@ -25,7 +25,7 @@ const jobs = [parcel, bell] as const
 
 const GROWING = ['JobWork', 'JobClaim', 'JobRun', 'JobTick', 'Effect']
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 
 beforeAll(() =>
   runtime.rows('create table "Effect" (n int, step int, "runId" uuid, primary key (n, step))'),

@@ -1,18 +1,16 @@
 import { openForTests, waitFor } from '@roundsman/testing'
 import pg from 'pg'
 import { z } from 'zod'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import { openTestQueue } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 const mail = defineJob({ name: 'mail', payload: z.strictObject({ text: z.string().optional() }) })
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime({ cleared: [] })
 const queue = openForTests(() => openTestQueue(runtime, [mail]))
 let hosts: pg.Client[] = []
-
-beforeEach(() => runtime.clear())
 
 afterEach(async () => {
   await Promise.all(hosts.map((host) => host.end()))

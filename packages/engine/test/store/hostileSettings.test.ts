@@ -1,11 +1,11 @@
 // Not quick: starts a worker under each setting.
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
-import { openForTests, waitFor } from '@roundsman/testing'
+import { waitFor } from '@roundsman/testing'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { createJobsClient, getWork } from '../../src/client.ts'
 import { defineJob, nextTick, type RunContext, type TransactionOf } from '../../src/index.ts'
 import { createWorker } from '../../src/worker.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 const sweep = defineJob({
   name: 'sweep',
@@ -13,7 +13,7 @@ const sweep = defineJob({
 })
 const count = defineJob({ name: 'count' })
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 let database: string
 
 beforeAll(async () => {

@@ -1,18 +1,18 @@
 // Not quick: waits until connections that say nothing are given up.
 import { connect, createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'
-import { createPooler, openForTests, waitFor } from '@roundsman/testing'
+import { createPooler, waitFor } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { openDatabase } from '../../src/store/database.ts'
 import { createSchema } from '../../src/store/schema.ts'
 import { createBorrowingRole } from '../createBorrowingRole.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 import { openThroughProxy } from './openThroughProxy.ts'
 
 /** As pools have it, but soon. No answer is given up by a time-out. */
 const SOON = { askAfterMs: 50, answerTimeoutMs: null, statementTimeoutMs: null }
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 
 beforeEach(() => void runtime.lines.splice(0))
 

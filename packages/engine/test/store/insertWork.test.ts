@@ -1,13 +1,10 @@
-import { openForTests } from '@roundsman/testing'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { Envelope } from '../../src/store/envelope.ts'
 import type { Connection } from '../../src/store/database.ts'
 import { insertWork, type WorkToInsert } from '../../src/store/insertWork.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
-const runtime = openForTests(openTestRuntime)
-
-beforeEach(() => runtime.clear())
+const runtime = useTestRuntime({ cleared: [] })
 
 const work = (name: string, more: Partial<WorkToInsert> = {}): WorkToInsert => {
   const { payload = { text: `it's "quoted", {braced} and \\ escaped` } } = more.envelope ?? {}

@@ -1,5 +1,5 @@
 import { openForTests } from '@roundsman/testing'
-import { beforeEach, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { z } from 'zod'
 import { getBulk, listDeadLetters, listWaitingWork, type BulkRequest } from '../../src/client.ts'
 import { carryOnBulk } from '../../src/control/carryOnBulk.ts'
@@ -7,7 +7,7 @@ import { startBulk } from '../../src/control/startBulk.ts'
 import { defineJob } from '../../src/index.ts'
 import { countWaitingWork, groupDeadLetters, groupWaitingWork } from '../../src/internal.ts'
 import { openTestQueue } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 const keyed = (name: string) =>
   defineJob({
@@ -23,10 +23,8 @@ const by = { actor: 'ada@example.com', reason: 'they flood us' }
 /** As text may be that is a part of no address as it is. */
 const ODD = '../a b/ü🎈%2F?#'
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime({ cleared: ['JobAction', 'JobBulk', 'JobBulkPart'] })
 const queue = openForTests(() => openTestQueue(runtime, [sync, bill, letter]))
-beforeEach(() => runtime.clear('JobAction', 'JobBulk', 'JobBulkPart'))
-
 const enqueue = async (job: typeof sync, tenant: string) =>
   (await queue.client.enqueue(runtime.prisma, job, { tenant })).workId
 const list = async (filter: object) =>

@@ -1,9 +1,8 @@
-import { openForTests } from '@roundsman/testing'
 import { expect, it } from 'vitest'
 import { toColumn } from '../../src/store/toColumn.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 
 async function readBack(type: string, values: Parameters<typeof toColumn>[0]) {
   const rows = await runtime.rows<{ value: unknown }>(

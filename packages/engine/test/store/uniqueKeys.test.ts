@@ -1,34 +1,26 @@
 // Not quick: enqueues tens of thousands of pieces.
 import { openForTests, waitFor } from '@roundsman/testing'
-import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import type { JobsClient } from '../../src/client.ts'
 import { defineJob, type EnqueueOptions } from '../../src/index.ts'
 import type { AfterFailure } from '../../src/run/afterFailure.ts'
 import { tryUntilFree } from '../../src/store/takeLocks.ts'
 import { freeUniqueKeys, type KeyPosition } from '../../src/store/uniqueKeys.ts'
 import { openTestQueue, type TestWork } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
+import { countLockWaits } from '../countLockWaits.ts'
 
 const parcel = defineJob({ name: 'parcel' })
 const LONG = { maxWait: 60_000, timeout: 60_000 }
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime({ cleared: [] })
 const opened = openForTests(() => openTestQueue(runtime, [parcel]))
 let client: JobsClient
 beforeAll(() => void ({ client } = opened))
 
-beforeEach(() => runtime.clear())
-
 const keyed = (uniqueKey: string) => ({ payload: {}, options: { uniqueKey } })
 const count = async () => (await runtime.rows('select from "JobWork"')).length
-const keys = async () =>
-  (await runtime.rows<{ key: string }>('select "key" from "JobUnique" order by "key"')).map(
-    ({ key }) => key,
-  )
-const waiting = () =>
-  runtime.rows(
-    `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
-  )
+const keys = () => runtime.column<string>('select "key" from "JobUnique" order by "key"')
 const fail = (work: readonly TestWork[], next: AfterFailure = 'redeliver') =>
   opened.fail(work, { code: 'broken', message: '' }, next)
 const free = (after: KeyPosition | null = null) => freeUniqueKeys(runtime.database, after)
@@ -85,7 +77,7 @@ describe('unique keys', () => {
       const earlier = runtime.prisma.$transaction(async (tx) => {
         const result = await client.enqueue(tx, parcel, {}, { uniqueKey: 'k' })
         later = client.enqueue(runtime.prisma, parcel, {}, { uniqueKey: 'k' })
-        await waitFor(async () => (await waiting()).length === 1)
+        await waitFor(async () => (await countLockWaits(runtime)) === 1)
         if (end !== 'commits') throw new Error('changed my mind')
         return result
       }, LONG)

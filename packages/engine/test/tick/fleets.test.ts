@@ -1,11 +1,11 @@
 // Not quick: takes fleets of workers through drawn ups and downs.
-import { fakeClock, type FakeClock, openForTests } from '@roundsman/testing'
+import { fakeClock, type FakeClock } from '@roundsman/testing'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { defineJob, nextTick, type ScheduledJob } from '../../src/index.ts'
 import { nextTicks } from '../../src/internal.ts'
 import { createScheduler, type Scheduler } from '../../src/tick/scheduler.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 /** What each version of a product defines: other expressions, zones and options, and jobs that come and go. */
 const VERSIONS = [
@@ -104,7 +104,7 @@ interface Row {
   cursor: Date
 }
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 
 it('no due tick of a job that a living worker defines stays undecided, and none is decided twice', async () => {
   expect.hasAssertions()

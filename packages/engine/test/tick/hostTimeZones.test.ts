@@ -1,8 +1,8 @@
-import { fakeClock, openForTests } from '@roundsman/testing'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { fakeClock } from '@roundsman/testing'
+import { describe, expect, it } from 'vitest'
 import { defineJob, type ScheduledJob, type ScheduleOptions } from '../../src/index.ts'
 import { createScheduler, type Scheduler } from '../../src/tick/scheduler.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 import { useSession } from '../useSession.ts'
 
 const MINUTE_MS = 60_000
@@ -14,12 +14,8 @@ const job = (schedule: ScheduleOptions) =>
     schedule: { missed: 'all', overlap: 'allow', ...schedule },
   }) as ScheduledJob
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime({ cleared: ['JobTick', 'JobSchedule'] })
 useSession(runtime, 'test')
-
-beforeEach(async () => {
-  await runtime.clear('JobTick', 'JobSchedule')
-})
 
 async function startScheduler(
   schedule: ScheduleOptions,

@@ -1,12 +1,10 @@
-import { HOLD_RUNS_SQL, openForTests } from '@roundsman/testing'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { HOLD_RUNS_SQL } from '@roundsman/testing'
+import { describe, expect, it } from 'vitest'
 import { isUnfinishedSql } from '../../src/tick/isUnfinished.ts'
 import { insertPieces, type TestPiece } from '../insertPieces.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
-const runtime = openForTests(openTestRuntime)
-beforeEach(() => runtime.clear())
-
+const runtime = useTestRuntime({ cleared: [] })
 /** Whether work of `parcel` is unfinished, whose retries come after two minutes at most. `letter` never has any. */
 async function isUnfinished(): Promise<boolean | undefined> {
   const rows = await runtime.rows<{ name: string; is: boolean }>(

@@ -10,13 +10,14 @@ import {
 } from '../../src/read/listKeyedSchedules.ts'
 import { createKeyedScheduler } from '../../src/tick/keyedScheduler.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
+import { countLockWaits } from '../countLockWaits.ts'
 
 const report = defineJob({ name: 'report', payload: z.looseObject({}) })
 const invoice = defineJob({ name: 'invoice', payload: z.looseObject({}) })
 
-const { runtime, client } = useClientRuntime()
-
-beforeEach(() => runtime.clear('JobKeyedSchedule', 'JobKeyedTick', 'JobAction'))
+const { runtime, client } = useClientRuntime({
+  cleared: ['JobKeyedSchedule', 'JobKeyedTick', 'JobAction'],
+})
 
 type SchedulerOptions = Parameters<typeof createKeyedScheduler>[0]
 const createScheduler = (more: Partial<SchedulerOptions> = {}) =>
@@ -152,9 +153,6 @@ describe('a backfill', () => {
   })
 })
 
-const WAITING_SQL = `
-  select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
-
 describe('overlap', () => {
   it('counts work that was enqueued while a deletion waited for its transaction', async () => {
     await client.schedules.upsert(null, report, { key: 'one', cron: '0 * * * *' })
@@ -165,7 +163,7 @@ describe('overlap', () => {
       await other.query('begin')
       await client.schedules.trigger(other, report, 'one', by)
       const deletion = client.schedules.delete(null, report, 'one', by)
-      await waitFor(async () => (await runtime.rows(WAITING_SQL)).length)
+      await waitFor(() => countLockWaits(runtime))
       await other.query('commit')
       await deletion
     } finally {

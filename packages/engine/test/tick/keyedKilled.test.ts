@@ -17,7 +17,7 @@ const PROCESS = new URL('../fixtures/keyedProcess.ts', import.meta.url).pathname
 
 const { runtime, client } = useClientRuntime()
 const count = async (sql: string) =>
-  (await runtime.rows<{ n: number }>(`select count(*)::int as n from ${sql}`))[0]?.n ?? 0
+  (await runtime.column<number>(`select count(*)::int as n from ${sql}`))[0] ?? 0
 
 /** Due once a minute, at a second that each version of an entry has for itself. */
 const entry = (n: number, change: number) => ({

@@ -17,6 +17,7 @@ import { containedLog } from '../../src/store/containedLog.ts'
 import type { PlainTransaction } from '../fixtures/plainClient.ts'
 import { useOwnDatabase } from '../useOwnDatabase.ts'
 import { usePlainClient } from '../usePlainClient.ts'
+import { countLockWaits } from '../countLockWaits.ts'
 
 /** A Thursday. On the 25th the clocks of Europe are set back. */
 const START = new Date('2026-10-22T12:00:30.000Z')
@@ -369,12 +370,7 @@ describe('a change', () => {
     await client.$transaction(async (tx) => {
       await schedules.delete(tx, report, 'tenant-2', by)
       made = schedules.upsertMany(client, report, [hourly({ ifVersion: 0 }), weekly(2)])
-      await waitFor(async () => {
-        const blocked = await rows(
-          `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
-        )
-        return blocked.length > 0
-      })
+      await waitFor(() => countLockWaits({ rows }))
     })
     const versions = (await made)?.map(({ version }) => version)
     expect(versions).toEqual([4, 4])

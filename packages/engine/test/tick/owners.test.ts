@@ -1,10 +1,10 @@
 // Not quick: starts two or three workers in each test.
 import { fakeClock, waitFor } from '@roundsman/testing'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { getJobHealth, listProblems } from '../../src/client.ts'
 import { defineJob, reschedule, type Job } from '../../src/index.ts'
-import { createWorker, type Worker } from '../../src/worker.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
+import { startTestWorker } from '../startTestWorker.ts'
 
 /** The same job, as versions of the code or overrides of the environment define it. */
 const sweepAt = (cron: string) =>
@@ -20,24 +20,14 @@ const daily = defineJob({ name: 'daily', schedule: { cron: '0 3 * * *' } })
 const by = { actor: 'somebody', reason: 'a test' }
 const clock = fakeClock('2026-05-03T10:30:00Z')
 
-const { runtime, client } = useClientRuntime()
-const workers: Worker[] = []
+const { runtime, client } = useClientRuntime({ cleared: ['JobTick', 'JobSchedule', 'JobAction'] })
 
-beforeEach(async () => {
-  await runtime.clear('JobTick', 'JobSchedule', 'JobAction')
-  clock.set('2026-05-03T10:30:00Z')
-  runtime.lines.length = 0
-})
-
-afterEach(async () => {
-  await Promise.all(workers.splice(0).map((worker) => worker.stop()))
-})
+beforeEach(() => clock.set('2026-05-03T10:30:00Z'))
 
 /** Starts a worker. Its seconds pass when the test says so. */
 async function startWorker(job: Job, ...others: Job[]) {
   let onSecond = () => undefined as void
-  const worker = createWorker({
-    ...runtime.workerOptions,
+  const worker = await startTestWorker(runtime, {
     jobs: [job, ...others],
     handlers: { sweep: async () => undefined, daily: async () => undefined },
     now: clock.now,
@@ -46,8 +36,6 @@ async function startWorker(job: Job, ...others: Job[]) {
       return { stop: () => undefined }
     },
   })
-  workers.push(worker)
-  await worker.start()
   return {
     isReady: () => worker.isReady(),
     stop: () => worker.stop(),
@@ -64,12 +52,10 @@ async function startWorker(job: Job, ...others: Job[]) {
   }
 }
 
-const ticks = async () =>
-  (
-    await runtime.rows<{ at: string }>(
-      `select to_char("scheduledFor" at time zone 'UTC', 'HH24:MI') as at from "JobTick" order by "scheduledFor"`,
-    )
-  ).map(({ at }) => at)
+const ticks = () =>
+  runtime.column<string>(
+    `select to_char("scheduledFor" at time zone 'UTC', 'HH24:MI') as at from "JobTick" order by "scheduledFor"`,
+  )
 const isDecided = (time: string) => async () => (await ticks()).includes(time)
 const health = async (job: Job) => (await getJobHealth(client.reader, [job], clock.now())).problems
 
@@ -169,10 +155,7 @@ describe('a worker whose schedule another one has registered otherwise', () => {
 
 describe('of workers that define a schedule differently, the one that started last decides', () => {
   const halfPast = sweepAt('30 * * * *')
-  const definition = async () =>
-    (await runtime.rows<{ cron: string }>('select "cron" from "JobSchedule"')).map(
-      ({ cron }) => cron,
-    )
+  const definition = () => runtime.column<string>('select "cron" from "JobSchedule"')
 
   it('also after somebody has deleted the row', async () => {
     const worker = await startWorker(hourly)

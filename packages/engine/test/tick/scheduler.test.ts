@@ -1,47 +1,48 @@
 // Not quick: waits for locks until the scheduler gives way.
-import { fakeClock, HOLD_RUNS_SQL, openForTests, waitFor } from '@roundsman/testing'
+import { fakeClock, HOLD_RUNS_SQL, waitFor } from '@roundsman/testing'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { defineJob, type ScheduledJob, type ScheduleOptions } from '../../src/index.ts'
 import { sqlOf, type Connection, type Database } from '../../src/store/database.ts'
-import type { Clock } from '../../src/tick/clock.ts'
 import { createScheduler, type Scheduler } from '../../src/tick/scheduler.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 import { useSession } from '../useSession.ts'
+import { countLockWaits, LOOKED_FOR_DEADLOCK_MS } from '../countLockWaits.ts'
+import { noClock } from '../fixtures/noClock.ts'
 
 const job = (options: Partial<ScheduleOptions> = {}, name = 'sweep') =>
   defineJob({ name, schedule: { cron: '* * * * *', ...options } }) as ScheduledJob
 
 const START = '2026-05-01T12:00:30Z'
-const silent: Clock = () => ({ stop: () => undefined })
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime({ cleared: ['JobTick', 'JobSchedule'] })
 useSession(runtime, 'test')
+const clock = fakeClock(START)
 
 beforeEach(async () => {
-  await runtime.clear('JobTick', 'JobSchedule')
+  clock.set(START)
   await runtime.rows(`update "JobWorker" set "schedules" = '{}'`)
 })
 
 interface SchedulerSetup {
   jobs?: ScheduledJob[]
+  now?: () => Date
   workerId?: string
   database?: Database
   onTick?: (name: string) => void
 }
 
-async function startScheduler(now: () => Date, setup: SchedulerSetup = {}): Promise<Scheduler> {
-  const { jobs = [job()], workerId = 'w1', database = runtime.database } = setup
-  const scheduler = createScheduler({
-    jobs,
-    database,
-    workerId,
-    log: runtime.log,
-    now,
-    clock: silent,
-    ...(setup.onTick && { onTick: setup.onTick }),
-  })
+async function startScheduler(setup: SchedulerSetup = {}): Promise<Scheduler> {
+  const { database, log } = runtime
+  const defaults = { jobs: [job()], database, workerId: 'w1', log, now: clock.now, clock: noClock }
+  const scheduler = createScheduler({ ...defaults, ...setup })
   await scheduler.start()
   return scheduler
+}
+
+/** Has schedulers look at this time of the day, one after the other. */
+async function wakeAt(time: string, ...schedulers: Scheduler[]): Promise<void> {
+  clock.set(`2026-05-01T${time}Z`)
+  for (const scheduler of schedulers) await scheduler.wake()
 }
 
 /** Counts the statements that the database is sent, without those that begin and end transactions. */
@@ -85,10 +86,7 @@ const ledger = async () =>
     )
   ).map(({ scheduledFor, outcome }) => `${scheduledFor.toISOString().slice(11, 19)} ${outcome}`)
 
-const names = async () =>
-  (await runtime.rows<{ name: string }>('select "name" from "JobTick" order by "name"')).map(
-    ({ name }) => name,
-  )
+const names = () => runtime.column<string>('select "name" from "JobTick" order by "name"')
 
 const enqueued = async () =>
   (
@@ -99,14 +97,12 @@ const enqueued = async () =>
 
 describe('scheduler', () => {
   it('writes a due tick into the ledger and its work into the queue', async () => {
-    const clock = fakeClock(START)
-    const scheduler = await startScheduler(clock.now)
+    const scheduler = await startScheduler()
 
     await scheduler.wake()
     expect(await ledger()).toEqual([])
 
-    clock.set('2026-05-01T12:01:00Z')
-    await scheduler.wake()
+    await wakeAt('12:01:00', scheduler)
     await scheduler.wake()
 
     expect(await ledger()).toEqual(['12:01:00 enqueued'])
@@ -114,10 +110,8 @@ describe('scheduler', () => {
   })
 
   it('the ledger names the work that the tick became', async () => {
-    const clock = fakeClock(START)
-    const scheduler = await startScheduler(clock.now)
-    clock.set('2026-05-01T12:01:00Z')
-    await scheduler.wake()
+    const scheduler = await startScheduler()
+    await wakeAt('12:01:00', scheduler)
 
     const [row] = await runtime.rows(
       'select tick."workId" = job.id as same, tick."workerId" from "JobTick" tick, "JobWork" job',
@@ -126,9 +120,8 @@ describe('scheduler', () => {
   })
 
   it('several workers decide the same tick once', async () => {
-    const clock = fakeClock(START)
     const workers = await Promise.all(
-      ['w1', 'w2', 'w3', 'w4'].map((workerId) => startScheduler(clock.now, { workerId })),
+      ['w1', 'w2', 'w3', 'w4'].map((workerId) => startScheduler({ workerId })),
     )
     for (let minute = 1; minute <= 10; minute++) {
       clock.advance(60_000)
@@ -142,24 +135,20 @@ describe('scheduler', () => {
   })
 
   it('a worker that lost a tick goes on with the next one', async () => {
-    const clock = fakeClock(START)
-    const first = await startScheduler(clock.now, { workerId: 'w1' })
-    const second = await startScheduler(clock.now, { workerId: 'w2' })
-    clock.set('2026-05-01T12:01:00Z')
-    await first.wake()
+    const first = await startScheduler({ workerId: 'w1' })
+    const second = await startScheduler({ workerId: 'w2' })
+    await wakeAt('12:01:00', first)
     await second.wake()
     await runtime.rows('delete from "JobWork"')
-    clock.set('2026-05-01T12:02:00Z')
-    await second.wake()
+    await wakeAt('12:02:00', second)
 
     expect(await ledger()).toEqual(['12:01:00 enqueued', '12:02:00 enqueued'])
   })
 
   it('ticks that nobody was there for are in the ledger, and one run makes up for them', async () => {
-    const clock = fakeClock(START)
-    await startScheduler(clock.now)
+    await startScheduler()
     clock.set('2026-05-01T12:04:10Z')
-    const restarted = await startScheduler(clock.now, { workerId: 'w2' })
+    const restarted = await startScheduler({ workerId: 'w2' })
     await restarted.wake()
 
     expect(await ledger()).toEqual([
@@ -172,26 +161,21 @@ describe('scheduler', () => {
   })
 
   it('a new schedule starts from now, and so does one that was changed', async () => {
-    const clock = fakeClock(START)
-    await startScheduler(clock.now)
+    await startScheduler()
     clock.set('2026-05-01T18:00:10Z')
-    const changed = await startScheduler(clock.now, { jobs: [job({ cron: '*/5 * * * *' })] })
+    const changed = await startScheduler({ jobs: [job({ cron: '*/5 * * * *' })] })
     await changed.wake()
     expect(await ledger()).toEqual([])
 
-    clock.set('2026-05-01T18:05:00Z')
-    await changed.wake()
+    await wakeAt('18:05:00', changed)
     expect(await ledger()).toEqual(['18:05:00 enqueued'])
   })
 
   it('a worker with an outdated schedule leaves the job to the newer one', async () => {
-    const clock = fakeClock(START)
-    const outdated = await startScheduler(clock.now)
-    await startScheduler(clock.now, { jobs: [job({ cron: '0 * * * *' })], workerId: 'test' })
-    clock.set('2026-05-01T12:01:00Z')
-    await outdated.wake()
-    clock.set('2026-05-01T12:02:00Z')
-    await outdated.wake()
+    const outdated = await startScheduler()
+    await startScheduler({ jobs: [job({ cron: '0 * * * *' })], workerId: 'test' })
+    await wakeAt('12:01:00', outdated)
+    await wakeAt('12:02:00', outdated)
 
     expect(await ledger()).toEqual([])
   })
@@ -199,23 +183,20 @@ describe('scheduler', () => {
   it.each([{ cron: '30 * * * *' }, { timeZone: 'Asia/Kolkata' }])(
     'a worker with an outdated schedule claims nothing before it has seen the newer one, %j',
     async (newer) => {
-      const clock = fakeClock(START)
       const cron = '0 * * * *'
-      const outdated = await startScheduler(clock.now, { jobs: [job({ cron, timeZone: 'UTC' })] })
+      const outdated = await startScheduler({ jobs: [job({ cron, timeZone: 'UTC' })] })
       // Its cursor stands where the outdated worker has seen it.
       const jobs = [job({ cron, timeZone: 'UTC', ...newer })]
-      await startScheduler(clock.now, { jobs, workerId: 'test' })
-      clock.set('2026-05-01T13:00:00Z')
-      await outdated.wake()
+      await startScheduler({ jobs, workerId: 'test' })
+      await wakeAt('13:00:00', outdated)
 
       expect(await ledger()).toEqual([])
     },
   )
 
   it('does not wait for a schedule that another worker is deciding, and decides the others', async () => {
-    const clock = fakeClock(START)
     const told: string[] = []
-    const scheduler = await startScheduler(clock.now, {
+    const scheduler = await startScheduler({
       jobs: [job(), job({}, 'other')],
       onTick: (name) => void told.push(name),
     })
@@ -232,46 +213,37 @@ describe('scheduler', () => {
   })
 
   it('skips a tick while an earlier run has not ended, whoever started it', async () => {
-    const clock = fakeClock(START)
-    const scheduler = await startScheduler(clock.now)
+    const scheduler = await startScheduler()
     await runtime.rows(
       `insert into "JobRun" ("id", "name", "trigger", "workerId") values (gen_random_uuid(), 'sweep', 'cli', 'somebody')`,
     )
     await runtime.rows(HOLD_RUNS_SQL)
-    clock.set('2026-05-01T12:01:00Z')
-    await scheduler.wake()
+    await wakeAt('12:01:00', scheduler)
     await runtime.rows('truncate "JobRun", "JobClaim"')
-    clock.set('2026-05-01T12:02:00Z')
-    await scheduler.wake()
-    clock.set('2026-05-01T12:03:00Z')
-    await scheduler.wake()
+    await wakeAt('12:02:00', scheduler)
+    await wakeAt('12:03:00', scheduler)
 
     expect(await ledger()).toEqual(['12:01:00 skipped', '12:02:00 enqueued', '12:03:00 skipped'])
   })
 
   it('records what was due while the schedule was paused', async () => {
-    const clock = fakeClock(START)
-    const scheduler = await startScheduler(clock.now)
+    const scheduler = await startScheduler()
     await runtime.rows('update "JobSchedule" set "pausedAt" = now()')
-    clock.set('2026-05-01T12:02:00Z')
-    await scheduler.wake()
+    await wakeAt('12:02:00', scheduler)
     await runtime.rows('update "JobSchedule" set "pausedAt" = null')
-    clock.set('2026-05-01T12:03:00Z')
-    await scheduler.wake()
+    await wakeAt('12:03:00', scheduler)
 
     expect(await ledger()).toEqual(['12:01:00 skipped', '12:02:00 skipped', '12:03:00 enqueued'])
   })
 
   it('writes neither ledger nor queue when sending fails, and makes up for it', async () => {
-    const clock = fakeClock(START)
     let isBroken = true
-    const scheduler = await startScheduler(clock.now, {
+    const scheduler = await startScheduler({
       database: afterInsert(() => {
         if (isBroken) throw new Error('connection lost')
       }),
     })
-    clock.set('2026-05-01T12:01:00Z')
-    await scheduler.wake()
+    await wakeAt('12:01:00', scheduler)
     expect([await ledger(), await enqueued()]).toEqual([[], []])
 
     isBroken = false
@@ -285,24 +257,15 @@ describe('scheduler', () => {
     async function untilLookedFor(work: Promise<void>): Promise<void> {
       let isOver = false
       void work.finally(() => (isOver = true))
-      await waitFor(
-        async () => {
-          const waiting = await runtime.rows(
-            `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
-             and clock_timestamp() - query_start > interval '1.2 seconds'`,
-          )
-          return isOver || waiting.length > 0
-        },
-        { intervalMs: 20 },
-      )
+      const longerThanMs = LOOKED_FOR_DEADLOCK_MS
+      await waitFor(async () => isOver || (await countLockWaits(runtime, { longerThanMs })))
     }
     const insertSchedule = (name: string) =>
       `insert into "JobSchedule" ("name", "cron", "timeZone", "cursor") values ('${name}', '* * * * *', 'UTC', '${START}') on conflict do nothing`
 
     it('it holds up its own ticks, and no other', async () => {
       const lock = `insert into "JobTick" ("name", "scheduledFor", "outcome", "workerId") values ('sweep', '2026-05-01T12:01:00Z', 'missed', 'w')`
-      const clock = fakeClock(START)
-      const scheduler = await startScheduler(clock.now, { jobs })
+      const scheduler = await startScheduler({ jobs })
       clock.set('2026-05-01T12:01:00Z')
       await runtime.database.transaction(async (tx) => {
         await tx.query(lock)
@@ -314,8 +277,7 @@ describe('scheduler', () => {
     })
 
     it('its own transaction never fails as a deadlock', async () => {
-      const clock = fakeClock(START)
-      const scheduler = await startScheduler(clock.now, { jobs })
+      const scheduler = await startScheduler({ jobs })
       clock.set('2026-05-01T12:01:00Z')
       await runtime.database.transaction(async (tx) => {
         await tx.query('lock table "JobTick" in share mode')
@@ -329,8 +291,7 @@ describe('scheduler', () => {
     })
 
     it('its own transaction never fails as a deadlock when it inserts deleted schedules', async () => {
-      const clock = fakeClock(START)
-      const scheduler = await startScheduler(clock.now, { jobs })
+      const scheduler = await startScheduler({ jobs })
       await runtime.rows('delete from "JobSchedule"')
       clock.set('2026-05-01T12:01:00Z')
       await runtime.database.transaction(async (tx) => {
@@ -345,27 +306,23 @@ describe('scheduler', () => {
     })
 
     it('a locked list of workers stops no tick', async () => {
-      const clock = fakeClock(START)
-      const scheduler = await startScheduler(clock.now, { jobs })
+      const scheduler = await startScheduler({ jobs })
       await runtime.database.transaction(async (tx) => {
         await tx.query('lock table "JobWorker" in share mode')
         for (let second = 0; second < 60; second++) await scheduler.wake()
-        clock.set('2026-05-01T12:01:00Z')
-        await scheduler.wake()
+        await wakeAt('12:01:00', scheduler)
         expect(await names()).toEqual(['other', 'sweep'])
       })
     })
   })
 
   it('sends no tick again when a cursor was set back', async () => {
-    const clock = fakeClock(START)
-    const scheduler = await startScheduler(clock.now)
-    clock.set('2026-05-01T12:01:00Z')
-    await scheduler.wake()
+    const scheduler = await startScheduler()
+    await wakeAt('12:01:00', scheduler)
     await runtime.rows('delete from "JobWork"')
     await runtime.rows(`update "JobSchedule" set "cursor" = '2026-05-01T12:00:30Z'`)
     clock.set('2026-05-01T12:02:00Z')
-    const second = await startScheduler(clock.now, {
+    const second = await startScheduler({
       workerId: 'w2',
       jobs: [job({ missed: 'all', overlap: 'allow' })],
     })
@@ -392,16 +349,13 @@ describe('scheduler', () => {
       runtime.lines.filter(({ msg }) => String(msg).includes('an impossible cursor'))
 
     it('keeps no other schedule from going on, and its own goes on where the ledger ends', async () => {
-      const clock = fakeClock(START)
-      const scheduler = await startScheduler(clock.now, { jobs })
-      clock.set('2026-05-01T12:01:00Z')
-      await scheduler.wake()
+      const scheduler = await startScheduler({ jobs })
+      await wakeAt('12:01:00', scheduler)
       expect(await names()).toEqual(['other', 'sweep'])
       await set()
       runtime.lines.length = 0
 
-      clock.set('2026-05-01T12:04:00Z')
-      await scheduler.wake()
+      await wakeAt('12:04:00', scheduler)
       await scheduler.wake()
       expect(lines()).toMatchObject([{ level: 50, name: 'sweep' }])
       const minutes = ['12:01:00', '12:02:00', '12:03:00', '12:04:00']
@@ -409,17 +363,15 @@ describe('scheduler', () => {
     })
 
     it('keeps no worker from starting', async () => {
-      const clock = fakeClock(START)
-      await startScheduler(clock.now, { jobs })
+      await startScheduler({ jobs })
       await runtime.rows('delete from "JobTick"')
       await set()
       runtime.lines.length = 0
 
       clock.set('2026-05-01T12:05:30Z')
-      const scheduler = await startScheduler(clock.now, { jobs })
+      const scheduler = await startScheduler({ jobs })
       expect(lines()).toMatchObject([{ level: 50, name: 'sweep' }])
-      clock.set('2026-05-01T12:06:00Z')
-      await scheduler.wake()
+      await wakeAt('12:06:00', scheduler)
       const [sweep] = await runtime.rows<{ at: Date[] }>(
         `select array_agg("scheduledFor") as at from "JobTick" where "name" = 'sweep'`,
       )
@@ -428,21 +380,18 @@ describe('scheduler', () => {
   })
 
   it('a worker whose clock is behind registers a change from where the ledger ends', async () => {
-    const [clock, slow] = [fakeClock(START), fakeClock(START)]
-    const hourly = await startScheduler(clock.now, { jobs: [job({ cron: '0 * * * *' })] })
-    clock.set('2026-05-01T13:00:00Z')
-    await hourly.wake()
+    const slow = fakeClock(START)
+    const hourly = await startScheduler({ jobs: [job({ cron: '0 * * * *' })] })
+    await wakeAt('13:00:00', hourly)
     const jobs = [job({ cron: '*/20 * * * *', overlap: 'allow' })]
-    await startScheduler(slow.now, { jobs, workerId: 'slow' })
-    const other = await startScheduler(clock.now, { jobs, workerId: 'w2' })
-    clock.set('2026-05-01T13:20:00Z')
-    await other.wake()
+    await startScheduler({ jobs, workerId: 'slow', now: slow.now })
+    const other = await startScheduler({ jobs, workerId: 'w2' })
+    await wakeAt('13:20:00', other)
     expect(await ledger()).toEqual(['13:00:00 enqueued', '13:20:00 enqueued'])
   })
 
   it('an impossible cursor goes on after the latest tick, in whatever order the ledger was written', async () => {
-    const clock = fakeClock(START)
-    const scheduler = await startScheduler(clock.now)
+    const scheduler = await startScheduler()
     await runtime.rows(
       `insert into "JobTick" ("name", "scheduledFor", "outcome", "workerId", "count", "through") values
          ('sweep', '2026-05-01T12:02:00Z', 'enqueued', 'w', 1, null),
@@ -450,8 +399,7 @@ describe('scheduler', () => {
          ('sweep', '2026-05-01T12:01:00Z', 'enqueued', 'w', 1, null)`,
     )
     await runtime.rows(`update "JobSchedule" set "cursor" = 'infinity'`)
-    clock.set('2026-05-01T12:06:00Z')
-    await scheduler.wake()
+    await wakeAt('12:06:00', scheduler)
     await scheduler.wake()
     expect(await ledger()).toEqual([
       '12:01:00 enqueued',
@@ -462,12 +410,11 @@ describe('scheduler', () => {
   })
 
   it('a worker that stops waits for the round under way, and says that it decides no more', async () => {
-    const clock = fakeClock(START)
     const gate = Promise.withResolvers<void>()
     const sending = Promise.withResolvers<void>()
     const told = async () =>
       await runtime.rows(`select "schedules" from "JobWorker" where "id" = 'test'`)
-    const scheduler = await startScheduler(clock.now, {
+    const scheduler = await startScheduler({
       workerId: 'test',
       database: afterInsert(async () => {
         sending.resolve()
@@ -488,8 +435,8 @@ describe('scheduler', () => {
   })
 
   it('a worker whose clock is ahead of the database decides nothing that is not due there', async () => {
-    const clock = fakeClock(new Date().toISOString())
-    const scheduler = await startScheduler(clock.now, { jobs: [job({ cron: '* * * * * *' })] })
+    clock.set(new Date())
+    const scheduler = await startScheduler({ jobs: [job({ cron: '* * * * * *' })] })
     clock.advance(3_600_000)
     await scheduler.wake()
     await waitFor(async () => {
@@ -507,22 +454,22 @@ describe('scheduler', () => {
     const tick = new Date(Math.floor(Date.now() / 60_000) * 60_000 - 2 * 3_600_000)
     const [month, day] = [tick.getUTCMonth() + 1, tick.getUTCDate()]
     const cron = `${tick.getUTCMinutes()} ${tick.getUTCHours()} ${day} ${month} *`
-    const clock = fakeClock(new Date(tick.getTime() - 60_000).toISOString())
-    const scheduler = await startScheduler(clock.now, {
+    clock.set(new Date(tick.getTime() - 60_000))
+    const scheduler = await startScheduler({
       jobs: [job({ cron, timeZone: 'UTC', catchUpMs: 2.5 * 3_600_000 })],
     })
-    clock.set(new Date(Date.now() + 3_600_000).toISOString())
+    clock.set(new Date(Date.now() + 3_600_000))
     await scheduler.wake()
     expect(await ledger()).toEqual([`${tick.toISOString().slice(11, 19)} enqueued`])
   })
 
   it('a worker that has seen that its clock is ahead asks for the time before it claims', async () => {
     const at = (hours: number) => new Date(Date.now() + hours * 3_600_000)
-    const clock = fakeClock(at(-2).toISOString())
+    clock.set(at(-2))
     const counting = countStatements()
     const cron = `${(at(0).getUTCMinutes() + 30) % 60} * * * *`
-    const scheduler = await startScheduler(clock.now, { jobs: [job({ cron })], database: counting })
-    clock.set(at(2).toISOString())
+    const scheduler = await startScheduler({ jobs: [job({ cron })], database: counting })
+    clock.set(at(2))
     await scheduler.wake()
     expect(await ledger()).toEqual([])
     await scheduler.wake()
@@ -534,7 +481,7 @@ describe('scheduler', () => {
   })
 
   it('a worker whose clock is ahead registers no later than at the time of the database', async () => {
-    await startScheduler(() => new Date(Date.now() + 86_400_000))
+    await startScheduler({ now: () => new Date(Date.now() + 86_400_000) })
     const [row] = await runtime.rows(
       `select "cursor" > clock_timestamp() + interval '1 second' as cursor, "updatedAt" > clock_timestamp() + interval '1 second' as "updatedAt"
        from "JobSchedule"`,
@@ -545,7 +492,7 @@ describe('scheduler', () => {
   it('a worker whose machine is behind starts a new schedule at the time of the database', async () => {
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() - 600_000 })
     try {
-      await startScheduler(() => new Date())
+      await startScheduler({ now: () => new Date() })
     } finally {
       vi.useRealTimers()
     }
@@ -557,21 +504,19 @@ describe('scheduler', () => {
 
   it('a worker that is ahead of the database by a part of the lead it may have is not held back', async () => {
     const started = new Date()
-    const clock = fakeClock(started.toISOString())
-    const scheduler = await startScheduler(clock.now, { jobs: [job({ cron: '* * * * * *' })] })
-    clock.set(new Date(Math.floor(started.getTime() / 1000) * 1000 + 1000).toISOString())
+    clock.set(started)
+    const scheduler = await startScheduler({ jobs: [job({ cron: '* * * * * *' })] })
+    clock.set(new Date(Math.floor(started.getTime() / 1000) * 1000 + 1000))
     await scheduler.wake()
     expect(await ledger()).toHaveLength(1)
   })
 
   it('finds every tick when it wakes late, and when it wakes for each', async () => {
-    const clock = fakeClock(START)
-    const scheduler = await startScheduler(clock.now, {
+    const scheduler = await startScheduler({
       jobs: [job({ cron: '*/2 * * * *', missed: 'all', overlap: 'allow' })],
     })
     for (const at of ['12:02:00', '12:03:00', '12:04:00', '12:09:30', '12:10:00']) {
-      clock.set(`2026-05-01T${at}Z`)
-      await scheduler.wake()
+      await wakeAt(at, scheduler)
     }
     expect(await ledger()).toEqual(
       ['02', '04', '06', '08', '10'].map((minute) => `12:${minute}:00 enqueued`),
@@ -580,11 +525,9 @@ describe('scheduler', () => {
 
   it('a worker whose clock is behind never moves a schedule back', async () => {
     const slow = fakeClock(START)
-    const fast = fakeClock(START)
-    const behind = await startScheduler(slow.now, { workerId: 'behind' })
-    const ahead = await startScheduler(fast.now, { workerId: 'ahead' })
-    fast.set('2026-05-01T12:03:00Z')
-    await ahead.wake()
+    const behind = await startScheduler({ now: slow.now, workerId: 'behind' })
+    const ahead = await startScheduler({ workerId: 'ahead' })
+    await wakeAt('12:03:00', ahead)
     slow.set('2026-05-01T12:01:00Z')
     await behind.wake()
 
@@ -593,56 +536,46 @@ describe('scheduler', () => {
   })
 
   it('an idle second costs no query', async () => {
-    const clock = fakeClock(START)
-    let queries = 0
-    const counting: Database = {
-      ...runtime.database,
-      query: (...args) => (queries++, runtime.database.query(...args)) as never,
-      transaction: (work) => (queries++, runtime.database.transaction(work)),
-    }
-    const scheduler = await startScheduler(clock.now, { database: counting })
-    const atStart = queries
+    const counting = countStatements()
+    const scheduler = await startScheduler({ database: counting })
+    const atStart = counting.count
     for (let second = 0; second < 29; second++) {
       clock.advance(1_000)
       await scheduler.wake()
     }
-    expect(queries).toBe(atStart)
+    expect(counting.count).toBe(atStart)
 
     clock.advance(1_000)
     await scheduler.wake()
-    expect(queries).toBeGreaterThan(atStart)
+    expect(counting.count).toBeGreaterThan(atStart)
   })
 
   it('decides many jobs that are due at the same second in one transaction', async () => {
-    const clock = fakeClock(START)
     let transactions = 0
     const counting: Database = {
       ...runtime.database,
       transaction: (work) => (transactions++, runtime.database.transaction(work)),
     }
-    const scheduler = await startScheduler(clock.now, {
+    const scheduler = await startScheduler({
       jobs: [job(), job({}, 'other')],
       database: counting,
     })
     transactions = 0
-    clock.set('2026-05-01T12:01:00Z')
-    await scheduler.wake()
+    await wakeAt('12:01:00', scheduler)
 
     expect(transactions).toBe(1)
     expect(await ledger()).toEqual(['12:01:00 enqueued', '12:01:00 enqueued'])
   })
 
   it('sends as many statements for many jobs as for one', async () => {
-    const clock = fakeClock(START)
     const [one, many] = [countStatements(), countStatements()]
-    const alone = await startScheduler(clock.now, { jobs: [job({}, 'third')], database: one })
-    const both = await startScheduler(clock.now, {
+    const alone = await startScheduler({ jobs: [job({}, 'third')], database: one })
+    const both = await startScheduler({
       jobs: [job(), job({}, 'other')],
       database: many,
     })
     ;[one.count, many.count] = [0, 0]
-    clock.set('2026-05-01T12:01:00Z')
-    await alone.wake()
+    await wakeAt('12:01:00', alone)
     await both.wake()
 
     expect(await ledger()).toHaveLength(3)
@@ -652,15 +585,13 @@ describe('scheduler', () => {
   })
 
   it('leaves a tick to whoever decided the last one, and decides it when that one is gone', async () => {
-    const clock = fakeClock(START)
     const counting = countStatements()
-    const winner = await startScheduler(clock.now, { workerId: 'winner' })
-    const other = await startScheduler(clock.now, { workerId: 'other', database: counting })
+    const winner = await startScheduler({ workerId: 'winner' })
+    const other = await startScheduler({ workerId: 'other', database: counting })
     const decideAt = async (time: string, ...schedulers: Scheduler[]) => {
       await runtime.rows('delete from "JobWork"')
       counting.count = 0
-      clock.set(`2026-05-01T${time}Z`)
-      for (const scheduler of schedulers) await scheduler.wake()
+      await wakeAt(time, ...schedulers)
       return counting.count
     }
     // It tries, and looks.
@@ -679,15 +610,14 @@ describe('scheduler', () => {
   })
 
   it('covers each second of a month in which nobody was there, counts up to ten thousand, and decides what is not behind before it', async () => {
-    const clock = fakeClock(START)
     const jobs = [job({ cron: '* * * * * *' }), job({ cron: '0 * * * *' }, 'other')]
-    await startScheduler(clock.now, { jobs })
+    await startScheduler({ jobs })
     clock.set('2026-05-31T12:00:30Z')
     await runtime.rows(
       `update "JobSchedule" set "cursor" = '2026-05-31T11:30:00Z' where "name" = 'other'`,
     )
     const decided: string[] = []
-    const restarted = await startScheduler(clock.now, {
+    const restarted = await startScheduler({
       jobs,
       workerId: 'w2',
       onTick: (name) => decided.push(name),

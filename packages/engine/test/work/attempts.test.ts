@@ -1,7 +1,7 @@
 // Not quick: uses up attempts in many orders.
 import fc from 'fast-check'
 import { openForTests } from '@roundsman/testing'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { listDeadLetters } from '../../src/client.ts'
 import { defineJob, type Job } from '../../src/index.ts'
 import type { AfterFailure } from '../../src/run/afterFailure.ts'
@@ -9,8 +9,8 @@ import type { Database } from '../../src/store/database.ts'
 import { placeDue } from '../../src/store/looks.ts'
 import { createClaimer, type Claimer } from '../../src/work/claimer.ts'
 import { openTestQueue, toTestWork, type TestWork } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
-import { textOf } from '../startTestLanes.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
+import { interceptQueries, isClaim } from '../interceptQueries.ts'
 
 const LIMIT = 2
 const parcel = defineJob({
@@ -20,12 +20,8 @@ const parcel = defineJob({
 })
 const letter = defineJob({ name: 'letter', timeoutMs: 60_000 })
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime({ cleared: ['JobAction'] })
 const opened = openForTests(() => openTestQueue(runtime, [parcel, letter]))
-
-beforeEach(async () => {
-  await runtime.clear('JobAction')
-})
 
 const enqueue = (job: typeof parcel | typeof letter = parcel) =>
   runtime.prisma.$transaction((tx) => opened.client.enqueue(tx, job, {}))
@@ -116,14 +112,12 @@ describe('attempts', () => {
     await enqueue()
     await fail((await opened.take('parcel'))[0]!, 'retry')
     await placeDue(runtime.database, ['parcel'])
-    const { work } = await openClaimer({
-      ...runtime.database,
-      async query(statement, values) {
-        const answer = await runtime.database.query(statement, values)
-        if (textOf(statement).includes('delete from "JobWork"')) throw new Error('connection lost')
-        return answer as never
-      },
-    }).claim(parcel, 1)
+    const losing = interceptQueries(runtime.database, async (carryOut, statement) => {
+      const answer = await carryOut()
+      if (isClaim(statement)) throw new Error('connection lost')
+      return answer
+    })
+    const { work } = await openClaimer(losing).claim(parcel, 1)
     expect(work).toMatchObject([{ run: { attempt: 2, retriesLeft: LIMIT - 1 } }])
   })
 

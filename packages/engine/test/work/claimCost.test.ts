@@ -10,7 +10,7 @@ import { createSchema } from '../../src/store/schema.ts'
 import { createClaimer } from '../../src/work/claimer.ts'
 import { createFloors } from '../../src/work/floors.ts'
 import { openTestQueue, toTestWork } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 const echo = defineJob({ name: 'echo' })
 /** Of a million it is the same in small. */
@@ -21,7 +21,7 @@ const AT_ONCE = 1_000
 /** PostgreSQL keeps a plan after five. */
 const BEFORE = 10
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 const queue = openForTests(() => openTestQueue(runtime, [echo]))
 
 beforeEach(async () => {

@@ -9,20 +9,18 @@ import {
   MAX_CLAIM_BYTES,
   type TakenWork,
 } from '../../src/store/claimWork.ts'
-import {
-  openDatabase,
-  type Connection,
-  type Database,
-  type Statement,
-} from '../../src/store/database.ts'
+import { openDatabase, type Connection, type Database } from '../../src/store/database.ts'
 import { createSchema } from '../../src/store/schema.ts'
 import { createClaimer } from '../../src/work/claimer.ts'
 import type { Lane } from '../../src/work/lane.ts'
 import { asWorker } from '../asWorker.ts'
 import { countCosts, enqueueSilently } from '../countCosts.ts'
 import { openTestQueue } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
-import { startTestLanes, textOf } from '../startTestLanes.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
+import { startTestLanes } from '../startTestLanes.ts'
+import { interceptQueries, isClaim, textOf } from '../interceptQueries.ts'
+import { claimRequest } from '../claimRequest.ts'
+import { countLockWaits } from '../countLockWaits.ts'
 
 const echo = defineJob({ name: 'echo' })
 const other = defineJob({ name: 'other' })
@@ -31,7 +29,7 @@ const first = defineJob({ name: 'first', schedule })
 const second = defineJob({ name: 'second', schedule })
 const jobs = [echo, other, first, second]
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 const opened = openForTests(() => openTestQueue(runtime, jobs))
 let lanes: Lane[] = []
 let executed: TakenWork[]
@@ -60,22 +58,17 @@ async function refuseClaimsOfEcho(): Promise<void> {
   )
 }
 
-const isClaim = (statement: Statement) => textOf(statement).includes('delete from "JobWork"')
-const readRunning = async () =>
-  (
-    await runtime.rows<{ id: string }>(`select "id" from "JobRunAll" where "status" = 'running'`)
-  ).map(({ id }) => id)
+const claimerOf = (database = runtime.database) =>
+  createClaimer({ database, workerId: 'w1', now: () => new Date() })
+const readRunning = () =>
+  runtime.column<string>(`select "id" from "JobRunAll" where "status" = 'running'`)
 
 describe('claims that are asked for at the same moment', () => {
   it('are answered though what one of them asks for cannot be recorded', async () => {
     await refuseClaimsOfEcho()
     await send(echo)
     const ids = [(await send(other)).workId, (await send(first)).workId]
-    const claimer = createClaimer({
-      database: runtime.database,
-      workerId: 'w1',
-      now: () => new Date(),
-    })
+    const claimer = claimerOf()
     const answers = await Promise.allSettled(
       [echo, other, first].map((job) => claimer.claim(job, 1)),
     )
@@ -112,12 +105,7 @@ describe('a claim that meets another one of its exclusive key', () => {
          values (gen_random_uuid(), 'first', 'w0', 'first', now(), 'infinity', array[gen_random_uuid()], array[now()])`,
       )
       claimed = claimer.claim(first, 1)
-      await waitFor(async () => {
-        const { length } = await runtime.rows(
-          `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
-        )
-        return length
-      })
+      await waitFor(() => countLockWaits(runtime))
     })
     expect((await claimed)?.work).toHaveLength(1)
     expect(events).toEqual(['statement', 'pause', 'statement'])
@@ -126,11 +114,7 @@ describe('a claim that meets another one of its exclusive key', () => {
 
 describe('a claim of work of which others have locked some', () => {
   it('takes the rest, and leaves the place of what it has passed over to the next that looks for all', async () => {
-    const claimer = createClaimer({
-      database: runtime.database,
-      workerId: 'w1',
-      now: () => new Date(),
-    })
+    const claimer = claimerOf()
     const take = async (hasBacklog: boolean) =>
       (await claimer.claim(echo, 10, { hasBacklog })).work.map(({ run }) => run.workId)
     const [locked, ...others] = await enqueueSilently(runtime, echo, 3)
@@ -158,7 +142,7 @@ describe('the plan of a claim', () => {
     onTestFinished(() => database.close())
     for (let n = 0; n < 3; n++) await send(other)
     await runtime.rows('vacuum analyze "JobWork"')
-    const claimer = createClaimer({ database, workerId: 'w1', now: () => new Date() })
+    const claimer = claimerOf(database)
     for (let n = 0; n < 12; n++) {
       await send(echo)
       expect((await claimer.claim(echo, 10)).work).toHaveLength(1)
@@ -219,16 +203,13 @@ describe('a claim whose connection breaks', () => {
     await send(echo)
     let failures = 1
     const broken: Promise<unknown>[] = []
-    const database: Database = {
-      ...runtime.database,
-      async query(statement, values) {
-        const answer = runtime.database.query(statement, values)
-        if (!isClaim(statement) || failures-- <= 0) return (await answer) as never
-        broken.push(answer.catch(() => undefined))
-        throw new Error('connection lost')
-      },
-    }
-    const claimer = createClaimer({ database, workerId: 'w1', now: () => new Date() })
+    const database = interceptQueries(runtime.database, async (carryOut, statement) => {
+      const answer = carryOut()
+      if (!isClaim(statement) || failures-- <= 0) return await answer
+      broken.push(answer.catch(() => undefined))
+      throw new Error('connection lost')
+    })
+    const claimer = claimerOf(database)
     let claimed: Promise<string[]> | undefined
     await runtime.database.transaction(async (tx) => {
       // The claim waits for this lock; reading statements go on.
@@ -259,16 +240,13 @@ describe('a claim whose connection breaks', () => {
 describe('a claim that the server carried out before it shut down', () => {
   it('is handed on, though its answer says that the connection was terminated', async () => {
     await send(echo)
-    const database: Database = {
-      ...runtime.database,
-      async query(statement, values) {
-        const answer = await runtime.database.query(statement, values)
-        if (!isClaim(statement)) return answer as never
-        const error = new pg.DatabaseError('terminating connection', 0, 'error')
-        throw Object.assign(error, { code: '57P01' })
-      },
-    }
-    const claimer = createClaimer({ database, workerId: 'w1', now: () => new Date() })
+    const database = interceptQueries(runtime.database, async (carryOut, statement) => {
+      const answer = await carryOut()
+      if (!isClaim(statement)) return answer
+      const error = new pg.DatabaseError('terminating connection', 0, 'error')
+      throw Object.assign(error, { code: '57P01' })
+    })
+    const claimer = claimerOf(database)
     const { work } = await claimer.claim(echo, 1)
 
     expect(await readRunning()).toEqual(work.map(({ run }) => run.id))
@@ -279,20 +257,17 @@ describe('a claim that the server carried out before it shut down', () => {
 describe('a claim whose run was ended before its worker could look', () => {
   it('brings nothing: what has ended is not started', async () => {
     await send(echo)
-    const database: Database = {
-      ...runtime.database,
-      async query(statement, values) {
-        const answer = await runtime.database.query(statement, values)
-        if (!isClaim(statement)) return answer as never
-        // As another worker does that takes this one for dead.
-        await runtime.rows(
-          `insert into "JobRun" ("id", "name", "trigger", "workerId", "status", "endedAt", "errorCode")
-           select unnest("runIds"), "name", 'queue', "workerId", 'failed', now(), 'worker_lost' from "JobClaim"`,
-        )
-        throw new Error('connection lost')
-      },
-    }
-    const claimer = createClaimer({ database, workerId: 'w1', now: () => new Date() })
+    const database = interceptQueries(runtime.database, async (carryOut, statement) => {
+      const answer = await carryOut()
+      if (!isClaim(statement)) return answer
+      // As another worker does that takes this one for dead.
+      await runtime.rows(
+        `insert into "JobRun" ("id", "name", "trigger", "workerId", "status", "endedAt", "errorCode")
+         select unnest("runIds"), "name", 'queue', "workerId", 'failed', now(), 'worker_lost' from "JobClaim"`,
+      )
+      throw new Error('connection lost')
+    })
+    const claimer = claimerOf(database)
     await expect(claimer.claim(echo, 1)).rejects.toThrow('connection lost')
     expect(await runtime.rows('select "status" from "JobRun"')).toEqual([{ status: 'failed' }])
   })
@@ -303,18 +278,15 @@ describe('claims of several jobs whose connection is cut', () => {
     await send(echo)
     await send(other)
     let asked = 0
-    const database: Database = {
-      ...runtime.database,
-      async query(statement, values) {
-        if (!isClaim(statement)) {
-          return await runtime.database.query<never>(statement, values)
-        }
-        asked++
-        const error = new pg.DatabaseError('terminating connection', 0, 'error')
-        throw Object.assign(error, { code: '57P01' })
-      },
-    }
-    const claimer = createClaimer({ database, workerId: 'w1', now: () => new Date() })
+    const database = interceptQueries(runtime.database, async (carryOut, statement) => {
+      if (!isClaim(statement)) {
+        return await carryOut()
+      }
+      asked++
+      const error = new pg.DatabaseError('terminating connection', 0, 'error')
+      throw Object.assign(error, { code: '57P01' })
+    })
+    const claimer = claimerOf(database)
     const answers = await Promise.allSettled([echo, other].map((job) => claimer.claim(job, 1)))
 
     expect(answers).toMatchObject([{ reason: { code: '57P01' } }, { reason: { code: '57P01' } }])
@@ -342,15 +314,12 @@ describe('a claim whose answer is lost when its worker stops', () => {
   it('is handed on all the same, once the database is back', async () => {
     await send(echo)
     let away = 5
-    const database: Database = {
-      ...runtime.database,
-      async query(statement, values) {
-        if (isClaim(statement)) await runtime.database.query(statement, values)
-        if (isClaim(statement) || away-- > 0) throw new Error('connection lost')
-        return await runtime.database.query<never>(statement, values)
-      },
-    }
-    const claimer = createClaimer({ database, workerId: 'w1', now: () => new Date() })
+    const database = interceptQueries(runtime.database, async (carryOut, statement) => {
+      if (isClaim(statement)) await carryOut()
+      if (isClaim(statement) || away-- > 0) throw new Error('connection lost')
+      return await carryOut()
+    })
+    const claimer = claimerOf(database)
     const claimed = claimer.claim(echo, 1)
     claimer.stop()
     const running = await waitFor(async () => {
@@ -371,13 +340,9 @@ describe('claims of several jobs', () => {
       asWorker(runtime.database, workerId, () =>
         claimWork(runtime.database, {
           workerId,
-          requests: [first, second].map(({ name }) => ({
-            claimId: crypto.randomUUID(),
-            name,
-            limit: 1,
-            exclusiveKey: name,
-            expireSeconds: 900,
-          })),
+          requests: [first, second].map(({ name }) =>
+            claimRequest(name, { limit: 1, exclusiveKey: name }),
+          ),
           startedAt: new Date(),
         }),
       )
@@ -419,13 +384,7 @@ describe('claims of several jobs', () => {
     for (const of of [[echo], [echo, other]]) {
       await claimWork(explaining, {
         workerId: 'w1',
-        requests: of.map(({ name }) => ({
-          claimId: crypto.randomUUID(),
-          name,
-          limit: 10,
-          exclusiveKey: null,
-          expireSeconds: 900,
-        })),
+        requests: of.map(({ name }) => claimRequest(name)),
         startedAt: new Date(),
       })
     }
@@ -444,13 +403,7 @@ it('a claim is bounded by its bytes: it brings the first of each job, and what e
   const claim = async (...of: string[]) => {
     const { work, isCut } = await claimWork(runtime.database, {
       workerId: 'w1',
-      requests: of.map((name) => ({
-        claimId: crypto.randomUUID(),
-        name,
-        limit: 10,
-        exclusiveKey: null,
-        expireSeconds: 900,
-      })),
+      requests: of.map((name) => claimRequest(name)),
       startedAt: new Date(),
     })
     return { places: work.map(({ run, from }) => `${run.name} ${from?.place}`), isCut }

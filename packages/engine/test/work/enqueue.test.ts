@@ -1,12 +1,14 @@
 import { createDatabaseClient } from '@roundsman/db'
 import { openForTests, waitFor } from '@roundsman/testing'
-import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { getWork, type JobsClient } from '../../src/client.ts'
 import { defineJob, type TransactionOf } from '../../src/index.ts'
 import { enqueueWork } from '../../src/store/enqueueWork.ts'
 import { openTestQueue } from '../openTestQueue.ts'
-import { openTestRuntime, type TestRuntime } from '../openTestRuntime.ts'
+import type { TestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
+import { countLockWaits } from '../countLockWaits.ts'
 
 const letter = defineJob({
   name: 'letter',
@@ -14,25 +16,21 @@ const letter = defineJob({
 })
 const unknown = defineJob({ name: 'unknown' })
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime({ cleared: [] })
 const opened = openForTests(() => openTestQueue(runtime, [letter]))
 let client: JobsClient
 beforeAll(() => void ({ client } = opened))
-
-beforeEach(() => runtime.clear())
 
 const transaction = <Result>(
   work: (tx: TransactionOf<TestRuntime['prisma']>) => Promise<Result>,
 ): Promise<Result> => runtime.prisma.$transaction((tx) => work(tx))
 const take = (limit: number) => opened.take('letter', limit)
-const numbers = async () =>
-  (
-    await runtime.rows<{ n: number }>(
-      `select ("payload" ->> 'n')::int as n from (
+const numbers = () =>
+  runtime.column<number>(
+    `select ("payload" ->> 'n')::int as n from (
          select "payload" from "JobWork" union all select unnest("payloads") from "JobClaim"
        ) as held("payload") order by 1`,
-    )
-  ).map(({ n }) => n)
+  )
 
 const byN = (one: unknown, other: unknown) => (one as { n: number }).n - (other as { n: number }).n
 
@@ -455,12 +453,6 @@ describe('two transactions with the same unique keys in another order', () => {
       payload: { n },
       options: { uniqueKey, ...(onConflict === 'replace' && { onConflict }) },
     }))
-    const waiting = async () =>
-      (
-        await runtime.rows(
-          `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
-        )
-      ).length
     const enqueueAll = (of: typeof items) => transaction((tx) => client.enqueueMany(tx, letter, of))
     let both: Promise<unknown> | undefined
     await transaction(async (tx) => {
@@ -468,7 +460,7 @@ describe('two transactions with the same unique keys in another order', () => {
       await client.enqueue(tx, letter, { n: 9 }, { uniqueKey: 'm' })
       both = Promise.all([enqueueAll(items), enqueueAll(items.toReversed())])
       both.catch(() => undefined)
-      await waitFor(async () => (await waiting()) === 2, { message: 'both wait' })
+      await waitFor(async () => (await countLockWaits(runtime)) === 2, { message: 'both wait' })
     })
     await both
     expect(await numbers()).toHaveLength(3)

@@ -1,19 +1,17 @@
 import fc from 'fast-check'
 import { INSTANT_EDGES, instants, isStorable } from '@roundsman/testing/hostileNumbers'
 import { openForTests } from '@roundsman/testing'
-import { beforeEach, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { getWork, getQueueStats } from '../../src/client.ts'
 import { ArgumentError, defineJob, type EnqueueOptions } from '../../src/index.ts'
 import { openTestQueue } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 const parcel = defineJob({ name: 'parcel' })
 const by = { actor: 'admin@example.com', reason: 'because of the test' }
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime({ cleared: [] })
 const opened = openForTests(() => openTestQueue(runtime, [parcel]))
-
-beforeEach(() => runtime.clear())
 
 const pieces = fc.record(
   {

@@ -1,9 +1,9 @@
 import { openForTests } from '@roundsman/testing'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { defineJob, type EnqueueOptions } from '../../src/index.ts'
 import { openTestQueue } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 const define = (order: 'fair' | 'fifo') =>
   defineJob({
@@ -21,10 +21,8 @@ const define = (order: 'fair' | 'fifo') =>
 const sync = define('fair')
 const plain = defineJob({ name: 'plain' })
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime({ cleared: ['JobAction', 'JobKeyedSchedule', 'JobKeyedTick'] })
 const queue = openForTests(() => openTestQueue(runtime, [sync, plain]))
-beforeEach(() => runtime.clear('JobAction', 'JobKeyedSchedule', 'JobKeyedTick'))
-
 const { enqueue, enqueueMany } = {
   enqueue: async (tenant: string | null, options?: EnqueueOptions) =>
     (await queue.client.enqueue(runtime.prisma, sync, { tenant }, options)).workId,
@@ -35,12 +33,8 @@ const { enqueue, enqueueMany } = {
       tenants.map((tenant) => ({ payload: { tenant } })),
     ),
 }
-const keys = async (table = 'JobWork') =>
-  (
-    await runtime.rows<{ key: string | null }>(
-      `select "key" from "${table}" order by "key" collate "C"`,
-    )
-  ).map(({ key }) => key)
+const keys = (table = 'JobWork') =>
+  runtime.column<string | null>(`select "key" from "${table}" order by "key" collate "C"`)
 
 describe('the key of work', () => {
   it('is stored by every way in, an empty one where the payload has none', async () => {

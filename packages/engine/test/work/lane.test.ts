@@ -12,9 +12,10 @@ import { createPayloadBudget } from '../../src/work/payloadBudget.ts'
 import type { Limits } from '../../src/work/limits.ts'
 import { createTurns } from '../../src/work/turns.ts'
 import { openTestQueue, toTestWork } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 import { registeredLimits } from '../registeredLimits.ts'
-import { startTestLanes, textOf } from '../startTestLanes.ts'
+import { startTestLanes } from '../startTestLanes.ts'
+import { interceptQueries, isClaim, textOf } from '../interceptQueries.ts'
 
 const echo = defineJob({ name: 'echo' })
 const other = defineJob({ name: 'other' })
@@ -32,7 +33,7 @@ const exclusive = defineJob({
 })
 const jobs = [echo, other, limited, slow, exclusive]
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 const opened = openForTests(() =>
   openTestQueue(runtime, jobs, () => lanes.forEach((lane) => lane.wake())),
 )
@@ -59,14 +60,11 @@ afterEach(async () => {
 
 /** Lanes of one worker. */
 function startLanes(of: readonly Job[], database: Database): void {
-  const counted: Database = {
-    ...database,
-    query: async (statement, values) => {
-      const result = await database.query(statement, values)
-      if (result.rows.length > 0) statements.push(textOf(statement))
-      return result as never
-    },
-  }
+  const counted = interceptQueries(database, async (carryOut, statement) => {
+    const result = await carryOut()
+    if (result.rows.length > 0) statements.push(textOf(statement))
+    return result
+  })
   lanes = startTestLanes(runtime, of, counted, (claim) => executed.push(claim), limits)
 }
 
@@ -180,17 +178,14 @@ function holdClaims(when: 'before' | 'after') {
   let asked = 0
   let open: () => void = () => undefined
   const opening = new Promise<void>((resolve) => (open = resolve))
-  const database: Database = {
-    ...runtime.database,
-    async query(statement, values) {
-      const isClaim = textOf(statement).includes('delete from "JobWork"')
-      if (isClaim) asked++
-      if (isClaim && when === 'before') await opening
-      const result = await runtime.database.query(statement, values)
-      if (isClaim && when === 'after') await opening
-      return result as never
-    },
-  }
+  const database = interceptQueries(runtime.database, async (carryOut, statement) => {
+    if (!isClaim(statement)) return await carryOut()
+    asked++
+    if (when === 'before') await opening
+    const result = await carryOut()
+    if (when === 'after') await opening
+    return result
+  })
   return { database, open, asked: () => asked }
 }
 
@@ -550,16 +545,13 @@ describe.each([echo, limited])(
       const fail = () => {
         if (failures-- > 0) throw new Error('connection lost')
       }
-      return {
-        ...runtime.database,
-        async query(statement, values) {
-          const isClaim = textOf(statement).includes('delete from "JobWork"')
-          if (isClaim && when === 'before') fail()
-          const result = await runtime.database.query(statement, values)
-          if (isClaim && result.rows.length > 0) fail()
-          return result as never
-        },
-      }
+      return interceptQueries(runtime.database, async (carryOut, statement) => {
+        if (!isClaim(statement)) return await carryOut()
+        if (when === 'before') fail()
+        const result = await carryOut()
+        if (result.rows.length > 0) fail()
+        return result
+      })
     }
 
     it('before the commit: nothing was taken, and it is taken again', async () => {
@@ -573,16 +565,13 @@ describe.each([echo, limited])(
 
     it('after the commit, and once more when it looks: the run is found all the same', async () => {
       await send(job)
-      const lost = breakOnce('after')
       let looks = 0
-      startLanes([job], {
-        ...lost,
-        async query(statement, values) {
-          const isLook = textOf(statement).includes('array_position(')
-          if (isLook && ++looks === 1) throw new Error('connection lost')
-          return await lost.query(statement, values)
-        },
+      const lost = interceptQueries(breakOnce('after'), async (carryOut, statement) => {
+        const isLook = textOf(statement).includes('array_position(')
+        if (isLook && ++looks === 1) throw new Error('connection lost')
+        return await carryOut()
       })
+      startLanes([job], lost)
 
       await waitFor(() => executed.length)
       expect(await runs()).toMatchObject([{ id: executed[0]!.run.id, status: 'running' }])

@@ -12,9 +12,9 @@ import { createClaimer } from '../../src/work/claimer.ts'
 import { createFloors } from '../../src/work/floors.ts'
 import type { Limits } from '../../src/work/limits.ts'
 import { openTestQueue } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 import { registeredLimits } from '../registeredLimits.ts'
-import { textOf } from '../startTestLanes.ts'
+import { interceptQueries, isClaim } from '../interceptQueries.ts'
 
 const parcel = defineJob({ name: 'parcel' })
 const limited = defineJob({
@@ -25,7 +25,7 @@ const PRODUCERS = 8
 const TRANSACTIONS = 60
 const WORKERS = ['w1', 'w2', 'w3']
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 const opened = openForTests(() => openTestQueue(runtime, [parcel]))
 let sessions: Session[]
 let limits: Limits
@@ -116,20 +116,12 @@ it('no work is stranded, whose transactions commit late or roll back, and whose 
 }, 60_000)
 
 /** Rolls some claims back when they have locked their work. */
-function losing(database: Database): Database {
-  const fail = () => {
-    throw new Error('connection lost')
-  }
-  return {
-    ...database,
-    async query(statement, values) {
-      if (!textOf(statement).includes('delete from "JobWork"') || !chance(6))
-        return await database.query<never>(statement, values)
-      return await database.transaction(async (tx) => {
-        await tx.query(statement, values)
-        await pause(below(10))
-        return fail()
-      })
-    },
-  }
-}
+const losing = (database: Database) =>
+  interceptQueries(database, async (carryOut, statement, values) => {
+    if (!isClaim(statement) || !chance(6)) return await carryOut()
+    return await database.transaction(async (tx) => {
+      await tx.query(statement, values)
+      await pause(below(10))
+      throw new Error('connection lost')
+    })
+  })

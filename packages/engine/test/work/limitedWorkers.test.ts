@@ -1,5 +1,5 @@
 // Not quick: several workers share limits.
-import { openForTests, waitFor } from '@roundsman/testing'
+import { waitFor } from '@roundsman/testing'
 import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
@@ -8,7 +8,7 @@ import { createWorkerThatWaits } from '../../src/createWorker.ts'
 import { defineJob, defineLimit } from '../../src/index.ts'
 import { readLimitNews, readWakeUp, WORK_CHANNEL } from '../../src/store/channels.ts'
 import { createWorker, runOnce, type Worker } from '../../src/worker.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 const stripe = defineLimit({ name: 'stripe', global: 3 })
 const sync = defineJob({ name: 'sync', limits: [stripe] })
@@ -20,14 +20,12 @@ const fair = defineJob({
   partition: { key: ({ tenant }) => tenant },
 })
 const jobs = [sync, mail, fair]
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime({
+  cleared: ['JobLimit', 'JobKey', 'JobPark', 'JobThrottle', 'JobKeyThrottle'],
+})
 
 let workers: Worker[] = []
 const open: (() => void)[] = []
-
-beforeEach(async () => {
-  await runtime.clear('JobLimit', 'JobKey', 'JobPark', 'JobThrottle', 'JobKeyThrottle')
-})
 
 afterEach(async () => {
   for (const end of open.splice(0)) end()
@@ -77,10 +75,10 @@ async function startWithoutRounds(
 const untilEnded = async () => await new Promise<void>((resolve) => void open.push(resolve))
 const countEnded = async () =>
   (
-    await runtime.rows<{ n: number }>(
+    await runtime.column<number>(
       `select count(*)::int as n from "JobRun" where "status" = 'success'`,
     )
-  )[0]!.n
+  )[0]!
 
 describe('a limit over all workers', () => {
   it('lets so many run, of whatever job, and the next once one of them has ended', async () => {

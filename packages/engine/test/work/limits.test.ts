@@ -11,10 +11,12 @@ import {
 import { readRules } from '../../src/store/limitSql.ts'
 import type { Connection } from '../../src/store/database.ts'
 import { openTestQueue } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
+import { countLockWaits } from '../countLockWaits.ts'
+import { claimRequest } from '../claimRequest.ts'
 
 const sync = defineJob({ name: 'sync' })
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 openForTests(() => openTestQueue(runtime, [sync]))
 
 afterEach(() => runtime.clear('JobLimit', 'JobKey', 'JobPark', 'JobThrottle', 'JobKeyThrottle'))
@@ -42,13 +44,7 @@ const take = async (connection: Connection, options: Take = {}) =>
     known: options.known ?? null,
     keys: options.keys ?? null,
     suspects: options.suspects,
-    request: {
-      claimId: crypto.randomUUID(),
-      name: 'sync',
-      limit: options.limit ?? 10,
-      exclusiveKey: null,
-      expireSeconds: 900,
-    },
+    request: claimRequest('sync', options),
   })
 
 describe('a claim under a limit', () => {
@@ -59,12 +55,7 @@ describe('a claim under a limit', () => {
     await runtime.database.transaction(async (tx) => {
       expect((await take(tx, { limit: 2 })).work).toHaveLength(2)
       second = take(runtime.database, { limit: 2 })
-      await waitFor(async () => {
-        const { length } = await runtime.rows(
-          `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
-        )
-        return length
-      })
+      await waitFor(() => countLockWaits(runtime))
     })
     const { work, state } = await second!
     expect(work).toHaveLength(1)

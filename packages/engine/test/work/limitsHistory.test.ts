@@ -1,5 +1,5 @@
 // Not quick: workers that come, claim, die and are deployed, with all of it checked after each step.
-import { openForTests, waitFor } from '@roundsman/testing'
+import { waitFor } from '@roundsman/testing'
 import fc from 'fast-check'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -19,9 +19,9 @@ import { PLACE_SQL } from '../../src/store/place.ts'
 import { createClaimer, type Claimer } from '../../src/work/claimer.ts'
 import { createLimits, type Limits } from '../../src/work/limits.ts'
 import { registerLimits } from '../../src/worker/registerLimits.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 const NAMES = ['sync', 'mail'] as const
 const by = { actor: 'admin@example.com', reason: 'as a test' }
 /** Ten in so long, one of them at once. */

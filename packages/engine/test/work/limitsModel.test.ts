@@ -12,12 +12,12 @@ import { PLACE_SQL } from '../../src/store/place.ts'
 import { createClaimer } from '../../src/work/claimer.ts'
 import { createLimits } from '../../src/work/limits.ts'
 import { openTestQueue } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 const sync = defineJob({ name: 'sync' })
 const mail = defineJob({ name: 'mail' })
 const jobs = [sync, mail]
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 // Its session has the worker live.
 openForTests(() => openTestQueue(runtime, jobs))
 

@@ -6,11 +6,11 @@ import { insertWork } from '../../src/store/insertWork.ts'
 import { createClaimer, type Claimer } from '../../src/work/claimer.ts'
 import { createFloors, type Floors } from '../../src/work/floors.ts'
 import { openTestQueue } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 const parcel = defineJob({ name: 'parcel' })
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 const opened = openForTests(() => openTestQueue(runtime, [parcel]))
 let floors: Floors
 let claimer: Claimer

@@ -7,11 +7,11 @@ import { beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vit
 import { z } from 'zod'
 import { defineJob, JobError, type Job } from '../../src/index.ts'
 import { openTestQueue } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 const any = defineJob({ name: 'any', payload: z.unknown() })
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 const opened = openForTests(() => openTestQueue(runtime, [any]))
 
 beforeAll(async () => {

@@ -1,14 +1,14 @@
 // Not quick: lets changes meet in many orders.
 import { openForTests, waitFor } from '@roundsman/testing'
 import fc from 'fast-check'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { defineJob, type EnqueueOptions } from '../../src/index.ts'
 import type { AfterFailure } from '../../src/run/afterFailure.ts'
 import { freeUniqueKeys } from '../../src/store/uniqueKeys.ts'
 import { tryUntilFree } from '../../src/store/takeLocks.ts'
 import { openTestQueue, type TestWork } from '../openTestQueue.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 const parcel = defineJob({
   name: 'parcel',
@@ -17,11 +17,9 @@ const parcel = defineJob({
 })
 const LONG = { maxWait: 60_000, timeout: 60_000 }
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime({ cleared: [] })
 const opened = openForTests(() => openTestQueue(runtime, [parcel], () => (wakeUps += 1)))
 let wakeUps = 0
-
-beforeEach(() => runtime.clear())
 
 const enqueue = (n: number, options?: EnqueueOptions) =>
   opened.client.enqueue(runtime.prisma, parcel, { n }, options)
@@ -31,10 +29,9 @@ const take = async (limit = 100) => await opened.take('parcel', limit)
 const fail = (work: readonly TestWork[], next: AfterFailure = 'redeliver') =>
   opened.fail(work, { code: 'broken', message: '' }, next)
 /** All work that waits, runs or was given up, by the number of its payload. */
-const states = async () =>
-  (
-    await runtime.rows<{ state: string }>(
-      `select state || ' ' || (coalesce(work.payload, long."payload") ->> 'n') as state from (
+const states = () =>
+  runtime.column<string>(
+    `select state || ' ' || (coalesce(work.payload, long."payload") ->> 'n') as state from (
          select 'waiting' as state, "id", "payload" as payload from "JobWork"
          union all select 'dead', "id", "payload" from "JobDeadLetter"
          union all select 'running', coalesce(held.work, held.run), held.payload
@@ -42,8 +39,7 @@ const states = async () =>
            where not exists (select from "JobRun" run where run."id" = held.run)
        ) work left join "JobPayload" long on long."workId" = work."id"
        order by (coalesce(work.payload, long."payload") ->> 'n')::int`,
-    )
-  ).map(({ state }) => state)
+  )
 const keys = () =>
   runtime.rows<{ key: string; workId: string }>(
     'select "key", "workId"::text as "workId" from "JobUnique" order by "key"',
@@ -83,10 +79,10 @@ describe('work that replaces what waits with its unique key', () => {
     await replace(1, late)
     const dueAfter = async () =>
       (
-        await runtime.rows<{ ms: number }>(
+        await runtime.column<number>(
           'select extract(epoch from "dueAt" - "enqueuedAt")::float8 * 1000 as ms from "JobWork"',
         )
-      )[0]?.ms
+      )[0]
     expect(await dueAfter()).toBe(60_000)
     await runtime.rows(`update "JobWork" set "enqueuedAt" = "enqueuedAt" - interval '50 seconds'`)
     await replace(2, late)

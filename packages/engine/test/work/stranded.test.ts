@@ -11,14 +11,13 @@ import { placeDueSql } from '../../src/store/looks.ts'
 import { registeredLimits } from '../registeredLimits.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
 import { useSession } from '../useSession.ts'
+import { countLockWaits } from '../countLockWaits.ts'
 
 const plain = defineJob({ name: 'plain' })
 const limited = defineJob({
   name: 'limited',
   rateLimit: { limit: 1_000, perMs: 1_000 },
 })
-
-const WAITS_FOR_LOCK = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
 
 const { runtime, client } = useClientRuntime()
 const session = useSession(runtime)
@@ -83,7 +82,7 @@ describe('a worker that has taken work finds the next', () => {
     await database.transaction(async (tx) => {
       await tx.query(`select from "JobLimit" where "name" = 'rate:limited' for update`)
       waiting = count(claimer, limited)
-      await waitFor(async () => (await runtime.rows(WAITS_FOR_LOCK)).length)
+      await waitFor(() => countLockWaits(runtime))
       await late.query('begin')
       await client.enqueue(late, limited, {})
       await client.enqueue(prisma, limited, {})

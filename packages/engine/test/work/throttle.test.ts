@@ -1,13 +1,13 @@
 import { openForTests, waitFor } from '@roundsman/testing'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { defineJob } from '../../src/index.ts'
-import { createWorker, type Worker } from '../../src/worker.ts'
 import { claimUnderLimits } from '../../src/store/claimUnderLimits.ts'
 import type { Connection } from '../../src/store/database.ts'
 import { createLane } from '../../src/work/lane.ts'
 import { openTestQueue } from '../openTestQueue.ts'
 import { registeredLimits } from '../registeredLimits.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
+import { startTestWorker } from '../startTestWorker.ts'
 
 const INTERVAL_MS = 100
 const call = defineJob({
@@ -19,31 +19,19 @@ const REQUEST = { name: 'slow', exclusiveKey: null, expireSeconds: 900 }
 const hourly = defineJob({ name: 'hourly', rateLimit: { limit: 1, perMs: 3_600_000 } })
 
 const { runtime, client } = useClientRuntime()
-let workers: Worker[] = []
-
-afterEach(async () => {
-  await Promise.all(workers.map((worker) => worker.stop({ drainTimeoutMs: 0 })))
-  workers = []
-})
 
 describe('a job with a rate limit', () => {
   it('starts no more often than that, over all workers, and leaves nothing lying', async () => {
     const COUNT = 12
     const { prisma } = runtime
-    workers = [1, 2, 3].map(() =>
-      createWorker({
-        ...runtime.workerOptions,
-        jobs: [call],
-        handlers: { call: async () => undefined },
-      }),
-    )
-    await Promise.all(workers.map((worker) => worker.start()))
+    const options = { jobs: [call], handlers: { call: async () => undefined } }
+    await Promise.all([1, 2, 3].map(() => startTestWorker(runtime, options)))
     const clock = async () =>
       (
-        await runtime.rows<{ ms: number }>(
+        await runtime.column<number>(
           'select extract(epoch from clock_timestamp())::float8 * 1000 as ms',
         )
-      )[0]!.ms
+      )[0]!
     const before = await clock()
     await prisma.$transaction((tx) =>
       client.enqueueMany(
@@ -65,13 +53,7 @@ describe('a job with a rate limit', () => {
 
 describe('a rate that is on record', () => {
   it('is what workers go by, whatever their own code says', async () => {
-    const worker = createWorker({
-      ...runtime.workerOptions,
-      jobs: [hourly],
-      handlers: { hourly: async () => undefined },
-    })
-    workers = [worker]
-    await worker.start()
+    await startTestWorker(runtime, { jobs: [hourly], handlers: { hourly: async () => undefined } })
     await runtime.rows(`update "JobLimit" set "rateLimit" = 1000000 where "name" = 'rate:hourly'`)
     await client.enqueueMany(
       runtime.prisma,

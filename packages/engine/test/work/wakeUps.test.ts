@@ -1,5 +1,5 @@
 // Not quick: waits for answers that never come.
-import { createProxy, openForTests, waitFor } from '@roundsman/testing'
+import { createProxy, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
@@ -10,7 +10,7 @@ import { sqlOf, type Connection } from '../../src/store/database.ts'
 import { createWaker } from '../../src/store/waker.ts'
 import { createWakeUps, type WakeUps } from '../../src/work/wakeUps.ts'
 import { countCosts } from '../countCosts.ts'
-import { openTestRuntime } from '../openTestRuntime.ts'
+import { useTestRuntime } from '../useTestRuntime.ts'
 
 const letter = defineJob({
   name: 'letter',
@@ -19,7 +19,7 @@ const letter = defineJob({
 const parcel = defineJob({ name: 'parcel' })
 const VANISHED = { answerTimeoutMs: 10_000, vanishedAfterMs: 15_000 }
 
-const runtime = openForTests(openTestRuntime)
+const runtime = useTestRuntime()
 let client: JobsClient
 let wakeUps: WakeUps
 let listener: ReturnType<typeof createListener>
