@@ -11,7 +11,7 @@ import type { Database } from '../store/database.ts'
  * of them the same, or `false` in all but one.
  */
 export interface Retention {
-  /** How long to keep runs that succeeded and the rows of the tick ledger. Default 30. */
+  /** How long to keep runs that succeeded and the tick ledger: at least any job's `catchUpMs`. Default 30. */
   runDays?: number
   /** How long to keep failed runs. Default 90, or `runDays` if that is more. */
   failedDays?: number
