@@ -1,7 +1,6 @@
 // Not quick: starts processes.
 import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { createTestDatabase, spawnProcess, waitFor, type ProcessExit } from '@roundsman/testing'
 import { migrate } from '@roundsman/engine/migrate'
 import pg from 'pg'
@@ -28,7 +27,7 @@ const WITH_TEST = [...RECIPES, ...CONCEPTS, ...COMING_FROM].filter(
   ({ path }) => !HAS_NO_TEST.has(path),
 )
 
-const TSX = pathToFileURL(join(WORKSPACE_ROOT, 'node_modules/tsx/dist/loader.mjs')).href
+const FIND_SOURCES = new URL('findSources.ts', import.meta.url).href
 
 let guide: Guide
 beforeAll(async () => {
@@ -180,7 +179,7 @@ async function runUntil(
 }
 
 function environment(url: string): Record<string, string> {
-  return { DATABASE_URL: url, NODE_OPTIONS: `--import=${TSX}` }
+  return { DATABASE_URL: url, NODE_OPTIONS: `--import=${FIND_SOURCES}` }
 }
 
 async function listPages(folder: string): Promise<{ name: string; path: string }[]> {

@@ -108,7 +108,7 @@ async function writePage(page: string, folder: string): Promise<string[]> {
 
 /** Links what the files import, and the types of Node and pg. */
 async function linkPackages(folder: string): Promise<void> {
-  const names = new Set(['@types/node', '@types/pg', 'tsx'])
+  const names = new Set(['@types/node', '@types/pg'])
   const paths = (await readdir(folder, { recursive: true })).filter((path) => /\.m?ts$/.test(path))
   for (const path of paths) {
     for (const { specifier } of findImports(path, await readFile(join(folder, path), 'utf8'))) {
