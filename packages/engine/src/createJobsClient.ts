@@ -47,14 +47,12 @@ import {
   findPayload,
   approveRun,
   type ApproveOutcome,
-  type Cancellation,
   type ActionRequest,
 } from './control/controlJobs.ts'
 import {
   setKey,
   setLimit,
   type KeySettings,
-  type LimitChange,
   type LimitSettings,
   type WhichLimit,
 } from './control/controlLimits.ts'
@@ -79,7 +77,6 @@ import {
   postponeWork,
   prioritiseWork,
   type WhichWork,
-  type WorkChange,
   type WorkOutcome,
 } from './control/controlWork.ts'
 import { carryOnBulk, createBulkCarrier } from './control/carryOnBulk.ts'
@@ -531,20 +528,17 @@ export function jobsClientIn(
     options: ActionOptions | undefined,
     work: (tx: Connection) => Promise<Value>,
   ): Promise<Value> {
-    const { tx } = options === undefined ? {} : checkActionOptions(options)
-    if (tx !== undefined) return await inTransaction(recogniseHost(tx, schema), work)
-    return await openPool().transaction(work)
+    const { tx = null } = options === undefined ? {} : checkActionOptions(options)
+    return await inCallers(tx, work)
   }
 
   /** Wakes workers: a limit that was raised, or a key that goes on, makes room. */
-  function told<Outcome>({ outcome, limit, transactionId }: LimitChange<Outcome>): Outcome {
+  function onRoom(limit: string, transactionId: string): void {
     const news = { kind: 'room', limit, worker: '', about: '' } as const
-    if (transactionId !== null) waker.wake(writeLimitNews(news), transactionId)
-    return outcome
+    waker.wake(writeLimitNews(news), transactionId)
   }
 
   const findBulk = async (from: JobsReader, id: string) => (await getBulk(from, id)) as BulkAct
-  const toOutcome = ({ done, left }: WorkChange): WorkOutcome => ({ done, left })
   /** Enqueues a requested run, and records who wanted it. */
   async function sendRun(
     tx: Connection,
@@ -572,8 +566,7 @@ export function jobsClientIn(
     if (tx === null) return await openPool().transaction(work)
     return await inTransaction(recogniseHost(tx, schema), work)
   }
-  const onWork = (name: string, transactionId: string) => waker.wake(name, transactionId)
-  const scheduling = { log, onWork, limit: createLoadLimit() }
+  const scheduling = { log, onWork: waker.wake, limit: createLoadLimit() }
 
   const reader = readerOf(
     { schema, query: (...statement) => openPool().query(...statement) },
@@ -639,11 +632,7 @@ export function jobsClientIn(
     result: (...work) => awaitResult({ reader, isOpen: () => !isStopped }, ...work),
     explain: (workId) => explainWork(reader, workId),
     cancelRun: (runId, by, options) =>
-      within(options, async (tx) => {
-        const cancellation: Cancellation = await requestCancellation(tx, runId, by)
-        if (cancellation.kind === 'requested') waker.cancel(runId, cancellation.transactionId)
-        return cancellation.kind
-      }),
+      within(options, (tx) => requestCancellation(tx, runId, by, waker.cancel)),
     approveRun: (runId, by, options) =>
       within(options, (connection) =>
         approveRun(connection, runId, by, (name, work) =>
@@ -655,22 +644,13 @@ export function jobsClientIn(
     resumeSchedule: (name, by, options) => within(options, (tx) => resumeSchedule(tx, name, by)),
     pauseQueue: (name, request, options) => within(options, (tx) => pauseQueue(tx, name, request)),
     resumeQueue: (name, by, options) =>
-      within(options, async (tx) => {
-        const resumption = await resumeQueue(tx, name, by)
-        if (resumption.kind === 'resumed') waker.wake(name, resumption.transactionId)
-        return resumption.kind
-      }),
+      within(options, (tx) => resumeQueue(tx, name, by, waker.wake)),
     cancelWork: (which, request, options) =>
-      within(options, async (tx) => toOutcome(await cancelWork(tx, which, request))),
+      within(options, (tx) => cancelWork(tx, which, request)),
     postponeWork: (which, request, options) =>
-      within(options, async (tx) => {
-        const change = await postponeWork(tx, which, request)
-        if (change.transactionId !== null && change.startAfter.getTime() <= Date.now() + 1_000)
-          waker.wake(which.job.name, change.transactionId)
-        return toOutcome(change)
-      }),
+      within(options, (tx) => postponeWork(tx, which, request, waker.wake)),
     prioritiseWork: (which, request, options) =>
-      within(options, async (tx) => toOutcome(await prioritiseWork(tx, which, request))),
+      within(options, (tx) => prioritiseWork(tx, which, request)),
     redriveDeadLetters: (which, request, options) =>
       within(options, (tx) => redriveDeadLetters(tx, which, request)),
     async startBulk(request, options) {
@@ -710,12 +690,12 @@ export function jobsClientIn(
     },
     limits: {
       set: (which, settings, request, options) =>
-        within(options, async (tx) => told(await setLimit(tx, which, settings, request))),
+        within(options, (tx) => setLimit(tx, which, settings, request, onRoom)),
       list: () => listLimits(reader),
     },
     keys: {
       set: (job, key, settings, request, options) =>
-        within(options, async (tx) => told(await setKey(tx, job, key, settings, request))),
+        within(options, (tx) => setKey(tx, job, key, settings, request, onRoom)),
       list: (job, query) => listKeys(reader, job, query),
       get: (job, key) => getKey(reader, job, key),
     },

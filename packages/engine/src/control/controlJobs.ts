@@ -19,16 +19,19 @@ export interface ActionRequest extends Actor {
   reason: string
 }
 
-export type Cancellation =
-  | { kind: 'requested'; transactionId: string }
-  | { kind: 'notRunning' | 'notFound' }
+/**
+ * Tells what a change has done beside its outcome, once for each job, run or limit that it is about: whoever waits for that is woken
+ * when the transaction has committed.
+ */
+export type OnCommit = (name: string, transactionId: string) => void
 
 /** Asks a run that is under way to stop: its worker reads JobCancel. No row that the run's end needs is locked for that. */
 export async function requestCancellation(
   tx: Connection,
   runId: string,
   by: ActionRequest,
-): Promise<Cancellation> {
+  onRequest: OnCommit,
+): Promise<'requested' | 'notRunning' | 'notFound'> {
   const id = checkId('runId', runId)
   const { actor, reason } = storableActor(by)
   const { rows } = await tx.query<{ name: string; isRunning: boolean; transactionId: string }>(
@@ -42,9 +45,10 @@ export async function requestCancellation(
     [id, actor, reason],
   )
   const [run] = rows
-  if (!run?.isRunning) return { kind: run ? 'notRunning' : 'notFound' }
+  if (!run?.isRunning) return run ? 'notRunning' : 'notFound'
   await recordActions(tx, 'cancel', [{ name: run.name, runId: id }], { actor, reason })
-  return { kind: 'requested', transactionId: run.transactionId }
+  onRequest(runId, run.transactionId)
+  return 'requested'
 }
 
 /** Pauses a schedule: its ticks are skipped from now on. Records who did it and why. */

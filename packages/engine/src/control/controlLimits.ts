@@ -14,7 +14,7 @@ import type { Job } from '../job/defineJob.ts'
 import { ownLimitOf, type SharedLimit } from '../job/limits.ts'
 import type { Connection } from '../store/database.ts'
 import { PLACE_SQL } from '../store/place.ts'
-import type { ActionRequest } from './controlJobs.ts'
+import type { ActionRequest, OnCommit } from './controlJobs.ts'
 import { recordActions, storableActor } from './recordActions.ts'
 
 /** Of which limit: that of a job itself, or one that jobs share. */
@@ -40,25 +40,18 @@ export interface KeySettings {
   parked?: false
 }
 
-/** `transactionId`: for wake-ups; null when nothing was changed. */
-export interface LimitChange<Outcome> {
-  outcome: Outcome
-  /** As it stands in JobLimit. */
-  limit: string
-  transactionId: string | null
-}
-
 const MOST = wholeNumber(1, 1_000_000)
 const OF_LIMIT = { global: optional(nullable(MOST)), parked: asItIs }
 const WHICH = { job: optional(checkJobName), limit: optional(checkJobName) }
 
-/** Sets how many runs a limit lets go on at once. Lowered below what runs, it lets nothing start until enough have ended. */
+/** Sets how many runs a limit lets go on at once, and tells `onChange` of it as it stands in JobLimit. Lowered below what runs, it lets nothing start until enough have ended. */
 export async function setLimit(
   tx: Connection,
   which: WhichLimit,
   settings: LimitSettings,
   request: ActionRequest,
-): Promise<LimitChange<'set' | 'unchanged' | 'notFound'>> {
+  onChange: OnCommit,
+): Promise<'set' | 'unchanged' | 'notFound'> {
   const { job, limit } = checkParts('which', which, WHICH)
   if ((job === undefined) === (limit === undefined))
     throw new ArgumentError('which', 'has to be { job } or { limit }')
@@ -71,8 +64,7 @@ export async function setLimit(
     await tx.query('insert into "JobLimit" ("name") values ($1) on conflict do nothing', [name])
   const row = await lockLimit(tx, name)
   const isOfJob = row?.jobs === null
-  if (row === null || isOfJob !== (job !== undefined))
-    return { outcome: 'notFound', limit: name, transactionId: null }
+  if (row === null || isOfJob !== (job !== undefined)) return 'notFound'
   const changes: string[] = []
   if (global !== undefined && global !== row.setGlobal) {
     await tx.query(SET_LIMIT_SQL, [name, global, actor, reason])
@@ -80,12 +72,13 @@ export async function setLimit(
     changes.push(`at once ${tell(global)}, before: ${tell(row.setGlobal)}`)
   }
   if (lifts && (await liftPark(tx, name, ''))) changes.push(LIFTED)
-  if (changes.length === 0) return { outcome: 'unchanged', limit: name, transactionId: null }
+  if (changes.length === 0) return 'unchanged'
   const jobs = job === undefined ? (row.jobs ?? []) : [job]
   const change = `${job === undefined ? `${name}: ` : ''}${changes.join(', ')}`
   const targets = jobs.map((one) => ({ name: one, change }))
   await recordActions(tx, 'setLimit', targets, { actor, reason })
-  return { outcome: 'set', limit: name, transactionId: await currentTransaction(tx) }
+  onChange(name, await currentTransaction(tx))
+  return 'set'
 }
 
 const SET_LIMIT_SQL = `
@@ -110,9 +103,9 @@ async function liftPark(tx: Connection, name: string, key: string): Promise<bool
   return rows.length > 0
 }
 
-async function currentTransaction(tx: Connection): Promise<string | null> {
+async function currentTransaction(tx: Connection): Promise<string> {
   const { rows } = await tx.query<{ id: string }>('select pg_current_xact_id()::text as "id"')
-  return rows[0]?.id ?? null
+  return (rows[0] as { id: string }).id
 }
 
 interface LockedLimit {
@@ -152,7 +145,8 @@ export async function setKey(
   key: string,
   settings: KeySettings,
   request: ActionRequest,
-): Promise<LimitChange<'set' | 'unchanged' | 'noKeys'>> {
+  onChange: OnCommit,
+): Promise<'set' | 'unchanged' | 'noKeys'> {
   const name = checkJobName('job', job)
   checkText('key', key)
   if (key === '') throw new ArgumentError('key', 'is empty: work without a key has no settings')
@@ -162,7 +156,7 @@ export async function setKey(
   const { actor, reason } = storableActor(request)
   const own = ownLimitOf(name)
   const limit = await lockLimit(tx, own)
-  if ((limit?.order ?? null) === null) return { outcome: 'noKeys', limit: own, transactionId: null }
+  if ((limit?.order ?? null) === null) return 'noKeys'
   if (limit?.order === 'fifo' && perKey !== undefined && perKey !== null)
     throw new ArgumentError('perKey', 'is for jobs whose keys are fair: with fifo it is 1')
   const { rows } = await tx.query<KeyRow>(
@@ -186,10 +180,11 @@ export async function setKey(
       ...[actor, reason, own],
     ])
   if (lifts && (await liftPark(tx, own, key))) change.push(LIFTED)
-  if (change.length === 0) return { outcome: 'unchanged', limit: own, transactionId: null }
+  if (change.length === 0) return 'unchanged'
   const target = { name, change: `${key}: ${change.join(', ')}` }
   await recordActions(tx, 'setKey', [target], { actor, reason })
-  return { outcome: 'set', limit: own, transactionId: await currentTransaction(tx) }
+  onChange(own, await currentTransaction(tx))
+  return 'set'
 }
 
 /** As PostgreSQL reads it. */

@@ -1,11 +1,7 @@
 import { checkText } from '../job/argument.ts'
 import type { Connection } from '../store/database.ts'
-import type { ActionRequest } from './controlJobs.ts'
+import type { ActionRequest, OnCommit } from './controlJobs.ts'
 import { recordActions, storableActor, type Actor } from './recordActions.ts'
-
-export type QueueResumption =
-  | { kind: 'resumed'; transactionId: string }
-  | { kind: 'notPaused' | 'notFound' }
 
 /** Pauses a queue: once this commits no worker takes work of the job. Runs under way go on. */
 export async function pauseQueue(
@@ -31,7 +27,8 @@ export async function resumeQueue(
   tx: Connection,
   name: string,
   request: Actor,
-): Promise<QueueResumption> {
+  onWork: OnCommit,
+): Promise<'resumed' | 'notPaused' | 'notFound'> {
   checkText('name', name)
   const by = storableActor(request)
   const { rows } = await tx.query<{ transactionId: string }>(
@@ -39,9 +36,10 @@ export async function resumeQueue(
     [name],
   )
   const [resumed] = rows
-  if (!resumed) return { kind: (await knowsQueue(tx, name)) ? 'notPaused' : 'notFound' }
+  if (!resumed) return (await knowsQueue(tx, name)) ? 'notPaused' : 'notFound'
   await recordActions(tx, 'resumeQueue', [{ name }], by)
-  return { kind: 'resumed', transactionId: resumed.transactionId }
+  onWork(name, resumed.transactionId)
+  return 'resumed'
 }
 
 /** Whether a worker has said that it takes work of the job, or anything of it is left. Each part reads a row of an index. */

@@ -14,7 +14,7 @@ import type { Connection } from '../store/database.ts'
 import { checkPriority } from '../store/checkEnqueueOptions.ts'
 import { rankOf } from '../store/place.ts'
 import { CANCEL_WORK_SQL, POSTPONE_WORK_SQL, PRIORITISE_WORK_SQL } from '../store/waitingSql.ts'
-import type { ActionRequest } from './controlJobs.ts'
+import type { ActionRequest, OnCommit } from './controlJobs.ts'
 import { recordActions, storableActor, type JobActionKind } from './recordActions.ts'
 
 /** Which waiting work of a job is meant, retries included: these ids, this label, this key, what has all that is given, or all of it. */
@@ -35,15 +35,12 @@ export interface WorkOutcome {
   left: number
 }
 
-/** With the transaction that wake-ups have to wait for; null when nothing was changed. */
-export type WorkChange = WorkOutcome & { transactionId: string | null }
-
 /** Cancels waiting work: it gets no run, and its unique key is free. */
 export async function cancelWork(
   tx: Connection,
   which: WhichWork,
   by: ActionRequest,
-): Promise<WorkChange> {
+): Promise<WorkOutcome> {
   return await change(tx, 'cancelWork', CANCEL_WORK_SQL, which, null, by)
 }
 
@@ -55,17 +52,19 @@ export async function postponeWork(
   tx: Connection,
   which: WhichWork,
   request: ActionRequest & { startAfter: Date },
-): Promise<WorkChange & { startAfter: Date }> {
+  onWork: OnCommit,
+): Promise<WorkOutcome> {
   const { startAfter } = checkParts('request', request, { startAfter: checkDate })
-  const made = await change(tx, 'postponeWork', POSTPONE_WORK_SQL, which, startAfter, request)
-  return { ...made, startAfter }
+  const isDue = startAfter.getTime() <= Date.now() + 1_000
+  const onChange = isDue ? onWork : undefined
+  return await change(tx, 'postponeWork', POSTPONE_WORK_SQL, which, startAfter, request, onChange)
 }
 
 export async function prioritiseWork(
   tx: Connection,
   which: WhichWork,
   request: ActionRequest & { priority: number },
-): Promise<WorkChange> {
+): Promise<WorkOutcome> {
   const given = checkParts('request', request, { priority: asItIs })
   const priority = checkPriority(given.priority)
   return await change(tx, 'prioritiseWork', PRIORITISE_WORK_SQL, which, rankOf(priority), request)
@@ -90,7 +89,8 @@ async function change(
   which: WhichWork,
   value: Date | number | null,
   by: ActionRequest,
-): Promise<WorkChange> {
+  onChange?: OnCommit,
+): Promise<WorkOutcome> {
   const { job: name, ids = null, label = null, key = null, all } = checkParts('which', which, WHICH)
   if (ids === null && label === null && key === null && all !== true)
     throw new ArgumentError(
@@ -107,9 +107,6 @@ async function change(
   const targets = rows.flatMap(({ workId }) => (workId === null ? [] : [{ name, workId }]))
   await recordActions(tx, kind, targets, { actor, reason })
   const [first] = rows
-  return {
-    done: targets.length,
-    left: first?.left ?? 0,
-    transactionId: targets.length > 0 && first ? first.transactionId : null,
-  }
+  if (targets.length > 0 && first) onChange?.(name, first.transactionId)
+  return { done: targets.length, left: first?.left ?? 0 }
 }

@@ -8,14 +8,12 @@ import type { Connection } from '../store/database.ts'
 import { decideKeyed, readPayload, type DecidedJob } from '../tick/decideKeyed.ts'
 import { lockRowsSql, toInstant, type KeyedDefinition, type KeyedRow } from '../tick/keyedRow.ts'
 import { checkKey, DAY_MS } from './checkSchedule.ts'
+import type { OnCommit } from './controlJobs.ts'
 import { storableActor, type Actor } from './recordActions.ts'
-
-/** Tells what a change has done beside its outcome: wakes workers once the transaction has committed. */
-export type OnWork = (name: string, transactionId: string) => void
 
 export interface Caller {
   log: Pick<Logger, 'warn' | 'error'>
-  onWork: OnWork
+  onWork: OnCommit
 }
 
 export function checkTarget(

@@ -2,7 +2,7 @@ import { checkDate, checkParts, checkText, checkTexts, listOf } from '../job/arg
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedText } from './bounded.ts'
 import { ENDED_AT, STARTED_AT } from './listClocks.ts'
-import type { JobsReader, Statement } from './reader.ts'
+import type { JobsReader } from './reader.ts'
 
 /**
  * Error codes that say nothing about the job: somebody cancelled the run, its guard blocked it, its worker gave it back, it
@@ -50,15 +50,8 @@ export async function listRecentFailures(
   names: readonly string[],
   since: Date,
 ): Promise<RecentFailures[]> {
-  return await reader.rows<RecentFailures>(
-    recentFailuresQuery(checkTexts('names', names), checkDate('since', since)),
-  )
-}
-
-/** The statement of `listRecentFailures`. Exported so that a test can look at its plan. */
-export function recentFailuresQuery(names: readonly string[], since: Date): Statement {
   // It counts runs only for jobs with a failure.
-  return {
+  return await reader.rows<RecentFailures>({
     text: `
       with failing as materialized (
         select job.name from unnest($1::text[]) as job(name) where exists (
@@ -96,8 +89,8 @@ export function recentFailuresQuery(names: readonly string[], since: Date): Stat
         order by "name", "startedAt" desc, "id" desc limit 1
       ) last
       order by total."failed" desc, failing.name`,
-    values: [names, since.toISOString(), NEUTRAL_CODES],
-  }
+    values: [checkTexts('names', names), checkDate('since', since).toISOString(), NEUTRAL_CODES],
+  })
 }
 
 /** How many of a job's runs that started within an hour failed. */
@@ -119,17 +112,7 @@ export async function sampleFailures(
   pairs: readonly { name: string; hour: Date }[],
 ): Promise<HourOfFailures[]> {
   const wanted = checkPairs('pairs', pairs)
-  return await reader.rows<HourOfFailures>(
-    sampleFailuresQuery(
-      wanted.map(({ name }) => name),
-      wanted.map(({ hour }) => hour),
-    ),
-  )
-}
-
-/** The statement of `sampleFailures`. Exported so that a test can look at its plan. */
-export function sampleFailuresQuery(names: readonly string[], hours: readonly Date[]): Statement {
-  return {
+  return await reader.rows<HourOfFailures>({
     text: `
       select pair.name, pair.hour, run."runs", run."failed"
       from unnest($1::text[], $2::text[]::timestamptz[]) as pair(name, hour)
@@ -143,6 +126,10 @@ export function sampleFailuresQuery(names: readonly string[], hours: readonly Da
         ) latest
       ) run
       where run."runs" > 0`,
-    values: [names, hours.map((hour) => hour.toISOString()), NEUTRAL_CODES],
-  }
+    values: [
+      wanted.map(({ name }) => name),
+      wanted.map(({ hour }) => hour.toISOString()),
+      NEUTRAL_CODES,
+    ],
+  })
 }

@@ -2,7 +2,7 @@ import type { TickOutcome } from '../tick/decideTicks.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedText } from './bounded.ts'
 import type { RecentRun } from './recentRuns.ts'
-import type { JobsReader, Statement } from './reader.ts'
+import type { JobsReader } from './reader.ts'
 import { outcomeOf } from './runOutcome.ts'
 
 /** A row of the tick ledger. Instants are ISO 8601 in UTC. */
@@ -66,7 +66,24 @@ export async function listRecentTicks(
   names: readonly string[],
   limit: number,
 ): Promise<RecentTick[]> {
-  const rows = await reader.rows<TickRow>(recentTicksQuery(names, limit))
+  // Only the primary key lists them by name and then by time.
+  const rows = await reader.rows<TickRow>({
+    text: `
+      select tick."name", tick."scheduledFor", tick."outcome", tick."reason", tick."count", run."id" as "runId",
+             run."status" as "runStatus", run."outcome" as "runOutcome", run."startedAt" as "runStartedAt", run."endedAt" as "runEndedAt"
+      from unnest($1::text[]) as job(name)
+      cross join lateral (
+        select "name", "scheduledFor", "outcome", ${boundedText('"reason"')} as "reason", "count", "workId"
+        from "JobTick" where ${equalsInOrder('"name"', 'job.name')}
+        order by "name" desc, "scheduledFor" desc limit $2::int
+      ) tick
+      left join lateral (
+        select "id", "status", ${outcomeOf()} as "outcome", "startedAt", "endedAt" from "JobRun"
+        where "workId" = tick."workId" order by "attempt" desc limit 1
+      ) run on true
+      order by tick."name", tick."scheduledFor" desc`,
+    values: [names, limit],
+  })
   return rows.map(toRecentTick)
 }
 
@@ -98,26 +115,4 @@ export type TickRow<Tick = RecentTick> = Omit<Tick, 'run'> & {
   runOutcome: RecentRun['outcome'] | null
   runStartedAt: string | null
   runEndedAt: string | null
-}
-
-/** The statement of `listRecentTicks`. Exported so that a test can look at its plan. */
-export function recentTicksQuery(names: readonly string[], limit: number): Statement {
-  // Only the primary key lists them by name and then by time.
-  return {
-    text: `
-      select tick."name", tick."scheduledFor", tick."outcome", tick."reason", tick."count", run."id" as "runId",
-             run."status" as "runStatus", run."outcome" as "runOutcome", run."startedAt" as "runStartedAt", run."endedAt" as "runEndedAt"
-      from unnest($1::text[]) as job(name)
-      cross join lateral (
-        select "name", "scheduledFor", "outcome", ${boundedText('"reason"')} as "reason", "count", "workId"
-        from "JobTick" where ${equalsInOrder('"name"', 'job.name')}
-        order by "name" desc, "scheduledFor" desc limit $2::int
-      ) tick
-      left join lateral (
-        select "id", "status", ${outcomeOf()} as "outcome", "startedAt", "endedAt" from "JobRun"
-        where "workId" = tick."workId" order by "attempt" desc limit 1
-      ) run on true
-      order by tick."name", tick."scheduledFor" desc`,
-    values: [names, limit],
-  }
 }

@@ -1,7 +1,7 @@
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { jsonNumber } from './bounded.ts'
 import type { RunStatus } from './jobRuns.ts'
-import type { JobsReader, Statement } from './reader.ts'
+import type { JobsReader } from './reader.ts'
 import { outcomeOf, type RunOutcome } from './runOutcome.ts'
 
 /** Instants are ISO 8601 in UTC. */
@@ -27,17 +27,9 @@ export interface RecentRunsOptions {
 export async function listRecentRuns(
   reader: JobsReader,
   names: readonly string[],
-  options: RecentRunsOptions,
-): Promise<RecentRun[]> {
-  return await reader.rows<RecentRun>(recentRunsQuery(names, options))
-}
-
-/** The statement of `listRecentRuns`. Exported so that a test can look at its plan. */
-export function recentRunsQuery(
-  names: readonly string[],
   { limit, areEnded = false }: RecentRunsOptions,
-): Statement {
-  return {
+): Promise<RecentRun[]> {
+  return await reader.rows<RecentRun>({
     text: `
       select run.* from unnest($1::text[]) as job(name)
       cross join lateral (
@@ -49,5 +41,5 @@ export function recentRunsQuery(
       ) run
       order by run."name", run."startedAt" desc, run."id" desc`,
     values: [names, limit],
-  }
+  })
 }

@@ -1,7 +1,7 @@
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedJson, boundedText, jsonNumber } from './bounded.ts'
 import type { RunStatus } from './jobRuns.ts'
-import type { JobsReader, Statement } from './reader.ts'
+import type { JobsReader } from './reader.ts'
 import { outcomeOf, type RunOutcome } from './runOutcome.ts'
 
 /** An ended run as a mark in a chart. */
@@ -37,40 +37,34 @@ const SLOTS = 48
 const MOST_IN_SLOT = 4
 const MOST_FAILED_IN_SLOT = 2
 
-/**
- * Samples the ended runs of a job in a span, without dry runs: all of them when they are few, else the latest of each slot.
- * It reads no more, however many there are.
- */
-export async function sampleRuns(reader: JobsReader, options: SampleOptions): Promise<RunSample> {
-  const latest = await reader.rows<RunPoint>(latestRunsQuery(options))
-  if (latest.length <= MOST) return { runs: latest.toReversed(), isPart: false }
-  const rows = await reader.rows<RunPoint>(sampleRunsQuery(options))
-  return { runs: rows, isPart: true }
-}
-
 const POINT = `"id", ${boundedText('"label"')} as "label", "status", ${outcomeOf()} as "outcome", ${boundedText('"errorCode"')} as "errorCode", "startedAt",
   (extract(epoch from "endedAt" - "startedAt") * 1000)::float8 as "durationMs"`
 const OF_JOB = equalsInOrder('"name"', '$1::text')
 const HAS_ENDED = `"status" <> 'running' and not "dryRun"`
 
-function latestRunsQuery({ name, from, to }: SampleOptions): Statement {
-  return {
+/**
+ * Samples the ended runs of a job in a span, without dry runs: all of them when they are few, else the latest of each slot.
+ * It reads no more, however many there are.
+ */
+export async function sampleRuns(
+  reader: JobsReader,
+  { name, from, to }: SampleOptions,
+): Promise<RunSample> {
+  const values = [name, from.toISOString(), to.toISOString()]
+  const latest = await reader.rows<RunPoint>({
     text: `
       select ${POINT} from "JobRun"
       where ${OF_JOB} and "startedAt" >= $2::timestamptz and "startedAt" < $3::timestamptz and ${HAS_ENDED}
       order by "name", "startedAt" desc, "id" desc limit ${MOST + 1}`,
-    values: [name, from.toISOString(), to.toISOString()],
-  }
-}
-
-/** The statement of `sampleRuns` for many runs. Exported so that a test can look at its plan. */
-export function sampleRunsQuery({ name, from, to }: SampleOptions): Statement {
+    values,
+  })
+  if (latest.length <= MOST) return { runs: latest.toReversed(), isPart: false }
   // For each slot, two looks into indexes that list runs by name first.
   const part = (where: string, limit: number) => `(
     select ${POINT} from "JobRun"
     where ${OF_JOB} and "startedAt" >= slot."from" and "startedAt" < slot."to" and ${where}
     order by "name", "startedAt" desc, "id" desc limit ${limit})`
-  return {
+  const runs = await reader.rows<RunPoint>({
     text: `
       select run.* from (
         select $2::timestamptz + n * ($3::timestamptz - $2::timestamptz) / ${SLOTS} as "from",
@@ -83,8 +77,9 @@ export function sampleRunsQuery({ name, from, to }: SampleOptions): Statement {
         ${part('"errorCode" is not null and not "dryRun"', MOST_FAILED_IN_SLOT)}
       ) run
       order by run."startedAt", run."id"`,
-    values: [name, from.toISOString(), to.toISOString()],
-  }
+    values,
+  })
+  return { runs, isPart: true }
 }
 
 /** What a run has counted: the numbers in its details, by name. */

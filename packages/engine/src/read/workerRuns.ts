@@ -1,6 +1,6 @@
 import { boundedText } from './bounded.ts'
 import type { RunStatus } from './jobRuns.ts'
-import type { JobsReader, Statement } from './reader.ts'
+import type { JobsReader } from './reader.ts'
 import { outcomeOf, type RunOutcome } from './runOutcome.ts'
 
 /** Instants are ISO 8601 in UTC. */
@@ -39,15 +39,36 @@ const MOST = 200
  */
 const MOST_LOOKED_AT = 20_000
 
+const RUN = `run."id", ${boundedText('run."name"')} as "name", ${boundedText('run."label"')} as "label", run."startedAt", run."createdAt"`
+
 /** Lists the runs that a worker carries out, and the latest that it ended in a span, as far as a bounded look finds them. */
 export async function listWorkerRuns(
   reader: JobsReader,
-  options: WorkerRunsOptions,
+  { workerId, from, to }: WorkerRunsOptions,
 ): Promise<WorkerRuns> {
-  const { from, to } = options
   const [underWay, ended] = await Promise.all([
-    reader.rows<WorkerRun>(underWayQuery(options)),
-    reader.rows<WorkerRun>(workerRunsQuery(options)),
+    // What its claims alone list, too.
+    reader.rows<WorkerRun>({
+      text: `
+        select ${RUN}, 'running' as "status", 'running' as "outcome", null as "errorCode", null as "endedAt"
+        from "JobRunAll" run
+        where run."status" = 'running' and run."workerId" = $1 and run."id" = any(array(
+          select unnest("runIds") from "JobClaim" where "workerId" = $1
+        ))
+        order by run."startedAt" limit ${MOST}`,
+      values: [workerId],
+    }),
+    reader.rows<WorkerRun>({
+      text: `
+        select ${RUN}, run."status", ${outcomeOf('run.')} as "outcome", ${boundedText('run."errorCode"')} as "errorCode", run."endedAt"
+        from (
+          select * from "JobRun" where "startedAt" >= $2::timestamptz and "startedAt" < $3::timestamptz
+          order by "startedAt" desc, "id" desc limit ${MOST_LOOKED_AT}
+        ) run
+        where run."workerId" = $1 and run."status" <> 'running'
+        order by run."startedAt" desc, run."id" desc limit ${MOST}`,
+      values: [workerId, from.toISOString(), to.toISOString()],
+    }),
   ])
   const [cut] =
     ended.length < MOST
@@ -62,35 +83,4 @@ export async function listWorkerRuns(
     one.startedAt < other.startedAt ? -1 : 1,
   )
   return { runs, since: cut?.startedAt ?? from.toISOString() }
-}
-
-const RUN = `run."id", ${boundedText('run."name"')} as "name", ${boundedText('run."label"')} as "label", run."startedAt", run."createdAt"`
-
-/** Reads what its claims alone list, too. */
-function underWayQuery({ workerId }: WorkerRunsOptions): Statement {
-  return {
-    text: `
-      select ${RUN}, 'running' as "status", 'running' as "outcome", null as "errorCode", null as "endedAt"
-      from "JobRunAll" run
-      where run."status" = 'running' and run."workerId" = $1 and run."id" = any(array(
-        select unnest("runIds") from "JobClaim" where "workerId" = $1
-      ))
-      order by run."startedAt" limit ${MOST}`,
-    values: [workerId],
-  }
-}
-
-/** The statement of `listWorkerRuns` for ended runs. Exported so that a test can look at its plan. */
-export function workerRunsQuery({ workerId, from, to }: WorkerRunsOptions): Statement {
-  return {
-    text: `
-      select ${RUN}, run."status", ${outcomeOf('run.')} as "outcome", ${boundedText('run."errorCode"')} as "errorCode", run."endedAt"
-      from (
-        select * from "JobRun" where "startedAt" >= $2::timestamptz and "startedAt" < $3::timestamptz
-        order by "startedAt" desc, "id" desc limit ${MOST_LOOKED_AT}
-      ) run
-      where run."workerId" = $1 and run."status" <> 'running'
-      order by run."startedAt" desc, run."id" desc limit ${MOST}`,
-    values: [workerId, from.toISOString(), to.toISOString()],
-  }
 }

@@ -3,23 +3,17 @@ import { randomUUID } from 'node:crypto'
 import { beforeAll, expect, it } from 'vitest'
 import { countEqualFailures } from '../../src/read/countEqualFailures.ts'
 import { findOldestStart, measureDuration, tallyDurationsByHour } from '../../src/read/countRuns.ts'
-import {
-  listRecentFailures,
-  NEUTRAL_CODES,
-  recentFailuresQuery,
-  sampleFailures,
-  sampleFailuresQuery,
-} from '../../src/read/failureRates.ts'
+import { listRecentFailures, NEUTRAL_CODES, sampleFailures } from '../../src/read/failureRates.ts'
 import { findFailingSince, findSlowSince } from '../../src/read/findFirst.ts'
 import { listJobRuns } from '../../src/read/jobRuns.ts'
-import { listJobTicks, recentTicksQuery } from '../../src/read/jobTicks.ts'
+import { listJobTicks, listRecentTicks } from '../../src/read/jobTicks.ts'
 import { listIdle, listSlower } from '../../src/read/judgeRuns.ts'
 import { listVersionChanges } from '../../src/read/listWorkers.ts'
 import { listFailures } from '../../src/read/listFailures.ts'
 import type { JobsReader, Statement } from '../../src/read/reader.ts'
-import { listRecentRuns, recentRunsQuery } from '../../src/read/recentRuns.ts'
-import { listRunCounts, sampleRuns, sampleRunsQuery } from '../../src/read/sampleRuns.ts'
-import { listWorkerRuns, workerRunsQuery } from '../../src/read/workerRuns.ts'
+import { listRecentRuns } from '../../src/read/recentRuns.ts'
+import { listRunCounts, sampleRuns } from '../../src/read/sampleRuns.ts'
+import { listWorkerRuns } from '../../src/read/workerRuns.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 
 const runtime = useTestRuntime()
@@ -47,14 +41,14 @@ beforeAll(async () => {
 const NAMES = ['often0', 'seldom', 'never']
 
 it('looks for the ticks of a job among its own', async () => {
-  const [scan, ...others] = await scansOf(recentTicksQuery(NAMES, 60), 'JobTick')
+  const [scan, ...others] = await scansOf((of) => listRecentTicks(of, NAMES, 60), 'JobTick')
   expect(others).toEqual([])
   expect(scan?.['Index Name']).toBe('JobTick_pkey')
   expect(scan?.['Rows Removed by Filter'] ?? 0).toBe(0)
 })
 
 it.each([1, 30])('looks for the last %i runs of a job among its own', async (limit) => {
-  const [scan, ...others] = await scansOf(recentRunsQuery(NAMES, { limit }), 'JobRun')
+  const [scan, ...others] = await scansOf((of) => listRecentRuns(of, NAMES, { limit }), 'JobRun')
   // The part that looks up runs which are not written: there are none.
   expect(others.filter((other) => other['Actual Loops'] > 0)).toEqual([])
   expect(scan?.['Index Name']).toBe('JobRun_name_desc_startedAt_id_trigger_idx')
@@ -62,7 +56,7 @@ it.each([1, 30])('looks for the last %i runs of a job among its own', async (lim
 })
 
 it('reads one run of each job, however many there are', async () => {
-  const [scan] = await scansOf(recentRunsQuery(NAMES, { limit: 1 }), 'JobRun')
+  const [scan] = await scansOf((of) => listRecentRuns(of, NAMES, { limit: 1 }), 'JobRun')
   // The figures are means over the loops, one for each job.
   expect(scan?.['Actual Loops']).toBe(NAMES.length)
   expect(scan?.['Actual Rows']).toBeLessThanOrEqual(1)
@@ -140,8 +134,8 @@ it.each(Object.entries(ABOUT_FORMER))(
     })
     for (const statement of statements) {
       const scans = [
-        ...(await scansOf(statement, 'JobRun')),
-        ...(await scansOf(statement, 'JobTick')),
+        ...(await scansOfStatement(statement, 'JobRun')),
+        ...(await scansOfStatement(statement, 'JobTick')),
       ].filter((scan) => scan['Actual Loops'] > 0)
       expect(scans).not.toEqual([])
       for (const scan of scans) {
@@ -154,7 +148,7 @@ it.each(Object.entries(ABOUT_FORMER))(
 )
 
 it('looks for a sample of a job that runs often among its own, twice for each part of the time', async () => {
-  const scans = await scansOf(sampleRunsQuery({ name: 'often0', ...ALL }), 'JobRun')
+  const scans = await scansOf((of) => sampleRuns(of, { name: 'often0', ...ALL }), 'JobRun')
   // Either index that contains only failed runs will do.
   expect(scans.map((scan) => scan['Index Name'])).toEqual([
     'JobRun_name_desc_startedAt_id_trigger_idx',
@@ -170,7 +164,7 @@ it('looks for a sample of a job that runs often among its own, twice for each pa
 
 it('reads nothing of what a job ran before the time that is sampled', async () => {
   const after = { from: ALL.to, to: new Date(ALL.to.getTime() + 3_600_000) }
-  const scans = await scansOf(sampleRunsQuery({ name: 'often0', ...after }), 'JobRun')
+  const scans = await scansOf((of) => sampleRuns(of, { name: 'often0', ...after }), 'JobRun')
   for (const scan of scans) {
     expect(scan['Actual Rows']).toBe(0)
     // A few pages of each index, for each part of the time.
@@ -231,7 +225,10 @@ it('tells what runs counted, whatever their details hold', async () => {
 })
 
 it('looks for what a worker has run among the last runs of all, and says how far it has looked', async () => {
-  const [scan, ...others] = await scansOf(workerRunsQuery({ workerId: 'w2', ...ALL }), 'JobRun')
+  const [scan, ...others] = await scansOf(
+    (of) => listWorkerRuns(of, { workerId: 'w2', ...ALL }),
+    'JobRun',
+  )
   expect(others).toEqual([])
   expect(scan?.['Index Name']).toBe('JobRun_startedAt_id_asc_idx')
   expect(scan?.['Actual Rows']).toBe(20_000)
@@ -278,7 +275,7 @@ function runOf(name: string, startedAt: Date, more: object = {}) {
 const SINCE = new Date('2026-01-01T13:00:00Z')
 
 it('counts what failed among the runs of an hour of the jobs that fail, by its index', async () => {
-  const scans = await scansOf(recentFailuresQuery(['often1', ...NAMES], SINCE), 'JobRun')
+  const scans = await scansOf((of) => listRecentFailures(of, ['often1', ...NAMES], SINCE), 'JobRun')
   expect(scans.map((scan) => scan['Index Name'])).not.toContain(undefined)
   const [counted] = scans.toSorted((one, other) => other['Actual Rows'] - one['Actual Rows'])
   // One of the four has failed runs.
@@ -327,7 +324,11 @@ it('counts neither what people, a guard or a stopping worker have ended as faile
 it('reads so many runs of an hour, however many there are', async () => {
   const hours = [new Date('2026-01-01T10:00:00Z'), new Date('2026-01-01T11:00:00Z')]
   const [scan, ...others] = await scansOf(
-    sampleFailuresQuery(['often0', 'often1'], hours),
+    (of) =>
+      sampleFailures(
+        of,
+        hours.map((hour, nth) => ({ name: `often${nth}`, hour })),
+      ),
     'JobRun',
   )
   expect(others).toEqual([])
@@ -338,7 +339,25 @@ it('reads so many runs of an hour, however many there are', async () => {
   })
 })
 
-async function scansOf({ text, values = [] }: Statement, relation: string): Promise<PlanNode[]> {
+/** The scans of the last statement that it sends, where each finds many rows. */
+async function scansOf(
+  read: (of: JobsReader) => Promise<unknown>,
+  relation: string,
+): Promise<PlanNode[]> {
+  let last: Statement = { text: '' }
+  await read({
+    rows: async <Row extends object>(statement: Statement) => {
+      last = statement
+      return Array.from({ length: 1_000 }, () => ({}) as Row)
+    },
+  })
+  return await scansOfStatement(last, relation)
+}
+
+async function scansOfStatement(
+  { text, values = [] }: Statement,
+  relation: string,
+): Promise<PlanNode[]> {
   const rows = await runtime.rows<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
     `explain (analyze, buffers, format json) ${text}`,
     [...values],

@@ -303,13 +303,13 @@ async function take(one: Step, jobs: readonly (readonly Job[])[]): Promise<void>
     case 'setLimit': {
       const of = one.of === 'sync' ? { job: { name: one.of } } : { limit: { name: one.of } }
       return void (await runtime.database.transaction((tx) =>
-        setLimit(tx, of, { global: one.value }, by),
+        setLimit(tx, of, { global: one.value }, by, () => undefined),
       ))
     }
     case 'setKey': {
       const settings = { perKey: one.perKey, paused: one.isPaused }
       const set = runtime.database.transaction((tx) =>
-        setKey(tx, { name: 'sync' }, one.key, settings, by),
+        setKey(tx, { name: 'sync' }, one.key, settings, by, () => undefined),
       )
       return void (await set.catch((error: unknown) => {
         if (!String(error).includes('with fifo it is 1')) throw error
