@@ -2,7 +2,7 @@ import { createLogger, type CreateLoggerOptions } from '@roundsman/node-app'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 
-/** Makes the API's logger. Of a request it logs neither the address nor the headers: both may carry tokens. */
+/** Makes the API's logger. Of a request it logs neither the URL nor the headers: both may carry tokens. */
 export function createApiLogger(
   options: Pick<CreateLoggerOptions, 'level' | 'destination'>,
 ): Logger {

@@ -5,7 +5,7 @@ import { readTogether } from '../http/transact.ts'
 import { findPdfState } from '../invoices/invoicePdf.ts'
 
 /**
- * How far two clocks may differ: the queue tells by the database's when it gave work up, this process by its own when a
+ * How far two clocks may differ: the database's says when work was given up, and that of an API process when the
  * message was written.
  */
 const CLOCK_TOLERANCE_MS = 3_600_000

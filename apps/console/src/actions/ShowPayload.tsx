@@ -8,7 +8,7 @@ import { useServices } from '../services/useServices.ts'
 import { isBesideSession } from '../session/sessionQuery.ts'
 
 export interface Whose {
-  /** Whose payload: where the API has it, below `/jobs`. */
+  /** Where the API has what the payload is of, below `/jobs`. */
   of: `runs/${string}` | `work/${string}`
   /** The job and its label, for the dialog's title. */
   name: string

@@ -23,11 +23,11 @@ export type BulkWhich =
   | { ids: readonly string[] }
   | Readonly<Record<string, unknown>>
 
-/** What the request says beside: `value` is milliseconds to postpone by, or a priority. */
+/** The body of POST /api/jobs/bulk. `value`: milliseconds to postpone by, or a priority; other kinds need none. */
 export function bulkRequest({ what, which }: Bulk, value: number, now: number) {
   switch (what) {
     case 'startWork':
-      // Long past by the clock of any browser and database: of a future instant, however close, delayed work is left.
+      // Epoch 0 is past by any browser's and database's clock; an instant in the future would leave work delayed.
       return { kind: 'postponeWork', ...which, startAfter: new Date(0).toISOString() }
     case 'postponeWork':
       return { kind: what, ...which, startAfter: new Date(now + value).toISOString() }
@@ -183,7 +183,7 @@ export function describeDone(act: BulkAct, asked = 0): string {
   return parts.filter((part) => part !== false).join('; ')
 }
 
-/** What has become of those that the server found changed when it was asked. */
+/** Says why the server passed over pieces that had changed since the page was read. */
 function describeGone(what: Bulk['what'], count: number): string {
   const isOne = count === 1
   switch (what) {

@@ -192,6 +192,7 @@ export function BarChart({ summary, bars, kinds, ends, versions = [] }: BarChart
   )
 }
 
+/** How far a bar that is cut stands out above the plot. */
 const CUT = 4
 
 /** The pattern that fills failures. */

@@ -11,7 +11,7 @@ const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
 /** Workers' clocks disagree. */
 const SLACK_MS = MINUTE_MS
-/** How long after the instant that somebody looks at the hour ends. */
+/** The hour ends so long after the instant that somebody looks at. */
 const AFTER_MS = 5 * MINUTE_MS
 
 /** Later than any run is recorded by a clock that is ahead. */
@@ -31,8 +31,9 @@ export async function readWorkers(reader: JobsReader, now: Date): Promise<Consol
 }
 
 /**
- * The last hour of a worker, up to its last sign of life when it is gone. With `at` of a worker that has ended, the hour up to
- * a little after; null without it for one that left no row. Runs have their instants by the worker's clock, which may be ahead.
+ * Reads the last hour of a worker, up to now or to its last sign of life. Of a worker that has ended, `at` says which
+ * hour: the one that ends a little later. Null without `at`, if it left no row. A run's instants are by the worker's
+ * clock, which may be ahead.
  */
 export async function readWorkerDetail(
   reader: JobsReader,

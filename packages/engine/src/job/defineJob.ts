@@ -175,10 +175,10 @@ export interface JobOptions<Name extends string, Payload, Result = never> {
   /** A sentence for people that says why a destructive job needs no guard. Not together with a guard. */
   unguarded?: string
   /**
-   * Carries each run out in a child process, so that an endless loop, a full memory or an exit ends only that run. The worker
-   * kills the process 5 s after the run's time-out, and at once beyond `memoryMb`. It needs a `handlersModule`. `true` means
-   * `{ memoryMb: 512 }`; the least is 64. By default `concurrency` is at most the number of processors. Default false: runs
-   * go on in the worker's own process.
+   * Carries each run out in a child process, so that an endless loop, a full memory or an exit ends only that run. The
+   * worker kills the process 5 s after the run's time-out, and at once for its memory. It needs a `handlersModule`.
+   * `true` means `{ memoryMb: 512 }`; the least is 64. By default `concurrency` is at most the number of processors.
+   * Default false: runs go on in the worker's own process.
    */
   isolate?: boolean | Partial<IsolationLimits>
   /**

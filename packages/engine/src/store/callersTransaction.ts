@@ -251,7 +251,7 @@ function connect(schema: Schema, ask: Ask): Connection {
 
 /**
  * Sends each value as a text with a cast: what drivers make of other values depends on the type they guess. postgres.js would
- * encode the text of a JSON value as JSON once more.
+ * encode the text of a JSON value as JSON once more. No literal of the engine's statements holds a `$1`.
  */
 function asTexts(text: string, values: readonly unknown[]): [string, (string | null)[]] {
   return [text.replaceAll(/\$\d+/g, '$&::text'), (values as readonly Parameter[]).map(toText)]

@@ -280,8 +280,8 @@ const WORKERS_SQL = `
       );`
 
 const ALERTS_SQL = `
-      -- What is or was wrong. Nobody is told of it before it is raised, since most of what is wrong for a moment is not for
-      -- long. At most one that has not ended is about the same.
+      -- What is or was wrong. Channels are told once it is raised, since most of what is wrong ends after a moment. At
+      -- most one of a kind, name and code is open.
       CREATE TABLE IF NOT EXISTS "JobAlert" (
           "id" UUID NOT NULL,
           "kind" TEXT NOT NULL,
@@ -299,8 +299,8 @@ const ALERTS_SQL = `
       CREATE UNIQUE INDEX IF NOT EXISTS "JobAlert_kind_name_code_open_key" ON "JobAlert"("kind", "name", "code") WHERE "endedAt" IS NULL;
       CREATE INDEX IF NOT EXISTS "JobAlert_endedAt_idx" ON "JobAlert"("endedAt");
 
-      -- One telling of an alert's beginning or end on one channel, until it has been taken or given up. Whoever counts an
-      -- attempt makes it; "dueAt" is when it is due, or else taken for lost.
+      -- One notice of an alert's beginning or end to one channel. The watcher that counts an attempt sends it, and has
+      -- until "dueAt": then another may. It ends once the channel has taken it, or it was given up.
       CREATE TABLE IF NOT EXISTS "JobAlertDelivery" (
           "alertId" UUID NOT NULL,
           "event" TEXT NOT NULL,

@@ -119,6 +119,7 @@ export function describeClock(run: Pick<RunDetail, 'startedAt' | 'createdAt'>): 
   return aheadMs === null ? null : `its worker’s clock was ${formatAhead(aheadMs)}`
 }
 
+/** The note of the start. From the enqueue on, since a step of its own says how late that was. */
 function lateness(run: RunDetail): string | null {
   if (run.dueAt !== null) return between(run.dueAt, startOf(run), 'after it was due')
   if (run.attempt > 1) return null
