@@ -166,7 +166,6 @@ const COMPUTED: Readonly<Record<string, string>> = {
   'packages/cli/src/check/checkCommand.ts': 'the files of the catalogue',
   'packages/engine/src/run/isolated/childProcess.ts': 'the handlers that the worker names',
   'packages/engine/test/publicValues.test.ts': 'the entries of the package',
-  'packages/lab/src/upgrade/engineBefore.ts': 'the engine of 0.2',
   'packages/local-postgres/src/prepareBinaries.ts': "PostgreSQL's programs for this platform",
 }
 

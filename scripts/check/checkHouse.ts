@@ -37,7 +37,7 @@ const ONE_FILE_EACH = [
 const FORMER_QUEUE = /pg[-_ ]?boss/i
 /** Files that may name it: what measures against it, moves its rows, or imports them, with the tests; and these rules. */
 const MAY_NAME_FORMER_QUEUE = [
-  /^packages\/lab\/(?:src|test)\/(?:bench|upgrade)\//,
+  /^packages\/lab\/(?:src|test)\/bench\//,
   /^packages\/engine\/(?:src|test)\/store\/(?:fromBefore|importPgBoss|migrateBesideReaders)\b/,
   /^packages\/engine\/src\/internal\.ts$/,
   /^packages\/cli\/(?:src|test)\/(?:import|migrate)\//,

@@ -4,10 +4,14 @@ import { join } from 'node:path'
 import { createTestDatabase, type TestDatabase } from '@roundsman/testing'
 import fc from 'fast-check'
 import pg from 'pg'
+import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { defineJob } from '../../src/index.ts'
 import { checkMigrations, foreseeMove, migrationSql, uninstallSql } from '../../src/internal.ts'
 import { migrate } from '../../src/migrate.ts'
 import { STEPS } from '../../src/store/steps.ts'
+import { createWorker } from '../../src/worker.ts'
 import { readCatalogue } from '../readCatalogue.ts'
 
 const TABLES_OF_02 = await readFile(join(import.meta.dirname, '../fixtures/tablesOf02.sql'), 'utf8')
@@ -458,6 +462,38 @@ describe('after the move from 0.2', () => {
       breaks: true,
     })
     expect(await rows('select from pgboss.queue')).toEqual([])
+  })
+
+  it('a worker does all that was due, and once only', async () => {
+    await declare('parcel')
+    const due = [
+      await enqueue({ start_after: '2026-01-01Z', singleton_key: 'a' }, { n: 1 }),
+      await enqueue({ start_after: '2026-01-01Z', priority: 5 }, { n: 2, text: 'x'.repeat(2_000) }),
+      await enqueue({ state: 'active', started_on: '2026-01-01Z' }, { n: 3 }),
+    ]
+    await insert('"JobRun"', runOf(due[2]!))
+    const delayed = await enqueue({ start_after: '2099-01-01Z' }, { n: 4 })
+    await move()
+
+    const done: number[] = []
+    const pool = new pg.Pool({ connectionString: database.url })
+    const worker = createWorker({
+      ...options(),
+      client: pool,
+      jobs: [defineJob({ name: 'parcel', payload: z.looseObject({ n: z.int() }) })],
+      handlers: { parcel: async ({ payload }) => void done.push(payload.n) },
+      retention: false,
+      log: pino({ level: 'silent' }),
+    })
+    await worker.start()
+    await expect.poll(() => rows('select "id" from "JobWork"')).toEqual([{ id: delayed }])
+    await worker.stop()
+    await pool.end()
+    expect(done.toSorted()).toEqual([1, 2, 3])
+    expect(
+      await rows(`select "workId" from "JobRun" where "status" = 'success' order by "workId"`),
+    ).toEqual(due.map((workId) => ({ workId })))
+    expect(await rows('select from "JobUnique"')).toEqual([])
   })
 
   it("a product's own queues in pgboss stay as they were", async () => {
