@@ -86,7 +86,7 @@ interface Waiting {
 /** Statements at once. Requests that come meanwhile wait, and share the next statement. */
 const MAX_STATEMENTS = 3
 /** Of a job with limits. What runs is counted each time, claim by claim. */
-const MAX_LIMITED = 200
+const MAX_LIMITED = 500
 /** After a conflict the next try sees the other claim, unless it meets yet another. */
 const MAX_TRIES = 3
 /** How long a stopping worker looks for a claim whose answer never came; then it leaves the runs to the rescue. */

@@ -61,6 +61,8 @@ const KEYS_PER_LOOK = 500
 const REST = 9
 /** A key that opens later is left to looks: each round begins one. */
 const FAR_MS = 1_000
+/** A claim with more room than this takes several pieces of a key in its turn: to look at a key costs more than a piece. */
+const TURNS_PER_CLAIM = 50
 /** So many keys beyond those for which there is room. */
 const SPARE = 50
 const MAX_RECENT = 20
@@ -175,13 +177,15 @@ export function createShares(): Shares {
       openDue()
       const takes = new Map<Share, number>()
       const counted: { share: Share; service: number }[] = []
-      for (let left = room; left > 0; left--) {
+      const most = Math.ceil(room / TURNS_PER_CLAIM)
+      for (let left = room; left > 0; left -= most) {
         const share = turns.take()
         if (share === undefined) break
+        const take = Math.min(most, left)
         if (takes.size === 0) least = Math.max(least, share.service)
         counted.push({ share, service: share.service })
-        takes.set(share, (takes.get(share) ?? 0) + 1)
-        share.service += 1 / share.weight
+        takes.set(share, (takes.get(share) ?? 0) + take)
+        share.service += take / share.weight
         turns.add(share)
       }
       // What they get is counted once it is known.
