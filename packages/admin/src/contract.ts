@@ -388,7 +388,7 @@ export const runDetailSchema = runSchema.extend({
 
 /** One of GET /api/jobs/dead-letters. */
 const workKey = textOrNull.describe(
-  'By which its job divides its work: empty where it has none, null where its job has no keys',
+  'Its key, by which its job divides its work; empty without one, null where its job has no keys',
 )
 
 export type DeadLetter = z.output<typeof deadLetterSchema>
@@ -540,7 +540,7 @@ export const explanationSchema = z.object({
   workId: id,
   name: textOrNull.describe('Null where only an act on several jobs tells of it'),
   label: textOrNull,
-  key: textOrNull.describe('By which its job divides its work; null where it has none'),
+  key: textOrNull.describe('Its key, by which its job divides its work; null without one'),
   state: z.enum(EXPLAINED_STATES),
   text: text.describe('What keeps it most, or what became of it'),
   since: atOrNull.describe('Since when; of waiting work when it was enqueued'),

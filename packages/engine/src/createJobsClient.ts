@@ -117,14 +117,14 @@ export interface ActionOptions {
 }
 
 /**
- * Puts work into the queue, and does what people do to jobs and runs. Each call works in the caller's transaction, of any
- * known library (HostTransaction), and takes effect if and only if that commits. It takes the host's client as well:
- * `enqueue(client, …)` is then one statement. What people do takes the transaction last, as `{ tx }`. Without it, the client
- * uses a transaction of its own.
+ * Puts work into the queue, and does what people do to jobs and runs. Each call works in the caller's transaction, of
+ * any known library (HostTransaction), and takes effect if and only if that commits. It takes the host's client as
+ * well: `enqueue(client, …)` is then one statement. Calls for a person take the transaction last, as `{ tx }`, or
+ * work in one of the client's own.
  *
- * Each call throws ArgumentError, which names the argument, before it asks anything of the database that this would refuse.
- * Calls that enqueue throw JobError `payload_invalid`, with the issues in its details, before they write anything. A payload
- * may have 8 MB as JSON and 64 levels. Work of a job that no worker has waits for one.
+ * Each call throws ArgumentError, which names the argument, before it sends the database anything that this would
+ * refuse. Calls that enqueue throw JobError `payload_invalid`, with the issues in its details, before they write
+ * anything. A payload may have 8 MB as JSON and 64 levels. Work of a job that no worker has waits for one.
  */
 export interface JobsClient {
   readonly protocol: typeof CLIENT_PROTOCOL

@@ -28,7 +28,7 @@ export interface RunOptions<Jobs extends readonly Job[], Client extends HostClie
   WorkerOptions<Jobs, Client>,
   'client'
 > {
-  /** As `createWorker` takes it. Default: a pool of pg on `databaseUrl`, which `run` closes at the end. */
+  /** As `createWorker` takes it. Default: a pool of pg, closed at the end, whose handlers get a `PgTransaction`. */
   client?: Client
   /**
    * Whether to create or upgrade the tables first, as `npx roundsman migrate` does. For one process alone: a deployment of

@@ -59,6 +59,7 @@ export interface RunOnceOptions<J extends Job, Client extends HostClient> {
   payload?: unknown
   /** The id of a dead letter: the run is its next attempt, has its payload, and settles it. */
   deadLetter?: string
+  /** Rolls everything back at the end. Default false. */
   dryRun?: boolean
   /** The person who asks, as recorded in the run. Default: nobody. */
   actor?: string
@@ -72,6 +73,7 @@ export interface RunOnceOptions<J extends Job, Client extends HostClient> {
   observers?: readonly WorkerObserver[]
   /** Traces what the handler enqueues. Default: nothing is traced. */
   traceEnqueue?: TraceEnqueue | undefined
+  /** Aborts the run's own signal. */
   signal?: AbortSignal
   now?: () => Date
 }

@@ -14,7 +14,7 @@ import {
   type AlertRow,
 } from './alert.ts'
 
-/** When people are told. Infinity for the least count or the shortest time of an alert switches it off. */
+/** When people are told. An alert whose least count or shortest time is Infinity is off. */
 export interface AlertLimits {
   /**
    * Which share of a job's latest runs is too much to fail, from 0 to 1; so are five at over three times its week's share,

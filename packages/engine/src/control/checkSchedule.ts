@@ -31,7 +31,7 @@ import { ticksOfDay } from './scheduleLoad.ts'
 export interface KeyedSchedule<J extends Job = Job> {
   /** 1 to 200 bytes, such as a customer's id; neither `.` nor `..`. With the job's name it is the schedule. */
   key: string
-  /** Five fields, or six with seconds in front. */
+  /** Five fields, six with seconds in front, or `@daily` and its like. */
   cron: string
   /** IANA name. Default `UTC`. */
   timeZone?: string

@@ -17,7 +17,7 @@ import { CANCEL_WORK_SQL, POSTPONE_WORK_SQL, PRIORITISE_WORK_SQL } from '../stor
 import type { ActionRequest, OnCommit } from './controlJobs.ts'
 import { recordActions, storableActor, type JobActionKind } from './recordActions.ts'
 
-/** Which waiting work of a job is meant, retries included: these ids, this label, this key, what has all that is given, or all of it. */
+/** Which waiting work of a job, retries included: what matches all of the given ids, label and key, or all of it. */
 export type WhichWork = { job: Pick<Job, 'name'> } & (
   | { ids: readonly string[]; label?: string; key?: string }
   | { ids?: undefined; label: string; key?: string }

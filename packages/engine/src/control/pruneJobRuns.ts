@@ -6,9 +6,9 @@ import { ArgumentError, checkParts, optional, wholeNumber, type Check } from '..
 import type { Database } from '../store/database.ts'
 
 /**
- * How long the engine keeps its records, in whole days of 24 hours. They are those of the whole database: each run of
- * `pruneJobRuns` goes by the retention of the worker that takes it. So where several services share a database, give all
- * of them the same, or `false` in all but one.
+ * How long the engine keeps its records, in whole days of 24 hours. Each run of `pruneJobRuns` is for the whole
+ * database, by the retention of the worker that takes it. So where several services share a database, give all of them
+ * the same, or `false` in all but one.
  */
 export interface Retention {
   /** How long to keep runs that succeeded and the tick ledger: at least any job's `catchUpMs`. Default 30. */

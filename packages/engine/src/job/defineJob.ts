@@ -59,7 +59,7 @@ export interface IsolationLimits {
 }
 
 export interface Schedule {
-  /** Five fields, or six with seconds in front. */
+  /** Five fields, six with seconds in front, or `@daily` and its like. */
   readonly cron: string
   /** IANA name. */
   readonly timeZone: string
@@ -110,6 +110,7 @@ export interface RetryPolicy {
 }
 
 export interface ScheduleOptions {
+  /** Five fields, six with seconds in front, or `@daily` and its like. */
   cron: string
   /** Default `UTC`. */
   timeZone?: string

@@ -35,7 +35,7 @@ export interface RunInfo {
   readonly retriesLeft: number
   /** The instant that the schedule named, when a schedule started the run. */
   readonly scheduledFor: Date | null
-  /** The keyed schedule whose run it is, by a tick or because somebody triggered it. Null for all others, also the code's own. */
+  /** The keyed schedule that a tick or a person had run. Null for all other runs, also by the job's own schedule. */
   readonly schedule: RunSchedule | null
   readonly dryRun: boolean
 }

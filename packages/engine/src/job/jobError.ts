@@ -9,11 +9,11 @@ export interface JobErrorOptions {
 }
 
 /**
- * An error whose code and message are safe to store and to show: the worker writes them into JobRun.details as they are.
- * It records other errors too, but redacts their messages.
+ * An error whose code and message are safe to store and to show: the worker writes them into JobRun.details as they
+ * are. It records other errors too, but redacts their messages.
  *
- * By the codes `cancelled`, `guard_blocked`, `expired`, `worker_lost` and `drained` the engine says how it has itself ended a
- * run: one that a handler throws is stored as `handler_cancelled` and so on, and counts as a failure.
+ * The codes `cancelled`, `guard_blocked`, `expired`, `worker_lost` and `drained` are for runs that the engine itself
+ * ends. If a handler throws one, it is stored as `handler_cancelled` and so on, and counts as a failure.
  */
 export class JobError extends Error {
   override readonly name = 'JobError'

@@ -5,7 +5,7 @@ export type LogLine = (
   ...values: readonly unknown[]
 ) => void
 
-/** The logger of handlers and engine, over any logger of the host. A level that it lacks goes to its next one, or nowhere. */
+/** The logger of handlers and engine, over one of the host. Lines of a level that it lacks go to the next, or nowhere. */
 export interface Logger {
   readonly trace: LogLine
   readonly debug: LogLine

@@ -72,7 +72,7 @@ export interface WorkExplanation {
   /** Null where only an act on work of several jobs tells of it. */
   name: string | null
   label: string | null
-  /** By which its job divides its work; null where it has none. */
+  /** Its key, by which its job divides its work; null without one. */
   key: string | null
   state: (typeof EXPLAINED_STATES)[number]
   /** What became of it, in words; of waiting work what keeps it most. */

@@ -30,7 +30,7 @@ export interface DeadLetter {
   workId: string
   name: string
   label: string | null
-  /** By which its job divides its work; empty where it has none, null where its job has no keys. */
+  /** Its key, by which its job divides its work; empty without one, null where its job has no keys. */
   key: string | null
   /** The parts of its payload that the job shows; null without any. */
   shown: Shown | null
@@ -52,6 +52,7 @@ export interface DeadLetterFilter extends PieceFilter {
 }
 
 export interface DeadLetterQuery extends DeadLetterFilter {
+  /** 1 to 10,000. */
   limit: number
   /** Only dead letters that failed before this one. */
   after?: PagePosition | undefined

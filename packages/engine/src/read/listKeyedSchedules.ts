@@ -32,9 +32,9 @@ export interface ListedSchedule {
   cursor: string
   /** The instant of its next tick, due or not; null when there is none. */
   nextAt: string | null
-  /** Its tick has been due for longer than the grace, and nobody has decided it. */
+  /** Its tick has been due for more than a minute, and nobody has decided it. */
   isLate: boolean
-  /** Its job's schema has refused the payload three times in a row, for which it is paused. */
+  /** It is paused, since its job's schema has refused the payload three times in a row. */
   isRefused: boolean
   pausedAt: string | null
   pausedBy: string | null

@@ -19,7 +19,7 @@ export interface WaitingWork {
   workId: string
   name: string
   label: string | null
-  /** By which its job divides its work; empty where it has none, null where its job has no keys. */
+  /** Its key, by which its job divides its work; empty without one, null where its job has no keys. */
   key: string | null
   /** No worker takes it before. Instants are ISO 8601 in UTC. */
   startAfter: string
@@ -36,6 +36,7 @@ export interface WaitingWork {
 }
 
 export interface WaitingWorkQuery extends PieceFilter {
+  /** 1 to 10,000. */
   limit: number
   /** Only work after this one. Where a worker has taken that meanwhile, the page begins with what is first by now. */
   after?: PagePosition | undefined

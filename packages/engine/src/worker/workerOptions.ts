@@ -74,7 +74,7 @@ export interface WorkerOptions<Jobs extends readonly Job[], Client extends HostC
    * 10 s, and writes to standard error what ran. Costs a thread while there are runs. Default true.
    */
   watchdog?: boolean | undefined
-  /** Names of jobs whose work this worker leaves to other workers; without any, that work waits. Default: none. */
+  /** Names of jobs whose work this worker leaves to others; without another worker that work waits. Default: none. */
   except?: readonly (NoInfer<Jobs>[number]['name'] | EngineJobName)[] | undefined
   /**
    * Names of the only jobs whose work this worker takes. It still schedules all jobs, so that ticks are decided whichever
