@@ -131,7 +131,7 @@ export interface JobsClient {
   /** The place of its database, for people who have several. */
   readonly place: DatabasePlace
   /**
-   * Checks that the tables fit this version. Once they do, a second call does nothing.
+   * Checks that the tables fit this version, which no other call does. Once they do, a second call does nothing.
    * @throws TablesError when they do not: run `migrate`, or this version is too old
    */
   start(): Promise<void>

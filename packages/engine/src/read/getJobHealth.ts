@@ -18,23 +18,20 @@ import { listLateSchedules } from './listKeyedSchedules.ts'
 import { listSchedules } from './listSchedules.ts'
 import { listOverrunning } from './runsUnderWay.ts'
 
-/** What keeps jobs from being done. Instants are ISO 8601 in UTC. */
+/**
+ * What keeps jobs from being done. Instants are ISO 8601 in UTC.
+ *   noWorker     No worker lives. `lastSignAt`: when one has last given a sign of life; null when none is on record.
+ *   late         A tick, as the catalogue or a living worker has the schedule, is due since then and nobody decided it.
+ *                `key`: of the keyed schedule that is late for longest, where no tick of the job's own schedule is.
+ *   unscheduled  Workers live, and none of them has started with this schedule: they are of an older version.
+ *   overrunning  The job's longest run started then and goes on beyond its time-out and a minute of grace.
+ *   orphaned     Work of a job waits that is not in the catalogue, and that no living worker takes.
+ */
 export type JobProblem =
-  /** No worker lives. `lastSignAt`: when one has last given a sign of life; null when none is on record. */
   | { kind: 'noWorker'; lastSignAt: string | null }
-  /** A tick of the schedule, as the catalogue or a living worker has it, has been due since then, and nobody has decided it. */
-  | {
-      kind: 'late'
-      name: string
-      since: string
-      /** Of the keyed schedule that has been late for longest, where no tick of the job's own schedule is. */
-      key?: string
-    }
-  /** Workers live, and none of them has started with this schedule: they are of an older version. */
+  | { kind: 'late'; name: string; since: string; key?: string }
   | { kind: 'unscheduled'; name: string }
-  /** The job's longest run started then and goes on beyond its time-out and grace. */
   | { kind: 'overrunning'; name: string; runId: string; since: string }
-  /** Work of a job waits that is not in the catalogue, and that no living worker takes. */
   | ({ kind: 'orphaned' } & OrphanedWork)
 
 export interface JobHealth {

@@ -38,12 +38,13 @@ export interface RunObservation {
   ended?(end: RunEnding): void
 }
 
-/** The end of a run as the worker recorded it. */
+/**
+ * The end of a run as the worker recorded it. `code` is that of details.error. `lost`: another worker had ended it
+ * before, as lost or expired; its batches since then were rolled back.
+ */
 export type RunEnding =
   | { kind: 'success'; durationMs: number; details: Details | null }
-  /** `code` is that of details.error. */
   | { kind: 'failed'; durationMs: number; details: Details | null; code: string }
-  /** Another worker had ended it before, as lost or expired; its batches since then were rolled back. */
   | { kind: 'lost'; durationMs: number }
 
 /** A run that another worker carried out and this one has ended. */
