@@ -96,7 +96,7 @@ export function toNotice(
     text: readableLine(
       event === 'began'
         ? sayProblem(kind, name, code, facts)
-        : `Resolved: ${whatWas(kind, name, code)}`,
+        : `Resolved: ${OVER[kind](name, code)}`,
     ),
     startedAt,
     endedAt: event === 'began' ? null : endedAt,
@@ -207,59 +207,32 @@ function sayFirstRun({ since, version, runsBefore }: Readonly<Record<string, unk
 }
 
 /** Says that a cause is gone. */
-function whatWas(kind: AlertKind, name: string, code: string): string {
-  switch (kind) {
-    case 'noWorker':
-      return 'a worker is alive again'
-    case 'late':
-      return `${name} is on time again`
-    case 'unscheduled':
-      return `${name} is scheduled again`
-    case 'overrunning':
-      return `no run of ${name} overruns any more`
-    case 'silent':
-      return 'no worker is silent any more'
-    case 'orphaned':
-      return `no work of ${name} waits any more that no worker knows`
-    case 'failing':
-      return `${name} does not fail any more`
-    case 'clock':
-      return 'no clock of a worker is wrong any more'
-    case 'heldKey':
-      return `no unique key of ${name} is held for unusually long any more`
-    case 'limitExceeded':
-      return `limit ${code === '' ? `of ${name}` : code} is not exceeded any more`
-    case 'keyBlocked':
-      return `no key of ${name} waits behind a dead letter any more`
-    case 'connections':
-      return 'the database has connections left again'
-    case 'expired':
-      return `${name} is started in time again`
-    case 'pausedQueue':
-      return `the queue of ${name} is resumed, or nothing has waited in it for an hour`
-    case 'idle':
-      return `${name} does something again`
-    case 'slower':
-      return `${name} is as fast as usual again`
-    case 'refused':
-      return `no schedule of ${name} is paused for its payload any more`
-    case 'rescheduled':
-      return `the schedule of ${name} has not changed for a day`
-    case 'poison':
-      return `no work of ${name} that has lost workers waits or runs any more`
-    case 'blocked':
-      return `no blocked run of ${name} waits for an approval any more`
-    case 'deadLetter':
-      return `${name} has no dead letters with ${toCode(code)} any more`
-    case 'oldSnapshot':
-      return 'nobody keeps old rows from being removed any more'
-    case 'unvacuumed':
-      return 'the tables of the queue are vacuumed again'
-    case 'backlog':
-      return `${name} is caught up with, or paused`
-    default:
-      return kind satisfies never
-  }
+const OVER: Record<AlertKind, (name: string, code: string) => string> = {
+  noWorker: () => 'a worker is alive again',
+  late: (name) => `${name} is on time again`,
+  unscheduled: (name) => `${name} is scheduled again`,
+  overrunning: (name) => `no run of ${name} overruns any more`,
+  silent: () => 'no worker is silent any more',
+  orphaned: (name) => `no work of ${name} waits any more that no worker knows`,
+  failing: (name) => `${name} does not fail any more`,
+  clock: () => 'no clock of a worker is wrong any more',
+  heldKey: (name) => `no unique key of ${name} is held for unusually long any more`,
+  limitExceeded: (name, code) =>
+    `limit ${code === '' ? `of ${name}` : code} is not exceeded any more`,
+  keyBlocked: (name) => `no key of ${name} waits behind a dead letter any more`,
+  connections: () => 'the database has connections left again',
+  expired: (name) => `${name} is started in time again`,
+  pausedQueue: (name) => `the queue of ${name} is resumed, or nothing has waited in it for an hour`,
+  idle: (name) => `${name} does something again`,
+  slower: (name) => `${name} is as fast as usual again`,
+  refused: (name) => `no schedule of ${name} is paused for its payload any more`,
+  rescheduled: (name) => `the schedule of ${name} has not changed for a day`,
+  poison: (name) => `no work of ${name} that has lost workers waits or runs any more`,
+  blocked: (name) => `no blocked run of ${name} waits for an approval any more`,
+  deadLetter: (name, code) => `${name} has no dead letters with ${toCode(code)} any more`,
+  oldSnapshot: () => 'nobody keeps old rows from being removed any more',
+  unvacuumed: () => 'the tables of the queue are vacuumed again',
+  backlog: (name) => `${name} is caught up with, or paused`,
 }
 
 /** Says `; 97 % of it is tenant 42`. */
