@@ -10,38 +10,40 @@ import { HELD_UNDER_LIMITS, jsonInstant } from './listLimits.ts'
 import type { JobsReader } from './reader.ts'
 import { NOT_STARTED } from './runOutcome.ts'
 
-/** What keeps a piece of work waiting. */
+/**
+ * What keeps a piece of work waiting, hardest to lift first.
+ *   paused      The job's queue is paused.
+ *   noWorker    No living worker takes work of the job.
+ *   needsLater  Only a later version of the engine understands it.
+ *   delayed     It was enqueued for later, or postponed.
+ *   retry       An attempt has failed, and the next is not due.
+ *   exclusive   A run of an exclusive job is under way.
+ *   keyPaused   Somebody has paused its key.
+ *   parked      A service has refused more, so its key, its job or a limit waits.
+ *   keyHead     Earlier work of its key comes first, and is not over: `fifo`.
+ *   limitFull   As many runs under a limit go on as may.
+ *   keyFull     As many runs of its key go on as may.
+ *   noToken     As many runs have started as may in that time.
+ *   slotsFull   Every worker that takes work of the job has as many runs of it as it may.
+ *   alone       It has lost workers, so it runs while nothing else does in its process.
+ *   behind      Other work of the job starts first.
+ */
 export type WaitReasonKind = (typeof WAIT_REASONS)[number]
 export const WAIT_REASONS = [
-  /** The job's queue is paused. */
   'paused',
-  /** No living worker takes work of the job. */
   'noWorker',
-  /** Only a later version of the engine understands it. */
   'needsLater',
-  /** It was enqueued for later, or postponed. */
   'delayed',
-  /** An attempt has failed, and the next is not due. */
   'retry',
-  /** A run of an exclusive job is under way. */
   'exclusive',
-  /** Somebody has paused its key. */
   'keyPaused',
-  /** A service has refused more, so its key, its job or a limit waits. */
   'parked',
-  /** Earlier work of its key comes first, and is not over: `fifo`. */
   'keyHead',
-  /** As many runs under a limit go on as may. */
   'limitFull',
-  /** As many runs of its key go on as may. */
   'keyFull',
-  /** As many runs have started as may in that time. */
   'noToken',
-  /** Every worker that takes work of the job has as many runs of it as it may. */
   'slotsFull',
-  /** It has lost workers, so it runs while nothing else does in its process. */
   'alone',
-  /** Other work of the job starts first. */
   'behind',
 ] as const
 
@@ -74,6 +76,7 @@ export interface WorkExplanation {
   label: string | null
   /** Its key, by which its job divides its work; null without one. */
   key: string | null
+  /** `waiting`, `running`, `completed`, `failed`, `deadLetter`, `cancelled` or `discarded`. */
   state: (typeof EXPLAINED_STATES)[number]
   /** What became of it, in words; of waiting work what keeps it most. */
   text: string

@@ -123,6 +123,7 @@ export const QUEUE_STATES = ['ready', 'delayed', 'active', 'deadLetter'] as cons
 /** How much work of a job is in a state. */
 export interface QueueStats {
   name: string
+  /** `ready`, `delayed`, `active` or `deadLetter`. */
   state: QueueState
   /** Exact up to 100,000, which also stands for more. */
   count: number

@@ -2,7 +2,6 @@ import { checkBoolean, checkId, checkLimit, checkParts, optional } from '../job/
 import { boundedText } from './bounded.ts'
 import type { JobsReader } from './reader.ts'
 
-/** What can be done to many: to waiting work, to dead letters, and `cancel` to runs under way. */
 export const BULK_KINDS = [
   'cancelWork',
   'postponeWork',
@@ -11,25 +10,30 @@ export const BULK_KINDS = [
   'discard',
   'cancel',
 ] as const
+
+/** `cancelWork`, `postponeWork`, `prioritiseWork` (waiting work), `redrive`, `discard` (dead letters), `cancel` (runs). */
 export type BulkKind = (typeof BULK_KINDS)[number]
 
-/** Why pieces were passed over. */
 export const PASSED_REASONS = [
-  /** It waited, ran or was a dead letter no more: a worker or somebody else was faster. */
   'gone',
-  /** Newer work has replaced it since. */
   'replaced',
-  /** Somebody else held it at that moment. */
   'locked',
-  /** It was so already, or due later anyway. */
   'unchanged',
-  /** Other work has its unique key. */
   'alreadyQueued',
-  /** Its job is none of those that are known here. */
   'unknown',
-  /** Two workers or more have died while they ran it: whoever wants it retried all the same does so with it alone. */
   'endedWorkers',
 ] as const
+
+/**
+ * Why pieces were passed over.
+ *   gone           It waited, ran or was a dead letter no more: a worker or somebody else was faster.
+ *   replaced       Newer work has replaced it since.
+ *   locked         Somebody else held it at that moment.
+ *   unchanged      It was so already, or due later anyway.
+ *   alreadyQueued  Other work has its unique key.
+ *   unknown        Its job is none of those that are known here.
+ *   endedWorkers   Two or more workers have died while they ran it: whoever wants it all the same retries it alone.
+ */
 export type PassedReason = (typeof PASSED_REASONS)[number]
 
 /** What somebody wanted done to many at once, how far it is, and what came of it. Instants are ISO 8601 in UTC. */

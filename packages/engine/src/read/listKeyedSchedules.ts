@@ -48,6 +48,7 @@ export interface ScheduleQuery {
   name?: string | undefined
   /** How the key begins. */
   search?: string | undefined
+  /** `paused`, `refused` or `late`. Default: any. */
   state?: ScheduleState | undefined
   /** 1 to 10,000. */
   limit: number

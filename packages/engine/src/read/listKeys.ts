@@ -63,7 +63,7 @@ export interface KeyQuery {
   key?: string | undefined
   /** Default 50, at most 200. */
   limit?: number | undefined
-  /** What has most of it comes first, or with `oldest` what waits for longest. Default: `waiting`. */
+  /** First what has most `waiting` (default), `running` or `started`, waits for longest (`oldest`), or the least `key`. */
   order?: (typeof KEY_SORTS)[number] | undefined
 }
 
