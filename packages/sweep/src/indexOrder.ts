@@ -67,7 +67,7 @@ async function find(
   return { places: found.places.split(';'), last: { key: found.key, place: found.place } }
 }
 
-/** The query that lists rows. Exported so that `worker:check` can ask for its plan. */
+/** The query that lists rows. Exported so that a check can ask for its plan. */
 export function findQuery(
   table: string,
   { where, key, keyType }: DueFinder,

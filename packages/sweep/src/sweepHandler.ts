@@ -11,7 +11,7 @@ export type SweepHandler<J> = Handler<J> & {
 }
 
 /**
- * Makes the handler and its declaration from one function, so that `worker:check` looks for the indexes of the very queries
+ * Makes the handler and its declaration from one function, so that a check can look for the indexes of the very queries
  * that the handler sends.
  */
 export function sweepHandler<J extends Job, const Targets extends readonly SweptRows[]>(

@@ -2,7 +2,7 @@ import type { Counts } from '@roundsman/engine'
 import type { Transaction } from './transaction.ts'
 import type { Sql } from './sql.ts'
 
-/** Which rows a job sweeps and how it finds them. `worker:check` asks the planner whether an index does. */
+/** Which rows a job sweeps and how it finds them. A check can ask the planner whether an index does. */
 export interface SweptRows {
   readonly table: string
   /** Ways to find all due rows, each by an index of its own. A row may be found by more than one. */
