@@ -141,13 +141,18 @@ export function createAdmin(
       throw toUnavailable(error, log)
     })
     const { schema } = route
+    const given = schema.body && check('body', schema.body, await readJson(headers, body))
+    const { reason } = (given ?? {}) as { reason?: string }
     const request = {
       params: check('params', schema.params, params),
-      body: schema.body && check('body', schema.body, await readJson(headers, body)),
+      body: given,
       query: check('query', schema.querystring, parse(target.split('?')[1] ?? '')),
       headers: check('headers', schema.headers, Object.fromEntries(headers)),
       access,
+      by: { actor: access.actor, ...(reason !== undefined && { reason }) },
       log,
+      logAct: (fields: object, message: string) =>
+        void log.info({ ...fields, userId: access.userId }, message),
       signal,
       stillMayView: () => stillMayView(ask),
     }

@@ -17,18 +17,34 @@ export interface AdminParts {
 }
 
 /** A request that was admitted and matches its route's schemas. */
-export interface RouteRequest<Params, Query, Body, Headers = unknown> {
+export interface RouteRequest<
+  Params = unknown,
+  Query = unknown,
+  Body = unknown,
+  Headers = unknown,
+> {
   params: Params
   query: Query
   body: Body
   headers: Headers
   access: Access
+  /** Who asks, and why, as the body says: for acts. */
+  by: By<Body>
   log: RouteLog
+  /** Logs what was done, and who did it. */
+  logAct(fields: object, message: string): void
   /** Aborts when the client leaves. */
   signal: AbortSignal
   /** Asks once more whether they may look, for an answer that takes long. */
   stillMayView(): Promise<boolean>
 }
+
+/** What several acts take of a request. */
+export type ActRequest<Body> = Pick<RouteRequest<unknown, unknown, Body>, 'body' | 'by' | 'logAct'>
+
+type By<Body> = { actor: string } & (Body extends { reason: string }
+  ? { reason: string }
+  : { reason?: string })
 
 /** The answers by their status. One of them is the success: its status is that of what the route returns. */
 type Answers = Record<number, unknown>
@@ -52,7 +68,7 @@ export interface Route {
     response: Answers
   }
   /** Returns what the schema of the success takes, or an answer of its own. */
-  handle(request: RouteRequest<unknown, unknown, unknown>): unknown
+  handle(request: RouteRequest): unknown
 }
 
 type Method = 'GET' | 'POST' | 'DELETE'

@@ -94,9 +94,8 @@ export function bulkRoutes({ client, jobs }: AdminParts): Route[] {
         'Takes all that match at this moment, up to a million, and leaves alone what comes later. The answer comes after the first thousand; the server goes on with the rest: GET /api/jobs/bulk/:id tells how far it is. It is one line in the record.',
       body,
       answer: { 200: bulkSchema },
-      handle: async (request) => {
-        const { kind, all, ids, reason, startAfter, priority, ...filter } = request.body
-        const { actor, userId } = request.access
+      handle: async ({ body: given, by, logAct }) => {
+        const { kind, all, ids, reason: _reason, startAfter, priority, ...filter } = given
         const matching = kind === 'cancel' ? filter.runs : filter
         const act = await client.startBulk({
           kind,
@@ -104,11 +103,10 @@ export function bulkRoutes({ client, jobs }: AdminParts): Route[] {
           ...(startAfter !== undefined && { startAfter }),
           ...(priority !== undefined && { priority }),
           ...(kind === 'redrive' && { jobs }),
-          actor,
-          reason,
+          ...by,
         } as BulkRequest)
         const { id, matched } = act
-        request.log.info({ bulkId: id, kind, matched, userId }, 'bulk act started')
+        logAct({ bulkId: id, kind, matched }, 'bulk act started')
         return act
       },
     }),
@@ -143,11 +141,11 @@ export function bulkRoutes({ client, jobs }: AdminParts): Route[] {
       params: idParams,
       answer: { 200: bulkSchema },
       refuses: [404],
-      handle: async ({ params: { id }, log, access: { actor, userId } }) => {
-        const found = await client.stopBulk(id, { actor })
+      handle: async ({ params: { id }, by, logAct }) => {
+        const found = await client.stopBulk(id, by)
         const act = await getBulk(client.reader, id)
         if (act === null) throw unknownAct()
-        if (found === 'stopped') log.info({ bulkId: id, userId }, 'bulk act stopped')
+        if (found === 'stopped') logAct({ bulkId: id }, 'bulk act stopped')
         return act
       },
     }),

@@ -15,7 +15,7 @@ import { pageLimit } from '../http/pageLimit.ts'
 import { Problem } from '../http/problem.ts'
 import { keyQuery, readShownQuery, shownQuery } from './shownQuery.ts'
 import { refuseDeadLetter, refuseUnknownJob } from './refuse.ts'
-import { optionalReasonBody, reasonOf, requestReason } from './requestReason.ts'
+import { optionalReasonBody, requestReason } from './requestReason.ts'
 import { checkSpans, runFilters } from './jobRunRoutes.ts'
 import { storableText } from '../http/storableText.ts'
 
@@ -110,18 +110,13 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
       body: z.strictObject({ reason: requestReason, evenIfWorkersDied }),
       answer: { 200: z.object({ redriven: z.literal(1) }) },
       refuses: [404, 409],
-      handle: async ({
-        params: { workId },
-        body: { reason, evenIfWorkersDied: even },
-        log,
-        access: { actor, userId },
-      }) => {
+      handle: async ({ params: { workId }, body: { evenIfWorkersDied: even }, by, logAct }) => {
         const name = await findDeadLetterName(client.reader, workId)
         if (name === null) throw await refuseDeadLetter(client.reader, workId)
         const job = jobs.find((candidate) => candidate.name === name)
         if (!job) throw refuseUnknownJob(name)
-        const by = { actor, reason, jobs: [job], evenIfWorkersDied: even }
-        const outcome = await client.redriveDeadLetters({ ids: [workId] }, by)
+        const request = { ...by, jobs: [job], evenIfWorkersDied: even }
+        const outcome = await client.redriveDeadLetters({ ids: [workId] }, request)
         if (outcome.alreadyQueued > 0) {
           throw new Problem(409, {
             detail:
@@ -137,7 +132,7 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
         }
         // Somebody else was faster.
         if (outcome.redriven === 0) throw await refuseDeadLetter(client.reader, workId)
-        log.info({ name, workId, redriven: 1, userId }, 'dead letters retried')
+        logAct({ name, workId, redriven: 1 }, 'dead letters retried')
         return { redriven: 1 as const }
       },
     }),
@@ -149,11 +144,10 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
       body: optionalReasonBody,
       answer: { 204: z.null().describe('The dead letter is removed') },
       refuses: [404],
-      handle: async ({ params: { workId }, body, log, access: { actor, userId } }) => {
-        const by = { actor, ...reasonOf(body) }
+      handle: async ({ params: { workId }, by, logAct }) => {
         const { discarded } = await client.discardDeadLetters({ ids: [workId] }, by)
         if (discarded === 0) throw await refuseDeadLetter(client.reader, workId)
-        log.info({ workId, userId }, 'dead letter discarded')
+        logAct({ workId }, 'dead letter discarded')
         return null
       },
     }),

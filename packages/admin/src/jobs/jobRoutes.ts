@@ -14,7 +14,7 @@ import { formatCursor, instantCursor, nextPageCursor } from '../http/pageCursor.
 import { pageLimit } from '../http/pageLimit.ts'
 import { Problem, toRequestErrors } from '../http/problem.ts'
 import { refusePause, refuseRun, refuseUnknownJob, tellEarlier } from './refuse.ts'
-import { optionalReasonBody, reasonOf, requestReason } from './requestReason.ts'
+import { optionalReasonBody, requestReason } from './requestReason.ts'
 import { storableText } from '../http/storableText.ts'
 
 export const nameParams = z.strictObject({
@@ -90,14 +90,13 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
       }),
       answer: { 202: requestedSchema },
       refuses: [404],
-      handle: async ({ params: { name }, body, log, access: { actor, userId } }) => {
+      handle: async ({ params: { name }, body: { dryRun, payload }, by, logAct }) => {
         const job = findJob(jobs, name)
-        const { reason, dryRun, payload } = body
-        const by = { actor, reason, dryRun, payload }
-        const workId = await client.requestRun(job, by).catch((error: unknown) => {
+        const request = { ...by, dryRun, payload }
+        const workId = await client.requestRun(job, request).catch((error: unknown) => {
           throw refusedPayload(job, error)
         })
-        log.info({ name, workId, dryRun, userId }, 'job run requested')
+        logAct({ name, workId, dryRun }, 'job run requested')
         return { workId }
       },
     }),
@@ -122,12 +121,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
         }),
       },
       refuses: [404, 409],
-      handle: async ({
-        params: { id },
-        body: { reason, dryRun },
-        log,
-        access: { actor, userId },
-      }) => {
+      handle: async ({ params: { id }, body: { dryRun }, by, logAct }) => {
         const run = await getJobRun(client.reader, id)
         const job = jobs.find(({ name }) => name === run?.name)
         if (run === null) throw await refuseRun(client.reader, id, 'notFound')
@@ -135,13 +129,14 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
         const earlier = (await listRunActions(client.reader, { id, workId: null })).findLast(
           ({ action }) => action === (dryRun ? 'dryRun' : 'run'),
         )
-        const by = { actor, reason, dryRun }
-        const outcome = await client.runAgain(job, id, by).catch((error: unknown) => {
-          throw refusedPayload(job, error)
-        })
+        const outcome = await client
+          .runAgain(job, id, { ...by, dryRun })
+          .catch((error: unknown) => {
+            throw refusedPayload(job, error)
+          })
         if (outcome.kind !== 'requested') throw await refuseRun(client.reader, id, outcome.kind)
         const { workId } = outcome
-        log.info({ name: job.name, runId: id, workId, dryRun, userId }, 'job run requested')
+        logAct({ name: job.name, runId: id, workId, dryRun }, 'job run requested')
         return { workId, ...tellEarlier(earlier ?? null) }
       },
     }),
@@ -154,12 +149,12 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
       body: z.strictObject({ reason: requestReason }),
       answer: { 200: z.object({ name: z.string(), paused: z.literal(true) }) },
       refuses: [404, 409],
-      handle: async ({ params: { name }, body: { reason }, log, access: { actor, userId } }) => {
+      handle: async ({ params: { name }, by, logAct }) => {
         const job = findJob(jobs, name)
-        const outcome = await client.pauseSchedule(name, { actor, reason })
+        const outcome = await client.pauseSchedule(name, by)
         if (outcome === 'notScheduled') throw notScheduled(job)
         if (outcome !== 'paused') throw await refusePause(client.reader, 'schedule', name, outcome)
-        log.info({ name, userId }, 'job paused')
+        logAct({ name }, 'job paused')
         return { name, paused: true as const }
       },
     }),
@@ -172,13 +167,12 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
       body: optionalReasonBody,
       answer: { 200: z.object({ name: z.string(), paused: z.literal(false) }) },
       refuses: [404, 409],
-      handle: async ({ params: { name }, body, log, access: { actor, userId } }) => {
+      handle: async ({ params: { name }, by, logAct }) => {
         const job = findJob(jobs, name)
-        const by = { actor, ...reasonOf(body) }
         const outcome = await client.resumeSchedule(name, by)
         if (outcome === 'notScheduled') throw notScheduled(job)
         if (outcome !== 'resumed') throw await refusePause(client.reader, 'schedule', name, outcome)
-        log.info({ name, userId }, 'job resumed')
+        logAct({ name }, 'job resumed')
         return { name, paused: false as const }
       },
     }),

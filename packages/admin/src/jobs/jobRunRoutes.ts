@@ -189,17 +189,17 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
         }),
       },
       refuses: [404, 409],
-      handle: async ({ params: { id }, body: { reason }, log, access: { actor, userId } }) => {
-        const outcome = await client.cancelRun(id, { actor, reason })
+      handle: async ({ params: { id }, by, logAct }) => {
+        const outcome = await client.cancelRun(id, by)
         if (outcome !== 'requested') throw await refuseRun(reader, id, outcome)
         const first = await getJobRun(reader, id)
-        const isFirst = (first?.cancelRequestedBy ?? actor) === actor
+        const isFirst = (first?.cancelRequestedBy ?? by.actor) === by.actor
         const earlier = isFirst
           ? undefined
           : (await listRunActions(reader, { id, workId: null })).find(
               ({ action }) => action === 'cancel',
             )
-        log.info({ runId: id, userId }, 'job run cancellation requested')
+        logAct({ runId: id }, 'job run cancellation requested')
         return { id, status: outcome, ...tellEarlier(earlier ?? null) }
       },
     }),
@@ -217,11 +217,11 @@ export function jobRunRoutes({ client }: AdminParts): Route[] {
         }),
       },
       refuses: [404, 409],
-      handle: async ({ params: { id }, body: { reason }, log, access: { actor, userId } }) => {
-        const outcome = await client.approveRun(id, { actor, reason })
+      handle: async ({ params: { id }, by, logAct }) => {
+        const outcome = await client.approveRun(id, by)
         if (outcome.kind !== 'approved') throw await refuseRun(reader, id, outcome.kind)
         const { workId, rows } = outcome
-        log.info({ runId: id, workId, rows, userId }, 'job run approved')
+        logAct({ runId: id, workId, rows }, 'job run approved')
         return { workId, rows }
       },
     }),

@@ -6,7 +6,7 @@ import { instant } from '../http/instant.ts'
 import { pageLimit } from '../http/pageLimit.ts'
 import { Problem } from '../http/problem.ts'
 import { storableText } from '../http/storableText.ts'
-import { route, type AdminParts, type Route, type RouteRequest } from '../route.ts'
+import { route, type AdminParts, type ActRequest, type Route } from '../route.ts'
 import { nameParams } from './jobRoutes.ts'
 import { requestReason } from './requestReason.ts'
 
@@ -110,33 +110,28 @@ export function limitRoutes({ client }: AdminParts): Route[] {
       }),
       answer,
       refuses: [404],
-      handle: async ({ params: { name }, body, access, log }) => {
-        const { key: of, reason, ...given } = body
-        const by = { actor: access.actor, reason }
+      handle: async ({ params: { name }, body, by, logAct }) => {
+        const { key: of, reason: _reason, ...given } = body
         // JSON has no undefined: what is left out is missing.
         const outcome = await client.keys.set({ name }, of, given as KeySettings, by)
         if (outcome === 'noKeys')
           throw new Problem(404, { detail: `No worker has registered keys of ${name}` })
-        log.info({ name, key: of, userId: access.userId }, 'key of a job set')
+        logAct({ name, key: of }, 'key of a job set')
         return { outcome }
       },
     }),
   ]
 
   async function setLimit(
-    {
-      body: { reason, ...given },
-      access,
-      log,
-    }: Pick<RouteRequest<unknown, unknown, z.output<typeof limitBody>>, 'body' | 'access' | 'log'>,
+    { body, by, logAct }: ActRequest<z.output<typeof limitBody>>,
     which: WhichLimit,
   ) {
-    const by = { actor: access.actor, reason }
+    const { reason: _reason, ...given } = body
     // JSON has no undefined: what is left out is missing.
     const outcome = await client.limits.set(which, given as LimitSettings, by)
     if (outcome === 'notFound')
       throw new Problem(404, { detail: 'No worker has registered this limit' })
-    log.info({ ...which, ...given, userId: access.userId }, 'limit set')
+    logAct({ ...which, ...given }, 'limit set')
     return { outcome }
   }
 }

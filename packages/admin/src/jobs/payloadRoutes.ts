@@ -1,8 +1,7 @@
 import type { WhosePayload } from '@roundsman/engine/client'
 import { z } from 'zod'
-import type { Access } from '../access.ts'
 import { heldPayloadSchema } from '../contract.ts'
-import { route, type AdminParts, type Route, type RouteLog } from '../route.ts'
+import { route, type AdminParts, type ActRequest, type Route } from '../route.ts'
 import { refusePayload } from './refuse.ts'
 
 const described = {
@@ -31,11 +30,10 @@ export function payloadRoutes({ client, jobs }: AdminParts): Route[] {
     }),
   ]
 
-  async function look(whose: WhosePayload, { access, log }: { access: Access; log: RouteLog }) {
-    const { actor, userId } = access
-    const outcome = await client.showPayload(whose, { actor, jobs })
+  async function look(whose: WhosePayload, { by, logAct }: Omit<ActRequest<unknown>, 'body'>) {
+    const outcome = await client.showPayload(whose, { ...by, jobs })
     if (outcome.kind !== 'shown') throw refusePayload(outcome)
-    log.info({ ...whose, userId }, 'payload shown')
+    logAct({ ...whose }, 'payload shown')
     return { payload: outcome.payload }
   }
 }

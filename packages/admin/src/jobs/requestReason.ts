@@ -8,8 +8,3 @@ export const requestReason = storableText({ max: 500 })
 
 /** A body that may give a reason, or be missing. */
 export const optionalReasonBody = z.strictObject({ reason: requestReason.optional() }).nullish()
-
-/** The reason that such a body gives, or none. */
-export function reasonOf(body: z.output<typeof optionalReasonBody>): { reason?: string } {
-  return body?.reason === undefined ? {} : { reason: body.reason }
-}

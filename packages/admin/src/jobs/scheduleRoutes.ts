@@ -24,7 +24,7 @@ import { storableText } from '../http/storableText.ts'
 import { route, type AdminParts, type Route } from '../route.ts'
 import { findJob, nameParams, refusedPayload, requestedSchema } from './jobRoutes.ts'
 import { refusePause, refuseUnknownSchedule } from './refuse.ts'
-import { optionalReasonBody, reasonOf, requestReason } from './requestReason.ts'
+import { optionalReasonBody, requestReason } from './requestReason.ts'
 
 const PREVIEWED = 10
 const MAX_ACTIONS = 50
@@ -157,16 +157,16 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
         }),
       },
       refuses: [404, 409],
-      handle: async ({ params: { name }, body, access: { actor, userId }, log }) => {
+      handle: async ({ params: { name }, body, by, logAct }) => {
         const job = findJob(jobs, name)
         const { payload, ...given } = body
         const keepsPayload = payload === undefined && body.ifVersion > 0
         const { nextAt, ...done } = await told('body', () =>
-          schedules.upsert(null, job, { ...given, payload, keepsPayload, actor } as never),
+          schedules.upsert(null, job, { ...given, payload, keepsPayload, ...by } as never),
         ).catch((error: unknown) => {
           throw refuseChange(error)
         })
-        log.info({ name, key: body.key, ...done, userId }, 'schedule changed')
+        logAct({ name, key: body.key, ...done }, 'schedule changed')
         return { ...done, nextAt: nextAt?.toISOString() ?? null }
 
         function refuseChange(error: unknown): unknown {
@@ -191,11 +191,11 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
       body: z.strictObject({ reason: requestReason }),
       answer: { 204: z.null() },
       refuses: [404, 409],
-      handle: async ({ params: { name, key }, body, access: { actor, userId }, log }) => {
-        const outcome = await schedules.pause(null, { name }, key, { actor, reason: body.reason })
+      handle: async ({ params: { name, key }, by, logAct }) => {
+        const outcome = await schedules.pause(null, { name }, key, by)
         if (outcome === 'notFound') throw refuseUnknownSchedule(key, name)
         if (outcome !== 'paused') throw await refusePause(reader, 'schedule', name, outcome, key)
-        log.info({ name, key, userId }, 'schedule paused')
+        logAct({ name, key }, 'schedule paused')
         return null
       },
     }),
@@ -208,12 +208,11 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
       body: optionalReasonBody,
       answer: { 204: z.null() },
       refuses: [404, 409],
-      handle: async ({ params: { name, key }, body, access: { actor, userId }, log }) => {
-        const by = { actor, ...reasonOf(body) }
+      handle: async ({ params: { name, key }, by, logAct }) => {
         const outcome = await schedules.resume(null, { name }, key, by)
         if (outcome === 'notFound') throw refuseUnknownSchedule(key, name)
         if (outcome !== 'resumed') throw await refusePause(reader, 'schedule', name, outcome, key)
-        log.info({ name, key, userId }, 'schedule resumed')
+        logAct({ name, key }, 'schedule resumed')
         return null
       },
     }),
@@ -225,13 +224,13 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
       body: z.strictObject({ reason: requestReason }),
       answer: { 202: requestedSchema },
       refuses: [404],
-      handle: async ({ params: { name, key }, body, access: { actor, userId }, log }) => {
+      handle: async ({ params: { name, key }, by, logAct }) => {
         // With the definition, its label is that of any other run.
         const job = findJob(jobs, name)
-        const outcome = await schedules.trigger(null, job, key, { actor, reason: body.reason })
+        const outcome = await schedules.trigger(null, job, key, by)
         if (outcome.kind === 'notFound') throw refuseUnknownSchedule(key, name)
         const { workId } = outcome
-        log.info({ name, key, workId, userId }, 'schedule triggered')
+        logAct({ name, key, workId }, 'schedule triggered')
         return { workId }
       },
     }),
@@ -244,12 +243,12 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
       body: z.strictObject({ reason: requestReason }),
       answer: { 204: z.null().describe('The schedule is deleted') },
       refuses: [404],
-      handle: async ({ params: { name, key }, body, access: { actor, userId }, log }) => {
+      handle: async ({ params: { name, key }, by, logAct }) => {
         // With the definition, work that was due has the label and the key of any other; its job may have left the code.
         const job = jobs.find((one) => one.name === name) ?? { name }
-        const outcome = await schedules.delete(null, job, key, { actor, reason: body.reason })
+        const outcome = await schedules.delete(null, job, key, by)
         if (outcome === 'notFound') throw refuseUnknownSchedule(key, name)
-        log.info({ name, key, userId }, 'schedule deleted')
+        logAct({ name, key }, 'schedule deleted')
         return null
       },
     }),

@@ -15,7 +15,7 @@ import { storableText } from '../http/storableText.ts'
 import { nameParams } from './jobRoutes.ts'
 import { keyQuery, readShownQuery, shownQuery } from './shownQuery.ts'
 import { refusePause } from './refuse.ts'
-import { optionalReasonBody, reasonOf, requestReason } from './requestReason.ts'
+import { optionalReasonBody, requestReason } from './requestReason.ts'
 
 const jobName = storableText({ max: 100 }).describe('Name of the job')
 
@@ -116,11 +116,11 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
       body: z.strictObject({ reason: requestReason }),
       answer: { 200: z.object({ name: z.string(), queuePaused: z.literal(true) }) },
       refuses: [404, 409],
-      handle: async ({ params: { name }, body: { reason }, log, access: { actor, userId } }) => {
-        const found = await client.pauseQueue(name, { actor, reason })
+      handle: async ({ params: { name }, by, logAct }) => {
+        const found = await client.pauseQueue(name, by)
         if (found === 'notFound') throw noQueue(name)
         if (found !== 'paused') throw await refusePause(client.reader, 'queue', name, found)
-        log.info({ name, userId }, 'queue paused')
+        logAct({ name }, 'queue paused')
         return { name, queuePaused: true as const }
       },
     }),
@@ -132,12 +132,11 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
       body: optionalReasonBody,
       answer: { 200: z.object({ name: z.string(), queuePaused: z.literal(false) }) },
       refuses: [404, 409],
-      handle: async ({ params: { name }, body, log, access: { actor, userId } }) => {
-        const by = { actor, ...reasonOf(body) }
+      handle: async ({ params: { name }, by, logAct }) => {
         const found = await client.resumeQueue(name, by)
         if (found === 'notFound') throw noQueue(name)
         if (found !== 'resumed') throw await refusePause(client.reader, 'queue', name, found)
-        log.info({ name, userId }, 'queue resumed')
+        logAct({ name }, 'queue resumed')
         return { name, queuePaused: false as const }
       },
     }),
