@@ -49,23 +49,16 @@ export async function changeTables(
   sql: string,
   note = 'select',
 ): Promise<void> {
-  await tryUntilFree(() =>
-    connection.query(
-      `begin; ${LIMIT_WAITS_SQL}; ${takeLocksSql(changedTables(sql))}; ${sql}; ${note}; commit`,
-    ),
-  )
+  await tryUntilFree(() => connection.query(changeTablesSql(sql, note, 1).join('; ')))
 }
 
 /** The same for a script, which cannot try its transaction again: it tries to take the locks, and says who has them. */
-export function changeTablesSql(sql: string, note = 'select'): string[] {
-  return [
-    'begin',
-    LIMIT_WAITS_SQL,
-    takeLocksSql(changedTables(sql), MAX_TRIES_OF_SCRIPT),
-    sql,
-    note,
-    'commit',
-  ]
+export function changeTablesSql(
+  sql: string,
+  note = 'select',
+  maxTries = MAX_TRIES_OF_SCRIPT,
+): string[] {
+  return ['begin', LIMIT_WAITS_SQL, takeLocksSql(changedTables(sql), maxTries), sql, note, 'commit']
 }
 
 /** What takes a lock that readers or writers wait for. Other settings of a table (`set (…)`) take none. */

@@ -59,12 +59,7 @@ export function toInstant(value: unknown): Date {
 /** Locks the rows of job `$1` that `which` chooses, up to its `for update`. `$2`: the job's longest pause before a retry, in seconds. */
 export const lockRowsSql = (which: string, now: string) => `
   with locked as materialized (
-    select schedule."key", schedule."version", schedule."cron", schedule."timeZone", schedule."missed", schedule."overlap",
-      schedule."catchUpMs"::float8 as "catchUpMs", schedule."jitterMs"::float8 as "jitterMs", schedule."startsAt", schedule."endsAt",
-      schedule."payload"::text as "payload", schedule."bytes", schedule."cursor", schedule."nextAt", schedule."dueAt",
-      schedule."delayMs"::float8 as "delayMs", schedule."tzdata", schedule."lastAt", schedule."openWork", schedule."perDay", schedule."refusals",
-      schedule."pausedAt", schedule."pausedBy", schedule."pauseReason"
-    from "JobKeyedSchedule" schedule where schedule."name" = $1::text and ${which}
+    select * from "JobKeyedSchedule" schedule where schedule."name" = $1::text and ${which}
   ), opened as materialized (
     select distinct work.id from locked cross join lateral unnest(locked."openWork") as work(id) where locked."overlap" = 'skip'
   ), unfinished as materialized (
@@ -80,9 +75,9 @@ export const lockRowsSql = (which: string, now: string) => `
     ) seen cross join lateral unnest(locked."openWork") as work(id)
     where locked."overlap" = 'skip' and work.id <> all(seen."openWork")
   )
-  select "key", "version", "cron", "timeZone", "missed", "overlap", "catchUpMs", "jitterMs", "startsAt", "endsAt", "payload", "bytes",
-    "cursor", "nextAt", "dueAt", "delayMs", "tzdata", "lastAt", array_to_string("openWork", ',') as "openWork", "perDay", "refusals",
-    "pausedAt", "pausedBy", "pauseReason", ${now} as "now",
+  select "key", "version", "cron", "timeZone", "missed", "overlap", "catchUpMs"::float8 as "catchUpMs", "jitterMs"::float8 as "jitterMs",
+    "startsAt", "endsAt", "payload"::text as "payload", "bytes", "cursor", "nextAt", "dueAt", "delayMs"::float8 as "delayMs", "tzdata",
+    "lastAt", array_to_string("openWork", ',') as "openWork", "perDay", "refusals", "pausedAt", "pausedBy", "pauseReason", ${now} as "now",
     exists (select from unnest(locked."openWork") as work(id) where work.id in (select id from unfinished)) as "isUnfinished"
   from locked`
 
