@@ -11,7 +11,8 @@ const MAX_PATH = 64
 
 export type SchemaAnswer =
   | { kind: 'accepted'; value: unknown }
-  | { kind: 'refused'; issues: PayloadIssue[] }
+  /** `failure`: what the schema has thrown instead of an answer. */
+  | { kind: 'refused'; issues: PayloadIssue[]; failure?: { reason: unknown } }
 
 /** What a schema found wrong. A type and not an interface, so that it is assignable to JsonValue. */
 export type PayloadIssue = {
@@ -47,6 +48,16 @@ export function askSchema(schema: StandardSchemaV1, value: unknown): SchemaAnswe
   const { value: accepted } = answer
   if (types.isPromise(accepted)) refusePromise(accepted)
   return { kind: 'accepted', value: accepted }
+}
+
+/** The same of a schema that may itself fail, which is foreign code: then it has refused the value. Never throws. */
+export function judge(schema: StandardSchemaV1, value: unknown): SchemaAnswer {
+  try {
+    return askSchema(schema, value)
+  } catch (reason) {
+    const issues = [{ path: [], code: 'custom', message: SCHEMA_FAILED }]
+    return { kind: 'refused', issues, failure: { reason } }
+  }
 }
 
 /** Refuses a promise. Zod also answers with one when something in a synchronous schema throws. */
@@ -100,10 +111,6 @@ export function describeIssues(issues: readonly PayloadIssue[], whole = 'payload
 
 /** Says for people why a job does not take a payload; null when it does. Never throws. */
 export function payloadProblem(job: Pick<Job, 'payload'>, payload: unknown): string | null {
-  try {
-    const answer = askSchema(job.payload, payload)
-    return answer.kind === 'accepted' ? null : describeIssues(answer.issues)
-  } catch {
-    return `payload: ${SCHEMA_FAILED}`
-  }
+  const answer = judge(job.payload, payload)
+  return answer.kind === 'accepted' ? null : describeIssues(answer.issues)
 }

@@ -1,5 +1,5 @@
 import type { Logger } from './logger.ts'
-import { askSchema } from './askSchema.ts'
+import { judge } from './askSchema.ts'
 import type { Job } from './defineJob.ts'
 import { readPart } from './readPart.ts'
 import { createRedact } from './redact.ts'
@@ -41,12 +41,8 @@ export function labelPayload(
   log: Pick<Logger, 'warn'>,
 ): WorkLabel {
   if ((job.label ?? null) === null && (job.show ?? []).length === 0) return {}
-  try {
-    const answer = askSchema(job.payload, payload)
-    return answer.kind === 'accepted' ? labelWork(job, answer.value, log) : {}
-  } catch {
-    return {}
-  }
+  const answer = judge(job.payload, payload)
+  return answer.kind === 'accepted' ? labelWork(job, answer.value, log) : {}
 }
 
 /** Calls the job's label function. What it throws, and a value that is no text, is logged without the payload: null. */

@@ -1,4 +1,4 @@
-import { askSchema, describeIssues, SCHEMA_FAILED } from './askSchema.ts'
+import { describeIssues, judge } from './askSchema.ts'
 import type { Job } from './defineJob.ts'
 import { JobError } from './jobError.ts'
 import { keyOfWork } from './limits.ts'
@@ -56,23 +56,13 @@ function refusal(path: readonly string[], problem: string): JobError {
   })
 }
 
-/** A schema is foreign code: it may throw, be asynchronous, or be no schema at all. */
 function checkSchema(job: Pick<Job, 'payload'>, payload: unknown): unknown {
-  let error: JobError
-  try {
-    const answer = askSchema(job.payload, payload)
-    if (answer.kind === 'accepted') return answer.value
-    const { issues } = answer
-    error = new JobError('payload_invalid', storableText(describeIssues(issues), 2_000), {
-      retryable: false,
-      details: { issues },
-    })
-  } catch (cause) {
-    error = new JobError('payload_invalid', `payload: ${SCHEMA_FAILED}`, {
-      retryable: false,
-      cause,
-      details: { issues: [{ path: [], code: 'custom', message: SCHEMA_FAILED }] },
-    })
-  }
-  throw error
+  const answer = judge(job.payload, payload)
+  if (answer.kind === 'accepted') return answer.value
+  const { issues, failure } = answer
+  throw new JobError('payload_invalid', storableText(describeIssues(issues), 2_000), {
+    retryable: false,
+    cause: failure?.reason,
+    details: { issues },
+  })
 }

@@ -16,7 +16,7 @@ import type { Enqueue } from '../job/enqueue.ts'
 import type { Job } from '../job/defineJob.ts'
 import { recogniseHost } from '../store/callersTransaction.ts'
 import { isOutcomeCode } from '../read/runOutcome.ts'
-import { askSchema, describeIssues } from '../job/askSchema.ts'
+import { describeIssues, judge } from '../job/askSchema.ts'
 import { readRefusal, type Refusal } from '../job/rateLimited.ts'
 import { readPart } from '../job/readPart.ts'
 import { storableText } from '../job/storableText.ts'
@@ -127,22 +127,14 @@ interface Known {
 
 type Parsed = { kind: 'parsed'; payload: unknown } | { kind: 'refused'; result: RunResult }
 
-/** Validates the payload. The schema is foreign code: it may throw, be asynchronous, or be no schema. */
 function parsePayload({ job, payload }: RunningRun): Parsed {
-  let error: ErrorDescription
-  try {
-    const answer = askSchema(job.payload, payload ?? {})
-    if (answer.kind === 'accepted') return { kind: 'parsed', payload: answer.value }
-    const message = storableText(describeIssues(answer.issues), 2_000)
-    error = { code: 'payload_invalid', message }
-  } catch (reason) {
-    const { message, ...more } = describeError(reason, payload)
-    error = {
-      ...more,
-      code: 'payload_invalid',
-      message: storableText(`The schema itself failed: ${message}`),
-    }
-  }
+  const answer = judge(job.payload, payload ?? {})
+  if (answer.kind === 'accepted') return { kind: 'parsed', payload: answer.value }
+  const failure = answer.failure && describeError(answer.failure.reason, payload)
+  const message = failure
+    ? storableText(`The schema itself failed: ${failure.message}`)
+    : storableText(describeIssues(answer.issues), 2_000)
+  const error = { ...failure, code: 'payload_invalid', message }
   return { kind: 'refused', result: { status: 'failed', error, retryable: false, details: {} } }
 }
 

@@ -1,5 +1,5 @@
 import type { Job } from '../job/defineJob.ts'
-import { askSchema, describeIssues } from '../job/askSchema.ts'
+import { describeIssues, judge } from '../job/askSchema.ts'
 import { storableUnchanged } from '../job/storable.ts'
 import { storableText } from '../job/storableText.ts'
 import { describeError, type ErrorDescription } from './describeError.ts'
@@ -31,21 +31,14 @@ export function storableResult(
   }
   // JSON has no undefined, and a schema may accept null.
   const json = JSON.stringify(made.value ?? null)
-  try {
-    const answer = schema === null ? null : askSchema(schema, JSON.parse(json))
-    if (answer?.kind !== 'refused') return { kind: 'stored', json }
-    return refused(
-      'result_invalid',
-      `a result that its schema refuses: ${describeIssues(answer.issues, 'result')}`,
-    )
-  } catch (reason) {
-    const { message, ...more } = describeError(reason, made.value)
-    const { error } = refused(
-      'result_invalid',
-      `a result, and its schema itself failed: ${message}`,
-    )
-    return { kind: 'refused', error: { ...more, ...error } }
-  }
+  const answer = schema === null ? null : judge(schema, JSON.parse(json))
+  if (answer?.kind !== 'refused') return { kind: 'stored', json }
+  const failure = answer.failure && describeError(answer.failure.reason, made.value)
+  const what = failure
+    ? `a result, and its schema itself failed: ${failure.message}`
+    : `a result that its schema refuses: ${describeIssues(answer.issues, 'result')}`
+  const { error } = refused('result_invalid', what)
+  return { kind: 'refused', error: { ...failure, ...error } }
 }
 
 function refused(code: string, what: string): StorableResult & { kind: 'refused' } {

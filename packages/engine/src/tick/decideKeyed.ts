@@ -1,5 +1,5 @@
 import { v7 as uuid } from 'uuid'
-import { askSchema, describeIssues, SCHEMA_FAILED } from '../job/askSchema.ts'
+import { describeIssues, judge, SCHEMA_FAILED } from '../job/askSchema.ts'
 import type { Job } from '../job/defineJob.ts'
 import { JobError } from '../job/jobError.ts'
 import { labelWork, type WorkLabel } from '../job/labelWork.ts'
@@ -264,23 +264,14 @@ function fitPayload({ job, log }: HowToDecide, row: KeyedRow): Fit {
   if (schema === undefined) return NOT_ASKED
   // Another version may have to take it all the same.
   const workKey = (job.partition ?? null) === null ? undefined : ''
+  const refused = (problem: string): Fit => ({ kind: 'refused', problem, label: {}, workKey })
+  const answer = judge(schema, readPayload(row))
+  if (answer.kind === 'refused') return refused(storableText(describeIssues(answer.issues), 1_000))
+  const label = labelWork(job, answer.value, log)
   try {
-    const answer = askSchema(schema, readPayload(row))
-    if (answer.kind === 'accepted')
-      return {
-        kind: 'fits',
-        label: labelWork(job, answer.value, log),
-        workKey: keyOfWork(job, answer.value),
-      }
-    return {
-      kind: 'refused',
-      problem: storableText(describeIssues(answer.issues), 1_000),
-      label: {},
-      workKey,
-    }
+    return { kind: 'fits', label, workKey: keyOfWork(job, answer.value) }
   } catch (error) {
-    const problem = error instanceof JobError ? error.message : SCHEMA_FAILED
-    return { kind: 'refused', problem, label: {}, workKey }
+    return refused(error instanceof JobError ? error.message : SCHEMA_FAILED)
   }
 }
 
