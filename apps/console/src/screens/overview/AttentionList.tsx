@@ -1,9 +1,8 @@
 import type { ConsoleAttention, ConsoleFirstRun } from '@roundsman/admin/contract'
 import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
-import type { Action } from '../../actions/action.ts'
+import { ActButton, BulkButton } from '../../actions/ActButton.tsx'
 import { CancelWork } from '../../actions/CancelWork.tsx'
-import { useAction, useBulk } from '../../actions/useAction.ts'
 import { Count } from '../../parts/Count.tsx'
 import { Elapsed } from '../../parts/Elapsed.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
@@ -24,34 +23,20 @@ import {
   isBad,
 } from './describeOverview.ts'
 
-const LABELS: Readonly<Record<ConsoleAttention['kind'], string>> = {
-  noWorker: 'No worker',
-  late: 'Late',
-  silent: 'Silent',
-  unscheduled: 'Unscheduled',
-  overrunning: 'Overrunning',
-  poison: 'Loses workers',
-  idle: 'Does nothing',
-  slower: 'Slower',
-  slow: 'Slow',
-  refused: 'Payload refused',
-  rescheduled: 'Rescheduled',
-  failing: 'Failing',
-  recovered: 'Recovered',
-  blocked: 'Blocked',
-  orphaned: 'Orphaned',
-  clock: 'Clock',
-  heldKey: 'Key held',
-  limitExceeded: 'Over its limit',
-  keyBlocked: 'Key blocked',
-  connections: 'Connections',
-  expired: 'Too late',
-  pausedQueue: 'Paused',
-  backlog: 'Behind',
-  deadLetter: 'Dead letters',
-  oldSnapshot: 'Old snapshot',
-  lockWait: 'Lock',
-  unvacuumed: 'Not vacuumed',
+type Kind = ConsoleAttention['kind']
+type Of<Each extends Kind> = Extract<ConsoleAttention, { kind: Each }>
+
+/** How a finding is shown. Its parts are methods, so that one of any kind can be shown by the entry of its kind. */
+interface View<Item> {
+  label: string
+  /** What is wrong, and since when. */
+  text(item: Item): ReactNode
+  /** Paragraphs of their own. */
+  more?(item: Item): ReactNode
+  /** What to know of it, or to do. */
+  note?(item: Item): ReactNode
+  /** The buttons and links that help. */
+  act?(item: Item): ReactNode
 }
 
 /** All that needs somebody, the worst first, each with an explanation and the action that helps. */
@@ -66,17 +51,25 @@ export function AttentionList({ attention }: { attention: readonly ConsoleAttent
   return (
     <ul className="attention">
       {attention.toSorted(bySeverity).map((item) => (
-        <li key={keyOf(item)} className={`attentionItem ${toneOf(item)}`}>
-          <span className="badge">{LABELS[item.kind]}</span>
-          <div className="attentionText">
-            <Explanation item={item} />
-          </div>
-          <div className="attentionActions">
-            <Act item={item} />
-          </div>
-        </li>
+        <Finding key={keyOf(item)} item={item} />
       ))}
     </ul>
+  )
+}
+
+function Finding({ item }: { item: ConsoleAttention }) {
+  const view: View<ConsoleAttention> = VIEWS[item.kind]
+  const note = view.note?.(item) ?? null
+  return (
+    <li className={`attentionItem ${toneOf(item)}`}>
+      <span className="badge">{view.label}</span>
+      <div className="attentionText">
+        <p>{view.text(item)}</p>
+        {view.more?.(item)}
+        {note !== null && <p className="muted">{note}</p>}
+      </div>
+      <div className="attentionActions">{view.act?.(item)}</div>
+    </li>
   )
 }
 
@@ -85,496 +78,587 @@ function toneOf(item: ConsoleAttention): string {
   return isBad(item) ? 'isBadNews' : ''
 }
 
-/** Explains one item: what is wrong, since when, and what to do. */
-function Explanation({ item }: { item: ConsoleAttention }): ReactNode {
-  switch (item.kind) {
-    case 'noWorker':
+const VIEWS: { readonly [Each in Kind]: View<Of<Each>> } = {
+  noWorker: {
+    label: 'No worker',
+    text: ({ lastSignAt }) => (
+      <>
+        <strong>Nothing runs</strong>
+        {lastSignAt !== null && (
+          <>
+            : the last sign of a worker came <Moment at={lastSignAt} />
+          </>
+        )}
+      </>
+    ),
+    note: () =>
+      'Start a worker process, or look into its log if it should be running. What is due meanwhile is made up for as each job says.',
+  },
+  late: {
+    label: 'Late',
+    text: ({ name, key, since }) => (
+      <>
+        <JobLink name={name} />
+        {key === undefined ? '' : `, schedule ${key},`} was due <Moment at={since} />
+      </>
+    ),
+    note: ({ key }) =>
+      key === undefined
+        ? 'No worker schedules it. Running it now does not make up for the tick.'
+        : 'No worker that knows the job has decided it.',
+    act: ({ name, key }) =>
+      key === undefined && (
+        <ActButton aria-label={`Run now: ${name}`} action={{ kind: 'run', name, dryRun: false }}>
+          Run now
+        </ActButton>
+      ),
+  },
+  unscheduled: {
+    label: 'Unscheduled',
+    text: ({ name }) => (
+      <>
+        <JobLink name={name} /> is scheduled by no worker
+      </>
+    ),
+    note: () => 'Those that live run another version: deploy the workers too.',
+  },
+  overrunning: {
+    label: 'Overrunning',
+    text: (item) => <RunningFor {...item} />,
+    note: () => 'That is beyond its time-out: its worker is stopped or blocked, and cannot end it.',
+    act: (item) => <ViewAndCancel {...item} />,
+  },
+  poison: {
+    label: 'Loses workers',
+    text: ({ label, name, losses, since, first, inWeek }) => (
+      <>
+        <strong>{label ?? 'A piece of work'}</strong> of <JobLink name={name} /> has lost{' '}
+        <strong>
+          <Count value={losses} /> workers
+        </strong>
+        , the first <Moment at={since} />
+        <WithVersion first={first} />
+        {inWeek !== null &&
+          (inWeek <= 1
+            ? ', the first of the job in 7 days'
+            : `, one of ${inWeek.toLocaleString('en')} of the job in 7 days`)}
+      </>
+    ),
+    note: ({ nextAt, isCut }) => (
+      <>
+        It runs alone in its process
+        {nextAt === null ? (
+          ', at this moment.'
+        ) : (
+          <>
+            , due <Moment at={nextAt} isToCome />.
+          </>
+        )}
+        {isCut && ' There may be more such work than is listed.'}
+      </>
+    ),
+    act: (item) => (
+      <>
+        <RunLink item={item} />
+        {item.nextAt !== null && <CancelWork name={item.name} workId={item.workId} />}
+      </>
+    ),
+  },
+  idle: {
+    label: 'Does nothing',
+    text: ({ name, runs, isCut, first }) => (
+      <>
+        <JobLink name={name} /> has done nothing in{' '}
+        <strong>
+          <Count value={runs} isCut={isCut} /> runs
+        </strong>
+        {first === null ? ', for more than a day' : <Since first={first} />}
+      </>
+    ),
+    note: ({ usual }) => (
+      <>
+        All of them succeeded and counted 0; usually it is <Count value={usual} />.
+      </>
+    ),
+  },
+  refused: {
+    label: 'Payload refused',
+    text: (item) => (
+      <>
+        <JobLink name={item.name} /> takes the payloads of {countRefused(item)} no more, such as{' '}
+        {item.key}, paused <Moment at={item.since} />
+      </>
+    ),
+    note: ({ message }) => message,
+  },
+  rescheduled: {
+    label: 'Rescheduled',
+    text: ({ name, by, since }) => (
+      <>
+        <JobLink name={name} /> has another schedule, by {by}, <Moment at={since} />
+      </>
+    ),
+    note: ({ change }) => change,
+  },
+  slower: {
+    label: 'Slower',
+    text: ({ name, runs, p50Ms, first }) => (
+      <>
+        <JobLink name={name} />: half of its last <Count value={runs} /> runs took{' '}
+        <strong>{formatDuration(p50Ms)}</strong> or more
+        {first === null ? ', for more than a day' : <Since first={first} />}
+      </>
+    ),
+    note: ({ usualMs }) => `Those of the last hour. Usually half take ${formatDuration(usualMs)}.`,
+  },
+  slow: {
+    label: 'Slow',
+    text: (item) => <RunningFor {...item} />,
+    note: ({ usualMs }) =>
+      usualMs === null
+        ? 'That is more than half of its time-out.'
+        : `Usually it takes ${formatDuration(usualMs)}.`,
+    act: (item) => <ViewAndCancel {...item} />,
+  },
+  silent: {
+    label: 'Silent',
+    text: ({ workerId, since }) => (
+      <>
+        Worker <code>{workerId}</code> has been silent for <Elapsed since={since} />
+      </>
+    ),
+    note: ({ workerId }) =>
+      `It still holds its runs, and nobody takes them over. If it stays silent, end ${describeProcess(workerId)}.`,
+    act: ({ workerId }) => (
+      <Link
+        className="button isSmall isQuiet"
+        to="/workers/$id"
+        params={{ id: workerId }}
+        aria-label={`View: worker ${workerId}`}
+      >
+        View
+      </Link>
+    ),
+  },
+  failing: {
+    label: 'Failing',
+    text: (item) => <FailingText item={item} />,
+    more: (item) => <FailingCauses item={item} />,
+    act: (item) => {
+      const { name } = item
+      const { runId, code } = item.latest ?? item
+      // Once more would end another worker.
+      if (code === 'worker_lost') return <RunLink item={item} />
       return (
         <>
-          <p>
-            <strong>Nothing runs</strong>
-            {item.lastSignAt !== null && (
-              <>
-                : the last sign of a worker came <Moment at={item.lastSignAt} />
-              </>
-            )}
-          </p>
-          <p className="muted">
-            Start a worker process, or look into its log if it should be running. What is due
-            meanwhile is made up for as each job says.
-          </p>
+          <RunLink item={{ name, runId }} />
+          <ActButton
+            aria-label={`Run again: ${name}`}
+            action={{ kind: 'run', name, dryRun: false, runId }}
+          >
+            Run again
+          </ActButton>
         </>
       )
-    case 'late':
-      return (
-        <>
+    },
+  },
+  recovered: {
+    label: 'Recovered',
+    text: (item) => <RecoveredText item={item} />,
+    more: ({ runId, code, message, recent }) => (
+      <p className="muted isCut" title={message}>
+        {recent.failed > 1 && (
+          <>
+            <Count value={recent.withCode} /> ×{' '}
+          </>
+        )}
+        <Link to="/runs/$id" params={{ id: runId }}>
+          <code>{code}</code>
+        </Link>{' '}
+        {message}
+      </p>
+    ),
+  },
+  blocked: {
+    label: 'Blocked',
+    text: ({ name, due, since }) => (
+      <>
+        <JobLink name={name} /> wanted to change{' '}
+        <strong>
+          <Count value={due} /> {due === 1 ? 'row' : 'rows'}
+        </strong>
+        , more than its guard allows, <Moment at={since} />
+      </>
+    ),
+    note: ({ approvableUntil }) => (
+      <>
+        Can be approved until{' '}
+        <Moment at={approvableUntil} isToCome>
+          {formatShort(approvableUntil)}
+        </Moment>
+      </>
+    ),
+    act: (item) => (
+      <>
+        <RunLink item={item} />
+        <ActButton
+          aria-label={`Approve: ${item.name}`}
+          action={{ kind: 'approve', name: item.name, runId: item.runId, due: item.due }}
+        >
+          Approve
+        </ActButton>
+      </>
+    ),
+  },
+  backlog: {
+    label: 'Behind',
+    text: (item) => (
+      <>
+        <JobLink name={item.name} />: <strong>{readyCount(item)} waiting</strong>,{' '}
+        {describeCatchUp(item)}
+      </>
+    ),
+    more: ({ name, main, held }) => (
+      <>
+        {main !== null && (
           <p>
-            <JobLink name={item.name} />
-            {item.key === undefined ? '' : `, schedule ${item.key},`} was due{' '}
-            <Moment at={item.since} />
+            {describeMain(main)}{' '}
+            <Link to="/queue" search={{ work: name, ...narrow({}, main, main.value) }}>
+              {nameMain(main)}
+            </Link>
           </p>
-          <p className="muted">
-            {item.key === undefined
-              ? 'No worker schedules it. Running it now does not make up for the tick.'
-              : 'No worker that knows the job has decided it.'}
-          </p>
-        </>
-      )
-    case 'unscheduled':
-      return (
-        <>
+        )}
+        {held !== null && (
           <p>
-            <JobLink name={item.name} /> is scheduled by no worker
+            {held.slots === 1 ? 'Held' : 'The oldest is held'} for <Elapsed since={held.since} /> by{' '}
+            <Link to="/runs/$id" params={{ id: held.runId }}>
+              a run
+            </Link>{' '}
+            that does not end
           </p>
-          <p className="muted">Those that live run another version: deploy the workers too.</p>
-        </>
-      )
-    case 'overrunning':
-      return (
-        <>
-          <p>
-            <JobLink name={item.name} /> has been running for <Elapsed since={item.since} />
-          </p>
-          <p className="muted">
-            That is beyond its time-out: its worker is stopped or blocked, and cannot end it.
-          </p>
-        </>
-      )
-    case 'poison':
-      return (
-        <>
-          <p>
-            <strong>{item.label ?? 'A piece of work'}</strong> of <JobLink name={item.name} /> has
-            lost{' '}
-            <strong>
-              <Count value={item.losses} /> workers
-            </strong>
-            , the first <Moment at={item.since} />
-            <WithVersion first={item.first} />
-            {item.inWeek !== null &&
-              (item.inWeek <= 1
-                ? ', the first of the job in 7 days'
-                : `, one of ${item.inWeek.toLocaleString('en')} of the job in 7 days`)}
-          </p>
-          <p className="muted">
-            It runs alone in its process
-            {item.nextAt === null ? (
-              ', at this moment.'
-            ) : (
-              <>
-                , due <Moment at={item.nextAt} isToCome />.
-              </>
-            )}
-            {item.isCut && ' There may be more such work than is listed.'}
-          </p>
-        </>
-      )
-    case 'idle':
-      return (
-        <>
-          <p>
-            <JobLink name={item.name} /> has done nothing in{' '}
-            <strong>
-              <Count value={item.runs} isCut={item.isCut} /> runs
-            </strong>
-            {item.first === null ? ', for more than a day' : <Since first={item.first} />}
-          </p>
-          <p className="muted">
-            All of them succeeded and counted 0; usually it is <Count value={item.usual} />.
-          </p>
-        </>
-      )
-    case 'refused':
-      return (
-        <>
-          <p>
-            <JobLink name={item.name} /> takes the payloads of {countRefused(item)} no more, such as{' '}
-            {item.key}, paused <Moment at={item.since} />
-          </p>
-          <p className="muted">{item.message}</p>
-        </>
-      )
-    case 'rescheduled':
-      return (
-        <>
-          <p>
-            <JobLink name={item.name} /> has another schedule, by {item.by},{' '}
-            <Moment at={item.since} />
-          </p>
-          <p className="muted">{item.change}</p>
-        </>
-      )
-    case 'slower':
-      return (
-        <>
-          <p>
-            <JobLink name={item.name} />: half of its last <Count value={item.runs} /> runs took{' '}
-            <strong>{formatDuration(item.p50Ms)}</strong> or more
-            {item.first === null ? ', for more than a day' : <Since first={item.first} />}
-          </p>
-          <p className="muted">
-            Those of the last hour. Usually half take {formatDuration(item.usualMs)}.
-          </p>
-        </>
-      )
-    case 'slow':
-      return (
-        <>
-          <p>
-            <JobLink name={item.name} /> has been running for <Elapsed since={item.since} />
-          </p>
-          <p className="muted">
-            {item.usualMs === null
-              ? 'That is more than half of its time-out.'
-              : `Usually it takes ${formatDuration(item.usualMs)}.`}
-          </p>
-        </>
-      )
-    case 'silent':
-      return (
-        <>
-          <p>
-            Worker <code>{item.workerId}</code> has been silent for <Elapsed since={item.since} />
-          </p>
-          <p className="muted">
-            It still holds its runs, and nobody takes them over. If it stays silent, end{' '}
-            {describeProcess(item.workerId)}.
-          </p>
-        </>
-      )
-    case 'failing':
-      return <FailingText item={item} />
-    case 'recovered':
-      return <RecoveredText item={item} />
-    case 'blocked':
-      return (
-        <>
-          <p>
-            <JobLink name={item.name} /> wanted to change{' '}
-            <strong>
-              <Count value={item.due} /> {item.due === 1 ? 'row' : 'rows'}
-            </strong>
-            , more than its guard allows, <Moment at={item.since} />
-          </p>
-          <p className="muted">
-            Can be approved until{' '}
-            <Moment at={item.approvableUntil} isToCome>
-              {formatShort(item.approvableUntil)}
-            </Moment>
-          </p>
-        </>
-      )
-    case 'backlog':
-      return (
-        <>
-          <p>
-            <JobLink name={item.name} />: <strong>{readyCount(item)} waiting</strong>,{' '}
-            {describeCatchUp(item)}
-          </p>
-          {item.main !== null && (
-            <p>
-              {describeMain(item.main)}{' '}
-              <Link
-                to="/queue"
-                search={{ work: item.name, ...narrow({}, item.main, item.main.value) }}
-              >
-                {nameMain(item.main)}
-              </Link>
-            </p>
+        )}
+      </>
+    ),
+    note: (item) => describeRates(item),
+    act: ({ name }) => <QueueLink what={`queue of ${name}`} search={{ work: name }} />,
+  },
+  clock: {
+    label: 'Clock',
+    text: ({ host, aheadMs, lastAt }) => (
+      <>
+        The clock of <strong>{host}</strong> is <strong>{formatAhead(aheadMs)}</strong>
+        {aheadMs < 0 ? '' : ' of'} the database’s, as of a run that started <Moment at={lastAt} />
+      </>
+    ),
+    note: ({ aheadMs }) =>
+      `${
+        aheadMs < 0
+          ? 'Its runs are recorded in the past, after those that others started before, and it decides ticks late.'
+          : 'Its runs are recorded in the future, before those that others start now.'
+      } Set its clock by the network.`,
+  },
+  heldKey: {
+    label: 'Key held',
+    text: ({ name, uniqueKey, until, label, isPostponed, by, since }) => (
+      <>
+        <JobLink name={name} />: the unique key <code>{uniqueKey}</code> is held until{' '}
+        <strong>
+          <Moment at={until} isToCome>
+            {formatDay(until)}
+          </Moment>
+        </strong>
+        , by <strong>{label ?? 'a piece of work'}</strong> that was{' '}
+        {isPostponed ? 'postponed' : 'enqueued'}
+        {by === null ? '' : ` by ${by}`}
+        {isPostponed ? '' : ' '}
+        {!isPostponed && <Moment at={since} />}
+      </>
+    ),
+    note: ({ count }) => (
+      <>
+        Whatever is enqueued with this key until then is left out as already queued.{' '}
+        {count > 1 && (
+          <>
+            <Count value={count} /> pieces of this job hold their keys so.
+          </>
+        )}
+      </>
+    ),
+    act: ({ name, workId }) => (
+      <>
+        <QueueLink what={`work of ${name}`} search={{ work: name }} />
+        <CancelWork name={name} workId={workId} />
+      </>
+    ),
+  },
+  limitExceeded: {
+    label: 'Over its limit',
+    text: ({ limit, name, key, running, most }) => (
+      <>
+        {limit === null ? <JobLink name={name} /> : `The limit ${limit}`}
+        {key !== null && (
+          <>
+            , key <code>{key}</code>,
+          </>
+        )}{' '}
+        has{' '}
+        <strong>
+          <Count value={running} /> {running === 1 ? 'run' : 'runs'}
+        </strong>{' '}
+        where <Count value={most} /> may be
+      </>
+    ),
+    note: () => (
+      <>
+        This is a defect of the engine: please report it. Nothing more starts until enough have
+        ended, and <code>roundsman limits list</code> lists who holds the slots.
+      </>
+    ),
+  },
+  keyBlocked: {
+    label: 'Key blocked',
+    text: (item) => (
+      <>
+        <JobLink name={item.name} />, key <code>{item.key}</code>:{' '}
+        <strong>{countWaiting(item)}</strong> behind a dead letter, <Moment at={item.since} />:{' '}
+        <code>{item.code}</code>
+      </>
+    ),
+    note: ({ count }) => (
+      <>
+        The work of a key is done in order, so retry the dead letter or discard it.{' '}
+        {count > 1 && (
+          <>
+            <Count value={count} /> keys of this job wait so.
+          </>
+        )}
+      </>
+    ),
+    act: ({ name }) => <QueueLink what={`dead letters of ${name}`} search={{ name }} />,
+  },
+  connections: {
+    label: 'Connections',
+    text: ({ problem }) => problem,
+    note: () => 'When none is left, workers and requests are refused.',
+  },
+  expired: {
+    label: 'Too late',
+    text: ({ name, expired, isCut, runs, usual, since }) => (
+      <>
+        <JobLink name={name} />:{' '}
+        <Link to="/runs" search={{ name, errorCode: 'expired' }} className="strongLink">
+          <Count value={expired} /> of {isCut && 'the last '}
+          <Count value={runs} /> were not started in time
+        </Link>
+        {usual !== null && <span className="muted">, {describeUsual(usual)}</span>}
+        {since !== null && (
+          <>
+            , since <Moment at={since} />
+          </>
+        )}
+      </>
+    ),
+    note: () =>
+      'Those of the last hour. They were to be started by an instant, and waited for longer: nothing of them was done.',
+  },
+  pausedQueue: {
+    label: 'Paused',
+    text: ({ name, since, by, reason }) => (
+      <>
+        <JobLink name={name} />: its queue was paused <Moment at={since} /> by {by}
+        {reason !== null && `: ${reason}`}
+      </>
+    ),
+    note: (item) =>
+      item.waiting === 0
+        ? 'Nothing is due. What is enqueued waits until somebody resumes it.'
+        : `Of what is due, ${countWaiting(item)} until somebody resumes it.`,
+    act: ({ name }) => (
+      <>
+        <QueueLink what={`queue of ${name}`} search={{ work: name }} />
+        <ActButton aria-label={`Resume: queue of ${name}`} action={{ kind: 'resumeQueue', name }}>
+          Resume
+        </ActButton>
+      </>
+    ),
+  },
+  oldSnapshot: {
+    label: 'Old snapshot',
+    text: ({ holder, since }) => (
+      <>
+        <strong>{holder}</strong> keeps old rows from being removed
+        <OpenSince at={since} />
+      </>
+    ),
+    note: () =>
+      'The queue’s tables grow until it ends, and each worker that starts reads past them.',
+  },
+  lockWait: {
+    label: 'Lock',
+    text: ({ waiter, since, holder, holderSince }) => (
+      <>
+        <strong>{waiter}</strong> has waited <Elapsed since={since} /> for a lock of{' '}
+        <strong>{holder}</strong>
+        <OpenSince at={holderSince} />
+      </>
+    ),
+    note: ({ waiters }) =>
+      waiters > 1 ? `${waiters.toLocaleString('en')} sessions wait for it.` : null,
+  },
+  unvacuumed: {
+    label: 'Not vacuumed',
+    text: ({ problem }) => problem,
+    note: ({ remedy }) => remedy,
+  },
+  orphaned: {
+    label: 'Orphaned',
+    text: ({ name, isCut, waiting, since }) => (
+      <>
+        <strong>{name}</strong>:{' '}
+        <Link to="/queue" search={{ work: name }}>
+          {isCut && 'at least '}
+          {countPieces(waiting)}
+        </Link>
+        , and no worker knows the job
+        {since !== null && (
+          <>
+            , the first since <Moment at={since} />
+          </>
+        )}
+      </>
+    ),
+    more: ({ lastRunAt, version, runsInWeek }) =>
+      lastRunAt !== null && (
+        <p className="muted">
+          Its last run started <Moment at={lastRunAt} />
+          {version !== null && `, with version ${version}`}.
+          {runsInWeek !== null && (
+            <>
+              {' '}
+              <Count value={runsInWeek} isCut={runsInWeek >= 10_000} /> of its runs started in the
+              last 7 days.
+            </>
           )}
-          {item.held !== null && (
-            <p>
-              {item.held.slots === 1 ? 'Held' : 'The oldest is held'} for{' '}
-              <Elapsed since={item.held.since} /> by{' '}
-              <Link to="/runs/$id" params={{ id: item.held.runId }}>
-                a run
-              </Link>{' '}
-              that does not end
-            </p>
-          )}
-          <p className="muted">{describeRates(item)}</p>
-        </>
-      )
-    case 'clock':
-      return (
-        <>
-          <p>
-            The clock of <strong>{item.host}</strong> is{' '}
-            <strong>{formatAhead(item.aheadMs)}</strong>
-            {item.aheadMs < 0 ? '' : ' of'} the database’s, as of a run that started{' '}
-            <Moment at={item.lastAt} />
-          </p>
-          <p className="muted">
-            {item.aheadMs < 0
-              ? 'Its runs are recorded in the past, after those that others started before, and it decides ticks late.'
-              : 'Its runs are recorded in the future, before those that others start now.'}{' '}
-            Set its clock by the network.
-          </p>
-        </>
-      )
-    case 'heldKey':
-      return (
-        <>
-          <p>
-            <JobLink name={item.name} />: the unique key <code>{item.uniqueKey}</code> is held until{' '}
-            <strong>
-              <Moment at={item.until} isToCome>
-                {formatDay(item.until)}
-              </Moment>
-            </strong>
-            , by <strong>{item.label ?? 'a piece of work'}</strong> that was{' '}
-            {item.isPostponed ? 'postponed' : 'enqueued'}
-            {item.by === null ? '' : ` by ${item.by}`}
-            {item.isPostponed ? '' : ' '}
-            {!item.isPostponed && <Moment at={item.since} />}
-          </p>
-          <p className="muted">
-            Whatever is enqueued with this key until then is left out as already queued.{' '}
+        </p>
+      ),
+    note: () =>
+      'It has left the catalogue, and its work would wait for ever. Start a worker that still has the job, or cancel the work.',
+    act: ({ name }) => <QueueLink what={`work of ${name}`} search={{ work: name }} />,
+  },
+  deadLetter: {
+    label: 'Dead letters',
+    text: ({ name, isCut, count, since }) => (
+      <>
+        <JobLink name={name} /> has given up{' '}
+        <strong>
+          {isCut && 'over '}
+          <Count value={count} /> {count === 1 ? 'piece' : 'pieces'} of work
+        </strong>
+        {since !== null && (
+          <span className="muted">
+            , {count === 1 ? '' : 'the first '}
+            <Moment at={since} />
+          </span>
+        )}
+      </>
+    ),
+    more: (item) => (
+      <ul className="muted causesOf">
+        {item.causes.map(({ code, message, count }) => (
+          <li key={code} className="isCut" title={message}>
             {item.count > 1 && (
               <>
-                <Count value={item.count} /> pieces of this job hold their keys so.
+                <Count value={count} isCut={item.isCut} /> ×{' '}
               </>
             )}
-          </p>
-        </>
-      )
-    case 'limitExceeded':
-      return (
-        <>
-          <p>
-            {item.limit === null ? <JobLink name={item.name} /> : `The limit ${item.limit}`}
-            {item.key !== null && (
-              <>
-                , key <code>{item.key}</code>,
-              </>
-            )}{' '}
-            has{' '}
-            <strong>
-              <Count value={item.running} /> {item.running === 1 ? 'run' : 'runs'}
-            </strong>{' '}
-            where <Count value={item.most} /> may be
-          </p>
-          <p className="muted">
-            This is a defect of the engine: please report it. Nothing more starts until enough have
-            ended, and <code>roundsman limits list</code> lists who holds the slots.
-          </p>
-        </>
-      )
-    case 'keyBlocked':
-      return (
-        <>
-          <p>
-            <JobLink name={item.name} />, key <code>{item.key}</code>:{' '}
-            <strong>{countWaiting(item)}</strong> behind a dead letter, <Moment at={item.since} />:{' '}
-            <code>{item.code}</code>
-          </p>
-          <p className="muted">
-            The work of a key is done in order, so retry the dead letter or discard it.{' '}
-            {item.count > 1 && (
-              <>
-                <Count value={item.count} /> keys of this job wait so.
-              </>
-            )}
-          </p>
-        </>
-      )
-    case 'connections':
-      return (
-        <>
-          <p>{item.problem}</p>
-          <p className="muted">When none is left, workers and requests are refused.</p>
-        </>
-      )
-    case 'expired':
-      return (
-        <>
-          <p>
-            <JobLink name={item.name} />:{' '}
-            <Link
-              to="/runs"
-              search={{ name: item.name, errorCode: 'expired' }}
-              className="strongLink"
-            >
-              <Count value={item.expired} /> of {item.isCut && 'the last '}
-              <Count value={item.runs} /> were not started in time
-            </Link>
-            {item.usual !== null && <span className="muted">, {describeUsual(item.usual)}</span>}
-            {item.since !== null && (
-              <>
-                , since <Moment at={item.since} />
-              </>
-            )}
-          </p>
-          <p className="muted">
-            Those of the last hour. They were to be started by an instant, and waited for longer:
-            nothing of them was done.
-          </p>
-        </>
-      )
-    case 'pausedQueue':
-      return (
-        <>
-          <p>
-            <JobLink name={item.name} />: its queue was paused <Moment at={item.since} /> by{' '}
-            {item.by}
-            {item.reason !== null && `: ${item.reason}`}
-          </p>
-          <p className="muted">
-            {item.waiting === 0
-              ? 'Nothing is due. What is enqueued waits until somebody resumes it.'
-              : `Of what is due, ${countWaiting(item)} until somebody resumes it.`}
-          </p>
-        </>
-      )
-    case 'oldSnapshot':
-      return (
-        <>
-          <p>
-            <strong>{item.holder}</strong> keeps old rows from being removed
-            {item.since !== null && (
-              <>
-                , in a transaction open since <Moment at={item.since} />
-              </>
-            )}
-          </p>
-          <p className="muted">
-            The queue’s tables grow until it ends, and each worker that starts reads past them.
-          </p>
-        </>
-      )
-    case 'lockWait':
-      return (
-        <>
-          <p>
-            <strong>{item.waiter}</strong> has waited <Elapsed since={item.since} /> for a lock of{' '}
-            <strong>{item.holder}</strong>
-            {item.holderSince !== null && (
-              <>
-                , in a transaction open since <Moment at={item.holderSince} />
-              </>
-            )}
-          </p>
-          {item.waiters > 1 && (
-            <p className="muted">{item.waiters.toLocaleString('en')} sessions wait for it.</p>
-          )}
-        </>
-      )
-    case 'unvacuumed':
-      return (
-        <>
-          <p>{item.problem}</p>
-          <p className="muted">{item.remedy}</p>
-        </>
-      )
-    case 'orphaned':
-      return (
-        <>
-          <p>
-            <strong>{item.name}</strong>:{' '}
-            <Link to="/queue" search={{ work: item.name }}>
-              {item.isCut && 'at least '}
-              {countPieces(item.waiting)}
-            </Link>
-            , and no worker knows the job
-            {item.since !== null && (
-              <>
-                , the first since <Moment at={item.since} />
-              </>
-            )}
-          </p>
-          {item.lastRunAt !== null && (
-            <p className="muted">
-              Its last run started <Moment at={item.lastRunAt} />
-              {item.version !== null && `, with version ${item.version}`}.
-              {item.runsInWeek !== null && (
-                <>
-                  {' '}
-                  <Count value={item.runsInWeek} isCut={item.runsInWeek >= 10_000} /> of its runs
-                  started in the last 7 days.
-                </>
-              )}
-            </p>
-          )}
-          <p className="muted">
-            It has left the catalogue, and its work would wait for ever. Start a worker that still
-            has the job, or cancel the work.
-          </p>
-        </>
-      )
-    case 'deadLetter':
-      return (
-        <>
-          <p>
-            <JobLink name={item.name} /> has given up{' '}
-            <strong>
-              {item.isCut && 'over '}
-              <Count value={item.count} /> {item.count === 1 ? 'piece' : 'pieces'} of work
-            </strong>
-            {item.since !== null && (
-              <span className="muted">
-                , {item.count === 1 ? '' : 'the first '}
-                <Moment at={item.since} />
-              </span>
-            )}
-          </p>
-          <ul className="muted causesOf">
-            {item.causes.map(({ code, message, count }) => (
-              <li key={code} className="isCut" title={message}>
-                {item.count > 1 && (
-                  <>
-                    <Count value={count} isCut={item.isCut} /> ×{' '}
-                  </>
-                )}
-                <Link to="/queue" search={{ name: item.name, errorCode: code }}>
-                  <code>{code}</code>
-                </Link>{' '}
-                {message}
-              </li>
-            ))}
-          </ul>
-        </>
-      )
-    default:
-      return item satisfies never
-  }
+            <Link to="/queue" search={{ name: item.name, errorCode: code }}>
+              <code>{code}</code>
+            </Link>{' '}
+            {message}
+          </li>
+        ))}
+      </ul>
+    ),
+    act: ({ name, count, isCut }) => (
+      <>
+        <QueueLink what={`dead letters of ${name}`} search={{ name }} />
+        <BulkButton
+          aria-label={`Retry all: ${name}`}
+          bulk={{ what: 'redrive', count, isMore: isCut, about: `of ${name}`, which: { name } }}
+        >
+          Retry all
+        </BulkButton>
+      </>
+    ),
+  },
 }
 
-/** How many runs fail, compared with the usual share, and the most frequent cause. */
-function FailingText({ item }: { item: ConsoleAttention & { kind: 'failing' } }) {
-  const { name, since, code, message, recent, latest } = item
+function RunningFor({ name, since }: { name: string; since: string }) {
+  return (
+    <>
+      <JobLink name={name} /> has been running for <Elapsed since={since} />
+    </>
+  )
+}
+
+function OpenSince({ at }: { at: string | null }) {
+  return (
+    at !== null && (
+      <>
+        , in a transaction open since <Moment at={at} />
+      </>
+    )
+  )
+}
+
+function ViewAndCancel({ name, runId }: { name: string; runId: string }) {
+  return (
+    <>
+      <RunLink item={{ name, runId }} />
+      <ActButton aria-label={`Cancel: ${name}`} action={{ kind: 'cancel', name, runId }}>
+        Cancel
+      </ActButton>
+    </>
+  )
+}
+
+/** How many runs fail, compared with the usual share. */
+function FailingText({ item }: { item: Of<'failing'> }) {
+  const { name, since, recent, first, onHost, ofGroup } = item
   const text = useClock((now) => (recent === null ? '' : describeFailures(recent, now)))
   const usual = recent === null ? null : describeUsual(recent.usual)
   return (
     <>
-      <p>
-        <JobLink name={name} />
-        {recent === null || recent.runs === 1 ? (
-          <>
-            {' '}
-            failed <Moment at={since} />
-          </>
-        ) : (
-          <>
-            :{' '}
-            <Link
-              to="/runs"
-              search={{ name, status: 'failed', from: recent.from }}
-              className="strongLink"
-            >
-              {text}
-            </Link>
-          </>
-        )}
-        {usual !== null && <span className="muted">, {usual}</span>}
-        {item.onHost !== null &&
-          `, all on ${item.onHost.host}, none on ${item.onHost.others.join(', ')}`}
-        {item.ofGroup !== null && `, ${describeGroup(item.ofGroup)}`}
-        {recent !== null && recent.runs > 1 ? (
-          <Since first={item.first} />
-        ) : (
-          <WithVersion first={item.first} />
-        )}
-      </p>
+      <JobLink name={name} />
+      {recent === null || recent.runs === 1 ? (
+        <>
+          {' '}
+          failed <Moment at={since} />
+        </>
+      ) : (
+        <>
+          :{' '}
+          <Link
+            to="/runs"
+            search={{ name, status: 'failed', from: recent.from }}
+            className="strongLink"
+          >
+            {text}
+          </Link>
+        </>
+      )}
+      {usual !== null && <span className="muted">, {usual}</span>}
+      {onHost !== null && `, all on ${onHost.host}, none on ${onHost.others.join(', ')}`}
+      {ofGroup !== null && `, ${describeGroup(ofGroup)}`}
+      {recent !== null && recent.runs > 1 ? <Since first={first} /> : <WithVersion first={first} />}
+    </>
+  )
+}
+
+/** The most frequent cause, and that of the last failure where it is another. */
+function FailingCauses({ item: { name, code, message, recent, latest } }: { item: Of<'failing'> }) {
+  return (
+    <>
       <p className="muted isCut" title={message}>
         {recent !== null && recent.failed > 1 && (
           <>
@@ -603,13 +687,27 @@ function FailingText({ item }: { item: ConsoleAttention & { kind: 'failing' } })
   )
 }
 
+/** What was wrong within the hour, and is no more. */
+function RecoveredText({ item: { name, recent } }: { item: Of<'recovered'> }) {
+  const text = useClock((now) => describeFailures(recent, now))
+  return (
+    <>
+      <JobLink name={name} />:{' '}
+      <Link to="/runs" search={{ name, status: 'failed', from: recent.from }}>
+        {text}
+      </Link>
+      , the last <Count value={recent.succeededSince} /> succeeded
+    </>
+  )
+}
+
 /** Says `all 212 with label Tenant 17`. */
 function describeGroup({ field, value, failed, of }: NonNullable<Group>): string {
   const count = (number: number) => number.toLocaleString('en')
   return `${failed === of ? 'all' : `${count(failed)} of`} ${count(of)} with ${field ?? 'label'} ${value}`
 }
 
-type Group = Extract<ConsoleAttention, { kind: 'failing' }>['ofGroup']
+type Group = Of<'failing'>['ofGroup']
 
 /** Since when it is so, by the first run that showed it. */
 function Since({ first }: { first: ConsoleFirstRun | null }) {
@@ -633,199 +731,6 @@ function WithVersion({ first }: { first: ConsoleFirstRun | null }) {
     <span className="muted">
       , {runsBefore === 0 ? 'first run of version' : 'version'} {version}
     </span>
-  )
-}
-
-/** What was wrong within the hour, and is no more. */
-function RecoveredText({ item }: { item: ConsoleAttention & { kind: 'recovered' } }) {
-  const { name, runId, code, message, recent } = item
-  const text = useClock((now) => describeFailures(recent, now))
-  const { failed, succeededSince, from } = recent
-  return (
-    <>
-      <p>
-        <JobLink name={name} />:{' '}
-        <Link to="/runs" search={{ name, status: 'failed', from }}>
-          {text}
-        </Link>
-        , the last <Count value={succeededSince} /> succeeded
-      </p>
-      <p className="muted isCut" title={message}>
-        {failed > 1 && (
-          <>
-            <Count value={recent.withCode} /> ×{' '}
-          </>
-        )}
-        <Link to="/runs/$id" params={{ id: runId }}>
-          <code>{code}</code>
-        </Link>{' '}
-        {message}
-      </p>
-    </>
-  )
-}
-
-/** The buttons and links that help with one item. */
-function Act({ item }: { item: ConsoleAttention }): ReactNode {
-  switch (item.kind) {
-    case 'noWorker':
-    case 'recovered':
-    case 'unscheduled':
-    case 'idle':
-    case 'slower':
-    case 'refused':
-    case 'clock':
-    case 'expired':
-    case 'rescheduled':
-    case 'oldSnapshot':
-    case 'lockWait':
-    case 'connections':
-    case 'limitExceeded':
-    case 'unvacuumed':
-      return null
-    case 'heldKey':
-      return (
-        <>
-          <QueueLink what={`work of ${item.name}`} search={{ work: item.name }} />
-          <CancelWork name={item.name} workId={item.workId} />
-        </>
-      )
-    case 'silent':
-      return (
-        <Link
-          className="button isSmall isQuiet"
-          to="/workers/$id"
-          params={{ id: item.workerId }}
-          aria-label={`View: worker ${item.workerId}`}
-        >
-          View
-        </Link>
-      )
-    case 'backlog':
-      return <QueueLink what={`queue of ${item.name}`} search={{ work: item.name }} />
-    case 'pausedQueue':
-      return (
-        <>
-          <QueueLink what={`queue of ${item.name}`} search={{ work: item.name }} />
-          <ActButton
-            label={`Resume: queue of ${item.name}`}
-            action={{ kind: 'resumeQueue', name: item.name }}
-          >
-            Resume
-          </ActButton>
-        </>
-      )
-    case 'late':
-      if (item.key !== undefined) return null
-      return (
-        <ActButton
-          label={`Run now: ${item.name}`}
-          action={{ kind: 'run', name: item.name, dryRun: false }}
-        >
-          Run now
-        </ActButton>
-      )
-    case 'overrunning':
-    case 'slow':
-      return (
-        <>
-          <RunLink item={item} />
-          <ActButton
-            label={`Cancel: ${item.name}`}
-            action={{ kind: 'cancel', name: item.name, runId: item.runId }}
-          >
-            Cancel
-          </ActButton>
-        </>
-      )
-    case 'poison':
-      return (
-        <>
-          <RunLink item={item} />
-          {item.nextAt !== null && <CancelWork name={item.name} workId={item.workId} />}
-        </>
-      )
-    case 'failing':
-      // Once more would end another worker.
-      if ((item.latest?.code ?? item.code) === 'worker_lost') return <RunLink item={item} />
-      return (
-        <>
-          <RunLink item={{ name: item.name, runId: item.latest?.runId ?? item.runId }} />
-          <ActButton
-            label={`Run again: ${item.name}`}
-            action={{
-              kind: 'run',
-              name: item.name,
-              dryRun: false,
-              runId: item.latest?.runId ?? item.runId,
-            }}
-          >
-            Run again
-          </ActButton>
-        </>
-      )
-    case 'blocked':
-      return (
-        <>
-          <RunLink item={item} />
-          <ActButton
-            label={`Approve: ${item.name}`}
-            action={{ kind: 'approve', name: item.name, runId: item.runId, due: item.due }}
-          >
-            Approve
-          </ActButton>
-        </>
-      )
-    case 'keyBlocked':
-      return <QueueLink what={`dead letters of ${item.name}`} search={{ name: item.name }} />
-    case 'orphaned':
-      return <QueueLink what={`work of ${item.name}`} search={{ work: item.name }} />
-    case 'deadLetter':
-      return (
-        <>
-          <QueueLink what={`dead letters of ${item.name}`} search={{ name: item.name }} />
-          <RetryAll item={item} />
-        </>
-      )
-    default:
-      return item satisfies never
-  }
-}
-
-function RetryAll({
-  item: { name, count, isCut },
-}: {
-  item: ConsoleAttention & { kind: 'deadLetter' }
-}) {
-  const act = useBulk()
-  if (act === null) return null
-  return (
-    <button
-      type="button"
-      className="button isSmall"
-      aria-label={`Retry all: ${name}`}
-      onClick={() =>
-        act({ what: 'redrive', count, isMore: isCut, about: `of ${name}`, which: { name } })
-      }
-    >
-      Retry all
-    </button>
-  )
-}
-
-/** A button for an action; absent for people who may only look. */
-function ActButton(props: { label: string; action: Action; children: string }) {
-  const act = useAction()
-  if (act === null) return null
-  return (
-    <button
-      type="button"
-      className="button isSmall"
-      aria-label={props.label}
-      onClick={() => act(props.action)}
-    >
-      {props.children}
-    </button>
   )
 }
 
@@ -890,4 +795,4 @@ function describeMain({ percent, looked, isCut }: NonNullable<Main>): string {
 const nameMain = ({ by, field, value }: NonNullable<Main>) =>
   by === 'label' ? value : `${field ?? by} ${value}`
 
-type Main = Extract<ConsoleAttention, { kind: 'backlog' }>['main']
+type Main = Of<'backlog'>['main']
