@@ -1,4 +1,5 @@
 import { useState } from 'react'
+import { Button } from '../parts/Button.tsx'
 import { Field } from '../parts/Field.tsx'
 import { payloadSkeleton, type FieldProblems, type PayloadField } from './payloadFields.ts'
 
@@ -61,9 +62,7 @@ export function PayloadForm({ fields, schema, problems }: PayloadFormProps) {
           </Field>
         )
       })}
-      <button type="button" className="button isSmall" onClick={() => setIsJson(true)}>
-        As JSON
-      </button>
+      <Button onClick={() => setIsJson(true)}>As JSON</Button>
     </fieldset>
   )
 }

@@ -1,6 +1,7 @@
 import type { ConsoleAccess, HeldPayload } from '@roundsman/admin/contract'
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { createContext, useContext, useEffect, useRef } from 'react'
+import { Button } from '../parts/Button.tsx'
 import { Dialog } from '../parts/Dialog.tsx'
 import { Problem } from '../parts/Problem.tsx'
 import { Skeleton } from '../parts/Skeleton.tsx'
@@ -35,14 +36,13 @@ export function ShowPayload({ isInRow = false, ...whose }: Whose & { isInRow?: b
   const show = useContext(PayloadContext)
   if (!useMayShowPayloads()) return null
   return (
-    <button
-      type="button"
-      className={isInRow ? 'button isSmall isQuiet' : 'button isSmall'}
+    <Button
+      look={isInRow ? 'isQuiet' : undefined}
       {...(isInRow && { 'aria-label': 'Show payload' })}
       onClick={() => show(whose)}
     >
       {isInRow ? 'Payload' : 'Show payload'}
-    </button>
+    </Button>
   )
 }
 

@@ -1,4 +1,5 @@
 import type { ReactNode } from 'react'
+import { Button } from './Button.tsx'
 import { Count } from './Count.tsx'
 import type { Selection } from './useSelection.ts'
 
@@ -36,19 +37,15 @@ export function SelectionBar({ selection, total, isCut = false, children }: Sele
       {isShown && (
         <>
           {isPageSelected && !isEverything && total !== null && total > count && (
-            <button
-              type="button"
-              className="button isSmall isQuiet"
-              onClick={selection.selectEverything}
-            >
+            <Button look="isQuiet" onClick={selection.selectEverything}>
               Select all <Count value={total} isCut={isCut} /> that match
-            </button>
+            </Button>
           )}
           <span className="selectionActions">
             {children}
-            <button type="button" className="button isSmall isQuiet" onClick={selection.clear}>
+            <Button look="isQuiet" onClick={selection.clear}>
               Clear selection
-            </button>
+            </Button>
           </span>
         </>
       )}

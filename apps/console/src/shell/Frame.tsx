@@ -2,6 +2,7 @@ import type { ConsoleEnvironment } from '@roundsman/admin/contract'
 import { useIsFetching, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { Link, useRouter } from '@tanstack/react-router'
 import { useCallback, useEffect, useState, type ReactNode, useSyncExternalStore } from 'react'
+import { Button } from '../parts/Button.tsx'
 import { ActionProvider } from '../actions/ActionProvider.tsx'
 import { environmentQuery } from '../api/queries.ts'
 import { Elapsed } from '../parts/Elapsed.tsx'
@@ -119,14 +120,9 @@ function LogoutButton() {
     },
   })
   return (
-    <button
-      type="button"
-      className="button isSmall isQuiet"
-      disabled={logout.isPending}
-      onClick={() => logout.mutate()}
-    >
+    <Button look="isQuiet" disabled={logout.isPending} onClick={() => logout.mutate()}>
       Log out
-    </button>
+    </Button>
   )
 }
 
@@ -176,13 +172,9 @@ function StaleBanner() {
             <strong>The server cannot be reached.</strong> What you see is{' '}
             <Elapsed since={new Date(state.since).toISOString()} /> old, and nothing can be changed.
           </span>
-          <button
-            type="button"
-            className="button isSmall"
-            onClick={() => void queries.refetchQueries({ queryKey: SESSION_KEY })}
-          >
+          <Button onClick={() => void queries.refetchQueries({ queryKey: SESSION_KEY })}>
             {isAsking ? 'Trying…' : 'Try again'}
-          </button>
+          </Button>
         </div>
       )}
     </div>

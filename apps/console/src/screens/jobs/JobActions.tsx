@@ -1,4 +1,5 @@
 import type { ConsoleJob } from '@roundsman/admin/contract'
+import { ActButton } from '../../actions/ActButton.tsx'
 import { useAction } from '../../actions/useAction.ts'
 
 /** The actions on a job. */
@@ -13,32 +14,21 @@ export function JobActions({ job }: { job: ConsoleJob }) {
       aria-label={`Actions for ${name}`}
       data-focus-home="control"
     >
-      <button
-        type="button"
-        className="button isSmall"
-        aria-label={`Run now: ${name}`}
-        onClick={() => act({ kind: 'run', name, dryRun: false })}
-      >
+      <ActButton aria-label={`Run now: ${name}`} action={{ kind: 'run', name, dryRun: false }}>
         Run now
-      </button>
-      <button
-        type="button"
-        className="button isSmall"
-        aria-label={`Dry run: ${name}`}
-        onClick={() => act({ kind: 'run', name, dryRun: true })}
-      >
+      </ActButton>
+      <ActButton aria-label={`Dry run: ${name}`} action={{ kind: 'run', name, dryRun: true }}>
         Dry run
-      </button>
+      </ActButton>
       {/* One button for both: it keeps the focus when its meaning changes. */}
       {(schedule !== null || paused !== null) && (
-        <button
-          type="button"
-          className={paused === null ? 'button isSmall' : 'button isSmall isPrimary'}
+        <ActButton
+          look={paused === null ? undefined : 'isPrimary'}
           aria-label={`${paused === null ? 'Pause' : 'Resume'} schedule: ${name}`}
-          onClick={() => act({ kind: paused === null ? 'pause' : 'resume', name })}
+          action={{ kind: paused === null ? 'pause' : 'resume', name }}
         >
           {paused === null ? 'Pause schedule' : 'Resume schedule'}
-        </button>
+        </ActButton>
       )}
     </div>
   )

@@ -1,18 +1,15 @@
-import { useAction } from '../../actions/useAction.ts'
+import { ActButton } from '../../actions/ActButton.tsx'
 
 /** One button for both: it keeps the focus when its meaning changes. */
 export function KeyPause(props: { name: string; of: string; isPaused: boolean }) {
   const { name, of: key, isPaused } = props
-  const act = useAction()
-  if (act === null) return null
   return (
-    <button
-      type="button"
-      className={isPaused ? 'button isSmall isPrimary' : 'button isSmall isQuiet'}
+    <ActButton
+      look={isPaused ? 'isPrimary' : 'isQuiet'}
       aria-label={`${isPaused ? 'Resume' : 'Pause'} the work of ${key}`}
-      onClick={() => act({ kind: isPaused ? 'resumeWorkOfKey' : 'pauseWorkOfKey', name, key })}
+      action={{ kind: isPaused ? 'resumeWorkOfKey' : 'pauseWorkOfKey', name, key }}
     >
       {isPaused ? 'Resume' : 'Pause'}
-    </button>
+    </ActButton>
   )
 }

@@ -2,7 +2,7 @@ import type { ConsoleKey, WaitingWork } from '@roundsman/admin/contract'
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
-import { useAction, useBulk } from '../../actions/useAction.ts'
+import { ActButton, BulkButton } from '../../actions/ActButton.tsx'
 import { deadLettersQuery, keyQuery, runsQuery, workQuery } from '../../api/queries.ts'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
@@ -74,39 +74,21 @@ export function KeyScreen({ name, of: key }: { name: string; of: string }): Reac
 }
 
 function KeyActions({ name, of }: { name: string; of: ConsoleKey }) {
-  const act = useAction()
-  if (act === null) return null
   const { key, limit, paused, parkedUntil, perKey, weight } = of
   // Nobody can set anything of a key that no worker has registered.
   if (limit === null) return null
   return (
     <>
       {parkedUntil !== null && (
-        <button
-          type="button"
-          className="button isSmall isPrimary"
-          onClick={() => act({ kind: 'unparkKey', name, key })}
-        >
+        <ActButton look="isPrimary" action={{ kind: 'unparkKey', name, key }}>
           Try now
-        </button>
+        </ActButton>
       )}
       <KeyPause name={name} of={key} isPaused={paused !== null} />
       {limit.order !== 'fifo' && (
-        <button
-          type="button"
-          className="button isSmall"
-          onClick={() => act({ kind: 'limitKey', name, key, now: perKey })}
-        >
-          Limit
-        </button>
+        <ActButton action={{ kind: 'limitKey', name, key, now: perKey }}>Limit</ActButton>
       )}
-      <button
-        type="button"
-        className="button isSmall"
-        onClick={() => act({ kind: 'weighKey', name, key, now: weight })}
-      >
-        Weight
-      </button>
+      <ActButton action={{ kind: 'weighKey', name, key, now: weight }}>Weight</ActButton>
     </>
   )
 }
@@ -222,7 +204,6 @@ const WORK: readonly Column<WaitingWork>[] = [
 
 function Waiting({ name, of: { key, waiting, isCut } }: { name: string; of: ConsoleKey }) {
   const { api } = useServices()
-  const act = useBulk()
   const work = useQuery({ ...workQuery(api, { name, key }), refetchInterval: LOOK_MS })
   const all = {
     count: waiting,
@@ -237,24 +218,10 @@ function Waiting({ name, of: { key, waiting, isCut } }: { name: string; of: Cons
       aside={
         waiting > 0 && (
           <span className="panelTools">
-            {act !== null && (
-              <>
-                <button
-                  type="button"
-                  className="button isSmall"
-                  onClick={() => act({ what: 'postponeWork', ...all })}
-                >
-                  Postpone all
-                </button>
-                <button
-                  type="button"
-                  className="button isSmall isDangerous"
-                  onClick={() => act({ what: 'cancelWork', ...all })}
-                >
-                  Cancel all
-                </button>
-              </>
-            )}
+            <BulkButton bulk={{ what: 'postponeWork', ...all }}>Postpone all</BulkButton>
+            <BulkButton look="isDangerous" bulk={{ what: 'cancelWork', ...all }}>
+              Cancel all
+            </BulkButton>
             <Link to="/queue" search={{ work: name, key }}>
               In the queue
             </Link>

@@ -2,6 +2,7 @@ import type { ConsoleLimit } from '@roundsman/admin/contract'
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { Fragment, type ReactNode } from 'react'
+import { ActButton } from '../../actions/ActButton.tsx'
 import { useAction } from '../../actions/useAction.ts'
 import { limitsQuery } from '../../api/queries.ts'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
@@ -127,27 +128,24 @@ const SET: Column<ConsoleLimit> = {
 }
 
 function SetLimit({ limit: { name, jobs, setGlobal, parkedUntil } }: { limit: ConsoleLimit }) {
-  const act = useAction()
   const isShared = jobs !== null
   return (
     <span className="stacked">
-      <button
-        type="button"
-        className="button isSmall isQuiet"
+      <ActButton
+        look="isQuiet"
         aria-label={`Set the limit of ${name}`}
-        onClick={() => act?.({ kind: 'setLimit', name, isShared, now: setGlobal })}
+        action={{ kind: 'setLimit', name, isShared, now: setGlobal }}
       >
         Set
-      </button>
+      </ActButton>
       {parkedUntil !== null && (
-        <button
-          type="button"
-          className="button isSmall isQuiet"
+        <ActButton
+          look="isQuiet"
           aria-label={`Try now what waits for ${name}`}
-          onClick={() => act?.({ kind: 'unparkLimit', name, isShared })}
+          action={{ kind: 'unparkLimit', name, isShared }}
         >
           Try now
-        </button>
+        </ActButton>
       )}
     </span>
   )

@@ -1,5 +1,6 @@
 import type { BulkAct } from '@roundsman/admin/contract'
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
+import { Button } from '../../parts/Button.tsx'
 import { describeDone } from '../../actions/bulk.ts'
 import { useBulk } from '../../actions/useAction.ts'
 import { bulksQuery } from '../../api/queries.ts'
@@ -71,13 +72,8 @@ function Stop({ id }: { id: string }) {
   })
   if (!mayAct) return null
   return (
-    <button
-      type="button"
-      className="button isSmall"
-      disabled={stop.isPending}
-      onClick={() => stop.mutate()}
-    >
+    <Button disabled={stop.isPending} onClick={() => stop.mutate()}>
       Stop
-    </button>
+    </Button>
   )
 }

@@ -2,8 +2,9 @@ import type { ConsoleQueue, DeadLetter, DeadLetterCause } from '@roundsman/admin
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { useId } from 'react'
+import { ActButton, BulkButton } from '../../actions/ActButton.tsx'
 import { ShowPayload } from '../../actions/ShowPayload.tsx'
-import { useAction, useBulk } from '../../actions/useAction.ts'
+import { useBulk } from '../../actions/useAction.ts'
 import { causesQuery, deadLettersQuery, type DeadLetterSearch } from '../../api/queries.ts'
 import { Count, MAX_COUNTED } from '../../parts/Count.tsx'
 import { Dim } from '../../parts/Dim.tsx'
@@ -263,20 +264,12 @@ function Letters(props: LettersProps) {
     <>
       {act !== null && (
         <SelectionBar selection={selection} total={isOld ? null : total} isCut={isMore}>
-          <button
-            type="button"
-            className="button isSmall isPrimary"
-            onClick={() => act({ what: 'redrive', ...bulk })}
-          >
+          <BulkButton look="isPrimary" bulk={{ what: 'redrive', ...bulk }}>
             Retry {bulk.count.toLocaleString('en')}
-          </button>
-          <button
-            type="button"
-            className="button isSmall isDangerous"
-            onClick={() => act({ what: 'discard', ...bulk })}
-          >
+          </BulkButton>
+          <BulkButton look="isDangerous" bulk={{ what: 'discard', ...bulk }}>
             Discard {bulk.count.toLocaleString('en')}
-          </button>
+          </BulkButton>
         </SelectionBar>
       )}
       <DataTable
@@ -292,26 +285,13 @@ function Letters(props: LettersProps) {
 }
 
 function LetterActions({ letter: { name, workId, label, losses } }: { letter: DeadLetter }) {
-  const act = useAction()
-  const payload = <ShowPayload isInRow of={`work/${workId}`} name={name} />
-  if (act === null) return <span className="rowActions">{payload}</span>
   return (
     <span className="rowActions">
-      <button
-        type="button"
-        className="button isSmall"
-        onClick={() => act({ kind: 'redrive', name, workId, label, losses })}
-      >
-        Retry
-      </button>
-      <button
-        type="button"
-        className="button isSmall isQuiet"
-        onClick={() => act({ kind: 'discard', name, workId })}
-      >
+      <ActButton action={{ kind: 'redrive', name, workId, label, losses }}>Retry</ActButton>
+      <ActButton look="isQuiet" action={{ kind: 'discard', name, workId }}>
         Discard
-      </button>
-      {payload}
+      </ActButton>
+      <ShowPayload isInRow of={`work/${workId}`} name={name} />
     </span>
   )
 }

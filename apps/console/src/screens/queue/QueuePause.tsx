@@ -1,5 +1,5 @@
 import type { ConsoleQueueJob } from '@roundsman/admin/contract'
-import { useAction } from '../../actions/useAction.ts'
+import { ActButton } from '../../actions/ActButton.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 
 /** Whether workers take a job's work, and the action that changes it. */
@@ -8,7 +8,6 @@ export function QueuePause({
 }: {
   job: Pick<ConsoleQueueJob, 'name' | 'queuePaused' | 'isUntaken' | 'isOrphaned'>
 }) {
-  const act = useAction()
   return (
     <span className="queuePause">
       {queuePaused !== null && (
@@ -37,16 +36,13 @@ export function QueuePause({
         </span>
       )}
       {/* One button for both: it keeps the focus when its meaning changes. */}
-      {act !== null && (
-        <button
-          type="button"
-          className={queuePaused === null ? 'button isSmall isQuiet' : 'button isSmall isPrimary'}
-          aria-label={`${queuePaused === null ? 'Pause' : 'Resume'} the queue of ${name}`}
-          onClick={() => act({ kind: queuePaused === null ? 'pauseQueue' : 'resumeQueue', name })}
-        >
-          {queuePaused === null ? 'Pause' : 'Resume'}
-        </button>
-      )}
+      <ActButton
+        look={queuePaused === null ? 'isQuiet' : 'isPrimary'}
+        aria-label={`${queuePaused === null ? 'Pause' : 'Resume'} the queue of ${name}`}
+        action={{ kind: queuePaused === null ? 'pauseQueue' : 'resumeQueue', name }}
+      >
+        {queuePaused === null ? 'Pause' : 'Resume'}
+      </ActButton>
     </span>
   )
 }

@@ -2,6 +2,7 @@ import type { ConsoleBacklog, ConsoleQueue } from '@roundsman/admin/contract'
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useState, type ReactNode } from 'react'
+import { Button } from '../../parts/Button.tsx'
 import { queueQuery } from '../../api/queries.ts'
 import { Count, isWaitingCut, MAX_COUNTED } from '../../parts/Count.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
@@ -176,14 +177,9 @@ function QueueTable({ jobs }: Pick<ConsoleQueue, 'jobs'>) {
       )}
       {isFolded && (
         <p className="fold">
-          <button
-            type="button"
-            className="button isSmall isQuiet"
-            aria-expanded={isOpen}
-            onClick={() => setOpen(!isOpen)}
-          >
+          <Button look="isQuiet" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
             {isOpen ? 'Hide' : 'Show'} {quiet.length} quiet queues
-          </button>{' '}
+          </Button>{' '}
           <span className="muted small">
             in which nothing waits, runs or has run within the hour
           </span>

@@ -2,8 +2,8 @@ import type { ConsoleQueue, WaitingWork as Work } from '@roundsman/admin/contrac
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { useId } from 'react'
+import { BulkButton } from '../../actions/ActButton.tsx'
 import { ShowPayload } from '../../actions/ShowPayload.tsx'
-import type { Bulk, WorkChange } from '../../actions/bulk.ts'
 import { useBulk } from '../../actions/useAction.ts'
 import { groupsQuery, workQuery, type PieceSearch } from '../../api/queries.ts'
 import { Count, isWaitingCut, MAX_COUNTED } from '../../parts/Count.tsx'
@@ -334,19 +334,15 @@ function Rows({ work, total, isOld, filter, isLabelPart, names }: RowsProps) {
           isCut={total === MAX_COUNTED}
         >
           {isDelayed && (
-            <WorkButton what="startWork" of={of}>
-              {`Start ${number} now`}
-            </WorkButton>
+            <BulkButton bulk={{ what: 'startWork', ...of }}>Start {number} now</BulkButton>
           )}
-          <WorkButton what="postponeWork" of={of}>
-            {`Postpone ${number}`}
-          </WorkButton>
-          <WorkButton what="prioritiseWork" of={of}>
-            {`Change the priority of ${number}`}
-          </WorkButton>
-          <WorkButton what="cancelWork" of={of} look="isDangerous">
-            {`Cancel ${number}`}
-          </WorkButton>
+          <BulkButton bulk={{ what: 'postponeWork', ...of }}>Postpone {number}</BulkButton>
+          <BulkButton bulk={{ what: 'prioritiseWork', ...of }}>
+            Change the priority of {number}
+          </BulkButton>
+          <BulkButton look="isDangerous" bulk={{ what: 'cancelWork', ...of }}>
+            Cancel {number}
+          </BulkButton>
         </SelectionBar>
       )}
       <DataTable
@@ -362,47 +358,18 @@ function Rows({ work, total, isOld, filter, isLabelPart, names }: RowsProps) {
 }
 
 function WorkActions({ work: { name, workId, isDue } }: { work: Work }) {
-  const payload = <ShowPayload isInRow of={`work/${workId}`} name={name} />
-  if (useBulk() === null) return <span className="rowActions">{payload}</span>
   const of = { count: 1, about: `of ${name}`, which: { ids: [workId] } }
   return (
     <span className="rowActions">
-      {!isDue && (
-        <WorkButton what="startWork" of={of}>
-          Start now
-        </WorkButton>
-      )}
-      <WorkButton what="postponeWork" of={of}>
-        Postpone
-      </WorkButton>
-      <WorkButton what="prioritiseWork" of={of} look="isQuiet">
+      {!isDue && <BulkButton bulk={{ what: 'startWork', ...of }}>Start now</BulkButton>}
+      <BulkButton bulk={{ what: 'postponeWork', ...of }}>Postpone</BulkButton>
+      <BulkButton look="isQuiet" bulk={{ what: 'prioritiseWork', ...of }}>
         Priority
-      </WorkButton>
-      <WorkButton what="cancelWork" of={of} look="isQuiet">
+      </BulkButton>
+      <BulkButton look="isQuiet" bulk={{ what: 'cancelWork', ...of }}>
         Cancel
-      </WorkButton>
-      {payload}
+      </BulkButton>
+      <ShowPayload isInRow of={`work/${workId}`} name={name} />
     </span>
-  )
-}
-
-interface WorkButtonProps {
-  what: WorkChange
-  of: Omit<Bulk, 'what'>
-  look?: 'isQuiet' | 'isDangerous'
-  children: string
-}
-
-/** A button for an action on work; absent for people who may only look. */
-function WorkButton({ what, of, look, children }: WorkButtonProps) {
-  const act = useBulk()
-  return (
-    <button
-      type="button"
-      className={['button isSmall', look].filter(Boolean).join(' ')}
-      onClick={() => act?.({ what, ...of })}
-    >
-      {children}
-    </button>
   )
 }

@@ -1,5 +1,6 @@
 import { useQuery } from '@tanstack/react-query'
 import { useState, type ReactNode } from 'react'
+import { Button } from '../../parts/Button.tsx'
 import { jobsQuery } from '../../api/queries.ts'
 import { RUN_TRIGGERS } from '../../api/run.ts'
 import { hasFilters, parseRunSearch, type RunFilters } from '../../api/runFilters.ts'
@@ -111,34 +112,23 @@ export function RunFilterForm({ filters, onChange }: RunFilterFormProps) {
         />
         <div className="filterButtons" role="group" aria-label="Started within the last">
           {SPANS.map(({ label, ms }) => (
-            <button
+            <Button
               key={label}
-              type="button"
-              className="button isSmall isQuiet"
+              look="isQuiet"
               aria-label={`Started within the last ${label.toLowerCase()}`}
               onClick={() =>
                 change({ from: new Date(clock.now() - ms).toISOString(), to: undefined })
               }
             >
               {label}
-            </button>
+            </Button>
           ))}
-          <button
-            type="button"
-            className="button isSmall"
-            aria-expanded={isMoreOpen}
-            onClick={() => setMoreOpen(!isMoreOpen)}
-          >
+          <Button aria-expanded={isMoreOpen} onClick={() => setMoreOpen(!isMoreOpen)}>
             {hidden === 0 ? 'More filters' : `More filters (${hidden})`}
-          </button>
-          <button
-            type="button"
-            className="button isSmall isQuiet"
-            disabled={!hasFilters(filters)}
-            onClick={() => onChange({})}
-          >
+          </Button>
+          <Button look="isQuiet" disabled={!hasFilters(filters)} onClick={() => onChange({})}>
             Clear
-          </button>
+          </Button>
         </div>
       </div>
       {isMoreOpen && (

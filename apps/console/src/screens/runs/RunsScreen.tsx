@@ -2,6 +2,8 @@ import type { RunOutcome } from '@roundsman/admin/contract'
 import { keepPreviousData, useQuery, useQueryClient } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { useState, type ReactNode } from 'react'
+import { BulkButton } from '../../actions/ActButton.tsx'
+import { Button } from '../../parts/Button.tsx'
 import { useBulk } from '../../actions/useAction.ts'
 import { lettersOfRunsQuery, runsQuery, RUNS_PER_PAGE } from '../../api/queries.ts'
 import { clockAheadMs, type RunPage } from '../../api/run.ts'
@@ -36,14 +38,9 @@ export function RunsScreen(): ReactNode {
   return (
     <>
       <ScreenHeader title="Runs">
-        <button
-          type="button"
-          className="button isSmall"
-          aria-pressed={isHeld}
-          onClick={() => setHeld(!isHeld)}
-        >
+        <Button aria-pressed={isHeld} onClick={() => setHeld(!isHeld)}>
           {isHeld ? 'Resume updates' : 'Pause updates'}
-        </button>
+        </Button>
         <a
           className="button isSmall isQuiet"
           href={`${settings.api}/jobs/runs.csv${runQuery(filters)}`}
@@ -123,58 +120,43 @@ function Rows({ page: { runs, nextCursor }, filters }: RowsProps) {
     <>
       <SelectionBar selection={selection} total={null}>
         {running.length > 0 && (
-          <button
-            type="button"
-            className="button isSmall isDangerous"
-            onClick={() =>
-              act({ what: 'cancel', count: running.length, about: '', which: { ids: running } })
-            }
+          <BulkButton
+            look="isDangerous"
+            bulk={{ what: 'cancel', count: running.length, about: '', which: { ids: running } }}
           >
             Cancel {running.length} running
-          </button>
+          </BulkButton>
         )}
         {isRunningOnly && isBeyondPage && (
-          <button
-            type="button"
-            className="button isSmall isDangerous"
-            onClick={() => void cancelAll()}
-          >
+          <Button look="isDangerous" onClick={() => void cancelAll()}>
             Cancel all that match
-          </button>
+          </Button>
         )}
         {work.length > 0 && (
-          <button
-            type="button"
-            className="button isSmall"
-            onClick={() =>
-              act({
-                what: 'redrive',
-                count: work.length,
-                isAtMost: true,
-                about: '',
-                which: { ids: work },
-              })
-            }
+          <BulkButton
+            bulk={{
+              what: 'redrive',
+              count: work.length,
+              isAtMost: true,
+              about: '',
+              which: { ids: work },
+            }}
           >
             Retry {work.length} given up
-          </button>
+          </BulkButton>
         )}
         {isBeyondPage && givenUp.data && givenUp.data.count > 0 && (
-          <button
-            type="button"
-            className="button isSmall"
-            onClick={() =>
-              act({
-                what: 'redrive',
-                count: givenUp.data.count,
-                isMore: givenUp.data.isCut,
-                about: 'of the runs that match',
-                which: { runs: matching },
-              })
-            }
+          <BulkButton
+            bulk={{
+              what: 'redrive',
+              count: givenUp.data.count,
+              isMore: givenUp.data.isCut,
+              about: 'of the runs that match',
+              which: { runs: matching },
+            }}
           >
             Retry all {givenUp.data.count.toLocaleString('en')} that match
-          </button>
+          </BulkButton>
         )}
       </SelectionBar>
       <RunTable runs={runs} selection={selection} />

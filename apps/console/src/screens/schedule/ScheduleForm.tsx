@@ -2,6 +2,7 @@ import type { KeyedSchedule } from '@roundsman/admin/contract'
 import { keepPreviousData, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
 import { useEffect, useId, useRef, useState, type SubmitEvent } from 'react'
+import { Button } from '../../parts/Button.tsx'
 import { readForm } from '../../actions/ActionDialog.tsx'
 import { PayloadForm } from '../../actions/PayloadForm.tsx'
 import {
@@ -180,9 +181,7 @@ export function ScheduleForm({ name, schedule }: ScheduleFormProps) {
         ) : (
           <p className="muted">
             Its payload stays as it is, and is not shown.{' '}
-            <button type="button" className="button isSmall" onClick={() => setPayloadNew(true)}>
-              Give another
-            </button>
+            <Button onClick={() => setPayloadNew(true)}>Give another</Button>
           </p>
         )}
         <details className="moreFields" open={MORE.some((field) => told[field] !== undefined)}>

@@ -2,6 +2,7 @@ import type { KeyedSchedule, KeyedTick } from '@roundsman/admin/contract'
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
+import { ActButton } from '../../actions/ActButton.tsx'
 import { useAction } from '../../actions/useAction.ts'
 import { ApiError } from '../../api/apiError.ts'
 import { scheduleQuery, scheduleTicksQuery } from '../../api/queries.ts'
@@ -90,21 +91,14 @@ function ScheduleActions({ schedule: { name, key, paused } }: { schedule: KeyedS
   if (act === null) return null
   return (
     <>
-      <button
-        type="button"
-        className="button isSmall"
-        onClick={() => act({ kind: 'runOfKey', name, key })}
-      >
-        Run now
-      </button>
+      <ActButton action={{ kind: 'runOfKey', name, key }}>Run now</ActButton>
       {/* One button for both: it keeps the focus when its meaning changes. */}
-      <button
-        type="button"
-        className={paused === null ? 'button isSmall' : 'button isSmall isPrimary'}
-        onClick={() => act({ kind: paused === null ? 'pauseKey' : 'resumeKey', name, key })}
+      <ActButton
+        look={paused === null ? undefined : 'isPrimary'}
+        action={{ kind: paused === null ? 'pauseKey' : 'resumeKey', name, key }}
       >
         {paused === null ? 'Pause' : 'Resume'}
-      </button>
+      </ActButton>
       <Link
         to="/jobs/$name/schedules/$key/change"
         params={{ name, key }}
@@ -112,13 +106,9 @@ function ScheduleActions({ schedule: { name, key, paused } }: { schedule: KeyedS
       >
         Change
       </Link>
-      <button
-        type="button"
-        className="button isSmall isQuiet"
-        onClick={() => act({ kind: 'deleteKey', name, key })}
-      >
+      <ActButton look="isQuiet" action={{ kind: 'deleteKey', name, key }}>
         Delete
-      </button>
+      </ActButton>
     </>
   )
 }
