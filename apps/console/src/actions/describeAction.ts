@@ -1,15 +1,22 @@
 import { DANGEROUS_LOSSES, type Action } from './action.ts'
 
-export interface ActionWords {
+export interface ActionWords extends Words {
+  /** Whether a reason is required; it is always possible. */
+  needsReason: boolean
+  isDangerous: boolean
+}
+
+interface Words {
   title: string
   /** What the action will do, and what it will not do. */
   explanation: string
   /** The text of the button that does it. */
   confirm: string
   done: string
-  /** Whether a reason is required; it is always possible. */
-  needsReason: boolean
-  isDangerous: boolean
+  /** Default: true. */
+  needsReason?: boolean
+  /** Default: false. */
+  isDangerous?: boolean
   /** What somebody has to say they know, beside a box to tick. */
   warning?: string
   /** The number that it asks for, and what it is now; without one it is as the code says. */
@@ -18,6 +25,10 @@ export interface ActionWords {
 
 /** The words of the dialog for an action: what it does, what it leaves alone, and what to say once it is done. */
 export function describeAction(action: Action): ActionWords {
+  return { needsReason: true, isDangerous: false, ...wordsOf(action) }
+}
+
+function wordsOf(action: Action): Words {
   switch (action.kind) {
     case 'run':
       return describeRun(action)
@@ -28,8 +39,6 @@ export function describeAction(action: Action): ActionWords {
           'Its ticks are recorded as skipped until somebody resumes it. A run under way goes on.',
         confirm: 'Pause the schedule',
         done: `The schedule of ${action.name} is paused`,
-        needsReason: true,
-        isDangerous: false,
       }
     case 'resume':
       return {
@@ -38,7 +47,6 @@ export function describeAction(action: Action): ActionWords {
         confirm: 'Resume the schedule',
         done: `The schedule of ${action.name} is resumed`,
         needsReason: false,
-        isDangerous: false,
       }
     case 'cancel':
       return {
@@ -47,7 +55,6 @@ export function describeAction(action: Action): ActionWords {
           'It hears of it within a second and ends as cancelled. The batches that it has committed stay. Work that a program enqueued becomes a dead letter, to retry or discard.',
         confirm: 'Cancel the run',
         done: 'The run is asked to stop',
-        needsReason: true,
         isDangerous: true,
       }
     case 'approve':
@@ -56,7 +63,6 @@ export function describeAction(action: Action): ActionWords {
         explanation: `Its guard stopped it because ${rows(action.due)} were due. Approving starts a run that may change as many, and no more. That cannot be undone.`,
         confirm: `Approve ${rows(action.due)}`,
         done: `${action.name} may change ${rows(action.due)}`,
-        needsReason: true,
         isDangerous: true,
       }
     case 'redrive':
@@ -69,7 +75,6 @@ export function describeAction(action: Action): ActionWords {
           'The same work goes back into the queue and goes on: with its payload, key and label, and as many attempts as new work. It is no dead letter any more.',
         confirm: 'Retry',
         done: 'It is back in the queue',
-        needsReason: true,
         isDangerous: action.losses >= DANGEROUS_LOSSES,
       }
     case 'discard':
@@ -88,8 +93,6 @@ export function describeAction(action: Action): ActionWords {
           'No worker takes its work until somebody resumes it; what comes meanwhile waits. Runs under way go on, and so does its schedule.',
         confirm: 'Pause the queue',
         done: `The queue of ${action.name} is paused`,
-        needsReason: true,
-        isDangerous: false,
       }
     case 'resumeQueue':
       return {
@@ -98,7 +101,6 @@ export function describeAction(action: Action): ActionWords {
         confirm: 'Resume the queue',
         done: `The queue of ${action.name} is resumed`,
         needsReason: false,
-        isDangerous: false,
       }
     case 'runOfKey':
       return {
@@ -107,8 +109,6 @@ export function describeAction(action: Action): ActionWords {
           'A worker starts a run with its payload at once. Its own times stay as they are.',
         confirm: 'Run now',
         done: `A run of ${action.name} for ${action.key} is requested`,
-        needsReason: true,
-        isDangerous: false,
       }
     case 'pauseKey':
       return {
@@ -117,8 +117,6 @@ export function describeAction(action: Action): ActionWords {
           'Its ticks are recorded as skipped until somebody resumes it. A run under way goes on, and so do the other schedules of the job.',
         confirm: 'Pause the schedule',
         done: `The schedule ${action.key} is paused`,
-        needsReason: true,
-        isDangerous: false,
       }
     case 'resumeKey':
       return {
@@ -127,7 +125,6 @@ export function describeAction(action: Action): ActionWords {
         confirm: 'Resume the schedule',
         done: `The schedule ${action.key} is resumed`,
         needsReason: false,
-        isDangerous: false,
       }
     case 'deleteKey':
       return {
@@ -136,7 +133,6 @@ export function describeAction(action: Action): ActionWords {
           'It has no more ticks. Its past ticks and runs stay on record, and work that waits goes on.',
         confirm: 'Delete the schedule',
         done: `The schedule ${action.key} is deleted`,
-        needsReason: true,
         isDangerous: true,
       }
     case 'pauseWorkOfKey':
@@ -145,8 +141,6 @@ export function describeAction(action: Action): ActionWords {
         explanation: `No worker takes work of ${action.name} with this key until somebody resumes it. Runs under way go on, and so do other keys.`,
         confirm: 'Pause the key',
         done: `The work of ${action.key} is paused`,
-        needsReason: true,
-        isDangerous: false,
       }
     case 'resumeWorkOfKey':
       return {
@@ -154,8 +148,6 @@ export function describeAction(action: Action): ActionWords {
         explanation: 'Workers take what has waited, as much as is its share.',
         confirm: 'Resume the key',
         done: `The work of ${action.key} is resumed`,
-        needsReason: true,
-        isDangerous: false,
       }
     case 'unparkKey':
     case 'unparkLimit': {
@@ -166,8 +158,6 @@ export function describeAction(action: Action): ActionWords {
           'A service has refused more and named when it takes more again. One run tries now; once it has succeeded, or ten seconds without a refusal have passed, the others start.',
         confirm: 'Try now',
         done: `The work of ${what} waits for the service no longer`,
-        needsReason: true,
-        isDangerous: false,
       }
     }
     case 'limitKey':
@@ -176,8 +166,6 @@ export function describeAction(action: Action): ActionWords {
         explanation: `So many runs of ${action.name} with this key go on at once. Runs under way go on: nothing starts until fewer do.`,
         confirm: 'Set the limit',
         done: `The limit of ${action.key} is set`,
-        needsReason: true,
-        isDangerous: false,
         asks: { label: 'At once', min: 1, max: 1_000_000, step: 1, now: action.now },
       }
     case 'weighKey':
@@ -187,8 +175,6 @@ export function describeAction(action: Action): ActionWords {
           'With the weight 3 it gets three times as much as a key with the weight 1, while both have work that waits.',
         confirm: 'Set the weight',
         done: `The weight of ${action.key} is set`,
-        needsReason: true,
-        isDangerous: false,
         asks: { label: 'Weight', min: 0.01, max: 1_000, step: 'any', now: action.now },
       }
     case 'setLimit':
@@ -198,8 +184,6 @@ export function describeAction(action: Action): ActionWords {
           'So many runs go on at once over all workers, also after a deployment. Runs under way go on: nothing starts until fewer do.',
         confirm: 'Set the limit',
         done: `The limit of ${action.name} is set`,
-        needsReason: true,
-        isDangerous: false,
         asks: { label: 'At once', min: 1, max: 1_000_000, step: 1, now: action.now },
       }
     default:
@@ -207,12 +191,10 @@ export function describeAction(action: Action): ActionWords {
   }
 }
 
-function describeRun({ name, dryRun, runId }: Action & { kind: 'run' }): ActionWords {
+function describeRun({ name, dryRun, runId }: Action & { kind: 'run' }): Words {
   const isAgain = runId !== undefined
-  const words = { needsReason: true, isDangerous: false }
   if (dryRun) {
     return {
-      ...words,
       title: `Dry run of ${name}`,
       explanation: 'It counts what it would change, and changes nothing.',
       confirm: 'Start the dry run',
@@ -220,7 +202,6 @@ function describeRun({ name, dryRun, runId }: Action & { kind: 'run' }): ActionW
     }
   }
   return {
-    ...words,
     title: isAgain ? `Run ${name} again` : `Run ${name} now`,
     explanation: `${isAgain ? 'It is new work with the same payload. ' : ''}A worker starts it at once or, where it runs one at a time, after the one under way.`,
     confirm: isAgain ? 'Run again' : 'Run now',

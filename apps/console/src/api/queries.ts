@@ -30,70 +30,59 @@ import { runQuery, type RunFilters, type RunSearch } from './runFilters.ts'
 /** How many runs a page of the list has. */
 export const RUNS_PER_PAGE = 50
 
+/** What the server answers at `path`. */
+function ask<Answer>(api: Api, queryKey: readonly unknown[], path: string) {
+  return queryOptions({ queryKey, queryFn: ({ signal }) => api.get<Answer>(path, signal) })
+}
+
 /** Which environment, version and database the header names. */
 export function environmentQuery(api: Api) {
-  return queryOptions({
-    queryKey: ['environment'],
-    queryFn: ({ signal }) => api.get<ConsoleEnvironment>('/console/environment', signal),
-  })
+  return ask<ConsoleEnvironment>(api, ['environment'], '/console/environment')
 }
 
 export function overviewQuery(api: Api) {
-  return queryOptions({
-    queryKey: ['overview'],
-    queryFn: ({ signal }) => api.get<ConsoleOverview>('/console/overview', signal),
-  })
+  return ask<ConsoleOverview>(api, ['overview'], '/console/overview')
 }
 
 export function jobsQuery(api: Api) {
-  return queryOptions({
-    queryKey: ['jobs'],
-    queryFn: ({ signal }) => api.get<ConsoleJobs>('/console/jobs', signal),
-  })
+  return ask<ConsoleJobs>(api, ['jobs'], '/console/jobs')
 }
 
 export function jobQuery(api: Api, name: string) {
-  return queryOptions({
-    queryKey: ['job', name],
-    queryFn: ({ signal }) =>
-      api.get<ConsoleJobDetail>(`/console/jobs/${encodeURIComponent(name)}`, signal),
-  })
+  return ask<ConsoleJobDetail>(api, ['job', name], `/console/jobs/${encodeURIComponent(name)}`)
 }
 
 export function payloadQuery(api: Api, name: string) {
-  return queryOptions({
-    queryKey: ['payload', name],
-    queryFn: ({ signal }) =>
-      api.get<ConsolePayload>(`/console/jobs/${encodeURIComponent(name)}/payload`, signal),
-  })
+  return ask<ConsolePayload>(
+    api,
+    ['payload', name],
+    `/console/jobs/${encodeURIComponent(name)}/payload`,
+  )
 }
 
 export function runsQuery(api: Api, search: RunSearch, limit = RUNS_PER_PAGE) {
-  return queryOptions({
-    queryKey: ['runs', search, limit],
-    queryFn: ({ signal }) =>
-      api.get<RunPage>(`/jobs/runs${runQuery(search, { limit: String(limit) })}`, signal),
-  })
+  return ask<RunPage>(
+    api,
+    ['runs', search, limit],
+    `/jobs/runs${runQuery(search, { limit: String(limit) })}`,
+  )
 }
 
 /** How many dead letters the runs that match have left. */
 export function lettersOfRunsQuery(api: Api, filters: RunFilters) {
-  return queryOptions({
-    queryKey: ['runs', filters, 'deadLetters'],
-    queryFn: ({ signal }) =>
-      api.get<{ count: number; isCut: boolean }>(
-        `/jobs/runs/dead-letters${runQuery(filters)}`,
-        signal,
-      ),
-  })
+  return ask<{ count: number; isCut: boolean }>(
+    api,
+    ['runs', filters, 'deadLetters'],
+    `/jobs/runs/dead-letters${runQuery(filters)}`,
+  )
 }
 
 export function searchQuery(api: Api, text: string) {
-  return queryOptions({
-    queryKey: ['search', text],
-    queryFn: ({ signal }) =>
-      api.get<ConsoleSearch>(`/console/search?${new URLSearchParams({ q: text })}`, signal),
-  })
+  return ask<ConsoleSearch>(
+    api,
+    ['search', text],
+    `/console/search?${new URLSearchParams({ q: text })}`,
+  )
 }
 
 /** How often a run under way is looked at, beside what is announced. */
@@ -109,72 +98,49 @@ export function runDetailQuery(api: Api, id: string) {
 }
 
 export function queueQuery(api: Api) {
-  return queryOptions({
-    queryKey: ['queue'],
-    queryFn: ({ signal }) => api.get<ConsoleQueue>('/console/queue', signal),
-  })
+  return ask<ConsoleQueue>(api, ['queue'], '/console/queue')
 }
 
 /** Why a piece of work waits, or what became of it. */
 export function explanationQuery(api: Api, id: string) {
-  return queryOptions({
-    queryKey: ['work', id],
-    queryFn: ({ signal }) =>
-      api.get<WorkExplanation>(`/jobs/work/${encodeURIComponent(id)}/explain`, signal),
-  })
+  return ask<WorkExplanation>(api, ['work', id], `/jobs/work/${encodeURIComponent(id)}/explain`)
 }
 
 export function limitsQuery(api: Api) {
-  return queryOptions({
-    queryKey: ['limits'],
-    queryFn: ({ signal }) => api.get<{ limits: ConsoleLimit[] }>('/jobs/limits', signal),
-  })
+  return ask<{ limits: ConsoleLimit[] }>(api, ['limits'], '/jobs/limits')
 }
 
 export const KEY_SORTS = ['waiting', 'running', 'oldest', 'started', 'key'] as const
 export type KeySort = (typeof KEY_SORTS)[number]
 
 export function keysQuery(api: Api, name: string, order: KeySort) {
-  return queryOptions({
-    queryKey: ['keys', name, order],
-    queryFn: ({ signal }) =>
-      api.get<ConsoleKeys>(
-        `/jobs/${encodeURIComponent(name)}/keys?limit=100&order=${order}`,
-        signal,
-      ),
-  })
+  return ask<ConsoleKeys>(
+    api,
+    ['keys', name, order],
+    `/jobs/${encodeURIComponent(name)}/keys?limit=100&order=${order}`,
+  )
 }
 
 export function keyQuery(api: Api, name: string, key: string) {
-  return queryOptions({
-    queryKey: ['keys', name, { key }],
-    queryFn: ({ signal }) =>
-      api.get<ConsoleKey>(
-        `/jobs/${encodeURIComponent(name)}/key?key=${encodeURIComponent(key)}`,
-        signal,
-      ),
-  })
+  return ask<ConsoleKey>(
+    api,
+    ['keys', name, { key }],
+    `/jobs/${encodeURIComponent(name)}/key?key=${encodeURIComponent(key)}`,
+  )
 }
 
 export function workersQuery(api: Api) {
-  return queryOptions({
-    queryKey: ['workers'],
-    queryFn: ({ signal }) => api.get<ConsoleWorkers>('/console/workers', signal),
-  })
+  return ask<ConsoleWorkers>(api, ['workers'], '/console/workers')
 }
 
 /** `at`: an instant at which the worker ran something, to find one that is no longer on record. */
 export function workerQuery(api: Api, id: string, at: string | undefined) {
-  return queryOptions({
-    queryKey: ['worker', id, at],
-    queryFn: ({ signal }) => {
-      const query = at === undefined ? '' : `?at=${encodeURIComponent(at)}`
-      return api.get<ConsoleWorkerDetail>(
-        `/console/workers/${encodeURIComponent(id)}${query}`,
-        signal,
-      )
-    },
-  })
+  const query = at === undefined ? '' : `?at=${encodeURIComponent(at)}`
+  return ask<ConsoleWorkerDetail>(
+    api,
+    ['worker', id, at],
+    `/console/workers/${encodeURIComponent(id)}${query}`,
+  )
 }
 
 /** Which work is meant: `field` is one that its job shows; without `value` what has none there. */
@@ -193,13 +159,8 @@ export interface DeadLetterSearch extends PieceSearch {
 }
 
 export function deadLettersQuery(api: Api, search: DeadLetterSearch) {
-  return queryOptions({
-    queryKey: ['deadLetters', search],
-    queryFn: ({ signal }) => {
-      const query = runQuery(search, { limit: '50' })
-      return api.get<DeadLetterPage>(`/jobs/dead-letters${query}`, signal)
-    },
-  })
+  const query = runQuery(search, { limit: '50' })
+  return ask<DeadLetterPage>(api, ['deadLetters', search], `/jobs/dead-letters${query}`)
 }
 
 export interface GroupsOf {
@@ -209,10 +170,11 @@ export interface GroupsOf {
 
 /** The largest groups of what matches, by key, by label and by what its jobs show. */
 export function groupsQuery(api: Api, { of, filter }: GroupsOf) {
-  return queryOptions({
-    queryKey: [of === 'work' ? 'work' : 'deadLetters', filter, 'groups'],
-    queryFn: ({ signal }) => api.get<PieceGroups>(`/jobs/${of}/groups${runQuery(filter)}`, signal),
-  })
+  return ask<PieceGroups>(
+    api,
+    [of === 'work' ? 'work' : 'deadLetters', filter, 'groups'],
+    `/jobs/${of}/groups${runQuery(filter)}`,
+  )
 }
 
 export interface WorkSearch extends PieceSearch {
@@ -222,13 +184,8 @@ export interface WorkSearch extends PieceSearch {
 }
 
 export function workQuery(api: Api, search: WorkSearch) {
-  return queryOptions({
-    queryKey: ['work', search],
-    queryFn: ({ signal }) => {
-      const query = runQuery(search, { limit: '20' })
-      return api.get<WaitingWorkPage>(`/jobs/work${query}`, signal)
-    },
-  })
+  const query = runQuery(search, { limit: '20' })
+  return ask<WaitingWorkPage>(api, ['work', search], `/jobs/work${query}`)
 }
 
 export const SCHEDULE_STATES = ['paused', 'refused', 'late'] as const
@@ -241,20 +198,16 @@ export interface ScheduleSearch {
 }
 
 export function schedulesQuery(api: Api, name: string, search: ScheduleSearch) {
-  return queryOptions({
-    queryKey: ['schedules', { name }, search],
-    queryFn: ({ signal }) => {
-      const query = runQuery({ ...search }, { limit: '50' })
-      return api.get<KeyedSchedules>(`/jobs/${encodeURIComponent(name)}/schedules${query}`, signal)
-    },
-  })
+  const query = runQuery({ ...search }, { limit: '50' })
+  return ask<KeyedSchedules>(
+    api,
+    ['schedules', { name }, search],
+    `/jobs/${encodeURIComponent(name)}/schedules${query}`,
+  )
 }
 
 export function scheduleQuery(api: Api, of: { name: string; key: string }) {
-  return queryOptions({
-    queryKey: ['schedules', of],
-    queryFn: ({ signal }) => api.get<KeyedScheduleDetail>(ofKey(of), signal),
-  })
+  return ask<KeyedScheduleDetail>(api, ['schedules', of], ofKey(of))
 }
 
 export function scheduleTicksQuery(
@@ -262,41 +215,33 @@ export function scheduleTicksQuery(
   of: { name: string; key: string },
   cursor: string | undefined,
 ) {
-  return queryOptions({
-    queryKey: ['schedules', of, 'ticks', cursor],
-    queryFn: ({ signal }) => {
-      const query = runQuery({ cursor }, { limit: '20' })
-      return api.get<KeyedTicks>(`${ofKey(of)}/ticks${query}`, signal)
-    },
-  })
+  const query = runQuery({ cursor }, { limit: '20' })
+  return ask<KeyedTicks>(api, ['schedules', of, 'ticks', cursor], `${ofKey(of)}/ticks${query}`)
 }
 
 /** When a schedule would be due. */
 export function previewQuery(api: Api, wanted: Readonly<Record<string, string>>) {
-  return queryOptions({
-    queryKey: ['preview', wanted],
-    queryFn: ({ signal }) =>
-      api.get<SchedulePreview>(`/console/schedules/preview?${new URLSearchParams(wanted)}`, signal),
-  })
+  return ask<SchedulePreview>(
+    api,
+    ['preview', wanted],
+    `/console/schedules/preview?${new URLSearchParams(wanted)}`,
+  )
 }
 
 /** What people do to many at once: that goes on, or the latest. */
 export function bulksQuery(api: Api, isOpen: boolean) {
-  return queryOptions({
-    queryKey: ['bulk', { isOpen }],
-    queryFn: ({ signal }) =>
-      api.get<{ acts: BulkAct[] }>(`/jobs/bulk?limit=5${isOpen ? '&isOpen=true' : ''}`, signal),
-  })
+  return ask<{ acts: BulkAct[] }>(
+    api,
+    ['bulk', { isOpen }],
+    `/jobs/bulk?limit=5${isOpen ? '&isOpen=true' : ''}`,
+  )
 }
 
 /** The causes of the dead letters that match. */
 export function causesQuery(api: Api, search: PieceSearch) {
-  return queryOptions({
-    queryKey: ['deadLetters', search, 'causes'],
-    queryFn: ({ signal }) =>
-      api.get<{ causes: DeadLetterCause[] }>(
-        `/jobs/dead-letters/causes${runQuery(search)}`,
-        signal,
-      ),
-  })
+  return ask<{ causes: DeadLetterCause[] }>(
+    api,
+    ['deadLetters', search, 'causes'],
+    `/jobs/dead-letters/causes${runQuery(search)}`,
+  )
 }
