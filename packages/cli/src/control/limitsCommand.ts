@@ -13,6 +13,7 @@ import { describeInstant } from '../command/describeInstant.ts'
 import { layOutRows, onOneLine, standardLayout } from '../command/layout.ts'
 import { parseDate } from '../command/parseInstant.ts'
 import { parseAction, parseWholeNumber, requireReason } from '../command/parseOptions.ts'
+import { print } from '../command/print.ts'
 import { withClient, type ProductSource } from '../command/product.ts'
 import { ForeseenError, UsageError, type Command, type Terminal } from '../command/runCommand.ts'
 import { refuseUnknownJob } from '../command/unknownJob.ts'
@@ -119,65 +120,46 @@ async function listLimits(values: LimitValues, terminal: Terminal, source: Produ
   const limits = await withClient(product, (client) => client.limits.list())
   if (values.json) return print(terminal, { limits })
   const layout = standardLayout(terminal.stdout)
+  if (limits.length === 0) return print(terminal, ['No job has a limit over all workers.'])
   const lines = limits.flatMap((limit) => [
     layout.paint('bold', limit.name),
-    ...layOutRows(
-      describeLimit(limit).map((cells) => ({ cells })),
-      layout,
-      2,
-    ),
+    ...layOutRows(describeLimit(limit), layout, 2),
   ])
-  terminal.stdout.write(
-    `${limits.length === 0 ? 'No job has a limit over all workers.' : lines.join('\n')}\n`,
-  )
-  return 0
+  return print(terminal, lines)
 }
 
-function describeLimit(limit: ListedLimit): string[][] {
+function describeLimit(limit: ListedLimit): { cells: string[] }[] {
   const { jobs, global, setGlobal, setBy, setReason, setAt, perKey, order, running, runs } = limit
   const { rateLimit, ratePerMs, rateBy, parkedUntil, parkReason } = limit
   const most = setGlobal ?? global
-  const reason = setReason === null ? '' : `: ${setReason}`
-  return [
-    ...(jobs === null ? [] : [['shared by', jobs.join(', ')]]),
+  const because = (reason: string | null) => (reason === null ? '' : `: ${reason}`)
+  const rows: [what: string, value: string | number | null | false][] = [
+    ['shared by', jobs && jobs.join(', ')],
     ['at once', most === null ? `${running} run, without a limit` : `${running} of ${most}`],
-    ...(setGlobal === null
-      ? []
-      : [
-          [
-            'set',
-            onOneLine(
-              `by ${setBy} at ${describeInstant(setAt ?? '')}${reason}; the code says ${global ?? 'nothing'}`,
-            ),
-          ],
-        ]),
-    ...(perKey === null ? [] : [['of each key', String(perKey)]]),
-    ...(order === null ? [] : [['keys', order]]),
-    ...(rateLimit === null
-      ? []
-      : [
-          [
-            'rate',
-            `${rateLimit} starts in ${describeDuration(ratePerMs ?? 0)}${rateBy === 'key' ? ' of each key' : ''}`,
-          ],
-        ]),
-    ...(parkedUntil === null
-      ? []
-      : [
-          [
-            'parked',
-            onOneLine(
-              `until ${describeInstant(parkedUntil)}${parkReason === null ? '' : `: ${parkReason}`}`,
-            ),
-          ],
-        ]),
-    ...runs.map(({ runId, name, key, startedAt }, nth) => [
+    [
+      'set',
+      setGlobal !== null &&
+        `by ${setBy} at ${describeInstant(setAt ?? '')}${because(setReason)}; the code says ${global ?? 'nothing'}`,
+    ],
+    ['of each key', perKey],
+    ['keys', order],
+    [
+      'rate',
+      rateLimit !== null &&
+        `${rateLimit} starts in ${describeDuration(ratePerMs ?? 0)}${rateBy === 'key' ? ' of each key' : ''}`,
+    ],
+    [
+      'parked',
+      parkedUntil !== null && `until ${describeInstant(parkedUntil)}${because(parkReason)}`,
+    ],
+    ...runs.map(({ runId, name, key, startedAt }, nth): [string, string] => [
       nth === 0 ? 'held by' : '',
-      onOneLine(
-        `run ${runId} of ${name}${key === null ? '' : `, key ${key}`} since ${describeInstant(startedAt)}`,
-      ),
+      `run ${runId} of ${name}${key === null ? '' : `, key ${key}`} since ${describeInstant(startedAt)}`,
     ]),
   ]
+  return rows.flatMap(([what, value]) =>
+    value === null || value === false ? [] : [{ cells: [what, onOneLine(String(value))] }],
+  )
 }
 
 async function setLimit(
@@ -206,8 +188,7 @@ async function setLimit(
     ...(global === undefined ? [] : [global === null ? 'as the code says' : `${global} at once`]),
     ...(unpark ? ['not parked'] : []),
   ]
-  terminal.stdout.write(`${name}: ${outcome === 'set' ? '' : 'already '}${now.join(', ')}.\n`)
-  return 0
+  return print(terminal, [`${name}: ${outcome === 'set' ? '' : 'already '}${now.join(', ')}.`])
 }
 
 async function listKeys(
@@ -227,8 +208,7 @@ async function listKeys(
   if (values.json) return print(terminal, page)
   if (page.keys.length === 0) {
     refuseUnknownJob(name, product)
-    terminal.stdout.write('No work has a key.\n')
-    return 0
+    return print(terminal, ['No work has a key.'])
   }
   const layout = standardLayout(terminal.stdout)
   const lines = layOutRows(
@@ -243,8 +223,7 @@ async function listKeys(
         `${page.keys.length} of ${page.total} keys${page.isCut ? `, of the first ${page.counted} pieces` : ''}`,
       ),
     )
-  terminal.stdout.write(`${lines.join('\n')}\n`)
-  return 0
+  return print(terminal, lines)
 }
 
 /** Its share of what has started. */
@@ -298,8 +277,7 @@ async function setKey(
   }
   if (values.json) return print(terminal, { name, key, outcome })
   const said = outcome === 'set' ? 'set' : 'so already'
-  terminal.stdout.write(`Key ${onOneLine(key)} of ${name}: ${said}.\n`)
-  return 0
+  return print(terminal, [`Key ${onOneLine(key)} of ${name}: ${said}.`])
 }
 
 function readSettings(values: KeyValues): KeySettings {
@@ -330,9 +308,4 @@ function readWeight(text: string): number {
 
 function readBy({ reason }: Pick<KeyValues, 'reason'>) {
   return { reason: requireReason(reason), actor: currentUser() }
-}
-
-function print(terminal: Terminal, answer: object): number {
-  terminal.stdout.write(`${JSON.stringify(answer)}\n`)
-  return 0
 }

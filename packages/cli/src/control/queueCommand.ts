@@ -2,6 +2,7 @@ import { findLastActionOfJob, type EarlierAction } from '@roundsman/engine/inter
 import { currentUser } from '../command/currentUser.ts'
 import { describeInstant } from '../command/describeInstant.ts'
 import { onOneLine } from '../command/layout.ts'
+import { print } from '../command/print.ts'
 import { withClient, type ProductSource } from '../command/product.ts'
 import { parseCommandLine, requireReason } from '../command/parseOptions.ts'
 import { ForeseenError, UsageError, type Command, type Terminal } from '../command/runCommand.ts'
@@ -42,22 +43,16 @@ async function change(args: string[], terminal: Terminal, source: ProductSource)
     refuseUnknownJob(name, product)
     throw new ForeseenError(`${name} has no queue yet: no worker has started with it`)
   }
-  if (asJson) {
-    terminal.stdout.write(
-      `${JSON.stringify({ name, outcome, ...(earlier !== null && { earlier }) })}\n`,
-    )
-    return 0
-  }
+  if (asJson) return print(terminal, { name, outcome, ...(earlier !== null && { earlier }) })
   const words = {
     paused: `The queue of ${name} is paused.`,
     alreadyPaused: `The queue of ${name} was paused already.`,
     resumed: `The queue of ${name} is resumed.`,
     notPaused: `The queue of ${name} was not paused.`,
   }
-  terminal.stdout.write(
-    `${words[outcome]}${earlier === null ? '' : ` ${describeEarlier(earlier)}`}\n`,
-  )
-  return 0
+  return print(terminal, [
+    `${words[outcome]}${earlier === null ? '' : ` ${describeEarlier(earlier)}`}`,
+  ])
 }
 
 function describeEarlier({ action, actor, at, reason }: EarlierAction): string {

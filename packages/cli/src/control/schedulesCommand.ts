@@ -12,6 +12,7 @@ import {
   parseWholeNumber,
   requireReason,
 } from '../command/parseOptions.ts'
+import { print } from '../command/print.ts'
 import { withClient, type Product, type ProductSource } from '../command/product.ts'
 import { ForeseenError, UsageError, type Command, type Terminal } from '../command/runCommand.ts'
 import { refuseUnknownJob } from '../command/unknownJob.ts'
@@ -409,9 +410,4 @@ function unknownSchedule(target: Target, product: Pick<Product, 'jobs'>): Forese
 
 function toDate(at: string | null): Date | null {
   return at === null ? null : new Date(at)
-}
-
-function print({ stdout }: Terminal, what: readonly string[] | object): number {
-  stdout.write(`${Array.isArray(what) ? what.join('\n') : JSON.stringify(what)}\n`)
-  return 0
 }

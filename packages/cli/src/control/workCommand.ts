@@ -20,6 +20,7 @@ import {
   parseWholeNumber,
   requireReason,
 } from '../command/parseOptions.ts'
+import { print } from '../command/print.ts'
 import { withClient, type ProductSource } from '../command/product.ts'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
 import { describePause } from '../list/formatJobs.ts'
@@ -115,10 +116,7 @@ async function list(
   const names = new Set(work.map((one) => one.name))
   const paused = [...pauses.values()].filter((queue) => names.has(queue.name))
   if (values.json) {
-    terminal.stdout.write(
-      `${JSON.stringify({ work, total, next: position, pausedQueues: paused })}\n`,
-    )
-    return 0
+    return print(terminal, { work, total, next: position, pausedQueues: paused })
   }
   // A job that left the catalogue may still have work.
   if (work.length === 0 && name !== undefined) refuseUnknownJob(name, product)
@@ -133,8 +131,7 @@ async function list(
     const note = `The queue of ${of} is paused ${describePause({ at, by, reason: pauseReason })}`
     lines.push('', layout.paint('yellow', wrap(onOneLine(note), layout.width)))
   }
-  terminal.stdout.write(`${lines.join('\n')}\n`)
-  return 0
+  return print(terminal, lines)
 }
 
 async function explain(
@@ -167,8 +164,7 @@ async function explain(
       : wrap(onOneLine([text, since].filter(Boolean).join(', ')), layout.width),
     ...reasons.flatMap((reason) => formatReason(reason, layout)),
   ]
-  terminal.stdout.write(`${lines.join('\n')}\n`)
-  return 0
+  return print(terminal, lines)
 }
 
 /** What keeps a piece of work, and below it the runs that have what it waits for. */
@@ -239,14 +235,12 @@ async function change(
       }
     })
     if (values.json) {
-      terminal.stdout.write(`${JSON.stringify({ name, done, left })}\n`)
-      return 0
+      return print(terminal, { name, done, left })
     }
     if (done === 0 && left === 0) refuseUnknownJob(name, product)
     const rest =
       left === 0 ? '' : `; ${left} left, because somebody else was changing them: run this again`
-    terminal.stdout.write(`${done} of ${name} ${did[action]}${rest}.\n`)
-    return 0
+    return print(terminal, [`${done} of ${name} ${did[action]}${rest}.`])
   }
   const request: BulkRequest = {
     ...by,

@@ -2,6 +2,7 @@ import { listSchedules } from '@roundsman/engine/client'
 import { readPausedQueues } from '@roundsman/engine/internal'
 import { standardLayout, wrap } from '../command/layout.ts'
 import { parseOptions, parseWholeNumber } from '../command/parseOptions.ts'
+import { print } from '../command/print.ts'
 import { look, type ProductSource } from '../command/product.ts'
 import type { Command, Terminal } from '../command/runCommand.ts'
 import { describeJobs } from './describeJobs.ts'
@@ -35,8 +36,7 @@ async function list(args: string[], terminal: Terminal, source: ProductSource): 
   const listed = describeJobs({ ...product, states, pausedQueues, now: new Date(), ticks })
   if (values.json) {
     const database = { isReached: found !== null, problem: reason }
-    terminal.stdout.write(`${JSON.stringify({ jobs: listed, isEnabled, database })}\n`)
-    return 0
+    return print(terminal, { jobs: listed, isEnabled, database })
   }
   const layout = standardLayout(terminal.stdout)
   const notes = [
@@ -45,9 +45,8 @@ async function list(args: string[], terminal: Terminal, source: ProductSource): 
       ? []
       : [`Whether a schedule or a queue is paused is not known: ${reason}.`]),
   ]
-  terminal.stdout.write(`${formatJobs(listed, layout)}\n`)
-  for (const note of notes) {
-    terminal.stdout.write(`\n${layout.paint('yellow', wrap(note, layout.width))}\n`)
-  }
-  return 0
+  return print(terminal, [
+    formatJobs(listed, layout),
+    ...notes.map((note) => `\n${layout.paint('yellow', wrap(note, layout.width))}`),
+  ])
 }

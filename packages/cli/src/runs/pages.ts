@@ -1,6 +1,7 @@
 import type { PagePosition, JobsReader } from '@roundsman/engine/client'
 import { standardLayout, type Layout } from '../command/layout.ts'
 import { parseWholeNumber } from '../command/parseOptions.ts'
+import { print } from '../command/print.ts'
 import { look, type Product, type ProductSource } from '../command/product.ts'
 import { ForeseenError, UsageError, type Terminal } from '../command/runCommand.ts'
 import { refuseUnknownJob } from '../command/unknownJob.ts'
@@ -66,15 +67,11 @@ export async function showList<Item>(
   const { items, next } = await readPages(values.limit, after, product, list)
   if (items.length === 0 && next === null) refuseUnknownJob(values.job, product, '--job')
   const position = next && formatPosition(next)
-  if (values.json) {
-    terminal.stdout.write(`${JSON.stringify({ [list.name]: items, next: position })}\n`)
-    return 0
-  }
+  if (values.json) return print(terminal, { [list.name]: items, next: position })
   const layout = standardLayout(terminal.stdout)
   const lines = items.length === 0 ? [list.none(next !== null)] : list.format(items, layout)
   if (position !== null) lines.push('', layout.paint('dim', `More: --after ${position}`))
-  terminal.stdout.write(`${lines.join('\n')}\n`)
-  return 0
+  return print(terminal, lines)
 }
 
 async function readPages<Item>(

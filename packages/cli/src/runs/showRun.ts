@@ -10,6 +10,7 @@ import { getJobRun, listSchedules, type FoundJobRun } from '@roundsman/engine/cl
 import { describeDuration } from '../command/describeDuration.ts'
 import { describeInstant } from '../command/describeInstant.ts'
 import { layOutRows, onOneLine, standardLayout } from '../command/layout.ts'
+import { print } from '../command/print.ts'
 import { withClient, type ProductSource } from '../command/product.ts'
 import { ForeseenError, UsageError, type Terminal } from '../command/runCommand.ts'
 import { UUID } from './pages.ts'
@@ -32,14 +33,9 @@ export async function showRun(
     return { ...run, links: await readRunLinks(reader, run), waits, timeZone }
   })
   if (found === null) throw new ForeseenError(`There is no run ${id}, or not any more.`)
-  const lines = isJson
-    ? [JSON.stringify({ run: found })]
-    : layOutRows(
-        describeRun(found).map((cells) => ({ cells })),
-        standardLayout(terminal.stdout),
-      )
-  terminal.stdout.write(`${lines.join('\n')}\n`)
-  return 0
+  if (isJson) return print(terminal, { run: found })
+  const rows = describeRun(found).map((cells) => ({ cells }))
+  return print(terminal, layOutRows(rows, standardLayout(terminal.stdout)))
 }
 
 type Row = [what: string, value: string]

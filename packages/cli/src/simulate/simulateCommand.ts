@@ -2,6 +2,7 @@ import { cronProblem, isScheduled, type Job, type ScheduledJob } from '@roundsma
 import { standardLayout, wrap } from '../command/layout.ts'
 import { parseDate } from '../command/parseInstant.ts'
 import { parseOptions, parseWholeNumber } from '../command/parseOptions.ts'
+import { print } from '../command/print.ts'
 import { look, type ProductSource } from '../command/product.ts'
 import { unknownJob } from '../command/unknownJob.ts'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
@@ -74,8 +75,7 @@ async function simulateTicks(
   })
   if (values.json) {
     const database = { isReached: found !== null, problem: reason }
-    terminal.stdout.write(`${JSON.stringify({ ...result, timeZone, database })}\n`)
-    return 0
+    return print(terminal, { ...result, timeZone, database })
   }
   const layout = standardLayout(terminal.stdout)
   const notes = [
@@ -85,10 +85,11 @@ async function simulateTicks(
     ...(reason === null ? [] : [`How long runs take was not looked up: ${reason}.`]),
     `Dates without an offset are read in ${timeZone}${values['time-zone'] === undefined ? '; --time-zone names another' : ''}.`,
   ]
-  terminal.stdout.write(`${formatSimulation(result, layout, limit)}\n\n`)
-  for (const note of notes)
-    terminal.stdout.write(`${layout.paint('dim', wrap(note, layout.width))}\n`)
-  return 0
+  return print(terminal, [
+    formatSimulation(result, layout, limit),
+    '',
+    ...notes.map((note) => layout.paint('dim', wrap(note, layout.width))),
+  ])
 }
 
 function readTimeZone(text = 'UTC'): string {
