@@ -1,7 +1,5 @@
-import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { formatNumber, ms, table } from '../markdown.ts'
-import { startProcess } from '../startProcess.ts'
 import { bySide, compare, median, summarise } from '../statistics.ts'
 import { bulkInsert } from './bulkInsert.ts'
 import { enqueueUpTo } from './enqueueUpTo.ts'
@@ -9,7 +7,7 @@ import type { Bench } from './openBench.ts'
 import { withClient, type Server } from './openServer.ts'
 import { defineScenario } from './scenario.ts'
 import { durationsOf, withDurations } from './statementDurations.ts'
-import type { WorkersSettings } from './workersProcess.ts'
+import { startWorkers, timeWorkers } from './startWorkers.ts'
 
 /** What a database holds before a worker starts. */
 const SIDES = ['few', 'many', 'history'] as const
@@ -28,7 +26,6 @@ interface GrowthFigures {
   rounds: { workers: number; jobs: number; claims: number; holders: number; ms: number[] }[]
 }
 
-const WORKERS_PROCESS = join(import.meta.dirname, 'workersProcess.ts')
 const CLAIM = 'with alive as materialized'
 const ROUND = 'with beat as ('
 const MANY = 2_000
@@ -188,9 +185,7 @@ async function measureGrowth(bench: Bench): Promise<GrowthFigures> {
 
 async function fill(server: Server, name: string, waiting: number, runs: number): Promise<string> {
   const databaseUrl = await server.createDatabase(name)
-  const prepare = startProcess(WORKERS_PROCESS, { settings: { databaseUrl } })
-  await prepare.told('isReady')
-  await prepare.stop()
+  await (await startWorkers({ databaseUrl })).stop()
   await withClient(databaseUrl, async (client) => {
     if (runs > 0) {
       await bulkInsert(
@@ -211,10 +206,7 @@ async function fill(server: Server, name: string, waiting: number, runs: number)
 /** Has a worker take work, `concurrency` pieces at once, until it has handled `count`. */
 async function takeWork(server: Server, databaseUrl: string, concurrency: number, count: number) {
   return await withDurations(server, databaseUrl, async (read) => {
-    const settings: WorkersSettings = { databaseUrl, concurrency, count }
-    const child = startProcess(WORKERS_PROCESS, { settings })
-    const tookMs = await child.told<number>('handledMs')
-    await child.stop()
+    const tookMs = await timeWorkers({ databaseUrl, concurrency, count })
     return { tookMs, claimMs: median(durationsOf(await read(), CLAIM)) }
   })
 }
@@ -245,12 +237,10 @@ async function measureRounds(
        from generate_series(1, ${claims}) n`,
     )
     return await withDurations(server, databaseUrl, async (read) => {
-      const settings: WorkersSettings = { databaseUrl, workers, jobs }
-      const child = startProcess(WORKERS_PROCESS, { settings })
-      await child.told('isReady')
+      const started = await startWorkers({ databaseUrl, workers, jobs })
       await pause(bench.sized({ small: 2_500, full: 20_000 }))
       const roundsMs = durationsOf(await read(), ROUND)
-      await child.stop()
+      await started.stop()
       return roundsMs
     })
   })

@@ -1,12 +1,10 @@
-import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { formatNumber, ms, table } from '../markdown.ts'
 import { migrateEngine } from '../product.ts'
-import { startProcess } from '../startProcess.ts'
 import type { Client } from 'pg'
 import type { Bench } from './openBench.ts'
 import { withClient, type Server } from './openServer.ts'
-import type { WorkersSettings } from './workersProcess.ts'
+import { startWorkers } from './startWorkers.ts'
 
 /** What becomes of schedules of the code while very many keyed ones are due at one instant. */
 export interface KeyedFigures {
@@ -19,7 +17,6 @@ export interface KeyedFigures {
   codeLongestMs: number
 }
 
-const WORKERS_PROCESS = join(import.meta.dirname, 'workersProcess.ts')
 const CODE_JOBS = 10
 /** Its queue is paused: what is measured is deciding. */
 const KEYED_JOB = `noop${CODE_JOBS}`
@@ -61,11 +58,8 @@ async function measureOne(
       [KEYED_JOB, keyed, ZONES, process.versions.tz ?? ''],
     )
     await client.query('vacuum analyze "JobKeyedSchedule"')
-    const settings: WorkersSettings = { databaseUrl, jobs: CODE_JOBS + 1, cron: '* * * * * *' }
-    const started = Array.from({ length: workers }, () =>
-      startProcess(WORKERS_PROCESS, { settings }),
-    )
-    await Promise.all(started.map((worker) => worker.told('isReady')))
+    const settings = { databaseUrl, jobs: CODE_JOBS + 1, cron: '* * * * * *' }
+    const started = await Promise.all(Array.from({ length: workers }, () => startWorkers(settings)))
     const from = new Date(Math.ceil(Date.now() / 1_000) * 1_000 + 15_000)
     await client.query(`update "JobKeyedSchedule" set "nextAt" = $1, "dueAt" = $1`, [from])
     await pause(from.getTime() + seconds * 1_000 - Date.now())

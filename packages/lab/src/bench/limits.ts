@@ -1,10 +1,9 @@
-import { join } from 'node:path'
 import { formatNumber, table } from '../markdown.ts'
-import { startProcess } from '../startProcess.ts'
-import { compare, summarise } from '../statistics.ts'
+import { bySide, compare, summarise } from '../statistics.ts'
 import type { Bench } from './openBench.ts'
 import { withClient } from './openServer.ts'
 import { defineScenario } from './scenario.ts'
+import { timeWorkers } from './startWorkers.ts'
 import type { WorkersSettings } from './workersProcess.ts'
 
 /** By what the work is limited, and how it is divided. */
@@ -32,7 +31,6 @@ interface LimitFigures {
   perSecond: Record<Side, number[]>
 }
 
-const WORKERS_PROCESS = join(import.meta.dirname, 'workersProcess.ts')
 const ROOM = 1_000
 const PER_KEY = 100
 
@@ -85,14 +83,7 @@ ${table(['', 'jobs/s', '× without'], rows)}`
 async function measureLimits(bench: Bench): Promise<LimitFigures> {
   const server = await bench.server()
   const jobs = bench.sized({ small: 500, full: 40_000 })
-  const perSecond: LimitFigures['perSecond'] = {
-    none: [],
-    fifty: [],
-    global: [],
-    few: [],
-    many: [],
-    most: [],
-  }
+  const perSecond = bySide(NAMES, (): number[] => [])
   await bench.interleave(NAMES, async (side) => {
     const of: SideOptions = SIDES[side]
     const databaseUrl = await server.createDatabase('limits')
@@ -104,15 +95,12 @@ async function measureLimits(bench: Bench): Promise<LimitFigures> {
       )
       await client.query('vacuum analyze "JobWork"')
     })
-    const settings: WorkersSettings = {
+    const handledMs = await timeWorkers({
       databaseUrl,
       count: jobs,
       concurrency: of.room ?? ROOM,
       limits: of.keys === undefined ? of.limits : { perKey: PER_KEY },
-    }
-    const worker = startProcess(WORKERS_PROCESS, { settings })
-    const handledMs = await worker.told<number>('handledMs')
-    await worker.stop()
+    })
     await server.dropDatabase('limits')
     perSecond[side].push((jobs / handledMs) * 1_000)
   })

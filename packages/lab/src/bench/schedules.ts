@@ -1,13 +1,11 @@
-import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { formatNumber, ms, table } from '../markdown.ts'
-import { startProcess } from '../startProcess.ts'
 import { quantile, summarise } from '../statistics.ts'
 import { measureKeyed, renderKeyed, type KeyedFigures } from './keyedSchedules.ts'
 import type { Bench } from './openBench.ts'
 import { withClient } from './openServer.ts'
 import { defineScenario } from './scenario.ts'
-import type { WorkersSettings } from './workersProcess.ts'
+import { startWorkers } from './startWorkers.ts'
 import { migrateEngine } from '../product.ts'
 
 interface SchedulesFigures {
@@ -36,7 +34,6 @@ interface SchedulesRound {
   longest: number
 }
 
-const WORKERS_PROCESS = join(import.meta.dirname, 'workersProcess.ts')
 const WORKERS = 3
 /** How long all workers take to start, and their code to become fast. */
 const SETTLE_MS = 5_000
@@ -121,11 +118,8 @@ async function measureSchedules(bench: Bench): Promise<SchedulesFigures> {
     bench.progress(`round ${round + 1}`)
     const databaseUrl = await server.createDatabase('schedules')
     await migrateEngine(databaseUrl)
-    const settings: WorkersSettings = { databaseUrl, jobs, cron: '* * * * * *' }
-    const workers = Array.from({ length: WORKERS }, () =>
-      startProcess(WORKERS_PROCESS, { settings }),
-    )
-    await Promise.all(workers.map((worker) => worker.told('isReady')))
+    const settings = { databaseUrl, jobs, cron: '* * * * * *' }
+    const workers = await Promise.all(Array.from({ length: WORKERS }, () => startWorkers(settings)))
     await pause(SETTLE_MS)
     const from = new Date(Math.ceil(Date.now() / 1_000) * 1_000)
     const to = new Date(from.getTime() + seconds * 1_000)

@@ -1,14 +1,12 @@
-import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Client } from 'pg'
 import { formatNumber, ms, table } from '../markdown.ts'
-import { startProcess } from '../startProcess.ts'
 import { bySide, distribution, median, summarise, type Distribution } from '../statistics.ts'
 import type { Bench } from './openBench.ts'
 import { withClient, type Server } from './openServer.ts'
 import { defineScenario, type Plot } from './scenario.ts'
 import { durationsOf, withDurations } from './statementDurations.ts'
-import type { WorkersSettings } from './workersProcess.ts'
+import { startWorkers, timeWorkers } from './startWorkers.ts'
 
 /** Whether the work of tenants has keys; without, it is taken as it came. */
 const SIDES = ['keys', 'plain'] as const
@@ -25,9 +23,9 @@ interface SharesFigures {
   fleet: { large: number; small: number; waitsMs: Record<Side, Record<string, number[]>> }
 }
 
-const WORKERS_PROCESS = join(import.meta.dirname, 'workersProcess.ts')
 const CLAIM = 'with alive as materialized'
 const RUN_MS = 10
+const EACH_WORKER = { concurrency: 20, runMs: RUN_MS }
 const WORKERS = 4
 const TENANTS = 50
 const EACH = 20
@@ -155,11 +153,7 @@ async function measureClaims(bench: Bench, server: Server): Promise<SharesFigure
   const work = async (client: Client, count: number) => {
     await insert(client, count, null)
     await client.query('analyze "JobWork"')
-    const limits = { perKey: 100 }
-    const settings: WorkersSettings = { databaseUrl, count, concurrency: 1_000, limits }
-    const worker = startProcess(WORKERS_PROCESS, { settings })
-    await worker.told('handledMs')
-    await worker.stop()
+    await timeWorkers({ databaseUrl, count, concurrency: 1_000, limits: { perKey: 100 } })
   }
   const medianOf = (client: Client) =>
     withDurations(server, databaseUrl, async (read) => {
@@ -179,23 +173,12 @@ async function measureClaims(bench: Bench, server: Server): Promise<SharesFigure
   )
 }
 
-/** Starts workers that go on until they are stopped. */
-async function startWorkers(databaseUrl: string, workers: number, perKey: number | null) {
-  const settings: WorkersSettings = {
-    ...{ databaseUrl, workers, concurrency: 20, runMs: RUN_MS },
-    ...(perKey !== null && { limits: { perKey } }),
-  }
-  const process = startProcess(WORKERS_PROCESS, { settings })
-  await process.told('isReady')
-  return process
-}
-
 async function measureSteady(bench: Bench, server: Server, backlog: number): Promise<Distribution> {
   const databaseUrl = await server.createDatabase('shares')
   return await withClient(databaseUrl, async (client) => {
     await insert(client, backlog, 'large')
     await client.query('vacuum analyze "JobWork"')
-    const workers = await startWorkers(databaseUrl, 1, 10)
+    const workers = await startWorkers({ databaseUrl, ...EACH_WORKER, limits: { perKey: 10 } })
     await pause(bench.sized({ small: 100, full: 3_000 }))
     const count = bench.sized({ small: 20, full: 500 })
     for (let n = 0; n < count; n++) {
@@ -226,7 +209,12 @@ async function measureFleet(
     await insert(client, large, 'large')
     await insert(client, TENANTS * EACH, null, TENANTS)
     await client.query('vacuum analyze "JobWork"')
-    const workers = await startWorkers(databaseUrl, WORKERS, side === 'keys' ? 1_000 : null)
+    const workers = await startWorkers({
+      databaseUrl,
+      workers: WORKERS,
+      ...EACH_WORKER,
+      ...(side === 'keys' && { limits: { perKey: 1_000 } }),
+    })
     while ((await countWaiting(client, `"key" <> 'large'`)) > 0) await pause(100)
     await workers.stop()
     return await readWaits(client, '(select min("createdAt") from "JobRun")')
