@@ -100,6 +100,8 @@ async function compile(
         types: ['node'],
         strict: true,
         skipLibCheck: false,
+        // The compiler's own need not be: a quarter of the time of the older one.
+        skipDefaultLibCheck: true,
         noEmit: true,
       },
       files: moduleResolution === 'nodenext' ? files : ['use.ts'],

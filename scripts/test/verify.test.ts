@@ -90,18 +90,15 @@ afterAll(async () => {
   await database.drop()
 })
 
-test('passes against the API, again and again', async () => {
+test('passes against the API', async () => {
   const first = await runVerify({ BASE_URL: apiUrl })
   expect(first.stdout).not.toContain('FAIL')
   expect(first.stdout).toMatch(/first look-up of .*x-cache: miss/)
   expect(first.stdout).toMatch(/\n\d+ checks of .*: \d+ passed, 0 failed\n$/)
   expect(first.code).toBe(0)
-
-  const second = await runVerify({ BASE_URL: `${apiUrl}/` })
-  expect(second.code).toBe(0)
 })
 
-test('passes when every translation is cached, and says that nothing missed', async () => {
+test('passes once more when every translation is cached, and says that nothing missed', async () => {
   const locales = ['en', 'de', 'fr']
   const { default: catalogue } = await import('../../apps/api/src/translations/en.json', {
     with: { type: 'json' },
@@ -112,7 +109,7 @@ test('passes when every translation is cached, and says that nothing missed', as
     ),
     skipDuplicates: true,
   })
-  const { code, stdout } = await runVerify({ BASE_URL: apiUrl })
+  const { code, stdout } = await runVerify({ BASE_URL: `${apiUrl}/` })
   expect(stdout).toContain('all 39 translations were cached already')
   expect(code).toBe(0)
 })

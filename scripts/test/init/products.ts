@@ -20,6 +20,8 @@ const nameOf = ({ headers }: { headers: object }): string =>
     : String((headers as Record<string, unknown>)['x-user'] ?? '')
 `
 
+/** The compiler's own libraries need not be checked: a quarter of the time of an older compiler. */
+const CHECKED = { skipLibCheck: false, skipDefaultLibCheck: true }
 const NEXT = {
   target: 'es2022',
   module: 'nodenext',
@@ -27,7 +29,7 @@ const NEXT = {
   rootDir: 'src',
   outDir: 'dist',
   strict: true,
-  skipLibCheck: false,
+  ...CHECKED,
 }
 /** Some foreign declarations have errors, so products with them have to skip these. */
 const UNCHECKED = { skipLibCheck: true }
@@ -40,7 +42,7 @@ const NODE10 = {
   outDir: 'dist',
   strict: true,
   esModuleInterop: true,
-  skipLibCheck: false,
+  ...CHECKED,
 }
 const BUNDLER = { ...NEXT, module: 'esnext', moduleResolution: 'bundler' }
 
