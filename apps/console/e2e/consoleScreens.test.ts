@@ -579,7 +579,7 @@ async function leave(page: Page, { role, leavesTraces }: Screen, isSound: boolea
 }
 
 async function go(page: Page, path: string): Promise<void> {
-  await page.evaluate((to) => history.pushState(null, '', to), `/console${path}`)
+  await page.evaluate(`history.pushState(null, '', ${JSON.stringify(`/console${path}`)})`)
 }
 
 async function findViewer(stack: ConsoleStack, role: NonNullable<Screen['role']>): Promise<Viewer> {
@@ -588,7 +588,9 @@ async function findViewer(stack: ConsoleStack, role: NonNullable<Screen['role']>
   const viewer = await openViewer(browser, stack, {
     ...(role !== 'nobody' && { role }),
     path: NOWHERE,
-    prepare: (page) => page.addInitScript(AT_ONCE),
+    prepare: async (page) => {
+      await page.addInitScript(AT_ONCE)
+    },
   })
   viewers.set(role, viewer)
   return viewer
