@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import type { Connection, Database } from '../store/database.ts'
 import {
   subjectKey,
@@ -98,40 +97,29 @@ const LIST_OPEN_SQL = `
   select ${COLUMNS}, "seenAt" < now() - interval '1 day' as "isForgotten"
   from "JobAlert" where "endedAt" is null`
 
+/** Rows of `$1`, which are causes as JSON. */
+const CAUSES = `json_to_recordset($1::text::json) as cause("kind" text, "name" text, "code" text, "facts" jsonb, "afterMs" float8)`
+
 /** Inserts an alert for each cause that has none yet. A cause with an open alert meets the unique index. */
 async function insertBegun(tx: Connection, causes: readonly AlertCause[]): Promise<void> {
   await tx.query(
     `insert into "JobAlert" ("id", "kind", "name", "code", "facts", "startedAt", "seenAt")
-     select cause.id, cause.kind, cause.name, cause.code, cause.facts, now(), now()
-     from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[]) as cause(id, kind, name, code, facts)
+     select gen_random_uuid(), cause."kind", cause."name", cause."code", cause."facts", now(), now() from ${CAUSES}
      on conflict do nothing`,
-    [
-      causes.map(() => randomUUID()),
-      causes.map(({ kind }) => kind),
-      causes.map(({ name }) => name),
-      causes.map(({ code }) => code),
-      causes.map(({ facts }) => JSON.stringify(facts)),
-    ],
+    [JSON.stringify(causes)],
   )
 }
 
 /** Raises the alerts that have gone on for long enough, with the facts of this round. */
 async function raiseDue(tx: Connection, causes: readonly AlertCause[]): Promise<AlertRow[]> {
   const { rows } = await tx.query<AlertRow>(
-    `update "JobAlert" alert set "raisedAt" = now(), "facts" = cause.facts
-     from unnest($1::text[], $2::text[], $3::text[], $4::jsonb[], $5::float8[]) as cause(kind, name, code, facts, ms)
+    `update "JobAlert" alert set "raisedAt" = now(), "facts" = cause."facts" from ${CAUSES}
      where alert."endedAt" is null and alert."raisedAt" is null
-       and alert."kind" = cause.kind and alert."name" = cause.name and alert."code" = cause.code
+       and alert."kind" = cause."kind" and alert."name" = cause."name" and alert."code" = cause."code"
        -- To the millisecond, as the column is: rounded up, what begins now would be raised by the next look alone.
-       and alert."startedAt" <= now()::timestamptz(3) - cause.ms * interval '1 millisecond'
+       and alert."startedAt" <= now()::timestamptz(3) - cause."afterMs" * interval '1 millisecond'
      returning alert."id", alert."kind", alert."name", alert."code", alert."facts", alert."startedAt", alert."endedAt"`,
-    [
-      causes.map(({ kind }) => kind),
-      causes.map(({ name }) => name),
-      causes.map(({ code }) => code),
-      causes.map(({ facts }) => JSON.stringify(facts)),
-      causes.map(({ afterMs }) => afterMs),
-    ],
+    [JSON.stringify(causes)],
   )
   return rows
 }

@@ -95,16 +95,7 @@ export const checkRetention: Check<Days> = (argument, value) => {
 
 /** A kind of rows to remove, and the name of their count. */
 interface OldRows {
-  count:
-    | 'succeeded'
-    | 'failed'
-    | 'ticks'
-    | 'actions'
-    | 'bulkActs'
-    | 'bulkParts'
-    | 'payloads'
-    | 'cancels'
-    | 'workers'
+  count: string
   table: string
   /** The column of their age. It has an index where there may be many rows. */
   key: string
@@ -169,57 +160,40 @@ const IS_LISTED = `in (select unnest("runIds") from "JobClaim")`
 const IS_OF_NONE = `not exists (select from "JobBulk" where "id" = "bulkId")`
 
 /** Pages of a schedule that is due once a month tell its last tick for as long. */
-const IS_NOT_LAST = `not exists (
+const IS_ENQUEUED_NOT_LAST = `"outcome" = 'enqueued' and not exists (
   select from "JobKeyedSchedule" schedule where schedule."name" = "JobKeyedTick"."name" and schedule."key" = "JobKeyedTick"."key"
     and schedule."lastAt" = "JobKeyedTick"."scheduledFor")`
 
 /** The kinds of rows to remove at an instant, each with its cut-off. */
 function oldRowsAt(now: Date, { runDays, failedDays, actionDays, keyedTickDays }: Days) {
-  const daysAgo = (days: number) => new Date(now.getTime() - days * DAY_MS).toISOString()
   const rows = (
-    count: OldRows['count'],
-    [table, key]: [table: string, key: string],
-    cutoff: string,
-    condition = '',
-  ): OldRows => ({ count, table, key, cutoff, where: `${condition}"${key}" < $1::timestamptz` })
-  const isLetGo = `"id" not ${IS_LISTED} and `
+    count: string,
+    table: string,
+    key: string,
+    days: number,
+    condition = 'true',
+  ): OldRows => {
+    const cutoff = new Date(now.getTime() - days * DAY_MS).toISOString()
+    return { count, table, key, cutoff, where: `${condition} and "${key}" < $1::timestamptz` }
+  }
+  const isLetGo = `"id" not ${IS_LISTED}`
   // Failed runs are found by their code, which has an index.
   return [
-    rows(
-      'succeeded',
-      ['JobRun', 'startedAt'],
-      daysAgo(runDays),
-      `"status" = 'success' and ${isLetGo}`,
-    ),
-    rows(
-      'failed',
-      ['JobRun', 'startedAt'],
-      daysAgo(failedDays),
-      `"errorCode" is not null and ${isLetGo}`,
-    ),
-    rows('ticks', ['JobTick', 'scheduledFor'], daysAgo(runDays)),
-    rows('actions', ['JobAction', 'at'], daysAgo(actionDays)),
-    rows('bulkActs', ['JobBulk', 'createdAt'], daysAgo(actionDays), '"endedAt" is not null and '),
+    rows('succeeded', 'JobRun', 'startedAt', runDays, `"status" = 'success' and ${isLetGo}`),
+    rows('failed', 'JobRun', 'startedAt', failedDays, `"errorCode" is not null and ${isLetGo}`),
+    rows('ticks', 'JobTick', 'scheduledFor', runDays),
+    rows('actions', 'JobAction', 'at', actionDays),
+    rows('bulkActs', 'JobBulk', 'createdAt', actionDays, '"endedAt" is not null'),
     // Of those that are gone. At most a thousand for each.
-    rows('bulkParts', ['JobBulkPart', 'createdAt'], daysAgo(actionDays), `${IS_OF_NONE} and `),
+    rows('bulkParts', 'JobBulkPart', 'createdAt', actionDays, IS_OF_NONE),
     // Nobody approves a blocked run any more for which they were kept.
-    rows('payloads', ['JobPayload', 'keptUntil'], daysAgo(0)),
+    rows('payloads', 'JobPayload', 'keptUntil', 0),
     // Of runs that ended as somebody asked. The end of a run deletes what it sees.
-    rows('cancels', ['JobCancel', 'requestedAt'], daysAgo(1), `"runId" not ${IS_LISTED} and `),
-    rows(
-      'ticks',
-      ['JobKeyedTick', 'scheduledFor'],
-      daysAgo(runDays),
-      `"outcome" <> 'enqueued' and `,
-    ),
-    rows(
-      'ticks',
-      ['JobKeyedTick', 'scheduledFor'],
-      daysAgo(keyedTickDays),
-      `"outcome" = 'enqueued' and ${IS_NOT_LAST} and `,
-    ),
+    rows('cancels', 'JobCancel', 'requestedAt', 1, `"runId" not ${IS_LISTED}`),
+    rows('ticks', 'JobKeyedTick', 'scheduledFor', runDays, `"outcome" <> 'enqueued'`),
+    rows('ticks', 'JobKeyedTick', 'scheduledFor', keyedTickDays, IS_ENQUEUED_NOT_LAST),
     // A run reads its version here, and failed runs are kept for longer.
-    rows('workers', ['JobFormerWorker', 'endedAt'], daysAgo(Math.max(runDays, failedDays))),
+    rows('workers', 'JobFormerWorker', 'endedAt', Math.max(runDays, failedDays)),
   ] as const
 }
 

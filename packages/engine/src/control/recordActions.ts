@@ -71,18 +71,11 @@ export async function recordActions(
   const { actor, reason } = storableActor(by)
   await tx.query(
     `insert into "JobAction" ("action", "name", "runId", "workId", "actor", "reason", "scheduleKey")
-     select $1, name, run::uuid, job::uuid, $5, case when change is null then $6::text else left(concat_ws('; ', change, $6::text), ${MAX_REASON_LENGTH}) end, key
-     from unnest($2::text[], $3::text[], $4::text[], $7::text[], $8::text[]) as target(name, run, job, key, change)
+     select $1, "name", "runId", "workId", $3,
+            case when "change" is null then $4::text else left(concat_ws('; ', "change", $4::text), ${MAX_REASON_LENGTH}) end, "scheduleKey"
+     from json_to_recordset($2::text::json)
+       as target("name" text, "runId" uuid, "workId" uuid, "scheduleKey" text, "change" text)
      returning "id"::text`,
-    [
-      action,
-      targets.map(({ name }) => name),
-      targets.map(({ runId }) => runId ?? null),
-      targets.map(({ workId }) => workId ?? null),
-      actor,
-      reason ?? null,
-      targets.map(({ scheduleKey }) => scheduleKey ?? null),
-      targets.map(({ change }) => change ?? null),
-    ],
+    [action, JSON.stringify(targets), actor, reason ?? null],
   )
 }
