@@ -5,12 +5,10 @@ import { checkFunction, checkParts, checkWaitMs, MAX_TIMER_MS, optional } from '
 import { containedLog } from '../store/containedLog.ts'
 import type { RescuedRun, RunEnding, WorkerObserver } from './observer.ts'
 
-export const PING_EVENTS = ['start', 'success', 'fail'] as const
-export type PingEvent = (typeof PING_EVENTS)[number]
+export type PingEvent = 'start' | 'success' | 'fail'
 
 /** `dropped`: too many pings waited. `failed`: the monitor took it in none of the attempts. */
-export const PING_OUTCOMES = ['sent', 'failed', 'dropped'] as const
-export type PingOutcome = (typeof PING_OUTCOMES)[number]
+export type PingOutcome = 'sent' | 'failed' | 'dropped'
 
 export interface PingerOptions {
   /** The check's URL by job name. Jobs without one send no pings. */

@@ -333,7 +333,8 @@ export async function claimWork(
     ...requestValues({ workerId, requests, startedAt }),
     ...(suspects ? [suspects.isAlone] : rangeValues(requests)),
   ]
-  const statement = suspects ? CLAIM_SUSPECT : chooseStatement(requests)
+  const isOfMuch = requests.length > 1 || requests[0]?.hasBacklog === true
+  const statement = suspects ? CLAIM_SUSPECT : isOfMuch ? CLAIM : CLAIM_FEW
   const rows = await askForWork<TakenRow>(connection, statement, values)
   const [first] = rows
   if (first?.id === null) return { work: [], isAlive: false, isCut: false }
@@ -362,7 +363,7 @@ export function requestValues({
 }
 
 /** What `foundFrom` reads. */
-export function rangeValues(requests: readonly ClaimRequest[]): unknown[] {
+export function rangeValues(requests: readonly Pick<ClaimRequest, 'behind'>[]): unknown[] {
   const ranges = requests.flatMap(toRanges)
   return [
     ranges.map(({ request }) => request),
@@ -383,10 +384,6 @@ export async function askForWork<Row extends AnyRow>(
     throw constraint === 'JobClaim_exclusiveKey_key' ? new ClaimConflict(error) : error
   })
   return rows
-}
-
-function chooseStatement([first, ...others]: readonly ClaimRequest[]): PreparedStatement {
-  return others.length > 0 || first?.hasBacklog === true ? CLAIM : CLAIM_FEW
 }
 
 /** Ranks in which to look for the work of a request, and the rank and place behind which to begin. */

@@ -1,15 +1,6 @@
 import pg from 'pg'
 import { ArgumentError, checkText } from '../job/argument.ts'
 
-export interface ConnectionSettings {
-  connectionString: string
-  /** Used for a URL that is a path to a socket, which takes no parameters. */
-  options: string
-  connectionTimeoutMillis: number
-  keepAlive: true
-  keepAliveInitialDelayMillis: number
-}
-
 const VANISHED_AFTER_MS = 30_000
 
 export interface ConnectionSettingsOptions {
@@ -59,7 +50,7 @@ export const LIFT_TRANSACTION_TIMEOUT_SQL = `
 export function connectionSettings(
   url: string,
   { vanishedAfterMs = VANISHED_AFTER_MS, lockTimeoutMs = 0 }: ConnectionSettingsOptions = {},
-): ConnectionSettings {
+) {
   // When a setting is named more than once, the last one counts.
   const parts = [
     toOptions({
@@ -73,6 +64,7 @@ export function connectionSettings(
   const options = parts.filter((part) => part !== '').join(' ')
   return {
     connectionString: withOptions(url, options),
+    // Used for a URL that is a path to a socket, which takes no parameters.
     options,
     // By default the driver waits for ever, and so would a request.
     connectionTimeoutMillis: 5_000,

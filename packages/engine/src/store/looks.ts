@@ -1,4 +1,4 @@
-import { toRanges, UNDERSTANDS, type Behind, type RankRange } from './claimWork.ts'
+import { rangeValues, toRanges, UNDERSTANDS, type Behind, type RankRange } from './claimWork.ts'
 import type { Connection } from './database.ts'
 import { PLACE_SQL } from './place.ts'
 
@@ -92,10 +92,7 @@ export function lookValues(requests: readonly LookRequest[]): {
     ranges,
     values: [
       requests.map(({ name }) => name),
-      ranges.map(({ request }) => request),
-      ranges.map(({ rank }) => rank),
-      ranges.map(({ place }) => place),
-      ranges.map(({ end }) => end),
+      ...rangeValues(requests),
       requests.some(({ behind }) => behind.some(({ place, hint }) => place !== hint)),
     ],
   }

@@ -100,8 +100,8 @@ export async function registerLimits(
   const isSettled =
     missing.length === 0 && found.every((row) => isRegistered(row, wanted, workerId))
   if (isSettled) return
-  const rows = await lockRows(tx, [...wanted.keys()].toSorted())
-  for (const row of rows)
+  await tx.query(LOCK_SQL, [[...wanted.keys()]])
+  for (const row of await readRows(tx, [...wanted.keys()], []))
     await registerOne(tx, row, wanted.get(row.name) as Definition, { names, workerId, version })
 }
 
@@ -244,7 +244,8 @@ async function readRows(
   const { rows } = await tx.query<LimitRow>(
     `select ${COLUMNS}, ${LIVING} from "JobLimit" one
      where one."name" = any($1::text[]) or one."jobs" && $2::text[]
-       or one."name" = any(array(select prefix || name from unnest($2::text[]) name, unnest(array['job:', 'rate:']) prefix))`,
+       or one."name" = any(array(select prefix || name from unnest($2::text[]) name, unnest(array['job:', 'rate:']) prefix))
+     order by one."name"`,
     [names, jobs],
   )
   return rows
@@ -258,18 +259,8 @@ const LIVING = `array(
     ) and ${isAliveSql('worker."id"', 'worker')}
   ) as "living"`
 
-async function lockRows(tx: Connection, names: readonly string[]): Promise<LimitRow[]> {
-  await tx.query(
-    `select from "JobLimit" where "name" = any($1::text[]) order by "name" for update`,
-    [names],
-  )
-  return (
-    await tx.query<LimitRow>(
-      `select ${COLUMNS}, ${LIVING} from "JobLimit" one where one."name" = any($1::text[]) order by one."name"`,
-      [names],
-    )
-  ).rows
-}
+const LOCK_SQL = `
+  select from "JobLimit" where "name" = any($1::text[]) order by "name" for update`
 
 const INSERT_SQL = `
   insert into "JobLimit" ("name") select unnest($1::text[]) on conflict do nothing`
