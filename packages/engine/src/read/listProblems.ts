@@ -64,8 +64,8 @@ const HOUR_MS = 60 * MINUTE_MS
 const DAY_MS = 24 * HOUR_MS
 
 /**
- * All that can be wrong with the jobs. The console, alerts, metrics and /health/jobs tell of it in these words and by these
- * limits. Instants are ISO 8601 in UTC.
+ * All that can be wrong with the jobs, as the console, alerts, metrics and /health/jobs tell it. The runbook says what
+ * each kind means. Instants are ISO 8601 in UTC.
  */
 export type Problem =
   | JobProblem
