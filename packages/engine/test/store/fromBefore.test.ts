@@ -489,7 +489,7 @@ describe('after the move from 0.2', () => {
     await expect.poll(() => rows('select "id" from "JobWork"')).toEqual([{ id: delayed }])
     await worker.stop()
     await pool.end()
-    expect(done.toSorted()).toEqual([1, 2, 3])
+    expect(done.toSorted((a, b) => a - b)).toEqual([1, 2, 3])
     expect(
       await rows(`select "workId" from "JobRun" where "status" = 'success' order by "workId"`),
     ).toEqual(due.map((workId) => ({ workId })))
