@@ -8,7 +8,7 @@ import type { RetryPolicy } from '../job/defineJob.ts'
 import type { HeldClaim, TakenWork } from '../store/claimWork.ts'
 import type { Database } from '../store/database.ts'
 import type { ErrorDescription } from './describeError.ts'
-import { decideNext, type AfterFailure, type FailedWork } from './afterFailure.ts'
+import { decideNext, type AfterFailure } from './afterFailure.ts'
 import { pauseAfter } from './pauseAfter.ts'
 import { findLocked, type Locked } from '../store/findLocked.ts'
 import { endRuns, findEnded, letGo, type RunEnd } from '../store/endRuns.ts'
@@ -357,22 +357,15 @@ function toRunEnd(
     isPlain,
     // The queue's rows get no stack: the run has it.
     error: failure && { code: failure.error.code, message: failure.error.message },
-    ...(failure === null
-      ? { next: { kind: 'done' } }
-      : decideNext(toFailedWork(taken, failure), retry, failure.next, failure.error.code, random)),
+    ...(failure === null ? { next: { kind: 'done' } } : decide(failure)),
   }
-}
 
-function toFailedWork(
-  { run, origin, envelope, failures, losses, lossesAlone, hasSpoken = false }: TakenWork,
-  { refusal }: NonNullable<IntendedEnd['failure']>,
-): FailedWork {
-  const { trigger, dryRun } = run
-  return {
-    ...{ origin, trigger, dryRun, failures, losses, lossesAlone },
-    retryAfterMs: refusal?.retryAfterMs,
-    refused: envelope.refused,
-    hasProgress: hasSpoken,
+  function decide({ error, next, refusal }: NonNullable<typeof failure>) {
+    const { trigger, dryRun } = run
+    const { retryAfterMs } = refusal ?? {}
+    const { refused } = taken.envelope
+    const failed = { ...taken, trigger, dryRun, retryAfterMs, refused, hasProgress: hasSpoken }
+    return decideNext(failed, retry, next, error.code, random)
   }
 }
 

@@ -251,7 +251,11 @@ export function openDatabase({
         schema,
         query: (statement, values) => ask(client, statement, values),
       }
-      return await runTransaction(client, tx, async () => {
+      // A checked-out client reports a lost connection here as well as in the query that is in flight.
+      let broken: Error | undefined
+      const onError = (error: Error) => (broken = error)
+      client.on('error', onError)
+      try {
         // One message, since each costs the way to the server and back.
         await tx.query(
           limitMs === undefined ? 'begin' : `begin; set local lock_timeout = ${limitMs}`,
@@ -259,7 +263,16 @@ export function openDatabase({
         const result = await work(tx)
         await tx.query('commit')
         return result
-      })
+      } catch (error) {
+        // A connection that did not answer would not answer to a rollback either.
+        if (error instanceof UnansweredError) broken ??= error
+        else await tx.query('rollback').catch((reason: unknown) => (broken ??= reason as Error))
+        throw error
+      } finally {
+        client.off('error', onError)
+        // One that is lost or does not answer leaves the pool.
+        client.release(broken)
+      }
     },
     doubt: inquiry.doubt,
     connections: () => ({
@@ -315,29 +328,4 @@ export function sqlOf(schema: Schema, statement: Statement): string {
   if (typeof statement === 'string') return schema.sql(statement)
   if ('text' in statement) return schema.sql(statement.text)
   return statement.foreignText
-}
-
-/**
- * Runs the work in a transaction of a pooled connection. A connection that is lost or does not answer leaves the pool.
- */
-async function runTransaction<Value>(
-  client: pg.PoolClient,
-  tx: Connection,
-  work: () => Promise<Value>,
-): Promise<Value> {
-  // A checked-out client reports a lost connection here as well as in the query that is in flight.
-  let broken: Error | undefined
-  const onError = (error: Error) => (broken = error)
-  client.on('error', onError)
-  try {
-    return await work()
-  } catch (error) {
-    // A connection that did not answer would not answer to a rollback either.
-    if (error instanceof UnansweredError) broken ??= error
-    else await tx.query('rollback').catch((reason: unknown) => (broken ??= reason as Error))
-    throw error
-  } finally {
-    client.off('error', onError)
-    client.release(broken)
-  }
 }

@@ -1,10 +1,10 @@
-import { openRetention, type Days, type OwnManner } from '../control/pruneJobRuns.ts'
+import { openRetention, type Days } from '../control/pruneJobRuns.ts'
 import { isEngineJob } from '../job/engineJobs.ts'
 import { JobError } from '../job/jobError.ts'
 import { type Handler, findHandler } from '../job/handler.ts'
 import type { Job } from '../job/defineJob.ts'
 import { createIsolation } from '../run/isolated/isolation.ts'
-import { performRun, type Execute, type RunManner, type RunServices } from '../run/performRun.ts'
+import { performRun, type Execute, type RunServices } from '../run/performRun.ts'
 import type { TakenWork } from '../store/claimWork.ts'
 import type { ContainedLog } from '../store/containedLog.ts'
 
@@ -49,19 +49,17 @@ export function createPerformer(options: {
   return {
     // Not async: thousands of runs wait for their ends at once, and the garbage collector copies what each holds meanwhile.
     perform(job, work, isAlone) {
-      const manner = mannerOf(job)
-      const its = servicesOf(job)
-      return performRun(its, work, isAlone ? { ...manner, isAlone } : manner)
+      // The engine's own jobs do not use the host's client.
+      const own = isEngineJob(job) ? ownManner : null
+      const its = own === null ? services : { ...services, client: own.client }
+      return performRun(its, work, {
+        job,
+        isAlone,
+        handler: own?.handler ?? handlerOf(job),
+        execute: job.isolate === null ? options.executeHere : isolation.execute,
+      })
     },
     stop: isolation.stop,
-  }
-
-  function mannerOf(job: Job): RunManner {
-    return {
-      job,
-      handler: ownMannerOf(job)?.handler ?? handlerOf(job),
-      execute: job.isolate === null ? options.executeHere : isolation.execute,
-    }
   }
 
   /** A host may load its handlers when they are read. Read at the call, so that where that fails the run does, and no other. */
@@ -71,15 +69,5 @@ export function createPerformer(options: {
       if (handler !== undefined) return handler(context)
       throw new JobError('handler_missing', `There is no handler of ${name}`)
     }
-  }
-
-  /** The engine's own jobs do not use the host's client. */
-  function servicesOf(job: Job): RunServices {
-    const own = ownMannerOf(job)
-    return own === null ? services : { ...services, client: own.client }
-  }
-
-  function ownMannerOf(job: Job): OwnManner | null {
-    return isEngineJob(job) ? ownManner : null
   }
 }
