@@ -1048,7 +1048,7 @@ const upcomingTick = z.object({
 
 /** One of GET /api/jobs/:name/schedules/:key/ticks */
 export type KeyedTick = z.output<typeof keyedTickSchema>
-const keyedTickSchema = z.object({
+export const keyedTickSchema = z.object({
   scheduledFor: at,
   outcome: z.enum(TICK_OUTCOMES),
   reason: textOrNull,

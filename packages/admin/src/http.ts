@@ -1,7 +1,6 @@
 /** For a host whose own routes answer as the admin API does, like this repository's API. */
-export { instant } from './http/instant.ts'
+export { instant, pageLimit, storableLine, storableText } from './http/fields.ts'
 export { formatCursor, nextPageCursor, pageCursor, type PageCursor } from './http/pageCursor.ts'
-export { pageLimit } from './http/pageLimit.ts'
 export {
   describeProblems,
   invalidRequest,
@@ -11,4 +10,3 @@ export {
   problemSchema,
   type RequestError,
 } from './http/problem.ts'
-export { storableLine, storableText } from './http/storableText.ts'

@@ -39,7 +39,7 @@ export {
 } from './read/jobActions.ts'
 export type { JobActionKind } from './control/recordActions.ts'
 export { listOtherAttempts, MAX_LOOKED_AT, RUN_STATUSES } from './read/jobRuns.ts'
-export { listJobTicks, listRecentTicks, type RecentTick } from './read/jobTicks.ts'
+export { listJobTicks, listRecentTicks } from './read/jobTicks.ts'
 export { judgeFailures, readFailures } from './read/judgeFailures.ts'
 export { listSlower } from './read/judgeRuns.ts'
 export { judgeSchedule } from './read/judgeSchedule.ts'
@@ -78,14 +78,10 @@ export {
   withOtherJobs,
 } from './read/readQueues.ts'
 export type { Statement } from './read/reader.ts'
-export { listRecentRuns, type RecentRun } from './read/recentRuns.ts'
+export { listRecentRuns } from './read/recentRuns.ts'
 export { RUN_OUTCOMES } from './read/runOutcome.ts'
-export { type ChildOfRun, type LinkedRun, readRunLinks, type RunLinks } from './read/runLinks.ts'
-export {
-  countKeyedSchedules,
-  listRecentKeyedTicks,
-  type RecentKeyedTick,
-} from './read/keyedTicks.ts'
+export { type LinkedRun, readRunLinks, type RunLinks } from './read/runLinks.ts'
+export { countKeyedSchedules, listRecentKeyedTicks } from './read/keyedTicks.ts'
 export { type LanesInUse, listLanesInUse } from './read/runsUnderWay.ts'
 export { listRunCounts, sampleRuns } from './read/sampleRuns.ts'
 export { searchRuns } from './read/search.ts'

@@ -3,8 +3,6 @@ import { createUsualFailures, searchRuns } from '@roundsman/engine/internal'
 import { z } from 'zod'
 import { route, type AdminParts, type Route } from '../route.ts'
 import { Problem } from '../http/problem.ts'
-import { instant } from '../http/instant.ts'
-import { storableText } from '../http/storableText.ts'
 import {
   accessSchema,
   environmentSchema,
@@ -27,6 +25,7 @@ import { readJobs } from './readJobs.ts'
 import { readOverview } from './readOverview.ts'
 import { readQueue } from './readQueue.ts'
 import { readWorkerDetail, readWorkers } from './readWorkers.ts'
+import { instant, storableText } from '../http/fields.ts'
 
 const MINUTE_MS = 60_000
 /** The last hour by the minute, and the last day by the hour. */

@@ -3,13 +3,10 @@ import { getBulk, listBulks, type BulkRequest } from '@roundsman/engine/client'
 import { z } from 'zod'
 import { bulkSchema } from '../contract.ts'
 import { route, type AdminParts, type Route } from '../route.ts'
-import { instant } from '../http/instant.ts'
-import { pageLimit } from '../http/pageLimit.ts'
 import { Problem } from '../http/problem.ts'
-import { storableText } from '../http/storableText.ts'
 import { checkSpans, MAX_DURATION_MS, runFilters } from './jobRunRoutes.ts'
-import { requestReason } from './requestReason.ts'
-import { keyQuery } from './shownQuery.ts'
+import { instant, pageLimit, storableText } from '../http/fields.ts'
+import { idParams, keyQuery, requestReason } from './requestParts.ts'
 
 /** As many as a body has room for: it has at most 64 kB. */
 const MAX_IDS = 1_000
@@ -82,7 +79,6 @@ const body = z
       say('priority', 'goes with prioritiseWork, which needs it')
   })
 
-const idParams = z.strictObject({ id: z.guid() })
 const unknownAct = () => new Problem(404, { detail: 'There is no such act, or not any more' })
 
 /** Acts on many. The server carries it on, whoever leaves. */

@@ -11,15 +11,20 @@ import { z } from 'zod'
 import { deadLetterCauseSchema, deadLetterSchema, groupsSchema } from '../contract.ts'
 import { route, type AdminParts, type Route } from '../route.ts'
 import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
-import { pageLimit } from '../http/pageLimit.ts'
 import { Problem } from '../http/problem.ts'
-import { keyQuery, readShownQuery, shownQuery } from './shownQuery.ts'
 import { refuseDeadLetter, refuseUnknownJob } from './refuse.ts'
-import { optionalReasonBody, requestReason } from './requestReason.ts'
 import { checkSpans, runFilters } from './jobRunRoutes.ts'
-import { storableText } from '../http/storableText.ts'
+import { pageLimit, storableText } from '../http/fields.ts'
+import {
+  jobName,
+  keyQuery,
+  optionalReasonBody,
+  requestReason,
+  workParams,
+  readShownQuery,
+  shownQuery,
+} from './requestParts.ts'
 
-const jobName = storableText({ max: 100 }).describe('Name of the job')
 const filters = {
   name: jobName.optional(),
   errorCode: storableText({ max: 100 }).optional().describe('The error code of the last attempt'),
@@ -39,7 +44,6 @@ const readFilters = ({
   ...filter,
   ...readShownQuery({ field, value }),
 })
-const idParams = z.strictObject({ workId: z.guid() })
 const evenIfWorkersDied = z
   .boolean()
   .optional()
@@ -106,7 +110,7 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
       summary: 'Retry a dead letter: give it back to the queue',
       description:
         'The work gets as many attempts as new work. What two or more workers have died of is refused with 409 and the code ended_workers, unless evenIfWorkersDied.',
-      params: idParams,
+      params: workParams,
       body: z.strictObject({ reason: requestReason, evenIfWorkersDied }),
       answer: { 200: z.object({ redriven: z.literal(1) }) },
       refuses: [404, 409],
@@ -140,7 +144,7 @@ export function deadLetterRoutes({ client, jobs }: AdminParts): Route[] {
     route('DELETE /jobs/dead-letters/:workId', {
       summary: 'Discard a dead letter',
       description: 'This cannot be undone. The records of its runs stay.',
-      params: idParams,
+      params: workParams,
       body: optionalReasonBody,
       answer: { 204: z.null().describe('The dead letter is removed') },
       refuses: [404],

@@ -1,42 +1,30 @@
 import { getJobRun, type JobsReader } from '@roundsman/engine/client'
-import {
-  listJobTicks,
-  listRecentRuns,
-  listRunActions,
-  TICK_OUTCOMES,
-} from '@roundsman/engine/internal'
+import { listJobTicks, listRecentRuns, listRunActions } from '@roundsman/engine/internal'
 import { JobError, nextTick, type Job } from '@roundsman/engine'
 import { z } from 'zod'
 import { route, type AdminParts, type Route } from '../route.ts'
-import { earlierSchema, listedJobSchema, type ListedJob } from '../contract.ts'
+import { earlierSchema, keyedTickSchema, listedJobSchema, type ListedJob } from '../contract.ts'
 import { describeSchedules } from '../console/describeSchedules.ts'
 import { formatCursor, instantCursor, nextPageCursor } from '../http/pageCursor.ts'
-import { pageLimit } from '../http/pageLimit.ts'
 import { Problem, toRequestErrors } from '../http/problem.ts'
 import { refusePause, refuseRun, refuseUnknownJob, tellEarlier } from './refuse.ts'
-import { optionalReasonBody, requestReason } from './requestReason.ts'
-import { storableText } from '../http/storableText.ts'
-
-export const nameParams = z.strictObject({
-  name: storableText({ max: 100 }).describe('Name of the job'),
-})
+import { pageLimit } from '../http/fields.ts'
+import {
+  dryRunFlag,
+  idParams,
+  nameParams,
+  optionalReasonBody,
+  reasonBody,
+  requestReason,
+} from './requestParts.ts'
 
 export const requestedSchema = z.object({
   workId: z.guid().describe('The id of the work; each of its runs has it as workId'),
 })
 
-const tickSchema = z.object({
-  scheduledFor: z.iso.datetime(),
-  outcome: z.enum(TICK_OUTCOMES),
-  reason: z.string().nullable(),
-  count: z.int().describe('How many ticks this row stands for'),
-  through: z.iso
-    .datetime()
-    .nullable()
-    .describe('The last tick of a row that stands for several; else null'),
-  workId: z.guid().nullable(),
-  createdAt: z.iso.datetime(),
-})
+const tickSchema = keyedTickSchema
+  .omit({ version: true, run: true })
+  .extend({ workId: z.guid().nullable(), createdAt: z.iso.datetime() })
 
 /**
  * What a person may do about a job. Each request writes rows for the workers to find: nothing here schedules or executes
@@ -79,10 +67,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
       params: nameParams,
       body: z.strictObject({
         reason: requestReason,
-        dryRun: z
-          .boolean()
-          .default(false)
-          .describe('Run and count as usual, then roll all changes back'),
+        dryRun: dryRunFlag,
         payload: z
           .record(z.string(), z.unknown())
           .default({})
@@ -105,13 +90,10 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
       summary: 'Request a new run with the payload of an earlier one',
       description:
         'Nobody sees the payload. The queue holds it while the work waits for a retry or is a dead letter; a run that a schedule started needs none.',
-      params: z.strictObject({ id: z.guid() }),
+      params: idParams,
       body: z.strictObject({
         reason: requestReason,
-        dryRun: z
-          .boolean()
-          .default(false)
-          .describe('Run and count as usual, then roll all changes back'),
+        dryRun: dryRunFlag,
       }),
       answer: {
         202: requestedSchema.extend({
@@ -146,7 +128,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
       description:
         'Until the schedule is resumed, its ticks are recorded as skipped. A run under way goes on.',
       params: nameParams,
-      body: z.strictObject({ reason: requestReason }),
+      body: reasonBody,
       answer: { 200: z.object({ name: z.string(), paused: z.literal(true) }) },
       refuses: [404, 409],
       handle: async ({ params: { name }, by, logAct }) => {

@@ -13,10 +13,7 @@ import {
 import { getJobRun, listJobRuns, listSchedules, type ListedJobRun } from '@roundsman/engine/client'
 import { z } from 'zod'
 import { route, type AdminParts, type Route } from '../route.ts'
-import { instant } from '../http/instant.ts'
 import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
-import { pageLimit } from '../http/pageLimit.ts'
-import { wholeNumber } from '../http/wholeNumber.ts'
 import {
   earlierSchema,
   runDetailSchema,
@@ -26,8 +23,8 @@ import {
 } from '../contract.ts'
 import { readProgress } from './readProgress.ts'
 import { refuseRun, tellEarlier } from './refuse.ts'
-import { requestReason } from './requestReason.ts'
-import { storableText } from '../http/storableText.ts'
+import { instant, pageLimit, storableText, wholeNumber } from '../http/fields.ts'
+import { idParams, reasonBody } from './requestParts.ts'
 
 /** The largest distance between any two instants that a request may name. */
 export const MAX_DURATION_MS = 999_999_999_999
@@ -99,9 +96,6 @@ export function checkSpans(
 const listQuery = z
   .strictObject({ limit: pageLimit(50), cursor: pageCursor, ...runFilters })
   .superRefine(checkSpans)
-
-const idParams = z.strictObject({ id: z.guid() })
-const reasonBody = z.strictObject({ reason: requestReason })
 
 /** The years that ISO 8601 writes with four digits. */
 const MAX_DATE_MS = 62_000_000_000_000

@@ -2,13 +2,10 @@ import type { KeySettings, LimitSettings, WhichLimit } from '@roundsman/engine/c
 import { KEY_SORTS } from '@roundsman/engine/internal'
 import { z } from 'zod'
 import { keySchema, keysSchema, limitsSchema } from '../contract.ts'
-import { instant } from '../http/instant.ts'
-import { pageLimit } from '../http/pageLimit.ts'
 import { Problem } from '../http/problem.ts'
-import { storableText } from '../http/storableText.ts'
 import { route, type AdminParts, type ActRequest, type Route } from '../route.ts'
-import { nameParams } from './jobRoutes.ts'
-import { requestReason } from './requestReason.ts'
+import { instant, pageLimit, storableText } from '../http/fields.ts'
+import { nameParams, requestReason } from './requestParts.ts'
 
 const most = z.int().min(1).max(1_000_000).nullable()
 const parked = z

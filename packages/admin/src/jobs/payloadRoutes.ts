@@ -1,8 +1,8 @@
 import type { WhosePayload } from '@roundsman/engine/client'
-import { z } from 'zod'
 import { heldPayloadSchema } from '../contract.ts'
 import { route, type AdminParts, type ActRequest, type Route } from '../route.ts'
 import { refusePayload } from './refuse.ts'
+import { idParams, workParams } from './requestParts.ts'
 
 const described = {
   may: 'payloads',
@@ -18,14 +18,14 @@ export function payloadRoutes({ client, jobs }: AdminParts): Route[] {
     route('POST /jobs/runs/:id/payload', {
       ...described,
       summary: 'Show the payload of a run',
-      params: z.strictObject({ id: z.guid() }),
+      params: idParams,
       handle: ({ params: { id }, ...request }) => look({ runId: id }, request),
     }),
 
     route('POST /jobs/work/:workId/payload', {
       ...described,
       summary: 'Show the payload of work that waits or is a dead letter',
-      params: z.strictObject({ workId: z.guid() }),
+      params: workParams,
       handle: ({ params: { workId }, ...request }) => look({ workId }, request),
     }),
   ]

@@ -16,15 +16,13 @@ import {
   schedulePreviewSchema,
   type KeyedSchedule,
 } from '../contract.ts'
-import { instant } from '../http/instant.ts'
 import { formatCursor, instantCursor, textCursor, toTextCursor } from '../http/pageCursor.ts'
-import { pageLimit } from '../http/pageLimit.ts'
 import { invalidRequest, Problem } from '../http/problem.ts'
-import { storableText } from '../http/storableText.ts'
 import { route, type AdminParts, type Route } from '../route.ts'
-import { findJob, nameParams, refusedPayload, requestedSchema } from './jobRoutes.ts'
+import { findJob, refusedPayload, requestedSchema } from './jobRoutes.ts'
 import { refusePause, refuseUnknownSchedule } from './refuse.ts'
-import { optionalReasonBody, requestReason } from './requestReason.ts'
+import { instant, pageLimit, storableText } from '../http/fields.ts'
+import { nameParams, optionalReasonBody, reasonBody, requestReason } from './requestParts.ts'
 
 const PREVIEWED = 10
 const MAX_ACTIONS = 50
@@ -188,7 +186,7 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
       summary: 'Pause one schedule',
       description: 'Until it is resumed, its ticks are recorded as skipped. Its runs go on.',
       params: keyParams,
-      body: z.strictObject({ reason: requestReason }),
+      body: reasonBody,
       answer: { 204: z.null() },
       refuses: [404, 409],
       handle: async ({ params: { name, key }, by, logAct }) => {
@@ -221,7 +219,7 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
       tag: 'schedules',
       summary: 'Request a run of one schedule now, beside its ticks',
       params: keyParams,
-      body: z.strictObject({ reason: requestReason }),
+      body: reasonBody,
       answer: { 202: requestedSchema },
       refuses: [404],
       handle: async ({ params: { name, key }, by, logAct }) => {
@@ -240,7 +238,7 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
       summary: 'Delete a schedule',
       description: 'What is due of it is decided first. Its work, ticks and runs stay.',
       params: keyParams,
-      body: z.strictObject({ reason: requestReason }),
+      body: reasonBody,
       answer: { 204: z.null().describe('The schedule is deleted') },
       refuses: [404],
       handle: async ({ params: { name, key }, by, logAct }) => {

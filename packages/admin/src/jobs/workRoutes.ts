@@ -9,15 +9,19 @@ import { z } from 'zod'
 import { explanationSchema, groupsSchema, waitingWorkSchema } from '../contract.ts'
 import { route, type AdminParts, type Route } from '../route.ts'
 import { formatCursor, nextPageCursor, pageCursor } from '../http/pageCursor.ts'
-import { pageLimit } from '../http/pageLimit.ts'
 import { Problem } from '../http/problem.ts'
-import { storableText } from '../http/storableText.ts'
-import { nameParams } from './jobRoutes.ts'
-import { keyQuery, readShownQuery, shownQuery } from './shownQuery.ts'
 import { refusePause } from './refuse.ts'
-import { optionalReasonBody, requestReason } from './requestReason.ts'
-
-const jobName = storableText({ max: 100 }).describe('Name of the job')
+import { pageLimit, storableText } from '../http/fields.ts'
+import {
+  jobName,
+  keyQuery,
+  nameParams,
+  optionalReasonBody,
+  reasonBody,
+  workParams,
+  readShownQuery,
+  shownQuery,
+} from './requestParts.ts'
 
 const filters = {
   name: jobName.optional(),
@@ -98,7 +102,7 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
 
     route('GET /jobs/work/:workId/explain', {
       summary: 'Explain why a piece of work waits, or what became of it',
-      params: z.strictObject({ workId: z.guid() }),
+      params: workParams,
       answer: { 200: explanationSchema },
       refuses: [404],
       handle: async ({ params: { workId } }) => {
@@ -113,7 +117,7 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
       description:
         'Until the queue is resumed, no worker takes work of the job. Runs under way go on, and so does the schedule, whose ticks wait in the queue.',
       params: nameParams,
-      body: z.strictObject({ reason: requestReason }),
+      body: reasonBody,
       answer: { 200: z.object({ name: z.string(), queuePaused: z.literal(true) }) },
       refuses: [404, 409],
       handle: async ({ params: { name }, by, logAct }) => {

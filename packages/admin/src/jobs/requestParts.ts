@@ -1,0 +1,41 @@
+import { z } from 'zod'
+import { storableText } from '../http/fields.ts'
+
+/* What requests about jobs, work and runs have in common. */
+
+export const jobName = storableText({ max: 100 }).describe('Name of the job')
+export const nameParams = z.strictObject({ name: jobName })
+export const idParams = z.strictObject({ id: z.guid() })
+export const workParams = z.strictObject({ workId: z.guid() })
+
+/** Why a person wants something done to a job or a run. The engine records it beside who they are. */
+export const requestReason = storableText({ max: 500 })
+  .refine((text) => text === '' || text.trim() !== '', 'is blank')
+  .describe('Why; it is recorded with the name of the person who asks')
+
+export const reasonBody = z.strictObject({ reason: requestReason })
+
+/** A body that may give a reason, or be missing. */
+export const optionalReasonBody = z.strictObject({ reason: requestReason.optional() }).nullish()
+
+export const dryRunFlag = z
+  .boolean()
+  .default(false)
+  .describe('Run and count as usual, then roll all changes back')
+
+/** How a query names the key of work. */
+export const keyQuery = storableText({ min: 0, max: 200 })
+  .optional()
+  .describe('Only what has this key, by which its job divides its work; empty: what has none')
+
+/** How a query names the value of a field that a job shows. */
+export const shownQuery = {
+  field: storableText({ max: 200 })
+    .optional()
+    .describe('A field that the job shows: only what has this `value` there, or without it none'),
+  value: storableText({ max: 10_000 }).optional(),
+}
+
+export function readShownQuery({ field, value }: z.output<z.ZodObject<typeof shownQuery>>) {
+  return field === undefined ? {} : { shown: { field, value: value ?? null } }
+}
