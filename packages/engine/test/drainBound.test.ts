@@ -1,5 +1,5 @@
 // Not quick: starts processes.
-import { createProxy, spawnProcess, waitFor, type Proxy } from '@roundsman/testing'
+import { spawnProcess, waitFor, type Proxy } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest'
 import { createJobsClient, type JobsClient } from '../src/client.ts'
 import { defineJob } from '../src/index.ts'
@@ -9,6 +9,7 @@ import { createWorker, type Worker } from '../src/worker.ts'
 import { openTestRuntime, type TestRuntime } from './openTestRuntime.ts'
 import { drip } from './fixtures/drip.ts'
 import { countLockWaits } from './countLockWaits.ts'
+import { openProxyTo } from './openProxyTo.ts'
 
 const QUIET = new URL('fixtures/quietProcess.ts', import.meta.url).pathname
 const DRAIN_TIMEOUT_MS = 300
@@ -42,9 +43,7 @@ async function openStage(onTestFinished: TestContext['onTestFinished']): Promise
   const runtime = await openTestRuntime()
   const client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
   await client.start()
-  const url = new URL(runtime.url)
-  const proxy = await createProxy(Number(url.port))
-  url.port = String(proxy.port)
+  const { proxy, url } = await openProxyTo(runtime.url)
   let openGate: () => void = () => undefined
   const gate = new Promise<void>((resolve) => (openGate = resolve))
   let begun = 0
@@ -54,7 +53,7 @@ async function openStage(onTestFinished: TestContext['onTestFinished']): Promise
   }
   const worker = createWorker({
     ...runtime.workerOptions,
-    databaseUrl: url.href,
+    databaseUrl: url,
     jobs,
     handlers: { task: handle, limited: handle, ticking: () => gate },
     drainTimeoutMs: DRAIN_TIMEOUT_MS,
@@ -162,10 +161,8 @@ describe(
     afterAll(() => runtime.close())
 
     it('has nothing left to do, and ends', { timeout: 60_000 }, async () => {
-      const url = new URL(runtime.url)
-      const proxy = await createProxy(Number(url.port))
-      url.port = String(proxy.port)
-      const worker = spawnProcess(QUIET, { args: [url.href] })
+      const { proxy, url } = await openProxyTo(runtime.url)
+      const worker = spawnProcess(QUIET, { args: [url] })
       await worker.waitForLine('Jobs scheduler enabled')
       const client = createJobsClient({
         schema: 'public',

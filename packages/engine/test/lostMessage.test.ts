@@ -1,11 +1,12 @@
 // Not quick: waits until connections that say nothing are given up.
-import { createProxy, waitFor } from '@roundsman/testing'
+import { waitFor } from '@roundsman/testing'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { createJobsClient } from '../src/client.ts'
 import { defineJob } from '../src/index.ts'
 import { createWorker } from '../src/worker.ts'
 import { useTestRuntime } from './useTestRuntime.ts'
+import { openProxyTo } from './openProxyTo.ts'
 
 /** A connection is given up after 5 s, and a start opens several, one after the other. */
 const GIVEN_UP = { timeoutMs: 40_000 }
@@ -17,14 +18,12 @@ const runtime = useTestRuntime()
 
 /** A worker does one piece of work, while the connection of its `message`-th message falls silent with it. */
 async function workWithout(message: number): Promise<void> {
-  const url = new URL(runtime.url)
-  const proxy = await createProxy(Number(url.port))
-  url.port = String(proxy.port)
+  const { proxy, url } = await openProxyTo(runtime.url)
   const job = defineJob({ name: `parcel${message}`, payload: z.object({}) })
   const openWorker = () =>
     createWorker({
       ...runtime.workerOptions,
-      databaseUrl: url.href,
+      databaseUrl: url,
       jobs: [job] as const,
       handlers: { [job.name]: () => Promise.resolve() },
     })

@@ -1,11 +1,12 @@
 // Not quick: waits until connections that say nothing are given up.
-import { createProxy, waitFor, type Proxy } from '@roundsman/testing'
+import { waitFor, type Proxy } from '@roundsman/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { createJobsClient, type JobsClient } from '../src/client.ts'
 import { defineJob } from '../src/index.ts'
 import { createWorker, type Worker } from '../src/worker.ts'
 import { openTestRuntime, type TestRuntime } from './openTestRuntime.ts'
+import { openProxyTo } from './openProxyTo.ts'
 
 /** Below the half minute after which a statement is given up, and far below two of them. */
 const SOON = { timeoutMs: 25_000 }
@@ -27,16 +28,15 @@ let calls: number
 
 beforeEach(async () => {
   runtime = await openTestRuntime()
-  const url = new URL(runtime.url)
-  proxy = await createProxy(Number(url.port))
-  url.port = String(proxy.port)
+  const opened = await openProxyTo(runtime.url)
+  proxy = opened.proxy
   client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
   await client.start()
   const gate = new Promise<void>((resolve) => (openGate = resolve))
   calls = 0
   worker = createWorker({
     ...runtime.workerOptions,
-    databaseUrl: url.href,
+    databaseUrl: opened.url,
     jobs,
     handlers: {
       async parcel({ payload }) {

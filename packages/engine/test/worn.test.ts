@@ -1,5 +1,5 @@
 // Not quick: goes through many failures.
-import { createProxy, openForTests, waitFor } from '@roundsman/testing'
+import { openForTests, waitFor } from '@roundsman/testing'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { defineJob, type Job } from '../src/index.ts'
@@ -26,6 +26,7 @@ import {
 import { openTestQueue } from './openTestQueue.ts'
 import { useTestRuntime } from './useTestRuntime.ts'
 import { registeredLimits } from './registeredLimits.ts'
+import { openProxyTo } from './openProxyTo.ts'
 
 const letter = defineJob({ name: 'letter' })
 const parcel = defineJob({ name: 'parcel' })
@@ -101,20 +102,18 @@ it('work that found no moment to run alone costs its worker no statement any mor
 
 /** What twenty announcements and readings cost after these faults. */
 async function measureNetwork(faults: readonly ('cut' | 'refused')[]) {
-  const url = new URL(runtime.url)
-  const proxy = await createProxy(Number(url.port))
-  url.port = String(proxy.port)
+  const { proxy, url } = await openProxyTo(runtime.url)
   const { log, database, lines } = runtime
   const heard: string[] = []
   let [reconnects, gaps] = [0, 0]
   const listener = createListener({
-    url: url.href,
+    url,
     applicationName: 'worn',
     answerTimeoutMs: 10_000,
     vanishedAfterMs: 15_000,
     log,
   })
-  const of = { databaseUrl: url.href, schema: 'public', log }
+  const of = { databaseUrl: url, schema: 'public', log }
   const watch = watchChanges({
     ...of,
     onChange: ({ names }) => void heard.push(`watch ${names[0]}`),

@@ -1,5 +1,5 @@
 // Not quick: starts processes.
-import { createProxy, spawnProcess, waitFor } from '@roundsman/testing'
+import { spawnProcess, waitFor, type Proxy } from '@roundsman/testing'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { notify, WORK_CHANNEL } from '../../src/store/channels.ts'
 import { createSession, type Session } from '../../src/liveness/session.ts'
@@ -7,6 +7,7 @@ import { createSchema } from '../../src/store/schema.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { createBorrowingRole } from '../createBorrowingRole.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
+import { openProxyTo } from '../openProxyTo.ts'
 
 const BLOCKED = new URL('../fixtures/blockedProcess.ts', import.meta.url).pathname
 
@@ -69,11 +70,9 @@ describe('createSession', () => {
   })
 
   it('takes its lock over from a connection whose other end the server still believes in', async () => {
-    const server = new URL(runtime.url)
-    const proxy = await createProxy(Number(server.port))
-    server.port = String(proxy.port)
+    const { proxy, url } = await openProxyTo(runtime.url)
     const { database, log } = runtime
-    const far = createSession({ url: server.href, database, workerId: 'w2', log })
+    const far = createSession({ url, database, workerId: 'w2', log })
     try {
       await far.start()
       const [before] = await sessions('w2')
@@ -117,7 +116,7 @@ describe('createSession', () => {
 describe('createSession, as a role whose statements run as another', () => {
   let role: Awaited<ReturnType<typeof createBorrowingRole>>
   let database: ReturnType<typeof openDatabase>
-  let proxy: Awaited<ReturnType<typeof createProxy>>
+  let proxy: Proxy
   let far: Session
 
   beforeEach(async () => {
@@ -130,10 +129,9 @@ describe('createSession, as a role whose statements run as another', () => {
       applicationName: 'test',
       log,
     })
-    const url = new URL(role.url)
-    proxy = await createProxy(Number(url.port))
-    url.port = String(proxy.port)
-    far = createSession({ url: url.href, database, workerId: 'w3', answerTimeoutMs: 2_000, log })
+    const opened = await openProxyTo(role.url)
+    proxy = opened.proxy
+    far = createSession({ url: opened.url, database, workerId: 'w3', answerTimeoutMs: 2_000, log })
     await far.start()
   })
 

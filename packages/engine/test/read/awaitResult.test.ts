@@ -1,10 +1,11 @@
 // Not quick: waits for answers that never come.
 import { getEventListeners } from 'node:events'
-import { createProxy, type Proxy } from '@roundsman/testing'
+import type { Proxy } from '@roundsman/testing'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import { defineJob } from '../../src/index.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
+import { openProxyTo } from '../openProxyTo.ts'
 
 const parcel = defineJob({ name: 'parcel' })
 
@@ -15,10 +16,9 @@ let workId: string
 
 /** A client whose connection says nothing any more, as the server that each further one reaches. */
 beforeEach(async () => {
-  const url = new URL(runtime.url)
-  proxy = await createProxy(Number(url.port))
-  url.port = String(proxy.port)
-  client = createJobsClient({ schema: 'public', databaseUrl: url.href, log: runtime.log })
+  const opened = await openProxyTo(runtime.url)
+  proxy = opened.proxy
+  client = createJobsClient({ schema: 'public', databaseUrl: opened.url, log: runtime.log })
   await client.start()
   ;({ workId } = await runtime.prisma.$transaction((tx) => client.enqueue(tx, parcel, {})))
   await client.result(parcel, workId, { timeoutMs: 0 })

@@ -1,11 +1,12 @@
 // Not quick: waits until silence is noticed.
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { createProxy, waitFor } from '@roundsman/testing'
+import { waitFor } from '@roundsman/testing'
 import { expect, it } from 'vitest'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import { watchChanges } from '../../src/read/watchChanges.ts'
 import { openTestRuntime } from '../openTestRuntime.ts'
+import { openProxyTo } from '../openProxyTo.ts'
 
 it('notices a connection that has lost its other end without a word, and says what may have been missed', async () => {
   let gaps = 0
@@ -73,12 +74,10 @@ async function watchOnce(client: JobsClient): Promise<WeakRef<() => void>> {
 
 async function open(onGap: () => void, probeMs: number) {
   const runtime = await openTestRuntime()
-  const server = new URL(runtime.url)
-  const proxy = await createProxy(Number(server.port))
-  server.port = String(proxy.port)
+  const { proxy, url } = await openProxyTo(runtime.url)
   const watch = watchChanges({
     schema: 'public',
-    databaseUrl: server.href,
+    databaseUrl: url,
     log: runtime.log,
     onChange: () => undefined,
     onGap,

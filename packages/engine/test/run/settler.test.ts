@@ -5,13 +5,13 @@ import pg from 'pg'
 import { describe, expect, it } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import { combineObservers } from '../../src/run/combineObservers.ts'
-import { openDatabase, type Database } from '../../src/store/database.ts'
-import { createSchema } from '../../src/store/schema.ts'
+import type { Database } from '../../src/store/database.ts'
 import { createSettler, type IntendedEnd } from '../../src/run/settler.ts'
 import { recordRunning } from '../../src/run/runs.ts'
 import { openTestQueue, type TestWork } from '../openTestQueue.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 import { interceptQueries } from '../interceptQueries.ts'
+import { openBeside } from '../openBeside.ts'
 
 const parcel = defineJob({ name: 'parcel' })
 
@@ -342,43 +342,28 @@ describe('a run that somebody has locked', () => {
     const work = await take(9)
     await speak([work[4]!])
     const impatientUrl = `${runtime.url}?options=${encodeURIComponent('-c lock_timeout=100')}`
-    const locking = openDatabase({
-      schema: createSchema('public'),
-      url: runtime.url,
-      applicationName: 'locking',
-      log: runtime.log,
+    const locking = openBeside(runtime)
+    const impatient = openBeside(runtime, { url: impatientUrl })
+    const settler = settlerOf(impatient)
+    let free: () => void = () => undefined
+    const isFree = new Promise<void>((resolve) => (free = resolve))
+    const locked = locking.transaction(async (tx) => {
+      await tx.query('select from "JobRun" where "id" = $1 for update', [work[4]!.runId])
+      await isFree
     })
-    const impatient = openDatabase({
-      schema: createSchema('public'),
-      url: impatientUrl,
-      applicationName: 'impatient',
-      log: runtime.log,
+    await waitFor(async () => (await lockers()) > 0)
+    const ends = work.map((one) => settler.settle(settlement(one)))
+    await Promise.all(ends.filter((_, at) => at !== 4))
+    expect(await count(`"JobRun" where "status" = 'running'`)).toBe(1)
+    // What ends now need not wait for the blocked one.
+    const [later] = await take(1)
+    expect(await settler.settle(settlement(later!))).toMatchObject({
+      kind: 'settled',
     })
-    try {
-      const settler = settlerOf(impatient)
-      let free: () => void = () => undefined
-      const isFree = new Promise<void>((resolve) => (free = resolve))
-      const locked = locking.transaction(async (tx) => {
-        await tx.query('select from "JobRun" where "id" = $1 for update', [work[4]!.runId])
-        await isFree
-      })
-      await waitFor(async () => (await lockers()) > 0)
-      const ends = work.map((one) => settler.settle(settlement(one)))
-      await Promise.all(ends.filter((_, at) => at !== 4))
-      expect(await count(`"JobRun" where "status" = 'running'`)).toBe(1)
-      // What ends now need not wait for the blocked one.
-      const [later] = await take(1)
-      expect(await settler.settle(settlement(later!))).toMatchObject({
-        kind: 'settled',
-      })
-      free()
-      await locked
-      expect(await ends[4]).toEqual({ kind: 'settled', details: null })
-      await waitForNone()
-    } finally {
-      await locking.close()
-      await impatient.close()
-    }
+    free()
+    await locked
+    expect(await ends[4]).toEqual({ kind: 'settled', details: null })
+    await waitForNone()
   })
 })
 

@@ -1,7 +1,7 @@
 // Not quick: waits for retries and results.
 import { getEventListeners } from 'node:events'
 import type { PrismaClient } from '@roundsman/db'
-import { createProxy, openForTests, waitFor } from '@roundsman/testing'
+import { openForTests, waitFor } from '@roundsman/testing'
 import { v7 as uuid } from 'uuid'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
@@ -30,6 +30,7 @@ import { openTestQueue } from '../openTestQueue.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 import { startTestWorker } from '../startTestWorker.ts'
 import { claimRequest } from '../claimRequest.ts'
+import { openProxyTo } from '../openProxyTo.ts'
 
 const retry = { limit: 1, delayMs: 1_000, maxDelayMs: 1_000 }
 const order = defineJob({
@@ -660,10 +661,8 @@ describe('the result of a piece of work', () => {
 
   /** A client whose way to the database a test can cut. */
   async function openClientThroughProxy() {
-    const url = new URL(runtime.url)
-    const proxy = await createProxy(Number(url.port))
-    url.port = String(proxy.port)
-    const client = createJobsClient({ databaseUrl: url.href, schema: 'public', log: runtime.log })
+    const { proxy, url } = await openProxyTo(runtime.url)
+    const client = createJobsClient({ databaseUrl: url, schema: 'public', log: runtime.log })
     onTestFinished(async () => {
       await client.stop()
       proxy.close()

@@ -5,9 +5,10 @@ import { openDatabase } from '../../src/store/database.ts'
 import { createSchema } from '../../src/store/schema.ts'
 import { createSession } from '../../src/liveness/session.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
-import { openThroughProxy } from './openThroughProxy.ts'
+import { usePoolsThroughProxy } from './usePoolsThroughProxy.ts'
 
 const runtime = useTestRuntime()
+const openThroughProxy = usePoolsThroughProxy(runtime)
 
 /** Blocks the event loop, as a computing handler or a swapping machine does. */
 function block(ms: number): void {
@@ -103,29 +104,25 @@ describe('an answer that arrives in parts', () => {
 
 describe('an answer that does not come', () => {
   it('is not waited for, and its connection serves nobody else', async () => {
-    const { database, proxy, close } = await openThroughProxy(runtime, IMPATIENT)
-    try {
-      await database.query('select 1')
-      proxy.forget()
-      await expect(database.query('select 1')).rejects.toThrow('Query read timeout')
-      expect((await database.query('select 2 as n')).rows).toEqual([{ n: 2 }])
+    const { database, proxy } = await openThroughProxy(IMPATIENT)
+    await database.query('select 1')
+    proxy.forget()
+    await expect(database.query('select 1')).rejects.toThrow('Query read timeout')
+    expect((await database.query('select 2 as n')).rows).toEqual([{ n: 2 }])
 
-      const refused = database.transaction(async (tx) => {
-        await tx.query('select 1')
-        proxy.forget()
-        await tx.query('select 1')
-      })
-      await expect(refused).rejects.toThrow('Query read timeout')
-      expect((await database.query('select 3 as n')).rows).toEqual([{ n: 3 }])
-    } finally {
-      await close()
-    }
+    const refused = database.transaction(async (tx) => {
+      await tx.query('select 1')
+      proxy.forget()
+      await tx.query('select 1')
+    })
+    await expect(refused).rejects.toThrow('Query read timeout')
+    expect((await database.query('select 3 as n')).rows).toEqual([{ n: 3 }])
   })
 })
 
 describe('close', () => {
   it('does not wait for a transaction whose server is silent', { timeout: 20_000 }, async () => {
-    const { database, proxy } = await openThroughProxy(runtime, { applicationName: 'silent' })
+    const { database, proxy } = await openThroughProxy({ applicationName: 'silent' })
     let isBegun = false
     const hung = database.transaction(async (tx) => {
       await tx.query('select 1')

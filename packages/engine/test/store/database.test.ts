@@ -2,13 +2,15 @@ import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { waitFor } from '@roundsman/testing'
 import pg from 'pg'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openDatabase, type Connection, type Database } from '../../src/store/database.ts'
 import { createSchema } from '../../src/store/schema.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
-import { openThroughProxy } from './openThroughProxy.ts'
+import { usePoolsThroughProxy } from './usePoolsThroughProxy.ts'
+import { openBeside } from '../openBeside.ts'
 
 const runtime = useTestRuntime()
+const openThroughProxy = usePoolsThroughProxy(runtime)
 let database: Database
 
 beforeAll(async () => {
@@ -75,17 +77,7 @@ describe('openDatabase', () => {
       `create table "Child" (id int references "Parent" deferrable initially deferred)`,
     )
     await runtime.rows(`insert into "Parent" values (1)`)
-    const open = (url: string) => {
-      const impatient = openDatabase({
-        schema: createSchema('public'),
-        url,
-        applicationName: 'impatient',
-        lockTimeoutMs: 20,
-        log: runtime.log,
-      })
-      onTestFinished(() => impatient.close())
-      return impatient
-    }
+    const open = (url: string) => openBeside(runtime, { url, lockTimeoutMs: 20 })
     const [plain, lifted] = [
       open(runtime.url),
       open(`${runtime.url}?options=${encodeURIComponent('-c lock_timeout=0')}`),
@@ -132,55 +124,35 @@ describe('openDatabase', () => {
 
   it('survives a connection that breaks before anybody has used it', async () => {
     const server = await breakAfterGreeting(runtime.url)
-    const unlucky = openDatabase({
-      schema: createSchema('public'),
-      url: server.url,
-      applicationName: 'unlucky',
-      log: runtime.log,
-    })
+    const unlucky = openBeside(runtime, { url: server.url })
     try {
       await expect(unlucky.transaction((tx) => tx.query('select 1'))).rejects.toThrow(
         /terminat|connection/i,
       )
     } finally {
-      await unlucky.close()
       server.close()
     }
   })
 
   it('gives a connection that no more answers within a transaction to nobody else', async () => {
-    const opened = await openThroughProxy(runtime, {
-      applicationName: 'half open',
-      poolSize: 1,
-      answerTimeoutMs: 200,
+    const options = { applicationName: 'half open', poolSize: 1, answerTimeoutMs: 200 }
+    const { database: half, proxy } = await openThroughProxy(options)
+    const refused = half.transaction(async (tx) => {
+      await tx.query('select 1')
+      proxy.forget()
+      await tx.query('select 2')
     })
-    const { database: half, proxy } = opened
-    try {
-      const refused = half.transaction(async (tx) => {
-        await tx.query('select 1')
-        proxy.forget()
-        await tx.query('select 2')
-      })
-      await expect(refused).rejects.toThrow('Query read timeout')
-      expect(await half.transaction(async (tx) => (await tx.query('select 3 as n')).rows)).toEqual([
-        { n: 3 },
-      ])
-    } finally {
-      await opened.close()
-    }
+    await expect(refused).rejects.toThrow('Query read timeout')
+    expect(await half.transaction(async (tx) => (await tx.query('select 3 as n')).rows)).toEqual([
+      { n: 3 },
+    ])
   })
 
   it('leaves nothing on a connection that many transactions have had', async () => {
     const warnings: string[] = []
     const onWarning = ({ name }: Error) => void warnings.push(name)
     process.on('warning', onWarning)
-    const one = openDatabase({
-      schema: createSchema('public'),
-      url: runtime.url,
-      applicationName: 'one',
-      poolSize: 1,
-      log: runtime.log,
-    })
+    const one = openBeside(runtime, { poolSize: 1 })
     try {
       for (let n = 0; n < 30; n++) await one.transaction((tx) => tx.query('select 1'))
       // Node emits the warning in a later turn.
@@ -188,77 +160,57 @@ describe('openDatabase', () => {
       expect(warnings).not.toContain('MaxListenersExceededWarning')
     } finally {
       process.off('warning', onWarning)
-      await one.close()
     }
   })
 
   it('has one connection carry out prepared statements, which wait for no other', async () => {
-    const preparing = openDatabase({
-      schema: createSchema('public'),
-      url: runtime.url,
-      applicationName: 'preparing',
-      canPrepare: () => true,
-      poolSize: 3,
-      log: runtime.log,
-    })
+    const preparing = openBeside(runtime, { canPrepare: () => true, poolSize: 3 })
     const readPid = async () => {
       const statement = { name: 'pid', text: 'select pg_backend_pid() as pid' }
       return (await preparing.query<{ pid: number }>(statement)).rows[0]?.pid
     }
     const lock = { name: 'lock', text: 'select pg_advisory_xact_lock(814)::text' }
-    try {
-      const pid = await readPid()
-      await preparing.transaction((tx) => tx.query('select 1'))
-      for (let n = 0; n < 5; n++) {
-        const [, again] = await Promise.all([preparing.query('select 1'), readPid()])
-        expect(again).toBe(pid)
-      }
-      let locked: Promise<unknown> | undefined
-      await preparing.transaction(async (tx) => {
-        await tx.query(lock)
-        locked = preparing.query(lock)
-        expect(await readPid()).not.toBe(pid)
-      })
-      await locked
-      expect(await readPid()).toBe(pid)
-      expect(preparing.connections()).toEqual({ max: 3, total: 3, idle: 3, waiting: 0 })
-    } finally {
-      await preparing.close()
+    const pid = await readPid()
+    await preparing.transaction((tx) => tx.query('select 1'))
+    for (let n = 0; n < 5; n++) {
+      const [, again] = await Promise.all([preparing.query('select 1'), readPid()])
+      expect(again).toBe(pid)
     }
+    let locked: Promise<unknown> | undefined
+    await preparing.transaction(async (tx) => {
+      await tx.query(lock)
+      locked = preparing.query(lock)
+      expect(await readPid()).not.toBe(pid)
+    })
+    await locked
+    expect(await readPid()).toBe(pid)
+    expect(preparing.connections()).toEqual({ max: 3, total: 3, idle: 3, waiting: 0 })
   })
 
   it('carries a prepared statement out on another connection when the server takes no more', async () => {
     const full = { applicationName: 'full', canPrepare: () => true }
-    const { database: preparing, proxy, close } = await openThroughProxy(runtime, full)
-    try {
-      await preparing.transaction((tx) => tx.query('select 1'))
-      proxy.refuse(() => true)
-      const statement = { name: 'one', text: 'select 1 as n' }
-      expect((await preparing.query(statement)).rows).toEqual([{ n: 1 }])
-    } finally {
-      await close()
-    }
+    const { database: preparing, proxy } = await openThroughProxy(full)
+    await preparing.transaction((tx) => tx.query('select 1'))
+    proxy.refuse(() => true)
+    const statement = { name: 'one', text: 'select 1 as n' }
+    expect((await preparing.query(statement)).rows).toEqual([{ n: 1 }])
   })
 
   it('carries everything else out on the one of prepared statements when the server takes no more', async () => {
     const full = { applicationName: 'full', canPrepare: () => true }
-    const { database: preparing, proxy, close } = await openThroughProxy(runtime, full)
+    const { database: preparing, proxy } = await openThroughProxy(full)
     const isOne = (tx: Connection) => tx.query<{ n: number }>('select 1 as n')
-    try {
-      await preparing.query({ name: 'one', text: 'select 1 as n' })
+    await preparing.query({ name: 'one', text: 'select 1 as n' })
+    proxy.refuse(() => true)
+    expect((await preparing.transaction(isOne)).rows).toEqual([{ n: 1 }])
+    proxy.refuse(() => false)
+    // Another one is open, and busy meanwhile.
+    await preparing.transaction(async (tx) => {
+      await isOne(tx)
       proxy.refuse(() => true)
+      expect((await isOne(preparing)).rows).toEqual([{ n: 1 }])
       expect((await preparing.transaction(isOne)).rows).toEqual([{ n: 1 }])
-      proxy.refuse(() => false)
-      // Another one is open, and busy meanwhile.
-      await preparing.transaction(async (tx) => {
-        await isOne(tx)
-        proxy.refuse(() => true)
-        expect((await isOne(preparing)).rows).toEqual([{ n: 1 }])
-        expect((await preparing.transaction(isOne)).rows).toEqual([{ n: 1 }])
-      })
-    } finally {
-      await close()
-    }
+    })
   })
 
   it('is read committed and uncompiled, and each connection ends when its other end has vanished', async () => {

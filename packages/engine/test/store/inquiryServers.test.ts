@@ -4,10 +4,11 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { acquireEmbeddedPostgres, type EmbeddedPostgres } from '@roundsman/local-postgres'
-import { createProxy, makeServerFolder } from '@roundsman/testing'
+import { makeServerFolder } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openDatabase } from '../../src/store/database.ts'
 import { createSchema } from '../../src/store/schema.ts'
+import { openProxyTo } from '../openProxyTo.ts'
 
 /** As pools have it, but soon. No answer is given up by a time-out. */
 const SOON = { askAfterMs: 50, answerTimeoutMs: null, statementTimeoutMs: null }
@@ -56,12 +57,10 @@ async function askBehind(
   isForgotten: boolean,
 ): Promise<{ answer: Promise<unknown>; lines: string[]; close(): Promise<void> }> {
   const lines: string[] = []
-  const url = new URL(primary.url)
-  const proxy = await createProxy(Number(url.port))
-  url.port = String(proxy.port)
+  const { proxy, url } = await openProxyTo(primary.url)
   const database = openDatabase({
     schema: createSchema('public'),
-    url: url.href,
+    url,
     applicationName: 'balanced',
     log: { warn: (...line: unknown[]) => void lines.push(String(line[1])) },
     ...SOON,

@@ -9,8 +9,7 @@ import {
   MAX_CLAIM_BYTES,
   type TakenWork,
 } from '../../src/store/claimWork.ts'
-import { openDatabase, type Connection, type Database } from '../../src/store/database.ts'
-import { createSchema } from '../../src/store/schema.ts'
+import type { Connection, Database } from '../../src/store/database.ts'
 import { createClaimer } from '../../src/work/claimer.ts'
 import type { Lane } from '../../src/work/lane.ts'
 import { asWorker } from '../asWorker.ts'
@@ -21,6 +20,7 @@ import { startTestLanes } from '../startTestLanes.ts'
 import { interceptQueries, isClaim, textOf } from '../interceptQueries.ts'
 import { claimRequest } from '../claimRequest.ts'
 import { countLockWaits } from '../countLockWaits.ts'
+import { openBeside } from '../openBeside.ts'
 
 const echo = defineJob({ name: 'echo' })
 const other = defineJob({ name: 'other' })
@@ -130,16 +130,7 @@ describe('a claim of work of which others have locked some', () => {
 
 describe('the plan of a claim', () => {
   it('by the statistics of a queue with little in it reads no more of a backlog than it takes', async () => {
-    const { url, log } = runtime
-    const database = openDatabase({
-      schema: createSchema('public'),
-      url,
-      applicationName: 'test',
-      poolSize: 2,
-      canPrepare: () => true,
-      log,
-    })
-    onTestFinished(() => database.close())
+    const database = openBeside(runtime, { poolSize: 2, canPrepare: () => true })
     for (let n = 0; n < 3; n++) await send(other)
     await runtime.rows('vacuum analyze "JobWork"')
     const claimer = claimerOf(database)

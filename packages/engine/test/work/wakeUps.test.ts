@@ -1,5 +1,5 @@
 // Not quick: waits for answers that never come.
-import { createProxy, waitFor } from '@roundsman/testing'
+import { waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
@@ -11,6 +11,7 @@ import { createWaker } from '../../src/store/waker.ts'
 import { createWakeUps, type WakeUps } from '../../src/work/wakeUps.ts'
 import { countCosts } from '../countCosts.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
+import { openProxyTo } from '../openProxyTo.ts'
 
 const letter = defineJob({
   name: 'letter',
@@ -99,12 +100,10 @@ describe('a worker', () => {
   })
 
   it('probes whether it still hears without a statement, and listens anew when nothing comes back', async () => {
-    const server = new URL(runtime.url)
-    const proxy = await createProxy(Number(server.port))
-    server.port = String(proxy.port)
+    const { proxy, url } = await openProxyTo(runtime.url)
     let reconnects = 0
     const probing = createListener({
-      url: server.href,
+      url,
       applicationName: 'probing',
       answerTimeoutMs: 2_000,
       vanishedAfterMs: 15_000,
