@@ -40,7 +40,7 @@ export async function readOverview(options: OverviewOptions): Promise<ConsoleOve
     backlog,
     nextTicks: schedules
       .flatMap((schedule) => upcoming(schedule, now))
-      .toSorted(byTime)
+      .toSorted((one, other) => one.at.localeCompare(other.at))
       .slice(0, NEXT_TICKS),
     hours: hours.map(({ from, jobs: rows }) => ({
       from: from.toISOString(),
@@ -105,8 +105,4 @@ function upcoming(
   return next === null || schedule === null
     ? []
     : [{ name, at: next.toISOString(), timeZone: schedule.timeZone }]
-}
-
-function byTime(one: { at: string }, other: { at: string }): number {
-  return one.at.localeCompare(other.at)
 }

@@ -66,7 +66,8 @@ function codeOf(error: unknown): { code?: unknown } {
 
 function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
-  if (error instanceof SchemaMismatch) return toInvalidRequest(error)
+  if (error instanceof SchemaMismatch)
+    return invalidRequest(toRequestErrors([error.place], error.issues))
   // The engine checks what the routes' schemas let through.
   if (error instanceof ArgumentError)
     return invalidRequest([{ path: error.argument, message: error.message }])
@@ -87,8 +88,4 @@ function toProblem(error: unknown): Problem {
   return new Problem(500, {
     detail: 'The server failed; its log has the error under the id in the header x-request-id',
   })
-}
-
-function toInvalidRequest({ place, issues }: SchemaMismatch): Problem {
-  return invalidRequest(toRequestErrors([place], issues))
 }

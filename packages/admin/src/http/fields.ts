@@ -8,11 +8,10 @@ export function storableText({ min = 1, max }: { min?: number; max: number }) {
     .string()
     .min(min)
     .max(max)
-    .refine(isStorable, 'contains a NUL character or half of a surrogate pair')
-}
-
-function isStorable(text: string): boolean {
-  return !text.includes('\0') && text.isWellFormed()
+    .refine(
+      (text) => !text.includes('\0') && text.isWellFormed(),
+      'contains a NUL character or half of a surrogate pair',
+    )
 }
 
 /** Text of one line that is not blank, without control characters: a line break would end a message's header. */

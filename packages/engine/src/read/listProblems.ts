@@ -246,8 +246,6 @@ export async function judgeJobs(
     idle,
     slower,
     expired,
-    clocks,
-    heldKeys,
     connections,
     changed,
     waiting,
@@ -258,19 +256,15 @@ export async function judgeJobs(
     poison,
     lanes,
     lockWaits,
-    refused,
-    exceeded,
-    blockedKeys,
+    asFound,
   ] = await Promise.all([
     listFailures(reader, names, before(DAY_MS)),
     readFailures(reader, names, before(failureWindowMs), now, usualFailures),
     listIdle(reader, names, now),
     listSlower(reader, names, now),
     listExpired(reader, names, now),
-    listWrongClocks(reader),
-    listHeldKeys(reader, all),
     findFewConnections(reader, wasTold('connections', '') ? MANY_OF_TOLD : MANY_CONNECTIONS),
-    listRescheduled(reader, names, before(DAY_MS)),
+    told('rescheduled', listRescheduled(reader, names, before(DAY_MS))),
     measureBacklog(reader, all, jobs),
     readPausedQueues(reader),
     countDeadLettersByCause(reader, all, maxCauses),
@@ -278,10 +272,14 @@ export async function judgeJobs(
     listUnvacuumed(reader),
     listPoison(reader, before(DAY_MS), before(failureWindowMs)),
     listLanesInUse(reader),
-    listLockWaits(reader),
-    listRefusedSchedules(reader),
-    listExceededLimits(reader),
-    listBlockedKeys(reader),
+    told('lockWait', listLockWaits(reader)),
+    Promise.all([
+      told('refused', listRefusedSchedules(reader)),
+      told('clock', listWrongClocks(reader)),
+      told('heldKey', listHeldKeys(reader, all)),
+      told('limitExceeded', listExceededLimits(reader)),
+      told('keyBlocked', listBlockedKeys(reader)),
+    ]),
   ])
   // Last: in a transaction they hold locks of workers until it ends, and a worker that comes back waits for its own.
   const [workers, untaken] = await Promise.all([
@@ -367,16 +365,12 @@ export async function judgeJobs(
       ...one,
       first: firstOf(`slower ${one.name}`),
     })),
-    ...changed.map((one) => ({ kind: 'rescheduled' as const, ...one })),
+    ...changed,
     ...listSlow(lanes, jobs, now).filter(({ name }) => !isOfHealth('overrunning', name)),
     ...listGivenUp(letters),
-    ...refused.map((one) => ({ kind: 'refused' as const, ...one })),
-    ...clocks.map((one) => ({ kind: 'clock' as const, ...one })),
-    ...heldKeys.map((one) => ({ kind: 'heldKey' as const, ...one })),
-    ...exceeded.map((one) => ({ kind: 'limitExceeded' as const, ...one })),
-    ...blockedKeys.map((one) => ({ kind: 'keyBlocked' as const, ...one })),
+    ...asFound.flat(),
     ...listFew(connections),
-    ...lockWaits.map((one) => ({ kind: 'lockWait' as const, ...one })),
+    ...lockWaits,
     ...unvacuumed.map((one) => ({ kind: 'unvacuumed' as const, ...describeUnvacuumed(one) })),
   ]
   if (snapshot !== null && isSnapshotOld(snapshot, now, snapshotMs)) {
@@ -386,6 +380,14 @@ export async function judgeJobs(
   }
   const others = all.slice(names.length).filter((name) => !isAnyAlive || !untaken.includes(name))
   return { problems, workers, lanes, backlog, others }
+}
+
+/** What is told as it was found. */
+async function told<Kind extends ProblemKind, Found extends object>(
+  kind: Kind,
+  rows: Promise<readonly Found[]>,
+): Promise<({ kind: Kind } & Found)[]> {
+  return (await rows).map((row) => ({ kind, ...row }))
 }
 
 const NOWHERE = { onHost: null, ofGroup: null }
@@ -468,7 +470,7 @@ export async function findFailedLast(
   usualFailures: UsualFailures,
   now: Date,
 ): Promise<Map<string, FailedRun & FailedLast>> {
-  const last = ended.filter(hasFailedLast)
+  const last = ended.filter(({ isLatest, code }) => isLatest && code !== 'guard_blocked')
   const usual = await usualFailures(
     reader,
     last.map(({ name }) => name).filter((name) => !failures.has(name)),
@@ -480,11 +482,6 @@ export async function findFailedLast(
       { ...run, usual: failures.get(run.name)?.usual ?? usual.get(run.name) ?? null },
     ]),
   )
-}
-
-/** Whether it is the job's last run, and failed by itself. */
-function hasFailedLast({ isLatest, code }: FailedRun): boolean {
-  return isLatest && code !== 'guard_blocked'
 }
 
 function blocked({ id: runId, name, endedAt: since, code, due, isApproved }: FailedRun): Problem[] {

@@ -123,9 +123,8 @@ export async function listRunCounts(
       order by run."startedAt", run."id"`,
     values: [name, limit],
   })
-  return rows.map((row) => ({ ...row, counts: boundCounts(row.counts) }))
-}
-
-function boundCounts(counts: Record<string, number>): Record<string, number> {
-  return Object.fromEntries(Object.entries(counts).slice(0, MOST_COUNTERS))
+  return rows.map((row) => ({
+    ...row,
+    counts: Object.fromEntries(Object.entries(row.counts).slice(0, MOST_COUNTERS)),
+  }))
 }
