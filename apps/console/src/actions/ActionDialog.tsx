@@ -5,7 +5,7 @@ import type { Earlier } from '@roundsman/admin/contract'
 import { type ApiError, asApiError } from '../api/apiError.ts'
 import { payloadQuery, runDetailQuery } from '../api/queries.ts'
 import { Dialog } from '../parts/Dialog.tsx'
-import { Field } from '../parts/Field.tsx'
+import { InputField } from '../parts/Field.tsx'
 import { Problem } from '../parts/Problem.tsx'
 import { useServices } from '../services/useServices.ts'
 import { isBesideSession } from '../session/sessionQuery.ts'
@@ -131,11 +131,14 @@ export function ActionDialog({ action, onClose, onDone }: ActionDialogProps) {
 function NumberField({ asks }: { asks: NonNullable<ActionWords['asks']> }) {
   const { label, now, ...bounds } = asks
   return (
-    <Field label={label} hint="Empty: as the code says.">
-      {(control) => (
-        <input {...control} {...bounds} name="value" type="number" defaultValue={now ?? ''} />
-      )}
-    </Field>
+    <InputField
+      label={label}
+      hint="Empty: as the code says."
+      {...bounds}
+      name="value"
+      type="number"
+      defaultValue={now ?? ''}
+    />
   )
 }
 

@@ -1,4 +1,4 @@
-import { Field } from '../parts/Field.tsx'
+import { InputField, SelectField } from '../parts/Field.tsx'
 
 const DELAYS = [
   ['10 minutes', 600_000],
@@ -12,34 +12,27 @@ const DELAYS = [
 export function ValueField({ of, isFixed }: { of: 'delay' | 'priority'; isFixed: boolean }) {
   if (of === 'delay') {
     return (
-      <Field label="Not before">
-        {(control) => (
-          <select {...control} name="value" defaultValue={3_600_000} disabled={isFixed}>
-            {DELAYS.map(([words, ms]) => (
-              <option key={ms} value={ms}>
-                {words} from now
-              </option>
-            ))}
-          </select>
-        )}
-      </Field>
+      <SelectField label="Not before" name="value" defaultValue={3_600_000} disabled={isFixed}>
+        {DELAYS.map(([words, ms]) => (
+          <option key={ms} value={ms}>
+            {words} from now
+          </option>
+        ))}
+      </SelectField>
     )
   }
   return (
-    <Field label="Priority" hint="A whole number; the higher, the sooner.">
-      {(control) => (
-        <input
-          {...control}
-          name="value"
-          type="number"
-          step={1}
-          min={-1_000_000}
-          max={1_000_000}
-          defaultValue={10}
-          required
-          readOnly={isFixed}
-        />
-      )}
-    </Field>
+    <InputField
+      label="Priority"
+      hint="A whole number; the higher, the sooner."
+      name="value"
+      type="number"
+      step={1}
+      min={-1_000_000}
+      max={1_000_000}
+      defaultValue={10}
+      required
+      readOnly={isFixed}
+    />
   )
 }

@@ -1,10 +1,13 @@
-import { useId, type ReactNode } from 'react'
+import { useId, type ComponentProps, type ReactNode } from 'react'
 
-export interface FieldProps {
+interface Labels {
   label: string
   /** Stands below: what the control is for, or what is wrong with its value. */
   hint?: string | undefined
   isWrong?: boolean
+}
+
+export interface FieldProps extends Labels {
   children: (control: {
     id: string
     'aria-describedby'?: string
@@ -30,5 +33,33 @@ export function Field({ label, hint, isWrong = false, children }: FieldProps) {
         </span>
       )}
     </div>
+  )
+}
+
+/** A field to type in. */
+export function InputField({
+  label,
+  hint,
+  isWrong = false,
+  ...props
+}: Labels & ComponentProps<'input'>) {
+  return (
+    <Field label={label} hint={hint} isWrong={isWrong}>
+      {(control) => <input autoComplete="off" {...control} {...props} />}
+    </Field>
+  )
+}
+
+/** A field to choose in. */
+export function SelectField({
+  label,
+  hint,
+  isWrong = false,
+  ...props
+}: Labels & ComponentProps<'select'>) {
+  return (
+    <Field label={label} hint={hint} isWrong={isWrong}>
+      {(control) => <select {...control} {...props} />}
+    </Field>
   )
 }

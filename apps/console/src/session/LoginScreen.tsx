@@ -2,7 +2,7 @@ import type { ConsoleSession } from '@roundsman/admin/contract'
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useEffect, type SubmitEvent } from 'react'
 import { ApiError, asApiError } from '../api/apiError.ts'
-import { Field } from '../parts/Field.tsx'
+import { InputField } from '../parts/Field.tsx'
 import { useServices } from '../services/useServices.ts'
 import { Brand } from '../shell/Brand.tsx'
 import { memberOf, SESSION_PATH } from './sessionQuery.ts'
@@ -82,30 +82,22 @@ function LoginForm({ hasExpired }: { hasExpired: boolean }) {
             Your log-in has ended. Log in again to go on where you were.
           </p>
         )}
-        <Field label="E-mail">
-          {(control) => (
-            <input
-              {...control}
-              name="email"
-              type="email"
-              autoComplete="username"
-              required
-              maxLength={254}
-            />
-          )}
-        </Field>
-        <Field label="Password">
-          {(control) => (
-            <input
-              {...control}
-              name="password"
-              type="password"
-              autoComplete="current-password"
-              required
-              maxLength={200}
-            />
-          )}
-        </Field>
+        <InputField
+          label="E-mail"
+          name="email"
+          type="email"
+          autoComplete="username"
+          required
+          maxLength={254}
+        />
+        <InputField
+          label="Password"
+          name="password"
+          type="password"
+          autoComplete="current-password"
+          required
+          maxLength={200}
+        />
         <div role="alert">
           {login.isError && <p className="fieldError">{explain(login.error)}</p>}
         </div>

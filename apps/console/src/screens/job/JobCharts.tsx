@@ -1,11 +1,12 @@
 import type { ConsoleJobDetail } from '@roundsman/admin/contract'
 import { Link } from '@tanstack/react-router'
-import { useId, useState } from 'react'
+import { useState } from 'react'
 import { inWords } from '../../api/readRunDetails.ts'
 import { BarChart, type Bar } from '../../charts/BarChart.tsx'
 import { DurationScatter, type Span } from '../../charts/DurationScatter.tsx'
 import { HeatMap } from '../../charts/HeatMap.tsx'
 import { describeEnded, runBars, seenKinds } from '../../charts/runBars.ts'
+import { InlineSelect } from '../../parts/InlineSelect.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { Panel } from '../../parts/Panel.tsx'
 import { StatusMark } from '../../parts/StatusMark.tsx'
@@ -163,7 +164,6 @@ interface CountsPanelProps {
 }
 
 function CountsPanel({ name, counted, looked }: CountsPanelProps) {
-  const id = useId()
   const [wanted, setWanted] = useState<string | null>(null)
   const counters = listCounters(counted)
   const counter = counters.find((candidate) => candidate === wanted) ?? counters[0] ?? ''
@@ -201,18 +201,17 @@ function CountsPanel({ name, counted, looked }: CountsPanelProps) {
       title="Counts by run"
       aside={
         counters.length > 1 ? (
-          <span className="inlineField">
-            <label className="muted" htmlFor={id}>
-              Counter
-            </label>
-            <select id={id} value={counter} onChange={({ target }) => setWanted(target.value)}>
-              {counters.map((candidate) => (
-                <option key={candidate} value={candidate}>
-                  {inWords(candidate)}
-                </option>
-              ))}
-            </select>
-          </span>
+          <InlineSelect
+            label="Counter"
+            value={counter}
+            onChange={({ target }) => setWanted(target.value)}
+          >
+            {counters.map((candidate) => (
+              <option key={candidate} value={candidate}>
+                {inWords(candidate)}
+              </option>
+            ))}
+          </InlineSelect>
         ) : undefined
       }
     >

@@ -4,6 +4,7 @@ import { getRouteApi, Link } from '@tanstack/react-router'
 import { useId, type ReactNode } from 'react'
 import { useAction } from '../../actions/useAction.ts'
 import { KEY_SORTS, keysQuery, type KeySort } from '../../api/queries.ts'
+import { InlineSelect } from '../../parts/InlineSelect.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
@@ -99,7 +100,7 @@ function Keys({ name }: { name: string }): ReactNode {
 /** Opens a key that is not listed, and sorts. */
 function Tools({ name, order }: { name: string; order: KeySort }) {
   const navigate = route.useNavigate()
-  const [keyId, orderId] = [useId(), useId()]
+  const keyId = useId()
   return (
     <span className="panelTools">
       <form
@@ -123,29 +124,24 @@ function Tools({ name, order }: { name: string; order: KeySort }) {
           autoComplete="off"
         />
       </form>
-      <span className="inlineField">
-        <label className="muted" htmlFor={orderId}>
-          Order
-        </label>
-        <select
-          id={orderId}
-          value={order}
-          onChange={({ target }) => {
-            const chosen = KEY_SORTS.find((one) => one === target.value)
-            void navigate({
-              to: '/jobs/$name/keys',
-              params: { name },
-              search: { order: chosen === 'waiting' ? undefined : chosen },
-            })
-          }}
-        >
-          {KEY_SORTS.map((one) => (
-            <option key={one} value={one}>
-              {SORTS[one]}
-            </option>
-          ))}
-        </select>
-      </span>
+      <InlineSelect
+        label="Order"
+        value={order}
+        onChange={({ target }) => {
+          const chosen = KEY_SORTS.find((one) => one === target.value)
+          void navigate({
+            to: '/jobs/$name/keys',
+            params: { name },
+            search: { order: chosen === 'waiting' ? undefined : chosen },
+          })
+        }}
+      >
+        {KEY_SORTS.map((one) => (
+          <option key={one} value={one}>
+            {SORTS[one]}
+          </option>
+        ))}
+      </InlineSelect>
     </span>
   )
 }

@@ -1,11 +1,11 @@
 import type { ConsoleQueue, DeadLetter, DeadLetterCause } from '@roundsman/admin/contract'
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
-import { useId } from 'react'
 import { ActButton, BulkButton } from '../../actions/ActButton.tsx'
 import { ShowPayload } from '../../actions/ShowPayload.tsx'
 import { useBulk } from '../../actions/useAction.ts'
 import { causesQuery, deadLettersQuery, type DeadLetterSearch } from '../../api/queries.ts'
+import { InlineSelect } from '../../parts/InlineSelect.tsx'
 import { Count, MAX_COUNTED } from '../../parts/Count.tsx'
 import { Dim } from '../../parts/Dim.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
@@ -74,7 +74,6 @@ export function DeadLetters({ queue }: { queue: ConsoleQueue }) {
   const about = { name, label, field, value, key }
   const search = { ...about, errorCode, cursor }
   const navigate = route.useNavigate()
-  const jobId = useId()
   const panel = useShownWhen<HTMLElement>(name ?? errorCode ?? label ?? field ?? key)
   const letters = useQuery({
     ...deadLettersQuery(api, search),
@@ -92,33 +91,28 @@ export function DeadLetters({ queue }: { queue: ConsoleQueue }) {
       title="Dead letters"
       className="isFlush"
       aside={
-        <span className="inlineField">
-          <label className="muted" htmlFor={jobId}>
-            Job
-          </label>
-          <select
-            id={jobId}
-            value={name ?? ''}
-            data-filter
-            onChange={({ target }) =>
-              void navigate({
-                to: '/queue',
-                search: target.value === '' ? {} : { name: target.value },
-              })
-            }
-          >
-            <option value="">All</option>
-            {jobs.map((job) => (
-              <option key={job.name} value={job.name}>
-                {job.name} (
-                <Count value={job.deadLetters} isCut={job.deadLetters >= MAX_COUNTED} />)
-              </option>
-            ))}
-            {name !== undefined && !jobs.some((job) => job.name === name) && (
-              <option value={name}>{name}</option>
-            )}
-          </select>
-        </span>
+        <InlineSelect
+          label="Job"
+          value={name ?? ''}
+          data-filter
+          onChange={({ target }) =>
+            void navigate({
+              to: '/queue',
+              search: target.value === '' ? {} : { name: target.value },
+            })
+          }
+        >
+          <option value="">All</option>
+          {jobs.map((job) => (
+            <option key={job.name} value={job.name}>
+              {job.name} (
+              <Count value={job.deadLetters} isCut={job.deadLetters >= MAX_COUNTED} />)
+            </option>
+          ))}
+          {name !== undefined && !jobs.some((job) => job.name === name) && (
+            <option value={name}>{name}</option>
+          )}
+        </InlineSelect>
       }
     >
       <Dim isOld={causes.isPlaceholderData}>

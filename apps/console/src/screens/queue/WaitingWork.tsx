@@ -6,6 +6,7 @@ import { BulkButton } from '../../actions/ActButton.tsx'
 import { ShowPayload } from '../../actions/ShowPayload.tsx'
 import { useBulk } from '../../actions/useAction.ts'
 import { groupsQuery, workQuery, type PieceSearch } from '../../api/queries.ts'
+import { InlineSelect } from '../../parts/InlineSelect.tsx'
 import { Count, isWaitingCut, MAX_COUNTED } from '../../parts/Count.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
@@ -115,9 +116,7 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
   const { work: name, label, field, value, key, order, workCursor: cursor } = route.useSearch()
   const filter = { name, label, field, value, key }
   const navigate = route.useNavigate()
-  const jobId = useId()
   const labelId = useId()
-  const orderId = useId()
   const panel = useShownWhen<HTMLElement>(name ?? label ?? field ?? key)
   const page = useQuery({
     ...workQuery(api, { ...filter, order, cursor }),
@@ -143,26 +142,21 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
       className="isFlush"
       aside={
         <span className="panelTools">
-          <span className="inlineField">
-            <label className="muted" htmlFor={jobId}>
-              Job
-            </label>
-            <select
-              id={jobId}
-              value={name ?? ''}
-              onChange={({ target }) => show({ ...filter, name: target.value || undefined }, order)}
-            >
-              <option value="">All</option>
-              {jobs.map((job) => (
-                <option key={job.name} value={job.name}>
-                  {job.name} (<Count value={job.waiting} isCut={isWaitingCut(job)} />)
-                </option>
-              ))}
-              {[...others].map((other) => (
-                <option key={other}>{other}</option>
-              ))}
-            </select>
-          </span>
+          <InlineSelect
+            label="Job"
+            value={name ?? ''}
+            onChange={({ target }) => show({ ...filter, name: target.value || undefined }, order)}
+          >
+            <option value="">All</option>
+            {jobs.map((job) => (
+              <option key={job.name} value={job.name}>
+                {job.name} (<Count value={job.waiting} isCut={isWaitingCut(job)} />)
+              </option>
+            ))}
+            {[...others].map((other) => (
+              <option key={other}>{other}</option>
+            ))}
+          </InlineSelect>
           <form
             className="inlineField"
             key={JSON.stringify([label, field, value, key])}
@@ -202,19 +196,14 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
               autoComplete="off"
             />
           </form>
-          <span className="inlineField">
-            <label className="muted" htmlFor={orderId}>
-              Order
-            </label>
-            <select
-              id={orderId}
-              value={order ?? ''}
-              onChange={({ target }) => show(filter, target.value === 'last' ? 'last' : undefined)}
-            >
-              <option value="">First to start</option>
-              <option value="last">Last to start</option>
-            </select>
-          </span>
+          <InlineSelect
+            label="Order"
+            value={order ?? ''}
+            onChange={({ target }) => show(filter, target.value === 'last' ? 'last' : undefined)}
+          >
+            <option value="">First to start</option>
+            <option value="last">Last to start</option>
+          </InlineSelect>
         </span>
       }
     >

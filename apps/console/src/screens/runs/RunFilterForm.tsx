@@ -5,7 +5,7 @@ import { jobsQuery } from '../../api/queries.ts'
 import { RUN_TRIGGERS } from '../../api/run.ts'
 import { hasFilters, parseRunSearch, type RunFilters } from '../../api/runFilters.ts'
 import { OUTCOME_WORDS, RUN_OUTCOMES } from '../../api/runOutcome.ts'
-import { Field } from '../../parts/Field.tsx'
+import { SelectField } from '../../parts/Field.tsx'
 import { InstantField } from '../../parts/InstantField.tsx'
 import { useServices } from '../../services/useServices.ts'
 import { formatDuration, parseDuration } from '../../time/formatDuration.ts'
@@ -60,44 +60,36 @@ export function RunFilterForm({ filters, onChange }: RunFilterFormProps) {
         {count === 0 ? 'Filter' : `Filter (${count})`}
       </button>
       <div className="filterRow">
-        <Field label="Job">
-          {(control) => (
-            <select
-              {...control}
-              value={filters.name ?? ''}
-              data-filter
-              onChange={({ target }) => change({ name: target.value })}
-            >
-              <option value="">All</option>
-              {names.map((name) => (
-                <option key={name}>{name}</option>
-              ))}
-            </select>
-          )}
-        </Field>
-        <Field label="Outcome">
-          {(control) => (
-            <select
-              {...control}
-              value={filters.outcome ?? (filters.status === 'failed' ? ANY_FAILURE : '')}
-              onChange={({ target: { value } }) =>
-                change(
-                  value === ANY_FAILURE
-                    ? { outcome: undefined, status: 'failed' }
-                    : { outcome: value, status: undefined },
-                )
-              }
-            >
-              <option value="">All</option>
-              {RUN_OUTCOMES.map((outcome) => (
-                <option key={outcome} value={outcome}>
-                  {OUTCOME_WORDS[outcome]}
-                </option>
-              ))}
-              <option value={ANY_FAILURE}>Any but success</option>
-            </select>
-          )}
-        </Field>
+        <SelectField
+          label="Job"
+          value={filters.name ?? ''}
+          data-filter
+          onChange={({ target }) => change({ name: target.value })}
+        >
+          <option value="">All</option>
+          {names.map((name) => (
+            <option key={name}>{name}</option>
+          ))}
+        </SelectField>
+        <SelectField
+          label="Outcome"
+          value={filters.outcome ?? (filters.status === 'failed' ? ANY_FAILURE : '')}
+          onChange={({ target: { value } }) =>
+            change(
+              value === ANY_FAILURE
+                ? { outcome: undefined, status: 'failed' }
+                : { outcome: value, status: undefined },
+            )
+          }
+        >
+          <option value="">All</option>
+          {RUN_OUTCOMES.map((outcome) => (
+            <option key={outcome} value={outcome}>
+              {OUTCOME_WORDS[outcome]}
+            </option>
+          ))}
+          <option value={ANY_FAILURE}>Any but success</option>
+        </SelectField>
         <TextFilter
           label="Label"
           value={filters.label ?? ''}
@@ -133,20 +125,16 @@ export function RunFilterForm({ filters, onChange }: RunFilterFormProps) {
       </div>
       {isMoreOpen && (
         <div className="filterRow isMore">
-          <Field label="Trigger">
-            {(control) => (
-              <select
-                {...control}
-                value={filters.trigger ?? ''}
-                onChange={({ target }) => change({ trigger: target.value })}
-              >
-                <option value="">All</option>
-                {RUN_TRIGGERS.map((trigger) => (
-                  <option key={trigger}>{trigger}</option>
-                ))}
-              </select>
-            )}
-          </Field>
+          <SelectField
+            label="Trigger"
+            value={filters.trigger ?? ''}
+            onChange={({ target }) => change({ trigger: target.value })}
+          >
+            <option value="">All</option>
+            {RUN_TRIGGERS.map((trigger) => (
+              <option key={trigger}>{trigger}</option>
+            ))}
+          </SelectField>
           <TextFilter
             label="Worker"
             value={filters.worker ?? ''}

@@ -14,7 +14,7 @@ import {
 import { readReason, ReasonField } from '../../actions/ReasonField.tsx'
 import { ApiError, asApiError } from '../../api/apiError.ts'
 import { payloadQuery, previewQuery } from '../../api/queries.ts'
-import { Field } from '../../parts/Field.tsx'
+import { InputField, SelectField } from '../../parts/Field.tsx'
 import { InstantField } from '../../parts/InstantField.tsx'
 import { Panel } from '../../parts/Panel.tsx'
 import { Problem } from '../../parts/Problem.tsx'
@@ -121,55 +121,40 @@ export function ScheduleForm({ name, schedule }: ScheduleFormProps) {
     <div className="columns">
       <form className="panel dialogForm" aria-label="Schedule" onSubmit={submit}>
         {schedule === undefined && (
-          <Field label="Key" {...hint('key', 'What it is for, such as the id of a customer.')}>
-            {(control) => (
-              <input
-                {...control}
-                value={typed.key}
-                required
-                maxLength={200}
-                autoComplete="off"
-                spellCheck={false}
-                onChange={({ target }) => change({ key: target.value })}
-              />
-            )}
-          </Field>
+          <InputField
+            label="Key"
+            {...hint('key', 'What it is for, such as the id of a customer.')}
+            value={typed.key}
+            required
+            maxLength={200}
+            spellCheck={false}
+            onChange={({ target }) => change({ key: target.value })}
+          />
         )}
-        <Field
+        <InputField
           label="When, as a cron expression"
           {...hint('cron', preview.data?.words ?? 'Minute, hour, day, month, weekday: 0 9 * * 1')}
-        >
-          {(control) => (
-            <input
-              {...control}
-              value={typed.cron}
-              required
-              className="code"
-              autoComplete="off"
-              spellCheck={false}
-              onChange={({ target }) => {
-                setProblems({})
-                change({ cron: target.value })
-              }}
-            />
-          )}
-        </Field>
-        <Field label="Time zone" {...hint('timeZone', 'Such as Europe/Lisbon.')}>
-          {(control) => (
-            <input
-              {...control}
-              value={typed.timeZone}
-              required
-              list={zones}
-              autoComplete="off"
-              spellCheck={false}
-              onChange={({ target }) => {
-                setProblems({})
-                change({ timeZone: target.value })
-              }}
-            />
-          )}
-        </Field>
+          value={typed.cron}
+          required
+          className="code"
+          spellCheck={false}
+          onChange={({ target }) => {
+            setProblems({})
+            change({ cron: target.value })
+          }}
+        />
+        <InputField
+          label="Time zone"
+          {...hint('timeZone', 'Such as Europe/Lisbon.')}
+          value={typed.timeZone}
+          required
+          list={zones}
+          spellCheck={false}
+          onChange={({ target }) => {
+            setProblems({})
+            change({ timeZone: target.value })
+          }}
+        />
         <datalist id={zones}>
           {Intl.supportedValuesOf('timeZone').map((zone) => (
             <option key={zone}>{zone}</option>
@@ -209,16 +194,12 @@ export function ScheduleForm({ name, schedule }: ScheduleFormProps) {
               words={MISSED}
               onChange={(missed) => change({ missed })}
             />
-            <Field label="How far back they are made up for" {...hint('catchUpMs')}>
-              {(control) => (
-                <input
-                  {...control}
-                  value={typed.catchUp}
-                  autoComplete="off"
-                  onChange={({ target }) => change({ catchUp: target.value })}
-                />
-              )}
-            </Field>
+            <InputField
+              label="How far back they are made up for"
+              {...hint('catchUpMs')}
+              value={typed.catchUp}
+              onChange={({ target }) => change({ catchUp: target.value })}
+            />
             <Choice
               label="If one still runs"
               {...hint('overlap')}
@@ -227,19 +208,12 @@ export function ScheduleForm({ name, schedule }: ScheduleFormProps) {
               words={OVERLAP}
               onChange={(overlap) => change({ overlap })}
             />
-            <Field
+            <InputField
               label="Spread"
               {...hint('jitterMs', 'Starts up to so much later, so that not all begin at once.')}
-            >
-              {(control) => (
-                <input
-                  {...control}
-                  value={typed.jitter}
-                  autoComplete="off"
-                  onChange={({ target }) => change({ jitter: target.value })}
-                />
-              )}
-            </Field>
+              value={typed.jitter}
+              onChange={({ target }) => change({ jitter: target.value })}
+            />
           </div>
         </details>
         <ReasonField />
@@ -282,23 +256,21 @@ interface ChoiceProps<Value extends string> {
 function Choice<Value extends string>(props: ChoiceProps<Value>) {
   const { label, hint, isWrong, value, choices, words, onChange } = props
   return (
-    <Field label={label} hint={hint} isWrong={isWrong}>
-      {(control) => (
-        <select
-          {...control}
-          value={value}
-          onChange={({ target }) =>
-            onChange(choices.find((choice) => choice === target.value) ?? value)
-          }
-        >
-          {choices.map((choice) => (
-            <option key={choice} value={choice}>
-              {words[choice]}
-            </option>
-          ))}
-        </select>
-      )}
-    </Field>
+    <SelectField
+      label={label}
+      hint={hint}
+      isWrong={isWrong}
+      value={value}
+      onChange={({ target }) =>
+        onChange(choices.find((choice) => choice === target.value) ?? value)
+      }
+    >
+      {choices.map((choice) => (
+        <option key={choice} value={choice}>
+          {words[choice]}
+        </option>
+      ))}
+    </SelectField>
   )
 }
 

@@ -7,7 +7,7 @@ import { SCHEDULE_STATES, schedulesQuery, type ScheduleSearch } from '../../api/
 import { Count } from '../../parts/Count.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
-import { Field } from '../../parts/Field.tsx'
+import { SelectField } from '../../parts/Field.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { Pager } from '../../parts/Pager.tsx'
 import { QueryView } from '../../parts/QueryView.tsx'
@@ -124,25 +124,21 @@ function Filters({ search }: { search: ScheduleSearch }) {
           placeholder="customer-"
           onChange={(text) => change({ search: text === '' ? undefined : text })}
         />
-        <Field label="State">
-          {(control) => (
-            <select
-              {...control}
-              value={search.state ?? ''}
-              data-filter
-              onChange={({ target }) =>
-                change({ state: SCHEDULE_STATES.find((state) => state === target.value) })
-              }
-            >
-              <option value="">All</option>
-              {SCHEDULE_STATES.map((state) => (
-                <option key={state} value={state}>
-                  {STATE_WORDS[state]}
-                </option>
-              ))}
-            </select>
-          )}
-        </Field>
+        <SelectField
+          label="State"
+          value={search.state ?? ''}
+          data-filter
+          onChange={({ target }) =>
+            change({ state: SCHEDULE_STATES.find((state) => state === target.value) })
+          }
+        >
+          <option value="">All</option>
+          {SCHEDULE_STATES.map((state) => (
+            <option key={state} value={state}>
+              {STATE_WORDS[state]}
+            </option>
+          ))}
+        </SelectField>
       </div>
     </form>
   )
