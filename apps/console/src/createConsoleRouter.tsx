@@ -65,7 +65,7 @@ function createRoutes() {
     path: '/jobs/$name/schedules',
     validateSearch: (search: Record<string, unknown>): ScheduleSearch => {
       const state = SCHEDULE_STATES.find((one) => one === search['state'])
-      return { search: readText(search['search']), state, cursor: readText(search['cursor']) }
+      return { ...readTexts(search, ['search', 'state', 'cursor']), state }
     },
     component: lazyRouteComponent(
       () => import('./screens/schedule/SchedulesScreen.tsx'),
@@ -83,9 +83,7 @@ function createRoutes() {
   const schedule = createRoute({
     getParentRoute: () => root,
     path: '/jobs/$name/schedules/$key',
-    validateSearch: (search: Record<string, unknown>): { cursor?: string | undefined } => ({
-      cursor: readText(search['cursor']),
-    }),
+    validateSearch: (search: Record<string, unknown>) => readTexts(search, ['cursor']),
     component: lazyRouteComponent(
       () => import('./screens/schedule/ScheduleScreen.tsx'),
       'ScheduleScreen',
@@ -113,43 +111,12 @@ function createRoutes() {
   const queue = createRoute({
     getParentRoute: () => root,
     path: '/queue',
-    validateSearch: (
-      search: Record<string, unknown>,
-    ): {
-      name?: string | undefined
-      errorCode?: string | undefined
-      letterLabel?: string | undefined
-      letterField?: string | undefined
-      letterValue?: string | undefined
-      letterKey?: string | undefined
-      cursor?: string | undefined
-      /** For the waiting work: its job, its label, its key, a field that its job shows with its value, its order, and where the page begins. */
-      work?: string | undefined
-      label?: string | undefined
-      field?: string | undefined
-      value?: string | undefined
-      key?: string | undefined
-      order?: 'last' | undefined
-      workCursor?: string | undefined
-    } => {
+    validateSearch: (search: Record<string, unknown>): QueueSearch => {
       const { name, errorCode, cursor } = parseRunSearch(search)
       const { name: work } = parseRunSearch({ name: search['work'] })
-      return {
-        name,
-        errorCode,
-        letterLabel: readText(search['letterLabel']),
-        letterField: readText(search['letterField']),
-        letterValue: readText(search['letterValue']),
-        letterKey: readText(search['letterKey']),
-        cursor,
-        work,
-        label: readText(search['label']),
-        field: readText(search['field']),
-        value: readText(search['value']),
-        key: readText(search['key']),
-        order: search['order'] === 'last' ? 'last' : undefined,
-        workCursor: readText(search['workCursor']),
-      }
+      const order = search['order'] === 'last' ? 'last' : undefined
+      // Those that are read in their own way keep their places.
+      return { ...readTexts(search, QUEUE_SEARCH), name, errorCode, cursor, work, order }
     },
     component: lazyRouteComponent(() => import('./screens/queue/QueueScreen.tsx'), 'QueueScreen'),
   })
@@ -200,6 +167,24 @@ function createRoutes() {
     ...[schedules, newSchedule, schedule, changedSchedule],
     ...[work, limits, keys],
   ])
+}
+
+/** The dead letters of the queue's page, then its waiting work: which job, which of its work, in which order, from where on. */
+const QUEUE_SEARCH = [
+  ...(['name', 'errorCode', 'letterLabel', 'letterField', 'letterValue', 'letterKey'] as const),
+  ...(['cursor', 'work', 'label', 'field', 'value', 'key', 'order', 'workCursor'] as const),
+] as const
+type QueueSearch = Texts<Exclude<(typeof QUEUE_SEARCH)[number], 'order'>> & {
+  order?: 'last' | undefined
+}
+
+type Texts<Name extends string> = { [Each in Name]?: string | undefined }
+
+function readTexts<const Name extends string>(
+  search: Record<string, unknown>,
+  names: readonly Name[],
+): Texts<Name> {
+  return Object.fromEntries(names.map((name) => [name, readText(search[name])])) as Texts<Name>
 }
 
 declare module '@tanstack/react-router' {
