@@ -17,6 +17,7 @@ import { print } from '../command/print.ts'
 import { withClient, type ProductSource } from '../command/product.ts'
 import { ForeseenError, UsageError, type Command, type Terminal } from '../command/runCommand.ts'
 import { refuseUnknownJob } from '../command/unknownJob.ts'
+import { told } from '../command/told.ts'
 
 const limitsUsage = (call: string) => `Usage: ${call} list [--json]
        ${call} set <job or limit> [--global N|none] [--unpark] --reason TEXT [--json]
@@ -75,6 +76,11 @@ const OF_KEYS = {
 
 type LimitValues = ReturnType<typeof parseAction<typeof OF_LIMITS, string>>['values']
 type KeyValues = ReturnType<typeof parseAction<typeof OF_KEYS, string>>['values']
+interface Call<Values> {
+  values: Values
+  terminal: Terminal
+  source: ProductSource
+}
 
 export function createLimitsCommand(source: ProductSource): Command {
   return {
@@ -86,9 +92,10 @@ export function createLimitsCommand(source: ProductSource): Command {
       })
       const [name] = words
       refuseMore(words, action === 'list' ? 0 : 1)
-      if (action === 'list') return await listLimits(values, terminal, source)
+      const call = { values, terminal, source }
+      if (action === 'list') return await listLimits(call)
       if (name === undefined) throw new UsageError('Which limit? Give the name of a job or a limit')
-      return await setLimit(name, values, terminal, source)
+      return await setLimit(name, call)
     },
   }
 }
@@ -104,9 +111,10 @@ export function createKeysCommand(source: ProductSource): Command {
       const [name, key] = words
       refuseMore(words, action === 'list' ? 1 : 2)
       if (name === undefined) throw new UsageError('Which job? Give its name')
-      if (action === 'list') return await listKeys(name, values, terminal, source)
+      const call = { values, terminal, source }
+      if (action === 'list') return await listKeys(name, call)
       if (key === undefined || key === '') throw new UsageError('Which key? Give it after the job')
-      return await setKey(name, key, values, terminal, source)
+      return await setKey(name, key, call)
     },
   }
 }
@@ -115,7 +123,7 @@ function refuseMore(words: readonly string[], most: number): void {
   if (words.length > most) throw new UsageError(`"${words.slice(most).join(' ')}" is too much`)
 }
 
-async function listLimits(values: LimitValues, terminal: Terminal, source: ProductSource) {
+async function listLimits({ values, terminal, source }: Call<LimitValues>) {
   const product = await source.open(terminal)
   const limits = await withClient(product, (client) => client.limits.list())
   if (values.json) return print(terminal, { limits })
@@ -132,7 +140,6 @@ function describeLimit(limit: ListedLimit): { cells: string[] }[] {
   const { jobs, global, setGlobal, setBy, setReason, setAt, perKey, order, running, runs } = limit
   const { rateLimit, ratePerMs, rateBy, parkedUntil, parkReason } = limit
   const most = setGlobal ?? global
-  const because = (reason: string | null) => (reason === null ? '' : `: ${reason}`)
   const rows: [what: string, value: string | number | null | false][] = [
     ['shared by', jobs && jobs.join(', ')],
     ['at once', most === null ? `${running} run, without a limit` : `${running} of ${most}`],
@@ -162,12 +169,9 @@ function describeLimit(limit: ListedLimit): { cells: string[] }[] {
   )
 }
 
-async function setLimit(
-  name: string,
-  values: LimitValues,
-  terminal: Terminal,
-  source: ProductSource,
-) {
+const because = (reason: string | null) => (reason === null ? '' : `: ${reason}`)
+
+async function setLimit(name: string, { values, terminal, source }: Call<LimitValues>) {
   const { global: text, unpark = false } = values
   if (text === undefined && !unpark)
     throw new UsageError('Say what to set: --global, how many or none, or --unpark')
@@ -184,19 +188,14 @@ async function setLimit(
   if (outcome === 'notFound') throw new ForeseenError(`No worker has registered a limit ${name}`)
   if (values.json) return print(terminal, { name, outcome })
   const { global } = settings
-  const now = [
-    ...(global === undefined ? [] : [global === null ? 'as the code says' : `${global} at once`]),
-    ...(unpark ? ['not parked'] : []),
-  ]
+  const now = told(
+    global !== undefined && (global === null ? 'as the code says' : `${global} at once`),
+    unpark && 'not parked',
+  )
   return print(terminal, [`${name}: ${outcome === 'set' ? '' : 'already '}${now.join(', ')}.`])
 }
 
-async function listKeys(
-  name: string,
-  values: KeyValues,
-  terminal: Terminal,
-  source: ProductSource,
-) {
+async function listKeys(name: string, { values, terminal, source }: Call<KeyValues>) {
   const limit = parseWholeNumber('--limit', values.limit, { min: 1, max: 200, otherwise: 20 })
   const order = KEY_SORTS.find((one) => one === values.order)
   if (values.order !== undefined && order === undefined)
@@ -236,19 +235,16 @@ function shareOf(started: number, { startedLastHour, areStartsCut }: KeyPage): s
 function describeKey(of: ListedKey, page: KeyPage): string[] {
   const { key, waiting, running, startedLastHour, deadLetters, oldestAt, perKey, weight, paused } =
     of
-  const notes = [
-    ...(page.startedLastHour === 0 ? [] : [shareOf(startedLastHour, page)]),
-    ...(oldestAt === null ? [] : [`oldest ${describeInstant(oldestAt)}`]),
-    ...(deadLetters === 0 ? [] : [`${deadLetters} dead letters`]),
-    ...(perKey === null ? [] : [`${perKey} at once`]),
-    ...(weight === 1 ? [] : [`weight ${weight}`]),
-    ...(paused === null
-      ? []
-      : [
-          `paused by ${paused.by}${paused.until === null ? '' : ` until ${describeInstant(paused.until)}`}${paused.reason === null ? '' : `: ${paused.reason}`}`,
-        ]),
-    ...(of.parkedUntil === null ? [] : [`parked until ${describeInstant(of.parkedUntil)}`]),
-  ]
+  const notes = told(
+    page.startedLastHour !== 0 && shareOf(startedLastHour, page),
+    oldestAt !== null && `oldest ${describeInstant(oldestAt)}`,
+    deadLetters !== 0 && `${deadLetters} dead letters`,
+    perKey !== null && `${perKey} at once`,
+    weight !== 1 && `weight ${weight}`,
+    paused !== null &&
+      `paused by ${paused.by}${paused.until === null ? '' : ` until ${describeInstant(paused.until)}`}${because(paused.reason)}`,
+    of.parkedUntil !== null && `parked until ${describeInstant(of.parkedUntil)}`,
+  )
   return [
     key === '' ? '(none)' : onOneLine(key),
     `${waiting} wait`,
@@ -259,13 +255,7 @@ function describeKey(of: ListedKey, page: KeyPage): string[] {
 
 const MOST = { min: 1, max: 1_000_000, otherwise: 1 }
 
-async function setKey(
-  name: string,
-  key: string,
-  values: KeyValues,
-  terminal: Terminal,
-  source: ProductSource,
-) {
+async function setKey(name: string, key: string, { values, terminal, source }: Call<KeyValues>) {
   const settings = readSettings(values)
   const by = readBy(values)
   const product = await source.open(terminal)

@@ -25,6 +25,7 @@ import { withClient, type ProductSource } from '../command/product.ts'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
 import { describePause } from '../list/formatJobs.ts'
 import { refuseUnknownJob } from '../command/unknownJob.ts'
+import { told } from '../command/told.ts'
 import { formatPosition, parsePosition, UUID } from '../runs/pages.ts'
 
 const usage = (
@@ -79,6 +80,11 @@ const OPTIONS_OF = {
 } as const
 
 type Values = ReturnType<typeof parseAction<typeof OPTIONS, string>>['values']
+interface Call {
+  values: Values
+  terminal: Terminal
+  source: ProductSource
+}
 
 export function createWorkCommand(source: ProductSource): Command {
   return {
@@ -88,20 +94,16 @@ export function createWorkCommand(source: ProductSource): Command {
       const [name, ...rest] = words
       if (rest.length > 0)
         throw new UsageError(`One job at a time; "${rest.join(' ')}" is too much`)
-      if (action === 'list') return await list(name, values, terminal, source)
-      if (action === 'explain') return await explain(name, values, terminal, source)
+      const call = { values, terminal, source }
+      if (action === 'list') return await list(name, call)
+      if (action === 'explain') return await explain(name, call)
       if (name === undefined) throw new UsageError('Which job? Give its name')
-      return await change(action, name, values, terminal, source)
+      return await change(action, name, call)
     },
   }
 }
 
-async function list(
-  name: string | undefined,
-  values: Values,
-  terminal: Terminal,
-  source: ProductSource,
-): Promise<number> {
+async function list(name: string | undefined, { values, terminal, source }: Call) {
   const { label, key } = values
   const limit = parseWholeNumber('--limit', values.limit, { min: 1, max: 1_000, otherwise: 20 })
   const after = parsePosition(values.after)
@@ -115,9 +117,7 @@ async function list(
   const position = next && formatPosition(next)
   const names = new Set(work.map((one) => one.name))
   const paused = [...pauses.values()].filter((queue) => names.has(queue.name))
-  if (values.json) {
-    return print(terminal, { work, total, next: position, pausedQueues: paused })
-  }
+  if (values.json) return print(terminal, { work, total, next: position, pausedQueues: paused })
   // A job that left the catalogue may still have work.
   if (work.length === 0 && name !== undefined) refuseUnknownJob(name, product)
   const layout = standardLayout(terminal.stdout)
@@ -134,20 +134,12 @@ async function list(
   return print(terminal, lines)
 }
 
-async function explain(
-  workId: string | undefined,
-  values: Values,
-  terminal: Terminal,
-  source: ProductSource,
-): Promise<number> {
+async function explain(workId: string | undefined, { values, terminal, source }: Call) {
   if (workId === undefined || !UUID.test(workId))
     throw new UsageError('Which piece of work? Give its id')
   const product = await source.open(terminal)
   const found = await withClient(product, (client) => client.explain(workId))
-  if (values.json) {
-    terminal.stdout.write(`${JSON.stringify(found)}\n`)
-    return found === null ? 1 : 0
-  }
+  if (values.json) return print(terminal, found, found === null ? 1 : 0)
   if (found === null) {
     terminal.stderr.write(`Nothing tells of work ${workId}.\n`)
     return 1
@@ -170,13 +162,13 @@ async function explain(
 /** What keeps a piece of work, and below it the runs that have what it waits for. */
 function formatReason(reason: WaitReason, { width, paint }: Layout): string[] {
   const { text, since, until, runs } = reason
-  const said = [
+  const said = told(
     text,
     since && `since ${describeInstant(since)}`,
     until && `until ${describeInstant(until)}`,
-  ]
+  )
   return [
-    `  ${wrap(onOneLine(said.filter(Boolean).join(', ')), width - 2, 2)}`,
+    `  ${wrap(onOneLine(said.join(', ')), width - 2, 2)}`,
     ...runs.map(({ runId, workerId, startedAt }) =>
       paint('dim', `    run ${runId} since ${describeInstant(startedAt)} in ${workerId}`),
     ),
@@ -192,16 +184,16 @@ function formatWork(
   return work.flatMap((one) => {
     const { workId, name, label, key, startAfter, isDue, attempts, priority, expiresAt } = one
     const head = `${startAfter.slice(0, 19).replace('T', ' ')}  ${!isDue ? 'not yet' : pauses.has(name) ? 'paused ' : 'due    '}  ${name}`
-    const notes = [
-      ...(attempts > 0 ? [`${attempts} tried`] : []),
-      ...(key === null || key === '' ? [] : [`key ${onOneLine(key)}`]),
-      ...(priority === 0 ? [] : [`priority ${priority}`]),
-      ...(one.hasUniqueKey ? ['unique key'] : []),
-      ...(expiresAt === null ? [] : [`expires ${expiresAt.slice(0, 19).replace('T', ' ')}`]),
-    ]
+    const notes = told(
+      attempts > 0 && `${attempts} tried`,
+      key !== null && key !== '' && `key ${onOneLine(key)}`,
+      priority !== 0 && `priority ${priority}`,
+      one.hasUniqueKey && 'unique key',
+      expiresAt !== null && `expires ${expiresAt.slice(0, 19).replace('T', ' ')}`,
+    )
     return [
       isDue ? head : paint('dim', head),
-      paint('dim', `  ${[workId, notes.join(', ')].filter(Boolean).join('  ')}`),
+      paint('dim', `  ${told(workId, notes.join(', ')).join('  ')}`),
       ...(label === null ? [] : [`  ${wrap(onOneLine(label), width - 2, 2)}`]),
     ]
   })
@@ -210,10 +202,8 @@ function formatWork(
 async function change(
   action: Exclude<keyof typeof OPTIONS_OF, 'list' | 'explain'>,
   name: string,
-  values: Values,
-  terminal: Terminal,
-  source: ProductSource,
-): Promise<number> {
+  { values, terminal, source }: Call,
+) {
   const which = readWhich(name, values)
   const reason = requireReason(values.reason)
   const startAfter = action === 'postpone' ? readStart(values) : new Date(0)
@@ -234,9 +224,7 @@ async function change(
           return action satisfies never
       }
     })
-    if (values.json) {
-      return print(terminal, { name, done, left })
-    }
+    if (values.json) return print(terminal, { name, done, left })
     if (done === 0 && left === 0) refuseUnknownJob(name, product)
     const rest =
       left === 0 ? '' : `; ${left} left, because somebody else was changing them: run this again`
@@ -254,10 +242,7 @@ async function change(
   const act = await withClient(product, (client) => carryOut(client, request, terminal))
   const { done, left, passed, matched, stoppedBy } = act
   const code = stoppedBy === null ? 0 : 1
-  if (values.json) {
-    terminal.stdout.write(`${JSON.stringify({ name, done, left, passed })}\n`)
-    return code
-  }
+  if (values.json) return print(terminal, { name, done, left, passed }, code)
   if (matched === 0) refuseUnknownJob(name, product)
   const notes = [
     ...Object.entries(passed).map(
@@ -266,8 +251,7 @@ async function change(
     ...(left === 0 ? [] : [`${left} left, since ${stoppedBy ?? 'somebody'} stopped it`]),
     ...(act.isCut ? [`more than ${matched} matched: run this again`] : []),
   ]
-  terminal.stdout.write(`${[`${done} of ${name} ${did[action]}`, ...notes].join('; ')}.\n`)
-  return code
+  return print(terminal, [`${[`${done} of ${name} ${did[action]}`, ...notes].join('; ')}.`], code)
 }
 
 const PASSED = {
@@ -289,12 +273,12 @@ async function carryOut(
   { stderr }: Terminal,
 ): Promise<BulkAct> {
   let act = await client.startBulk(request)
-  let told = ''
+  let said = ''
   while (act.endedAt === null) {
     const { matched, left, problem } = act
     const now = `${matched - left} of ${matched}${problem === null ? '' : `, tried again: ${problem}`}`
-    if (now !== told) stderr.write(`${now}\n`)
-    told = now
+    if (now !== said) stderr.write(`${now}\n`)
+    said = now
     await pause(LOOK_MS)
     act = (await getBulk(client.reader, act.id)) ?? act
   }

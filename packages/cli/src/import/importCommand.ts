@@ -4,6 +4,7 @@ import type { ProductSource } from '../command/product.ts'
 import { parseCommandLine } from '../command/parseOptions.ts'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
 import { unknownJob } from '../command/unknownJob.ts'
+import { told } from '../command/told.ts'
 
 const usage = (
   call: string,
@@ -90,12 +91,10 @@ interface View {
 function describe(result: PgBossImport, view: View): string {
   const { taken, left, workers, schedules, subscriptions } = result
   const lines = taken.map(({ queue, job, work, delayed, withoutKey, deadLetters }) => {
-    const parts = [
-      ...(delayed > 0 ? [`${count(delayed)} for later`] : []),
-      ...(withoutKey > 0
-        ? [`${count(withoutKey)} without their unique key, which older work has`]
-        : []),
-    ]
+    const parts = told(
+      delayed > 0 && `${count(delayed)} for later`,
+      withoutKey > 0 && `${count(withoutKey)} without their unique key, which older work has`,
+    )
     const more = parts.length > 0 ? ` (${parts.join(', ')})` : ''
     const letters = deadLetters > 0 ? `, dead letters: ${count(deadLetters)}` : ''
     return `${queue === job ? job : `${queue} as ${job}`}: ${count(work)}${more}${letters}`

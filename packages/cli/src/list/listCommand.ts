@@ -5,6 +5,7 @@ import { parseOptions, parseWholeNumber } from '../command/parseOptions.ts'
 import { print } from '../command/print.ts'
 import { look, type ProductSource } from '../command/product.ts'
 import type { Command, Terminal } from '../command/runCommand.ts'
+import { told } from '../command/told.ts'
 import { describeJobs } from './describeJobs.ts'
 import { formatJobs } from './formatJobs.ts'
 
@@ -39,12 +40,10 @@ async function list(args: string[], terminal: Terminal, source: ProductSource): 
     return print(terminal, { jobs: listed, isEnabled, database })
   }
   const layout = standardLayout(terminal.stdout)
-  const notes = [
-    ...(isEnabled ? [] : ['JOBS_ENABLED=false: no worker schedules or executes any of them.']),
-    ...(reason === null
-      ? []
-      : [`Whether a schedule or a queue is paused is not known: ${reason}.`]),
-  ]
+  const notes = told(
+    !isEnabled && 'JOBS_ENABLED=false: no worker schedules or executes any of them.',
+    reason !== null && `Whether a schedule or a queue is paused is not known: ${reason}.`,
+  )
   return print(terminal, [
     formatJobs(listed, layout),
     ...notes.map((note) => `\n${layout.paint('yellow', wrap(note, layout.width))}`),

@@ -6,6 +6,7 @@ import { parseDate } from '../command/parseInstant.ts'
 import { parseOptions, parseWholeNumber } from '../command/parseOptions.ts'
 import type { ProductSource } from '../command/product.ts'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
+import { told } from '../command/told.ts'
 import { LIST_OPTIONS, showList, UUID } from './pages.ts'
 import { describeStillDue, showRun } from './showRun.ts'
 
@@ -140,13 +141,13 @@ function formatRuns(runs: readonly ListedJobRun[], { width, paint }: Layout): st
   return runs.flatMap((run) => {
     const { startedAt, outcome, name, id, trigger, attempt, dryRun, version } = run
     const left = describeStillDue(run)
-    const notes = [
+    const notes = told(
       trigger,
-      ...(attempt > 1 ? [`attempt ${attempt}`] : []),
-      ...(dryRun ? ['dry run'] : []),
-      ...(left === null ? [] : [left]),
-      ...(version === null ? [] : [`version ${onOneLine(version)}`]),
-    ]
+      attempt > 1 && `attempt ${attempt}`,
+      dryRun && 'dry run',
+      left,
+      version !== null && `version ${onOneLine(version)}`,
+    )
     const head = [
       startedAt.slice(0, 19).replace('T', ' '),
       outcome.padEnd(outcomeWidth),
@@ -173,6 +174,6 @@ function describeError({ details }: ListedJobRun): string | null {
   const { error } = details
   if (typeof error !== 'object' || error === null || Array.isArray(error)) return null
   const { code, message, meaning } = error
-  const told = [code, message].filter((part) => typeof part === 'string').join(': ')
-  return told === '' ? null : onOneLine(typeof meaning === 'string' ? `${told} (${meaning})` : told)
+  const text = [code, message].filter((part) => typeof part === 'string').join(': ')
+  return text === '' ? null : onOneLine(typeof meaning === 'string' ? `${text} (${meaning})` : text)
 }

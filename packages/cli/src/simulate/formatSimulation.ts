@@ -1,5 +1,6 @@
 import { describeDuration } from '../command/describeDuration.ts'
 import { layOutRows, wrap, type Layout, type Style } from '../command/layout.ts'
+import { told } from '../command/told.ts'
 import type { Meeting } from './findMeetings.ts'
 import type { ListedTick, SimulatedJob, SimulationResult } from './simulate.ts'
 
@@ -88,18 +89,12 @@ function formatTicks(
     style:
       tick.mark !== null && tick.outcome === 'enqueued' ? ('cyan' as const) : STYLES[tick.outcome],
   }))
-  const notes = [
-    leftOut === 0
-      ? []
-      : [
-          `${leftOut.toLocaleString('en')} ${leftOut === 1 ? 'tick' : 'ticks'} left out: --limit shows more`,
-        ],
-    cutAt === null
-      ? []
-      : [
-          `The range has too many ticks: it was gone through up to ${toUtc(cutAt)} UTC. Take a shorter one, or one job`,
-        ],
-  ].flat()
+  const notes = told(
+    leftOut > 0 &&
+      `${leftOut.toLocaleString('en')} ${leftOut === 1 ? 'tick' : 'ticks'} left out: --limit shows more`,
+    cutAt !== null &&
+      `The range has too many ticks: it was gone through up to ${toUtc(cutAt)} UTC. Take a shorter one, or one job`,
+  )
   return [
     ...(rows.length === 0
       ? []
@@ -146,16 +141,12 @@ function foldTicks(ticks: readonly ListedTick[]): FoldedTicks[] {
 
 function describeTick(tick: ListedTick): string {
   const { outcome, reason, count, through, startsAt, scheduledFor, mark } = tick
-  const notes = [
-    count > 1 && through !== null ? [`${count} ticks up to ${toShort(through, scheduledFor)}`] : [],
-    reason === null
-      ? []
-      : [reason.replace(/[\d-]+T[\d:.]+Z/, (at) => toShort(new Date(at), scheduledFor))],
-    startsAt !== null && startsAt > scheduledFor
-      ? [`starts ${toShort(startsAt, scheduledFor)}`]
-      : [],
-    mark === null ? [] : [MARKS[mark]],
-  ].flat()
+  const notes = told(
+    count > 1 && through !== null && `${count} ticks up to ${toShort(through, scheduledFor)}`,
+    reason?.replace(/[\d-]+T[\d:.]+Z/, (at) => toShort(new Date(at), scheduledFor)),
+    startsAt !== null && startsAt > scheduledFor && `starts ${toShort(startsAt, scheduledFor)}`,
+    mark && MARKS[mark],
+  )
   const what = outcome === 'enqueued' ? 'run' : outcome
   return notes.length === 0 ? what : `${what}: ${notes.join('; ')}`
 }

@@ -6,6 +6,7 @@ import { print } from '../command/print.ts'
 import { look, type ProductSource } from '../command/product.ts'
 import { unknownJob } from '../command/unknownJob.ts'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
+import { told } from '../command/told.ts'
 import { formatSimulation } from './formatSimulation.ts'
 import { readDurations } from './readDurations.ts'
 import { simulate } from './simulate.ts'
@@ -78,13 +79,12 @@ async function simulateTicks(
     return print(terminal, { ...result, timeZone, database })
   }
   const layout = standardLayout(terminal.stdout)
-  const notes = [
-    ...(result.jobs.some(({ measuredRuns }) => measuredRuns === null)
-      ? ['Where too few runs were measured, each is taken to last as long as its time-out allows.']
-      : []),
-    ...(reason === null ? [] : [`How long runs take was not looked up: ${reason}.`]),
+  const notes = told(
+    result.jobs.some(({ measuredRuns }) => measuredRuns === null) &&
+      'Where too few runs were measured, each is taken to last as long as its time-out allows.',
+    reason !== null && `How long runs take was not looked up: ${reason}.`,
     `Dates without an offset are read in ${timeZone}${values['time-zone'] === undefined ? '; --time-zone names another' : ''}.`,
-  ]
+  )
   return print(terminal, [
     formatSimulation(result, layout, limit),
     '',
