@@ -1,11 +1,11 @@
 // `pnpm test:hosts`: publishes all packages to a registry on loopback and takes them into products outside this
 // repository.
 import { randomBytes } from 'node:crypto'
-import { chmod, mkdir, mkdtemp, realpath, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { tmpdir } from 'node:os'
 import { parseArgs } from 'node:util'
-import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
+import { makeServerFolder, NOT_DURABLE, openThrowawayPostgres } from '@roundsman/testing'
 import { lookInBrowser } from './lookAtConsole.ts'
 import { PRODUCTS, type Product } from './products.ts'
 import { publishPackages, type OlderVersion } from './publishPackages.ts'
@@ -47,9 +47,7 @@ async function main(): Promise<number> {
   setTimeout(() => stop.abort(late), TIMEOUT_MS).unref()
   const { signal } = stop
   const startedAt = performance.now()
-  const folder = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-hosts-')))
-  // As root, PostgreSQL runs under another account, which has to get in.
-  await chmod(folder, 0o755)
+  const folder = await makeServerFolder('roundsman-hosts-', tmpdir())
   try {
     const failures = await takeInAll(products, folder, signal)
     for (const failure of failures) process.stderr.write(`\n${failure}\n`)
@@ -92,7 +90,9 @@ async function takeInAll(
     const publishing = { cwd: folder, env: { ...env, ...registry.env }, signal }
     const { older } = await publishPackages(folder, publishing)
     say('Published')
-    return await withPostgres(folder, signal, async (adminUrl) => {
+    const dataDir = join(folder, 'postgres')
+    const postgres = await openThrowawayPostgres({ dataDir, settings: NOT_DURABLE, signal })
+    try {
       const failures: string[] = []
       const taken = new Map<string, Taken>()
       const waiting: { product: Product; older?: OlderVersion }[] = products.flatMap((product) =>
@@ -100,7 +100,8 @@ async function takeInAll(
       )
       // All before the first product: a role belongs to the whole server, and would show in another's catalogue.
       const urls = new Map<string, string>()
-      for (const one of waiting) urls.set(nameOf(one), await createDatabase(adminUrl, nameOf(one)))
+      for (const one of waiting)
+        urls.set(nameOf(one), await createDatabase(postgres.url, nameOf(one)))
       const takeInNext = async (): Promise<void> => {
         const taking = waiting.shift()
         if (taking === undefined) return
@@ -127,7 +128,9 @@ async function takeInAll(
         say(`${name.padEnd(14)} ${commands} commands, ${lines} lines by hand, no error, ${took}`)
       }
       return failures
-    })
+    } finally {
+      await postgres.release()
+    }
   } finally {
     await registry.close()
   }
@@ -136,30 +139,6 @@ async function takeInAll(
 /** The name for the table, which its database and role have as well. */
 function nameOf({ product, older }: { product: Product; older?: OlderVersion }): string {
   return older ? `${product.name}_older` : product.name
-}
-
-/** Starts a PostgreSQL for the products, for as long as the work takes. It need not survive a crash. */
-async function withPostgres<Result>(
-  folder: string,
-  signal: AbortSignal,
-  work: (adminUrl: string) => Promise<Result>,
-): Promise<Result> {
-  const dataDir = join(folder, 'postgres')
-  await mkdir(dataDir)
-  const postgres = await acquireEmbeddedPostgres({
-    dataDir,
-    settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' },
-    signal,
-  })
-  try {
-    return await work(postgres.url)
-  } finally {
-    await postgres.release()
-    // Where PostgreSQL could not enter this folder, its files are elsewhere and this is a link to them.
-    if (dirname(postgres.directory) !== dataDir) {
-      await rm(dirname(postgres.directory), { recursive: true, force: true })
-    }
-  }
 }
 
 /** Creates a database that belongs to a role without superuser rights, as on a managed server. */

@@ -1,6 +1,5 @@
-import { chmod, mkdir, mkdtemp, realpath, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
+import { join } from 'node:path'
+import { makeServerFolder, NOT_DURABLE, openThrowawayPostgres } from '@roundsman/testing'
 import { WORKSPACE_ROOT } from './startProcess.ts'
 
 export interface OwnPostgres {
@@ -20,27 +19,15 @@ export async function withOwnPostgres<Result>(
   work: (postgres: OwnPostgres) => Promise<Result>,
 ): Promise<Result> {
   const { name, settings, signal } = options
-  const parent = join(WORKSPACE_ROOT, '.data')
-  await mkdir(parent, { recursive: true })
-  const dataDir = await realpath(await mkdtemp(join(parent, `${name}-`)))
-  // When started by root, PostgreSQL runs under another account, which has to get in.
-  await chmod(dataDir, 0o755)
+  const dataDir = await makeServerFolder(`${name}-`, join(WORKSPACE_ROOT, '.data'))
+  const postgres = await openThrowawayPostgres({
+    dataDir,
+    settings: { ...NOT_DURABLE, ...settings },
+    signal,
+  })
   try {
-    const postgres = await acquireEmbeddedPostgres({
-      dataDir,
-      settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', ...settings },
-      signal,
-    })
-    try {
-      return await work({ databaseUrl: postgres.url, dataDir })
-    } finally {
-      await postgres.release()
-      // When PostgreSQL can't enter the folder, its files are elsewhere and this is a link to them.
-      if (dirname(postgres.directory) !== dataDir) {
-        await rm(dirname(postgres.directory), { recursive: true, force: true })
-      }
-    }
+    return await work({ databaseUrl: postgres.url, dataDir })
   } finally {
-    await rm(dataDir, { recursive: true, force: true })
+    await postgres.release()
   }
 }

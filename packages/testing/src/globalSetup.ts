@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto'
-import { readFile, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { migrate } from '@roundsman/db'
 import { migrate as migrateEngine } from '@roundsman/engine/migrate'
-import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
 import { pino } from 'pino'
 import type { TestProject } from 'vitest/node'
 import { createDatabase, dropDatabase, withAdmin, type CopyStrategy } from './adminConnection.ts'
 import { makeServerFolder } from './makeServerFolder.ts'
+import { NOT_DURABLE, openThrowawayPostgres } from './openThrowawayPostgres.ts'
 
 export interface TestServer {
   /** A database from which others can be created and dropped. */
@@ -66,13 +66,10 @@ export default async function globalSetup(project: TestProject): Promise<() => P
 }
 
 async function startThrowawayServer() {
-  const dataDir = await makeServerFolder('roundsman-test-')
-  const postgres = await acquireEmbeddedPostgres({
-    dataDir,
+  const postgres = await openThrowawayPostgres({
+    dataDir: await makeServerFolder('roundsman-test-'),
     settings: {
-      fsync: 'off',
-      synchronous_commit: 'off',
-      full_page_writes: 'off',
+      ...NOT_DURABLE,
       // The files are in memory: handing a read to another process would take longer than the read.
       io_method: 'sync',
       // Nobody is to wait for its locks, nor to find other plans because it came by: tests say "analyze" and "vacuum".
@@ -82,18 +79,10 @@ async function startThrowawayServer() {
       max_connections: '300',
     },
   })
-  const stop = async () => {
-    await postgres.release()
-    await rm(postgres.directory, { recursive: true, force: true })
-    if (dirname(postgres.directory) !== dataDir) {
-      await rm(dirname(postgres.directory), { recursive: true, force: true })
-    }
-    await rm(dataDir, { recursive: true, force: true })
-  }
   const [pid] = (await readFile(join(postgres.directory, 'data/postmaster.pid'), 'utf8')).split(
     '\n',
   )
-  return { url: postgres.url, postmasterPid: Number(pid), stop }
+  return { url: postgres.url, postmasterPid: Number(pid), stop: postgres.release }
 }
 
 async function makeTemplates(testServer: TestServer): Promise<void> {

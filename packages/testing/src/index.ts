@@ -33,6 +33,7 @@ export { localhostCertificate } from './localhostCertificate.ts'
 export { makeServerFolder } from './makeServerFolder.ts'
 export { readWorkState } from './readWorkState.ts'
 export { openForTests } from './openForTests.ts'
+export { NOT_DURABLE, openThrowawayPostgres } from './openThrowawayPostgres.ts'
 export { openMonitor, type Monitor } from './openMonitor.ts'
 export {
   openBrowser,

@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, realpath, statfs } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, realpath, statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -7,10 +7,11 @@ const MEMORY = '/dev/shm'
 /** More than a run of all tests takes: its WAL grows to 1 GB at most. A container may have next to none. */
 const NEEDED_BYTES = 2 * 2 ** 30
 
-/** A new folder for a PostgreSQL that nobody needs after the test. The caller removes it. */
-export async function makeServerFolder(prefix: string): Promise<string> {
-  const parent = (await hasRoomInMemory()) ? MEMORY : tmpdir()
-  const folder = await realpath(await mkdtemp(join(parent, prefix)))
+/** A new folder for a PostgreSQL that nobody needs for long, in memory unless a `parent` is named. The caller removes it. */
+export async function makeServerFolder(prefix: string, parent?: string): Promise<string> {
+  const within = parent ?? ((await hasRoomInMemory()) ? MEMORY : tmpdir())
+  await mkdir(within, { recursive: true })
+  const folder = await realpath(await mkdtemp(join(within, prefix)))
   // mkdtemp keeps others out, and when started by root PostgreSQL runs under another account.
   await chmod(folder, 0o755)
   return folder

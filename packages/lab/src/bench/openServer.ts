@@ -1,8 +1,8 @@
-import { chmod, mkdtemp, realpath, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { hashPassword, type Role } from '@roundsman/db'
-import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
+import { makeServerFolder, openThrowawayPostgres } from '@roundsman/testing'
 import pg from 'pg'
 import { migrateAll } from '../product.ts'
 import { startInstalledPostgres } from './startInstalledPostgres.ts'
@@ -27,14 +27,12 @@ const TEMPLATE = 'bench_template'
  * embedded one, or that of `programs`, a folder with initdb and postgres.
  */
 export async function openServer(programs: string | null): Promise<Server> {
-  const dataDir = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-bench-')))
+  const dataDir = await makeServerFolder('roundsman-bench-', tmpdir())
   const remove = () => rm(dataDir, { recursive: true, force: true, maxRetries: 5 })
   try {
-    // When started by root, PostgreSQL runs under another account.
-    await chmod(dataDir, 0o755)
     const postgres =
       programs === null
-        ? await acquireEmbeddedPostgres({ dataDir })
+        ? await openThrowawayPostgres({ dataDir })
         : await startInstalledPostgres(programs, dataDir)
     const urlOf = (name: string) => {
       const url = new URL(postgres.url)
@@ -67,10 +65,6 @@ export async function openServer(programs: string | null): Promise<Server> {
       query,
       async close() {
         await postgres.release()
-        if (programs === null && dirname(postgres.directory) !== dataDir) {
-          // Where PostgreSQL could not enter our folder, it has one of its own.
-          await rm(dirname(postgres.directory), { recursive: true, force: true, maxRetries: 5 })
-        }
         await remove()
       },
     }

@@ -1,6 +1,7 @@
-import { chmod, mkdtemp, realpath, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { makeServerFolder } from '@roundsman/testing'
 import { formatNumber, range, table } from '../markdown.ts'
 import { startProgram } from '../startProcess.ts'
 import { summarise } from '../statistics.ts'
@@ -70,9 +71,7 @@ function inSeconds(rounds: readonly number[]) {
 
 /** Runs `npx -y pnpm@12 start`, up to the box that says that API and worker are ready. */
 async function measureStartup(bench: Bench): Promise<StartupFigures> {
-  const folder = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-start-')))
-  // When started by root, PostgreSQL runs under another account.
-  await chmod(folder, 0o755)
+  const folder = await makeServerFolder('roundsman-start-', tmpdir())
   const remove = bench.onClose(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
   const dataDir = join(folder, 'data')
   bench.progress('the first start')

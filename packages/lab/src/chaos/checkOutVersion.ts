@@ -2,9 +2,9 @@ import { execFile } from 'node:child_process'
 import { mkdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { WORKSPACE_ROOT } from '../startProcess.ts'
 
 const run = promisify(execFile)
-const WORKSPACE_ROOT = join(import.meta.dirname, '../../../..')
 const ENTRY = 'packages/lab/src/chaos/workerProcess.ts'
 const TIMEOUT_MS = 300_000
 

@@ -1,16 +1,5 @@
 import { execFile } from 'node:child_process'
-import {
-  appendFile,
-  chmod,
-  chown,
-  mkdir,
-  mkdtemp,
-  readFile,
-  realpath,
-  rm,
-  statfs,
-  writeFile,
-} from 'node:fs/promises'
+import { appendFile, chmod, chown, mkdir, readFile, rm, statfs, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -23,7 +12,8 @@ import {
   type Cluster,
 } from '@roundsman/local-postgres/server'
 import { openPool, type Pool } from '../openPool.ts'
-import { createProxy, waitFor } from '@roundsman/testing'
+import { WORKSPACE_ROOT } from '../startProcess.ts'
+import { createProxy, makeServerFolder, waitFor } from '@roundsman/testing'
 
 /** A PostgreSQL with a synchronous standby, to be stopped at the worst moment. */
 export interface Server {
@@ -54,7 +44,6 @@ export interface Server {
 export type StopMode = 'fast' | 'immediate'
 
 const run = promisify(execFile)
-const WORKSPACE_ROOT = join(import.meta.dirname, '../../../..')
 const PATIENCE_MS = 60_000
 /** More than it ever needs. It takes only as much memory as is used. */
 const DISK_SIZE = '16g'
@@ -67,7 +56,7 @@ const SIGNALS = { fast: 'SIGINT', immediate: 'SIGQUIT' } as const
 const SETTINGS = { fsync: 'off', max_connections: '250', wal_keep_size: '512MB' }
 
 export async function openServer(): Promise<Server> {
-  const dataDir = await makeDataDir()
+  const dataDir = await makeServerFolder('chaos-', join(WORKSPACE_ROOT, '.data'))
   const isOwnDisk = await mountDisk(dataDir)
   let standby: Cluster | undefined
   // Every cluster that was ever made.
@@ -182,12 +171,6 @@ export async function openServer(): Promise<Server> {
     await remove(clusters, dataDir, isOwnDisk)
     throw error
   }
-}
-
-async function makeDataDir(): Promise<string> {
-  await mkdir(join(WORKSPACE_ROOT, '.data'), { recursive: true })
-  const dataDir = await realpath(await mkdtemp(join(WORKSPACE_ROOT, '.data', 'chaos-')))
-  return dataDir
 }
 
 /** Mounts a file system in memory, whose size can be changed while it is in use. */

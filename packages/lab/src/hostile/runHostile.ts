@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { waitFor } from '@roundsman/testing'
+import { makeServerFolder, waitFor } from '@roundsman/testing'
 import { openPool, type Queryable } from '../openPool.ts'
 import { checkHostile, type HostileFigures } from './checks/checkHostile.ts'
 import { createHostileFleet, type FleetHistory } from './createHostileFleet.ts'
@@ -61,8 +60,7 @@ export async function runHostile(
   for (const { options: given, what } of definitions.problems)
     onEvent(`definition ${what} ${given}`)
   try {
-    const temporary = await mkdtemp(join(tmpdir(), 'roundsman-hostile-'))
-    await chmod(temporary, 0o755)
+    const temporary = await makeServerFolder('roundsman-hostile-', tmpdir())
     opened.push(() => rm(temporary, { recursive: true, force: true }))
     await migrateAll(databaseUrl)
     const database = openPool({ url: databaseUrl, applicationName: 'hostile driver' })
