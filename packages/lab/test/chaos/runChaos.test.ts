@@ -6,10 +6,10 @@ import { runChaos } from '../../src/chaos/runChaos.ts'
 const SHORT_FORM = { seed: 5, kills: 10, jobs: 500, rows: 20_000, seconds: 12, beside: null }
 
 describe('the suite in its short form', () => {
-  it('breaks no guarantee', async () => {
+  it('breaks no guarantee', async ({ signal }) => {
     const events: string[] = []
     const result = await runChaos(SHORT_FORM, {
-      signal: new AbortController().signal,
+      signal,
       onProgress: (message) => events.push(message),
       onEvent: (event) => events.push(event),
     })

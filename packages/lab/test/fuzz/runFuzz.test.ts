@@ -11,7 +11,7 @@ import { runFuzz } from '../../src/fuzz/runFuzz.ts'
 const SHORT_FORM = { seed: 20_261_124, requests: 1_500, worker: false }
 
 describe('the fuzzer in its short form', () => {
-  it('finds nothing, and gets through to what there is', async () => {
+  it('finds nothing, and gets through to what there is', async ({ signal }) => {
     const database = await createTestDatabase()
     const dataDir = await mkdtemp(join(tmpdir(), 'roundsman-fuzz-'))
     onTestFinished(async () => {
@@ -21,7 +21,7 @@ describe('the fuzzer in its short form', () => {
     const result = await runFuzz(SHORT_FORM, {
       databaseUrl: database.url,
       dataDir,
-      signal: new AbortController().signal,
+      signal,
       onProgress: () => undefined,
     })
 

@@ -3,10 +3,12 @@ import { createTestDatabase } from '@roundsman/testing'
 import { expect, it, onTestFinished } from 'vitest'
 import { tryControls } from '../../src/hostile/controlModel.ts'
 
-it('whatever people and programs do to work with a guard, in any order, no run removes more than it may, or has another payload', async () => {
+it('whatever people and programs do to work with a guard, in any order, no run removes more than it may, or has another payload', async ({
+  signal,
+}) => {
   const { url: databaseUrl, drop } = await createTestDatabase({ migrated: false })
   onTestFinished(drop)
-  await expect(
-    tryControls({ seed: 1, count: 25 }, { databaseUrl, signal: new AbortController().signal }),
-  ).resolves.toMatchObject({ problems: [] })
+  await expect(tryControls({ seed: 1, count: 25 }, { databaseUrl, signal })).resolves.toMatchObject(
+    { problems: [] },
+  )
 })

@@ -10,13 +10,13 @@ import { runMatrix } from '../../src/hostile/runMatrix.ts'
 const SHORT_FORM = { seed: 1, outcomes: 300, deadly: 0 }
 
 describe('what is drawn, in its short form', () => {
-  it('harms nothing but itself', async () => {
+  it('harms nothing but itself', async ({ signal }) => {
     const database = await createTestDatabase({ migrated: false })
     onTestFinished(() => database.drop())
     const events: string[] = []
     const result = await runHostile(SHORT_FORM, {
       databaseUrl: database.url,
-      signal: new AbortController().signal,
+      signal,
       onProgress: (message) => events.push(message),
       onEvent: (event) => events.push(event.slice(0, 500)),
     })
@@ -30,12 +30,12 @@ describe('what is drawn, in its short form', () => {
 })
 
 describe('hosts and roles, a handful', () => {
-  it('hold', async () => {
+  it('hold', async ({ signal }) => {
     const cells = CELLS.filter(({ name }) => (SHORT_CELLS as readonly string[]).includes(name))
     expect(cells).toHaveLength(SHORT_CELLS.length)
     const results = await runMatrix(cells, {
       adminUrl: inject('testServer').adminUrl,
-      signal: new AbortController().signal,
+      signal,
       onProgress: () => undefined,
     })
 
@@ -44,13 +44,12 @@ describe('hosts and roles, a handful', () => {
 })
 
 describe('a few draws', () => {
-  it.each([
+  it.for([
     ['workers that define schedules differently come and go: no due tick is left', 'fleets', 10],
     ['numbers and instants are at their limits: the worker does what is due', 'numbers', 15],
     ['another session locks rows and tables: all work ends once, as told', 'locks', 3],
-  ] as const)('%s', { timeout: 300_000 }, async (_, part, count) => {
+  ] as const)('%s', { timeout: 300_000 }, async ([, part, count], { signal }) => {
     const { adminUrl } = inject('testServer')
-    const { signal } = new AbortController()
     const { problems, figures } = await PARTS[part].run({ seed: 1, count }, { adminUrl, signal })
     expect(problems).toEqual([])
     expect(figures).not.toMatch(/\b0 (pieces|rows|workers)/)
