@@ -5,11 +5,11 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { tmpdir } from 'node:os'
 import { parseArgs } from 'node:util'
+import { withConnection } from '@roundsman/db/admin'
 import { makeServerFolder, NOT_DURABLE, openThrowawayPostgres } from '@roundsman/testing'
 import { lookInBrowser } from './lookAtConsole.ts'
 import { PRODUCTS, type Product } from './products.ts'
 import { publishPackages, type OlderVersion } from './publishPackages.ts'
-import { withClient } from './readCatalogue.ts'
 import { startRegistry } from './startRegistry.ts'
 import { takeIn, type Taken } from './takeIn.ts'
 
@@ -144,7 +144,7 @@ function nameOf({ product, older }: { product: Product; older?: OlderVersion }):
 /** Creates a database that belongs to a role without superuser rights, as on a managed server. */
 async function createDatabase(adminUrl: string, name: string): Promise<string> {
   const password = randomBytes(12).toString('hex')
-  await withClient(adminUrl, async (client) => {
+  await withConnection({ url: adminUrl, applicationName: 'roundsman hosts' }, async (client) => {
     await client.query(`create role ${name} login password '${password}'`)
     await client.query(`create database ${name} owner ${name}`)
   })

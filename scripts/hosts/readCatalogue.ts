@@ -1,11 +1,11 @@
-import pg from 'pg'
+import { withConnection } from '@roundsman/db/admin'
 
 /**
  * Describes a database: a line for each object with its properties, and for each table the number of its rows. Two such
  * lists show what was left behind.
  */
 export async function readCatalogue(url: string): Promise<string[]> {
-  return await withClient(url, async (client) => {
+  return await withConnection({ url, applicationName: 'roundsman hosts' }, async (client) => {
     const { rows } = await client.query<{ line: string }>(CATALOGUE)
     const tables = await client.query<{ name: string }>(TABLES)
     const lines = rows.map(({ line }) => line)
@@ -15,21 +15,6 @@ export async function readCatalogue(url: string): Promise<string[]> {
     }
     return lines
   })
-}
-
-/** Connects to a database for as long as the work takes. */
-export async function withClient<Result>(
-  url: string,
-  work: (client: pg.Client) => Promise<Result>,
-): Promise<Result> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 10_000 })
-  client.on('error', () => undefined)
-  await client.connect()
-  try {
-    return await work(client)
-  } finally {
-    await client.end()
-  }
 }
 
 const OWN = `nspname not like 'pg\\_%' and nspname <> 'information_schema'`

@@ -1,12 +1,13 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { withConnection } from '@roundsman/db/admin'
 import { findFreePort } from '@roundsman/local-postgres'
 import { waitFor } from '@roundsman/testing'
 import { listRuns, loadPage, waitForRuns, type ConsoleAccess } from './lookAtConsole.ts'
 import { openHost, type Host } from './openHost.ts'
 import type { Product } from './products.ts'
 import type { OlderVersion } from './publishPackages.ts'
-import { readCatalogue, withClient } from './readCatalogue.ts'
+import { readCatalogue } from './readCatalogue.ts'
 import { readSteps, type Step } from './readSteps.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -65,6 +66,7 @@ export async function takeIn(options: TakeInOptions): Promise<Taken> {
     signal,
   })
   const base = `http://127.0.0.1:${port}`
+  const database = { url: databaseUrl, applicationName: 'roundsman hosts' }
   const steps = readSteps(await readFile(page, 'utf8')).filter(({ headings }) =>
     headings.includes(product.heading),
   )
@@ -89,7 +91,7 @@ export async function takeIn(options: TakeInOptions): Promise<Taken> {
   try {
     await stage('as it was', async () => {
       for (const command of product.prepare) await host.run(command)
-      await withClient(databaseUrl, (client) => client.query(product.seed))
+      await withConnection(database, (client) => client.query(product.seed))
       await host.run(product.test)
       await host.commit('Installed')
     })
@@ -181,7 +183,7 @@ export async function takeIn(options: TakeInOptions): Promise<Taken> {
     await stage('removal', async () => {
       await host.stop()
       const sql = await host.run(`${product.cli} uninstall --sql`)
-      await withClient(databaseUrl, (client) => client.query(sql))
+      await withConnection(database, (client) => client.query(sql))
       await host.run('git checkout --quiet -- . && git clean --quiet --force -d')
       const left = difference(asItWas, await readCatalogue(databaseUrl))
       if (left.length > 0) throw new Error(left.join('\n'))
