@@ -13,11 +13,12 @@ const TESTS = [
   'apps/*/{test,e2e}/**/*.test.ts',
   'scripts/test/**/*.test.ts',
 ]
-/** These pack what others install, and compile and run products that have it: minutes of a compiler's work. */
-const PACKAGES = ['scripts/test/{init,guide}/*.test.ts', 'scripts/test/release.test.ts']
+/** These compile and run products that have what we publish, which is packed once for them: minutes of a compiler's work. */
+const PACKED = ['scripts/test/init/*.test.ts', 'scripts/test/release.test.ts']
+const GUIDE = 'scripts/test/guide/*.test.ts'
 const testFiles = globSync(TESTS, {
   cwd: import.meta.dirname,
-  exclude: ['**/node_modules', ...PACKAGES],
+  exclude: ['**/node_modules', ...PACKED, GUIDE],
 })
 const notQuick = testFiles.filter(beginsWith('// Not quick: '))
 /** `pnpm check` tells which have to begin so: see `scripts/check/checkTests.ts`. */
@@ -38,7 +39,15 @@ export default defineConfig({
   test: {
     // vitest takes them in the order of their names: long files begin first, and the end is quick.
     projects: [
-      { extends: true, test: { name: 'packages', include: PACKAGES } },
+      {
+        extends: true,
+        test: {
+          name: 'packages',
+          include: PACKED,
+          globalSetup: ['scripts/test/init/installPacked.ts'],
+        },
+      },
+      { extends: true, test: { name: 'guide', include: [GUIDE] } },
       { extends: true, test: { name: 'processes', include: processes } },
       { extends: true, test: { name: 'long', include: notQuick } },
       {
@@ -46,7 +55,7 @@ export default defineConfig({
         test: {
           name: 'quick',
           include: TESTS,
-          exclude: ['**/node_modules/**', ...notQuick, ...processes, ...PACKAGES],
+          exclude: ['**/node_modules/**', ...notQuick, ...processes, ...PACKED, GUIDE],
           setupFiles: ['packages/testing/src/refuseProcesses.ts'],
         },
       },

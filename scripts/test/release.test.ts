@@ -1,23 +1,19 @@
 // Not quick: compiles and starts processes.
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, inject, it } from 'vitest'
 import { checkConsumers } from '../release/checkConsumers.ts'
 import { checkPacked } from '../release/checkPacked.ts'
-import { packPublished, PUBLISHED, type PackedPackage } from '../release/packPublished.ts'
+import { PUBLISHED, type PackedPackage } from '../release/packPublished.ts'
+import { readPacked } from './init/installPacked.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 
-let folder: string
 let packed: PackedPackage[]
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'roundsman-packed-'))
-  packed = await packPublished(ROOT, folder)
-}, 300_000)
-afterAll(() => rm(folder, { recursive: true, force: true }))
+  packed = await readPacked(inject('installed'))
+})
 
 describe('what is published', () => {
   it('is whole, of one version, and asks for no types that come from elsewhere', () => {

@@ -1,7 +1,17 @@
-import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises'
+import {
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  realpath,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { listModules, packPublished } from '../../release/packPublished.ts'
+import { dirname, join, relative } from 'node:path'
+import type { TestProject } from 'vitest/node'
+import { listModules, packPublished, type PackedPackage } from '../../release/packPublished.ts'
 
 const ROOT = join(import.meta.dirname, '../../..')
 /** The folders whose dependencies a foreign product may also have. */
@@ -15,15 +25,21 @@ const HAVING = [
 ]
 
 export interface InstalledPackages {
-  /** The folder that an install would bring for a dependency of a product; undefined when this workspace lacks it. */
-  folderOf(name: string): string | undefined
+  /** By the name of a dependency of a product: the folder that an install would bring, if this workspace has it. */
+  folders: Record<string, string>
   /** The command line's program, as `npx roundsman` would start it. */
   bin: string
-  close(): Promise<void>
+  packed: Omit<PackedPackage, 'files'>[]
 }
 
-/** Installs our packages as others get them, and whatever else this workspace has, without a network. */
-export async function installPacked(): Promise<InstalledPackages> {
+declare module 'vitest' {
+  export interface ProvidedContext {
+    installed: InstalledPackages
+  }
+}
+
+/** Installs our packages as others get them, once for all tests, and whatever else this workspace has, without a network. */
+export async function setup(project: TestProject): Promise<() => Promise<void>> {
   const root = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-packed-')))
   const modules = join(root, 'node_modules')
   const found = new Map<string, string>()
@@ -51,11 +67,32 @@ export async function installPacked(): Promise<InstalledPackages> {
       await link(target, join(modules, name, 'node_modules', dependency))
     }
   }
-  return {
-    folderOf: (name) => found.get(name),
+  project.provide('installed', {
+    folders: Object.fromEntries(found),
     bin: join(modules, 'roundsman/dist/main.js'),
-    close: () => rm(root, { recursive: true, force: true }),
-  }
+    packed: packed.map((one) => {
+      const { files: _, ...told } = one
+      return told
+    }),
+  })
+  return () => rm(root, { recursive: true, force: true })
+}
+
+/** The packages that were packed, with their files. */
+export async function readPacked({ packed, folders }: InstalledPackages): Promise<PackedPackage[]> {
+  return await Promise.all(
+    packed.map(async (one) => {
+      const folder = folders[one.name] ?? ''
+      const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+      const files = entries
+        .filter((entry) => entry.isFile())
+        .map(async ({ parentPath, name }) => {
+          const path = join(parentPath, name)
+          return [relative(folder, path), await readFile(path)] as const
+        })
+      return { ...one, files: new Map(await Promise.all(files)) }
+    }),
+  )
 }
 
 /** The packages in a node_modules folder, with where their links lead. */

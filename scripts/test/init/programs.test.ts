@@ -1,17 +1,13 @@
 // Not quick: builds packages and starts processes.
 import { cp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { withConnection } from '@roundsman/db/admin'
 import { createTestDatabase, spawnProcess, waitFor } from '@roundsman/testing'
-import pg from 'pg'
-import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
+import { expect, inject, it, onTestFinished } from 'vitest'
 import { writeProduct } from '../../../packages/cli/test/init/product.ts'
-import { installPacked, link, type InstalledPackages } from './installPacked.ts'
+import { link } from './installPacked.ts'
 
-let packages: InstalledPackages
-beforeAll(async () => {
-  packages = await installPacked()
-})
-afterAll(() => packages.close())
+const packages = inject('installed')
 
 /** As a bundler has it: no "type", an alias, imports without endings, and a module that only guards browsers. */
 const FILES = {
@@ -70,7 +66,7 @@ export const handlers = {
 async function openShop() {
   const root = await writeProduct(FILES)
   for (const name of ['roundsman', '@roundsman/engine', 'pg']) {
-    await link(packages.folderOf(name)!, join(root, 'node_modules', name))
+    await link(packages.folders[name]!, join(root, 'node_modules', name))
   }
   const database = await createTestDatabase({ migrated: false })
   onTestFinished(database.drop)
@@ -81,13 +77,8 @@ async function openShop() {
 }
 
 async function query<Row>(url: string, text: string): Promise<Row[]> {
-  const client = new pg.Client(url)
-  await client.connect()
-  try {
-    return (await client.query(text)).rows as Row[]
-  } finally {
-    await client.end()
-  }
+  const database = { url, applicationName: 'test' }
+  return await withConnection(database, async (client) => (await client.query(text)).rows as Row[])
 }
 
 it('worker runs the handlers of the configuration, and says which command makes the tables', async () => {
