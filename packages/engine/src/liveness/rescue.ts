@@ -5,7 +5,7 @@ import type { Logger } from '../job/logger.ts'
 import { decideNext, type AfterFailure, type FailedWork } from '../run/afterFailure.ts'
 import type { Observers } from '../run/combineObservers.ts'
 import { WORKER_LOST } from '../run/performRun.ts'
-import type { Connection, Database } from '../store/database.ts'
+import type { Database } from '../store/database.ts'
 import { endRuns, type RunEnd } from '../store/endRuns.ts'
 import { HELD_COLUMNS, heldSql, hasNotEnded } from '../store/heldRuns.ts'
 import { findLostClaims, isAliveSql, isBeatingSql, type LostClaim } from './whoIsLost.ts'
@@ -201,7 +201,11 @@ async function endClaims(
     try {
       await database.transaction(async (tx) => {
         lost = (await tx.query<LostRun>(LOST_RUNS_SQL, [group.claimIds, group.runIds])).rows
-        lost = await endAll(tx, group, lost)
+        const endedAt = now()
+        const ends = lost.map((run) => toEnd(run, endedAt))
+        const recorded = ends.length === 0 ? new Map() : await endRuns(tx, group.workerId, ends)
+        await tx.query(DROP_ENDED_SQL, [group.claimIds])
+        lost = lost.filter(({ id }) => recorded.has(id))
       })
       ended.push(...lost)
       for (const run of lost) onEnded(run)
@@ -214,19 +218,6 @@ async function endClaims(
     }
   }
   return ended
-
-  /** Returns those that it has ended. */
-  async function endAll(
-    tx: Connection,
-    { workerId, claimIds }: Group,
-    lost: readonly LostRun[],
-  ): Promise<LostRun[]> {
-    const endedAt = now()
-    const ends = lost.map((run) => toEnd(run, endedAt))
-    const recorded = ends.length === 0 ? new Map() : await endRuns(tx, workerId, ends)
-    await tx.query(DROP_ENDED_SQL, [claimIds])
-    return lost.filter(({ id }) => recorded.has(id))
-  }
 
   function toEnd(run: LostRun, endedAt: Date): RunEnd {
     const error = errorOf(run)

@@ -58,7 +58,7 @@ export function createRunLog(
 
   function keep(level: LogLevel, fixed: object, said: readonly unknown[]): void {
     if (isClosed) return
-    const line = { at: now().getTime(), level, ...readContained(fixed, said) }
+    const line = { at: now().getTime(), level, ...readLine(fixed, said) }
     lines.push(line)
     length += lengthOf(line)
     while (lines.length > MAX_LINES || (length > MAX_LENGTH && lines.length > 1)) {
@@ -100,24 +100,20 @@ export function createRunLog(
 
 const lengthOf = ({ message, fields = '' }: KeptLine) => message.length + fields.length
 
-function readContained(...line: Parameters<typeof readLine>): ReturnType<typeof readLine> {
+/** Reads a line as loggers take it: fields first, then a message; or a message alone. */
+function readLine(fixed: object, said: readonly unknown[]): Pick<KeptLine, 'message' | 'fields'> {
   try {
-    return readLine(...line)
+    const [first, ...rest] = said
+    const isMessage = typeof first !== 'object' || first === null
+    const [text, ...values] = isMessage ? said : rest
+    const error = first instanceof Error ? first : null
+    const message = text === undefined && error !== null ? tellError(error) : tellText(text, values)
+    const own = isMessage ? {} : error !== null ? (text === undefined ? {} : { err: error }) : first
+    const fields = bounded([...tellFields(fixed), ...tellFields(own)].join(' '))
+    return { message, ...(fields !== '' && { fields }) }
   } catch {
     return { message: '[unreadable]' }
   }
-}
-
-/** Reads a line as loggers take it: fields first, then a message; or a message alone. */
-function readLine(fixed: object, said: readonly unknown[]): Pick<KeptLine, 'message' | 'fields'> {
-  const [first, ...rest] = said
-  const isMessage = typeof first !== 'object' || first === null
-  const [text, ...values] = isMessage ? said : rest
-  const error = first instanceof Error ? first : null
-  const message = text === undefined && error !== null ? tellError(error) : tellText(text, values)
-  const own = isMessage ? {} : error !== null ? (text === undefined ? {} : { err: error }) : first
-  const fields = bounded([...tellFields(fixed), ...tellFields(own)].join(' '))
-  return { message, ...(fields !== '' && { fields }) }
 }
 
 /** storableText marks a cut with one more character, so that redact sees that something was cut off. */
