@@ -2,17 +2,21 @@ import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { createAlertWatcher, type AlertOptions } from './alerts/createAlertWatcher.ts'
 import { createBulkCarrier } from './control/carryOnBulk.ts'
-import { checkRetention } from './control/pruneJobRuns.ts'
+import { checkRetention, openRetention } from './control/pruneJobRuns.ts'
 import { isScheduled, type Job } from './job/defineJob.ts'
+import { isEngineJob } from './job/engineJobs.ts'
+import { findHandler, type Handler } from './job/handler.ts'
 import { JobError } from './job/jobError.ts'
 import type { HostClient } from './job/hostTypes.ts'
 import { checkParts } from './job/argument.ts'
 import { createRounds } from './liveness/rounds.ts'
 import { combineObservers } from './run/combineObservers.ts'
-import { DRAINED, WORKER_LOST } from './run/performRun.ts'
+import { createIsolation } from './run/isolated/isolation.ts'
+import { DRAINED, performRun, WORKER_LOST, type RunServices } from './run/performRun.ts'
 import { createSettler } from './run/settler.ts'
 import { recogniseHost } from './store/callersTransaction.ts'
 import { WORK_CHANNEL } from './store/channels.ts'
+import type { TakenWork } from './store/claimWork.ts'
 import { containedLog } from './store/containedLog.ts'
 import { readRules } from './store/limitSql.ts'
 import { createSchema } from './store/schema.ts'
@@ -29,12 +33,21 @@ import { createLanes } from './work/lanes.ts'
 import { createRoom } from './work/room.ts'
 import { createTurns } from './work/turns.ts'
 import { chooseJobs, countLanes } from './worker/chooseJobs.ts'
-import { createPerformer } from './worker/createPerformer.ts'
-import { CLOSE_TIMEOUT_MS, drainWorker } from './worker/drainWorker.ts'
 import { guardProcess } from './worker/guardProcess.ts'
-import { openPostgres } from './worker/openPostgres.ts'
+import { CLOSE_TIMEOUT_MS, openPostgres } from './worker/openPostgres.ts'
 import { createLimitRegistry } from './worker/registerLimits.ts'
 import { WORKER_CHECKS, type Worker, type WorkerOptions } from './worker/workerOptions.ts'
+
+/*
+ * A worker is in one of these states.
+ *
+ *   made       start() ends it: the worker runs, or is closed if something cannot be opened. So does stop(), which closes it.
+ *   running    It schedules and takes work. stop() ends it, or an error that belongs to no run (guardProcess.ts).
+ *   draining   It takes nothing new, and its runs go on. Ends when the last run has ended, after `drainTimeoutMs`, or when
+ *              stop() is called again.
+ *   aborting   Its runs are told to end. Ends when all have been settled, or after SETTLE_TIMEOUT_MS.
+ *   closed     Nothing of it is open any more. The rescue ends the runs that it could not settle.
+ */
 
 /**
  * How long lanes take no new work so that a suspect, which is work that has lost several workers, can run alone. If other
@@ -42,6 +55,8 @@ import { WORKER_CHECKS, type Worker, type WorkerOptions } from './worker/workerO
  */
 const ALONE_WAIT_MS = 30_000
 const DRAIN_TIMEOUT_MS = 25_000
+/** How long aborting and settling may take after the drain's time-out, when the database answers slowly or not at all. */
+const SETTLE_TIMEOUT_MS = 9_000
 const STOP = { drainTimeoutMs: WORKER_CHECKS.drainTimeoutMs }
 
 /**
@@ -114,29 +129,28 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     waitMs: waits.aloneMs ?? ALONE_WAIT_MS,
     onOpen: () => lanes.wakeAll(),
   })
-  const performer = createPerformer({
-    services: {
-      client,
-      settler,
-      cancellations,
-      database,
-      enqueueFrom,
-      workerId,
-      log,
-      now,
-      observers,
-      keepLogs: given.keepLogs,
-      onChange: (run) => announcer.run(run),
-    },
-    jobs,
-    taken,
-    handlers,
+  const services: RunServices = {
+    client,
+    settler,
+    cancellations,
+    database,
+    enqueueFrom,
+    workerId,
+    log,
+    now,
+    observers,
+    keepLogs: given.keepLogs,
+    onChange: (run) => announcer.run(run),
+  }
+  const isolation = createIsolation({
     handlersModule,
-    retention,
+    jobs: taken,
     databaseUrl,
-    executeHere: guard.execute,
+    schema,
+    workerId,
     log,
   })
+  const ownManner = retention === false ? null : openRetention(retention, jobs, database)
 
   const floors = createFloors()
   const limits = createLimits()
@@ -157,7 +171,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     log,
     observers,
     turns,
-    execute: performer.perform,
+    execute: perform,
   })
 
   const bulk = createBulkCarrier({ database, log, onReady: (name) => waker.wake(name, null) })
@@ -282,23 +296,25 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
 
   async function drainAndClose(drainTimeoutMs: number): Promise<void> {
     try {
-      await drainWorker(
-        {
-          claimer,
-          turns,
-          schedulers: [scheduler, keyedScheduler],
-          rounds,
-          bulk,
-          lanes,
-          log,
-          abortRuns,
-        },
-        drainTimeoutMs,
-      )
+      await drain(drainTimeoutMs)
       await close()
     } finally {
       await guard.stop()
     }
+  }
+
+  /** Ends the worker's work, as far as it ends in time. Its parts are still open after that. */
+  async function drain(drainTimeoutMs: number): Promise<void> {
+    claimer.stop()
+    turns.stop()
+    const parts = [scheduler, keyedScheduler, rounds, bulk, lanes]
+    const takesNothing = Promise.all(parts.map(async (part) => await part.stop()))
+    const isIdle = takesNothing.then(() => lanes.idle())
+    if (await settlesWithin(isIdle, drainTimeoutMs)) return
+    log.warn({ runs: lanes.running() }, 'drain timed out, aborting the runs that are left')
+    abortRuns()
+    if (await settlesWithin(isIdle, SETTLE_TIMEOUT_MS)) return
+    log.warn('the database does not answer: the rescue will end the runs that are left')
   }
 
   function abortRuns(): void {
@@ -315,8 +331,33 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     limitRegistry.stop()
     room.stop()
     await alerts?.stop({ timeoutMs: CLOSE_TIMEOUT_MS })
-    await settlesWithin(performer.stop(), CLOSE_TIMEOUT_MS)
+    await settlesWithin(isolation.stop(), CLOSE_TIMEOUT_MS)
     await postgres.close()
+  }
+
+  /**
+   * Carries out what a lane has taken: in this process, in a child process, or, with `isAlone`, while nothing else runs here. It is
+   * not async: thousands of runs wait for their ends at once, and the garbage collector copies what each holds meanwhile.
+   */
+  function perform(job: Job, work: TakenWork, isAlone: boolean): Promise<unknown> {
+    // The engine's own jobs do not use the host's client.
+    const own = isEngineJob(job) ? ownManner : null
+    const its = own === null ? services : { ...services, client: own.client }
+    return performRun(its, work, {
+      job,
+      isAlone,
+      handler: own?.handler ?? handlerOf(job),
+      execute: job.isolate === null ? guard.execute : isolation.execute,
+    })
+  }
+
+  /** A host may load its handlers when they are read. Read at the call, so that where that fails the run does, and no other. */
+  function handlerOf({ name }: Job): Handler<never, never> {
+    return (context) => {
+      const handler = findHandler(handlers, name)
+      if (handler !== undefined) return handler(context)
+      throw new JobError('handler_missing', `There is no handler of ${name}`)
+    }
   }
 }
 

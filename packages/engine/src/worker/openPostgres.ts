@@ -14,7 +14,6 @@ import { settlesWithin } from '../store/settlesWithin.ts'
 import { createWaker, type Waker } from '../store/waker.ts'
 import { createWakeUps, type WakeUps } from '../work/wakeUps.ts'
 import { countLanes } from './chooseJobs.ts'
-import { CLOSE_TIMEOUT_MS } from './drainWorker.ts'
 
 /** What a worker has to do with PostgreSQL. */
 export interface Postgres {
@@ -37,6 +36,8 @@ export interface Postgres {
 }
 
 const MAX_VERSION_LENGTH = 100
+/** How long each part of a worker may take to close. In all a stop takes up to 15 s beyond the drain's time-out. */
+export const CLOSE_TIMEOUT_MS = 1_000
 
 /** Puts together what talks with PostgreSQL. Nothing connects before it is used or started. */
 export function openPostgres(options: {
