@@ -8,6 +8,7 @@ import { defineJob, JobError, type Job, type RunContext, type TransactionOf } fr
 import { createWorker, type Worker } from '../src/worker.ts'
 import { useClientRuntime } from './useClientRuntime.ts'
 import { readWorkStates } from './readWorkStates.ts'
+import { readRuns, type RunRow } from './readRuns.ts'
 
 const echo = defineJob({
   name: 'echo',
@@ -24,17 +25,6 @@ const jobs = [echo, brief, single] as const
 type Transaction = TransactionOf<PrismaClient>
 type Echo = RunContext<{ text: string; n: number }, Transaction>
 type Empty = RunContext<Record<string, never>, Transaction>
-
-interface Run {
-  id: string
-  name: string
-  status: string
-  attempt: number
-  details: Record<string, unknown> | null
-  endedAt: Date | null
-  workId: string
-  workerId: string
-}
 
 const { runtime, client } = useClientRuntime({ cleared: [] })
 let worker: Worker | undefined
@@ -67,7 +57,7 @@ async function startWorker(
   return started
 }
 
-const runs = () => runtime.rows<Run>('select * from "JobRunAll" order by "startedAt", "attempt"')
+const runs = () => readRuns(runtime)
 const queueStates = () => readWorkStates(runtime.rows)
 const send = (text: string, n = 0) =>
   runtime.prisma.$transaction((tx) => client.enqueue(tx, echo, { text, n }))
@@ -124,9 +114,9 @@ describe('createWorker', () => {
   })
 
   it('what starts is on record, committed, before the handler starts', async () => {
-    let seen: Run[] = []
+    let seen: RunRow[] = []
     worker = await startWorker({
-      echo: async () => void (seen = await runtime.rows<Run>('select * from "JobRunAll"')),
+      echo: async () => void (seen = await runs()),
     })
     await send('hello')
 

@@ -8,18 +8,9 @@ import { useClientRuntime } from './useClientRuntime.ts'
 import { readWorkStates } from './readWorkStates.ts'
 import { createWorker, type Worker } from '../src/worker.ts'
 import { CLEAR_TALLY, CREATE_TALLY, jobs, tally, tallyHandlers } from './fixtures/tally.ts'
+import type { RunRow } from './readRuns.ts'
 
 const PROCESS = new URL('fixtures/tallyProcess.ts', import.meta.url).pathname
-
-export interface TallyRun {
-  id: string
-  name: string
-  status: 'running' | 'success' | 'failed'
-  attempt: number
-  details: { effects?: number; batches?: number; error?: { code: string } } | null
-  workerId: string
-  workId: string
-}
 
 export interface TallyRuntime {
   url: string
@@ -45,7 +36,7 @@ export const countLines = ({ stdout }: SpawnedProcess, text: string) =>
 export function tallyQuestions(runtime: TallyRuntime, client: () => JobsClient) {
   const rows: TallyRuntime['rows'] = (...asked) => runtime.rows(...asked)
   const runs = (where = 'true') =>
-    rows<TallyRun>(`select * from "JobRunAll" where ${where} order by "startedAt", "attempt"`)
+    rows<RunRow>(`select * from "JobRunAll" where ${where} order by "startedAt", "attempt"`)
   return {
     runs,
     enqueue: <J extends Job = typeof tally>(
@@ -53,7 +44,7 @@ export function tallyQuestions(runtime: TallyRuntime, client: () => JobsClient) 
       job: J = tally as unknown as J,
     ) => runtime.prisma.$transaction((tx) => client().enqueue(tx, job, payload)),
     openGate: (attempt: number) => rows('insert into "Gate" values ($1)', [attempt]),
-    isRunBy: (worker: SpawnedProcess | Worker) => (run: TallyRun) =>
+    isRunBy: (worker: SpawnedProcess | Worker) => (run: RunRow) =>
       'pid' in worker ? run.workerId.includes(`:${worker.pid}:`) : run.workerId === worker.id,
     queueStates: () => readWorkStates(rows),
     /** Runs whose recorded count differs from their effects. */

@@ -4,6 +4,7 @@ import { beforeAll, expect, it } from 'vitest'
 import { CREATE_ROWS, purge, purgeHandler } from '../fixtures/purge.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
 import { startTestWorker } from '../startTestWorker.ts'
+import { readRuns } from '../readRuns.ts'
 
 const WORKER = new URL('../fixtures/purgeProcess.ts', import.meta.url).pathname
 const by = { actor: 'olga@example.com', reason: 'checked' }
@@ -11,14 +12,7 @@ const by = { actor: 'olga@example.com', reason: 'checked' }
 const { runtime, client } = useClientRuntime({ cleared: ['Row'] })
 
 beforeAll(() => runtime.rows(CREATE_ROWS))
-interface Run {
-  id: string
-  status: string
-  errorCode: string | null
-  details: { removed?: number } | null
-}
-
-const runs = () => runtime.rows<Run>('select * from "JobRun" order by "startedAt", "attempt"')
+const runs = () => readRuns(runtime)
 const insert = (from: number, to: number) =>
   runtime.rows('insert into "Row" select n from generate_series($1::int, $2::int) n', [from, to])
 

@@ -7,6 +7,7 @@ import { openTestQueue } from '../openTestQueue.ts'
 import { CREATE_EFFECTS, drip } from '../fixtures/drip.ts'
 import { startTestWorker } from '../startTestWorker.ts'
 import { noClock } from '../fixtures/noClock.ts'
+import { readRuns } from '../readRuns.ts'
 
 const WORKER = new URL('../fixtures/workerProcess.ts', import.meta.url).pathname
 
@@ -16,21 +17,6 @@ const purge = defineJob({
   schedule: { cron: '0 0 1 1 *' },
 })
 const by = { actor: 'somebody@example.com', reason: 'because of the test' }
-
-interface Run {
-  id: string
-  name: string
-  status: string
-  attempt: number
-  trigger: string
-  actor: string | null
-  reason: string | null
-  dryRun: boolean
-  details: Record<string, unknown> | null
-  progress: { done: number; total: number | null } | null
-  approvedBy: string | null
-  cancelRequestedBy: string | null
-}
 
 const { runtime, client } = useClientRuntime({ cleared: ['JobTick', 'JobSchedule', 'Effect'] })
 let rows = { due: 0, total: 0 }
@@ -50,7 +36,7 @@ async function purgeHandler(context: RunContext<Record<string, never>, unknown>)
 const startWorker = (job = purge) =>
   startTestWorker(runtime, { jobs: [job], handlers: { purge: purgeHandler }, clock: noClock })
 
-const runs = () => runtime.rows<Run>('select * from "JobRun" order by "startedAt", "attempt"')
+const runs = () => readRuns(runtime)
 const ended = (count: number) =>
   waitFor(
     async () =>

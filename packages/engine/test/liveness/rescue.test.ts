@@ -13,7 +13,8 @@ import { placeDue } from '../../src/store/looks.ts'
 import { recordRunning } from '../../src/run/runs.ts'
 import { asWorker } from '../asWorker.ts'
 import { drip, dripHandler, EFFECTS } from '../fixtures/drip.ts'
-import { useDrip, type DripRun } from './useDrip.ts'
+import { useDrip } from './useDrip.ts'
+import type { RunRow } from '../readRuns.ts'
 import { countLockWaits, LOOKED_FOR_DEADLOCK_MS } from '../countLockWaits.ts'
 
 const REFUSED = 'ending a lost job run failed'
@@ -36,7 +37,7 @@ describe('a worker that lives', () => {
     await waitFor(isUnderWay)
     const [run] = await runs()
     const error = JSON.stringify({ error: { code: 'worker_lost', message: 'by the test' } })
-    const [ended] = await runtime.rows<DripRun>(
+    const [ended] = await runtime.rows<RunRow>(
       `update "JobRun" set "status" = 'failed', "errorCode" = 'worker_lost', "endedAt" = now(),
          "details" = "details" || $1 returning *`,
       [error],

@@ -1,26 +1,16 @@
-import { afterEach, beforeAll, beforeEach } from 'vitest'
+import { beforeAll } from 'vitest'
 import type { JobsClient } from '../../src/client.ts'
-import { createWorker, type Worker } from '../../src/worker.ts'
+import type { Worker } from '../../src/worker.ts'
 import { CREATE_EFFECTS, drip, dripHandler } from '../fixtures/drip.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
 import type { TestRuntime } from '../openTestRuntime.ts'
-
-export interface DripRun {
-  id: string
-  status: string
-  attempt: number
-  trigger: string
-  details: { effects?: number; batches?: number; error?: { code: string } } | null
-  workerId: string
-  workId: string
-  startedAt: Date
-  endedAt: Date | null
-}
+import { readRuns, type RunRow } from '../readRuns.ts'
+import { startTestWorker } from '../startTestWorker.ts'
 
 export interface Drips {
   runtime: TestRuntime
   client: JobsClient
-  runs(): Promise<DripRun[]>
+  runs(): Promise<RunRow[]>
   enqueue(): ReturnType<JobsClient['enqueue']>
   effectsOf(runId: string): Promise<number>
   /** Whether the first run has committed some batches. */
@@ -31,42 +21,18 @@ export interface Drips {
 
 /** Has a database, empty before each test of the file that calls it, in which a job leaves one effect after the other. */
 export function useDrip(): Drips {
-  const { runtime, client } = useClientRuntime()
-  let worker: Worker | undefined
-
+  const { runtime, client } = useClientRuntime({ cleared: ['JobTick', 'JobSchedule', 'Effect'] })
   beforeAll(() => runtime.rows(CREATE_EFFECTS))
-
-  beforeEach(async () => {
-    await runtime.clear('JobTick', 'JobSchedule', 'Effect')
-  })
-
-  afterEach(async () => {
-    await worker?.stop({ drainTimeoutMs: 0 })
-    worker = undefined
-  })
-
-  const runs = () => runtime.rows<DripRun>('select * from "JobRun" order by "startedAt", "attempt"')
+  const runs = () => readRuns(runtime)
   return {
     runtime,
     client,
     runs,
     enqueue: () => runtime.prisma.$transaction((tx) => client.enqueue(tx, drip, {})),
-    async effectsOf(runId) {
-      const [effects] = await runtime.rows<{ n: number }>(
-        'select count(*)::int n from "Effect" where "runId" = $1',
-        [runId],
-      )
-      return effects!.n
-    },
+    effectsOf: async (runId) =>
+      (await runtime.rows('select from "Effect" where "runId" = $1', [runId])).length,
     isUnderWay: async () => ((await runs())[0]?.details?.effects ?? 0) > 5,
-    async startWorker(handler = dripHandler) {
-      worker = createWorker({
-        ...runtime.workerOptions,
-        jobs: [drip],
-        handlers: { drip: handler },
-      })
-      await worker.start()
-      return worker
-    },
+    startWorker: (handler = dripHandler) =>
+      startTestWorker(runtime, { jobs: [drip], handlers: { drip: handler } }),
   }
 }

@@ -11,6 +11,7 @@ import { MAX_MEASURED, measureQueueSql } from '../../src/read/getQueueStats.ts'
 import { PLACE_SQL } from '../../src/store/place.ts'
 import { insertPieces, type TestPiece } from '../insertPieces.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
+import { explainPlan, type PlanNode } from '../explainPlan.ts'
 
 const { runtime } = useClientRuntime()
 
@@ -128,7 +129,7 @@ const readOf = (nodes: readonly PlanNode[], table: string) =>
 it('reads of its jobs alone what it counts, each piece once, however many other jobs there are', async () => {
   await fill()
   const names = ['letter', 'other', ...Array.from({ length: 30 }, (_, n) => `job${n}`)]
-  const nodes = await explain(measureQueueSql(MAX_MEASURED), [`{${names.join(',')}}`])
+  const nodes = await explainPlan(runtime, measureQueueSql(MAX_MEASURED), [`{${names.join(',')}}`])
   // And the first of each priority, twice.
   expect(readOf(nodes, 'JobWork')).toBeLessThan(20_100)
   expect(readOf(nodes, 'JobDeadLetter')).toBeLessThan(10_100)
@@ -136,7 +137,7 @@ it('reads of its jobs alone what it counts, each piece once, however many other 
 
 it('lists and counts what waits by its indexes, and finds the names without reading what has them', async () => {
   const read = async (text: string, values: readonly (string | number | null)[]) =>
-    readOf(await explain(text, values), 'JobWork')
+    readOf(await explainPlan(runtime, text, values), 'JobWork')
   const { first, last } = LIST_WAITING_WORK_SQL
   for (const sql of [first, last]) {
     expect(await read(sql, [null, null, null, 51, null, null, null, null, null])).toBeLessThan(
@@ -242,33 +243,10 @@ describe('the backlog', () => {
   })
 
   it('is read from the ends of an index, however much waits', async () => {
-    const nodes = await explain(BACKLOG_SQL, ['{letter,other}'])
+    const nodes = await explainPlan(runtime, BACKLOG_SQL, ['{letter,other}'])
     const work = nodes.filter((node) => node['Relation Name'] === 'JobWork')
     expect(work.filter((node) => node['Index Name'] === undefined)).toEqual([])
     // What it counts, and what came last.
     expect(readOf(nodes, 'JobWork')).toBeLessThan(MANY + 1_400)
   })
 })
-
-interface PlanNode {
-  'Node Type': string
-  'Relation Name'?: string
-  'Rows Removed by Filter'?: number
-  'Index Name'?: string
-  'Actual Rows': number
-  'Actual Loops': number
-  Plans?: PlanNode[]
-}
-
-/** The nodes of the plan of a statement with these values, which PostgreSQL plans for them. */
-async function explain(
-  text: string,
-  values: readonly (string | number | null)[],
-): Promise<PlanNode[]> {
-  const [row] = await runtime.rows<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
-    `explain (analyze, format json) ${text}`,
-    [...values],
-  )
-  const listNodes = (node: PlanNode): PlanNode[] => [node, ...(node.Plans ?? []).flatMap(listNodes)]
-  return row === undefined ? [] : listNodes(row['QUERY PLAN'][0].Plan)
-}

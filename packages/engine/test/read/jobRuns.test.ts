@@ -15,6 +15,7 @@ import {
 import { openReader, readerIn, type PagePosition, type JobsReader } from '../../src/read/reader.ts'
 import { createSchema } from '../../src/store/schema.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
+import { explainPlan } from '../explainPlan.ts'
 
 /** Columns that the list leaves out. */
 const UNLISTED = { batchMarks: true }
@@ -338,16 +339,10 @@ describe('among 200,000 runs', () => {
     const end = lookEndQuery(options)
     const [lookEnd] = end ? await runtime.reader.rows<PagePosition>(end) : []
     const { text, values = [] } = jobRunsQuery(options, lookEnd ?? null)
-    const [row] = await runtime.rows<{ 'QUERY PLAN': { Plan: PlanNode }[] }>(
-      `explain (analyze, format json) ${text}`,
-      [...values],
-    )
     const nodes: string[] = []
     const indexes: string[] = []
     let rowsRead = 0
-    const open = row?.['QUERY PLAN'].map(({ Plan }) => Plan) ?? []
-    for (let node = open.pop(); node !== undefined; node = open.pop()) {
-      open.push(...(node.Plans ?? []))
+    for (const node of await explainPlan(runtime, text, values)) {
       // Workers hold little, which is read whole.
       if (['JobClaim', 'JobCancel'].includes(node['Relation Name'] ?? '')) continue
       nodes.push(node['Node Type'])
@@ -360,13 +355,3 @@ describe('among 200,000 runs', () => {
     return { nodes, indexes, rowsRead }
   }
 })
-
-interface PlanNode {
-  'Node Type': string
-  'Relation Name'?: string
-  'Index Name'?: string
-  'Actual Rows': number
-  'Actual Loops': number
-  'Rows Removed by Filter'?: number
-  Plans?: PlanNode[]
-}

@@ -15,6 +15,7 @@ import { listRecentRuns } from '../../src/read/recentRuns.ts'
 import { listRunCounts, sampleRuns } from '../../src/read/sampleRuns.ts'
 import { listWorkerRuns } from '../../src/read/workerRuns.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
+import { explainPlan, type PlanNode } from '../explainPlan.ts'
 
 const runtime = useTestRuntime()
 
@@ -358,27 +359,6 @@ async function scansOfStatement(
   { text, values = [] }: Statement,
   relation: string,
 ): Promise<PlanNode[]> {
-  const rows = await runtime.rows<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
-    `explain (analyze, buffers, format json) ${text}`,
-    [...values],
-  )
-  return listNodes(rows[0]?.['QUERY PLAN'][0].Plan).filter(
-    (node) => node['Relation Name'] === relation,
-  )
-}
-
-interface PlanNode {
-  'Node Type': string
-  'Relation Name'?: string
-  'Index Name'?: string
-  'Actual Rows': number
-  'Actual Loops': number
-  'Shared Hit Blocks': number
-  'Shared Read Blocks': number
-  'Rows Removed by Filter'?: number
-  Plans?: PlanNode[]
-}
-
-function listNodes(plan: PlanNode | undefined): PlanNode[] {
-  return plan ? [plan, ...(plan.Plans ?? []).flatMap(listNodes)] : []
+  const nodes = await explainPlan(runtime, text, values)
+  return nodes.filter((node) => node['Relation Name'] === relation)
 }

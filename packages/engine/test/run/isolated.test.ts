@@ -18,25 +18,11 @@ import {
   steady,
 } from '../fixtures/isolated.ts'
 import { noClock } from '../fixtures/noClock.ts'
+import type { RunRow } from '../readRuns.ts'
 
 const MODULE = new URL('../fixtures/isolatedHandlers.ts', import.meta.url)
 const WORKER = new URL('../fixtures/isolatedProcess.ts', import.meta.url).pathname
 const PATIENCE = { timeoutMs: 25_000 }
-
-interface Run {
-  id: string
-  name: string
-  status: string
-  attempt: number
-  details: {
-    effects?: number
-    error?: { code: string; message: string }
-    [key: string]: unknown
-  } | null
-  progress: unknown
-  startedAt: Date
-  endedAt: Date | null
-}
 
 const { runtime, client } = useClientRuntime()
 let worker: Worker | undefined
@@ -97,9 +83,10 @@ async function stopWorker(): Promise<void> {
 }
 
 const runs = (name = 'probe') =>
-  runtime.rows<Run>('select * from "JobRunAll" where "name" = $1 order by "startedAt", "attempt"', [
-    name,
-  ])
+  runtime.rows<RunRow>(
+    'select * from "JobRunAll" where "name" = $1 order by "startedAt", "attempt"',
+    [name],
+  )
 const effectsOf = async (runId: string) =>
   (
     await runtime.column<number>('select count(*)::int n from "Effect" where "runId" = $1', [runId])
@@ -110,7 +97,7 @@ const send = <J extends Job>(job: J, payload: PayloadOf<J>) =>
 const act = (name: (typeof probe extends Job<string, infer P> ? P : never)['act'], more = {}) =>
   send(probe, { act: name, n: 0, text: '', ...more })
 
-async function ended(name = 'probe', count = 1): Promise<Run[]> {
+async function ended(name = 'probe', count = 1): Promise<RunRow[]> {
   return await waitFor(async () => {
     const found = (await runs(name)).filter(({ endedAt }) => endedAt)
     return found.length >= count ? found : null
@@ -229,7 +216,7 @@ describe('an isolated run', () => {
       status: 'failed',
       details: { guard: { due: 11, allowed: 10 }, error: { code: 'guard_blocked' } },
     })
-    const [{ id }] = (await runs()) as [Run]
+    const [{ id }] = (await runs()) as [RunRow]
     await client.approveRun(id, { actor: 'a', reason: 'r' }, { tx: runtime.prisma })
     expect((await ended('probe', 2))[1]).toMatchObject({
       status: 'success',
@@ -416,7 +403,7 @@ describe('an isolated run that does not end', () => {
     await send(steady, {})
     await acting()
     await waitFor(async () => ((await runs('steady'))[0]?.details?.effects ?? 0) > 5)
-    const [taken] = await runtime.rows<Run>(
+    const [taken] = await runtime.rows<RunRow>(
       `update "JobRun" set "status" = 'failed', "errorCode" = 'worker_lost', "endedAt" = now() returning *`,
     )
     await waitFor(() =>

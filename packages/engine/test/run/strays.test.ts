@@ -5,17 +5,9 @@ import { spawnProcess, waitFor, type SpawnedProcess } from '@roundsman/testing'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { useClientRuntime } from '../useClientRuntime.ts'
 import { CREATE_EFFECTS, guilty, innocent, type Harm } from '../fixtures/guilty.ts'
+import type { RunRow } from '../readRuns.ts'
 
 const PROCESS = new URL('../fixtures/guiltyProcess.ts', import.meta.url).pathname
-
-interface Run {
-  id: string
-  name: string
-  status: string
-  attempt: number
-  workerId: string
-  details: { error?: { code: string; message: string }; afterwards?: number } | null
-}
 
 const { runtime, client } = useClientRuntime({ cleared: ['JobTick', 'JobSchedule', 'Effect'] })
 let child: SpawnedProcess
@@ -37,7 +29,7 @@ const harm = (how: Harm) =>
 const leaveInPeace = (n: number, ms: number) =>
   runtime.prisma.$transaction((tx) => client.enqueue(tx, innocent, { n, ms }))
 const runs = (name: string) =>
-  runtime.rows<Run>('select * from "JobRunAll" where "name" = $1 order by "attempt"', [name])
+  runtime.rows<RunRow>('select * from "JobRunAll" where "name" = $1 order by "attempt"', [name])
 const endOf = (name: string) =>
   waitFor(
     async () => {
@@ -53,7 +45,7 @@ describe('what a handler leaves to nobody', { timeout: 60_000 }, () => {
   afterAll(() => child.kill('SIGKILL'))
 
   /** Waits for a line about this run: the worker has logged other runs before. */
-  const lineOf = ({ id }: Run, text: string) => child.waitForLine(new RegExp(`"${id}".*${text}`))
+  const lineOf = ({ id }: RunRow, text: string) => child.waitForLine(new RegExp(`"${id}".*${text}`))
 
   it.each([
     ['rejection', 'nobody catches for'],

@@ -8,6 +8,7 @@ import { watchChanges } from '../../src/read/watchChanges.ts'
 import { createWorker, runOnce } from '../../src/worker.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
 import { CREATE_EFFECTS, drip, dripHandler, EFFECTS } from '../fixtures/drip.ts'
+import { readRuns } from '../readRuns.ts'
 
 const WORKER = new URL('../fixtures/workerProcess.ts', import.meta.url).pathname
 
@@ -23,14 +24,7 @@ afterAll(async () => {
   await pooler.close()
 })
 
-interface Run {
-  status: string
-  attempt: number
-  workerId: string
-  details: { effects?: number; error?: { code: string } } | null
-}
-
-const runs = () => runtime.rows<Run>('select * from "JobRun" order by "startedAt"')
+const runs = () => readRuns(runtime)
 
 describe('behind a transaction pooler', () => {
   it('a producer enqueues in its transaction', async () => {
