@@ -136,7 +136,7 @@ export interface Used {
   stop(): Promise<unknown> | void
 }
 
-const CALLS = 20
+const CALLS = 10
 
 /**
  * Asserts that what has been through ups and downs costs as much from then on, and answers the same, as what is new. What a

@@ -70,7 +70,7 @@ describe('dueTicks', () => {
           })
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 30 },
     )
   }, 120_000)
 
