@@ -16,6 +16,12 @@ export function boundedJson(sql: string, maxBytes: number): string {
   return `case when pg_column_size(${sql}) <= ${maxBytes} and octet_length((${sql})::text) <= ${maxBytes} then ${sql} end`
 }
 
+/** An instant within JSON, where readers do not write it: as ISO 8601 in UTC, of the years 1 to 9999. */
+export function jsonInstant(sql: string): string {
+  const bounded = `least(greatest(${sql}, '0001-01-01Z'), '9999-12-31Z') at time zone 'UTC'`
+  return `case when ${sql} is not null then to_char(${bounded}, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') end`
+}
+
 /** Null unless it is a number that JavaScript holds exactly. */
 export function jsonNumber(sql: string): string {
   return `case when jsonb_typeof(${sql}) = 'number' then

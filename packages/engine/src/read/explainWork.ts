@@ -4,9 +4,9 @@ import { isAliveSql } from '../liveness/whoIsLost.ts'
 import { UNDERSTANDS } from '../store/claimWork.ts'
 import { hasNotEnded } from '../store/heldRuns.ts'
 import { HALF_OPEN_S } from '../store/limitSql.ts'
-import { boundedText } from './bounded.ts'
+import { boundedText, jsonInstant } from './bounded.ts'
 import { findLastAction } from './jobActions.ts'
-import { HELD_UNDER_LIMITS, jsonInstant } from './listLimits.ts'
+import { HELD_UNDER_LIMITS } from './listLimits.ts'
 import type { JobsReader } from './reader.ts'
 import { NOT_STARTED } from './runOutcome.ts'
 
@@ -368,7 +368,7 @@ function listReasons(row: Row): WaitReason[] {
     add(isRetry ? 'retry' : 'delayed', text, { until: row.dueAt })
   }
   if (row.isExcluded)
-    add('exclusive', 'one run at a time, and one is under way', { runs: toRuns(row.excludedBy) })
+    add('exclusive', 'one run at a time, and one is under way', { runs: row.excludedBy ?? [] })
   for (const limit of row.limits ?? []) addReasonsOf(limit, row.key, add)
   reasons.sort((one, other) => WAIT_REASONS.indexOf(one.kind) - WAIT_REASONS.indexOf(other.kind))
   // What the run of an exclusive job takes is said already.
@@ -376,7 +376,7 @@ function listReasons(row: Row): WaitReason[] {
     (row.excludedBy ?? []).some((run) => run.runId === runId)
   if (row.areFull === true && !(row.isExcluded && (row.running ?? []).every(isTold)))
     add('slotsFull', `all ${row.slots} slots of its workers are taken`, {
-      runs: toRuns(row.running),
+      runs: row.running ?? [],
     })
   if (row.losses >= 2)
     add('alone', `it has lost ${row.losses} workers, and waits until nothing else runs in one`)
@@ -394,13 +394,11 @@ function addReasonsOf(limit: LimitOfWork, key: string | null, add: AddReason): v
   const { name, global, perKey, running, keyRunning } = limit
   const own = /^(?:job|rate):(.*)$/.exec(name)?.[1]
   const whose = own === undefined ? `the limit ${name}` : own
-  const at = (instant: string) => new Date(instant).toISOString()
   if (limit.pausedUntil !== null) {
     const why = limit.pauseReason === null ? '' : `: ${limit.pauseReason}`
-    const until = at(limit.pausedUntil)
     add('keyPaused', `its key ${key} is paused by ${limit.pausedBy}${why}`, {
-      since: limit.pausedAt && at(limit.pausedAt),
-      until: until === FOR_EVER ? null : until,
+      since: limit.pausedAt,
+      until: limit.pausedUntil === FOR_EVER ? null : limit.pausedUntil,
     })
   }
   const parks = [
@@ -410,18 +408,18 @@ function addReasonsOf(limit: LimitOfWork, key: string | null, add: AddReason): v
   for (const [park, what, count, runs] of parks) {
     if (park === null || (park.isOver && count === 0)) continue
     const why = park.reason === null ? '' : `: ${park.reason}`
-    if (park.isOver) add('parked', `one run of ${what} tries first${why}`, { runs: toRuns(runs) })
-    else add('parked', `${what} waits${why}`, { since: at(park.since), until: at(park.until) })
+    if (park.isOver) add('parked', `one run of ${what} tries first${why}`, { runs: runs ?? [] })
+    else add('parked', `${what} waits${why}`, { since: park.since, until: park.until })
   }
   if (limit.headId !== null)
     add('keyHead', `earlier work of its key ${key} comes first: ${limit.headId}`)
   if (global !== null && running >= global) {
     const by = limit.setBy === null ? '' : `, as ${limit.setBy} has set`
-    add('limitFull', `all ${global} slots of ${whose} are taken${by}`, { runs: toRuns(limit.runs) })
+    add('limitFull', `all ${global} slots of ${whose} are taken${by}`, { runs: limit.runs ?? [] })
   }
   const most = limit.order === 'fifo' ? 1 : perKey
   if (key !== null && most !== null && keyRunning >= most)
-    add('keyFull', `all ${most} slots of its key ${key} are taken`, { runs: toRuns(limit.keyRuns) })
+    add('keyFull', `all ${most} slots of its key ${key} are taken`, { runs: limit.keyRuns ?? [] })
   const isByKey = limit.rateBy === 'key'
   const waitMs = waitForToken(limit, isByKey ? limit.keyAheadMs : limit.aheadMs)
   if (waitMs > 0 && !(isByKey && key === null)) {
@@ -438,11 +436,4 @@ function waitForToken({ rateLimit, ratePerMs }: LimitOfWork, aheadMs: number | n
   const { intervalMs, burst } = pace({ limit: rateLimit, perMs: ratePerMs })
   const bounded = Math.min(burst * intervalMs, Math.max(0, aheadMs))
   return Math.max(0, bounded - (burst - 1) * intervalMs)
-}
-
-function toRuns(runs: Row['running']): WaitReason['runs'] {
-  return (runs ?? []).map((run) => ({
-    ...run,
-    startedAt: new Date(run.startedAt).toISOString(),
-  }))
 }

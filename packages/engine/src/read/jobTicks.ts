@@ -1,6 +1,6 @@
 import type { TickOutcome } from '../tick/decideTicks.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
-import { boundedText } from './bounded.ts'
+import { boundedText, jsonInstant } from './bounded.ts'
 import type { RecentRun } from './recentRuns.ts'
 import type { JobsReader } from './reader.ts'
 import { outcomeOf } from './runOutcome.ts'
@@ -67,52 +67,24 @@ export async function listRecentTicks(
   limit: number,
 ): Promise<RecentTick[]> {
   // Only the primary key lists them by name and then by time.
-  const rows = await reader.rows<TickRow>({
+  return await reader.rows<RecentTick>({
     text: `
-      select tick."name", tick."scheduledFor", tick."outcome", tick."reason", tick."count", run."id" as "runId",
-             run."status" as "runStatus", run."outcome" as "runOutcome", run."startedAt" as "runStartedAt", run."endedAt" as "runEndedAt"
+      select tick."name", tick."scheduledFor", tick."outcome", tick."reason", tick."count",
+             ${lastRunOf('tick."workId"', '"JobRun"')} as "run"
       from unnest($1::text[]) as job(name)
       cross join lateral (
         select "name", "scheduledFor", "outcome", ${boundedText('"reason"')} as "reason", "count", "workId"
         from "JobTick" where ${equalsInOrder('"name"', 'job.name')}
         order by "name" desc, "scheduledFor" desc limit $2::int
       ) tick
-      left join lateral (
-        select "id", "status", ${outcomeOf()} as "outcome", "startedAt", "endedAt" from "JobRun"
-        where "workId" = tick."workId" order by "attempt" desc limit 1
-      ) run on true
       order by tick."name", tick."scheduledFor" desc`,
     values: [names, limit],
   })
-  return rows.map(toRecentTick)
 }
 
-/** Puts together what a row tells of the run. */
-export function toRecentTick<Tick extends Pick<RecentTick, 'run'>>({
-  runId,
-  runStatus,
-  runOutcome,
-  runStartedAt,
-  runEndedAt,
-  ...tick
-}: TickRow<Tick>): Omit<Tick, 'run'> & Pick<RecentTick, 'run'> {
-  const run =
-    runId && runStatus && runOutcome && runStartedAt
-      ? {
-          id: runId,
-          status: runStatus,
-          outcome: runOutcome,
-          startedAt: runStartedAt,
-          endedAt: runEndedAt,
-        }
-      : null
-  return { ...(tick as unknown as Omit<Tick, 'run'>), run }
-}
-
-export type TickRow<Tick = RecentTick> = Omit<Tick, 'run'> & {
-  runId: string | null
-  runStatus: RecentRun['status'] | null
-  runOutcome: RecentRun['outcome'] | null
-  runStartedAt: string | null
-  runEndedAt: string | null
-}
+/** The last attempt at a piece of work, if any, as JSON. `workId` is an expression. */
+export const lastRunOf = (workId: string, table: '"JobRun"' | '"JobRunAll"') => `(
+        select jsonb_build_object('id', run."id", 'status', run."status", 'outcome', ${outcomeOf('run.')},
+          'startedAt', ${jsonInstant('run."startedAt"')}, 'endedAt', ${jsonInstant('run."endedAt"')})
+        from ${table} run where run."workId" = ${workId} order by run."attempt" desc, run."startedAt" desc limit 1
+      )`

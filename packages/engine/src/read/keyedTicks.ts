@@ -1,7 +1,6 @@
 import { boundedText } from './bounded.ts'
-import { toRecentTick, type RecentTick, type TickRow } from './jobTicks.ts'
+import { lastRunOf, type RecentTick } from './jobTicks.ts'
 import type { JobsReader } from './reader.ts'
-import { outcomeOf } from './runOutcome.ts'
 
 /** A tick of a schedule that is kept as data, with the last attempt at the work that it enqueued, if any. */
 export interface RecentKeyedTick extends Omit<RecentTick, 'name'> {
@@ -26,25 +25,19 @@ export async function listRecentKeyedTicks(
   reader: JobsReader,
   { name, keys, limit, before }: RecentKeyedTicksQuery,
 ): Promise<RecentKeyedTick[]> {
-  const rows = await reader.rows<TickRow<RecentKeyedTick>>({
+  return await reader.rows<RecentKeyedTick>({
     text: `
-      select tick.*, run."id" as "runId", run."status" as "runStatus", run."outcome" as "runOutcome",
-             run."startedAt" as "runStartedAt", run."endedAt" as "runEndedAt"
+      select tick.*, ${lastRunOf('tick."workId"', '"JobRunAll"')} as "run"
       from unnest($2::text[]) as schedule(key)
       cross join lateral (
         select "key", "scheduledFor", "outcome"::text as "outcome", ${boundedText('"reason"')} as "reason", "count", "through",
-               "version", "workId"::text as "workId"
+               "version", "workId"
         from "JobKeyedTick" where "name" = $1::text and "key" = schedule.key ${before === undefined ? '' : 'and "scheduledFor" < $4::timestamptz'}
         order by "scheduledFor" desc limit $3::int
       ) tick
-      left join lateral (
-        select "id", "status", ${outcomeOf()} as "outcome", "startedAt", "endedAt" from "JobRunAll"
-        where "workId" = tick."workId"::uuid order by "attempt" desc, "startedAt" desc limit 1
-      ) run on true
       order by tick."key", tick."scheduledFor" desc`,
     values: [name, keys, limit, ...(before === undefined ? [] : [before])],
   })
-  return rows.map(toRecentTick)
 }
 
 const MAX_COUNTED = 10_000

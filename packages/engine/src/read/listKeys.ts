@@ -11,14 +11,8 @@ import { ownLimitOf } from '../job/limits.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { hasNotEnded } from '../store/heldRuns.ts'
 import { IN_PLACE, IN_TIME, LATER, READY, SUSPECT } from '../store/waitingSql.ts'
-import { boundedText } from './bounded.ts'
-import {
-  jsonInstant,
-  MAX_HOLDERS,
-  toHolder,
-  type ListedLimit,
-  type SlotHolder,
-} from './listLimits.ts'
+import { boundedText, jsonInstant } from './bounded.ts'
+import { MAX_HOLDERS, type ListedLimit, type SlotHolder } from './listLimits.ts'
 import type { JobsReader } from './reader.ts'
 
 /** One key of a job. */
@@ -176,14 +170,7 @@ async function readKeys(
   const rows = await reader.rows<KeyRow>({ text: LIST_KEYS_SQL, values })
   const { total = 0, counted = 0, recent = 0 } = rows[0] ?? {}
   return {
-    keys: rows.map(({ total: _total, counted: _counted, recent: _recent, paused, ...row }) => ({
-      ...row,
-      paused: paused && {
-        ...paused,
-        at: new Date(paused.at).toISOString(),
-        until: paused.until && new Date(paused.until).toISOString(),
-      },
-    })),
+    keys: rows.map(({ total: _total, counted: _counted, recent: _recent, ...row }) => row),
     total,
     counted: Math.min(counted, MAX_KEYED_COUNTED),
     isCut: counted > MAX_KEYED_COUNTED,
@@ -244,7 +231,7 @@ export async function getKey(
   return {
     ...(keys[0] as ListedKey),
     isCut,
-    runs: runs.map(toHolder),
+    runs,
     ofAllStarted,
     areStartsCut,
     limit: limits[0] ?? null,

@@ -1,5 +1,5 @@
 import { hasNotEnded } from '../store/heldRuns.ts'
-import { boundedText } from './bounded.ts'
+import { boundedText, jsonInstant } from './bounded.ts'
 import type { JobsReader } from './reader.ts'
 
 /** A run that holds a slot. */
@@ -47,9 +47,6 @@ export const HELD_UNDER_LIMITS = `
   from "JobClaim" claim cross join unnest(claim."runIds", claim."keys") held("id", "key")
   where claim."limits" is not null and ${hasNotEnded('held."id"')}`
 
-/** As an instant that JSON and JavaScript hold. */
-export const jsonInstant = (sql: string) => `least(greatest(${sql}, '0001-01-01Z'), '9999-12-31Z')`
-
 const HAS_RATE = (name: string) =>
   `exists (select from "JobLimit" rate where rate."name" = 'rate:' || ${name} and rate."rateLimit" is not null)`
 
@@ -76,11 +73,5 @@ const LIST_LIMITS_SQL = `
 
 /** Lists the limits that workers have registered or people have set, and jobs that wait for a service, those that jobs share first. */
 export async function listLimits(reader: JobsReader): Promise<ListedLimit[]> {
-  const rows = await reader.rows<ListedLimit>({ text: LIST_LIMITS_SQL })
-  return rows.map((row) => ({ ...row, runs: row.runs.map(toHolder) }))
+  return await reader.rows<ListedLimit>({ text: LIST_LIMITS_SQL })
 }
-
-export const toHolder = (run: SlotHolder): SlotHolder => ({
-  ...run,
-  startedAt: new Date(run.startedAt).toISOString(),
-})
