@@ -1,3 +1,4 @@
+import { jsonInstant } from '../read/bounded.ts'
 import type { Connection, Database } from '../store/database.ts'
 import {
   subjectKey,
@@ -91,11 +92,13 @@ const OF_QUEUE: readonly AlertKind[] = [
 
 type OpenRow = AlertRow & { isForgotten: boolean }
 
-const COLUMNS = `"id", "kind", "name", "code", "facts", "startedAt", "endedAt"`
+/** Of a row of JobAlert as `alert`. */
+const COLUMNS = `alert."id", alert."kind", alert."name", alert."code", alert."facts",
+  ${jsonInstant('alert."startedAt"')} as "startedAt", ${jsonInstant('alert."endedAt"')} as "endedAt"`
 
 const LIST_OPEN_SQL = `
   select ${COLUMNS}, "seenAt" < now() - interval '1 day' as "isForgotten"
-  from "JobAlert" where "endedAt" is null`
+  from "JobAlert" alert where "endedAt" is null`
 
 /** Rows of `$1`, which are causes as JSON. */
 const CAUSES = `json_to_recordset($1::text::json) as cause("kind" text, "name" text, "code" text, "facts" jsonb, "afterMs" float8)`
@@ -118,7 +121,7 @@ async function raiseDue(tx: Connection, causes: readonly AlertCause[]): Promise<
        and alert."kind" = cause."kind" and alert."name" = cause."name" and alert."code" = cause."code"
        -- To the millisecond, as the column is: rounded up, what begins now would be raised by the next look alone.
        and alert."startedAt" <= now()::timestamptz(3) - cause."afterMs" * interval '1 millisecond'
-     returning alert."id", alert."kind", alert."name", alert."code", alert."facts", alert."startedAt", alert."endedAt"`,
+     returning ${COLUMNS}`,
     [JSON.stringify(causes)],
   )
   return rows
@@ -129,7 +132,7 @@ const END_SQL = `
   with gone as (
     delete from "JobAlert" where "id" = any($1::uuid[]) and "raisedAt" is null
   )
-  update "JobAlert" set "endedAt" = now() where "id" = any($1::uuid[]) and "raisedAt" is not null
+  update "JobAlert" alert set "endedAt" = now() where "id" = any($1::uuid[]) and "raisedAt" is not null
   returning ${COLUMNS}`
 
 const FORGET_SQL = `
@@ -164,22 +167,10 @@ export async function takeDeliveries(
   const { rows } = await database.query<
     AlertRow & { event: AlertNotice['event']; channel: string; attempt: number; sinceMs: number }
   >(TAKE_SQL, [channels, leaseMs])
-  return rows.map(({ event, channel, attempt, sinceMs, ...row }) => ({
-    alert: {
-      ...row,
-      startedAt: toIso(row.startedAt),
-      endedAt: row.endedAt === null ? null : toIso(row.endedAt),
-    },
-    event,
-    channel,
-    attempt,
-    sinceMs,
-  }))
-}
-
-/** The engine's own connections return instants as dates. */
-function toIso(instant: string | Date): string {
-  return new Date(instant).toISOString()
+  return rows.map((row) => {
+    const { event, channel, attempt, sinceMs, ...alert } = row
+    return { alert, event, channel, attempt, sinceMs }
+  })
 }
 
 const TAKE_SQL = `
