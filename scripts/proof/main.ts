@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { readCommit, tellCommit } from '@roundsman/testing/readCommit'
 import { createDatabaseClient } from '@roundsman/db'
 import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
+import { waitFor } from '@roundsman/testing'
 import { DEMO_PASSWORD } from '../seed/seedDemoData.ts'
 import { openStack, type Stack } from './openStack.ts'
 import { createReport, type Report } from './createReport.ts'
@@ -123,9 +124,10 @@ async function prove(stack: Stack, report: Report, secrets: string[]): Promise<v
     })
 
     await report.section('The scheduler runs jobs', async () => {
-      const finished = await stackLine(
-        stack,
-        (line) => line.includes('job run finished') && line.includes('cleanupPreviewSessions'),
+      const finished = await waitFor(() =>
+        stack.lines.find(
+          (line) => line.includes('job run finished') && line.includes('cleanupPreviewSessions'),
+        ),
       )
       const { runId } = JSON.parse(finished.slice(finished.indexOf('{'))) as { runId: string }
       const lines = stack.lines.filter(
@@ -176,7 +178,7 @@ async function prove(stack: Stack, report: Report, secrets: string[]): Promise<v
       }).then(({ body }) => secrets.push(String(body['token'])))
 
       const ids = [created.body['id'], revoked.body['id']] as string[]
-      await eventually(async () => {
+      await waitFor(async () => {
         const rows = await prisma.previewSession.findMany({ where: { id: { in: ids } } })
         return rows.every(({ status }) => status === 'expired')
       })
@@ -244,7 +246,7 @@ async function prove(stack: Stack, report: Report, secrets: string[]): Promise<v
       })
       report.expect('it is to be mailed, and waits for the PDF', mailed.status === 202, mailed)
       const message = `/api/emails/${String(mailed.body['messageId'])}`
-      await eventually(async () => {
+      await waitFor(async () => {
         const { body } = await call('GET', message, { token: tokens.staff, show: false })
         return body['status'] === 'sent'
       })
@@ -386,20 +388,6 @@ async function runsThatCleaned(prisma: ReturnType<typeof createDatabaseClient>) 
     },
   })
   return runs.filter(({ details }) => ((details as { cleaned?: number } | null)?.cleaned ?? 0) > 0)
-}
-
-async function stackLine(stack: Stack, matches: (line: string) => boolean): Promise<string> {
-  let found: string | undefined
-  await eventually(async () => (found = stack.lines.find(matches)) !== undefined)
-  return found ?? ''
-}
-
-async function eventually(holds: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 30_000
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error('It did not happen within 30 s')
-    await new Promise((resolve) => setTimeout(resolve, 100))
-  }
 }
 
 /** A line for each screen, with a link to each view of it. */

@@ -1,3 +1,4 @@
+export { createDatabase, dropDatabase } from './adminConnection.ts'
 export { buildConsole } from './buildConsole.ts'
 export { collectOutput } from './collectOutput.ts'
 export { createOtlpReceiver, type OtlpReceiver, type ReceivedSpan } from './createOtlpReceiver.ts'

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { openPool } from '../openPool.ts'
+import { createDatabase, dropDatabase } from '@roundsman/testing'
 import { tryControls } from './controlModel.ts'
 import { runLocks } from './runLocks.ts'
 import { runNetworks } from './runNetworks.ts'
@@ -127,14 +127,9 @@ async function withOwnDatabase<Result>(
   work: (databaseUrl: string) => Promise<Result>,
 ): Promise<Result> {
   const name = `hostile_${randomBytes(6).toString('hex')}`
-  const url = new URL(adminUrl)
-  url.pathname = `/${name}`
-  const admin = openPool({ url: adminUrl, applicationName: 'hostile', poolSize: 1 })
   try {
-    await admin.query(`create database "${name}"`)
-    return await work(url.href)
+    return await work(await createDatabase(adminUrl, name))
   } finally {
-    await admin.query(`drop database if exists "${name}" with (force)`)
-    await admin.close()
+    await dropDatabase(adminUrl, name)
   }
 }

@@ -1,6 +1,6 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import { pruneJobRuns, type EnqueueOptions, type Job } from '@roundsman/engine'
 import { listJobRuns } from '@roundsman/engine/client'
+import { waitFor } from '@roundsman/testing'
 import { incidentJobs, printLabels, type IncidentJob } from './incidentJobs.ts'
 import type { Shop } from './openShop.ts'
 
@@ -364,25 +364,26 @@ const request = (shop: Shop, job: Job) =>
 /** Has it run, and returns the id of the run once that has ended. */
 const run = async (shop: Shop, job: Job) => ended(shop, await request(shop, job))
 
+/** What an incident takes to happen, on a busy machine too. */
+const HAPPENS = { timeoutMs: 600_000 }
+
 /** Waits until so many runs of a job are under way. */
 async function started({ host }: Shop, name: IncidentJob, runs: number): Promise<void> {
-  for (;;) {
+  await waitFor(async () => {
     const [found] = await host.$queryRawUnsafe<{ runs: number }[]>(
       `select coalesce(sum(cardinality("runIds")), 0)::int as "runs" from "JobClaim" where "name" = $1`,
       name,
     )
-    if (found !== undefined && found.runs >= runs) return
-    await pause(50)
-  }
+    return (found?.runs ?? 0) >= runs
+  }, HAPPENS)
 }
 
 async function ended({ host }: Shop, workId: string): Promise<string> {
-  for (;;) {
+  return await waitFor(async () => {
     const [found] = await host.$queryRawUnsafe<{ id: string }[]>(
       `select "id"::text from "JobRun" where coalesce("workId", "id") = $1::uuid and "endedAt" is not null`,
       workId,
     )
-    if (found !== undefined) return found.id
-    await pause(50)
-  }
+    return found?.id
+  }, HAPPENS)
 }
