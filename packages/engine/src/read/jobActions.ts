@@ -1,4 +1,4 @@
-import { boundedText } from './bounded.ts'
+import { boundedText, jsonInstant } from './bounded.ts'
 import { BULK_COLUMNS, type BulkAct } from './listBulks.ts'
 import type { JobsReader } from './reader.ts'
 
@@ -17,27 +17,20 @@ export interface ListedAction {
 const MAX_OF_RUN = 100
 const SAID = `"at", ${boundedText('"action"')} as "action", ${boundedText('"actor"')} as "actor",
   ${boundedText('"reason"')} as "reason"`
-const COLUMNS = `${SAID}, null::text as "id", 0 as "matched", false as "isCut", 0 as "done", 0 as "left",
-  null::timestamptz as "endedAt", null::text as "stoppedBy"`
+const COLUMNS = `${SAID}, null::jsonb as "bulk"`
 
 /** Those whose rows as `bulk` meet the condition. */
 const bulkActionsSql = (where: string) => `
-  select "startedAt" as "at", "kind" as "action", "actor", "reason", "id", "matched", "isCut", "done", "left", "endedAt", "stoppedBy"
+  select "startedAt" as "at", "kind" as "action", "actor", "reason", jsonb_build_object('id', "id", 'matched', "matched", 'isCut', "isCut",
+    'done', "done", 'left', "left", 'endedAt', ${jsonInstant('"endedAt"')}, 'stoppedBy', "stoppedBy") as "bulk"
   from (select ${BULK_COLUMNS} from "JobBulk" bulk where ${where}) bulk`
-
-type ActionRow = Omit<ListedAction, 'bulk'> &
-  Omit<NonNullable<ListedAction['bulk']>, 'id'> & { id: string | null }
-
-function toListed({ at, action, actor, reason, id, ...of }: ActionRow): ListedAction {
-  return { at, action, actor, reason, bulk: id === null ? null : { id, ...of } }
-}
 
 /** Lists what people did to a run or to its work, alone or with others, the oldest first. */
 export async function listRunActions(
   reader: JobsReader,
   { id, workId }: { id: string; workId: string | null },
 ): Promise<ListedAction[]> {
-  const rows = await reader.rows<ActionRow>({
+  return await reader.rows<ListedAction>({
     text: `
       select ${COLUMNS} from "JobAction" where "runId" = $1::uuid or "workId" = $2::uuid
       union all ${bulkActionsSql(`bulk."id" in (
@@ -46,7 +39,6 @@ export async function listRunActions(
       order by "at" limit ${MAX_OF_RUN}`,
     values: [id, workId],
   })
-  return rows.map(toListed)
 }
 
 /** Looks at payloads have places of their own, so that they leave what changed the job in sight: so many among the latest. */
@@ -62,7 +54,7 @@ export async function listJobActions(
   name: string,
   limit: number,
 ): Promise<ListedAction[]> {
-  const rows = await reader.rows<ActionRow>({
+  return await reader.rows<ListedAction>({
     text: `
       with latest as materialized (
         select ${COLUMNS} from "JobAction" where "name" = $1 and "scheduleKey" is null
@@ -78,7 +70,6 @@ export async function listJobActions(
       order by "at" desc`,
     values: [name, limit],
   })
-  return rows.map(toListed)
 }
 
 /** What somebody has done before, alone or with others. */
@@ -142,11 +133,10 @@ export async function listScheduleActions(
   reader: JobsReader,
   { name, key, limit }: { name: string; key: string; limit: number },
 ): Promise<ListedAction[]> {
-  const rows = await reader.rows<ActionRow>({
+  return await reader.rows<ListedAction>({
     text: `
       select ${COLUMNS} from "JobAction" where "name" = $1::text and "scheduleKey" = $2::text
       order by "at" desc limit $3::int`,
     values: [name, key, limit],
   })
-  return rows.map(toListed)
 }

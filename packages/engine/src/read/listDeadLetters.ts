@@ -81,10 +81,10 @@ export async function listDeadLetters(
   const page = rows.slice(0, limit)
   const last = rows.length > limit ? page.at(-1) : undefined
   return {
-    deadLetters: page.map(({ position, ...letter }) => {
-      void position
-      return { ...letter, shown: readShown(letter.shown) }
-    }),
+    deadLetters: page.map(({ position: _position, ...letter }) => ({
+      ...letter,
+      shown: readShown(letter.shown),
+    })),
     next: last ? { at: last.position, id: last.workId } : null,
   }
 }

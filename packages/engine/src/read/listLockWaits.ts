@@ -82,9 +82,9 @@ const MAX_WAITS = 5
  */
 export async function listRunWaits(reader: JobsReader, workerId: string): Promise<RunWait[]> {
   const name = `roundsman ${workerId.split(':').slice(0, -1).join(':')}`
-  const rows = await reader.rows<RunWait>({
+  return await reader.rows<RunWait>({
     text: `${heldSql('1 second')}
-      select ${boundedText('"waiter"')} as "waiter", "since", ${boundedText('"holder"')} as "holder", "holderSince", "isOfWorker"
+      select ${boundedText('"waiter"')} as "waiter", "since", ${boundedText('"holder"')} as "holder", "holderSince", coalesce("isOfWorker", false) as "isOfWorker"
       from (
         select ${nameSql('held.pid', 'held', 'held.application_name')} as "waiter", held."since", ${HOLDER} as "holder",
                holder.xact_start as "holderSince", held.application_name ~ ('^' || $1::text || '(:| |$)') as "isOfWorker"
@@ -92,8 +92,7 @@ export async function listRunWaits(reader: JobsReader, workerId: string): Promis
         where held.application_name is null or not starts_with(held.application_name, 'roundsman ')
           or held.application_name ~ ('^' || $1::text || '(:| |$)')
       ) found
-      order by "isOfWorker" desc nulls last, "since" limit ${MAX_WAITS}`,
+      order by found."isOfWorker" desc nulls last, "since" limit ${MAX_WAITS}`,
     values: [name.replaceAll(/[^\w ]/g, '\\$&')],
   })
-  return rows.map((row) => ({ ...row, isOfWorker: row.isOfWorker ?? false }))
 }
