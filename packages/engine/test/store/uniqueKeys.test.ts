@@ -9,6 +9,7 @@ import { freeUniqueKeys, type KeyPosition } from '../../src/store/uniqueKeys.ts'
 import { openTestQueue, type TestWork } from '../openTestQueue.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 import { countLockWaits } from '../countLockWaits.ts'
+import { interceptQueries } from '../interceptQueries.ts'
 
 const parcel = defineJob({ name: 'parcel' })
 const LONG = { maxWait: 60_000, timeout: 60_000 }
@@ -188,17 +189,24 @@ describe('freeing unique keys', () => {
     expect([await keys(), await count()]).toEqual([['k'], 1])
   })
 
-  it('keeps the key of work that came back between its look and its lock', async () => {
+  it.each(['look', 'lock'])('keeps the key of work that came back after its %s', async (when) => {
     await runtime.rows(`insert into "JobUnique" values ('parcel', 'k', gen_random_uuid())`)
-    const back = `insert into "JobWork" ("id", "name", "bytes", "uniqueKey", "payload")
-      select "workId", "name", 2, "key", '{}' from "JobUnique"`
+    const comeBack = () =>
+      runtime.rows(`insert into "JobWork" ("id", "name", "bytes", "uniqueKey", "payload")
+        select "workId", "name", 2, "key", '{}' from "JobUnique" on conflict do nothing`)
     await freeUniqueKeys(
       {
         ...runtime.database,
-        async transaction(work) {
-          await runtime.rows(back)
-          return await runtime.database.transaction(work)
-        },
+        transaction: async (work) =>
+          await runtime.database.transaction(async (tx) => {
+            if (when === 'look') await comeBack()
+            const locking = interceptQueries({ ...runtime.database, ...tx }, async (carryOut) => {
+              const answer = await carryOut()
+              await comeBack()
+              return answer
+            })
+            return await work(locking)
+          }),
       },
       null,
     )
