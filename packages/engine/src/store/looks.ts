@@ -19,7 +19,7 @@ export interface Seen {
   xmin: string
   /** When the server that answered was started: after a fail-over it is another. */
   server: string
-  /** The look's own transaction, which has an id only where a hint is ahead of its floor (work/floor.ts). */
+  /** The look's own transaction, which has an id only where a hint is ahead of its floor (work/floors.ts). */
   transaction: string | null
   /** For each range the place of its first work; null where there is none. */
   firsts: (string | null)[]

@@ -3,7 +3,7 @@
  * producer's. What is not due yet has none; a round of any worker gives it one then.
  *
  * Whoever writes a place does so by `PLACE_SQL`, and nothing ever changes one: work that is retried, prioritised or made due
- * gets a new one, so that no worker's floor (work/floor.ts) is above it.
+ * gets a new one, so that no worker's floor (work/floors.ts) is above it.
  */
 
 /** The expression for a new place. `case` keeps to the order: PostgreSQL assigns the transaction's id first. */

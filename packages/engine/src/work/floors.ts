@@ -1,8 +1,37 @@
-import { FROM_THE_START, moveFloor, noteClaim, type Floor } from './floor.ts'
 import type { Behind, TakenWork } from '../store/claimWork.ts'
 import type { LookRequest, Seen } from '../store/looks.ts'
 
-/** Where this worker begins to look for the work of each job, by rank: see floor.ts. */
+/*
+ * Where a worker begins to look for a job's work, so that it passes over what it has dealt with, and nothing else.
+ *
+ * Work has a place from a sequence, and claims take it in that order. A claim that follows another begins behind the last
+ * place taken, its hint. It passes over work that it could not see: of a transaction that had not committed, or locked by a
+ * claim that was rolled back. So others begin at the floor, below which there is no work and never will be. The floor moves
+ * to the hint that an earlier look knew (the mark) once no transaction can hide work from it any more:
+ *
+ *   1. A transaction has its id before it takes a place (store/place.ts), and a look gets its id after the places that its
+ *      worker knows have been taken. So whoever holds a place up to the mark has a smaller id than the look that made it. The
+ *      id of the claim would not do: a claim may have it before it sees work, which is enqueued or changed meanwhile.
+ *   2. Once a later look's xmin is above that id, all of them have ended, and its snapshot shows what they left.
+ *   3. What that snapshot still shows up to the mark is locked by other claims, which may be rolled back: the floor stays below
+ *      the first of it.
+ *
+ * Retried work, and delayed work that has become due, get a new place by the same rule. Nothing else changes a place.
+ */
+/** What a worker remembers of one job's work of one rank. */
+interface Floor {
+  /** No work is at this place or before it, nor will be. */
+  floor: bigint
+  /**
+   * Where the last claim of this worker has ended. Earlier ones may have come further: then much has committed late, and the next
+   * claim goes on with that.
+   */
+  hint: bigint
+  /** The hint to which the floor moves next, and the id of the look that knew it. */
+  mark: { place: bigint; transaction: bigint } | null
+}
+
+/** Where this worker begins to look for the work of each job, by rank. */
 export interface Floors {
   /** Where a claim begins: behind what this worker's claims have taken, or at the floor, below which there is nothing. */
   behind(name: string, from: 'hint' | 'floor'): Behind[]
@@ -38,9 +67,9 @@ export function createFloors(): Floors {
       jobs.set(name, ranks)
       const last = new Map(work.flatMap(({ from }) => (from ? [[from.rank, from.place]] : [])))
       for (const [rank, place] of last) {
-        const before = ranks.get(rank) ?? FROM_THE_START
+        const before = ranks.get(rank) ?? { floor: 0n, mark: null }
         ranks.delete(rank)
-        ranks.set(rank, noteClaim(before, BigInt(place)))
+        ranks.set(rank, { ...before, hint: BigInt(place) })
       }
       for (const rank of [...ranks.keys()].slice(0, Math.max(0, ranks.size - MAX_RANKS)))
         ranks.delete(rank)
@@ -54,18 +83,20 @@ export function createFloors(): Floors {
       })),
     }),
     move({ name, behind }, { xmin, transaction }, firsts) {
-      const ranks = jobs.get(name)
       for (const { rank, hint } of behind) {
-        const before = ranks?.get(rank)
-        if (before === undefined) continue
-        const first = firsts.get(rank) ?? null
-        const look = {
-          xmin: BigInt(xmin),
-          first: first === null ? null : BigInt(first),
-          hint: BigInt(hint),
-          transaction: transaction === null ? null : BigInt(transaction),
+        const known = jobs.get(name)?.get(rank)
+        if (known === undefined) continue
+        const { mark } = known
+        if (mark !== null && BigInt(xmin) > mark.transaction) {
+          const first = firsts.get(rank) ?? null
+          const reached =
+            first === null || BigInt(first) > mark.place ? mark.place : BigInt(first) - 1n
+          if (reached > known.floor) known.floor = reached
+          if (reached === mark.place) known.mark = null
         }
-        ranks?.set(rank, moveFloor(before, look))
+        // A mark stays until the floor has reached it: under a steady load a later one would never be old enough.
+        if (known.mark === null && BigInt(hint) > known.floor && transaction !== null)
+          known.mark = { place: BigInt(hint), transaction: BigInt(transaction) }
       }
     },
     forget: () => jobs.clear(),
