@@ -1,8 +1,14 @@
 import inspector from 'node:inspector'
 import { Worker as Thread } from 'node:worker_threads'
 import type { ContainedLog } from '../store/containedLog.ts'
-import { findCurrentRun, type RunHere } from './strays.ts'
 import { CURRENT_RUN, SHARED, WATCHDOG_PROGRAM } from './watchdogThread.ts'
+
+/** A run whose handler is called in this process. */
+export interface RunHere {
+  readonly name: string
+  readonly runId: string
+  readonly timeoutMs: number
+}
 
 export interface Watchdog {
   /** Call it before a handler is called. */
@@ -28,8 +34,10 @@ export function createWatchdog(options: {
   marginMs: number
   log: ContainedLog
   running: () => Iterable<RunHere>
+  /** The run whose async context is current, of any worker of this process. */
+  current: () => RunHere | undefined
 }): Watchdog {
-  const { marginMs, log, running } = options
+  const { marginMs, log, running, current } = options
   let thread: Thread | null = null
   // New memory for each thread: the one before may not have ended yet.
   let numbers = new Int32Array(new SharedArrayBuffer(0))
@@ -57,7 +65,7 @@ export function createWatchdog(options: {
     Object.defineProperty(globalThis, CURRENT_RUN, {
       configurable: true,
       value: () => {
-        const run = findCurrentRun()
+        const run = current()
         return run && { name: run.name, runId: run.runId }
       },
     })

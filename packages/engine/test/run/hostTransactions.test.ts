@@ -209,7 +209,7 @@ describe.each(Object.entries(HOSTS))('a batch by %s', (_name, openHost) => {
   })
 })
 
-// postgres.js then throws outside of any promise, which strays.ts handles.
+// postgres.js then throws outside of any promise, which guardProcess.ts handles.
 const cuttable = Object.entries(HOSTS).filter(([name]) => !name.includes('postgres.js'))
 
 describe.each(cuttable)('a batch by %s', (_name, openHost) => {
