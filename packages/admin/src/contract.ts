@@ -578,13 +578,20 @@ export const waitingWorkSchema = z.object({
   ),
 })
 
-export type ConsoleWorker = z.output<typeof worker>
-const worker = z.object({
+export type ConsoleWorkerIdentity = z.output<typeof workerIdentity>
+const workerIdentity = z.object({
+  // Host, process, and a part that no restart repeats: `web-1:4711:0a1b2c3d`.
   id: text,
   startedAt: at,
   lastSignAt: at,
   liveness: z.enum(['lock', 'heartbeat']),
   isAlive: flag,
+  // The version of the product that it runs; null when it does not say.
+  version: textOrNull,
+})
+
+export type ConsoleWorker = z.output<typeof worker>
+const worker = workerIdentity.omit({ version: true }).extend({
   // It lives but has given no sign for longer than living workers do: it is stopped, or a handler blocks it.
   isSilent: flag,
   // One for each job of which it runs something.
@@ -1184,18 +1191,6 @@ export const queueSchema = z.object({
   // Measured every few seconds of the last hour while this server ran, the oldest first: how much could have been started,
   // and how long the oldest of it had waited.
   history: z.array(z.object({ at, ready: count, oldestMs: ms })),
-})
-
-export type ConsoleWorkerIdentity = z.output<typeof workerIdentity>
-const workerIdentity = z.object({
-  // Host, process, and a part that no restart repeats: `web-1:4711:0a1b2c3d`.
-  id: text,
-  startedAt: at,
-  lastSignAt: at,
-  liveness: z.enum(['lock', 'heartbeat']),
-  isAlive: flag,
-  // The version of the product that it runs; null when it does not say.
-  version: textOrNull,
 })
 
 /** GET /api/console/workers: those that live first, then those that were killed within a day. */
