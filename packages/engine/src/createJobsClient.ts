@@ -568,10 +568,7 @@ export function jobsClientIn(
   }
   const scheduling = { log, onWork: waker.wake, limit: createLoadLimit() }
 
-  const reader = readerOf(
-    { schema, query: (...statement) => openPool().query(...statement) },
-    areConnectionsLasting,
-  )
+  const reader = readerOf({ query: (...statement) => openPool().query(...statement) })
 
   return {
     protocol: CLIENT_PROTOCOL,

@@ -308,8 +308,6 @@ export function jobRunsQuery(options: RunsWanted, lookEnd: PagePosition | null =
     ...(lookEnd === null ? [] : comesBeforeEnd(lookEnd, parameter)),
   ]
   return {
-    // To plan the page that everybody opens takes longer than to read it.
-    ...(where.length === 0 && { name: `job runs ${options.limit}` }),
     text: `
       select ${LISTED_COLUMNS}
       from ${mayBeUnwritten(options) ? '"JobRunAll"' : '"JobRun"'} run ${whereAll(where)}

@@ -11,11 +11,6 @@ import { asConnection } from '../store/callersTransaction.ts'
 export interface Statement {
   text: string
   values?: readonly unknown[]
-  /**
-   * The connection may keep the statement prepared under this name, once there are many runs: where planning takes longer than
-   * reading, and no value changes what plan is best. One name, one text. Default: it is planned each time.
-   */
-  name?: string | undefined
 }
 
 /** The last item of a page, after which the next page begins. Instants alone are not unique, so it has the id too. */
@@ -67,38 +62,11 @@ export function openReader(options: ReaderOptions): JobsReader & { close(): Prom
   return { ...readerOf(database), close: () => database.close() }
 }
 
-/** A prepared statement takes some 200 kB of each connection, and its text may hold a number of the caller's. */
-const MAX_PREPARED = 10
-const MANY_RUNS_BYTES = 16 * 1024 * 1024
-const CHECK_INTERVAL_MS = 60_000
-
-/** Makes a reader of one of the engine's own connections, which keeps statements prepared while `canPrepare` says so. */
-export function readerOf(connection: Connection, canPrepare = () => false): JobsReader {
-  const prepared = new Set<string>()
-  let areRunsMany = false
-  let checkedAtMs = -Infinity
-
-  /** A plan for few runs would stay, and read them all, however many there are by then. One for many is good for few. */
-  async function mayPrepare(name: string): Promise<boolean> {
-    if (!canPrepare()) return false
-    if (!areRunsMany && performance.now() - checkedAtMs > CHECK_INTERVAL_MS) {
-      checkedAtMs = performance.now()
-      const { rows } = await connection.query<{ bytes: string }>(
-        `select pg_relation_size('"JobRun"'::regclass) as "bytes"`,
-      )
-      areRunsMany = Number(rows[0]?.bytes) >= MANY_RUNS_BYTES
-    }
-    if (!areRunsMany) return false
-    if (prepared.size < MAX_PREPARED) prepared.add(name)
-    return prepared.has(name)
-  }
-
+/** Makes a reader of one of the engine's own connections. */
+export function readerOf(connection: Pick<Connection, 'query'>): JobsReader {
   return {
-    async rows<Row extends object>({ text, values, name }: Statement) {
-      const isPrepared = name !== undefined && (await mayPrepare(name))
-      const statement = isPrepared ? { text, types, name } : { text, types }
-      return (await connection.query<Row>(statement, values)).rows
-    },
+    rows: async <Row extends object>({ text, values }: Statement) =>
+      (await connection.query<Row>({ text, types }, values)).rows,
   }
 }
 
