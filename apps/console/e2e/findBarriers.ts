@@ -36,6 +36,8 @@ const HARMLESS = `Object.fromEntries(
  * checks only them.
  */
 export async function findBarriers(page: Page): Promise<string[]> {
+  // What was asked for before is dim until the answer has come.
+  await page.locator('.isDim').first().waitFor({ state: 'detached' })
   // The page's policy refuses scripts; the debugger does not.
   if (!(await page.evaluate<boolean>(`'axe' in globalThis`))) await page.evaluate(axe.source)
   const { violations } = await page.evaluate<AxeResult>(`(() => {
