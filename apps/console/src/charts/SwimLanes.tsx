@@ -1,7 +1,7 @@
 import type { ConsoleWorkerRun } from '@roundsman/admin/contract'
-import { Link } from '@tanstack/react-router'
 import { useId } from 'react'
 import { OUTCOME_WORDS, type RunOutcome } from '../api/runOutcome.ts'
+import { JobLink } from '../parts/JobLink.tsx'
 import { useRoving } from '../parts/useRoving.ts'
 import { formatDuration } from '../time/formatDuration.ts'
 import { formatExact } from '../time/formatExact.ts'
@@ -46,10 +46,8 @@ export function SwimLanes({ runs, fromMs, toMs }: SwimLanesProps) {
       {jobs.map(({ name, runs: its, lanes }) => (
         <div key={name} className="laneJob">
           <div className="laneName">
-            <Link to="/jobs/$name" params={{ name }} className="quietLink isCut">
-              {name}
-            </Link>{' '}
-            {lanes > 1 && <span className="muted small isWhole">× {lanes}</span>}
+            <JobLink name={name} className="quietLink isCut" />{' '}
+            {lanes > 1 && <span className="muted small isUnbroken">× {lanes}</span>}
           </div>
           <svg width="100%" height={lanes * (laneHeight + GAP) + GAP} className="laneArea">
             {x.ticks.map(({ at }) => (

@@ -1,3 +1,4 @@
+import { Link, type LinkProps } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 
 interface PagerProps {
@@ -11,20 +12,25 @@ interface PagerProps {
   words: readonly [string, string]
   /** Stands at its beginning: how many there are. */
   aside?: ReactNode
-  /** A link to the page that begins there. */
-  children: (cursor: string | undefined, text: string) => ReactNode
+  /** The address of the page that begins there. */
+  pageAt: (cursor: string | undefined) => LinkProps
 }
 
 /** Leads to the first and to the next page of a list. Nothing where there is one page. */
-export function Pager({ label, cursor, nextCursor, words, aside, children }: PagerProps) {
+export function Pager({ label, cursor, nextCursor, words, aside, pageAt }: PagerProps) {
   if (nextCursor === null && cursor === undefined) return null
   const [first, next] = words
+  const link = (at: string | undefined, text: string) => (
+    <Link {...pageAt(at)} className="button isSmall">
+      {text}
+    </Link>
+  )
   return (
     <nav className="pager" aria-label={label}>
       {aside ?? <span />}
       <span className="pagerLinks">
-        {cursor !== undefined && children(undefined, first)}
-        {nextCursor !== null && children(nextCursor, next)}
+        {cursor !== undefined && link(undefined, first)}
+        {nextCursor !== null && link(nextCursor, next)}
       </span>
     </nav>
   )

@@ -1,6 +1,7 @@
 import type { ConsoleJob } from '@roundsman/admin/contract'
 import { Link } from '@tanstack/react-router'
 import { RunStrip } from '../../charts/RunStrip.tsx'
+import { JobLink } from '../../parts/JobLink.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { Elapsed } from '../../parts/Elapsed.tsx'
 import { Moment } from '../../parts/Moment.tsx'
@@ -20,14 +21,7 @@ const COLUMNS: readonly Column<ConsoleJob>[] = [
     isFull: true,
     cell: ({ name, description, queuePaused }) => (
       <>
-        <Link
-          to="/jobs/$name"
-          params={{ name }}
-          data-row-link
-          className="strongLink rowLink isCut isBlock"
-        >
-          {name}
-        </Link>
+        <JobLink name={name} data-row-link className="strongLink rowLink isCut isBlock" />
         <span className="rowNote isCut isBlock" title={description}>
           {queuePaused === null ? description : <strong>Its queue is paused</strong>}
         </span>

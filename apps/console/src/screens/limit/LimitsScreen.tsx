@@ -5,6 +5,7 @@ import { Fragment, type ReactNode } from 'react'
 import { ActButton } from '../../actions/ActButton.tsx'
 import { useAction } from '../../actions/useAction.ts'
 import { limitsQuery } from '../../api/queries.ts'
+import { JobLink } from '../../parts/JobLink.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
@@ -57,9 +58,7 @@ const COLUMNS: readonly Column<ConsoleLimit>[] = [
     cell: ({ name, jobs, order }) => (
       <span className="stacked isWrapped">
         {jobs === null ? (
-          <Link to="/jobs/$name" params={{ name }} className="strongLink">
-            {name}
-          </Link>
+          <JobLink name={name} />
         ) : (
           <span>
             {name}{' '}

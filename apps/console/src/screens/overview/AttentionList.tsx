@@ -3,6 +3,7 @@ import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { ActButton, BulkButton } from '../../actions/ActButton.tsx'
 import { CancelWork } from '../../actions/CancelWork.tsx'
+import { JobLink } from '../../parts/JobLink.tsx'
 import { Count } from '../../parts/Count.tsx'
 import { Elapsed } from '../../parts/Elapsed.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
@@ -731,14 +732,6 @@ function WithVersion({ first }: { first: ConsoleFirstRun | null }) {
     <span className="muted">
       , {runsBefore === 0 ? 'first run of version' : 'version'} {version}
     </span>
-  )
-}
-
-function JobLink({ name }: { name: string }) {
-  return (
-    <Link to="/jobs/$name" params={{ name }} className="strongLink">
-      {name}
-    </Link>
   )
 }
 

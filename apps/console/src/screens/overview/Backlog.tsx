@@ -1,5 +1,5 @@
 import type { ConsoleBacklog } from '@roundsman/admin/contract'
-import { Link } from '@tanstack/react-router'
+import { JobLink } from '../../parts/JobLink.tsx'
 import { formatDuration, formatRoughDuration } from '../../time/formatDuration.ts'
 
 /** What waits, and how long it will take at the present rate. */
@@ -9,9 +9,7 @@ export function Backlog({ backlog }: { backlog: readonly ConsoleBacklog[] }) {
       {backlog.map((row) => (
         <li key={row.name} className="lineItem isFolding">
           <span className="isWrapped">
-            <Link to="/jobs/$name" params={{ name: row.name }} className="strongLink">
-              {row.name}
-            </Link>{' '}
+            <JobLink name={row.name} />{' '}
             <span className="muted">
               {readyCount(row)} waiting, the oldest for{' '}
               {formatDuration(roundToSeconds(row.oldestMs))}

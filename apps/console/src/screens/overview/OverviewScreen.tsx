@@ -5,6 +5,7 @@ import type { ReactNode } from 'react'
 import { overviewQuery } from '../../api/queries.ts'
 import { BarChart, type Bar } from '../../charts/BarChart.tsx'
 import { describeEnded, ENDED_KINDS, seenKinds, sumEnded } from '../../charts/runBars.ts'
+import { JobLink } from '../../parts/JobLink.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { Panel } from '../../parts/Panel.tsx'
@@ -146,9 +147,7 @@ function NextTicks({ ticks }: { ticks: ConsoleOverview['nextTicks'] }) {
     <ol className="lines">
       {ticks.map(({ name, at, timeZone }) => (
         <li key={name} className="lineItem">
-          <Link to="/jobs/$name" params={{ name }} className="isCut">
-            {name}
-          </Link>
+          <JobLink name={name} className="isCut" />
           <span className="lineEnd">
             <span className="muted">{formatClock(at)}</span>
             <Moment at={at} timeZone={timeZone} isToCome />

@@ -5,6 +5,7 @@ import { ActButton, BulkButton } from '../../actions/ActButton.tsx'
 import { ShowPayload } from '../../actions/ShowPayload.tsx'
 import { useBulk } from '../../actions/useAction.ts'
 import { causesQuery, deadLettersQuery, type DeadLetterSearch } from '../../api/queries.ts'
+import { JobLink } from '../../parts/JobLink.tsx'
 import { InlineSelect } from '../../parts/InlineSelect.tsx'
 import { Count, MAX_COUNTED } from '../../parts/Count.tsx'
 import { Dim } from '../../parts/Dim.tsx'
@@ -33,9 +34,7 @@ const COLUMNS: readonly Column<DeadLetter>[] = [
     isFull: true,
     cell: ({ name, label }) => (
       <>
-        <Link to="/jobs/$name" params={{ name }} className="quietLink">
-          {name}
-        </Link>
+        <JobLink name={name} className="quietLink" />
         {label !== null && <span className="rowLabel">{label}</span>}
       </>
     ),
@@ -145,17 +144,8 @@ export function DeadLetters({ queue }: { queue: ConsoleQueue }) {
                 cursor={cursor}
                 nextCursor={nextCursor}
                 words={['Newest', 'Older']}
-              >
-                {(at, text) => (
-                  <Link
-                    to="/queue"
-                    search={toSearch({ ...search, cursor: at })}
-                    className="button isSmall"
-                  >
-                    {text}
-                  </Link>
-                )}
-              </Pager>
+                pageAt={(at) => ({ to: '/queue', search: toSearch({ ...search, cursor: at }) })}
+              />
             </>
           )
         }

@@ -88,7 +88,7 @@ const COLUMNS: readonly Column<QueueJob>[] = [
       <span className="stacked">
         <Failed failed={failedLastHour} ended={failedLastHour + completedLastHour} />
         {expiredLastHour > 0 && (
-          <Link to="/runs" search={{ name, outcome: 'expired' }} className="small isWhole">
+          <Link to="/runs" search={{ name, outcome: 'expired' }} className="small isUnbroken">
             <Count value={expiredLastHour} /> expired
           </Link>
         )}
@@ -248,7 +248,7 @@ function Failed({ failed, ended }: { failed: number; ended: number }) {
   if (failed === 0) return <Quiet value={0} />
   const percent = Math.round((failed / ended) * 100)
   return (
-    <span className="isBad isWhole">
+    <span className="isBad isUnbroken">
       <Count value={failed} /> ({percent === 0 ? '< 1' : percent} %)
     </span>
   )

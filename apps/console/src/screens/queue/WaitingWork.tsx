@@ -6,6 +6,7 @@ import { BulkButton } from '../../actions/ActButton.tsx'
 import { ShowPayload } from '../../actions/ShowPayload.tsx'
 import { useBulk } from '../../actions/useAction.ts'
 import { groupsQuery, workQuery, type PieceSearch } from '../../api/queries.ts'
+import { JobLink } from '../../parts/JobLink.tsx'
 import { InlineSelect } from '../../parts/InlineSelect.tsx'
 import { Count, isWaitingCut, MAX_COUNTED } from '../../parts/Count.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
@@ -30,11 +31,7 @@ const COLUMNS: readonly Column<Work>[] = [
     isRowHeader: true,
     isFull: true,
     isPlain: true,
-    cell: ({ name }) => (
-      <Link to="/jobs/$name" params={{ name }} data-row-link className="strongLink">
-        {name}
-      </Link>
-    ),
+    cell: ({ name }) => <JobLink name={name} data-row-link />,
   },
   {
     header: 'Label',
@@ -245,18 +242,12 @@ export function WaitingWork({ queue }: { queue: ConsoleQueue }) {
                     <Count value={total} isCut={total === MAX_COUNTED} /> in all
                   </span>
                 }
-              >
-                {(at, text) => (
-                  <Link
-                    to="/queue"
-                    search={{ ...toSearch(filter), order, workCursor: at }}
-                    resetScroll={false}
-                    className="button isSmall"
-                  >
-                    {text}
-                  </Link>
-                )}
-              </Pager>
+                pageAt={(at) => ({
+                  to: '/queue',
+                  search: { ...toSearch(filter), order, workCursor: at },
+                  resetScroll: false,
+                })}
+              />
             </>
           )
         }

@@ -1,4 +1,4 @@
-import { Link } from '@tanstack/react-router'
+import { JobLink } from '../../parts/JobLink.tsx'
 import type { Column } from '../../parts/DataTable.tsx'
 
 /** The column that names the job of a row. */
@@ -7,9 +7,5 @@ export const jobColumn: Column<{ name: string }> = {
   isRowHeader: true,
   isFull: true,
   isPlain: true,
-  cell: ({ name }) => (
-    <Link to="/jobs/$name" params={{ name }} className="strongLink">
-      {name}
-    </Link>
-  ),
+  cell: ({ name }) => <JobLink name={name} />,
 }

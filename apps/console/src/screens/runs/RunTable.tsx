@@ -2,6 +2,7 @@ import type { Run } from '@roundsman/admin/contract'
 import { Link } from '@tanstack/react-router'
 import { startOf } from '../../api/run.ts'
 import { describeCounts, placeOf, readRunDetails } from '../../api/readRunDetails.ts'
+import { JobLink } from '../../parts/JobLink.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { Elapsed } from '../../parts/Elapsed.tsx'
 import { Moment } from '../../parts/Moment.tsx'
@@ -30,9 +31,7 @@ const COLUMNS: readonly Column<Run>[] = [
     isFull: true,
     cell: (run) => (
       <>
-        <Link to="/jobs/$name" params={{ name: run.name }} className="quietLink">
-          {run.name}
-        </Link>
+        <JobLink name={run.name} className="quietLink" />
         {run.dryRun && <span className="badge isPlain">dry run</span>}
         {run.label !== null && <span className="isCut isBlock muted">{run.label}</span>}
       </>

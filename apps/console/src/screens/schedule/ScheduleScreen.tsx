@@ -190,18 +190,12 @@ function Ticks({ name, timeZone }: { name: string; timeZone: string | undefined 
               cursor={cursor}
               nextCursor={nextCursor}
               words={['Newest', 'Older']}
-            >
-              {(at, text) => (
-                <Link
-                  to="/jobs/$name/schedules/$key"
-                  params={{ name, key }}
-                  search={{ cursor: at }}
-                  className="button isSmall"
-                >
-                  {text}
-                </Link>
-              )}
-            </Pager>
+              pageAt={(at) => ({
+                to: '/jobs/$name/schedules/$key',
+                params: { name, key },
+                search: { cursor: at },
+              })}
+            />
           </>
         )}
       </QueryView>

@@ -81,18 +81,12 @@ export function SchedulesScreen(): ReactNode {
                     {rows.length} {rows.length === 1 ? 'schedule' : 'schedules'} on this page
                   </span>
                 }
-              >
-                {(at, text) => (
-                  <Link
-                    to="/jobs/$name/schedules"
-                    params={{ name }}
-                    search={{ ...search, cursor: at }}
-                    className="button isSmall"
-                  >
-                    {text}
-                  </Link>
-                )}
-              </Pager>
+                pageAt={(at) => ({
+                  to: '/jobs/$name/schedules',
+                  params: { name },
+                  search: { ...search, cursor: at },
+                })}
+              />
             </>
           )}
         </QueryView>

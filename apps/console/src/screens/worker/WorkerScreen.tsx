@@ -7,6 +7,7 @@ import { workerQuery } from '../../api/queries.ts'
 import { clockAheadMs, startOf } from '../../api/run.ts'
 import { SwimLanes } from '../../charts/SwimLanes.tsx'
 import { mostAtOnce } from '../../charts/swimLanes.ts'
+import { JobLink } from '../../parts/JobLink.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { Elapsed } from '../../parts/Elapsed.tsx'
 import { EmptyState } from '../../parts/EmptyState.tsx'
@@ -172,9 +173,9 @@ function RunsNow({ running, isAlive }: { running: readonly ConsoleWorkerRun[]; i
     <ul className="lines">
       {[...Map.groupBy(running, ({ name }) => name)].map(([name, [oldest, ...others]]) => (
         <li key={name} className="lineItem">
-          <Link to="/jobs/$name" params={{ name }} className="isCut">
+          <JobLink name={name} className="isCut">
             {name} {others.length > 0 && `× ${others.length + 1}`}
-          </Link>
+          </JobLink>
           {oldest && (
             <Link to="/runs/$id" params={{ id: oldest.id }} className="quietLink">
               {others.length > 0 && <span className="muted">up to </span>}
