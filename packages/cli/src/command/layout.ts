@@ -72,3 +72,12 @@ export function layOutRows(
     return style ? paint(style, line) : line
   })
 }
+
+export type Fact = readonly [what: string, value: string | number | null | false]
+
+/** Lays facts out, each on a line of its own. What has no value is left out. */
+export function layOutFacts(facts: readonly Fact[], layout: Layout, indent = 0): string[] {
+  const rows = facts.filter(([, value]) => value !== null && value !== false && value !== '')
+  const cells = rows.map(([what, value]) => ({ cells: [what, onOneLine(String(value))] }))
+  return layOutRows(cells, layout, indent)
+}

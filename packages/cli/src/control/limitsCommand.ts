@@ -10,7 +10,7 @@ import type {
 import { currentUser } from '../command/currentUser.ts'
 import { describeDuration } from '../command/describeDuration.ts'
 import { describeInstant } from '../command/describeInstant.ts'
-import { layOutRows, onOneLine, standardLayout } from '../command/layout.ts'
+import { layOutFacts, layOutRows, onOneLine, standardLayout, type Fact } from '../command/layout.ts'
 import { parseDate } from '../command/parseInstant.ts'
 import { parseAction, parseWholeNumber, requireReason } from '../command/parseOptions.ts'
 import { print } from '../command/print.ts'
@@ -131,16 +131,16 @@ async function listLimits({ values, terminal, source }: Call<LimitValues>) {
   if (limits.length === 0) return print(terminal, ['No job has a limit over all workers.'])
   const lines = limits.flatMap((limit) => [
     layout.paint('bold', limit.name),
-    ...layOutRows(describeLimit(limit), layout, 2),
+    ...layOutFacts(describeLimit(limit), layout, 2),
   ])
   return print(terminal, lines)
 }
 
-function describeLimit(limit: ListedLimit): { cells: string[] }[] {
+function describeLimit(limit: ListedLimit): Fact[] {
   const { jobs, global, setGlobal, setBy, setReason, setAt, perKey, order, running, runs } = limit
   const { rateLimit, ratePerMs, rateBy, parkedUntil, parkReason } = limit
   const most = setGlobal ?? global
-  const rows: [what: string, value: string | number | null | false][] = [
+  return [
     ['shared by', jobs && jobs.join(', ')],
     ['at once', most === null ? `${running} run, without a limit` : `${running} of ${most}`],
     [
@@ -159,14 +159,11 @@ function describeLimit(limit: ListedLimit): { cells: string[] }[] {
       'parked',
       parkedUntil !== null && `until ${describeInstant(parkedUntil)}${because(parkReason)}`,
     ],
-    ...runs.map(({ runId, name, key, startedAt }, nth): [string, string] => [
+    ...runs.map(({ runId, name, key, startedAt }, nth): Fact => [
       nth === 0 ? 'held by' : '',
       `run ${runId} of ${name}${key === null ? '' : `, key ${key}`} since ${describeInstant(startedAt)}`,
     ]),
   ]
-  return rows.flatMap(([what, value]) =>
-    value === null || value === false ? [] : [{ cells: [what, onOneLine(String(value))] }],
-  )
 }
 
 const because = (reason: string | null) => (reason === null ? '' : `: ${reason}`)

@@ -4,7 +4,14 @@ import type { JobsClient, ListedSchedule, PreviewedTick } from '@roundsman/engin
 import { currentUser } from '../command/currentUser.ts'
 import { describeDuration } from '../command/describeDuration.ts'
 import { describeInstant } from '../command/describeInstant.ts'
-import { layOutRows, onOneLine, standardLayout, wrap, type Layout } from '../command/layout.ts'
+import {
+  layOutFacts,
+  onOneLine,
+  standardLayout,
+  wrap,
+  type Fact,
+  type Layout,
+} from '../command/layout.ts'
 import { parseDate, parseInstant } from '../command/parseInstant.ts'
 import {
   parseAction,
@@ -15,6 +22,7 @@ import {
 import { print } from '../command/print.ts'
 import { withClient, type Product, type ProductSource } from '../command/product.ts'
 import { ForeseenError, UsageError, type Command, type Terminal } from '../command/runCommand.ts'
+import { told } from '../command/told.ts'
 import { refuseUnknownJob } from '../command/unknownJob.ts'
 import { describeCron } from '../list/describeJobs.ts'
 import { describePause, describeTick, MISSED } from '../list/formatJobs.ts'
@@ -193,52 +201,47 @@ async function show(target: Target, { values, terminal, product }: Call) {
   if (schedule === null && actions.length === 0) throw unknownSchedule(target, product)
   const upcoming = schedule === null ? [] : previewOf(schedule, 5, found.preview)
   if (values.json) return print(terminal, { schedule, upcoming, ticks, actions })
-  const rows: (readonly [what: string, value: string])[] = [
+  const facts: Fact[] = [
     ['Schedule', key],
     ['Job', name],
     ...(schedule === null
       ? [['State', 'deleted'] as const]
       : describeDefinition(schedule, upcoming)),
-    ...ticks.map(
-      (tick, at) =>
-        [
-          at === 0 ? 'Ticks' : '',
-          [
-            `${describeInstant(tick.scheduledFor)} ${tick.outcome}`,
-            ...(tick.count > 1 ? [`${tick.count} ticks`] : []),
-            ...(tick.reason === null ? [] : [tick.reason]),
-            ...(tick.run === null ? [] : [`run ${tick.run.id} ${tick.run.status}`]),
-          ].join(', '),
-        ] as const,
-    ),
-    ...actions.map(
-      ({ at, action, actor, reason }, nth) =>
-        [
-          nth === 0 ? 'Changes' : '',
-          `${describeInstant(at)} ${action} by ${actor}${reason === null ? '' : `: ${reason}`}`,
-        ] as const,
-    ),
+    ...ticks.map(({ scheduledFor, outcome, count, reason, run }, nth): Fact => {
+      const parts = told(
+        `${describeInstant(scheduledFor)} ${outcome}`,
+        count > 1 && `${count} ticks`,
+        reason,
+        run && `run ${run.id} ${run.status}`,
+      )
+      return [nth === 0 ? 'Ticks' : '', parts.join(', ')]
+    }),
+    ...actions.map(({ at, action, actor, reason }, nth): Fact => [
+      nth === 0 ? 'Changes' : '',
+      `${describeInstant(at)} ${action} by ${actor}${reason === null ? '' : `: ${reason}`}`,
+    ]),
   ]
-  const cells = rows.map(([what, value]) => ({ cells: [what, onOneLine(value)] }))
-  return print(terminal, layOutRows(cells, standardLayout(terminal.stdout)))
+  return print(terminal, layOutFacts(facts, standardLayout(terminal.stdout)))
 }
 
-function describeDefinition(schedule: ListedSchedule, upcoming: readonly PreviewedTick[]) {
+function describeDefinition(
+  schedule: ListedSchedule,
+  upcoming: readonly PreviewedTick[],
+): readonly Fact[] {
   const { cron, timeZone, missed, overlap, catchUpMs, jitterMs, startsAt, endsAt } = schedule
-  const state = describeState(schedule)
   const limit = missed === 'skip' ? '' : `, up to ${describeDuration(catchUpMs)} later`
   return [
-    ...(state === null ? [] : [['State', state] as const]),
-    ['Version', String(schedule.version)],
+    ['State', describeState(schedule)],
+    ['Version', schedule.version],
     ['Due', `${describeCron(cron)}, ${timeZone}`],
     ['Cron', cron],
-    ...(startsAt === null ? [] : [['From', describeInstant(startsAt)] as const]),
-    ...(endsAt === null ? [] : [['To', describeInstant(endsAt)] as const]),
+    ['From', startsAt && describeInstant(startsAt)],
+    ['To', endsAt && describeInstant(endsAt)],
     ...describeTicks(upcoming, timeZone),
     ['Missed', `${missed}: ${MISSED[missed]}${limit}`],
     ['Overlap', overlap],
-    ...(jitterMs === 0 ? [] : [['Jitter', `up to ${describeDuration(jitterMs)}`] as const]),
-  ] as const
+    ['Jitter', jitterMs !== 0 && `up to ${describeDuration(jitterMs)}`],
+  ]
 }
 
 function describeTicks(ticks: readonly PreviewedTick[], timeZone: string) {

@@ -9,7 +9,7 @@ import {
 import { getJobRun, listSchedules, type FoundJobRun } from '@roundsman/engine/client'
 import { describeDuration } from '../command/describeDuration.ts'
 import { describeInstant } from '../command/describeInstant.ts'
-import { layOutRows, onOneLine, standardLayout } from '../command/layout.ts'
+import { layOutFacts, onOneLine, standardLayout, type Fact } from '../command/layout.ts'
 import { print } from '../command/print.ts'
 import { withClient, type ProductSource } from '../command/product.ts'
 import { ForeseenError, UsageError, type Terminal } from '../command/runCommand.ts'
@@ -34,24 +34,21 @@ export async function showRun(
   })
   if (found === null) throw new ForeseenError(`There is no run ${id}, or not any more.`)
   if (isJson) return print(terminal, { run: found })
-  const rows = describeRun(found).map((cells) => ({ cells }))
-  return print(terminal, layOutRows(rows, standardLayout(terminal.stdout)))
+  return print(terminal, layOutFacts(describeRun(found), standardLayout(terminal.stdout)))
 }
-
-type Row = [what: string, value: string]
 
 type ShownRun = FoundJobRun & { links: RunLinks; waits: RunWait[]; timeZone: string | null }
 
-function describeRun(run: ShownRun): Row[] {
+function describeRun(run: ShownRun): Fact[] {
   const { links, startedAt, endedAt } = run
-  const rows: [string, string | null][] = [
+  return [
     ['Run', run.id],
     ['Job', run.name],
     ['Label', run.label],
     ['Outcome', [run.outcome, run.errorCode].filter(Boolean).join(', ')],
     ['Started', describeInstant(startedAt)],
     ['Ended', endedAt && `${describeInstant(endedAt)}, after ${between(startedAt, endedAt)}`],
-    ...run.waits.map((wait): Row => ['Waits', describeWait(wait)]),
+    ...run.waits.map((wait): Fact => ['Waits', describeWait(wait)]),
     ['Attempt', String(run.attempt)],
     ['Trigger', run.trigger],
     ['Tick', run.scheduledFor && describeTick(run.scheduledFor, run.timeZone)],
@@ -66,12 +63,9 @@ function describeRun(run: ShownRun): Row[] {
     ['Work', run.workId],
     ['Worker', run.workerId],
     ['Version', run.version],
-    ...links.sameLabel.map((other): Row => ['Same label', describeSameLabel(other, run)]),
+    ...links.sameLabel.map((other): Fact => ['Same label', describeSameLabel(other, run)]),
     ...describeChildren(links),
   ]
-  return rows.flatMap(([what, value]) =>
-    value === null || value === '' ? [] : [[what, onOneLine(value)] as Row],
-  )
 }
 
 function describeTick(tick: string, timeZone: string | null): string {
@@ -95,17 +89,13 @@ function describeWait({ isOfWorker, waiter, since, holder, holderSince }: RunWai
   return `${who} (${waiter}) since ${describeInstant(since)} for a lock of ${holder}${open}`
 }
 
-function describeOrigin({ parent, again }: RunLinks): Row[] {
+function describeOrigin({ parent, again }: RunLinks): Fact[] {
   return [
-    ...(parent === null ? [] : [['Enqueued by', describeLink(parent)] as Row]),
-    ...(again === null
-      ? []
-      : [
-          [
-            again.isApproval ? 'Approved run' : 'Again of',
-            `${describeLink(again)}, by ${again.actor} at ${describeInstant(again.at)}`,
-          ] as Row,
-        ]),
+    ['Enqueued by', parent && describeLink(parent)],
+    [
+      again?.isApproval ? 'Approved run' : 'Again of',
+      again && `${describeLink(again)}, by ${again.actor} at ${describeInstant(again.at)}`,
+    ],
   ]
 }
 
@@ -119,8 +109,8 @@ function describeSameLabel(other: LinkedRun, { startedAt }: FoundJobRun): string
   return `another piece of work with this label started ${distance} ${side}: run ${other.id}, ${other.outcome}`
 }
 
-function describeChildren({ children, areChildrenCut }: RunLinks): Row[] {
-  const rows = children.map((child): Row => {
+function describeChildren({ children, areChildrenCut }: RunLinks): Fact[] {
+  const rows = children.map((child): Fact => {
     const { workId, run, startAfter } = child
     const state = [
       run && `run ${run.id}, ${run.outcome}`,
