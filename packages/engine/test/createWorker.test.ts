@@ -1,14 +1,16 @@
 // Not quick: waits for retries.
 import type { PrismaClient } from '@roundsman/db'
 import { waitFor } from '@roundsman/testing'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { jobsWithoutWorker } from '../src/internal.ts'
 import { defineJob, JobError, type Job, type RunContext, type TransactionOf } from '../src/index.ts'
-import { createWorker, type Worker } from '../src/worker.ts'
+import { createWorker } from '../src/worker.ts'
 import { useClientRuntime } from './useClientRuntime.ts'
 import { readWorkStates } from './readWorkStates.ts'
 import { readRuns, type RunRow } from './readRuns.ts'
+import { startTestWorker } from './startTestWorker.ts'
+import { noClock } from './fixtures/noClock.ts'
 
 const echo = defineJob({
   name: 'echo',
@@ -27,12 +29,6 @@ type Echo = RunContext<{ text: string; n: number }, Transaction>
 type Empty = RunContext<Record<string, never>, Transaction>
 
 const { runtime, client } = useClientRuntime({ cleared: [] })
-let worker: Worker | undefined
-
-afterEach(async () => {
-  await worker?.stop({ drainTimeoutMs: 0 })
-  worker = undefined
-})
 
 interface Handlers {
   echo?: (context: Echo) => Promise<void>
@@ -42,20 +38,16 @@ interface Handlers {
 
 const nothing = async () => undefined
 
-async function startWorker(
+const startWorker = (
   handlers: Handlers,
   options: { concurrency?: number; only?: ('echo' | 'brief' | 'single')[] } = {},
-): Promise<Worker> {
-  const started = createWorker({
-    ...runtime.workerOptions,
+) =>
+  startTestWorker(runtime, {
     jobs,
     handlers: { echo: nothing, brief: nothing, single: nothing, ...handlers },
-    clock: () => ({ stop: () => undefined }),
+    clock: noClock,
     ...options,
   })
-  await started.start()
-  return started
-}
 
 const runs = () => readRuns(runtime)
 const queueStates = () => readWorkStates(runtime.rows)
@@ -65,7 +57,7 @@ const send = (text: string, n = 0) =>
 describe('createWorker', () => {
   it('runs what was enqueued, and records it', async () => {
     const seen: string[] = []
-    worker = await startWorker({ echo: async ({ payload }) => void seen.push(payload.text) })
+    const worker = await startWorker({ echo: async ({ payload }) => void seen.push(payload.text) })
     const { workId } = await send('hello')
 
     const [run] = await waitFor(
@@ -83,7 +75,7 @@ describe('createWorker', () => {
   })
 
   it('takes the work of some jobs alone where it is told to, and says so; it schedules all', async () => {
-    worker = await startWorker({}, { only: ['brief'] })
+    const worker = await startWorker({}, { only: ['brief'] })
     await send('left')
     await client.enqueue(runtime.prisma, brief, {})
     await waitFor(async () => (await runs()).some(({ endedAt }) => endedAt !== null))
@@ -100,7 +92,7 @@ describe('createWorker', () => {
     expect(await untaken()).toEqual(['echo', 'single'])
     await worker.stop()
     expect(await untaken()).toEqual(names)
-    worker = await startWorker({})
+    await startWorker({})
     await waitFor(async () => (await queueStates()).every((state) => state === 'completed'))
     expect(await untaken()).toEqual([])
   })
@@ -115,7 +107,7 @@ describe('createWorker', () => {
 
   it('what starts is on record, committed, before the handler starts', async () => {
     let seen: RunRow[] = []
-    worker = await startWorker({
+    await startWorker({
       echo: async () => void (seen = await runs()),
     })
     await send('hello')
@@ -143,7 +135,7 @@ describe('createWorker', () => {
 
   it('a handler that throws ends its run as failed, and is tried again after the back-off', async () => {
     let attempts = 0
-    worker = await startWorker({
+    await startWorker({
       echo: async () => {
         if (++attempts === 1) throw new Error('no luck')
       },
@@ -162,7 +154,7 @@ describe('createWorker', () => {
   })
 
   it('what has used up its attempts is kept as failed', async () => {
-    worker = await startWorker({ echo: () => Promise.reject(new Error('never')) })
+    await startWorker({ echo: () => Promise.reject(new Error('never')) })
     await send('hello')
 
     await waitFor(async () => (await queueStates())[0] === 'failed')
@@ -173,7 +165,7 @@ describe('createWorker', () => {
   })
 
   it('an error that says so is not tried again', async () => {
-    worker = await startWorker({
+    await startWorker({
       echo: () =>
         Promise.reject(new JobError('gone', 'There is no such thing', { retryable: false })),
     })
@@ -187,7 +179,7 @@ describe('createWorker', () => {
 
   it('a payload that does not fit fails at once, without the handler and without the payload', async () => {
     let called = false
-    worker = await startWorker({ echo: async () => void (called = true) })
+    await startWorker({ echo: async () => void (called = true) })
     const secret = 'hunter2-is-my-password'
     await runtime.rows(
       `insert into "JobWork" ("id", "name", "bytes", "payload") values (gen_random_uuid(), 'echo', 50, $1)`,
@@ -202,7 +194,7 @@ describe('createWorker', () => {
   })
 
   it('texts of the payload and credentials are taken out of what a handler threw', async () => {
-    worker = await startWorker({
+    await startWorker({
       echo: ({ payload }) =>
         Promise.reject(
           new Error(
@@ -225,7 +217,7 @@ describe('createWorker', () => {
 
   it('a run that takes too long is aborted and ends as failed', async () => {
     let reason: unknown
-    worker = await startWorker({
+    await startWorker({
       brief: ({ signal }) =>
         new Promise((_, reject) =>
           signal.addEventListener('abort', () => {
@@ -248,7 +240,7 @@ describe('createWorker', () => {
     let running = 0
     let most = 0
     const seen = new Set<number>()
-    worker = await startWorker(
+    await startWorker(
       {
         echo: async ({ payload }) => {
           most = Math.max(most, ++running)
@@ -270,7 +262,7 @@ describe('createWorker', () => {
   it('two workers share the work and run none of it twice', async () => {
     const seen: number[] = []
     const handlers: Handlers = { echo: async ({ payload }) => void seen.push(payload.n) }
-    worker = await startWorker(handlers)
+    await startWorker(handlers)
     const other = await startWorker(handlers)
     for (let n = 0; n < 60; n++) await send('x', n)
 
@@ -290,7 +282,7 @@ describe('createWorker', () => {
         running--
       },
     }
-    worker = await startWorker(handlers)
+    await startWorker(handlers)
     const other = await startWorker(handlers)
     for (let n = 0; n < 4; n++)
       await runtime.prisma.$transaction((tx) => client.enqueue(tx, single, {}))
@@ -305,7 +297,7 @@ describe('createWorker', () => {
 
   it('stop lets running work finish and takes no more', async () => {
     let finish: () => void = () => undefined
-    worker = await startWorker(
+    const worker = await startWorker(
       { echo: () => new Promise<void>((resolve) => (finish = resolve)) },
       { concurrency: 1 },
     )
@@ -322,7 +314,7 @@ describe('createWorker', () => {
   })
 
   it('work that does not finish in time is aborted, recorded, and given back at once', async () => {
-    worker = await startWorker({
+    const worker = await startWorker({
       echo: ({ signal }) =>
         new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
     })
@@ -337,7 +329,7 @@ describe('createWorker', () => {
     // It is due at once: the back-off is for failures.
     expect(await runtime.rows('select from "JobWork" where "dueAt" > now()')).toHaveLength(0)
 
-    worker = await startWorker({})
+    await startWorker({})
     await waitFor(async () => (await queueStates())[0] === 'completed')
     expect((await runs()).map(({ status, attempt }) => [status, attempt])).toEqual([
       ['failed', 1],
@@ -350,12 +342,7 @@ describe('createWorker', () => {
     async (name) => {
       const { prisma } = runtime
       const nameless = defineJob({ name, retry: { limit: 0 } })
-      worker = createWorker({
-        ...runtime.workerOptions,
-        jobs: [nameless] as readonly Job[],
-        handlers: {},
-      })
-      await worker.start()
+      await startTestWorker(runtime, { jobs: [nameless] as readonly Job[], handlers: {} })
       await prisma.$transaction((tx) => client.enqueue(tx, nameless, {}))
 
       const [run] = await waitFor(async () =>
@@ -384,7 +371,7 @@ describe('createWorker', () => {
   )
 
   it('logs the start and the end of a run with the fields that people search for', async () => {
-    worker = await startWorker({})
+    await startWorker({})
     await send('hello')
     const finished = await waitFor(() =>
       runtime.lines.find(({ msg }) => msg === 'job run finished'),

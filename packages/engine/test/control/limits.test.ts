@@ -172,12 +172,10 @@ describe('a limit that somebody sets', () => {
 
   it('waits for the claims that have counted by the old one, and is ahead of later ones', async () => {
     await register('v1', charge, refund)
-    const place = async () =>
-      (
-        await runtime.column<string>(
-          `select "changedPlace"::text as place from "JobLimit" where "name" = 'stripe'`,
-        )
-      )[0] ?? ''
+    const place = () =>
+      runtime.value<string>(
+        `select "changedPlace"::text as place from "JobLimit" where "name" = 'stripe'`,
+      )
     const before = await place()
     await set(3)
     expect(BigInt(await place())).toBeGreaterThan(BigInt(before))

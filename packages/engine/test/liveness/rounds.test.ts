@@ -28,8 +28,7 @@ const signUp = (secondsAgo: number) =>
      values ('w1', 'lock', now() - $1 * interval '1 second')`,
     [secondsAgo],
   )
-const lastBeat = async () =>
-  (await runtime.column<Date>(`select "heartbeatAt" as at from "JobWorker"`))[0]
+const lastBeat = () => runtime.value<Date>(`select "heartbeatAt" as at from "JobWorker"`)
 
 describe('readRound', () => {
   it('names the jobs with work that can be taken, of those that are asked for', async () => {

@@ -83,7 +83,7 @@ const isSessionOf = (worker: Worker) => (greeting: string) =>
   greeting.includes(`\0roundsman ${worker.id}\0`)
 const isSeen = async (worker: Worker) =>
   (await listWorkers(runtime.reader)).find(({ id }) => id === worker.id)?.isAlive ?? false
-const serverTime = async () => (await runtime.column<Date>('select clock_timestamp() as at'))[0]!
+const serverTime = () => runtime.value<Date>('select clock_timestamp() as at')
 
 async function cutSession(worker: Worker): Promise<Date> {
   proxy.refuse(isSessionOf(worker))
@@ -186,7 +186,7 @@ describe('who asks whether a worker lives', () => {
       expect(answers.map(({ rows }) => rows)).toEqual([[{ isAlive: false }], [{ isAlive: false }]])
       const started = session.start()
       // While it queues for its lock, it counts as alive.
-      await waitFor(async () => (await runtime.column<boolean>(ask))[0])
+      await waitFor(() => runtime.value<boolean>(ask))
       expect((await tx.query('select 1 as n')).rows).toEqual([{ n: 1 }])
       void started.catch(() => undefined)
     })

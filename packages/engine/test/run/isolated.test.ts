@@ -87,10 +87,8 @@ const runs = (name = 'probe') =>
     'select * from "JobRunAll" where "name" = $1 order by "startedAt", "attempt"',
     [name],
   )
-const effectsOf = async (runId: string) =>
-  (
-    await runtime.column<number>('select count(*)::int n from "Effect" where "runId" = $1', [runId])
-  )[0]!
+const effectsOf = (runId: string) =>
+  runtime.value<number>('select count(*)::int n from "Effect" where "runId" = $1', [runId])
 
 const send = <J extends Job>(job: J, payload: PayloadOf<J>) =>
   client.enqueue(runtime.prisma, job, payload)

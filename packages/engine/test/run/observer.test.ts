@@ -2,7 +2,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { PrismaClient } from '@roundsman/db'
 import { HOLD_RUNS_SQL, waitFor } from '@roundsman/testing'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import {
@@ -12,15 +12,10 @@ import {
   type TraceContext,
   type TransactionOf,
 } from '../../src/index.ts'
-import {
-  createWorker,
-  runOnce,
-  type ObservedRun,
-  type RunEnding,
-  type Worker,
-  type WorkerObserver,
-} from '../../src/worker.ts'
+import { runOnce, type ObservedRun, type RunEnding, type WorkerObserver } from '../../src/worker.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
+import { startTestWorker } from '../startTestWorker.ts'
+import { noClock } from '../fixtures/noClock.ts'
 
 const echo = defineJob({
   name: 'echo',
@@ -38,7 +33,6 @@ const place = new AsyncLocalStorage<string>()
 
 const runtime = useTestRuntime({ cleared: ['JobTick', 'JobSchedule'] })
 let client: JobsClient
-let worker: Worker | undefined
 
 beforeAll(async () => {
   client = createJobsClient({
@@ -51,11 +45,6 @@ beforeAll(async () => {
 })
 
 afterAll(() => client.stop())
-
-afterEach(async () => {
-  await worker?.stop({ drainTimeoutMs: 0 })
-  worker = undefined
-})
 
 /** An observer that notes all that it is told. */
 function note() {
@@ -85,8 +74,7 @@ async function startWorker(
   observers: WorkerObserver[],
   options: Partial<{ echo: () => Promise<void>; now: () => Date; onClock(wake: () => void): void }>,
 ) {
-  worker = createWorker({
-    ...runtime.workerOptions,
+  return await startTestWorker(runtime, {
     jobs,
     handlers: {
       echo: options.echo ?? (async () => undefined),
@@ -101,7 +89,6 @@ async function startWorker(
       return { stop: () => undefined }
     },
   })
-  await worker.start()
 }
 
 const send = (text = 'secret') =>
@@ -282,7 +269,9 @@ describe('an observer', () => {
     const onStray = (error: unknown) => strays.push(error)
     process.on('unhandledRejection', onStray)
     try {
-      await startWorker([observer, noted.observer], { echo: async () => void calls++ })
+      const worker = await startWorker([observer, noted.observer], {
+        echo: async () => void calls++,
+      })
       await send()
       await waitFor(() => noted.ended.length === 1)
       expect([calls, noted.ended[0]]).toMatchObject([
@@ -290,7 +279,7 @@ describe('an observer', () => {
         { kind: 'success', durationMs: expect.any(Number) },
       ])
       expect(await runtime.rows('select "status" from "JobRun"')).toEqual([{ status: 'success' }])
-      await worker?.stop()
+      await worker.stop()
       expect(strays).toEqual([])
     } finally {
       process.off('unhandledRejection', onStray)
@@ -328,8 +317,7 @@ describe('an observer', () => {
 
 it('what a handler enqueues is traced from within its run', async () => {
   const { observer, started } = note()
-  worker = createWorker({
-    ...runtime.workerOptions,
+  await startTestWorker(runtime, {
     jobs,
     handlers: {
       echo: async ({ batch, enqueue }: RunContext<{ text: string }, Transaction>) => {
@@ -343,9 +331,8 @@ it('what a handler enqueues is traced from within its run', async () => {
     },
     observers: [observer],
     traceEnqueue: (_, put) => put({ traceparent: `in ${place.getStore()}` }),
-    clock: () => ({ stop: () => undefined }),
+    clock: noClock,
   })
-  await worker.start()
   await send()
   await waitFor(() => started.length === 2)
   expect(started[1]).toMatchObject({ name: 'follow', trace: { traceparent: 'in echo' } })

@@ -16,8 +16,7 @@ const WORKERS = 2
 const PROCESS = new URL('../fixtures/keyedProcess.ts', import.meta.url).pathname
 
 const { runtime, client } = useClientRuntime()
-const count = async (sql: string) =>
-  (await runtime.column<number>(`select count(*)::int as n from ${sql}`))[0] ?? 0
+const count = (sql: string) => runtime.value<number>(`select count(*)::int as n from ${sql}`)
 
 /** Due once a minute, at a second that each version of an entry has for itself. */
 const entry = (n: number, change: number) => ({

@@ -73,12 +73,8 @@ async function startWithoutRounds(
 
 /** Runs that go on until the test ends them. */
 const untilEnded = async () => await new Promise<void>((resolve) => void open.push(resolve))
-const countEnded = async () =>
-  (
-    await runtime.column<number>(
-      `select count(*)::int as n from "JobRun" where "status" = 'success'`,
-    )
-  )[0]!
+const countEnded = () =>
+  runtime.value<number>(`select count(*)::int as n from "JobRun" where "status" = 'success'`)
 
 describe('a limit over all workers', () => {
   it('lets so many run, of whatever job, and the next once one of them has ended', async () => {

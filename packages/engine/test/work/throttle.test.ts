@@ -26,12 +26,8 @@ describe('a job with a rate limit', () => {
     const { prisma } = runtime
     const options = { jobs: [call], handlers: { call: async () => undefined } }
     await Promise.all([1, 2, 3].map(() => startTestWorker(runtime, options)))
-    const clock = async () =>
-      (
-        await runtime.column<number>(
-          'select extract(epoch from clock_timestamp())::float8 * 1000 as ms',
-        )
-      )[0]!
+    const clock = () =>
+      runtime.value<number>('select extract(epoch from clock_timestamp())::float8 * 1000 as ms')
     const before = await clock()
     await prisma.$transaction((tx) =>
       client.enqueueMany(
