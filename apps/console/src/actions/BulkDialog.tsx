@@ -2,12 +2,12 @@ import type { BulkAct } from '@roundsman/admin/contract'
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useRef, type SubmitEvent } from 'react'
 import { Dialog } from '../parts/Dialog.tsx'
+import { InputField, SelectField } from '../parts/Field.tsx'
 import { Problem } from '../parts/Problem.tsx'
 import { useServices } from '../services/useServices.ts'
 import { isBesideSession } from '../session/sessionQuery.ts'
 import { bulkRequest, describeBulk, describeDone, type Bulk } from './bulk.ts'
 import { readReason, ReasonField } from './ReasonField.tsx'
-import { ValueField } from './ValueField.tsx'
 
 export interface BulkDialogProps {
   bulk: Bulk
@@ -79,4 +79,41 @@ export function BulkDialog({ bulk, onClose, onDone }: BulkDialogProps) {
 const NEVER_MIND: Partial<Record<Bulk['what'], string>> = {
   cancel: 'Let them go on',
   cancelWork: 'Keep it',
+}
+
+const DELAYS = [
+  ['10 minutes', 600_000],
+  ['1 hour', 3_600_000],
+  ['6 hours', 21_600_000],
+  ['1 day', 86_400_000],
+  ['1 week', 604_800_000],
+] as const
+
+/** By how much to postpone, or which priority. */
+function ValueField({ of, isFixed }: { of: 'delay' | 'priority'; isFixed: boolean }) {
+  if (of === 'delay') {
+    return (
+      <SelectField label="Not before" name="value" defaultValue={3_600_000} disabled={isFixed}>
+        {DELAYS.map(([words, ms]) => (
+          <option key={ms} value={ms}>
+            {words} from now
+          </option>
+        ))}
+      </SelectField>
+    )
+  }
+  return (
+    <InputField
+      label="Priority"
+      hint="A whole number; the higher, the sooner."
+      name="value"
+      type="number"
+      step={1}
+      min={-1_000_000}
+      max={1_000_000}
+      defaultValue={10}
+      required
+      readOnly={isFixed}
+    />
+  )
 }

@@ -1,7 +1,8 @@
-import type { ConsoleJobDetail, ConsoleQueueJob } from '@roundsman/admin/contract'
+import type { ConsoleJob, ConsoleJobDetail, ConsoleQueueJob } from '@roundsman/admin/contract'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
+import { ActButton } from '../../actions/ActButton.tsx'
 import { useAction } from '../../actions/useAction.ts'
 import { ApiError } from '../../api/apiError.ts'
 import { jobQuery, overviewQuery } from '../../api/queries.ts'
@@ -17,7 +18,6 @@ import { QueryView } from '../../parts/QueryView.tsx'
 import { ScreenHeader } from '../../parts/ScreenHeader.tsx'
 import { Skeleton } from '../../parts/Skeleton.tsx'
 import { useServices } from '../../services/useServices.ts'
-import { JobActions } from '../jobs/JobActions.tsx'
 import { QueuePause } from '../queue/QueuePause.tsx'
 import { AttentionList } from '../overview/AttentionList.tsx'
 import { JobCharts } from './JobCharts.tsx'
@@ -81,6 +81,38 @@ export function JobScreen(): ReactNode {
         )}
       </QueryView>
     </>
+  )
+}
+
+/** The actions on a job. */
+function JobActions({ job }: { job: ConsoleJob }) {
+  const act = useAction()
+  if (act === null) return null
+  const { name, schedule, paused } = job
+  return (
+    <div
+      className="jobActions"
+      role="group"
+      aria-label={`Actions for ${name}`}
+      data-focus-home="control"
+    >
+      <ActButton aria-label={`Run now: ${name}`} action={{ kind: 'run', name, dryRun: false }}>
+        Run now
+      </ActButton>
+      <ActButton aria-label={`Dry run: ${name}`} action={{ kind: 'run', name, dryRun: true }}>
+        Dry run
+      </ActButton>
+      {/* One button for both: it keeps the focus when its meaning changes. */}
+      {(schedule !== null || paused !== null) && (
+        <ActButton
+          look={paused === null ? undefined : 'isPrimary'}
+          aria-label={`${paused === null ? 'Pause' : 'Resume'} schedule: ${name}`}
+          action={{ kind: paused === null ? 'pause' : 'resume', name }}
+        >
+          {paused === null ? 'Pause schedule' : 'Resume schedule'}
+        </ActButton>
+      )}
+    </div>
   )
 }
 
