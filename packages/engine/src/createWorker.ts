@@ -18,6 +18,7 @@ import { recogniseHost } from './store/callersTransaction.ts'
 import { WORK_CHANNEL } from './store/channels.ts'
 import type { TakenWork } from './store/claimWork.ts'
 import { containedLog } from './store/containedLog.ts'
+import { GIVING_WAY } from './store/giveWay.ts'
 import { readRules } from './store/limitSql.ts'
 import { createSchema } from './store/schema.ts'
 import { settlesWithin } from './store/settlesWithin.ts'
@@ -35,7 +36,7 @@ import { createTurns } from './work/turns.ts'
 import { chooseJobs, countLanes } from './worker/chooseJobs.ts'
 import { guardProcess } from './worker/guardProcess.ts'
 import { CLOSE_TIMEOUT_MS, openPostgres } from './worker/openPostgres.ts'
-import { createLimitRegistry } from './worker/registerLimits.ts'
+import { registerLimits } from './worker/registerLimits.ts'
 import { WORKER_CHECKS, type Worker, type WorkerOptions } from './worker/workerOptions.ts'
 
 /*
@@ -57,6 +58,7 @@ const ALONE_WAIT_MS = 30_000
 const DRAIN_TIMEOUT_MS = 25_000
 /** How long aborting and settling may take after the drain's time-out, when the database answers slowly or not at all. */
 const SETTLE_TIMEOUT_MS = 9_000
+const REGISTER_MS = 60_000
 const STOP = { drainTimeoutMs: WORKER_CHECKS.drainTimeoutMs }
 
 /**
@@ -204,7 +206,9 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
       log: options.log,
     })
 
-  const limitRegistry = createLimitRegistry({ database, workerId, jobs, version, log })
+  const register = () =>
+    database.transaction((tx) => registerLimits(tx, { workerId, jobs, version }), GIVING_WAY)
+  let registering: NodeJS.Timeout | undefined
 
   let isStarted = false
   let stopping: Promise<void> | null = null
@@ -229,6 +233,11 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
       rounds.start()
       keyedScheduler.start()
       alerts?.start()
+      registering = setInterval(() => {
+        register().catch((err: unknown) =>
+          log.warn({ err }, 'registering the limits of jobs failed, trying again'),
+        )
+      }, REGISTER_MS).unref()
       logStart()
     },
     async stop(how = {}) {
@@ -249,7 +258,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   async function connect(): Promise<void> {
     await startOnceFree(() => checkTables(database))
     await startOnceFree(() => session.start())
-    await startOnceFree(() => limitRegistry.start())
+    await startOnceFree(register)
     const hearer = {
       isWanted: (subject: string) => lanes.has(subject) || room.isWanted(subject),
       onCommitted: (subject: string) =>
@@ -328,7 +337,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   /** Closes everything, in any state, within the time that each part has. */
   async function close(): Promise<void> {
     settler.stop()
-    limitRegistry.stop()
+    clearInterval(registering)
     room.stop()
     await alerts?.stop({ timeoutMs: CLOSE_TIMEOUT_MS })
     await settlesWithin(isolation.stop(), CLOSE_TIMEOUT_MS)

@@ -1,45 +1,24 @@
 import type { Job } from '../job/defineJob.ts'
-import type { Enqueue, TraceEnqueue } from '../job/enqueue.ts'
-import type { HostTransaction } from '../job/hostTypes.ts'
+import type { TraceEnqueue } from '../job/enqueue.ts'
 import { createEnqueue } from '../store/enqueueWork.ts'
 import { storableText } from '../job/storableText.ts'
 import { createSession, type Session } from '../liveness/session.ts'
-import { createAnnouncer, type Announcer } from '../read/announcer.ts'
-import { createCancellations, type Cancellations } from '../run/cancellations.ts'
+import { createAnnouncer } from '../read/announcer.ts'
+import { createCancellations } from '../run/cancellations.ts'
 import type { ContainedLog } from '../store/containedLog.ts'
 import { openDatabase, type Database } from '../store/database.ts'
 import { GIVE_WAY_AFTER_MS } from '../store/giveWay.ts'
 import type { Schema } from '../store/schema.ts'
 import { settlesWithin } from '../store/settlesWithin.ts'
-import { createWaker, type Waker } from '../store/waker.ts'
-import { createWakeUps, type WakeUps } from '../work/wakeUps.ts'
+import { createWaker } from '../store/waker.ts'
+import { createWakeUps } from '../work/wakeUps.ts'
 import { countLanes } from './chooseJobs.ts'
-
-/** What a worker has to do with PostgreSQL. */
-export interface Postgres {
-  /** A pool for all statements. */
-  database: Database
-  /** The one connection that lasts as long as the worker: others see by it that the worker lives. */
-  session: Session
-  /** Enqueues for the handler of a run, in its own transaction. */
-  enqueueFrom: (runId: string) => Enqueue<HostTransaction>
-  /** Tells workers that there is new work. */
-  waker: Waker
-  /** Hears what the wakers of others say. */
-  wakeUps: WakeUps
-  /** Tells consoles what has changed. */
-  announcer: Announcer
-  /** Hears which runs people want to be cancelled. */
-  cancellations: Cancellations
-  /** Closes everything, in any state. It waits for nothing that does not answer, and leaves nothing that keeps the process. */
-  close(): Promise<void>
-}
 
 const MAX_VERSION_LENGTH = 100
 /** How long each part of a worker may take to close. In all a stop takes up to 15 s beyond the drain's time-out. */
 export const CLOSE_TIMEOUT_MS = 1_000
 
-/** Puts together what talks with PostgreSQL. Nothing connects before it is used or started. */
+/** Puts together what of a worker talks with PostgreSQL. Nothing connects before it is used or started. */
 export function openPostgres(options: {
   databaseUrl: string
   schema: Schema
@@ -53,10 +32,11 @@ export function openPostgres(options: {
   concurrency?: number
   traceEnqueue: TraceEnqueue | undefined
   log: ContainedLog
-}): Postgres {
+}) {
   const { databaseUrl: url, schema, workerId, what, version, log } = options
   const { taken = [], concurrency = 1 } = options
-  const database = openDatabase({
+  /** A pool for all statements. */
+  const database: Database = openDatabase({
     url,
     applicationName: `roundsman ${workerId} ${what}`,
     schema,
@@ -65,6 +45,7 @@ export function openPostgres(options: {
     lockTimeoutMs: GIVE_WAY_AFTER_MS,
     log,
   })
+  /** The one connection that lasts as long as the worker: others see by it that the worker lives. */
   const session: Session = createSession({
     url,
     database,
@@ -76,14 +57,20 @@ export function openPostgres(options: {
     onLost: database.doubt,
     log,
   })
+  /** Tells workers that there is new work. */
   const waker = createWaker(database, log)
+  /** Hears what the wakers of others say. */
   const wakeUps = createWakeUps(database)
   const sender = { waker, log, traceEnqueue: options.traceEnqueue }
+  /** Enqueues for the handler of a run, in its own transaction. */
   const enqueueFrom = (runId: string) => createEnqueue(sender, schema, runId)
+  /** Tells consoles what has changed. */
   const announcer = createAnnouncer(database, log)
+  /** Hears which runs people want to be cancelled. */
   const cancellations = createCancellations({ database, session, wakeUps, workerId })
   return { database, session, enqueueFrom, waker, wakeUps, announcer, cancellations, close }
 
+  /** Closes everything, in any state. It waits for nothing that does not answer, and leaves nothing that keeps the process. */
   async function close(): Promise<void> {
     wakeUps.stop()
     await settlesWithin(Promise.all([waker.stop(), announcer.stop()]), CLOSE_TIMEOUT_MS)

@@ -2,10 +2,8 @@ import { createHash } from 'node:crypto'
 import { recordActions } from '../control/recordActions.ts'
 import type { Job, RateLimit } from '../job/defineJob.ts'
 import { ownLimitOf, rateLimitOf } from '../job/limits.ts'
-import type { Logger } from '../job/logger.ts'
 import { isAliveSql } from '../liveness/whoIsLost.ts'
-import type { Connection, Database } from '../store/database.ts'
-import { GIVING_WAY } from '../store/giveWay.ts'
+import type { Connection } from '../store/database.ts'
 import { PLACE_SQL } from '../store/place.ts'
 
 /*
@@ -46,40 +44,8 @@ interface LimitRow extends Definition {
 
 /** Older ones are forgotten: one that comes back counts as new. */
 const MAX_VERSIONS = 50
-const LOOK_MS = 60_000
 
-export interface LimitRegistry {
-  /** Registers what the jobs define. */
-  start(): Promise<void>
-  stop(): void
-}
-
-export function createLimitRegistry(options: {
-  database: Database
-  workerId: string
-  /** All that the worker knows. */
-  jobs: readonly Job[]
-  /** What the host's product says of its version. */
-  version: string | undefined
-  log: Pick<Logger, 'warn'>
-}): LimitRegistry {
-  const { database, log } = options
-  let timer: NodeJS.Timeout | undefined
-  const register = () => database.transaction((tx) => registerLimits(tx, options), GIVING_WAY)
-  return {
-    async start() {
-      await register()
-      timer = setInterval(() => {
-        register().catch((error: unknown) =>
-          log.warn({ err: error }, 'registering the limits of jobs failed, trying again'),
-        )
-      }, LOOK_MS)
-      timer.unref()
-    },
-    stop: () => clearInterval(timer),
-  }
-}
-
+/** Registers what the jobs define. Whoever starts does so, and again once a minute: workers of a later version may be gone. */
 export async function registerLimits(
   tx: Connection,
   {
