@@ -1,12 +1,14 @@
 // Not quick: thousands of runs, behind a slow network.
 import { createDatabaseClient, type PrismaClient } from '@roundsman/db'
-import { createProxy, type Proxy, waitFor } from '@roundsman/testing'
+import { waitFor, type Proxy } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { createJobsClient, listDeadLetters, type JobsClient } from '../src/client.ts'
 import { defineJob, JobError, pruneJobRuns } from '../src/index.ts'
-import { createWorker, runOnce, type Worker } from '../src/worker.ts'
+import { runOnce } from '../src/worker.ts'
 import { useTestRuntime } from './useTestRuntime.ts'
+import { startTestWorker } from './startTestWorker.ts'
+import { openProxyTo } from './openProxyTo.ts'
 
 const COUNT = 2_000
 /** More than are cancelled at one call. */
@@ -25,29 +27,20 @@ const jobs = [parcel] as const
 
 type Behaviour = 'waits' | 'fails' | 'succeeds'
 
-const runtime = useTestRuntime()
+const runtime = useTestRuntime({ cleared: ['JobAction'] })
 let proxy: Proxy
 let url: string
 let prisma: PrismaClient
 let client: JobsClient
-let workers: Worker[]
 
 beforeAll(async () => {
-  ;({ proxy, url } = await openProxy())
+  ;({ proxy, url } = await openProxyTo(runtime.url))
   prisma = createDatabaseClient({ url, applicationName: 'host', onPoolError: () => undefined })
   client = createJobsClient({ schema: 'public', databaseUrl: url, log: runtime.log })
   await client.start()
 })
 
-beforeEach(async () => {
-  workers = []
-  await runtime.clear('JobAction')
-})
-
-afterEach(async () => {
-  proxy.delay(0)
-  await Promise.all(workers.map((worker) => worker.stop({ drainTimeoutMs: 0 })))
-})
+afterEach(() => proxy.delay(0))
 
 afterAll(async () => {
   await client.stop()
@@ -55,17 +48,8 @@ afterAll(async () => {
   proxy.close()
 })
 
-async function openProxy(): Promise<{ proxy: Proxy; url: string }> {
-  const target = new URL(runtime.url)
-  const made = await createProxy(Number(target.port))
-  target.port = String(made.port)
-  return { proxy: made, url: target.href }
-}
-
-async function startWorker(behaviour: Behaviour, databaseUrl = url): Promise<Worker> {
-  const worker = createWorker({
-    schema: 'public',
-    retention: false,
+const startWorker = (behaviour: Behaviour, databaseUrl = url) =>
+  startTestWorker(runtime, {
     databaseUrl,
     client: prisma,
     jobs,
@@ -78,12 +62,7 @@ async function startWorker(behaviour: Behaviour, databaseUrl = url): Promise<Wor
         })
       },
     },
-    log: runtime.log,
   })
-  workers.push(worker)
-  await worker.start()
-  return worker
-}
 
 const enqueue = (count: number) =>
   client.enqueueMany(
@@ -156,8 +135,8 @@ describe('thousands of runs behind a network of 5 ms', () => {
 
   it('lose their worker, and are rescued once each', { timeout: 120_000 }, async () => {
     await enqueue(COUNT)
-    const lost = await openProxy()
-    await startWorker('waits', lost.url)
+    const lost = await openProxyTo(runtime.url)
+    const losing = await startWorker('waits', lost.url)
     await end({ running: COUNT })
     await startWorker('succeeds')
     lost.proxy.refuse(() => true)
@@ -167,7 +146,7 @@ describe('thousands of runs behind a network of 5 ms', () => {
     })
     expect(rescuing).toBeLessThan(MAX_ROUND_TRIPS)
     lost.proxy.refuse(null)
-    await workers[0]!.stop({ drainTimeoutMs: 0 })
+    await losing.stop({ drainTimeoutMs: 0 })
     lost.proxy.close()
     expect(await ends()).toEqual({ worker_lost: COUNT, success: COUNT })
   })
