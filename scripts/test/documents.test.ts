@@ -115,10 +115,8 @@ test('every log line that the runbook explains is one that is written', () => {
 
 test('the runbook has each kind of problem, by the word by which the console says it', async () => {
   const [list] = await readAll(['apps/console/src/screens/overview/AttentionList.tsx'])
-  const labels = /LABELS[^{]*\{([^}]*)\}/.exec(list?.text ?? '')?.[1] ?? ''
-  const said = [...labels.matchAll(/(\w+): '(.+)'/g)].map(
-    ([, kind, word]) => `**${word}** \`${kind}\``,
-  )
+  const labels = (list?.text ?? '').matchAll(/^ {2}(\w+): \{\n {4}label: '(.+)'/gm)
+  const said = [...labels].map(([, kind, word]) => `**${word}** \`${kind}\``)
   expect(said.length).toBeGreaterThan(20)
   const table = section(runbook(), '## What needs attention')
   expect(said.filter((one) => !table.includes(one))).toEqual([])
