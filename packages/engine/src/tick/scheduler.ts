@@ -143,14 +143,21 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
 
   async function wake(): Promise<void> {
     // One at a time: ticks that become due meanwhile are still due when the next second wakes us.
-    deciding ??= decideDue()
-      // Also after a failure: a row that somebody has changed may be its cause.
-      .finally(lookAgain)
+    deciding ??= decideAndLook()
       .catch((error: unknown) =>
         log.error({ err: error }, 'deciding due ticks failed, trying again'),
       )
       .finally(() => (deciding = null))
     await deciding
+  }
+
+  /** Looks also after a failure: a row that somebody has changed may be its cause. */
+  async function decideAndLook(): Promise<void> {
+    try {
+      await decideDue()
+    } finally {
+      await lookAgain()
+    }
   }
 
   async function decideDue(): Promise<void> {
