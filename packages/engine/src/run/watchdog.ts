@@ -10,13 +10,6 @@ export interface RunHere {
   readonly timeoutMs: number
 }
 
-export interface Watchdog {
-  /** Call it before a handler is called. */
-  watch(run: RunHere): void
-  /** Resolves once its thread has ended. */
-  stop(): Promise<void>
-}
-
 const BEAT_MS = 1_000
 /** After so many beats without a run the thread ends: it costs memory. */
 const IDLE_BEATS = 60
@@ -36,7 +29,7 @@ export function createWatchdog(options: {
   running: () => Iterable<RunHere>
   /** The run whose async context is current, of any worker of this process. */
   current: () => RunHere | undefined
-}): Watchdog {
+}) {
   const { marginMs, log, running, current } = options
   let thread: Thread | null = null
   // New memory for each thread: the one before may not have ended yet.
@@ -113,7 +106,8 @@ export function createWatchdog(options: {
   }
 
   return {
-    watch(run) {
+    /** Call it before a handler is called. */
+    watch(run: RunHere) {
       if (stopped) return
       if (thread === null) start()
       if (run.timeoutMs > (numbers[SHARED.LIMIT_MS] as number)) {
@@ -121,6 +115,7 @@ export function createWatchdog(options: {
       }
       note(run)
     },
+    /** Resolves once its thread has ended. */
     async stop() {
       stopped = true
       await end()

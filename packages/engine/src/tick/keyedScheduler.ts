@@ -7,14 +7,6 @@ import { GIVING_WAY } from '../store/giveWay.ts'
 import { decideKeyed, type DecidedRows } from './decideKeyed.ts'
 import { lockRowsSql, OWN_TZDATA, type KeyedRow } from './keyedRow.ts'
 
-export interface KeyedScheduler {
-  /** Begins to bring what earlier rules of time zones have computed up to its own, page by page, and does not wait for it. */
-  start(): void
-  stop(): Promise<void>
-  /** Decides what is due of these jobs. A call while one is under way adds its jobs to that, and waits for it. */
-  decide(names: readonly string[]): Promise<void>
-}
-
 /** How often it looks for schedules that a program with earlier rules of time zones has written. */
 const RECOMPUTE_MS = 3_600_000
 /** So many rows are decided in one transaction. */
@@ -33,7 +25,7 @@ export function createKeyedScheduler(options: {
   onWork?: (name: string) => void
   observers?: Observers | undefined
   tzdata?: string
-}): KeyedScheduler {
+}) {
   const { database, workerId, log, tzdata = OWN_TZDATA } = options
   const jobs = new Map(options.jobs.map((job) => [job.name, job]))
   /** The names of the jobs whose turn is still to come, in order. */
@@ -43,6 +35,7 @@ export function createKeyedScheduler(options: {
   let timer: NodeJS.Timeout | undefined
   let isStopped = false
 
+  /** Decides what is due of these jobs. A call while one is under way adds its jobs to that, and waits for it. */
   async function decide(names: readonly string[]): Promise<void> {
     for (const name of names) queue.add(name)
     deciding ??= decideAll().finally(() => (deciding = null))
@@ -115,6 +108,7 @@ export function createKeyedScheduler(options: {
   }
 
   return {
+    /** Begins to bring what earlier rules of time zones have computed up to its own, page by page, and does not wait for it. */
     start() {
       const begin = () => {
         recomputing = recomputing.then(recompute).catch((error: unknown) => {

@@ -6,23 +6,7 @@ import { createSuspectLane } from './suspectLane.ts'
 import type { Claimer } from './claimer.ts'
 import type { Turns } from './turns.ts'
 
-/** The lanes of a worker, one for each job whose work it takes. */
-export interface Lanes {
-  start(): void
-  has(name: string): boolean
-  /** There may be work of this job. Does nothing when the worker takes none of it. */
-  wake(name: string): void
-  wakeAll(): void
-  /** There is work of this job that is to run alone. */
-  wakeSuspect(name: string): void
-  /** They take nothing more. Resolves once the runs of the claims under way have begun. */
-  stop(): Promise<unknown>
-  /** How many runs have not ended. */
-  running(): number
-  /** Resolves once no run is under way. */
-  idle(): Promise<unknown>
-}
-
+/** Makes the lanes of a worker, one for each job whose work it takes. */
 export function createLanes(
   options: Pick<LaneOptions, 'log' | 'observers'> & {
     claimer: Claimer
@@ -33,7 +17,7 @@ export function createLanes(
     /** Carries a run to its end, beside others or alone in the process. */
     execute: (job: Job, work: TakenWork, isAlone: boolean) => Promise<unknown>
   },
-): Lanes {
+) {
   const { claimer, log, observers, countLanes, turns, execute } = options
   const lanes = new Map<string, Lane>()
   const budget = createPayloadBudget()
@@ -74,15 +58,20 @@ export function createLanes(
   const all = [...own, suspects]
   return {
     start: () => own.forEach((lane) => lane.start()),
-    has: (name) => lanes.has(name),
-    wake: (name) => lanes.get(name)?.wake(),
+    has: (name: string) => lanes.has(name),
+    /** There may be work of this job. Does nothing when the worker takes none of it. */
+    wake: (name: string) => lanes.get(name)?.wake(),
     wakeAll: () => own.forEach((lane) => lane.wake()),
-    wakeSuspect(name) {
+    /** There is work of this job that is to run alone. */
+    wakeSuspect(name: string) {
       const job = jobOf.get(name)
       if (job !== undefined) suspects.wake(job)
     },
+    /** They take nothing more. Resolves once the runs of the claims under way have begun. */
     stop: () => Promise.all(all.map((lane) => lane.stop())),
+    /** How many runs have not ended. */
     running: () => all.reduce((sum, lane) => sum + lane.running(), 0),
+    /** Resolves once no run is under way. */
     idle: () => Promise.all(all.map((lane) => lane.idle())),
   }
 }
