@@ -2,10 +2,10 @@
 import { waitFor, type Proxy } from '@roundsman/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { createJobsClient, type JobsClient } from '../src/client.ts'
 import { defineJob } from '../src/index.ts'
-import { createWorker, type Worker } from '../src/worker.ts'
-import { openTestRuntime, type TestRuntime } from './openTestRuntime.ts'
+import type { Worker } from '../src/worker.ts'
+import { startTestWorker } from './startTestWorker.ts'
+import { useClientRuntime } from './useClientRuntime.ts'
 import { openProxyTo } from './openProxyTo.ts'
 
 /** Below the half minute after which a statement is given up, and far below two of them. */
@@ -19,23 +19,18 @@ const parcel = defineJob({
 })
 const jobs = [parcel] as const
 
-let runtime: TestRuntime
+const { runtime, client } = useClientRuntime({ cleared: [] })
 let proxy: Proxy
-let client: JobsClient
 let worker: Worker
 let openGate: () => void
 let calls: number
 
 beforeEach(async () => {
-  runtime = await openTestRuntime()
   const opened = await openProxyTo(runtime.url)
   proxy = opened.proxy
-  client = createJobsClient({ schema: 'public', databaseUrl: runtime.url, log: runtime.log })
-  await client.start()
   const gate = new Promise<void>((resolve) => (openGate = resolve))
   calls = 0
-  worker = createWorker({
-    ...runtime.workerOptions,
+  worker = await startTestWorker(runtime, {
     databaseUrl: opened.url,
     jobs,
     handlers: {
@@ -45,7 +40,6 @@ beforeEach(async () => {
       },
     },
   })
-  await worker.start()
 })
 
 afterEach(async () => {
@@ -53,8 +47,6 @@ afterEach(async () => {
   proxy.heal()
   await worker.stop({ drainTimeoutMs: 0 })
   proxy.close()
-  await client.stop()
-  await runtime.close()
 })
 
 const enqueue = (isHeld: boolean) =>
