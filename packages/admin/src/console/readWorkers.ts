@@ -43,23 +43,28 @@ export async function readWorkerDetail(
 ): Promise<ConsoleWorkerDetail | null> {
   const worker = await findWorker(reader, id)
   const former = worker === null ? await findFormerWorker(reader, id) : null
-  const askedMs = at && at.getTime() + AFTER_MS
-  const lastMs =
-    worker === null ? (askedMs ?? (former && Date.parse(former.endedAt))) : lastSeenMs(worker, now)
-  if (lastMs == null) return null
-  const until = new Date(Math.min(lastMs, now.getTime()))
+  const end = endOf({ worker, former, at, now })
+  if (end === null) return null
+  const until = new Date(Math.min(end.getTime(), now.getTime()))
   const startedMs = worker ? Date.parse(worker.startedAt) - SLACK_MS : 0
   const from = new Date(Math.max(until.getTime() - HOUR_MS, startedMs))
-  const to = new Date(until.getTime() + SLACK_MS)
-  const span = { workerId: id, from, to: worker?.isAlive === true ? EVER : to }
-  const found = await listWorkerRuns(reader, span)
-  const { runs, since } =
-    found.runs.length > 0 || span.to === EVER
-      ? found
-      : await listWorkerRuns(reader, { ...span, to: EVER })
+  const hour = { workerId: id, from, to: new Date(until.getTime() + SLACK_MS) }
+  const inHour = worker?.isAlive === true ? null : await listWorkerRuns(reader, hour)
+  // A clock that is far ahead has recorded its runs as later than any end.
+  const isFound = inHour !== null && inHour.runs.length > 0
+  const { runs, since } = isFound ? inHour : await listWorkerRuns(reader, { ...hour, to: EVER })
   return { generatedAt: now.toISOString(), worker, former, runs, since, until: until.toISOString() }
 }
 
-function lastSeenMs({ isAlive, lastSignAt }: ListedWorker, now: Date): number {
-  return isAlive ? now.getTime() : Date.parse(lastSignAt)
+/** When the hour ends that somebody looks at; null where nothing is known of the worker. */
+function endOf(of: {
+  worker: ListedWorker | null
+  former: { endedAt: string } | null
+  at: Date | undefined
+  now: Date
+}): Date | null {
+  const { worker, former, at, now } = of
+  if (worker !== null) return worker.isAlive ? now : new Date(worker.lastSignAt)
+  if (at !== undefined) return new Date(at.getTime() + AFTER_MS)
+  return former && new Date(former.endedAt)
 }

@@ -86,6 +86,9 @@ export async function findCauses(
   }
 }
 
+/** The cause has these itself; and texts that people, the host or a handler wrote stay here. */
+const NO_FACTS: ReadonlySet<string> = new Set(['kind', 'name', 'message', 'label', 'reason'])
+
 /** What to tell of a problem: nothing of what can wait until somebody looks, and of dead letters each code. */
 function toCauses(
   problem: Problem,
@@ -95,21 +98,6 @@ function toCauses(
 ): readonly AlertCause[] {
   if (problem.kind === 'slow' || problem.kind === 'lockWait' || problem.kind === 'recovered')
     return []
-  // Texts that people, the host or a handler wrote stay here.
-  const {
-    kind,
-    name,
-    message: _message,
-    label: _label,
-    reason: _reason,
-    ...rest
-  } = {
-    name: '',
-    message: '',
-    label: '',
-    reason: null,
-    ...problem,
-  }
   // `since` is the start of the first run that showed it, where that is known.
   const first = 'first' in problem && {
     since: problem.first?.at,
@@ -117,11 +105,13 @@ function toCauses(
     runsBefore: problem.first?.runsBefore,
   }
   const facts = Object.fromEntries(
-    Object.entries({ ...rest, ...first }).filter(
-      ([, fact]) => typeof fact === 'string' || typeof fact === 'number',
+    Object.entries({ ...problem, ...first }).filter(
+      ([part, fact]) =>
+        !NO_FACTS.has(part) && (typeof fact === 'string' || typeof fact === 'number'),
     ),
   ) as AlertFacts
-  const cause = { kind, name, code: '', facts, afterMs: 0 }
+  const name = 'name' in problem ? problem.name : ''
+  const cause = { kind: problem.kind, name, code: '', facts, afterMs: 0 }
   switch (problem.kind) {
     case 'noWorker':
     case 'unscheduled':
