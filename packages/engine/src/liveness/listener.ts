@@ -6,21 +6,6 @@ import { connectionSettings } from '../store/connectionSettings.ts'
 import { endClient } from '../store/endClient.ts'
 import { sync } from '../store/inquiry.ts'
 
-export interface Listener {
-  /**
-   * Resolves once it listens, or to false where `admits` refused the connection. Calls back on every notification, and after
-   * every reconnect: some may have been missed.
-   */
-  listen(
-    channel: string,
-    onNotification: (payload: string) => void,
-    onReconnect: () => void,
-  ): Promise<boolean>
-  /** Another connection was lost without a word: probes this one now. */
-  doubt(): void
-  stop(): Promise<void>
-}
-
 export interface ListenerOptions {
   url: string
   applicationName: string
@@ -51,7 +36,7 @@ const RETRY_MS = 500
  * Listens on a connection of its own, opened with the first channel. While this process is busy, notifications pile up, and
  * the server may end the connection as if its other end had vanished: nothing else may depend on it.
  */
-export function createListener(options: ListenerOptions): Listener {
+export function createListener(options: ListenerOptions) {
   const {
     url,
     applicationName,
@@ -145,7 +130,15 @@ export function createListener(options: ListenerOptions): Listener {
   }
 
   return {
-    async listen(channel, onNotification, onReconnect) {
+    /**
+     * Resolves once it listens, or to false where `admits` refused the connection. Calls back on every notification, and after
+     * every reconnect: some may have been missed.
+     */
+    async listen(
+      channel: string,
+      onNotification: Subscription['onNotification'],
+      onReconnect: Subscription['onReconnect'],
+    ): Promise<boolean> {
       const subscription = { channel, onNotification, onReconnect }
       subscriptions.push(subscription)
       try {
@@ -157,6 +150,7 @@ export function createListener(options: ListenerOptions): Listener {
         throw error
       }
     },
+    /** Another connection was lost without a word: probes this one now. */
     doubt() {
       if (link) probe(link)
     },

@@ -5,15 +5,8 @@ import type { Job } from '../job/defineJob.ts'
 import { ArgumentError } from '../job/argument.ts'
 import { storableText } from '../job/storableText.ts'
 
-export interface ChosenJobs {
-  /** All jobs that the worker knows, and schedules. */
-  jobs: readonly Job[]
-  /** Those whose work it takes: each has a lane. */
-  taken: readonly Job[]
-}
-
 /**
- * Decides which jobs a worker schedules, and whose work it takes.
+ * Decides which jobs a worker knows and schedules (`jobs`), and whose work it takes (`taken`): each of those has a lane.
  * @throws ArgumentError when there is a handler for one of the engine's own jobs, or `only` names an unknown job
  */
 export function chooseJobs(options: {
@@ -22,10 +15,10 @@ export function chooseJobs(options: {
   retention: object | false
   except?: readonly string[] | undefined
   only?: readonly string[] | undefined
-}): ChosenJobs {
+}) {
   const { retention, except = [], only } = options
   refuseHandlerOfEngineJob(options.handlers)
-  const jobs =
+  const jobs: readonly Job[] =
     retention === false
       ? options.jobs.filter((job) => !isEngineJob(job))
       : withEngineJobs(options.jobs)
