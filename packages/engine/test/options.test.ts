@@ -106,12 +106,9 @@ const INTERFACES: Readonly<Record<string, Interface>> = {
   runOnce: {
     call: (options) =>
       runOnce({
-        databaseUrl: runtime.url,
-        schema: 'public',
-        client: runtime.prisma,
+        ...runtime.runOptions,
         job: pruneJobRuns,
         handler: undefined,
-        log: runtime.log,
         ...options,
       }),
     ranges: DAYS_KEPT,

@@ -172,13 +172,10 @@ describe('a payload that its job does not take any more', () => {
 describe('runOnce for a dead letter', () => {
   const once = (deadLetter: string) =>
     runOnce({
-      schema: 'public',
-      databaseUrl: runtime.url,
-      client: runtime.prisma,
+      ...runtime.runOptions,
       job: parcel,
       handler: openParcel,
       deadLetter,
-      log: runtime.log,
     })
 
   it('is its next attempt, with its payload, and completes it', async () => {
@@ -213,9 +210,7 @@ describe('runOnce for a dead letter', () => {
       const { workId } = (await list())[0]!
       const stop = new AbortController()
       const ended = await runOnce({
-        schema: 'public',
-        databaseUrl: runtime.url,
-        client: runtime.prisma,
+        ...runtime.runOptions,
         job: rounds,
         handler: async ({ signal }) => {
           stop.abort(new JobError(code, 'Stopped', { retryable: false }))
@@ -223,7 +218,6 @@ describe('runOnce for a dead letter', () => {
         },
         deadLetter: workId,
         signal: stop.signal,
-        log: runtime.log,
       })
       expect(ended).toMatchObject({ run: { status: 'failed', details: { error: { code } } } })
 

@@ -62,13 +62,10 @@ const readWork = (id: string) => runtime.rows('select * from "JobWork" where "id
 const keys = () => runtime.rows('select "key", "workId" from "JobUnique" order by 1')
 const once = (deadLetter: string, job: OneJob = parcel) =>
   runOnce({
-    schema: 'public',
-    databaseUrl: runtime.url,
-    client: runtime.prisma,
+    ...runtime.runOptions,
     job,
     handler: async () => undefined,
     deadLetter,
-    log: runtime.log,
   })
 
 describe('a dead letter whose unique key other work holds', () => {

@@ -394,24 +394,18 @@ describe('rescueLostRuns', () => {
 describe('runOnce', () => {
   const once = (options: { dryRun?: boolean } = {}) =>
     runOnce({
-      schema: 'public',
-      databaseUrl: runtime.url,
-      client: runtime.prisma,
+      ...runtime.runOptions,
       job: drip,
       handler: dripHandler,
-      log: runtime.log,
       ...options,
     })
 
   it('runs without a worker and records who asked', async () => {
     const result = await runOnce({
-      schema: 'public',
-      databaseUrl: runtime.url,
-      client: runtime.prisma,
+      ...runtime.runOptions,
       job: drip,
       handler: dripHandler,
       actor: 'somebody',
-      log: runtime.log,
     })
 
     expect(result).toMatchObject({

@@ -76,12 +76,9 @@ describe('a worker that lives', () => {
 describe('runOnce', () => {
   const once = () =>
     runOnce({
-      schema: 'public',
-      databaseUrl: runtime.url,
-      client: runtime.prisma,
+      ...runtime.runOptions,
       job: drip,
       handler: dripHandler,
-      log: runtime.log,
     })
 
   it('does not start beside a run of the same job', async () => {

@@ -503,13 +503,10 @@ describe('a module of handlers', () => {
 describe('runOnce', () => {
   const once = (handlersModule?: URL) =>
     runOnce({
-      schema: 'public',
-      databaseUrl: runtime.url,
-      client: runtime.prisma,
+      ...runtime.runOptions,
       job: probe,
       handler: async () => void calls.push('here'),
       payload: { act: 'work', n: 1 },
-      log: runtime.log,
       ...(handlersModule && { handlersModule }),
     })
 

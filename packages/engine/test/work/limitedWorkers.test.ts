@@ -179,7 +179,7 @@ describe('a worker without rounds', () => {
 
 describe('a run by hand', () => {
   it('takes a slot like any other, and is refused where there is none', async () => {
-    const { retention: _retention, ...options } = runtime.workerOptions
+    const options = runtime.runOptions
     const run = async (tenant: string) =>
       await runOnce({
         ...options,
@@ -195,7 +195,7 @@ describe('a run by hand', () => {
   })
 
   it('takes the slot of a run of another job under the same limit whose worker has died', async () => {
-    const { retention: _retention, ...options } = runtime.workerOptions
+    const options = runtime.runOptions
     await runtime.rows(
       `insert into "JobLimit" ("name", "global", "jobs") values ('crm', 1, array['fair', 'mail'])`,
     )
