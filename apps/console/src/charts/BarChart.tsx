@@ -2,7 +2,7 @@ import type { ConsoleVersion } from '@roundsman/admin/contract'
 import { useId } from 'react'
 import { VersionKeys, VersionLine } from './VersionMarks.tsx'
 import { AcrossLabels } from './AcrossLabels.tsx'
-import { barMax, formatCount, percent } from './scales.ts'
+import { barMax, formatCount, partHeights, percent } from './scales.ts'
 
 export type BarKind = 'success' | 'failed' | 'stopped' | 'running' | 'plain'
 
@@ -31,9 +31,11 @@ export interface BarChartProps {
 const HEIGHT = 140
 /** Room for the value of a bar that is cut. */
 const TOP = 16
+/** How far such a bar stands out above the plot. */
+const CUT = 4
+/** Room below the bars, with labels and without. */
 const LABELS = 20
-/** A single failure among thousands has to be visible. */
-const MIN_PART = 3
+const NO_LABELS = 6
 const GAP_SHARE = 0.22
 
 /**
@@ -44,7 +46,7 @@ export function BarChart({ summary, bars, kinds, ends, versions = [] }: BarChart
   const hatch = useId()
   const totals = bars.map(({ parts }) => parts.reduce((sum, { value }) => sum + value, 0))
   const max = barMax(totals)
-  const plot = HEIGHT - TOP - (ends === undefined ? LABELS : 6)
+  const plot = HEIGHT - TOP - (ends === undefined ? LABELS : NO_LABELS)
   const base = TOP + plot
   const step = 100 / Math.max(bars.length, 1)
   const across = (index: number) => (index + 0.5) / bars.length
@@ -94,13 +96,17 @@ export function BarChart({ summary, bars, kinds, ends, versions = [] }: BarChart
             const total = totals[index] ?? 0
             // A bar that is cut ends above the axis, with its parts in proportion.
             const height = total > max ? plot + CUT : (total / max) * plot
+            const heights = partHeights(
+              parts.map(({ value }) => value),
+              height,
+            )
             let top = base
             return (
               <g key={key}>
-                {parts.map(({ kind, value }) => {
+                {parts.map(({ kind, value }, nth) => {
                   if (value <= 0) return null
-                  const own = Math.max((value / total) * height, MIN_PART)
-                  top -= own
+                  const own = heights[nth]
+                  top -= own ?? 0
                   return (
                     <rect
                       key={kind}
@@ -191,9 +197,6 @@ export function BarChart({ summary, bars, kinds, ends, versions = [] }: BarChart
     </figure>
   )
 }
-
-/** How far a bar that is cut stands out above the plot. */
-const CUT = 4
 
 /** The pattern that fills failures. */
 export function HatchPattern({ id }: { id: string }) {

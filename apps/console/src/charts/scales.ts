@@ -101,6 +101,22 @@ export function barMax(values: readonly number[]): number {
   return niceMax([usual * 1.5])
 }
 
+/** A single failure among thousands has to be visible. */
+const MIN_PART_PX = 3
+
+/** How high the parts of a bar are. What makes the small ones visible is taken from the largest. */
+export function partHeights(values: readonly number[], heightPx: number): number[] {
+  const total = values.reduce((sum, value) => sum + value, 0)
+  const heights = values.map((value) =>
+    value <= 0 ? 0 : Math.max((value / total) * heightPx, MIN_PART_PX),
+  )
+  const excess = heights.reduce((sum, height) => sum + height, 0) - heightPx
+  const largest = heights.indexOf(Math.max(...heights))
+  return heights.map((height, at) =>
+    at === largest ? Math.max(MIN_PART_PX, height - excess) : height,
+  )
+}
+
 const TIME_STEPS = [
   ...[1, 2, 5, 10, 15, 30].map((count) => count * SECOND),
   ...[1, 2, 5, 10, 15, 30].map((count) => count * MINUTE),

@@ -4,6 +4,7 @@ import {
   countScale,
   durationScale,
   niceMax,
+  partHeights,
   roomForLabels,
   ticksInLines,
   timeScale,
@@ -24,6 +25,18 @@ it.each([
 ])('the axis for %j ends at %d', (values, max) => {
   expect(niceMax(values)).toBe(max)
 })
+
+it.each([
+  [[1_000, 0, 1], 100, [97, 0, 3]],
+  [[1, 1_000, 1], 100, [3, 94, 3]],
+  [[60, 40], 100, [60, 40]],
+  [[2, 1], 3, [3, 3]],
+])(
+  'the parts of a bar, %j of %d, are as high together as the bar, where each can be seen',
+  (values, height, heights) => {
+    expect(partHeights(values, height)).toEqual(heights)
+  },
+)
 
 describe('barMax', () => {
   it('cuts a burst far above all others, so that these are seen', () => {
