@@ -89,18 +89,30 @@ describe('dueTicks', () => {
     })
   })
 
-  it('counts exactly as many as it counts at most', async () => {
-    const of = schedule('* * * * * *', 'UTC')
+  /** The last of so many is due at this very instant. */
+  const ofTicks = async (ticks: number) => {
     const cursor = new Date('2026-11-25T00:00:00Z')
-    const ofTicks = async (ticks: number) =>
-      (await dueTicks(of, cursor, new Date(cursor.getTime() + ticks * 1_000))).earlier
-    expect(await ofTicks(MAX_LISTED + MAX_COUNTED)).toMatchObject({
+    const now = new Date(cursor.getTime() + ticks * 1_000)
+    return await dueTicks(schedule('* * * * * *', 'UTC'), cursor, now)
+  }
+
+  it('counts exactly as many as it counts at most', async () => {
+    expect((await ofTicks(MAX_LISTED + MAX_COUNTED)).earlier).toMatchObject({
       count: MAX_COUNTED,
       isOver: false,
     })
-    expect(await ofTicks(MAX_LISTED + MAX_COUNTED + 1)).toMatchObject({
+    expect((await ofTicks(MAX_LISTED + MAX_COUNTED + 1)).earlier).toMatchObject({
       count: MAX_COUNTED,
       isOver: true,
     })
+  })
+
+  it('lists exactly as many as it lists at most', async () => {
+    const all = await ofTicks(MAX_LISTED)
+    expect(all.listed).toHaveLength(MAX_LISTED)
+    expect(all.earlier).toBeNull()
+    const more = await ofTicks(MAX_LISTED + 1)
+    expect(more.listed).toEqual([...all.listed.slice(1), new Date('2026-11-25T00:01:41Z')])
+    expect(more.earlier).toMatchObject({ count: 1, isOver: false, through: all.listed[0] })
   })
 })
