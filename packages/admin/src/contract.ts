@@ -386,11 +386,11 @@ export const runDetailSchema = runSchema.extend({
     ),
 })
 
-/** One of GET /api/jobs/dead-letters. */
 const workKey = textOrNull.describe(
   'Its key, by which its job divides its work; empty without one, null where its job has no keys',
 )
 
+/** One of GET /api/jobs/dead-letters. */
 export type DeadLetter = z.output<typeof deadLetterSchema>
 export const deadLetterSchema = z.object({
   workId: id.describe('The id of the work; each of its runs has it as workId'),
@@ -674,9 +674,10 @@ const firstRun = z
   })
   .nullable()
 
-export type ConsoleAttention = z.output<typeof attention>
 const problem = <Kind extends string, Facts extends z.ZodRawShape>(kind: Kind, facts: Facts) =>
   z.object({ kind: z.literal(kind), ...facts })
+
+export type ConsoleAttention = z.output<typeof attention>
 const attention = z.discriminatedUnion('kind', [
   // A tick is due and was not decided: no worker schedules it.
   problem('late', {

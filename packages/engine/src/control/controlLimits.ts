@@ -44,7 +44,10 @@ const MOST = wholeNumber(1, 1_000_000)
 const OF_LIMIT = { global: optional(nullable(MOST)), parked: asItIs }
 const WHICH = { job: optional(checkJobName), limit: optional(checkJobName) }
 
-/** Sets how many runs a limit lets go on at once, and tells `onChange` of it as it stands in JobLimit. Lowered below what runs, it lets nothing start until enough have ended. */
+/**
+ * Sets how many runs a limit lets go on at once, and tells `onChange` of it as it stands in JobLimit. Lowered below what runs, it
+ * lets nothing start until enough have ended.
+ */
 export async function setLimit(
   tx: Connection,
   which: WhichLimit,

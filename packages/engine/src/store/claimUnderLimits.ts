@@ -6,6 +6,7 @@ import {
   isOpen,
   rangeValues,
   requestValues,
+  toRanges,
   toTakenWork,
   type ArrayOf,
   type Behind,
@@ -229,7 +230,7 @@ export async function claimUnderLimits(
     ...(suspects
       ? [suspects.isAlone]
       : keys === null
-        ? rangeValues(requests)
+        ? rangeValues(requests.flatMap(toRanges))
         : [
             keys.map(({ take }) => take),
             keys.map(({ behind }) => behind?.rank ?? LEAST_RANK),

@@ -331,7 +331,7 @@ export async function claimWork(
 ): Promise<Claimed> {
   const values = [
     ...requestValues({ workerId, requests, startedAt }),
-    ...(suspects ? [suspects.isAlone] : rangeValues(requests)),
+    ...(suspects ? [suspects.isAlone] : rangeValues(requests.flatMap(toRanges))),
   ]
   const isOfMuch = requests.length > 1 || requests[0]?.hasBacklog === true
   const statement = suspects ? CLAIM_SUSPECT : isOfMuch ? CLAIM : CLAIM_FEW
@@ -363,8 +363,7 @@ export function requestValues({
 }
 
 /** What `foundFrom` reads. */
-export function rangeValues(requests: readonly Pick<ClaimRequest, 'behind'>[]): unknown[] {
-  const ranges = requests.flatMap(toRanges)
+export function rangeValues(ranges: readonly RankRange[]): unknown[] {
   return [
     ranges.map(({ request }) => request),
     ranges.map(({ rank }) => rank),

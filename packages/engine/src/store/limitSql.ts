@@ -216,6 +216,10 @@ const HAS_ROOM_SQL = `
     )
   ) as "hasRoom"`
 
+/** In the order of names, so that two transactions that lock several do not deadlock. */
+export const LOCK_LIMITS_SQL = `
+  select from "JobLimit" where "name" = any($1::text[]) order by "name" for update`
+
 /**
  * Locks the limits of a job and counts, for a run by hand in this transaction: it counts as any, though no rate holds it back.
  * Returns the limits, or null where one is full.
@@ -227,10 +231,7 @@ export async function lockLimits(
 ): Promise<string[] | null> {
   const limits = (await readRules(tx, [name]))[name]?.limits ?? []
   if (limits.length === 0) return limits
-  await tx.query(
-    `select from "JobLimit" where "name" = any($1::text[]) order by "name" for update`,
-    [limits],
-  )
+  await tx.query(LOCK_LIMITS_SQL, [limits])
   const { rows } = await tx.query<{ hasRoom: boolean }>(HAS_ROOM_SQL, [limits, name, key])
   return rows[0]?.hasRoom === true ? limits : null
 }

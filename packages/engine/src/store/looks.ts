@@ -92,7 +92,7 @@ export function lookValues(requests: readonly LookRequest[]): {
     ranges,
     values: [
       requests.map(({ name }) => name),
-      ...rangeValues(requests),
+      ...rangeValues(ranges),
       requests.some(({ behind }) => behind.some(({ place, hint }) => place !== hint)),
     ],
   }

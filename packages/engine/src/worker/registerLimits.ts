@@ -4,6 +4,7 @@ import type { Job, RateLimit } from '../job/defineJob.ts'
 import { ownLimitOf, rateLimitOf } from '../job/limits.ts'
 import { isAliveSql } from '../liveness/whoIsLost.ts'
 import type { Connection } from '../store/database.ts'
+import { LOCK_LIMITS_SQL } from '../store/limitSql.ts'
 import { PLACE_SQL } from '../store/place.ts'
 
 /*
@@ -66,7 +67,7 @@ export async function registerLimits(
   const isSettled =
     missing.length === 0 && found.every((row) => isRegistered(row, wanted, workerId))
   if (isSettled) return
-  await tx.query(LOCK_SQL, [[...wanted.keys()]])
+  await tx.query(LOCK_LIMITS_SQL, [[...wanted.keys()]])
   for (const row of await readRows(tx, [...wanted.keys()], []))
     await registerOne(tx, row, wanted.get(row.name) as Definition, { names, workerId, version })
 }
@@ -224,9 +225,6 @@ const LIVING = `array(
       from jsonb_array_elements(case when jsonb_typeof(one."versions") = 'array' then one."versions" else '[]' end) said
     ) and ${isAliveSql('worker."id"', 'worker')}
   ) as "living"`
-
-const LOCK_SQL = `
-  select from "JobLimit" where "name" = any($1::text[]) order by "name" for update`
 
 const INSERT_SQL = `
   insert into "JobLimit" ("name") select unnest($1::text[]) on conflict do nothing`
