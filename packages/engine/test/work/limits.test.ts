@@ -8,7 +8,7 @@ import {
   type AskedKey,
   type KnownClaims,
 } from '../../src/store/claimUnderLimits.ts'
-import { readRules } from '../../src/store/limitSql.ts'
+import { lockLimits, readRules } from '../../src/store/limitSql.ts'
 import type { Connection } from '../../src/store/database.ts'
 import { openTestQueue } from '../openTestQueue.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
@@ -46,6 +46,20 @@ const take = async (connection: Connection, options: Take = {}) =>
     suspects: options.suspects,
     request: claimRequest('sync', options),
   })
+
+describe('a run by hand', () => {
+  it('waits for the claim beside it, and is refused when that has filled the limit', async () => {
+    await runtime.rows(`insert into "JobLimit" ("name", "global") values ('job:sync', 1)`)
+    await insert(1)
+    let second: ReturnType<typeof lockLimits> | undefined
+    await runtime.database.transaction(async (tx) => {
+      expect((await take(tx)).work).toHaveLength(1)
+      second = runtime.database.transaction(async (other) => await lockLimits(other, 'sync', null))
+      await waitFor(() => countLockWaits(runtime))
+    })
+    expect(await second).toBeNull()
+  })
+})
 
 describe('a claim under a limit', () => {
   it('that waits for another one sees what that has taken', async () => {
