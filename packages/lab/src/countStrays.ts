@@ -4,7 +4,7 @@ import type { Queryable } from './openPool.ts'
 export interface Strays {
   /** Pieces of work that are in two places. */
   doubled: number
-  /** Unique keys and payloads whose work is in none. */
+  /** Unique keys whose work is in none, and payloads that neither work nor a blocked run names. */
   keys: number
   payloads: number
 }
@@ -23,8 +23,12 @@ export const DOUBLED = `(
 const STRAYS_SQL = `
   select ${DOUBLED} as "doubled",
          (select count(*)::int from "JobUnique" where "workId" not in (select "id" from ${WORK_LEFT} place)) as "keys",
-         (select count(*)::int from "JobPayload" where coalesce("keptUntil" < now(), true)
-            and "workId" not in (select "id" from ${WORK_LEFT} place)) as "payloads"`
+         (select count(*)::int from "JobPayload" where "id" not in (
+            select "payloadId" from (
+              select "payloadId" from "JobWork" union all select "payloadId" from "JobDeadLetter"
+              union all select unnest("payloadIds") from "JobClaim" union all select "payloadId" from "JobRun" where "approvedAt" is null
+            ) named where "payloadId" is not null
+         )) as "payloads"`
 
 export async function countStrays(database: Queryable): Promise<Strays> {
   const { rows } = await database.query<{ [Key in keyof Strays]: number }>(STRAYS_SQL)

@@ -248,7 +248,7 @@ const VIOLATIONS: Violation[] = [
   {
     what: 'a payload without work',
     by: PLACES,
-    sql: `insert into "JobPayload" ("workId", "payload") values ('${IDS.effect}', '{}')`,
+    sql: `insert into "JobPayload" ("id", "workId", "payload") values (gen_random_uuid(), '${IDS.effect}', '{}')`,
   },
   {
     what: 'a limit that was exceeded at some moment',

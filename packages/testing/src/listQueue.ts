@@ -20,21 +20,21 @@ export interface QueuedWork {
 
 const DATA = `
   jsonb_strip_nulls(jsonb_build_object('trigger', 'queue', 'label', "label")) || coalesce("facts", '{}')
-    || jsonb_build_object('payload', coalesce("payload", (select long."payload" from "JobPayload" long where long."workId" = "id")))`
+    || jsonb_build_object('payload', coalesce("payload", (select long."payload" from "JobPayload" long where long."id" = "payloadId")))`
 
 /** Lists all work that waits, runs or was given up, as workers will find it. */
 export function listQueue(prisma: PrismaClient): Promise<QueuedWork[]> {
   return prisma.$queryRawUnsafe(`
     select "id"::text, "name", state, ${DATA} as data from (
-      select "id", "name", case "attempt" when 1 then 'created' else 'retry' end as state, "label", "facts", "payload", "enqueuedAt"
+      select "id", "name", case "attempt" when 1 then 'created' else 'retry' end as state, "label", "facts", "payload", "payloadId", "enqueuedAt"
       from "JobWork"
       union all
-      select "id", "name", 'failed', "label", "facts", "payload", "enqueuedAt" from "JobDeadLetter"
+      select "id", "name", 'failed', "label", "facts", "payload", "payloadId", "enqueuedAt" from "JobDeadLetter"
       union all
-      select held."id", "name", 'active', held."label", held."facts", held."payload", held."enqueuedAt"
+      select held."id", "name", 'active', held."label", held."facts", held."payload", held."payloadId", held."enqueuedAt"
       from "JobClaim" claim
-        cross join unnest(claim."runIds", claim."labels", claim."facts", claim."payloads", claim."enqueuedAts")
-          as held("id", "label", "facts", "payload", "enqueuedAt")
+        cross join unnest(claim."runIds", claim."labels", claim."facts", claim."payloads", claim."payloadIds", claim."enqueuedAts")
+          as held("id", "label", "facts", "payload", "payloadId", "enqueuedAt")
     ) work
     order by "enqueuedAt", "id"`)
 }

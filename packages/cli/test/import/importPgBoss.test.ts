@@ -91,7 +91,7 @@ const listWork = () =>
   rows(
     `select work."id", work."name", "rank", "attempt", "failures", "uniqueKey", "place" is null as "isDelayed",
             coalesce(work."payload", long."payload") as "payload"
-     from "JobWork" work left join "JobPayload" long on long."workId" = work."id" order by "rank", "place" nulls last, "dueAt"`,
+     from "JobWork" work left join "JobPayload" long on long."id" = work."payloadId" order by "rank", "place" nulls last, "dueAt"`,
   )
 
 /** How many rows pg-boss has in each state. */

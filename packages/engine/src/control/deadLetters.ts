@@ -9,6 +9,7 @@ import {
   optional,
 } from '../job/argument.ts'
 import type { Job } from '../job/defineJob.ts'
+import { readPayloads, type WithPayload } from '../store/claimWork.ts'
 import type { Connection } from '../store/database.ts'
 import {
   DISCARD_DEAD_LETTERS_SQL,
@@ -157,7 +158,12 @@ export async function takeDeadLetter(
     TAKE_DEAD_LETTER_SQL,
     [name, workId],
   )
-  if (taken[0]) return { kind: 'taken', work: taken[0] }
+  const [letter] = taken
+  if (letter) {
+    const taken: WithPayload = { payloadId: letter.payloadId, envelope: letter }
+    await readPayloads(tx, [taken])
+    return { kind: 'taken', work: { ...letter, payloadMissing: taken.payloadMissing } }
+  }
   const { rows } = await tx.query<{ workId: string }>(FIND_HOLDER_SQL, [name, workId])
   return rows[0] ? { kind: 'alreadyQueued', workId: rows[0].workId } : { kind: 'notFound' }
 }

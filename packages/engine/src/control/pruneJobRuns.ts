@@ -186,8 +186,6 @@ function oldRowsAt(now: Date, { runDays, failedDays, actionDays, keyedTickDays }
     rows('bulkActs', 'JobBulk', 'createdAt', actionDays, '"endedAt" is not null'),
     // Of those that are gone. At most a thousand for each.
     rows('bulkParts', 'JobBulkPart', 'createdAt', actionDays, IS_OF_NONE),
-    // Nobody approves a blocked run any more for which they were kept.
-    rows('payloads', 'JobPayload', 'keptUntil', 0),
     // Of runs that ended as somebody asked. The end of a run deletes what it sees.
     rows('cancels', 'JobCancel', 'requestedAt', 1, `"runId" not ${IS_LISTED}`),
     rows('ticks', 'JobKeyedTick', 'scheduledFor', runDays, `"outcome" <> 'enqueued'`),

@@ -9,6 +9,7 @@ import { lookValues, placeDueSql, SEEN, type LookRequest, type Seen } from '../s
 import { dropOldRates, giveEmptyKeys, rulesSql, type RulesByJob } from '../store/limitSql.ts'
 import type { Floors } from '../work/floors.ts'
 import type { Limits } from '../work/limits.ts'
+import { dropPayloadsOfNobody, type PayloadPosition } from '../store/payloadsOfNobody.ts'
 import { freeUniqueKeys, type KeyPosition } from '../store/uniqueKeys.ts'
 import { endStaleClaims, RESCUE_GRACE_MS, rescueClaims } from './rescue.ts'
 import { BEAT_SQL, type Session } from './session.ts'
@@ -69,6 +70,7 @@ export function createRounds(options: {
   let roundsMade = 0
   let looks = 0
   let lastKey: KeyPosition | null = null
+  let lastPayload: PayloadPosition | null = null
   let graceUntil = -Infinity
   let server: string | undefined
   const expiredSince = new Map<string, number>()
@@ -113,6 +115,11 @@ export function createRounds(options: {
       await attempt(async () => {
         lastKey = await freeUniqueKeys(database, lastKey)
       })
+      if (isForAll) {
+        await attempt(async () => {
+          lastPayload = await dropPayloadsOfNobody(database, lastPayload)
+        })
+      }
       if (isIdle) return
       await attempt(() => dropClosedClaims(database, workerId))
       await attempt(() => compactClaims(database, workerId))

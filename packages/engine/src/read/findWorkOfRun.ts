@@ -21,7 +21,7 @@ export interface WorkOfRun {
   enqueuedAt: string | null
 }
 
-/** What is left of the work `$2` of job `$1`. What its guard blocked has a payload for a day, without being anywhere else. */
+/** What is left of the work `$2` of job `$1`. What its guard blocked keeps its payload for a day, without being anywhere else. */
 const FIND_WORK_OF_RUN_SQL = `
   select letter."id" is not null as "isDeadLetter", work."dueAt" as "nextAt",
          coalesce(work."losses", letter."losses") as "losses",
@@ -31,7 +31,7 @@ const FIND_WORK_OF_RUN_SQL = `
            where claim."name" = $1 and coalesce(held."workId", held."runId") = $2::uuid limit 1
          )) as "enqueuedAt",
          work."id" is not null or letter."id" is not null
-           or exists (select from "JobPayload" where "workId" = $2::uuid and "keptUntil" > now())
+           or exists (select from "JobRun" where "workId" = $2::uuid and "payloadId" is not null and "endedAt" > now() - interval '1 day')
            or exists (select from ${RUNS_UNDER_WAY} where run."name" = $1 and run."workId" = $2::uuid) as "holdsPayload"
   from (select) one
   left join "JobWork" work on work."id" = $2::uuid and work."name" = $1

@@ -11,6 +11,7 @@ import type { RunEnd } from '../store/endRuns.ts'
  *   lost       as redeliver, and the loss of its worker counts: after two losses the work waits ever longer, and runs alone
  *   lostAlone  as lost, for a run that was alone in its process; after too many such losses, as giveUp
  *   giveUp     nothing, since another attempt cannot help: the work is a dead letter
+ *   payloadMissing  another attempt after five seconds, at no cost; after the third such attempt in a row, as giveUp
  *   drop       nothing, and no dead letter: nobody wants the work any more
  */
 export type AfterFailure =
@@ -20,6 +21,7 @@ export type AfterFailure =
   | 'lost'
   | 'lostAlone'
   | 'giveUp'
+  | 'payloadMissing'
   | 'drop'
 
 /** What decides about a failed run's work. */
@@ -31,6 +33,8 @@ export interface FailedWork {
   /** How long a service that has refused takes no more, and how many attempts in a row it had refused before. Default: none. */
   retryAfterMs?: number | undefined
   refused?: number | undefined
+  /** How many attempts in a row had found no payload before. Default: none. */
+  payloadMissing?: number | undefined
   failures: number
   losses: number
   lossesAlone: number
@@ -40,6 +44,9 @@ export interface FailedWork {
 
 /** So many attempts in a row that a service refuses cost nothing. */
 const MAX_REFUSED = 20
+/** So many attempts in a row without a payload make a dead letter. */
+const MAX_PAYLOAD_MISSING = 3
+const PAYLOAD_MISSING_DELAY_MS = 5_000
 /** After so many losses, work runs alone in its process, which shows whether it is to blame or was only there. */
 const LOSSES_BEFORE_ALONE = 2
 /** Work is given up that has lost its worker so often while it ran alone. */
@@ -61,14 +68,17 @@ export function decideNext(
   if (work.origin !== 'queue' && after !== 'drop') return { next: { kind: giveUp(work, code) } }
   switch (after) {
     case 'retry': {
-      const costs = { failure: true, ...(work.refused && { refused: 0 }) }
+      const costs = {
+        failure: true,
+        ...((work.refused || work.payloadMissing) && { inARow: {} }),
+      }
       if (work.failures >= retry.limit) return { next: { kind: giveUp(work, code) }, costs }
       return { next: { kind: 'again', delayMs: backOffMs(retry, work.failures, random) }, costs }
     }
     case 'refused': {
       const { refused = 0, retryAfterMs: delayMs = 0 } = work
       if (refused < MAX_REFUSED)
-        return { next: { kind: 'again', delayMs }, costs: { refused: refused + 1 } }
+        return { next: { kind: 'again', delayMs }, costs: { inARow: { refused: refused + 1 } } }
       const costs = { failure: true }
       if (work.failures >= retry.limit) return { next: { kind: giveUp(work, code) }, costs }
       return { next: { kind: 'again', delayMs }, costs }
@@ -85,6 +95,12 @@ export function decideNext(
     }
     case 'giveUp':
       return { next: { kind: giveUp(work, code) } }
+    case 'payloadMissing': {
+      const payloadMissing = (work.payloadMissing ?? 0) + 1
+      if (payloadMissing >= MAX_PAYLOAD_MISSING) return { next: { kind: giveUp(work, code) } }
+      const next = { kind: 'again' as const, delayMs: PAYLOAD_MISSING_DELAY_MS }
+      return { next, costs: { inARow: { payloadMissing } } }
+    }
     case 'drop':
       return { next: { kind: 'over' } }
     default:

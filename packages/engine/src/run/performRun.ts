@@ -129,10 +129,10 @@ async function carryOut(
   }
   const execute = () => executeCancellably(services, taken, manner, abort, openLog)
   const unwanted = findUnwanted(taken, now)
-  const result = unwanted ?? (await (observation ? observation.within(execute) : execute()))
+  const result = unwanted ? notStarted(unwanted) : await (observation ? observation.within(execute) : execute())
   const intended = toIntendedEnd(taken, manner, result, now(), findAbortCode(abort))
   if (kept) intended.logs = kept.close(envelope.payload, run)
-  if (unwanted !== null) intended.failure = { error: unwanted.error, next: 'drop' }
+  if (unwanted !== null) intended.failure = unwanted
   return intended
 }
 
@@ -194,21 +194,31 @@ function fieldsOf({ name, id: runId, attempt }: NewRun, observation: Observation
   return { ...observation?.logFields, name, runId, attempt }
 }
 
-/** The failure of an attempt whose work has expired or was replaced; null for others. An expiry that is no instant is none. */
+type Unwanted = NonNullable<IntendedEnd['failure']>
+
+/**
+ * The failure of an attempt whose work has expired, was replaced, or has no payload; null for others. An expiry that is no instant
+ * is none.
+ */
 function findUnwanted(
-  { envelope: { expiresAt }, isReplaced }: TakenWork,
+  { envelope: { expiresAt }, isReplaced, payloadMissing }: TakenWork,
   now: () => Date,
-): Extract<RunResult, { status: 'failed' }> | null {
-  const unwanted = (message: string) => ({
-    status: 'failed' as const,
+): Unwanted | null {
+  const unwanted = (message: string): Unwanted => ({
     error: { code: 'expired', message },
-    retryable: false,
-    details: {},
+    next: 'drop',
   })
   if (isReplaced) return unwanted(`${NOT_STARTED} again: newer work has taken its unique key`)
   const at = Date.parse(expiresAt ?? '')
-  if (!(at < now().getTime())) return null
-  return unwanted(`${NOT_STARTED}: it was to be started by ${new Date(at).toISOString()}`)
+  if (at < now().getTime())
+    return unwanted(`${NOT_STARTED}: it was to be started by ${new Date(at).toISOString()}`)
+  if (payloadMissing === undefined) return null
+  const message = `${NOT_STARTED}: its payload could not be read (${payloadMissing})`
+  return { error: { code: PAYLOAD_MISSING, message }, next: 'payloadMissing' }
+}
+
+function notStarted({ error }: Unwanted): RunResult {
+  return { status: 'failed', error, retryable: false, details: {} }
 }
 
 /** Executes a run, open to cancellation meanwhile. */
@@ -367,6 +377,9 @@ function toLogged(details: Details | null): Details | null {
 
 /** The code of a run that its own worker aborted in order to shut down. */
 export const DRAINED = 'drained'
+
+/** The code of a run whose payload is not in JobPayload, or cannot be read from there. */
+const PAYLOAD_MISSING = 'payload_missing'
 
 /** The code of a run whose worker came to an end that may be the run's own doing. */
 export const WORKER_LOST = 'worker_lost'

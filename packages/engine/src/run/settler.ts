@@ -363,8 +363,9 @@ function toRunEnd(
   function decide({ error, next, refusal }: NonNullable<typeof failure>) {
     const { trigger, dryRun } = run
     const { retryAfterMs } = refusal ?? {}
-    const { refused } = taken.envelope
-    const failed = { ...taken, trigger, dryRun, retryAfterMs, refused, hasProgress: hasSpoken }
+    const { refused, payloadMissing } = taken.envelope
+    const inARow = { refused, payloadMissing }
+    const failed = { ...taken, trigger, dryRun, retryAfterMs, ...inARow, hasProgress: hasSpoken }
     return decideNext(failed, retry, next, error.code, random)
   }
 }

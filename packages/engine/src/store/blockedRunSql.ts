@@ -9,9 +9,10 @@ import { releaseKeysSql } from './uniqueKeys.ts'
 /** Work by hand has no id but its run's. */
 const WORK_ID = `coalesce(run."workId", run."id")`
 
-/** A null in a row: its payload is in JobPayload. Earlier attempts had another one where newer work has replaced what they were at. */
-const payloadOf = (work: string, workId: string) => `
-  coalesce(${work}."payload", (select long."payload" from "JobPayload" long where long."workId" = ${workId}))::text`
+const longPayload = (of: string) => `
+  (select long."payload" from "JobPayload" long where long."id" = ${of}."payloadId")`
+const payloadOf = (work: string) => `coalesce(${work}."payload", ${longPayload(work)})::text`
+/** Earlier attempts had another payload where newer work has replaced what they were at. */
 const hadSame = (work: string) =>
   `run."attempt" > coalesce((${work}."facts" ->> 'attemptsBefore')::int, 0)`
 
@@ -20,13 +21,13 @@ const hadSame = (work: string) =>
  * done again, it would undo what the newer work has done. Ticks have an empty one.
  */
 const PAYLOAD_OF_RUN = `coalesce((
-    select ${payloadOf('work', 'work."id"')} from "JobWork" work where work."id" = ${WORK_ID} and ${hadSame('work')}
+    select ${payloadOf('work')} from "JobWork" work where work."id" = ${WORK_ID} and ${hadSame('work')}
   ), (
-    select ${payloadOf('letter', 'letter."id"')} from "JobDeadLetter" letter where letter."id" = ${WORK_ID} and ${hadSame('letter')}
+    select ${payloadOf('letter')} from "JobDeadLetter" letter where letter."id" = ${WORK_ID} and ${hadSame('letter')}
   ), (
-    select ${payloadOf('held', WORK_ID)}
-    from "JobClaim" claim cross join lateral unnest(claim."runIds", claim."workIds", claim."facts", claim."uniqueKeys", claim."payloads")
-      as held("runId", "workId", "facts", "uniqueKey", "payload")
+    select ${payloadOf('held')}
+    from "JobClaim" claim cross join lateral unnest(claim."runIds", claim."workIds", claim."facts", claim."uniqueKeys", claim."payloads", claim."payloadIds")
+      as held("runId", "workId", "facts", "uniqueKey", "payload", "payloadId")
     where claim."name" = run."name" and coalesce(held."workId", held."runId") = ${WORK_ID} and ${hadSame('held')}
       and ${hasNotEnded('held."runId"')}
       and (held."uniqueKey" is null or exists (
@@ -34,9 +35,7 @@ const PAYLOAD_OF_RUN = `coalesce((
         where one."name" = claim."name" and one."key" = held."uniqueKey" and one."workId" = ${WORK_ID}
       ))
     limit 1
-  ), (
-    select long."payload"::text from "JobPayload" long where long."workId" = ${WORK_ID} and long."keptUntil" > now()
-  ), case when run."trigger" = 'schedule' then '{}' end)`
+  ), case when run."endedAt" > now() - interval '1 day' then ${longPayload('run')}::text end, case when run."trigger" = 'schedule' then '{}' end)`
 
 export const FIND_PAYLOAD_SQL = `
   select run."name", ${PAYLOAD_OF_RUN} as "payload" from "JobRunAll" run where run."id" = $1::uuid`
@@ -44,9 +43,10 @@ export const FIND_PAYLOAD_SQL = `
 /** The same of work that waits or is a dead letter, which may have no run. */
 export const FIND_PAYLOAD_OF_WORK_SQL = `
   select run."name", ${PAYLOAD_OF_RUN} as "payload" from (
-    select "name", "id", "id" as "workId", 2147483647 as "attempt", 'queue' as "trigger" from "JobWork" where "id" = $1::uuid
+    select "name", "id", "id" as "workId", 2147483647 as "attempt", 'queue' as "trigger", null::timestamptz as "endedAt", null::uuid as "payloadId"
+    from "JobWork" where "id" = $1::uuid
     union all
-    select "name", "id", "id", 2147483647, 'queue' from "JobDeadLetter" where "id" = $1::uuid
+    select "name", "id", "id", 2147483647, 'queue', null, null from "JobDeadLetter" where "id" = $1::uuid
   ) run`
 
 /** Whoever asks about another run locks nothing of it: its end may be under way. */
@@ -95,16 +95,16 @@ export const KNOWS_RUN_SQL = `select from "JobRunAll" where "id" = $1::uuid`
 export const APPROVE_RUN_SQL = `
   with run as (
     update "JobRun" run set "approvedAt" = now(), "approvedBy" = $2 where "id" = $1::uuid
-    returning ${WORK_ID} as "workId"
+    returning ${WORK_ID} as "workId", "payloadId"
   ), work as (
-    delete from "JobWork" work using run where work."id" = run."workId" returning work."name", work."id", work."uniqueKey"
+    delete from "JobWork" work using run where work."id" = run."workId"
+    returning work."name", work."id", work."uniqueKey", work."payloadId"
   ), letter as (
-    delete from "JobDeadLetter" letter using run where letter."id" = run."workId" returning letter."id"
+    delete from "JobDeadLetter" letter using run where letter."id" = run."workId" returning letter."payloadId"
   ), key as (${releaseKeysSql('work', 'id')}
   ), payload as (
-    delete from "JobPayload" long using run
-    where long."workId" = run."workId" and (
-      long."keptUntil" is not null or long."workId" in (select "id" from work union all select "id" from letter)
+    delete from "JobPayload" where "id" in (
+      select "payloadId" from run union all select "payloadId" from work union all select "payloadId" from letter
     )
   )
   select "workId"::text from run`

@@ -43,6 +43,9 @@ export async function claimByHand(
   const stored = storableUnchanged(envelope.payload ?? {}, MAX_PAYLOAD_BYTES)
   const payload = stored.kind === 'stored' ? JSON.stringify(stored.value) : null
   const ownKey = letter?.key ?? key ?? null
+  const bytes = letter?.bytes ?? Buffer.byteLength(payload ?? '')
+  const isLong = letter === undefined && payload !== null && bytes > MAX_INLINE_BYTES
+  const payloadId = isLong ? run.id : (letter?.payloadId ?? null)
   const limits = await lockLimits(tx, run.name, ownKey)
   if (limits === null) return null
   const { rowCount } = await tx.query(CLAIM_BY_HAND_SQL, [
@@ -65,34 +68,37 @@ export async function claimByHand(
     ownKey,
     run.label ?? null,
     facts === null ? null : JSON.stringify(facts),
-    letter?.bytes ?? Buffer.byteLength(payload ?? ''),
+    bytes,
     letter?.enqueuedAt ?? run.startedAt,
     payload,
     limits.length > 0 ? limits : null,
+    payloadId,
+    isLong,
   ])
   if (rowCount !== 1) return null
-  const { failures = 0, losses = 0, lossesAlone = 0, bytes = 0 } = letter ?? {}
+  const { failures = 0, losses = 0, lossesAlone = 0 } = letter ?? {}
   return {
     ...{ run, origin, failures, losses, lossesAlone, bytes, isReplaced: false, isPlain: false },
     held: { id: claimId, open: 1 },
     envelope: { ...envelope, trigger: run.trigger },
+    ...(payloadId !== null && { payloadId }),
+    ...(letter?.payloadMissing !== undefined && { payloadMissing: letter.payloadMissing }),
   }
 }
 
 const CLAIM_BY_HAND_SQL = `
   with claimed as (
     insert into "JobClaim" ("id", "name", "workerId", "origin", "exclusiveKey", "startedAt", "expiresAt", "runIds", "workIds", "attempts",
-      "ranks", "failures", "losses", "lossesAlone", "needs", "uniqueKeys", "keys", "labels", "facts", "bytes", "enqueuedAts", "payloads", "limits", "place")
+      "ranks", "failures", "losses", "lossesAlone", "needs", "uniqueKeys", "keys", "labels", "facts", "bytes", "enqueuedAts", "payloads", "limits", "place", "payloadIds")
     values ($1::uuid, $2::text, $3, $4, $5, $6::timestamptz, now() + $7::int * interval '1 second', array[$8::uuid], array[$9::uuid],
       array[$10::int], array[$11::int], array[$12::int], array[$13::int], array[$14::int], array[$15::int::smallint], array[$16::text],
       array[$17::text], array[$18::text], array[$19::text::jsonb], array[$20::int], array[$21::timestamptz],
-      case when $20::int <= ${MAX_INLINE_BYTES} then array[$22::text::jsonb] end,
-      $23::text[], case when $23::text[] is not null then nextval('roundsman."JobPlace"') end)
+      case when $24::uuid is null then array[$22::text::jsonb] end,
+      $23::text[], case when $23::text[] is not null then nextval('roundsman."JobPlace"') end,
+      case when $24::uuid is not null then array[$24::uuid] end)
     on conflict ("exclusiveKey") do nothing
     returning 1
   ), long as (
-    insert into "JobPayload" ("workId", "payload")
-    select coalesce($9::uuid, $8::uuid), $22::text::jsonb from claimed where $20::int > ${MAX_INLINE_BYTES} and $22::text is not null
-    on conflict do nothing
+    insert into "JobPayload" ("id", "workId", "payload") select $24::uuid, $8::uuid, $22::text::jsonb from claimed where $25::boolean
   )
   select 1 from claimed`

@@ -115,7 +115,7 @@ const UNDER: UnderLimits = {
     on conflict ("name", "key") do update set "freeAt" = excluded."freeAt"
   )`,
   key: ', "key"',
-  told: `null, null, null, null, null, null, case when "isAlive" then jsonb_build_object(
+  told: `null, null, null, null, null, null, null, case when "isAlive" then jsonb_build_object(
       'known', (
         select jsonb_build_object('server', "server", 'seen', greatest("seen", "own")::text, 'living', to_jsonb(array_remove("living" || "own", null)::text[]))
         from state left join claimed on true where "server" is not null

@@ -6,7 +6,6 @@ import type { AnyRow, Connection, PreparedStatement } from './database.ts'
 import { labelOfEnvelope, toEnvelope, type Envelope, type Facts } from './envelope.ts'
 import { GIVES_WAY } from './giveWay.ts'
 import { GREATEST_RANK, LEAST_RANK } from './place.ts'
-import { MAX_INLINE_BYTES } from './queueTables.ts'
 import { ARRAYS, HELD_COLUMNS, hasNotEnded, heldSql } from './heldRuns.ts'
 import { isReplacedSql } from './uniqueKeys.ts'
 
@@ -85,6 +84,10 @@ export interface TakenWork {
   lossesAlone: number
   /** How many bytes its payload has as JSON. */
   bytes: number
+  /** The row of JobPayload that has its payload. Absent: its own row had the payload. */
+  payloadId?: string
+  /** Why its payload could not be read: the handler is not called. Absent: it could. */
+  payloadMissing?: string
   /** Newer work has taken its unique key. */
   isReplaced: boolean
   /** Whether it is the first attempt of work that was due at once, without anything beside its payload, which is short. */
@@ -182,9 +185,8 @@ export const claimSql = (
     -- All in the same order, so that two claims that meet at two keys do not wait for each other.
     order by wanted."exclusiveKey"${under.returning}
   )${under.charged}
-  select "request"::int as "request", "id"::text as "id", "bytes", "place"::text as "place",
-         case when "payload" is null then (select long."payload" from "JobPayload" long where long."workId" = "id") else "payload" end
-           as "payload", "label", "facts",
+  select "request"::int as "request", "id"::text as "id", "bytes", "place"::text as "place", "payload", "payloadId"::text as "payloadId",
+         "label", "facts",
          case when "attempt" > 1 then "runId"::text end as "runId", nullif("attempt", 1) as "attempt", nullif("rank", 0) as "rank",
          nullif("failures", 0) as "failures", nullif("losses", 0) as "losses", nullif("lossesAlone", 0) as "lossesAlone",
          case when "uniqueKey" is not null then ${isReplacedSql('taken', 'id')} end as "isReplaced",
@@ -211,7 +213,7 @@ export interface UnderLimits {
 }
 
 /** How many columns the answer has. */
-const ANSWERED = 16
+const ANSWERED = 17
 const FREELY: UnderLimits = {
   state: '',
   wanted: 'wanted.*',
@@ -249,6 +251,7 @@ const RARE = [
   ['labels', '"label"', '"label" is not null'],
   ['dueAts', 'case when "isDelayed" then "dueAt" end', '"isDelayed"'],
   ['facts', '"facts"', '"facts" is not null'],
+  ['payloadIds', '"payloadId"', '"payloadId" is not null'],
 ] as const
 
 const rareSql = ([column, value, when]: (typeof RARE)[number]) =>
@@ -439,13 +442,44 @@ const CLOSE_CLAIMS_SQL = `
 
 const WORK_OF_CLAIMS_SQL = `
   select array_position($1::uuid[], "claimId") as "request", "workId"::text as "id", "runId"::text, "attempt", "failures", "losses", "lossesAlone", "label", "facts",
-         coalesce("payload", (select long."payload" from "JobPayload" long where long."workId" = work."workId")) as "payload",
-         "bytes", "rank", "startedAt",
+         "payload", "payloadId"::text as "payloadId", "bytes", "rank", "key", "dueAt" is not null as "isDelayed", "startedAt",
          case when "uniqueKey" is not null then ${isReplacedSql('work', 'workId')} end as "isReplaced"
   from (
     select ${HELD_COLUMNS} from "JobClaim" ${heldSql('claim."payloads"')}
     where claim."id" = any($1::uuid[]) and ${hasNotEnded('held."runId"')}
   ) work`
+
+/** What was taken, whose payload may be in JobPayload. */
+export interface WithPayload {
+  payloadId?: string | null
+  payloadMissing?: string
+  envelope: Pick<Envelope, 'payload'>
+}
+
+/**
+ * Reads long payloads by a statement after that which took the work: the snapshot of that one may be older than the payload of
+ * the piece that it took.
+ */
+export async function readPayloads(
+  connection: Connection,
+  taken: readonly WithPayload[],
+): Promise<void> {
+  const ids = taken.flatMap(({ payloadId }) => payloadId ?? [])
+  if (ids.length === 0) return
+  const { rows } = await connection.query<{ id: string; payload: unknown }>(READ_PAYLOADS, [ids])
+  const found = new Map(rows.map(({ id, payload }) => [id, payload]))
+  for (const one of taken) {
+    const { payloadId } = one
+    if (payloadId == null) continue
+    if (found.has(payloadId)) one.envelope.payload = found.get(payloadId)
+    else one.payloadMissing = `JobPayload has no row ${payloadId}`
+  }
+}
+
+const READ_PAYLOADS: PreparedStatement = {
+  name: 'roundsman_read_payloads',
+  text: `select "id"::text as "id", "payload" from "JobPayload" where "id" = any($1::uuid[])`,
+}
 
 /** Far longer than the half minute after which a statement is cancelled: one may still have been on its way to the server. */
 const CLOSED_FOR_MINUTES = 10
@@ -503,6 +537,8 @@ export interface TakenRow {
   bytes: number
   place?: string
   payload: unknown
+  /** Where JobPayload has the payload. */
+  payloadId: string | null
   label: string | null
   facts: Facts | null
   /** Null: the id of the work, of which it is the first attempt. */
@@ -560,7 +596,8 @@ export function toTakenWork(
         row.label === null &&
         row.isReplaced === null &&
         row.isDelayed !== true &&
-        bytes <= MAX_INLINE_BYTES,
+        row.payloadId === null,
+      ...(row.payloadId !== null && { payloadId: row.payloadId }),
       ...(place !== undefined && { from: { rank: row.rank ?? 0, place } }),
       ...(row.key != null && { key: row.key }),
       run: {

@@ -93,9 +93,9 @@ export const DISCARD_DEAD_LETTERS_SQL = `
     delete from "JobDeadLetter" letter where letter."id" = any(array(
       select "id" from "JobDeadLetter" where "id" = any($1::uuid[]) for update skip locked
     ))
-    returning letter."name", letter."id"
+    returning letter."name", letter."id", letter."payloadId"
   ), payload as (
-    delete from "JobPayload" where "workId" in (select "id" from gone)
+    delete from "JobPayload" where "id" in (select "payloadId" from gone where "payloadId" is not null)
   )
   select "name", "id"::text as "workId" from gone`
 
@@ -133,9 +133,9 @@ export const REDRIVE_DEAD_LETTERS_SQL = `
     select * from "JobDeadLetter" where "id" = any($1::uuid[]) and ($4::boolean or "losses" < 2) for update skip locked
   ), ${TAKE_KEYS}, redriven as (
     insert into "JobWork" ("id", "name", "rank", "attempt", "losses", "needs", "bytes", "uniqueKey", "key", "label",
-      "enqueuedAt", "facts", "payload")
+      "enqueuedAt", "facts", "payload", "payloadId")
     select "id", "name", "rank", "attempt" + 1, "losses", "needs", "bytes", "uniqueKey", "key", "label", "enqueuedAt",
-           ${FACTS} || jsonb_build_object('actor', $2::text, 'reason', $3::text), "payload"
+           ${FACTS} || jsonb_build_object('actor', $2::text, 'reason', $3::text), "payload", "payloadId"
     from free order by "failedAt", "id"
     returning "name", "id"
   )
@@ -160,6 +160,9 @@ export interface LetterTaken extends EnvelopeRow {
   uniqueKey: string | null
   key: string | null
   enqueuedAt: Date
+  payloadId: string | null
+  /** Why its payload could not be read. Absent: it could. */
+  payloadMissing?: string | undefined
 }
 
 /**
@@ -171,8 +174,7 @@ export const TAKE_DEAD_LETTER_SQL = `
     select * from "JobDeadLetter" where "name" = $1 and "id" = $2::uuid for update
   ), ${TAKE_KEYS}
   select "id"::text as "id", "name", "rank", "attempt" + 1 as "attempt", "failures", "losses", "lossesAlone", "needs", "bytes",
-         "uniqueKey", "key", "label", "enqueuedAt", nullif(${FACTS} - 'trigger', '{}') as "facts",
-         coalesce("payload", (select long."payload" from "JobPayload" long where long."workId" = free."id")) as "payload"
+         "uniqueKey", "key", "label", "enqueuedAt", nullif(${FACTS} - 'trigger', '{}') as "facts", "payload", "payloadId"::text as "payloadId"
   from free`
 
 /** Finds the work that holds the unique key of the dead letter `$2` of job `$1`. */

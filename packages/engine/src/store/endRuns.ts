@@ -3,7 +3,6 @@ import type { Connection } from './database.ts'
 import { GIVES_WAY } from './giveWay.ts'
 import { HELD_COLUMNS, heldSql, originOf } from './heldRuns.ts'
 import { PLACE_SQL } from './place.ts'
-import { MAX_INLINE_BYTES } from './queueTables.ts'
 import { hasSqlState, UNIQUE_VIOLATION } from './sqlState.ts'
 import { toColumn } from './toColumn.ts'
 import { isReplacedSql, releaseKeysSql } from './uniqueKeys.ts'
@@ -37,10 +36,15 @@ export interface RunEnd {
   /** Whether only its row is to be written: the first attempt of work that was due at once, without anything beside its payload. Default: no. */
   isPlain?: boolean | undefined
   /**
-   * Whether this attempt costs a retry, lost its worker, and lost it while it ran alone, and how many in a row a service has
-   * refused by now. Default: none of it, and as many as before.
+   * Whether this attempt costs a retry, lost its worker, and lost it while it ran alone; and how many attempts in a row a
+   * service has refused, or had no payload, by now. Default: none of it, and as many as before.
    */
-  costs?: { failure?: boolean; loss?: boolean; lossAlone?: boolean; refused?: number }
+  costs?: {
+    failure?: boolean
+    loss?: boolean
+    lossAlone?: boolean
+    inARow?: { refused?: number; payloadMissing?: number }
+  }
 }
 
 /**
@@ -103,7 +107,7 @@ async function endAny(
     over,
     // Their payloads are needed only where the work goes on, or somebody may want it to.
     ends.some(({ next }) => next.kind !== 'done' && next.kind !== 'over'),
-    column(({ costs }) => costs?.refused ?? null),
+    column(({ costs }) => (costs?.inARow ? JSON.stringify(costs.inARow) : null)),
   ])
   return new Map(rows.map(({ id, details }) => [id, details]))
 }
@@ -194,6 +198,7 @@ const RECORD = {
   cancelRequestedBy: '"cancelledBy"',
   uniqueKey: '"uniqueKey"',
   key: `nullif("key", '')`,
+  payloadId: '"keptId"',
   ...originOf('"facts"'),
 }
 /** What a run that has spoken says only now. */
@@ -207,6 +212,7 @@ const LAST_SAID = [
   'result',
   'cancelRequestedAt',
   'cancelRequestedBy',
+  'payloadId',
 ]
 
 const recordSql = (which: string) => `
@@ -216,13 +222,13 @@ const recordSql = (which: string) => `
     select ${Object.values(RECORD).join(', ')} from ended where ${which}`
 
 /** What a piece of work takes along when it is tried again or given up, beside its payload. */
-const WORK = ['needs', 'bytes', 'uniqueKey', 'key', 'label', 'enqueuedAt', 'rank']
+const WORK = ['needs', 'bytes', 'uniqueKey', 'key', 'label', 'enqueuedAt', 'rank', 'payloadId']
   .map((name) => `"${name}"`)
   .join(', ')
+const IN_A_ROW = `array['refused', 'payloadMissing']`
 /** A dead letter that was tried by hand is again what it was. */
-const FACTS = `case when "origin" = 'deadLetter' then nullif("facts" - array['trigger', 'actor', 'reason'], '{}') else nullif("facts" - 'refused', '{}') end`
-const FACTS_AGAIN = `case when "refused" > 0 then coalesce("facts", '{}') || jsonb_build_object('refused', "refused")
-      when "refused" = 0 then nullif("facts" - 'refused', '{}') else "facts" end`
+const FACTS = `nullif("facts" - case when "origin" = 'deadLetter' then array['trigger', 'actor', 'reason'] else ${IN_A_ROW} end, '{}')`
+const FACTS_AGAIN = `case when "inARow" is null then "facts" else nullif(coalesce("facts" - ${IN_A_ROW}, '{}') || "inARow", '{}') end`
 
 /*
  *   claim      The claims of this worker that hold the runs, kept by a lock from being rescued meanwhile.
@@ -238,17 +244,18 @@ const END_RUNS = `
     select * from "JobClaim" where "id" = any($2::uuid[]) and "workerId" = $1 and ${GIVES_WAY}
     order by "id" for key share
   ), ended as materialized (
-    select work.*, "end"."atMs", "end"."code", "end"."message", "end"."details"::jsonb as "details", "end"."logs"::jsonb as "logs",
+    select ended.*, case when "next" = 'keep' then coalesce("payloadId", case when "payload" is not null then gen_random_uuid() end) end as "keptId"
+    from (select work.*, "end"."atMs", "end"."code", "end"."message", "end"."details"::jsonb as "details", "end"."logs"::jsonb as "logs",
       "end"."result"::jsonb as "result", "end"."hasSpoken", "end"."delayMs",
-      "end"."failure", "end"."loss", "end"."lossAlone", "end"."refused", cancel."requestedAt" as "cancelledAt", cancel."requestedBy" as "cancelledBy",
+      "end"."failure", "end"."loss", "end"."lossAlone", "end"."inARow"::jsonb as "inARow", cancel."requestedAt" as "cancelledAt", cancel."requestedBy" as "cancelledBy",
       cancel."reason" as "cancelReason",
       case when "end"."next" in ('again', 'dead', 'keep') and ${isReplacedSql('work', 'workId')} then 'over' else "end"."next" end as "next"
     from (select ${HELD_COLUMNS} from claim ${heldSql('case when $17::bool then claim."payloads" end')}) work
       join unnest($3::uuid[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bool[], $11::text[],
-                  $12::float8[], $13::int[], $14::int[], $15::int[], $18::int[])
-        as "end"("runId", "atMs", "code", "message", "details", "logs", "result", "hasSpoken", "next", "delayMs", "failure", "loss", "lossAlone", "refused")
+                  $12::float8[], $13::int[], $14::int[], $15::int[], $18::text[])
+        as "end"("runId", "atMs", "code", "message", "details", "logs", "result", "hasSpoken", "next", "delayMs", "failure", "loss", "lossAlone", "inARow")
         on "end"."runId" = work."runId"
-      left join "JobCancel" cancel on cancel."runId" = work."runId"
+      left join "JobCancel" cancel on cancel."runId" = work."runId") ended
   ), silent as (${recordSql('not "hasSpoken"')}
     returning "id", "details"
   ), spoken as (${recordSql('"hasSpoken"')}
@@ -271,15 +278,12 @@ const END_RUNS = `
       "payload", ${FACTS}, ${WORK}
     from final where "next" = 'dead'
   ), kept as (
-    insert into "JobPayload" ("workId", "payload", "keptUntil")
-    select "workId", "payload", now() + interval '1 day' from final where "next" = 'keep' and "payload" is not null
-    on conflict do nothing
-  ), kept_long as (
-    update "JobPayload" long set "keptUntil" = now() + interval '1 day' from final
-    where final."next" = 'keep' and final."bytes" > ${MAX_INLINE_BYTES} and long."workId" = final."workId"
+    insert into "JobPayload" ("id", "workId", "payload")
+    select "keptId", "workId", "payload" from final where "keptId" is not null and "payloadId" is null
   ), forgotten as (
-    delete from "JobPayload" long using final
-    where final."next" in ('done', 'over') and final."bytes" > ${MAX_INLINE_BYTES} and long."workId" = final."workId"
+    delete from "JobPayload" where "id" in (
+      select "payloadId" from final where "next" in ('done', 'over') and "payloadId" is not null
+    )
   ), keyed as (
     select "name", "uniqueKey", "workId" from final where "uniqueKey" is not null and "next" <> 'again'
   ), freed as (${releaseKeysSql('keyed', 'workId')}

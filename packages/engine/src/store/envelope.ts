@@ -23,6 +23,8 @@ export interface Envelope extends Partial<WorkLabel> {
   attemptsBefore?: number
   /** How many attempts in a row a service has refused. Absent: none. */
   refused?: number
+  /** How many attempts in a row have found no payload. Absent: none. */
+  payloadMissing?: number
   /** The transaction, as a number, in which it replaced what waited before with the same id. Absent: it has replaced nothing. */
   replacedIn?: string
   /** The trace context in which it was enqueued. Absent: nothing traced that. */

@@ -216,7 +216,7 @@ const ALTER = `
   drop table "JobStart", "JobClaim";
   alter table "JobRun" rename column "queueJobId" to "workId";
   alter table "JobRun" drop column "exclusiveKey", add column "uniqueKey" text, add column "parentId" uuid, add column "enqueuedBy" text,
-    add column "traceId" text, add column "key" text;
+    add column "traceId" text, add column "key" text, add column "payloadId" uuid;
   alter table "JobRun" reset (fillfactor);
   alter index roundsman."JobRun_queueJobId_idx" rename to "JobRun_workId_idx";
   alter table "JobTick" rename column "queueJobId" to "workId";
@@ -241,9 +241,9 @@ function lostDetails(workerId: string): string {
         'code', 'worker_lost', 'message', 'Worker ' || ${workerId} || ' died while it executed this run'))`
 }
 
-const COLUMNS = `"id", "name", "rank", "attempt", "failures", "losses", "lossesAlone", "bytes", "uniqueKey", "label", "enqueuedAt", "facts", "payload"`
+const COLUMNS = `"id", "name", "rank", "attempt", "failures", "losses", "lossesAlone", "bytes", "uniqueKey", "label", "enqueuedAt", "facts", "payload", "payloadId"`
 const VALUES = `"id", "name", "rank", "attempt", "failures", "losses", "lossesAlone", "bytes", "uniqueKey", "label", "enqueuedAt", "facts",
-         case when "bytes" <= ${MAX_INLINE_BYTES} then "payload" end`
+         case when "bytes" <= ${MAX_INLINE_BYTES} then "payload" end, case when "bytes" > ${MAX_INLINE_BYTES} then "id" end`
 
 const FILL = `
   insert into "JobWork" (${COLUMNS}, "place", "dueAt")
@@ -253,9 +253,9 @@ const FILL = `
   select "name", "uniqueKey", "id" from "beforeMoved" where "kind" = 'work' and "uniqueKey" is not null;
   insert into "JobDeadLetter" (${COLUMNS}, "failedAt", "errorCode", "errorMessage")
   select ${VALUES}, "failedAt", "errorCode", "errorMessage" from "beforeMoved" where "kind" = 'letter';
-  insert into "JobPayload" ("workId", "payload", "keptUntil")
-  select "id", "payload", case when "kind" = 'kept' then "failedAt" + interval '1 day' end
-  from "beforeMoved" where "kind" = 'kept' or ("kind" in ('work', 'letter') and "bytes" > ${MAX_INLINE_BYTES});
+  update "JobRun" run set "payloadId" = kept."id" from "beforeMoved" kept
+  where kept."kind" = 'kept' and run."workId" = kept."id" and run."errorCode" = 'guard_blocked';
+  insert into "JobPayload" ("id", "workId", "payload") select "id", "id", "payload" from "beforeMoved" where "kind" = 'kept' or ("kind" in ('work', 'letter') and "bytes" > ${MAX_INLINE_BYTES});
   insert into "JobAction" ("action", "name", "workId", "actor", "reason")
   select 'cancelWork', "name", "workId", 'roundsman', 'Not started again: newer work has taken its unique key'
   from "beforeMoved" where "kind" = 'replaced';

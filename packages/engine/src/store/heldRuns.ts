@@ -19,6 +19,7 @@ export const ARRAYS = [
   ['facts', 'facts'],
   ['bytes', 'bytes'],
   ['enqueuedAts', 'enqueuedAt'],
+  ['payloadIds', 'payloadId'],
 ] as const
 
 /**
@@ -36,7 +37,7 @@ export const HELD_COLUMNS = `
   coalesce(held."rank", 0) as "rank", coalesce(held."failures", 0) as "failures", coalesce(held."losses", 0) as "losses",
   coalesce(held."lossesAlone", 0) as "lossesAlone", coalesce(held."needs", 0) as "needs", held."uniqueKey", held."key",
   held."label", held."dueAt", held."facts", coalesce(held."bytes", 2) as "bytes", held."enqueuedAt",
-  held."payload"`
+  held."payload", held."payloadId"`
 
 /** Where the work of a run has come from, by the columns of JobRun that say so. */
 export const originOf = (facts: string) => ({

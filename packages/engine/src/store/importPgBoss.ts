@@ -281,13 +281,13 @@ const COUNT_SQL = `
 const IS_KNOWN = `
       gone.id in (select id from "running")
       or exists (select from "JobWork" where "id" = gone.id) or exists (select from "JobDeadLetter" where "id" = gone.id)
-      or exists (select from "JobRun" where "workId" = gone.id)`
+      or exists (select from "JobRun" where "workId" = gone.id) or exists (select from "JobPayload" where "id" = gone.id)`
 
-const COLUMNS = `"id", "name", "rank", "attempt", "failures", "bytes", "uniqueKey", "enqueuedAt", "payload"`
+const COLUMNS = `"id", "name", "rank", "attempt", "failures", "bytes", "uniqueKey", "enqueuedAt", "payload", "payloadId"`
 
 const valuesOf = (key: string, attempt: string) => `
       "workId", "job", "rank", ${attempt}, "failures", "bytes", ${key}, "enqueuedAt",
-      case when "bytes" <= ${MAX_INLINE_BYTES} then "payload" end`
+      case when "bytes" <= ${MAX_INLINE_BYTES} then "payload" end, case when "bytes" > ${MAX_INLINE_BYTES} then "workId" end`
 
 /**
  * Takes over what nothing hinders. Somebody who has a row locked is waited for, and what he has made of it is asked about once
@@ -328,7 +328,7 @@ const MOVE_SQL = `
            left(coalesce(output ->> 'message', output #>> '{value,message}', output ->> 'value', 'pg-boss has no error of it'), 1000)
     from piece where "isLetter"
   ), long as (
-    insert into "JobPayload" ("workId", "payload") select "workId", "payload" from piece where "bytes" > ${MAX_INLINE_BYTES}
+    insert into "JobPayload" ("id", "workId", "payload") select "workId", "workId", "payload" from piece where "bytes" > ${MAX_INLINE_BYTES}
   )
   select name as "queue", "job", count(*) filter (where not "isLetter")::int as "work",
          count(*) filter (where not "isLetter" and start_after > now())::int as "delayed",

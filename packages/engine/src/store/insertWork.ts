@@ -2,7 +2,7 @@ import type { Connection } from './database.ts'
 import { toFacts, type Envelope } from './envelope.ts'
 import { PLACE_SQL, rankOf } from './place.ts'
 import { MAX_INLINE_BYTES } from './queueTables.ts'
-import { SEND_KEYED_MARK, SEND_MARK, SEND_ONE_MARK } from './schema.ts'
+import { SEND_KEYED_MARK, SEND_MARK, SEND_ONE_MARK, SEND_PLAIN_MARK } from './schema.ts'
 import { TablesError } from './tablesState.ts'
 import { isSomewhereSql } from './uniqueKeys.ts'
 
@@ -45,9 +45,7 @@ export async function insertWork(
 ): Promise<Inserted> {
   const [one] = work
   if (one === undefined) return { transactionId: null, holders: new Map() }
-  const isPlain = one.uniqueKey === undefined && one.bytes <= MAX_INLINE_BYTES
-  const text = work.length > 1 ? INSERT_LIST_SQL : isPlain ? INSERT_ONE_SQL : INSERT_KEYED_SQL
-  const values = work.length > 1 ? [toJson(work)] : toTexts(one, isPlain)
+  const [text, values] = chooseStatement(work, one)
   try {
     const { rows } = await connection.query<InsertedRow>(text, values)
     const holders = new Map<string, string>()
@@ -59,6 +57,19 @@ export async function insertWork(
       ? new TablesError('missing', connection.schema.name, [], error)
       : error
   }
+}
+
+/** What has no unique key meets nothing, so its statement reads no other table, whose statistics may be missing. */
+function chooseStatement(
+  work: readonly WorkToInsert[],
+  one: WorkToInsert,
+): [text: string, values: unknown[]] {
+  const hasKeys = work.some(({ uniqueKey }) => uniqueKey !== undefined)
+  if (work.length === 1) {
+    if (hasKeys) return [INSERT_KEYED_SQL, toTexts(one, false)]
+    if (one.bytes <= MAX_INLINE_BYTES) return [INSERT_ONE_SQL, toTexts(one, true)]
+  }
+  return [hasKeys ? INSERT_LIST_SQL : INSERT_PLAIN_SQL, [toJson(work)]]
 }
 
 interface InsertedRow {
@@ -109,20 +120,21 @@ function isOfMissingTable(error: unknown, depth = 0): boolean {
 const UNDEFINED_TABLE = '42P01'
 const MAX_CAUSES = 4
 
-/** The columns that `insertedSql` fills. */
-export const INSERTED = `"id", "name", "rank", "place", "dueAt", "bytes", "uniqueKey", "key", "label", "facts", "payload"`
+/** The columns that an insert of work fills. */
+export const INSERTED = `"id", "name", "rank", "place", "dueAt", "bytes", "uniqueKey", "key", "label", "facts", "payload", "payloadId"`
 
 /** What is due gets a place at once. */
 export const placeOf = (due: string) => `case when ${due} > now() then null else ${PLACE_SQL} end`
 const dueOf = (startAfter: string) => `greatest(${startAfter}, now())`
-export const inlineOf = (bytes: string, payload: string) =>
-  `case when ${bytes} <= ${MAX_INLINE_BYTES} then ${payload} end`
+/** Where the payload of a piece is: in its row, or in the row of JobPayload that has the id of the piece with which it came. */
+export const payloadOf = (piece: string) =>
+  `case when ${piece}."bytes" <= ${MAX_INLINE_BYTES} then ${piece}."payload" end, case when ${piece}."bytes" > ${MAX_INLINE_BYTES} then ${piece}."id" end`
 
 /** Pieces of `work`, in the order in which the caller made their ids. */
 const insertedSql = (which: string) => `
     insert into "JobWork" (${INSERTED})
     select "id", "name", "rank", ${placeOf('"startAfter"')}, ${dueOf('"startAfter"')}, "bytes", "uniqueKey", "key", "label", "facts",
-      ${inlineOf('"bytes"', '"payload"')}
+      ${payloadOf('work')}
     from work where ${which} order by "id"`
 
 const ONE = [
@@ -160,6 +172,11 @@ export const listSql = (more = '', moreColumns = '') => `(
     )) with ordinality as list(${COLUMNS}${moreColumns}, "position")
   ) work`
 
+/** A CTE, to be closed, that stores the long payloads of `pieces`; `workId`: the column with the id of their work. */
+export const longSql = (pieces: string, workId: string, which: string) => `long as (
+    insert into "JobPayload" ("id", "workId", "payload")
+    select "id", "${workId}", "payload" from ${pieces} where "bytes" > ${MAX_INLINE_BYTES} and ${which}`
+
 /**
  * A key that other work holds is waited for while that is not committed, and then left alone. It asks by `in`, within an
  * expression: PostgreSQL hashes the list then, where it might walk it once for each piece in a join.
@@ -173,10 +190,7 @@ const insertSql = (work: string, onConflict: string, among?: string) => `
     on conflict ${onConflict} returning "workId"
   ), inserted as (${insertedSql(`"uniqueKey" is null or "id" in (select "workId" from taken)`)}
     returning "id"
-  ), long as (
-    insert into "JobPayload" ("workId", "payload")
-    select "id", "payload" from work
-    where "bytes" > ${MAX_INLINE_BYTES} and coalesce("id" in (select "id" from inserted), false)
+  ), ${longSql('work', 'id', 'coalesce("id" in (select "id" from inserted), false)')}
   ), transaction as (
     select pg_current_xact_id()::text as id from inserted limit 1
   )
@@ -198,3 +212,11 @@ const INSERT_KEYED_SQL = `${SEND_KEYED_MARK}${insertSql(ONE_SQL, 'do nothing', O
  */
 const LOCK_ONLY = '("name", "key") do update set "workId" = null where false'
 const INSERT_LIST_SQL = `${SEND_MARK}${insertSql(listSql(), LOCK_ONLY)}`
+
+const INSERT_PLAIN_SQL = `${SEND_PLAIN_MARK}
+  with work as materialized (
+    select * from ${listSql()}
+  ), inserted as (${insertedSql('true')}
+  ), ${longSql('work', 'id', 'true')}
+  )
+  select pg_current_xact_id()::text as "transactionId"`

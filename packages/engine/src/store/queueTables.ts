@@ -9,7 +9,8 @@ import { PLACE_SQL } from './place.ts'
  *                  worker deletes it once the last of its runs has ended; a round of another one does when the worker is lost.
  *   JobRun         What has ended, and what has had something to say before: a batch, progress.
  *   JobDeadLetter  What was given up. People retry or discard it.
- *   JobPayload     Payloads that are too long to be moved: from the enqueue to the last end.
+ *   JobPayload     Payloads that are too long to be moved: from the enqueue to the last end. A row has an id of its own and is
+ *                  never updated. The work, claim, dead letter or blocked run that has the payload names it as `payloadId`.
  *   JobUnique      Who holds a unique key, from the enqueue to the end. Work that has lost its key was replaced by newer.
  *   JobCancel      Runs under way that somebody wants stopped. The end of the run deletes it.
  *
@@ -35,8 +36,9 @@ const WORK_COLUMNS = `
           "label" TEXT,
           "enqueuedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
           "facts" JSONB,
-          -- Null: it is in JobPayload.
-          "payload" JSONB,`
+          -- Where "payloadId" names a row of JobPayload, that has it.
+          "payload" JSONB,
+          "payloadId" UUID,`
 
 /** Rows come and go by the thousand: vacuum has to follow, and not in naps. Without a large column `toast.…` does nothing. */
 const BUSY = ['', 'toast.']
@@ -85,15 +87,15 @@ export const QUEUE_TABLES_SQL = `
       CREATE INDEX IF NOT EXISTS "JobDeadLetter_name_key_id_idx" ON "JobDeadLetter"("name", "key", "id") WHERE "key" IS NOT NULL;
 
       CREATE TABLE IF NOT EXISTS "JobPayload" (
+          "id" UUID NOT NULL,
           "workId" UUID NOT NULL,
           "payload" JSONB NOT NULL,
-          -- Until when an approval may need it. Null: as long as its work is somewhere.
-          "keptUntil" TIMESTAMPTZ(3),
+          "createdAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
 
-          CONSTRAINT "JobPayload_pkey" PRIMARY KEY ("workId")
+          CONSTRAINT "JobPayload_pkey" PRIMARY KEY ("id")
       );
 
-      CREATE INDEX IF NOT EXISTS "JobPayload_keptUntil_idx" ON "JobPayload"("keptUntil") WHERE "keptUntil" IS NOT NULL;
+      CREATE INDEX IF NOT EXISTS "JobPayload_createdAt_id_idx" ON "JobPayload"("createdAt", "id");
 
       CREATE TABLE IF NOT EXISTS "JobUnique" (
           "name" TEXT NOT NULL,
@@ -145,6 +147,7 @@ export const QUEUE_TABLES_SQL = `
           "bytes" INTEGER[],
           "enqueuedAts" TIMESTAMPTZ(3)[] NOT NULL,
           "payloads" JSONB[],
+          "payloadIds" UUID[],
           -- The limits under which its runs go on, and its place: for one limit places ascend in the order of commits. Null for
           -- jobs without limits.
           "limits" TEXT[],
@@ -172,7 +175,7 @@ export const runsViewSql = (added: readonly (readonly [name: string, held: strin
              )) AS "cancelRequestedAt", coalesce(run."cancelRequestedBy", (
                SELECT "requestedBy" FROM "JobCancel" WHERE run."status" = 'running' AND "runId" = run."id"
              )) AS "cancelRequestedBy", run."approvedAt", run."approvedBy", run."createdAt", run."label", run."shown", run."dueAt",
-             run."logs", run."result", run."uniqueKey", run."parentId", run."enqueuedBy", run."traceId", run."key"${added.map(([name]) => `, run."${name}"`).join('')}
+             run."logs", run."result", run."uniqueKey", run."parentId", run."enqueuedBy", run."traceId", run."key", run."payloadId"${added.map(([name]) => `, run."${name}"`).join('')}
       -- No join: PostgreSQL would read all runs to find the latest.
       FROM "JobRun" run
       UNION ALL
@@ -182,7 +185,7 @@ export const runsViewSql = (added: readonly (readonly [name: string, held: strin
              CASE WHEN claim."origin" <> 'hand' THEN coalesce(held."workId", held."id") END, claim."workerId", NULL::text, NULL::jsonb,
              NULL::jsonb, cancel."requestedAt", cancel."requestedBy", NULL::timestamptz(3), NULL::text, claim."createdAt",
              held."label", held."facts" -> 'shown', held."dueAt", NULL::jsonb, NULL::jsonb,
-             held."uniqueKey", ${Object.values(originOf('held."facts"')).join(', ')}, nullif(held."key", '')${added.map(([name, held]) => `, ${held} AS "${name}"`).join('')}
+             held."uniqueKey", ${Object.values(originOf('held."facts"')).join(', ')}, nullif(held."key", ''), NULL::uuid${added.map(([name, held]) => `, ${held} AS "${name}"`).join('')}
       FROM "JobClaim" claim
         CROSS JOIN unnest(claim."runIds", claim."workIds", claim."attempts", claim."labels", claim."dueAts", claim."facts", claim."uniqueKeys", claim."keys")
           AS held("id", "workId", "attempt", "label", "dueAt", "facts", "uniqueKey", "key")

@@ -1,6 +1,5 @@
 import type { Connection } from './database.ts'
-import { inlineOf, INSERTED, listSql, placeOf, toJson, type WorkToInsert } from './insertWork.ts'
-import { MAX_INLINE_BYTES } from './queueTables.ts'
+import { INSERTED, listSql, longSql, payloadOf, placeOf, toJson, type WorkToInsert } from './insertWork.ts'
 import { isSomewhereSql } from './uniqueKeys.ts'
 
 /** Work with a unique key, of which a statement has each key once. */
@@ -71,7 +70,7 @@ const REPLACE_SQL = `
   ), inserted as (
     insert into "JobWork" (${INSERTED})
     select "id", "name", "rank", ${placeOf(dueOf('now()'))}, ${dueOf('now()')}, "bytes", "uniqueKey", "key", "label", "facts",
-      ${inlineOf('"bytes"', '"payload"')}
+      ${payloadOf('found')}
     from found where "holderId" = "id" order by "id"
     returning "id", "place", "dueAt"
   ), replaced as (
@@ -85,20 +84,18 @@ const REPLACE_SQL = `
         "failures" = 0, "losses" = 0, "lossesAlone" = 0, "needs" = 0, "bytes" = found."bytes", "key" = found."key", "label" = found."label",
         "facts" = coalesce(found."facts", '{}') || jsonb_build_object('replacedIn', pg_current_xact_id()::text)
           || case when waiting."attempt" = 1 then '{}' else jsonb_build_object('attemptsBefore', waiting."attempt" - 1) end,
-        "payload" = ${inlineOf('found."bytes"', 'found."payload"')}
+        ("payload", "payloadId") = (${payloadOf('found')})
     from found where found."replaces" and found."holderId" <> found."id" and waiting."id" = found."holderId"
     returning waiting."id", waiting."place", waiting."dueAt"
   ), put as (
     select * from inserted union all select * from replaced
-  ), long as (
-    insert into "JobPayload" ("workId", "payload")
-    select "holderId", "payload" from found
-    where "bytes" > ${MAX_INLINE_BYTES} and coalesce("holderId" in (select "id" from put), false)
-    on conflict ("workId") do update set "payload" = excluded."payload"
-  ), inline as (
-    delete from "JobPayload" long using found
-    where found."bytes" <= ${MAX_INLINE_BYTES} and long."workId" = found."holderId"
-      and coalesce(found."holderId" in (select "id" from replaced), false)
+  ), ${longSql('found', 'holderId', 'coalesce("holderId" in (select "id" from put), false)')}
+  ), old as (
+    -- As this statement saw the work. A payload that it did not see yet is left to dropPayloadsOfNobody.
+    delete from "JobPayload" where "id" in (
+      select waiting."payloadId" from "JobWork" waiting
+      where waiting."payloadId" is not null and waiting."id" in (select "id" from replaced)
+    )
   )
   select "id"::text as "id", "holderId"::text as "holderId", case when "holderId" = "id" then "ranBefore"::text end as "ranBefore",
          "holderId" in (

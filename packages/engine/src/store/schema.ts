@@ -58,6 +58,7 @@ export function createSchema(name: string = DEFAULT_SCHEMA): Schema {
 export const SEND_MARK = '/* roundsman_send */'
 export const SEND_ONE_MARK = '/* roundsman_send_one */'
 export const SEND_KEYED_MARK = '/* roundsman_send_keyed */'
+export const SEND_PLAIN_MARK = '/* roundsman_send_plain */'
 
 /** All tables, views, sequences and types, with those of 0.2. No column and no alias has a name of these. */
 const OWN = [
@@ -80,7 +81,7 @@ const OWN = [
 
 /** What is ours, what stands for the schema, and the marks. */
 const NAMES = new RegExp(
-  String.raw`(?<![."\w])"(?:${OWN})"|(?<![.\w])roundsman\.|/\* roundsman_send(?:_one|_keyed)? \*/`,
+  String.raw`(?<![."\w])"(?:${OWN})"|(?<![.\w])roundsman\.|/\* roundsman_send(?:_one|_keyed|_plain)? \*/`,
   'g',
 )
 

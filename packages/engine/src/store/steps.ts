@@ -80,6 +80,8 @@ const RUNS_SQL = `
           "enqueuedBy" TEXT,
           "traceId" TEXT,
           "key" TEXT,
+          -- The payload of a blocked run that somebody may approve, in JobPayload.
+          "payloadId" UUID,
 
           CONSTRAINT "JobRun_pkey" PRIMARY KEY ("id") WITH (fillfactor = 100),
           -- A run is running, or it has ended: never both, never neither.

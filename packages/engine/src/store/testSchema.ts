@@ -57,7 +57,7 @@ export const LIST_WAITING_SQL = `
   select work."id"::text as "workId", coalesce(work."payload", long."payload") as "payload",
          coalesce(work."facts" ->> 'trigger', 'queue') as "trigger", work."facts" -> 'dryRun' = 'true' is true as "dryRun",
          work."dueAt" as "startAfter", -work."rank" as "priority", work."uniqueKey", work."attempt"
-  from "JobWork" work left join "JobPayload" long on long."workId" = work."id"
+  from "JobWork" work left join "JobPayload" long on long."id" = work."payloadId"
   where work."name" = $1
   order by work."dueAt", work."rank", work."place", work."enqueuedAt", work."id" limit $2`
 

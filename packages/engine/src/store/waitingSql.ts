@@ -43,7 +43,7 @@ const CANCEL: Change = {
   change: () => 'delete from "JobWork" work using',
   more: `, freed as (${releaseKeysSql('changed', 'id')}
   ), emptied as (
-    delete from "JobPayload" where "workId" in (select "id" from changed)
+    delete from "JobPayload" where "id" in (select "payloadId" from changed where "payloadId" is not null)
   )`,
 }
 /** Postpones work to an instant; where that is over, it makes delayed work due. */
@@ -67,7 +67,7 @@ const PRIORITISE: Change = {
 const changedSql = ({ change, more = '' }: Change, value: string) => `
   changed as (
     ${change(value)} chosen where work."id" = chosen."id"
-    returning work."id", work."name", work."uniqueKey"
+    returning work."id", work."name", work."uniqueKey", work."payloadId"
   )${more}`
 
 /** Changes what waits of a job. It returns a row for each piece that it changed, or one without an id. */

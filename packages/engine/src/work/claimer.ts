@@ -6,6 +6,7 @@ import {
   ClaimConflict,
   claimWork,
   findWorkOfClaims,
+  readPayloads,
   type Claimed,
   type ClaimRequest,
   type TakenWork,
@@ -22,6 +23,7 @@ import { HALF_OPEN_S } from '../store/limitSql.ts'
 import { createLimits, type LimitedJob, type Limits } from './limits.ts'
 import { expireSeconds } from '../store/expireSeconds.ts'
 import { pauseAfter } from '../run/pauseAfter.ts'
+import { classifyFailure } from '../run/settler.ts'
 import { exclusiveKey } from '../run/runs.ts'
 import type { Room } from './room.ts'
 import type { Shares } from './shares.ts'
@@ -162,6 +164,16 @@ export function createClaimer({
     requests: readonly ClaimRequest[],
     attempt: () => Promise<Claimed>,
   ): Promise<Claimed> {
+    const taken = await claimOnce(requests, attempt)
+    // This worker holds the runs by now: whatever fails, it has to begin them or leave them to the rescue.
+    await readPayloadsOf(taken.work)
+    return taken
+  }
+
+  async function claimOnce(
+    requests: readonly ClaimRequest[],
+    attempt: () => Promise<Claimed>,
+  ): Promise<Claimed> {
     for (let tries = 1; ; tries++) {
       const askedAt = performance.now()
       try {
@@ -189,15 +201,38 @@ export function createClaimer({
     requests: readonly ClaimRequest[],
     error: unknown,
   ): Promise<TakenWork[]> {
-    const isOver = () => performance.now() - stoppedAt > LOOK_AT_STOP_MS
     for (let looks = 1; !isOver(); looks++) {
       const work = await findWorkOfClaims(database, workerId, requests).catch(() => null)
-      if (work === null) await pauseAfter(stoppedAt < Infinity ? 1 : looks)
+      if (work === null) await pauseToLook(looks)
       else if (work.length > 0) return work
       else break
     }
     // If the claim took work and the database is away while this worker stops, the rescue finds the runs.
     throw error
+  }
+
+  const isOver = () => performance.now() - stoppedAt > LOOK_AT_STOP_MS
+  const pauseToLook = (looks: number) => pauseAfter(stoppedAt < Infinity ? 1 : looks)
+
+  /** Tries again until the payloads are read, or PostgreSQL has said of a single one that it cannot be. */
+  async function readPayloadsOf(work: readonly TakenWork[]): Promise<void> {
+    for (let looks = 1; ; looks++) {
+      try {
+        return await readPayloads(database, work)
+      } catch (error) {
+        if (classifyFailure(error) === 'refused') return await readInParts(work, error as Error)
+        if (isOver()) throw error
+        await pauseToLook(looks)
+      }
+    }
+  }
+
+  async function readInParts(work: readonly TakenWork[], { message }: Error): Promise<void> {
+    const long = work.filter(({ payloadId }) => payloadId !== undefined)
+    const middle = Math.ceil(long.length / 2)
+    const [one] = long
+    if (one && middle === long.length) one.payloadMissing = message
+    else for (const part of [long.slice(0, middle), long.slice(middle)]) await readPayloadsOf(part)
   }
 
   /** Claims under the job's limits over all workers, and by its keys. */

@@ -175,6 +175,7 @@ describe('redriving', () => {
       enqueuedAt: before!['enqueuedAt'],
       facts: { ...facts, ...by },
       payload: {},
+      payloadId: null,
     })
   })
 

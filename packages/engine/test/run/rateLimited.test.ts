@@ -132,10 +132,10 @@ describe('a run that a service refuses', () => {
         'rate_limited',
       )
     const again = { kind: 'again', delayMs: 5_000 }
-    expect(after(19, 0)).toEqual({ next: again, costs: { refused: 20 } })
+    expect(after(19, 0)).toEqual({ next: again, costs: { inARow: { refused: 20 } } })
     expect(after(20, 0)).toEqual({ next: again, costs: { failure: true } })
     expect(after(20, 2)).toEqual({ next: { kind: 'dead' }, costs: { failure: true } })
-    expect(after(20, 0, 'retry').costs).toEqual({ failure: true, refused: 0 })
+    expect(after(20, 0, 'retry').costs).toEqual({ failure: true, inARow: {} })
     expect(after(0, 0, 'retry').costs).toEqual({ failure: true })
   })
 })

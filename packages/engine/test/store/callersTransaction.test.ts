@@ -26,7 +26,7 @@ beforeAll(async () => {
 const payloads = () =>
   runtime.column<unknown>(
     `select coalesce(work."payload", long."payload") as "payload"
-       from "JobWork" work left join "JobPayload" long on long."workId" = work."id" order by work."id"`,
+       from "JobWork" work left join "JobPayload" long on long."id" = work."payloadId" order by work."id"`,
   )
 
 const AWKWARD = {

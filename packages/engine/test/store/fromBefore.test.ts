@@ -277,6 +277,11 @@ describe('the move from 0.2', () => {
         data: { trigger: 'cli', payload: { n: 1 } },
       })
     const approvable = await blocked(new Date())
+    await rows(
+      `insert into "JobRun" ("id", "name", "status", "trigger", "endedAt", "workId", "workerId", "errorCode")
+       values (gen_random_uuid(), 'letter', 'failed', 'cli', now(), $1, 'w0', 'guard_blocked')`,
+      [approvable],
+    )
     await blocked(new Date('2026-01-01Z'))
     // Over: neither dry runs, ticks, nor what was cancelled, is a dead letter.
     await enqueue({ ...over, ...given, data: { trigger: 'schedule', payload: {} } })
@@ -299,11 +304,12 @@ describe('the move from 0.2', () => {
     ])
     expect(
       await rows(
-        `select "workId"::text, "payload", "keptUntil" > now() as "isKept" from "JobPayload" order by 1`,
+        `select "id"::text, "payload", exists (select from "JobRun" where "payloadId" = "JobPayload"."id") as "isKept"
+         from "JobPayload" order by 1`,
       ),
     ).toEqual([
-      { workId: letter, payload: long, isKept: null },
-      { workId: approvable, payload: { n: 1 }, isKept: true },
+      { id: letter, payload: long, isKept: false },
+      { id: approvable, payload: { n: 1 }, isKept: true },
     ])
     expect(await rows('select from "JobUnique"')).toEqual([])
   })
@@ -370,7 +376,7 @@ describe('the move from 0.2', () => {
 
     const [counts] = await rows(`
       select (select count(*)::int from "JobWork") as work, (select count(*)::int from "JobDeadLetter") as letters,
-             (select count(*)::int from "JobWork" where "payload" is null and "id" not in (select "workId" from "JobPayload")) as bare`)
+             (select count(*)::int from "JobWork" where "payload" is null and "payloadId" not in (select "id" from "JobPayload")) as bare`)
     const isLetter = ({ state: of, data: value }: (typeof pieces)[number]) => {
       const { trigger = 'queue', dryRun } = (value ?? {}) as Record<string, unknown>
       const isEnvelope = ['manual', 'schedule', 'cli'].includes(trigger as string)

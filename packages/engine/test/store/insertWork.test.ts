@@ -18,7 +18,7 @@ const inTransaction = <Value>(run: (tx: Connection) => Promise<Value>) =>
 const READ_SQL = `
   select work.*, "place" is not null as "hasPlace", "dueAt" = now()::timestamptz(3) as "isDue",
     "enqueuedAt" = now()::timestamptz(3) as "isNew", long."payload" as "long"
-  from "JobWork" work left join "JobPayload" long on long."workId" = work."id"`
+  from "JobWork" work left join "JobPayload" long on long."id" = work."payloadId"`
 
 /** Inserts a piece, by itself and as one of two, and returns its row. */
 async function inserted(piece: WorkToInsert): Promise<Record<string, unknown>[]> {

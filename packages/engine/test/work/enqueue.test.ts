@@ -72,13 +72,16 @@ describe('enqueue by a client', () => {
     const two = [{ payload: { n: 4 } }, { payload: { n: 5 } }]
     await prisma.$transaction((tx) => client.enqueueMany(tx, letter, two))
     await prisma.$transaction((tx) => client.enqueue(tx, letter, { n: 6 }, { uniqueKey: 'six' }))
+    const keyed = [7, 8].map((n) => ({ payload: { n }, options: { uniqueKey: `key ${n}` } }))
+    await prisma.$transaction((tx) => client.enqueueMany(tx, letter, keyed))
     await prisma.jobRun.findFirst()
     expect(await prepared()).toEqual([
       { name: 'roundsman_send' },
       { name: 'roundsman_send_keyed' },
       { name: 'roundsman_send_one' },
+      { name: 'roundsman_send_plain' },
     ])
-    expect(await numbers()).toEqual([1, 2, 3, 4, 5, 6])
+    expect(await numbers()).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
     await prisma.$disconnect()
   })
 

@@ -32,12 +32,12 @@ const fail = (work: readonly TestWork[], next: AfterFailure = 'redeliver') =>
 const states = () =>
   runtime.column<string>(
     `select state || ' ' || (coalesce(work.payload, long."payload") ->> 'n') as state from (
-         select 'waiting' as state, "id", "payload" as payload from "JobWork"
-         union all select 'dead', "id", "payload" from "JobDeadLetter"
-         union all select 'running', coalesce(held.work, held.run), held.payload
-           from "JobClaim" claim, unnest("runIds", "workIds", "payloads") as held(run, work, payload)
+         select 'waiting' as state, "payloadId", "payload" as payload from "JobWork"
+         union all select 'dead', "payloadId", "payload" from "JobDeadLetter"
+         union all select 'running', held."payloadId", held.payload
+           from "JobClaim" claim, unnest("runIds", "payloads", "payloadIds") as held(run, payload, "payloadId")
            where not exists (select from "JobRun" run where run."id" = held.run)
-       ) work left join "JobPayload" long on long."workId" = work."id"
+       ) work left join "JobPayload" long on long."id" = work."payloadId"
        order by (coalesce(work.payload, long."payload") ->> 'n')::int`,
   )
 const keys = () =>
