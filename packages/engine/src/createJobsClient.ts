@@ -56,7 +56,7 @@ import {
   type LimitSettings,
   type WhichLimit,
 } from './control/controlLimits.ts'
-import { pauseQueue, resumeQueue } from './control/controlQueues.ts'
+import { claimsHaveEnded, pauseQueue, resumeQueue } from './control/controlQueues.ts'
 import {
   backfillKeyed,
   type BackfillOutcome,
@@ -234,13 +234,15 @@ export interface JobsClient {
   ): Promise<'resumed' | 'notPaused' | 'notScheduled'>
   /**
    * Pauses a queue: no worker takes work of the job, retries included, until somebody resumes the queue. Runs under way go on,
-   * and so does the schedule, whose ticks enqueue work.
+   * and so does the schedule, whose ticks enqueue work. It returns once each claim that began before the pause has finished,
+   * which takes milliseconds; after 5 s it returns `pausing`, and such a claim may still start work. With `{ tx }` it does not
+   * wait, and the pause holds for each claim that begins after the commit.
    */
   pauseQueue(
     name: string,
     request: ActionRequest,
     options?: ActionOptions,
-  ): Promise<'paused' | 'alreadyPaused' | 'notFound'>
+  ): Promise<'paused' | 'pausing' | 'alreadyPaused' | 'notFound'>
   /** Has workers take work of the job again. */
   resumeQueue(
     name: string,
@@ -639,7 +641,11 @@ export function jobsClientIn(
     pauseSchedule: (name, request, options) =>
       within(options, (tx) => pauseSchedule(tx, name, request)),
     resumeSchedule: (name, by, options) => within(options, (tx) => resumeSchedule(tx, name, by)),
-    pauseQueue: (name, request, options) => within(options, (tx) => pauseQueue(tx, name, request)),
+    async pauseQueue(name, request, options) {
+      const outcome = await within(options, (tx) => pauseQueue(tx, name, request))
+      if (outcome === 'notFound' || (options?.tx ?? null) !== null) return outcome
+      return (await claimsHaveEnded(openPool())) ? outcome : 'pausing'
+    },
     resumeQueue: (name, by, options) =>
       within(options, (tx) => resumeQueue(tx, name, by, waker.wake)),
     cancelWork: (which, request, options) =>

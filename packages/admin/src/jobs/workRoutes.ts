@@ -123,7 +123,7 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
       handle: async ({ params: { name }, by, logAct }) => {
         const found = await client.pauseQueue(name, by)
         if (found === 'notFound') throw noQueue(name)
-        if (found !== 'paused') throw await refusePause(client.reader, 'queue', name, found)
+        if (found === 'alreadyPaused') throw await refusePause(client.reader, 'queue', name, found)
         logAct({ name }, 'queue paused')
         return { name, queuePaused: true as const }
       },

@@ -46,6 +46,7 @@ async function change(args: string[], terminal: Terminal, source: ProductSource)
   if (asJson) return print(terminal, { name, outcome, ...(earlier !== null && { earlier }) })
   const words = {
     paused: `The queue of ${name} is paused.`,
+    pausing: `The queue of ${name} is paused. A claim that began before has not finished within 5 s: it may still start work.`,
     alreadyPaused: `The queue of ${name} was paused already.`,
     resumed: `The queue of ${name} is resumed.`,
     notPaused: `The queue of ${name} was not paused.`,

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { checkText } from '../job/argument.ts'
 import type { Connection } from '../store/database.ts'
 import type { ActionRequest, OnCommit } from './controlJobs.ts'
@@ -21,6 +22,37 @@ export async function pauseQueue(
   await recordActions(tx, 'pauseQueue', [{ name }], { actor, reason })
   return 'paused'
 }
+
+/** How long a pause waits for claims that began before it. */
+const MAX_WAIT_MS = 5_000
+const LOOK_AGAIN_MS = 10
+
+/**
+ * Waits for each claim that began before the pause was committed and may not have seen it: its transaction still has the lock
+ * by which it writes JobClaim. Others write that table only in short statements, and it waits for those, too.
+ * @returns Whether all have ended; false after five seconds
+ */
+export async function claimsHaveEnded(connection: Connection): Promise<boolean> {
+  const until = performance.now() + MAX_WAIT_MS
+  let left = await findClaiming(connection, null)
+  while (left.length > 0 && performance.now() < until) {
+    await delay(LOOK_AGAIN_MS)
+    left = await findClaiming(connection, left)
+  }
+  return left.length === 0
+}
+
+/** The transactions that write JobClaim, of all or of those in `among`. */
+async function findClaiming(connection: Connection, among: string[] | null): Promise<string[]> {
+  const { rows } = await connection.query<{ transaction: string }>(CLAIMING_SQL, [among])
+  return rows.map(({ transaction }) => transaction)
+}
+
+const CLAIMING_SQL = `
+  select distinct virtualtransaction as "transaction" from pg_locks
+  where relation = '"JobClaim"'::regclass and mode = 'RowExclusiveLock' and granted and pid <> pg_backend_pid()
+    and database = (select oid from pg_database where datname = current_database())
+    and ($1::text[] is null or virtualtransaction = any($1::text[]))`
 
 /** Resumes a paused queue, and records who did it. */
 export async function resumeQueue(

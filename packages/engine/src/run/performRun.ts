@@ -129,7 +129,9 @@ async function carryOut(
   }
   const execute = () => executeCancellably(services, taken, manner, abort, openLog)
   const unwanted = findUnwanted(taken, now)
-  const result = unwanted ? notStarted(unwanted) : await (observation ? observation.within(execute) : execute())
+  const result = unwanted
+    ? notStarted(unwanted)
+    : await (observation ? observation.within(execute) : execute())
   const intended = toIntendedEnd(taken, manner, result, now(), findAbortCode(abort))
   if (kept) intended.logs = kept.close(envelope.payload, run)
   if (unwanted !== null) intended.failure = unwanted

@@ -3,7 +3,6 @@ import {
   claimSql,
   foundFrom,
   IS_WANTED,
-  isOpen,
   rangeValues,
   requestValues,
   toRanges,
@@ -95,13 +94,13 @@ const msUntil = (instant: string) =>
 const UNDER: UnderLimits = {
   state: `, state as materialized (
     select state.* from alive cross join lateral roundsman."JobLimitState"($8::text[], ($3::text[])[1], $9::text[], $10::text, $11::bigint, $12::bigint[]) state
-    where alive."isAlive" and ${GIVES_WAY} and ${isOpen('($3::text[])[1]')}
+    where alive."isAlive" and ${GIVES_WAY}
   )`,
-  wanted: `wanted."name", greatest(0, least(wanted."limit", (select min("free") from state where "limit" is not null))) as "limit",
+  wanted: `wanted."name", case when exists (select from state) then greatest(0, least(wanted."limit", (select min("free") from state where "limit" is not null))) else 0 end as "limit",
       wanted."exclusiveKey", wanted."claimId", wanted."expireSeconds", wanted."request"`,
   columns: ', "limits", "place"',
   values: `, $8::text[], nextval('roundsman."JobPlace"')`,
-  returning: ' returning "place" as "own"',
+  returning: ', "place" as "own"',
   charged: `, charged as (
     insert into "JobThrottle" ("name", "freeAt")
     select ${throttleOf('state."limit"')}, max(state."from" + (select count(*) from taken) * state."startMs" * interval '1 millisecond')

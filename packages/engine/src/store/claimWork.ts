@@ -111,7 +111,7 @@ export interface Claimed {
   isCut: boolean
 }
 
-/** Another claim has the same exclusive key: the claim took nothing. */
+/** Another claim has the same exclusive key, or the queue was paused meanwhile: the claim took nothing. */
 export class ClaimConflict extends Error {
   override readonly name = 'ClaimConflict'
   constructor(cause: unknown) {
@@ -137,7 +137,7 @@ export type ArrayOf = (array: string) => string
  *   whole     Whether all of it may be too many bytes for a claim to bring, and whether any of it has anything of RARE.
  *   taken     What of it is within those bytes; the first of each request always is. The run of a first attempt has the id of its work.
  *   gone      It leaves JobWork,
- *   claimed   and each request gets a row in JobClaim.
+ *   claimed   and each request gets a row in JobClaim. A pause that was committed meanwhile fails it as a conflict does.
  *
  * Its parameters: $1 the worker's id, $2 the instant at which the runs start; arrays with an element for each request: $3 names,
  * $4 limits, $5 exclusive keys, $6 ids of the claims, $7 seconds until they expire; and for each range of ranks to look
@@ -183,7 +183,9 @@ export const claimSql = (
       from whole cross join taken group by "request"
     ) held on held."request" = wanted."request"
     -- All in the same order, so that two claims that meet at two keys do not wait for each other.
-    order by wanted."exclusiveKey"${under.returning}
+    order by wanted."exclusiveKey"
+    -- It may have waited for another claim of its exclusive key, and the queue may be paused since.
+    returning case when "exclusiveKey" is not null then roundsman."JobExpectOpen"("name") end${under.returning}
   )${under.charged}
   select "request"::int as "request", "id"::text as "id", "bytes", "place"::text as "place", "payload", "payloadId"::text as "payloadId",
          "label", "facts",
@@ -200,7 +202,7 @@ export interface UnderLimits {
   /** CTEs before the requests, which these may read. */
   state: string
   wanted: string
-  /** Columns of JobClaim, their values, and what the insert returns. */
+  /** Columns of JobClaim, their values, and what else the insert returns. */
   columns: string
   values: string
   returning: string
@@ -226,7 +228,7 @@ const FREELY: UnderLimits = {
   isTold: 'not "isAlive"',
 }
 
-export const isOpen = (name: string) =>
+const isOpen = (name: string) =>
   `not coalesce((select true from "JobQueue" paused where paused."name" = ${name}), false)`
 
 /** How many bytes each of the requests may bring. */

@@ -75,6 +75,8 @@ const OF_KEY = rateOf('rule."ofKey"')
  * have committed meanwhile. Of claims up to the place $5 only those at the places $6 are read, of which the caller knows that runs
  * of theirs go on, unless the server was started at another moment than $4.
  *
+ * While the queue of the job is paused it returns nothing.
+ *
  * It returns a row for each limit and for each key: how many may start (null: any number), when one may at the earliest, how far
  * one start moves a rate on in milliseconds, and from where; and where keys take turns by age, the work that is a key's first. A row
  * without either has the server's start, the place up to which it has seen all claims, and those of which runs go on.
@@ -92,6 +94,7 @@ export const LIMIT_STATE_SQL = `
         behind bigint := CASE WHEN $4 = pg_postmaster_start_time()::text THEN $5 ELSE 0 END;
       BEGIN
         PERFORM FROM "JobLimit" one WHERE one."name" = ANY($1) ORDER BY one."name" FOR UPDATE;
+        IF EXISTS (SELECT FROM "JobQueue" paused WHERE paused."name" = $2) THEN RETURN; END IF;
         RETURN QUERY
         WITH claim AS MATERIALIZED (
           SELECT "place", "name", "limits", "runIds", "keys" FROM "JobClaim" WHERE "limits" IS NOT NULL AND "place" > behind

@@ -163,6 +163,19 @@ export const QUEUE_TABLES_SQL = `
       CREATE INDEX IF NOT EXISTS "JobClaim_place_idx" ON "JobClaim"("place") WHERE "limits" IS NOT NULL;`
 
 /**
+ * Fails a claim of an exclusive job whose queue was paused while the claim waited for another one. It is a function, since its
+ * statements see what was committed meanwhile. The worker takes the error for that of another claim: it tries again, or waits.
+ */
+export const EXPECT_OPEN_SQL = `
+      CREATE OR REPLACE FUNCTION roundsman."JobExpectOpen"(text) RETURNS boolean LANGUAGE plpgsql AS $$
+      BEGIN
+        IF EXISTS (SELECT FROM "JobQueue" paused WHERE paused."name" = $1) THEN
+          RAISE unique_violation USING CONSTRAINT = 'JobClaim_exclusiveKey_key', MESSAGE = 'The queue was paused while the claim waited';
+        END IF;
+        RETURN true;
+      END $$;`
+
+/**
  * What has started, with its record or without: JobRun, and what a claim alone lists. `added`: the columns of JobRun that later
  * steps add, in their order, each with what the claim of a run that is not written says there, of `claim` and `held`.
  */

@@ -1,5 +1,13 @@
 import type { Connection } from './database.ts'
-import { INSERTED, listSql, longSql, payloadOf, placeOf, toJson, type WorkToInsert } from './insertWork.ts'
+import {
+  INSERTED,
+  listSql,
+  longSql,
+  payloadOf,
+  placeOf,
+  toJson,
+  type WorkToInsert,
+} from './insertWork.ts'
 import { isSomewhereSql } from './uniqueKeys.ts'
 
 /** Work with a unique key, of which a statement has each key once. */

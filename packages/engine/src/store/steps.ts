@@ -16,7 +16,7 @@
 
 import { LIMIT_STATE_SQL, LIMIT_VIOLATION_SQL } from './limitSql.ts'
 import { PLACE_SQL } from './place.ts'
-import { QUEUE_TABLES_SQL, runsViewSql, WAITING_VIEW_SQL } from './queueTables.ts'
+import { EXPECT_OPEN_SQL, QUEUE_TABLES_SQL, runsViewSql, WAITING_VIEW_SQL } from './queueTables.ts'
 
 export interface Step {
   readonly name: string
@@ -462,6 +462,7 @@ export const STEPS: readonly [Step, ...Step[]] = [
       LIMITS_SQL,
       runsViewSql(),
       WAITING_VIEW_SQL,
+      EXPECT_OPEN_SQL,
       LIMIT_STATE_SQL,
       LIMIT_VIOLATION_SQL,
     ].join('\n'),
