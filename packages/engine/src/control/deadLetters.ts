@@ -154,11 +154,11 @@ export async function takeDeadLetter(
   name: string,
   workId: string,
 ): Promise<TakenDeadLetter> {
-  const { rows: taken } = await tx.query<LetterTaken & { [column: string]: unknown }>(
+  const { rows: letters } = await tx.query<LetterTaken & { [column: string]: unknown }>(
     TAKE_DEAD_LETTER_SQL,
     [name, workId],
   )
-  const [letter] = taken
+  const [letter] = letters
   if (letter) {
     const taken: WithPayload = { payloadId: letter.payloadId, envelope: letter }
     await readPayloads(tx, [taken])

@@ -10,6 +10,7 @@ const ENGINE_REASONS = [
   'rate_limited',
   'guard_blocked',
   'payload_invalid',
+  'payload_missing',
   'worker_lost',
   'expired',
   'details_too_large',

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Envelope } from '../../src/store/envelope.ts'
 import type { Connection } from '../../src/store/database.ts'
 import { insertWork, type WorkToInsert } from '../../src/store/insertWork.ts'
+import { explainPlan } from '../explainPlan.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 
 const runtime = useTestRuntime({ cleared: [] })
@@ -55,6 +56,35 @@ const PLAIN = {
 }
 
 describe('insertWork', () => {
+  it.each([
+    ['one piece', [work('plain')]],
+    ['many pieces', [work('plain'), work('plain')]],
+    [
+      'a long payload',
+      [work('plain', { envelope: { trigger: 'queue', payload: 'x'.repeat(2_000) } })],
+    ],
+  ])(
+    'reads no table of ours for work without a unique key, whose statistics may be missing: %s',
+    async (_, pieces) => {
+      const asked: unknown[][] = []
+      await insertWork(
+        {
+          schema: runtime.database.schema,
+          query: (statement, values = []) => {
+            asked.push([statement, values])
+            return runtime.database.query<never>(statement, values)
+          },
+        },
+        pieces,
+      )
+      const [[text, values]] = asked as [[string, unknown[]]]
+      await runtime.clear()
+      const nodes = await explainPlan(runtime, text, values)
+      const read = nodes.filter((node) => node['Node Type'] !== 'ModifyTable')
+      expect(read.flatMap((node) => node['Relation Name'] ?? [])).toEqual([])
+    },
+  )
+
   it('says of most work only what it is, and when it came', async () => {
     const piece = work('plain')
     const rows = await inserted(piece)

@@ -13,7 +13,7 @@ import { tryUntilFree } from '../../src/store/takeLocks.ts'
 import { createClaimer, type Claimer } from '../../src/work/claimer.ts'
 import { claimRequest } from '../claimRequest.ts'
 import { countLockWaits } from '../countLockWaits.ts'
-import { interceptQueries, isClaim, textOf } from '../interceptQueries.ts'
+import { interceptQueries, textOf } from '../interceptQueries.ts'
 import { registeredLimits } from '../registeredLimits.ts'
 import { startTestWorker } from '../startTestWorker.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
@@ -142,7 +142,7 @@ describe('a claim that waits while its work is replaced', () => {
             }
             const begun = together.map(async (what) => {
               if (what.kind === 'replace') await replace(what.key, what.isLong)
-              else if (what.kind === 'take') await begin(what.worker as 'w1' | 'w2')
+              else if (what.kind === 'take') await begin(what.worker)
               else if (what.kind === 'done' || what.kind === 'again')
                 await finish(what.worker, what.kind)
             })
@@ -237,8 +237,8 @@ describe('a piece whose payload is missing', () => {
       ...Object.values(row!),
     ])
     await makeDue()
-    await waitFor(() => started.length === 1)
-    await waitFor(async () => (await runtime.rows('select from "JobPayload"')).length === 0)
+    await waitFor(async () => (await payloadIds()).length === 0)
+    expect(started).toEqual([1])
   })
 
   it.each([
