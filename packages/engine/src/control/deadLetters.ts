@@ -9,7 +9,7 @@ import {
   optional,
 } from '../job/argument.ts'
 import type { Job } from '../job/defineJob.ts'
-import { readPayloads, type WithPayload } from '../store/claimWork.ts'
+import { readBesideClaim, type Unread } from '../store/claimWork.ts'
 import type { Connection } from '../store/database.ts'
 import {
   DISCARD_DEAD_LETTERS_SQL,
@@ -160,8 +160,8 @@ export async function takeDeadLetter(
   )
   const [letter] = letters
   if (letter) {
-    const taken: WithPayload = { payloadId: letter.payloadId, envelope: letter }
-    await readPayloads(tx, [taken])
+    const taken: Unread = { payloadId: letter.payloadId, envelope: letter }
+    await readBesideClaim(tx, [taken])
     return { kind: 'taken', work: { ...letter, payloadMissing: taken.payloadMissing } }
   }
   const { rows } = await tx.query<{ workId: string }>(FIND_HOLDER_SQL, [name, workId])

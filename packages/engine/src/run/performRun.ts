@@ -203,14 +203,15 @@ type Unwanted = NonNullable<IntendedEnd['failure']>
  * is none.
  */
 function findUnwanted(
-  { envelope: { expiresAt }, isReplaced, payloadMissing }: TakenWork,
+  { run, envelope: { expiresAt }, isReplaced, payloadMissing }: TakenWork,
   now: () => Date,
 ): Unwanted | null {
   const unwanted = (message: string): Unwanted => ({
     error: { code: 'expired', message },
     next: 'drop',
   })
-  if (isReplaced) return unwanted(`${NOT_STARTED} again: newer work has taken its unique key`)
+  const again = run.attempt === 1 ? '' : ' again'
+  if (isReplaced) return unwanted(`${NOT_STARTED}${again}: newer work has taken its unique key`)
   const at = Date.parse(expiresAt ?? '')
   if (at < now().getTime())
     return unwanted(`${NOT_STARTED}: it was to be started by ${new Date(at).toISOString()}`)

@@ -7,7 +7,6 @@ import { labelOfEnvelope, toEnvelope, type Envelope, type Facts } from './envelo
 import { GIVES_WAY } from './giveWay.ts'
 import { GREATEST_RANK, LEAST_RANK } from './place.ts'
 import { ARRAYS, HELD_COLUMNS, hasNotEnded, heldSql } from './heldRuns.ts'
-import { isReplacedSql } from './uniqueKeys.ts'
 
 /*
  * A claim is a row of JobClaim that lists what one statement has taken of one job.
@@ -88,7 +87,9 @@ export interface TakenWork {
   payloadId?: string
   /** Why its payload could not be read: the handler is not called. Absent: it could. */
   payloadMissing?: string
-  /** Newer work has taken its unique key. */
+  /** Absent: it has none. */
+  uniqueKey?: string
+  /** Newer work has taken its unique key: the handler is not called. */
   isReplaced: boolean
   /** Whether it is the first attempt of work that was due at once, without anything beside its payload, which is short. */
   isPlain: boolean
@@ -191,7 +192,7 @@ export const claimSql = (
          "label", "facts",
          case when "attempt" > 1 then "runId"::text end as "runId", nullif("attempt", 1) as "attempt", nullif("rank", 0) as "rank",
          nullif("failures", 0) as "failures", nullif("losses", 0) as "losses", nullif("lossesAlone", 0) as "lossesAlone",
-         case when "uniqueKey" is not null then ${isReplacedSql('taken', 'id')} end as "isReplaced",
+         "uniqueKey",
          nullif("isDelayed", false) as "isDelayed", ${TOO_MANY} as "tooMany"${under.key}
   from taken
   union all
@@ -445,42 +446,62 @@ const CLOSE_CLAIMS_SQL = `
 const WORK_OF_CLAIMS_SQL = `
   select array_position($1::uuid[], "claimId") as "request", "workId"::text as "id", "runId"::text, "attempt", "failures", "losses", "lossesAlone", "label", "facts",
          "payload", "payloadId"::text as "payloadId", "bytes", "rank", "key", "dueAt" is not null as "isDelayed", "startedAt",
-         case when "uniqueKey" is not null then ${isReplacedSql('work', 'workId')} end as "isReplaced"
+         "uniqueKey"
   from (
     select ${HELD_COLUMNS} from "JobClaim" ${heldSql('claim."payloads"')}
     where claim."id" = any($1::uuid[]) and ${hasNotEnded('held."runId"')}
   ) work`
 
-/** What was taken, whose payload may be in JobPayload. */
-export interface WithPayload {
+/** What was taken, and what the statement that took it could not see. */
+export interface Unread {
   payloadId?: string | null
   payloadMissing?: string
+  uniqueKey?: string | null
+  isReplaced?: boolean
   envelope: Pick<Envelope, 'payload'>
+  run?: Pick<NewRun, 'name' | 'workId'>
 }
+
+export const hasMoreToRead = ({ payloadId, uniqueKey }: Unread) =>
+  (payloadId ?? uniqueKey ?? null) !== null
 
 /**
- * Reads long payloads by a statement after that which took the work: the snapshot of that one may be older than the payload of
- * the piece that it took.
+ * Reads long payloads, and whether newer work has taken a unique key, by a statement after that which took the work: the
+ * snapshot of that one may be older than the row that it took.
  */
-export async function readPayloads(
+export async function readBesideClaim(
   connection: Connection,
-  taken: readonly WithPayload[],
+  taken: readonly Unread[],
 ): Promise<void> {
-  const ids = taken.flatMap(({ payloadId }) => payloadId ?? [])
-  if (ids.length === 0) return
-  const { rows } = await connection.query<{ id: string; payload: unknown }>(READ_PAYLOADS, [ids])
-  const found = new Map(rows.map(({ id, payload }) => [id, payload]))
-  for (const one of taken) {
+  const more = taken.filter(hasMoreToRead)
+  if (more.length === 0) return
+  const keyed = more.filter(({ uniqueKey, run }) => uniqueKey != null && run?.workId != null)
+  const { rows } = await connection.query<{ id: string; isPayload: boolean; payload: unknown }>(
+    READ_BESIDE_CLAIM,
+    [
+      more.flatMap(({ payloadId }) => payloadId ?? []),
+      keyed.map(({ run }) => run?.name),
+      keyed.map(({ uniqueKey }) => uniqueKey),
+    ],
+  )
+  const payloads = new Map(rows.flatMap((row) => (row.isPayload ? [[row.id, row.payload]] : [])))
+  const holders = new Set(rows.flatMap(({ id, isPayload }) => (isPayload ? [] : [id])))
+  for (const one of more) {
     const { payloadId } = one
     if (payloadId == null) continue
-    if (found.has(payloadId)) one.envelope.payload = found.get(payloadId)
+    if (payloads.has(payloadId)) one.envelope.payload = payloads.get(payloadId)
     else one.payloadMissing = `JobPayload has no row ${payloadId}`
   }
+  for (const one of keyed) one.isReplaced = !holders.has(one.run?.workId as string)
 }
 
-const READ_PAYLOADS: PreparedStatement = {
-  name: 'roundsman_read_payloads',
-  text: `select "id"::text as "id", "payload" from "JobPayload" where "id" = any($1::uuid[])`,
+const READ_BESIDE_CLAIM: PreparedStatement = {
+  name: 'roundsman_read_beside_claim',
+  text: `
+  select "id"::text as "id", true as "isPayload", "payload" from "JobPayload" where "id" = any($1::uuid[])
+  union all
+  select one."workId"::text, false, null from unnest($2::text[], $3::text[]) asked(name, key)
+    join "JobUnique" one on one."name" = asked.name and one."key" = asked.key`,
 }
 
 /** Far longer than the half minute after which a statement is cancelled: one may still have been on its way to the server. */
@@ -551,8 +572,7 @@ export interface TakenRow {
   failures: number | null
   losses: number | null
   lossesAlone: number | null
-  /** Null: it has no unique key. */
-  isReplaced: boolean | null
+  uniqueKey: string | null
   /** Whether its run says when it was due. Null: no. */
   isDelayed?: boolean | null
   /** How many were found, where some may have been left behind by their bytes. Every row says the same. */
@@ -591,15 +611,16 @@ export function toTakenWork(
       losses: row.losses ?? 0,
       lossesAlone: row.lossesAlone ?? 0,
       bytes,
-      isReplaced: row.isReplaced ?? false,
+      isReplaced: false,
       isPlain:
         attempt === 1 &&
         row.facts === null &&
         row.label === null &&
-        row.isReplaced === null &&
+        row.uniqueKey === null &&
         row.isDelayed !== true &&
         row.payloadId === null,
       ...(row.payloadId !== null && { payloadId: row.payloadId }),
+      ...(row.uniqueKey !== null && { uniqueKey: row.uniqueKey }),
       ...(place !== undefined && { from: { rank: row.rank ?? 0, place } }),
       ...(row.key != null && { key: row.key }),
       run: {

@@ -6,7 +6,8 @@ import {
   ClaimConflict,
   claimWork,
   findWorkOfClaims,
-  readPayloads,
+  hasMoreToRead,
+  readBesideClaim,
   type Claimed,
   type ClaimRequest,
   type TakenWork,
@@ -166,7 +167,7 @@ export function createClaimer({
   ): Promise<Claimed> {
     const taken = await claimOnce(requests, attempt)
     // This worker holds the runs by now: whatever fails, it has to begin them or leave them to the rescue.
-    await readPayloadsOf(taken.work)
+    await readBeside(taken.work)
     return taken
   }
 
@@ -214,11 +215,11 @@ export function createClaimer({
   const isOver = () => performance.now() - stoppedAt > LOOK_AT_STOP_MS
   const pauseToLook = (looks: number) => pauseAfter(stoppedAt < Infinity ? 1 : looks)
 
-  /** Tries again until the payloads are read, or PostgreSQL has said of a single one that it cannot be. */
-  async function readPayloadsOf(work: readonly TakenWork[]): Promise<void> {
+  /** Tries again until it is read, or PostgreSQL has refused it for a single piece. */
+  async function readBeside(work: readonly TakenWork[]): Promise<void> {
     for (let looks = 1; ; looks++) {
       try {
-        return await readPayloads(database, work)
+        return await readBesideClaim(database, work)
       } catch (error) {
         if (classifyFailure(error) === 'refused') return await readInParts(work, error as Error)
         if (isOver()) throw error
@@ -228,11 +229,11 @@ export function createClaimer({
   }
 
   async function readInParts(work: readonly TakenWork[], { message }: Error): Promise<void> {
-    const long = work.filter(({ payloadId }) => payloadId !== undefined)
-    const middle = Math.ceil(long.length / 2)
-    const [one] = long
-    if (one && middle === long.length) one.payloadMissing = message
-    else for (const part of [long.slice(0, middle), long.slice(middle)]) await readPayloadsOf(part)
+    const more = work.filter(hasMoreToRead)
+    const middle = Math.ceil(more.length / 2)
+    const [one] = more
+    if (one && more.length === 1) one.payloadMissing = message
+    else for (const part of [more.slice(0, middle), more.slice(middle)]) await readBeside(part)
   }
 
   /** Claims under the job's limits over all workers, and by its keys. */

@@ -7,15 +7,15 @@ import { z } from 'zod'
 import { runOnce } from '../../src/worker.ts'
 import { defineJob, defineLimit, type EnqueueOptions } from '../../src/index.ts'
 import { endRuns, type Next } from '../../src/store/endRuns.ts'
-import { findWorkOfClaims, readPayloads, type TakenWork } from '../../src/store/claimWork.ts'
+import { findWorkOfClaims, readBesideClaim, type TakenWork } from '../../src/store/claimWork.ts'
 import { dropPayloadsOfNobody } from '../../src/store/payloadsOfNobody.ts'
 import { tryUntilFree } from '../../src/store/takeLocks.ts'
 import { createClaimer, type Claimer } from '../../src/work/claimer.ts'
 import { claimRequest } from '../claimRequest.ts'
-import { countLockWaits } from '../countLockWaits.ts'
 import { interceptQueries, textOf } from '../interceptQueries.ts'
 import { registeredLimits } from '../registeredLimits.ts'
 import { startTestWorker } from '../startTestWorker.ts'
+import { untilInTime, whileClaimWaits } from '../untilInTime.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
 import { useSession } from '../useSession.ts'
 
@@ -68,17 +68,43 @@ describe('a claim that waits while its work is replaced', () => {
     ['a long payload by a short one', LONG, 'short'],
     ['a short payload by a long one', 'short', LONG],
   ])('takes the newest payload: %s', async (_, before, after) => {
-    const claimer = await openClaimer()
-    await enqueue(limited, { n: 1, text: before }, REPLACES)
-    let claimed: ReturnType<typeof claimer.claim> | undefined
-    await runtime.database.transaction(async (tx) => {
-      await tx.query('select from "JobLimit" for update')
-      claimed = claimer.claim(limited, 10)
-      await waitFor(() => countLockWaits(runtime))
-      expect((await enqueue(limited, { n: 2, text: after }, REPLACES)).kind).toBe('replaced')
+    await untilInTime(async () => {
+      await runtime.clear()
+      const claimer = await openClaimer()
+      await enqueue(limited, { n: 1, text: before }, REPLACES)
+      const { work } = await whileClaimWaits(
+        runtime,
+        () => claimer.claim(limited, 10),
+        () => enqueue(limited, { n: 2, text: after }, REPLACES),
+      )
+      const taken = work.map(payloadOf).map(({ n, text }) => [n, text.length])
+      expect(taken).toEqual([[2, after.length]])
     })
-    const taken = (await claimed)?.work.map(payloadOf)
-    expect(taken?.map(({ n, text }) => [n, text.length])).toEqual([[2, after.length]])
+  })
+
+  it('calls no handler for work whose key newer work has taken meanwhile', async () => {
+    const late = new pg.Client(runtime.url)
+    await late.connect()
+    onTestFinished(() => late.end())
+    const told = (work: readonly TakenWork[]) =>
+      work.map((one) => [payloadOf(one).n, one.isReplaced])
+    await untilInTime(async () => {
+      await runtime.clear()
+      const claimer = await openClaimer()
+      await enqueue(limited, { n: 1, text: '' }, REPLACES)
+      const first = await claimer.claim(limited, 1)
+      await late.query('begin')
+      await client.enqueue(late, limited, { n: 2, text: '' }, REPLACES)
+      await end('w1', first.work[0] as TakenWork, AGAIN)
+      const again = await whileClaimWaits(
+        runtime,
+        () => claimer.claim(limited, 10),
+        () => late.query('commit'),
+      )
+      expect(told(again.work)).toEqual([[1, true]])
+      const newest = await claimer.claim(limited, 10, { isAsked: true })
+      expect(told(newest.work)).toEqual([[2, false]])
+    })
   })
 
   /** A step: what happens at the same moment. `lock` holds a table's rows until `free`. */
@@ -253,7 +279,7 @@ describe('a piece whose payload is missing', () => {
     const { workId } = await enqueue(plain, { n: 1, text: LONG })
     await enqueue(plain, { n: 2, text: LONG })
     const database = interceptQueries(runtime.database, async (carryOut, statement, values) => {
-      const reads = textOf(statement).includes('from "JobPayload" where "id" = any($1::uuid[])')
+      const reads = textOf(statement).includes('true as "isPayload"')
       const isOf = reads && (values[0] as string[]).includes(workId)
       if (isOf && refused++ <= most) throw error()
       return await carryOut()
@@ -295,7 +321,7 @@ describe('a claim whose answer was lost', () => {
       const request = { ...claimRequest('keyed'), claimId: held.id }
       found.push(...(await findWorkOfClaims(runtime.database, 'w1', [request])))
     }
-    await readPayloads(runtime.database, found)
+    await readBesideClaim(runtime.database, found)
     const told = ({ key, isPlain, envelope, payloadId }: TakenWork) => ({
       key,
       isPlain,
