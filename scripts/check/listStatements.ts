@@ -112,8 +112,8 @@ async function list(root: string): Promise<StatementList> {
   }
 
   await loadModule()
-  const all = [...pieces.values()].flatMap(({ texts, hasSql: _, ...piece }) =>
-    [...texts].map((text) => ({ ...piece, text })),
+  const all = [...pieces.values()].flatMap(({ path, line, name, about, texts }) =>
+    [...texts].map((text) => ({ path, line, name, about, text })),
   )
   const whole = all.filter(({ text }) => isStatement(text))
   const areWhole = new Set(whole.map(({ text }) => text))
