@@ -1,4 +1,5 @@
 import { posix } from 'node:path'
+import { parseSync } from 'oxc-parser'
 import type { PackedPackage } from './packPublished.ts'
 
 /**
@@ -15,6 +16,7 @@ export function checkPacked(packed: PackedPackage): string[] {
       .filter((path) => !has(path))
       .map((path) => `names ${path}, which is not in it`),
     ...[...files].flatMap(([path, text]) => checkMap(path, text, has)),
+    ...checkSideEffects(packed),
     ...checkTypes(packed),
   ]
   return problems.map((problem) => `${name}: ${problem}`)
@@ -55,6 +57,31 @@ function checkMap(path: string, text: Buffer, has: (path: string) => boolean): s
     .map((source) => posix.join(posix.dirname(path), source))
     .filter((source) => !has(source))
     .map((source) => `${path} names ${source}, which is not in it`)
+}
+
+/** Checks that `sideEffects`, where a manifest has it, names exactly the modules that act when they are imported. */
+function checkSideEffects({ manifest, files }: PackedPackage): string[] {
+  if (manifest.sideEffects === undefined) return []
+  const named = new Set(manifest.sideEffects || [])
+  const acting = new Set(
+    [...files]
+      .filter(([path, text]) => /^dist\/.*\.c?js$/.test(path) && actsAtImport(path, text))
+      .map(([path]) => `./${path}`),
+  )
+  return [
+    ...[...acting.difference(named)].map((path) => `does not name ${path} in sideEffects`),
+    ...[...named.difference(acting)].map((path) => `names ${path} in sideEffects, which has none`),
+  ]
+}
+
+/** Whether a module has statements of its own, beside imports, exports and declarations. */
+function actsAtImport(path: string, text: Buffer): boolean {
+  const { program } = parseSync(path, text.toString())
+  return program.body.some(
+    (statement) =>
+      !/^(?:Import|Export|Function|Class|Variable)/.test(statement.type) &&
+      !('directive' in statement && statement.directive),
+  )
 }
 
 /** Checks the packages to which the declarations of each entry lead. */

@@ -22,7 +22,9 @@ export async function rehearseVersions(root: string, changelogs: string): Promis
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-versions-')))
   const copy = join(folder, 'workspace')
   try {
-    await run(root, 'git', ['clone', '--quiet', '--shared', '.', copy])
+    // Without history: in a shallow clone changesets looks without end for the commits of its files.
+    await run(root, 'git', ['checkout-index', '--all', `--prefix=${copy}/`])
+    await run(copy, 'git', ['init', '--quiet'])
     // The changesets as they stand, committed or not.
     await rm(join(copy, '.changeset'), { recursive: true, force: true })
     await cp(join(root, '.changeset'), join(copy, '.changeset'), { recursive: true })

@@ -34,6 +34,7 @@ const MAX_RESCUE_MS = 2_000
 /**
  * The runs under way of the claims `$1`, which it locks; of these only `$2`, unless that is null. It waits for nobody: it passes over claims that another rescue has locked,
  * and runs of which somebody has locked the row, as a handler's transaction does that its process left open.
+ * Race: packages/engine/test/liveness/rescue.test.ts "leaves a run as it is whose end its look could not see"
  */
 const LOST_RUNS_SQL = `
   with claim as materialized (
@@ -54,7 +55,10 @@ const LOST_RUNS_SQL = `
   where written."id" is null or written."id" in (select "id" from free)
   limit ${MAX_RESCUES}`
 
-/** Deletes those of the claims `$1` of which no run is under way. The next round finds the others again. */
+/**
+ * Deletes those of the claims `$1` of which no run is under way. The next round finds the others again.
+ * Race: packages/engine/test/liveness/rescue.test.ts "leaves a run as it is whose end its look could not see"
+ */
 const DROP_ENDED_SQL = `
   delete from "JobClaim" where "id" in (
     select claim."id" from "JobClaim" claim

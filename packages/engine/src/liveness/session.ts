@@ -131,7 +131,10 @@ const keepVersions = (endedAt: string) => `
   select "id", "version", "startedAt", ${endedAt} from gone where "version" is not null
   on conflict ("id") do update set "endedAt" = excluded."endedAt"`
 
-/** Removes rows of workers that are long gone, except those that somebody has locked. */
+/**
+ * Removes rows of workers that are long gone, except those that somebody has locked.
+ * Race: packages/engine/test/liveness/heartbeat.test.ts "signs up anew after a day of silence, when others have removed its row"
+ */
 const CLEAN_UP_SQL = `
   with gone as (
     delete from "JobWorker" where "id" = any(array(

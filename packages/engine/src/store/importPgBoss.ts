@@ -292,6 +292,7 @@ const valuesOf = (key: string, attempt: string) => `
 /**
  * Takes over what nothing hinders. Somebody who has a row locked is waited for, and what he has made of it is asked about once
  * more. pg-boss counts a retry once that is fetched, so what has been fetched has failed once more than it says.
+ * Race: packages/cli/test/import/importPgBoss.test.ts "beside imports, producers and fetches at once, takes each piece once"
  */
 const MOVE_SQL = `
   with "running" as materialized (

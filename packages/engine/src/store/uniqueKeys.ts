@@ -66,6 +66,7 @@ export async function freeKeysOfNobody(
     of.map(({ name }) => name),
     of.map(({ key }) => key),
   ]
+  // Race: packages/engine/test/store/uniqueKeys.test.ts "keeps the key of work that came back after its %s"
   const { rows: locked } = await tx.query<KeyPosition>(
     waits ? LOCK_SQL : `${LOCK_SQL} skip locked`,
     toColumns(keys),
@@ -103,7 +104,10 @@ const LOCK_SQL = `
   where not ${isSomewhereSql('held."workId"')}
   order by gone.at for update of held`
 
-/** Looks once more at what is locked: until then it could be enqueued anew, or redriven. */
+/**
+ * Looks once more at what is locked: until then it could be enqueued anew, or redriven.
+ * Race: packages/engine/test/store/uniqueKeys.test.ts "keeps the key of work that came back after its %s"
+ */
 const FREE_SQL = `
   with locked as materialized (
     select held.* from unnest($1::text[], $2::text[]) as locked(name, key)

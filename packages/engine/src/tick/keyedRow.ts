@@ -56,7 +56,10 @@ export function toInstant(value: unknown): Date {
   return value instanceof Date ? value : new Date(String(value))
 }
 
-/** Locks the rows of job `$1` that `which` chooses, up to its `for update`. `$2`: the job's longest pause before a retry, in seconds. */
+/**
+ * Locks the rows of job `$1` that `which` chooses, up to its `for update`. `$2`: the job's longest pause before a retry, in seconds.
+ * Race: packages/engine/test/tick/keyedEdges.test.ts "counts work that was enqueued while a deletion waited for its transaction"
+ */
 export const lockRowsSql = (which: string, now: string) => `
   with locked as materialized (
     select * from "JobKeyedSchedule" schedule where schedule."name" = $1::text and ${which}

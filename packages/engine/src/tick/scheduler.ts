@@ -421,7 +421,10 @@ async function readSchedules(
   return new Map(rows.map((row) => [row.name, row]))
 }
 
-/** A row that somebody else holds stays as it is until the next look. */
+/**
+ * A row that somebody else holds stays as it is until the next look.
+ * Race: packages/engine/test/tick/scheduler.test.ts "sends no tick again when a cursor was set back"
+ */
 const MEND_SQL = `
   update "JobSchedule" schedule
   set "cursor" = least($2::timestamptz, (
@@ -461,6 +464,7 @@ const TELL_SQL = `
  * had come to, whose clocks may be behind: at its last tick, or where the first of them started; at most an hour back, since the
  * ledger may have lost what is older. Rows that others hold are left for the next look, since a transaction of the host's may
  * keep them for as long as it likes.
+ * Race: packages/engine/test/tick/owners.test.ts "also where two have started while a transaction held the row"
  */
 const REGISTER_SQL = `
   with told as materialized (
@@ -529,6 +533,7 @@ async function registerSchedules(
  * Advances the cursors that still are where this worker saw them, and returns what their ticks depend on. It skips rows that
  * another worker is deciding right now: should that fail, they are due again a second later. It returns the time even when
  * this worker wins nothing.
+ * Race: packages/engine/test/tick/scheduler.test.ts "several workers decide the same tick once"
  */
 const CLAIM_SQL = `
   with clock as materialized (

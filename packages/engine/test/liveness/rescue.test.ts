@@ -207,6 +207,40 @@ describe('rescueLostRuns', () => {
     expect((await runs()).find(({ id }) => id === late!.id)).toMatchObject({ status: 'success' })
   })
 
+  it('leaves a run as it is whose end its look could not see', async () => {
+    await loseRuns(3)
+    const [late] = await runs()
+    let hasLooked = false
+    const endLate = () =>
+      runtime.rows(
+        `insert into "JobRun" ("id", "name", "status", "trigger", "attempt", "startedAt", "endedAt", "workId", "workerId")
+         values ($1, 'drip', 'success', 'queue', 1, now(), now(), $2, 'gone')`,
+        [late!.id, late!.workId],
+      )
+    const rescued = await rescueLostRuns({
+      database: {
+        ...runtime.database,
+        transaction: (work) =>
+          runtime.database.transaction((tx) => {
+            const query: typeof tx.query = async (...statement) => {
+              const answer = await tx.query<Record<string, never>>(...statement)
+              if (!hasLooked) await endLate()
+              hasLooked = true
+              return answer as never
+            }
+            return work({ schema: tx.schema, query })
+          }),
+      },
+      workerId: 'rescuer',
+      log: runtime.log,
+      now: () => new Date(),
+    })
+    expect(rescued).toHaveLength(2)
+    expect(rescued.map(({ id }) => id)).not.toContain(late!.id)
+    expect((await runs()).find(({ id }) => id === late!.id)).toMatchObject({ status: 'success' })
+    expect(await runtime.rows('select from "JobClaim"')).toEqual([])
+  })
+
   const workOf = async (workId: string) =>
     (
       await runtime.rows<Work>(
