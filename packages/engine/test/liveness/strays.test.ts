@@ -1,5 +1,7 @@
 import { openForTests, waitFor } from '@roundsman/testing'
-import { beforeEach, describe, expect, it } from 'vitest'
+import type { PrismaClient } from '@roundsman/db'
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { createWorkerThatWaits } from '../../src/createWorker.ts'
 import { defineJob, type Job } from '../../src/index.ts'
 import { giveBackStrays } from '../../src/liveness/rescue.ts'
 import type { IntendedEnd } from '../../src/run/settler.ts'
@@ -17,7 +19,7 @@ const parcel = defineJob({ name: 'parcel', retry: { limit: 0 } })
 const only = defineJob({ name: 'only', schedule: { cron: '0 0 1 1 *' } })
 
 const runtime = useTestRuntime()
-openForTests(() => openTestQueue(runtime, [parcel, only]))
+const opened = openForTests(() => openTestQueue(runtime, [parcel, only]))
 let holdings: Holdings
 
 beforeEach(async () => {
@@ -130,5 +132,67 @@ describe('a run is not given back', () => {
     expect(await compare(database)).toMatchObject({ ended: 0 })
     expect(await readEnds()).toEqual([{ end: 'success', count: 1 }])
     expect(await runtime.rows('select from "JobWork"')).toEqual([])
+  })
+})
+
+describe('work that is taken again while a run of a lost claim goes on', () => {
+  it('starts once that run was aborted and its handler has ended', async () => {
+    const events: string[] = []
+    const enqueue = () => runtime.prisma.$transaction((tx) => opened.client.enqueue(tx, parcel, {}))
+    const worker = createWorkerThatWaits<readonly [typeof parcel], PrismaClient>(
+      // No round looks for runs to abort.
+      { roundMs: 3_600_000 },
+      {
+        ...runtime.workerOptions,
+        jobs: [parcel],
+        handlers: {
+          async parcel({ run, signal }) {
+            if (run.id !== workId) return
+            events.push('starts')
+            if (events.length > 1) return
+            await new Promise((resolve) => signal.addEventListener('abort', resolve))
+            events.push(signal.reason.code)
+            // A later claim's run would begin meanwhile.
+            await enqueue()
+            await waitFor(() => isOver('"id" <> $1'))
+            events.push('ends')
+          },
+        },
+      },
+    )
+    const isOver = async (which: string) =>
+      (await runtime.rows(`select from "JobRun" where ${which} and "status" = 'success'`, [workId]))
+        .length > 0
+    onTestFinished(() => worker.stop({ drainTimeoutMs: 0 }))
+    const { workId } = await enqueue()
+    await runtime.rows('create table back as select * from "JobWork"')
+    onTestFinished(async () => void (await runtime.rows('drop table back')))
+    await worker.start()
+    await waitFor(() => events.length === 1)
+    await runtime.rows('delete from "JobClaim"')
+    await runtime.rows('insert into "JobWork" select * from back')
+    await enqueue()
+    await waitFor(() => isOver('"id" = $1'))
+    expect(events).toEqual(['starts', 'run_lost', 'ends', 'starts'])
+  })
+
+  it('does not get the end of that run', async () => {
+    await enqueueSilently(runtime, parcel, 2)
+    const [first] = await take(1)
+    await runtime.rows(
+      `update "JobClaim" set "runIds" = "runIds" || array(select "id" from "JobWork"), "enqueuedAts" = "enqueuedAts" || now(),
+         "bytes" = null, "payloads" = null`,
+    )
+    const [other] = await runtime.column<string>('delete from "JobWork" returning "id"')
+    const lost = { ...first!, held: { id: crypto.randomUUID(), open: 1 } }
+    const beside = { ...first!, run: { ...first!.run, id: other!, workId: other! } }
+    const settler = settlerOf()
+    const failed = { error: { code: 'run_lost', message: 'Lost' }, next: 'retry' as const }
+    const outcomes = await Promise.all([
+      settler.settle({ ...success(lost), failure: failed }),
+      settler.settle(success(beside)),
+    ])
+    expect(outcomes.map(({ kind }) => kind)).toEqual(['lost', 'settled'])
+    expect(await runtime.column('select "id" from "JobRun"')).toEqual([other])
   })
 })
