@@ -29,6 +29,7 @@ import { createKeyedScheduler } from './tick/keyedScheduler.ts'
 import { createScheduler } from './tick/scheduler.ts'
 import { createClaimer } from './work/claimer.ts'
 import { createFloors } from './work/floors.ts'
+import { createHoldings } from './work/holdings.ts'
 import { createLimits } from './work/limits.ts'
 import { createLanes } from './work/lanes.ts'
 import { createRoom } from './work/room.ts'
@@ -120,7 +121,8 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     ...(options.clock && { clock: options.clock }),
   })
 
-  const settler = createSettler({ database, workerId, log, observers })
+  const holdings = createHoldings()
+  const settler = createSettler({ database, workerId, log, observers, holdings })
   const guard = guardProcess({
     ...given,
     marginMs: waits.watchdogMarginMs,
@@ -163,6 +165,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     now,
     onNotAlive: session.doubt,
     floors,
+    holdings,
     limits,
     room,
   })
@@ -181,6 +184,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     session,
     database,
     floors,
+    holdings,
     limits,
     cancellations,
     workerId,

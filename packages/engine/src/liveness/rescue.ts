@@ -4,10 +4,11 @@ import type { JobTrigger, Details } from '../job/handler.ts'
 import type { Logger } from '../job/logger.ts'
 import { decideNext, type AfterFailure, type FailedWork } from '../run/afterFailure.ts'
 import type { Observers } from '../run/combineObservers.ts'
-import { WORKER_LOST } from '../run/performRun.ts'
+import { DRAINED, WORKER_LOST } from '../run/performRun.ts'
 import type { Database } from '../store/database.ts'
 import { endRuns, type RunEnd } from '../store/endRuns.ts'
 import { HELD_COLUMNS, heldSql, hasNotEnded } from '../store/heldRuns.ts'
+import type { Holdings } from '../work/holdings.ts'
 import { findLostClaims, isAliveSql, isBeatingSql, type LostClaim } from './whoIsLost.ts'
 
 /** A run under way of a claim that its worker can do nothing more with. */
@@ -93,7 +94,7 @@ export async function rescueClaims(
   })
   // A payload that kills its worker alone must not go round for ever.
   const after = ({ wasAlone }: LostRun): AfterFailure => (wasAlone ? 'lostAlone' : 'lost')
-  return await endClaims(options, claims, error, after, NO_RETRIES, (run) => {
+  return await endClaims(options, ofWorkers(claims), error, after, NO_RETRIES, (run) => {
     const { id, name, attempt, workerId: lostWorkerId, wasAlone } = run
     log.warn({ name, runId: id, attempt, lostWorkerId, wasAlone }, 'job run rescued')
     observers?.runRescued(run)
@@ -157,7 +158,7 @@ export async function endStaleClaims(
   const retry = ({ name }: LostRun) => retryOf.get(name) ?? NO_RETRIES()
   const ended = await endClaims(
     options,
-    expired,
+    ofWorkers(expired),
     error,
     () => 'retry',
     retry,
@@ -170,6 +171,56 @@ export async function endStaleClaims(
   return [...ended, ...(await rescueClaims(options, gone))]
 }
 
+/** Claims of the worker `$1`, except empty ones, and which of their runs have not ended. */
+const OWN_CLAIMS_SQL = `
+  select claim."id"::text as "claimId",
+         array(select held.id::text from unnest(claim."runIds") as held(id) where ${hasNotEnded('held.id')}) as "runIds"
+  from "JobClaim" claim where claim."workerId" = $1 and claim."runIds" <> '{}'`
+
+/**
+ * Gives back what the database has as held by this worker, and this worker does not hold. A database that went back has lost
+ * the ends of such runs: a standby became the primary without the last commits, or a backup was restored. They may have
+ * succeeded, so they cost no retry, and their worker was not lost.
+ *
+ * What the worker holds is asked after the database has answered, and the rescue looks again after that: a run that started or
+ * ended meanwhile is no stray.
+ */
+export async function giveBackStrays(
+  options: RescueOptions & { workerId: string; holdings: Pick<Holdings, 'has' | 'lacks'> },
+): Promise<{ ended: LostRun[]; areLeft: boolean }> {
+  const { database, log, workerId, holdings } = options
+  const { rows } = await database.query<{ claimId: string; runIds: string[] }>(OWN_CLAIMS_SQL, [
+    workerId,
+  ])
+  const strays = rows.flatMap(({ claimId, runIds }) =>
+    runIds.filter((id) => holdings.lacks(claimId, id)).map((id) => ({ id, claimId })),
+  )
+  // Of these nothing is under way. They would keep the next run of an exclusive job from starting.
+  const over = rows.filter(({ claimId, runIds }) => runIds.length === 0 && !holdings.has(claimId))
+  const groups: Group[] = []
+  if (over.length > 0)
+    groups.push({ workerId, claimIds: over.map(({ claimId }) => claimId), runIds: [] })
+  for (let at = 0; at < strays.length; at += MAX_RESCUES)
+    groups.push(toGroup(workerId, strays.slice(at, at + MAX_RESCUES)))
+  const error = () => ({
+    code: DRAINED,
+    message:
+      'The database has lost the end of this run, as after a fail-over; its work was given back',
+  })
+  const ended = await endClaims(
+    options,
+    groups,
+    error,
+    () => 'redeliver',
+    NO_RETRIES,
+    (run) => {
+      const { id, name, attempt } = run
+      log.warn({ name, runId: id, attempt }, 'the end of a job run was lost, giving its work back')
+    },
+  )
+  return { ended, areLeft: strays.length > 0 }
+}
+
 /** Runs to end together, of one worker's claims. */
 interface Group {
   workerId: string
@@ -178,16 +229,24 @@ interface Group {
   runIds: string[] | null
 }
 
-const toGroup = (lost: readonly LostRun[]): Group => ({
-  workerId: (lost[0] as LostRun).workerId,
+const toGroup = (workerId: string, lost: readonly Pick<LostRun, 'id' | 'claimId'>[]): Group => ({
+  workerId,
   claimIds: [...new Set(lost.map(({ claimId }) => claimId))],
   runIds: lost.map(({ id }) => id),
 })
 
-/** Ends the runs of claims, one worker's after the other's, as far as nobody has locked them. */
+/** One for each worker: what cannot be ended of one holds up no other. */
+const ofWorkers = (claims: readonly LostClaim[]): Group[] =>
+  [...Map.groupBy(claims, ({ workerId }) => workerId)].map(([workerId, own]) => ({
+    workerId,
+    claimIds: own.map(({ id }) => id),
+    runIds: null,
+  }))
+
+/** Ends the runs of these groups, one after the other, as far as nobody has locked them. */
 async function endClaims(
   { database, log, now }: RescueOptions,
-  claims: readonly LostClaim[],
+  groups: Group[],
   errorOf: (run: LostRun) => NonNullable<RunEnd['error']>,
   after: (run: LostRun) => AfterFailure,
   retryOf: (run: LostRun) => RetryPolicy,
@@ -195,9 +254,6 @@ async function endClaims(
 ): Promise<LostRun[]> {
   const ended: LostRun[] = []
   const until = performance.now() + MAX_RESCUE_MS
-  const groups: Group[] = [...Map.groupBy(claims, ({ workerId }) => workerId)].map(
-    ([workerId, own]) => ({ workerId, claimIds: own.map(({ id }) => id), runIds: null }),
-  )
   // In breadth: what can be ended is, before one that cannot is found. The next round finds what is left.
   for (const group of groups) {
     if (performance.now() > until) break
@@ -217,7 +273,11 @@ async function endClaims(
       if (!(error instanceof pg.DatabaseError)) throw error
       // One run fails the statement. Divide them, so that it does not hold the others back.
       const middle = Math.ceil(lost.length / 2)
-      if (lost.length > 1) groups.push(toGroup(lost.slice(0, middle)), toGroup(lost.slice(middle)))
+      if (lost.length > 1)
+        groups.push(
+          toGroup(group.workerId, lost.slice(0, middle)),
+          toGroup(group.workerId, lost.slice(middle)),
+        )
       else log.warn({ err: error, runId: lost[0]?.id }, 'ending a lost job run failed')
     }
   }

@@ -8,10 +8,11 @@ import type { Database } from '../store/database.ts'
 import { lookValues, placeDueSql, SEEN, type LookRequest, type Seen } from '../store/looks.ts'
 import { dropOldRates, giveEmptyKeys, rulesSql, type RulesByJob } from '../store/limitSql.ts'
 import type { Floors } from '../work/floors.ts'
+import type { Holdings } from '../work/holdings.ts'
 import type { Limits } from '../work/limits.ts'
 import { dropPayloadsOfNobody, type PayloadPosition } from '../store/payloadsOfNobody.ts'
 import { freeUniqueKeys, type KeyPosition } from '../store/uniqueKeys.ts'
-import { endStaleClaims, RESCUE_GRACE_MS, rescueClaims } from './rescue.ts'
+import { endStaleClaims, giveBackStrays, RESCUE_GRACE_MS, rescueClaims } from './rescue.ts'
 import { BEAT_SQL, type Session } from './session.ts'
 import { dueJobsSql } from '../tick/keyedRow.ts'
 import { isBeatingSql, LOST_CLAIMS_SQL, type LostClaim } from './whoIsLost.ts'
@@ -29,7 +30,7 @@ const ROUND_MS = 1_000
  * long nobody is taken for dead. Others beat every 5 s.
  */
 const LATE_GRACE_MS = 7_000
-/** Every tenth round looks for what is rare: claims that have expired, or whose workers left no trace, and keys of nobody's. */
+/** Every tenth round looks for what is rare: strays, claims that have expired, or whose workers left no trace, and keys of nobody's. */
 const ROUNDS_PER_SEARCH = 10
 /** Under an old snapshot a look from the start may take tens of milliseconds: a thousandth of the time. */
 const ROUNDS_PER_START = 100
@@ -41,6 +42,7 @@ export function createRounds(options: {
   session: Session
   database: Database
   floors: Floors
+  holdings: Pick<Holdings, 'has' | 'lacks'>
   limits: Pick<Limits, 'note'>
   cancellations: Pick<Cancellations, 'check'>
   workerId: string
@@ -73,6 +75,8 @@ export function createRounds(options: {
   let lastPayload: PayloadPosition | null = null
   let graceUntil = -Infinity
   let server: string | undefined
+  /** Another server has answered, or the last look for strays has found some. */
+  let hasStrays = false
   const expiredSince = new Map<string, number>()
   let isStopped = false
 
@@ -85,8 +89,11 @@ export function createRounds(options: {
       const seen = await readRound(session, workerId, requests, options.scheduled)
       const { lost, isIdle, isLate, isListed } = seen
       if (isLate) graceUntil = performance.now() + LATE_GRACE_MS
-      // Behind a pooler no connection ends at a fail-over.
-      if (seen.server !== (server ??= seen.server)) floors.forget()
+      if (seen.server !== (server ??= seen.server)) {
+        // Behind a pooler no connection ends at a fail-over.
+        floors.forget()
+        hasStrays = true
+      }
       server = seen.server
       for (const request of requests)
         floors.move(request, seen, seen.firsts.get(request.name) ?? new Map())
@@ -98,8 +105,16 @@ export function createRounds(options: {
       if (seen.ticksDue.length > 0) options.onTicksDue(seen.ticksDue)
       await attempt(() => options.cancellations.check())
       if (!isListed) await attempt(() => session.signUp())
-      if (connectedForMs < RESCUE_GRACE_MS || performance.now() < graceUntil) return
       const rescue = { database, log, now, observers }
+      if (isIdle) hasStrays = false
+      else if (hasStrays || roundsMade % ROUNDS_PER_SEARCH === 0)
+        await attempt(async () => {
+          const { holdings } = options
+          const strays = await giveBackStrays({ ...rescue, workerId, holdings })
+          hasStrays = strays.areLeft
+          for (const run of strays.ended) hasEnded(run)
+        })
+      if (connectedForMs < RESCUE_GRACE_MS || performance.now() < graceUntil) return
       await attempt(async () => {
         for (const run of await rescueClaims(rescue, lost)) hasEnded(run)
       })

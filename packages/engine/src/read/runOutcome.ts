@@ -1,7 +1,7 @@
 /**
  * What became of a run, in the sense that people mean. `failed` runs ended by their handler or its time-out. The others
  * ended by no fault of the job: somebody cancelled them, their guard blocked them, their work expired, their worker was
- * lost, or a stopping worker gave their work back to the queue.
+ * lost, or their own worker gave their work back to the queue.
  */
 export const RUN_OUTCOMES = [
   'running',

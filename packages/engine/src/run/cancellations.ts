@@ -10,6 +10,9 @@ export interface Cancellations {
   start(): Promise<void>
   /** Aborts the run when somebody cancels it or another worker has ended it, until `forget`. */
   watch(runId: string, abort: Abort): void
+  isWatched(runId: string): boolean
+  /** Aborts a run of which the database has lost the claim. Resolves once its handler has ended. */
+  lose(runId: string): Promise<void>
   forget(runId: string): void
   /** Looks for cancellations whose notification was lost, as with a connection. */
   check(): Promise<void>
@@ -26,6 +29,8 @@ export function createCancellations(options: {
 }): Cancellations {
   const { database, session, wakeUps, workerId } = options
   const watched = new Map<string, Abort>()
+  /** Those for which somebody waits. */
+  const forgotten = new Map<string, PromiseWithResolvers<void>>()
   let ending: { reason: unknown } | null = null
 
   async function check(): Promise<void> {
@@ -43,8 +48,7 @@ export function createCancellations(options: {
     )
     const own = new Set(rows.map(({ id }) => id))
     for (const id of asked) {
-      if (!own.has(id))
-        watched.get(id)?.abort(new JobError('run_lost', 'The run was taken over by another worker'))
+      if (!own.has(id)) watched.get(id)?.abort(lost())
     }
     for (const { id, isCancelled, cancelRequestedBy } of rows) {
       if (!isCancelled) continue
@@ -64,7 +68,18 @@ export function createCancellations(options: {
       watched.set(runId, abort)
       if (ending) abort.abort(ending.reason)
     },
-    forget: (runId) => void watched.delete(runId),
+    isWatched: (runId) => watched.has(runId),
+    async lose(runId) {
+      watched.get(runId)?.abort(lost())
+      const over = forgotten.get(runId) ?? Promise.withResolvers()
+      forgotten.set(runId, over)
+      await over.promise
+    },
+    forget(runId) {
+      watched.delete(runId)
+      forgotten.get(runId)?.resolve()
+      forgotten.delete(runId)
+    },
     check,
     abortAll(reason) {
       ending ??= { reason }
@@ -72,3 +87,5 @@ export function createCancellations(options: {
     },
   }
 }
+
+const lost = () => new JobError('run_lost', 'The run was taken over by another worker')

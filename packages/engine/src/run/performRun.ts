@@ -29,7 +29,8 @@ import { classifyFailure, type IntendedEnd, type SettleOutcome, type Settler } f
  *   Whichever of these comes first ends both. The others then find the run ended; for its own worker its outcome is `lost`:
  *               its own worker's settler, once its handler has ended: success or failed;
  *               a round of another worker, when its own no longer lives: failed with `worker_lost`;
- *               a round of any worker, when its claim has expired: failed with `expired`.
+ *               a round of any worker, when its claim has expired: failed with `expired`;
+ *               a round of its own worker, when the database has lost the end that was recorded: failed with `drained`.
  *   success   Final. The job that prunes runs deletes it after the retention's `runDays`.
  *   failed    Final. The same job deletes it after `failedDays`. A retry is another run.
  *
@@ -237,6 +238,8 @@ async function executeCancellably(
   const { payload } = envelope
   const write = once(() => speak(services, taken))
   try {
+    // The database has lost the claim of a run that goes on here, and this worker has taken its work again.
+    while (cancellations.isWatched(run.id)) await cancellations.lose(run.id)
     cancellations.watch(run.id, abort)
     return await execute({
       run,
@@ -378,7 +381,7 @@ function toLogged(details: Details | null): Details | null {
   return { ...others, error: { code, message } }
 }
 
-/** The code of a run that its own worker aborted in order to shut down. */
+/** The code of a run whose work its own worker gave back: it shuts down, or the database has lost the run's end. */
 export const DRAINED = 'drained'
 
 /** The code of a run whose payload is not in JobPayload, or cannot be read from there. */

@@ -11,6 +11,7 @@ import type { ErrorDescription } from './describeError.ts'
 import { decideNext, type AfterFailure } from './afterFailure.ts'
 import { pauseAfter } from './pauseAfter.ts'
 import { findLocked, type Locked } from '../store/findLocked.ts'
+import type { Holdings } from '../work/holdings.ts'
 import { endRuns, findEnded, letGo, type RunEnd } from '../store/endRuns.ts'
 
 /** A run whose handler has ended, as the settler is to record it. */
@@ -82,6 +83,8 @@ export function createSettler(options: {
   workerId: string
   log: Logger
   observers?: Observers | undefined
+  /** What the worker holds. Default: nothing else reads it. */
+  holdings?: Pick<Holdings, 'settled'> | undefined
   /** Draws the jitter of pauses before retries. Default: Math.random. */
   random?: (() => number) | undefined
 }): Settler {
@@ -286,6 +289,7 @@ export function createSettler(options: {
     left = left.filter((held) => !over.includes(held))
     for (const { ended, end, isInstead, resolve } of group) {
       const { held } = ended.taken
+      options.holdings?.settled(ended.taken)
       // Two groups settled the last runs of a claim at the same time: neither knew that it could delete the row.
       if (--held.open === 0 && !over.includes(held)) left.push(held)
       if (held.open === 0 && locked.has(held)) void letLeftGo()

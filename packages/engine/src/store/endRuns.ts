@@ -108,6 +108,7 @@ async function endAny(
     // Their payloads are needed only where the work goes on, or somebody may want it to.
     ends.some(({ next }) => next.kind !== 'done' && next.kind !== 'over'),
     column(({ costs }) => (costs?.inARow ? JSON.stringify(costs.inARow) : null)),
+    column(({ claimId }) => claimId),
   ])
   return new Map(rows.map(({ id, details }) => [id, details]))
 }
@@ -252,9 +253,11 @@ const END_RUNS = `
       case when "end"."next" in ('again', 'dead', 'keep') and ${isReplacedSql('work', 'workId')} then 'over' else "end"."next" end as "next"
     from (select ${HELD_COLUMNS} from claim ${heldSql('case when $17::bool then claim."payloads" end')}) work
       join unnest($3::uuid[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bool[], $11::text[],
-                  $12::float8[], $13::int[], $14::int[], $15::int[], $18::text[])
-        as "end"("runId", "atMs", "code", "message", "details", "logs", "result", "hasSpoken", "next", "delayMs", "failure", "loss", "lossAlone", "inARow")
-        on "end"."runId" = work."runId"
+                  $12::float8[], $13::int[], $14::int[], $15::int[], $18::text[], $19::uuid[])
+        as "end"("runId", "atMs", "code", "message", "details", "logs", "result", "hasSpoken", "next", "delayMs", "failure", "loss", "lossAlone", "inARow", "claimId")
+        -- Where the database has lost a claim, a later one may hold the same run. PostgreSQL expects one row of an equality here,
+        -- and would then compare each run with each.
+        on "end"."runId" = work."runId" and case when "end"."claimId" = work."claimId" then true end
       left join "JobCancel" cancel on cancel."runId" = work."runId") ended
   ), silent as (${recordSql('not "hasSpoken"')}
     returning "id", "details"

@@ -21,6 +21,7 @@ import {
 } from '../store/claimUnderLimits.ts'
 import { createFloors, type Floors } from './floors.ts'
 import { HALF_OPEN_S } from '../store/limitSql.ts'
+import { createHoldings, type Holdings } from './holdings.ts'
 import { createLimits, type LimitedJob, type Limits } from './limits.ts'
 import { expireSeconds } from '../store/expireSeconds.ts'
 import { pauseAfter } from '../run/pauseAfter.ts'
@@ -73,6 +74,8 @@ export interface ClaimerOptions {
   onNotAlive?: (askedAt: number) => void
   /** Default: claims begin at the start. */
   floors?: Floors
+  /** What the worker holds. Default: nothing else reads it. */
+  holdings?: Pick<Holdings, 'claiming'>
   /** Default: no job has any. */
   limits?: Pick<Limits, 'of' | 'besides'>
   /** Default: no other worker is told of room under limits. */
@@ -102,6 +105,7 @@ export function createClaimer({
   now,
   onNotAlive = () => undefined,
   floors = createFloors(),
+  holdings = createHoldings(),
   limits = createLimits(),
   room,
 }: ClaimerOptions): Claimer {
@@ -165,10 +169,12 @@ export function createClaimer({
     requests: readonly ClaimRequest[],
     attempt: () => Promise<Claimed>,
   ): Promise<Claimed> {
-    const taken = await claimOnce(requests, attempt)
-    // This worker holds the runs by now: whatever fails, it has to begin them or leave them to the rescue.
-    await readBeside(taken.work)
-    return taken
+    return await holdings.claiming(requests, async () => {
+      const taken = await claimOnce(requests, attempt)
+      // This worker holds the runs by now: whatever fails, it has to begin them or leave them to the rescue.
+      await readBeside(taken.work)
+      return taken
+    })
   }
 
   async function claimOnce(

@@ -1,11 +1,12 @@
 // Not quick: waits for rounds, one a second.
 import { waitFor } from '@roundsman/testing'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import { createRounds, readRound, type Rounds } from '../../src/liveness/rounds.ts'
 import type { Session } from '../../src/liveness/session.ts'
 import { createLimits } from '../../src/work/limits.ts'
 import { createFloors, type Floors } from '../../src/work/floors.ts'
+import { createHoldings } from '../../src/work/holdings.ts'
 import { holdRuns } from '../holdRuns.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
 import { combineObservers } from '../../src/run/combineObservers.ts'
@@ -91,6 +92,7 @@ describe('createRounds', () => {
       session,
       database: runtime.database,
       floors,
+      holdings: createHoldings(),
       limits: createLimits(),
       observers: combineObservers([{ runRescued: () => void calls.push('lost') }], runtime.log),
       cancellations: {
@@ -152,6 +154,14 @@ describe('createRounds', () => {
     runtime.rows<{ workerId: string; errorCode: string | null }>(
       'select "workerId", "errorCode" from "JobRunAll" order by 1',
     )
+  /** From now on another server seems to answer. */
+  const changeServer = async () => {
+    await runtime.rows(`
+      create schema other;
+      create function other.pg_postmaster_start_time() returns timestamptz language sql as $$ select timestamptz '2100-01-01' $$`)
+    onTestFinished(async () => void (await runtime.rows('drop schema other cascade')))
+    searchPath = 'other, pg_catalog, public'
+  }
   const afterRounds = async (count: number) => {
     const before = asked
     await waitFor(() => asked >= before + count, { message: `${count} rounds` })
@@ -249,12 +259,27 @@ describe('createRounds', () => {
     await waitFor(() => asked >= before + 2)
     expect(calls).not.toContain('ready now')
 
-    await runtime.rows(`
-      create schema other;
-      create function other.pg_postmaster_start_time() returns timestamptz language sql as $$ select timestamptz '2100-01-01' $$`)
-    searchPath = 'other, pg_catalog, public'
+    await changeServer()
     await waitFor(() => calls.includes('ready now'))
-    await runtime.rows('drop schema other cascade')
+  })
+
+  it('gives back what its own worker does not hold, every tenth round and once another server answers', async () => {
+    const findStray = async () => {
+      const before = asked
+      await holdRuns(runtime, { name: 'now', workerId: 'w1' })
+      await waitFor(() => calls.includes('ended now'))
+      calls = []
+      return asked - before
+    }
+    rounds.start()
+    await afterRounds(2)
+    expect(await findStray()).toBeGreaterThan(5)
+    // Where a look has found some, the next round looks again.
+    await afterRounds(2)
+    await changeServer()
+    expect(await findStray()).toBeLessThan(5)
+    const drained = { workerId: 'w1', errorCode: 'drained' }
+    expect(await states()).toEqual([drained, drained])
   })
 
   it('wakes those that run work alone which has lost several workers', async () => {
