@@ -10,35 +10,16 @@ import { listStatements, type Statement } from './listStatements.ts'
  * The parser is PostgreSQL's own (libpg-query, 1.8 MB of WebAssembly): a reader of our own would miss what we write next.
  */
 
-/** Files whose statements are being rewritten. */
-const LATER = new Set(
-  [
-    'control/pruneJobRuns.ts',
-    'liveness/session.ts',
-    'store/blockedRunSql.ts',
-    'store/claimUnderLimits.ts',
-    'store/claimWork.ts',
-    'store/deadLetterSql.ts',
-    'store/endRuns.ts',
-    'store/fromBefore.ts',
-    'store/insertWork.ts',
-    'store/parkWork.ts',
-    'store/payloadsOfNobody.ts',
-    'store/replaceWork.ts',
-    'store/waitingSql.ts',
-  ].map((path) => `packages/engine/src/${path}`),
-)
-
 /**
  * Reports statements that lock rows of one table at their newest version and read a second table beside them. One passes if its
  * comment names a test of the race, which exists: `Race: packages/engine/test/store/a.test.ts "the name of the test"`.
  */
-export async function checkStatements(root: string, later = LATER): Promise<readonly string[]> {
+export async function checkStatements(root: string): Promise<readonly string[]> {
   const { statements, problems } = await listStatements(root)
   await loadModule()
   const found = await Promise.all(
     statements.map(async (statement) => {
-      const races = later.has(statement.path) ? [] : findRaces(statement.text)
+      const races = findRaces(statement.text)
       return races.length === 0 ? [] : await checkRaces(root, statement, races)
     }),
   )

@@ -198,6 +198,7 @@ function oldRowsAt(now: Date, { runDays, failedDays, actionDays, keyedTickDays }
 /**
  * Removes at most `$3` rows that are older than `$1`, the oldest first, from the position `$2` on, where the batch before ended.
  * Answers with how many it removed and where it ended. It skips locked rows; the next run of the job finds them again.
+ * Race: packages/engine/test/control/pruneJobRuns.test.ts "never removes a run that a claim still lists, which would count as under way without it"
  */
 function removeSql({ table, key, where }: OldRows): string {
   return `

@@ -145,7 +145,10 @@ const CLEAN_UP_SQL = `
   )
   ${keepVersions('"heartbeatAt"')}`
 
-/** Where no worker lives, the last instant at which one did has to be on record. */
+/**
+ * Where no worker lives, the last instant at which one did has to be on record.
+ * Race: packages/engine/test/liveness/endStaleClaims.test.ts "has its runs rescued when it is gone, and keeps them while it lives"
+ */
 const SIGN_OFF_SQL = `
   with gone as (
     delete from "JobWorker" where "id" = $1 and ${holdsNothing('$1')} returning "id", "version", "startedAt"

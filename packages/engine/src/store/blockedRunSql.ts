@@ -52,7 +52,10 @@ export const FIND_PAYLOAD_OF_WORK_SQL = `
 /** Whoever asks about another run locks nothing of it: its end may be under way. */
 const IS_BLOCKED = `run."id" = $1::uuid and run."errorCode" = 'guard_blocked'`
 
-/** Locks the work of the blocked run `$1`, before somebody redrives it, takes it, or approves another run of it. What runs stays unlocked. */
+/**
+ * Locks the work of the blocked run `$1`, before somebody redrives it, takes it, or approves another run of it. What runs stays unlocked.
+ * Race: packages/engine/test/control/approvalLocks.test.ts "an approval that waits while a claim takes the work of its run knows that it runs"
+ */
 export const LOCK_WORK_OF_RUN_SQL = `
   with run as materialized (
     select run."name", run."workId" from "JobRun" run where ${IS_BLOCKED}
@@ -72,6 +75,7 @@ export const LOCK_WORK_OF_RUN_SQL = `
  * Reads a blocked run, which may be approved, and locks it. The second of two people who approve at once finds it approved: whoever waits
  * for the lock sees this row as it is then, but all others as they were before. Of its work's other runs the lock of the work
  * keeps them apart.
+ * Race: packages/engine/test/control/approvals.test.ts "is taken by one of two people who approve at once, and by none who redrives it with them"
  */
 export const LOCK_BLOCKED_RUN_SQL = `
   select run."name",
@@ -91,6 +95,7 @@ export const KNOWS_RUN_SQL = `select from "JobRunAll" where "id" = $1::uuid`
 /**
  * Marks the run `$1` as approved by `$2`, and removes its work, unless it runs: the approved work takes its place, and is not to
  * be done beside it.
+ * Race: packages/engine/test/control/approvals.test.ts "is taken by one of two people who approve at once, and by none who redrives it with them"
  */
 export const APPROVE_RUN_SQL = `
   with run as (

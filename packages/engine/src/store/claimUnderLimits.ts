@@ -68,7 +68,10 @@ export interface ClaimedUnderLimits extends Claimed {
 
 const IS_TRYING = `park."until" <= now() and park."until" > now() - interval '${HALF_OPEN_S} seconds'`
 
-/** A run has ended that may have tried after a refusal: where it began since then, and has succeeded, all may start again. */
+/**
+ * A run has ended that may have tried after a refusal: where it began since then, and has succeeded, all may start again.
+ * Race: packages/engine/test/run/rateLimited.test.ts "fails without costing an attempt, and its key waits for as long as the service says"
+ */
 export async function openAfterTrial(
   connection: Connection,
   limits: readonly string[],

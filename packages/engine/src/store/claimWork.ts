@@ -143,6 +143,8 @@ export type ArrayOf = (array: string) => string
  * Its parameters: $1 the worker's id, $2 the instant at which the runs start; arrays with an element for each request: $3 names,
  * $4 limits, $5 exclusive keys, $6 ids of the claims, $7 seconds until they expire; and for each range of ranks to look
  * into, in order: $8 the place of its request in the arrays, $9 and $10 the rank and place behind which it begins, $11 the rank with which it ends.
+ * Race: packages/engine/test/work/longPayloads.test.ts "never runs an older payload than the newest that was committed before, nor leaves one to nobody"
+ * Race: packages/engine/test/control/pauseQueue.test.ts "gives it nothing, though the claim began before: %s"
  */
 export const claimSql = (
   found: (array: ArrayOf) => string,
@@ -531,6 +533,7 @@ export async function compactClaims(connection: Connection, workerId: string): P
   await connection.query(COMPACT_CLAIMS_SQL, [workerId])
 }
 
+/** Race: packages/engine/test/liveness/compactClaims.test.ts "is compacted while an end of it is being written, and both come through" */
 const COMPACT_CLAIMS_SQL = `
   update "JobClaim" claim
   set ${COMPACTED.map((column) => `"${column}" = case when claim."${column}" is not null then kept."${column}" end`).join(', ')}

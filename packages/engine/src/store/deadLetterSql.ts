@@ -87,7 +87,10 @@ export const DEAD_LETTER_CAUSES_SQL = `
 export const FIND_DEAD_LETTER_SQL = `
   select letter."name" from "JobDeadLetter" letter where letter."id" = $1::uuid`
 
-/** Discards the dead letters `$1`, except what others have locked: somebody redrives or discards that. */
+/**
+ * Discards the dead letters `$1`, except what others have locked: somebody redrives or discards that.
+ * Race: packages/engine/test/work/longPayloads.test.ts "never runs an older payload than the newest that was committed before, nor leaves one to nobody"
+ */
 export const DISCARD_DEAD_LETTERS_SQL = `
   with gone as (
     delete from "JobDeadLetter" letter where letter."id" = any(array(
@@ -127,6 +130,7 @@ const FACTS = `coalesce("facts", '{}') - array['expiresAt', 'approvedRows', 'app
 /**
  * Gives the dead letters `$1` back to the queue, as `$2` wants for the reason `$3`, except what others have locked. What has
  * lost its worker runs alone once more, and has all its tries at it anew. What has ended two workers stays, unless `$4`.
+ * Race: packages/engine/test/work/longPayloads.test.ts "never runs an older payload than the newest that was committed before, nor leaves one to nobody"
  */
 export const REDRIVE_DEAD_LETTERS_SQL = `
   with chosen as materialized (
@@ -168,6 +172,7 @@ export interface LetterTaken extends EnvelopeRow {
 /**
  * Takes the dead letter `$2` of job `$1` out, for a claim. From then on it counts as work of a program: whatever ends the
  * attempt, also a cancellation, it is a dead letter again. No row where its key is held, or it is none.
+ * Race: packages/engine/test/store/heldKeys.test.ts "are taken in the order in which a redrive takes them, whatever their characters"
  */
 export const TAKE_DEAD_LETTER_SQL = `
   with chosen as materialized (

@@ -148,6 +148,7 @@ async function writePlain(
 /**
  * As END_RUNS, of which it has the first parameters. It answers with the ids of the runs, or null when it has ended all; and whether
  * somebody has asked to stop one of them: then it does nothing. To ask once costs less than to look for each.
+ * Race: packages/engine/test/control/control.test.ts "in a transaction that stays open does not hold up the end of a run, %s; the first request counts"
  */
 const WRITE_PLAIN = `
   with asked as materialized (
@@ -239,6 +240,7 @@ const FACTS_AGAIN = `case when "inARow" is null then "facts" else nullif(coalesc
  *   final      Those of which this statement has recorded the end.
  *   again, dead, kept, freed, forgotten, heard   What becomes of the work, its payload, its unique key, and a request to cancel.
  *   let_go     The claims without a run under way go.
+ * Race: packages/engine/test/work/replace.test.ts "is started instead of what goes back to wait in the same moment"
  */
 const END_RUNS = `
   with claim as materialized (

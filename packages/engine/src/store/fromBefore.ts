@@ -224,6 +224,7 @@ const ALTER = `
   alter table "JobAction" add column "scheduleKey" text collate "C";
   alter index roundsman."JobAction_queueJobId_idx" rename to "JobAction_workId_idx"`
 
+/** Race: packages/engine/test/store/fromBefore.test.ts "keeps dead letters with long payloads, and what waits for an approval" */
 const END_LOST = `
   update "JobRun" run
   set "status" = 'failed', "endedAt" = greatest(run."startedAt", now()), "errorCode" = 'worker_lost',
@@ -245,6 +246,7 @@ const COLUMNS = `"id", "name", "rank", "attempt", "failures", "losses", "lossesA
 const VALUES = `"id", "name", "rank", "attempt", "failures", "losses", "lossesAlone", "bytes", "uniqueKey", "label", "enqueuedAt", "facts",
          case when "bytes" <= ${MAX_INLINE_BYTES} then "payload" end, case when "bytes" > ${MAX_INLINE_BYTES} then "id" end`
 
+/** Race: packages/engine/test/store/fromBefore.test.ts "keeps dead letters with long payloads, and what waits for an approval" */
 const FILL = `
   insert into "JobWork" (${COLUMNS}, "place", "dueAt")
   select ${VALUES}, "place", "dueAt" from "beforeMoved" where "kind" = 'work';

@@ -180,6 +180,7 @@ export const longSql = (pieces: string, workId: string, which: string) => `long 
 /**
  * A key that other work holds is waited for while that is not committed, and then left alone. It asks by `in`, within an
  * expression: PostgreSQL hashes the list then, where it might walk it once for each piece in a join.
+ * Race: packages/engine/test/store/heldKeys.test.ts "is free after its work, where that transaction has only met it"
  */
 const insertSql = (work: string, onConflict: string, among?: string) => `
   with work as materialized (

@@ -26,6 +26,7 @@ export async function parkWork(
 /** Without another refusal for so long: the next begins anew. */
 const IS_OVER = `park."until" < now() - interval '${HALF_OPEN_S} seconds'`
 
+/** Race: packages/engine/test/run/rateLimited.test.ts "fails without costing an attempt, and its key waits for as long as the service says" */
 const PARK_SQL = `
   with parked as materialized (
     select coalesce($4::text, 'job:' || $1::text) as "name", case when $5::boolean and $4::text is null then coalesce((

@@ -25,7 +25,10 @@ export async function dropPayloadsOfNobody(
   return rows[0] ?? null
 }
 
-/** One statement decides: work moves between these tables in one transaction, so its snapshot has the payload's owner. */
+/**
+ * One statement decides: work moves between these tables in one transaction, so its snapshot has the payload's owner.
+ * Race: packages/engine/test/work/longPayloads.test.ts "never runs an older payload than the newest that was committed before, nor leaves one to nobody"
+ */
 const DROP_SQL = `
   with seen as materialized (
     select "id", "workId", "createdAt" from "JobPayload"

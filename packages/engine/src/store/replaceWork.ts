@@ -56,6 +56,7 @@ const WORK_SQL = listSql(', "replaces" bool, "maxWaitMs" float8', ', "replaces",
  * changed hands since, and where a claim takes the work that waited, neither `inserted` nor `replaced` has the piece.
  *
  * It asks by `in`, within an expression: PostgreSQL hashes the list then, where it might walk it once for each piece in a join.
+ * Race: packages/engine/test/work/longPayloads.test.ts "never runs an older payload than the newest that was committed before, nor leaves one to nobody"
  */
 const REPLACE_SQL = `
   with work as materialized (

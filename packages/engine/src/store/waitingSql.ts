@@ -70,7 +70,10 @@ const changedSql = ({ change, more = '' }: Change, value: string) => `
     returning work."id", work."name", work."uniqueKey", work."payloadId"
   )${more}`
 
-/** Changes what waits of a job. It returns a row for each piece that it changed, or one without an id. */
+/**
+ * Changes what waits of a job. It returns a row for each piece that it changed, or one without an id.
+ * Race: packages/engine/test/work/longPayloads.test.ts "never runs an older payload than the newest that was committed before, nor leaves one to nobody"
+ */
 function changeSql(what: Change): string {
   const value = '$5'
   const where = (part: string) =>
@@ -119,6 +122,7 @@ const IS_NEWER = `coalesce(case when work."facts" ->> 'replacedIn' ~ '^[0-9]{1,1
 /**
  * Changes those of the pieces `$1` that wait still, in their order, except what newer work has replaced since the snapshot `$2` of
  * the transaction `$3`. One row: which it has changed, the jobs of these, and how many it has passed over, and why.
+ * Race: packages/engine/test/work/longPayloads.test.ts "never runs an older payload than the newest that was committed before, nor leaves one to nobody"
  */
 function changePiecesSql(what: Change): string {
   return `

@@ -1,8 +1,12 @@
-import { openForTests } from '@roundsman/testing'
+import { openForTests, waitFor } from '@roundsman/testing'
 import { expect, it } from 'vitest'
 import { approveRun } from '../../src/control/controlJobs.ts'
 import { defineJob } from '../../src/index.ts'
 import { recordRunning } from '../../src/run/runs.ts'
+import { claimWork } from '../../src/store/claimWork.ts'
+import { endRuns } from '../../src/store/endRuns.ts'
+import { claimRequest } from '../claimRequest.ts'
+import { countLockWaits } from '../countLockWaits.ts'
 import { openTestQueue } from '../openTestQueue.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 
@@ -35,4 +39,27 @@ it('a transaction that wanted to approve a run under way holds up neither its en
     await queue.complete(retry)
   })
   expect(await approveRun(database, crypto.randomUUID(), by, enqueue)).toEqual({ kind: 'notFound' })
+})
+
+it('an approval that waits while a claim takes the work of its run knows that it runs', async () => {
+  const { database, prisma } = runtime
+  await runtime.clear()
+  await queue.client.enqueue(prisma, sweep, {}, { uniqueKey: 'k' })
+  const [blocked] = await queue.take('sweep')
+  const { runId, workId, held } = blocked!
+  const error = { code: 'guard_blocked', message: '' }
+  const details = JSON.stringify({ error, guard: { due: 1 } })
+  const next = { kind: 'dead' } as const
+  const of = { runId, claimId: held.id, endedAt: new Date(), error, details, next }
+  await endRuns(database, 'w1', [of], [held.id])
+  await queue.client.redriveDeadLetters({ ids: [workId] }, by)
+  let approving: Promise<unknown> | undefined
+  await database.transaction(async (tx) => {
+    const requests = [claimRequest('sweep')]
+    const { work } = await claimWork(tx, { workerId: 'w1', requests, startedAt: new Date() })
+    expect(work).toHaveLength(1)
+    approving = queue.client.approveRun(runId, by)
+    await waitFor(() => countLockWaits(runtime))
+  })
+  expect(await approving).toEqual({ kind: 'alreadyQueued', workId })
 })
