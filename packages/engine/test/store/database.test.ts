@@ -181,6 +181,8 @@ describe('openDatabase', () => {
       await tx.query(lock)
       locked = preparing.query(lock)
       expect(await readPid()).not.toBe(pid)
+      // A plan that another connection keeps would not keep to indexes.
+      expect((await tx.query('select from pg_prepared_statements')).rowCount).toBe(0)
     })
     await locked
     expect(await readPid()).toBe(pid)
