@@ -96,7 +96,7 @@ async function openTaker() {
         await enqueue(1)
         await take(1)
       }
-      // Claims begin behind what is taken once nobody writes any more who wrote before, also in the other databases of the server.
+      // Claims begin behind what is taken once the transactions that wrote before have ended.
       await waitFor(async () => {
         const request = floors.look(echo.name)
         const { firsts, ...seen } = await readRound(runtime.database, 'taker', [request], [])
@@ -148,6 +148,21 @@ it('a claim reads as little, however long the snapshot is held', async () => {
     expect((await taker.pagesOfNext()) - first).toBeLessThan(50)
   } finally {
     await session.end()
+  }
+})
+
+it('a claim reads as little beside a transaction that has written to other tables and stays open', async () => {
+  const host = new pg.Client({ connectionString: runtime.url })
+  await host.connect()
+  try {
+    await host.query('begin; create table "Order" ()')
+    const taker = await openTaker()
+    const first = await taker.pagesOfNext()
+    await enqueue(TAKEN)
+    await taker.take(TAKEN)
+    expect((await taker.pagesOfNext()) - first).toBeLessThan(50)
+  } finally {
+    await host.end()
   }
 })
 
