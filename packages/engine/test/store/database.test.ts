@@ -163,7 +163,7 @@ describe('openDatabase', () => {
     }
   })
 
-  it('has one connection carry out prepared statements, which wait for no other', async () => {
+  it('has connections of their own carry out prepared statements, which wait for no other', async () => {
     const preparing = openBeside(runtime, { canPrepare: () => true, poolSize: 3 })
     const readPid = async () => {
       const statement = { name: 'pid', text: 'select pg_backend_pid() as pid' }

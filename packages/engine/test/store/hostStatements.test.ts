@@ -5,7 +5,7 @@ import { defineJob } from '../../src/index.ts'
 import { insertPieces } from '../insertPieces.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
 
-const job = defineJob({ name: 'job', recurring: true })
+const job = defineJob({ name: 'job' })
 const { runtime, client } = useClientRuntime()
 const by = { actor: 'somebody', reason: 'a test' }
 /** Of a plan that is dearer, PostgreSQL compiles the expressions, which can take a second: `jit_above_cost` by default. */
