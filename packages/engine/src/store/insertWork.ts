@@ -211,7 +211,7 @@ const INSERT_KEYED_SQL = `${SEND_KEYED_MARK}${insertSql(ONE_SQL, 'do nothing', r
  * has taken it and waits for those.
  */
 const LOCK_ONLY = '("name", "key") do update set "workId" = null where false'
-/** For many it reads all claims, once: planned for each piece, that would be so dear that PostgreSQL compiles the plan, for a second. */
+/** A list reads all claims once. A plan that reads them for each piece costs so much that PostgreSQL compiles it, for a second. */
 const RUNNING = `, running as materialized (${runningKeyedSql()}
   )`
 const INSERT_LIST_SQL = `${SEND_MARK}${insertSql(listSql(), LOCK_ONLY, 'select "workId" from running', RUNNING)}`

@@ -24,8 +24,8 @@ export interface Seen {
   /** The look's own transaction, which has an id only where a hint is ahead of its floor (work/floors.ts). */
   transaction: string | null
   /**
-   * The oldest transaction that writes to JobWork and has not ended; the next id if there is none before the look's own. Null unless
-   * a floor is held up.
+   * The oldest transaction that writes to JobWork and has not ended, without the look's own; if there is none, the id after the
+   * look's own. Null unless a floor is held up.
    */
   oldestWriter: string | null
   /** For each range the place of its first work; null where there is none. */

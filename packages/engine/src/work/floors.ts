@@ -14,9 +14,9 @@ import type { LookRequest, Seen } from '../store/looks.ts'
  *      id of the claim would not do: a claim may have it before it sees work, which is enqueued or changed meanwhile.
  *   2. Once a later look's xmin is above that id, all of them have ended, and its snapshot shows what they left. A host's
  *      transaction that stays open holds xmin back. Only one that writes to JobWork can have a place: it locks the table before it
- *      takes the place, and until it ends. So a look that is held up also reads those locks. If none is left of a transaction
- *      with a smaller id, the next look's snapshot shows what they left. Its own would not do: it is older than what it reads of
- *      locks.
+ *      takes the place, and until it ends. So a look that is held up also reads those locks. Once no transaction with a smaller
+ *      id has one, the next look's snapshot shows what they left. The same look's snapshot would not do: it is older than what
+ *      the look reads of locks.
  *   3. What that snapshot still shows up to the mark is locked by other claims, which may be rolled back: the floor stays below
  *      the first of it.
  *
