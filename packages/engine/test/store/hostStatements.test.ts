@@ -138,7 +138,7 @@ describe('a statement on the connection of a host, of whose tables PostgreSQL ha
       for (let n = 0; n < 10; n++) await enqueue(host)
       await ask('begin')
       const values = last.values.map((value) =>
-        value === null ? 'null' : pg.escapeLiteral(String(value)),
+        value === null ? 'null' : pg.escapeLiteral(value as string),
       )
       await ask('delete from "JobWork" where "uniqueKey" is null')
       const { rows } = await ask<Explained>(
