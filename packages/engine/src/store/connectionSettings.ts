@@ -11,6 +11,8 @@ export interface ConnectionSettingsOptions {
   vanishedAfterMs?: number
   /** How long a statement waits for the lock of another session. Default: as long as it may take. */
   lockTimeoutMs?: number | undefined
+  /** Settings that only this connection needs, by name. */
+  settings?: Readonly<Record<string, string>> | undefined
 }
 
 /** These replace the defaults of the server and the role. `options` in the URL go before them. */
@@ -49,7 +51,11 @@ export const LIFT_TRANSACTION_TIMEOUT_SQL = `
  */
 export function connectionSettings(
   url: string,
-  { vanishedAfterMs = VANISHED_AFTER_MS, lockTimeoutMs = 0 }: ConnectionSettingsOptions = {},
+  {
+    vanishedAfterMs = VANISHED_AFTER_MS,
+    lockTimeoutMs = 0,
+    settings,
+  }: ConnectionSettingsOptions = {},
 ) {
   // When a setting is named more than once, the last one counts.
   const parts = [
@@ -57,6 +63,7 @@ export function connectionSettings(
       ...PREFERRED_SETTINGS,
       lock_timeout: String(lockTimeoutMs),
       ...vanishingSettings(vanishedAfterMs),
+      ...settings,
     }),
     readOptions(url),
     toOptions(NEEDED_SETTINGS),

@@ -13,8 +13,8 @@ import type { Schema } from './schema.ts'
  *
  *   opening      A statement or transaction found none free and the pool has room. It is idle once it has its settings; after
  *                5 s without an answer it is destroyed, and whoever waited gets the error.
- *   idle         The pool holds it. query() and transaction() make it busy. After 30 s the pool ends it, but keeps one: the
- *                own one, which carries out the prepared statements while it is free.
+ *   idle         The pool holds it. query() and transaction() make it busy. After 30 s the pool ends it, but keeps one: of those
+ *                that carry out the prepared statements, if there are any.
  *   busy         One statement or transaction has it. It returns to idle when that ends well, and after a rollback that
  *                came through. After any other error it is destroyed: a failed statement outside a transaction counts.
  *   destroyed    By the above, by the server, by close() once its time-out is over, or when it turns out to have lost its
@@ -27,11 +27,10 @@ export interface PreparedStatement {
   text: string
 }
 
-/** A statement whose columns are parsed by these types instead of the driver's. With a name it is kept prepared. */
+/** A statement whose columns are parsed by these types instead of the driver's. */
 export interface ReadingStatement {
   text: string
   types: ColumnTypes
-  name?: string | undefined
 }
 
 /** The driver's interface, repeated here: its own type packages are not installed with the engine. */
@@ -116,8 +115,11 @@ export interface DatabaseOptions {
   log: Pick<Logger, 'warn'>
 }
 
-/** A plan that is kept must not read a table from end to end, which was short when the plan was made. */
-const KEEP_TO_INDEXES = 'set enable_seqscan = off; set enable_bitmapscan = off'
+/** A kept plan must not read a table from end to end: the table may have been short when PostgreSQL made the plan. */
+const KEEP_TO_INDEXES = { enable_seqscan: 'off', enable_bitmapscan: 'off' }
+
+/** How many connections keep plans: as many as a worker sends claims at once. */
+const MAX_PREPARING = 3
 
 /** How long close() waits for sockets to close before it destroys them. */
 const FAREWELL_MS = 1_000
@@ -140,27 +142,23 @@ export function openDatabase({
   log,
 }: DatabaseOptions): Database {
   const isPrepared = (statement: Statement): statement is PreparedStatement =>
-    typeof statement === 'object' &&
-    'name' in statement &&
-    !('types' in statement) &&
-    canPrepare?.() === true
-  const queryOf = (statement: Statement, values: readonly unknown[] = []) => {
-    const query = { text: sqlOf(schema, statement), values: values as unknown[] }
-    if (typeof statement === 'string') return query
-    if ('types' in statement) {
-      const { types, name } = statement
-      return { ...query, types, ...(name !== undefined && { name }) }
-    }
-    return { ...query, ...(isPrepared(statement) && { name: statement.name }) }
-  }
+    typeof statement === 'object' && 'name' in statement && canPrepare?.() === true
+  /** Connections that have KEEP_TO_INDEXES: a pooler may drop it. The others keep no plan. */
+  const preparing = new WeakSet<object>()
   const inquiry = createInquiry({ url, applicationName, askAfterMs, log })
   const ask = async <Row extends AnyRow>(
     client: pg.PoolClient,
-    ...query: Parameters<typeof queryOf>
+    statement: Statement,
+    values: readonly unknown[] = [],
   ): Promise<Result<Row>> => {
     inquiry.asked(client)
     try {
-      const answer = queryByCallback<Row>(client, queryOf(...query))
+      const answer = queryByCallback<Row>(client, {
+        text: sqlOf(schema, statement),
+        values: values as unknown[],
+        ...(typeof statement === 'object' && 'types' in statement && { types: statement.types }),
+        ...(preparing.has(client) && isPrepared(statement) && { name: statement.name }),
+      })
       if (answerTimeoutMs === null) return await answer
       return await answerInTime(answer, { timeoutMs: answerTimeoutMs, socket: socketOf(client) })
     } catch (error) {
@@ -171,20 +169,18 @@ export function openDatabase({
     }
   }
   const sockets = new Set<Socket>()
-  const openPool = (
-    min: number,
-    max: number,
-    onConnect = (client: pg.ClientBase) => inquiry.open(client),
-  ) => {
+  const openPool = (min: number, max: number, settings?: Readonly<Record<string, string>>) => {
     const opened = new pg.Pool({
-      ...connectionSettings(url, { lockTimeoutMs }),
+      ...connectionSettings(url, { lockTimeoutMs, settings }),
       application_name: applicationName,
       max,
       min,
       idleTimeoutMillis: 30_000,
       allowExitOnIdle: !keepsProcess,
       // oxlint-disable-next-line typescript/no-misused-promises -- the pool waits for what it returns
-      onConnect,
+      onConnect: async (client) => {
+        if (await inquiry.open(client)) preparing.add(client)
+      },
       ...(statementTimeoutMs !== null && { statement_timeout: statementTimeoutMs }),
       stream: () => {
         const socket = new Socket()
@@ -202,18 +198,21 @@ export function openDatabase({
     opened.on('connect', (client) => client.on('error', () => undefined))
     return opened
   }
-  // One stays open, so that the first statement after a pause finds its connection and its prepared statements. It is a pool
-  // of its own, since a pool gives out any connection, and each plans a statement six times before it keeps the plan.
-  const openOwn = (client: pg.ClientBase) =>
-    inquiry.open(client, canPrepare?.() === true ? KEEP_TO_INDEXES : undefined)
-  const own = canPrepare !== undefined && poolSize > 1 ? openPool(1, 1, openOwn) : null
-  const pool = own === null ? openPool(1, poolSize) : openPool(0, poolSize - 1)
+  // One stays open, so that the first statement after a pause finds its connection and its prepared statements. These have a pool
+  // of their own, since each connection plans a statement six times before it keeps the plan.
+  const ownSize = canPrepare === undefined ? 0 : Math.min(MAX_PREPARING, poolSize - 1)
+  const own = ownSize > 0 ? openPool(1, ownSize, KEEP_TO_INDEXES) : null
+  const pool = openPool(own === null ? 1 : 0, poolSize - ownSize)
   const pools = own === null ? [pool] : [own, pool]
   const choosePool = (statement: Statement) => {
-    if (own === null || !(isFree(own) || own.totalCount === 0)) return pool
-    // Others take it only instead of a first connection, or instead of waiting.
-    const hasRoom = pool.totalCount > 0 && pool.totalCount < poolSize - 1
-    return isPrepared(statement) || !(isFree(pool) || hasRoom) ? own : pool
+    if (own === null) return pool
+    const mayOpen = own.totalCount < ownSize
+    if (isPrepared(statement)) return isFree(own) || mayOpen ? own : pool
+    // Others take one of these only instead of a first connection, or instead of waiting.
+    const isFirst = own.totalCount + pool.totalCount === 0
+    const isFull = !isFree(pool) && pool.totalCount === poolSize - ownSize
+    const ownHelps = isFree(own) ? isFull || pool.totalCount === 0 : isFull && mayOpen
+    return isFirst || ownHelps ? own : pool
   }
   const connect = async (chosen: pg.Pool) => {
     // The driver would ask for a host that is named `base`.

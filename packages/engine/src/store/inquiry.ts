@@ -17,8 +17,11 @@ import { endClient } from './endClient.ts'
 
 /** Finds the connections of a pool that have lost their other end. They are clients of `pg`, whose types hosts need not have. */
 export interface Inquiry {
-  /** Prepares a new connection, with these settings; it answers within 5 s, since a pool waits for this without a limit. */
-  open(client: object, settings?: string): Promise<void>
+  /**
+   * Prepares a new connection; it answers within 5 s, since a pool waits for this without a limit. Returns whether its plans keep
+   * to indexes.
+   */
+  open(client: object): Promise<boolean>
   /** A statement was sent. */
   asked(client: object): void
   /** Its answer or an error came. */
@@ -179,23 +182,23 @@ export function createInquiry({
   }
 
   return {
-    async open(given, settings) {
+    async open(given) {
       const client = given as pg.Client
       const socket = socketOf(client)
       const inTime = { timeoutMs: ANSWER_TIMEOUT_MS, socket }
       try {
-        const answer = client.query<Place & { pid: number }>(OPEN_SQL)
+        const answer = client.query<Opened>(OPEN_SQL)
         const { rows } = await answerInTime(answer, inTime)
-        if (settings !== undefined) await answerInTime(client.query(settings), inTime)
         const [place] = rows
         if (place && place.pid === (client as { processID?: number }).processID)
           places.set(client, place)
+        clients.add(client)
+        client.once('end', () => clients.delete(client))
+        return place?.keepsToIndexes === true
       } catch (error) {
         socket.destroy()
         throw error
       }
-      clients.add(client)
-      client.once('end', () => clients.delete(client))
     },
     asked(client) {
       const one = waiting.get(client)
@@ -218,7 +221,11 @@ export function createInquiry({
   }
 }
 
-const OPEN_SQL = `select pg_backend_pid() as "pid", ${PLACE_SQL}, (${LIFT_TRANSACTION_TIMEOUT_SQL})`
+const OPEN_SQL = `
+  select pg_backend_pid() as "pid", current_setting('enable_seqscan') = 'off' as "keepsToIndexes", ${PLACE_SQL},
+    (${LIFT_TRANSACTION_TIMEOUT_SQL})`
+
+type Opened = Place & { pid: number; keepsToIndexes: boolean }
 
 const STATES_SQL = `
   select ${PLACE_SQL}, (

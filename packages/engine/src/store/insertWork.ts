@@ -4,7 +4,7 @@ import { PLACE_SQL, rankOf } from './place.ts'
 import { MAX_INLINE_BYTES } from './queueTables.ts'
 import { SEND_KEYED_MARK, SEND_MARK, SEND_ONE_MARK, SEND_PLAIN_MARK } from './schema.ts'
 import { TablesError } from './tablesState.ts'
-import { isSomewhereSql } from './uniqueKeys.ts'
+import { isSomewhereSql, runningKeyedSql } from './uniqueKeys.ts'
 
 /** A piece of work to be put into the queue, under an id of the caller's. */
 export interface WorkToInsert {
@@ -182,7 +182,7 @@ export const longSql = (pieces: string, workId: string, which: string) => `long 
  * expression: PostgreSQL hashes the list then, where it might walk it once for each piece in a join.
  * Race: packages/engine/test/store/heldKeys.test.ts "is free after its work, where that transaction has only met it"
  */
-const insertSql = (work: string, onConflict: string, among?: string) => `
+const insertSql = (work: string, onConflict: string, running: string, more = '') => `
   with work as materialized (
     select * from ${work}
   ), taken as (
@@ -194,25 +194,28 @@ const insertSql = (work: string, onConflict: string, among?: string) => `
   ), ${longSql('work', 'id', 'coalesce("id" in (select "id" from inserted), false)')}
   ), transaction as (
     select pg_current_xact_id()::text as id from inserted limit 1
-  )
+  )${more}
   select (select id from transaction) as "transactionId", null as "id", null as "holderId"
   union all
   select (select id from transaction), "id"::text, case when "id" in (select "workId" from taken) then "id" else (
       select held."workId" from "JobUnique" held
-      where held."name" = work."name" and held."key" = work."uniqueKey" and ${isSomewhereSql('held."workId"', among)}
+      where held."name" = work."name" and held."key" = work."uniqueKey" and ${isSomewhereSql('held."workId"', running)}
     ) end::text
   from work where "uniqueKey" is not null`
 
-/** For one piece it reads the claims that list its key; for many all claims, once. */
+/** For one piece it reads the claims that list its key. */
 const OF_ITS_KEY = `claim."name" = work."name" and claim."uniqueKeys" @> array[work."uniqueKey"]`
-const INSERT_KEYED_SQL = `${SEND_KEYED_MARK}${insertSql(ONE_SQL, 'do nothing', OF_ITS_KEY)}`
+const INSERT_KEYED_SQL = `${SEND_KEYED_MARK}${insertSql(ONE_SQL, 'do nothing', runningKeyedSql(OF_ITS_KEY))}`
 
 /**
  * Locks the row and leaves it alone. Else a key could come free once the transaction has greater ones, and wait for somebody who
  * has taken it and waits for those.
  */
 const LOCK_ONLY = '("name", "key") do update set "workId" = null where false'
-const INSERT_LIST_SQL = `${SEND_MARK}${insertSql(listSql(), LOCK_ONLY)}`
+/** A list reads all claims once. A plan that reads them for each piece costs so much that PostgreSQL compiles it, for a second. */
+const RUNNING = `, running as materialized (${runningKeyedSql()}
+  )`
+const INSERT_LIST_SQL = `${SEND_MARK}${insertSql(listSql(), LOCK_ONLY, 'select "workId" from running', RUNNING)}`
 
 const INSERT_PLAIN_SQL = `${SEND_PLAIN_MARK}
   with work as materialized (

@@ -11,6 +11,8 @@ export interface LookRequest {
   name: string
   /** `hint`: behind which place this worker's last claim would go on. */
   behind: readonly (Behind & { hint: string })[]
+  /** Whether some transaction keeps a floor from moving. Default: no. */
+  isHeldUp?: boolean
 }
 
 /** Answers in one row to what `lookValues` asks. */
@@ -21,6 +23,11 @@ export interface Seen {
   server: string
   /** The look's own transaction, which has an id only where a hint is ahead of its floor (work/floors.ts). */
   transaction: string | null
+  /**
+   * The oldest transaction that writes to JobWork and has not ended, without the look's own; if there is none, the id after the
+   * look's own. Null unless a floor is held up.
+   */
+  oldestWriter: string | null
   /** For each range the place of its first work; null where there is none. */
   firsts: (string | null)[]
   /** The jobs of which work has become due, and has got its places: this snapshot does not show it yet. */
@@ -58,10 +65,22 @@ export async function placeDue(connection: Connection, names: readonly string[])
   await connection.query(`with ${placeDueSql('$1', 'at')} select from placed`, [names])
 }
 
-/** The columns of `Seen`. Parameters: $2 names; for each range $3 the place of its name there, $4 and $5 behind which rank and place, $6 the last rank; $7 whether it gets an id. */
+const OWN_ID = 'pg_current_xact_id()::text::bigint'
+
+/** PostgreSQL's locks name ids without their epoch: these are at most 2^31 from the look's own. */
+const OLDEST_WRITER = `
+    select coalesce(min(${OWN_ID} + 2147483648 - ((${OWN_ID} + 2147483648 - id.transactionid::text::bigint) & 4294967295)), ${OWN_ID} + 1)::text
+    from pg_locks work join pg_locks id using (virtualtransaction)
+    where work.relation = '"JobWork"'::regclass and work.mode = 'RowExclusiveLock' and work.pid is distinct from pg_backend_pid()
+      and work.database = (select oid from pg_database where datname = current_database())
+      and id.locktype = 'transactionid' and id.mode = 'ExclusiveLock'`
+
+/** The columns of `Seen`. Parameters: $2 names; for each range $3 the place of its name there, $4 and $5 behind which rank and place, $6 the last rank; $7 whether it gets an id (1), and reads locks (2). */
 export const SEEN = `
   pg_snapshot_xmin(pg_current_snapshot())::text as "xmin", pg_postmaster_start_time()::text as "server",
-  case when $7::bool then pg_current_xact_id()::text end as "transaction",
+  case when $7::int > 0 then pg_current_xact_id()::text end as "transaction",
+  case when $7 = 2 then (${OLDEST_WRITER}
+  ) end as "oldestWriter",
   array(
     select (
       select work."place"::text from "JobWork" work
@@ -88,12 +107,13 @@ export function lookValues(requests: readonly LookRequest[]): {
   ranges: RankRange[]
 } {
   const ranges = requests.flatMap(toRanges)
+  const isMarking = requests.some(({ behind }) => behind.some(({ place, hint }) => place !== hint))
   return {
     ranges,
     values: [
       requests.map(({ name }) => name),
       ...rangeValues(ranges),
-      requests.some(({ behind }) => behind.some(({ place, hint }) => place !== hint)),
+      requests.some(({ isHeldUp }) => isHeldUp) ? 2 : Number(isMarking),
     ],
   }
 }

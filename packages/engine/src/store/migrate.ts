@@ -224,10 +224,18 @@ export function newTablesSql(schema: Schema): string {
   return `${makeSchemaSql(schema)};\n${schema.sql(ours)}`
 }
 
-/** PostgreSQL demands the right to create schemas from `create schema if not exists`, even when the schema is there. */
+/**
+ * PostgreSQL demands the right to create schemas from `create schema if not exists`, even when the schema is there. In a database
+ * that is not UTF-8, a payload with a character that its encoding lacks would abort the caller's transaction.
+ */
 export function makeSchemaSql({ name }: Schema): string {
   return `
   do $$ begin
+    if current_setting('server_encoding') <> 'UTF8' and to_regclass('"${name}"."JobMigration"') is null then
+      raise exception using errcode = '${WRONG_STATE}', message = format(
+        'The database %s has the encoding %s, which cannot hold every text. Create another one, as with: create database app encoding ''UTF8'' template template0',
+        current_database(), current_setting('server_encoding'));
+    end if;
     if not exists (select from pg_namespace where nspname = '${name}') then
       create schema "${name}";
     end if;

@@ -70,11 +70,24 @@ function describe(kind: TablesError['kind'], schema: string, what: readonly stri
 
 /**
  * Called by every client and worker when it starts, which must not work with tables that do not fit.
- * @throws TablesError
+ * @throws TablesError, or an error that names the sequence of places, if somebody has changed it
  */
 export async function checkTables(database: Connection): Promise<void> {
   const problem = findTablesProblem(database.schema.name, await readTablesState(database))
   if (problem) throw problem
+  await checkPlaces(database)
+}
+
+/** Floors (work/floors.ts) rely on places that ascend over all sessions. A cache gives each session places of its own. */
+async function checkPlaces(database: Connection): Promise<void> {
+  const { rows } = await database.query(
+    `select from pg_sequence where seqrelid = to_regclass('"JobPlace"') and (seqcache <> 1 or seqincrement < 1 or seqcycle)`,
+  )
+  if (rows.length === 0) return
+  const sequence = `"${database.schema.name}"."JobPlace"`
+  throw new Error(
+    `Somebody has changed the sequence ${sequence}: its values no longer ascend, so that workers would pass over work; run alter sequence ${sequence} increment 1 cache 1 no cycle, and then restart every process that enqueues`,
+  )
 }
 
 /** Why this version can't work on the database's tables; null when it can. */

@@ -74,13 +74,19 @@ export async function freeKeysOfNobody(
   await tx.query(FREE_SQL, toColumns(locked))
 }
 
-/** Whether the work with this id waits or runs. Whoever moves work does so in one transaction, so a statement sees it in one of both places. `among` narrows the claims. */
-export const isSomewhereSql = (workId: string, among = 'claim."uniqueKeys" is not null') => `(
-        exists (select from "JobWork" waiting where waiting."id" = ${workId})
-        or ${workId} in (
-          select coalesce(held."workId", held."runId")
+/** The work that runs and has a unique key, in the claims that `among` lists. */
+export const runningKeyedSql = (among = 'claim."uniqueKeys" is not null') => `
+          select coalesce(held."workId", held."runId") as "workId"
           from "JobClaim" claim cross join unnest(claim."runIds", claim."workIds", claim."uniqueKeys") as held("runId", "workId", "key")
-          where ${among} and held."key" is not null and ${hasNotEnded('held."runId"')}
+          where ${among} and held."key" is not null and ${hasNotEnded('held."runId"')}`
+
+/**
+ * Whether the work with this id waits or runs. Whoever moves work does so in one transaction, so a statement sees it in one of both
+ * places. It looks the id up: for an `exists` a plan that a host's connection keeps may read all that waits.
+ */
+export const isSomewhereSql = (workId: string, running = runningKeyedSql()) => `(
+        (select true from "JobWork" waiting where waiting."id" = ${workId}) is not null
+        or ${workId} in (${running}
         )
       )`
 

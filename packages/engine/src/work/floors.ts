@@ -12,7 +12,11 @@ import type { LookRequest, Seen } from '../store/looks.ts'
  *   1. A transaction has its id before it takes a place (store/place.ts), and a look gets its id after the places that its
  *      worker knows have been taken. So whoever holds a place up to the mark has a smaller id than the look that made it. The
  *      id of the claim would not do: a claim may have it before it sees work, which is enqueued or changed meanwhile.
- *   2. Once a later look's xmin is above that id, all of them have ended, and its snapshot shows what they left.
+ *   2. Once a later look's xmin is above that id, all of them have ended, and its snapshot shows what they left. A host's
+ *      transaction that stays open holds xmin back. Only one that writes to JobWork can have a place: it locks the table before it
+ *      takes the place, and until it ends. So a look that is held up also reads those locks. Once no transaction with a smaller
+ *      id has one, the next look's snapshot shows what they left. The same look's snapshot would not do: it is older than what
+ *      the look reads of locks.
  *   3. What that snapshot still shows up to the mark is locked by other claims, which may be rolled back: the floor stays below
  *      the first of it.
  *
@@ -28,8 +32,13 @@ interface Floor {
    * claim goes on with that.
    */
   hint: bigint
-  /** The hint to which the floor moves next, and the id of the look that knew it. */
-  mark: { place: bigint; transaction: bigint } | null
+  /**
+   * The hint to which the floor moves next, and the id of the look that knew it. `hasEnded`: an earlier look found that all
+   * transactions have ended that may have a place up to it.
+   */
+  mark: { place: bigint; transaction: bigint; hasEnded: boolean } | null
+  /** The last look's xmin was not above the mark's id. */
+  isHeldUp: boolean
 }
 
 /** Where this worker begins to look for the work of each job, by rank. */
@@ -42,7 +51,7 @@ export interface Floors {
   look(name: string): LookRequest
   move(
     request: LookRequest,
-    seen: Pick<Seen, 'xmin' | 'transaction'>,
+    seen: Pick<Seen, 'xmin' | 'transaction' | 'oldestWriter'>,
     firsts: ReadonlyMap<number, string | null>,
   ): void
   /**
@@ -68,7 +77,7 @@ export function createFloors(): Floors {
       jobs.set(name, ranks)
       const last = new Map(work.flatMap(({ from }) => (from ? [[from.rank, from.place]] : [])))
       for (const [rank, place] of last) {
-        const before = ranks.get(rank) ?? { floor: 0n, mark: null }
+        const before = ranks.get(rank) ?? { floor: 0n, mark: null, isHeldUp: false }
         ranks.delete(rank)
         ranks.set(rank, { ...before, hint: BigInt(place) })
       }
@@ -77,18 +86,20 @@ export function createFloors(): Floors {
     },
     look: (name) => ({
       name,
+      isHeldUp: [...(jobs.get(name)?.values() ?? [])].some(({ isHeldUp }) => isHeldUp),
       behind: [...(jobs.get(name) ?? [])].map(([rank, { hint, floor }]) => ({
         rank,
         place: String(floor),
         hint: String(hint > floor ? hint : floor),
       })),
     }),
-    move({ name, behind }, { xmin, transaction }, firsts) {
+    move({ name, behind }, { xmin, transaction, oldestWriter }, firsts) {
       for (const { rank, hint } of behind) {
         const known = jobs.get(name)?.get(rank)
         if (known === undefined) continue
         const { mark } = known
-        if (mark !== null && BigInt(xmin) > mark.transaction) {
+        known.isHeldUp = mark !== null && BigInt(xmin) <= mark.transaction
+        if (mark !== null && (mark.hasEnded || !known.isHeldUp)) {
           const first = firsts.get(rank) ?? null
           const reached =
             first === null || BigInt(first) > mark.place ? mark.place : BigInt(first) - 1n
@@ -97,7 +108,13 @@ export function createFloors(): Floors {
         }
         // A mark stays until the floor has reached it: under a steady load a later one would never be old enough.
         if (known.mark === null && BigInt(hint) > known.floor && transaction !== null)
-          known.mark = { place: BigInt(hint), transaction: BigInt(transaction) }
+          known.mark = {
+            place: BigInt(hint),
+            transaction: BigInt(transaction),
+            hasEnded: false,
+          }
+        if (known.mark !== null && oldestWriter !== null)
+          known.mark.hasEnded ||= BigInt(oldestWriter) > known.mark.transaction
       }
     },
     forget: () => jobs.clear(),

@@ -163,7 +163,7 @@ describe('openDatabase', () => {
     }
   })
 
-  it('has one connection carry out prepared statements, which wait for no other', async () => {
+  it('has connections of their own carry out prepared statements, which wait for no other', async () => {
     const preparing = openBeside(runtime, { canPrepare: () => true, poolSize: 3 })
     const readPid = async () => {
       const statement = { name: 'pid', text: 'select pg_backend_pid() as pid' }
@@ -181,6 +181,8 @@ describe('openDatabase', () => {
       await tx.query(lock)
       locked = preparing.query(lock)
       expect(await readPid()).not.toBe(pid)
+      // A plan that another connection keeps would not keep to indexes.
+      expect((await tx.query('select from pg_prepared_statements')).rowCount).toBe(0)
     })
     await locked
     expect(await readPid()).toBe(pid)

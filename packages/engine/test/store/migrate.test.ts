@@ -271,6 +271,46 @@ describe('tables of another version', () => {
   })
 })
 
+it.each(['cache 20', 'increment -1', 'cycle'])(
+  'a worker and a client do not start where somebody has changed the sequence of places: %s',
+  async (change) => {
+    await migrateIn('roundsman')
+    await client.query(`alter sequence roundsman."JobPlace" minvalue -1000 ${change}`)
+    const at = { databaseUrl: database.url, log }
+    const worker = createWorker({ ...at, client: prisma, jobs: [], handlers: {} })
+    const producer = createJobsClient(at)
+    const remedy = 'alter sequence "roundsman"."JobPlace" increment 1 cache 1 no cycle'
+    await expect(worker.start()).rejects.toThrow(remedy)
+    await expect(producer.start()).rejects.toThrow(remedy)
+
+    await client.query(remedy)
+    await producer.start()
+    await producer.stop()
+  },
+)
+
+it.each(['LATIN1', 'SQL_ASCII'])(
+  'a database with the encoding %s is refused by name, and gets no tables',
+  async (encoding) => {
+    const name = `${new URL(database.url).pathname.slice(1)}_${encoding.toLowerCase()}`
+    await client.query(
+      `create database "${name}" encoding '${encoding}' locale 'C' template template0`,
+    )
+    try {
+      const url = new URL(database.url)
+      url.pathname = name
+      const migrating = migrate({ databaseUrl: url.href })
+      await expect(migrating).rejects.toThrow(
+        `The database ${name} has the encoding ${encoding}, which cannot hold every text. Create another one, as with: create database app encoding 'UTF8' template template0`,
+      )
+      const { state } = await checkMigrations({ databaseUrl: url.href })
+      expect(state.noted).toEqual([])
+    } finally {
+      await client.query(`drop database "${name}" with (force)`)
+    }
+  },
+)
+
 it('a run is never both running and ended, and a failure always has a code', async () => {
   await migrateIn('roundsman')
   const insert = (status: string, endedAt: string, errorCode = 'null') =>

@@ -1,6 +1,6 @@
 // Not quick: lets transactions linger beside workers.
 import { setTimeout as pause } from 'node:timers/promises'
-import { openForTests } from '@roundsman/testing'
+import { openForTests, waitFor } from '@roundsman/testing'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import pg from 'pg'
 import { defineJob } from '../../src/index.ts'
@@ -44,7 +44,67 @@ afterAll(async () => {
 const chance = (of: number) => Math.random() * of < 1
 const below = (most: number) => Math.floor(Math.random() * most)
 
-it('no work is stranded, whose transactions commit late or roll back, and whose claims do', async () => {
+it(
+  'no work is stranded, whose transactions commit late or roll back, and whose claims do',
+  strandNone,
+)
+
+it('nor beside a transaction of a host that has written to other tables and stays open', async () => {
+  await withOpenTransaction(strandNone)
+})
+
+it('a floor passes what was taken beside such a transaction, and waits for one that may have a place', async () => {
+  await withOpenTransaction(async (producer) => {
+    const floors = createFloors()
+    const claimer = createClaimer({
+      database: runtime.database,
+      workerId: 'w1',
+      now: () => new Date(),
+      floors,
+    })
+    const placeOf = (from: 'hint' | 'floor') =>
+      BigInt(floors.behind(parcel.name, from)[0]?.place ?? 0)
+    async function look(): Promise<void> {
+      const request = floors.look(parcel.name)
+      const seen = await readRound(runtime.database, 'w1', [request], [])
+      floors.move(request, seen, seen.firsts.get(parcel.name) ?? new Map())
+    }
+    const take = async () => (await claimer.claim(parcel, 10)).work.length
+
+    // Its id is from before its place, and its place from within a savepoint.
+    await producer.query('begin; create table "Other" (); savepoint one')
+    await opened.client.enqueue(producer, parcel, {})
+    await producer.query('release savepoint one')
+    await opened.client.enqueue(runtime.prisma, parcel, {})
+    expect(await take()).toBe(1)
+    for (let n = 0; n < 5; n++) await look()
+    expect(placeOf('floor')).toBe(0n)
+    await producer.query('commit')
+    for (let n = 0; n < 5; n++) await look()
+    expect([placeOf('floor') < placeOf('hint'), await take()]).toEqual([true, 1])
+    await opened.client.enqueue(runtime.prisma, parcel, {})
+    expect(await take()).toBe(1)
+    await waitFor(async () => {
+      await look()
+      return placeOf('floor') === placeOf('hint')
+    })
+  })
+})
+
+async function withOpenTransaction(test: (other: pg.Client) => Promise<void>): Promise<void> {
+  const [host, other] = [new pg.Client(runtime.url), new pg.Client(runtime.url)]
+  await host.connect()
+  await other.connect()
+  await host.query('begin; create table "Order" ()')
+  try {
+    await test(other)
+  } finally {
+    await host.end()
+    await other.end()
+  }
+}
+
+async function strandNone(): Promise<void> {
   const committed = new Set<string>()
   const taken: string[] = []
   /** What was below a worker's floor, and there. */
@@ -65,7 +125,10 @@ it('no work is stranded, whose transactions commit late or roll back, and whose 
       for (let piece = 0; piece <= below(4); piece++) {
         const startAfter = chance(4) ? new Date(Date.now() + below(20)) : new Date(0)
         const options = { priority: below(2), startAfter }
-        ids.push((await opened.client.enqueue(session, parcel, {}, options)).workId)
+        const enqueue = () => opened.client.enqueue(session, parcel, {}, options)
+        await session.query('savepoint one')
+        if (chance(4)) await enqueue().then(() => session.query('rollback to savepoint one'))
+        ids.push((await enqueue()).workId)
         await pause(chance(3) ? below(100) : 0)
       }
       const isRolledBack = chance(5)
@@ -113,7 +176,7 @@ it('no work is stranded, whose transactions commit late or roll back, and whose 
   expect([...passedOver, ...left()]).toEqual([])
   expect(taken).toHaveLength(committed.size)
   expect(new Set(taken).size).toBe(committed.size)
-}, 60_000)
+}
 
 /** Rolls some claims back when they have locked their work. */
 const losing = (database: Database) =>

@@ -3,7 +3,7 @@ import { createFloors } from '../../src/work/floors.ts'
 
 /*
  * A model of what PostgreSQL does with work: transactions that get an id, take places, write, and end in any order, and
- * snapshots that show of them what PostgreSQL's would. Producers enqueue for now and for later, people give work another
+ * snapshots that show of them what PostgreSQL's would. Hosts write to their own tables, producers enqueue for now and for later, people give work another
  * priority, and workers claim, look, and have work tried again, step by step, beside each other. The workers remember where to
  * begin by createFloors.
  */
@@ -18,12 +18,16 @@ export const BROKEN_RULES = [
   'xminAfterFirst',
   'floorAtHint',
   'knownRanksOnly',
+  'ignoresWriters',
+  'locksOfSameLook',
 ] as const
 type Broken = (typeof BROKEN_RULES)[number]
 
 interface Transaction {
   id: bigint
   state: 'open' | 'committed' | 'aborted'
+  /** Whether it has locked JobWork to write there. It does so before it takes a place. */
+  isWriter: boolean
 }
 
 /** A version of the row of a piece of work. */
@@ -79,7 +83,7 @@ export function playHistory(choices: readonly number[], broken: Broken | null = 
   const choose = (below: number) => (choices[at++ % choices.length] ?? 0) % below
 
   function begin(): Transaction {
-    const transaction: Transaction = { id: nextTransaction++, state: 'open' }
+    const transaction: Transaction = { id: nextTransaction++, state: 'open', isWriter: false }
     transactions.push(transaction)
     return transaction
   }
@@ -120,12 +124,20 @@ export function playHistory(choices: readonly number[], broken: Broken | null = 
       yield
     }
     const insertedBy = transaction()
+    insertedBy.isWriter = true
     yield
     if (!isDelayed) place ??= nextPlace++
     yield
     const inserted: Row = { ...row, place, insertedBy, takenBy: null, next: null }
     rows.push(inserted)
     return inserted
+  }
+
+  /** A host writes to tables of its own, for as long as it likes. */
+  function* writeElsewhere(): Process {
+    const transaction = begin()
+    for (let step = choose(60); step > 0; step--) yield
+    end(transaction, 'committed')
   }
 
   function* enqueue(): Process {
@@ -259,8 +271,16 @@ export function playHistory(choices: readonly number[], broken: Broken | null = 
       }),
     )
     yield
-    const isMarking = request.behind.some(({ place, hint }) => place !== hint)
+    const isMarking =
+      request.isHeldUp === true || request.behind.some(({ place, hint }) => place !== hint)
     let transaction = isMarking ? begin() : null
+    if (request.isHeldUp === true) yield
+    const writers = transactions.filter(
+      ({ state, isWriter }) => state === 'open' && isWriter && broken !== 'ignoresWriters',
+    )
+    const ownId = transaction?.id ?? 0n
+    const oldest = writers.reduce((least, { id }) => (id < least ? id : least), ownId + 1n)
+    const oldestWriter = request.isHeldUp === true ? String(oldest) : null
     const due = rows.filter((row) => row.place === null && isShown(snapshot, row))
     for (const row of due) {
       yield
@@ -272,9 +292,11 @@ export function playHistory(choices: readonly number[], broken: Broken | null = 
     if (transaction) end(transaction, 'committed')
     yield
     const id = broken === 'markByClaim' ? worker.lastClaim : transaction?.id
-    const xmin = broken === 'xminAfterFirst' ? takeSnapshot().xmin : snapshot.xmin
+    let xmin = broken === 'xminAfterFirst' ? takeSnapshot().xmin : snapshot.xmin
+    if (broken === 'locksOfSameLook' && oldestWriter !== null) xmin = oldest
     if (broken === 'hintOfAnswer') request = floors.look(NAME)
-    floors.move(request, { xmin: String(xmin), transaction: isMarking ? String(id) : null }, firsts)
+    const seen = { xmin: String(xmin), transaction: isMarking ? String(id) : null, oldestWriter }
+    floors.move(request, seen, firsts)
     for (const { rank, place } of floors.behind(NAME, 'floor'))
       for (const row of rows)
         if (
@@ -291,7 +313,8 @@ export function playHistory(choices: readonly number[], broken: Broken | null = 
   function start(worker: Worker): Process {
     const row = failed.shift()
     if (row !== undefined) return retry(row)
-    const kind = choose(8)
+    const kind = choose(9)
+    if (kind === 8) return writeElsewhere()
     if (kind < 2) return enqueue()
     if (kind === 2) return prioritise()
     return kind < 6 ? claim(worker, choose(3) === 0 ? 'floor' : 'hint', true) : look(worker)

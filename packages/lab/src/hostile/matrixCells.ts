@@ -81,10 +81,6 @@ export const CELLS: readonly Cell[] = [
     name: 'jit, of every plan',
     settings: { jit: 'on', jit_above_cost: '0', jit_inline_above_cost: '0' },
   },
-  { name: 'encoding LATIN1', create: `encoding 'LATIN1' locale 'C'` },
-  { name: 'encoding LATIN9', create: `encoding 'LATIN9' locale 'C'` },
-  { name: 'encoding SQL_ASCII', create: `encoding 'SQL_ASCII' locale 'C'` },
-  { name: 'encoding EUC_JP', create: `encoding 'EUC_JP' locale 'C'` },
   { name: 'collation C', create: `encoding 'UTF8' locale 'C'` },
   {
     name: 'collation of ICU, und',
@@ -150,7 +146,7 @@ export const SHORT_FORM = [
   'TZ=Australia/Lord_Howe',
   'datestyle = SQL, DMY',
   'default_transaction_isolation = serializable',
-  'encoding LATIN1',
+  'client_encoding = LATIN1',
   'columns that come and go',
 ] as const
 
