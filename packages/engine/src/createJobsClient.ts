@@ -18,6 +18,7 @@ import {
   checkTimerMs,
   copyList,
   copyParts,
+  isPlainObject,
   optional,
 } from './job/argument.ts'
 import { anyPayload } from './job/standardSchema.ts'
@@ -621,6 +622,7 @@ export function jobsClientIn(
       }),
     runAgain: (job, runId, request, options) =>
       within<RunAgainOutcome>(options, async (tx) => {
+        storableActor(request)
         const found = await findPayload(tx, job, runId)
         if (found.kind !== 'found') return found
         const workId = await sendRun(tx, job, request, found.payload, runId)
@@ -705,9 +707,14 @@ export function jobsClientIn(
   }
 }
 
-/** Refuses a transaction that was given as it is: the client would take one of its own instead, and nobody would notice. */
+/**
+ * Takes a plain object with a tx, or an empty one. A transaction in its place would be left alone, and the act would commit
+ * by itself. Kysely's has no property of its own, so its class tells it from an empty object.
+ */
 function checkActionOptions(options: ActionOptions): ActionOptions {
-  const parts = copyParts('options', options)
-  if ('tx' in parts || Object.keys(parts).length === 0) return parts
-  throw new ArgumentError('options', 'has no tx; pass the transaction as { tx }')
+  if (isPlainObject(options)) {
+    const parts = copyParts('options', options)
+    if ('tx' in parts || Object.keys(parts).length === 0) return parts
+  }
+  throw new ArgumentError('options', 'has no tx of its own; pass the transaction as { tx }')
 }
