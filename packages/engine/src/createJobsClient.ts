@@ -237,13 +237,14 @@ export interface JobsClient {
    * Pauses a queue: no worker takes work of the job, retries included, until somebody resumes the queue. Runs under way go on,
    * and so does the schedule, whose ticks enqueue work. It returns once each claim that began before the pause has finished,
    * which takes milliseconds; after 5 s it returns `pausing`, and such a claim may still start work. With `{ tx }` it does not
-   * wait, and the pause holds for each claim that begins after the commit.
+   * wait, and the pause holds for each claim that begins after the commit. `pausedUnknown`: it is paused, and no worker or row
+   * knows the job yet, so that the name may be wrong.
    */
   pauseQueue(
     name: string,
     request: ActionRequest,
     options?: ActionOptions,
-  ): Promise<'paused' | 'pausing' | 'alreadyPaused' | 'notFound'>
+  ): Promise<'paused' | 'pausing' | 'pausedUnknown' | 'alreadyPaused'>
   /** Has workers take work of the job again. */
   resumeQueue(
     name: string,
@@ -645,7 +646,7 @@ export function jobsClientIn(
     resumeSchedule: (name, by, options) => within(options, (tx) => resumeSchedule(tx, name, by)),
     async pauseQueue(name, request, options) {
       const outcome = await within(options, (tx) => pauseQueue(tx, name, request))
-      if (outcome === 'notFound' || (options?.tx ?? null) !== null) return outcome
+      if ((options?.tx ?? null) !== null) return outcome
       return (await claimsHaveEnded(openPool())) ? outcome : 'pausing'
     },
     resumeQueue: (name, by, options) =>
