@@ -237,7 +237,7 @@ describe('documentation', () => {
       'POST /api/jobs/{name}/keys: 200 400 401 403 404 413 414 415 431 500 503',
       'POST /api/jobs/{name}/limit: 200 400 401 403 404 413 414 415 431 500 503',
       'POST /api/jobs/{name}/pause: 200 400 401 403 404 409 413 414 415 431 500 503',
-      'POST /api/jobs/{name}/queue/pause: 200 400 401 403 404 409 413 414 415 431 500 503',
+      'POST /api/jobs/{name}/queue/pause: 200 400 401 403 409 413 414 415 431 500 503',
       'POST /api/jobs/{name}/queue/resume: 200 400 401 403 404 409 413 414 415 431 500 503',
       'POST /api/jobs/{name}/resume: 200 400 401 403 404 409 413 414 415 431 500 503',
       'POST /api/jobs/{name}/run: 202 400 401 403 404 413 414 415 431 500 503',

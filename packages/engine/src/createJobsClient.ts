@@ -18,6 +18,7 @@ import {
   checkTimerMs,
   copyList,
   copyParts,
+  isPlainObject,
   optional,
 } from './job/argument.ts'
 import { anyPayload } from './job/standardSchema.ts'
@@ -236,13 +237,14 @@ export interface JobsClient {
    * Pauses a queue: no worker takes work of the job, retries included, until somebody resumes the queue. Runs under way go on,
    * and so does the schedule, whose ticks enqueue work. It returns once each claim that began before the pause has finished,
    * which takes milliseconds; after 5 s it returns `pausing`, and such a claim may still start work. With `{ tx }` it does not
-   * wait, and the pause holds for each claim that begins after the commit.
+   * wait, and the pause holds for each claim that begins after the commit. `pausedUnknown`: it is paused, and no worker or row
+   * knows the job yet, so that the name may be wrong.
    */
   pauseQueue(
     name: string,
     request: ActionRequest,
     options?: ActionOptions,
-  ): Promise<'paused' | 'pausing' | 'alreadyPaused' | 'notFound'>
+  ): Promise<'paused' | 'pausing' | 'pausedUnknown' | 'alreadyPaused'>
   /** Has workers take work of the job again. */
   resumeQueue(
     name: string,
@@ -621,6 +623,7 @@ export function jobsClientIn(
       }),
     runAgain: (job, runId, request, options) =>
       within<RunAgainOutcome>(options, async (tx) => {
+        storableActor(request)
         const found = await findPayload(tx, job, runId)
         if (found.kind !== 'found') return found
         const workId = await sendRun(tx, job, request, found.payload, runId)
@@ -643,7 +646,7 @@ export function jobsClientIn(
     resumeSchedule: (name, by, options) => within(options, (tx) => resumeSchedule(tx, name, by)),
     async pauseQueue(name, request, options) {
       const outcome = await within(options, (tx) => pauseQueue(tx, name, request))
-      if (outcome === 'notFound' || (options?.tx ?? null) !== null) return outcome
+      if ((options?.tx ?? null) !== null) return outcome
       return (await claimsHaveEnded(openPool())) ? outcome : 'pausing'
     },
     resumeQueue: (name, by, options) =>
@@ -705,9 +708,14 @@ export function jobsClientIn(
   }
 }
 
-/** Refuses a transaction that was given as it is: the client would take one of its own instead, and nobody would notice. */
+/**
+ * Takes a plain object with a tx, or an empty one. A transaction in its place would be left alone, and the act would commit
+ * by itself. Kysely's has no property of its own, so its class tells it from an empty object.
+ */
 function checkActionOptions(options: ActionOptions): ActionOptions {
-  const parts = copyParts('options', options)
-  if ('tx' in parts || Object.keys(parts).length === 0) return parts
-  throw new ArgumentError('options', 'has no tx; pass the transaction as { tx }')
+  if (isPlainObject(options)) {
+    const parts = copyParts('options', options)
+    if ('tx' in parts || Object.keys(parts).length === 0) return parts
+  }
+  throw new ArgumentError('options', 'has no tx of its own; pass the transaction as { tx }')
 }

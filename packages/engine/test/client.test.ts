@@ -448,10 +448,31 @@ describe('what a program passes in', () => {
     })
   })
 
-  it('is no transaction of the caller unless it is named', async () => {
-    await runtime.prisma.$transaction(async (tx) => {
-      await expect(client.pauseQueue('letter', by, tx as never)).rejects.toThrow('as { tx }')
-    })
+  it('is a transaction of the caller only where one belongs', async () => {
+    const before = await runtime.rows('select * from "JobAction"')
+    /** As Kysely's: it has no property of its own. */
+    const tx = new (class Transaction {
+      readonly #driver = runtime.prisma
+      get driver() {
+        return this.#driver
+      }
+    })()
+    const acts = [...listCalls().filter(({ name }) => name in METHODS || name === 'set')].filter(
+      ({ name }) => !name.startsWith('enqueue') && name !== 'explain',
+    )
+    expect(acts.length).toBeGreaterThan(15)
+    for (const { name, arguments: given, call } of acts) {
+      const args = given.filter((part) => !Object.hasOwn(Object(part) as object, 'tx'))
+      const among = args.map((part) =>
+        Object.hasOwn(Object(part) as object, 'actor') ? { ...(part as object), tx } : part,
+      )
+      for (const misplaced of [[...args, tx], among]) {
+        const error = await outcomeOf(() => call(...misplaced))
+        expect([name, error]).toEqual([name, expect.any(ArgumentError)])
+        expect(String(error)).toContain('as { tx }')
+      }
+    }
+    expect(await runtime.rows('select * from "JobAction"')).toEqual(before)
   })
 
   it('may have its ids in upper case', async () => {

@@ -29,6 +29,7 @@ beforeAll(async () => {
   const { demoted, deleted } = formerAdmins
   await prisma.user.update({ where: { id: demoted.userId }, data: { role: 'staff' } })
   await prisma.user.delete({ where: { id: deleted.userId } })
+  await prisma.$executeRaw`insert into "JobQueue" ("name", "pausedBy") values ('pausedBefore', 'a')`
 })
 afterAll(async () => {
   await api.close()
@@ -128,11 +129,11 @@ const ROWS: Record<string, Row> = {
   'GET /api/jobs/:name/keys': admin(200),
   'GET /api/jobs/:name/key': admin(200, { url: '/api/jobs/nothing/key?key=k' }),
   'POST /api/jobs/:name/keys': admin(404, { body: { key: 'k', weight: 2, reason: 'why' } }),
-  'POST /api/jobs/:name/queue/pause': admin(404, {
-    url: '/api/jobs/nothing/queue/pause',
+  'POST /api/jobs/:name/queue/pause': admin(409, {
+    url: '/api/jobs/pausedBefore/queue/pause',
     body: reason,
   }),
-  'POST /api/jobs/:name/queue/resume': admin(404, { url: '/api/jobs/nothing/queue/resume' }),
+  'POST /api/jobs/:name/queue/resume': admin(404, { url: '/api/jobs/neverPaused/queue/resume' }),
 
   'POST /api/console/session': anyone(400, { body: {}, ignoresSessions: true }),
   'GET /api/console/session': admin(200, { onlyBySession: true }),

@@ -115,14 +115,13 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
     route('POST /jobs/:name/queue/pause', {
       summary: 'Pause the queue of a job',
       description:
-        'Until the queue is resumed, no worker takes work of the job. Runs under way go on, and so does the schedule, whose ticks wait in the queue.',
+        'Until the queue is resumed, no worker takes work of the job. Runs under way go on, and so does the schedule, whose ticks wait in the queue. The job may be one that no worker has yet.',
       params: nameParams,
       body: reasonBody,
       answer: { 200: z.object({ name: z.string(), queuePaused: z.literal(true) }) },
-      refuses: [404, 409],
+      refuses: [409],
       handle: async ({ params: { name }, by, logAct }) => {
         const found = await client.pauseQueue(name, by)
-        if (found === 'notFound') throw noQueue(name)
         if (found === 'alreadyPaused') throw await refusePause(client.reader, 'queue', name, found)
         logAct({ name }, 'queue paused')
         return { name, queuePaused: true as const }

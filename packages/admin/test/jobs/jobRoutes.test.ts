@@ -572,7 +572,8 @@ describe('waiting work', () => {
       insert into "JobWorker" ("id", "liveness", "lanes") values ('w1', 'heartbeat', '{"sendReport": 1}')`
     expect((await pause('sendReport')).json()).toEqual({ name: 'sendReport', queuePaused: true })
     expectProblem(await pause('sendReport'), 409)
-    expectProblem(await pause('nothing'), 404)
+    // No worker has it yet.
+    expect((await pause('nothing')).json()).toEqual({ name: 'nothing', queuePaused: true })
     expectInvalid(await post('sendReport/queue/pause', {}), ['body.reason'])
     const told = async () => {
       const queue = (await api.as('admin', { method: 'GET', url: '/api/console/queue' })).json()
@@ -586,7 +587,7 @@ describe('waiting work', () => {
     const resume = () => post('sendReport/queue/resume')
     expect((await resume()).json()).toEqual({ name: 'sendReport', queuePaused: false })
     expectProblem(await resume(), 409)
-    expectProblem(await post('nothing/queue/resume'), 404)
+    expectProblem(await post('neverPaused/queue/resume'), 404)
     expect(await told()).toBeNull()
   })
 })

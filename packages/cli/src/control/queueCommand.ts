@@ -1,3 +1,4 @@
+import { nearest } from '@roundsman/engine'
 import { findLastActionOfJob, type EarlierAction } from '@roundsman/engine/internal'
 import { currentUser } from '../command/currentUser.ts'
 import { describeInstant } from '../command/describeInstant.ts'
@@ -44,9 +45,12 @@ async function change(args: string[], terminal: Terminal, source: ProductSource)
     throw new ForeseenError(`${name} has no queue yet: no worker has started with it`)
   }
   if (asJson) return print(terminal, { name, outcome, ...(earlier !== null && { earlier }) })
+  const names = product.jobs.map((job) => job.name)
+  const meant = names.includes(name) ? null : nearest(name, names)
   const words = {
     paused: `The queue of ${name} is paused.`,
     pausing: `The queue of ${name} is paused. A claim that began before has not finished within 5 s: it may still start work.`,
+    pausedUnknown: `The queue of ${name} is paused. No worker and no work of ${name} is known yet${meant === null ? '.' : `: did you mean ${meant}?`} If the name is wrong, resume it.`,
     alreadyPaused: `The queue of ${name} was paused already.`,
     resumed: `The queue of ${name} is resumed.`,
     notPaused: `The queue of ${name} was not paused.`,

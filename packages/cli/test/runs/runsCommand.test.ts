@@ -525,6 +525,9 @@ describe('roundsman work', () => {
     expect(await change('pause', 'renderInvoicePdf', ...by)).toEqual([
       `The queue of renderInvoicePdf was paused already. ${actor} paused it at ${at} UTC: the partner is away`,
     ])
+    expect(await change('pause', 'renderInvoicePfd', ...by)).toEqual([
+      'The queue of renderInvoicePfd is paused. No worker and no work of renderInvoicePfd is known yet: did you mean renderInvoicePdf? If the name is wrong, resume it.',
+    ])
     const [json] = await change('pause', 'renderInvoicePdf', ...by, '--json')
     expect(JSON.parse(json as string)).toEqual({
       name: 'renderInvoicePdf',
@@ -551,7 +554,7 @@ describe('roundsman work', () => {
     [commands.queue, ['stop', 'renderInvoicePdf'], 'Say pause or resume'],
     [commands.queue, ['pause'], 'Which job?'],
     [commands.queue, ['pause', 'renderInvoicePdf'], '--reason is missing: say why'],
-    [commands.queue, ['pause', 'renderInvoicePfd', ...by], 'did you mean renderInvoicePdf?'],
+    [commands.queue, ['resume', 'renderInvoicPdf'], 'did you mean renderInvoicePdf?'],
     [commands.work, [], 'Say what to do: list, explain, cancel, postpone, prioritise'],
     [
       commands.work,

@@ -10,12 +10,16 @@ import {
 import type { Causes } from './findCauses.ts'
 
 /*
- * Many watchers act as one because alerts and deliveries are rows. One watcher takes a round, reads what is wrong and writes
- * what began and ended, in one transaction. Only the watcher that has counted a delivery's attempt makes it.
+ * Many watchers act as one because alerts and deliveries are rows. Of the watchers with the same jobs and limits, one takes a
+ * round, reads what is wrong and writes what began and ended, in one transaction. Only the watcher that has counted a
+ * delivery's attempt makes it.
+ *
+ * Watchers with other jobs or limits, of another program or version, have rounds of their own. A cause that several of them
+ * find is one alert, and the alert goes on while one of them finds it.
  *
  * An alert (JobAlert), moved by the watcher that takes the round:
  *   begun    Its cause was seen, for less than the cause's `afterMs`. Raised after that; deleted if the cause goes first.
- *   raised   Channels are told that it began. It has ended once a round does not find its cause.
+ *   raised   Channels are told that it began. It has ended once no round finds its cause.
  *   ended    Channels that took its beginning are told that it is over. Deleted after 30 days, with its deliveries.
  *
  * A delivery (JobAlertDelivery), one for each alert, event and channel:
@@ -25,8 +29,13 @@ import type { Causes } from './findCauses.ts'
  *   given up It failed for `giveUpAfterMs` (a day). Final, and the channel is not told of the alert's end.
  */
 
-/** No job can have this name. */
+/**
+ * No job can have this name. Its row in JobThrottle is locked while a watcher writes. The row of a watcher's own round has the
+ * name of that round after it, and the instant of its last look.
+ */
 const ROUND = 'alert round'
+/** A round without a look for so long, or for four intervals, has no watcher. */
+const ROUND_TIMEOUT_MS = 60_000
 
 /** The alerts that one round raised and ended, for the log. */
 export interface AlertChanges {
@@ -37,21 +46,27 @@ export interface AlertChanges {
 export type FindCauses = (tx: Connection, open: readonly AlertRow[], now: Date) => Promise<Causes>
 
 /**
- * Looks at what is wrong, or returns null when another watcher did so within `everyMs`. The row of the round is locked
- * meanwhile, so that no watcher decides by an older view. A look that is further ahead than its own counts for nothing: the
- * database's clock was set back. `names`: the jobs that this watcher knows.
+ * Looks at what is wrong, or returns null when a watcher of the same round did so within `everyMs`. The row of the round is
+ * locked meanwhile, so that no watcher decides by an older view. A look of the future counts for nothing: the database's
+ * clock was set back. `names`: the jobs that this watcher knows.
  */
 export async function lookOnce(
   database: Database,
-  { everyMs, names, find }: { everyMs: number; names: readonly string[]; find: FindCauses },
+  {
+    round,
+    everyMs,
+    names,
+    find,
+  }: { round: string; everyMs: number; names: readonly string[]; find: FindCauses },
 ): Promise<AlertChanges | null> {
+  const ownRound = `${ROUND} ${round}`
   return await database.transaction(async (tx) => {
     const { rows: taken } = await tx.query<{ now: Date }>(
-      `insert into "JobThrottle" ("name", "freeAt") values ($1, now() + $2 * interval '1 millisecond')
+      `insert into "JobThrottle" ("name", "freeAt") values ($1, now())
        on conflict ("name") do update set "freeAt" = excluded."freeAt"
-         where "JobThrottle"."freeAt" not between now() and excluded."freeAt"
+         where "JobThrottle"."freeAt" not between now() - $2 * interval '1 millisecond' and now()
        returning now() as "now"`,
-      [ROUND, everyMs],
+      [ownRound, everyMs],
     )
     const now = taken[0]?.now
     if (now === undefined) return null
@@ -70,12 +85,18 @@ export async function lookOnce(
         (row.name === '' || names.includes(row.name) || wasJudged(row) || row.isForgotten) &&
         !cutKinds.includes(row.kind),
     )
+    await tx.query(LOCK_SQL)
     await insertBegun(tx, causes)
     await tx.query(`update "JobAlert" set "seenAt" = now() where "id" = any($1::uuid[])`, [
       goesOn.map(({ id }) => id),
     ])
     const raised = await raiseDue(tx, causes)
-    const { rows: ended } = await tx.query<AlertRow>(END_SQL, [over.map(({ id }) => id)])
+    const { rows: unseen } = await tx.query<{ id: string }>(UNSEEN_SQL, [
+      over.map(({ id }) => id),
+      ownRound,
+      Math.max(4 * everyMs, ROUND_TIMEOUT_MS),
+    ])
+    const { rows: ended } = await tx.query<AlertRow>(END_SQL, [unseen.map(({ id }) => id)])
     const { rows: forgotten } = await tx.query<{ id: string }>(FORGET_SQL)
     // Also those that another watcher has begun meanwhile.
     await tx.query(`delete from "JobAlertDelivery" where "alertId" = any($1::uuid[])`, [
@@ -92,6 +113,9 @@ const OF_QUEUE: readonly AlertKind[] = [
   'heldKey',
   'limitExceeded',
   'keyBlocked',
+  'pausedQueue',
+  'poison',
+  'refused',
 ]
 
 type OpenRow = AlertRow & { isForgotten: boolean }
@@ -131,6 +155,20 @@ async function raiseDue(tx: Connection, causes: readonly AlertCause[]): Promise<
   return rows
 }
 
+/** Watchers of two rounds that wrote at once could wait for each other. */
+const LOCK_SQL = `
+  insert into "JobThrottle" ("name", "freeAt") values ('${ROUND}', now())
+  on conflict ("name") do update set "freeAt" = excluded."freeAt"`
+
+/** Finds those of these open alerts that no other round has seen in its last look, or since. */
+const UNSEEN_SQL = `
+  select "id" from "JobAlert" alert where "id" = any($1::uuid[]) and "endedAt" is null and not exists (
+    select from "JobThrottle" other
+    where other."name" like '${ROUND} %' and other."name" <> $2
+      and other."freeAt" > now() - $3 * interval '1 millisecond'
+      and other."freeAt"::timestamptz(3) <= alert."seenAt"
+  )`
+
 /** Ends alerts. One that was never raised is deleted: nobody was told of it. */
 const END_SQL = `
   with gone as (
@@ -140,6 +178,9 @@ const END_SQL = `
   returning ${COLUMNS}`
 
 const FORGET_SQL = `
+  with rounds as (
+    delete from "JobThrottle" where "name" like '${ROUND} %' and "freeAt" < now() - interval '1 day'
+  )
   delete from "JobAlert" where "id" = any(array(
     select "id" from "JobAlert" where "endedAt" < now() - interval '30 days' order by "endedAt" limit 1000
   )) returning "id"`

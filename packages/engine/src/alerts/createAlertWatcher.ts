@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { HostLogger } from '../job/logger.ts'
 import type { Job } from '../job/defineJob.ts'
@@ -110,8 +111,8 @@ const MAX_ERROR_LENGTH = 200
 /**
  * Tells people, through channels, when something is wrong with the jobs and when it is over. It neither schedules nor
  * executes, so it can run beside an API as well as beside workers. Run it in both: a process cannot report that it is gone
- * itself. Of any number of watchers on one database one looks and one sends; rows in the database decide which. Nothing that
- * a channel does disturbs anything else.
+ * itself. Of the watchers with the same jobs and limits one looks. Of all watchers on one database one sends to each channel
+ * name, so give the channels of two programs different names. Nothing that a channel does disturbs anything else.
  * @throws ArgumentError when an option cannot be meant: when two channels have the same name, for instance
  */
 export function createAlertWatcher(options: AlertWatcherOptions): AlertWatcher {
@@ -154,6 +155,7 @@ export function createAlertWatcher(options: AlertWatcherOptions): AlertWatcher {
 
   async function look(): Promise<void> {
     const changes = await lookOnce(database, {
+      round: roundOf(jobs, limits),
       // A little less than the interval: timers of watchers fire a little early or late.
       everyMs: intervalMs * 0.8,
       names,
@@ -222,6 +224,18 @@ export function createAlertWatcher(options: AlertWatcherOptions): AlertWatcher {
       await database.close({ timeoutMs: 1_000 })
     },
   }
+}
+
+/** Names the round of the watchers that would judge as this one does. */
+function roundOf(jobs: readonly Job[], limits: AlertLimits): string {
+  const judged = jobs
+    .map(({ name, schedule, timeoutMs, rateLimit }) =>
+      JSON.stringify([name, schedule, timeoutMs, rateLimit]),
+    )
+    .toSorted()
+  return createHash('sha256')
+    .update(JSON.stringify([judged, limits]))
+    .digest('hex')
 }
 
 /** A watcher may keep a notice for so long beyond `sendTimeoutMs`; if it died meanwhile, another one sends it then. */

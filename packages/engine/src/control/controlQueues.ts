@@ -4,15 +4,18 @@ import type { Connection } from '../store/database.ts'
 import type { ActionRequest, OnCommit } from './controlJobs.ts'
 import { recordActions, storableActor, type Actor } from './recordActions.ts'
 
-/** Pauses a queue: once this commits no worker takes work of the job. Runs under way go on. */
+/**
+ * Pauses a queue: once this commits no worker takes work of the job. Runs under way go on. The name may be that of a job that
+ * is about to be deployed.
+ */
 export async function pauseQueue(
   tx: Connection,
   name: string,
   by: ActionRequest,
-): Promise<'paused' | 'alreadyPaused' | 'notFound'> {
+): Promise<'paused' | 'pausedUnknown' | 'alreadyPaused'> {
   checkText('name', name)
   const { actor, reason } = storableActor(by)
-  if (!(await knowsQueue(tx, name))) return 'notFound'
+  const isKnown = await knowsQueue(tx, name)
   const { rows } = await tx.query(
     `insert into "JobQueue" ("name", "pausedBy", "pauseReason") values ($1, $2, $3)
      on conflict do nothing returning "name"`,
@@ -20,7 +23,7 @@ export async function pauseQueue(
   )
   if (rows.length === 0) return 'alreadyPaused'
   await recordActions(tx, 'pauseQueue', [{ name }], { actor, reason })
-  return 'paused'
+  return isKnown ? 'paused' : 'pausedUnknown'
 }
 
 /** How long a pause waits for claims that began before it. */

@@ -44,7 +44,7 @@ export interface JobActionTarget {
 const MAX_ACTOR_LENGTH = 500
 const MAX_REASON_LENGTH = 2_000
 
-const REQUEST = { actor: checkSaid, reason: optional(nullable(checkSaid)) }
+const REQUEST = { actor: checkSaid, reason: optional(nullable(checkSaid)), tx: refuseTransaction }
 
 /** Makes both texts storable: an API may have been sent characters that PostgreSQL cannot hold. */
 export function storableActor<By extends Actor>(by: By): By {
@@ -54,6 +54,15 @@ export function storableActor<By extends Actor>(by: By): By {
     ...(reason !== undefined &&
       reason !== null && { reason: storableText(reason, MAX_REASON_LENGTH) }),
   } as By
+}
+
+/** The act would commit by itself. */
+function refuseTransaction(argument: string, value: unknown): void {
+  if (value === undefined) return
+  throw new ArgumentError(
+    argument,
+    'stands among who acts and why; pass the transaction in an argument of its own, as { tx }',
+  )
 }
 
 function checkSaid(argument: string, value: unknown): string {

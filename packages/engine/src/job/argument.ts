@@ -184,6 +184,17 @@ export function copyParts(argument: string, value: unknown): Record<string, unkn
   return whileReading(argument, () => ({ ...(value as object) }))
 }
 
+/** Whether it is an object that no class has made, and no function. A realm of its own has a prototype of its own. */
+export function isPlainObject(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  try {
+    const prototype: unknown = Object.getPrototypeOf(value)
+    return prototype === null || Object.getPrototypeOf(prototype) === null
+  } catch {
+    return false
+  }
+}
+
 /** For what is checked elsewhere. */
 export const asItIs: Check<unknown> = (_argument, value) => value
 

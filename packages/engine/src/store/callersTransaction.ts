@@ -1,6 +1,8 @@
+import type { Socket } from 'node:net'
 import { inspect } from 'node:util'
 import type { HostTransaction } from '../job/hostTypes.ts'
 import { ArgumentError } from '../job/argument.ts'
+import { answerInTime } from './answerInTime.ts'
 import { sqlOf, type Connection, type ReadingStatement, type Statement } from './database.ts'
 import type { Schema } from './schema.ts'
 
@@ -176,10 +178,13 @@ function knex(db: Knex, schema: Schema): Host {
   }
 }
 
+type PooledConnection = NodePostgres & { release(error?: unknown): void }
+
 interface NodePostgres {
   totalCount?: number
+  connection?: { stream?: Socket }
   query(statement: object | string): Promise<{ rows: Parts[] }>
-  connect(): Promise<NodePostgres & { release(error?: unknown): void }>
+  connect(answer: (...answer: [Error, undefined] | [undefined, PooledConnection]) => void): void
   on(event: 'error', listener: (error: unknown) => void): unknown
   off(event: 'error', listener: (error: unknown) => void): unknown
   getTransactionStatus?(): string | null
@@ -197,11 +202,17 @@ function nodePostgres(client: NodePostgres, schema: Schema): Host {
     ),
     async transaction(work, limits) {
       if (!isPool) return await begin(client, limit(work, limits, schema))
-      const connection = await client.connect()
       // A pool listens to idle connections only, and an unheard 'error' event ends the process.
       let broken: unknown
       const onError = (error: unknown) => (broken = error)
-      connection.on('error', onError)
+      const connection = await new Promise<PooledConnection>((resolve, reject) =>
+        client.connect((error, opened) => {
+          if (error) return reject(error)
+          // At once: the server may end a connection in the packet that opens it.
+          opened.on('error', onError)
+          resolve(opened)
+        }),
+      )
       try {
         return await begin(connection, limit(work, limits, schema), onError)
       } finally {
@@ -213,19 +224,33 @@ function nodePostgres(client: NodePostgres, schema: Schema): Host {
   }
 }
 
+/** How long PostgreSQL may take to begin a transaction or to roll it back, which waits for nothing. */
+const ANSWER_TIMEOUT_MS = 15_000
+
 /** Runs the work in a transaction of a connection of pg's. */
 async function begin<Value>(
   client: NodePostgres,
   work: (tx: object) => Promise<Value>,
   onBroken: (error: unknown) => void = () => undefined,
 ): Promise<Value> {
-  await client.query('begin')
+  const send = async (text: string) => {
+    const answer = client.query(text)
+    // Only pg's own driver in JavaScript has a socket.
+    const socket = client.connection?.stream
+    await (socket ? answerInTime(answer, { timeoutMs: ANSWER_TIMEOUT_MS, socket }) : answer)
+  }
+  try {
+    await send('begin')
+  } catch (error) {
+    onBroken(error)
+    throw error
+  }
   try {
     const value = await work(client)
     await client.query('commit')
     return value
   } catch (error) {
-    await client.query('rollback').catch(onBroken)
+    await send('rollback').catch(onBroken)
     throw error
   }
 }

@@ -12,7 +12,7 @@ import {
   type AlertOptions,
 } from '../../src/alerts.ts'
 import { lookOnce, settleDelivery, takeDeliveries } from '../../src/alerts/alertLedger.ts'
-import { ArgumentError, defineJob } from '../../src/index.ts'
+import { ArgumentError, defineJob, type Job } from '../../src/index.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 import { countLockWaits, LOOKED_FOR_DEADLOCK_MS } from '../countLockWaits.ts'
 import { startTestWorker } from '../startTestWorker.ts'
@@ -47,7 +47,7 @@ it('a look that waits for what a transaction of the host has locked gives way, a
   expect(found).toBeGreaterThan(0)
 })
 
-function watch(options: AlertOptions): void {
+function watch(options: AlertOptions & { jobs?: readonly Job[] }): void {
   const watcher = createAlertWatcher({
     databaseUrl: runtime.url,
     schema: 'public',
@@ -176,6 +176,7 @@ describe('of many watchers', () => {
   it('one looks where another has not just done so', async () => {
     const look = () =>
       lookOnce(runtime.database, {
+        round: 'a',
         everyMs: 60_000,
         names: [],
         find: async () => ({ causes: [], cutKinds: [], others: [] }),
@@ -318,6 +319,63 @@ describe('of many watchers', () => {
     expect(await runtime.rows(`select "name" from "JobAlert" where "kind" = 'late'`)).toEqual([
       { name: 'newJob' },
     ])
+  })
+})
+
+describe('watchers with other jobs, on one database,', () => {
+  /** A look of a program that knows these jobs and finds these causes. */
+  const look = (round: string, names: readonly string[], found: readonly string[]) =>
+    lookOnce(runtime.database, {
+      ...{ round, everyMs: 0, names },
+      find: async () => ({
+        causes: found.map((name) => ({
+          ...{ kind: 'failing' as const, name, code: '', facts: {}, afterMs: 0 },
+        })),
+        cutKinds: [],
+        others: [],
+      }),
+    })
+  const namesOf = (rows: readonly { name: string }[] = []) => rows.map(({ name }) => name)
+
+  it('tell each of their own jobs at once', async () => {
+    for (const { name } of [importFeed, mailing])
+      await insertRuns(['broken', 'broken', 'broken'], { name })
+    for (const own of [[importFeed], [mailing]])
+      watch({ channels: [], intervalMs: 60_000, jobs: own })
+    const raised = () =>
+      runtime.column('select "name" from "JobAlert" where "raisedAt" is not null order by "name"')
+    await waitFor(async () => (await raised()).length === 2)
+    expect(await raised()).toEqual(['importFeed', 'mailing'])
+  })
+
+  it('tell once what each of them finds, and end it once none of them does', async () => {
+    const known = ['importFeed']
+    expect(namesOf((await look('a', known, ['importFeed']))?.raised)).toEqual(['importFeed'])
+    for (let looks = 0; looks < 3; looks++) {
+      expect(await look('b', known, [])).toEqual({ raised: [], ended: [] })
+      expect(await look('a', known, ['importFeed'])).toEqual({ raised: [], ended: [] })
+    }
+    expect(await look('a', known, [])).toEqual({ raised: [], ended: [] })
+    expect(namesOf((await look('b', known, []))?.ended)).toEqual(['importFeed'])
+  })
+
+  it('wait for no version that is gone', async () => {
+    await look('old', [], ['importFeed'])
+    await runtime.rows(
+      `update "JobThrottle" set "freeAt" = now() - interval '61 seconds' where "name" = 'alert round old'`,
+    )
+    expect(namesOf((await look('new', ['importFeed'], []))?.ended)).toEqual(['importFeed'])
+  })
+
+  it('end what any of them can find', async () => {
+    await runtime.rows(
+      `insert into "JobAlert" ("id", "kind", "name", "code", "facts", "raisedAt")
+       select gen_random_uuid(), kind, 'gone', '', '{}', now()
+       from unnest(array['deadLetter', 'pausedQueue', 'poison', 'refused', 'late']) kind`,
+    )
+    await look('a', [], [])
+    const open = `select "kind" from "JobAlert" where "endedAt" is null`
+    expect(await runtime.column(open)).toEqual(['late'])
   })
 })
 

@@ -119,7 +119,6 @@ describe('pauseQueue and resumeQueue', () => {
     'a dead letter': `insert into "JobDeadLetter" ("id", "name", "bytes", "errorCode", "errorMessage") values (gen_random_uuid(), $1, 2, 'x', '')`,
   }
   it.each(Object.entries(known))('know a job by %s', async (_by, insert) => {
-    expect(await client.pauseQueue('shearSheep', by)).toBe('notFound')
     expect(await client.resumeQueue('shearSheep', by)).toBe('notFound')
     await runtime.rows(insert, ['shearSheep'])
     onTestFinished(() => runtime.clear('JobWorker', 'JobQueue', 'JobSchedule', 'JobAction'))
@@ -127,6 +126,18 @@ describe('pauseQueue and resumeQueue', () => {
     expect(await client.pauseQueue('shearSheep', by)).toBe('paused')
     expect(await client.pauseQueue('shearSheep', by)).toBe('alreadyPaused')
     expect(await client.resumeQueue('shearSheep', by)).toBe('resumed')
+  })
+
+  it('hold a job that nobody knows yet, from its first piece of work on', async () => {
+    const shear = defineJob({ name: 'shearSheep' })
+    const opened = await openTestQueue(runtime, [shear])
+    onTestFinished(() => opened.close())
+    expect(await client.pauseQueue(shear.name, by)).toBe('pausedUnknown')
+    expect(await client.pauseQueue(shear.name, by)).toBe('alreadyPaused')
+    const { workId } = await client.enqueue(runtime.prisma, shear, {})
+    expect(await opened.take(shear.name)).toEqual([])
+    expect(await client.resumeQueue(shear.name, by)).toBe('resumed')
+    expect(await opened.take(shear.name)).toMatchObject([{ workId }])
   })
 })
 

@@ -1,4 +1,6 @@
 // Not quick: commits through many database clients.
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo } from 'node:net'
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { defineJob, JobError, type HostTransaction, type RunContext } from '../../src/index.ts'
@@ -6,6 +8,7 @@ import { runOnce, type RunOnceResult } from '../../src/worker.ts'
 import { asConnection } from '../../src/store/callersTransaction.ts'
 import { createSchema } from '../../src/store/schema.ts'
 import { HOSTS, type TestHost } from '../fixtures/hosts.ts'
+import { openProxyTo } from '../openProxyTo.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 
 const fill = defineJob({
@@ -245,4 +248,61 @@ describe.each(cuttable)('a batch by %s', (_name, openHost) => {
       }),
     ).toMatchObject({ run: { status: 'success' } })
   })
+})
+
+it('a batch by pg whose connection is cut in the packet that opens it fails its run alone', async () => {
+  const { port } = new URL(runtime.url)
+  const READY = Buffer.from('Z\0\0\0\x05I')
+  const text = 'SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0'
+  const size = Buffer.alloc(4)
+  size.writeUInt32BE(text.length + 4)
+  const server = createServer((near) => {
+    const far = connect(Number(port), '127.0.0.1', () => near.pipe(far))
+    far.on('data', (chunk) => {
+      near.write(
+        chunk.indexOf(READY) < 0
+          ? chunk
+          : Buffer.concat([chunk, Buffer.from('E'), size, Buffer.from(text)]),
+      )
+      if (chunk.indexOf(READY) >= 0) near.end()
+    })
+    for (const socket of [near, far])
+      socket
+        .on('error', () => undefined)
+        .on('close', () => [near, far].forEach((end) => end.destroy()))
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const url = new URL(runtime.url)
+  url.port = String((server.address() as AddressInfo).port)
+  const pool = new pg.Pool({ connectionString: url.href })
+  onTestFinished(async () => {
+    await pool.end()
+    server.close()
+  })
+  host = { client: pool } as never
+  const result = await run(({ batch }) => batch(async () => ({ added: 1 })).then(() => undefined))
+  expect(result).toMatchObject({
+    run: {
+      status: 'failed',
+      details: { error: { code: expect.not.stringMatching('handler_crashed') } },
+    },
+  })
+})
+
+it('a batch by pg replaces a connection that has fallen silent', { timeout: 60_000 }, async () => {
+  const { proxy, url } = await openProxyTo(runtime.url)
+  const pool = new pg.Pool({ connectionString: url, max: 1 })
+  onTestFinished(async () => {
+    await pool.end()
+    proxy.close()
+  })
+  host = { client: pool } as never
+  const batch = () =>
+    run(({ batch: begin }) => begin(async () => ({ added: 1 })).then(() => undefined))
+  expect(await batch()).toMatchObject({ run: { status: 'success' } })
+  proxy.forget()
+  expect(await batch()).toMatchObject({
+    run: { status: 'failed', details: { error: { message: 'Query read timeout' } } },
+  })
+  expect(await batch()).toMatchObject({ run: { status: 'success' } })
 })

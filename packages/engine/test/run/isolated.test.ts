@@ -1,5 +1,7 @@
 // Processes: kills isolated runs and their workers.
+import { execFile } from 'node:child_process'
 import { availableParallelism } from 'node:os'
+import { promisify } from 'node:util'
 import type { PrismaClient } from '@roundsman/db'
 import { spawnProcess, waitFor } from '@roundsman/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -110,6 +112,16 @@ const acting = () =>
 const childPids = () =>
   runtime.lines.flatMap(({ childPid, otherPid }) => (childPid ?? otherPid ?? []) as number)
 
+/** Has a worker in a process of its own carry a run out. */
+async function startVictim(how: Parameters<typeof act>[0]) {
+  await stopWorker()
+  const victim = spawnProcess(WORKER, { args: [runtime.url] })
+  await victim.waitForLine('Jobs scheduler enabled', PATIENCE)
+  await act(how)
+  const line = await victim.waitForLine('"acting"', PATIENCE)
+  return { victim, ...(JSON.parse(line) as { childPid: number }) }
+}
+
 const cancelAll = () =>
   runtime.rows(
     `insert into "JobCancel" ("runId", "name", "requestedBy")
@@ -124,6 +136,10 @@ function isAlive(pid: number): boolean {
     return false
   }
 }
+
+/** As `ps` tells it: T where it is stopped. */
+const stateOf = async (pid: number) =>
+  (await promisify(execFile)('ps', ['-o', 'stat=', '-p', `${pid}`])).stdout
 
 describe('an isolated run', () => {
   it('is carried out in a process of its own, recorded and counted like any other', async () => {
@@ -413,17 +429,47 @@ describe('an isolated run that does not end', () => {
   })
 
   it('is gone with a worker that is SIGKILLed while it blocks', { timeout: 60_000 }, async () => {
-    await stopWorker()
-    const victim = spawnProcess(WORKER, { args: [runtime.url] })
-    await victim.waitForLine('Jobs scheduler enabled', PATIENCE)
-    await act('loop')
-    const { childPid } = JSON.parse(await victim.waitForLine('"acting"', PATIENCE)) as {
-      childPid: number
-    }
+    const { victim, childPid } = await startVictim('loop')
     expect(isAlive(childPid)).toBe(true)
     await victim.kill('SIGKILL')
 
     await waitFor(() => !isAlive(childPid))
+  })
+
+  it(
+    'is gone with a worker that is SIGKILLed while it is stopped',
+    { timeout: 60_000 },
+    async () => {
+      const { victim, childPid } = await startVictim('obey')
+      process.kill(childPid, 'SIGSTOP')
+      await waitFor(async () => (await stateOf(childPid)).startsWith('T'))
+      expect(isAlive(childPid)).toBe(true)
+      await victim.kill('SIGKILL')
+
+      await waitFor(() => !isAlive(childPid))
+    },
+  )
+})
+
+describe('what an isolated run has started', () => {
+  it.each([
+    ['with a worker that is SIGKILLed while the process of the run rests', false],
+    ['with a worker that is SIGKILLed together with the process of the run', true],
+  ])('is gone %s', { timeout: 60_000 }, async (_when, isTogether) => {
+    const { victim, childPid } = await startVictim('leaveOther')
+    const line = await victim.waitForLine('"started another"', PATIENCE)
+    const { otherPid } = JSON.parse(line) as { otherPid: number }
+    await ended()
+    expect(isAlive(otherPid)).toBe(true)
+    if (isTogether) {
+      // A worker that noticed the end of the process would end the rest.
+      process.kill(victim.pid, 'SIGSTOP')
+      process.kill(childPid, 'SIGKILL')
+      await waitFor(async () => (await stateOf(victim.pid)).startsWith('T'))
+    }
+    await victim.kill('SIGKILL')
+
+    await waitFor(() => !isAlive(otherPid))
   })
 })
 

@@ -167,6 +167,18 @@ describe.each(Object.entries(HOSTS))('by %s', (_name, openHost) => {
     ).toEqual(actions.map((action) => ({ action, ...ACTOR })))
   })
 
+  it('is refused in another place, so that nothing commits beside it', async () => {
+    await host.transaction(async (tx) => {
+      for (const options of [tx, host.client]) {
+        const act = client.pauseQueue('any', ACTOR, options as never)
+        await expect(act).rejects.toThrow('pass the transaction as { tx }')
+      }
+      const act = client.pauseQueue('any', { ...ACTOR, tx } as never)
+      await expect(act).rejects.toThrow('as { tx }')
+    })
+    expect(await runtime.rows('select from "JobAction"')).toEqual([])
+  })
+
   it('schedules that are data are kept with it', async () => {
     const { schedules } = client
     await runtime.clear('JobKeyedSchedule', 'JobKeyedTick', 'JobAction')

@@ -609,9 +609,9 @@ function createModel(test: Tests, client: pg.Pool): Model {
           ? test.pauseQueue('purge', wish, within)
           : test.resumeQueue('purge', wish, within))
         if (isPausing === isPaused) return
-        // Of a job that nobody has ever heard of there is no queue.
-        if (works.size + actions.length === 0) return deepStrictEqual(outcome, 'notFound')
-        deepStrictEqual(outcome, isPausing ? 'paused' : 'resumed')
+        const isKnown = works.size + actions.length > 0
+        const paused = isKnown ? 'paused' : 'pausedUnknown'
+        deepStrictEqual(outcome, isPausing ? paused : 'resumed')
         isPaused = isPausing
         note(isPausing ? 'pauseQueue' : 'resumeQueue', wish, null, null)
         return

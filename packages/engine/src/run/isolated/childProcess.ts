@@ -48,7 +48,13 @@ letKernelChooseUs()
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
 
 const channel = new Socket({ fd: CHANNEL_FD })
-channel.on('error', () => undefined).on('close', () => process.exit(1))
+// The worker is gone, or a handler has closed what is not its own. What the handlers have started goes with this process.
+channel
+  .on('error', () => undefined)
+  .on('close', () => {
+    if (process.platform === 'win32') process.exit(1)
+    process.kill(-process.pid, 'SIGKILL')
+  })
 
 let current: { token: string; abort: Abort } | null = null
 let openLog: (token: string | null) => Logger = createChildLog('silent', () => undefined)

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { settlesWithin } from '../../store/settlesWithin.ts'
@@ -99,6 +100,7 @@ export function startChild(options: ChildOptions): Child {
       windowsHide: true,
     },
   )
+  const endGuard = guardGroup(child.pid)
   let current: (ChildRun & { settle(result: RunResult | ChildCrash): void }) | null = null
   let crash: ChildCrash | null = null
   let fault: string | null = null
@@ -152,6 +154,7 @@ export function startChild(options: ChildOptions): Child {
     })
     child.once('exit', (code, signal) => {
       if (child.pid) killGroup(child.pid)
+      endGuard()
       const how = signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`
       const timer = setTimeout(() => end(how), OUTPUT_TIMEOUT_MS)
       child.once('close', () => {
@@ -259,6 +262,26 @@ function killGroup(pid: number): void {
   } catch {
     // The group is empty.
   }
+}
+
+/**
+ * Starts a shell that kills the process group once this process is gone, however it ended. The group cannot do so itself
+ * while somebody has stopped it, or once its leader is gone. Without `/bin/sh` only lifelineThread.ts is left. Returns what
+ * ends the shell.
+ */
+function guardGroup(pid: number | undefined): () => void {
+  if (pid === undefined || process.platform === 'win32') return () => undefined
+  // The kernel closes this end of the pipe with the process. A service manager signals the shell, too.
+  const script = 'trap "" HUP INT TERM; read -r line; kill -KILL "-$0"'
+  const shell = spawn('/bin/sh', ['-c', script, String(pid)], {
+    env: {},
+    stdio: ['pipe', 'ignore', 'ignore'],
+    // Its own process group, so that nothing that ends this one's or the handlers' ends it.
+    detached: true,
+  })
+  const pipe = shell.stdin as Socket | null
+  for (const part of [shell, pipe]) part?.on('error', () => undefined).unref()
+  return () => shell.kill('SIGKILL')
 }
 
 /** A stream that discards what is written to it and yields nothing. */
