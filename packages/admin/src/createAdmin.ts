@@ -166,7 +166,7 @@ export function createAdmin(
   async function attempt(visit: Visit, what: () => Promise<Answer>): Promise<Answer> {
     const answer = await what().catch((error: unknown) => answerFailure(error, visit))
     if (visit.method !== 'HEAD') return answer
-    if (answer.body instanceof ReadableStream) await answer.body.cancel()
+    if (answer.body instanceof ReadableStream) await answer.body.cancel().catch(() => undefined)
     return { ...answer, body: null }
   }
 

@@ -3,6 +3,7 @@ import type { HostLogger } from '@roundsman/engine'
 import { containedLog } from '@roundsman/engine/internal'
 import type { Authorize } from './access.ts'
 import { createAdmin } from './createAdmin.ts'
+import { answerBroken } from './http/answer.ts'
 import { logOf } from './logOf.ts'
 import type { AdminOptions } from './options.ts'
 
@@ -40,20 +41,26 @@ export function createFetchHandler<Context = undefined>(
   const log = hostLog && containedLog(hostLog)
   const admin = createAdmin({ ...others, consolePath, authorize })
   const handle = async (request: Request, context?: unknown): Promise<Response> => {
-    const { method, headers, body, signal, url } = request
-    const { pathname, search } = new URL(url)
     const id = randomUUID()
-    const answer = await admin.answer({
-      method,
-      headers,
-      body,
-      signal,
-      target: pathname + search,
-      id,
-      log: logOf(log, id),
-      ask: () => authorize(request, context as Context),
-    })
-    return new Response(answer.body, answer)
+    const lines = logOf(log, id)
+    try {
+      const { method, headers, body, signal, url } = request
+      const { pathname, search } = new URL(url)
+      const answer = await admin.answer({
+        method,
+        headers,
+        body,
+        signal,
+        target: pathname + search,
+        id,
+        log: lines,
+        ask: () => authorize(request, context as Context),
+      })
+      return new Response(answer.body, answer)
+    } catch (error) {
+      const answer = answerBroken(error, { id, log: lines })
+      return new Response(answer.body, answer)
+    }
   }
   return Object.assign(handle, { close: admin.close })
 }

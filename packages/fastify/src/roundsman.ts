@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream'
 import { ArgumentError } from '@roundsman/engine'
+import { containedLog } from '@roundsman/engine/internal'
 import type { Authorize } from '@roundsman/admin'
 import { problemResponses } from '@roundsman/admin/http'
 import {
@@ -58,7 +59,7 @@ const plugin: FastifyPluginAsync<RoundsmanOptions> = async (scope, options) => {
       body: body?.iterator({ destroyOnReturn: false }) ?? null,
       target: request.raw.url ?? '/',
       id: request.id,
-      log: request.log,
+      log: containedLog(request.log),
       ask: () => authorize(request),
     }
   }

@@ -1,49 +1,20 @@
-import { once } from 'node:events'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import {
-  createFetchHandler,
-  createNodeHandler,
-  type Access,
-  type AdminOptions,
-} from '@roundsman/admin'
+import type { Access } from '@roundsman/admin'
 import { waitFor } from '@roundsman/testing'
 import { accessOf, echo, jobs, openHost, type Host } from '@roundsman/testing/openHost'
-import Fastify from 'fastify'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { roundsman } from '../src/index.ts'
-
-interface Served {
-  /** As a browser sees it. */
-  origin: string
-  ask(path: string, init?: RequestInit): Promise<Response>
-  close(): Promise<unknown>
-}
-
-const KINDS = ['fetch', 'node', 'fastify'] as const
-type Kind = (typeof KINDS)[number]
+import { KINDS, openServers, type Kind } from './openServers.ts'
 
 let host: Host
-let consoleDir: string
-let served: Record<Kind, Served>
+let served: Awaited<ReturnType<typeof openServers>>
 
 beforeAll(async () => {
   host = await openHost()
-  consoleDir = await mkdtemp(join(tmpdir(), 'roundsman-console-'))
-  await mkdir(join(consoleDir, 'assets'))
-  await writeFile(join(consoleDir, 'index.html'), '<meta name="roundsman" /><script src="./a.js">')
-  await writeFile(join(consoleDir, 'assets/a.css'), 'a {}')
-  const opened = await Promise.all(KINDS.map((kind) => serve[kind]()))
-  served = Object.fromEntries(KINDS.map((kind, at) => [kind, opened[at]])) as typeof served
+  served = await openServers({ client: host.client, jobs, authorize, log })
 })
 
 afterAll(async () => {
-  await Promise.all(Object.values(served).map(({ close }) => close()))
+  await served.close()
   await host.close()
-  await rm(consoleDir, { recursive: true })
 })
 
 /** The simplest log-in, which may also be broken. */
@@ -54,69 +25,10 @@ function authorize(user: string | string[] | null | undefined): Access | null {
   return accessOf(user)
 }
 
-const options = (): AdminOptions => ({
-  client: host.client,
-  jobs,
-  consoleDir,
-  consolePath: '/',
-  environment: 'test',
-})
 const lines: unknown[] = []
 const log = {
   warn: (...line: unknown[]) => lines.push(line),
   error: (...line: unknown[]) => lines.push(line),
-}
-
-/** The same admin API and console at /ops, on each kind of server. */
-const serve: Record<Kind, () => Promise<Served>> = {
-  async fetch() {
-    const handle = createFetchHandler({
-      ...options(),
-      basePath: '/ops',
-      log,
-      authorize: async ({ headers }) => authorize(headers.get('x-user')),
-    })
-    return {
-      origin: 'https://admin.example',
-      // Behind a proxy a framework may call the server by another name than its clients do.
-      ask: (path, init) => {
-        const request = new Request(`http://localhost:3000${path}`, init)
-        request.headers.set('host', 'admin.example')
-        return handle(request)
-      },
-      close: handle.close,
-    }
-  },
-  async node() {
-    const handle = createNodeHandler({
-      ...options(),
-      basePath: '/ops',
-      log,
-      authorize: ({ headers }) => authorize(headers['x-user']),
-    })
-    const server = createServer(handle).listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-    return {
-      origin,
-      ask: (path, init) => fetch(origin + path, init),
-      close: async () => {
-        await handle.close()
-        server.closeAllConnections()
-        server.close()
-      },
-    }
-  },
-  async fastify() {
-    const app = Fastify({ routerOptions: { maxParamLength: 512 } })
-    await app.register(roundsman, {
-      ...options(),
-      prefix: '/ops',
-      authorize: ({ headers }) => authorize(headers['x-user']),
-    })
-    const origin = await app.listen({ port: 0, host: '127.0.0.1' })
-    return { origin, ask: (path, init) => fetch(origin + path, init), close: () => app.close() }
-  },
 }
 
 const as = (user: string, more: Record<string, string> = {}) => ({
