@@ -154,7 +154,7 @@ export function createAdmin(
       logAct: (fields: object, message: string) =>
         void log.info({ ...fields, userId: access.userId }, message),
       signal,
-      stillMayView: () => stillMayView(ask),
+      stillMayView: () => stillMayView(ask, log),
     }
     try {
       return toAnswer(route, await route.handle(request))

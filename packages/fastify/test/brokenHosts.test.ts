@@ -1,4 +1,5 @@
 import type { RequestListener } from 'node:http'
+import { types } from 'node:util'
 import { Problem, type Access } from '@roundsman/admin'
 import { waitFor } from '@roundsman/testing'
 import { accessOf, jobs, openHost, type Host } from '@roundsman/testing/openHost'
@@ -161,6 +162,49 @@ it('are answered, whatever authorize throws, as far as it can be sent', async ()
     await expectRefusal(request)
   })
   await fc.assert(property, { numRuns: 60 })
+})
+
+it('let nobody in by anything but an access whose rights are true or false', async () => {
+  const right = fc.oneof(fc.constantFrom<unknown[]>('false', 1, {}, [], undefined, null), value)
+  const access = fc.oneof(
+    value.filter((one) => one !== null),
+    fc
+      .record({ view: fc.constant(true), act: fc.constant(true), payloads: fc.constant(true) })
+      .chain((all) =>
+        fc
+          .tuple(
+            fc.constantFrom('view', 'act', 'payloads'),
+            right.filter((one) => typeof one !== 'boolean'),
+          )
+          .map(([name, wrong]) => ({ actor: 'mallory', ...all, [name]: wrong })),
+      )
+      .filter((one) => one.payloads !== undefined),
+  )
+  const property = fc.asyncProperty(access, fc.boolean(), asked, async (what, isLate, request) => {
+    authorize = () => (isLate ? Promise.resolve(what) : what)
+    if (types.isPromise(what)) return
+    await expectRefusal(request)
+  })
+  await fc.assert(property, { numRuns: 60 })
+  expect(await host.prisma.jobAction.count({ where: { actor: 'mallory' } })).toBe(0)
+})
+
+it.each([
+  [{ act: 'false' }, 'authorize must return act as true or false, not as string'],
+  [{ act: Promise.resolve(true) }, 'not as a promise: await it first'],
+  [{ act: undefined }, 'authorize must return act as true or false, not as undefined'],
+  [{ view: 1 }, 'authorize must return view as true or false, not as number'],
+  [{ payloads: 'yes' }, 'authorize must return payloads as true or false, not as string'],
+])('name the right of %o in the log, and answer 500', async (wrong, message) => {
+  authorize = () => ({ actor: 'mallory', view: true, act: true, ...wrong })
+  for (const kind of KINDS) {
+    lines.length = 0
+    const answer = await served[kind].ask('/ops/api/jobs')
+    expect(answer.status).toBe(500)
+    expect(
+      JSON.stringify(lines.flat().map((part) => (part as { err?: Error }).err?.message)),
+    ).toContain(message)
+  }
 })
 
 it('are answered by a logger that throws', async () => {
