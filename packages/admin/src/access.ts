@@ -99,11 +99,13 @@ const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS'])
 
 /**
  * Refuses a change that a browser sends for another site, with cookies or HTTP's own log-in. It trusts Sec-Fetch-Site, or
- * else Origin: a client that sends neither is no browser, and no browser sends a bearer token by itself.
+ * else Origin: a client that sends neither is no browser. No browser sends a bearer token by itself, but a page of another
+ * site may add one to a cookie: the token counts only without a cookie, by which the host might know who asks.
  * @throws Problem 403
  */
 export function refuseForeignOrigin(method: string, headers: Headers): void {
-  if (SAFE_METHODS.has(method) || /^Bearer /i.test(headers.get('authorization') ?? '')) return
+  const isByToken = /^Bearer /i.test(headers.get('authorization') ?? '') && !headers.has('cookie')
+  if (SAFE_METHODS.has(method) || isByToken) return
   const site = headers.get('sec-fetch-site')
   const origin = headers.get('origin')
   const isOwn =

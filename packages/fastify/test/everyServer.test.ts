@@ -17,8 +17,16 @@ afterAll(async () => {
   await host.close()
 })
 
+/** How often the one whose rights end may still do something. */
+let asksLeft = 0
+let onAsk = () => {}
+
 /** The simplest log-in, which may also be broken. */
 function authorize(user: string | string[] | null | undefined): Access | null {
+  if (user === 'demoted') {
+    onAsk()
+    return accessOf(asksLeft-- > 0 ? 'ada' : 'eve')
+  }
   if (user === 'broken') throw new Error('no session store')
   if (user === 'banned')
     throw Object.assign(new Error('You are banned'), { statusCode: 403, headers: { 'x-why': 'b' } })
@@ -97,6 +105,12 @@ it.each<[path: string, status: number, init?: RequestInit, kinds?: readonly Kind
   [RUN, 403, post(REASON, { origin: 'https://evil.example', authorization: 'Basic YTpi' })],
   // No browser sends such a token by itself.
   [RUN, 202, post(REASON, { origin: 'https://evil.example', authorization: 'Bearer abc' })],
+  // The cookie may be what says who asks.
+  [
+    RUN,
+    403,
+    post(REASON, { origin: 'https://evil.example', authorization: 'Bearer abc', cookie: 'a=b' }),
+  ],
   [RUN, 403, post(REASON, { origin: 'null' })],
   [RUN, 403, post(REASON, { 'sec-fetch-site': 'same-site', origin: 'https://admin.example' })],
   // Looking is allowed from anywhere, since it changes nothing.
@@ -173,4 +187,43 @@ it.each(KINDS)('%s tells of what changes until the client leaves', async (kind) 
   abort.abort()
   await reading
   expect(text).toMatch(/^retry: 2000\nid: \S+\n\n/)
+})
+
+it.each(KINDS)(
+  '%s refuses a change of one whose rights end before the body comes',
+  async (kind) => {
+    const before = await host.prisma.jobAction.count()
+    const body = new TransformStream<Uint8Array, Uint8Array>()
+    const writer = body.writable.getWriter()
+    const asked = Promise.withResolvers<void>()
+    asksLeft = 1
+    onAsk = asked.resolve
+    const answer = served[kind].ask(RUN, {
+      ...post('', {}, 'demoted'),
+      body: body.readable,
+      duplex: 'half',
+    })
+    // A client sends nothing before there is something of a body.
+    await writer.write(Buffer.from(REASON.slice(0, 1)))
+    await asked.promise
+    await writer.write(Buffer.from(REASON.slice(1)))
+    await writer.close()
+    expect((await answer).status).toBe(403)
+    expect(await host.prisma.jobAction.count()).toBe(before)
+  },
+)
+
+it.each(KINDS)('%s ends the CSV of one whose rights end, as no whole list', async (kind) => {
+  await host.prisma.$executeRaw`
+    insert into "JobRun" ("id", "name", "trigger", "workerId", "startedAt")
+    select gen_random_uuid(), 'many', 'queue', 'w1', now() - n * interval '1 s' from generate_series(1, 150) n`
+  // At the beginning and before the first page.
+  asksLeft = 2
+  const { body } = await served[kind].ask('/ops/api/jobs/runs.csv?name=many', as('demoted'))
+  let text = ''
+  const reading = (async () => {
+    for await (const chunk of body!.pipeThrough(new TextDecoderStream())) text += chunk
+  })()
+  await expect(reading).rejects.toThrow()
+  expect(text.split('\r\n').length).toBeLessThanOrEqual(102)
 })

@@ -14,6 +14,7 @@ const MINUTE_MS = 60_000
 let api: TestApi
 let baseUrl: string
 let consoleDir: string
+let onAdmitted = () => {}
 /** Users who used both their token and their session while they were admins. */
 let formerAdmins: Record<'demoted' | 'deleted', Tokens>
 
@@ -22,7 +23,7 @@ beforeAll(async () => {
   await mkdir(join(consoleDir, 'assets'))
   await writeFile(join(consoleDir, 'index.html'), '<!doctype html>')
   await writeFile(join(consoleDir, 'assets/main.js'), '')
-  api = await createTestApi({ consoleDir })
+  api = await createTestApi({ consoleDir, onAdmitted: () => onAdmitted() })
   baseUrl = await api.app.listen({ port: 0, host: '127.0.0.1' })
   formerAdmins = { demoted: await makeFormerAdmin(), deleted: await makeFormerAdmin() }
   const { prisma } = api
@@ -325,6 +326,35 @@ const requests = Object.entries(ROWS).flatMap(([route, row]) => {
   const methods = method === 'GET' && !NO_HEAD.has(route) ? ['GET', 'HEAD'] : [method]
   return methods.map((asked) => ({ name: `${asked} ${pattern}`, method: asked, url, row }))
 })
+
+const ownRoutesWithBody = requests.filter(
+  ({ url, row }) => row.body && row.from === 'staff' && !url.startsWith('/api/jobs'),
+)
+
+it.each(ownRoutesWithBody)(
+  '$name refuses who was deleted while they held its body back',
+  async ({ method, url, row }) => {
+    const { userId, token } = await makeFormerAdmin()
+    const body = new TransformStream<Uint8Array, Uint8Array>()
+    const writer = body.writable.getWriter()
+    const admitted = Promise.withResolvers<void>()
+    onAdmitted = admitted.resolve
+    const answer = fetch(`${baseUrl}${url}`, {
+      method,
+      headers: { ...bearer(token), 'content-type': 'application/json' },
+      body: body.readable,
+      duplex: 'half',
+    })
+    const text = JSON.stringify(row.body)
+    // A client sends nothing before there is something of a body.
+    await writer.write(Buffer.from(text.slice(0, 1)))
+    await admitted.promise
+    await api.prisma.user.delete({ where: { id: userId } })
+    await writer.write(Buffer.from(text.slice(1)))
+    await writer.close()
+    expect((await answer).status).toBe(401)
+  },
+)
 
 describe('who may ask what', () => {
   it.each(requests)('$name', async ({ method, url, row }) => {
