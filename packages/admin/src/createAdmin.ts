@@ -22,7 +22,7 @@ import { bulkRoutes } from './jobs/bulkRoutes.ts'
 import { limitRoutes } from './jobs/limitRoutes.ts'
 import { workRoutes } from './jobs/workRoutes.ts'
 import { asPrefix, checkOptions, describeEnvironment, type AdminOptions } from './options.ts'
-import { findRoute, type Route, type RouteLog } from './route.ts'
+import { findRoute, withShortAddress, type Route, type RouteLog } from './route.ts'
 
 /** A request, as whichever server got it hands it over. A web `Request` has the first four. */
 export interface Visit {
@@ -113,7 +113,7 @@ export function createAdmin(
         database: client.place,
       },
     }),
-  ]
+  ].flatMap(withShortAddress)
 
   let opening: Promise<void> | undefined
   let isClosed = false

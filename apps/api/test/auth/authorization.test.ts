@@ -95,27 +95,27 @@ const ROWS: Record<string, Row> = {
   'POST /api/jobs/runs/:id/payload': owner(404),
   'POST /api/jobs/work/:workId/payload': owner(404),
   'GET /api/jobs/events': admin(200),
-  'GET /api/jobs/:name/ticks': admin(200),
-  'POST /api/jobs/:name/run': admin(202, { body: reason }),
+  'GET /api/jobs/named/:name/ticks': admin(200),
+  'POST /api/jobs/named/:name/run': admin(202, { body: reason }),
   // 404, because no worker has started with this job.
-  'POST /api/jobs/:name/pause': admin(404, { body: reason }),
-  'POST /api/jobs/:name/resume': admin(404),
+  'POST /api/jobs/named/:name/pause': admin(404, { body: reason }),
+  'POST /api/jobs/named/:name/resume': admin(404),
   'GET /api/jobs/dead-letters': admin(200),
   'GET /api/jobs/dead-letters/causes': admin(200),
   'GET /api/jobs/dead-letters/groups': admin(200),
   'POST /api/jobs/dead-letters/:workId/redrive': admin(404, { body: reason }),
   'DELETE /api/jobs/dead-letters/:workId': admin(404),
-  'GET /api/jobs/:name/schedules': admin(200),
-  'POST /api/jobs/:name/schedules': admin(404, {
-    url: '/api/jobs/nothing/schedules',
+  'GET /api/jobs/named/:name/schedules': admin(200),
+  'POST /api/jobs/named/:name/schedules': admin(404, {
+    url: '/api/jobs/named/nothing/schedules',
     body: { ...reason, key: 'one', cron: '0 9 * * 1', ifVersion: 0 },
   }),
-  'GET /api/jobs/:name/schedules/:key': admin(404),
-  'GET /api/jobs/:name/schedules/:key/ticks': admin(200),
-  'POST /api/jobs/:name/schedules/:key/pause': admin(404, { body: reason }),
-  'POST /api/jobs/:name/schedules/:key/resume': admin(404),
-  'POST /api/jobs/:name/schedules/:key/trigger': admin(404, { body: reason }),
-  'DELETE /api/jobs/:name/schedules/:key': admin(404, { body: reason }),
+  'GET /api/jobs/named/:name/schedules/:key': admin(404),
+  'GET /api/jobs/named/:name/schedules/:key/ticks': admin(200),
+  'POST /api/jobs/named/:name/schedules/:key/pause': admin(404, { body: reason }),
+  'POST /api/jobs/named/:name/schedules/:key/resume': admin(404),
+  'POST /api/jobs/named/:name/schedules/:key/trigger': admin(404, { body: reason }),
+  'DELETE /api/jobs/named/:name/schedules/:key': admin(404, { body: reason }),
   'POST /api/jobs/bulk': admin(200, { body: { ...reason, kind: 'cancelWork', all: true } }),
   'GET /api/jobs/bulk': admin(200),
   'GET /api/jobs/bulk/:id': admin(404),
@@ -125,15 +125,17 @@ const ROWS: Record<string, Row> = {
   'GET /api/jobs/work/:workId/explain': admin(404),
   'GET /api/jobs/limits': admin(200),
   'POST /api/jobs/limits/:name': admin(404, { body: { global: 1, reason: 'why' } }),
-  'POST /api/jobs/:name/limit': admin(404, { body: { global: null, reason: 'why' } }),
-  'GET /api/jobs/:name/keys': admin(200),
-  'GET /api/jobs/:name/key': admin(200, { url: '/api/jobs/nothing/key?key=k' }),
-  'POST /api/jobs/:name/keys': admin(404, { body: { key: 'k', weight: 2, reason: 'why' } }),
-  'POST /api/jobs/:name/queue/pause': admin(404, {
-    url: '/api/jobs/nothing/queue/pause',
+  'POST /api/jobs/named/:name/limit': admin(404, { body: { global: null, reason: 'why' } }),
+  'GET /api/jobs/named/:name/keys': admin(200),
+  'GET /api/jobs/named/:name/key': admin(200, { url: '/api/jobs/named/nothing/key?key=k' }),
+  'POST /api/jobs/named/:name/keys': admin(404, { body: { key: 'k', weight: 2, reason: 'why' } }),
+  'POST /api/jobs/named/:name/queue/pause': admin(404, {
+    url: '/api/jobs/named/nothing/queue/pause',
     body: reason,
   }),
-  'POST /api/jobs/:name/queue/resume': admin(404, { url: '/api/jobs/nothing/queue/resume' }),
+  'POST /api/jobs/named/:name/queue/resume': admin(404, {
+    url: '/api/jobs/named/nothing/queue/resume',
+  }),
 
   'POST /api/console/session': anyone(400, { body: {}, ignoresSessions: true }),
   'GET /api/console/session': admin(200, { onlyBySession: true }),
@@ -164,6 +166,13 @@ const ROWS: Record<string, Row> = {
   'GET /health/jobs': anyone(503),
   'GET /health/live': anyone(200),
   'GET /health/ready': anyone(200),
+}
+
+// Operations on a job have the shorter address of earlier versions as well.
+for (const [route, row] of Object.entries(ROWS)) {
+  const pattern = route.replace('/jobs/named/', '/jobs/')
+  if (pattern !== route)
+    ROWS[pattern] = { ...row, ...(row.url && { url: row.url.replace('/jobs/named/', '/jobs/') }) }
 }
 
 interface Tokens {
