@@ -161,6 +161,7 @@ it('sets security headers, and lets a start without TLS work', async () => {
   const { headers } = await api.app.inject('/health/live')
   expect(headers['x-content-type-options']).toBe('nosniff')
   expect(headers['content-security-policy']).toContain("script-src 'self'")
+  expect(headers['content-security-policy']).toContain("frame-ancestors 'self'")
   expect(headers['content-security-policy']).not.toContain('upgrade-insecure-requests')
 })
 

@@ -3,7 +3,7 @@ import type { HostLogger } from '@roundsman/engine'
 import { containedLog } from '@roundsman/engine/internal'
 import type { Authorize } from './access.ts'
 import { createAdmin } from './createAdmin.ts'
-import { answerBroken } from './http/answer.ts'
+import { answerBroken, securedHeaders, type Answer } from './http/answer.ts'
 import { logOf } from './logOf.ts'
 import type { AdminOptions } from './options.ts'
 
@@ -56,11 +56,14 @@ export function createFetchHandler<Context = undefined>(
         log: lines,
         ask: () => authorize(request, context as Context),
       })
-      return new Response(answer.body, answer)
+      return toResponse(answer)
     } catch (error) {
-      const answer = answerBroken(error, { id, log: lines })
-      return new Response(answer.body, answer)
+      return toResponse(answerBroken(error, { id, log: lines }))
     }
   }
   return Object.assign(handle, { close: admin.close })
+}
+
+function toResponse(answer: Answer): Response {
+  return new Response(answer.body, { status: answer.status, headers: securedHeaders(answer) })
 }

@@ -7,7 +7,7 @@ import { containedLog } from '@roundsman/engine/internal'
 import type { Authorize } from './access.ts'
 import { createAdmin, openUnlessAway } from './createAdmin.ts'
 import { fromNode, toReadable } from './fromNode.ts'
-import { answerBroken, type Answer } from './http/answer.ts'
+import { answerBroken, securedHeaders, type Answer } from './http/answer.ts'
 import { logOf } from './logOf.ts'
 import type { AdminOptions } from './options.ts'
 import type { RouteLog } from './route.ts'
@@ -106,15 +106,16 @@ function targetOf(request: IncomingMessage): string {
 
 async function send(
   response: ServerResponse,
-  { status, headers, body }: Answer,
+  answer: Answer,
   signal: AbortSignal,
   log: RouteLog,
 ): Promise<void> {
   // Without a listener, an error of a response that is gone would end the process.
   response.on('error', () => undefined)
+  const { body } = answer
   try {
     if (response.headersSent) throw new HostHasAnswered()
-    response.writeHead(status, headers)
+    writeHead(response, answer)
   } catch (error) {
     if (body instanceof ReadableStream) await body.cancel().catch(() => undefined)
     throw error
@@ -141,11 +142,16 @@ function contain(done: (error: Error) => void, write: () => unknown): void {
   }
 }
 
+function writeHead(response: ServerResponse, answer: Answer): ServerResponse {
+  const headers = securedHeaders(answer, (name) => response.hasHeader(name))
+  return response.writeHead(answer.status, headers)
+}
+
 /** Cuts off a client to which no answer can be sent. Never throws. */
-function sendBroken(response: ServerResponse, { status, headers, body }: Answer): void {
+function sendBroken(response: ServerResponse, answer: Answer): void {
   try {
     if (response.headersSent) response.destroy()
-    else response.writeHead(status, headers).end(body)
+    else writeHead(response, answer).end(answer.body)
   } catch {
     try {
       response.destroy()

@@ -8,6 +8,7 @@ import { ArgumentError, type HostLogger, type Job } from '@roundsman/engine'
 import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
 import { containedLog } from '@roundsman/engine/internal'
 import { createNodeHandler } from './createNodeHandler.ts'
+import { SECURITY_HEADERS } from './http/answer.ts'
 import { Problem } from './http/problem.ts'
 
 export interface ServeConsoleOptions {
@@ -95,7 +96,7 @@ export async function serveConsole(options: ServeConsoleOptions): Promise<Served
   })
 
   function answer(request: IncomingMessage, response: ServerResponse): void {
-    for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value)
+    for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value)
     // A foreign site that made its own name point to this machine sends that name.
     if (!names.has(request.headers.host?.toLowerCase() ?? '')) {
       response
@@ -147,14 +148,6 @@ const OPEN_PATH = '/open'
 /** Errors of listening that another port may mend. */
 const OF_PORT: ReadonlySet<string> = new Set(['EADDRINUSE', 'EACCES'])
 const LOOPBACK = ['127.0.0.1', '::1', 'localhost']
-
-const HEADERS = {
-  'content-security-policy':
-    "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'",
-  'cross-origin-resource-policy': 'same-origin',
-  'referrer-policy': 'no-referrer',
-  'x-content-type-options': 'nosniff',
-}
 
 async function openClient({ databaseUrl, schema, log }: ServeConsoleOptions): Promise<JobsClient> {
   if (databaseUrl === undefined)

@@ -1,6 +1,12 @@
 import { Readable } from 'node:stream'
 import { Problem } from '@roundsman/admin'
-import { answerFailure, answerProblem, toReadable, type Answer } from '@roundsman/admin/internal'
+import {
+  answerFailure,
+  answerProblem,
+  securedHeaders,
+  toReadable,
+  type Answer,
+} from '@roundsman/admin/internal'
 import { containedLog } from '@roundsman/engine/internal'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 
@@ -32,8 +38,9 @@ export function sendProblem(reply: FastifyReply, problem: Problem): void {
   sendAnswer(reply, answerProblem(problem, reply.request.id))
 }
 
-export function sendAnswer(reply: FastifyReply, { status, headers, body }: Answer): void {
-  reply.code(status).headers(headers)
+export function sendAnswer(reply: FastifyReply, answer: Answer): void {
+  const { status, body } = answer
+  reply.code(status).headers(securedHeaders(answer, (name) => reply.hasHeader(name)))
   // Fastify would take nothing for an answer to HEAD of no length.
   if (body === null) void reply.send(reply.request.method === 'HEAD' ? Readable.from([]) : null)
   else void reply.send(body instanceof ReadableStream ? toReadable(body) : body)

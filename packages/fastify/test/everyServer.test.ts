@@ -1,4 +1,5 @@
 import type { Access } from '@roundsman/admin'
+import { SECURITY_HEADERS } from '@roundsman/admin/internal'
 import { waitFor } from '@roundsman/testing'
 import { accessOf, echo, jobs, openHost, type Host } from '@roundsman/testing/openHost'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -143,6 +144,56 @@ it.each<[path: string, status: number, init?: RequestInit, kinds?: readonly Kind
     for (const answer of answers) expect(answer).toEqual(answers[0])
   },
 )
+
+it.each<[what: string, path: string, init: RequestInit, status: number]>([
+  ['a page', '/ops', {}, 200],
+  ['a file', '/ops/assets/a.css', {}, 200],
+  ['a file that is gone', '/ops/assets/gone.css', {}, 404],
+  ['JSON', '/ops/api/jobs', as('bob'), 200],
+  ['HEAD', '/ops/api/jobs', { method: 'HEAD', ...as('bob') }, 200],
+  ['events', '/ops/api/jobs/events', as('bob'), 200],
+  ['CSV', '/ops/api/jobs/runs.csv', as('bob'), 200],
+  ['a refusal', '/ops/api/jobs', {}, 401],
+  ['a failure', '/ops/api/jobs', as('broken'), 500],
+  ['a wrong request', RUN, post('{'), 400],
+  ['a change', RUN, post(REASON), 202],
+])(
+  '%s comes with the headers that protect a browser, from every server',
+  async (_what, path, init, status) => {
+    for (const kind of KINDS) {
+      const abort = new AbortController()
+      const answer = await served[kind].ask(path, { ...init, signal: abort.signal })
+      expect([kind, answer.status]).toEqual([kind, status])
+      expect(Object.fromEntries(answer.headers)).toMatchObject(SECURITY_HEADERS)
+      abort.abort()
+    }
+  },
+)
+
+it('a header that the host has set itself stays', async () => {
+  const own = await openServers({
+    client: host.client,
+    jobs,
+    authorize,
+    around: (listener) => (request, response) => {
+      response.setHeader('referrer-policy', 'same-origin')
+      listener(request, response)
+    },
+    prepare: (app) =>
+      app.addHook('onRequest', async (_request, reply) => {
+        reply.header('referrer-policy', 'same-origin')
+      }),
+  })
+  try {
+    for (const kind of ['node', 'fastify'] as const) {
+      const { headers } = await own[kind].ask('/ops')
+      expect(headers.get('referrer-policy')).toBe('same-origin')
+      expect(headers.get('x-content-type-options')).toBe('nosniff')
+    }
+  } finally {
+    await own.close()
+  }
+})
 
 it.each(KINDS)(
   '%s takes a change of its own pages, by the name that they call it',

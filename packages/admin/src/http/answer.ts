@@ -25,6 +25,24 @@ export class SchemaMismatch extends Error {
   }
 }
 
+/** Sent with each answer of each server. The console needs no more than its own files and API. */
+export const SECURITY_HEADERS = {
+  'content-security-policy':
+    "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; object-src 'none'",
+  'cross-origin-resource-policy': 'same-origin',
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+} as const
+
+/** `isSet`: whether the host has set a header itself, which stays. */
+export function securedHeaders(
+  { headers }: Answer,
+  isSet: (name: string) => boolean = () => false,
+): Record<string, string> {
+  const added = Object.entries(SECURITY_HEADERS).filter(([name]) => !isSet(name))
+  return { ...Object.fromEntries(added), ...headers }
+}
+
 /** The request that failed: its id, and where its lines go. */
 interface Failed {
   id: string
