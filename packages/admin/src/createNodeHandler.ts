@@ -166,7 +166,8 @@ async function* readBody(request: IncomingMessage): AsyncGenerator<Uint8Array> {
   const { body } = request as { body?: unknown }
   if (body !== undefined && request.readableEnded) {
     const text = typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body)
-    return void (yield Buffer.from(text))
+    yield Buffer.from(text)
+    return
   }
   // An iterator that ended the request would take the connection, and with it the answer.
   yield* request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>

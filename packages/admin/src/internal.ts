@@ -1,4 +1,5 @@
 /** What only `@roundsman/fastify` needs: it promises nothing. */
+export { containedLog } from '@roundsman/engine/internal'
 export { createAdmin, openUnlessAway, type Visit } from './createAdmin.ts'
 export { fromNode, toReadable } from './fromNode.ts'
 export {

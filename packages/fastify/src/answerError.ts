@@ -3,11 +3,11 @@ import { Problem } from '@roundsman/admin'
 import {
   answerFailure,
   answerProblem,
+  containedLog,
   securedHeaders,
   toReadable,
   type Answer,
 } from '@roundsman/admin/internal'
-import { containedLog } from '@roundsman/engine/internal'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 
 /** Answers every failure with a problem document (RFC 9457). */

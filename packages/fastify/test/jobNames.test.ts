@@ -1,5 +1,5 @@
 import { createAdmin } from '@roundsman/admin/internal'
-import { defineJob, type Job } from '@roundsman/engine'
+import { defineJob } from '@roundsman/engine'
 import { createWorker } from '@roundsman/engine/worker'
 import { accessOf, log, openHost, type Host } from '@roundsman/testing/openHost'
 import fc from 'fast-check'
@@ -29,8 +29,8 @@ beforeAll(async () => {
     schema: 'public',
     retention: false,
     client: host.prisma,
-    jobs: jobs as readonly Job[],
-    handlers: handlers as never,
+    jobs,
+    handlers,
     log,
   })
   await worker.start()
@@ -83,7 +83,7 @@ const NOTHING = /There is nothing at this address|This address takes|"Route [^"]
 /** Ids, instants, versions and durations. */
 const CHANGING = /[0-9a-f]{8}-[0-9a-f-]{27}|\d{4}-\d\d-\d\dT[\d:.]+Z|"\w+":\d+(\.\d+)?/g
 
-const isShort = ({ path }: { path: string }) => /^\/jobs\/:name/.test(path)
+const isShort = ({ path }: { path: string }) => path.startsWith('/jobs/:name')
 
 // The Node handler finds its routes as the fetch handler does.
 it.each<Kind>(['fetch', 'fastify'])(
