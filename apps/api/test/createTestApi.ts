@@ -32,11 +32,13 @@ export interface TestApiOptions {
   /** The folder of the console's build. Default: where `pnpm build` puts it. */
   consoleDir?: string
   eventsRecheckMs?: number
+  /** Called once a request has been let in, before its body is read. */
+  onAdmitted?(): void
 }
 
 /** Opens the real application on a database of its own, with a user of each role. */
 export async function createTestApi(options: TestApiOptions = {}): Promise<TestApi> {
-  const { metrics, consoleDir, eventsRecheckMs } = options
+  const { metrics, consoleDir, eventsRecheckMs, onAdmitted = () => undefined } = options
   const database = await openTestDatabase()
   const { prisma } = database
   const clock = fakeClock('2026-11-24T09:00:00.000Z')
@@ -63,6 +65,7 @@ export async function createTestApi(options: TestApiOptions = {}): Promise<TestA
   app.addHook('onRoute', ({ method, url }) => {
     routes.push(...[method].flat().map((name) => `${name} ${url}`))
   })
+  app.addHook('preParsing', async () => onAdmitted())
   await app.ready()
 
   const userIds = await createUserOfEachRole(prisma, PASSWORD)

@@ -142,7 +142,7 @@ describe('the end of a session', () => {
       role: 'admin',
       path: '/jobs',
       prepare: async (page) => {
-        await page.route('**/api/jobs/countSheep/pause', async (route) => {
+        await page.route('**/api/jobs/named/countSheep/pause', async (route) => {
           const { 'x-csrf-token': _, ...headers } = route.request().headers()
           await route.continue({ headers })
         })
@@ -151,7 +151,7 @@ describe('the end of a session', () => {
     const { page } = viewer
     await chooseAction(page, 'countSheep', 'Pause its schedule')
     await page.getByRole('dialog').getByLabel('Reason').fill('To be refused')
-    const answer = page.waitForResponse('**/api/jobs/countSheep/pause')
+    const answer = page.waitForResponse('**/api/jobs/named/countSheep/pause')
     await page.getByRole('dialog').getByRole('button', { name: 'Pause the schedule' }).click()
     expect((await answer).status()).toBe(403)
     await page.getByRole('dialog').getByRole('alert').waitFor()

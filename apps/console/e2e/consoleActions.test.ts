@@ -820,6 +820,13 @@ describe('many dead letters', () => {
       const acts = later.page.getByRole('region', { name: 'Done to many at once' })
       await acts.getByText('960 of 3,100 · 30 %').waitFor()
       await acts.getByRole('button', { name: 'Stop' }).click()
+      // The act waits for our lock, and the stop for the act's.
+      await waitFor(async () => {
+        const [waiting] = await stack.prisma.$queryRaw<{ count: number }[]>`
+          select count(*)::int as "count" from pg_stat_activity
+          where "datname" = current_database() and "wait_event_type" = 'Lock'`
+        return waiting?.count === 2
+      })
       isLetGo.resolve()
       await held
       await acts.getByText(/dead letters are discarded; [\d,]+ left as they were/).waitFor()

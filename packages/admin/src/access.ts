@@ -1,5 +1,6 @@
+import { types } from 'node:util'
 import { Problem } from './http/problem.ts'
-import type { Route } from './route.ts'
+import type { Route, RouteLog } from './route.ts'
 
 /** Who asks, and what they may do. */
 export interface Access {
@@ -29,16 +30,12 @@ type Ask = () => Access | null | Promise<Access | null>
 /**
  * Asks the host who asks.
  * @throws Problem 401 or 403
+ * @throws TypeError which names the part of the access that is none
  */
 export async function admit(ask: Ask, may: Route['may']): Promise<Access> {
-  const access = await askHost(ask)
+  const access = readAccess(await askHost(ask))
   if (access === null) throw new Problem(401, { detail: 'Log in first' })
-  if (typeof access?.actor !== 'string' || access.actor === '') {
-    throw new TypeError(
-      'authorize must return { actor, view, act } with a name as actor, or null to refuse',
-    )
-  }
-  if (may === 'payloads' ? access.view && access.payloads === true : access[may]) return access
+  if (may === 'payloads' ? access.view && access.payloads : access[may]) return access
   throw new Problem(403, {
     detail: REFUSED[may],
   })
@@ -50,25 +47,45 @@ const REFUSED = {
   payloads: 'You may look at the jobs but not at payloads',
 } as const satisfies Record<Route['may'], string>
 
-async function askHost(ask: Ask): Promise<Access | null> {
+/** Reads each part once, since a getter may return something else the next time. */
+function readAccess(returned: unknown): Access | null {
+  if (returned === null) return null
+  const { actor, view, act, payloads = false, userId } = (returned ?? {}) as Partial<Access>
+  if (typeof actor !== 'string' || actor === '')
+    throw new TypeError(
+      'authorize must return { actor, view, act } with a name as actor, or null to refuse',
+    )
+  for (const [right, given] of Object.entries<unknown>({ view, act, payloads })) {
+    if (typeof given === 'boolean') continue
+    const found = types.isPromise(given) ? 'a promise: await it first' : typeof given
+    throw new TypeError(`authorize must return ${right} as true or false, not as ${found}`)
+  }
+  return { actor, view, act, payloads, userId } as Access
+}
+
+async function askHost(ask: Ask): Promise<unknown> {
   try {
     return await ask()
   } catch (error) {
     if (isRefusal(error)) throw error
     const why = error instanceof Error ? error.message : String(error)
-    throw new Error(`authorize threw instead of returning an access or null: ${why}`, {
+    throw new AuthorizeError(`authorize threw instead of returning an access or null: ${why}`, {
       cause: error,
     })
   }
 }
 
-export async function stillMayView(ask: Ask): Promise<boolean> {
+class AuthorizeError extends Error {}
+
+/** @throws AuthorizeError when `authorize` threw, which says nothing about who asks */
+export async function stillMayView(ask: Ask, log: RouteLog): Promise<boolean> {
   try {
     await admit(ask, 'view')
     return true
   } catch (error) {
-    if (isRefusal(error)) return false
-    throw error
+    if (error instanceof AuthorizeError) throw error
+    if (!isRefusal(error)) log.error({ err: error }, 'request failed')
+    return false
   }
 }
 
@@ -82,11 +99,13 @@ const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS'])
 
 /**
  * Refuses a change that a browser sends for another site, with cookies or HTTP's own log-in. It trusts Sec-Fetch-Site, or
- * else Origin: a client that sends neither is no browser, and no browser sends a bearer token by itself.
+ * else Origin: a client that sends neither is no browser. No browser sends a bearer token by itself, but a page of another
+ * site may add one to a cookie: the token counts only without a cookie, by which the host might know who asks.
  * @throws Problem 403
  */
 export function refuseForeignOrigin(method: string, headers: Headers): void {
-  if (SAFE_METHODS.has(method) || /^Bearer /i.test(headers.get('authorization') ?? '')) return
+  const isByToken = /^Bearer /i.test(headers.get('authorization') ?? '') && !headers.has('cookie')
+  if (SAFE_METHODS.has(method) || isByToken) return
   const site = headers.get('sec-fetch-site')
   const origin = headers.get('origin')
   const isOwn =

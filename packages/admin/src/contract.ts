@@ -19,7 +19,7 @@ import { nextPageCursor } from './http/pageCursor.ts'
 
 /*
  * What the console gets over HTTP, here with /api as the prefix that a host may choose. Instants are ISO 8601 in UTC,
- * durations milliseconds. Runs, dead letters, waiting work, ticks (GET /api/jobs/:name/ticks) and all actions are the
+ * durations milliseconds. Runs, dead letters, waiting work, ticks (GET /api/jobs/named/:name/ticks) and all actions are the
  * routes that programs use too. The console imports only types.
  *
  * The host knows who looks, and GET /api/console/access tells. A host with sessions for the console (`hasSessions`) logs in
@@ -521,7 +521,7 @@ export const keysSchema = z.object({
   areStartsCut: flag.describe('Whether more have: of the latest so many the keys are counted'),
 })
 
-/** GET /api/jobs/:name/key */
+/** GET /api/jobs/named/:name/key */
 export type ConsoleKey = z.output<typeof keySchema>
 export const keySchema = z.object({
   ...listedKey.shape,
@@ -1054,7 +1054,7 @@ const upcomingTick = z.object({
     .describe('How a change of the clocks touches it; null when none does'),
 })
 
-/** One of GET /api/jobs/:name/schedules/:key/ticks */
+/** One of GET /api/jobs/named/:name/schedules/:key/ticks */
 export type KeyedTick = z.output<typeof keyedTickSchema>
 export const keyedTickSchema = z.object({
   scheduledFor: at,
@@ -1068,14 +1068,14 @@ export const keyedTickSchema = z.object({
     .describe('The last attempt at its work; null when it has none, or no worker has taken it'),
 })
 
-/** GET /api/jobs/:name/schedules/:key/ticks */
+/** GET /api/jobs/named/:name/schedules/:key/ticks */
 export type KeyedTicks = z.output<typeof keyedTicksSchema>
 export const keyedTicksSchema = z.object({
   ticks: z.array(keyedTickSchema),
   nextCursor: nextPageCursor,
 })
 
-/** One of GET /api/jobs/:name/schedules */
+/** One of GET /api/jobs/named/:name/schedules */
 export type KeyedSchedule = z.output<typeof keyedScheduleSchema>
 const keyedScheduleSchema = z.object({
   name: text,
@@ -1102,7 +1102,7 @@ const keyedScheduleSchema = z.object({
   lastTick: keyedTickSchema.nullable(),
 })
 
-/** GET /api/jobs/:name/schedules */
+/** GET /api/jobs/named/:name/schedules */
 export type KeyedSchedules = z.output<typeof keyedSchedulesSchema>
 export const keyedSchedulesSchema = z.object({
   schedules: z.array(keyedScheduleSchema),
@@ -1112,7 +1112,7 @@ export const keyedSchedulesSchema = z.object({
   nextCursor: nextPageCursor,
 })
 
-/** GET /api/jobs/:name/schedules/:key */
+/** GET /api/jobs/named/:name/schedules/:key */
 export type KeyedScheduleDetail = z.output<typeof keyedScheduleDetailSchema>
 export const keyedScheduleDetailSchema = z.object({
   schedule: keyedScheduleSchema.nullable().describe('Null when it was deleted'),

@@ -22,7 +22,7 @@ import { bulkRoutes } from './jobs/bulkRoutes.ts'
 import { limitRoutes } from './jobs/limitRoutes.ts'
 import { workRoutes } from './jobs/workRoutes.ts'
 import { asPrefix, checkOptions, describeEnvironment, type AdminOptions } from './options.ts'
-import { findRoute, type Route, type RouteLog } from './route.ts'
+import { findRoute, withShortAddress, type Route, type RouteLog } from './route.ts'
 
 /** A request, as whichever server got it hands it over. A web `Request` has the first four. */
 export interface Visit {
@@ -113,7 +113,7 @@ export function createAdmin(
         database: client.place,
       },
     }),
-  ]
+  ].flatMap(withShortAddress)
 
   let opening: Promise<void> | undefined
   let isClosed = false
@@ -136,12 +136,15 @@ export function createAdmin(
   async function handle(route: Route, params: unknown, visit: Visit): Promise<Answer> {
     const { method, headers, body, signal, target, log, ask } = visit
     refuseForeignOrigin(method, headers)
-    const access = await admit(ask, route.may)
+    let access = await admit(ask, route.may)
     await open().catch((error: unknown) => {
       throw toUnavailable(error, log)
     })
     const { schema } = route
-    const given = schema.body && check('body', schema.body, await readJson(headers, body))
+    const sent = schema.body && (await readJson(headers, body))
+    // A client may hold its body back until long after the first check: only now does its right count.
+    if (route.method !== 'GET') access = await admit(ask, route.may)
+    const given = check('body', schema.body, sent)
     const { reason } = (given ?? {}) as { reason?: string }
     const request = {
       params: check('params', schema.params, params),
@@ -154,7 +157,7 @@ export function createAdmin(
       logAct: (fields: object, message: string) =>
         void log.info({ ...fields, userId: access.userId }, message),
       signal,
-      stillMayView: () => stillMayView(ask),
+      stillMayView: () => stillMayView(ask, log),
     }
     try {
       return toAnswer(route, await route.handle(request))
@@ -166,7 +169,7 @@ export function createAdmin(
   async function attempt(visit: Visit, what: () => Promise<Answer>): Promise<Answer> {
     const answer = await what().catch((error: unknown) => answerFailure(error, visit))
     if (visit.method !== 'HEAD') return answer
-    if (answer.body instanceof ReadableStream) await answer.body.cancel()
+    if (answer.body instanceof ReadableStream) await answer.body.cancel().catch(() => undefined)
     return { ...answer, body: null }
   }
 

@@ -3,6 +3,7 @@ import type { HostLogger } from '@roundsman/engine'
 import { containedLog } from '@roundsman/engine/internal'
 import type { Authorize } from './access.ts'
 import { createAdmin } from './createAdmin.ts'
+import { answerBroken, securedHeaders, type Answer } from './http/answer.ts'
 import { logOf } from './logOf.ts'
 import type { AdminOptions } from './options.ts'
 
@@ -40,20 +41,29 @@ export function createFetchHandler<Context = undefined>(
   const log = hostLog && containedLog(hostLog)
   const admin = createAdmin({ ...others, consolePath, authorize })
   const handle = async (request: Request, context?: unknown): Promise<Response> => {
-    const { method, headers, body, signal, url } = request
-    const { pathname, search } = new URL(url)
     const id = randomUUID()
-    const answer = await admin.answer({
-      method,
-      headers,
-      body,
-      signal,
-      target: pathname + search,
-      id,
-      log: logOf(log, id),
-      ask: () => authorize(request, context as Context),
-    })
-    return new Response(answer.body, answer)
+    const lines = logOf(log, id)
+    try {
+      const { method, headers, body, signal, url } = request
+      const { pathname, search } = new URL(url)
+      const answer = await admin.answer({
+        method,
+        headers,
+        body,
+        signal,
+        target: pathname + search,
+        id,
+        log: lines,
+        ask: () => authorize(request, context as Context),
+      })
+      return toResponse(answer)
+    } catch (error) {
+      return toResponse(answerBroken(error, { id, log: lines }))
+    }
   }
   return Object.assign(handle, { close: admin.close })
+}
+
+function toResponse(answer: Answer): Response {
+  return new Response(answer.body, { status: answer.status, headers: securedHeaders(answer) })
 }

@@ -1,14 +1,16 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { Readable } from 'node:stream'
+import { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { HostLogger } from '@roundsman/engine'
 import { containedLog } from '@roundsman/engine/internal'
 import type { Authorize } from './access.ts'
 import { createAdmin, openUnlessAway } from './createAdmin.ts'
 import { fromNode, toReadable } from './fromNode.ts'
+import { answerBroken, securedHeaders, type Answer } from './http/answer.ts'
 import { logOf } from './logOf.ts'
 import type { AdminOptions } from './options.ts'
+import type { RouteLog } from './route.ts'
 
 export interface NodeHandlerOptions<
   Asking extends IncomingMessage = IncomingMessage,
@@ -56,41 +58,117 @@ export function createNodeHandler<Asking extends IncomingMessage = IncomingMessa
     response: ServerResponse,
     next?: (error?: unknown) => void,
   ): void => {
-    const { url = '/' } = request
-    // Express and its like take the mount path off `url`.
-    const { originalUrl: target = url } = request as { originalUrl?: string }
-    if (next && !admin.owns(target)) return next()
-    void answer(request, response, target)
+    if (next && !isOurs(request)) return next()
+    void answer(request, response)
   }
-  async function answer(
-    request: IncomingMessage,
-    response: ServerResponse,
-    target: string,
-  ): Promise<void> {
+  /** A request that cannot be read gets its answer here. */
+  function isOurs(request: IncomingMessage): boolean {
+    try {
+      return admin.owns(targetOf(request))
+    } catch {
+      return true
+    }
+  }
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const id = randomUUID()
-    const { status, headers, body } = await admin.answer({
-      ...fromNode(request, response),
-      body: readBody(request),
-      target,
-      id,
-      log: logOf(log, id),
-      ask: () => authorize(request as Asking),
-    })
-    response.writeHead(status, headers)
-    // It fails when the client leaves, or was disconnected: there is nobody to tell.
-    if (body instanceof ReadableStream)
-      await pipeline(toReadable(body), response).catch(() => undefined)
-    else response.end(body)
+    const lines = logOf(log, id)
+    try {
+      // The host may have refused the request, and passed it on nevertheless.
+      if (response.headersSent) throw new HostHasAnswered()
+      const asked = fromNode(request, response)
+      const answered = await admin.answer({
+        ...asked,
+        body: readBody(request),
+        target: targetOf(request),
+        id,
+        log: lines,
+        ask: () => authorize(request as Asking),
+      })
+      await send(response, answered, asked.signal, lines)
+    } catch (error) {
+      const broken = answerBroken(error, { id, log: lines })
+      if (!(error instanceof HostHasAnswered)) sendBroken(response, broken)
+    }
   }
   return Object.assign(handle, { ready, close: admin.close })
 }
 
+class HostHasAnswered extends Error {
+  override readonly message = 'The host has sent an answer of its own to this request'
+}
+
+/** Express and its like take the mount path off `url`. */
+function targetOf(request: IncomingMessage): string {
+  const { url = '/' } = request
+  const { originalUrl = url } = request as { originalUrl?: string }
+  return originalUrl
+}
+
+async function send(
+  response: ServerResponse,
+  answer: Answer,
+  signal: AbortSignal,
+  log: RouteLog,
+): Promise<void> {
+  // Without a listener, an error of a response that is gone would end the process.
+  response.on('error', () => undefined)
+  const { body } = answer
+  try {
+    if (response.headersSent) throw new HostHasAnswered()
+    writeHead(response, answer)
+  } catch (error) {
+    if (body instanceof ReadableStream) await body.cancel().catch(() => undefined)
+    throw error
+  }
+  if (!(body instanceof ReadableStream)) return void response.end(body)
+  // Not into the response itself: nobody would catch what a host's wrapper of it throws at an event.
+  const writable = new Writable({
+    write: (part, _encoding, done) => contain(done, () => response.write(part, done)),
+    final: (done) => contain(done, () => response.end(done)),
+  })
+  try {
+    await pipeline(toReadable(body), writable, { signal })
+  } catch (error) {
+    if (!signal.aborted) log.warn({ err: error }, 'an answer ended early')
+    response.destroy()
+  }
+}
+
+function contain(done: (error: Error) => void, write: () => unknown): void {
+  try {
+    write()
+  } catch (error) {
+    done(error as Error)
+  }
+}
+
+function writeHead(response: ServerResponse, answer: Answer): ServerResponse {
+  const headers = securedHeaders(answer, (name) => response.hasHeader(name))
+  return response.writeHead(answer.status, headers)
+}
+
+/** Cuts off a client to which no answer can be sent. Never throws. */
+function sendBroken(response: ServerResponse, answer: Answer): void {
+  try {
+    if (response.headersSent) response.destroy()
+    else writeHead(response, answer).end(answer.body)
+  } catch {
+    try {
+      response.destroy()
+    } catch {
+      // The host's wrapper of the response fails in all that it does.
+    }
+  }
+}
+
 /** The body as it came, or, when the host has read it already, what the host made of it. */
-function readBody(request: IncomingMessage): AsyncIterable<Uint8Array> {
+async function* readBody(request: IncomingMessage): AsyncGenerator<Uint8Array> {
   const { body } = request as { body?: unknown }
+  if (body !== undefined && request.readableEnded) {
+    const text = typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body)
+    yield Buffer.from(text)
+    return
+  }
   // An iterator that ended the request would take the connection, and with it the answer.
-  if (body === undefined || !request.readableEnded)
-    return request.iterator({ destroyOnReturn: false })
-  const text = typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body)
-  return Readable.from([Buffer.from(text)])
+  yield* request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>
 }

@@ -19,5 +19,6 @@ export function fromNode(
 }
 
 export function toReadable(body: ReadableStream<Uint8Array>): Readable {
-  return Readable.fromWeb(body)
+  // It may fail after its reader has gone, which listens no more: that would end the process.
+  return Readable.fromWeb(body).on('error', () => undefined)
 }

@@ -1,6 +1,13 @@
 /** What only `@roundsman/fastify` needs: it promises nothing. */
+export { containedLog } from '@roundsman/engine/internal'
 export { createAdmin, openUnlessAway, type Visit } from './createAdmin.ts'
 export { fromNode, toReadable } from './fromNode.ts'
-export { answerFailure, answerProblem, type Answer } from './http/answer.ts'
+export {
+  answerFailure,
+  answerProblem,
+  SECURITY_HEADERS,
+  securedHeaders,
+  type Answer,
+} from './http/answer.ts'
 export { asPrefix, type AdminOptions } from './options.ts'
 export type { Route } from './route.ts'

@@ -52,12 +52,14 @@ type Answers = Record<number, unknown>
 /** A route of the admin API, whatever server it lies on. */
 export interface Route {
   method: Method
-  /** Below the API's path, such as `/jobs/:name/run`. */
+  /** Below the API's path, such as `/jobs/named/:name/run`. */
   path: string
   may: 'view' | 'act' | 'payloads'
   /** The answer ends when the client leaves: it has no HEAD, and its duration says nothing. */
   isEndless?: boolean
   schema: {
+    /** Keeps the route out of an OpenAPI document. */
+    hide?: boolean
     tags: readonly string[]
     summary: string
     description?: string
@@ -141,7 +143,19 @@ export function route<
   }
 }
 
-/** Finds the route of a path below the API's; a part that is written out goes before a parameter. */
+const NAMED = '/jobs/named/:name/'
+
+/**
+ * Adds the address of earlier versions to a route about a job. It lacks `named`, so for a job that is called as a part of
+ * another address, such as `runs`, it is that other address.
+ */
+export function withShortAddress(one: Route): Route[] {
+  if (!one.path.startsWith(NAMED)) return [one]
+  const path = one.path.replace(NAMED, '/jobs/:name/')
+  return [one, { ...one, path, schema: { ...one.schema, hide: true } }]
+}
+
+/** Finds the route of a path below the API's as Fastify does: a part that is written out goes before a parameter. */
 export function findRoute(
   routes: readonly Route[],
   method: string,
@@ -157,15 +171,20 @@ export function findRoute(
       const names = one.path.split('/')
       return (
         names.length === parts.length &&
-        names.every((name, at) => (isParameter(name) ? parts[at] !== '' : name === parts[at]))
+        names.every((name, at) => isParameter(name) || name === decodeURIComponent(parts[at] ?? ''))
       )
     })
-    .toSorted((one, other) => one.path.split(':').length - other.path.split(':').length)
+    .toSorted((one, other) => (withTildes(one) < withTildes(other) ? -1 : 1))
   if (!found) return undefined
   const params = found.path
     .split('/')
     .flatMap((name, at) => (isParameter(name) ? [[name.slice(1), parts[at] ?? '']] : []))
   return { route: found, params: Object.fromEntries(params) as Record<string, string> }
+}
+
+/** A tilde sorts behind all that is written out. */
+function withTildes({ path }: Route): string {
+  return path.replaceAll(/:\w+/g, '~')
 }
 
 function isParameter(name: string): boolean {

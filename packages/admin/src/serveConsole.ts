@@ -1,12 +1,14 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import { hostname, userInfo } from 'node:os'
 import { ArgumentError, type HostLogger, type Job } from '@roundsman/engine'
 import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
+import { containedLog } from '@roundsman/engine/internal'
 import { createNodeHandler } from './createNodeHandler.ts'
+import { SECURITY_HEADERS } from './http/answer.ts'
 import { Problem } from './http/problem.ts'
 
 export interface ServeConsoleOptions {
@@ -40,7 +42,8 @@ export interface ServedConsole {
  * @throws ArgumentError when `host` or `port` cannot be listened on
  */
 export async function serveConsole(options: ServeConsoleOptions): Promise<ServedConsole> {
-  const { jobs, host = '127.0.0.1', port = 0, actor = nameOfUser(), log, consoleDir } = options
+  const { jobs, host = '127.0.0.1', port = 0, actor = nameOfUser(), consoleDir } = options
+  const log = options.log && containedLog(options.log)
   // Node would listen on all addresses.
   if (host === '') throw new ArgumentError('host', 'is empty; name an address, such as 127.0.0.1')
   const own = options.client === undefined ? await openClient(options) : null
@@ -82,7 +85,18 @@ export async function serveConsole(options: ServeConsoleOptions): Promise<Served
   await handle.ready
 
   server.on('request', (request, response) => {
-    for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value)
+    // An error that nobody catches would end the process, and any page can send any request.
+    response.on('error', () => undefined)
+    try {
+      answer(request, response)
+    } catch (error) {
+      log?.error({ err: error }, 'request failed')
+      response.destroy()
+    }
+  })
+
+  function answer(request: IncomingMessage, response: ServerResponse): void {
+    for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value)
     // A foreign site that made its own name point to this machine sends that name.
     if (!names.has(request.headers.host?.toLowerCase() ?? '')) {
       response
@@ -92,7 +106,6 @@ export async function serveConsole(options: ServeConsoleOptions): Promise<Served
         )
       return
     }
-    // An error that is thrown here would end the process, and any page can send any address.
     const address = URL.parse(request.url ?? '/', 'http://console')
     if (address === null) {
       response
@@ -114,7 +127,7 @@ export async function serveConsole(options: ServeConsoleOptions): Promise<Served
       response.setHeader('set-cookie', `${cookie}=${secret}; Path=/; HttpOnly; SameSite=Strict`)
     }
     response.writeHead(303, { location: '/console' }).end()
-  })
+  }
 
   const url = `http://${toAuthority(LOOPBACK.includes(bound.address) ? bound.address : host, bound.port)}`
   return {
@@ -135,14 +148,6 @@ const OPEN_PATH = '/open'
 /** Errors of listening that another port may mend. */
 const OF_PORT: ReadonlySet<string> = new Set(['EADDRINUSE', 'EACCES'])
 const LOOPBACK = ['127.0.0.1', '::1', 'localhost']
-
-const HEADERS = {
-  'content-security-policy':
-    "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'",
-  'cross-origin-resource-policy': 'same-origin',
-  'referrer-policy': 'no-referrer',
-  'x-content-type-options': 'nosniff',
-}
 
 async function openClient({ databaseUrl, schema, log }: ServeConsoleOptions): Promise<JobsClient> {
   if (databaseUrl === undefined)

@@ -4,6 +4,7 @@ import { connect } from 'node:net'
 import { openForTests } from '@roundsman/testing'
 import { afterEach, expect, it } from 'vitest'
 import { serveConsole, type ServedConsole } from '../src/index.ts'
+import { SECURITY_HEADERS } from '../src/http/answer.ts'
 import { authoritiesOf } from '../src/serveConsole.ts'
 import { jobs, log, openHost } from '@roundsman/testing/openHost'
 
@@ -53,6 +54,14 @@ it('lets in whoever follows its link, once, and lets them look and act', async (
   expect((await run()).status).toBe(202)
   expect((await run({ origin: 'https://evil.example' })).status).toBe(403)
   expect(await host.prisma.jobAction.findMany()).toMatchObject([{ actor: 'ada@laptop' }])
+})
+
+it('protects the browser by the same headers as every server, also at its own addresses', async () => {
+  const { url, link } = await open()
+  for (const address of [`${url}/`, `${url}/console`, `${url}/api/jobs`, `${url}//`, link]) {
+    const { headers } = await fetch(address, { redirect: 'manual' })
+    expect(Object.fromEntries(headers)).toMatchObject(SECURITY_HEADERS)
+  }
 })
 
 it('lets in nobody with another key or cookie', async () => {

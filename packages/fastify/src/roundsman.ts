@@ -4,6 +4,7 @@ import type { Authorize } from '@roundsman/admin'
 import { problemResponses } from '@roundsman/admin/http'
 import {
   asPrefix,
+  containedLog,
   createAdmin,
   fromNode,
   openUnlessAway,
@@ -58,7 +59,7 @@ const plugin: FastifyPluginAsync<RoundsmanOptions> = async (scope, options) => {
       body: body?.iterator({ destroyOnReturn: false }) ?? null,
       target: request.raw.url ?? '/',
       id: request.id,
-      log: request.log,
+      log: containedLog(request.log),
       ask: () => authorize(request),
     }
   }

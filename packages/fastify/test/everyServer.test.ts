@@ -1,122 +1,43 @@
-import { once } from 'node:events'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import {
-  createFetchHandler,
-  createNodeHandler,
-  type Access,
-  type AdminOptions,
-} from '@roundsman/admin'
+import type { Access } from '@roundsman/admin'
+import { SECURITY_HEADERS } from '@roundsman/admin/internal'
 import { waitFor } from '@roundsman/testing'
 import { accessOf, echo, jobs, openHost, type Host } from '@roundsman/testing/openHost'
-import Fastify from 'fastify'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { roundsman } from '../src/index.ts'
-
-interface Served {
-  /** As a browser sees it. */
-  origin: string
-  ask(path: string, init?: RequestInit): Promise<Response>
-  close(): Promise<unknown>
-}
-
-const KINDS = ['fetch', 'node', 'fastify'] as const
-type Kind = (typeof KINDS)[number]
+import { KINDS, openServers, type Kind } from './openServers.ts'
 
 let host: Host
-let consoleDir: string
-let served: Record<Kind, Served>
+let served: Awaited<ReturnType<typeof openServers>>
 
 beforeAll(async () => {
   host = await openHost()
-  consoleDir = await mkdtemp(join(tmpdir(), 'roundsman-console-'))
-  await mkdir(join(consoleDir, 'assets'))
-  await writeFile(join(consoleDir, 'index.html'), '<meta name="roundsman" /><script src="./a.js">')
-  await writeFile(join(consoleDir, 'assets/a.css'), 'a {}')
-  const opened = await Promise.all(KINDS.map((kind) => serve[kind]()))
-  served = Object.fromEntries(KINDS.map((kind, at) => [kind, opened[at]])) as typeof served
+  served = await openServers({ client: host.client, jobs, authorize, log })
 })
 
 afterAll(async () => {
-  await Promise.all(Object.values(served).map(({ close }) => close()))
+  await served.close()
   await host.close()
-  await rm(consoleDir, { recursive: true })
 })
+
+/** How often the one whose rights end may still do something. */
+let asksLeft = 0
+let onAsk = () => {}
 
 /** The simplest log-in, which may also be broken. */
 function authorize(user: string | string[] | null | undefined): Access | null {
+  if (user === 'demoted') {
+    onAsk()
+    return accessOf(asksLeft-- > 0 ? 'ada' : 'eve')
+  }
   if (user === 'broken') throw new Error('no session store')
   if (user === 'banned')
     throw Object.assign(new Error('You are banned'), { statusCode: 403, headers: { 'x-why': 'b' } })
   return accessOf(user)
 }
 
-const options = (): AdminOptions => ({
-  client: host.client,
-  jobs,
-  consoleDir,
-  consolePath: '/',
-  environment: 'test',
-})
 const lines: unknown[] = []
 const log = {
   warn: (...line: unknown[]) => lines.push(line),
   error: (...line: unknown[]) => lines.push(line),
-}
-
-/** The same admin API and console at /ops, on each kind of server. */
-const serve: Record<Kind, () => Promise<Served>> = {
-  async fetch() {
-    const handle = createFetchHandler({
-      ...options(),
-      basePath: '/ops',
-      log,
-      authorize: async ({ headers }) => authorize(headers.get('x-user')),
-    })
-    return {
-      origin: 'https://admin.example',
-      // Behind a proxy a framework may call the server by another name than its clients do.
-      ask: (path, init) => {
-        const request = new Request(`http://localhost:3000${path}`, init)
-        request.headers.set('host', 'admin.example')
-        return handle(request)
-      },
-      close: handle.close,
-    }
-  },
-  async node() {
-    const handle = createNodeHandler({
-      ...options(),
-      basePath: '/ops',
-      log,
-      authorize: ({ headers }) => authorize(headers['x-user']),
-    })
-    const server = createServer(handle).listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-    return {
-      origin,
-      ask: (path, init) => fetch(origin + path, init),
-      close: async () => {
-        await handle.close()
-        server.closeAllConnections()
-        server.close()
-      },
-    }
-  },
-  async fastify() {
-    const app = Fastify({ routerOptions: { maxParamLength: 512 } })
-    await app.register(roundsman, {
-      ...options(),
-      prefix: '/ops',
-      authorize: ({ headers }) => authorize(headers['x-user']),
-    })
-    const origin = await app.listen({ port: 0, host: '127.0.0.1' })
-    return { origin, ask: (path, init) => fetch(origin + path, init), close: () => app.close() }
-  },
 }
 
 const as = (user: string, more: Record<string, string> = {}) => ({
@@ -185,6 +106,12 @@ it.each<[path: string, status: number, init?: RequestInit, kinds?: readonly Kind
   [RUN, 403, post(REASON, { origin: 'https://evil.example', authorization: 'Basic YTpi' })],
   // No browser sends such a token by itself.
   [RUN, 202, post(REASON, { origin: 'https://evil.example', authorization: 'Bearer abc' })],
+  // The cookie may be what says who asks.
+  [
+    RUN,
+    403,
+    post(REASON, { origin: 'https://evil.example', authorization: 'Bearer abc', cookie: 'a=b' }),
+  ],
   [RUN, 403, post(REASON, { origin: 'null' })],
   [RUN, 403, post(REASON, { 'sec-fetch-site': 'same-site', origin: 'https://admin.example' })],
   // Looking is allowed from anywhere, since it changes nothing.
@@ -217,6 +144,56 @@ it.each<[path: string, status: number, init?: RequestInit, kinds?: readonly Kind
     for (const answer of answers) expect(answer).toEqual(answers[0])
   },
 )
+
+it.each<[what: string, path: string, init: RequestInit, status: number]>([
+  ['a page', '/ops', {}, 200],
+  ['a file', '/ops/assets/a.css', {}, 200],
+  ['a file that is gone', '/ops/assets/gone.css', {}, 404],
+  ['JSON', '/ops/api/jobs', as('bob'), 200],
+  ['HEAD', '/ops/api/jobs', { method: 'HEAD', ...as('bob') }, 200],
+  ['events', '/ops/api/jobs/events', as('bob'), 200],
+  ['CSV', '/ops/api/jobs/runs.csv', as('bob'), 200],
+  ['a refusal', '/ops/api/jobs', {}, 401],
+  ['a failure', '/ops/api/jobs', as('broken'), 500],
+  ['a wrong request', RUN, post('{'), 400],
+  ['a change', RUN, post(REASON), 202],
+])(
+  '%s comes with the headers that protect a browser, from every server',
+  async (_what, path, init, status) => {
+    for (const kind of KINDS) {
+      const abort = new AbortController()
+      const answer = await served[kind].ask(path, { ...init, signal: abort.signal })
+      expect([kind, answer.status]).toEqual([kind, status])
+      expect(Object.fromEntries(answer.headers)).toMatchObject(SECURITY_HEADERS)
+      abort.abort()
+    }
+  },
+)
+
+it('a header that the host has set itself stays', async () => {
+  const own = await openServers({
+    client: host.client,
+    jobs,
+    authorize,
+    around: (listener) => (request, response) => {
+      response.setHeader('referrer-policy', 'same-origin')
+      listener(request, response)
+    },
+    prepare: (app) =>
+      app.addHook('onRequest', async (_request, reply) => {
+        reply.header('referrer-policy', 'same-origin')
+      }),
+  })
+  try {
+    for (const kind of ['node', 'fastify'] as const) {
+      const { headers } = await own[kind].ask('/ops')
+      expect(headers.get('referrer-policy')).toBe('same-origin')
+      expect(headers.get('x-content-type-options')).toBe('nosniff')
+    }
+  } finally {
+    await own.close()
+  }
+})
 
 it.each(KINDS)(
   '%s takes a change of its own pages, by the name that they call it',
@@ -261,4 +238,43 @@ it.each(KINDS)('%s tells of what changes until the client leaves', async (kind) 
   abort.abort()
   await reading
   expect(text).toMatch(/^retry: 2000\nid: \S+\n\n/)
+})
+
+it.each(KINDS)(
+  '%s refuses a change of one whose rights end before the body comes',
+  async (kind) => {
+    const before = await host.prisma.jobAction.count()
+    const body = new TransformStream<Uint8Array, Uint8Array>()
+    const writer = body.writable.getWriter()
+    const asked = Promise.withResolvers<void>()
+    asksLeft = 1
+    onAsk = asked.resolve
+    const answer = served[kind].ask(RUN, {
+      ...post('', {}, 'demoted'),
+      body: body.readable,
+      duplex: 'half',
+    })
+    // A client sends nothing before there is something of a body.
+    await writer.write(Buffer.from(REASON.slice(0, 1)))
+    await asked.promise
+    await writer.write(Buffer.from(REASON.slice(1)))
+    await writer.close()
+    expect((await answer).status).toBe(403)
+    expect(await host.prisma.jobAction.count()).toBe(before)
+  },
+)
+
+it.each(KINDS)('%s ends the CSV of one whose rights end, as no whole list', async (kind) => {
+  await host.prisma.$executeRaw`
+    insert into "JobRun" ("id", "name", "trigger", "workerId", "startedAt")
+    select gen_random_uuid(), 'many', 'queue', 'w1', now() - n * interval '1 s' from generate_series(1, 150) n`
+  // At the beginning and before the first page.
+  asksLeft = 2
+  const { body } = await served[kind].ask('/ops/api/jobs/runs.csv?name=many', as('demoted'))
+  let text = ''
+  const reading = (async () => {
+    for await (const chunk of body!.pipeThrough(new TextDecoderStream())) text += chunk
+  })()
+  await expect(reading).rejects.toThrow(/not look at the jobs any more|terminated/)
+  expect(text.split('\r\n').length).toBeLessThanOrEqual(102)
 })

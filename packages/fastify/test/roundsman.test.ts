@@ -385,7 +385,7 @@ describe('beside what a host has', () => {
         401: { content: { 'application/problem+json': { schema: expect.anything() } } },
       },
     })
-    expect(document.paths['/api/jobs/{name}/run']?.['post']).toMatchObject({
+    expect(document.paths['/api/jobs/named/{name}/run']?.['post']).toMatchObject({
       requestBody: { content: { 'application/json': { schema: { type: 'object' } } } },
     })
   })

@@ -31,7 +31,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     /**
      * Makes a hook that lets a request pass only with a valid token of a user with this role or a higher one, and sets
-     * `request.caller`. As `onRequest` it runs before validation, so that strangers learn nothing about their request.
+     * `request.caller`. As `onRequest` it runs before validation, so that strangers learn nothing about their request; once
+     * a body has been read, the role is asked again.
      */
     requireRole(role: Role): onRequestAsyncHookHandler
     /** Lets those see and act on jobs whom `requireRole('admin')` lets pass. Payloads, with customers' data, owners alone see. */
@@ -118,10 +119,18 @@ export const authentication = fastifyPlugin<AuthenticationOptions>(
       return { token, expiresAt: new Date(issuedAt + SESSION_MS) }
     })
 
+    const demanded = new WeakMap<FastifyRequest, Role>()
     app.decorate('requireRole', (role: Role): onRequestAsyncHookHandler => {
       return async (request) => {
         callers.set(request, await authorize(request, role))
+        demanded.set(request, role)
       }
+    })
+    // A client may hold its body back until long after the first check: only now does its role count.
+    app.addHook('preValidation', async (request) => {
+      const role = demanded.get(request)
+      if (role === undefined || request.body === undefined) return
+      callers.set(request, await authorize(request, role))
     })
 
     app.decorate('authorizeAdmin', async (request: FastifyRequest) => {

@@ -14,6 +14,7 @@ const MINUTE_MS = 60_000
 let api: TestApi
 let baseUrl: string
 let consoleDir: string
+let onAdmitted = () => {}
 /** Users who used both their token and their session while they were admins. */
 let formerAdmins: Record<'demoted' | 'deleted', Tokens>
 
@@ -22,7 +23,7 @@ beforeAll(async () => {
   await mkdir(join(consoleDir, 'assets'))
   await writeFile(join(consoleDir, 'index.html'), '<!doctype html>')
   await writeFile(join(consoleDir, 'assets/main.js'), '')
-  api = await createTestApi({ consoleDir })
+  api = await createTestApi({ consoleDir, onAdmitted: () => onAdmitted() })
   baseUrl = await api.app.listen({ port: 0, host: '127.0.0.1' })
   formerAdmins = { demoted: await makeFormerAdmin(), deleted: await makeFormerAdmin() }
   const { prisma } = api
@@ -95,27 +96,27 @@ const ROWS: Record<string, Row> = {
   'POST /api/jobs/runs/:id/payload': owner(404),
   'POST /api/jobs/work/:workId/payload': owner(404),
   'GET /api/jobs/events': admin(200),
-  'GET /api/jobs/:name/ticks': admin(200),
-  'POST /api/jobs/:name/run': admin(202, { body: reason }),
+  'GET /api/jobs/named/:name/ticks': admin(200),
+  'POST /api/jobs/named/:name/run': admin(202, { body: reason }),
   // 404, because no worker has started with this job.
-  'POST /api/jobs/:name/pause': admin(404, { body: reason }),
-  'POST /api/jobs/:name/resume': admin(404),
+  'POST /api/jobs/named/:name/pause': admin(404, { body: reason }),
+  'POST /api/jobs/named/:name/resume': admin(404),
   'GET /api/jobs/dead-letters': admin(200),
   'GET /api/jobs/dead-letters/causes': admin(200),
   'GET /api/jobs/dead-letters/groups': admin(200),
   'POST /api/jobs/dead-letters/:workId/redrive': admin(404, { body: reason }),
   'DELETE /api/jobs/dead-letters/:workId': admin(404),
-  'GET /api/jobs/:name/schedules': admin(200),
-  'POST /api/jobs/:name/schedules': admin(404, {
-    url: '/api/jobs/nothing/schedules',
+  'GET /api/jobs/named/:name/schedules': admin(200),
+  'POST /api/jobs/named/:name/schedules': admin(404, {
+    url: '/api/jobs/named/nothing/schedules',
     body: { ...reason, key: 'one', cron: '0 9 * * 1', ifVersion: 0 },
   }),
-  'GET /api/jobs/:name/schedules/:key': admin(404),
-  'GET /api/jobs/:name/schedules/:key/ticks': admin(200),
-  'POST /api/jobs/:name/schedules/:key/pause': admin(404, { body: reason }),
-  'POST /api/jobs/:name/schedules/:key/resume': admin(404),
-  'POST /api/jobs/:name/schedules/:key/trigger': admin(404, { body: reason }),
-  'DELETE /api/jobs/:name/schedules/:key': admin(404, { body: reason }),
+  'GET /api/jobs/named/:name/schedules/:key': admin(404),
+  'GET /api/jobs/named/:name/schedules/:key/ticks': admin(200),
+  'POST /api/jobs/named/:name/schedules/:key/pause': admin(404, { body: reason }),
+  'POST /api/jobs/named/:name/schedules/:key/resume': admin(404),
+  'POST /api/jobs/named/:name/schedules/:key/trigger': admin(404, { body: reason }),
+  'DELETE /api/jobs/named/:name/schedules/:key': admin(404, { body: reason }),
   'POST /api/jobs/bulk': admin(200, { body: { ...reason, kind: 'cancelWork', all: true } }),
   'GET /api/jobs/bulk': admin(200),
   'GET /api/jobs/bulk/:id': admin(404),
@@ -125,15 +126,17 @@ const ROWS: Record<string, Row> = {
   'GET /api/jobs/work/:workId/explain': admin(404),
   'GET /api/jobs/limits': admin(200),
   'POST /api/jobs/limits/:name': admin(404, { body: { global: 1, reason: 'why' } }),
-  'POST /api/jobs/:name/limit': admin(404, { body: { global: null, reason: 'why' } }),
-  'GET /api/jobs/:name/keys': admin(200),
-  'GET /api/jobs/:name/key': admin(200, { url: '/api/jobs/nothing/key?key=k' }),
-  'POST /api/jobs/:name/keys': admin(404, { body: { key: 'k', weight: 2, reason: 'why' } }),
-  'POST /api/jobs/:name/queue/pause': admin(409, {
-    url: '/api/jobs/pausedBefore/queue/pause',
+  'POST /api/jobs/named/:name/limit': admin(404, { body: { global: null, reason: 'why' } }),
+  'GET /api/jobs/named/:name/keys': admin(200),
+  'GET /api/jobs/named/:name/key': admin(200, { url: '/api/jobs/named/nothing/key?key=k' }),
+  'POST /api/jobs/named/:name/keys': admin(404, { body: { key: 'k', weight: 2, reason: 'why' } }),
+  'POST /api/jobs/named/:name/queue/pause': admin(409, {
+    url: '/api/jobs/named/pausedBefore/queue/pause',
     body: reason,
   }),
-  'POST /api/jobs/:name/queue/resume': admin(404, { url: '/api/jobs/neverPaused/queue/resume' }),
+  'POST /api/jobs/named/:name/queue/resume': admin(404, {
+    url: '/api/jobs/named/neverPaused/queue/resume',
+  }),
 
   'POST /api/console/session': anyone(400, { body: {}, ignoresSessions: true }),
   'GET /api/console/session': admin(200, { onlyBySession: true }),
@@ -164,6 +167,13 @@ const ROWS: Record<string, Row> = {
   'GET /health/jobs': anyone(503),
   'GET /health/live': anyone(200),
   'GET /health/ready': anyone(200),
+}
+
+// Operations on a job have the shorter address of earlier versions as well.
+for (const [route, row] of Object.entries(ROWS)) {
+  const pattern = route.replace('/jobs/named/', '/jobs/')
+  if (pattern !== route)
+    ROWS[pattern] = { ...row, ...(row.url && { url: row.url.replace('/jobs/named/', '/jobs/') }) }
 }
 
 interface Tokens {
@@ -326,6 +336,35 @@ const requests = Object.entries(ROWS).flatMap(([route, row]) => {
   const methods = method === 'GET' && !NO_HEAD.has(route) ? ['GET', 'HEAD'] : [method]
   return methods.map((asked) => ({ name: `${asked} ${pattern}`, method: asked, url, row }))
 })
+
+const ownRoutesWithBody = requests.filter(
+  ({ url, row }) => row.body && row.from === 'staff' && !url.startsWith('/api/jobs'),
+)
+
+it.each(ownRoutesWithBody)(
+  '$name refuses who was deleted while they held its body back',
+  async ({ method, url, row }) => {
+    const { userId, token } = await makeFormerAdmin()
+    const body = new TransformStream<Uint8Array, Uint8Array>()
+    const writer = body.writable.getWriter()
+    const admitted = Promise.withResolvers<void>()
+    onAdmitted = admitted.resolve
+    const answer = fetch(`${baseUrl}${url}`, {
+      method,
+      headers: { ...bearer(token), 'content-type': 'application/json' },
+      body: body.readable,
+      duplex: 'half',
+    })
+    const text = JSON.stringify(row.body)
+    // A client sends nothing before there is something of a body.
+    await writer.write(Buffer.from(text.slice(0, 1)))
+    await admitted.promise
+    await api.prisma.user.delete({ where: { id: userId } })
+    await writer.write(Buffer.from(text.slice(1)))
+    await writer.close()
+    expect((await answer).status).toBe(401)
+  },
+)
 
 describe('who may ask what', () => {
   it.each(requests)('$name', async ({ method, url, row }) => {

@@ -24,11 +24,11 @@ export function actionRequest(action: Action, input: ActionInput): ActionRequest
             reason,
             dryRun: action.dryRun,
           })
-        : post(`/jobs/${encode(action.name)}/run`, { reason, dryRun: action.dryRun, payload })
+        : post(`/jobs/named/${encode(action.name)}/run`, { reason, dryRun: action.dryRun, payload })
     case 'pause':
-      return post(`/jobs/${encode(action.name)}/pause`, { reason })
+      return post(`/jobs/named/${encode(action.name)}/pause`, { reason })
     case 'resume':
-      return post(`/jobs/${encode(action.name)}/resume`, given(reason))
+      return post(`/jobs/named/${encode(action.name)}/resume`, given(reason))
     case 'cancel':
       return post(`/jobs/runs/${encode(action.runId)}/cancel`, { reason })
     case 'approve':
@@ -45,9 +45,9 @@ export function actionRequest(action: Action, input: ActionInput): ActionRequest
         body: given(reason),
       }
     case 'pauseQueue':
-      return post(`/jobs/${encode(action.name)}/queue/pause`, { reason })
+      return post(`/jobs/named/${encode(action.name)}/queue/pause`, { reason })
     case 'resumeQueue':
-      return post(`/jobs/${encode(action.name)}/queue/resume`, given(reason))
+      return post(`/jobs/named/${encode(action.name)}/queue/resume`, given(reason))
     case 'runOfKey':
       return post(`${ofKey(action)}/trigger`, { reason })
     case 'pauseKey':
@@ -59,15 +59,23 @@ export function actionRequest(action: Action, input: ActionInput): ActionRequest
     case 'pauseWorkOfKey':
     case 'resumeWorkOfKey': {
       const paused = action.kind === 'pauseWorkOfKey'
-      return post(`/jobs/${encode(action.name)}/keys`, { key: action.key, paused, reason })
+      return post(`/jobs/named/${encode(action.name)}/keys`, { key: action.key, paused, reason })
     }
     case 'limitKey':
     case 'weighKey': {
       const what = action.kind === 'limitKey' ? 'perKey' : 'weight'
-      return post(`/jobs/${encode(action.name)}/keys`, { key: action.key, [what]: value, reason })
+      return post(`/jobs/named/${encode(action.name)}/keys`, {
+        key: action.key,
+        [what]: value,
+        reason,
+      })
     }
     case 'unparkKey':
-      return post(`/jobs/${encode(action.name)}/keys`, { key: action.key, parked: false, reason })
+      return post(`/jobs/named/${encode(action.name)}/keys`, {
+        key: action.key,
+        parked: false,
+        reason,
+      })
     case 'setLimit':
       return post(ofLimit(action), { global: value, reason })
     case 'unparkLimit':
@@ -79,11 +87,11 @@ export function actionRequest(action: Action, input: ActionInput): ActionRequest
 
 /** The path of a schedule that is kept as data. */
 export function ofKey({ name, key }: { name: string; key: string }): string {
-  return `/jobs/${encode(name)}/schedules/${encode(key)}`
+  return `/jobs/named/${encode(name)}/schedules/${encode(key)}`
 }
 
 function ofLimit({ name, isShared }: { name: string; isShared: boolean }): string {
-  return isShared ? `/jobs/limits/${encode(name)}` : `/jobs/${encode(name)}/limit`
+  return isShared ? `/jobs/limits/${encode(name)}` : `/jobs/named/${encode(name)}/limit`
 }
 
 /** Leaves an empty reason out: where one is needed, the form has asked for it. */

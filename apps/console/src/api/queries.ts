@@ -117,7 +117,7 @@ export function keysQuery(api: Api, name: string, order: KeySort) {
   return ask<ConsoleKeys>(
     api,
     ['keys', name, order],
-    `/jobs/${encodeURIComponent(name)}/keys?limit=100&order=${order}`,
+    `/jobs/named/${encodeURIComponent(name)}/keys?limit=100&order=${order}`,
   )
 }
 
@@ -125,7 +125,7 @@ export function keyQuery(api: Api, name: string, key: string) {
   return ask<ConsoleKey>(
     api,
     ['keys', name, { key }],
-    `/jobs/${encodeURIComponent(name)}/key?key=${encodeURIComponent(key)}`,
+    `/jobs/named/${encodeURIComponent(name)}/key?key=${encodeURIComponent(key)}`,
   )
 }
 
@@ -202,7 +202,7 @@ export function schedulesQuery(api: Api, name: string, search: ScheduleSearch) {
   return ask<KeyedSchedules>(
     api,
     ['schedules', { name }, search],
-    `/jobs/${encodeURIComponent(name)}/schedules${query}`,
+    `/jobs/named/${encodeURIComponent(name)}/schedules${query}`,
   )
 }
 

@@ -12,17 +12,17 @@ describe('actionRequest', () => {
       { kind: 'run', name: 'a b', dryRun: true },
       {
         method: 'POST',
-        path: '/jobs/a%20b/run',
+        path: '/jobs/named/a%20b/run',
         body: { reason: 'because', dryRun: true, payload: { a: 1 } },
       },
     ],
     [
       { kind: 'pause', name: 'a' },
-      { method: 'POST', path: '/jobs/a/pause', body: { reason: 'because' } },
+      { method: 'POST', path: '/jobs/named/a/pause', body: { reason: 'because' } },
     ],
     [
       { kind: 'resume', name: 'a' },
-      { method: 'POST', path: '/jobs/a/resume', body: { reason: 'because' } },
+      { method: 'POST', path: '/jobs/named/a/resume', body: { reason: 'because' } },
     ],
     [
       { kind: 'cancel', name: 'a', runId: 'r' },
@@ -42,7 +42,7 @@ describe('actionRequest', () => {
     ],
     [
       { kind: 'pauseQueue', name: 'a b' },
-      { method: 'POST', path: '/jobs/a%20b/queue/pause', body: { reason: 'because' } },
+      { method: 'POST', path: '/jobs/named/a%20b/queue/pause', body: { reason: 'because' } },
     ],
   ])('sends %j', (action, request) => {
     expect(actionRequest(action, INPUT)).toEqual(request)

@@ -43,7 +43,6 @@ export function createConsoleFiles(settings: ConsoleSettings, folder: string | u
       'cache-control': path.startsWith('assets/')
         ? 'public, max-age=31536000, immutable'
         : 'no-cache',
-      'x-content-type-options': 'nosniff',
       ...(found.isZipped && { vary: 'accept-encoding' }),
       ...(takesZipped && { 'content-encoding': 'gzip' }),
     })

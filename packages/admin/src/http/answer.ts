@@ -25,18 +25,57 @@ export class SchemaMismatch extends Error {
   }
 }
 
-/** Answers any failure with a problem document (RFC 9457), and logs it. */
-export function answerFailure(error: unknown, { id, log }: { id: string; log: RouteLog }): Answer {
-  const problem = toProblem(error)
-  if (error instanceof Problem || problem.statusCode < 500) {
-    // As debug: probes ask for health every few seconds, and its answer is no failure. Without the message: that of a JSON
-    // syntax error quotes the body, and with it a password.
-    log.debug({ statusCode: problem.statusCode, ...codeOf(error) }, 'request refused')
-  } else {
-    log.error({ err: error }, 'request failed')
-  }
-  return answerProblem(problem, id)
+/** Sent with each answer of each server. The console needs no more than its own files and API. */
+export const SECURITY_HEADERS = {
+  'content-security-policy':
+    "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; object-src 'none'",
+  'cross-origin-resource-policy': 'same-origin',
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+} as const
+
+/** `isSet`: whether the host has set a header itself, which stays. */
+export function securedHeaders(
+  { headers }: Answer,
+  isSet: (name: string) => boolean = () => false,
+): Record<string, string> {
+  const added = Object.entries(SECURITY_HEADERS).filter(([name]) => !isSet(name))
+  return { ...Object.fromEntries(added), ...headers }
 }
+
+/** The request that failed: its id, and where its lines go. */
+interface Failed {
+  id: string
+  log: RouteLog
+}
+
+/** Answers any failure with a problem document (RFC 9457), and logs it. Never throws. */
+export function answerFailure(error: unknown, { id, log }: Failed): Answer {
+  try {
+    const problem = toProblem(error)
+    const answer = answerProblem(problem, id)
+    if (error instanceof Problem || problem.statusCode < 500) {
+      // As debug: probes ask for health every few seconds, and its answer is no failure. Without the message: that of a
+      // JSON syntax error quotes the body, and with it a password.
+      log.debug({ statusCode: problem.statusCode, ...codeOf(error) }, 'request refused')
+    } else {
+      log.error({ err: error }, 'request failed')
+    }
+    return answer
+  } catch (unreadable) {
+    log.error({ err: error }, 'request failed')
+    return answerBroken(unreadable, { id, log })
+  }
+}
+
+/** The answer where no other can be made or sent. It reads nothing of the error, which might throw once more. */
+export function answerBroken(error: unknown, { id, log }: Failed): Answer {
+  log.error({ err: error }, 'the answer could not be sent')
+  return answerProblem(new Problem(500, { detail: SERVER_FAILED }), id)
+}
+
+const SERVER_FAILED =
+  'The server failed; its log has the error under the id in the header x-request-id'
 
 /** `id` is the request's, by which its log lines are found. */
 export function answerProblem(
@@ -45,7 +84,8 @@ export function answerProblem(
 ): Answer {
   const text = JSON.stringify(problemDocument(statusCode, message, extensions))
   return answerText(statusCode, 'application/problem+json; charset=utf-8', text, {
-    'x-request-id': id,
+    // A host may take the id from anywhere.
+    ...(/^[\x21-\x7e]+$/.test(id) && { 'x-request-id': id }),
     ...headers,
   })
 }
@@ -85,7 +125,5 @@ function toProblem(error: unknown): Problem {
           : 'The server cannot read this request',
     })
   }
-  return new Problem(500, {
-    detail: 'The server failed; its log has the error under the id in the header x-request-id',
-  })
+  return new Problem(500, { detail: SERVER_FAILED })
 }

@@ -1,4 +1,4 @@
-import { STATUS_CODES } from 'node:http'
+import { STATUS_CODES, validateHeaderName, validateHeaderValue } from 'node:http'
 import { z } from 'zod'
 import { earlierSchema } from '../contract.ts'
 
@@ -17,13 +17,25 @@ export class Problem extends Error {
   readonly headers: Record<string, string>
   readonly extensions: Record<string, unknown>
 
+  /** @throws TypeError or RangeError when the status or a header cannot be sent */
   constructor(statusCode: number, options: ProblemOptions) {
     super(options.detail)
+    if (!Number.isInteger(statusCode) || statusCode < 400 || statusCode > 599)
+      throw new RangeError(`The status of a problem is from 400 to 599, not ${statusCode}`)
     this.statusCode = statusCode
-    this.headers = options.headers ?? {}
+    this.headers = {}
+    for (const [name, value] of Object.entries(options.headers ?? {})) {
+      validateHeaderName(name)
+      validateHeaderValue(name, value)
+      if (!OF_A_MESSAGE.test(name)) this.headers[name.toLowerCase()] = value
+    }
     this.extensions = options.extensions ?? {}
   }
 }
+
+/** Headers of another answer's body or connection: an error of a client of HTTP may bring them along. */
+const OF_A_MESSAGE =
+  /^(content-(length|type|encoding|range)|transfer-encoding|connection|keep-alive|trailer|upgrade)$/i
 
 /** What is wrong with a part of the request: where, such as `body.lines.3.quantity`, and how to do better. */
 export interface RequestError {

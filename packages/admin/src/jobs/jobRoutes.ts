@@ -38,7 +38,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
       handle: async () => ({ jobs: await listJobs(client.reader, jobs, now()) }),
     }),
 
-    route('GET /jobs/:name/ticks', {
+    route('GET /jobs/named/:name/ticks', {
       summary: 'List the ticks of a job with their outcomes, newest first',
       params: nameParams,
       query: z.strictObject({
@@ -60,7 +60,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
       },
     }),
 
-    route('POST /jobs/:name/run', {
+    route('POST /jobs/named/:name/run', {
       summary: 'Request a run',
       description:
         'A worker starts the run at once. If the job runs one at a time, it starts after the run under way.',
@@ -123,7 +123,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
       },
     }),
 
-    route('POST /jobs/:name/pause', {
+    route('POST /jobs/named/:name/pause', {
       summary: 'Pause a schedule',
       description:
         'Until the schedule is resumed, its ticks are recorded as skipped. A run under way goes on.',
@@ -141,7 +141,7 @@ export function jobRoutes({ client, jobs, now }: AdminParts): Route[] {
       },
     }),
 
-    route('POST /jobs/:name/resume', {
+    route('POST /jobs/named/:name/resume', {
       summary: 'Resume a schedule',
       description:
         'The schedule goes on with its next tick. Ticks that were due meanwhile stay skipped.',

@@ -43,7 +43,7 @@ export function limitRoutes({ client }: AdminParts): Route[] {
       handle: (request) => setLimit(request, { limit: { name: request.params.name } }),
     }),
 
-    route('POST /jobs/:name/limit', {
+    route('POST /jobs/named/:name/limit', {
       summary:
         'Set how many runs of a job go on at once over all workers, or whether it waits for a service',
       description:
@@ -55,7 +55,7 @@ export function limitRoutes({ client }: AdminParts): Route[] {
       handle: (request) => setLimit(request, { job: { name: request.params.name } }),
     }),
 
-    route('GET /jobs/:name/keys', {
+    route('GET /jobs/named/:name/keys', {
       summary: 'List the keys of a job, those with most that waits first',
       description:
         'Of what waits the first 100,000 pieces are counted, and of the runs that started within the last hour the latest 10,000.',
@@ -74,7 +74,7 @@ export function limitRoutes({ client }: AdminParts): Route[] {
       handle: ({ params: { name }, query }) => client.keys.list({ name }, query),
     }),
 
-    route('GET /jobs/:name/key', {
+    route('GET /jobs/named/:name/key', {
       summary: 'Tell what there is to say of one key of a job',
       params: nameParams,
       query: z.strictObject({ key: storableText({ min: 0, max: 200 }) }),
@@ -82,7 +82,7 @@ export function limitRoutes({ client }: AdminParts): Route[] {
       handle: ({ params: { name }, query }) => client.keys.get({ name }, query.key),
     }),
 
-    route('POST /jobs/:name/keys', {
+    route('POST /jobs/named/:name/keys', {
       summary: 'Set what counts for one key of a job',
       description: 'What is left out stays as it is; null takes it back.',
       params: nameParams,

@@ -54,9 +54,9 @@ export function runsCsvRoutes({ client: { reader } }: AdminParts): Route[] {
           content: { 'text/csv': { schema: z.unknown().meta({ type: 'string' }) } },
         },
       },
-      handle: ({ query }) =>
+      handle: ({ query, stillMayView }) =>
         // Reads no page ahead of the one being sent: the client may leave.
-        new Response(ReadableStream.from(writeLines(reader, query)), {
+        new Response(ReadableStream.from(writeLines(reader, query, stillMayView)), {
           headers: {
             'content-type': 'text/csv; charset=utf-8',
             'content-disposition': 'attachment; filename="runs.csv"',
@@ -66,11 +66,17 @@ export function runsCsvRoutes({ client: { reader } }: AdminParts): Route[] {
   ]
 }
 
-async function* writeLines(reader: JobsReader, filters: Filters): AsyncGenerator<Buffer> {
+async function* writeLines(
+  reader: JobsReader,
+  filters: Filters,
+  stillMayView: () => Promise<boolean>,
+): AsyncGenerator<Buffer> {
   yield Buffer.from(`${Object.keys(COLUMNS).join(',')}\r\n`)
   let after: PagePosition | undefined
   let lines = 0
   while (lines < MAX_LINES) {
+    // The client decides when it reads on. An error, since the end of the file would stand for the end of the list.
+    if (!(await stillMayView())) throw new Error('The client may not look at the jobs any more')
     const limit = lines === 0 ? FIRST_PAGE : Math.min(PAGE, MAX_LINES - lines)
     const page = await listJobRuns(reader, { ...filters, limit, after })
     yield Buffer.from(page.runs.map(writeLine).join(''))

@@ -39,7 +39,7 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
   const { schedules, reader } = client
 
   return [
-    route('GET /jobs/:name/schedules', {
+    route('GET /jobs/named/:name/schedules', {
       tag: 'schedules',
       summary: 'List the schedules of a job that are kept as data, by key',
       params: nameParams,
@@ -64,7 +64,7 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
       },
     }),
 
-    route('GET /jobs/:name/schedules/:key', {
+    route('GET /jobs/named/:name/schedules/:key', {
       tag: 'schedules',
       summary: 'Show a schedule, its next runs and who changed it',
       params: keyParams,
@@ -85,7 +85,7 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
       },
     }),
 
-    route('GET /jobs/:name/schedules/:key/ticks', {
+    route('GET /jobs/named/:name/schedules/:key/ticks', {
       tag: 'schedules',
       summary: 'List what became of a schedule’s ticks, the newest first',
       description: 'Also of a schedule that was deleted, while they are kept.',
@@ -119,7 +119,7 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
       },
     }),
 
-    route('POST /jobs/:name/schedules', {
+    route('POST /jobs/named/:name/schedules', {
       tag: 'schedules',
       summary: 'Make a schedule, or change one',
       description:
@@ -181,7 +181,7 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
       },
     }),
 
-    route('POST /jobs/:name/schedules/:key/pause', {
+    route('POST /jobs/named/:name/schedules/:key/pause', {
       tag: 'schedules',
       summary: 'Pause one schedule',
       description: 'Until it is resumed, its ticks are recorded as skipped. Its runs go on.',
@@ -198,7 +198,7 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
       },
     }),
 
-    route('POST /jobs/:name/schedules/:key/resume', {
+    route('POST /jobs/named/:name/schedules/:key/resume', {
       tag: 'schedules',
       summary: 'Resume one schedule',
       description: 'It goes on with its next tick. Ticks that were due meanwhile stay skipped.',
@@ -215,7 +215,7 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
       },
     }),
 
-    route('POST /jobs/:name/schedules/:key/trigger', {
+    route('POST /jobs/named/:name/schedules/:key/trigger', {
       tag: 'schedules',
       summary: 'Request a run of one schedule now, beside its ticks',
       params: keyParams,
@@ -233,7 +233,7 @@ export function scheduleRoutes({ client, jobs, now }: AdminParts): Route[] {
       },
     }),
 
-    route('DELETE /jobs/:name/schedules/:key', {
+    route('DELETE /jobs/named/:name/schedules/:key', {
       tag: 'schedules',
       summary: 'Delete a schedule',
       description: 'What is due of it is decided first. Its work, ticks and runs stay.',

@@ -112,7 +112,7 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
       },
     }),
 
-    route('POST /jobs/:name/queue/pause', {
+    route('POST /jobs/named/:name/queue/pause', {
       summary: 'Pause the queue of a job',
       description:
         'Until the queue is resumed, no worker takes work of the job. Runs under way go on, and so does the schedule, whose ticks wait in the queue. The job may be one that no worker has yet.',
@@ -128,7 +128,7 @@ export function workRoutes({ client, jobs }: AdminParts): Route[] {
       },
     }),
 
-    route('POST /jobs/:name/queue/resume', {
+    route('POST /jobs/named/:name/queue/resume', {
       summary: 'Resume the queue of a job',
       description: 'Workers take the work that has waited at once.',
       params: nameParams,

@@ -56,12 +56,43 @@ const IDS = { runId: optional(checkId), workId: optional(checkId) }
 const SHOWING = { name: checkText, show: optional(listOf(checkText)) }
 const checkShowing = (argument: string, job: unknown) => checkParts(argument, job, SHOWING)
 
-/** A part with such a name is a credential, whatever it holds. */
-const SECRET_NAME =
-  /passw(?:or)?d|passphrase|(?:secret|token|authorization|cookie|credential|(?:api|private|access)[-_ ]?key)s?$/i
+/** A part whose name has such words is a credential, whatever it holds. */
+const SECRET_WORDS = new RegExp(
+  [
+    // Names may be written in one, such as userpassword.
+    'passw(?:or[dt]|d)',
+    'passphrase',
+    '(?:secret|token|cookie|credential)s?\\b',
+    '\\b(?:api|private|access|signing|encryption|master|session) ?keys?\\b',
+    '\\bsess(?:ion)? ?ids?\\b',
+    '\\b(?:pwd|passcode|otp|totp|cvv|cvc|jwt|bearer|authorization|csrf|xsrf)s?\\b',
+    '\\b(?:security|verification|recovery|backup|reset|login|one time|m?fa) codes?\\b',
+    '\\bcard numbers?\\b',
+    // Elsewhere these are parts of ordinary names, such as pinColor or authMethod.
+    '\\b(?:pass|pin|auth)(?: (?:code|hash|header))?$',
+    '^sid$',
+  ].join('|'),
+)
 
-const isSecret = (name: string, part: JsonValue) =>
-  part !== null && typeof part !== 'boolean' && SECRET_NAME.test(name)
+/** A name that ends in such a word is about a credential, and holds none. */
+const ABOUT_A_SECRET = / (?:count|length|limit|size|type|policy|required|enabled|consent|at)$/
+
+function isSecret(name: string, part: JsonValue): boolean {
+  if (part === null || typeof part === 'boolean') return false
+  const words = wordsOf(name)
+  // Language models count tokens.
+  const found = typeof part === 'number' ? words.replaceAll(/tokens?\b/g, '') : words
+  return SECRET_WORDS.test(found) && !ABOUT_A_SECRET.test(words)
+}
+
+/** The words of a name in lower case: `x api key` of `x-api-key`, `X_API_KEY` and `xApiKey`. */
+function wordsOf(name: string): string {
+  return name
+    .replaceAll(/(?<=\p{Ll}|\d)(?=\p{Lu})|(?<=\p{Lu})(?=\p{Lu}\p{Ll})/gu, ' ')
+    .replaceAll(/[^\p{L}]+/gu, ' ')
+    .trim()
+    .toLowerCase()
+}
 
 /** By the rule for all that people see. What the job shows, it shows everybody: that is left as it is. */
 function withoutSecrets(json: string, show: readonly string[]): JsonValue {

@@ -1,4 +1,5 @@
 import { openForTests } from '@roundsman/testing'
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { defineJob } from '../../src/index.ts'
@@ -105,6 +106,181 @@ it('has no credentials and no e-mail addresses, except in what the job shows', a
       isSecret: true,
     }),
   )
+})
+
+const SECRET_NAMES = [
+  ...[
+    'password',
+    'newPassword2',
+    'user_password',
+    'PASSWORD',
+    'userpassword',
+    'passwordHash',
+    'passwd',
+  ],
+  ...['pwd', 'dbPwd', 'DB_PASS', 'pass', 'smtpPass', 'passphrase', 'passcode', 'Passwort'],
+  ...['pin', 'pinCode', 'cardPin', 'otp', 'smsOtp', 'totpSecret', 'cvv', 'cvv2', 'cardCVC', 'cvc'],
+  ...[
+    'jwt',
+    'userJWT',
+    'bearer',
+    'bearerToken',
+    'auth',
+    'basicAuth',
+    'Authorization',
+    'authHeader',
+  ],
+  ...[
+    'secretKey',
+    'clientSecret',
+    'clientsecret',
+    'AWS_SECRET_ACCESS_KEY',
+    'secrets',
+    'secret-value',
+  ],
+  ...[
+    'token',
+    'accessToken',
+    'authtoken',
+    'id_token',
+    'tokens',
+    'tokenValue',
+    'csrf',
+    'xsrf-token',
+  ],
+  ...['apiKey', 'x-api-key', 'APIKey', 'apikeys', 'private_key', 'privateKeyPem', 'signingKey'],
+  ...[
+    'sessionId',
+    'session_id',
+    'SESSIONID',
+    'sessid',
+    'sessionKey',
+    'sid',
+    'cookie',
+    'Set-Cookie',
+  ],
+  ...[
+    'credentials',
+    'dbCredential',
+    'securityCode',
+    'mfaCode',
+    '2faCode',
+    'resetCode',
+    'one_time_code',
+  ],
+  ...['cardNumber', 'card_number', 'resetPasswordUrl'],
+]
+const SHOWN_NAMES = [
+  ...[
+    'pinned',
+    'pinColor',
+    'pins',
+    'shipping',
+    'shippingAddress',
+    'opinion',
+    'opinions',
+    'spinner',
+  ],
+  ...[
+    'author',
+    'authorId',
+    'authMethod',
+    'authority',
+    'compass',
+    'passenger',
+    'passengers',
+    'bypass',
+  ],
+  ...[
+    'secretary',
+    'tokenCount',
+    'tokenExpiresAt',
+    'tokenizer',
+    'passwordChangedAt',
+    'passwordLength',
+  ],
+  ...[
+    'key',
+    'keyId',
+    'publicKey',
+    'primaryKey',
+    'monkey',
+    'turkey',
+    'session',
+    'sessions',
+    'messageSid',
+  ],
+  ...[
+    'code',
+    'countryCode',
+    'postalCode',
+    'errorCode',
+    'number',
+    'orderNumber',
+    'id',
+    'userId',
+    'side',
+  ],
+  ...[
+    'cookieConsent',
+    'hotpot',
+    'laptop',
+    'option',
+    'adopt',
+    'bearing',
+    'cardholder',
+    'discard',
+    'label',
+  ],
+]
+
+it('hides what is called as a credential, by the words of its name, and no more', async () => {
+  const all = (names: string[], value: unknown) =>
+    Object.fromEntries(names.map((name) => [name, value]))
+  const hidden = await enqueue(all(SECRET_NAMES, 'x'))
+  expect(await look({ workId: hidden })).toEqual(shown(all(SECRET_NAMES, '[redacted]')))
+  const open = all(SHOWN_NAMES, 'x')
+  expect(await look({ workId: await enqueue(open) })).toEqual(shown(open))
+  const counted = {
+    maxTokens: 4_096,
+    tokens: 12,
+    isSecret: true,
+    password: null,
+    pin: 1_234,
+    otp: 7,
+  }
+  expect(await look({ workId: await enqueue(counted) })).toEqual(
+    shown({ ...counted, pin: '[redacted]', otp: '[redacted]' }),
+  )
+})
+
+it('hides it however its words are put together', async () => {
+  const words = fc.constantFrom(
+    'api key',
+    'secret key',
+    'session id',
+    'access token',
+    'user pwd',
+    'card pin',
+  )
+  const prefix = fc.constantFrom('', 'my ', 'x ', 'old user ')
+  const upper = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
+  const style = fc.constantFrom<(parts: string[]) => string>(
+    (parts) => parts.join('_'),
+    (parts) => parts.join('-'),
+    (parts) => parts.join('.'),
+    (parts) => parts.join(' '),
+    (parts) => parts.join('_').toUpperCase(),
+    (parts) => parts.map(upper).join(''),
+    (parts) => parts.map(upper).join('-'),
+    ([first = '', ...rest]) => first + rest.map(upper).join(''),
+  )
+  const property = fc.asyncProperty(prefix, words, style, async (before, name, write) => {
+    const key = write(`${before}${name}`.split(' '))
+    const workId = await enqueue({ [key]: 'x' })
+    expect(await look({ workId })).toEqual(shown({ [key]: '[redacted]' }))
+  })
+  await fc.assert(property, { numRuns: 60 })
 })
 
 it('is told by its size where it is large, and a long text by how much is left out', async () => {

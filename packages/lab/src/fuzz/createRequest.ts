@@ -170,7 +170,7 @@ function makeSense(
         ...(random.chance(0.5) ? { all: true } : { name: knowledge.value('job', random) }),
         kind: random.pick(['redrive', 'discard', 'cancelWork']),
       }
-    case 'POST /api/jobs/{name}/schedules':
+    case 'POST /api/jobs/named/{name}/schedules':
       return {
         ...SCHEDULE,
         reason: body['reason'],
@@ -178,7 +178,7 @@ function makeSense(
         payload: {},
         ifVersion: random.pick([0, 0, 0, 1]),
       }
-    case 'POST /api/jobs/{name}/run': {
+    case 'POST /api/jobs/named/{name}/run': {
       const invoiceId = knowledge.value('invoice', random)
       switch (params.get('name')) {
         case 'renderInvoicePdf':

@@ -68,7 +68,7 @@ export function ScheduleForm({ name, schedule }: ScheduleFormProps) {
 
   const save = useMutation({
     mutationFn: (body: object) =>
-      api.change<unknown>('POST', `/jobs/${encodeURIComponent(name)}/schedules`, body),
+      api.change<unknown>('POST', `/jobs/named/${encodeURIComponent(name)}/schedules`, body),
     onError: (error) => {
       const { issues } = asApiError(error)
       setProblems(byField(issues, 'body'))
