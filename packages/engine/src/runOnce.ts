@@ -59,7 +59,7 @@ export interface RunOnceOptions<J extends Job, Client extends HostClient> {
   payload?: unknown
   /** The id of a dead letter: the run is its next attempt, has its payload, and settles it. */
   deadLetter?: string
-  /** Rolls everything back at the end. Default false. */
+  /** Rolls everything back at the end. Not with `deadLetter`, whose run is a real attempt. Default false. */
   dryRun?: boolean
   /** The person who asks, as recorded in the run. Default: nobody. */
   actor?: string
@@ -139,6 +139,8 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     throw new ArgumentError('handler', `is missing: pass that of ${job.name}`)
   }
   const given = checkParts('options', options, CHECKS)
+  if (given.deadLetter !== undefined && given.dryRun === true)
+    throw new ArgumentError('dryRun', 'is for other runs: that of a dead letter is a real attempt')
   const { databaseUrl, version, traceEnqueue, retention = checkRetention('retention', {}) } = given
   const log = containedLog(options.log)
   const now = boundedClock(given.now)
@@ -161,7 +163,8 @@ export async function runOnce<J extends Job, Client extends HostClient>(
   const { database, session, cancellations } = postgres
   const observers = combineObservers(given.observers ?? [], log)
   let letter = { kind: 'notFound' } as TakenDeadLetter
-  let envelope: Envelope = { payload: options.payload ?? {}, trigger: 'cli' }
+  const { payload = {} } = options
+  let envelope: Envelope = { payload, trigger: 'cli' }
   let run: NewRun = {
     id: uuid(),
     name: job.name,
@@ -174,7 +177,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     actor: options.actor === undefined ? null : storableText(options.actor, 500),
     reason: null,
     workId: null,
-    ...(options.deadLetter === undefined && labelPayload(job, options.payload ?? {}, log)),
+    ...(options.deadLetter === undefined && labelPayload(job, payload, log)),
   }
   const claim = { id: uuid(), exclusiveKey: exclusiveKey(job, run.dryRun) }
   try {

@@ -128,7 +128,7 @@ interface Known {
 type Parsed = { kind: 'parsed'; payload: unknown } | { kind: 'refused'; result: RunResult }
 
 function parsePayload({ job, payload }: RunningRun): Parsed {
-  const answer = judge(job.payload, payload ?? {})
+  const answer = judge(job.payload, payload === undefined ? {} : payload)
   if (answer.kind === 'accepted') return { kind: 'parsed', payload: answer.value }
   const failure = answer.failure && describeError(answer.failure.reason, payload)
   const message = failure

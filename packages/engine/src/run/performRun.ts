@@ -218,7 +218,7 @@ function findUnwanted(
     return unwanted(`${NOT_STARTED}: it was to be started by ${new Date(at).toISOString()}`)
   if (payloadMissing === undefined) return null
   const message = `${NOT_STARTED}: its payload could not be read (${payloadMissing})`
-  return { error: { code: PAYLOAD_MISSING, message }, next: 'payloadMissing' }
+  return { error: { code: 'payload_missing', message }, next: 'payloadMissing' }
 }
 
 function notStarted({ error }: Unwanted): RunResult {
@@ -383,9 +383,6 @@ function toLogged(details: Details | null): Details | null {
 
 /** The code of a run whose work its own worker gave back: it shuts down, or the database has lost the run's end. */
 export const DRAINED = 'drained'
-
-/** The code of a run whose payload is not in JobPayload, or cannot be read from there. */
-const PAYLOAD_MISSING = 'payload_missing'
 
 /** The code of a run whose worker came to an end that may be the run's own doing. */
 export const WORKER_LOST = 'worker_lost'

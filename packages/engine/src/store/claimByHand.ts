@@ -40,7 +40,8 @@ export async function claimByHand(
     ...(dryRun && { dryRun }),
   })
   // What JSON cannot hold is not kept: then nobody can approve another run of it.
-  const stored = storableUnchanged(envelope.payload ?? {}, MAX_PAYLOAD_BYTES)
+  const { payload: given = {} } = envelope
+  const stored = storableUnchanged(given, MAX_PAYLOAD_BYTES)
   const payload = stored.kind === 'stored' ? JSON.stringify(stored.value) : null
   const ownKey = letter?.key ?? key ?? null
   const bytes = letter?.bytes ?? Buffer.byteLength(payload ?? '')

@@ -156,7 +156,7 @@ const FOUND_BY_KEYS = `
         union all
         select * from (
           select work.* from "JobWork" work
-          where work."id" = asked."head" and asked."free" > 0 and work."place" is not null and work."losses" < 2 and ${IS_WANTED}
+          where work."id" = asked."head" and work."name" = wanted."name" and work."key" = asked."key" and asked."free" > 0 and work."place" is not null and work."losses" < 2 and ${IS_WANTED}
           for update skip locked
         ) head
       ) work

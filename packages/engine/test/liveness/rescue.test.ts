@@ -8,7 +8,7 @@ import { createSession, type Session } from '../../src/liveness/session.ts'
 import { runOnce } from '../../src/worker.ts'
 import { rescueLostRuns } from '../../src/liveness/rescue.ts'
 import { findLostClaims } from '../../src/liveness/whoIsLost.ts'
-import { claimWork, type TakenWork } from '../../src/store/claimWork.ts'
+import { claimWork, readBesideClaim, type TakenWork } from '../../src/store/claimWork.ts'
 import { placeDue } from '../../src/store/looks.ts'
 import { recordRunning } from '../../src/run/runs.ts'
 import { asWorker } from '../asWorker.ts'
@@ -91,6 +91,7 @@ describe('rescueLostRuns', () => {
         suspects,
       }),
     )
+    await readBesideClaim(database, work)
     return work
   }
 

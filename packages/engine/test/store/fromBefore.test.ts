@@ -278,7 +278,7 @@ describe('the move from 0.2', () => {
       })
     const approvable = await blocked(new Date())
     await rows(
-      `insert into "JobRun" ("id", "name", "status", "trigger", "endedAt", "workId", "workerId", "errorCode")
+      `insert into "JobRun" ("id", "name", "status", "trigger", "endedAt", "queueJobId", "workerId", "errorCode")
        values (gen_random_uuid(), 'letter', 'failed', 'cli', now(), $1, 'w0', 'guard_blocked')`,
       [approvable],
     )

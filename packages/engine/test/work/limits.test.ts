@@ -1,6 +1,6 @@
 // Not quick: claims beside each other.
 import { openForTests, waitFor } from '@roundsman/testing'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest'
 import { defineJob } from '../../src/index.ts'
 import {
   claimUnderLimits,
@@ -14,6 +14,7 @@ import { openTestQueue } from '../openTestQueue.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 import { countLockWaits } from '../countLockWaits.ts'
 import { claimRequest } from '../claimRequest.ts'
+import { untilInTime } from '../untilInTime.ts'
 
 const sync = defineJob({ name: 'sync' })
 const runtime = useTestRuntime()
@@ -58,6 +59,42 @@ describe('a run by hand', () => {
       await waitFor(() => countLockWaits(runtime))
     })
     expect(await second).toBeNull()
+  })
+})
+
+describe('a claim by keys in order of age', () => {
+  it('does not take a head under its old key, whose key was replaced after the limit was counted', async () => {
+    // A function that waits between counting and taking, as a busy machine does.
+    await runtime.rows(`
+      alter function "JobLimitState"(text[], text, text[], text, bigint, bigint[]) rename to "JobLimitStateNow";
+      create function "JobLimitState"(text[], text, text[], text, bigint, bigint[])
+      returns table ("limit" text, "key" text, "free" int, "openAt" timestamptz, "startMs" float8, "from" timestamptz, "head" uuid,
+        "server" text, "seen" bigint, "living" bigint[])
+      language plpgsql as $$ begin
+        return query select * from "JobLimitStateNow"($1, $2, $3, $4, $5, $6);
+        perform pg_advisory_xact_lock_shared(77);
+      end $$`)
+    onTestFinished(async () => {
+      await runtime.rows(`
+        drop function "JobLimitState"(text[], text, text[], text, bigint, bigint[]);
+        alter function "JobLimitStateNow"(text[], text, text[], text, bigint, bigint[]) rename to "JobLimitState"`)
+    })
+    await untilInTime(async () => {
+      await runtime.clear('JobLimit')
+      await runtime.rows(`insert into "JobLimit" ("name", "order") values ('job:sync', 'fifo')`)
+      await insert(1, 'a')
+      let claimed: ReturnType<typeof take> | undefined
+      await runtime.database.transaction(async (tx) => {
+        await tx.query('select pg_advisory_xact_lock(77)')
+        claimed = take(runtime.database, { keys: [{ key: 'a', take: 1, behind: null }] })
+        claimed.catch(() => undefined)
+        await waitFor(() => countLockWaits(runtime))
+        await runtime.rows(`update "JobWork" set "key" = 'b'`)
+      })
+      expect((await claimed)?.work).toEqual([])
+      const { work } = await take(runtime.database, { keys: [{ key: 'b', take: 1, behind: null }] })
+      expect(work).toHaveLength(1)
+    })
   })
 })
 

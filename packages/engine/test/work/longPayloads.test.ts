@@ -426,6 +426,37 @@ describe('the long payload of a piece', () => {
   })
 })
 
+it('a dead letter is not tried as a dry run, which would be its real attempt', async () => {
+  const options = {
+    ...runtime.runOptions,
+    job: plain,
+    handler: async () => undefined,
+    dryRun: true,
+  }
+  await expect(runOnce({ ...options, deadLetter: crypto.randomUUID() })).rejects.toThrow(
+    'dryRun is for other runs: that of a dead letter is a real attempt',
+  )
+})
+
+describe('a payload that is null', () => {
+  const text = defineJob({ name: 'text', payload: z.string().nullable(), retry: { limit: 0 } })
+
+  it('arrives as null, and stays null in a dead letter that somebody tries by hand', async () => {
+    const { workId } = await client.enqueue(runtime.prisma, text, null)
+    const seen: unknown[] = []
+    const refuse = async ({ payload }: { payload: unknown }) => {
+      seen.push(payload)
+      throw new Error('no luck')
+    }
+    await startTestWorker(runtime, { jobs: [text], handlers: { text: refuse } })
+    const letter = () => runtime.rows('select "payload", "bytes" from "JobDeadLetter"')
+    await waitFor(async () => (await letter()).length === 1)
+    await runOnce({ ...runtime.runOptions, job: text, handler: refuse, deadLetter: workId })
+    expect(seen).toEqual([null, null])
+    expect(await letter()).toEqual([{ payload: null, bytes: 4 }])
+  })
+})
+
 describe('payloads that nothing names', () => {
   it('are deleted once they are an hour old, and those that something names are kept', async () => {
     const insert = async (age: string, name = '') => {
