@@ -87,7 +87,7 @@ export function createNodeHandler<Asking extends IncomingMessage = IncomingMessa
       await send(response, answered, asked.signal, lines)
     } catch (error) {
       const broken = answerBroken(error, { id, log: lines })
-      if (!(error instanceof HostHasAnswered)) sendBroken(response, broken)
+      if (!(error instanceof HostHasAnswered)) await sendBroken(response, broken)
     }
   }
   return Object.assign(handle, { ready, close: admin.close })
@@ -115,17 +115,13 @@ async function send(
   const { body } = answer
   try {
     if (response.headersSent) throw new HostHasAnswered()
-    writeHead(response, answer)
+    await writeHead(response, answer)
   } catch (error) {
     if (body instanceof ReadableStream) await body.cancel().catch(() => undefined)
     throw error
   }
-  if (!(body instanceof ReadableStream)) return void response.end(body)
-  // Not into the response itself: nobody would catch what a host's wrapper of it throws at an event.
-  const writable = new Writable({
-    write: (part, _encoding, done) => contain(done, () => response.write(part, done)),
-    final: (done) => contain(done, () => response.end(done)),
-  })
+  if (!(body instanceof ReadableStream)) return void (await settled(() => response.end(body)))
+  const writable = toWritable(response)
   try {
     await pipeline(toReadable(body), writable, { signal })
   } catch (error) {
@@ -134,24 +130,55 @@ async function send(
   }
 }
 
-function contain(done: (error: Error) => void, write: () => unknown): void {
-  try {
-    write()
-  } catch (error) {
-    done(error as Error)
+/**
+ * Not the response itself: nobody would catch what a host's wrapper of it throws at an event. Wrappers take no callbacks, as
+ * those of express-session and compression: the events of the response say when to go on.
+ */
+function toWritable(response: ServerResponse): Writable {
+  let wake = (): void => undefined
+  const onDrain = () => wake()
+  const writable = new Writable({
+    write: (part, _encoding, done) => void write(part).then(() => done(), done),
+    final: (done) => {
+      response.once('finish', () => done())
+      settled(() => response.end()).catch(done)
+    },
+  })
+  async function write(part: Uint8Array): Promise<void> {
+    const drained = new Promise<void>((resolve) => (wake = resolve))
+    const taken = await settled(() => response.write(part))
+    // A wrapper that compresses collects what it is not told to send.
+    await settled(() => (response as { flush?(): unknown }).flush?.())
+    // Some wrappers return nothing.
+    if (taken === false || (taken !== true && response.writableNeedDrain)) await drained
   }
+  response.on('drain', onDrain)
+  // The one of compression listens to its own stream instead.
+  response.addListener('drain', onDrain)
+  response.on('error', (error) => writable.destroy(error))
+  return writable
 }
 
-function writeHead(response: ServerResponse, answer: Answer): ServerResponse {
-  const headers = securedHeaders(answer, (name) => response.hasHeader(name))
-  return response.writeHead(answer.status, headers)
+/** What a host's wrapper does: it may be async, and nobody else would catch that it fails. */
+async function settled(act: () => unknown): Promise<unknown> {
+  return await act()
+}
+
+function writeHead(response: ServerResponse, answer: Answer): Promise<unknown> {
+  return settled(() =>
+    response.writeHead(
+      answer.status,
+      securedHeaders(answer, (name) => response.hasHeader(name)),
+    ),
+  )
 }
 
 /** Cuts off a client to which no answer can be sent. Never throws. */
-function sendBroken(response: ServerResponse, answer: Answer): void {
+async function sendBroken(response: ServerResponse, answer: Answer): Promise<void> {
   try {
-    if (response.headersSent) response.destroy()
-    else writeHead(response, answer).end(answer.body)
+    if (response.headersSent) return void response.destroy()
+    await writeHead(response, answer)
+    await settled(() => response.end(answer.body))
   } catch {
     try {
       response.destroy()

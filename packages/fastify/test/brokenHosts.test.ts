@@ -1,5 +1,6 @@
-import type { RequestListener } from 'node:http'
+import type { RequestListener, ServerResponse } from 'node:http'
 import { types } from 'node:util'
+import { createGzip } from 'node:zlib'
 import { Problem, type Access } from '@roundsman/admin'
 import { waitFor } from '@roundsman/testing'
 import { accessOf, jobs, openHost, type Host } from '@roundsman/testing/openHost'
@@ -249,20 +250,92 @@ it('are answered, whatever a parser of theirs has made of a body', async () => {
   await fc.assert(property, { numRuns: 60 })
 })
 
+/** As express-session: it answers once the session is stored. */
+function storing(response: ServerResponse): void {
+  const { write, end } = response
+  response.write = (chunk: unknown, encoding: unknown) =>
+    write.call(response, chunk, encoding as BufferEncoding)
+  response.end = (chunk?: unknown, encoding?: unknown) => {
+    if (chunk !== undefined) write.call(response, chunk, encoding as BufferEncoding)
+    setImmediate(() => end.call(response, undefined, 'utf8'))
+    return response
+  }
+}
+
+/** As compression: it writes what its own stream has made, and passes on who waits for it. */
+function compressing(response: ServerResponse): void {
+  const { write, end, on } = response
+  const gzip = createGzip()
+  response.setHeader('content-encoding', 'gzip')
+  gzip.on('data', (chunk) => write.call(response, chunk, 'utf8') || gzip.pause())
+  gzip.on('end', () => end.call(response, undefined, 'utf8'))
+  on.call(response, 'drain', () => gzip.resume())
+  response.on = (name: string, listener: (...given: unknown[]) => void) => {
+    if (name === 'drain') gzip.on(name, listener)
+    else on.call(response, name, listener)
+    return response
+  }
+  response.write = (chunk: unknown) => gzip.write(chunk)
+  response.end = (chunk?: unknown) => {
+    gzip.end(chunk)
+    return response
+  }
+  Object.assign(response, { flush: () => gzip.flush() })
+}
+
+/** As many a host's own for its log: it returns nothing. */
+function counting(response: ServerResponse): void {
+  const { write } = response
+  response.write = ((chunk: unknown) => void write.call(response, chunk, 'utf8')) as never
+}
+
+/** Returns promises. */
+function waiting(response: ServerResponse): void {
+  const { write } = response
+  response.write = (async (chunk: unknown) => {
+    await Promise.resolve()
+    return write.call(response, chunk, 'utf8')
+  }) as never
+}
+
+it.each([storing, compressing, counting, waiting])(
+  'may wrap a response without callbacks, by %o, and it is streamed',
+  async (wrapper) => {
+    await host.prisma.$executeRaw`
+      insert into "JobRun" ("id", "name", "trigger", "workerId", "startedAt", "details")
+      select gen_random_uuid(), ${wrapper.name}, 'queue', 'w1', now() - n * interval '1 s',
+             jsonb_build_object('text', repeat(n::text, 2000)) from generate_series(1, 400) n`
+    around = (listener) => (request, response) => {
+      wrapper(response)
+      listener(request, response)
+    }
+    const init = { headers: { 'x-user': 'ada' } }
+    const csv = await served.node.ask(`/ops/api/jobs/runs.csv?name=${wrapper.name}`, init)
+    expect((await csv.text()).split('\r\n')).toHaveLength(402)
+    const abort = new AbortController()
+    const events = await served.node.ask('/ops/api/jobs/events', { ...init, signal: abort.signal })
+    const { value } = await events.body!.getReader().read()
+    expect(new TextDecoder().decode(value)).toMatch(/^retry: 2000/)
+    abort.abort()
+  },
+)
+
 /** Not `destroy`, by which a client is cut off. */
 const MEMBERS = ['writeHead', 'write', 'end', 'hasHeader', 'on', 'once', 'headersSent', 'destroyed']
+const LATE_MEMBERS = ['writeHead', 'write', 'end']
 const OF_REQUEST = ['url', 'method', 'headers', 'iterator', 'readableEnded', 'originalUrl']
 
 it('have a client cut off at worst, whatever their wrappers of request and response throw', async () => {
   const property = fc.asyncProperty(
     fc.subarray(MEMBERS),
+    fc.subarray(LATE_MEMBERS),
     fc.subarray(OF_REQUEST),
     asked.filter(([path]) => path !== '/ops/api/jobs/events'),
-    async (members, ofRequest, [path, init]) => {
+    async (members, late, ofRequest, [path, init]) => {
       const closed: Promise<void>[] = []
       around = (listener) => (request, response) => {
         closed.push(new Promise((resolve) => response.once('close', resolve)))
-        const wrapped = wrap(response, members)
+        const wrapped = wrap(response, members, late)
         listener(wrap(request, ofRequest), wrapped)
       }
       await served.node
@@ -275,11 +348,16 @@ it('have a client cut off at worst, whatever their wrappers of request and respo
   await fc.assert(property, { numRuns: 60 })
 })
 
-/** The same object, of which these members throw. */
-function wrap<Wrapped extends object>(object: Wrapped, members: readonly string[]): Wrapped {
+/** The same object, of which these members throw, and these return a promise that is rejected. */
+function wrap<Wrapped extends object>(
+  object: Wrapped,
+  members: readonly string[],
+  late: readonly string[] = [],
+): Wrapped {
   return new Proxy(object, {
     get(target, name) {
       if (members.includes(name as string)) fail()
+      if (late.includes(name as string)) return async () => fail()
       const member: unknown = Reflect.get(target, name, target)
       return typeof member === 'function' ? member.bind(target) : member
     },
