@@ -23,6 +23,10 @@ it('migrates, runs handlers in transactions of its own pool, and resolves after 
   // It ends because nothing is open, and not by exit().
   expect(await hello.kill('SIGTERM')).toEqual({ code: 0, signal: null })
   expect(hello.stdout.at(-1)).toBe('stopped')
+  expect(hello.stdout.filter((line) => line.startsWith('Jobs scheduler'))).toEqual([
+    expect.stringMatching(/^Jobs scheduler enabled/),
+    expect.stringMatching(/^Jobs scheduler stopped/),
+  ])
   const client = new pg.Client(url)
   await client.connect()
   const { rows } = await client.query(
