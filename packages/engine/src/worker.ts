@@ -1,3 +1,5 @@
+// Before all else, which may need a newer Node to load.
+import './nodeVersion.ts'
 export type { Retention } from './control/pruneJobRuns.ts'
 export { createWorker } from './createWorker.ts'
 export { type PgPool, type PgTransaction, run, type RunOptions } from './run.ts'
