@@ -14,4 +14,5 @@ export type {
 } from './run/observer.ts'
 export { type FinishedRun, runOnce, type RunOnceOptions, type RunOnceResult } from './runOnce.ts'
 export type { Connections } from './store/database.ts'
+export type { FullLimit } from './store/limitSql.ts'
 export type { Worker, WorkerOptions } from './worker/workerOptions.ts'
