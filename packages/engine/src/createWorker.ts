@@ -79,8 +79,8 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   waits: { aloneMs?: number; watchdogMarginMs?: number; roundMs?: number },
   options: WorkerOptions<Jobs, Client>,
 ): Worker {
-  const { client, handlers, handlersModule } = options
   const given = checkParts('options', options, WORKER_CHECKS)
+  const { client, handlers, handlersModule } = options
   const { databaseUrl, concurrency = 10, version, traceEnqueue } = given
   const { retention = checkRetention('retention', {}) } = given
   const workerId = createWorkerId()

@@ -1,8 +1,10 @@
 import { hostname } from 'node:os'
 import pg from 'pg'
 import { createWorker } from './createWorker.ts'
+import { checkParts } from './job/argument.ts'
 import type { Job } from './job/defineJob.ts'
 import type { HostClient } from './job/hostTypes.ts'
+import { checkDatabaseUrl } from './store/connectionSettings.ts'
 import { containedLog } from './store/containedLog.ts'
 import { migrate } from './store/migrate.ts'
 import type { WorkerOptions } from './worker/workerOptions.ts'
@@ -45,6 +47,7 @@ export interface RunOptions<Jobs extends readonly Job[], Client extends HostClie
 export async function run<const Jobs extends readonly Job[], Client extends HostClient = PgPool>(
   options: RunOptions<Jobs, Client>,
 ): Promise<void> {
+  checkParts('options', options, { databaseUrl: checkDatabaseUrl })
   const { client, migrate: migratesFirst = false, ...given } = options
   const { databaseUrl, schema, log } = given
   if (migratesFirst) await migrate({ databaseUrl, schema, log })

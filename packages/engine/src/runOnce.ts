@@ -11,6 +11,7 @@ import {
   ArgumentError,
   checkBoolean,
   checkId,
+  checkJobName,
   checkParts,
   checkSignal,
   checkText,
@@ -142,11 +143,12 @@ export interface FinishedRun {
 export async function runOnce<J extends Job, Client extends HostClient>(
   options: RunOnceOptions<J, Client>,
 ): Promise<RunOnceResult> {
+  const given = checkParts('options', options, CHECKS)
   const { job, handlersModule } = options
+  checkJobName('job', job)
   if (options.handler === undefined && !isEngineJob(job)) {
     throw new ArgumentError('handler', `is missing: pass that of ${job.name}`)
   }
-  const given = checkParts('options', options, CHECKS)
   const { databaseUrl, version, traceEnqueue, retention = checkRetention('retention', {}) } = given
   const log = containedLog(options.log)
   const now = boundedClock(given.now)
