@@ -94,6 +94,12 @@ it.each([
   })
 })
 
+it('an error shows no password of a URL that is in the place of another value', () => {
+  const timeoutMs = 'postgres://app:hush@db.example.com/shop' as never
+  const define = () => defineJob({ name: 'a', timeoutMs })
+  expect(define).toThrow('not "postgres://…@db.example.com/shop"')
+})
+
 const registry = () => ({ prometheus, registry: new prometheus.Registry() })
 const health = { workersAlive: 1, problems: [] } as never
 
