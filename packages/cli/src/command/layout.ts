@@ -26,11 +26,36 @@ export function standardLayout(stdout: Output): Layout {
   }
 }
 
+// oxlint-disable-next-line no-control-regex -- these are what is looked for
+const STEERING =
+  /\u001b\[(?:1|2|22|3[1-6]|39)m|[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
+
+/**
+ * Shows as `\u202e` what steers a terminal or reorders its text, except colours and line breaks. All output of commands passes
+ * this. JSON keeps its meaning.
+ */
+export function printable(text: string): string {
+  return text.replaceAll(STEERING, (found, at: number) =>
+    found.length > 1 || (found === '\r' && text[at + 1] === '\n')
+      ? found
+      : `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+}
+
+/** The same stream, whose text is printable. */
+export function printableOutput(output: Output): Output {
+  const write = (text: string | Uint8Array, ...how: never[]) =>
+    output.write(typeof text === 'string' ? printable(text) : text, ...how)
+  return Object.create(output, { write: { value: write } }) as Output
+}
+
 /** Puts foreign text on one line, without anything that would steer the terminal. */
 export function onOneLine(text: string): string {
-  return stripVTControlCharacters(text)
-    .replaceAll(/[\s\p{Cc}]+/gu, ' ')
-    .trim()
+  return printable(
+    stripVTControlCharacters(text)
+      .replaceAll(/[\s\p{Cc}]+/gu, ' ')
+      .trim(),
+  )
 }
 
 /** Breaks text into lines of at most `width` and indents all but the first. A longer word gets a line of its own. */

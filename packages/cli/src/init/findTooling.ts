@@ -73,6 +73,13 @@ export function nearestCommand(manager: PackageManager, command: string): string
   return `${runners[manager]} ${command}`
 }
 
+/** How to call a command of `roundsman` in the product of this folder: `pnpm roundsman migrate`. */
+export async function callOf(command: string, folder = process.cwd()): Promise<string> {
+  // A package.json that cannot be read names none.
+  const manager = await findPackageManager(folder).catch(() => 'npm' as const)
+  return nearestCommand(manager, `roundsman ${command}`)
+}
+
 function findFramework(dependencies: Record<string, string>): Framework | null {
   if ('next' in dependencies) return 'next'
   if ('@nestjs/core' in dependencies) return 'nest'
