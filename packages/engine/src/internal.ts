@@ -4,7 +4,6 @@
  */
 export { CLIENT_PROTOCOL } from './createJobsClient.ts'
 export { MAX_SHOWN_PAYLOAD_BYTES } from './control/showPayload.ts'
-export { withoutCredentials } from './job/argument.ts'
 export { payloadProblem } from './job/askSchema.ts'
 export {
   MISSED_POLICIES,

@@ -1,5 +1,4 @@
 import { isAbsolute, join } from 'node:path'
-import { withoutCredentials } from '@roundsman/engine/internal'
 import { z } from 'zod'
 
 const WORKSPACE_ROOT = join(import.meta.dirname, '../../..')
@@ -47,7 +46,7 @@ export function readEnvironment<Shape extends z.ZodRawShape>(
 
 /** A message may repeat the value, which may be another variable's: DATABASE_URL in the place of PORT. */
 function hideCredentials(message: string, value: string): string {
-  const hidden = withoutCredentials(value)
+  const hidden = value.replace(/:\/\/\S*@/, '://…@').replace(/\b(password=)[^&\s]*/i, '$1…')
   if (hidden === value) return message
   return message.replaceAll(JSON.stringify(value).slice(1, -1), hidden).replaceAll(value, hidden)
 }

@@ -26,20 +26,18 @@ export function standardLayout(stdout: Output): Layout {
   }
 }
 
-// oxlint-disable-next-line no-control-regex -- these are what is looked for
-const STEERING =
-  /\u001b\[(?:1|2|22|3[1-6]|39)m|[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
+const STEERING = /\p{Cc}\[(?:1|2|22|3[1-6]|39)m|[[\p{Cc}\p{Bidi_Control}\u2028\u2029]--[\t\n]]/gv
 
 /**
  * Shows as `\u202e` what steers a terminal or reorders its text, except colours and line breaks. All output of commands passes
  * this. JSON keeps its meaning.
  */
-export function printable(text: string): string {
-  return text.replaceAll(STEERING, (found, at: number) =>
-    found.length > 1 || (found === '\r' && text[at + 1] === '\n')
-      ? found
-      : `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
+function printable(text: string): string {
+  return text.replaceAll(STEERING, (found, at: number) => {
+    const isColour = found.length > 1 && found.startsWith('\u001b')
+    if (isColour || (found === '\r' && text[at + 1] === '\n')) return found
+    return `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}${found.slice(1)}`
+  })
 }
 
 /** The same stream, whose text is printable. */

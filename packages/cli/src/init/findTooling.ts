@@ -55,7 +55,7 @@ const LOCK_FILES = [
 ] as const
 
 /** The package's own, or that of its workspace. */
-export async function findPackageManager(folder: string): Promise<PackageManager> {
+async function findPackageManager(folder: string): Promise<PackageManager> {
   const manifest = parseManifest(folder, await readOr('{}', join(folder, 'package.json')))
   const [, named] = /^(npm|pnpm|yarn|bun)@/.exec(manifest.packageManager ?? '') ?? []
   if (named !== undefined) return named as PackageManager

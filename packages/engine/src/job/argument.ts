@@ -24,7 +24,7 @@ export type Check<Value> = (argument: string, value: unknown) => Value
 const MAX_SHOWN = 100
 
 /** Takes out the credentials of a URL, which may be where another value was meant. */
-export function withoutCredentials(text: string): string {
+function withoutCredentials(text: string): string {
   return text.replace(/:\/\/\S*@/, '://…@').replace(/\b(password=)[^&\s]*/i, '$1…')
 }
 
