@@ -34,5 +34,7 @@ function explainDatabaseError(error: unknown): string | null {
   if (code === UNDEFINED_TABLE) {
     return 'the tables are not there yet; npx roundsman migrate makes them'
   }
-  return OF_DATABASE.test(code) ? `the database can not be used: ${error.message.trim()}` : null
+  // `run` begins with what it is about.
+  const reason = error.message.trim().replace(/^The database: /, '')
+  return OF_DATABASE.test(code) ? `the database can not be used: ${reason}` : null
 }
