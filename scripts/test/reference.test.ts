@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { readExports } from '../reference/readExports.ts'
 
@@ -66,4 +68,13 @@ test('a name that is handed on and is not there is an error', async () => {
   await expect(
     read({ 'src/index.ts': `export { lost } from './a.ts'`, 'src/a.ts': '' }),
   ).rejects.toThrow('src/a.ts does not export lost')
+})
+
+test('each call of a client has a docstring, which editors show where it is called', async () => {
+  const root = join(import.meta.dirname, '../../packages/engine')
+  const exported = await readExports('src/client.ts', (path) => readFile(join(root, path), 'utf8'))
+  const members = exported.find(({ name }) => name === 'JobsClient')?.members ?? []
+  const calls = members.filter(({ code }) => !code.startsWith('protocol'))
+  expect(calls.map(({ code }) => code)).toContain('enqueue: Enqueue<HostTransaction>')
+  expect(calls.filter(({ doc }) => doc === '')).toEqual([])
 })

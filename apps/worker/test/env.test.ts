@@ -308,6 +308,23 @@ describe('cron variables', () => {
   })
 })
 
+it.each([
+  'postgres://app:hush"1@db.example.com/shop',
+  'postgres://app:hu/sh@1@db.example.com/shop',
+  'postgres://db.example.com/shop?user=app&password=hush1',
+])('prints no password of a URL that is in the place of another value: %s', (url) => {
+  const misplaced = [
+    'WORKER_PORT',
+    'JOBS_ENABLED',
+    'MAIL_FROM',
+    'WORKER_JOBS',
+    'CLEANUP_I18N_CACHE_CRON',
+  ]
+  const problems = problemsOf(Object.fromEntries(misplaced.map((name) => [name, url])))
+  expect(problems).toHaveLength(misplaced.length)
+  for (const problem of problems) expect(problem).not.toMatch(/hu.?sh/)
+})
+
 describe('numbers', () => {
   it.each(['-1', '1.5', '1e3', '0x10', ' 5', '5 ', 'many', '1_000'])('refuse %j', (text) => {
     expect(problemsOf({ WORKER_CONCURRENCY: text })).toEqual([

@@ -55,7 +55,10 @@ function readAccess(returned: unknown): Access | null {
     throw new TypeError(
       'authorize must return { actor, view, act } with a name as actor, or null to refuse',
     )
-  for (const [right, given] of Object.entries<unknown>({ view, act, payloads })) {
+  const rights = Object.entries<unknown>({ view, act, payloads })
+  // The rejection of a promise that stands for a right has no other listener.
+  for (const [, given] of rights) if (types.isPromise(given)) given.catch(() => undefined)
+  for (const [right, given] of rights) {
     if (typeof given === 'boolean') continue
     const found = types.isPromise(given) ? 'a promise: await it first' : typeof given
     throw new TypeError(`authorize must return ${right} as true or false, not as ${found}`)

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { createRequire } from 'node:module'
 import {
+  EXIT,
   exitCodeOf,
   findNodeProblem,
   ForeseenError,
@@ -34,14 +35,17 @@ const USAGE = `Usage: roundsman <command> [--env-file FILE] [options]
   simulate      list the ticks of a range of time and their outcomes
   console       serve the console on this machine
 
-Commands look for roundsman.config.ts in this folder and those above, and work in the folder where they find it. They
-read DATABASE_URL, and a .env file with --env-file .env or when the configuration loads it. Each command has --help.`
+Commands look for roundsman.config.ts in this folder and those above in its repository; without one, up to the first
+package.json. They work in the folder where they find it. They read DATABASE_URL, and a .env file with --env-file .env or when the configuration loads it. Each command has --help.`
 
 /** Handles a command line that names no command, or an unknown one. */
 const root: Command<ProcessTerminal> = {
   usage: USAGE,
-  async run([name], { stdout }) {
-    if (name === undefined) throw new UsageError('Which command?')
+  async run([name], { stdout, stderr }) {
+    if (name === undefined) {
+      stderr.write(`${USAGE}\n`)
+      return EXIT.usage
+    }
     if (name === '--version') {
       const { version } = createRequire(import.meta.url)('../package.json') as { version: string }
       stdout.write(`${version}\n`)

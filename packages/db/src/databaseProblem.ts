@@ -1,5 +1,9 @@
 import pg from 'pg'
-import { connectionSettings, readAskedSettings } from '@roundsman/engine/internal'
+import {
+  connectionProblem,
+  connectionSettings,
+  readAskedSettings,
+} from '@roundsman/engine/internal'
 
 const OLDEST_VERSION = 15
 const STATEMENT_TIMEOUT_MS = 30_000
@@ -55,7 +59,7 @@ async function findProblem(url: string, remedies: string[]): Promise<string | nu
     }
     return null
   } catch (error) {
-    return `DATABASE_URL: ${explain(error as NodeJS.ErrnoException, client)}`
+    return `DATABASE_URL: ${explain(error as NodeJS.ErrnoException, url, client)}`
   } finally {
     await client.end().catch(() => undefined)
   }
@@ -90,29 +94,12 @@ const FACTS_SQL = `
            and extract(timezone from timestamptz '2026-07-01') = 0 as "isUtc",
          (select jsonb_object_agg(name, setting) from pg_settings where context in ('user', 'superuser')) as "settings"`
 
-function explain(
-  error: NodeJS.ErrnoException,
-  { host, port, database }: Pick<pg.Client, 'host' | 'port' | 'database'>,
-): string {
+function explain(error: NodeJS.ErrnoException, url: string, { host, port }: pg.Client): string {
   const server = `${host}:${port}`
-  switch (error.code) {
-    case 'ECONNREFUSED':
-      return `nothing listens at ${server}; start the database, correct the address, or leave it out for the embedded one`
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return `the host ${host} is not known; correct it`
-    case '28P01':
-    case '28000':
-      return `${server} refuses this user or password; correct them`
-    case '3D000':
-      return `there is no database "${database}" at ${server}; create it, or correct the name`
-    case '53300':
-      return `${server} has no connection left; raise its max_connections, or stop what holds them`
-    case '57P03':
-      return `${server} is starting up or shutting down; try again in a moment`
-    case '08P01':
-      return `${server} refuses how connections begin (${error.message}); in PgBouncer set ignore_startup_parameters = extra_float_digits, options, statement_timeout, idle_in_transaction_session_timeout`
-    default:
-      return `${server} can't be reached (${error.message || error.code}); see that it runs and that this machine may connect`
-  }
+  if (error.code === 'ECONNREFUSED')
+    return `nothing listens at ${server}; start the database, correct the address, or leave it out for the embedded one`
+  return (
+    connectionProblem(error, url) ??
+    `${server} can't be reached (${error.message || error.code}); see that it runs and that this machine may connect`
+  )
 }

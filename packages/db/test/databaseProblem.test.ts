@@ -41,7 +41,7 @@ describe('databaseProblem', () => {
       url.username = 'nobody-here'
       url.password = 'letmein-secret'
     })
-    expect(problem).toMatch(/^DATABASE_URL: .* refuses this user or password/)
+    expect(problem).toMatch(/^DATABASE_URL: .* refuses the role nobody-here or its password/)
     expect(problem).not.toContain('letmein-secret')
   })
 

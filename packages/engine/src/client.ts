@@ -1,3 +1,5 @@
+// Before all else, which may need a newer Node to load.
+import './nodeVersion.ts'
 export { describeProblem } from './alerts/alert.ts'
 export type { ActionRequest, ApproveOutcome } from './control/controlJobs.ts'
 export type { KeySettings, LimitSettings, WhichLimit } from './control/controlLimits.ts'

@@ -149,6 +149,13 @@ export interface JobsClient {
   watchChanges(options: Omit<ChangesWatchOptions, 'databaseUrl' | 'schema' | 'log'>): ChangesWatch
   /** Whether connections keep their session, as through no transaction pooler; false until a watch has found out. */
   areConnectionsLasting(): boolean
+  /**
+   * Enqueues a piece of work in the given transaction: the work exists if and only if that commits. Given a client, it
+   * enqueues in a statement of its own.
+   * @throws ArgumentError when `tx` is no client and no transaction of a known library, or an option is invalid
+   * @throws JobError `payload_invalid`, before it writes anything, when the schema refuses the payload, when JSON or
+   *   PostgreSQL cannot hold it, when it has more than 8 MB, or when its job's `partition.key` makes no key of it
+   */
   enqueue: Enqueue<HostTransaction>
   /**
    * Enqueues up to a million pieces of work, by a statement for each 4 MB; given a client, for each 32 MB, and each

@@ -79,8 +79,8 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   waits: { aloneMs?: number; watchdogMarginMs?: number; roundMs?: number },
   options: WorkerOptions<Jobs, Client>,
 ): Worker {
-  const { client, handlers, handlersModule } = options
   const given = checkParts('options', options, WORKER_CHECKS)
+  const { client, handlers, handlersModule } = options
   const { databaseUrl, concurrency = 10, version, traceEnqueue } = given
   const { retention = checkRetention('retention', {}) } = given
   const workerId = createWorkerId()
@@ -301,8 +301,10 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   function logStart(): void {
     const scheduled = jobs.filter(isScheduled).map(({ name, schedule }) => ({ name, ...schedule }))
     const takesOnly = given.only && taken.map(({ name }) => name)
+    const own = jobs.filter((job) => !isEngineJob(job))
+    const defined = `${plural(own.length, 'job')}, ${plural(own.filter(isScheduled).length, 'schedule')}`
     log.info(
-      { workerId, jobs: scheduled, ...(takesOnly && { takesOnly }) },
+      { workerId, defined, jobs: scheduled, ...(takesOnly && { takesOnly }) },
       'Jobs scheduler enabled',
     )
   }
@@ -314,6 +316,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     } finally {
       await guard.stop()
     }
+    if (isStarted) log.info({ workerId }, 'Jobs scheduler stopped')
   }
 
   /** Ends the worker's work, as far as it ends in time. Its parts are still open after that. */
@@ -372,6 +375,10 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
       throw new JobError('handler_missing', `There is no handler of ${name}`)
     }
   }
+}
+
+function plural(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`
 }
 
 /** Makes a worker's id, for people and for the lock: host, process, and a part that no restart repeats. */

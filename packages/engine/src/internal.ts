@@ -86,6 +86,7 @@ export { type LanesInUse, listLanesInUse } from './read/runsUnderWay.ts'
 export { listRunCounts, sampleRuns } from './read/sampleRuns.ts'
 export { searchRuns } from './read/search.ts'
 export { listWorkerRuns } from './read/workerRuns.ts'
+export { connectionProblem } from './store/connectionProblem.ts'
 export {
   connectionSettings,
   LIFT_TRANSACTION_TIMEOUT_SQL,

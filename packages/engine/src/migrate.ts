@@ -1,3 +1,5 @@
+// Before all else, which may need a newer Node to load.
+import './nodeVersion.ts'
 export {
   migrate,
   type MigrateOptions,

@@ -1,8 +1,11 @@
 import { hostname } from 'node:os'
 import pg from 'pg'
 import { createWorker } from './createWorker.ts'
+import { checkParts } from './job/argument.ts'
 import type { Job } from './job/defineJob.ts'
 import type { HostClient } from './job/hostTypes.ts'
+import { connectionProblem } from './store/connectionProblem.ts'
+import { checkDatabaseUrl } from './store/connectionSettings.ts'
 import { containedLog } from './store/containedLog.ts'
 import { migrate } from './store/migrate.ts'
 import type { WorkerOptions } from './worker/workerOptions.ts'
@@ -40,14 +43,16 @@ export interface RunOptions<Jobs extends readonly Job[], Client extends HostClie
 /**
  * Runs a worker in this process until SIGTERM or SIGINT; then running work finishes, and it resolves. A second signal aborts
  * what runs, and gives the work back.
+ * @throws an Error of one line, with the database's `code`, where the database is away or refuses the role
  * @throws ArgumentError or TablesError, as `createWorker` and its `start()` do, and with `migrate` what that throws
  */
 export async function run<const Jobs extends readonly Job[], Client extends HostClient = PgPool>(
   options: RunOptions<Jobs, Client>,
 ): Promise<void> {
+  checkParts('options', options, { databaseUrl: checkDatabaseUrl })
   const { client, migrate: migratesFirst = false, ...given } = options
   const { databaseUrl, schema, log } = given
-  if (migratesFirst) await migrate({ databaseUrl, schema, log })
+  if (migratesFirst) await inOneLine(databaseUrl, () => migrate({ databaseUrl, schema, log }))
   const pool = client === undefined ? openPool(options) : null
   const stopping = Promise.withResolvers<void>()
   try {
@@ -58,13 +63,29 @@ export async function run<const Jobs extends readonly Job[], Client extends Host
     const stop = () => void worker.stop().then(stopping.resolve, stopping.reject)
     for (const signal of SIGNALS) process.on(signal, stop)
     try {
-      await worker.start()
+      await inOneLine(databaseUrl, () => worker.start())
       await stopping.promise
     } finally {
       for (const signal of SIGNALS) process.off(signal, stop)
     }
   } finally {
     await pool?.end()
+  }
+}
+
+/** A program that lets the error end it prints what to do, and no stack of the driver. */
+async function inOneLine(databaseUrl: string, work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    const problem = connectionProblem(error, databaseUrl)
+    if (problem === null) throw error
+    const { code } = error as NodeJS.ErrnoException
+    const said = Object.defineProperty(new Error(`The database: ${problem}`), 'code', {
+      value: code,
+    })
+    said.stack = `Error: ${said.message}`
+    throw said
   }
 }
 

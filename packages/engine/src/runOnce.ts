@@ -11,6 +11,7 @@ import {
   ArgumentError,
   checkBoolean,
   checkId,
+  checkJobName,
   checkParts,
   checkSignal,
   checkText,
@@ -39,6 +40,7 @@ import { createSchema } from './store/schema.ts'
 import type { NewRun, TakenWork } from './store/claimWork.ts'
 import { createIsolation } from './run/isolated/isolation.ts'
 import { createSettler } from './run/settler.ts'
+import type { FullLimit } from './store/limitSql.ts'
 import { tryUntilFree } from './store/takeLocks.ts'
 import { openPostgres } from './worker/openPostgres.ts'
 import { WORKER_CHECKS } from './worker/workerOptions.ts'
@@ -80,14 +82,21 @@ export interface RunOnceOptions<J extends Job, Client extends HostClient> {
 
 /**
  * How it ended, or why it did not start.
- *   alreadyRunning  As many runs are under way as the job's overlap, or its limits over all workers, allow.
+ *   alreadyRunning  As many runs are under way as the job's overlap, or a limit over all workers (`fullLimit`), allows.
  *   alreadyQueued   Work with the dead letter's unique key waits or runs: this one.
  *   noDeadLetter    There is no dead letter of this job with the given id.
  *   lost            Another process ended the run, because it saw this one without its lock.
  */
 export type RunOnceResult =
   | { kind: 'ended'; run: FinishedRun }
-  | { kind: 'alreadyRunning'; runId: string | null; workerId: string | null }
+  | {
+      kind: 'alreadyRunning'
+      /** The run that holds the job by its overlap. Null: there is none any more, or a limit is full. */
+      runId: string | null
+      workerId: string | null
+      /** The limit over all workers that has no room. Absent: the job's overlap does not allow the run. */
+      fullLimit?: FullLimit
+    }
   | { kind: 'alreadyQueued'; workId: string }
   | { kind: 'noDeadLetter'; workId: string }
   | { kind: 'lost'; runId: string }
@@ -134,11 +143,12 @@ export interface FinishedRun {
 export async function runOnce<J extends Job, Client extends HostClient>(
   options: RunOnceOptions<J, Client>,
 ): Promise<RunOnceResult> {
+  const given = checkParts('options', options, CHECKS)
   const { job, handlersModule } = options
+  checkJobName('job', job)
   if (options.handler === undefined && !isEngineJob(job)) {
     throw new ArgumentError('handler', `is missing: pass that of ${job.name}`)
   }
-  const given = checkParts('options', options, CHECKS)
   if (given.deadLetter !== undefined && given.dryRun === true)
     throw new ArgumentError('dryRun', 'is for other runs: that of a dead letter is a real attempt')
   const { databaseUrl, version, traceEnqueue, retention = checkRetention('retention', {}) } = given
@@ -162,6 +172,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
   })
   const { database, session, cancellations } = postgres
   const observers = combineObservers(given.observers ?? [], log)
+  let full: FullLimit | undefined
   let letter = { kind: 'notFound' } as TakenDeadLetter
   const { payload = {} } = options
   let envelope: Envelope = { payload, trigger: 'cli' }
@@ -201,6 +212,8 @@ export async function runOnce<J extends Job, Client extends HostClient>(
       await rescueLostRuns({ database, workerId, log, now, observers })
       taken = await record()
     }
+    if (taken === null && full !== undefined)
+      return { kind: 'alreadyRunning', runId: null, workerId: null, fullLimit: full }
     if (taken === null) {
       const { rows } = await database.query<{ id: string; workerId: string }>(
         `select "runIds"[1] as "id", "workerId" from "JobClaim" where "exclusiveKey" = $1`,
@@ -260,8 +273,10 @@ export async function runOnce<J extends Job, Client extends HostClient>(
           key: keyOfPayload(job, envelope.payload),
           ...(letter.kind === 'taken' && { letter: letter.work }),
         })
-        if (taken === null && letter.kind === 'taken') throw new NotRecorded()
-        return taken
+        full = taken !== null && 'full' in taken ? taken.full : undefined
+        if (taken !== null && !('full' in taken)) return taken
+        if (letter.kind === 'taken') throw new NotRecorded()
+        return null
       })
       .catch((error: unknown) => {
         if (error instanceof NotRecorded) return null

@@ -1,3 +1,5 @@
+// Before all else, which may need a newer Node to load.
+import './nodeVersion.ts'
 export { openTestJobs, type TestJobsOptions } from './testing/openTestJobs.ts'
 export type {
   Advance,

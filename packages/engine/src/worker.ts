@@ -1,3 +1,5 @@
+// Before all else, which may need a newer Node to load.
+import './nodeVersion.ts'
 export type { Retention } from './control/pruneJobRuns.ts'
 export { createWorker } from './createWorker.ts'
 export { type PgPool, type PgTransaction, run, type RunOptions } from './run.ts'
@@ -12,4 +14,5 @@ export type {
 } from './run/observer.ts'
 export { type FinishedRun, runOnce, type RunOnceOptions, type RunOnceResult } from './runOnce.ts'
 export type { Connections } from './store/database.ts'
+export type { FullLimit } from './store/limitSql.ts'
 export type { Worker, WorkerOptions } from './worker/workerOptions.ts'

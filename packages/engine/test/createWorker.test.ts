@@ -370,6 +370,15 @@ describe('createWorker', () => {
     },
   )
 
+  it('logs how many jobs and schedules the product defines when it starts', async () => {
+    const due = defineJob({ name: 'due', schedule: { cron: '0 4 * * *' } })
+    const asked = ['asked', 'askedToo'].map((name) => defineJob({ name }))
+    await startTestWorker(runtime, { jobs: [due, ...asked] as readonly Job[], handlers: {} })
+    expect(runtime.lines).toContainEqual(
+      expect.objectContaining({ msg: 'Jobs scheduler enabled', defined: '3 jobs, 1 schedule' }),
+    )
+  })
+
   it('logs the start and the end of a run with the fields that people search for', async () => {
     await startWorker({})
     await send('hello')

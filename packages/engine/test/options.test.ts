@@ -21,10 +21,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { createAlertWatcher, createAlertWebhook, type AlertOptions } from '../src/alerts.ts'
 import { getWork } from '../src/client.ts'
-import { defineJob, pruneJobRuns } from '../src/index.ts'
+import { ArgumentError, defineJob, defineLimit, pruneJobRuns } from '../src/index.ts'
 import { watchJobHealth, watchQueue } from '../src/metrics.ts'
+import { migrate } from '../src/migrate.ts'
 import { openTestJobs, type TestJobs } from '../src/testing.ts'
-import { createPinger, createWorker, runOnce, type Worker } from '../src/worker.ts'
+import { createPinger, createWorker, run, runOnce, type Worker } from '../src/worker.ts'
 import { useClientRuntime } from './useClientRuntime.ts'
 
 const letter = defineJob({ name: 'letter' })
@@ -64,6 +65,41 @@ const makeAlerts = (options: object) =>
     channels: [],
     ...(options as Partial<AlertOptions>),
   })
+it.each([
+  ['run', () => run(undefined as never), 'options'],
+  ['run', () => run({} as never), 'databaseUrl'],
+  ['runOnce', () => runOnce(null as never), 'options'],
+  ['runOnce', () => runOnce({ databaseUrl: 'postgres://h/d' } as never), 'job'],
+  ['createWorker', () => createWorker(undefined as never), 'options'],
+  ['migrate', () => migrate(undefined as never), 'options'],
+  ['migrate', () => migrate({} as never), 'databaseUrl'],
+  ['migrate', () => migrate({ databaseUrl: '' }), 'databaseUrl'],
+  ['defineJob', () => defineJob(undefined as never), 'options'],
+  ['defineJob', () => defineJob({ name: 'a', retry: null as never }), 'Job "a": retry'],
+  ['defineJob', () => defineJob({ name: 'a', rateLimit: null as never }), 'Job "a": rateLimit'],
+  ['defineJob', () => defineJob({ name: 'a', unguarded: null as never }), 'Job "a": unguarded'],
+  ['defineLimit', () => defineLimit(null as never), 'options'],
+  [
+    'defineLimit',
+    () => defineLimit({ name: 'a', rateLimit: null as never }),
+    'Limit "a": rateLimit',
+  ],
+])('%s names the argument that is missing', async (_name, call, argument) => {
+  const made = async () => await call()
+  const error = await made().catch((thrown: unknown) => thrown)
+  expect(error).toBeInstanceOf(ArgumentError)
+  expect(error).toMatchObject({
+    argument,
+    message: expect.stringMatching(/ must be .+, such as |, not /),
+  })
+})
+
+it('an error shows no password of a URL that is in the place of another value', () => {
+  const timeoutMs = 'postgres://app:hush@db.example.com/shop' as never
+  const define = () => defineJob({ name: 'a', timeoutMs })
+  expect(define).toThrow('not "postgres://…@db.example.com/shop"')
+})
+
 const registry = () => ({ prometheus, registry: new prometheus.Registry() })
 const health = { workersAlive: 1, problems: [] } as never
 

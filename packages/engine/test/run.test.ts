@@ -23,6 +23,10 @@ it('migrates, runs handlers in transactions of its own pool, and resolves after 
   // It ends because nothing is open, and not by exit().
   expect(await hello.kill('SIGTERM')).toEqual({ code: 0, signal: null })
   expect(hello.stdout.at(-1)).toBe('stopped')
+  expect(hello.stdout.filter((line) => line.startsWith('Jobs scheduler'))).toEqual([
+    expect.stringMatching(/^Jobs scheduler enabled/),
+    expect.stringMatching(/^Jobs scheduler stopped/),
+  ])
   const client = new pg.Client(url)
   await client.connect()
   const { rows } = await client.query(
@@ -38,6 +42,30 @@ it('rejects without the tables, names the command, and closes its pool', async (
   expect(hello.stderr.join('\n')).toContain('run npx roundsman migrate')
 })
 
+it.each([
+  ['is away', (url: URL) => (url.port = '1'), /nothing listens at [^ ]+:1; start the database/],
+  [
+    'refuses the role',
+    (url: URL) => (url.username = 'nobodyHere'),
+    /[^ ]+:\d+ refuses the role nobodyHere/,
+  ],
+  [
+    'is not there',
+    (url: URL) => (url.pathname = '/nowhere'),
+    /no database "nowhere" at [^ ]+:\d+; create it/,
+  ],
+])('prints one line and ends with 1 when the database %s', async (_what, change, problem) => {
+  const url = new URL(await openDatabase())
+  change(url)
+  for (const mode of ['start', 'migrate']) {
+    const hello = spawnProcess(PROGRAM, { args: [url.href, mode] })
+    expect(await hello.exited).toMatchObject({ code: 1 })
+    const lines = hello.stderr.filter((line) => line.includes('Error: The database: '))
+    expect(lines).toEqual([expect.stringMatching(problem)])
+    expect(hello.stderr.filter((line) => /^ +at |node_modules/.test(line))).toEqual([])
+  }
+})
+
 it('refuses an empty address of the database', async () => {
   const nothing = defineJob({ name: 'nothing' })
   const handlers = { nothing: async () => undefined }
@@ -51,6 +79,9 @@ it('rejects what start rejects, and leaves no listener behind', async () => {
   const nothing = defineJob({ name: 'nothing' })
   const handlers = { nothing: async () => undefined }
   const databaseUrl = 'postgres://127.0.0.1:1/none'
-  await expect(run({ databaseUrl, jobs: [nothing], handlers })).rejects.toThrow('ECONNREFUSED')
+  await expect(run({ databaseUrl, jobs: [nothing], handlers })).rejects.toMatchObject({
+    code: 'ECONNREFUSED',
+    message: expect.stringContaining('nothing listens at 127.0.0.1:1'),
+  })
   expect(process.listenerCount('SIGTERM')).toBe(before)
 })

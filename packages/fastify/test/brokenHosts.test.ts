@@ -270,9 +270,9 @@ function compressing(response: ServerResponse): void {
   gzip.on('data', (chunk) => write.call(response, chunk, 'utf8') || gzip.pause())
   gzip.on('end', () => end.call(response, undefined, 'utf8'))
   on.call(response, 'drain', () => gzip.resume())
-  response.on = (name: string, listener: (...given: unknown[]) => void) => {
+  response.on = (name: string, listener: (...given: never[]) => void) => {
     if (name === 'drain') gzip.on(name, listener)
-    else on.call(response, name, listener)
+    else on.call(response, name, listener as () => void)
     return response
   }
   response.write = (chunk: unknown) => gzip.write(chunk)

@@ -36,11 +36,19 @@ export function readEnvironment<Shape extends z.ZodRawShape>(
     .filter(([name]) => present.NODE_ENV === 'production' && present[name] === undefined)
     .map(([name, remedy]) => `${name}: is not set, and production needs it; ${remedy}`)
   const parsed = z.object(shape).safeParse(present)
-  const invalid = (parsed.error?.issues ?? []).map(
-    (issue) => `${issue.path.join('.')}: ${issue.message}`,
-  )
+  const invalid = (parsed.error?.issues ?? []).map(({ path, message }) => {
+    const name = path.join('.')
+    return `${name}: ${hideCredentials(message, present[name] ?? '')}`
+  })
   if (parsed.success && missing.length === 0) return parsed.data
   throw new EnvironmentError([...missing, ...invalid])
+}
+
+/** A message may repeat the value, which may be another variable's: DATABASE_URL in the place of PORT. */
+function hideCredentials(message: string, value: string): string {
+  const hidden = value.replace(/:\/\/\S*@/, '://…@').replace(/\b(password=)[^&\s]*/i, '$1…')
+  if (hidden === value) return message
+  return message.replaceAll(JSON.stringify(value).slice(1, -1), hidden).replaceAll(value, hidden)
 }
 
 /** A whole number within bounds, with a default. */

@@ -664,8 +664,8 @@ export function describeKilledCleanup<J extends Job>(cleanup: Cleanup<J>) {
 }
 
 /** Whether a batch changed rows: some only look. */
-function isChange(counts: Counts): boolean {
-  return counts['cleaned'] !== 0
+function isChange(counts: Counts | void): boolean {
+  return counts !== undefined && counts['cleaned'] !== 0
 }
 
 /** Adds a count up over runs. */

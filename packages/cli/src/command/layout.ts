@@ -26,11 +26,34 @@ export function standardLayout(stdout: Output): Layout {
   }
 }
 
+const STEERING = /\p{Cc}\[(?:1|2|22|3[1-6]|39)m|[[\p{Cc}\p{Bidi_Control}\u2028\u2029]--[\t\n]]/gv
+
+/**
+ * Shows as `\u202e` what steers a terminal or reorders its text, except colours and line breaks. All output of commands passes
+ * this. JSON keeps its meaning.
+ */
+function printable(text: string): string {
+  return text.replaceAll(STEERING, (found, at: number) => {
+    const isColour = found.length > 1 && found.startsWith('\u001b')
+    if (isColour || (found === '\r' && text[at + 1] === '\n')) return found
+    return `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}${found.slice(1)}`
+  })
+}
+
+/** The same stream, whose text is printable. */
+export function printableOutput(output: Output): Output {
+  const write = (text: string | Uint8Array, ...how: never[]) =>
+    output.write(typeof text === 'string' ? printable(text) : text, ...how)
+  return Object.create(output, { write: { value: write } }) as Output
+}
+
 /** Puts foreign text on one line, without anything that would steer the terminal. */
 export function onOneLine(text: string): string {
-  return stripVTControlCharacters(text)
-    .replaceAll(/[\s\p{Cc}]+/gu, ' ')
-    .trim()
+  return printable(
+    stripVTControlCharacters(text)
+      .replaceAll(/[\s\p{Cc}]+/gu, ' ')
+      .trim(),
+  )
 }
 
 /** Breaks text into lines of at most `width` and indents all but the first. A longer word gets a line of its own. */

@@ -1,8 +1,8 @@
 import { createRequire } from 'node:module'
-import { standardLayout, type Output } from './layout.ts'
+import { printableOutput, standardLayout, type Output } from './layout.ts'
 
 /** The exit codes of all commands. A command documents any other code itself. */
-const EXIT = { success: 0, failed: 1, usage: 2 } as const
+export const EXIT = { success: 0, failed: 1, usage: 2 } as const
 
 /** The command line is wrong; the message says how. */
 export class UsageError extends Error {
@@ -86,8 +86,10 @@ const isArgumentError = (error: unknown): error is TypeError =>
 export async function exitCodeOf<Where extends Terminal>(
   command: Command<Where>,
   args: string[],
-  terminal: Where,
+  own: Where,
 ): Promise<number> {
+  const [stdout, stderr] = [printableOutput(own.stdout), printableOutput(own.stderr)]
+  const terminal: Where = { ...own, stdout, stderr }
   if (args.includes('--help') || args.includes('-h')) {
     terminal.stdout.write(`${command.usage}\n`)
     return EXIT.success

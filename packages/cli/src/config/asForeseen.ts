@@ -1,6 +1,7 @@
 import { MigrationDeniedError, MigrationRefusedError } from '@roundsman/engine/migrate'
 import { TablesError } from '@roundsman/engine/client'
 import { ForeseenError } from '../command/runCommand.ts'
+import { callOf } from '../init/findTooling.ts'
 
 /** Error codes of PostgreSQL and of the network. Such errors are printed without a stack. */
 const OF_DATABASE = /^(E[A-Z]{3,}|[0-9A-Z]{5})$/
@@ -11,7 +12,10 @@ export async function asForeseen<Result>(work: () => Promise<Result>): Promise<R
     return await work()
   } catch (error) {
     const problem = explainDatabaseError(error)
-    throw problem === null ? error : new ForeseenError(problem, { cause: error })
+    if (problem === null) throw error
+    throw new ForeseenError(problem.replaceAll('npx roundsman ', await callOf('')), {
+      cause: error,
+    })
   }
 }
 
@@ -30,5 +34,7 @@ function explainDatabaseError(error: unknown): string | null {
   if (code === UNDEFINED_TABLE) {
     return 'the tables are not there yet; npx roundsman migrate makes them'
   }
-  return OF_DATABASE.test(code) ? `the database can not be used: ${error.message.trim()}` : null
+  // `run` begins with what it is about.
+  const reason = error.message.trim().replace(/^The database: /, '')
+  return OF_DATABASE.test(code) ? `the database can not be used: ${reason}` : null
 }

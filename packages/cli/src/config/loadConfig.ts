@@ -1,7 +1,8 @@
-import { access } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { createJiti } from 'jiti'
 import { ForeseenError } from '../command/runCommand.ts'
+import { exists } from '../init/readFiles.ts'
 import type { RoundsmanConfig } from './config.ts'
 
 export const CONFIG_NAMES = ['ts', 'mts', 'cts', 'js', 'mjs', 'cjs'].map(
@@ -14,12 +15,12 @@ export interface LoadedConfig {
 }
 
 /**
- * Loads the configuration of the product to which a folder belongs, or returns null when there is none up to the root. It
+ * Loads the configuration of the product to which a folder belongs, or returns null when there is none in the product. It
  * changes the working directory to the configuration's folder, so that what that reads is found from anywhere.
  * @throws ForeseenError when it cannot be loaded, or is no configuration
  */
 export async function loadConfig(from: string): Promise<LoadedConfig | null> {
-  const path = await findConfig(from)
+  const path = await findConfig(await listFolders(from))
   if (path === null) return null
   process.chdir(dirname(path))
   const exported = await importConfig(path)
@@ -28,17 +29,31 @@ export async function loadConfig(from: string): Promise<LoadedConfig | null> {
   return { path, config: exported as RoundsmanConfig }
 }
 
-async function findConfig(from: string): Promise<string | null> {
-  for (const name of CONFIG_NAMES) {
-    const path = join(from, name)
-    const isThere = await access(path).then(
-      () => true,
-      () => false,
-    )
-    if (isThere) return path
+/**
+ * Lists the folder and those above it in its repository; without one, up to the first package.json. A folder of another owner
+ * is not of the product: what others have put there must not be executed.
+ */
+async function listFolders(from: string): Promise<string[]> {
+  const { uid } = await stat(from)
+  const folders: string[] = []
+  let product = 1
+  for (let folder = from; (await stat(folder)).uid === uid; folder = dirname(folder)) {
+    folders.push(folder)
+    if (await exists(join(folder, '.git'))) return folders
+    if (product === 1 && (await exists(join(folder, 'package.json')))) product = folders.length
+    if (dirname(folder) === folder) break
   }
-  const above = dirname(from)
-  return above === from ? null : await findConfig(above)
+  return folders.slice(0, product)
+}
+
+async function findConfig(folders: readonly string[]): Promise<string | null> {
+  for (const folder of folders) {
+    for (const name of CONFIG_NAMES) {
+      const path = join(folder, name)
+      if (await exists(path)) return path
+    }
+  }
+  return null
 }
 
 /**

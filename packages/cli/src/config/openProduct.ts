@@ -1,6 +1,7 @@
 import { withEngineJobs } from '@roundsman/engine'
 import type { DatabasePlace, Product } from '../command/product.ts'
 import { ForeseenError, type Terminal } from '../command/runCommand.ts'
+import { callOf } from '../init/findTooling.ts'
 import { asForeseen } from './asForeseen.ts'
 import { loadConfig, type LoadedConfig } from './loadConfig.ts'
 
@@ -42,7 +43,7 @@ export async function requireConfig(): Promise<LoadedConfig> {
   const loaded = await loadConfig(process.cwd())
   if (loaded) return loaded
   throw new ForeseenError(
-    `There is no roundsman.config.ts in ${process.cwd()} or above it. npx roundsman init writes one.`,
+    `There is no roundsman.config.ts in ${process.cwd()} or above it in the product. ${await callOf('init')} writes one.`,
   )
 }
 

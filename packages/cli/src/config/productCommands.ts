@@ -2,6 +2,7 @@ import { checkMigrations } from '@roundsman/engine/internal'
 import { checkJobs } from '../check/checkJobs.ts'
 import { checkVacuum } from '../check/checkVacuum.ts'
 import type { CheckResult, Finding } from '../check/finding.ts'
+import { callOf } from '../init/findTooling.ts'
 import { look, type Product } from '../command/product.ts'
 import { ForeseenError, type Terminal } from '../command/runCommand.ts'
 import { createImportCommand } from '../import/importCommand.ts'
@@ -27,18 +28,18 @@ async function checkProduct(
 ): Promise<CheckResult> {
   const product = await openProduct(terminal)
   const findings: Finding[] = checkJobs(product, now)
-  const reason = withDatabase ? await findTablesProblem(product) : null
-  if (reason !== null) {
+  const found = withDatabase ? await findTablesProblem(product) : null
+  if (found !== null) {
     findings.push({
       severity: 'error',
       code: 'database_unusable',
       job: null,
-      problem: reason,
-      remedy: 'correct it, or leave the database out with --no-database',
+      problem: found.problem,
+      remedy: `${found.remedy}, or leave the database out with --no-database`,
     })
   } else if (withDatabase) {
-    const { found } = await look(product, (reader) => checkVacuum(reader, now))
-    findings.push(...(found ?? []))
+    const vacuum = await look(product, (reader) => checkVacuum(reader, now))
+    findings.push(...(vacuum.found ?? []))
   }
   const unchecked = withDatabase
     ? []
@@ -46,12 +47,19 @@ async function checkProduct(
   return { jobs: product.jobs.map(({ name }) => name), findings, unchecked }
 }
 
-async function findTablesProblem({ within }: Pick<Product, 'within'>): Promise<string | null> {
+async function findTablesProblem({
+  within,
+}: Pick<Product, 'within'>): Promise<Pick<Finding, 'problem' | 'remedy'> | null> {
   try {
     const { problem } = await within(checkMigrations)
-    return problem?.message ?? null
+    if (problem === null) return null
+    const remedy = problem.message.slice(problem.problem.length + '; '.length)
+    return {
+      problem: problem.problem,
+      remedy: remedy.replace('npx roundsman ', await callOf('')),
+    }
   } catch (error) {
-    if (error instanceof ForeseenError) return error.message
+    if (error instanceof ForeseenError) return { problem: error.message, remedy: 'correct that' }
     throw error
   }
 }

@@ -38,10 +38,10 @@ function addEntry(text: string, section: string, key: string, value: string): st
   const root = readObject(text, place)
   // Of a section that is there twice, what reads JSON takes the last.
   const found = root.entries.findLast((entry) => entry.key === section)
-  if (!found) {
-    const body = `${JSON.stringify(section)}: {\n${indent}${indent}${line}\n${indent}}`
-    return putAtEnd(text, root, body, indent, '')
-  }
+  const body = `${JSON.stringify(section)}: {\n${indent}${indent}${line}\n${indent}}`
+  if (!found) return putAtEnd(text, root, body, indent, '')
+  if (text.slice(found.at, found.end).endsWith('null'))
+    return `${text.slice(0, found.at)}${body}${text.slice(found.end)}`
   const object = readObject(text, text.indexOf('{', found.at))
   if (object.entries.some((entry) => entry.key === key)) return text
   const keys = object.entries.map((entry) => entry.key)

@@ -55,7 +55,7 @@ const LOCK_FILES = [
 ] as const
 
 /** The package's own, or that of its workspace. */
-export async function findPackageManager(folder: string): Promise<PackageManager> {
+async function findPackageManager(folder: string): Promise<PackageManager> {
   const manifest = parseManifest(folder, await readOr('{}', join(folder, 'package.json')))
   const [, named] = /^(npm|pnpm|yarn|bun)@/.exec(manifest.packageManager ?? '') ?? []
   if (named !== undefined) return named as PackageManager
@@ -71,6 +71,13 @@ export async function findPackageManager(folder: string): Promise<PackageManager
 export function nearestCommand(manager: PackageManager, command: string): string {
   const runners = { npm: 'npx', pnpm: 'pnpm', yarn: 'yarn', bun: 'bunx' }
   return `${runners[manager]} ${command}`
+}
+
+/** How to call a command of `roundsman` in the product of this folder: `pnpm roundsman migrate`. */
+export async function callOf(command: string, folder = process.cwd()): Promise<string> {
+  // A package.json that cannot be read names none.
+  const manager = await findPackageManager(folder).catch(() => 'npm' as const)
+  return nearestCommand(manager, `roundsman ${command}`)
 }
 
 function findFramework(dependencies: Record<string, string>): Framework | null {

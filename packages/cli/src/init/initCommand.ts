@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdir, realpath, rename, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, realpath, rename, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { promisify } from 'node:util'
@@ -146,7 +146,8 @@ function quote(path: string): string {
 }
 
 async function asksYes({ stdin, stdout }: InitTerminal, question: string): Promise<boolean> {
-  const lines = createInterface({ input: stdin, output: stdout })
+  // Without what readline writes to steer a terminal, which stdout does not let through.
+  const lines = createInterface({ input: stdin, output: stdout, terminal: false })
   try {
     return /^y(es)?$/i.test((await lines.question(question)).trim())
   } finally {
@@ -175,6 +176,11 @@ async function writeWhole(named: string, text: string): Promise<void> {
   // To rename onto a link would replace it.
   const path = await realpath(named).catch(() => named)
   const part = `${path}.${process.pid}.part`
+  const mode = await stat(path).then(
+    (was) => was.mode,
+    () => undefined,
+  )
   await writeFile(part, text)
+  if (mode !== undefined) await chmod(part, mode)
   await rename(part, path)
 }

@@ -23,8 +23,21 @@ export function parseManifest(root: string, text: string): Manifest {
   } catch (error) {
     throw new ForeseenError(`${path}: ${(error as Error).message}`)
   }
-  if (typeof manifest === 'object' && manifest !== null && !Array.isArray(manifest)) return manifest
-  throw new ForeseenError(`${path}: it holds no object, such as { "name": "shop" }`)
+  if (!isPlain(manifest))
+    throw new ForeseenError(`${path}: it holds no object, such as { "name": "shop" }`)
+  for (const section of SECTIONS) {
+    // Package managers take null for a section that is missing.
+    if (manifest[section] === null) delete manifest[section]
+    if (manifest[section] !== undefined && !isPlain(manifest[section]))
+      throw new ForeseenError(`${path}: "${section}" must be an object, such as {}`)
+  }
+  return manifest
+}
+
+const SECTIONS = ['scripts', 'dependencies', 'devDependencies', 'peerDependencies']
+
+function isPlain(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** All dependencies, shipped or not. */

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { parseCommandLine } from '../command/parseOptions.ts'
 import { ForeseenError, UsageError, type Command, type Terminal } from '../command/runCommand.ts'
 import { requireConfig } from '../config/openProduct.ts'
-import { findPackageManager, nearestCommand } from '../init/findTooling.ts'
+import { callOf } from '../init/findTooling.ts'
 import { findStyle, inStyle, type Style } from '../init/style.ts'
 import { listSources } from '../init/listSources.ts'
 import { checkRequest, type NewJobRequest } from './checkRequest.ts'
@@ -45,7 +45,7 @@ async function writeJob(args: string[], terminal: Terminal): Promise<number> {
     },
   ]
   for (const { path, text } of edited) await writeFile(join(root, path), text)
-  const call = nearestCommand(await findPackageManager(root), `roundsman once ${request.name}`)
+  const call = await callOf(`once ${request.name}`, root)
   terminal.stdout.write(
     `Written into ${definitions.path} and ${handlers.path}. It needs no migration.
 Until you write the handler, each run fails and says so. Try it: ${call} --dry-run

@@ -160,8 +160,11 @@ function report(
     }
     case 'alreadyRunning':
       if (!asJson) {
+        const { fullLimit: full } = result
         const isKnown = result.runId !== null
-        const why = isKnown ? 'it is running already' : 'as many runs are under way as may be'
+        const why = full
+          ? `all slots of ${full.key === null ? `the limit ${full.name}` : `its key ${full.key}`} are taken`
+          : 'it is running already'
         stdout.write(`${job.name}: not started, ${why}\n`)
         if (isKnown) stdout.write(`  run      ${result.runId}\n  worker   ${result.workerId}\n`)
       }

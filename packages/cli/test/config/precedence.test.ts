@@ -309,6 +309,23 @@ describe('what a command does without a flag', () => {
     expect(await run('new', ['sendBills'], {})).toContain('pnpm roundsman once sendBills')
   })
 
+  it('check says how tables come that are missing, by the package manager of the product', async () => {
+    const place = await createTestDatabase({ migrated: false })
+    const root = await openProduct({ databaseUrl: place.url })
+    await writeFile(join(root, 'pnpm-lock.yaml'), '')
+    const text = (await run('check', [], {})).replaceAll(/\s+/g, ' ')
+    await place.drop()
+    expect(text).toMatch(/ database are missing Remedy: run pnpm roundsman migrate, or leave the/)
+    expect(text).not.toMatch(/npx|correct/)
+  })
+
+  it('roundsman without a command lists those there are', async () => {
+    const bare = spawnProcess(join(PACKAGES, 'cli/src/main.ts'))
+    expect(await bare.exited).toMatchObject({ code: 2 })
+    expect(bare.stderr.join('\n')).toMatch(/^Usage: .*\n\n {2}init .*\n[^]*\n {2}console /)
+    expect(bare.stdout).toEqual([])
+  })
+
   it('console listens on 127.0.0.1 and a free port', async () => {
     await open()
     const link = async (...flags: string[]) =>

@@ -639,7 +639,7 @@ describe('it refuses', () => {
     const { code, stderr } = await run()
 
     expect(code).toBe(1)
-    expect(stderr).toContain('npx roundsman migrate')
+    expect(stderr).toContain('pnpm roundsman migrate')
   })
 
   it('a wrong command line', async () => {

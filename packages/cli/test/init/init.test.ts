@@ -1,6 +1,16 @@
 // Not quick: asks git.
 import { execFile } from 'node:child_process'
-import { chmod, mkdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  mkdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
 import { stripTypeScriptTypes } from 'node:module'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -36,6 +46,34 @@ const WRITTEN = [
 
 const untracked = async (root: string) =>
   (await git(root, 'ls-files', '--others', '--exclude-standard')).trim().split('\n').filter(Boolean)
+
+describe('a package.json', () => {
+  it('whose sections are null gets those that init needs', async () => {
+    const { dependencies: _dependencies, ...manifest } = SHOP['package.json']
+    const nothing = { scripts: null, dependencies: null, devDependencies: null }
+    const root = await commitProduct({ ...SHOP, 'package.json': { ...manifest, ...nothing } })
+    expect(await init(root)).toMatchObject({ code: 0 })
+    const { dependencies, scripts } = await readManifest(root)
+    expect(dependencies).toMatchObject({ '@roundsman/engine': expect.any(String) })
+    expect(Object.keys(scripts)).not.toEqual([])
+  })
+
+  it.each([[[]], ['pg'], [5]])('with dependencies that are %j is refused', async (dependencies) => {
+    const root = await writeProduct({ 'package.json': { name: 'shop', dependencies } })
+    const { code, stderr } = await init(root)
+    expect([code, stderr]).toEqual([
+      1,
+      `${root}/package.json: "dependencies" must be an object, such as {}\n`,
+    ])
+  })
+
+  it('keeps its mode', async () => {
+    const root = await commitProduct(SHOP)
+    await chmod(join(root, 'package.json'), 0o600)
+    expect(await init(root)).toMatchObject({ code: 0 })
+    expect((await stat(join(root, 'package.json'))).mode & 0o777).toBe(0o600)
+  })
+})
 
 describe('where nobody can be asked', () => {
   it('shows what it would do, does nothing, and exits with 1', async () => {

@@ -158,7 +158,7 @@ export function checkSchedule(
     )
   const { payload, bytes } = keepsPayload
     ? { payload: null, bytes: 0 }
-    : storablePayload(job, one.payload === undefined ? {} : one.payload)
+    : storablePayload(job, one.payload === undefined ? {} : one.payload, `${within}payload`)
   if (bytes > MAX_PAYLOAD_BYTES)
     throw new ArgumentError(
       `${within}payload`,

@@ -6,7 +6,13 @@ import { keyOfPayload } from '../job/limits.ts'
 import type { Logger } from '../job/logger.ts'
 import type { Connection } from '../store/database.ts'
 import { decideKeyed, readPayload, type DecidedJob } from '../tick/decideKeyed.ts'
-import { lockRowsSql, toInstant, type KeyedDefinition, type KeyedRow } from '../tick/keyedRow.ts'
+import {
+  INSTANTS,
+  lockRowsSql,
+  toInstant,
+  type KeyedDefinition,
+  type KeyedRow,
+} from '../tick/keyedRow.ts'
 import { checkKey, DAY_MS } from './checkSchedule.ts'
 import type { OnCommit } from './controlJobs.ts'
 import { storableActor, type Actor } from './recordActions.ts'
@@ -41,17 +47,6 @@ export async function lockKeys(
   const now = new Date(Math.max(...read.map((row) => row.now.getTime())))
   return read.map((row) => ({ ...row, now }))
 }
-
-const INSTANTS = [
-  'startsAt',
-  'endsAt',
-  'cursor',
-  'nextAt',
-  'dueAt',
-  'lastAt',
-  'pausedAt',
-  'now',
-] as const
 
 /** By now the transaction may be old, and what became due since it began is due. */
 const LOCK_KEYS_SQL = lockRowsSql(

@@ -74,6 +74,26 @@ const SECRET_WORDS = new RegExp(
   ].join('|'),
 )
 
+/** Names whose words are also written in one, or apart: without the spaces between their words. */
+const SECRET_NAMES = new RegExp(
+  [
+    'passw(?:or[dt]|d)',
+    '(?:pass|seed)phrase',
+    'secretkey',
+    '(?:private|access|api|auth|ssh|pgp|gpg|priv|hmac|consumer|shared|account|role|license|storage)keys?$',
+    '(?:db|user|root|admin|basic)(?:pass|auth)$',
+    '(?:php|j|connect)?(?:sess|session)id$',
+    'connectsid$',
+    '(?:card|cc)num(?:ber)?$',
+    'creditcard$',
+    'pincode$',
+    '(?:verification|sms|access)codes?$',
+    'codeverifier$',
+    '^creds?$',
+    '^magiclink$',
+  ].join('|'),
+)
+
 /** A name that ends in such a word is about a credential, and holds none. */
 const ABOUT_A_SECRET = / (?:count|length|limit|size|type|policy|required|enabled|consent|at)$/
 
@@ -82,7 +102,8 @@ function isSecret(name: string, part: JsonValue): boolean {
   const words = wordsOf(name)
   // Language models count tokens.
   const found = typeof part === 'number' ? words.replaceAll(/tokens?\b/g, '') : words
-  return SECRET_WORDS.test(found) && !ABOUT_A_SECRET.test(words)
+  const isFound = SECRET_WORDS.test(found) || SECRET_NAMES.test(found.replaceAll(' ', ''))
+  return isFound && !ABOUT_A_SECRET.test(words)
 }
 
 /** The words of a name in lower case: `x api key` of `x-api-key`, `X_API_KEY` and `xApiKey`. */
@@ -105,6 +126,9 @@ function withoutSecrets(json: string, show: readonly string[]): JsonValue {
     if (typeof value === 'string') return cleanText(value)
     if (typeof value !== 'object' || value === null) return value
     if (Array.isArray(value)) return value.map((item) => clean(item, []))
+    // As headers and variables are listed: { name: 'authorization', value: '…' }.
+    const { name: named, key: keyed, value: said = null } = value
+    const hidesValue = [named, keyed].some((of) => typeof of === 'string' && isSecret(of, said))
     return Object.fromEntries(
       Object.entries(value).map(([name, part], at) => {
         if (shown.includes(name)) return [name, part]
@@ -112,7 +136,7 @@ function withoutSecrets(json: string, show: readonly string[]): JsonValue {
         // Of two names that read alike then, none may hide the other.
         return [
           cleanName === name ? name : `${cleanName} ${at + 1}`,
-          isSecret(name, part) ? REDACTED : clean(part, []),
+          isSecret(name, part) || (hidesValue && name === 'value') ? REDACTED : clean(part, []),
         ]
       }),
     )

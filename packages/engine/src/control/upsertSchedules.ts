@@ -85,7 +85,8 @@ export async function upsertSchedules(
     const row = decided.get(old.key) ?? old
     const isMoved = old.version === 0 || decided.has(old.key)
     // It has ticks from now on, however far the ledger reaches.
-    const cursor = isMoved && row.now > row.cursor ? row.now : row.cursor
+    const isAhead = row.cursor >= row.now && row.cursor.getUTCFullYear() <= 9_999
+    const cursor = isMoved && !isAhead ? row.now : row.cursor
     const nextAt = isMoved ? nextOf(one, cursor, find) : row.nextAt
     const version = (old.version === 0 ? gone : row.version) + 1
     results.set(old.key, { kind: old.version === 0 ? 'created' : 'changed', version, nextAt })

@@ -23,9 +23,15 @@ export type Check<Value> = (argument: string, value: unknown) => Value
 
 const MAX_SHOWN = 100
 
+/** Takes out the credentials of a URL, which may be where another value was meant. */
+function withoutCredentials(text: string): string {
+  return text.replace(/:\/\/\S*@/, '://…@').replace(/\b(password=)[^&\s]*/i, '$1…')
+}
+
 /** How an error tells a value. */
 export function tell(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(storableText(value, MAX_SHOWN))
+  if (typeof value === 'string')
+    return JSON.stringify(storableText(withoutCredentials(value), MAX_SHOWN))
   if (value === null || typeof value !== 'object') return storableText(value, MAX_SHOWN)
   return types.isDate(value) ? storableText(value, MAX_SHOWN) : 'an object'
 }

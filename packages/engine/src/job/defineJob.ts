@@ -1,5 +1,5 @@
 import { Cron } from 'croner'
-import { checkText, tell } from './argument.ts'
+import { asItIs, checkParts, checkText, tell } from './argument.ts'
 import {
   positive as positiveOf,
   resolveLimits,
@@ -216,14 +216,14 @@ const MAX_RETRIES = 1_000_000
 
 /**
  * Defines a job, without its handler: producers import definitions and stay light.
- * @throws TypeError naming the job and what is wrong with it
+ * @throws TypeError naming the job and what is wrong with it; ArgumentError, which is one, where an object is missing
  */
 export function defineJob<
   const Name extends string,
   Payload = Record<string, never>,
   Result = never,
 >(options: JobOptions<Name, Payload, Result>): Job<Name, Payload, Result> {
-  const { name }: { name: unknown } = options
+  const { name } = checkParts('options', options, { name: asItIs })
   if (typeof name !== 'string' || !/^[a-z][A-Za-z0-9]{0,99}$/.test(name)) {
     throw new TypeError(
       `Job ${tell(name)}: a name is a camelCase identifier of at most 100 characters`,
@@ -299,7 +299,10 @@ function resolveSchedule(name: string, options: ScheduleOptions): Schedule {
   }
 }
 
+const RETRY = { limit: asItIs, delayMs: asItIs, maxDelayMs: asItIs }
+
 function resolveRetry(name: string, options: Partial<RetryPolicy> = {}): RetryPolicy {
+  checkParts(`Job "${name}": retry`, options, RETRY)
   const { limit = 2, delayMs = 5_000, maxDelayMs = 5 * 60_000 } = options
   return {
     // 0 is allowed: no retries.
@@ -361,7 +364,7 @@ function checkUnguarded(
 ): string | null {
   const { name, isDestructive = false, guard, unguarded } = options
   if (unguarded === undefined) return null
-  if (unguarded.trim() === '') {
+  if (checkText(`Job "${name}": unguarded`, unguarded).trim() === '') {
     throw new TypeError(`Job "${name}": unguarded must say why it needs no guard, in a sentence`)
   }
   if (guard) throw new TypeError(`Job "${name}": it has a guard; leave unguarded out`)

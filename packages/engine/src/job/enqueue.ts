@@ -49,13 +49,7 @@ export interface WorkItem<J extends Job = Job> {
   options?: EnqueueOptions
 }
 
-/**
- * Enqueues a piece of work in the given transaction: the work exists if and only if that commits. Given a client, it
- * enqueues in a statement of its own.
- * @throws ArgumentError when `tx` is no client and no transaction of a known library, or an option cannot be meant
- * @throws JobError `payload_invalid`, before it writes anything, when the schema refuses the payload, when JSON or
- *   PostgreSQL cannot hold it, when it has more than 8 MB, or when its job's `partition.key` makes no key of it
- */
+/** `enqueue` of a client: see JobsClient. A transaction or a client comes first. */
 export type Enqueue<Tx> = <J extends Job>(
   tx: Tx,
   job: J,

@@ -57,10 +57,11 @@ export interface RunContext<Payload, Tx> {
   now(): Date
   /**
    * Does a bounded piece of work in one transaction, which also adds the returned counts and one to `batches` in the
-   * run's details. It commits only while the run is still this worker's. A dry run rolls all batches back at its end.
+   * run's details; a batch that returns nothing counts nothing. It commits only while the run is still this worker's. A dry
+   * run rolls all batches back at its end.
    * @throws JobError `run_lost` when another worker has taken the run over; the work is rolled back
    */
-  batch<C extends Counts>(work: (tx: Tx) => Promise<C>): Promise<C>
+  batch<C extends Counts | void>(work: (tx: Tx) => Promise<C>): Promise<C>
   /**
    * Call it before the first change in a job that has a guard, with two functions: `due(tx, limit)` counts what the run
    * would change, up to `limit`, and `total(tx, upTo)` all rows, for `maxShare`. Up to the guard's `minRows` it neither

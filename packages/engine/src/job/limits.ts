@@ -1,4 +1,4 @@
-import { MAX_CONCURRENCY, tell } from './argument.ts'
+import { asItIs, checkParts, MAX_CONCURRENCY, tell } from './argument.ts'
 import { askSchema, SCHEMA_FAILED } from './askSchema.ts'
 import type { Job, RateLimit } from './defineJob.ts'
 import { JobError } from './jobError.ts'
@@ -70,17 +70,18 @@ const MAX_KEY_BYTES = 200
  * Defines a limit that several jobs share, such as that of an account with a service. List it in their `limits`.
  * @throws TypeError naming the limit and what is wrong with it
  */
-export function defineLimit({ name, global, rateLimit }: SharedLimitOptions): SharedLimit {
-  const given: unknown = name
-  if (typeof given !== 'string' || !/^[a-z][A-Za-z0-9]{0,99}$/.test(given)) {
+export function defineLimit(options: SharedLimitOptions): SharedLimit {
+  const { name } = checkParts('options', options, { name: asItIs })
+  if (typeof name !== 'string' || !/^[a-z][A-Za-z0-9]{0,99}$/.test(name)) {
     throw new TypeError(
       `Limit ${tell(name)}: a name is a camelCase identifier of at most 100 characters`,
     )
   }
+  const { global, rateLimit } = options
   const whose = `Limit "${name}"`
   if (global === undefined && rateLimit === undefined)
     throw new TypeError(`${whose}: it limits nothing; set global, rateLimit, or both`)
-  if (rateLimit !== undefined && 'by' in rateLimit)
+  if (typeof rateLimit === 'object' && rateLimit !== null && 'by' in rateLimit)
     throw new TypeError(
       `${whose}: rateLimit.by is for jobs, which have keys; a shared limit counts all starts`,
     )
@@ -180,7 +181,11 @@ function resolvePartition<Payload>(
   return { key, order }
 }
 
-function resolveRateLimit(whose: string, { limit, perMs, by }: RateLimit): RateLimit {
+const RATE = { limit: asItIs, perMs: asItIs }
+
+function resolveRateLimit(whose: string, given: RateLimit): RateLimit {
+  checkParts(`${whose}: rateLimit`, given, RATE)
+  const { limit, perMs, by } = given
   if (by !== undefined && by !== 'job' && by !== 'key')
     throw new TypeError(`${whose}: rateLimit.by must be one of job, key`)
   return {

@@ -139,7 +139,8 @@ function takeLeaf(copy: Copy, item: unknown): JsonValue | undefined {
     case 'string':
       return takeText(copy, item)
     case 'number':
-      if (Number.isFinite(item)) return spend(copy, item, String(item).length)
+      // JSON has no -0: with it, what is stored would differ from what was given.
+      if (Number.isFinite(item)) return spend(copy, item + 0, String(item).length)
       tellChange(copy, 'is not a finite number, which JSON does not have; pass null, or text')
       return spend(copy, null, 4)
     case 'bigint': {

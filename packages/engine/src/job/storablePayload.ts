@@ -21,13 +21,27 @@ export interface StorablePayload {
 /**
  * Checks a payload and copies it as it will arrive: as JSON.stringify writes it. Neither its getters nor its schema can
  * change the copy afterwards.
- * @throws JobError `payload_invalid`: the schema refuses it, JSON or PostgreSQL cannot hold it, its JSON exceeds 8 MiB, or it has no
+ * @throws JobError `payload_invalid`, which names the job and the argument: the schema refuses it, JSON or PostgreSQL cannot hold it, its JSON exceeds 8 MiB, or it has no
  *   key that can be stored
  */
 export function storablePayload(
-  job: Pick<Job, 'payload'> & Partial<Pick<Job, 'partition'>>,
+  job: CheckedJob,
   payload: unknown,
+  argument = 'payload',
 ): StorablePayload {
+  try {
+    return checkPayload(job, payload)
+  } catch (error) {
+    if (!(error instanceof JobError)) throw error
+    const { code, message, retryable, cause, details } = error
+    const named = `${argument} of ${job.name}: ${message.replace(/^payload: /, '')}`
+    throw new JobError(code, named, { retryable, cause, details })
+  }
+}
+
+type CheckedJob = Pick<Job, 'name' | 'payload'> & Partial<Pick<Job, 'partition'>>
+
+function checkPayload(job: CheckedJob, payload: unknown): StorablePayload {
   const accepted = checkSchema(job, payload)
   const made = storableUnchanged(payload, MAX_PAYLOAD_BYTES)
   switch (made.kind) {

@@ -4,7 +4,7 @@ import type { Connection } from './database.ts'
 import type { LetterTaken } from './deadLetterSql.ts'
 import { toFacts, type Envelope } from './envelope.ts'
 import type { NewRun, TakenWork } from './claimWork.ts'
-import { lockLimits } from './limitSql.ts'
+import { lockLimits, type FullLimit } from './limitSql.ts'
 import { MAX_INLINE_BYTES } from './queueTables.ts'
 
 /** A run that a person starts: of a payload of his own, or of a dead letter. */
@@ -22,13 +22,13 @@ export interface RunByHand {
 
 /**
  * Claims a run by hand for this worker, before its handler starts. Returns null, and claims nothing, when a run with its exclusive
- * key is under way, or a limit over all workers has no room.
+ * key is under way, and `{ full }` when a limit over all workers has no room.
  */
 export async function claimByHand(
   tx: Connection,
   workerId: string,
   { claimId, run, envelope, exclusiveKey, expireSeconds, key, letter }: RunByHand,
-): Promise<TakenWork | null> {
+): Promise<TakenWork | { full: FullLimit } | null> {
   const origin = letter === undefined ? 'hand' : 'deadLetter'
   const { actor, reason, scheduledFor, dryRun } = run
   const facts = toFacts({
@@ -48,7 +48,7 @@ export async function claimByHand(
   const isLong = letter === undefined && payload !== null && bytes > MAX_INLINE_BYTES
   const payloadId = isLong ? run.id : (letter?.payloadId ?? null)
   const limits = await lockLimits(tx, run.name, ownKey)
-  if (limits === null) return null
+  if (!Array.isArray(limits)) return { full: limits }
   const { rowCount } = await tx.query(CLAIM_BY_HAND_SQL, [
     claimId,
     run.name,

@@ -9,6 +9,7 @@ import type {
 } from '../job/enqueue.ts'
 import type { HostTransaction } from '../job/hostTypes.ts'
 import type { Job } from '../job/defineJob.ts'
+import { JobError } from '../job/jobError.ts'
 import { labelWork } from '../job/labelWork.ts'
 import type { Logger } from '../job/logger.ts'
 import { ArgumentError, checkJobName } from '../job/argument.ts'
@@ -102,7 +103,9 @@ export async function enqueueWork(
   const name = checkJobName('job', job)
   const put = async (trace?: TraceContext) => {
     const log = onceOnly(sender.log)
-    const pieces = await mapInTurns(work, (one) => toPiece(job, one, log, trace))
+    const pieces = await mapInTurns(work, (one, at) =>
+      ofItem(at, () => toPiece(job, one, log, trace)),
+    )
     return await putPieces({ sender, caller, name }, pieces)
   }
   const { traceEnqueue } = sender
@@ -156,6 +159,23 @@ function toPiece(
   }
   const of = { id: uuid(), name: job.name, envelope: whole, bytes, key, ...given }
   return { ...of, startAfter, priority, uniqueKey, replaces: onConflict === 'replace', maxWaitMs }
+}
+
+/** Names in an error which item of a list it is about. */
+function ofItem<Value>(at: number, work: () => Value): Value {
+  try {
+    return work()
+  } catch (error) {
+    const item = `items[${at}]`
+    if (error instanceof ArgumentError) {
+      const { argument, message, cause } = error
+      const whole = argument === 'options' ? `${item}.options` : `${item}.options.${argument}`
+      throw new ArgumentError(whole, message.slice(argument.length + 1), { cause })
+    }
+    if (!(error instanceof JobError)) throw error
+    const { code, message, retryable, cause, details } = error
+    throw new JobError(code, `${item}.${message}`, { retryable, cause, details })
+  }
 }
 
 const TURN = 1_000

@@ -202,22 +202,31 @@ export async function giveEmptyKeys(
   await connection.query(GIVE_EMPTY_KEYS_SQL, [names, among])
 }
 
-/** Whether the limits $1, which the caller's transaction has locked, have room for one more run of the job $2 with the key $3. */
-const HAS_ROOM_SQL = `
+/** A limit that has no room for one more run. */
+export interface FullLimit {
+  /** The job whose own it is, or the name of a shared limit. */
+  name: string
+  /** The key that has no room. Null: none of the limit's work has. */
+  key: string | null
+}
+
+/** The limits $1, which the caller's transaction has locked, that have no room for one more run of the job $2 with the key $3. */
+const FULL_SQL = `
   with held as materialized (
     select claim."name", claim."limits", one."key"
     from "JobClaim" claim cross join lateral unnest(claim."runIds", claim."keys") as one("id", "key")
     where claim."limits" && $1::text[] and ${hasNotEnded('one."id"')}
   )
-  select not exists (
-    select from "JobLimit" rule left join "JobKey" own on own."name" = $2 and own."key" = $3
-    where rule."name" = any($1::text[]) and (
-      (select count(*) from held where rule."name" = any(held."limits")) >= coalesce(rule."setGlobal", rule."global")
-      or rule."name" = 'job:' || $2::text and $3::text <> ''
-        and (select count(*) from held where held."name" = $2 and held."key" = $3)
-          >= case when rule."order" = 'fifo' then 1 else coalesce(own."perKey", rule."perKey") end
-    )
-  ) as "hasRoom"`
+  select coalesce(substring(rule."name" from '^job:(.*)'), rule."name") as "name", case when not one."isGlobal" then $3::text end as "key"
+  from "JobLimit" rule left join "JobKey" own on own."name" = $2 and own."key" = $3
+  cross join lateral (values
+    (true, (select count(*) from held where rule."name" = any(held."limits")) >= coalesce(rule."setGlobal", rule."global")),
+    (false, rule."name" = 'job:' || $2::text and $3::text <> ''
+      and (select count(*) from held where held."name" = $2 and held."key" = $3)
+        >= case when rule."order" = 'fifo' then 1 else coalesce(own."perKey", rule."perKey") end)
+  ) one("isGlobal", "isFull")
+  where rule."name" = any($1::text[]) and one."isFull"
+  order by rule."name" limit 1`
 
 /** In the order of names, so that two transactions that lock several do not deadlock. */
 export const LOCK_LIMITS_SQL = `
@@ -225,18 +234,22 @@ export const LOCK_LIMITS_SQL = `
 
 /**
  * Locks the limits of a job and counts, for a run by hand in this transaction: it counts as any, though no rate holds it back.
- * Returns the limits, or null where one is full.
+ * Returns the limits, or one that is full.
  */
 export async function lockLimits(
   tx: Connection,
   name: string,
   key: string | null,
-): Promise<string[] | null> {
+): Promise<string[] | FullLimit> {
   const limits = (await readRules(tx, [name]))[name]?.limits ?? []
   if (limits.length === 0) return limits
   await tx.query(LOCK_LIMITS_SQL, [limits])
-  const { rows } = await tx.query<{ hasRoom: boolean }>(HAS_ROOM_SQL, [limits, name, key])
-  return rows[0]?.hasRoom === true ? limits : null
+  const { rows } = await tx.query<FullLimit & { [column: string]: unknown }>(FULL_SQL, [
+    limits,
+    name,
+    key,
+  ])
+  return rows[0] ?? limits
 }
 
 /**

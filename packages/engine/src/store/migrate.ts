@@ -1,5 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { checkParts } from '../job/argument.ts'
 import type { HostLogger } from '../job/logger.ts'
+import { checkDatabaseUrl } from './connectionSettings.ts'
 import { containedLog, type ContainedLog } from './containedLog.ts'
 import { openDatabase, type Database } from './database.ts'
 import { foreseeSql, LAST_STEP_BEFORE, moveSql, type Foreseen } from './fromBefore.ts'
@@ -27,6 +29,7 @@ export interface MigrateOptions {
  * Creates all tables that the engine uses, or upgrades them from any version since 0.2. Run it as a deploy step: workers and
  * clients may not change a schema. Of several processes one migrates and the others wait. Run it again after it was killed.
  * @returns the names of what it has done; empty when nothing was missing
+ * @throws ArgumentError when `databaseUrl` is no address of a database
  * @throws TablesError `newer` when a newer version's tables would break this one
  * @throws MigrationDeniedError when the database role may not create the tables
  */
@@ -51,10 +54,12 @@ export async function migrate(options: MigrateOptions): Promise<string[]> {
  * than any time-out.
  */
 export async function withDatabase<Value>(
-  { databaseUrl: url, schema, log: hostLog }: MigrateOptions,
+  given: MigrateOptions,
   options: { applicationName: string; poolSize: number; statementTimeoutMs?: null },
   work: (database: Database, log: ContainedLog) => Promise<Value>,
 ): Promise<Value> {
+  const { databaseUrl: url } = checkParts('options', given, { databaseUrl: checkDatabaseUrl })
+  const { schema, log: hostLog } = given
   const log = containedLog(hostLog)
   // And whoever looks for what it waits for.
   const poolSize = options.poolSize + 1

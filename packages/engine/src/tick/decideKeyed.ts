@@ -1,5 +1,6 @@
 import { v7 as uuid } from 'uuid'
 import { describeIssues, judge, SCHEMA_FAILED } from '../job/askSchema.ts'
+import { checkDate, nullable } from '../job/argument.ts'
 import type { Job } from '../job/defineJob.ts'
 import { JobError } from '../job/jobError.ts'
 import { labelWork, type WorkLabel } from '../job/labelWork.ts'
@@ -14,9 +15,11 @@ import { decideTicks, type TickDecision } from './decideTicks.ts'
 import { dueTicks, MAX_LISTED, type DueTicks } from './dueTicks.ts'
 import {
   dueOf,
+  INSTANTS,
   MAX_REFUSALS,
   nextOf,
   OWN_TZDATA,
+  POSTPONE_SQL,
   POSTPONED_MS,
   SAVE_ROWS_SQL,
   toInstant,
@@ -84,6 +87,7 @@ export async function decideKeyed(
   let latest: Promise<boolean> | null = null
   const isLatest = () => (latest ??= how.isLatest())
   const decided: Decided[] = []
+  const unread: string[] = []
   let [count, bytes] = [0, 0]
   for (const row of rows) {
     if (how.workerId !== null && bytes > MAX_INSERTED_BYTES) break
@@ -98,12 +102,8 @@ export async function decideKeyed(
         { err: error, name: job.name, key: row.key },
         'a keyed schedule cannot be decided here',
       )
-      if (how.workerId === null) {
-        decided.push(decideUnread(row))
-        continue
-      }
-      const postponed = { ...row, dueAt: new Date(row.now.getTime() + POSTPONED_MS) }
-      decided.push({ row: postponed, ticks: [], work: [], refusal: null, moved: null })
+      unread.push(row.key)
+      if (how.workerId === null) decided.push(decideUnread(row))
     }
   }
   const written = await writeLedger(
@@ -119,8 +119,12 @@ export async function decideKeyed(
   await saveRows(
     tx,
     job.name,
-    decided.map(({ row }) => row),
+    decided.map(({ row }) => row).filter(({ key }) => !unread.includes(key)),
   )
+  if (how.workerId !== null && unread.length > 0) {
+    const until = new Date((rows[0] as KeyedRow).now.getTime() + POSTPONED_MS)
+    await tx.query(POSTPONE_SQL, [job.name, unread, until])
+  }
   await record(tx, how, decided)
   const kept = new Map(decided.map(({ row }) => [row.key, row]))
   const known = rows.slice(0, count).map((row) => kept.get(row.key) ?? row)
@@ -150,6 +154,7 @@ async function decideRow(
   nextTick: ReturnType<typeof createNextTick>,
 ): Promise<Decided> {
   const { job, workerId, tzdata: own = OWN_TZDATA } = how
+  for (const column of INSTANTS) nullable(checkDate)(column, row[column])
   const isLater = own > row.tzdata
   const nextAt = isLater ? nextOf(row, row.cursor, nextTick) : row.nextAt
   const moved =
@@ -219,7 +224,7 @@ async function decideRow(
 function decideUnread(row: KeyedRow): Decided {
   const { key, version, nextAt, now } = row
   const decided = { row, ticks: [], work: [], refusal: null, moved: null }
-  if (nextAt === null || nextAt > now) return decided
+  if (nextAt === null || !(nextAt <= now) || nextAt.getUTCFullYear() < 1) return decided
   const outcome = row.pausedAt === null ? ('missed' as const) : ('skipped' as const)
   const reason = `the program that changed the schedule could not read it: which ticks followed until ${now.toISOString()} is not known`
   const how = { outcome, reason, count: 1, through: null, workId: null }

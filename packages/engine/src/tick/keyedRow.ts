@@ -51,8 +51,24 @@ export interface KeyedRow extends KeyedDefinition {
   now: Date
 }
 
+/** Its columns that are instants. */
+export const INSTANTS = [
+  'startsAt',
+  'endsAt',
+  'cursor',
+  'nextAt',
+  'dueAt',
+  'lastAt',
+  'pausedAt',
+  'now',
+] as const
+
+const MAX_DATE_MS = 8.64e15
+
 /** An instant of a row, whatever the program has its driver make of instants. */
 export function toInstant(value: unknown): Date {
+  // The driver reads PostgreSQL's infinity, which only a person writes, as that number.
+  if (value === Infinity || value === -Infinity) return new Date(Math.sign(value) * MAX_DATE_MS)
   return value instanceof Date ? value : new Date(String(value))
 }
 
@@ -113,6 +129,10 @@ export function nextOf(
 export function dueOf(nextAt: Date | null, delayMs: number): Date | null {
   return nextAt && new Date(nextAt.getTime() + delayMs)
 }
+
+/** Postpones rows without writing back what was read of them: it may be what PostgreSQL has, and JSON has not. */
+export const POSTPONE_SQL = `
+  update "JobKeyedSchedule" set "dueAt" = $3::timestamptz where "name" = $1::text and "key" = any($2::text[]) returning "key"`
 
 /** What becomes of rows that are locked, one for each key. */
 export const SAVE_ROWS_SQL = `

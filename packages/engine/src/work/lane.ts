@@ -178,7 +178,7 @@ export function createLane(options: LaneOptions): Lane {
   /** Another worker may use up the allowance first; the claim then answers with a new delay. */
   function wakeIn(delayMs: number): void {
     clearTimeout(alarm)
-    alarm = setTimeout(goOn, Math.min(Math.ceil(delayMs), MAX_TIMER_MS))
+    alarm = setTimeout(goOn, Math.min(Math.max(0, Math.ceil(delayMs)), MAX_TIMER_MS))
   }
 
   function goOn(): void {

@@ -168,7 +168,20 @@ const SECRET_NAMES = [
     'resetCode',
     'one_time_code',
   ],
-  ...['cardNumber', 'card_number', 'resetPasswordUrl'],
+  ...['cardNumber', 'card_number', 'resetPasswordUrl', 'cardnumber', 'ccNumber', 'creditCard'],
+  ...[
+    'secretkey',
+    'awssecretaccesskey',
+    'dbpass',
+    'userpass',
+    'basicauth',
+    'PassWord',
+    'passPhrase',
+  ],
+  ...['seedPhrase', 'authkey', 'authKey', 'xapikey', 'sshKey', 'pgpKey', 'privKey', 'hmacKey'],
+  ...['consumerKey', 'sharedKey', 'accountKey', 'serviceRoleKey', 'licenseKey', 'creds'],
+  ...['connect.sid', 'PHPSESSID', 'jsessionid', 'pincode', 'verificationcode', 'smsCode'],
+  ...['accessCode', 'codeVerifier'],
 ]
 const SHOWN_NAMES = [
   ...[
@@ -202,6 +215,12 @@ const SHOWN_NAMES = [
   ...[
     'key',
     'keyId',
+    'keyboard',
+    'cacheKey',
+    'assignee',
+    'cardinality',
+    'basic',
+    'userId',
     'publicKey',
     'primaryKey',
     'monkey',
@@ -251,6 +270,24 @@ it('hides what is called as a credential, by the words of its name, and no more'
   }
   expect(await look({ workId: await enqueue(counted) })).toEqual(
     shown({ ...counted, pin: '[redacted]', otp: '[redacted]' }),
+  )
+})
+
+it('hides the value beside such a name', async () => {
+  const pairs = [
+    { name: 'authorization', value: 'x' },
+    { key: 'password', value: 'x' },
+    { name: 'colour', value: 'red' },
+  ]
+  const workId = await enqueue({ pairs })
+  expect(await look({ workId })).toEqual(
+    shown({
+      pairs: [
+        { name: 'authorization', value: '[redacted]' },
+        { key: 'password', value: '[redacted]' },
+        { name: 'colour', value: 'red' },
+      ],
+    }),
   )
 })
 

@@ -1,7 +1,7 @@
 // Not quick: commits hundreds of batches.
 import type { PrismaClient } from '@roundsman/db'
 import { fakeClock, waitFor } from '@roundsman/testing'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, expectTypeOf, it } from 'vitest'
 import { defineJob, type Handler, type TransactionOf } from '../../src/index.ts'
 import { runOnce } from '../../src/worker.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
@@ -46,6 +46,21 @@ describe('ctx.batch', () => {
       run: { status: 'failed', details: { effects: 2, batches: 1 } },
     })
     expect(await runtime.rows('select n from "Effect" order by n')).toEqual([{ n: 1 }, { n: 2 }])
+  })
+
+  it('commits what a batch does that counts nothing', async () => {
+    const result = await run(async ({ batch }) => {
+      const counted = await batch(async (tx) => {
+        await insert(tx, 1)
+      })
+      expectTypeOf(counted).toEqualTypeOf<void>()
+      expectTypeOf(await batch(async () => ({ cleaned: 0 }))).toEqualTypeOf<{ cleaned: number }>()
+      // @ts-expect-error a count is a number
+      await expect(batch(async () => 'three')).rejects.toMatchObject({ code: 'counts_invalid' })
+    })
+
+    expect(result).toMatchObject({ run: { status: 'success', details: { batches: 0 } } })
+    expect(await runtime.rows('select n from "Effect"')).toEqual([{ n: 1 }])
   })
 
   it('counts nothing of a batch that throws', async () => {

@@ -229,6 +229,49 @@ describe('a schedule that a process cannot read', () => {
   })
 })
 
+describe.each(['cursor', 'nextAt', 'dueAt', 'startsAt', 'endsAt', 'lastAt', 'pausedAt'])(
+  'a schedule whose %s somebody has set by hand',
+  (column) => {
+    it.each(['0044-03-15Z BC', '-infinity', 'infinity'])(
+      'to %s keeps no other of its job from its ticks',
+      async (instant) => {
+        const cron = '0 0 1 1 *'
+        const both = ['one', 'two'].map((key) => ({ key, cron }))
+        await client.schedules.upsertMany(null, report, both)
+        await makeOlder(366 * 24 * 60)
+        const set = `update "JobKeyedSchedule" set "${column}" = $1 where "key" = 'one'`
+        await runtime.rows(set, [instant])
+
+        const scheduler = createScheduler()
+        await scheduler.decide(['report'])
+
+        const ticks = await runtime.rows('select "key" from "JobKeyedTick"')
+        expect(ticks).toContainEqual({ key: 'two' })
+        const late = `select from "JobKeyedSchedule" where "dueAt" <= now() and "dueAt" > '-infinity'`
+        expect(await runtime.rows(late)).toEqual([])
+        await client.schedules.upsert(null, report, { key: 'one', cron: '0 1 1 1 *' })
+        await client.schedules.delete(null, report, 'one', by)
+      },
+    )
+  },
+)
+
+it('a payload with -0, which JSON does not have, does not change a schedule', async () => {
+  const schedule = { key: 'one', cron: '0 0 1 1 *', payload: { n: -0, of: [-0] } }
+  await client.schedules.upsert(null, report, schedule)
+  const { kind } = await client.schedules.upsert(null, report, schedule)
+  expect(kind).toBe('unchanged')
+})
+
+it('upsertMany names the schedule whose payload is refused, and its job', async () => {
+  const fine = { key: 'one', cron: '0 0 1 1 *' }
+  const refused = client.schedules.upsertMany(null, report, [
+    fine,
+    { ...fine, key: 'two', payload: 5 as never },
+  ])
+  await expect(refused).rejects.toThrow(/^schedules\[1\]\.payload of report: /)
+})
+
 describe('a key', () => {
   it.each(['.', '..'])('that no address can hold is refused: %s', async (key) => {
     const upsert = client.schedules.upsert(null, report, { key, cron: '0 * * * *' })

@@ -326,6 +326,18 @@ describe('a unique key', () => {
 })
 
 describe('enqueueMany', () => {
+  it.each([
+    [{ payload: { n: 'two' } }, /^items\[1234\]\.payload of letter: n: /],
+    [{ payload: { n: 1n } }, /^items\[1234\]\.payload of letter: n: /],
+    [{ payload: { n: 1 }, options: 5 }, /^items\[1234\]\.options must be an object/],
+    [{ payload: { n: 1 }, options: { priority: 0.5 } }, /^items\[1234\]\.options\.priority must /],
+    [5, /^items\[1234\] must be an object/],
+  ])('names the piece that is refused: %o', async (item, problem) => {
+    const items = [...Array.from({ length: 1_234 }, () => ({ payload: { n: 1 } })), item]
+    const refused = client.enqueueMany(runtime.prisma, letter, items as never)
+    await expect(refused).rejects.toThrow(problem)
+  })
+
   it('enqueues thousands with one statement', async () => {
     const statements: string[] = []
     await runtime.prisma.$transaction(async (tx) => {

@@ -270,6 +270,24 @@ describe('a lane that nobody wakes', () => {
     expect(asked).toBe(2 * FAILURES)
   })
 
+  it('looks again at once, without a warning of Node, where its rate has room by now', async () => {
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+    onTestFinished(() => warned.mockRestore())
+    let asked = 0
+    const answer = { work: [], mayBeMore: false, freeInMs: -5, isAlive: true }
+    const lane = createLane({
+      job: limited,
+      concurrency: 1,
+      claimer: { claim: async () => ((asked += 1) === 1 ? answer : { ...answer, freeInMs: null }) },
+      log: runtime.log,
+      execute: async () => undefined,
+    })
+    lane.start()
+    await waitFor(() => asked === 2)
+    await lane.stop()
+    expect(warned).not.toHaveBeenCalled()
+  })
+
   it('does not look again at once after a claim that met another one', async () => {
     let asked = 0
     const lane = createLane({

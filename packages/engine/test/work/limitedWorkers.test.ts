@@ -190,8 +190,25 @@ describe('a run by hand', () => {
     await insert('fair', 5, 'busy')
     await start(1, untilEnded)
     await waitFor(() => open.length === 2)
-    expect(await run('busy')).toMatchObject({ kind: 'alreadyRunning' })
+    expect(await run('busy')).toEqual({
+      kind: 'alreadyRunning',
+      runId: null,
+      workerId: null,
+      fullLimit: { name: 'fair', key: 'busy' },
+    })
     expect(await run('idle')).toMatchObject({ kind: 'ended', run: { status: 'success' } })
+  })
+
+  it('names the shared limit that has no room', async () => {
+    await runtime.rows(`insert into "JobLimit" ("name", "setGlobal") values ('stripe', 2)`)
+    await insert('sync', 2)
+    await start(1, untilEnded)
+    await waitFor(() => open.length === 2)
+    const options = { ...runtime.runOptions, job: sync }
+    expect(await runOnce({ ...options, handler: async () => undefined })).toMatchObject({
+      kind: 'alreadyRunning',
+      fullLimit: { name: 'stripe', key: null },
+    })
   })
 
   it('takes the slot of a run of another job under the same limit whose worker has died', async () => {

@@ -436,7 +436,7 @@ async function runByHand(at: number, of: string, ownKey: string): Promise<void> 
       ...{ exclusiveKey: null, expireSeconds: 900, key: of === 'sync' ? ownKey : undefined },
     }),
   )
-  if (taken !== null) worker.held.push(taken)
+  if (taken !== null && 'run' in taken) worker.held.push(taken)
 }
 
 /** Rows of keys are what people and refusals have said, and nothing that runs depends on. */

@@ -132,7 +132,9 @@ describe('a payload that would arrive changed', () => {
     for (const by of ['enqueue', 'enqueueMany', 'requestRun']) {
       const answer = await enqueue(payload, any, by)
       if (answer.kind !== 'refused') throw new Error(`${by} took it`)
-      expect(answer.error.message.startsWith(`${path || 'payload'}: `)).toBe(true)
+      const argument = by === 'enqueueMany' ? 'items[1].payload' : 'payload'
+      const start = `${argument} of any: ${path === '' ? '' : `${path}: `}`
+      expect(answer.error.message.startsWith(start)).toBe(true)
       expect(answer.error.message).toMatch(problem)
       expect(answer.error.details.issues).toMatchObject([
         { path: path === '' ? [] : path.split('.') },
