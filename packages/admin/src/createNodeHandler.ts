@@ -138,12 +138,15 @@ function toWritable(response: ServerResponse): Writable {
   let wake = (): void => undefined
   const onDrain = () => wake()
   const writable = new Writable({
-    write: (part, _encoding, done) => void write(part).then(() => done(), done),
-    final: (done) => {
-      response.once('finish', () => done())
-      settled(() => response.end()).catch(done)
-    },
+    write: (part: Uint8Array, _encoding, done) => void callBack(() => write(part), done),
+    final: (done) => void callBack(end, done),
   })
+  async function end(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    response.once('finish', resolve)
+    await settled(() => response.end())
+    await promise
+  }
   async function write(part: Uint8Array): Promise<void> {
     const drained = new Promise<void>((resolve) => (wake = resolve))
     const taken = await settled(() => response.write(part))
@@ -157,6 +160,18 @@ function toWritable(response: ServerResponse): Writable {
   response.addListener('drain', onDrain)
   response.on('error', (error) => writable.destroy(error))
   return writable
+}
+
+async function callBack(
+  act: () => Promise<void>,
+  done: (error?: Error | null) => void,
+): Promise<void> {
+  try {
+    await act()
+  } catch (error) {
+    return done(error as Error)
+  }
+  done()
 }
 
 /** What a host's wrapper does: it may be async, and nobody else would catch that it fails. */

@@ -201,8 +201,10 @@ it.each([
   [{ act: undefined }, 'authorize must return act as true or false, not as undefined'],
   [{ view: 1 }, 'authorize must return view as true or false, not as number'],
   [{ payloads: 'yes' }, 'authorize must return payloads as true or false, not as string'],
+  [() => ({ act: Promise.reject(new Error('late')) }), 'not as a promise: await it first'],
 ])('name the right of %o in the log, and answer 500', async (wrong, message) => {
-  authorize = () => ({ actor: 'mallory', view: true, act: true, ...wrong })
+  const made = () => (typeof wrong === 'function' ? wrong() : wrong)
+  authorize = () => ({ actor: 'mallory', view: true, act: true, ...made() })
   for (const kind of KINDS) {
     lines.length = 0
     const answer = await served[kind].ask('/ops/api/jobs')
@@ -225,12 +227,12 @@ it('are answered by a logger that throws', async () => {
 it.each(KINDS)('%s answers others while authorize never does', async (kind) => {
   authorize = () => new Promise(() => undefined)
   const abort = new AbortController()
-  const waiting = served[kind].ask('/ops/api/jobs', { signal: abort.signal })
+  const unanswered = served[kind].ask('/ops/api/jobs', { signal: abort.signal })
   const other = await served[kind].ask('/ops/api/jobs', { headers: { 'x-user': 'ada' } })
   expect(other.status).toBe(200)
   abort.abort()
   // The fetch handler waits on, since nobody can tell authorize.
-  if (kind !== 'fetch') await waiting.catch(() => undefined)
+  if (kind !== 'fetch') await unanswered.catch(() => undefined)
 })
 
 it('are answered, whatever a parser of theirs has made of a body', async () => {
@@ -271,7 +273,7 @@ function compressing(response: ServerResponse): void {
   gzip.on('end', () => end.call(response, undefined, 'utf8'))
   on.call(response, 'drain', () => gzip.resume())
   response.on = (name: string, listener: (...given: never[]) => void) => {
-    if (name === 'drain') gzip.on(name, listener)
+    if (name === 'drain') gzip.on(name, listener as () => void)
     else on.call(response, name, listener as () => void)
     return response
   }
@@ -314,8 +316,8 @@ it.each([storing, compressing, counting, waiting])(
     expect((await csv.text()).split('\r\n')).toHaveLength(402)
     const abort = new AbortController()
     const events = await served.node.ask('/ops/api/jobs/events', { ...init, signal: abort.signal })
-    const { value } = await events.body!.getReader().read()
-    expect(new TextDecoder().decode(value)).toMatch(/^retry: 2000/)
+    const first = await events.body!.getReader().read()
+    expect(new TextDecoder().decode(first.value)).toMatch(/^retry: 2000/)
     abort.abort()
   },
 )
