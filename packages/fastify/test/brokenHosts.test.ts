@@ -272,11 +272,11 @@ function compressing(response: ServerResponse): void {
   gzip.on('data', (chunk) => write.call(response, chunk, 'utf8') || gzip.pause())
   gzip.on('end', () => end.call(response, undefined, 'utf8'))
   on.call(response, 'drain', () => gzip.resume())
-  response.on = (name: string, listener: (...given: never[]) => void) => {
-    if (name === 'drain') gzip.on(name, listener as () => void)
-    else on.call(response, name, listener as () => void)
+  response.on = ((name: string, listener: () => void) => {
+    if (name === 'drain') gzip.on(name, listener)
+    else on.call(response, name, listener)
     return response
-  }
+  }) as never
   response.write = (chunk: unknown) => gzip.write(chunk)
   response.end = (chunk?: unknown) => {
     gzip.end(chunk)
