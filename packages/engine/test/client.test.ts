@@ -204,6 +204,7 @@ const KEYS: Record<string, Arguments> = {
 /** They compute with what this package has returned, or keep the database, and take no reader. */
 const OTHERS = [
   'checkMigrations',
+  'connectionProblem',
   'connectionSettings',
   'containedLog',
   'createInquiry',
