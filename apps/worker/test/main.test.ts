@@ -251,7 +251,8 @@ describe('told to stop', () => {
 
     expect(await supervised.exited).toEqual({ code: 0, signal: null })
     const messages = supervised.stdout.map((line) => (JSON.parse(line) as { msg: string }).msg)
-    expect(messages.slice(-2)).toEqual(['worker draining', 'worker stopped'])
+    const ends = ['worker draining', 'Jobs scheduler stopped', 'worker stopped']
+    expect(messages.slice(-3)).toEqual(ends)
     // The other one started with its standard input at its end.
     expect(await alone.status('/health/live')).toBe(200)
   })
