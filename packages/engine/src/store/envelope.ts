@@ -57,9 +57,13 @@ export function toFacts({
   return Object.keys(facts).length === 0 ? null : facts
 }
 
+/** How long JSON's null is. A shorter payload that is missing is that of a row which somebody made without one. */
+const NULL_BYTES = 4
+
 export function toEnvelope({ payload, bytes, label, facts }: EnvelopeRow): Envelope {
+  const given = payload === null && bytes < NULL_BYTES ? {} : payload
   return {
-    payload: bytes === 0 ? undefined : payload,
+    payload: bytes === 0 ? undefined : given,
     trigger: 'queue',
     ...(label !== null && { label }),
     ...facts,
