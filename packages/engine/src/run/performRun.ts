@@ -238,7 +238,7 @@ async function executeCancellably(
   const { payload } = envelope
   const write = once(() => speak(services, taken))
   try {
-    // The database has lost the claim of a run that goes on here, and this worker has taken its work again.
+    // The database has lost the claim of a run that has not ended here, and this worker has claimed the work again.
     while (cancellations.isWatched(run.id)) await cancellations.lose(run.id)
     cancellations.watch(run.id, abort)
     return await execute({

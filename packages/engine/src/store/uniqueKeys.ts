@@ -81,8 +81,8 @@ export const runningKeyedSql = (among = 'claim."uniqueKeys" is not null') => `
           where ${among} and held."key" is not null and ${hasNotEnded('held."runId"')}`
 
 /**
- * Whether the work with this id waits or runs. Whoever moves work does so in one transaction, so a statement sees it in one of both
- * places. It looks the id up: for an `exists` a plan that a host's connection keeps may read all that waits.
+ * Whether the work with this id waits or runs. Work moves between both places in one transaction, so a statement sees it in one of
+ * them. It looks the id up: for an `exists` a plan that a host's connection keeps may read all that waits.
  */
 export const isSomewhereSql = (workId: string, running = runningKeyedSql()) => `(
         (select true from "JobWork" waiting where waiting."id" = ${workId}) is not null

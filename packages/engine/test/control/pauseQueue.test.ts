@@ -123,7 +123,7 @@ describe('pauseQueue', () => {
     expect(await hasSettled(pausing)).toBe(false)
     await finish()
     expect(await pausing).toBe('paused')
-    // The run that the claim took goes on.
+    // The pause does not end the run that the claim took.
     expect(await runtime.rows('select from "JobClaim"')).toHaveLength(1)
     expect(await client.pauseQueue('plain', BY)).toBe('alreadyPaused')
   })
