@@ -918,6 +918,12 @@ recorded('a keyed schedule whose payload the schema refuses', async () => {
 
 // Limits and keys
 
+/** Without what leaves: weights. */
+const getKey = async (key: string) => ({
+  ...(await product.test.keys.get(byTenant, key)),
+  weight: undefined,
+})
+
 recorded('limits.list: as the code says', () => product.test.limits.list())
 
 recorded('limits.set: of a job and of a shared limit', async () => ({
@@ -958,13 +964,14 @@ recorded('a shared limit that is parked, and unparked', async () => {
 recorded('keys.list and get', async () => {
   for (const tenant of ['a', 'b', 'b', '']) await put(byTenant, { tenant })
   await product.test.keys.set(byTenant, 'a', { perKey: 3 }, by)
+  const page = await product.test.keys.list(byTenant)
   return {
-    listed: await product.test.keys.list(byTenant),
+    listed: { ...page, keys: page.keys.map((one) => ({ ...one, weight: undefined })) },
     byKey: (await product.test.keys.list(byTenant, { order: 'key' })).keys.map(({ key }) => key),
-    one: (await product.test.keys.list(byTenant, { key: 'b' })).keys,
+    one: (await product.test.keys.list(byTenant, { key: 'b' })).keys.map(({ key }) => key),
     first: (await product.test.keys.list(byTenant, { limit: 1 })).keys.length,
-    found: await product.test.keys.get(byTenant, 'a'),
-    unknown: await product.test.keys.get(byTenant, 'none'),
+    found: await getKey('a'),
+    unknown: await getKey('none'),
     noKeys: await product.test.keys.list(mail),
   }
 })
@@ -976,9 +983,9 @@ recorded('keys.set: paused, until an instant, resumed', async () => {
     await product.test.keys.set(byTenant, 'a', { paused: true }, by),
   ]
   const held = await drain()
-  const paused = await product.test.keys.get(byTenant, 'a')
+  const paused = await getKey('a')
   set.push(await product.test.keys.set(byTenant, 'a', { paused: later(3_600) }, by))
-  const until = await product.test.keys.get(byTenant, 'a')
+  const until = (await getKey('a')).paused
   set.push(await product.test.keys.set(byTenant, 'a', { paused: false }, by))
   const noKeys = await product.test.keys.set(mail, 'a', { paused: true }, by)
   return { set, noKeys, held, paused, until, ended: await drain() }
@@ -999,7 +1006,7 @@ recorded('keys.set: wrong arguments', async () => {
 
 recorded('leaves: weights of keys', async () => ({
   set: await product.test.keys.set(byTenant, 'a', { weight: 2 }, by),
-  found: await product.test.keys.get(byTenant, 'a'),
+  weight: (await product.test.keys.get(byTenant, 'a')).weight,
   wrong: await refusal(() => product.test.keys.set(byTenant, 'a', { weight: 0 }, by)),
 }))
 
@@ -1149,7 +1156,8 @@ recorded('listProblems: dead letters and paused queues', async () => {
   await put(sum, { a: 1, b: 1 })
   await product.test.pauseQueue('sum', by)
   const { problems } = await listProblems(reader(), [...jobs], START)
-  return problems
+  // The rest of a failing job is what the judge has found out, which is to change.
+  return problems.map((one) => (one.kind === 'failing' ? { kind: one.kind, name: one.name } : one))
 })
 
 recorded('getJobHealth: work of jobs that have left the catalogue', async () => {

@@ -18,7 +18,7 @@ const YEARS_2_MS = 2 * 366 * 86_400_000
 /** What these hold is written for people, and may be reworded. */
 const SENTENCES = /^(message|text|detail|title|problem|remedy|summary|stack|parkReason)$/
 /** What these hold depends on the machine. */
-const MEASURED = /^(durationMs|oldestSeconds|seconds|took|pid|memoryMb|timeMs)$/
+const MEASURED = /^(at|durationMs|oldestSeconds|pid)$/
 
 /**
  * Returns a function that adds a case: a test which compares what the case answers with its recording in `<area>.json`.
@@ -78,7 +78,7 @@ function normalise(answers: unknown): Plain {
     places.set(found, place)
     return place
   }
-  const readText = (text: string) =>
+  const readString = (text: string) =>
     text
       .replaceAll(/[\w.-]+:\d+:[0-9a-f]{8}\b/g, placeOf('worker'))
       .replaceAll(
@@ -92,14 +92,14 @@ function normalise(answers: unknown): Plain {
       )
       .replaceAll(/127\.0\.0\.1:\d+/g, '127.0.0.1:<port>')
   const read = (value: unknown, key = ''): unknown => {
-    if (value instanceof Date) return readText(value.toISOString())
+    if (value instanceof Date) return readString(value.toISOString())
     if (value instanceof Map) return read(Object.fromEntries(value))
     if (Array.isArray(value)) return value.map((one) => read(one))
     if (typeof value === 'number') return MEASURED.test(key) ? '<number>' : value
-    if (typeof value === 'string') return SENTENCES.test(key) ? '<sentence>' : readText(value)
+    if (typeof value === 'string') return SENTENCES.test(key) ? '<sentence>' : readString(value)
     if (typeof value !== 'object' || value === null) return value
     const entries = Object.entries(value).toSorted(([one], [other]) => (one < other ? -1 : 1))
-    return Object.fromEntries(entries.map(([name, part]) => [readText(name), read(part, name)]))
+    return Object.fromEntries(entries.map(([name, part]) => [readString(name), read(part, name)]))
   }
   return JSON.parse(JSON.stringify(read(answers) ?? null)) as Plain
 }
