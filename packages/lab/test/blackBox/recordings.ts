@@ -68,7 +68,7 @@ export async function refusal(asked: unknown): Promise<unknown> {
  * Makes answers comparable: keys are sorted; ids, instants near to now, durations and sentences become placeholders. The
  * same id has the same placeholder within a case.
  */
-function normalise(answers: unknown): Plain {
+export function normalise(answers: unknown): Plain {
   const places = new Map<string, string>()
   const placeOf = (kind: string) => (found: string) => {
     const known = places.get(found)
@@ -96,6 +96,7 @@ function normalise(answers: unknown): Plain {
     if (value instanceof Map) return read(Object.fromEntries(value))
     if (Array.isArray(value)) return value.map((one) => read(one))
     if (typeof value === 'number') return MEASURED.test(key) ? '<number>' : value
+    if (key === 'nextCursor' && typeof value === 'string') return '<cursor>'
     if (typeof value === 'string') return SENTENCES.test(key) ? '<sentence>' : readString(value)
     if (typeof value !== 'object' || value === null) return value
     const entries = Object.entries(value).toSorted(([one], [other]) => (one < other ? -1 : 1))

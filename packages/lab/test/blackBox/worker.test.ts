@@ -929,7 +929,7 @@ describe.concurrent('workers of their own', () => {
     const count = async () =>
       (await listJobRuns(own.client.reader, { limit: 100 })).runs
         .filter(({ name }) => name === 'plain')
-        .map(({ outcome: became }) => became)
+        .map(({ outcome }) => outcome)
     const steps = []
     for (const days of [0, 2, 4]) {
       const pruned = await prune(days)
