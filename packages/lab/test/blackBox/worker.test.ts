@@ -38,7 +38,6 @@ import {
   watchQueue,
   watchWorker,
 } from '@roundsman/engine/metrics'
-import { migrate } from '@roundsman/engine/migrate'
 import { openTestJobs } from '@roundsman/engine/testing'
 import {
   createPinger,
@@ -50,16 +49,18 @@ import {
   type WorkerOptions,
 } from '@roundsman/engine/worker'
 import { createDatabaseClient } from '@roundsman/db'
-import { createTestDatabase, openForTests, waitFor } from '@roundsman/testing'
+import { createTestDatabase, openForTests, waitFor as waitBriefly } from '@roundsman/testing'
 import pg from 'pg'
 import * as prometheus from 'prom-client'
 import { afterAll, describe } from 'vitest'
 import { z } from 'zod'
 import { isolated, isolatedBrief } from './fixtures/isolated.ts'
 import { by, inTransaction, START } from './openProduct.ts'
-import { openRecordings, refusal } from './recordings.ts'
+import { openRecordings, PATIENCE_MS, refusal } from './recordings.ts'
 
 const recorded = openRecordings('worker')
+const waitFor: typeof waitBriefly = (predicate) =>
+  waitBriefly(predicate, { timeoutMs: PATIENCE_MS })
 
 type Act = Handler<{ act: string }, PgTransaction>
 
@@ -113,12 +114,11 @@ const silent = { error() {}, warn() {}, info() {}, debug() {} }
 
 /** A database with the tables, and what a product has of it. */
 async function openPlace() {
-  const { url, drop } = await createTestDatabase({ migrated: false })
-  await migrate({ databaseUrl: url })
+  const { url, drop } = await createTestDatabase()
   const pool = new pg.Pool({ connectionString: url, max: 20 })
   pool.on('error', () => undefined)
   await pool.query('create table "Effect" ("act" text)')
-  const client = createJobsClient({ databaseUrl: url, log: silent })
+  const client = createJobsClient({ databaseUrl: url, schema: 'public', log: silent })
   await client.start()
   return {
     url,
@@ -138,6 +138,7 @@ const place = openForTests(async () => {
   const opened = await openPlace()
   const worker = createWorker({
     databaseUrl: opened.url,
+    schema: 'public',
     client: opened.pool,
     jobs,
     handlers,
@@ -189,7 +190,7 @@ const runsOf = async (workId: string, client: JobsClient = place.client) =>
 /** What became of work that does this. */
 async function became(job: Job, does: Act, more: object = {}, options?: EnqueueOptions) {
   const { workId } = await begin(job, does, more, options)
-  const result = await place.client.result(job, workId, { timeoutMs: 60_000 })
+  const result = await finished(workId, job)
   return { result, runs: await runsOf(workId) }
 }
 
@@ -214,7 +215,8 @@ const reasons = async (workId: string) => {
   const explained = await place.client.explain(workId)
   return explained?.reasons.map(({ kind, runs }) => [kind, runs.length])
 }
-const finished = (workId: string, job: Job = plain) => place.client.result(job, workId)
+const finished = (workId: string, job: Job = plain) =>
+  place.client.result(job, workId, { timeoutMs: PATIENCE_MS })
 
 describe.concurrent('one worker', () => {
   recorded('success: the run as it is read', async () => {
@@ -367,9 +369,7 @@ describe.concurrent('one worker', () => {
       }
     })
     await finished(workId)
-    const results = await Promise.all(
-      children.map((child) => place.client.result(told, child, { timeoutMs: 1_000 })),
-    )
+    const results = await Promise.all(children.map((child) => finished(child, told)))
     const child = await getJobRun(place.client.reader, children[0] ?? '')
     return { parent: workId, children, results, parentId: child?.parentId, shown: child?.shown }
   })
@@ -562,7 +562,7 @@ describe.concurrent('one worker', () => {
     recorded(`isolated: ${act} ends only its run`, async () => {
       const job = act === 'loop' ? isolatedBrief : isolated
       const { workId } = await put(job, { act })
-      const result = await place.client.result(job, workId, { timeoutMs: 60_000 })
+      const result = await finished(workId, job)
       return { result, runs: await runsOf(workId) }
     })
   }
@@ -750,6 +750,7 @@ describe.concurrent('one worker', () => {
 function runHere(more: Partial<RunOnceOptions<Job, pg.Pool>>) {
   return runOnce<Job, pg.Pool>({
     databaseUrl: place.url,
+    schema: 'public',
     client: place.pool,
     job: plain as Job,
     handler: perform as never,
@@ -758,188 +759,226 @@ function runHere(more: Partial<RunOnceOptions<Job, pg.Pool>>) {
   })
 }
 
-describe.concurrent('workers of their own', () => {
-  recorded('stop: gives back what does not end in time', async () => {
-    const own = await openPlace()
-    const options = { databaseUrl: own.url, client: own.pool, jobs: [plain] as const, log: silent }
-    const { does, begun } = held()
-    acts.set('back', does)
-    const worker = createWorker({ ...options, handlers: { plain: perform } })
-    await worker.start()
-    const { workId } = await put(plain, { act: 'back' }, {}, own)
-    const id = await begun
-    const wrong = await refusal(worker.stop({ drainTimeoutMs: -1 }))
-    const before = worker.isReady()
-    await worker.stop({ drainTimeoutMs: 0 })
-    const runs = await runsOf(workId, own.client)
-    const { work } = await listWaitingWork(own.client.reader, { limit: 10 })
-    const health = (await listProblems(own.client.reader, [plain], new Date())).problems
-    const workers = await listWorkers(own.client.reader)
-    await own.close()
-    return {
-      ...{ id, wrong, before, after: worker.isReady(), runs, work, workers },
-      health: health.map(({ kind }) => kind),
-      restarted: await refusal(worker.start()),
-    }
-  })
-
-  recorded('stop: waits for what ends in time', async () => {
-    const own = await openPlace()
-    const { does, begun, release } = held()
-    acts.set('wait', does)
-    const options = { databaseUrl: own.url, client: own.pool, jobs: [plain] as const, log: silent }
-    const worker = createWorker({ ...options, handlers: { plain: perform } })
-    await worker.start()
-    const { workId } = await put(plain, { act: 'wait' }, {}, own)
-    await begun
-    const stopped = worker.stop()
-    release()
-    await stopped
-    const runs = await runsOf(workId, own.client)
-    await own.close()
-    return runs
-  })
-
-  recorded('only and except: which work a worker takes', async () => {
-    const own = await openPlace()
-    const two = [plain, told] as const
-    const options = { databaseUrl: own.url, client: own.pool, jobs: two, log: silent }
-    const both = { plain: perform, told: perform }
-    const workers = [
-      createWorker({ ...options, handlers: both, only: ['plain'], version: 'only' }),
-      createWorker({
-        ...options,
-        handlers: both,
-        except: ['plain', 'pruneJobRuns'],
-        version: 'except',
-      }),
-    ]
-    for (const worker of workers) await worker.start()
-    const versions = []
-    for (const job of two) {
-      const { workId } = await put(job, { act: 'nothing' }, {}, own)
-      await own.client.result(job, workId)
-      versions.push((await getJobRun(own.client.reader, workId))?.version)
-    }
-    const lanes = (await listWorkers(own.client.reader)).map((one) => [one.version, one.lanes])
-    for (const worker of workers) await worker.stop()
-    await own.close()
-    return { versions, lanes: lanes.toSorted() }
-  })
-
-  recorded('a client of Prisma: handlers get its transactions', async () => {
-    const own = await openPlace()
-    const prisma = createDatabaseClient({
-      ...{ url: own.url, applicationName: 'black box', onPoolError: () => undefined },
-    })
-    const worker = createWorker({
-      ...{ databaseUrl: own.url, client: prisma, jobs: [plain] as const, log: silent },
-      handlers: {
-        plain: ({ batch }) =>
-          batch(async (tx) => ({ added: await tx.$executeRaw`insert into "Effect" values ('p')` })),
-      },
-    })
-    await worker.start()
-    const { workId } = await put(plain, { act: 'p' }, {}, own)
-    await own.client.result(plain, workId)
-    const runs = await runsOf(workId, own.client)
-    const count = await effects('p', own.pool)
-    await worker.stop()
-    await prisma.$disconnect()
-    await own.close()
-    return { runs, count }
-  })
-
-  recorded('problems: no worker lives, and work that nobody takes', async () => {
-    const own = await openPlace()
-    await put(plain, { act: 'x' }, {}, own)
-    const { problems } = await listProblems(own.client.reader, [exclusive], new Date())
-    await own.close()
-    return problems
-  })
-
-  recorded('alerts: begin and end of a failing job', async () => {
-    const own = await openPlace()
-    const options = { databaseUrl: own.url, client: own.pool, jobs: [plain] as const, log: silent }
-    let isAway = true
-    acts.set('alert', async () => {
-      if (isAway) throw new JobError('away', 'It is away')
-    })
-    const worker = createWorker({ ...options, handlers: { plain: perform } })
-    await worker.start()
-    const notices: AlertNotice[] = []
-    const watcher = createAlertWatcher({
-      databaseUrl: own.url,
-      jobs: [plain],
-      log: silent,
-      intervalMs: 100,
-      limits: { failureOfOneMs: 0 },
-      channels: [{ name: 'case', send: async (notice) => void notices.push(notice) }],
-    })
-    watcher.start()
-    const { workId } = await put(plain, { act: 'alert' }, {}, own)
-    await waitFor(() => notices.filter(({ event }) => event === 'began').length === 2)
-    isAway = false
-    await own.client.redriveDeadLetters({ ids: [workId] }, by)
-    for (let nth = 0; nth < 2; nth++) await put(plain, { act: 'alert' }, {}, own)
-    await waitFor(() => notices.filter(({ event }) => event === 'ended').length === 2)
-    await watcher.stop()
-    await worker.stop()
-    await own.close()
-    return notices
-      .map(({ facts: _facts, ...notice }) => notice)
-      .toSorted((one, other) => (one.event + one.kind < other.event + other.kind ? -1 : 1))
-  })
-
-  recorded('alerts: wrong options', async () => {
-    const watch = (more: object) =>
-      refusal(
-        () => void createAlertWatcher({ databaseUrl: place.url, jobs: [], channels: [], ...more }),
-      )
-    const channel = { name: 'case', send: async () => undefined }
-    return {
-      twice: await watch({ channels: [channel, channel] }),
-      name: await watch({ channels: [{ ...channel, name: 'a b' }] }),
-      intervalMs: await watch({ intervalMs: 0 }),
-      limits: await watch({ limits: { failureRate: 2 } }),
-    }
-  })
-
-  recorded('retention: what is past it is removed', async () => {
-    const own = await openPlace()
-    const runHereOnce = (more: object = {}) =>
-      runOnce({
+// Each of the groups is over before the next one begins.
+describe('workers of their own', () => {
+  describe.concurrent('', () => {
+    recorded('stop: gives back what does not end in time', async () => {
+      const own = await openPlace()
+      const options = {
         databaseUrl: own.url,
+        schema: 'public',
         client: own.pool,
-        job: plain as Job,
-        handler: perform as never,
+        jobs: [plain] as const,
         log: silent,
-        ...more,
+      }
+      const { does, begun } = held()
+      acts.set('back', does)
+      const worker = createWorker({ ...options, handlers: { plain: perform } })
+      await worker.start()
+      const { workId } = await put(plain, { act: 'back' }, {}, own)
+      const id = await begun
+      const wrong = await refusal(worker.stop({ drainTimeoutMs: -1 }))
+      const before = worker.isReady()
+      await worker.stop({ drainTimeoutMs: 0 })
+      const runs = await runsOf(workId, own.client)
+      const { work } = await listWaitingWork(own.client.reader, { limit: 10 })
+      const health = (await listProblems(own.client.reader, [plain], new Date())).problems
+      const workers = await listWorkers(own.client.reader)
+      await own.close()
+      return {
+        ...{ id, wrong, before, after: worker.isReady(), runs, work, workers },
+        health: health.map(({ kind }) => kind),
+        restarted: await refusal(worker.start()),
+      }
+    })
+
+    recorded('stop: waits for what ends in time', async () => {
+      const own = await openPlace()
+      const { does, begun, release } = held()
+      acts.set('wait', does)
+      const options = {
+        databaseUrl: own.url,
+        schema: 'public',
+        client: own.pool,
+        jobs: [plain] as const,
+        log: silent,
+      }
+      const worker = createWorker({ ...options, handlers: { plain: perform } })
+      await worker.start()
+      const { workId } = await put(plain, { act: 'wait' }, {}, own)
+      await begun
+      const stopped = worker.stop()
+      release()
+      await stopped
+      const runs = await runsOf(workId, own.client)
+      await own.close()
+      return runs
+    })
+
+    recorded('only and except: which work a worker takes', async () => {
+      const own = await openPlace()
+      const two = [plain, told] as const
+      const options = {
+        databaseUrl: own.url,
+        schema: 'public',
+        client: own.pool,
+        jobs: two,
+        log: silent,
+      }
+      const both = { plain: perform, told: perform }
+      const workers = [
+        createWorker({ ...options, handlers: both, only: ['plain'], version: 'only' }),
+        createWorker({
+          ...options,
+          handlers: both,
+          except: ['plain', 'pruneJobRuns'],
+          version: 'except',
+        }),
+      ]
+      for (const worker of workers) await worker.start()
+      const versions = []
+      for (const job of two) {
+        const { workId } = await put(job, { act: 'nothing' }, {}, own)
+        await own.client.result(job, workId, { timeoutMs: PATIENCE_MS })
+        versions.push((await getJobRun(own.client.reader, workId))?.version)
+      }
+      const lanes = (await listWorkers(own.client.reader)).map((one) => [one.version, one.lanes])
+      for (const worker of workers) await worker.stop()
+      await own.close()
+      return { versions, lanes: lanes.toSorted() }
+    })
+
+    recorded('a client of Prisma: handlers get its transactions', async () => {
+      const own = await openPlace()
+      const prisma = createDatabaseClient({
+        ...{ url: own.url, applicationName: 'black box', onPoolError: () => undefined },
       })
-    acts.set('bad', () => Promise.reject(new JobError('away', 'It is away')))
-    await runHereOnce({ payload: { act: 'none' } })
-    await runHereOnce({ payload: { act: 'bad' } })
-    const prune = (days: number) =>
-      runHereOnce({
-        job: pruneJobRuns,
-        handler: undefined,
-        retention: { runDays: 1, failedDays: 3, actionDays: 5 },
-        now: () => new Date(Date.now() + days * 86_400_000),
+      const worker = createWorker({
+        ...{
+          databaseUrl: own.url,
+          schema: 'public',
+          client: prisma,
+          jobs: [plain] as const,
+          log: silent,
+        },
+        handlers: {
+          plain: ({ batch }) =>
+            batch(async (tx) => ({
+              added: await tx.$executeRaw`insert into "Effect" values ('p')`,
+            })),
+        },
       })
-    const count = async () =>
-      (await listJobRuns(own.client.reader, { limit: 100 })).runs
-        .filter(({ name }) => name === 'plain')
-        .map(({ outcome }) => outcome)
-    const steps = []
-    for (const days of [0, 2, 4]) {
-      const pruned = await prune(days)
-      const details = { ...('run' in pruned ? pruned.run.details : {}) }
-      // These leave with the acts on many.
-      for (const leaving of ['bulkActs', 'bulkParts']) delete details[leaving]
-      steps.push({ days, details, left: await count() })
-    }
-    await own.close()
-    return steps
+      await worker.start()
+      const { workId } = await put(plain, { act: 'p' }, {}, own)
+      await own.client.result(plain, workId, { timeoutMs: PATIENCE_MS })
+      const runs = await runsOf(workId, own.client)
+      const count = await effects('p', own.pool)
+      await worker.stop()
+      await prisma.$disconnect()
+      await own.close()
+      return { runs, count }
+    })
+
+    recorded('problems: no worker lives, and work that nobody takes', async () => {
+      const own = await openPlace()
+      await put(plain, { act: 'x' }, {}, own)
+      const { problems } = await listProblems(own.client.reader, [exclusive], new Date())
+      await own.close()
+      return problems
+    })
+
+    recorded('alerts: begin and end of a failing job', async () => {
+      const own = await openPlace()
+      const options = {
+        databaseUrl: own.url,
+        schema: 'public',
+        client: own.pool,
+        jobs: [plain] as const,
+        log: silent,
+      }
+      let isAway = true
+      acts.set('alert', async () => {
+        if (isAway) throw new JobError('away', 'It is away')
+      })
+      const worker = createWorker({ ...options, handlers: { plain: perform } })
+      await worker.start()
+      const notices: AlertNotice[] = []
+      const watcher = createAlertWatcher({
+        databaseUrl: own.url,
+        schema: 'public',
+        jobs: [plain],
+        log: silent,
+        intervalMs: 100,
+        limits: { failureOfOneMs: 0 },
+        channels: [{ name: 'case', send: async (notice) => void notices.push(notice) }],
+      })
+      watcher.start()
+      const { workId } = await put(plain, { act: 'alert' }, {}, own)
+      await waitFor(() => notices.filter(({ event }) => event === 'began').length === 2)
+      isAway = false
+      await own.client.redriveDeadLetters({ ids: [workId] }, by)
+      for (let nth = 0; nth < 2; nth++) await put(plain, { act: 'alert' }, {}, own)
+      await waitFor(() => notices.filter(({ event }) => event === 'ended').length === 2)
+      await watcher.stop()
+      await worker.stop()
+      await own.close()
+      return notices
+        .map(({ facts: _facts, ...notice }) => notice)
+        .toSorted((one, other) => (one.event + one.kind < other.event + other.kind ? -1 : 1))
+    })
+
+    recorded('alerts: wrong options', async () => {
+      const watch = (more: object) =>
+        refusal(
+          () =>
+            void createAlertWatcher({ databaseUrl: place.url, jobs: [], channels: [], ...more }),
+        )
+      const channel = { name: 'case', send: async () => undefined }
+      return {
+        twice: await watch({ channels: [channel, channel] }),
+        name: await watch({ channels: [{ ...channel, name: 'a b' }] }),
+        intervalMs: await watch({ intervalMs: 0 }),
+        limits: await watch({ limits: { failureRate: 2 } }),
+      }
+    })
+
+    recorded('retention: what is past it is removed', async () => {
+      const own = await openPlace()
+      const runHereOnce = (more: object = {}) =>
+        runOnce({
+          databaseUrl: own.url,
+          schema: 'public',
+          client: own.pool,
+          job: plain as Job,
+          handler: perform as never,
+          log: silent,
+          ...more,
+        })
+      acts.set('bad', () => Promise.reject(new JobError('away', 'It is away')))
+      await runHereOnce({ payload: { act: 'none' } })
+      await runHereOnce({ payload: { act: 'bad' } })
+      const prune = (days: number) =>
+        runHereOnce({
+          job: pruneJobRuns,
+          handler: undefined,
+          retention: { runDays: 1, failedDays: 3, actionDays: 5 },
+          now: () => new Date(Date.now() + days * 86_400_000),
+        })
+      const count = async () =>
+        (await listJobRuns(own.client.reader, { limit: 100 })).runs
+          .filter(({ name }) => name === 'plain')
+          .map(({ outcome }) => outcome)
+      const steps = []
+      for (const days of [0, 2, 4]) {
+        const pruned = await prune(days)
+        const details = { ...('run' in pruned ? pruned.run.details : {}) }
+        // These leave with the acts on many.
+        for (const leaving of ['bulkActs', 'bulkParts']) delete details[leaving]
+        steps.push({ days, details, left: await count() })
+      }
+      await own.close()
+      return steps
+    })
   })
 })
 
