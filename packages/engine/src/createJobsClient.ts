@@ -20,7 +20,7 @@ import {
   copyParts,
   isPlainObject,
   optional,
-} from './job/argument.ts'
+} from './arguments/argument.ts'
 import { anyPayload } from './job/standardSchema.ts'
 import type { Envelope } from './store/envelope.ts'
 import { openDatabase, type Connection, type Database } from './store/database.ts'
@@ -63,7 +63,7 @@ import {
   type BackfillOutcome,
   type BackfillRequest,
 } from './control/backfillSchedule.ts'
-import type { KeyedSchedule } from './control/checkSchedule.ts'
+import type { KeyedSchedule } from './arguments/schedules.ts'
 import { deleteKeyed, pauseKeyed, resumeKeyed, triggerKeyed } from './control/controlSchedules.ts'
 import {
   previewSchedule,

@@ -5,13 +5,9 @@
 export { CLIENT_PROTOCOL } from './createJobsClient.ts'
 export { MAX_SHOWN_PAYLOAD_BYTES } from './control/showPayload.ts'
 export { payloadProblem } from './job/askSchema.ts'
-export {
-  MISSED_POLICIES,
-  type MissedPolicy,
-  OVERLAP_POLICIES,
-  type OverlapPolicy,
-} from './job/defineJob.ts'
-export { KEY_ORDERS, keyProblem, type KeyOrder } from './job/limits.ts'
+export { KEY_ORDERS, MISSED_POLICIES, OVERLAP_POLICIES } from './arguments/jobs.ts'
+export type { MissedPolicy, OverlapPolicy } from './job/defineJob.ts'
+export { keyProblem, type KeyOrder } from './job/limits.ts'
 export { type GuardCount, JOB_TRIGGERS, type JobTrigger } from './job/handler.ts'
 export { countEqualFailures } from './read/countEqualFailures.ts'
 export {

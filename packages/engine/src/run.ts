@@ -1,7 +1,7 @@
 import { hostname } from 'node:os'
 import pg from 'pg'
 import { createWorker } from './createWorker.ts'
-import { checkParts } from './job/argument.ts'
+import { checkParts } from './arguments/argument.ts'
 import type { Job } from './job/defineJob.ts'
 import type { HostClient } from './job/hostTypes.ts'
 import { connectionProblem } from './store/connectionProblem.ts'

@@ -16,7 +16,7 @@ import {
   checkSignal,
   checkText,
   optional,
-} from './job/argument.ts'
+} from './arguments/argument.ts'
 import { keyOfPayload } from './job/limits.ts'
 import { labelPayload } from './job/labelWork.ts'
 import { storableText } from './job/storableText.ts'

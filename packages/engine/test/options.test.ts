@@ -75,14 +75,14 @@ it.each([
   ['migrate', () => migrate({} as never), 'databaseUrl'],
   ['migrate', () => migrate({ databaseUrl: '' }), 'databaseUrl'],
   ['defineJob', () => defineJob(undefined as never), 'options'],
-  ['defineJob', () => defineJob({ name: 'a', retry: null as never }), 'Job "a": retry'],
-  ['defineJob', () => defineJob({ name: 'a', rateLimit: null as never }), 'Job "a": rateLimit'],
-  ['defineJob', () => defineJob({ name: 'a', unguarded: null as never }), 'Job "a": unguarded'],
+  ['defineJob', () => defineJob({ name: 'a', retry: null as never }), 'retry'],
+  ['defineJob', () => defineJob({ name: 'a', rateLimit: null as never }), 'rateLimit'],
+  ['defineJob', () => defineJob({ name: 'a', unguarded: null as never }), 'unguarded'],
   ['defineLimit', () => defineLimit(null as never), 'options'],
   [
     'defineLimit',
     () => defineLimit({ name: 'a', rateLimit: null as never }),
-    'Limit "a": rateLimit',
+    'rateLimit',
   ],
 ])('%s names the argument that is missing', async (_name, call, argument) => {
   const made = async () => await call()

@@ -16,7 +16,7 @@ import {
   numberWithin,
   optional,
   tell,
-} from '../job/argument.ts'
+} from '../arguments/argument.ts'
 import { createRedact } from '../job/redact.ts'
 import { readableLine, storableText } from '../job/storableText.ts'
 import { createUsualFailures } from '../read/createUsualFailures.ts'

@@ -6,7 +6,7 @@ import {
   checkText,
   checkTimerMs,
   optional,
-} from '../job/argument.ts'
+} from '../arguments/argument.ts'
 import type { AlertChannel } from './alert.ts'
 
 const OPTIONS = {

@@ -1,5 +1,5 @@
 import { v7 as uuid } from 'uuid'
-import { ArgumentError, checkDate, checkParts } from '../job/argument.ts'
+import { ArgumentError, checkDate, checkParts } from '../arguments/argument.ts'
 import type { Connection } from '../store/database.ts'
 import { addOpenWork, insertAll, saveRows, toWork, type DecidedJob } from '../tick/decideKeyed.ts'
 import { MAX_COUNTED } from '../tick/dueTicks.ts'

@@ -1,5 +1,5 @@
 import type { Job } from '../job/defineJob.ts'
-import { checkId, checkJobName, checkText } from '../job/argument.ts'
+import { checkId, checkJobName, checkText } from '../arguments/argument.ts'
 import type { Connection } from '../store/database.ts'
 import {
   APPROVE_RUN_SQL,

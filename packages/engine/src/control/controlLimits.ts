@@ -9,7 +9,7 @@ import {
   numberWithin,
   optional,
   wholeNumber,
-} from '../job/argument.ts'
+} from '../arguments/argument.ts'
 import type { Job } from '../job/defineJob.ts'
 import { ownLimitOf, type SharedLimit } from '../job/limits.ts'
 import type { Connection } from '../store/database.ts'

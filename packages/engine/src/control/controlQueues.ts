@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { checkText } from '../job/argument.ts'
+import { checkText } from '../arguments/argument.ts'
 import type { Connection } from '../store/database.ts'
 import type { ActionRequest, OnCommit } from './controlJobs.ts'
 import { recordActions, storableActor, type Actor } from './recordActions.ts'

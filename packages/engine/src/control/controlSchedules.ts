@@ -1,10 +1,10 @@
 import { v7 as uuid } from 'uuid'
-import { checkParts } from '../job/argument.ts'
+import { checkParts } from '../arguments/argument.ts'
 import type { Job } from '../job/defineJob.ts'
 import type { Connection } from '../store/database.ts'
 import { insertWork } from '../store/insertWork.ts'
 import { addOpenWork, saveRows, toWork, type DecidedJob } from '../tick/decideKeyed.ts'
-import { checkVersion } from './checkSchedule.ts'
+import { checkVersion } from '../arguments/schedules.ts'
 import type { ActionRequest } from './controlJobs.ts'
 import {
   changedError,

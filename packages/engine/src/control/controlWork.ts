@@ -9,9 +9,9 @@ import {
   checkText,
   listOf,
   optional,
-} from '../job/argument.ts'
+} from '../arguments/argument.ts'
 import type { Connection } from '../store/database.ts'
-import { checkPriority } from '../store/checkEnqueueOptions.ts'
+import { checkPriority } from '../arguments/enqueueOptions.ts'
 import { rankOf } from '../store/place.ts'
 import { CANCEL_WORK_SQL, POSTPONE_WORK_SQL, PRIORITISE_WORK_SQL } from '../store/waitingSql.ts'
 import type { ActionRequest, OnCommit } from './controlJobs.ts'

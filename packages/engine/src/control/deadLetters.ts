@@ -7,7 +7,7 @@ import {
   copyParts,
   listOf,
   optional,
-} from '../job/argument.ts'
+} from '../arguments/argument.ts'
 import type { Job } from '../job/defineJob.ts'
 import { readBesideClaim, type Unread } from '../store/claimWork.ts'
 import type { Connection } from '../store/database.ts'

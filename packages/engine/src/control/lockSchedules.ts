@@ -1,4 +1,4 @@
-import { checkJobName, tell } from '../job/argument.ts'
+import { checkJobName, tell } from '../arguments/argument.ts'
 import type { Job } from '../job/defineJob.ts'
 import { JobError } from '../job/jobError.ts'
 import { labelPayload } from '../job/labelWork.ts'
@@ -13,7 +13,7 @@ import {
   type KeyedDefinition,
   type KeyedRow,
 } from '../tick/keyedRow.ts'
-import { checkKey, DAY_MS } from './checkSchedule.ts'
+import { checkKey, DAY_MS } from '../arguments/schedules.ts'
 import type { OnCommit } from './controlJobs.ts'
 import { storableActor, type Actor } from './recordActions.ts'
 

@@ -1,8 +1,8 @@
-import { asItIs, checkDate, checkParts, nullable, optional, wholeNumber } from '../job/argument.ts'
+import { asItIs, checkDate, checkParts, nullable, optional, wholeNumber } from '../arguments/argument.ts'
 import { nextOf } from '../tick/keyedRow.ts'
 import { createLocalTime, type LocalTime } from '../tick/localTime.ts'
 import { nextTick } from '../tick/nextTicks.ts'
-import { checkCalendar, checkSpan } from './checkSchedule.ts'
+import { checkCalendar, checkSpan } from '../arguments/schedules.ts'
 
 export interface PreviewQuery {
   cron: string

@@ -2,7 +2,7 @@ import type { Handler, PayloadOf, RunContext } from '../job/handler.ts'
 import type { HostClient } from '../job/hostTypes.ts'
 import type { Job } from '../job/defineJob.ts'
 import type { pruneJobRuns } from '../job/engineJobs.ts'
-import { ArgumentError, checkParts, optional, wholeNumber, type Check } from '../job/argument.ts'
+import { ArgumentError, checkParts, optional, wholeNumber, type Check } from '../arguments/argument.ts'
 import type { Database } from '../store/database.ts'
 
 /**

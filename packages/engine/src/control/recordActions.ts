@@ -1,5 +1,5 @@
 import type { Connection } from '../store/database.ts'
-import { ArgumentError, checkParts, nullable, optional, tell } from '../job/argument.ts'
+import { ArgumentError, checkParts, nullable, optional, tell } from '../arguments/argument.ts'
 import { storableText } from '../job/storableText.ts'
 
 export type JobActionKind =

@@ -1,6 +1,6 @@
 import type { Job } from '../job/defineJob.ts'
 import type { JsonValue } from '../job/handler.ts'
-import { ArgumentError, checkId, checkParts, checkText, listOf, optional } from '../job/argument.ts'
+import { ArgumentError, checkId, checkParts, checkText, listOf, optional } from '../arguments/argument.ts'
 import { createRedact, MAX_READ, REDACTED } from '../job/redact.ts'
 import { storable } from '../job/storable.ts'
 import { FIND_PAYLOAD_OF_WORK_SQL, FIND_PAYLOAD_SQL } from '../store/blockedRunSql.ts'

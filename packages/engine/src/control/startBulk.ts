@@ -10,13 +10,13 @@ import {
   oneOf,
   optional,
   type Check,
-} from '../job/argument.ts'
+} from '../arguments/argument.ts'
 import type { Job } from '../job/defineJob.ts'
 import { partsAboutSql } from '../read/listWaitingWork.ts'
 import { BULK_KINDS, type BulkKind } from '../read/listBulks.ts'
 import { RUN_OPTIONS, runConditions, type ListJobRunsOptions } from '../read/jobRuns.ts'
 import { plainReaderOf } from '../read/reader.ts'
-import { checkPriority } from '../store/checkEnqueueOptions.ts'
+import { checkPriority } from '../arguments/enqueueOptions.ts'
 import type { Connection } from '../store/database.ts'
 import { aboutValues, isAboutSql, PIECE_FILTER, type PieceFilter } from '../store/pieceFilter.ts'
 import { IN_ORDER } from '../store/waitingSql.ts'

@@ -1,11 +1,11 @@
 import { isDeepStrictEqual } from 'node:util'
-import { ArgumentError, checkJobName, copyList, tell } from '../job/argument.ts'
+import { ArgumentError, checkJobName, copyList, tell } from '../arguments/argument.ts'
 import type { Job } from '../job/defineJob.ts'
 import type { Connection } from '../store/database.ts'
 import { readPayload } from '../tick/decideKeyed.ts'
 import { dueOf, MAX_REFUSALS, nextOf, OWN_TZDATA, type KeyedRow } from '../tick/keyedRow.ts'
 import { createNextTick } from '../tick/nextTicks.ts'
-import { checkSchedule, createCalendar, type Wanted } from './checkSchedule.ts'
+import { checkSchedule, createCalendar, type Wanted } from '../arguments/schedules.ts'
 import {
   changedError,
   decideFirst,

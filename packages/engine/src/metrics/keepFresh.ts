@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { checkParts, checkTimerMs, checkWaitMs, optional } from '../job/argument.ts'
+import { checkParts, checkTimerMs, checkWaitMs, optional } from '../arguments/argument.ts'
 import type { MetricsTarget } from './prometheus.ts'
 
 /** Of what a scrape reads from the database. */

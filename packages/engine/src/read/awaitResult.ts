@@ -9,7 +9,7 @@ import {
   checkSignal,
   checkWaitMs,
   optional,
-} from '../job/argument.ts'
+} from '../arguments/argument.ts'
 import { askSchema, describeIssues } from '../job/askSchema.ts'
 import { UnansweredError } from '../store/answerInTime.ts'
 import { settlesWithin } from '../store/settlesWithin.ts'

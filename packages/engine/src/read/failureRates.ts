@@ -1,4 +1,4 @@
-import { checkDate, checkParts, checkText, checkTexts, listOf } from '../job/argument.ts'
+import { checkDate, checkParts, checkText, checkTexts, listOf } from '../arguments/argument.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedText } from './bounded.ts'
 import { ENDED_AT, STARTED_AT } from './listClocks.ts'

@@ -1,4 +1,4 @@
-import { checkTexts } from '../job/argument.ts'
+import { checkTexts } from '../arguments/argument.ts'
 import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
 import { IN_PLACE, LATER, READY, SUSPECT } from '../store/waitingSql.ts'
 import { withOtherJobs } from './readQueues.ts'

@@ -1,5 +1,5 @@
 import type { Job } from '../job/defineJob.ts'
-import { checkDate, checkId, checkJobName, checkText, listOf } from '../job/argument.ts'
+import { checkDate, checkId, checkJobName, checkText, listOf } from '../arguments/argument.ts'
 import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
 import type { JobsReader } from './reader.ts'
 

@@ -9,7 +9,7 @@ import {
   checkText,
   oneOf,
   optional,
-} from '../job/argument.ts'
+} from '../arguments/argument.ts'
 import { readShown, type Shown } from '../job/labelWork.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedJson, boundedText } from './bounded.ts'

@@ -1,4 +1,4 @@
-import { checkBoolean, checkId, checkLimit, checkParts, optional } from '../job/argument.ts'
+import { checkBoolean, checkId, checkLimit, checkParts, optional } from '../arguments/argument.ts'
 import { boundedText } from './bounded.ts'
 import type { JobsReader } from './reader.ts'
 

@@ -9,7 +9,7 @@ import {
   nullable,
   optional,
   wholeNumber,
-} from '../job/argument.ts'
+} from '../arguments/argument.ts'
 import { readShown, type Shown } from '../job/labelWork.ts'
 import { aboutValues, PIECE_FILTER, type PieceFilter } from '../store/pieceFilter.ts'
 import {

@@ -1,4 +1,4 @@
-import { checkBoolean, checkParts, optional } from '../job/argument.ts'
+import { checkBoolean, checkParts, optional } from '../arguments/argument.ts'
 import { aboutValues, isAboutSql, PIECE_FILTER, type PieceFilter } from '../store/pieceFilter.ts'
 import { IN_ORDER, LATER } from '../store/waitingSql.ts'
 import { LETTER_FILTER, type DeadLetterFilter } from './listDeadLetters.ts'

@@ -6,7 +6,7 @@ import {
   checkText,
   oneOf,
   optional,
-} from '../job/argument.ts'
+} from '../arguments/argument.ts'
 import type { MissedPolicy } from '../job/defineJob.ts'
 import { MAX_REFUSALS, POSTPONED_MS, type KeyedOverlap } from '../tick/keyedRow.ts'
 import { boundedText } from './bounded.ts'

@@ -5,7 +5,7 @@ import {
   oneOf,
   optional,
   wholeNumber,
-} from '../job/argument.ts'
+} from '../arguments/argument.ts'
 import type { Job } from '../job/defineJob.ts'
 import { ownLimitOf } from '../job/limits.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'

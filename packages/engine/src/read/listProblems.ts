@@ -1,4 +1,4 @@
-import { checkDate } from '../job/argument.ts'
+import { checkDate } from '../arguments/argument.ts'
 import type { Job } from '../job/defineJob.ts'
 import {
   findFailingGroup,

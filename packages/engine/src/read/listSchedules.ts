@@ -1,5 +1,5 @@
 import { nextTick } from '../tick/nextTicks.ts'
-import { checkTexts } from '../job/argument.ts'
+import { checkTexts } from '../arguments/argument.ts'
 import { isAliveSql } from '../liveness/whoIsLost.ts'
 import { boundedText } from './bounded.ts'
 import type { JobsReader } from './reader.ts'

@@ -1,4 +1,4 @@
-import { checkLimit, checkParts, checkPosition, oneOf, optional } from '../job/argument.ts'
+import { checkLimit, checkParts, checkPosition, oneOf, optional } from '../arguments/argument.ts'
 import { GREATEST_RANK, LEAST_RANK } from '../store/place.ts'
 import { aboutValues, isAboutSql, PIECE_FILTER, type PieceFilter } from '../store/pieceFilter.ts'
 import {

@@ -1,4 +1,4 @@
-import { checkText } from '../job/argument.ts'
+import { checkText } from '../arguments/argument.ts'
 import { HEARTBEAT_TIMEOUT_MS, isAliveSql, LAST_SIGN_OFF } from '../liveness/whoIsLost.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedJson, boundedText } from './bounded.ts'

@@ -1,7 +1,7 @@
 import pg from 'pg'
 import type { HostLogger } from '../job/logger.ts'
 import type { HostTransaction } from '../job/hostTypes.ts'
-import { asItIs, checkParts, optional, wholeNumber } from '../job/argument.ts'
+import { asItIs, checkParts, optional, wholeNumber } from '../arguments/argument.ts'
 import { checkDatabaseUrl } from '../store/connectionSettings.ts'
 import { containedLog } from '../store/containedLog.ts'
 import { openDatabase, type Connection } from '../store/database.ts'

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { asItIs, listOf, type Check } from '../job/argument.ts'
+import { asItIs, listOf, type Check } from '../arguments/argument.ts'
 import type { Logger } from '../job/logger.ts'
 import { storableText } from '../job/storableText.ts'
 import { settlesWithin } from '../store/settlesWithin.ts'

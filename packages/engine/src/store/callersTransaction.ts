@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { inspect } from 'node:util'
 import type { HostTransaction } from '../job/hostTypes.ts'
-import { ArgumentError } from '../job/argument.ts'
+import { ArgumentError } from '../arguments/argument.ts'
 import { answerInTime } from './answerInTime.ts'
 import { sqlOf, type Connection, type ReadingStatement, type Statement } from './database.ts'
 import type { Schema } from './schema.ts'

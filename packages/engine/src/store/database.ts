@@ -1,6 +1,6 @@
 import { Socket } from 'node:net'
 import pg from 'pg'
-import { ArgumentError } from '../job/argument.ts'
+import { ArgumentError } from '../arguments/argument.ts'
 import type { Logger } from '../job/logger.ts'
 import { answerInTime, socketOf, UnansweredError } from './answerInTime.ts'
 import { settlesWithin } from './settlesWithin.ts'

@@ -1,4 +1,4 @@
-import { ArgumentError, tell } from '../job/argument.ts'
+import { ArgumentError, tell } from '../arguments/argument.ts'
 import { MAX_LEVELS } from '../job/storable.ts'
 import { MAX_PAYLOAD_BYTES } from '../job/storablePayload.ts'
 import type { Connection, Database } from './database.ts'

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { checkParts } from '../job/argument.ts'
+import { checkParts } from '../arguments/argument.ts'
 import type { HostLogger } from '../job/logger.ts'
 import { checkDatabaseUrl } from './connectionSettings.ts'
 import { containedLog, type ContainedLog } from './containedLog.ts'

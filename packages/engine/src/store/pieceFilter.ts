@@ -1,4 +1,4 @@
-import { checkParts, checkText, nullable, optional, type Check } from '../job/argument.ts'
+import { checkParts, checkText, nullable, optional, type Check } from '../arguments/argument.ts'
 
 /** Which work people mean, where it waits or is a dead letter. Runs are found by the same parts of a label. */
 export interface PieceFilter {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { ArgumentError } from '../job/argument.ts'
+import { ArgumentError } from '../arguments/argument.ts'
 
 /**
  * Where the tables are. Other code writes statements as if they had no schema: `"JobRun"`, or `roundsman."JobRun_pkey"` for

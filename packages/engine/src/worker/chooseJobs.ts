@@ -1,8 +1,8 @@
 import { availableParallelism } from 'node:os'
 import { isEngineJob, pruneJobRuns, withEngineJobs } from '../job/engineJobs.ts'
-import { nearest } from '../job/nearest.ts'
+import { nearest } from '../arguments/nearest.ts'
 import type { Job } from '../job/defineJob.ts'
-import { ArgumentError } from '../job/argument.ts'
+import { ArgumentError } from '../arguments/argument.ts'
 import { storableText } from '../job/storableText.ts'
 
 /**

@@ -15,7 +15,7 @@ import {
   copyParts,
   oneOf,
   optional,
-} from '../job/argument.ts'
+} from '../arguments/argument.ts'
 import type { HostLogger } from '../job/logger.ts'
 import { checkObservers } from '../run/combineObservers.ts'
 import type { WorkerObserver } from '../run/observer.ts'

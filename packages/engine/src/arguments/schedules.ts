@@ -11,21 +11,16 @@ import {
   oneOf,
   optional,
   wholeNumber,
-} from '../job/argument.ts'
-import {
-  cronProblem,
-  MAX_CATCH_UP_MS,
-  MISSED_POLICIES,
-  type Job,
-  type MissedPolicy,
-} from '../job/defineJob.ts'
+} from './argument.ts'
+import type { Job, MissedPolicy } from '../job/defineJob.ts'
+import { cronProblem, MAX_CATCH_UP_MS, MISSED_POLICIES } from './jobs.ts'
 import type { PayloadOf } from '../job/handler.ts'
 import { JobError } from '../job/jobError.ts'
 import { storablePayload } from '../job/storablePayload.ts'
 import { KEYED_OVERLAPS, type KeyedDefinition, type KeyedOverlap } from '../tick/keyedRow.ts'
 import { nextTicks } from '../tick/nextTicks.ts'
-import { storableActor, type Actor } from './recordActions.ts'
-import { ticksOfDay } from './scheduleLoad.ts'
+import { storableActor, type Actor } from '../control/recordActions.ts'
+import { ticksOfDay } from '../control/scheduleLoad.ts'
 
 /** A schedule that a program keeps as data, under a key of its own. What is left out is reset to its default. */
 export interface KeyedSchedule<J extends Job = Job> {

@@ -7,7 +7,7 @@ import {
   optional,
   tell,
   wholeNumber,
-} from '../job/argument.ts'
+} from './argument.ts'
 import { readableLine } from '../job/storableText.ts'
 
 /**
