@@ -21,12 +21,13 @@ import {
   isPlainObject,
   optional,
 } from './arguments/argument.ts'
+import { checkSchema, checkUrlForLater } from './arguments/connection.ts'
 import { anyPayload } from './job/standardSchema.ts'
 import type { Envelope } from './store/envelope.ts'
 import { openDatabase, type Connection, type Database } from './store/database.ts'
 import { createEnqueue, enqueueOne, enqueueWork, mapInTurns } from './store/enqueueWork.ts'
 import { containedLog } from './store/containedLog.ts'
-import { checkDatabaseUrl, readPlace, type DatabasePlace } from './store/connectionSettings.ts'
+import { readPlace, type DatabasePlace } from './store/connectionSettings.ts'
 import { createSchema, type Schema } from './store/schema.ts'
 import { writeLimitNews } from './store/channels.ts'
 import { createWaker } from './store/waker.ts'
@@ -437,7 +438,7 @@ const MAX_ITEMS = 1_000_000
 const ITEM = { payload: asItIs, options: asItIs }
 const CLIENT = {
   databaseUrl: checkUrlForLater,
-  schema: asItIs,
+  schema: checkSchema,
   traceEnqueue: optional(checkFunction<TraceEnqueue>),
 }
 const WATCH = {
@@ -447,11 +448,6 @@ const WATCH = {
 }
 /** Connections for reading, and for transactions of the client's own. */
 const POOL_SIZE = 5
-
-/** A build imports the module that makes the client, often without an address. Whatever connects then says so. */
-function checkUrlForLater(argument: string, value: unknown): string {
-  return value === '' ? '' : checkDatabaseUrl(argument, value)
-}
 
 /** Makes a client for programs that enqueue and control work. It neither schedules nor executes any. */
 export function createJobsClient(options: JobsClientOptions): JobsClient {

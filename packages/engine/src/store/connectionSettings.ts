@@ -115,18 +115,6 @@ export function readPlace(url: string): DatabasePlace {
   }
 }
 
-/** What is no address of a database is told without it: it may hold a password. */
-export function checkDatabaseUrl(argument: string, value: unknown): string {
-  try {
-    if (value === '') throw new Error('It is empty')
-    readPlace(checkText(argument, value))
-    return value as string
-  } catch (cause) {
-    const problem = 'must be the address of a database, such as postgres://user@host:5432/name'
-    throw new ArgumentError(argument, problem, { cause })
-  }
-}
-
 /** By default a server notices after two hours, or after a quarter of an hour when it has sent something. */
 function vanishingSettings(vanishedAfterMs: number): Record<string, string> {
   const thirdS = Math.max(1, Math.floor(vanishedAfterMs / 3_000))

@@ -1,7 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { checkParts } from '../arguments/argument.ts'
+import { checkMigrateOptions } from '../arguments/worker.ts'
 import type { HostLogger } from '../job/logger.ts'
-import { checkDatabaseUrl } from './connectionSettings.ts'
 import { containedLog, type ContainedLog } from './containedLog.ts'
 import { openDatabase, type Database } from './database.ts'
 import { foreseeSql, LAST_STEP_BEFORE, moveSql, type Foreseen } from './fromBefore.ts'
@@ -58,8 +57,7 @@ export async function withDatabase<Value>(
   options: { applicationName: string; poolSize: number; statementTimeoutMs?: null },
   work: (database: Database, log: ContainedLog) => Promise<Value>,
 ): Promise<Value> {
-  const { databaseUrl: url } = checkParts('options', given, { databaseUrl: checkDatabaseUrl })
-  const { schema, log: hostLog } = given
+  const { databaseUrl: url, schema, log: hostLog } = checkMigrateOptions(given)
   const log = containedLog(hostLog)
   // And whoever looks for what it waits for.
   const poolSize = options.poolSize + 1

@@ -156,7 +156,7 @@ it.each<unknown>([Symbol('x'), Object.create(null), { toString: () => unreadable
   (odd) => {
     for (const option of ['timeoutMs', 'concurrency', 'name']) {
       const define = () => defineJob({ name: 'late', [option]: odd })
-      expect(define).toThrow(option === 'name' ? 'name must be a camelCase' : `"late": ${option} must`)
+      expect(define).toThrow(option === 'name' ? 'name must be a camelCase' : `"late": ${option}`)
     }
     const schedule = { cron: '@daily', timeZone: odd as never }
     expect(() => defineJob({ name: 'late', schedule })).toThrow('Job "late": schedule.timeZone cannot be used: a time zone is a text')
