@@ -10,18 +10,15 @@ import type { HostTransaction } from './job/hostTypes.ts'
 import type { Job } from './job/defineJob.ts'
 import type { ResultOf } from './job/handler.ts'
 import {
-  ArgumentError,
-  asItIs,
-  checkBoolean,
-  checkFunction,
-  checkParts,
-  checkTimerMs,
-  copyList,
-  copyParts,
-  isPlainObject,
-  optional,
-} from './arguments/argument.ts'
-import { checkSchema, checkUrlForLater } from './arguments/connection.ts'
+  AGAIN_REQUEST,
+  checkActionOptions,
+  checkClientOptions,
+  checkItem,
+  checkRequest,
+  checkWatchOptions,
+  copyItems,
+  RUN_REQUEST,
+} from './arguments/actions.ts'
 import { anyPayload } from './job/standardSchema.ts'
 import type { Envelope } from './store/envelope.ts'
 import { openDatabase, type Connection, type Database } from './store/database.ts'
@@ -82,7 +79,7 @@ import {
   type WorkOutcome,
 } from './control/controlWork.ts'
 import { carryOnBulk, createBulkCarrier } from './control/carryOnBulk.ts'
-import { recordActions, storableActor, type Actor } from './control/recordActions.ts'
+import { recordActions, type Actor } from './control/recordActions.ts'
 import { startBulk, stopBulk, type BulkRequest } from './control/startBulk.ts'
 import { awaitResult, type AwaitResultOptions, type WorkResult } from './read/awaitResult.ts'
 import { explainWork, type WorkExplanation } from './read/explainWork.ts'
@@ -433,29 +430,13 @@ export const CLIENT_PROTOCOL = 1
 
 /** How long stop() waits for statements under way, which may be on a connection that lost its other end. */
 const CLOSE_TIMEOUT_MS = 1_000
-/** As many as one call of enqueueMany takes. */
-const MAX_ITEMS = 1_000_000
-const ITEM = { payload: asItIs, options: asItIs }
-const CLIENT = {
-  databaseUrl: checkUrlForLater,
-  schema: checkSchema,
-  traceEnqueue: optional(checkFunction<TraceEnqueue>),
-}
-const WATCH = {
-  onChange: checkFunction<ChangesWatchOptions['onChange']>,
-  onGap: checkFunction<ChangesWatchOptions['onGap']>,
-  probeMs: optional(checkTimerMs),
-}
 /** Connections for reading, and for transactions of the client's own. */
 const POOL_SIZE = 5
 
 /** Makes a client for programs that enqueue and control work. It neither schedules nor executes any. */
 export function createJobsClient(options: JobsClientOptions): JobsClient {
-  const { schema } = checkParts('options', options, CLIENT)
-  const { enqueueFrom: _, ...client } = jobsClientIn(
-    createSchema(schema as string | undefined),
-    options,
-  )
+  const { schema, ...given } = checkClientOptions(options)
+  const { enqueueFrom: _, ...client } = jobsClientIn(createSchema(schema), given)
   return client
 }
 
@@ -504,8 +485,8 @@ export function jobsClientIn(
     job: J,
     items: readonly WorkItem<J>[],
   ): Promise<EnqueueResult[]> {
-    const work = await mapInTurns(copyList('items', items, MAX_ITEMS), (item, at) => {
-      const { payload, options } = checkParts(`items[${at}]`, item, ITEM)
+    const work = await mapInTurns(copyItems(items), (item, at) => {
+      const { payload, options } = checkItem(item, at)
       return {
         envelope: { payload, trigger: 'queue' as const },
         options: options as EnqueueOptions | undefined,
@@ -535,8 +516,7 @@ export function jobsClientIn(
     options: ActionOptions | undefined,
     work: (tx: Connection) => Promise<Value>,
   ): Promise<Value> {
-    const { tx = null } = options === undefined ? {} : checkActionOptions(options)
-    return await inCallers(tx, work)
+    return await inCallers(checkActionOptions(options), work)
   }
 
   /** Wakes workers: a limit that was raised, or a key that goes on, makes room. */
@@ -550,18 +530,17 @@ export function jobsClientIn(
   async function sendRun(
     tx: Connection,
     job: Job,
-    request: ActionRequest & { dryRun?: boolean },
+    request: { dryRun: boolean | undefined; by: Actor },
     payload: unknown,
     runId?: string,
   ): Promise<string> {
-    const { dryRun = false } = checkParts('request', request, { dryRun: optional(checkBoolean) })
-    const { actor, reason } = storableActor(request)
-    const envelope: Envelope = { payload, trigger: 'manual', actor, reason, dryRun }
+    const { dryRun = false, by } = request
+    const envelope: Envelope = { payload, trigger: 'manual', ...by, dryRun }
     const { workId } = await enqueueOne(sender, { connection: tx, isClient: false }, job, {
       envelope,
     })
     const target = { name: job.name, workId, ...(runId !== undefined && { runId }) }
-    await recordActions(tx, dryRun ? 'dryRun' : 'run', [target], { actor, reason })
+    await recordActions(tx, dryRun ? 'dryRun' : 'run', [target], by)
     return workId
   }
 
@@ -583,7 +562,7 @@ export function jobsClientIn(
     reader,
     readerIn: (tx) => readerIn(tx, schema),
     watchChanges(given) {
-      const options = checkParts('options', given, WATCH)
+      const options = checkWatchOptions(given)
       watches.add(options)
       watch ??= watchChanges({
         ...options,
@@ -621,15 +600,15 @@ export function jobsClientIn(
     enqueueMany,
     requestRun: (job, request, options) =>
       within(options, (tx) => {
-        const { payload = {} } = checkParts('request', request, { payload: asItIs })
-        return sendRun(tx, job, request, payload)
+        const { payload = {}, ...wanted } = checkRequest(request, RUN_REQUEST)
+        return sendRun(tx, job, wanted, payload)
       }),
     runAgain: (job, runId, request, options) =>
       within<RunAgainOutcome>(options, async (tx) => {
-        storableActor(request)
+        const wanted = checkRequest(request, AGAIN_REQUEST)
         const found = await findPayload(tx, job, runId)
         if (found.kind !== 'found') return found
-        const workId = await sendRun(tx, job, request, found.payload, runId)
+        const workId = await sendRun(tx, job, wanted, found.payload, runId)
         return { kind: 'requested', workId }
       }),
     showPayload: (whose, request, options) =>
@@ -649,7 +628,7 @@ export function jobsClientIn(
     resumeSchedule: (name, by, options) => within(options, (tx) => resumeSchedule(tx, name, by)),
     async pauseQueue(name, request, options) {
       const outcome = await within(options, (tx) => pauseQueue(tx, name, request))
-      if ((options?.tx ?? null) !== null) return outcome
+      if (checkActionOptions(options) !== null) return outcome
       return (await claimsHaveEnded(openPool())) ? outcome : 'pausing'
     },
     resumeQueue: (name, by, options) =>
@@ -663,9 +642,9 @@ export function jobsClientIn(
     redriveDeadLetters: (which, request, options) =>
       within(options, (tx) => redriveDeadLetters(tx, which, request)),
     async startBulk(request, options) {
-      const { tx } = options === undefined ? {} : checkActionOptions(options)
+      const tx = checkActionOptions(options)
       const id = await within(options, (connection) => startBulk(connection, request))
-      if (tx !== undefined) return await findBulk(readerIn(tx, schema), id)
+      if (tx !== null) return await findBulk(readerIn(tx, schema), id)
       const first = await carryOnBulk(openPool(), id).catch(() => null)
       first?.ready.forEach(onReady)
       carrier.wake(id)
@@ -709,16 +688,4 @@ export function jobsClientIn(
       get: (job, key) => getKey(reader, job, key),
     },
   }
-}
-
-/**
- * Takes a plain object with a tx, or an empty one. A transaction in its place would be left alone, and the act would commit
- * by itself. Kysely's has no property of its own, so its class tells it from an empty object.
- */
-function checkActionOptions(options: ActionOptions): ActionOptions {
-  if (isPlainObject(options)) {
-    const parts = copyParts('options', options)
-    if ('tx' in parts || Object.keys(parts).length === 0) return parts
-  }
-  throw new ArgumentError('options', 'has no tx of its own; pass the transaction as { tx }')
 }

@@ -191,7 +191,9 @@ function roundOf(jobs: readonly Job[], limits: AlertLimits): string {
 /** A watcher may keep a notice for so long beyond `sendTimeoutMs`; if it died meanwhile, another one sends it then. */
 const LEASE_MARGIN_MS = 5_000
 
-function readLimits(given: Partial<Record<keyof AlertLimits, number | undefined>> = {}): AlertLimits {
+function readLimits(
+  given: Partial<Record<keyof AlertLimits, number | undefined>> = {},
+): AlertLimits {
   const named = Object.entries(given).filter(([, value]) => value !== undefined)
   return { ...DEFAULT_LIMITS, ...Object.fromEntries(named) }
 }

@@ -122,4 +122,3 @@ const WEBHOOK = {
 export function checkWebhookOptions(options: unknown) {
   return checkOptions('options', options, WEBHOOK)
 }
-

@@ -239,7 +239,10 @@ function remedyOf(unknown: string, known: readonly string[], hints: Hints): stri
 }
 
 /** Checks one object of options within another. */
-export function objectOf<Table extends Checks>(checks: Table, hints?: Hints): Check<Checked<Table>> {
+export function objectOf<Table extends Checks>(
+  checks: Table,
+  hints?: Hints,
+): Check<Checked<Table>> {
   return (argument, value) =>
     checkOptions(argument, value, checks, { prefix: `${argument}.`, ...(hints && { hints }) })
 }

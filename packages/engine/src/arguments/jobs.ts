@@ -185,7 +185,11 @@ const checkSharedRate = objectOf(RATE, {
 })
 
 /** A rate without the parts that nobody set. */
-const rateOf = ({ limit, perMs, by }: Checked<typeof RATE> & { by?: 'job' | 'key' | undefined }) => ({
+const rateOf = ({
+  limit,
+  perMs,
+  by,
+}: Checked<typeof RATE> & { by?: 'job' | 'key' | undefined }) => ({
   limit,
   perMs,
   ...(by !== undefined && { by }),
@@ -260,7 +264,10 @@ const checkIsolation: Check<IsolationLimits | null> = (argument, value) => {
   if (value === false) return null
   if (value !== true && (typeof value !== 'object' || value === null))
     throw new ArgumentError(argument, `must be true, false or { memoryMb }, not ${tell(value)}`)
-  const { memoryMb = DEFAULT_MEMORY_MB } = objectOf(ISOLATION)(argument, value === true ? {} : value)
+  const { memoryMb = DEFAULT_MEMORY_MB } = objectOf(ISOLATION)(
+    argument,
+    value === true ? {} : value,
+  )
   return { memoryMb }
 }
 
@@ -389,7 +396,10 @@ export function checkReschedule<J extends Job>(job: J, cron: unknown, setBy: unk
   const given = checkJob('job', job)
   return namedAfter(`Job "${given.name}"`, () => {
     if (given.schedule === null) throw new ArgumentError('schedule', 'is missing: set one first')
-    const schedule = { ...given.schedule, ...checkCron('schedule', { ...given.schedule, cron: cron as string }) }
+    const schedule = {
+      ...given.schedule,
+      ...checkCron('schedule', { ...given.schedule, cron: cron as string }),
+    }
     const by = optional(checkText)('setBy', setBy)
     return by === undefined ? schedule : { ...schedule, setBy: by }
   })
@@ -411,14 +421,21 @@ export function checkLimitOptions(options: unknown): SharedLimit {
   })
 }
 
-const DEFINED = { name: checkText, payload: checkSchema, timeoutMs: positive(), retry: objectOf(RETRY) }
+const DEFINED = {
+  name: checkText,
+  payload: checkSchema,
+  timeoutMs: positive(),
+  retry: objectOf(RETRY),
+}
 
 /** Checks that a value is a job, as `defineJob` returns it. */
 export const checkJob: Check<Job> = (argument, value) => {
   try {
     checkParts(argument, value, DEFINED)
   } catch (cause) {
-    throw new ArgumentError(argument, `must be what defineJob returns, not ${tell(value)}`, { cause })
+    throw new ArgumentError(argument, `must be what defineJob returns, not ${tell(value)}`, {
+      cause,
+    })
   }
   return value as Job
 }

@@ -155,7 +155,12 @@ const RUN = {
 
 /** As they are for a worker, and those of `run` itself. */
 export function checkRunOptions(options: unknown) {
-  const { migrate = false, databaseUrl, schema, log } = checkOptions('options', options, RUN, {
+  const {
+    migrate = false,
+    databaseUrl,
+    schema,
+    log,
+  } = checkOptions('options', options, RUN, {
     hints: WORKER_HINTS,
   })
   return { migrate, databaseUrl, schema, log }

@@ -22,7 +22,7 @@ import { aboutValues, isAboutSql, PIECE_FILTER, type PieceFilter } from '../stor
 import { IN_ORDER } from '../store/waitingSql.ts'
 import { LETTER_FILTER, type DeadLetterFilter } from '../read/listDeadLetters.ts'
 import type { ActionRequest } from './controlJobs.ts'
-import { storableActor } from './recordActions.ts'
+import { checkRequest } from '../arguments/actions.ts'
 
 /** `all`, these ids, or what matches. */
 type Which<Filter> = 'all' | { ids: readonly string[] } | Filter
@@ -100,8 +100,8 @@ export async function startBulk(
   request: BulkRequest,
   { partSize = PART_SIZE } = {},
 ): Promise<string> {
-  const { kind, which, jobs, ...given } = checkParts('request', request, REQUEST)
-  const { actor, reason } = storableActor(request)
+  const { kind, which, jobs, by, ...given } = checkRequest(request, REQUEST)
+  const { actor, reason } = by
   if (typeof reason !== 'string') throw new ArgumentError('request.reason', 'is missing: say why')
   const wanted = which === 'all' ? {} : checkWhich(kind, which)
   const { ids, ...filter } = wanted
@@ -112,7 +112,9 @@ export async function startBulk(
     ...(kind === 'postponeWork' && {
       startAfter: checkDate('request.startAfter', given.startAfter).toISOString(),
     }),
-    ...(kind === 'prioritiseWork' && { priority: checkPriority(given.priority) }),
+    ...(kind === 'prioritiseWork' && {
+      priority: checkPriority('request.priority', given.priority),
+    }),
   }
   const values: unknown[] = []
   const parameter = (value: unknown) => `$${values.push(value)}`
@@ -244,7 +246,7 @@ export async function stopBulk(
   by: { actor: string },
 ): Promise<'stopped' | 'ended' | 'notFound'> {
   const bulkId = checkId('id', id)
-  const { actor } = storableActor(by)
+  const { actor } = checkRequest(by).by
   const { rows } = await tx.query(
     `update "JobBulk" set "endedAt" = now(), "stoppedBy" = $2 where "id" = $1::uuid and "endedAt" is null
      returning "id"::text as "id"`,

@@ -1,5 +1,12 @@
 import { isScheduled, type Job } from '../job/defineJob.ts'
-import { asItIs, checkDate, checkParts, checkText, listOf, wholeNumber } from '../arguments/argument.ts'
+import {
+  asItIs,
+  checkDate,
+  checkParts,
+  checkText,
+  listOf,
+  wholeNumber,
+} from '../arguments/argument.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedText } from './bounded.ts'
 import { overrunLimitMs } from './judgeRun.ts'

@@ -1,7 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Details } from '../job/handler.ts'
 import type { HostLogger } from '../job/logger.ts'
-import { checkFunction, checkParts, checkWaitMs, MAX_TIMER_MS, optional } from '../arguments/argument.ts'
+import {
+  checkFunction,
+  checkParts,
+  checkWaitMs,
+  MAX_TIMER_MS,
+  optional,
+} from '../arguments/argument.ts'
 import { containedLog } from '../store/containedLog.ts'
 import type { RescuedRun, RunEnding, WorkerObserver } from './observer.ts'
 

@@ -15,7 +15,7 @@ import type { Logger } from '../job/logger.ts'
 import { ArgumentError, checkJobName } from '../arguments/argument.ts'
 import { storablePayload } from '../job/storablePayload.ts'
 import { inTransaction, recogniseHost, type Caller } from './callersTransaction.ts'
-import { checkEnqueueOptions } from '../arguments/enqueueOptions.ts'
+import { checkEnqueueOptions, nameItem, refusePriority } from '../arguments/enqueueOptions.ts'
 import type { Connection } from './database.ts'
 import type { Envelope } from './envelope.ts'
 import { insertWork, type WorkToInsert } from './insertWork.ts'
@@ -144,10 +144,7 @@ function toPiece(
   const { startAfter, priority, uniqueKey, onConflict, maxWaitMs, expiresAt, enqueuedBy } =
     checkEnqueueOptions(options)
   if (priority !== undefined && priority !== 0 && job.partition?.order === 'fifo')
-    throw new ArgumentError(
-      'priority',
-      'is for other jobs: the work of this one runs in the order in which it was enqueued (fifo)',
-    )
+    throw refusePriority()
   const { payload, bytes, accepted, key } = storablePayload(job, envelope.payload)
   const whole: Envelope = {
     ...envelope,
@@ -167,11 +164,7 @@ function ofItem<Value>(at: number, work: () => Value): Value {
     return work()
   } catch (error) {
     const item = `items[${at}]`
-    if (error instanceof ArgumentError) {
-      const { argument, message, cause } = error
-      const whole = argument === 'options' ? `${item}.options` : `${item}.options.${argument}`
-      throw new ArgumentError(whole, message.slice(argument.length + 1), { cause })
-    }
+    if (error instanceof ArgumentError) throw nameItem(error, item)
     if (!(error instanceof JobError)) throw error
     const { code, message, retryable, cause, details } = error
     throw new JobError(code, `${item}.${message}`, { retryable, cause, details })

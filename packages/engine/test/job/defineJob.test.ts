@@ -140,7 +140,10 @@ describe('reschedule', () => {
 
 it.each([
   { schedule: { cron: 5 }, problem: 'schedule.cron cannot be used: a cron expression is a text' },
-  { schedule: { cron: null }, problem: 'schedule.cron cannot be used: a cron expression is a text' },
+  {
+    schedule: { cron: null },
+    problem: 'schedule.cron cannot be used: a cron expression is a text',
+  },
   { schedule: { cron: '@daily', missed: 'never' }, problem: 'schedule.missed must be one of once' },
   { schedule: { cron: '@daily', overlap: 'perhaps' }, problem: 'schedule.overlap must be one of' },
 ])('refuses the schedule $schedule with the name of the job', ({ schedule, problem }) => {
@@ -159,7 +162,9 @@ it.each<unknown>([Symbol('x'), Object.create(null), { toString: () => unreadable
       expect(define).toThrow(option === 'name' ? 'name must be a camelCase' : `"late": ${option}`)
     }
     const schedule = { cron: '@daily', timeZone: odd as never }
-    expect(() => defineJob({ name: 'late', schedule })).toThrow('Job "late": schedule.timeZone cannot be used: a time zone is a text')
+    expect(() => defineJob({ name: 'late', schedule })).toThrow(
+      'Job "late": schedule.timeZone cannot be used: a time zone is a text',
+    )
     const guard = { maxShare: odd as never }
     expect(() => defineJob({ name: 'late', guard })).toThrow('guard.maxShare must')
   },
