@@ -411,7 +411,7 @@ describe('what a program passes in', () => {
     ['pauseQueue', [1, 'actor'], undefined, 'actor must be a text, not undefined'],
     ['postponeWork', [1, 'startAfter'], new Date(8.64e15), 'startAfter must be a valid date'],
     ['redriveDeadLetters', [0], 'some', 'which must be an object with ids, filter'],
-    ['discardDeadLetters', [0], { runs: {} }, 'which.filter must be an object, not undefined'],
+    ['discardDeadLetters', [0], { runs: {} }, 'runs is unknown: the options are ids, filter'],
     ['discardDeadLetters', [0, 'ids'], 'some', 'ids must be a list, not "some"'],
     [
       'listJobRuns',
