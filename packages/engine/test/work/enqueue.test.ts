@@ -4,12 +4,12 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { createJobsClient, getWork, type JobsClient } from '../../src/client.ts'
 import { defineJob, type TransactionOf } from '../../src/index.ts'
-import type { Database } from '../../src/store/database.ts'
 import { enqueueOne, enqueueWork } from '../../src/store/enqueueWork.ts'
 import { openTestQueue } from '../openTestQueue.ts'
 import type { TestRuntime } from '../openTestRuntime.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 import { countLockWaits } from '../countLockWaits.ts'
+import { recordStatements } from '../recordStatements.ts'
 
 const letter = defineJob({
   name: 'letter',
@@ -37,20 +37,12 @@ const byN = (one: unknown, other: unknown) => (one as { n: number }).n - (other 
 
 describe('enqueueNow', () => {
   it('is one statement, without a transaction around it', async () => {
-    const asked: unknown[] = []
-    const counted: Database = {
-      ...runtime.database,
-      query(...statement) {
-        asked.push(statement)
-        return runtime.database.query(...statement)
-      },
-      transaction: () => Promise.reject(new Error('needless')),
-    }
+    const recorded = recordStatements(runtime.database)
     const sender = { waker: { wake: () => undefined }, log: runtime.log }
     const envelope = { payload: { n: 1 }, trigger: 'queue' as const }
-    await enqueueOne(sender, counted, letter, { envelope })
+    await enqueueOne(sender, recorded, letter, { envelope })
 
-    expect(asked).toHaveLength(1)
+    expect(recorded.asked).toHaveLength(1)
     expect(await numbers()).toEqual([1])
   })
 
@@ -197,7 +189,7 @@ describe('enqueue', () => {
 
   it('refuses a payload with all that is wrong with it, and writes nothing', async () => {
     // @ts-expect-error: it does not compile either
-    const refused = client.enqueue(runtime.prisma, letter, { n: '1', extra: true })
+    const refused = client.enqueueNow(letter, { n: '1', extra: true })
 
     await expect(refused).rejects.toMatchObject({
       code: 'payload_invalid',
