@@ -228,8 +228,8 @@ function nodePostgres(client: NodePostgres, schema: Schema): Host {
 }
 
 /**
- * Whether a connection is known to be in no transaction: a `begin` may be under way. The server cannot be asked either, since
- * no SQL expression distinguishes a transaction from a statement by itself.
+ * Whether a connection is known to be in no transaction: a `begin` may be under way. The server cannot be asked:
+ * no SQL expression distinguishes the two, since Parse, Bind and Execute each set statement_timestamp().
  */
 function isIdle(client: NodePostgres): boolean {
   return client.readyForQuery === true && client.getTransactionStatus?.() === 'I'

@@ -1,7 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import fc from 'fast-check'
 import { z } from 'zod'
-import type { PrismaClient } from '@roundsman/db'
 import type { JobsClient } from '@roundsman/engine/client'
 import type { Job } from '@roundsman/engine'
 import type { Queryable } from '../openPool.ts'
@@ -21,7 +20,6 @@ export interface Enqueued {
 }
 
 export interface LoadContext {
-  prisma: PrismaClient
   client: JobsClient
   database: Queryable
   seed: number
