@@ -8,7 +8,7 @@ import type {
 } from './job/enqueue.ts'
 import type { HostTransaction } from './job/hostTypes.ts'
 import type { Job } from './job/defineJob.ts'
-import type { ResultOf } from './job/handler.ts'
+import type { PayloadOf, ResultOf } from './job/handler.ts'
 import {
   AGAIN_REQUEST,
   checkActionOptions,
@@ -28,7 +28,7 @@ import { readPlace, type DatabasePlace } from './store/connectionSettings.ts'
 import { createSchema, type Schema } from './store/schema.ts'
 import { writeLimitNews } from './store/channels.ts'
 import { createWaker } from './store/waker.ts'
-import { inTransaction, recogniseHost } from './store/callersTransaction.ts'
+import { asTransaction } from './store/callersTransaction.ts'
 import { settlesWithin } from './store/settlesWithin.ts'
 import { checkTables } from './store/tablesState.ts'
 import {
@@ -111,15 +111,14 @@ export interface JobsClientOptions {
 }
 
 export interface ActionOptions {
-  /** The caller's transaction, or the host's client. Default: a transaction of this client's own. */
+  /** The caller's transaction. Default: a transaction of this client's own. */
   tx?: HostTransaction | undefined
 }
 
 /**
  * Puts work into the queue, and does what people do to jobs and runs. Each call works in the caller's transaction, of
- * any known library (HostTransaction), and takes effect if and only if that commits. It takes the host's client as
- * well: `enqueue(client, …)` is then one statement. Calls for a person take the transaction last, as `{ tx }`, or
- * work in one of the client's own.
+ * any known library (HostTransaction), and takes effect if and only if that commits. Where there is none, `enqueueNow`
+ * enqueues without one. Calls for a person take the transaction last, as `{ tx }`, or work in one of the client's own.
  *
  * Each call throws ArgumentError, which names the argument, before it sends the database anything that this would
  * refuse. Calls that enqueue throw JobError `payload_invalid`, with the issues in its details, before they write
@@ -148,22 +147,36 @@ export interface JobsClient {
   /** Whether connections keep their session, as through no transaction pooler; false until a watch has found out. */
   areConnectionsLasting(): boolean
   /**
-   * Enqueues a piece of work in the given transaction: the work exists if and only if that commits. Given a client, it
-   * enqueues in a statement of its own.
-   * @throws ArgumentError when `tx` is no client and no transaction of a known library, or an option is invalid
+   * Enqueues a piece of work in the given transaction: the work exists if and only if that commits.
+   * @throws ArgumentError when `tx` is no transaction of a known library, or an option is invalid. A connection of pg in
+   *   no transaction is refused if pg is 8.17 or newer and no query of the connection is under way
    * @throws JobError `payload_invalid`, before it writes anything, when the schema refuses the payload, when JSON or
    *   PostgreSQL cannot hold it, when it has more than 8 MB, or when its job's `partition.key` makes no key of it
    */
   enqueue: Enqueue<HostTransaction>
   /**
-   * Enqueues up to a million pieces of work, by a statement for each 4 MB; given a client, for each 32 MB, and each
-   * commits by itself. The caller's event loop goes on meanwhile. The results are in the order of the items.
+   * Enqueues a piece of work without a transaction, by a statement on a connection of this client's own. Once it resolves,
+   * the work is committed. Its errors are those of `enqueue`.
+   */
+  enqueueNow<J extends Job>(
+    job: J,
+    payload: PayloadOf<J>,
+    options?: EnqueueOptions,
+  ): Promise<EnqueueResult>
+  /**
+   * Enqueues up to a million pieces of work in the given transaction, by a statement for each 4 MB. The caller's event loop
+   * goes on meanwhile. The results are in the order of the items.
    */
   enqueueMany<J extends Job>(
     tx: HostTransaction,
     job: J,
     items: readonly WorkItem<J>[],
   ): Promise<EnqueueResult[]>
+  /**
+   * Enqueues up to a million pieces of work without a transaction, by a statement for each 32 MB. Each statement commits by
+   * itself: if one fails, the work of those before it stays.
+   */
+  enqueueManyNow<J extends Job>(job: J, items: readonly WorkItem<J>[]): Promise<EnqueueResult[]>
   /**
    * Enqueues a run that a person wants. Where the overlap of the job's schedule is not `allow`, it waits for the run
    * under way. Returns the work's id.
@@ -349,7 +362,7 @@ export interface Keys {
 
 /**
  * Schedules that a program keeps as data, each under a job and a key of its own. A change works in the transaction that
- * is its first argument, or by itself given a client; null: a transaction of this client's own. The engine records who
+ * is its first argument; null: a transaction of this client's own. The engine records who
  * made it. While the transaction is open, no worker decides ticks of the schedules that it has changed.
  */
 export interface KeyedSchedules {
@@ -430,8 +443,14 @@ export const CLIENT_PROTOCOL = 1
 
 /** How long stop() waits for statements under way, which may be on a connection that lost its other end. */
 const CLOSE_TIMEOUT_MS = 1_000
-/** Connections for reading, and for transactions of the client's own. */
+/** Connections for reading and for acts without a transaction, and as many for enqueueing without one. */
 const POOL_SIZE = 5
+/** What to do without a transaction. */
+const OR = {
+  many: 'call enqueueManyNow(job, items) to enqueue without one',
+  act: 'leave { tx } out',
+  schedule: 'pass null',
+}
 
 /** Makes a client for programs that enqueue and control work. It neither schedules nor executes any. */
 export function createJobsClient(options: JobsClientOptions): JobsClient {
@@ -461,15 +480,17 @@ export function jobsClientIn(
     keepsProcess: false,
     log,
   })
-  // A pool of its own, so that heavy reading does not hold up wake-ups.
-  const pool = openDatabase({
-    url: databaseUrl,
-    applicationName: 'roundsman reader',
-    schema,
-    poolSize: POOL_SIZE,
-    keepsProcess: false,
-    log,
-  })
+  // Pools of their own, so that heavy reading holds up neither wake-ups nor enqueueing. Each connects when it is needed.
+  const [pool, enqueuing] = ['roundsman reader', 'roundsman enqueue'].map((applicationName) =>
+    openDatabase({
+      url: databaseUrl,
+      applicationName,
+      schema,
+      poolSize: POOL_SIZE,
+      keepsProcess: false,
+      log,
+    }),
+  ) as [Database, Database]
   let isStopped = false
   const watches = new Set<Pick<ChangesWatchOptions, 'onChange' | 'onGap'>>()
   let watch: ChangesWatch | null = null
@@ -480,8 +501,8 @@ export function jobsClientIn(
   const onReady = (name: string) => waker.wake(name, null)
   const carrier = createBulkCarrier({ database: pool, log, onReady })
 
-  async function enqueueMany<J extends Job>(
-    tx: HostTransaction,
+  async function putMany<J extends Job>(
+    findCaller: () => Connection,
     job: J,
     items: readonly WorkItem<J>[],
   ): Promise<EnqueueResult[]> {
@@ -492,7 +513,7 @@ export function jobsClientIn(
         options: options as EnqueueOptions | undefined,
       }
     })
-    return await enqueueWork(sender, recogniseHost(tx, schema), job, work)
+    return await enqueueWork(sender, findCaller(), job, work)
   }
 
   function areConnectionsLasting(): boolean {
@@ -507,8 +528,8 @@ export function jobsClientIn(
     await closing?.close()
   }
 
-  function openPool(): Database {
-    if (!isStopped) return pool
+  function openPool(opened = pool): Database {
+    if (!isStopped) return opened
     throw new Error('This jobs client is stopped: make another one with createJobsClient')
   }
 
@@ -516,7 +537,7 @@ export function jobsClientIn(
     options: ActionOptions | undefined,
     work: (tx: Connection) => Promise<Value>,
   ): Promise<Value> {
-    return await inCallers(checkActionOptions(options), work)
+    return await inCallers(checkActionOptions(options), work, OR.act)
   }
 
   /** Wakes workers: a limit that was raised, or a key that goes on, makes room. */
@@ -536,9 +557,7 @@ export function jobsClientIn(
   ): Promise<string> {
     const { dryRun = false, by } = request
     const envelope: Envelope = { payload, trigger: 'manual', ...by, dryRun }
-    const { workId } = await enqueueOne(sender, { connection: tx, isClient: false }, job, {
-      envelope,
-    })
+    const { workId } = await enqueueOne(sender, tx, job, { envelope })
     const target = { name: job.name, workId, ...(runId !== undefined && { runId }) }
     await recordActions(tx, dryRun ? 'dryRun' : 'run', [target], by)
     return workId
@@ -548,9 +567,10 @@ export function jobsClientIn(
   async function inCallers<Value>(
     tx: HostTransaction | null,
     work: (connection: Connection) => Promise<Value>,
+    otherwise = OR.schedule,
   ): Promise<Value> {
     if (tx === null) return await openPool().transaction(work)
-    return await inTransaction(recogniseHost(tx, schema), work)
+    return await work(asTransaction(tx, schema, otherwise))
   }
   const scheduling = { log, onWork: waker.wake, limit: createLoadLimit() }
 
@@ -593,11 +613,17 @@ export function jobsClientIn(
       const limit = { timeoutMs: CLOSE_TIMEOUT_MS }
       await settlesWithin(carrier.stop(), CLOSE_TIMEOUT_MS)
       await waker.stop()
-      await Promise.all([database.close(limit), pool.close(limit), closeWatch()])
+      const closing = [database, pool, enqueuing].map((one) => one.close(limit))
+      await Promise.all([...closing, closeWatch()])
     },
     enqueue: createEnqueue(sender, schema),
     enqueueFrom: (runId) => createEnqueue(sender, schema, runId),
-    enqueueMany,
+    async enqueueNow(job, payload, options) {
+      const work = { envelope: { payload, trigger: 'queue' as const }, options }
+      return await enqueueOne(sender, openPool(enqueuing), job, work)
+    },
+    enqueueMany: (tx, ...work) => putMany(() => asTransaction(tx, schema, OR.many), ...work),
+    enqueueManyNow: (...work) => putMany(() => openPool(enqueuing), ...work),
     requestRun: (job, request, options) =>
       within(options, (tx) => {
         const { payload = {}, ...wanted } = checkRequest(request, RUN_REQUEST)
@@ -620,7 +646,7 @@ export function jobsClientIn(
     approveRun: (runId, by, options) =>
       within(options, (connection) =>
         approveRun(connection, runId, by, (name, work) =>
-          enqueueOne(sender, { connection, isClient: false }, { name, payload: anyPayload }, work),
+          enqueueOne(sender, connection, { name, payload: anyPayload }, work),
         ),
       ),
     pauseSchedule: (name, request, options) =>

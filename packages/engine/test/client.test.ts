@@ -101,10 +101,12 @@ const READING: Record<string, Arguments> = {
   getWorkByKey: [letter, 'key', at],
 }
 
-/** Those that enqueue take a transaction or a client first; the others may take one last, as `{ tx }`. */
+/** Those that enqueue take a transaction first, or none; the others may take one last, as `{ tx }`. */
 const METHODS: Record<string, Arguments> = {
   enqueueMany: [[{ payload: {}, options: { priority: 1, startAfter: at, uniqueKey: 'k' } }]],
   enqueue: [{}, { onConflict: 'replace', uniqueKey: 'k', maxWaitMs: 5, expiresAt: new Date(8e12) }],
+  enqueueManyNow: [[{ payload: {}, options: { uniqueKey: 'k' } }]],
+  enqueueNow: [{}, { onConflict: 'replace', uniqueKey: 'k', maxWaitMs: 5 }],
   requestRun: [letter, { ...by, dryRun: true, payload: {} }],
   runAgain: [letter, id, { ...by, dryRun: true }],
   showPayload: [{ runId: id }, { ...by, jobs: [letter] }],
@@ -265,14 +267,14 @@ function listCalls(): Call[] {
     }))
   return [
     ...calls(READING, (name, args) => functionOf(name)(client.reader, ...args)),
-    ...calls(METHODS, (name, args) =>
-      name.startsWith('enqueue')
-        ? method(name)(runtime.prisma, letter, ...args)
-        : method(name)(...args),
-    ),
+    ...calls(METHODS, (name, args) => {
+      if (!name.startsWith('enqueue')) return method(name)(...args)
+      if (name.endsWith('Now')) return method(name)(letter, ...args)
+      return runtime.prisma.$transaction(async (tx) => await method(name)(tx, letter, ...args))
+    }),
     ...calls(SCHEDULES, (name, args) => {
       const call = client.schedules[name as 'get'] as (...args: unknown[]) => unknown
-      return READS_SCHEDULES.includes(name) ? call(...args) : call(runtime.prisma, letter, ...args)
+      return READS_SCHEDULES.includes(name) ? call(...args) : call(null, letter, ...args)
     }),
     ...calls(LIMITS, (name, args) =>
       (client.limits[name as 'list'] as (...args: unknown[]) => unknown)(...args),
@@ -477,7 +479,7 @@ describe('what a program passes in', () => {
   })
 
   it('may have its ids in upper case', async () => {
-    const { workId } = await client.enqueue(runtime.prisma, letter, {})
+    const { workId } = await client.enqueueNow(letter, {})
     const upper = workId.toUpperCase()
     expect(await entry.getWork(client.reader, letter, upper)).toMatchObject({ kind: 'waiting' })
     expect(await client.cancelWork({ job: letter, ids: [upper] }, by)).toMatchObject({

@@ -290,7 +290,7 @@ describe('a number that somebody sets', () => {
       const options = asOptions(Object.fromEntries(limits))
       const worker = makeWorker(options)
       await worker.start()
-      const { workId } = await client.enqueue(runtime.prisma, letter, {})
+      const { workId } = await client.enqueueNow(letter, {})
       await waitFor(async () => {
         const work = await getWork(client.reader, letter, workId)
         return work?.kind === 'completed'
@@ -314,7 +314,7 @@ describe('a number that somebody sets', () => {
         },
       })
       await worker.start()
-      const { workId } = await client.enqueue(runtime.prisma, letter, {})
+      const { workId } = await client.enqueueNow(letter, {})
       const signal = await started.promise
       const stopped = worker.stop({ drainTimeoutMs })
       // Longer than a timer that fires at once.

@@ -1,7 +1,7 @@
 import type { Logger } from './logger.ts'
 import type { Job } from './defineJob.ts'
 import type { EngineJobName } from './engineJobs.ts'
-import type { HostClient, TransactionOf } from './hostTypes.ts'
+import type { HostClient, HostTransaction, TransactionOf } from './hostTypes.ts'
 import type { EnqueueOptions, EnqueueResult } from './enqueue.ts'
 
 export type JsonValue =
@@ -71,7 +71,7 @@ export interface RunContext<Payload, Tx> {
   guard(count: GuardCount<Tx>): Promise<void>
   /** Enqueues further work in a transaction of this run: the work exists if and only if the batch commits. */
   enqueue<J extends Job>(
-    tx: Tx,
+    tx: Tx & HostTransaction,
     job: J,
     payload: PayloadOf<J>,
     options?: EnqueueOptions,

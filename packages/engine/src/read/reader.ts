@@ -6,7 +6,7 @@ import { checkDatabaseUrl } from '../arguments/connection.ts'
 import { containedLog } from '../store/containedLog.ts'
 import { openDatabase, type Connection } from '../store/database.ts'
 import { createSchema, type Schema } from '../store/schema.ts'
-import { asConnection } from '../store/callersTransaction.ts'
+import { asTransaction } from '../store/callersTransaction.ts'
 
 export interface Statement {
   text: string
@@ -80,7 +80,7 @@ export function plainReaderOf(tx: Connection): JobsReader {
 
 /** Makes a reader of a caller's transaction; it sees what that has written. */
 export function readerIn(tx: HostTransaction, schema: Schema): JobsReader {
-  const connection = asConnection(tx, schema)
+  const connection = asTransaction(tx, schema, 'use client.reader')
   return {
     async rows<Row extends object>({ text, values }: Statement) {
       const { rows } = await connection.query<Record<string, unknown>>(text, values)

@@ -125,7 +125,7 @@ export async function runNetworks(
   async function enqueueSome(): Promise<void> {
     for (let left = random.integer(1, 20); left > 0; left--) {
       const payload = { n: result.enqueued, pauseMs: random.pick([0, 0, 50, 500]) }
-      await client.enqueue(pool, parcel, payload)
+      await client.enqueueNow(parcel, payload)
       result.enqueued++
     }
   }
