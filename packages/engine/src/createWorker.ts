@@ -89,7 +89,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   const observers = combineObservers(given.observers ?? [], log)
   const schema = createSchema(given.schema)
   // Throws here instead of at the first batch.
-  recogniseHost(client, schema)
+  recogniseHost(client, schema, 'client')
   const { jobs, taken } = chooseJobs({ ...given, retention })
 
   const postgres = openPostgres({

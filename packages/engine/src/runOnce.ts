@@ -126,7 +126,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
   const now = boundedClock(given.now)
   const workerId = createWorkerId()
   const schema = createSchema(given.schema)
-  recogniseHost(options.client, schema)
+  recogniseHost(options.client, schema, 'client')
   const isolation =
     job.isolate === null || handlersModule === undefined
       ? null

@@ -1,6 +1,5 @@
 import type { Socket } from 'node:net'
-import { inspect } from 'node:util'
-import { ArgumentError } from '../arguments/argument.ts'
+import { refuseClient, refuseHost } from '../arguments/transactions.ts'
 import { answerInTime } from './answerInTime.ts'
 import { sqlOf, type Connection, type ReadingStatement, type Statement } from './database.ts'
 import type { Schema } from './schema.ts'
@@ -33,7 +32,7 @@ export interface Limits {
  * and the engine imports none.
  * @throws ArgumentError that says what was given, and what can be given
  */
-export function recogniseHost(given: unknown, schema: Schema): Host {
+export function recogniseHost(given: unknown, schema: Schema, argument = 'tx'): Host {
   let host: Host | null = null
   try {
     host = findHost(given, schema)
@@ -41,10 +40,7 @@ export function recogniseHost(given: unknown, schema: Schema): Host {
     // A getter that throws is of no known library.
   }
   if (host !== null) return host
-  throw new ArgumentError(
-    'tx',
-    `cannot be used: ${describe(given)} is no client or transaction that can carry statements: give one of Prisma, Drizzle (node-postgres or postgres.js), Kysely, Knex, pg or postgres.js`,
-  )
+  throw refuseHost(argument, given)
 }
 
 /**
@@ -55,10 +51,7 @@ export function recogniseHost(given: unknown, schema: Schema): Host {
 export function asTransaction(given: unknown, schema: Schema, otherwise: string): Connection {
   const { clientName, connection } = recogniseHost(given, schema)
   if (clientName === null) return connection
-  throw new ArgumentError(
-    'tx',
-    `is ${clientName}, which is in no transaction: pass the transaction, or ${otherwise}`,
-  )
+  throw refuseClient(clientName, otherwise)
 }
 
 type Parts = Record<string, unknown>
@@ -355,15 +348,4 @@ async function returning<Value>(
     value = await work(tx)
   })
   return value as Value
-}
-
-function describe(given: unknown): string {
-  if (typeof given !== 'object' || given === null) return inspect(given, { maxStringLength: 20 })
-  try {
-    const name = (given.constructor as { name?: unknown } | undefined)?.name
-    const keys = Object.keys(given).slice(0, 5).join(', ')
-    return `An object of ${typeof name === 'string' ? name : 'no class'} with { ${keys} }`
-  } catch {
-    return 'What was given'
-  }
 }
