@@ -19,7 +19,7 @@ export function askAboutJson(
   json: unknown,
 ): unknown {
   // A copy: a schema may change what it is asked about. A run takes a missing payload for an empty object.
-  const answer = judge(schema, json === undefined ? {} : JSON.parse(JSON.stringify(json)))
+  const answer = judge(schema, json === undefined ? {} : copyJson(json))
   const isZod = readPart(schema['~standard'], 'vendor') === 'zod'
   const issues =
     answer.kind === 'accepted'
@@ -31,6 +31,12 @@ export function askAboutJson(
     cause: answer.kind === 'refused' ? answer.failure?.reason : undefined,
     details: { issues },
   })
+}
+
+function copyJson(json: unknown): unknown {
+  if (Array.isArray(json)) return json.map(copyJson)
+  if (!isObject(json)) return json
+  return Object.fromEntries(Object.entries(json).map(([key, item]) => [key, copyJson(item)]))
 }
 
 /** Names the values at fault instead of the schema's own words, which are about text where the caller passed a Date. */
@@ -49,6 +55,7 @@ type Kind = 'date' | 'bytes' | 'map' | 'set'
 
 /** What a schema may take as it is and never gets from JSON. */
 function kindOf(value: unknown): Kind | null {
+  if (!isObject(value) || isOrdinary(value)) return null
   if (types.isDate(value)) return 'date'
   if (types.isMap(value)) return 'map'
   if (types.isSet(value)) return 'set'
@@ -74,51 +81,55 @@ const MAX_STEPS = 1_000_000
 function findLost(
   before: unknown,
   after: unknown,
-  path: readonly string[],
+  start: readonly string[],
   isZod: boolean,
 ): PayloadIssue[] {
   const lost: PayloadIssue[] = []
+  const path = [...start]
   const compared = new Map<object, unknown>()
   let steps = 0
-  compare(before, after, [...path])
+  try {
+    if (isObject(before)) compare(before, after)
+  } catch {
+    // A getter or a Proxy of the schema's has thrown. The handler may meet that too, or not read it.
+  }
   return lost
 
-  function compare(one: unknown, other: unknown, at: string[]): void {
-    if (!isObject(one) || one === other || at.length > MAX_LEVELS) return
+  function compare(one: object, other: unknown): void {
+    if (one === other || path.length > MAX_LEVELS) return
     if (lost.length === MAX_LOST || steps > MAX_STEPS) return
     const kind = kindOf(one)
     if (kind !== null && kind !== kindOf(other)) {
-      const message = hint(kind, isZod)
-      const named = at.map((key) => storableText(key, 100))
-      lost.push({ path: named, code: 'unstorable', message })
+      const named = path.map((key) => storableText(key, 100))
+      lost.push({ path: named, code: 'unstorable', message: hint(kind, isZod) })
       return
     }
+    if (kind === 'date' || kind === 'bytes') return
     // An object that holds itself ends here.
-    if (kind === 'bytes' || (compared.has(one) && compared.get(one) === other)) return
+    if (compared.has(one) && compared.get(one) === other) return
     compared.set(one, other)
-    const otherItems = isObject(other) ? itemsOf(other) : {}
     const items = itemsOf(one)
-    for (const key of keysOf(items)) {
+    const otherItems = isObject(other) ? itemsOf(other) : {}
+    for (const key of Object.keys(items)) {
       steps++
-      const item = readPart(items, key)
-      if (isObject(item)) compare(item, readPart(otherItems, key), [...at, key])
+      const item = items[key]
+      if (!isObject(item)) continue
+      path.push(key)
+      compare(item, otherItems[key])
+      path.pop()
     }
   }
 }
 
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
 
-/** The entries of a Map and a Set, in their order; else the object itself. */
-function itemsOf(value: object): object {
-  if (types.isMap(value)) return [...Map.prototype.entries.call(value)]
-  return types.isSet(value) ? [...Set.prototype.values.call(value)] : value
+function isOrdinary(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === Array.prototype
 }
 
-/** Foreign code may throw here: a Proxy. */
-function keysOf(value: object): string[] {
-  try {
-    return Object.keys(value)
-  } catch {
-    return []
-  }
+/** The entries of a Map and a Set, in their order; else the object itself. */
+function itemsOf(value: object): { readonly [key: string]: unknown } {
+  const items = types.isMap(value) || types.isSet(value) ? [...value] : value
+  return items as { readonly [key: string]: unknown }
 }
