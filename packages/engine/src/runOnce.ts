@@ -9,7 +9,8 @@ import type { TraceEnqueue } from './job/enqueue.ts'
 import { openRetention, type Retention } from './control/pruneJobRuns.ts'
 import { checkOnceOptions, checkRetention } from './arguments/worker.ts'
 import { keyOfPayload } from './job/limits.ts'
-import { labelPayload } from './job/labelWork.ts'
+import { labelWork } from './job/labelWork.ts'
+import { storablePayload } from './job/storablePayload.ts'
 import { storableText } from './job/storableText.ts'
 import { combineObservers } from './run/combineObservers.ts'
 import { recogniseHost } from './store/callersTransaction.ts'
@@ -47,7 +48,7 @@ export interface RunOnceOptions<J extends Job, Client extends HostClient> {
   retention?: Retention
   /** The same as `handlersModule` of createWorker: isolated jobs then run in a child process. Default: in this process. */
   handlersModule?: URL | string | undefined
-  /** Validated like one from the queue. Default: an empty object. */
+  /** Checked and converted to JSON, as `enqueue` does. Default: an empty object. */
   payload?: unknown
   /** The id of a dead letter: the run is its next attempt, has its payload, and settles it. */
   deadLetter?: string
@@ -113,14 +114,15 @@ export interface FinishedRun {
  * Runs one job here and now, because a person wants it. The run is recorded, fenced and rescued like any other, but does not
  * come from the queue: it needs no worker, and nobody retries it if this process dies. The result tells how it ended, even
  * when the handler failed.
- * @throws ArgumentError which names the option, before anything is asked of the database
+ * @throws ArgumentError which names the option, and JobError `payload_invalid`, before anything is asked of the database
  * @throws TablesError when the tables do not fit this version: run `migrate`, or this version is too old
  */
 export async function runOnce<J extends Job, Client extends HostClient>(
   options: RunOnceOptions<J, Client>,
 ): Promise<RunOnceResult> {
   const given = checkOnceOptions(options, isEngineJob)
-  const { job, handlersModule } = given
+  const { job, handlersModule, payload = {} } = given
+  const stored = given.deadLetter === undefined ? storablePayload(job, payload) : null
   const { databaseUrl, version, traceEnqueue, retention = checkRetention('retention', {}) } = given
   const log = containedLog(given.log)
   const now = boundedClock(given.now)
@@ -144,8 +146,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
   const observers = combineObservers(given.observers ?? [], log)
   let full: FullLimit | undefined
   let letter = { kind: 'notFound' } as TakenDeadLetter
-  const { payload = {} } = given
-  let envelope: Envelope = { payload, trigger: 'cli' }
+  let envelope: Envelope = { payload: stored?.payload, trigger: 'cli' }
   let run: NewRun = {
     id: uuid(),
     name: job.name,
@@ -158,7 +159,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     actor: given.actor === undefined ? null : storableText(given.actor, 500),
     reason: null,
     workId: null,
-    ...(given.deadLetter === undefined && labelPayload(job, payload, log)),
+    ...(stored !== null && labelWork(job, stored.accepted, log)),
   }
   const claim = { id: uuid(), exclusiveKey: exclusiveKey(job, run.dryRun) }
   try {
