@@ -79,11 +79,7 @@ it.each([
   ['defineJob', () => defineJob({ name: 'a', rateLimit: null as never }), 'rateLimit'],
   ['defineJob', () => defineJob({ name: 'a', unguarded: null as never }), 'unguarded'],
   ['defineLimit', () => defineLimit(null as never), 'options'],
-  [
-    'defineLimit',
-    () => defineLimit({ name: 'a', rateLimit: null as never }),
-    'rateLimit',
-  ],
+  ['defineLimit', () => defineLimit({ name: 'a', rateLimit: null as never }), 'rateLimit'],
 ])('%s names the argument that is missing', async (_name, call, argument) => {
   const made = async () => await call()
   const error = await made().catch((thrown: unknown) => thrown)
@@ -112,7 +108,7 @@ interface Interface {
 
 const DURATION = whole(0, 999_999_999_999)
 const COUNT: Range = { min: 0, max: Infinity }
-const ALERTS = {
+const ALERTS: Readonly<Record<string, Range>> = {
   intervalMs: TIMER,
   sendTimeoutMs: TIMER,
   retryDelayMs: DURATION,
@@ -132,8 +128,10 @@ const INTERFACES: Readonly<Record<string, Interface>> = {
     ranges: WORKER_NUMBERS,
   },
   'the alerts of createWorker': {
-    call: (alerts) => makeWorker({ alerts: { channels: [], ...alerts } }),
-    ranges: ALERTS,
+    call: ({ alerts }: { alerts?: object }) => makeWorker({ alerts: { channels: [], ...alerts } }),
+    ranges: Object.fromEntries(
+      Object.entries(ALERTS).map(([option, range]) => [`alerts.${option}`, range]),
+    ),
   },
   'stop of a worker': {
     call: (options) => makeWorker({}).stop(options),

@@ -1,6 +1,6 @@
 import { types } from 'node:util'
 import { storableText } from '../job/storableText.ts'
-import { nearest } from './nearest.ts'
+import { findNearest } from './nearest.ts'
 
 /*
  * This folder checks what programs pass in, before the engine sends anything to the database: PostgreSQL's own refusal would
@@ -234,7 +234,7 @@ function remedyOf(unknown: string, known: readonly string[], hints: Hints): stri
   if (hint !== undefined) return hint
   // A name without its unit, such as timeout for timeoutMs.
   const longer = known.filter((name) => name.startsWith(unknown))
-  const near = longer.length === 1 ? longer[0] : nearest(unknown, known)
+  const near = longer.length === 1 ? longer[0] : findNearest(unknown, known)
   return near == null ? `the options are ${known.join(', ')}` : `did you mean ${near}?`
 }
 
@@ -277,6 +277,11 @@ export function isPlainObject(value: unknown): boolean {
 export const asItIs: Check<unknown> = (_argument, value) => value
 
 export const checkTexts = listOf(checkText)
+
+/** The name that somebody most likely meant, or null when none is near. */
+export function nearest(wanted: string, names: readonly string[]): string | null {
+  return findNearest(checkText('wanted', wanted), checkTexts('names', names))
+}
 
 /** Where a page begins. */
 export const checkPosition: Check<{ at: string; id: string }> = (argument, value) =>

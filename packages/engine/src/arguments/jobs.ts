@@ -13,12 +13,14 @@ import {
   ArgumentError,
   asItIs,
   checkBoolean,
+  checkDate,
   checkOptions,
   checkParts,
   checkText,
   listOf,
   MAX_CONCURRENCY,
   namedAfter,
+  nullable,
   objectOf,
   oneOf,
   optional,
@@ -128,6 +130,14 @@ function zoneProblem(timeZone: unknown): string | null {
     // It is none.
   }
   return `"${timeZone}" is not an IANA time zone, such as Europe/Berlin`
+}
+
+const CALENDAR = { cron: checkText, timeZone: checkText }
+
+/** The question when a schedule is due next. */
+export function checkTickQuestion(schedule: unknown, after: unknown) {
+  const calendar = checkParts('schedule', schedule, CALENDAR, 'schedule.')
+  return { ...checkCron('schedule', calendar), after: checkDate('after', after) }
 }
 
 const RETRY = {
@@ -426,6 +436,7 @@ const DEFINED = {
   payload: checkSchema,
   timeoutMs: positive(),
   retry: objectOf(RETRY),
+  schedule: nullable<object>((argument, value) => checkParts(argument, value, CALENDAR)),
 }
 
 /** Checks that a value is a job, as `defineJob` returns it. */

@@ -34,7 +34,7 @@ import {
 import { checkAlerts } from './alerts.ts'
 import { checkDatabaseUrl, checkSchema, loggerOf } from './connection.ts'
 import { checkJob, checkJobs } from './jobs.ts'
-import { nearest } from './nearest.ts'
+import { findNearest } from './nearest.ts'
 
 /*
  * Options of everything that runs jobs: createWorker, run, runOnce, migrate.
@@ -93,7 +93,7 @@ export function expectModule(module: string | undefined, jobs: readonly Job[]): 
 }
 
 /** A host may load its handlers when they are read, so nothing reads them here. */
-const checkHandlers: Check<object> = (argument, value) => {
+export const checkHandlers: Check<object> = (argument, value) => {
   if ((typeof value === 'object' && value !== null) || typeof value === 'function') return value
   throw new ArgumentError(
     argument,
@@ -193,7 +193,7 @@ export function checkOnceOptions(options: unknown, isOwn: (job: Job) => boolean)
   return given
 }
 
-const MIGRATE = {
+export const MIGRATE = {
   databaseUrl: checkDatabaseUrl,
   schema: checkSchema,
   log: loggerOf<Partial<HostLogger>>(),
@@ -227,7 +227,7 @@ export function expectKnown(
   const known = jobs.map(({ name }) => name)
   const unknown = names.find((name) => !known.includes(name))
   if (unknown === undefined) return
-  const meant = nearest(unknown, known)
+  const meant = findNearest(unknown, known)
   const remedy = meant === null ? `; there are ${known.join(', ')}` : `: did you mean ${meant}?`
   throw new ArgumentError(option, `names ${tell(unknown)}, which is no job of this worker${remedy}`)
 }

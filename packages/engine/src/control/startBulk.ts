@@ -14,13 +14,14 @@ import {
 import type { Job } from '../job/defineJob.ts'
 import { partsAboutSql } from '../read/listWaitingWork.ts'
 import { BULK_KINDS, type BulkKind } from '../read/listBulks.ts'
-import { RUN_OPTIONS, runConditions, type ListJobRunsOptions } from '../read/jobRuns.ts'
+import { runConditions, type ListJobRunsOptions } from '../read/jobRuns.ts'
 import { plainReaderOf } from '../read/reader.ts'
 import { checkPriority } from '../arguments/enqueueOptions.ts'
+import { LETTER_FILTER, PIECE_FILTER, RUN_FILTER } from '../arguments/queries.ts'
 import type { Connection } from '../store/database.ts'
-import { aboutValues, isAboutSql, PIECE_FILTER, type PieceFilter } from '../store/pieceFilter.ts'
+import { aboutValues, isAboutSql, type PieceFilter } from '../store/pieceFilter.ts'
 import { IN_ORDER } from '../store/waitingSql.ts'
-import { LETTER_FILTER, type DeadLetterFilter } from '../read/listDeadLetters.ts'
+import type { DeadLetterFilter } from '../read/listDeadLetters.ts'
 import type { ActionRequest } from './controlJobs.ts'
 import { checkRequest } from '../arguments/actions.ts'
 
@@ -74,7 +75,6 @@ const REQUEST = {
   priority: asItIs,
   jobs: optional(listOf(checkJobName)),
 }
-const { limit: _limit, after: _after, ...RUN_FILTER } = RUN_OPTIONS
 const checkRuns: Check<RunFilter> = (argument, value) =>
   checkParts(argument, value, RUN_FILTER, `${argument}.`)
 const IDS = { ids: optional(listOf(checkId, MAX_IDS)) }

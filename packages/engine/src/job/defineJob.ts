@@ -1,4 +1,5 @@
 import {
+  checkJob,
   checkJobOptions,
   checkReschedule,
   type MISSED_POLICIES,
@@ -222,5 +223,5 @@ export function reschedule<J extends Job>(job: J, cron: string, setBy?: string):
 
 /** Whether the job has a schedule of its own. */
 export function isScheduled(job: Job): job is ScheduledJob {
-  return job.schedule !== null
+  return checkJob('job', job).schedule !== null
 }

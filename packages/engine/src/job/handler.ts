@@ -1,3 +1,4 @@
+import { checkFunction } from '../arguments/argument.ts'
 import type { Logger } from './logger.ts'
 import type { Job } from './defineJob.ts'
 import type { EngineJobName } from './engineJobs.ts'
@@ -147,5 +148,5 @@ export interface HandlersModule<Jobs extends readonly Job[], Client extends Host
 export function defineHandlersModule<const Jobs extends readonly Job[], Client extends HostClient>(
   open: (setting: HandlersSetting) => Promise<HandlersModule<Jobs, Client>>,
 ): (setting: HandlersSetting) => Promise<HandlersModule<Jobs, Client>> {
-  return open
+  return checkFunction('open', open)
 }

@@ -1,3 +1,4 @@
+import { checkRateLimited } from '../arguments/errors.ts'
 import { JobError } from './jobError.ts'
 import type { SharedLimit } from './limits.ts'
 import { readPart } from './readPart.ts'
@@ -31,10 +32,11 @@ export class RateLimited extends JobError {
   readonly retryAfterMs: number
   readonly scope: 'key' | 'job' | { readonly name: string }
 
-  constructor({ retryAfter, scope = 'job', message, cause }: RateLimitedOptions = {}) {
+  constructor(options: RateLimitedOptions = {}) {
+    const { retryAfter, scope = 'job', message, cause } = checkRateLimited(options)
     super('rate_limited', message ?? 'A service has refused more', { cause })
     this.retryAfterMs = toMs(retryAfter)
-    this.scope = typeof scope === 'object' ? { name: scope.name } : scope
+    this.scope = scope
   }
 }
 

@@ -1,3 +1,4 @@
+import { checkRunMetrics } from '../arguments/watches.ts'
 import { TICK_OUTCOMES } from '../tick/decideTicks.ts'
 import type { WorkerObserver } from '../run/observer.ts'
 import type { MetricsTarget } from './prometheus.ts'
@@ -32,10 +33,8 @@ const LATENESS_BUCKETS = [0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1_800, 3_600
 const GROUP_BUCKETS = [1, 2, 5, 10, 25, 50, 100, 250, 500]
 
 /** Makes an observer that counts what its worker does. All labels (job, outcome, reason) are closed sets. */
-export function createRunMetrics(
-  { prometheus, registry }: MetricsTarget,
-  jobNames: readonly string[],
-): WorkerObserver {
+export function createRunMetrics(target: MetricsTarget, names: readonly string[]): WorkerObserver {
+  const { prometheus, registry, jobNames } = checkRunMetrics(target, names)
   const { Counter, Gauge, Histogram } = prometheus
   const registers = [registry]
   const runs = new Counter({

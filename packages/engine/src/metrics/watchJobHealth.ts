@@ -1,3 +1,4 @@
+import { checkHealthWatch } from '../arguments/watches.ts'
 import type { JobProblem } from '../read/getJobHealth.ts'
 import type { Problem } from '../read/listProblems.ts'
 import { keepFresh, type FreshnessOptions } from './keepFresh.ts'
@@ -18,7 +19,8 @@ export interface JobHealthWatchOptions extends FreshnessOptions {
 }
 
 /** Registers what `listProblems` returns as metrics. While the database does not answer they have no values. */
-export function watchJobHealth(options: JobHealthWatchOptions): void {
+export function watchJobHealth(given: JobHealthWatchOptions): void {
+  const options = checkHealthWatch(given)
   const { prometheus, registry, read } = options
   const failures = new prometheus.Counter({
     name: 'roundsman_job_health_failures_total',

@@ -1,3 +1,4 @@
+import { checkSnapshotWatch } from '../arguments/watches.ts'
 import type { SnapshotHolder } from '../read/getOldestSnapshot.ts'
 import { keepFresh, type FreshnessOptions } from './keepFresh.ts'
 import { watchGauge } from './prometheus.ts'
@@ -8,7 +9,8 @@ export interface OldestSnapshotWatchOptions extends FreshnessOptions {
 }
 
 /** Registers how old the oldest snapshot is. While the database does not answer there is no value. */
-export function watchOldestSnapshot(options: OldestSnapshotWatchOptions): void {
+export function watchOldestSnapshot(given: OldestSnapshotWatchOptions): void {
+  const options = checkSnapshotWatch(given)
   const { read } = options
   const readFresh = keepFresh(
     options,

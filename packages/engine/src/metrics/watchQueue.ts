@@ -1,3 +1,4 @@
+import { checkQueueWatch } from '../arguments/watches.ts'
 import type { QueueStats } from '../read/getQueueStats.ts'
 import { keepFresh, type FreshnessOptions } from './keepFresh.ts'
 import { watchGauge } from './prometheus.ts'
@@ -11,7 +12,8 @@ export interface QueueWatchOptions extends FreshnessOptions {
  * Registers metrics of the work in the queue. They are about the whole database, so every process reports the same numbers.
  * While the database does not answer they have no values, which is not zero; the rest of the scrape is complete.
  */
-export function watchQueue(options: QueueWatchOptions): void {
+export function watchQueue(given: QueueWatchOptions): void {
+  const options = checkQueueWatch(given)
   const { prometheus, registry, measure } = options
   const failures = new prometheus.Counter({
     name: 'roundsman_queue_measure_failures_total',

@@ -1,12 +1,5 @@
 import { isScheduled, type Job } from '../job/defineJob.ts'
-import {
-  asItIs,
-  checkDate,
-  checkParts,
-  checkText,
-  listOf,
-  wholeNumber,
-} from '../arguments/argument.ts'
+import { checkHealthQuery } from '../arguments/queries.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedText } from './bounded.ts'
 import { overrunLimitMs } from './judgeRun.ts'
@@ -50,21 +43,16 @@ export interface JobHealth {
   pausedQueues: string[]
 }
 
-const checkMs = wholeNumber(0, Number.MAX_SAFE_INTEGER)
-const JOB = { name: checkText, timeoutMs: checkMs, schedule: asItIs }
-export const checkJobs = listOf((argument, job) => checkParts(argument, job, JOB, `${argument}.`))
-
 /**
  * Finds what keeps the jobs of the catalogue from being done: workers, schedules and keyed schedules, runs under way,
  * and work of jobs that have left the catalogue. Six bounded statements, which a monitor may ask for every few seconds.
  */
 export async function getJobHealth(
   reader: JobsReader,
-  jobs: readonly Job[],
-  now: Date,
+  catalogue: readonly Job[],
+  at: Date,
 ): Promise<JobHealth> {
-  checkJobs('jobs', jobs)
-  checkDate('now', now)
+  const { jobs, now } = checkHealthQuery(reader, catalogue, at)
   const names = jobs.map(({ name }) => name)
   const [isAnyAlive, pauses, all] = await Promise.all([
     isAnyWorkerAlive(reader),

@@ -1,8 +1,7 @@
 import pg from 'pg'
 import type { HostLogger } from '../job/logger.ts'
 import type { HostTransaction } from '../job/hostTypes.ts'
-import { asItIs, checkParts, optional, wholeNumber } from '../arguments/argument.ts'
-import { checkDatabaseUrl } from '../arguments/connection.ts'
+import { checkReaderOptions } from '../arguments/queries.ts'
 import { containedLog } from '../store/containedLog.ts'
 import { openDatabase, type Connection } from '../store/database.ts'
 import { createSchema, type Schema } from '../store/schema.ts'
@@ -37,27 +36,22 @@ export interface ReaderOptions {
   statementTimeoutMs?: number
 }
 
-const OPTIONS = {
-  databaseUrl: checkDatabaseUrl,
-  schema: asItIs,
-  poolSize: optional(wholeNumber(1, 1_000)),
-  statementTimeoutMs: optional(wholeNumber(1, 2 ** 31 - 10_000)),
-}
-
 /** Opens a reader with its own connections, for programs that only read. It needs neither a client nor a worker. */
 export function openReader(options: ReaderOptions): JobsReader & { close(): Promise<void> } {
   const {
+    databaseUrl,
+    schema,
+    log,
     poolSize = 5,
     statementTimeoutMs = 30_000,
-    ...checked
-  } = checkParts('options', options, OPTIONS)
+  } = checkReaderOptions(options)
   const database = openDatabase({
-    url: checked.databaseUrl,
+    url: databaseUrl,
     applicationName: 'roundsman reader',
-    schema: createSchema(checked.schema as string | undefined),
+    schema: createSchema(schema),
     poolSize,
     statementTimeoutMs,
-    log: containedLog(options.log),
+    log: containedLog(log),
   })
   return { ...readerOf(database), close: () => database.close() }
 }
