@@ -73,12 +73,12 @@ const programs: [what: string, program: () => unknown, line: string][] = [
   [
     'a handler with the name of no job',
     worker({ handlers: { ...handlers, leter: handlers.letter } }),
-    'ArgumentError: handlers.leter is a handler of no job: did you mean letter?',
+    'ArgumentError: handlers.leter is of no job in jobs; did you mean letter?',
   ],
   [
     'no handler for a job',
     worker({ handlers: {} }),
-    'ArgumentError: handlers.letter is missing: add the handler of letter',
+    'ArgumentError: handlers.letter is missing; add the handler, or take the job out of jobs',
   ],
   [
     "another library's name for the address",

@@ -1,11 +1,12 @@
 import { availableParallelism } from 'node:os'
 import { isEngineJob, pruneJobRuns, withEngineJobs } from '../job/engineJobs.ts'
+import { expectHandlers } from '../arguments/handlers.ts'
 import { expectKnown, refuseHandlerOf } from '../arguments/worker.ts'
 import type { Job } from '../job/defineJob.ts'
 
 /**
  * Decides which jobs a worker knows and schedules (`jobs`), and whose work it takes (`taken`): each of those has a lane.
- * @throws ArgumentError when there is a handler for one of the engine's own jobs, or `only` names an unknown job
+ * @throws ArgumentError when a job has no handler, a handler has no job or one of the engine's own, or `only` names an unknown job
  */
 export function chooseJobs(options: {
   jobs: readonly Job[]
@@ -23,7 +24,11 @@ export function chooseJobs(options: {
   expectKnown('only', only, jobs)
   const isTaken = ({ name }: Job) =>
     !except.includes(name) && (only === undefined || only.includes(name))
-  return { jobs, taken: jobs.filter(isTaken) }
+  const taken = jobs.filter(isTaken)
+  // Those of isolated jobs are in another file, and the engine has its own.
+  const handled = taken.filter((job) => job.isolate === null && !isEngineJob(job))
+  expectHandlers(options.jobs, handled, options.handlers)
+  return { jobs, taken }
 }
 
 /** How many runs of a job that is not exclusive a worker carries out at once. */
