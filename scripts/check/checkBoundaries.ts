@@ -165,7 +165,6 @@ const ONLY_IN: Readonly<Record<string, readonly [string, ...string[]]>> = {
 const COMPUTED: Readonly<Record<string, string>> = {
   'packages/cli/src/check/checkCommand.ts': 'the files of the catalogue',
   'packages/engine/src/run/isolated/childProcess.ts': 'the handlers that the worker names',
-  'packages/engine/test/publicValues.test.ts': 'the entries of the package',
   'packages/local-postgres/src/prepareBinaries.ts': "PostgreSQL's programs for this platform",
 }
 
