@@ -16,10 +16,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   billing: [],
   cli: ['engine', 'engine/client', 'engine/internal', 'engine/migrate', 'engine/worker', 'admin'],
   engine: [],
-  fastify: ['admin', 'admin/http', 'admin/internal', 'engine', 'engine/client'],
+  fastify: ['admin', 'admin/http', 'admin/internal', 'engine', 'engine/client', 'engine/internal'],
   'node-app': ['engine (types)', 'engine/worker (types)'],
   jobs: ['engine'],
-  sweep: ['engine'],
+  sweep: ['engine', 'engine/internal'],
   testing: ['db', 'local-postgres', 'engine', 'engine/client', 'engine/migrate'],
   api: [
     'alerts',
