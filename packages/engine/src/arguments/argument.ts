@@ -202,7 +202,10 @@ export function checkParts<Table extends Checks>(
   const checked: Record<string, unknown> = {}
   for (const name of names) {
     const part = whileReading(argument, () => (value as Record<string, unknown>)[name])
-    checked[name] = (checks[name] as Check<unknown>)(prefix + name, part)
+    // Any question about a proxy may throw.
+    checked[name] = whileReading(prefix + name, () =>
+      (checks[name] as Check<unknown>)(prefix + name, part),
+    )
   }
   return checked as Checked<Table>
 }
@@ -264,8 +267,9 @@ export function copyParts(argument: string, value: unknown): Record<string, unkn
 
 /** Whether it is an object that no class has made, and no function. A realm of its own has a prototype of its own. */
 export function isPlainObject(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  if (typeof value !== 'object' || value === null) return false
   try {
+    if (Array.isArray(value)) return false
     const prototype: unknown = Object.getPrototypeOf(value)
     return prototype === null || Object.getPrototypeOf(prototype) === null
   } catch {
@@ -320,7 +324,7 @@ export function checkJobName(argument: string, job: unknown): string {
 }
 
 /** A getter may throw, and so may any question about a proxy. */
-function whileReading<Value>(argument: string, read: () => Value): Value {
+export function whileReading<Value>(argument: string, read: () => Value): Value {
   try {
     return read()
   } catch (cause) {

@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import type { HostLogger } from '../job/logger.ts'
 import type { TestJobsOptions } from '../testing/openTestJobs.ts'
 import type {
@@ -94,7 +95,7 @@ const checkDuration = objectOf(DURATION, DURATION_HINTS)
 
 export function checkAdvance(by: unknown): Advance {
   if (typeof by === 'number') return by
-  if (by instanceof Date) return checkDate('by', by)
+  if (types.isDate(by)) return checkDate('by', by)
   if (typeof by === 'object' && by !== null) {
     const given = Object.entries(checkDuration('by', by)).filter(([, part]) => part !== undefined)
     return Object.fromEntries(given) as TestDuration

@@ -27,6 +27,7 @@ import {
   oneOf,
   optional,
   tell,
+  whileReading,
   wholeNumber,
   type Check,
   type Hints,
@@ -205,7 +206,7 @@ export function checkMigrateOptions(options: unknown) {
 
 /** Refuses a handler of the engine's own job, which the worker has already. */
 export function refuseHandlerOf(own: Pick<Job, 'name'>, handlers: object): void {
-  if (!(own.name in handlers)) return
+  if (!whileReading('handlers', () => own.name in handlers)) return
   throw new ArgumentError(
     `handlers.${own.name}`,
     "is a handler of the engine's own job; take it out, and set retention instead",

@@ -224,7 +224,8 @@ export function defineJob<
  * @throws ArgumentError when the expression is not valid, or the job has no schedule
  */
 export function reschedule<J extends Job>(job: J, cron: string, setBy?: string): J {
-  return { ...job, schedule: checkReschedule(job, cron, setBy) }
+  const schedule = checkReschedule(job, cron, setBy)
+  return { ...job, schedule }
 }
 
 /** Whether the job has a schedule of its own. */
