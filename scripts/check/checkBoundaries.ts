@@ -16,10 +16,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   billing: [],
   cli: ['engine', 'engine/client', 'engine/internal', 'engine/migrate', 'engine/worker', 'admin'],
   engine: [],
-  fastify: ['admin', 'admin/http', 'admin/internal', 'engine', 'engine/client'],
+  fastify: ['admin', 'admin/http', 'admin/internal', 'engine', 'engine/client', 'engine/internal'],
   'node-app': ['engine (types)', 'engine/worker (types)'],
   jobs: ['engine'],
-  sweep: ['engine'],
+  sweep: ['engine', 'engine/internal'],
   testing: ['db', 'local-postgres', 'engine', 'engine/client', 'engine/migrate'],
   api: [
     'alerts',
@@ -165,7 +165,6 @@ const ONLY_IN: Readonly<Record<string, readonly [string, ...string[]]>> = {
 const COMPUTED: Readonly<Record<string, string>> = {
   'packages/cli/src/check/checkCommand.ts': 'the files of the catalogue',
   'packages/engine/src/run/isolated/childProcess.ts': 'the handlers that the worker names',
-  'packages/engine/test/publicValues.test.ts': 'the entries of the package',
   'packages/local-postgres/src/prepareBinaries.ts': "PostgreSQL's programs for this platform",
 }
 

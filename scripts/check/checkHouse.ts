@@ -38,7 +38,7 @@ const FORMER_QUEUE = /pg[-_ ]?boss/i
 /** Files that may name it: what measures against it, moves its rows, or imports them, with the tests; and these rules. */
 const MAY_NAME_FORMER_QUEUE = [
   /^packages\/lab\/(?:src|test)\/bench\//,
-  /^packages\/engine\/(?:src|test)\/store\/(?:fromBefore|importPgBoss|migrateBesideReaders)\b/,
+  /^packages\/engine\/(?:src|test)\/(?:arguments|store)\/(?:fromBefore|importPgBoss|migrateBesideReaders)\b/,
   /^packages\/engine\/src\/internal\.ts$/,
   /^packages\/cli\/(?:src|test)\/(?:import|migrate)\//,
   /^scripts\/(?:check|test)\/check(?:Boundaries|House)\b/,

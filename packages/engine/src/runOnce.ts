@@ -6,19 +6,11 @@ import type { Details, Handler } from './job/handler.ts'
 import type { HostClient, TransactionOf } from './job/hostTypes.ts'
 import type { Job } from './job/defineJob.ts'
 import type { TraceEnqueue } from './job/enqueue.ts'
-import { checkRetention, openRetention, type Retention } from './control/pruneJobRuns.ts'
-import {
-  ArgumentError,
-  checkBoolean,
-  checkId,
-  checkJobName,
-  checkParts,
-  checkSignal,
-  checkText,
-  optional,
-} from './job/argument.ts'
+import { openRetention, type Retention } from './control/pruneJobRuns.ts'
+import { checkOnceOptions, checkRetention } from './arguments/worker.ts'
 import { keyOfPayload } from './job/limits.ts'
-import { labelPayload } from './job/labelWork.ts'
+import { labelWork } from './job/labelWork.ts'
+import { storablePayload } from './job/storablePayload.ts'
 import { storableText } from './job/storableText.ts'
 import { combineObservers } from './run/combineObservers.ts'
 import { recogniseHost } from './store/callersTransaction.ts'
@@ -43,7 +35,7 @@ import { createSettler } from './run/settler.ts'
 import type { FullLimit } from './store/limitSql.ts'
 import { tryUntilFree } from './store/takeLocks.ts'
 import { openPostgres } from './worker/openPostgres.ts'
-import { WORKER_CHECKS } from './worker/workerOptions.ts'
+import { registerLimits } from './worker/registerLimits.ts'
 
 export interface RunOnceOptions<J extends Job, Client extends HostClient> {
   databaseUrl: string
@@ -57,7 +49,7 @@ export interface RunOnceOptions<J extends Job, Client extends HostClient> {
   retention?: Retention
   /** The same as `handlersModule` of createWorker: isolated jobs then run in a child process. Default: in this process. */
   handlersModule?: URL | string | undefined
-  /** Validated like one from the queue. Default: an empty object. */
+  /** Checked and converted to JSON, as `enqueue` does. Default: an empty object. */
   payload?: unknown
   /** The id of a dead letter: the run is its next attempt, has its payload, and settles it. */
   deadLetter?: string
@@ -104,20 +96,6 @@ export type RunOnceResult =
 /** Thrown to roll the taking of the dead letter back. */
 class NotRecorded extends Error {}
 
-const CHECKS = {
-  databaseUrl: WORKER_CHECKS.databaseUrl,
-  keepLogs: WORKER_CHECKS.keepLogs,
-  version: WORKER_CHECKS.version,
-  observers: WORKER_CHECKS.observers,
-  traceEnqueue: WORKER_CHECKS.traceEnqueue,
-  now: WORKER_CHECKS.now,
-  retention: optional(checkRetention),
-  deadLetter: optional(checkId),
-  actor: optional(checkText),
-  dryRun: optional(checkBoolean),
-  signal: optional(checkSignal),
-}
-
 /** How often to ask whether others can see that this process lives. A session that was cut is back in half a second. */
 const MAX_ALIVE_TRIES = 8
 
@@ -137,26 +115,21 @@ export interface FinishedRun {
  * Runs one job here and now, because a person wants it. The run is recorded, fenced and rescued like any other, but does not
  * come from the queue: it needs no worker, and nobody retries it if this process dies. The result tells how it ended, even
  * when the handler failed.
- * @throws ArgumentError which names the option, before anything is asked of the database
+ * @throws ArgumentError which names the option, and JobError `payload_invalid`, before anything is asked of the database
  * @throws TablesError when the tables do not fit this version: run `migrate`, or this version is too old
  */
 export async function runOnce<J extends Job, Client extends HostClient>(
   options: RunOnceOptions<J, Client>,
 ): Promise<RunOnceResult> {
-  const given = checkParts('options', options, CHECKS)
-  const { job, handlersModule } = options
-  checkJobName('job', job)
-  if (options.handler === undefined && !isEngineJob(job)) {
-    throw new ArgumentError('handler', `is missing: pass that of ${job.name}`)
-  }
-  if (given.deadLetter !== undefined && given.dryRun === true)
-    throw new ArgumentError('dryRun', 'is for other runs: that of a dead letter is a real attempt')
+  const given = checkOnceOptions(options, isEngineJob)
+  const { job, handlersModule, payload = {} } = given
+  const stored = given.deadLetter === undefined ? storablePayload(job, payload) : null
   const { databaseUrl, version, traceEnqueue, retention = checkRetention('retention', {}) } = given
-  const log = containedLog(options.log)
+  const log = containedLog(given.log)
   const now = boundedClock(given.now)
   const workerId = createWorkerId()
-  const schema = createSchema(options.schema)
-  recogniseHost(options.client, schema)
+  const schema = createSchema(given.schema)
+  recogniseHost(options.client, schema, 'client')
   const isolation =
     job.isolate === null || handlersModule === undefined
       ? null
@@ -174,8 +147,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
   const observers = combineObservers(given.observers ?? [], log)
   let full: FullLimit | undefined
   let letter = { kind: 'notFound' } as TakenDeadLetter
-  const { payload = {} } = options
-  let envelope: Envelope = { payload, trigger: 'cli' }
+  let envelope: Envelope = { payload: stored?.payload, trigger: 'cli' }
   let run: NewRun = {
     id: uuid(),
     name: job.name,
@@ -184,25 +156,28 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     retriesLeft: 0,
     scheduledFor: null,
     startedAt: now(),
-    dryRun: options.dryRun ?? false,
-    actor: options.actor === undefined ? null : storableText(options.actor, 500),
+    dryRun: given.dryRun ?? false,
+    actor: given.actor === undefined ? null : storableText(given.actor, 500),
     reason: null,
     workId: null,
-    ...(options.deadLetter === undefined && labelPayload(job, payload, log)),
+    ...(stored !== null && labelWork(job, stored.accepted, log)),
   }
   const claim = { id: uuid(), exclusiveKey: exclusiveKey(job, run.dryRun) }
   try {
     await checkTables(database)
     await session.start()
     await cancellations.start()
+    await database.transaction((tx) =>
+      registerLimits(tx, { workerId, jobs: [job], version, isByHand: true }),
+    )
     const abort = () => cancellations.abortAll(given.signal?.reason)
     if (given.signal?.aborted) abort()
     else given.signal?.addEventListener('abort', abort, { once: true })
     let taken = await record()
-    if (options.deadLetter !== undefined && letter.kind !== 'taken') {
+    if (given.deadLetter !== undefined && letter.kind !== 'taken') {
       return letter.kind === 'alreadyQueued'
         ? letter
-        : { kind: 'noDeadLetter', workId: options.deadLetter }
+        : { kind: 'noDeadLetter', workId: given.deadLetter }
     }
     // A run whose process has died would block this one until a worker starts, also one of another job under the same limit, so
     // end it. Wait for the grace first: after a
@@ -257,8 +232,8 @@ export async function runOnce<J extends Job, Client extends HostClient>(
       .transaction(async (tx) => {
         const { rows } = await tx.query<{ isAlive: boolean }>(IS_ALIVE_SQL, [workerId])
         if (!rows[0]?.isAlive) return 'notAlive'
-        if (options.deadLetter !== undefined) {
-          letter = await takeDeadLetter(tx, job.name, options.deadLetter)
+        if (given.deadLetter !== undefined) {
+          letter = await takeDeadLetter(tx, job.name, given.deadLetter)
           if (letter.kind !== 'taken') return null
           const { id: workId, attempt } = letter.work
           envelope = toEnvelope(letter.work)
@@ -287,7 +262,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
   async function execute(taken: TakenWork): Promise<RunOnceResult> {
     const its = isEngineJob(job)
       ? openRetention(retention, [job], database)
-      : { client: options.client, handler: options.handler }
+      : { client: options.client, handler: given.handler }
     const services: RunServices = {
       client: its.client,
       settler: createSettler({ database, workerId, log, observers }),

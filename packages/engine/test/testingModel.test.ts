@@ -119,7 +119,7 @@ describe('a test drains', () => {
               // The order of a key is that of the enqueues.
               const priority = each.job === 'ordered' ? 0 : each.priority
               const options = { startAfter, ...(each.job !== 'ordered' && { priority }) }
-              await test.enqueue(client, byName[each.job], { plan: each.plan }, options)
+              await test.enqueueNow(byName[each.job], { plan: each.plan }, options)
               model.enqueue(each.job, each.delayMs, priority, each.plan)
               break
             }

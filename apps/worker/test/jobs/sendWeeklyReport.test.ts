@@ -151,14 +151,14 @@ describe('sendWeeklyReport', () => {
     await invoice(10)
     await startWorker()
     const last = new Date(NOON.getTime() - 14 * DAY_MS)
-    await client.schedules.upsert(database.prisma, job, {
+    await client.schedules.upsert(null, job, {
       key: 'customer-1',
       cron: '0 9 * * 1',
       timeZone: 'Pacific/Kiritimati',
       payload: { customerEmail: CUSTOMER },
     })
     await database.prisma.$executeRaw`update "JobKeyedSchedule" set "lastAt" = ${last}`
-    await client.schedules.trigger(database.prisma, job, 'customer-1', {
+    await client.schedules.trigger(null, job, 'customer-1', {
       actor: 'tests',
       reason: 'To see it',
     })

@@ -498,7 +498,7 @@ describe('waiting work', () => {
   const to = 'a@example.com'
   const sendReport = jobs.find(({ name }) => name === 'sendReport')!
   const enqueue = async (options?: Parameters<typeof api.jobsClient.enqueue>[3]) =>
-    (await api.jobsClient.enqueue(api.prisma, sendReport, { to }, options)).workId
+    (await api.jobsClient.enqueueNow(sendReport, { to }, options)).workId
   const list = async (query = '') =>
     (await api.as('admin', { method: 'GET', url: `/api/jobs/work?${query}` })).json()
 

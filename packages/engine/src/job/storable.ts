@@ -26,7 +26,7 @@ const UNREADABLE = '[unreadable]'
  * lies more than 64 levels deep becomes a text that says so.
  */
 export function storable(foreign: unknown, maxBytes: number): Storable {
-  return makeCopy(foreign, { levels: [], left: maxBytes, stepsLeft: maxBytes, change: undefined })
+  return makeCopy(foreign, openCopy(maxBytes, undefined))
 }
 
 /** The first thing in a value that would not arrive as it is, and what the caller can do about it. */
@@ -37,18 +37,23 @@ export interface Change {
 
 /**
  * Like storable, but instead of converting a value it returns the first thing that would change, or that JSON.stringify
- * would lose. As there, functions, symbols and undefined are left out of objects, and `toJSON` is called.
+ * would lose. As there, functions, symbols and undefined are left out of objects, and `toJSON` is called. `isPlain`: none
+ * of that happened, so that the copy equals the value.
  */
 export function storableUnchanged(
   foreign: unknown,
   maxBytes: number,
-): Storable | { kind: 'changed'; change: Change } {
-  const copy: Copy = { levels: [], left: maxBytes, stepsLeft: maxBytes, change: null }
+): (Storable & { isPlain: boolean }) | { kind: 'changed'; change: Change } {
+  const copy = openCopy(maxBytes, null)
   const made = makeCopy(foreign, copy)
   if (copy.change) return { kind: 'changed', change: copy.change }
   if (made.kind === 'stored' && made.value === undefined && foreign !== undefined)
     return { kind: 'changed', change: { path: [], problem: LEFT_OUT } }
-  return made
+  return { ...made, isPlain: copy.isPlain && foreign !== undefined }
+}
+
+function openCopy(maxBytes: number, change: Copy['change']): Copy {
+  return { levels: [], left: maxBytes, stepsLeft: maxBytes, change, isPlain: true }
 }
 
 function makeCopy(foreign: unknown, copy: Copy): Storable {
@@ -90,6 +95,8 @@ interface Copy {
   stepsLeft: number
   /** The first change, or null while there is none. Undefined when the caller did not ask. */
   change: Change | null | undefined
+  /** Whether all so far was plain JSON. */
+  isPlain: boolean
 }
 
 /** Copies the next item of the object or array at hand. */
@@ -101,7 +108,10 @@ function step(copy: Copy, level: Level): void {
     if (item === undefined) tellChange(copy, LEFT_OUT)
     ;(level.made as JsonValue[]).push(item === undefined ? spend(copy, null, 4) : item)
   } else {
-    if (item === undefined) return
+    if (item === undefined) {
+      copy.isPlain = false
+      return
+    }
     const made = level.made as Record<string, JsonValue>
     setOwn(made, takeKey(copy, made, key as string), item)
     copy.left--
@@ -118,6 +128,7 @@ function take(copy: Copy, item: unknown, key: string | number): JsonValue | unde
     const { toJSON } = item as { toJSON?: unknown }
     if (typeof toJSON !== 'function')
       return isObject(item) ? open(copy, item) : takeLeaf(copy, item)
+    copy.isPlain = false
     const made = toJSON.call(item, String(key)) as unknown
     if (made === null && types.isDate(item))
       tellChange(copy, 'is an invalid date; pass a valid one')
@@ -160,7 +171,9 @@ function takeLeaf(copy: Copy, item: unknown): JsonValue | undefined {
 
 /** Opens an object or a list. It may throw, but only before it has changed the copy. */
 function open(copy: Copy, source: object): JsonValue {
-  const isOrdinary = Object.getPrototypeOf(source) === Object.prototype
+  const prototype: unknown = Object.getPrototypeOf(source)
+  const isOrdinary = prototype === Object.prototype
+  if (!isOrdinary && prototype !== Array.prototype) copy.isPlain = false
   if (!isOrdinary && types.isBoxedPrimitive(source) && !types.isSymbolObject(source)) {
     return takeLeaf(copy, unbox(source)) as JsonValue
   }
@@ -176,11 +189,14 @@ function open(copy: Copy, source: object): JsonValue {
   if (ArrayBuffer.isView(source) && source.byteLength > copy.left)
     return spend(copy, null, Infinity)
   const isArray = Array.isArray(source)
-  if (!isOrdinary && !isArray && hidesContent(source))
-    tellChange(
-      copy,
-      'is an object whose content JSON leaves out, such as a Map; pass plain objects, lists and texts',
-    )
+  if (!isOrdinary && !isArray && hidesContent(source)) {
+    const fix = types.isMap(source)
+      ? 'a plain object'
+      : types.isSet(source)
+        ? 'a list'
+        : 'plain data'
+    tellChange(copy, `is an object whose content JSON leaves out; pass ${fix}`)
+  }
   const keys = isArray ? null : Object.keys(source)
   const length = keys === null ? (source as unknown[]).length : keys.length
   const made = isArray ? [] : {}

@@ -1,3 +1,4 @@
+import { askAboutJson } from './askAboutJson.ts'
 import { describeIssues, judge } from './askSchema.ts'
 import type { Job } from './defineJob.ts'
 import { JobError } from './jobError.ts'
@@ -12,7 +13,7 @@ export const MAX_PAYLOAD_BYTES = 8 * 2 ** 20
 export interface StorablePayload {
   payload: unknown
   bytes: number
-  /** What the job's schema returned for it. */
+  /** What the job's schema returned for it, as it will for each run. */
   accepted: unknown
   /** As `keyOfWork` says. */
   key: string | undefined
@@ -21,8 +22,9 @@ export interface StorablePayload {
 /**
  * Checks a payload and copies it as it will arrive: as JSON.stringify writes it. Neither its getters nor its schema can
  * change the copy afterwards.
- * @throws JobError `payload_invalid`, which names the job and the argument: the schema refuses it, JSON or PostgreSQL cannot hold it, its JSON exceeds 8 MiB, or it has no
- *   key that can be stored
+ * @throws JobError `payload_invalid`, which names the job and the argument: the schema refuses it or its JSON, the schema would make
+ *   something else of its JSON than a Date, bytes, a Map or a Set that it holds, JSON or PostgreSQL cannot hold it, its JSON
+ *   exceeds 8 MiB, or it has no key that can be stored
  */
 export function storablePayload(
   job: CheckedJob,
@@ -42,16 +44,19 @@ export function storablePayload(
 type CheckedJob = Pick<Job, 'name' | 'payload'> & Partial<Pick<Job, 'partition'>>
 
 function checkPayload(job: CheckedJob, payload: unknown): StorablePayload {
-  const accepted = checkSchema(job, payload)
+  const first = checkSchema(job, payload)
   const made = storableUnchanged(payload, MAX_PAYLOAD_BYTES)
   switch (made.kind) {
-    case 'stored':
+    case 'stored': {
+      // The schema was already asked about a payload that equals its JSON.
+      const accepted = made.isPlain ? first : askAboutJson(job, payload, first, made.value)
       return {
         payload: made.value,
         bytes: made.bytes,
         accepted,
         key: keyOfWork(job, accepted),
       }
+    }
     case 'tooLarge': {
       const most = `${MAX_PAYLOAD_BYTES / 2 ** 20} MB`
       throw refusal([], `is larger than ${most} as JSON; store it in a table, and pass its id`)

@@ -1,5 +1,3 @@
-import { storableUnchanged } from '../job/storable.ts'
-import { MAX_PAYLOAD_BYTES } from '../job/storablePayload.ts'
 import type { Connection } from './database.ts'
 import type { LetterTaken } from './deadLetterSql.ts'
 import { toFacts, type Envelope } from './envelope.ts'
@@ -7,7 +5,7 @@ import type { NewRun, TakenWork } from './claimWork.ts'
 import { lockLimits, type FullLimit } from './limitSql.ts'
 import { MAX_INLINE_BYTES } from './queueTables.ts'
 
-/** A run that a person starts: of a payload of his own, or of a dead letter. */
+/** A run that a person starts: of a payload of their own, as `storablePayload` returns it, or of a dead letter. */
 export interface RunByHand {
   claimId: string
   run: NewRun
@@ -39,13 +37,11 @@ export async function claimByHand(
     ...(scheduledFor !== null && { scheduledFor: scheduledFor.toISOString() }),
     ...(dryRun && { dryRun }),
   })
-  // What JSON cannot hold is not kept: then nobody can approve another run of it.
   const { payload: given = {} } = envelope
-  const stored = storableUnchanged(given, MAX_PAYLOAD_BYTES)
-  const payload = stored.kind === 'stored' ? JSON.stringify(stored.value) : null
+  const payload = JSON.stringify(given)
   const ownKey = letter?.key ?? key ?? null
-  const bytes = letter?.bytes ?? Buffer.byteLength(payload ?? '')
-  const isLong = letter === undefined && payload !== null && bytes > MAX_INLINE_BYTES
+  const bytes = letter?.bytes ?? Buffer.byteLength(payload)
+  const isLong = letter === undefined && bytes > MAX_INLINE_BYTES
   const payloadId = isLong ? run.id : (letter?.payloadId ?? null)
   const limits = await lockLimits(tx, run.name, ownKey)
   if (!Array.isArray(limits)) return { full: limits }

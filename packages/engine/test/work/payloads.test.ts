@@ -6,6 +6,7 @@ import { openForTests } from '@roundsman/testing'
 import { beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { defineJob, JobError, type Job } from '../../src/index.ts'
+import { runOnce } from '../../src/worker.ts'
 import { openTestQueue } from '../openTestQueue.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 
@@ -29,6 +30,9 @@ const arrived = async () => {
   return taken.map(({ envelope }) => envelope.payload)
 }
 
+/** Where a program passes a payload. */
+const WAYS = ['enqueue', 'enqueueMany', 'requestRun', 'schedules.upsert', 'runOnce']
+
 type Answer = { kind: 'enqueued' } | { kind: 'refused'; error: JobError }
 
 /** Enqueues in a transaction that catches what is thrown, and goes on. */
@@ -46,6 +50,11 @@ async function enqueue(payload: unknown, job: Job = any, by = 'enqueue'): Promis
     async function put(): Promise<Answer> {
       if (by === 'requestRun') {
         await opened.client.requestRun(job, { actor: 'a', reason: 'b', payload }, { tx })
+      } else if (by === 'schedules.upsert') {
+        const schedule = { key: 'k', cron: '0 9 * * *', payload, actor: 'a' } as never
+        await opened.client.schedules.upsert(tx, job, schedule)
+      } else if (by === 'runOnce') {
+        await runOnce({ ...runtime.runOptions, job, handler: async () => undefined, payload })
       } else if (by === 'enqueueMany') {
         await opened.client.enqueueMany(tx, job, [{ payload: {} }, { payload }] as never)
       } else await opened.client.enqueue(tx, job, payload)
@@ -126,10 +135,12 @@ describe('a payload that would arrive changed', () => {
     ['undefined in a list', { a: [undefined] }, 'a.0', /null/],
     ['a function', () => 1, '', /undefined, a function or a symbol/],
     ['a Map', { a: new Map([[1, 2]]) }, 'a', /leaves out.*plain/],
+    ['a Date', { a: [new Date(0)] }, 'a.0', /becomes text.*z\.coerce\.date/],
+    ['bytes', { a: Buffer.of(1) }, 'a', /become a list.*base64/],
     ['65 levels', deep(65), Array.from({ length: 64 }, () => '0').join('.'), /64 levels.*flatter/],
     ['9 MB', { a: 'x'.repeat(9 * 2 ** 20) }, '', /larger than 8 MB.*its id/],
   ])('is refused for %s', async (_, payload, path, problem) => {
-    for (const by of ['enqueue', 'enqueueMany', 'requestRun']) {
+    for (const by of WAYS) {
       const answer = await enqueue(payload, any, by)
       if (answer.kind !== 'refused') throw new Error(`${by} took it`)
       const argument = by === 'enqueueMany' ? 'items[1].payload' : 'payload'
@@ -141,13 +152,13 @@ describe('a payload that would arrive changed', () => {
       ])
     }
     expect(await arrived()).toEqual([])
-    // A run that was not requested leaves no record of the request.
+    // A run that was not requested leaves no record of the request, and one that was not started none of a run.
     expect(await runtime.rows('select from "JobAction"')).toEqual([])
-    expect(await runtime.rows('select from "Business"')).toHaveLength(6)
+    expect(await runtime.rows('select from "JobRun"')).toEqual([])
+    expect(await runtime.rows('select from "Business"')).toHaveLength(2 * WAYS.length)
   })
 
   it.each([
-    ['dates', { a: new Date(0) }],
     ['undefined', { a: undefined, b: 1 }],
     ['functions and symbols of an object', { a: () => 1, b: Symbol('b'), c: 1 }],
     ['no more than 64 levels', deep(64)],

@@ -78,7 +78,7 @@ export const createRoundsman: CreateEngine<RoundsmanSettings> = async (
               return process.hrtime.bigint()
             })
           }
-          await client.enqueue(prisma, job, { n })
+          await client.enqueueNow(job, { n })
           return null
         },
         close: () => client.stop(),

@@ -1,9 +1,11 @@
 /** Shorter names would match almost anything: `at` would be taken for `it`. */
 const MIN_LENGTH = 3
+/** Nobody mistypes a longer one, and comparing takes the product of both lengths. */
+const MAX_LENGTH = 200
 
 /** The name that somebody most likely meant, or null when none is near. */
-export function nearest(wanted: string, names: readonly string[]): string | null {
-  if (wanted.length < MIN_LENGTH) return null
+export function findNearest(wanted: string, names: readonly string[]): string | null {
+  if (wanted.length < MIN_LENGTH || wanted.length > MAX_LENGTH) return null
   const lower = wanted.toLowerCase()
   const [best] = names
     .map((name) => ({ name, distance: distanceBetween(lower, name.toLowerCase()) }))

@@ -5,27 +5,26 @@ import {
   checkBoolean,
   checkDate,
   checkDurationMs,
-  checkParts,
+  checkJobName,
+  checkOptions,
+  copyList,
   checkText,
   nullable,
   oneOf,
   optional,
+  tell,
   wholeNumber,
-} from '../job/argument.ts'
-import {
-  cronProblem,
-  MAX_CATCH_UP_MS,
-  MISSED_POLICIES,
-  type Job,
-  type MissedPolicy,
-} from '../job/defineJob.ts'
+} from './argument.ts'
+import type { Job, MissedPolicy } from '../job/defineJob.ts'
+import { cronProblem, MAX_CATCH_UP_MS, MISSED_POLICIES } from './jobs.ts'
 import type { PayloadOf } from '../job/handler.ts'
 import { JobError } from '../job/jobError.ts'
 import { storablePayload } from '../job/storablePayload.ts'
 import { KEYED_OVERLAPS, type KeyedDefinition, type KeyedOverlap } from '../tick/keyedRow.ts'
 import { nextTicks } from '../tick/nextTicks.ts'
-import { storableActor, type Actor } from './recordActions.ts'
-import { ticksOfDay } from './scheduleLoad.ts'
+import type { PreviewQuery } from '../control/previewSchedule.ts'
+import type { Actor } from '../control/recordActions.ts'
+import { ticksOfDay } from '../control/scheduleLoad.ts'
 
 /** A schedule that a program keeps as data, under a key of its own. What is left out is reset to its default. */
 export interface KeyedSchedule<J extends Job = Job> {
@@ -90,7 +89,8 @@ const SCHEDULE = {
   ifVersion: checkVersion,
   actor: optional(checkText),
   reason: optional(checkText),
-}
+} satisfies Record<keyof KeyedSchedule, unknown>
+const SCHEDULE_HINTS = { timezone: 'did you mean timeZone?', schedule: 'did you mean cron?' }
 const checkOverlap = optional(oneOf(KEYED_OVERLAPS))
 
 /** A schedule that was checked, with nothing foreign in it. */
@@ -112,17 +112,15 @@ interface Calendar {
 }
 type FindByCalendar<Found> = (cron: string, timeZone: string) => Found
 
-export function createCalendar(): Calendar {
+function createCalendar(): Calendar {
   return { problem: remember(cronProblem), leastMs: remember(leastIntervalMs) }
 }
 
-export function checkSchedule(
-  job: Job,
-  given: unknown,
-  within: string,
-  calendar: Calendar,
-): Wanted {
-  const one = checkParts(within.slice(0, -1) || 'schedule', given, SCHEDULE, within)
+function checkSchedule(job: Job, given: unknown, within: string, calendar: Calendar): Wanted {
+  const one = checkOptions(within.slice(0, -1) || 'schedule', given, SCHEDULE, {
+    prefix: within,
+    hints: SCHEDULE_HINTS,
+  })
   const key = checkKey(`${within}key`, one.key)
   const { cron, timeZone } = checkCalendar(one, within, calendar.problem)
   const { missed = 'once', catchUpMs = DAY_MS, jitterMs = 0, startsAt = null, endsAt = null } = one
@@ -164,7 +162,7 @@ export function checkSchedule(
       `${within}payload`,
       'has more than 64 kB as JSON: store it in a table, and pass its id',
     )
-  const by = storableActor({ actor, ...(reason !== undefined && { reason }) })
+  const by = { actor, ...(reason !== undefined && { reason }) }
   const delayMs = shareOf(job.name, key, jitterMs)
   return {
     ...{ key, cron, timeZone, payload, bytes, missed, catchUpMs, overlap, jitterMs, delayMs },
@@ -172,7 +170,52 @@ export function checkSchedule(
   }
 }
 
-export function checkKey(argument: string, value: unknown): string {
+const MAX_SCHEDULES = 10_000
+
+/** Checks schedules of one call, no two of which have the same key. `path` names one in errors. */
+export function checkSchedules(
+  job: Job,
+  schedules: unknown,
+  path = (at: number) => `schedules[${at}].`,
+): Wanted[] {
+  const calendar = createCalendar()
+  const wanted = copyList('schedules', schedules, MAX_SCHEDULES).map((one, at) =>
+    checkSchedule(job, one, path(at), calendar),
+  )
+  const keys = new Set<string>()
+  for (const [at, { key }] of wanted.entries()) {
+    if (keys.has(key))
+      throw new ArgumentError(`${path(at)}key`, `is that of another in this call: ${tell(key)}`)
+    keys.add(key)
+  }
+  return wanted
+}
+
+const PREVIEW = {
+  cron: asItIs,
+  timeZone: asItIs,
+  startsAt: optional(nullable(checkDate)),
+  endsAt: optional(nullable(checkDate)),
+  after: optional(checkDate),
+  count: optional(wholeNumber(1, 100)),
+} satisfies Record<keyof PreviewQuery, unknown>
+
+export function checkPreview(query: unknown) {
+  const given = checkOptions('query', query, PREVIEW, { hints: SCHEDULE_HINTS })
+  const calendar = checkCalendar(given, '')
+  const { startsAt = null, endsAt = null, after = new Date(), count = 5 } = given
+  checkSpan({ startsAt, endsAt }, '')
+  return { calendar, startsAt, endsAt, after, count }
+}
+
+/** The job and the key by which a schedule is found. */
+export function checkTarget(job: unknown, key: unknown): string {
+  const name = checkJobName('job', job)
+  checkKey('key', key)
+  return name
+}
+
+function checkKey(argument: string, value: unknown): string {
   const key = checkText(argument, value)
   if (key === '')
     throw new JobError(
@@ -186,7 +229,7 @@ export function checkKey(argument: string, value: unknown): string {
   throw new ArgumentError(argument, `must have at most ${MAX_KEY_BYTES} bytes`)
 }
 
-export function checkCalendar(
+function checkCalendar(
   given: { cron: unknown; timeZone: unknown },
   within: string,
   problem: FindByCalendar<string | null> = cronProblem,
@@ -204,7 +247,7 @@ export function checkCalendar(
   return { cron, timeZone }
 }
 
-export function checkSpan({ startsAt, endsAt }: Span, within: string): void {
+function checkSpan({ startsAt, endsAt }: Span, within: string): void {
   if (startsAt !== null && endsAt !== null && startsAt > endsAt)
     throw new ArgumentError(`${within}endsAt`, 'must not be earlier than startsAt')
 }

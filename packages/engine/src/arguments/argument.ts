@@ -1,21 +1,30 @@
 import { types } from 'node:util'
-import { storableText } from './storableText.ts'
+import { storableText } from '../job/storableText.ts'
+import { findNearest } from './nearest.ts'
 
 /*
- * What programs pass in is checked before anything is asked of the database: what PostgreSQL refuses, it refuses in its own
- * words, and the caller's transaction goes with it. Each check returns a copy that holds nothing foreign.
+ * This folder checks what programs pass in, before the engine sends anything to the database: PostgreSQL's own refusal would
+ * abort the caller's transaction. Each check returns a copy that holds nothing foreign.
  */
 
-/** An argument that cannot be meant. The message names it, and says what to pass instead. */
+/** An invalid argument. The message names it, and what to pass instead. */
 export class ArgumentError extends TypeError {
   override readonly name = 'ArgumentError'
   readonly code = 'argument_invalid'
   /** Which argument, or which part of one: `limit`, `ids[3]`. */
   readonly argument: string
 
-  constructor(argument: string, problem: string, options?: { cause?: unknown }) {
-    super(`${argument} ${problem}`, options)
+  /** `of`: the thing that the argument belongs to, such as a job, for the message. */
+  constructor(argument: string, problem: string, options: { cause?: unknown; of?: string } = {}) {
+    const { cause, of } = options
+    super(`${of === undefined ? '' : `${of}: `}${argument} ${problem}`, { cause })
     this.argument = argument
+  }
+
+  /** The same error, with the thing that the argument belongs to. */
+  of(of: string, argument = this.argument): ArgumentError {
+    const problem = this.message.slice(this.argument.length + 1)
+    return new ArgumentError(argument, problem, { cause: this.cause, of })
   }
 }
 
@@ -114,6 +123,16 @@ export function wholeNumber(min: number, max: number): Check<number> {
   }
 }
 
+/** `remedy`: what to do instead of a greater number. */
+export function positive(max = Number.MAX_SAFE_INTEGER, remedy = ''): Check<number> {
+  return (argument, value) => {
+    if (typeof value !== 'number' || !Number.isSafeInteger(value) || value <= 0)
+      throw new ArgumentError(argument, `must be a positive whole number, not ${tell(value)}`)
+    if (value <= max) return value
+    throw new ArgumentError(argument, `must be at most ${max}${remedy}, not ${value}`)
+  }
+}
+
 export function numberWithin(min: number, max: number): Check<number> {
   return (argument, value) => {
     // Neither is NaN.
@@ -159,32 +178,88 @@ export function copyList(argument: string, value: unknown, max: number): unknown
   throw new ArgumentError(argument, `must be a list, not ${tell(value)}`)
 }
 
-type Checked<Checks> = {
-  [name in keyof Checks]: Checks[name] extends Check<infer Value> ? Value : never
+export type Checked<Table> = {
+  [Name in keyof Table]: Table[Name] extends Check<infer Value> ? Value : never
 }
 
-/** Reads those parts of an object, each once, and checks them. `prefix` stands before their names in errors. */
-export function checkParts<Checks extends Record<string, Check<unknown>>>(
+type Checks = { readonly [name: string]: Check<unknown> }
+
+/** A check for each option, and none for any other name. */
+export type ChecksOf<Options> = { readonly [Name in keyof Options]-?: Check<Options[Name]> }
+
+/** Reads those parts of an object, each once, and checks them. It leaves other parts alone. `prefix` stands before their names. */
+export function checkParts<Table extends Checks>(
   argument: string,
   value: unknown,
-  checks: Checks,
+  checks: Table,
   prefix = '',
-): Checked<Checks> {
+): Checked<Table> {
+  const names = Object.keys(checks)
   if (typeof value !== 'object' || value === null) {
-    const expected = Object.keys(checks).join(', ')
-    throw new ArgumentError(
-      argument,
-      `must be an object${expected === '' ? '' : ` with ${expected}`}, not ${tell(value)}`,
+    const expected = names.length === 0 ? '' : ` with ${names.join(', ')}`
+    throw new ArgumentError(argument, `must be an object${expected}, not ${tell(value)}`)
+  }
+  const checked: Record<string, unknown> = {}
+  for (const name of names) {
+    const part = whileReading(argument, () => (value as Record<string, unknown>)[name])
+    // Any question about a proxy may throw.
+    checked[name] = whileReading(prefix + name, () =>
+      (checks[name] as Check<unknown>)(prefix + name, part),
     )
   }
-  const checked = Object.entries(checks).map(([name, check]) => {
-    const part = whileReading(argument, () => (value as Record<string, unknown>)[name])
-    return [name, check(prefix + name, part)]
-  })
-  return Object.fromEntries(checked) as Checked<Checks>
+  return checked as Checked<Table>
 }
 
-/** A plain object with the same parts, for what is checked elsewhere. */
+/** Names that programs use for an option of another name, and what to write instead. */
+export type Hints = { readonly [name: string]: string }
+
+/** Checks an object of options, and refuses names that the engine does not know. */
+export function checkOptions<Table extends Checks>(
+  argument: string,
+  value: unknown,
+  checks: Table,
+  { prefix = '', hints = {} }: { prefix?: string; hints?: Hints } = {},
+): Checked<Table> {
+  if (typeof value === 'object' && value !== null) {
+    const names = whileReading(argument, () => Object.keys(value))
+    const unknown = names.find((name) => !Object.hasOwn(checks, name))
+    if (unknown !== undefined)
+      throw new ArgumentError(
+        storableText(prefix + unknown, MAX_SHOWN),
+        `is unknown: ${remedyOf(unknown, Object.keys(checks), hints)}`,
+      )
+  }
+  return checkParts(argument, value, checks, prefix)
+}
+
+function remedyOf(unknown: string, known: readonly string[], hints: Hints): string {
+  const hint = Object.hasOwn(hints, unknown) ? hints[unknown] : undefined
+  if (hint !== undefined) return hint
+  // A name without its unit, such as timeout for timeoutMs.
+  const longer = known.filter((name) => name.startsWith(unknown))
+  const near = longer.length === 1 ? longer[0] : findNearest(unknown, known)
+  return near == null ? `the options are ${known.join(', ')}` : `did you mean ${near}?`
+}
+
+/** Checks one object of options within another. */
+export function objectOf<Table extends Checks>(
+  checks: Table,
+  hints?: Hints,
+): Check<Checked<Table>> {
+  return (argument, value) =>
+    checkOptions(argument, value, checks, { prefix: `${argument}.`, ...(hints && { hints }) })
+}
+
+/** Names in each error of `check` the thing that the arguments belong to. */
+export function namedAfter<Value>(of: string, check: () => Value): Value {
+  try {
+    return check()
+  } catch (error) {
+    throw error instanceof ArgumentError ? error.of(of) : error
+  }
+}
+
+/** A plain object with the same parts, which another check reads. */
 export function copyParts(argument: string, value: unknown): Record<string, unknown> {
   checkParts(argument, value, {})
   return whileReading(argument, () => ({ ...(value as object) }))
@@ -192,8 +267,9 @@ export function copyParts(argument: string, value: unknown): Record<string, unkn
 
 /** Whether it is an object that no class has made, and no function. A realm of its own has a prototype of its own. */
 export function isPlainObject(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  if (typeof value !== 'object' || value === null) return false
   try {
+    if (Array.isArray(value)) return false
     const prototype: unknown = Object.getPrototypeOf(value)
     return prototype === null || Object.getPrototypeOf(prototype) === null
   } catch {
@@ -201,10 +277,15 @@ export function isPlainObject(value: unknown): boolean {
   }
 }
 
-/** For what is checked elsewhere. */
+/** For a part that another check reads. */
 export const asItIs: Check<unknown> = (_argument, value) => value
 
 export const checkTexts = listOf(checkText)
+
+/** The name that somebody most likely meant, or null when none is near. */
+export function nearest(wanted: string, names: readonly string[]): string | null {
+  return findNearest(checkText('wanted', wanted), checkTexts('names', names))
+}
 
 /** Where a page begins. */
 export const checkPosition: Check<{ at: string; id: string }> = (argument, value) =>
@@ -243,7 +324,7 @@ export function checkJobName(argument: string, job: unknown): string {
 }
 
 /** A getter may throw, and so may any question about a proxy. */
-function whileReading<Value>(argument: string, read: () => Value): Value {
+export function whileReading<Value>(argument: string, read: () => Value): Value {
   try {
     return read()
   } catch (cause) {

@@ -2,12 +2,12 @@ import type { EnqueueOptions } from '../job/enqueue.ts'
 import {
   ArgumentError,
   checkDate,
-  checkParts,
+  checkOptions,
   oneOf,
   optional,
   tell,
   wholeNumber,
-} from '../job/argument.ts'
+} from './argument.ts'
 import { readableLine } from '../job/storableText.ts'
 
 /**
@@ -16,7 +16,7 @@ import { readableLine } from '../job/storableText.ts'
  */
 export function checkEnqueueOptions(options: unknown): CheckedOptions {
   if (options === undefined) return {}
-  const checked = checkParts('options', options, OPTIONS)
+  const checked = checkOptions('options', options, OPTIONS, { hints: HINTS })
   const { startAfter, uniqueKey, onConflict, maxWaitMs, expiresAt } = checked
   if (startAfter !== undefined && expiresAt !== undefined && startAfter >= expiresAt)
     throw new ArgumentError(
@@ -35,7 +35,7 @@ type CheckedOptions = { [Name in keyof EnqueueOptions]?: EnqueueOptions[Name] | 
 export const MAX_ENQUEUED_BY_LENGTH = 200
 
 const OPTIONS = {
-  priority: optional((_argument, value) => checkPriority(value)),
+  priority: optional(checkPriority),
   startAfter: optional(checkDate),
   uniqueKey: optional(checkUniqueKey),
   onConflict: optional(oneOf(['keep', 'replace'])),
@@ -49,6 +49,20 @@ const OPTIONS = {
   }),
 }
 
+const HINTS = {
+  delay: 'set startAfter, a Date',
+  delayMs: 'set startAfter, a Date',
+  runAt: 'did you mean startAfter?',
+  at: 'did you mean startAfter?',
+  key: 'did you mean uniqueKey? The key of a partition comes from the payload',
+  jobKey: 'did you mean uniqueKey?',
+  singletonKey: 'did you mean uniqueKey?',
+  jobId: 'did you mean uniqueKey?',
+  retry: 'the definition of the job has it: defineJob({ retry })',
+  attempts: 'the definition of the job has it: defineJob({ retry })',
+  timeoutMs: 'the definition of the job has it',
+}
+
 function checkUniqueKey(argument: string, key: unknown): string {
   if (typeof key === 'string' && /^[^\0\p{Surrogate}]{1,255}$/su.test(key)) return key
   throw new ArgumentError(
@@ -57,9 +71,23 @@ function checkUniqueKey(argument: string, key: unknown): string {
   )
 }
 
-/** @throws TypeError for a priority that the column can't hold */
-export function checkPriority(priority: unknown): number {
+/** The column holds no other numbers. */
+export function checkPriority(argument: string, priority: unknown): number {
   // An Int32Array holds exactly the numbers that the column takes.
   if (typeof priority === 'number' && new Int32Array([priority])[0] === priority) return priority
-  throw new ArgumentError('priority', `must be a whole number of 32 bits, not ${tell(priority)}`)
+  throw new ArgumentError(argument, `must be a whole number of 32 bits, not ${tell(priority)}`)
+}
+
+export function refusePriority(): ArgumentError {
+  return new ArgumentError(
+    'priority',
+    'is for other jobs: the work of this one runs in the order in which it was enqueued (fifo)',
+  )
+}
+
+/** Names in an error of an item's options which item it is about. */
+export function nameItem(error: ArgumentError, item: string): ArgumentError {
+  const { argument, message, cause } = error
+  const whole = argument === 'options' ? `${item}.options` : `${item}.options.${argument}`
+  return new ArgumentError(whole, message.slice(argument.length + 1), { cause })
 }

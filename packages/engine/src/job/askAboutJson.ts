@@ -1,0 +1,135 @@
+import { types } from 'node:util'
+import { describeIssues, judge, type PayloadIssue } from './askSchema.ts'
+import type { Job } from './defineJob.ts'
+import { JobError } from './jobError.ts'
+import { readPart } from './readPart.ts'
+import { MAX_LEVELS } from './storable.ts'
+import { storableText } from './storableText.ts'
+
+/**
+ * Asks a schema about the JSON of a payload that was not plain JSON, as each of its runs will, and returns what the
+ * schema made of that. `accepted` is what the schema made of the payload itself.
+ * @throws JobError `payload_invalid` when the schema refuses the JSON, or when a Date, bytes, a Map or a Set that it
+ *   accepted is something else in what it makes of the JSON
+ */
+export function askAboutJson(
+  { payload: schema }: Pick<Job, 'payload'>,
+  payload: unknown,
+  accepted: unknown,
+  json: unknown,
+): unknown {
+  // A copy: a schema may change what it is asked about. A run takes a missing payload for an empty object.
+  const answer = judge(schema, json === undefined ? {} : copyJson(json))
+  const isZod = readPart(schema['~standard'], 'vendor') === 'zod'
+  const issues =
+    answer.kind === 'accepted'
+      ? findLost(accepted, answer.value, [], isZod)
+      : answer.issues.flatMap((issue) => explain(issue, payload, isZod))
+  if (answer.kind === 'accepted' && issues.length === 0) return answer.value
+  throw new JobError('payload_invalid', storableText(describeIssues(issues), 2_000), {
+    retryable: false,
+    cause: answer.kind === 'refused' ? answer.failure?.reason : undefined,
+    details: { issues },
+  })
+}
+
+function copyJson(json: unknown): unknown {
+  if (Array.isArray(json)) return json.map(copyJson)
+  if (!isObject(json)) return json
+  return Object.fromEntries(Object.entries(json).map(([key, item]) => [key, copyJson(item)]))
+}
+
+/** Names the values at fault instead of the schema's own words, which are about text where the caller passed a Date. */
+function explain(issue: PayloadIssue, payload: unknown, isZod: boolean): PayloadIssue[] {
+  const value = issue.path.reduce<unknown>(
+    (part, key) => (isObject(part) ? readPart(part, key) : undefined),
+    payload,
+  )
+  const lost = findLost(value, undefined, issue.path, isZod)
+  if (lost.length > 0) return lost
+  const message = `is something else in JSON, which the schema refuses (${issue.message}); pass plain data`
+  return [{ ...issue, message }]
+}
+
+type Kind = 'date' | 'bytes' | 'map' | 'set'
+
+/** What a schema may take as it is and never gets from JSON. */
+function kindOf(value: unknown): Kind | null {
+  if (!isObject(value) || isOrdinary(value)) return null
+  if (types.isDate(value)) return 'date'
+  if (types.isMap(value)) return 'map'
+  if (types.isSet(value)) return 'set'
+  return ArrayBuffer.isView(value) || types.isAnyArrayBuffer(value) ? 'bytes' : null
+}
+
+const HINTS = {
+  bytes: 'bytes become a list of numbers in JSON; pass base64 text, or an id',
+  map: 'a Map becomes an empty object in JSON; pass an object',
+  set: 'a Set becomes an empty object in JSON; pass a list',
+}
+
+function hint(kind: Kind, isZod: boolean): string {
+  if (kind !== 'date') return HINTS[kind]
+  const fix = isZod ? 'use z.coerce.date()' : 'use a schema that makes a Date of the text'
+  return `a Date becomes text in JSON; ${fix}`
+}
+
+const MAX_LOST = 10
+const MAX_STEPS = 1_000_000
+
+/** Finds the first Dates, bytes, Maps and Sets in `before` that are something else in `after`. Never throws. */
+function findLost(
+  before: unknown,
+  after: unknown,
+  start: readonly string[],
+  isZod: boolean,
+): PayloadIssue[] {
+  const lost: PayloadIssue[] = []
+  const path = [...start]
+  const compared = new Map<object, unknown>()
+  let steps = 0
+  try {
+    if (isObject(before)) compare(before, after)
+  } catch {
+    // A getter or a Proxy of the schema's has thrown. The handler may meet that too, or not read it.
+  }
+  return lost
+
+  function compare(one: object, other: unknown): void {
+    if (one === other || path.length > MAX_LEVELS) return
+    if (lost.length === MAX_LOST || steps > MAX_STEPS) return
+    const kind = kindOf(one)
+    if (kind !== null && kind !== kindOf(other)) {
+      const named = path.map((key) => storableText(key, 100))
+      lost.push({ path: named, code: 'unstorable', message: hint(kind, isZod) })
+      return
+    }
+    if (kind === 'date' || kind === 'bytes') return
+    // An object that holds itself ends here.
+    if (compared.has(one) && compared.get(one) === other) return
+    compared.set(one, other)
+    const items = itemsOf(one)
+    const otherItems = isObject(other) ? itemsOf(other) : {}
+    for (const key of Object.keys(items)) {
+      steps++
+      const item = items[key]
+      if (!isObject(item)) continue
+      path.push(key)
+      compare(item, otherItems[key])
+      path.pop()
+    }
+  }
+}
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
+
+function isOrdinary(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === Array.prototype
+}
+
+/** The entries of a Map and a Set, in their order; else the object itself. */
+function itemsOf(value: object): { readonly [key: string]: unknown } {
+  const items = types.isMap(value) || types.isSet(value) ? [...value] : value
+  return items as { readonly [key: string]: unknown }
+}
