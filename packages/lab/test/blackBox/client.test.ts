@@ -1,4 +1,10 @@
-import { defineJob, type EnqueueOptions, type Job, type PayloadOf } from '@roundsman/engine'
+import {
+  defineJob,
+  defineLimit,
+  type EnqueueOptions,
+  type Job,
+  type PayloadOf,
+} from '@roundsman/engine'
 import {
   createJobsClient,
   getBulk,
@@ -20,6 +26,7 @@ import {
 import { migrate } from '@roundsman/engine/migrate'
 import { createTestDatabase, openForTests } from '@roundsman/testing'
 import { afterEach } from 'vitest'
+import { z } from 'zod'
 import {
   byTenant,
   callPartner,
@@ -182,6 +189,62 @@ recorded('enqueueMany: no items', async () => ({
   made: await product.inTransaction((tx) => product.test.enqueueMany(tx, mail, [])),
 }))
 
+recorded('enqueueNow: work exists once it resolves, and keeps its unique key', async () => {
+  const options = { uniqueKey: 'u', priority: 3 }
+  const first = await product.test.enqueueNow(mail, { to: 'a@example.com' }, options)
+  const second = await product.test.enqueueNow(mail, { to: 'b@example.com' }, options)
+  return { first, second, waits: await waiting(), ended: await drain() }
+})
+
+recorded(
+  'enqueueNow: a transaction of the host that rolls back does not take it back',
+  async () => {
+    const rolledBack = await refusal(
+      product.inTransaction(async () => {
+        await product.test.enqueueNow(mail, { to: 'a@example.com' })
+        throw new RangeError('rolled back')
+      }),
+    )
+    return { rolledBack, waits: await waiting() }
+  },
+)
+
+recorded('enqueueNow: wrong arguments', async () => ({
+  payload: await refusal(() => product.test.enqueueNow(mail, { to: 5 } as never)),
+  priority: await refusal(() => product.test.enqueueNow(mail, { to: 'a' }, { priority: 0.5 })),
+  unknown: await refusal(() => product.test.enqueueNow(mail, { to: 'a' }, { prio: 1 } as never)),
+  job: await refusal(() => product.test.enqueueNow({} as never, {} as never)),
+  txFirst: await refusal(() =>
+    product.inTransaction((tx) => product.test.enqueueNow(tx as never, mail as never)),
+  ),
+  waits: await waiting(),
+}))
+
+recorded('enqueueManyNow: results are in the order of the items', async () => {
+  await put(mail, { to: 'first@example.com' }, { uniqueKey: 'u' })
+  const made = await product.test.enqueueManyNow(mail, [
+    { payload: { to: 'a@example.com' } },
+    { payload: { to: 'b@example.com' }, options: { uniqueKey: 'u' } },
+    { payload: { to: 'c@example.com' }, options: { priority: 3 } },
+  ])
+  return { made, none: await product.test.enqueueManyNow(mail, []), waits: await waiting() }
+})
+
+recorded('enqueueManyNow: none of them when one is wrong', async () => {
+  const of = (item: object) =>
+    refusal(() =>
+      product.test.enqueueManyNow(mail, [{ payload: { to: 'a@example.com' } }, item as never]),
+    )
+  return {
+    payload: await of({ payload: { to: 5 } }),
+    option: await of({ payload: { to: 'b' }, options: { priority: 0.5 } }),
+    unknown: await of({ payload: { to: 'b' }, options: { prio: 1 } }),
+    unknownOfItem: await of({ payload: { to: 'b' }, option: {} }),
+    noList: await refusal(() => product.test.enqueueManyNow(mail, { payload: {} } as never)),
+    waits: await waiting(),
+  }
+})
+
 recorded('uniqueKey: kept while the work waits, free once it is done', async () => {
   const first = await put(mail, { to: 'a@example.com' }, { uniqueKey: 'u' })
   const second = await put(mail, { to: 'b@example.com' }, { uniqueKey: 'u' })
@@ -263,6 +326,7 @@ const WRONG: Record<string, EnqueueOptions> = {
   'expiresAt before startAfter': { startAfter: later(60), expiresAt: later(30) },
   'expiresAt is a text': { expiresAt: '2090-01-01' as never },
   'enqueuedBy is no text': { enqueuedBy: 5 as never },
+  'a name is unknown': { unique: 'u' } as never,
 }
 recorded('enqueue: wrong options are refused by name', async () => {
   const refused: Record<string, unknown> = {}
@@ -276,6 +340,26 @@ recorded('enqueue: what is no transaction is refused', async () => ({
   nothing: await refusal(() => product.test.enqueue(null as never, mail, { to: 'a' })),
   text: await refusal(() => product.test.enqueue('tx' as never, mail, { to: 'a' })),
   object: await refusal(() => product.test.enqueue({} as never, mail, { to: 'a' })),
+  pool: await refusal(() => product.test.enqueue(product.pool as never, mail, { to: 'a' })),
+  prisma: await refusal(() => product.test.enqueue(product.prisma as never, mail, { to: 'a' })),
+  noTransaction: await refusal(async () => {
+    const connection = await product.pool.connect()
+    try {
+      return await product.test.enqueue(connection, mail, { to: 'a' })
+    } finally {
+      connection.release()
+    }
+  }),
+  many: await refusal(() => product.test.enqueueMany(product.pool as never, mail, [])),
+  act: await refusal(() =>
+    product.test.cancelWork({ job: mail, all: true }, by, { tx: product.pool as never }),
+  ),
+  schedule: await refusal(() =>
+    schedules().upsert(product.pool as never, remind, {
+      ...{ key: 'a', cron: '@daily', payload: { customer: 'a' } },
+    }),
+  ),
+  reader: await refusal(() => product.test.readerIn(product.pool as never)),
   job: await refusal(() =>
     product.inTransaction((tx) => product.test.enqueue(tx, {} as never, { to: 'a' } as never)),
   ),
@@ -283,6 +367,8 @@ recorded('enqueue: what is no transaction is refused', async () => ({
 
 const circle: Record<string, unknown> = {}
 circle['of'] = circle
+const dated = defineJob({ name: 'dated', payload: z.strictObject({ at: z.date() }) })
+const coerced = defineJob({ name: 'dated', payload: z.strictObject({ at: z.coerce.date() }) })
 const anything = defineJob<'anything', unknown>({ name: 'anything', payload: anySchema() })
 function anySchema() {
   const validate = (value: unknown) => ({ value })
@@ -292,6 +378,10 @@ recorded('enqueue: payloads that cannot be stored are payload_invalid', async ()
   const wrong: Record<string, unknown> = {
     ofAnotherSchema: await refusal(put(mail, { to: 5 } as never)),
     withMore: await refusal(put(mail, { to: 'a', more: 1 } as never)),
+    date: await refusal(put(dated, { at: START })),
+    dateOfAny: await refusal(put(anything, { at: START })),
+    map: await refusal(put(anything, new Map([['a', 1]]))),
+    buffer: await refusal(put(anything, { bytes: Buffer.from('a') })),
     missing: await refusal(put(mail, undefined as never)),
     circle: await refusal(put(anything, circle)),
     bigInt: await refusal(put(anything, { n: 5n })),
@@ -302,9 +392,44 @@ recorded('enqueue: payloads that cannot be stored are payload_invalid', async ()
   return { wrong, waits: await waiting() }
 })
 
+recorded('enqueue: a Date is stored as text where the schema makes a Date of it', async () => {
+  const made = await put(coerced, { at: START })
+  return {
+    made,
+    waits: (await product.test.enqueued(coerced as never)).map(({ payload }) => payload),
+  }
+})
+
 recorded('enqueue: the issues of the schema are in the details', async () => {
   const error = await put(mail, { to: 5 } as never).catch((thrown: unknown) => thrown)
   return (error as { details: unknown }).details
+})
+
+recorded('acts: a name that is unknown is refused', async () => ({
+  which: await refusal(() => product.test.cancelWork({ job: mail, id: UNKNOWN } as never, by)),
+  request: await refusal(() => product.test.pauseQueue('mail', { ...by, because: 'x' } as never)),
+  limit: await refusal(() => product.test.limits.set({ job: byTenant }, { max: 1 } as never, by)),
+  reader: await refusal(() => runs({ state: 'failed' } as never)),
+}))
+
+recorded('defineJob and defineLimit: wrong options are refused by name', async () => {
+  const define = (more: object) => refusal(() => defineJob({ name: 'case', ...more }))
+  return {
+    name: await define({ name: 'not a name' }),
+    unknown: await define({ retries: 3 }),
+    retry: await define({ retry: { limit: -1 } }),
+    unknownOfRetry: await define({ retry: { times: 3 } }),
+    timeoutMs: await define({ timeoutMs: 0 }),
+    cron: await define({ schedule: { cron: 'often' } }),
+    timeZone: await define({ schedule: { cron: '@daily', timeZone: 'Mars' } }),
+    concurrency: await define({ concurrency: 0 }),
+    perKey: await define({ concurrency: { perKey: 1 } }),
+    rateLimit: await define({ rateLimit: { limit: 1, perMs: 0 } }),
+    guard: await define({ isDestructive: true, guard: { maxRows: -1 } }),
+    payload: await define({ payload: {} }),
+    limit: await refusal(() => defineLimit({ name: 'case', global: 0 })),
+    unknownOfLimit: await refusal(() => defineLimit({ name: 'case', max: 1 } as never)),
+  }
 })
 
 // Running
@@ -751,8 +876,7 @@ recorded('schedules.upsert: in a transaction that rolls back', async () => {
 
 recorded('schedules.upsert: refusals', async () => {
   await schedules().upsert(null, remind, daily('a'))
-  const wrong = (more: object) =>
-    refusal(() => schedules().upsert(null, remind, daily('b', more) as never))
+  const wrong = (more: object) => refusal(() => schedules().upsert(null, remind, daily('b', more)))
   return {
     version: await wrong({ ifVersion: 7 }),
     cron: await wrong({ cron: 'often' }),
@@ -1183,9 +1307,16 @@ recorded('readerIn: sees what its transaction has enqueued', () =>
 recorded('createJobsClient: wrong options', async () => ({
   databaseUrl: await refusal(() => createJobsClient({ databaseUrl: 5 as never })),
   schema: await refusal(() => createJobsClient({ databaseUrl: product.url, schema: '' })),
+  unknown: await refusal(() =>
+    createJobsClient({ databaseUrl: product.url, scheme: 'x' } as never),
+  ),
   empty: await refusal(async () => {
     const client = createJobsClient({ databaseUrl: '' })
-    await client.start().finally(() => client.stop())
+    try {
+      await client.start()
+    } finally {
+      await client.stop()
+    }
   }),
 }))
 
@@ -1216,4 +1347,5 @@ recorded('migrate: makes the tables, then finds nothing missing', async () => {
 recorded('migrate: wrong arguments', async () => ({
   databaseUrl: await refusal(() => migrate({ databaseUrl: '' })),
   schema: await refusal(() => migrate({ databaseUrl: product.url, schema: 'x'.repeat(64) })),
+  unknown: await refusal(() => migrate({ databaseUrl: product.url, dry: true } as never)),
 }))
