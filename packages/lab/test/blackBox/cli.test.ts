@@ -2,7 +2,8 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
-import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
+import type { EnqueueOptions, Job, PayloadOf } from '@roundsman/engine'
+import { createJobsClient } from '@roundsman/engine/client'
 import { migrate } from '@roundsman/engine/migrate'
 import { createWorker } from '@roundsman/engine/worker'
 import { createTestDatabase, openForTests, spawnProcess } from '@roundsman/testing'
@@ -61,25 +62,25 @@ const place = openForTests(async () => {
   pool.on('error', () => undefined)
   const client = createJobsClient({ databaseUrl: url, log: silent })
   await client.start()
-  const put: JobsClient['enqueue'] = (_tx, job, payload, options) =>
+  const put = <J extends Job>(job: J, payload: PayloadOf<J>, options?: EnqueueOptions) =>
     inTransaction(pool, (tx) => client.enqueue(tx, job, payload, options))
   const worker = createWorker({ databaseUrl: url, client: pool, jobs, handlers, log: silent })
   await worker.start()
-  const done = await put(pool, mail, { to: 'done@example.com', subject: 'Hello' })
+  const done = await put(mail, { to: 'done@example.com', subject: 'Hello' })
   await client.result(mail, done.workId, { timeoutMs: PATIENCE_MS })
   const lost = { fails: 1, isFinal: true }
-  const letter = await put(pool, mail, { to: 'letter@example.com', ...lost })
+  const letter = await put(mail, { to: 'letter@example.com', ...lost })
   await client.result(mail, letter.workId, { timeoutMs: PATIENCE_MS })
-  const keyed = await put(pool, mail, { to: 'keyed@example.com', ...lost }, { uniqueKey: 'k' })
+  const keyed = await put(mail, { to: 'keyed@example.com', ...lost }, { uniqueKey: 'k' })
   await client.result(mail, keyed.workId, { timeoutMs: PATIENCE_MS })
-  const blocked = await put(pool, purge, { due: 50 })
+  const blocked = await put(purge, { due: 50 })
   await client.result(purge, blocked.workId, { timeoutMs: PATIENCE_MS })
   await worker.stop()
   const delayed = { startAfter: LATER }
-  const holder = await put(pool, mail, { to: 'holder@example.com' }, { uniqueKey: 'k', ...delayed })
-  const waits = await put(pool, byTenant, { tenant: 'a' }, { priority: 2 })
-  for (const to of ['1', '2', '3']) await put(pool, mail, { to }, delayed)
-  await put(pool, callPartner, {})
+  const holder = await put(mail, { to: 'holder@example.com' }, { uniqueKey: 'k', ...delayed })
+  const waits = await put(byTenant, { tenant: 'a' }, { priority: 2 })
+  for (const to of ['1', '2', '3']) await put(mail, { to }, delayed)
+  await put(callPartner, {})
   await client.schedules.upsertMany(
     null,
     remind,
@@ -223,11 +224,11 @@ describe('what acts', () => {
     ])
     runs('once: wrong command lines', () => ['once nothing', 'once', 'once sum --payload {}'])
     runs('queue pause and resume', () => [
-      ['queue pause sum --json', REASON],
-      ['queue pause sum --json', REASON],
-      ['queue resume sum --json', REASON],
+      ['queue pause callPartner --json', REASON],
+      ['queue pause callPartner --json', REASON],
+      ['queue resume callPartner --json', REASON],
       ['queue pause nothing --json', REASON],
-      'queue pause sum',
+      'queue pause callPartner',
     ])
     runs('work cancel, postpone and prioritise', ({ waits }) => [
       [`work prioritise byTenant --json --priority 7 --id ${waits}`, REASON],

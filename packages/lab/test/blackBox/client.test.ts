@@ -751,8 +751,7 @@ recorded('schedules.upsert: in a transaction that rolls back', async () => {
 
 recorded('schedules.upsert: refusals', async () => {
   await schedules().upsert(null, remind, daily('a'))
-  const wrong = (more: object) =>
-    refusal(() => schedules().upsert(null, remind, daily('b', more) as never))
+  const wrong = (more: object) => refusal(() => schedules().upsert(null, remind, daily('b', more)))
   return {
     version: await wrong({ ifVersion: 7 }),
     cron: await wrong({ cron: 'often' }),
@@ -1185,7 +1184,11 @@ recorded('createJobsClient: wrong options', async () => ({
   schema: await refusal(() => createJobsClient({ databaseUrl: product.url, schema: '' })),
   empty: await refusal(async () => {
     const client = createJobsClient({ databaseUrl: '' })
-    await client.start().finally(() => client.stop())
+    try {
+      await client.start()
+    } finally {
+      await client.stop()
+    }
   }),
 }))
 

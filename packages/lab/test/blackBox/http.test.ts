@@ -302,14 +302,14 @@ describe('what can be read', () => {
     const { letter, waits } = await seeded()
     const found: Record<string, number[]> = {}
     for (const path of [
-      ...['', '/runs', `/runs/${letter}`, '/runs.csv', '/dead-letters', '/dead-letters/causes'],
-      ...['/work', `/work/${waits}/explain`, '/limits', '/named/byTenant/keys', '/bulk'],
-      ...['/named/remind/schedules', '/named/yearly/ticks', '/../console/overview'],
-      ...['/../console/access', '/../console/environment'],
+      ...['runs', `runs/${letter}`, 'runs.csv', 'dead-letters', 'dead-letters/causes'],
+      ...['work', `work/${waits}/explain`, 'limits', 'named/byTenant/keys', 'bulk'],
+      ...['named/remind/schedules', 'named/yearly/ticks', '../console/overview'],
+      ...['../console/access', '../console/environment'],
     ]) {
       const statuses = []
       for (const user of ['ada', 'bob', 'eve', 'nobody']) {
-        statuses.push((await send(`GET ${J}${path}`, { user })).status)
+        statuses.push((await send(`GET ${J}/${path}`, { user })).status)
       }
       found[path] = statuses
     }
@@ -327,29 +327,29 @@ describe('what can be read', () => {
     const found: Record<string, number[]> = {}
     const reason = { reason: 'a case' }
     const acts: [string, unknown][] = [
-      ['POST /named/nothing/run', reason],
-      ['POST /named/nothing/pause', reason],
-      ['POST /named/nothing/resume', reason],
-      ['POST /named/nothing/queue/resume', reason],
-      [`POST /runs/${UNKNOWN}/cancel`, reason],
-      [`POST /runs/${UNKNOWN}/approve`, reason],
-      [`POST /runs/${UNKNOWN}/run-again`, reason],
-      [`POST /runs/${UNKNOWN}/payload`, {}],
-      [`POST /work/${UNKNOWN}/payload`, {}],
-      [`POST /dead-letters/${UNKNOWN}/redrive`, reason],
-      [`DELETE /dead-letters/${UNKNOWN}`, undefined],
-      ['POST /limits/nothing', { ...reason, global: 1 }],
-      ['POST /named/mail/keys', { ...reason, key: 'a', perKey: 1 }],
-      ['POST /named/remind/schedules/none/pause', reason],
-      ['POST /named/remind/schedules/none/resume', reason],
-      ['POST /named/remind/schedules/none/trigger', reason],
-      ['DELETE /named/remind/schedules/none', reason],
+      ['POST named/nothing/run', reason],
+      ['POST named/nothing/pause', reason],
+      ['POST named/nothing/resume', reason],
+      ['POST named/nothing/queue/resume', reason],
+      [`POST runs/${UNKNOWN}/cancel`, reason],
+      [`POST runs/${UNKNOWN}/approve`, reason],
+      [`POST runs/${UNKNOWN}/run-again`, reason],
+      [`POST runs/${UNKNOWN}/payload`, {}],
+      [`POST work/${UNKNOWN}/payload`, {}],
+      [`POST dead-letters/${UNKNOWN}/redrive`, reason],
+      [`DELETE dead-letters/${UNKNOWN}`, undefined],
+      ['POST limits/nothing', { ...reason, global: 1 }],
+      ['POST named/mail/keys', { ...reason, key: 'a', perKey: 1 }],
+      ['POST named/remind/schedules/none/pause', reason],
+      ['POST named/remind/schedules/none/resume', reason],
+      ['POST named/remind/schedules/none/trigger', reason],
+      ['DELETE named/remind/schedules/none', reason],
     ]
     for (const [act, body] of acts) {
       const [method = '', path = ''] = act.split(' ')
       const statuses = []
       for (const user of ['owner', 'ada', 'bob', 'eve', 'nobody']) {
-        statuses.push((await send(`${method} ${J}${path}`, { user, body })).status)
+        statuses.push((await send(`${method} ${J}/${path}`, { user, body })).status)
       }
       found[act] = statuses
     }

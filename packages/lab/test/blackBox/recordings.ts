@@ -10,7 +10,6 @@ interface Recording {
 }
 
 /** Of the environment: `RECORD=1 pnpm blackbox` writes the recordings anew. */
-// oxlint-disable-next-line no-restricted-properties -- no app's environment, but the runner's
 const { RECORD } = process.env
 
 const WIDTH = 110

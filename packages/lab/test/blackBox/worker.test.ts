@@ -110,6 +110,10 @@ const handlers = {
   isolatedBrief: async () => undefined,
 } as unknown as HandlersFor<typeof jobs, PgTransaction>
 
+/** What is no error. */
+const aText: unknown = 'a text'
+const nothing: unknown = undefined
+
 const silent = { error() {}, warn() {}, info() {}, debug() {} }
 
 /** A database with the tables, and what a product has of it. */
@@ -176,7 +180,7 @@ const put = <J extends Job>(
 async function begin(job: Job, does: Act, more: object = {}, options?: EnqueueOptions) {
   const act = randomUUID()
   acts.set(act, does)
-  const { workId } = await put(job, { act, ...more } as never, options)
+  const { workId } = await put(job, { act, ...more }, options)
   return { act, workId }
 }
 
@@ -258,8 +262,8 @@ describe.concurrent('one worker', () => {
 
   recorded('failure: by what handlers throw', async () => ({
     error: await became(plain, () => Promise.reject(new RangeError('out of it'))),
-    text: await became(plain, () => Promise.reject('a text' as never)),
-    nothing: await became(plain, () => Promise.reject(undefined as never)),
+    text: await became(plain, () => Promise.reject(aText)),
+    nothing: await became(plain, () => Promise.reject(nothing)),
     withCode: await became(plain, () =>
       Promise.reject(Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })),
     ),
@@ -400,15 +404,15 @@ describe.concurrent('one worker', () => {
 
   recorded('result: by its schema', async () => ({
     fits: await became(answering, async () => ({ n: 1 })),
-    invalid: await became(answering, async () => ({ n: 'one' }) as never),
+    invalid: await became(answering, async () => ({ n: 'one' })),
     missing: await became(answering, async () => undefined),
-    large: await became(answering, async () => ({ n: 'x'.repeat(70_000) }) as never),
+    large: await became(answering, async () => ({ n: 'x'.repeat(70_000) })),
     unstorable: await became(answering, async () => ({ n: 5n }) as never),
   }))
 
   recorded('payload: is asked of the schema once more at each attempt', async () => {
     const lax = { ...answering, payload: told.payload } as unknown as Job
-    const { workId } = await put(lax, { act: 'x', key: 'more' } as never)
+    const { workId } = await put(lax, { act: 'x', key: 'more' })
     return { result: await finished(workId, answering), runs: await runsOf(workId) }
   })
 
@@ -619,6 +623,7 @@ describe.concurrent('one worker', () => {
     databaseUrl: await refusal(() => runHere({ databaseUrl: '' })),
     handler: await refusal(() => runHere({ handler: undefined })),
     job: await refusal(() => runHere({ job: {} as never })),
+    unknown: await refusal(() => runHere({ payloads: {} } as never)),
   }))
 
   recorded('workers: listed with version and lanes', async () => {
@@ -726,6 +731,11 @@ describe.concurrent('one worker', () => {
       schema: await make({ schema: '' }),
       uncaught: await make({ uncaught: 'ignore' }),
       drainTimeoutMs: await make({ drainTimeoutMs: -1 }),
+      unknown: await make({ drainTimeout: 1_000 }),
+      unknownOfRetention: await make({ retention: { runDay: 1 } }),
+      handlerMissing: await make({ handlers: { ...handlers, plain: undefined } }),
+      handlerOfNoJob: await make({ handlers: { ...handlers, nothing: perform } }),
+      jobTwice: await make({ jobs: [...jobs, plain] }),
     }
   })
 
@@ -735,12 +745,12 @@ describe.concurrent('one worker', () => {
     const worker = createWorker({
       ...options,
       jobs: [plain],
-      handlers: { plain: perform } as never,
+      handlers: { plain: perform },
     })
     const missing = {
       worker: await refusal(worker.start()),
-      run: await refusal(run({ ...options, jobs: [plain], handlers: { plain: perform } as never })),
-      runOnce: await refusal(runHere({ databaseUrl: url })),
+      run: await refusal(run({ ...options, jobs: [plain], handlers: { plain: perform } })),
+      runOnce: await refusal(runHere({ databaseUrl: url, payload: { act: 'x' } })),
     }
     await drop()
     return missing
@@ -752,8 +762,8 @@ function runHere(more: Partial<RunOnceOptions<Job, pg.Pool>>) {
     databaseUrl: place.url,
     schema: 'public',
     client: place.pool,
-    job: plain as Job,
-    handler: perform as never,
+    job: plain,
+    handler: perform,
     log: silent,
     ...more,
   })
@@ -845,7 +855,7 @@ describe('workers of their own', () => {
       const lanes = (await listWorkers(own.client.reader)).map((one) => [one.version, one.lanes])
       for (const worker of workers) await worker.stop()
       await own.close()
-      return { versions, lanes: lanes.toSorted() }
+      return { versions, lanes: Object.fromEntries(lanes) }
     })
 
     recorded('a client of Prisma: handlers get its transactions', async () => {
@@ -949,8 +959,8 @@ describe('workers of their own', () => {
           databaseUrl: own.url,
           schema: 'public',
           client: own.pool,
-          job: plain as Job,
-          handler: perform as never,
+          job: plain,
+          handler: perform,
           log: silent,
           ...more,
         })
