@@ -149,6 +149,14 @@ describe('what reads', () => {
       ['schedules preview --json --limit 2 --cron', ['0 9 1 1 *']],
       ['schedules preview --cron', ['often']],
     ])
+    runs('unknown jobs, and wrong values of options', () => [
+      ...['dead-letters --job nothing --json', 'dead-letters --after x', 'runs --from yesterday'],
+      ...['work list nothing --json', 'keys list nothing --json', 'schedules list --state odd'],
+      ...['limits', 'keys', 'schedules', 'queue resume nothing --json', 'check --jsn'],
+    ])
+    runs('worker, console, dev, build and import: wrong command lines', () => [
+      ...['worker x', 'console x', 'dev x', 'build x', 'import', 'import pg-boss --json'],
+    ])
     runs('uninstall', () => ['uninstall --sql', 'uninstall'])
 
     recorded('migrate: of an empty database', async () => {
@@ -226,6 +234,7 @@ describe('what acts', () => {
     runs('queue pause and resume', () => [
       ['queue pause callPartner --json', REASON],
       ['queue pause callPartner --json', REASON],
+      ['queue resume callPartner --json', REASON],
       ['queue resume callPartner --json', REASON],
       ['queue pause nothing --json', REASON],
       'queue pause callPartner',

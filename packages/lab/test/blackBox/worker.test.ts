@@ -661,12 +661,20 @@ describe.concurrent('one worker', () => {
 
   recorded('watchChanges: names the jobs whose runs change', async () => {
     const names = new Set<string>()
-    const watch = place.client.watchChanges({
-      onChange: (change) => change.names.forEach((name) => names.add(name)),
-      onGap: () => undefined,
-    })
-    await waitFor(() => place.client.areConnectionsLasting())
+    let gaps = 0
+    const open = () =>
+      place.client.watchChanges({
+        onChange: (change) => change.names.forEach((name) => names.add(name)),
+        onGap: () => void gaps++,
+      })
+    let watch = open()
     await waitFor(async () => {
+      // On a busy machine a watch may take its connection for a pooler's, and stays with that.
+      if (gaps > 0 && !place.client.areConnectionsLasting()) {
+        await watch.close()
+        gaps = 0
+        watch = open()
+      }
       await became(told, async () => undefined)
       return names.has('told')
     })
