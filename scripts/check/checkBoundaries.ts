@@ -1,6 +1,10 @@
 import { posix } from 'node:path'
 import { findImports, type FoundImport } from './findImports.ts'
-import { linesThatNameFormerQueue, reachesIntoPackage } from './checkHouse.ts'
+import {
+  linesThatCheckArguments,
+  linesThatNameFormerQueue,
+  reachesIntoPackage,
+} from './checkHouse.ts'
 import type { Workspace } from './listWorkspaces.ts'
 import type { Code } from './readCode.ts'
 
@@ -209,12 +213,20 @@ function checkFile(
     const named = linesThatNameFormerQueue(path, text)
       .filter((line) => !problems.some((one) => one.line === line))
       .map((line) => ({ line, problem: FORMER_QUEUE_NAMED }))
-    return [...problems, ...named].map(({ line, problem }) => `${path}:${line}: ${problem}`)
+    const checks = linesThatCheckArguments(path, text).map((line) => ({
+      line,
+      problem: ARGUMENTS_CHECKED,
+    }))
+    return [...problems, ...named, ...checks].map(
+      ({ line, problem }) => `${path}:${line}: ${problem}`,
+    )
   } catch (error) {
     return [`${path}: ${error instanceof Error ? error.message : String(error)}`]
   }
 }
 
+const ARGUMENTS_CHECKED =
+  'checks arguments: have packages/engine/src/arguments/ do it, or the file of tables of its package'
 const FORMER_QUEUE_NAMED =
   'names pg-boss, which only the bench, the move from 0.2 and the import know: say "the queue"'
 
