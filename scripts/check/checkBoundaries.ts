@@ -107,11 +107,23 @@ const TESTS_OF_ROOM_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** The same within a room, by folder or file of its src. A folder without a row may import all of its room. */
 const MAY_IMPORT_WITHIN: Readonly<Record<string, readonly string[]>> = {
-  'engine/job': [],
-  'engine/store': ['engine/job', 'engine/liveness'],
+  'engine/job': ['engine/arguments'],
+  'engine/store': ['engine/arguments', 'engine/job', 'engine/liveness'],
   // What is due of a schedule is decided before a program changes it.
-  'engine/control': ['engine/job', 'engine/read', 'engine/store', 'engine/tick'],
-  'engine/read': ['engine/job', 'engine/store', 'engine/liveness', 'engine/tick'],
+  'engine/control': [
+    'engine/arguments',
+    'engine/job',
+    'engine/read',
+    'engine/store',
+    'engine/tick',
+  ],
+  'engine/read': [
+    'engine/arguments',
+    'engine/job',
+    'engine/store',
+    'engine/liveness',
+    'engine/tick',
+  ],
 }
 
 /** Admin API and plugin must not load these: they use the engine's contract and client only, and the client's database. */

@@ -6,6 +6,7 @@ import type { HostTransaction } from '../job/hostTypes.ts'
 import { storableText } from '../job/storableText.ts'
 import type { ChangesWatchOptions } from '../read/watchChanges.ts'
 import {
+  loggerOf,
   ArgumentError,
   asItIs,
   checkBoolean,
@@ -28,7 +29,7 @@ import {
   type Check,
   type Checked,
 } from './argument.ts'
-import { checkSchema, checkUrlForLater, loggerOf } from './connection.ts'
+import { checkSchema, checkUrlForLater } from './connection.ts'
 import { checkPriority } from './enqueueOptions.ts'
 import { checkVersion } from './schedules.ts'
 

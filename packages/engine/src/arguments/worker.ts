@@ -12,6 +12,7 @@ import type { MigrateOptions } from '../store/migrate.ts'
 import type { Clock } from '../tick/clock.ts'
 import type { WorkerOptions } from '../worker/workerOptions.ts'
 import {
+  loggerOf,
   ArgumentError,
   asItIs,
   checkBoolean,
@@ -34,7 +35,7 @@ import {
   type Hints,
 } from './argument.ts'
 import { checkAlerts } from './alerts.ts'
-import { checkDatabaseUrl, checkSchema, loggerOf } from './connection.ts'
+import { checkDatabaseUrl, checkSchema } from './connection.ts'
 import { checkJob, checkJobs } from './jobs.ts'
 import { findNearest } from './nearest.ts'
 
