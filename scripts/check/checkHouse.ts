@@ -28,6 +28,8 @@ const ONE_FILE_EACH = [
   /^apps\/worker\/src\/jobs\/[^/]+\.ts$/,
   // Commands of the CLI.
   /^packages\/cli\/src\/.+Command\.ts$/,
+  // Checks of arguments, by what is called.
+  /^packages\/engine\/src\/arguments\/[^/]+\.ts$/,
   // Tables of the options that a package takes.
   /^packages\/[^/]+\/src\/options\.ts$/,
   // Routes and screens.

@@ -15,6 +15,7 @@ export {
   checkText,
   checkTimerMs,
   listOf,
+  loggerOf,
   nullable,
   objectOf,
   oneOf,
@@ -24,7 +25,6 @@ export {
   type Check,
   type Checked,
 } from './arguments/argument.ts'
-export { loggerOf } from './arguments/connection.ts'
 export { checkJobs, KEY_ORDERS, MISSED_POLICIES, OVERLAP_POLICIES } from './arguments/jobs.ts'
 export { KEY_SORTS, MAX_COUNTED_LETTERS, RUN_STATUSES, WORK_ORDERS } from './arguments/queries.ts'
 export type { MissedPolicy, OverlapPolicy } from './job/defineJob.ts'

@@ -19,6 +19,7 @@ import {
   checkText,
   checkTimerMs,
   copyList,
+  copyParts,
   isPlainObject,
   listOf,
   nullable,
@@ -205,7 +206,7 @@ export function checkWhichLetters(which: unknown): { ids: string[] } | { filter:
   if (which === 'all') return { filter: {} }
   const { ids, filter } = checkOptions('which', which, WHICH_LETTERS)
   if (ids !== undefined) return { ids }
-  return { filter: { ...checkParts('which.filter', filter, {}), ...(filter as object) } }
+  return { filter: copyParts('which.filter', filter) }
 }
 
 const checkMost = optional(nullable(wholeNumber(1, 1_000_000)))

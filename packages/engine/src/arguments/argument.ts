@@ -193,9 +193,6 @@ export type Checked<Table> = {
 
 type Checks = { readonly [name: string]: Check<unknown> }
 
-/** A check for each option, and none for any other name. */
-export type ChecksOf<Options> = { readonly [Name in keyof Options]-?: Check<Options[Name]> }
-
 /** Reads those parts of an object, each once, and checks them. It leaves other parts alone. `prefix` stands before their names. */
 export function checkParts<Table extends Checks>(
   argument: string,
