@@ -103,6 +103,8 @@ const TESTS_OF_ROOM_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   admin: ['engine/worker'],
   api: ['engine/alerts', 'engine/worker', 'admin/contract'],
   fastify: ['engine/worker'],
+  // The black-box cases use all that users have.
+  lab: ['engine/alerts', 'engine/metrics', 'fastify'],
 }
 
 /** The same within a room, by folder or file of its src. A folder without a row may import all of its room. */
@@ -360,7 +362,10 @@ function checkManifest({ folder, room, manifest }: Workspace): string[] {
     })
   return [
     ...check(shipped, roomsOf(may)),
-    ...check(devDependencies ?? {}, roomsOf([...may, ...TESTS_MAY_IMPORT])),
+    ...check(
+      devDependencies ?? {},
+      roomsOf([...may, ...TESTS_MAY_IMPORT, ...(TESTS_OF_ROOM_MAY_IMPORT[room] ?? [])]),
+    ),
   ]
 }
 
