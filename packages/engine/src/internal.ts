@@ -5,12 +5,7 @@
 export { CLIENT_PROTOCOL } from './createJobsClient.ts'
 export { MAX_SHOWN_PAYLOAD_BYTES } from './control/showPayload.ts'
 export { payloadProblem } from './job/askSchema.ts'
-export {
-  MISSED_POLICIES,
-  type MissedPolicy,
-  OVERLAP_POLICIES,
-  type OverlapPolicy,
-} from './job/defineJob.ts'
+export { MISSED_POLICIES, OVERLAP_POLICIES } from './job/defineJob.ts'
 export { KEY_ORDERS, keyProblem, type KeyOrder } from './job/limits.ts'
 export { type GuardCount, JOB_TRIGGERS, type JobTrigger } from './job/handler.ts'
 export { countEqualFailures } from './read/countEqualFailures.ts'
@@ -103,13 +98,7 @@ export { prismaModels } from './store/prismaModels.ts'
 export { statementName } from './store/schema.ts'
 export { LIMIT_WAITS_SQL, tellWaits, tryUntilFree } from './store/takeLocks.ts'
 export { uninstallSql } from './store/uninstallSql.ts'
-export {
-  decideTicks,
-  TICK_OUTCOMES,
-  type TickDecision,
-  type TickOutcome,
-} from './tick/decideTicks.ts'
+export { TICK_OUTCOMES } from './tick/decideTicks.ts'
 export { KEYED_OVERLAPS } from './tick/keyedRow.ts'
-export { dueTicks } from './tick/dueTicks.ts'
 export { createLocalTime, type LocalTime } from './tick/localTime.ts'
 export { isTimeOfDay, nextTicks } from './tick/nextTicks.ts'
