@@ -126,7 +126,7 @@ export const FILLED: readonly Shot[] = [
     title: 'A worker',
     file: 'worker',
     path: 'workers',
-    shows: 'Runs over time',
+    shows: 'Last runs that ended',
     open: openFirstWorker,
   },
   {

@@ -790,7 +790,6 @@ describe('the workers', () => {
           { id: running.id, status: 'running', endedAt: null },
           { id: ahead.id, createdAt: ahead.createdAt.toISOString() },
         ],
-        until: NOW,
       })
     } finally {
       await worker.stop()
@@ -821,7 +820,6 @@ describe('the workers', () => {
         endedAt: endedAt.toISOString(),
       },
       runs: [{ id: run.id }],
-      until: endedAt.toISOString(),
     })
     const { workers } = await get<ConsoleSearch>('search?q=topp')
     expect(workers).toEqual(['stopped'])
