@@ -130,44 +130,6 @@ describe('the overview', () => {
     expect(lastSignMs).toBeLessThanOrEqual(after + 1)
   })
 
-  it('names who keeps old rows from being removed', async () => {
-    await api.prisma.$transaction(
-      async (tx) => {
-        const [{ pid, since }] = await tx.$queryRaw<[{ pid: number; since: Date }]>`
-          select pg_backend_pid() as pid, now() as since`
-        await api.prisma.$executeRawUnsafe(
-          `do $$ begin for n in 1..1000 loop perform pg_current_xact_id(); commit; end loop; end $$`,
-        )
-        const found = async (minutes: number) => {
-          api.clock.set(new Date(since.getTime() + minutes * 60_000).toISOString())
-          return (await get<ConsoleOverview>('overview')).attention.filter(
-            ({ kind }) => kind === 'oldSnapshot',
-          )
-        }
-        expect(await found(9)).toEqual([])
-        expect(await found(10)).toMatchObject([
-          {
-            holder: `pid ${pid} (tests, idle in transaction)`,
-            since: since.toISOString(),
-          },
-        ])
-      },
-      { isolationLevel: 'RepeatableRead', timeout: 60_000 },
-    )
-    api.clock.set(NOW)
-  })
-
-  it('names a table to which autovacuum does not come, and the command that mends it', async () => {
-    const setTo = async (clause: string) =>
-      await api.prisma.$executeRawUnsafe(`alter table "JobWork" ${clause}`)
-    await setTo('set (autovacuum_enabled = false)')
-    const { attention } = await get<ConsoleOverview>('overview')
-    await setTo('reset (autovacuum_enabled)')
-    expect(attention.filter(({ kind }) => kind === 'unvacuumed')).toMatchObject([
-      { remedy: expect.stringMatching(/^alter table .*"JobWork" reset \(autovacuum_enabled\)$/) },
-    ])
-  })
-
   it('calls a schedule late whose tick nobody has decided, and not one that is paused', async () => {
     await addSchedule({ cursor: new Date('2026-11-23T03:00:00Z') })
     expect((await get<ConsoleOverview>('overview')).attention).toContainEqual({
@@ -344,26 +306,6 @@ describe('the overview', () => {
     // And that does not count as mending the failure before it.
     await addFailure({ startedAt: minutesAgo(7), endedAt: minutesAgo(6) })
     expect(kindsOf(await get<ConsoleOverview>('overview'))).toEqual(['noWorker', 'failing'])
-  })
-
-  it('says of a worker that holds its lock and gives no sign that it is silent', async () => {
-    const lastSignAt = minutesAgo(1)
-    await api.prisma.jobWorker.create({
-      data: { id: 'still', liveness: 'lock', startedAt: lastSignAt, heartbeatAt: lastSignAt },
-    })
-    await api.prisma.$transaction(
-      async (tx) => {
-        await tx.$executeRaw`select pg_advisory_xact_lock(hashtextextended('still', 0))`
-        const { workers, attention } = await get<ConsoleOverview>('overview')
-        expect(workers).toMatchObject([{ id: 'still', isAlive: true, isSilent: true }])
-        expect(attention).toContainEqual({
-          kind: 'silent',
-          workerId: 'still',
-          since: lastSignAt.toISOString(),
-        })
-      },
-      { timeout: 60_000 },
-    )
   })
 
   it('tells when what waits will be caught up with, and when never', async () => {
