@@ -509,33 +509,6 @@ describe('runs', () => {
     })
   })
 
-  it('are told apart by what became of them', async () => {
-    const codes = { cancelled: 'Cancelled', worker_lost: 'Worker lost', expired: 'Expired' }
-    const runs = Object.keys(codes).map((errorCode, at) => ({
-      id: randomUUID(),
-      name: 'walkSteps',
-      trigger: 'queue' as const,
-      status: 'failed' as const,
-      errorCode,
-      startedAt: new Date(Date.now() - at * 1_000),
-      endedAt: new Date(),
-      workId: randomUUID(),
-      workerId: 'worker-of-yesterday',
-    }))
-    await stack.prisma.jobRun.createMany({ data: runs })
-    await using viewer = await open('/runs?name=walkSteps&status=failed')
-    const { page } = viewer
-    await runLinks(page, runs.length)
-    for (const [at, word] of Object.values(codes).entries()) {
-      await page.getByLabel('Outcome').selectOption({ label: word })
-      const link = page.locator(`[role=rowheader] a[href="/console/runs/${runs[at]!.id}"]`)
-      await link.waitFor()
-      expect(await runLinks(page, 1)).toHaveLength(1)
-      await expectSeen(page.getByRole('table', { name: 'Runs' }).getByText(word, { exact: true }))
-    }
-    await stack.prisma.jobRun.deleteMany({ where: { id: { in: runs.map(({ id }) => id) } } })
-  })
-
   it('are looked through part by part where no index tells', async () => {
     await using viewer = await open('/runs?worker=nobody', async (page) => {
       // As if there were many more runs than one look reads.
