@@ -234,69 +234,6 @@ describe('the overview', () => {
     expect(kindsOf(await get<ConsoleOverview>('overview'))).toEqual(['noWorker'])
   })
 
-  it('tells how many of a job fail in an hour against its week, whatever its last run came to', async () => {
-    const name = 'sendReport'
-    for (let n = 1; n <= 20; n += 1) {
-      const at = { startedAt: minutesAgo(60 * 30 + n), endedAt: minutesAgo(60 * 30 + n) }
-      await (n === 1 ? addFailure({ name, ...at }) : addRun({ name, status: 'success', ...at }))
-    }
-    for (let n = 1; n <= 13; n += 1) {
-      await addRun({ name, status: 'success', startedAt: minutesAgo(n), endedAt: minutesAgo(n) })
-    }
-    const codes = [...Array<string>(12).fill('ECONNREFUSED'), 'broken', 'broken']
-    for (const [n, code] of codes.entries()) {
-      await addFailure({ name, startedAt: minutesAgo(20 + n), endedAt: minutesAgo(20 + n) }, code)
-    }
-    // The first was too long ago, and the others are no failures of the job itself.
-    await addFailure({ name, startedAt: minutesAgo(61), endedAt: minutesAgo(61) })
-    for (const code of ['cancelled', 'drained', 'guard_blocked', 'expired']) {
-      await addFailure({ name, startedAt: minutesAgo(2), endedAt: minutesAgo(2) }, code)
-    }
-    await addFailure({ name, startedAt: minutesAgo(2), endedAt: minutesAgo(2), dryRun: true })
-
-    const { attention } = await get<ConsoleOverview>('overview')
-    const recent = {
-      runs: 27,
-      failed: 14,
-      isCut: false,
-      code: 'ECONNREFUSED',
-      withCode: 12,
-      usual: { runs: 21, failed: 2 },
-    }
-    const item = { name, code: 'ECONNREFUSED', since: minutesAgo(20).toISOString() }
-    // So many in a row since then are hardly luck.
-    expect(attention.filter((one) => 'name' in one && one.name === name)).toMatchObject([
-      { ...item, kind: 'recovered', recent: { ...recent, succeededSince: 13 } },
-    ])
-    const isFailing = async () =>
-      (await get<ConsoleJobs>('jobs')).jobs.find((job) => job.name === name)?.isFailing
-    expect(await isFailing()).toBe(false)
-    // Two are: half of those before failed.
-    await api.prisma.jobRun.deleteMany({
-      where: { name, status: 'success', startedAt: { gte: minutesAgo(11), lt: minutesAgo(0) } },
-    })
-    for (let n = 1; n <= 11; n += 1) {
-      const at = minutesAgo(40 + n)
-      await addRun({ name, status: 'success', startedAt: at, endedAt: at })
-    }
-    const again = await get<ConsoleOverview>('overview')
-    expect(again.attention.find(({ kind }) => kind === 'failing')).toMatchObject({
-      ...item,
-      recent: { ...recent, succeededSince: 2 },
-    })
-    expect(await isFailing()).toBe(true)
-    const { jobs: listed } = await get<ConsoleJobs>('jobs')
-    expect(listed.find((job) => job.name === name)).toMatchObject({
-      failures: recent,
-      usual: recent.usual,
-    })
-    expect(listed.find((job) => job.name === JOB)).toMatchObject({
-      failures: null,
-      usual: null,
-      isFailing: false,
-    })
-  })
-
   it('leaves what somebody cancelled out of what needs attention', async () => {
     await addRun({ status: 'success', startedAt: minutesAgo(9), endedAt: minutesAgo(8) })
     for (const code of ['cancelled', 'drained']) {
@@ -520,26 +457,6 @@ describe('the jobs', () => {
     const inOrder = [40, 30, 20, 10].map((minutes) => ids.get(minutes))
     expect(job?.recentRuns.map(({ id }) => id)).toEqual(inOrder)
     expect(job?.lastRun?.id).toBe(ids.get(10))
-  })
-
-  it('come with what half of the last hour’s runs took, where that is far more than usual', async () => {
-    const add = (minutes: number, ms: number) => {
-      const startedAt = minutesAgo(minutes)
-      const endedAt = new Date(startedAt.getTime() + ms)
-      return addRun({ status: 'success', startedAt, endedAt })
-    }
-    const hour = async (hoursAgo: number, runs: number, ms: number) => {
-      for (let nth = 0; nth < runs; nth += 1) await add(hoursAgo * 60 - 1 - nth, ms)
-    }
-    const slower = async () =>
-      (await get<ConsoleJobs>('jobs')).jobs.flatMap((job) =>
-        job.slower === null ? [] : [[job.name, job.slower]],
-      )
-    for (const hoursAgo of [25, 32, 39]) await hour(hoursAgo, 6, 75)
-    await hour(1, 9, 2_000)
-    expect(await slower()).toEqual([])
-    await add(15, 2_000)
-    expect(await slower()).toEqual([[JOB, { p50Ms: 2_000, usualMs: 75 }]])
   })
 
   it('one comes with its calendar, its durations and the ticks to come', async () => {
