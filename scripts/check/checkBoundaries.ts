@@ -1,6 +1,10 @@
 import { posix } from 'node:path'
 import { findImports, type FoundImport } from './findImports.ts'
-import { linesThatNameFormerQueue, reachesIntoPackage } from './checkHouse.ts'
+import {
+  linesThatCheckArguments,
+  linesThatNameFormerQueue,
+  reachesIntoPackage,
+} from './checkHouse.ts'
 import type { Workspace } from './listWorkspaces.ts'
 import type { Code } from './readCode.ts'
 
@@ -105,11 +109,23 @@ const TESTS_OF_ROOM_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** The same within a room, by folder or file of its src. A folder without a row may import all of its room. */
 const MAY_IMPORT_WITHIN: Readonly<Record<string, readonly string[]>> = {
-  'engine/job': [],
-  'engine/store': ['engine/job', 'engine/liveness'],
+  'engine/job': ['engine/arguments'],
+  'engine/store': ['engine/arguments', 'engine/job', 'engine/liveness'],
   // What is due of a schedule is decided before a program changes it.
-  'engine/control': ['engine/job', 'engine/read', 'engine/store', 'engine/tick'],
-  'engine/read': ['engine/job', 'engine/store', 'engine/liveness', 'engine/tick'],
+  'engine/control': [
+    'engine/arguments',
+    'engine/job',
+    'engine/read',
+    'engine/store',
+    'engine/tick',
+  ],
+  'engine/read': [
+    'engine/arguments',
+    'engine/job',
+    'engine/store',
+    'engine/liveness',
+    'engine/tick',
+  ],
 }
 
 /** Admin API and plugin must not load these: they use the engine's contract and client only, and the client's database. */
@@ -211,12 +227,20 @@ function checkFile(
     const named = linesThatNameFormerQueue(path, text)
       .filter((line) => !problems.some((one) => one.line === line))
       .map((line) => ({ line, problem: FORMER_QUEUE_NAMED }))
-    return [...problems, ...named].map(({ line, problem }) => `${path}:${line}: ${problem}`)
+    const checks = linesThatCheckArguments(path, text).map((line) => ({
+      line,
+      problem: ARGUMENTS_CHECKED,
+    }))
+    return [...problems, ...named, ...checks].map(
+      ({ line, problem }) => `${path}:${line}: ${problem}`,
+    )
   } catch (error) {
     return [`${path}: ${error instanceof Error ? error.message : String(error)}`]
   }
 }
 
+const ARGUMENTS_CHECKED =
+  'checks arguments: have packages/engine/src/arguments/ do it, or the file of tables of its package'
 const FORMER_QUEUE_NAMED =
   'names pg-boss, which only the bench, the move from 0.2 and the import know: say "the queue"'
 

@@ -112,6 +112,15 @@ export function checkSignal(argument: string, value: unknown): AbortSignal {
   throw new ArgumentError(argument, `must be an AbortSignal, not ${tell(value)}`)
 }
 
+/** A logger has methods of its own, which are called as they are. pino's and winston's may be functions. */
+export function loggerOf<Log>(): Check<Log | undefined> {
+  return optional((argument, value) => {
+    if ((typeof value === 'object' && value !== null) || typeof value === 'function')
+      return value as Log
+    throw new ArgumentError(argument, `must be a logger, such as console, not ${tell(value)}`)
+  })
+}
+
 export function wholeNumber(min: number, max: number): Check<number> {
   return (argument, value) => {
     if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max)
@@ -183,9 +192,6 @@ export type Checked<Table> = {
 }
 
 type Checks = { readonly [name: string]: Check<unknown> }
-
-/** A check for each option, and none for any other name. */
-export type ChecksOf<Options> = { readonly [Name in keyof Options]-?: Check<Options[Name]> }
 
 /** Reads those parts of an object, each once, and checks them. It leaves other parts alone. `prefix` stands before their names. */
 export function checkParts<Table extends Checks>(

@@ -9,6 +9,7 @@ import type {
   TestRunOptions,
 } from '../testing/testJobs.ts'
 import {
+  loggerOf,
   ArgumentError,
   asItIs,
   checkBoolean,
@@ -23,7 +24,7 @@ import {
   wholeNumber,
   type Check,
 } from './argument.ts'
-import { checkDatabaseUrl, loggerOf } from './connection.ts'
+import { checkDatabaseUrl } from './connection.ts'
 import { checkPriority } from './enqueueOptions.ts'
 import { checkJob, checkJobs } from './jobs.ts'
 import { checkHandlers } from './worker.ts'

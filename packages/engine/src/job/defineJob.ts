@@ -215,7 +215,7 @@ export function defineJob<
   Result = never,
   Input = unknown,
 >(options: JobOptions<Name, Payload, Result, Input>): Job<Name, Payload, Result> {
-  return checkJobOptions(options) as Job<string, unknown, unknown> as Job<Name, Payload, Result>
+  return checkJobOptions(options) as Job as Job<Name, Payload, Result>
 }
 
 /**
