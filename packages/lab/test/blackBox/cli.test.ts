@@ -155,7 +155,7 @@ describe('what reads', () => {
       ...['limits', 'keys', 'schedules', 'queue resume nothing --json', 'check --jsn'],
     ])
     runs('worker, console, dev, build and import: wrong command lines', () => [
-      ...['worker x', 'console x', 'dev x', 'build x', 'import', 'import pg-boss --json'],
+      ...['worker x', 'console x', 'dev x', 'build x', 'import', 'import nothing'],
     ])
     runs('uninstall', () => ['uninstall --sql', 'uninstall'])
 
