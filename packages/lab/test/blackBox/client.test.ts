@@ -41,12 +41,14 @@ import {
   yearly,
 } from './fixtures/product.ts'
 import { by, later, openProduct, START } from './openProduct.ts'
-import { openRecordings, refusal } from './recordings.ts'
+import { openRecordings, PATIENCE_MS, refusal } from './recordings.ts'
 
 const product = openForTests(openProduct)
 const recorded = openRecordings('client')
 afterEach(() => product.test.reset())
 
+/** Prisma's own bounds are seconds. */
+const patient = { maxWait: PATIENCE_MS, timeout: PATIENCE_MS }
 const UNKNOWN = '01890000-0000-7000-8000-000000000001'
 const names = jobs.map(({ name }) => name)
 
@@ -127,8 +129,9 @@ recorded('enqueue: a transaction of pg that rolls back leaves nothing', async ()
 })
 
 recorded('enqueue: work exists once a transaction of Prisma commits', async () => {
-  const made = await product.prisma.$transaction((tx) =>
-    product.test.enqueue(tx, mail, { to: 'a@example.com' }),
+  const made = await product.prisma.$transaction(
+    (tx) => product.test.enqueue(tx, mail, { to: 'a@example.com' }),
+    patient,
   )
   return { made, waits: await waiting() }
 })
@@ -138,7 +141,7 @@ recorded('enqueue: a transaction of Prisma that rolls back leaves nothing', asyn
     product.prisma.$transaction(async (tx) => {
       await product.test.enqueue(tx, mail, { to: 'a@example.com' })
       throw new RangeError('rolled back')
-    }),
+    }, patient),
   )
   return { rolledBack, waits: await waiting() }
 })

@@ -554,23 +554,6 @@ describe.concurrent('one worker', () => {
     return { first, redriven, second: await finished(workId), runs: await runsOf(workId) }
   })
 
-  recorded('isolated: success and failure', async () => {
-    const of = async (act: 'work' | 'fail') => {
-      const { workId } = await put(isolated, { act })
-      return { result: await finished(workId, isolated), runs: await runsOf(workId) }
-    }
-    return { work: await of('work'), fail: await of('fail') }
-  })
-
-  for (const act of ['exit', 'loop', 'fillHeap'] as const) {
-    recorded(`isolated: ${act} ends only its run`, async () => {
-      const job = act === 'loop' ? isolatedBrief : isolated
-      const { workId } = await put(job, { act })
-      const result = await finished(workId, job)
-      return { result, runs: await runsOf(workId) }
-    })
-  }
-
   recorded('runOnce: success, failure, dry run', async () => {
     const act = randomUUID()
     acts.set(act, ({ batch, run: { trigger } }) =>
@@ -770,6 +753,27 @@ function runHere(more: Partial<RunOnceOptions<Job, pg.Pool>>) {
 }
 
 // Each of the groups is over before the next one begins.
+describe('isolated runs', () => {
+  describe.concurrent('', () => {
+    recorded('isolated: success and failure', async () => {
+      const of = async (act: 'work' | 'fail') => {
+        const { workId } = await put(isolated, { act })
+        return { result: await finished(workId, isolated), runs: await runsOf(workId) }
+      }
+      return { work: await of('work'), fail: await of('fail') }
+    })
+
+    for (const act of ['exit', 'loop', 'fillHeap'] as const) {
+      recorded(`isolated: ${act} ends only its run`, async () => {
+        const job = act === 'loop' ? isolatedBrief : isolated
+        const { workId } = await put(job, { act })
+        const result = await finished(workId, job)
+        return { result, runs: await runsOf(workId) }
+      })
+    }
+  })
+})
+
 describe('workers of their own', () => {
   describe.concurrent('', () => {
     recorded('stop: gives back what does not end in time', async () => {
