@@ -317,7 +317,7 @@ describe('what the screens show is what is in the database', () => {
     await heading(page, hostname()).waitFor()
     const facts = page.getByRole('region', { name: 'Worker', exact: true })
     for (const text of ['Alive', VERSION, String(process.pid)])
-      await facts.getByText(text).waitFor()
+      await expectSeen(facts.getByText(text))
     const now = page.getByRole('region', { name: 'Runs now' })
     await now.getByRole('link', { name: 'walkSteps' }).waitFor()
 
