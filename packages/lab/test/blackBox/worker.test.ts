@@ -519,20 +519,6 @@ describe.concurrent('one worker', () => {
     return { first: first.result, waits: await reasons(workId) }
   })
 
-  recorded('exclusive: a requested run waits for the one under way', async () => {
-    const first = held()
-    const one = await begin(exclusive, first.does)
-    const id = await first.begun
-    const act = randomUUID()
-    acts.set(act, async () => undefined)
-    const requested = await place.client.requestRun(exclusive, { ...by, payload: { act } })
-    const waits = await reasons(requested)
-    const byHand = await runHere({ job: exclusive, payload: { act } })
-    first.release()
-    await finished(one.workId, exclusive)
-    return { id, waits, byHand, result: await finished(requested, exclusive) }
-  })
-
   recorded('a paused queue: its work waits until it is resumed', async () => {
     const pause = await place.client.pauseQueue('paused', by)
     const { workId } = await begin(paused, async () => undefined)
@@ -553,61 +539,6 @@ describe.concurrent('one worker', () => {
     const redriven = await place.client.redriveDeadLetters({ ids: [workId] }, by)
     return { first, redriven, second: await finished(workId), runs: await runsOf(workId) }
   })
-
-  recorded('runOnce: success, failure, dry run', async () => {
-    const act = randomUUID()
-    acts.set(act, ({ batch, run: { trigger } }) =>
-      batch(async (tx) => {
-        await addEffect(tx, act)
-        return { added: 1, byCli: Number(trigger === 'cli') }
-      }),
-    )
-    const failing = randomUUID()
-    acts.set(failing, () => Promise.reject(new JobError('away', 'It is away')))
-    return {
-      dry: await runHere({ payload: { act }, dryRun: true, actor: 'ada' }),
-      afterDry: await effects(act),
-      real: await runHere({ payload: { act } }),
-      afterReal: await effects(act),
-      failed: await runHere({ payload: { act: failing } }),
-    }
-  })
-
-  recorded('runOnce: the next attempt at a dead letter', async () => {
-    let isAway = true
-    const { workId } = await begin(plain, async () => {
-      if (isAway) throw new JobError('away', 'It is away')
-      return { done: 1 }
-    })
-    await finished(workId)
-    isAway = false
-    return {
-      first: await runHere({ deadLetter: workId }),
-      second: await runHere({ deadLetter: workId }),
-      result: await finished(workId),
-      runs: await runsOf(workId),
-    }
-  })
-
-  recorded('runOnce: a limit over all workers is full', async () => {
-    const first = held()
-    const { workId } = await begin(oneOfService, first.does)
-    await first.begun
-    const full = await runHere({ job: otherOfService, payload: { act: 'x' } })
-    first.release()
-    await finished(workId, oneOfService)
-    return full
-  })
-
-  recorded('runOnce: wrong arguments', async () => ({
-    payload: await refusal(() => runHere({ payload: { act: 5 } })),
-    deadLetter: await refusal(() => runHere({ deadLetter: 'x' })),
-    dryLetter: await refusal(() => runHere({ deadLetter: randomUUID(), dryRun: true })),
-    databaseUrl: await refusal(() => runHere({ databaseUrl: '' })),
-    handler: await refusal(() => runHere({ handler: undefined })),
-    job: await refusal(() => runHere({ job: {} as never })),
-    unknown: await refusal(() => runHere({ payloads: {} } as never)),
-  }))
 
   recorded('workers: listed with version and lanes', async () => {
     const [worker] = (await listWorkers(place.client.reader)).filter((one) => one.version === 'v1')
@@ -665,29 +596,6 @@ describe.concurrent('one worker', () => {
     return names.has('told')
   })
 
-  recorded('pings: start, success and failure', async () => {
-    const pings: string[] = []
-    const monitor = createServer((request, response) => {
-      pings.push(`${request.method} ${new URL(request.url ?? '', 'http://x').pathname}`)
-      response.end()
-    }).listen(0, '127.0.0.1')
-    await once(monitor, 'listening')
-    const { port } = monitor.address() as AddressInfo
-    const outcomes: unknown[] = []
-    const pinger = createPinger({
-      urls: new Map([['plain', new URL(`http://127.0.0.1:${port}/check`)]]),
-      onOutcome: (...outcomeOf) => void outcomes.push(outcomeOf),
-      log: silent,
-    })
-    const failing = randomUUID()
-    acts.set(failing, () => Promise.reject(new JobError('away', 'It is away')))
-    for (const act of ['fine', failing])
-      await runHere({ payload: { act }, observers: [pinger.observer] })
-    await pinger.close()
-    monitor.close()
-    return { pings, outcomes }
-  })
-
   recorded('metrics: names, types and labels', async () => {
     const registry = new prometheus.Registry()
     const target = { prometheus, registry }
@@ -729,6 +637,114 @@ describe.concurrent('one worker', () => {
       jobTwice: await make({ jobs: [...jobs, plain] }),
     }
   })
+})
+
+function runHere(more: Partial<RunOnceOptions<Job, pg.Pool>>) {
+  return runOnce<Job, pg.Pool>({
+    databaseUrl: place.url,
+    schema: 'public',
+    client: place.pool,
+    job: plain,
+    handler: perform,
+    log: silent,
+    ...more,
+  })
+}
+
+// Each of the groups is over before the next one begins.
+// These open connections of their own, which must not wait for long: one after the other.
+describe('by hand', () => {
+  recorded('exclusive: a requested run waits for the one under way', async () => {
+    const first = held()
+    const one = await begin(exclusive, first.does)
+    const id = await first.begun
+    const act = randomUUID()
+    acts.set(act, async () => undefined)
+    const requested = await place.client.requestRun(exclusive, { ...by, payload: { act } })
+    const waits = await reasons(requested)
+    const byHand = await runHere({ job: exclusive, payload: { act } })
+    first.release()
+    await finished(one.workId, exclusive)
+    return { id, waits, byHand, result: await finished(requested, exclusive) }
+  })
+
+  recorded('runOnce: success, failure, dry run', async () => {
+    const act = randomUUID()
+    acts.set(act, ({ batch, run: { trigger } }) =>
+      batch(async (tx) => {
+        await addEffect(tx, act)
+        return { added: 1, byCli: Number(trigger === 'cli') }
+      }),
+    )
+    const failing = randomUUID()
+    acts.set(failing, () => Promise.reject(new JobError('away', 'It is away')))
+    return {
+      dry: await runHere({ payload: { act }, dryRun: true, actor: 'ada' }),
+      afterDry: await effects(act),
+      real: await runHere({ payload: { act } }),
+      afterReal: await effects(act),
+      failed: await runHere({ payload: { act: failing } }),
+    }
+  })
+
+  recorded('runOnce: the next attempt at a dead letter', async () => {
+    let isAway = true
+    const { workId } = await begin(plain, async () => {
+      if (isAway) throw new JobError('away', 'It is away')
+      return { done: 1 }
+    })
+    await finished(workId)
+    isAway = false
+    return {
+      first: await runHere({ deadLetter: workId }),
+      second: await runHere({ deadLetter: workId }),
+      result: await finished(workId),
+      runs: await runsOf(workId),
+    }
+  })
+
+  recorded('runOnce: a limit over all workers is full', async () => {
+    const first = held()
+    const { workId } = await begin(oneOfService, first.does)
+    await first.begun
+    const full = await runHere({ job: otherOfService, payload: { act: 'x' } })
+    first.release()
+    await finished(workId, oneOfService)
+    return full
+  })
+
+  recorded('runOnce: wrong arguments', async () => ({
+    payload: await refusal(() => runHere({ payload: { act: 5 } })),
+    deadLetter: await refusal(() => runHere({ deadLetter: 'x' })),
+    dryLetter: await refusal(() => runHere({ deadLetter: randomUUID(), dryRun: true })),
+    databaseUrl: await refusal(() => runHere({ databaseUrl: '' })),
+    handler: await refusal(() => runHere({ handler: undefined })),
+    job: await refusal(() => runHere({ job: {} as never })),
+    unknown: await refusal(() => runHere({ payloads: {} } as never)),
+  }))
+
+  recorded('pings: start, success and failure', async () => {
+    const pings: string[] = []
+    const monitor = createServer((request, response) => {
+      pings.push(`${request.method} ${new URL(request.url ?? '', 'http://x').pathname}`)
+      response.end()
+    }).listen(0, '127.0.0.1')
+    await once(monitor, 'listening')
+    const { port } = monitor.address() as AddressInfo
+    const outcomes: unknown[] = []
+    const pinger = createPinger({
+      urls: new Map([['plain', new URL(`http://127.0.0.1:${port}/check`)]]),
+      onOutcome: (...outcomeOf) => void outcomes.push(outcomeOf),
+      log: silent,
+    })
+    const failing = randomUUID()
+    acts.set(failing, () => Promise.reject(new JobError('away', 'It is away')))
+    for (const act of ['fine', failing])
+      await runHere({ payload: { act }, observers: [pinger.observer] })
+    await pinger.close()
+    monitor.close()
+    return { pings, outcomes }
+  })
 
   recorded('tables that are missing: TablesError', async () => {
     const { url, drop } = await createTestDatabase({ migrated: false })
@@ -746,21 +762,46 @@ describe.concurrent('one worker', () => {
     await drop()
     return missing
   })
+
+  recorded('retention: what is past it is removed', async () => {
+    const own = await openPlace()
+    const runHereOnce = (more: object = {}) =>
+      runOnce({
+        databaseUrl: own.url,
+        schema: 'public',
+        client: own.pool,
+        job: plain,
+        handler: perform,
+        log: silent,
+        ...more,
+      })
+    acts.set('bad', () => Promise.reject(new JobError('away', 'It is away')))
+    await runHereOnce({ payload: { act: 'none' } })
+    await runHereOnce({ payload: { act: 'bad' } })
+    const prune = (days: number) =>
+      runHereOnce({
+        job: pruneJobRuns,
+        handler: undefined,
+        retention: { runDays: 1, failedDays: 3, actionDays: 5 },
+        now: () => new Date(Date.now() + days * 86_400_000),
+      })
+    const count = async () =>
+      (await listJobRuns(own.client.reader, { limit: 100 })).runs
+        .filter(({ name }) => name === 'plain')
+        .map(({ outcome }) => outcome)
+    const steps = []
+    for (const days of [0, 2, 4]) {
+      const pruned = await prune(days)
+      const details = { ...('run' in pruned ? pruned.run.details : {}) }
+      // These leave with the acts on many.
+      for (const leaving of ['bulkActs', 'bulkParts']) delete details[leaving]
+      steps.push({ days, details, left: await count() })
+    }
+    await own.close()
+    return steps
+  })
 })
 
-function runHere(more: Partial<RunOnceOptions<Job, pg.Pool>>) {
-  return runOnce<Job, pg.Pool>({
-    databaseUrl: place.url,
-    schema: 'public',
-    client: place.pool,
-    job: plain,
-    handler: perform,
-    log: silent,
-    ...more,
-  })
-}
-
-// Each of the groups is over before the next one begins.
 describe('isolated runs', () => {
   describe.concurrent('', () => {
     recorded('isolated: success and failure', async () => {
@@ -962,44 +1003,6 @@ describe('workers of their own', () => {
         intervalMs: await watch({ intervalMs: 0 }),
         limits: await watch({ limits: { failureRate: 2 } }),
       }
-    })
-
-    recorded('retention: what is past it is removed', async () => {
-      const own = await openPlace()
-      const runHereOnce = (more: object = {}) =>
-        runOnce({
-          databaseUrl: own.url,
-          schema: 'public',
-          client: own.pool,
-          job: plain,
-          handler: perform,
-          log: silent,
-          ...more,
-        })
-      acts.set('bad', () => Promise.reject(new JobError('away', 'It is away')))
-      await runHereOnce({ payload: { act: 'none' } })
-      await runHereOnce({ payload: { act: 'bad' } })
-      const prune = (days: number) =>
-        runHereOnce({
-          job: pruneJobRuns,
-          handler: undefined,
-          retention: { runDays: 1, failedDays: 3, actionDays: 5 },
-          now: () => new Date(Date.now() + days * 86_400_000),
-        })
-      const count = async () =>
-        (await listJobRuns(own.client.reader, { limit: 100 })).runs
-          .filter(({ name }) => name === 'plain')
-          .map(({ outcome }) => outcome)
-      const steps = []
-      for (const days of [0, 2, 4]) {
-        const pruned = await prune(days)
-        const details = { ...('run' in pruned ? pruned.run.details : {}) }
-        // These leave with the acts on many.
-        for (const leaving of ['bulkActs', 'bulkParts']) delete details[leaving]
-        steps.push({ days, details, left: await count() })
-      }
-      await own.close()
-      return steps
     })
   })
 })
