@@ -219,7 +219,7 @@ const OTHERS = [
   'describeProblem',
   'findFailedLast',
   'dueTicks',
-  'foreseeMove',
+  'exportRows',
   'findLastAction',
   'findLastActionOfJob',
   'listRunWaits',
