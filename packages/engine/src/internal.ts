@@ -15,6 +15,7 @@ export {
   checkText,
   checkTimerMs,
   listOf,
+  loggerOf,
   nullable,
   objectOf,
   oneOf,
@@ -24,10 +25,8 @@ export {
   type Check,
   type Checked,
 } from './arguments/argument.ts'
-export { loggerOf } from './arguments/connection.ts'
 export { checkJobs, KEY_ORDERS, MISSED_POLICIES, OVERLAP_POLICIES } from './arguments/jobs.ts'
 export { KEY_SORTS, MAX_COUNTED_LETTERS, RUN_STATUSES, WORK_ORDERS } from './arguments/queries.ts'
-export type { MissedPolicy, OverlapPolicy } from './job/defineJob.ts'
 export { keyProblem, type KeyOrder } from './job/limits.ts'
 export { type GuardCount, JOB_TRIGGERS, type JobTrigger } from './job/handler.ts'
 export { countEqualFailures } from './read/countEqualFailures.ts'
@@ -118,13 +117,7 @@ export { prismaModels } from './store/prismaModels.ts'
 export { statementName } from './store/schema.ts'
 export { LIMIT_WAITS_SQL, tellWaits, tryUntilFree } from './store/waitForLocks.ts'
 export { uninstallSql } from './store/uninstallSql.ts'
-export {
-  decideTicks,
-  TICK_OUTCOMES,
-  type TickDecision,
-  type TickOutcome,
-} from './tick/decideTicks.ts'
+export { TICK_OUTCOMES } from './tick/decideTicks.ts'
 export { KEYED_OVERLAPS } from './tick/keyedRow.ts'
-export { dueTicks } from './tick/dueTicks.ts'
 export { createLocalTime, type LocalTime } from './tick/localTime.ts'
 export { isTimeOfDay, nextTicks } from './tick/nextTicks.ts'

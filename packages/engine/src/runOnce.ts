@@ -35,6 +35,7 @@ import { createSettler } from './run/settler.ts'
 import type { FullLimit } from './store/limitSql.ts'
 import { tryUntilFree } from './store/waitForLocks.ts'
 import { openPostgres } from './worker/openPostgres.ts'
+import { registerLimits } from './worker/registerLimits.ts'
 
 export interface RunOnceOptions<J extends Job, Client extends HostClient> {
   databaseUrl: string
@@ -166,6 +167,9 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     await checkTables(database)
     await session.start()
     await cancellations.start()
+    await database.transaction((tx) =>
+      registerLimits(tx, { workerId, jobs: [job], version, isByHand: true }),
+    )
     const abort = () => cancellations.abortAll(given.signal?.reason)
     if (given.signal?.aborted) abort()
     else given.signal?.addEventListener('abort', abort, { once: true })

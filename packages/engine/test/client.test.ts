@@ -205,6 +205,10 @@ const KEYS: Record<string, Arguments> = {
 
 /** They compute with what this package has returned, or keep the database, and take no reader. */
 const OTHERS = [
+  // Checks, which everyCall.test.ts tries by those that they serve.
+  ...['asItIs', 'checkBoolean', 'checkDate', 'checkFunction', 'checkJobs', 'checkOptions'],
+  ...['checkParts', 'checkText', 'checkTimerMs', 'listOf', 'loggerOf', 'nullable', 'objectOf'],
+  ...['oneOf', 'optional', 'tell', 'wholeNumber'],
   'checkMigrations',
   'connectionProblem',
   'connectionSettings',
@@ -212,13 +216,11 @@ const OTHERS = [
   'createInquiry',
   'createLocalTime',
   'createUsualFailures',
-  'decideTicks',
   'describeBacklog',
   'describeConnections',
   'findHeldSlots',
   'describeProblem',
   'findFailedLast',
-  'dueTicks',
   'exportRows',
   'findLastAction',
   'findLastActionOfJob',

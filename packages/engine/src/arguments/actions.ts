@@ -6,6 +6,7 @@ import type { HostTransaction } from '../job/hostTypes.ts'
 import { storableText } from '../job/storableText.ts'
 import type { ChangesWatchOptions } from '../read/watchChanges.ts'
 import {
+  loggerOf,
   ArgumentError,
   asItIs,
   checkBoolean,
@@ -18,6 +19,7 @@ import {
   checkText,
   checkTimerMs,
   copyList,
+  copyParts,
   isPlainObject,
   listOf,
   nullable,
@@ -28,7 +30,7 @@ import {
   type Check,
   type Checked,
 } from './argument.ts'
-import { checkSchema, checkUrlForLater, loggerOf } from './connection.ts'
+import { checkSchema, checkUrlForLater } from './connection.ts'
 import { checkPriority } from './enqueueOptions.ts'
 import { checkVersion } from './schedules.ts'
 
@@ -204,7 +206,7 @@ export function checkWhichLetters(which: unknown): { ids: string[] } | { filter:
   if (which === 'all') return { filter: {} }
   const { ids, filter } = checkOptions('which', which, WHICH_LETTERS)
   if (ids !== undefined) return { ids }
-  return { filter: { ...checkParts('which.filter', filter, {}), ...(filter as object) } }
+  return { filter: copyParts('which.filter', filter) }
 }
 
 const checkMost = optional(nullable(wholeNumber(1, 1_000_000)))

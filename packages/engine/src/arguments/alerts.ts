@@ -4,6 +4,7 @@ import type { AlertWebhookOptions } from '../alerts/createAlertWebhook.ts'
 import type { AlertLimits } from '../alerts/findCauses.ts'
 import type { HostLogger } from '../job/logger.ts'
 import {
+  loggerOf,
   ArgumentError,
   checkDurationMs,
   checkFunction,
@@ -19,7 +20,7 @@ import {
   tell,
   type Check,
 } from './argument.ts'
-import { checkDatabaseUrl, checkSchema, loggerOf } from './connection.ts'
+import { checkDatabaseUrl, checkSchema } from './connection.ts'
 import { checkJobs } from './jobs.ts'
 
 /*

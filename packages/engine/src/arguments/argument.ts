@@ -112,6 +112,15 @@ export function checkSignal(argument: string, value: unknown): AbortSignal {
   throw new ArgumentError(argument, `must be an AbortSignal, not ${tell(value)}`)
 }
 
+/** A logger has methods of its own, which are called as they are. pino's and winston's may be functions. */
+export function loggerOf<Log>(): Check<Log | undefined> {
+  return optional((argument, value) => {
+    if ((typeof value === 'object' && value !== null) || typeof value === 'function')
+      return value as Log
+    throw new ArgumentError(argument, `must be a logger, such as console, not ${tell(value)}`)
+  })
+}
+
 export function wholeNumber(min: number, max: number): Check<number> {
   return (argument, value) => {
     if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max)
@@ -184,9 +193,6 @@ export type Checked<Table> = {
 
 type Checks = { readonly [name: string]: Check<unknown> }
 
-/** A check for each option, and none for any other name. */
-export type ChecksOf<Options> = { readonly [Name in keyof Options]-?: Check<Options[Name]> }
-
 /** Reads those parts of an object, each once, and checks them. It leaves other parts alone. `prefix` stands before their names. */
 export function checkParts<Table extends Checks>(
   argument: string,
@@ -202,7 +208,10 @@ export function checkParts<Table extends Checks>(
   const checked: Record<string, unknown> = {}
   for (const name of names) {
     const part = whileReading(argument, () => (value as Record<string, unknown>)[name])
-    checked[name] = (checks[name] as Check<unknown>)(prefix + name, part)
+    // Any question about a proxy may throw.
+    checked[name] = whileReading(prefix + name, () =>
+      (checks[name] as Check<unknown>)(prefix + name, part),
+    )
   }
   return checked as Checked<Table>
 }
@@ -264,8 +273,9 @@ export function copyParts(argument: string, value: unknown): Record<string, unkn
 
 /** Whether it is an object that no class has made, and no function. A realm of its own has a prototype of its own. */
 export function isPlainObject(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  if (typeof value !== 'object' || value === null) return false
   try {
+    if (Array.isArray(value)) return false
     const prototype: unknown = Object.getPrototypeOf(value)
     return prototype === null || Object.getPrototypeOf(prototype) === null
   } catch {
@@ -320,7 +330,7 @@ export function checkJobName(argument: string, job: unknown): string {
 }
 
 /** A getter may throw, and so may any question about a proxy. */
-function whileReading<Value>(argument: string, read: () => Value): Value {
+export function whileReading<Value>(argument: string, read: () => Value): Value {
   try {
     return read()
   } catch (cause) {

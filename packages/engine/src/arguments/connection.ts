@@ -1,8 +1,8 @@
 import { readPlace } from '../store/connectionSettings.ts'
-import { ArgumentError, checkText, optional, tell, type Check } from './argument.ts'
+import { ArgumentError, checkText, optional, type Check } from './argument.ts'
 
 /*
- * Where the tables are, and where lines of the log go.
+ * Where the tables are.
  */
 
 /** The error does not show a value that is no address of a database: it may hold a password. */
@@ -52,13 +52,4 @@ function findProblem(name: unknown): string | null {
   if (/["'$\\\u0000-\u001f\u007f\p{Surrogate}]/u.test(name))
     return `${shown} has a quotation mark, $, a backslash or a control character in it`
   return null
-}
-
-/** A logger has methods of its own, which are called as they are. pino's and winston's may be functions. */
-export function loggerOf<Log>(): Check<Log | undefined> {
-  return optional((argument, value) => {
-    if ((typeof value === 'object' && value !== null) || typeof value === 'function')
-      return value as Log
-    throw new ArgumentError(argument, `must be a logger, such as console, not ${tell(value)}`)
-  })
 }

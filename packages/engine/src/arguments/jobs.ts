@@ -372,7 +372,7 @@ export function checkJobOptions(options: unknown): Job<string, never, never> {
     return {
       name,
       description: checked.description ?? '',
-      payload: checked.payload ?? (noPayload as StandardSchemaV1<unknown, never>),
+      payload: checked.payload ?? noPayload,
       schedule,
       timeoutMs: checked.timeoutMs ?? 15 * 60_000,
       retry: checked.retry ?? checkRetry('retry', {}),

@@ -10,6 +10,7 @@ import type { JobsReader, ReaderOptions } from '../read/reader.ts'
 import { RUN_OUTCOMES } from '../read/runOutcome.ts'
 import type { PieceFilter, ShownValue } from '../store/pieceFilter.ts'
 import {
+  loggerOf,
   ArgumentError,
   checkBoolean,
   checkDate,
@@ -35,7 +36,7 @@ import {
   wholeNumber,
   type Check,
 } from './argument.ts'
-import { checkDatabaseUrl, checkSchema, loggerOf } from './connection.ts'
+import { checkDatabaseUrl, checkSchema } from './connection.ts'
 import { checkJobs } from './jobs.ts'
 
 /*

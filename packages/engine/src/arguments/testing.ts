@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import type { HostLogger } from '../job/logger.ts'
 import type { TestJobsOptions } from '../testing/openTestJobs.ts'
 import type {
@@ -8,6 +9,7 @@ import type {
   TestRunOptions,
 } from '../testing/testJobs.ts'
 import {
+  loggerOf,
   ArgumentError,
   asItIs,
   checkBoolean,
@@ -22,7 +24,7 @@ import {
   wholeNumber,
   type Check,
 } from './argument.ts'
-import { checkDatabaseUrl, loggerOf } from './connection.ts'
+import { checkDatabaseUrl } from './connection.ts'
 import { checkPriority } from './enqueueOptions.ts'
 import { checkJob, checkJobs } from './jobs.ts'
 import { checkHandlers } from './worker.ts'
@@ -94,7 +96,7 @@ const checkDuration = objectOf(DURATION, DURATION_HINTS)
 
 export function checkAdvance(by: unknown): Advance {
   if (typeof by === 'number') return by
-  if (by instanceof Date) return checkDate('by', by)
+  if (types.isDate(by)) return checkDate('by', by)
   if (typeof by === 'object' && by !== null) {
     const given = Object.entries(checkDuration('by', by)).filter(([, part]) => part !== undefined)
     return Object.fromEntries(given) as TestDuration

@@ -3,9 +3,7 @@ import type { MetricsTarget } from '../metrics/prometheus.ts'
 import type { JobHealthWatchOptions } from '../metrics/watchJobHealth.ts'
 import type { OldestSnapshotWatchOptions } from '../metrics/watchOldestSnapshot.ts'
 import type { QueueWatchOptions } from '../metrics/watchQueue.ts'
-import type { HostLogger } from '../job/logger.ts'
 import type { JobProblem } from '../read/getJobHealth.ts'
-import type { PingerOptions } from '../run/createPinger.ts'
 import {
   ArgumentError,
   checkFunction,
@@ -22,10 +20,9 @@ import {
   wholeNumber,
   type Check,
 } from './argument.ts'
-import { loggerOf } from './connection.ts'
 
 /*
- * What watches jobs from outside: metrics and pings.
+ * What watches jobs from outside.
  */
 
 const PROMETHEUS = { Counter: checkFunction, Gauge: checkFunction, Histogram: checkFunction }
@@ -110,40 +107,9 @@ export function checkSnapshotWatch(options: unknown) {
   return checkOptions('options', options, SNAPSHOT)
 }
 
-/** The error does not show an address: whoever knows it can report that all is well. */
-const checkUrls: Check<Map<string, URL>> = (argument, value) => {
-  if (!(value instanceof Map))
-    throw new ArgumentError(argument, `must be a Map of URLs by job, not ${tell(value)}`)
-  for (const [name, url] of value as Map<unknown, unknown>)
-    if (typeof name !== 'string' || !(url instanceof URL) || !/^https?:$/.test(url.protocol))
-      throw new ArgumentError(
-        argument,
-        `must have an http or https URL for each name of a job, which it has not for ${tell(name)}`,
-      )
-  return new Map(value as Map<string, URL>)
-}
-
-const PINGER = {
-  urls: checkUrls,
-  log: loggerOf<Pick<HostLogger, 'warn'>>(),
-  onOutcome: optional(checkFunction<NonNullable<PingerOptions['onOutcome']>>),
-} satisfies Record<keyof PingerOptions, unknown>
-
-export function checkPingerOptions(options: unknown) {
-  return checkOptions('options', options, PINGER, { hints: { logger: 'did you mean log?' } })
-}
-
-const CLOSE = { timeoutMs: optional(checkWaitMs) }
-
-export function checkPingerClose(options: unknown) {
-  return checkOptions('options', options, CLOSE)
-}
-
 /** What a sentence about a problem of the health tells of it. */
 const PROBLEM = {
-  kind: oneOf(['noWorker', 'late', 'unscheduled', 'overrunning', 'orphaned']) as Check<
-    JobProblem['kind']
-  >,
+  kind: oneOf<JobProblem['kind']>(['noWorker', 'late', 'unscheduled', 'overrunning', 'orphaned']),
   name: optional(checkText),
   since: optional(nullable(checkText)),
   lastRunAt: optional(nullable(checkText)),

@@ -5,12 +5,14 @@ import type { Job } from '../job/defineJob.ts'
 import type { TraceEnqueue } from '../job/enqueue.ts'
 import type { HostLogger } from '../job/logger.ts'
 import type { RunOptions } from '../run.ts'
+import type { PingerOptions } from '../run/createPinger.ts'
 import type { WorkerObserver } from '../run/observer.ts'
 import type { RunOnceOptions } from '../runOnce.ts'
 import type { MigrateOptions } from '../store/migrate.ts'
 import type { Clock } from '../tick/clock.ts'
 import type { WorkerOptions } from '../worker/workerOptions.ts'
 import {
+  loggerOf,
   ArgumentError,
   asItIs,
   checkBoolean,
@@ -27,17 +29,18 @@ import {
   oneOf,
   optional,
   tell,
+  whileReading,
   wholeNumber,
   type Check,
   type Hints,
 } from './argument.ts'
 import { checkAlerts } from './alerts.ts'
-import { checkDatabaseUrl, checkSchema, loggerOf } from './connection.ts'
+import { checkDatabaseUrl, checkSchema } from './connection.ts'
 import { checkJob, checkJobs } from './jobs.ts'
 import { findNearest } from './nearest.ts'
 
 /*
- * Options of everything that runs jobs: createWorker, run, runOnce, migrate.
+ * Options of everything that runs jobs: createWorker, run, runOnce, migrate, createPinger.
  */
 
 const checkDays = optional(wholeNumber(1, 36_500))
@@ -203,9 +206,38 @@ export function checkMigrateOptions(options: unknown) {
   return checkOptions('options', options, MIGRATE)
 }
 
+/** The error does not show an address: whoever knows it can report that all is well. */
+const checkUrls: Check<Map<string, URL>> = (argument, value) => {
+  if (!(value instanceof Map))
+    throw new ArgumentError(argument, `must be a Map of URLs by job, not ${tell(value)}`)
+  for (const [name, url] of value as Map<unknown, unknown>)
+    if (typeof name !== 'string' || !(url instanceof URL) || !/^https?:$/.test(url.protocol))
+      throw new ArgumentError(
+        argument,
+        `must have an http or https URL for each name of a job, which it has not for ${tell(name)}`,
+      )
+  return new Map(value as Map<string, URL>)
+}
+
+const PINGER = {
+  urls: checkUrls,
+  log: loggerOf<Pick<HostLogger, 'warn'>>(),
+  onOutcome: optional(checkFunction<NonNullable<PingerOptions['onOutcome']>>),
+} satisfies Record<keyof PingerOptions, unknown>
+
+export function checkPingerOptions(options: unknown) {
+  return checkOptions('options', options, PINGER, { hints: { logger: 'did you mean log?' } })
+}
+
+const PINGER_CLOSE = { timeoutMs: optional(checkWaitMs) }
+
+export function checkPingerClose(options: unknown) {
+  return checkOptions('options', options, PINGER_CLOSE)
+}
+
 /** Refuses a handler of the engine's own job, which the worker has already. */
 export function refuseHandlerOf(own: Pick<Job, 'name'>, handlers: object): void {
-  if (!(own.name in handlers)) return
+  if (!whileReading('handlers', () => own.name in handlers)) return
   throw new ArgumentError(
     `handlers.${own.name}`,
     "is a handler of the engine's own job; take it out, and set retention instead",

@@ -1,5 +1,4 @@
 import { tell } from '../arguments/argument.ts'
-import type { Job } from '../job/defineJob.ts'
 import { JobError } from '../job/jobError.ts'
 import { labelPayload } from '../job/labelWork.ts'
 import { keyOfPayload } from '../job/limits.ts'
@@ -15,7 +14,6 @@ import {
 } from '../tick/keyedRow.ts'
 import { DAY_MS } from '../arguments/schedules.ts'
 import type { OnCommit } from './controlJobs.ts'
-import type { Actor } from './recordActions.ts'
 
 export interface Caller {
   log: Pick<Logger, 'warn' | 'error'>

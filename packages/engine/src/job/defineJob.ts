@@ -215,7 +215,7 @@ export function defineJob<
   Result = never,
   Input = unknown,
 >(options: JobOptions<Name, Payload, Result, Input>): Job<Name, Payload, Result> {
-  return checkJobOptions(options) as Job<string, unknown, unknown> as Job<Name, Payload, Result>
+  return checkJobOptions(options) as Job as Job<Name, Payload, Result>
 }
 
 /**
@@ -224,7 +224,8 @@ export function defineJob<
  * @throws ArgumentError when the expression is not valid, or the job has no schedule
  */
 export function reschedule<J extends Job>(job: J, cron: string, setBy?: string): J {
-  return { ...job, schedule: checkReschedule(job, cron, setBy) }
+  const schedule = checkReschedule(job, cron, setBy)
+  return { ...job, schedule }
 }
 
 /** Whether the job has a schedule of its own. */

@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { checkRateLimited } from '../arguments/errors.ts'
 import { JobError } from './jobError.ts'
 import type { SharedLimit } from './limits.ts'
@@ -44,7 +45,7 @@ function toMs(retryAfter: RateLimitedOptions['retryAfter']): number {
   const ms =
     typeof retryAfter === 'number'
       ? retryAfter
-      : retryAfter instanceof Date
+      : types.isDate(retryAfter)
         ? retryAfter.getTime() - Date.now()
         : typeof retryAfter === 'string'
           ? ofHeader(retryAfter)

@@ -33,8 +33,11 @@ const LATENESS_BUCKETS = [0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1_800, 3_600
 const GROUP_BUCKETS = [1, 2, 5, 10, 25, 50, 100, 250, 500]
 
 /** Makes an observer that counts what its worker does. All labels (job, outcome, reason) are closed sets. */
-export function createRunMetrics(target: MetricsTarget, names: readonly string[]): WorkerObserver {
-  const { prometheus, registry, jobNames } = checkRunMetrics(target, names)
+export function createRunMetrics(
+  target: MetricsTarget,
+  jobNames: readonly string[],
+): WorkerObserver {
+  const { prometheus, registry, jobNames: names } = checkRunMetrics(target, jobNames)
   const { Counter, Gauge, Histogram } = prometheus
   const registers = [registry]
   const runs = new Counter({
@@ -95,7 +98,7 @@ export function createRunMetrics(target: MetricsTarget, names: readonly string[]
   })
 
   // Create all series at 0: a query for an increase misses the first one of a new series.
-  for (const job_name of jobNames) {
+  for (const job_name of names) {
     runs.inc({ job_name, outcome: 'success', reason: '' }, 0)
     for (const reason of [...ENGINE_REASONS, 'handler']) {
       runs.inc({ job_name, outcome: 'failed', reason }, 0)

@@ -9,16 +9,16 @@ export interface OldestSnapshotWatchOptions extends FreshnessOptions {
 }
 
 /** Registers how old the oldest snapshot is. While the database does not answer there is no value. */
-export function watchOldestSnapshot(given: OldestSnapshotWatchOptions): void {
-  const options = checkSnapshotWatch(given)
-  const { read } = options
+export function watchOldestSnapshot(options: OldestSnapshotWatchOptions): void {
+  const checked = checkSnapshotWatch(options)
+  const { read } = checked
   const readFresh = keepFresh(
-    options,
+    checked,
     async () => [await read()],
     () => undefined,
   )
   watchGauge(
-    options,
+    checked,
     {
       name: 'roundsman_oldest_snapshot_transactions',
       help: 'How many transactions have begun since the oldest snapshot, which keeps old rows from being removed.',
@@ -31,7 +31,7 @@ export function watchOldestSnapshot(given: OldestSnapshotWatchOptions): void {
     },
   )
   watchGauge(
-    options,
+    checked,
     {
       name: 'roundsman_oldest_snapshot_age_seconds',
       help: 'For how long the transaction of the oldest snapshot has been open; absent where nobody can tell.',

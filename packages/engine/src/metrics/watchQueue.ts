@@ -12,17 +12,17 @@ export interface QueueWatchOptions extends FreshnessOptions {
  * Registers metrics of the work in the queue. They are about the whole database, so every process reports the same numbers.
  * While the database does not answer they have no values, which is not zero; the rest of the scrape is complete.
  */
-export function watchQueue(given: QueueWatchOptions): void {
-  const options = checkQueueWatch(given)
-  const { prometheus, registry, measure } = options
+export function watchQueue(options: QueueWatchOptions): void {
+  const checked = checkQueueWatch(options)
+  const { prometheus, registry, measure } = checked
   const failures = new prometheus.Counter({
     name: 'roundsman_queue_measure_failures_total',
     help: 'How often the queue could not be measured, because the database did not answer in time.',
     registers: [registry],
   })
-  const read = keepFresh(options, measure, () => failures.inc())
+  const read = keepFresh(checked, measure, () => failures.inc())
   watchGauge(
-    options,
+    checked,
     {
       name: 'roundsman_queue_depth',
       help: 'Work of a job by state; 100000 stands for more.',
@@ -37,7 +37,7 @@ export function watchQueue(given: QueueWatchOptions): void {
     },
   )
   watchGauge(
-    options,
+    checked,
     {
       name: 'roundsman_queue_oldest_age_seconds',
       help: 'For how long the oldest work of a job has been in a state: ready to be taken, active, or given up.',

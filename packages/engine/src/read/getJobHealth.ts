@@ -49,11 +49,11 @@ export interface JobHealth {
  */
 export async function getJobHealth(
   reader: JobsReader,
-  catalogue: readonly Job[],
-  at: Date,
+  jobs: readonly Job[],
+  now: Date,
 ): Promise<JobHealth> {
-  const { jobs, now } = checkHealthQuery(reader, catalogue, at)
-  const names = jobs.map(({ name }) => name)
+  const asked = checkHealthQuery(reader, jobs, now)
+  const names = asked.jobs.map(({ name }) => name)
   const [isAnyAlive, pauses, all] = await Promise.all([
     isAnyWorkerAlive(reader),
     readPausedQueues(reader),
@@ -61,7 +61,7 @@ export async function getJobHealth(
   ])
   const others = all.slice(names.length)
   const untaken = isAnyAlive && others.length > 0 ? await jobsWithoutWorker(reader, others) : []
-  return await judgeHealth(reader, jobs, now, { isAnyAlive, pauses, untaken })
+  return await judgeHealth(reader, asked.jobs, asked.now, { isAnyAlive, pauses, untaken })
 }
 
 /** What was read of the workers and the queues. */

@@ -82,7 +82,7 @@ export async function listKeyedSchedules(
   reader: JobsReader,
   query: ScheduleQuery,
 ): Promise<SchedulePage> {
-  const { name, search, state, limit, after: from } = checkScheduleQuery(query)
+  const { name, search, state, limit, after } = checkScheduleQuery(query)
   const values: unknown[] = [limit + 1]
   const add = (value: unknown) => `$${values.push(value)}`
   const conditions = [
@@ -90,9 +90,9 @@ export async function listKeyedSchedules(
     ...(name === undefined ? [] : [`"name" = ${add(name)}::text`]),
     ...(search === undefined ? [] : [beginsWith(search, add)]),
     ...(state === undefined ? [] : [CONDITIONS[state]]),
-    ...(from === undefined
+    ...(after === undefined
       ? []
-      : [`("name", "key") > (${add(from.name)}::text, ${add(from.key)}::text)`]),
+      : [`("name", "key") > (${add(after.name)}::text, ${add(after.key)}::text)`]),
   ]
   const rows = await reader.rows<ListedSchedule>({
     text: `

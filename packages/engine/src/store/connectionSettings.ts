@@ -1,5 +1,4 @@
 import pg from 'pg'
-import { ArgumentError, checkText } from '../arguments/argument.ts'
 
 const VANISHED_AFTER_MS = 30_000
 

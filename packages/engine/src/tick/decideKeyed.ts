@@ -1,6 +1,6 @@
 import { v7 as uuid } from 'uuid'
 import { describeIssues, judge, SCHEMA_FAILED } from '../job/askSchema.ts'
-import { checkDate, nullable } from '../arguments/argument.ts'
+import { checkDate } from '../arguments/argument.ts'
 import type { Job } from '../job/defineJob.ts'
 import { JobError } from '../job/jobError.ts'
 import { labelWork, type WorkLabel } from '../job/labelWork.ts'
@@ -154,7 +154,7 @@ async function decideRow(
   nextTick: ReturnType<typeof createNextTick>,
 ): Promise<Decided> {
   const { job, workerId, tzdata: own = OWN_TZDATA } = how
-  for (const column of INSTANTS) nullable(checkDate)(column, row[column])
+  for (const column of INSTANTS) if (row[column] !== null) checkDate(column, row[column])
   const isLater = own > row.tzdata
   const nextAt = isLater ? nextOf(row, row.cursor, nextTick) : row.nextAt
   const moved =

@@ -53,12 +53,21 @@ export async function registerLimits(
     workerId,
     jobs,
     version,
-  }: { workerId: string; jobs: readonly Job[]; version?: string | undefined },
+    isByHand = false,
+  }: {
+    workerId: string
+    jobs: readonly Job[]
+    version?: string | undefined
+    /** A run by hand registers only limits without a row: its version must not change those of workers. */
+    isByHand?: boolean
+  },
 ): Promise<void> {
   const names = jobs.map(({ name }) => name)
   const wanted = new Map(jobs.flatMap(definitionsOf).map((one) => [one.name, one]))
   for (const [name, one] of sharedOf(jobs)) wanted.set(name, one)
-  const found = await readRows(tx, [...wanted.keys()], names)
+  const rows = await readRows(tx, [...wanted.keys()], names)
+  if (isByHand) for (const { name } of rows) wanted.delete(name)
+  const found = isByHand ? [] : rows
   for (const { name, jobs: sharing } of found)
     if (!wanted.has(name)) wanted.set(name, { ...NONE, name, jobs: sharing && [] })
   const missing = [...wanted.values()].filter(({ name }) => !found.some((row) => row.name === name))

@@ -7,7 +7,7 @@ import { useTestRuntime } from '../useTestRuntime.ts'
 const runtime = useTestRuntime()
 
 const job = (name: string, isolate?: true): Job =>
-  defineJob({ name, ...(isolate && { isolate: {} }) }) as Job
+  defineJob({ name, ...(isolate && { isolate: {} }) })
 const letter = job('letter')
 const report = job('report')
 const handler = async () => undefined
@@ -86,11 +86,11 @@ describe('a worker is made', () => {
       { handlersModule: import.meta.url },
     ],
   ])('%s', async (_, jobs, handlers, more) => {
-    await make(jobs, handlers, more).stop()
+    await expect(make(jobs, handlers, more).stop()).resolves.toBeUndefined()
   })
 })
 
-it('is told by tests of jobs, too', async () => {
+it('tests of jobs refuse the same', async () => {
   const open = (jobs: Job[], handlers: object) =>
     openTestJobs({
       databaseUrl: runtime.url,

@@ -199,6 +199,27 @@ describe('a run by hand', () => {
     expect(await run('idle')).toMatchObject({ kind: 'ended', run: { status: 'success' } })
   })
 
+  it('keeps to limits that no worker has registered yet', async () => {
+    const lonely = defineJob({ name: 'lonely', concurrency: { global: 1 } })
+    const options = { ...runtime.runOptions, job: lonely }
+    const { promise: isOver, resolve: end } = Promise.withResolvers<undefined>()
+    const { promise: hasBegun, resolve: begin } = Promise.withResolvers<undefined>()
+    const first = runOnce({
+      ...options,
+      handler: async () => {
+        begin(undefined)
+        await isOver
+      },
+    })
+    await hasBegun
+    expect(await runOnce({ ...options, handler: async () => undefined })).toMatchObject({
+      kind: 'alreadyRunning',
+      fullLimit: { name: 'lonely', key: null },
+    })
+    end(undefined)
+    expect(await first).toMatchObject({ kind: 'ended' })
+  })
+
   it('names the shared limit that has no room', async () => {
     await runtime.rows(`insert into "JobLimit" ("name", "setGlobal") values ('stripe', 2)`)
     await insert('sync', 2)
