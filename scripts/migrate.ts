@@ -9,7 +9,7 @@ const USAGE = `Usage: pnpm db:migrate [--check [--json]]
 Brings the tables of the product and of the queue up to date, in the database of
 DATABASE_URL or, without it, in the embedded one, which it creates if there is none.
 
-  --check  change nothing; exit with 1 if something is missing or newer. For CI
+  --check  change nothing; exit with 1 if something is missing, of another baseline or newer. For CI
   --json   with --check: print one JSON object
 
 Exit code: 0 up to date, 1 failed, or something is missing, 2 usage`
@@ -31,14 +31,14 @@ async function main(): Promise<number> {
     return 2
   }
   let isUpToDate = true
-  const code = await runWithDatabase(async ({ url }) => {
+  const code = await runWithDatabase(async ({ url, env }) => {
     if (isCheck) {
       const missing = await findMissing(url)
       isUpToDate = missing.length === 0
       if (asJson) return JSON.stringify({ isUpToDate, missing })
       return isUpToDate ? UP_TO_DATE : `The database is not up to date:\n${listed(missing)}`
     }
-    const applied = await migrateDatabase(url)
+    const applied = await migrateDatabase(url, env)
     return applied.length === 0 ? UP_TO_DATE : `Applied to the database:\n${listed(applied)}`
   })
   return isUpToDate ? code : 1
@@ -61,6 +61,6 @@ function readArguments() {
 
 /** What the database lacks: the product's migrations by name, and a sentence about the engine's tables. */
 async function findMissing(url: string): Promise<string[]> {
-  const { problem } = await checkMigrations({ databaseUrl: url, schema: ENGINE_SCHEMA })
+  const problem = await checkMigrations({ databaseUrl: url, schema: ENGINE_SCHEMA })
   return [...(await missingMigrations(url)), ...(problem === null ? [] : [problem.problem])]
 }

@@ -1,5 +1,6 @@
 import { readWorkerEnvironment } from '../apps/worker/src/env.ts'
 import { EnvironmentError, listenForStop, StartError } from '@roundsman/node-app'
+import type { DatabaseEnvironment } from '@roundsman/db/admin'
 import { acquireUsableDatabase } from '../apps/worker/src/acquireMigratedDatabase.ts'
 
 /**
@@ -7,7 +8,7 @@ import { acquireUsableDatabase } from '../apps/worker/src/acquireMigratedDatabas
  * does not break it off: that would leave the embedded database running.
  */
 export async function runWithDatabase(
-  command: (context: { url: string }) => Promise<string>,
+  command: (context: { url: string; env: DatabaseEnvironment }) => Promise<string>,
 ): Promise<number> {
   try {
     const env = readWorkerEnvironment(process.env)
@@ -16,7 +17,7 @@ export async function runWithDatabase(
       process.stderr.write(`${message}\n`),
     )
     try {
-      const message = await command({ url: database.url })
+      const message = await command({ url: database.url, env })
       process.stdout.write(`${message}\n`)
       return 0
     } finally {

@@ -33,8 +33,8 @@ async function main(): Promise<number> {
   const { runWithDatabase } = await import('./runWithDatabase.ts')
   const { migrateDatabase } = await import('./migrate/migrateDatabase.ts')
   const { DEMO_PASSWORD, seedDemoData } = await import('./seed/seedDemoData.ts')
-  return runWithDatabase(async ({ url }) => {
-    await migrateDatabase(url)
+  return runWithDatabase(async ({ url, env }) => {
+    await migrateDatabase(url, env)
     const { isNew, demoUsers } = await seedDemoData(url, {
       withJobs: mayAddDemoJobs(process.env),
     })

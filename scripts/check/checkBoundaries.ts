@@ -242,7 +242,7 @@ function checkFile(
 const ARGUMENTS_CHECKED =
   'checks arguments: have packages/engine/src/arguments/ do it, or the file of tables of its package'
 const FORMER_QUEUE_NAMED =
-  'names pg-boss, which only the bench, the move from 0.2 and the import know: say "the queue"'
+  'names pg-boss, which only the bench and the import know: say "the queue"'
 
 /** Follows imports from each entry, and reports the way to what it must not load. */
 function checkReach(imports: ReadonlyMap<string, readonly FoundImport[]>): string[] {

@@ -37,12 +37,12 @@ const ONE_FILE_EACH = [
   /Screen\.tsx$/,
 ]
 
-/** What the queue was built on up to 0.2. */
+/** What other products have their queue in, and 0.2 had. */
 const FORMER_QUEUE = /pg[-_ ]?boss/i
-/** Files that may name it: what measures against it, moves its rows, or imports them, with the tests; and these rules. */
+/** Files that may name it: what measures against it, or imports its rows, with the tests; and these rules. */
 const MAY_NAME_FORMER_QUEUE = [
   /^packages\/lab\/(?:src|test)\/bench\//,
-  /^packages\/engine\/(?:src|test)\/(?:arguments|store)\/(?:fromBefore|importPgBoss|migrateBesideReaders)\b/,
+  /^packages\/engine\/(?:src|test)\/(?:arguments|store)\/importPgBoss\b/,
   /^packages\/engine\/src\/internal\.ts$/,
   /^packages\/cli\/(?:src|test)\/(?:import|migrate)\//,
   /^scripts\/(?:check|test)\/check(?:Boundaries|House)\b/,

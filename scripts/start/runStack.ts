@@ -62,7 +62,7 @@ export async function runStack(options: RunStackOptions): Promise<number> {
       return opening.opened
     })
     running.database = database
-    await progress.step('Migrating', () => migrateDatabase(database.url))
+    await progress.step('Migrating', () => migrateDatabase(database.url, env.api))
     signal.throwIfAborted()
     // Everybody knows the demo accounts' password, so production gets none.
     const isDemo = !env.isProduction && mayAddDemoData(process.env)

@@ -111,7 +111,6 @@ const forbidden = [
   ['packages/db/src/a.ts', 'pg-boss/dist/index.js'],
   ['apps/worker/src/a.ts', 'node-cron'],
   ['packages/engine/src/store/a.ts', 'pg-boss'],
-  ['packages/engine/test/store/fromBefore.test.ts', 'pg-boss'],
   ['packages/lab/src/chaos/a.ts', 'pg-boss'],
   ['packages/cli/src/import/a.ts', 'pg-boss'],
   ['packages/engine/src/job/a.ts', 'node-cron'],
@@ -177,8 +176,7 @@ describe('what the queue was built on up to 0.2', () => {
   )
 
   test.each([
-    'packages/engine/src/store/fromBefore.ts',
-    'packages/engine/test/store/fromBefore.test.ts',
+    'packages/engine/src/store/importPgBoss.ts',
     'packages/lab/src/bench/throughput/a.ts',
     'packages/lab/test/bench/a.test.ts',
     'packages/cli/src/import/a.ts',

@@ -2,7 +2,9 @@
 import { once } from 'node:events'
 import { access, mkdir, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
+import { acquireEmbeddedPostgres } from '@roundsman/local-postgres'
 import { createTestDatabase, waitFor, type SpawnedProcess } from '@roundsman/testing'
+import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { findProgram, listDescendants, postgresPid, stillRunning } from './processes.ts'
 import {
@@ -305,6 +307,29 @@ describe('what keeps it from starting', { timeout: START_TIMEOUT_MS }, () => {
     expect([...start.stdout, ...start.stderr].join('\n')).not.toContain('hush')
     await expect(access(`${fresh.dataDir}/postgres`)).rejects.toThrow('ENOENT')
     await fresh.remove()
+  })
+
+  test('a database with tables of another baseline stays as it is, and start prints what sets it aside', async () => {
+    const old = await makePlace()
+    const { dataDir } = old
+    const look = async (sql: string) => {
+      const server = await acquireEmbeddedPostgres({ dataDir })
+      const client = new pg.Client(server.url)
+      await client.connect()
+      const { rows } = await client.query<{ name: string }>(sql)
+      await client.end()
+      await server.release()
+      return rows.map(({ name }) => name)
+    }
+    await look('create table "JobRun" (id int)')
+    const start = spawnStart(old)
+    expect((await start.exited).code).toBe(1)
+    expect(start.stderr.join('\n')).toMatch(/DATA_DIR: .* of another baseline, which has no name/)
+    expect(start.stderr.join('\n')).toContain(`run mv '${dataDir}' '${dataDir}.before'`)
+    expect(await postgresPid(dataDir)).toBeUndefined()
+    const listTables = `select relname as name from pg_class where relnamespace = 'public'::regnamespace`
+    expect(await look(listTables)).toEqual(['JobRun'])
+    await old.remove()
   })
 
   test.each([

@@ -97,6 +97,7 @@ async function serve(
       logger.warn({ remedies }, 'a pooler ignores settings that our connections ask for')
     }
     const jobsClient = await openJobsClient({
+      env,
       database,
       logger,
       stop,

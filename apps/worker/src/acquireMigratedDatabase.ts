@@ -1,5 +1,6 @@
 import {
   ENGINE_SCHEMA,
+  describeTablesError,
   migrate,
   missingMigrations,
   type AcquiredDatabase,
@@ -28,9 +29,10 @@ export async function acquireMigratedDatabase(
   )
   try {
     if (database.isEmbedded) {
+      // First what may refuse the database, which then stays as it is.
+      await migrateEngine({ schema: ENGINE_SCHEMA, databaseUrl: database.url, log })
       const missing = await missingMigrations(database.url)
       if (missing.length > 0) await migrate(database.url)
-      await migrateEngine({ schema: ENGINE_SCHEMA, databaseUrl: database.url, log })
     } else {
       const missing = await missingMigrations(database.url)
       if (missing.length > 0) {
@@ -42,7 +44,8 @@ export async function acquireMigratedDatabase(
     return database
   } catch (error) {
     await database.release()
-    throw error
+    const problem = describeTablesError(error, env)
+    throw problem === null ? error : new EnvironmentError([problem])
   }
 }
 

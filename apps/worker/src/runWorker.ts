@@ -1,7 +1,12 @@
 import { hostname } from 'node:os'
 import { setImmediate } from 'node:timers/promises'
 import { openAlerts } from '@roundsman/alerts'
-import { ENGINE_SCHEMA, createDatabaseClient, type AcquiredDatabase } from '@roundsman/db'
+import {
+  ENGINE_SCHEMA,
+  createDatabaseClient,
+  describeTablesError,
+  type AcquiredDatabase,
+} from '@roundsman/db'
 import { dispatchEmail, renderInvoicePdf } from '@roundsman/jobs'
 import { demoJobNames, demoJobs } from '@roundsman/jobs/demo'
 import {
@@ -26,7 +31,6 @@ import { disconnect } from './disconnect.ts'
 import { openMailer } from './email/openMailer.ts'
 import { domainOf } from './email/parseMailbox.ts'
 import { readWorkerEnvironment, type WorkerEnvironment } from './env.ts'
-import { explainTablesError } from './explainTablesError.ts'
 import { buildHealth } from './buildHealth.ts'
 import { handlersModule } from './handlersModule.ts'
 import { createInvoiceRenderer } from './invoicePdf/createInvoiceRenderer.ts'
@@ -254,7 +258,8 @@ async function runJobs(
     // It may have failed while it stopped; onFatal is then called in the next turn.
     return await Promise.race([failure.promise.then(() => 1), setImmediate(0)])
   } catch (error) {
-    throw explainTablesError(error) ?? error
+    const problem = describeTablesError(error, env)
+    throw problem === null ? error : new EnvironmentError([problem])
   } finally {
     clearTimeout(givingBack)
     await renderer.close()

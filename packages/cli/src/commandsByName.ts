@@ -24,5 +24,6 @@ export const commandsByName: Readonly<Record<string, () => Promise<Command<Proce
   schedules: ofProduct('schedules'),
   console: async () => (await import('./config/consoleCommand.ts')).consoleCommand,
   import: async () => (await import('./config/productCommands.ts')).importCommand,
+  export: async () => (await import('./migrate/migrateCommand.ts')).exportCommand,
   uninstall: async () => (await import('./migrate/migrateCommand.ts')).uninstallCommand,
 }

@@ -15,11 +15,12 @@ import { commandsByName } from './commandsByName.ts'
 const USAGE = `Usage: roundsman <command> [--env-file FILE] [options]
 
   init          add jobs to your product
-  migrate       create or update the tables
+  migrate       create the tables
   dev           run a worker that starts anew when your files change
   worker        run a worker
   build         write the worker as one file, for production
   import        take over what waits in a queue that the product had before
+  export        print the rows of the tables, of any version, as lines of JSON
   uninstall     print the SQL that removes the tables
   new           add a job
   list          list all jobs, their schedules and next runs

@@ -1,6 +1,8 @@
 // Prepares and inspects a database without the generated client, whose loading would slow down programs that start.
+export type { DatabaseEnvironment } from './acquireDatabase.ts'
 export { databaseProblem } from './databaseProblem.ts'
 export { DEMO_PASSWORD, DEMO_USERS } from './demoAccounts.ts'
+export { describeTablesError } from './describeTablesError.ts'
 export { ENGINE_SCHEMA } from './engineSchema.ts'
 export { migrate } from './migrate.ts'
 export { missingMigrations } from './missingMigrations.ts'

@@ -11,6 +11,7 @@ export {
 } from './acquireDatabase.ts'
 export { DEMO_PASSWORD, DEMO_USERS, findDemoPasswords } from './demoAccounts.ts'
 export { databaseProblem, examineDatabase, type ExaminedDatabase } from './databaseProblem.ts'
+export { describeTablesError } from './describeTablesError.ts'
 export { ENGINE_SCHEMA } from './engineSchema.ts'
 export { migrate } from './migrate.ts'
 export { missingMigrations } from './missingMigrations.ts'

@@ -6,4 +6,3 @@ export {
   MigrationDeniedError,
   MigrationRefusedError,
 } from './store/migrate.ts'
-export type { TablesState } from './store/tablesState.ts'

@@ -33,7 +33,7 @@ import type { NewRun, TakenWork } from './store/claimWork.ts'
 import { createIsolation } from './run/isolated/isolation.ts'
 import { createSettler } from './run/settler.ts'
 import type { FullLimit } from './store/limitSql.ts'
-import { tryUntilFree } from './store/takeLocks.ts'
+import { tryUntilFree } from './store/waitForLocks.ts'
 import { openPostgres } from './worker/openPostgres.ts'
 import { registerLimits } from './worker/registerLimits.ts'
 

@@ -221,7 +221,7 @@ const OTHERS = [
   'findHeldSlots',
   'describeProblem',
   'findFailedLast',
-  'foreseeMove',
+  'exportRows',
   'findLastAction',
   'findLastActionOfJob',
   'listRunWaits',

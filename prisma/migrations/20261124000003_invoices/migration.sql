@@ -72,13 +72,6 @@ CREATE TABLE IF NOT EXISTS "EmailMessage" (
     CONSTRAINT "EmailMessage_pkey" PRIMARY KEY ("id")
 );
 
-CREATE TABLE IF NOT EXISTS "JobThrottle" (
-    "name" TEXT NOT NULL,
-    "freeAt" TIMESTAMPTZ(6) NOT NULL,
-
-    CONSTRAINT "JobThrottle_pkey" PRIMARY KEY ("name")
-);
-
 CREATE UNIQUE INDEX IF NOT EXISTS "Invoice_number_key" ON "Invoice"("number");
 CREATE INDEX IF NOT EXISTS "Invoice_createdAt_id_idx" ON "Invoice"("createdAt" DESC, "id" DESC);
 CREATE UNIQUE INDEX IF NOT EXISTS "InvoiceLine_invoiceId_position_key" ON "InvoiceLine"("invoiceId", "position");

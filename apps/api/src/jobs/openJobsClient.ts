@@ -1,4 +1,10 @@
-import { ENGINE_SCHEMA, missingMigrations, type AcquiredDatabase } from '@roundsman/db'
+import {
+  describeTablesError,
+  ENGINE_SCHEMA,
+  missingMigrations,
+  type AcquiredDatabase,
+  type DatabaseEnvironment,
+} from '@roundsman/db'
 import { StartError } from '@roundsman/node-app'
 import {
   createJobsClient,
@@ -13,6 +19,7 @@ import type { Logger } from 'pino'
 const RETRY_INTERVAL_MS = 500
 
 export interface OpenJobsClientOptions {
+  env: DatabaseEnvironment
   database: AcquiredDatabase
   logger: Logger
   stop: AbortSignal
@@ -23,18 +30,16 @@ export interface OpenJobsClientOptions {
 /**
  * Starts a client once the database has all tables; null if `stop` is aborted first. The API changes no schema: it
  * waits while the worker migrates the embedded database, and refuses another one that is behind.
- * @throws StartError that names the remedy; at once where the tables are those of a newer version
+ * @throws StartError that names the remedy; at once where the tables are of another baseline or of a newer version
  */
 export async function openJobsClient(options: OpenJobsClientOptions): Promise<JobsClient | null> {
-  const { database, logger, stop, traceEnqueue } = options
+  const { env, database, logger, stop, traceEnqueue } = options
   let isAnnounced = false
   while (!stop.aborted) {
-    const opened = await tryOpen({
-      databaseUrl: database.url,
-      schema: ENGINE_SCHEMA,
-      log: logger,
-      traceEnqueue,
-    })
+    const opened = await tryOpen(
+      { databaseUrl: database.url, schema: ENGINE_SCHEMA, log: logger, traceEnqueue },
+      env,
+    )
     if (typeof opened !== 'string') return opened
     if (!database.isEmbedded) {
       throw new StartError(`DATABASE_URL: ${opened}; apply them with pnpm db:migrate`)
@@ -50,7 +55,10 @@ export async function openJobsClient(options: OpenJobsClientOptions): Promise<Jo
 }
 
 /** Returns the client, or says what the database lacks. */
-async function tryOpen(options: JobsClientOptions): Promise<JobsClient | string> {
+async function tryOpen(
+  options: JobsClientOptions,
+  env: DatabaseEnvironment,
+): Promise<JobsClient | string> {
   const missing = await missingMigrations(options.databaseUrl)
   if (missing.length > 0) return `the database lacks ${missing.join(', ')}`
   // A new client for each attempt: one that failed to start can't be started again.
@@ -60,8 +68,8 @@ async function tryOpen(options: JobsClientOptions): Promise<JobsClient | string>
     return client
   } catch (error) {
     await client.stop()
-    if (!(error instanceof TablesError)) throw error
-    if (error.kind !== 'newer') return error.problem
-    throw new StartError(`DATABASE_URL: ${error.problem}; deploy its version`)
+    if (error instanceof TablesError && error.kind === 'missing') return error.problem
+    const problem = describeTablesError(error, env)
+    throw problem === null ? error : new StartError(problem)
   }
 }

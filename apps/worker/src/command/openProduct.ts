@@ -4,6 +4,7 @@ import {
   acquireDatabase,
   createDatabaseClient,
   databaseProblem,
+  describeTablesError,
   hasDatabase,
   missingMigrations,
   type DatabaseEnvironment,
@@ -23,7 +24,6 @@ import { acquireMigratedDatabase } from '../acquireMigratedDatabase.ts'
 import { cronVariable } from '../cronVariable.ts'
 import { disconnect } from '../disconnect.ts'
 import { readWorkerEnvironment, type WorkerEnvironment } from '../env.ts'
-import { explainTablesError } from '../explainTablesError.ts'
 import { deferSignals } from './deferSignals.ts'
 
 /** How long the last pings may take: the run is over, and somebody waits for the command to end. */
@@ -38,19 +38,24 @@ export async function openProduct({ variables, stderr }: Terminal): Promise<Prod
     isEnabled: env.JOBS_ENABLED,
     cronVariable,
     within: (work) =>
-      asForeseen(() =>
-        withDatabase(env, (databaseUrl) => work({ databaseUrl, schema: ENGINE_SCHEMA })),
+      asForeseen(
+        () => withDatabase(env, (databaseUrl) => work({ databaseUrl, schema: ENGINE_SCHEMA })),
+        env,
       ),
-    withHandlers: (work) => asForeseen(() => withHandlers(env, stderr, work)),
+    withHandlers: (work) => asForeseen(() => withHandlers(env, stderr, work), env),
   }
 }
 
 /** Turns an error of the environment or of the tables into one that commands print without a stack. */
-async function asForeseen<Result>(work: () => Promise<Result>): Promise<Result> {
+async function asForeseen<Result>(
+  work: () => Promise<Result>,
+  env?: DatabaseEnvironment,
+): Promise<Result> {
   try {
     return await work()
   } catch (error) {
-    const cause = explainTablesError(error) ?? error
+    const problem = env === undefined ? null : describeTablesError(error, env)
+    const cause = problem === null ? error : new EnvironmentError([problem])
     if (cause instanceof EnvironmentError) throw new ForeseenError(cause.message, { cause })
     throw error
   }

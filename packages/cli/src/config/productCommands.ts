@@ -51,7 +51,7 @@ async function findTablesProblem({
   within,
 }: Pick<Product, 'within'>): Promise<Pick<Finding, 'problem' | 'remedy'> | null> {
   try {
-    const { problem } = await within(checkMigrations)
+    const problem = await within(checkMigrations)
     if (problem === null) return null
     const remedy = problem.message.slice(problem.problem.length + '; '.length)
     return {

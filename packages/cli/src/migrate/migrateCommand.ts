@@ -1,11 +1,12 @@
 import {
   checkMigrations,
-  foreseeMove,
+  exportRows,
   migrationSql,
   prismaModels,
   uninstallSql,
-  type ForeseenMove,
 } from '@roundsman/engine/internal'
+import type { TablesError } from '@roundsman/engine/client'
+import type { MigrateOptions } from '@roundsman/engine/migrate'
 import { parseOptions } from '../command/parseOptions.ts'
 import { UsageError, type Command, type Terminal } from '../command/runCommand.ts'
 import { asForeseen } from '../config/asForeseen.ts'
@@ -13,17 +14,14 @@ import { loadConfig, type LoadedConfig } from '../config/loadConfig.ts'
 import { requireDatabaseUrl } from '../config/openProduct.ts'
 import { migrateInWords } from './migrateInWords.ts'
 
-const USAGE = `Usage: roundsman migrate [--check [--json] | --dry-run | --sql | --prisma] [--database-url URL] [--schema NAME]
+const USAGE = `Usage: roundsman migrate [--check [--json] | --sql | --prisma] [--database-url URL] [--schema NAME]
 
-Creates the tables of the engine and its queue, or updates them from any version since 0.2 to this one. Run it in each
-deployment: several may run at once, and one that was killed can be run again. From 0.2 there is no way back: stop all of
-its processes first, and keep a backup.
+Creates the tables of the engine and its queue. Run it in each deployment: several may run at once, and one that was killed
+can be run again. It refuses tables of another baseline by name, and changes nothing: roundsman export saves their rows.
 
-  --check             change nothing; exit with 1 if something is missing or newer. For CI
-  --dry-run           change nothing; say what the update from 0.2 moves, and what it takes
+  --check             change nothing; exit with 1 if the tables are missing, of another baseline or newer. For CI
   --json              with --check: print one JSON object
-  --sql               print the changes as a script for psql, for somebody else to run; without a database to
-                      compare with, print the whole script
+  --sql               print a script for psql that makes the tables, for somebody else to run; nothing if they are there
   --prisma            print Prisma models for reading runs, and what to add to prisma.config.ts
   --database-url URL  default: what roundsman.config.ts says, else DATABASE_URL
   --schema NAME       default: what roundsman.config.ts says, else roundsman
@@ -39,14 +37,12 @@ async function migrateTables(args: string[], terminal: Terminal): Promise<number
   const values = parseOptions(args, {
     ...PLACE,
     check: { type: 'boolean' },
-    'dry-run': { type: 'boolean' },
     sql: { type: 'boolean' },
     prisma: { type: 'boolean' },
     json: { type: 'boolean' },
   })
-  const modes = [values.check, values['dry-run'], values.sql, values.prisma].filter(Boolean)
-  if (modes.length > 1)
-    throw new UsageError('Give only one of --check, --dry-run, --sql and --prisma')
+  const modes = [values.check, values.sql, values.prisma].filter(Boolean)
+  if (modes.length > 1) throw new UsageError('Give only one of --check, --sql and --prisma')
   if (values.json && !values.check) throw new UsageError('--json needs --check')
   // A deployment may have no sources and no configuration: then DATABASE_URL is enough.
   const loaded = await loadConfig(process.cwd())
@@ -57,15 +53,16 @@ async function migrateTables(args: string[], terminal: Terminal): Promise<number
     stdout.write(`${models}\n// prisma.config.ts must have:\n${commented(config)}\n`)
     return 0
   }
+  const place = () => ({ databaseUrl: findUrl(), schema })
   if (values.sql) {
-    const from = hasDatabase(values['database-url'], loaded, terminal)
-      ? (await asForeseen(() => checkMigrations({ databaseUrl: findUrl(), schema }))).state
+    const problem = hasDatabase(values['database-url'], loaded, terminal)
+      ? await asForeseen(() => findMissing(place()))
       : undefined
-    stdout.write(migrationSql({ schema, from }))
+    if (problem !== null) stdout.write(migrationSql({ schema }))
     return 0
   }
   if (values.check) {
-    const { problem } = await asForeseen(() => checkMigrations({ databaseUrl: findUrl(), schema }))
+    const problem = await asForeseen(() => checkMigrations(place()))
     const told = problem === null ? null : { kind: problem.kind, message: problem.message }
     stdout.write(
       values.json
@@ -74,33 +71,16 @@ async function migrateTables(args: string[], terminal: Terminal): Promise<number
     )
     return problem === null ? 0 : 1
   }
-  if (values['dry-run']) {
-    const foreseen = await asForeseen(() => foreseeMove({ databaseUrl: findUrl(), schema }))
-    stdout.write(foreseen === null ? 'Nothing is to be moved from 0.2.\n' : describeMove(foreseen))
-    return 0
-  }
-  const said = await asForeseen(() => migrateInWords({ databaseUrl: findUrl(), schema }))
+  const said = await asForeseen(() => migrateInWords(place()))
   stdout.write(`${said}\n`)
   return 0
 }
 
-function describeMove(move: ForeseenMove): string {
-  const number = (count: number) => Math.round(count).toLocaleString('en')
-  const megabytes = number(Math.ceil(move.diskBytes / 1_000_000))
-  const lines = [
-    'There is no way back after this update. Stop all processes of 0.2 first, and keep a backup.',
-    `Work that waits: ${number(move.ready)} due, ${number(move.delayed)} for later. It is moved.`,
-    `Dead letters: ${number(move.deadLetters)}. They are moved, with ${number(move.kept)} payloads for approvals.`,
-    `Runs of dead workers: ${number(move.lostRuns)}. They end as worker_lost, and their work waits again.`,
-    `Work that newer work has replaced: ${number(move.replaced)}. It is dropped, with an action for each.`,
-    `Runs: about ${number(move.runs)}. They stay where they are.`,
-    `Time: about ${number(move.seconds)} s, in one transaction. Disk: about ${megabytes} MB, and as much for the log.`,
-    'Locks: all tables of Roundsman, from the first moment to the last. Nobody reads or enqueues meanwhile.',
-    move.others.length === 0
-      ? "pg-boss's tables are removed."
-      : `pg-boss's tables stay, for the queues of others: ${move.others.join(', ')}.`,
-  ]
-  return `${lines.join('\n')}\n`
+/** @throws TablesError when the tables are there, and not of this version's baseline */
+async function findMissing(place: MigrateOptions): Promise<TablesError | null> {
+  const problem = await checkMigrations(place)
+  if (problem !== null && problem.kind !== 'missing') throw problem
+  return problem
 }
 
 function hasDatabase(
@@ -117,6 +97,29 @@ function commented(text: string): string {
     .split('\n')
     .map((line) => `//   ${line}`.trimEnd())
     .join('\n')
+}
+
+export const exportCommand: Command = {
+  usage: `Usage: roundsman export [--database-url URL] [--schema NAME]
+
+Prints the rows of runs, ticks, waiting work, dead letters, schedules and actions, one JSON object a line:
+{"table":"JobRun","row":{…}}. It works for the tables of any version, and changes nothing.
+
+  --database-url URL  default: what roundsman.config.ts says, else DATABASE_URL
+  --schema NAME       default: what roundsman.config.ts says, else roundsman
+
+Exit code: 0 printed, 1 failed, 2 usage`,
+  async run(args, { stdout, variables }) {
+    const values = parseOptions(args, PLACE)
+    const loaded = await loadConfig(process.cwd())
+    const databaseUrl = values['database-url'] ?? requireDatabaseUrl(loaded, variables)
+    const schema = values.schema ?? loaded?.config.schema
+    // The next rows are read once these have been taken.
+    const write = (lines: string) =>
+      new Promise<void>((resolve) => void stdout.write(lines, () => resolve()))
+    await asForeseen(() => exportRows({ databaseUrl, schema }, write))
+    return 0
+  },
 }
 
 export const uninstallCommand: Command = {

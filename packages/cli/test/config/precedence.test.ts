@@ -10,7 +10,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { exitCodeOf, type Command } from '../../src/command/runCommand.ts'
 import { consoleCommand } from '../../src/config/consoleCommand.ts'
 import { productCommands } from '../../src/config/productCommands.ts'
-import { migrateCommand, uninstallCommand } from '../../src/migrate/migrateCommand.ts'
+import { exportCommand, migrateCommand, uninstallCommand } from '../../src/migrate/migrateCommand.ts'
 import { newCommand } from '../../src/newJob/newCommand.ts'
 import { writeProduct } from '../init/product.ts'
 
@@ -23,6 +23,7 @@ type Settings = Partial<Record<Source, string>>
 
 const COMMANDS: Record<string, Command<never>> = {
   migrate: migrateCommand,
+  export: exportCommand,
   uninstall: uninstallCommand,
   console: consoleCommand,
   ...productCommands,
@@ -37,6 +38,7 @@ const DATABASES: [line: string, order: readonly Source[], otherwise?: string][] 
   ['migrate', EVERYWHERE],
   ['migrate --check', EVERYWHERE],
   ['migrate --sql', EVERYWHERE, 'create schema'],
+  ['export', EVERYWHERE],
   ['console', NOT_BY_FLAG],
   ['list', NOT_BY_FLAG],
   ['check', NOT_BY_FLAG],
@@ -55,6 +57,7 @@ const SCHEMAS: [line: string, order: readonly Source[]][] = [
   ['migrate --sql', ['flag', 'config']],
   ['migrate --check', ['flag', 'config']],
   ['migrate', ['flag', 'config']],
+  ['export', ['flag', 'config']],
   ['uninstall --sql', ['flag', 'config']],
   ['check', ['config']],
   ['console', ['config']],

@@ -226,23 +226,6 @@ describe('work that waits', () => {
     expect(await rows(`select "id", "attempt" from "JobDeadLetter"`)).toEqual([{ id, attempt: 3 }])
   })
 
-  it('starts once more when somebody has resumed or retried it', async () => {
-    const resumed = await send('parcel', { n: 1 })
-    await boss.cancel('parcel', resumed)
-    await boss.resume('parcel', resumed)
-    const retried = await send('parcel', { n: 2 }, { retryLimit: 0, priority: -1 })
-    await fetchOne('parcel')
-    await fetchOne('parcel')
-    await boss.complete('parcel', resumed)
-    await boss.fail('parcel', retried, new Error('no van'))
-    await boss.retry('parcel', retried)
-
-    await take()
-
-    expect(await listWork()).toMatchObject([{ id: retried, attempt: 2, failures: 1 }])
-    expect(await countStates('parcel')).toEqual({ completed: 1 })
-  })
-
   it('comes from queues that have a table of their own', async () => {
     await boss.createQueue('letter', { partition: true })
     const id = await send('letter', { n: 1 })
@@ -346,22 +329,6 @@ describe('unique keys', () => {
     expect(dry.taken).toEqual(taken)
     expect(await rows(`select "workId" from "JobUnique"`)).toEqual([{ workId: result.workId }])
   })
-
-  it('come with throttled, debounced and upserted work', async () => {
-    const throttled = await boss.sendThrottled('parcel', { n: 1 }, null, 3_600, 'throttled')
-    const debounced = await boss.sendDebounced('parcel', { n: 2 }, null, 3_600, 'throttled')
-    const later = await boss.sendDebounced('parcel', { n: 3 }, null, 3_600, 'throttled')
-    await boss.upsert('parcel', { n: 4 }, { singletonKey: 'upserted' })
-    expect([throttled, debounced, later].filter((id) => id !== null)).toHaveLength(2)
-
-    expect((await take()).taken).toMatchObject([{ work: 3, delayed: 1, withoutKey: 1 }])
-
-    const found = await listWork()
-    expect(new Set(found.map(({ uniqueKey }) => uniqueKey))).toEqual(
-      new Set(['throttled', 'upserted', null]),
-    )
-    expect(found.find(({ uniqueKey }) => uniqueKey === 'throttled')?.['id']).toBe(throttled)
-  })
 })
 
 describe('what stays', () => {
@@ -398,50 +365,41 @@ describe('what stays', () => {
 
   it('is what is in queues of no job, until they are named', async () => {
     await boss.createQueue('send-letter')
-    await boss.createQueue('send-telegram')
+    await boss.createQueue('LETTER')
     await send('send-letter', { n: 1 })
-    await send('send-telegram', { n: 2 })
+    await send('LETTER', { n: 2 })
     await send('parcel', { n: 3 })
 
     const first = await run('--dry-run')
     expect(first.stdout).toContain('--queue send-letter=JOB takes it for another')
+    expect(first.stdout.replaceAll(/\s+/g, ' ')).toContain('--queue LETTER=letter')
     expect(await take('--queue', 'send-letter=letter')).toMatchObject({
       taken: [{ queue: 'send-letter', job: 'letter', work: 1 }],
       left: [
+        { queue: 'LETTER', reason: 'notChosen' },
         { queue: 'parcel', reason: 'notChosen' },
-        { queue: 'send-telegram', reason: 'notChosen' },
       ],
     })
     expect(await listWork()).toMatchObject([{ name: 'letter', payload: { n: 1 } }])
     expect(await take('--all')).toMatchObject({
-      taken: [{ queue: 'parcel' }, { queue: 'send-telegram', job: 'send-telegram' }],
+      taken: [{ queue: 'LETTER', job: 'LETTER' }, { queue: 'parcel' }],
       left: [],
     })
   })
 
-  it('suggests the job whose name is nearly that of the queue', async () => {
-    await boss.createQueue('LETTER')
-    await send('LETTER', {})
+  it('is what is in a queue with a policy, until it is named', async () => {
+    await boss.createQueue('letter', { policy: 'singleton' })
+    await send('letter', { n: 1 }, { singletonKey: 'k' })
 
-    expect((await run()).stdout.replaceAll(/\s+/g, ' ')).toContain('--queue LETTER=letter')
+    const { taken, left } = await take()
+    expect(taken).toEqual([])
+    expect(left).toMatchObject([{ reason: 'policy', policy: 'singleton', count: 1 }])
+    const { stdout } = await run()
+    expect(stdout).toContain('under the policy singleton. In Roundsman: concurrency: 1')
+
+    expect((await take('--queue', 'letter')).taken).toMatchObject([{ work: 1 }])
+    expect(await work()).toEqual([{ n: 1 }])
   })
-
-  it.each(['short', 'singleton', 'stately', 'exclusive', 'key_strict_fifo'] as const)(
-    'is what is in a queue with the policy %s, until it is named',
-    async (policy) => {
-      await boss.createQueue('letter', { policy })
-      await send('letter', { n: 1 }, { singletonKey: 'k' })
-
-      const { taken, left } = await take()
-      expect(taken).toEqual([])
-      expect(left).toMatchObject([{ queue: 'letter', reason: 'policy', policy, count: 1 }])
-      const { stdout } = await run()
-      expect(stdout).toContain(`under the policy ${policy}. In Roundsman:`)
-
-      expect((await take('--queue', 'letter')).taken).toMatchObject([{ work: 1 }])
-      expect(await work()).toEqual([{ n: 1 }])
-    },
-  )
 
   it('is what has a group, until its queue is named', async () => {
     await send('parcel', { n: 1 }, { group: { id: 'tenant' } })

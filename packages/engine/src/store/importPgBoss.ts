@@ -2,13 +2,12 @@ import { checkImportOptions, refuseQueue } from '../arguments/importPgBoss.ts'
 import { MAX_LEVELS } from '../job/storable.ts'
 import { MAX_PAYLOAD_BYTES } from '../job/storablePayload.ts'
 import type { Connection, Database } from './database.ts'
-import { instant } from './fromBefore.ts'
 import { MigrationRefusedError, withDatabase, type MigrateOptions } from './migrate.ts'
 import { PLACE_SQL } from './place.ts'
 import { MAX_INLINE_BYTES } from './queueTables.ts'
 import { createSchema, type Schema } from './schema.ts'
-import { tryUntilFree } from './takeLocks.ts'
-import { findTablesProblem, readTablesState } from './tablesState.ts'
+import { findTablesProblem } from './tablesState.ts'
+import { tryUntilFree } from './waitForLocks.ts'
 
 /*
  * From a product's own pg-boss. What is taken over leaves pg-boss's table in the transaction that puts it into ours; a later
@@ -126,7 +125,7 @@ async function importInto(
     dryRun = false,
   }: Omit<ReturnType<typeof checkImportOptions>, 'from' | keyof MigrateOptions>,
 ): Promise<PgBossImport> {
-  const problem = findTablesProblem(database.schema.name, await readTablesState(database))
+  const problem = await findTablesProblem(database)
   if (problem !== null) throw problem
   await checkVersion(database, from)
   const ask = async <Row extends object>(
@@ -287,6 +286,10 @@ const IS_KNOWN = `
       gone.id in (select id from "running")
       or exists (select from "JobWork" where "id" = gone.id) or exists (select from "JobDeadLetter" where "id" = gone.id)
       or exists (select from "JobRun" where "workId" = gone.id) or exists (select from "JobPayload" where "id" = gone.id)`
+
+/** A finite instant that JavaScript has too. */
+const instant = (column: string) =>
+  `greatest(least(${column}, '9999-12-31Z'::timestamptz), '0001-01-01Z'::timestamptz)`
 
 const COLUMNS = `"id", "name", "rank", "attempt", "failures", "bytes", "uniqueKey", "enqueuedAt", "payload", "payloadId"`
 

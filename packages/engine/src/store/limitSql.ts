@@ -85,7 +85,7 @@ const OF_KEY = rateOf('rule."ofKey"')
  * end what was short when the plan was made.
  */
 export const LIMIT_STATE_SQL = `
-      CREATE OR REPLACE FUNCTION roundsman."JobLimitState"(text[], text, text[], text, bigint, bigint[])
+      CREATE FUNCTION roundsman."JobLimitState"(text[], text, text[], text, bigint, bigint[])
       RETURNS TABLE ("limit" text, "key" text, "free" int, "openAt" timestamptz, "startMs" float8, "from" timestamptz, "head" uuid,
         "server" text, "seen" bigint, "living" bigint[])
       LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
@@ -274,7 +274,7 @@ export const LIMIT_VIOLATION_SQL = `
       left join "JobKey" own on own."name" = held."name" and own."key" = held."key"
     group by rule."name", held."key", own."perKey"
   )
-  select "name", "key", "most", "running" from counted where "running" > "most" and "isSince"`
+  select "name", "key", "most", "running" from counted where "running" > "most" and "isSince";`
 
 /** The row of JobThrottle of a limit: of a job's own it has the name of the job, whether that has other limits or not. */
 export function throttleOf(limit: string): string {

@@ -49,9 +49,9 @@ const BUSY = ['', 'toast.']
   .join(', ')
 
 export const QUEUE_TABLES_SQL = `
-      CREATE SEQUENCE IF NOT EXISTS "JobPlace";
+      CREATE SEQUENCE "JobPlace";
 
-      CREATE TABLE IF NOT EXISTS "JobWork" (
+      CREATE TABLE "JobWork" (
           "id" UUID NOT NULL,
           "name" TEXT NOT NULL,
           -- The priority, negated: what is greater starts later.
@@ -63,15 +63,15 @@ export const QUEUE_TABLES_SQL = `
           CONSTRAINT "JobWork_pkey" PRIMARY KEY ("id")
       ) WITH (${BUSY});
 
-      CREATE INDEX IF NOT EXISTS "JobWork_ready_idx" ON "JobWork"("name", "rank", "place") WHERE "place" IS NOT NULL AND "losses" < 2;
-      CREATE INDEX IF NOT EXISTS "JobWork_suspect_idx" ON "JobWork"("name", "place") WHERE "place" IS NOT NULL AND "losses" >= 2;
-      CREATE INDEX IF NOT EXISTS "JobWork_due_idx" ON "JobWork"("name", "dueAt", "id") WHERE "place" IS NULL;
+      CREATE INDEX "JobWork_ready_idx" ON "JobWork"("name", "rank", "place") WHERE "place" IS NOT NULL AND "losses" < 2;
+      CREATE INDEX "JobWork_suspect_idx" ON "JobWork"("name", "place") WHERE "place" IS NOT NULL AND "losses" >= 2;
+      CREATE INDEX "JobWork_due_idx" ON "JobWork"("name", "dueAt", "id") WHERE "place" IS NULL;
       -- Work of a job with keys has a key, an empty one where its payload has none. Other work has no entry in these.
-      CREATE INDEX IF NOT EXISTS "JobWork_keyed_idx" ON "JobWork"("name", "key", "rank", "place")
+      CREATE INDEX "JobWork_keyed_idx" ON "JobWork"("name", "key", "rank", "place")
         WHERE "key" IS NOT NULL AND "place" IS NOT NULL AND "losses" < 2;
-      CREATE INDEX IF NOT EXISTS "JobWork_name_key_id_idx" ON "JobWork"("name", "key", "id") WHERE "key" IS NOT NULL;
+      CREATE INDEX "JobWork_name_key_id_idx" ON "JobWork"("name", "key", "id") WHERE "key" IS NOT NULL;
 
-      CREATE TABLE IF NOT EXISTS "JobDeadLetter" (
+      CREATE TABLE "JobDeadLetter" (
           "id" UUID NOT NULL,
           "name" TEXT NOT NULL,
           "rank" INTEGER NOT NULL DEFAULT 0,${WORK_COLUMNS}
@@ -82,11 +82,11 @@ export const QUEUE_TABLES_SQL = `
           CONSTRAINT "JobDeadLetter_pkey" PRIMARY KEY ("id")
       );
 
-      CREATE INDEX IF NOT EXISTS "JobDeadLetter_failedAt_id_idx" ON "JobDeadLetter"("failedAt", "id");
-      CREATE INDEX IF NOT EXISTS "JobDeadLetter_name_failedAt_id_idx" ON "JobDeadLetter"("name", "failedAt", "id");
-      CREATE INDEX IF NOT EXISTS "JobDeadLetter_name_key_id_idx" ON "JobDeadLetter"("name", "key", "id") WHERE "key" IS NOT NULL;
+      CREATE INDEX "JobDeadLetter_failedAt_id_idx" ON "JobDeadLetter"("failedAt", "id");
+      CREATE INDEX "JobDeadLetter_name_failedAt_id_idx" ON "JobDeadLetter"("name", "failedAt", "id");
+      CREATE INDEX "JobDeadLetter_name_key_id_idx" ON "JobDeadLetter"("name", "key", "id") WHERE "key" IS NOT NULL;
 
-      CREATE TABLE IF NOT EXISTS "JobPayload" (
+      CREATE TABLE "JobPayload" (
           "id" UUID NOT NULL,
           "workId" UUID NOT NULL,
           "payload" JSONB NOT NULL,
@@ -95,9 +95,9 @@ export const QUEUE_TABLES_SQL = `
           CONSTRAINT "JobPayload_pkey" PRIMARY KEY ("id")
       );
 
-      CREATE INDEX IF NOT EXISTS "JobPayload_createdAt_id_idx" ON "JobPayload"("createdAt", "id");
+      CREATE INDEX "JobPayload_createdAt_id_idx" ON "JobPayload"("createdAt", "id");
 
-      CREATE TABLE IF NOT EXISTS "JobUnique" (
+      CREATE TABLE "JobUnique" (
           "name" TEXT NOT NULL,
           "key" TEXT NOT NULL,
           "workId" UUID NOT NULL,
@@ -105,7 +105,7 @@ export const QUEUE_TABLES_SQL = `
           CONSTRAINT "JobUnique_pkey" PRIMARY KEY ("name", "key")
       ) WITH (${BUSY});
 
-      CREATE TABLE IF NOT EXISTS "JobCancel" (
+      CREATE TABLE "JobCancel" (
           "runId" UUID NOT NULL,
           "name" TEXT NOT NULL,
           "requestedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
@@ -115,7 +115,7 @@ export const QUEUE_TABLES_SQL = `
           CONSTRAINT "JobCancel_pkey" PRIMARY KEY ("runId")
       );
 
-      CREATE TABLE IF NOT EXISTS "JobClaim" (
+      CREATE TABLE "JobClaim" (
           "id" UUID NOT NULL,
           "name" TEXT NOT NULL,
           "workerId" TEXT NOT NULL,
@@ -158,16 +158,16 @@ export const QUEUE_TABLES_SQL = `
       -- Ids do not get shorter by compression. To try takes a tenth of a claim.
       ALTER TABLE "JobClaim" ALTER COLUMN "runIds" SET STORAGE EXTERNAL, ALTER COLUMN "workIds" SET STORAGE EXTERNAL;
 
-      CREATE UNIQUE INDEX IF NOT EXISTS "JobClaim_exclusiveKey_key" ON "JobClaim"("exclusiveKey");
-      CREATE INDEX IF NOT EXISTS "JobClaim_workerId_idx" ON "JobClaim"("workerId");
-      CREATE INDEX IF NOT EXISTS "JobClaim_place_idx" ON "JobClaim"("place") WHERE "limits" IS NOT NULL;`
+      CREATE UNIQUE INDEX "JobClaim_exclusiveKey_key" ON "JobClaim"("exclusiveKey");
+      CREATE INDEX "JobClaim_workerId_idx" ON "JobClaim"("workerId");
+      CREATE INDEX "JobClaim_place_idx" ON "JobClaim"("place") WHERE "limits" IS NOT NULL;`
 
 /**
  * Fails a claim of an exclusive job whose queue was paused while the claim waited for another one. It is a function, since its
  * statements see what was committed meanwhile. The worker takes the error for that of another claim: it tries again, or waits.
  */
 export const EXPECT_OPEN_SQL = `
-      CREATE OR REPLACE FUNCTION roundsman."JobExpectOpen"(text) RETURNS boolean LANGUAGE plpgsql AS $$
+      CREATE FUNCTION roundsman."JobExpectOpen"(text) RETURNS boolean LANGUAGE plpgsql AS $$
       BEGIN
         IF EXISTS (SELECT FROM "JobQueue" paused WHERE paused."name" = $1) THEN
           RAISE unique_violation USING CONSTRAINT = 'JobClaim_exclusiveKey_key', MESSAGE = 'The queue was paused while the claim waited';
@@ -175,12 +175,9 @@ export const EXPECT_OPEN_SQL = `
         RETURN true;
       END $$;`
 
-/**
- * What has started, with its record or without: JobRun, and what a claim alone lists. `added`: the columns of JobRun that later
- * steps add, in their order, each with what the claim of a run that is not written says there, of `claim` and `held`.
- */
-export const runsViewSql = (added: readonly (readonly [name: string, held: string])[] = []) => `
-      CREATE OR REPLACE VIEW "JobRunAll" AS
+/** What has started, with its record or without: JobRun, and what a claim alone lists. */
+export const RUNS_VIEW_SQL = `
+      CREATE VIEW "JobRunAll" AS
       SELECT run."id", run."name", run."status", run."trigger", run."attempt", run."scheduledFor", run."startedAt", run."endedAt",
              run."details", run."dryRun", run."actor", run."reason", run."workId", run."workerId", run."errorCode", run."progress",
              run."batchMarks", coalesce(run."cancelRequestedAt", (
@@ -188,7 +185,7 @@ export const runsViewSql = (added: readonly (readonly [name: string, held: strin
              )) AS "cancelRequestedAt", coalesce(run."cancelRequestedBy", (
                SELECT "requestedBy" FROM "JobCancel" WHERE run."status" = 'running' AND "runId" = run."id"
              )) AS "cancelRequestedBy", run."approvedAt", run."approvedBy", run."createdAt", run."label", run."shown", run."dueAt",
-             run."logs", run."result", run."uniqueKey", run."parentId", run."enqueuedBy", run."traceId", run."key", run."payloadId"${added.map(([name]) => `, run."${name}"`).join('')}
+             run."logs", run."result", run."uniqueKey", run."parentId", run."enqueuedBy", run."traceId", run."key", run."payloadId"
       -- No join: PostgreSQL would read all runs to find the latest.
       FROM "JobRun" run
       UNION ALL
@@ -198,7 +195,7 @@ export const runsViewSql = (added: readonly (readonly [name: string, held: strin
              CASE WHEN claim."origin" <> 'hand' THEN coalesce(held."workId", held."id") END, claim."workerId", NULL::text, NULL::jsonb,
              NULL::jsonb, cancel."requestedAt", cancel."requestedBy", NULL::timestamptz(3), NULL::text, claim."createdAt",
              held."label", held."facts" -> 'shown', held."dueAt", NULL::jsonb, NULL::jsonb,
-             held."uniqueKey", ${Object.values(originOf('held."facts"')).join(', ')}, nullif(held."key", ''), NULL::uuid${added.map(([name, held]) => `, ${held} AS "${name}"`).join('')}
+             held."uniqueKey", ${Object.values(originOf('held."facts"')).join(', ')}, nullif(held."key", ''), NULL::uuid
       FROM "JobClaim" claim
         CROSS JOIN unnest(claim."runIds", claim."workIds", claim."attempts", claim."labels", claim."dueAts", claim."facts", claim."uniqueKeys", claim."keys")
           AS held("id", "workId", "attempt", "label", "dueAt", "facts", "uniqueKey", "key")

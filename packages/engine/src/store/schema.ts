@@ -15,7 +15,7 @@ export interface Schema {
   channel(name: string): string
 }
 
-/** Where earlier versions, and this repository, have the tables. */
+/** Where this repository has the tables. */
 export const PUBLIC = 'public'
 const DEFAULT_SCHEMA = 'roundsman'
 
@@ -28,7 +28,7 @@ const MAX_KEPT = 1_000
 export function createSchema(name: string = DEFAULT_SCHEMA): Schema {
   checkSchemaName('schema', name)
   const quoted = `"${name}"`
-  // In `public`, the search_path finds the tables, as it did for earlier versions.
+  // In `public`, the search_path finds the tables.
   const own = name === PUBLIC ? '' : `${quoted}.`
   const suffix =
     name === PUBLIC ? '' : `_${createHash('sha224').update(name).digest('hex').slice(0, 24)}`
@@ -58,7 +58,7 @@ export const SEND_ONE_MARK = '/* roundsman_send_one */'
 export const SEND_KEYED_MARK = '/* roundsman_send_keyed */'
 export const SEND_PLAIN_MARK = '/* roundsman_send_plain */'
 
-/** All tables, views, sequences and types, with those of 0.2. No column and no alias has a name of these. */
+/** All tables, views, sequences and types. No column and no alias has a name of these. */
 const OWN = [
   ...[
     'JobAction',
@@ -73,7 +73,7 @@ const OWN = [
   ...['JobKeyedTick', 'JobKeyedVersion', 'JobLimit', 'JobLimitViolation', 'JobMigration'],
   ...['JobPark', 'JobPayload', 'JobPlace', 'JobQueue'],
   ...['JobRun', 'JobRunAll', 'JobRunStatus'],
-  ...['JobSchedule', 'JobStart', 'JobThrottle', 'JobTick', 'JobTrigger', 'JobUnique', 'JobWaiting'],
+  ...['JobSchedule', 'JobThrottle', 'JobTick', 'JobTrigger', 'JobUnique', 'JobWaiting'],
   ...['JobWork', 'JobWorker', 'TickOutcome', 'WorkerLiveness'],
 ].join('|')
 

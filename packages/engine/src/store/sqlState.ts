@@ -5,7 +5,6 @@ export const UNIQUE_VIOLATION = '23505'
 export const LOCK_NOT_AVAILABLE = '55P03'
 export const DEADLOCK_DETECTED = '40P01'
 export const INSUFFICIENT_PRIVILEGE = '42501'
-export const OBJECT_IN_USE = '55006'
 /** `object_not_in_prerequisite_state`. */
 export const WRONG_STATE = '55000'
 

@@ -1,51 +1,34 @@
+import { BASELINE } from './baseline.ts'
 import type { Connection } from './database.ts'
-import { STEPS } from './steps.ts'
 
 /*
- * The tables of a database are in one of four states. Nobody but `migrate`, or a DBA with its SQL, moves them on.
+ * The tables of a database are in one of four states. Only `migrate`, or a DBA with its SQL, makes tables.
  *
  *   missing  None of our tables is there. `migrate` makes them: current.
- *   older    They are of 0.2, or lack a step of this version. `migrate`: current.
- *   current  Clients and workers of this version start. A newer version's `migrate` leaves it current, unless
- *            what it did breaks this one.
- *   newer    A newer version's `migrate` did what breaks this version, which refuses to start. Nothing leads back.
+ *   current  They are of this version's baseline. Clients and workers start.
+ *   other    They are of another baseline. Clients, workers and `migrate` refuse them and change nothing.
+ *   newer    They are of this baseline, and a newer version has noted a change that breaks this version, which refuses to start.
  *
- * Each step is open, or noted in `JobMigration`. `migrate` does an open step and notes it in the same transaction.
+ * `JobMigration` names the baseline, and the changes of newer versions.
  */
-
-/** What a database has of our tables. */
-export interface TablesState {
-  /** The steps listed in `JobMigration`, by any version. */
-  noted: readonly NotedStep[]
-  /** Whether the tables are those of a version before 0.3. */
-  isBefore: boolean
-}
-
-interface NotedStep {
-  [column: string]: unknown
-  name: string
-  breaks: boolean
-}
 
 /**
  * The tables in a database do not fit this version of the engine.
  *   missing  None of our tables is there. `migrate` creates them.
- *   older    They are of 0.2, or a step is missing; `what` lists what they lack. `migrate` adds it.
- *   newer    A newer version has done a step with `breaks`; `what` lists them. Only an update of this process helps.
- *            Other steps of a newer version are no error.
+ *   other    They are of another baseline, and stay as they are; `what` has its name, if it has one.
+ *   newer    A newer version has made changes with `breaks`; `what` lists them. Only an update of this process helps.
+ *            Other changes of a newer version are no error.
  */
 export class TablesError extends Error {
   override readonly name = 'TablesError'
-  readonly kind: 'missing' | 'older' | 'newer'
+  readonly kind: 'missing' | 'other' | 'newer'
   readonly schema: string
   readonly what: readonly string[]
   /** The message without the remedy, for hosts that name a remedy of their own. */
   readonly problem: string
 
   constructor(kind: TablesError['kind'], schema: string, what: readonly string[], cause?: unknown) {
-    const problem = describe(kind, schema, what)
-    const remedy =
-      kind === 'newer' ? 'update the engine of this process' : 'run npx roundsman migrate'
+    const [problem, remedy] = describe(kind, schema, what)
     super(`${problem}; ${remedy}`, cause === undefined ? undefined : { cause })
     this.kind = kind
     this.schema = schema
@@ -54,15 +37,26 @@ export class TablesError extends Error {
   }
 }
 
-function describe(kind: TablesError['kind'], schema: string, what: readonly string[]): string {
+function describe(
+  kind: TablesError['kind'],
+  schema: string,
+  what: readonly string[],
+): [problem: string, remedy: string] {
   const tables = `Roundsman's tables in the schema ${schema} of this database`
   switch (kind) {
     case 'missing':
-      return `${tables} are missing`
-    case 'older':
-      return `${tables} are of an older version: they lack ${what.join(', ')}`
+      return [`${tables} are missing`, 'run npx roundsman migrate']
+    case 'other':
+      return [
+        `${tables} are of another baseline, ${what[0] ?? 'which has no name'}, and were not changed; this version needs ${BASELINE}`,
+        // A schema's name has no quotation mark.
+        `npx roundsman export --schema '${schema}' > roundsman.jsonl saves what they hold, then let this version have an empty schema or database`,
+      ]
     case 'newer':
-      return `${tables} are of a newer version, with which this version must not work: ${what.join(', ')}`
+      return [
+        `${tables} are of a newer version, with which this version must not work: ${what.join(', ')}`,
+        'update the engine of this process',
+      ]
     default:
       return kind satisfies never
   }
@@ -73,7 +67,7 @@ function describe(kind: TablesError['kind'], schema: string, what: readonly stri
  * @throws TablesError, or an error that names the sequence of places, if somebody has changed it
  */
 export async function checkTables(database: Connection): Promise<void> {
-  const problem = findTablesProblem(database.schema.name, await readTablesState(database))
+  const problem = await findTablesProblem(database)
   if (problem) throw problem
   await checkPlaces(database)
 }
@@ -91,34 +85,33 @@ async function checkPlaces(database: Connection): Promise<void> {
 }
 
 /** Why this version can't work on the database's tables; null when it can. */
-export function findTablesProblem(schema: string, { noted, isBefore }: TablesState) {
-  const known = new Set(STEPS.map(({ name }) => name))
-  const isNewer = ({ name, breaks }: NotedStep) => breaks && !known.has(name) && !isBefore
-  const newer = noted.filter(isNewer).map(({ name }) => name)
-  if (newer.length > 0) return new TablesError('newer', schema, newer)
-  const open = listOpenSteps(noted).map(({ name }) => name)
-  if (open.length === 0) return null
-  return new TablesError(noted.length > 0 || isBefore ? 'older' : 'missing', schema, open)
+export async function findTablesProblem(database: Connection): Promise<TablesError | null> {
+  const { name: schema } = database.schema
+  const found = await database.query<{ hasRuns: boolean; hasNames: boolean }>(FIND_SQL)
+  const { hasRuns = false, hasNames = false } = found.rows[0] ?? {}
+  const noted = hasNames ? (await database.query<Noted>(NAMES_SQL)).rows : []
+  const names = noted.map(({ name }) => name)
+  if (!names.includes(BASELINE)) {
+    return hasRuns || names.length > 0
+      ? new TablesError('other', schema, names.slice(-1))
+      : new TablesError('missing', schema, [])
+  }
+  const breaking = noted.filter(({ name, breaks }) => breaks && name !== BASELINE)
+  if (breaking.length === 0) return null
+  return new TablesError(
+    'newer',
+    schema,
+    breaking.map(({ name }) => name),
+  )
 }
 
-/** The steps that the database lacks, in the order in which `migrate` does them. */
-export function listOpenSteps(noted: readonly { name: string }[]) {
-  const done = new Set(noted.map(({ name }) => name))
-  return STEPS.filter(({ name }) => !done.has(name))
-}
-
-/** Reads which steps are done, and whether the tables are of a version before 0.3. */
-export async function readTablesState(database: Connection): Promise<TablesState> {
-  const { rows } = await database.query<{ isNoted: boolean; isBefore: boolean }>(FIND_SQL)
-  const { isNoted = false, isBefore = false } = rows[0] ?? {}
-  if (!isNoted) return { noted: [], isBefore }
-  const noted = await database.query<NotedStep>('select "name", "breaks" from "JobMigration"')
-  return { noted: noted.rows, isBefore }
+interface Noted {
+  [column: string]: unknown
+  name: string
+  breaks: boolean
 }
 
 const FIND_SQL = `
-  select to_regclass('"JobMigration"') is not null as "isNoted",
-         exists (
-           select from pg_attribute
-           where attrelid = to_regclass('"JobRun"') and attname = 'queueJobId' and not attisdropped
-         ) as "isBefore"`
+  select to_regclass('"JobRun"') is not null as "hasRuns", to_regclass('"JobMigration"') is not null as "hasNames"`
+
+const NAMES_SQL = `select "name", "breaks" from "JobMigration" order by "appliedAt", "name"`

@@ -1,17 +1,15 @@
-import { removeLeftSql } from './fromBefore.ts'
+import { BASELINE_SQL } from './baseline.ts'
 import { createSchema, PUBLIC } from './schema.ts'
-import { STEPS } from './steps.ts'
 
-/** Read from the text of the steps, so that a new step's tables are removed too. */
-export const TABLES = [...findMade(/create table (?:if not exists )?"(\w+)"/gi), 'JobMigration']
-const VIEWS = findMade(/create (?:or replace )?view "(\w+)"/gi)
-const SEQUENCES = findMade(/create sequence (?:if not exists )?"(\w+)"/gi)
-const FUNCTIONS = findMade(/create (?:or replace )?function roundsman\."(\w+)"/gi)
+/** Read from the text that makes them, so that a new table is removed too. */
+export const TABLES = findMade(/create table "(\w+)"/gi)
+const VIEWS = findMade(/create view "(\w+)"/gi)
+const SEQUENCES = findMade(/create sequence "(\w+)"/gi)
+const FUNCTIONS = findMade(/create function roundsman\."(\w+)"/gi)
 export const ENUMS = findMade(/create type "(\w+)" as enum/gi)
 
 function findMade(pattern: RegExp): string[] {
-  const made = STEPS.flatMap(({ sql }) => [...sql.matchAll(pattern)].map(([, name]) => name))
-  return [...new Set(made.filter((name) => name !== undefined))]
+  return [...BASELINE_SQL.matchAll(pattern)].flatMap(([, name]) => name ?? [])
 }
 
 /**
@@ -34,7 +32,6 @@ begin;
 set local lock_timeout = '2s';
 set local client_min_messages = warning;
 ${schema.sql(ours.join(';\n'))};
-${removeLeftSql(schema)};
 ${schema.name === PUBLIC ? '' : dropEmptySchemaSql(schema.name)}commit;
 `
 }

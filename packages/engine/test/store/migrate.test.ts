@@ -9,14 +9,13 @@ import { createJobsClient } from '../../src/client.ts'
 import { defineJob, type Handler } from '../../src/index.ts'
 import { checkMigrations, migrationSql, uninstallSql } from '../../src/internal.ts'
 import { migrate } from '../../src/migrate.ts'
+import { BASELINE } from '../../src/store/baseline.ts'
 import { CANCEL_CHANNEL, CHANGES_CHANNEL, WORK_CHANNEL } from '../../src/store/channels.ts'
 import { createSchema } from '../../src/store/schema.ts'
-import { STEPS } from '../../src/store/steps.ts'
 import { createWorker, runOnce } from '../../src/worker.ts'
 import { readCatalogue } from '../readCatalogue.ts'
 
 const log = pino({ level: 'silent' })
-const ALL = STEPS.map(({ name }) => name)
 
 let database: TestDatabase
 let client: pg.Client
@@ -42,13 +41,13 @@ afterEach(async () => {
 const migrateIn = async (schema: string) => await migrate({ databaseUrl: database.url, schema })
 
 it('makes everything once, and then finds nothing to do', async () => {
-  expect(await migrateIn('roundsman')).toEqual(ALL)
+  expect(await migrateIn('roundsman')).toEqual([BASELINE])
   expect(await migrateIn('roundsman')).toEqual([])
 })
 
 it('of eight at once one migrates, and none fails', async () => {
   const done = await Promise.all(Array.from({ length: 8 }, () => migrateIn('roundsman')))
-  expect(done.filter(({ length }) => length > 0)).toEqual([ALL])
+  expect(done.filter(({ length }) => length > 0)).toEqual([[BASELINE]])
 })
 
 it('makes only what statements name rightly, and no column that they would take for a table', async () => {
@@ -114,9 +113,7 @@ describe('a script', () => {
         await otherClient.query(migrationSql({ schema }))
         expect(await readCatalogue(otherClient)).toEqual(await readCatalogue(client))
 
-        const { problem, state } = await checkMigrations({ databaseUrl: other.url, schema })
-        expect(problem).toBeNull()
-        expect(migrationSql({ schema, from: state })).toBe('')
+        expect(await checkMigrations({ databaseUrl: other.url, schema })).toBeNull()
         expect(await migrate({ databaseUrl: other.url, schema })).toEqual([])
       } finally {
         await otherClient.end()
@@ -191,21 +188,40 @@ describe('tables of another version', () => {
   }
 
   it('are refused where there are none', async () => {
-    const missing = { name: 'TablesError', kind: 'missing', what: ALL }
+    const missing = { name: 'TablesError', kind: 'missing', what: [] }
     expect(await startAll()).toMatchObject([missing, missing, missing])
     expect(((await startAll())[0] as Error).message).toBe(
       `Roundsman's tables in the schema roundsman of this database are missing; run npx roundsman migrate`,
     )
   })
 
-  it('are refused where they are older, with what they lack', async () => {
+  it.each([
+    ['a name', ['claims'], `, claims, `],
+    ['several names, the last of which counts', ['workerSchedules', 'claims'], `, claims, `],
+    ['none', [], `, which has no name, `],
+  ])('are refused where they are of another baseline, with %s', async (_, names, said) => {
     await migrateIn('roundsman')
     await client.query(
-      `delete from roundsman."JobMigration" where "name" <> 'ownQueue';
-       update roundsman."JobMigration" set "name" = 'claims', "breaks" = true; alter table roundsman."JobRun" rename column "workId" to "queueJobId"`,
+      `truncate roundsman."JobMigration"; alter table roundsman."JobRun" rename column "workId" to "queueJobId"`,
     )
-    const older = { name: 'TablesError', kind: 'older', what: ALL }
-    expect(await startAll()).toMatchObject([older, older, older])
+    await client.query(
+      `insert into roundsman."JobMigration"
+       select name, true, now() + nth * interval '1 second' from unnest($1::text[]) with ordinality noted(name, nth)`,
+      [names],
+    )
+    const before = await readCatalogue(client)
+    const other = { name: 'TablesError', kind: 'other', what: names.slice(-1) }
+    expect(await startAll()).toMatchObject([other, other, other])
+    const refused = await migrateIn('roundsman').catch((error: unknown) => error)
+    expect(refused).toMatchObject(other)
+    expect((refused as Error).message).toBe(
+      `Roundsman's tables in the schema roundsman of this database are of another baseline${said}and were not changed; this version needs ${BASELINE}; npx roundsman export --schema 'roundsman' > roundsman.jsonl saves what they hold, then let this version have an empty schema or database`,
+    )
+    expect(await readCatalogue(client)).toEqual(before)
+    const { rows } = await client.query(
+      'select "name" from roundsman."JobMigration" order by "appliedAt"',
+    )
+    expect(rows.map(({ name }) => name)).toEqual(names)
   })
 
   it('are worked with where a newer version has broken nothing, and else refused', async () => {
@@ -219,8 +235,7 @@ describe('tables of another version', () => {
     const newer = { name: 'TablesError', kind: 'newer', what: ['narrower'] }
     expect(await startAll()).toMatchObject([newer, newer, newer])
     await expect(migrateIn('roundsman')).rejects.toMatchObject(newer)
-    const { state } = await checkMigrations(options())
-    expect(() => migrationSql({ from: state })).toThrow(/newer version/)
+    expect(await checkMigrations(options())).toMatchObject(newer)
   })
 
   it('may hold work that this version would do wrong, which its workers leave alone', async () => {
@@ -303,8 +318,7 @@ it.each(['LATIN1', 'SQL_ASCII'])(
       await expect(migrating).rejects.toThrow(
         `The database ${name} has the encoding ${encoding}, which cannot hold every text. Create another one, as with: create database app encoding 'UTF8' template template0`,
       )
-      const { state } = await checkMigrations({ databaseUrl: url.href })
-      expect(state.noted).toEqual([])
+      expect(await checkMigrations({ databaseUrl: url.href })).toMatchObject({ kind: 'missing' })
     } finally {
       await client.query(`drop database "${name}" with (force)`)
     }

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { defineJob, type EnqueueOptions } from '../../src/index.ts'
 import type { AfterFailure } from '../../src/run/afterFailure.ts'
 import { freeUniqueKeys } from '../../src/store/uniqueKeys.ts'
-import { tryUntilFree } from '../../src/store/takeLocks.ts'
+import { tryUntilFree } from '../../src/store/waitForLocks.ts'
 import { openTestQueue, type TestWork } from '../openTestQueue.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 

@@ -1,48 +1,29 @@
-/*
- * Our tables, step by step. `migrate` does the steps that a database lacks, in this order, and lists each in
- * `JobMigration`. The first makes all tables of 0.3; a database of 0.2 gets there by fromBefore.ts.
- *
- * To add a step, add an entry at the end of STEPS. Write names as elsewhere: `"JobRun"`, and `roundsman."…"` to drop an
- * index, or to create or drop a statistics object. Never change an entry that was published: databases that have it would
- * differ.
- *
- *   sql      What `migrate` runs in one transaction with the note, while workers of the version before go on. uninstallSql
- *            removes what it creates by `create table`, `sequence`, `view`, `function` and `type`.
- *   breaks   Whether workers of the version before would fail or do wrong beside it. They then refuse to start. True for what
- *            removes something or demands what the version before does not write: expand first, contract a version later.
- *
- * Work that workers of the version before would do wrong is enqueued with a greater `needs` instead: they leave it alone.
- */
-
+import { createHash } from 'node:crypto'
 import { LIMIT_STATE_SQL, LIMIT_VIOLATION_SQL } from './limitSql.ts'
 import { PLACE_SQL } from './place.ts'
-import { EXPECT_OPEN_SQL, QUEUE_TABLES_SQL, runsViewSql, WAITING_VIEW_SQL } from './queueTables.ts'
+import {
+  EXPECT_OPEN_SQL,
+  QUEUE_TABLES_SQL,
+  RUNS_VIEW_SQL,
+  WAITING_VIEW_SQL,
+} from './queueTables.ts'
 
-export interface Step {
-  readonly name: string
-  readonly breaks: boolean
-  readonly sql: string
-}
+/*
+ * Our tables, which `migrate` makes in an empty schema. Until 0.3 is published, change them here: that gives the baseline
+ * another name, and databases of the baseline before are refused. From then on, each change is a step after the baseline.
+ *
+ * Write names as elsewhere: `"JobRun"`, and `roundsman."…"` for what is no table or type. uninstallSql removes what this
+ * creates by `create table`, `sequence`, `view`, `function` and `type`.
+ */
 
 const ENUMS_SQL = `
-      DO $$ BEGIN
-        CREATE TYPE "JobRunStatus" AS ENUM ('running', 'success', 'failed');
-      EXCEPTION WHEN duplicate_object THEN NULL; END $$;
-
-      DO $$ BEGIN
-        CREATE TYPE "JobTrigger" AS ENUM ('schedule', 'queue', 'manual', 'cli');
-      EXCEPTION WHEN duplicate_object THEN NULL; END $$;
-
-      DO $$ BEGIN
-        CREATE TYPE "TickOutcome" AS ENUM ('enqueued', 'coalesced', 'missed', 'skipped');
-      EXCEPTION WHEN duplicate_object THEN NULL; END $$;
-
-      DO $$ BEGIN
-        CREATE TYPE "WorkerLiveness" AS ENUM ('lock', 'heartbeat');
-      EXCEPTION WHEN duplicate_object THEN NULL; END $$;`
+      CREATE TYPE "JobRunStatus" AS ENUM ('running', 'success', 'failed');
+      CREATE TYPE "JobTrigger" AS ENUM ('schedule', 'queue', 'manual', 'cli');
+      CREATE TYPE "TickOutcome" AS ENUM ('enqueued', 'coalesced', 'missed', 'skipped');
+      CREATE TYPE "WorkerLiveness" AS ENUM ('lock', 'heartbeat');`
 
 const RUNS_SQL = `
-      CREATE TABLE IF NOT EXISTS "JobRun" (
+      CREATE TABLE "JobRun" (
           "id" UUID NOT NULL,
           "name" TEXT NOT NULL,
           "status" "JobRunStatus" NOT NULL DEFAULT 'running',
@@ -90,31 +71,31 @@ const RUNS_SQL = `
       );
 
       -- Ids and starts ascend: PostgreSQL leaves pages full that grow at their end. Lists read these two backwards.
-      CREATE INDEX IF NOT EXISTS "JobRun_startedAt_id_asc_idx" ON "JobRun"("startedAt", "id") WITH (fillfactor = 100);
+      CREATE INDEX "JobRun_startedAt_id_asc_idx" ON "JobRun"("startedAt", "id") WITH (fillfactor = 100);
       -- With the trigger as its last key: what of a name a trigger never started is known without the table.
-      CREATE INDEX IF NOT EXISTS "JobRun_name_desc_startedAt_id_trigger_idx" ON "JobRun"("name" DESC, "startedAt", "id", "trigger") WITH (fillfactor = 100);
-      CREATE INDEX IF NOT EXISTS "JobRun_workId_idx" ON "JobRun"("workId") WITH (fillfactor = 100);
+      CREATE INDEX "JobRun_name_desc_startedAt_id_trigger_idx" ON "JobRun"("name" DESC, "startedAt", "id", "trigger") WITH (fillfactor = 100);
+      CREATE INDEX "JobRun_workId_idx" ON "JobRun"("workId") WITH (fillfactor = 100);
 
       -- What people narrow the list of runs to, where few of very many runs are like that. The runs that the queue
       -- delivers and that succeed, which are nearly all, have no entry in any of these and so cost nothing more.
-      CREATE INDEX IF NOT EXISTS "JobRun_startedAt_id_manual_idx" ON "JobRun"("startedAt" DESC, "id" DESC) WHERE "trigger" IN ('manual', 'cli');
-      CREATE INDEX IF NOT EXISTS "JobRun_startedAt_id_schedule_idx" ON "JobRun"("startedAt" DESC, "id" DESC) WHERE "trigger" = 'schedule';
-      CREATE INDEX IF NOT EXISTS "JobRun_name_trigger_startedAt_id_idx" ON "JobRun"("name", "trigger", "startedAt" DESC, "id" DESC) WHERE "trigger" <> 'queue';
-      CREATE INDEX IF NOT EXISTS "JobRun_startedAt_id_error_idx" ON "JobRun"("startedAt" DESC, "id" DESC) WHERE "errorCode" IS NOT NULL;
-      CREATE INDEX IF NOT EXISTS "JobRun_name_startedAt_id_error_idx" ON "JobRun"("name", "startedAt" DESC, "id" DESC) WHERE "errorCode" IS NOT NULL;
-      CREATE INDEX IF NOT EXISTS "JobRun_trigger_startedAt_id_error_idx" ON "JobRun"("trigger", "startedAt" DESC, "id" DESC) WHERE "errorCode" IS NOT NULL;
+      CREATE INDEX "JobRun_startedAt_id_manual_idx" ON "JobRun"("startedAt" DESC, "id" DESC) WHERE "trigger" IN ('manual', 'cli');
+      CREATE INDEX "JobRun_startedAt_id_schedule_idx" ON "JobRun"("startedAt" DESC, "id" DESC) WHERE "trigger" = 'schedule';
+      CREATE INDEX "JobRun_name_trigger_startedAt_id_idx" ON "JobRun"("name", "trigger", "startedAt" DESC, "id" DESC) WHERE "trigger" <> 'queue';
+      CREATE INDEX "JobRun_startedAt_id_error_idx" ON "JobRun"("startedAt" DESC, "id" DESC) WHERE "errorCode" IS NOT NULL;
+      CREATE INDEX "JobRun_name_startedAt_id_error_idx" ON "JobRun"("name", "startedAt" DESC, "id" DESC) WHERE "errorCode" IS NOT NULL;
+      CREATE INDEX "JobRun_trigger_startedAt_id_error_idx" ON "JobRun"("trigger", "startedAt" DESC, "id" DESC) WHERE "errorCode" IS NOT NULL;
       -- With name and trigger as last keys: that a job never had a code is known without the table.
-      CREATE INDEX IF NOT EXISTS "JobRun_errorCode_startedAt_id_idx" ON "JobRun"("errorCode", "startedAt" DESC, "id" DESC, "name", "trigger") WHERE "errorCode" IS NOT NULL;
-      CREATE INDEX IF NOT EXISTS "JobRun_label_startedAt_id_idx" ON "JobRun"("label" text_pattern_ops, "startedAt" DESC, "id" DESC) WHERE "label" IS NOT NULL;
+      CREATE INDEX "JobRun_errorCode_startedAt_id_idx" ON "JobRun"("errorCode", "startedAt" DESC, "id" DESC, "name", "trigger") WHERE "errorCode" IS NOT NULL;
+      CREATE INDEX "JobRun_label_startedAt_id_idx" ON "JobRun"("label" text_pattern_ops, "startedAt" DESC, "id" DESC) WHERE "label" IS NOT NULL;
       -- Most runs have no parent, and no entry.
-      CREATE INDEX IF NOT EXISTS "JobRun_parentId_workId_attempt_idx" ON "JobRun"("parentId", "workId", "attempt" DESC) WHERE "parentId" IS NOT NULL;
+      CREATE INDEX "JobRun_parentId_workId_attempt_idx" ON "JobRun"("parentId", "workId", "attempt" DESC) WHERE "parentId" IS NOT NULL;
 
       -- A job has one trigger nearly always. The planner would take both for independent, expect many runs of a job by a
       -- trigger that it never has, and walk over all runs in search of them.
-      CREATE STATISTICS IF NOT EXISTS roundsman."JobRun_name_errorCode_trigger_stat" (mcv) ON "name", "errorCode", "trigger" FROM "JobRun";`
+      CREATE STATISTICS roundsman."JobRun_name_errorCode_trigger_stat" (mcv) ON "name", "errorCode", "trigger" FROM "JobRun";`
 
 const SCHEDULES_SQL = `
-      CREATE TABLE IF NOT EXISTS "JobTick" (
+      CREATE TABLE "JobTick" (
           "name" TEXT NOT NULL,
           "scheduledFor" TIMESTAMPTZ(3) NOT NULL,
           "outcome" "TickOutcome" NOT NULL,
@@ -128,9 +109,9 @@ const SCHEDULES_SQL = `
           CONSTRAINT "JobTick_pkey" PRIMARY KEY ("name","scheduledFor")
       );
 
-      CREATE INDEX IF NOT EXISTS "JobTick_scheduledFor_idx" ON "JobTick"("scheduledFor");
+      CREATE INDEX "JobTick_scheduledFor_idx" ON "JobTick"("scheduledFor");
 
-      CREATE TABLE IF NOT EXISTS "JobSchedule" (
+      CREATE TABLE "JobSchedule" (
           "name" TEXT NOT NULL,
           "cron" TEXT NOT NULL,
           "timeZone" TEXT NOT NULL,
@@ -145,7 +126,7 @@ const SCHEDULES_SQL = `
 
       -- Schedules that programs keep as data, under a key of theirs. Those of the code are in JobSchedule, which workers of the
       -- version before take by their names alone.
-      CREATE TABLE IF NOT EXISTS "JobKeyedSchedule" (
+      CREATE TABLE "JobKeyedSchedule" (
           "name" TEXT NOT NULL,
           -- Pages and prefixes go by bytes.
           "key" TEXT COLLATE "C" NOT NULL,
@@ -185,10 +166,10 @@ const SCHEDULES_SQL = `
           CONSTRAINT "JobKeyedSchedule_pkey" PRIMARY KEY ("name", "key")
       ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 
-      CREATE INDEX IF NOT EXISTS "JobKeyedSchedule_name_dueAt_idx" ON "JobKeyedSchedule"("name", "dueAt") WHERE "dueAt" IS NOT NULL;
-      CREATE INDEX IF NOT EXISTS "JobKeyedSchedule_name_refused_idx" ON "JobKeyedSchedule"("name", "pausedAt") WHERE "refusals" >= 3;
+      CREATE INDEX "JobKeyedSchedule_name_dueAt_idx" ON "JobKeyedSchedule"("name", "dueAt") WHERE "dueAt" IS NOT NULL;
+      CREATE INDEX "JobKeyedSchedule_name_refused_idx" ON "JobKeyedSchedule"("name", "pausedAt") WHERE "refusals" >= 3;
 
-      CREATE TABLE IF NOT EXISTS "JobKeyedTick" (
+      CREATE TABLE "JobKeyedTick" (
           "name" TEXT NOT NULL,
           "key" TEXT COLLATE "C" NOT NULL,
           "scheduledFor" TIMESTAMPTZ(3) NOT NULL,
@@ -205,13 +186,13 @@ const SCHEDULES_SQL = `
           CONSTRAINT "JobKeyedTick_pkey" PRIMARY KEY ("name", "key", "scheduledFor")
       );
 
-      CREATE INDEX IF NOT EXISTS "JobKeyedTick_scheduledFor_idx" ON "JobKeyedTick"("scheduledFor");
+      CREATE INDEX "JobKeyedTick_scheduledFor_idx" ON "JobKeyedTick"("scheduledFor");
 
       -- The highest version of all keyed schedules that were deleted: one that is made anew begins above it.
-      CREATE SEQUENCE IF NOT EXISTS "JobKeyedVersion";`
+      CREATE SEQUENCE "JobKeyedVersion";`
 
 const PEOPLE_SQL = `
-      CREATE TABLE IF NOT EXISTS "JobAction" (
+      CREATE TABLE "JobAction" (
           "id" UUID NOT NULL DEFAULT gen_random_uuid(),
           "at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
           "action" TEXT NOT NULL,
@@ -225,17 +206,17 @@ const PEOPLE_SQL = `
           CONSTRAINT "JobAction_pkey" PRIMARY KEY ("id")
       );
 
-      CREATE INDEX IF NOT EXISTS "JobAction_name_at_idx" ON "JobAction"("name", "at" DESC);
-      CREATE INDEX IF NOT EXISTS "JobAction_runId_idx" ON "JobAction"("runId");
-      CREATE INDEX IF NOT EXISTS "JobAction_workId_idx" ON "JobAction"("workId");
+      CREATE INDEX "JobAction_name_at_idx" ON "JobAction"("name", "at" DESC);
+      CREATE INDEX "JobAction_runId_idx" ON "JobAction"("runId");
+      CREATE INDEX "JobAction_workId_idx" ON "JobAction"("workId");
       -- By it what is older than it is kept is found. The table is small: people write into it.
-      CREATE INDEX IF NOT EXISTS "JobAction_at_idx" ON "JobAction"("at");
+      CREATE INDEX "JobAction_at_idx" ON "JobAction"("at");
       -- What was done to one of many schedules of a job.
-      CREATE INDEX IF NOT EXISTS "JobAction_name_scheduleKey_at_idx" ON "JobAction"("name", "scheduleKey", "at" DESC)
+      CREATE INDEX "JobAction_name_scheduleKey_at_idx" ON "JobAction"("name", "scheduleKey", "at" DESC)
         WHERE "scheduleKey" IS NOT NULL;
 
       -- The jobs whose work waits until somebody says otherwise. A row goes when its queue is resumed.
-      CREATE TABLE IF NOT EXISTS "JobQueue" (
+      CREATE TABLE "JobQueue" (
           "name" TEXT NOT NULL,
           "pausedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
           "pausedBy" TEXT NOT NULL,
@@ -245,7 +226,7 @@ const PEOPLE_SQL = `
       );`
 
 const WORKERS_SQL = `
-      CREATE TABLE IF NOT EXISTS "JobWorker" (
+      CREATE TABLE "JobWorker" (
           "id" TEXT NOT NULL,
           "liveness" "WorkerLiveness" NOT NULL,
           "startedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
@@ -262,7 +243,7 @@ const WORKERS_SQL = `
       );
 
       -- What an ended worker ran of its host's product. Apart from JobWorker, which each round reads whole.
-      CREATE TABLE IF NOT EXISTS "JobFormerWorker" (
+      CREATE TABLE "JobFormerWorker" (
           "id" TEXT NOT NULL,
           "version" TEXT NOT NULL,
           "startedAt" TIMESTAMPTZ(3) NOT NULL,
@@ -272,9 +253,9 @@ const WORKERS_SQL = `
       );
 
       -- By it is found what is older than runs are kept.
-      CREATE INDEX IF NOT EXISTS "JobFormerWorker_endedAt_idx" ON "JobFormerWorker"("endedAt");
+      CREATE INDEX "JobFormerWorker_endedAt_idx" ON "JobFormerWorker"("endedAt");
 
-      CREATE TABLE IF NOT EXISTS "JobThrottle" (
+      CREATE TABLE "JobThrottle" (
           "name" TEXT NOT NULL,
           "freeAt" TIMESTAMPTZ(6) NOT NULL,
 
@@ -284,7 +265,7 @@ const WORKERS_SQL = `
 const ALERTS_SQL = `
       -- What is or was wrong. Channels are told once it is raised, since most of what is wrong ends after a moment. At
       -- most one of a kind, name and code is open.
-      CREATE TABLE IF NOT EXISTS "JobAlert" (
+      CREATE TABLE "JobAlert" (
           "id" UUID NOT NULL,
           "kind" TEXT NOT NULL,
           "name" TEXT NOT NULL,
@@ -298,12 +279,12 @@ const ALERTS_SQL = `
           CONSTRAINT "JobAlert_pkey" PRIMARY KEY ("id")
       );
 
-      CREATE UNIQUE INDEX IF NOT EXISTS "JobAlert_kind_name_code_open_key" ON "JobAlert"("kind", "name", "code") WHERE "endedAt" IS NULL;
-      CREATE INDEX IF NOT EXISTS "JobAlert_endedAt_idx" ON "JobAlert"("endedAt");
+      CREATE UNIQUE INDEX "JobAlert_kind_name_code_open_key" ON "JobAlert"("kind", "name", "code") WHERE "endedAt" IS NULL;
+      CREATE INDEX "JobAlert_endedAt_idx" ON "JobAlert"("endedAt");
 
       -- One notice of an alert's beginning or end to one channel. The watcher that counts an attempt sends it, and has
       -- until "dueAt": then another may. It ends once the channel has taken it, or it was given up.
-      CREATE TABLE IF NOT EXISTS "JobAlertDelivery" (
+      CREATE TABLE "JobAlertDelivery" (
           "alertId" UUID NOT NULL,
           "event" TEXT NOT NULL,
           "channel" TEXT NOT NULL,
@@ -319,7 +300,7 @@ const ALERTS_SQL = `
 
 const BULK_SQL = `
       -- What somebody wants done to many at once, how far it is, and once it has ended the record of it.
-      CREATE TABLE IF NOT EXISTS "JobBulk" (
+      CREATE TABLE "JobBulk" (
           "id" UUID NOT NULL,
           "kind" TEXT NOT NULL,
           -- What was asked for, beside the kind: the filter, an instant, a priority, the jobs that are known.
@@ -348,11 +329,11 @@ const BULK_SQL = `
           CONSTRAINT "JobBulk_pkey" PRIMARY KEY ("id")
       );
 
-      CREATE INDEX IF NOT EXISTS "JobBulk_open_idx" ON "JobBulk"("movedAt") WHERE "endedAt" IS NULL;
-      CREATE INDEX IF NOT EXISTS "JobBulk_createdAt_id_idx" ON "JobBulk"("createdAt", "id");
+      CREATE INDEX "JobBulk_open_idx" ON "JobBulk"("movedAt") WHERE "endedAt" IS NULL;
+      CREATE INDEX "JobBulk_createdAt_id_idx" ON "JobBulk"("createdAt", "id");
 
       -- What one step of it takes. The ids are those that matched; a step replaces them by those that it has done.
-      CREATE TABLE IF NOT EXISTS "JobBulkPart" (
+      CREATE TABLE "JobBulkPart" (
           "bulkId" UUID NOT NULL,
           "part" INTEGER NOT NULL,
           "ids" UUID[] NOT NULL,
@@ -365,14 +346,14 @@ const BULK_SQL = `
       -- In the rows themselves: PostgreSQL would take a table with few pages for quick to read, whatever is beside it.
       ALTER TABLE "JobBulkPart" ALTER COLUMN "ids" SET STORAGE MAIN, ALTER COLUMN "done" SET STORAGE MAIN;
       -- Without a list of what is not sorted in yet, which each look would read.
-      CREATE INDEX IF NOT EXISTS "JobBulkPart_done_idx" ON "JobBulkPart" USING gin ("done") WITH (fastupdate = off);
-      CREATE INDEX IF NOT EXISTS "JobBulkPart_createdAt_idx" ON "JobBulkPart"("createdAt");`
+      CREATE INDEX "JobBulkPart_done_idx" ON "JobBulkPart" USING gin ("done") WITH (fastupdate = off);
+      CREATE INDEX "JobBulkPart_createdAt_idx" ON "JobBulkPart"("createdAt");`
 
 const LIMITS_SQL = `
       -- How much may run at once, and start, over all workers. Claims lock the rows of their limits, then count what runs: no row
       -- says how much that is. Whoever changes a number here, or in "JobKey", first gives the row a new "changedPlace" in the same
       -- transaction: that waits for the claims that have counted by the old ones, and no later claim does.
-      CREATE TABLE IF NOT EXISTS "JobLimit" (
+      CREATE TABLE "JobLimit" (
           -- \`job:\` and the name of a job, for what it says itself; or the name of a limit that several jobs share.
           "name" TEXT NOT NULL,
           -- Runs at once, in all and of one key. Null: as many as there is work.
@@ -401,7 +382,7 @@ const LIMITS_SQL = `
       );
 
       -- What people have set for one key of a job. Keys of which nobody has said anything have no row.
-      CREATE TABLE IF NOT EXISTS "JobKey" (
+      CREATE TABLE "JobKey" (
           "name" TEXT NOT NULL,
           "key" TEXT NOT NULL,
           "perKey" INTEGER,
@@ -420,7 +401,7 @@ const LIMITS_SQL = `
       );
 
       -- What waits because whom it calls has refused more until an instant. Then one run tries, and its success deletes the row.
-      CREATE TABLE IF NOT EXISTS "JobPark" (
+      CREATE TABLE "JobPark" (
           -- As in "JobLimit".
           "name" TEXT NOT NULL,
           -- Empty: all that is under the limit.
@@ -435,7 +416,7 @@ const LIMITS_SQL = `
       );
 
       -- As "JobThrottle", for rates by key. Rows of the past say nothing, and go.
-      CREATE TABLE IF NOT EXISTS "JobKeyThrottle" (
+      CREATE TABLE "JobKeyThrottle" (
           "name" TEXT NOT NULL,
           "key" TEXT NOT NULL,
           "freeAt" TIMESTAMPTZ(6) NOT NULL,
@@ -443,28 +424,38 @@ const LIMITS_SQL = `
           CONSTRAINT "JobKeyThrottle_pkey" PRIMARY KEY ("name", "key")
       ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 
-      CREATE INDEX IF NOT EXISTS "JobKeyThrottle_freeAt_idx" ON "JobKeyThrottle"("freeAt");`
+      CREATE INDEX "JobKeyThrottle_freeAt_idx" ON "JobKeyThrottle"("freeAt");`
 
-export const STEPS: readonly [Step, ...Step[]] = [
-  {
-    name: 'ownQueue',
-    // For processes of 0.2, which look for their work elsewhere.
-    breaks: true,
-    sql: [
-      ENUMS_SQL,
-      RUNS_SQL,
-      SCHEDULES_SQL,
-      PEOPLE_SQL,
-      WORKERS_SQL,
-      ALERTS_SQL,
-      BULK_SQL,
-      QUEUE_TABLES_SQL,
-      LIMITS_SQL,
-      runsViewSql(),
-      WAITING_VIEW_SQL,
-      EXPECT_OPEN_SQL,
-      LIMIT_STATE_SQL,
-      LIMIT_VIOLATION_SQL,
-    ].join('\n'),
-  },
-]
+const HISTORY_SQL = `
+      -- What the tables are: their baseline, and later the steps after it. "breaks": older processes must not use the tables.
+      CREATE TABLE "JobMigration" (
+          "name" TEXT NOT NULL,
+          "breaks" BOOLEAN NOT NULL,
+          "appliedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
+
+          CONSTRAINT "JobMigration_pkey" PRIMARY KEY ("name")
+      );`
+
+export const BASELINE_SQL = [
+  ENUMS_SQL,
+  RUNS_SQL,
+  SCHEDULES_SQL,
+  PEOPLE_SQL,
+  WORKERS_SQL,
+  ALERTS_SQL,
+  BULK_SQL,
+  QUEUE_TABLES_SQL,
+  LIMITS_SQL,
+  RUNS_VIEW_SQL,
+  WAITING_VIEW_SQL,
+  EXPECT_OPEN_SQL,
+  LIMIT_STATE_SQL,
+  LIMIT_VIOLATION_SQL,
+  HISTORY_SQL,
+].join('\n')
+
+/** The name of these tables, of their SQL without comments and white space. */
+export const BASELINE = `0.3-${createHash('sha256')
+  .update(BASELINE_SQL.replaceAll(/--.*|\s/g, ''))
+  .digest('hex')
+  .slice(0, 8)}`

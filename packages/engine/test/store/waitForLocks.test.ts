@@ -1,18 +1,13 @@
 // Not quick: waits for locks.
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { createTestDatabase, waitFor, type TestDatabase } from '@roundsman/testing'
 import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { checkMigrations, migrationSql, uninstallSql } from '../../src/internal.ts'
+import { uninstallSql } from '../../src/internal.ts'
 import { migrate } from '../../src/migrate.ts'
 import { containedLog } from '../../src/store/containedLog.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { createSchema } from '../../src/store/schema.ts'
-import { STEPS } from '../../src/store/steps.ts'
-import { changeTables, changeTablesSql, tellWaits } from '../../src/store/takeLocks.ts'
-
-const TABLES_OF_02 = await readFile(join(import.meta.dirname, '../fixtures/tablesOf02.sql'), 'utf8')
+import { LIMIT_WAITS_SQL, tellWaits, tryUntilFree } from '../../src/store/waitForLocks.ts'
 
 let database: TestDatabase
 let reader: pg.Client
@@ -63,10 +58,7 @@ async function readBehind(table: string): Promise<void> {
   await other.query(`select from "${table}" limit 1`)
 }
 
-/** A step as a later version may have it. */
-const STEP = 'alter table "JobWorker" add column "berth" text'
-
-describe('a step behind a session that reads', () => {
+describe('a change of tables behind a session that reads', () => {
   it('lets all others pass, names that session, and goes on when it has gone', async () => {
     await read('JobWorker')
     const changing = openDatabase({
@@ -80,7 +72,8 @@ describe('a step behind a session that reads', () => {
       application: 'roundsman migrate',
       log: containedLog(log),
     })
-    const changed = changeTables(changing, STEP)
+    const foreignText = `${LIMIT_WAITS_SQL}; alter table roundsman."JobWorker" add column "berth" text`
+    const changed = tryUntilFree(() => changing.query({ foreignText }))
     for (let looks = 0; looks < 2; looks++) await readBehind('JobWorker')
     await waitFor(() => lines.length > 0, { message: 'a line about what it waits for' })
     await reader.query('commit')
@@ -101,61 +94,7 @@ describe('a step behind a session that reads', () => {
     })
     await other.query('select "berth" from "JobWorker"')
   })
-
-  it('does so by its script too', async () => {
-    await read('JobWorker')
-    const dba = await open('dba')
-    try {
-      await dba.query('reset statement_timeout')
-      const notices: string[] = []
-      dba.on('notice', ({ message }) => notices.push(message ?? ''))
-      const script = changeTablesSql(STEP).map((text) => createSchema().sql(text))
-      const done = dba.query(script.join(';\n'))
-      for (let looks = 0; looks < 2; looks++) await readBehind('JobWorker')
-      await reader.query('commit')
-      await done
-      expect(notices).toContainEqual(
-        expect.stringContaining('application psql, idle in transaction'),
-      )
-      await other.query('select "berth" from "JobWorker"')
-    } finally {
-      await dba.end()
-    }
-  })
 })
-
-describe('the move from 0.2 behind a session that reads', () => {
-  beforeEach(async () => {
-    await other.query(uninstallSql())
-    await other.query('create schema roundsman')
-    await other.query(TABLES_OF_02.replaceAll('pgboss', 'roundsman'))
-  })
-
-  it('lets all others pass, and goes on when it has gone', async () => {
-    await read('JobRun')
-    const moved = migrate({ databaseUrl: database.url, log })
-    for (let looks = 0; looks < 2; looks++) await readBehind('JobRun')
-    await reader.query('commit')
-    expect(await moved).toEqual(STEPS.map(({ name }) => name))
-  })
-
-  it('has a limit to what it waits, and one transaction for each step, by its script too', async () => {
-    const { state } = await checkMigrations({ databaseUrl: database.url })
-    const script = migrationSql({ from: state })
-    const [before = '', ...transactions] = script.split(/^begin;$/m)
-    expect(before).not.toMatch(CHANGE)
-    expect(transactions).toHaveLength(STEPS.length)
-    for (const transaction of transactions) {
-      const [limit = ''] = transaction.trimStart().split('\n')
-      expect(limit).toMatch(/set_config\('lock_timeout'/)
-      expect(transaction.split(/^commit;$/m)[1]).not.toMatch(CHANGE)
-    }
-  })
-})
-
-/** A lock that readers or writers wait for, where it is written as a statement of its own. */
-const CHANGE =
-  /^\s*(?:alter (?:table|index)|drop|create (?:or replace )?(?:view|trigger)|create (?:unique )?index|update|delete)\b/im
 
 it('the removal of all has a limit to what it waits', async () => {
   await reader.query('begin')
