@@ -129,7 +129,12 @@ export interface ScheduleOptions {
   overlap?: OverlapPolicy
 }
 
-export interface JobOptions<Name extends string, Payload, Result = never> {
+/** A tick's payload is an empty object, which the schema has to take. The text is what the compiler shows. */
+type ScheduleFor<Input> = {} extends Input
+  ? ScheduleOptions
+  : 'A schedule runs with {} as payload: make each key of the schema optional, give it a default, or use client.schedules'
+
+export interface JobOptions<Name extends string, Payload, Result = never, Input = unknown> {
   /** A camelCase identifier of at most 100 characters; also the name of its queue. */
   name: Name
   /** One sentence for people: lists and the console show it. Default: none. */
@@ -138,9 +143,9 @@ export interface JobOptions<Name extends string, Payload, Result = never> {
    * A Standard Schema, as zod from 3.24 on, valibot and arktype make them. It must be synchronous. The engine asks it before
    * it stores a payload, and again at each attempt, whose handler gets what the schema returns. Default: an empty object.
    */
-  payload?: StandardSchemaV1<unknown, Payload>
+  payload?: StandardSchemaV1<Input, Payload>
   /** When it runs by the clock, with an empty object as payload. Default: only when it is enqueued. */
-  schedule?: ScheduleOptions
+  schedule?: ScheduleFor<NoInfer<Input>>
   /**
    * The worker aborts a run that takes longer, which ends as failed with code `timeout`. Default 15 minutes, at most a day
    * less two minutes. The worker's definition counts, even for work that was enqueued before it changed.
@@ -222,7 +227,8 @@ export function defineJob<
   const Name extends string,
   Payload = Record<string, never>,
   Result = never,
->(options: JobOptions<Name, Payload, Result>): Job<Name, Payload, Result> {
+  Input = unknown,
+>(options: JobOptions<Name, Payload, Result, Input>): Job<Name, Payload, Result> {
   const { name } = checkParts('options', options, { name: asItIs })
   if (typeof name !== 'string' || !/^[a-z][A-Za-z0-9]{0,99}$/.test(name)) {
     throw new TypeError(
@@ -230,7 +236,8 @@ export function defineJob<
     )
   }
   const { timeoutMs = 15 * 60_000 } = options
-  const schedule = options.schedule ? resolveSchedule(options.name, options.schedule) : null
+  const given = options.schedule as ScheduleOptions | undefined
+  const schedule = given ? resolveSchedule(options.name, given) : null
   return {
     name: options.name,
     description: options.description ?? '',

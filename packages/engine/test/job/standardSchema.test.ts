@@ -241,3 +241,31 @@ it('types what handlers get and what is enqueued, whichever library the schema i
   ]
   expect([handler, wrongs]).toHaveLength(2)
 })
+
+it('does not compile where a job with a schedule needs more than an empty payload', () => {
+  const schedule = { cron: '0 4 * * *' }
+  const n = { n: z.number() }
+  const define = () => [
+    defineJob({ ...described, name: 'none', schedule }),
+    defineJob({ ...described, name: 'optional', schedule, payload: z.object(n).partial() }),
+    defineJob({ ...described, name: 'some', schedule, payload: z.object({ n: n.n.default(1) }) }),
+    defineJob({ ...described, name: 'any', schedule, payload: z.unknown() }),
+    defineJob({ ...described, name: 'own', schedule, payload: definePayload(() => ({ n: 1 })) }),
+    defineJob({
+      ...described,
+      name: 'v',
+      schedule,
+      payload: v.object({ n: v.optional(v.number(), 1) }),
+    }),
+    defineJob({ ...described, name: 'a', schedule, payload: type({ 'n?': 'number' }) }),
+    // @ts-expect-error -- a tick has no n
+    defineJob({ ...described, name: 'zod', schedule, payload: z.object(n) }),
+    // @ts-expect-error -- a tick has no n
+    defineJob({ ...described, name: 'zod3', schedule, payload: z3.object({ n: z3.number() }) }),
+    // @ts-expect-error -- a tick has no n
+    defineJob({ ...described, name: 'valibot', schedule, payload: v.object({ n: v.number() }) }),
+    // @ts-expect-error -- a tick has no n
+    defineJob({ ...described, name: 'arktype', schedule, payload: type({ n: 'number' }) }),
+  ]
+  expect(define()).toHaveLength(11)
+})

@@ -17,7 +17,7 @@ const parcel = defineJob({
 })
 const rounds = defineJob({
   name: 'rounds',
-  payload,
+  payload: z.object({ n: z.number().default(0) }),
   schedule: { cron: '0 0 1 1 *', overlap: 'queue' },
 })
 const slow = defineJob({
