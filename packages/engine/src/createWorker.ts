@@ -65,8 +65,8 @@ const STOP = { drainTimeoutMs: WORKER_CHECKS.drainTimeoutMs }
 /**
  * Makes a worker: it schedules the jobs, takes their work and carries it out. Nothing happens before `start()`.
  * @throws ArgumentError when a setting is out of its range, the client is of no known library, a job is isolated and
- * `handlersModule` is missing or invalid, there is a handler for one of the engine's own jobs, or `only` names an unknown
- * job
+ * `handlersModule` is missing or invalid, a job is listed twice or has no handler, a handler is of no job or of one of the
+ * engine's own, or `only` names an unknown job
  */
 export function createWorker<const Jobs extends readonly Job[], Client extends HostClient>(
   options: WorkerOptions<Jobs, Client>,

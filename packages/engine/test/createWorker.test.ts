@@ -342,7 +342,9 @@ describe('createWorker', () => {
     async (name) => {
       const { prisma } = runtime
       const nameless = defineJob({ name, retry: { limit: 0 } })
-      await startTestWorker(runtime, { jobs: [nameless] as readonly Job[], handlers: {} })
+      // A host that loads its handlers when they are read, and finds none.
+      const handlers = new Proxy({}, { get: () => undefined })
+      await startTestWorker(runtime, { jobs: [nameless] as readonly Job[], handlers })
       await prisma.$transaction((tx) => client.enqueue(tx, nameless, {}))
 
       const [run] = await waitFor(async () =>
@@ -372,8 +374,9 @@ describe('createWorker', () => {
 
   it('logs how many jobs and schedules the product defines when it starts', async () => {
     const due = defineJob({ name: 'due', schedule: { cron: '0 4 * * *' } })
-    const asked = ['asked', 'askedToo'].map((name) => defineJob({ name }))
-    await startTestWorker(runtime, { jobs: [due, ...asked] as readonly Job[], handlers: {} })
+    const jobs: Job[] = [due, ...['asked', 'askedToo'].map((name) => defineJob({ name }))]
+    const handlers = Object.fromEntries(jobs.map(({ name }) => [name, async () => undefined]))
+    await startTestWorker(runtime, { jobs, handlers })
     expect(runtime.lines).toContainEqual(
       expect.objectContaining({ msg: 'Jobs scheduler enabled', defined: '3 jobs, 1 schedule' }),
     )

@@ -4,10 +4,12 @@ import { nearest } from '../job/nearest.ts'
 import type { Job } from '../job/defineJob.ts'
 import { ArgumentError } from '../job/argument.ts'
 import { storableText } from '../job/storableText.ts'
+import { expectHandlers } from './expectHandlers.ts'
 
 /**
  * Decides which jobs a worker knows and schedules (`jobs`), and whose work it takes (`taken`): each of those has a lane.
- * @throws ArgumentError when there is a handler for one of the engine's own jobs, or `only` names an unknown job
+ * @throws ArgumentError when there is a handler for one of the engine's own jobs, `only` names an unknown job, a job is listed
+ * twice or has no handler, or a handler has no job
  */
 export function chooseJobs(options: {
   jobs: readonly Job[]
@@ -25,7 +27,11 @@ export function chooseJobs(options: {
   checkOnly(only, jobs)
   const isTaken = ({ name }: Job) =>
     !except.includes(name) && (only === undefined || only.includes(name))
-  return { jobs, taken: jobs.filter(isTaken) }
+  const taken = jobs.filter(isTaken)
+  // Those of isolated jobs are in another file.
+  const own = taken.filter(({ isolate }) => isolate === null)
+  expectHandlers(options.jobs, own, options.handlers)
+  return { jobs, taken }
 }
 
 /** How many runs of a job that is not exclusive a worker carries out at once. */

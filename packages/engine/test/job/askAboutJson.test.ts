@@ -296,17 +296,23 @@ const leaf = fc.constantFrom<() => unknown>(
   () => new Money(5),
 )
 
+/** What zod knows of a schema. */
+interface Definition {
+  type: string
+  shape?: Record<string, z.ZodType>
+  options?: z.ZodType[]
+  [part: string]: unknown
+}
+
 /** A payload that its schema is likely to take. */
 function payloadFor(of: z.ZodType): fc.Arbitrary<unknown> {
   const drawn = leaf.map((make) => make())
-  const { def } = of as unknown as { def: Record<string, never> & { type: string } }
-  const of1 = (inner: z.ZodType) => payloadFor(inner)
+  const { def } = of as unknown as { def: Definition }
+  const of1 = (inner: unknown) => payloadFor(inner as z.ZodType)
   switch (def.type) {
     case 'object':
       return fc.record({
-        ...Object.fromEntries(
-          Object.entries(def.shape as Record<string, z.ZodType>).map(([k, s]) => [k, of1(s)]),
-        ),
+        ...Object.fromEntries(Object.entries(def.shape ?? {}).map(([k, s]) => [k, of1(s)])),
         ...(def.catchall === undefined ? {} : { d: drawn }),
       })
     case 'array':
@@ -314,7 +320,7 @@ function payloadFor(of: z.ZodType): fc.Arbitrary<unknown> {
     case 'record':
       return fc.dictionary(fc.constantFrom('k', 'l'), of1(def.valueType), { maxKeys: 2 })
     case 'union':
-      return fc.oneof(...(def.options as z.ZodType[]).map(of1))
+      return fc.oneof(...(def.options ?? []).map(of1))
     case 'optional':
     case 'default':
       return fc.oneof(of1(def.innerType), fc.constant(undefined))

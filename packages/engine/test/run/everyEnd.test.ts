@@ -271,7 +271,13 @@ describe('whatever a handler throws', () => {
 describe('a handler', () => {
   it('that is none, and a schema that fails, end their runs', async () => {
     await startWorker({
-      handlers: { act: 5, innocent: async () => ({}), odd: async () => undefined } as never,
+      handlers: {
+        get act() {
+          return 5
+        },
+        innocent: async () => ({}),
+        odd: async () => undefined,
+      } as never,
     })
     expect(await runOf(null)).toMatchObject({ status: 'failed', errorCode: 'handler_failed' })
   })

@@ -29,7 +29,7 @@ async function startWorker(job: Job, ...others: Job[]) {
   let onSecond = () => undefined as void
   const worker = await startTestWorker(runtime, {
     jobs: [job, ...others],
-    handlers: { sweep: async () => undefined, daily: async () => undefined },
+    handlers: Object.fromEntries([job, ...others].map(({ name }) => [name, async () => undefined])),
     now: clock.now,
     clock: (wake) => {
       onSecond = wake
