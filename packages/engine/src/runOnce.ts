@@ -34,6 +34,7 @@ import { takeDeadLetter, type TakenDeadLetter } from './control/deadLetters.ts'
 import { claimByHand } from './store/claimByHand.ts'
 import { labelOfEnvelope, toEnvelope, type Envelope } from './store/envelope.ts'
 import { expireSeconds } from './store/expireSeconds.ts'
+import { GIVING_WAY } from './store/giveWay.ts'
 import { RESCUE_GRACE_MS, rescueLostRuns } from './liveness/rescue.ts'
 import { exclusiveKey } from './run/runs.ts'
 import { checkTables } from './store/tablesState.ts'
@@ -44,6 +45,7 @@ import { createSettler } from './run/settler.ts'
 import type { FullLimit } from './store/limitSql.ts'
 import { tryUntilFree } from './store/takeLocks.ts'
 import { openPostgres } from './worker/openPostgres.ts'
+import { registerLimits } from './worker/registerLimits.ts'
 import { WORKER_CHECKS } from './worker/workerOptions.ts'
 
 export interface RunOnceOptions<J extends Job, Client extends HostClient> {
@@ -197,6 +199,15 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     await checkTables(database)
     await session.start()
     await cancellations.start()
+    // In a transaction of its own: the claim locks all limits of the job in the order of their names.
+    await tryUntilFree(
+      () =>
+        database.transaction(
+          (tx) => registerLimits(tx, { workerId, jobs: [job], version, onlyNew: true }),
+          GIVING_WAY,
+        ),
+      (err) => log.warn({ err }, 'the run starts once others have released their locks'),
+    )
     const abort = () => cancellations.abortAll(given.signal?.reason)
     if (given.signal?.aborted) abort()
     else given.signal?.addEventListener('abort', abort, { once: true })

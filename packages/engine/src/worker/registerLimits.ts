@@ -53,14 +53,26 @@ export async function registerLimits(
     workerId,
     jobs,
     version,
-  }: { workerId: string; jobs: readonly Job[]; version?: string | undefined },
+    onlyNew = false,
+  }: {
+    workerId: string
+    jobs: readonly Job[]
+    version?: string | undefined
+    /** Leaves alone what is registered: a run by hand is no version of the product. Default false. */
+    onlyNew?: boolean
+  },
 ): Promise<void> {
   const names = jobs.map(({ name }) => name)
   const wanted = new Map(jobs.flatMap(definitionsOf).map((one) => [one.name, one]))
   for (const [name, one] of sharedOf(jobs)) wanted.set(name, one)
+  if (onlyNew && wanted.size === 0) return
   const found = await readRows(tx, [...wanted.keys()], names)
-  for (const { name, jobs: sharing } of found)
-    if (!wanted.has(name)) wanted.set(name, { ...NONE, name, jobs: sharing && [] })
+  for (const { name, jobs: sharing } of found) {
+    const own = wanted.get(name)
+    if (onlyNew) {
+      if (own?.jobs?.every((job) => sharing?.includes(job)) ?? true) wanted.delete(name)
+    } else if (own === undefined) wanted.set(name, { ...NONE, name, jobs: sharing && [] })
+  }
   const missing = [...wanted.values()].filter(({ name }) => !found.some((row) => row.name === name))
   if (wanted.size === 0) return
   if (missing.length > 0) await tx.query(INSERT_SQL, [missing.map(({ name }) => name).toSorted()])

@@ -211,6 +211,38 @@ describe('a run by hand', () => {
     })
   })
 
+  it('is held to limits that no worker has registered, and changes none that one has', async () => {
+    const narrow = defineLimit({ name: 'narrow', global: 1 })
+    const once = async (name: string, handler: () => Promise<void>) => {
+      const job = defineJob({ name, limits: [narrow] })
+      return await runOnce({ ...runtime.runOptions, job, handler })
+    }
+    const first = once('first', untilEnded)
+    await waitFor(() => open.length === 1)
+    const full = { kind: 'alreadyRunning', fullLimit: { name: 'narrow', key: null } }
+    expect(await once('first', async () => undefined)).toMatchObject(full)
+    expect(await once('second', async () => undefined)).toMatchObject(full)
+    open.shift()?.()
+    expect(await first).toMatchObject({ kind: 'ended' })
+
+    const read = () => runtime.rows(`select * from "JobLimit" order by "name"`)
+    await start(1, untilEnded)
+    const before = await read()
+    expect(before.map(({ name }) => name)).toEqual([
+      'job:fair',
+      'job:first',
+      'job:mail',
+      'job:second',
+      'job:sync',
+      'narrow',
+      'stripe',
+    ])
+    const payload = { tenant: 'a' }
+    await runOnce({ ...runtime.runOptions, job: fair, payload, handler: async () => undefined })
+    await runOnce({ ...runtime.runOptions, job: sync, handler: async () => undefined })
+    expect(await read()).toEqual(before)
+  })
+
   it('takes the slot of a run of another job under the same limit whose worker has died', async () => {
     const options = runtime.runOptions
     await runtime.rows(
