@@ -374,9 +374,9 @@ describe('createWorker', () => {
 
   it('logs how many jobs and schedules the product defines when it starts', async () => {
     const due = defineJob({ name: 'due', schedule: { cron: '0 4 * * *' } })
-    const jobs: Job[] = [due, ...['asked', 'askedToo'].map((name) => defineJob({ name }))]
-    const handlers = Object.fromEntries(jobs.map(({ name }) => [name, async () => undefined]))
-    await startTestWorker(runtime, { jobs, handlers })
+    const defined: Job[] = [due, ...['asked', 'askedToo'].map((name) => defineJob({ name }))]
+    const handlers = Object.fromEntries(defined.map(({ name }) => [name, async () => undefined]))
+    await startTestWorker(runtime, { jobs: defined, handlers })
     expect(runtime.lines).toContainEqual(
       expect.objectContaining({ msg: 'Jobs scheduler enabled', defined: '3 jobs, 1 schedule' }),
     )

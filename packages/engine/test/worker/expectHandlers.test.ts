@@ -6,8 +6,7 @@ import { useTestRuntime } from '../useTestRuntime.ts'
 
 const runtime = useTestRuntime()
 
-const job = (name: string, isolate?: true): Job =>
-  defineJob({ name, ...(isolate && { isolate: {} }) }) as Job
+const job = (name: string, isolate = false): Job => defineJob({ name, isolate })
 const letter = job('letter')
 const report = job('report')
 const handler = async () => undefined
@@ -86,7 +85,9 @@ describe('a worker is made', () => {
       { handlersModule: import.meta.url },
     ],
   ])('%s', async (_, jobs, handlers, more) => {
-    await make(jobs, handlers, more).stop()
+    const worker = make(jobs, handlers, more)
+    expect(worker.isReady()).toBe(false)
+    await worker.stop()
   })
 })
 
