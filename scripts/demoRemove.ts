@@ -2,7 +2,7 @@ import { withConnection } from '@roundsman/db/admin'
 import { demoJobNames } from '@roundsman/jobs/demo'
 import { refuseArguments } from './refuseArguments.ts'
 import { runWithDatabase } from './runWithDatabase.ts'
-import { removeDemoStatements } from './seed/demoHistorySql.ts'
+import { DEMO_KEY } from './seed/demoHistory.ts'
 
 const USAGE = `Usage: pnpm demo:remove
 
@@ -14,6 +14,23 @@ until they restart.
 
 Exit code: 0 removed, 1 failed, 2 usage`
 
+const BY_NAME = [
+  ...['JobRun', 'JobTick', 'JobSchedule', 'JobAction', 'JobThrottle', 'JobClaim', 'JobCancel'],
+  ...['JobWork', 'JobDeadLetter', 'JobUnique', 'JobKey', 'JobKeyThrottle'],
+]
+/** Of jobs by their names, which no job of the product has, and of the schedules of customers by their keys. */
+const REMOVE = [
+  ...BY_NAME.map((table) => `delete from "${table}" where "name" = any($1::text[])`),
+  // Limits that only the jobs share, and their own.
+  `delete from "JobPark" where "name" in (select "name" from "JobLimit" where "jobs" <@ $1::text[])
+     or substring("name" from '^(?:job|rate):(.*)$') = any($1::text[])`,
+  `delete from "JobLimit" where "jobs" <@ $1::text[] or substring("name" from '^(?:job|rate):(.*)$') = any($1::text[])`,
+  'delete from "JobRun" where "workId" in (select "workId" from "JobKeyedTick" where "key" like $1::text)',
+  'delete from "JobKeyedTick" where "key" like $1::text',
+  'delete from "JobKeyedSchedule" where "key" like $1::text',
+  'delete from "JobAction" where "scheduleKey" like $1::text',
+]
+
 process.exit(refuseArguments(USAGE) ?? (await main()))
 
 async function main(): Promise<number> {
@@ -23,7 +40,8 @@ async function main(): Promise<number> {
       async (connection) => {
         let rows = 0
         await connection.query('begin')
-        for (const [sql, of] of removeDemoStatements(demoJobNames)) {
+        for (const sql of REMOVE) {
+          const of = sql.includes('text[]') ? demoJobNames : `${DEMO_KEY}%`
           rows += (await connection.query(sql, [of])).rowCount ?? 0
         }
         await connection.query('commit')

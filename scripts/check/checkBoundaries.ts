@@ -1,6 +1,10 @@
 import { posix } from 'node:path'
 import { findImports, type FoundImport } from './findImports.ts'
-import { linesThatNameFormerQueue, reachesIntoPackage } from './checkHouse.ts'
+import {
+  linesThatCheckArguments,
+  linesThatNameFormerQueue,
+  reachesIntoPackage,
+} from './checkHouse.ts'
 import type { Workspace } from './listWorkspaces.ts'
 import type { Code } from './readCode.ts'
 
@@ -16,10 +20,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   billing: [],
   cli: ['engine', 'engine/client', 'engine/internal', 'engine/migrate', 'engine/worker', 'admin'],
   engine: [],
-  fastify: ['admin', 'admin/http', 'admin/internal', 'engine', 'engine/client'],
+  fastify: ['admin', 'admin/http', 'admin/internal', 'engine', 'engine/client', 'engine/internal'],
   'node-app': ['engine (types)', 'engine/worker (types)'],
   jobs: ['engine'],
-  sweep: ['engine'],
+  sweep: ['engine', 'engine/internal'],
   testing: ['db', 'local-postgres', 'engine', 'engine/client', 'engine/migrate'],
   api: [
     'alerts',
@@ -99,15 +103,29 @@ const TESTS_OF_ROOM_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   admin: ['engine/worker'],
   api: ['engine/alerts', 'engine/worker', 'admin/contract'],
   fastify: ['engine/worker'],
+  // The black-box cases use all that users have.
+  lab: ['engine/alerts', 'engine/metrics', 'fastify'],
 }
 
 /** The same within a room, by folder or file of its src. A folder without a row may import all of its room. */
 const MAY_IMPORT_WITHIN: Readonly<Record<string, readonly string[]>> = {
-  'engine/job': [],
-  'engine/store': ['engine/job', 'engine/liveness'],
+  'engine/job': ['engine/arguments'],
+  'engine/store': ['engine/arguments', 'engine/job', 'engine/liveness'],
   // What is due of a schedule is decided before a program changes it.
-  'engine/control': ['engine/job', 'engine/read', 'engine/store', 'engine/tick'],
-  'engine/read': ['engine/job', 'engine/store', 'engine/liveness', 'engine/tick'],
+  'engine/control': [
+    'engine/arguments',
+    'engine/job',
+    'engine/read',
+    'engine/store',
+    'engine/tick',
+  ],
+  'engine/read': [
+    'engine/arguments',
+    'engine/job',
+    'engine/store',
+    'engine/liveness',
+    'engine/tick',
+  ],
 }
 
 /** Admin API and plugin must not load these: they use the engine's contract and client only, and the client's database. */
@@ -165,7 +183,6 @@ const ONLY_IN: Readonly<Record<string, readonly [string, ...string[]]>> = {
 const COMPUTED: Readonly<Record<string, string>> = {
   'packages/cli/src/check/checkCommand.ts': 'the files of the catalogue',
   'packages/engine/src/run/isolated/childProcess.ts': 'the handlers that the worker names',
-  'packages/engine/test/publicValues.test.ts': 'the entries of the package',
   'packages/local-postgres/src/prepareBinaries.ts': "PostgreSQL's programs for this platform",
 }
 
@@ -210,12 +227,20 @@ function checkFile(
     const named = linesThatNameFormerQueue(path, text)
       .filter((line) => !problems.some((one) => one.line === line))
       .map((line) => ({ line, problem: FORMER_QUEUE_NAMED }))
-    return [...problems, ...named].map(({ line, problem }) => `${path}:${line}: ${problem}`)
+    const checks = linesThatCheckArguments(path, text).map((line) => ({
+      line,
+      problem: ARGUMENTS_CHECKED,
+    }))
+    return [...problems, ...named, ...checks].map(
+      ({ line, problem }) => `${path}:${line}: ${problem}`,
+    )
   } catch (error) {
     return [`${path}: ${error instanceof Error ? error.message : String(error)}`]
   }
 }
 
+const ARGUMENTS_CHECKED =
+  'checks arguments: have packages/engine/src/arguments/ do it, or the file of tables of its package'
 const FORMER_QUEUE_NAMED =
   'names pg-boss, which only the bench, the move from 0.2 and the import know: say "the queue"'
 
@@ -337,7 +362,10 @@ function checkManifest({ folder, room, manifest }: Workspace): string[] {
     })
   return [
     ...check(shipped, roomsOf(may)),
-    ...check(devDependencies ?? {}, roomsOf([...may, ...TESTS_MAY_IMPORT])),
+    ...check(
+      devDependencies ?? {},
+      roomsOf([...may, ...TESTS_MAY_IMPORT, ...(TESTS_OF_ROOM_MAY_IMPORT[room] ?? [])]),
+    ),
   ]
 }
 

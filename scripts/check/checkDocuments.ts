@@ -11,14 +11,18 @@ const PNPM =
   /\bpnpm(?:@\d+)? ((?:--?[\w-]+(?:[= ](?:"[^"]*"|'[^']*'|[\w@./$-]+))? )*)([a-z][\w:-]*)/g
 /** Commands of pnpm itself. */
 const PNPM_COMMANDS = new Set(['add', 'exec', 'install', 'pack', 'why'])
+/** Each paragraph and table row has its tests as `file`: *title*, with an ellipsis for what differs from case to case. */
+const CITES_TESTS = /^docs\/(?:guarantees|mail)\.md$/
+const OF_TESTS = /(?:^|\/)(?:test|e2e)\//
+const TITLE = /(?<!\*)\*([^*]{4,})\*(?!\*)/g
 /** Pages for other products, where commands are theirs. */
 const OF_OTHERS = /^docs\/(?:adopting|quickStart|(?:recipes|frameworks)\/\w+|comingFrom\/\w+)\.md$/
 /** Variables that libraries read themselves. */
 const OF_LIBRARIES = /^(?:NEXT|NODE|OTEL|PG)_?[A-Z]/
 
 /**
- * Reports what documents name and does not exist (links and their headings, files, commands, variables), and pages
- * written from the code that are out of date.
+ * Reports what documents name and does not exist (links and their headings, files, commands, variables, the tests of
+ * guarantees), and pages written from the code that are out of date.
  */
 export async function checkDocuments(root: string): Promise<readonly string[]> {
   const files = await listFiles(root)
@@ -32,8 +36,12 @@ export async function checkDocuments(root: string): Promise<readonly string[]> {
     ...(await findVariables(root, files)),
   }
   const reference = await renderReference(root)
+  const cited = [...texts]
+    .filter(([path]) => CITES_TESTS.test(path))
+    .map(([path, text]) => checkCitedTests(root, path, text, known))
   return [
     ...[...texts].flatMap(([path, text]) => checkDocument(path, text, known)),
+    ...(await Promise.all(cited)).flat(),
     ...[...reference]
       .filter(([path, text]) => texts.get(path) !== text)
       .map(([path]) => `${path}:1: is not what the docstrings say: pnpm docs:reference`),
@@ -87,7 +95,7 @@ function checkDocument(path: string, text: string, known: Known): string[] {
       if (VARIABLE.test(name) && !isRead(name, known)) {
         report(`nothing reads or says ${name}`)
       }
-      if (PATH.test(code) && !isThere(path, code, known)) {
+      if (PATH.test(code) && findPath(path, code, known) === undefined) {
         report(`there is no ${code}`)
       }
     }
@@ -104,9 +112,53 @@ function checkLink(path: string, target: string, { paths, headings }: Known): st
   return `links to ${target}, and there is no such heading`
 }
 
-function isThere(path: string, name: string, { paths }: Known): boolean {
+/** Finds the file or folder that a document names. */
+function findPath(path: string, name: string, { paths }: Known): string | undefined {
   const wanted = name.replace(/\/$/, '')
-  return [...BASES, posix.dirname(path)].some((base) => paths.has(posix.join(base, wanted)))
+  return [...BASES, posix.dirname(path)]
+    .map((base) => posix.join(base, wanted))
+    .find((found) => paths.has(found))
+}
+
+/** Checks that each guarantee names tests, that each file of tests has a title, and that each title is in one of the files. */
+async function checkCitedTests(
+  root: string,
+  path: string,
+  text: string,
+  known: Known,
+): Promise<string[]> {
+  const problems: string[] = []
+  let line = 1
+  // Paragraphs, and rows of tables.
+  for (const block of text.split(/^(?=\||\n)/m)) {
+    const report = (problem: string) => problems.push(`${path}:${line}: ${problem}`)
+    const sources = new Map<string, string>()
+    for (const [, name = ''] of block.matchAll(/`([\w./-]+\.tsx?)`/g)) {
+      const found = findPath(path, name, known)
+      if (found === undefined && !PATH.test(name))
+        report(`there is no ${name}: write its whole path`)
+      if (found !== undefined && OF_TESTS.test(found))
+        sources.set(name, await readFile(join(root, found), 'utf8'))
+    }
+    const titles = [...block.matchAll(TITLE)].map(([, title = '']) => title.replaceAll('\n', ' '))
+    for (const title of titles) {
+      if (![...sources.values()].some((source) => hasTitle(source, title)))
+        report(`names the test "${title}", which is in no file that is named beside it`)
+    }
+    const tests = [...sources].filter(([name]) => name.endsWith('.test.ts'))
+    for (const [name, source] of tests) {
+      if (!titles.some((title) => hasTitle(source, title)))
+        report(`names no test of ${name}: *title*`)
+    }
+    if (block.startsWith('| **') && tests.length === 0) report('names no test of this guarantee')
+    line += block.split('\n').length - 1
+  }
+  return problems
+}
+
+function hasTitle(source: string, title: string): boolean {
+  const parts = title.split('…').map((part) => RegExp.escape(part.trim()))
+  return new RegExp(parts.join('.*')).test(source)
 }
 
 function isRead(name: string, { variables, suffixes }: Known): boolean {

@@ -28,6 +28,10 @@ const ONE_FILE_EACH = [
   /^apps\/worker\/src\/jobs\/[^/]+\.ts$/,
   // Commands of the CLI.
   /^packages\/cli\/src\/.+Command\.ts$/,
+  // Checks of arguments, by what is called.
+  /^packages\/engine\/src\/arguments\/[^/]+\.ts$/,
+  // Tables of the options that a package takes.
+  /^packages\/[^/]+\/src\/options\.ts$/,
   // Routes and screens.
   /Routes\.ts$/,
   /Screen\.tsx$/,
@@ -38,13 +42,25 @@ const FORMER_QUEUE = /pg[-_ ]?boss/i
 /** Files that may name it: what measures against it, moves its rows, or imports them, with the tests; and these rules. */
 const MAY_NAME_FORMER_QUEUE = [
   /^packages\/lab\/(?:src|test)\/bench\//,
-  /^packages\/engine\/(?:src|test)\/store\/(?:fromBefore|importPgBoss|migrateBesideReaders)\b/,
+  /^packages\/engine\/(?:src|test)\/(?:arguments|store)\/(?:fromBefore|importPgBoss|migrateBesideReaders)\b/,
   /^packages\/engine\/src\/internal\.ts$/,
   /^packages\/cli\/(?:src|test)\/(?:import|migrate)\//,
   /^scripts\/(?:check|test)\/check(?:Boundaries|House)\b/,
   // The example of docs/comingFrom/.
   /^scripts\/test\/guide\//,
 ]
+
+/** The one folder that checks what programs pass in, and the file of tables of each other package. */
+const MAY_CHECK_ARGUMENTS = [
+  /^packages\/engine\/src\/(?:arguments\/|internal\.ts$)/,
+  /^packages\/(?:admin|fastify)\/src\/options\.ts$/,
+  /^packages\/sweep\/src\/arguments\.ts$/,
+]
+/** What tables are made of, and read by. */
+const TABLES =
+  /\b(?:checkOptions|checkParts|copyList|copyParts|listOf|nullable|objectOf|oneOf|optional)\b/
+const CHECKS_IMPORTED =
+  /\bimport\s*\{([^}]*)\}\s*from\s*'(?:[./]*\/arguments\/argument\.ts|@roundsman\/engine\/internal)'/g
 
 const SOURCE = /^(?:(?:apps|packages)\/[^/]+\/src|scripts(?!\/test\/))\/(?:[^/]+\/)*[^/]+\.tsx?$/
 const TESTS = /^(?:(?:apps|packages)\/[^/]+\/(?:test|e2e)|scripts\/test)\//
@@ -86,6 +102,14 @@ export function checkHouse(
 export function linesThatNameFormerQueue(path: string, text: string): number[] {
   if (MAY_NAME_FORMER_QUEUE.some((one) => one.test(path))) return []
   return text.split('\n').flatMap((line, at) => (FORMER_QUEUE.test(line) ? [at + 1] : []))
+}
+
+/** The lines, from 1, in which a file checks arguments without being a place for that. */
+export function linesThatCheckArguments(path: string, text: string): number[] {
+  if (!SOURCE.test(path) || MAY_CHECK_ARGUMENTS.some((one) => one.test(path))) return []
+  const imports = [...text.matchAll(CHECKS_IMPORTED)].filter(([, names = '']) => TABLES.test(names))
+  const found = [...imports, ...text.matchAll(/\bnew ArgumentError\(/g)].map(({ index }) => index)
+  return found.map((index) => text.slice(0, index).split('\n').length)
 }
 
 /** Whether a relative import leads into a package from outside of it. */

@@ -49,6 +49,9 @@ const CALLS: Readonly<Record<string, readonly string[]>> = {
   'control/startBulk.ts': [
     `chooseSql(UNKNOWN, 'discard', { runs: {} }, String).then((chosen) => startSql(chosen, String, UNKNOWN))`,
   ],
+  'read/listKeyedSchedules.ts': [
+    `new Promise((done) => void listKeyedSchedules({ rows: (one) => (done(one), []) }, { limit: 1, name: 'a', search: 'a', state: 'late', after: { name: 'a', key: 'a' } }))`,
+  ],
   'read/jobRuns.ts': [`jobRunsQuery({ status: 'running', limit: 1 })`],
 }
 /** Texts that only look like SQL. */

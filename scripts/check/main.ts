@@ -10,6 +10,7 @@ import { checkLint } from './checkLint.ts'
 import { checkProductionImports } from './checkProductionImports.ts'
 import { checkProductionSize } from './checkProductionSize.ts'
 import { checkStatements } from './checkStatements.ts'
+import { checkSurface } from './checkSurface.ts'
 import { checkTests } from './checkTests.ts'
 import { checkTypes } from './checkTypes.ts'
 import { readCode } from './readCode.ts'
@@ -47,6 +48,7 @@ const ok = await runChecks({
     { name: 'production size', run: () => checkProductionSize(root) },
     { name: 'hygiene', run: () => checkHygiene(root) },
     { name: 'documents', run: () => checkDocuments(root) },
+    { name: 'surface', run: () => checkSurface(root) },
   ],
   write: (text) => process.stdout.write(text),
 })

@@ -1,5 +1,4 @@
-// `pnpm test:hosts`: publishes all packages to a registry on loopback and takes them into products outside this
-// repository.
+// `pnpm test:hosts`: serves all packages by a registry on loopback, and takes them into products outside this repository.
 import { randomBytes } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -7,17 +6,15 @@ import { tmpdir } from 'node:os'
 import { parseArgs } from 'node:util'
 import { withConnection } from '@roundsman/db/admin'
 import { makeServerFolder, NOT_DURABLE, openThrowawayPostgres } from '@roundsman/testing'
-import { lookInBrowser } from './lookAtConsole.ts'
 import { PRODUCTS, type Product } from './products.ts'
-import { publishPackages, type OlderVersion } from './publishPackages.ts'
 import { startRegistry } from './startRegistry.ts'
-import { takeIn, type Taken } from './takeIn.ts'
+import { takeIn } from './takeIn.ts'
 
 const USAGE = `Usage: pnpm test:hosts [product…] [--keep]
 
-Publishes the packages to a registry on loopback, and takes them into these products
-outside of the repository by what docs/frameworks and docs/recipes/nextjs.md say, counting
-commands and lines. One of them also takes in a version of before, by what the page said then, and is brought up to date:
+Serves the packages by a registry on loopback, and takes them into these products outside of
+the repository by what docs/frameworks/fastify.md and docs/recipes/nextjs.md say, counting
+commands and lines:
 
 ${PRODUCTS.map(({ name, kind }) => `  ${name.padEnd(10)} ${kind}`).join('\n')}
 
@@ -27,9 +24,6 @@ Exit code: 0 all are as promised, 1 one is not, 2 usage`
 
 /** The documents promise less. */
 const TIMEOUT_MS = 15 * 60_000
-/** Two at once keep two cores busy. */
-const AT_ONCE = 2
-
 process.exitCode = await main()
 
 async function main(): Promise<number> {
@@ -87,45 +81,25 @@ async function takeInAll(
   const registry = await startRegistry(folder, signal)
   try {
     const env = foreignEnvironment()
-    const publishing = { cwd: folder, env: { ...env, ...registry.env }, signal }
-    const { older } = await publishPackages(folder, publishing)
-    say('Published')
     const dataDir = join(folder, 'postgres')
     const postgres = await openThrowawayPostgres({ dataDir, settings: NOT_DURABLE, signal })
     try {
-      const failures: string[] = []
-      const taken = new Map<string, Taken>()
-      const waiting: { product: Product; older?: OlderVersion }[] = products.flatMap((product) =>
-        product.isUpgradedFromOlder ? [{ product }, { product, older }] : [{ product }],
-      )
       // All before the first product: a role belongs to the whole server, and would show in another's catalogue.
-      const urls = new Map<string, string>()
-      for (const one of waiting)
-        urls.set(nameOf(one), await createDatabase(postgres.url, nameOf(one)))
-      const takeInNext = async (): Promise<void> => {
-        const taking = waiting.shift()
-        if (taking === undefined) return
-        const { product } = taking
-        const databaseUrl = urls.get(nameOf(taking)) ?? ''
-        await takeIn({
-          ...taking,
-          folder,
-          databaseUrl,
-          env,
-          registry: registry.env,
-          signal,
-          say,
-          ...(product.isSeenInBrowser ? { lookInBrowser } : {}),
-        }).then(
-          (result) => taken.set(nameOf(taking), result),
-          (error: unknown) => failures.push(error instanceof Error ? error.message : String(error)),
-        )
-        await takeInNext()
-      }
-      await Promise.all(Array.from({ length: AT_ONCE }, takeInNext))
-      for (const [name, { commands, lines, seconds }] of taken) {
-        const took = `${seconds.toFixed(1)} s without install`
-        say(`${name.padEnd(14)} ${commands} commands, ${lines} lines by hand, no error, ${took}`)
+      const urls = new Map<Product, string>()
+      for (const one of products) urls.set(one, await createDatabase(postgres.url, one.name))
+      const taking = products.map(async (product) => {
+        const databaseUrl = urls.get(product) ?? ''
+        const own = { product, databaseUrl, registry: registry.env }
+        return { product, taken: await takeIn({ ...own, folder, env, signal, say }) }
+      })
+      const failures: string[] = []
+      for (const outcome of await Promise.allSettled(taking)) {
+        if (outcome.status === 'rejected') failures.push(String(outcome.reason))
+        else {
+          const { product, taken } = outcome.value
+          const took = `${taken.seconds.toFixed(1)} s without install`
+          say(`${product.name}: ${taken.commands} commands, ${taken.lines} lines by hand, ${took}`)
+        }
       }
       return failures
     } finally {
@@ -134,11 +108,6 @@ async function takeInAll(
   } finally {
     await registry.close()
   }
-}
-
-/** The name for the table, which its database and role have as well. */
-function nameOf({ product, older }: { product: Product; older?: OlderVersion }): string {
-  return older ? `${product.name}_older` : product.name
 }
 
 /** Creates a database that belongs to a role without superuser rights, as on a managed server. */

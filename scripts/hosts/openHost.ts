@@ -16,8 +16,6 @@ export interface Host {
   applyPatch(text: string): Promise<void>
   /** Commits all changes since the last commit. */
   commit(message: string): Promise<void>
-  /** The last link to this machine that a started command printed. */
-  findLink(): string | undefined
   /** The end of what the started commands printed. */
   output(): string
 }
@@ -65,15 +63,12 @@ export async function openHost(options: {
     },
     async stop() {
       for (const child of started.splice(0).toReversed()) await stopGroup(child)
-      // Links that were printed lead nowhere any more.
-      output = ''
     },
     async applyPatch(text) {
       const file = join(folder, `${name}.diff`)
       await writeFile(file, text)
       await run(`git apply --whitespace=nowarn '${file}'`)
     },
-    findLink: () => output.match(/http:\/\/127\.0\.0\.1:\d+\/\S+/g)?.at(-1),
     output: () => output,
   }
 }

@@ -29,12 +29,9 @@ export interface Product {
     /** Puts back what the build has moved. */
     after: string
   }[]
-  isSeenInBrowser?: boolean
-  /** Whether it is also upgraded from a version that really existed. */
-  isUpgradedFromOlder?: boolean
   /** Adds the rows that it has when it is adopted, with an admin and somebody who is none. */
   seed: string
-  /** How an admin and somebody else log in, which sets a session's headers. Null: the product has no log-in. */
+  /** How an admin and somebody else log in, which sets a session's headers. */
   logIn: {
     path: string
     admin: object
@@ -42,7 +39,7 @@ export interface Product {
     /** Where the page says to serve the console, and the beginning of its API's addresses. */
     console: string
     api: string
-  } | null
+  }
   /** A request upon which it enqueues work in its own transaction. */
   act: { path: string; body: (n: number) => object }
   env: Record<string, string>
@@ -52,32 +49,26 @@ const SESSION_SECRET = 'a secret of the product, of more than thirty-two charact
 const PASSWORD = 'correct horse battery staple'
 const HASH = scryptSync(PASSWORD, SESSION_SECRET, 32).toString('hex')
 
-/** How products of npm are checked, tested and started, and call the command line. */
-const NPM = {
-  check: 'npx tsc --noEmit --skipLibCheck false',
-  test: 'npm test',
-  start: 'npm start',
-  cli: 'npx roundsman',
-}
-const LOG_IN = { path: '/login', console: '/console/', api: '/api' }
-
 export const PRODUCTS: readonly Product[] = [
   {
     name: 'helpdesk',
     page: 'docs/frameworks/fastify.md',
     heading: 'One package, npm, CommonJS',
-    isSeenInBrowser: true,
-    isUpgradedFromOlder: true,
     kind: 'npm, CommonJS, Prisma 6, Fastify, moduleResolution node, jest',
     prepare: ['npm install', 'npm run db:migrate', 'npm run build'],
-    ...NPM,
+    check: 'npx tsc --noEmit --skipLibCheck false',
+    test: 'npm test',
+    start: 'npm start',
+    cli: 'npx roundsman',
     update: 'npm install roundsman@next @roundsman/engine@next @roundsman/fastify@next',
     seed: `
       insert into agents (email, password, is_admin)
       values ('admin@example.com', '${HASH}', true), ('agent@example.com', '${HASH}', false);
       insert into tickets (subject, "from") select 'Ticket ' || n, 'customer@example.com' from generate_series(1, 50) n`,
     logIn: {
-      ...LOG_IN,
+      path: '/login',
+      console: '/console/',
+      api: '/api',
       admin: { email: 'admin@example.com', password: PASSWORD },
       other: { email: 'agent@example.com', password: PASSWORD },
     },
@@ -88,77 +79,9 @@ export const PRODUCTS: readonly Product[] = [
     env: { SESSION_SECRET },
   },
   {
-    name: 'tideworks',
-    page: 'docs/frameworks/fastify.md',
-    heading: 'A pnpm monorepo',
-    kind: 'pnpm monorepo, ESM, Prisma 7, Fastify, vitest',
-    prepare: ['pnpm install', 'pnpm run db:migrate', 'pnpm run build'],
-    check: 'pnpm exec tsc -b --force',
-    test: 'pnpm test',
-    start: 'pnpm start',
-    cli: 'pnpm --dir services/http roundsman',
-    update:
-      'pnpm --dir services/http add roundsman@next @roundsman/engine@next @roundsman/fastify@next',
-    seed: `
-      insert into harbourmasters (name, password, is_chief) values ('Ana', '${HASH}', true), ('Rui', '${HASH}', false);
-      insert into berths (code, length_cm) values ('A-12', 1100), ('B-7', 800);
-      insert into bookings (berth_id, boat, night)
-      select id, 'Curlew', date '2026-07-01' + night from berths, generate_series(0, 13) night where code = 'B-7'`,
-    logIn: {
-      ...LOG_IN,
-      admin: { name: 'Ana', password: PASSWORD },
-      other: { name: 'Rui', password: PASSWORD },
-    },
-    act: {
-      path: '/bookings',
-      body: (n) => ({
-        berth: 'A-12',
-        boat: `Tern ${n}`,
-        night: `2026-08-${String(n).padStart(2, '0')}`,
-      }),
-    },
-    env: { SESSION_SECRET },
-  },
-  {
-    name: 'beacon',
-    page: 'docs/frameworks/node.md',
-    heading: 'Into a product without a server',
-    kind: 'npm, ESM, pg, no framework, node:test',
-    prepare: ['npm install', 'npm run db:migrate'],
-    ...NPM,
-    update: 'npm install roundsman@next @roundsman/engine@next @roundsman/admin@next',
-    seed: `insert into subscribers (email) select 'reader' || n || '@example.com' from generate_series(1, 50) n`,
-    logIn: null,
-    act: { path: '/subscribers', body: (n) => ({ email: `new${n}@example.com` }) },
-    env: { BEACON_KEY: 'the key of the beacon' },
-  },
-  {
-    name: 'pantry',
-    page: 'docs/frameworks/express.md',
-    heading: 'Into an Express product',
-    kind: 'npm, ESM, Drizzle, Express, node:test',
-    prepare: ['npm install', 'npm run db:migrate'],
-    ...NPM,
-    update: 'npm install roundsman@next @roundsman/engine@next @roundsman/admin@next',
-    seed: `
-      insert into cooks (name, password, is_chef) values ('Ines', '${HASH}', true), ('Teo', '${HASH}', false);
-      insert into items (name, amount, best_before) select 'Jar ' || n, n, date '2030-01-01' + n from generate_series(1, 50) n`,
-    logIn: {
-      ...LOG_IN,
-      admin: { name: 'Ines', password: PASSWORD },
-      other: { name: 'Teo', password: PASSWORD },
-    },
-    act: {
-      path: '/items',
-      body: (n) => ({ name: `Tin ${n}`, amount: n, bestBefore: '2031-01-01' }),
-    },
-    env: { SESSION_SECRET },
-  },
-  {
     name: 'shelf',
     page: 'docs/recipes/nextjs.md',
     heading: 'Into your product',
-    isSeenInBrowser: true,
     kind: 'pnpm, Next.js of create-next-app, Drizzle over postgres.js, vitest',
     prepare: [
       `npx --yes create-next-app@16.4.3 made --empty --ts --app --no-src-dir --import-alias '@/*' --no-linter --no-tailwind --no-react-compiler --no-agents-md --use-pnpm --skip-install --disable-git`,

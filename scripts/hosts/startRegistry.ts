@@ -1,92 +1,108 @@
-import { spawn } from 'node:child_process'
-import { copyFile, mkdir, writeFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
-import { findFreePort } from '@roundsman/local-postgres'
-import { runCommand, stopGroup } from './runCommand.ts'
+import { createTarball } from '../release/createTarball.ts'
+import { packPublished, type PackedPackage } from '../release/packPublished.ts'
+import { runCommand } from './runCommand.ts'
 
-const SOURCES = join(import.meta.dirname, 'registry')
-/** Installed once, but no dependency of the workspace: only this needs its 300 packages. */
-const PROGRAM = join(import.meta.dirname, '../../node_modules/.cache/registry-on-loopback')
+const ROOT = join(import.meta.dirname, '../..')
+/** The made-up next version has one more step of the tables. */
+const STEPS = 'dist/store/steps.js'
+const NEXT_STEP = `
+STEPS.push({ name: 'next', breaks: false, sql: 'alter table "JobRun" add column "next" integer' })
+`
 
 export interface Registry {
-  url: string
-  /** Settings by which npm and pnpm use this registry and may publish to it. */
+  /** Settings by which npm and pnpm use this registry. */
   env: Record<string, string>
   close(): Promise<void>
 }
 
 /**
- * Starts a verdaccio that takes published packages, keeps them in `folder`, and asks the registry that is configured on
- * this machine for all others.
+ * Serves this repository's packages on loopback in npm's protocol, as `latest`, and a made-up later version as `next`.
+ * All other packages come from the registry that is configured on this machine.
  */
 export async function startRegistry(folder: string, signal: AbortSignal): Promise<Registry> {
-  await mkdir(PROGRAM, { recursive: true })
-  for (const file of ['package.json', 'package-lock.json']) {
-    await copyFile(join(SOURCES, file), join(PROGRAM, file))
-  }
-  const options = { cwd: PROGRAM, env: process.env, signal }
-  await runCommand('npm ci --ignore-scripts --no-audit --no-fund --prefer-offline', options)
+  const packed = await packPublished(ROOT, join(folder, 'packed'))
+  const tarballs = new Map<string, Buffer>()
+  const packages = new Map<string, object>()
+  const options = { cwd: folder, env: process.env, signal }
   const uplink = (await runCommand('npm config get registry', options)).trim()
-
-  const port = await findFreePort()
-  const url = `http://127.0.0.1:${port}/`
-  const config = join(folder, 'registry.yaml')
-  await writeFile(config, configuration(folder, uplink))
-  await writeFile(
-    join(folder, 'npmrc'),
-    // npm demands a token to publish; verdaccio accepts any.
-    `registry=${url}\n//127.0.0.1:${port}/:_authToken=anybody\n`,
-  )
-  const server = spawn(
-    process.execPath,
-    [join(PROGRAM, 'node_modules/verdaccio/bin/verdaccio'), '--config', config, '--listen', url],
-    { cwd: folder, stdio: ['ignore', 'ignore', 'inherit'], detached: true },
-  )
-  const close = () => stopGroup(server)
-  try {
-    while (!(await answers(`${url}-/ping`))) {
-      signal.throwIfAborted()
-      if (server.exitCode !== null) throw new Error(`verdaccio ended with ${server.exitCode}`)
-      await pause(100, undefined, { signal })
-    }
-  } catch (error) {
-    await close()
-    throw error
+  const server = createServer(({ url = '/', headers }, response) => {
+    const path = decodeURIComponent(url).slice(1)
+    const own = tarballs.get(path) ?? packages.get(path)
+    if (own instanceof Buffer) response.end(own)
+    else if (own) response.end(JSON.stringify(own))
+    else void passOn(new URL(url, uplink), headers.accept, response)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const registry = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+  const toVersion = ({ name, version }: Named, files: PackedPackage['files']) => {
+    const tarball = createTarball(files)
+    const path = `${name}/-/${version}.tgz`
+    tarballs.set(path, tarball)
+    const integrity = `sha512-${createHash('sha512').update(tarball).digest('base64')}`
+    const manifest = JSON.parse(String(files.get('package.json'))) as object
+    const described = { ...manifest, dist: { tarball: registry + path, integrity } }
+    return { [version]: described } as Record<string, object>
+  }
+  for (const one of packed) {
+    const { name, version } = one
+    const next = nextOf(version)
+    const latest = toVersion(one, one.files)
+    const versions = { ...latest, ...toVersion({ name, version: next }, filesOfNext(one)) }
+    packages.set(name, { name, 'dist-tags': { latest: version, next }, versions })
+    // pnpm asks for it before it has the whole.
+    packages.set(`${name}/latest`, latest[version] ?? {})
   }
   return {
-    url,
     env: {
-      npm_config_userconfig: join(folder, 'npmrc'),
-      npm_config_registry: url,
+      npm_config_registry: registry,
       npm_config_cache: join(folder, 'npm-cache'),
-      pnpm_config_registry: url,
+      pnpm_config_registry: registry,
       pnpm_config_cache_dir: join(folder, 'pnpm-cache'),
       pnpm_config_store_dir: join(folder, 'pnpm-store'),
     },
-    close,
+    async close() {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
   }
 }
 
-async function answers(url: string): Promise<boolean> {
-  const response = await fetch(url).catch(() => null)
-  await response?.body?.cancel()
-  return response?.ok ?? false
+type Named = Pick<PackedPackage, 'name' | 'version'>
+
+async function passOn(url: URL, accept: string | undefined, response: ServerResponse) {
+  try {
+    const answer = await fetch(url, accept === undefined ? {} : { headers: { accept } })
+    response.statusCode = answer.status
+    response.end(Buffer.from(await answer.arrayBuffer()))
+  } catch (error) {
+    response.writeHead(502).end(String(error))
+  }
 }
 
-/** verdaccio's settings: everybody may publish our packages, and it fetches all others from the uplink. */
-function configuration(folder: string, uplink: string): string {
-  const ours = '{ access: $all, publish: $all, unpublish: $all }'
-  return `storage: ${join(folder, 'registry')}
-web: { enable: false }
-uplinks:
-  outside: { url: '${uplink}', timeout: 60s, max_fails: 100, fail_timeout: 1s, maxage: 30m }
-packages:
-  '@roundsman/*': ${ours}
-  'roundsman': ${ours}
-  '**': { access: $all, proxy: outside }
-auth: { htpasswd: { file: '${join(folder, 'htpasswd')}', max_users: -1 } }
-log: { type: stdout, format: pretty, level: warn }
-max_body_size: 100mb
-`
+function nextOf(version: string): string {
+  const [major, minor] = version.split('.')
+  return `${major}.${Number(minor) + 1}.0`
+}
+
+/** The files of the made-up next version: another version number, and another step for the tables. */
+function filesOfNext({ version, manifest, files }: PackedPackage): Map<string, Buffer> {
+  const changed = new Map(files)
+  const next = nextOf(version)
+  const dependencies = Object.fromEntries(
+    Object.entries(manifest.dependencies ?? {}).map(([name, range]) => [
+      name,
+      range === version && /^@?roundsman/.test(name) ? next : range,
+    ]),
+  )
+  const text = JSON.stringify({ ...manifest, version: next, dependencies })
+  changed.set('package.json', Buffer.from(text))
+  const steps = files.get(STEPS)
+  if (steps) changed.set(STEPS, Buffer.from(`${steps.toString()}${NEXT_STEP}`))
+  return changed
 }

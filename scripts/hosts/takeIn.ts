@@ -3,10 +3,15 @@ import { dirname, join } from 'node:path'
 import { withConnection } from '@roundsman/db/admin'
 import { findFreePort } from '@roundsman/local-postgres'
 import { waitFor } from '@roundsman/testing'
-import { listRuns, loadPage, waitForRuns, type ConsoleAccess } from './lookAtConsole.ts'
+import {
+  listRuns,
+  loadPage,
+  lookInBrowser,
+  waitForRuns,
+  type ConsoleAccess,
+} from './lookAtConsole.ts'
 import { openHost, type Host } from './openHost.ts'
 import type { Product } from './products.ts'
-import type { OlderVersion } from './publishPackages.ts'
 import { readCatalogue } from './readCatalogue.ts'
 import { readSteps, type Step } from './readSteps.ts'
 
@@ -28,15 +33,8 @@ export interface TakeInOptions {
   env: NodeJS.ProcessEnv
   /** The registry that has our packages. The product's own came from elsewhere. */
   registry: Record<string, string>
-  /**
-   * Takes in this version first, by the page of that time, and then upgrades to the present one. Default: the present
-   * one first, and then the next.
-   */
-  older?: OlderVersion
   signal: AbortSignal
   say(text: string): void
-  /** Looks at the console in a browser as well. */
-  lookInBrowser?(access: ConsoleAccess): Promise<void>
 }
 
 /** What taking it in cost. */
@@ -53,14 +51,13 @@ export interface Taken {
  * again.
  */
 export async function takeIn(options: TakeInOptions): Promise<Taken> {
-  const { product, folder, databaseUrl, env, signal, say, older } = options
-  const name = older ? `${product.name} older` : product.name
-  const root = older?.root ?? ROOT
-  const page = join(root, older?.page ?? product.page)
+  const { product, folder, databaseUrl, env, signal, say } = options
+  const { name } = product
+  const page = join(ROOT, product.page)
   const port = await findFreePort()
   const host = await openHost({
-    name: name.replace(' ', '-'),
-    source: join(root, 'scripts/hosts/products', product.name),
+    name,
+    source: join(ROOT, 'scripts/hosts/products', name),
     folder,
     env: { ...env, ...product.env, DATABASE_URL: databaseUrl, PORT: String(port) },
     signal,
@@ -95,7 +92,7 @@ export async function takeIn(options: TakeInOptions): Promise<Taken> {
       await host.run(product.test)
       await host.commit('Installed')
     })
-    host.setRegistry({ ...options.registry, ...older?.env })
+    host.setRegistry(options.registry)
     const asItWas = await readCatalogue(databaseUrl)
     const typeErrors = await listTypeErrors(host, product)
 
@@ -107,14 +104,14 @@ export async function takeIn(options: TakeInOptions): Promise<Taken> {
       for (const step of adopting) taken.seconds += await take(step, host)
       host.start(product.start)
     })
-    const access = await stage('log-in', () => openAccess(host, base, product))
+    const access = await stage('log-in', () => openAccess(base, product))
     const runs = await stage('an enqueued and a scheduled run', async () => {
       await act(base, product, 1, access)
       return await waitForRuns(access, ['queue', 'schedule'])
     })
     await stage('console', async () => {
       await loadPage(access)
-      await options.lookInBrowser?.(access)
+      await lookInBrowser(access)
       await refuseOthers(access, base, product)
     })
     await stage('no warning of ours', async () => {
@@ -140,14 +137,13 @@ export async function takeIn(options: TakeInOptions): Promise<Taken> {
       // Some of this work waits or runs when all is stopped.
       for (let n = 2; n < 2 + WAITING; n++) await act(base, product, n, access)
       await host.stop()
-      host.setRegistry({ npm_config_tag: 'latest' })
-      await host.run(older ? product.update.replaceAll('@next', '@latest') : product.update)
-      if (older?.hasOtherTables ?? true) await refuseOldTables(host, product)
+      await host.run(product.update)
+      await refuseOldTables(host, product)
       await host.run(`${product.cli} migrate`)
       await host.run(`${product.cli} migrate --check`)
       for (const step of adopting) if (step.note === 'background') await take(step, host)
       host.start(product.start)
-      const again = await openAccess(host, base, product)
+      const again = await openAccess(base, product)
       const kept = (await listRuns(again)).map(({ id }) => id)
       const lost = runs.filter(({ id }) => !kept.includes(id))
       if (lost.length > 0) throw new Error(`Runs are gone: ${JSON.stringify(lost)}`)
@@ -161,11 +157,11 @@ export async function takeIn(options: TakeInOptions): Promise<Taken> {
     for (const { what, page: written, build, start, after } of product.production ?? []) {
       await stage(`production: ${what}`, async () => {
         await host.stop()
-        const files = written ? readSteps(await readFile(join(root, written), 'utf8')) : []
+        const files = written ? readSteps(await readFile(join(ROOT, written), 'utf8')) : []
         for (const step of files) await take(step, host)
         for (const command of build) await host.run(command)
         for (const command of start) host.start(command)
-        const there = await openAccess(host, base, product)
+        const there = await openAccess(base, product)
         const before = await countEnqueued(there)
         await act(base, product, 50, there)
         await waitFor(async () => (await countEnqueued(there)) > before, {
@@ -173,7 +169,7 @@ export async function takeIn(options: TakeInOptions): Promise<Taken> {
           message: 'A run of what was enqueued',
         })
         await loadPage(there)
-        await options.lookInBrowser?.(there)
+        await lookInBrowser(there)
         await refuseOthers(there, base, product)
         await host.stop()
         await host.run(after)
@@ -251,15 +247,8 @@ async function listTypeErrors(host: Host, product: Product): Promise<string[]> {
   return output.split('\n').filter((line) => line.includes('error TS'))
 }
 
-/** Logs in as the product's admin or, without a log-in, opens the link that `roundsman console` prints. */
-async function openAccess(host: Host, base: string, product: Product): Promise<ConsoleAccess> {
-  const { logIn } = product
-  if (logIn === null) {
-    const link = await waitFor(() => host.findLink(), { timeoutMs: 60_000, message: 'A link' })
-    const response = await fetch(link, { redirect: 'manual' })
-    const { origin } = new URL(link)
-    return { page: `${origin}/`, api: `${origin}/api`, headers: cookiesOf(response) }
-  }
+/** Logs in as the product's admin. */
+async function openAccess(base: string, { logIn }: Product): Promise<ConsoleAccess> {
   const headers = await waitFor(() => logInAs(base, logIn.path, logIn.admin), {
     timeoutMs: 60_000,
     message: 'The log-in of an admin',
@@ -269,7 +258,8 @@ async function openAccess(host: Host, base: string, product: Product): Promise<C
 
 async function logInAs(base: string, path: string, body: object): Promise<Record<string, string>> {
   const response = await post(`${base}${path}`, body)
-  return cookiesOf(response)
+  const cookies = response.headers.getSetCookie().map((cookie) => cookie.split(';')[0])
+  return { cookie: cookies.join('; ') }
 }
 
 async function post(
@@ -286,15 +276,6 @@ async function post(
   return response
 }
 
-function cookiesOf(response: Response): Record<string, string> {
-  return {
-    cookie: response.headers
-      .getSetCookie()
-      .map((cookie) => cookie.split(';')[0])
-      .join('; '),
-  }
-}
-
 /** Sends the product the request upon which it enqueues work. */
 async function act(
   base: string,
@@ -307,7 +288,7 @@ async function act(
 
 /** Fails when the admin API answers somebody without a session, or a user who is no admin. */
 async function refuseOthers({ api, page }: ConsoleAccess, base: string, { logIn }: Product) {
-  const others = [{}, ...(logIn ? [await logInAs(base, logIn.path, logIn.other)] : [])]
+  const others = [{}, await logInAs(base, logIn.path, logIn.other)]
   for (const headers of others) {
     const { status } = await fetch(`${api}/jobs/runs`, { headers })
     if (status !== 401 && status !== 403) throw new Error(`${page}: ${status} for who is no admin`)

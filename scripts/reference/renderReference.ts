@@ -8,13 +8,13 @@ import { readExports, type Exported } from './readExports.ts'
 /** The folder of the pages. */
 export const REFERENCE = 'docs/reference'
 /** The packages that can be installed, in the order in which people meet them. */
-const PACKAGES = ['engine', 'admin', 'fastify', 'cli', 'sweep', 'local-postgres']
+export const PACKAGES = ['engine', 'admin', 'fastify', 'cli', 'sweep', 'local-postgres']
 /** Of a longer declaration, such as a schema, only the name is told: the package's types have it all. */
 const MAX_CODE = 400
 /** Of more members than this takes, the names are told. */
 const MAX_HEAD = 200
 /** Promises nothing, so it has no reference. */
-const INTERNAL = './internal'
+export const INTERNAL = './internal'
 
 /**
  * Writes a page for each package that can be installed: what its entries export, with their docstrings; and one of the

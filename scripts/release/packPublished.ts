@@ -31,8 +31,8 @@ export const PUBLISHED = [
   'packages/cli',
 ] as const
 
-/** The package that serves the console; up to 0.2 it was the second. */
-const CONSOLE_HOSTS = ['packages/admin', 'packages/fastify']
+/** The package that serves the console. */
+const CONSOLE_HOST = 'packages/admin'
 /** What the build of the console takes the place of. */
 const EMBEDDED = 'dist/console/embeddedFiles.js'
 
@@ -61,14 +61,12 @@ export async function packPublished(
 ): Promise<PackedPackage[]> {
   const built = await realpath(await mkdtemp(join(tmpdir(), 'roundsman-release-')))
   try {
-    const folders = await findFolders(root)
-    await checkOut(root, built, folders)
-    await build(built, folders)
-    const host = CONSOLE_HOSTS.find((one) => folders.includes(one))
-    if (host !== undefined) await buildConsole(root, join(built, host))
+    await checkOut(root, built)
+    await build(built)
+    await buildConsole(root, join(built, CONSOLE_HOST))
     await mkdir(target, { recursive: true })
     const packed: PackedPackage[] = []
-    for (const folder of folders) {
+    for (const folder of PUBLISHED) {
       packed.push(await pack(root, built, folder, target, version))
     }
     return packed
@@ -77,25 +75,19 @@ export async function packPublished(
   }
 }
 
-/** The published folders that exist; an earlier commit may have fewer. */
-async function findFolders(root: string): Promise<string[]> {
-  const rooms = await readdir(join(root, 'packages'))
-  return PUBLISHED.filter((folder) => rooms.includes(folder.slice('packages/'.length)))
-}
-
 /** Copies the sources, and links what they need: published packages to their copies, others as they are installed. */
-async function checkOut(root: string, target: string, folders: readonly string[]): Promise<void> {
+async function checkOut(root: string, target: string): Promise<void> {
   await cp(join(root, 'tsconfig.base.json'), join(target, 'tsconfig.base.json'))
   await symlink(join(root, 'node_modules'), join(target, 'node_modules'))
   const copies = new Map<string, string>()
-  for (const folder of folders) {
+  for (const folder of PUBLISHED) {
     await cp(join(root, folder), join(target, folder), {
       recursive: true,
       filter: (path) => !/\/(node_modules|dist|test)$/.test(path),
     })
     copies.set(await realpath(join(root, folder)), join(target, folder))
   }
-  for (const folder of folders) {
+  for (const folder of PUBLISHED) {
     const modules = join(root, folder, 'node_modules')
     for (const name of await listModules(modules)) {
       const link = join(target, folder, 'node_modules', name)
@@ -117,11 +109,11 @@ export async function listModules(folder: string): Promise<string[]> {
   return (await Promise.all(all)).flat()
 }
 
-async function build(root: string, folders: readonly string[]): Promise<void> {
+async function build(root: string): Promise<void> {
   const { exitCode, output } = await captureTool(root, 'tsc', [
     '-b',
     '--declarationMap',
-    ...folders,
+    ...PUBLISHED,
   ])
   if (exitCode !== 0) throw new Error(`The packages do not build:\n${output}`)
 }
@@ -133,7 +125,6 @@ async function buildConsole(root: string, target: string): Promise<void> {
   const args = ['build', '--outDir', folder, '--emptyOutDir']
   const { exitCode, output } = await captureTool(app, join(app, 'node_modules/.bin/vite'), args)
   if (exitCode !== 0) throw new Error(`The console does not build:\n${output}`)
-  if ((await stat(join(target, EMBEDDED)).catch(() => null)) === null) return
   const files: Record<string, string> = {}
   for (const file of await listAll(folder)) {
     const zipped = gzipSync(await readFile(file), { level: 9 })

@@ -76,7 +76,7 @@ const forbidden = [
   ['apps/api/src/a.ts', '@roundsman/testing'],
   ['apps/worker/src/a.ts', '@roundsman/engine/internal'],
   ['apps/api/src/a.ts', '@roundsman/engine/internal'],
-  ['packages/sweep/src/a.ts', '@roundsman/engine/internal'],
+
   ['apps/worker/src/a.ts', '@roundsman/testing'],
   ['apps/console/src/a.ts', '@roundsman/db'],
   // Scripts import rooms by their names.

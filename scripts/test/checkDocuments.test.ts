@@ -50,3 +50,36 @@ it('takes a path as seen from the document as well', async () => {
     'README.md:1: there is no src/other.md',
   ])
 })
+
+it.each([
+  ['`test/a.test.ts`: *waits for … of others*', []],
+  ['none', ['names no test of this guarantee']],
+  [
+    '`test/gone.test.ts`: *waits*',
+    [
+      'there is no test/gone.test.ts',
+      'names the test "waits", which is in no file that is named beside it',
+      'names no test of this guarantee',
+    ],
+  ],
+  [
+    '`a.test.ts`',
+    ['there is no a.test.ts: write its whole path', 'names no test of this guarantee'],
+  ],
+  [
+    '`test/a.test.ts`: *waits for all*',
+    [
+      'names the test "waits for all", which is in no file that is named beside it',
+      'names no test of test/a.test.ts: *title*',
+    ],
+  ],
+])('finds what a guarantee lacks: %s', async (tests, problems) => {
+  const root = await writeTree({
+    ...CODE,
+    'test/a.test.ts': "it('waits for the locks of others', wait)",
+    'docs/guarantees.md': `# Guarantees\n\n| **What holds** | ${tests} |\n`,
+  })
+  expect(await checkDocuments(root)).toEqual(
+    problems.map((problem) => `docs/guarantees.md:3: ${problem}`),
+  )
+})

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { checkHouse } from '../check/checkHouse.ts'
+import { checkHouse, linesThatCheckArguments } from '../check/checkHouse.ts'
 import { codeOf } from './codeOf.ts'
 
 const MANIFEST = JSON.stringify({
@@ -99,4 +99,16 @@ test('an exception has a reason, and goes when there is nothing to except', () =
     'packages/db/src/helper.ts:1: is no small file with one importer (any more): take it out of STANDS_ALONE of ' +
       'scripts/check/checkHouse.ts',
   ])
+})
+
+test('arguments are checked in one folder, and in one file of each other package', () => {
+  const text = [
+    "import { checkId, optional } from '../arguments/argument.ts'",
+    "import {\n  checkText,\n  checkOptions,\n} from '@roundsman/engine/internal'",
+    "import { checkText } from '../arguments/argument.ts'",
+    "throw new ArgumentError('id', 'is missing')",
+  ].join('\n')
+  expect(linesThatCheckArguments('packages/engine/src/read/getWork.ts', text)).toEqual([1, 2, 7])
+  for (const path of ['engine/src/arguments/jobs.ts', 'admin/src/options.ts', 'engine/test/a.ts'])
+    expect(linesThatCheckArguments(`packages/${path}`, text)).toEqual([])
 })

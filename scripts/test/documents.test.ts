@@ -122,32 +122,6 @@ test('the runbook has each kind of problem, by the word by which the console say
   expect(said.filter((one) => !table.includes(one))).toEqual([])
 })
 
-test('every test that guarantees and mail cite is there', async () => {
-  const files = await listFiles(WORKSPACE_ROOT)
-  const tests = (
-    await readAll(files.filter((path) => path.endsWith('.ts') && path.includes('/test/')))
-  )
-    .map(({ text }) => text)
-    .join('\n')
-  const pages = documents.filter(({ path }) => /^docs\/(?:guarantees|mail)\.md$/.test(path))
-  expect(pages).toHaveLength(2)
-  const cited = pages.flatMap(({ text }) =>
-    [...text.replaceAll(/\s+/g, ' ').matchAll(/(?<!\*)\*([^*]{12,})\*(?!\*)/g)].map(
-      ([, title = '']) => title,
-    ),
-  )
-  expect(cited.length).toBeGreaterThan(10)
-  // An ellipsis stands for what differs from case to case.
-  const isThere = (title: string) =>
-    new RegExp(
-      title
-        .split('…')
-        .map((part) => RegExp.escape(part.trim()))
-        .join('.*'),
-    ).test(tests)
-  expect(cited.filter((title) => !isThere(title))).toEqual([])
-})
-
 test('the changes that CONTRIBUTING leads through touch five files at most, which have what it names', async () => {
   const [page] = await readAll(['CONTRIBUTING.md'])
   const changes = section(page?.text ?? '', '## Five changes, file by file')

@@ -115,10 +115,12 @@ async function serve(
     })
     if (metrics) {
       const names = jobs.map(({ name }) => name)
-      watchQueue({ ...metrics, measure: () => getQueueStats(jobsClient.reader, names) })
-      watchOldestSnapshot({ ...metrics, read: () => getOldestSnapshot(jobsClient.reader) })
+      const { prometheus, registry } = metrics
+      const target = { prometheus, registry }
+      watchQueue({ ...target, measure: () => getQueueStats(jobsClient.reader, names) })
+      watchOldestSnapshot({ ...target, read: () => getOldestSnapshot(jobsClient.reader) })
       watchJobHealth({
-        ...metrics,
+        ...target,
         async read() {
           const { problems } = await listProblems(jobsClient.reader, jobs, new Date())
           return { problems: withoutDemo(problems, jobs) }

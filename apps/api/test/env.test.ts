@@ -99,14 +99,6 @@ describe('refuses a secret', () => {
   })
 })
 
-for (const port of ['-1', '65536', '3000.5', 'http', '0x10', ' 3000']) {
-  it(`refuses the port ${JSON.stringify(port)}`, () => {
-    expect(problemsOf({ PORT: port, JWT_SECRET: SECRET })).toEqual([
-      expect.stringMatching(/^PORT: /),
-    ])
-  })
-}
-
 it('takes a domain for the ids of messages, and leaves it to the application otherwise', () => {
   const read = (MAIL_DOMAIN?: string) =>
     readApiEnvironment({ JWT_SECRET: SECRET, ...(MAIL_DOMAIN !== undefined && { MAIL_DOMAIN }) })

@@ -40,12 +40,6 @@ describe('logging in', () => {
     await heading(page, 'Log in').waitFor()
   })
 
-  it('lets an owner in', async () => {
-    await using viewer = await openViewer(browser, stack)
-    await logIn(viewer.page, 'owner@example.com')
-    await expectSeen(heading(viewer.page, 'Overview'))
-  })
-
   it('tells staff plainly that the console is not for them, and opens no session', async () => {
     await using viewer = await openViewer(browser, stack)
     const { page, context } = viewer

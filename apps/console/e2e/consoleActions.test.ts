@@ -117,19 +117,6 @@ describe('running a job', () => {
     await page.getByRole('heading', { name: 'greetCustomer: Greeting of A bakery' }).waitFor()
   })
 
-  it('runs one again with the payload that the queue holds, and shows nobody what that is', async () => {
-    await using viewer = await open('/jobs')
-    const { page } = viewer
-    const failed = await failGreeting(page)
-    await page.getByRole('button', { name: 'Run again' }).click()
-    await dialog(page).getByText('The dead letter stays what it is').waitFor()
-    await confirm(page, 'Run again', 'They may be kind now')
-    const again = await endedRun('greetCustomer', { status: 'failed', id: { not: failed.id } })
-    expect(again).toMatchObject({ actor: ACTOR, reason: 'They may be kind now' })
-    // It is a dead letter, like work that a program enqueued.
-    await page.getByRole('button', { name: 'Retry' }).waitFor()
-  })
-
   it('runs a failed one again', async () => {
     const failed = await failOnce()
     stack.partner.isDown = false
@@ -444,44 +431,6 @@ describe('dead letters', () => {
     await page.goto(`/console/runs/${second.id}`)
     const log = page.getByRole('region', { name: 'Activity' })
     await log.getByText(`${ACTOR} discarded it: It was called by telephone`).waitFor()
-  })
-
-  it('is retried by the faster of two, of whom the other learns, and the button goes', async () => {
-    await failOnce()
-    await using viewer = await open('/queue')
-    const { page } = viewer
-    await letters(page).first().getByRole('button', { name: 'Retry' }).click()
-    stack.partner.isDown = false
-    await stack.retryAll({ actor: 'ann@example.com', reason: 'They answer again' })
-    await confirm(page, 'Retry', 'They answer again')
-    await dialog(page).getByText('ann@example.com had it retried').waitFor()
-    await dialog(page).getByRole('button', { name: 'Close' }).click()
-    await page.getByRole('button', { name: 'Retry', exact: true }).waitFor({ state: 'detached' })
-    // Else it would run in the next test.
-    await endedRun('callPartner', { status: 'success' })
-    expect(await actions()).toMatchObject([{ action: 'redrive', actor: 'ann@example.com' }])
-  })
-
-  it('are all retried', async () => {
-    await failOnce()
-    await failOnce()
-    stack.partner.isDown = false
-    await using viewer = await open('/queue')
-    const { page } = viewer
-    await page.getByLabel('Select all on this page').check()
-    await page.getByRole('button', { name: 'Retry 2' }).click()
-    await dialog(page).getByText('2 dead letters go back into the queue').waitFor()
-    await confirm(page, 'Retry 2', 'They answer again')
-    await notice(page, '2 dead letters are back in the queue.').waitFor()
-    await page.getByText('No dead letters').waitFor()
-    const runs = await waitFor(async () => {
-      const where = { name: 'callPartner', status: 'success' as const }
-      const found = await stack.prisma.jobRun.findMany({ where })
-      return found.length === 2 && found
-    })
-    expect(runs.map(({ actor, reason }) => ({ actor, reason }))).toEqual(
-      [1, 2].map(() => ({ actor: ACTOR, reason: 'They answer again' })),
-    )
   })
 })
 

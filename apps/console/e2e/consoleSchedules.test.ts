@@ -31,7 +31,7 @@ const stored = () =>
     select "key", "cron", "timeZone", "version", "payload", "pausedBy" from "JobKeyedSchedule" order by "key"`
 
 const make = (key: string) =>
-  stack.schedules.upsert(stack.prisma, job(), {
+  stack.schedules.upsert(null, job(), {
     key,
     cron: '0 9 * * 1',
     timeZone: 'Asia/Tokyo',

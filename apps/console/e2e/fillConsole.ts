@@ -125,18 +125,18 @@ async function fillSchedules({ prisma, schedules, jobs }: ConsoleStack): Promise
     payload: { customer: 'somebody' },
     actor: 'sign-up',
   }))
-  await schedules.upsertMany(prisma, job, entries)
+  await schedules.upsertMany(null, job, entries)
   const [first, second] = entries
   const key = String(first?.key)
   const by = { actor: 'owner@example.com', reason: 'They are on holiday' }
-  await schedules.pause(prisma, job, String(second?.key), by)
+  await schedules.pause(null, job, String(second?.key), by)
   const changed = {
     ...entries[0],
     cron: `30 8 * * ${weekdayIn(3)}`,
     jitterMs: MINUTE_MS,
     actor: by.actor,
   }
-  await schedules.upsert(prisma, job, changed as (typeof entries)[number])
+  await schedules.upsert(null, job, changed as (typeof entries)[number])
   await prisma.$executeRaw`
     insert into "JobKeyedTick" ("name", "key", "scheduledFor", "outcome", "reason", "workId", "count", "through", "version")
     select 'greetCustomer', ${key}, date_trunc('hour', now()) - n * interval '1 day',

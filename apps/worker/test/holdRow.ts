@@ -19,7 +19,6 @@ export async function holdRow(
   prisma: PrismaClient,
   table: 'PreviewSession' | 'I18nCacheEntry' | 'EmailMessage',
   condition: string,
-  event: 'update or delete' | 'insert' = 'update or delete',
 ): Promise<HeldRow> {
   await prisma.$executeRawUnsafe(`
     create or replace function hold_row() returns trigger language plpgsql as $$
@@ -28,7 +27,7 @@ export async function holdRow(
       return coalesce(new, old);
     end $$`)
   await prisma.$executeRawUnsafe(`
-    create or replace trigger hold_row before ${event} on "${table}"
+    create or replace trigger hold_row before update or delete on "${table}"
     for each row when (${condition}) execute function hold_row()`)
   // The hooks of a finished test run last to first: the row is released before this waits for its users.
   onTestFinished(async () => {

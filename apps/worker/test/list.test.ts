@@ -1,8 +1,8 @@
 // Not quick: starts processes.
 import { join } from 'node:path'
 import { cleanupPreviewSessions, jobs } from '@roundsman/jobs'
-import { createTestDatabase, openForTests, spawnProcess } from '@roundsman/testing'
-import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { openForTests, spawnProcess } from '@roundsman/testing'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { commands } from '../src/command/commands.ts'
 import { runInProcess } from './command/runInProcess.ts'
 import { openWorkerDatabase } from './openWorkerDatabase.ts'
@@ -105,18 +105,6 @@ describe('worker:list', () => {
     })
   })
 
-  it('says what a database lacks', async () => {
-    const { url, drop } = await createTestDatabase({ migrated: false })
-    onTestFinished(drop)
-
-    const { stdout } = await list(['--json'], { DATABASE_URL: url })
-
-    expect(JSON.parse(stdout.join('')).database).toEqual({
-      isReached: false,
-      problem: expect.stringMatching(/^the database lacks .*; apply them with pnpm db:migrate$/),
-    })
-  })
-
   it('says that jobs are disabled', async () => {
     const { stdout } = await list([], { JOBS_ENABLED: 'false' })
 
@@ -140,15 +128,5 @@ describe('worker:list', () => {
       expect({ code, stdout }).toEqual({ code: 2, stdout: [] })
       expect(stderr).toContain('Usage: pnpm worker:list [--next N] [--json]')
     }
-  })
-
-  it('exits with 1 when the environment is wrong', async () => {
-    const { code, stderr } = await spawnList([], { LOG_LEVEL: 'loud' })
-
-    expect(code).toBe(1)
-    expect(stderr).toEqual([
-      'The environment needs attention:',
-      expect.stringContaining('LOG_LEVEL: '),
-    ])
   })
 })

@@ -64,70 +64,6 @@ describe('at work', () => {
       }),
     )
   })
-
-  it('one of two workers decides and runs each tick', async () => {
-    const workers = await Promise.all([
-      startWorkerProcess(database, EVERY_SECOND),
-      startWorkerProcess(database, EVERY_SECOND),
-    ])
-    await Promise.all(workers.map((worker) => worker.waitForMessage('Jobs scheduler enabled')))
-    const seen = await database.prisma.jobTick.count()
-    await waitFor(async () => (await database.prisma.jobTick.count()) >= seen + 5)
-    const exits = await Promise.all(workers.map((worker) => worker.kill()))
-
-    expect(exits).toEqual(workers.map(() => ({ code: 0, signal: null })))
-    const ticks = await database.prisma.jobTick.findMany({ orderBy: { scheduledFor: 'asc' } })
-    const instants = ticks.map(({ scheduledFor }) => scheduledFor.getTime())
-    const [first = 0] = instants
-    // None is missing; by the primary key none is there twice.
-    expect(instants).toEqual(instants.map((_, index) => first + index * 1_000))
-    const enqueued = ticks.filter(({ outcome }) => outcome === 'enqueued')
-    const recorded = await runs()
-    // The last one may have been enqueued when nobody took work any more.
-    const waiting = new Set<string>()
-    for (const { workId } of enqueued) {
-      if ((await queueState(workId!)) === 'created') waiting.add(workId!)
-    }
-    expect(waiting.size).toBeLessThanOrEqual(1)
-    const done = enqueued.filter(({ workId }) => !waiting.has(workId!))
-    expect(recorded).toHaveLength(done.length)
-    expect(new Set(recorded.map(({ workId }) => workId))).toEqual(
-      new Set(done.map(({ workId }) => workId)),
-    )
-    expect(new Set(recorded.map(({ scheduledFor }) => scheduledFor?.getTime())).size).toBe(
-      recorded.length,
-    )
-    expect(recorded.every(({ status, attempt }) => status === 'success' && attempt === 1)).toBe(
-      true,
-    )
-    const logged = workers.flatMap((worker) => worker.messages('job run started'))
-    expect(logged).toHaveLength(recorded.length)
-    expect(new Set(logged.map(({ runId }) => runId))).toEqual(new Set(recorded.map(({ id }) => id)))
-  })
-
-  it('another worker does the rest, within seconds, when one is killed in a run', async () => {
-    await insertSessions(database.prisma, { expired: 2_500 })
-    const held = await holdRow(database.prisma, 'PreviewSession', `old."label" = '1500'`)
-    const doomed = await startWorkerProcess(database)
-    await doomed.waitForMessage('Jobs scheduler enabled')
-    await enqueue(database, cleanupPreviewSessions)
-    await held.reached()
-    const heir = await startWorkerProcess(database)
-    await heir.waitForMessage('Jobs scheduler enabled')
-
-    const killedAt = performance.now()
-    await doomed.kill('SIGKILL')
-    await held.release()
-    const finished = await heir.waitForMessage('job run finished')
-
-    expect(performance.now() - killedAt).toBeLessThan(8_000)
-    expect(finished).toMatchObject({ attempt: 2, status: 'success', details: { cleaned: 1_500 } })
-    expect(await runs()).toMatchObject([
-      { attempt: 1, status: 'failed', details: { cleaned: 1_000, error: { code: 'worker_lost' } } },
-      { attempt: 2, status: 'success', details: { cleaned: 1_500, batches: 2 } },
-    ])
-    expect(await database.prisma.previewSession.count({ where: { status: 'active' } })).toBe(0)
-  })
 })
 
 describe('with JOBS_ENABLED=false', () => {
@@ -226,18 +162,6 @@ describe('told to stop', () => {
     expect(await queueState(id)).toBe('retry')
     await held.release()
   })
-
-  it.each(['SIGTERM', 'SIGINT'] as const)(
-    'by %s while it is idle, exits with 0',
-    async (signal) => {
-      const worker = await startWorkerProcess(database)
-      await worker.waitForMessage('Jobs scheduler enabled')
-
-      expect(await worker.kill(signal)).toEqual({ code: 0, signal: null })
-      expect(worker.stderr).toEqual([])
-      await expect(fetch(`${worker.url}/health/live`)).rejects.toThrow('fetch failed')
-    },
-  )
 
   it('exits with 0 when its supervisor is gone, and only if it has one', async () => {
     const alone = await startWorkerProcess(database)

@@ -176,20 +176,6 @@ describe('a run that does not', () => {
     expect(await runs()).toMatchObject([{ status: 'failed' }])
   })
 
-  it('with --json, exits with 1 and prints the failed run in one line', async () => {
-    await insertSessions(database.prisma, { expired: 1 })
-    await refuseChanges()
-
-    const { code, stdout } = await runOnce([JOB, '--json'])
-
-    expect(code).toBe(1)
-    expect(stdout).toHaveLength(1)
-    expect(JSON.parse(stdout.join(''))).toMatchObject({
-      status: 'failed',
-      details: { error: { message: expect.stringContaining('closed for the night') } },
-    })
-  })
-
   it('exits with 3 when another one is under way, and tells which', async () => {
     await insertSessions(database.prisma, { expired: 3 })
     const held = await holdRow(database.prisma, 'PreviewSession', `old."label" = '2'`)

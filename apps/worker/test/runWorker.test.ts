@@ -182,22 +182,6 @@ describe('says what keeps it from starting, without a stack, and exits with 1', 
     expect(await runs()).toEqual([])
   })
 
-  it('a taken port', async () => {
-    const port = await takePort()
-
-    expect(await failure({ WORKER_PORT: String(port) })).toEqual([
-      `  - WORKER_PORT: ${port} is taken by another process; stop that one, or set WORKER_PORT to another number, such as WORKER_PORT=${port + 1}`,
-    ])
-  })
-
-  it('an unreachable database, without its password', async () => {
-    expect(await failure({ DATABASE_URL: 'postgresql://me:hunter2@127.0.0.1:1/shop' })).toEqual([
-      '  - DATABASE_URL: nothing listens at 127.0.0.1:1; start the database, correct the address, or leave it out for the embedded one',
-    ])
-    // It no longer listens.
-    expect(logged.join('\n')).not.toContain('worker health listening')
-  })
-
   it('a taken port and an unreachable database, both', async () => {
     const DATABASE_URL = 'postgresql://me:hunter2@127.0.0.1:1/shop'
     const port = await takePort()

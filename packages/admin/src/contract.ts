@@ -1135,7 +1135,7 @@ export type ConsoleJobDetail = z.output<typeof jobDetailSchema>
 export const jobDetailSchema = z.object({
   job: jobSchema,
   queue: queueJob,
-  // Those of the last 365 days that had runs, by UTC date.
+  // Those of the last 60 days that had runs, by UTC date.
   days: z.array(z.object({ date: z.iso.date(), ...spanOfRuns })),
   // Their hours, while no day is older than two days ago; empty otherwise.
   hours: z.array(z.object({ from: at, ...spanOfRuns })),
@@ -1219,10 +1219,9 @@ export const workerDetailSchema = z.object({
   worker: workerIdentity.nullable(),
   // What is kept of such a worker; null where it did not say its version.
   former: z.object({ version: text, startedAt: at, endedAt: at }).nullable(),
-  // What it ran between these two instants, the oldest first: some 200 at most, and those under way.
+  // Its runs under way, and the latest 20 that ended of those that started after this instant; the oldest first.
   runs: z.array(workerRun),
   since: at,
-  until: at,
 })
 
 const runMatch = runSchema.pick({ id: true, name: true, outcome: true, startedAt: true })

@@ -21,7 +21,7 @@ import { runsCsvRoutes } from './jobs/runsCsvRoutes.ts'
 import { bulkRoutes } from './jobs/bulkRoutes.ts'
 import { limitRoutes } from './jobs/limitRoutes.ts'
 import { workRoutes } from './jobs/workRoutes.ts'
-import { asPrefix, checkOptions, describeEnvironment, type AdminOptions } from './options.ts'
+import { asPrefix, describeEnvironment, type AdminOptions } from './options.ts'
 import { findRoute, withShortAddress, type Route, type RouteLog } from './route.ts'
 
 /** A request, as whichever server got it hands it over. A web `Request` has the first four. */
@@ -59,16 +59,16 @@ export interface Admin {
   close(): Promise<void>
 }
 
+/** As the checks return them: what was left out may be there as undefined. */
+type CheckedOptions = {
+  [Name in keyof AdminOptions]: AdminOptions[Name] | undefined
+} & Pick<AdminOptions, 'client' | 'jobs'> & { basePath?: string | undefined; authorize: unknown }
+
 /**
  * Admin API and console, for any server: what is asked, who may, and the answer. Making it does nothing: the first request
- * opens what it needs.
- * @throws ArgumentError which names the option
- * @throws TypeError when the client is of another version
+ * opens what it needs. The options were checked.
  */
-export function createAdmin(
-  options: AdminOptions & { authorize: unknown; basePath?: string },
-): Admin {
-  checkOptions(options)
+export function createAdmin(options: CheckedOptions): Admin {
   const { client, jobs, now = () => new Date() } = options
   const { apiPrefix = '/api', consolePath = '/console', consoleDir } = options
   const { pingIntervalMs = 10_000, recheckMs = 15_000 } = options

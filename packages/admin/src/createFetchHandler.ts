@@ -5,7 +5,7 @@ import type { Authorize } from './access.ts'
 import { createAdmin } from './createAdmin.ts'
 import { answerBroken, securedHeaders, type Answer } from './http/answer.ts'
 import { logOf } from './logOf.ts'
-import type { AdminOptions } from './options.ts'
+import { checkHandlerOptions, type AdminOptions } from './options.ts'
 
 export interface FetchHandlerOptions<Context = undefined> extends AdminOptions {
   /** Says who asks and what they may do. The host does the log-in. */
@@ -32,14 +32,14 @@ export interface FetchHandler<Context = undefined> {
  * Admin API and console for every framework that answers a `Request` with a `Response`, such as Next.js: one catch-all route
  * serves both. Making it does nothing; the first request starts the client.
  * @throws ArgumentError which names the option
- * @throws TypeError when the client is of another version
  */
 export function createFetchHandler<Context = undefined>(
   options: FetchHandlerOptions<Context>,
 ): FetchHandler<Context> {
-  const { authorize, log: hostLog, consolePath = '/', ...others } = options
+  const { log: hostLog, consolePath = '/', ...others } = checkHandlerOptions(options)
+  const authorize = others.authorize as FetchHandlerOptions<Context>['authorize']
   const log = hostLog && containedLog(hostLog)
-  const admin = createAdmin({ ...others, consolePath, authorize })
+  const admin = createAdmin({ ...others, consolePath })
   const handle = async (request: Request, context?: unknown): Promise<Response> => {
     const id = randomUUID()
     const lines = logOf(log, id)

@@ -9,7 +9,7 @@ import { createAdmin, openUnlessAway } from './createAdmin.ts'
 import { fromNode, toReadable } from './fromNode.ts'
 import { answerBroken, securedHeaders, type Answer } from './http/answer.ts'
 import { logOf } from './logOf.ts'
-import type { AdminOptions } from './options.ts'
+import { checkHandlerOptions, type AdminOptions } from './options.ts'
 import type { RouteLog } from './route.ts'
 
 export interface NodeHandlerOptions<
@@ -41,14 +41,14 @@ export interface NodeHandler {
 /**
  * Admin API and console for node:http and frameworks on it: `app.use(createNodeHandler({ … }))`.
  * @throws ArgumentError which names the option
- * @throws TypeError when the client is of another version
  */
 export function createNodeHandler<Asking extends IncomingMessage = IncomingMessage>(
   options: NodeHandlerOptions<Asking>,
 ): NodeHandler {
-  const { authorize, log: hostLog, ...others } = options
+  const { log: hostLog, ...others } = checkHandlerOptions(options)
+  const authorize = others.authorize as Authorize<Asking>
   const log = hostLog && containedLog(hostLog)
-  const admin = createAdmin({ ...others, authorize })
+  const admin = createAdmin(others)
   const ready = openUnlessAway(admin, log)
   // Whoever awaits `ready` gets the error, and each request asks again: without this the process would end.
   ready.catch(() => undefined)

@@ -9,5 +9,5 @@ export {
   securedHeaders,
   type Answer,
 } from './http/answer.ts'
-export { asPrefix, type AdminOptions } from './options.ts'
+export { ADMIN, ADMIN_HINTS, asPrefix, checkAuthorize, type AdminOptions } from './options.ts'
 export type { Route } from './route.ts'

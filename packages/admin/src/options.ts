@@ -1,7 +1,27 @@
-import { ArgumentError, type Job } from '@roundsman/engine'
+import { ArgumentError, type HostLogger, type Job } from '@roundsman/engine'
 import type { JobsClient } from '@roundsman/engine/client'
-import { CLIENT_PROTOCOL } from '@roundsman/engine/internal'
+import {
+  asItIs,
+  checkBoolean,
+  checkFunction,
+  checkJobs,
+  checkOptions,
+  checkParts,
+  checkText,
+  checkTimerMs,
+  CLIENT_PROTOCOL,
+  loggerOf,
+  nullable,
+  objectOf,
+  optional,
+  tell,
+  wholeNumber,
+  type Check,
+} from '@roundsman/engine/internal'
+import type { Authorize } from './access.ts'
 import type { ConsoleEnvironment } from './contract.ts'
+import type { NodeHandlerOptions } from './createNodeHandler.ts'
+import type { ServeConsoleOptions } from './serveConsole.ts'
 
 /** What every server of the console takes. */
 export interface AdminOptions {
@@ -43,7 +63,7 @@ export interface AdminOptions {
 }
 
 export function describeEnvironment(
-  said: AdminOptions['environment'],
+  said: AdminOptions['environment'] | undefined,
 ): Pick<ConsoleEnvironment, 'name' | 'isProduction'> {
   if (typeof said === 'object') return said
   // oxlint-disable-next-line eslint/no-restricted-properties -- a host that says nothing is told from production all the same
@@ -54,77 +74,111 @@ export function describeEnvironment(
 
 const PRODUCTION = 'production'
 
-/** The longest that Node's timers wait: they fire at once when they are to wait for longer. */
-const MAX_TIMER_MS = 2 ** 31 - 1
-
-/**
- * What foreign code may have set otherwise than its type says.
- * @throws ArgumentError which names the option
- * @throws TypeError when the client is of another version
- */
-export function checkOptions(
-  options: AdminOptions & { authorize: unknown; basePath?: string },
-): void {
-  for (const option of ['pingIntervalMs', 'recheckMs'] as const) {
-    const ms: unknown = options[option] ?? 1
-    if (typeof ms === 'number' && ms >= 1 && ms <= MAX_TIMER_MS) continue
-    throw new ArgumentError(
-      option,
-      `must be a number of ms from 1 to ${MAX_TIMER_MS}, not ${String(ms)}`,
-    )
-  }
-  checkClient(options.client)
-  checkJobs(options.jobs)
-  const { authorize, now = Date, environment = '', loginUrl = '' } = options
-  if (typeof authorize !== 'function')
-    throw new ArgumentError('authorize', 'must be a function that says who asks')
-  if (typeof now !== 'function')
-    throw new ArgumentError('now', 'must be a function that returns a Date')
-  if (!isEnvironment(environment))
-    throw new ArgumentError('environment', 'must be a text, or an object { name, isProduction }')
-  // A script behind the button would run with the rights of whoever presses it.
-  if (typeof loginUrl !== 'string' || !/^https?:$/.test(URL.parse(loginUrl, HERE)?.protocol ?? ''))
-    throw new ArgumentError('loginUrl', 'must be a path or an address of http or https')
-  for (const option of ['apiPrefix', 'consolePath', 'basePath', 'publicPath'] as const) {
-    const path: unknown = options[option] ?? ''
-    if (typeof path === 'string' && (asPrefix(path) === '' || PATH.test(path))) continue
-    throw new ArgumentError(
-      option,
-      'has to be a path such as /admin/jobs, without a slash at its end',
-    )
-  }
-}
-
 /** Clients resolve parts of dots alone, so they never ask for such a path. */
 const PATH = /^(\/(?!\.\.?(\/|$))[\w.~-]+)+$/
 const HERE = 'http://here'
 
-function checkClient(client: unknown): void {
-  if (typeof client !== 'object' || client === null)
-    throw new ArgumentError('client', 'must be what createJobsClient returns')
-  const { protocol } = client as { protocol?: unknown }
-  if (protocol === CLIENT_PROTOCOL) return
-  throw new TypeError(
-    `@roundsman/admin and the @roundsman/engine of this client do not go together (the client's protocol is ${String(protocol)} ` +
+const checkPath: Check<string> = (argument, value) => {
+  if (typeof value === 'string' && (asPrefix(value) === '' || PATH.test(value))) return value
+  throw new ArgumentError(
+    argument,
+    `has to be a path such as /admin/jobs, without a slash at its end, not ${tell(value)}`,
+  )
+}
+
+/** A script behind the button would run with the rights of whoever presses it. */
+const checkLoginUrl: Check<string> = (argument, value) => {
+  if (typeof value === 'string' && /^https?:$/.test(URL.parse(value, HERE)?.protocol ?? ''))
+    return value
+  throw new ArgumentError(
+    argument,
+    `must be a path or an address of http or https, not ${tell(value)}`,
+  )
+}
+
+const ENVIRONMENT = { name: checkText, isProduction: checkBoolean }
+const checkEnvironment: Check<NonNullable<AdminOptions['environment']>> = (argument, value) =>
+  typeof value === 'string' ? checkText(argument, value) : objectOf(ENVIRONMENT)(argument, value)
+
+/** A client has functions of its own, which are called as they are. */
+const checkClient: Check<JobsClient> = (argument, value) => {
+  if (typeof value !== 'object' || value === null)
+    throw new ArgumentError(argument, `must be what createJobsClient returns, not ${tell(value)}`)
+  const { protocol } = checkParts(argument, value, { protocol: asItIs })
+  if (protocol === CLIENT_PROTOCOL) return value as JobsClient
+  throw new ArgumentError(
+    argument,
+    `and this @roundsman/admin do not go together (the client's protocol is ${tell(protocol)} ` +
       `instead of ${CLIENT_PROTOCOL}): install the same version of both`,
   )
 }
 
-function checkJobs(jobs: unknown): void {
-  if (!Array.isArray(jobs)) throw new ArgumentError('jobs', 'must be a list of jobs')
-  const names = jobs.map((job: unknown) => (job as Partial<Job> | null | undefined)?.name)
-  for (const [at, name] of names.entries()) {
-    if (typeof name !== 'string')
-      throw new ArgumentError(`jobs[${at}]`, 'must be what defineJob returns')
-    if (names.indexOf(name) !== at)
-      throw new ArgumentError(`jobs[${at}]`, `is a second job named ${name}; leave one out`)
-  }
+export const ADMIN = {
+  client: checkClient,
+  jobs: checkJobs,
+  apiPrefix: optional(checkPath),
+  consolePath: optional(nullable(checkPath)),
+  publicPath: optional(checkPath),
+  loginUrl: optional(checkLoginUrl),
+  hasSessions: optional(checkBoolean),
+  environment: optional(checkEnvironment),
+  version: optional(checkText),
+  pingIntervalMs: optional(checkTimerMs),
+  recheckMs: optional(checkTimerMs),
+  consoleDir: optional(checkText),
+  now: optional(checkFunction<() => Date>),
+} satisfies Record<keyof AdminOptions, unknown>
+export const ADMIN_HINTS = {
+  auth: 'did you mean authorize?',
+  authenticate: 'did you mean authorize?',
+  prefix: 'did you mean apiPrefix?',
+  logger: 'did you mean log?',
 }
 
-function isEnvironment(said: unknown): boolean {
-  if (typeof said !== 'object' || said === null) return typeof said === 'string'
-  const { name, isProduction } = said as { name?: unknown; isProduction?: unknown }
-  return typeof name === 'string' && typeof isProduction === 'boolean'
+/** Who asks is the host's to say: its own function is called with its own request. */
+export const checkAuthorize: Check<(...asked: never[]) => ReturnType<Authorize>> = checkFunction
+
+const HANDLER = {
+  ...ADMIN,
+  authorize: checkAuthorize,
+  basePath: optional(checkPath),
+  log: loggerOf<Pick<HostLogger, 'warn' | 'error'>>(),
+} satisfies Record<keyof NodeHandlerOptions, unknown>
+
+/** Those of both request handlers. */
+export function checkHandlerOptions(options: unknown) {
+  return checkOptions('options', options, HANDLER, { hints: ADMIN_HINTS })
+}
+
+const checkHost: Check<string> = (argument, value) => {
+  // Node would listen on all addresses.
+  if (value !== '') return checkText(argument, value)
+  throw new ArgumentError(argument, 'is empty; name an address, such as 127.0.0.1')
+}
+
+const CONSOLE = {
+  client: optional(checkClient),
+  databaseUrl: optional(checkText),
+  schema: optional(checkText),
+  jobs: checkJobs,
+  host: optional(checkHost),
+  port: optional(wholeNumber(0, 65_535)),
+  actor: optional(checkText),
+  log: loggerOf<Pick<HostLogger, 'warn' | 'error'>>(),
+  consoleDir: optional(checkText),
+} satisfies Record<keyof ServeConsoleOptions, unknown>
+
+export function checkConsoleOptions(options: unknown) {
+  const checked = checkOptions('options', options, CONSOLE)
+  if (checked.client === undefined && checked.databaseUrl === undefined)
+    throw new ArgumentError('databaseUrl', 'is missing: pass it, or a client')
+  return checked
+}
+
+/** @throws ArgumentError for what the system refuses */
+export function refuseToListen(option: 'host' | 'port', cause: unknown): ArgumentError {
+  const { message } = cause as Error
+  return new ArgumentError(option, `cannot be listened on: ${message}`, { cause })
 }
 
 /** The form in which it can be put before other paths. */

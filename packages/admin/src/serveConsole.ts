@@ -4,12 +4,13 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import { hostname, userInfo } from 'node:os'
-import { ArgumentError, type HostLogger, type Job } from '@roundsman/engine'
+import type { HostLogger, Job } from '@roundsman/engine'
 import { createJobsClient, type JobsClient } from '@roundsman/engine/client'
 import { containedLog } from '@roundsman/engine/internal'
 import { createNodeHandler } from './createNodeHandler.ts'
 import { SECURITY_HEADERS } from './http/answer.ts'
 import { Problem } from './http/problem.ts'
+import { checkConsoleOptions, refuseToListen } from './options.ts'
 
 export interface ServeConsoleOptions {
   /** A started client, or the database and schema from which one is made. */
@@ -42,12 +43,11 @@ export interface ServedConsole {
  * @throws ArgumentError when `host` or `port` cannot be listened on
  */
 export async function serveConsole(options: ServeConsoleOptions): Promise<ServedConsole> {
-  const { jobs, host = '127.0.0.1', port = 0, actor = nameOfUser(), consoleDir } = options
-  const log = options.log && containedLog(options.log)
-  // Node would listen on all addresses.
-  if (host === '') throw new ArgumentError('host', 'is empty; name an address, such as 127.0.0.1')
-  const own = options.client === undefined ? await openClient(options) : null
-  const client = options.client ?? (own as JobsClient)
+  const given = checkConsoleOptions(options)
+  const { jobs, host = '127.0.0.1', port = 0, actor = nameOfUser(), consoleDir } = given
+  const log = given.log && containedLog(given.log)
+  const own = given.client === undefined ? await openClient(given) : null
+  const client = given.client ?? (own as JobsClient)
   const secret = randomBytes(32).toString('base64url')
   let key: string | null = randomBytes(32).toString('base64url')
 
@@ -55,9 +55,8 @@ export async function serveConsole(options: ServeConsoleOptions): Promise<Served
   server.listen(port, host)
   await once(server, 'listening').catch(async (error: unknown) => {
     await own?.stop()
-    const { code = '', message } = error as NodeJS.ErrnoException
-    const option = OF_PORT.has(code) ? 'port' : 'host'
-    throw new ArgumentError(option, `cannot be listened on: ${message}`, { cause: error })
+    const { code = '' } = error as NodeJS.ErrnoException
+    throw refuseToListen(OF_PORT.has(code) ? 'port' : 'host', error)
   })
   const bound = server.address() as AddressInfo
   // In the name, since all ports of a host share cookies.
@@ -149,10 +148,12 @@ const OPEN_PATH = '/open'
 const OF_PORT: ReadonlySet<string> = new Set(['EADDRINUSE', 'EACCES'])
 const LOOPBACK = ['127.0.0.1', '::1', 'localhost']
 
-async function openClient({ databaseUrl, schema, log }: ServeConsoleOptions): Promise<JobsClient> {
-  if (databaseUrl === undefined)
-    throw new TypeError('serveConsole needs either client or databaseUrl')
-  const client = createJobsClient({ databaseUrl, ...(schema !== undefined && { schema }), log })
+async function openClient({
+  databaseUrl = '',
+  schema,
+  log,
+}: ReturnType<typeof checkConsoleOptions>): Promise<JobsClient> {
+  const client = createJobsClient({ databaseUrl, schema, log })
   try {
     await client.start()
     return client

@@ -14,7 +14,6 @@ export const commandsByName: Readonly<Record<string, () => Promise<Command<Proce
   worker: async () => (await import('./program/programCommands.ts')).workerCommand,
   list: ofProduct('list'),
   check: ofProduct('check'),
-  simulate: ofProduct('simulate'),
   once: ofProduct('once'),
   runs: ofProduct('runs'),
   'dead-letters': ofProduct('dead-letters'),

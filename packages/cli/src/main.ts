@@ -32,7 +32,6 @@ const USAGE = `Usage: roundsman <command> [--env-file FILE] [options]
   limits        list and set how much may run at once over all workers
   keys          list the keys of a job, and set what counts for one
   schedules     list and change schedules that are kept as data
-  simulate      list the ticks of a range of time and their outcomes
   console       serve the console on this machine
 
 Commands look for roundsman.config.ts in this folder and those above in its repository; without one, up to the first

@@ -5,7 +5,7 @@ export type { ActionRequest, ApproveOutcome } from './control/controlJobs.ts'
 export type { KeySettings, LimitSettings, WhichLimit } from './control/controlLimits.ts'
 export type { WhichWork, WorkOutcome } from './control/controlWork.ts'
 export type { BackfillOutcome, BackfillRequest } from './control/backfillSchedule.ts'
-export type { KeyedSchedule } from './control/checkSchedule.ts'
+export type { KeyedSchedule } from './arguments/schedules.ts'
 export type { PreviewedTick, PreviewQuery } from './control/previewSchedule.ts'
 export type { UpsertedSchedule } from './control/upsertSchedules.ts'
 export type {

@@ -8,29 +8,27 @@ import type {
 } from './job/enqueue.ts'
 import type { HostTransaction } from './job/hostTypes.ts'
 import type { Job } from './job/defineJob.ts'
-import type { ResultOf } from './job/handler.ts'
+import type { PayloadOf, ResultOf } from './job/handler.ts'
 import {
-  ArgumentError,
-  asItIs,
-  checkBoolean,
-  checkFunction,
-  checkParts,
-  checkTimerMs,
-  copyList,
-  copyParts,
-  isPlainObject,
-  optional,
-} from './job/argument.ts'
+  AGAIN_REQUEST,
+  checkActionOptions,
+  checkClientOptions,
+  checkItem,
+  checkRequest,
+  checkWatchOptions,
+  copyItems,
+  RUN_REQUEST,
+} from './arguments/actions.ts'
 import { anyPayload } from './job/standardSchema.ts'
 import type { Envelope } from './store/envelope.ts'
 import { openDatabase, type Connection, type Database } from './store/database.ts'
 import { createEnqueue, enqueueOne, enqueueWork, mapInTurns } from './store/enqueueWork.ts'
 import { containedLog } from './store/containedLog.ts'
-import { checkDatabaseUrl, readPlace, type DatabasePlace } from './store/connectionSettings.ts'
+import { readPlace, type DatabasePlace } from './store/connectionSettings.ts'
 import { createSchema, type Schema } from './store/schema.ts'
 import { writeLimitNews } from './store/channels.ts'
 import { createWaker } from './store/waker.ts'
-import { inTransaction, recogniseHost } from './store/callersTransaction.ts'
+import { asTransaction } from './store/callersTransaction.ts'
 import { settlesWithin } from './store/settlesWithin.ts'
 import { checkTables } from './store/tablesState.ts'
 import {
@@ -63,7 +61,7 @@ import {
   type BackfillOutcome,
   type BackfillRequest,
 } from './control/backfillSchedule.ts'
-import type { KeyedSchedule } from './control/checkSchedule.ts'
+import type { KeyedSchedule } from './arguments/schedules.ts'
 import { deleteKeyed, pauseKeyed, resumeKeyed, triggerKeyed } from './control/controlSchedules.ts'
 import {
   previewSchedule,
@@ -81,7 +79,7 @@ import {
   type WorkOutcome,
 } from './control/controlWork.ts'
 import { carryOnBulk, createBulkCarrier } from './control/carryOnBulk.ts'
-import { recordActions, storableActor, type Actor } from './control/recordActions.ts'
+import { recordActions, type Actor } from './control/recordActions.ts'
 import { startBulk, stopBulk, type BulkRequest } from './control/startBulk.ts'
 import { awaitResult, type AwaitResultOptions, type WorkResult } from './read/awaitResult.ts'
 import { explainWork, type WorkExplanation } from './read/explainWork.ts'
@@ -113,15 +111,14 @@ export interface JobsClientOptions {
 }
 
 export interface ActionOptions {
-  /** The caller's transaction, or the host's client. Default: a transaction of this client's own. */
+  /** The caller's transaction. Default: a transaction of this client's own. */
   tx?: HostTransaction | undefined
 }
 
 /**
  * Puts work into the queue, and does what people do to jobs and runs. Each call works in the caller's transaction, of
- * any known library (HostTransaction), and takes effect if and only if that commits. It takes the host's client as
- * well: `enqueue(client, …)` is then one statement. Calls for a person take the transaction last, as `{ tx }`, or
- * work in one of the client's own.
+ * any known library (HostTransaction), and takes effect if and only if that commits. Where there is none, `enqueueNow`
+ * enqueues without one. Calls for a person take the transaction last, as `{ tx }`, or work in one of the client's own.
  *
  * Each call throws ArgumentError, which names the argument, before it sends the database anything that this would
  * refuse. Calls that enqueue throw JobError `payload_invalid`, with the issues in its details, before they write
@@ -150,22 +147,36 @@ export interface JobsClient {
   /** Whether connections keep their session, as through no transaction pooler; false until a watch has found out. */
   areConnectionsLasting(): boolean
   /**
-   * Enqueues a piece of work in the given transaction: the work exists if and only if that commits. Given a client, it
-   * enqueues in a statement of its own.
-   * @throws ArgumentError when `tx` is no client and no transaction of a known library, or an option is invalid
+   * Enqueues a piece of work in the given transaction: the work exists if and only if that commits.
+   * @throws ArgumentError when `tx` is no transaction of a known library, or an option is invalid. A connection of pg in
+   *   no transaction is refused if pg is 8.17 or newer and no query of the connection is under way
    * @throws JobError `payload_invalid`, before it writes anything, when the schema refuses the payload, when JSON or
    *   PostgreSQL cannot hold it, when it has more than 8 MB, or when its job's `partition.key` makes no key of it
    */
   enqueue: Enqueue<HostTransaction>
   /**
-   * Enqueues up to a million pieces of work, by a statement for each 4 MB; given a client, for each 32 MB, and each
-   * commits by itself. The caller's event loop goes on meanwhile. The results are in the order of the items.
+   * Enqueues a piece of work without a transaction, by a statement on a connection of this client's own. Once it resolves,
+   * the work is committed. Its errors are those of `enqueue`.
+   */
+  enqueueNow<J extends Job>(
+    job: J,
+    payload: PayloadOf<J>,
+    options?: EnqueueOptions,
+  ): Promise<EnqueueResult>
+  /**
+   * Enqueues up to a million pieces of work in the given transaction, by a statement for each 4 MB. The caller's event loop
+   * goes on meanwhile. The results are in the order of the items.
    */
   enqueueMany<J extends Job>(
     tx: HostTransaction,
     job: J,
     items: readonly WorkItem<J>[],
   ): Promise<EnqueueResult[]>
+  /**
+   * Enqueues up to a million pieces of work without a transaction, by a statement for each 32 MB. Each statement commits by
+   * itself: if one fails, the work of those before it stays.
+   */
+  enqueueManyNow<J extends Job>(job: J, items: readonly WorkItem<J>[]): Promise<EnqueueResult[]>
   /**
    * Enqueues a run that a person wants. Where the overlap of the job's schedule is not `allow`, it waits for the run
    * under way. Returns the work's id.
@@ -351,7 +362,7 @@ export interface Keys {
 
 /**
  * Schedules that a program keeps as data, each under a job and a key of its own. A change works in the transaction that
- * is its first argument, or by itself given a client; null: a transaction of this client's own. The engine records who
+ * is its first argument; null: a transaction of this client's own. The engine records who
  * made it. While the transaction is open, no worker decides ticks of the schedules that it has changed.
  */
 export interface KeyedSchedules {
@@ -432,34 +443,19 @@ export const CLIENT_PROTOCOL = 1
 
 /** How long stop() waits for statements under way, which may be on a connection that lost its other end. */
 const CLOSE_TIMEOUT_MS = 1_000
-/** As many as one call of enqueueMany takes. */
-const MAX_ITEMS = 1_000_000
-const ITEM = { payload: asItIs, options: asItIs }
-const CLIENT = {
-  databaseUrl: checkUrlForLater,
-  schema: asItIs,
-  traceEnqueue: optional(checkFunction<TraceEnqueue>),
-}
-const WATCH = {
-  onChange: checkFunction<ChangesWatchOptions['onChange']>,
-  onGap: checkFunction<ChangesWatchOptions['onGap']>,
-  probeMs: optional(checkTimerMs),
-}
-/** Connections for reading, and for transactions of the client's own. */
+/** Connections for reading and for acts without a transaction, and as many for enqueueing without one. */
 const POOL_SIZE = 5
-
-/** A build imports the module that makes the client, often without an address. Whatever connects then says so. */
-function checkUrlForLater(argument: string, value: unknown): string {
-  return value === '' ? '' : checkDatabaseUrl(argument, value)
+/** What to do without a transaction. */
+const OR = {
+  many: 'call enqueueManyNow(job, items) to enqueue without one',
+  act: 'leave { tx } out',
+  schedule: 'pass null',
 }
 
 /** Makes a client for programs that enqueue and control work. It neither schedules nor executes any. */
 export function createJobsClient(options: JobsClientOptions): JobsClient {
-  const { schema } = checkParts('options', options, CLIENT)
-  const { enqueueFrom: _, ...client } = jobsClientIn(
-    createSchema(schema as string | undefined),
-    options,
-  )
+  const { schema, ...given } = checkClientOptions(options)
+  const { enqueueFrom: _, ...client } = jobsClientIn(createSchema(schema), given)
   return client
 }
 
@@ -484,15 +480,17 @@ export function jobsClientIn(
     keepsProcess: false,
     log,
   })
-  // A pool of its own, so that heavy reading does not hold up wake-ups.
-  const pool = openDatabase({
-    url: databaseUrl,
-    applicationName: 'roundsman reader',
-    schema,
-    poolSize: POOL_SIZE,
-    keepsProcess: false,
-    log,
-  })
+  // Pools of their own, so that heavy reading holds up neither wake-ups nor enqueueing. Each connects when it is needed.
+  const [pool, enqueuing] = ['roundsman reader', 'roundsman enqueue'].map((applicationName) =>
+    openDatabase({
+      url: databaseUrl,
+      applicationName,
+      schema,
+      poolSize: POOL_SIZE,
+      keepsProcess: false,
+      log,
+    }),
+  ) as [Database, Database]
   let isStopped = false
   const watches = new Set<Pick<ChangesWatchOptions, 'onChange' | 'onGap'>>()
   let watch: ChangesWatch | null = null
@@ -503,19 +501,19 @@ export function jobsClientIn(
   const onReady = (name: string) => waker.wake(name, null)
   const carrier = createBulkCarrier({ database: pool, log, onReady })
 
-  async function enqueueMany<J extends Job>(
-    tx: HostTransaction,
+  async function putMany<J extends Job>(
+    findCaller: () => Connection,
     job: J,
     items: readonly WorkItem<J>[],
   ): Promise<EnqueueResult[]> {
-    const work = await mapInTurns(copyList('items', items, MAX_ITEMS), (item, at) => {
-      const { payload, options } = checkParts(`items[${at}]`, item, ITEM)
+    const work = await mapInTurns(copyItems(items), (item, at) => {
+      const { payload, options } = checkItem(item, at)
       return {
         envelope: { payload, trigger: 'queue' as const },
         options: options as EnqueueOptions | undefined,
       }
     })
-    return await enqueueWork(sender, recogniseHost(tx, schema), job, work)
+    return await enqueueWork(sender, findCaller(), job, work)
   }
 
   function areConnectionsLasting(): boolean {
@@ -530,8 +528,8 @@ export function jobsClientIn(
     await closing?.close()
   }
 
-  function openPool(): Database {
-    if (!isStopped) return pool
+  function openPool(opened = pool): Database {
+    if (!isStopped) return opened
     throw new Error('This jobs client is stopped: make another one with createJobsClient')
   }
 
@@ -539,8 +537,7 @@ export function jobsClientIn(
     options: ActionOptions | undefined,
     work: (tx: Connection) => Promise<Value>,
   ): Promise<Value> {
-    const { tx = null } = options === undefined ? {} : checkActionOptions(options)
-    return await inCallers(tx, work)
+    return await inCallers(checkActionOptions(options), work, OR.act)
   }
 
   /** Wakes workers: a limit that was raised, or a key that goes on, makes room. */
@@ -554,18 +551,15 @@ export function jobsClientIn(
   async function sendRun(
     tx: Connection,
     job: Job,
-    request: ActionRequest & { dryRun?: boolean },
+    request: { dryRun: boolean | undefined; by: Actor },
     payload: unknown,
     runId?: string,
   ): Promise<string> {
-    const { dryRun = false } = checkParts('request', request, { dryRun: optional(checkBoolean) })
-    const { actor, reason } = storableActor(request)
-    const envelope: Envelope = { payload, trigger: 'manual', actor, reason, dryRun }
-    const { workId } = await enqueueOne(sender, { connection: tx, isClient: false }, job, {
-      envelope,
-    })
+    const { dryRun = false, by } = request
+    const envelope: Envelope = { payload, trigger: 'manual', ...by, dryRun }
+    const { workId } = await enqueueOne(sender, tx, job, { envelope })
     const target = { name: job.name, workId, ...(runId !== undefined && { runId }) }
-    await recordActions(tx, dryRun ? 'dryRun' : 'run', [target], { actor, reason })
+    await recordActions(tx, dryRun ? 'dryRun' : 'run', [target], by)
     return workId
   }
 
@@ -573,9 +567,10 @@ export function jobsClientIn(
   async function inCallers<Value>(
     tx: HostTransaction | null,
     work: (connection: Connection) => Promise<Value>,
+    otherwise = OR.schedule,
   ): Promise<Value> {
     if (tx === null) return await openPool().transaction(work)
-    return await inTransaction(recogniseHost(tx, schema), work)
+    return await work(asTransaction(tx, schema, otherwise))
   }
   const scheduling = { log, onWork: waker.wake, limit: createLoadLimit() }
 
@@ -587,7 +582,7 @@ export function jobsClientIn(
     reader,
     readerIn: (tx) => readerIn(tx, schema),
     watchChanges(given) {
-      const options = checkParts('options', given, WATCH)
+      const options = checkWatchOptions(given)
       watches.add(options)
       watch ??= watchChanges({
         ...options,
@@ -618,22 +613,28 @@ export function jobsClientIn(
       const limit = { timeoutMs: CLOSE_TIMEOUT_MS }
       await settlesWithin(carrier.stop(), CLOSE_TIMEOUT_MS)
       await waker.stop()
-      await Promise.all([database.close(limit), pool.close(limit), closeWatch()])
+      const closing = [database, pool, enqueuing].map((one) => one.close(limit))
+      await Promise.all([...closing, closeWatch()])
     },
     enqueue: createEnqueue(sender, schema),
     enqueueFrom: (runId) => createEnqueue(sender, schema, runId),
-    enqueueMany,
+    async enqueueNow(job, payload, options) {
+      const work = { envelope: { payload, trigger: 'queue' as const }, options }
+      return await enqueueOne(sender, openPool(enqueuing), job, work)
+    },
+    enqueueMany: (tx, ...work) => putMany(() => asTransaction(tx, schema, OR.many), ...work),
+    enqueueManyNow: (...work) => putMany(() => openPool(enqueuing), ...work),
     requestRun: (job, request, options) =>
       within(options, (tx) => {
-        const { payload = {} } = checkParts('request', request, { payload: asItIs })
-        return sendRun(tx, job, request, payload)
+        const { payload = {}, ...wanted } = checkRequest(request, RUN_REQUEST)
+        return sendRun(tx, job, wanted, payload)
       }),
     runAgain: (job, runId, request, options) =>
       within<RunAgainOutcome>(options, async (tx) => {
-        storableActor(request)
+        const wanted = checkRequest(request, AGAIN_REQUEST)
         const found = await findPayload(tx, job, runId)
         if (found.kind !== 'found') return found
-        const workId = await sendRun(tx, job, request, found.payload, runId)
+        const workId = await sendRun(tx, job, wanted, found.payload, runId)
         return { kind: 'requested', workId }
       }),
     showPayload: (whose, request, options) =>
@@ -645,7 +646,7 @@ export function jobsClientIn(
     approveRun: (runId, by, options) =>
       within(options, (connection) =>
         approveRun(connection, runId, by, (name, work) =>
-          enqueueOne(sender, { connection, isClient: false }, { name, payload: anyPayload }, work),
+          enqueueOne(sender, connection, { name, payload: anyPayload }, work),
         ),
       ),
     pauseSchedule: (name, request, options) =>
@@ -653,7 +654,7 @@ export function jobsClientIn(
     resumeSchedule: (name, by, options) => within(options, (tx) => resumeSchedule(tx, name, by)),
     async pauseQueue(name, request, options) {
       const outcome = await within(options, (tx) => pauseQueue(tx, name, request))
-      if ((options?.tx ?? null) !== null) return outcome
+      if (checkActionOptions(options) !== null) return outcome
       return (await claimsHaveEnded(openPool())) ? outcome : 'pausing'
     },
     resumeQueue: (name, by, options) =>
@@ -667,9 +668,9 @@ export function jobsClientIn(
     redriveDeadLetters: (which, request, options) =>
       within(options, (tx) => redriveDeadLetters(tx, which, request)),
     async startBulk(request, options) {
-      const { tx } = options === undefined ? {} : checkActionOptions(options)
+      const tx = checkActionOptions(options)
       const id = await within(options, (connection) => startBulk(connection, request))
-      if (tx !== undefined) return await findBulk(readerIn(tx, schema), id)
+      if (tx !== null) return await findBulk(readerIn(tx, schema), id)
       const first = await carryOnBulk(openPool(), id).catch(() => null)
       first?.ready.forEach(onReady)
       carrier.wake(id)
@@ -713,16 +714,4 @@ export function jobsClientIn(
       get: (job, key) => getKey(reader, job, key),
     },
   }
-}
-
-/**
- * Takes a plain object with a tx, or an empty one. A transaction in its place would be left alone, and the act would commit
- * by itself. Kysely's has no property of its own, so its class tells it from an empty object.
- */
-function checkActionOptions(options: ActionOptions): ActionOptions {
-  if (isPlainObject(options)) {
-    const parts = copyParts('options', options)
-    if ('tx' in parts || Object.keys(parts).length === 0) return parts
-  }
-  throw new ArgumentError('options', 'has no tx of its own; pass the transaction as { tx }')
 }

@@ -2,13 +2,13 @@ import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { createAlertWatcher, type AlertOptions } from './alerts/createAlertWatcher.ts'
 import { createBulkCarrier } from './control/carryOnBulk.ts'
-import { checkRetention, openRetention } from './control/pruneJobRuns.ts'
+import { openRetention } from './control/pruneJobRuns.ts'
 import { isScheduled, type Job } from './job/defineJob.ts'
 import { isEngineJob } from './job/engineJobs.ts'
 import { findHandler, type Handler } from './job/handler.ts'
 import { JobError } from './job/jobError.ts'
 import type { HostClient } from './job/hostTypes.ts'
-import { checkParts } from './job/argument.ts'
+import { checkRetention, checkStopOptions, checkWorkerOptions } from './arguments/worker.ts'
 import { createRounds } from './liveness/rounds.ts'
 import { combineObservers } from './run/combineObservers.ts'
 import { createIsolation } from './run/isolated/isolation.ts'
@@ -38,7 +38,7 @@ import { chooseJobs, countLanes } from './worker/chooseJobs.ts'
 import { guardProcess } from './worker/guardProcess.ts'
 import { CLOSE_TIMEOUT_MS, openPostgres } from './worker/openPostgres.ts'
 import { registerLimits } from './worker/registerLimits.ts'
-import { WORKER_CHECKS, type Worker, type WorkerOptions } from './worker/workerOptions.ts'
+import type { Worker, WorkerOptions } from './worker/workerOptions.ts'
 
 /*
  * A worker is in one of these states.
@@ -60,7 +60,6 @@ const DRAIN_TIMEOUT_MS = 25_000
 /** How long aborting and settling may take after the drain's time-out, when the database answers slowly or not at all. */
 const SETTLE_TIMEOUT_MS = 9_000
 const REGISTER_MS = 60_000
-const STOP = { drainTimeoutMs: WORKER_CHECKS.drainTimeoutMs }
 
 /**
  * Makes a worker: it schedules the jobs, takes their work and carries it out. Nothing happens before `start()`.
@@ -79,18 +78,19 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   waits: { aloneMs?: number; watchdogMarginMs?: number; roundMs?: number },
   options: WorkerOptions<Jobs, Client>,
 ): Worker {
-  const given = checkParts('options', options, WORKER_CHECKS)
-  const { client, handlers, handlersModule } = options
+  const given = checkWorkerOptions(options)
+  const { client } = options
+  const { handlers, handlersModule } = given
   const { databaseUrl, concurrency = 10, version, traceEnqueue } = given
   const { retention = checkRetention('retention', {}) } = given
   const workerId = createWorkerId()
-  const log = containedLog(options.log)
+  const log = containedLog(given.log)
   const now = boundedClock(given.now)
   const observers = combineObservers(given.observers ?? [], log)
-  const schema = createSchema(options.schema)
+  const schema = createSchema(given.schema)
   // Throws here instead of at the first batch.
-  recogniseHost(client, schema)
-  const { jobs, taken } = chooseJobs({ ...given, retention, jobs: options.jobs, handlers })
+  recogniseHost(client, schema, 'client')
+  const { jobs, taken } = chooseJobs({ ...given, retention })
 
   const postgres = openPostgres({
     databaseUrl,
@@ -118,7 +118,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
     ...deciding,
     jobs: jobs.filter(isScheduled),
     now,
-    ...(options.clock && { clock: options.clock }),
+    ...(given.clock && { clock: given.clock }),
   })
 
   const holdings = createHoldings()
@@ -203,11 +203,11 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   const alerts =
     given.alerts &&
     createAlertWatcher({
-      ...(given.alerts as unknown as AlertOptions),
+      ...(given.alerts as AlertOptions),
       databaseUrl,
-      schema: options.schema,
+      schema: given.schema,
       jobs,
-      log: options.log,
+      log: given.log,
     })
 
   const register = () =>
@@ -245,11 +245,7 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
       logStart()
     },
     async stop(how = {}) {
-      const { drainTimeoutMs = given.drainTimeoutMs ?? DRAIN_TIMEOUT_MS } = checkParts(
-        'options',
-        how,
-        STOP,
-      )
+      const { drainTimeoutMs = given.drainTimeoutMs ?? DRAIN_TIMEOUT_MS } = checkStopOptions(how)
       if (stopping) abortRuns()
       stopping ??= drainAndClose(drainTimeoutMs)
       await stopping

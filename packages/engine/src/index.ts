@@ -1,6 +1,6 @@
-export { ArgumentError } from './job/argument.ts'
+export { ArgumentError, nearest } from './arguments/argument.ts'
+export { cronProblem } from './arguments/jobs.ts'
 export {
-  cronProblem,
   defineJob,
   type Guard,
   type IsolationLimits,
@@ -49,7 +49,6 @@ export {
   type SharedLimitOptions,
 } from './job/limits.ts'
 export type { HostLogger, Logger } from './job/logger.ts'
-export { nearest } from './job/nearest.ts'
 export { RateLimited, type RateLimitedOptions } from './job/rateLimited.ts'
 export { definePayload, type StandardSchemaV1 } from './job/standardSchema.ts'
 export { nextTick } from './tick/nextTicks.ts'

@@ -6,12 +6,28 @@ export { CLIENT_PROTOCOL } from './createJobsClient.ts'
 export { MAX_SHOWN_PAYLOAD_BYTES } from './control/showPayload.ts'
 export { payloadProblem } from './job/askSchema.ts'
 export {
-  MISSED_POLICIES,
-  type MissedPolicy,
-  OVERLAP_POLICIES,
-  type OverlapPolicy,
-} from './job/defineJob.ts'
-export { KEY_ORDERS, keyProblem, type KeyOrder } from './job/limits.ts'
+  asItIs,
+  checkBoolean,
+  checkDate,
+  checkFunction,
+  checkOptions,
+  checkParts,
+  checkText,
+  checkTimerMs,
+  listOf,
+  loggerOf,
+  nullable,
+  objectOf,
+  oneOf,
+  optional,
+  tell,
+  wholeNumber,
+  type Check,
+  type Checked,
+} from './arguments/argument.ts'
+export { checkJobs, KEY_ORDERS, MISSED_POLICIES, OVERLAP_POLICIES } from './arguments/jobs.ts'
+export { KEY_SORTS, MAX_COUNTED_LETTERS, RUN_STATUSES, WORK_ORDERS } from './arguments/queries.ts'
+export { keyProblem, type KeyOrder } from './job/limits.ts'
 export { type GuardCount, JOB_TRIGGERS, type JobTrigger } from './job/handler.ts'
 export { countEqualFailures } from './read/countEqualFailures.ts'
 export {
@@ -38,7 +54,7 @@ export {
   listScheduleActions,
 } from './read/jobActions.ts'
 export type { JobActionKind } from './control/recordActions.ts'
-export { listOtherAttempts, MAX_LOOKED_AT, RUN_STATUSES } from './read/jobRuns.ts'
+export { listOtherAttempts, MAX_LOOKED_AT } from './read/jobRuns.ts'
 export { listJobTicks, listRecentTicks } from './read/jobTicks.ts'
 export { judgeFailures, readFailures } from './read/judgeFailures.ts'
 export { listSlower } from './read/judgeRuns.ts'
@@ -48,9 +64,7 @@ export {
   type DeadLetterFilter,
   findDeadLetterName,
   listDeadLetterCodes,
-  MAX_COUNTED_LETTERS,
 } from './read/listDeadLetters.ts'
-export { KEY_SORTS } from './read/listKeys.ts'
 export { GROUPED_BY, groupDeadLetters, groupWaitingWork, MAX_GROUPED } from './read/listGroups.ts'
 export { listFailures } from './read/listFailures.ts'
 export {
@@ -60,7 +74,7 @@ export {
   judgeJobs,
   type Problem,
 } from './read/listProblems.ts'
-export { countWaitingWork, sumWaitingWork, WORK_ORDERS } from './read/listWaitingWork.ts'
+export { countWaitingWork, sumWaitingWork } from './read/listWaitingWork.ts'
 export { BULK_KINDS, PASSED_REASONS } from './read/listBulks.ts'
 export {
   findFormerWorker,
@@ -103,13 +117,7 @@ export { prismaModels } from './store/prismaModels.ts'
 export { statementName } from './store/schema.ts'
 export { LIMIT_WAITS_SQL, tellWaits, tryUntilFree } from './store/takeLocks.ts'
 export { uninstallSql } from './store/uninstallSql.ts'
-export {
-  decideTicks,
-  TICK_OUTCOMES,
-  type TickDecision,
-  type TickOutcome,
-} from './tick/decideTicks.ts'
+export { TICK_OUTCOMES } from './tick/decideTicks.ts'
 export { KEYED_OVERLAPS } from './tick/keyedRow.ts'
-export { dueTicks } from './tick/dueTicks.ts'
 export { createLocalTime, type LocalTime } from './tick/localTime.ts'
 export { isTimeOfDay, nextTicks } from './tick/nextTicks.ts'

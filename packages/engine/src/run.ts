@@ -1,11 +1,10 @@
 import { hostname } from 'node:os'
 import pg from 'pg'
 import { createWorker } from './createWorker.ts'
-import { checkParts } from './job/argument.ts'
+import { checkRunOptions } from './arguments/worker.ts'
 import type { Job } from './job/defineJob.ts'
 import type { HostClient } from './job/hostTypes.ts'
 import { connectionProblem } from './store/connectionProblem.ts'
-import { checkDatabaseUrl } from './store/connectionSettings.ts'
 import { containedLog } from './store/containedLog.ts'
 import { migrate } from './store/migrate.ts'
 import type { WorkerOptions } from './worker/workerOptions.ts'
@@ -49,9 +48,8 @@ export interface RunOptions<Jobs extends readonly Job[], Client extends HostClie
 export async function run<const Jobs extends readonly Job[], Client extends HostClient = PgPool>(
   options: RunOptions<Jobs, Client>,
 ): Promise<void> {
-  checkParts('options', options, { databaseUrl: checkDatabaseUrl })
-  const { client, migrate: migratesFirst = false, ...given } = options
-  const { databaseUrl, schema, log } = given
+  const { migrate: migratesFirst, databaseUrl, schema, log } = checkRunOptions(options)
+  const { client, migrate: _, ...given } = options
   if (migratesFirst) await inOneLine(databaseUrl, () => migrate({ databaseUrl, schema, log }))
   const pool = client === undefined ? openPool(options) : null
   const stopping = Promise.withResolvers<void>()

@@ -6,17 +6,8 @@ import type { Details, Handler } from './job/handler.ts'
 import type { HostClient, TransactionOf } from './job/hostTypes.ts'
 import type { Job } from './job/defineJob.ts'
 import type { TraceEnqueue } from './job/enqueue.ts'
-import { checkRetention, openRetention, type Retention } from './control/pruneJobRuns.ts'
-import {
-  ArgumentError,
-  checkBoolean,
-  checkId,
-  checkJobName,
-  checkParts,
-  checkSignal,
-  checkText,
-  optional,
-} from './job/argument.ts'
+import { openRetention, type Retention } from './control/pruneJobRuns.ts'
+import { checkOnceOptions, checkRetention } from './arguments/worker.ts'
 import { keyOfPayload } from './job/limits.ts'
 import { labelWork } from './job/labelWork.ts'
 import { storablePayload } from './job/storablePayload.ts'
@@ -34,7 +25,6 @@ import { takeDeadLetter, type TakenDeadLetter } from './control/deadLetters.ts'
 import { claimByHand } from './store/claimByHand.ts'
 import { labelOfEnvelope, toEnvelope, type Envelope } from './store/envelope.ts'
 import { expireSeconds } from './store/expireSeconds.ts'
-import { GIVING_WAY } from './store/giveWay.ts'
 import { RESCUE_GRACE_MS, rescueLostRuns } from './liveness/rescue.ts'
 import { exclusiveKey } from './run/runs.ts'
 import { checkTables } from './store/tablesState.ts'
@@ -46,7 +36,6 @@ import type { FullLimit } from './store/limitSql.ts'
 import { tryUntilFree } from './store/takeLocks.ts'
 import { openPostgres } from './worker/openPostgres.ts'
 import { registerLimits } from './worker/registerLimits.ts'
-import { WORKER_CHECKS } from './worker/workerOptions.ts'
 
 export interface RunOnceOptions<J extends Job, Client extends HostClient> {
   databaseUrl: string
@@ -107,20 +96,6 @@ export type RunOnceResult =
 /** Thrown to roll the taking of the dead letter back. */
 class NotRecorded extends Error {}
 
-const CHECKS = {
-  databaseUrl: WORKER_CHECKS.databaseUrl,
-  keepLogs: WORKER_CHECKS.keepLogs,
-  version: WORKER_CHECKS.version,
-  observers: WORKER_CHECKS.observers,
-  traceEnqueue: WORKER_CHECKS.traceEnqueue,
-  now: WORKER_CHECKS.now,
-  retention: optional(checkRetention),
-  deadLetter: optional(checkId),
-  actor: optional(checkText),
-  dryRun: optional(checkBoolean),
-  signal: optional(checkSignal),
-}
-
 /** How often to ask whether others can see that this process lives. A session that was cut is back in half a second. */
 const MAX_ALIVE_TRIES = 8
 
@@ -146,22 +121,15 @@ export interface FinishedRun {
 export async function runOnce<J extends Job, Client extends HostClient>(
   options: RunOnceOptions<J, Client>,
 ): Promise<RunOnceResult> {
-  const given = checkParts('options', options, CHECKS)
-  const { job, handlersModule } = options
-  checkJobName('job', job)
-  if (options.handler === undefined && !isEngineJob(job)) {
-    throw new ArgumentError('handler', `is missing: pass that of ${job.name}`)
-  }
-  if (given.deadLetter !== undefined && given.dryRun === true)
-    throw new ArgumentError('dryRun', 'is for other runs: that of a dead letter is a real attempt')
-  const { payload = {} } = options
+  const given = checkOnceOptions(options, isEngineJob)
+  const { job, handlersModule, payload = {} } = given
   const stored = given.deadLetter === undefined ? storablePayload(job, payload) : null
   const { databaseUrl, version, traceEnqueue, retention = checkRetention('retention', {}) } = given
-  const log = containedLog(options.log)
+  const log = containedLog(given.log)
   const now = boundedClock(given.now)
   const workerId = createWorkerId()
-  const schema = createSchema(options.schema)
-  recogniseHost(options.client, schema)
+  const schema = createSchema(given.schema)
+  recogniseHost(options.client, schema, 'client')
   const isolation =
     job.isolate === null || handlersModule === undefined
       ? null
@@ -188,8 +156,8 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     retriesLeft: 0,
     scheduledFor: null,
     startedAt: now(),
-    dryRun: options.dryRun ?? false,
-    actor: options.actor === undefined ? null : storableText(options.actor, 500),
+    dryRun: given.dryRun ?? false,
+    actor: given.actor === undefined ? null : storableText(given.actor, 500),
     reason: null,
     workId: null,
     ...(stored !== null && labelWork(job, stored.accepted, log)),
@@ -199,23 +167,17 @@ export async function runOnce<J extends Job, Client extends HostClient>(
     await checkTables(database)
     await session.start()
     await cancellations.start()
-    // In a transaction of its own: the claim locks all limits of the job in the order of their names.
-    await tryUntilFree(
-      () =>
-        database.transaction(
-          (tx) => registerLimits(tx, { workerId, jobs: [job], version, onlyNew: true }),
-          GIVING_WAY,
-        ),
-      (err) => log.warn({ err }, 'the run starts once others have released their locks'),
+    await database.transaction((tx) =>
+      registerLimits(tx, { workerId, jobs: [job], version, isByHand: true }),
     )
     const abort = () => cancellations.abortAll(given.signal?.reason)
     if (given.signal?.aborted) abort()
     else given.signal?.addEventListener('abort', abort, { once: true })
     let taken = await record()
-    if (options.deadLetter !== undefined && letter.kind !== 'taken') {
+    if (given.deadLetter !== undefined && letter.kind !== 'taken') {
       return letter.kind === 'alreadyQueued'
         ? letter
-        : { kind: 'noDeadLetter', workId: options.deadLetter }
+        : { kind: 'noDeadLetter', workId: given.deadLetter }
     }
     // A run whose process has died would block this one until a worker starts, also one of another job under the same limit, so
     // end it. Wait for the grace first: after a
@@ -270,8 +232,8 @@ export async function runOnce<J extends Job, Client extends HostClient>(
       .transaction(async (tx) => {
         const { rows } = await tx.query<{ isAlive: boolean }>(IS_ALIVE_SQL, [workerId])
         if (!rows[0]?.isAlive) return 'notAlive'
-        if (options.deadLetter !== undefined) {
-          letter = await takeDeadLetter(tx, job.name, options.deadLetter)
+        if (given.deadLetter !== undefined) {
+          letter = await takeDeadLetter(tx, job.name, given.deadLetter)
           if (letter.kind !== 'taken') return null
           const { id: workId, attempt } = letter.work
           envelope = toEnvelope(letter.work)
@@ -300,7 +262,7 @@ export async function runOnce<J extends Job, Client extends HostClient>(
   async function execute(taken: TakenWork): Promise<RunOnceResult> {
     const its = isEngineJob(job)
       ? openRetention(retention, [job], database)
-      : { client: options.client, handler: options.handler }
+      : { client: options.client, handler: given.handler }
     const services: RunServices = {
       client: its.client,
       settler: createSettler({ database, workerId, log, observers }),

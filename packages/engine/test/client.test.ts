@@ -101,10 +101,12 @@ const READING: Record<string, Arguments> = {
   getWorkByKey: [letter, 'key', at],
 }
 
-/** Those that enqueue take a transaction or a client first; the others may take one last, as `{ tx }`. */
+/** Those that enqueue take a transaction first, or none; the others may take one last, as `{ tx }`. */
 const METHODS: Record<string, Arguments> = {
   enqueueMany: [[{ payload: {}, options: { priority: 1, startAfter: at, uniqueKey: 'k' } }]],
   enqueue: [{}, { onConflict: 'replace', uniqueKey: 'k', maxWaitMs: 5, expiresAt: new Date(8e12) }],
+  enqueueManyNow: [[{ payload: {}, options: { uniqueKey: 'k' } }]],
+  enqueueNow: [{}, { onConflict: 'replace', uniqueKey: 'k', maxWaitMs: 5 }],
   requestRun: [letter, { ...by, dryRun: true, payload: {} }],
   runAgain: [letter, id, { ...by, dryRun: true }],
   showPayload: [{ runId: id }, { ...by, jobs: [letter] }],
@@ -203,6 +205,10 @@ const KEYS: Record<string, Arguments> = {
 
 /** They compute with what this package has returned, or keep the database, and take no reader. */
 const OTHERS = [
+  // Checks, which everyCall.test.ts tries by those that they serve.
+  ...['asItIs', 'checkBoolean', 'checkDate', 'checkFunction', 'checkJobs', 'checkOptions'],
+  ...['checkParts', 'checkText', 'checkTimerMs', 'listOf', 'loggerOf', 'nullable', 'objectOf'],
+  ...['oneOf', 'optional', 'tell', 'wholeNumber'],
   'checkMigrations',
   'connectionProblem',
   'connectionSettings',
@@ -210,13 +216,11 @@ const OTHERS = [
   'createInquiry',
   'createLocalTime',
   'createUsualFailures',
-  'decideTicks',
   'describeBacklog',
   'describeConnections',
   'findHeldSlots',
   'describeProblem',
   'findFailedLast',
-  'dueTicks',
   'foreseeMove',
   'findLastAction',
   'findLastActionOfJob',
@@ -265,14 +269,14 @@ function listCalls(): Call[] {
     }))
   return [
     ...calls(READING, (name, args) => functionOf(name)(client.reader, ...args)),
-    ...calls(METHODS, (name, args) =>
-      name.startsWith('enqueue')
-        ? method(name)(runtime.prisma, letter, ...args)
-        : method(name)(...args),
-    ),
+    ...calls(METHODS, (name, args) => {
+      if (!name.startsWith('enqueue')) return method(name)(...args)
+      if (name.endsWith('Now')) return method(name)(letter, ...args)
+      return runtime.prisma.$transaction(async (tx) => await method(name)(tx, letter, ...args))
+    }),
     ...calls(SCHEDULES, (name, args) => {
       const call = client.schedules[name as 'get'] as (...args: unknown[]) => unknown
-      return READS_SCHEDULES.includes(name) ? call(...args) : call(runtime.prisma, letter, ...args)
+      return READS_SCHEDULES.includes(name) ? call(...args) : call(null, letter, ...args)
     }),
     ...calls(LIMITS, (name, args) =>
       (client.limits[name as 'list'] as (...args: unknown[]) => unknown)(...args),
@@ -411,7 +415,7 @@ describe('what a program passes in', () => {
     ['pauseQueue', [1, 'actor'], undefined, 'actor must be a text, not undefined'],
     ['postponeWork', [1, 'startAfter'], new Date(8.64e15), 'startAfter must be a valid date'],
     ['redriveDeadLetters', [0], 'some', 'which must be an object with ids, filter'],
-    ['discardDeadLetters', [0], { runs: {} }, 'which.filter must be an object, not undefined'],
+    ['discardDeadLetters', [0], { runs: {} }, 'runs is unknown: the options are ids, filter'],
     ['discardDeadLetters', [0, 'ids'], 'some', 'ids must be a list, not "some"'],
     [
       'listJobRuns',
@@ -477,7 +481,7 @@ describe('what a program passes in', () => {
   })
 
   it('may have its ids in upper case', async () => {
-    const { workId } = await client.enqueue(runtime.prisma, letter, {})
+    const { workId } = await client.enqueueNow(letter, {})
     const upper = workId.toUpperCase()
     expect(await entry.getWork(client.reader, letter, upper)).toMatchObject({ kind: 'waiting' })
     expect(await client.cancelWork({ job: letter, ids: [upper] }, by)).toMatchObject({

@@ -121,12 +121,7 @@ export async function enqueueSilently(
   const work = Array.from({ length: count }, () => ({
     envelope: { payload: {}, trigger: 'queue' as const },
   }))
-  const sent = await enqueueWork(
-    { waker, log },
-    { connection: database, isClient: true },
-    job,
-    work,
-  )
+  const sent = await enqueueWork({ waker, log }, database, job, work)
   return sent.map(({ workId }) => workId)
 }
 

@@ -77,7 +77,7 @@ describe('createWorker', () => {
   it('takes the work of some jobs alone where it is told to, and says so; it schedules all', async () => {
     const worker = await startWorker({}, { only: ['brief'] })
     await send('left')
-    await client.enqueue(runtime.prisma, brief, {})
+    await client.enqueueNow(brief, {})
     await waitFor(async () => (await runs()).some(({ endedAt }) => endedAt !== null))
     expect((await runs()).map(({ name }) => name)).toEqual(['brief'])
     expect((await queueStates()).toSorted()).toEqual(['completed', 'created'])
@@ -127,7 +127,7 @@ describe('createWorker', () => {
   })
 
   it('refuses a payload that does not fit before anything is written', async () => {
-    await expect(client.enqueue(runtime.prisma, echo, { text: 1 } as never)).rejects.toMatchObject({
+    await expect(client.enqueueNow(echo, { text: 1 } as never)).rejects.toMatchObject({
       code: 'payload_invalid',
     })
     expect(await queueStates()).toEqual([])

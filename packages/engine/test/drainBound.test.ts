@@ -90,8 +90,8 @@ async function openStage(onTestFinished: TestContext['onTestFinished']): Promise
   }
 }
 
-const enqueue = ({ client, runtime }: Stage, job: typeof task | typeof limited = task) =>
-  client.enqueue(runtime.prisma, job, {})
+const enqueue = ({ client }: Stage, job: typeof task | typeof limited = task) =>
+  client.enqueueNow(job, {})
 
 /** What is under way when the database stops answering. */
 const SITUATIONS: Record<string, (stage: Stage) => Promise<unknown>> = {
@@ -170,7 +170,7 @@ describe(
         log: runtime.log,
       })
       await client.start()
-      await client.enqueue(runtime.prisma, drip, {})
+      await client.enqueueNow(drip, {})
       await worker.waitForLine('job run started')
       proxy.goHalfOpen()
       process.kill(worker.pid, 'SIGTERM')

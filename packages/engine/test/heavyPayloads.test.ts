@@ -18,10 +18,9 @@ it.for([
   async ([, makeText]) => {
     await runtime.clear()
     for (let n = 0; n < HEAVY_COUNT; n++) {
-      await client.enqueue(runtime.prisma, heavy, { text: makeText() })
+      await client.enqueueNow(heavy, { text: makeText() })
     }
-    await client.enqueueMany(
-      runtime.prisma,
+    await client.enqueueManyNow(
       light,
       Array.from({ length: HEAVY_COUNT }, () => ({ payload: {} })),
     )
@@ -38,7 +37,7 @@ it(
     for (const job of crowd) {
       for (let n = 0; n < OF_EACH; n++) {
         const text = randomBytes(HEAVY_BYTES / 2).toString('hex')
-        await client.enqueue(runtime.prisma, job, { text })
+        await client.enqueueNow(job, { text })
       }
     }
     await expectToSucceed(new Map(crowd.map(({ name }) => [name, OF_EACH])))

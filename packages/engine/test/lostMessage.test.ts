@@ -42,7 +42,7 @@ async function workWithout(message: number): Promise<void> {
       () => undefined,
     )
     await waitFor(() => isStarted, { ...GIVEN_UP, message: `start without message ${message}` })
-    await client.enqueue(runtime.prisma, job, {})
+    await client.enqueueNow(job, {})
     const succeeded = `select from "JobRunAll" where "name" = $1 and "status" = 'success'`
     await waitFor(async () => (await runtime.rows(succeeded, [job.name])).length > 0, {
       ...GIVEN_UP,

@@ -75,15 +75,11 @@ it.each([
   ['migrate', () => migrate({} as never), 'databaseUrl'],
   ['migrate', () => migrate({ databaseUrl: '' }), 'databaseUrl'],
   ['defineJob', () => defineJob(undefined as never), 'options'],
-  ['defineJob', () => defineJob({ name: 'a', retry: null as never }), 'Job "a": retry'],
-  ['defineJob', () => defineJob({ name: 'a', rateLimit: null as never }), 'Job "a": rateLimit'],
-  ['defineJob', () => defineJob({ name: 'a', unguarded: null as never }), 'Job "a": unguarded'],
+  ['defineJob', () => defineJob({ name: 'a', retry: null as never }), 'retry'],
+  ['defineJob', () => defineJob({ name: 'a', rateLimit: null as never }), 'rateLimit'],
+  ['defineJob', () => defineJob({ name: 'a', unguarded: null as never }), 'unguarded'],
   ['defineLimit', () => defineLimit(null as never), 'options'],
-  [
-    'defineLimit',
-    () => defineLimit({ name: 'a', rateLimit: null as never }),
-    'Limit "a": rateLimit',
-  ],
+  ['defineLimit', () => defineLimit({ name: 'a', rateLimit: null as never }), 'rateLimit'],
 ])('%s names the argument that is missing', async (_name, call, argument) => {
   const made = async () => await call()
   const error = await made().catch((thrown: unknown) => thrown)
@@ -112,7 +108,7 @@ interface Interface {
 
 const DURATION = whole(0, 999_999_999_999)
 const COUNT: Range = { min: 0, max: Infinity }
-const ALERTS = {
+const ALERTS: Readonly<Record<string, Range>> = {
   intervalMs: TIMER,
   sendTimeoutMs: TIMER,
   retryDelayMs: DURATION,
@@ -132,8 +128,10 @@ const INTERFACES: Readonly<Record<string, Interface>> = {
     ranges: WORKER_NUMBERS,
   },
   'the alerts of createWorker': {
-    call: (alerts) => makeWorker({ alerts: { channels: [], ...alerts } }),
-    ranges: ALERTS,
+    call: ({ alerts }: { alerts?: object }) => makeWorker({ alerts: { channels: [], ...alerts } }),
+    ranges: Object.fromEntries(
+      Object.entries(ALERTS).map(([option, range]) => [`alerts.${option}`, range]),
+    ),
   },
   'stop of a worker': {
     call: (options) => makeWorker({}).stop(options),
@@ -290,7 +288,7 @@ describe('a number that somebody sets', () => {
       const options = asOptions(Object.fromEntries(limits))
       const worker = makeWorker(options)
       await worker.start()
-      const { workId } = await client.enqueue(runtime.prisma, letter, {})
+      const { workId } = await client.enqueueNow(letter, {})
       await waitFor(async () => {
         const work = await getWork(client.reader, letter, workId)
         return work?.kind === 'completed'
@@ -314,7 +312,7 @@ describe('a number that somebody sets', () => {
         },
       })
       await worker.start()
-      const { workId } = await client.enqueue(runtime.prisma, letter, {})
+      const { workId } = await client.enqueueNow(letter, {})
       const signal = await started.promise
       const stopped = worker.stop({ drainTimeoutMs })
       // Longer than a timer that fires at once.

@@ -145,7 +145,7 @@ it(
               options: { uniqueKey: `key ${pieces.length + nth}` },
             }))
             const job = toJob(of, PLAIN)
-            for (const { workId } of await client.enqueueMany(runtime.prisma, job, items))
+            for (const { workId } of await client.enqueueManyNow(job, items))
               pieces.push({ workId, name: of, fails })
           }
           for (const taken of actions) {

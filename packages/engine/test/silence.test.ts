@@ -50,8 +50,7 @@ afterEach(async () => {
 })
 
 const enqueue = (isHeld: boolean) =>
-  client.enqueueMany(
-    runtime.prisma,
+  client.enqueueManyNow(
     parcel,
     Array.from({ length: COUNT }, () => ({ payload: { isHeld } })),
   )

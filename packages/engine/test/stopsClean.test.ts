@@ -124,7 +124,7 @@ const MAKERS: Record<string, () => Promise<Stoppable>> = {
     })
     await client.start()
     client.watchChanges({ onChange: nothing, onGap: nothing })
-    const { workId } = await client.enqueue(host, letter, {})
+    const { workId } = await client.enqueueNow(letter, {})
     const waiting = client.result(letter, workId, { timeoutMs: Infinity }).catch(nothing)
     return {
       isBusy: () => client.areConnectionsLasting(),
@@ -214,7 +214,7 @@ const MAKERS: Record<string, () => Promise<Stoppable>> = {
       jobs,
       handlers: { letter: async () => undefined },
     })
-    await test.enqueue(host, letter, {})
+    await test.enqueueNow(letter, {})
     await test.drain()
     return { stop: () => test.close() }
   },

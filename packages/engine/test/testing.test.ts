@@ -151,7 +151,7 @@ describe('work that was enqueued', () => {
 
 describe('assertEnqueued', () => {
   beforeEach(() =>
-    test.enqueueMany(client, sendMail, [
+    test.enqueueManyNow(sendMail, [
       { payload: { to: 'a@example.com', subject: 'Invoice' } },
       { payload: { to: 'b@example.com' }, options: { uniqueKey: 'b', priority: 3 } },
       { payload: { to: 'c@example.com' }, options: { startAfter: later(HOUR_MS) } },
@@ -228,9 +228,9 @@ describe('run', () => {
 
 describe('drain', () => {
   it('runs what handlers enqueue too, of several jobs what became due first', async () => {
-    await test.enqueue(client, importOrders, { orders: 2 }, { startAfter: later(2_000) })
-    await test.enqueue(client, sendMail, { to: 'first@example.com' }, { startAfter: later(1_000) })
-    await test.enqueue(client, importOrders, { orders: 0 }, { startAfter: later(3_000) })
+    await test.enqueueNow(importOrders, { orders: 2 }, { startAfter: later(2_000) })
+    await test.enqueueNow(sendMail, { to: 'first@example.com' }, { startAfter: later(1_000) })
+    await test.enqueueNow(importOrders, { orders: 0 }, { startAfter: later(3_000) })
     await test.advance(3_000)
     expect((await test.drain()).map(({ name, payload }) => [name, payload])).toEqual([
       ['sendMail', { to: 'first@example.com' }],
@@ -246,7 +246,7 @@ describe('drain', () => {
       payload: { to: `${place}@example.com` },
       options: { priority, startAfter: later(4_000 - 1_000 * place) },
     }))
-    await test.enqueueMany(client, sendMail, items)
+    await test.enqueueManyNow(sendMail, items)
     await test.advance(4_000)
     expect((await test.drain()).map(({ details }) => details?.['to'])).toEqual(
       [2, 3, 1, 0].map((place) => `${place}@example.com`),
@@ -255,7 +255,7 @@ describe('drain', () => {
 
   it('tries again when the pause that the job wants is over, and then gives up', async () => {
     refusals = Infinity
-    await test.enqueue(client, sendMail, { to: 'a@example.com' })
+    await test.enqueueNow(sendMail, { to: 'a@example.com' })
     const failed = { status: 'failed', error: { code: 'smtp_unavailable' } }
     expect(await test.drain()).toMatchObject([{ ...failed, attempt: 1 }])
     await test.assertEnqueued(sendMail, {}, { startAfter: later(5_000) })
@@ -272,12 +272,12 @@ describe('drain', () => {
 
   it('starts nothing after it has expired, retries included, and leaves no dead letter of it', async () => {
     const expiresAt = later(HOUR_MS)
-    await test.enqueue(client, sendMail, { to: 'a@example.com' }, { expiresAt })
+    await test.enqueueNow(sendMail, { to: 'a@example.com' }, { expiresAt })
     expect(await test.drain()).toMatchObject([{ status: 'success' }])
     // It still starts at the instant itself. Since it fails then, it is not retried.
     refusals = 1
-    const { workId } = await test.enqueue(client, sendMail, { to: 'b@example.com' }, { expiresAt })
-    await test.enqueue(client, importOrders, { orders: 1 }, { expiresAt: later(HOUR_MS - 1) })
+    const { workId } = await test.enqueueNow(sendMail, { to: 'b@example.com' }, { expiresAt })
+    await test.enqueueNow(importOrders, { orders: 1 }, { expiresAt: later(HOUR_MS - 1) })
     await test.advance({ hours: 1 })
     const expired = { status: 'failed', details: { error: { code: 'expired' } } }
     const ended = (await test.drain()).filter(({ trigger }) => trigger === 'queue')
@@ -306,7 +306,7 @@ describe('drain', () => {
 
   it('takes nothing of a queue that is paused, and all of it afterwards', async () => {
     const by = { actor: 'somebody', reason: 'the server is down' }
-    await test.enqueue(client, sendMail, { to: 'a@example.com' })
+    await test.enqueueNow(sendMail, { to: 'a@example.com' })
     expect(await test.pauseQueue('sendMail', by)).toBe('paused')
     expect(await test.drain()).toEqual([])
     expect(await test.resumeQueue('sendMail', by)).toBe('resumed')
@@ -314,14 +314,14 @@ describe('drain', () => {
   })
 
   it('says that a chain has no end', async () => {
-    await test.enqueue(client, chain, {})
+    await test.enqueueNow(chain, {})
     await expect(test.drain({ maxRuns: 3 })).rejects.toThrow(
       /still due after 3 runs, the last of them of chain, chain, chain/,
     )
   })
 
   it('keeps to a rate limit by the clock of the test', async () => {
-    for (const place of [1, 2]) await test.enqueue(client, limited, { place })
+    for (const place of [1, 2]) await test.enqueueNow(limited, { place })
     expect(places(await test.drain())).toEqual([1])
     await test.advance({ minutes: 1 })
     expect(places(await test.drain())).toEqual([2])
@@ -330,8 +330,7 @@ describe('drain', () => {
 
 describe('limits and keys', () => {
   const put = async (job: typeof askPartner | typeof applyChange, ...tenants: string[]) => {
-    for (const [place, tenant] of tenants.entries())
-      await test.enqueue(client, job, { tenant, place })
+    for (const [place, tenant] of tenants.entries()) await test.enqueueNow(job, { tenant, place })
   }
   /** Which were started, with how they ended if they failed. */
   const drained = async () =>
@@ -400,7 +399,7 @@ describe('advance', () => {
     ['waits for an instant', { startAfter: later(30 * 24 * HOUR_MS) }, 'enqueued'],
     ['is due', {}, 'skipped'],
   ])('has a tick beside work that %s %j %s', async (_, options, outcome) => {
-    await test.enqueue(client, once, {}, options)
+    await test.enqueueNow(once, {}, options)
     await test.advance({ hours: 1 })
     expect(await ticks('once')).toEqual([outcome])
   })
@@ -410,12 +409,12 @@ describe('advance', () => {
     ['was to be retried and is postponed', later(30 * 24 * HOUR_MS), 'enqueued'],
   ])('has a tick beside work that %s %s %s', async (_, startAfter, outcome) => {
     onceFails = true
-    const { workId } = await test.enqueue(client, once, {})
+    const { workId } = await test.enqueueNow(once, {})
     await test.advance(new Date(HOURS[0]!.getTime() - 1_000))
     expect(await test.drain()).toMatchObject([{ status: 'failed' }])
     const by = { actor: 'olga@example.com', reason: 'later' }
     const which = { job: once, ids: [workId] }
-    if (startAfter) await test.postponeWork(which, { ...by, startAfter }, { tx: client })
+    if (startAfter) await test.postponeWork(which, { ...by, startAfter })
     await test.advance({ seconds: 2 })
     expect(await ticks('once')).toEqual([outcome])
   })
@@ -435,26 +434,26 @@ describe('advance', () => {
 
   it('decides whether it is too late to approve a run', async () => {
     const block = async () => {
-      await test.enqueue(client, guarded, {})
+      await test.enqueueNow(guarded, {})
       const [run] = await test.drain()
       return run?.id ?? ''
     }
     const [first, second] = [await block(), await block()]
     const by = { actor: 'olga@example.com', reason: 'checked' }
     await test.advance({ hours: 23 })
-    expect(await test.approveRun(first, by, { tx: client })).toMatchObject({
+    expect(await test.approveRun(first, by)).toMatchObject({
       kind: 'approved',
       rows: 50,
     })
     await test.advance({ hours: 1, milliseconds: 1 })
-    expect(await test.approveRun(second, by, { tx: client })).toEqual({ kind: 'tooLate' })
+    expect(await test.approveRun(second, by)).toEqual({ kind: 'tooLate' })
   })
 })
 
 describe('the schema', () => {
   it('is its own, also in the same database', async () => {
     const other = await open()
-    await other.enqueue(client, sendMail, { to: 'a@example.com' })
+    await other.enqueueNow(sendMail, { to: 'a@example.com' })
     await test.assertEnqueued(sendMail, {}, { count: 0 })
     expect(await test.drain()).toEqual([])
     expect(await other.drain()).toHaveLength(1)

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { defineJob, type HandlersFor } from '../src/index.ts'
-import type { MissedPolicy } from '../src/internal.ts'
+import type { MissedPolicy } from '../src/job/defineJob.ts'
 import { openTestJobs, type TestRun } from '../src/testing.ts'
 import type { PlainTransaction } from './fixtures/plainClient.ts'
 import { usePlainClient } from './usePlainClient.ts'
@@ -119,7 +119,7 @@ describe('a test drains', () => {
               // The order of a key is that of the enqueues.
               const priority = each.job === 'ordered' ? 0 : each.priority
               const options = { startAfter, ...(each.job !== 'ordered' && { priority }) }
-              await test.enqueue(client, byName[each.job], { plan: each.plan }, options)
+              await test.enqueueNow(byName[each.job], { plan: each.plan }, options)
               model.enqueue(each.job, each.delayMs, priority, each.plan)
               break
             }

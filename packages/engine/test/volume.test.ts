@@ -65,8 +65,7 @@ const startWorker = (behaviour: Behaviour, databaseUrl = url) =>
   })
 
 const enqueue = (count: number) =>
-  client.enqueueMany(
-    prisma,
+  client.enqueueManyNow(
     parcel,
     Array.from({ length: count }, (_, n) => ({ payload: { n } })),
   )

@@ -1,5 +1,4 @@
 import type { Readable } from 'node:stream'
-import { ArgumentError } from '@roundsman/engine'
 import type { Authorize } from '@roundsman/admin'
 import { problemResponses } from '@roundsman/admin/http'
 import {
@@ -15,6 +14,7 @@ import type { FastifyPluginAsync, FastifyRequest, FastifyReply } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { answerError, sendAnswer } from './answerError.ts'
 import { describeRoute, type DescribedSchema } from './describeRoute.ts'
+import { checkPluginOptions, linkedPrefix } from './options.ts'
 
 export interface RoundsmanOptions extends AdminOptions {
   /** Says who asks and what they may do. The host does the log-in. */
@@ -28,8 +28,11 @@ export interface RoundsmanOptions extends AdminOptions {
   describedAs?: 'json' | 'zod'
 }
 
-const plugin: FastifyPluginAsync<RoundsmanOptions> = async (scope, options) => {
-  const { authorize, security, describedAs = 'json' } = options
+const plugin: FastifyPluginAsync<RoundsmanOptions> = async (scope, given) => {
+  const options = checkPluginOptions(given)
+  const { describedAs = 'json' } = options
+  const authorize = options.authorize as RoundsmanOptions['authorize']
+  const security = options.security as RoundsmanOptions['security']
   const { apiPrefix = '/api', consolePath = '/console' } = options
   const admin = createAdmin({
     ...options,
@@ -112,15 +115,3 @@ export const roundsman: FastifyPluginAsync<RoundsmanOptions> = fastifyPlugin(plu
   fastify: '5.x',
   encapsulate: true,
 })
-
-/**
- * How the page's links begin. Fastify keeps the slash at the end of a prefix, and a link that began with two would lead to
- * another host.
- */
-function linkedPrefix(prefix: string): string {
-  if (!/^\/\/|[:*]/.test(prefix)) return prefix.replace(/\/$/, '')
-  throw new ArgumentError(
-    'prefix',
-    `has to be a path such as /admin, without parameters, for a console below it, not ${prefix}; or set consolePath to null`,
-  )
-}

@@ -160,7 +160,7 @@ describe('addresses', () => {
         app = Fastify()
         app.register(roundsman, options({ [option]: ms }))
         await expect(app.ready()).rejects.toThrow(
-          `${option} must be a number of ms from 1 to 2147483647, not ${ms}`,
+          `${option} must be a number from 1 to 2147483647, not ${typeof ms === 'string' ? `"${ms}"` : ms}`,
         )
       }
     },

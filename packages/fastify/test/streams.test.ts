@@ -130,20 +130,6 @@ describe('following what changes', () => {
     expect(again.events().some(({ event }) => event === 'reset')).toBe(false)
   })
 
-  it('goes on where a client was cut off that had not been told of anything yet', async () => {
-    const first = await follow()
-    const from = await waitFor(() => first.blocks()[0]?.id)
-    first.stop()
-    await startWorker()
-    const watcher = await follow()
-    const missed = await runOnce()
-    await waitFor(() => watcher.events().some(({ data }) => data?.ids?.includes(missed)))
-
-    const again = await follow({ 'last-event-id': from })
-    await waitFor(() => again.events().some(({ data }) => data?.ids?.includes(missed)))
-    expect(again.events().some(({ event }) => event === 'reset')).toBe(false)
-  })
-
   it('says again and again that the connection holds, which changes nothing of where to go on', async () => {
     const { blocks } = await follow()
     const pings = () => blocks().filter(({ event }) => event === 'ping')

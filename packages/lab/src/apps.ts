@@ -1,9 +1,4 @@
-import {
-  startProcess,
-  startProgram,
-  type ProcessOptions,
-  type RunningProcess,
-} from './startProcess.ts'
+import { startProcess, type ProcessOptions, type RunningProcess } from './startProcess.ts'
 
 export interface RunningApi extends RunningProcess {
   url: string
@@ -32,19 +27,15 @@ export async function startApi(
   return { ...api, url }
 }
 
-/** Starts the worker, from source or from its build, as it is deployed. */
+/** Starts the worker from source. */
 export async function startWorker(
-  entry: 'src/main.ts' | 'dist/main.js',
   databaseUrl: string,
   { env, ...options }: ProcessOptions = {},
 ): Promise<RunningProcess> {
-  const file = `apps/worker/${entry}`
-  const all = {
+  const worker = startProcess('apps/worker/src/main.ts', {
     ...options,
     env: { ...ENVIRONMENT, DATABASE_URL: databaseUrl, WORKER_PORT: '0', ...env },
-  }
-  const isBuilt = entry === 'dist/main.js'
-  const worker = isBuilt ? startProgram(process.execPath, [file], all) : startProcess(file, all)
+  })
   await worker.line(/Jobs scheduler enabled/)
   return worker
 }

@@ -5,8 +5,6 @@ const TICKS_PER_SECOND = 100
 
 export interface ProcessUse {
   residentMb: number
-  /** The most that it ever had. */
-  peakMb: number
   cpuSeconds: number
 }
 
@@ -17,13 +15,10 @@ export async function readProcess(pid: number): Promise<ProcessUse | null> {
       readFile(`/proc/${pid}/status`, 'utf8'),
       readFile(`/proc/${pid}/stat`, 'utf8'),
     ])
-    const memory = (name: string) =>
-      Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) / 1024
     // After the program's name, which may contain blanks and brackets.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
     return {
-      residentMb: memory('VmRSS'),
-      peakMb: memory('VmHWM'),
+      residentMb: Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) / 1024,
       cpuSeconds: (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND,
     }
   } catch {

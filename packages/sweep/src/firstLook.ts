@@ -1,5 +1,5 @@
 import { queryRows, type Transaction } from './transaction.ts'
-import type { SweepTarget } from './sweepTarget.ts'
+import type { DueFinder, SweepTarget } from './sweepTarget.ts'
 import { empty, quoted, sql } from './sql.ts'
 
 /** What the sweep finds out before it decides anything. */
@@ -24,9 +24,7 @@ const MAX_COUNTED = 1_000_000
 
 /** Reads the clock, the table's size, and how much is due, as far as the indexes are the quicker way. */
 export async function firstLook(tx: Transaction, target: SweepTarget): Promise<FirstLook> {
-  const [finder, ...others] = target.finders
-  if (finder === undefined)
-    throw new TypeError(`The sweep of "${target.table}" has no finders: give at least one`)
+  const [finder, ...others] = target.finders as readonly [DueFinder, ...DueFinder[]]
   const [size] = await queryRows<Pick<FirstLook, 'now' | 'pages' | 'rowsPerPage'>>(
     tx,
     sql`

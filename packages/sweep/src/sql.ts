@@ -40,7 +40,7 @@ export function textOf({ strings }: Sql): string {
   return strings.reduce((text, next, nth) => `${text}$${nth}${next}`)
 }
 
-function isSql(value: unknown): value is Sql {
+export function isSql(value: unknown): value is Sql {
   return (
     typeof value === 'object' &&
     value !== null &&

@@ -1,4 +1,5 @@
 import { JobError, type Details, type RunContext } from '@roundsman/engine'
+import { checkTarget } from './arguments.ts'
 import { queryRows, type Transaction } from './transaction.ts'
 import { createFindings } from './createFindings.ts'
 import { firstLook, type FirstLook } from './firstLook.ts'
@@ -28,12 +29,14 @@ const CLOCK_TOLERANCE_MS = 60_000
  * became due since has been neither guarded nor approved.
  * @returns what it has to say beyond the counts: the findings of a dry run; and `stillDue`, how many rows were due at its
  * end, if it has passed over any
+ * @throws ArgumentError that names the part of the target
  * @throws JobError `cutoff_invalid` when the cut-off is not in the past
  */
 export async function sweep<C extends SweepCounts>(
   { batch, guard, log, now, run, signal }: SweepContext,
   target: SweepTarget<C>,
 ): Promise<Details> {
+  checkTarget(target)
   refuseLaterThan(now(), target)
   const { table, population, due } = target
   let look = null as FirstLook | null

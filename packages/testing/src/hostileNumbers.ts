@@ -70,8 +70,11 @@ export const takenNumbers = (
 export function asOptions(values: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const options: Record<string, unknown> = {}
   for (const [option, value] of Object.entries(values)) {
-    const [outer = '', inner] = option.split('.')
-    options[outer] = inner === undefined ? value : { ...(options[outer] as object), [inner]: value }
+    const [outer = '', ...inner] = option.split('.')
+    options[outer] =
+      inner.length === 0
+        ? value
+        : { ...(options[outer] as object), ...asOptions({ [inner.join('.')]: value }) }
   }
   return options
 }

@@ -52,4 +52,3 @@ export {
   type SpawnProcessOptions,
 } from './spawnProcess.ts'
 export { waitFor, type WaitForOptions } from './waitFor.ts'
-export { withRefusedCommit } from './withRefusedCommit.ts'

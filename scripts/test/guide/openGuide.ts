@@ -106,9 +106,9 @@ async function writePage(page: string, folder: string): Promise<string[]> {
   return written
 }
 
-/** Links what the files import, and the types of Node and pg. */
+/** Links what the files import, and the types of Node, pg and Express. */
 async function linkPackages(folder: string): Promise<void> {
-  const names = new Set(['@types/node', '@types/pg'])
+  const names = new Set(['@types/node', '@types/pg', '@types/express'])
   const paths = (await readdir(folder, { recursive: true })).filter((path) => /\.m?ts$/.test(path))
   for (const path of paths) {
     for (const { specifier } of findImports(path, await readFile(join(folder, path), 'utf8'))) {

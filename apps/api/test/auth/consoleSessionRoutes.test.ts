@@ -1,4 +1,4 @@
-import type { InjectOptions, LightMyRequestResponse } from 'fastify'
+import type { LightMyRequestResponse } from 'fastify'
 import { emptyTables, expectProblem, openForTests, QUEUE } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createTestApi, PASSWORD } from '../createTestApi.ts'
@@ -10,13 +10,6 @@ beforeEach(async () => {
 })
 
 const URL = '/api/console/session'
-const run = (headers: Record<string, string>): InjectOptions => ({
-  method: 'POST',
-  url: '/api/jobs/cleanupI18nCache/run',
-  payload: { reason: 'why' },
-  headers,
-})
-
 function logIn(email: string, password = PASSWORD, headers: Record<string, string> = {}) {
   return api.app.inject({ method: 'POST', url: URL, payload: { email, password }, headers })
 }
@@ -82,75 +75,11 @@ describe('a session', () => {
     })
   })
 
-  it('may read without a csrf token, and change nothing without it', async () => {
-    const { cookie, csrf } = await openSession()
-    const read = await api.app.inject({ method: 'GET', url: '/api/jobs', headers: { cookie } })
-    expect(read.statusCode).toBe(200)
-
-    const other = await openSession('owner@example.com')
-    for (const headers of [
-      { cookie },
-      { cookie, 'x-csrf-token': '' },
-      { cookie, 'x-csrf-token': 'x'.repeat(csrf.length) },
-      { cookie, 'x-csrf-token': other.csrf },
-    ]) {
-      expectProblem(await api.app.inject(run(headers)), 403)
-    }
-    expect(await api.prisma.$queryRaw`select 1 as "one" from "JobWork"`).toEqual([])
-    const changed = await api.app.inject(run({ cookie, 'x-csrf-token': csrf }))
-    expect(changed.statusCode).toBe(202)
-  })
-
-  it('ends after eight hours', async () => {
-    const { cookie } = await openSession()
-    const start = api.clock.now()
-    const ask = () => api.app.inject({ method: 'GET', url: URL, headers: { cookie } })
-    try {
-      api.clock.advance(8 * 3_600_000)
-      expect((await ask()).statusCode).toBe(200)
-      api.clock.advance(1_000)
-      expectProblem(await ask(), 401)
-    } finally {
-      api.clock.set(start)
-    }
-  })
-
-  it('stops working for somebody who is demoted', async () => {
-    const { cookie } = await openSession()
-    const { admin: id } = api.userIds
-    await api.prisma.user.update({ where: { id }, data: { role: 'staff' } })
-    try {
-      const response = await api.app.inject({ method: 'GET', url: URL, headers: { cookie } })
-      expectProblem(response, 403)
-    } finally {
-      await api.prisma.user.update({ where: { id }, data: { role: 'admin' } })
-    }
-  })
-
   it('is closed by logging out', async () => {
     const { cookie, csrf } = await openSession()
     const headers = { cookie, 'x-csrf-token': csrf }
     const response = await api.app.inject({ method: 'DELETE', url: URL, headers })
     expect(response.statusCode).toBe(204)
     expect(cookieOf(response)).toMatchObject({ value: '', expires: new Date(0) })
-  })
-})
-
-describe('a token is good for one thing only', () => {
-  it('an access token is no session', async () => {
-    const cookie = `roundsman_session=${api.app.issueToken(api.userIds.admin)}`
-    expectProblem(await api.app.inject({ method: 'GET', url: URL, headers: { cookie } }), 401)
-  })
-
-  it('a session is no access token', async () => {
-    const token = cookieOf(await logIn('admin@example.com')).value
-    const headers = { authorization: `Bearer ${token}` }
-    expectProblem(await api.app.inject({ method: 'GET', url: '/api/jobs', headers }), 401)
-  })
-
-  it('who sends an access token needs no csrf token, whatever the cookies', async () => {
-    const { cookie } = await openSession()
-    const authorization = `Bearer ${api.app.issueToken(api.userIds.admin)}`
-    expect((await api.app.inject(run({ cookie, authorization }))).statusCode).toBe(202)
   })
 })

@@ -7,7 +7,6 @@ import {
   listQueue,
   openForTests,
   setWork,
-  withRefusedCommit,
   UNKNOWN_ID,
 } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
@@ -136,16 +135,6 @@ describe('POST /api/invoices/:id/pdf', () => {
     )
     expect((await ask(id)).json().jobId).toBe(workId)
     expect(await listQueue(api.prisma)).toHaveLength(1)
-  })
-
-  it('leaves neither work nor wish when its transaction does not commit', async () => {
-    const { id } = await createInvoice(api)
-    await withRefusedCommit(api.prisma, 'insert on "JobWork"', async () => {
-      expectProblem(await ask(id), 500)
-    })
-    expect(await listQueue(api.prisma)).toEqual([])
-    expect(await pdfsOf(id)).toEqual([])
-    expect((await ask(id)).statusCode).toBe(202)
   })
 
   it('does not know an invoice that never was, nor what is not an id', async () => {
@@ -296,16 +285,6 @@ describe('a change while a PDF is waited for', () => {
     for (const { id } of [untouched, ready]) await change(id, 1)
     expect(await listQueue(api.prisma)).toHaveLength(1)
     expect(await api.prisma.invoicePdf.count()).toBe(1)
-  })
-
-  it('changes nothing when it does not commit', async () => {
-    const { id, jobId } = await askedInvoice()
-    await withRefusedCommit(api.prisma, 'insert on "JobWork"', async () => {
-      expectProblem(await change(id, 1), 500)
-    })
-    expect(await pdfsOf(id)).toEqual([{ version: 1, workId: jobId, pdf: null }])
-    expect(await api.prisma.invoice.findUnique({ where: { id } })).toMatchObject({ version: 1 })
-    expect(await listQueue(api.prisma)).toHaveLength(1)
   })
 
   it('and the asking at once leave the present version asked for, whoever comes first', async () => {

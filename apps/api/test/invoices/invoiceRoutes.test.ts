@@ -6,7 +6,6 @@ import {
   listQueue,
   openForTests,
   setWork,
-  withRefusedCommit,
   UNKNOWN_ID,
 } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
@@ -430,14 +429,6 @@ describe('POST /api/invoices', () => {
       expect(await api.prisma.invoice.count()).toBe(1)
       expect(await api.prisma.invoiceLine.count()).toBe(1)
     })
-  })
-
-  it('writes nothing when its transaction does not commit', async () => {
-    await withRefusedCommit(api.prisma, 'insert on "Invoice"', async () => {
-      expectProblem(await post(invoiceBody()), 500)
-    })
-    expect(await api.prisma.invoice.count()).toBe(0)
-    expect(await api.prisma.invoiceLine.count()).toBe(0)
   })
 })
 

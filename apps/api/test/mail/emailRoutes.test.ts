@@ -8,7 +8,6 @@ import {
   setWork,
   UNKNOWN_ID,
   waitFor,
-  withRefusedCommit,
 } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createTestApi } from '../createTestApi.ts'
@@ -138,17 +137,6 @@ describe('POST /api/invoices/:id/email', () => {
   it('does not know an invoice that never was', async () => {
     expectProblem(await send(UNKNOWN_ID, { to: 'a@example.com' }), 404)
     expectInvalid(await send('1'), ['params.id'])
-  })
-
-  it('writes nothing when its transaction does not commit', async () => {
-    const waiting = await createInvoice(api, { customer })
-    const ready = await readyInvoice()
-    await withRefusedCommit(api.prisma, 'insert on "JobWork"', async () => {
-      for (const { id } of [waiting, ready]) expectProblem(await send(id), 500)
-    })
-    expect(await api.prisma.emailMessage.count()).toBe(0)
-    expect(await api.prisma.invoicePdf.count()).toBe(1)
-    expect(await listQueue(api.prisma)).toEqual([])
   })
 
   it('is set going also when its PDF gets ready in the same moment', async () => {

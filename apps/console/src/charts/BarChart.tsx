@@ -199,7 +199,7 @@ export function BarChart({ summary, bars, kinds, ends, versions = [] }: BarChart
 }
 
 /** The pattern that fills failures. */
-export function HatchPattern({ id }: { id: string }) {
+function HatchPattern({ id }: { id: string }) {
   return (
     <defs>
       <pattern

@@ -11,7 +11,7 @@ const STEPS: Readonly<Record<string, number>> = {
  * Gives many marks one stop of the Tab key; the arrow keys, Home and End lead on from there. `initial` is the mark that
  * Tab reaches first.
  */
-export function useRoving(count: number, initial: number, rowLength = 1) {
+export function useRoving(count: number, initial: number) {
   const [current, setCurrent] = useState<number | null>(null)
   const active = Math.min(current ?? initial, Math.max(count - 1, 0))
 
@@ -29,7 +29,7 @@ export function useRoving(count: number, initial: number, rowLength = 1) {
     if (key === 'End') return count - 1
     const step = STEPS[key]
     if (step === undefined) return null
-    return active + step * (key === 'ArrowLeft' || key === 'ArrowRight' ? rowLength : 1)
+    return active + step
   }
 
   return {

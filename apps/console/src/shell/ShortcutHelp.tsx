@@ -14,7 +14,7 @@ const KEYS = [
   { keys: ['Enter'], does: 'Open the row' },
   { keys: ['x'], does: 'Select the row' },
   { keys: ['?'], does: 'Show this' },
-  { keys: ['←', '→'], does: 'Go along a strip or a heat map' },
+  { keys: ['←', '→'], does: 'Go along a strip or the marks of a chart' },
   { keys: ['Esc'], does: 'Close a dialog or a tooltip' },
 ]
 

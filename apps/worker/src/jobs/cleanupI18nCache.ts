@@ -30,7 +30,7 @@ function cutoffAt(now: Date, maxAgeDays: number): Date {
 }
 
 /** The entries from before the cut-off, and how to remove them. */
-export function oldEntries(cutoff: Date): SweepTarget {
+function oldEntries(cutoff: Date): SweepTarget {
   // As text with its offset: the driver sends a Date without one, and PostgreSQL would read it in the session's zone.
   const due = sql`"createdAt" < ${cutoff.toISOString()}::timestamptz`
   return {

@@ -26,7 +26,8 @@ export function createWorkerMetrics(version: string): WorkerMetrics {
       metrics.watchPool('engine', worker.connections)
     },
     watchQueue(reader, names) {
-      watchQueue({ ...metrics, measure: () => getQueueStats(reader, names) })
+      const { prometheus, registry } = metrics
+      watchQueue({ prometheus, registry, measure: () => getQueueStats(reader, names) })
     },
   }
 }

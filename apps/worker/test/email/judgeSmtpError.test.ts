@@ -10,6 +10,7 @@ function reply(response: string, command: string, code = 'EENVELOPE'): Nodemaile
 describe('for good', () => {
   it.each([
     ['550 5.1.1 No such user', 'RCPT TO'],
+    ['501 Bad address', 'RCPT TO'],
     ['551 User not local', 'RCPT TO'],
     ['553 5.1.3 Bad address', 'RCPT TO'],
     ['556 5.1.10 No mail here', 'RCPT TO'],

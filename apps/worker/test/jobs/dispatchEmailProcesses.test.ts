@@ -4,8 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { localhostCertificate, waitFor } from '@roundsman/testing'
 import { expect, it, onTestFinished } from 'vitest'
-import { expectNothingPersonal } from '../email/expectNothingPersonal.ts'
-import { insertEmail, insertEmails } from '../email/insertEmails.ts'
+import { insertEmail } from '../email/insertEmails.ts'
 import { openServer, useEmailQueue } from '../email/useEmailQueue.ts'
 import { holdRow } from '../holdRow.ts'
 import { startWorkerProcess } from '../startWorkerProcess.ts'
@@ -42,29 +41,6 @@ it('a SIGKILL between the OK and the commit costs one duplicate at most, with th
     { status: 'failed', details: { error: { code: 'worker_lost' } } },
     { status: 'success', details: { sent: 1 } },
   ])
-})
-
-it('two workers together send no more a second than they may', async () => {
-  const perSecond = 10
-  const server = await openServer()
-  const emails = await insertEmails(database.prisma, 60)
-  const variables = { SMTP_URL: server.url, SMTP_MAX_PER_SECOND: String(perSecond) }
-  const workers = await Promise.all([
-    startWorkerProcess(database, variables),
-    startWorkerProcess(database, variables),
-  ])
-  await Promise.all(workers.map((worker) => worker.waitForMessage('Jobs scheduler enabled')))
-  await enqueueEmails(emails)
-
-  await waitFor(allAreSent, { timeoutMs: 60_000 })
-
-  const instants = server.messages.map(({ receivedAtMs }) => receivedAtMs).toSorted((a, b) => a - b)
-  const seconds = (instants.at(-1)! - instants[0]!) / 1_000
-  expect(instants).toHaveLength(emails.length)
-  // The limit is about starts; each sending takes its time, the first the longest.
-  expect((emails.length - 1) / seconds).toBeLessThan(1.5 * perSecond)
-  const lines = workers.flatMap(({ stdout, stderr }) => [...stdout, ...stderr])
-  await expectNothingPersonal(database, emails, lines)
 })
 
 it.each(['implicit', 'starttls'] as const)(

@@ -1,13 +1,12 @@
 // Not quick: starts workers.
 import type { PrismaClient } from '@roundsman/db'
 import { dispatchEmail, sendWeeklyReport as job } from '@roundsman/jobs'
-import { createJobsClient, listDeadLetters } from '@roundsman/engine/client'
+import { createJobsClient } from '@roundsman/engine/client'
 import { createWorker } from '@roundsman/engine/worker'
 import { openForTests, waitFor } from '@roundsman/testing'
 import { pino } from 'pino'
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { sendWeeklyReport } from '../../src/jobs/sendWeeklyReport.ts'
-import { holdRow } from '../holdRow.ts'
 import { openWorkerDatabase } from '../openWorkerDatabase.ts'
 
 const CUSTOMER = 'accounts@example.com'
@@ -35,13 +34,13 @@ beforeEach(async () => {
 })
 
 /** Starts a worker that writes reports, and leaves their mail in the queue. */
-async function startWorker(retry = job.retry) {
+async function startWorker() {
   const worker = createWorker({
     schema: 'public',
     retention: false,
     databaseUrl: database.url,
     client: database.prisma,
-    jobs: [{ ...job, retry }, dispatchEmail],
+    jobs: [job, dispatchEmail],
     handlers: {
       sendWeeklyReport: write(database.prisma),
       dispatchEmail: async () => undefined,
@@ -51,7 +50,6 @@ async function startWorker(retry = job.retry) {
   })
   onTestFinished(() => worker.stop({ drainTimeoutMs: 0 }))
   await worker.start()
-  return worker
 }
 
 let made = 0
@@ -151,14 +149,14 @@ describe('sendWeeklyReport', () => {
     await invoice(10)
     await startWorker()
     const last = new Date(NOON.getTime() - 14 * DAY_MS)
-    await client.schedules.upsert(database.prisma, job, {
+    await client.schedules.upsert(null, job, {
       key: 'customer-1',
       cron: '0 9 * * 1',
       timeZone: 'Pacific/Kiritimati',
       payload: { customerEmail: CUSTOMER },
     })
     await database.prisma.$executeRaw`update "JobKeyedSchedule" set "lastAt" = ${last}`
-    await client.schedules.trigger(database.prisma, job, 'customer-1', {
+    await client.schedules.trigger(null, job, 'customer-1', {
       actor: 'tests',
       reason: 'To see it',
     })
@@ -177,40 +175,6 @@ describe('sendWeeklyReport', () => {
     expect(await runs(4)).toHaveLength(4)
     expect(await messages()).toHaveLength(1)
     expect(await mails()).toHaveLength(1)
-  })
-
-  it('aborted midway, leaves nothing, and writes it when it is redelivered', async () => {
-    await invoice(2)
-    const held = await holdRow(database.prisma, 'EmailMessage', 'true', 'insert')
-    const first = await startWorker()
-    await ask()
-    await held.reached()
-    const stopped = first.stop({ drainTimeoutMs: 0 })
-    await held.release()
-    await stopped
-    await startWorker()
-
-    await waitFor(async () => (await mails()).length === 1)
-    expect(await messages()).toHaveLength(1)
-  })
-
-  it('is retried when the database refuses, then given up', async () => {
-    await invoice(2)
-    await database.prisma.$executeRawUnsafe(
-      'alter table "EmailMessage" add constraint refused check (false) not valid',
-    )
-    onTestFinished(async () => {
-      await database.prisma.$executeRawUnsafe('alter table "EmailMessage" drop constraint refused')
-    })
-    await startWorker({ limit: 1, delayMs: 1, maxDelayMs: 1 })
-    await ask()
-
-    expect(await runs(2)).toMatchObject([{ status: 'failed' }, { status: 'failed' }])
-    await waitFor(async () => {
-      const { deadLetters } = await listDeadLetters(client.reader, { limit: 10 })
-      return deadLetters.length === 1
-    })
-    expect(await mails()).toEqual([])
   })
 
   it('leaves nothing personal in the log or in its run', async () => {

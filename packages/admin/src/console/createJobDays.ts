@@ -10,7 +10,7 @@ type Day = ConsoleJobDetail['days'][number]
 type Hour = ConsoleJobDetail['hours'][number]
 
 /*
- * A job's calendar, which is kept between requests so that a request costs as much after a year of runs as after an hour.
+ * A job's calendar, which is kept between requests so that a request costs as much after two months of runs as after an hour.
  * Hours and days are those of UTC.
  *
  * An hour is
@@ -23,7 +23,7 @@ type Hour = ConsoleJobDetail['hours'][number]
  */
 
 /**
- * Those of the last 365 days on which the job had runs, and, while none is older than two days ago, their hours. The oldest
+ * Those of the last 60 days on which the job had runs, and, while none is older than two days ago, their hours. The oldest
  * come first. `cutBefore`: null unless some runs before this instant are left out.
  */
 export type JobDays = (
@@ -33,7 +33,7 @@ export type JobDays = (
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
-const DAYS_SHOWN = 365
+const DAYS_SHOWN = 60
 /** So few days say little as days, and are shown by the hour. */
 const DAYS_SHOWN_BY_HOUR = 3
 /** Workers' clocks disagree, and a start is committed a little later. */

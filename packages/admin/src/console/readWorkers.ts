@@ -53,7 +53,7 @@ export async function readWorkerDetail(
   // A clock that is far ahead has recorded its runs as later than any end.
   const isFound = inHour !== null && inHour.runs.length > 0
   const { runs, since } = isFound ? inHour : await listWorkerRuns(reader, { ...hour, to: EVER })
-  return { generatedAt: now.toISOString(), worker, former, runs, since, until: until.toISOString() }
+  return { generatedAt: now.toISOString(), worker, former, runs, since }
 }
 
 /** When the hour ends that somebody looks at; null where nothing is known of the worker. */

@@ -130,44 +130,6 @@ describe('the overview', () => {
     expect(lastSignMs).toBeLessThanOrEqual(after + 1)
   })
 
-  it('names who keeps old rows from being removed', async () => {
-    await api.prisma.$transaction(
-      async (tx) => {
-        const [{ pid, since }] = await tx.$queryRaw<[{ pid: number; since: Date }]>`
-          select pg_backend_pid() as pid, now() as since`
-        await api.prisma.$executeRawUnsafe(
-          `do $$ begin for n in 1..1000 loop perform pg_current_xact_id(); commit; end loop; end $$`,
-        )
-        const found = async (minutes: number) => {
-          api.clock.set(new Date(since.getTime() + minutes * 60_000).toISOString())
-          return (await get<ConsoleOverview>('overview')).attention.filter(
-            ({ kind }) => kind === 'oldSnapshot',
-          )
-        }
-        expect(await found(9)).toEqual([])
-        expect(await found(10)).toMatchObject([
-          {
-            holder: `pid ${pid} (tests, idle in transaction)`,
-            since: since.toISOString(),
-          },
-        ])
-      },
-      { isolationLevel: 'RepeatableRead', timeout: 60_000 },
-    )
-    api.clock.set(NOW)
-  })
-
-  it('names a table to which autovacuum does not come, and the command that mends it', async () => {
-    const setTo = async (clause: string) =>
-      await api.prisma.$executeRawUnsafe(`alter table "JobWork" ${clause}`)
-    await setTo('set (autovacuum_enabled = false)')
-    const { attention } = await get<ConsoleOverview>('overview')
-    await setTo('reset (autovacuum_enabled)')
-    expect(attention.filter(({ kind }) => kind === 'unvacuumed')).toMatchObject([
-      { remedy: expect.stringMatching(/^alter table .*"JobWork" reset \(autovacuum_enabled\)$/) },
-    ])
-  })
-
   it('calls a schedule late whose tick nobody has decided, and not one that is paused', async () => {
     await addSchedule({ cursor: new Date('2026-11-23T03:00:00Z') })
     expect((await get<ConsoleOverview>('overview')).attention).toContainEqual({
@@ -272,69 +234,6 @@ describe('the overview', () => {
     expect(kindsOf(await get<ConsoleOverview>('overview'))).toEqual(['noWorker'])
   })
 
-  it('tells how many of a job fail in an hour against its week, whatever its last run came to', async () => {
-    const name = 'sendReport'
-    for (let n = 1; n <= 20; n += 1) {
-      const at = { startedAt: minutesAgo(60 * 30 + n), endedAt: minutesAgo(60 * 30 + n) }
-      await (n === 1 ? addFailure({ name, ...at }) : addRun({ name, status: 'success', ...at }))
-    }
-    for (let n = 1; n <= 13; n += 1) {
-      await addRun({ name, status: 'success', startedAt: minutesAgo(n), endedAt: minutesAgo(n) })
-    }
-    const codes = [...Array<string>(12).fill('ECONNREFUSED'), 'broken', 'broken']
-    for (const [n, code] of codes.entries()) {
-      await addFailure({ name, startedAt: minutesAgo(20 + n), endedAt: minutesAgo(20 + n) }, code)
-    }
-    // The first was too long ago, and the others are no failures of the job itself.
-    await addFailure({ name, startedAt: minutesAgo(61), endedAt: minutesAgo(61) })
-    for (const code of ['cancelled', 'drained', 'guard_blocked', 'expired']) {
-      await addFailure({ name, startedAt: minutesAgo(2), endedAt: minutesAgo(2) }, code)
-    }
-    await addFailure({ name, startedAt: minutesAgo(2), endedAt: minutesAgo(2), dryRun: true })
-
-    const { attention } = await get<ConsoleOverview>('overview')
-    const recent = {
-      runs: 27,
-      failed: 14,
-      isCut: false,
-      code: 'ECONNREFUSED',
-      withCode: 12,
-      usual: { runs: 21, failed: 2 },
-    }
-    const item = { name, code: 'ECONNREFUSED', since: minutesAgo(20).toISOString() }
-    // So many in a row since then are hardly luck.
-    expect(attention.filter((one) => 'name' in one && one.name === name)).toMatchObject([
-      { ...item, kind: 'recovered', recent: { ...recent, succeededSince: 13 } },
-    ])
-    const isFailing = async () =>
-      (await get<ConsoleJobs>('jobs')).jobs.find((job) => job.name === name)?.isFailing
-    expect(await isFailing()).toBe(false)
-    // Two are: half of those before failed.
-    await api.prisma.jobRun.deleteMany({
-      where: { name, status: 'success', startedAt: { gte: minutesAgo(11), lt: minutesAgo(0) } },
-    })
-    for (let n = 1; n <= 11; n += 1) {
-      const at = minutesAgo(40 + n)
-      await addRun({ name, status: 'success', startedAt: at, endedAt: at })
-    }
-    const again = await get<ConsoleOverview>('overview')
-    expect(again.attention.find(({ kind }) => kind === 'failing')).toMatchObject({
-      ...item,
-      recent: { ...recent, succeededSince: 2 },
-    })
-    expect(await isFailing()).toBe(true)
-    const { jobs: listed } = await get<ConsoleJobs>('jobs')
-    expect(listed.find((job) => job.name === name)).toMatchObject({
-      failures: recent,
-      usual: recent.usual,
-    })
-    expect(listed.find((job) => job.name === JOB)).toMatchObject({
-      failures: null,
-      usual: null,
-      isFailing: false,
-    })
-  })
-
   it('leaves what somebody cancelled out of what needs attention', async () => {
     await addRun({ status: 'success', startedAt: minutesAgo(9), endedAt: minutesAgo(8) })
     for (const code of ['cancelled', 'drained']) {
@@ -344,26 +243,6 @@ describe('the overview', () => {
     // And that does not count as mending the failure before it.
     await addFailure({ startedAt: minutesAgo(7), endedAt: minutesAgo(6) })
     expect(kindsOf(await get<ConsoleOverview>('overview'))).toEqual(['noWorker', 'failing'])
-  })
-
-  it('says of a worker that holds its lock and gives no sign that it is silent', async () => {
-    const lastSignAt = minutesAgo(1)
-    await api.prisma.jobWorker.create({
-      data: { id: 'still', liveness: 'lock', startedAt: lastSignAt, heartbeatAt: lastSignAt },
-    })
-    await api.prisma.$transaction(
-      async (tx) => {
-        await tx.$executeRaw`select pg_advisory_xact_lock(hashtextextended('still', 0))`
-        const { workers, attention } = await get<ConsoleOverview>('overview')
-        expect(workers).toMatchObject([{ id: 'still', isAlive: true, isSilent: true }])
-        expect(attention).toContainEqual({
-          kind: 'silent',
-          workerId: 'still',
-          since: lastSignAt.toISOString(),
-        })
-      },
-      { timeout: 60_000 },
-    )
   })
 
   it('tells when what waits will be caught up with, and when never', async () => {
@@ -580,26 +459,6 @@ describe('the jobs', () => {
     expect(job?.lastRun?.id).toBe(ids.get(10))
   })
 
-  it('come with what half of the last hour’s runs took, where that is far more than usual', async () => {
-    const add = (minutes: number, ms: number) => {
-      const startedAt = minutesAgo(minutes)
-      const endedAt = new Date(startedAt.getTime() + ms)
-      return addRun({ status: 'success', startedAt, endedAt })
-    }
-    const hour = async (hoursAgo: number, runs: number, ms: number) => {
-      for (let nth = 0; nth < runs; nth += 1) await add(hoursAgo * 60 - 1 - nth, ms)
-    }
-    const slower = async () =>
-      (await get<ConsoleJobs>('jobs')).jobs.flatMap((job) =>
-        job.slower === null ? [] : [[job.name, job.slower]],
-      )
-    for (const hoursAgo of [25, 32, 39]) await hour(hoursAgo, 6, 75)
-    await hour(1, 9, 2_000)
-    expect(await slower()).toEqual([])
-    await add(15, 2_000)
-    expect(await slower()).toEqual([[JOB, { p50Ms: 2_000, usualMs: 75 }]])
-  })
-
   it('one comes with its calendar, its durations and the ticks to come', async () => {
     for (const minutes of [10, 20, 30]) {
       await addRun({
@@ -790,7 +649,6 @@ describe('the workers', () => {
           { id: running.id, status: 'running', endedAt: null },
           { id: ahead.id, createdAt: ahead.createdAt.toISOString() },
         ],
-        until: NOW,
       })
     } finally {
       await worker.stop()
@@ -821,7 +679,6 @@ describe('the workers', () => {
         endedAt: endedAt.toISOString(),
       },
       runs: [{ id: run.id }],
-      until: endedAt.toISOString(),
     })
     const { workers } = await get<ConsoleSearch>('search?q=topp')
     expect(workers).toEqual(['stopped'])

@@ -26,7 +26,7 @@ const start = (payload: object) => api.as('admin', { method: 'POST', url: URL, p
 const get = (path = '') => api.as('admin', { method: 'GET', url: `${URL}${path}` })
 const stop = (id: string) => api.as('admin', { method: 'POST', url: `${URL}/${id}/stop` })
 const reason = 'they flood us'
-const enqueue = () => api.jobsClient.enqueue(api.prisma, dispatchEmail, { emailId: randomUUID() })
+const enqueue = () => api.jobsClient.enqueueNow(dispatchEmail, { emailId: randomUUID() })
 const countWaiting = async () => await api.prisma.$queryRaw`select count(*)::int from "JobWork"`
 
 it('GET /api/jobs/work and its groups tell of what has a value in a field', async () => {
@@ -102,7 +102,7 @@ describe('POST /api/jobs/bulk', () => {
 
   it('passes over dead letters of jobs that have left the catalogue', async () => {
     const former = defineJob({ name: 'formerJob' })
-    const letters = [await enqueue(), await api.jobsClient.enqueue(api.prisma, former, {})]
+    const letters = [await enqueue(), await api.jobsClient.enqueueNow(former, {})]
     for (const { workId } of letters) await setWork(api.prisma, workId, 'failed')
     const ids = letters.map(({ workId }) => workId)
     const response = await start({ kind: 'redrive', ids: [...ids, randomUUID()], reason })

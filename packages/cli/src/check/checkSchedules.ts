@@ -2,7 +2,6 @@ import { nextTicks } from '@roundsman/engine/internal'
 import type { ScheduledJob } from '@roundsman/engine'
 import { describeDuration } from '../command/describeDuration.ts'
 import type { Product } from '../command/product.ts'
-import { findCollisions } from '../simulate/findMeetings.ts'
 import type { Finding } from './finding.ts'
 
 const DAY_MS = 86_400_000
@@ -111,4 +110,22 @@ function checkCollisions(
     problem: `it is due at the same instant as ${others.join(' and ')}, ${count} times in the next 31 days, first at ${first.toISOString()}`,
     remedy: `nothing, unless together they are too much for the database; then move one by some minutes (${where(job)})`,
   }))
+}
+
+/** The jobs that are due at the same instants, the most frequent first. */
+function findCollisions(ticks: readonly { job: string; at: Date }[]) {
+  const jobsAt = new Map<number, Set<string>>()
+  for (const { job, at } of ticks) {
+    const jobs = jobsAt.get(at.getTime()) ?? new Set()
+    jobsAt.set(at.getTime(), jobs.add(job))
+  }
+  const collisions = new Map<string, { jobs: string[]; count: number; first: Date }>()
+  for (const [at, due] of [...jobsAt].toSorted(([a], [b]) => a - b)) {
+    if (due.size === 1) continue
+    const jobs = [...due].toSorted((a, b) => a.localeCompare(b))
+    const found = collisions.get(jobs.join(' '))
+    if (found) found.count += 1
+    else collisions.set(jobs.join(' '), { jobs, count: 1, first: new Date(at) })
+  }
+  return [...collisions.values()].toSorted((a, b) => b.count - a.count)
 }

@@ -9,7 +9,6 @@ import { createListCommand } from '../list/listCommand.ts'
 import { createOnceCommand } from '../once/onceCommand.ts'
 import { createDeadLettersCommand } from '../runs/deadLettersCommand.ts'
 import { createRunsCommand } from '../runs/runsCommand.ts'
-import { createSimulateCommand } from '../simulate/simulateCommand.ts'
 
 export interface ProductCommandsOptions {
   /** What stands before the arguments of a command: `roundsman list` for `list`. */
@@ -33,6 +32,5 @@ export function createProductCommands({ call, open, check }: ProductCommandsOpti
     limits: createLimitsCommand(source('limits')),
     keys: createKeysCommand(source('keys')),
     schedules: createSchedulesCommand(source('schedules')),
-    simulate: createSimulateCommand(source('simulate')),
   }
 }

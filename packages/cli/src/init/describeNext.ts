@@ -65,6 +65,10 @@ function describeEnqueue(facts: ProductFacts, { places }: InitPlan, width: numbe
     `  import { jobsClient } from '${fromServer(facts, places.jobsClient.replace(/\.ts$/, ''))}'`,
     '',
     `  await jobsClient.enqueue(tx, measureDatabase, ${payload})`,
+    '',
+    'Where there is no transaction:',
+    '',
+    `  await jobsClient.enqueueNow(measureDatabase, ${payload})`,
   ].join('\n')
 }
 

@@ -1,5 +1,4 @@
 import { cronProblem } from '@roundsman/engine'
-import type { Product } from '../command/product.ts'
 
 export interface NewJobRequest {
   name: string
@@ -8,7 +7,7 @@ export interface NewJobRequest {
 }
 
 /** Names that the new job must not have. */
-export interface TakenNames extends Pick<Product, 'cronVariable'> {
+interface TakenNames {
   /** The jobs' names. */
   names: readonly string[]
   /** Other names in the modules that the job is written into. */
@@ -29,7 +28,7 @@ const EMPTY_WORDS = /(Job|Task|Worker|Handler|Cron|Schedule|Runner)$/
 /** Why the job can't be made, with the remedy, or null when it can. */
 export function checkRequest(
   { name, cron }: NewJobRequest,
-  { names, identifiers, cronVariable }: TakenNames,
+  { names, identifiers }: TakenNames,
 ): string | null {
   const example = 'name it by what it does, such as sendReminders'
   if (RESERVED.has(name)) return `"${name}" is a reserved word of JavaScript; ${example}`
@@ -47,11 +46,6 @@ export function checkRequest(
   }
   const taken = names.find((other) => other.toLowerCase() === name.toLowerCase())
   if (taken !== undefined) return `there is a job "${taken}" already; take another name`
-  const variable = cronVariable?.(name)
-  const twin = names.find((other) => cronVariable?.(other) === variable)
-  if (variable !== undefined && twin !== undefined) {
-    return `its cron variable ${variable} would be that of ${twin}; take another name`
-  }
   if (identifiers.includes(name)) {
     return `"${name}" means something else where jobs are registered; take another name`
   }

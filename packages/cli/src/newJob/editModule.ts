@@ -26,45 +26,6 @@ export function topLevelNames(path: string, text: string): string[] {
 }
 
 /**
- * Adds a job to the catalogue: imports it, exports it, and lists it last.
- * @throws Error when the module does not look as expected
- */
-export function addToCatalogue(path: string, text: string, name: string): string {
-  const program = parse(path, text)
-  const exported = program.body.find(
-    (statement) => statement.type === 'ExportNamedDeclaration' && !statement.declaration,
-  )
-  const names = exported?.type === 'ExportNamedDeclaration' ? exported.specifiers : []
-  const list = findArray(program, 'jobs')
-  const lastName = names.at(-1)
-  const lastJob = list?.elements.at(-1)
-  if (!lastName || !lastJob) throw new Error(`${path} has no list "jobs", or exports no jobs`)
-  return apply(text, [
-    importInsertion(path, program, `import { ${name} } from './${name}.ts'`),
-    { at: lastName.end, text: `, ${name}` },
-    { at: lastJob.end, text: `, ${name}` },
-  ])
-}
-
-/**
- * Adds a job's handler to the handlers.
- * @throws Error when the module does not look as expected
- */
-export function addToHandlers(
-  path: string,
-  text: string,
-  { imported, property, name }: { imported: string; property: string; name: string },
-): string {
-  const program = parse(path, text)
-  const last = findReturnedObject(program, 'createHandlers')?.properties.at(-1)
-  if (!last) throw new Error(`${path} has no createHandlers that returns the handlers`)
-  return apply(text, [
-    importInsertion(path, program, `import { ${imported} } from './${name}.ts'`),
-    { at: last.end, text: `, ${property}` },
-  ])
-}
-
-/**
  * Adds a definition above a catalogue's list of jobs, and the job at the end of that list.
  * @throws Error when the module does not look as expected
  */
@@ -108,30 +69,6 @@ function commentedStart({ body, comments }: Parsed, statement: Span): number {
   return comment?.start ?? statement.start
 }
 
-/** Puts the import among those of the same folder, in alphabetical order. */
-function importInsertion(path: string, program: Program, statement: string): Insertion {
-  const target = sourceOf(statement)
-  const siblings = program.body.filter(
-    (node) => node.type === 'ImportDeclaration' && /^\.\/[^/]+$/.test(node.source.value),
-  )
-  const next = siblings.find(
-    (node) => node.type === 'ImportDeclaration' && node.source.value > target,
-  )
-  if (next) return { at: next.start, text: `${statement}\n` }
-  const last = siblings.at(-1)
-  if (!last) throw new Error(`${path} imports nothing from its own folder`)
-  return { at: last.end, text: `\n${statement}` }
-}
-
-function sourceOf(statement: string): string {
-  return /'(.+)'/.exec(statement)?.[1] ?? ''
-}
-
-function findArray(program: Program, name: string): ESTree.ArrayExpression | undefined {
-  const value = findDeclared(program, name)?.value
-  return value?.type === 'ArrayExpression' ? value : undefined
-}
-
 /** The value of an exported constant, without `as const` or a call around it, and the statement that declares it. */
 function findDeclared(
   program: Program,
@@ -150,20 +87,6 @@ function findDeclared(
       const [given] = value.type === 'CallExpression' ? value.arguments : []
       if (given?.type === 'ArrayExpression') value = given
       return { value, statement }
-    }
-  }
-  return undefined
-}
-
-function findReturnedObject(program: Program, name: string): ESTree.ObjectExpression | undefined {
-  for (const statement of program.body) {
-    if (statement.type !== 'ExportNamedDeclaration') continue
-    const { declaration } = statement
-    if (declaration?.type !== 'FunctionDeclaration' || declaration.id?.name !== name) continue
-    for (const inner of declaration.body?.body ?? []) {
-      if (inner.type === 'ReturnStatement' && inner.argument?.type === 'ObjectExpression') {
-        return inner.argument
-      }
     }
   }
   return undefined

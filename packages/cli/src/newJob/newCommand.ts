@@ -29,7 +29,6 @@ async function writeJob(args: string[], terminal: Terminal): Promise<number> {
   const reason = checkRequest(request, {
     names: config.jobs.map(({ name }) => name),
     identifiers: [definitions, handlers].flatMap(({ path, text }) => topLevelNames(path, text)),
-    cronVariable: null,
   })
   if (reason !== null) throw new UsageError(reason)
   const style = findStyle([definitions.text, handlers.text])

@@ -99,6 +99,22 @@ describe('schedules that meet', () => {
       },
     ])
   })
+
+  it('are listed by the jobs that meet, the most frequent first', () => {
+    const jobs = [
+      job('0 3 * * *', { name: 'c' }),
+      job('0 */12 * * *', { name: 'b' }),
+      job('0 */3 * * *', { name: 'a' }),
+    ]
+    const problems = checkSchedules(jobs, NOW, cronVariable).map(({ problem }) => problem)
+    expect(problems).toEqual([
+      expect.stringMatching(/as b, 62 times/),
+      expect.stringMatching(/as c, 31 times/),
+    ])
+    const three = [...jobs, job('0 3 1 5 *', { name: 'd' })]
+    expect(checkSchedules(three, NOW, cronVariable).at(-1)?.problem).toMatch(/as c and d, 1 times/)
+  })
+
   it('are no note where one is due each minute, which no other minute would avoid', () => {
     const often = job('* * * * *', { name: 'often' })
     expect(found(often, job('30 3 * * *', { name: 'b' }))).toEqual([])

@@ -48,7 +48,6 @@ const DATABASES: [line: string, order: readonly Source[], otherwise?: string][] 
   ['limits list', NOT_BY_FLAG],
   [`keys list ${JOB}`, NOT_BY_FLAG],
   ['schedules list', NOT_BY_FLAG],
-  ['simulate --from 2026-01-01 --to 2026-01-02', NOT_BY_FLAG],
 ]
 
 /** Which schema. That the others read the configuration's, is told by what they count below. */
@@ -74,18 +73,9 @@ const COUNTS: [
   ['work list --json', '--limit', 20, ({ work }) => work],
   [`keys list ${JOB} --json`, '--limit', 20, ({ keys }) => keys],
   ['schedules list --json', '--limit', 20, ({ schedules }) => schedules],
-  [
-    'simulate --from 2026-01-01T00:00 --to 2026-01-01T10:00 --json',
-    '--limit',
-    100,
-    ({ ticks }) => ticks,
-  ],
 ]
 
-type Printed = Record<
-  'runs' | 'deadLetters' | 'work' | 'keys' | 'schedules' | 'ticks',
-  unknown[]
-> & {
+type Printed = Record<'runs' | 'deadLetters' | 'work' | 'keys' | 'schedules', unknown[]> & {
   jobs: { schedule: { next: unknown[] } }[]
 }
 
@@ -268,19 +258,6 @@ describe('what a command does without a flag', () => {
     expect(await list()).toEqual(await list('--order', 'waiting'))
   })
 
-  it('simulate reads dates in UTC, and takes all jobs that have a schedule', async () => {
-    await open()
-    const ticks = async (...flags: string[]) => {
-      const line = 'simulate --from 2026-01-01 --to 2026-01-02 --limit 1 --json'
-      const { ticks: found } = JSON.parse(await run(line, flags, {})) as { ticks: object[] }
-      return found
-    }
-    expect(await ticks()).toMatchObject([{ job: JOB, scheduledFor: '2026-01-01T00:00:00.000Z' }])
-    expect(await ticks('--time-zone', 'Asia/Tokyo', '--job', JOB)).toMatchObject([
-      { job: JOB, scheduledFor: '2025-12-31T15:00:00.000Z' },
-    ])
-  })
-
   it('once runs a job with the payload {}', async () => {
     await open()
     const line = `once ${JOB} --json`
@@ -365,7 +342,7 @@ it('leaves out no flag whose help names a default', () => {
     ),
     ...SCHEMAS.filter(([, order]) => order.includes('flag')).map(([line]) => `${line} --schema`),
     ...COUNTS.map(([line, flag]) => `${line} ${flag}`),
-    ...['simulate --time-zone', 'simulate --job', 'console --port', 'console --host'],
+    ...['console --port', 'console --host'],
     ...['new --schedule', 'once --payload', 'keys --order'],
   ].map((line) => `${line.split(' ')[0]} ${line.split(' ').at(-1)}`)
   expect(new Set(told)).toEqual(new Set(held))

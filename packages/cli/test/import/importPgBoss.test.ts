@@ -325,7 +325,7 @@ describe('unique keys', () => {
     ])
     const client = createJobsClient({ databaseUrl: database.url, schema: 'public' })
     onTestFinished(() => client.stop())
-    expect(await client.enqueue(pool, parcel, {}, { uniqueKey: 'k' })).toMatchObject({
+    expect(await client.enqueueNow(parcel, {}, { uniqueKey: 'k' })).toMatchObject({
       kind: 'alreadyQueued',
       workId: oldest,
     })
@@ -336,7 +336,7 @@ describe('unique keys', () => {
   it('stay with the work in Roundsman that has them', async () => {
     const client = createJobsClient({ databaseUrl: database.url, schema: 'public' })
     onTestFinished(() => client.stop())
-    const result = await client.enqueue(pool, parcel, {}, { uniqueKey: 'k' })
+    const result = await client.enqueueNow(parcel, {}, { uniqueKey: 'k' })
     await send('parcel', { n: 1 }, { singletonKey: 'k' })
 
     const dry = await take('--dry-run')

@@ -152,16 +152,6 @@ it('has nothing to do the second time, whatever became of its files', async () =
   expect(await git(root, 'diff', '--name-only')).toBe('')
 })
 
-it('is taken back by what it says', async () => {
-  const root = await commitProduct(SHOP)
-  const { stdout } = await init(root)
-  const [, undo = ''] = /To take it back: (git .+)/.exec(stdout) ?? []
-
-  for (const command of undo.split(' && ')) await git(root, ...command.split(' ').slice(1))
-
-  expect(await git(root, 'status', '--porcelain')).toBe('')
-})
-
 it('is taken back by what it says in a shell, also where folders have blanks', async () => {
   const { 'src/db.ts': db, ...shop } = SHOP
   const compilerOptions = { ...SHOP['tsconfig.json'].compilerOptions, rootDir: "the shop's code" }

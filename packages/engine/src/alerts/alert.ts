@@ -1,3 +1,4 @@
+import { checkProblem } from '../arguments/watches.ts'
 import { MAX_REFUSED } from '../read/listKeyedSchedules.ts'
 import { readableLine } from '../job/storableText.ts'
 import { MAX_MEASURED } from '../read/getQueueStats.ts'
@@ -109,8 +110,9 @@ export function toNotice(
 /** Says in a sentence what keeps jobs from being done. */
 export function describeProblem(problem: JobProblem): string {
   // Whoever asks how the jobs are may be anybody: no version, no customer's key, and not how much there is to do.
-  const facts = { ...problem, version: null, key: null, runsInWeek: null }
-  return sayProblem(problem.kind, 'name' in problem ? problem.name : '', '', facts)
+  const { kind, name = '', ...told } = checkProblem(problem)
+  const facts = { ...told, version: null, key: null, runsInWeek: null }
+  return sayProblem(kind, name, '', facts)
 }
 
 function sayProblem(

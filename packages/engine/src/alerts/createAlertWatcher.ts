@@ -2,27 +2,12 @@ import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { HostLogger } from '../job/logger.ts'
 import type { Job } from '../job/defineJob.ts'
-import {
-  ArgumentError,
-  asItIs,
-  checkDurationMs,
-  checkFunction,
-  checkJobName,
-  checkParts,
-  checkText,
-  checkTimerMs,
-  checkWaitMs,
-  copyList,
-  numberWithin,
-  optional,
-  tell,
-} from '../job/argument.ts'
+import { checkWatcherOptions, checkWatcherStop } from '../arguments/alerts.ts'
 import { createRedact } from '../job/redact.ts'
 import { readableLine, storableText } from '../job/storableText.ts'
 import { createUsualFailures } from '../read/createUsualFailures.ts'
 import { type JobsReader, readerOf } from '../read/reader.ts'
 import { containedLog } from '../store/containedLog.ts'
-import { checkDatabaseUrl } from '../store/connectionSettings.ts'
 import { openDatabase, type Connection } from '../store/database.ts'
 import { GIVE_WAY_AFTER_MS } from '../store/giveWay.ts'
 import { createSchema } from '../store/schema.ts'
@@ -70,41 +55,6 @@ export interface AlertWatcher {
   stop(options?: { timeoutMs?: number }): Promise<void>
 }
 
-const checkCount = optional(numberWithin(0, Infinity))
-/** A century ago is as good as never, and an instant that PostgreSQL knows. */
-const LONGEST_MS = 100 * 365 * 86_400_000
-const checkSpanMs = optional((argument, value) =>
-  Math.min(checkWaitMs(argument, value), LONGEST_MS),
-)
-
-const OPTIONS = {
-  databaseUrl: checkDatabaseUrl,
-  schema: asItIs,
-  log: asItIs,
-  jobs: asItIs,
-  channels: asItIs,
-  limits: asItIs,
-  consoleUrl: optional(checkText),
-  intervalMs: optional(checkTimerMs),
-  sendTimeoutMs: optional(checkTimerMs),
-  retryDelayMs: optional(checkDurationMs),
-  giveUpAfterMs: optional(checkDurationMs),
-}
-const LIMITS = {
-  failureRate: optional(numberWithin(0, 1)),
-  failureMinRuns: checkCount,
-  failureWindowMs: checkSpanMs,
-  failureOfOneMs: checkSpanMs,
-  queueMinWaiting: checkCount,
-  queueGrowthMs: checkSpanMs,
-  noWorkerMs: checkSpanMs,
-  snapshotMs: checkSpanMs,
-}
-const STOP = { timeoutMs: optional(checkWaitMs) }
-const CHANNEL = { name: checkText, send: checkFunction<AlertChannel['send']> }
-const MAX_JOBS = 10_000
-const MAX_CHANNELS = 100
-
 const MAX_RETRY_DELAY_MS = 15 * 60_000
 const MAX_ERROR_LENGTH = 200
 
@@ -116,18 +66,18 @@ const MAX_ERROR_LENGTH = 200
  * @throws ArgumentError when an option cannot be meant: when two channels have the same name, for instance
  */
 export function createAlertWatcher(options: AlertWatcherOptions): AlertWatcher {
-  const given = checkParts('options', options, OPTIONS)
+  const given = checkWatcherOptions(options)
   const { databaseUrl, consoleUrl, intervalMs = 15_000 } = given
   const { sendTimeoutMs = 15_000, retryDelayMs = 5_000, giveUpAfterMs = 86_400_000 } = given
-  const jobs = copyList('jobs', given.jobs, MAX_JOBS) as Job[]
-  const names = jobs.map((job, at) => checkJobName(`jobs[${at}]`, job))
-  const channels = byName(copyList('channels', given.channels, MAX_CHANNELS))
+  const { jobs } = given
+  const names = jobs.map(({ name }) => name)
+  const channels = new Map(given.channels.map((channel) => [channel.name, channel]))
   const limits = readLimits(given.limits)
-  const log = containedLog(given.log as HostLogger | undefined)
+  const log = containedLog(given.log)
   const database = openDatabase({
     url: databaseUrl,
     applicationName: 'roundsman alerts',
-    schema: createSchema(given.schema as string | undefined),
+    schema: createSchema(given.schema),
     poolSize: 1,
     keepsProcess: false,
     lockTimeoutMs: GIVE_WAY_AFTER_MS,
@@ -218,7 +168,7 @@ export function createAlertWatcher(options: AlertWatcherOptions): AlertWatcher {
       watching ??= watch()
     },
     async stop(how = {}) {
-      const { timeoutMs = 2_000 } = checkParts('options', how, STOP)
+      const { timeoutMs = 2_000 } = checkWatcherStop(how)
       stopping.abort()
       if (watching) await settlesWithin(watching, timeoutMs)
       await database.close({ timeoutMs: 1_000 })
@@ -241,27 +191,11 @@ function roundOf(jobs: readonly Job[], limits: AlertLimits): string {
 /** A watcher may keep a notice for so long beyond `sendTimeoutMs`; if it died meanwhile, another one sends it then. */
 const LEASE_MARGIN_MS = 5_000
 
-function readLimits(given: unknown): AlertLimits {
-  const limits = given === undefined ? {} : checkParts('limits', given, LIMITS, 'limits.')
-  const named = Object.entries(limits).filter(([, value]) => value !== undefined)
+function readLimits(
+  given: Partial<Record<keyof AlertLimits, number | undefined>> = {},
+): AlertLimits {
+  const named = Object.entries(given).filter(([, value]) => value !== undefined)
   return { ...DEFAULT_LIMITS, ...Object.fromEntries(named) }
-}
-
-/** The channels as they are, since their functions may need them. */
-function byName(channels: readonly unknown[]): Map<string, AlertChannel> {
-  const named = channels.map((channel, at) => {
-    const { name } = checkParts(`channels[${at}]`, channel, CHANNEL, `channels[${at}].`)
-    if (!/^[\w-]{1,100}$/.test(name))
-      throw new ArgumentError(
-        `channels[${at}].name`,
-        `is not a channel name: use 1 to 100 letters, digits, _ and -, not ${tell(name)}`,
-      )
-    return [name, channel as AlertChannel] as const
-  })
-  const channelOf = new Map(named)
-  if (channelOf.size < channels.length)
-    throw new ArgumentError('channels', 'must differ: two have the same name; rename one')
-  return channelOf
 }
 
 /** Sends one statement after another: the driver warns about a statement sent before the last one is answered. */

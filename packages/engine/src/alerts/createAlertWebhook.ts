@@ -1,26 +1,6 @@
 import { createHmac } from 'node:crypto'
-import {
-  ArgumentError,
-  asItIs,
-  checkParts,
-  checkText,
-  checkTimerMs,
-  optional,
-} from '../job/argument.ts'
+import { checkWebhookOptions } from '../arguments/alerts.ts'
 import type { AlertChannel } from './alert.ts'
-
-const OPTIONS = {
-  url: asItIs,
-  secret: optional(checkSecret),
-  name: optional(checkText),
-  timeoutMs: optional(checkTimerMs),
-}
-
-/** Anybody can sign with an empty key, which a variable that is not set leaves. */
-function checkSecret(argument: string, value: unknown): string {
-  if (value !== '') return checkText(argument, value)
-  throw new ArgumentError(argument, 'is empty; leave it out for requests that are not signed')
-}
 
 export interface AlertWebhookOptions {
   /** An http or https address, without a user and a password. It appears in no log line. */
@@ -42,9 +22,7 @@ export interface AlertWebhookOptions {
  * @throws ArgumentError when the URL is not http or https, or has a user or password, or another option cannot be meant
  */
 export function createAlertWebhook(options: AlertWebhookOptions): AlertChannel {
-  const given = checkParts('options', options, OPTIONS)
-  const { secret, name = 'webhook', timeoutMs = 10_000 } = given
-  const url = readUrl(given.url)
+  const { url, secret, name = 'webhook', timeoutMs = 10_000 } = checkWebhookOptions(options)
   return {
     name,
     async send(notice, signal) {
@@ -59,18 +37,6 @@ export function createAlertWebhook(options: AlertWebhookOptions): AlertChannel {
       if (!answer.ok) throw new Error(`status ${answer.status}`)
     },
   }
-}
-
-/** The error does not tell the address: it may hold a secret. */
-function readUrl(given: unknown): URL {
-  try {
-    const url = new URL(given instanceof URL ? given : checkText('url', given))
-    // fetch refuses credentials in an address.
-    if (/^https?:$/.test(url.protocol) && url.username + url.password === '') return url
-  } catch {
-    // It is no address at all.
-  }
-  throw new ArgumentError('url', 'must be an http or https address without user and password')
 }
 
 /** Posts the notice, and returns the answer, or a text that says why there is none. */

@@ -1,12 +1,18 @@
 import { v7 as uuid } from 'uuid'
-import { ArgumentError, checkDate, checkParts } from '../job/argument.ts'
+import {
+  BACKFILL_REQUEST,
+  checkRequest,
+  expectSpan,
+  refuseFarBackfill,
+} from '../arguments/actions.ts'
+import { checkTarget } from '../arguments/schedules.ts'
 import type { Connection } from '../store/database.ts'
 import { addOpenWork, insertAll, saveRows, toWork, type DecidedJob } from '../tick/decideKeyed.ts'
 import { MAX_COUNTED } from '../tick/dueTicks.ts'
 import { toInstant, type KeyedRow } from '../tick/keyedRow.ts'
 import { nextTicks, previousTicks } from '../tick/nextTicks.ts'
 import type { ActionRequest } from './controlJobs.ts'
-import { checkTarget, lockKeys, workOf, type Caller } from './lockSchedules.ts'
+import { lockKeys, workOf, type Caller } from './lockSchedules.ts'
 import { recordActions } from './recordActions.ts'
 
 export interface BackfillRequest extends ActionRequest {
@@ -32,20 +38,16 @@ export async function backfillKeyed(
   request: BackfillRequest,
   { log, onWork }: Caller,
 ): Promise<BackfillOutcome> {
-  const { name, by } = checkTarget(job, key, request)
-  const { from, to } = checkParts('request', request, { from: checkDate, to: checkDate })
-  if (from > to) throw new ArgumentError('from', 'must not be later than to')
+  const name = checkTarget(job, key)
+  const { from, to, by } = checkRequest(request, BACKFILL_REQUEST)
+  expectSpan(from, to)
   const [row] = await lockKeys(tx, job, [key])
   if (row === undefined) return { kind: 'notFound' }
   const instants: Date[] = []
   const begin = row.startsAt !== null && row.startsAt > from ? row.startsAt : from
   for (const tick of nextTicks(row, new Date(begin.getTime() - 1))) {
     if (tick > to || tick > row.cursor || (row.endsAt !== null && tick > row.endsAt)) break
-    if (instants.length === MAX_BACKFILLED)
-      throw new ArgumentError(
-        'to',
-        `is too far from from: there are over ${MAX_BACKFILLED.toLocaleString('en')} ticks in between; do it in parts`,
-      )
+    if (instants.length === MAX_BACKFILLED) throw refuseFarBackfill(MAX_BACKFILLED)
     instants.push(tick)
   }
   const [before = null] = previousTicks(row, new Date(begin.getTime() - 1), 1)

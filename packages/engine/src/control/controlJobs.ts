@@ -1,5 +1,6 @@
 import type { Job } from '../job/defineJob.ts'
-import { checkId, checkJobName, checkText } from '../job/argument.ts'
+import { checkRequest } from '../arguments/actions.ts'
+import { checkId, checkJobName, checkText } from '../arguments/argument.ts'
 import type { Connection } from '../store/database.ts'
 import {
   APPROVE_RUN_SQL,
@@ -12,7 +13,7 @@ import type { NewWork } from '../store/enqueueWork.ts'
 import type { Envelope } from '../store/envelope.ts'
 import type { EnqueueResult } from '../job/enqueue.ts'
 import type { Shown } from '../job/labelWork.ts'
-import { recordActions, storableActor, type Actor } from './recordActions.ts'
+import { recordActions, type Actor } from './recordActions.ts'
 
 /** Who wants something done to a job or a run, and why. The engine records both. */
 export interface ActionRequest extends Actor {
@@ -29,11 +30,12 @@ export type OnCommit = (name: string, transactionId: string) => void
 export async function requestCancellation(
   tx: Connection,
   runId: string,
-  by: ActionRequest,
+  request: ActionRequest,
   onRequest: OnCommit,
 ): Promise<'requested' | 'notRunning' | 'notFound'> {
   const id = checkId('runId', runId)
-  const { actor, reason } = storableActor(by)
+  const { by } = checkRequest(request)
+  const { actor, reason = null } = by
   const { rows } = await tx.query<{ name: string; isRunning: boolean; transactionId: string }>(
     `with run as materialized (
        select "id", "name", "status" = 'running' as "isRunning" from "JobRunAll" where "id" = $1::uuid
@@ -46,7 +48,7 @@ export async function requestCancellation(
   )
   const [run] = rows
   if (!run?.isRunning) return run ? 'notRunning' : 'notFound'
-  await recordActions(tx, 'cancel', [{ name: run.name, runId: id }], { actor, reason })
+  await recordActions(tx, 'cancel', [{ name: run.name, runId: id }], by)
   onRequest(runId, run.transactionId)
   return 'requested'
 }
@@ -55,17 +57,18 @@ export async function requestCancellation(
 export async function pauseSchedule(
   tx: Connection,
   name: string,
-  by: ActionRequest,
+  request: ActionRequest,
 ): Promise<'paused' | 'alreadyPaused' | 'notScheduled'> {
   checkText('name', name)
-  const { actor, reason } = storableActor(by)
+  const { by } = checkRequest(request)
+  const { actor, reason = null } = by
   const { rows: paused } = await tx.query(
     `update "JobSchedule" set "pausedAt" = now(), "pausedBy" = $2, "pauseReason" = $3, "updatedAt" = now()
      where "name" = $1 and "pausedAt" is null returning "name"`,
     [name, actor, reason],
   )
   if (paused.length > 0) {
-    await recordActions(tx, 'pause', [{ name }], { actor, reason })
+    await recordActions(tx, 'pause', [{ name }], by)
     return 'paused'
   }
   return (await isScheduled(tx, name)) ? 'alreadyPaused' : 'notScheduled'
@@ -78,7 +81,7 @@ export async function resumeSchedule(
   request: Actor,
 ): Promise<'resumed' | 'notPaused' | 'notScheduled'> {
   checkText('name', name)
-  const by = storableActor(request)
+  const { by } = checkRequest(request)
   const { rows: resumed } = await tx.query(
     `update "JobSchedule"
      set "pausedAt" = null, "pausedBy" = null, "pauseReason" = null, "updatedAt" = now()
@@ -151,11 +154,11 @@ interface BlockedRun {
 export async function approveRun(
   tx: Connection,
   runId: string,
-  by: ActionRequest,
+  request: ActionRequest,
   enqueue: (name: string, work: NewWork) => Promise<EnqueueResult>,
 ): Promise<ApproveOutcome> {
   const id = checkId('runId', runId)
-  const { actor, reason } = storableActor(by)
+  const { by } = checkRequest(request)
   const lock = async () => (await tx.query<WorkOfRun>(LOCK_WORK_OF_RUN_SQL, [id])).rows[0]
   // What somebody has just redriven is gone from the table where the first look met it. The second finds it in the other.
   const work = (await lock()) ?? (await lock())
@@ -176,8 +179,7 @@ export async function approveRun(
   const envelope: Envelope = {
     payload: JSON.parse(run.payload) as unknown,
     trigger: 'manual',
-    actor,
-    reason,
+    ...by,
     approvedRows: due,
     approvedUntil: run.until,
     ...(label !== null && { label }),
@@ -185,13 +187,13 @@ export async function approveRun(
   }
   const { rank = 0, uniqueKey = null, key = run.key, isWaiting = false } = work ?? {}
   const options = { priority: -rank, ...(uniqueKey !== null && { uniqueKey }) }
-  const approve = () => tx.query(APPROVE_RUN_SQL, [id, actor])
+  const approve = () => tx.query(APPROVE_RUN_SQL, [id, by.actor])
   // Work that waits has its key until it is removed, and nobody can take that before this transaction ends.
   if (isWaiting) await approve()
   const { kind, workId } = await enqueue(name, { envelope, options, ...(key !== null && { key }) })
   if (kind !== 'enqueued') return { kind: 'alreadyQueued', workId }
   if (!isWaiting) await approve()
-  await recordActions(tx, 'approve', [{ name, runId: id, workId }], { actor, reason })
+  await recordActions(tx, 'approve', [{ name, runId: id, workId }], by)
   return { kind: 'approved', workId, rows: due }
 }
 

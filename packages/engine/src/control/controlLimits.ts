@@ -1,21 +1,15 @@
 import {
-  ArgumentError,
-  asItIs,
-  checkDate,
-  checkJobName,
-  checkParts,
-  checkText,
-  nullable,
-  numberWithin,
-  optional,
-  wholeNumber,
-} from '../job/argument.ts'
+  checkKeySettings,
+  checkLimitSettings,
+  checkRequest,
+  refusePerKey,
+} from '../arguments/actions.ts'
 import type { Job } from '../job/defineJob.ts'
 import { ownLimitOf, type SharedLimit } from '../job/limits.ts'
 import type { Connection } from '../store/database.ts'
 import { PLACE_SQL } from '../store/place.ts'
 import type { ActionRequest, OnCommit } from './controlJobs.ts'
-import { recordActions, storableActor } from './recordActions.ts'
+import { recordActions } from './recordActions.ts'
 
 /** Of which limit: that of a job itself, or one that jobs share. */
 export type WhichLimit = { job: Pick<Job, 'name'> } | { limit: Pick<SharedLimit, 'name'> }
@@ -40,10 +34,6 @@ export interface KeySettings {
   parked?: false
 }
 
-const MOST = wholeNumber(1, 1_000_000)
-const OF_LIMIT = { global: optional(nullable(MOST)), parked: asItIs }
-const WHICH = { job: optional(checkJobName), limit: optional(checkJobName) }
-
 /**
  * Sets how many runs a limit lets go on at once, and tells `onChange` of it as it stands in JobLimit. Lowered below what runs, it
  * lets nothing start until enough have ended.
@@ -55,12 +45,9 @@ export async function setLimit(
   request: ActionRequest,
   onChange: OnCommit,
 ): Promise<'set' | 'unchanged' | 'notFound'> {
-  const { job, limit } = checkParts('which', which, WHICH)
-  if ((job === undefined) === (limit === undefined))
-    throw new ArgumentError('which', 'has to be { job } or { limit }')
-  const { global, ...given } = checkParts('settings', settings, OF_LIMIT)
-  const lifts = checkParked(given.parked)
-  const { actor, reason } = storableActor(request)
+  const { job, limit, global, parked: lifts } = checkLimitSettings(which, settings)
+  const { by } = checkRequest(request)
+  const { actor, reason = null } = by
   const name = job === undefined ? (limit as string) : ownLimitOf(job)
   // What a job's code says nothing of, people may set all the same.
   if (job !== undefined && typeof global === 'number')
@@ -79,7 +66,7 @@ export async function setLimit(
   const jobs = job === undefined ? (row.jobs ?? []) : [job]
   const change = `${job === undefined ? `${name}: ` : ''}${changes.join(', ')}`
   const targets = jobs.map((one) => ({ name: one, change }))
-  await recordActions(tx, 'setLimit', targets, { actor, reason })
+  await recordActions(tx, 'setLimit', targets, by)
   onChange(name, await currentTransaction(tx))
   return 'set'
 }
@@ -89,11 +76,6 @@ const SET_LIMIT_SQL = `
     "setReason" = case when $2::int is not null then $4 end, "setAt" = case when $2::int is not null then now() end,
     "changedPlace" = ${PLACE_SQL}
   where "name" = $1 returning "name"`
-
-function checkParked(value: unknown): boolean {
-  if (value === undefined || value === false) return value === false
-  throw new ArgumentError('parked', 'can be set to false alone: paused is what keeps work waiting')
-}
 
 const LIFTED = 'parked no longer'
 
@@ -127,13 +109,6 @@ async function lockLimit(tx: Connection, name: string): Promise<LockedLimit | nu
   return rows[0] ?? null
 }
 
-const OF_KEY = {
-  perKey: optional(nullable(MOST)),
-  weight: optional(nullable(numberWithin(0.01, 1_000))),
-  paused: asItIs,
-  parked: asItIs,
-}
-
 interface KeyRow {
   [column: string]: unknown
   perKey: number | null
@@ -150,18 +125,14 @@ export async function setKey(
   request: ActionRequest,
   onChange: OnCommit,
 ): Promise<'set' | 'unchanged' | 'noKeys'> {
-  const name = checkJobName('job', job)
-  checkText('key', key)
-  if (key === '') throw new ArgumentError('key', 'is empty: work without a key has no settings')
-  const { perKey, weight, ...given } = checkParts('settings', settings, OF_KEY)
-  const pausedUntil = checkPause(given.paused)
-  const lifts = checkParked(given.parked)
-  const { actor, reason } = storableActor(request)
+  const { name, ...given } = checkKeySettings(job, key, settings)
+  const { perKey, weight, paused: pausedUntil, parked: lifts } = given
+  const { by } = checkRequest(request)
+  const { actor, reason = null } = by
   const own = ownLimitOf(name)
   const limit = await lockLimit(tx, own)
   if ((limit?.order ?? null) === null) return 'noKeys'
-  if (limit?.order === 'fifo' && perKey !== undefined && perKey !== null)
-    throw new ArgumentError('perKey', 'is for jobs whose keys are fair: with fifo it is 1')
+  if (limit?.order === 'fifo' && perKey !== undefined && perKey !== null) throw refusePerKey()
   const { rows } = await tx.query<KeyRow>(
     `select "perKey", "weight", "pausedUntil"::text as "pausedUntil" from "JobKey" where "name" = $1 and "key" = $2`,
     [name, key],
@@ -185,17 +156,9 @@ export async function setKey(
   if (lifts && (await liftPark(tx, own, key))) change.push(LIFTED)
   if (change.length === 0) return 'unchanged'
   const target = { name, change: `${key}: ${change.join(', ')}` }
-  await recordActions(tx, 'setKey', [target], { actor, reason })
+  await recordActions(tx, 'setKey', [target], by)
   onChange(own, await currentTransaction(tx))
   return 'set'
-}
-
-/** As PostgreSQL reads it. */
-function checkPause(value: unknown): string | null | undefined {
-  if (value === undefined) return undefined
-  if (typeof value === 'boolean') return value ? 'infinity' : null
-  if (value instanceof Date) return checkDate('paused', value).toISOString()
-  throw new ArgumentError('paused', 'has to be true, false or a Date')
 }
 
 function tellSetting(value: string | number | null): string {

@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { checkText } from '../job/argument.ts'
+import { checkRequest } from '../arguments/actions.ts'
+import { checkText } from '../arguments/argument.ts'
 import type { Connection } from '../store/database.ts'
 import type { ActionRequest, OnCommit } from './controlJobs.ts'
-import { recordActions, storableActor, type Actor } from './recordActions.ts'
+import { recordActions, type Actor } from './recordActions.ts'
 
 /**
  * Pauses a queue: once this commits no worker takes work of the job. Runs under way go on. The name may be that of a job that
@@ -11,10 +12,11 @@ import { recordActions, storableActor, type Actor } from './recordActions.ts'
 export async function pauseQueue(
   tx: Connection,
   name: string,
-  by: ActionRequest,
+  request: ActionRequest,
 ): Promise<'paused' | 'pausedUnknown' | 'alreadyPaused'> {
   checkText('name', name)
-  const { actor, reason } = storableActor(by)
+  const { by } = checkRequest(request)
+  const { actor, reason = null } = by
   const isKnown = await knowsQueue(tx, name)
   const { rows } = await tx.query(
     `insert into "JobQueue" ("name", "pausedBy", "pauseReason") values ($1, $2, $3)
@@ -22,7 +24,7 @@ export async function pauseQueue(
     [name, actor, reason],
   )
   if (rows.length === 0) return 'alreadyPaused'
-  await recordActions(tx, 'pauseQueue', [{ name }], { actor, reason })
+  await recordActions(tx, 'pauseQueue', [{ name }], by)
   return isKnown ? 'paused' : 'pausedUnknown'
 }
 
@@ -65,7 +67,7 @@ export async function resumeQueue(
   onWork: OnCommit,
 ): Promise<'resumed' | 'notPaused' | 'notFound'> {
   checkText('name', name)
-  const by = storableActor(request)
+  const { by } = checkRequest(request)
   const { rows } = await tx.query<{ transactionId: string }>(
     `delete from "JobQueue" where "name" = $1 returning pg_current_xact_id()::text as "transactionId"`,
     [name],

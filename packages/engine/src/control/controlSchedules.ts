@@ -1,14 +1,13 @@
 import { v7 as uuid } from 'uuid'
-import { checkParts } from '../job/argument.ts'
+import { checkRequest, DELETE_REQUEST } from '../arguments/actions.ts'
 import type { Job } from '../job/defineJob.ts'
 import type { Connection } from '../store/database.ts'
 import { insertWork } from '../store/insertWork.ts'
 import { addOpenWork, saveRows, toWork, type DecidedJob } from '../tick/decideKeyed.ts'
-import { checkVersion } from './checkSchedule.ts'
+import { checkTarget } from '../arguments/schedules.ts'
 import type { ActionRequest } from './controlJobs.ts'
 import {
   changedError,
-  checkTarget,
   decideFirst,
   LAST_GONE,
   lockKeys,
@@ -25,7 +24,8 @@ export async function pauseKeyed(
   key: string,
   request: ActionRequest,
 ): Promise<'paused' | 'alreadyPaused' | 'notFound'> {
-  const { name, by } = checkTarget(job, key, request)
+  const name = checkTarget(job, key)
+  const { by } = checkRequest(request)
   const [row] = await lockKeys(tx, job, [key])
   if (row === undefined) return 'notFound'
   if (row.pausedAt !== null) return 'alreadyPaused'
@@ -43,7 +43,8 @@ export async function resumeKeyed(
   request: Actor,
   caller: Caller,
 ): Promise<'resumed' | 'notPaused' | 'notFound'> {
-  const { name, by } = checkTarget(job, key, request)
+  const name = checkTarget(job, key)
+  const { by } = checkRequest(request)
   const [row] = await lockKeys(tx, job, [key])
   if (row === undefined) return 'notFound'
   if (row.pausedAt === null) return 'notPaused'
@@ -62,8 +63,8 @@ export async function deleteKeyed(
   request: Actor & { ifVersion?: number },
   caller: Caller,
 ): Promise<'deleted' | 'notFound'> {
-  const { name, by } = checkTarget(job, key, request)
-  const { ifVersion } = checkParts('request', request, { ifVersion: checkVersion })
+  const name = checkTarget(job, key)
+  const { ifVersion, by } = checkRequest(request, DELETE_REQUEST)
   const [row] = await lockKeys(tx, job, [key])
   if (row === undefined) return 'notFound'
   if (ifVersion !== undefined && ifVersion !== row.version) throw changedError(name, row, ifVersion)
@@ -82,7 +83,8 @@ export async function triggerKeyed(
   request: ActionRequest,
   { log, onWork }: Caller,
 ): Promise<{ kind: 'requested'; workId: string } | { kind: 'notFound' }> {
-  const { name, by } = checkTarget(job, key, request)
+  const name = checkTarget(job, key)
+  const { by } = checkRequest(request)
   const [row] = await lockKeys(tx, job, [key])
   if (row === undefined) return { kind: 'notFound' }
   const id = uuid()

@@ -1,21 +1,15 @@
 import type { Job } from '../job/defineJob.ts'
 import {
-  ArgumentError,
-  asItIs,
-  checkDate,
-  checkId,
-  checkJobName,
-  checkParts,
-  checkText,
-  listOf,
-  optional,
-} from '../job/argument.ts'
+  checkRequest,
+  checkWhichWork,
+  POSTPONE_REQUEST,
+  PRIORITISE_REQUEST,
+} from '../arguments/actions.ts'
 import type { Connection } from '../store/database.ts'
-import { checkPriority } from '../store/checkEnqueueOptions.ts'
 import { rankOf } from '../store/place.ts'
 import { CANCEL_WORK_SQL, POSTPONE_WORK_SQL, PRIORITISE_WORK_SQL } from '../store/waitingSql.ts'
 import type { ActionRequest, OnCommit } from './controlJobs.ts'
-import { recordActions, storableActor, type JobActionKind } from './recordActions.ts'
+import { recordActions, type Actor, type JobActionKind } from './recordActions.ts'
 
 /** Which waiting work of a job, retries included: what matches all of the given ids, label and key, or all of it. */
 export type WhichWork = { job: Pick<Job, 'name'> } & (
@@ -39,9 +33,9 @@ export interface WorkOutcome {
 export async function cancelWork(
   tx: Connection,
   which: WhichWork,
-  by: ActionRequest,
+  request: ActionRequest,
 ): Promise<WorkOutcome> {
-  return await change(tx, 'cancelWork', CANCEL_WORK_SQL, which, null, by)
+  return await change(tx, 'cancelWork', CANCEL_WORK_SQL, which, null, checkRequest(request).by)
 }
 
 /**
@@ -54,10 +48,10 @@ export async function postponeWork(
   request: ActionRequest & { startAfter: Date },
   onWork: OnCommit,
 ): Promise<WorkOutcome> {
-  const { startAfter } = checkParts('request', request, { startAfter: checkDate })
+  const { startAfter, by } = checkRequest(request, POSTPONE_REQUEST)
   const isDue = startAfter.getTime() <= Date.now() + 1_000
   const onChange = isDue ? onWork : undefined
-  return await change(tx, 'postponeWork', POSTPONE_WORK_SQL, which, startAfter, request, onChange)
+  return await change(tx, 'postponeWork', POSTPONE_WORK_SQL, which, startAfter, by, onChange)
 }
 
 export async function prioritiseWork(
@@ -65,22 +59,13 @@ export async function prioritiseWork(
   which: WhichWork,
   request: ActionRequest & { priority: number },
 ): Promise<WorkOutcome> {
-  const given = checkParts('request', request, { priority: asItIs })
-  const priority = checkPriority(given.priority)
-  return await change(tx, 'prioritiseWork', PRIORITISE_WORK_SQL, which, rankOf(priority), request)
-}
-
-const WHICH = {
-  job: checkJobName,
-  ids: optional(listOf(checkId)),
-  label: optional(checkText),
-  key: optional(checkText),
-  all: asItIs,
+  const { priority, by } = checkRequest(request, PRIORITISE_REQUEST)
+  return await change(tx, 'prioritiseWork', PRIORITISE_WORK_SQL, which, rankOf(priority), by)
 }
 
 /**
  * Changes waiting work by a statement, records the change, and counts what it left.
- * @throws TypeError when it is not said which work is meant
+ * @throws ArgumentError unless `which` names its work
  */
 async function change(
   tx: Connection,
@@ -88,16 +73,10 @@ async function change(
   sql: string,
   which: WhichWork,
   value: Date | number | null,
-  by: ActionRequest,
+  by: Actor,
   onChange?: OnCommit,
 ): Promise<WorkOutcome> {
-  const { job: name, ids = null, label = null, key = null, all } = checkParts('which', which, WHICH)
-  if (ids === null && label === null && key === null && all !== true)
-    throw new ArgumentError(
-      'which',
-      'has to say which work is meant: ids, label, key, or all: true',
-    )
-  const { actor, reason } = storableActor(by)
+  const { name, ids, label, key } = checkWhichWork(which)
   const values = [name, ids, label, key, ...(value === null ? [] : [value])]
   const { rows } = await tx.query<{
     workId: string | null
@@ -105,7 +84,7 @@ async function change(
     transactionId: string
   }>(sql, values)
   const targets = rows.flatMap(({ workId }) => (workId === null ? [] : [{ name, workId }]))
-  await recordActions(tx, kind, targets, { actor, reason })
+  await recordActions(tx, kind, targets, by)
   const [first] = rows
   if (targets.length > 0 && first) onChange?.(name, first.transactionId)
   return { done: targets.length, left: first?.left ?? 0 }

@@ -1,13 +1,9 @@
 import {
-  asItIs,
-  checkBoolean,
-  checkId,
-  checkJobName,
-  checkParts,
-  copyParts,
-  listOf,
-  optional,
-} from '../job/argument.ts'
+  checkRequest,
+  checkWhichLetters,
+  MAX_LETTERS,
+  REDRIVE_REQUEST,
+} from '../arguments/actions.ts'
 import type { Job } from '../job/defineJob.ts'
 import { readBesideClaim, type Unread } from '../store/claimWork.ts'
 import type { Connection } from '../store/database.ts'
@@ -26,7 +22,7 @@ import {
 } from '../read/listDeadLetters.ts'
 import { plainReaderOf } from '../read/reader.ts'
 import type { ActionRequest } from './controlJobs.ts'
-import { recordActions, storableActor, type Actor } from './recordActions.ts'
+import { recordActions, type Actor } from './recordActions.ts'
 
 /** Which dead letters are meant: all, those with these ids, or those that match. */
 export type WhichLetters = 'all' | { ids: readonly string[] } | { filter: DeadLetterFilter }
@@ -61,21 +57,18 @@ export interface RedriveRequest extends ActionRequest {
   evenIfWorkersDied?: boolean | undefined
 }
 
-const REQUEST = { jobs: optional(listOf(checkJobName)), evenIfWorkersDied: optional(checkBoolean) }
-
 /** Gives dead letters back to the queue with new attempts, and records who did it and why. */
 export async function redriveDeadLetters(
   tx: Connection,
   which: WhichLetters,
   request: RedriveRequest,
 ): Promise<RedriveOutcome> {
-  const { jobs, evenIfWorkersDied = false } = checkParts('request', request, REQUEST)
-  const { actor, reason } = storableActor(request)
+  const { jobs, evenIfWorkersDied = false, by } = checkRequest(request, REDRIVE_REQUEST)
   const { letters, ...rest } = await choose(tx, which)
   const known = letters.filter(({ name }) => jobs === undefined || jobs.includes(name))
   const ids = known.map(({ id }) => id)
-  const { redriven, ...stay } = await redriveLetters(tx, ids, { actor, reason, evenIfWorkersDied })
-  await recordActions(tx, 'redrive', redriven, { actor, reason })
+  const { redriven, ...stay } = await redriveLetters(tx, ids, { ...by, evenIfWorkersDied })
+  await recordActions(tx, 'redrive', redriven, by)
   return {
     redriven: redriven.length,
     ...stay,
@@ -88,9 +81,9 @@ export async function redriveDeadLetters(
 export async function redriveLetters(
   tx: Connection,
   ids: readonly string[],
-  { actor, reason, evenIfWorkersDied = false }: Omit<RedriveRequest, 'jobs'>,
+  { actor, reason, evenIfWorkersDied = false }: Actor & Pick<RedriveRequest, 'evenIfWorkersDied'>,
 ): Promise<Stay & { redriven: readonly Target[] }> {
-  const values = [ids, actor, reason, evenIfWorkersDied]
+  const values = [ids, actor, reason ?? null, evenIfWorkersDied]
   const { rows } = await tx.query<Target & Stay>(REDRIVE_DEAD_LETTERS_SQL, values)
   // Every row carries the same counts, also the only one where nothing was redriven.
   const { alreadyQueued = 0, endedWorkers = 0 } = rows[0] ?? {}
@@ -103,7 +96,7 @@ export async function discardDeadLetters(
   which: WhichLetters,
   request: Actor,
 ): Promise<DiscardOutcome> {
-  const by = storableActor(request)
+  const { by } = checkRequest(request)
   const { letters, ...rest } = await choose(tx, which)
   const { rows } = await tx.query<Target>(DISCARD_DEAD_LETTERS_SQL, [letters.map(({ id }) => id)])
   await recordActions(tx, 'discard', rows, by)
@@ -118,24 +111,20 @@ interface Target {
 
 type Stay = Pick<RedriveOutcome, 'alreadyQueued' | 'endedWorkers'>
 
-/** Keeps a call within a second or two. */
-const MAX_AT_ONCE = 10_000
-const checkIds = listOf(checkId, MAX_AT_ONCE)
-const WHICH = { ids: optional(checkIds), filter: asItIs }
-
 /** Chooses the dead letters of one call, from the latest to the oldest, and counts those beyond. */
 async function choose(
   tx: Connection,
   which: WhichLetters,
 ): Promise<LettersLeft & { letters: readonly ChosenLetter[] }> {
   const reader = plainReaderOf(tx)
-  const { ids, filter } = checkParts('which', which === 'all' ? { filter: {} } : which, WHICH)
-  if (ids !== undefined) {
+  const wanted = checkWhichLetters(which)
+  if ('ids' in wanted) {
+    const { ids } = wanted
     return { letters: await chooseDeadLetters(reader, { limit: ids.length }, ids), left: 0 }
   }
-  const given = copyParts('which.filter', filter)
-  const letters = await chooseDeadLetters(reader, { ...given, limit: MAX_AT_ONCE }, null)
-  const last = letters.length === MAX_AT_ONCE ? letters.at(-1) : undefined
+  const given = wanted.filter
+  const letters = await chooseDeadLetters(reader, { ...given, limit: MAX_LETTERS }, null)
+  const last = letters.length === MAX_LETTERS ? letters.at(-1) : undefined
   if (last === undefined) return { letters, left: 0 }
   const after = { at: last.at, id: last.id }
   return { letters, left: await countDeadLetters(reader, { ...given, after }) }

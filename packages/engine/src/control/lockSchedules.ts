@@ -1,5 +1,4 @@
-import { checkJobName, tell } from '../job/argument.ts'
-import type { Job } from '../job/defineJob.ts'
+import { tell } from '../arguments/argument.ts'
 import { JobError } from '../job/jobError.ts'
 import { labelPayload } from '../job/labelWork.ts'
 import { keyOfPayload } from '../job/limits.ts'
@@ -13,23 +12,12 @@ import {
   type KeyedDefinition,
   type KeyedRow,
 } from '../tick/keyedRow.ts'
-import { checkKey, DAY_MS } from './checkSchedule.ts'
+import { DAY_MS } from '../arguments/schedules.ts'
 import type { OnCommit } from './controlJobs.ts'
-import { storableActor, type Actor } from './recordActions.ts'
 
 export interface Caller {
   log: Pick<Logger, 'warn' | 'error'>
   onWork: OnCommit
-}
-
-export function checkTarget(
-  job: Pick<Job, 'name'>,
-  key: unknown,
-  request: Actor,
-): { name: string; by: Actor } {
-  const name = checkJobName('job', job)
-  checkKey('key', key)
-  return { name, by: storableActor(request) }
 }
 
 export async function lockKeys(

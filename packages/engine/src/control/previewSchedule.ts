@@ -1,8 +1,7 @@
-import { asItIs, checkDate, checkParts, nullable, optional, wholeNumber } from '../job/argument.ts'
 import { nextOf } from '../tick/keyedRow.ts'
 import { createLocalTime, type LocalTime } from '../tick/localTime.ts'
 import { nextTick } from '../tick/nextTicks.ts'
-import { checkCalendar, checkSpan } from './checkSchedule.ts'
+import { checkPreview } from '../arguments/schedules.ts'
 
 export interface PreviewQuery {
   cron: string
@@ -21,21 +20,9 @@ export interface PreviewedTick extends LocalTime {
   at: Date
 }
 
-const PREVIEW = {
-  cron: asItIs,
-  timeZone: asItIs,
-  startsAt: optional(nullable(checkDate)),
-  endsAt: optional(nullable(checkDate)),
-  after: optional(checkDate),
-  count: optional(wholeNumber(1, 100)),
-}
-
 /** Lists the next instants that a schedule names, for a page on which somebody sets one. It asks no database. */
 export function previewSchedule(query: PreviewQuery): PreviewedTick[] {
-  const given = checkParts('query', query, PREVIEW)
-  const calendar = checkCalendar(given, '')
-  const { startsAt = null, endsAt = null, after = new Date(), count = 5 } = given
-  checkSpan({ startsAt, endsAt }, '')
+  const { calendar, startsAt, endsAt, after, count } = checkPreview(query)
   const { describe } = createLocalTime(calendar.timeZone)
   const ticks: PreviewedTick[] = []
   let at = nextOf({ ...calendar, startsAt, endsAt }, after, nextTick)

@@ -2,7 +2,7 @@ import type { Handler, PayloadOf, RunContext } from '../job/handler.ts'
 import type { HostClient } from '../job/hostTypes.ts'
 import type { Job } from '../job/defineJob.ts'
 import type { pruneJobRuns } from '../job/engineJobs.ts'
-import { ArgumentError, checkParts, optional, wholeNumber, type Check } from '../job/argument.ts'
+import { expectLedgerKept } from '../arguments/worker.ts'
 import type { Database } from '../store/database.ts'
 
 /**
@@ -51,15 +51,7 @@ export function openRetention(
   jobs: readonly Job[],
   database: Pick<Database, 'transaction'>,
 ): OwnManner {
-  for (const { name, schedule } of jobs) {
-    if (schedule === null || schedule.catchUpMs <= days.runDays * DAY_MS) continue
-    const least = Math.ceil(schedule.catchUpMs / DAY_MS)
-    // A tick whose row was pruned would be decided a second time.
-    throw new ArgumentError(
-      'retention.runDays',
-      `is ${days.runDays}, but job "${name}" makes up for ticks of ${least} days, which the ledger forgets sooner; set ${least} or more, or lower its catchUpMs`,
-    )
-  }
+  expectLedgerKept(days, jobs)
   return { handler: (context: Context) => prune(context, days), client: ownClient(database) }
 }
 
@@ -76,21 +68,6 @@ function ownClient(database: Pick<Database, 'transaction'>): HostClient {
         return await work(own)
       }),
   }
-}
-
-const checkDays = optional(wholeNumber(1, 36_500))
-const DAYS = {
-  runDays: checkDays,
-  failedDays: checkDays,
-  actionDays: checkDays,
-  keyedTickDays: checkDays,
-}
-
-export const checkRetention: Check<Days> = (argument, value) => {
-  const given = checkParts(argument, value, DAYS, `${argument}.`)
-  const { runDays = 30, failedDays = Math.max(90, runDays), actionDays = 365 } = given
-  const { keyedTickDays = Math.min(7, runDays) } = given
-  return { runDays, failedDays, actionDays, keyedTickDays }
 }
 
 /** A kind of rows to remove, and the name of their count. */

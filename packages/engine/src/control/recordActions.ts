@@ -1,6 +1,5 @@
 import type { Connection } from '../store/database.ts'
-import { ArgumentError, checkParts, nullable, optional, tell } from '../job/argument.ts'
-import { storableText } from '../job/storableText.ts'
+import { MAX_REASON_LENGTH, storableActor } from '../arguments/actions.ts'
 
 export type JobActionKind =
   | 'run'
@@ -39,35 +38,6 @@ export interface JobActionTarget {
   scheduleKey?: string
   /** What was changed, to stand before the reason. */
   change?: string
-}
-
-const MAX_ACTOR_LENGTH = 500
-const MAX_REASON_LENGTH = 2_000
-
-const REQUEST = { actor: checkSaid, reason: optional(nullable(checkSaid)), tx: refuseTransaction }
-
-/** Makes both texts storable: an API may have been sent characters that PostgreSQL cannot hold. */
-export function storableActor<By extends Actor>(by: By): By {
-  const { actor, reason } = checkParts('request', by, REQUEST)
-  return {
-    actor: storableText(actor, MAX_ACTOR_LENGTH),
-    ...(reason !== undefined &&
-      reason !== null && { reason: storableText(reason, MAX_REASON_LENGTH) }),
-  } as By
-}
-
-/** The act would commit by itself. */
-function refuseTransaction(argument: string, value: unknown): void {
-  if (value === undefined) return
-  throw new ArgumentError(
-    argument,
-    'stands among who acts and why; pass the transaction in an argument of its own, as { tx }',
-  )
-}
-
-function checkSaid(argument: string, value: unknown): string {
-  if (typeof value === 'string') return value
-  throw new ArgumentError(argument, `must be a text, not ${tell(value)}`)
 }
 
 /** Records what somebody does, in the transaction that does it. */

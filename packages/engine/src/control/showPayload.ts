@@ -1,11 +1,11 @@
 import type { Job } from '../job/defineJob.ts'
 import type { JsonValue } from '../job/handler.ts'
-import { ArgumentError, checkId, checkParts, checkText, listOf, optional } from '../job/argument.ts'
+import { checkRequest, checkWhose, SHOW_REQUEST } from '../arguments/actions.ts'
 import { createRedact, MAX_READ, REDACTED } from '../job/redact.ts'
 import { storable } from '../job/storable.ts'
 import { FIND_PAYLOAD_OF_WORK_SQL, FIND_PAYLOAD_SQL } from '../store/blockedRunSql.ts'
 import type { Connection } from '../store/database.ts'
-import { recordActions, storableActor, type Actor } from './recordActions.ts'
+import { recordActions, type Actor } from './recordActions.ts'
 
 /** A longer one is told by its size: nobody reads it on a page. */
 export const MAX_SHOWN_PAYLOAD_BYTES = 65_536
@@ -26,11 +26,8 @@ export async function showPayload(
   whose: WhosePayload,
   request: Actor & { jobs: readonly Pick<Job, 'name' | 'show'>[] },
 ): Promise<ShownPayload> {
-  const { runId, workId } = checkParts('whose', whose, IDS)
-  const { jobs } = checkParts('request', request, { jobs: listOf(checkShowing) })
-  const by = storableActor(request)
-  const id = runId ?? workId
-  if (id === undefined) throw new ArgumentError('whose', 'has to have a runId or a workId')
+  const { runId, id } = checkWhose(whose)
+  const { jobs, by } = checkRequest(request, SHOW_REQUEST)
   const { rows } = await tx.query<{ name: string; bytes: number | null; payload: string | null }>(
     `select "name", octet_length("payload") as "bytes",
             case when octet_length("payload") <= ${MAX_SHOWN_PAYLOAD_BYTES} then "payload" end as "payload"
@@ -51,10 +48,6 @@ export async function showPayload(
   const show = jobs.find((job) => job.name === name)?.show ?? []
   return { kind: 'shown', payload: withoutSecrets(payload, show) }
 }
-
-const IDS = { runId: optional(checkId), workId: optional(checkId) }
-const SHOWING = { name: checkText, show: optional(listOf(checkText)) }
-const checkShowing = (argument: string, job: unknown) => checkParts(argument, job, SHOWING)
 
 /** A part whose name has such words is a credential, whatever it holds. */
 const SECRET_WORDS = new RegExp(

@@ -1,28 +1,17 @@
 import { randomUUID } from 'node:crypto'
-import {
-  ArgumentError,
-  asItIs,
-  checkDate,
-  checkId,
-  checkJobName,
-  checkParts,
-  listOf,
-  oneOf,
-  optional,
-  type Check,
-} from '../job/argument.ts'
+import { checkRequest } from '../arguments/actions.ts'
+import { checkId } from '../arguments/argument.ts'
+import { checkBulkRequest } from '../arguments/bulk.ts'
 import type { Job } from '../job/defineJob.ts'
 import { partsAboutSql } from '../read/listWaitingWork.ts'
-import { BULK_KINDS, type BulkKind } from '../read/listBulks.ts'
-import { RUN_OPTIONS, runConditions, type ListJobRunsOptions } from '../read/jobRuns.ts'
+import type { BulkKind } from '../read/listBulks.ts'
+import { runConditions, type ListJobRunsOptions } from '../read/jobRuns.ts'
 import { plainReaderOf } from '../read/reader.ts'
-import { checkPriority } from '../store/checkEnqueueOptions.ts'
 import type { Connection } from '../store/database.ts'
-import { aboutValues, isAboutSql, PIECE_FILTER, type PieceFilter } from '../store/pieceFilter.ts'
+import { aboutValues, isAboutSql, type PieceFilter } from '../store/pieceFilter.ts'
 import { IN_ORDER } from '../store/waitingSql.ts'
-import { LETTER_FILTER, type DeadLetterFilter } from '../read/listDeadLetters.ts'
+import type { DeadLetterFilter } from '../read/listDeadLetters.ts'
 import type { ActionRequest } from './controlJobs.ts'
-import { storableActor } from './recordActions.ts'
 
 /** `all`, these ids, or what matches. */
 type Which<Filter> = 'all' | { ids: readonly string[] } | Filter
@@ -65,29 +54,7 @@ export interface StoredRequest {
 const MAX_IN_BULK = 1_000_000
 /** Keeps a step short. Two parts fill a page of the table. */
 const PART_SIZE = 240
-const MAX_IDS = 10_000
 
-const REQUEST = {
-  kind: oneOf(BULK_KINDS),
-  which: asItIs,
-  startAfter: asItIs,
-  priority: asItIs,
-  jobs: optional(listOf(checkJobName)),
-}
-const { limit: _limit, after: _after, ...RUN_FILTER } = RUN_OPTIONS
-const checkRuns: Check<RunFilter> = (argument, value) =>
-  checkParts(argument, value, RUN_FILTER, `${argument}.`)
-const IDS = { ids: optional(listOf(checkId, MAX_IDS)) }
-const OF_WORK = { ...PIECE_FILTER, ...IDS }
-const OF_LETTERS = { ...LETTER_FILTER, ...IDS }
-const FILTERS = {
-  cancelWork: OF_WORK,
-  postponeWork: OF_WORK,
-  prioritiseWork: OF_WORK,
-  redrive: { ...OF_LETTERS, runs: optional(checkRuns) },
-  discard: OF_LETTERS,
-  cancel: { ...RUN_FILTER, ...IDS },
-}
 type Wanted = DeadLetterFilter & RunFilter & { ids?: string[]; runs?: RunFilter }
 
 /**
@@ -100,19 +67,14 @@ export async function startBulk(
   request: BulkRequest,
   { partSize = PART_SIZE } = {},
 ): Promise<string> {
-  const { kind, which, jobs, ...given } = checkParts('request', request, REQUEST)
-  const { actor, reason } = storableActor(request)
-  if (typeof reason !== 'string') throw new ArgumentError('request.reason', 'is missing: say why')
-  const wanted = which === 'all' ? {} : checkWhich(kind, which)
+  const { kind, wanted, jobs, actor, reason, startAfter, priority } = checkBulkRequest(request)
   const { ids, ...filter } = wanted
   const stored: Omit<StoredRequest, 'snapshot' | 'transaction'> = {
     which: filter,
     ...(ids !== undefined && { isByIds: true }),
     ...(jobs !== undefined && { jobs }),
-    ...(kind === 'postponeWork' && {
-      startAfter: checkDate('request.startAfter', given.startAfter).toISOString(),
-    }),
-    ...(kind === 'prioritiseWork' && { priority: checkPriority(given.priority) }),
+    ...(startAfter !== undefined && { startAfter: startAfter.toISOString() }),
+    ...(priority !== undefined && { priority }),
   }
   const values: unknown[] = []
   const parameter = (value: unknown) => `$${values.push(value)}`
@@ -120,14 +82,6 @@ export async function startBulk(
   const id = randomUUID()
   await tx.query(startSql(chosen, parameter, { id, kind, actor, reason, stored, partSize }), values)
   return id
-}
-
-/** Whoever misspells a filter means something, and not all. */
-function checkWhich(kind: BulkKind, which: unknown): Wanted {
-  const checked = checkParts('request.which', which, FILTERS[kind], 'request.which.')
-  const said = Object.entries(checked).filter(([, value]) => value !== undefined)
-  if (said.length > 0) return Object.fromEntries(said)
-  throw new ArgumentError('request.which', `must be 'all', or name ids or a filter`)
 }
 
 type Parameter = (value: unknown) => string
@@ -244,7 +198,7 @@ export async function stopBulk(
   by: { actor: string },
 ): Promise<'stopped' | 'ended' | 'notFound'> {
   const bulkId = checkId('id', id)
-  const { actor } = storableActor(by)
+  const { actor } = checkRequest(by).by
   const { rows } = await tx.query(
     `update "JobBulk" set "endedAt" = now(), "stoppedBy" = $2 where "id" = $1::uuid and "endedAt" is null
      returning "id"::text as "id"`,

@@ -1,11 +1,11 @@
 import { isDeepStrictEqual } from 'node:util'
-import { ArgumentError, checkJobName, copyList, tell } from '../job/argument.ts'
+import { checkJobName } from '../arguments/argument.ts'
 import type { Job } from '../job/defineJob.ts'
 import type { Connection } from '../store/database.ts'
 import { readPayload } from '../tick/decideKeyed.ts'
 import { dueOf, MAX_REFUSALS, nextOf, OWN_TZDATA, type KeyedRow } from '../tick/keyedRow.ts'
 import { createNextTick } from '../tick/nextTicks.ts'
-import { checkSchedule, createCalendar, type Wanted } from './checkSchedule.ts'
+import { checkSchedules, type Wanted } from '../arguments/schedules.ts'
 import {
   changedError,
   decideFirst,
@@ -25,8 +25,6 @@ export interface UpsertedSchedule {
   nextAt: Date | null
 }
 
-const MAX_SCHEDULES = 10_000
-
 /**
  * Makes these schedules be as they are given, in the caller's transaction. Rows are locked in the order of their keys. What is
  * due of one whose ticks change is decided first, by what it was.
@@ -36,23 +34,11 @@ export async function upsertSchedules(
   job: Job,
   schedules: readonly unknown[],
   { limit, ...caller }: Caller & { limit: LoadLimit },
-  path = (at: number) => `schedules[${at}].`,
+  path?: (at: number) => string,
 ): Promise<UpsertedSchedule[]> {
   const name = checkJobName('job', job)
-  const calendar = createCalendar()
-  const wanted = copyList('schedules', schedules, MAX_SCHEDULES).map((one, at) =>
-    checkSchedule(job, one, path(at), calendar),
-  )
+  const wanted = checkSchedules(job, schedules, path)
   const byKey = new Map(wanted.map((one) => [one.key, one]))
-  if (byKey.size < wanted.length) {
-    const at = wanted.findIndex(
-      ({ key }, index) => wanted.findIndex((one) => one.key === key) < index,
-    )
-    throw new ArgumentError(
-      `${path(at)}key`,
-      `is that of another in this call: ${tell(wanted[at]?.key)}`,
-    )
-  }
   if (wanted.length === 0) return []
   await tx.query(INSERT_SQL, [name, JSON.stringify(wanted.map(toJson))])
   const rows = await lockKeys(tx, job, [...byKey.keys()])

@@ -1,14 +1,12 @@
-import { Cron } from 'croner'
-import { asItIs, checkParts, checkText, tell } from './argument.ts'
 import {
-  positive as positiveOf,
-  resolveLimits,
-  type ConcurrencyOptions,
-  type Partition,
-  type PartitionOptions,
-  type SharedLimit,
-} from './limits.ts'
-import { isStandardSchema, noPayload, type StandardSchemaV1 } from './standardSchema.ts'
+  checkJob,
+  checkJobOptions,
+  checkReschedule,
+  type MISSED_POLICIES,
+  type OVERLAP_POLICIES,
+} from '../arguments/jobs.ts'
+import type { ConcurrencyOptions, Partition, PartitionOptions, SharedLimit } from './limits.ts'
+import type { StandardSchemaV1 } from './standardSchema.ts'
 
 /**
  * Words, used in no other sense:
@@ -95,10 +93,8 @@ export interface Guard {
 export type ScheduledJob = Job & { readonly schedule: Schedule }
 
 export type MissedPolicy = (typeof MISSED_POLICIES)[number]
-export const MISSED_POLICIES = ['once', 'all', 'skip'] as const
 
 export type OverlapPolicy = (typeof OVERLAP_POLICIES)[number]
-export const OVERLAP_POLICIES = ['skip', 'queue', 'allow'] as const
 
 export interface RetryPolicy {
   /** Attempts after the first. */
@@ -209,19 +205,9 @@ export interface JobOptions<Name extends string, Payload, Result = never, Input 
   result?: StandardSchemaV1<unknown, Result>
 }
 
-const DAY_MS = 86_400_000
-
-/** The queue takes an attempt for hung after a day at most, of which two minutes are for ending and settling the run. */
-const MAX_TIMEOUT_MS = DAY_MS - 2 * 60_000
-/** Within this, intervals and instants fit in PostgreSQL and JavaScript, and waiting work is kept for longer. */
-const MAX_DELAY_MS = 365 * DAY_MS
-export const MAX_CATCH_UP_MS = 10 * MAX_DELAY_MS
-/** The queue counts attempts with 32 bits, and retrying a dead letter grants all of them again. */
-const MAX_RETRIES = 1_000_000
-
 /**
  * Defines a job, without its handler: producers import definitions and stay light.
- * @throws TypeError naming the job and what is wrong with it; ArgumentError, which is one, where an object is missing
+ * @throws ArgumentError naming the job, the option, and what to set instead
  */
 export function defineJob<
   const Name extends string,
@@ -229,232 +215,20 @@ export function defineJob<
   Result = never,
   Input = unknown,
 >(options: JobOptions<Name, Payload, Result, Input>): Job<Name, Payload, Result> {
-  const { name } = checkParts('options', options, { name: asItIs })
-  if (typeof name !== 'string' || !/^[a-z][A-Za-z0-9]{0,99}$/.test(name)) {
-    throw new TypeError(
-      `Job ${tell(name)}: a name is a camelCase identifier of at most 100 characters`,
-    )
-  }
-  const { timeoutMs = 15 * 60_000 } = options
-  const given = options.schedule as ScheduleOptions | undefined
-  const schedule = given ? resolveSchedule(options.name, given) : null
-  return {
-    name: options.name,
-    description: options.description ?? '',
-    payload: resolvePayload(options.name, options.payload),
-    schedule,
-    timeoutMs: resolveTimeout(options.name, timeoutMs),
-    retry: resolveRetry(options.name, options.retry),
-    ...resolveLimits(`Job "${name}"`, options),
-    isDestructive: options.isDestructive ?? false,
-    guard: options.guard ? checkGuard(options.name, options.guard) : null,
-    unguarded: checkUnguarded(options),
-    isExclusive: schedule !== null && schedule.overlap !== 'allow',
-    isolate: resolveIsolation(options.name, options.isolate),
-    label: checkLabel(options.name, options.label),
-    show: checkShow(options.name, options.show),
-    result: checkResult(options.name, options.result),
-  }
+  return checkJobOptions(options) as Job as Job<Name, Payload, Result>
 }
 
 /**
  * Returns the same job with another cron expression, for an operator's override.
  * @param setBy by what it is set, such as the name of a variable; the record of the change names it
- * @throws TypeError when the expression or the zone is not valid, or the job has no schedule
+ * @throws ArgumentError when the expression is not valid, or the job has no schedule
  */
 export function reschedule<J extends Job>(job: J, cron: string, setBy?: string): J {
-  if (job.schedule === null) throw new TypeError(`Job "${job.name}": it has no schedule to change`)
-  const schedule = resolveSchedule(job.name, { ...job.schedule, cron })
-  return {
-    ...job,
-    schedule: { ...schedule, ...(setBy !== undefined && { setBy: checkText('setBy', setBy) }) },
-  }
+  const schedule = checkReschedule(job, cron, setBy)
+  return { ...job, schedule }
 }
 
 /** Whether the job has a schedule of its own. */
 export function isScheduled(job: Job): job is ScheduledJob {
-  return job.schedule !== null
-}
-
-function resolvePayload<Payload>(
-  name: string,
-  schema: StandardSchemaV1<unknown, Payload> = noPayload,
-): StandardSchemaV1<unknown, Payload> {
-  if (isStandardSchema(schema)) return schema
-  throw new TypeError(
-    `Job "${name}": payload must be a Standard Schema, such as z.object({ … }) of zod (from 3.24 on), valibot or arktype`,
-  )
-}
-
-function resolveSchedule(name: string, options: ScheduleOptions): Schedule {
-  const { cron, timeZone = 'UTC', missed = 'once', catchUpMs = DAY_MS, overlap = 'skip' } = options
-  oneOf(name, 'schedule.missed', missed, MISSED_POLICIES)
-  oneOf(name, 'schedule.overlap', overlap, OVERLAP_POLICIES)
-  const problem = cronProblem(cron, timeZone)
-  if (problem) throw new TypeError(`Job "${name}": ${problem}`)
-  if (missed === 'all' && overlap === 'skip') {
-    throw new TypeError(
-      `Job "${name}": missed: 'all' wants a run for each tick and overlap: 'skip' refuses them; set overlap to 'queue' or 'allow'`,
-    )
-  }
-  return {
-    cron,
-    timeZone,
-    missed,
-    catchUpMs: positive(name, 'catchUpMs', catchUpMs, MAX_CATCH_UP_MS),
-    overlap,
-  }
-}
-
-const RETRY = { limit: asItIs, delayMs: asItIs, maxDelayMs: asItIs }
-
-function resolveRetry(name: string, options: Partial<RetryPolicy> = {}): RetryPolicy {
-  checkParts(`Job "${name}": retry`, options, RETRY)
-  const { limit = 2, delayMs = 5_000, maxDelayMs = 5 * 60_000 } = options
-  return {
-    // 0 is allowed: no retries.
-    limit: limit === 0 ? 0 : positive(name, 'retry.limit', limit, MAX_RETRIES),
-    delayMs: positive(name, 'retry.delayMs', delayMs, MAX_DELAY_MS),
-    maxDelayMs: positive(name, 'retry.maxDelayMs', maxDelayMs, MAX_DELAY_MS),
-  }
-}
-
-/** Says why a cron expression cannot be used; null when it can. */
-export function cronProblem(cron: string, timeZone = 'UTC'): string | null {
-  if (typeof cron !== 'string') return 'a cron expression is a text'
-  if (typeof timeZone !== 'string') return 'a time zone is a text'
-  if (!isTimeZone(timeZone)) return `"${timeZone}" is not an IANA time zone, such as Europe/Berlin`
-  const fields = cron.trim().split(/\s+/).length
-  if (fields !== 5 && fields !== 6 && !cron.startsWith('@')) {
-    return `"${cron}" is not a cron expression: it has ${fields} fields instead of 5, or 6 with seconds`
-  }
-  try {
-    // Also refuses expressions that are well-formed and never due, such as the 31st of February.
-    if (new Cron(cron, { timezone: timeZone, paused: true }).nextRun() === null) {
-      return `"${cron}" is never due`
-    }
-  } catch (error) {
-    return `"${cron}" is not a cron expression: ${(error as Error).message.replace(/^CronPattern: /, '')}`
-  }
-  return null
-}
-
-function checkGuard(name: string, guard: Guard): Guard {
-  const { maxRows, maxShare, minRows } = guard
-  if (maxRows === undefined && maxShare === undefined) {
-    throw new TypeError(`Job "${name}": a guard needs maxRows or maxShare`)
-  }
-  if (maxRows !== undefined) positive(name, 'guard.maxRows', maxRows)
-  if (maxShare !== undefined && !(typeof maxShare === 'number' && maxShare > 0 && maxShare <= 1)) {
-    throw new TypeError(
-      `Job "${name}": guard.maxShare must be above 0 and at most 1, not ${tell(maxShare)}`,
-    )
-  }
-  if (minRows !== undefined) {
-    positive(name, 'guard.minRows', minRows)
-    if (maxShare === undefined) {
-      throw new TypeError(
-        `Job "${name}": guard.minRows is what a share may not fall below; set maxShare, or leave it out`,
-      )
-    }
-    if (maxRows !== undefined && minRows > maxRows) {
-      throw new TypeError(
-        `Job "${name}": guard.minRows (${minRows}) must not be more than guard.maxRows (${maxRows})`,
-      )
-    }
-  }
-  return guard
-}
-
-function checkUnguarded(
-  options: Pick<JobOptions<string, unknown>, 'name' | 'isDestructive' | 'guard' | 'unguarded'>,
-): string | null {
-  const { name, isDestructive = false, guard, unguarded } = options
-  if (unguarded === undefined) return null
-  if (checkText(`Job "${name}": unguarded`, unguarded).trim() === '') {
-    throw new TypeError(`Job "${name}": unguarded must say why it needs no guard, in a sentence`)
-  }
-  if (guard) throw new TypeError(`Job "${name}": it has a guard; leave unguarded out`)
-  if (!isDestructive) {
-    throw new TypeError(
-      `Job "${name}": unguarded is for destructive jobs; set isDestructive, or leave it out`,
-    )
-  }
-  return unguarded
-}
-
-const DEFAULT_MEMORY_MB = 512
-/** Node with a database client needs at least this. */
-const MIN_MEMORY_MB = 64
-const MAX_MEMORY_MB = 1_048_576
-
-function resolveIsolation(
-  name: string,
-  isolate: boolean | Partial<IsolationLimits> = false,
-): IsolationLimits | null {
-  if (isolate === false) return null
-  if (isolate === true) return { memoryMb: DEFAULT_MEMORY_MB }
-  if (typeof isolate !== 'object' || isolate === null) {
-    throw new TypeError(`Job "${name}": isolate must be true, false or { memoryMb }`)
-  }
-  const { memoryMb = DEFAULT_MEMORY_MB } = isolate
-  if (Number.isInteger(memoryMb) && memoryMb >= MIN_MEMORY_MB && memoryMb <= MAX_MEMORY_MB) {
-    return { memoryMb }
-  }
-  throw new TypeError(
-    `Job "${name}": isolate.memoryMb must be a whole number of megabytes from ${MIN_MEMORY_MB} to ${MAX_MEMORY_MB}, not ${tell(memoryMb)}`,
-  )
-}
-
-function checkResult<Result>(
-  name: string,
-  schema: StandardSchemaV1<unknown, Result> | null = null,
-): StandardSchemaV1<unknown, Result> | null {
-  if (schema === null || isStandardSchema(schema)) return schema
-  throw new TypeError(
-    `Job "${name}": result must be a Standard Schema, such as z.object({ … }) of zod (from 3.24 on), valibot or arktype`,
-  )
-}
-
-function checkLabel(name: string, label: unknown = null): Job['label'] {
-  if (label === null || typeof label === 'function') return label as Job['label']
-  throw new TypeError(
-    `Job "${name}": label must be a function of the payload that returns a text, such as ({ orderId }) => \`Order \${orderId}\``,
-  )
-}
-
-/** More parts would not fit beside a run in the console. */
-const MAX_SHOWN = 20
-
-function checkShow(name: string, show: unknown = []): readonly string[] {
-  const isName = (one: unknown): one is string =>
-    typeof one === 'string' && one.isWellFormed() && !/^$|\0|^__proto__$/.test(one)
-  const names: readonly unknown[] | null = Array.isArray(show) ? show : null
-  if (names !== null && names.length <= MAX_SHOWN && names.every(isName)) return [...names]
-  throw new TypeError(
-    `Job "${name}": show must be a list of at most ${MAX_SHOWN} names of the payload, such as ['orderId']`,
-  )
-}
-
-function isTimeZone(text: string): boolean {
-  try {
-    return new Intl.DateTimeFormat('en', { timeZone: text }).resolvedOptions().timeZone !== ''
-  } catch {
-    return false
-  }
-}
-
-function resolveTimeout(name: string, timeoutMs: number): number {
-  if (positive(name, 'timeoutMs', timeoutMs) <= MAX_TIMEOUT_MS) return timeoutMs
-  throw new TypeError(
-    `Job "${name}": timeoutMs must be at most ${MAX_TIMEOUT_MS} (a day, less two minutes), not ${timeoutMs}; divide the work, and have each run enqueue the next`,
-  )
-}
-
-const positive = (name: string, option: string, value: number, max?: number) =>
-  positiveOf(`Job "${name}"`, option, value, max)
-
-function oneOf(name: string, option: string, value: string, values: readonly string[]): void {
-  if (values.includes(value)) return
-  throw new TypeError(`Job "${name}": ${option} must be one of ${values.join(', ')}`)
+  return checkJob('job', job).schedule !== null
 }

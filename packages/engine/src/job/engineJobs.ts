@@ -1,3 +1,5 @@
+import { checkJobName } from '../arguments/argument.ts'
+import { checkJobs } from '../arguments/jobs.ts'
 import { defineJob, type Job } from './defineJob.ts'
 
 /**
@@ -19,14 +21,15 @@ export const pruneJobRuns = defineJob({
 export type EngineJobName = (typeof pruneJobRuns)['name']
 
 /** Whether it is a job of the engine's own, which `withEngineJobs` adds. */
-export function isEngineJob({ name }: Pick<Job, 'name'>): boolean {
-  return name === pruneJobRuns.name
+export function isEngineJob(job: Pick<Job, 'name'>): boolean {
+  return checkJobName('job', job) === pruneJobRuns.name
 }
 
 /** Adds the engine's own jobs to a catalogue that lacks them, as lists, the console and health reports show it. */
 export function withEngineJobs<const Jobs extends readonly Job[]>(
   jobs: Jobs,
 ): readonly [...Jobs, typeof pruneJobRuns] {
-  const all: readonly Job[] = jobs.some(isEngineJob) ? jobs : [...jobs, pruneJobRuns]
+  const given = checkJobs('jobs', jobs)
+  const all: readonly Job[] = given.some(isEngineJob) ? given : [...given, pruneJobRuns]
   return all as readonly [...Jobs, typeof pruneJobRuns]
 }

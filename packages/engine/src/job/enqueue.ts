@@ -49,7 +49,7 @@ export interface WorkItem<J extends Job = Job> {
   options?: EnqueueOptions
 }
 
-/** `enqueue` of a client: see JobsClient. A transaction or a client comes first. */
+/** `enqueue` of a client: see JobsClient. The transaction comes first. */
 export type Enqueue<Tx> = <J extends Job>(
   tx: Tx,
   job: J,

@@ -1,7 +1,8 @@
+import { checkFunction } from '../arguments/argument.ts'
 import type { Logger } from './logger.ts'
 import type { Job } from './defineJob.ts'
 import type { EngineJobName } from './engineJobs.ts'
-import type { HostClient, TransactionOf } from './hostTypes.ts'
+import type { HostClient, HostTransaction, TransactionOf } from './hostTypes.ts'
 import type { EnqueueOptions, EnqueueResult } from './enqueue.ts'
 
 export type JsonValue =
@@ -71,7 +72,7 @@ export interface RunContext<Payload, Tx> {
   guard(count: GuardCount<Tx>): Promise<void>
   /** Enqueues further work in a transaction of this run: the work exists if and only if the batch commits. */
   enqueue<J extends Job>(
-    tx: Tx,
+    tx: Tx & HostTransaction,
     job: J,
     payload: PayloadOf<J>,
     options?: EnqueueOptions,
@@ -147,5 +148,5 @@ export interface HandlersModule<Jobs extends readonly Job[], Client extends Host
 export function defineHandlersModule<const Jobs extends readonly Job[], Client extends HostClient>(
   open: (setting: HandlersSetting) => Promise<HandlersModule<Jobs, Client>>,
 ): (setting: HandlersSetting) => Promise<HandlersModule<Jobs, Client>> {
-  return open
+  return checkFunction('open', open)
 }

@@ -15,6 +15,7 @@ interface PrismaClientLike {
 
 interface PrismaTransactionLike {
   $queryRawUnsafe<Value = unknown>(query: string, ...values: any[]): Promise<Value>
+  $connect?: never
 }
 
 /** A client or transaction of Drizzle, over node-postgres or postgres.js. */
@@ -23,10 +24,18 @@ interface DrizzleLike {
   transaction(work: (tx: any) => Promise<any>, ...config: any[]): Promise<any>
 }
 
+interface DrizzleTransactionLike extends DrizzleLike {
+  rollback(): never
+}
+
 interface KyselyLike {
   readonly isTransaction: boolean
   executeQuery(query: any): Promise<{ rows: any[] }>
   withoutPlugins(): any
+}
+
+interface KyselyTransactionLike extends KyselyLike {
+  readonly isTransaction: true
 }
 
 interface KnexLike {
@@ -36,15 +45,24 @@ interface KnexLike {
   readonly client: any
 }
 
-/** A transaction in pg is a connection on which the host has sent `begin`. */
-interface PgConnectionLike {
+interface KnexTransactionLike extends KnexLike {
+  commit: any
+  rollback: any
+}
+
+interface PgLike {
   query(text: string, values?: any[]): Promise<{ rows: any[] }>
   on(event: 'error', listener: (error: Error) => void): any
   connect: any
 }
 
-interface PgPoolLike extends PgConnectionLike {
+interface PgPoolLike extends PgLike {
   readonly totalCount: number
+}
+
+/** A transaction in pg is a connection on which the host has sent `begin`. */
+interface PgTransactionLike extends PgLike {
+  readonly totalCount?: never
 }
 
 interface PostgresJsLike {
@@ -54,6 +72,10 @@ interface PostgresJsLike {
 
 interface PostgresJsClientLike extends PostgresJsLike {
   begin: any
+}
+
+interface PostgresJsTransactionLike extends PostgresJsLike {
+  begin?: never
 }
 
 /**
@@ -68,14 +90,18 @@ export type HostClient =
   | PgPoolLike
   | PostgresJsClientLike
 
-/** A transaction of any of these libraries, or the client itself. */
+/**
+ * A transaction of any of these libraries. Types and a check at run time refuse a client in its place. Types cannot
+ * distinguish a connection of pg in no transaction; the check does, with pg 8.17 or newer, if no query of it is under
+ * way. The check takes a connection that `sql.reserve()` of postgres.js returns; types refuse that.
+ */
 export type HostTransaction =
   | PrismaTransactionLike
-  | DrizzleLike
-  | KyselyLike
-  | KnexLike
-  | PgConnectionLike
-  | PostgresJsLike
+  | DrizzleTransactionLike
+  | KyselyTransactionLike
+  | KnexTransactionLike
+  | PgTransactionLike
+  | PostgresJsTransactionLike
 
 /** The type of the transactions that handlers get from a client. */
 export type TransactionOf<Client> = Client extends {

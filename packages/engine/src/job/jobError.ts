@@ -1,3 +1,4 @@
+import { checkJobError } from '../arguments/errors.ts'
 import type { Details } from './handler.ts'
 
 export interface JobErrorOptions {
@@ -21,13 +22,10 @@ export class JobError extends Error {
   readonly retryable: boolean
   readonly details: Details
 
-  constructor(
-    code: string,
-    message: string,
-    { cause, retryable = true, details = {} }: JobErrorOptions = {},
-  ) {
-    super(message, { cause })
-    this.code = code
+  constructor(code: string, message: string, options: JobErrorOptions = {}) {
+    const { cause, retryable = true, details = {}, ...said } = checkJobError(code, message, options)
+    super(said.message, { cause })
+    this.code = said.code
     this.retryable = retryable
     this.details = details
   }

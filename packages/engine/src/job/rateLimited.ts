@@ -1,3 +1,5 @@
+import { types } from 'node:util'
+import { checkRateLimited } from '../arguments/errors.ts'
 import { JobError } from './jobError.ts'
 import type { SharedLimit } from './limits.ts'
 import { readPart } from './readPart.ts'
@@ -31,10 +33,11 @@ export class RateLimited extends JobError {
   readonly retryAfterMs: number
   readonly scope: 'key' | 'job' | { readonly name: string }
 
-  constructor({ retryAfter, scope = 'job', message, cause }: RateLimitedOptions = {}) {
+  constructor(options: RateLimitedOptions = {}) {
+    const { retryAfter, scope = 'job', message, cause } = checkRateLimited(options)
     super('rate_limited', message ?? 'A service has refused more', { cause })
     this.retryAfterMs = toMs(retryAfter)
-    this.scope = typeof scope === 'object' ? { name: scope.name } : scope
+    this.scope = scope
   }
 }
 
@@ -42,7 +45,7 @@ function toMs(retryAfter: RateLimitedOptions['retryAfter']): number {
   const ms =
     typeof retryAfter === 'number'
       ? retryAfter
-      : retryAfter instanceof Date
+      : types.isDate(retryAfter)
         ? retryAfter.getTime() - Date.now()
         : typeof retryAfter === 'string'
           ? ofHeader(retryAfter)

@@ -1,3 +1,5 @@
+import { checkFunction } from '../arguments/argument.ts'
+
 /**
  * What the engine needs of a schema: Standard Schema, version 1 (https://standardschema.dev). Schemas of zod from 3.24 on,
  * valibot and arktype have it.
@@ -41,6 +43,7 @@ export function isStandardSchema(foreign: unknown): foreign is StandardSchemaV1 
 export function definePayload<Payload>(
   read: (value: unknown) => Payload,
 ): StandardSchemaV1<unknown, Payload> {
+  checkFunction('read', read)
   return createSchema((value) => {
     try {
       return { value: read(value) }

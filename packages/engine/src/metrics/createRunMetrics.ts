@@ -1,3 +1,4 @@
+import { checkRunMetrics } from '../arguments/watches.ts'
 import { TICK_OUTCOMES } from '../tick/decideTicks.ts'
 import type { WorkerObserver } from '../run/observer.ts'
 import type { MetricsTarget } from './prometheus.ts'
@@ -33,9 +34,10 @@ const GROUP_BUCKETS = [1, 2, 5, 10, 25, 50, 100, 250, 500]
 
 /** Makes an observer that counts what its worker does. All labels (job, outcome, reason) are closed sets. */
 export function createRunMetrics(
-  { prometheus, registry }: MetricsTarget,
+  target: MetricsTarget,
   jobNames: readonly string[],
 ): WorkerObserver {
+  const { prometheus, registry, jobNames: names } = checkRunMetrics(target, jobNames)
   const { Counter, Gauge, Histogram } = prometheus
   const registers = [registry]
   const runs = new Counter({
@@ -96,7 +98,7 @@ export function createRunMetrics(
   })
 
   // Create all series at 0: a query for an increase misses the first one of a new series.
-  for (const job_name of jobNames) {
+  for (const job_name of names) {
     runs.inc({ job_name, outcome: 'success', reason: '' }, 0)
     for (const reason of [...ENGINE_REASONS, 'handler']) {
       runs.inc({ job_name, outcome: 'failed', reason }, 0)

@@ -1,5 +1,4 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { checkParts, checkTimerMs, checkWaitMs, optional } from '../job/argument.ts'
 import type { MetricsTarget } from './prometheus.ts'
 
 /** Of what a scrape reads from the database. */
@@ -10,18 +9,18 @@ export interface FreshnessOptions extends MetricsTarget {
   timeoutMs?: number
 }
 
-const FRESHNESS = { maxAgeMs: optional(checkWaitMs), timeoutMs: optional(checkTimerMs) }
-
 /**
  * Bounds what scrapes ask of the database: one read at a time, whose answer is kept for `maxAgeMs`. It returns null while
  * there is no fresh answer: an older one says nothing about now. `onFailure`: a read failed, or was not done in time.
  */
 export function keepFresh<Value>(
-  options: FreshnessOptions,
+  {
+    maxAgeMs = 5_000,
+    timeoutMs = 2_000,
+  }: { maxAgeMs?: number | undefined; timeoutMs?: number | undefined },
   read: () => Promise<Value>,
   onFailure: () => void,
 ): () => Promise<Value | null> {
-  const { maxAgeMs = 5_000, timeoutMs = 2_000 } = checkParts('options', options, FRESHNESS)
   let latest: { at: number; value: Value } | undefined
   let reading: Promise<void> | undefined
   const isFresh = () => latest !== undefined && performance.now() - latest.at <= maxAgeMs

@@ -1,3 +1,4 @@
+import { checkHealthWatch } from '../arguments/watches.ts'
 import type { JobProblem } from '../read/getJobHealth.ts'
 import type { Problem } from '../read/listProblems.ts'
 import { keepFresh, type FreshnessOptions } from './keepFresh.ts'
@@ -19,15 +20,16 @@ export interface JobHealthWatchOptions extends FreshnessOptions {
 
 /** Registers what `listProblems` returns as metrics. While the database does not answer they have no values. */
 export function watchJobHealth(options: JobHealthWatchOptions): void {
-  const { prometheus, registry, read } = options
+  const checked = checkHealthWatch(options)
+  const { prometheus, registry, read } = checked
   const failures = new prometheus.Counter({
     name: 'roundsman_job_health_failures_total',
     help: 'How often job health could not be read because the database did not answer in time.',
     registers: [registry],
   })
-  const readFresh = keepFresh(options, read, () => failures.inc())
+  const readFresh = keepFresh(checked, read, () => failures.inc())
   watchGauge(
-    options,
+    checked,
     {
       name: 'roundsman_jobs_healthy',
       help: '1 while GET /health/jobs would answer 200, else 0.',
@@ -39,7 +41,7 @@ export function watchJobHealth(options: JobHealthWatchOptions): void {
     },
   )
   watchGauge(
-    options,
+    checked,
     {
       name: 'roundsman_job_problem',
       help: '1 for each kind of problem of a job, by the words and limits of the console.',

@@ -1,3 +1,4 @@
+import { checkSnapshotWatch } from '../arguments/watches.ts'
 import type { SnapshotHolder } from '../read/getOldestSnapshot.ts'
 import { keepFresh, type FreshnessOptions } from './keepFresh.ts'
 import { watchGauge } from './prometheus.ts'
@@ -9,14 +10,15 @@ export interface OldestSnapshotWatchOptions extends FreshnessOptions {
 
 /** Registers how old the oldest snapshot is. While the database does not answer there is no value. */
 export function watchOldestSnapshot(options: OldestSnapshotWatchOptions): void {
-  const { read } = options
+  const checked = checkSnapshotWatch(options)
+  const { read } = checked
   const readFresh = keepFresh(
-    options,
+    checked,
     async () => [await read()],
     () => undefined,
   )
   watchGauge(
-    options,
+    checked,
     {
       name: 'roundsman_oldest_snapshot_transactions',
       help: 'How many transactions have begun since the oldest snapshot, which keeps old rows from being removed.',
@@ -29,7 +31,7 @@ export function watchOldestSnapshot(options: OldestSnapshotWatchOptions): void {
     },
   )
   watchGauge(
-    options,
+    checked,
     {
       name: 'roundsman_oldest_snapshot_age_seconds',
       help: 'For how long the transaction of the oldest snapshot has been open; absent where nobody can tell.',

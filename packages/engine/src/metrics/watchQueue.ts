@@ -1,3 +1,4 @@
+import { checkQueueWatch } from '../arguments/watches.ts'
 import type { QueueStats } from '../read/getQueueStats.ts'
 import { keepFresh, type FreshnessOptions } from './keepFresh.ts'
 import { watchGauge } from './prometheus.ts'
@@ -12,15 +13,16 @@ export interface QueueWatchOptions extends FreshnessOptions {
  * While the database does not answer they have no values, which is not zero; the rest of the scrape is complete.
  */
 export function watchQueue(options: QueueWatchOptions): void {
-  const { prometheus, registry, measure } = options
+  const checked = checkQueueWatch(options)
+  const { prometheus, registry, measure } = checked
   const failures = new prometheus.Counter({
     name: 'roundsman_queue_measure_failures_total',
     help: 'How often the queue could not be measured, because the database did not answer in time.',
     registers: [registry],
   })
-  const read = keepFresh(options, measure, () => failures.inc())
+  const read = keepFresh(checked, measure, () => failures.inc())
   watchGauge(
-    options,
+    checked,
     {
       name: 'roundsman_queue_depth',
       help: 'Work of a job by state; 100000 stands for more.',
@@ -35,7 +37,7 @@ export function watchQueue(options: QueueWatchOptions): void {
     },
   )
   watchGauge(
-    options,
+    checked,
     {
       name: 'roundsman_queue_oldest_age_seconds',
       help: 'For how long the oldest work of a job has been in a state: ready to be taken, active, or given up.',

@@ -1,10 +1,11 @@
+import { checkTarget, checkWorkerWatch } from '../arguments/watches.ts'
 import type { PingEvent, PingOutcome } from '../run/createPinger.ts'
 import { watchGauge, type MetricsTarget } from './prometheus.ts'
 
 /** Registers a gauge that tells whether the worker is ready. */
 export function watchWorker(target: MetricsTarget, worker: { isReady(): boolean }): void {
   watchGauge(
-    target,
+    checkWorkerWatch(target, worker),
     {
       name: 'roundsman_worker_ready',
       help: '1 while this worker holds the connection that shows the others that it is alive, else 0.',
@@ -14,10 +15,10 @@ export function watchWorker(target: MetricsTarget, worker: { isReady(): boolean 
 }
 
 /** Counts pings by job, event and outcome: pass it as `onOutcome` of a pinger. */
-export function countPings({
-  prometheus,
-  registry,
-}: MetricsTarget): (name: string, event: PingEvent, outcome: PingOutcome) => void {
+export function countPings(
+  target: MetricsTarget,
+): (name: string, event: PingEvent, outcome: PingOutcome) => void {
+  const { prometheus, registry } = checkTarget(target)
   const pings = new prometheus.Counter({
     name: 'roundsman_pings_total',
     help: 'Pings to monitors, by outcome.',

@@ -2,14 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { JobError } from '../job/jobError.ts'
 import type { Job } from '../job/defineJob.ts'
 import type { ResultOf } from '../job/handler.ts'
-import {
-  checkId,
-  checkJobName,
-  checkParts,
-  checkSignal,
-  checkWaitMs,
-  optional,
-} from '../job/argument.ts'
+import { checkAwaited } from '../arguments/queries.ts'
 import { askSchema, describeIssues } from '../job/askSchema.ts'
 import { UnansweredError } from '../store/answerInTime.ts'
 import { settlesWithin } from '../store/settlesWithin.ts'
@@ -44,8 +37,6 @@ export interface AwaitResultOptions {
 const FIRST_PAUSE_MS = 50
 const MAX_PAUSE_MS = 1_000
 
-const OPTIONS = { timeoutMs: optional(checkWaitMs), signal: optional(checkSignal) }
-
 /** A statement that PostgreSQL does not take, or to whom it does not answer, will be the same at the next look. */
 const REFUSED = /^(?:42|3D|3F|28)/
 
@@ -65,9 +56,7 @@ export async function awaitResult<J extends Job>(
   workId: string,
   options: AwaitResultOptions = {},
 ): Promise<WorkResult<ResultOf<J>>> {
-  const { timeoutMs = 30_000, signal } = checkParts('options', options, OPTIONS)
-  checkJobName('job', job)
-  const id = checkId('workId', workId)
+  const { id, timeoutMs, signal } = checkAwaited(job, workId, options)
   const until = performance.now() + timeoutMs
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
     signal?.throwIfAborted()

@@ -1,4 +1,4 @@
-import { checkId } from '../job/argument.ts'
+import { checkId } from '../arguments/argument.ts'
 import { pace } from '../job/limits.ts'
 import { isAliveSql } from '../liveness/whoIsLost.ts'
 import { UNDERSTANDS } from '../store/claimWork.ts'

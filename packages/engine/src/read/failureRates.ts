@@ -1,4 +1,5 @@
-import { checkDate, checkParts, checkText, checkTexts, listOf } from '../job/argument.ts'
+import { checkDate, checkTexts } from '../arguments/argument.ts'
+import { checkHoursOfJobs } from '../arguments/queries.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedText } from './bounded.ts'
 import { ENDED_AT, STARTED_AT } from './listClocks.ts'
@@ -103,15 +104,12 @@ export interface HourOfFailures extends RunShare {
 /** An hour's share of failures comes from its latest runs, at most so many. */
 const MAX_RUNS_AN_HOUR = 30
 
-const PAIR = { name: checkText, hour: checkDate }
-const checkPairs = listOf((argument, pair) => checkParts(argument, pair, PAIR, `${argument}.`))
-
 /** Samples failures: a row for each job and hour in which runs have ended. */
 export async function sampleFailures(
   reader: JobsReader,
   pairs: readonly { name: string; hour: Date }[],
 ): Promise<HourOfFailures[]> {
-  const wanted = checkPairs('pairs', pairs)
+  const wanted = checkHoursOfJobs('pairs', pairs)
   return await reader.rows<HourOfFailures>({
     text: `
       select pair.name, pair.hour, run."runs", run."failed"

@@ -1,5 +1,5 @@
 import { isScheduled, type Job } from '../job/defineJob.ts'
-import { asItIs, checkDate, checkParts, checkText, listOf, wholeNumber } from '../job/argument.ts'
+import { checkHealthQuery } from '../arguments/queries.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedText } from './bounded.ts'
 import { overrunLimitMs } from './judgeRun.ts'
@@ -43,10 +43,6 @@ export interface JobHealth {
   pausedQueues: string[]
 }
 
-const checkMs = wholeNumber(0, Number.MAX_SAFE_INTEGER)
-const JOB = { name: checkText, timeoutMs: checkMs, schedule: asItIs }
-export const checkJobs = listOf((argument, job) => checkParts(argument, job, JOB, `${argument}.`))
-
 /**
  * Finds what keeps the jobs of the catalogue from being done: workers, schedules and keyed schedules, runs under way,
  * and work of jobs that have left the catalogue. Six bounded statements, which a monitor may ask for every few seconds.
@@ -56,9 +52,8 @@ export async function getJobHealth(
   jobs: readonly Job[],
   now: Date,
 ): Promise<JobHealth> {
-  checkJobs('jobs', jobs)
-  checkDate('now', now)
-  const names = jobs.map(({ name }) => name)
+  const asked = checkHealthQuery(reader, jobs, now)
+  const names = asked.jobs.map(({ name }) => name)
   const [isAnyAlive, pauses, all] = await Promise.all([
     isAnyWorkerAlive(reader),
     readPausedQueues(reader),
@@ -66,7 +61,7 @@ export async function getJobHealth(
   ])
   const others = all.slice(names.length)
   const untaken = isAnyAlive && others.length > 0 ? await jobsWithoutWorker(reader, others) : []
-  return await judgeHealth(reader, jobs, now, { isAnyAlive, pauses, untaken })
+  return await judgeHealth(reader, asked.jobs, asked.now, { isAnyAlive, pauses, untaken })
 }
 
 /** What was read of the workers and the queues. */

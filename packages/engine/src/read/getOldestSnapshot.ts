@@ -1,3 +1,4 @@
+import { expectReader } from '../arguments/queries.ts'
 import { boundedText } from './bounded.ts'
 import type { JobsReader } from './reader.ts'
 
@@ -19,6 +20,7 @@ export interface SnapshotHolder {
 
 /** Finds who holds the oldest snapshot; null while nobody holds any. It sees the whole server, as removing old rows does. */
 export async function getOldestSnapshot(reader: JobsReader): Promise<SnapshotHolder | null> {
+  expectReader(reader)
   const [found] = await reader.rows<SnapshotHolder>({
     text: `
       select "kind", ${boundedText('"id"')} as "id", ${boundedText('"who"')} as "who", "state", "since", "transactions"

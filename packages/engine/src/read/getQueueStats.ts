@@ -1,4 +1,5 @@
-import { checkTexts } from '../job/argument.ts'
+import { checkTexts } from '../arguments/argument.ts'
+import { checkNames } from '../arguments/queries.ts'
 import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
 import { IN_PLACE, LATER, READY, SUSPECT } from '../store/waitingSql.ts'
 import { withOtherJobs } from './readQueues.ts'
@@ -142,7 +143,7 @@ export async function getQueueStats(
   reader: JobsReader,
   names: readonly string[],
 ): Promise<QueueStats[]> {
-  const rows = await measure(reader, await withOtherJobs(reader, names))
+  const rows = await measure(reader, await withOtherJobs(reader, checkNames(reader, names)))
   return rows.flatMap(({ name, now, ready, delayed, active, deadLetters, ...oldest }) => {
     const seconds = (at: string | null) =>
       at === null ? null : (Date.parse(now) - Date.parse(at)) / 1_000

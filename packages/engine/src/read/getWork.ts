@@ -1,5 +1,5 @@
 import type { Job } from '../job/defineJob.ts'
-import { checkDate, checkId, checkJobName, checkText, listOf } from '../job/argument.ts'
+import { checkIdOf, checkUniqueKey, checkWorkIds } from '../arguments/queries.ts'
 import { RUNS_UNDER_WAY } from '../store/heldRuns.ts'
 import type { JobsReader } from './reader.ts'
 
@@ -75,11 +75,9 @@ export async function getWork(
   job: Pick<Job, 'name'>,
   workId: string,
 ): Promise<WorkState | null> {
-  const id = checkId('workId', workId)
+  const id = checkIdOf(reader, 'workId', workId)
   return (await getManyWork(reader, job, [id])).get(id) ?? null
 }
-
-const checkIds = listOf(checkId)
 
 /** Finds many pieces with one statement, by their ids in lower case. Unknown ones are missing in the answer. */
 export async function getManyWork(
@@ -87,8 +85,7 @@ export async function getManyWork(
   job: Pick<Job, 'name'>,
   workIds: readonly string[],
 ): Promise<Map<string, WorkState>> {
-  const name = checkJobName('job', job)
-  const ids = checkIds('workIds', workIds)
+  const { name, ids } = checkWorkIds(reader, job, workIds)
   if (ids.length === 0) return new Map()
   const rows = await reader.rows<WorkRow>({
     text: FIND_WORK_SQL,
@@ -107,13 +104,10 @@ export async function getWorkByKey(
   uniqueKey: string,
   failedSince: Date,
 ): Promise<WorkState | null> {
+  const asked = checkUniqueKey(reader, job, uniqueKey, failedSince)
   const [row] = await reader.rows<WorkRow>({
     text: FIND_WORK_BY_KEY_SQL,
-    values: [
-      checkJobName('job', job),
-      checkText('uniqueKey', uniqueKey),
-      checkDate('failedSince', failedSince).toISOString(),
-    ],
+    values: [asked.name, asked.uniqueKey, asked.failedSince.toISOString()],
   })
   return row === undefined ? null : toWorkState(row)
 }

@@ -1,29 +1,12 @@
-import { JOB_TRIGGERS, type JobTrigger, type JsonValue } from '../job/handler.ts'
-import {
-  checkDate,
-  checkDurationMs,
-  checkId,
-  checkLimit,
-  checkParts,
-  checkPosition,
-  checkText,
-  oneOf,
-  optional,
-} from '../job/argument.ts'
+import type { JobTrigger, JsonValue } from '../job/handler.ts'
+import { checkIdOf, checkRunQuery, type RUN_STATUSES } from '../arguments/queries.ts'
 import { readShown, type Shown } from '../job/labelWork.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedJson, boundedText } from './bounded.ts'
 import { versionOf } from './listWorkers.ts'
 import type { PagePosition, JobsReader, Statement } from './reader.ts'
-import {
-  codeOfOutcome,
-  hasFailedAs,
-  RUN_OUTCOMES,
-  outcomeOf,
-  type RunOutcome,
-} from './runOutcome.ts'
+import { codeOfOutcome, hasFailedAs, outcomeOf, type RunOutcome } from './runOutcome.ts'
 
-export const RUN_STATUSES = ['running', 'success', 'failed'] as const
 export type RunStatus = (typeof RUN_STATUSES)[number]
 
 export interface ListJobRunsOptions {
@@ -183,25 +166,6 @@ const FOUND_COLUMNS = `
   ${boundedJson('run."logs"', LOGS_BYTES)} as "logs", ${textColumn('key')}, ${textColumn('uniqueKey')}, run."parentId",
   ${textColumn('enqueuedBy')}, ${textColumn('traceId')}`
 
-/** Some of them stand in the statement's text, so nothing else may get there. */
-export const RUN_OPTIONS = {
-  limit: checkLimit,
-  after: optional(checkPosition),
-  name: optional(checkText),
-  status: optional(oneOf(RUN_STATUSES)),
-  outcome: optional(oneOf(RUN_OUTCOMES)),
-  trigger: optional(oneOf(JOB_TRIGGERS)),
-  errorCode: optional(checkText),
-  workId: optional(checkId),
-  from: optional(checkDate),
-  to: optional(checkDate),
-  label: optional(checkText),
-  worker: optional(checkText),
-  minDurationMs: optional(checkDurationMs),
-  maxDurationMs: optional(checkDurationMs),
-  key: optional(checkText),
-}
-
 /**
  * Lists runs, newest first. A page begins after a run, not at an offset, so that runs which start meanwhile do not shift
  * it, and a late page is as fast as the first.
@@ -210,7 +174,7 @@ export async function listJobRuns(
   reader: JobsReader,
   asked: ListJobRunsOptions,
 ): Promise<JobRunPage> {
-  const checked = checkParts('options', asked, RUN_OPTIONS)
+  const checked = checkRunQuery(reader, asked)
   const options = { ...checked, isWholeLabel: await isLabel(reader, checked.label) }
   const end = await findLookEnd(reader, options)
   // One row more than asked for tells whether there is a next page.
@@ -260,9 +224,10 @@ async function findLookEnd(reader: JobsReader, options: RunsWanted): Promise<Pag
 
 /** Finds a run by its id, also one that is not written yet. */
 export async function getJobRun(reader: JobsReader, id: string): Promise<FoundJobRun | null> {
+  const runId = checkIdOf(reader, 'id', id)
   const [run] = await reader.rows<FoundJobRun>({
     text: `select ${FOUND_COLUMNS} from "JobRunAll" run where run."id" = $1::uuid`,
-    values: [checkId('id', id)],
+    values: [runId],
   })
   return run ? { ...withoutDeep(run), shown: readShown(run.shown) } : null
 }

@@ -1,4 +1,4 @@
-import { nextTick, nextTicks } from '../tick/nextTicks.ts'
+import { tickAfter, nextTicks } from '../tick/nextTicks.ts'
 import { GRACE_MS } from './judgeRun.ts'
 import type { Schedule } from '../job/defineJob.ts'
 
@@ -34,7 +34,7 @@ export interface ScheduleVerdict {
 export function judgeSchedule(state: ScheduleState, now: Date): ScheduleVerdict {
   if (state.isPaused) return { next: null, lateMs: null }
   const { cursor, others = [] } = state
-  const next = nextTick(state, cursor ?? now)
+  const next = tickAfter(state, cursor ?? now)
   const ofOthers =
     cursor === null ? [] : others.map((other) => findLeftOut({ ...state, cursor }, other, now))
   const [first] = [next, ...ofOthers]
@@ -64,7 +64,7 @@ function findLeftOut(
     let looked = 0
     for (const tick of nextTicks(other, after)) {
       if (tick > cursor || !isTick(state, tick)) return tick
-      if (++looked === MAX_SHARED) return nextTick(other, cursor)
+      if (++looked === MAX_SHARED) return tickAfter(other, cursor)
     }
     return null
   } catch {
@@ -73,5 +73,5 @@ function findLeftOut(
 }
 
 function isTick(definition: Definition, instant: Date): boolean {
-  return nextTick(definition, new Date(instant.getTime() - 1))?.getTime() === instant.getTime()
+  return tickAfter(definition, new Date(instant.getTime() - 1))?.getTime() === instant.getTime()
 }

@@ -1,4 +1,4 @@
-import { checkBoolean, checkId, checkLimit, checkParts, optional } from '../job/argument.ts'
+import { checkBulkQuery, checkIdOf } from '../arguments/queries.ts'
 import { boundedText } from './bounded.ts'
 import type { JobsReader } from './reader.ts'
 
@@ -76,14 +76,15 @@ export const BULK_COLUMNS = `
   bulk."matched" - bulk."done" - (select coalesce(sum(value::int), 0) from jsonb_each_text(bulk."passed"))::int as "left",
   bulk."problem", bulk."endedAt", bulk."stoppedBy"`
 
-const QUERY = { limit: checkLimit, isOpen: optional(checkBoolean) }
+export interface BulkQuery {
+  /** 1 to 10,000. */
+  limit: number
+  isOpen?: boolean | undefined
+}
 
 /** Lists acts on many, the latest first: all, or with `isOpen` those that go on. */
-export async function listBulks(
-  reader: JobsReader,
-  query: { limit: number; isOpen?: boolean | undefined },
-): Promise<BulkAct[]> {
-  const { limit, isOpen = false } = checkParts('query', query, QUERY)
+export async function listBulks(reader: JobsReader, query: BulkQuery): Promise<BulkAct[]> {
+  const { limit, isOpen = false } = checkBulkQuery(reader, query)
   return await reader.rows<BulkAct>({
     text: `
       select ${BULK_COLUMNS} from "JobBulk" bulk where ${isOpen ? 'bulk."endedAt" is null' : 'true'}
@@ -94,9 +95,10 @@ export async function listBulks(
 
 /** Finds an act on many by its id; null when there is none, or not any more. */
 export async function getBulk(reader: JobsReader, id: string): Promise<BulkAct | null> {
+  const bulkId = checkIdOf(reader, 'id', id)
   const [found] = await reader.rows<BulkAct>({
     text: `select ${BULK_COLUMNS} from "JobBulk" bulk where bulk."id" = $1::uuid`,
-    values: [checkId('id', id)],
+    values: [bulkId],
   })
   return found ?? null
 }

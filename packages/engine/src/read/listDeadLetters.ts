@@ -1,17 +1,14 @@
+import { checkId, checkTexts } from '../arguments/argument.ts'
 import {
-  checkId,
-  checkLimit,
-  checkParts,
-  checkPosition,
-  checkText,
-  checkTexts,
-  listOf,
-  nullable,
-  optional,
-  wholeNumber,
-} from '../job/argument.ts'
+  checkLetterFilter,
+  checkLetterQuery,
+  checkLettersToChoose,
+  checkLettersToCount,
+  checkRunFilter,
+  MAX_COUNTED_LETTERS,
+} from '../arguments/queries.ts'
 import { readShown, type Shown } from '../job/labelWork.ts'
-import { aboutValues, PIECE_FILTER, type PieceFilter } from '../store/pieceFilter.ts'
+import { aboutValues, type PieceFilter } from '../store/pieceFilter.ts'
 import {
   CHOOSE_DEAD_LETTERS_SQL,
   COUNT_DEAD_LETTERS_SQL,
@@ -21,7 +18,7 @@ import {
   LIST_CODES_SQL,
   LIST_DEAD_LETTERS_SQL,
 } from '../store/deadLetterSql.ts'
-import { RUN_OPTIONS, runConditions, type ListJobRunsOptions } from './jobRuns.ts'
+import { runConditions, type ListJobRunsOptions } from './jobRuns.ts'
 import type { PagePosition, JobsReader } from './reader.ts'
 
 /** Work that the queue gave up. It stays there with its error until somebody retries or discards it. */
@@ -58,21 +55,15 @@ export interface DeadLetterQuery extends DeadLetterFilter {
   after?: PagePosition | undefined
 }
 
-/** Counting stops here: nobody goes through more of them one by one. */
-export const MAX_COUNTED_LETTERS = 100_000
 /** Codes that a call returns at most. */
 const MAX_CODES = 50
-
-export const LETTER_FILTER = { ...PIECE_FILTER, errorCode: optional(checkText) }
-const COUNTED = { ...LETTER_FILTER, after: optional(checkPosition) }
-const QUERY = { ...COUNTED, limit: checkLimit }
 
 /** Lists dead letters, the latest first. */
 export async function listDeadLetters(
   reader: JobsReader,
   query: DeadLetterQuery,
 ): Promise<{ deadLetters: DeadLetter[]; next: PagePosition | null }> {
-  const asked = checkParts('query', query, QUERY)
+  const asked = checkLetterQuery(reader, query)
   const { limit } = asked
   const rows = await reader.rows<DeadLetter & { position: string }>({
     text: LIST_DEAD_LETTERS_SQL,
@@ -109,10 +100,7 @@ export async function listDeadLetterCodes(
 ): Promise<DeadLetterCode[]> {
   return await reader.rows<DeadLetterCode>({
     text: LIST_CODES_SQL,
-    values: [
-      ...toValues({ ...checkParts('filter', filter, LETTER_FILTER), limit: MAX_COUNTED_LETTERS }),
-      MAX_CODES,
-    ],
+    values: [...toValues({ ...checkLetterFilter(filter), limit: MAX_COUNTED_LETTERS }), MAX_CODES],
   })
 }
 
@@ -120,30 +108,25 @@ export interface ChosenLetter extends PagePosition {
   name: string
 }
 
-/** As many as there may be ids. */
-const CHOSEN = { ...COUNTED, limit: wholeNumber(0, MAX_COUNTED_LETTERS) }
-const checkIds = nullable(listOf(checkId))
-
 /** Returns the next dead letters by position, of all or of `ids`. */
 export async function chooseDeadLetters(
   reader: JobsReader,
   query: DeadLetterQuery,
   ids: readonly string[] | null,
 ): Promise<ChosenLetter[]> {
+  const { ids: chosen, ...asked } = checkLettersToChoose(query, ids)
   return await reader.rows<ChosenLetter>({
     text: CHOOSE_DEAD_LETTERS_SQL,
-    values: [...toValues(checkParts('query', query, CHOSEN)), checkIds('ids', ids)],
+    values: [...toValues(asked), chosen],
   })
 }
-
-const { limit: _limit, after: _after, ...OF_RUNS } = RUN_OPTIONS
 
 /** Counts the dead letters of which any run matches, whichever attempt it was, from among the latest MAX_LETTERS_LOOKED_AT. */
 export async function countLettersOfRuns(
   reader: JobsReader,
   asked: Omit<ListJobRunsOptions, 'limit' | 'after'>,
 ): Promise<{ count: number; isCut: boolean }> {
-  const filter = checkParts('filter', asked, OF_RUNS)
+  const filter = checkRunFilter(asked)
   const values: unknown[] = [filter.name ?? null]
   const conditions = await runConditions(reader, filter, (value) => `$${values.push(value)}`)
   const [counted] = await reader.rows<{ count: number; isCut: boolean }>({
@@ -160,10 +143,7 @@ export async function countDeadLetters(
 ): Promise<number> {
   const [counted] = await reader.rows<{ count: number }>({
     text: COUNT_DEAD_LETTERS_SQL,
-    values: toValues({
-      ...checkParts('query', query, COUNTED),
-      limit: MAX_COUNTED_LETTERS,
-    }),
+    values: toValues({ ...checkLettersToCount(query), limit: MAX_COUNTED_LETTERS }),
   })
   return counted?.count ?? 0
 }

@@ -1,4 +1,4 @@
-import { checkDate, checkTexts } from '../job/argument.ts'
+import { checkDate, checkTexts } from '../arguments/argument.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedText, jsonNumber } from './bounded.ts'
 import { NEUTRAL_CODES } from './failureRates.ts'

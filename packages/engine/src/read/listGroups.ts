@@ -1,7 +1,7 @@
-import { checkBoolean, checkParts, optional } from '../job/argument.ts'
-import { aboutValues, isAboutSql, PIECE_FILTER, type PieceFilter } from '../store/pieceFilter.ts'
+import { checkLetterFilter, checkWorkToGroup } from '../arguments/queries.ts'
+import { aboutValues, isAboutSql, type PieceFilter } from '../store/pieceFilter.ts'
 import { IN_ORDER, LATER } from '../store/waitingSql.ts'
-import { LETTER_FILTER, type DeadLetterFilter } from './listDeadLetters.ts'
+import type { DeadLetterFilter } from './listDeadLetters.ts'
 import { partsAboutSql } from './listWaitingWork.ts'
 import type { JobsReader } from './reader.ts'
 
@@ -83,14 +83,12 @@ const GROUP_LETTERS_SQL = groupsSql(`
     where ($1::text is null or letter."name" = $1) and ${isAboutSql('letter', 2)} and ($7::text is null or letter."errorCode" = $7)
     order by letter."failedAt" desc, letter."id" desc limit ${MAX_GROUPED + 1}`)
 
-const OF_WORK = { ...PIECE_FILTER, isDue: optional(checkBoolean) }
-
 /** Groups waiting work: all, or with `isDue` what could be taken now. */
 export async function groupWaitingWork(
   reader: JobsReader,
   filter: PieceFilter & { isDue?: boolean | undefined },
 ): Promise<PieceGroups> {
-  const { name, isDue = false, ...about } = checkParts('filter', filter, OF_WORK)
+  const { name, isDue = false, ...about } = checkWorkToGroup(filter)
   const text = isDue ? GROUP_DUE_WORK_SQL : GROUP_WORK_SQL
   return await readGroups(reader, text, [name ?? null, ...aboutValues(about)])
 }
@@ -99,7 +97,7 @@ export async function groupDeadLetters(
   reader: JobsReader,
   filter: DeadLetterFilter,
 ): Promise<PieceGroups> {
-  const { name, errorCode, ...about } = checkParts('filter', filter, LETTER_FILTER)
+  const { name, errorCode, ...about } = checkLetterFilter(filter)
   const values = [name ?? null, ...aboutValues(about), errorCode ?? null]
   return await readGroups(reader, GROUP_LETTERS_SQL, values)
 }

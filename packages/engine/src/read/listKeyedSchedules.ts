@@ -1,12 +1,9 @@
 import {
-  asItIs,
-  checkInstant,
-  checkLimit,
-  checkParts,
-  checkText,
-  oneOf,
-  optional,
-} from '../job/argument.ts'
+  checkPlaceOfSchedule,
+  checkScheduleQuery,
+  checkTickQuery,
+  type SCHEDULE_STATES,
+} from '../arguments/queries.ts'
 import type { MissedPolicy } from '../job/defineJob.ts'
 import { MAX_REFUSALS, POSTPONED_MS, type KeyedOverlap } from '../tick/keyedRow.ts'
 import { boundedText } from './bounded.ts'
@@ -56,7 +53,6 @@ export interface ScheduleQuery {
   after?: { name: string; key: string } | undefined
 }
 
-export const SCHEDULE_STATES = ['paused', 'refused', 'late'] as const
 export type ScheduleState = (typeof SCHEDULE_STATES)[number]
 
 export interface SchedulePage {
@@ -81,22 +77,12 @@ const CONDITIONS = {
   late: IS_LATE,
 } as const satisfies Record<ScheduleState, string>
 
-const PLACE = { name: checkText, key: checkText }
-const QUERY = {
-  name: optional(checkText),
-  search: optional(checkText),
-  state: optional(oneOf(SCHEDULE_STATES)),
-  limit: checkLimit,
-  after: asItIs,
-}
-
 /** Lists keyed schedules by name and key, in the order of their bytes. */
 export async function listKeyedSchedules(
   reader: JobsReader,
   query: ScheduleQuery,
 ): Promise<SchedulePage> {
-  const { name, search, state, limit, after } = checkParts('query', query, QUERY)
-  const from = after === undefined ? undefined : checkParts('after', after, PLACE, 'after.')
+  const { name, search, state, limit, after } = checkScheduleQuery(query)
   const values: unknown[] = [limit + 1]
   const add = (value: unknown) => `$${values.push(value)}`
   const conditions = [
@@ -104,9 +90,9 @@ export async function listKeyedSchedules(
     ...(name === undefined ? [] : [`"name" = ${add(name)}::text`]),
     ...(search === undefined ? [] : [beginsWith(search, add)]),
     ...(state === undefined ? [] : [CONDITIONS[state]]),
-    ...(from === undefined
+    ...(after === undefined
       ? []
-      : [`("name", "key") > (${add(from.name)}::text, ${add(from.key)}::text)`]),
+      : [`("name", "key") > (${add(after.name)}::text, ${add(after.key)}::text)`]),
   ]
   const rows = await reader.rows<ListedSchedule>({
     text: `
@@ -129,7 +115,7 @@ export async function getKeyedSchedule(
   reader: JobsReader,
   of: { name: string; key: string },
 ): Promise<ListedSchedule | null> {
-  const { name, key } = checkParts('of', of, PLACE, 'of.')
+  const { name, key } = checkPlaceOfSchedule('of', of)
   const [row] = await reader.rows<ListedSchedule>({
     text: `select ${COLUMNS} from "JobKeyedSchedule" where "name" = $1::text and "key" = $2::text`,
     values: [name, key],
@@ -211,14 +197,12 @@ export interface KeyedTickPage {
   next: string | null
 }
 
-const TICKS = { ...PLACE, limit: checkLimit, before: optional(checkInstant) }
-
 /** Lists a schedule's rows of the ledger, the newest first; also of one that was deleted. */
 export async function listKeyedTicks(
   reader: JobsReader,
   query: KeyedTickQuery,
 ): Promise<KeyedTickPage> {
-  const { name, key, limit, before } = checkParts('query', query, TICKS)
+  const { name, key, limit, before } = checkTickQuery(query)
   const rows = await reader.rows<KeyedTickRow>({
     text: `
       select "scheduledFor", "outcome"::text as "outcome", ${boundedText('"reason"')} as "reason", "count", "through",

@@ -1,11 +1,4 @@
-import {
-  checkJobName,
-  checkParts,
-  checkText,
-  oneOf,
-  optional,
-  wholeNumber,
-} from '../job/argument.ts'
+import { checkKeyOf, checkKeyQuery, type KEY_SORTS } from '../arguments/queries.ts'
 import type { Job } from '../job/defineJob.ts'
 import { ownLimitOf } from '../job/limits.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
@@ -49,8 +42,6 @@ export interface KeyPause {
   /** Null: until somebody resumes it. */
   until: string | null
 }
-
-export const KEY_SORTS = ['waiting', 'running', 'oldest', 'started', 'key'] as const
 
 export interface KeyQuery {
   /** Default: all keys. */
@@ -96,12 +87,6 @@ export interface FoundKey extends ListedKey {
 const MAX_KEYED_COUNTED = 100_000
 /** Of so many of the latest runs of the job the shares are counted. */
 const MAX_STARTS = 10_000
-
-const QUERY = {
-  key: optional(checkText),
-  limit: optional(wholeNumber(1, 200)),
-  order: optional(oneOf(KEY_SORTS)),
-}
 
 const isWanted = (of: string) => `($2::text is null or ${of}."key" = $2)`
 
@@ -185,8 +170,7 @@ export async function listKeys(
   job: Pick<Job, 'name'>,
   query: KeyQuery = {},
 ): Promise<KeyPage> {
-  const name = checkJobName('job', job)
-  const { key, limit = 50, order = 'waiting' } = checkParts('query', query, QUERY)
+  const { name, key, limit = 50, order = 'waiting' } = checkKeyQuery(job, query)
   const page = await readKeys(reader, name, key ?? null, limit, order)
   // A key that somebody asks for has a row even where nothing tells of it.
   const keys = key === undefined ? page.keys : page.keys.filter(isTold)
@@ -215,10 +199,9 @@ const KEY_LIMIT_SQL = `
 export async function getKey(
   reader: JobsReader,
   job: Pick<Job, 'name'>,
-  key: string,
+  asked: string,
 ): Promise<FoundKey> {
-  const name = checkJobName('job', job)
-  checkText('key', key)
+  const { name, key } = checkKeyOf(job, asked)
   const [page, runs, limits] = await Promise.all([
     readKeys(reader, name, key, 1, 'key'),
     reader.rows<SlotHolder>({ text: KEY_RUNS_SQL, values: [name, key] }),

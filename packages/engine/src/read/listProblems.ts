@@ -1,4 +1,4 @@
-import { checkDate } from '../job/argument.ts'
+import { checkHealthQuery } from '../arguments/queries.ts'
 import type { Job } from '../job/defineJob.ts'
 import {
   findFailingGroup,
@@ -12,7 +12,7 @@ import {
   type FirstRun,
 } from './findFirst.ts'
 import { createUsualFailures, type UsualFailures } from './createUsualFailures.ts'
-import { checkJobs, judgeHealth, type JobProblem } from './getJobHealth.ts'
+import { judgeHealth, type JobProblem } from './getJobHealth.ts'
 import { getOldestSnapshot, isSnapshotOld, nameSnapshotHolder } from './getOldestSnapshot.ts'
 import {
   isMuchExpired,
@@ -230,14 +230,14 @@ export async function listProblems(
 /** Does so, and returns what it has read as well. */
 export async function judgeJobs(
   reader: JobsReader,
-  jobs: readonly Job[],
-  now: Date,
+  catalogue: readonly Job[],
+  at: Date,
   options: JudgeOptions = {},
 ): Promise<Situation> {
-  checkJobs('jobs', jobs)
+  const { jobs, now } = checkHealthQuery(reader, catalogue, at)
   const { usualFailures = createUsualFailures(), failureRate, failureWindowMs = HOUR_MS } = options
   const { snapshotMs, maxCauses, wasTold = () => false } = options
-  const before = (ms: number) => new Date(checkDate('now', now).getTime() - ms)
+  const before = (ms: number) => new Date(now.getTime() - ms)
   const names = jobs.map(({ name }) => name)
   const all = await withOtherJobs(reader, names)
   const [

@@ -1,5 +1,5 @@
-import { nextTick } from '../tick/nextTicks.ts'
-import { checkTexts } from '../job/argument.ts'
+import { tickAfter } from '../tick/nextTicks.ts'
+import { checkNames } from '../arguments/queries.ts'
 import { isAliveSql } from '../liveness/whoIsLost.ts'
 import { boundedText } from './bounded.ts'
 import type { JobsReader } from './reader.ts'
@@ -28,6 +28,7 @@ export async function listSchedules(
   reader: JobsReader,
   names: readonly string[],
 ): Promise<Map<string, ScheduleRow>> {
+  const wanted = checkNames(reader, names)
   const rows = await reader.rows<ScheduleRow>({
     text: `
       with living as materialized (
@@ -44,14 +45,14 @@ export async function listSchedules(
                ) other
              ) as "others"
       from "JobSchedule" where "name" = any($1::text[])`,
-    values: [checkTexts('names', names)],
+    values: [wanted],
   })
   return new Map(rows.filter(isReadable).map((row) => [row.name, row]))
 }
 
 function isReadable(row: ScheduleRow): boolean {
   try {
-    nextTick(row, new Date(row.cursor))
+    tickAfter(row, new Date(row.cursor))
     return true
   } catch {
     return false

@@ -1,6 +1,6 @@
-import { checkLimit, checkParts, checkPosition, oneOf, optional } from '../job/argument.ts'
+import { checkWorkFilter, checkWorkQuery, type WORK_ORDERS } from '../arguments/queries.ts'
 import { GREATEST_RANK, LEAST_RANK } from '../store/place.ts'
-import { aboutValues, isAboutSql, PIECE_FILTER, type PieceFilter } from '../store/pieceFilter.ts'
+import { aboutValues, isAboutSql, type PieceFilter } from '../store/pieceFilter.ts'
 import {
   IN_ORDER,
   IN_PLACE,
@@ -42,16 +42,6 @@ export interface WaitingWorkQuery extends PieceFilter {
   after?: PagePosition | undefined
   /** Default: `first`, what workers take first. `last`: the other way round, what is due last at the top. */
   order?: 'first' | 'last' | undefined
-}
-
-/** No index has when work was enqueued: the oldest of a million would be found by reading all. */
-export const WORK_ORDERS = ['first', 'last'] as const
-
-const QUERY = {
-  ...PIECE_FILTER,
-  limit: checkLimit,
-  after: optional(checkPosition),
-  order: optional(oneOf(WORK_ORDERS)),
 }
 
 const LEAST_ID = '00000000-0000-0000-0000-000000000000'
@@ -141,7 +131,7 @@ export async function listWaitingWork(
   reader: JobsReader,
   query: WaitingWorkQuery,
 ): Promise<{ work: WaitingWork[]; next: PagePosition | null }> {
-  const { limit, after, order = 'first', ...filter } = checkParts('query', query, QUERY)
+  const { limit, after, order = 'first', ...filter } = checkWorkQuery(reader, query)
   const rows = await reader.rows<WaitingWork>({
     text: LIST_WAITING_WORK_SQL[order],
     values: [
@@ -167,7 +157,7 @@ export async function sumWaitingWork(
   reader: JobsReader,
   filter: PieceFilter,
 ): Promise<{ count: number; names: string[] }> {
-  const { name = null, ...of } = checkParts('filter', filter, PIECE_FILTER)
+  const { name = null, ...of } = checkWorkFilter(filter)
   const about = aboutValues(of)
   const isOfAll = about.every((value) => value === null)
   const [found] = await reader.rows<{ count: number; names: string[] }>({

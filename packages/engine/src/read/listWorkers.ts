@@ -1,4 +1,5 @@
-import { checkText } from '../job/argument.ts'
+import { checkText } from '../arguments/argument.ts'
+import { expectReader } from '../arguments/queries.ts'
 import { HEARTBEAT_TIMEOUT_MS, isAliveSql, LAST_SIGN_OFF } from '../liveness/whoIsLost.ts'
 import { equalsInOrder } from '../store/equalsInOrder.ts'
 import { boundedJson, boundedText } from './bounded.ts'
@@ -29,6 +30,7 @@ const WORKER = `
 
 /** Lists workers, 1,000 at most: living ones first, then the latest started first. */
 export async function listWorkers(reader: JobsReader): Promise<ListedWorker[]> {
+  expectReader(reader)
   return await reader.rows<ListedWorker>({
     text: `select ${WORKER} from "JobWorker" worker order by "isAlive" desc, worker."startedAt" desc limit 1000`,
   })

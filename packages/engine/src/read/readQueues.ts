@@ -1,4 +1,4 @@
-import { checkTexts } from '../job/argument.ts'
+import { checkTexts } from '../arguments/argument.ts'
 import { isAliveSql } from '../liveness/whoIsLost.ts'
 import { boundedText } from './bounded.ts'
 import type { JobsReader } from './reader.ts'

@@ -1,12 +1,11 @@
 import pg from 'pg'
 import type { HostLogger } from '../job/logger.ts'
 import type { HostTransaction } from '../job/hostTypes.ts'
-import { asItIs, checkParts, optional, wholeNumber } from '../job/argument.ts'
-import { checkDatabaseUrl } from '../store/connectionSettings.ts'
+import { checkReaderOptions } from '../arguments/queries.ts'
 import { containedLog } from '../store/containedLog.ts'
 import { openDatabase, type Connection } from '../store/database.ts'
 import { createSchema, type Schema } from '../store/schema.ts'
-import { asConnection } from '../store/callersTransaction.ts'
+import { asTransaction } from '../store/callersTransaction.ts'
 
 export interface Statement {
   text: string
@@ -37,27 +36,22 @@ export interface ReaderOptions {
   statementTimeoutMs?: number
 }
 
-const OPTIONS = {
-  databaseUrl: checkDatabaseUrl,
-  schema: asItIs,
-  poolSize: optional(wholeNumber(1, 1_000)),
-  statementTimeoutMs: optional(wholeNumber(1, 2 ** 31 - 10_000)),
-}
-
 /** Opens a reader with its own connections, for programs that only read. It needs neither a client nor a worker. */
 export function openReader(options: ReaderOptions): JobsReader & { close(): Promise<void> } {
   const {
+    databaseUrl,
+    schema,
+    log,
     poolSize = 5,
     statementTimeoutMs = 30_000,
-    ...checked
-  } = checkParts('options', options, OPTIONS)
+  } = checkReaderOptions(options)
   const database = openDatabase({
-    url: checked.databaseUrl,
+    url: databaseUrl,
     applicationName: 'roundsman reader',
-    schema: createSchema(checked.schema as string | undefined),
+    schema: createSchema(schema),
     poolSize,
     statementTimeoutMs,
-    log: containedLog(options.log),
+    log: containedLog(log),
   })
   return { ...readerOf(database), close: () => database.close() }
 }
@@ -80,7 +74,7 @@ export function plainReaderOf(tx: Connection): JobsReader {
 
 /** Makes a reader of a caller's transaction; it sees what that has written. */
 export function readerIn(tx: HostTransaction, schema: Schema): JobsReader {
-  const connection = asConnection(tx, schema)
+  const connection = asTransaction(tx, schema, 'use client.reader')
   return {
     async rows<Row extends object>({ text, values }: Statement) {
       const { rows } = await connection.query<Record<string, unknown>>(text, values)

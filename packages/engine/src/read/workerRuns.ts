@@ -31,8 +31,8 @@ export interface WorkerRunsOptions {
   to: Date
 }
 
-/** More could not be told apart in a chart. */
-const MOST = 200
+const MOST_UNDER_WAY = 200
+const MOST_ENDED = 20
 /**
  * How many runs of all workers a call looks through, which takes some hundredths of a second. An index by worker would cost
  * every run.
@@ -55,7 +55,7 @@ export async function listWorkerRuns(
         where run."status" = 'running' and run."workerId" = $1 and run."id" = any(array(
           select unnest("runIds") from "JobClaim" where "workerId" = $1
         ))
-        order by run."startedAt" limit ${MOST}`,
+        order by run."startedAt" limit ${MOST_UNDER_WAY}`,
       values: [workerId],
     }),
     reader.rows<WorkerRun>({
@@ -66,12 +66,12 @@ export async function listWorkerRuns(
           order by "startedAt" desc, "id" desc limit ${MOST_LOOKED_AT}
         ) run
         where run."workerId" = $1 and run."status" <> 'running'
-        order by run."startedAt" desc, run."id" desc limit ${MOST}`,
+        order by run."startedAt" desc, run."id" desc limit ${MOST_ENDED}`,
       values: [workerId, from.toISOString(), to.toISOString()],
     }),
   ])
   const [cut] =
-    ended.length < MOST
+    ended.length < MOST_ENDED
       ? await reader.rows<{ startedAt: string }>({
           text: `
             select "startedAt" from "JobRun" where "startedAt" >= $1::timestamptz and "startedAt" < $2::timestamptz

@@ -1,5 +1,4 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { asItIs, listOf, type Check } from '../job/argument.ts'
 import type { Logger } from '../job/logger.ts'
 import { storableText } from '../job/storableText.ts'
 import { settlesWithin } from '../store/settlesWithin.ts'
@@ -22,8 +21,6 @@ export function findObserverLog(): Logger | undefined {
 /** How long an observer may delay the start of a handler, and then the end of its run. */
 const MAX_WAIT_MS = 1_000
 const MAX_FIELD_LENGTH = 500
-
-export const checkObservers = listOf<WorkerObserver>(asItIs as Check<WorkerObserver>)
 
 /** Combines observers; undefined when there are none. */
 export function combineObservers(

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Details } from '../job/handler.ts'
 import type { HostLogger } from '../job/logger.ts'
-import { checkFunction, checkParts, checkWaitMs, MAX_TIMER_MS, optional } from '../job/argument.ts'
+import { MAX_TIMER_MS } from '../arguments/argument.ts'
+import { checkPingerClose, checkPingerOptions } from '../arguments/worker.ts'
 import { containedLog } from '../store/containedLog.ts'
 import type { RescuedRun, RunEnding, WorkerObserver } from './observer.ts'
 
@@ -33,9 +34,6 @@ interface Ping {
   text: string
 }
 
-const OPTIONS = { onOutcome: optional(checkFunction<NonNullable<PingerOptions['onOutcome']>>) }
-const CLOSE = { timeoutMs: optional(checkWaitMs) }
-
 /** How many of a run's counts a ping carries. */
 const MAX_COUNTS = 20
 
@@ -62,9 +60,8 @@ export function createPinger(options: PingerOptions): Pinger {
 /** The same with other limits, for tests. */
 export function createPingerWithin(limits: Partial<typeof LIMITS>, options: PingerOptions): Pinger {
   const { timeoutMs, attempts, retryDelayMs, concurrency, maxWaiting } = { ...LIMITS, ...limits }
-  const { urls } = options
-  const { onOutcome } = checkParts('options', options, OPTIONS)
-  const log = containedLog(options.log)
+  const { urls, onOutcome, log: hostLog } = checkPingerOptions(options)
+  const log = containedLog(hostLog)
   const closing = new AbortController()
   const underWay = new Set<Promise<void>>()
   const queue: (() => void)[] = []
@@ -163,7 +160,7 @@ export function createPingerWithin(limits: Partial<typeof LIMITS>, options: Ping
       runExpired: (run) => tellOfEnd(run, 'expired'),
     },
     async close(how = {}) {
-      const { timeoutMs: patienceMs = 5_000 } = checkParts('options', how, CLOSE)
+      const { timeoutMs: patienceMs = 5_000 } = checkPingerClose(how)
       const timer = setTimeout(() => closing.abort(), Math.min(patienceMs, MAX_TIMER_MS))
       while (underWay.size > 0) await Promise.all(underWay)
       clearTimeout(timer)

@@ -1,15 +1,13 @@
 import type { Socket } from 'node:net'
-import { inspect } from 'node:util'
-import type { HostTransaction } from '../job/hostTypes.ts'
-import { ArgumentError } from '../job/argument.ts'
+import { refuseClient, refuseHost } from '../arguments/transactions.ts'
 import { answerInTime } from './answerInTime.ts'
 import { sqlOf, type Connection, type ReadingStatement, type Statement } from './database.ts'
 import type { Schema } from './schema.ts'
 
 /** A host's client or transaction, once its library is recognised. */
 export interface Host {
-  /** A client commits each statement by itself; a transaction's statements commit when it does. */
-  readonly isClient: boolean
+  /** The words for a client in messages; null: a transaction. */
+  readonly clientName: string | null
   /** Runs the engine's statements. It keeps none of them prepared. */
   readonly connection: Connection
   /**
@@ -20,9 +18,6 @@ export interface Host {
   /** Whether its library refuses statements on a transaction that has ended. */
   readonly closesTransactions: boolean
 }
-
-/** The transaction or client of whoever calls. A client can also begin a transaction. */
-export type Caller = Pick<Host, 'connection' | 'isClient'> & Partial<Pick<Host, 'transaction'>>
 
 /** Both in milliseconds. */
 export interface Limits {
@@ -37,7 +32,7 @@ export interface Limits {
  * and the engine imports none.
  * @throws ArgumentError that says what was given, and what can be given
  */
-export function recogniseHost(given: unknown, schema: Schema): Host {
+export function recogniseHost(given: unknown, schema: Schema, argument = 'tx'): Host {
   let host: Host | null = null
   try {
     host = findHost(given, schema)
@@ -45,24 +40,18 @@ export function recogniseHost(given: unknown, schema: Schema): Host {
     // A getter that throws is of no known library.
   }
   if (host !== null) return host
-  throw new ArgumentError(
-    'tx',
-    `cannot be used: ${describe(given)} is no client or transaction that can carry statements: give one of Prisma, Drizzle (node-postgres or postgres.js), Kysely, Knex, pg or postgres.js`,
-  )
+  throw refuseHost(argument, given)
 }
 
-/** Returns a connection for the engine's statements in the caller's transaction. */
-export function asConnection(tx: HostTransaction, schema: Schema): Connection {
-  return recogniseHost(tx, schema).connection
-}
-
-/** Works in the caller's transaction, or, given a client, in a new one. */
-export async function inTransaction<Value>(
-  { connection, isClient, transaction }: Caller,
-  work: (tx: Connection) => Promise<Value>,
-): Promise<Value> {
-  if (!isClient || transaction === undefined) return await work(connection)
-  return await transaction((own) => work(recogniseHost(own, connection.schema).connection))
+/**
+ * Returns a connection for the engine's statements in the caller's transaction. `otherwise` is what the caller can do
+ * without one.
+ * @throws ArgumentError also for a client: its statements would commit by themselves, whatever becomes of the transaction
+ */
+export function asTransaction(given: unknown, schema: Schema, otherwise: string): Connection {
+  const { clientName, connection } = recogniseHost(given, schema)
+  if (clientName === null) return connection
+  throw refuseClient(clientName, otherwise)
 }
 
 type Parts = Record<string, unknown>
@@ -92,7 +81,7 @@ interface Prisma {
 function prisma(client: Prisma, schema: Schema): Host {
   return {
     // A Prisma transaction has no $connect, though it can begin another within it.
-    isClient: '$connect' in client,
+    clientName: '$connect' in client ? 'a client of Prisma' : null,
     connection: connect(schema, (text, values) => client.$queryRawUnsafe(text, ...values)),
     transaction: (work, limits) => client.$transaction(work, limits),
     closesTransactions: true,
@@ -108,7 +97,8 @@ type PostgresAnswer = Parts[] & { columns?: readonly { name: string; type: numbe
 
 function postgresJs(sql: Postgres, schema: Schema): Host {
   return {
-    isClient: typeof sql.begin === 'function',
+    // A connection that reserve() gave looks like a transaction.
+    clientName: typeof sql.begin === 'function' ? 'the sql of postgres.js' : null,
     connection: connect(schema, async (text, values) => {
       const rows = await sql.unsafe(...asTexts(text, values))
       return readInstants(rows, rows.columns)
@@ -128,7 +118,11 @@ interface Drizzle {
 function drizzle(db: Drizzle, schema: Schema): Host | null {
   const driver = findHost(db.session?.client, schema)
   if (driver === null) return null
-  return { ...driver, transaction: (work, limits) => db.transaction(limit(work, limits, schema)) }
+  return {
+    ...driver,
+    clientName: driver.clientName === null ? null : 'the db of Drizzle',
+    transaction: (work, limits) => db.transaction(limit(work, limits, schema)),
+  }
 }
 
 interface Kysely {
@@ -140,7 +134,7 @@ interface Kysely {
 
 function kysely(db: Kysely, schema: Schema): Host {
   return {
-    isClient: !db.isTransaction,
+    clientName: db.isTransaction ? null : 'an instance of Kysely',
     connection: connect(schema, async (text, values) => {
       const [sql, parameters] = asTexts(text, values)
       const query = { kind: 'RawNode', sqlFragments: [sql], parameters: [] }
@@ -161,7 +155,7 @@ interface Knex {
 
 function knex(db: Knex, schema: Schema): Host {
   return {
-    isClient: db.isTransaction !== true,
+    clientName: db.isTransaction === true ? null : 'an instance of Knex',
     connection: connect(schema, async (text, values) => {
       const [numbered, texts] = asTexts(text, values)
       const bindings: unknown[] = []
@@ -187,14 +181,16 @@ interface NodePostgres {
   connect(answer: (...answer: [Error, undefined] | [undefined, PooledConnection]) => void): void
   on(event: 'error', listener: (error: unknown) => void): unknown
   off(event: 'error', listener: (error: unknown) => void): unknown
+  /** False while a query is under way or waits. */
+  readyForQuery?: boolean
+  /** As the last answer had it. Versions before 8.17 have no such method. */
   getTransactionStatus?(): string | null
 }
 
 function nodePostgres(client: NodePostgres, schema: Schema): Host {
   const isPool = typeof client.totalCount === 'number'
   return {
-    // Versions of pg before 8.17 do not tell whether a connection is in a transaction.
-    isClient: isPool || client.getTransactionStatus?.() === 'I',
+    clientName: isPool ? 'a pool of pg' : isIdle(client) ? 'a connection of pg' : null,
     connection: connect(
       schema,
       async (text, values, types) =>
@@ -222,6 +218,14 @@ function nodePostgres(client: NodePostgres, schema: Schema): Host {
     },
     closesTransactions: false,
   }
+}
+
+/**
+ * Whether a connection is known to be in no transaction: a `begin` may be under way. The server cannot be asked:
+ * no SQL expression distinguishes the two, since Parse, Bind and Execute each set statement_timestamp().
+ */
+function isIdle(client: NodePostgres): boolean {
+  return client.readyForQuery === true && client.getTransactionStatus?.() === 'I'
 }
 
 /** How long PostgreSQL may take to begin a transaction or to roll it back, which waits for nothing. */
@@ -344,15 +348,4 @@ async function returning<Value>(
     value = await work(tx)
   })
   return value as Value
-}
-
-function describe(given: unknown): string {
-  if (typeof given !== 'object' || given === null) return inspect(given, { maxStringLength: 20 })
-  try {
-    const name = (given.constructor as { name?: unknown } | undefined)?.name
-    const keys = Object.keys(given).slice(0, 5).join(', ')
-    return `An object of ${typeof name === 'string' ? name : 'no class'} with { ${keys} }`
-  } catch {
-    return 'What was given'
-  }
 }

@@ -1,5 +1,4 @@
 import pg from 'pg'
-import { ArgumentError, checkText } from '../job/argument.ts'
 
 const VANISHED_AFTER_MS = 30_000
 
@@ -112,18 +111,6 @@ export function readPlace(url: string): DatabasePlace {
   return {
     host: host.startsWith('/') ? '' : port === 5_432 ? host : `${host}:${port}`,
     name: database ?? '',
-  }
-}
-
-/** What is no address of a database is told without it: it may hold a password. */
-export function checkDatabaseUrl(argument: string, value: unknown): string {
-  try {
-    if (value === '') throw new Error('It is empty')
-    readPlace(checkText(argument, value))
-    return value as string
-  } catch (cause) {
-    const problem = 'must be the address of a database, such as postgres://user@host:5432/name'
-    throw new ArgumentError(argument, problem, { cause })
   }
 }
 

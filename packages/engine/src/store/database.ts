@@ -1,6 +1,6 @@
 import { Socket } from 'node:net'
 import pg from 'pg'
-import { ArgumentError } from '../job/argument.ts'
+import { expectAddress } from '../arguments/connection.ts'
 import type { Logger } from '../job/logger.ts'
 import { answerInTime, socketOf, UnansweredError } from './answerInTime.ts'
 import { settlesWithin } from './settlesWithin.ts'
@@ -216,7 +216,7 @@ export function openDatabase({
   }
   const connect = async (chosen: pg.Pool) => {
     // The driver would ask for a host that is named `base`.
-    if (url === '') throw new ArgumentError('databaseUrl', 'is empty: is DATABASE_URL set?')
+    expectAddress(url)
     try {
       return await chosen.connect()
     } catch (error) {

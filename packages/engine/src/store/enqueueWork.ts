@@ -12,11 +12,11 @@ import type { Job } from '../job/defineJob.ts'
 import { JobError } from '../job/jobError.ts'
 import { labelWork } from '../job/labelWork.ts'
 import type { Logger } from '../job/logger.ts'
-import { ArgumentError, checkJobName } from '../job/argument.ts'
+import { ArgumentError, checkJobName } from '../arguments/argument.ts'
 import { storablePayload } from '../job/storablePayload.ts'
-import { inTransaction, recogniseHost, type Caller } from './callersTransaction.ts'
-import { checkEnqueueOptions } from './checkEnqueueOptions.ts'
-import type { Connection } from './database.ts'
+import { asTransaction } from './callersTransaction.ts'
+import { checkEnqueueOptions, nameItem, refusePriority } from '../arguments/enqueueOptions.ts'
+import type { Connection, Database } from './database.ts'
 import type { Envelope } from './envelope.ts'
 import { insertWork, type WorkToInsert } from './insertWork.ts'
 import { replaceWork, type Met, type ReplacingWork } from './replaceWork.ts'
@@ -43,19 +43,27 @@ export interface NewWork {
   key?: string | undefined
 }
 
-/** Makes the `enqueue` of clients, and of the handler of the run `parent`. It takes a transaction or a client. */
+/** A transaction, or a pool of the engine's own, where each statement commits by itself. */
+type Caller = Connection & Partial<Pick<Database, 'transaction'>>
+
+/** Makes the `enqueue` of clients, and of the handler of the run `parent`. */
 export function createEnqueue(
   sender: Sender,
   schema: Schema,
   parent?: string,
 ): Enqueue<HostTransaction> {
+  const otherwise =
+    parent === undefined
+      ? 'call enqueueNow(job, payload) to enqueue without one'
+      : 'enqueue within batch(), which begins one'
   return async (tx, job, payload, options) => {
     const envelope: Envelope = {
       payload,
       trigger: 'queue',
       ...(parent !== undefined && { parent }),
     }
-    return await enqueueOne(sender, recogniseHost(tx, schema), job, { envelope, options })
+    const connection = asTransaction(tx, schema, otherwise)
+    return await enqueueOne(sender, connection, job, { envelope, options })
   }
 }
 
@@ -83,13 +91,13 @@ async function putOne(
   const piece = toPiece(job, work, sender.log, trace)
   if (piece.uniqueKey !== undefined)
     return (await putPieces({ sender, caller, name: job.name }, [piece]))[0] as EnqueueResult
-  const { transactionId } = await insertWork(caller.connection, [piece])
-  if (canStart(piece)) sender.waker.wake(job.name, caller.isClient ? null : transactionId)
+  const { transactionId } = await insertWork(caller, [piece])
+  if (canStart(piece)) wake({ sender, caller, name: job.name }, transactionId)
   return { kind: 'enqueued', workId: piece.id }
 }
 
 /**
- * Enqueues work of one job in the caller's transaction, or without one when given a client: any number of pieces with one
+ * Enqueues work of one job: any number of pieces with one
  * statement, more for large payloads, and another when others hold some of their unique keys. The waker tells the workers
  * outside that transaction, and the caller does not wait for it.
  * @throws ArgumentError, JobError `payload_invalid`, both before anything is written
@@ -144,10 +152,7 @@ function toPiece(
   const { startAfter, priority, uniqueKey, onConflict, maxWaitMs, expiresAt, enqueuedBy } =
     checkEnqueueOptions(options)
   if (priority !== undefined && priority !== 0 && job.partition?.order === 'fifo')
-    throw new ArgumentError(
-      'priority',
-      'is for other jobs: the work of this one runs in the order in which it was enqueued (fifo)',
-    )
+    throw refusePriority()
   const { payload, bytes, accepted, key } = storablePayload(job, envelope.payload)
   const whole: Envelope = {
     ...envelope,
@@ -167,11 +172,7 @@ function ofItem<Value>(at: number, work: () => Value): Value {
     return work()
   } catch (error) {
     const item = `items[${at}]`
-    if (error instanceof ArgumentError) {
-      const { argument, message, cause } = error
-      const whole = argument === 'options' ? `${item}.options` : `${item}.options.${argument}`
-      throw new ArgumentError(whole, message.slice(argument.length + 1), { cause })
-    }
+    if (error instanceof ArgumentError) throw nameItem(error, item)
     if (!(error instanceof JobError)) throw error
     const { code, message, retryable, cause, details } = error
     throw new JobError(code, `${item}.${message}`, { retryable, cause, details })
@@ -247,7 +248,7 @@ async function keepPieces(call: Call, pieces: readonly Piece[]): Promise<Enqueue
         await inTransaction(call.caller, (tx) =>
           freeKeysOfNobody(tx, open.map(toKey), { waits: true }),
         )
-      const inserted = await insertWork(call.caller.connection, open)
+      const inserted = await insertWork(call.caller, open)
       if (inserted.transactionId !== null && open.some(canStart)) wake(call, inserted.transactionId)
       for (const { id, uniqueKey } of open) {
         const holder = inserted.holders.get(id)
@@ -288,12 +289,12 @@ async function replacePieces(call: Call, pieces: readonly Piece[]): Promise<Enqu
   return pieces.map((one) => results.get(one) ?? { kind: 'enqueued', workId: one.id })
 }
 
-/** Asks again about pieces whose keys changed hands. A client does so in a transaction, which keeps the keys that it has met. */
+/** Asks again about pieces whose keys changed hands, in a transaction, which keeps the keys that it has met. */
 async function replaceAll(
   caller: Caller,
   work: readonly ReplacingWork[],
 ): Promise<ReadonlyMap<string, Met>> {
-  const met = new Map(await replaceWork(caller.connection, work))
+  const met = new Map(await replaceWork(caller, work))
   const askAgain = async (tx: Connection) => {
     for (let looks = 1; met.size < work.length; looks++) {
       const left = work.filter(({ id }) => !met.has(id))
@@ -306,6 +307,13 @@ async function replaceAll(
   }
   if (met.size < work.length) await inTransaction(caller, askAgain)
   return met
+}
+
+async function inTransaction<Value>(
+  caller: Caller,
+  work: (tx: Connection) => Promise<Value>,
+): Promise<Value> {
+  return caller.transaction ? await caller.transaction(work) : await work(caller)
 }
 
 /** The one that would be left of pieces with the same key: the last that replaces, else the first. */
@@ -339,9 +347,9 @@ const MAX_PART_BYTES = 4 * 2 ** 20
 /** What a statement says of a piece beside its payload, and what that takes in memory. */
 const OTHER_BYTES = 500
 
-/** Divides pieces into statements. What a client sends commits statement by statement. */
+/** Divides pieces into statements. Those of a pool commit one by one. */
 function divide({ caller }: Call, pieces: readonly Piece[]): Piece[][] {
-  const maxBytes = caller.isClient ? MAX_STATEMENT_BYTES : MAX_PART_BYTES
+  const maxBytes = caller.transaction ? MAX_STATEMENT_BYTES : MAX_PART_BYTES
   const parts: Piece[][] = []
   let bytes = Infinity
   for (const piece of pieces) {
@@ -355,9 +363,9 @@ function divide({ caller }: Call, pieces: readonly Piece[]): Piece[][] {
   return parts
 }
 
-function wake({ sender, caller, name }: Call, transactionId: string): void {
-  // A client's own statement is committed once it is answered.
-  sender.waker.wake(name, caller.isClient ? null : transactionId)
+function wake({ sender, caller, name }: Call, transactionId: string | null): void {
+  // A pool's statement is committed once it is answered.
+  sender.waker.wake(name, caller.transaction ? null : transactionId)
 }
 
 /** Whether to wake workers for it: a second early, because the clocks may differ, and a needless wake-up does no harm. */

@@ -1,4 +1,4 @@
-import { ArgumentError, tell } from '../job/argument.ts'
+import { checkImportOptions, refuseQueue } from '../arguments/importPgBoss.ts'
 import { MAX_LEVELS } from '../job/storable.ts'
 import { MAX_PAYLOAD_BYTES } from '../job/storablePayload.ts'
 import type { Connection, Database } from './database.ts'
@@ -108,17 +108,23 @@ const TABLES_VERSION = 46
  * @throws MigrationRefusedError while workers of pg-boss run, and for another version of it; nothing was changed
  */
 export async function importPgBoss(options: ImportOptions): Promise<PgBossImport> {
-  const { from = 'pgboss' } = options
+  const { from = 'pgboss', databaseUrl, schema, log, ...what } = checkImportOptions(options)
   const pool = { applicationName: 'roundsman import', poolSize: 1, statementTimeoutMs: null }
-  return await withDatabase(options, pool, (database) =>
-    importInto(database, createSchema(from), options),
+  return await withDatabase({ databaseUrl, schema, log }, pool, (database) =>
+    importInto(database, createSchema(from), what),
   )
 }
 
 async function importInto(
   database: Database,
   from: Schema,
-  { jobs, queues, all = false, deadLetters = false, dryRun = false }: ImportOptions,
+  {
+    jobs,
+    queues,
+    all = false,
+    deadLetters = false,
+    dryRun = false,
+  }: Omit<ReturnType<typeof checkImportOptions>, 'from' | keyof MigrateOptions>,
 ): Promise<PgBossImport> {
   const problem = findTablesProblem(database.schema.name, await readTablesState(database))
   if (problem !== null) throw problem
@@ -138,8 +144,7 @@ async function importInto(
       ? found.filter((name) => all || jobs.includes(name)).map((name) => [name, name] as const)
       : Object.entries(queues)
   const missing = chosen.find(([queue]) => !found.includes(queue))
-  if (missing !== undefined)
-    throw new ArgumentError('queue', `must be one of pg-boss's, not ${tell(missing[0])}`)
+  if (missing !== undefined) throw refuseQueue(missing[0])
   const targets = [chosen.map(([queue]) => queue), chosen.map(([, job]) => job)]
   const values = [...targets, queues !== undefined, deadLetters]
 

@@ -1,7 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { checkParts } from '../job/argument.ts'
+import { checkMigrateOptions } from '../arguments/worker.ts'
 import type { HostLogger } from '../job/logger.ts'
-import { checkDatabaseUrl } from './connectionSettings.ts'
 import { containedLog, type ContainedLog } from './containedLog.ts'
 import { openDatabase, type Database } from './database.ts'
 import { foreseeSql, LAST_STEP_BEFORE, moveSql, type Foreseen } from './fromBefore.ts'
@@ -36,7 +35,7 @@ export interface MigrateOptions {
 export async function migrate(options: MigrateOptions): Promise<string[]> {
   // The lock, and the step.
   const pool = { applicationName: 'roundsman migrate', poolSize: 2, statementTimeoutMs: null }
-  return await withDatabase(options, pool, async (database, log) => {
+  return await withDatabase(checkMigrateOptions(options), pool, async (database, log) => {
     try {
       return await withMigrationLock(database, () => migrateUnderLock(database, log))
     } catch (error) {
@@ -58,8 +57,7 @@ export async function withDatabase<Value>(
   options: { applicationName: string; poolSize: number; statementTimeoutMs?: null },
   work: (database: Database, log: ContainedLog) => Promise<Value>,
 ): Promise<Value> {
-  const { databaseUrl: url } = checkParts('options', given, { databaseUrl: checkDatabaseUrl })
-  const { schema, log: hostLog } = given
+  const { databaseUrl: url, schema, log: hostLog } = given
   const log = containedLog(hostLog)
   // And whoever looks for what it waits for.
   const poolSize = options.poolSize + 1
@@ -104,7 +102,7 @@ export interface TablesCheck {
  */
 export async function checkMigrations(options: MigrateOptions): Promise<TablesCheck> {
   const pool = { applicationName: 'roundsman check', poolSize: 1 }
-  return await withDatabase(options, pool, async (database) => {
+  return await withDatabase(checkMigrateOptions(options), pool, async (database) => {
     const state = await readTablesState(database)
     return { problem: findTablesProblem(database.schema.name, state), state }
   })
@@ -122,7 +120,7 @@ export interface ForeseenMove extends Foreseen {
  */
 export async function foreseeMove(options: MigrateOptions): Promise<ForeseenMove | null> {
   const pool = { applicationName: 'roundsman check', poolSize: 1, statementTimeoutMs: null }
-  return await withDatabase(options, pool, async (database) => {
+  return await withDatabase(checkMigrateOptions(options), pool, async (database) => {
     const state = await readTablesState(database)
     if (!isToMove(state)) return null
     const foreignText = foreseeSql(database.schema)

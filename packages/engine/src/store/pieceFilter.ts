@@ -1,5 +1,3 @@
-import { checkParts, checkText, nullable, optional, type Check } from '../job/argument.ts'
-
 /** Which work people mean, where it waits or is a dead letter. Runs are found by the same parts of a label. */
 export interface PieceFilter {
   name?: string | undefined
@@ -16,17 +14,6 @@ export interface PieceFilter {
 export interface ShownValue {
   field: string
   value: string | null
-}
-
-const checkShown: Check<ShownValue> = (argument, value) =>
-  checkParts(argument, value, { field: checkText, value: nullable(checkText) }, `${argument}.`)
-
-export const PIECE_FILTER = {
-  name: optional(checkText),
-  label: optional(checkText),
-  labelPart: optional(checkText),
-  key: optional(checkText),
-  shown: optional(checkShown),
 }
 
 /** The values of five parameters for `isAboutSql`. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { ArgumentError } from '../job/argument.ts'
+import { checkSchemaName } from '../arguments/connection.ts'
 
 /**
  * Where the tables are. Other code writes statements as if they had no schema: `"JobRun"`, or `roundsman."JobRun_pkey"` for
@@ -26,9 +26,7 @@ const MAX_KEPT = 1_000
 
 /** @throws ArgumentError when PostgreSQL refuses the name, or would cut it short */
 export function createSchema(name: string = DEFAULT_SCHEMA): Schema {
-  const problem = findProblem(name)
-  if (problem !== null)
-    throw new ArgumentError('schema', `cannot be used: ${problem}; choose another name`)
+  checkSchemaName('schema', name)
   const quoted = `"${name}"`
   // In `public`, the search_path finds the tables, as it did for earlier versions.
   const own = name === PUBLIC ? '' : `${quoted}.`
@@ -91,21 +89,4 @@ const NAMES = new RegExp(
  */
 export function statementName(text: string): string {
   return /^\/\* (roundsman_send\w*) \*\//.exec(text)?.[1] ?? ''
-}
-
-/** PostgreSQL cuts longer names short. */
-const MAX_BYTES = 63
-
-/** Why a schema can't have this name; null when it can. Names go into SQL text, so what ends a text is refused. */
-function findProblem(name: unknown): string | null {
-  if (typeof name !== 'string' || name === '') return 'must be a name'
-  const shown = JSON.stringify(name.slice(0, 100))
-  if (Buffer.byteLength(name) > MAX_BYTES)
-    return `${shown} is longer than PostgreSQL's ${MAX_BYTES} bytes`
-  if (/^pg_/i.test(name)) return `${shown} begins with pg_, which PostgreSQL keeps for itself`
-  if (name === 'information_schema') return `${shown} is PostgreSQL's`
-  // oxlint-disable-next-line no-control-regex -- these are what is looked for
-  if (/["'$\\\u0000-\u001f\u007f\p{Surrogate}]/u.test(name))
-    return `${shown} has a quotation mark, $, a backslash or a control character in it`
-  return null
 }

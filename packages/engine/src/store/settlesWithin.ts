@@ -1,4 +1,4 @@
-import { MAX_TIMER_MS } from '../job/argument.ts'
+import { MAX_TIMER_MS } from '../arguments/argument.ts'
 
 /**
  * Whether the work settles in time, for which Infinity will do, and before the signal aborts. It ignores an error of the work:

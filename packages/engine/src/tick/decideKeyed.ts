@@ -1,6 +1,6 @@
 import { v7 as uuid } from 'uuid'
 import { describeIssues, judge, SCHEMA_FAILED } from '../job/askSchema.ts'
-import { checkDate, nullable } from '../job/argument.ts'
+import { checkDate } from '../arguments/argument.ts'
 import type { Job } from '../job/defineJob.ts'
 import { JobError } from '../job/jobError.ts'
 import { labelWork, type WorkLabel } from '../job/labelWork.ts'
@@ -8,7 +8,7 @@ import { keyOfWork } from '../job/limits.ts'
 import type { Logger } from '../job/logger.ts'
 import { readableLine, storableText } from '../job/storableText.ts'
 import { recordActions } from '../control/recordActions.ts'
-import { MAX_ENQUEUED_BY_LENGTH } from '../store/checkEnqueueOptions.ts'
+import { MAX_ENQUEUED_BY_LENGTH } from '../arguments/enqueueOptions.ts'
 import type { Connection } from '../store/database.ts'
 import { insertWork, type WorkToInsert } from '../store/insertWork.ts'
 import { decideTicks, type TickDecision } from './decideTicks.ts'
@@ -154,7 +154,7 @@ async function decideRow(
   nextTick: ReturnType<typeof createNextTick>,
 ): Promise<Decided> {
   const { job, workerId, tzdata: own = OWN_TZDATA } = how
-  for (const column of INSTANTS) nullable(checkDate)(column, row[column])
+  for (const column of INSTANTS) if (row[column] !== null) checkDate(column, row[column])
   const isLater = own > row.tzdata
   const nextAt = isLater ? nextOf(row, row.cursor, nextTick) : row.nextAt
   const moved =

@@ -1,8 +1,15 @@
 import { Cron } from 'croner'
+import { checkTickQuestion } from '../arguments/jobs.ts'
 import type { Schedule } from '../job/defineJob.ts'
 
 /** Finds the first instant after `after` at which the schedule is due; null when it is never due again. */
 export function nextTick(schedule: Pick<Schedule, 'cron' | 'timeZone'>, after: Date): Date | null {
+  const asked = checkTickQuestion(schedule, after)
+  return tickAfter(asked, asked.after)
+}
+
+/** The same of a schedule that was checked before. It throws where a row has one that this version cannot read. */
+export function tickAfter(schedule: Pick<Schedule, 'cron' | 'timeZone'>, after: Date): Date | null {
   return calendar(schedule).nextRun(after)
 }
 
@@ -47,16 +54,16 @@ function calendar({ cron, timeZone }: Pick<Schedule, 'cron' | 'timeZone'>): Cron
 }
 
 /**
- * Makes a nextTick() that remembers its last answer for each cron and time zone. Jobs that are due together often share
+ * Makes a tickAfter() that remembers its last answer for each cron and time zone. Jobs that are due together often share
  * both, and finding a next time takes longer than all else that a scheduler does for a tick.
  */
-export function createNextTick(): typeof nextTick {
+export function createNextTick(): typeof tickAfter {
   const answers = new Map<string, { after: number; next: Date | null }>()
   return (schedule, after) => {
     const key = `${schedule.timeZone} ${schedule.cron}`
     const known = answers.get(key)
     if (known?.after === after.getTime()) return known.next
-    const next = nextTick(schedule, after)
+    const next = tickAfter(schedule, after)
     answers.set(key, { after: after.getTime(), next })
     return next
   }

@@ -53,26 +53,23 @@ export async function registerLimits(
     workerId,
     jobs,
     version,
-    onlyNew = false,
+    isByHand = false,
   }: {
     workerId: string
     jobs: readonly Job[]
     version?: string | undefined
-    /** Leaves alone what is registered: a run by hand is no version of the product. Default false. */
-    onlyNew?: boolean
+    /** A run by hand registers only limits without a row: its version must not change those of workers. */
+    isByHand?: boolean
   },
 ): Promise<void> {
   const names = jobs.map(({ name }) => name)
   const wanted = new Map(jobs.flatMap(definitionsOf).map((one) => [one.name, one]))
   for (const [name, one] of sharedOf(jobs)) wanted.set(name, one)
-  if (onlyNew && wanted.size === 0) return
-  const found = await readRows(tx, [...wanted.keys()], names)
-  for (const { name, jobs: sharing } of found) {
-    const own = wanted.get(name)
-    if (onlyNew) {
-      if (own?.jobs?.every((job) => sharing?.includes(job)) ?? true) wanted.delete(name)
-    } else if (own === undefined) wanted.set(name, { ...NONE, name, jobs: sharing && [] })
-  }
+  const rows = await readRows(tx, [...wanted.keys()], names)
+  if (isByHand) for (const { name } of rows) wanted.delete(name)
+  const found = isByHand ? [] : rows
+  for (const { name, jobs: sharing } of found)
+    if (!wanted.has(name)) wanted.set(name, { ...NONE, name, jobs: sharing && [] })
   const missing = [...wanted.values()].filter(({ name }) => !found.some((row) => row.name === name))
   if (wanted.size === 0) return
   if (missing.length > 0) await tx.query(INSERT_SQL, [missing.map(({ name }) => name).toSorted()])

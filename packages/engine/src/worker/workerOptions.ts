@@ -1,25 +1,12 @@
 import type { AlertOptions } from '../alerts/createAlertWatcher.ts'
-import { checkRetention, type Days, type Retention } from '../control/pruneJobRuns.ts'
+import type { Retention } from '../control/pruneJobRuns.ts'
 import type { EngineJobName } from '../job/engineJobs.ts'
 import type { HandlersFor } from '../job/handler.ts'
 import type { HostClient, TransactionOf } from '../job/hostTypes.ts'
 import type { Job } from '../job/defineJob.ts'
 import type { TraceEnqueue } from '../job/enqueue.ts'
-import {
-  checkBoolean,
-  checkConcurrency,
-  checkFunction,
-  checkText,
-  checkTexts,
-  checkWaitMs,
-  copyParts,
-  oneOf,
-  optional,
-} from '../job/argument.ts'
 import type { HostLogger } from '../job/logger.ts'
-import { checkObservers } from '../run/combineObservers.ts'
 import type { WorkerObserver } from '../run/observer.ts'
-import { checkDatabaseUrl } from '../store/connectionSettings.ts'
 import type { Connections } from '../store/database.ts'
 import type { Clock } from '../tick/clock.ts'
 
@@ -116,25 +103,4 @@ export interface Worker {
   isReady(): boolean
   /** The engine's own connections. Handlers use those of the host's client. */
   connections(): Connections
-}
-
-/** How each setting is checked. Client, jobs, handlers and alerts are checked where they are used. */
-export const WORKER_CHECKS = {
-  databaseUrl: checkDatabaseUrl,
-  version: optional(checkText),
-  retention: optional<Days | false>(
-    (argument, value) => value !== false && checkRetention(argument, value),
-  ),
-  concurrency: optional(checkConcurrency),
-  drainTimeoutMs: optional(checkWaitMs),
-  uncaught: optional(oneOf(['contain', 'leave'])),
-  onFatal: optional(checkFunction<(error: unknown) => void>),
-  watchdog: optional(checkBoolean),
-  except: optional(checkTexts),
-  only: optional(checkTexts),
-  keepLogs: optional(checkBoolean),
-  observers: optional(checkObservers),
-  alerts: optional(copyParts),
-  traceEnqueue: optional(checkFunction<TraceEnqueue>),
-  now: optional(checkFunction<() => Date>),
 }

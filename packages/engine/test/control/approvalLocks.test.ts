@@ -19,8 +19,8 @@ const enqueue = () => Promise.reject(new Error('It has enqueued something'))
 const by = { actor: 'ann', reason: 'it is right' }
 
 it('a transaction that wanted to approve a run under way holds up neither its end nor its retry', async () => {
-  const { database, prisma, rows } = runtime
-  await queue.client.enqueue(prisma, sweep, {})
+  const { database, rows } = runtime
+  await queue.client.enqueueNow(sweep, {})
   const [taken] = await queue.take('sweep')
   if (taken === undefined) throw new Error('Nothing was taken')
   await database.transaction(async (tx) => {
@@ -42,9 +42,9 @@ it('a transaction that wanted to approve a run under way holds up neither its en
 })
 
 it('an approval that waits while a claim takes the work of its run knows that it runs', async () => {
-  const { database, prisma } = runtime
+  const { database } = runtime
   await runtime.clear()
-  await queue.client.enqueue(prisma, sweep, {}, { uniqueKey: 'k' })
+  await queue.client.enqueueNow(sweep, {}, { uniqueKey: 'k' })
   const [blocked] = await queue.take('sweep')
   const { runId, workId, held } = blocked!
   const error = { code: 'guard_blocked', message: '' }

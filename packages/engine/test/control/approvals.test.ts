@@ -73,14 +73,14 @@ const left = async () => (await client.$queryRawUnsafe(`select from "Item"`)).le
 
 /** Has a piece of work blocked by its guard. Returns its run, and the work. */
 async function block(payload: { olderThanDays?: number } = {}, uniqueKey = 'purge') {
-  const { workId } = await test.enqueue(client, purge, payload, { uniqueKey, priority: 7 })
+  const { workId } = await test.enqueueNow(purge, payload, { uniqueKey, priority: 7 })
   const [run] = await test.drain()
   expect(run?.error?.code).toBe('guard_blocked')
   return { runId: run!.id, workId }
 }
 
-const redrive = (workId: string) => test.redriveDeadLetters({ ids: [workId] }, by, { tx: client })
-const approve = (runId: string) => test.approveRun(runId, by, { tx: client })
+const redrive = (workId: string) => test.redriveDeadLetters({ ids: [workId] }, by)
+const approve = (runId: string) => test.approveRun(runId, by)
 /** Carries out all that is due, retries included. Returns how each attempt ended. */
 async function finish() {
   const ended = await test.drain()
@@ -128,10 +128,10 @@ describe('the payload of a blocked run, approved', () => {
     await insert(101, 500)
     await insert(71, 40)
     const { runId, workId } = await block({ olderThanDays: 400 })
-    await test.discardDeadLetters({ ids: [workId] }, by, { tx: client })
+    await test.discardDeadLetters({ ids: [workId] }, by)
 
     expect(await approve(runId)).toEqual({ kind: 'payloadGone' })
-    expect(await test.runAgain(purge, runId, by, { tx: client })).toEqual({ kind: 'payloadGone' })
+    expect(await test.runAgain(purge, runId, by)).toEqual({ kind: 'payloadGone' })
     expect(await finish()).toEqual([])
     expect(await getJobRun(test.reader, runId)).toMatchObject({ approvedBy: null })
   })
@@ -141,10 +141,10 @@ describe('the payload of a blocked run, approved', () => {
     await insert(71, 40)
     const { runId, workId } = await block({ olderThanDays: 400 })
     await redrive(workId)
-    await test.enqueue(client, purge, {}, { uniqueKey: 'purge', onConflict: 'replace' })
+    await test.enqueueNow(purge, {}, { uniqueKey: 'purge', onConflict: 'replace' })
 
     expect(await approve(runId)).toEqual({ kind: 'payloadGone' })
-    expect(await test.runAgain(purge, runId, by, { tx: client })).toEqual({ kind: 'payloadGone' })
+    expect(await test.runAgain(purge, runId, by)).toEqual({ kind: 'payloadGone' })
     const [newer] = await test.drain()
     expect(newer).toMatchObject({ payload: {}, error: { code: 'guard_blocked' } })
     expect(await approve(newer!.id)).toMatchObject({ kind: 'approved', rows: 172 })
@@ -158,8 +158,8 @@ describe('the dead letter of a blocked run, once that is approved', () => {
     const { runId, workId } = await block()
     await approve(runId)
 
-    expect(await test.redriveDeadLetters('all', by, { tx: client })).toMatchObject({ redriven: 0 })
-    const discard = test.discardDeadLetters({ ids: [workId] }, by, { tx: client })
+    expect(await test.redriveDeadLetters('all', by)).toMatchObject({ redriven: 0 })
+    const discard = test.discardDeadLetters({ ids: [workId] }, by)
     expect(await discard).toMatchObject({ discarded: 0 })
     expect(await finish()).toEqual([{ payload: {}, code: null, removed: 101 }])
     expect(await getWork(test.reader, purge, workId)).toEqual({
@@ -217,7 +217,7 @@ describe('approved work', () => {
     if (outcome.kind !== 'approved') throw new Error(`It is ${outcome.kind}`)
     const work = { workId: outcome.workId, priority: 7, uniqueKey: 'purge' }
     expect(await found()).toEqual([work])
-    expect(await test.enqueue(client, purge, {}, { uniqueKey: 'purge' })).toEqual({
+    expect(await test.enqueueNow(purge, {}, { uniqueKey: 'purge' })).toEqual({
       kind: 'alreadyQueued',
       workId: outcome.workId,
     })
@@ -226,7 +226,7 @@ describe('approved work', () => {
   it('waits for the end of other work that has the key: until then nothing is approved', async () => {
     await insert(101, 40)
     const { runId } = await block()
-    const other = await test.enqueue(client, purge, { olderThanDays: 50 }, { uniqueKey: 'purge' })
+    const other = await test.enqueueNow(purge, { olderThanDays: 50 }, { uniqueKey: 'purge' })
     expect(await approve(runId)).toEqual({ kind: 'alreadyQueued', workId: other.workId })
     expect(await getJobRun(test.reader, runId)).toMatchObject({ approvedAt: null })
     expect(await finish()).toMatchObject([{ payload: { olderThanDays: 50 }, code: null }])
@@ -256,7 +256,7 @@ describe('work that newer work has replaced while it ran', () => {
     beforeGuard = async () => {
       beforeGuard = async () => undefined
       const options = { uniqueKey: 'purge', onConflict: 'replace' } as const
-      await test.enqueue(client, purge, { olderThanDays: 50 }, options)
+      await test.enqueueNow(purge, { olderThanDays: 50 }, options)
     }
     const [older] = await test.drain()
     expect(older).toMatchObject({ payload: {}, error: { code: 'guard_blocked' } })
@@ -266,7 +266,7 @@ describe('work that newer work has replaced while it ran', () => {
   it('never runs after the newer, also where it failed for good', async () => {
     await insert(5, 40)
     const replace = (olderThanDays: number) =>
-      test.enqueue(client, purge, { olderThanDays }, { uniqueKey: 'k', onConflict: 'replace' })
+      test.enqueueNow(purge, { olderThanDays }, { uniqueKey: 'k', onConflict: 'replace' })
     await replace(1)
     afterBatch = async () => {
       afterBatch = async () => undefined
@@ -277,14 +277,14 @@ describe('work that newer work has replaced while it ran', () => {
       { olderThanDays: 1 },
       { olderThanDays: 2 },
     ])
-    await test.redriveDeadLetters('all', by, { tx: client })
+    await test.redriveDeadLetters('all', by)
     expect(await finish()).toEqual([])
   })
 
   it('is not approved or run again either, where its guard blocked it', async () => {
     await insert(101, 40)
     const replace = (olderThanDays: number) =>
-      test.enqueue(client, purge, { olderThanDays }, { uniqueKey: 'k', onConflict: 'replace' })
+      test.enqueueNow(purge, { olderThanDays }, { uniqueKey: 'k', onConflict: 'replace' })
     await replace(1)
     beforeGuard = async () => {
       beforeGuard = async () => undefined
@@ -295,7 +295,7 @@ describe('work that newer work has replaced while it ran', () => {
     expect(newer).toMatchObject({ payload: { olderThanDays: 50 }, status: 'success' })
 
     expect(await approve(older!.id)).toEqual({ kind: 'payloadGone' })
-    expect(await test.runAgain(purge, older!.id, by, { tx: client })).toEqual({
+    expect(await test.runAgain(purge, older!.id, by)).toEqual({
       kind: 'payloadGone',
     })
     expect(await finish()).toEqual([])
@@ -364,10 +364,10 @@ describe('an approval', () => {
   it('ends after a day, also where nobody has taken its work', async () => {
     await insert(300, 40)
     const { runId } = await block()
-    await test.pauseQueue('purge', by, { tx: client })
+    await test.pauseQueue('purge', by)
     await approve(runId)
     await test.advance({ hours: 24, milliseconds: 1 })
-    await test.resumeQueue('purge', by, { tx: client })
+    await test.resumeQueue('purge', by)
     expect(await finish()).toMatchObject([{ code: 'guard_blocked', removed: 0 }])
   })
 })

@@ -28,7 +28,7 @@ const runtime = useTestRuntime({ cleared: ['JobAction', 'JobBulk', 'JobBulkPart'
 const opened = openForTests(() => openTestQueue(runtime, [parcel, letter]))
 
 const enqueue = async (tenant: number, options?: EnqueueOptions) =>
-  (await opened.client.enqueue(runtime.prisma, parcel, { tenant }, options)).workId
+  (await opened.client.enqueueNow(parcel, { tenant }, options)).workId
 /** Asks for an act of which nobody makes a step. */
 const ask = async (request: BulkRequest, partSize = 2) =>
   await runtime.database.transaction((tx) => startBulk(tx, request, { partSize }))
@@ -89,7 +89,7 @@ describe('an act on many', () => {
 
   it('is one line in the record, of each of its jobs and of each piece that it has done', async () => {
     const [mine, taken] = [await enqueue(42), await enqueue(42, { priority: 1 })]
-    await opened.client.enqueue(runtime.prisma, letter, {})
+    await opened.client.enqueueNow(letter, {})
     const id = await ask({ ...by, kind: 'cancelWork', which: 'all' }, 10)
     await opened.take('parcel', 1)
     await finish(id)
@@ -142,13 +142,9 @@ describe('an act on many', () => {
   })
 
   describe('of work that newer work has replaced', () => {
-    const replace = async (tenant: number, tx: object = runtime.prisma) =>
-      await opened.client.enqueue(
-        tx as typeof runtime.prisma,
-        parcel,
-        { tenant },
-        { uniqueKey: 'k', onConflict: 'replace' },
-      )
+    const replaces = { uniqueKey: 'k', onConflict: 'replace' } as const
+    const replace = async (tenant: number) =>
+      await opened.client.enqueueNow(parcel, { tenant }, replaces)
     const request: BulkRequest = { ...by, kind: 'cancelWork', which: 'all' }
 
     it('leaves what came after it, which has the same id', async () => {
@@ -162,7 +158,7 @@ describe('an act on many', () => {
     it('leaves what had begun to replace it, and was committed after it', async () => {
       const workId = await enqueue(42, { uniqueKey: 'k' })
       const id = await runtime.prisma.$transaction(async (tx) => {
-        await replace(7, tx)
+        await opened.client.enqueue(tx, parcel, { tenant: 7 }, replaces)
         return await ask(request)
       })
       expect(await finish(id)).toMatchObject({ done: 0, passed: { replaced: 1 } })

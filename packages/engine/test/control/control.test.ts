@@ -55,7 +55,7 @@ describe('cancelRun', () => {
     const [run] = await waitFor(async () =>
       (await runs())[0]?.details?.['effects'] ? runs() : null,
     )
-    expect(await client.cancelRun(run!.id, by, { tx: runtime.prisma })).toBe('requested')
+    expect(await client.cancelRun(run!.id, by)).toBe('requested')
 
     const [cancelled] = await ended(1)
     expect(cancelled).toMatchObject({
@@ -67,12 +67,12 @@ describe('cancelRun', () => {
     expect(await runtime.rows('select from "JobDeadLetter"')).toHaveLength(1)
     expect(await runtime.rows('select from "JobCancel"')).toEqual([])
     expect(cancelled).toMatchObject({ cancelRequestedBy: by.actor, reason: by.reason })
-    expect(await client.cancelRun(run!.id, by, { tx: runtime.prisma })).toBe('notRunning')
+    expect(await client.cancelRun(run!.id, by)).toBe('notRunning')
     await other.kill()
   })
 
   it('knows a run that does not exist', async () => {
-    expect(await client.cancelRun(crypto.randomUUID(), by, { tx: runtime.prisma })).toBe('notFound')
+    expect(await client.cancelRun(crypto.randomUUID(), by)).toBe('notFound')
   })
 
   it.each([
@@ -83,7 +83,7 @@ describe('cancelRun', () => {
     async (_, isPlain) => {
       const opened = await openTestQueue(runtime, [drip])
       onTestFinished(() => opened.close())
-      await client.enqueue(runtime.prisma, drip, {})
+      await client.enqueueNow(drip, {})
       const [work] = await opened.take('drip')
       const { runId } = work!
       expect(await client.cancelRun(runId, by)).toBe('requested')
@@ -134,7 +134,7 @@ describe('pauseQueue and resumeQueue', () => {
     onTestFinished(() => opened.close())
     expect(await client.pauseQueue(shear.name, by)).toBe('pausedUnknown')
     expect(await client.pauseQueue(shear.name, by)).toBe('alreadyPaused')
-    const { workId } = await client.enqueue(runtime.prisma, shear, {})
+    const { workId } = await client.enqueueNow(shear, {})
     expect(await opened.take(shear.name)).toEqual([])
     expect(await client.resumeQueue(shear.name, by)).toBe('resumed')
     expect(await opened.take(shear.name)).toMatchObject([{ workId }])
@@ -176,7 +176,7 @@ describe('requestRun', () => {
 
   it('stores who and why, whatever these texts hold', async () => {
     const odd = { actor: 'a\0b\ud83d', reason: `\0${'👍'.repeat(5_000)}` }
-    const workId = await client.requestRun(purge, odd, { tx: runtime.prisma })
+    const workId = await client.requestRun(purge, odd)
     const reason = `\ufffd${'👍'.repeat(999)}…`
     const [action] = await runtime.rows('select * from "JobAction" where "workId" = $1', [workId])
     expect(action).toMatchObject({ actor: 'a\ufffdb\ufffd', reason })
@@ -188,7 +188,7 @@ describe('requestRun', () => {
     )
     expect(await client.pauseSchedule('purge', odd)).toBe('paused')
     expect(await client.resumeSchedule('purge', { actor: '\0' })).toBe('resumed')
-    expect(await client.cancelRun(workId, odd, { tx: runtime.prisma })).toBe('notFound')
+    expect(await client.cancelRun(workId, odd)).toBe('notFound')
   })
 
   it('enqueues nothing where it cannot record who asked, also given a client', async () => {
@@ -196,7 +196,7 @@ describe('requestRun', () => {
       create function refuse() returns trigger language plpgsql as $$ begin raise 'no record'; end $$;
       create trigger refuse before insert on "JobAction" for each row execute function refuse()`)
     try {
-      const refused = client.requestRun(purge, by, { tx: runtime.prisma })
+      const refused = client.requestRun(purge, by)
       await expect(refused).rejects.toThrow('no record')
       expect(await runtime.rows('select from "JobWork"')).toEqual([])
     } finally {
@@ -205,7 +205,7 @@ describe('requestRun', () => {
   })
 
   it('refuses a payload that does not fit', async () => {
-    const refused = client.requestRun(purge, { ...by, payload: { n: 1 } }, { tx: runtime.prisma })
+    const refused = client.requestRun(purge, { ...by, payload: { n: 1 } })
     await expect(refused).rejects.toMatchObject({ code: 'payload_invalid' })
   })
 })

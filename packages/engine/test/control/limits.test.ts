@@ -226,7 +226,7 @@ describe('a job with a rate alone', () => {
 describe('a key', () => {
   const { enqueue, set, list } = {
     enqueue: async (...tenants: string[]) => {
-      for (const tenant of tenants) await queue.client.enqueue(runtime.prisma, sync(5), { tenant })
+      for (const tenant of tenants) await queue.client.enqueueNow(sync(5), { tenant })
     },
     set: (settings: object, key = 'a') => queue.client.keys.set(sync(5), key, settings, by),
     list: (query = {}) => queue.client.keys.list(sync(5), query),
@@ -275,12 +275,7 @@ describe('a key', () => {
   it('is listed with what it has: those with most that waits first', async () => {
     await register('v1', sync(5))
     await enqueue('a', 'b', 'b', 'b', '')
-    await queue.client.enqueue(
-      runtime.prisma,
-      sync(5),
-      { tenant: 'a' },
-      { startAfter: new Date('2099-01-01') },
-    )
+    await queue.client.enqueueNow(sync(5), { tenant: 'a' }, { startAfter: new Date('2099-01-01') })
     await queue.take('sync', 1)
     const { keys, total, isCut } = await list()
     expect({ total, isCut }).toEqual({ total: 3, isCut: false })

@@ -71,7 +71,7 @@ describe('a queue that is paused while a claim waits', () => {
     await untilInTime(async () => {
       await runtime.clear('JobQueue')
       const claimer = await openClaimer()
-      await client.enqueue(runtime.prisma, job, {})
+      await client.enqueueNow(job, {})
       const pausing: Promise<unknown>[] = []
       const { work } = await whileClaimWaits(
         runtime,
@@ -90,7 +90,7 @@ describe('a queue that is paused while a claim waits', () => {
 
   it('gives it nothing where it waited for another claim of its exclusive key', async () => {
     const claimer = await openClaimer()
-    await client.enqueue(runtime.prisma, exclusive, {})
+    await client.enqueueNow(exclusive, {})
     let claimed: Promise<unknown> | undefined
     const over = runtime.database.transaction(async (tx) => {
       await tx.query(
@@ -116,7 +116,7 @@ describe('a queue that is paused while a claim waits', () => {
 
 describe('pauseQueue', () => {
   it('returns once each claim has finished that began before, and waits for no run', async () => {
-    await client.enqueue(runtime.prisma, plain, {})
+    await client.enqueueNow(plain, {})
     const { finish } = await beginClaim()
     const pausing = client.pauseQueue('plain', BY)
     await waitFor(isPaused)
@@ -129,7 +129,7 @@ describe('pauseQueue', () => {
   })
 
   it('does not wait for claims that begin after it', async () => {
-    await client.enqueue(runtime.prisma, plain, {})
+    await client.enqueueNow(plain, {})
     const { finish } = await beginClaim()
     const pausing = client.pauseQueue('plain', BY)
     await waitFor(isPaused)
@@ -141,7 +141,7 @@ describe('pauseQueue', () => {
   })
 
   it('returns after five seconds, and says so, where a claim has not finished', async () => {
-    await client.enqueue(runtime.prisma, plain, {})
+    await client.enqueueNow(plain, {})
     const { finish } = await beginClaim()
     expect(await client.pauseQueue('plain', BY)).toBe('pausing')
     expect(await isPaused()).toBe(true)
@@ -149,7 +149,7 @@ describe('pauseQueue', () => {
   })
 
   it('in a transaction of the caller does not wait, and holds from its commit', async () => {
-    await client.enqueue(runtime.prisma, plain, {})
+    await client.enqueueNow(plain, {})
     const { finish } = await beginClaim('limited')
     const claimer = await openClaimer()
     await runtime.prisma.$transaction(async (tx) => {

@@ -20,7 +20,7 @@ const runtime = useTestRuntime({ cleared: ['JobAction', 'JobWork'] })
 const opened = openForTests(() => openTestQueue(runtime, [parcel]))
 
 const enqueue = async (payload: Record<string, unknown>) =>
-  (await opened.client.enqueue(runtime.prisma, parcel, payload)).workId
+  (await opened.client.enqueueNow(parcel, payload)).workId
 const look = (whose: WhosePayload) =>
   opened.client.showPayload(whose, { actor: 'owner@example.com', jobs: [parcel] })
 const looks = () =>

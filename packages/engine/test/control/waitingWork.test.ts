@@ -26,7 +26,7 @@ const opened = openForTests(() => openTestQueue(runtime, [parcel, other], () => 
 let wakeUps = 0
 
 const enqueue = (n: number, options?: EnqueueOptions) =>
-  opened.client.enqueue(runtime.prisma, parcel, { n }, options)
+  opened.client.enqueueNow(parcel, { n }, options)
 const numbersOf = (work: readonly TestWork[]) =>
   work.map(({ envelope }) => (envelope.payload as { n: number }).n)
 const take = async (limit = 100) => await opened.take('parcel', limit)
@@ -56,7 +56,7 @@ async function fail(work: readonly TestWork[]): Promise<void> {
 describe('a queue that is paused', () => {
   it('is not taken from, retries included, by whichever statement, while runs go on', async () => {
     for (const n of [1, 2, 3]) await enqueue(n)
-    await opened.client.enqueue(runtime.prisma, other, {})
+    await opened.client.enqueueNow(other, {})
     const [running] = await take(1)
     await fail(await take(1))
     const { client } = opened
@@ -106,7 +106,7 @@ describe('a queue that is paused', () => {
     await waitFor(() => wakeUps > 0)
     // From here on, only the resumed queue can wake.
     const before = wakeUps
-    await opened.client.resumeQueue('parcel', by, { tx: runtime.prisma })
+    await opened.client.resumeQueue('parcel', by)
     await waitFor(() => wakeUps > before)
   })
 })
@@ -114,17 +114,17 @@ describe('a queue that is paused', () => {
 describe('waiting work', () => {
   it('is listed in the order in which it starts, page by page, and its payload is not', async () => {
     const items = [1, 2, 3, 4, 5].map((n) => ({ payload: { n } }))
-    await opened.client.enqueueMany(runtime.prisma, parcel, items)
+    await opened.client.enqueueManyNow(parcel, items)
     // Several at the same instant, among which the id decides.
     const startAfter = new Date('2098-01-01T00:00:00.123Z')
     const delayed = items.map((item) => ({ ...item, options: { startAfter } }))
-    await opened.client.enqueueMany(runtime.prisma, parcel, delayed)
+    await opened.client.enqueueManyNow(parcel, delayed)
     const late = await enqueue(6, { startAfter: new Date('2099-01-01T00:00:00.000Z'), priority: 3 })
     const expiresAt = new Date('2099-01-01T00:00:00.000Z')
     const soon = new Date(Date.now() - 60_000)
     await enqueue(7, { uniqueKey: 'k', startAfter: soon, expiresAt, priority: -1 })
     await fail(await opened.take('parcel', 1))
-    await opened.client.enqueue(runtime.prisma, other, {})
+    await opened.client.enqueueNow(other, {})
     await runtime.rows(`update "JobWork" set "label" = 'Order 6' where "rank" = -3`)
 
     const page = async (order: 'first' | 'last') => {
@@ -270,8 +270,7 @@ describe('waiting work', () => {
   })
 
   it('is either cancelled or taken, never both, however many do it at once', async () => {
-    await opened.client.enqueueMany(
-      runtime.prisma,
+    await opened.client.enqueueManyNow(
       parcel,
       Array.from({ length: 300 }, (_, n) => ({ payload: { n } })),
     )
@@ -365,7 +364,7 @@ describe('waiting work', () => {
   it('takes its payload along where it is cancelled, also one that is long', async () => {
     const payload = z.strictObject({ text: z.string() })
     const note = defineJob({ name: 'note', payload })
-    await opened.client.enqueue(runtime.prisma, note, { text: 'x'.repeat(5_000) })
+    await opened.client.enqueueNow(note, { text: 'x'.repeat(5_000) })
     expect(await runtime.rows('select from "JobPayload"')).toHaveLength(1)
     await opened.client.cancelWork({ job: note, all: true }, by)
     expect(await runtime.rows('select from "JobPayload"')).toEqual([])

@@ -67,7 +67,7 @@ describe('defineJob', () => {
     [{ concurrency: 0 }, 'concurrency must be a positive whole number'],
     [{ retry: { limit: -1 } }, 'retry.limit must be a positive whole number'],
     [{ retry: { delayMs: 0.5 } }, 'retry.delayMs must be a positive whole number'],
-    [{ guard: {} }, 'a guard needs maxRows or maxShare'],
+    [{ guard: {} }, 'guard needs maxRows or maxShare'],
     [{ guard: { maxShare: 1.5 } }, 'guard.maxShare must be above 0 and at most 1'],
     [{ guard: { maxShare: 0.5, minRows: 0 } }, 'guard.minRows must be a positive whole number'],
     [{ guard: { maxRows: 5, minRows: 1 } }, 'set maxShare, or leave it out'],
@@ -78,7 +78,7 @@ describe('defineJob', () => {
     [{ isDestructive: true, unguarded: ' ' }, 'unguarded must say why it needs no guard'],
     [
       { isDestructive: true, guard: { maxRows: 5 }, unguarded: 'Because.' },
-      'it has a guard; leave unguarded out',
+      'unguarded is for jobs without a guard',
     ],
     [{ unguarded: 'Because.' }, 'unguarded is for destructive jobs'],
   ])('refuses %j and says why, naming the job', (wrong, message) => {
@@ -86,6 +86,23 @@ describe('defineJob', () => {
 
     expect(define).toThrow(message)
     expect(define).toThrow(`Job "${'name' in wrong ? wrong.name : 'sweep'}"`)
+  })
+
+  it.each([
+    [{ cron: '* * * * *' }, "cron is unknown: set schedule: { cron: '…' }"],
+    [{ timeout: 5_000 }, 'timeout is unknown: did you mean timeoutMs?'],
+    [{ handler: () => undefined }, 'handler is unknown: give the worker its handlers'],
+    [{ descripton: 'x' }, 'descripton is unknown: did you mean description?'],
+    [{ retry: 3 }, 'retry must be an object with limit, delayMs, maxDelayMs, not 3'],
+    [{ retry: { limits: 3 } }, 'retry.limits is unknown: did you mean limit?'],
+    [{ description: 5 }, 'description must be a text, not 5'],
+    [{ schedule: { cron: '@daily', timezone: 'UTC' } }, 'did you mean timeZone?'],
+    [{ guard: { rows: 5 } }, 'guard.rows is unknown'],
+    [{ isolate: { memory: 5 } }, 'isolate.memory is unknown: did you mean memoryMb?'],
+    [{ isDestructive: 'yes' }, 'isDestructive must be true or false, not "yes"'],
+  ])('refuses the option that it does not know: %j', (wrong, message) => {
+    expect(() => defineJob({ ...options, ...(wrong as object) })).toThrow('Job "sweep": ')
+    expect(() => defineJob({ ...options, ...(wrong as object) })).toThrow(message)
   })
 
   it('accepts a cron expression with seconds', () => {
@@ -112,7 +129,7 @@ describe('reschedule', () => {
   })
 
   it('refuses a job that has no schedule, and an expression that is none', () => {
-    expect(() => reschedule(defineJob(options), '0 4 * * *')).toThrow('no schedule')
+    expect(() => reschedule(defineJob(options), '0 4 * * *')).toThrow('schedule is missing')
     expect(() =>
       reschedule(defineJob({ ...options, schedule: { cron: '* * * * *' } }), 'x'),
     ).toThrow('"x"')
@@ -122,8 +139,11 @@ describe('reschedule', () => {
 })
 
 it.each([
-  { schedule: { cron: 5 }, problem: 'a cron expression is a text' },
-  { schedule: { cron: null }, problem: 'a cron expression is a text' },
+  { schedule: { cron: 5 }, problem: 'schedule.cron cannot be used: a cron expression is a text' },
+  {
+    schedule: { cron: null },
+    problem: 'schedule.cron cannot be used: a cron expression is a text',
+  },
   { schedule: { cron: '@daily', missed: 'never' }, problem: 'schedule.missed must be one of once' },
   { schedule: { cron: '@daily', overlap: 'perhaps' }, problem: 'schedule.overlap must be one of' },
 ])('refuses the schedule $schedule with the name of the job', ({ schedule, problem }) => {
@@ -139,10 +159,12 @@ it.each<unknown>([Symbol('x'), Object.create(null), { toString: () => unreadable
   (odd) => {
     for (const option of ['timeoutMs', 'concurrency', 'name']) {
       const define = () => defineJob({ name: 'late', [option]: odd })
-      expect(define).toThrow(option === 'name' ? 'a name is a camelCase' : `"late": ${option} must`)
+      expect(define).toThrow(option === 'name' ? 'name must be a camelCase' : `"late": ${option}`)
     }
     const schedule = { cron: '@daily', timeZone: odd as never }
-    expect(() => defineJob({ name: 'late', schedule })).toThrow('Job "late": a time zone is a text')
+    expect(() => defineJob({ name: 'late', schedule })).toThrow(
+      'Job "late": schedule.timeZone cannot be used: a time zone is a text',
+    )
     const guard = { maxShare: odd as never }
     expect(() => defineJob({ name: 'late', guard })).toThrow('guard.maxShare must')
   },

@@ -57,7 +57,7 @@ describe('limits and keys of a job', () => {
     [{ concurrency: null }, 'concurrency must be a number, or { perWorker, global, perKey }'],
     [
       { concurrency: { total: 5 } },
-      'concurrency must have perWorker, global and perKey, and no "total"',
+      'concurrency.total is unknown: the options are perWorker, global, perKey',
     ],
     [{ concurrency: { perWorker: 10_001 } }, 'concurrency.perWorker must be at most 10000'],
     [{ concurrency: { global: 0 } }, 'concurrency.global must be a positive whole number'],
@@ -68,15 +68,15 @@ describe('limits and keys of a job', () => {
     [{ rateLimit: { limit: 1, perMs: 1, by: 'key' } }, 'rateLimit.by needs to know the key'],
     [{ rateLimit: { limit: 1, perMs: 1, by: 'tenant' } }, 'rateLimit.by must be one of job, key'],
     [{ partition: { key: 'tenantId' } }, 'partition.key must be a function of the payload'],
-    [{ partition: 'tenantId' }, 'partition.key must be a function of the payload'],
+    [{ partition: 'tenantId' }, 'partition must be an object with key, order, not "tenantId"'],
     [{ partition: { ...partition, order: 'lifo' } }, 'partition.order must be one of fair, fifo'],
-    [{ partition: { ...partition, by: 1 } }, 'partition must have key and order, and no "by"'],
+    [{ partition: { ...partition, by: 1 } }, 'partition.by is unknown: the options are key, order'],
     [
       { partition: { ...partition, order: 'fifo' }, concurrency: { perKey: 2 } },
       'concurrency.perKey is 1 with the order fifo, not 2',
     ],
-    [{ limits: stripe }, 'limits must be a list of what defineLimit returns'],
-    [{ limits: ['stripe'] }, 'limits must be a list of what defineLimit returns'],
+    [{ limits: stripe }, 'limits must be a list, not an object'],
+    [{ limits: ['stripe'] }, 'limits[0] must be what defineLimit returns'],
     [{ limits: [stripe, stripe] }, 'limits must be at most 2 limits, each once'],
   ])('refuses %j and says why, naming the job', (wrong, message) => {
     const define = () => defineJob({ ...base, ...(wrong as object) })
@@ -85,13 +85,13 @@ describe('limits and keys of a job', () => {
   })
 
   it.each([
-    [{ name: 'has space', global: 1 }, 'Limit "has space": a name is a camelCase identifier'],
-    [{ name: 'job:sync', global: 1 }, 'a name is a camelCase identifier'],
-    [{ name: 'stripe' }, 'Limit "stripe": it limits nothing; set global, rateLimit, or both'],
+    [{ name: 'has space', global: 1 }, 'Limit "has space": name must be a camelCase identifier'],
+    [{ name: 'job:sync', global: 1 }, 'name must be a camelCase identifier'],
+    [{ name: 'stripe' }, 'Limit "stripe": options limit nothing; set global, rateLimit, or both'],
     [{ name: 'stripe', global: -1 }, 'Limit "stripe": global must be a positive whole number'],
     [
       { name: 'stripe', rateLimit: { limit: 1, perMs: 1, by: 'key' } },
-      'Limit "stripe": rateLimit.by is for jobs',
+      'Limit "stripe": rateLimit.by is unknown: jobs have keys',
     ],
   ])('refuses the limit %j', (wrong, message) => {
     expect(() => defineLimit(wrong as never)).toThrow(message)

@@ -33,7 +33,7 @@ async function take(count: number): Promise<TestWork[]> {
       ...(n % 7 === 0 && { expiresAt: new Date(Date.now() + 3_600_000) }),
     },
   }))
-  await opened.client.enqueueMany(runtime.prisma, parcel, items)
+  await opened.client.enqueueManyNow(parcel, items)
   await runtime.rows('update "JobWork" set "attempt" = 2, "failures" = 1 where "rank" < 0')
   const work = await opened.take('parcel', count)
   await runtime.rows(`update "JobClaim" set "createdAt" = now() - interval '11 seconds'`)

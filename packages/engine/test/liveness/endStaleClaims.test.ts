@@ -27,7 +27,7 @@ async function take(
   workerId?: string,
 ): Promise<[TestWork, ...TestWork[]]> {
   const items = Array.from({ length: count }, () => ({ payload: {} }))
-  await opened.client.enqueueMany(runtime.prisma, job, items)
+  await opened.client.enqueueManyNow(job, items)
   return (await opened.take(job.name, count, workerId)) as [TestWork, ...TestWork[]]
 }
 
@@ -184,13 +184,13 @@ describe('a last attempt whose claim has expired', () => {
 
   it('holds neither its exclusive key nor its unique key any more', async () => {
     const options = { uniqueKey: 'one' }
-    await opened.client.enqueue(runtime.prisma, parcel, {}, options)
+    await opened.client.enqueueNow(parcel, {}, options)
     await opened.take('parcel')
     await runtime.rows(`update "JobClaim" set "exclusiveKey" = 'parcel'`)
     await expire()
     await end()
     expect(await runtime.rows('select from "JobClaim"')).toEqual([])
-    expect(await opened.client.enqueue(runtime.prisma, parcel, {}, options)).toMatchObject({
+    expect(await opened.client.enqueueNow(parcel, {}, options)).toMatchObject({
       kind: 'enqueued',
     })
   })

@@ -164,9 +164,9 @@ describe('a standby without the last second that becomes the primary', { timeout
 
     const pieces = Array.from({ length: COUNT }, (_, n) => ({ payload: { n } }))
     await client.pauseQueue('starts', by)
-    await client.enqueueMany(primary.pool, ends, pieces)
-    await client.enqueueMany(primary.pool, goesOn, pieces)
-    await client.enqueue(primary.pool, starts, { n: 0 })
+    await client.enqueueManyNow(ends, pieces)
+    await client.enqueueManyNow(goesOn, pieces)
+    await client.enqueueNow(starts, { n: 0 })
     await waitFor(() => started.size === 2 * COUNT)
     await waitFor(async () => (await countOf(standby, UNDER_WAY)) === 2 * COUNT)
     await waitFor(async () => (await countOf(standby, 'from "JobWork"')) === 1)

@@ -70,7 +70,7 @@ describe('rescueLostRuns', () => {
   /** Takes so many runs with one claim, for a worker that is gone. */
   async function loseRuns(count: number): Promise<void> {
     const items = Array.from({ length: count }, () => ({ payload: {} }))
-    await client.enqueueMany(runtime.prisma, drip, items)
+    await client.enqueueManyNow(drip, items)
     await takeAndVanish('drip', count)
   }
 
@@ -142,7 +142,7 @@ describe('rescueLostRuns', () => {
 
     it('has replaced the work, it is rescued all the same, and is over once that has committed', async () => {
       const items = ['1', '2'].map((uniqueKey) => ({ payload: {}, options: { uniqueKey } }))
-      await client.enqueueMany(runtime.prisma, drip, items)
+      await client.enqueueManyNow(drip, items)
       await takeAndVanish('drip', 2)
       for (const { options } of items)
         await client.enqueue(foreign, drip, {}, { ...options, onConflict: 'replace' })
@@ -163,7 +163,7 @@ describe('rescueLostRuns', () => {
     })
 
     it('has locked a claim, what others hold is rescued before', async () => {
-      for (let n = 0; n < 3; n++) await client.enqueue(runtime.prisma, other, {})
+      for (let n = 0; n < 3; n++) await client.enqueueNow(other, {})
       const others = await takeAndVanish('other', 3)
       await loseRuns(LOST_RUNS)
       await foreign.query(`select from "JobClaim" where "name" = 'drip' for update`)
@@ -365,7 +365,7 @@ describe('rescueLostRuns', () => {
   it('says what it has ended when its connection is lost after that', async () => {
     const { database, log, lines } = runtime
     await runtime.rows(`insert into "JobWorker" ("id", "liveness") values ('gone too', 'lock')`)
-    await client.enqueueMany(runtime.prisma, drip, [{ payload: {} }, { payload: {} }])
+    await client.enqueueManyNow(drip, [{ payload: {} }, { payload: {} }])
     await takeAndVanish('drip', 1)
     await takeAndVanish('drip', 1, undefined, 'gone too')
     lines.length = 0

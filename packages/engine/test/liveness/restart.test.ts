@@ -10,7 +10,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { createJobsClient, type JobsClient } from '../../src/client.ts'
 import { createSchema } from '../../src/store/schema.ts'
 import { notify, WORK_CHANNEL } from '../../src/store/channels.ts'
-import { asConnection } from '../../src/store/callersTransaction.ts'
+import { recogniseHost } from '../../src/store/callersTransaction.ts'
 import { createWorker, runOnce, type Worker } from '../../src/worker.ts'
 import { migrate as migrateEngine } from '../../src/migrate.ts'
 import type { TransactionOf } from '../../src/index.ts'
@@ -220,7 +220,7 @@ describe('a standby that is away', { timeout: 90_000 }, () => {
     let hasCommitted = false
     try {
       // A wake-up alone waits for no standby.
-      await notify(asConnection(pool, createSchema('public')), WORK_CHANNEL, ['tally'])
+      await notify(recogniseHost(pool, createSchema('public')).connection, WORK_CHANNEL, ['tally'])
       let tables = 0
       const hang = async () => {
         hasCommitted = false

@@ -93,8 +93,7 @@ async function cutSession(worker: Worker): Promise<Date> {
 }
 
 const enqueue = (count: number, ms: number, job: typeof piece | typeof slow = piece) =>
-  client.enqueueMany(
-    runtime.prisma,
+  client.enqueueManyNow(
     job,
     Array.from({ length: count }, () => ({ payload: { ms } })),
   )

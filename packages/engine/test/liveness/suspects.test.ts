@@ -261,7 +261,7 @@ describe('work that has lost several workers', () => {
     for (let n = 3; n < 6; n++) {
       // Only a round finds it, which sees the other, too.
       const startAfter = new Date(Date.now() + 100)
-      await client.enqueue(runtime.prisma, parcel, { n }, { startAfter })
+      await client.enqueueNow(parcel, { n }, { startAfter })
       await isStarted(n)
     }
     expect(runtime.lines.some(({ msg }) => String(msg).startsWith('work waits'))).toBe(false)

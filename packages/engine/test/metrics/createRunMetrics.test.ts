@@ -11,7 +11,7 @@ let render: () => Promise<string>
 let observer: WorkerObserver
 beforeEach(() => {
   const metrics = openTarget()
-  observer = createRunMetrics(metrics, [JOB])
+  observer = createRunMetrics(metrics.target, [JOB])
   render = metrics.render
 })
 

@@ -3,5 +3,5 @@ import * as prometheus from 'prom-client'
 /** What a host has to show metrics, without any other metric. */
 export function openTarget() {
   const registry = new prometheus.Registry()
-  return { prometheus, registry, render: () => registry.metrics() }
+  return { target: { prometheus, registry }, render: () => registry.metrics() }
 }

@@ -7,7 +7,7 @@ import { openTarget } from './openTarget.ts'
 /** The lines about it of a first scrape. */
 async function scrape(read: () => Promise<{ problems: Problem[] }>): Promise<string[]> {
   const metrics = openTarget()
-  watchJobHealth({ ...metrics, read, timeoutMs: 50 })
+  watchJobHealth({ ...metrics.target, read, timeoutMs: 50 })
   return (await metrics.render())
     .split('\n')
     .filter((line) => /^roundsman_jobs?_(healthy|problem)/.test(line))
@@ -53,7 +53,7 @@ it('says nothing at all while the database fails or hangs', async () => {
 it('stops naming a problem that is over', async () => {
   const metrics = openTarget()
   const health: { problems: Problem[] } = { problems: [{ kind: 'noWorker', lastSignAt: null }] }
-  watchJobHealth({ ...metrics, read: async () => health, maxAgeMs: 200 })
+  watchJobHealth({ ...metrics.target, read: async () => health, maxAgeMs: 200 })
   expect(await metrics.render()).toContain('kind="noWorker"')
   health.problems = [{ kind: 'late', name: 'pruneJobRuns', since: new Date(0).toISOString() }]
   const later = await waitFor(async () => {

@@ -5,7 +5,7 @@ import { openTarget } from './openTarget.ts'
 
 async function scrape(read: () => Promise<SnapshotHolder | null>): Promise<string[]> {
   const metrics = openTarget()
-  watchOldestSnapshot({ ...metrics, read, timeoutMs: 50 })
+  watchOldestSnapshot({ ...metrics.target, read, timeoutMs: 50 })
   return (await metrics.render()).split('\n').filter((line) => line.startsWith('roundsman_oldest'))
 }
 

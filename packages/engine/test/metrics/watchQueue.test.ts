@@ -12,7 +12,7 @@ const ROWS: QueueStats[] = [
 
 function open(measure: () => Promise<QueueStats[]>, options = {}) {
   const metrics = openTarget()
-  watchQueue({ ...metrics, measure, ...options })
+  watchQueue({ ...metrics.target, measure, ...options })
   return async () =>
     (await metrics.render()).split('\n').filter((line) => line.startsWith('roundsman_queue'))
 }

@@ -27,7 +27,7 @@ const setLanes = async (slots: number | null) =>
   ])
 const explain = (id: string) => explainWork(runtime.reader, id)
 const enqueue = async (options?: object) =>
-  (await queue.client.enqueue(runtime.prisma, parcel, {}, options)).workId
+  (await queue.client.enqueueNow(parcel, {}, options)).workId
 
 /** What a worker would do that has this slot free: true when it takes this piece. */
 async function takesNext(workId: string, isAlone: boolean): Promise<boolean> {
@@ -190,8 +190,7 @@ describe('why a piece of work under limits waits', () => {
     payload: z.object({ tenant: z.string() }),
     partition: { key: ({ tenant }) => tenant },
   })
-  const put = async (tenant: string) =>
-    (await queue.client.enqueue(runtime.prisma, sync, { tenant })).workId
+  const put = async (tenant: string) => (await queue.client.enqueueNow(sync, { tenant })).workId
   const insertLimit = (name: string, columns: object = {}) =>
     runtime.rows(
       `insert into "JobLimit" ("name", "global", "perKey", "order", "rateLimit", "ratePerMs", "rateBy", "jobs")

@@ -62,7 +62,7 @@ async function failAfter(
   work: { job?: typeof parcel | typeof letter; hours: number; code: string; message: string }[],
 ): Promise<void> {
   for (const { job = parcel, hours, ...its } of work)
-    await test.enqueue(client, job, its, { startAfter: at(hours) })
+    await test.enqueueNow(job, its, { startAfter: at(hours) })
   for (const { hours } of work.toSorted((a, b) => a.hours - b.hours)) {
     await test.advance(at(hours))
     await test.drain()
@@ -139,7 +139,7 @@ describe('of dead letters that failed in another order than they were enqueued',
 })
 
 it('a dead letter leads to the last of its attempts', async () => {
-  await test.enqueue(client, stubborn, {})
+  await test.enqueueNow(stubborn, {})
   const ids: string[] = []
   for (let attempt = 1; attempt <= 3; attempt++) {
     ids.push(...(await test.drain()).map(({ id }) => id))
@@ -178,7 +178,7 @@ it('of failures each job has its last, and of blocked runs the latest five, the 
     ...Array.from({ length: 21 }, () => ({ job: letter, hours: 0.5, code: 'none', message: '' })),
   ])
   for (const hours of [9, 4, 8, 5, 7, 6])
-    await test.enqueue(client, purge, {}, { startAfter: at(hours) })
+    await test.enqueueNow(purge, {}, { startAfter: at(hours) })
   const blocked: string[] = []
   for (const hours of [4, 5, 6, 7, 8, 9]) {
     await test.advance(at(hours))

@@ -25,8 +25,7 @@ const runtime = useTestRuntime({ cleared: [] })
 const opened = openForTests(() => openTestQueue(runtime, [parcel, letter]))
 
 const enqueue = async (payloads: readonly { tenant: number; city?: string }[]) =>
-  await opened.client.enqueueMany(
-    runtime.prisma,
+  await opened.client.enqueueManyNow(
     parcel,
     payloads.map((payload) => ({ payload })),
   )
@@ -48,7 +47,7 @@ it('are of the same label, and of the same value in a field that is shown', asyn
     { tenant: 7 },
     { tenant: 1 },
   ])
-  await opened.client.enqueue(runtime.prisma, letter, {})
+  await opened.client.enqueueNow(letter, {})
   const [first] = await runtime.rows<{ at: Date }>(`select min("enqueuedAt") as at from "JobWork"`)
   const oldestAt = new Date(first!.at).toISOString()
   expect(await groupWaitingWork(runtime.reader, {})).toEqual({
@@ -79,7 +78,7 @@ it('are of the same label, and of the same value in a field that is shown', asyn
 it('of due work leave out what is for later', async () => {
   await enqueue([{ tenant: 42 }, { tenant: 42 }])
   const startAfter = new Date(Date.now() + 60_000)
-  await opened.client.enqueue(runtime.prisma, parcel, { tenant: 42 }, { startAfter })
+  await opened.client.enqueueNow(parcel, { tenant: 42 }, { startAfter })
   expect(await groupWaitingWork(runtime.reader, { isDue: true })).toMatchObject({ looked: 2 })
   expect(await groupWaitingWork(runtime.reader, {})).toMatchObject({ looked: 3 })
 })

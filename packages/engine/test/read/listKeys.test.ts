@@ -35,7 +35,7 @@ beforeEach(async () => {
 })
 
 const enqueue = async (...tenants: string[]) => {
-  for (const tenant of tenants) await queue.client.enqueue(runtime.prisma, sync, { tenant })
+  for (const tenant of tenants) await queue.client.enqueueNow(sync, { tenant })
 }
 const keys = async (query = {}) => await queue.client.keys.list(sync, query)
 const runsOf = async (key: string) => (await listJobRuns(runtime.reader, { limit: 9, key })).runs
@@ -65,7 +65,7 @@ describe('the run of work with a key', () => {
   })
 
   it('has none where its job has no keys', async () => {
-    await queue.client.enqueue(runtime.prisma, letter, {})
+    await queue.client.enqueueNow(letter, {})
     await queue.complete(await queue.take('letter'))
     expect(await runtime.rows('select "key" from "JobRun"')).toEqual([{ key: null }])
   })

@@ -400,8 +400,7 @@ describe('a unique key that is held for unusually long', () => {
       [count, waited],
     )
   const enqueue = async (uniqueKey: string, startAfter: Date, enqueuedBy?: string) =>
-    await opened.client.enqueue(
-      runtime.prisma,
+    await opened.client.enqueueNow(
       importFeed,
       {},
       { uniqueKey, startAfter, ...(enqueuedBy && { enqueuedBy }) },
@@ -456,8 +455,7 @@ describe('a unique key that is held for unusually long', () => {
     expect(await problemsOf('heldKey')).toMatchObject([{ uniqueKey: 'invoice 42' }])
     // So many wait for so long that this is how the job is used.
     const more = (count: number) =>
-      opened.client.enqueueMany(
-        runtime.prisma,
+      opened.client.enqueueManyNow(
         importFeed,
         Array.from({ length: count }, (_, nth) => ({
           payload: {},

@@ -62,7 +62,7 @@ beforeEach(async () => {
   handleChild = async () => undefined
 })
 
-const enqueueParent = (children = 1) => test.enqueue(client, parent, { children })
+const enqueueParent = (children = 1) => test.enqueueNow(parent, { children })
 const only = (runs: readonly TestRun[], job: { name: string }) =>
   runs.filter(({ name }) => name === job.name)
 const found = async (id: string) => {
@@ -193,7 +193,7 @@ describe('what a handler has enqueued', () => {
     await enqueueParent()
     const [run] = await test.drain()
     expect((await linksOf(run!.id)).children).toHaveLength(1)
-    await test.enqueue(client, child, { n: 2 }, options)
+    await test.enqueueNow(child, { n: 2 }, options)
     expect((await linksOf(run!.id)).children).toEqual([])
   })
 })
@@ -208,8 +208,8 @@ it('what a program enqueues says what that calls itself, in which trace, and wit
   })
   onTestFinished(() => producer.stop())
   const enqueuedBy = 'request\n7\u001b'.padEnd(300, '7')
-  await producer.enqueue(client, child, { n: 1 }, { enqueuedBy, uniqueKey: 'k' })
-  await test.enqueue(client, child, { n: 2 })
+  await producer.enqueueNow(child, { n: 1 }, { enqueuedBy, uniqueKey: 'k' })
+  await test.enqueueNow(child, { n: 2 })
   const [first, second] = await test.drain()
   const said = (await found(first!.id)).enqueuedBy!
   expect(said).toMatch(/^request 7.7+…$/)
@@ -219,14 +219,14 @@ it('what a program enqueues says what that calls itself, in which trace, and wit
     ...{ traceId: null, uniqueKey: null, parentId: null, enqueuedBy: null },
   })
   await expect(
-    test.enqueue(client, child, { n: 3 }, { enqueuedBy: 7 as unknown as string }),
+    test.enqueueNow(child, { n: 3 }, { enqueuedBy: 7 as unknown as string }),
   ).rejects.toThrow(/enqueuedBy/)
 })
 
 describe('what a person has done again', () => {
   it('names the run and the person, as that run does in turn', async () => {
     handleChild = fail
-    await test.enqueue(client, child, { n: 1 })
+    await test.enqueueNow(child, { n: 1 })
     const [{ id }] = (await test.drain()) as [TestRun]
     const again = await test.runAgain(child, id, by)
     if (again.kind !== 'requested') throw new Error(again.kind)
@@ -257,7 +257,7 @@ describe('what a person has done again', () => {
 describe('work with the same label', () => {
   it('is named, the nearest before and after, if it is other work of the job within ten minutes', async () => {
     const start = async (n: number) => {
-      await test.enqueue(client, child, { n })
+      await test.enqueueNow(child, { n })
       return (await test.drain())[0]!.id
     }
     const early = await start(1)

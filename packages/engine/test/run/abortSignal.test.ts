@@ -20,12 +20,11 @@ async function startBoth(handlers: {
   bad: (context: Context) => Promise<void>
   innocent: (context: Context) => Promise<void>
 }): Promise<{ badRunId: string; fatal: unknown[] }> {
-  const { prisma } = runtime
   const fatal: unknown[] = []
   const started: string[] = []
   let badRunId = ''
-  await client.enqueue(prisma, bad, {})
-  await client.enqueue(prisma, innocent, {})
+  await client.enqueueNow(bad, {})
+  await client.enqueueNow(innocent, {})
   worker = await startTestWorker(runtime, {
     jobs,
     onFatal: (error) => void fatal.push(error),
@@ -76,7 +75,7 @@ test.each([
       }),
     innocent: () => release.promise,
   })
-  await client.cancelRun(badRunId, { actor: 'somebody', reason: 'a test' }, { tx: runtime.prisma })
+  await client.cancelRun(badRunId, { actor: 'somebody', reason: 'a test' })
   await waitFor(() =>
     runtime.lines.some(({ msg }) =>
       /^(a handler left an error|an error belongs)/.test(String(msg)),

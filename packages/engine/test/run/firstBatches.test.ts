@@ -46,7 +46,7 @@ async function begin(runs: number, databaseUrl = runtime.url): Promise<{ speak: 
     clock: noClock,
   })
   const items = Array.from({ length: runs }, (_, n) => ({ payload: { n } }))
-  await client.enqueueMany(runtime.prisma, counted, items)
+  await client.enqueueManyNow(counted, items)
   await waitFor(() => begun === runs, PATIENCE)
   expect(await runtime.rows('select from "JobRun"')).toEqual([])
   return { speak: told.resolve }
@@ -90,7 +90,7 @@ describe('the first batches of runs that were started together', { timeout: 180_
       await lockClaims(tx)
       speak()
       await waitFor(isBlocked, PATIENCE)
-      await client.enqueue(runtime.prisma, other, {})
+      await client.enqueueNow(other, {})
       await waitFor(
         async () =>
           (

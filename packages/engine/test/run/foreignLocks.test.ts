@@ -64,8 +64,7 @@ afterEach(async () => {
 /** Has so many pieces run until the gate opens. Some fail then. */
 async function runHeld(count: number, options: { isKeyed: boolean }): Promise<string[]> {
   const keys = Array.from({ length: count }, (_, at) => `${at}`)
-  await client.enqueueMany(
-    runtime.prisma,
+  await client.enqueueManyNow(
     hold,
     keys.map((key, at) => ({
       payload: { key, fails: at % 5 === 4 },
@@ -136,7 +135,7 @@ describe('while somebody has locked what a worker has taken', () => {
   /** One claim for each. */
   async function runOneByOne(count: number): Promise<void> {
     for (let n = 1; n <= count; n++) {
-      await client.enqueue(runtime.prisma, hold, { key: `${n}`, hasBatch: true })
+      await client.enqueueNow(hold, { key: `${n}`, hasBatch: true })
       await waitFor(() => starts.size === n, { message: 'the piece runs' })
     }
   }
@@ -259,7 +258,7 @@ describe('a worker in the list of workers', () => {
     await runHeld(3, { isKeyed: false })
     // Only a round finds it, after the worker's next heartbeat is due.
     const startAfter = new Date(Date.now() + 8_000)
-    await client.enqueue(runtime.prisma, hold, { key: 'later' }, { startAfter })
+    await client.enqueueNow(hold, { key: 'later' }, { startAfter })
     await waitFor(() => starts.has('later'), { message: 'a round finds delayed work' })
     openGate()
     await waitFor(async () => (await ended()) === 4, { message: 'all ends are recorded' })

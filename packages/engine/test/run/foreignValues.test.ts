@@ -34,7 +34,7 @@ async function start({
   return { marks }
 }
 
-const enqueue = (mark: string) => client.enqueue(runtime.prisma, tally, { mark })
+const enqueue = (mark: string) => client.enqueueNow(tally, { mark })
 
 const ends = async () =>
   (

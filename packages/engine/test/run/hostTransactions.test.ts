@@ -5,7 +5,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { defineJob, JobError, type HostTransaction, type RunContext } from '../../src/index.ts'
 import { runOnce, type RunOnceResult } from '../../src/worker.ts'
-import { asConnection } from '../../src/store/callersTransaction.ts'
+import { recogniseHost } from '../../src/store/callersTransaction.ts'
 import { createSchema } from '../../src/store/schema.ts'
 import { HOSTS, type TestHost } from '../fixtures/hosts.ts'
 import { openProxyTo } from '../openProxyTo.ts'
@@ -123,7 +123,7 @@ describe.each(Object.entries(HOSTS))('a batch by %s', (_name, openHost) => {
     if (code !== '23505') await other.query('lock table "Effect" in access exclusive mode')
     const result = await run(async ({ batch }) => {
       await batch(async (tx) => {
-        await asConnection(tx, createSchema('public')).query(before)
+        await recogniseHost(tx, createSchema('public')).connection.query(before)
         const waiting = code === '40P01' && other.query('select pg_advisory_xact_lock(7)')
         try {
           await add(tx, 1, 1)
@@ -165,9 +165,9 @@ describe.each(Object.entries(HOSTS))('a batch by %s', (_name, openHost) => {
         for (const n of [1, 2]) {
           await batch(async (tx) => {
             await add(tx, n)
-            const { rows } = await asConnection(tx, createSchema('public')).query<{ n: number }>(
-              'select count(*)::int as n from "Effect"',
-            )
+            const { rows } = await recogniseHost(tx, createSchema('public')).connection.query<{
+              n: number
+            }>('select count(*)::int as n from "Effect"')
             seen.push(rows[0]!.n)
             return { added: 1 }
           })
@@ -184,9 +184,9 @@ describe.each(Object.entries(HOSTS))('a batch by %s', (_name, openHost) => {
     const result = await run(async ({ guard }) => {
       await guard({
         due: async (tx) => {
-          const { rows } = await asConnection(tx, createSchema('public')).query<{ n: number }>(
-            'select 6 as n',
-          )
+          const { rows } = await recogniseHost(tx, createSchema('public')).connection.query<{
+            n: number
+          }>('select 6 as n')
           return rows[0]!.n
         },
         total: () => Promise.resolve(10),
@@ -200,9 +200,9 @@ describe.each(Object.entries(HOSTS))('a batch by %s', (_name, openHost) => {
   it('has an end, at which no handler goes on outside of it', async () => {
     const result = await run(async ({ batch }) => {
       await batch(async (tx) => {
-        const { rows } = await asConnection(tx, createSchema('public')).query<{ limit: string }>(
-          `select current_setting('idle_in_transaction_session_timeout') as "limit"`,
-        )
+        const { rows } = await recogniseHost(tx, createSchema('public')).connection.query<{
+          limit: string
+        }>(`select current_setting('idle_in_transaction_session_timeout') as "limit"`)
         // Prisma closes a connection that it gave up.
         expect('$queryRawUnsafe' in tx ? [{ limit: '1min' }] : rows).toEqual([{ limit: '1min' }])
         return {}

@@ -51,8 +51,8 @@ test('a batch for which no connection is free waits for one, and costs no attemp
       },
     },
   })
-  await enqueuer.enqueue(runtime.prisma, hog, {})
-  await enqueuer.enqueue(runtime.prisma, innocent, {})
+  await enqueuer.enqueueNow(hog, {})
+  await enqueuer.enqueueNow(innocent, {})
   try {
     await worker.start()
     await waitFor(() => refused > 0, { timeoutMs: 20_000 })

@@ -92,8 +92,7 @@ const runs = (name = 'probe') =>
 const effectsOf = (runId: string) =>
   runtime.value<number>('select count(*)::int n from "Effect" where "runId" = $1', [runId])
 
-const send = <J extends Job>(job: J, payload: PayloadOf<J>) =>
-  client.enqueue(runtime.prisma, job, payload)
+const send = <J extends Job>(job: J, payload: PayloadOf<J>) => client.enqueueNow(job, payload)
 const act = (name: (typeof probe extends Job<string, infer P> ? P : never)['act'], more = {}) =>
   send(probe, { act: name, n: 0, text: '', ...more })
 
@@ -231,7 +230,7 @@ describe('an isolated run', () => {
       details: { guard: { due: 11, allowed: 10 }, error: { code: 'guard_blocked' } },
     })
     const [{ id }] = (await runs()) as [RunRow]
-    await client.approveRun(id, { actor: 'a', reason: 'r' }, { tx: runtime.prisma })
+    await client.approveRun(id, { actor: 'a', reason: 'r' })
     expect((await ended('probe', 2))[1]).toMatchObject({
       status: 'success',
       details: { effects: 1, guard: { due: 11, allowed: 11 } },
@@ -240,16 +239,12 @@ describe('an isolated run', () => {
 
   it('can be tried out', async () => {
     await startWorker()
-    await client.requestRun(
-      probe,
-      {
-        actor: 'a',
-        reason: 'r',
-        dryRun: true,
-        payload: { act: 'work', n: 1 },
-      },
-      { tx: runtime.prisma },
-    )
+    await client.requestRun(probe, {
+      actor: 'a',
+      reason: 'r',
+      dryRun: true,
+      payload: { act: 'work', n: 1 },
+    })
 
     expect((await ended())[0]).toMatchObject({ status: 'success', details: { effects: 1 } })
     expect(await runtime.rows('select * from "Effect"')).toEqual([])

@@ -29,12 +29,11 @@ async function enqueue(job: Job, count: number): Promise<void> {
   const items = Array.from({ length: count }, (_, index) => ({
     payload: (job === fails ? { code: `code_${index}` } : {}) as never,
   }))
-  if (count > 0) await client.enqueueMany(runtime.prisma, job, items)
+  if (count > 0) await client.enqueueManyNow(job, items)
 }
 
 /** Enqueues about so many thousand runs of all kinds. Resolves when all have ended. */
 async function carryOut(thousands: number): Promise<void> {
-  const { prisma } = runtime
   await enqueue(succeeds, 430 * thousands)
   await enqueue(fails, 150 * thousands)
   await enqueue(retries, 50 * thousands)
@@ -45,14 +44,14 @@ async function carryOut(thousands: number): Promise<void> {
   const asked = [...Array(25 * thousands).keys()].map(() => [reports, true] as const)
   const exclusive = [...Array(25 * thousands).keys()].map(() => [excludes, false] as const)
   for (const [job, dryRun] of [...asked, ...exclusive]) {
-    await client.requestRun(job, { ...ACTOR, dryRun }, { tx: prisma })
+    await client.requestRun(job, { ...ACTOR, dryRun })
   }
   await waitFor(async () => {
     const held = await runtime.rows<{ id: string }>(
       `select "id" from "JobRunAll" where "name" = 'waits' and "status" = 'running'
          and "cancelRequestedAt" is null`,
     )
-    for (const { id } of held) await client.cancelRun(id, ACTOR, { tx: prisma })
+    for (const { id } of held) await client.cancelRun(id, ACTOR)
     const [left] = await runtime.rows<{ isOver: boolean }>(
       `select not exists (select from ${WORK_LEFT} where state in ('created', 'retry', 'active'))
          and not exists (select from "JobRunAll" where "status" = 'running')

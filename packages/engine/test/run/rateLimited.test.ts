@@ -45,7 +45,7 @@ const parks = async () =>
       'select "name", "key", "until", "reason", "count" from "JobPark" order by 1, 2',
     )
   ).rows
-const put = (tenant: string) => test.enqueue(client as never, sync, { tenant })
+const put = (tenant: string) => test.enqueueNow(sync, { tenant })
 
 beforeEach(async () => {
   refusal = null

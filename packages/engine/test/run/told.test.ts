@@ -88,7 +88,7 @@ async function startWorker(
 }
 
 const enqueue = async (payload: { orderId: string; card?: string }) =>
-  (await queue.client.enqueue(runtime.prisma, order, { card: '', ...payload })).workId
+  (await queue.client.enqueueNow(order, { card: '', ...payload })).workId
 
 /** In alphabetical order, with missing labels last. */
 const labelsOf = (runs: readonly { label: string | null }[]) =>
@@ -116,14 +116,16 @@ describe('the label of a piece of work', () => {
   it('is stored with it, whoever enqueues it, and with its runs, and found in lists', async () => {
     const { client } = queue
     await startWorker({
-      order: async ({ enqueue: more, payload, log }) => {
+      order: async ({ enqueue: more, payload, log, batch }) => {
         log.info('at work')
         if (payload.orderId === '1')
-          await more(runtime.prisma, order, { orderId: '4', card: 'secret card' })
+          await batch(
+            async (tx) => void (await more(tx, order, { orderId: '4', card: 'secret card' })),
+          )
       },
     })
     await enqueue({ orderId: '1' })
-    await client.enqueueMany(runtime.prisma, order, [{ payload: { orderId: '2', card: 'x' } }])
+    await client.enqueueManyNow(order, [{ payload: { orderId: '2', card: 'x' } }])
     await client.requestRun(order, { ...ACTOR, payload: { orderId: '3' } })
 
     const runs = await waitFor(async () => {
@@ -178,7 +180,7 @@ describe('the label of a piece of work', () => {
     await startWorker({})
     const { client } = queue
     const items = ['broken', '9', 'broken'].map((orderId) => ({ payload: { orderId, card: '' } }))
-    const answers = await client.enqueueMany(runtime.prisma, order, items)
+    const answers = await client.enqueueManyNow(order, items)
     for (const { workId } of answers) await ended(workId)
     const { runs } = await listJobRuns(runtime.reader, { limit: 5, status: 'success' })
     expect(labelsOf(runs)).toEqual(['Order 9', null, null])
@@ -244,7 +246,7 @@ describe('what a run logs', () => {
       },
     })
     const { client } = queue
-    const { workId } = await client.enqueue(runtime.prisma, invoice, {}, { priority: 1 })
+    const { workId } = await client.enqueueNow(invoice, {}, { priority: 1 })
     const result = { pages: 7, at: new Date(0) }
     expect(await client.result(invoice, workId)).toMatchObject({ kind: 'success', result })
     const { id } = await ended(workId)
@@ -260,7 +262,7 @@ describe('what a run logs', () => {
       },
     })
     const items = [true, false].map((says) => ({ payload: { says } }))
-    const answers = await queue.client.enqueueMany(runtime.prisma, plain, items)
+    const answers = await queue.client.enqueueManyNow(plain, items)
     for (const { workId } of answers) await ended(workId)
     expect(
       await runtime.rows(
@@ -271,7 +273,7 @@ describe('what a run logs', () => {
 
   it('is not kept by a worker that is told so', async () => {
     await startWorker({ plain: async ({ log }) => log.info('done') }, { keepLogs: false })
-    const { workId } = await queue.client.enqueue(runtime.prisma, plain, {})
+    const { workId } = await queue.client.enqueueNow(plain, {})
     const { id } = await ended(workId)
     expect(await getJobRun(runtime.reader, id)).toMatchObject({ logs: null })
     expect(runtime.lines.some(({ msg }) => msg === 'done')).toBe(true)
@@ -304,7 +306,7 @@ describe('the attempts at a piece of work', () => {
 
   it('were due when the work was to start, where it was delayed', async () => {
     const startAfter = new Date(Date.now() + 3_600_000)
-    const { workId } = await queue.client.enqueue(runtime.prisma, plain, {}, { startAfter })
+    const { workId } = await queue.client.enqueueNow(plain, {}, { startAfter })
     await runtime.rows(
       `update "JobWork" set "enqueuedAt" = "enqueuedAt" - interval '2 hours', "dueAt" = now() - interval '1 minute'`,
     )
@@ -321,7 +323,7 @@ describe('the attempts at a piece of work', () => {
 
   it.each([false, true])('were due then whatever the run says: a log line %s', async (says) => {
     const startAfter = new Date(Date.now() + 3_600_000)
-    const { workId } = await queue.client.enqueue(runtime.prisma, plain, {}, { startAfter })
+    const { workId } = await queue.client.enqueueNow(plain, {}, { startAfter })
     await runtime.rows(
       `update "JobWork" set "enqueuedAt" = "enqueuedAt" - interval '2 hours', "dueAt" = now() - interval '1 minute'`,
     )
@@ -332,7 +334,7 @@ describe('the attempts at a piece of work', () => {
   })
 
   it('were due at once, where they were to be tried again without a pause', async () => {
-    await queue.client.enqueue(runtime.prisma, plain, {})
+    await queue.client.enqueueNow(plain, {})
     await queue.fail(await queue.take('plain'), { code: 'drained', message: '' }, 'redeliver')
     const [taken] = await claim('plain')
     expect(taken).toMatchObject({ run: { attempt: 2 } })
@@ -357,7 +359,7 @@ describe('equal failures', () => {
     })
     const ids: Record<string, string> = {}
     for (const how of ['refused', 'refused', 'odd', 'odd', 'odd', 'even']) {
-      const { workId } = await queue.client.enqueue(runtime.prisma, plain, { how })
+      const { workId } = await queue.client.enqueueNow(plain, { how })
       const { id } = await ended(workId)
       ids[how] = id
     }
@@ -505,7 +507,7 @@ describe('a run whose clock was set back', () => {
         ],
       },
     )
-    const { workId } = await queue.client.enqueue(runtime.prisma, plain, {})
+    const { workId } = await queue.client.enqueueNow(plain, {})
     const run = await ended(workId)
     expect(run.endedAt).toBe(run.startedAt)
     await waitFor(() => ends.length === 1)
@@ -528,7 +530,7 @@ describe('a run whose clock was set back', () => {
 
 describe('the result of a piece of work', () => {
   const invoicing = async (payload: Record<string, JsonValue> = {}) =>
-    (await queue.client.enqueue(runtime.prisma, invoice, payload)).workId
+    (await queue.client.enqueueNow(invoice, payload)).workId
 
   it('is waited for, and is what the schema makes of it', async () => {
     const { client } = queue
@@ -595,12 +597,12 @@ describe('the result of a piece of work', () => {
       kind: 'success',
       result: null,
     })
-    const failed = await client.enqueue(runtime.prisma, plain, { how: 'fails' })
+    const failed = await client.enqueueNow(plain, { how: 'fails' })
     expect(await client.result(plain, failed.workId)).toMatchObject({
       kind: 'failed',
       error: { code: 'handler_failed', message: 'no luck' },
     })
-    const { workId } = await client.enqueue(runtime.prisma, plain, {})
+    const { workId } = await client.enqueueNow(plain, {})
     await waitFor(async () => (await client.cancelRun(workId, ACTOR)) === 'requested')
     expect(await client.result(plain, workId)).toEqual({
       kind: 'cancelled',
@@ -608,7 +610,7 @@ describe('the result of a piece of work', () => {
     })
     expect(await client.result(plain, uuid())).toEqual({ kind: 'gone' })
     const startAfter = new Date(Date.now() + 3_600_000)
-    const late = await client.enqueue(runtime.prisma, plain, {}, { startAfter })
+    const late = await client.enqueueNow(plain, {}, { startAfter })
     const ids = [late.workId]
     expect(await client.cancelWork({ job: plain, ids }, ACTOR)).toMatchObject({ done: 1 })
     const cancelled = { kind: 'cancelled', runId: null }
@@ -618,7 +620,7 @@ describe('the result of a piece of work', () => {
   it('is there once its run has failed, while others that were taken with it go on', async () => {
     const { client } = queue
     const items = [{ payload: { how: 'fails' } }, { payload: { how: 'hangs' } }]
-    const [failed] = await client.enqueueMany(runtime.prisma, plain, items)
+    const [failed] = await client.enqueueManyNow(plain, items)
     await startWorker({
       plain: ({ signal, payload }) =>
         payload.how === 'fails'
@@ -648,7 +650,7 @@ describe('the result of a piece of work', () => {
     const { client } = queue
     await startWorker({})
     const expiresAt = new Date(Date.now() - 1_000)
-    const late = await client.enqueue(runtime.prisma, invoice, {}, { expiresAt })
+    const late = await client.enqueueNow(invoice, {}, { expiresAt })
     expect(await client.result(invoice, late.workId)).toEqual({
       kind: 'expired',
       runId: late.workId,

@@ -1,17 +1,15 @@
 // Not quick: enqueues through many database clients.
 import fc from 'fast-check'
+import { Kysely, PostgresDialect } from 'kysely'
+import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
 import { z } from 'zod'
 import { createJobsClient, getWork } from '../../src/client.ts'
 import { defineJob, type HostTransaction } from '../../src/index.ts'
-import { recogniseHost } from '../../src/store/callersTransaction.ts'
-import { createSchema } from '../../src/store/schema.ts'
 import { HOSTS, type TestHost } from '../fixtures/hosts.ts'
 import { useClientRuntime } from '../useClientRuntime.ts'
-import pg from 'pg'
 
 const any = defineJob({ name: 'any', payload: z.unknown() })
-const schema = createSchema('public')
 const ACTOR = { actor: 'o’hara "ops" $1 ?', reason: 'why \\ not?' }
 
 const { runtime, client } = useClientRuntime({ cleared: ['Effect', 'JobAction'] })
@@ -29,13 +27,27 @@ const payloads = () =>
        from "JobWork" work left join "JobPayload" long on long."id" = work."payloadId" order by work."id"`,
   )
 
+type Act<Value> = (options?: { tx: HostTransaction }) => Promise<Value>
+
 const AWKWARD = {
   text: `it's "quoted" ? ?? \\? \\ $1 $2::text :name {a,b} \u{1f600} Größe 日本\n\t%s`,
   snake_case: { inner_key: [null, true, 1.5, -0.1, 1e21, '2026-11-24T09:00:00.000Z', '{"a":1}'] },
 }
 
-describe.each(Object.entries(HOSTS))('by %s', (_name, openHost) => {
+const CLIENT_NAMES = {
+  Prisma: 'a client of Prisma',
+  Drizzle: 'the db of Drizzle',
+  Kysely: 'an instance of Kysely',
+  Knex: 'an instance of Knex',
+  postgres: 'the sql of postgres.js',
+  pg: 'a pool of pg',
+}
+
+describe.each(Object.entries(HOSTS))('by %s', (name, openHost) => {
+  const [, clientName] = Object.entries(CLIENT_NAMES).find(([of]) => name.startsWith(of)) ?? []
   let host: TestHost
+  const inHosts = <Value>(act: Act<Value>) => host.transaction((tx) => act({ tx }))
+  const inOwn = <Value>(act: Act<Value>) => act()
 
   beforeAll(() => {
     host = openHost(runtime.url)
@@ -61,19 +73,31 @@ describe.each(Object.entries(HOSTS))('by %s', (_name, openHost) => {
     expect(await runtime.rows('select n from "Effect"')).toEqual([{ n: 1 }])
   })
 
-  it('work of the client itself is there at once', async () => {
-    expect(recogniseHost(host.client, schema).isClient).toBe(true)
-    await host.transaction(async (tx) => {
-      expect(recogniseHost(tx, schema).isClient).toBe(false)
-      await client.enqueue(host.client, any, AWKWARD)
-      expect(await payloads()).toEqual([AWKWARD])
-    })
+  it('its client in the place of a transaction is refused, with what to do without one', async () => {
+    const bare = host.client as HostTransaction
+    const by = { key: 'a', cron: '0 * * * *', ...ACTOR }
+    const refused = [
+      [client.enqueue(bare, any, 1), 'call enqueueNow(job, payload) to enqueue without one'],
+      [client.enqueueMany(bare, any, []), 'call enqueueManyNow(job, items) to enqueue without one'],
+      [client.pauseQueue('any', ACTOR, { tx: bare }), 'leave { tx } out'],
+      [client.schedules.upsert(bare, any, by), 'pass null'],
+      [client.schedules.pause(bare, any, 'a', ACTOR), 'pass null'],
+      [(async () => client.readerIn(bare))(), 'use client.reader'],
+    ] as const
+    for (const [call, otherwise] of refused) {
+      const error: unknown = await call.catch((reason: unknown) => reason)
+      expect(error).toMatchObject({ name: 'ArgumentError', argument: 'tx' })
+      expect(String(error)).toContain(
+        `tx is ${clientName}, which is in no transaction: pass the transaction, or ${otherwise}`,
+      )
+    }
+    expect(await payloads()).toEqual([])
   })
 
   it('missing tables are told with the remedy', async () => {
     const elsewhere = createJobsClient({ databaseUrl: runtime.url, schema: 'nowhere' })
     try {
-      const enqueued = elsewhere.enqueue(host.client, any, 1)
+      const enqueued = host.transaction((tx) => elsewhere.enqueue(tx, any, 1))
       await expect(enqueued).rejects.toMatchObject({ name: 'TablesError', kind: 'missing' })
       await expect(enqueued).rejects.toThrow('in the schema nowhere of this database are missing')
     } finally {
@@ -112,25 +136,32 @@ describe.each(Object.entries(HOSTS))('by %s', (_name, openHost) => {
     expect(await payloads()).toEqual([AWKWARD])
     // As a claim does.
     await runtime.rows('delete from "JobWork"')
-    expect(await client.enqueue(host.client, any, 3, options)).toMatchObject({ kind: 'enqueued' })
+    const third = await host.transaction((tx) => client.enqueue(tx, any, 3, options))
+    expect(third).toMatchObject({ kind: 'enqueued' })
     expect(await payloads()).toEqual([3])
   })
 
   it('waiting work is cancelled, postponed and prioritised, and its queue paused', async () => {
     const startAfter = new Date('2099-12-31T23:59:59.123Z')
-    for (const tx of [host.client, undefined]) {
-      const { workId } = await client.enqueue(host.client, any, AWKWARD)
+    for (const within of [inHosts, inOwn]) {
+      const { workId } = await client.enqueueNow(any, AWKWARD)
       const which = { job: any, ids: [workId] }
       const once = { done: 1, left: 0 }
-      expect(await client.postponeWork(which, { ...ACTOR, startAfter }, { tx })).toEqual(once)
-      expect(await client.prioritiseWork(which, { ...ACTOR, priority: -7 }, { tx })).toEqual(once)
+      expect(
+        await within((own) => client.postponeWork(which, { ...ACTOR, startAfter }, own)),
+      ).toEqual(once)
+      expect(
+        await within((own) => client.prioritiseWork(which, { ...ACTOR, priority: -7 }, own)),
+      ).toEqual(once)
       expect(await getWork(client.reader, any, workId)).toEqual({
         kind: 'waiting',
         startAfter: startAfter.toISOString(),
       })
-      expect(await client.cancelWork({ job: any, all: true }, ACTOR, { tx })).toEqual(once)
-      expect(await client.pauseQueue('any', ACTOR, { tx })).toBe('paused')
-      expect(await client.resumeQueue('any', ACTOR, { tx })).toBe('resumed')
+      expect(await within((own) => client.cancelWork({ job: any, all: true }, ACTOR, own))).toEqual(
+        once,
+      )
+      expect(await within((own) => client.pauseQueue('any', ACTOR, own))).toBe('paused')
+      expect(await within((own) => client.resumeQueue('any', ACTOR, own))).toBe('resumed')
     }
     const actions = ['cancelWork', 'pauseQueue', 'postponeWork', 'prioritiseWork', 'resumeQueue']
     expect(
@@ -146,15 +177,17 @@ describe.each(Object.entries(HOSTS))('by %s', (_name, openHost) => {
   })
 
   it('what people do is recorded with it', async () => {
-    for (const tx of [host.client, undefined]) {
-      const id = await client.requestRun(any, { ...ACTOR, payload: AWKWARD }, { tx })
-      expect(await client.pauseSchedule('nightly', ACTOR, { tx })).toBe('paused')
-      expect(await client.pauseSchedule('nightly', ACTOR, { tx })).toBe('alreadyPaused')
-      expect(await client.resumeSchedule('nightly', ACTOR, { tx })).toBe('resumed')
-      expect(await client.pauseSchedule('nobody', ACTOR, { tx })).toBe('notScheduled')
-      const discard = client.discardDeadLetters({ ids: [id] }, ACTOR, { tx })
+    for (const within of [inHosts, inOwn]) {
+      const id = await within((own) => client.requestRun(any, { ...ACTOR, payload: AWKWARD }, own))
+      expect(await within((own) => client.pauseSchedule('nightly', ACTOR, own))).toBe('paused')
+      expect(await within((own) => client.pauseSchedule('nightly', ACTOR, own))).toBe(
+        'alreadyPaused',
+      )
+      expect(await within((own) => client.resumeSchedule('nightly', ACTOR, own))).toBe('resumed')
+      expect(await within((own) => client.pauseSchedule('nobody', ACTOR, own))).toBe('notScheduled')
+      const discard = within((own) => client.discardDeadLetters({ ids: [id] }, ACTOR, own))
       expect(await discard).toMatchObject({ discarded: 0 })
-      expect(await client.cancelRun(id, ACTOR, { tx })).toBe('notFound')
+      expect(await within((own) => client.cancelRun(id, ACTOR, own))).toBe('notFound')
     }
     const over = host.transaction(async (tx) => {
       await client.pauseSchedule('nightly', ACTOR, { tx })
@@ -192,10 +225,10 @@ describe.each(Object.entries(HOSTS))('by %s', (_name, openHost) => {
         throw new Error('over')
       })
       .catch(() => undefined)
-    for (const tx of [host.client, null]) {
+    for (const isOwn of [true, false]) {
       await runtime.rows('alter sequence "JobKeyedVersion" restart')
-      const within = <Value>(work: (tx: HostTransaction) => Promise<Value>) =>
-        tx === null ? host.transaction(work) : work(tx)
+      const within = <Value>(work: (tx: HostTransaction | null) => Promise<Value>) =>
+        isOwn ? work(null) : host.transaction(work)
       const made = await within((own) =>
         schedules.upsertMany(own, any, [entry('b', '0 * * * *'), entry('a', '0 * * * *')]),
       )
@@ -240,7 +273,7 @@ describe.each(Object.entries(HOSTS))('by %s', (_name, openHost) => {
       client.redriveDeadLetters({ ids: [id] }, ACTOR, { tx }),
     )
     expect(outcome).toMatchObject({ redriven: 1, alreadyQueued: 0 })
-    const rest = await client.redriveDeadLetters('all', ACTOR, { tx: host.client })
+    const rest = await client.redriveDeadLetters('all', ACTOR)
     expect(rest).toMatchObject({ redriven: 1 })
     expect(await runtime.rows('select from "JobWork"')).toHaveLength(2)
   })
@@ -257,7 +290,7 @@ describe.each(Object.entries(HOSTS))('by %s', (_name, openHost) => {
     )
     const approved = await host.transaction((tx) => client.approveRun(run!.id, ACTOR, { tx }))
     expect(approved).toMatchObject({ kind: 'approved', rows: 12 })
-    const again = await client.approveRun(run!.id, ACTOR, { tx: host.client })
+    const again = await client.approveRun(run!.id, ACTOR)
     expect(again).toEqual({ kind: 'alreadyApproved' })
     // What it was made up for is gone: both are not to be done.
     expect(await payloads()).toEqual([payload])
@@ -296,7 +329,7 @@ function isStorable(value: unknown): boolean {
 }
 
 async function fail(payload: unknown): Promise<string> {
-  const { workId } = await client.enqueue(runtime.prisma, any, payload)
+  const { workId } = await client.enqueueNow(any, payload)
   await runtime.rows(
     `with work as (delete from "JobWork" where "id" = $1 returning *)
      insert into "JobDeadLetter" ("id", "name", "attempt", "bytes", "payload", "errorCode", "errorMessage")
@@ -306,20 +339,53 @@ async function fail(payload: unknown): Promise<string> {
   return workId
 }
 
+it('of an extended client of Prisma, the transaction is taken and the client refused', async () => {
+  const extended = runtime.prisma.$extends({ name: 'any', client: { $greet: () => 'hello' } })
+  await extended.$transaction((tx) => client.enqueue(tx, any, 1))
+  expect(await payloads()).toEqual([1])
+  // @ts-expect-error -- it is in no transaction
+  const refused = client.enqueue(extended, any, 2)
+  await expect(refused).rejects.toThrow('tx is a client of Prisma, which is in no transaction')
+})
+
+it('a transaction of Kysely that the program itself ends is taken', async () => {
+  const pool = new pg.Pool({ connectionString: runtime.url })
+  const kysely = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) })
+  const tx = await kysely.startTransaction().execute()
+  await client.enqueue(tx, any, 1)
+  expect(await payloads()).toEqual([])
+  await tx.commit().execute()
+  expect(await payloads()).toEqual([1])
+  await kysely.destroy()
+})
+
 describe('a connection of pg', () => {
-  it('is a transaction while one is open, and a client else', async () => {
+  it('is refused in no transaction, unless a query of it is under way', async () => {
     const connection = new pg.Client({ connectionString: runtime.url })
     await connection.connect()
     try {
-      expect(recogniseHost(connection, schema).isClient).toBe(true)
-      await connection.query('begin')
-      expect(recogniseHost(connection, schema).isClient).toBe(false)
-      await client.requestRun(any, ACTOR, { tx: connection })
+      const enqueue = () => client.enqueue(connection, any, 1)
+      const refusal = 'tx is a connection of pg, which is in no transaction'
+      await expect(enqueue()).rejects.toThrow(refusal)
+      const begun = connection.query('begin')
+      await enqueue()
+      await begun
+      await enqueue()
       await connection.query('rollback')
+      await expect(enqueue()).rejects.toThrow(refusal)
       expect(await payloads()).toEqual([])
-      await client.requestRun(any, ACTOR, { tx: connection })
-      expect(recogniseHost(connection, schema).isClient).toBe(true)
-      expect(await payloads()).toEqual([{}])
+    } finally {
+      await connection.end()
+    }
+  })
+
+  it('is taken as it is where pg is too old to say whether it is in a transaction', async () => {
+    const connection = new pg.Client({ connectionString: runtime.url })
+    Object.assign(connection, { getTransactionStatus: undefined })
+    await connection.connect()
+    try {
+      await client.enqueue(connection, any, 1)
+      expect(await payloads()).toEqual([1])
     } finally {
       await connection.end()
     }

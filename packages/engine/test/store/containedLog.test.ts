@@ -15,7 +15,6 @@ const jobs = [talks, fails] as const
 const { runtime, client } = useClientRuntime()
 
 test('a logger of which every line fails costs no run, no round and no drain', async () => {
-  const { prisma } = runtime
   const log: Logger = pino(
     { level: 'trace' },
     {
@@ -38,8 +37,8 @@ test('a logger of which every line fails costs no run, no round and no drain', a
       },
     },
   })
-  await client.enqueue(prisma, fails, {})
-  await client.enqueue(prisma, talks, {})
+  await client.enqueueNow(fails, {})
+  await client.enqueueNow(talks, {})
   // Work that has lost workers logs that it waits to run alone.
   await runtime.rows(
     `insert into "JobWork" ("id", "name", "losses", "bytes", "payload") values (gen_random_uuid(), 'talks', 2, 2, '{}')`,

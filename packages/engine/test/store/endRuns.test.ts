@@ -10,7 +10,7 @@ const parcel = defineJob({ name: 'parcel' })
 const runtime = useTestRuntime({ cleared: [] })
 const opened = openForTests(() => openTestQueue(runtime, [parcel]))
 
-const enqueue = () => opened.client.enqueue(runtime.prisma, parcel, {})
+const enqueue = () => opened.client.enqueueNow(parcel, {})
 const take = (limit?: number) => opened.take('parcel', limit)
 const states = () =>
   runtime.column<string>(

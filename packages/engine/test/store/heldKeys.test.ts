@@ -66,8 +66,7 @@ describe('a unique key of which a transaction stays open', () => {
 describe('keys of one call', () => {
   it('are taken in the order in which a redrive takes them, whatever their characters', async () => {
     const keys = ['\u{1f600}', '\uff21', 'é', 'z', '\u{10ffff}', '\ue000']
-    await queue.client.enqueueMany(
-      runtime.prisma,
+    await queue.client.enqueueManyNow(
       mail,
       keys.map((uniqueKey) => ({ payload: {}, options: { uniqueKey } })),
     )

@@ -135,7 +135,11 @@ describe('a statement on the connection of a host, of whose tables PostgreSQL ha
     const names: Record<string, string> = {}
     const blocksOf = async (enqueue: (tx: pg.Client) => Promise<unknown>) => {
       // The work of the first try waits, and the others meet its keys. PostgreSQL keeps a plan after five.
-      for (let n = 0; n < 10; n++) await enqueue(host)
+      for (let n = 0; n < 10; n++) {
+        await ask('begin')
+        await enqueue(host)
+        await ask('commit')
+      }
       await ask('begin')
       const values = last.values.map((value) =>
         value === null ? 'null' : pg.escapeLiteral(value as string),

@@ -1,7 +1,13 @@
 import { openForTests } from '@roundsman/testing'
 import { expect, it } from 'vitest'
 import { z } from 'zod'
-import { getBulk, listDeadLetters, listWaitingWork, type BulkRequest } from '../../src/client.ts'
+import {
+  getBulk,
+  listDeadLetters,
+  listWaitingWork,
+  type ActionOptions,
+  type BulkRequest,
+} from '../../src/client.ts'
 import { carryOnBulk } from '../../src/control/carryOnBulk.ts'
 import { startBulk } from '../../src/control/startBulk.ts'
 import { defineJob } from '../../src/index.ts'
@@ -26,7 +32,7 @@ const ODD = '../a b/ü🎈%2F?#'
 const runtime = useTestRuntime({ cleared: ['JobAction', 'JobBulk', 'JobBulkPart'] })
 const queue = openForTests(() => openTestQueue(runtime, [sync, bill, letter]))
 const enqueue = async (job: typeof sync, tenant: string) =>
-  (await queue.client.enqueue(runtime.prisma, job, { tenant })).workId
+  (await queue.client.enqueueNow(job, { tenant })).workId
 const list = async (filter: object) =>
   (await listWaitingWork(runtime.reader, { limit: 9, ...filter })).work
 const idsOf = async (filter: object) => (await list(filter)).map(({ workId }) => workId)
@@ -43,7 +49,7 @@ it('finds waiting work by its key, of one job or of all, and the work without on
     await enqueue(sync, ''),
   ]
   const other = await enqueue(bill, '42')
-  await queue.client.enqueue(runtime.prisma, letter, {})
+  await queue.client.enqueueNow(letter, {})
   expect(await idsOf({ name: 'sync', key: '42' })).toEqual([mine])
   expect((await idsOf({ key: '42' })).toSorted()).toEqual([mine, other].toSorted())
   expect(await list({ key: ODD })).toMatchObject([{ workId: odd, key: ODD }])
@@ -83,11 +89,11 @@ it('has one act change all that waits with a key, and nothing else', async () =>
 it('has a program cancel the work of a key in its own transaction', async () => {
   for (const tenant of ['42', '7', '42', '']) await enqueue(sync, tenant)
   const { client } = queue
-  const cancel = async (tx: typeof runtime.prisma) =>
-    await client.cancelWork({ job: sync, key: '42' }, by, { tx: tx as never })
+  const cancel = async (options?: ActionOptions) =>
+    await client.cancelWork({ job: sync, key: '42' }, by, options)
   await expect(
     runtime.prisma.$transaction(async (tx) => {
-      expect(await cancel(tx as never)).toEqual({ done: 2, left: 0 })
+      expect(await cancel({ tx })).toEqual({ done: 2, left: 0 })
       throw new Error('the tenant stays')
     }),
   ).rejects.toThrow('the tenant stays')
@@ -100,7 +106,7 @@ it('has a program cancel the work of a key in its own transaction', async () => 
     ['42', 0, true],
     ['7', 0, false],
   ])
-  await cancel(runtime.prisma)
+  await cancel()
   expect(await idsOf({})).toHaveLength(2)
 })
 

@@ -144,22 +144,22 @@ async function tellAll(test: TestJobs<Jobs>): Promise<string[]> {
   const by = { actor: 'olga@example.com', reason: 'checked' }
   const day = 86_400_000
 
-  await test.enqueue(client, work, { failures: 1 })
-  await test.enqueue(client, work, { failures: 2 }, { startAfter: new Date(startedAt + 60_000) })
-  await test.enqueueMany(client, work, [{ payload: { failures: 0 }, options: { uniqueKey: 'a' } }])
-  await test.enqueue(client, guarded, {})
+  await test.enqueueNow(work, { failures: 1 })
+  await test.enqueueNow(work, { failures: 2 }, { startAfter: new Date(startedAt + 60_000) })
+  await test.enqueueManyNow(work, [{ payload: { failures: 0 }, options: { uniqueKey: 'a' } }])
+  await test.enqueueNow(guarded, {})
   await drain()
   for (const ms of [29_999, 1, 29_999, 1, 29_999, 1, day - 3_600_000]) {
     await test.advance(ms)
     await drain()
   }
-  told.push((await test.approveRun(blocked, by, { tx: client })).kind)
+  told.push((await test.approveRun(blocked, by)).kind)
   const { redriven } = await test.redriveDeadLetters('all', by)
   told.push(`redriven ${redriven}`)
   await test.requestRun(hourly, by)
   await drain()
   await test.advance(day)
-  told.push((await test.approveRun(blocked, by, { tx: client })).kind)
+  told.push((await test.approveRun(blocked, by)).kind)
   await test.run(work, { failures: 0 })
   await drain()
   return told

@@ -4,12 +4,14 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import type { JobsClient } from '../../src/client.ts'
 import { defineJob, type EnqueueOptions } from '../../src/index.ts'
 import type { AfterFailure } from '../../src/run/afterFailure.ts'
+import { enqueueOne } from '../../src/store/enqueueWork.ts'
 import { tryUntilFree } from '../../src/store/takeLocks.ts'
 import { freeUniqueKeys, type KeyPosition } from '../../src/store/uniqueKeys.ts'
 import { openTestQueue, type TestWork } from '../openTestQueue.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 import { countLockWaits } from '../countLockWaits.ts'
 import { interceptQueries } from '../interceptQueries.ts'
+import { recordStatements } from '../recordStatements.ts'
 
 const parcel = defineJob({ name: 'parcel' })
 const LONG = { maxWait: 60_000, timeout: 60_000 }
@@ -42,7 +44,7 @@ describe('unique keys', () => {
       expect(results.every(({ kind }) => kind === 'enqueued')).toBe(true)
       expect(await count()).toBe(items.length)
 
-      const again = await client.enqueueMany(runtime.prisma, parcel, items.slice(0, 5_000))
+      const again = await client.enqueueManyNow(parcel, items.slice(0, 5_000))
       expect(again.map(({ kind, workId }) => [kind, workId])).toEqual(
         results.slice(0, 5_000).map(({ workId }) => ['alreadyQueued', workId]),
       )
@@ -50,20 +52,18 @@ describe('unique keys', () => {
   )
 
   it('need no transaction of their own, and one statement', async () => {
-    const asked: string[] = []
-    const { prisma } = runtime
-    const counted = {
-      $connect: () => prisma.$connect(),
-      $queryRawUnsafe: (text: string, ...values: unknown[]) => {
-        asked.push(text)
-        return prisma.$queryRawUnsafe(text, ...values)
-      },
-    } as typeof prisma
-    const { workId } = await client.enqueue(counted, parcel, {}, { uniqueKey: 'k' })
+    const recorded = recordStatements(runtime.database)
+    const { asked } = recorded
+    const sender = { waker: { wake: () => undefined }, log: runtime.log }
+    const enqueue = (options: EnqueueOptions) => {
+      const work = { envelope: { payload: {}, trigger: 'queue' as const }, options }
+      return enqueueOne(sender, recorded, parcel, work)
+    }
+    const { workId } = await enqueue({ uniqueKey: 'k' })
     expect(asked).toHaveLength(1)
     const options: EnqueueOptions[] = [{}, { onConflict: 'replace' }]
     for (const [index, more] of options.entries()) {
-      expect(await client.enqueue(counted, parcel, {}, { uniqueKey: 'k', ...more })).toEqual({
+      expect(await enqueue({ uniqueKey: 'k', ...more })).toEqual({
         kind: index === 0 ? 'alreadyQueued' : 'replaced',
         workId,
       })
@@ -77,7 +77,7 @@ describe('unique keys', () => {
       let later: Promise<{ kind: string; workId: string }> | undefined
       const earlier = runtime.prisma.$transaction(async (tx) => {
         const result = await client.enqueue(tx, parcel, {}, { uniqueKey: 'k' })
-        later = client.enqueue(runtime.prisma, parcel, {}, { uniqueKey: 'k' })
+        later = client.enqueueNow(parcel, {}, { uniqueKey: 'k' })
         await waitFor(async () => (await countLockWaits(runtime)) === 1)
         if (end !== 'commits') throw new Error('changed my mind')
         return result
@@ -96,7 +96,7 @@ describe('unique keys', () => {
       const refused = runtime.prisma.$transaction(
         async (tx) => {
           await tx.$queryRawUnsafe('select 1')
-          await client.enqueue(runtime.prisma, parcel, {}, { uniqueKey: onConflict })
+          await client.enqueueNow(parcel, {}, { uniqueKey: onConflict })
           return await client.enqueue(tx, parcel, {}, { uniqueKey: onConflict, onConflict })
         },
         { ...LONG, isolationLevel: 'RepeatableRead' },
@@ -125,13 +125,13 @@ describe('unique keys', () => {
 
 describe('freeing unique keys', () => {
   it('frees those whose work is nowhere, and no other', async () => {
-    await client.enqueue(runtime.prisma, parcel, {}, { uniqueKey: 'runs' })
+    await client.enqueueNow(parcel, {}, { uniqueKey: 'runs' })
     const [work] = await opened.take('parcel')
-    await client.enqueue(runtime.prisma, parcel, {}, { uniqueKey: 'is retried' })
+    await client.enqueueNow(parcel, {}, { uniqueKey: 'is retried' })
     await fail(await opened.take('parcel'))
     await opened.take('parcel')
     const startAfter = new Date('2099-01-01T00:00:00Z')
-    await client.enqueue(runtime.prisma, parcel, {}, { uniqueKey: 'waits', startAfter })
+    await client.enqueueNow(parcel, {}, { uniqueKey: 'waits', startAfter })
     await runtime.rows(
       `insert into "JobUnique" select 'parcel', 'gone ' || n, gen_random_uuid() from generate_series(1, 3) n`,
     )
@@ -146,7 +146,7 @@ describe('freeing unique keys', () => {
       runtime.rows(`insert into "JobUnique" values ('parcel', $1, gen_random_uuid())`, [key])
     await left('one')
     await left('two')
-    const one = await client.enqueue(runtime.prisma, parcel, {}, { uniqueKey: 'one' })
+    const one = await client.enqueueNow(parcel, {}, { uniqueKey: 'one' })
     const items = [keyed('two'), keyed('one'), keyed('three')]
     const many = await runtime.prisma.$transaction((tx) => client.enqueueMany(tx, parcel, items))
     expect([one, ...many].map(({ kind }) => kind)).toEqual([
@@ -165,7 +165,7 @@ describe('freeing unique keys', () => {
       await opened.complete(work)
     })
     expect(await keys()).toEqual(['one'])
-    const again = await client.enqueue(runtime.prisma, parcel, {}, { uniqueKey: 'one' })
+    const again = await client.enqueueNow(parcel, {}, { uniqueKey: 'one' })
     expect(again.kind).toBe('enqueued')
   })
 
@@ -231,7 +231,7 @@ describe('a thousand enqueues, with claims and ends, that meet at a few keys', (
                 (tx) => client.enqueue(tx, parcel, {}, options),
                 LONG,
               )
-            : await client.enqueue(runtime.prisma, parcel, {}, options),
+            : await client.enqueueNow(parcel, {}, options),
         )
       }
     }

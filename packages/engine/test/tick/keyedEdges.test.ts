@@ -183,18 +183,18 @@ describe('a program whose driver has its own parsers', () => {
     }
     const pool = new pg.Pool({ connectionString: runtime.url, types })
     try {
-      await client.schedules.upsert(pool, report, { key: 'one', cron: '* * * * *' })
+      await client.schedules.upsert(null, report, { key: 'one', cron: '* * * * *' })
       await makeOlder(200)
       const upsert = () =>
-        client.schedules.upsert(pool, report, { key: 'one', cron: '0 0 1 1 *', endsAt })
+        client.schedules.upsert(null, report, { key: 'one', cron: '0 0 1 1 *', endsAt })
       const endsAt = inMinutes(1_000_000)
 
       expect(await upsert()).toMatchObject({ kind: 'changed', nextAt: expect.any(Date) })
       expect(await upsert()).toMatchObject({ kind: 'unchanged', nextAt: expect.any(Date) })
       expect(await outcomes()).toContain('enqueued')
-      await client.schedules.upsert(pool, report, { key: 'one', cron: '0 0 * * *' })
+      await client.schedules.upsert(null, report, { key: 'one', cron: '0 0 * * *' })
       const past = { ...by, from: inMinutes(-4 * 24 * 60), to: inMinutes(-24 * 60) }
-      expect(await client.schedules.backfill(pool, report, 'one', past)).toMatchObject({
+      expect(await client.schedules.backfill(null, report, 'one', past)).toMatchObject({
         enqueued: 3,
       })
     } finally {

@@ -60,7 +60,7 @@ it('each due instant of each version is decided and enqueued once, however many 
     const [killed] = workers.splice(0, 1, start())
     await Promise.all([
       client.schedules.upsertMany(
-        runtime.prisma,
+        null,
         beat,
         changed.map((n) => entry(n, kill)),
       ),

@@ -237,7 +237,7 @@ function openHistory(start: Date) {
     const overlap = to.missed === 'all' ? 'allow' : to.overlap
     const made = { ...to, overlap }
     const answer = await test.schedules.upsert(
-      client,
+      null,
       jobs.find((job) => job.name === name)!,
       {
         ...definition,
@@ -329,7 +329,7 @@ function openHistory(start: Date) {
     const id = `${name} ${key}`
     const entry = entries.get(id)
     const by = { actor: 'ada', reason: 'drawn' }
-    const answer = await test.schedules[what](client, { name }, key, by)
+    const answer = await test.schedules[what](null, { name }, key, by)
     if (entry === undefined) return expect(answer).toBe('notFound')
     if (what === 'delete') {
       decide(id, now, false)

@@ -103,8 +103,8 @@ const workerOf = (known: readonly (typeof jobs)[number][], tzdata?: string) =>
 
 describe('a schedule of a customer', () => {
   it('is due at the hour of his zone, through a change of clocks, with his payload', async () => {
-    const made = await schedules.upsert(client, report, weekly(1))
-    await schedules.upsert(client, report, weekly(2, { timeZone: 'Asia/Tokyo' }))
+    const made = await schedules.upsert(null, report, weekly(1))
+    await schedules.upsert(null, report, weekly(2, { timeZone: 'Asia/Tokyo' }))
     expect(made).toEqual({
       kind: 'created',
       version: 1,
@@ -128,7 +128,7 @@ describe('a schedule of a customer', () => {
   })
 
   it('tells its handler the key, the zone and the instant before', async () => {
-    await schedules.upsert(client, report, weekly(1, { cron: '0 9 * * *' }))
+    await schedules.upsert(null, report, weekly(1, { cron: '0 9 * * *' }))
     await test.advance(new Date('2026-10-23T08:00:00Z'))
     await test.drain()
     await test.advance(new Date('2026-10-24T08:00:00Z'))
@@ -139,14 +139,14 @@ describe('a schedule of a customer', () => {
       { ...of, previousAt: new Date('2026-10-23T08:00:00Z') },
     ])
     expect(run?.trigger).toBe('schedule')
-    await test.enqueue(client, report, { tenantId: 3 })
+    await test.enqueueNow(report, { tenantId: 3 })
     await test.drain()
     expect(seen.at(-1)).toBeNull()
   })
 
   it('whose job has keys makes work of the key of its payload, which takes turns there', async () => {
     const entry = { ...weekly(7), cron: '0 9 * * *', missed: 'all', overlap: 'allow' } as const
-    await schedules.upsert(client, statement, entry)
+    await schedules.upsert(null, statement, entry)
     await test.advance({ days: 1 })
     await test.advance({ days: 1 })
     expect(await rows('select "name", "key" from "JobWork"')).toEqual([
@@ -156,7 +156,7 @@ describe('a schedule of a customer', () => {
   })
 
   it('has its work labelled, and its ledger names the work', async () => {
-    await schedules.upsert(client, report, weekly(1, { cron: '0 13 * * *', timeZone: 'UTC' }))
+    await schedules.upsert(null, report, weekly(1, { cron: '0 13 * * *', timeZone: 'UTC' }))
     await test.advance({ hours: 1 })
     expect(
       await rows(
@@ -182,7 +182,7 @@ describe('a schedule of a customer', () => {
   })
 
   it('is held up by an open transaction alone, and holds up no other', async () => {
-    await schedules.upsertMany(client, report, [
+    await schedules.upsertMany(null, report, [
       weekly(1, { cron: '0 * * * *' }),
       weekly(2, { cron: '0 * * * *' }),
     ])
@@ -200,7 +200,7 @@ describe('a schedule of a customer', () => {
 
   it('is skipped while its own work has not ended, whatever that of others does', async () => {
     const often = { cron: '*/10 * * * *' }
-    await schedules.upsertMany(client, report, [
+    await schedules.upsertMany(null, report, [
       weekly(1, often),
       weekly(2, often),
       weekly(3, { ...often, overlap: 'allow' }),
@@ -221,7 +221,7 @@ describe('a schedule of a customer', () => {
   })
 
   it('is skipped while a run is to be retried, and not for work that somebody has postponed', async () => {
-    await schedules.upsertMany(client, report, [weekly(1, { cron: '0 * * * *' })])
+    await schedules.upsertMany(null, report, [weekly(1, { cron: '0 * * * *' })])
     fails = true
     await test.advance({ minutes: 60 })
     await test.drain()
@@ -257,9 +257,9 @@ describe('a change', () => {
   }
 
   it('that leaves cron and zone alone leaves what is due alone', async () => {
-    await schedules.upsert(client, report, hourly())
+    await schedules.upsert(null, report, hourly())
     await pass('2026-10-22T13:00:05Z')
-    const changed = await schedules.upsert(client, report, hourly({ payload: { tenantId: 7 } }))
+    const changed = await schedules.upsert(null, report, hourly({ payload: { tenantId: 7 } }))
     expect(changed).toEqual({
       kind: 'changed',
       version: 2,
@@ -272,7 +272,7 @@ describe('a change', () => {
   })
 
   it('that changes them decides what is due by what it was, in the same transaction', async () => {
-    await schedules.upsert(client, report, hourly())
+    await schedules.upsert(null, report, hourly())
     await pass('2026-10-22T13:00:05Z')
     await client
       .$transaction(async (tx) => {
@@ -281,24 +281,24 @@ describe('a change', () => {
       })
       .catch(() => undefined)
     expect(await ledger()).toEqual([])
-    const changed = await schedules.upsert(client, report, hourly({ cron: '30 * * * *' }))
+    const changed = await schedules.upsert(null, report, hourly({ cron: '30 * * * *' }))
     expect(changed).toMatchObject({ version: 2, nextAt: new Date('2026-10-22T13:30:00Z') })
     expect(await ledger()).toEqual(['tenant-1 10-22T13:00 enqueued v1'])
     expect(await test.enqueued(report)).toHaveLength(1)
   })
 
   it('such as a deletion too, after which nothing is due', async () => {
-    await schedules.upsert(client, report, hourly({ overlap: 'allow' }))
+    await schedules.upsert(null, report, hourly({ overlap: 'allow' }))
     await pass('2026-10-22T13:00:05Z')
-    expect(await schedules.delete(client, report, 'tenant-1', by)).toBe('deleted')
-    expect(await schedules.delete(client, report, 'tenant-1', by)).toBe('notFound')
+    expect(await schedules.delete(null, report, 'tenant-1', by)).toBe('deleted')
+    expect(await schedules.delete(null, report, 'tenant-1', by)).toBe('notFound')
     await test.advance({ hours: 5 })
     expect(await ledger()).toEqual(['tenant-1 10-22T13:00 enqueued v1'])
   })
 
   it('that changes nothing changes no version, and is not on record', async () => {
-    await schedules.upsert(client, report, hourly())
-    expect(await schedules.upsert(client, report, hourly())).toMatchObject({
+    await schedules.upsert(null, report, hourly())
+    expect(await schedules.upsert(null, report, hourly())).toMatchObject({
       kind: 'unchanged',
       version: 1,
     })
@@ -306,15 +306,15 @@ describe('a change', () => {
   })
 
   it('is on record: from what to what, by whom, and why', async () => {
-    await schedules.upsert(client, report, hourly())
+    await schedules.upsert(null, report, hourly())
     await schedules.upsert(
-      client,
+      null,
       report,
       hourly({ cron: '0 7 * * *', timeZone: 'Asia/Tokyo', jitterMs: 5_000, ...by }),
     )
-    await schedules.pause(client, report, 'tenant-1', by)
-    await schedules.resume(client, report, 'tenant-1', by)
-    await schedules.delete(client, report, 'tenant-1', by)
+    await schedules.pause(null, report, 'tenant-1', by)
+    await schedules.resume(null, report, 'tenant-1', by)
+    await schedules.delete(null, report, 'tenant-1', by)
     const after = '0 7 * * * in Asia/Tokyo, jitter 5000 ms'
     const { reason, actor } = by
     const of = { key: 'tenant-1', actor }
@@ -333,21 +333,21 @@ describe('a change', () => {
   })
 
   it("is not taken for one of the code's schedule", async () => {
-    await schedules.upsert(client, ping, { key: 'tenant-1', cron: '0 * * * *' })
-    await schedules.pause(client, ping, 'tenant-1', by)
+    await schedules.upsert(null, ping, { key: 'tenant-1', cron: '0 * * * *' })
+    await schedules.pause(null, ping, 'tenant-1', by)
     const names = ['ping']
     expect(await listRescheduled(test.reader, names, new Date(0))).toEqual([])
     expect(await findLastActionOfJob(test.reader, 'ping', ['reschedule', 'pause'])).toBeNull()
   })
 
   it('is made only to the version that was read', async () => {
-    await schedules.upsert(client, report, hourly({ ifVersion: 0 }))
+    await schedules.upsert(null, report, hourly({ ifVersion: 0 }))
     const refused = { code: 'schedule_changed', details: { key: 'tenant-1', version: 1 } }
     await expect(
-      schedules.upsert(client, report, hourly({ ifVersion: 0, cron: '1 * * * *' })),
+      schedules.upsert(null, report, hourly({ ifVersion: 0, cron: '1 * * * *' })),
     ).rejects.toMatchObject(refused)
     await expect(
-      schedules.delete(client, report, 'tenant-1', { ...by, ifVersion: 2 }),
+      schedules.delete(null, report, 'tenant-1', { ...by, ifVersion: 2 }),
     ).rejects.toMatchObject(refused)
     await client.$transaction(async (tx) => {
       await expect(
@@ -357,35 +357,35 @@ describe('a change', () => {
     expect((await schedules.list({ limit: 10 })).schedules.map(({ key }) => key)).toEqual([
       'tenant-1',
     ])
-    await schedules.upsert(client, report, hourly({ ifVersion: 1, cron: '1 * * * *' }))
+    await schedules.upsert(null, report, hourly({ ifVersion: 1, cron: '1 * * * *' }))
   })
 
   it('is not made to one that was deleted and made anew since it was read', async () => {
-    await schedules.upsert(client, report, hourly())
-    await schedules.upsert(client, report, hourly({ cron: '1 * * * *' }))
-    await schedules.delete(client, report, 'tenant-1', by)
+    await schedules.upsert(null, report, hourly())
+    await schedules.upsert(null, report, hourly({ cron: '1 * * * *' }))
+    await schedules.delete(null, report, 'tenant-1', by)
     // Beside one that is there already, and behind a deletion that commits after it has begun.
-    await schedules.upsert(client, report, weekly(2))
+    await schedules.upsert(null, report, weekly(2))
     let made: Promise<UpsertedSchedule[]> | undefined
     await client.$transaction(async (tx) => {
       await schedules.delete(tx, report, 'tenant-2', by)
-      made = schedules.upsertMany(client, report, [hourly({ ifVersion: 0 }), weekly(2)])
+      made = schedules.upsertMany(null, report, [hourly({ ifVersion: 0 }), weekly(2)])
       await waitFor(() => countLockWaits({ rows }))
     })
     const versions = (await made)?.map(({ version }) => version)
     expect(versions).toEqual([4, 4])
     for (const ifVersion of [1, 2])
       await expect(
-        schedules.upsert(client, report, hourly({ ifVersion, cron: '2 * * * *' })),
+        schedules.upsert(null, report, hourly({ ifVersion, cron: '2 * * * *' })),
       ).rejects.toMatchObject({ code: 'schedule_changed', details: { version: 4 } })
   })
 
   it('of two at once comes after the other, and neither loses a tick', async () => {
-    await schedules.upsert(client, report, hourly({ overlap: 'allow' }))
+    await schedules.upsert(null, report, hourly({ overlap: 'allow' }))
     await pass('2026-10-22T13:00:05Z')
     await Promise.all([
-      schedules.upsert(client, report, hourly({ cron: '20 * * * *', overlap: 'allow' })),
-      schedules.upsert(client, report, hourly({ cron: '40 * * * *', overlap: 'allow' })),
+      schedules.upsert(null, report, hourly({ cron: '20 * * * *', overlap: 'allow' })),
+      schedules.upsert(null, report, hourly({ cron: '40 * * * *', overlap: 'allow' })),
       workerOf([report]).decide(['report']),
     ])
     expect((await ledger()).map((line) => line.slice(0, -1))).toEqual([
@@ -397,10 +397,10 @@ describe('a change', () => {
   it('of many is made in one order, whoever begins', async () => {
     const many = Array.from({ length: 200 }, (_, at) => weekly(at, { cron: '0 * * * *' }))
     await Promise.all([
-      schedules.upsertMany(client, report, many),
-      schedules.upsertMany(client, report, many.toReversed()),
+      schedules.upsertMany(null, report, many),
+      schedules.upsertMany(null, report, many.toReversed()),
       schedules.upsertMany(
-        client,
+        null,
         report,
         many.map((one) => ({ ...one, cron: '30 * * * *' })),
       ),
@@ -412,13 +412,13 @@ describe('a change', () => {
 
 describe('paused', () => {
   it('its ticks are skipped, also those that nobody had decided when it was resumed', async () => {
-    await schedules.upsert(client, report, weekly(1, { cron: '0 * * * *' }))
-    expect(await schedules.pause(client, report, 'tenant-1', by)).toBe('paused')
-    expect(await schedules.pause(client, report, 'tenant-1', by)).toBe('alreadyPaused')
+    await schedules.upsert(null, report, weekly(1, { cron: '0 * * * *' }))
+    expect(await schedules.pause(null, report, 'tenant-1', by)).toBe('paused')
+    expect(await schedules.pause(null, report, 'tenant-1', by)).toBe('alreadyPaused')
     await test.advance({ hours: 1 })
     await rows(`update roundsman."testTime" set at = at + interval '1 hour'`)
-    expect(await schedules.resume(client, report, 'tenant-1', by)).toBe('resumed')
-    expect(await schedules.resume(client, report, 'tenant-1', by)).toBe('notPaused')
+    expect(await schedules.resume(null, report, 'tenant-1', by)).toBe('resumed')
+    expect(await schedules.resume(null, report, 'tenant-1', by)).toBe('notPaused')
     await test.advance(new Date('2026-10-22T15:00:00Z'))
     expect(await ledger()).toEqual([
       'tenant-1 10-22T13:00 skipped v1',
@@ -428,10 +428,10 @@ describe('paused', () => {
   })
 
   it('it can be triggered, and one that runs so is not run beside itself', async () => {
-    await schedules.upsert(client, report, weekly(1, { cron: '0 * * * *' }))
-    await schedules.pause(client, report, 'tenant-1', by)
-    const asked = await schedules.trigger(client, report, 'tenant-1', by)
-    await schedules.resume(client, report, 'tenant-1', by)
+    await schedules.upsert(null, report, weekly(1, { cron: '0 * * * *' }))
+    await schedules.pause(null, report, 'tenant-1', by)
+    const asked = await schedules.trigger(null, report, 'tenant-1', by)
+    await schedules.resume(null, report, 'tenant-1', by)
     const [work] = await test.enqueued(report)
     expect(asked).toEqual({ kind: 'requested', workId: work?.workId })
     await rows(`update roundsman."testTime" set at = '2026-10-22T13:00:00Z'`)
@@ -450,7 +450,7 @@ describe('paused', () => {
 
 describe('a payload that no longer fits', () => {
   it('pauses the schedule when the job has refused it three times in a row', async () => {
-    await schedules.upsert(client, report, weekly(1, { cron: '0 * * * *' }))
+    await schedules.upsert(null, report, weekly(1, { cron: '0 * * * *' }))
     await rows(`update "JobKeyedSchedule" set "payload" = '{"tenant": 1}'`)
     await test.advance({ hours: 1 })
     await test.advance({ hours: 1 })
@@ -465,7 +465,7 @@ describe('a payload that no longer fits', () => {
     expect(await actions()).toMatchObject([{ action: 'reschedule' }, { action: 'pause' }])
     expect((await schedules.list({ limit: 10, state: 'refused' })).schedules).toHaveLength(1)
 
-    await schedules.upsert(client, report, weekly(1, { cron: '0 * * * *' }))
+    await schedules.upsert(null, report, weekly(1, { cron: '0 * * * *' }))
     expect(await schedules.get({ name: 'report', key: 'tenant-1' })).toMatchObject({
       isRefused: false,
       pausedAt: null,
@@ -480,7 +480,7 @@ describe('a payload that no longer fits', () => {
        values ('other', 'heartbeat', '9999-01-01Z', now(), '1', '{"report": 1}'),
               ('later', 'heartbeat', '9999-01-01Z', now() + interval '1 s', '2', '{"report": 1}')`,
     )
-    await schedules.upsert(client, report, weekly(1, { cron: '0 * * * *' }))
+    await schedules.upsert(null, report, weekly(1, { cron: '0 * * * *' }))
     await rows(`update "JobKeyedSchedule" set "payload" = '{"tenant": 1}'`)
     await rows(`update roundsman."testTime" set at = '2026-10-22T13:00:00Z'`)
     await workerOf([report]).decide(['report'])
@@ -496,7 +496,7 @@ describe('what is wrong', () => {
     )
 
   it('is a tick that nobody has decided, also of a job that has left the code', async () => {
-    await schedules.upsertMany(client, report, [
+    await schedules.upsertMany(null, report, [
       weekly(1, { cron: '0 * * * *' }),
       weekly(2, { cron: '30 23 * * *' }),
     ])
@@ -519,7 +519,7 @@ describe('what is wrong', () => {
 
   it('is a payload for which a schedule is paused, until somebody changes it', async () => {
     await schedules.upsertMany(
-      client,
+      null,
       report,
       [1, 2].map((id) => weekly(id, { cron: '0 * * * *' })),
     )
@@ -536,8 +536,8 @@ describe('what is wrong', () => {
         isCut: false,
       },
     ])
-    await schedules.resume(client, report, 'tenant-1', by)
-    await schedules.upsert(client, report, weekly(2, { cron: '0 * * * *' }))
+    await schedules.resume(null, report, 'tenant-1', by)
+    await schedules.upsert(null, report, weekly(2, { cron: '0 * * * *' }))
     expect(await problems()).toEqual([])
   })
 })
@@ -545,7 +545,7 @@ describe('what is wrong', () => {
 describe('a worker', () => {
   it('whose schedules are all due later looks at one place of an index, however many there are', async () => {
     const many = Array.from({ length: 2_000 }, (_, at) => weekly(at))
-    await schedules.upsertMany(client, report, many)
+    await schedules.upsertMany(null, report, many)
     await rows('analyze "JobKeyedSchedule"')
     const found = await rows<{ 'QUERY PLAN': string }>(
       `explain (analyze, costs off, timing off, summary off) select ${dueJobsSql('$1')} as due`,
@@ -557,7 +557,7 @@ describe('a worker', () => {
   })
 
   it('decides ticks of its own jobs alone', async () => {
-    await schedules.upsert(client, report, weekly(1, { cron: '0 * * * *' }))
+    await schedules.upsert(null, report, weekly(1, { cron: '0 * * * *' }))
     await rows(`update roundsman."testTime" set at = '2026-10-22T13:00:00Z'`)
     await workerOf([ping]).decide(['report', 'ping'])
     expect(await ledger()).toEqual([])
@@ -567,7 +567,7 @@ describe('a worker', () => {
 
   it('of many decides each tick once, however many are due', async () => {
     const many = Array.from({ length: 1_300 }, (_, at) => weekly(at, { cron: '0 * * * *' }))
-    await schedules.upsertMany(client, report, many)
+    await schedules.upsertMany(null, report, many)
     await rows(`update roundsman."testTime" set at = '2026-10-22T13:00:00Z'`)
     const workers = [workerOf([report]), workerOf([report]), workerOf([report])]
     await Promise.all(workers.map((worker) => worker.decide(['report'])))
@@ -576,7 +576,7 @@ describe('a worker', () => {
   })
 
   it('passes over a schedule that it cannot read, which stays due', async () => {
-    await schedules.upsertMany(client, report, [
+    await schedules.upsertMany(null, report, [
       weekly(1, { cron: '0 * * * *' }),
       weekly(2, { cron: '0 * * * *' }),
     ])
@@ -591,7 +591,7 @@ describe('a worker', () => {
   })
 
   it('with later rules of time zones moves the next tick, and says so; one with earlier rules does not', async () => {
-    await schedules.upsert(client, report, weekly(1, { cron: '0 9 * * *' }))
+    await schedules.upsert(null, report, weekly(1, { cron: '0 9 * * *' }))
     await rows(
       `update "JobKeyedSchedule" set "tzdata" = '2020a', "nextAt" = "nextAt" + interval '1 hour', "dueAt" = "dueAt" + interval '1 hour'`,
     )
@@ -619,7 +619,7 @@ describe('jitter', () => {
     const many = Array.from({ length: 100 }, (_, at) =>
       weekly(at, { cron: '0 * * * *', jitterMs: 600_000 }),
     )
-    await schedules.upsertMany(client, report, many)
+    await schedules.upsertMany(null, report, many)
     const delays = () =>
       rows<{ key: string; delay: number }>(
         `select "key", "delayMs"::int as delay from "JobKeyedSchedule" order by "key"`,
@@ -635,7 +635,7 @@ describe('jitter', () => {
     await test.advance(new Date('2026-10-22T13:10:00Z'))
     expect(await ledger()).toHaveLength(100)
     await schedules.upsertMany(
-      client,
+      null,
       report,
       many.map((one) => ({ ...one, payload: { tenantId: 5 } })),
     )
@@ -643,11 +643,11 @@ describe('jitter', () => {
   })
 
   it('loses no tick of a schedule that changes in between', async () => {
-    await schedules.upsert(client, report, weekly(1, { cron: '0 * * * *', jitterMs: 1_700_000 }))
+    await schedules.upsert(null, report, weekly(1, { cron: '0 * * * *', jitterMs: 1_700_000 }))
     await rows(`update roundsman."testTime" set at = '2026-10-22T13:00:00Z'`)
     await workerOf([report]).decide(['report'])
     expect(await ledger()).toEqual([])
-    await schedules.upsert(client, report, weekly(1, { cron: '30 * * * *' }))
+    await schedules.upsert(null, report, weekly(1, { cron: '30 * * * *' }))
     expect(await ledger()).toEqual(['tenant-1 10-22T13:00 enqueued v1'])
   })
 })
@@ -655,7 +655,7 @@ describe('jitter', () => {
 describe('from and to', () => {
   it('it has no tick before it starts, and none after it ends', async () => {
     const made = await schedules.upsert(
-      client,
+      null,
       report,
       weekly(1, {
         cron: '0 * * * *',
@@ -677,11 +677,11 @@ describe('from and to', () => {
 describe('a backfill', () => {
   it('of over 10,000 instants is refused before anything is written, and one of 10,000 is made', async () => {
     const minutely = { cron: '* * * * *', timeZone: 'UTC', overlap: 'allow' } as const
-    await schedules.upsert(client, report, weekly(1, minutely))
+    await schedules.upsert(null, report, weekly(1, minutely))
     const to = new Date('2026-10-22T12:00:00Z')
     const backfill = (ticks: number) => {
       const from = new Date(to.getTime() - (ticks - 1) * 60_000)
-      return schedules.backfill(client, report, 'tenant-1', { ...by, from, to })
+      return schedules.backfill(null, report, 'tenant-1', { ...by, from, to })
     }
     await expect(backfill(10_001)).rejects.toThrow(
       'to is too far from from: there are over 10,000 ticks in between; do it in parts',
@@ -692,21 +692,21 @@ describe('a backfill', () => {
   })
 
   it('enqueues instants without a row, and those that got no work, once', async () => {
-    await schedules.upsert(client, report, weekly(1, { cron: '0 * * * *', timeZone: 'UTC' }))
+    await schedules.upsert(null, report, weekly(1, { cron: '0 * * * *', timeZone: 'UTC' }))
     await test.advance({ hours: 1 })
     await test.drain()
-    await schedules.pause(client, report, 'tenant-1', by)
+    await schedules.pause(null, report, 'tenant-1', by)
     await test.advance({ hours: 2 })
     const range = {
       from: new Date('2026-10-22T10:30:00Z'),
       to: new Date('2026-10-22T20:00:00Z'),
     }
-    expect(await schedules.backfill(client, report, 'tenant-1', { ...by, ...range })).toEqual({
+    expect(await schedules.backfill(null, report, 'tenant-1', { ...by, ...range })).toEqual({
       kind: 'backfilled',
       enqueued: 4,
       kept: 1,
     })
-    expect(await schedules.backfill(client, report, 'tenant-1', { ...by, ...range })).toEqual({
+    expect(await schedules.backfill(null, report, 'tenant-1', { ...by, ...range })).toEqual({
       kind: 'backfilled',
       enqueued: 0,
       kept: 5,
@@ -736,7 +736,7 @@ describe('a backfill', () => {
 
   it('divides a row that stands for many ticks', async () => {
     await schedules.upsert(
-      client,
+      null,
       report,
       weekly(1, { cron: '0 * * * *', timeZone: 'UTC', missed: 'skip' }),
     )
@@ -747,7 +747,7 @@ describe('a backfill', () => {
       from: new Date('2026-10-22T20:00:00Z'),
       to: new Date('2026-10-22T22:00:00Z'),
     }
-    expect(await schedules.backfill(client, report, 'tenant-1', { ...by, ...range })).toEqual({
+    expect(await schedules.backfill(null, report, 'tenant-1', { ...by, ...range })).toEqual({
       kind: 'backfilled',
       enqueued: 3,
       kept: 0,
@@ -762,7 +762,7 @@ describe('a backfill', () => {
     ])
     expect(after.slice(5)).toEqual(before.slice(1))
     const first = new Date('2026-10-22T13:00:00Z')
-    await schedules.backfill(client, report, 'tenant-1', { ...by, from: first, to: first })
+    await schedules.backfill(null, report, 'tenant-1', { ...by, from: first, to: first })
     expect((await tally()).slice(0, 2)).toEqual([
       { from: '22T13', to: null, count: 1, outcome: 'enqueued' },
       { from: '22T14', to: '22T19', count: 6, outcome: 'missed' },
@@ -797,8 +797,8 @@ describe('what cannot be meant', () => {
     ['an actor', { actor: 5 }, /^actor must be a text/],
   ])('%s is refused by name, and nothing is written', async (_what, part, message) => {
     const entry = { ...weekly(1), ...part } as never
-    await expect(schedules.upsert(client, report, entry)).rejects.toThrow(message)
-    const many = schedules.upsertMany(client, report, [weekly(2), entry])
+    await expect(schedules.upsert(null, report, entry)).rejects.toThrow(message)
+    const many = schedules.upsertMany(null, report, [weekly(2), entry])
     await expect(many).rejects.toThrow(/^schedules\[1\]\./)
     expect(await rows('select from "JobKeyedSchedule"')).toEqual([])
     expect(await actions()).toEqual([])
@@ -806,22 +806,22 @@ describe('what cannot be meant', () => {
 
   it("the code's own schedule is refused by a code of its own", async () => {
     await expect(
-      schedules.upsert(client, ping, { key: '', cron: '* * * * *' }),
+      schedules.upsert(null, ping, { key: '', cron: '* * * * *' }),
     ).rejects.toMatchObject({ code: 'schedule_owned_by_code' })
-    await expect(schedules.pause(client, ping, '', by)).rejects.toMatchObject({
+    await expect(schedules.pause(null, ping, '', by)).rejects.toMatchObject({
       code: 'schedule_owned_by_code',
     })
   })
 
   it('a key twice is refused', async () => {
     await expect(
-      schedules.upsertMany(client, report, [weekly(1), weekly(2), weekly(1)]),
+      schedules.upsertMany(null, report, [weekly(1), weekly(2), weekly(1)]),
     ).rejects.toThrow('schedules[2].key is that of another in this call: "tenant-1"')
   })
 
   it('seconds are taken where they are allowed', async () => {
     const often = weekly(1, { cron: '*/10 * * * * *', allowSeconds: true })
-    expect(await schedules.upsert(client, report, often)).toMatchObject({
+    expect(await schedules.upsert(null, report, often)).toMatchObject({
       nextAt: new Date('2026-10-22T12:00:40.000Z'),
     })
   })
@@ -830,11 +830,11 @@ describe('what cannot be meant', () => {
 describe('a list', () => {
   it('has pages in the order of keys, and finds keys by how they begin', async () => {
     await schedules.upsertMany(
-      client,
+      null,
       report,
       [11, 2, 1, 12].map((id) => weekly(id)),
     )
-    await schedules.upsert(client, ping, { key: 'tenant-1', cron: '0 * * * *' })
+    await schedules.upsert(null, ping, { key: 'tenant-1', cron: '0 * * * *' })
     const page = await schedules.list({ limit: 3 })
     expect(page.schedules.map(({ name, key }) => `${name} ${key}`)).toEqual([
       'ping tenant-1',
@@ -849,8 +849,8 @@ describe('a list', () => {
   })
 
   it('says which are paused and which are late', async () => {
-    await schedules.upsertMany(client, report, [weekly(1, { cron: '0 * * * *' }), weekly(2)])
-    await schedules.pause(client, report, 'tenant-2', by)
+    await schedules.upsertMany(null, report, [weekly(1, { cron: '0 * * * *' }), weekly(2)])
+    await schedules.pause(null, report, 'tenant-2', by)
     await rows(`update roundsman."testTime" set at = '2026-10-22T13:01:01Z'`)
     const keys = async (state: 'paused' | 'late') =>
       (await schedules.list({ limit: 10, state })).schedules.map(({ key }) => key)

@@ -36,7 +36,7 @@ async function enqueue(count: number, startAfter = new Date()): Promise<void> {
   for (let left = count; left > 0; left -= AT_ONCE) {
     const length = Math.min(left, AT_ONCE)
     const items = Array.from({ length }, () => ({ payload: {}, options: { startAfter } }))
-    await queue.client.enqueueMany(runtime.prisma, echo, items)
+    await queue.client.enqueueManyNow(echo, items)
   }
 }
 

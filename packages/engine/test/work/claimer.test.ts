@@ -385,8 +385,7 @@ describe('claims of several jobs', () => {
 
 it('a claim is bounded by its bytes: it brings the first of each job, and what else fits, in order', async () => {
   for (const job of [echo, other])
-    await opened.client.enqueueMany(
-      runtime.prisma,
+    await opened.client.enqueueManyNow(
       job,
       Array.from({ length: 3 }, () => ({ payload: {} })),
     )

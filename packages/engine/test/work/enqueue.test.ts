@@ -2,13 +2,14 @@ import { createDatabaseClient } from '@roundsman/db'
 import { openForTests, waitFor } from '@roundsman/testing'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { getWork, type JobsClient } from '../../src/client.ts'
+import { createJobsClient, getWork, type JobsClient } from '../../src/client.ts'
 import { defineJob, type TransactionOf } from '../../src/index.ts'
-import { enqueueWork } from '../../src/store/enqueueWork.ts'
+import { enqueueOne, enqueueWork } from '../../src/store/enqueueWork.ts'
 import { openTestQueue } from '../openTestQueue.ts'
 import type { TestRuntime } from '../openTestRuntime.ts'
 import { useTestRuntime } from '../useTestRuntime.ts'
 import { countLockWaits } from '../countLockWaits.ts'
+import { recordStatements } from '../recordStatements.ts'
 
 const letter = defineJob({
   name: 'letter',
@@ -34,24 +35,58 @@ const numbers = () =>
 
 const byN = (one: unknown, other: unknown) => (one as { n: number }).n - (other as { n: number }).n
 
-describe('enqueue by a client', () => {
+describe('enqueueNow', () => {
   it('is one statement, without a transaction around it', async () => {
-    const asked: string[] = []
-    const { prisma } = runtime
-    await client.enqueue(
-      {
-        $connect: () => prisma.$connect(),
-        $queryRawUnsafe: (text: string, ...values: unknown[]) => {
-          asked.push(text)
-          return prisma.$queryRawUnsafe(text, ...values)
-        },
-      } as typeof prisma,
-      letter,
-      { n: 1 },
-    )
+    const recorded = recordStatements(runtime.database)
+    const sender = { waker: { wake: () => undefined }, log: runtime.log }
+    const envelope = { payload: { n: 1 }, trigger: 'queue' as const }
+    await enqueueOne(sender, recorded, letter, { envelope })
 
-    expect(asked).toHaveLength(1)
+    expect(recorded.asked).toHaveLength(1)
     expect(await numbers()).toEqual([1])
+  })
+
+  it('has committed when it resolves, with its options, and has woken workers', async () => {
+    const results = [
+      await client.enqueueNow(letter, { n: 1 }, { uniqueKey: 'k', priority: 7 }),
+      await client.enqueueNow(letter, { n: 2 }, { uniqueKey: 'k' }),
+      ...(await client.enqueueManyNow(letter, [
+        { payload: { n: 3 } },
+        { payload: { n: 4 }, options: { uniqueKey: 'k', onConflict: 'replace' } },
+      ])),
+    ]
+    expect(results.map(({ kind }) => kind)).toEqual([
+      'enqueued',
+      'alreadyQueued',
+      'enqueued',
+      'replaced',
+    ])
+    expect(await numbers()).toEqual([3, 4])
+  })
+
+  it('goes on while reads have all connections of the reader', async () => {
+    const pids = new Set<number>()
+    const text = `select pg_backend_pid() as "pid", pg_sleep(60)::text`
+    const reads = Array.from({ length: 5 }, () => client.reader.rows({ text, values: [] }))
+    const over = Promise.allSettled(reads)
+    const sleeping = `select "pid" from pg_stat_activity where "query" = $1`
+    await waitFor(async () => {
+      for (const pid of await runtime.column<number>(sleeping, [text])) pids.add(pid)
+      return pids.size === 5
+    })
+    expect(await client.enqueueNow(letter, { n: 1 })).toMatchObject({ kind: 'enqueued' })
+    await runtime.rows('select pg_terminate_backend("pid") from unnest($1::int[]) "pid"', [
+      [...pids],
+    ])
+    await over
+  })
+
+  it('rejects once its client is stopped', async () => {
+    const stopped = createJobsClient({ databaseUrl: runtime.url, schema: 'public' })
+    await stopped.stop()
+    await expect(stopped.enqueueNow(letter, { n: 1 })).rejects.toThrow('jobs client is stopped')
+    const many = stopped.enqueueManyNow(letter, [{ payload: { n: 1 } }])
+    await expect(many).rejects.toThrow('jobs client is stopped')
   })
 
   it("is kept prepared where connections last, and none of Prisma's own statements", async () => {
@@ -87,9 +122,7 @@ describe('enqueue by a client', () => {
 
   it('holds a unique key as a transaction does, under 20 at once', async () => {
     const results = await Promise.all(
-      Array.from({ length: 20 }, (_, n) =>
-        client.enqueue(runtime.prisma, letter, { n }, { uniqueKey: 'one' }),
-      ),
+      Array.from({ length: 20 }, (_, n) => client.enqueueNow(letter, { n }, { uniqueKey: 'one' })),
     )
 
     expect(results.filter(({ kind }) => kind === 'enqueued')).toHaveLength(1)
@@ -156,7 +189,7 @@ describe('enqueue', () => {
 
   it('refuses a payload with all that is wrong with it, and writes nothing', async () => {
     // @ts-expect-error: it does not compile either
-    const refused = client.enqueue(runtime.prisma, letter, { n: '1', extra: true })
+    const refused = client.enqueueNow(letter, { n: '1', extra: true })
 
     await expect(refused).rejects.toMatchObject({
       code: 'payload_invalid',
@@ -173,7 +206,7 @@ describe('enqueue', () => {
     [{ uniqueKey: '' }, 'uniqueKey must have 1 to 255 characters'],
     [{ uniqueKey: 'a\0b' }, 'uniqueKey must have 1 to 255 characters'],
   ])('refuses %j', async (options, problem) => {
-    await expect(client.enqueue(runtime.prisma, letter, { n: 1 }, options)).rejects.toThrow(problem)
+    await expect(client.enqueueNow(letter, { n: 1 }, options)).rejects.toThrow(problem)
   })
 
   it('refuses options of another type than theirs, and writes nothing', async () => {
@@ -187,7 +220,7 @@ describe('enqueue', () => {
       for (const value of foreign) {
         if (option === 'priority' && value === 5) continue
         const options = { [option]: value } as never
-        const refused = client.enqueue(runtime.prisma, letter, { n: 1 }, options)
+        const refused = client.enqueueNow(letter, { n: 1 }, options)
         await expect(refused).rejects.toThrow(TypeError)
         await expect(refused).rejects.toThrow(`${option} must`)
       }
@@ -200,9 +233,7 @@ describe('enqueue', () => {
     async (dryRun) => {
       const request = { actor: 'ops', reason: 'test', payload: { n: 1 }, dryRun: dryRun as never }
 
-      await expect(client.requestRun(letter, request, { tx: runtime.prisma })).rejects.toThrow(
-        'dryRun must',
-      )
+      await expect(client.requestRun(letter, request)).rejects.toThrow('dryRun must')
       expect(await numbers()).toEqual([])
     },
   )
@@ -217,9 +248,9 @@ describe('enqueue', () => {
       },
     }
 
-    const { workId } = await client.enqueue(runtime.prisma, letter, { n: 1 }, options)
+    const { workId } = await client.enqueueNow(letter, { n: 1 }, options)
 
-    expect(await client.enqueue(runtime.prisma, letter, { n: 2 }, { uniqueKey: 'k' })).toEqual({
+    expect(await client.enqueueNow(letter, { n: 2 }, { uniqueKey: 'k' })).toEqual({
       kind: 'alreadyQueued',
       workId,
     })
@@ -230,20 +261,21 @@ describe('enqueue', () => {
   })
 
   it('lets work wait that no worker knows yet', async () => {
-    const { workId } = await client.enqueue(runtime.prisma, unknown, {})
+    const { workId } = await client.enqueueNow(unknown, {})
     expect(await getWork(runtime.reader, unknown, workId)).toMatchObject({ kind: 'waiting' })
   })
 
   it('has few steps between the call and its one statement', async () => {
     let stack = ''
-    const counted = {
-      $connect: () => runtime.prisma.$connect(),
-      $queryRawUnsafe: (text: string, ...values: unknown[]) => {
-        stack = new Error('here').stack ?? ''
-        return runtime.prisma.$queryRawUnsafe(text, ...values)
-      },
-    } as typeof runtime.prisma
-    await client.enqueue(counted, letter, { n: 1 })
+    await transaction(async (tx) => {
+      const counted = {
+        $queryRawUnsafe<Value>(text: string, ...values: unknown[]) {
+          stack = new Error('here').stack ?? ''
+          return tx.$queryRawUnsafe<Value>(text, ...values)
+        },
+      }
+      await client.enqueue(counted, letter, { n: 1 })
+    })
     const steps = [...stack.matchAll(/at (?:async )?(?:[\w.]+ )?.*\/store\/(\w+)\.ts/g)]
     const own = steps.map(([, file]) => file).filter((file) => file !== 'callersTransaction')
     expect(own).toEqual(['insertWork', 'enqueueWork', 'enqueueWork', 'enqueueWork'])
@@ -334,7 +366,7 @@ describe('enqueueMany', () => {
     [5, /^items\[1234\] must be an object/],
   ])('names the piece that is refused: %o', async (item, problem) => {
     const items = [...Array.from({ length: 1_234 }, () => ({ payload: { n: 1 } })), item]
-    const refused = client.enqueueMany(runtime.prisma, letter, items as never)
+    const refused = client.enqueueManyNow(letter, items as never)
     await expect(refused).rejects.toThrow(problem)
   })
 
@@ -381,7 +413,7 @@ describe('enqueueMany', () => {
     // Twice for each thousand items: they are read, and then checked.
     expect(seen[0]).toBeGreaterThanOrEqual(38)
     expect(await numbers()).toEqual([])
-    expect(await client.enqueueMany(runtime.prisma, letter, items)).toHaveLength(20_000)
+    expect(await client.enqueueManyNow(letter, items)).toHaveLength(20_000)
     expect(await numbers()).toEqual(items.map(({ payload }) => payload.n))
   })
 
@@ -449,12 +481,9 @@ describe('what is enqueued', () => {
       stop: async () => undefined,
     }
     const enqueue = (options: { startAfter?: Date }) =>
-      enqueueWork(
-        { waker, log: runtime.log },
-        { connection: runtime.database, isClient: true },
-        letter,
-        [{ envelope: { payload: { n: 1 }, trigger: 'queue' }, options }],
-      )
+      enqueueWork({ waker, log: runtime.log }, runtime.database, letter, [
+        { envelope: { payload: { n: 1 }, trigger: 'queue' }, options },
+      ])
     await enqueue({ startAfter: new Date(Date.now() + 60_000) })
     expect(woken).toEqual([])
     await enqueue({})

@@ -29,7 +29,7 @@ async function enqueue(piece: typeof pieces extends fc.Arbitrary<infer P> ? P : 
   const uniqueKey = crypto.randomUUID()
   let id: string | null = null
   const put = async (options: EnqueueOptions) => {
-    id = (await opened.client.enqueue(runtime.prisma, parcel, {}, options)).workId
+    id = (await opened.client.enqueueNow(parcel, {}, options)).workId
   }
   await refused(startAfter, put({ ...(startAfter && { startAfter }), uniqueKey }))
   if (again) await refused(again.startAfter, put({ ...again, uniqueKey, onConflict: 'replace' }))
@@ -78,6 +78,6 @@ it('loses no work to the instant at which it is to start, whichever that is', as
 
 it('starts what was due long ago at once', async () => {
   for (const startAfter of [new Date(0), new Date('0001-01-01T00:00:00Z')])
-    await opened.client.enqueue(runtime.prisma, parcel, {}, { startAfter })
+    await opened.client.enqueueNow(parcel, {}, { startAfter })
   expect(await opened.take('parcel')).toHaveLength(2)
 })

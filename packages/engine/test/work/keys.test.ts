@@ -25,10 +25,9 @@ const runtime = useTestRuntime({ cleared: ['JobAction', 'JobKeyedSchedule', 'Job
 const queue = openForTests(() => openTestQueue(runtime, [sync, plain]))
 const { enqueue, enqueueMany } = {
   enqueue: async (tenant: string | null, options?: EnqueueOptions) =>
-    (await queue.client.enqueue(runtime.prisma, sync, { tenant }, options)).workId,
+    (await queue.client.enqueueNow(sync, { tenant }, options)).workId,
   enqueueMany: (tenants: readonly string[]) =>
-    queue.client.enqueueMany(
-      runtime.prisma,
+    queue.client.enqueueManyNow(
       sync,
       tenants.map((tenant) => ({ payload: { tenant } })),
     ),
@@ -42,13 +41,13 @@ describe('the key of work', () => {
     await enqueue('b', { uniqueKey: 'u' })
     await enqueueMany(['c', 'd'])
     await queue.client.requestRun(sync, { actor: 'x', reason: 'y', payload: { tenant: 'e' } })
-    await queue.client.enqueue(runtime.prisma, sync, {} as { tenant: string })
+    await queue.client.enqueueNow(sync, {} as { tenant: string })
     await enqueue(null)
     expect(await keys()).toEqual(['', 'a', 'b', 'c', 'd', 'e', 'of the schema'])
   })
 
   it('is none of a job without keys', async () => {
-    await queue.client.enqueue(runtime.prisma, plain, {})
+    await queue.client.enqueueNow(plain, {})
     expect(await keys()).toEqual([null])
   })
 
@@ -89,8 +88,8 @@ describe('the key of work', () => {
   it('is that of the payload of a schedule kept as data, and none where that has none any more', async () => {
     const { schedules } = queue.client
     const at = { cron: '0 9 * * *', actor: 'x' }
-    await schedules.upsert(runtime.prisma, sync, { ...at, key: 'one', payload: { tenant: 'a' } })
-    await schedules.trigger(runtime.prisma, sync, 'one', { actor: 'x', reason: 'y' })
+    await schedules.upsert(null, sync, { ...at, key: 'one', payload: { tenant: 'a' } })
+    await schedules.trigger(null, sync, 'one', { actor: 'x', reason: 'y' })
     expect(await keys()).toEqual(['a'])
     await runtime.clear()
     const decide = async (hoursAgo: number) => {
@@ -100,16 +99,16 @@ describe('the key of work', () => {
         from (select date_trunc('hour', now()) - $1 * interval '1 hour' as at) hour`,
         [hoursAgo],
       )
-      await schedules.delete(runtime.prisma, sync, 'one', { actor: 'x' })
+      await schedules.delete(null, sync, 'one', { actor: 'x' })
     }
     await decide(2)
     expect(await keys()).toEqual(['a'])
 
     const broken = { ...at, key: 'one', payload: { tenant: 'broken' } }
-    await expect(schedules.upsert(runtime.prisma, sync, broken)).rejects.toMatchObject({
+    await expect(schedules.upsert(null, sync, broken)).rejects.toMatchObject({
       code: 'payload_invalid',
     })
-    await schedules.upsert(runtime.prisma, sync, { ...broken, payload: { tenant: 'b' } })
+    await schedules.upsert(null, sync, { ...broken, payload: { tenant: 'b' } })
     await runtime.rows(`update "JobKeyedSchedule" set "payload" = '{"tenant": "broken"}'`)
     await decide(1)
     expect(await keys()).toEqual(['', 'a'])
@@ -118,8 +117,7 @@ describe('the key of work', () => {
 
 it('has no priority where the order is that of the enqueues', async () => {
   const fifo = define('fifo')
-  const put = (priority: number) =>
-    queue.client.enqueue(runtime.prisma, fifo, { tenant: 'a' }, { priority })
+  const put = (priority: number) => queue.client.enqueueNow(fifo, { tenant: 'a' }, { priority })
   await expect(put(1)).rejects.toThrow('fifo')
   await put(0)
   expect(await keys()).toEqual(['a'])

@@ -199,6 +199,27 @@ describe('a run by hand', () => {
     expect(await run('idle')).toMatchObject({ kind: 'ended', run: { status: 'success' } })
   })
 
+  it('keeps to limits that no worker has registered yet', async () => {
+    const lonely = defineJob({ name: 'lonely', concurrency: { global: 1 } })
+    const options = { ...runtime.runOptions, job: lonely }
+    const { promise: isOver, resolve: end } = Promise.withResolvers<undefined>()
+    const { promise: hasBegun, resolve: begin } = Promise.withResolvers<undefined>()
+    const first = runOnce({
+      ...options,
+      handler: async () => {
+        begin(undefined)
+        await isOver
+      },
+    })
+    await hasBegun
+    expect(await runOnce({ ...options, handler: async () => undefined })).toMatchObject({
+      kind: 'alreadyRunning',
+      fullLimit: { name: 'lonely', key: null },
+    })
+    end(undefined)
+    expect(await first).toMatchObject({ kind: 'ended' })
+  })
+
   it('names the shared limit that has no room', async () => {
     await runtime.rows(`insert into "JobLimit" ("name", "setGlobal") values ('stripe', 2)`)
     await insert('sync', 2)
@@ -209,38 +230,6 @@ describe('a run by hand', () => {
       kind: 'alreadyRunning',
       fullLimit: { name: 'stripe', key: null },
     })
-  })
-
-  it('is held to limits that no worker has registered, and changes none that one has', async () => {
-    const narrow = defineLimit({ name: 'narrow', global: 1 })
-    const once = async (name: string, handler: () => Promise<void>) => {
-      const job = defineJob({ name, limits: [narrow] })
-      return await runOnce({ ...runtime.runOptions, job, handler })
-    }
-    const first = once('first', untilEnded)
-    await waitFor(() => open.length === 1)
-    const full = { kind: 'alreadyRunning', fullLimit: { name: 'narrow', key: null } }
-    expect(await once('first', async () => undefined)).toMatchObject(full)
-    expect(await once('second', async () => undefined)).toMatchObject(full)
-    open.shift()?.()
-    expect(await first).toMatchObject({ kind: 'ended' })
-
-    const read = () => runtime.rows(`select * from "JobLimit" order by "name"`)
-    await start(1, untilEnded)
-    const before = await read()
-    expect(before.map(({ name }) => name)).toEqual([
-      'job:fair',
-      'job:first',
-      'job:mail',
-      'job:second',
-      'job:sync',
-      'narrow',
-      'stripe',
-    ])
-    const payload = { tenant: 'a' }
-    await runOnce({ ...runtime.runOptions, job: fair, payload, handler: async () => undefined })
-    await runOnce({ ...runtime.runOptions, job: sync, handler: async () => undefined })
-    expect(await read()).toEqual(before)
   })
 
   it('takes the slot of a run of another job under the same limit whose worker has died', async () => {

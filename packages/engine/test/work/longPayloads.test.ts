@@ -37,7 +37,7 @@ useSession(runtime)
 useSession(runtime, 'w2')
 
 const enqueue = (job: typeof plain | typeof limited, payload: Payload, options?: EnqueueOptions) =>
-  client.enqueue(runtime.prisma, job, payload, options)
+  client.enqueueNow(job, payload, options)
 const payloadOf = ({ envelope }: TakenWork) => envelope.payload as Payload
 const payloadIds = () => runtime.column<string>('select "id" from "JobPayload" order by 1')
 /** The payloads that anything names. */
@@ -319,8 +319,8 @@ describe('a claim whose answer was lost', () => {
     })
     const limits = await registeredLimits(runtime, [keyed])
     const startAfter = new Date(Date.now() + 300)
-    await client.enqueue(runtime.prisma, keyed, { n: 1, text: `k${LONG}` })
-    await client.enqueue(runtime.prisma, keyed, { n: 2, text: 'k' }, { startAfter })
+    await client.enqueueNow(keyed, { n: 1, text: `k${LONG}` })
+    await client.enqueueNow(keyed, { n: 2, text: 'k' }, { startAfter })
     await runtime.rows(
       `update "JobWork" set "place" = nextval('"JobPlace"'), "enqueuedAt" = "dueAt" - interval '5 seconds' where "place" is null`,
     )
@@ -442,7 +442,7 @@ describe('a payload that is null', () => {
   const text = defineJob({ name: 'text', payload: z.string().nullable(), retry: { limit: 0 } })
 
   it('arrives as null, and stays null in a dead letter that somebody tries by hand', async () => {
-    const { workId } = await client.enqueue(runtime.prisma, text, null)
+    const { workId } = await client.enqueueNow(text, null)
     const seen: unknown[] = []
     const refuse = async ({ payload }: { payload: unknown }) => {
       seen.push(payload)

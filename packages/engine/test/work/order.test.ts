@@ -23,7 +23,7 @@ beforeEach(async () => {
 })
 
 async function enqueue(priority = 0): Promise<string> {
-  return (await opened.client.enqueue(runtime.prisma, parcel, {}, { priority })).workId
+  return (await opened.client.enqueueNow(parcel, {}, { priority })).workId
 }
 
 async function claim(limit: number, hasBacklog: boolean): Promise<(string | null)[]> {

@@ -22,7 +22,7 @@ const opened = openForTests(() => openTestQueue(runtime, [parcel], () => (wakeUp
 let wakeUps = 0
 
 const enqueue = (n: number, options?: EnqueueOptions) =>
-  opened.client.enqueue(runtime.prisma, parcel, { n }, options)
+  opened.client.enqueueNow(parcel, { n }, options)
 const numbersOf = (work: readonly TestWork[]) =>
   work.map(({ envelope }) => (envelope.payload as { n: number }).n)
 const take = async (limit = 100) => await opened.take('parcel', limit)
@@ -154,8 +154,7 @@ describe('work that replaces what waits with its unique key', () => {
   it('has its own payload however long that and the one before are', async () => {
     const long = 'x'.repeat(2_000)
     const put = (n: number, text?: string) =>
-      opened.client.enqueue(
-        runtime.prisma,
+      opened.client.enqueueNow(
         parcel,
         { n, ...(text !== undefined && { text }) },
         { uniqueKey: 'k', onConflict: 'replace' },
@@ -196,7 +195,7 @@ describe('work that replaces what waits with its unique key', () => {
     const item = (n: number, options?: EnqueueOptions) => ({ payload: { n }, options })
     const keyed = { uniqueKey: 'k', onConflict: 'replace' } as const
     const many = () =>
-      opened.client.enqueueMany(runtime.prisma, parcel, [
+      opened.client.enqueueManyNow(parcel, [
         item(1, { uniqueKey: 'k' }),
         item(2, keyed),
         item(3),
@@ -228,7 +227,7 @@ describe('work that replaces what waits with its unique key', () => {
 
   it('leaves that of another key as it is, beside which it is enqueued', async () => {
     await enqueue(1, { uniqueKey: 'kept', priority: 1 })
-    const results = await opened.client.enqueueMany(runtime.prisma, parcel, [
+    const results = await opened.client.enqueueManyNow(parcel, [
       { payload: { n: 2 }, options: { uniqueKey: 'kept' } },
       { payload: { n: 3 }, options: { uniqueKey: 'k', onConflict: 'replace' } },
     ])
@@ -236,7 +235,7 @@ describe('work that replaces what waits with its unique key', () => {
     expect(await states()).toEqual(['waiting 1', 'waiting 3'])
     // Work that runs keeps its key, too.
     await take(1)
-    await opened.client.enqueueMany(runtime.prisma, parcel, [
+    await opened.client.enqueueManyNow(parcel, [
       { payload: { n: 4 }, options: { uniqueKey: 'kept' } },
       { payload: { n: 5 }, options: { uniqueKey: 'k', onConflict: 'replace' } },
     ])

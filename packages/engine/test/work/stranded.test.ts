@@ -52,7 +52,7 @@ describe('a worker that has taken work finds the next', () => {
   it('of the lowest and of the highest priority that there is', async () => {
     const claimer = openClaimer(runtime.database)
     for (const priority of [-(2 ** 31), 2 ** 31 - 1, -(2 ** 31) + 1, -(2 ** 31)]) {
-      await client.enqueue(runtime.prisma, plain, {}, { priority })
+      await client.enqueueNow(plain, {}, { priority })
       expect(await look(plain)).toEqual(['plain'])
       expect(await count(claimer, plain)).toBe(1)
     }
@@ -61,20 +61,20 @@ describe('a worker that has taken work finds the next', () => {
 
   it('that has lost several workers, and was then replaced', async () => {
     const claimer = openClaimer(runtime.database)
-    await client.enqueue(runtime.prisma, plain, {}, { uniqueKey: 'one' })
+    await client.enqueueNow(plain, {}, { uniqueKey: 'one' })
     await runtime.rows('update "JobWork" set "losses" = 2')
-    await client.enqueue(runtime.prisma, plain, {})
+    await client.enqueueNow(plain, {})
     expect(await count(claimer, plain)).toBe(1)
     await look(plain)
 
     const again = { uniqueKey: 'one', onConflict: 'replace' } as const
-    expect((await client.enqueue(runtime.prisma, plain, {}, again)).kind).toBe('replaced')
+    expect((await client.enqueueNow(plain, {}, again)).kind).toBe('replaced')
     expect(await look(plain)).toEqual(['plain'])
     expect(await count(claimer, plain)).toBe(1)
   })
 
   it('that committed late, its place taken while the claim waited for the lock of its limit', async () => {
-    const { database, url, prisma } = runtime
+    const { database, url } = runtime
     const claimer = openClaimer(database)
     const late = new pg.Client(url)
     await late.connect()
@@ -85,7 +85,7 @@ describe('a worker that has taken work finds the next', () => {
       await waitFor(() => countLockWaits(runtime))
       await late.query('begin')
       await client.enqueue(late, limited, {})
-      await client.enqueue(prisma, limited, {})
+      await client.enqueueNow(limited, {})
     })
     // Its snapshot is from before the lock.
     expect([await waiting, await count(claimer, limited)]).toEqual([0, 1])
@@ -106,7 +106,7 @@ describe('a worker that has taken work finds the next', () => {
       plain,
       Array.from({ length: 30 }, () => ({ payload: {} })),
     )
-    await client.enqueue(runtime.prisma, plain, {})
+    await client.enqueueNow(plain, {})
     expect(await count(claimer, plain)).toBe(1)
     await late.query('commit')
     await late.end()
@@ -117,8 +117,8 @@ describe('a worker that has taken work finds the next', () => {
   it('beside work that it has taken to run alone, and that waited behind it', async () => {
     const claimer = openClaimer(runtime.database)
     for (const job of [plain, limited]) {
-      await client.enqueue(runtime.prisma, job, {})
-      await client.enqueue(runtime.prisma, job, {}, { uniqueKey: 'alone' })
+      await client.enqueueNow(job, {})
+      await client.enqueueNow(job, {}, { uniqueKey: 'alone' })
       await runtime.rows('update "JobWork" set "losses" = 2 where "uniqueKey" is not null')
       expect((await claimer.claimSuspect(job)).work).toHaveLength(1)
       expect((await claimer.claim(job, 10, { hasBacklog: true })).work).toHaveLength(1)

@@ -51,8 +51,7 @@ describe('a rate that is on record', () => {
   it('is what workers go by, whatever their own code says', async () => {
     await startTestWorker(runtime, { jobs: [hourly], handlers: { hourly: async () => undefined } })
     await runtime.rows(`update "JobLimit" set "rateLimit" = 1000000 where "name" = 'rate:hourly'`)
-    await client.enqueueMany(
-      runtime.prisma,
+    await client.enqueueManyNow(
       hourly,
       Array.from({ length: 5 }, () => ({ payload: {} })),
     )

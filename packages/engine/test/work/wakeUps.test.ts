@@ -93,7 +93,7 @@ const enqueue = (tx: never, n = 1) => client.enqueue(tx, letter, { n })
 
 describe('a worker', () => {
   it('is told of what a client enqueues by itself at once, in the words of earlier versions', async () => {
-    await enqueue(runtime.prisma as never)
+    await client.enqueueNow(letter, { n: 1 })
     await waitFor(() => told.length)
     expect(payloads).toEqual(['letter'])
     expect(told).toEqual(['letter'])
@@ -191,14 +191,14 @@ describe('a worker', () => {
     for (const work of [[later], [later, now], [now, later]]) {
       await runtime.prisma.$transaction((tx) => client.enqueueMany(tx, letter, work))
     }
-    await enqueue(runtime.prisma as never)
+    await client.enqueueNow(letter, { n: 1 })
     await waitFor(() => told.length === 3)
     // Three transactions: the last has no wait.
     expect(payloads.join(' ').match(/ \d+/g)).toHaveLength(2)
   })
 
   it('hears of a cancellation once its transaction has committed', async () => {
-    const { rows, prisma } = runtime
+    const { rows } = runtime
     const [run] = await rows<{ id: string }>(
       `insert into "JobRun" ("id", "name", "trigger", "workerId") values (gen_random_uuid(), 'letter', 'queue', 'w1')
        returning "id"`,
@@ -211,7 +211,7 @@ describe('a worker', () => {
     await open.commit()
     await waitFor(() => told.length)
     expect(told).toEqual([id])
-    expect(await client.cancelRun(crypto.randomUUID(), by, { tx: prisma })).toBe('notFound')
+    expect(await client.cancelRun(crypto.randomUUID(), by)).toBe('notFound')
     expect(payloads).toHaveLength(1)
   })
 
@@ -221,7 +221,7 @@ describe('a worker', () => {
     for (const one of open.slice(0, 4)) await one.commit()
     await waitFor(() => told.length === 4)
     for (const one of open.slice(4)) await one.rollBack()
-    await enqueue(runtime.prisma as never)
+    await client.enqueueNow(letter, { n: 1 })
     await waitFor(() => told.length === 5)
     expect(told).toEqual(Array.from({ length: 5 }, () => 'letter'))
   })

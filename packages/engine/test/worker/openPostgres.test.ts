@@ -79,7 +79,7 @@ it('each connection of a running worker has its settings, from its first stateme
     handlers: { plain: async () => ({}), limited: async () => ({}) },
   })
   for (let n = 1; n <= 5; n++) {
-    for (const job of [plain, limited]) await client.enqueue(runtime.prisma, job, {})
+    for (const job of [plain, limited]) await client.enqueueNow(job, {})
     await waitFor(async () => (await runtime.prisma.jobRun.count()) === 2 * n)
   }
 

@@ -1,8 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import type { Client } from 'pg'
 import { formatNumber, ms, table } from '../markdown.ts'
 import { bySide, compare, median, summarise } from '../statistics.ts'
-import { bulkInsert } from './bulkInsert.ts'
-import { enqueueUpTo } from './enqueueUpTo.ts'
 import type { Bench } from './openBench.ts'
 import { withClient, type Server } from './openServer.ts'
 import { defineScenario } from './scenario.ts'
@@ -201,6 +200,46 @@ async function fill(server: Server, name: string, waiting: number, runs: number)
     await client.query('checkpoint')
   })
   return databaseUrl
+}
+
+/**
+ * Fills a table and builds its indexes once it is full, which takes a fraction of the time. Then vacuums and analyses it,
+ * as autovacuum would. Commits of the client have to wait for the disk: else the vacuum does not know yet that the rows are
+ * committed, and leaves a part of the pages for index-only scans to look into.
+ */
+async function bulkInsert(client: Client, name: string, insert: string): Promise<void> {
+  const { rows } = await client.query<{ name: string; definition: string }>(
+    `select indexrelid::regclass::text as name, pg_get_indexdef(indexrelid) as definition
+     from pg_index where indrelid = format('%I', $1::text)::regclass and not indisprimary`,
+    [name],
+  )
+  await client.query(`set maintenance_work_mem = '512MB'`)
+  for (const row of rows) await client.query(`drop index ${row.name}`)
+  await client.query(insert)
+  for (const { definition } of rows) await client.query(definition)
+  await client.query(`vacuum analyze "${name}"`)
+}
+
+/** Enqueues what is missing, with the columns that a client writes, 20,000 pieces with each statement. */
+async function enqueueUpTo(
+  client: Client,
+  name: string,
+  waiting: number,
+): Promise<{ count: number; tookMs: number }> {
+  const { rows } = await client.query<{ count: number }>(
+    `select count(*)::int as count from "JobWork" where "name" = $1`,
+    [name],
+  )
+  const missing = waiting - (rows[0]?.count ?? 0)
+  const startedAtMs = performance.now()
+  for (let left = missing; left > 0; left -= 20_000) {
+    await client.query(
+      `insert into "JobWork" ("id", "name", "bytes", "payload")
+       select uuidv7(), $1, 2, '{}' from generate_series(1, ${Math.min(left, 20_000)})`,
+      [name],
+    )
+  }
+  return { count: missing, tookMs: performance.now() - startedAtMs }
 }
 
 /** Has a worker take work, `concurrency` pieces at once, until it has handled `count`. */

@@ -31,7 +31,7 @@ const ENQUEUE_SIDES = ['roundsman', 'pgBoss'] as const
 type EnqueueSide = (typeof ENQUEUE_SIDES)[number]
 
 const LABELS = {
-  roundsman: 'Roundsman, by `enqueue(prisma, …)`',
+  roundsman: 'Roundsman, by `enqueueNow(…)`',
   roundsmanInTransaction: 'Roundsman, in a `prisma.$transaction`',
   pgBoss: 'pg-boss with LISTEN/NOTIFY',
   graphileWorker: 'graphile-worker',

@@ -1,24 +1,17 @@
 // Measures everything side by side, in one run on one PostgreSQL: `pnpm bench [scenario…]`.
 import { join } from 'node:path'
 import { readCommit } from '@roundsman/testing/readCommit'
-import { backlog } from './backlog.ts'
-import { cleanup } from './cleanup/cleanup.ts'
 import { commits } from './commits.ts'
-import { consoleScenario } from './console/console.ts'
-import { idle } from './idle.ts'
 import { latency } from './latency.ts'
 import { limits } from './limits.ts'
 import { openBench, type BenchOptions } from './openBench.ts'
 import { describeMachine, storeResult } from './results.ts'
-import { runs } from './runs/runs.ts'
 import { growth } from './growth.ts'
 import { SCALES, type Scenario } from './scenario.ts'
 import { schedules } from './schedules.ts'
 import { shares } from './shares.ts'
 import { print, runCommand } from '../runCommand.ts'
 import { WORKSPACE_ROOT } from '../startProcess.ts'
-import { startup } from './startup.ts'
-import { testing } from './testing.ts'
 import { throughput } from './throughput/throughput.ts'
 import { reportPlace, writeReport } from './writeReport.ts'
 
@@ -26,18 +19,11 @@ import { reportPlace, writeReport } from './writeReport.ts'
 const scenarios: readonly Scenario[] = [
   throughput,
   latency,
-  backlog,
   commits,
   growth,
-  cleanup,
-  runs,
-  consoleScenario,
   schedules,
   limits,
   shares,
-  idle,
-  startup,
-  testing,
 ]
 
 const NAMES = scenarios.map(({ name }) => name)

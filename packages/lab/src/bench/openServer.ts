@@ -1,7 +1,6 @@
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { hashPassword, type Role } from '@roundsman/db'
 import { makeServerFolder, openThrowawayPostgres } from '@roundsman/testing'
 import pg from 'pg'
 import { migrateAll } from '../product.ts'
@@ -98,26 +97,4 @@ export async function withClient<Result>(
   } finally {
     await client.end()
   }
-}
-
-const PASSWORD = 'only for this bench'
-
-/** Adds an account to the database of an API, and returns its token. */
-export async function logIn(databaseUrl: string, apiUrl: string, role: Role): Promise<string> {
-  const email = `${role}@bench.example.com`
-  const hash = await hashPassword(PASSWORD)
-  await withClient(databaseUrl, (client) =>
-    client.query(
-      `insert into "User" ("id", "email", "role", "passwordHash")
-       values (gen_random_uuid(), $1, $2::"Role", $3)`,
-      [email, role, hash],
-    ),
-  )
-  const response = await fetch(`${apiUrl}/api/auth/login`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ email, password: PASSWORD }),
-  })
-  if (!response.ok) throw new Error(`Logging in was answered ${response.status}`)
-  return ((await response.json()) as { token: string }).token
 }

@@ -79,7 +79,7 @@ export async function vanishMachine(context: RunContext): Promise<VanishResult |
       return worker
     }
     const far = await start(true)
-    await client.enqueue(prisma, sweep, {})
+    await client.enqueueNow(sweep, {})
     const isUnderWay = `select from "JobRun" where "name" = 'sweep' and "details" is not null`
     if (!(await comesTrue(database, isUnderWay, context.signal))) {
       throw new Error('The worker on the other machine did not begin')
@@ -90,9 +90,7 @@ export async function vanishMachine(context: RunContext): Promise<VanishResult |
     await link('down')
     const downAt = performance.now()
     const enqueuing = new AbortController()
-    const load = keepEnqueuing(enqueuing.signal, () =>
-      client.enqueue(prisma, effect, { tenant: '' }),
-    )
+    const load = keepEnqueuing(enqueuing.signal, () => client.enqueueNow(effect, { tenant: '' }))
     opened.push(async () => {
       enqueuing.abort()
       await load

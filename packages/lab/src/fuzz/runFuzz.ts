@@ -116,7 +116,7 @@ export async function runFuzz(options: FuzzOptions, context: FuzzContext): Promi
     const api = await startApi(databaseUrl, listenTo('API'))
     apps.push(['API', api])
     if (options.worker) {
-      apps.push(['worker', await startWorker('src/main.ts', databaseUrl, listenTo('worker'))])
+      apps.push(['worker', await startWorker(databaseUrl, listenTo('worker'))])
     }
     onProgress(`${apps.length === 1 ? 'The API' : 'API and worker'} started`)
     const asked = await ask(options, { ...context, api })

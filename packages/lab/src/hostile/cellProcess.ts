@@ -92,9 +92,7 @@ try {
   step = 'cancels'
   await until(async () => {
     const [run] = (await runsOf(ids.waits)).filter(({ status }) => status === 'running')
-    return (
-      run !== undefined && (await client.cancelRun(run.id, ACTOR, { tx: prisma })) === 'requested'
-    )
+    return run !== undefined && (await client.cancelRun(run.id, ACTOR)) === 'requested'
   })
   await until(async () => (await runsOf(ids.waits)).some(({ code }) => code === 'cancelled'))
   step = 'settles'

@@ -251,7 +251,6 @@ interface Model {
 }
 
 function createModel(test: Tests, client: pg.Pool): Model {
-  const within = { tx: client }
   const works = new Map<string, Work>()
   const runs: Run[] = []
   const actions: object[] = []
@@ -302,7 +301,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
     delayMs: number,
   ): Promise<void> {
     const held = hasKey ? holder() : undefined
-    const { kind, workId } = await test.enqueue(client, purge, its, {
+    const { kind, workId } = await test.enqueueNow(purge, its, {
       ...(hasKey && { uniqueKey: KEY, ...(replaces && { onConflict: 'replace' as const }) }),
       ...(delayMs > 0 && { startAfter: new Date(now() + delayMs) }),
     })
@@ -386,7 +385,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
       throw new JobError('drawn', 'for good', { retryable: false })
     if (how === 'cancel') {
       const wish = by()
-      await test.cancelRun(runId, wish, within)
+      await test.cancelRun(runId, wish)
       note('cancel', wish, runId, null)
       return
     }
@@ -463,7 +462,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
   async function approve(run: Run | undefined): Promise<void> {
     if (run === undefined) return
     const wish = by()
-    const outcome = await test.approveRun(run.id, wish, within)
+    const outcome = await test.approveRun(run.id, wish)
     const kept = payloadOf(run)
     if (run.blockedDue === null) return deepStrictEqual(outcome, { kind: 'notBlocked' })
     if (runs.some(({ work, isApproved }) => isApproved && work === run.work))
@@ -490,7 +489,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
   async function runAgain(run: Run | undefined): Promise<void> {
     if (run === undefined) return
     const wish = by()
-    const outcome = await test.runAgain(purge, run.id, wish, within)
+    const outcome = await test.runAgain(purge, run.id, wish)
     const kept = payloadOf(run)
     if (kept === null) return deepStrictEqual(outcome, { kind: 'payloadGone' })
     if (outcome.kind !== 'requested') throw new Error(`Not requested: ${outcome.kind}`)
@@ -503,9 +502,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
     const wanted = at === null ? dead : [pick(dead, at)].filter((work) => work !== undefined)
     const wish = by()
     const ids = wanted.map(({ id }) => id)
-    const { redriven } = await test.redriveDeadLetters(at === null ? 'all' : { ids }, wish, {
-      tx: client,
-    })
+    const { redriven } = await test.redriveDeadLetters(at === null ? 'all' : { ids }, wish)
     const { deadLetters } = await listDeadLetters(test.reader, { limit: 100 })
     const stayed = new Set(deadLetters.map(({ workId }) => workId))
     const back = wanted.filter(({ id }) => !stayed.has(id))
@@ -533,9 +530,9 @@ function createModel(test: Tests, client: pg.Pool): Model {
     const one = { job: purge, ids: [work.id] }
     const startAfter = new Date(now() + 30 * HOUR_MS)
     const doIt = {
-      cancel: () => test.cancelWork(one, wish, within),
-      postpone: () => test.postponeWork(one, { ...wish, startAfter }, within),
-      prioritise: () => test.prioritiseWork(one, { ...wish, priority: asked }, within),
+      cancel: () => test.cancelWork(one, wish),
+      postpone: () => test.postponeWork(one, { ...wish, startAfter }),
+      prioritise: () => test.prioritiseWork(one, { ...wish, priority: asked }),
     }
     // What is due later already stays so.
     const isChanged = kind !== 'postpone' || work.dueAt < startAfter.getTime()
@@ -564,7 +561,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
         )
       case 'request': {
         const wish = by()
-        const workId = await test.requestRun(purge, { ...wish, payload: taken.payload }, within)
+        const workId = await test.requestRun(purge, { ...wish, payload: taken.payload })
         add(workId, { payload: taken.payload, trigger: 'manual' })
         note('run', wish, null, workId)
         return
@@ -588,9 +585,7 @@ function createModel(test: Tests, client: pg.Pool): Model {
         const work = pick([...works.values()], taken.which)
         if (work === undefined) return
         const wish = by()
-        const { discarded } = await test.discardDeadLetters({ ids: [work.id] }, wish, {
-          tx: client,
-        })
+        const { discarded } = await test.discardDeadLetters({ ids: [work.id] }, wish)
         deepStrictEqual(discarded, work.state === 'dead' ? 1 : 0)
         if (discarded === 0) return
         work.state = 'gone'
@@ -606,8 +601,8 @@ function createModel(test: Tests, client: pg.Pool): Model {
         const wish = by()
         const isPausing = taken.kind === 'pause'
         const outcome = await (isPausing
-          ? test.pauseQueue('purge', wish, within)
-          : test.resumeQueue('purge', wish, within))
+          ? test.pauseQueue('purge', wish)
+          : test.resumeQueue('purge', wish))
         if (isPausing === isPaused) return
         const isKnown = works.size + actions.length > 0
         const paused = isKnown ? 'paused' : 'pausedUnknown'

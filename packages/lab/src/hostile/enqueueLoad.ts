@@ -1,7 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import fc from 'fast-check'
 import { z } from 'zod'
-import type { PrismaClient } from '@roundsman/db'
 import type { JobsClient } from '@roundsman/engine/client'
 import type { Job } from '@roundsman/engine'
 import type { Queryable } from '../openPool.ts'
@@ -21,7 +20,6 @@ export interface Enqueued {
 }
 
 export interface LoadContext {
-  prisma: PrismaClient
   client: JobsClient
   database: Queryable
   seed: number
@@ -49,7 +47,7 @@ export async function enqueueOutcomes(
   context: LoadContext,
   { outcomes, onProgress }: { outcomes: number; onProgress: (done: number) => void },
 ): Promise<number> {
-  const { prisma, client, seed, signal, enqueued } = context
+  const { client, seed, signal, enqueued } = context
   const random = createRandom(seed)
   // Their own schemas would refuse some payloads here already.
   const drawn = drawRunnableJobs(seed).map((job) => ({ ...job, payload: z.any() }))
@@ -69,7 +67,7 @@ export async function enqueueOutcomes(
     }
     for (const [job, numbers] of groups) {
       const items = numbers.map((each) => ({ payload: { number: each } as never }))
-      const results = await client.enqueueMany(prisma, job, items)
+      const results = await client.enqueueManyNow(job, items)
       for (const [index, { workId }] of results.entries()) {
         note(enqueued, workId, job.name, drawOutcome(seed, numbers[index] ?? 0))
       }
@@ -87,19 +85,19 @@ function chooseJob(share: number, drawn: readonly Job[]): Job | null {
 
 /** Requests a dry run in the name of a foreign text, or enqueues a foreign payload. Returns 1 when it was refused. */
 async function requestForeign(context: LoadContext, number: number): Promise<0 | 1> {
-  const { prisma, client, seed, enqueued } = context
+  const { client, seed, enqueued } = context
   const sampled = { seed: seed + number, numRuns: 1 }
   const outcome = drawOutcome(seed, number)
   try {
     if (number % 2 === 0) {
       const [text = ''] = fc.sample(hostileText(), sampled)
       const request = { actor: text, reason: text, dryRun: true, payload: { number } }
-      const workId = await client.requestRun(guilty, request, { tx: prisma })
+      const workId = await client.requestRun(guilty, request)
       note(enqueued, workId, guilty.name, outcome)
     } else {
       const [texts] = fc.sample(fc.array(payloadValues), sampled)
       const payload = { number, texts: texts?.map(makeHostile) as string[] }
-      const { workId } = await client.enqueue(prisma, guilty, payload)
+      const { workId } = await client.enqueueNow(guilty, payload)
       note(enqueued, workId, guilty.name, outcome)
     }
     return 0
@@ -117,11 +115,11 @@ export async function enqueueDeadly(
   context: LoadContext,
   { count, onProgress }: { count: number; onProgress: (done: number) => void },
 ): Promise<number> {
-  const { prisma, client, database, signal, enqueued } = context
+  const { client, database, signal, enqueued } = context
   for (let from = 0; from < count; from += DEADLY.length) {
     const to = Math.min(from + DEADLY.length, count)
     for (let number = from; number < to; number++) {
-      const { workId } = await client.enqueue(prisma, deadly, { number })
+      const { workId } = await client.enqueueNow(deadly, { number })
       note(enqueued, workId, deadly.name, deadlyOutcome(number))
     }
     const deadline = Date.now() + DEADLY_PATIENCE_MS * (to - from)
@@ -152,11 +150,11 @@ async function countUnfinished(database: Queryable): Promise<number> {
 
 /** Enqueues short and long innocent work at a steady pace, until `stop`. */
 export async function enqueueInnocents(context: LoadContext, stop: AbortSignal): Promise<void> {
-  const { prisma, client, enqueued } = context
+  const { client, enqueued } = context
   for (let number = 0; !stop.aborted; number++) {
     const job = number % LONG_EVERY === 0 ? innocentLong : innocent
     const key = number % 2 === 0 && { uniqueKey: `innocent ${number}` }
-    const { workId } = await client.enqueue(prisma, job, { number }, { ...key })
+    const { workId } = await client.enqueueNow(job, { number }, { ...key })
     enqueued.set(workId, { name: job.name, kind: null, ends: 'success' })
     await pause(INNOCENT_EVERY_MS, undefined, { signal: stop }).catch(() => undefined)
   }

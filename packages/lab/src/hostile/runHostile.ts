@@ -14,7 +14,7 @@ import {
   type LoadContext,
 } from './enqueueLoad.ts'
 import { hostileSchedules, INNOCENTS } from './hostileJobs.ts'
-import { createClient, migrateAll, openPrisma } from '../product.ts'
+import { createClient, migrateAll } from '../product.ts'
 import { increase } from '../markdown.ts'
 import type { RunContext } from '../runCommand.ts'
 
@@ -68,8 +68,6 @@ export async function runHostile(
     await database.query(
       `create table "HostileEffect" ("workId" uuid, "step" int, "runId" uuid not null, primary key ("workId", "step"))`,
     )
-    const prisma = openPrisma(databaseUrl, 'hostile driver')
-    opened.push(() => prisma.$disconnect())
     const client = createClient(databaseUrl)
     opened.push(client.stop)
     await client.start()
@@ -84,7 +82,7 @@ export async function runHostile(
     onProgress('The workers are ready')
 
     const enqueued = new Map<string, Enqueued>()
-    const load: LoadContext = { prisma, client, database, seed, signal, enqueued }
+    const load: LoadContext = { client, database, seed, signal, enqueued }
     const enough = new AbortController()
     const innocents = enqueueInnocents(load, AbortSignal.any([enough.signal, signal]))
     // Awaited below, which reports a failure.

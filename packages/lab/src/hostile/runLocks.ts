@@ -164,11 +164,12 @@ export async function runLocks(
   async function enqueue(
     payload: Payload,
     uniqueKey: string | null,
-    tx: pg.Pool | pg.PoolClient | pg.Client = pool,
+    tx?: pg.PoolClient | pg.Client,
   ) {
-    const { workId } = await client.enqueue(tx, lockedWork, payload, {
-      ...(uniqueKey !== null && { uniqueKey, onConflict: 'replace' as const }),
-    })
+    const options = uniqueKey === null ? {} : { uniqueKey, onConflict: 'replace' as const }
+    const { workId } = await (tx === undefined
+      ? client.enqueueNow(lockedWork, payload, options)
+      : client.enqueue(tx, lockedWork, payload, options))
     const before = uniqueKey === null ? undefined : holders.get(uniqueKey)
     if (before !== undefined) ends.set(before, null)
     if (uniqueKey !== null) holders.set(uniqueKey, workId)
@@ -217,7 +218,7 @@ export async function runLocks(
     const { runs } = await listJobRuns(client.reader, { limit: 3, status: 'running' })
     for (const { id, workId } of runs) {
       if (workId !== null) ends.set(workId, null)
-      await client.cancelRun(id, BY, { tx: pool })
+      await client.cancelRun(id, BY)
     }
   }
 

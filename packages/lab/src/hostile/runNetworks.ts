@@ -125,7 +125,11 @@ export async function runNetworks(
   async function enqueueSome(): Promise<void> {
     for (let left = random.integer(1, 20); left > 0; left--) {
       const payload = { n: result.enqueued, pauseMs: random.pick([0, 0, 50, 500]) }
-      await client.enqueue(pool, parcel, payload)
+      const tx = await pool.connect()
+      await tx.query('begin')
+      await client.enqueue(tx, parcel, payload)
+      await tx.query('commit')
+      tx.release()
       result.enqueued++
     }
   }

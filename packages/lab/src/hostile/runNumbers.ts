@@ -132,7 +132,7 @@ async function tryDrawn(
       }
       const id = await refuses(
         at,
-        async () => (await client.enqueue(pool, job, { fails }, put)).workId,
+        async () => (await client.enqueueNow(job, { fails }, put)).workId,
       )
       if (id === null) continue
       ids.push(id)
@@ -142,7 +142,7 @@ async function tryDrawn(
       due.delete(id)
       const change = { ...BY, startAfter: postponedTo }
       await refuses({ startAfter: postponedTo }, () =>
-        client.postponeWork({ job, ids: [id] }, change, { tx: pool }),
+        client.postponeWork({ job, ids: [id] }, change),
       )
     }
     const isHasty = job.timeoutMs < ENOUGH_MS || rateLimit !== null

@@ -61,7 +61,7 @@ export const INCIDENTS: readonly Incident[] = [
       const items = (count: number, label: string) =>
         Array.from({ length: count }, () => ({ payload: { label } }))
       const all = [...items(5_000, 'tenant 42'), ...items(150, 'tenant 7')]
-      await client.enqueueMany(host, importFeed, all)
+      await client.enqueueManyNow(importFeed, all)
       await host.$executeRawUnsafe(`update "JobWork" set "dueAt" = now() - interval '2 minutes'`)
       await startWorker(['importFeed'])
       return OVERVIEW
@@ -112,7 +112,7 @@ export const INCIDENTS: readonly Incident[] = [
       await shop.startWorker(['sendReceipt'])
       const payload = { label: 'Order 106267' }
       const send = (enqueuedBy: string) =>
-        shop.client.enqueue(shop.host, sendReceipt, payload, { enqueuedBy })
+        shop.client.enqueueNow(sendReceipt, payload, { enqueuedBy })
       await ended(shop, (await send('request 7f3a')).workId)
       return `/runs/${await ended(shop, (await send('request 9c1e')).workId)}`
     },
@@ -123,7 +123,7 @@ export const INCIDENTS: readonly Incident[] = [
     about: 'A piece of work kills each worker that takes it.',
     async make(shop) {
       const payload = { label: 'Poster 905' }
-      await shop.client.enqueue(shop.host, renderPoster, payload)
+      await shop.client.enqueueNow(renderPoster, payload)
       for (let deaths = 0; deaths < 2; deaths += 1)
         await (
           await shop.startWorker(['renderPoster']).catch(() => null)
@@ -174,7 +174,7 @@ export const INCIDENTS: readonly Incident[] = [
     about: 'Somebody else was faster with the retry of a dead letter.',
     async make(shop) {
       const payload = { label: 'Order 7' }
-      const { workId } = await shop.client.enqueue(shop.host, callPartner, payload)
+      const { workId } = await shop.client.enqueueNow(callPartner, payload)
       const worker = await shop.startWorker(['callPartner'])
       const id = await ended(shop, workId)
       await worker.stop()
@@ -199,8 +199,8 @@ export const INCIDENTS: readonly Incident[] = [
   {
     name: 'orphaned',
     about: 'Work waits of a job that has left the catalogue.',
-    async make({ client, host }) {
-      await client.enqueueMany(host, printLabels, pieces(9))
+    async make({ client }) {
+      await client.enqueueManyNow(printLabels, pieces(9))
       return OVERVIEW
     },
     says: [/printLabels: 9 pieces of work wait, and no worker knows the job/],
@@ -210,7 +210,7 @@ export const INCIDENTS: readonly Incident[] = [
     about: 'Quotes are to be sent within a moment, and no worker takes them in time.',
     async make(shop) {
       const options = { expiresAt: new Date(Date.now() + 100) }
-      const enqueued = await shop.client.enqueueMany(shop.host, sendQuote, pieces(20, options))
+      const enqueued = await shop.client.enqueueManyNow(sendQuote, pieces(20, options))
       await shop.startWorker(['sendQuote'])
       for (const { workId } of enqueued) await ended(shop, workId)
       return OVERVIEW
@@ -233,7 +233,7 @@ export const INCIDENTS: readonly Incident[] = [
     async make(shop) {
       await fill(shop, 'writeExport', 20, '1 minute', '1 minute', '50 ms')
       await shop.startWorker(['writeExport'])
-      const enqueued = await shop.client.enqueueMany(shop.host, writeExport, pieces(12))
+      const enqueued = await shop.client.enqueueManyNow(writeExport, pieces(12))
       for (const { workId } of enqueued) await ended(shop, workId)
       return OVERVIEW
     },
@@ -246,7 +246,7 @@ export const INCIDENTS: readonly Incident[] = [
     name: 'pausedQueue',
     about: 'Somebody has paused a queue the day before yesterday, and has forgotten it.',
     async make({ client, host }) {
-      await client.enqueueMany(host, sendNewsletter, pieces(12))
+      await client.enqueueManyNow(sendNewsletter, pieces(12))
       await client.pauseQueue('sendNewsletter', { actor: 'max@example.com', reason: 'They move' })
       await host.$executeRawUnsafe(
         `update "JobQueue" set "pausedAt" = now() - interval '50 hours' where "name" = 'sendNewsletter'`,
@@ -263,15 +263,15 @@ export const INCIDENTS: readonly Incident[] = [
     name: 'keyHeld',
     about: 'An invoice was postponed until 2028, and nobody can enqueue it any more.',
     async make(shop) {
-      const { client, host, startWorker } = shop
+      const { client, startWorker } = shop
       await startWorker(['renderInvoice'])
       for (let nth = 1; nth <= 5; nth += 1) {
-        const { workId } = await client.enqueue(host, renderInvoice, { label: `Invoice ${nth}` })
+        const { workId } = await client.enqueueNow(renderInvoice, { label: `Invoice ${nth}` })
         await ended(shop, workId)
       }
       const invoice = { label: 'Invoice 42' }
       const soon = { uniqueKey: 'invoice-42', startAfter: new Date(Date.now() + 3_600_000) }
-      const { workId } = await client.enqueue(host, renderInvoice, invoice, soon)
+      const { workId } = await client.enqueueNow(renderInvoice, invoice, soon)
       const startAfter = new Date('2038-01-01T12:00:00Z')
       await client.postponeWork({ job: renderInvoice, ids: [workId] }, { ...by, startAfter })
       return OVERVIEW
@@ -290,9 +290,9 @@ export const INCIDENTS: readonly Incident[] = [
     async make(shop) {
       await fill(shop, 'askPartner', 50, '1 minute', '20 minutes', '50 ms')
       await shop.startWorker(['askPartner'])
-      await shop.client.enqueueMany(shop.host, askPartner, pieces(4))
+      await shop.client.enqueueManyNow(askPartner, pieces(4))
       await started(shop, 'askPartner', 4)
-      await shop.client.enqueueMany(shop.host, askPartner, pieces(4))
+      await shop.client.enqueueManyNow(askPartner, pieces(4))
       for (const table of ['JobClaim', 'JobRun'])
         await shop.host.$executeRawUnsafe(
           `update "${table}" set "startedAt" = "startedAt" - interval '12 minutes', "createdAt" = "createdAt" - interval '12 minutes'
@@ -313,7 +313,7 @@ export const INCIDENTS: readonly Incident[] = [
       const items = Array.from({ length: 40 }, (_, nth) => ({
         payload: { label: nth % 4 === 0 ? 'Tenant 17' : `Tenant ${nth + 100}` },
       }))
-      const enqueued = await shop.client.enqueueMany(shop.host, chargeCard, items)
+      const enqueued = await shop.client.enqueueManyNow(chargeCard, items)
       await shop.startWorker(['chargeCard'])
       for (const { workId } of enqueued) await ended(shop, workId)
       return OVERVIEW

@@ -54,27 +54,6 @@ describe('pnpm bench', () => {
     expect(report).toContain('| Roundsman, every run recorded |')
   }, 180_000)
 
-  it('drives the console in a browser, and sees what the database holds', async () => {
-    // The browser is unpacked into the folder for temporary files, once for all.
-    const run = spawnProcess(MAIN, {
-      args: ['console', '--scale', 'small', '--out', join(folder, 'out')],
-    })
-    expect(await run.exited, run.stderr.join('\n')).toEqual({ code: 0, signal: null })
-
-    // Whatever it shows that the database does not hold, and every error, would have ended it.
-    const { figures } = JSON.parse(
-      await readFile(join(folder, 'out/bench/console.json'), 'utf8'),
-    ) as { figures: { compared: number; steps: { shownMs: Record<string, number[]> }[] } }
-    expect(figures.steps.length).toBeGreaterThan(20)
-    expect(figures.compared).toBe(2 * figures.steps.length)
-    for (const { shownMs } of figures.steps) {
-      expect(shownMs).toEqual({ few: [expect.any(Number)], many: [expect.any(Number)] })
-    }
-    expect(await readFile(join(folder, 'out/bench.md'), 'utf8')).toContain(
-      '## The console over many runs',
-    )
-  }, 300_000)
-
   it('ends every process and removes every folder when it is interrupted', async () => {
     const run = bench('throughput')
     await run.waitForLine(/round 1, roundsman/, { timeoutMs: 90_000 })

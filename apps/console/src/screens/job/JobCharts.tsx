@@ -4,48 +4,29 @@ import { useState } from 'react'
 import { inWords } from '../../api/readRunDetails.ts'
 import { BarChart, type Bar } from '../../charts/BarChart.tsx'
 import { DurationScatter, type Span } from '../../charts/DurationScatter.tsx'
-import { HeatMap } from '../../charts/HeatMap.tsx'
 import { describeEnded, runBars, seenKinds } from '../../charts/runBars.ts'
 import { InlineSelect } from '../../parts/InlineSelect.tsx'
 import { Moment } from '../../parts/Moment.tsx'
 import { Panel } from '../../parts/Panel.tsx'
 import { StatusMark } from '../../parts/StatusMark.tsx'
 import { useServices } from '../../services/useServices.ts'
-import { nameDate } from '../../time/nameDate.ts'
 import { formatDuration } from '../../time/formatDuration.ts'
 import { formatClock, formatExact, formatShort } from '../../time/formatExact.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
-/** With fewer days, most of a year would be empty, and bars show the same. */
-const YEAR_FROM_DAYS = 60
 
 /** What a job's runs came to, how long they took and what they counted. Panels without anything to see are left out. */
 export function JobCharts({ name, detail }: { name: string; detail: ConsoleJobDetail }) {
   const { clock } = useServices()
-  const { days, cutBefore, sample, counted } = detail
+  const { sample, counted } = detail
   const now = clock.now()
-  const ageMs = now - Date.parse(days[0]?.date ?? new Date(now).toISOString())
   return (
     <>
       <RunsPanel name={name} detail={detail} now={now} />
       {sample.runs.length > 0 && <DurationsPanel name={name} detail={detail} now={now} />}
       {counted.length > 0 && (
         <CountsPanel name={name} counted={counted} looked={detail.job.recentRuns.length} />
-      )}
-      {ageMs > YEAR_FROM_DAYS * DAY_MS && days.length > 1 && (
-        <Panel
-          title="A year of runs"
-          aside={
-            <span className="muted">
-              days {inUtc(now)}; × marks failures
-              {cutBefore !== null &&
-                `; of runs before ${nameDate(cutBefore.slice(0, 10))} some are left out`}
-            </span>
-          }
-        >
-          <HeatMap name={name} days={days} now={now} />
-        </Panel>
       )}
     </>
   )

@@ -5,8 +5,6 @@ import type { ReactNode } from 'react'
 import { ApiError } from '../../api/apiError.ts'
 import { workerQuery } from '../../api/queries.ts'
 import { clockAheadMs, startOf } from '../../api/run.ts'
-import { SwimLanes } from '../../charts/SwimLanes.tsx'
-import { mostAtOnce } from '../../charts/swimLanes.ts'
 import { JobLink } from '../../parts/JobLink.tsx'
 import { DataTable, type Column } from '../../parts/DataTable.tsx'
 import { Elapsed } from '../../parts/Elapsed.tsx'
@@ -68,54 +66,32 @@ export function WorkerScreen(): ReactNode {
   )
 }
 
-const MIN_SPAN_MS = 10_000
-
 function WorkerPanels({ id, detail }: { id: string; detail: ConsoleWorkerDetail }) {
-  const { worker, runs, since, until } = detail
-  // By a clock that is ahead its runs are later than now.
-  const toMs = Math.max(
-    ...[until, ...runs.flatMap((run) => [run.startedAt, run.endedAt ?? []].flat())].map(Date.parse),
-  )
+  const { worker, runs, since } = detail
   const aheadMs = Math.max(0, ...runs.map((run) => clockAheadMs(run) ?? 0))
   const running = runs.filter(({ endedAt }) => endedAt === null)
   const ended = runs.filter(({ endedAt }) => endedAt !== null).toReversed()
-  const firstMs = Math.min(...runs.map(({ startedAt }) => Date.parse(startedAt)))
-  const fromMs = Math.min(Math.max(firstMs, Date.parse(since)), toMs - MIN_SPAN_MS)
   return (
     <div className="columns isAsideFirst">
       <div className="column">
-        <Panel
-          title="Runs over time"
-          aside={
-            runs.length > 0 ? (
-              <span className="muted">
-                at most <strong>{mostAtOnce(runs, toMs)}</strong> at once
-              </span>
-            ) : undefined
-          }
-        >
-          {runs.length === 0 ? (
-            <p className="muted">
-              No run of it is on record that started since {formatExact(since).local}.
-            </p>
-          ) : (
-            <SwimLanes runs={runs} fromMs={fromMs} toMs={toMs} />
-          )}
-          {aheadMs > 0 && (
-            <p className="muted chartNote">
-              Its clock was {formatAhead(aheadMs)}, and its runs are recorded by it.
-            </p>
-          )}
-        </Panel>
-        {ended.length > 0 && (
-          <Panel title="Last runs that ended" className="isFlush">
+        <Panel title="Last runs that ended" {...(ended.length > 0 && { className: 'isFlush' })}>
+          {ended.length > 0 ? (
             <DataTable
               caption="Last runs that ended"
               columns={COLUMNS}
-              rows={ended.slice(0, MAX_ENDED)}
+              rows={ended}
               keyOf={(run) => run.id}
             />
-          </Panel>
+          ) : (
+            <p className="muted">
+              No run of it is on record that started since {formatExact(since).local} and has ended.
+            </p>
+          )}
+        </Panel>
+        {aheadMs > 0 && (
+          <p className="muted">
+            Its clock was {formatAhead(aheadMs)}, and its runs are recorded by it.
+          </p>
         )}
       </div>
       <div className="column">
@@ -131,8 +107,6 @@ function WorkerPanels({ id, detail }: { id: string; detail: ConsoleWorkerDetail 
     </div>
   )
 }
-
-const MAX_ENDED = 15
 
 const COLUMNS: readonly Column<ConsoleWorkerRun>[] = [
   jobColumn,

@@ -125,7 +125,7 @@ async function openModule(module: string, setting: HandlersSetting): Promise<Ope
   if (!Array.isArray(found?.jobs) || typeof found.handlers !== 'object' || !found.client) {
     throw new TypeError('its function must return { jobs, handlers, client }')
   }
-  recogniseHost(found.client, schema)
+  recogniseHost(found.client, schema, 'client')
   return found
 }
 

@@ -1,8 +1,6 @@
-import { isAbsolute } from 'node:path'
 import { randomUUID } from 'node:crypto'
-import { pathToFileURL } from 'node:url'
 import type { ContainedLog } from '../../store/containedLog.ts'
-import { ArgumentError } from '../../job/argument.ts'
+import { expectModule } from '../../arguments/worker.ts'
 import { JobError } from '../../job/jobError.ts'
 import type { IsolationLimits, Job } from '../../job/defineJob.ts'
 import { LEVELS } from '../../job/logger.ts'
@@ -33,10 +31,11 @@ interface Slot {
 /**
  * Carries runs out in child processes. Each carries out one at a time, and takes the next run of its job if the last one
  * succeeded. Lock, claim and settling stay with this process, and its fence decides what a run may commit.
- * @throws TypeError when a job is isolated and `handlersModule` is missing, or is neither a URL nor an absolute path
+ * @throws ArgumentError when a job is isolated and `handlersModule` is missing
  */
 export function createIsolation(options: {
-  handlersModule: URL | string | undefined
+  /** A URL. */
+  handlersModule: string | undefined
   jobs: readonly Job[]
   databaseUrl: string
   schema: Schema
@@ -48,7 +47,8 @@ export function createIsolation(options: {
   maxRuns?: number
 }): Isolation {
   const { databaseUrl, schema, workerId, log, idleMs = 30_000, maxRuns = 1_000 } = options
-  const module = resolveModule(options.handlersModule, options.jobs)
+  expectModule(options.handlersModule, options.jobs)
+  const module = options.handlersModule ?? ''
   const slots = new Set<Slot>()
   let isStopped = false
 
@@ -180,28 +180,6 @@ export function createIsolation(options: {
       )
     },
   }
-}
-
-/**
- * The URL of the handlers' module; empty when no job is isolated.
- * @throws ArgumentError when one is, and no usable module is named
- */
-function resolveModule(handlersModule: URL | string | undefined, jobs: readonly Job[]): string {
-  if (handlersModule === undefined) {
-    const names = jobs.flatMap(({ name, isolate }) => (isolate === null ? [] : [name]))
-    if (names.length === 0) return ''
-    throw new ArgumentError(
-      'handlersModule',
-      `is missing, and ${names.join(', ')} must run isolated; set handlersModule: new URL('./handlers.js', import.meta.url), or leave isolate out`,
-    )
-  }
-  const text = String(handlersModule)
-  if (/^(file|data):/.test(text)) return text
-  if (isAbsolute(text)) return pathToFileURL(text).href
-  throw new ArgumentError(
-    'handlersModule',
-    `must be a file's URL or absolute path, not "${text}"; give new URL('./handlers.js', import.meta.url)`,
-  )
 }
 
 /** The result of a run whose child process failed it. */

@@ -45,7 +45,7 @@ const schema = createSchema('public')
 
 function open(options: { idleMs?: number; maxRuns?: number } = {}): void {
   isolation = createIsolation({
-    handlersModule: MODULE,
+    handlersModule: MODULE.href,
     jobs: [probe],
     databaseUrl: 'postgres://127.0.0.1:1/none',
     schema,

@@ -61,15 +61,13 @@ export async function runEngine(
 }
 
 /**
- * From the call that enqueues to the first line of the handler. Producer and worker are processes of their own; `first` is
- * done while the worker has nothing but its backlog.
+ * From the call that enqueues to the first line of the handler. Producer and worker are processes of their own.
  */
 export async function measureHandlers(
   choice: EngineChoice,
   url: string,
   jobs: number,
   seed: number,
-  first: () => Promise<unknown> = async () => undefined,
 ): Promise<Latency> {
   const settings = { url, jobs: WARM_UP + jobs, choice, seed }
   // Started first, since it creates the queue.
@@ -77,7 +75,6 @@ export async function measureHandlers(
   await producer.told('isReady')
   const consumer = start({ role: 'consume', ...settings })
   await consumer.told('isReady')
-  await first()
   producer.send('go')
   const [sentAtNs, handledAtNs] = await Promise.all([
     producer.told<string[]>('sentAtNs'),

@@ -1,6 +1,6 @@
 import { createDatabaseClient } from '@roundsman/db'
 import { RUNS_UNDER_WAY } from '@roundsman/engine/internal'
-import { defineJob, type Job } from '@roundsman/engine'
+import { defineJob } from '@roundsman/engine'
 import { createWorker } from '@roundsman/engine/worker'
 import pg from 'pg'
 import { z } from 'zod'
@@ -11,11 +11,7 @@ export interface RoundsmanSettings {
   concurrency: number
   /** Whether single jobs are enqueued in a Prisma transaction. Default: each by itself. */
   inTransaction?: boolean
-  /** How many pieces at once of another job, `BACKLOG`, which does nothing either. Default: it has none. */
-  backlog?: number
 }
-
-export const BACKLOG = 'backlog'
 
 /** As the API has it. */
 export function openPrisma(url: string) {
@@ -30,17 +26,13 @@ export function openPrisma(url: string) {
 /** The engine as the worker process has it: every run is recorded before its handler starts. */
 export const createRoundsman: CreateEngine<RoundsmanSettings> = async (
   url,
-  { concurrency, inTransaction = false, backlog = 0 },
+  { concurrency, inTransaction = false },
 ) => {
   const job = defineJob({
     name: 'noop',
     payload: z.strictObject({ n: z.int() }),
     concurrency,
   })
-  const jobs: Job[] = [
-    job,
-    ...(backlog > 0 ? [defineJob({ name: BACKLOG, concurrency: backlog })] : []),
-  ]
   await migrateEngine(url)
   const prisma = openPrisma(url)
   const pool = new pg.Pool({ connectionString: url, max: 1 })
@@ -50,10 +42,9 @@ export const createRoundsman: CreateEngine<RoundsmanSettings> = async (
     retention: false,
     databaseUrl: url,
     client: prisma,
-    jobs,
+    jobs: [job],
     handlers: {
-      noop: async ({ payload }: { payload: unknown }) => onDone((payload as { n: number }).n),
-      ...(backlog > 0 && { [BACKLOG]: async () => undefined }),
+      noop: async ({ payload }) => onDone(payload.n),
     },
     log,
   })
@@ -78,7 +69,7 @@ export const createRoundsman: CreateEngine<RoundsmanSettings> = async (
               return process.hrtime.bigint()
             })
           }
-          await client.enqueue(prisma, job, { n })
+          await client.enqueueNow(job, { n })
           return null
         },
         close: () => client.stop(),

@@ -129,8 +129,7 @@ async function startRecorded(
     log,
   })
   await client.start()
-  await client.enqueueMany(
-    prisma,
+  await client.enqueueManyNow(
     job,
     Array.from({ length: RECORDED }, () => ({ payload: {} })),
   )

@@ -1,0 +1,257 @@
+import type { JobsClientOptions } from '../createJobsClient.ts'
+import type { Actor } from '../control/recordActions.ts'
+import type { KeySettings, LimitSettings } from '../control/controlLimits.ts'
+import type { TraceEnqueue } from '../job/enqueue.ts'
+import type { HostTransaction } from '../job/hostTypes.ts'
+import { storableText } from '../job/storableText.ts'
+import type { ChangesWatchOptions } from '../read/watchChanges.ts'
+import {
+  loggerOf,
+  ArgumentError,
+  asItIs,
+  checkBoolean,
+  checkDate,
+  checkFunction,
+  checkId,
+  checkJobName,
+  checkOptions,
+  checkParts,
+  checkText,
+  checkTimerMs,
+  copyList,
+  copyParts,
+  isPlainObject,
+  listOf,
+  nullable,
+  numberWithin,
+  optional,
+  tell,
+  wholeNumber,
+  type Check,
+  type Checked,
+} from './argument.ts'
+import { checkSchema, checkUrlForLater } from './connection.ts'
+import { checkPriority } from './enqueueOptions.ts'
+import { checkVersion } from './schedules.ts'
+
+/*
+ * What a client takes: its options, and the arguments of its acts.
+ */
+
+const CLIENT = {
+  databaseUrl: checkUrlForLater,
+  schema: checkSchema,
+  log: loggerOf<JobsClientOptions['log']>(),
+  traceEnqueue: optional(checkFunction<TraceEnqueue>),
+} satisfies Record<keyof JobsClientOptions, unknown>
+const CLIENT_HINTS = {
+  connectionString: 'did you mean databaseUrl?',
+  url: 'did you mean databaseUrl?',
+  client: 'each call takes the transaction: enqueue(tx, job, payload)',
+  pool: 'each call takes the transaction: enqueue(tx, job, payload)',
+  jobs: 'each call names its job: enqueue(tx, job, payload)',
+  logger: 'did you mean log?',
+}
+
+export function checkClientOptions(options: unknown) {
+  return checkOptions('options', options, CLIENT, { hints: CLIENT_HINTS })
+}
+
+const WATCH = {
+  onChange: checkFunction<ChangesWatchOptions['onChange']>,
+  onGap: checkFunction<ChangesWatchOptions['onGap']>,
+  probeMs: optional(checkTimerMs),
+}
+
+export function checkWatchOptions(options: unknown) {
+  return checkOptions('options', options, WATCH)
+}
+
+/** As many as one call of enqueueMany takes. */
+const MAX_ITEMS = 1_000_000
+const ITEM = { payload: asItIs, options: asItIs }
+const ITEM_HINTS = Object.fromEntries(
+  ['startAfter', 'priority', 'uniqueKey', 'onConflict', 'expiresAt', 'delay'].map((name) => [
+    name,
+    'set it in options: { payload, options }',
+  ]),
+)
+
+export const copyItems = (items: unknown): unknown[] => copyList('items', items, MAX_ITEMS)
+
+export function checkItem(item: unknown, at: number): Checked<typeof ITEM> {
+  return checkOptions(`items[${at}]`, item, ITEM, { prefix: `items[${at}].`, hints: ITEM_HINTS })
+}
+
+const TX = { tx: asItIs as Check<HostTransaction | null | undefined> }
+
+/**
+ * Takes a plain object. A transaction in its place would be left alone, and the act would commit by itself. Kysely's has no
+ * property of its own, so its class tells it from an empty object.
+ */
+export function checkActionOptions(options: unknown): HostTransaction | null {
+  if (options === undefined) return null
+  const isEmpty = isPlainObject(options) && Object.keys(options as object).length === 0
+  if (!isEmpty && !(isPlainObject(options) && 'tx' in (options as object)))
+    throw new ArgumentError('options', 'has no tx of its own; pass the transaction as { tx }')
+  return checkOptions('options', options, TX).tx ?? null
+}
+
+const MAX_ACTOR_LENGTH = 500
+export const MAX_REASON_LENGTH = 2_000
+
+const checkSaid: Check<string> = (argument, value) => {
+  if (typeof value === 'string') return value
+  throw new ArgumentError(argument, `must be a text, not ${tell(value)}`)
+}
+const ACTOR = { actor: checkSaid, reason: optional(nullable(checkSaid)) }
+const ACTOR_HINTS = {
+  tx: 'the act would commit by itself; pass the transaction in an argument of its own, as { tx }',
+  by: 'did you mean actor?',
+  user: 'did you mean actor?',
+}
+
+/** Makes both texts storable: an API may have been sent characters that PostgreSQL cannot hold. */
+export function storableActor({
+  actor,
+  reason,
+}: {
+  actor: string
+  reason?: string | null | undefined
+}): Actor {
+  return {
+    actor: storableText(actor, MAX_ACTOR_LENGTH),
+    ...(typeof reason === 'string' && { reason: storableText(reason, MAX_REASON_LENGTH) }),
+  }
+}
+
+/** Checks who wants something done, and why, with the parts that this act takes beside them. */
+export function checkRequest<Table extends { readonly [name: string]: Check<unknown> }>(
+  request: unknown,
+  more: Table,
+): Checked<Table> & { by: Actor }
+export function checkRequest(request: unknown): { by: Actor }
+export function checkRequest(request: unknown, more = {}): { by: Actor } {
+  const checked = checkOptions('request', request, { ...ACTOR, ...more }, { hints: ACTOR_HINTS })
+  return { ...checked, by: storableActor(checked) }
+}
+
+export const RUN_REQUEST = { dryRun: optional(checkBoolean), payload: asItIs }
+export const AGAIN_REQUEST = { dryRun: optional(checkBoolean) }
+export const POSTPONE_REQUEST = { startAfter: checkDate }
+export const PRIORITISE_REQUEST = { priority: checkPriority }
+export const REDRIVE_REQUEST = {
+  jobs: optional(listOf(checkJobName)),
+  evenIfWorkersDied: optional(checkBoolean),
+}
+export const DELETE_REQUEST = { ifVersion: checkVersion }
+export const BACKFILL_REQUEST = { from: checkDate, to: checkDate }
+
+export function expectSpan(from: Date, to: Date): void {
+  if (from > to) throw new ArgumentError('from', 'must not be later than to')
+}
+
+export function refuseFarBackfill(most: number): ArgumentError {
+  return new ArgumentError(
+    'to',
+    `is too far from from: there are over ${most.toLocaleString('en')} ticks in between; do it in parts`,
+  )
+}
+
+const SHOWING = { name: checkText, show: optional(listOf(checkText)) }
+export const SHOW_REQUEST = {
+  jobs: listOf((argument, job) => checkParts(argument, job, SHOWING, `${argument}.`)),
+}
+
+const WHOSE = { runId: optional(checkId), workId: optional(checkId) }
+
+export function checkWhose(whose: unknown): { runId: string | undefined; id: string } {
+  const { runId, workId } = checkOptions('whose', whose, WHOSE)
+  const id = runId ?? workId
+  if (id === undefined) throw new ArgumentError('whose', 'has to have a runId or a workId')
+  return { runId, id }
+}
+
+const WHICH_WORK = {
+  job: checkJobName,
+  ids: optional(listOf(checkId)),
+  label: optional(checkText),
+  key: optional(checkText),
+  all: optional(checkBoolean),
+}
+
+/** An act needs to name its work, or all of it: a filter that is misspelled would otherwise mean all. */
+export function checkWhichWork(which: unknown) {
+  const {
+    job,
+    ids = null,
+    label = null,
+    key = null,
+    all,
+  } = checkOptions('which', which, WHICH_WORK)
+  if (ids === null && label === null && key === null && all !== true)
+    throw new ArgumentError(
+      'which',
+      'has to say which work is meant: ids, label, key, or all: true',
+    )
+  return { name: job, ids, label, key }
+}
+
+/** Keeps a call within a second or two. */
+export const MAX_LETTERS = 10_000
+const WHICH_LETTERS = { ids: optional(listOf(checkId, MAX_LETTERS)), filter: asItIs }
+
+/** Dead letters by their ids, or by a filter. */
+export function checkWhichLetters(which: unknown): { ids: string[] } | { filter: object } {
+  if (which === 'all') return { filter: {} }
+  const { ids, filter } = checkOptions('which', which, WHICH_LETTERS)
+  if (ids !== undefined) return { ids }
+  return { filter: copyParts('which.filter', filter) }
+}
+
+const checkMost = optional(nullable(wholeNumber(1, 1_000_000)))
+
+/** Whether to lift a park. */
+const checkParked: Check<boolean> = (argument, value) => {
+  if (value === undefined || value === false) return value === false
+  throw new ArgumentError(argument, 'can be set to false alone: paused is what keeps work waiting')
+}
+
+const WHICH_LIMIT = { job: optional(checkJobName), limit: optional(checkJobName) }
+const LIMIT_SETTINGS = { global: checkMost, parked: checkParked } satisfies Record<
+  keyof LimitSettings,
+  unknown
+>
+
+export function checkLimitSettings(which: unknown, settings: unknown) {
+  const { job, limit } = checkOptions('which', which, WHICH_LIMIT)
+  if ((job === undefined) === (limit === undefined))
+    throw new ArgumentError('which', 'has to be { job } or { limit }')
+  return { job, limit, ...checkOptions('settings', settings, LIMIT_SETTINGS) }
+}
+
+/** As PostgreSQL reads it. */
+const checkPause: Check<string | null | undefined> = (argument, value) => {
+  if (value === undefined) return undefined
+  if (typeof value === 'boolean') return value ? 'infinity' : null
+  if (value instanceof Date) return checkDate(argument, value).toISOString()
+  throw new ArgumentError(argument, 'has to be true, false or a Date')
+}
+
+const KEY_SETTINGS = {
+  perKey: checkMost,
+  weight: optional(nullable(numberWithin(0.01, 1_000))),
+  paused: checkPause,
+  parked: checkParked,
+} satisfies Record<keyof KeySettings, unknown>
+
+export function checkKeySettings(job: unknown, key: unknown, settings: unknown) {
+  const name = checkJobName('job', job)
+  if (checkText('key', key) === '')
+    throw new ArgumentError('key', 'is empty: work without a key has no settings')
+  return { name, ...checkOptions('settings', settings, KEY_SETTINGS) }
+}
+
+export function refusePerKey(): ArgumentError {
+  return new ArgumentError('perKey', 'is for jobs whose keys are fair: with fifo it is 1')
+}

@@ -1,0 +1,63 @@
+import { checkRequest } from './actions.ts'
+import {
+  ArgumentError,
+  asItIs,
+  checkDate,
+  checkId,
+  checkJobName,
+  checkOptions,
+  listOf,
+  objectOf,
+  oneOf,
+  optional,
+} from './argument.ts'
+import { checkPriority } from './enqueueOptions.ts'
+import { LETTER_FILTER, PIECE_FILTER, RUN_FILTER } from './queries.ts'
+
+/*
+ * Requests for acts on many.
+ */
+
+const MAX_IDS = 10_000
+const IDS = { ids: optional(listOf(checkId, MAX_IDS)) }
+const OF_WORK = { ...PIECE_FILTER, ...IDS }
+const OF_LETTERS = { ...LETTER_FILTER, ...IDS }
+const FILTERS = {
+  cancelWork: OF_WORK,
+  postponeWork: OF_WORK,
+  prioritiseWork: OF_WORK,
+  redrive: { ...OF_LETTERS, runs: optional(objectOf(RUN_FILTER)) },
+  discard: OF_LETTERS,
+  cancel: { ...RUN_FILTER, ...IDS },
+}
+type Kind = keyof typeof FILTERS
+
+const REQUEST = {
+  kind: oneOf(Object.keys(FILTERS) as Kind[]),
+  which: asItIs,
+  startAfter: asItIs,
+  priority: asItIs,
+  jobs: optional(listOf(checkJobName)),
+}
+
+export function checkBulkRequest(request: unknown) {
+  const { kind, which, jobs, by, ...given } = checkRequest(request, REQUEST)
+  const { actor, reason } = by
+  if (reason === undefined) throw new ArgumentError('request.reason', 'is missing: say why')
+  return {
+    ...{ kind, jobs, actor, reason },
+    wanted: which === 'all' ? {} : checkWhich(kind, which),
+    startAfter:
+      kind === 'postponeWork' ? checkDate('request.startAfter', given.startAfter) : undefined,
+    priority:
+      kind === 'prioritiseWork' ? checkPriority('request.priority', given.priority) : undefined,
+  }
+}
+
+/** A filter without a condition is likely a typo. */
+function checkWhich(kind: Kind, which: unknown): { ids?: string[] } {
+  const checked = checkOptions('request.which', which, FILTERS[kind], { prefix: 'request.which.' })
+  const conditions = Object.entries(checked).filter(([, value]) => value !== undefined)
+  if (conditions.length > 0) return Object.fromEntries(conditions)
+  throw new ArgumentError('request.which', `must be 'all', or name ids or a filter`)
+}

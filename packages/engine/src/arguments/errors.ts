@@ -1,0 +1,68 @@
+import type { Details } from '../job/handler.ts'
+import type { JobErrorOptions } from '../job/jobError.ts'
+import type { RateLimitedOptions } from '../job/rateLimited.ts'
+import {
+  ArgumentError,
+  asItIs,
+  checkBoolean,
+  checkOptions,
+  checkParts,
+  checkText,
+  nullable,
+  optional,
+  tell,
+  type Check,
+} from './argument.ts'
+
+/*
+ * What handlers make errors of.
+ */
+
+/** The engine cuts and cleans what it stores of an error. */
+const checkMessage: Check<string> = (argument, value) => {
+  if (typeof value === 'string') return value
+  throw new ArgumentError(argument, `must be a text, not ${tell(value)}`)
+}
+
+const checkDetails: Check<Details> = (argument, value) => {
+  if (typeof value === 'object' && value !== null) return value as Details
+  throw new ArgumentError(argument, `must be an object, not ${tell(value)}`)
+}
+
+const JOB_ERROR = {
+  cause: asItIs,
+  retryable: optional(checkBoolean),
+  details: optional(checkDetails),
+} satisfies Record<keyof JobErrorOptions, unknown>
+const JOB_ERROR_HINTS = { retry: 'did you mean retryable?', retriable: 'did you mean retryable?' }
+
+export function checkJobError(code: unknown, message: unknown, options: unknown) {
+  return {
+    code: checkMessage('code', code),
+    message: checkMessage('message', message),
+    ...checkOptions('options', options, JOB_ERROR, { hints: JOB_ERROR_HINTS }),
+  }
+}
+
+const NAMED = { name: checkText }
+const checkScope: Check<'key' | 'job' | { name: string }> = (argument, value) => {
+  if (value === 'key' || value === 'job') return value
+  if (typeof value === 'object') return checkParts(argument, value, NAMED, `${argument}.`)
+  throw new ArgumentError(
+    argument,
+    `must be 'key', 'job' or what defineLimit returns, not ${tell(value)}`,
+  )
+}
+
+/** What a service has said is taken as far as it can be. */
+const RATE_LIMITED = {
+  retryAfter: asItIs as Check<RateLimitedOptions['retryAfter']>,
+  scope: optional(checkScope),
+  message: optional(nullable(checkMessage)),
+  cause: asItIs,
+} satisfies Record<keyof RateLimitedOptions, unknown>
+const RATE_LIMITED_HINTS = { retryAfterMs: 'set retryAfter, which takes milliseconds' }
+
+export function checkRateLimited(options: unknown) {
+  return checkOptions('options', options, RATE_LIMITED, { hints: RATE_LIMITED_HINTS })
+}

@@ -1,0 +1,275 @@
+import { JOB_TRIGGERS } from '../job/handler.ts'
+import type { AwaitResultOptions } from '../read/awaitResult.ts'
+import type { DeadLetterQuery } from '../read/listDeadLetters.ts'
+import type { BulkQuery } from '../read/listBulks.ts'
+import type { ListJobRunsOptions } from '../read/jobRuns.ts'
+import type { KeyedTickQuery, ScheduleQuery } from '../read/listKeyedSchedules.ts'
+import type { KeyQuery } from '../read/listKeys.ts'
+import type { WaitingWorkQuery } from '../read/listWaitingWork.ts'
+import type { JobsReader, ReaderOptions } from '../read/reader.ts'
+import { RUN_OUTCOMES } from '../read/runOutcome.ts'
+import type { PieceFilter, ShownValue } from '../store/pieceFilter.ts'
+import {
+  loggerOf,
+  ArgumentError,
+  checkBoolean,
+  checkDate,
+  checkDurationMs,
+  checkFunction,
+  checkId,
+  checkInstant,
+  checkJobName,
+  checkLimit,
+  checkOptions,
+  checkParts,
+  checkPosition,
+  checkSignal,
+  checkText,
+  checkTexts,
+  checkWaitMs,
+  listOf,
+  nullable,
+  objectOf,
+  oneOf,
+  optional,
+  tell,
+  wholeNumber,
+  type Check,
+} from './argument.ts'
+import { checkDatabaseUrl, checkSchema } from './connection.ts'
+import { checkJobs } from './jobs.ts'
+
+/*
+ * What reads take: the reader, and which part of all is wanted.
+ */
+
+export const RUN_STATUSES = ['running', 'success', 'failed'] as const
+/** No index has when work was enqueued: the oldest of a million would be found by reading all. */
+export const WORK_ORDERS = ['first', 'last'] as const
+export const KEY_SORTS = ['waiting', 'running', 'oldest', 'started', 'key'] as const
+export const SCHEDULE_STATES = ['paused', 'refused', 'late'] as const
+
+const READER_OPTIONS = {
+  databaseUrl: checkDatabaseUrl,
+  schema: checkSchema,
+  log: loggerOf<NonNullable<ReaderOptions['log']>>(),
+  poolSize: optional(wholeNumber(1, 1_000)),
+  statementTimeoutMs: optional(wholeNumber(1, 2 ** 31 - 10_000)),
+} satisfies Record<keyof ReaderOptions, unknown>
+
+export function checkReaderOptions(options: unknown) {
+  return checkOptions('options', options, READER_OPTIONS)
+}
+
+const READER = { rows: checkFunction }
+
+/** Programs pass a client, or what they connect with, where one of its parts is meant. */
+export function expectReader(reader: unknown): asserts reader is JobsReader {
+  try {
+    checkParts('reader', reader, READER)
+  } catch (cause) {
+    throw new ArgumentError(
+      'reader',
+      `must be a reader, such as client.reader or what openReader returns, not ${tell(reader)}`,
+      { cause },
+    )
+  }
+}
+
+/** What reads of the health of jobs take. */
+export function checkHealthQuery(reader: unknown, jobs: unknown, now: unknown) {
+  expectReader(reader)
+  return { jobs: checkJobs('jobs', jobs), now: checkDate('now', now) }
+}
+
+/** Reads of some jobs alone take their names. */
+export function checkNames(reader: unknown, names: unknown): string[] {
+  expectReader(reader)
+  return checkTexts('names', names)
+}
+
+/** Some of them stand in a statement's text, so nothing else may get there. */
+export const RUN_FILTER = {
+  name: optional(checkText),
+  status: optional(oneOf(RUN_STATUSES)),
+  outcome: optional(oneOf(RUN_OUTCOMES)),
+  trigger: optional(oneOf(JOB_TRIGGERS)),
+  errorCode: optional(checkText),
+  workId: optional(checkId),
+  from: optional(checkDate),
+  to: optional(checkDate),
+  label: optional(checkText),
+  worker: optional(checkText),
+  minDurationMs: optional(checkDurationMs),
+  maxDurationMs: optional(checkDurationMs),
+  key: optional(checkText),
+}
+const RUNS = {
+  ...RUN_FILTER,
+  limit: checkLimit,
+  after: optional(checkPosition),
+} satisfies Record<keyof ListJobRunsOptions, unknown>
+const RUN_HINTS = { job: 'did you mean name?', state: 'did you mean status?' }
+
+export function checkRunQuery(reader: unknown, query: unknown) {
+  expectReader(reader)
+  return checkOptions('options', query, RUNS, { hints: RUN_HINTS })
+}
+
+export function checkRunFilter(filter: unknown) {
+  return checkOptions('filter', filter, RUN_FILTER, { hints: RUN_HINTS })
+}
+
+/** A row of anything that has an id. */
+export function checkIdOf(reader: unknown, argument: string, id: unknown): string {
+  expectReader(reader)
+  return checkId(argument, id)
+}
+
+const SHOWN = { field: checkText, value: nullable(checkText) } satisfies Record<
+  keyof ShownValue,
+  unknown
+>
+/** A group of pieces has these two parts, and more. */
+const checkShown: Check<ShownValue> = (argument, value) =>
+  checkParts(argument, value, SHOWN, `${argument}.`)
+export const PIECE_FILTER = {
+  name: optional(checkText),
+  label: optional(checkText),
+  labelPart: optional(checkText),
+  key: optional(checkText),
+  shown: optional(checkShown),
+} satisfies Record<keyof PieceFilter, unknown>
+const PIECE_HINTS = { job: 'did you mean name?' }
+
+const WORK = {
+  ...PIECE_FILTER,
+  limit: checkLimit,
+  after: optional(checkPosition),
+  order: optional(oneOf(WORK_ORDERS)),
+} satisfies Record<keyof WaitingWorkQuery, unknown>
+
+export function checkWorkQuery(reader: unknown, query: unknown) {
+  expectReader(reader)
+  return checkOptions('query', query, WORK, { hints: PIECE_HINTS })
+}
+
+export function checkWorkFilter(filter: unknown) {
+  return checkOptions('filter', filter, PIECE_FILTER, { hints: PIECE_HINTS })
+}
+
+const WORK_TO_GROUP = { ...PIECE_FILTER, isDue: optional(checkBoolean) }
+
+export function checkWorkToGroup(filter: unknown) {
+  return checkOptions('filter', filter, WORK_TO_GROUP, { hints: PIECE_HINTS })
+}
+
+/** Counting stops here: nobody goes through more of them one by one. */
+export const MAX_COUNTED_LETTERS = 100_000
+export const LETTER_FILTER = { ...PIECE_FILTER, errorCode: optional(checkText) }
+const LETTERS_TO_COUNT = { ...LETTER_FILTER, after: optional(checkPosition) }
+const LETTERS = { ...LETTERS_TO_COUNT, limit: checkLimit } satisfies Record<
+  keyof DeadLetterQuery,
+  unknown
+>
+/** As many as there may be ids. */
+const LETTERS_TO_CHOOSE = { ...LETTERS_TO_COUNT, limit: wholeNumber(0, MAX_COUNTED_LETTERS) }
+const checkIds = listOf(checkId)
+
+export function checkLetterQuery(reader: unknown, query: unknown) {
+  expectReader(reader)
+  return checkOptions('query', query, LETTERS, { hints: PIECE_HINTS })
+}
+
+export function checkLetterFilter(filter: unknown) {
+  return checkOptions('filter', filter, LETTER_FILTER, { hints: PIECE_HINTS })
+}
+
+export function checkLettersToCount(query: unknown) {
+  return checkOptions('query', query, LETTERS_TO_COUNT, { hints: PIECE_HINTS })
+}
+
+export function checkLettersToChoose(query: unknown, ids: unknown) {
+  const asked = checkOptions('query', query, LETTERS_TO_CHOOSE, { hints: PIECE_HINTS })
+  return { ...asked, ids: nullable(checkIds)('ids', ids) }
+}
+
+/** The name of the job, and the ids of its work. */
+export function checkWorkIds(reader: unknown, job: unknown, workIds: unknown) {
+  expectReader(reader)
+  return { name: checkJobName('job', job), ids: checkIds('workIds', workIds) }
+}
+
+export function checkUniqueKey(reader: unknown, job: unknown, key: unknown, since: unknown) {
+  expectReader(reader)
+  return {
+    name: checkJobName('job', job),
+    uniqueKey: checkText('uniqueKey', key),
+    failedSince: checkDate('failedSince', since),
+  }
+}
+
+const AWAITED = {
+  timeoutMs: optional(checkWaitMs),
+  signal: optional(checkSignal),
+} satisfies Record<keyof AwaitResultOptions, unknown>
+
+export function checkAwaited(job: unknown, workId: unknown, options: unknown) {
+  const { timeoutMs = 30_000, signal } = checkOptions('options', options, AWAITED)
+  checkJobName('job', job)
+  return { id: checkId('workId', workId), timeoutMs, signal }
+}
+
+const BULKS = { limit: checkLimit, isOpen: optional(checkBoolean) } satisfies Record<
+  keyof BulkQuery,
+  unknown
+>
+
+export function checkBulkQuery(reader: unknown, query: unknown) {
+  expectReader(reader)
+  return checkOptions('query', query, BULKS)
+}
+
+const PLACE = { name: checkText, key: checkText }
+const SCHEDULES = {
+  name: optional(checkText),
+  search: optional(checkText),
+  state: optional(oneOf(SCHEDULE_STATES)),
+  limit: checkLimit,
+  after: optional(objectOf(PLACE)),
+} satisfies Record<keyof ScheduleQuery, unknown>
+
+export function checkScheduleQuery(query: unknown) {
+  return checkOptions('query', query, SCHEDULES, {
+    hints: { job: 'did you mean name?', key: 'did you mean search?' },
+  })
+}
+
+export const checkPlaceOfSchedule = objectOf(PLACE)
+
+const TICKS = {
+  ...PLACE,
+  limit: checkLimit,
+  before: optional(checkInstant),
+} satisfies Record<keyof KeyedTickQuery, unknown>
+
+export function checkTickQuery(query: unknown) {
+  return checkOptions('query', query, TICKS)
+}
+
+const KEYS = {
+  key: optional(checkText),
+  limit: optional(wholeNumber(1, 200)),
+  order: optional(oneOf(KEY_SORTS)),
+} satisfies Record<keyof KeyQuery, unknown>
+
+export function checkKeyQuery(job: unknown, query: unknown) {
+  return { name: checkJobName('job', job), ...checkOptions('query', query, KEYS) }
+}
+
+export function checkKeyOf(job: unknown, key: unknown) {
+  return { name: checkJobName('job', job), key: checkText('key', key) }
+}
+
+const HOUR_OF_JOB = { name: checkText, hour: checkDate }
+export const checkHoursOfJobs: Check<{ name: string; hour: Date }[]> = listOf(objectOf(HOUR_OF_JOB))

@@ -1,0 +1,129 @@
+import { types } from 'node:util'
+import type { HostLogger } from '../job/logger.ts'
+import type { TestJobsOptions } from '../testing/openTestJobs.ts'
+import type {
+  Advance,
+  DrainOptions,
+  ExpectedWork,
+  TestDuration,
+  TestRunOptions,
+} from '../testing/testJobs.ts'
+import {
+  loggerOf,
+  ArgumentError,
+  asItIs,
+  checkBoolean,
+  checkDate,
+  checkOptions,
+  checkText,
+  copyParts,
+  numberWithin,
+  objectOf,
+  optional,
+  tell,
+  wholeNumber,
+  type Check,
+} from './argument.ts'
+import { checkDatabaseUrl } from './connection.ts'
+import { checkPriority } from './enqueueOptions.ts'
+import { checkJob, checkJobs } from './jobs.ts'
+import { checkHandlers } from './worker.ts'
+
+/*
+ * What tests pass to the engine that they open.
+ */
+
+const TEST = {
+  databaseUrl: checkDatabaseUrl,
+  client: asItIs,
+  jobs: checkJobs,
+  handlers: checkHandlers,
+  now: optional(checkDate),
+  log: loggerOf<Partial<HostLogger>>(),
+} satisfies Record<keyof TestJobsOptions<[], never>, unknown>
+const TEST_HINTS = {
+  connectionString: 'did you mean databaseUrl?',
+  url: 'did you mean databaseUrl?',
+  schema: 'each call makes a schema of its own; leave it out',
+  pool: 'did you mean client?',
+  prisma: 'did you mean client?',
+  handler: 'did you mean handlers?',
+  logger: 'did you mean log?',
+}
+
+export function checkTestOptions(options: unknown) {
+  return checkOptions('options', options, TEST, { hints: TEST_HINTS })
+}
+
+const RUN = {
+  dryRun: optional(checkBoolean),
+  actor: optional(checkText),
+} satisfies Record<keyof TestRunOptions, unknown>
+
+export function checkTestRun(job: unknown, options: unknown) {
+  return { job: checkJob('job', job), ...checkOptions('options', options, RUN) }
+}
+
+export function missingHandler(name: string): ArgumentError {
+  return new ArgumentError(`handlers.${name}`, 'is missing: pass it to openTestJobs')
+}
+
+const DRAIN = { maxRuns: optional(numberWithin(1, Infinity)) } satisfies Record<
+  keyof DrainOptions,
+  unknown
+>
+
+export function checkDrain(options: unknown) {
+  return checkOptions('options', options, DRAIN)
+}
+
+/** A million years, with a sign. */
+const checkPart = optional(numberWithin(-1e15, 1e15))
+const DURATION = {
+  weeks: checkPart,
+  days: checkPart,
+  hours: checkPart,
+  minutes: checkPart,
+  seconds: checkPart,
+  milliseconds: checkPart,
+} satisfies Record<keyof TestDuration, unknown>
+const DURATION_HINTS = {
+  months: 'pass the instant instead, as a Date',
+  years: 'pass the instant instead, as a Date',
+  ms: 'did you mean milliseconds?',
+}
+const checkDuration = objectOf(DURATION, DURATION_HINTS)
+
+export function checkAdvance(by: unknown): Advance {
+  if (typeof by === 'number') return by
+  if (types.isDate(by)) return checkDate('by', by)
+  if (typeof by === 'object' && by !== null) {
+    const given = Object.entries(checkDuration('by', by)).filter(([, part]) => part !== undefined)
+    return Object.fromEntries(given) as TestDuration
+  }
+  throw new ArgumentError(
+    'by',
+    `must be milliseconds, a duration such as { hours: 1 }, or a Date, not ${tell(by)}`,
+  )
+}
+
+const EXPECTED = {
+  count: optional(wholeNumber(0, Number.MAX_SAFE_INTEGER)),
+  startAfter: optional(checkDate),
+  priority: optional(checkPriority),
+  uniqueKey: optional(checkText),
+} satisfies Record<keyof ExpectedWork, unknown>
+
+/** A payload may be a text, which is compared by its letters. */
+const checkPartly: Check<object | string> = (argument, value) =>
+  typeof value === 'string' ? value : copyParts(argument, value)
+
+export function checkExpected(job: unknown, payload: unknown, expected: unknown) {
+  const given = checkOptions('expected', expected, EXPECTED, { prefix: 'expected.' })
+  const said = Object.entries(given).filter(([, value]) => value !== undefined)
+  return {
+    job: checkJob('job', job),
+    payload: checkPartly('payload', payload),
+    expected: Object.fromEntries(said) as ExpectedWork,
+  }
+}
