@@ -57,6 +57,7 @@ describe('what is installed for production', () => {
       expect.stringMatching(/^scripts\/check\/findImports\.ts:1: .* imports oxc-parser: move it/),
       expect.stringMatching(/^scripts\/check\/listStatements\.ts:\d+: .* imports libpg-query: /),
       expect.stringMatching(/^scripts\/check\/listStatements\.ts:\d+: .* imports oxc-parser: /),
+      expect.stringMatching(/^scripts\/surface\/renderSurface\.ts:\d+: .* imports libpg-query: /),
       expect.stringMatching(/^scripts\/reference\/readExports\.ts:\d+: .* imports oxc-parser: /),
     ])
   })

@@ -209,7 +209,7 @@ const FILLED: readonly Screen[] = [
     title: 'a worker',
     path: ({ running }) => `/workers/${encodeURIComponent(running.workerId)}`,
     heading: hostname(),
-    shows: 'at once',
+    shows: 'Last runs that ended',
   },
   {
     title: 'the shortcuts',
@@ -375,9 +375,6 @@ const TOOLTIPS: readonly Screen[] = [
   ),
   tooltip('of a bar', '/', 'Overview', (page) =>
     page.getByRole('region', { name: 'Runs in the last day' }).locator('[data-tip]').last(),
-  ),
-  tooltip('of a day', '/jobs/countSheep', 'countSheep', (page) =>
-    page.getByRole('group', { name: /^Runs of countSheep by day/ }).locator('[tabindex="0"]'),
   ),
   tooltip('of a mark', '/jobs/countSheep', 'countSheep', (page) =>
     page.getByRole('group', { name: /^Durations of/ }).locator('[tabindex="0"]'),

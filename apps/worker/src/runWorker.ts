@@ -212,7 +212,10 @@ async function runJobs(
     client: prisma,
     version: VERSION,
     jobs: [...env.jobs, ...(isDemo ? demoJobs : [])],
-    handlers: { ...createHandlers({ env, prisma, renderer, mailer }), ...demoHandlers },
+    handlers: {
+      ...createHandlers({ env, prisma, renderer, mailer }),
+      ...(isDemo ? demoHandlers : ({} as typeof demoHandlers)),
+    },
     handlersModule,
     retention: env.retention,
     except: jobsToLeave(env, log),

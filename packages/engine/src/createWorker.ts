@@ -64,8 +64,8 @@ const REGISTER_MS = 60_000
 /**
  * Makes a worker: it schedules the jobs, takes their work and carries it out. Nothing happens before `start()`.
  * @throws ArgumentError when a setting is out of its range, the client is of no known library, a job is isolated and
- * `handlersModule` is missing or invalid, a job is listed twice or has no handler, a handler is of no job or of one of the
- * engine's own, or `only` names an unknown job
+ * `handlersModule` is missing or invalid, a job is listed twice or has no handler, a handler is of one of the engine's own
+ * jobs, or `only` names an unknown job
  */
 export function createWorker<const Jobs extends readonly Job[], Client extends HostClient>(
   options: WorkerOptions<Jobs, Client>,
@@ -90,7 +90,9 @@ export function createWorkerThatWaits<const Jobs extends readonly Job[], Client 
   const schema = createSchema(given.schema)
   // Throws here instead of at the first batch.
   recogniseHost(client, schema, 'client')
-  const { jobs, taken } = chooseJobs({ ...given, retention })
+  const { jobs, taken, unused } = chooseJobs({ ...given, retention })
+  if (unused.length > 0)
+    log.warn({ handlers: unused }, 'no job in jobs has these handlers: add it, or take them out')
 
   const postgres = openPostgres({
     databaseUrl,

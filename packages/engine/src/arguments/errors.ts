@@ -38,8 +38,9 @@ const JOB_ERROR_HINTS = { retry: 'did you mean retryable?', retriable: 'did you 
 
 export function checkJobError(code: unknown, message: unknown, options: unknown) {
   return {
-    code: checkMessage('code', code),
-    message: checkMessage('message', message),
+    // Whatever a handler has at hand: an error about its error would hide what happened.
+    code: code as string,
+    message: message as string,
     ...checkOptions('options', options, JOB_ERROR, { hints: JOB_ERROR_HINTS }),
   }
 }

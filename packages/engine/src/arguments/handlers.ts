@@ -5,27 +5,35 @@ import { ArgumentError, tell } from './argument.ts'
 import { findNearest } from './nearest.ts'
 
 /**
- * Refuses handlers that do not fit the jobs. It reads no getter and asks no Proxy: a host may
- * load its handlers when they are read. A namespace (`import * as handlers`) may have more than handlers.
+ * Checks the handlers of the jobs that a worker takes. It reads no getter and asks no Proxy: a host may load its handlers when
+ * they are read. A namespace (`import * as handlers`) may have more than handlers.
+ * @returns the names of handlers without a job, for a warning: a catalogue may depend on the environment
  * @throws ArgumentError that names the job or the handler
  */
 export function expectHandlers(
   jobs: readonly Job[],
   taken: readonly Job[],
   handlers: object,
-): void {
-  if (types.isProxy(handlers)) return
+): string[] {
+  if (types.isProxy(handlers)) return []
   const names = jobs.map(({ name }) => name)
   const extra = types.isModuleNamespaceObject(handlers)
-    ? undefined
-    : Object.keys(handlers).find((name) => !names.includes(name))
-  if (extra !== undefined) {
-    const meant = findNearest(extra, names)
-    const remedy = meant === null ? 'add the job to jobs, or take it out' : `did you mean ${meant}?`
-    const named = `handlers.${storableText(extra, 120)}`
-    throw new ArgumentError(named, `is of no job in jobs; ${remedy}`)
+    ? []
+    : Object.keys(handlers).filter((name) => !names.includes(name))
+  const missing = taken.filter(({ name }) => findProperty(handlers, name) === undefined)
+  for (const name of extra) {
+    const meant = findNearest(
+      name,
+      missing.map((job) => job.name),
+    )
+    if (meant !== null)
+      throw new ArgumentError(
+        `handlers.${storableText(name, 120)}`,
+        `is of no job in jobs; did you mean ${meant}?`,
+      )
   }
   expectHandlersOf(taken, handlers)
+  return extra.map((name) => storableText(name, 120))
 }
 
 /** A handler for each of these jobs. */

@@ -5,8 +5,9 @@ import { expectKnown, refuseHandlerOf } from '../arguments/worker.ts'
 import type { Job } from '../job/defineJob.ts'
 
 /**
- * Decides which jobs a worker knows and schedules (`jobs`), and whose work it takes (`taken`): each of those has a lane.
- * @throws ArgumentError when a job has no handler, a handler has no job or one of the engine's own, or `only` names an unknown job
+ * Decides which jobs a worker knows and schedules (`jobs`), and whose work it takes (`taken`): each of those has a lane. `unused`: the
+ * handlers without a job.
+ * @throws ArgumentError when a job has no handler, a handler is of one of the engine's own jobs, or `only` names an unknown job
  */
 export function chooseJobs(options: {
   jobs: readonly Job[]
@@ -27,8 +28,8 @@ export function chooseJobs(options: {
   const taken = jobs.filter(isTaken)
   // Those of isolated jobs are in another file, and the engine has its own.
   const handled = taken.filter((job) => job.isolate === null && !isEngineJob(job))
-  expectHandlers(options.jobs, handled, options.handlers)
-  return { jobs, taken }
+  const unused = expectHandlers(options.jobs, handled, options.handlers)
+  return { jobs, taken, unused }
 }
 
 /** How many runs of a job that is not exclusive a worker carries out at once. */

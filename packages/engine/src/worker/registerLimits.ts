@@ -58,7 +58,7 @@ export async function registerLimits(
     workerId: string
     jobs: readonly Job[]
     version?: string | undefined
-    /** A run by hand registers only limits without a row: its version must not change those of workers. */
+    /** A run by hand registers limits that nobody has, and adds its job to shared ones: it must not change the numbers of workers. */
     isByHand?: boolean
   },
 ): Promise<void> {
@@ -66,7 +66,14 @@ export async function registerLimits(
   const wanted = new Map(jobs.flatMap(definitionsOf).map((one) => [one.name, one]))
   for (const [name, one] of sharedOf(jobs)) wanted.set(name, one)
   const rows = await readRows(tx, [...wanted.keys()], names)
-  if (isByHand) for (const { name } of rows) wanted.delete(name)
+  if (isByHand)
+    for (const row of rows) {
+      const own = wanted.get(row.name)
+      if (own === undefined || readVersions(row).length === 0) continue
+      const { name, global, perKey, order, rateLimit, ratePerMs, rateBy } = row
+      if (own.jobs?.every((job) => row.jobs?.includes(job)) ?? true) wanted.delete(name)
+      else wanted.set(name, { ...own, global, perKey, order, rateLimit, ratePerMs, rateBy })
+    }
   const found = isByHand ? [] : rows
   for (const { name, jobs: sharing } of found)
     if (!wanted.has(name)) wanted.set(name, { ...NONE, name, jobs: sharing && [] })

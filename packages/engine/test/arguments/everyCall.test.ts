@@ -233,7 +233,7 @@ const WORKER: Record<string, Call> = {
       }),
     ],
     call: worker.run,
-    refusal: 'tx',
+    refusal: 'client',
   },
   runOnce: {
     args: () => {
@@ -257,7 +257,7 @@ const WORKER: Record<string, Call> = {
       ]
     },
     call: worker.runOnce,
-    refusal: 'tx',
+    refusal: 'client',
   },
 }
 
@@ -352,7 +352,7 @@ const TESTING: Record<string, Call> = {
       }),
     ],
     call: testing.openTestJobs,
-    refusal: 'tx',
+    refusal: 'client',
   },
 }
 
@@ -502,6 +502,14 @@ const OF_CLIENT: Record<string, Call> = {
     args: () => [letter, [strict({ payload: {}, options: strict({ priority: 1 }) })]],
     call: (...args: [typeof letter, never]) =>
       inTransaction((tx) => jobsClient.enqueueMany(tx, ...args)),
+  },
+  enqueueNow: {
+    args: () => [letter, {}, strict({ priority: 1 })],
+    call: (...args: [typeof letter, never]) => jobsClient.enqueueNow(...args),
+  },
+  enqueueManyNow: {
+    args: () => [letter, [strict({ payload: {}, options: strict({ priority: 1 }) })]],
+    call: (...args: [typeof letter, never]) => jobsClient.enqueueManyNow(...args),
   },
   readerIn: {
     args: () => [{}],

@@ -220,6 +220,25 @@ describe('a run by hand', () => {
     expect(await first).toMatchObject({ kind: 'ended' })
   })
 
+  it('keeps to a shared limit that knows other jobs alone, and changes no numbers of it', async () => {
+    const other = defineJob({ name: 'other', limits: [defineLimit({ name: 'stripe', global: 9 })] })
+    const read = () =>
+      runtime.rows(`select "name", "global", "jobs" from "JobLimit" order by "name"`)
+    await insert('sync', 3)
+    await start(1, untilEnded)
+    await waitFor(() => open.length === 3)
+    const before = await read()
+    await runOnce({ ...runtime.runOptions, job: sync, handler: async () => undefined })
+    expect(await read()).toEqual(before)
+    const options = { ...runtime.runOptions, job: other, handler: async () => undefined }
+    expect(await runOnce(options)).toMatchObject({ fullLimit: { name: 'stripe', key: null } })
+    expect(await read()).toContainEqual({
+      name: 'stripe',
+      global: 3,
+      jobs: ['mail', 'other', 'sync'],
+    })
+  })
+
   it('names the shared limit that has no room', async () => {
     await runtime.rows(`insert into "JobLimit" ("name", "setGlobal") values ('stripe', 2)`)
     await insert('sync', 2)
