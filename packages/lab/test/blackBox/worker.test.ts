@@ -614,7 +614,10 @@ describe.concurrent('one worker', () => {
 
   recorded('createWorker: wrong options', async () => {
     const handlersModule = 'file:///none.js'
-    const options = { databaseUrl: place.url, client: place.pool, jobs, handlers, handlersModule }
+    const options = {
+      ...{ databaseUrl: place.url, client: place.pool, jobs, handlers, handlersModule },
+      log: silent,
+    }
     const make = (more: object) =>
       refusal(
         () => void createWorker({ ...options, ...more } as unknown as WorkerOptions<[], pg.Pool>),
