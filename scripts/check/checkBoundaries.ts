@@ -15,7 +15,7 @@ import type { Code } from './readCode.ts'
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   admin: ['engine', 'engine/client', 'engine/internal'],
   alerts: ['db', 'engine', 'engine/alerts', 'engine/client', 'jobs', 'node-app'],
-  db: ['local-postgres', 'engine/internal'],
+  db: ['local-postgres', 'engine/client', 'engine/internal'],
   'local-postgres': [],
   billing: [],
   cli: ['engine', 'engine/client', 'engine/internal', 'engine/migrate', 'engine/worker', 'admin'],

@@ -31,9 +31,9 @@ beforeAll(async () => {
   withEmailCounts({ send: async () => ({ kind: 'sent' }), close: () => undefined }, worker.registry)
   worker.watchQueue({} as never, [])
   const api = createMetrics({ app: 'api', version: '1' })
-  const { prometheus, registry } = api
-  watchOldestSnapshot({ prometheus, registry, read: async () => null })
-  watchJobHealth({ prometheus, registry, read: async () => ({ problems: [], paused: [] }) })
+  const target = { prometheus: api.prometheus, registry: api.registry }
+  watchOldestSnapshot({ ...target, read: async () => null })
+  watchJobHealth({ ...target, read: async () => ({ problems: [], paused: [] }) })
   // Never asked: the API only has to know its routes.
   const databaseUrl = 'postgresql://127.0.0.1:1/nowhere'
   const jobsClient = createJobsClient({ databaseUrl, log: { warn() {}, error() {} } })

@@ -72,7 +72,7 @@ const programs: [what: string, program: () => unknown, line: string][] = [
   ],
   [
     'a handler with the name of no job',
-    worker({ handlers: { ...handlers, leter: handlers.letter } }),
+    worker({ handlers: { leter: handlers.letter } }),
     'ArgumentError: handlers.leter is of no job in jobs; did you mean letter?',
   ],
   [

@@ -10,7 +10,11 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { exitCodeOf, type Command } from '../../src/command/runCommand.ts'
 import { consoleCommand } from '../../src/config/consoleCommand.ts'
 import { productCommands } from '../../src/config/productCommands.ts'
-import { exportCommand, migrateCommand, uninstallCommand } from '../../src/migrate/migrateCommand.ts'
+import {
+  exportCommand,
+  migrateCommand,
+  uninstallCommand,
+} from '../../src/migrate/migrateCommand.ts'
 import { newCommand } from '../../src/newJob/newCommand.ts'
 import { writeProduct } from '../init/product.ts'
 

@@ -1,6 +1,7 @@
 import type { Details } from '../job/handler.ts'
 import type { JobErrorOptions } from '../job/jobError.ts'
 import type { RateLimitedOptions } from '../job/rateLimited.ts'
+import { storableText } from '../job/storableText.ts'
 import {
   ArgumentError,
   asItIs,
@@ -40,7 +41,7 @@ export function checkJobError(code: unknown, message: unknown, options: unknown)
   return {
     // Whatever a handler has at hand: an error about its error would hide what happened.
     code: code as string,
-    message: message as string,
+    message: typeof message === 'string' ? message : storableText(message),
     ...checkOptions('options', options, JOB_ERROR, { hints: JOB_ERROR_HINTS }),
   }
 }

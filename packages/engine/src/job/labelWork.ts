@@ -15,7 +15,7 @@ export interface WorkLabel {
 /** The parts of the payload that the job's `show` names. */
 export type Shown = { [name: string]: string | number | boolean | null }
 
-export const MAX_LABEL_LENGTH = 200
+const MAX_LABEL_LENGTH = 200
 const MAX_SHOWN_LENGTH = 200
 /** A list or an object with more JSON than this is shown as `[too large]`. */
 const MAX_SHOWN_BYTES = 4_000
