@@ -30,7 +30,7 @@ Writes ${REPORT}.`,
     seconds: { takes: 'N', fallback: 270, says: 'how long to disturb the workers' },
     beside: {
       takes: 'COMMIT',
-      says: 'also start workers of that version, of 0.3 or later, as in a rolling upgrade',
+      says: 'also start workers of that version, which needs the same baseline of the tables, as in a rolling upgrade',
     },
     trace: { takes: 'FILE', says: 'write everything that happens to this file' },
   },
