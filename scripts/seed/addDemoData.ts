@@ -82,7 +82,7 @@ async function addCustomers(tx: Prisma.TransactionClient, url: string): Promise<
     key: `${DEMO_KEY}${String(index + 1).padStart(4, '0')}`,
     cron: `${(index % 4) * 15} ${7 + (index % 3)} * * ${1 + (index % 5)}`,
     timeZone: ZONES[index % ZONES.length] ?? 'UTC',
-    // Nobody invoices them, so that no report is mailed.
+    // These addresses have no invoices, so the job mails no report.
     payload: { customerEmail: `customer-${index + 1}@example.com` },
     actor: OFFICE,
     reason: 'They signed up',

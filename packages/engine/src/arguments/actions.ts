@@ -6,7 +6,6 @@ import type { HostTransaction } from '../job/hostTypes.ts'
 import { storableText } from '../job/storableText.ts'
 import type { ChangesWatchOptions } from '../read/watchChanges.ts'
 import {
-  loggerOf,
   ArgumentError,
   asItIs,
   checkBoolean,
@@ -16,26 +15,27 @@ import {
   checkJobName,
   checkOptions,
   checkParts,
+  checkString,
   checkText,
   checkTimerMs,
   copyList,
   copyParts,
   isPlainObject,
   listOf,
+  loggerOf,
   nullable,
   numberWithin,
   optional,
-  tell,
   wholeNumber,
   type Check,
   type Checked,
 } from './argument.ts'
-import { checkSchema, checkUrlForLater } from './connection.ts'
+import { checkSchema, checkUrlForLater, CONNECTION_HINTS } from './connection.ts'
 import { checkPriority } from './enqueueOptions.ts'
 import { checkVersion } from './schedules.ts'
 
 /*
- * What a client takes: its options, and the arguments of its acts.
+ * Options of a client, and arguments of its acts.
  */
 
 const CLIENT = {
@@ -45,12 +45,10 @@ const CLIENT = {
   traceEnqueue: optional(checkFunction<TraceEnqueue>),
 } satisfies Record<keyof JobsClientOptions, unknown>
 const CLIENT_HINTS = {
-  connectionString: 'did you mean databaseUrl?',
-  url: 'did you mean databaseUrl?',
+  ...CONNECTION_HINTS,
   client: 'each call takes the transaction: enqueue(tx, job, payload)',
   pool: 'each call takes the transaction: enqueue(tx, job, payload)',
   jobs: 'each call names its job: enqueue(tx, job, payload)',
-  logger: 'did you mean log?',
 }
 
 export function checkClientOptions(options: unknown) {
@@ -91,20 +89,15 @@ const TX = { tx: asItIs as Check<HostTransaction | null | undefined> }
  */
 export function checkActionOptions(options: unknown): HostTransaction | null {
   if (options === undefined) return null
-  const isEmpty = isPlainObject(options) && Object.keys(options as object).length === 0
-  if (!isEmpty && !(isPlainObject(options) && 'tx' in (options as object)))
-    throw new ArgumentError('options', 'has no tx of its own; pass the transaction as { tx }')
-  return checkOptions('options', options, TX).tx ?? null
+  if (isPlainObject(options) && ('tx' in options || Object.keys(options).length === 0))
+    return checkOptions('options', options, TX).tx ?? null
+  throw new ArgumentError('options', 'has no tx of its own; pass the transaction as { tx }')
 }
 
 const MAX_ACTOR_LENGTH = 500
 export const MAX_REASON_LENGTH = 2_000
 
-const checkSaid: Check<string> = (argument, value) => {
-  if (typeof value === 'string') return value
-  throw new ArgumentError(argument, `must be a text, not ${tell(value)}`)
-}
-const ACTOR = { actor: checkSaid, reason: optional(nullable(checkSaid)) }
+const ACTOR = { actor: checkString, reason: optional(nullable(checkString)) }
 const ACTOR_HINTS = {
   tx: 'the act would commit by itself; pass the transaction in an argument of its own, as { tx }',
   by: 'did you mean actor?',
@@ -125,7 +118,7 @@ export function storableActor({
   }
 }
 
-/** Checks who wants something done, and why, with the parts that this act takes beside them. */
+/** Checks the actor and the reason of an act, and the other parts of its request. */
 export function checkRequest<Table extends { readonly [name: string]: Check<unknown> }>(
   request: unknown,
   more: Table,

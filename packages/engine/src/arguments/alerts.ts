@@ -4,7 +4,6 @@ import type { AlertWebhookOptions } from '../alerts/createAlertWebhook.ts'
 import type { AlertLimits } from '../alerts/findCauses.ts'
 import type { HostLogger } from '../job/logger.ts'
 import {
-  loggerOf,
   ArgumentError,
   checkDurationMs,
   checkFunction,
@@ -14,6 +13,7 @@ import {
   checkTimerMs,
   checkWaitMs,
   listOf,
+  loggerOf,
   numberWithin,
   objectOf,
   optional,

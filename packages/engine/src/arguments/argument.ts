@@ -20,12 +20,15 @@ export class ArgumentError extends TypeError {
     super(`${of === undefined ? '' : `${of}: `}${argument} ${problem}`, { cause })
     this.argument = argument
   }
+}
 
-  /** The same error, with the thing that the argument belongs to. */
-  of(of: string, argument = this.argument): ArgumentError {
-    const problem = this.message.slice(this.argument.length + 1)
-    return new ArgumentError(argument, problem, { cause: this.cause, of })
-  }
+/** The same error of an argument with a longer name, or of the thing that it belongs to. */
+export function renamed(
+  { argument, message, cause }: ArgumentError,
+  { as = argument, of }: { as?: string; of?: string },
+): ArgumentError {
+  const problem = message.slice(argument.length + 1)
+  return new ArgumentError(as, problem, { cause, ...(of !== undefined && { of }) })
 }
 
 export type Check<Value> = (argument: string, value: unknown) => Value
@@ -57,16 +60,21 @@ export function checkId(argument: string, value: unknown): string {
 const MAX_TEXT_LENGTH = 10_000
 
 export function checkText(argument: string, value: unknown): string {
-  if (typeof value !== 'string')
-    throw new ArgumentError(argument, `must be a text, not ${tell(value)}`)
-  if (value.length > MAX_TEXT_LENGTH)
+  const text = checkString(argument, value)
+  if (text.length > MAX_TEXT_LENGTH)
     throw new ArgumentError(argument, `must have at most ${MAX_TEXT_LENGTH} characters`)
-  if (value.includes('\0') || !value.isWellFormed())
+  if (text.includes('\0') || !text.isWellFormed())
     throw new ArgumentError(
       argument,
       'holds a NUL character or half of a surrogate pair, which PostgreSQL cannot store; take it out',
     )
-  return value
+  return text
+}
+
+/** A text of any length and characters: the caller cuts it and makes it storable. */
+export function checkString(argument: string, value: unknown): string {
+  if (typeof value === 'string') return value
+  throw new ArgumentError(argument, `must be a text, not ${tell(value)}`)
 }
 
 export function checkDate(argument: string, value: unknown): Date {
@@ -216,6 +224,21 @@ export function checkParts<Table extends Checks>(
   return checked as Checked<Table>
 }
 
+/**
+ * Checks these parts of something that another function or package has made, and returns it as it is. `what` is where a program
+ * gets it.
+ */
+export function madeElsewhere<Made>(checks: Checks, what: string): Check<Made> {
+  return (argument, value) => {
+    try {
+      checkParts(argument, value, checks)
+    } catch (cause) {
+      throw new ArgumentError(argument, `must be ${what}, not ${tell(value)}`, { cause })
+    }
+    return value as Made
+  }
+}
+
 /** Names that programs use for an option of another name, and what to write instead. */
 export type Hints = { readonly [name: string]: string }
 
@@ -261,7 +284,7 @@ export function namedAfter<Value>(of: string, check: () => Value): Value {
   try {
     return check()
   } catch (error) {
-    throw error instanceof ArgumentError ? error.of(of) : error
+    throw error instanceof ArgumentError ? renamed(error, { of }) : error
   }
 }
 
@@ -272,7 +295,7 @@ export function copyParts(argument: string, value: unknown): Record<string, unkn
 }
 
 /** Whether it is an object that no class has made, and no function. A realm of its own has a prototype of its own. */
-export function isPlainObject(value: unknown): boolean {
+export function isPlainObject(value: unknown): value is object {
   if (typeof value !== 'object' || value === null) return false
   try {
     if (Array.isArray(value)) return false

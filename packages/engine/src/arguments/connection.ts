@@ -1,9 +1,16 @@
 import { readPlace } from '../store/connectionSettings.ts'
-import { ArgumentError, checkText, optional, type Check } from './argument.ts'
+import { ArgumentError, checkText, optional, type Check, type Hints } from './argument.ts'
 
 /*
  * Where the tables are.
  */
+
+/** Names that programs use for options that most entry points have. */
+export const CONNECTION_HINTS: Hints = {
+  connectionString: 'did you mean databaseUrl?',
+  url: 'did you mean databaseUrl?',
+  logger: 'did you mean log?',
+}
 
 /** The error does not show a value that is no address of a database: it may hold a password. */
 export const checkDatabaseUrl: Check<string> = (argument, value) => {

@@ -3,8 +3,10 @@ import {
   ArgumentError,
   checkDate,
   checkOptions,
+  checkString,
   oneOf,
   optional,
+  renamed,
   tell,
   wholeNumber,
 } from './argument.ts'
@@ -42,11 +44,10 @@ const OPTIONS = {
   // Ten years.
   maxWaitMs: optional(wholeNumber(1, 10 * 365 * 86_400_000)),
   expiresAt: optional(checkDate),
-  enqueuedBy: optional((argument, value) => {
-    // Cut, and not refused: a request's id may be its sender's.
-    if (typeof value === 'string') return readableLine(value, MAX_ENQUEUED_BY_LENGTH)
-    throw new ArgumentError(argument, `must be a text, not ${tell(value)}`)
-  }),
+  // Cut, and not refused: a request's id may be its sender's.
+  enqueuedBy: optional((argument, value) =>
+    readableLine(checkString(argument, value), MAX_ENQUEUED_BY_LENGTH),
+  ),
 }
 
 const HINTS = {
@@ -87,7 +88,8 @@ export function refusePriority(): ArgumentError {
 
 /** Names in an error of an item's options which item it is about. */
 export function nameItem(error: ArgumentError, item: string): ArgumentError {
-  const { argument, message, cause } = error
-  const whole = argument === 'options' ? `${item}.options` : `${item}.options.${argument}`
-  return new ArgumentError(whole, message.slice(argument.length + 1), { cause })
+  const { argument } = error
+  return renamed(error, {
+    as: argument === 'options' ? `${item}.options` : `${item}.options.${argument}`,
+  })
 }

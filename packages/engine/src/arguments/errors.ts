@@ -8,6 +8,7 @@ import {
   checkBoolean,
   checkOptions,
   checkParts,
+  checkString,
   checkText,
   nullable,
   optional,
@@ -16,14 +17,8 @@ import {
 } from './argument.ts'
 
 /*
- * What handlers make errors of.
+ * Arguments of the errors that handlers throw.
  */
-
-/** The engine cuts and cleans what it stores of an error. */
-const checkMessage: Check<string> = (argument, value) => {
-  if (typeof value === 'string') return value
-  throw new ArgumentError(argument, `must be a text, not ${tell(value)}`)
-}
 
 const checkDetails: Check<Details> = (argument, value) => {
   if (typeof value === 'object' && value !== null) return value as Details
@@ -39,7 +34,7 @@ const JOB_ERROR_HINTS = { retry: 'did you mean retryable?', retriable: 'did you 
 
 export function checkJobError(code: unknown, message: unknown, options: unknown) {
   return {
-    // Whatever a handler has at hand: an error about its error would hide what happened.
+    // A refusal of the handler's own code or message would hide what went wrong.
     code: code as string,
     message: typeof message === 'string' ? message : storableText(message),
     ...checkOptions('options', options, JOB_ERROR, { hints: JOB_ERROR_HINTS }),
@@ -56,11 +51,11 @@ const checkScope: Check<'key' | 'job' | { name: string }> = (argument, value) =>
   )
 }
 
-/** What a service has said is taken as far as it can be. */
+/** RateLimited reads retryAfter itself: it may be a header of any service. */
 const RATE_LIMITED = {
   retryAfter: asItIs as Check<RateLimitedOptions['retryAfter']>,
   scope: optional(checkScope),
-  message: optional(nullable(checkMessage)),
+  message: optional(nullable(checkString)),
   cause: asItIs,
 } satisfies Record<keyof RateLimitedOptions, unknown>
 const RATE_LIMITED_HINTS = { retryAfterMs: 'set retryAfter, which takes milliseconds' }

@@ -18,6 +18,7 @@ import {
   checkParts,
   checkText,
   listOf,
+  madeElsewhere,
   MAX_CONCURRENCY,
   namedAfter,
   nullable,
@@ -96,10 +97,11 @@ function checkCron(
   argument: string,
   { cron, timeZone = 'UTC' }: { cron: string; timeZone?: string | undefined },
 ): { cron: string; timeZone: string } {
-  const problem = zoneProblem(timeZone) ?? cronProblem(cron, timeZone)
-  if (problem === null) return { cron, timeZone }
-  const option = zoneProblem(timeZone) === null ? 'cron' : 'timeZone'
-  throw new ArgumentError(`${argument}.${option}`, `cannot be used: ${problem}`)
+  const ofZone = zoneProblem(timeZone)
+  if (ofZone !== null) throw new ArgumentError(`${argument}.timeZone`, `cannot be used: ${ofZone}`)
+  const ofCron = cronProblem(cron, timeZone)
+  if (ofCron !== null) throw new ArgumentError(`${argument}.cron`, `cannot be used: ${ofCron}`)
+  return { cron, timeZone }
 }
 
 /** Why a cron expression cannot be used; null when it can. */
@@ -440,16 +442,7 @@ const DEFINED = {
 }
 
 /** Checks that a value is a job, as `defineJob` returns it. */
-export const checkJob: Check<Job> = (argument, value) => {
-  try {
-    checkParts(argument, value, DEFINED)
-  } catch (cause) {
-    throw new ArgumentError(argument, `must be what defineJob returns, not ${tell(value)}`, {
-      cause,
-    })
-  }
-  return value as Job
-}
+export const checkJob = madeElsewhere<Job>(DEFINED, 'what defineJob returns')
 
 /** Checks a list of jobs, each with a name of its own. */
 export const checkJobs: Check<Job[]> = (argument, value) => {

@@ -10,8 +10,6 @@ import type { JobsReader, ReaderOptions } from '../read/reader.ts'
 import { RUN_OUTCOMES } from '../read/runOutcome.ts'
 import type { PieceFilter, ShownValue } from '../store/pieceFilter.ts'
 import {
-  loggerOf,
-  ArgumentError,
   checkBoolean,
   checkDate,
   checkDurationMs,
@@ -28,11 +26,12 @@ import {
   checkTexts,
   checkWaitMs,
   listOf,
+  loggerOf,
+  madeElsewhere,
   nullable,
   objectOf,
   oneOf,
   optional,
-  tell,
   wholeNumber,
   type Check,
 } from './argument.ts'
@@ -40,7 +39,7 @@ import { checkDatabaseUrl, checkSchema } from './connection.ts'
 import { checkJobs } from './jobs.ts'
 
 /*
- * What reads take: the reader, and which part of all is wanted.
+ * Arguments of the functions that read: the reader, filters, and pages.
  */
 
 export const RUN_STATUSES = ['running', 'success', 'failed'] as const
@@ -63,26 +62,23 @@ export function checkReaderOptions(options: unknown) {
 
 const READER = { rows: checkFunction }
 
-/** Programs pass a client, or what they connect with, where one of its parts is meant. */
+const checkReader = madeElsewhere<JobsReader>(
+  READER,
+  'a reader, such as client.reader or what openReader returns',
+)
+
+/** A program may pass the client, or its pool, in place of `client.reader`. */
 export function expectReader(reader: unknown): asserts reader is JobsReader {
-  try {
-    checkParts('reader', reader, READER)
-  } catch (cause) {
-    throw new ArgumentError(
-      'reader',
-      `must be a reader, such as client.reader or what openReader returns, not ${tell(reader)}`,
-      { cause },
-    )
-  }
+  checkReader('reader', reader)
 }
 
-/** What reads of the health of jobs take. */
+/** The arguments of getJobHealth and listProblems. */
 export function checkHealthQuery(reader: unknown, jobs: unknown, now: unknown) {
   expectReader(reader)
   return { jobs: checkJobs('jobs', jobs), now: checkDate('now', now) }
 }
 
-/** Reads of some jobs alone take their names. */
+/** The arguments of functions that read some jobs by their names. */
 export function checkNames(reader: unknown, names: unknown): string[] {
   expectReader(reader)
   return checkTexts('names', names)
@@ -120,7 +116,7 @@ export function checkRunFilter(filter: unknown) {
   return checkOptions('filter', filter, RUN_FILTER, { hints: RUN_HINTS })
 }
 
-/** A row of anything that has an id. */
+/** The arguments of functions that read one row by its id. */
 export function checkIdOf(reader: unknown, argument: string, id: unknown): string {
   expectReader(reader)
   return checkId(argument, id)

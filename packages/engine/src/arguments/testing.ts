@@ -9,7 +9,6 @@ import type {
   TestRunOptions,
 } from '../testing/testJobs.ts'
 import {
-  loggerOf,
   ArgumentError,
   asItIs,
   checkBoolean,
@@ -17,6 +16,7 @@ import {
   checkOptions,
   checkText,
   copyParts,
+  loggerOf,
   numberWithin,
   objectOf,
   optional,
@@ -27,10 +27,10 @@ import {
 import { checkDatabaseUrl } from './connection.ts'
 import { checkPriority } from './enqueueOptions.ts'
 import { checkJob, checkJobs } from './jobs.ts'
-import { checkHandlers } from './worker.ts'
+import { checkHandlers, WORKER_HINTS } from './worker.ts'
 
 /*
- * What tests pass to the engine that they open.
+ * Arguments of openTestJobs, and of its calls.
  */
 
 const TEST = {
@@ -41,15 +41,7 @@ const TEST = {
   now: optional(checkDate),
   log: loggerOf<Partial<HostLogger>>(),
 } satisfies Record<keyof TestJobsOptions<[], never>, unknown>
-const TEST_HINTS = {
-  connectionString: 'did you mean databaseUrl?',
-  url: 'did you mean databaseUrl?',
-  schema: 'each call makes a schema of its own; leave it out',
-  pool: 'did you mean client?',
-  prisma: 'did you mean client?',
-  handler: 'did you mean handlers?',
-  logger: 'did you mean log?',
-}
+const TEST_HINTS = { ...WORKER_HINTS, schema: 'each call makes a schema of its own; leave it out' }
 
 export function checkTestOptions(options: unknown) {
   return checkOptions('options', options, TEST, { hints: TEST_HINTS })

@@ -5,7 +5,6 @@ import type { OldestSnapshotWatchOptions } from '../metrics/watchOldestSnapshot.
 import type { QueueWatchOptions } from '../metrics/watchQueue.ts'
 import type { JobProblem } from '../read/getJobHealth.ts'
 import {
-  ArgumentError,
   checkFunction,
   checkOptions,
   checkParts,
@@ -13,50 +12,29 @@ import {
   checkTexts,
   checkTimerMs,
   checkWaitMs,
+  madeElsewhere,
   nullable,
   oneOf,
   optional,
-  tell,
   wholeNumber,
-  type Check,
 } from './argument.ts'
 
 /*
- * What watches jobs from outside.
+ * Options of metrics.
  */
 
 const PROMETHEUS = { Counter: checkFunction, Gauge: checkFunction, Histogram: checkFunction }
-/** As they are: another package made them. */
-const checkPrometheus: Check<MetricsTarget['prometheus']> = (argument, value) => {
-  try {
-    checkParts(argument, value, PROMETHEUS)
-  } catch (cause) {
-    throw new ArgumentError(
-      argument,
-      `must be prom-client: import * as prometheus from 'prom-client', not ${tell(value)}`,
-      { cause },
-    )
-  }
-  return value as MetricsTarget['prometheus']
-}
-
 const REGISTRY = { registerMetric: checkFunction }
-const checkRegistry: Check<MetricsTarget['registry']> = (argument, value) => {
-  try {
-    checkParts(argument, value, REGISTRY)
-  } catch (cause) {
-    throw new ArgumentError(
-      argument,
-      `must be a registry of prom-client, such as prometheus.register, not ${tell(value)}`,
-      { cause },
-    )
-  }
-  return value as MetricsTarget['registry']
-}
 
 const TARGET = {
-  prometheus: checkPrometheus,
-  registry: checkRegistry,
+  prometheus: madeElsewhere<MetricsTarget['prometheus']>(
+    PROMETHEUS,
+    "prom-client: import * as prometheus from 'prom-client'",
+  ),
+  registry: madeElsewhere<MetricsTarget['registry']>(
+    REGISTRY,
+    'a registry of prom-client, such as prometheus.register',
+  ),
 } satisfies Record<keyof MetricsTarget, unknown>
 const FRESH = {
   ...TARGET,
@@ -107,7 +85,7 @@ export function checkSnapshotWatch(options: unknown) {
   return checkOptions('options', options, SNAPSHOT)
 }
 
-/** What a sentence about a problem of the health tells of it. */
+/** The parts of a problem that describeProblem reads. */
 const PROBLEM = {
   kind: oneOf<JobProblem['kind']>(['noWorker', 'late', 'unscheduled', 'overrunning', 'orphaned']),
   name: optional(checkText),

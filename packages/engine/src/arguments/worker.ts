@@ -12,7 +12,6 @@ import type { MigrateOptions } from '../store/migrate.ts'
 import type { Clock } from '../tick/clock.ts'
 import type { WorkerOptions } from '../worker/workerOptions.ts'
 import {
-  loggerOf,
   ArgumentError,
   asItIs,
   checkBoolean,
@@ -25,6 +24,7 @@ import {
   checkTexts,
   checkWaitMs,
   listOf,
+  loggerOf,
   objectOf,
   oneOf,
   optional,
@@ -35,7 +35,7 @@ import {
   type Hints,
 } from './argument.ts'
 import { checkAlerts } from './alerts.ts'
-import { checkDatabaseUrl, checkSchema } from './connection.ts'
+import { checkDatabaseUrl, checkSchema, CONNECTION_HINTS } from './connection.ts'
 import { checkJob, checkJobs } from './jobs.ts'
 import { findNearest } from './nearest.ts'
 
@@ -136,13 +136,11 @@ const WORKER = {
   clock: optional(checkFunction<Clock>),
 } satisfies Record<keyof WorkerOptions<[], never>, unknown>
 
-const WORKER_HINTS: Hints = {
-  connectionString: 'did you mean databaseUrl?',
-  url: 'did you mean databaseUrl?',
+export const WORKER_HINTS: Hints = {
+  ...CONNECTION_HINTS,
   pool: 'did you mean client?',
   prisma: 'did you mean client?',
   handler: 'did you mean handlers?',
-  logger: 'did you mean log?',
 }
 
 /** @throws ArgumentError that names the option, and what to pass instead */
@@ -206,7 +204,7 @@ export function checkMigrateOptions(options: unknown) {
   return checkOptions('options', options, MIGRATE)
 }
 
-/** The error does not show an address: whoever knows it can report that all is well. */
+/** The error does not show an address: anyone who has it can report success. */
 const checkUrls: Check<Map<string, URL>> = (argument, value) => {
   if (!(value instanceof Map))
     throw new ArgumentError(argument, `must be a Map of URLs by job, not ${tell(value)}`)
@@ -244,22 +242,18 @@ export function refuseHandlerOf(own: Pick<Job, 'name'>, handlers: object): void 
   )
 }
 
-/** The names that `only` or `except` may list are those of the worker's jobs. */
-export function expectKnown(
-  option: 'only' | 'except',
-  names: readonly string[] | undefined,
-  jobs: readonly Job[],
-): void {
-  if (names === undefined) return
-  if (option === 'only' && names.length === 0)
+/** `only` names jobs of the worker, at least one. */
+export function expectKnown(only: readonly string[] | undefined, jobs: readonly Job[]): void {
+  if (only === undefined) return
+  if (only.length === 0)
     throw new ArgumentError(
-      option,
+      'only',
       'names no job, and the worker would do nothing; name one, or leave it out',
     )
   const known = jobs.map(({ name }) => name)
-  const unknown = names.find((name) => !known.includes(name))
+  const unknown = only.find((name) => !known.includes(name))
   if (unknown === undefined) return
   const meant = findNearest(unknown, known)
   const remedy = meant === null ? `; there are ${known.join(', ')}` : `: did you mean ${meant}?`
-  throw new ArgumentError(option, `names ${tell(unknown)}, which is no job of this worker${remedy}`)
+  throw new ArgumentError('only', `names ${tell(unknown)}, which is no job of this worker${remedy}`)
 }

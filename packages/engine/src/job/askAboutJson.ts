@@ -3,7 +3,7 @@ import { describeIssues, judge, type PayloadIssue } from './askSchema.ts'
 import type { Job } from './defineJob.ts'
 import { JobError } from './jobError.ts'
 import { readPart } from './readPart.ts'
-import { MAX_LEVELS } from './storable.ts'
+import { isObject, MAX_LEVELS } from './storable.ts'
 import { storableText } from './storableText.ts'
 
 /**
@@ -120,8 +120,6 @@ function findLost(
     }
   }
 }
-
-const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
 
 function isOrdinary(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value)

@@ -138,7 +138,7 @@ function take(copy: Copy, item: unknown, key: string | number): JsonValue | unde
   }
 }
 
-const isObject = (item: unknown): item is object => typeof item === 'object' && item !== null
+export const isObject = (item: unknown): item is object => typeof item === 'object' && item !== null
 
 function takeUnreadable(copy: Copy): string {
   tellChange(copy, 'cannot be read, since a getter or toJSON of it throws; pass plain data')

@@ -1,7 +1,7 @@
 import { checkMigrateOptions } from '../arguments/worker.ts'
 import { MigrationRefusedError, withDatabase, type MigrateOptions } from './migrate.ts'
 
-/** Runs, the ledger, what waits, dead letters, schedules and actions, in any baseline. `job` had the queue before. */
+/** Tables of runs, ticks, waiting work, dead letters, schedules and actions, of any baseline. `job` was the queue of earlier ones. */
 const EXPORTED = [
   ...['JobRun', 'JobTick', 'JobKeyedTick', 'JobWork', 'JobClaim', 'JobStart', 'JobPayload', 'job'],
   ...['JobDeadLetter', 'JobSchedule', 'JobKeyedSchedule', 'JobAction'],
@@ -11,8 +11,8 @@ const EXPORTED = [
 const ROWS_AT_ONCE = 20
 
 /**
- * Passes on each row of these tables as a line of JSON, `{"table":"JobRun","row":{…}}`, all as they were at one moment. It asks
- * the catalogue which tables there are, and so works for tables that this version cannot use. It changes nothing.
+ * Writes each row of these tables as a line of JSON, `{"table":"JobRun","row":{…}}`, from one snapshot. It reads the names of
+ * the tables from the catalogue, so it works with tables that this version cannot use. It changes nothing.
  * @throws MigrationRefusedError when none of the tables is there
  */
 export async function exportRows(

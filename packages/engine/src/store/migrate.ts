@@ -49,8 +49,8 @@ export async function migrate(options: MigrateOptions): Promise<string[]> {
 const ASK_EVERY_MS = 100
 
 /**
- * Makes what is missing; null while another process does. The lock is the transaction's, since a transaction pooler would keep a
- * session's. Nobody waits for it: a waiting statement would hold up `create index concurrently`, and be reported.
+ * Makes what is missing; null while another process makes it. The lock belongs to the transaction, since a transaction pooler would
+ * keep a session's. No statement waits for it: a waiting one would hold up `create index concurrently`, and be reported.
  */
 async function makeTables(tx: Connection): Promise<string[] | null> {
   const { schema } = tx
@@ -67,8 +67,8 @@ async function makeTables(tx: Connection): Promise<string[] | null> {
 }
 
 /**
- * Works on a pool of its own, and says in the log for whom that waits. `statementTimeoutMs`: null where a long queue takes longer
- * than any time-out.
+ * Runs `work` on a pool of its own, and logs the sessions whose locks it waits for. `statementTimeoutMs`: null where a long queue
+ * takes longer than any time-out.
  */
 export async function withDatabase<Value>(
   given: MigrateOptions,
@@ -77,7 +77,7 @@ export async function withDatabase<Value>(
 ): Promise<Value> {
   const { databaseUrl: url, schema, log: hostLog } = given
   const log = containedLog(hostLog)
-  // And whoever looks for what it waits for.
+  // One more connection looks for the locks that the others wait for.
   const poolSize = options.poolSize + 1
   const database = openDatabase({ ...options, poolSize, url, schema: createSchema(schema), log })
   const stopTelling = tellWaits((foreignText) => database.query({ foreignText }), {
@@ -104,7 +104,7 @@ export class MigrationDeniedError extends Error {
   }
 }
 
-/** Nothing was changed: the database, or what it has, cannot be used. */
+/** The database, or its content, cannot be used. Nothing was changed. */
 export class MigrationRefusedError extends Error {
   override readonly name = 'MigrationRefusedError'
 }

@@ -5,8 +5,8 @@ import { expectKnown, refuseHandlerOf } from '../arguments/worker.ts'
 import type { Job } from '../job/defineJob.ts'
 
 /**
- * Decides which jobs a worker knows and schedules (`jobs`), and whose work it takes (`taken`): each of those has a lane. `unused`: the
- * handlers without a job.
+ * Decides which jobs a worker knows and schedules (`jobs`), and whose work it takes (`taken`): each of those has a lane.
+ * `unused` has the names of handlers without a job.
  * @throws ArgumentError when a job has no handler, a handler is of one of the engine's own jobs, or `only` names an unknown job
  */
 export function chooseJobs(options: {
@@ -22,7 +22,7 @@ export function chooseJobs(options: {
     retention === false
       ? options.jobs.filter((job) => !isEngineJob(job))
       : withEngineJobs(options.jobs)
-  expectKnown('only', only, jobs)
+  expectKnown(only, jobs)
   const isTaken = ({ name }: Job) =>
     !except.includes(name) && (only === undefined || only.includes(name))
   const taken = jobs.filter(isTaken)

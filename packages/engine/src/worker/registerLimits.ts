@@ -58,7 +58,7 @@ export async function registerLimits(
     workerId: string
     jobs: readonly Job[]
     version?: string | undefined
-    /** A run by hand registers limits that nobody has, and adds its job to shared ones: it must not change the numbers of workers. */
+    /** A run by hand registers missing limits, and adds its job to shared ones. It leaves the numbers that workers registered. */
     isByHand?: boolean
   },
 ): Promise<void> {
