@@ -36,6 +36,7 @@ const usage = (
            [--catch-up DURATION] [--jitter DURATION] [--starts DATE|now] [--ends DATE|never] [--allow-seconds] [--reason TEXT] [--json]
        ${call} pause|trigger <job> <key> --reason TEXT [--json]
        ${call} resume|delete <job> <key> [--reason TEXT] [--json]
+       ${call} resume <job> --all [--reason TEXT] [--json]
        ${call} backfill <job> <key> --from DATE [--to DATE] --reason TEXT [--json]
 
 Schedules that are kept as data, such as one for each customer: lists them, shows what became of their ticks and who changed
@@ -54,6 +55,7 @@ ticks between two instants that got none, at most 10,000. preview lists the next
   --starts, --ends    no tick before the one and after the other; in UTC unless it has an offset
   --from, --to        the first and the last instant to backfill, in the same way; --to defaults to now
   --allow-seconds     allows more than one tick in a minute
+  --all               resume all paused schedules of the job
   --reason TEXT       why, for the record
   --limit N           how many schedules, ticks or instants, 1 to 1000 (preview: 100); default 20
   --after POSITION    go on after this position, which the page before printed
@@ -76,6 +78,7 @@ const OPTIONS = {
   from: { type: 'string' },
   to: { type: 'string' },
   'allow-seconds': { type: 'boolean' },
+  all: { type: 'boolean' },
   reason: { type: 'string' },
   limit: { type: 'string' },
   after: { type: 'string' },
@@ -91,7 +94,7 @@ const OPTIONS_OF = {
     ...(['starts', 'ends', 'allow-seconds', 'reason', 'json'] as const),
   ],
   pause: ['reason', 'json'],
-  resume: ['reason', 'json'],
+  resume: ['all', 'reason', 'json'],
   trigger: ['reason', 'json'],
   backfill: ['from', 'to', 'reason', 'json'],
   delete: ['reason', 'json'],
@@ -124,6 +127,10 @@ export function createSchedulesCommand(source: ProductSource): Command {
       if (action === 'preview' && values.cron !== undefined && name === undefined)
         return await preview(null, call)
       if (name === undefined) throw new UsageError('Which job? Give its name')
+      if (action === 'resume' && values.all === true) {
+        if (key !== undefined) throw new UsageError('Give a key or --all, not both')
+        return await resumeAll(name, call)
+      }
       if (key === undefined) throw new UsageError('Which schedule? Give its key')
       const target = { name, key }
       switch (action) {
@@ -389,6 +396,29 @@ async function act(
     deleted: 'is deleted; its work, ticks and runs stay',
   }
   return print(terminal, [`${nameOf(target)} ${words[outcome]}.`])
+}
+
+/** Each in a transaction of its own, page by page, so that no tick of another schedule waits. */
+async function resumeAll(name: string, { values, terminal, product }: Call) {
+  const { reason = '', json } = values
+  const job = product.jobs.find((one) => one.name === name) ?? { name }
+  const resumed = await refusedInWords(product, async ({ schedules }) => {
+    let count = 0
+    for (let after: Target | undefined; ;) {
+      const page = await schedules.list({ name, state: 'paused', limit: 1_000, after })
+      for (const { key } of page.schedules) {
+        const outcome = await schedules.resume(null, job, key, { actor: currentUser(), reason })
+        if (outcome === 'resumed') count++
+      }
+      if (page.next === null) return count
+      after = page.next
+    }
+  })
+  if (resumed === 0) refuseUnknownJob(name, product)
+  if (json) return print(terminal, { name, resumed })
+  return print(terminal, [
+    `${resumed} ${resumed === 1 ? 'schedule' : 'schedules'} of ${name} ${resumed === 1 ? 'is' : 'are'} resumed.`,
+  ])
 }
 
 /** What the engine refuses for a reason of the product's is no error of this program. */

@@ -203,6 +203,19 @@ it('pauses and resumes one, has a run of it, and deletes it, each on record', as
   ])
 })
 
+it('resumes all of a job that are paused', async () => {
+  for (const key of ['tenant-1', 'tenant-2', 'tenant-3']) await set(key)
+  for (const key of ['tenant-1', 'tenant-3'])
+    await tell('pause', 'sendReport', key, '--reason', 'x')
+  expect(await tell('resume', 'sendReport', '--all')).toEqual([
+    '2 schedules of sendReport are resumed.',
+  ])
+  expect(await json('list', '--state', 'paused')).toMatchObject({ schedules: [] })
+  expect(await json('resume', 'sendReport', '--all')).toEqual({ name: 'sendReport', resumed: 0 })
+  expect(await run('resume', 'sendReport', 'tenant-1', '--all')).toMatchObject({ code: 2 })
+  expect((await run('resume', 'sendReports', '--all')).stderr[0]).toMatch(/did you mean sendReport/)
+})
+
 it('backfills the ticks of some weeks, once', async () => {
   await set('tenant-7', '--starts', '2026-01-01')
   const weeks = ['--from', '2026-05-04', '--to', '2026-05-18T09:00+01:00', '--reason', 'was down']

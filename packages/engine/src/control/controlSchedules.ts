@@ -5,6 +5,7 @@ import type { Connection } from '../store/database.ts'
 import { insertWork } from '../store/insertWork.ts'
 import { addOpenWork, saveRows, toWork, type DecidedJob } from '../tick/decideKeyed.ts'
 import { checkTarget } from '../arguments/schedules.ts'
+import { MAX_REFUSALS, NOT_PAUSED } from '../tick/keyedRow.ts'
 import type { ActionRequest } from './controlJobs.ts'
 import {
   changedError,
@@ -28,8 +29,12 @@ export async function pauseKeyed(
   const { by } = checkRequest(request)
   const [row] = await lockKeys(tx, job, [key])
   if (row === undefined) return 'notFound'
-  if (row.pausedAt !== null) return 'alreadyPaused'
-  const paused = { pausedAt: row.now, pausedBy: by.actor, pauseReason: by.reason ?? null }
+  // A pause by a person replaces the engine's own, which would end by itself.
+  if (row.pausedAt !== null && row.refusals < MAX_REFUSALS) return 'alreadyPaused'
+  const paused = {
+    ...NOT_PAUSED,
+    ...{ pausedAt: row.now, pausedBy: by.actor, pauseReason: by.reason ?? null },
+  }
   await saveRows(tx, name, [{ ...row, ...paused }])
   await recordActions(tx, 'pause', [{ name, scheduleKey: key }], by)
   return 'paused'
@@ -49,8 +54,7 @@ export async function resumeKeyed(
   if (row === undefined) return 'notFound'
   if (row.pausedAt === null) return 'notPaused'
   const decided = (await decideFirst(tx, job, [row], caller)).get(key) ?? row
-  const resumed = { pausedAt: null, pausedBy: null, pauseReason: null, refusals: 0 }
-  await saveRows(tx, name, [{ ...decided, ...resumed }])
+  await saveRows(tx, name, [{ ...decided, ...NOT_PAUSED }])
   await recordActions(tx, 'resume', [{ name, scheduleKey: key }], by)
   return 'resumed'
 }

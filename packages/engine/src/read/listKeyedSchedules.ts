@@ -31,7 +31,7 @@ export interface ListedSchedule {
   nextAt: string | null
   /** Its tick has been due for more than a minute, and nobody has decided it. */
   isLate: boolean
-  /** It is paused, since its job's schema has refused the payload three times in a row. */
+  /** It is paused, since its job's schema has refused the payload three times in a row. It resumes when the schema takes it. */
   isRefused: boolean
   pausedAt: string | null
   pausedBy: string | null

@@ -18,6 +18,7 @@ import {
   INSTANTS,
   MAX_REFUSALS,
   nextOf,
+  NOT_PAUSED,
   OWN_TZDATA,
   POSTPONE_SQL,
   POSTPONED_MS,
@@ -68,6 +69,8 @@ interface Decided {
   work: WorkToInsert[]
   /** The payload does not fit any more. */
   refusal: string | null
+  /** The payload fits again, and the pause that this version's predecessors caused is over. */
+  isResumed: boolean
   /** How later rules of time zones have moved its next tick. */
   moved: string | null
 }
@@ -149,12 +152,14 @@ export async function insertAll(
 }
 
 async function decideRow(
-  row: KeyedRow,
+  given: KeyedRow,
   how: HowToDecide,
   nextTick: ReturnType<typeof createNextTick>,
 ): Promise<Decided> {
   const { job, workerId, tzdata: own = OWN_TZDATA } = how
-  for (const column of INSTANTS) if (row[column] !== null) checkDate(column, row[column])
+  for (const column of INSTANTS) if (given[column] !== null) checkDate(column, given[column])
+  const isResumed = await isPauseOver(given, how)
+  const row = isResumed ? { ...given, ...NOT_PAUSED } : given
   const isLater = own > row.tzdata
   const nextAt = isLater ? nextOf(row, row.cursor, nextTick) : row.nextAt
   const moved =
@@ -165,7 +170,7 @@ async function decideRow(
   const undecided = { ...row, nextAt, dueAt: dueOf(nextAt, row.delayMs), tzdata }
   const end = new Date(row.now.getTime() - (workerId === null ? 0 : row.delayMs))
   if (nextAt === null || nextAt > end)
-    return { row: undecided, ticks: [], work: [], refusal: null, moved }
+    return { row: undecided, ticks: [], work: [], refusal: null, isResumed, moved }
   const due = await listDue(row, nextAt, end, nextTick)
   const isPaused = row.pausedAt !== null
   // Its jitter makes no tick late, also where a change decides it earlier.
@@ -216,14 +221,21 @@ async function decideRow(
     ticks,
     work,
     refusal: isGivenUp ? refusal : null,
+    isResumed,
     moved,
   }
+}
+
+/** Whether the schedule is paused because versions before this one refused its payload, and the latest version takes it. */
+async function isPauseOver(row: KeyedRow, how: HowToDecide): Promise<boolean> {
+  if (how.workerId === null || row.pausedAt === null || row.refusals < MAX_REFUSALS) return false
+  return fitPayload(how, row).kind !== 'refused' && (await how.isLatest())
 }
 
 /** A program that changes what it cannot read keeps its first tick on record. */
 function decideUnread(row: KeyedRow): Decided {
   const { key, version, nextAt, now } = row
-  const decided = { row, ticks: [], work: [], refusal: null, moved: null }
+  const decided = { row, ticks: [], work: [], refusal: null, isResumed: false, moved: null }
   if (nextAt === null || !(nextAt <= now) || nextAt.getUTCFullYear() < 1) return decided
   const outcome = row.pausedAt === null ? ('missed' as const) : ('skipped' as const)
   const reason = `the program that changed the schedule could not read it: which ticks followed until ${now.toISOString()} is not known`
@@ -362,7 +374,7 @@ const SAVED = [
   ...['refusals', 'pausedAt', 'pausedBy', 'pauseReason'],
 ]
 
-/** Records what no person did: a schedule that was paused since its payload does not fit, and one whose next tick has moved. */
+/** Records what no person did: a schedule is paused while its payload does not fit, and its next tick can move. */
 async function record(
   tx: Connection,
   { job, workerId }: HowToDecide,
@@ -376,6 +388,8 @@ async function record(
     })
   const paused = targets(({ refusal }) => refusal && `the payload does not fit: ${refusal}`)
   if (paused.length > 0) await recordActions(tx, 'pause', paused, { actor })
+  const resumed = targets(({ isResumed }) => (isResumed ? 'the payload fits again' : null))
+  if (resumed.length > 0) await recordActions(tx, 'resume', resumed, { actor })
   const moved = targets((one) => one.moved)
   if (moved.length > 0) await recordActions(tx, 'reschedule', moved, { actor })
 }

@@ -17,8 +17,12 @@ export interface KeyedDefinition extends Pick<Schedule, 'cron' | 'timeZone' | 'c
 export const KEYED_OVERLAPS = ['skip', 'allow'] as const
 export type KeyedOverlap = (typeof KEYED_OVERLAPS)[number]
 
-/** After so many ticks in a row whose payload the job's schema refuses, the schedule is paused. */
+/**
+ * After so many ticks in a row whose payload the job's schema refuses, the schedule is paused. The pause ends when the latest version
+ * of the product takes the payload.
+ */
 export const MAX_REFUSALS = 3
+export const NOT_PAUSED = { pausedAt: null, pausedBy: null, pauseReason: null, refusals: 0 }
 
 /** A row that a worker cannot decide is left to others for so long. */
 export const POSTPONED_MS = 60_000

@@ -110,11 +110,11 @@ const decided = (minutes: number) => ({
   known: 2 as const,
   workers: 1,
 })
-/** Three ticks are refused, and the next finds the schedule paused, whatever is deployed. */
+/** Three ticks are refused, a fourth finds the schedule paused, and the roll-back resumes it. */
 const REFUSED: Step[] = [
   { do: 'upsert', of, to: OFTEN },
   { do: 'deploy', version: 1 },
-  ...[decided(15), decided(15), decided(15)],
+  ...[decided(15), decided(15), decided(15), decided(15)],
   { do: 'deploy', version: 0 },
   decided(15),
 ]
@@ -197,6 +197,9 @@ function openHistory(start: Date) {
     }
     const latest = due.at(-1)
     if (latest === undefined) return
+    const doesFit = version !== 1 || to.v !== 1
+    if (isWorker && doesFit && entry.isPaused && entry.refusals >= 3)
+      Object.assign(entry, { isPaused: false, refusals: 0 })
     const tell = (tick: Date, outcome: string) => {
       const place = `${id} ${tick.toISOString()}`
       expect(ledger.has(place), `${place} twice`).toBe(false)
@@ -211,7 +214,7 @@ function openHistory(start: Date) {
       if (isHeld) return 'skipped'
       return to.missed === 'all' || tick === latest ? 'enqueued' : 'coalesced'
     })
-    const isRefused = isWorker && version === 1 && to.v === 1 && outcomes.includes('enqueued')
+    const isRefused = isWorker && !doesFit && outcomes.includes('enqueued')
     for (const [at, tick] of due.entries()) {
       const outcome = outcomes[at] as string
       const isWanted = outcome === 'enqueued' || outcome === 'coalesced'
@@ -336,6 +339,7 @@ function openHistory(start: Date) {
       entries.delete(id)
       gone = Math.max(gone, entry.version)
     } else if (what === 'pause') {
+      if (!entry.isPaused || entry.refusals >= 3) entry.refusals = 0
       entry.isPaused = true
     } else if (entry.isPaused) {
       decide(id, now, false)
