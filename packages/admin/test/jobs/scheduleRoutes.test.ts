@@ -196,35 +196,6 @@ describe('listing schedules', () => {
 })
 
 describe('what people do to a schedule', () => {
-  it('is paused once, shows so, and resumed once', async () => {
-    await make()
-    expect((await post(`${OF_ONE}/pause`, { reason: 'Moving' })).statusCode).toBe(204)
-    expect(
-      expectProblem(await post(`${OF_ONE}/pause`, { reason: 'Too late' }), 409).detail,
-    ).toContain('is paused already')
-
-    const { schedule, upcoming } = await show()
-    expect(schedule.paused).toMatchObject({ by: 'admin@example.com', reason: 'Moving' })
-    expect(upcoming).toEqual([])
-
-    expect((await post(`${OF_ONE}/resume`, {})).statusCode).toBe(204)
-    expect(expectProblem(await post(`${OF_ONE}/resume`, {}), 409).detail).toContain('is not paused')
-    expect((await show()).schedule.paused).toBeNull()
-  })
-
-  it('gets a run beside its ticks, with its payload', async () => {
-    await make()
-    const requested = await post(`${OF_ONE}/trigger`, { reason: 'To see it' })
-
-    expect(requested.statusCode).toBe(202)
-    const { workId } = requested.json()
-    expect(
-      await api.prisma.$queryRaw`
-        select "payload" from "JobWork" where "id" = ${workId}::uuid and "name" = 'sendReport'`,
-    ).toEqual([{ payload: PAYLOAD }])
-    expect((await show()).actions[0]).toMatchObject({ action: 'run', reason: 'To see it' })
-  })
-
   it('is deleted once what was due has its work, with what it shows', async () => {
     await make({ payload: { ...PAYLOAD, pages: [1, 2] } })
     await api.prisma.$executeRaw`
@@ -265,16 +236,5 @@ describe('what people do to a schedule', () => {
     expect((await get('console/jobs/sendReport')).json().actions).toEqual([])
     const { earlier } = (await post(`${OF_ONE}/pause`, { reason: 'Too late' })).json()
     expect(earlier).toMatchObject({ actor: 'admin@example.com', reason: 'Moving' })
-  })
-
-  it('is unknown where there never was one', async () => {
-    expectProblem(await get('jobs/sendReport/schedules/nobody'), 404)
-  })
-
-  it.each(['pause', 'resume', 'trigger'])('answers 404 where there is none: %s', async (act) => {
-    expect(
-      expectProblem(await post(`sendReport/schedules/nobody/${act}`, { reason: 'Why' }), 404)
-        .detail,
-    ).toContain('There is no schedule nobody of sendReport')
   })
 })
